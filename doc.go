@@ -1,0 +1,2 @@
+// Package dig is documentation only: the map of the module.
+package dig
