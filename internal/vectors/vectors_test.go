@@ -1,0 +1,113 @@
+package vectors_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/dig-network/digstore/internal/vectors"
+)
+
+// place makes a vector directory with one file and points DIG_VECTORS at it.
+func place(t *testing.T, name, content string) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(content), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("DIG_VECTORS", dir)
+}
+
+func TestLoad(t *testing.T) {
+	place(t, "a/b.json", `{"about":"x","cases":[{"data":"00Ff"}]}`)
+	var all struct {
+		About string
+		Cases []struct{ Data vectors.Hex }
+	}
+	vectors.Load(t, "a/b.json", &all)
+	if all.About != "x" || len(all.Cases) != 1 || all.Cases[0].Data.String() != "00ff" {
+		t.Errorf("loaded %+v", all)
+	}
+	var part struct{ About string }
+	vectors.Load(t, "a/b.json", &part, vectors.Tolerant)
+	if part.About != "x" {
+		t.Errorf("loaded %+v", part)
+	}
+	if got, want := vectors.Glob(t, "a/*.json"), []string{"a/b.json"}; !slices.Equal(got, want) {
+		t.Errorf("Glob = %q, want %q", got, want)
+	}
+	if got := vectors.Seeds(t, "a/*"); len(got) != 1 || !json.Valid(got[0]) {
+		t.Errorf("Seeds = %q", got)
+	}
+}
+
+// Whatever is missing skips, and only that test.
+func TestMissing(t *testing.T) {
+	place(t, "here.json", "{}")
+	nowhere := filepath.Join(t.TempDir(), "gone")
+	for _, c := range []struct {
+		name string
+		use  func(*testing.T)
+	}{
+		{"file", func(t *testing.T) { vectors.File(t, "gone.json") }},
+		{"glob", func(t *testing.T) { vectors.Glob(t, "*.bin") }},
+		{"dir", func(t *testing.T) { t.Setenv("DIG_VECTORS", nowhere); vectors.Dir(t) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Cleanup(func() {
+				if !t.Skipped() {
+					t.Error("was not skipped")
+				}
+			})
+			c.use(t)
+		})
+	}
+	t.Setenv("DIG_VECTORS", nowhere)
+	if got := vectors.Seeds(t, "*"); got != nil {
+		t.Errorf("Seeds = %q without vectors", got)
+	}
+}
+
+func TestMode(t *testing.T) {
+	for _, c := range []struct {
+		env        string
+		long, real bool
+	}{
+		{"", false, false}, {"long", true, false}, {"real,long", true, true}, {"longer", false, false},
+	} {
+		t.Setenv("DIG_TEST", c.env)
+		if l, r := vectors.Long(t), vectors.Real(t); l != c.long || r != c.real {
+			t.Errorf("DIG_TEST=%s: long %v real %v", c.env, l, r)
+		}
+	}
+}
+
+func TestInput(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{`{"kind":"repeat","byte":7,"length":3}`, "070707"},
+		{`{"kind":"xorshift64","seed":"0000000000000001","length":4}`, "400c6e55"},
+		{`{"kind":"concat","parts":[{"kind":"repeat","byte":1,"length":1},{"kind":"repeat","byte":2,"length":2}]}`, "010202"},
+	} {
+		var in vectors.Input
+		if err := json.Unmarshal([]byte(c.text), &in); err != nil {
+			t.Errorf("%s: %v", c.text, err)
+		} else if got := vectors.Hex(in).String(); got != c.want {
+			t.Errorf("%s = %s, want %s", c.text, got, c.want)
+		}
+	}
+	for _, text := range []string{
+		`{"kind":"zeros","length":1}`, `{"kind":"repeat","byte":1,"length":-1}`,
+		`{"kind":"repeat","byte":1,"length":4000000000}`, `{"kind":"xorshift64","seed":"01","length":1}`,
+		`{"kind":"repeat","byte":1,"length":1,"more":1}`,
+	} {
+		if err := json.Unmarshal([]byte(text), new(vectors.Input)); err == nil {
+			t.Errorf("%s: accepted", text)
+		}
+	}
+}
