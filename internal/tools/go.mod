@@ -4,4 +4,15 @@ go 1.25.0
 
 require github.com/dig-network/digstore v0.0.0
 
+require (
+	github.com/BurntSushi/toml v1.6.0 // indirect
+	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
+	golang.org/x/mod v0.31.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
+	golang.org/x/tools v0.40.1-0.20260108161641-ca281cf95054 // indirect
+	honnef.co/go/tools v0.7.0 // indirect
+)
+
 replace github.com/dig-network/digstore => ../..
+
+tool honnef.co/go/tools/cmd/staticcheck
