@@ -1,0 +1,71 @@
+package diskfs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// OS returns the file system of this machine. Its files are *os.File.
+func OS() FS { return osFS{} }
+
+type osFS struct{}
+
+func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
+	f, err := os.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err // not a *os.File that is nil inside the interface
+	}
+	return f, nil
+}
+
+func (osFS) Rename(oldname, newname string) error       { return os.Rename(oldname, newname) }
+func (osFS) Remove(name string) error                   { return os.Remove(name) }
+func (osFS) Mkdir(name string, perm fs.FileMode) error  { return os.Mkdir(name, perm) }
+func (osFS) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
+func (osFS) Stat(name string) (fs.FileInfo, error)      { return os.Stat(name) }
+func (osFS) SyncDir(name string) error                  { return syncDir(name) }
+
+// TryLock locks with flock (LockFileEx on Windows). The holder writes its process id behind the first byte,
+// which Windows locks, so that others can read it.
+func (osFS) TryLock(name string) (io.Closer, error) {
+	l := flock.New(name, flock.SetPermissions(0o600))
+	ok, err := l.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	if !ok {
+		return nil, &LockedError{Name: name, PID: readPID(name)}
+	}
+	if f, err := os.OpenFile(name, os.O_WRONLY, 0); err == nil { // who holds it is a courtesy: the lock stands without
+		_, _ = f.WriteAt(fmt.Appendf(nil, "%-10d\n", os.Getpid()), 1)
+		_ = f.Close()
+	}
+	return l, nil
+}
+
+func readPID(name string) int {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0
+	}
+	defer f.Close()
+	b := make([]byte, 16)
+	n, _ := f.ReadAt(b, 1)
+	pid, err := strconv.Atoi(strings.Trim(string(b[:n]), " \n\x00"))
+	if err != nil || pid < 0 {
+		return 0
+	}
+	return pid
+}
+
+// noSuchCall reports whether a sync of a directory failed only because the file system has none.
+func noSuchCall(err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrInvalid)
+}

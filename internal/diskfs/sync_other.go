@@ -1,0 +1,6 @@
+//go:build !unix
+
+package diskfs
+
+// syncDir does nothing: Windows makes names durable by itself and has no call for it.
+func syncDir(string) error { return nil }
