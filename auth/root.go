@@ -1,0 +1,117 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/dig-network/digstore/merkle"
+)
+
+// pushTag separates the tagged form of a push signature from everything else that is signed
+// (remote-protocol 0.2, decision 3).
+const pushTag = "digstore:push:v1"
+
+// ErrUnsigned is returned for a root of which no signature is known at all.
+var ErrUnsigned = errors.New("root carries no signature")
+
+// SignedRoot is the publisher's word that Root is a generation of Store. The signature has two
+// forms (decision 2): Tagged over SHA-256("digstore:push:v1" || root || store id), which the
+// reference makes, and Untagged over SHA-256(root || store id), which the seed describes. A form
+// that is not known is zero.
+//
+// The signature says nothing about when, nor about what else was signed: an old root stays
+// validly signed for ever. Freshness is the business of package remote.
+type SignedRoot struct {
+	Store     StoreID
+	Root      merkle.Hash
+	PublicKey PublicKey
+	Tagged    Signature
+	Untagged  Signature
+}
+
+// SignRoot signs both forms. The error is the signer's.
+func SignRoot(ctx context.Context, s StoreID, root merkle.Hash, by Signer) (SignedRoot, error) {
+	r := SignedRoot{Store: s, Root: root, PublicKey: by.PublicKey()}
+	for _, form := range []struct {
+		msg [32]byte
+		sig *Signature
+	}{{r.taggedMessage(), &r.Tagged}, {r.untaggedMessage(), &r.Untagged}} {
+		sig, err := by.Sign(ctx, form.msg[:])
+		if err != nil {
+			return SignedRoot{}, fmt.Errorf("sign root %v of store %v: %w", root, s, err)
+		}
+		*form.sig = sig
+	}
+	return r, nil
+}
+
+// AcceptRoot makes a SignedRoot of signatures whose form is not known, as they come from the wire:
+// each is tried as either form, those that verify are kept, others and zero ones are dropped. It
+// fails when none is left: with ErrUnsigned where all were zero, else ErrSignature or ErrPublicKey.
+func AcceptRoot(s StoreID, root merkle.Hash, pub PublicKey, sigs ...Signature) (SignedRoot, error) {
+	r := SignedRoot{Store: s, Root: root, PublicKey: pub}
+	v, err := NewVerifier(pub)
+	if err != nil {
+		return SignedRoot{}, r.failed(err)
+	}
+	err = ErrUnsigned
+	tagged, untagged := r.taggedMessage(), r.untaggedMessage()
+	for _, sig := range sigs {
+		switch {
+		case sig.IsZero() || sig == r.Tagged || sig == r.Untagged:
+		case v.Verify(tagged[:], sig) == nil:
+			r.Tagged = sig
+		case v.Verify(untagged[:], sig) == nil:
+			r.Untagged = sig
+		default:
+			err = ErrSignature
+		}
+	}
+	if r.Tagged.IsZero() && r.Untagged.IsZero() {
+		return SignedRoot{}, r.failed(err)
+	}
+	return r, nil
+}
+
+// Check verifies every form that is known, under r.PublicKey, and wants at least one. Errors wrap
+// ErrUnsigned, ErrPublicKey or ErrSignature and say which form failed. Whether r.PublicKey is the
+// publisher's is for the caller to know.
+func (r SignedRoot) Check() error {
+	if r.Tagged.IsZero() && r.Untagged.IsZero() {
+		return r.failed(ErrUnsigned)
+	}
+	v, err := NewVerifier(r.PublicKey)
+	if err != nil {
+		return r.failed(err)
+	}
+	if msg := r.taggedMessage(); !r.Tagged.IsZero() {
+		if err := v.Verify(msg[:], r.Tagged); err != nil {
+			return r.failed(fmt.Errorf("tagged form: %w", err))
+		}
+	}
+	if msg := r.untaggedMessage(); !r.Untagged.IsZero() {
+		if err := v.Verify(msg[:], r.Untagged); err != nil {
+			return r.failed(fmt.Errorf("untagged form: %w", err))
+		}
+	}
+	return nil
+}
+
+func (r SignedRoot) failed(err error) error {
+	return fmt.Errorf("root %v of store %v: %w", r.Root, r.Store, err)
+}
+
+func (r SignedRoot) taggedMessage() [32]byte {
+	b := make([]byte, 0, len(pushTag)+64)
+	b = append(b, pushTag...)
+	b = append(b, r.Root[:]...)
+	return sha256.Sum256(append(b, r.Store[:]...))
+}
+
+func (r SignedRoot) untaggedMessage() [32]byte {
+	b := make([]byte, 0, 64)
+	b = append(b, r.Root[:]...)
+	return sha256.Sum256(append(b, r.Store[:]...))
+}

@@ -1,0 +1,70 @@
+package bls
+
+import "errors"
+
+// ErrNothing is what Aggregate says of no signatures at all.
+var ErrNothing = errors.New("bls: aggregate of no signatures")
+
+// Aggregate adds signatures up. The error is ErrNothing.
+func Aggregate(sigs []*Signature) (*Signature, error) {
+	if len(sigs) == 0 {
+		return nil, ErrNothing
+	}
+	points := make([]*g2, len(sigs))
+	for i, sig := range sigs {
+		points[i] = sig.p
+	}
+	return &Signature{p: sumG2(points)}, nil
+}
+
+// AggregateVerify reports whether sig is the aggregate of one signature by each key over the
+// message of the same index. It is false for no keys, for counts that differ, and, in the Basic
+// scheme, for a message that occurs twice (a rogue key could have made such an aggregate).
+func AggregateVerify(s Scheme, keys []*PublicKey, msgs [][]byte, sig *Signature) bool {
+	if len(keys) == 0 || len(keys) != len(msgs) || sig.p.isInfinity() {
+		return false
+	}
+	if s == Basic && !distinct(msgs) {
+		return false
+	}
+	eq := newProduct(s.dst())
+	for i, k := range keys {
+		var once *g2
+		if i == 0 {
+			once = sig.p
+		}
+		eq.add(k.p, once, nil, msgs[i], s.augmentation(k))
+	}
+	return eq.holds()
+}
+
+// FastAggregateVerify reports whether sig is the aggregate of one signature by each key over the
+// same message. It has no meaning under Augmented, where the hashed messages differ, and is false
+// there, for no keys, and for keys that cancel each other out.
+func FastAggregateVerify(s Scheme, keys []*PublicKey, msg []byte, sig *Signature) bool {
+	if s == Augmented || len(keys) == 0 || sig.p.isInfinity() {
+		return false
+	}
+	points := make([]*g1, len(keys))
+	for i, k := range keys {
+		points[i] = k.p
+	}
+	sum := sumG1(points)
+	if sum.isInfinity() {
+		return false
+	}
+	eq := newProduct(s.dst())
+	eq.add(sum, sig.p, nil, msg, nil)
+	return eq.holds()
+}
+
+func distinct(msgs [][]byte) bool {
+	seen := make(map[string]bool, len(msgs))
+	for _, m := range msgs {
+		if seen[string(m)] {
+			return false
+		}
+		seen[string(m)] = true
+	}
+	return true
+}

@@ -1,0 +1,188 @@
+//go:build !cgo
+
+package bls
+
+import (
+	"crypto/hkdf"
+	"crypto/sha256"
+
+	circl "github.com/cloudflare/circl/ecc/bls12381"
+)
+
+// The arithmetic over circl. blst.go has the same names for builds with cgo.
+
+type (
+	scalar circl.Scalar
+	g1     circl.G1
+	g2     circl.G2
+)
+
+// keyGenV3 wants at least 32 bytes.
+func keyGenV3(seed []byte) *scalar {
+	const size = 48
+	ikm := append(append(make([]byte, 0, len(seed)+1), seed...), 0)
+	okm, err := hkdf.Key(sha256.New, ikm, []byte("BLS-SIG-KEYGEN-SALT-"), string([]byte{0, size}), size)
+	if err != nil {
+		panic("bls: " + err.Error()) // 48 bytes are never too many, and SHA-256 is always there
+	}
+	k := new(circl.Scalar)
+	k.SetBytes(okm) // modulo the order
+	clear(ikm)
+	clear(okm)
+	return (*scalar)(k)
+}
+
+// parseScalar wants 32 bytes, big-endian.
+func parseScalar(b []byte) (*scalar, bool) {
+	k := new(circl.Scalar)
+	if err := k.UnmarshalBinary(b); err != nil || k.IsZero() == 1 {
+		return nil, false
+	}
+	return (*scalar)(k), true
+}
+
+func (k *scalar) encode() (out [SecretKeySize]byte) {
+	b, err := (*circl.Scalar)(k).MarshalBinary()
+	if err != nil {
+		panic("bls: " + err.Error()) // circl returns nil always
+	}
+	copy(out[:], b)
+	return out
+}
+
+// base returns k times the generator of G1.
+func (k *scalar) base() *g1 {
+	p := new(circl.G1)
+	p.ScalarMult((*circl.Scalar)(k), circl.G1Generator())
+	return (*g1)(p)
+}
+
+// sign returns k times H(aug || msg), in constant time.
+func (k *scalar) sign(msg, dst, aug []byte) *g2 {
+	q := new(circl.G2)
+	q.ScalarMult((*circl.Scalar)(k), (*circl.G2)(hashToG2(msg, dst, aug)))
+	return (*g2)(q)
+}
+
+// compressedFlag marks a compressed encoding; circl also reads uncompressed ones.
+const compressedFlag = 0x80
+
+// decodeG1 wants 48 bytes.
+func decodeG1(b []byte) (*g1, error) {
+	p := new(circl.G1)
+	if b[0]&compressedFlag == 0 || p.SetBytes(b) != nil {
+		return nil, ErrEncoding
+	}
+	if p.IsIdentity() {
+		return nil, ErrInfinity
+	}
+	return (*g1)(p), nil
+}
+
+func (p *g1) encode() (out [PublicKeySize]byte) {
+	copy(out[:], (*circl.G1)(p).BytesCompressed())
+	return out
+}
+
+func (p *g1) isInfinity() bool { return (*circl.G1)(p).IsIdentity() }
+
+// decodeG2 wants 96 bytes.
+func decodeG2(b []byte) (*g2, error) {
+	p := new(circl.G2)
+	if b[0]&compressedFlag == 0 || p.SetBytes(b) != nil {
+		return nil, ErrEncoding
+	}
+	return (*g2)(p), nil
+}
+
+func (p *g2) encode() (out [SignatureSize]byte) {
+	copy(out[:], (*circl.G2)(p).BytesCompressed())
+	return out
+}
+
+func (p *g2) isInfinity() bool { return (*circl.G2)(p).IsIdentity() }
+
+func hashToG2(msg, dst, aug []byte) *g2 {
+	if len(aug) != 0 {
+		msg = append(append(make([]byte, 0, len(aug)+len(msg)), aug...), msg...)
+	}
+	p := new(circl.G2)
+	p.Hash(msg, dst)
+	return (*g2)(p)
+}
+
+func sumG1(points []*g1) *g1 {
+	sum := new(circl.G1)
+	sum.SetIdentity()
+	for _, p := range points {
+		sum.Add(sum, (*circl.G1)(p))
+	}
+	return (*g1)(sum)
+}
+
+func sumG2(points []*g2) *g2 {
+	sum := new(circl.G2)
+	sum.SetIdentity()
+	for _, p := range points {
+		sum.Add(sum, (*circl.G2)(p))
+	}
+	return (*g2)(sum)
+}
+
+// product is the equation e(G, Σ f·sig) = Π e(f·key, H(aug || msg)), gathered term by term.
+type product struct {
+	dst    []byte
+	keys   []*circl.G1
+	hashes []*circl.G2
+	sum    circl.G2
+}
+
+func newProduct(dst []byte) *product {
+	e := &product{dst: dst}
+	e.sum.SetIdentity()
+	return e
+}
+
+// add takes one term into the equation. sig may be nil for a term whose signature is already in
+// another one's; factor may be nil for 1 and is little-endian.
+func (e *product) add(key *g1, sig *g2, factor *[coefficientSize]byte, msg, aug []byte) {
+	k := (*circl.G1)(key)
+	if factor != nil {
+		f := factorScalar(factor)
+		scaled := new(circl.G1)
+		scaled.ScalarMult(f, k)
+		k = scaled
+		if sig != nil {
+			s := new(circl.G2)
+			s.ScalarMult(f, (*circl.G2)(sig))
+			sig = (*g2)(s)
+		}
+	}
+	e.keys = append(e.keys, k)
+	e.hashes = append(e.hashes, (*circl.G2)(hashToG2(msg, e.dst, aug)))
+	if sig != nil {
+		e.sum.Add(&e.sum, (*circl.G2)(sig))
+	}
+}
+
+func factorScalar(factor *[coefficientSize]byte) *circl.Scalar {
+	var wide [coefficientSize]byte
+	for i, v := range factor {
+		wide[coefficientSize-1-i] = v
+	}
+	f := new(circl.Scalar)
+	f.SetBytes(wide[:])
+	return f
+}
+
+// holds ends the gathering and reports whether the two sides are equal.
+func (e *product) holds() bool {
+	signs := make([]int, len(e.keys), len(e.keys)+1)
+	for i := range signs {
+		signs[i] = -1
+	}
+	return circl.ProdPairFrac(
+		append(e.keys, circl.G1Generator()),
+		append(e.hashes, &e.sum),
+		append(signs, 1)).IsIdentity()
+}
