@@ -144,9 +144,9 @@ func TestCrashEveryCall(t *testing.T) {
 // TestCrashForgets: what was not synced may be lost, which is what makes the sweeps above worth something.
 func TestCrashForgets(t *testing.T) {
 	disk := diskfs.NewCrash("/d")
-	check(t, diskfs.WriteNew(disk, "/d/unnamed", []byte("x"), 0o600, true))
 	check(t, diskfs.WriteFile(disk, "/d/f", bytes.Repeat([]byte("old "), 1000), 0o600))
 	check(t, diskfs.ReplaceFile(disk, "/d/f", bytes.Repeat([]byte("new "), 1000), 0o600))
+	check(t, diskfs.WriteNew(disk, "/d/unnamed", []byte("x"), 0o600, true))
 	var lost, torn bool
 	for seed := range uint64(50) {
 		after := disk.Recover(seed)
