@@ -21,9 +21,9 @@ type Claim struct {
 // Claims are checked together: each is multiplied by a random factor of 128 bits and the products
 // are verified as one equation, which shares its most expensive step. A combination that fails is
 // halved until single claims remain, and a single claim is verified as [PublicKey.Verify] does, so
-// a false claim never spoils its neighbours' answers and is itself always told apart. With b false
-// claims among n it costs about n + 2·b·log2(n) shares of a verification more than one by one would
-// at worst; a caller who expects many false claims should not batch.
+// a false claim never spoils its neighbours' answers and is itself always told apart. 64 true claims
+// take a little over half the time of 64 calls of Verify, and one false claim among them about 1.6
+// times as long as those (BenchmarkVerify64, with cgo; without, a batch gains about a tenth only).
 //
 // rnd must be unpredictable to whoever makes the claims: crypto/rand.Reader. The error is rnd's.
 // It works on the calling goroutine.
