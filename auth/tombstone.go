@@ -119,11 +119,11 @@ func (t Tombstone) MarshalBinary() ([]byte, error) {
 	return t.AppendBinary(make([]byte, 0, MaxTombstoneSize))
 }
 
-// ParseTombstone reads a record; Sig is left zero, for the caller to fill in from beside it and to
+// ParseTombstone reads a record and joins it with its signature, which it does not check: see
 // Check. A wrong length, an unknown scope, bytes left over and a generation whose root is zero
 // (which would read as the whole store) are errors that wrap ErrTombstone.
-func ParseTombstone(record []byte) (Tombstone, error) {
-	var t Tombstone
+func ParseTombstone(record []byte, sig Signature) (Tombstone, error) {
+	t := Tombstone{Sig: sig}
 	if len(record) <= len(t.Store) {
 		return Tombstone{}, fmt.Errorf("%w: %d bytes", ErrTombstone, len(record))
 	}
