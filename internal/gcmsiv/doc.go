@@ -1,0 +1,58 @@
+// Package gcmsiv is AES-256-GCM-SIV, the authenticated encryption of RFC 8452:
+// one key, one 12-byte nonce, and a sealed message that is 16 bytes longer than
+// its plaintext.
+//
+// # Construction
+//
+// From key and nonce come two keys: one of 16 bytes for POLYVAL, a polynomial
+// hash over GF(2^128), and one of 32 bytes for AES-256. A message is sealed in two
+// passes:
+//
+//   - POLYVAL hashes the additional data, the plaintext (each padded with zeros
+//     to whole 16-byte blocks) and their lengths in bits. The hash, with the
+//     nonce added to its first 12 bytes and its last bit cleared, is encrypted
+//     with AES: this is the tag.
+//   - The plaintext is encrypted in counter mode. The first counter block is
+//     the tag with its last bit set; its first four bytes, little-endian, count
+//     the blocks and wrap around.
+//
+// The sealed message is the ciphertext followed by the tag. Opening decrypts
+// first and hashes what comes out; when the tag differs, the plaintext is
+// overwritten and [ErrOpen] returned.
+//
+// # The fixed nonce
+//
+// A digstore seals every chunk of a resource with 12 zero bytes as nonce and no
+// additional data (store-format 4), and its key comes from the resource's URN
+// alone. With AES-GCM this would be fatal. Here the counter starts at a tag that
+// is a function of the whole plaintext, so that two different chunks under one
+// key use different key streams (but with a probability of about 2^-127 for each pair
+// of messages of modest length) and a forger learns nothing about the hash key. What a fixed nonce
+// does give away is equality: two equal plaintexts under one key seal to equal
+// bytes. Digstore wants exactly that, since chunks are named by the hash of their
+// sealed bytes and stored once.
+//
+// Everything that depends on key and nonce only is computed once, by
+// [AEAD.WithNonce]: the two keys, the key schedule, the powers of the hash key.
+// Make one [Sealer] for a resource and use it for all its chunks.
+//
+// # Engines
+//
+// What runs is chosen when an [AEAD] is made, by what the processor has: on amd64
+// AVX-512 with VAES and VPCLMULQDQ, or AES, PCLMULQDQ and AVX; on arm64 AES and
+// PMULL; else, and always with the build tag purego, portable Go. The assembly is
+// written by internal/tools/gcmsivasm.
+//
+// # Timing
+//
+// Time and memory accesses depend on the lengths of the inputs and on whether a
+// message is genuine, and on nothing else. The processor's AES and
+// carry-less multiplication take a fixed time. The portable code reads no table:
+// its AES is a circuit of word operations over four blocks (so is its key
+// schedule), its POLYVAL consists of 64-bit integer multiplications, shifts and
+// masks, which take a fixed time on the processors Go runs on but for some
+// 32-bit ones of the past, whose multiplication stops early. Tags are compared
+// in constant time. Keys are not wiped from memory: Go gives no means that holds.
+package gcmsiv
+
+//go:generate go run -C ../tools ./gcmsivasm ../gcmsiv
