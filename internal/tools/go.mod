@@ -2,14 +2,19 @@ module github.com/dig-network/digstore/internal/tools
 
 go 1.25.0
 
-require github.com/dig-network/digstore v0.0.0
+require (
+	github.com/dig-network/digstore v0.0.0
+	github.com/tink-crypto/tink-go/v2 v2.9.0
+)
 
 require (
 	github.com/BurntSushi/toml v1.6.0 // indirect
+	golang.org/x/crypto v0.55.0 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.31.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/tools v0.40.1-0.20260108161641-ca281cf95054 // indirect
+	google.golang.org/protobuf v1.36.11 // indirect
 	honnef.co/go/tools v0.7.0 // indirect
 )
 
