@@ -1,0 +1,34 @@
+// Package request signs and checks the requests of the dig:// protocol: four headers that say who
+// asks, for what, of which store and when (remote-protocol §2).
+//
+//	X-Dig-Identity   the caller's public key, 96 hex digits
+//	X-Dig-Timestamp  unix seconds, decimal
+//	X-Dig-Nonce      32 random bytes, 64 hex digits, new for every attempt
+//	X-Dig-Auth       the caller's BLS signature over the request message, 192 hex digits
+//
+// The message is
+//
+//	SHA-256("digstore:req:v1" || u32 len(op) || op || store id (32) || u64 timestamp || nonce (32))
+//
+// with big-endian integers. It covers neither host, nor query, nor body: what a request carries has
+// to be signed for itself, and a signed request must never be sent twice.
+//
+// A client calls [Sign] on each attempt. A server finds the operation with [OpOf], calls
+// [Guard.Check], and lets no handler run when that fails:
+//
+//	guard := &request.Guard{Start: time.Now()}
+//	…
+//	op, ok := request.OpOf(r.Method, tail) // tail is what follows /stores/{id}
+//	if !ok { … 404 or 405 … }
+//	who, err := guard.Check(r, op, store)
+//
+// # Replays
+//
+// A captured request is fresh for as long as its timestamp is. So the guard remembers each nonce
+// it accepted, per identity, until its timestamp has run out, in a [NonceStore]. [Nonces] is the
+// one in memory. It is bounded, and when it is full, requests that change something are refused
+// rather than accepted unremembered. After a restart it is empty; therefore requests that change
+// something are also refused when they were signed more than five seconds before the server's
+// start (decision 7). It also stays safe on a clock that steps back: a timestamp not newer than
+// one whose nonce was forgotten is refused.
+package request

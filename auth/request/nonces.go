@@ -1,0 +1,176 @@
+package request
+
+import (
+	"context"
+	"crypto/sha256"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+)
+
+// Nonce is one that came with a request whose signature verified.
+type Nonce struct {
+	Identity auth.PublicKey
+	Value    [NonceSize]byte
+	At       time.Time // the request's timestamp
+	Until    time.Time // when the request is stale for sure, and the nonce may be forgotten
+}
+
+// NonceStore remembers nonces. Servers that answer under one name can share one, or each has its
+// own and some sender may be believed once by each. It is safe for concurrent use.
+type NonceStore interface {
+	// Use remembers n and returns nil or, in the same step, finds that it must not be used:
+	// ErrReplayed when it is remembered already, ErrForgotten when it may have been and was
+	// forgotten, ErrNoncesFull (perhaps a *FullError) when it cannot be remembered. Other errors
+	// are failures of the store; the request is not accepted then. now is the guard's clock.
+	Use(ctx context.Context, n Nonce, now time.Time) error
+}
+
+// Limits of a Nonces that are not given otherwise.
+const (
+	DefaultMaxNonces            = 1 << 20
+	DefaultMaxNoncesPerIdentity = 1 << 14
+)
+
+// NoncesOptions are a Nonces' limits. Zero and negative values mean the defaults.
+type NoncesOptions struct {
+	Max            int // entries in all: 1,048,576
+	MaxPerIdentity int // entries of one identity: 16,384
+}
+
+// Nonces is a NonceStore in memory. It takes about 70 bytes for each entry, grows with use up to
+// its limits, and forgets an entry only when its time is over. It starts nothing: what is over is
+// dropped while new nonces come.
+type Nonces struct {
+	max, maxPerIdentity int
+
+	mu     sync.Mutex
+	seen   map[nonceKey]struct{}
+	byTime map[int64]*expiring // by the second after which they are forgotten
+	count  map[auth.PublicKey]*holder
+	pruned int64 // the second of the last look for expired entries
+	floor  int64 // the newest timestamp of a forgotten entry
+}
+
+// nonceKey is the first half of SHA-256(identity || nonce). An identity could make two of its own
+// nonces equal with 2^64 work, and be refused once for it.
+type nonceKey [16]byte
+
+type expiring struct {
+	newest  int64 // the latest timestamp among entries
+	entries []entry
+}
+
+type entry struct {
+	key  nonceKey
+	from *holder
+}
+
+// holder counts what is remembered of one identity.
+type holder struct {
+	identity auth.PublicKey
+	n        int
+}
+
+var _ NonceStore = (*Nonces)(nil)
+
+// NewNonces makes an empty memory. Nil options mean the defaults.
+func NewNonces(o *NoncesOptions) *Nonces {
+	n := &Nonces{max: DefaultMaxNonces, maxPerIdentity: DefaultMaxNoncesPerIdentity}
+	if o != nil && o.Max > 0 {
+		n.max = o.Max
+	}
+	if o != nil && o.MaxPerIdentity > 0 {
+		n.maxPerIdentity = o.MaxPerIdentity
+	}
+	n.reset()
+	return n
+}
+
+func (m *Nonces) reset() {
+	m.seen = make(map[nonceKey]struct{})
+	m.byTime = make(map[int64]*expiring)
+	m.count = make(map[auth.PublicKey]*holder)
+}
+
+// Use is NonceStore's. It does not block, and ignores ctx.
+func (m *Nonces) Use(_ context.Context, n Nonce, now time.Time) error {
+	key := keyOf(n)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.prune(now.Unix())
+	if _, ok := m.seen[key]; ok {
+		return ErrReplayed
+	}
+	if m.floor != 0 && n.At.Unix() <= m.floor {
+		return ErrForgotten
+	}
+	from := m.count[n.Identity]
+	if len(m.seen) >= m.max || from != nil && from.n >= m.maxPerIdentity {
+		return &FullError{RetryAfter: m.untilNext(now.Unix())}
+	}
+	if from == nil {
+		from = &holder{identity: n.Identity}
+		m.count[n.Identity] = from
+	}
+	from.n++
+	m.seen[key] = struct{}{}
+	at := m.byTime[n.Until.Unix()]
+	if at == nil {
+		at = new(expiring)
+		m.byTime[n.Until.Unix()] = at
+	}
+	at.newest = max(at.newest, n.At.Unix())
+	at.entries = append(at.entries, entry{key, from})
+	return nil
+}
+
+// Len returns how many nonces are remembered, expired ones that were not dropped yet included.
+func (m *Nonces) Len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.seen)
+}
+
+// prune drops what ended before now. There is one list for each second, so a look at all of them
+// is short, and one in a second is enough.
+func (m *Nonces) prune(now int64) {
+	if now == m.pruned {
+		return
+	}
+	m.pruned = now
+	for until, over := range m.byTime {
+		if until >= now {
+			continue
+		}
+		for _, e := range over.entries {
+			delete(m.seen, e.key)
+			if e.from.n--; e.from.n == 0 {
+				delete(m.count, e.from.identity)
+			}
+		}
+		m.floor = max(m.floor, over.newest)
+		delete(m.byTime, until)
+	}
+	if len(m.seen) == 0 {
+		m.reset() // maps keep the room that they grew to
+	}
+}
+
+// untilNext returns how long it takes until the next entry of anyone is forgotten, at least a second.
+func (m *Nonces) untilNext(now int64) time.Duration {
+	next := int64(math.MaxInt64)
+	for until := range m.byTime {
+		next = min(next, until)
+	}
+	return time.Duration(max(next+1-now, 1)) * time.Second
+}
+
+func keyOf(n Nonce) nonceKey {
+	var b [len(n.Identity) + NonceSize]byte
+	copy(b[copy(b[:], n.Identity[:]):], n.Value[:])
+	sum := sha256.Sum256(b[:])
+	return nonceKey(sum[:])
+}

@@ -1,0 +1,68 @@
+package request
+
+import "net/http"
+
+// Op is what a request asks for: the method tag that its signature covers.
+type Op string
+
+// The operations of remote-protocol 2.2.
+const (
+	Fetch        Op = "fetch"         // GET, HEAD of the store itself: its descriptor
+	Roots        Op = "roots"         // GET, HEAD /roots
+	Module       Op = "module"        // GET, HEAD /module
+	Content      Op = "content"       // POST /content
+	Proof        Op = "proof"         // POST /proof
+	Delta        Op = "delta"         // GET, HEAD, POST /delta
+	Push         Op = "push"          // PUT /module
+	PushInit     Op = "push-init"     // POST /module/upload
+	PushComplete Op = "push-complete" // POST /module/complete
+	Tombstone    Op = "tombstone"     // POST /tombstone
+)
+
+// OpOf returns the operation of an HTTP method and what follows /stores/{id} in the path, "" or
+// beginning with a slash. It is false where there is none: such a request gets 404 or 405 and
+// reaches no handler.
+func OpOf(method, tail string) (Op, bool) {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	var op Op
+	switch method + " " + tail {
+	case "GET ":
+		op = Fetch
+	case "GET /roots":
+		op = Roots
+	case "GET /module":
+		op = Module
+	case "PUT /module":
+		op = Push
+	case "POST /module/upload":
+		op = PushInit
+	case "POST /module/complete":
+		op = PushComplete
+	case "POST /content":
+		op = Content
+	case "POST /proof":
+		op = Proof
+	case "GET /delta", "POST /delta":
+		op = Delta
+	case "POST /tombstone":
+		op = Tombstone
+	}
+	return op, op != ""
+}
+
+// Mutating reports whether the operation changes what a server holds. Such requests are never
+// accepted when their nonce cannot be remembered.
+func (op Op) Mutating() bool {
+	return op == Push || op == PushInit || op == PushComplete || op == Tombstone
+}
+
+// Valid reports whether op is one of the ten operations.
+func (op Op) Valid() bool {
+	switch op {
+	case Fetch, Roots, Module, Content, Proof, Delta:
+		return true
+	}
+	return op.Mutating()
+}
