@@ -1,2 +1,35 @@
-// Package dig is documentation only: the map of the module.
+// Package dig is the map of the module; it holds documentation and no code.
+//
+// The DIG Network keeps folders as stores. A store grows by generations: each
+// is the state of a folder at one time, sealed so that a host cannot read it,
+// named by one root hash, and signed by its publisher. Anyone may serve a
+// store, and whoever clones it checks every byte, so no host is trusted.
+//
+// The packages, from the bottom up:
+//
+//   - [github.com/dig-network/digstore/merkle]: hashes, trees and inclusion proofs.
+//   - [github.com/dig-network/digstore/auth]: store ids, keys, signed roots and
+//     tombstones; auth/request signs and checks the requests of the remote.
+//   - [github.com/dig-network/digstore/digstore/urn]: addresses of resources
+//     (urn:dig:…), and the keys that seal them.
+//   - [github.com/dig-network/digstore/digstore/module]: the .dig file, one
+//     generation as one verifiable file.
+//   - [github.com/dig-network/digstore/digstore]: stores on a disk: stage,
+//     commit, history, checkout. A generation is an [io/fs.FS].
+//   - [github.com/dig-network/digstore/remote]: dig://, the remote: a client
+//     that clones, pulls and pushes with all checks, and a server that is an
+//     [net/http.Handler].
+//
+// digstore and remote do not import each other. They meet through small
+// interfaces over auth and module: a [digstore.Workspace] is what a
+// [remote.Server] serves, a [digstore.Store] is what [remote.Clone] fills.
+//
+// The folder examples holds programs that stand on these packages; start with
+// examples/quickstart, which runs the whole way in one process. The command
+// line program is examples/digstore.
+//
+// [digstore.Workspace]: https://pkg.go.dev/github.com/dig-network/digstore/digstore#Workspace
+// [digstore.Store]: https://pkg.go.dev/github.com/dig-network/digstore/digstore#Store
+// [remote.Server]: https://pkg.go.dev/github.com/dig-network/digstore/remote#Server
+// [remote.Clone]: https://pkg.go.dev/github.com/dig-network/digstore/remote#Clone
 package dig
