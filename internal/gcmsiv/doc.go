@@ -23,14 +23,16 @@
 // # The fixed nonce
 //
 // A digstore seals every chunk of a resource with 12 zero bytes as nonce and no
-// additional data (store-format 4), and its key comes from the resource's URN
-// alone. With AES-GCM this would be fatal. Here the counter starts at a tag that
-// is a function of the whole plaintext, so that two different chunks under one
-// key use different key streams (but with a probability of about 2^-127 for each pair
-// of messages of modest length) and a forger learns nothing about the hash key. What a fixed nonce
-// does give away is equality: two equal plaintexts under one key seal to equal
-// bytes. Digstore wants exactly that, since chunks are named by the hash of their
-// sealed bytes and stored once.
+// additional data (store-format 4.2); its key comes from the resource's URN and, in
+// a private store, a secret salt. With AES-GCM that would be fatal. Here the
+// counter starts at the tag, a keyed function of the whole plaintext, so that
+// different chunks under one key get different key streams: those of two chunks of
+// m and n blocks meet with a probability of about (m+n) / 2^127, which is below
+// 2^-111 for the longest chunks there are. And the hash is never sent in the clear, so
+// that many messages under one nonce tell nothing about its key. What a fixed
+// nonce does give away is equality: equal plaintexts under one key seal to
+// equal bytes. Digstore wants exactly that, since chunks are named by the hash of
+// their sealed bytes and stored once.
 //
 // Everything that depends on key and nonce only is computed once, by
 // [AEAD.WithNonce]: the two keys, the key schedule, the powers of the hash key.
