@@ -1,0 +1,214 @@
+package wasm
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Kind says what a module imports or exports.
+type Kind byte
+
+// The kinds of WebAssembly, by their numbers there.
+const (
+	Func Kind = iota
+	Table
+	Memory
+	Global
+	Tag
+)
+
+func (k Kind) String() string {
+	if names := [...]string{"function", "table", "memory", "global", "tag"}; int(k) < len(names) {
+		return names[k]
+	}
+	return fmt.Sprintf("kind %d", byte(k))
+}
+
+// An Import is something that a module expects from its host.
+type Import struct {
+	Module, Name string
+	Kind         Kind
+}
+
+// An Export is something that a module gives its host.
+type Export struct {
+	Name string
+	Kind Kind
+}
+
+// Check returns nil when the module has all of these imports and exports, and
+// at least one memory of its own, each of 32 bits and not shared. It may have
+// others. What it lacks is named in an ErrTemplate. Spec: store-format 7.5.
+func Check(module []byte, imports []Import, exports []Export) error {
+	w := newWalk(&file{r: bytes.NewReader(module), size: int64(len(module))}, int64(len(module)))
+	haveImports, haveExports := map[Import]bool{}, map[Export]bool{}
+	memories := uint32(0)
+	for {
+		c, err := w.section()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		switch c.id {
+		case importID:
+			err = w.list(func() error {
+				i, err := w.importEntry()
+				haveImports[i] = true
+				return err
+			})
+		case exportID:
+			err = w.list(func() error {
+				e, err := w.exportEntry()
+				haveExports[e] = true
+				return err
+			})
+		case memoryID:
+			err = w.list(func() error {
+				memories++
+				_, err := w.memory()
+				return err
+			})
+		case dataID:
+			var n uint32
+			if n, err = w.segments(); err != nil {
+				return err
+			}
+			for range n {
+				s, err := w.segment()
+				if err == nil {
+					err = w.skip(s.n)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			err = w.close()
+		default:
+			err = w.skip(c.n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var missing []string
+	for _, i := range imports {
+		if !haveImports[i] {
+			missing = append(missing, fmt.Sprintf("import of %v %s.%s", i.Kind, i.Module, i.Name))
+		}
+	}
+	for _, e := range exports {
+		if !haveExports[e] {
+			missing = append(missing, fmt.Sprintf("export of %v %s", e.Kind, e.Name))
+		}
+	}
+	if memories == 0 {
+		missing = append(missing, "memory")
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%w: it has no %s", ErrTemplate, strings.Join(missing, ", no "))
+	}
+	return nil
+}
+
+// list reads a count and so many items, which must fill the section.
+func (w *walk) list(item func() error) error {
+	n, err := w.u32()
+	if err != nil {
+		return err
+	}
+	for range n { // ends with the section at the latest: an item takes a byte or more
+		if err := item(); err != nil {
+			return err
+		}
+	}
+	if w.at < w.limit {
+		return malformed(w.at, "%d bytes follow the last item of a section", w.limit-w.at)
+	}
+	return nil
+}
+
+func (w *walk) importEntry() (i Import, err error) {
+	if i.Module, err = w.name(); err != nil {
+		return i, err
+	}
+	if i.Name, err = w.name(); err != nil {
+		return i, err
+	}
+	at := w.at
+	k, err := w.byte()
+	if err != nil {
+		return i, err
+	}
+	i.Kind = Kind(k)
+	switch i.Kind {
+	case Func:
+		_, err = w.u32()
+	case Table:
+		if err = w.skip(1); err == nil {
+			err = w.limits()
+		}
+	case Memory:
+		err = w.limits()
+	case Global:
+		err = w.skip(2)
+	case Tag:
+		if err = w.skip(1); err == nil {
+			_, err = w.u32()
+		}
+	default:
+		err = malformed(at, "import of unknown kind %d", k)
+	}
+	return i, err
+}
+
+func (w *walk) exportEntry() (e Export, err error) {
+	if e.Name, err = w.name(); err != nil {
+		return e, err
+	}
+	k, err := w.byte()
+	if err != nil {
+		return e, err
+	}
+	e.Kind = Kind(k)
+	_, err = w.u32()
+	return e, err
+}
+
+// limits steps over the limits of an imported table or memory.
+func (w *walk) limits() error {
+	flags, err := w.byte()
+	if err != nil {
+		return err
+	}
+	if _, err = w.signed(64); err == nil && flags&1 == 1 {
+		_, err = w.signed(64)
+	}
+	return err
+}
+
+// name reads a string of UTF-8.
+func (w *walk) name() (string, error) {
+	start := w.at
+	n, err := w.u32()
+	if err != nil {
+		return "", err
+	}
+	if int64(n) > w.limit-w.at {
+		return "", malformed(start, "name of %d bytes runs past the end of its section: %w", n, io.ErrUnexpectedEOF)
+	}
+	b := make([]byte, n) // no more than the section, which is in memory
+	for i := range b {
+		if b[i], err = w.byte(); err != nil {
+			return "", err
+		}
+	}
+	if !utf8.Valid(b) {
+		return "", malformed(start, "name of %d bytes is not UTF-8", n)
+	}
+	return string(b), nil
+}

@@ -1,0 +1,160 @@
+package wasm
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+)
+
+// Size of a page of memory, and how many of them a module of ours may have.
+// Spec: store-format 7.5.
+const (
+	pageSize = 1 << 16
+	maxPages = 6144
+)
+
+// Place puts a payload of payloadLen bytes, to stand at address offset of
+// memory 0, into a template: the finished module is prefix, the payload, and
+// suffix. It does what the reference compiler does, byte for byte (store-format
+// 7.5): sections keep their order and bodies; every memory is given at least
+// the pages that the payload needs and the maximum of 6144; the template's own
+// data segments and then the payload make up one data section at the end; a
+// data count section is left out. All sizes are in their shortest form.
+//
+// A payload that the memory cannot hold is ErrTemplate, as is a memory that is
+// shared or of 64 bits. prefix shares nothing with template.
+func Place(template []byte, offset uint32, payloadLen int64) (prefix, suffix []byte, err error) {
+	const room = maxPages * pageSize
+	if payloadLen < 0 || int64(offset) > room || payloadLen > room-int64(offset) {
+		return nil, nil, fmt.Errorf("%w: %d bytes at address %#x do not fit in %d pages of memory", ErrTemplate, payloadLen, offset, maxPages)
+	}
+	need := uint32((int64(offset) + payloadLen + pageSize - 1) / pageSize)
+
+	out := append([]byte(nil), preamble[:]...)
+	var segments []byte
+	var count uint32
+	w := newWalk(&file{r: bytes.NewReader(template), size: int64(len(template))}, int64(len(template)))
+	for {
+		c, err := w.section()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		switch c.id {
+		case memoryID:
+			body, err := growMemories(w, need)
+			if err != nil {
+				return nil, nil, err
+			}
+			out = appendSection(out, memoryID, body)
+		case dataID:
+			n, err := w.segments()
+			if err != nil {
+				return nil, nil, err
+			}
+			for range n {
+				if segments, err = copySegment(segments, w, template); err != nil {
+					return nil, nil, err
+				}
+			}
+			count += n // each takes two bytes of a template that is in memory
+			if err := w.close(); err != nil {
+				return nil, nil, err
+			}
+		case dataCountID:
+			err = w.skip(c.n)
+		default:
+			out = appendSection(out, c.id, template[c.start:c.start+c.n])
+			err = w.skip(c.n)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+
+	body := appendU32(nil, count+1)
+	body = append(body, segments...)
+	body = append(body, 0, 0x41) // active in memory 0, at i32.const
+	body = appendI32(body, int32(offset))
+	body = append(body, 0x0b)
+	body = appendU32(body, uint32(payloadLen))
+	size := int64(len(body)) + payloadLen
+	if size > math.MaxUint32 {
+		return nil, nil, fmt.Errorf("%w: data section of %d bytes", ErrTemplate, size)
+	}
+	out = appendU32(append(out, dataID), uint32(size))
+	return append(out, body...), nil, nil
+}
+
+func appendSection(b []byte, id byte, body []byte) []byte {
+	b = appendU32(append(b, id), uint32(len(body)))
+	return append(b, body...)
+}
+
+// growMemories reads a memory section and returns the body of its successor,
+// whose memories have need pages or more.
+func growMemories(w *walk, need uint32) ([]byte, error) {
+	n, err := w.u32()
+	if err != nil {
+		return nil, err
+	}
+	body := appendU32(nil, n)
+	for range n {
+		least, err := w.memory()
+		if err != nil {
+			return nil, err
+		}
+		if least = max(least, need); least > maxPages {
+			return nil, fmt.Errorf("%w: memory of at least %d pages, at most %d are allowed", ErrTemplate, least, maxPages)
+		}
+		body = appendU32(append(body, 1), least)
+		body = appendU32(body, maxPages)
+	}
+	if w.at < w.limit {
+		return nil, malformed(w.at, "%d bytes follow the last memory", w.limit-w.at)
+	}
+	return body, nil
+}
+
+// memory reads the type of a memory and returns its least number of pages.
+func (w *walk) memory() (least uint32, err error) {
+	flags, err := w.byte()
+	if err != nil {
+		return 0, err
+	}
+	if flags > 1 {
+		return 0, fmt.Errorf("%w: memory with flags %#02x is shared or not of 32 bits", ErrTemplate, flags)
+	}
+	if least, err = w.u32(); err == nil && flags == 1 {
+		_, err = w.u32()
+	}
+	return least, err
+}
+
+// copySegment reads a segment and appends it in its shortest form.
+func copySegment(b []byte, w *walk, template []byte) ([]byte, error) {
+	s, err := w.segment()
+	if err != nil {
+		return b, err
+	}
+	switch {
+	case !s.active:
+		b = append(b, 1)
+	case s.memory == 0:
+		b = append(b, 0)
+	default:
+		b = appendU32(append(b, 2), s.memory)
+	}
+	switch {
+	case s.active && s.known:
+		b = append(appendI32(append(b, 0x41), s.address), 0x0b)
+	case s.active:
+		b = append(b, template[s.from:s.to]...)
+	}
+	b = appendU32(b, uint32(s.n))
+	b = append(b, template[w.at:w.at+s.n]...)
+	return b, w.skip(s.n)
+}
