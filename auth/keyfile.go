@@ -29,21 +29,24 @@ func (e *KeyFileError) Unwrap() error { return ErrKeyFile }
 // where files have Unix permissions, one that group or others may read or write is refused with a
 // *KeyFileError.
 func ReadKey(path string) (*Key, error) {
+	// Before it is opened, too: opening a pipe would wait for somebody to write.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read key file: %w", err)
+	}
+	if err := checkKeyFile(path, info); err != nil {
+		return nil, err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
+	if info, err = f.Stat(); err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
-	switch mode := info.Mode(); {
-	case !mode.IsRegular():
-		return nil, &KeyFileError{path, "not a regular file"}
-	case runtime.GOOS != "windows" && mode.Perm()&0o077 != 0:
-		return nil, &KeyFileError{path, fmt.Sprintf(
-			"mode %#o lets others than its owner use it; check that nobody did, then run: chmod 600 %s", mode.Perm(), path)}
+	if err := checkKeyFile(path, info); err != nil {
+		return nil, err
 	}
 	var b [SeedSize + 1]byte // one more, to see that there is no more
 	defer clear(b[:])
@@ -56,6 +59,18 @@ func ReadKey(path string) (*Key, error) {
 			"%d bytes, want exactly %d; restore it from a backup or, if no key was ever in it, remove it", info.Size(), SeedSize)}
 	}
 	return NewKey([SeedSize]byte(b[:])), nil
+}
+
+// checkKeyFile refuses what is no file, or not its owner's alone.
+func checkKeyFile(path string, info fs.FileInfo) error {
+	switch mode := info.Mode(); {
+	case !mode.IsRegular():
+		return &KeyFileError{path, "not a regular file"}
+	case runtime.GOOS != "windows" && mode.Perm()&0o077 != 0:
+		return &KeyFileError{path, fmt.Sprintf(
+			"mode %#o lets others than its owner use it; check that nobody did, then run: chmod 600 %s", mode.Perm(), path)}
+	}
+	return nil
 }
 
 // LoadKey reads the key file at path as ReadKey does or, when there is none, makes a new key and
