@@ -38,8 +38,8 @@ type Verifier interface {
 }
 
 // NewVerifier decodes a public key: on the curve, in the subgroup, not infinity. The error wraps
-// ErrPublicKey. It costs about as much as a fifth of a verification, so callers that see a key
-// often keep the Verifier.
+// ErrPublicKey. It costs about a fifteenth of a verification; callers that see a key often keep
+// the Verifier.
 func NewVerifier(pub PublicKey) (Verifier, error) {
 	k, err := bls.ParsePublicKey(pub[:])
 	if err != nil {

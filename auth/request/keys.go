@@ -9,9 +9,9 @@ import (
 // keyCacheSize bounds each of the two halves of keyCache.
 const keyCacheSize = 1024
 
-// keyCache remembers decoded identity keys, since decoding one takes a good part of the time of a
-// check. New keys go to the young half. When that is full it becomes the old half and the former
-// old half is dropped, so that what is in use stays and there is never more than two halves.
+// keyCache remembers decoded identity keys; decoding one is about a twentieth of a check. New keys
+// go to the young half. When that is full it becomes the old half and the former old half is
+// dropped. A key in the old half that is used again is young again, so that what is in use stays.
 type keyCache struct {
 	mu         sync.Mutex
 	young, old map[auth.PublicKey]auth.Verifier

@@ -40,23 +40,27 @@ type NoncesOptions struct {
 	MaxPerIdentity int // entries of one identity: 16,384
 }
 
-// Nonces is a NonceStore in memory. It takes about 70 bytes for each entry, grows with use up to
-// its limits, and forgets an entry only when its time is over. It starts nothing: what is over is
-// dropped while new nonces come.
+// Nonces is a NonceStore in memory. It takes about 70 bytes for each entry and 40 for each identity,
+// grows with use up to its limits, and forgets an entry only when its time is over. It starts
+// nothing: what is over is dropped while new nonces come.
 type Nonces struct {
 	max, maxPerIdentity int
 
 	mu     sync.Mutex
 	seen   map[nonceKey]struct{}
 	byTime map[int64]*expiring // by the second after which they are forgotten
-	count  map[auth.PublicKey]*holder
-	pruned int64 // the second of the last look for expired entries
-	floor  int64 // the newest timestamp of a forgotten entry
+	count  map[holder]int      // entries of each identity
+	pruned int64               // the second of the last look for expired entries
+	floor  int64               // the newest timestamp of a forgotten entry
 }
 
-// nonceKey is the first half of SHA-256(identity || nonce). An identity could make two of its own
-// nonces equal with 2^64 work, and be refused once for it.
-type nonceKey [16]byte
+// nonceKey and holder are the beginnings of SHA-256(identity || nonce) and SHA-256(identity), so
+// that memory does not depend on how many identities there are. Equal nonceKeys of different
+// nonces need 2^64 work, for one's own request to be refused; equal holders share a limit.
+type (
+	nonceKey [16]byte
+	holder   [8]byte
+)
 
 type expiring struct {
 	newest  int64 // the latest timestamp among entries
@@ -65,13 +69,7 @@ type expiring struct {
 
 type entry struct {
 	key  nonceKey
-	from *holder
-}
-
-// holder counts what is remembered of one identity.
-type holder struct {
-	identity auth.PublicKey
-	n        int
+	from holder
 }
 
 var _ NonceStore = (*Nonces)(nil)
@@ -92,12 +90,12 @@ func NewNonces(o *NoncesOptions) *Nonces {
 func (m *Nonces) reset() {
 	m.seen = make(map[nonceKey]struct{})
 	m.byTime = make(map[int64]*expiring)
-	m.count = make(map[auth.PublicKey]*holder)
+	m.count = make(map[holder]int)
 }
 
 // Use is NonceStore's. It does not block, and ignores ctx.
 func (m *Nonces) Use(_ context.Context, n Nonce, now time.Time) error {
-	key := keyOf(n)
+	key, from := keysOf(n)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.prune(now.Unix())
@@ -107,15 +105,10 @@ func (m *Nonces) Use(_ context.Context, n Nonce, now time.Time) error {
 	if m.floor != 0 && n.At.Unix() <= m.floor {
 		return ErrForgotten
 	}
-	from := m.count[n.Identity]
-	if len(m.seen) >= m.max || from != nil && from.n >= m.maxPerIdentity {
+	if len(m.seen) >= m.max || m.count[from] >= m.maxPerIdentity {
 		return &FullError{RetryAfter: m.untilNext(now.Unix())}
 	}
-	if from == nil {
-		from = &holder{identity: n.Identity}
-		m.count[n.Identity] = from
-	}
-	from.n++
+	m.count[from]++
 	m.seen[key] = struct{}{}
 	at := m.byTime[n.Until.Unix()]
 	if at == nil {
@@ -147,8 +140,8 @@ func (m *Nonces) prune(now int64) {
 		}
 		for _, e := range over.entries {
 			delete(m.seen, e.key)
-			if e.from.n--; e.from.n == 0 {
-				delete(m.count, e.from.identity)
+			if m.count[e.from]--; m.count[e.from] == 0 {
+				delete(m.count, e.from)
 			}
 		}
 		m.floor = max(m.floor, over.newest)
@@ -168,9 +161,9 @@ func (m *Nonces) untilNext(now int64) time.Duration {
 	return time.Duration(max(next+1-now, 1)) * time.Second
 }
 
-func keyOf(n Nonce) nonceKey {
+func keysOf(n Nonce) (nonceKey, holder) {
 	var b [len(n.Identity) + NonceSize]byte
 	copy(b[copy(b[:], n.Identity[:]):], n.Value[:])
-	sum := sha256.Sum256(b[:])
-	return nonceKey(sum[:])
+	key, from := sha256.Sum256(b[:]), sha256.Sum256(n.Identity[:])
+	return nonceKey(key[:]), holder(from[:])
 }
