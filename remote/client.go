@@ -1,0 +1,369 @@
+package remote
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// Times of a client that are not negotiable (remote-protocol §7).
+const (
+	dialTimeout   = 10 * time.Second // dial, and TLS handshake
+	headerTimeout = 30 * time.Second // from the end of the request to the headers of the answer
+	idleTimeout   = 60 * time.Second // between two pieces of a body, either way
+	bufferSize    = 256 << 10        // of the connection, each way
+)
+
+// ClientOptions say how a [Client] talks. The zero value is good for a program that serves others: it
+// signs with a key of its own, dials public addresses and literal loopback, and retries reads.
+type ClientOptions struct {
+	// Identity signs every request. nil: a key made for this client.
+	Identity auth.Signer
+	// UserAgent is <product>/<version>. Default "digstore-go/1".
+	UserAgent string
+	// Bearer is sent with pushes, where a node asks for a token. It is never printed.
+	Bearer string
+	// Resolver turns a dig:// locator into an origin, at the first request. nil: [SeedResolver].
+	Resolver Resolver
+	// TLS is cloned; RootCAs and client certificates are what it is for. TLS 1.2 is the least spoken, and
+	// InsecureSkipVerify is refused.
+	TLS *tls.Config
+	// Guard decides what may be dialled. nil: the zero Guard.
+	Guard *Guard
+	// Dial replaces dialling, guard and all. Tests and tunnels use it.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// AllowLoopbackHTTP lets a dig:// locator whose host is literally loopback fall back to plain HTTP
+	// when what listens there does not speak TLS (remote-protocol 1.5).
+	AllowLoopbackHTTP bool
+	// MaxModule is the longest module that is read, in bytes. Default [DefaultMaxModule].
+	MaxModule int64
+	// Attempts is how often a read is tried in all. Default 4.
+	Attempts int
+	// OnRetry, if set, is told why an attempt failed and how long the client waits before the next.
+	OnRetry func(err error, wait time.Duration)
+	// Now is the clock that server clocks are compared with. nil: time.Now.
+	Now func() time.Time
+}
+
+// A Client speaks for one store at one origin. It may be used concurrently. It keeps connections open
+// between requests; [Client.Close] lets them go.
+type Client struct {
+	url       URL // as given; its Store is set
+	opt       ClientOptions
+	transport *http.Transport
+	presigned *http.Transport // to hosts that the origin names
+	strict    *Guard          // what those may be
+
+	mu          sync.Mutex
+	origin      string // scheme://host of the requests; "" before the first
+	taggedFirst bool   // this origin wants the tagged form (§11 row 1)
+}
+
+var _ RangeOrigin = (*Client)(nil)
+
+// NewClient returns a client for the store that u names. It dials nothing. An URL that ParseURL would not
+// accept, or without a store, is [ErrBadURL].
+func NewClient(u URL, o *ClientOptions) (*Client, error) {
+	u, err := ParseURL(u.String())
+	if err != nil {
+		return nil, err
+	}
+	if u.Store.IsZero() {
+		return nil, fmt.Errorf("%w: %s names no store", ErrBadURL, u)
+	}
+	c := &Client{url: u}
+	if o != nil {
+		c.opt = *o
+	}
+	if c.opt.TLS != nil && c.opt.TLS.InsecureSkipVerify {
+		return nil, fmt.Errorf("%w: certificates are always verified; give RootCAs instead", ErrInsecure)
+	}
+	if c.opt.Identity == nil {
+		if c.opt.Identity, err = auth.GenerateKey(rand.Reader); err != nil {
+			return nil, fmt.Errorf("remote: make an identity: %w", err)
+		}
+	}
+	if c.opt.UserAgent == "" {
+		c.opt.UserAgent = "digstore-go/1"
+	}
+	if c.opt.Resolver == nil {
+		c.opt.Resolver = SeedResolver{}
+	}
+	if c.opt.Guard == nil {
+		c.opt.Guard = new(Guard)
+	}
+	c.opt.MaxModule = positive(c.opt.MaxModule, DefaultMaxModule)
+	c.opt.Attempts = positive(c.opt.Attempts, 4)
+	if c.opt.Now == nil {
+		c.opt.Now = time.Now
+	}
+	// Hosts that the origin names are none that the caller meant: AllowPrivate does not extend to them.
+	c.strict = &Guard{Networks: c.opt.Guard.Networks}
+	dial, elsewhere := c.opt.Dial, c.opt.Dial
+	if dial == nil {
+		dial, elsewhere = c.opt.Guard.dialer(dialTimeout, true), c.strict.dialer(dialTimeout, false)
+	}
+	c.transport = newTransport(c.opt.TLS, dial)
+	c.presigned = newTransport(c.opt.TLS, elsewhere)
+	return c, nil
+}
+
+// newTransport speaks HTTP/1.1: modules are one long body each, which a second layer of framing would only
+// slow down, and a request that net/http cannot repeat by itself is only to be had there.
+func newTransport(conf *tls.Config, dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
+	if conf == nil {
+		conf = new(tls.Config)
+	}
+	conf = conf.Clone()
+	conf.MinVersion = max(conf.MinVersion, tls.VersionTLS12)
+	return &http.Transport{
+		DialContext:            dial,
+		TLSClientConfig:        conf,
+		TLSHandshakeTimeout:    dialTimeout,
+		ResponseHeaderTimeout:  headerTimeout,
+		ExpectContinueTimeout:  time.Second,
+		IdleConnTimeout:        idleTimeout,
+		MaxIdleConnsPerHost:    4,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true,
+		ReadBufferSize:         bufferSize,
+		WriteBufferSize:        bufferSize,
+	}
+}
+
+// URL returns the locator that the client was made for.
+func (c *Client) URL() URL { return c.url }
+
+// Close lets idle connections go. The client may be used on.
+func (c *Client) Close() error {
+	c.transport.CloseIdleConnections()
+	c.presigned.CloseIdleConnections()
+	return nil
+}
+
+// Describe implements [Origin]: GET /stores/{id}, at most 4 MiB.
+func (c *Client) Describe(ctx context.Context) (*Descriptor, error) {
+	d := new(Descriptor)
+	err := c.read(ctx, request.Fetch, "", maxDescriptor, func(r io.Reader) error {
+		return json.NewDecoder(r).Decode(d)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Generations implements [Origin]: GET /stores/{id}/roots, at most 64 MiB.
+func (c *Client) Generations(ctx context.Context) ([]module.Generation, error) {
+	var lines []module.Generation
+	err := c.read(ctx, request.Roots, "/roots", maxRoots, func(r io.Reader) (err error) {
+		lines, err = decodeRoots(r)
+		return err
+	})
+	return lines, err
+}
+
+// read gets a JSON body of at most limit bytes and gives it to decode.
+func (c *Client) read(ctx context.Context, op request.Op, path string, limit int64, decode func(io.Reader) error) error {
+	return c.retry(ctx, readPolicy, func() error {
+		resp, err := c.do(ctx, exchange{op: op, method: http.MethodGet, path: path, ok: okStatus})
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.ContentLength > limit {
+			return fmt.Errorf("remote: GET %s: %w: %d bytes, at most %d are read", resp.Request.URL.Path, ErrTooLarge, resp.ContentLength, limit)
+		}
+		body := &capReader{r: resp.Body, left: limit}
+		if err := decode(body); err != nil {
+			if body.err != nil {
+				return fmt.Errorf("remote: GET %s: %w", resp.Request.URL.Path, body.err)
+			}
+			return fmt.Errorf("remote: GET %s: %w: %v", resp.Request.URL.Path, ErrProtocol, err)
+		}
+		return nil
+	})
+}
+
+// Module implements [Origin]: GET /stores/{id}/module?root=. The reader fails after MaxModule bytes with
+// [ErrTooLarge] and after 60 s without a byte; its Size method gives Content-Length, -1 when not known.
+func (c *Client) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, error) {
+	r, _, err := c.ModuleFrom(ctx, root, 0)
+	return r, err
+}
+
+// ModuleFrom implements [RangeOrigin] with Range and If-Range. A server that knows neither answers with the
+// whole module: start is then 0.
+func (c *Client) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64) (r io.ReadCloser, start int64, err error) {
+	err = c.retry(ctx, readPolicy, func() error {
+		r, start, err = c.openModule(ctx, root, offset)
+		return err
+	})
+	return r, start, err
+}
+
+func (c *Client) openModule(ctx context.Context, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
+	h := http.Header{}
+	if offset > 0 {
+		h.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
+		h.Set("If-Range", etag(root))
+	}
+	resp, err := c.do(ctx, exchange{
+		op: request.Module, method: http.MethodGet, path: "/module", query: "root=" + root.String(), header: h,
+		ok: func(code int) bool {
+			return code == http.StatusOK || offset > 0 && (code == http.StatusPartialContent || code == http.StatusRequestedRangeNotSatisfiable)
+		},
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	start, size := int64(0), resp.ContentLength
+	switch resp.StatusCode {
+	case http.StatusRequestedRangeNotSatisfiable:
+		// All of it may be here already; else what is here is longer than what is there.
+		resp.Body.Close()
+		if total, ok := parseContentRange(resp.Header.Get("Content-Range"), -1); ok && total == offset {
+			return &moduleBody{size: total}, offset, nil
+		}
+		return c.openModule(ctx, root, 0)
+	case http.StatusPartialContent:
+		total, ok := parseContentRange(resp.Header.Get("Content-Range"), offset)
+		if !ok {
+			resp.Body.Close()
+			return nil, 0, fmt.Errorf("remote: GET module: %w: Content-Range %q does not begin at %d", ErrProtocol,
+				printable(resp.Header.Get("Content-Range"), 100), offset)
+		}
+		start, size = offset, total
+	}
+	if err := checkETag(resp, root); err != nil {
+		resp.Body.Close()
+		return nil, 0, err
+	}
+	if size > c.opt.MaxModule {
+		resp.Body.Close()
+		return nil, 0, fmt.Errorf("remote: GET module %s: %w: %d bytes, at most %d are read", root, ErrTooLarge, size, c.opt.MaxModule)
+	}
+	return &moduleBody{capReader{r: resp.Body, left: c.opt.MaxModule - start}, resp.Body, size}, start, nil
+}
+
+// checkETag holds the entity tag of an answer against the root that was asked for: the reference answers
+// every root with its head (remote-protocol 3.3).
+func checkETag(resp *http.Response, root merkle.Hash) error {
+	tag := resp.Header.Get("ETag")
+	if got, err := parseETag(tag); err != nil || got != root {
+		return &VerificationError{Check: CheckETag, Want: etag(root), Got: printable(tag, 100)}
+	}
+	return nil
+}
+
+// parseContentRange reads "bytes start-last/total", where last must be total-1, or "bytes */total" for
+// start -1, and returns the total.
+func parseContentRange(s string, start int64) (total int64, ok bool) {
+	var first, last int64
+	if start < 0 {
+		n, err := fmt.Sscanf(s, "bytes */%d", &total)
+		return total, err == nil && n == 1 && total >= 0
+	}
+	n, err := fmt.Sscanf(s, "bytes %d-%d/%d", &first, &last, &total)
+	return total, err == nil && n == 3 && first == start && last >= first && last == total-1
+}
+
+// Stat asks for the length of a module without its bytes: HEAD /stores/{id}/module?root=. -1: not said.
+func (c *Client) Stat(ctx context.Context, root merkle.Hash) (size int64, err error) {
+	err = c.retry(ctx, readPolicy, func() error {
+		resp, err := c.do(ctx, exchange{op: request.Module, method: http.MethodHead, path: "/module",
+			query: "root=" + root.String(), ok: okStatus})
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		size = resp.ContentLength
+		return checkETag(resp, root)
+	})
+	return size, err
+}
+
+// Revoke sends a tombstone, which the caller has signed: POST /stores/{id}/tombstone. It is repeated on
+// connection errors; a server keeps one record per scope, so that does no harm.
+func (c *Client) Revoke(ctx context.Context, t auth.Tombstone) error {
+	if t.Store != c.url.Store {
+		return fmt.Errorf("%w: the tombstone is for store %s, the locator names %s", ErrBadURL, t.Store, c.url.Store)
+	}
+	body, err := encodeTombstone(t)
+	if err != nil {
+		return err
+	}
+	return c.retry(ctx, connectPolicy, func() error {
+		resp, err := c.post(ctx, request.Tombstone, "/tombstone", nil, body)
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
+	})
+}
+
+// moduleBody is the body of a module on its way in.
+type moduleBody struct {
+	capReader
+	c    io.Closer // nil: nothing comes
+	size int64
+}
+
+func (b *moduleBody) Read(p []byte) (int, error) {
+	if b.c == nil {
+		return 0, io.EOF
+	}
+	return b.capReader.Read(p)
+}
+
+// Size is the length of the whole module; -1 when not known.
+func (b *moduleBody) Size() int64 { return b.size }
+
+func (b *moduleBody) Close() error {
+	if b.c == nil {
+		return nil
+	}
+	return b.c.Close()
+}
+
+// capReader fails with ErrTooLarge instead of giving a byte more than left, and keeps what its source
+// failed with.
+type capReader struct {
+	r    io.Reader
+	left int64
+	err  error
+}
+
+func (r *capReader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	if int64(len(p)) > r.left+1 {
+		p = p[:r.left+1]
+	}
+	n, err := r.r.Read(p)
+	if int64(n) > r.left {
+		n, err = int(r.left), fmt.Errorf("remote: body: %w", ErrTooLarge)
+	}
+	r.left -= int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
+}
+
+func okStatus(code int) bool { return code == http.StatusOK }

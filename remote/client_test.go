@@ -1,0 +1,525 @@
+package remote_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+func TestClientReads(t *testing.T) {
+	s := newSite(t, 2, nil)
+	l := s.listen()
+	c := s.client(l, nil)
+	d, err := c.Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := d.SignedRoot(s.id, d.PublicKey)
+	if err != nil || signed != s.head() || d.Size != int64(len(s.modules[1])) {
+		t.Errorf("descriptor %+v, %v", d, err)
+	}
+	lines, err := c.Generations(t.Context())
+	if err != nil || len(lines) != 2 || lines[1].Root != s.head().Root || lines[1].Number != 1 || !lines[0].Time.Equal(start) {
+		t.Errorf("history %v, %v", lines, err)
+	}
+	for n, head := range s.heads {
+		size, err := c.Stat(t.Context(), head.Root)
+		if err != nil || size != int64(len(s.modules[n])) {
+			t.Errorf("generation %d: %d bytes, %v", n, size, err)
+		}
+		r, err := c.Module(t.Context(), head.Root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		r.Close()
+		if err != nil || !bytes.Equal(got, s.modules[n]) || r.(interface{ Size() int64 }).Size() != size {
+			t.Errorf("generation %d: %d bytes, %v", n, len(got), err)
+		}
+	}
+	if _, err := c.Module(t.Context(), merkle.Hash{1}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("unknown root: %v", err)
+	}
+}
+
+func TestClientRange(t *testing.T) {
+	s := newSite(t, 1, nil)
+	l := s.listen()
+	c := s.client(l, nil)
+	mod, root := s.modules[0], s.head().Root
+	n := int64(len(mod))
+	for _, c2 := range []struct {
+		name          string
+		offset, start int64
+		noRange       bool
+	}{
+		{name: "the beginning", offset: 0, start: 0},
+		{name: "the middle", offset: n / 2, start: n / 2},
+		{name: "the last byte", offset: n - 1, start: n - 1},
+		{name: "nothing left", offset: n, start: n},
+		{name: "beyond the end", offset: n + 1, start: 0},
+		{name: "a server without ranges", offset: n / 2, start: 0, noRange: true},
+	} {
+		t.Run(c2.name, func(t *testing.T) {
+			l.instead = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
+				if c2.noRange {
+					r.Header.Del("Range")
+				}
+				return false
+			}
+			r, at, err := c.ModuleFrom(t.Context(), root, c2.offset)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			got, err := io.ReadAll(r)
+			if err != nil || at != c2.start || !bytes.Equal(got, mod[at:]) || r.(interface{ Size() int64 }).Size() != n {
+				t.Errorf("%d bytes from %d, %v; want %d from %d", len(got), at, err, n-c2.start, c2.start)
+			}
+		})
+	}
+}
+
+// TestClientRefuses walks answers that are none of this protocol.
+func TestClientRefuses(t *testing.T) {
+	s := newSite(t, 1, nil)
+	l := s.listen()
+	root := s.head().Root
+	describe := func(c *remote.Client) error { _, err := c.Describe(t.Context()); return err }
+	roots := func(c *remote.Client) error { _, err := c.Generations(t.Context()); return err }
+	fetch := func(c *remote.Client) error {
+		r, err := c.Module(t.Context(), root)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		_, err = io.Copy(io.Discard, r)
+		return err
+	}
+	respond := func(code int, body string, headers ...string) func(http.ResponseWriter, *http.Request, string) bool {
+		return func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+			for i := 0; i < len(headers); i += 2 {
+				w.Header().Set(headers[i], headers[i+1])
+			}
+			w.WriteHeader(code)
+			io.WriteString(w, body)
+			return true
+		}
+	}
+	tag := `"` + root.String() + `"`
+	for _, c := range []struct {
+		name    string
+		call    func(*remote.Client) error
+		instead func(http.ResponseWriter, *http.Request, string) bool
+		want    error
+	}{
+		{"redirect", describe, respond(302, "", "Location", "https://evil.example/"), remote.ErrProtocol},
+		{"redirect of a module", fetch, respond(307, "", "Location", "/elsewhere"), remote.ErrProtocol},
+		{"no content", describe, respond(204, ""), remote.ErrProtocol},
+		{"not JSON", describe, respond(200, "<html>"), remote.ErrProtocol},
+		{"cut JSON", roots, respond(200, `{"roots":[`), remote.ErrProtocol},
+		{"descriptor too large", describe, respond(200, `{"x":"`+strings.Repeat("x", 4<<20)+`"}`), remote.ErrTooLarge},
+		{"compressed", fetch, respond(200, "x", "Content-Encoding", "gzip", "ETag", tag), remote.ErrProtocol},
+		{"no ETag", fetch, respond(200, "x"), remote.ErrVerification},
+		{"weak ETag", fetch, respond(200, "x", "ETag", "W/"+tag), remote.ErrVerification},
+		{"unquoted ETag", fetch, respond(200, "x", "ETag", root.String()), remote.ErrVerification},
+		{"ETag of another root", fetch, respond(200, "x", "ETag", `"`+merkle.Hash{}.String()+`"`), remote.ErrVerification},
+		{"unasked range", fetch, respond(206, "x", "ETag", tag, "Content-Range", "bytes 0-0/1"), remote.ErrProtocol},
+		{"module too large, as said", fetch, respond(200, "x", "ETag", tag, "Content-Length", "5000000"), remote.ErrTooLarge},
+		{"module too large, unsaid", fetch, func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+			w.Header().Set("ETag", tag)
+			for range 200 {
+				w.Write(make([]byte, 32<<10))
+				w.(http.Flusher).Flush()
+			}
+			return true
+		}, remote.ErrTooLarge},
+		{"gateway's refusal", describe, respond(404, `{"error":"not_found","message":"no such store"}`), fs.ErrNotExist},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l.requests()
+			l.instead = c.instead
+			err := c.call(s.client(l, &remote.ClientOptions{MaxModule: 4 << 20}))
+			if !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			if n := len(l.requests()); n != 1 {
+				t.Errorf("%d requests, want 1", n)
+			}
+		})
+	}
+}
+
+// TestClientStatuses: every status that the server's table may give comes back as its sentinel.
+func TestClientStatuses(t *testing.T) {
+	s := newSite(t, 1, nil)
+	l := s.listen()
+	c := s.client(l, &remote.ClientOptions{Attempts: 1})
+	all := []error{request.ErrUnauthenticated, auth.ErrForbidden, fs.ErrNotExist, remote.ErrNonFastForward,
+		remote.ErrRevoked, remote.ErrTooLarge}
+	for code, want := range map[int]error{400: nil, 401: request.ErrUnauthenticated, 403: auth.ErrForbidden, 404: fs.ErrNotExist,
+		405: nil, 409: remote.ErrNonFastForward, 410: remote.ErrRevoked, 413: remote.ErrTooLarge, 415: nil, 422: nil, 429: nil,
+		500: nil, 501: nil, 503: nil} {
+		for _, form := range []string{"the server's words", `{"error":"x","message":"the server's words"}`} {
+			l.instead = func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+				w.Header().Set("Retry-After", "7")
+				w.Header().Del("Date")
+				w.Header()["Date"] = nil
+				w.WriteHeader(code)
+				io.WriteString(w, form)
+				return true
+			}
+			_, err := c.Describe(t.Context())
+			var status *remote.StatusError
+			if !errors.As(err, &status) || status.Code != code || status.Message != "the server's words" || status.RetryAfter != 7*time.Second {
+				t.Errorf("%d: %#v", code, err)
+			}
+			for _, sentinel := range all {
+				if errors.Is(err, sentinel) != (sentinel == want) {
+					t.Errorf("%d: errors.Is(%v) is %v", code, sentinel, sentinel != want)
+				}
+			}
+			if errors.Is(err, remote.ErrVerification) {
+				t.Errorf("%d is a verification failure", code)
+			}
+		}
+	}
+}
+
+func TestClientHeaders(t *testing.T) {
+	s := newSite(t, 1, nil)
+	l := s.listen()
+	var got []http.Header
+	l.instead = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
+		got = append(got, r.Header.Clone())
+		return false
+	}
+	c := s.client(l, &remote.ClientOptions{UserAgent: "thing/2", Bearer: "secret"})
+	for range 2 {
+		if _, err := c.Describe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got[0].Get("User-Agent") != "thing/2" || got[0].Get("Accept-Encoding") != "identity" || got[0].Get("Authorization") != "" {
+		t.Errorf("headers %v", got[0])
+	}
+	for _, h := range []string{"X-Dig-Nonce", "X-Dig-Auth"} {
+		if a, b := got[0].Get(h), got[1].Get(h); a == "" || a == b {
+			t.Errorf("%s: %q, then %q", h, a, b)
+		}
+	}
+}
+
+func TestClientClockSkew(t *testing.T) {
+	s := newSite(t, 1, nil)
+	l := s.listen()
+	c := s.client(l, nil)
+	for _, ahead := range []time.Duration{-400 * time.Second, 400 * time.Second} {
+		l.instead = func(w http.ResponseWriter, r *http.Request, _ string) bool {
+			w.Header().Set("Date", s.now().Add(ahead).Format(http.TimeFormat))
+			http.Error(w, "request authentication failed: stale request timestamp", http.StatusUnauthorized)
+			return true
+		}
+		_, err := c.Describe(t.Context())
+		if !errors.Is(err, remote.ErrClockSkew) || !errors.Is(err, request.ErrUnauthenticated) || !strings.Contains(err.Error(), "6m40s") {
+			t.Errorf("%v ahead: %v", ahead, err)
+		}
+	}
+	l.instead = func(w http.ResponseWriter, r *http.Request, _ string) bool {
+		w.Header().Set("Date", s.now().Add(100*time.Second).Format(http.TimeFormat))
+		http.Error(w, "request authentication failed: signature does not verify", http.StatusUnauthorized)
+		return true
+	}
+	if _, err := c.Describe(t.Context()); errors.Is(err, remote.ErrClockSkew) || !errors.Is(err, request.ErrUnauthenticated) {
+		t.Errorf("clocks agree: %v", err)
+	}
+}
+
+func TestNewClientRefuses(t *testing.T) {
+	id := auth.StoreID{1}
+	for _, c := range []struct {
+		name string
+		u    remote.URL
+		o    *remote.ClientOptions
+		want error
+	}{
+		{"no store", remote.URL{Scheme: "dig", Host: "host"}, nil, remote.ErrBadURL},
+		{"made by hand", remote.URL{Scheme: "https", Host: "host/evil", Store: id}, nil, remote.ErrBadURL},
+		{"plain http", remote.URL{Scheme: "http", Host: "host", Store: id}, nil, remote.ErrInsecure},
+		{"unverified TLS", remote.URL{Scheme: "dig", Store: id}, &remote.ClientOptions{TLS: &tls.Config{InsecureSkipVerify: true}}, remote.ErrInsecure},
+	} {
+		if _, err := remote.NewClient(c.u, c.o); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// TestClientGuard: a private address is not dialled, literal loopback is.
+func TestClientGuard(t *testing.T) {
+	u, err := remote.ParseURL("dig://10.0.0.1/" + testID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := remote.NewClient(u, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Describe(t.Context()); !errors.Is(err, remote.ErrInsecure) {
+		t.Errorf("got %v, want ErrInsecure", err)
+	}
+}
+
+// TestLoopbackHTTP: dig:// on loopback is https, and falls back to plain HTTP only when that is allowed.
+func TestLoopbackHTTP(t *testing.T) {
+	s := newSite(t, 1, nil)
+	l := s.listen()
+	u, err := remote.ParseURL("dig://" + strings.TrimPrefix(l.URL, "http://") + "/" + s.id.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, allowed := range []bool{false, true} {
+		c, err := remote.NewClient(u, &remote.ClientOptions{Identity: s.identity, Now: s.now, AllowLoopbackHTTP: allowed, Attempts: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for range 2 {
+			if _, err = c.Describe(t.Context()); (err == nil) != allowed {
+				t.Errorf("allowed %v: %v", allowed, err)
+			}
+		}
+	}
+	equal(t, "requests", l.requests(), []string{"GET", "GET"})
+}
+
+// TestTLS: a dig:// locator over TLS with a private CA, and without it.
+func TestTLS(t *testing.T) {
+	s := newSite(t, 1, nil)
+	srv := httptest.NewTLSServer(s.server)
+	defer srv.Close()
+	u, err := remote.ParseURL("dig://" + strings.TrimPrefix(srv.URL, "https://") + "/" + s.id.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, trusted := range []bool{true, false} {
+		o := &remote.ClientOptions{Identity: s.identity, Now: s.now}
+		if trusted {
+			o.TLS = srv.Client().Transport.(*http.Transport).TLSClientConfig
+		}
+		c, err := remote.NewClient(u, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		var cert *tls.CertificateVerificationError
+		if _, err := c.Describe(t.Context()); (err == nil) != trusted || !trusted && !errors.As(err, &cert) {
+			t.Errorf("trusted %v: %v", trusted, err)
+		}
+	}
+}
+
+// A pipe is a network of one listener in memory, for clocks that are not real.
+type pipe struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func newPipe() *pipe { return &pipe{make(chan net.Conn), make(chan struct{})} }
+
+func (p *pipe) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipe) Close() error   { close(p.done); return nil }
+func (p *pipe) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *pipe) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case p.conns <- theirs:
+		return ours, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// inBubble runs f in a bubble of its own time with a client of a server that h answers.
+func inBubble(t *testing.T, h http.HandlerFunc, o remote.ClientOptions, f func(t *testing.T, c *remote.Client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPipe()
+		srv := &http.Server{Handler: h}
+		go srv.Serve(p)
+		o.Dial = p.dial
+		u, err := remote.ParseURL("http://localhost/stores/" + testID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := remote.NewClient(u, &o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f(t, c)
+		c.Close()
+		srv.Close()
+	})
+}
+
+// TestRetry: how often, how long between, and that every attempt is signed anew.
+func TestRetry(t *testing.T) {
+	ok := `{"current_root":"` + strings.Repeat("20", 32) + `"}`
+	for _, c := range []struct {
+		name      string
+		fail      int // attempts that fail before one succeeds
+		code      int // 0: the connection breaks
+		after     string
+		attempts  int
+		min, most time.Duration
+		ok        bool
+	}{
+		{name: "at once", attempts: 1, ok: true},
+		{name: "twice unavailable", fail: 2, code: 503, attempts: 3, most: 750 * time.Millisecond, ok: true},
+		{name: "three broken connections", fail: 3, attempts: 4, most: 1750 * time.Millisecond, ok: true},
+		{name: "four times", fail: 4, code: 502, attempts: 4, most: 1750 * time.Millisecond},
+		{name: "as asked", fail: 1, code: 429, after: "9", attempts: 2, min: 9 * time.Second, most: 9 * time.Second, ok: true},
+		{name: "as asked, to a minute", fail: 1, code: 504, after: "3600", attempts: 2, min: time.Minute, most: time.Minute, ok: true},
+		{name: "not for 500", fail: 1, code: 500, attempts: 1},
+		{name: "not for 401", fail: 1, code: 401, attempts: 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			seen := map[string]bool{}
+			left := c.fail
+			h := func(w http.ResponseWriter, r *http.Request) {
+				seen[r.Header.Get("X-Dig-Nonce")] = true
+				if left--; left < 0 {
+					io.WriteString(w, ok)
+					return
+				}
+				if c.code == 0 {
+					panic(http.ErrAbortHandler)
+				}
+				if c.after != "" {
+					w.Header().Set("Retry-After", c.after)
+				}
+				w.WriteHeader(c.code)
+			}
+			told := 0
+			inBubble(t, h, remote.ClientOptions{OnRetry: func(error, time.Duration) { told++ }}, func(t *testing.T, client *remote.Client) {
+				begin := time.Now()
+				_, err := client.Describe(t.Context())
+				if took := time.Since(begin); (err == nil) != c.ok || took < c.min || took > c.most {
+					t.Errorf("%v after %v, want success %v in %v to %v", err, took, c.ok, c.min, c.most)
+				}
+			})
+			if len(seen) != c.attempts || told != c.attempts-1 {
+				t.Errorf("%d attempts with a nonce of their own, %d notices; want %d attempts", len(seen), told, c.attempts)
+			}
+		})
+	}
+}
+
+// TestNoSilentRepeat: net/http does not send a signed request again on a connection that broke.
+func TestNoSilentRepeat(t *testing.T) {
+	n := 0
+	h := func(w http.ResponseWriter, _ *http.Request) {
+		if n++; n > 1 {
+			panic(http.ErrAbortHandler)
+		}
+		io.WriteString(w, `{"current_root":"`+strings.Repeat("20", 32)+`"}`)
+	}
+	inBubble(t, h, remote.ClientOptions{Attempts: 1}, func(t *testing.T, c *remote.Client) {
+		if _, err := c.Describe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Describe(t.Context()); err == nil { // on the connection that is kept
+			t.Error("the second request succeeded")
+		}
+	})
+	if n != 2 {
+		t.Errorf("%d requests arrived, want 2", n)
+	}
+}
+
+// TestSlow: headers that do not come in 30 s and bodies that stand still for 60 s are given up, and a body
+// that trickles is not.
+func TestSlow(t *testing.T) {
+	root := merkle.Hash(bytes.Repeat([]byte{0x20}, 32))
+	for _, c := range []struct {
+		name   string
+		before time.Duration // waits before the headers
+		pauses []time.Duration
+		wait   time.Duration // until the error; 0: none
+	}{
+		{name: "no headers", before: time.Hour, wait: 30 * time.Second},
+		{name: "stands still", pauses: []time.Duration{time.Hour}, wait: time.Minute},
+		{name: "trickles", pauses: []time.Duration{59 * time.Second, 59 * time.Second, 59 * time.Second}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := func(w http.ResponseWriter, r *http.Request) {
+				wait := func(d time.Duration) {
+					select {
+					case <-time.After(d):
+					case <-r.Context().Done():
+					}
+				}
+				wait(c.before)
+				w.Header().Set("ETag", `"`+root.String()+`"`)
+				w.Header().Set("Content-Length", strconv.Itoa(1+len(c.pauses)))
+				w.Write([]byte("x"))
+				for _, d := range c.pauses {
+					w.(http.Flusher).Flush()
+					wait(d)
+					w.Write([]byte("x"))
+				}
+			}
+			inBubble(t, h, remote.ClientOptions{Attempts: 1}, func(t *testing.T, client *remote.Client) {
+				begin := time.Now()
+				r, err := client.Module(t.Context(), root)
+				if err == nil {
+					_, err = io.Copy(io.Discard, r)
+					r.Close()
+				}
+				if c.wait == 0 && err != nil || c.wait > 0 && (err == nil || time.Since(begin) != c.wait) {
+					t.Errorf("%v after %v", err, time.Since(begin))
+				}
+				if len(c.pauses) == 1 && !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("%v is no timeout", err)
+				}
+			})
+		})
+	}
+}
+
+func TestClientCancel(t *testing.T) {
+	h := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	inBubble(t, h, remote.ClientOptions{}, func(t *testing.T, c *remote.Client) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begin := time.Now()
+		if _, err := c.Describe(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+	})
+}

@@ -1,0 +1,42 @@
+// Package remote speaks dig://, the protocol by which a store travels: clone, pull, push, revoke, and the
+// server that answers them. Spec: remote-protocol.
+//
+// # Names
+//
+// A [URL] is a locator. dig://<id> names a store, dig://<host>/<id> a store at a host; it is a name on our
+// side only, and what travels is HTTP under /stores/<id> at the [URL.Endpoint]. A [Client] speaks for one
+// store at one origin. It signs every request with an identity, which may be made for the purpose, follows
+// no redirect, reads no more than its limits, and repeats what may be repeated.
+//
+// # Believing
+//
+// An origin is a stranger. What a module's root covers (every chunk, every leaf) checks itself; that this
+// root is the store's newest one, and that this key is its publisher's, does not follow from the bytes: the
+// key lies outside the root, and a store's id is in general not bound to its key. [Trust] says why they are
+// believed: the chain ([Anchor]), a root or a key known by other means, the id itself where it is the hash
+// of the key, or the first use, which is then held. The zero Trust believes nothing.
+//
+//	report, err := remote.Clone(ctx, store, client, remote.Trust{Anchor: chain})
+//
+// [Clone] fills an empty store, [Pull] brings it up to date, [Push] publishes what the origin lacks. Each
+// check they make has a name ([Check]); a refusal is a [*VerificationError] with that name, and leaves
+// nothing visible. What was checked, and what it rests on, is in the [Report]. [Sync] and [Pusher] are the
+// same with settings.
+//
+// # The two sides of a store
+//
+// A [Local] is a store on our side; *digstore.Store is one. A [Backend] is what a [Server] serves;
+// *digstore.Workspace is one. Both are small, and what they can do besides (take pushes, keep tombstones,
+// keep pins, go on with a broken download) are interfaces of one or two methods that are found by type
+// assertion: [Receiver], [Promoter], [Revoker], [Lister], [Resumer], [Pinner], [Signatures]. So a program
+// that clones into memory links no workspace, and one that serves an archive of its own writes three
+// methods. Package remotetest has both in memory, and origins that lie.
+//
+// A [Server] is an [net/http.Handler]; listening, TLS and logs are the program's business.
+//
+// # Time, memory, goroutines
+//
+// Constructors start nothing. Bodies are streamed: what is held grows with the number of generations and of
+// chunks, not with their size. Signed requests carry the time and a nonce; a server refuses those from more
+// than five minutes away and those it has seen. A client whose clock is that far off gets [ErrClockSkew].
+package remote

@@ -1,0 +1,151 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore/module"
+)
+
+// Errors that callers branch on. Absence is [fs.ErrNotExist], presence [fs.ErrExist]; who is asking is
+// [request.ErrUnauthenticated], who may not is [auth.ErrForbidden].
+var (
+	// ErrBadURL is a locator that is none of the forms of remote-protocol 1.3.
+	ErrBadURL = errors.New("remote: not a locator of a store")
+	// ErrInsecure is plain HTTP to a host that is not literally loopback, or an address that the dial
+	// guard refuses.
+	ErrInsecure = errors.New("remote: insecure transport")
+	// ErrVerification is every refusal to believe an origin. The error is a [*VerificationError] that names
+	// the check; the five sentinels below say more where they apply.
+	ErrVerification = errors.New("remote: verification failed")
+	// ErrUntrusted is a clone without any reason to believe the origin: the [Trust] was zero, or nothing
+	// in it speaks for what the origin sent.
+	ErrUntrusted = errors.New("remote: nothing vouches for this origin")
+	// ErrRevoked is a root or a store that its publisher has revoked.
+	ErrRevoked = errors.New("remote: revoked by its publisher")
+	// ErrDiverged is an origin whose history does not contain our head.
+	ErrDiverged = errors.New("remote: histories have diverged")
+	// ErrRollback is an origin that offers an older generation than one that was seen before.
+	ErrRollback = errors.New("remote: the origin went back to an older generation")
+	// ErrKeyChanged is a publisher key that is not the one held for this store.
+	ErrKeyChanged = errors.New("remote: the publisher key has changed")
+	// ErrNonFastForward is a push whose parent is not the head: pull first. It is
+	// [module.ErrNotHead] seen from the network.
+	ErrNonFastForward = fmt.Errorf("remote: push is not a fast-forward: %w", module.ErrNotHead)
+	// ErrTooLarge is a module or a body over a stated limit.
+	ErrTooLarge = errors.New("remote: too large")
+	// ErrProtocol is an answer that this protocol does not know: a redirect, a compressed body, a body
+	// that does not decode.
+	ErrProtocol = errors.New("remote: not an answer of this protocol")
+	// ErrClockSkew is a refused signature whose cause is a clock: ours and the server's are more than the
+	// freshness window apart. The error says by how much.
+	ErrClockSkew = errors.New("remote: clocks disagree")
+	// ErrHubPublisherRequired is a push to a host of dig.net, where a generation is published by a wallet
+	// and not by PUT: give [Pusher] a [Publisher] for the hub, or set ForceRoutes (remote-protocol §10).
+	ErrHubPublisherRequired = errors.New("remote: this host wants a hub publisher")
+)
+
+// A Check names one of the reasons for which an origin can be refused.
+type Check string
+
+// The checks, in the order in which a clone makes them (remote-protocol 7.1).
+const (
+	CheckDescriptor Check = "descriptor"     // the origin's description is well formed and consistent
+	CheckHistory    Check = "history"        // generations run from 0 by 1, no root twice, the head stands last
+	CheckAnchor     Check = "anchor"         // the anchor (or the root given) stands in the history
+	CheckRollback   Check = "rollback"       // the origin is not behind what was seen before
+	CheckAncestry   Check = "ancestry"       // our head stands in the origin's history
+	CheckETag       Check = "etag"           // the module that comes is the generation that was asked for
+	CheckFormat     Check = "format"         // it is a module, whole
+	CheckStore      Check = "store"          // it belongs to the store that was asked for
+	CheckRoot       Check = "root"           // the root it embeds is the one that was asked for
+	CheckContent    Check = "content"        // chunks give the leaves, leaves give the root
+	CheckSize       Check = "size"           // it is as long as the descriptor says
+	CheckSignature  Check = "head-signature" // the head is signed by the key in the module
+	CheckTombstone  Check = "tombstone"      // neither root nor store is revoked
+	CheckChainState Check = "chain-state"    // the coin it embeds is this store's
+	CheckPublisher  Check = "publisher"      // the key in the module is the one held for this store
+	CheckTrust      Check = "trust"          // something in Trust speaks for it
+	CheckLineage    Check = "lineage"        // the anchor's lineage contains an older generation
+)
+
+// A VerificationError says which check refused an origin, what was wanted and what was found. It matches
+// [ErrVerification] and whatever Err matches.
+type VerificationError struct {
+	Check     Check
+	Want, Got string // in words; may be empty
+	Err       error  // the cause; may be nil
+}
+
+// Error names the check, both values and the cause.
+func (e *VerificationError) Error() string {
+	s := "remote: check " + string(e.Check) + " failed"
+	switch {
+	case e.Want != "" && e.Got != "":
+		s += ": want " + e.Want + ", got " + e.Got
+	case e.Want != "":
+		s += ": want " + e.Want
+	case e.Got != "":
+		s += ": " + e.Got
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *VerificationError) Unwrap() error { return e.Err }
+
+// Is reports whether target is [ErrVerification].
+func (e *VerificationError) Is(target error) bool { return target == ErrVerification }
+
+// A StatusError is a refusal by a server, with its own words. It matches, by its status: 401
+// [request.ErrUnauthenticated], 403 [auth.ErrForbidden], 404 [fs.ErrNotExist], 409 [ErrNonFastForward],
+// 410 [ErrRevoked], 413 [ErrTooLarge]; no other status matches anything.
+type StatusError struct {
+	Method, Path string        // of the request; never the query
+	Code         int           // the HTTP status
+	Message      string        // what the server said, at most 1 KiB of it, control characters taken out
+	RetryAfter   time.Duration // as the server asked; 0 when it did not
+}
+
+// Error gives request, status and the server's words.
+func (e *StatusError) Error() string {
+	s := fmt.Sprintf("remote: %s %s: %d %s", e.Method, e.Path, e.Code, http.StatusText(e.Code))
+	if e.Message != "" {
+		s += ": " + e.Message
+	}
+	return s
+}
+
+// Is reports whether target is what the status stands for.
+func (e *StatusError) Is(target error) bool {
+	s := statusSentinel(e.Code)
+	return s != nil && (target == s || errors.Is(s, target))
+}
+
+// statusSentinel returns the error that a status of a server stands for (remote-protocol 7.7), nil when it
+// stands for none.
+func statusSentinel(code int) error {
+	switch code {
+	case http.StatusUnauthorized:
+		return request.ErrUnauthenticated
+	case http.StatusForbidden:
+		return auth.ErrForbidden
+	case http.StatusNotFound:
+		return fs.ErrNotExist
+	case http.StatusConflict:
+		return ErrNonFastForward
+	case http.StatusGone:
+		return ErrRevoked
+	case http.StatusRequestEntityTooLarge:
+		return ErrTooLarge
+	}
+	return nil
+}

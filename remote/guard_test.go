@@ -1,0 +1,73 @@
+package remote_test
+
+import (
+	"errors"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/dig-network/digstore/internal/vectors"
+	"github.com/dig-network/digstore/remote"
+)
+
+// TestGuardVectors feeds the hosts of dig/ssrf-hosts.json to what stands before a connection: the locator's
+// grammar, the names that mean this machine, and the address policy. Nothing is dialled.
+func TestGuardVectors(t *testing.T) {
+	var v struct {
+		About string `json:"about"`
+		Cases []struct {
+			Host   string `json:"host"`
+			Public bool   `json:"public"`
+		} `json:"cases"`
+	}
+	vectors.Load(t, "dig/ssrf-hosts.json", &v)
+	guard := new(remote.Guard)
+	for _, c := range v.Cases {
+		if err := admit(guard, c.Host); (err == nil) != c.Public {
+			t.Errorf("%s: %v, want public %v", c.Host, err, c.Public)
+		}
+	}
+	vectors.Count(t, "dig/ssrf-hosts.json", len(v.Cases), 0)
+}
+
+func admit(g *remote.Guard, host string) error {
+	if strings.HasPrefix(host, "[") { // a zone is written as in a URL
+		text, err := url.PathUnescape(strings.Trim(host, "[]"))
+		if err != nil {
+			return err
+		}
+		ip, err := netip.ParseAddr(text)
+		if err != nil {
+			return err
+		}
+		return g.Check(ip)
+	}
+	u, err := remote.ParseURL("dig://" + host + "/" + testID)
+	if err != nil {
+		return err
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
+		return g.Check(ip)
+	}
+	return g.CheckName(u.Hostname())
+}
+
+func TestGuardExceptions(t *testing.T) {
+	private := netip.MustParseAddr("10.1.2.3")
+	for _, c := range []struct {
+		name  string
+		guard remote.Guard
+		ok    bool
+	}{
+		{"zero", remote.Guard{}, false},
+		{"its network", remote.Guard{Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}, true},
+		{"another network", remote.Guard{Networks: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}}, false},
+		{"all private ones", remote.Guard{AllowPrivate: true}, true},
+	} {
+		err := c.guard.Check(private)
+		if (err == nil) != c.ok || err != nil && !errors.Is(err, remote.ErrInsecure) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}

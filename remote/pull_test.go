@@ -1,0 +1,269 @@
+package remote_test
+
+import (
+	"errors"
+	"io"
+	"testing"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
+)
+
+// cloned returns an origin with n generations, its key, and a clone of it.
+func cloned(t *testing.T, id auth.StoreID, n int) (*direct, *auth.Key, *remotetest.Memory) {
+	t.Helper()
+	origin, by := store(t, id, n)
+	to := origin.empty()
+	if _, err := remote.Clone(t.Context(), to, origin, remote.Trust{Publisher: by.PublicKey()}); err != nil {
+		t.Fatal(err)
+	}
+	origin.asked = nil
+	return origin, by, to
+}
+
+func TestPullOverHTTP(t *testing.T) {
+	s := newSite(t, 1, nil)
+	l := s.listen()
+	c := s.client(l, nil)
+	to := (&direct{Memory: s.memory}).empty()
+	if _, err := remote.Clone(t.Context(), to, c, remote.Trust{FirstUse: true}); err != nil {
+		t.Fatal(err)
+	}
+	l.requests()
+	report, err := remote.Pull(t.Context(), to, c, remote.Trust{})
+	if err != nil || !report.UpToDate || report.Root != s.head().Root || !report.KeyProven {
+		t.Errorf("nothing new: %+v, %v", report, err)
+	}
+	equal(t, "requests with nothing new", l.requests(), []string{"GET"})
+
+	var last auth.SignedRoot
+	for n := 1; n < 4; n++ {
+		if last, err = s.memory.Publish(t.Context(), s.publisher, files(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report, err = remote.Pull(t.Context(), to, c, remote.Trust{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.UpToDate || report.Root != last.Root || report.From != s.head().Root || report.Generation != 3 || report.Basis != remote.ByPin {
+		t.Errorf("report %+v", report)
+	}
+	equal(t, "requests", l.requests(), []string{"GET", "GET /roots", "GET /module"})
+	equal(t, "held", holds(t, to), []bool{true, false, false, true})
+	sameModule(t, s.memory, to, last.Root)
+
+	// The two between are fetched when they are wanted.
+	all := remote.Sync{Trust: remote.Trust{AllowUnsignedHistory: true}, AllGenerations: true}
+	if report, err = all.Pull(t.Context(), to, c); err != nil || !report.UpToDate || len(report.Installed) != 2 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	equal(t, "held", holds(t, to), []bool{true, true, true, true})
+}
+
+func TestPullAncestry(t *testing.T) {
+	t.Run("rollback", func(t *testing.T) {
+		origin, by, to := cloned(t, launcher, 3)
+		older := &direct{Memory: origin.empty()}
+		older.publish(t, by, 0)
+		older.publish(t, by, 1)
+		_, err := remote.Pull(t.Context(), to, older, remote.Trust{})
+		refused(t, err, remote.CheckRollback, remote.ErrRollback)
+	})
+	t.Run("diverged", func(t *testing.T) {
+		origin, by, to := cloned(t, launcher, 2)
+		other := &direct{Memory: origin.empty()}
+		other.publish(t, by, 0)
+		other.publish(t, by, 7)
+		other.publish(t, by, 8)
+		_, err := remote.Pull(t.Context(), to, other, remote.Trust{})
+		refused(t, err, remote.CheckAncestry, remote.ErrDiverged)
+
+		// An anchor lets it through only with a lineage that has our head.
+		ours, theirs := origin.line(t, 1).Root, other.line(t, 2).Root
+		_, err = remote.Pull(t.Context(), to, other, remote.Trust{Anchor: plain{theirs}})
+		refused(t, err, remote.CheckAncestry, remote.ErrDiverged)
+		report, err := remote.Pull(t.Context(), to, other, remote.Trust{Anchor: &anchor{root: theirs, lineage: []merkle.Hash{ours, theirs}}})
+		if err != nil || report.Root != theirs || report.Generation != 2 {
+			t.Errorf("%+v, %v", report, err)
+		}
+	})
+	t.Run("anchor behind us", func(t *testing.T) {
+		origin, by, to := cloned(t, launcher, 2)
+		origin.publish(t, by, 2)
+		_, err := remote.Pull(t.Context(), to, origin, remote.Trust{Anchor: plain{origin.line(t, 0).Root}})
+		refused(t, err, remote.CheckRollback, remote.ErrRollback)
+	})
+	t.Run("anchor between", func(t *testing.T) {
+		origin, by, to := cloned(t, launcher, 1)
+		origin.publish(t, by, 1)
+		origin.publish(t, by, 2)
+		report, err := remote.Pull(t.Context(), to, origin, remote.Trust{Anchor: plain{origin.line(t, 1).Root}})
+		if err != nil || report.Generation != 1 || report.NewerHead != origin.line(t, 2).Root || report.Unanchored {
+			t.Errorf("%+v, %v", report, err)
+		}
+	})
+	t.Run("pins outlive the generations", func(t *testing.T) {
+		origin, by := store(t, launcher, 1)
+		to := origin.empty()
+		if err := to.Pin(t.Context(), remote.Pins{Publisher: by.PublicKey(), Root: merkle.Hash{7}, Generation: 5}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := remote.Pull(t.Context(), to, origin, remote.Trust{})
+		refused(t, err, remote.CheckRollback, remote.ErrRollback)
+	})
+}
+
+// TestPullKey: decision 42.
+func TestPullKey(t *testing.T) {
+	successor := key(0x77)
+	for _, c := range []struct {
+		name  string
+		trust func(head merkle.Hash) remote.Trust
+		ok    bool
+	}{
+		{"refused", func(merkle.Hash) remote.Trust { return remote.Trust{} }, false},
+		{"first use does not help", func(merkle.Hash) remote.Trust { return remote.Trust{FirstUse: true} }, false},
+		{"a root does not help", func(h merkle.Hash) remote.Trust { return remote.Trust{Root: h} }, false},
+		{"an anchor does", func(h merkle.Hash) remote.Trust { return remote.Trust{Anchor: plain{h}} }, true},
+		{"naming it does", func(merkle.Hash) remote.Trust { return remote.Trust{AcceptKey: successor.PublicKey()} }, true},
+		{"naming another does not", func(merkle.Hash) remote.Trust { return remote.Trust{AcceptKey: key(1).PublicKey()} }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			origin, _, to := cloned(t, launcher, 1)
+			head := origin.publish(t, successor, 1)
+			report, err := remote.Pull(t.Context(), to, origin, c.trust(head.Root))
+			if !c.ok {
+				refused(t, err, remote.CheckPublisher, remote.ErrKeyChanged)
+				return
+			}
+			if err != nil || !report.KeyChanged || report.Publisher != successor.PublicKey() {
+				t.Fatalf("%+v, %v", report, err)
+			}
+			pins, err := to.Pins(t.Context())
+			if err != nil || pins.Publisher != successor.PublicKey() {
+				t.Errorf("the pin stayed: %+v, %v", pins, err)
+			}
+			origin.publish(t, successor, 2)
+			if report, err := remote.Pull(t.Context(), to, origin, remote.Trust{}); err != nil || report.KeyChanged {
+				t.Errorf("next pull: %+v, %v", report, err)
+			}
+		})
+	}
+}
+
+// TestPullMovingHead: the head moves between the descriptor and the module.
+func TestPullMovingHead(t *testing.T) {
+	for _, moves := range []int{1, 3, 4} {
+		origin, by, to := cloned(t, launcher, 1)
+		origin.publish(t, by, 1)
+		left := moves
+		origin.open = func(root merkle.Hash, r io.ReadCloser) (io.ReadCloser, error) {
+			if left > 0 {
+				left--
+				r.Close()
+				origin.publish(t, by, 10+left)
+				return nil, &remote.VerificationError{Check: remote.CheckETag, Want: root.String(), Got: "another"}
+			}
+			return r, nil
+		}
+		report, err := remote.Pull(t.Context(), to, origin, remote.Trust{})
+		if moves > 3 {
+			refused(t, err, remote.CheckETag, nil)
+			continue
+		}
+		if err != nil || report.Generation != uint64(1+moves) {
+			t.Errorf("%d moves: %+v, %v", moves, report, err)
+		}
+	}
+}
+
+func TestPullTombstones(t *testing.T) {
+	stone := func(t *testing.T, d *direct, by *auth.Key, root merkle.Hash) auth.Tombstone {
+		t.Helper()
+		s, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: d.ID(), Root: root, NotAfter: 1, Reason: auth.Compromise}, by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for _, c := range []struct {
+		name    string
+		by      byte
+		root    func(*direct) merkle.Hash
+		refused bool
+	}{
+		{"the store", 0x2a, func(*direct) merkle.Hash { return merkle.Hash{} }, true},
+		{"our head", 0x2a, func(d *direct) merkle.Hash { return d.line(t, 0).Root }, true},
+		{"the new head", 0x2a, func(d *direct) merkle.Hash { return d.line(t, 1).Root }, true},
+		{"another root", 0x2a, func(*direct) merkle.Hash { return merkle.Hash{5} }, false},
+		{"by another key", 0x13, func(*direct) merkle.Hash { return merkle.Hash{} }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			origin, by, to := cloned(t, launcher, 1)
+			origin.publish(t, by, 1)
+			s := stone(t, origin, key(c.by), c.root(origin))
+			hidden := false
+			origin.describe = func(d *remote.Descriptor) {
+				if !hidden {
+					d.Tombstones = []auth.Tombstone{s}
+				}
+			}
+			_, err := remote.Pull(t.Context(), to, origin, remote.Trust{})
+			kept, kerr := to.Tombstones(t.Context(), to.ID())
+			if kerr != nil {
+				t.Fatal(kerr)
+			}
+			if valid := c.by == 0x2a; (len(kept) == 1) != valid {
+				t.Errorf("kept %v", kept)
+			}
+			if !c.refused {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			refused(t, err, remote.CheckTombstone, remote.ErrRevoked)
+			// What was seen once stays known when the origin hides it.
+			hidden = true
+			_, err = remote.Pull(t.Context(), to, origin, remote.Trust{})
+			refused(t, err, remote.CheckTombstone, remote.ErrRevoked)
+		})
+	}
+}
+
+// TestCloneTombstone: a first clone is refused under the key that it would have believed.
+func TestCloneTombstone(t *testing.T) {
+	origin, by := store(t, launcher, 1)
+	s, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: launcher}, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := origin.Revoke(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	to := origin.empty()
+	_, err = remote.Clone(t.Context(), to, origin, remote.Trust{FirstUse: true})
+	refused(t, err, remote.CheckTombstone, remote.ErrRevoked)
+	untouched(t, to)
+	equal(t, "asked", origin.asked, []string{"describe", "roots"})
+}
+
+// breaking is a reader that fails after n bytes.
+type breaking struct {
+	io.ReadCloser
+	left int
+}
+
+var errBroken = errors.New("connection reset by the test")
+
+func (b *breaking) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, errBroken
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
+}

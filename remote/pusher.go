@@ -1,0 +1,276 @@
+package remote
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// Push publishes what an origin does not have yet: [Pusher.Push] with defaults.
+func Push(ctx context.Context, to *Client, from Local) (*PushReport, error) {
+	return new(Pusher).Push(ctx, to, from)
+}
+
+// A Pusher says how to push where [Push] does not fit. It may be used concurrently for different stores.
+type Pusher struct {
+	// Publisher publishes; nil: [PutPublisher] over the client.
+	Publisher Publisher
+	// Signer is the store's key, where it is at hand: it signs the forms that are missing. nil: only what
+	// is signed already is pushed.
+	Signer auth.Signer
+	// Pending leaves the head where it is: the newest generation is kept there to be promoted.
+	Pending bool
+	// HeadOnly pushes the newest generation and skips those between the origin's head and it.
+	HeadOnly bool
+	// ForceRoutes pushes over the protocol's routes also where a hub is expected (remote-protocol §10).
+	ForceRoutes bool
+	// Progress, if set, hears of each module's bytes: (root, 0, total) first, then growing.
+	Progress func(root merkle.Hash, done, total int64)
+}
+
+// A PushReport says what a push did.
+type PushReport struct {
+	Store    auth.StoreID
+	Parent   merkle.Hash   // the origin's head before; zero: it had none
+	Root     merkle.Hash   // the local head, which is now there
+	Pushed   []merkle.Hash // oldest first
+	Bytes    int64         // of the modules pushed
+	UpToDate bool          // the origin had it already
+	Pending  bool          // it is kept there and not the head yet
+}
+
+// Push publishes the local head, and before it, in order, the generations between the origin's head and it
+// that are held and signed. Every generation is checked before a byte of it is sent: its module verifies,
+// its signature is by the key in the module, and it is not revoked.
+//
+// The origin's head must stand in the local history, else the error is [ErrNonFastForward] and nothing is
+// sent: pull first. A store without a generation is [fs.ErrNotExist]. A host of dig.net without a Publisher
+// is [ErrHubPublisherRequired]. Report and error come together when some generations were pushed.
+func (p *Pusher) Push(ctx context.Context, to *Client, from Local) (*PushReport, error) {
+	store := from.ID()
+	if _, err := to.url.WithStore(store); err != nil {
+		return nil, err
+	}
+	publisher := p.Publisher
+	if publisher == nil {
+		if to.url.Hub() && !p.ForceRoutes {
+			return nil, fmt.Errorf("%w: publishing to %s is a transaction of the store's wallet on chain; give "+
+				"Pusher.Publisher, which gets store, parent, root, module and signatures, or set ForceRoutes to send a PUT "+
+				"all the same", ErrHubPublisherRequired, to.url.Hostname())
+		}
+		publisher = PutPublisher{to}
+	}
+	head, err := from.Head(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("remote: read local head: %w", err)
+	}
+	if head.Root.IsZero() {
+		return nil, fmt.Errorf("remote: push: store %s has no generation yet: %w", store, fs.ErrNotExist)
+	}
+	local, err := from.Generations(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("remote: read local history: %w", err)
+	}
+	stones, err := p.stones(ctx, from, store)
+	if err != nil {
+		return nil, err
+	}
+	report := &PushReport{Store: store, Root: head.Root}
+	d, err := to.Describe(ctx)
+	switch {
+	case err == nil:
+		report.Parent = d.Root
+		stones = append(stones, validStones(d.Tombstones, store, head.PublicKey)...)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("remote: describe store %s: %w", store, err)
+	}
+	if err := revokedBy(stones, head.Root); err != nil {
+		return nil, err
+	}
+	if report.Parent == head.Root {
+		report.UpToDate = true
+		return report, nil
+	}
+	next := 0
+	if !report.Parent.IsZero() {
+		if next = find(local, report.Parent) + 1; next == 0 {
+			return nil, fmt.Errorf("%w: the origin's head %s is not in the local history: pull first", ErrNonFastForward, report.Parent)
+		}
+	}
+	parent := report.Parent
+	for _, g := range local[next:] {
+		isHead := g.Root == head.Root
+		if !isHead && (p.HeadOnly || p.Pending || revokedBy(stones, g.Root) != nil) {
+			continue
+		}
+		signed, err := p.signed(ctx, from, g.Root, head)
+		if err == nil {
+			err = p.publish(ctx, publisher, from, signed, parent, report)
+		}
+		switch {
+		case err == nil:
+			parent = g.Root
+		case !isHead && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, auth.ErrUnsigned)):
+			// Not held, or not signed: it never was published, and cannot be.
+		default:
+			if len(report.Pushed) == 0 {
+				report = nil
+			}
+			return report, err
+		}
+	}
+	return report, nil
+}
+
+// stones returns the tombstones that the Local keeps.
+func (p *Pusher) stones(ctx context.Context, from Local, s auth.StoreID) ([]auth.Tombstone, error) {
+	r, ok := from.(Revoker)
+	if !ok {
+		return nil, nil
+	}
+	stones, err := r.Tombstones(ctx, s)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remote: read local tombstones: %w", err)
+	}
+	return stones, nil
+}
+
+// validStones returns those that key has signed for the store.
+func validStones(stones []auth.Tombstone, s auth.StoreID, key auth.PublicKey) (valid []auth.Tombstone) {
+	for _, t := range stones {
+		if t.Store == s && t.Check(key) == nil {
+			valid = append(valid, t)
+		}
+	}
+	return valid
+}
+
+// signed returns what is known of the signatures of a generation, completed by the Signer.
+func (p *Pusher) signed(ctx context.Context, from Local, root merkle.Hash, head auth.SignedRoot) (auth.SignedRoot, error) {
+	signed := auth.SignedRoot{Store: from.ID(), Root: root}
+	if root == head.Root {
+		signed = head
+	} else if s, ok := from.(Signatures); ok {
+		var err error
+		if signed, err = s.SignedRoot(ctx, root); err != nil {
+			return signed, fmt.Errorf("remote: read signature of %s: %w", root, err)
+		}
+	}
+	if p.Signer != nil && (signed.Tagged.IsZero() || signed.Untagged.IsZero()) &&
+		(signed.PublicKey.IsZero() || signed.PublicKey == p.Signer.PublicKey()) {
+		return auth.SignRoot(ctx, signed.Store, root, p.Signer)
+	}
+	if signed.Tagged.IsZero() && signed.Untagged.IsZero() {
+		return signed, fmt.Errorf("remote: push %s: %w: the store's key is not here", root, auth.ErrUnsigned)
+	}
+	return signed, nil
+}
+
+// publish checks one generation and hands it to the publisher.
+func (p *Pusher) publish(ctx context.Context, to Publisher, from Local, signed auth.SignedRoot, parent merkle.Hash, report *PushReport) error {
+	body, err := from.Module(ctx, signed.Root)
+	if err != nil {
+		return fmt.Errorf("remote: open local generation %s: %w", signed.Root, err)
+	}
+	defer body.Close()
+	r := PublishRequest{PutRequest{Head: signed, Parent: parent, Pending: p.Pending}, body}
+	if r.Size, err = body.Seek(0, io.SeekEnd); err != nil {
+		return fmt.Errorf("remote: measure local generation %s: %w", signed.Root, err)
+	}
+	if err := selfCheck(ctx, signed, readerAt(body), r.Size); err != nil {
+		return fmt.Errorf("remote: local generation %s is not fit to be pushed: %w", signed.Root, err)
+	}
+	if r.Hash, err = hashOf(ctx, body); err != nil {
+		return fmt.Errorf("remote: read local generation %s: %w", signed.Root, err)
+	}
+	if p.Progress != nil {
+		r.Progress = func(done, total int64) { p.Progress(signed.Root, done, total) }
+	}
+	out, err := to.Publish(ctx, r)
+	if err != nil {
+		return fmt.Errorf("remote: push %s: %w", signed.Root, err)
+	}
+	report.Pushed = append(report.Pushed, signed.Root)
+	report.Bytes += r.Size
+	report.Pending = out == Pending
+	return nil
+}
+
+// selfCheck holds a local generation to what an origin will hold it to.
+func selfCheck(ctx context.Context, signed auth.SignedRoot, r io.ReaderAt, size int64) error {
+	m, err := module.Open(r, size)
+	if err != nil {
+		return contentError(err)
+	}
+	if id := m.ID(); id.Store != signed.Store {
+		return &VerificationError{Check: CheckStore, Want: signed.Store.String(), Got: id.Store.String()}
+	} else if id.Root != signed.Root {
+		return &VerificationError{Check: CheckRoot, Want: signed.Root.String(), Got: id.Root.String()}
+	}
+	if key := m.PublicKey(); key != signed.PublicKey {
+		return &VerificationError{Check: CheckSignature, Want: "signed by the module's key " + key.String(), Got: signed.PublicKey.String()}
+	}
+	if err := m.Verify(ctx); err != nil {
+		return contentError(err)
+	}
+	if err := signed.Check(); err != nil {
+		return &VerificationError{Check: CheckSignature, Err: err}
+	}
+	return nil
+}
+
+// hashOf reads r from its start.
+func hashOf(ctx context.Context, r io.ReadSeeker) (merkle.Hash, error) {
+	if _, err := r.Seek(0, io.SeekStart); err != nil {
+		return merkle.Hash{}, err
+	}
+	h, buf := sha256.New(), make([]byte, bufferSize)
+	for {
+		if err := ctx.Err(); err != nil {
+			return merkle.Hash{}, err
+		}
+		n, err := r.Read(buf)
+		h.Write(buf[:n])
+		switch err {
+		case nil:
+		case io.EOF:
+			return merkle.Hash(h.Sum(nil)), nil
+		default:
+			return merkle.Hash{}, err
+		}
+	}
+}
+
+// readerAt reads r at offsets. What cannot do so by itself is moved there and back again, one at a time.
+func readerAt(r io.ReadSeeker) io.ReaderAt {
+	if at, ok := r.(io.ReaderAt); ok {
+		return at
+	}
+	return &seekingReaderAt{r: r}
+}
+
+type seekingReaderAt struct {
+	mu sync.Mutex
+	r  io.ReadSeeker
+}
+
+func (s *seekingReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.r.Seek(off, io.SeekStart); err != nil {
+		return 0, err
+	}
+	n, err := io.ReadFull(s.r, p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return n, err
+}

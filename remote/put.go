@@ -1,0 +1,291 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// An Outcome is how a push that was not refused ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Advanced Outcome = "advanced" // the generation is the head
+	Pending  Outcome = "pending"  // it is kept and not the head yet
+)
+
+// A PutRequest is a generation to be pushed.
+type PutRequest struct {
+	Head     auth.SignedRoot // store, root, key, and at least one form of the signature
+	Parent   merkle.Hash     // the root it follows; zero: the store's first
+	Pending  bool            // keep it without making it the head
+	Size     int64           // bytes of the module
+	Hash     merkle.Hash     // SHA-256 of the module
+	Progress func(done, total int64)
+}
+
+// Put pushes one generation: push-init, then the body in line or to the address that the origin hands out;
+// a node without push-init gets one plain PUT (remote-protocol §4). body is read from its start, perhaps
+// twice, and exactly p.Size bytes of it.
+//
+// Both forms of the signature travel. A 403 is answered once by the tagged form in the seed form's place,
+// which the client then remembers for this origin (§11 row 1). When the answer to the body is lost, or says
+// that the parent is not the head, the descriptor is read again: a head equal to the root means success.
+//
+// Refusals are [*StatusError].
+func (c *Client) Put(ctx context.Context, p PutRequest, body io.ReadSeeker) (Outcome, error) {
+	if p.Head.Store != c.url.Store {
+		return "", fmt.Errorf("%w: the generation is of store %s, the locator names %s", ErrBadURL, p.Head.Store, c.url.Store)
+	}
+	if p.Head.Tagged.IsZero() && p.Head.Untagged.IsZero() {
+		return "", fmt.Errorf("remote: push %s: %w", p.Head.Root, auth.ErrUnsigned)
+	}
+	out, err := c.put(ctx, p, body)
+	var status *StatusError
+	switch {
+	case err == nil, ctx.Err() != nil, p.Pending:
+	case errors.As(err, &status) && status.Code != http.StatusConflict:
+	default:
+		// The answer was lost, or another push came between: the origin's head settles it.
+		if d, derr := c.Describe(ctx); derr == nil && d.Root == p.Head.Root {
+			return Advanced, nil
+		}
+	}
+	return out, err
+}
+
+func (c *Client) put(ctx context.Context, p PutRequest, body io.ReadSeeker) (Outcome, error) {
+	answer, err := c.pushInit(ctx, p)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case answer.Status == statusAdvanced:
+		return Advanced, nil
+	case answer.Mode == modeInline:
+		return c.putInline(ctx, p, answer.UploadID, body)
+	case answer.Mode == modePresigned:
+		return c.putPresigned(ctx, p, answer, body)
+	}
+	return "", fmt.Errorf("remote: push-init: %w: unknown upload mode %q", ErrProtocol, printable(answer.Mode, 40))
+}
+
+// pushInit announces the generation. A node that has no such route answers as one that takes bodies in
+// line, without an upload id.
+func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer initAnswer, err error) {
+	req := initBody{NewRoot: p.Head.Root.String(), ProgramHash: p.Hash.String(), SizeBytes: p.Size,
+		StorePubkey: p.Head.PublicKey.String()}
+	if !p.Parent.IsZero() {
+		req.ParentRoot = p.Parent.String()
+	}
+	err = c.eitherForm(p.Head, func(h http.Header) error {
+		return c.retry(ctx, connectPolicy, func() error {
+			resp, err := c.post(ctx, request.PushInit, "/module/upload", h, req)
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			answer = initAnswer{}
+			if err := json.NewDecoder(&capReader{r: resp.Body, left: maxAnswerJSON}).Decode(&answer); err != nil {
+				return fmt.Errorf("remote: push-init: %w: %v", ErrProtocol, err)
+			}
+			return nil
+		})
+	})
+	var status *StatusError
+	if errors.As(err, &status) {
+		switch status.Code {
+		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+			return initAnswer{Mode: modeInline}, nil
+		}
+	}
+	return answer, err
+}
+
+// eitherForm calls send with the signature headers, and once more with the tagged form first when the
+// first call is answered by 403 and there is another form to try.
+func (c *Client) eitherForm(head auth.SignedRoot, send func(http.Header) error) error {
+	c.mu.Lock()
+	tagged := c.taggedFirst
+	c.mu.Unlock()
+	first := head.Untagged
+	if first.IsZero() || tagged && !head.Tagged.IsZero() {
+		first = head.Tagged
+	}
+	h := http.Header{}
+	h.Set(headerSignature, first.String())
+	if !head.Tagged.IsZero() {
+		h.Set(headerTagged, head.Tagged.String())
+	}
+	err := send(h)
+	if !errors.Is(err, auth.ErrForbidden) || head.Tagged.IsZero() || first == head.Tagged {
+		return err
+	}
+	h.Set(headerSignature, head.Tagged.String())
+	if again := send(h); again != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.taggedFirst = true
+	c.mu.Unlock()
+	return nil
+}
+
+// putInline sends the module to the origin itself.
+func (c *Client) putInline(ctx context.Context, p PutRequest, upload string, body io.ReadSeeker) (out Outcome, err error) {
+	err = c.eitherForm(p.Head, func(h http.Header) error {
+		h = h.Clone()
+		h.Set(headerParent, p.Parent.String())
+		h.Set(headerRoot, p.Head.Root.String())
+		h.Set(headerPushMode, pushMode(p.Pending))
+		h.Set("Content-Type", typeModule)
+		h.Set("Expect", "100-continue")
+		if upload != "" {
+			h.Set(headerUploadID, p.Head.Root.String())
+		}
+		src, err := uploadFrom(p, body)
+		if err != nil {
+			return err
+		}
+		out, err = c.outcome(ctx, exchange{op: request.Push, method: http.MethodPut, path: "/module",
+			query: "root=" + p.Head.Root.String(), header: h, body: src, size: p.Size})
+		return err
+	})
+	return out, err
+}
+
+// putPresigned sends the module where the origin said, without any header of ours, and tells the origin.
+func (c *Client) putPresigned(ctx context.Context, p PutRequest, a initAnswer, body io.ReadSeeker) (out Outcome, err error) {
+	target, transport, err := c.presignedTarget(a.URL)
+	if err != nil {
+		return "", err
+	}
+	if p.Progress != nil {
+		p.Progress(0, p.Size)
+	}
+	if _, err := body.Seek(0, io.SeekStart); err != nil {
+		return "", fmt.Errorf("remote: rewind module: %w", err)
+	}
+	req := (&http.Request{Method: http.MethodPut, URL: target, Host: target.Host, ContentLength: p.Size,
+		Header: http.Header{"User-Agent": {c.opt.UserAgent}},
+		Body:   io.NopCloser(io.LimitReader(body, p.Size))}).WithContext(ctx)
+	resp, err := roundTrip(transport, req)
+	if err != nil {
+		return "", fmt.Errorf("remote: PUT to %s: %w", target.Host, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		e := &StatusError{Method: http.MethodPut, Path: target.Path, Code: resp.StatusCode}
+		return "", fmt.Errorf("remote: upload to %s was refused, nothing is published: %w", target.Host, e)
+	}
+	if p.Progress != nil {
+		p.Progress(p.Size, p.Size)
+	}
+	if a.UploadID == "" {
+		a.UploadID = p.Head.Root.String()
+	}
+	done, err := json.Marshal(completeBody{UploadID: a.UploadID, NewRoot: p.Head.Root.String()})
+	if err != nil {
+		return "", fmt.Errorf("remote: encode request: %w", err)
+	}
+	err = c.eitherForm(p.Head, func(h http.Header) error {
+		h = h.Clone()
+		h.Set(headerPushMode, pushMode(p.Pending))
+		h.Set("Content-Type", typeJSON)
+		out, err = c.outcome(ctx, exchange{op: request.PushComplete, method: http.MethodPost, path: "/module/complete",
+			header: h, body: bytes.NewReader(done), size: int64(len(done))})
+		return err
+	})
+	return out, err
+}
+
+// outcome makes one attempt of what ends a push, and reads its status.
+func (c *Client) outcome(ctx context.Context, e exchange) (Outcome, error) {
+	if c.opt.Bearer != "" {
+		e.header.Set("Authorization", "Bearer "+c.opt.Bearer)
+	}
+	e.ok = func(code int) bool {
+		return code == http.StatusOK || code == http.StatusCreated || code == http.StatusAccepted
+	}
+	resp, err := c.do(ctx, e)
+	if err != nil {
+		return "", err
+	}
+	resp.Body.Close()
+	if resp.StatusCode == http.StatusAccepted {
+		return Pending, nil
+	}
+	return Advanced, nil
+}
+
+// presignedTarget holds an upload address to remote-protocol 4.6: https to a public host, or the origin
+// itself. The address is a secret, so errors name its host only.
+func (c *Client) presignedTarget(s string) (*url.URL, *http.Transport, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return nil, nil, fmt.Errorf("remote: push-init: %w: the upload address does not parse", ErrProtocol)
+	}
+	c.mu.Lock()
+	origin := c.origin
+	c.mu.Unlock()
+	if u.Scheme+"://"+u.Host == origin {
+		return u, c.transport, nil
+	}
+	if u.Scheme != "https" {
+		return nil, nil, fmt.Errorf("remote: push-init: %w: the upload address at %s is not https", ErrInsecure, u.Host)
+	}
+	if err := c.strict.CheckName(u.Hostname()); err != nil {
+		return nil, nil, fmt.Errorf("remote: push-init: upload address: %w", err)
+	}
+	if ip, err := netip.ParseAddr(u.Hostname()); err == nil {
+		if err := c.strict.Check(ip); err != nil {
+			return nil, nil, fmt.Errorf("remote: push-init: upload address: %w", err)
+		}
+	}
+	return u, c.presigned, nil
+}
+
+func pushMode(pending bool) string {
+	if pending {
+		return modePending
+	}
+	return modeAdvance
+}
+
+// uploadFrom rewinds body and counts what is taken of it.
+func uploadFrom(p PutRequest, body io.ReadSeeker) (io.Reader, error) {
+	if _, err := body.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("remote: rewind module: %w", err)
+	}
+	if p.Progress == nil {
+		return io.LimitReader(body, p.Size), nil
+	}
+	p.Progress(0, p.Size)
+	return &counted{r: io.LimitReader(body, p.Size), total: p.Size, progress: p.Progress}, nil
+}
+
+// counted reports how many bytes have been read.
+type counted struct {
+	r           io.Reader
+	done, total int64
+	progress    func(done, total int64)
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if c.done += int64(n); n > 0 {
+		c.progress(c.done, c.total)
+	}
+	return n, err
+}

@@ -1,0 +1,140 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A Trust is the answer to: why believe this origin? The zero value believes nothing, and [Clone] refuses.
+// What a module's root covers is checked always; Trust is about the rest, since key and history lie outside
+// the root and a store's id is in general not bound to its key (remote-protocol §12.6, 7).
+type Trust struct {
+	// Anchor is asked first, and its answer is the root that is installed (decision 32). An anchor that
+	// fails is a refusal. One that is a [Lineage] too also vouches for older generations.
+	Anchor Anchor
+	// Root is a root known by other means; it stands for an Anchor that says so.
+	Root merkle.Hash
+	// Publisher is a key known by other means. A module with another key is refused.
+	Publisher auth.PublicKey
+	// KeyHashID believes a key whose SHA-256 is the store's id, as with stores that init makes
+	// (decision 25). Other ids it does not help.
+	KeyHashID bool
+	// FirstUse believes the first key seen for this store. Known, when set, remembers it, and a later first
+	// use of the same store is held against it.
+	FirstUse bool
+	// Known is where first uses are remembered; nil: nowhere.
+	Known KnownStores
+	// AcceptKey is a publisher key to take in place of the one that is held, once (decision 42).
+	AcceptKey auth.PublicKey
+	// AllowUnsignedHistory takes older generations that nobody but the origin vouches for. They must carry
+	// the publisher's key still.
+	AllowUnsignedHistory bool
+}
+
+// A Basis is what made a publisher key believed.
+type Basis string
+
+// The bases, the strongest first.
+const (
+	ByAnchor    Basis = "anchor"       // the anchor confirmed the root that it signed
+	ByRoot      Basis = "root"         // so did the root that was given
+	ByPublisher Basis = "publisher"    // it is the key that was given
+	ByAcceptKey Basis = "accepted key" // it is the key that was given to follow the one held
+	ByPin       Basis = "pin"          // it is the key held for this store since before
+	ByKeyHash   Basis = "key hash"     // its hash is the store's id
+	ByKnown     Basis = "known store"  // it is the key of an earlier first use
+	ByFirstUse  Basis = "first use"    // nothing but that it was the first to be seen
+)
+
+// zero reports whether nothing in t speaks for any origin.
+func (t *Trust) zero() bool {
+	return t.Anchor == nil && t.Root.IsZero() && t.Publisher.IsZero() && !t.KeyHashID && !t.FirstUse && t.AcceptKey.IsZero()
+}
+
+// wanted asks the anchor, before anything is believed. The zero hash means that nothing prescribes a root.
+func (t *Trust) wanted(ctx context.Context, s auth.StoreID) (merkle.Hash, error) {
+	if t.Anchor == nil {
+		return t.Root, nil
+	}
+	root, err := t.Anchor.CurrentRoot(ctx, s)
+	if err != nil {
+		return root, &VerificationError{Check: CheckAnchor, Err: fmt.Errorf("ask the anchor: %w", err)}
+	}
+	if root.IsZero() {
+		return root, &VerificationError{Check: CheckAnchor, Got: "the anchor knows no root of this store"}
+	}
+	if !t.Root.IsZero() && t.Root != root {
+		return root, &VerificationError{Check: CheckAnchor, Want: t.Root.String(), Got: root.String()}
+	}
+	return root, nil
+}
+
+// lineage returns the roots of the anchor's lineage with their latest place, nil without one.
+func (t *Trust) lineage(ctx context.Context, s auth.StoreID) (map[merkle.Hash]int, error) {
+	l, ok := t.Anchor.(Lineage)
+	if !ok {
+		return nil, nil
+	}
+	roots, err := l.Lineage(ctx, s)
+	if err != nil {
+		return nil, &VerificationError{Check: CheckLineage, Err: fmt.Errorf("ask for the lineage: %w", err)}
+	}
+	place := make(map[merkle.Hash]int, len(roots))
+	for i, root := range roots {
+		place[root] = i
+	}
+	return place, nil
+}
+
+// A judgement is what is known when a publisher key is to be believed or not.
+type judgement struct {
+	store    auth.StoreID
+	held     auth.PublicKey // pinned; zero: none
+	known    auth.PublicKey // of an earlier first use; zero: none
+	anchored bool           // the anchor, or the root given, confirmed the root
+	signed   bool           // the key signed that root
+}
+
+// judge decides on the key of a module. changed says that it takes the place of another one.
+func (t *Trust) judge(j judgement, key auth.PublicKey) (basis Basis, changed bool, err error) {
+	refuse := func(check Check, want auth.PublicKey, err error) (Basis, bool, error) {
+		return "", false, &VerificationError{Check: check, Want: want.String(), Got: key.String(), Err: err}
+	}
+	if !t.Publisher.IsZero() && key != t.Publisher {
+		return refuse(CheckPublisher, t.Publisher, ErrKeyChanged)
+	}
+	accepted := !t.AcceptKey.IsZero() && key == t.AcceptKey
+	byAnchor := t.Anchor != nil && j.anchored
+	if !j.held.IsZero() && key != j.held {
+		if changed = true; !accepted && !(byAnchor && j.signed) {
+			return refuse(CheckPublisher, j.held, fmt.Errorf("%w: without an anchor that confirms it, only "+
+				"naming the new key lets it through", ErrKeyChanged))
+		}
+	}
+	switch {
+	case byAnchor:
+		return ByAnchor, changed, nil
+	case j.anchored:
+		return ByRoot, changed, nil
+	case !t.Publisher.IsZero():
+		return ByPublisher, changed, nil
+	case accepted:
+		return ByAcceptKey, changed || !j.known.IsZero() && key != j.known, nil
+	case !j.held.IsZero():
+		return ByPin, false, nil
+	case t.FirstUse && !j.known.IsZero() && key != j.known:
+		return refuse(CheckPublisher, j.known, fmt.Errorf("%w since it was first used; if the change is known to "+
+			"be right, name the new key", ErrKeyChanged))
+	case (t.KeyHashID || t.FirstUse) && auth.StoreIDFromKey(key) == j.store:
+		return ByKeyHash, false, nil
+	case t.FirstUse && !j.known.IsZero():
+		return ByKnown, false, nil
+	case t.FirstUse:
+		return ByFirstUse, false, nil
+	}
+	return "", false, &VerificationError{Check: CheckTrust, Got: "publisher " + key.String(),
+		Err: ErrUntrusted}
+}

@@ -1,0 +1,281 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/dig-network/digstore/auth"
+)
+
+// DefaultHost answers for a dig:// locator that names no host.
+const DefaultHost = "rpc.dig.net"
+
+// A URL is a locator: a store, an origin, or both (remote-protocol §1). It is a name on the client's side;
+// what travels is a request to its [URL.Endpoint]. Equal locators are equal values.
+//
+//	dig://<id>                        the store at DefaultHost
+//	dig://<owner>@<id>                the same; the owner is for show
+//	dig://[<owner>@]<host>[:port]/<id>          also /stores/<id>
+//	dig://[<owner>@]<host>[:port]               an origin
+//	https://<host>[:port][/stores/<id>]
+//	http://<host>[:port][/stores/<id>]          literally loopback hosts only
+type URL struct {
+	Scheme string       // "dig", "https" or "http"
+	Owner  string       // what stood before the @; display only, never sent, never trusted
+	Host   string       // lower case, with the port if one was given; "" in a dig URL: DefaultHost
+	Store  auth.StoreID // zero: the URL names an origin only
+}
+
+// ParseURL reads a locator. Scheme, host and id may be in any case. The error matches [ErrBadURL], or
+// [ErrInsecure] for http:// to a host that is not literally localhost, in 127.0.0.0/8 or [::1].
+//
+// Refused are: any other scheme, path, query or fragment; a password, an empty owner; control characters,
+// blanks, "%", "\" and letters outside ASCII (write such hosts in punycode); an empty port or one outside
+// 1 to 65535; a host that ends in a number and is no IPv4 address; a host that is a store id with a path.
+func ParseURL(s string) (URL, error) {
+	bad := func(why string) (URL, error) {
+		return URL{}, fmt.Errorf("%w: %q: %s", ErrBadURL, clip(s, 200), why)
+	}
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '%' || c == '\\' {
+			return bad(fmt.Sprintf("character %#02x at position %d is not allowed", c, i))
+		}
+	}
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok {
+		return bad("want dig://…, https://… or http://…")
+	}
+	u := URL{Scheme: strings.ToLower(scheme)}
+	if strings.ContainsAny(rest, "?#") {
+		return bad("a query or a fragment has no meaning here")
+	}
+	authority, tail, _ := strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		u.Owner, authority = authority[:at], authority[at+1:]
+		switch {
+		case u.Scheme != "dig":
+			return bad("only a dig:// locator may name an owner")
+		case u.Owner == "":
+			return bad("the owner before the @ is empty")
+		case strings.ContainsAny(u.Owner, "@:"):
+			return bad("the owner may hold neither a password nor an @")
+		}
+	}
+	if tail == "/" {
+		return bad("the path is empty")
+	}
+	tail = strings.TrimSuffix(tail, "/")
+
+	switch u.Scheme {
+	case "dig":
+		if id, err := auth.ParseStoreID(authority); err == nil {
+			if tail != "" {
+				return bad("the host is a store id, nothing may follow it")
+			}
+			u.Store = id
+			break
+		}
+		tail = strings.TrimPrefix(tail, "stores/")
+		fallthrough
+	case "https", "http":
+		host, err := parseHost(authority)
+		if err != nil {
+			return bad(err.Error())
+		}
+		u.Host = host
+		if u.Scheme != "dig" && tail != "" {
+			if tail, ok = strings.CutPrefix(tail, "stores/"); !ok {
+				return bad("the path after the host must be /stores/<64 hex digits>")
+			}
+		}
+		if tail != "" {
+			if u.Store, err = auth.ParseStoreID(tail); err != nil {
+				return bad("the path after the host must be a store id of 64 hex digits")
+			}
+		}
+	default:
+		return bad("want the scheme dig, https or http")
+	}
+	if u.Store.IsZero() && (tail != "" || u.Host == "") {
+		return bad("the store id is all zeros")
+	}
+	if u.Scheme == "http" && !u.Loopback() {
+		return URL{}, fmt.Errorf("%w: %q: plain http is only for localhost, 127.0.0.0/8 and [::1]: use https or dig",
+			ErrInsecure, clip(s, 200))
+	}
+	return u, nil
+}
+
+// parseHost checks host[:port] and returns it in lower case with the port in its shortest form.
+func parseHost(s string) (string, error) {
+	host, port, hasPort := s, "", false
+	if strings.HasPrefix(s, "[") {
+		end := strings.IndexByte(s, ']')
+		if end < 0 {
+			return "", fmt.Errorf("a bracket is open")
+		}
+		ip, err := netip.ParseAddr(s[1:end])
+		if err != nil || !ip.Is6() {
+			return "", fmt.Errorf("%q is no IPv6 address", s[1:end])
+		}
+		host = "[" + ip.String() + "]"
+		switch rest := s[end+1:]; {
+		case rest == "":
+		case rest[0] == ':':
+			port, hasPort = rest[1:], true
+		default:
+			return "", fmt.Errorf("%q after the bracket is no port", rest)
+		}
+	} else {
+		host, port, hasPort = strings.Cut(s, ":")
+		host = strings.ToLower(host)
+		if err := checkName(host); err != nil {
+			return "", err
+		}
+	}
+	if !hasPort {
+		return host, nil
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || port[0] == '+' {
+		return "", fmt.Errorf("the port must be a number from 1 to 65535")
+	}
+	return host + ":" + strconv.FormatUint(n, 10), nil
+}
+
+// checkName holds host to the letters of a DNS name or an IPv4 address.
+func checkName(host string) error {
+	if host == "" {
+		return fmt.Errorf("the host is empty")
+	}
+	if len(host) > 253 {
+		return fmt.Errorf("the host is longer than 253 characters")
+	}
+	labels := strings.Split(host, ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63 {
+			return fmt.Errorf("each part of the host must have 1 to 63 characters")
+		}
+		for i := range len(l) {
+			if c := l[i]; !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
+				return fmt.Errorf("character %q is not allowed in a host", c)
+			}
+		}
+	}
+	if c := labels[len(labels)-1][0]; c >= '0' && c <= '9' {
+		if ip, err := netip.ParseAddr(host); err != nil || !ip.Is4() {
+			return fmt.Errorf("a host that ends in a number must be an IPv4 address of four decimal parts")
+		}
+	}
+	return nil
+}
+
+// String returns the locator in canonical form, which [ParseURL] reads back to the same value.
+func (u URL) String() string {
+	s := u.Scheme + "://"
+	if u.Owner != "" {
+		s += u.Owner + "@"
+	}
+	switch {
+	case u.Store.IsZero():
+		return s + u.Host
+	case u.Scheme != "dig":
+		return s + u.Host + "/stores/" + u.Store.String()
+	case u.Host == "":
+		return s + u.Store.String()
+	}
+	return s + u.Host + "/" + u.Store.String()
+}
+
+// Origin returns scheme and host of the requests: https for a dig locator, without owner and path.
+func (u URL) Origin() string {
+	scheme, host := u.Scheme, u.Host
+	if scheme == "dig" {
+		scheme = "https"
+	}
+	if host == "" {
+		host = DefaultHost
+	}
+	return scheme + "://" + host
+}
+
+// Endpoint returns the address that requests for the store go to, or the origin when no store is named.
+func (u URL) Endpoint() string {
+	if u.Store.IsZero() {
+		return u.Origin()
+	}
+	return u.Origin() + "/stores/" + u.Store.String()
+}
+
+// WithStore returns u for the store s. A locator that names another store is [ErrBadURL]: what is pushed or
+// pulled is what the local store is, and the locator must agree (remote-protocol 1.4).
+func (u URL) WithStore(s auth.StoreID) (URL, error) {
+	if !u.Store.IsZero() && u.Store != s {
+		return URL{}, fmt.Errorf("%w: %s names another store than the local one, %s", ErrBadURL, u, s)
+	}
+	u.Store = s
+	return u, nil
+}
+
+// Loopback reports whether the host is literally loopback: localhost, 127.0.0.0/8 or [::1]. A name that
+// resolves to such an address is not.
+func (u URL) Loopback() bool { return loopbackHost(u.Hostname()) }
+
+// Hostname returns the host without port and brackets; [DefaultHost] where none is named.
+func (u URL) Hostname() string {
+	host := u.Host
+	if host == "" {
+		return DefaultHost
+	}
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host = host[:i]
+	}
+	return strings.Trim(host, "[]")
+}
+
+// Hub reports whether the host belongs to dig.net, where publishing is a wallet's business (§10).
+func (u URL) Hub() bool {
+	host := u.Hostname()
+	return host == "dig.net" || strings.HasSuffix(host, ".dig.net")
+}
+
+func loopbackHost(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && (ip == netip.IPv6Loopback() || ip.Is4() && ip.IsLoopback())
+}
+
+// A Resolver turns a locator into the origins that may answer for it, best first. What it returns has the
+// scheme https, or http on loopback.
+type Resolver interface {
+	Resolve(ctx context.Context, u URL) ([]URL, error)
+}
+
+// SeedResolver is the rule of the protocol: the host of the locator, [DefaultHost] where it names none.
+// It asks nobody.
+type SeedResolver struct{}
+
+// Resolve implements [Resolver].
+func (SeedResolver) Resolve(_ context.Context, u URL) ([]URL, error) {
+	if u.Scheme == "dig" {
+		u.Scheme = "https"
+	}
+	if u.Host == "" {
+		u.Host = DefaultHost
+	}
+	u.Owner = ""
+	return []URL{u}, nil
+}
+
+// clip shortens what came from outside before it goes into a message.
+func clip(s string, n int) string {
+	if len(s) > n {
+		return s[:n] + "…"
+	}
+	return s
+}
