@@ -1,0 +1,145 @@
+package remote
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/dig-network/digstore/auth"
+)
+
+// Rate is a token bucket: Burst requests at once, refilled at PerSecond. A field that is not positive takes
+// its default; PerSecond of math.Inf(1) is no limit.
+type Rate struct {
+	PerSecond float64
+	Burst     int
+}
+
+// Limits bounds what a [Server] does for others. A field that is not positive takes its default.
+//
+// Spec: remote-protocol §9.
+type Limits struct {
+	// PerIP is taken from before any signature is looked at, since checking one is the expensive step. IPv6
+	// addresses count by /64. Default 50 a second, burst 200.
+	PerIP Rate
+	// PerIdentity is taken from after authentication. Default 50 a second, burst 200.
+	PerIdentity Rate
+	// PerStore is taken from after authentication. Default 10,000 a minute, burst 10,000.
+	PerStore Rate
+	// Uploads and UploadsPerStore bound the module uploads that run at the same time. Defaults 32 and 4.
+	Uploads         int
+	UploadsPerStore int
+	// Tracked is how many addresses, identities and stores are remembered, each. What was seen least recently is
+	// forgotten first and starts again with a full bucket. Default 16,384.
+	Tracked int
+}
+
+func (l Limits) withDefaults() Limits {
+	l.PerIP = l.PerIP.or(50, 200)
+	l.PerIdentity = l.PerIdentity.or(50, 200)
+	l.PerStore = l.PerStore.or(10_000.0/60, 10_000)
+	l.Uploads = positive(l.Uploads, 32)
+	l.UploadsPerStore = positive(l.UploadsPerStore, 4)
+	l.Tracked = positive(l.Tracked, 1<<14)
+	return l
+}
+
+func (r Rate) or(perSecond float64, burst int) Rate {
+	if !(r.PerSecond > 0) {
+		r.PerSecond = perSecond
+	}
+	r.Burst = positive(r.Burst, burst)
+	return r
+}
+
+func positive[T int | int64 | time.Duration](v, def T) T {
+	if v <= 0 {
+		return def
+	}
+	return v
+}
+
+// buckets is a bounded table of token buckets. Safe for concurrent use.
+type buckets[K comparable] struct {
+	rate  rate.Limit
+	burst int
+
+	mu  sync.Mutex
+	tab *recent[K, *rate.Limiter]
+}
+
+func newBuckets[K comparable](r Rate, tracked int) *buckets[K] {
+	lim := rate.Limit(r.PerSecond)
+	if math.IsInf(r.PerSecond, 1) {
+		lim = rate.Inf
+	}
+	return &buckets[K]{rate: lim, burst: r.Burst, tab: newRecent[K, *rate.Limiter](tracked)}
+}
+
+// take spends one token of key, or says how long to wait for the next one.
+func (b *buckets[K]) take(key K, now time.Time) (wait time.Duration) {
+	if b.rate == rate.Inf {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	lim, ok := b.tab.get(key)
+	if !ok {
+		lim = b.tab.put(key, rate.NewLimiter(b.rate, b.burst))
+	}
+	r := (*lim).ReserveN(now, 1)
+	if wait = r.DelayFrom(now); wait > 0 {
+		r.CancelAt(now)
+	}
+	return wait
+}
+
+// uploads counts the uploads that run. Safe for concurrent use.
+type uploads struct {
+	perStore, total int
+
+	mu   sync.Mutex
+	open map[auth.StoreID]int
+	sum  int
+}
+
+// A slot is one upload's place among them. Not safe for concurrent use.
+type slot struct {
+	in    *uploads
+	store auth.StoreID
+	held  bool
+}
+
+// enter takes the place, if it is not held yet, and answers false when none is free.
+func (p *slot) enter() bool {
+	u := p.in
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if p.held {
+		return true
+	}
+	if u.sum >= u.total || u.open[p.store] >= u.perStore {
+		return false
+	}
+	u.sum++
+	u.open[p.store]++
+	p.held = true
+	return true
+}
+
+// leave gives the place back, if it is held.
+func (p *slot) leave() {
+	u := p.in
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !p.held {
+		return
+	}
+	p.held = false
+	u.sum--
+	if u.open[p.store]--; u.open[p.store] == 0 {
+		delete(u.open, p.store)
+	}
+}

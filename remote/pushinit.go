@@ -1,0 +1,157 @@
+package remote
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A declaration is what a push-init announced for the PUT that follows it.
+type declaration struct {
+	parent  merkle.Hash
+	key     auth.PublicKey // zero: not said
+	program merkle.Hash    // SHA-256 of the module; zero: not said
+	size    int64          // of the module; 0: not said
+	until   time.Time
+}
+
+type declarationKey struct {
+	store    auth.StoreID
+	root     merkle.Hash
+	identity auth.PublicKey
+}
+
+const (
+	declarationLife = 15 * time.Minute // remote-protocol 4.2
+	maxDeclarations = 4096
+)
+
+// declarations remembers push-inits, in bounded memory. Safe for concurrent use.
+type declarations struct {
+	mu  sync.Mutex
+	tab *recent[declarationKey, declaration]
+}
+
+func newDeclarations() *declarations {
+	return &declarations{tab: newRecent[declarationKey, declaration](maxDeclarations)}
+}
+
+func (d *declarations) get(k declarationKey, now time.Time) (declaration, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	decl, ok := d.tab.get(k)
+	if !ok {
+		return declaration{}, false
+	}
+	if now.After(decl.until) {
+		d.tab.drop(k)
+		return declaration{}, false
+	}
+	return *decl, true
+}
+
+func (d *declarations) put(k declarationKey, decl declaration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tab.put(k, decl)
+}
+
+func (d *declarations) drop(k declarationKey) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tab.drop(k)
+}
+
+// postInit answers POST /stores/{id}/module/upload: would a push like this be taken? Spec: remote-protocol 4.5.
+func (s *Server) postInit(w http.ResponseWriter, c *call) error {
+	text, err := readRequest(c.Request)
+	if err != nil {
+		return err
+	}
+	p := &push{store: c.store, identity: c.identity}
+	decl, bodyErr := p.readInit(text)
+	if err := s.find(c.Context(), p, decl.key); err != nil {
+		return err
+	}
+	if bodyErr != nil {
+		return bodyErr
+	}
+	if p.sigs, err = parseSignatures(c.Header); err != nil {
+		return err
+	}
+	if decl.size > s.opt.MaxModule {
+		return tooLarge(decl.size)
+	}
+	if p.bearer && !s.bearsToken(c.Request) {
+		return missingBearer()
+	}
+	if p.key.IsZero() {
+		return invalid("missing store_pubkey")
+	}
+	done, err := s.judge(c.Context(), p)
+	if err != nil {
+		return err
+	}
+	answer := initAnswer{Mode: modeInline, UploadID: p.root.String()}
+	if done {
+		answer.Status = statusAdvanced
+	} else {
+		decl.until = s.opt.Now().Add(declarationLife)
+		s.inits.put(declarationKey{c.store, p.root, c.identity}, decl)
+	}
+	return writeJSON(w, c.Request, answer)
+}
+
+// readInit reads the body of a push-init: root and parent into p, what else it announces into the declaration.
+// Members that the reference ignores may be missing, but not malformed.
+func (p *push) readInit(text []byte) (decl declaration, err error) {
+	bad := invalid("bad push-init body")
+	var b initBody
+	if err := json.Unmarshal(text, &b); err != nil || b.SizeBytes < 0 {
+		return decl, bad
+	}
+	var root, parent, program merkle.Hash
+	if root, err = merkle.ParseHash(b.NewRoot); err != nil || root.IsZero() {
+		return decl, invalid("malformed new_root")
+	}
+	if parent, err = optional(b.ParentRoot, merkle.ParseHash); err != nil {
+		return decl, invalid("malformed parent_root")
+	}
+	if program, err = optional(b.ProgramHash, merkle.ParseHash); err != nil {
+		return decl, invalid("malformed program_hash")
+	}
+	if decl.key, err = optional(b.StorePubkey, auth.ParsePublicKey); err != nil {
+		return decl, invalid("malformed store_pubkey")
+	}
+	p.root, p.parent = root, parent
+	decl.parent, decl.program, decl.size = parent, program, b.SizeBytes
+	return decl, nil
+}
+
+// postComplete answers POST /stores/{id}/module/complete, which belongs to uploads that go elsewhere
+// (remote-protocol 4.6).
+func (s *Server) postComplete(http.ResponseWriter, *call) error {
+	return invalid("this node serves inline uploads; PUT the module to /module?root= instead")
+}
+
+// readRequest reads the body of a JSON request, up to the limit.
+func readRequest(r *http.Request) ([]byte, error) {
+	if r.ContentLength > maxRequestJSON {
+		return nil, bodyTooLarge()
+	}
+	text, err := io.ReadAll(io.LimitReader(r.Body, maxRequestJSON+1))
+	if err != nil {
+		broken := badRequest("body broke off")
+		broken.cause = err
+		return nil, broken
+	}
+	if len(text) > maxRequestJSON {
+		return nil, bodyTooLarge()
+	}
+	return text, nil
+}

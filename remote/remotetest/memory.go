@@ -1,0 +1,312 @@
+package remotetest
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+var (
+	_ remote.Local      = (*Memory)(nil)
+	_ remote.Resumer    = (*Memory)(nil)
+	_ remote.Pinner     = (*Memory)(nil)
+	_ remote.Revoker    = (*Memory)(nil)
+	_ remote.Signatures = (*Memory)(nil)
+)
+
+// A Memory is one store kept in memory: generations as recipes, and every sealed chunk once. It is a [remote.Local]
+// with everything that is optional there, and part of a [Stores]. It forgets everything when the program ends.
+// Safe for concurrent use.
+type Memory struct {
+	id  auth.StoreID
+	now func() time.Time
+
+	chunks *pool // has a lock of its own
+
+	mu      sync.RWMutex
+	lines   []module.Generation
+	held    map[merkle.Hash]*module.Recipe // confirmed and pending ones
+	signed  map[merkle.Hash]auth.SignedRoot
+	pending []pendingRoot
+	tombs   []auth.Tombstone
+	pins    remote.Pins
+	parts   map[merkle.Hash][]byte // what arrived of broken installs
+}
+
+type pendingRoot struct {
+	root, parent merkle.Hash
+	at           time.Time
+}
+
+// NewMemory returns an empty store. now is the clock for the times of what it receives; nil is [time.Now].
+func NewMemory(id auth.StoreID, now func() time.Time) *Memory {
+	if now == nil {
+		now = time.Now
+	}
+	return &Memory{id: id, now: now, chunks: &pool{byID: make(map[merkle.Hash]*bytes.Reader)}, held: make(map[merkle.Hash]*module.Recipe),
+		signed: make(map[merkle.Hash]auth.SignedRoot), parts: make(map[merkle.Hash][]byte)}
+}
+
+// ID implements [remote.Local].
+func (m *Memory) ID() auth.StoreID { return m.id }
+
+// Head implements [remote.Local].
+func (m *Memory) Head(context.Context) (auth.SignedRoot, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.head(), nil
+}
+
+func (m *Memory) head() auth.SignedRoot {
+	if len(m.lines) == 0 {
+		return auth.SignedRoot{Store: m.id, PublicKey: m.pins.Publisher}
+	}
+	return m.signature(m.lines[len(m.lines)-1].Root)
+}
+
+// signature is what is known of a root that is in the history.
+func (m *Memory) signature(root merkle.Hash) auth.SignedRoot {
+	r := m.signed[root]
+	r.Store, r.Root = m.id, root
+	return r
+}
+
+// SignedRoot implements [remote.Signatures].
+func (m *Memory) SignedRoot(_ context.Context, root merkle.Hash) (auth.SignedRoot, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.line(root) < 0 {
+		return auth.SignedRoot{}, m.absent(root)
+	}
+	return m.signature(root), nil
+}
+
+// Generations implements [remote.Local].
+func (m *Memory) Generations(context.Context) ([]module.Generation, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Clone(m.lines), nil
+}
+
+// line is the place of a root in the history, -1 when it is not there.
+func (m *Memory) line(root merkle.Hash) int {
+	return slices.IndexFunc(m.lines, func(g module.Generation) bool { return g.Root == root })
+}
+
+func (m *Memory) absent(root merkle.Hash) error {
+	return fmt.Errorf("generation %s of store %s: %w", root, m.id, fs.ErrNotExist)
+}
+
+// Module implements [remote.Local]. The reader is an [io.ReaderAt] and an [io.WriterTo] as well.
+func (m *Memory) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	recipe, ok := m.held[root]
+	if !ok || m.line(root) < 0 {
+		return nil, m.absent(root)
+	}
+	image := recipe.Image(m.chunks)
+	return &imageReader{io.NewSectionReader(image, 0, image.Size()), image}, nil
+}
+
+// An imageReader reads a module from recipe and chunks.
+type imageReader struct {
+	*io.SectionReader
+	image *module.Image
+}
+
+// WriteTo writes what is left; the whole image does it in one go.
+func (r *imageReader) WriteTo(w io.Writer) (int64, error) {
+	if at, _ := r.Seek(0, io.SeekCurrent); at != 0 {
+		return io.Copy(w, struct{ io.Reader }{r.SectionReader})
+	}
+	n, err := r.image.WriteTo(w)
+	r.Seek(n, io.SeekStart)
+	return n, err
+}
+
+// Close does nothing.
+func (r *imageReader) Close() error { return nil }
+
+// Install implements [remote.Local]. When r breaks off, what arrived is kept for the next Install; when check refuses,
+// nothing is.
+func (m *Memory) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader,
+	check func(*module.Module) error) error {
+	if len(lines) == 0 {
+		return errors.New("install: no line of history given")
+	}
+	root := lines[len(lines)-1].Root
+	m.mu.Lock()
+	arrived := bytes.NewBuffer(m.parts[root])
+	delete(m.parts, root)
+	m.mu.Unlock()
+	tap := &tap{r: r, kept: arrived}
+	recipe, chunks, err := takeApart(ctx, io.MultiReader(bytes.NewReader(slices.Clone(arrived.Bytes())), tap), check)
+	if err != nil {
+		if tap.err != nil {
+			m.mu.Lock()
+			m.parts[root] = arrived.Bytes()
+			m.mu.Unlock()
+		}
+		return fmt.Errorf("install generation %s of store %s: %w", root, m.id, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if at := m.line(root); at < 0 {
+		for i, g := range lines {
+			if g.Number != uint64(len(m.lines)+i) {
+				return fmt.Errorf("install generation %s of store %s: line %d has number %d, want %d: %w",
+					root, m.id, i, g.Number, len(m.lines)+i, module.ErrNotHead)
+			}
+		}
+		m.lines = append(m.lines, lines...)
+	}
+	m.keep(recipe, chunks, head)
+	return nil
+}
+
+// keep makes a generation one that is held; the caller has the lock.
+func (m *Memory) keep(recipe *module.Recipe, chunks *pool, head auth.SignedRoot) {
+	m.chunks.take(chunks)
+	m.held[recipe.Root()] = recipe
+	known := m.signed[recipe.Root()]
+	known.PublicKey = recipe.PublicKey()
+	if !head.Tagged.IsZero() {
+		known.Tagged = head.Tagged
+	}
+	if !head.Untagged.IsZero() {
+		known.Untagged = head.Untagged
+	}
+	m.signed[recipe.Root()] = known
+}
+
+// takeApart reads a module into chunks and recipe, and has it checked as what these give back. A nil check takes all.
+func takeApart(ctx context.Context, r io.Reader, check func(*module.Module) error) (*module.Recipe, *pool, error) {
+	chunks := &pool{byID: make(map[merkle.Hash]*bytes.Reader)}
+	recipe, err := module.TakeApart(ctx, r, chunks.put)
+	if err != nil || check == nil {
+		return recipe, chunks, err
+	}
+	mod, err := recipe.Module(chunks)
+	if err != nil {
+		return nil, nil, err
+	}
+	return recipe, chunks, check(mod)
+}
+
+// Held implements [remote.Resumer].
+func (m *Memory) Held(_ context.Context, root merkle.Hash) (int64, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return int64(len(m.parts[root])), nil
+}
+
+// Discard implements [remote.Resumer].
+func (m *Memory) Discard(_ context.Context, root merkle.Hash) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.parts, root)
+	return nil
+}
+
+// Pins implements [remote.Pinner].
+func (m *Memory) Pins(context.Context) (remote.Pins, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.pins, nil
+}
+
+// Pin implements [remote.Pinner].
+func (m *Memory) Pin(_ context.Context, p remote.Pins) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.pins = p
+	return nil
+}
+
+// Tombstones implements [remote.Revoker] for the one store there is.
+func (m *Memory) Tombstones(_ context.Context, s auth.StoreID) ([]auth.Tombstone, error) {
+	if s != m.id {
+		return nil, fmt.Errorf("tombstones of store %s: %w", s, fs.ErrNotExist)
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Clone(m.tombs), nil
+}
+
+// Revoke implements [remote.Revoker].
+func (m *Memory) Revoke(_ context.Context, t auth.Tombstone) error {
+	if t.Store != m.id {
+		return fmt.Errorf("revoke in store %s: %w", t.Store, fs.ErrNotExist)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.IndexFunc(m.tombs, func(k auth.Tombstone) bool { return k.Root == t.Root })
+	if i < 0 {
+		m.tombs = append(m.tombs, t)
+	} else {
+		m.tombs[i] = t
+	}
+	return nil
+}
+
+// A pool keeps sealed chunks in the framing of a module's pool. It is a [module.ChunkSource].
+type pool struct {
+	mu   sync.RWMutex
+	byID map[merkle.Hash]*bytes.Reader
+}
+
+func (p *pool) put(c module.Chunk, sealed []byte) error {
+	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(sealed)), uint32(len(sealed)))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.byID[c.ID] = bytes.NewReader(append(frame, sealed...))
+	return nil
+}
+
+// take copies what another pool holds, which must not change any more.
+func (p *pool) take(from *pool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.Copy(p.byID, from.byID)
+}
+
+// Chunk implements [module.ChunkSource].
+func (p *pool) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	r, ok := p.byID[c.ID]
+	if !ok {
+		return nil, 0, fmt.Errorf("chunk %s: %w", c.ID, fs.ErrNotExist)
+	}
+	return r, 0, nil
+}
+
+// A tap keeps what goes through it, and the error that ended it early.
+type tap struct {
+	r    io.Reader
+	kept *bytes.Buffer
+	err  error
+}
+
+func (t *tap) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.kept.Write(p[:n])
+	if err != nil && err != io.EOF {
+		t.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,217 @@
+package remotetest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+var (
+	_ remote.Backend  = (*Stores)(nil)
+	_ remote.Receiver = (*Stores)(nil)
+	_ remote.Promoter = (*Stores)(nil)
+	_ remote.Revoker  = (*Stores)(nil)
+	_ remote.Lister   = (*Stores)(nil)
+)
+
+// Stores are the memory stores that a server serves: a [remote.Backend] with everything that is optional there.
+// Safe for concurrent use.
+type Stores struct {
+	now func() time.Time
+
+	mu   sync.RWMutex
+	byID map[auth.StoreID]*Memory
+}
+
+// NewStores returns a backend over the given stores. Stores that are pushed to it get the clock now; nil is
+// [time.Now].
+func NewStores(now func() time.Time, stores ...*Memory) *Stores {
+	b := &Stores{now: now, byID: make(map[auth.StoreID]*Memory)}
+	for _, m := range stores {
+		b.byID[m.ID()] = m
+	}
+	return b
+}
+
+// Store returns one of the stores; [fs.ErrNotExist] when it is not there.
+func (b *Stores) Store(s auth.StoreID) (*Memory, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if m, ok := b.byID[s]; ok {
+		return m, nil
+	}
+	return nil, fmt.Errorf("store %s: %w", s, fs.ErrNotExist)
+}
+
+// Head implements [remote.Backend].
+func (b *Stores) Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, error) {
+	m, err := b.Store(s)
+	if err != nil {
+		return auth.SignedRoot{}, err
+	}
+	return m.Head(ctx)
+}
+
+// Generations implements [remote.Backend].
+func (b *Stores) Generations(ctx context.Context, s auth.StoreID) ([]module.Generation, error) {
+	m, err := b.Store(s)
+	if err != nil {
+		return nil, err
+	}
+	return m.Generations(ctx)
+}
+
+// Module implements [remote.Backend].
+func (b *Stores) Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+	m, err := b.Store(s)
+	if err != nil {
+		return nil, err
+	}
+	return m.Module(ctx, root)
+}
+
+// Stores implements [remote.Lister].
+func (b *Stores) Stores(context.Context) iter.Seq2[auth.StoreID, error] {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var ids []auth.StoreID
+	for id := range b.byID {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, auth.StoreID.Compare)
+	return func(yield func(auth.StoreID, error) bool) {
+		for _, id := range ids {
+			if !yield(id, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Tombstones implements [remote.Revoker].
+func (b *Stores) Tombstones(ctx context.Context, s auth.StoreID) ([]auth.Tombstone, error) {
+	m, err := b.Store(s)
+	if err != nil {
+		return nil, err
+	}
+	return m.Tombstones(ctx, s)
+}
+
+// Revoke implements [remote.Revoker].
+func (b *Stores) Revoke(ctx context.Context, t auth.Tombstone) error {
+	m, err := b.Store(t.Store)
+	if err != nil {
+		return err
+	}
+	return m.Revoke(ctx, t)
+}
+
+// Receive implements [remote.Receiver].
+func (b *Stores) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader,
+	check func(*module.Module) error) error {
+	recipe, chunks, err := takeApart(ctx, r, check)
+	if err != nil {
+		return fmt.Errorf("receive generation %s of store %s: %w", head.Root, head.Store, err)
+	}
+	b.mu.Lock()
+	m, ok := b.byID[head.Store]
+	if !ok {
+		m = NewMemory(head.Store, b.now)
+		b.byID[head.Store] = m
+	}
+	b.mu.Unlock()
+	return m.receive(recipe, chunks, head, parent, pending)
+}
+
+// receive makes a generation that was taken apart and checked the head, or a pending root.
+func (m *Memory) receive(recipe *module.Recipe, chunks *pool, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.line(head.Root) >= 0 {
+		return fmt.Errorf("receive generation %s of store %s: it is in the history: %w", head.Root, m.id, fs.ErrExist)
+	}
+	if now := m.head().Root; parent != now {
+		return fmt.Errorf("receive generation %s of store %s: parent %s, head %s: %w",
+			head.Root, m.id, parent, now, module.ErrNotHead)
+	}
+	m.keep(recipe, chunks, head)
+	if m.pins.Publisher.IsZero() {
+		m.pins.Publisher = head.PublicKey
+	}
+	m.pending = slices.DeleteFunc(m.pending, func(p pendingRoot) bool { return p.root == head.Root })
+	if pending {
+		m.pending = append(m.pending, pendingRoot{head.Root, parent, m.now()})
+		return nil
+	}
+	m.advance(head.Root)
+	return nil
+}
+
+// advance appends a line; the caller has the lock.
+func (m *Memory) advance(root merkle.Hash) {
+	m.lines = append(m.lines, module.Generation{Number: uint64(len(m.lines)), Root: root,
+		Time: m.now().UTC().Truncate(time.Second)})
+}
+
+// Pending implements [remote.Promoter].
+func (b *Stores) Pending(_ context.Context, s auth.StoreID) ([]module.Generation, error) {
+	m, err := b.Store(s)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var all []module.Generation
+	for _, p := range m.pending {
+		all = append(all, module.Generation{Number: uint64(len(m.lines)), Root: p.root, Time: p.at})
+	}
+	return all, nil
+}
+
+// Promote implements [remote.Promoter].
+func (b *Stores) Promote(_ context.Context, s auth.StoreID, root merkle.Hash) error {
+	m, err := b.Store(s)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.IndexFunc(m.pending, func(p pendingRoot) bool { return p.root == root })
+	if i < 0 {
+		return m.absent(root)
+	}
+	if now := m.head().Root; m.pending[i].parent != now {
+		return fmt.Errorf("promote generation %s of store %s: parent %s, head %s: %w",
+			root, s, m.pending[i].parent, now, module.ErrNotHead)
+	}
+	m.pending = slices.Delete(m.pending, i, i+1)
+	m.advance(root)
+	return nil
+}
+
+// Drop implements [remote.Promoter].
+func (b *Stores) Drop(_ context.Context, s auth.StoreID, root merkle.Hash) error {
+	m, err := b.Store(s)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := len(m.pending)
+	m.pending = slices.DeleteFunc(m.pending, func(p pendingRoot) bool { return p.root == root })
+	if len(m.pending) < n {
+		delete(m.held, root)
+		delete(m.signed, root)
+	}
+	return nil
+}

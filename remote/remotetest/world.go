@@ -1,0 +1,87 @@
+package remotetest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"testing/fstest"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/remote"
+)
+
+// Generations is how many generations the store of a [World] has.
+const Generations = 3
+
+// A World is what a [Liar] lies about: a store of three generations, its publisher, and somebody else's store. The
+// same keys and the same bytes come out every time.
+type World struct {
+	Publisher *auth.Key
+	Store     auth.StoreID // the hash of the publisher's key
+	Heads     [Generations]auth.SignedRoot
+	Modules   [Generations][]byte
+
+	attacker *auth.Key
+	now      func() time.Time
+}
+
+// NewWorld builds the store. now is the clock of the servers that are made from it; nil is [time.Now].
+func NewWorld(ctx context.Context, now func() time.Time) (*World, error) {
+	w := &World{Publisher: seeded(1), attacker: seeded(2), now: now}
+	w.Store = auth.StoreIDFromKey(w.Publisher.PublicKey())
+	for n := range w.Heads {
+		var err error
+		if w.Modules[n], w.Heads[n], err = Module(ctx, w.Store, w.Publisher, content(n), nil); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// seeded is the key of a fixed seed, one for each n.
+func seeded(n byte) *auth.Key {
+	var seed [auth.SeedSize]byte
+	for i := range seed {
+		seed[i] = n
+	}
+	return auth.NewKey(seed)
+}
+
+// content is what generation n holds: a page that changes, one that does not, and one of several chunks.
+func content(n int) fstest.MapFS {
+	large := make([]byte, 600<<10)
+	for i := range large {
+		large[i] = byte(i * i >> 8)
+	}
+	return fstest.MapFS{
+		"index.html": {Data: fmt.Appendf(nil, "<h1>generation %d</h1>", n)},
+		"about.html": {Data: []byte("<p>the same in every generation")},
+		"large.bin":  {Data: large},
+	}
+}
+
+// Memory is the store with its first n generations.
+func (w *World) Memory(ctx context.Context, n int) (*Memory, error) {
+	m := NewMemory(w.Store, w.now)
+	for i := range n {
+		if err := m.Add(ctx, w.Heads[i], bytes.NewReader(w.Modules[i])); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// Honest is an origin that serves the first n generations as they are.
+func (w *World) Honest(ctx context.Context, n int) (http.Handler, error) {
+	m, err := w.Memory(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	return w.serve(NewStores(w.now, m)), nil
+}
+
+func (w *World) serve(b remote.Backend) http.Handler {
+	return remote.NewServer(b, &remote.ServerOptions{Now: w.now})
+}

@@ -1,0 +1,82 @@
+package remote
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"mime"
+	"net/http"
+	"slices"
+
+	"github.com/dig-network/digstore/auth"
+)
+
+// postTombstone answers POST /stores/{id}/tombstone. Spec: remote-protocol 5.3.
+func (s *Server) postTombstone(w http.ResponseWriter, c *call) error {
+	ctx := c.Context()
+	if kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || kind != typeJSON {
+		return unsupportedType()
+	}
+	text, err := readRequest(c.Request)
+	if err != nil {
+		return err
+	}
+	var body tombstoneBody
+	if err := json.Unmarshal(text, &body); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return badRequest("body is not JSON")
+		}
+		return invalid("body is not a tombstone")
+	}
+	head, err := s.head(ctx, c.store)
+	if err != nil {
+		return err
+	}
+	t, err := parseTombstone(body)
+	if err != nil {
+		return err
+	}
+	if t.Store != c.store {
+		return invalid("tombstone store_id does not match path")
+	}
+	if _, err := auth.NewVerifier(head.PublicKey); err != nil {
+		return invalid("no usable key is known for this store")
+	}
+	if err := t.Check(head.PublicKey); err != nil {
+		return forbidden("tombstone signature does not verify")
+	}
+	kept, err := s.tombstones(ctx, c.store)
+	if err != nil {
+		return err
+	}
+	replaces := slices.ContainsFunc(kept, func(k auth.Tombstone) bool { return k.Root == t.Root })
+	if len(kept) >= s.opt.MaxTombstones && !replaces {
+		return invalid("too many tombstones")
+	}
+	if err := s.revoker.Revoke(ctx, t); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// parseTombstone is tombstoneBody.decode with the answers of the route.
+func parseTombstone(b tombstoneBody) (t auth.Tombstone, err error) {
+	record, err := hex.DecodeString(b.Record)
+	if err != nil {
+		return t, invalid("bad tombstone record hex")
+	}
+	if t, err = auth.ParseTombstone(record, auth.Signature{}); err != nil {
+		return t, invalid("malformed tombstone record")
+	}
+	sig, err := hex.DecodeString(b.Signature)
+	if err != nil {
+		return t, invalid("bad tombstone sig hex")
+	}
+	if len(sig) != len(t.Sig) {
+		return t, invalid("tombstone sig must be 96 bytes")
+	}
+	copy(t.Sig[:], sig)
+	return t, nil
+}

@@ -1,0 +1,114 @@
+package remote
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+)
+
+// A route is one line of the table: what a request has to be signed for, and who answers it.
+type route struct {
+	op     request.Op
+	handle func(http.ResponseWriter, *call) error
+}
+
+// A call is a request that has passed the door.
+type call struct {
+	*http.Request
+	store    auth.StoreID
+	op       request.Op
+	identity auth.PublicKey // zero when nobody had to sign
+}
+
+// table lists the routes by what follows /stores/{id}, and by method. HEAD is answered by the route of GET, under its
+// operation (remote-protocol 2.2). What the backend cannot do is not there.
+func (s *Server) table() map[string]map[string]route {
+	t := map[string]map[string]route{
+		"":        {http.MethodGet: {request.Fetch, s.getDescriptor}},
+		"/roots":  {http.MethodGet: {request.Roots, s.getRoots}},
+		"/module": {http.MethodGet: {request.Module, s.getModule}},
+	}
+	if s.receiver != nil {
+		t["/module"][http.MethodPut] = route{request.Push, s.putModule}
+		t["/module/upload"] = map[string]route{http.MethodPost: {request.PushInit, s.postInit}}
+		t["/module/complete"] = map[string]route{http.MethodPost: {request.PushComplete, s.postComplete}}
+	}
+	if s.revoker != nil {
+		t["/tombstone"] = map[string]route{http.MethodPost: {request.Tombstone, s.postTombstone}}
+	}
+	return t
+}
+
+// ServeHTTP answers one request: route, store id, limit by address, authentication, limits by identity and store,
+// handler (remote-protocol 2.3).
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	c, handle, err := s.enter(w, r)
+	if err == nil {
+		err = handle(w, c)
+	}
+	if err != nil {
+		s.refuse(w, r, err)
+	}
+}
+
+// enter is the door: everything that is checked for every route alike.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*call, func(http.ResponseWriter, *call) error, error) {
+	rest, ok := strings.CutPrefix(r.URL.Path, "/stores/")
+	if !ok || r.URL.RawPath != "" { // an escaped slash or letter is no name of ours
+		return nil, nil, noRoute()
+	}
+	id, tail := rest, ""
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		id, tail = rest[:i], rest[i:]
+	}
+	methods, ok := s.routes[tail]
+	if !ok {
+		return nil, nil, noRoute()
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	rt, ok := methods[method]
+	if !ok {
+		w.Header().Set("Allow", allowed(methods))
+		return nil, nil, noMethod()
+	}
+	store, err := auth.ParseStoreID(id)
+	if err != nil {
+		return nil, nil, badRequest("bad store id")
+	}
+	c := &call{Request: r, store: store, op: rt.op}
+	now := s.opt.Now()
+	if wait := s.perIP.take(clientAddr(r, s.opt.TrustedProxies), now); wait > 0 {
+		return nil, nil, rateLimited(wait)
+	}
+	if open := s.opt.Anonymous && (!rt.op.Mutating() || s.opt.AnonymousWrites); !open {
+		if c.identity, err = s.opt.Guard.Check(r, rt.op, store); err != nil {
+			return nil, nil, err
+		}
+		if wait := s.perIdentity.take(c.identity, now); wait > 0 {
+			return nil, nil, rateLimited(wait)
+		}
+	}
+	if wait := s.perStore.take(store, now); wait > 0 {
+		return nil, nil, rateLimited(wait)
+	}
+	return c, rt.handle, nil
+}
+
+func allowed(methods map[string]route) string {
+	var names []string
+	for m := range methods {
+		names = append(names, m)
+		if m == http.MethodGet {
+			names = append(names, http.MethodHead)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}

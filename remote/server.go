@@ -1,0 +1,217 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// ServerOptions are the choices of a [Server]. Fields that are not positive, and nil ones, take their defaults.
+type ServerOptions struct {
+	// Anonymous lets everybody read without a signature. Pushes and tombstones stay authenticated unless
+	// AnonymousWrites opens them as well; they need the store's signature in any case.
+	Anonymous       bool
+	AnonymousWrites bool
+	// Only narrows what is served and taken to these stores. nil: every store of the backend.
+	Only []auth.StoreID
+	// Policy decides about pushes to stores that are not here yet. Default [RejectUnknown].
+	Policy Policy
+	// PushToken, when not empty, lets whoever bears it make a first push that Policy refuses as unknown. Updates
+	// need the store's signature only. It is compared in constant time.
+	PushToken string
+	// MaxModule is the largest module that a push may bring, in bytes. Default 256 MiB.
+	MaxModule int64
+	// MaxPending and PendingTTL bound the pending roots of a store: how many (default 2; the oldest gives way) and
+	// how long (default 24 hours).
+	MaxPending int
+	PendingTTL time.Duration
+	// MaxTombstones is how many tombstones are kept for a store. Default 4096.
+	MaxTombstones int
+	// WithholdRevoked answers 410 for modules that are revoked. Default: they are served and the tombstone is in the
+	// descriptor, so that clients enforce it.
+	WithholdRevoked bool
+	// Limits bound what is done for others.
+	Limits Limits
+	// TrustedProxies are the peers whose X-Forwarded-For is believed. Default none.
+	TrustedProxies []netip.Prefix
+	// UploadIdle is how long an upload may be silent before it is dropped. Default 1 minute. It needs a
+	// ResponseWriter that can set read deadlines, as those of net/http can.
+	UploadIdle time.Duration
+	// Guard authenticates requests. Default one of its own, with a window of 300 s and a bounded nonce memory.
+	Guard *request.Guard
+	// Now is the clock of limits, pending roots and the default Guard. Default [time.Now].
+	Now func() time.Time
+	// Logger gets what answers do not say: the causes of status 500. Default: discarded. No keys or tokens are logged.
+	Logger *slog.Logger
+}
+
+func (o *ServerOptions) withDefaults() ServerOptions {
+	var d ServerOptions
+	if o != nil {
+		d = *o
+	}
+	if d.Policy == nil {
+		d.Policy = RejectUnknown{}
+	}
+	d.MaxModule = positive(d.MaxModule, DefaultMaxModule)
+	d.MaxPending = positive(d.MaxPending, 2)
+	d.PendingTTL = positive(d.PendingTTL, 24*time.Hour)
+	d.MaxTombstones = positive(d.MaxTombstones, 4096)
+	d.UploadIdle = positive(d.UploadIdle, time.Minute)
+	d.Limits = d.Limits.withDefaults()
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Guard == nil {
+		d.Guard = &request.Guard{Now: d.Now, Start: d.Now()}
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	return d
+}
+
+// A Server answers the routes under /stores/ from a [Backend]. It is an [http.Handler] and safe for concurrent use;
+// listening, TLS and timeouts of connections are the program's business. Mount it at "/stores/", or as the only
+// handler: an [http.ServeMux] in front of it redirects unclean paths, the Server itself never redirects.
+//
+// What the backend can do decides which routes there are: a [Receiver] takes pushes, a [Revoker] takes tombstones, a
+// [Promoter] takes pending pushes.
+type Server struct {
+	opt    ServerOptions
+	log    *slog.Logger
+	routes map[string]map[string]route // tail of the path → method
+
+	back     Backend
+	receiver Receiver // each nil when the backend is not one
+	revoker  Revoker
+	promoter Promoter
+	lister   Lister
+	only     map[auth.StoreID]bool
+
+	perIP       *buckets[netip.Addr]
+	perIdentity *buckets[auth.PublicKey]
+	perStore    *buckets[auth.StoreID]
+	uploads     *uploads
+	inits       *declarations
+	sizes       *sizes
+}
+
+// NewServer returns a Server for b. It starts nothing and needs no closing. o may be nil.
+func NewServer(b Backend, o *ServerOptions) *Server {
+	opt := o.withDefaults()
+	s := &Server{
+		opt: opt, log: opt.Logger, back: b,
+		perIP:       newBuckets[netip.Addr](opt.Limits.PerIP, opt.Limits.Tracked),
+		perIdentity: newBuckets[auth.PublicKey](opt.Limits.PerIdentity, opt.Limits.Tracked),
+		perStore:    newBuckets[auth.StoreID](opt.Limits.PerStore, opt.Limits.Tracked),
+		uploads: &uploads{total: opt.Limits.Uploads, perStore: opt.Limits.UploadsPerStore,
+			open: make(map[auth.StoreID]int)},
+		inits: newDeclarations(),
+		sizes: newSizes(),
+	}
+	s.receiver, _ = b.(Receiver)
+	s.revoker, _ = b.(Revoker)
+	s.promoter, _ = b.(Promoter)
+	s.lister, _ = b.(Lister)
+	if opt.Only != nil {
+		s.only = make(map[auth.StoreID]bool)
+		for _, id := range opt.Only {
+			s.only[id] = true
+		}
+	}
+	s.routes = s.table()
+	return s
+}
+
+// Serving lists the stores that are served and their heads, in no particular order; a store without a generation has
+// a zero root. It stops after an error, which is [errors.ErrUnsupported] for a backend that is no [Lister].
+func (s *Server) Serving(ctx context.Context) iter.Seq2[module.ID, error] {
+	return func(yield func(module.ID, error) bool) {
+		if s.lister == nil {
+			yield(module.ID{}, fmt.Errorf("remote: list what is served: the backend does not list its stores: %w", errors.ErrUnsupported))
+			return
+		}
+		for id, err := range s.lister.Stores(ctx) {
+			if err == nil && s.narrowed(id) {
+				continue
+			}
+			var head auth.SignedRoot
+			if err == nil {
+				head, err = s.back.Head(ctx, id)
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // removed since it was listed
+			}
+			if err != nil {
+				err = fmt.Errorf("remote: list what is served: %w", err)
+			}
+			if !yield(module.ID{Store: id, Root: head.Root}, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// head is the confirmed head of a store that is served here.
+func (s *Server) head(ctx context.Context, id auth.StoreID) (auth.SignedRoot, error) {
+	if s.narrowed(id) {
+		return auth.SignedRoot{}, unknownStore()
+	}
+	return s.back.Head(ctx, id)
+}
+
+// narrowed reports whether a store lies outside what ServerOptions.Only names.
+func (s *Server) narrowed(id auth.StoreID) bool { return s.only != nil && !s.only[id] }
+
+// tombstones are those of a store; none when the backend keeps none.
+func (s *Server) tombstones(ctx context.Context, id auth.StoreID) ([]auth.Tombstone, error) {
+	if s.revoker == nil {
+		return nil, nil
+	}
+	ts, err := s.revoker.Tombstones(ctx, id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return ts, err
+}
+
+// isRevoked reports whether ts name root or the whole store.
+func isRevoked(ts []auth.Tombstone, root merkle.Hash) bool {
+	return slices.ContainsFunc(ts, func(t auth.Tombstone) bool { return t.Revokes(root) })
+}
+
+// sizes remembers how long modules are, so that a descriptor need not open the head's. A root has one module here.
+type sizes struct {
+	mu  sync.Mutex
+	tab *recent[module.ID, int64]
+}
+
+func newSizes() *sizes { return &sizes{tab: newRecent[module.ID, int64](1024)} }
+
+func (z *sizes) get(id module.ID) (int64, bool) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	if n, ok := z.tab.get(id); ok {
+		return *n, true
+	}
+	return 0, false
+}
+
+func (z *sizes) put(id module.ID, n int64) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	z.tab.put(id, n)
+}

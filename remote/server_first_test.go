@@ -1,0 +1,117 @@
+package remote_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
+)
+
+// anchorAt is an anchor that knows one root.
+type anchorAt merkle.Hash
+
+func (a anchorAt) CurrentRoot(context.Context, auth.StoreID) (merkle.Hash, error) {
+	return merkle.Hash(a), nil
+}
+
+func bearer(token string) header { return set("Authorization", "Bearer "+token) }
+
+func TestFirstPush(t *testing.T) {
+	s := newSite(t, 0, nil)
+	mod, head := s.build(s.id, s.publisher, 0)
+	stranger := key(0x11)
+	other, otherHead := s.build(s.id, stranger, 0)
+	listed := func(k auth.PublicKey) remote.AllowList { return remote.AllowList{s.id: k} }
+	announce := func(k auth.PublicKey) io.Reader {
+		return strings.NewReader(`{"parent_root":"","new_root":"` + head.Root.String() + `","store_pubkey":"` + k.String() + `"}`)
+	}
+	for _, tc := range []struct {
+		name     string
+		opt      *remote.ServerOptions
+		hs       []header
+		announce auth.PublicKey // zero: bare PUT
+		initCode int
+		mod      []byte
+		head     auth.SignedRoot
+		status   int
+		text     string
+	}{
+		{name: "unknown", mod: mod, head: head, status: 404, text: "unknown store"},
+		{name: "listed", opt: &remote.ServerOptions{Policy: listed(auth.PublicKey{})}, mod: mod, head: head, status: 201},
+		{name: "listed, announced", opt: &remote.ServerOptions{Policy: listed(auth.PublicKey{})},
+			announce: s.publisher.PublicKey(), initCode: 200, mod: mod, head: head, status: 201},
+		{name: "listed with its key", opt: &remote.ServerOptions{Policy: listed(s.publisher.PublicKey())}, mod: mod, head: head, status: 201},
+		{name: "listed with another key", opt: &remote.ServerOptions{Policy: listed(stranger.PublicKey())}, mod: mod, head: head, status: 403, text: badSignature},
+		{name: "listed with another key, announced", opt: &remote.ServerOptions{Policy: listed(stranger.PublicKey())},
+			announce: s.publisher.PublicKey(), initCode: 403, mod: mod, head: head, status: 403, text: badSignature},
+		{name: "module of another key than listed", opt: &remote.ServerOptions{Policy: listed(s.publisher.PublicKey())}, mod: other, head: head, status: 422,
+			text: invalid + "public key is not the store's"},
+		{name: "another store is listed", opt: &remote.ServerOptions{Policy: remote.AllowList{{1}: {}}}, mod: mod, head: head, status: 404, text: "unknown store"},
+		{name: "first use", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}}, mod: mod, head: head, status: 201},
+		{name: "first use by anybody", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}}, mod: other, head: otherHead, status: 201},
+		{name: "signature by a key that is not in the module", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}}, mod: other, head: head, status: 403, text: badSignature},
+		{name: "anchored", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{Anchor: anchorAt(head.Root)}}, mod: mod, head: head, status: 201},
+		{name: "anchored elsewhere", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{Anchor: anchorAt{1}}}, mod: mod, head: head, status: 403,
+			text: "push not authorized: not allowed here"},
+		{name: "token", opt: &remote.ServerOptions{PushToken: "sesame"}, hs: []header{bearer("sesame")}, mod: mod, head: head, status: 201},
+		{name: "token, other scheme", opt: &remote.ServerOptions{PushToken: "sesame"}, hs: []header{set("Authorization", "Basic sesame")}, mod: mod, head: head, status: 401, text: "missing bearer token"},
+		{name: "wrong token", opt: &remote.ServerOptions{PushToken: "sesame"}, hs: []header{bearer("sesam")}, mod: mod, head: head, status: 401, text: "missing bearer token"},
+		{name: "no token", opt: &remote.ServerOptions{PushToken: "sesame"}, mod: mod, head: head, status: 401, text: "missing bearer token"},
+		{name: "narrowed", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}, Only: []auth.StoreID{{1}}}, mod: mod, head: head, status: 404, text: "unknown store"},
+		{name: "noise", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}}, mod: []byte("noise"), head: head, status: 422,
+			text: invalid + "no public key near the start of the module; announce the push with push-init"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s.serve(remotetest.NewStores(s.now), tc.opt)
+			if !tc.announce.IsZero() {
+				hs := append([]header{pushHeaders(tc.head, merkle.Hash{})}, tc.hs...)
+				want(t, s.do("POST", s.path("/module/upload"), announce(tc.announce), hs...), tc.initCode, "*")
+			}
+			want(t, s.put(tc.head, merkle.Hash{}, tc.mod, tc.hs...), tc.status, tc.text)
+			if tc.status == 201 {
+				want(t, s.do("GET", s.path("/module"), nil), 200, string(tc.mod))
+				want(t, s.put(tc.head, merkle.Hash{}, tc.mod), 200, "") // an update needs no token
+			} else {
+				want(t, s.do("GET", s.path(""), nil), 404, "unknown store")
+			}
+		})
+	}
+}
+
+func TestFirstPushWithUnknownLength(t *testing.T) {
+	s := newSite(t, 0, nil)
+	mod, head := s.build(s.id, s.publisher, 0)
+	s.serve(remotetest.NewStores(s.now), &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}})
+	r := s.request("PUT", s.path("/module?root="+head.Root.String()), io.MultiReader(bytes.NewReader(mod)), pushHeaders(head, merkle.Hash{}))
+	r.ContentLength = -1
+	want(t, s.answer(r), 201, "")
+	want(t, s.do("GET", s.path("/module"), nil), 200, string(mod))
+}
+
+func TestSeveralStoresOfOneServer(t *testing.T) {
+	s := newSite(t, 0, nil)
+	s.serve(remotetest.NewStores(s.now), &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}})
+	for n := range 3 {
+		by := key(byte(0x70 + n))
+		id := auth.StoreIDFromKey(by.PublicKey())
+		mod, head := s.build(id, by, n)
+		want(t, s.put(head, merkle.Hash{}, mod), http.StatusCreated, "")
+	}
+	n := 0
+	for _, err := range s.server.Serving(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 3 {
+		t.Errorf("%d stores", n)
+	}
+}

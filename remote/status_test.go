@@ -1,0 +1,75 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore/module"
+)
+
+// statuses is the table of remote-protocol §3 and 7.7: what a server answers for an error, and what a client makes of
+// the answer.
+var statuses = []struct {
+	err    error
+	status int
+	text   string
+	client error // nil: just a *StatusError
+}{
+	{badRequest("bad root"), 400, "bad request: bad root", nil},
+	{&request.Error{Kind: request.Stale, Reason: "stale request timestamp"}, 401, "request authentication failed: stale request timestamp", request.ErrUnauthenticated},
+	{missingBearer(), 401, "missing bearer token", request.ErrUnauthenticated},
+	{forbidden("bad BLS signature"), 403, "push not authorized: bad BLS signature", auth.ErrForbidden},
+	{auth.ErrForbidden, 403, "push not authorized: not allowed here", auth.ErrForbidden},
+	{ErrRevoked, 403, "push not authorized: revoked", auth.ErrForbidden},
+	{unknownStore(), 404, "unknown store", fs.ErrNotExist},
+	{unknownRoot(), 404, "unknown root", fs.ErrNotExist},
+	{fs.ErrNotExist, 404, "unknown store", fs.ErrNotExist},
+	{noRoute(), 404, "not found", fs.ErrNotExist},
+	{noMethod(), 405, "method not allowed", nil},
+	{nonFastForward(), 409, "non-fast-forward push", ErrNonFastForward},
+	{ErrNonFastForward, 409, "non-fast-forward push", ErrNonFastForward},
+	{module.ErrNotHead, 409, "non-fast-forward push", ErrNonFastForward},
+	{fs.ErrExist, 409, "non-fast-forward push", ErrNonFastForward},
+	{revoked(), 410, "revoked", ErrRevoked},
+	{tooLarge(7), 413, "module too large: 7 bytes", ErrTooLarge},
+	{unsupportedType(), 415, "unsupported media type: send application/json", nil},
+	{invalid("root does not match"), 422, "module failed validation: root does not match", nil},
+	{module.ErrFormat, 422, "module failed validation: not a valid module", nil},
+	{ErrVerification, 422, "module failed validation: not a valid module", nil},
+	{rateLimited(time.Second), 429, "rate limited", nil},
+	{errors.New("disk full at /secret/path"), 500, "internal server error", nil},
+	{&request.FullError{RetryAfter: time.Second}, 503, "too many requests to remember", nil},
+}
+
+func TestStatusTableBothWays(t *testing.T) {
+	seen := map[int]bool{}
+	for _, row := range statuses {
+		wrapped := fmt.Errorf("receive from a stranger: %w", row.err)
+		got := refusalOf(wrapped)
+		if got.status != row.status || got.text != row.text {
+			t.Errorf("%v: answered %d %q, want %d %q", row.err, got.status, got.text, row.status, row.text)
+		}
+		back := &StatusError{Code: got.status, Message: got.text}
+		if row.client != nil && !errors.Is(back, row.client) {
+			t.Errorf("%v: the client of %d does not see %v", row.err, got.status, row.client)
+		}
+		if row.client == nil && statusSentinel(got.status) != nil {
+			t.Errorf("%v: the client of %d sees %v", row.err, got.status, statusSentinel(got.status))
+		}
+		if statusWord(got.status) == "internal" && got.status != 500 {
+			t.Errorf("no word for %d", got.status)
+		}
+		seen[row.status] = true
+	}
+	for code := range 600 { // and back: what a client makes something of, a server here says
+		if statusSentinel(code) != nil && !seen[code] {
+			t.Errorf("the client knows %d %s, and no server error gives it", code, http.StatusText(code))
+		}
+	}
+}
