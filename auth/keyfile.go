@@ -104,7 +104,7 @@ func SaveKey(path string, k *Key) (err error) {
 		}
 	}()
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return err
 	}
 	if _, err := os.Lstat(path); err == nil {
@@ -125,6 +125,23 @@ func SaveKey(path string, k *Key) (err error) {
 		}
 	}
 	return syncDir(dir)
+}
+
+// makeDir makes dir and the parents it needs, durably: what gained a name is synced.
+func makeDir(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := makeDir(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
 }
 
 // writeTemp writes the seed to a new file of mode 0600 in dir, synced, and returns its name.
