@@ -187,6 +187,7 @@ func (v *visit) run(ctx context.Context) (*Report, error) {
 	if v.lineage, err = v.Trust.lineage(ctx, v.store); err != nil {
 		return nil, err
 	}
+	var moved *movedError
 	var seen merkle.Hash
 	for moves := 0; ; moves++ {
 		d, err := v.from.Describe(ctx)
@@ -194,11 +195,10 @@ func (v *visit) run(ctx context.Context) (*Report, error) {
 			return nil, fmt.Errorf("remote: describe store %s: %w", v.store, err)
 		}
 		if moves > 0 && d.Root == seen {
-			return nil, fmt.Errorf("remote: the origin says that its head is %s and does not give it", seen)
+			return nil, fmt.Errorf("remote: the origin says that its head is %s and does not give it: %w", seen, moved.err)
 		}
 		seen, v.report.Checks = d.Root, nil
 		err = v.once(ctx, d)
-		var moved *movedError
 		if errors.As(err, &moved) {
 			if moves < maxMoves && ctx.Err() == nil {
 				continue

@@ -1,0 +1,427 @@
+package remote_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
+)
+
+// publisher returns a site without stores that takes first pushes, its listener, and a local store of n
+// generations that the site does not know.
+func publisher(t *testing.T, n int) (*site, *line, *direct) {
+	t.Helper()
+	s := newSite(t, 0, nil)
+	s.stores = remotetest.NewStores(s.now)
+	s.serve(s.stores, &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}})
+	local, _ := store(t, auth.StoreID{}, n)
+	return s, s.listen(), local
+}
+
+// there returns the store at the site.
+func (s *site) there() *remotetest.Memory {
+	s.t.Helper()
+	m, err := s.stores.Store(s.id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return m
+}
+
+func TestPusher(t *testing.T) {
+	s, l, local := publisher(t, 3)
+	c := s.client(l, nil)
+	type step struct {
+		root        merkle.Hash
+		done, total int64
+	}
+	var last step
+	p := remote.Pusher{Progress: func(root merkle.Hash, done, total int64) { last = step{root, done, total} }}
+	report, err := p.Push(t.Context(), c, local.Memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "pushed", report.Pushed, []merkle.Hash{local.line(t, 0).Root, local.line(t, 1).Root, local.line(t, 2).Root})
+	equal(t, "requests", l.requests(), []string{"GET", "POST /module/upload", "PUT /module",
+		"POST /module/upload", "PUT /module", "POST /module/upload", "PUT /module"})
+	if report.Root != local.line(t, 2).Root || !report.Parent.IsZero() || report.UpToDate || report.Pending ||
+		last.root != report.Root || last.done != last.total || last.total == 0 {
+		t.Errorf("report %+v, progress %+v", report, last)
+	}
+	want, err := local.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.there().Head(t.Context()); err != nil || got != want {
+		t.Errorf("head there %+v, %v; want %+v with both signatures", got, err, want)
+	}
+	sameModule(t, local.Memory, s.there(), want.Root)
+
+	if report, err = remote.Push(t.Context(), c, local.Memory); err != nil || !report.UpToDate || len(report.Pushed) != 0 {
+		t.Errorf("again: %+v, %v", report, err)
+	}
+	equal(t, "requests of nothing new", l.requests(), []string{"GET"})
+
+	for n := 3; n < 5; n++ {
+		local.publish(t, s.publisher, n)
+	}
+	report, err = (&remote.Pusher{HeadOnly: true}).Push(t.Context(), c, local.Memory)
+	if err != nil || len(report.Pushed) != 1 || report.Parent != want.Root {
+		t.Errorf("head only: %+v, %v", report, err)
+	}
+
+	// What was pushed can be cloned.
+	if _, err := remote.Clone(t.Context(), local.empty(), c, remote.Trust{FirstUse: true}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPusherRefused(t *testing.T) {
+	t.Run("nothing to push", func(t *testing.T) {
+		s, l, local := publisher(t, 0)
+		if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %v, want fs.ErrNotExist", err)
+		}
+		equal(t, "requests", l.requests(), nil)
+	})
+	t.Run("another store", func(t *testing.T) {
+		s, l, _ := publisher(t, 0)
+		local, _ := store(t, launcher, 1)
+		if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); !errors.Is(err, remote.ErrBadURL) {
+			t.Errorf("got %v, want ErrBadURL", err)
+		}
+	})
+	t.Run("not a fast-forward", func(t *testing.T) {
+		s, l, local := publisher(t, 1)
+		if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); err != nil {
+			t.Fatal(err)
+		}
+		l.requests()
+		other := &direct{Memory: local.empty()}
+		other.publish(t, s.publisher, 8)
+		if _, err := remote.Push(t.Context(), s.client(l, nil), other.Memory); !errors.Is(err, remote.ErrNonFastForward) {
+			t.Errorf("got %v, want ErrNonFastForward", err)
+		}
+		equal(t, "requests", l.requests(), []string{"GET"})
+	})
+	t.Run("unknown store", func(t *testing.T) {
+		s, l, local := publisher(t, 1)
+		s.serve(s.stores, nil)
+		if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %v, want fs.ErrNotExist", err)
+		}
+		equal(t, "requests", l.requests(), []string{"GET", "POST /module/upload", "PUT /module"})
+	})
+	t.Run("revoked", func(t *testing.T) {
+		s, l, local := publisher(t, 1)
+		stone, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: s.id, Root: local.line(t, 0).Root}, s.publisher)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := local.Revoke(t.Context(), stone); err != nil {
+			t.Fatal(err)
+		}
+		_, err = remote.Push(t.Context(), s.client(l, nil), local.Memory)
+		refused(t, err, remote.CheckTombstone, remote.ErrRevoked)
+	})
+	t.Run("unsigned", func(t *testing.T) {
+		s, l, local := publisher(t, 0)
+		mod, head := s.build(s.id, s.publisher, 0)
+		head.Tagged, head.Untagged = auth.Signature{}, auth.Signature{}
+		if err := local.Add(t.Context(), head, bytes.NewReader(mod)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); !errors.Is(err, auth.ErrUnsigned) {
+			t.Errorf("got %v, want ErrUnsigned", err)
+		}
+		report, err := (&remote.Pusher{Signer: s.publisher}).Push(t.Context(), s.client(l, nil), local.Memory)
+		if err != nil || len(report.Pushed) != 1 {
+			t.Errorf("with the key: %+v, %v", report, err)
+		}
+	})
+	t.Run("signed by another", func(t *testing.T) {
+		s, l, local := publisher(t, 0)
+		mod, head := s.build(s.id, s.publisher, 0)
+		forged, err := auth.SignRoot(t.Context(), s.id, head.Root, key(5))
+		if err != nil {
+			t.Fatal(err)
+		}
+		head.Tagged, head.Untagged = forged.Tagged, forged.Untagged
+		if err := local.Add(t.Context(), head, bytes.NewReader(mod)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = remote.Push(t.Context(), s.client(l, nil), local.Memory)
+		refused(t, err, remote.CheckSignature, auth.ErrSignature)
+		equal(t, "requests", l.requests(), []string{"GET"})
+	})
+}
+
+func TestPusherPending(t *testing.T) {
+	s, l, local := publisher(t, 1)
+	c := s.client(l, nil)
+	if _, err := remote.Push(t.Context(), c, local.Memory); err != nil {
+		t.Fatal(err)
+	}
+	before := local.line(t, 0).Root
+	local.publish(t, s.publisher, 1)
+	report, err := (&remote.Pusher{Pending: true}).Push(t.Context(), c, local.Memory)
+	if err != nil || !report.Pending || len(report.Pushed) != 1 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	if d, err := c.Describe(t.Context()); err != nil || d.Root != before {
+		t.Errorf("the head moved to %v, %v", d.Root, err)
+	}
+	if report, err = remote.Push(t.Context(), c, local.Memory); err != nil || report.Pending {
+		t.Errorf("promotion: %+v, %v", report, err)
+	}
+}
+
+// TestPusherSkipsWhatIsNotHeld: a clone that is pulled on pushes the head, also where the lines between are
+// not held.
+func TestPusherSkipsWhatIsNotHeld(t *testing.T) {
+	s, l, local := publisher(t, 1)
+	c := s.client(l, nil)
+	if _, err := remote.Push(t.Context(), c, local.Memory); err != nil {
+		t.Fatal(err)
+	}
+	clone := local.empty()
+	if _, err := remote.Clone(t.Context(), clone, c, remote.Trust{FirstUse: true}); err != nil {
+		t.Fatal(err)
+	}
+	local.publish(t, s.publisher, 1)
+	local.publish(t, s.publisher, 2)
+	if _, err := remote.Pull(t.Context(), clone, local, remote.Trust{}); err != nil {
+		t.Fatal(err)
+	}
+	report, err := remote.Push(t.Context(), c, clone) // without the publisher's key
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "pushed", report.Pushed, []merkle.Hash{local.line(t, 2).Root})
+}
+
+// TestPusherForms: a server of the reference knows the tagged form alone; the client finds that out once.
+func TestPusherForms(t *testing.T) {
+	s, l, local := publisher(t, 2)
+	l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
+		sig, tagged := r.Header.Get("X-Dig-Signature"), r.Header.Get("X-Dig-Signature-Tagged")
+		if strings.HasPrefix(tail, "/module") && r.Method != http.MethodGet && sig != tagged {
+			http.Error(w, "push not authorized: bad BLS signature", http.StatusForbidden)
+			return true
+		}
+		return false
+	}
+	if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "requests", l.requests(), []string{"GET", "POST /module/upload", "POST /module/upload", "PUT /module",
+		"POST /module/upload", "PUT /module"})
+}
+
+// TestPusherFallback: a node of the seed has no push-init.
+func TestPusherFallback(t *testing.T) {
+	for _, code := range []int{404, 405, 501} {
+		t.Run(strconv.Itoa(code), func(t *testing.T) {
+			s, l, local := publisher(t, 1)
+			l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
+				if tail == "/module/upload" {
+					w.WriteHeader(code)
+				}
+				return tail == "/module/upload"
+			}
+			if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestPusherLostAnswer: the body arrived and the answer did not.
+func TestPusherLostAnswer(t *testing.T) {
+	s, l, local := publisher(t, 1)
+	l.instead = func(w http.ResponseWriter, r *http.Request, _ string) bool {
+		if r.Method != http.MethodPut {
+			return false
+		}
+		s.server.ServeHTTP(discard{http.Header{}}, r)
+		panic(http.ErrAbortHandler)
+	}
+	report, err := remote.Push(t.Context(), s.client(l, nil), local.Memory)
+	if err != nil || len(report.Pushed) != 1 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	equal(t, "requests", l.requests(), []string{"GET", "POST /module/upload", "PUT /module", "GET"})
+}
+
+// discard is an answer that nobody gets.
+type discard struct{ h http.Header }
+
+func (d discard) Header() http.Header         { return d.h }
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+func (d discard) WriteHeader(int)             {}
+
+// TestPusherRace: another push of the same generation came first, and one of another generation.
+func TestPusherRace(t *testing.T) {
+	for _, same := range []bool{true, false} {
+		s, l, local := publisher(t, 1)
+		l.instead = func(w http.ResponseWriter, r *http.Request, _ string) bool {
+			if r.Method != http.MethodPut {
+				return false
+			}
+			n := 0
+			if !same {
+				n = 9
+			}
+			mod, head := s.build(s.id, s.publisher, n)
+			if err := s.stores.Receive(t.Context(), head, merkle.Hash{}, false, bytes.NewReader(mod), accept); err != nil {
+				t.Error(err)
+			}
+			http.Error(w, "non-fast-forward push", http.StatusConflict)
+			return true
+		}
+		_, err := remote.Push(t.Context(), s.client(l, nil), local.Memory)
+		if same && err != nil || !same && !errors.Is(err, remote.ErrNonFastForward) {
+			t.Errorf("same %v: %v", same, err)
+		}
+	}
+}
+
+// TestPusherPresigned: the body goes where the origin says, without our headers, and the origin is told.
+func TestPusherPresigned(t *testing.T) {
+	s, l, local := publisher(t, 1)
+	mod, head := s.build(s.id, s.publisher, 0)
+	var steps []string
+	l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
+		switch {
+		case tail == "/module/upload":
+			io.WriteString(w, `{"mode":"presigned","upload_id":"ticket","url":"`+l.URL+`/bucket/x?secret=1"}`)
+		case tail == "/bucket/x":
+			body, err := io.ReadAll(r.Body)
+			if err != nil || !bytes.Equal(body, mod) || r.ContentLength != int64(len(mod)) || r.URL.RawQuery != "secret=1" {
+				t.Errorf("upload of %d bytes, %v", len(body), err)
+			}
+			for name := range r.Header {
+				if strings.HasPrefix(name, "X-Dig") {
+					t.Errorf("the upload carries %s", name)
+				}
+			}
+		case tail == "/module/complete":
+			body, err := io.ReadAll(r.Body)
+			if want := `{"upload_id":"ticket","new_root":"` + head.Root.String() + `"}`; err != nil || string(body) != want {
+				t.Errorf("complete: %s, %v", body, err)
+			}
+			w.WriteHeader(http.StatusCreated)
+		default:
+			return false
+		}
+		steps = append(steps, r.Method+" "+tail)
+		return true
+	}
+	var progress []int64
+	p := remote.Pusher{Progress: func(_ merkle.Hash, done, total int64) { progress = append(progress, done) }}
+	if _, err := p.Push(t.Context(), s.client(l, nil), local.Memory); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "steps", steps, []string{"POST /module/upload", "PUT /bucket/x", "POST /module/complete"})
+	equal(t, "progress", progress, []int64{0, int64(len(mod))})
+}
+
+// TestPresignedTarget: an origin cannot send us to places of its choice.
+func TestPresignedTarget(t *testing.T) {
+	for _, target := range []string{"http://example.com/x", "https://10.0.0.1/x", "https://127.0.0.1/x", "https://localhost/x",
+		"https://[::1]/x", "https://169.254.169.254/latest", "https://a:b@example.com/x", "ftp://example.com/x", "/x", ""} {
+		s, l, local := publisher(t, 1)
+		l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
+			if tail == "/module/upload" {
+				io.WriteString(w, `{"mode":"presigned","url":"`+target+`"}`)
+			}
+			return tail == "/module/upload"
+		}
+		_, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{Guard: &remote.Guard{AllowPrivate: true}}), local.Memory)
+		if !errors.Is(err, remote.ErrInsecure) && !errors.Is(err, remote.ErrProtocol) {
+			t.Errorf("%s: %v", target, err)
+		}
+	}
+}
+
+func TestPusherUnknownMode(t *testing.T) {
+	s, l, local := publisher(t, 1)
+	l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
+		if tail == "/module/upload" {
+			io.WriteString(w, `{"mode":"carrier pigeon"}`)
+		}
+		return tail == "/module/upload"
+	}
+	if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); !errors.Is(err, remote.ErrProtocol) {
+		t.Errorf("got %v, want ErrProtocol", err)
+	}
+}
+
+// hub is a Publisher that keeps what it was given.
+type hub struct{ got []remote.PublishRequest }
+
+func (h *hub) Publish(_ context.Context, r remote.PublishRequest) (remote.Outcome, error) {
+	n, err := io.Copy(io.Discard, r.Module)
+	if n != 0 { // it stands at its end; a publisher rewinds it
+		return "", errors.New("the module was not at its end")
+	}
+	h.got = append(h.got, r)
+	return remote.Advanced, err
+}
+
+// TestPusherHub: a push to a host of dig.net says what it would need, and does it where that is given.
+func TestPusherHub(t *testing.T) {
+	local, _ := store(t, auth.StoreID{}, 1)
+	u, err := remote.ParseURL("dig://" + local.ID().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dialled := false
+	c, err := remote.NewClient(u, &remote.ClientOptions{Attempts: 1, Dial: func(context.Context, string, string) (net.Conn, error) {
+		dialled = true
+		return nil, errBroken
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := remote.Push(t.Context(), c, local.Memory); !errors.Is(err, remote.ErrHubPublisherRequired) || dialled {
+		t.Errorf("got %v (dialled %v), want ErrHubPublisherRequired", err, dialled)
+	}
+	if _, err := (&remote.Pusher{ForceRoutes: true}).Push(t.Context(), c, local.Memory); !errors.Is(err, errBroken) || !dialled {
+		t.Errorf("forced: %v", err)
+	}
+}
+
+// TestRevoke: a tombstone that the publisher signed is taken, another one is not.
+func TestClientRevoke(t *testing.T) {
+	s := newSite(t, 1, nil)
+	c := s.client(s.listen(), nil)
+	for by, want := range map[*auth.Key]error{s.publisher: nil, key(1): auth.ErrForbidden} {
+		stone, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: s.id, Root: s.head().Root, Reason: auth.Takedown}, by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Revoke(t.Context(), stone); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+	if err := c.Revoke(t.Context(), auth.Tombstone{Store: launcher}); !errors.Is(err, remote.ErrBadURL) {
+		t.Errorf("another store: %v", err)
+	}
+	_, err := remote.Clone(t.Context(), (&direct{Memory: s.memory}).empty(), c, remote.Trust{FirstUse: true})
+	refused(t, err, remote.CheckTombstone, remote.ErrRevoked)
+}
+
+func accept(*module.Module) error { return nil }
