@@ -252,7 +252,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		Key  *auth.Key
 		Node *auth.NodeKey
 	}
-	hidden := []string{"abab", "171", `\xab`, "q6ur"} // hex, decimal, quoted, base64
+	hidden := []string{"abab", "171 171", "171,171", `\xab`, "q6ur"} // hex, decimal, quoted, base64
 	show := func(how, got string) {
 		for _, h := range hidden {
 			if strings.Contains(strings.ToLower(got), h) {
