@@ -1,0 +1,97 @@
+package deptest_test
+
+// ours is the import path of the module. In the table it is left out.
+const ours = "github.com/dig-network/digstore"
+
+// A row says what one package may import.
+type row struct {
+	pkg   string   // without the module path; "examples/..." stands for all below
+	house []string // packages of ours that it may name
+	third []string // third-party packages that it may bring; "p/..." with all below
+	http  bool     // it may bring net/http
+}
+
+// Groups of third-party packages.
+var (
+	blst   = []string{"github.com/supranational/blst/bindings/go", "github.com/cloudflare/circl/..."} // circl without cgo
+	sealed = append([]string{"golang.org/x/sys/cpu", "golang.org/x/crypto/chacha20"}, blst...)        // what urn and module bring
+	onDisk = []string{"github.com/gofrs/flock", "golang.org/x/sys/..."}
+	worker = []string{"golang.org/x/sync/..."}
+	lru    = []string{"github.com/hashicorp/golang-lru/v2/..."}
+	zstd   = []string{"github.com/klauspost/compress/zstd"}
+	store  = join(sealed, onDisk, worker, zstd, []string{"github.com/BurntSushi/toml"})
+	wire   = join(sealed, worker, zstd, []string{"golang.org/x/time/rate"})
+	plots  = join(blst, worker, zstd, []string{"github.com/pierrec/lz4/v4"})
+	daemon = join(wire, plots, lru, []string{"google.golang.org/protobuf/...", "github.com/hashicorp/yamux"})
+	screen = []string{"github.com/spf13/cobra/...", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8/...", "golang.org/x/term", "go.yaml.in/yaml/v3"}
+)
+
+// table is architecture 3, lowest floor first: a row names only packages of
+// rows above it.
+var table = []row{
+	{pkg: ""},
+
+	// What needs nothing of ours.
+	{pkg: "internal/vectors"},
+	{pkg: "internal/deptest"},
+	{pkg: "internal/codec"},
+	{pkg: "internal/wasm"},
+	{pkg: "internal/cdc"},
+	{pkg: "internal/clvm"},
+	{pkg: "internal/gcmsiv", third: []string{"golang.org/x/sys/cpu"}},
+	{pkg: "internal/diskfs", third: onDisk},
+	{pkg: "internal/bls", third: blst},
+	{pkg: "merkle"},
+
+	{pkg: "auth", house: []string{"internal/bls", "internal/codec", "merkle"}, third: blst},
+	{pkg: "auth/request", house: []string{"auth", "merkle", "internal/codec"}, third: join(blst, lru), http: true},
+	{pkg: "auth/chain", house: []string{"auth", "merkle", "internal/clvm", "internal/codec"}, third: join(blst, lru, worker), http: true},
+
+	{pkg: "capsule", house: []string{"auth", "merkle", "internal/codec"}, third: blst},
+	{pkg: "capsule/cache", house: []string{"capsule", "auth", "merkle"}, third: join(blst, lru, worker)},
+	{pkg: "capsule/cuda", house: []string{"capsule", "auth", "merkle"}, third: join(blst, []string{"github.com/ebitengine/purego"})},
+	{pkg: "capsule/capsuletest", house: []string{"capsule", "auth", "merkle"}, third: blst},
+	{pkg: "digstore/urn", house: []string{"auth", "merkle", "internal/codec", "internal/gcmsiv"}, third: sealed},
+	{pkg: "digstore/module", house: []string{"digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/wasm"}, third: sealed},
+
+	{pkg: "plot", house: []string{"capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(plots, onDisk)},
+	{pkg: "digstore", house: []string{"digstore/module", "digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/diskfs"}, third: store},
+	{pkg: "remote", house: []string{"digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/codec"}, third: join(wire, lru), http: true},
+	{pkg: "remote/rpc", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
+	{pkg: "remote/remotetest", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
+
+	{pkg: "node/wire", third: []string{"google.golang.org/protobuf/..."}},
+	{pkg: "node", house: []string{"node/wire", "remote", "remote/rpc", "plot", "capsule", "capsule/cache", "digstore/module", "auth/request", "auth", "merkle", "internal/codec"}, third: daemon, http: true},
+	{pkg: "node/tcptls", house: []string{"node", "auth", "merkle"}, third: daemon, http: true},
+	{pkg: "node/memory", house: []string{"node", "auth", "merkle"}, third: daemon, http: true},
+	{pkg: "node/gun", house: []string{"node", "auth", "merkle"}, third: join(daemon, []string{"github.com/coder/websocket"}), http: true},
+	{pkg: "node/prom", house: []string{"node", "auth", "merkle"}, third: join(daemon, []string{"github.com/prometheus/client_golang/..."}), http: true},
+	{pkg: "node/ui", house: []string{"node"}, third: daemon, http: true},
+	{pkg: "node/nodetest", house: []string{"node", "node/memory", "node/wire", "capsule", "auth", "merkle"}, third: daemon, http: true},
+
+	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/chain", "capsule", "capsule/cache", "capsule/cuda", "capsule/capsuletest",
+		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/rpc", "remote/remotetest", "merkle",
+		"node", "node/tcptls", "node/memory", "node/gun", "node/prom", "node/ui", "node/nodetest"},
+		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},
+}
+
+// siblings do not import each other, not even through others.
+var siblings = []string{"plot", "digstore", "remote"}
+
+// testLibraries are what tests may import besides what their package may. No
+// other code imports them.
+var testLibraries = []string{
+	"github.com/google/go-cmp/...", "github.com/rogpeppe/go-internal/testscript", "go.uber.org/goleak", "pgregory.net/rapid",
+}
+
+// testPackages are packages of ours that exist for tests: only they may import
+// package testing outside of tests, and only tests and they import each other.
+var testPackages = []string{"internal/vectors", "remote/remotetest", "capsule/capsuletest", "node/nodetest"}
+
+func join(lists ...[]string) []string {
+	var all []string
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
