@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -314,13 +315,29 @@ func hostile(t *testing.T, header string, values []string, method, tail string, 
 	return r
 }
 
+// signed remembers what sign made: without cgo a signature takes milliseconds, and most of these
+// tests want the same few.
+var signed sync.Map
+
 func sign(t testing.TB, op request.Op, store auth.StoreID, k *auth.Key, at time.Time, nonce [32]byte) http.Header {
 	t.Helper()
-	r := get(t)
-	if err := request.SignAt(r, op, store, k, at, nonce); err != nil {
-		t.Fatal(err)
+	type question struct {
+		op    request.Op
+		store auth.StoreID
+		key   auth.PublicKey
+		at    int64
+		nonce [32]byte
 	}
-	return r.Header
+	q := question{op, store, k.PublicKey(), at.Unix(), nonce}
+	h, ok := signed.Load(q)
+	if !ok {
+		r := get(t)
+		if err := request.SignAt(r, op, store, k, at, nonce); err != nil {
+			t.Fatal(err)
+		}
+		h, _ = signed.LoadOrStore(q, r.Header)
+	}
+	return h.(http.Header).Clone()
 }
 
 var offset = regexp.MustCompile(`<now([+-]\d+)?>`)
