@@ -59,7 +59,6 @@ func (s Salt) MarshalText() ([]byte, error) {
 // chunk. A Key may be used by several goroutines at once.
 type Key struct {
 	sealer *gcmsiv.Sealer
-	print  string
 }
 
 // NewKey derives the key of a resource named exactly so; the empty name is not
@@ -69,10 +68,7 @@ func NewKey(s auth.StoreID, resource string, salt *Salt) *Key {
 }
 
 func newKey(secret [32]byte) *Key {
-	return &Key{
-		sealer: gcmsiv.New(&secret).WithNonce([12]byte{}),
-		print:  fingerprint("content key", secret[:]),
-	}
+	return &Key{gcmsiv.New(&secret).WithNonce([12]byte{})}
 }
 
 // derive is store-format 4.1: HKDF-SHA256 over the text of the rootless URN.
@@ -108,10 +104,10 @@ func (k *Key) Open(dst, sealed []byte) ([]byte, error) {
 }
 
 // String returns a fingerprint, never the key.
-func (k *Key) String() string { return k.print }
+func (k *Key) String() string { return fingerprint("content key", k.Seal(nil, nil)) }
 
 // GoString returns what String returns, so that %#v shows no key either.
-func (k *Key) GoString() string { return k.print }
+func (k *Key) GoString() string { return k.String() }
 
 func fingerprint(kind string, secret []byte) string {
 	sum := sha256.Sum256(append([]byte("digstore fingerprint:"), secret...))

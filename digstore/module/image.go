@@ -1,0 +1,284 @@
+package module
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/dig-network/digstore/merkle"
+)
+
+// runSize is how much an Image reads at once when it writes a whole module.
+const runSize = 1 << 20
+
+// An Image is the module that a Recipe describes, byte by byte, with its chunk
+// bodies taken from a ChunkSource as they are read. It keeps nothing and may be
+// used by several goroutines at once.
+type Image struct {
+	r   *Recipe
+	src ChunkSource // nil: bodies are zeros
+}
+
+// Image gives the whole module. With a nil source everything but the chunk
+// bodies can be read; those are fs.ErrNotExist.
+func (r *Recipe) Image(src ChunkSource) *Image {
+	if src == nil {
+		src = noChunks{}
+	}
+	return &Image{r: r, src: src}
+}
+
+// skeleton is the module with zeros for chunk bodies.
+func (r *Recipe) skeleton() *Image { return &Image{r: r} }
+
+// Size returns the length of the module in bytes.
+func (m *Image) Size() int64 { return m.r.size }
+
+// ReadAt is io.ReaderAt. Chunks that lie side by side in the source are read
+// with one call, however many fit into p.
+func (m *Image) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, errors.New("read module: negative offset")
+	}
+	if off >= m.r.size {
+		return 0, io.EOF
+	}
+	var short error
+	if left := m.r.size - off; int64(len(p)) > left {
+		p, short = p[:left], io.EOF
+	}
+	done := 0
+	for i := m.r.partAt(off); done < len(p); i++ {
+		at := m.r.parts[i]
+		from := off + int64(done) - at.off
+		n := int(min(int64(len(p)-done), at.n-from))
+		if err := m.readPart(at, p[done:done+n], from); err != nil {
+			return done, fmt.Errorf("read module %v at byte %d: %w", m.id(), off+int64(done), err)
+		}
+		done += n
+	}
+	return done, short
+}
+
+func (m *Image) id() ID {
+	if m.r.head == nil {
+		return ID{}
+	}
+	return m.r.head.id
+}
+
+// WriteTo writes the whole module, reading at most 1 MiB at a time.
+func (m *Image) WriteTo(w io.Writer) (int64, error) {
+	buf := make([]byte, min(m.r.size, runSize))
+	var done int64
+	for done < m.r.size {
+		n := min(int64(len(buf)), m.r.size-done)
+		if _, err := m.ReadAt(buf[:n], done); err != nil && err != io.EOF {
+			return done, err
+		}
+		k, err := w.Write(buf[:n])
+		done += int64(k)
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// readPart fills p, which lies inside the part, from its byte from on.
+func (m *Image) readPart(at part, p []byte, from int64) error {
+	switch at.kind {
+	case partPlain:
+		copy(p, m.r.plain[at.a+from:])
+	case partFrames:
+		return m.readFrames(p, m.r.ends[at.a]+from)
+	case partBody:
+		if m.src == nil {
+			clear(p)
+			return nil
+		}
+		c := m.r.chunks[at.a]
+		src, off, err := m.src.Chunk(c)
+		if err != nil {
+			return err
+		}
+		return readFull(src, p, off+4+from, c)
+	case partFiller:
+		k := newKeystream(m.r.fill[at.b])
+		k.read(p, at.a+from)
+	case partTable:
+		m.r.table.readRows(p, from, m.r.chunks)
+	case partLeaves:
+		m.r.table.readLeaves(p, from, m.r.chunks)
+	}
+	return nil
+}
+
+// readFrames fills p with frames of chunks, from byte at of all frames on.
+func (m *Image) readFrames(p []byte, at int64) error {
+	chunks, ends := m.r.chunks, m.r.ends
+	i, ok := slices.BinarySearch(ends, at)
+	if !ok {
+		i--
+	}
+	if m.src == nil {
+		clear(p)
+		for ; i < len(chunks) && ends[i] < at+int64(len(p)); i++ {
+			putFrame(p, ends[i]-at, chunks[i].Len)
+		}
+		return nil
+	}
+	src, off, err := m.src.Chunk(chunks[i])
+	for len(p) > 0 {
+		if err != nil {
+			return err
+		}
+		first, begin := i, off+at-ends[i]
+		run := int64(len(p)) // goes on while the next frame lies right behind
+		next, behind := src, off
+		for ends[i+1]-at < run {
+			behind = off + 4 + int64(chunks[i].Len)
+			i++
+			next, off, err = m.src.Chunk(chunks[i])
+			if err != nil || off != behind || !sameReader(src, next) {
+				run = ends[i] - at
+			}
+		}
+		if err := m.readRun(p[:run], src, begin, first, at); err != nil {
+			return err
+		}
+		p, at, src = p[run:], at+run, next
+	}
+	return nil
+}
+
+// readRun fills p with one stretch of the source and checks the lengths in it.
+func (m *Image) readRun(p []byte, src io.ReaderAt, off int64, i int, at int64) error {
+	if err := readFull(src, p, off, m.r.chunks[i]); err != nil {
+		return err
+	}
+	for ; i < len(m.r.chunks) && m.r.ends[i] < at+int64(len(p)); i++ {
+		frame := binary.BigEndian.AppendUint32(nil, m.r.chunks[i].Len)
+		for j, want := range frame {
+			if k := m.r.ends[i] - at + int64(j); k >= 0 && k < int64(len(p)) && p[k] != want {
+				return fmt.Errorf("chunk %v: its frame does not say %d bytes, where the recipe does: the place it is read from is damaged", m.r.chunks[i].ID, m.r.chunks[i].Len)
+			}
+		}
+	}
+	return nil
+}
+
+// putFrame writes the length of a frame that begins at byte at of p, as far as
+// it falls into p.
+func putFrame(p []byte, at int64, length uint32) {
+	var frame [4]byte
+	binary.BigEndian.PutUint32(frame[:], length)
+	for j := range frame {
+		if k := at + int64(j); k >= 0 && k < int64(len(p)) {
+			p[k] = frame[j]
+		}
+	}
+}
+
+// readFull fills p or says why not.
+func readFull(r io.ReaderAt, p []byte, off int64, c Chunk) error {
+	n, err := r.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("chunk %v: %w", c.ID, err)
+}
+
+// A window is the part of a longer text, written from its start, that falls
+// into p.
+type window struct {
+	p    []byte
+	skip int64
+}
+
+func (w *window) full() bool { return len(w.p) == 0 }
+
+func (w *window) write(b []byte) {
+	if w.skip >= int64(len(b)) {
+		w.skip -= int64(len(b))
+		return
+	}
+	w.p = w.p[copy(w.p, b[w.skip:]):]
+	w.skip = 0
+}
+
+// readRows fills p with the body of section 8 from its byte from on.
+func (t *table) readRows(p []byte, from int64, chunks []Chunk) {
+	w := window{p, from}
+	var b [keyTail]byte
+	i := 0
+	if from >= 4 {
+		i = t.rowAt(from)
+		w.skip = from - t.rowStart(i)
+	} else {
+		w.write(binary.BigEndian.AppendUint32(b[:0], uint32(len(t.keys))))
+	}
+	for ; i < len(t.keys) && !w.full(); i++ {
+		refs := t.refsOf(i)
+		copy(b[:], t.keys[i][:])
+		copy(b[32:], t.generation[:])
+		binary.BigEndian.PutUint32(b[64:], uint32(len(refs)))
+		w.write(b[:])
+		var total uint64
+		for _, ref := range refs {
+			total += uint64(chunks[t.first+int(ref)].Len)
+		}
+		if jump := min(int(w.skip/4), len(refs)); jump > 0 {
+			w.skip -= 4 * int64(jump)
+			refs = refs[jump:]
+		}
+		for _, ref := range refs {
+			if w.full() {
+				return
+			}
+			w.write(binary.BigEndian.AppendUint32(b[:0], ref))
+		}
+		w.write(binary.BigEndian.AppendUint64(b[:0], total))
+	}
+}
+
+// rowStart returns where row i begins in the body of section 8.
+func (t *table) rowStart(i int) int64 {
+	return 4 + rowFixed*int64(i) + 4*int64(t.starts[i])
+}
+
+// rowAt returns the row that holds byte off of the body of section 8, or the
+// number of rows.
+func (t *table) rowAt(off int64) int {
+	lo, hi := 0, len(t.keys) // rowStart(lo) <= off, and off < rowStart(hi) or hi is past the last
+	for hi-lo > 1 {
+		if mid := (lo + hi) / 2; t.rowStart(mid) <= off {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+// readLeaves fills p with the body of section 10 from its byte from on.
+func (t *table) readLeaves(p []byte, from int64, chunks []Chunk) {
+	t.sort()
+	w := window{p, from}
+	rank := 0
+	if from >= 4 {
+		rank = int((from - 4) / int64(len(merkle.Hash{})))
+		w.skip = (from - 4) % int64(len(merkle.Hash{}))
+	} else {
+		w.write(binary.BigEndian.AppendUint32(nil, uint32(len(t.keys))))
+	}
+	for ; rank < len(t.order) && !w.full(); rank++ {
+		leaf := t.leaf(int(t.order[rank]), chunks)
+		w.write(leaf[:])
+	}
+}

@@ -1,0 +1,96 @@
+package module
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/bits"
+
+	"golang.org/x/crypto/chacha20"
+)
+
+// UniformSize is the length to which the reference pads the data of every
+// module of every store.
+const UniformSize = 134217728
+
+// A Padding says how long a module's data becomes (store-format 7.3), so that
+// its length tells less about the content. The root never depends on it. The
+// zero value is Padme.
+type Padding struct {
+	kind paddingKind
+	size int64
+}
+
+type paddingKind uint8
+
+const (
+	padPadme paddingKind = iota
+	padUniform
+	padNone
+)
+
+// Padme rounds the length up by at most 12 %, to at least 4096 bytes, so that
+// only O(log log n) bits of it show.
+func Padme() Padding { return Padding{} }
+
+// Uniform pads to exactly n bytes, 0 meaning UniformSize. Content that does not
+// fit is refused, with ErrTooLarge.
+func Uniform(n int64) Padding {
+	if n == 0 {
+		n = UniformSize
+	}
+	return Padding{kind: padUniform, size: n}
+}
+
+// None leaves the filler out.
+func None() Padding { return Padding{kind: padNone} }
+
+// filler returns how many bytes of filler follow data that is n bytes long with
+// an empty filler section.
+func (p Padding) filler(n int64) (int64, error) {
+	switch p.kind {
+	case padNone:
+		return 0, nil
+	case padUniform:
+		if n > p.size {
+			return 0, fmt.Errorf("pad to %d bytes: content exceeds the uniform-size budget by %d bytes; choose a larger uniform size, or another padding: %w", p.size, n-p.size, ErrTooLarge)
+		}
+		return p.size - n, nil
+	}
+	return padme(max(n, 4096)) - n, nil
+}
+
+// padme returns the smallest Padmé length of at least n bytes, n > 1: with
+// E = floor(log2 n) and S = floor(log2 E) + 1, a multiple of 2^(E-S).
+func padme(n int64) int64 {
+	e := bits.Len64(uint64(n)) - 1
+	s := bits.Len64(uint64(e))
+	unit := int64(1) << (e - s)
+	return (n + unit - 1) / unit * unit
+}
+
+// A keystream is the filler of one generation: the ChaCha20 key stream under
+// H(store || root || domain) and a zero nonce.
+type keystream [32]byte
+
+func newKeystream(id ID) keystream {
+	b := make([]byte, 0, 96)
+	b = append(b, id.Store[:]...)
+	b = append(b, id.Root[:]...)
+	return sha256.Sum256(append(b, "digstore-filler-v1"...))
+}
+
+// read fills p with the stream from its byte off on.
+func (k *keystream) read(p []byte, off int64) {
+	c, err := chacha20.NewUnauthenticatedCipher(k[:], make([]byte, chacha20.NonceSize))
+	if err != nil {
+		panic(err) // only for lengths of key and nonce
+	}
+	c.SetCounter(uint32(off / 64))
+	if skip := int(off % 64); skip > 0 {
+		var block [64]byte
+		c.XORKeyStream(block[:], block[:])
+		p = p[copy(p, block[skip:]):]
+	}
+	clear(p)
+	c.XORKeyStream(p, p)
+}

@@ -1,0 +1,397 @@
+package module
+
+import (
+	"encoding/binary"
+	"errors"
+	"iter"
+	"slices"
+	"sync"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A Recipe is a module without the bodies of its chunks and without its
+// standard filler: everything that is needed to give the module back bit for
+// bit, given a ChunkSource. It takes about 70 bytes for each small resource.
+//
+// A Recipe comes from Compose, from TakeApart or from ParseRecipe. It never
+// changes and may be used by several goroutines at once.
+type Recipe struct {
+	chunks []Chunk // every distinct body, in the order of first use
+	ends   []int64 // ends[i]: total length of the frames of chunks[:i]
+	parts  []part  // the module from its first byte to its last
+	size   int64
+	plain  []byte // the bytes of the plain parts, one after the other
+	fill   []ID   // the key streams that filler parts are cut from
+	table  *table // the resources, when the module is laid out as ours are
+
+	head    *header
+	hashed  map[int]merkle.Hash // leaves of resources of several chunks that TakeApart hashed itself
+	trusted bool                // the ids of the chunks were hashed by TakeApart
+
+	odd struct { // entries of a module that is not laid out as ours are
+		sync.Once
+		entries []Entry
+		byKey   map[merkle.Hash]int
+	}
+}
+
+// A part is one stretch of the module.
+type part struct {
+	off, n int64
+	kind   partKind
+	a, b   int64
+}
+
+type partKind uint8
+
+const (
+	partPlain  partKind = iota // bytes of the recipe: a is their offset in plain
+	partFrames                 // frames of chunks[a:a+b]
+	partBody                   // the body of chunks[a], without a frame
+	partFiller                 // fill[b]'s key stream, from its byte a on
+	partTable                  // the body of section 8, from table
+	partLeaves                 // the body of section 10, from table
+)
+
+// A table is the key table of a module that is laid out as ours are, in
+// columns. Its resources name chunks[first:first+pool], the pool.
+type table struct {
+	generation merkle.Hash   // in every row
+	first      int           // the pool's first chunk
+	pool       int           // how many chunks it has
+	keys       []merkle.Hash // one for each resource, in the order of the table
+	starts     []uint32      // resource i has refs[starts[i]:starts[i+1]]
+	refs       []uint32      // places in the pool
+	leaves     []merkle.Hash // of the resources that have not exactly one chunk, in the order of the table
+
+	sorting sync.Once
+	order   []uint32 // the resources in the order of their keys
+	prefix  []uint64 // the first eight bytes of their keys, in that order
+	tree    *merkle.Tree
+	many    map[int]int // resource to its place in leaves
+
+	growing sync.Once
+}
+
+const (
+	rowFixed = 32 + 32 + 4 + 8 // a row of the key table without its indices
+	keyTail  = 32 + 32 + 4     // what comes before the indices
+)
+
+func (t *table) len() int { return len(t.keys) }
+
+// rows returns the length of section 8's body.
+func (t *table) rows() int64 { return 4 + rowFixed*int64(len(t.keys)) + 4*int64(len(t.refs)) }
+
+func (t *table) refsOf(i int) []uint32 { return t.refs[t.starts[i]:t.starts[i+1]] }
+
+// sort puts the keys in order, once.
+func (t *table) sort() {
+	t.sorting.Do(func() {
+		type row struct {
+			prefix uint64
+			i      uint32
+		}
+		rows := make([]row, len(t.keys))
+		t.many = make(map[int]int)
+		for i := range t.keys {
+			rows[i] = row{binary.BigEndian.Uint64(t.keys[i][:8]), uint32(i)}
+			if t.starts[i+1]-t.starts[i] != 1 {
+				t.many[i] = len(t.many)
+			}
+		}
+		slices.SortFunc(rows, func(a, b row) int {
+			if a.prefix != b.prefix {
+				if a.prefix < b.prefix {
+					return -1
+				}
+				return 1
+			}
+			return t.keys[a.i].Compare(t.keys[b.i])
+		})
+		t.order, t.prefix = make([]uint32, len(rows)), make([]uint64, len(rows))
+		for at, r := range rows {
+			t.order[at], t.prefix[at] = r.i, r.prefix
+		}
+	})
+}
+
+// find returns the resource with that key, and its rank among the keys.
+func (t *table) find(key merkle.Hash) (i, rank int, ok bool) {
+	t.sort()
+	prefix := binary.BigEndian.Uint64(key[:8])
+	at, _ := slices.BinarySearch(t.prefix, prefix)
+	for ; at < len(t.prefix) && t.prefix[at] == prefix; at++ {
+		if t.keys[t.order[at]] == key {
+			return int(t.order[at]), at, true
+		}
+	}
+	return 0, 0, false
+}
+
+// unique reports whether no key comes twice.
+func (t *table) unique() bool {
+	t.sort()
+	for at := 1; at < len(t.order); at++ {
+		if t.prefix[at] == t.prefix[at-1] && t.keys[t.order[at]] == t.keys[t.order[at-1]] {
+			return false
+		}
+	}
+	return true
+}
+
+// leaf returns the leaf of resource i. The keys must have been sorted.
+func (t *table) leaf(i int, chunks []Chunk) merkle.Hash {
+	if refs := t.refsOf(i); len(refs) == 1 {
+		return chunks[t.first+int(refs[0])].ID
+	}
+	return t.leaves[t.many[i]]
+}
+
+// grow builds the tree over the leaves, once.
+func (t *table) grow(chunks []Chunk) *merkle.Tree {
+	t.growing.Do(func() { t.tree = merkle.NewTree(t.sortedLeaves(chunks)) })
+	return t.tree
+}
+
+func (t *table) sortedLeaves(chunks []Chunk) []merkle.Hash {
+	t.sort()
+	leaves := make([]merkle.Hash, len(t.order))
+	for rank, i := range t.order {
+		leaves[rank] = t.leaf(int(i), chunks)
+	}
+	return leaves
+}
+
+// chunksOf returns the chunks of resource i. Where they follow each other in
+// the pool, as they do unless a chunk comes twice, they are not copied.
+func (t *table) chunksOf(i int, chunks []Chunk) []Chunk {
+	refs := t.refsOf(i)
+	if len(refs) == 0 {
+		return nil
+	}
+	pool := chunks[t.first:]
+	row := true
+	for j, ref := range refs {
+		row = row && ref == refs[0]+uint32(j)
+	}
+	if from := int(refs[0]); row {
+		return pool[from : from+len(refs) : from+len(refs)]
+	}
+	out := make([]Chunk, len(refs))
+	for j, ref := range refs {
+		out[j] = pool[ref]
+	}
+	return out
+}
+
+// ID returns the store and the root that the module states.
+func (r *Recipe) ID() ID { return r.head.id }
+
+// Root returns the root that the module states.
+func (r *Recipe) Root() merkle.Hash { return r.head.id.Root }
+
+// PublicKey returns the publisher's key that the module states, zero if none.
+func (r *Recipe) PublicKey() auth.PublicKey { return r.head.key }
+
+// Size returns the length of the whole module in bytes.
+func (r *Recipe) Size() int64 { return r.size }
+
+// Pool returns every chunk body that the module takes from a ChunkSource, once
+// each, in the order in which they first stand in the module. For a module laid
+// out as ours are, that is its pool. The slice must not be changed.
+func (r *Recipe) Pool() []Chunk { return r.chunks }
+
+// Len returns the number of resources.
+func (r *Recipe) Len() int {
+	if r.table == nil {
+		r.readOdd()
+		return len(r.odd.entries)
+	}
+	return r.table.len()
+}
+
+// Entries returns the resources in the order of the key table. Of a module
+// that is not laid out as ours are, those are left out whose key comes again or
+// whose chunks do not stand in a well-formed pool; the Resources of Module has
+// them all. The chunks of an entry must not be changed.
+func (r *Recipe) Entries() iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		if r.table == nil {
+			r.readOdd()
+			for _, e := range r.odd.entries {
+				if !yield(e) {
+					return
+				}
+			}
+			return
+		}
+		r.table.sort()
+		for i := range r.table.keys {
+			if !yield(r.entry(i)) {
+				return
+			}
+		}
+	}
+}
+
+// Entry returns the resource with that retrieval key. The first call sorts the
+// keys; each takes O(log n).
+func (r *Recipe) Entry(key merkle.Hash) (Entry, bool) {
+	if r.table == nil {
+		r.readOdd()
+		i, ok := r.odd.byKey[key]
+		if !ok {
+			return Entry{}, false
+		}
+		return r.odd.entries[i], true
+	}
+	i, _, ok := r.table.find(key)
+	if !ok {
+		return Entry{}, false
+	}
+	return r.entry(i), true
+}
+
+func (r *Recipe) entry(i int) Entry {
+	t := r.table
+	return Entry{Key: t.keys[i], Leaf: t.leaf(i, r.chunks), Chunks: t.chunksOf(i, r.chunks)}
+}
+
+// readOdd reads the resources of a module that is not laid out as ours are.
+func (r *Recipe) readOdd() {
+	r.odd.Do(func() {
+		r.odd.byKey = make(map[merkle.Hash]int)
+		m := &Module{r: r.skeleton(), size: r.size, head: r.head}
+		for res, err := range m.Resources() {
+			if err != nil {
+				return
+			}
+			e := Entry{Key: res.key, Leaf: res.leaf}
+			if _, again := r.odd.byKey[e.Key]; again || !r.oddChunks(res, &e) {
+				continue
+			}
+			r.odd.byKey[e.Key] = len(r.odd.entries)
+			r.odd.entries = append(r.odd.entries, e)
+		}
+	})
+}
+
+// oddChunks finds the chunks of a resource by where their frames stand.
+func (r *Recipe) oddChunks(res *Resource, e *Entry) bool {
+	for _, at := range res.bodies {
+		c, ok := r.chunkAt(at - 4)
+		if !ok {
+			return false
+		}
+		e.Chunks = append(e.Chunks, c)
+	}
+	return true
+}
+
+// chunkAt returns the chunk whose frame begins at that byte of the module.
+func (r *Recipe) chunkAt(off int64) (Chunk, bool) {
+	p := r.parts[r.partAt(off)]
+	if p.kind != partFrames || off < p.off || off >= p.off+p.n {
+		return Chunk{}, false
+	}
+	want := r.ends[p.a] + off - p.off
+	i, ok := slices.BinarySearch(r.ends[p.a:p.a+p.b], want)
+	if !ok {
+		return Chunk{}, false
+	}
+	return r.chunks[int(p.a)+i], true
+}
+
+// partAt returns the index of the part that holds byte off of the module.
+func (r *Recipe) partAt(off int64) int {
+	i, ok := slices.BinarySearchFunc(r.parts, off, func(p part, off int64) int {
+		switch {
+		case p.off < off:
+			return -1
+		case p.off > off:
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		i--
+	}
+	return max(i, 0)
+}
+
+// add appends a part of n bytes.
+func (r *Recipe) add(kind partKind, n, a, b int64) {
+	r.parts = append(r.parts, part{off: r.size, n: n, kind: kind, a: a, b: b})
+	r.size += n
+}
+
+// addPlain appends plain bytes, to the plain part before it if there is one.
+func (r *Recipe) addPlain(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	n := int64(len(b))
+	if last := len(r.parts) - 1; last >= 0 && r.parts[last].kind == partPlain {
+		r.parts[last].n += n
+		r.size += n
+	} else {
+		r.add(partPlain, n, int64(len(r.plain)), 0)
+	}
+	r.plain = append(r.plain, b...)
+}
+
+// measure fills ends.
+func (r *Recipe) measure() {
+	r.ends = make([]int64, len(r.chunks)+1)
+	for i, c := range r.chunks {
+		r.ends[i+1] = r.ends[i] + 4 + int64(c.Len)
+	}
+}
+
+// errTable says that the table of a recipe is not what the module has.
+var errTable = errors.New("the table is not that of the module")
+
+// finish reads the header of the module that r makes. A table must be that of
+// the module, so that looking into it is as good as reading the module.
+func (r *Recipe) finish() error {
+	head, err := readHeader(r.skeleton(), r.size)
+	if err != nil {
+		return err
+	}
+	r.head = head
+	if r.table != nil && !r.ours() {
+		return errTable
+	}
+	return nil
+}
+
+// ours reports whether the sections for which the table speaks are the parts
+// that are made from it.
+func (r *Recipe) ours() bool {
+	var rows, leaves, frames bool
+	pool := r.head.sections[SectionChunkPool]
+	for _, p := range r.parts {
+		at := extent{p.off, p.n}
+		switch p.kind {
+		case partTable:
+			rows = at == r.head.sections[SectionKeyTable]
+		case partLeaves:
+			leaves = at == r.head.sections[SectionMerkleNodes]
+		case partFrames:
+			if p.off == pool.off+4 && p.off+p.n == pool.end() {
+				frames = int(p.a) == r.table.first && int(p.b) == r.table.pool
+			}
+		}
+	}
+	if r.table.pool == 0 {
+		frames = pool.n == 4
+	}
+	var count [4]byte
+	if _, err := r.skeleton().ReadAt(count[:], pool.off); err != nil {
+		return false
+	}
+	return rows && leaves && frames && int64(binary.BigEndian.Uint32(count[:])) == int64(r.table.pool)
+}

@@ -1,0 +1,60 @@
+package module
+
+import "fmt"
+
+// A Section is the id of a part of a module's data (store-format 7.3). Ids that
+// are not named here are legal and ignored.
+type Section uint16
+
+// The sections that have a meaning.
+const (
+	SectionStoreID        Section = 1
+	SectionCurrentRoot    Section = 2
+	SectionRootHistory    Section = 3
+	SectionPublicKey      Section = 4
+	SectionTrustedKeys    Section = 5
+	SectionMetadata       Section = 6
+	SectionAuthInfo       Section = 7
+	SectionKeyTable       Section = 8
+	SectionChunkPool      Section = 9
+	SectionMerkleNodes    Section = 10
+	SectionFiller         Section = 11
+	SectionChainState     Section = 12
+	SectionPublicManifest Section = 13
+)
+
+var sectionNames = [...]string{
+	SectionStoreID:        "StoreId",
+	SectionCurrentRoot:    "CurrentRoot",
+	SectionRootHistory:    "RootHistory",
+	SectionPublicKey:      "PublicKey",
+	SectionTrustedKeys:    "TrustedKeys",
+	SectionMetadata:       "Metadata",
+	SectionAuthInfo:       "AuthInfo",
+	SectionKeyTable:       "KeyTable",
+	SectionChunkPool:      "ChunkPool",
+	SectionMerkleNodes:    "MerkleNodes",
+	SectionFiller:         "Filler",
+	SectionChainState:     "ChainState",
+	SectionPublicManifest: "PublicManifest",
+}
+
+// String returns the number of the section, and its name where it has one.
+func (s Section) String() string {
+	if int(s) < len(sectionNames) && sectionNames[s] != "" {
+		return fmt.Sprintf("section %d, %s", uint16(s), sectionNames[s])
+	}
+	return fmt.Sprintf("section %d", uint16(s))
+}
+
+const (
+	blobOffset = 0x200000 // where the blob lies in the module's memory
+	blobMagic  = "DIGS"
+	blobHeader = 9  // magic, version, u32 number of rows
+	blobRow    = 10 // u16 id, u32 offset, u32 length
+)
+
+// An extent is a stretch of bytes.
+type extent struct{ off, n int64 }
+
+func (e extent) end() int64 { return e.off + e.n }

@@ -1,0 +1,251 @@
+package module
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"io"
+	"math/bits"
+	"runtime"
+	"strconv"
+	"sync"
+
+	"github.com/dig-network/digstore/merkle"
+)
+
+// VerifyLeaves checks what needs no chunk: that store id, publisher key, root
+// and leaves are there, and that the leaves fold to the root (store-format
+// 7.4b). Whether it is the store, the key and the root that are wanted is for
+// the caller to ask. It reads the leaves and keeps none of them.
+//
+// Errors match ErrFormat or ErrVerify, unless reading fails.
+func (m *Module) VerifyLeaves() error {
+	var key [len(m.head.key)]byte
+	if err := m.head.readFixed(m.r, SectionPublicKey, key[:]); err != nil {
+		return err
+	}
+	var root merkle.Hash
+	if m.recipe != nil {
+		root = m.recipe.table.grow(m.recipe.chunks).Root()
+	} else {
+		l, err := m.leaves()
+		if err != nil {
+			return err
+		}
+		if root, err = l.fold(0, l.n); err != nil {
+			return err
+		}
+	}
+	if want := m.head.id.Root; root != want {
+		return &VerifyError{Check: CheckRoot, Want: want.String(), Got: root.String()}
+	}
+	return nil
+}
+
+// Verify is VerifyLeaves and, for every resource: the pool has its chunks, and
+// they hash to its leaf; and there are as many leaves as distinct keys. So
+// every byte that a reader of content meets is what the root says.
+//
+// What lies outside the root lies outside Verify too: the WebAssembly around
+// the data, the order of sections, the fields generation and total size of the
+// key table, the order of its rows, chunks that no resource names, where a
+// resource is cut into chunks, filler, and sections 3, 5, 6, 7, 12 and 13. The
+// publisher key is outside the root as well: a signed root vouches for it.
+//
+// It reads every chunk once; resources whose chunks TakeApart hashed on the way
+// are not read again. Errors match ErrFormat or ErrVerify, unless reading fails
+// or ctx ends.
+func (m *Module) Verify(ctx context.Context) error { return m.VerifyProgress(ctx, nil) }
+
+// VerifyProgress is Verify and calls progress, unless nil, after each resource
+// with how many sealed bytes have been gone through and how many there are.
+func (m *Module) VerifyProgress(ctx context.Context, progress func(done, total int64)) error {
+	if err := m.VerifyLeaves(); err != nil {
+		return err
+	}
+	if m.recipe == nil {
+		ix, err := m.keys()
+		if err != nil {
+			return err
+		}
+		l, err := m.leaves()
+		if err != nil {
+			return err
+		}
+		if int64(len(ix.rows)) != l.n {
+			return &VerifyError{Check: CheckCount, Want: strconv.Itoa(len(ix.rows)), Got: strconv.FormatInt(l.n, 10)}
+		}
+	}
+	var total int64
+	if progress != nil {
+		for r, err := range m.Resources() {
+			if err != nil {
+				return err
+			}
+			total += r.SealedSize()
+		}
+	}
+	return m.verifyResources(ctx, func(done int64) {
+		if progress != nil {
+			progress(done, total)
+		}
+	})
+}
+
+// verifyResources hashes resources on several cores. All its goroutines have
+// ended when it returns.
+func (m *Module) verifyResources(ctx context.Context, progress func(done int64)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	jobs := make(chan *Resource)
+	var mu sync.Mutex
+	var done int64
+	var wg sync.WaitGroup
+	for range min(4, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			var buf []byte
+			for r := range jobs {
+				if buf == nil && r.hashed.IsZero() {
+					buf = make([]byte, runSize)
+				}
+				if err := r.verifyContent(ctx, buf); err != nil {
+					cancel(err) // the first one counts
+				}
+				mu.Lock()
+				done += r.SealedSize()
+				progress(done)
+				mu.Unlock()
+			}
+		})
+	}
+	for r, err := range m.Resources() {
+		if err != nil {
+			cancel(err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		jobs <- r
+	}
+	close(jobs)
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// A leafReader reads the leaves of section 10.
+type leafReader struct {
+	s *io.SectionReader
+	n int64
+}
+
+func (m *Module) leaves() (*leafReader, error) {
+	s, err := m.need(SectionMerkleNodes)
+	if err != nil {
+		return nil, err
+	}
+	var count [4]byte
+	if s.Size() < 4 {
+		return nil, m.bad(SectionMerkleNodes, 0, errCount)
+	}
+	if err := readAll(s, count[:], 0); err != nil {
+		return nil, err
+	}
+	l := &leafReader{s, int64(binary.BigEndian.Uint32(count[:]))}
+	if l.n > (s.Size()-4)/32 {
+		return nil, m.bad(SectionMerkleNodes, 0, errCount)
+	}
+	return l, nil
+}
+
+// leafAt reads one leaf.
+func (m *Module) leafAt(rank int) (merkle.Hash, error) {
+	var leaf merkle.Hash
+	l, err := m.leaves()
+	if err != nil {
+		return leaf, err
+	}
+	if int64(rank) >= l.n {
+		return leaf, &VerifyError{Check: CheckCount, Want: "more than " + strconv.Itoa(rank), Got: strconv.FormatInt(l.n, 10)}
+	}
+	return leaf, readAll(l.s, leaf[:], 4+32*int64(rank))
+}
+
+// fold returns the root over n leaves from the one at first on. It keeps one
+// hash for each level: an odd last node moves up unchanged, so full subtrees
+// are folded as soon as they are complete and the rest from the right.
+func (l *leafReader) fold(first, n int64) (merkle.Hash, error) {
+	if n == 0 {
+		return merkle.Sum(nil), nil
+	}
+	r := bufio.NewReaderSize(io.NewSectionReader(l.s, 4+32*first, 32*n), int(min(32*n, 64<<10)))
+	var peaks []merkle.Hash
+	for i := range n {
+		var h merkle.Hash
+		if _, err := io.ReadFull(r, h[:]); err != nil {
+			return h, readError(err)
+		}
+		for range bits.TrailingZeros64(uint64(i + 1)) {
+			h = merkle.Node(peaks[len(peaks)-1], h)
+			peaks = peaks[:len(peaks)-1]
+		}
+		peaks = append(peaks, h)
+	}
+	root := peaks[len(peaks)-1]
+	for i := len(peaks) - 2; i >= 0; i-- {
+		root = merkle.Node(peaks[i], root)
+	}
+	return root, nil
+}
+
+// prove makes the proof of one leaf, reading all others once.
+func (m *Module) prove(rank int) (merkle.Proof, error) {
+	l, err := m.leaves()
+	if err != nil {
+		return merkle.Proof{}, err
+	}
+	leaf, err := m.leafAt(rank)
+	if err != nil {
+		return merkle.Proof{}, err
+	}
+	p := merkle.Proof{Leaf: leaf, Root: leaf}
+	if p.Path, err = l.path(0, l.n, int64(rank)); err != nil {
+		return merkle.Proof{}, err
+	}
+	for _, s := range p.Path {
+		if s.Left {
+			p.Root = merkle.Node(s.Hash, p.Root)
+		} else {
+			p.Root = merkle.Node(p.Root, s.Hash)
+		}
+	}
+	return p, nil
+}
+
+// path returns the siblings on the way up from leaf i of the n from first on.
+// The left subtree of n leaves has as many as the largest power of two below n.
+func (l *leafReader) path(first, n, i int64) ([]merkle.Step, error) {
+	if n <= 1 {
+		return nil, nil
+	}
+	half := int64(1) << (bits.Len64(uint64(n-1)) - 1)
+	var path []merkle.Step
+	var sibling merkle.Hash
+	var err error
+	if left := i >= half; left {
+		if path, err = l.path(first+half, n-half, i-half); err == nil {
+			sibling, err = l.fold(first, half)
+		}
+		return append(path, merkle.Step{Hash: sibling, Left: true}), err
+	}
+	if path, err = l.path(first, half, i); err == nil {
+		sibling, err = l.fold(first+half, n-half)
+	}
+	return append(path, merkle.Step{Hash: sibling}), err
+}
+
+func readError(err error) error {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
