@@ -77,11 +77,7 @@ type Resumer interface {
 }
 
 // Pins are what a store remembers between two meetings with its origins (decision 26).
-type Pins struct {
-	Publisher  auth.PublicKey // the key that signs this store; zero: none held
-	Root       merkle.Hash    // the newest root ever installed
-	Generation uint64         // its number
-}
+type Pins = module.Pins
 
 // A Pinner is a [Local] that keeps [Pins]. Optional; without it the key of the local head is what is held.
 type Pinner interface {

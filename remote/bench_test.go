@@ -1,0 +1,116 @@
+package remote_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"testing/fstest"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
+)
+
+// sink is a Local that takes modules apart, has them checked, and keeps nothing but a count.
+type sink struct{ *remotetest.Memory }
+
+func (s sink) Install(ctx context.Context, _ []module.Generation, _ auth.SignedRoot, r io.Reader, check func(*module.Module) error) error {
+	_, err := module.TakeApart(ctx, r, func(module.Chunk, []byte) error { return nil })
+	return err
+}
+
+// unlimited lets a benchmark ask as often as it likes.
+var unlimited = func() remote.Limits {
+	all := remote.Rate{PerSecond: math.Inf(1)}
+	return remote.Limits{PerIP: all, PerIdentity: all, PerStore: all}
+}()
+
+// BenchmarkFetch holds Clone against a plain GET that hashes what it gets, from the same listener: 32 MiB
+// that do not compress, nothing written.
+func BenchmarkFetch(b *testing.B) {
+	s := newSite(b, 0, &remote.ServerOptions{Limits: unlimited})
+	data := make([]byte, 32<<20)
+	rand.NewChaCha8([32]byte{}).Read(data)
+	head, err := s.memory.Publish(b.Context(), s.publisher, fstest.MapFS{"file": {Data: data}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	l := s.listen()
+	l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
+		if tail != "/plain" {
+			return false
+		}
+		body, err := s.memory.Module(r.Context(), head.Root)
+		if err != nil {
+			b.Error(err)
+			return true
+		}
+		defer body.Close()
+		body.(io.WriterTo).WriteTo(w)
+		return true
+	}
+	size := int64(len(data))
+	b.Run("plain", func(b *testing.B) {
+		b.SetBytes(size)
+		buf := make([]byte, 256<<10)
+		for b.Loop() {
+			resp, err := http.Get(l.URL + "/plain")
+			if err != nil {
+				b.Fatal(err)
+			}
+			h := sha256.New()
+			if _, err := io.CopyBuffer(h, resp.Body, buf); err != nil {
+				b.Fatal(err)
+			}
+			resp.Body.Close()
+		}
+		http.DefaultClient.CloseIdleConnections()
+	})
+	c := s.client(l, nil)
+	b.Run("module", func(b *testing.B) {
+		b.SetBytes(size)
+		buf := make([]byte, 256<<10)
+		for b.Loop() {
+			r, err := c.Module(b.Context(), head.Root)
+			if err != nil {
+				b.Fatal(err)
+			}
+			h := sha256.New()
+			if _, err := io.CopyBuffer(h, r, buf); err != nil {
+				b.Fatal(err)
+			}
+			r.Close()
+		}
+	})
+	b.Run("clone", func(b *testing.B) {
+		b.SetBytes(size)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := remote.Clone(b.Context(), sink{remotetest.NewMemory(s.id, nil)}, c, remote.Trust{FirstUse: true}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkPullNothing is a pull that finds nothing new: one signed request.
+func BenchmarkPullNothing(b *testing.B) {
+	s := newSite(b, 1, &remote.ServerOptions{Limits: unlimited})
+	c := s.client(s.listen(), nil)
+	to := (&direct{Memory: s.memory}).empty()
+	if _, err := remote.Clone(b.Context(), to, c, remote.Trust{FirstUse: true}); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := remote.Pull(b.Context(), to, c, remote.Trust{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
