@@ -195,6 +195,22 @@ func FuzzParseProof(f *testing.F) {
 	})
 }
 
+// Whatever parses is 64 digits and comes back in lower case.
+func FuzzParseHash(f *testing.F) {
+	f.Add(merkle.Root(nil).String())
+	f.Add(strings.ToUpper(merkle.Root(nil).String()))
+	f.Add("0x00")
+	f.Fuzz(func(t *testing.T, s string) {
+		h, err := merkle.ParseHash(s)
+		if err == nil && h.String() != strings.ToLower(s) {
+			t.Errorf("%q parses as %v", s, h)
+		}
+		if err != nil && !h.IsZero() {
+			t.Errorf("%q is an error and %v", s, h)
+		}
+	})
+}
+
 func BenchmarkRoot(b *testing.B) {
 	leaves := nths(10_000)
 	b.SetBytes(int64(32 * len(leaves)))

@@ -67,8 +67,8 @@ func TestImports(t *testing.T) {
 	for _, env := range [][]string{
 		{"GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=1"},
 		{"GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0"},
-		{"GOOS=darwin", "CGO_ENABLED=0"},
-		{"GOOS=windows", "CGO_ENABLED=0"},
+		{"GOOS=darwin", "GOARCH=arm64", "CGO_ENABLED=0"},
+		{"GOOS=windows", "GOARCH=amd64", "CGO_ENABLED=0"},
 	} {
 		t.Run(strings.Join(env, " "), func(t *testing.T) {
 			g := list(t, env...)
