@@ -98,11 +98,18 @@ func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
 	return false, nil
 }
 
-// bearsToken compares in constant time, lengths included.
-func (s *Server) bearsToken(r *http.Request) bool {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+// checkBearer asks for the push token where nothing else allows a first push. It compares in constant time, lengths
+// included.
+func (s *Server) checkBearer(c *call, p *push) error {
+	if !p.bearer {
+		return nil
+	}
+	scheme, token, _ := strings.Cut(c.Header.Get("Authorization"), " ")
 	got, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(s.opt.PushToken))
-	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && strings.EqualFold(scheme, "Bearer")
+	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		return missingBearer()
+	}
+	return nil
 }
 
 // parseSignatures reads the two signature headers.
@@ -162,12 +169,13 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	if p.bearer && !s.bearsToken(c.Request) {
-		return missingBearer()
+	if err := s.checkBearer(c, p); err != nil {
+		return err
 	}
 	place := slot{in: s.uploads, store: c.store}
 	defer place.leave()
 	body := newUpload(w, c.Request, s.opt.MaxModule, s.opt.UploadIdle, !decl.program.IsZero())
+	defer body.rest()
 	if p.key.IsZero() { // only the module says: its first bytes have to be read before anything can be judged
 		if !place.enter() {
 			return rateLimited(time.Second)
@@ -177,6 +185,9 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 			return err
 		}
 		if err := s.admit(ctx, p, key); err != nil {
+			return err
+		}
+		if err := s.checkBearer(c, p); err != nil {
 			return err
 		}
 	}

@@ -87,8 +87,8 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 	if decl.size > s.opt.MaxModule {
 		return tooLarge(decl.size)
 	}
-	if p.bearer && !s.bearsToken(c.Request) {
-		return missingBearer()
+	if err := s.checkBearer(c, p); err != nil {
+		return err
 	}
 	if p.key.IsZero() {
 		return invalid("missing store_pubkey")

@@ -93,6 +93,11 @@ func TestFirstPushWithUnknownLength(t *testing.T) {
 	r.ContentLength = -1
 	want(t, s.answer(r), 201, "")
 	want(t, s.do("GET", s.path("/module"), nil), 200, string(mod))
+
+	s.serve(remotetest.NewStores(s.now), &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}, MaxModule: 1000})
+	r = s.request("PUT", s.path("/module?root="+head.Root.String()), io.MultiReader(bytes.NewReader(mod)), pushHeaders(head, merkle.Hash{}))
+	r.ContentLength = -1
+	want(t, s.answer(r), 413, "module too large: 1001 bytes")
 }
 
 func TestSeveralStoresOfOneServer(t *testing.T) {

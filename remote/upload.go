@@ -25,8 +25,10 @@ type upload struct {
 	body   io.Reader
 	length int64 // as announced; -1: not
 	expect bool  // the client waits for 100 (Continue)
-	max, n int64
-	hash   hash.Hash // nil: not wanted
+	max    int64
+	taken  int64     // from the connection
+	n      int64     // given out
+	hash   hash.Hash // of what was given out; nil: not wanted
 
 	idle  time.Duration
 	alive func(time.Time) error // sets the read deadline
@@ -64,15 +66,18 @@ func (u *upload) count(p []byte) int {
 
 // fill reads from the connection: at most one byte more than the limit allows, which is how an overrun shows.
 func (u *upload) fill(p []byte) (int, error) {
-	if room := u.max - u.n + 1; int64(len(p)) > room {
+	if room := u.max - u.taken + 1; int64(len(p)) > room {
 		p = p[:room]
 	}
 	if err := u.alive(time.Now().Add(u.idle)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, fmt.Errorf("read upload: %w", err)
 	}
 	n, err := u.body.Read(p)
-	if u.n+int64(n) > u.max {
-		return 0, tooLarge(u.n + int64(n))
+	if err != nil {
+		u.rest()
+	}
+	if u.taken += int64(n); u.taken > u.max {
+		return 0, tooLarge(u.taken)
 	}
 	if err != nil && err != io.EOF {
 		broken := badRequest("body broke off")
@@ -81,6 +86,9 @@ func (u *upload) fill(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// rest ends the watch over the connection, so that what follows the upload may take its time.
+func (u *upload) rest() { u.alive(time.Time{}) }
 
 // sum is the SHA-256 of what was read.
 func (u *upload) sum() (h merkle.Hash) {

@@ -1,0 +1,51 @@
+package remotetest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
+)
+
+// Somebody who has written a Local sends it to every liar. Here it is the one in memory, and the liars are two.
+func Example() {
+	ctx := context.Background()
+	world, err := remotetest.NewWorld(ctx, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, liar := range remotetest.Liars() {
+		if liar.Name != "repackaged" && liar.Name != "stripped-signature" {
+			continue
+		}
+		h, err := liar.Handler(ctx, world)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		origin := remotetest.NewOrigin(h)
+		client, err := origin.Client(world.Store, nil)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		local := remotetest.NewMemory(world.Store, nil)
+		_, err = remote.Clone(ctx, local, client, remote.Trust{Publisher: world.Publisher.PublicKey()})
+
+		var refused *remote.VerificationError
+		fmt.Printf("%s (%s): refused by %q, as it should be: %v\n", liar.Name, liar.Lie, check(as(err, &refused)), refused.Check == liar.Clone.Check)
+		client.Close()
+		origin.Close()
+	}
+	// Output:
+	// repackaged (the module carries the attacker's key, who signed the head): refused by "publisher", as it should be: true
+	// stripped-signature (the head has no signature): refused by "head-signature", as it should be: true
+}
+
+func as(err error, v **remote.VerificationError) *remote.VerificationError {
+	errors.As(err, v)
+	return *v
+}
