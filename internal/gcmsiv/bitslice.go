@@ -8,79 +8,59 @@ import (
 // softAES is the AES-256 block cipher in counter mode, in Go that reads no
 // table at an address that depends on key or data.
 //
-// Four blocks are encrypted side by side. Word b of the state holds bit b of
-// their 64 bytes, at the place 16*row + 4*column + block, so that the S-box is a
-// circuit of word operations. ShiftRows moves nothing: the rows stay
-// where they are, the columns drift by one more place per row in every round,
-// and MixColumns and the round keys follow the drift ("fixslicing", Adomnicai and
-// Peyrin, 2020).
+// Sixteen blocks are encrypted side by side, taken apart into bits, so that
+// the S-box is a circuit of word operations, ShiftRows a rotation of words, and
+// MixColumns, but for its doubling, an exchange of words.
 type softAES struct {
 	round [15]state
 }
 
-type state [8]uint64
+// lanes is how many blocks a state holds.
+const lanes = 16
 
-// The masks of places within the 16 bits of a row.
-const (
-	low4  = 0x000f000f000f000f
-	low8  = 0x00ff00ff00ff00ff
-	low12 = 0x0fff0fff0fff0fff
-)
+// A state holds bit b of the bytes in row r in word [r][b]: that of column c of
+// block k is bit 16*c + k.
+type state [4]row
+
+type row [8]uint64
 
 func (k *softAES) init(_ engine, key *[32]byte) {
-	var w [60][4]byte
+	var w [60]uint32 // columns, row 0 in the lowest byte
 	for i := range 8 {
-		w[i] = [4]byte(key[4*i:])
+		w[i] = binary.LittleEndian.Uint32(key[4*i:])
 	}
-	rcon := byte(1)
 	for i := 8; i < len(w); i++ {
 		t := w[i-1]
 		switch i % 8 {
 		case 0:
-			t = subWord([4]byte{t[1], t[2], t[3], t[0]})
-			t[0] ^= rcon
-			rcon <<= 1
+			t = subWord(bits.RotateLeft32(t, -8)) ^ 1<<(i/8-1)
 		case 4:
 			t = subWord(t)
 		}
-		for j := range t {
-			w[i][j] = w[i-8][j] ^ t[j]
-		}
+		w[i] = w[i-8] ^ t
 	}
 	for r := range k.round {
-		var b [16]byte
-		for c := range 4 {
-			for row := range 4 {
-				b[4*((c+r*row)%4)+row] = w[4*r+c][row]
-			}
-		}
+		c := w[4*r : 4*r+4]
 		if r > 0 {
-			for i := range b {
-				b[i] ^= 0x63 // what the S-box leaves out
+			for i := range c {
+				c[i] ^= 0x63636363 // what the S-box leaves out
 			}
 		}
-		q := &k.round[r]
-		for i := range 4 {
-			q.load(i, binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:]))
-		}
-		q.transpose()
+		k.round[r].broadcast([4]uint32(c))
 	}
 }
 
 // subWord applies the S-box to four bytes.
-func subWord(w [4]byte) [4]byte {
-	var q state
-	for i, x := range w {
-		for b := range q {
-			q[b] |= uint64(x>>b&1) << i
-		}
+func subWord(w uint32) uint32 {
+	const low = 0x01010101
+	var q row
+	for b := range q {
+		q[b] = uint64(w >> b & low)
 	}
 	q.sub()
-	for i := range w {
-		w[i] = 0x63
-		for b := range q {
-			w[i] ^= byte(q[b]>>i&1) << b
-		}
+	w = 0x63636363
+	for b := range q {
+		w ^= uint32(q[b]) & low << b
 	}
 	return w
 }
@@ -89,95 +69,181 @@ func subWord(w [4]byte) [4]byte {
 // dst, and moves counter on by the blocks that were begun.
 func (k *softAES) xorKeyStream(dst, src []byte, counter *[16]byte) {
 	n := binary.LittleEndian.Uint32(counter[:])
-	first := binary.LittleEndian.Uint64(counter[:]) &^ (1<<32 - 1)
-	second := binary.LittleEndian.Uint64(counter[8:])
-	var q state
+	var base, s state
+	base.broadcast([4]uint32{
+		0,
+		binary.LittleEndian.Uint32(counter[4:]),
+		binary.LittleEndian.Uint32(counter[8:]),
+		binary.LittleEndian.Uint32(counter[12:]),
+	})
+	var stream [16 * lanes]byte
 	for len(src) > 0 {
-		for i := range 4 {
-			q.load(i, first|uint64(n+uint32(i)), second)
-		}
-		k.encrypt(&q)
-		if len(src) < 64 {
+		s = base
+		s.count(n)
+		k.encrypt(&s)
+		if len(src) < len(stream) {
 			n += uint32(len(src)+15) / 16
-			var stream [64]byte
-			for i := range 4 {
-				lo, hi := q.store(i)
-				binary.LittleEndian.PutUint64(stream[16*i:], lo)
-				binary.LittleEndian.PutUint64(stream[16*i+8:], hi)
-			}
-			for i := range src {
-				dst[i] = src[i] ^ stream[i]
+			s.xor(&stream, &stream)
+			for i, b := range src {
+				dst[i] = b ^ stream[i]
 			}
 			break
 		}
-		n += 4
-		d, s := dst[:64], src[:64]
-		for i := range 4 {
-			lo, hi := q.store(i)
-			binary.LittleEndian.PutUint64(d[16*i:], lo^binary.LittleEndian.Uint64(s[16*i:]))
-			binary.LittleEndian.PutUint64(d[16*i+8:], hi^binary.LittleEndian.Uint64(s[16*i+8:]))
-		}
-		dst, src = dst[64:], src[64:]
+		n += lanes
+		s.xor((*[16 * lanes]byte)(dst), (*[16 * lanes]byte)(src))
+		dst, src = dst[len(stream):], src[len(stream):]
 	}
 	binary.LittleEndian.PutUint32(counter[:], n)
 }
 
-// encrypt encrypts the four blocks loaded in q.
-func (k *softAES) encrypt(q *state) {
-	q.transpose()
-	q.add(&k.round[0])
-	for r := 1; ; r += 4 {
-		q.sub()
-		q.mix1(&k.round[r])
-		q.sub()
-		if r == 13 {
+// encrypt encrypts the blocks of a state.
+func (k *softAES) encrypt(s *state) {
+	for r := range s {
+		for b := range s[r] {
+			s[r][b] ^= k.round[0][r][b]
+		}
+	}
+	for i := 1; ; i++ {
+		for r := range s {
+			s[r].sub()
+		}
+		if i == 14 {
 			break
 		}
-		q.mix2(&k.round[r+1])
-		q.sub()
-		q.mix3(&k.round[r+2])
-		q.sub()
-		q.mix0(&k.round[r+3])
+		s.mix(&k.round[i])
 	}
-	q.add(&k.round[14])
-	q.transpose()
-	// 14 rounds of drift have put rows 1 and 3 two columns off.
-	for i, w := range q {
-		q[i] = swap(w, 8, 0x00ff000000ff0000)
+	for r := range s {
+		for b := range s[r] {
+			s[r][b] = bits.RotateLeft64(s[r][b], -16*r) ^ k.round[14][r][b]
+		}
 	}
 }
 
-// load puts a block, given as two little-endian words, in place i of q, which
-// transpose then turns into a state.
-func (q *state) load(i int, lo, hi uint64) {
-	q[i] = interleave(lo&(1<<32-1) | hi<<32)
-	q[i+4] = interleave(lo>>32 | hi>>32<<32)
+// mix is ShiftRows, MixColumns and the adding of a round key.
+//
+// Each row becomes the double of its sum with the next, plus the three rows that
+// follow it. Doubling moves the sums (t, then u of the next bit) up by one bit;
+// what leaves at the top, h, comes in at bits 0, 1, 3 and 4.
+func (s *state) mix(k *state) {
+	a0, a1, a2, a3 := s.shifted(7)
+	h0, h1, h2, h3 := a0^a1, a1^a2, a2^a3, a3^a0
+
+	a0, a1, a2, a3 = s.shifted(0)
+	t0, t1, t2, t3 := a0^a1, a1^a2, a2^a3, a3^a0
+	s[0][0] = h0 ^ a1 ^ t2 ^ k[0][0]
+	s[1][0] = h1 ^ a2 ^ t3 ^ k[1][0]
+	s[2][0] = h2 ^ a3 ^ t0 ^ k[2][0]
+	s[3][0] = h3 ^ a0 ^ t1 ^ k[3][0]
+
+	a0, a1, a2, a3 = s.shifted(1)
+	u0, u1, u2, u3 := a0^a1, a1^a2, a2^a3, a3^a0
+	s[0][1] = t0 ^ h0 ^ a1 ^ u2 ^ k[0][1]
+	s[1][1] = t1 ^ h1 ^ a2 ^ u3 ^ k[1][1]
+	s[2][1] = t2 ^ h2 ^ a3 ^ u0 ^ k[2][1]
+	s[3][1] = t3 ^ h3 ^ a0 ^ u1 ^ k[3][1]
+
+	a0, a1, a2, a3 = s.shifted(2)
+	t0, t1, t2, t3 = a0^a1, a1^a2, a2^a3, a3^a0
+	s[0][2] = u0 ^ a1 ^ t2 ^ k[0][2]
+	s[1][2] = u1 ^ a2 ^ t3 ^ k[1][2]
+	s[2][2] = u2 ^ a3 ^ t0 ^ k[2][2]
+	s[3][2] = u3 ^ a0 ^ t1 ^ k[3][2]
+
+	a0, a1, a2, a3 = s.shifted(3)
+	u0, u1, u2, u3 = a0^a1, a1^a2, a2^a3, a3^a0
+	s[0][3] = t0 ^ h0 ^ a1 ^ u2 ^ k[0][3]
+	s[1][3] = t1 ^ h1 ^ a2 ^ u3 ^ k[1][3]
+	s[2][3] = t2 ^ h2 ^ a3 ^ u0 ^ k[2][3]
+	s[3][3] = t3 ^ h3 ^ a0 ^ u1 ^ k[3][3]
+
+	a0, a1, a2, a3 = s.shifted(4)
+	t0, t1, t2, t3 = a0^a1, a1^a2, a2^a3, a3^a0
+	s[0][4] = u0 ^ h0 ^ a1 ^ t2 ^ k[0][4]
+	s[1][4] = u1 ^ h1 ^ a2 ^ t3 ^ k[1][4]
+	s[2][4] = u2 ^ h2 ^ a3 ^ t0 ^ k[2][4]
+	s[3][4] = u3 ^ h3 ^ a0 ^ t1 ^ k[3][4]
+
+	a0, a1, a2, a3 = s.shifted(5)
+	u0, u1, u2, u3 = a0^a1, a1^a2, a2^a3, a3^a0
+	s[0][5] = t0 ^ a1 ^ u2 ^ k[0][5]
+	s[1][5] = t1 ^ a2 ^ u3 ^ k[1][5]
+	s[2][5] = t2 ^ a3 ^ u0 ^ k[2][5]
+	s[3][5] = t3 ^ a0 ^ u1 ^ k[3][5]
+
+	a0, a1, a2, a3 = s.shifted(6)
+	t0, t1, t2, t3 = a0^a1, a1^a2, a2^a3, a3^a0
+	s[0][6] = u0 ^ a1 ^ t2 ^ k[0][6]
+	s[1][6] = u1 ^ a2 ^ t3 ^ k[1][6]
+	s[2][6] = u2 ^ a3 ^ t0 ^ k[2][6]
+	s[3][6] = u3 ^ a0 ^ t1 ^ k[3][6]
+
+	a0, a1, a2, a3 = s.shifted(7)
+	u0, u1, u2, u3 = a0^a1, a1^a2, a2^a3, a3^a0
+	s[0][7] = t0 ^ a1 ^ u2 ^ k[0][7]
+	s[1][7] = t1 ^ a2 ^ u3 ^ k[1][7]
+	s[2][7] = t2 ^ a3 ^ u0 ^ k[2][7]
+	s[3][7] = t3 ^ a0 ^ u1 ^ k[3][7]
 }
 
-// store is the reverse of load.
-func (q *state) store(i int) (lo, hi uint64) {
-	even, odd := separate(q[i]), separate(q[i+4])
-	return even&(1<<32-1) | odd<<32, even>>32 | odd>>32<<32
+// shifted returns bit b of the four rows after ShiftRows.
+func (s *state) shifted(b int) (a0, a1, a2, a3 uint64) {
+	return s[0][b],
+		bits.RotateLeft64(s[1][b], -16),
+		bits.RotateLeft64(s[2][b], -32),
+		bits.RotateLeft64(s[3][b], -48)
 }
 
-// interleave takes the bytes of a word from the order 0, …, 7 to 0, 4, 1, 5, 2, 6, 3, 7.
-func interleave(w uint64) uint64 {
-	return swap(swap(w, 16, 0x00000000ffff0000), 8, 0x0000ff000000ff00)
+// broadcast fills the state with one block, given by its columns, in every lane.
+func (s *state) broadcast(c [4]uint32) {
+	even := uint64(c[0]) | uint64(c[2])<<32
+	odd := uint64(c[1]) | uint64(c[3])<<32
+	for r := range s {
+		for b := range s[r] {
+			const low = 1<<32 | 1
+			s[r][b] = (even>>(8*r+b)&low | odd>>(8*r+b)&low<<16) * (1<<lanes - 1)
+		}
+	}
 }
 
-// separate is the reverse of interleave.
-func separate(w uint64) uint64 {
-	return swap(swap(w, 8, 0x0000ff000000ff00), 16, 0x00000000ffff0000)
+// count puts the counters n, n+1, … in the first columns, which must be zero: it
+// adds lane number and n for all lanes at once, bit after bit.
+func (s *state) count(n uint32) {
+	number := [32]uint64{0xaaaa, 0xcccc, 0xf0f0, 0xff00} // bits of 0 to 15
+	carry := uint64(0)
+	for i, x := range number {
+		y := -uint64(n>>i&1) & (1<<lanes - 1)
+		s[i/8][i%8] |= x ^ y ^ carry
+		carry = x&y | carry&(x^y)
+	}
 }
 
-// swap exchanges the bits of w at mask with those n places above.
-func swap(w uint64, n int, mask uint64) uint64 {
-	t := (w ^ w>>n) & mask
-	return w ^ t ^ t<<n
+// xor adds the blocks of the state to src and writes them to dst. It spoils the
+// state.
+func (s *state) xor(dst, src *[16 * lanes]byte) {
+	for r := range s {
+		s[r].transpose()
+	}
+	// Byte 2*c + h of word [r][i] is now row r of column c of block 8*h + i.
+	for i := range 8 {
+		a, b := exchange(s[0][i], s[2][i], 16, 0x0000ffff0000ffff) // rows 0 and 2
+		c, d := exchange(s[1][i], s[3][i], 16, 0x0000ffff0000ffff) // rows 1 and 3
+		even0, even1 := exchange(a, c, 8, 0x00ff00ff00ff00ff)
+		odd0, odd1 := exchange(b, d, 8, 0x00ff00ff00ff00ff)
+		xorBlock(dst[16*i:], src[16*i:], even0, odd0)
+		xorBlock(dst[16*i+128:], src[16*i+128:], even1, odd1)
+	}
+}
+
+// xorBlock adds a block, given by its columns 0 and 2, and 1 and 3, to src and
+// writes it to dst.
+func xorBlock(dst, src []byte, even, odd uint64) {
+	lo, hi := even&(1<<32-1)|odd<<32, even>>32|odd>>32<<32
+	binary.LittleEndian.PutUint64(dst, lo^binary.LittleEndian.Uint64(src))
+	binary.LittleEndian.PutUint64(dst[8:], hi^binary.LittleEndian.Uint64(src[8:]))
 }
 
 // transpose exchanges, in every column of eight bits, word and bit.
-func (q *state) transpose() {
+func (q *row) transpose() {
 	const m1, m2, m4 = 0x5555555555555555, 0x3333333333333333, 0x0f0f0f0f0f0f0f0f
 	q0, q1 := exchange(q[0], q[1], 1, m1)
 	q2, q3 := exchange(q[2], q[3], 1, m1)
@@ -197,93 +263,4 @@ func (q *state) transpose() {
 func exchange(a, b uint64, n int, mask uint64) (uint64, uint64) {
 	t := (a>>n ^ b) & mask
 	return a ^ t<<n, b ^ t
-}
-
-// add adds a round key.
-func (q *state) add(k *state) {
-	for i := range q {
-		q[i] ^= k[i]
-	}
-}
-
-// next0 to next3 move every byte to where the byte below it in its column was,
-// when the drift of the columns is 0 to 3 per row; two0 and two1 move them by
-// two, when the drift is even or odd.
-func next0(w uint64) uint64 { return bits.RotateLeft64(w, -16) }
-func next1(w uint64) uint64 {
-	return bits.RotateLeft64(w, -20)&low12 | bits.RotateLeft64(w, -4)&^low12
-}
-func next2(w uint64) uint64 {
-	return bits.RotateLeft64(w, -24)&low8 | bits.RotateLeft64(w, -8)&^low8
-}
-func next3(w uint64) uint64 {
-	return bits.RotateLeft64(w, -28)&low4 | bits.RotateLeft64(w, -12)&^low4
-}
-func two0(w uint64) uint64 { return bits.RotateLeft64(w, 32) }
-func two1(w uint64) uint64 {
-	return bits.RotateLeft64(w, 24)&low8 | bits.RotateLeft64(w, 40)&^low8
-}
-
-// mix0 is MixColumns and the adding of a round key where the drift is 0 per row.
-func (q *state) mix0(k *state) {
-	n0, n1, n2, n3 := next0(q[0]), next0(q[1]), next0(q[2]), next0(q[3])
-	n4, n5, n6, n7 := next0(q[4]), next0(q[5]), next0(q[6]), next0(q[7])
-	t0, t1, t2, t3 := q[0]^n0, q[1]^n1, q[2]^n2, q[3]^n3
-	t4, t5, t6, t7 := q[4]^n4, q[5]^n5, q[6]^n6, q[7]^n7
-	q[0] = k[0] ^ n0 ^ two0(t0) ^ t7
-	q[1] = k[1] ^ n1 ^ two0(t1) ^ t0 ^ t7
-	q[2] = k[2] ^ n2 ^ two0(t2) ^ t1
-	q[3] = k[3] ^ n3 ^ two0(t3) ^ t2 ^ t7
-	q[4] = k[4] ^ n4 ^ two0(t4) ^ t3 ^ t7
-	q[5] = k[5] ^ n5 ^ two0(t5) ^ t4
-	q[6] = k[6] ^ n6 ^ two0(t6) ^ t5
-	q[7] = k[7] ^ n7 ^ two0(t7) ^ t6
-}
-
-// mix1 is MixColumns and the adding of a round key where the drift is 1 per row.
-func (q *state) mix1(k *state) {
-	n0, n1, n2, n3 := next1(q[0]), next1(q[1]), next1(q[2]), next1(q[3])
-	n4, n5, n6, n7 := next1(q[4]), next1(q[5]), next1(q[6]), next1(q[7])
-	t0, t1, t2, t3 := q[0]^n0, q[1]^n1, q[2]^n2, q[3]^n3
-	t4, t5, t6, t7 := q[4]^n4, q[5]^n5, q[6]^n6, q[7]^n7
-	q[0] = k[0] ^ n0 ^ two1(t0) ^ t7
-	q[1] = k[1] ^ n1 ^ two1(t1) ^ t0 ^ t7
-	q[2] = k[2] ^ n2 ^ two1(t2) ^ t1
-	q[3] = k[3] ^ n3 ^ two1(t3) ^ t2 ^ t7
-	q[4] = k[4] ^ n4 ^ two1(t4) ^ t3 ^ t7
-	q[5] = k[5] ^ n5 ^ two1(t5) ^ t4
-	q[6] = k[6] ^ n6 ^ two1(t6) ^ t5
-	q[7] = k[7] ^ n7 ^ two1(t7) ^ t6
-}
-
-// mix2 is MixColumns and the adding of a round key where the drift is 2 per row.
-func (q *state) mix2(k *state) {
-	n0, n1, n2, n3 := next2(q[0]), next2(q[1]), next2(q[2]), next2(q[3])
-	n4, n5, n6, n7 := next2(q[4]), next2(q[5]), next2(q[6]), next2(q[7])
-	t0, t1, t2, t3 := q[0]^n0, q[1]^n1, q[2]^n2, q[3]^n3
-	t4, t5, t6, t7 := q[4]^n4, q[5]^n5, q[6]^n6, q[7]^n7
-	q[0] = k[0] ^ n0 ^ two0(t0) ^ t7
-	q[1] = k[1] ^ n1 ^ two0(t1) ^ t0 ^ t7
-	q[2] = k[2] ^ n2 ^ two0(t2) ^ t1
-	q[3] = k[3] ^ n3 ^ two0(t3) ^ t2 ^ t7
-	q[4] = k[4] ^ n4 ^ two0(t4) ^ t3 ^ t7
-	q[5] = k[5] ^ n5 ^ two0(t5) ^ t4
-	q[6] = k[6] ^ n6 ^ two0(t6) ^ t5
-	q[7] = k[7] ^ n7 ^ two0(t7) ^ t6
-}
-
-// mix3 is MixColumns and the adding of a round key where the drift is 3 per row.
-func (q *state) mix3(k *state) {
-	n0, n1, n2, n3 := next3(q[0]), next3(q[1]), next3(q[2]), next3(q[3])
-	n4, n5, n6, n7 := next3(q[4]), next3(q[5]), next3(q[6]), next3(q[7])
-	t0, t1, t2, t3 := q[0]^n0, q[1]^n1, q[2]^n2, q[3]^n3
-	t4, t5, t6, t7 := q[4]^n4, q[5]^n5, q[6]^n6, q[7]^n7
-	q[0] = k[0] ^ n0 ^ two1(t0) ^ t7
-	q[1] = k[1] ^ n1 ^ two1(t1) ^ t0 ^ t7
-	q[2] = k[2] ^ n2 ^ two1(t2) ^ t1
-	q[3] = k[3] ^ n3 ^ two1(t3) ^ t2 ^ t7
-	q[4] = k[4] ^ n4 ^ two1(t4) ^ t3 ^ t7
-	q[5] = k[5] ^ n5 ^ two1(t5) ^ t4
-	q[6] = k[6] ^ n6 ^ two1(t6) ^ t5
-	q[7] = k[7] ^ n7 ^ two1(t7) ^ t6
 }
