@@ -19,7 +19,7 @@ func x(n int) string { return numbered("X", n) }
 // avx is the code for processors with AES, PCLMULQDQ and AVX: eight blocks at
 // a time.
 func avx() string {
-	a := newAsm("amd64")
+	a := newAsm("amd64", "MOVQ")
 	a.constant("field", 0, field)
 	a.constant("rotate", 0x0c0f0e0d0c0f0e0d, 0x0c0f0e0d0c0f0e0d)
 	a.constant("rcon", 0x0000000100000001, 0x0000000100000001)

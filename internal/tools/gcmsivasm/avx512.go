@@ -5,7 +5,7 @@ func z(n int) string { return numbered("Z", n) }
 // avx512 is the code for processors with AVX-512, VAES and VPCLMULQDQ: four
 // blocks in a register.
 func avx512() string {
-	a := newAsm("amd64")
+	a := newAsm("amd64", "MOVQ")
 	a.constant("fieldWide", 0, field, 0, field, 0, field, 0, field)
 	a.constant("firstFour", 0, 0, 1, 0, 2, 0, 3, 0)
 	a.constant("allFour", 4, 0, 4, 0, 4, 0, 4, 0)

@@ -24,7 +24,7 @@ func list(first, n int) string {
 // neon is the code for arm64 processors with AES and PMULL: eight blocks at a
 // time. The table of powers is the one of AVX.
 func neon() string {
-	a := newAsm("arm64")
+	a := newAsm("arm64", "MOVD")
 	a.constant("field", field, 0)
 	a.constant("rotate", 0x0c0f0e0d0c0f0e0d, 0x0c0f0e0d0c0f0e0d)
 	a.constant("rcon", 0x0000000100000001, 0x0000000100000001)

@@ -85,7 +85,7 @@ func TestAgree(t *testing.T) {
 // is the comparison of the two without assembly.
 func BenchmarkSeal(b *testing.B) {
 	key := [32]byte{1}
-	for _, size := range []int{10 << 10, 64 << 10} {
+	for _, size := range []int{1 << 10, 10 << 10, 64 << 10} {
 		plaintext := make([]byte, size)
 		b.Run(fmt.Sprintf("ours/%dK", size>>10), func(b *testing.B) {
 			s := gcmsiv.New(&key).WithNonce([12]byte{})
