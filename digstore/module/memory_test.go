@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"testing"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
@@ -49,8 +48,14 @@ func (m *memory) ReadAt(p []byte, off int64) (int, error) {
 	return bytes.NewReader(m.frames).ReadAt(p, off)
 }
 
+// A fataler is a test of the standard library or of rapid.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // image returns the whole module.
-func image(t testing.TB, r *module.Recipe, src module.ChunkSource) []byte {
+func image(t fataler, r *module.Recipe, src module.ChunkSource) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	img := r.Image(src)
@@ -69,5 +74,7 @@ func differ(a, b []byte) int {
 	}
 	return min(len(a), len(b))
 }
+
+var errExist = fs.ErrExist
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

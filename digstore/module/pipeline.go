@@ -43,13 +43,17 @@ type piece struct {
 	users atomic.Int32
 }
 
-// A step is what the content hash does with a piece: write it, begin anew, or
-// finish the resource of that row.
-type step int
+// A step is what the content hash does beside a piece: write the piece (row
+// stepWrite), write earlier bytes (data), begin anew (row stepReset), or finish
+// the resource of that row.
+type step struct {
+	row  int
+	data []byte
+}
 
 const (
-	stepWrite step = -1
-	stepReset step = -2
+	stepWrite = -1
+	stepReset = -2
 )
 
 func newPipeline(put func(Chunk, []byte) error) *pipeline {
@@ -156,57 +160,18 @@ func (p *pipeline) sum() {
 	h := sha256.New()
 	for got := range p.sums {
 		for _, s := range got.steps {
-			switch s {
-			case stepWrite:
+			switch {
+			case s.data != nil:
+				h.Write(s.data)
+			case s.row == stepWrite:
 				h.Write(got.data)
-			case stepReset:
+			case s.row == stepReset:
 				h.Reset()
 			default:
-				p.leaves[int(s)] = merkle.Hash(h.Sum(nil))
+				p.leaves[s.row] = merkle.Hash(h.Sum(nil))
 				h.Reset()
 			}
 		}
 		p.drop(got)
 	}
-}
-
-// A walker says what each chunk of a pool means for the content hashes. It
-// follows the rows as long as they name chunks in the order of the pool; one
-// that goes back is given up.
-type walker struct {
-	t   *table // nil: nothing is known
-	row int
-	at  uint32 // in refs
-}
-
-func newWalker(t *table) *walker { return &walker{t: t} }
-
-// steps appends what is to be done with chunk number ref, called for 0, 1, 2, …
-func (w *walker) steps(steps []step, ref uint32) []step {
-	if w.t == nil {
-		return nil
-	}
-	for w.row < len(w.t.keys) {
-		start, end := w.t.starts[w.row], w.t.starts[w.row+1]
-		if w.at < start {
-			w.at = start
-		}
-		if end-start > 1 {
-			next := w.t.refs[w.at]
-			if next > ref {
-				break
-			}
-			if next == ref {
-				steps = append(steps, stepWrite)
-				if w.at++; w.at < end {
-					continue
-				}
-				steps = append(steps, step(w.row))
-			} else if w.at > start {
-				steps = append(steps, stepReset)
-			}
-		}
-		w.row++
-	}
-	return steps
 }

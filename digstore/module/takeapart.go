@@ -285,7 +285,7 @@ func (t *taker) frames(b *blob, n int64) error {
 			return err
 		}
 		t.event(event{kind: partFrames, a: int64(t.pipe.sent), b: 1})
-		t.pipe.send(piece, walk.steps(piece.steps[:0], uint32(i)))
+		t.pipe.send(piece, walk.steps(piece.steps[:0], uint32(i), piece.data))
 		if i == count-1 && n == 0 {
 			b.pool = count
 		}

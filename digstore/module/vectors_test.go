@@ -2,15 +2,12 @@ package module_test
 
 import (
 	"bytes"
-	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"io"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
@@ -60,21 +57,13 @@ type moduleCase struct {
 		Length int64          `json:"length"`
 		Sum    merkle.Hash    `json:"sha256"`
 	} `json:"sections"`
-	Leaves    []merkle.Hash `json:"leaves"`
-	PoolCount int           `json:"pool_chunk_count"`
-	Chain     *struct {
-		Version    uint8       `json:"version"`
-		Network    string      `json:"network"`
-		LauncherID merkle.Hash `json:"launcher_id"`
-		CoinID     merkle.Hash `json:"coin_id"`
-		Height     uint32      `json:"confirmed_height"`
-		TxID       string      `json:"tx_id"`
-		CoinsetURL string      `json:"coinset_url"`
-	} `json:"chain_state"`
-	Metadata metadataFields `json:"metadata"`
-	AuthInfo authInfoFields `json:"auth_info"`
-	Labels   []string       `json:"trusted_key_labels"`
-	Manifest struct {
+	Leaves    []merkle.Hash  `json:"leaves"`
+	PoolCount int            `json:"pool_chunk_count"`
+	Chain     *chainFields   `json:"chain_state"`
+	Metadata  metadataFields `json:"metadata"`
+	AuthInfo  authInfoFields `json:"auth_info"`
+	Labels    []string       `json:"trusted_key_labels"`
+	Manifest  struct {
 		Chunks []struct {
 			Index uint32      `json:"index"`
 			Hash  merkle.Hash `json:"hash"`
@@ -261,10 +250,7 @@ func (c *moduleCase) chainState() *module.ChainState {
 	if c.Chain == nil {
 		return nil
 	}
-	return &module.ChainState{
-		Version: c.Chain.Version, Network: c.Chain.Network, LauncherID: c.Chain.LauncherID, CoinID: c.Chain.CoinID,
-		ConfirmedHeight: c.Chain.Height, TxID: c.Chain.TxID, CoinsetURL: c.Chain.CoinsetURL,
-	}
+	return c.Chain.value()
 }
 
 func checkResource(t *testing.T, c *moduleCase, want *resourceCase, m *module.Module) {
@@ -617,9 +603,3 @@ func equalEncoding(t *testing.T, a, b module.Structure) bool {
 	}
 	return bytes.Equal(x, y)
 }
-
-var (
-	_ = sha256.New
-	_ = strings.Repeat
-	_ = context.Background
-)
