@@ -1,0 +1,311 @@
+package digstore
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
+)
+
+// CheckoutOptions are settings of a checkout. nil and the zero value mean the defaults.
+type CheckoutOptions struct {
+	// Partial writes the resources whose names are known when others are not.
+	Partial bool
+	// Overwrite replaces files that are there. Without it one such file is fs.ErrExist, before anything is written.
+	Overwrite bool
+	// Progress is called with bytes of content written and to be written, from one goroutine at a time.
+	Progress func(done, total int64)
+}
+
+// A CheckoutReport says what a checkout did.
+type CheckoutReport struct {
+	Files   int
+	Unnamed int // resources that were left out because their names are not known
+	Bytes   int64
+}
+
+// Checkout writes the generation's resources as files below dir, which is made when it is missing. Where names are missing it is an *UnnamedError
+// and nothing is written, unless Partial is set. A resource key that would leave dir, or cannot be a file, is a *KeyNameError, and nothing is
+// written. Symbolic links in dir that lead out of it are not followed.
+//
+// Into a directory that is missing or empty, the files appear all at once, when all are written: they are made in a directory beside it, which
+// is then renamed. In one that is not empty each file is written under a temporary name and renamed. So nothing is ever half of a
+// file. Nothing is synced: a checkout can be made again.
+func (g *Generation) Checkout(ctx context.Context, dir string, o *CheckoutOptions) (*CheckoutReport, error) {
+	if o == nil {
+		o = &CheckoutOptions{}
+	}
+	names, unnamed, err := g.Names()
+	if err != nil {
+		return nil, fmt.Errorf("check out %s: %w", g.info.Root, err)
+	}
+	if unnamed > 0 && !o.Partial {
+		return nil, fmt.Errorf("check out %s: %w", g.info.Root, &UnnamedError{unnamed, unnamed + len(names)})
+	}
+	for _, n := range names {
+		if err := checkKeyName(n); err != nil {
+			return nil, fmt.Errorf("check out %s: %w", g.info.Root, err)
+		}
+	}
+	c := &checkout{g: g, o: o, report: &CheckoutReport{Files: len(names), Unnamed: unnamed}}
+	if err := c.plan(names); err != nil {
+		return nil, fmt.Errorf("check out %s: %w", g.info.Root, err)
+	}
+	if err := c.run(ctx, filepath.Clean(dir)); err != nil {
+		return nil, fmt.Errorf("check out %s to %s: %w", g.info.Root, dir, err)
+	}
+	return c.report, nil
+}
+
+type checkout struct {
+	g      *Generation
+	o      *CheckoutOptions
+	report *CheckoutReport
+	files  []outFile
+	dirs   []string // every directory that is needed, parents first
+	whole  bool     // the target is a fresh directory
+
+	mu          sync.Mutex
+	done, total int64
+}
+
+// outFile is a resource on its way to a file.
+type outFile struct {
+	dir, base string
+	name      string
+	res       *module.Resource
+}
+
+// plan finds the resources, in the order in which they lie in the pack, and the directories.
+func (c *checkout) plan(names []string) error {
+	seen := map[string]bool{"": true}
+	at := map[string]int{}
+	id := c.g.s.set.id
+	for _, n := range names {
+		r, err := c.g.mod.Find(urn.RetrievalKey(id, n))
+		if err != nil {
+			return fmt.Errorf("resource %q: %w", n, err)
+		}
+		dir, base := path.Split(n)
+		dir = path.Clean("/" + dir)[1:]
+		c.files = append(c.files, outFile{dir, base, n, r})
+		at[n] = len(c.files)
+		for d := dir; !seen[d]; d = path.Dir("/" + d)[1:] {
+			seen[d] = true
+			c.dirs = append(c.dirs, d)
+		}
+		c.total += r.Size()
+	}
+	for _, d := range c.dirs {
+		if at[d] > 0 {
+			return &KeyNameError{d, "other resources lie below it"}
+		}
+	}
+	slices.Sort(c.dirs)
+	return nil
+}
+
+func (c *checkout) run(ctx context.Context, dir string) error {
+	target, list := dir, []os.DirEntry(nil)
+	list, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && len(list) == 0:
+		c.whole = true
+		if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
+			return err
+		}
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return err
+		}
+		var b [6]byte
+		if _, err := io.ReadFull(c.g.s.w.rand, b[:]); err != nil {
+			return err
+		}
+		target = filepath.Join(filepath.Dir(abs), "."+filepath.Base(abs)+".dig-"+hex.EncodeToString(b[:]))
+		if err := os.Mkdir(target, 0o777); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	}
+	if err := c.fill(ctx, target); err != nil {
+		if c.whole {
+			_ = os.RemoveAll(target)
+		}
+		return err
+	}
+	if !c.whole {
+		return nil
+	}
+	if list != nil || err == nil { // an empty directory is in the way
+		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return c.into(target, dir)
+		}
+	}
+	if err := os.Rename(target, dir); err != nil {
+		_ = os.RemoveAll(target)
+		return err
+	}
+	return nil
+}
+
+// into moves what was written into a directory that cannot be replaced, as the one that a program stands in.
+func (c *checkout) into(from, dir string) error {
+	defer os.RemoveAll(from)
+	list, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if err := os.Rename(filepath.Join(from, e.Name()), filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill makes the directories and then the files, directory by directory, on several goroutines.
+func (c *checkout) fill(ctx context.Context, dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if !c.whole && !c.o.Overwrite {
+		for _, f := range c.files {
+			if _, err := root.Lstat(filepath.FromSlash(f.name)); err == nil {
+				return fmt.Errorf("%s: %w", filepath.Join(dir, filepath.FromSlash(f.name)), fs.ErrExist)
+			}
+		}
+	}
+	for _, d := range c.dirs {
+		if err := root.Mkdir(filepath.FromSlash(d), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	if c.o.Progress != nil {
+		c.o.Progress(0, c.total)
+	}
+	// A task is some files of one directory that follow each other.
+	const most = 64
+	type task struct{ from, to int }
+	tasks := make(chan task)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(tasks)
+		for from := 0; from < len(c.files); {
+			to := from + 1
+			for to < len(c.files) && to-from < most && c.files[to].dir == c.files[from].dir {
+				to++
+			}
+			select {
+			case tasks <- task{from, to}:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			from = to
+		}
+		return nil
+	})
+	for range c.g.s.w.workers {
+		g.Go(func() error {
+			w := &fileWriter{c: c}
+			for t := range tasks {
+				if err := w.files(ctx, root, c.files[t.from:t.to]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// fileWriter writes files, with a buffer that is used again.
+type fileWriter struct {
+	c   *checkout
+	buf []byte
+}
+
+func (w *fileWriter) files(ctx context.Context, root *os.Root, files []outFile) error {
+	dir := root
+	if files[0].dir != "" {
+		sub, err := root.OpenRoot(filepath.FromSlash(files[0].dir))
+		if err != nil {
+			return err
+		}
+		defer sub.Close()
+		dir = sub
+	}
+	for _, f := range files {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		n, err := w.file(dir, f)
+		if err != nil {
+			return fmt.Errorf("resource %q: %w", f.name, err)
+		}
+		w.c.wrote(n)
+	}
+	return nil
+}
+
+func (w *fileWriter) file(dir *os.Root, f outFile) (n int64, err error) {
+	s := w.c.g.s
+	p, err := f.res.Open(urn.NewKey(s.set.id, f.name, s.set.salt))
+	if err != nil {
+		return 0, err
+	}
+	name := f.base
+	if !w.c.whole {
+		name = tempName(f.base)
+		_ = dir.Remove(name)
+	}
+	out, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return 0, err
+	}
+	n, err = p.WriteTo(out)
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil && !w.c.whole {
+		err = dir.Rename(name, f.base)
+	}
+	if err != nil {
+		_ = dir.Remove(name)
+	}
+	return n, err
+}
+
+// tempName is the name under which a file is written; it is not longer than the file's own where that is long.
+func tempName(base string) string {
+	const most = 200
+	if len(base) > most {
+		base = base[:most]
+	}
+	return "." + base + ".dig-tmp"
+}
+
+func (c *checkout) wrote(n int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done += n
+	c.report.Bytes += n
+	if c.o.Progress != nil {
+		c.o.Progress(c.done, c.total)
+	}
+}

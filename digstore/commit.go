@@ -1,0 +1,358 @@
+package digstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/cdc"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// GenerationResource is the resource that a commit with Again adds: the number of the generation in decimal (decision 35).
+const GenerationResource = ".well-known/dig/generation"
+
+// CommitOptions are settings of one commit. nil and the zero value mean the defaults.
+type CommitOptions struct {
+	// Message is kept in the module's metadata (decision 23). Empty: none.
+	Message string
+	// Again adds GenerationResource, so that content that was there before gets a root of its own.
+	Again bool
+	// Rehash reads every file, whatever the stat index says.
+	Rehash bool
+	// Module says how the module is made: Padding, Template and the like. Its Metadata, PublicManifest and Salt are set by the commit.
+	Module *module.Options
+	// Progress is called with bytes of content done and to be done, from one goroutine.
+	Progress func(done, total int64)
+}
+
+// A CommitReport says what a commit did.
+type CommitReport struct {
+	Generation  *Generation
+	ContentRoot string // the folder that was committed; "" when it was what was staged
+	Files       int    // resources in the generation
+	Changed     int    // resources that were read; the others were taken over by the stat index
+	Bytes       int64  // plaintext of all resources
+}
+
+// Commit makes a generation of what is staged or, when nothing is and the store has one, of its content root. signer is
+// the publisher; nil means the key that the store keeps (Signer).
+//
+// Content that is the head's is ErrUnchanged, an earlier generation's a *RecurringRootError; content over the cap
+// is a *TooLargeError; nothing to commit is ErrNothingStaged. Until Commit returns without an error the store is what
+// it was, but that a failure of the disk in the very last step may leave the generation there.
+func (s *Store) Commit(ctx context.Context, signer auth.Signer, o *CommitOptions) (*CommitReport, error) {
+	if o == nil {
+		o = &CommitOptions{}
+	}
+	if signer == nil {
+		key, err := s.Signer()
+		if err != nil {
+			return nil, fmt.Errorf("commit: %w", err)
+		}
+		signer = key
+	}
+	if err := s.mayWrite(signer.PublicKey()); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	l, h, err := s.lockClean(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	defer l.Close()
+	c := &commit{s: s, o: o, h: h, signer: signer, started: time.Now().UnixNano()}
+	defer c.close()
+	if err := c.gather(ctx); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	if err := c.seal(ctx); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	return c.publish(ctx)
+}
+
+// mayWrite refuses a key that is not the one that signs this store, and a revoked store.
+func (s *Store) mayWrite(key auth.PublicKey) error {
+	want, err := s.publisher()
+	if err != nil {
+		return err
+	}
+	if !want.IsZero() && want != key {
+		return fmt.Errorf("store %s is signed by another key (%08x, not %08x): %w", s.name, want.Fingerprint(), key.Fingerprint(), auth.ErrForbidden)
+	}
+	return s.checkRevoked(merkle.Hash{})
+}
+
+// commit is one commit on its way.
+type commit struct {
+	s       *Store
+	o       *CommitOptions
+	h       *history
+	signer  auth.Signer
+	started int64
+
+	content string     // the content root, "" when committing what is staged
+	jobs    []*job     // in the order of the key table
+	todo    []*job     // those that have to be read
+	old     *manifests // what the previous generation's section 13 says, for listed stores
+	bytes   int64
+	pack    *packWriter
+	closers []func()
+}
+
+func (c *commit) close() {
+	for _, f := range c.closers {
+		f()
+	}
+	if c.pack != nil {
+		c.pack.abandon()
+	}
+}
+
+// gather finds out what there is to commit, and what of it is known already.
+func (c *commit) gather(ctx context.Context) error {
+	f, recs, _, err := c.s.openStaging(openRead)
+	if err != nil {
+		return err
+	}
+	if f != nil {
+		c.closers = append(c.closers, func() { _ = f.Close() })
+	}
+	if c.s.set.listed {
+		c.old = c.s.oldManifests(c.h)
+	}
+	switch content := c.s.ContentRoot(); {
+	case len(recs) > 0:
+		for _, r := range recs {
+			c.add(&job{input: sectionInput(r.name, f, r.off, r.size)})
+		}
+	case content == "":
+		return fmt.Errorf("%w, and the store has no content root", ErrNothingStaged)
+	default:
+		if err := c.gatherContent(ctx, content); err != nil {
+			return err
+		}
+	}
+	if c.o.Again {
+		number := []byte(strconv.Itoa(len(c.h.lines)))
+		again := &job{input: sectionInput(GenerationResource, bytes.NewReader(number), 0, int64(len(number)))}
+		c.remove(GenerationResource)
+		c.add(again)
+	}
+	if c.bytes > c.s.set.maxSize {
+		return &TooLargeError{c.bytes, c.s.set.maxSize}
+	}
+	return nil
+}
+
+func (c *commit) add(j *job) {
+	c.jobs = append(c.jobs, j)
+	c.bytes += j.size
+	if !j.fresh && j.entry.Chunks == nil {
+		c.todo = append(c.todo, j)
+	}
+}
+
+func (c *commit) remove(name string) {
+	drop := func(list []*job) []*job {
+		for i, j := range list {
+			if j.name == name {
+				return append(list[:i:i], list[i+1:]...)
+			}
+		}
+		return list
+	}
+	c.jobs, c.todo = drop(c.jobs), drop(c.todo)
+}
+
+// gatherContent lists the content root. What looks as it did when the head was made of it is taken from the head's recipe.
+func (c *commit) gatherContent(ctx context.Context, content string) error {
+	abs, err := filepath.Abs(content)
+	if err != nil {
+		return err
+	}
+	c.content = content
+	known := c.s.openKnown(abs, c.h, c.o.Rehash)
+	files, err := c.s.w.walk(ctx, content)
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("%w: there is no file in %s", ErrNothingStaged, content)
+	}
+	next := known.cursor()
+	for _, f := range files {
+		j := &job{input: fileInput(content, f), stat: f.stat, bytes: f.stat.size}
+		if e, ok := next(f); ok && c.takeOver(j) {
+			j.entry = e
+		}
+		c.add(j)
+	}
+	return nil
+}
+
+// takeOver reports whether an unchanged resource of a listed store need not be read: its hash must be known too.
+func (c *commit) takeOver(j *job) bool {
+	if c.old == nil {
+		return true
+	}
+	e, ok := c.old.at[j.name]
+	if ok {
+		j.plain = e.SHA256Latest
+	}
+	return ok
+}
+
+// seal brings what has to be read into the pack.
+func (c *commit) seal(ctx context.Context) error {
+	s := c.s
+	pack, err := createPack(s.w.fs, filepath.Join(s.dir, "packs", "commit.tmp"))
+	if err != nil {
+		return err
+	}
+	c.pack = pack
+	var total, done int64
+	for _, j := range c.todo {
+		total += j.size
+	}
+	p := &pipeline{s: s, workers: s.w.workers, params: cdc.Default, plain: c.old != nil, keep: c.keep}
+	if c.o.Progress != nil {
+		c.o.Progress(0, total)
+		p.step = func(n int64) {
+			done += n
+			c.o.Progress(done, total)
+		}
+	}
+	if err := p.run(ctx, c.todo); err != nil {
+		return err
+	}
+	c.bytes = 0
+	for _, j := range c.jobs {
+		c.bytes += j.bytes
+	}
+	if c.bytes > s.set.maxSize {
+		return &TooLargeError{c.bytes, s.set.maxSize}
+	}
+	return nil
+}
+
+// keep puts frames into the pack, without the chunks that the store has already.
+func (c *commit) keep(chunks []module.Chunk, frames []byte) error {
+	from, off, first := 0, 0, 0 // the run of new chunks chunks[first:i] begins at frames[from]
+	flush := func(i int) error {
+		if first == i {
+			return nil
+		}
+		return c.pack.addFrames(frames[from:off], chunks[first:i])
+	}
+	for i, ch := range chunks {
+		had := c.pack.has(ch.ID)
+		if !had {
+			var err error
+			if had, err = c.s.packs.has(ch.ID); err != nil {
+				return err
+			}
+		}
+		if !had { // the same chunk twice in one run
+			for _, o := range chunks[first:i] {
+				had = had || o.ID == ch.ID
+			}
+		}
+		if had {
+			if err := flush(i); err != nil {
+				return err
+			}
+			first, from = i+1, off+4+int(ch.Len)
+		}
+		off += 4 + int(ch.Len)
+	}
+	return flush(len(chunks))
+}
+
+// publish composes the module, signs its root and makes the generation visible.
+func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
+	s := c.s
+	entries := make([]module.Entry, len(c.jobs))
+	names := make([]string, len(c.jobs))
+	for i, j := range c.jobs {
+		entries[i], names[i] = j.entry, j.name
+	}
+	mo := module.Options{}
+	if c.o.Module != nil {
+		mo = *c.o.Module
+	}
+	mo.Metadata, mo.PublicManifest = nil, nil
+	if c.o.Message != "" {
+		mo.Metadata = &module.Metadata{SchemaVersion: 1}
+		mo.Metadata.SetMessage(c.o.Message)
+	}
+	number := uint64(len(c.h.lines))
+	if c.old != nil {
+		mo.PublicManifest = c.old.next(c.jobs, rootOf(entries), number)
+	}
+	recipe, err := module.Compose(s.set.id, c.signer.PublicKey(), entries, &mo)
+	if err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	root := recipe.Root()
+	if g, ok := c.h.find(root); ok {
+		head, _ := c.h.head()
+		return nil, &RecurringRootError{Earlier: g, Head: head.Number}
+	}
+	if err := s.checkRevoked(root); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	signed, err := auth.SignRoot(ctx, s.set.id, root, c.signer)
+	if err != nil {
+		return nil, fmt.Errorf("commit: sign root: %w", err)
+	}
+	line := module.Generation{Number: number, Root: root, Time: time.Unix(s.w.now().Unix(), 0).UTC()}
+	err = s.publish(ctx, c.h, &arrival{recipe: recipe, names: names, pack: c.pack, head: signed, lines: []module.Generation{line}})
+	if err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	c.after(root)
+	g, err := s.open(line)
+	if err != nil {
+		return nil, fmt.Errorf("commit: read back: %w", err)
+	}
+	return &CommitReport{Generation: g, ContentRoot: c.content, Files: len(c.jobs), Changed: len(c.todo), Bytes: c.bytes}, nil
+}
+
+// after does what may fail without harm: the generation is there.
+func (c *commit) after(root merkle.Hash) {
+	if c.content == "" {
+		_ = c.s.clearStaging() // else the next commit finds its root to be the head's, and says so
+		return
+	}
+	abs, err := filepath.Abs(c.content)
+	if err != nil {
+		return
+	}
+	x := &statIndex{root: root, time: c.started, content: abs}
+	for _, j := range c.jobs {
+		if j.name != GenerationResource || !c.o.Again {
+			x.files = append(x.files, found{j.name, j.stat})
+		}
+	}
+	c.s.writeStatIndex(x)
+}
+
+// rootOf computes the root of a generation (store-format 6): leaves in the order of their keys.
+func rootOf(entries []module.Entry) merkle.Hash {
+	order := make([]*module.Entry, len(entries))
+	for i := range entries {
+		order[i] = &entries[i]
+	}
+	sortEntries(order)
+	leaves := make([]merkle.Hash, len(order))
+	for i, e := range order {
+		leaves[i] = e.Leaf
+	}
+	return merkle.Root(leaves)
+}

@@ -1,0 +1,155 @@
+package digstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/diskfs"
+)
+
+// DefaultMaxSize is the cap on the plaintext of one generation in bytes unless a store sets another (decision 44).
+const DefaultMaxSize = 128_000_000
+
+// maxConfig bounds every small file that is read whole.
+const maxConfig = 4 << 20
+
+// config is a store's config.toml (store-format 8.4). listed is ours: commits carry section 13 (decision 27).
+type config struct {
+	StoreID     string `toml:"store_id"`
+	DataDir     string `toml:"data_dir"`
+	MaxSize     int64  `toml:"max_size"`
+	Visibility  string `toml:"visibility"`
+	SecretSalt  string `toml:"secret_salt,omitempty"`
+	Label       string `toml:"label,omitempty"`
+	Description string `toml:"description,omitempty"`
+	Listed      bool   `toml:"listed,omitempty"`
+}
+
+// settings is what a config says, checked.
+type settings struct {
+	id      auth.StoreID
+	salt    *urn.Salt // nil: public
+	maxSize int64
+	label   string
+	about   string
+	listed  bool
+}
+
+func readConfig(fsys diskfs.FS, dir string) (settings, error) {
+	var set settings
+	name := filepath.Join(dir, "config.toml")
+	text, err := diskfs.ReadFile(fsys, name, maxConfig)
+	if err != nil {
+		return set, fmt.Errorf("read store settings: %w", err)
+	}
+	var c config
+	if err := toml.Unmarshal(text, &c); err != nil {
+		return set, corrupt(name, "%v", err)
+	}
+	if set.id, err = auth.ParseStoreID(c.StoreID); err != nil {
+		return set, corrupt(name, "store_id: %v", err)
+	}
+	set.maxSize, set.label, set.about, set.listed = c.MaxSize, c.Label, c.Description, c.Listed
+	if set.maxSize <= 0 {
+		set.maxSize = DefaultMaxSize
+	}
+	switch c.Visibility {
+	case "public":
+	case "private":
+		if set.salt, err = urn.ParseSalt(c.SecretSalt); err != nil {
+			return set, corrupt(name, "a private store needs secret_salt: 64 hex digits")
+		}
+		beside, err := diskfs.ReadFile(fsys, filepath.Join(dir, "secret_salt.hex"), maxConfig)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return set, fmt.Errorf("read secret salt: %w", err)
+		}
+		if err == nil {
+			other, err := urn.ParseSalt(string(bytes.TrimSpace(beside)))
+			if err != nil || *other != *set.salt {
+				return set, corrupt(name, "secret_salt and the file secret_salt.hex disagree")
+			}
+		}
+	default:
+		return set, corrupt(name, "visibility is %q, want public or private", c.Visibility)
+	}
+	return set, nil
+}
+
+func (s settings) write(fsys diskfs.FS, dir string) error {
+	c := config{StoreID: s.id.String(), DataDir: dir, MaxSize: s.maxSize, Visibility: "public",
+		Label: s.label, Description: s.about, Listed: s.listed}
+	if s.salt != nil {
+		c.Visibility, c.SecretSalt = "private", s.salt.Hex()
+		if err := diskfs.WriteFile(fsys, filepath.Join(dir, "secret_salt.hex"), []byte(s.salt.Hex()), 0o600); err != nil {
+			return fmt.Errorf("write secret salt: %w", err)
+		}
+	}
+	if err := writeTOML(fsys, filepath.Join(dir, "config.toml"), c); err != nil {
+		return fmt.Errorf("write store settings: %w", err)
+	}
+	return nil
+}
+
+// registry is workspace.toml.
+type registry struct {
+	Active string              `toml:"active,omitempty"`
+	Stores map[string]regStore `toml:"stores,omitempty"`
+}
+
+type regStore struct {
+	ID          string `toml:"id"`
+	ContentRoot string `toml:"content_root,omitempty"`
+}
+
+var storeName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,200}$`)
+
+// checkName refuses what cannot be a store's directory (store-format 8.4).
+func checkName(name string) error {
+	if !storeName.MatchString(name) || name == "." || name == ".." {
+		return fmt.Errorf("store name %.200q: want letters, digits, dots, hyphens and underscores", name)
+	}
+	return nil
+}
+
+func readRegistry(fsys diskfs.FS, dir string) (registry, error) {
+	r := registry{Stores: map[string]regStore{}}
+	name := filepath.Join(dir, "workspace.toml")
+	text, err := diskfs.ReadFile(fsys, name, maxConfig)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err != nil {
+		return r, fmt.Errorf("read workspace: %w", err)
+	}
+	if err := toml.Unmarshal(text, &r); err != nil {
+		return r, corrupt(name, "%v", err)
+	}
+	for n, e := range r.Stores {
+		if checkName(n) != nil {
+			return r, corrupt(name, "store name %q", n)
+		}
+		if _, err := auth.ParseStoreID(e.ID); err != nil {
+			return r, corrupt(name, "id of store %q: %v", n, err)
+		}
+	}
+	if r.Stores == nil {
+		r.Stores = map[string]regStore{}
+	}
+	return r, nil
+}
+
+func writeTOML(fsys diskfs.FS, name string, v any) error {
+	var b bytes.Buffer
+	if err := toml.NewEncoder(&b).Encode(v); err != nil {
+		return err
+	}
+	return diskfs.WriteFile(fsys, name, b.Bytes(), 0o600)
+}

@@ -1,0 +1,54 @@
+// Package digstore keeps stores on your disk: workspaces, staging, commits, history, checkout, and the modules of all
+// generations, given back bit for bit.
+//
+// # In short
+//
+//	w, err := digstore.Init(dir, nil)                       // makes dir/.dig
+//	s, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "site", ContentRoot: "site"})
+//	r, err := s.Commit(ctx, nil, &digstore.CommitOptions{Message: "first"})
+//	http.ListenAndServe(addr, http.FileServerFS(r.Generation))
+//
+// A [Workspace] is a .dig directory with stores in it. A [Store] grows by generations. A [Generation] is a set of
+// resources and an fs.FS. Commit makes one of what is staged or, with nothing staged, of the store's content root.
+//
+// A Workspace is also what package remote serves and pushes to, and a Store what it clones and pulls into; the two packages
+// know nothing of each other, only of the interfaces between them.
+//
+// # On disk
+//
+// The layout is that of store-format 8.4. What is ours in it is packs, recipes and a few small files:
+//
+//	.dig/workspace.toml                     stores, and which is active
+//	.dig/lock                               held while workspace.toml is changed
+//	.dig/stores/<name>/config.toml          settings
+//	                   roots.log            the history: a line for each generation
+//	                   lock                 held by the one writer
+//	                   <id>.staging.bin     what is staged
+//	                   signing_key.bin      the publisher key, where it is here
+//	                   packs/<root>.pack    the chunks that a generation brought
+//	                   packs/gc-*.pack      chunks that gc kept of several packs
+//	                   packs/run-*.idx      merged indexes of packs; can be made again
+//	                   recipes/<root>.recipe  a module without its chunks, as a difference from an earlier one
+//	                   sigs/                signatures of roots
+//	                   tombstones/          revocations
+//	                   pending/             pushed generations that wait to become the head
+//	                   incoming/            modules that are being received, or broke off
+//	                   pins.json            the publisher's key, highest root and generation
+//	                   statindex            how the content root looked at the last commit
+//
+// The formats stand where they are written: packs in pack.go, indexes in packindex.go, recipes in recipes.go, the stat
+// index in statindex.go, the journal of a transfer in incoming.go. A store of the reference is read as it is; its generations/ and modules/ are
+// never written.
+//
+// # What a crash leaves
+//
+// A generation is there when its line is in roots.log, which is appended last, with one write and one sync, after everything it
+// needs is durable. A line that is torn does not count and is cut off by the next writer, who also removes what belongs to no line. Signatures lie
+// beside. So after a crash, or a failure at any single step, a store is what it was before or what it was to become.
+//
+// # Writers and readers
+//
+// One writer at a time works on a store, by a lock on disk that other processes respect too; a second one waits for a while
+// ([Options].LockWait) and is then told who holds it, in a [*LockedError]. Readers take no lock. What another process commits is seen at the next
+// call, for the cost of one stat.
+package digstore

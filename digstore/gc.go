@@ -1,0 +1,324 @@
+package digstore
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// GCOptions say what is kept. The head always is. nil keeps every generation and removes only what none of them needs.
+type GCOptions struct {
+	// Keep is how many of the newest generations are kept; 0, with no Roots, means all.
+	Keep int
+	// Roots are generations that are kept besides.
+	Roots []merkle.Hash
+	// Progress is called with bytes of chunks copied and to be copied.
+	Progress func(done, total int64)
+}
+
+// A GCReport says what gc removed.
+type GCReport struct {
+	Dropped []module.Generation // no longer held
+	Freed   int64               // bytes of packs
+}
+
+// GC drops generations that are no longer wanted, and the chunks that only they used. Their lines stay in the history, as not held.
+// Whatever it is interrupted by, everything that is kept can be read all the time: what is still needed of a pack is copied to a new one, and
+// recipes that are built on dropped ones are rewritten, before anything is removed.
+func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
+	if o == nil {
+		o = &GCOptions{}
+	}
+	l, h, err := s.lockClean(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("gc: %w", err)
+	}
+	defer l.Close()
+	c := &collection{s: s, o: o, h: h, report: &GCReport{}, live: map[merkle.Hash]bool{}}
+	if err := c.choose(); err != nil {
+		return nil, fmt.Errorf("gc: %w", err)
+	}
+	if err := c.copyLive(ctx); err != nil {
+		return nil, fmt.Errorf("gc: %w", err)
+	}
+	if err := c.rebase(); err != nil {
+		return nil, fmt.Errorf("gc: %w", err)
+	}
+	if err := c.remove(); err != nil {
+		return nil, fmt.Errorf("gc: %w", err)
+	}
+	return c.report, nil
+}
+
+type collection struct {
+	s      *Store
+	o      *GCOptions
+	h      *history
+	report *GCReport
+	kept   []module.Generation
+	live   map[merkle.Hash]bool // chunks; true: its place is settled
+	dead   []string             // packs to be removed
+}
+
+// choose decides which generations and chunks stay.
+func (c *collection) choose() error {
+	all := c.o.Keep <= 0 && len(c.o.Roots) == 0
+	for _, r := range c.o.Roots {
+		if _, ok := c.h.find(r); !ok {
+			return fmt.Errorf("keep root %s: %w", r, fs.ErrNotExist)
+		}
+	}
+	for i, g := range c.h.lines {
+		if !c.s.holds(g.Root) {
+			continue
+		}
+		last := len(c.h.lines) - i
+		if all || last == 1 || last <= c.o.Keep || slices.Contains(c.o.Roots, g.Root) {
+			c.kept = append(c.kept, g)
+		} else {
+			c.report.Dropped = append(c.report.Dropped, g)
+		}
+	}
+	for _, g := range c.kept {
+		kept, err := c.s.recipe(g.Root)
+		if err != nil {
+			return err
+		}
+		for _, ch := range kept.recipe.Pool() {
+			c.live[ch.ID] = false
+		}
+	}
+	roots, err := c.s.pendingRoots()
+	if err != nil {
+		return err
+	}
+	for _, root := range roots {
+		recipe, err := c.s.pendingRecipe(root)
+		if err != nil {
+			return err
+		}
+		for _, ch := range recipe.Pool() {
+			c.live[ch.ID] = false
+		}
+	}
+	return nil
+}
+
+// copyLive copies what is still needed of packs that are not needed whole into one new pack.
+func (c *collection) copyLive(ctx context.Context) error {
+	s, dir := c.s, filepath.Join(c.s.dir, "packs")
+	list, err := s.w.fs.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	type part struct {
+		pack string
+		rows []packEntry
+	}
+	var parts []part
+	var total int64
+	for _, e := range list {
+		if !strings.HasSuffix(e.Name(), packExt) {
+			continue
+		}
+		rows, err := readPackIndex(s.w.fs, filepath.Join(dir, e.Name()))
+		if err != nil {
+			return err
+		}
+		var need []packEntry
+		n := len(rows) / packRow
+		for i := range n {
+			row := parseRow(rows[i*packRow:])
+			if settled, wanted := c.live[row.id]; wanted && !settled {
+				need = append(need, row)
+			}
+		}
+		for _, row := range need {
+			c.live[row.id] = true
+		}
+		if len(need) == n {
+			continue
+		}
+		c.dead = append(c.dead, e.Name())
+		if info, err := s.w.fs.Stat(filepath.Join(dir, e.Name())); err == nil {
+			c.report.Freed += info.Size()
+		}
+		if len(need) > 0 {
+			slices.SortFunc(need, func(a, b packEntry) int { return int(a.off - b.off) })
+			for _, row := range need {
+				total += int64(row.n)
+			}
+			parts = append(parts, part{e.Name(), need})
+		}
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	out, err := createPack(s.w.fs, filepath.Join(dir, "gc.tmp"))
+	if err != nil {
+		return err
+	}
+	defer out.abandon()
+	var done int64
+	var buf []byte
+	for _, p := range parts {
+		f, err := s.w.fs.OpenFile(filepath.Join(dir, p.pack), openRead, 0)
+		if err != nil {
+			return err
+		}
+		err = func() error {
+			defer f.Close()
+			for _, row := range p.rows {
+				if err := ctx.Err(); err != nil {
+					return context.Cause(ctx)
+				}
+				if buf, err = readFrame(f, row, buf); err != nil {
+					return fmt.Errorf("pack %s: %w", p.pack, err)
+				}
+				if err := out.add(row.id, buf); err != nil {
+					return err
+				}
+				done += int64(row.n)
+				if c.o.Progress != nil {
+					c.o.Progress(done, total)
+				}
+			}
+			return nil
+		}()
+		if err != nil {
+			return err
+		}
+	}
+	if err := out.finish(); err != nil {
+		return err
+	}
+	if err := out.sync(); err != nil {
+		return err
+	}
+	if err := out.close(); err != nil {
+		return err
+	}
+	c.report.Freed -= out.off
+	sum := newLeafHash()
+	for _, e := range out.entries {
+		sum.add(e.id[:])
+	}
+	id := sum.sum()
+	name := "gc-" + hex.EncodeToString(id[:8]) + packExt
+	if err := s.w.fs.Rename(out.name, filepath.Join(dir, name)); err != nil {
+		return err
+	}
+	// An interrupted gc may have left the very same pack.
+	c.dead = slices.DeleteFunc(c.dead, func(d string) bool { return d == name })
+	return s.syncDirs("packs")
+}
+
+// readFrame reads a chunk out of a pack and checks it.
+func readFrame(f io.ReaderAt, row packEntry, buf []byte) ([]byte, error) {
+	if row.n > 1<<30 {
+		return nil, corrupt("chunk "+row.id.String(), "%d bytes", row.n)
+	}
+	if cap(buf) < int(row.n) {
+		buf = make([]byte, row.n)
+	}
+	buf = buf[:row.n]
+	if _, err := f.ReadAt(buf, row.off+4); err != nil {
+		return nil, err
+	}
+	if merkle.Sum(buf) != row.id {
+		return nil, corrupt("chunk "+row.id.String(), "its bytes have another hash")
+	}
+	return buf, nil
+}
+
+// rebase rewrites the recipes that are built on a dropped one.
+func (c *collection) rebase() error {
+	if len(c.report.Dropped) == 0 {
+		return nil
+	}
+	keep := map[merkle.Hash]bool{}
+	for _, g := range c.kept {
+		keep[g.Root] = true
+	}
+	only := &history{lines: slices.Clone(c.h.lines), at: c.h.at} // the others' roots lead to no recipe
+	for i := range only.lines {
+		if !keep[only.lines[i].Root] {
+			only.lines[i].Root = merkle.Hash{}
+		}
+	}
+	changed := false
+	for _, g := range c.kept {
+		kept, err := c.s.readBody(g.Root, 0)
+		if err != nil {
+			return err
+		}
+		if kept.depth == 0 || keep[kept.base] {
+			continue
+		}
+		base, root := c.s.baseOf(only, g.Number)
+		again := &held{body: kept.body}
+		b, err := again.encode(base, root)
+		if err != nil {
+			return err
+		}
+		name := c.s.recipeName(g.Root)
+		if err := diskfs.WriteNew(c.s.w.fs, name+".tmp", b, 0o644, true); err != nil {
+			return err
+		}
+		if err := c.s.w.fs.Rename(name+".tmp", name); err != nil {
+			return err
+		}
+		changed = true
+		c.s.mu.Lock()
+		c.s.cache = recipeCache{}
+		c.s.mu.Unlock()
+	}
+	if changed {
+		return c.s.syncDirs("recipes")
+	}
+	return nil
+}
+
+// remove deletes what is not needed any more: first the recipes, then the packs.
+func (c *collection) remove() error {
+	s := c.s
+	for _, g := range c.report.Dropped {
+		if err := s.w.fs.Remove(s.recipeName(g.Root)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	s.mu.Lock()
+	s.cache = recipeCache{}
+	s.mu.Unlock()
+	if len(c.report.Dropped) > 0 {
+		if err := s.syncDirs("recipes"); err != nil {
+			return err
+		}
+	}
+	for _, name := range c.dead {
+		if err := s.w.fs.Remove(filepath.Join(s.dir, "packs", name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if len(c.dead) > 0 {
+		if err := s.syncDirs("packs"); err != nil {
+			return err
+		}
+	}
+	s.packs.reload()
+	s.packs.tidy()
+	return sweepIncoming(s.w.fs, filepath.Join(s.dir, incomingDir), func(string) bool { return false })
+}

@@ -1,0 +1,330 @@
+package digstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// incoming is a module that is being received, in a directory of its own below incoming/:
+//
+//	lock      held as long as somebody receives; a directory whose lock is free is a rest
+//	pack.tmp  the chunks that the store does not have, a pack without its index
+//	journal   how the bytes that came are made of chunks and others; see journalWriter
+//
+// The directory of an Install is named by the root and may be taken up again; that of a push has a name of chance.
+type incoming struct {
+	fs    diskfs.FS
+	dir   string
+	packs *packSet // the store's; nil when the store does not exist yet
+	lock  io.Closer
+	pack  *packWriter
+	log   *journalWriter // nil: not to be resumed
+	old   io.Reader      // what came before
+	keep  bool
+}
+
+const (
+	incomingDir  = "incoming"
+	incomingPack = "pack.tmp"
+)
+
+// openIncoming begins to receive in dir or, when resume is set, goes on with what is there.
+func openIncoming(fsys diskfs.FS, dir string, packs *packSet, resume bool) (in *incoming, err error) {
+	if err := diskfs.MkdirAll(fsys, dir, 0o755); err != nil {
+		return nil, fmt.Errorf("receive: %w", err)
+	}
+	in = &incoming{fs: fsys, dir: dir, packs: packs}
+	if in.lock, err = fsys.TryLock(filepath.Join(dir, "lock")); err != nil {
+		return nil, fmt.Errorf("receive: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			in.close()
+		}
+	}()
+	name := filepath.Join(dir, incomingPack)
+	if resume {
+		j, err := readJournal(fsys, dir, packs)
+		if err != nil {
+			return nil, err
+		}
+		if j.size > 0 {
+			if in.pack, err = reopenPack(fsys, name, j); err != nil {
+				return nil, err
+			}
+			if in.log, err = reopenJournal(fsys, dir, j); err != nil {
+				return nil, err
+			}
+			in.old = &replay{j: j, src: in}
+			return in, nil
+		}
+		if in.log, err = createJournal(fsys, dir); err != nil {
+			return nil, err
+		}
+	}
+	if in.pack, err = createPack(fsys, name); err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+// newIncoming begins to receive under a name of chance below dir.
+func newIncoming(w *Workspace, dir string, packs *packSet) (*incoming, error) {
+	var b [8]byte
+	if _, err := io.ReadFull(w.rand, b[:]); err != nil {
+		return nil, fmt.Errorf("receive: %w", err)
+	}
+	return openIncoming(w.fs, filepath.Join(dir, incomingDir, "push-"+hex.EncodeToString(b[:])), packs, false)
+}
+
+// takeApart reads the module. An error of r leaves what arrived to be taken up again.
+func (in *incoming) takeApart(ctx context.Context, r io.Reader) (*module.Recipe, error) {
+	tee := &teeReader{r: r}
+	from := io.Reader(tee)
+	if in.old != nil {
+		from = io.MultiReader(in.old, tee)
+	}
+	if in.log != nil {
+		from = &logReader{from, in.log}
+	}
+	recipe, err := module.TakeApart(ctx, from, func(c module.Chunk, sealed []byte) error {
+		fresh := !in.pack.has(c.ID)
+		if fresh && in.packs != nil {
+			had, err := in.packs.has(c.ID)
+			if err != nil {
+				return err
+			}
+			fresh = !had
+		}
+		if fresh {
+			if err := in.pack.add(c.ID, sealed); err != nil {
+				return err
+			}
+		}
+		if in.log != nil {
+			return in.log.chunk(c, sealed, fresh)
+		}
+		return nil
+	})
+	if err != nil && in.log != nil && (tee.err != nil || ctx.Err() != nil) {
+		in.pack.flush()
+		if in.pack.err == nil && in.log.flush() == nil {
+			in.keep = true
+		}
+	}
+	return recipe, err
+}
+
+// Chunk implements module.ChunkSource: what has arrived, and what the store has.
+func (in *incoming) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
+	if in.pack != nil && in.pack.has(c.ID) {
+		return in.pack.Chunk(c)
+	}
+	if in.packs == nil {
+		return nil, 0, missingChunk(c)
+	}
+	return in.packs.Chunk(c)
+}
+
+// seal finishes and syncs the pack.
+func (in *incoming) seal() error {
+	if err := in.pack.finish(); err != nil {
+		return err
+	}
+	return in.pack.sync()
+}
+
+// packed returns the name of the sealed pack, "" when it has no chunk. The pack can no longer be read through in.
+func (in *incoming) packed() (string, error) {
+	if err := in.pack.close(); err != nil {
+		return "", fmt.Errorf("receive: %w", err)
+	}
+	if len(in.pack.entries) == 0 {
+		return "", nil
+	}
+	return in.pack.name, nil
+}
+
+// close lets go; without keep it removes the directory.
+func (in *incoming) close() {
+	if in.pack != nil {
+		_ = in.pack.close()
+	}
+	if in.log != nil {
+		in.log.close()
+	}
+	if !in.keep {
+		_ = diskfs.RemoveAll(in.fs, in.dir)
+	}
+	_ = in.lock.Close()
+}
+
+// teeReader remembers that the error came from the other side.
+type teeReader struct {
+	r   io.Reader
+	err error
+}
+
+func (t *teeReader) Read(b []byte) (int, error) {
+	n, err := t.r.Read(b)
+	if err != nil {
+		t.err = err // io.EOF too: a stream that ends early may be taken up again
+	}
+	return n, err
+}
+
+// sweepIncoming removes rests of modules that were being received: of pushes, and of roots that are held by now.
+func (s *Store) sweepIncoming(*history) error {
+	return sweepIncoming(s.w.fs, filepath.Join(s.dir, incomingDir), func(name string) bool {
+		root, err := merkle.ParseHash(name)
+		return err == nil && !s.holds(root)
+	})
+}
+
+func sweepIncoming(fsys diskfs.FS, dir string, keep func(name string) bool) error {
+	list, err := fsys.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("sweep %s: %w", dir, err)
+	}
+	for _, e := range list {
+		if keep(e.Name()) {
+			continue
+		}
+		one := filepath.Join(dir, e.Name())
+		l, err := fsys.TryLock(filepath.Join(one, "lock"))
+		if errors.Is(err, diskfs.ErrLocked) || errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = diskfs.RemoveAll(fsys, one)
+			_ = l.Close()
+		}
+		if err != nil {
+			return fmt.Errorf("sweep: %w", err)
+		}
+	}
+	return nil
+}
+
+// journalWriter writes down how the bytes that came are made up, so that a broken transfer can be taken up:
+//
+//	'L' || u32 n || n bytes            bytes that are no chunk
+//	'N' || id(32) || u32 n             a chunk, the next one in the pack
+//	'S' || id(32) || u32 n             a chunk that the store, or the pack, had already
+//
+// A record counts when all of it is there, and the chunk it names. Whatever is wrong in it is found out when the module
+// is verified, like everything that comes from elsewhere.
+type journalWriter struct {
+	f     diskfs.File
+	buf   []byte
+	raw   []byte // what has been read and is not written down yet
+	skip  int64  // bytes of the stream that the journal has already
+	at    int64  // bytes of the stream that were accounted for
+	since int64
+	lost  bool // what was read and what came out of it do not fit: nothing more is written down
+	err   error
+}
+
+func journalName(dir string) string { return filepath.Join(dir, "journal") }
+
+func createJournal(fsys diskfs.FS, dir string) (*journalWriter, error) {
+	f, err := fsys.OpenFile(journalName(dir), openTrunc, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("receive: %w", err)
+	}
+	return &journalWriter{f: f}, nil
+}
+
+func reopenJournal(fsys diskfs.FS, dir string, j *journal) (*journalWriter, error) {
+	f, err := fsys.OpenFile(journalName(dir), os.O_WRONLY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("receive: %w", err)
+	}
+	if err = f.Truncate(j.length); err == nil {
+		_, err = f.Seek(j.length, io.SeekStart)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("receive: %w", err)
+	}
+	return &journalWriter{f: f, skip: j.size}, nil
+}
+
+// chunk accounts for all that was read up to the end of a chunk.
+func (j *journalWriter) chunk(c module.Chunk, sealed []byte, fresh bool) error {
+	if j.lost {
+		return nil
+	}
+	i := bytes.Index(j.raw, sealed)
+	if i < 0 {
+		j.lost, j.raw = true, nil
+		return nil
+	}
+	j.record('L', j.raw[:i], nil, 0)
+	kind := byte('S')
+	if fresh {
+		kind = 'N'
+	}
+	j.record(kind, nil, &c.ID, c.Len)
+	j.raw = append(j.raw[:0], j.raw[i+len(sealed):]...)
+	if j.since > writeback {
+		return j.flush()
+	}
+	return j.err
+}
+
+func (j *journalWriter) record(kind byte, plain []byte, id *merkle.Hash, n uint32) {
+	size := int64(len(plain)) + int64(n)
+	j.at += size
+	if j.at <= j.skip || size == 0 && id == nil {
+		return
+	}
+	j.since += size
+	j.buf = append(j.buf, kind)
+	if id != nil {
+		j.buf = append(j.buf, id[:]...)
+		j.buf = binary.BigEndian.AppendUint32(j.buf, n)
+		return
+	}
+	j.buf = binary.BigEndian.AppendUint32(j.buf, uint32(len(plain)))
+	j.buf = append(j.buf, plain...)
+}
+
+func (j *journalWriter) flush() error {
+	if j.err == nil {
+		_, j.err = j.f.Write(j.buf)
+	}
+	j.buf, j.since = j.buf[:0], 0
+	return j.err
+}
+
+func (j *journalWriter) close() { _ = j.f.Close() }
+
+// logReader lets the journal see what is read.
+type logReader struct {
+	r io.Reader
+	j *journalWriter
+}
+
+func (l *logReader) Read(b []byte) (int, error) {
+	n, err := l.r.Read(b)
+	if !l.j.lost {
+		l.j.raw = append(l.j.raw, b[:n]...)
+	}
+	return n, err
+}

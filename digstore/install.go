@@ -1,0 +1,227 @@
+package digstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// Install takes the module in r apart as it comes, calls check on the module that the store can give back, and only then makes it
+// visible. lines are the history lines that follow the store's; the last is the generation in r, those before it are recorded as not held.
+// For a generation whose line is there but which is not held, lines is just that line. head carries the signatures that are
+// known for the root.
+//
+// The error wraps whatever r or check returned; nothing is visible then. What came before r broke off is kept: Held says how much, and the
+// next Install of the root is given a reader that starts there. A generation that is held already is fs.ErrExist.
+// The lock is taken only at the end, so other writers do not wait for the transfer.
+func (s *Store) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader, check func(*module.Module) error) error {
+	if len(lines) == 0 {
+		return errors.New("install: no history line is given")
+	}
+	root := lines[len(lines)-1].Root
+	if head.Root.IsZero() {
+		head.Root = root
+	}
+	if head.Root != root {
+		return fmt.Errorf("install %s: the signatures are of root %s", root, head.Root)
+	}
+	h, err := s.history()
+	if err != nil {
+		return err
+	}
+	if _, ok := h.find(root); ok && s.holds(root) {
+		return fmt.Errorf("install %s: %w", root, fs.ErrExist)
+	}
+	in, err := openIncoming(s.w.fs, s.partDir(root), s.packs, true)
+	if err != nil {
+		return fmt.Errorf("install %s: %w", root, err)
+	}
+	defer in.close()
+	recipe, err := in.accept(ctx, module.ID{Store: s.set.id, Root: root}, r, check)
+	if err != nil {
+		return fmt.Errorf("install %s: %w", root, err)
+	}
+	l, h, err := s.lockClean(ctx)
+	if err != nil {
+		return fmt.Errorf("install %s: %w", root, err)
+	}
+	defer l.Close()
+	if lines, err = s.newLines(h, lines); err != nil {
+		return fmt.Errorf("install %s: %w", root, err)
+	}
+	return s.keepIncoming(ctx, h, in, recipe, head, lines)
+}
+
+// accept takes a module apart and has it checked.
+func (in *incoming) accept(ctx context.Context, id module.ID, r io.Reader, check func(*module.Module) error) (*module.Recipe, error) {
+	recipe, err := in.takeApart(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	mod, err := recipe.Module(in)
+	if err != nil {
+		return nil, err
+	}
+	if check != nil {
+		if err := check(mod); err != nil {
+			return nil, err
+		}
+	}
+	if recipe.ID() != id {
+		return nil, fmt.Errorf("the module is %s, want %s: %w", recipe.ID(), id, module.ErrVerify)
+	}
+	return recipe, in.seal()
+}
+
+// newLines returns those of lines that the history lacks.
+func (s *Store) newLines(h *history, lines []module.Generation) ([]module.Generation, error) {
+	last := lines[len(lines)-1]
+	if have, ok := h.find(last.Root); ok {
+		if s.holds(last.Root) {
+			return nil, fmt.Errorf("generation %d: %w", have.Number, fs.ErrExist)
+		}
+		if have.Number != last.Number {
+			return nil, fmt.Errorf("its number is %d in the history here, %d there", have.Number, last.Number)
+		}
+		return nil, nil
+	}
+	for i, g := range lines {
+		if g.Number != uint64(len(h.lines)+i) {
+			return nil, fmt.Errorf("history line %d follows %d generations here: %w", g.Number, len(h.lines), module.ErrNotHead)
+		}
+		if _, ok := h.find(g.Root); ok {
+			return nil, fmt.Errorf("history line %d repeats root %s: %w", g.Number, g.Root, fs.ErrExist)
+		}
+	}
+	return lines, nil
+}
+
+// keepIncoming publishes what was received. The caller holds the lock.
+func (s *Store) keepIncoming(ctx context.Context, h *history, in *incoming, recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
+	if err := s.checkPool(in, recipe); err != nil {
+		return err
+	}
+	name, err := in.packed()
+	if err != nil {
+		return err
+	}
+	return s.publish(ctx, h, &arrival{recipe: recipe, packed: name, head: head, lines: lines})
+}
+
+// checkPool makes sure that every chunk is there: a gc may have run while the module came.
+func (s *Store) checkPool(in *incoming, recipe *module.Recipe) error {
+	for _, c := range recipe.Pool() {
+		if in.pack.has(c.ID) {
+			continue
+		}
+		had, err := s.packs.has(c.ID)
+		if err != nil {
+			return err
+		}
+		if !had {
+			return fmt.Errorf("a gc has removed a chunk that was counted on (run the command again): %w", missingChunk(c))
+		}
+	}
+	return nil
+}
+
+// Head returns the newest generation with the signatures that are known; a zero root when the store has none. Where the store's
+// key is here, missing signatures are made and kept (remote-protocol 4.10).
+func (s *Store) Head(ctx context.Context) (auth.SignedRoot, error) {
+	h, err := s.history()
+	if err != nil {
+		return auth.SignedRoot{}, err
+	}
+	g, ok := h.head()
+	if !ok {
+		pins, err := s.readPins()
+		if err != nil {
+			return auth.SignedRoot{}, err
+		}
+		head := auth.SignedRoot{Store: s.set.id, PublicKey: pins.Publisher}
+		if key, err := s.Signer(); err == nil && head.PublicKey.IsZero() {
+			head.PublicKey = key.PublicKey()
+		}
+		return head, nil
+	}
+	return s.SignedRoot(ctx, g.Root)
+}
+
+// SignedRoot is Head for one generation of the history; fs.ErrNotExist when the root is not in it.
+func (s *Store) SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRoot, error) {
+	h, err := s.history()
+	if err != nil {
+		return auth.SignedRoot{}, err
+	}
+	if _, ok := h.find(root); !ok {
+		return auth.SignedRoot{}, fmt.Errorf("store %s: root %s: %w", s.name, root, fs.ErrNotExist)
+	}
+	r, err := s.readSigs(root)
+	if err != nil {
+		return r, err
+	}
+	g, err := s.At(root)
+	if errors.Is(err, fs.ErrNotExist) { // not held: its key is not known
+		return r, nil
+	}
+	if err != nil {
+		return r, err
+	}
+	r.PublicKey = g.PublicKey()
+	if !r.Tagged.IsZero() && !r.Untagged.IsZero() {
+		return r, nil
+	}
+	key, err := s.Signer()
+	if err != nil || key.PublicKey() != r.PublicKey {
+		return r, nil
+	}
+	return s.sign(ctx, root, key)
+}
+
+// sign makes both signatures of a root and keeps them.
+func (s *Store) sign(ctx context.Context, root merkle.Hash, key auth.Signer) (auth.SignedRoot, error) {
+	r, err := auth.SignRoot(ctx, s.set.id, root, key)
+	if err != nil {
+		return r, fmt.Errorf("sign root %s: %w", root, err)
+	}
+	return r, s.KeepSigned(ctx, r)
+}
+
+// KeepSigned keeps the signatures of a generation of the history; the caller has checked them.
+func (s *Store) KeepSigned(ctx context.Context, r auth.SignedRoot) error {
+	l, err := s.lock(ctx)
+	if err != nil {
+		return fmt.Errorf("keep signatures: %w", err)
+	}
+	defer l.Close()
+	return s.writeSigs(r)
+}
+
+// Module opens the bytes of a generation as they were committed or received; fs.ErrNotExist when it is not held. The reader
+// is also an io.ReaderAt and, from the current offset on, an io.WriterTo.
+func (s *Store) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, error) {
+	g, err := s.At(root)
+	if err != nil {
+		return nil, err
+	}
+	return &moduleReader{SectionReader: g.mod.Reader()}, nil
+}
+
+// moduleReader is the bytes of a module.
+type moduleReader struct{ *io.SectionReader }
+
+func (m *moduleReader) Close() error { return nil }
+
+// WriteTo implements io.WriterTo, from the current offset on.
+func (m *moduleReader) WriteTo(w io.Writer) (int64, error) {
+	return io.CopyBuffer(onlyWriter{w}, onlyReader{m.SectionReader}, make([]byte, 512<<10))
+}
+
+type onlyWriter struct{ io.Writer }
+type onlyReader struct{ io.Reader }

@@ -1,0 +1,109 @@
+package digstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/diskfs"
+)
+
+// keyFile is the publisher key: 32 bytes, the seed, mode 0600 (store-format 9.3).
+const keyFile = "signing_key.bin"
+
+// Signer returns the store's publisher key, or ErrNoKey where it is not here: a clone has none (decision 26).
+func (s *Store) Signer() (*auth.Key, error) {
+	name := filepath.Join(s.dir, keyFile)
+	info, err := s.w.fs.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("store %s: %w (key import brings it)", s.name, ErrNoKey)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read publisher key: %w", err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return nil, corrupt(name, "mode %v lets others read the key, want 0600", info.Mode().Perm())
+	}
+	seed, err := diskfs.ReadFile(s.w.fs, name, maxConfig)
+	if err != nil {
+		return nil, fmt.Errorf("read publisher key: %w", err)
+	}
+	if len(seed) != auth.SeedSize {
+		return nil, corrupt(name, "%d bytes, want a seed of %d", len(seed), auth.SeedSize)
+	}
+	return auth.NewKey([auth.SeedSize]byte(seed)), nil
+}
+
+// ImportKey keeps k as the store's publisher key. Another key that is here already is fs.ErrExist. A key that
+// does not sign this store (another one is pinned, or signed the head) is auth.ErrForbidden.
+func (s *Store) ImportKey(k *auth.Key) error {
+	ctx := context.Background()
+	l, err := s.lock(ctx)
+	if err != nil {
+		return fmt.Errorf("import key: %w", err)
+	}
+	defer l.Close()
+	old, err := s.Signer()
+	if err == nil {
+		if old.PublicKey() == k.PublicKey() {
+			return nil
+		}
+		return fmt.Errorf("import key: store %s has the key %v: %w", s.name, old, fs.ErrExist)
+	}
+	if !errors.Is(err, ErrNoKey) {
+		return fmt.Errorf("import key: %w", err)
+	}
+	want, err := s.publisher()
+	if err != nil {
+		return fmt.Errorf("import key: %w", err)
+	}
+	if !want.IsZero() && want != k.PublicKey() {
+		return fmt.Errorf("import key: store %s is signed by another key (%08x, not %08x): %w", s.name,
+			want.Fingerprint(), k.PublicKey().Fingerprint(), auth.ErrForbidden)
+	}
+	if err := writeKey(s.w.fs, s.dir, k); err != nil {
+		return fmt.Errorf("import key: %w", err)
+	}
+	return nil
+}
+
+// publisher returns the key that signs the store: the pinned one, or the one in the head's module; zero when neither is known.
+func (s *Store) publisher() (auth.PublicKey, error) {
+	p, err := s.readPins()
+	if err != nil || !p.Publisher.IsZero() {
+		return p.Publisher, err
+	}
+	g, err := s.Latest()
+	if errors.Is(err, fs.ErrNotExist) {
+		return auth.PublicKey{}, nil
+	}
+	if err != nil {
+		return auth.PublicKey{}, err
+	}
+	return g.PublicKey(), nil
+}
+
+// trustedKey is one entry of trusted_keys.json, which the reference's tools read.
+type trustedKey struct {
+	PublicKey auth.PublicKey `json:"public_key"`
+	Label     string         `json:"label"`
+}
+
+// writeKey writes trusted_keys.json and then the key itself.
+func writeKey(fsys diskfs.FS, dir string, k *auth.Key) error {
+	pub := k.PublicKey()
+	text, err := json.MarshalIndent([]trustedKey{{pub, "dig-host-key-v1:" + pub.String()}}, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := diskfs.WriteFile(fsys, filepath.Join(dir, "trusted_keys.json"), text, 0o644); err != nil {
+		return err
+	}
+	seed := k.Seed()
+	return diskfs.WriteFile(fsys, filepath.Join(dir, keyFile), seed[:], 0o600)
+}

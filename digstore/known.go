@@ -1,0 +1,71 @@
+package digstore
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/dig-network/digstore/digstore/module"
+)
+
+// known is what the stat index and the generation it speaks of tell about the files of a content root.
+type known struct {
+	index   *statIndex
+	entries []module.Entry // of index.files
+}
+
+// openKnown reads the stat index of a content root and the recipe it belongs to. What is missing or does not fit gives
+// an empty one: then everything is read.
+func (s *Store) openKnown(content string, h *history, rehash bool) *known {
+	if rehash {
+		return &known{}
+	}
+	x := s.readStatIndex(content)
+	if x == nil {
+		return &known{}
+	}
+	if _, ok := h.find(x.root); !ok {
+		return &known{}
+	}
+	kept, err := s.recipe(x.root)
+	if err != nil || kept.names == nil {
+		return &known{}
+	}
+	// Both lists are sorted by name, but for a resource that a commit has added.
+	k := &known{index: x, entries: make([]module.Entry, len(x.files))}
+	at, i := 0, 0
+	for e := range kept.recipe.Entries() {
+		name := kept.names[i]
+		i++
+		if at < len(x.files) && x.files[at].name == name {
+			k.entries[at] = e
+			at++
+		}
+	}
+	if at != len(x.files) {
+		return &known{}
+	}
+	return k
+}
+
+// cursor returns a function that is asked about files in the order of their names and returns the entries of those
+// that have not changed.
+func (k *known) cursor() func(found) (module.Entry, bool) {
+	at := 0
+	return func(f found) (module.Entry, bool) {
+		if k.index == nil {
+			return module.Entry{}, false
+		}
+		for at < len(k.index.files) && k.index.files[at].name < f.name {
+			at++
+		}
+		if at == len(k.index.files) || k.index.files[at].name != f.name || !k.index.same(k.index.files[at].stat, f.stat) {
+			return module.Entry{}, false
+		}
+		return k.entries[at], true
+	}
+}
+
+// sortEntries sorts by key.
+func sortEntries(list []*module.Entry) {
+	slices.SortFunc(list, func(a, b *module.Entry) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+}

@@ -1,0 +1,198 @@
+package digstore
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A workspace of the reference keeps a generation as generations/<root>/manifest.json with a file for each chunk, and as a whole module in
+// modules/. Both are read where they are and never written (decision 22).
+
+// manifest is the reference's manifest.json (store-format 8.4). Its chunk indices are not de-duplicated.
+type manifest struct {
+	SchemaVersion int         `json:"schema_version"`
+	GenerationID  uint64      `json:"generation_id"`
+	Root          merkle.Hash `json:"root"`
+	Timestamp     uint64      `json:"timestamp"`
+	Chunks        []struct {
+		Index uint32      `json:"index"`
+		Hash  merkle.Hash `json:"hash"`
+		Size  uint64      `json:"size"`
+	} `json:"chunks"`
+	KeyTable []struct {
+		ResourceKey  string      `json:"resource_key"`
+		StaticKey    merkle.Hash `json:"static_key"`
+		Generation   merkle.Hash `json:"generation"`
+		ChunkIndices []uint32    `json:"chunk_indices"`
+		TotalSize    uint64      `json:"total_size"`
+	} `json:"key_table"`
+}
+
+// openLegacy opens a generation that the reference has written: its module, or what its manifest and chunks make.
+func (s *Store) openLegacy(root merkle.Hash) (*module.Module, []string, bool, error) {
+	var names []string
+	man, err := s.readManifest(root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, false, err
+	}
+	if man != nil {
+		for _, r := range man.KeyTable {
+			names = append(names, r.ResourceKey)
+		}
+	}
+	name := filepath.Join(s.dir, "modules", module.ID{Store: s.set.id, Root: root}.FileName())
+	if info, err := s.w.fs.Stat(name); err == nil {
+		mod, err := module.Open(&packFile{set: s.packs, name: name}, info.Size())
+		if err != nil {
+			return nil, nil, false, fmt.Errorf("open %s: %w", name, err)
+		}
+		if want := (module.ID{Store: s.set.id, Root: root}); mod.ID() != want {
+			return nil, nil, false, corrupt(name, "is %s", mod.ID())
+		}
+		return mod, names, true, nil
+	}
+	if man == nil {
+		return nil, nil, false, nil
+	}
+	mod, err := s.composeLegacy(root, man)
+	return mod, names, err == nil, err
+}
+
+func (s *Store) readManifest(root merkle.Hash) (*manifest, error) {
+	name := filepath.Join(s.dir, "generations", root.String(), "manifest.json")
+	text, err := diskfs.ReadFile(s.w.fs, name, maxNames)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	var m manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		return nil, corrupt(name, "%v", err)
+	}
+	if m.Root != root {
+		return nil, corrupt(name, "is of root %s", m.Root)
+	}
+	return &m, nil
+}
+
+// composeLegacy makes a module of a manifest and the publisher key that trusted_keys.json names first.
+func (s *Store) composeLegacy(root merkle.Hash, man *manifest) (*module.Module, error) {
+	name := filepath.Join(s.dir, "generations", root.String(), "manifest.json")
+	entries := make([]module.Entry, len(man.KeyTable))
+	for i, row := range man.KeyTable {
+		e := module.Entry{Key: row.StaticKey}
+		leaf := newLeafHash()
+		for _, n := range row.ChunkIndices {
+			if int64(n) >= int64(len(man.Chunks)) {
+				return nil, corrupt(name, "resource %q names chunk %d of %d", row.ResourceKey, n, len(man.Chunks))
+			}
+			c := module.Chunk{ID: man.Chunks[n].Hash, Len: uint32(man.Chunks[n].Size)}
+			if uint64(c.Len) != man.Chunks[n].Size {
+				return nil, corrupt(name, "chunk %d has %d bytes", n, man.Chunks[n].Size)
+			}
+			e.Chunks = append(e.Chunks, c)
+			if len(row.ChunkIndices) > 1 {
+				if err := s.hashChunk(leaf, c); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if len(e.Chunks) == 1 {
+			e.Leaf = e.Chunks[0].ID
+		} else {
+			e.Leaf = leaf.sum()
+		}
+		entries[i] = e
+	}
+	var key auth.PublicKey
+	if text, err := diskfs.ReadFile(s.w.fs, filepath.Join(s.dir, "trusted_keys.json"), maxConfig); err == nil {
+		var keys []trustedKey
+		if json.Unmarshal(text, &keys) == nil && len(keys) > 0 {
+			key = keys[0].PublicKey
+		}
+	}
+	r, err := module.Compose(s.set.id, key, entries, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open generation %s: %w", root, err)
+	}
+	if r.Root() != root {
+		return nil, corrupt(name, "its resources make root %s", r.Root())
+	}
+	return r.Module(s.packs)
+}
+
+func (s *Store) hashChunk(h *leafHash, c module.Chunk) error {
+	r, off, err := s.packs.Chunk(c)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(h.h, io.NewSectionReader(r, off+4, int64(c.Len)))
+	if err == nil && n != int64(c.Len) {
+		err = corrupt(c.ID.String(), "chunk of %d bytes, want %d", n, c.Len)
+	}
+	return err
+}
+
+// oldChunk finds a chunk file of the reference, in whatever generation has it. The caller holds mu.
+func (p *packSet) oldChunk(c module.Chunk) (io.ReaderAt, bool) {
+	if p.oldAt == nil {
+		p.oldAt = map[merkle.Hash]string{}
+		gens, err := p.fs.ReadDir(p.old)
+		if err != nil {
+			return nil, false
+		}
+		for _, g := range gens {
+			dir := filepath.Join(p.old, g.Name(), "chunks")
+			list, err := p.fs.ReadDir(dir)
+			if err != nil {
+				continue
+			}
+			for _, e := range list {
+				if id, err := merkle.ParseHash(e.Name()); err == nil {
+					p.oldAt[id] = filepath.Join(dir, e.Name())
+				}
+			}
+		}
+	}
+	name, ok := p.oldAt[c.ID]
+	if !ok {
+		return nil, false
+	}
+	return &chunkFile{fs: p.fs, name: name, n: c.Len}, true
+}
+
+// chunkFile is a chunk of the reference, a file of its own, with the length in front that a pool has.
+type chunkFile struct {
+	fs   diskfs.FS
+	name string
+	n    uint32
+}
+
+// ReadAt implements io.ReaderAt.
+func (f *chunkFile) ReadAt(b []byte, off int64) (int, error) {
+	var head [4]byte
+	binary.BigEndian.PutUint32(head[:], f.n)
+	n := 0
+	if off < 4 {
+		n = copy(b, head[off:])
+	}
+	if n == len(b) {
+		return n, nil
+	}
+	file, err := f.fs.OpenFile(f.name, openRead, 0)
+	if err != nil {
+		return n, fmt.Errorf("read chunk: %w", err)
+	}
+	defer file.Close()
+	m, err := file.ReadAt(b[n:], off+int64(n)-4)
+	return n + m, err
+}

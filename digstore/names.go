@@ -1,0 +1,213 @@
+package digstore
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
+)
+
+// DiscoveryResource lists resources for readers (store-format 3.4).
+const DiscoveryResource = ".well-known/dig/manifest.json"
+
+// maxNames bounds a list of names in bytes.
+const maxNames = 256 << 20
+
+// Names is a list of resource names, from whoever knows them. Nothing is believed of it: a name counts only
+// where its retrieval key is in the generation.
+type Names []string
+
+// ParseNames reads a list of names as the publisher's "urn --all" prints it: lines "name<TAB>urn", or lines with only a
+// name or only a URN, or JSON: urns.json of the reference, {"resources":[{"key":…}]}, or a list of strings.
+func ParseNames(r io.Reader) (Names, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxNames+1))
+	if err != nil {
+		return nil, fmt.Errorf("read names: %w", err)
+	}
+	if len(text) > maxNames {
+		return nil, fmt.Errorf("read names: more than %d bytes", maxNames)
+	}
+	trimmed := bytes.TrimSpace(text)
+	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
+		names, err := parseJSONNames(trimmed)
+		if err != nil {
+			return nil, fmt.Errorf("read names: %w", err)
+		}
+		return names, nil
+	}
+	var names Names
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := strings.TrimSuffix(lines.Text(), "\r")
+		if name, _, ok := strings.Cut(line, "\t"); ok {
+			line = name
+		}
+		if u, err := urn.Parse(line); err == nil {
+			line = u.Name()
+		}
+		if line != "" {
+			names = append(names, line)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("read names: %w", err)
+	}
+	return names, nil
+}
+
+func parseJSONNames(text []byte) (Names, error) {
+	if text[0] == '[' {
+		var names Names
+		if err := json.Unmarshal(text, &names); err == nil {
+			return names, nil
+		}
+	}
+	type resource struct {
+		Key string `json:"key"`
+		URN string `json:"urn"`
+	}
+	var list struct {
+		Resources []resource `json:"resources"`
+	}
+	into := any(&list)
+	if text[0] == '[' {
+		into = &list.Resources
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return nil, err
+	}
+	var names Names
+	for _, r := range list.Resources {
+		if r.Key == "" && r.URN != "" {
+			if u, err := urn.Parse(r.URN); err == nil {
+				r.Key = u.Name()
+			}
+		}
+		if r.Key != "" {
+			names = append(names, r.Key)
+		}
+	}
+	return names, nil
+}
+
+// nameTable are the names that are known of a generation.
+type nameTable struct {
+	names []string // sorted
+	total int      // resources in the generation
+}
+
+// WithNames returns the same generation with more names to list resources by.
+func (g *Generation) WithNames(names Names) *Generation {
+	return &Generation{s: g.s, info: g.info, mod: g.mod, own: g.own, more: slices.Concat(g.more, names)}
+}
+
+// Names returns the known names, sorted, and how many resources have none.
+func (g *Generation) Names() (names []string, unnamed int, err error) {
+	t, err := g.names()
+	if err != nil {
+		return nil, 0, err
+	}
+	return t.names, t.total - len(t.names), nil
+}
+
+// names finds out which names are known (decision 27).
+func (g *Generation) names() (*nameTable, error) {
+	g.named.Do(func() { g.table, g.err = g.findNames() })
+	return g.table, g.err
+}
+
+func (g *Generation) findNames() (*nameTable, error) {
+	total, err := g.mod.Len()
+	if err != nil {
+		return nil, fmt.Errorf("generation %s: %w", g.info.Root, err)
+	}
+	t := &nameTable{total: total}
+	if len(g.own) == total {
+		t.names = slices.Sorted(slices.Values(g.own))
+		return t, nil
+	}
+	seen := map[string]bool{}
+	try := func(name string) {
+		if seen[name] || len(t.names) == total {
+			return
+		}
+		seen[name] = true
+		if _, err := g.mod.Find(urn.RetrievalKey(g.s.set.id, name)); err == nil {
+			t.names = append(t.names, name)
+		}
+	}
+	for _, n := range g.own {
+		try(n)
+	}
+	m, err := g.mod.PublicManifest()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, module.ErrFormat) {
+		return nil, fmt.Errorf("generation %s: %w", g.info.Root, err)
+	}
+	if err == nil {
+		for _, e := range m.Entries {
+			try(e.Path)
+		}
+	}
+	discovered, err := g.discover()
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range discovered {
+		try(n)
+	}
+	for _, n := range g.more {
+		try(n)
+	}
+	slices.Sort(t.names)
+	return t, nil
+}
+
+// discover returns the names that the discovery resource lists, its own among them; none where there is no such resource
+// or it cannot be read.
+func (g *Generation) discover() (Names, error) {
+	p, err := g.Resource(DiscoveryResource)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	const most = 16 << 20
+	if p.Size() > most {
+		return Names{DiscoveryResource}, nil
+	}
+	text, err := io.ReadAll(p)
+	if errors.Is(err, urn.ErrSealed) {
+		return nil, nil // the salt is not known
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", DiscoveryResource, err)
+	}
+	names, err := parseJSONNames(append(bytes.TrimSpace(text), ' '))
+	if err != nil {
+		names = nil
+	}
+	return append(names, DiscoveryResource), nil
+}
+
+// URNs returns the addresses of the resources whose names are known, sorted by name, pinned to this generation.
+func (g *Generation) URNs() ([]urn.URN, error) {
+	t, err := g.names()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]urn.URN, len(t.names))
+	for i, n := range t.names {
+		list[i] = g.URN(n)
+	}
+	return list, nil
+}

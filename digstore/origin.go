@@ -1,0 +1,252 @@
+package digstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"path/filepath"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// What follows makes a Workspace something that remote.Server can serve and push to. An unknown store is fs.ErrNotExist everywhere.
+
+// Stores yields the ids of all stores.
+func (w *Workspace) Stores(context.Context) iter.Seq2[auth.StoreID, error] {
+	return func(yield func(auth.StoreID, error) bool) {
+		for s, err := range w.All() {
+			var id auth.StoreID
+			if err == nil {
+				id = s.ID()
+			}
+			if !yield(id, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Head is Store.Head.
+func (w *Workspace) Head(ctx context.Context, id auth.StoreID) (auth.SignedRoot, error) {
+	s, err := w.store(id)
+	if err != nil {
+		return auth.SignedRoot{}, err
+	}
+	return s.Head(ctx)
+}
+
+// Generations is Store.Generations.
+func (w *Workspace) Generations(ctx context.Context, id auth.StoreID) ([]module.Generation, error) {
+	s, err := w.store(id)
+	if err != nil {
+		return nil, err
+	}
+	return s.Generations(ctx)
+}
+
+// Module is Store.Module.
+func (w *Workspace) Module(ctx context.Context, id auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+	s, err := w.store(id)
+	if err != nil {
+		return nil, err
+	}
+	return s.Module(ctx, root)
+}
+
+// Tombstones is Store.Tombstones.
+func (w *Workspace) Tombstones(ctx context.Context, id auth.StoreID) ([]auth.Tombstone, error) {
+	s, err := w.store(id)
+	if err != nil {
+		return nil, err
+	}
+	return s.Tombstones(ctx, id)
+}
+
+// Revoke is Store.Revoke.
+func (w *Workspace) Revoke(ctx context.Context, t auth.Tombstone) error {
+	s, err := w.store(t.Store)
+	if err != nil {
+		return err
+	}
+	return s.Revoke(ctx, t)
+}
+
+// Receive takes a pushed module apart, calls check on what the store can give back and makes the generation the
+// head, under the store's lock, where parent is compared with the head again: a difference is module.ErrNotHead, a root that is in the history
+// already fs.ErrExist. With pending set the generation is kept but does not become the head: Pending, Promote.
+// A store that is not here is made, registered only when its first generation is there, its publisher's key pinned; head.PublicKey
+// may be zero then, and the module's key is taken. The error wraps what r or check returned.
+func (w *Workspace) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader, check func(*module.Module) error) error {
+	s, err := w.store(head.Store)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	id := module.ID{Store: head.Store, Root: head.Root}
+	if s != nil {
+		return s.receive(ctx, id, head, parent, pending, r, check)
+	}
+	if err := sweepIncoming(w.fs, filepath.Join(w.dot, incomingDir), func(string) bool { return false }); err != nil {
+		return fmt.Errorf("receive %s: %w", id, err)
+	}
+	in, err := newIncoming(w, w.dot, nil)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	recipe, err := in.accept(ctx, id, r, check)
+	if err != nil {
+		return fmt.Errorf("receive %s: %w", id, err)
+	}
+	if head.PublicKey.IsZero() {
+		head.PublicKey = recipe.PublicKey()
+	}
+	if err := w.found(ctx, in, recipe, head, parent, pending); err != nil {
+		return fmt.Errorf("receive %s: %w", id, err)
+	}
+	return nil
+}
+
+// receive is Receive for a store that is here.
+func (s *Store) receive(ctx context.Context, id module.ID, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader, check func(*module.Module) error) error {
+	in, err := newIncoming(s.w, s.dir, s.packs)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	recipe, err := in.accept(ctx, id, r, check)
+	if err != nil {
+		return fmt.Errorf("receive %s: %w", id, err)
+	}
+	l, h, err := s.lockClean(ctx)
+	if err != nil {
+		return fmt.Errorf("receive %s: %w", id, err)
+	}
+	defer l.Close()
+	if err := s.takeIn(ctx, h, in, recipe, head, parent, pending); err != nil {
+		return fmt.Errorf("receive %s: %w", id, err)
+	}
+	return nil
+}
+
+// takeIn makes a received generation the head, or pending. The caller holds the store's lock.
+func (s *Store) takeIn(ctx context.Context, h *history, in *incoming, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
+	if err := h.follows(recipe.Root(), parent); err != nil {
+		return err
+	}
+	if err := s.checkPool(in, recipe); err != nil {
+		return err
+	}
+	pins, err := s.readPins()
+	if err == nil && pins.Publisher.IsZero() && !recipe.PublicKey().IsZero() {
+		err = s.writePins(module.Pins{Publisher: recipe.PublicKey()})
+	}
+	if err != nil {
+		return err
+	}
+	if pending {
+		return s.keepPending(in, recipe, head, parent)
+	}
+	return s.keepIncoming(ctx, h, in, recipe, head, []module.Generation{s.nextLine(h, recipe.Root())})
+}
+
+// follows checks that a new root comes behind the head: an all-zero parent stands for none.
+func (h *history) follows(root, parent merkle.Hash) error {
+	if g, ok := h.find(root); ok {
+		return fmt.Errorf("root %s is generation %d: %w", root, g.Number, fs.ErrExist)
+	}
+	head, _ := h.head()
+	if head.Root != parent {
+		return fmt.Errorf("parent %s, the head is %s: %w", parent, head.Root, module.ErrNotHead)
+	}
+	return nil
+}
+
+// nextLine is the history line of a new head.
+func (s *Store) nextLine(h *history, root merkle.Hash) module.Generation {
+	return module.Generation{Number: uint64(len(h.lines)), Root: root, Time: time.Unix(s.w.now().Unix(), 0).UTC()}
+}
+
+// found makes a store for its first generation. The store becomes known with its line in workspace.toml; what
+// a crash before that leaves is taken up by the next push of the store.
+func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
+	id := recipe.ID().Store
+	name := id.String()
+	dir := filepath.Join(w.dot, "stores", name)
+	return w.update(ctx, func(r *registry) (err error) {
+		for n, e := range r.Stores {
+			if e.ID == name {
+				return fmt.Errorf("store %q was made by somebody else just now (push again): %w", n, module.ErrNotHead)
+			}
+		}
+		if _, ok := r.Stores[name]; ok {
+			return fmt.Errorf("the name %q is taken by another store: %w", name, fs.ErrExist)
+		}
+		settings := settings{id: id, maxSize: DefaultMaxSize}
+		if set, err := readConfig(w.fs, dir); err != nil || set.id != id { // else: left by a crash
+			if err := w.makeStore(dir, settings, nil); err != nil {
+				return err
+			}
+		}
+		s, err := openStore(w, name)
+		if err != nil {
+			return err
+		}
+		defer s.packs.close()
+		l, h, err := s.lockClean(ctx)
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		if _, ok := h.head(); !ok {
+			if err := s.writePins(module.Pins{Publisher: recipe.PublicKey()}); err != nil {
+				return err
+			}
+		}
+		err = s.takeIn(ctx, h, in, recipe, head, parent, pending)
+		switch _, founded := h.head(); {
+		case err != nil && !founded:
+			_ = diskfs.RemoveAll(w.fs, dir)
+			return err
+		case err != nil && !errors.Is(err, fs.ErrExist):
+			return err
+		}
+		r.Stores[name] = regStore{ID: name}
+		if r.Active == "" {
+			r.Active = name
+		}
+		return nil
+	})
+}
+
+// Remove takes a store out of the workspace and deletes it from the disk, with its publisher key: for good.
+func (w *Workspace) Remove(nameOrID string) error {
+	s, err := w.Store(nameOrID)
+	if err != nil {
+		return fmt.Errorf("remove store: %w", err)
+	}
+	err = w.update(context.Background(), func(r *registry) error {
+		delete(r.Stores, s.name)
+		if r.Active == s.name {
+			r.Active = ""
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("remove store: %w", err)
+	}
+	w.mu.Lock()
+	delete(w.opened, s.name)
+	w.mu.Unlock()
+	s.packs.close()
+	if err := diskfs.RemoveAll(w.fs, s.dir); err != nil {
+		return fmt.Errorf("remove store %s: %w", s.name, err)
+	}
+	return nil
+}

@@ -1,0 +1,258 @@
+package digstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A pending generation waits to be made the head (remote-protocol 4.4). It lies in pending/: <root>.recipe, which
+// stands alone, <root>.pack, which no index covers, so that nothing else comes to rest on it, and <root>.json, with which it
+// is there.
+type pendingFile struct {
+	Parent    merkle.Hash    `json:"parent"`
+	Time      int64          `json:"time"`
+	PublicKey auth.PublicKey `json:"public_key"`
+	Tagged    auth.Signature `json:"tagged"`
+	Untagged  auth.Signature `json:"untagged"`
+}
+
+func (s *Store) pendingName(root merkle.Hash, ext string) string {
+	return filepath.Join(s.dir, "pending", root.String()+ext)
+}
+
+// keepPending keeps what was received as pending. The caller holds the lock.
+func (s *Store) keepPending(in *incoming, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash) error {
+	root := recipe.Root()
+	if _, err := s.w.fs.Stat(s.pendingName(root, ".json")); err == nil {
+		return s.writePending(root, head, parent)
+	}
+	if err := diskfs.MkdirAll(s.w.fs, filepath.Join(s.dir, "pending"), 0o755); err != nil {
+		return err
+	}
+	pack, err := in.packed()
+	if err != nil {
+		return err
+	}
+	if pack != "" {
+		if err := s.w.fs.Rename(pack, s.pendingName(root, packExt)); err != nil {
+			return err
+		}
+	}
+	kept, err := newHeld(recipe, nil)
+	if err != nil {
+		return err
+	}
+	b, err := kept.encode(nil, merkle.Hash{})
+	if err != nil {
+		return err
+	}
+	if err := diskfs.WriteFile(s.w.fs, s.pendingName(root, recipeExt), b, 0o644); err != nil {
+		return err
+	}
+	return s.writePending(root, head, parent)
+}
+
+func (s *Store) writePending(root merkle.Hash, head auth.SignedRoot, parent merkle.Hash) error {
+	text, err := json.Marshal(pendingFile{parent, s.w.now().Unix(), head.PublicKey, head.Tagged, head.Untagged})
+	if err != nil {
+		return err
+	}
+	return diskfs.WriteFile(s.w.fs, s.pendingName(root, ".json"), text, 0o644)
+}
+
+func (s *Store) readPending(root merkle.Hash) (p pendingFile, err error) {
+	name := s.pendingName(root, ".json")
+	text, err := diskfs.ReadFile(s.w.fs, name, maxConfig)
+	if err != nil {
+		return p, err
+	}
+	if err := json.Unmarshal(text, &p); err != nil {
+		return p, corrupt(name, "%v", err)
+	}
+	return p, nil
+}
+
+// pendingRoots lists what is pending.
+func (s *Store) pendingRoots() ([]merkle.Hash, error) {
+	list, err := s.w.fs.ReadDir(filepath.Join(s.dir, "pending"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list pending generations: %w", err)
+	}
+	var roots []merkle.Hash
+	for _, e := range list {
+		if text, ok := strings.CutSuffix(e.Name(), ".json"); ok {
+			if root, err := merkle.ParseHash(text); err == nil {
+				roots = append(roots, root)
+			}
+		}
+	}
+	return roots, nil
+}
+
+// Pending lists the pending generations of a store, oldest first: the root, when it was received, and the number that it would get.
+func (w *Workspace) Pending(_ context.Context, id auth.StoreID) ([]module.Generation, error) {
+	s, err := w.store(id)
+	if err != nil {
+		return nil, err
+	}
+	h, err := s.history()
+	if err != nil {
+		return nil, err
+	}
+	roots, err := s.pendingRoots()
+	if err != nil {
+		return nil, err
+	}
+	var out []module.Generation
+	for _, root := range roots {
+		p, err := s.readPending(root)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, module.Generation{Number: uint64(len(h.lines)), Root: root, Time: time.Unix(p.Time, 0).UTC()})
+	}
+	slices.SortStableFunc(out, func(a, b module.Generation) int { return a.Time.Compare(b.Time) })
+	return out, nil
+}
+
+// Promote makes a pending generation the head, if the parent that its push named is the head still, else module.ErrNotHead.
+// A root that is not pending is fs.ErrNotExist.
+func (w *Workspace) Promote(ctx context.Context, id auth.StoreID, root merkle.Hash) error {
+	s, err := w.store(id)
+	if err != nil {
+		return err
+	}
+	l, h, err := s.lockClean(ctx)
+	if err != nil {
+		return fmt.Errorf("promote %s: %w", root, err)
+	}
+	defer l.Close()
+	if err := s.promote(ctx, h, root); err != nil {
+		return fmt.Errorf("promote %s: %w", root, err)
+	}
+	return s.dropPending(root)
+}
+
+func (s *Store) promote(ctx context.Context, h *history, root merkle.Hash) error {
+	p, err := s.readPending(root)
+	if err != nil {
+		return err
+	}
+	if err := h.follows(root, p.Parent); err != nil {
+		return err
+	}
+	recipe, err := s.pendingRecipe(root)
+	if err != nil {
+		return err
+	}
+	a := &arrival{recipe: recipe, lines: []module.Generation{s.nextLine(h, root)},
+		head: auth.SignedRoot{Store: s.set.id, Root: root, PublicKey: p.PublicKey, Tagged: p.Tagged, Untagged: p.Untagged}}
+	if _, err := s.w.fs.Stat(s.pendingName(root, packExt)); err == nil {
+		a.packed = s.pendingName(root, packExt)
+	}
+	return s.publish(ctx, h, a)
+}
+
+func (s *Store) pendingRecipe(root merkle.Hash) (*module.Recipe, error) {
+	name := s.pendingName(root, recipeExt)
+	b, err := diskfs.ReadFile(s.w.fs, name, maxBody)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := s.decodeHeld(name, b, 0)
+	if err == nil {
+		err = kept.parse()
+	}
+	if err != nil {
+		return nil, corrupt(name, "%v", err)
+	}
+	return kept.recipe, nil
+}
+
+// Drop forgets a pending generation. One that is not pending is no error.
+func (w *Workspace) Drop(ctx context.Context, id auth.StoreID, root merkle.Hash) error {
+	s, err := w.store(id)
+	if err != nil {
+		return err
+	}
+	l, _, err := s.lockClean(ctx)
+	if err != nil {
+		return fmt.Errorf("drop %s: %w", root, err)
+	}
+	defer l.Close()
+	return s.dropPending(root)
+}
+
+// dropPending removes a pending generation, its marker first. The caller holds the lock.
+func (s *Store) dropPending(root merkle.Hash) error {
+	for _, ext := range []string{".json", recipeExt, packExt} {
+		if err := s.w.fs.Remove(s.pendingName(root, ext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("drop %s: %w", root, err)
+		}
+		if ext == ".json" {
+			if err := s.syncDirs("pending"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("drop %s: %w", root, err)
+			}
+		}
+	}
+	return nil
+}
+
+// sweepPending removes rests of pending generations, and takes back the pack of one whose promotion broke off, so that nothing
+// comes to rest on it. The caller holds the lock.
+func (s *Store) sweepPending(h *history) error {
+	dir := filepath.Join(s.dir, "pending")
+	list, err := s.w.fs.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("sweep %s: %w", dir, err)
+	}
+	there := map[string]bool{}
+	for _, e := range list {
+		there[e.Name()] = true
+	}
+	for name := range there {
+		text, ext, _ := strings.Cut(name, ".")
+		root, err := merkle.ParseHash(text)
+		if err != nil {
+			continue
+		}
+		_, done := h.find(root)
+		switch {
+		case done || !there[text+".json"]:
+			err = s.w.fs.Remove(filepath.Join(dir, name))
+		case ext == "json":
+			half := filepath.Join(s.dir, "packs", text+packExt)
+			if _, serr := s.w.fs.Stat(half); serr == nil {
+				if err = s.w.fs.Rename(half, s.pendingName(root, packExt)); err == nil {
+					err = s.syncDirs("pending")
+				}
+				s.packs.reload()
+			}
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("sweep: %w", err)
+		}
+	}
+	return nil
+}

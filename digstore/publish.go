@@ -1,0 +1,265 @@
+package digstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// arrival is a generation on its way to being visible.
+type arrival struct {
+	recipe *module.Recipe
+	names  []string            // of own commits
+	pack   *packWriter         // what it brings, to be finished; nil or empty when it brings no chunk
+	packed string              // or the name of a pack that is finished and synced
+	head   auth.SignedRoot     // signatures, those that are known
+	lines  []module.Generation // for roots.log; none when the line is there already
+}
+
+// publish makes a generation visible (decision 22): pack, recipe and signatures are written under temporary names and
+// synced, renamed, their directories synced; then one synced line in roots.log is the commit point. Files whose syncs do not
+// depend on each other are synced together. A generation whose line is there already becomes visible with the rename of its
+// recipe, so then the pack's name is made durable first.
+//
+// The caller holds the store's lock and has swept. When it fails, nothing is visible, but for a failure of the very last step, after which the
+// generation may be there: nothing that it needs is removed then.
+func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
+	fsys, root := s.w.fs, a.recipe.Root()
+	number := uint64(len(h.lines))
+	if n := len(a.lines); n > 0 {
+		number = a.lines[n-1].Number
+	} else if g, ok := h.find(root); ok {
+		number = g.Number
+	}
+	kept, err := newHeld(a.recipe, a.names)
+	if err != nil {
+		return err
+	}
+	for _, dir := range []string{"packs", "recipes", "sigs"} { // a reference's workspace has none yet
+		if err := diskfs.MkdirAll(fsys, filepath.Join(s.dir, dir), 0o755); err != nil {
+			return fmt.Errorf("publish %s: %w", root, err)
+		}
+	}
+	var renames [][2]string
+	var g errgroup.Group
+	if a.pack != nil && len(a.pack.entries) > 0 {
+		name, err := s.newPackName(root)
+		if err != nil {
+			return err
+		}
+		renames = append(renames, [2]string{a.pack.name, name})
+		g.Go(func() error {
+			if err := a.pack.finish(); err != nil {
+				return err
+			}
+			return a.pack.sync()
+		})
+	} else if a.packed != "" {
+		name, err := s.newPackName(root)
+		if err != nil {
+			return err
+		}
+		renames = append(renames, [2]string{a.packed, name})
+	}
+	recipeName := s.recipeName(root)
+	g.Go(func() error {
+		base, baseRoot := s.baseOf(h, number)
+		b, err := kept.encode(base, baseRoot)
+		if err != nil {
+			return err
+		}
+		return diskfs.WriteNew(fsys, recipeName+".tmp", b, 0o644, true)
+	})
+	for _, sig := range s.sigFiles(a.head) {
+		renames = append(renames, [2]string{sig.name + ".tmp", sig.name})
+		g.Go(func() error { return diskfs.WriteNew(fsys, sig.name+".tmp", sig.bytes, 0o644, true) })
+	}
+	if err := errors.Join(g.Wait(), ctx.Err()); err != nil {
+		return fmt.Errorf("publish %s: %w", root, err)
+	}
+	if a.pack != nil {
+		if err := a.pack.close(); err != nil {
+			return fmt.Errorf("publish %s: %w", root, err)
+		}
+	}
+	for _, r := range renames {
+		if err := fsys.Rename(r[0], r[1]); err != nil {
+			return fmt.Errorf("publish %s: %w", root, err)
+		}
+	}
+	if len(a.lines) == 0 {
+		if err := s.syncDirs("packs", "sigs"); err != nil {
+			return fmt.Errorf("publish %s: %w", root, err)
+		}
+	}
+	if err := fsys.Rename(recipeName+".tmp", recipeName); err != nil {
+		return fmt.Errorf("publish %s: %w", root, err)
+	}
+	if len(a.lines) == 0 {
+		err = s.syncDirs("recipes")
+	} else if err = s.syncDirs("packs", "sigs", "recipes"); err == nil {
+		err = s.extend(h, a.lines)
+	}
+	if err != nil {
+		return fmt.Errorf("publish %s: %w", root, err)
+	}
+	if len(renames) > 0 {
+		s.packs.reload()
+	}
+	s.packs.tidy()
+	s.mu.Lock()
+	s.cache.put(root, kept)
+	s.mu.Unlock()
+	return nil
+}
+
+// syncDirs syncs directories of the store, together.
+func (s *Store) syncDirs(names ...string) error {
+	var g errgroup.Group
+	for _, n := range names {
+		g.Go(func() error { return s.w.fs.SyncDir(filepath.Join(s.dir, n)) })
+	}
+	return g.Wait()
+}
+
+// newPackName returns a name for a pack of that generation that is not taken: the root, and a number behind it
+// where gc has dropped the generation but kept its pack.
+func (s *Store) newPackName(root merkle.Hash) (string, error) {
+	name := filepath.Join(s.dir, "packs", root.String()+packExt)
+	for i := 1; ; i++ {
+		_, err := s.w.fs.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return name, nil
+		}
+		if err != nil {
+			return "", fmt.Errorf("name a pack: %w", err)
+		}
+		name = filepath.Join(s.dir, "packs", fmt.Sprintf("%s.%d%s", root, i, packExt))
+	}
+}
+
+// sweep removes what a writer that died has left: temporary files, and packs, recipes and signatures of roots that did not come into the history.
+// The caller holds the lock.
+func (s *Store) sweep(h *history) error {
+	if err := s.sweepPending(h); err != nil { // first: what it takes back is no orphan
+		return err
+	}
+	for _, sub := range []string{"", "packs", "recipes", "sigs", "tombstones", "pending"} {
+		dir := filepath.Join(s.dir, sub)
+		list, err := s.w.fs.ReadDir(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("sweep %s: %w", dir, err)
+		}
+		removed := false
+		for _, e := range list {
+			if e.IsDir() || !orphan(h, sub, e.Name()) {
+				continue
+			}
+			if err := s.w.fs.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("sweep: %w", err)
+			}
+			removed = true
+		}
+		if removed && sub == "packs" {
+			s.packs.reload()
+		}
+	}
+	return s.sweepIncoming(h)
+}
+
+// orphan reports whether a file of the store's directory sub belongs to nothing.
+func orphan(h *history, sub, name string) bool {
+	if strings.HasSuffix(name, ".tmp") {
+		return true
+	}
+	switch sub {
+	case "packs", "recipes", "sigs":
+	default:
+		return false
+	}
+	if strings.HasSuffix(name, runExt) {
+		return false
+	}
+	root, err := merkle.ParseHash(strings.SplitN(name, ".", 2)[0])
+	if err != nil {
+		return false // not named by a root
+	}
+	_, ok := h.find(root)
+	return !ok
+}
+
+// sigFile is a signature sidecar: sigs/<root>.sig or .untagged.sig (store-format 9.2).
+type sigFile struct {
+	name  string
+	bytes []byte
+}
+
+func (s *Store) sigName(root merkle.Hash, tagged bool) string {
+	ext := ".untagged.sig"
+	if tagged {
+		ext = ".sig"
+	}
+	return filepath.Join(s.dir, "sigs", root.String()+ext)
+}
+
+// sigFiles are the sidecars of those signatures that are known.
+func (s *Store) sigFiles(r auth.SignedRoot) []sigFile {
+	var list []sigFile
+	if !r.Tagged.IsZero() {
+		list = append(list, sigFile{s.sigName(r.Root, true), r.Tagged[:]})
+	}
+	if !r.Untagged.IsZero() {
+		list = append(list, sigFile{s.sigName(r.Root, false), r.Untagged[:]})
+	}
+	return list
+}
+
+// writeSigs keeps signatures, durably. The caller holds the lock.
+func (s *Store) writeSigs(r auth.SignedRoot) error {
+	if err := diskfs.MkdirAll(s.w.fs, filepath.Join(s.dir, "sigs"), 0o755); err != nil {
+		return fmt.Errorf("keep signatures: %w", err)
+	}
+	for _, f := range s.sigFiles(r) {
+		if err := diskfs.WriteFile(s.w.fs, f.name, f.bytes, 0o644); err != nil {
+			return fmt.Errorf("keep signatures: %w", err)
+		}
+	}
+	return nil
+}
+
+// readSigs reads the signatures that are kept for a root.
+func (s *Store) readSigs(root merkle.Hash) (r auth.SignedRoot, err error) {
+	r = auth.SignedRoot{Store: s.set.id, Root: root}
+	for _, f := range []struct {
+		tagged bool
+		to     *auth.Signature
+	}{{true, &r.Tagged}, {false, &r.Untagged}} {
+		name := s.sigName(root, f.tagged)
+		b, err := diskfs.ReadFile(s.w.fs, name, maxConfig)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return r, fmt.Errorf("read signature: %w", err)
+		}
+		if len(b) != len(f.to) {
+			return r, corrupt(name, "%d bytes, want %d", len(b), len(f.to))
+		}
+		copy(f.to[:], b)
+	}
+	return r, nil
+}

@@ -1,0 +1,273 @@
+package digstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/codec"
+	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A recipe file, recipes/<root hex>.recipe, is a module without its chunks and, for commits made here, the names of its resources:
+//
+//	"DIGRCPE1" || u8 depth || base root(32), zero for none || u64 length of the body || u32 CRC-32C of the body || zstd frame
+//
+// The frame holds the body; where there is a base, the base's body is its dictionary, so that a generation costs what it
+// changed. The body is
+//
+//	bytes recipe (module.Recipe) || Option<Vec<String>> names, one for each row of the key table
+//
+// The base of generation n is n with its lowest set bit cleared, where that is held; generations whose number is a
+// multiple of 64 stand alone. So at most 6 files are read to open one.
+const (
+	recipeMagic  = "DIGRCPE1"
+	recipeHeader = len(recipeMagic) + 1 + 32 + 8 + 4
+	recipeExt    = ".recipe"
+	maxDepth     = 6
+	wholeEvery   = 64
+	// maxBody bounds a body: a recipe keeps what is not chunks, some 70 bytes for each resource.
+	maxBody = 1 << 30
+)
+
+// held is a recipe as it is kept.
+type held struct {
+	recipe *module.Recipe
+	names  []string // one for each row of the key table, nil when not known
+	body   []byte   // for the recipes that are built on it
+	depth  int
+	base   merkle.Hash
+}
+
+// recipeCache keeps the recipes that were used last.
+type recipeCache struct {
+	roots []merkle.Hash // oldest first
+	held  map[merkle.Hash]*held
+}
+
+const cachedRecipes = 4
+
+func (c *recipeCache) put(root merkle.Hash, h *held) {
+	if c.held == nil {
+		c.held = map[merkle.Hash]*held{}
+	}
+	if _, ok := c.held[root]; !ok {
+		c.roots = append(c.roots, root)
+	}
+	c.held[root] = h
+	if len(c.roots) > cachedRecipes {
+		delete(c.held, c.roots[0])
+		c.roots = append(c.roots[:0], c.roots[1:]...)
+	}
+}
+
+func (s *Store) recipeName(root merkle.Hash) string {
+	return filepath.Join(s.dir, "recipes", root.String()+recipeExt)
+}
+
+// holds reports whether there is a recipe of that root.
+func (s *Store) holds(root merkle.Hash) bool {
+	_, err := s.w.fs.Stat(s.recipeName(root))
+	return err == nil
+}
+
+// recipe reads the recipe of a root; fs.ErrNotExist when it is not held.
+func (s *Store) recipe(root merkle.Hash) (*held, error) {
+	s.mu.Lock()
+	h := s.cache.held[root]
+	s.mu.Unlock()
+	if h != nil {
+		if s.holds(root) {
+			return h, nil
+		}
+		return nil, fmt.Errorf("generation %s: %w", root, fs.ErrNotExist)
+	}
+	h, err := s.readBody(root, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.parse(); err != nil {
+		return nil, corrupt(s.recipeName(root), "%v", err)
+	}
+	if got := h.recipe.Root(); got != root {
+		return nil, corrupt(s.recipeName(root), "is of root %s", got)
+	}
+	s.mu.Lock()
+	s.cache.put(root, h)
+	s.mu.Unlock()
+	return h, nil
+}
+
+// readBody reads a recipe file and those that it is built on.
+func (s *Store) readBody(root merkle.Hash, level int) (*held, error) {
+	s.mu.Lock()
+	cached := s.cache.held[root]
+	s.mu.Unlock()
+	if cached != nil {
+		return cached, nil
+	}
+	name := s.recipeName(root)
+	b, err := diskfs.ReadFile(s.w.fs, name, maxBody)
+	if err != nil {
+		return nil, fmt.Errorf("read recipe: %w", err)
+	}
+	return s.decodeHeld(name, b, level)
+}
+
+// decodeHeld reads a recipe file's header and body.
+func (s *Store) decodeHeld(name string, b []byte, level int) (*held, error) {
+	if len(b) < recipeHeader || string(b[:len(recipeMagic)]) != recipeMagic {
+		return nil, corrupt(name, "not a recipe")
+	}
+	b = b[len(recipeMagic):]
+	h := &held{depth: int(b[0]), base: merkle.Hash(b[1:33])}
+	size, sum := binary.BigEndian.Uint64(b[33:]), binary.BigEndian.Uint32(b[41:])
+	if size > maxBody || h.depth > maxDepth || level > maxDepth || (h.depth == 0) != h.base.IsZero() {
+		return nil, corrupt(name, "bad header")
+	}
+	var dict []byte
+	if h.depth > 0 {
+		base, err := s.readBody(h.base, level+1)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, corrupt(name, "it is built on %s, which is missing", h.base)
+		}
+		if err != nil {
+			return nil, err
+		}
+		dict = base.body
+	}
+	var err error
+	if h.body, err = inflate(b[45:], dict, int(size)); err != nil {
+		return nil, corrupt(name, "%v", err)
+	}
+	if uint64(len(h.body)) != size || crc32.Checksum(h.body, castagnoli) != sum {
+		return nil, corrupt(name, "the body does not have the length and checksum of its header")
+	}
+	return h, nil
+}
+
+// parse decodes the body.
+func (h *held) parse() error {
+	r := codec.NewReader(h.body)
+	raw := r.Bytes()
+	if r.Option() {
+		n := r.Count(4)
+		h.names = make([]string, 0, n)
+		for range n {
+			h.names = append(h.names, r.String())
+		}
+	}
+	if err := r.Done(); err != nil {
+		return err
+	}
+	var err error
+	if h.recipe, err = module.ParseRecipe(raw); err != nil {
+		return err
+	}
+	if h.names != nil && len(h.names) != h.recipe.Len() {
+		return fmt.Errorf("%d names for %d resources", len(h.names), h.recipe.Len())
+	}
+	return nil
+}
+
+// newHeld makes a recipe ready to be written.
+func newHeld(r *module.Recipe, names []string) (*held, error) {
+	raw, err := r.MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("write recipe: %w", err)
+	}
+	size := 4 + len(raw) + 1 + 4
+	for _, n := range names {
+		size += 4 + len(n)
+	}
+	w := codec.NewWriter(make([]byte, 0, size))
+	w.Bytes(raw)
+	w.Option(names != nil)
+	if names != nil {
+		w.Count(len(names))
+		for _, n := range names {
+			w.String(n)
+		}
+	}
+	body, err := w.Done()
+	if err != nil {
+		return nil, fmt.Errorf("write recipe: %w", err)
+	}
+	return &held{recipe: r, names: names, body: body}, nil
+}
+
+// baseOf returns the generation that the recipe of number n is built on, nil when it stands alone.
+func (s *Store) baseOf(hist *history, n uint64) (*held, merkle.Hash) {
+	for n%wholeEvery != 0 {
+		n &= n - 1
+		if n >= uint64(len(hist.lines)) {
+			continue
+		}
+		root := hist.lines[n].Root
+		if h, err := s.readBody(root, 0); err == nil && h.depth < maxDepth {
+			return h, root
+		}
+	}
+	return nil, merkle.Hash{}
+}
+
+// encode returns the recipe file, as a difference from base unless that is nil.
+func (h *held) encode(base *held, baseRoot merkle.Hash) ([]byte, error) {
+	var dict []byte
+	h.depth, h.base = 0, merkle.Hash{}
+	if base != nil {
+		dict, h.depth, h.base = base.body, base.depth+1, baseRoot
+	}
+	b := append(make([]byte, 0, recipeHeader+len(h.body)/2), recipeMagic...)
+	b = append(b, byte(h.depth))
+	b = append(b, h.base[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(len(h.body)))
+	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(h.body, castagnoli))
+	return deflate(b, h.body, dict)
+}
+
+// dictID marks frames that need a dictionary.
+const dictID = 1
+
+func deflate(dst, body, dict []byte) ([]byte, error) {
+	o := []zstd.EOption{zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithEncoderLevel(zstd.SpeedFastest),
+		zstd.WithWindowSize(windowFor(len(body) + len(dict)))}
+	if dict != nil {
+		o = append(o, zstd.WithEncoderDictRaw(dictID, dict), zstd.WithEncoderLevel(zstd.SpeedDefault))
+	}
+	w, err := zstd.NewWriter(nil, o...)
+	if err != nil {
+		return nil, fmt.Errorf("compress recipe: %w", err)
+	}
+	defer w.Close()
+	return w.EncodeAll(body, dst), nil
+}
+
+func inflate(frame, dict []byte, size int) ([]byte, error) {
+	o := []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(max(size, 1))), zstd.WithDecoderMaxWindow(2 * maxBody)}
+	if dict != nil {
+		o = append(o, zstd.WithDecoderDictRaw(dictID, dict))
+	}
+	r, err := zstd.NewReader(nil, o...)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return r.DecodeAll(frame, make([]byte, 0, min(size, 16<<20)))
+}
+
+// windowFor returns the power of two, at least 1 KiB, that covers n bytes.
+func windowFor(n int) int {
+	w := zstd.MinWindowSize
+	for w < n && w < zstd.MaxWindowSize {
+		w *= 2
+	}
+	return w
+}

@@ -1,0 +1,222 @@
+package digstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+func sortNames(list []string) { slices.SortFunc(list, strings.Compare) }
+
+// StageOptions are settings of StageFiles. nil and the zero value mean the defaults.
+type StageOptions struct {
+	// Progress is called with bytes of content staged and to be staged.
+	Progress func(done, total int64)
+}
+
+// StageFS stages files of fsys under their names. A pattern names a file, a directory with everything below it, or is a pattern of path.Match; none
+// means everything. Directories are walked as a content root is: with dot files, without what .gitignore and .digignore name, without .dig and .git, without
+// what is no regular file. A file that is named itself is staged even if it would be ignored. A pattern that meets nothing
+// is fs.ErrNotExist, and then nothing is staged.
+func (s *Store) StageFS(ctx context.Context, fsys fs.FS, patterns ...string) error {
+	_, err := s.StageFiles(ctx, fsys, patterns, nil)
+	return err
+}
+
+// StageFiles is StageFS with options; it returns what it staged, sorted by name.
+func (s *Store) StageFiles(ctx context.Context, fsys fs.FS, patterns []string, o *StageOptions) ([]Staged, error) {
+	if o == nil {
+		o = &StageOptions{}
+	}
+	list, err := s.w.listFS(ctx, fsys, patterns)
+	if err != nil {
+		return nil, fmt.Errorf("stage: %w", err)
+	}
+	var total, done int64
+	for _, f := range list {
+		total += f.Size
+	}
+	if o.Progress != nil {
+		o.Progress(0, total)
+	}
+	err = s.stage(ctx, func(add func(string, io.Reader) error) error {
+		for i, f := range list {
+			r, err := fsys.Open(f.Name)
+			if err != nil {
+				return fmt.Errorf("stage: %w", err)
+			}
+			counted := &countReader{r: r}
+			err = add(f.Name, counted)
+			if cerr := r.Close(); err == nil {
+				err = cerr
+			}
+			if err != nil {
+				return err
+			}
+			list[i].Size = counted.n
+			done += counted.n
+			if o.Progress != nil {
+				o.Progress(done, max(total, done))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+type countReader struct {
+	r io.Reader
+	n int64
+}
+
+func (c *countReader) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// listFS finds the files that patterns mean, sorted by name, each once.
+func (w *Workspace) listFS(ctx context.Context, fsys fs.FS, patterns []string) ([]Staged, error) {
+	if len(patterns) == 0 {
+		patterns = []string{"."}
+	}
+	found := map[string]int64{}
+	top := (*ignoreList)(nil).with("", parseIgnore([]byte(strings.Join(w.excludes, "\n"))))
+	for _, p := range patterns {
+		p = path.Clean(strings.TrimSuffix(p, "/"))
+		matches := []string{p}
+		if _, err := fs.Stat(fsys, p); err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+			if matches, err = fs.Glob(fsys, p); err != nil {
+				return nil, fmt.Errorf("pattern %q: %w", p, err)
+			}
+		}
+		before := len(found)
+		for _, m := range matches {
+			if err := listOne(ctx, fsys, m, top, found); err != nil {
+				return nil, err
+			}
+		}
+		if len(matches) == 0 || len(found) == before && !known1(found, matches) {
+			return nil, fmt.Errorf("%q meets no file: %w", p, fs.ErrNotExist)
+		}
+	}
+	list := make([]Staged, 0, len(found))
+	for n, size := range found {
+		list = append(list, Staged{n, size})
+	}
+	slices.SortFunc(list, func(a, b Staged) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// known1 reports whether something below one of the names was found before.
+func known1(found map[string]int64, names []string) bool {
+	for _, n := range names {
+		for f := range found {
+			if f == n || n == "." || strings.HasPrefix(f, n+"/") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// listOne adds a file, or what lies below a directory.
+func listOne(ctx context.Context, fsys fs.FS, name string, rules *ignoreList, found map[string]int64) error {
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is not a regular file", name)
+		}
+		if !utf8.ValidString(name) {
+			return fmt.Errorf("%s: the name is not UTF-8, so it cannot be a resource key", name)
+		}
+		found[name] = info.Size()
+		return nil
+	}
+	if name == "." {
+		return listDir(ctx, fsys, "", rules, found)
+	}
+	// The ignore files of the directories above hold too.
+	at := ""
+	for _, part := range strings.Split(name, "/") {
+		list, err := fs.ReadDir(fsys, path.Join(".", at))
+		if err != nil {
+			return err
+		}
+		if rules, err = rulesIn(fsys, at, list, rules); err != nil {
+			return err
+		}
+		at += part + "/"
+	}
+	return listDir(ctx, fsys, at, rules, found)
+}
+
+// listDir walks the directory prefix, "" or ending in a slash.
+func listDir(ctx context.Context, fsys fs.FS, prefix string, rules *ignoreList, found map[string]int64) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	list, err := fs.ReadDir(fsys, path.Join(".", prefix))
+	if err != nil {
+		return err
+	}
+	if rules, err = rulesIn(fsys, prefix, list, rules); err != nil {
+		return err
+	}
+	for _, e := range list {
+		name := prefix + e.Name()
+		switch {
+		case e.IsDir():
+			if e.Name() == dotDig || e.Name() == ".git" || rules.ignores(name, true) {
+				continue
+			}
+			if err := listDir(ctx, fsys, name+"/", rules, found); err != nil {
+				return err
+			}
+		case e.Type().IsRegular() && !rules.ignores(name, false):
+			if !utf8.ValidString(name) {
+				return fmt.Errorf("%s: the name is not UTF-8, so it cannot be a resource key (rename it, or ignore it)", name)
+			}
+			info, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			found[name] = info.Size()
+		}
+	}
+	return nil
+}
+
+// rulesIn adds the ignore files of a directory to the rules.
+func rulesIn(fsys fs.FS, prefix string, list []fs.DirEntry, rules *ignoreList) (*ignoreList, error) {
+	var patterns []ignorePattern
+	for _, file := range ignoreFiles {
+		if !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == file && !e.IsDir() }) {
+			continue
+		}
+		text, err := fs.ReadFile(fsys, prefix+file)
+		if err != nil {
+			return nil, err
+		}
+		patterns = append(patterns, parseIgnore(text)...)
+	}
+	return rules.with(prefix, patterns), nil
+}

@@ -1,0 +1,143 @@
+package digstore
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"path/filepath"
+
+	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// statIndex remembers how the files of the content root looked when a generation was made of them, so that the next commit need
+// not read those that look the same. It is one file, statindex, replaced whole and never synced:
+//
+//	"DIGSTAT1" || u32 CRC-32C of the rest || root(32) || i64 time || u16 length, content root || u32 number of files ||
+//	per file: u16 length, name || i64 size || i64 mtime || i64 ctime || u64 inode || u32 mode, ascending by name
+//
+// Times are nanoseconds. A damaged index, or one of another content root, does not count. A file whose mtime is not
+// older than the index's own time, less what clocks are coarse, may have changed after it was read without looking different: it is
+// read again, as in git.
+type statIndex struct {
+	root    merkle.Hash // the generation
+	time    int64
+	content string // the content root
+	files   []found
+}
+
+const (
+	statMagic = "DIGSTAT1"
+	statRow   = 8 + 8 + 8 + 8 + 4
+	// clockGrain is taken off the index's time: file systems stamp with clocks that tick this slowly.
+	clockGrain = 20_000_000
+)
+
+func (s *Store) statIndexName() string { return filepath.Join(s.dir, "statindex") }
+
+// readStatIndex returns the index, nil when there is none that counts.
+func (s *Store) readStatIndex(content string) *statIndex {
+	b, err := diskfs.ReadFile(s.w.fs, s.statIndexName(), 1<<32)
+	if err != nil {
+		return nil
+	}
+	x := parseStatIndex(b)
+	if x == nil || x.content != content {
+		return nil
+	}
+	return x
+}
+
+func parseStatIndex(b []byte) *statIndex {
+	const fixed = len(statMagic) + 4
+	if len(b) < fixed+32+8+2 || string(b[:len(statMagic)]) != statMagic ||
+		crc32.Checksum(b[fixed:], castagnoli) != binary.BigEndian.Uint32(b[len(statMagic):]) {
+		return nil
+	}
+	text := string(b) // names are parts of it
+	at := fixed
+	x := &statIndex{root: merkle.Hash(b[at : at+32]), time: int64(binary.BigEndian.Uint64(b[at+32:]))}
+	at += 40
+	n := int(binary.BigEndian.Uint16(b[at:]))
+	at += 2
+	if len(b)-at < n+4 {
+		return nil
+	}
+	x.content = text[at : at+n]
+	at += n
+	count := int(binary.BigEndian.Uint32(b[at:]))
+	at += 4
+	if count > (len(b)-at)/(2+statRow) {
+		return nil
+	}
+	x.files = make([]found, count)
+	for i := range x.files {
+		if len(b)-at < 2 {
+			return nil
+		}
+		n := int(binary.BigEndian.Uint16(b[at:]))
+		at += 2
+		if len(b)-at < n+statRow {
+			return nil
+		}
+		f := &x.files[i]
+		f.name = text[at : at+n]
+		row := b[at+n:]
+		f.stat = statKey{size: int64(binary.BigEndian.Uint64(row)), mtime: int64(binary.BigEndian.Uint64(row[8:])),
+			ctime: int64(binary.BigEndian.Uint64(row[16:])), inode: binary.BigEndian.Uint64(row[24:]), mode: binary.BigEndian.Uint32(row[32:])}
+		if i > 0 && x.files[i-1].name >= f.name {
+			return nil
+		}
+		at += n + statRow
+	}
+	if at != len(b) {
+		return nil
+	}
+	return x
+}
+
+// marshal returns the file, nil when a name does not fit.
+func (x *statIndex) marshal() []byte {
+	size := 64 + len(x.content)
+	for i := range x.files {
+		size += 2 + len(x.files[i].name) + statRow
+	}
+	b := append(make([]byte, 0, size), statMagic...)
+	b = append(b, 0, 0, 0, 0)
+	b = append(b, x.root[:]...)
+	b = binary.BigEndian.AppendUint64(b, uint64(x.time))
+	if len(x.content) > 1<<16-1 {
+		return nil
+	}
+	b = binary.BigEndian.AppendUint16(b, uint16(len(x.content)))
+	b = append(b, x.content...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(x.files)))
+	for i := range x.files {
+		f := &x.files[i]
+		if len(f.name) > 1<<16-1 {
+			return nil
+		}
+		b = binary.BigEndian.AppendUint16(b, uint16(len(f.name)))
+		b = append(b, f.name...)
+		b = binary.BigEndian.AppendUint64(b, uint64(f.stat.size))
+		b = binary.BigEndian.AppendUint64(b, uint64(f.stat.mtime))
+		b = binary.BigEndian.AppendUint64(b, uint64(f.stat.ctime))
+		b = binary.BigEndian.AppendUint64(b, f.stat.inode)
+		b = binary.BigEndian.AppendUint32(b, f.stat.mode)
+	}
+	binary.BigEndian.PutUint32(b[len(statMagic):], crc32.Checksum(b[len(statMagic)+4:], castagnoli))
+	return b
+}
+
+// same reports whether the file still looks as it did, and did not change in the moment in which it was read.
+func (x *statIndex) same(then, now statKey) bool {
+	return then == now && then.mtime < x.time-clockGrain && then.ctime < x.time-clockGrain
+}
+
+// writeStatIndex replaces the index. When it cannot be written, the next commit reads more than it need.
+func (s *Store) writeStatIndex(x *statIndex) {
+	if b := x.marshal(); b != nil {
+		_ = diskfs.ReplaceFile(s.w.fs, s.statIndexName(), b, 0o600)
+	} else {
+		_ = s.w.fs.Remove(s.statIndexName())
+	}
+}

@@ -1,0 +1,154 @@
+package digstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/cdc"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A Status compares the content root with the head. Names are sorted.
+type Status struct {
+	Staged                   []Staged
+	ContentRoot              string // "" when the store has none; then the rest is empty
+	Added, Modified, Removed []string
+	Unchanged                int
+}
+
+// Clean reports whether there is nothing to commit.
+func (st *Status) Clean() bool {
+	return len(st.Staged)+len(st.Added)+len(st.Modified)+len(st.Removed) == 0
+}
+
+// Status says what a commit would find. Files that look as they did at the last commit are not read; those that look different are read and
+// compared with the head.
+func (s *Store) Status(ctx context.Context) (*Status, error) {
+	st := &Status{}
+	var err error
+	if st.Staged, err = s.Staged(); err != nil {
+		return nil, fmt.Errorf("status: %w", err)
+	}
+	st.ContentRoot = s.ContentRoot()
+	if st.ContentRoot == "" {
+		return st, nil
+	}
+	files, err := s.w.walk(ctx, st.ContentRoot)
+	if err != nil {
+		return nil, fmt.Errorf("status: %w", err)
+	}
+	h, err := s.history()
+	if err != nil {
+		return nil, fmt.Errorf("status: %w", err)
+	}
+	head, ok := h.head()
+	if !ok {
+		for _, f := range files {
+			st.Added = append(st.Added, f.name)
+		}
+		return st, nil
+	}
+	abs, err := filepath.Abs(st.ContentRoot)
+	if err != nil {
+		return nil, fmt.Errorf("status: %w", err)
+	}
+	if x := s.readStatIndex(abs); x != nil && x.root == head.Root {
+		if st.compare(files, x) {
+			return st, nil
+		}
+	}
+	if err := s.compareContent(ctx, st, files, head); err != nil {
+		return nil, fmt.Errorf("status: %w", err)
+	}
+	return st, nil
+}
+
+// compare fills in the status by looks alone, and reports whether looks were enough.
+func (st *Status) compare(files []found, x *statIndex) bool {
+	unchanged, at := 0, 0
+	for _, f := range files {
+		if at == len(x.files) || x.files[at].name != f.name || !x.same(x.files[at].stat, f.stat) {
+			return false
+		}
+		at++
+		unchanged++
+	}
+	st.Unchanged = unchanged
+	return at == len(x.files)
+}
+
+// compareContent compares files with the head, reading those that the stat index does not vouch for.
+func (s *Store) compareContent(ctx context.Context, st *Status, files []found, head module.Generation) error {
+	g, err := s.open(head)
+	if err != nil {
+		return err
+	}
+	abs, err := filepath.Abs(st.ContentRoot)
+	if err != nil {
+		return err
+	}
+	var index *statIndex
+	if x := s.readStatIndex(abs); x != nil && x.root == head.Root {
+		index = x
+	}
+	next := (&known{index: index, entries: make([]module.Entry, lenIndex(index))}).cursor()
+	there := map[merkle.Hash]bool{}
+	var todo []*job
+	var leaves []merkle.Hash
+	for _, f := range files {
+		key := urn.RetrievalKey(s.set.id, f.name)
+		there[key] = true
+		if _, same := next(f); same {
+			st.Unchanged++
+			continue
+		}
+		r, err := g.mod.Find(key)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			st.Added = append(st.Added, f.name)
+		case err != nil:
+			return err
+		case r.Size() != f.stat.size:
+			st.Modified = append(st.Modified, f.name)
+		default:
+			todo = append(todo, &job{input: fileInput(st.ContentRoot, f)})
+			leaves = append(leaves, r.Leaf())
+		}
+	}
+	p := &pipeline{s: s, workers: s.w.workers, params: cdc.Default, keep: func([]module.Chunk, []byte) error { return nil }}
+	if len(todo) > 0 {
+		if err := p.run(ctx, todo); err != nil {
+			return err
+		}
+	}
+	for i, j := range todo {
+		if j.entry.Leaf == leaves[i] {
+			st.Unchanged++
+		} else {
+			st.Modified = append(st.Modified, j.name)
+		}
+	}
+	sortNames(st.Modified)
+	names, _, err := g.Names()
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if !there[urn.RetrievalKey(s.set.id, n)] && n != GenerationResource {
+			st.Removed = append(st.Removed, n)
+		}
+	}
+	return nil
+}
+
+func lenIndex(x *statIndex) int {
+	if x == nil {
+		return 0
+	}
+	return len(x.files)
+}

@@ -1,0 +1,253 @@
+package digstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"sync"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A Store is one store of a workspace: its settings, its history and its generations. It may be used by several goroutines.
+// Writers (Commit, Install, GC and so on) exclude each other by a lock on disk; readers never wait.
+type Store struct {
+	w     *Workspace
+	name  string
+	dir   string
+	set   settings
+	packs *packSet
+
+	mu        sync.Mutex
+	hist      *history
+	histStamp fileStamp
+	cache     recipeCache
+}
+
+// StoreOptions are the settings of a new store. nil and the zero value mean the defaults.
+type StoreOptions struct {
+	// Name names the store in its workspace. Default: its id in hex.
+	Name string
+	// Key is the publisher key, kept in signing_key.bin. Default: a new one when the store's id is zero, else none.
+	Key *auth.Key
+	// Private makes a random secret salt: only who has it can read the store.
+	Private bool
+	// Listed makes commits carry the names of the resources (section 13), for everybody to see. Public stores only.
+	Listed bool
+	// ContentRoot is the folder that commits are made from, relative to the workspace's folder or absolute. Default: none.
+	ContentRoot string
+	// MaxSize is the cap on a generation's plaintext in bytes. Default: DefaultMaxSize.
+	MaxSize int64
+	// Label and Description are for people.
+	Label, Description string
+	// Activate makes the store the active one. The first store of a workspace always is.
+	Activate bool
+}
+
+// Create makes a store without a generation. With a zero id the id is the SHA-256 of the publisher key (decision 25).
+// A name or an id that the workspace has already is fs.ErrExist.
+func (w *Workspace) Create(id StoreID, o *StoreOptions) (*Store, error) {
+	return w.create(context.Background(), id, o)
+}
+
+func (w *Workspace) create(ctx context.Context, id StoreID, o *StoreOptions) (*Store, error) {
+	if o == nil {
+		o = &StoreOptions{}
+	}
+	key := o.Key
+	if id == (StoreID{}) {
+		if key == nil {
+			var err error
+			if key, err = auth.GenerateKey(w.rand); err != nil {
+				return nil, fmt.Errorf("create store: %w", err)
+			}
+		}
+		id = auth.StoreIDFromKey(key.PublicKey())
+	}
+	set := settings{id: id, maxSize: o.MaxSize, label: o.Label, about: o.Description, listed: o.Listed}
+	if set.maxSize <= 0 {
+		set.maxSize = DefaultMaxSize
+	}
+	if o.Private {
+		if o.Listed {
+			return nil, errors.New("create store: a private store cannot be listed")
+		}
+		set.salt = new(urn.Salt)
+		if _, err := io.ReadFull(w.rand, set.salt[:]); err != nil {
+			return nil, fmt.Errorf("create store: make a salt: %w", err)
+		}
+	}
+	name := o.Name
+	if name == "" {
+		name = id.String()
+	}
+	if err := checkName(name); err != nil {
+		return nil, fmt.Errorf("create store: %w", err)
+	}
+	dir := filepath.Join(w.dot, "stores", name)
+	err := w.update(ctx, func(r *registry) error {
+		if _, ok := r.Stores[name]; ok {
+			return fmt.Errorf("create store: name %q: %w", name, fs.ErrExist)
+		}
+		for n, e := range r.Stores {
+			if e.ID == id.String() {
+				return fmt.Errorf("create store: %s is here as %q: %w", id, n, fs.ErrExist)
+			}
+		}
+		if err := w.makeStore(dir, set, key); err != nil {
+			return fmt.Errorf("create store %s: %w", name, err)
+		}
+		r.Stores[name] = regStore{ID: id.String(), ContentRoot: filepath.ToSlash(o.ContentRoot)}
+		if r.Active == "" || o.Activate {
+			r.Active = name
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w.Store(name)
+}
+
+// makeStore fills a store's directory. What an earlier attempt left there is used again or replaced: the store
+// is not registered yet, so nobody knows it.
+func (w *Workspace) makeStore(dir string, set settings, key *auth.Key) error {
+	if _, err := w.fs.Stat(filepath.Join(dir, "roots.log")); err == nil {
+		return fmt.Errorf("%s holds a store that the workspace does not list: %w", dir, fs.ErrExist)
+	}
+	for _, sub := range []string{"", "packs", "recipes", "sigs"} {
+		if err := diskfs.MkdirAll(w.fs, filepath.Join(dir, sub), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := set.write(w.fs, dir); err != nil {
+		return err
+	}
+	if key != nil {
+		return writeKey(w.fs, dir, key)
+	}
+	return nil
+}
+
+func openStore(w *Workspace, name string) (*Store, error) {
+	s := &Store{w: w, name: name, dir: filepath.Join(w.dot, "stores", name)}
+	var err error
+	if s.set, err = readConfig(w.fs, s.dir); err != nil {
+		return nil, err
+	}
+	s.packs = newPackSet(w.fs, s.dir)
+	return s, nil
+}
+
+// ID returns the store's id.
+func (s *Store) ID() auth.StoreID { return s.set.id }
+
+// Name returns the store's name in its workspace.
+func (s *Store) Name() string { return s.name }
+
+// Private reports whether the store has a secret salt.
+func (s *Store) Private() bool { return s.set.salt != nil }
+
+// Listed reports whether commits carry the names of the resources.
+func (s *Store) Listed() bool { return s.set.listed }
+
+// MaxSize returns the cap on a generation's plaintext in bytes.
+func (s *Store) MaxSize() int64 { return s.set.maxSize }
+
+// Label returns the store's label and description.
+func (s *Store) Label() (label, description string) { return s.set.label, s.set.about }
+
+// ContentRoot returns the folder that commits are made from, "" when there is none.
+func (s *Store) ContentRoot() string {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if s.w.refreshLocked() != nil {
+		return ""
+	}
+	root := filepath.FromSlash(s.w.reg.Stores[s.name].ContentRoot)
+	if root == "" || filepath.IsAbs(root) {
+		return root
+	}
+	return filepath.Join(s.w.dir, root)
+}
+
+// SetContentRoot sets the folder that commits are made from, relative to the workspace's folder or absolute; "" for none.
+func (s *Store) SetContentRoot(dir string) error {
+	return s.w.update(context.Background(), func(r *registry) error {
+		e, ok := r.Stores[s.name]
+		if !ok {
+			return fmt.Errorf("set content root: store %s: %w", s.name, fs.ErrNotExist)
+		}
+		e.ContentRoot = filepath.ToSlash(dir)
+		r.Stores[s.name] = e
+		return nil
+	})
+}
+
+// lock takes the store's writer lock.
+func (s *Store) lock(ctx context.Context) (io.Closer, error) {
+	l, err := s.w.lock(ctx, filepath.Join(s.dir, "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("store %s: %w", s.name, err)
+	}
+	return l, nil
+}
+
+// lockClean takes the lock, reads the history as it is now and sweeps what a writer that died has left.
+func (s *Store) lockClean(ctx context.Context) (io.Closer, *history, error) {
+	l, err := s.lock(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := s.readHistory()
+	if err == nil {
+		err = s.sweep(h)
+	}
+	if err != nil {
+		_ = l.Close()
+		return nil, nil, err
+	}
+	return l, h, nil
+}
+
+// Generations returns the history, oldest first, numbered from 0, generations that are not held included.
+func (s *Store) Generations(context.Context) ([]module.Generation, error) {
+	h, err := s.history()
+	if err != nil {
+		return nil, err
+	}
+	return append([]module.Generation(nil), h.lines...), nil
+}
+
+// Latest opens the newest generation; fs.ErrNotExist when the store has none.
+func (s *Store) Latest() (*Generation, error) {
+	h, err := s.history()
+	if err != nil {
+		return nil, err
+	}
+	g, ok := h.head()
+	if !ok {
+		return nil, fmt.Errorf("store %s has no generation: %w", s.name, fs.ErrNotExist)
+	}
+	return s.At(g.Root)
+}
+
+// At opens the generation of a root. A root that is not in the history, or whose generation is not held here, is fs.ErrNotExist.
+func (s *Store) At(root merkle.Hash) (*Generation, error) {
+	h, err := s.history()
+	if err != nil {
+		return nil, err
+	}
+	line, ok := h.find(root)
+	if !ok {
+		return nil, fmt.Errorf("store %s: generation %s: %w", s.name, root, fs.ErrNotExist)
+	}
+	return s.open(line)
+}

@@ -1,0 +1,185 @@
+package digstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// statKey is what tells that a file has not changed: equal keys, equal content, but for files that changed in the very moment in which
+// they were read (see statIndex).
+type statKey struct {
+	size  int64
+	mtime int64 // nanoseconds since 1970
+	ctime int64 // the same, 0 where the system has none
+	inode uint64
+	mode  uint32
+}
+
+// found is a file below a content root.
+type found struct {
+	name string // its resource key
+	stat statKey
+}
+
+// walker lists the files of a content root: regular files, dot files included, without what ignore files name,
+// without .dig and .git. Symbolic links are not followed and not listed.
+type walker struct {
+	root  string
+	group *errgroup.Group
+	mu    sync.Mutex
+	files []found
+}
+
+// walk lists root, on several goroutines, sorted by name.
+func (w *Workspace) walk(ctx context.Context, root string) ([]found, error) {
+	rules, err := w.rulesAbove(root)
+	if err != nil {
+		return nil, err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(w.workers)
+	wk := &walker{root: root, group: g}
+	g.Go(func() error { return wk.dir(ctx, "", rules) })
+	if err := g.Wait(); err != nil {
+		return nil, fmt.Errorf("list content root: %w", err)
+	}
+	slices.SortFunc(wk.files, func(a, b found) int { return strings.Compare(a.name, b.name) })
+	return wk.files, nil
+}
+
+// rulesAbove gathers the ignore rules that hold for root as a whole: those of the options, of .git/info/exclude, and of the
+// directories from the workspace's folder down to root.
+func (w *Workspace) rulesAbove(root string) (*ignoreList, error) {
+	var rules *ignoreList
+	rules = rules.with("", parseIgnore([]byte(strings.Join(w.excludes, "\n"))))
+	top, err := filepath.Abs(w.dir)
+	if err != nil {
+		return nil, err
+	}
+	abs, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
+	rel, err := filepath.Rel(top, abs)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return rules, nil
+	}
+	rel = filepath.ToSlash(rel)
+	if rel == "." {
+		rel = ""
+	}
+	at, below := top, rel
+	for first := true; ; first = false {
+		var patterns []ignorePattern
+		if first {
+			text, err := os.ReadFile(filepath.Join(at, ".git", "info", "exclude"))
+			if err == nil {
+				patterns = parseIgnore(text)
+			}
+		}
+		if below != "" {
+			for _, name := range ignoreFiles {
+				text, err := os.ReadFile(filepath.Join(at, name))
+				if err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return nil, err
+				}
+				patterns = append(patterns, parseIgnore(text)...)
+			}
+		}
+		if len(patterns) > 0 {
+			rules = rules.with("", patterns)
+			if below != "" {
+				rules.above = below + "/"
+			}
+		}
+		if below == "" {
+			return rules, nil
+		}
+		var step string
+		step, below, _ = strings.Cut(below, "/")
+		at = filepath.Join(at, step)
+	}
+}
+
+// dir lists one directory, whose name is "" or ends in "/".
+func (wk *walker) dir(ctx context.Context, name string, rules *ignoreList) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	full := filepath.Join(wk.root, filepath.FromSlash(name))
+	d, err := os.Open(full)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	list, err := d.ReadDir(-1)
+	if err != nil {
+		return err
+	}
+	rules, err = rulesHere(full, name, list, rules)
+	if err != nil {
+		return err
+	}
+	files := make([]found, 0, len(list))
+	for _, e := range list {
+		base := e.Name()
+		key := name + base
+		switch {
+		case e.IsDir():
+			if base == dotDig || base == ".git" || rules.ignores(key, true) {
+				continue
+			}
+			sub := key + "/"
+			if !wk.group.TryGo(func() error { return wk.dir(ctx, sub, rules) }) {
+				if err := wk.dir(ctx, sub, rules); err != nil {
+					return err
+				}
+			}
+		case e.Type().IsRegular():
+			if rules.ignores(key, false) {
+				continue
+			}
+			if !utf8.ValidString(key) {
+				return fmt.Errorf("%s: the name is not UTF-8, so it cannot be a resource key (rename it, or ignore it)", filepath.Join(full, base))
+			}
+			st, err := statAt(d, full, base)
+			if errors.Is(err, fs.ErrNotExist) { // removed since
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			files = append(files, found{key, st})
+		}
+	}
+	wk.mu.Lock()
+	wk.files = append(wk.files, files...)
+	wk.mu.Unlock()
+	return nil
+}
+
+// rulesHere adds a directory's own ignore files to the rules.
+func rulesHere(full, name string, list []fs.DirEntry, rules *ignoreList) (*ignoreList, error) {
+	var patterns []ignorePattern
+	for _, file := range ignoreFiles {
+		if !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == file && !e.IsDir() }) {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(full, file))
+		if err != nil {
+			return nil, err
+		}
+		patterns = append(patterns, parseIgnore(text)...)
+	}
+	return rules.with(name, patterns), nil
+}

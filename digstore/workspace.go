@@ -1,0 +1,407 @@
+package digstore
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/diskfs"
+)
+
+// dotDig is the directory that makes a folder a workspace.
+const dotDig = ".dig"
+
+// StoreID names a store; see package auth.
+type StoreID = auth.StoreID
+
+// URN addresses a resource; see package urn.
+type URN = urn.URN
+
+// Options are settings of a workspace. nil and the zero value mean the defaults.
+type Options struct {
+	// FS is where the workspace lives. Default: the disk. The files of a content root are always read from the disk.
+	FS diskfs.FS
+	// Now is the clock that stamps generations. Default: time.Now.
+	Now func() time.Time
+	// Rand is where keys and salts come from. Default: crypto/rand.
+	Rand io.Reader
+	// LockWait is how long a writer waits for another one before it gives up with a *LockedError.
+	// 0 means 10 seconds, below 0 not at all.
+	LockWait time.Duration
+	// Workers is how many goroutines work on one commit or checkout. Default: GOMAXPROCS.
+	Workers int
+	// Excludes are lines of an ignore file that holds for every content root, weaker than those found there:
+	// git's global one, for example.
+	Excludes []string
+}
+
+// A Workspace is a .dig directory: stores, and which of them is active. It may be used by several goroutines, and by several
+// processes at once: what one commits, the others see at their next call.
+type Workspace struct {
+	dir      string // holds .dig
+	dot      string // .dig itself
+	fs       diskfs.FS
+	now      func() time.Time
+	rand     io.Reader
+	lockWait time.Duration
+	workers  int
+	excludes []string
+
+	mu     sync.Mutex
+	stamp  fileStamp
+	reg    registry
+	opened map[string]*Store
+}
+
+// fileStamp tells whether a file is the one that was read.
+type fileStamp struct {
+	size  int64
+	mtime time.Time
+	known bool
+}
+
+func stampOf(info fs.FileInfo) fileStamp {
+	return fileStamp{info.Size(), info.ModTime(), true}
+}
+
+func newWorkspace(dir string, o *Options) *Workspace {
+	if o == nil {
+		o = &Options{}
+	}
+	w := &Workspace{dir: dir, dot: filepath.Join(dir, dotDig), fs: o.FS, now: o.Now, rand: o.Rand,
+		lockWait: o.LockWait, workers: o.Workers, excludes: o.Excludes, opened: map[string]*Store{}}
+	if w.fs == nil {
+		w.fs = diskfs.OS()
+	}
+	if w.now == nil {
+		w.now = time.Now
+	}
+	if w.rand == nil {
+		w.rand = rand.Reader
+	}
+	if w.lockWait == 0 {
+		w.lockWait = 10 * time.Second
+	}
+	if w.workers <= 0 {
+		w.workers = runtime.GOMAXPROCS(0)
+	}
+	return w
+}
+
+// Init makes a workspace in dir, which is made too when it is missing. A workspace that is there already is fs.ErrExist.
+// Where dir is a git work tree, ".dig/" is added to its .gitignore.
+func Init(dir string, o *Options) (*Workspace, error) {
+	w := newWorkspace(dir, o)
+	if _, err := w.fs.Stat(filepath.Join(w.dot, "workspace.toml")); err == nil {
+		return nil, fmt.Errorf("init %s: a workspace is here already: %w", dir, fs.ErrExist)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("init %s: %w", dir, err)
+	}
+	if err := diskfs.MkdirAll(w.fs, filepath.Join(w.dot, "stores"), 0o755); err != nil {
+		return nil, fmt.Errorf("init %s: %w", dir, err)
+	}
+	if err := w.ignoreDig(); err != nil {
+		return nil, fmt.Errorf("init %s: %w", dir, err)
+	}
+	if err := writeTOML(w.fs, filepath.Join(w.dot, "workspace.toml"), registry{}); err != nil {
+		return nil, fmt.Errorf("init %s: %w", dir, err)
+	}
+	return w, nil
+}
+
+// ignoreDig adds ".dig/" to .gitignore, once, where git is used.
+func (w *Workspace) ignoreDig() error {
+	if _, err := w.fs.Stat(filepath.Join(w.dir, ".git")); err != nil {
+		return nil
+	}
+	name := filepath.Join(w.dir, ".gitignore")
+	text, err := diskfs.ReadFile(w.fs, name, maxConfig)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for line := range bytes.Lines(text) {
+		if l := bytes.TrimSpace(line); string(l) == ".dig/" || string(l) == ".dig" || string(l) == "/.dig/" {
+			return nil
+		}
+	}
+	if len(text) > 0 && text[len(text)-1] != '\n' {
+		text = append(text, '\n')
+	}
+	return diskfs.WriteFile(w.fs, name, append(text, ".dig/\n"...), 0o644)
+}
+
+// Open opens the workspace of the folder dir. A folder without one is ErrNoWorkspace. A workspace in the reference's
+// oldest layout, with one store in .dig itself, is changed to the present one.
+func Open(dir string, o *Options) (*Workspace, error) {
+	w := newWorkspace(dir, o)
+	if err := w.migrate(); err != nil {
+		return nil, fmt.Errorf("open workspace %s: %w", dir, err)
+	}
+	info, err := w.fs.Stat(w.dot)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("open workspace %s: %w", dir, ErrNoWorkspace)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open workspace %s: %w", dir, err)
+	}
+	if err := w.refresh(); err != nil {
+		return nil, fmt.Errorf("open workspace %s: %w", dir, err)
+	}
+	return w, nil
+}
+
+// Find opens the workspace of dir or of the nearest folder above it that has one; else ErrNoWorkspace.
+func Find(dir string, o *Options) (*Workspace, error) {
+	start, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find workspace: %w", err)
+	}
+	for at := start; ; at = filepath.Dir(at) {
+		w, err := Open(at, o)
+		if !errors.Is(err, ErrNoWorkspace) {
+			return w, err
+		}
+		if filepath.Dir(at) == at {
+			return nil, fmt.Errorf("find workspace in %s and above: %w (digstore init makes one)", start, ErrNoWorkspace)
+		}
+	}
+}
+
+// Dir returns the folder that holds .dig.
+func (w *Workspace) Dir() string { return w.dir }
+
+// Close lets go of open files. Generations and modules of the workspace can no longer be read afterwards.
+func (w *Workspace) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.opened {
+		s.packs.close()
+	}
+	clear(w.opened)
+	return nil
+}
+
+// refresh reads workspace.toml again when it has changed. The caller need not hold mu.
+func (w *Workspace) refresh() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.refreshLocked()
+}
+
+func (w *Workspace) refreshLocked() error {
+	var stamp fileStamp
+	info, err := w.fs.Stat(filepath.Join(w.dot, "workspace.toml"))
+	switch {
+	case err == nil:
+		stamp = stampOf(info)
+	case errors.Is(err, fs.ErrNotExist):
+		stamp.known = true
+	default:
+		return err
+	}
+	if stamp == w.stamp {
+		return nil
+	}
+	reg, err := readRegistry(w.fs, w.dot)
+	if err != nil {
+		return err
+	}
+	w.stamp, w.reg = stamp, reg
+	return nil
+}
+
+// update changes workspace.toml under the workspace's lock.
+func (w *Workspace) update(ctx context.Context, change func(*registry) error) error {
+	l, err := w.lock(ctx, filepath.Join(w.dot, "lock"))
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	reg, err := readRegistry(w.fs, w.dot)
+	if err != nil {
+		return err
+	}
+	if err := change(&reg); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stamp = fileStamp{} // whatever happens below, read it again
+	if err := writeTOML(w.fs, filepath.Join(w.dot, "workspace.toml"), reg); err != nil {
+		return fmt.Errorf("write workspace: %w", err)
+	}
+	return w.refreshLocked()
+}
+
+// find returns the name under which a store is registered: its name, or its id in hex. "" is the active one.
+func (w *Workspace) find(nameOrID string) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.refreshLocked(); err != nil {
+		return "", err
+	}
+	name := nameOrID
+	if name == "" {
+		name = w.reg.Active
+		if name == "" && len(w.reg.Stores) == 1 {
+			for only := range w.reg.Stores {
+				name = only
+			}
+		}
+		if name == "" {
+			return "", fmt.Errorf("no store is active (digstore use NAME): %w", fs.ErrNotExist)
+		}
+	}
+	if _, ok := w.reg.Stores[name]; ok {
+		return name, nil
+	}
+	if id, err := auth.ParseStoreID(name); err == nil {
+		for n, e := range w.reg.Stores {
+			if other, err := auth.ParseStoreID(e.ID); err == nil && other == id {
+				return n, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("store %.200q in %s: %w", name, w.dir, fs.ErrNotExist)
+}
+
+// Store opens a store by its name or its id in hex; "" is the active one. An unknown one is fs.ErrNotExist.
+// Stores stay open until the workspace is closed; opening one again is cheap.
+func (w *Workspace) Store(nameOrID string) (*Store, error) {
+	name, err := w.find(nameOrID)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.opened[name]; s != nil {
+		return s, nil
+	}
+	s, err := openStore(w, name)
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", name, err)
+	}
+	if want := w.reg.Stores[name].ID; want != s.set.id.String() {
+		if id, err := auth.ParseStoreID(want); err != nil || id != s.set.id {
+			return nil, fmt.Errorf("open store %s: %w: its config.toml says id %s, workspace.toml %s", name, ErrCorrupt, s.set.id, want)
+		}
+	}
+	w.opened[name] = s
+	return s, nil
+}
+
+// store is Store by id.
+func (w *Workspace) store(id auth.StoreID) (*Store, error) { return w.Store(id.String()) }
+
+// Active opens the store that is used when none is named; fs.ErrNotExist when there is none.
+func (w *Workspace) Active() (*Store, error) { return w.Store("") }
+
+// Use makes a store, by name or id, the active one.
+func (w *Workspace) Use(nameOrID string) error {
+	name, err := w.find(nameOrID)
+	if err != nil {
+		return fmt.Errorf("use store: %w", err)
+	}
+	return w.update(context.Background(), func(r *registry) error {
+		r.Active = name
+		return nil
+	})
+}
+
+// All opens the stores of the workspace one after the other, by name. It goes on behind an error.
+func (w *Workspace) All() iter.Seq2[*Store, error] {
+	return func(yield func(*Store, error) bool) {
+		names, err := w.names()
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, name := range names {
+			if !yield(w.Store(name)) {
+				return
+			}
+		}
+	}
+}
+
+func (w *Workspace) names() ([]string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.refreshLocked(); err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(w.reg.Stores)), nil
+}
+
+// migrate moves the one store of the reference's oldest layout to stores/default (store-format 8.4). config.toml moves
+// last, so that a migration that broke off is taken up again.
+func (w *Workspace) migrate() error {
+	if _, err := w.fs.Stat(filepath.Join(w.dot, "config.toml")); err != nil {
+		return nil
+	}
+	set, err := readConfig(w.fs, w.dot)
+	if err != nil {
+		return err
+	}
+	l, err := w.lock(context.Background(), filepath.Join(w.dot, "lock"))
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	to := filepath.Join(w.dot, "stores", "default")
+	if err := diskfs.MkdirAll(w.fs, to, 0o755); err != nil {
+		return err
+	}
+	list, err := w.fs.ReadDir(w.dot)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		switch e.Name() {
+		case "stores", "workspace.toml", "lock", "config.toml":
+		default:
+			if err := w.fs.Rename(filepath.Join(w.dot, e.Name()), filepath.Join(to, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	reg, err := readRegistry(w.fs, w.dot)
+	if err != nil {
+		return err
+	}
+	reg.Stores["default"] = regStore{ID: set.id.String()}
+	if reg.Active == "" {
+		reg.Active = "default"
+	}
+	if err := errors.Join(w.fs.SyncDir(to), w.fs.SyncDir(w.dot)); err != nil {
+		return err
+	}
+	if err := writeTOML(w.fs, filepath.Join(w.dot, "workspace.toml"), reg); err != nil {
+		return err
+	}
+	if err := w.fs.Rename(filepath.Join(w.dot, "config.toml"), filepath.Join(to, "config.toml")); err != nil {
+		return err
+	}
+	return errors.Join(w.fs.SyncDir(to), w.fs.SyncDir(w.dot))
+}
+
+// create-only flags, spelled once.
+const (
+	openRead   = os.O_RDONLY
+	openCreate = os.O_RDWR | os.O_CREATE
+	openTrunc  = os.O_RDWR | os.O_CREATE | os.O_TRUNC
+)
