@@ -136,9 +136,9 @@ type Backend interface {
 type Receiver interface {
 	// Receive takes r apart as it comes, calls check, and makes the generation the head, atomically and
 	// under the store's lock, where it compares parent with the head again: a difference is
-	// [module.ErrNotHead], a root already in the history [fs.ErrExist]. An unknown store is made. With
-	// pending set the generation is kept, but not made the head. head.PublicKey is zero when the key was
-	// not declared beforehand: it is then the module's own, once check has passed.
+	// [module.ErrNotHead], a root already in the history [fs.ErrExist]. An unknown store is made, and holds
+	// head.PublicKey from then on. With pending set the generation is kept, but not made the head. head is
+	// checked already; check holds the module to it, its key included.
 	//
 	// The error wraps whatever r or check returned, and nothing becomes visible when there is one.
 	Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader,

@@ -46,8 +46,8 @@ type ServerOptions struct {
 	Limits Limits
 	// TrustedProxies are the peers whose X-Forwarded-For is believed. Default none.
 	TrustedProxies []netip.Prefix
-	// UploadIdle is how long an upload may be silent before it is dropped. Default 1 minute. It needs a
-	// ResponseWriter that can set read deadlines, as those of net/http can.
+	// UploadIdle is how long an upload may be silent before it is dropped; in the long run it has to bring 4 KiB a
+	// second. Default 1 minute. It needs a ResponseWriter that can set read deadlines, as those of net/http can.
 	UploadIdle time.Duration
 	// Guard authenticates requests. Default one of its own, with a window of 300 s and a bounded nonce memory.
 	Guard *request.Guard

@@ -91,6 +91,12 @@ func TestUploadThatStops(t *testing.T) {
 	}{
 		{"breaks off", func(c net.Conn) { c.Close() }},
 		{"falls silent", func(net.Conn) { time.Sleep(2 * time.Minute) }},
+		{"trickles", func(c net.Conn) {
+			for range 20 {
+				c.Write([]byte{0})
+				time.Sleep(10 * time.Second)
+			}
+		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

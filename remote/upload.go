@@ -19,7 +19,11 @@ import (
 // stands behind the code, of which the largest known template has 750 kB.
 const peekSize = 1 << 20
 
-// An upload is the body of a PUT: cut at the limit, timed out when it is silent, hashed when a hash was announced.
+// minUploadRate is how many bytes a second an upload has to bring on average, after its first UploadIdle: there are
+// only so many places for uploads, and a trickle must not hold one.
+const minUploadRate = 4 << 10
+
+// An upload is the body of a PUT: cut at the limit, dropped when it is silent or slow, hashed when a hash was announced.
 // Its errors are refusals, so that they are the answer when they come back through the backend.
 type upload struct {
 	body   io.Reader
@@ -30,8 +34,9 @@ type upload struct {
 	n      int64     // given out
 	hash   hash.Hash // of what was given out; nil: not wanted
 
-	idle  time.Duration
-	alive func(time.Time) error // sets the read deadline
+	idle   time.Duration
+	waited time.Duration         // for the connection, in all
+	alive  func(time.Time) error // sets the read deadline
 
 	ahead bytes.Reader // read by peekKey, not yet given out
 }
@@ -69,10 +74,13 @@ func (u *upload) fill(p []byte) (int, error) {
 	if room := u.max - u.taken + 1; int64(len(p)) > room {
 		p = p[:room]
 	}
-	if err := u.alive(time.Now().Add(u.idle)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	begin := time.Now()
+	patience := u.idle + time.Duration(u.taken/minUploadRate)*time.Second - u.waited
+	if err := u.alive(begin.Add(min(u.idle, patience))); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, fmt.Errorf("read upload: %w", err)
 	}
 	n, err := u.body.Read(p)
+	u.waited += time.Since(begin)
 	if err != nil {
 		u.rest()
 	}
