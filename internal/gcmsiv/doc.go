@@ -10,11 +10,11 @@
 //
 //   - POLYVAL hashes the additional data, the plaintext (each padded with zeros
 //     to whole 16-byte blocks) and their lengths in bits. The hash, with the
-//     nonce added to its first 12 bytes and its last bit cleared, is encrypted
-//     with AES: this is the tag.
-//   - The plaintext is encrypted in counter mode. The first counter block is
-//     the tag with its last bit set; its first four bytes, little-endian, count
-//     the blocks and wrap around.
+//     nonce added to its first 12 bytes and the top bit of its last byte cleared,
+//     is encrypted with AES: this is the tag.
+//   - The plaintext is encrypted in counter mode. The first counter block is the
+//     tag with the top bit of its last byte set; its first four bytes,
+//     little-endian, count the blocks and wrap around.
 //
 // The sealed message is the ciphertext followed by the tag. Opening decrypts
 // first and hashes what comes out; when the tag differs, the plaintext is
@@ -50,8 +50,8 @@
 // Time and memory accesses depend on the lengths of the inputs and on whether a
 // message is genuine, and on nothing else. The processor's AES and
 // carry-less multiplication take a fixed time. The portable code reads no table:
-// its AES is a circuit of word operations over four blocks (so is its key
-// schedule), its POLYVAL consists of 64-bit integer multiplications, shifts and
+// its AES is a circuit of word operations over sixteen blocks at once (so is its
+// key schedule), its POLYVAL consists of 64-bit integer multiplications, shifts and
 // masks, which take a fixed time on the processors Go runs on but for some
 // 32-bit ones of the past, whose multiplication stops early. Tags are compared
 // in constant time. Keys are not wiped from memory: Go gives no means that holds.

@@ -3,7 +3,7 @@ package gcmsiv
 import "iter"
 
 // Every yields the AEAD of a key on each engine that this machine can run.
-func Every(key *[KeySize]byte) iter.Seq2[string, *AEAD] {
+func Every(key *[32]byte) iter.Seq2[string, *AEAD] {
 	return func(yield func(string, *AEAD) bool) {
 		for _, e := range engines() {
 			if !yield(e.String(), newAEAD(e, key)) {
@@ -14,10 +14,10 @@ func Every(key *[KeySize]byte) iter.Seq2[string, *AEAD] {
 }
 
 // Portable returns the AEAD of a key without the processor's instructions.
-func Portable(key *[KeySize]byte) *AEAD { return newAEAD(portable, key) }
+func Portable(key *[32]byte) *AEAD { return newAEAD(portable, key) }
 
 // NewOn returns the AEAD of a key on the engine of that name.
-func NewOn(name string, key *[KeySize]byte) *AEAD {
+func NewOn(name string, key *[32]byte) *AEAD {
 	for _, e := range engines() {
 		if e.String() == name {
 			return newAEAD(e, key)
@@ -27,6 +27,6 @@ func NewOn(name string, key *[KeySize]byte) *AEAD {
 }
 
 // Derived returns the keys of one nonce.
-func (a *AEAD) Derived(nonce [NonceSize]byte) (auth [16]byte, enc [32]byte) {
+func (a *AEAD) Derived(nonce [12]byte) (auth [16]byte, enc [32]byte) {
 	return a.master.derive(nonce)
 }

@@ -7,12 +7,10 @@ import (
 	"fmt"
 )
 
-// Sizes in bytes (RFC 8452, sections 4 and 6).
-const (
-	KeySize   = 32 // of the key-generating key
-	NonceSize = 12
-	Overhead  = 16 // of the tag that follows the ciphertext
-)
+// Overhead is the length in bytes of the tag that follows the ciphertext.
+const Overhead = 16
+
+const nonceSize = 12
 
 // maxLen is the longest plaintext and the longest additional data, in bytes.
 const maxLen = 1 << 36
@@ -33,18 +31,18 @@ type AEAD struct {
 var _ cipher.AEAD = (*AEAD)(nil)
 
 // New returns the AEAD of a 32-byte key. The key is copied.
-func New(key *[KeySize]byte) *AEAD {
+func New(key *[32]byte) *AEAD {
 	return newAEAD(bestEngine(), key)
 }
 
-func newAEAD(e engine, key *[KeySize]byte) *AEAD {
+func newAEAD(e engine, key *[32]byte) *AEAD {
 	a := &AEAD{engine: e}
 	a.master.init(e, key)
 	return a
 }
 
 // NonceSize returns 12.
-func (a *AEAD) NonceSize() int { return NonceSize }
+func (a *AEAD) NonceSize() int { return nonceSize }
 
 // Overhead returns 16: a sealed message is that much longer than its plaintext.
 func (a *AEAD) Overhead() int { return Overhead }
@@ -75,23 +73,23 @@ func (a *AEAD) Open(dst, nonce, sealed, additionalData []byte) ([]byte, error) {
 
 // WithNonce returns the Sealer that seals under one nonce: everything that
 // depends on key and nonce alone is computed here, once.
-func (a *AEAD) WithNonce(nonce [NonceSize]byte) *Sealer {
+func (a *AEAD) WithNonce(nonce [12]byte) *Sealer {
 	s := new(Sealer)
 	s.init(a, nonce)
 	return s
 }
 
-func nonceArray(nonce []byte) [NonceSize]byte {
-	if len(nonce) != NonceSize {
-		panic(fmt.Sprintf("gcmsiv: nonce of %d bytes, want %d", len(nonce), NonceSize))
+func nonceArray(nonce []byte) [12]byte {
+	if len(nonce) != nonceSize {
+		panic(fmt.Sprintf("gcmsiv: nonce of %d bytes, want %d", len(nonce), nonceSize))
 	}
-	return [NonceSize]byte(nonce)
+	return [12]byte(nonce)
 }
 
 // derive computes the keys of one nonce (RFC 8452, section 4). The blocks
 // that are encrypted there are the counter 0 to 5 followed by the nonce, which is
 // key stream in the counter mode of the same section.
-func (k *aesKey) derive(nonce [NonceSize]byte) (auth [16]byte, enc [32]byte) {
+func (k *aesKey) derive(nonce [12]byte) (auth [16]byte, enc [32]byte) {
 	var counter [16]byte
 	copy(counter[4:], nonce[:])
 	var blocks [6 * 16]byte

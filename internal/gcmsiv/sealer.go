@@ -8,10 +8,10 @@ import "crypto/subtle"
 type Sealer struct {
 	enc   aesKey
 	hash  hashKey
-	nonce [NonceSize]byte
+	nonce [12]byte
 }
 
-func (s *Sealer) init(a *AEAD, nonce [NonceSize]byte) {
+func (s *Sealer) init(a *AEAD, nonce [12]byte) {
 	auth, enc := a.master.derive(nonce)
 	s.enc.init(a.engine, &enc)
 	s.hash.init(a.engine, &auth)
@@ -114,7 +114,7 @@ func (s *Sealer) tag(sum *[16]byte, last []byte, aad, plaintext int) (tag [16]by
 		end = buf[:16]
 	}
 	s.hash.update(sum, appendLengths(end, aad, plaintext))
-	subtle.XORBytes(sum[:NonceSize], sum[:NonceSize], s.nonce[:])
+	subtle.XORBytes(sum[:nonceSize], sum[:nonceSize], s.nonce[:])
 	sum[15] &= 0x7f
 	s.enc.xorKeyStream(tag[:], tag[:], sum) // the key stream at sum is the encryption of sum
 	return tag
