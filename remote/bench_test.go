@@ -113,4 +113,3 @@ func BenchmarkPullNothing(b *testing.B) {
 		}
 	}
 }
-

@@ -25,7 +25,8 @@ const (
 	dialTimeout   = 10 * time.Second // dial, and TLS handshake
 	headerTimeout = 30 * time.Second // from the end of the request to the headers of the answer
 	idleTimeout   = 60 * time.Second // between two pieces of a body, either way
-	bufferSize    = 256 << 10        // of the connection, each way
+	bufferSize    = 256 << 10        // what is sent at once, and read of a local module
+	readAhead     = 32 << 10         // of a connection: longer reads go past it, into the caller's memory
 )
 
 // ClientOptions say how a [Client] talks. The zero value is good for a program that serves others: it
@@ -140,7 +141,7 @@ func newTransport(conf *tls.Config, dial func(context.Context, string, string) (
 		MaxIdleConnsPerHost:    4,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true,
-		ReadBufferSize:         bufferSize,
+		ReadBufferSize:         readAhead,
 		WriteBufferSize:        bufferSize,
 	}
 }
@@ -191,10 +192,11 @@ func (c *Client) read(ctx context.Context, op request.Op, path string, limit int
 		body := &capReader{r: resp.Body, left: limit}
 		if err := decode(body); err != nil {
 			if body.err != nil {
-				return fmt.Errorf("remote: GET %s: %w", resp.Request.URL.Path, body.err)
+				return fmt.Errorf("remote: GET %s: %w", resp.Request.URL.Path, &connectionError{body.err})
 			}
 			return fmt.Errorf("remote: GET %s: %w: %v", resp.Request.URL.Path, ErrProtocol, err)
 		}
+		io.CopyN(io.Discard, body, 4<<10) // to the end, so that the connection can be used again
 		return nil
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
 )
 
 func TestClientReads(t *testing.T) {
@@ -227,6 +229,45 @@ func TestClientHeaders(t *testing.T) {
 	}
 }
 
+// TestClientKeepsConnection: the requests of a clone use one connection.
+func TestClientKeepsConnection(t *testing.T) {
+	s := newSite(t, 40, &remote.ServerOptions{})
+	var opened atomic.Int64
+	srv := httptest.NewUnstartedServer(s.server)
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	srv.Start()
+	defer srv.Close()
+	if _, err := remote.Clone(t.Context(), (&direct{Memory: s.memory}).empty(), s.client(&line{Server: srv}, nil), remote.Trust{FirstUse: true}); err != nil {
+		t.Fatal(err)
+	}
+	if n := opened.Load(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+}
+
+// TestClientSigner: a signer that fails is asked once.
+func TestClientSigner(t *testing.T) {
+	s := newSite(t, 1, nil)
+	by := &brokenSigner{Signer: s.identity}
+	if _, err := s.client(s.listen(), &remote.ClientOptions{Identity: by}).Describe(t.Context()); !errors.Is(err, errBroken) || by.asked != 1 {
+		t.Errorf("asked %d times: %v", by.asked, err)
+	}
+}
+
+type brokenSigner struct {
+	auth.Signer
+	asked int
+}
+
+func (b *brokenSigner) Sign(context.Context, []byte) (auth.Signature, error) {
+	b.asked++
+	return auth.Signature{}, errBroken
+}
+
 func TestClientClockSkew(t *testing.T) {
 	s := newSite(t, 1, nil)
 	l := s.listen()
@@ -335,55 +376,18 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A pipe is a network of one listener in memory, for clocks that are not real.
-type pipe struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func newPipe() *pipe { return &pipe{make(chan net.Conn), make(chan struct{})} }
-
-func (p *pipe) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipe) Close() error   { close(p.done); return nil }
-func (p *pipe) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (p *pipe) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	select {
-	case p.conns <- theirs:
-		return ours, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// inBubble runs f in a bubble of its own time with a client of a server that h answers.
+// inBubble runs f in a bubble of its own time, with a client of an origin that h answers.
 func inBubble(t *testing.T, h http.HandlerFunc, o remote.ClientOptions, f func(t *testing.T, c *remote.Client)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPipe()
-		srv := &http.Server{Handler: h}
-		go srv.Serve(p)
-		o.Dial = p.dial
-		u, err := remote.ParseURL("http://localhost/stores/" + testID)
+		origin := remotetest.NewOrigin(h)
+		defer origin.Close()
+		c, err := origin.Client(auth.StoreID{1}, &o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := remote.NewClient(u, &o)
-		if err != nil {
-			t.Fatal(err)
-		}
+		defer c.Close()
 		f(t, c)
-		c.Close()
-		srv.Close()
 	})
 }
 

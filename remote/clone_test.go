@@ -90,6 +90,10 @@ func TestCloneTrust(t *testing.T) {
 		{name: "first use", trust: remote.Trust{FirstUse: true}, basis: remote.ByFirstUse, number: 2},
 		{name: "first use again", trust: remote.Trust{FirstUse: true, Known: knownStores{launcher: pub}}, basis: remote.ByKnown, number: 2},
 		{name: "first use of another key", trust: remote.Trust{FirstUse: true, Known: knownStores{launcher: other}}, check: remote.CheckPublisher, err: remote.ErrKeyChanged},
+		{name: "root, but another key is known", trust: remote.Trust{Root: root(2), Known: knownStores{launcher: other}}, check: remote.CheckPublisher, err: remote.ErrKeyChanged},
+		{name: "older root, but another key is known", trust: remote.Trust{Anchor: plain{root(1)}, Known: knownStores{launcher: other}}, check: remote.CheckPublisher, err: remote.ErrKeyChanged},
+		{name: "anchor, and another key is known", trust: remote.Trust{Anchor: plain{root(2)}, Known: knownStores{launcher: other}}, basis: remote.ByAnchor, number: 2},
+		{name: "publisher, and another key is known", trust: remote.Trust{Publisher: pub, Known: knownStores{launcher: other}}, basis: remote.ByPublisher, number: 2},
 		{name: "which is accepted", trust: remote.Trust{FirstUse: true, AcceptKey: pub, Known: knownStores{launcher: other}}, basis: remote.ByAcceptKey, number: 2},
 		{name: "another is accepted", trust: remote.Trust{AcceptKey: other}, check: remote.CheckTrust, err: remote.ErrUntrusted},
 	} {

@@ -106,7 +106,7 @@ func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.
 	}
 	resp, err := roundTrip(c.transport, req)
 	if err != nil {
-		return nil, fmt.Errorf("remote: %s %s at %s: %w", e.method, target.Path, target.Host, err)
+		return nil, fmt.Errorf("remote: %s %s at %s: %w", e.method, target.Path, target.Host, &connectionError{err})
 	}
 	if !e.ok(resp.StatusCode) {
 		defer resp.Body.Close()

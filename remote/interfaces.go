@@ -67,6 +67,12 @@ type Signatures interface {
 	SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRoot, error)
 }
 
+// A SignatureKeeper is a [Local] that keeps signatures that [Pusher.Signer] made. Optional.
+type SignatureKeeper interface {
+	// KeepSigned keeps the signatures of a generation of the history, durably. The caller has checked them.
+	KeepSigned(ctx context.Context, r auth.SignedRoot) error
+}
+
 // A Resumer is a [Local] that keeps what arrived of a broken Install. Optional.
 type Resumer interface {
 	// Held returns how many leading bytes of the module of root are kept; 0 when none are. The next

@@ -111,9 +111,14 @@ func (p *Pusher) Push(ctx context.Context, to *Client, from Local) (*PushReport,
 		if !isHead && (p.HeadOnly || p.Pending || revokedBy(stones, g.Root) != nil) {
 			continue
 		}
-		signed, err := p.signed(ctx, from, g.Root, head)
+		signed, made, err := p.signed(ctx, from, g.Root, head)
 		if err == nil {
 			err = p.publish(ctx, publisher, from, signed, parent, report)
+		}
+		if k, ok := from.(SignatureKeeper); ok && made && err == nil {
+			if err = k.KeepSigned(ctx, signed); err != nil {
+				return report, fmt.Errorf("remote: %s is pushed, keep its signatures: %w", g.Root, err)
+			}
 		}
 		switch {
 		case err == nil:
@@ -153,25 +158,24 @@ func validStones(stones []auth.Tombstone, s auth.StoreID, key auth.PublicKey) (v
 	return valid
 }
 
-// signed returns what is known of the signatures of a generation, completed by the Signer.
-func (p *Pusher) signed(ctx context.Context, from Local, root merkle.Hash, head auth.SignedRoot) (auth.SignedRoot, error) {
-	signed := auth.SignedRoot{Store: from.ID(), Root: root}
+// signed returns what is known of the signatures of a generation, completed by the Signer, which made says.
+func (p *Pusher) signed(ctx context.Context, from Local, root merkle.Hash, head auth.SignedRoot) (r auth.SignedRoot, made bool, err error) {
+	r = auth.SignedRoot{Store: from.ID(), Root: root}
 	if root == head.Root {
-		signed = head
+		r = head
 	} else if s, ok := from.(Signatures); ok {
-		var err error
-		if signed, err = s.SignedRoot(ctx, root); err != nil {
-			return signed, fmt.Errorf("remote: read signature of %s: %w", root, err)
+		if r, err = s.SignedRoot(ctx, root); err != nil {
+			return r, false, fmt.Errorf("remote: read signature of %s: %w", root, err)
 		}
 	}
-	if p.Signer != nil && (signed.Tagged.IsZero() || signed.Untagged.IsZero()) &&
-		(signed.PublicKey.IsZero() || signed.PublicKey == p.Signer.PublicKey()) {
-		return auth.SignRoot(ctx, signed.Store, root, p.Signer)
+	if p.Signer != nil && (r.Tagged.IsZero() || r.Untagged.IsZero()) && (r.PublicKey.IsZero() || r.PublicKey == p.Signer.PublicKey()) {
+		r, err = auth.SignRoot(ctx, r.Store, root, p.Signer)
+		return r, true, err
 	}
-	if signed.Tagged.IsZero() && signed.Untagged.IsZero() {
-		return signed, fmt.Errorf("remote: push %s: %w: the store's key is not here", root, auth.ErrUnsigned)
+	if r.Tagged.IsZero() && r.Untagged.IsZero() {
+		return r, false, fmt.Errorf("remote: push %s: %w: the store's key is not here", root, auth.ErrUnsigned)
 	}
-	return signed, nil
+	return r, false, nil
 }
 
 // publish checks one generation and hands it to the publisher.

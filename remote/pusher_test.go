@@ -369,18 +369,6 @@ func TestPusherUnknownMode(t *testing.T) {
 	}
 }
 
-// hub is a Publisher that keeps what it was given.
-type hub struct{ got []remote.PublishRequest }
-
-func (h *hub) Publish(_ context.Context, r remote.PublishRequest) (remote.Outcome, error) {
-	n, err := io.Copy(io.Discard, r.Module)
-	if n != 0 { // it stands at its end; a publisher rewinds it
-		return "", errors.New("the module was not at its end")
-	}
-	h.got = append(h.got, r)
-	return remote.Advanced, err
-}
-
 // TestPusherHub: a push to a host of dig.net says what it would need, and does it where that is given.
 func TestPusherHub(t *testing.T) {
 	local, _ := store(t, auth.StoreID{}, 1)

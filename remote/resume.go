@@ -46,7 +46,7 @@ func (v *visit) install(ctx context.Context, lines []module.Generation, head aut
 			return fmt.Errorf("remote: fetch %s: %w", root, context.Cause(ctx))
 		case t.broken != nil:
 			// The transfer failed, not what it brought.
-			if err = fmt.Errorf("remote: fetch %s: at byte %d: %w", root, t.done, t.broken); !connectPolicy(err) {
+			if err = fmt.Errorf("remote: fetch %s: at byte %d: %w", root, t.done, t.broken); lasting(err) {
 				return err
 			}
 			if failures++; t.done >= best+worthwhile {

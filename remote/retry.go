@@ -35,18 +35,26 @@ func readPolicy(err error) bool {
 
 // connectPolicy is for what may be sent twice: connection errors only.
 func connectPolicy(err error) bool {
+	var c *connectionError
+	return errors.As(err, &c) && !lasting(err)
+}
+
+// connectionError is an exchange that broke: no answer, or not all of it.
+type connectionError struct{ err error }
+
+func (e *connectionError) Error() string { return e.err.Error() }
+func (e *connectionError) Unwrap() error { return e.err }
+
+// lasting reports whether an exchange that failed with err would fail so again.
+func lasting(err error) bool {
 	var (
 		status *StatusError
 		cert   *tls.CertificateVerificationError
 		verify *VerificationError
 	)
-	switch {
-	case errors.Is(err, ErrProtocol), errors.Is(err, ErrInsecure), errors.Is(err, ErrBadURL), errors.Is(err, ErrTooLarge),
-		errors.As(err, &status), errors.As(err, &cert), errors.As(err, &verify),
-		errors.Is(err, http.ErrSchemeMismatch):
-		return false
-	}
-	return true
+	return errors.Is(err, ErrProtocol) || errors.Is(err, ErrInsecure) || errors.Is(err, ErrBadURL) ||
+		errors.Is(err, ErrTooLarge) || errors.Is(err, http.ErrSchemeMismatch) ||
+		errors.As(err, &status) || errors.As(err, &cert) || errors.As(err, &verify)
 }
 
 // retry calls f until it succeeds, fails for good, or has been called as often as the options say.

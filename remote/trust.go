@@ -22,12 +22,13 @@ type Trust struct {
 	// KeyHashID believes a key whose SHA-256 is the store's id, as with stores that init makes
 	// (decision 25). Other ids it does not help.
 	KeyHashID bool
-	// FirstUse believes the first key seen for this store. Known, when set, remembers it, and a later first
-	// use of the same store is held against it.
+	// FirstUse believes the first key seen for this store.
 	FirstUse bool
-	// Known is where first uses are remembered; nil: nowhere.
+	// Known remembers the key of every store that was believed; nil: nothing does. A store that it knows by
+	// another key is refused, unless Publisher or AcceptKey names the new one or an Anchor confirms it.
 	Known KnownStores
-	// AcceptKey is a publisher key to take in place of the one that is held, once (decision 42).
+	// AcceptKey is a publisher key to take in place of the one that is held, once (decision 42). An Anchor
+	// that confirms the root which the new key signed does the same.
 	AcceptKey auth.PublicKey
 	// AllowUnsignedHistory takes older generations that nobody but the origin vouches for. They must carry
 	// the publisher's key still.
@@ -108,11 +109,13 @@ func (t *Trust) judge(j judgement, key auth.PublicKey) (basis Basis, changed boo
 	}
 	accepted := !t.AcceptKey.IsZero() && key == t.AcceptKey
 	byAnchor := t.Anchor != nil && j.anchored
-	if !j.held.IsZero() && key != j.held {
-		if changed = true; !accepted && !(byAnchor && j.signed) {
-			return refuse(CheckPublisher, j.held, fmt.Errorf("%w: without an anchor that confirms it, only "+
-				"naming the new key lets it through", ErrKeyChanged))
-		}
+	before, named := j.held, false
+	if before.IsZero() { // an earlier first use binds, unless the caller names the key
+		before, named = j.known, !t.Publisher.IsZero()
+	}
+	if changed = !before.IsZero() && key != before; changed && !accepted && !named && !(byAnchor && j.signed) {
+		return refuse(CheckPublisher, before, fmt.Errorf("%w: without an anchor that confirms it, only naming the new "+
+			"key lets it through", ErrKeyChanged))
 	}
 	switch {
 	case byAnchor:
@@ -122,12 +125,9 @@ func (t *Trust) judge(j judgement, key auth.PublicKey) (basis Basis, changed boo
 	case !t.Publisher.IsZero():
 		return ByPublisher, changed, nil
 	case accepted:
-		return ByAcceptKey, changed || !j.known.IsZero() && key != j.known, nil
+		return ByAcceptKey, changed, nil
 	case !j.held.IsZero():
 		return ByPin, false, nil
-	case t.FirstUse && !j.known.IsZero() && key != j.known:
-		return refuse(CheckPublisher, j.known, fmt.Errorf("%w since it was first used; if the change is known to "+
-			"be right, name the new key", ErrKeyChanged))
 	case (t.KeyHashID || t.FirstUse) && auth.StoreIDFromKey(key) == j.store:
 		return ByKeyHash, false, nil
 	case t.FirstUse && !j.known.IsZero():
