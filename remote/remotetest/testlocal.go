@@ -1,0 +1,262 @@
+package remotetest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+// TestLocal holds an implementation of [remote.Local] to what the interfaces promise: of Resumer, Pinner, Revoker and
+// Signatures those that it has as well. open returns an empty store with that id, for each subtest.
+func TestLocal(t *testing.T, open func(t *testing.T, id auth.StoreID) remote.Local) {
+	w, err := NewWorld(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &localTest{World: w, open: func(t *testing.T) remote.Local { return open(t, w.Store) }}
+	t.Run("empty", l.empty)
+	t.Run("install", l.install)
+	t.Run("refuse", l.refuse)
+	if _, ok := l.open(t).(remote.Resumer); ok {
+		t.Run("resume", l.resume)
+	}
+	if _, ok := l.open(t).(remote.Pinner); ok {
+		t.Run("pin", l.pin)
+	}
+	if _, ok := l.open(t).(remote.Revoker); ok {
+		t.Run("revoke", l.revoke)
+	}
+	if _, ok := l.open(t).(remote.Signatures); ok {
+		t.Run("signatures", l.signatures)
+	}
+}
+
+type localTest struct {
+	*World
+	open func(t *testing.T) remote.Local
+}
+
+// lines are those of the first n generations.
+func (w *World) lines(n int) (all []module.Generation) {
+	for i := range n {
+		all = append(all, module.Generation{Number: uint64(i), Root: w.Heads[i].Root, Time: time.Unix(1_750_000_000+int64(i), 0).UTC()})
+	}
+	return all
+}
+
+// put installs generation n with the given lines.
+func (w *World) put(t *testing.T, l remote.Local, lines []module.Generation, n int) error {
+	t.Helper()
+	return l.Install(t.Context(), lines, w.Heads[n], bytes.NewReader(w.Modules[n]), func(m *module.Module) error {
+		if id := (module.ID{Store: w.Store, Root: w.Heads[n].Root}); m.ID() != id {
+			t.Errorf("check is given %s, want %s", m.ID(), id)
+		}
+		return m.Verify(t.Context())
+	})
+}
+
+// has wants n lines of history, and the modules of exactly these generations.
+func (w *World) has(t *testing.T, l remote.Local, n int, held ...int) {
+	t.Helper()
+	ctx := t.Context()
+	lines, err := l.Generations(ctx)
+	if err != nil || len(lines) != n {
+		t.Fatalf("history %v, %v: want %d lines", lines, err, n)
+	}
+	for i, g := range lines {
+		if want := w.lines(n)[i]; g.Number != want.Number || g.Root != want.Root || !g.Time.Equal(want.Time) {
+			t.Errorf("line %d is %+v, want %+v", i, g, want)
+		}
+	}
+	head, err := l.Head(ctx)
+	if err != nil || n == 0 && !head.Root.IsZero() || n > 0 && head != w.Heads[n-1] {
+		t.Errorf("head %+v, %v", head, err)
+	}
+	wanted := map[int]bool{}
+	for _, i := range held {
+		wanted[i] = true
+	}
+	for i := range w.Modules {
+		m, err := l.Module(ctx, w.Heads[i].Root)
+		if !wanted[i] {
+			absence(t, "Module", err)
+			continue
+		}
+		if err != nil {
+			t.Fatalf("generation %d: %v", i, err)
+		}
+		sameBytes(t, m, w.Modules[i])
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func (w *localTest) empty(t *testing.T) {
+	l := w.open(t)
+	if l.ID() != w.Store {
+		t.Errorf("id %s", l.ID())
+	}
+	w.has(t, l, 0)
+}
+
+func (w *localTest) install(t *testing.T) {
+	l := w.open(t)
+	steps := []struct {
+		lines []module.Generation
+		n     int
+		held  []int
+	}{
+		{w.lines(2), 1, []int{1}},           // the head of two, the first is not held
+		{w.lines(3)[2:], 2, []int{1, 2}},    // one more
+		{w.lines(3)[:1], 0, []int{0, 1, 2}}, // and the one that was not held
+	}
+	for i, s := range steps {
+		if err := w.put(t, l, s.lines, s.n); err != nil {
+			t.Fatalf("step %d: %v", i, err)
+		}
+		w.has(t, l, max(2, min(i+2, 3)), s.held...)
+	}
+}
+
+func (w *localTest) refuse(t *testing.T) {
+	ctx, l := t.Context(), w.open(t)
+	mine := errors.New("mine")
+	accept := func(*module.Module) error { return nil }
+	for n, held := range [][]int{nil, {0}} {
+		mod, next := w.Modules[n], w.lines(n + 1)[n:]
+		for name, tc := range map[string]struct {
+			lines []module.Generation
+			r     io.Reader
+			check func(*module.Module) error
+			want  error // nil: any
+		}{
+			"check":  {next, bytes.NewReader(mod), func(*module.Module) error { return mine }, mine},
+			"reader": {next, io.MultiReader(bytes.NewReader(mod[:100]), iotest.ErrReader(mine)), accept, mine},
+			"noise":  {next, bytes.NewReader(make([]byte, 10_000)), accept, module.ErrFormat},
+			"gap":    {w.lines(n + 2)[n+1:], bytes.NewReader(w.Modules[n+1]), accept, nil},
+		} {
+			head := w.Heads[n]
+			if name == "gap" {
+				head = w.Heads[n+1]
+			}
+			err := l.Install(ctx, tc.lines, head, tc.r, tc.check)
+			if err == nil || tc.want != nil && !errors.Is(err, tc.want) {
+				t.Errorf("%s: %v, want %v in it", name, err, tc.want)
+			}
+			if r, ok := l.(remote.Resumer); ok {
+				if err := r.Discard(ctx, head.Root); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.has(t, l, n, held...)
+		}
+		if err := w.put(t, l, next, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (w *localTest) resume(t *testing.T) {
+	ctx, l := t.Context(), w.open(t)
+	r := l.(remote.Resumer)
+	mod, head, broken := w.Modules[0], w.Heads[0], errors.New("the line is down")
+	held := func() int64 {
+		t.Helper()
+		n, err := r.Held(ctx, head.Root)
+		if err != nil || n < 0 || n > int64(len(mod)) {
+			t.Fatalf("%d bytes held, %v", n, err)
+		}
+		return n
+	}
+	if n := held(); n != 0 {
+		t.Errorf("%d bytes held before anything came", n)
+	}
+	broken3 := func() {
+		t.Helper()
+		for _, part := range []int{3, 2, 1} {
+			from := held()
+			to := max(from, int64(len(mod)-len(mod)*part/4))
+			in := io.MultiReader(bytes.NewReader(mod[from:to]), iotest.ErrReader(broken))
+			err := l.Install(ctx, w.lines(1), head, in, func(*module.Module) error { return nil })
+			if !errors.Is(err, broken) {
+				t.Fatalf("got %v, want the reader's error", err)
+			}
+			w.has(t, l, 0)
+			if n := held(); n < from {
+				t.Errorf("%d bytes held, %d were before", n, from)
+			}
+		}
+	}
+	broken3()
+	if err := r.Discard(ctx, head.Root); err != nil {
+		t.Fatal(err)
+	}
+	if n := held(); n != 0 {
+		t.Errorf("%d bytes held after Discard", n)
+	}
+	if err := r.Discard(ctx, head.Root); err != nil {
+		t.Errorf("discard nothing: %v", err)
+	}
+	broken3()
+	err := l.Install(ctx, w.lines(1), head, bytes.NewReader(mod[held():]), func(m *module.Module) error { return m.Verify(ctx) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.has(t, l, 1, 0)
+	if n := held(); n != 0 {
+		t.Errorf("%d bytes held of what is installed", n)
+	}
+}
+
+func (w *localTest) pin(t *testing.T) {
+	ctx := t.Context()
+	p := w.open(t).(remote.Pinner)
+	if got, err := p.Pins(ctx); err != nil || got.Root != (merkle.Hash{}) {
+		t.Errorf("pins of an empty store: %+v, %v", got, err)
+	}
+	for n := range w.Heads {
+		want := remote.Pins{Publisher: w.Publisher.PublicKey(), Root: w.Heads[n].Root, Generation: uint64(n)}
+		if err := p.Pin(ctx, want); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.Pins(ctx); err != nil || got != want {
+			t.Errorf("pins %+v, %v: want %+v", got, err, want)
+		}
+	}
+}
+
+func (w *localTest) revoke(t *testing.T) {
+	l := w.open(t)
+	if err := w.put(t, l, w.lines(1), 0); err != nil { // so that the key is known that tombstones are held to
+		t.Fatal(err)
+	}
+	keepsTombstones(t, l.(remote.Revoker), w.World)
+	w.has(t, l, 1, 0)
+}
+
+func (w *localTest) signatures(t *testing.T) {
+	ctx, l := t.Context(), w.open(t)
+	s := l.(remote.Signatures)
+	if err := w.put(t, l, w.lines(2), 1); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.SignedRoot(ctx, w.Heads[1].Root); err != nil || got != w.Heads[1] {
+		t.Errorf("signatures of the head: %+v, %v", got, err)
+	}
+	if got, err := s.SignedRoot(ctx, w.Heads[0].Root); err != nil || !got.Tagged.IsZero() || !got.Untagged.IsZero() {
+		t.Errorf("signatures of a line that is not held: %+v, %v", got, err)
+	}
+	if _, err := s.SignedRoot(ctx, w.Heads[2].Root); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("signatures of what is not in the history: %v", err)
+	}
+}
