@@ -83,19 +83,17 @@ type Check uint8
 
 // The checks, in the order in which Verify makes them.
 const (
-	CheckRoot   Check = iota + 1 // the leaves fold to the root
-	CheckCount                   // there are as many leaves as distinct keys
-	CheckIndex                   // a resource names only chunks that the pool has
-	CheckLeaf                    // a resource's chunks hash to its leaf
-	CheckSource                  // a chunk body that a recipe names is the one it was taken from
+	CheckRoot  Check = iota + 1 // the leaves fold to the root
+	CheckCount                  // there are as many leaves as distinct keys
+	CheckIndex                  // a resource names only chunks that the pool has
+	CheckLeaf                   // a resource's chunks hash to its leaf
 )
 
 var checks = [...]string{
-	CheckRoot:   "leaves and root",
-	CheckCount:  "number of leaves",
-	CheckIndex:  "chunk indices",
-	CheckLeaf:   "content and leaf",
-	CheckSource: "chunk and its id",
+	CheckRoot:  "leaves and root",
+	CheckCount: "number of leaves",
+	CheckIndex: "chunk indices",
+	CheckLeaf:  "content and leaf",
 }
 
 func (c Check) String() string {

@@ -8,7 +8,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/dig-network/digstore/internal/codec"
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -139,38 +139,67 @@ func (t *table) append(b []byte) []byte {
 var errRecipe = errors.New("value not allowed")
 
 // A recipeReader reads numbers and hashes, and keeps its first error.
-type recipeReader struct{ *codec.Reader }
+type recipeReader struct {
+	b   []byte
+	err error
+}
 
-func (r recipeReader) number(limit uint64) uint64 {
-	var v uint64
-	for shift := 0; shift < 64; shift += 7 {
-		c := r.U8()
-		v |= uint64(c&0x7f) << shift
-		if c < 0x80 {
-			if (c == 0 && shift > 0) || v > limit || shift == 63 && c > 1 {
-				break
-			}
-			return v
-		}
+func (r *recipeReader) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf(format, args...)
 	}
-	r.Fail(fmt.Errorf("number: %w: at most %d, in its shortest form", errRecipe, limit))
+	r.b = nil
+}
+
+// take returns the next n bytes, or nil and an error.
+func (r *recipeReader) take(n int) []byte {
+	if n > len(r.b) {
+		r.fail("%d bytes wanted, %d left: %w", n, len(r.b), io.ErrUnexpectedEOF)
+		return nil
+	}
+	p := r.b[:n]
+	r.b = r.b[n:]
+	return p
+}
+
+func (r *recipeReader) byte() byte {
+	if p := r.take(1); p != nil {
+		return p[0]
+	}
 	return 0
 }
 
-// count reads how many items of at least size bytes follow.
-func (r recipeReader) count(size int) int {
-	return int(r.number(uint64(r.Len() / size)))
+// number reads a number in its shortest form.
+func (r *recipeReader) number(limit uint64) uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 || v > limit || (n > 1 && r.b[n-1] == 0) {
+		r.fail("number: %w: at most %d, in its shortest form", errRecipe, limit)
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
 }
 
-func (r recipeReader) hashes(n int) []merkle.Hash {
-	if r.Len()/32 < n {
-		r.Fail(fmt.Errorf("%d hashes: %w", n, io.ErrUnexpectedEOF))
+// count reads how many items of at least size bytes follow.
+func (r *recipeReader) count(size int) int {
+	return int(r.number(uint64(len(r.b) / size)))
+}
+
+func (r *recipeReader) hash() (h merkle.Hash) {
+	copy(h[:], r.take(len(h)))
+	return h
+}
+
+func (r *recipeReader) hashes(n int) []merkle.Hash {
+	if len(r.b)/32 < n {
+		r.fail("%d hashes: %w", n, io.ErrUnexpectedEOF)
 		return nil
 	}
 	out := make([]merkle.Hash, n)
 	for i := range out {
-		r.Fixed(out[i][:])
+		copy(out[i][:], r.b[32*i:])
 	}
+	r.b = r.b[32*n:]
 	return out
 }
 
@@ -178,44 +207,42 @@ func (r recipeReader) hashes(n int) []merkle.Hash {
 // it accepts gives the header of a well-formed module; whether it is the module
 // that is meant, Verify says.
 func ParseRecipe(b []byte) (*Recipe, error) {
-	r := recipeReader{codec.NewReader(b)}
-	if v := r.U8(); v != recipeVersion {
-		r.Fail(fmt.Errorf("version %d: %w: want %d", v, errRecipe, recipeVersion))
+	r := &recipeReader{b: b}
+	if v := r.byte(); v != recipeVersion {
+		r.fail("version %d: %w: want %d", v, errRecipe, recipeVersion)
 	}
 	rec := &Recipe{chunks: make([]Chunk, r.count(33))}
 	for i := range rec.chunks {
 		rec.chunks[i].Len = uint32(r.number(math.MaxUint32))
 	}
-	for i := range rec.chunks {
-		r.Fixed(rec.chunks[i].ID[:])
+	ids := r.take(32 * len(rec.chunks))
+	for i := range min(len(ids)/32, len(rec.chunks)) {
+		copy(rec.chunks[i].ID[:], ids[32*i:])
 	}
 	rec.measure()
-	if r.Bool() {
+	if v := r.number(1); v == 1 {
 		rec.table = r.readTable(len(rec.chunks))
 	}
 	rec.fill = make([]ID, r.count(64))
 	for i := range rec.fill {
-		r.Fixed(rec.fill[i].Store[:])
-		r.Fixed(rec.fill[i].Root[:])
+		rec.fill[i] = ID{Store: auth.StoreID(r.hash()), Root: r.hash()}
 	}
 	plain := r.readParts(rec)
-	if err := r.Err(); err != nil {
-		return nil, fmt.Errorf("parse recipe: %w", err)
+	if r.err == nil && int64(len(r.b)) != plain {
+		r.fail("%d plain bytes at the end, want %d: %w", len(r.b), plain, errRecipe)
 	}
-	if rest := r.Rest(); int64(len(rest)) != plain {
-		return nil, fmt.Errorf("parse recipe: %d plain bytes at the end, want %d: %w", len(rest), plain, errRecipe)
-	} else if plain > 0 {
-		rec.plain = slices.Clone(rest)
+	if r.err != nil {
+		return nil, fmt.Errorf("parse recipe: %w", r.err)
 	}
+	rec.plain = append([]byte(nil), r.b...)
 	if err := rec.finish(); err != nil {
 		return nil, fmt.Errorf("parse recipe: %w", err)
 	}
 	return rec, nil
 }
 
-func (r recipeReader) readTable(chunks int) *table {
-	t := new(table)
-	r.Fixed(t.generation[:])
+func (r *recipeReader) readTable(chunks int) *table {
+	t := &table{generation: r.hash()}
 	t.first = int(r.number(uint64(chunks)))
 	t.pool = int(r.number(uint64(chunks - t.first)))
 	n := r.count(33)
@@ -223,15 +250,15 @@ func (r recipeReader) readTable(chunks int) *table {
 	t.starts = make([]uint32, n+1)
 	refs, others := uint64(0), 0
 	for i := range n {
-		k := r.number(uint64(r.Len()))
+		k := r.number(uint64(len(r.b)))
 		if k != 1 {
 			others++
 		}
 		refs += k
-		if refs > uint64(r.Len()) {
-			r.Fail(fmt.Errorf("chunks of resources: %w: more than there are bytes", errRecipe))
+		if refs > uint64(len(r.b)) {
+			r.fail("chunks of resources: %w: more than there are bytes", errRecipe)
 		}
-		if r.Err() != nil {
+		if r.err != nil {
 			return nil
 		}
 		t.starts[i+1] = uint32(refs)
@@ -241,15 +268,15 @@ func (r recipeReader) readTable(chunks int) *table {
 	for i := range t.refs {
 		ref, ok := undeltaRef(r.number(math.MaxUint64), next)
 		if !ok || int64(ref) >= int64(t.pool) {
-			r.Fail(fmt.Errorf("place in the pool: %w", errRecipe))
+			r.fail("place in the pool: %w", errRecipe)
 			return nil
 		}
 		t.refs[i] = ref
 		next = max(next, ref+1)
 	}
 	t.leaves = r.hashes(others)
-	if r.Err() == nil && !t.unique() {
-		r.Fail(fmt.Errorf("a retrieval key comes twice: %w", errRecipe))
+	if r.err == nil && !t.unique() {
+		r.fail("a retrieval key comes twice: %w", errRecipe)
 	}
 	return t
 }
@@ -259,19 +286,19 @@ func (r recipeReader) readTable(chunks int) *table {
 const maxModule = 1 << 40
 
 // readParts reads the parts and returns how many plain bytes they have.
-func (r recipeReader) readParts(rec *Recipe) (plain int64) {
+func (r *recipeReader) readParts(rec *Recipe) (plain int64) {
 	n := r.count(1)
 	rec.parts = make([]part, 0, min(n, 1024))
 	last := partKind(math.MaxUint8)
 	tables := [2]int{}
 	for range n {
-		kind := partKind(r.U8())
-		if r.Err() != nil {
+		kind := partKind(r.byte())
+		if r.err != nil {
 			return 0
 		}
 		switch {
 		case kind == partPlain && last != partPlain:
-			k := int64(r.number(uint64(r.Len())))
+			k := int64(r.number(uint64(len(r.b))))
 			rec.add(kind, k, plain, 0)
 			plain += k
 		case kind == partFrames:
@@ -292,18 +319,18 @@ func (r recipeReader) readParts(rec *Recipe) (plain int64) {
 			tables[1]++
 			rec.add(kind, 4+32*int64(rec.table.len()), 0, 0)
 		default:
-			r.Fail(fmt.Errorf("part of kind %d: %w here", kind, errRecipe))
+			r.fail("part of kind %d: %w here", kind, errRecipe)
 		}
 		if p := len(rec.parts) - 1; p >= 0 && rec.parts[p].n == 0 {
-			r.Fail(fmt.Errorf("empty part: %w", errRecipe))
+			r.fail("empty part: %w", errRecipe)
 		}
 		if rec.size > maxModule {
-			r.Fail(fmt.Errorf("module of more than %d bytes: %w", int64(maxModule), errRecipe))
+			r.fail("module of more than %d bytes: %w", int64(maxModule), errRecipe)
 		}
 		last = kind
 	}
 	if rec.table != nil && tables != [2]int{1, 1} {
-		r.Fail(fmt.Errorf("table that stands in the module %d and %d times, want once: %w", tables[0], tables[1], errRecipe))
+		r.fail("table that stands in the module %d and %d times, want once: %w", tables[0], tables[1], errRecipe)
 	}
 	return plain
 }

@@ -121,7 +121,7 @@ func (r *Resource) verifyContent(ctx context.Context, buf []byte) error {
 // hash writes the sealed bytes to h, through buf if it has room.
 func (r *Resource) hash(ctx context.Context, h hash.Hash, buf []byte) error {
 	if len(buf) == 0 {
-		buf = make([]byte, min(r.SealedSize(), runSize))
+		buf = make([]byte, max(1, min(r.SealedSize(), runSize)))
 	}
 	s := &sealedReader{r: r}
 	for {

@@ -43,14 +43,17 @@ func (m *Module) VerifyLeaves() error {
 }
 
 // Verify is VerifyLeaves and, for every resource: the pool has its chunks, and
-// they hash to its leaf; and there are as many leaves as distinct keys. So
-// every byte that a reader of content meets is what the root says.
+// they hash to its leaf; and there are as many leaves as distinct keys. So every
+// sealed byte that a reader is given is what the root says.
 //
-// What lies outside the root lies outside Verify too: the WebAssembly around
-// the data, the order of sections, the fields generation and total size of the
-// key table, the order of its rows, chunks that no resource names, where a
-// resource is cut into chunks, filler, and sections 3, 5, 6, 7, 12 and 13. The
-// publisher key is outside the root as well: a signed root vouches for it.
+// What lies outside the root lies outside Verify too. Of sections 1 and 4, store
+// id and publisher key, the caller knows what they have to be. A retrieval key
+// may be another one that sorts in the same place: then the resource is not
+// found under its own, and under the other it does not open. Nothing speaks for
+// the WebAssembly around the data, the order of sections, the generation and
+// total size in rows of the key table, the order of rows, chunks that no
+// resource names, where a resource is cut into chunks, filler, and sections 3,
+// 5, 6, 7, 12 and 13.
 //
 // It reads every chunk once; resources whose chunks TakeApart hashed on the way
 // are not read again. Errors match ErrFormat or ErrVerify, unless reading fails
@@ -100,21 +103,24 @@ func (m *Module) verifyResources(ctx context.Context, progress func(done int64))
 	jobs := make(chan *Resource)
 	var mu sync.Mutex
 	var done int64
+	verify := func(r *Resource, buf []byte) {
+		if err := r.verifyContent(ctx, buf); err != nil {
+			cancel(err) // the first one counts
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		done += r.SealedSize()
+		progress(done)
+	}
 	var wg sync.WaitGroup
 	for range min(4, runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {
 			var buf []byte
 			for r := range jobs {
-				if buf == nil && r.hashed.IsZero() {
-					buf = make([]byte, runSize)
+				if n := min(r.SealedSize(), runSize); int64(len(buf)) < n {
+					buf = make([]byte, n)
 				}
-				if err := r.verifyContent(ctx, buf); err != nil {
-					cancel(err) // the first one counts
-				}
-				mu.Lock()
-				done += r.SealedSize()
-				progress(done)
-				mu.Unlock()
+				verify(r, buf)
 			}
 		})
 	}
@@ -125,7 +131,11 @@ func (m *Module) verifyResources(ctx context.Context, progress func(done int64))
 		if ctx.Err() != nil {
 			break
 		}
-		jobs <- r
+		if r.hashed.IsZero() {
+			jobs <- r
+		} else {
+			verify(r, nil)
+		}
 	}
 	close(jobs)
 	wg.Wait()
