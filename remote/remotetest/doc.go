@@ -8,12 +8,15 @@
 // and no waiting under testing/synctest.
 //
 // [Liars] are origins that do not tell the truth, each in one way, about the store of a [World]. Each names the check
-// of package remote that has to refuse it. Whoever writes another client, or another Local, can send it to all of them:
+// of package remote that has to refuse it.
 //
-//	for _, liar := range remotetest.Liars() {
-//		h, err := liar.Handler(ctx, world)
-//		origin := remotetest.NewOrigin(h)
-//		// clone from it; want liar.Clone
+// Whoever writes a Local or a Backend of their own holds it to the interfaces with [TestLocal] and [TestBackend], and
+// sends it to all the liars with [TestLiars]:
+//
+//	func TestStore(t *testing.T) {
+//		open := func(t *testing.T, id auth.StoreID) remote.Local { return newStore(t.TempDir(), id) }
+//		remotetest.TestLocal(t, open)
+//		remotetest.TestLiars(t, open)
 //	}
 //
 // Nothing here is fit for production: memory is all the storage there is.

@@ -2,6 +2,7 @@ package remotetest_test
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"go.uber.org/goleak"
 
@@ -12,9 +13,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestMemoryIsALocal(t *testing.T) {
-	remotetest.TestLocal(t, func(_ *testing.T, id auth.StoreID) remote.Local { return remotetest.NewMemory(id, nil) })
-}
+func memory(_ *testing.T, id auth.StoreID) remote.Local { return remotetest.NewMemory(id, nil) }
+
+func TestMemoryIsALocal(t *testing.T) { remotetest.TestLocal(t, memory) }
+
+func TestLiars(t *testing.T) { remotetest.TestLiars(t, memory) }
 
 func TestStoresAreABackend(t *testing.T) {
 	remotetest.TestBackend(t, func(*testing.T) remote.Backend { return remotetest.NewStores(nil) })
@@ -23,4 +26,53 @@ func TestStoresAreABackend(t *testing.T) {
 // TestReadOnlyBackend holds what can only be read to what is left of the promises.
 func TestReadOnlyBackend(t *testing.T) {
 	remotetest.TestBackend(t, func(*testing.T) remote.Backend { return struct{ remote.Backend }{remotetest.NewStores(nil)} })
+}
+
+// TestHonest is the other half of TestLiars: visits to an origin that does not lie.
+func TestHonest(t *testing.T) {
+	world, err := remotetest.NewWorld(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		h, err := world.Honest(t.Context(), remotetest.Generations)
+		if err != nil {
+			t.Fatal(err)
+		}
+		origin := remotetest.NewOrigin(h)
+		defer origin.Close()
+		client, err := origin.Client(world.Store, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		trust := remote.Trust{Publisher: world.Publisher.PublicKey()}
+		for held := range remotetest.Generations + 1 {
+			local, err := world.Memory(t.Context(), held)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := remote.Pull(t.Context(), local, client, trust); err != nil {
+				t.Fatalf("with %d generations held: %v", held, err)
+			}
+			if head, err := local.Head(t.Context()); err != nil || head != world.Heads[remotetest.Generations-1] {
+				t.Errorf("with %d generations held: head %v, %v", held, head, err)
+			}
+		}
+	})
+}
+
+// TestWorldIsTheSameEveryTime is what goldens over it rest on.
+func TestWorldIsTheSameEveryTime(t *testing.T) {
+	a, err := remotetest.NewWorld(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := remotetest.NewWorld(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Heads != b.Heads {
+		t.Error("two worlds differ")
+	}
 }

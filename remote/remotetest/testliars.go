@@ -1,0 +1,85 @@
+package remotetest
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/remote"
+)
+
+// TestLiars clones and pulls from every liar into a local store: the check that the lie is made for has to refuse it,
+// nothing may become visible, and what was there before has to read as before. open returns an empty store with that
+// id, for each visit; it is called in a testing/synctest bubble, where the clock stands still while anything moves.
+func TestLiars(t *testing.T, open func(t *testing.T, id auth.StoreID) remote.Local) {
+	w, err := NewWorld(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := remote.Trust{Publisher: w.Publisher.PublicKey()}
+	for _, liar := range Liars() {
+		t.Run(liar.Name+"/clone", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				local := open(t, w.Store)
+				_, err := remote.Clone(t.Context(), local, liar.client(t, w), trust)
+				if refused(t, err, liar.Clone) {
+					w.has(t, local, 0)
+				}
+			})
+		})
+		t.Run(liar.Name+"/pull", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				local := open(t, w.Store)
+				for n := range 2 {
+					if err := w.put(t, local, w.lines(n + 1)[n:], n); err != nil {
+						t.Fatal(err)
+					}
+				}
+				_, err := remote.Pull(t.Context(), local, liar.client(t, w), trust)
+				if refused(t, err, liar.Pull) {
+					w.has(t, local, 2, 0, 1)
+				}
+			})
+		})
+	}
+}
+
+// client is one that talks to the liar until the test ends.
+func (l Liar) client(t *testing.T, w *World) *remote.Client {
+	t.Helper()
+	h, err := l.Handler(t.Context(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin := NewOrigin(h)
+	t.Cleanup(func() { origin.Close() })
+	c, err := origin.Client(w.Store, &remote.ClientOptions{MaxModule: 4 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// refused holds an error to what it has to be, and reports whether there had to be one.
+func refused(t *testing.T, err error, want Refusal) bool {
+	t.Helper()
+	if want.IsZero() {
+		if err != nil {
+			t.Fatalf("what cannot be known to be a lie is refused: %v", err)
+		}
+		return false
+	}
+	if err == nil {
+		t.Fatal("it was believed")
+	}
+	var v *remote.VerificationError
+	if found := errors.As(err, &v); found != (want.Check != "") || found && v.Check != want.Check {
+		t.Errorf("refused by %v\nwant check %q", err, want.Check)
+	}
+	if want.Err != nil && !errors.Is(err, want.Err) {
+		t.Errorf("refused by %v\nwant %v in it", err, want.Err)
+	}
+	return true
+}
