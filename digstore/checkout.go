@@ -199,8 +199,11 @@ func (c *checkout) fill(ctx context.Context, dir string) error {
 	if c.o.Progress != nil {
 		c.o.Progress(0, c.total)
 	}
-	// A task is some files of one directory that follow each other.
-	const most = 64
+	// A task is files of one directory that follow each other: all of them, or where there are few directories, some.
+	most := len(c.files)
+	if len(c.dirs) < 4*c.g.s.w.workers {
+		most = 64
+	}
 	type task struct{ from, to int }
 	tasks := make(chan task)
 	g, ctx := errgroup.WithContext(ctx)
@@ -241,15 +244,20 @@ type fileWriter struct {
 }
 
 func (w *fileWriter) files(ctx context.Context, root *os.Root, files []outFile) error {
-	dir := root
+	at := root
 	if files[0].dir != "" {
 		sub, err := root.OpenRoot(filepath.FromSlash(files[0].dir))
 		if err != nil {
 			return err
 		}
 		defer sub.Close()
-		dir = sub
+		at = sub
 	}
+	dir, err := openOutDir(at)
+	if err != nil {
+		return err
+	}
+	defer dir.close()
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
@@ -263,23 +271,18 @@ func (w *fileWriter) files(ctx context.Context, root *os.Root, files []outFile) 
 	return nil
 }
 
-func (w *fileWriter) file(dir *os.Root, f outFile) (n int64, err error) {
-	s := w.c.g.s
-	p, err := f.res.Open(urn.NewKey(s.set.id, f.name, s.set.salt))
-	if err != nil {
-		return 0, err
-	}
+func (w *fileWriter) file(dir *outDir, f outFile) (int64, error) {
 	name := f.base
 	if !w.c.whole {
 		name = tempName(f.base)
 		_ = dir.Remove(name)
 	}
-	out, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	out, err := dir.create(name)
 	if err != nil {
 		return 0, err
 	}
-	n, err = p.WriteTo(out)
-	if cerr := out.Close(); err == nil {
+	n, err := w.write(out, f)
+	if cerr := out.close(); err == nil {
 		err = cerr
 	}
 	if err == nil && !w.c.whole {
@@ -289,6 +292,41 @@ func (w *fileWriter) file(dir *os.Root, f outFile) (n int64, err error) {
 		_ = dir.Remove(name)
 	}
 	return n, err
+}
+
+// write writes the plaintext of a resource.
+func (w *fileWriter) write(out io.Writer, f outFile) (int64, error) {
+	s := w.c.g.s
+	key := urn.NewKey(s.set.id, f.name, s.set.salt)
+	chunks := f.res.Chunks()
+	if len(chunks) == 0 || chunks[0].ID.IsZero() { // a module that is not from a recipe
+		p, err := f.res.Open(key)
+		if err != nil {
+			return 0, err
+		}
+		return p.WriteTo(out)
+	}
+	var done int64
+	for i, ch := range chunks {
+		r, off, err := s.packs.Chunk(ch)
+		if err != nil {
+			return done, err
+		}
+		w.buf = slices.Grow(w.buf[:0], int(ch.Len))[:ch.Len]
+		if n, err := r.ReadAt(w.buf, off+4); n < len(w.buf) {
+			return done, fmt.Errorf("chunk %d of %d: %w", i, len(chunks), err)
+		}
+		text, err := key.Open(w.buf[:0], w.buf)
+		if err != nil {
+			return done, fmt.Errorf("chunk %d of %d: %w", i, len(chunks), err)
+		}
+		n, err := out.Write(text)
+		done += int64(n)
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
 }
 
 // tempName is the name under which a file is written; it is not longer than the file's own where that is long.

@@ -118,3 +118,21 @@ func (g *Generation) Prove(name string) (merkle.Proof, error) {
 	}
 	return r.Proof()
 }
+
+// Len returns the number of resources.
+func (g *Generation) Len() (int, error) { return g.mod.Len() }
+
+// ModuleSize returns the length of the module in bytes.
+func (g *Generation) ModuleSize() int64 { return g.mod.Size() }
+
+// Bytes returns the plaintext of all resources together, in bytes.
+func (g *Generation) Bytes() (int64, error) {
+	var n int64
+	for r, err := range g.mod.Resources() {
+		if err != nil {
+			return 0, fmt.Errorf("generation %s: %w", g.info.Root, err)
+		}
+		n += r.Size()
+	}
+	return n, nil
+}
