@@ -90,11 +90,15 @@ func TestPullAncestry(t *testing.T) {
 			t.Errorf("%+v, %v", report, err)
 		}
 	})
-	t.Run("anchor behind us", func(t *testing.T) {
+	t.Run("anchor at what we have", func(t *testing.T) {
 		origin, by, to := cloned(t, launcher, 2)
-		origin.publish(t, by, 2)
-		_, err := remote.Pull(t.Context(), to, origin, remote.Trust{Anchor: plain{origin.line(t, 0).Root}})
-		refused(t, err, remote.CheckRollback, remote.ErrRollback)
+		newer := origin.publish(t, by, 2).Root
+		for n, unanchored := range []bool{true, false} {
+			report, err := remote.Pull(t.Context(), to, origin, remote.Trust{Anchor: plain{origin.line(t, n).Root}})
+			if err != nil || !report.UpToDate || report.Unanchored != unanchored || report.NewerHead != newer || report.Generation != 1 {
+				t.Errorf("%d: %+v, %v", n, report, err)
+			}
+		}
 	})
 	t.Run("anchor between", func(t *testing.T) {
 		origin, by, to := cloned(t, launcher, 1)

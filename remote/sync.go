@@ -224,8 +224,9 @@ func (v *visit) once(ctx context.Context, d *Descriptor) error {
 		if err := v.heed(ctx, d); err != nil {
 			return err
 		}
-		if d.Root == v.head.Root && (v.want.IsZero() || find(v.local, v.want) >= 0) {
-			return v.upToDate(ctx)
+		// Nothing is new when the origin has no more than we do, or the anchor confirms no more.
+		if v.want.IsZero() && d.Root == v.head.Root || !v.want.IsZero() && find(v.local, v.want) >= 0 {
+			return v.upToDate(ctx, d)
 		}
 	}
 	v.passed(CheckDescriptor)
@@ -260,7 +261,7 @@ func (v *visit) heed(ctx context.Context, d *Descriptor) error {
 	return v.revoked(v.head.Root)
 }
 
-func (v *visit) upToDate(ctx context.Context) error {
+func (v *visit) upToDate(ctx context.Context, d *Descriptor) error {
 	v.report.UpToDate = true
 	v.report.Publisher = v.pins.Publisher
 	v.report.KeyProven = auth.StoreIDFromKey(v.pins.Publisher) == v.store
@@ -269,8 +270,8 @@ func (v *visit) upToDate(ctx context.Context) error {
 		v.report.Generation = v.local[i].Number
 		v.report.HistoryConfirmed = v.confirmed(v.local[:i+1])
 	}
-	if !v.want.IsZero() && v.want != v.head.Root {
-		v.report.NewerHead = v.head.Root
+	if !v.want.IsZero() && d.Root != v.want {
+		v.report.NewerHead = d.Root
 	}
 	return v.older(ctx)
 }
