@@ -1,0 +1,161 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// Module implements [Origin]: GET /stores/{id}/module?root=. The reader fails after MaxModule bytes with
+// [ErrTooLarge] and after 60 s without a byte; its Size method gives Content-Length, -1 when not known.
+func (c *Client) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, error) {
+	r, _, err := c.ModuleFrom(ctx, root, 0)
+	return r, err
+}
+
+// ModuleFrom implements [RangeOrigin] with Range and If-Range. A server that knows neither answers with the
+// whole module: start is then 0.
+func (c *Client) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64) (r io.ReadCloser, start int64, err error) {
+	err = c.retry(ctx, readPolicy, func() error {
+		r, start, err = c.openModule(ctx, root, offset)
+		return err
+	})
+	return r, start, err
+}
+
+func (c *Client) openModule(ctx context.Context, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
+	h := http.Header{}
+	if offset > 0 {
+		h.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
+		h.Set("If-Range", etag(root))
+	}
+	resp, err := c.do(ctx, exchange{
+		op: request.Module, method: http.MethodGet, path: "/module", query: "root=" + root.String(), header: h,
+		ok: func(code int) bool {
+			return code == http.StatusOK || offset > 0 && (code == http.StatusPartialContent || code == http.StatusRequestedRangeNotSatisfiable)
+		},
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	start, size := int64(0), resp.ContentLength
+	switch resp.StatusCode {
+	case http.StatusRequestedRangeNotSatisfiable:
+		// All of it may be here already; else what is here is longer than what is there.
+		resp.Body.Close()
+		if total, ok := parseContentRange(resp.Header.Get("Content-Range"), -1); ok && total == offset {
+			return &moduleBody{size: total}, offset, nil
+		}
+		return c.openModule(ctx, root, 0)
+	case http.StatusPartialContent:
+		total, ok := parseContentRange(resp.Header.Get("Content-Range"), offset)
+		if !ok {
+			resp.Body.Close()
+			return nil, 0, fmt.Errorf("remote: GET module: %w: Content-Range %q does not begin at %d", ErrProtocol,
+				printable(resp.Header.Get("Content-Range"), 100), offset)
+		}
+		start, size = offset, total
+	}
+	if err := checkETag(resp, root); err != nil {
+		resp.Body.Close()
+		return nil, 0, err
+	}
+	if size > c.opt.MaxModule {
+		resp.Body.Close()
+		return nil, 0, fmt.Errorf("remote: GET module %s: %w: %d bytes, at most %d are read", root, ErrTooLarge, size, c.opt.MaxModule)
+	}
+	return &moduleBody{capReader{r: resp.Body, left: c.opt.MaxModule - start}, resp.Body, size}, start, nil
+}
+
+// checkETag holds the entity tag of an answer against the root that was asked for: the reference answers
+// every root with its head (remote-protocol 3.3).
+func checkETag(resp *http.Response, root merkle.Hash) error {
+	tag := resp.Header.Get("ETag")
+	if got, err := parseETag(tag); err != nil || got != root {
+		return &VerificationError{Check: CheckETag, Want: etag(root), Got: printable(tag, 100)}
+	}
+	return nil
+}
+
+// parseContentRange reads "bytes start-last/total", where last must be total-1, or "bytes */total" for
+// start -1, and returns the total.
+func parseContentRange(s string, start int64) (total int64, ok bool) {
+	var first, last int64
+	if start < 0 {
+		n, err := fmt.Sscanf(s, "bytes */%d", &total)
+		return total, err == nil && n == 1 && total >= 0
+	}
+	n, err := fmt.Sscanf(s, "bytes %d-%d/%d", &first, &last, &total)
+	return total, err == nil && n == 3 && first == start && last >= first && last == total-1
+}
+
+// Stat asks for the length of a module without its bytes: HEAD /stores/{id}/module?root=. -1: not said.
+func (c *Client) Stat(ctx context.Context, root merkle.Hash) (size int64, err error) {
+	err = c.retry(ctx, readPolicy, func() error {
+		resp, err := c.do(ctx, exchange{op: request.Module, method: http.MethodHead, path: "/module",
+			query: "root=" + root.String(), ok: okStatus})
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		size = resp.ContentLength
+		return checkETag(resp, root)
+	})
+	return size, err
+}
+
+// moduleBody is the body of a module on its way in.
+type moduleBody struct {
+	capReader
+	c    io.Closer // nil: nothing comes
+	size int64
+}
+
+func (b *moduleBody) Read(p []byte) (int, error) {
+	if b.c == nil {
+		return 0, io.EOF
+	}
+	return b.capReader.Read(p)
+}
+
+// Size is the length of the whole module; -1 when not known.
+func (b *moduleBody) Size() int64 { return b.size }
+
+func (b *moduleBody) Close() error {
+	if b.c == nil {
+		return nil
+	}
+	return b.c.Close()
+}
+
+// capReader fails with ErrTooLarge instead of giving a byte more than left, and keeps what its source
+// failed with.
+type capReader struct {
+	r    io.Reader
+	left int64
+	err  error
+}
+
+func (r *capReader) Read(p []byte) (int, error) {
+	if r.err != nil {
+		return 0, r.err
+	}
+	if int64(len(p)) > r.left+1 {
+		p = p[:r.left+1]
+	}
+	n, err := r.r.Read(p)
+	if int64(n) > r.left {
+		n, err = int(r.left), fmt.Errorf("remote: body: %w", ErrTooLarge)
+	}
+	r.left -= int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.err = err
+	}
+	return n, err
+}
