@@ -147,13 +147,13 @@ func BenchmarkImageWriteTo(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.SetBytes(r.Size())
-	src.reads = 0
+	src.reads.Store(0)
 	for b.Loop() {
 		if _, err := r.Image(src).WriteTo(io.Discard); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(src.reads)/float64(b.N), "reads/op")
+	b.ReportMetric(float64(src.reads.Load())/float64(b.N), "reads/op")
 }
 
 func BenchmarkVerifyFile(b *testing.B) {

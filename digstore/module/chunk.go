@@ -1,9 +1,7 @@
 package module
 
 import (
-	"fmt"
 	"io"
-	"io/fs"
 	"reflect"
 
 	"github.com/dig-network/digstore/digstore/urn"
@@ -49,13 +47,6 @@ type ChunkSource interface {
 	// stretch, so readers are compared with == and should be pointers. A chunk
 	// that is not there is fs.ErrNotExist.
 	Chunk(c Chunk) (r io.ReaderAt, off int64, err error)
-}
-
-// noChunks is the source of a Recipe that is looked at without its bodies.
-type noChunks struct{}
-
-func (noChunks) Chunk(c Chunk) (io.ReaderAt, int64, error) {
-	return nil, 0, fmt.Errorf("chunk %v: no source: %w", c.ID, fs.ErrNotExist)
 }
 
 // sameReader is a == b for readers that need not be comparable.

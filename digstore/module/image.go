@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 
 	"github.com/dig-network/digstore/merkle"
@@ -18,20 +19,12 @@ const runSize = 1 << 20
 // used by several goroutines at once.
 type Image struct {
 	r   *Recipe
-	src ChunkSource // nil: bodies are zeros
+	src ChunkSource // nil: there are no bodies
 }
 
-// Image gives the whole module. With a nil source everything but the chunk
-// bodies can be read; those are fs.ErrNotExist.
-func (r *Recipe) Image(src ChunkSource) *Image {
-	if src == nil {
-		src = noChunks{}
-	}
-	return &Image{r: r, src: src}
-}
-
-// skeleton is the module with zeros for chunk bodies.
-func (r *Recipe) skeleton() *Image { return &Image{r: r} }
+// Image gives the whole module. With a nil source all but the chunk bodies can
+// be read; a read that comes upon one ends before it with fs.ErrNotExist.
+func (r *Recipe) Image(src ChunkSource) *Image { return &Image{r: r, src: src} }
 
 // Size returns the length of the module in bytes.
 func (m *Image) Size() int64 { return m.r.size }
@@ -54,10 +47,11 @@ func (m *Image) ReadAt(p []byte, off int64) (int, error) {
 		at := m.r.parts[i]
 		from := off + int64(done) - at.off
 		n := int(min(int64(len(p)-done), at.n-from))
-		if err := m.readPart(at, p[done:done+n], from); err != nil {
+		k, err := m.readPart(at, p[done:done+n], from)
+		done += k
+		if err != nil {
 			return done, fmt.Errorf("read module %v at byte %d: %w", m.id(), off+int64(done), err)
 		}
-		done += n
 	}
 	return done, short
 }
@@ -87,24 +81,29 @@ func (m *Image) WriteTo(w io.Writer) (int64, error) {
 	return done, nil
 }
 
-// readPart fills p, which lies inside the part, from its byte from on.
-func (m *Image) readPart(at part, p []byte, from int64) error {
+// readPart fills p, which lies inside the part, from its byte from on, and
+// returns how far it came.
+func (m *Image) readPart(at part, p []byte, from int64) (int, error) {
 	switch at.kind {
 	case partPlain:
 		copy(p, m.r.plain[at.a+from:])
 	case partFrames:
+		if m.src == nil {
+			return m.readLengths(p, m.r.ends[at.a]+from)
+		}
 		return m.readFrames(p, m.r.ends[at.a]+from)
 	case partBody:
 		if m.src == nil {
-			clear(p)
-			return nil
+			return 0, errNoSource
 		}
 		c := m.r.chunks[at.a]
 		src, off, err := m.src.Chunk(c)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		return readFull(src, p, off+4+from, c)
+		if err := readFull(src, p, off+4+from, c); err != nil {
+			return 0, err
+		}
 	case partFiller:
 		k := newKeystream(m.r.fill[at.b])
 		k.read(p, at.a+from)
@@ -113,30 +112,44 @@ func (m *Image) readPart(at part, p []byte, from int64) error {
 	case partLeaves:
 		m.r.table.readLeaves(p, from, m.r.chunks)
 	}
-	return nil
+	return len(p), nil
 }
 
-// readFrames fills p with frames of chunks, from byte at of all frames on.
-func (m *Image) readFrames(p []byte, at int64) error {
-	chunks, ends := m.r.chunks, m.r.ends
-	i, ok := slices.BinarySearch(ends, at)
+var errNoSource = fmt.Errorf("chunk without a source: %w", fs.ErrNotExist)
+
+// frameAt returns the chunk whose frame holds byte at of all frames.
+func (m *Image) frameAt(at int64) int {
+	i, ok := slices.BinarySearch(m.r.ends, at)
 	if !ok {
 		i--
 	}
-	if m.src == nil {
-		clear(p)
-		for ; i < len(chunks) && ends[i] < at+int64(len(p)); i++ {
-			putFrame(p, ends[i]-at, chunks[i].Len)
+	return i
+}
+
+// readLengths fills p with what is there of frames without their bodies.
+func (m *Image) readLengths(p []byte, at int64) (int, error) {
+	done := 0
+	for i := m.frameAt(at); done < len(p); i++ {
+		frame := binary.BigEndian.AppendUint32(nil, m.r.chunks[i].Len)
+		done += copy(p[done:], frame[min(at+int64(done)-m.r.ends[i], 4):])
+		if done < len(p) && at+int64(done) < m.r.ends[i+1] {
+			return done, errNoSource
 		}
-		return nil
 	}
+	return done, nil
+}
+
+// readFrames fills p with frames of chunks, from byte at of all frames on.
+func (m *Image) readFrames(p []byte, at int64) (done int, err error) {
+	chunks, ends := m.r.chunks, m.r.ends
+	i := m.frameAt(at)
 	src, off, err := m.src.Chunk(chunks[i])
-	for len(p) > 0 {
+	for done < len(p) {
 		if err != nil {
-			return err
+			return done, err
 		}
 		first, begin := i, off+at-ends[i]
-		run := int64(len(p)) // goes on while the next frame lies right behind
+		run := int64(len(p) - done) // goes on while the next frame lies right behind
 		next, behind := src, off
 		for ends[i+1]-at < run {
 			behind = off + 4 + int64(chunks[i].Len)
@@ -146,12 +159,12 @@ func (m *Image) readFrames(p []byte, at int64) error {
 				run = ends[i] - at
 			}
 		}
-		if err := m.readRun(p[:run], src, begin, first, at); err != nil {
-			return err
+		if err := m.readRun(p[done:done+int(run)], src, begin, first, at); err != nil {
+			return done, err
 		}
-		p, at, src = p[run:], at+run, next
+		done, at, src = done+int(run), at+run, next
 	}
-	return nil
+	return done, nil
 }
 
 // readRun fills p with one stretch of the source and checks the lengths in it.
@@ -168,18 +181,6 @@ func (m *Image) readRun(p []byte, src io.ReaderAt, off int64, i int, at int64) e
 		}
 	}
 	return nil
-}
-
-// putFrame writes the length of a frame that begins at byte at of p, as far as
-// it falls into p.
-func putFrame(p []byte, at int64, length uint32) {
-	var frame [4]byte
-	binary.BigEndian.PutUint32(frame[:], length)
-	for j := range frame {
-		if k := at + int64(j); k >= 0 && k < int64(len(p)) {
-			p[k] = frame[j]
-		}
-	}
 }
 
 // readFull fills p or says why not.

@@ -259,12 +259,11 @@ func (p *peeker) u32(off int64) (uint32, error) {
 		return 0, io.ErrUnexpectedEOF
 	}
 	if off < p.at || off+4 > p.at+p.n {
-		want := min(int64(len(p.buf)), p.size-off)
-		p.at, p.n = off, 0
-		if err := readAll(p.r, p.buf[:want], off); err != nil {
-			return 0, err
+		n, err := p.r.ReadAt(p.buf[:min(int64(len(p.buf)), p.size-off)], off)
+		p.at, p.n = off, int64(n)
+		if n < 4 {
+			return 0, fmt.Errorf("read module: %w", readError(err))
 		}
-		p.n = want
 	}
 	return binary.BigEndian.Uint32(p.buf[off-p.at:]), nil
 }

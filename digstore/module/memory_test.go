@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"sync/atomic"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
@@ -17,7 +18,7 @@ type memory struct {
 	frames []byte
 	at     map[merkle.Hash]int64
 	order  []module.Chunk
-	reads  int
+	reads  atomic.Int64
 }
 
 func newMemory() *memory { return &memory{at: make(map[merkle.Hash]int64)} }
@@ -44,7 +45,7 @@ func (m *memory) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 }
 
 func (m *memory) ReadAt(p []byte, off int64) (int, error) {
-	m.reads++
+	m.reads.Add(1)
 	return bytes.NewReader(m.frames).ReadAt(p, off)
 }
 

@@ -264,7 +264,7 @@ func (r *Recipe) entry(i int) Entry {
 func (r *Recipe) readOdd() {
 	r.odd.Do(func() {
 		r.odd.byKey = make(map[merkle.Hash]int)
-		m := &Module{r: r.skeleton(), size: r.size, head: r.head}
+		m := r.module(nil)
 		for res, err := range m.Resources() {
 			if err != nil {
 				return
@@ -357,7 +357,7 @@ var errTable = errors.New("the table is not that of the module")
 // finish reads the header of the module that r makes. A table must be that of
 // the module, so that looking into it is as good as reading the module.
 func (r *Recipe) finish() error {
-	head, err := readHeader(r.skeleton(), r.size)
+	head, err := readHeader(r.Image(nil), r.size)
 	if err != nil {
 		return err
 	}
@@ -390,7 +390,7 @@ func (r *Recipe) ours() bool {
 		frames = pool.n == 4
 	}
 	var count [4]byte
-	if _, err := r.skeleton().ReadAt(count[:], pool.off); err != nil {
+	if _, err := r.Image(nil).ReadAt(count[:], pool.off); err != nil {
 		return false
 	}
 	return rows && leaves && frames && int64(binary.BigEndian.Uint32(count[:])) == int64(r.table.pool)

@@ -283,7 +283,7 @@ func (r *recipeReader) readTable(chunks int) *table {
 
 // maxModule bounds the length of a module that a recipe may describe, so that
 // sums cannot overflow.
-const maxModule = 1 << 40
+const maxModule = 1 << 33
 
 // readParts reads the parts and returns how many plain bytes they have.
 func (r *recipeReader) readParts(rec *Recipe) (plain int64) {
@@ -291,6 +291,7 @@ func (r *recipeReader) readParts(rec *Recipe) (plain int64) {
 	rec.parts = make([]part, 0, min(n, 1024))
 	last := partKind(math.MaxUint8)
 	tables := [2]int{}
+	frames := int64(0)
 	for range n {
 		kind := partKind(r.byte())
 		if r.err != nil {
@@ -304,6 +305,10 @@ func (r *recipeReader) readParts(rec *Recipe) (plain int64) {
 		case kind == partFrames:
 			a := int64(r.number(uint64(len(rec.chunks))))
 			k := int64(r.number(uint64(len(rec.chunks)) - uint64(a)))
+			if frames += k; frames > int64(len(rec.chunks))+maxPieces {
+				r.fail("%d frames of %d chunks: %w", frames, len(rec.chunks), errRecipe)
+				return 0
+			}
 			rec.add(kind, rec.ends[a+k]-rec.ends[a], a, k)
 		case kind == partBody && len(rec.chunks) > 0:
 			a := r.number(uint64(len(rec.chunks) - 1))

@@ -177,6 +177,9 @@ func (r *Resource) readChunk(i int, p []byte, off int64) error {
 		return readAll(r.m.r, p, r.bodies[i]+off)
 	}
 	img := r.m.r.(*Image)
+	if img.src == nil {
+		return fmt.Errorf("read resource %v: %w", r.key, errNoSource)
+	}
 	src, at, err := img.src.Chunk(r.chunks[i])
 	if err != nil {
 		return fmt.Errorf("read resource %v: %w", r.key, err)

@@ -3,6 +3,7 @@ package module
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -193,7 +194,7 @@ func spans(rows []byte, from, to int64) []span {
 		}
 		seen[s.id] = true
 	}
-	slices.SortStableFunc(list, func(a, b span) int { return int(a.off - b.off) })
+	slices.SortStableFunc(list, func(a, b span) int { return cmp.Compare(a.off, b.off) })
 	out := list[:0]
 	for _, s := range list {
 		switch s.id {
@@ -547,6 +548,9 @@ func (t *taker) finish() (*Recipe, error) {
 		default:
 			r.add(e.kind, int64(len(e.plain)), 0, 0)
 		}
+	}
+	if r.size > maxModule {
+		return nil, fmt.Errorf("take module apart: %d bytes, at most %d: %w", r.size, int64(maxModule), ErrTooLarge)
 	}
 	if err := r.finish(); err != nil {
 		return nil, fmt.Errorf("take module apart: %w", err)

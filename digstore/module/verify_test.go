@@ -157,8 +157,8 @@ func TestVerifyAfterTakeApart(t *testing.T) {
 		}
 		last = done
 	})
-	if err != nil || src.reads > 0 || last == 0 {
-		t.Errorf("verified with %d reads of chunks, %d bytes gone through: %v", src.reads, last, err)
+	if err != nil || src.reads.Load() > 0 || last == 0 {
+		t.Errorf("verified with %d reads of chunks, %d bytes gone through: %v", src.reads.Load(), last, err)
 	}
 }
 
