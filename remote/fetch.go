@@ -30,7 +30,9 @@ func (v *visit) believe(ctx context.Context, t *target, key auth.PublicKey) (err
 		return err
 	}
 	t.key = key
-	v.take(t.stones, key)
+	if err := v.take(ctx, t.stones, key); err != nil {
+		return err
+	}
 	if err := v.revoked(t.line().Root); err != nil {
 		// The key is believed, so its word is kept although nothing is installed.
 		return errors.Join(err, v.keep(ctx))

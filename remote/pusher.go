@@ -150,7 +150,7 @@ func (p *Pusher) stones(ctx context.Context, from Local, s auth.StoreID) ([]auth
 
 // validStones returns those that key has signed for the store.
 func validStones(stones []auth.Tombstone, s auth.StoreID, key auth.PublicKey) (valid []auth.Tombstone) {
-	for _, t := range stones {
+	for _, t := range stones[:min(len(stones), maxStones)] {
 		if t.Store == s && t.Check(key) == nil {
 			valid = append(valid, t)
 		}

@@ -222,7 +222,9 @@ func (v *visit) once(ctx context.Context, d *Descriptor) error {
 
 // heed checks the descriptor's tombstones against what is held, under the key that is held, and keeps them.
 func (v *visit) heed(ctx context.Context, d *Descriptor) error {
-	v.take(d.Tombstones, v.pins.Publisher)
+	if err := v.take(ctx, d.Tombstones, v.pins.Publisher); err != nil {
+		return err
+	}
 	if err := v.keep(ctx); err != nil {
 		return err
 	}

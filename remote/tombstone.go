@@ -9,10 +9,17 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
+// maxStones is how many of an origin's tombstones have their signatures checked, which takes about a
+// millisecond each: as many as a server keeps for a store.
+const maxStones = 4096
+
 // take adds those of an origin's tombstones that key has signed for this store. Others are ignored: an
 // origin cannot revoke by itself (remote-protocol 5.4).
-func (v *visit) take(stones []auth.Tombstone, key auth.PublicKey) {
-	for _, t := range stones {
+func (v *visit) take(ctx context.Context, stones []auth.Tombstone, key auth.PublicKey) error {
+	for _, t := range stones[:min(len(stones), maxStones)] {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("remote: check tombstones: %w", err)
+		}
 		same := func(k auth.Tombstone) bool { return k.Store == t.Store && k.Root == t.Root }
 		if t.Store != v.store || slices.ContainsFunc(v.kept, same) || t.Check(key) != nil {
 			continue
@@ -20,6 +27,7 @@ func (v *visit) take(stones []auth.Tombstone, key auth.PublicKey) {
 		v.kept = append(v.kept, t)
 		v.report.Tombstones = append(v.report.Tombstones, t)
 	}
+	return nil
 }
 
 // keep writes the new ones down, so that no origin can hide them later.
