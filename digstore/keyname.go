@@ -6,6 +6,12 @@ import (
 	"unicode/utf8"
 )
 
+// What file systems take: the length of a path, which the target's own is part of, and of one name, in bytes.
+const (
+	maxPath = 4000
+	maxPart = 255
+)
+
 // checkKeyName refuses resource keys that cannot become a file below a directory, on this system: those that lead out of it,
 // that would make or change a workspace, that a reader would take for another name, or that name a device (store-format 8.1).
 // They can still be read by their names.
@@ -20,6 +26,8 @@ func checkKeyNameOn(goos, key string) error {
 		return bad("it is not UTF-8")
 	case strings.ContainsRune(key, 0):
 		return bad("it has a NUL")
+	case len(key) > maxPath:
+		return bad("it is longer than paths may be")
 	}
 	for _, r := range key {
 		if r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
@@ -32,6 +40,8 @@ func checkKeyNameOn(goos, key string) error {
 			return bad("it begins or ends with a slash, or has two in a row")
 		case part == "." || part == "..":
 			return bad("it has a part " + part)
+		case len(part) > maxPart:
+			return bad("a part of it is longer than file names may be")
 		case strings.EqualFold(part, dotDig):
 			return bad("it leads into a workspace")
 		}

@@ -289,7 +289,11 @@ func (w *Workspace) Store(nameOrID string) (*Store, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s := w.opened[name]; s != nil {
-		return s, nil
+		if w.reg.Stores[name].ID == s.set.id.String() {
+			return s, nil
+		}
+		delete(w.opened, name) // removed by another process, and made anew
+		s.packs.close()
 	}
 	s, err := openStore(w, name)
 	if err != nil {

@@ -1,0 +1,22 @@
+package digstore_test
+
+import (
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/remote"
+)
+
+// digstore and remote do not import each other; here is where they meet.
+var (
+	_ remote.Local       = (*digstore.Store)(nil)
+	_ remote.Resumer     = (*digstore.Store)(nil)
+	_ remote.Pinner      = (*digstore.Store)(nil)
+	_ remote.Signatures  = (*digstore.Store)(nil)
+	_ remote.Revoker     = (*digstore.Store)(nil)
+	_ remote.KnownStores = (*digstore.KnownStores)(nil)
+
+	_ remote.Backend  = (*digstore.Workspace)(nil)
+	_ remote.Receiver = (*digstore.Workspace)(nil)
+	_ remote.Revoker  = (*digstore.Workspace)(nil)
+	_ remote.Lister   = (*digstore.Workspace)(nil)
+	_ remote.Promoter = (*digstore.Workspace)(nil)
+)
