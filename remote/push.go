@@ -44,8 +44,11 @@ func (s *Server) find(ctx context.Context, p *push, declared auth.PublicKey) err
 		return err
 	}
 	p.head = head
-	if p.key = head.PublicKey; !p.key.IsZero() {
+	switch p.key = head.PublicKey; {
+	case !p.key.IsZero():
 		return nil
+	case !head.Root.IsZero(): // whose word would count?
+		return forbidden("no key is known for this store")
 	}
 	return s.admit(ctx, p, declared)
 }
@@ -196,7 +199,9 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	if done {
-		body.discard()
+		if place.enter() {
+			body.discard()
+		}
 		return s.advanced(w, p, http.StatusOK)
 	}
 	if !place.enter() {
@@ -209,7 +214,7 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 		if head, herr := s.head(ctx, p.store); herr == nil && head.Root == p.root {
 			return s.advanced(w, p, http.StatusOK) // the same push came twice at once, and the other one was first
 		}
-		return err
+		return receiveError(err)
 	}
 	s.inits.drop(mine)
 	if pending {
@@ -218,6 +223,14 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 		return nil
 	}
 	return s.advanced(w, p, http.StatusCreated)
+}
+
+// receiveError keeps what a backend misses among its own files from passing for an unknown store.
+func receiveError(err error) error {
+	if answer := new(refusal); errors.Is(err, fs.ErrNotExist) && !errors.As(err, &answer) {
+		return &refusal{status: http.StatusInternalServerError, text: "internal server error", cause: err}
+	}
+	return err
 }
 
 // readRoot takes the new root from the query or from its header, which have to agree.

@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,12 +105,9 @@ func refusalOf(err error) *refusal {
 
 // refuse writes the answer to err and notes what the other side does not get to see.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // nobody is there to read an answer
-	}
 	f := refusalOf(err)
-	if f.status >= 500 {
-		s.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "status", f.status, "err", err)
+	if f.status == http.StatusInternalServerError && r.Context().Err() == nil { // else nobody is there any more
+		s.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "err", f.cause)
 	}
 	writeRefusal(w, r, f)
 }

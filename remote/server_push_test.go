@@ -2,10 +2,12 @@ package remote_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -15,8 +17,10 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
 )
 
 const (
@@ -286,7 +290,7 @@ func TestPushInit(t *testing.T) {
 		{"bad hash", good(func(m map[string]any) { m["program_hash"] = "x" }), []header{hs}, 422, invalid + "malformed program_hash"},
 		{"bad key", good(func(m map[string]any) { m["store_pubkey"] = "x" }), []header{hs}, 422, invalid + "malformed store_pubkey"},
 		{"no signature", good(nil), []header{hs, del("X-Dig-Signature")}, 422, invalid + "missing signature"},
-		{"too large", good(func(m map[string]any) { m["size_bytes"] = 1 << 40 }), []header{hs}, 413, "module too large: 1099511627776 bytes"},
+		{"too large", good(func(m map[string]any) { m["size_bytes"] = int64(1) << 40 }), []header{hs}, 413, "module too large: 1099511627776 bytes"},
 		{"body too large", bytes.NewReader(make([]byte, 3<<20)), []header{hs}, 413, "body too large: over 2097152 bytes"},
 		{"stranger", good(nil), []header{hs, set("X-Dig-Signature", s.head().Untagged.String())}, 403, badSignature},
 		{"empty parent", good(func(m map[string]any) { m["parent_root"] = "" }), []header{hs}, 409, conflict},
@@ -370,4 +374,28 @@ func TestPending(t *testing.T) {
 	if err := s.server.Promote(t.Context(), s.id, head.Root); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("promote without a Promoter: %v", err)
 	}
+}
+
+// lossy is a backend that has lost its files.
+type lossy struct{ *remotetest.Stores }
+
+func (lossy) Receive(context.Context, auth.SignedRoot, merkle.Hash, bool, io.Reader, func(*module.Module) error) error {
+	return fmt.Errorf("open pack: %w", fs.ErrNotExist)
+}
+
+// keyless is a backend that has generations and no key.
+type keyless struct{ *remotetest.Stores }
+
+func (b keyless) Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, error) {
+	r, err := b.Stores.Head(ctx, s)
+	return auth.SignedRoot{Store: r.Store, Root: r.Root}, err
+}
+
+func TestPushToABackendInNeed(t *testing.T) {
+	s := newSite(t, 1, nil)
+	mod, head := s.next()
+	s.serve(lossy{s.stores}, nil)
+	want(t, s.put(head, s.head().Root, mod), 500, "internal server error")
+	s.serve(keyless{s.stores}, &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}, PushToken: "sesame"})
+	want(t, s.put(head, s.head().Root, mod, bearer("sesame")), 403, "push not authorized: no key is known for this store")
 }
