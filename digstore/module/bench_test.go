@@ -3,6 +3,7 @@ package module_test
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -124,6 +125,36 @@ func BenchmarkTakeApart(b *testing.B) {
 			b.Fatal(err)
 		}
 		f.Close()
+	}
+}
+
+// BenchmarkTakeApartSmall is the same for 10,000 small files.
+func BenchmarkTakeApartSmall(b *testing.B) {
+	text := make([]byte, 10_800)
+	rand.NewChaCha8([32]byte{1}).Read(text)
+	bld := module.NewBuilder(auth.StoreID{1}, auth.PublicKey{2}, &module.Options{TempDir: b.TempDir()})
+	defer bld.Close()
+	for i := range 10_000 {
+		if err := bld.Add(b.Context(), fmt.Sprintf("file%d", i), bytes.NewReader(text)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var out bytes.Buffer
+	if _, err := bld.Build(b.Context(), &out); err != nil {
+		b.Fatal(err)
+	}
+	file := out.Bytes()
+	b.SetBytes(int64(len(file)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := module.TakeApart(b.Context(), struct{ io.Reader }{bytes.NewReader(file)}, func(module.Chunk, []byte) error { return nil })
+		if err != nil {
+			b.Fatal(err)
+		}
+		m, _ := r.Module(nil)
+		if err := m.Verify(b.Context()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

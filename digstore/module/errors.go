@@ -91,8 +91,8 @@ const (
 
 var checks = [...]string{
 	CheckRoot:  "leaves and root",
-	CheckCount: "number of leaves",
-	CheckIndex: "chunk indices",
+	CheckCount: "leaves and keys",
+	CheckIndex: "chunk indices and pool",
 	CheckLeaf:  "content and leaf",
 }
 

@@ -7,8 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"slices"
-
-	"github.com/dig-network/digstore/merkle"
 )
 
 // runSize is how much an Image reads at once when it writes a whole module.
@@ -193,93 +191,4 @@ func readFull(r io.ReaderAt, p []byte, off int64, c Chunk) error {
 		err = io.ErrUnexpectedEOF
 	}
 	return fmt.Errorf("chunk %v: %w", c.ID, err)
-}
-
-// A window is the part of a longer text, written from its start, that falls
-// into p.
-type window struct {
-	p    []byte
-	skip int64
-}
-
-func (w *window) full() bool { return len(w.p) == 0 }
-
-func (w *window) write(b []byte) {
-	if w.skip >= int64(len(b)) {
-		w.skip -= int64(len(b))
-		return
-	}
-	w.p = w.p[copy(w.p, b[w.skip:]):]
-	w.skip = 0
-}
-
-// readRows fills p with the body of section 8 from its byte from on.
-func (t *table) readRows(p []byte, from int64, chunks []Chunk) {
-	w := window{p, from}
-	var b [keyTail]byte
-	i := 0
-	if from >= 4 {
-		i = t.rowAt(from)
-		w.skip = from - t.rowStart(i)
-	} else {
-		w.write(binary.BigEndian.AppendUint32(b[:0], uint32(len(t.keys))))
-	}
-	for ; i < len(t.keys) && !w.full(); i++ {
-		refs := t.refsOf(i)
-		copy(b[:], t.keys[i][:])
-		copy(b[32:], t.generation[:])
-		binary.BigEndian.PutUint32(b[64:], uint32(len(refs)))
-		w.write(b[:])
-		var total uint64
-		for _, ref := range refs {
-			total += uint64(chunks[t.first+int(ref)].Len)
-		}
-		if jump := min(int(w.skip/4), len(refs)); jump > 0 {
-			w.skip -= 4 * int64(jump)
-			refs = refs[jump:]
-		}
-		for _, ref := range refs {
-			if w.full() {
-				return
-			}
-			w.write(binary.BigEndian.AppendUint32(b[:0], ref))
-		}
-		w.write(binary.BigEndian.AppendUint64(b[:0], total))
-	}
-}
-
-// rowStart returns where row i begins in the body of section 8.
-func (t *table) rowStart(i int) int64 {
-	return 4 + rowFixed*int64(i) + 4*int64(t.starts[i])
-}
-
-// rowAt returns the row that holds byte off of the body of section 8, or the
-// number of rows.
-func (t *table) rowAt(off int64) int {
-	lo, hi := 0, len(t.keys) // rowStart(lo) <= off, and off < rowStart(hi) or hi is past the last
-	for hi-lo > 1 {
-		if mid := (lo + hi) / 2; t.rowStart(mid) <= off {
-			lo = mid
-		} else {
-			hi = mid
-		}
-	}
-	return lo
-}
-
-// readLeaves fills p with the body of section 10 from its byte from on.
-func (t *table) readLeaves(p []byte, from int64, chunks []Chunk) {
-	t.sort()
-	w := window{p, from}
-	rank := 0
-	if from >= 4 {
-		rank = int((from - 4) / int64(len(merkle.Hash{})))
-		w.skip = (from - 4) % int64(len(merkle.Hash{}))
-	} else {
-		w.write(binary.BigEndian.AppendUint32(nil, uint32(len(t.keys))))
-	}
-	for ; rank < len(t.order) && !w.full(); rank++ {
-		leaf := t.leaf(int(t.order[rank]), chunks)
-		w.write(leaf[:])
-	}
 }

@@ -138,10 +138,16 @@ func (p *Plain) keep(i int) ([]byte, error) {
 
 // open reads and opens a chunk, into buf if it has room.
 func (p *Plain) open(i int, buf []byte) ([]byte, error) {
-	n := int(p.r.chunks[i].Len)
-	buf = slices.Grow(buf[:0], n)[:n]
-	if err := p.r.readChunk(i, buf, 0); err != nil {
-		return nil, err
+	// The length may come from a recipe of anybody's: there is room for a long
+	// chunk only as far as it has been read.
+	buf = buf[:0]
+	for n := int(p.r.chunks[i].Len); len(buf) < n; {
+		at := len(buf)
+		more := min(n-at, max(at, MaxChunk))
+		buf = slices.Grow(buf, more)[:at+more]
+		if err := p.r.readChunk(i, buf[at:], int64(at)); err != nil {
+			return nil, err
+		}
 	}
 	text, err := p.k.Open(buf[:0], buf)
 	if err != nil {

@@ -1,0 +1,61 @@
+package module
+
+import "bytes"
+
+// keep appends bytes that must stay in the recipe.
+func (t *taker) keep(p []byte) {
+	t.settle()
+	t.run = append(t.run, p...)
+}
+
+// pass appends bytes that may go to put if there are many of them.
+func (t *taker) pass(p []byte) {
+	t.bulk = append(t.bulk, p...)
+	for len(t.bulk) >= spillSize && t.full() {
+		t.keepRun()
+		t.spill(t.bulk[:spillSize])
+		t.bulk = append(t.bulk[:0], t.bulk[spillSize:]...)
+	}
+}
+
+func (t *taker) full() bool { return t.kept+len(t.run)+len(t.bulk) > maxPlain }
+
+// settle decides where the bytes in bulk go.
+func (t *taker) settle() {
+	if len(t.bulk) >= minSpill && t.full() {
+		t.keepRun()
+		for len(t.bulk) > 0 {
+			n := min(len(t.bulk), spillSize)
+			t.spill(t.bulk[:n])
+			t.bulk = t.bulk[n:]
+		}
+	} else {
+		t.run = append(t.run, t.bulk...)
+	}
+	t.bulk = t.bulk[:0]
+}
+
+// flush makes events of all plain bytes so far.
+func (t *taker) flush() {
+	t.settle()
+	t.keepRun()
+}
+
+func (t *taker) keepRun() {
+	if len(t.run) > 0 {
+		t.kept += len(t.run)
+		t.event(event{kind: partPlain, plain: bytes.Clone(t.run)})
+		t.run = t.run[:0]
+	}
+}
+
+// spill sends plain bytes to put.
+func (t *taker) spill(p []byte) {
+	piece, err := t.pipe.get(len(p))
+	if err != nil {
+		return // it shows at the next frame, or at the end
+	}
+	copy(piece.data, p)
+	t.event(event{kind: partBody, a: int64(t.pipe.sent)})
+	t.pipe.send(piece, nil)
+}
