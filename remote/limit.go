@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 
 	"github.com/dig-network/digstore/auth"
@@ -65,9 +66,7 @@ func positive[T int | int64 | time.Duration](v, def T) T {
 type buckets[K comparable] struct {
 	rate  rate.Limit
 	burst int
-
-	mu  sync.Mutex
-	tab *recent[K, *rate.Limiter]
+	byKey *lru.Cache[K, *rate.Limiter]
 }
 
 func newBuckets[K comparable](r Rate, tracked int) *buckets[K] {
@@ -75,7 +74,16 @@ func newBuckets[K comparable](r Rate, tracked int) *buckets[K] {
 	if math.IsInf(r.PerSecond, 1) {
 		lim = rate.Inf
 	}
-	return &buckets[K]{rate: lim, burst: r.Burst, tab: newRecent[K, *rate.Limiter](tracked)}
+	return &buckets[K]{rate: lim, burst: r.Burst, byKey: remembering[K, *rate.Limiter](tracked)}
+}
+
+// remembering is a table that forgets what was used least recently beyond n entries, n being positive.
+func remembering[K comparable, V any](n int) *lru.Cache[K, V] {
+	c, err := lru.New[K, V](n)
+	if err != nil {
+		panic("remote: " + err.Error()) // n is not positive
+	}
+	return c
 }
 
 // take spends one token of key, or says how long to wait for the next one.
@@ -83,13 +91,14 @@ func (b *buckets[K]) take(key K, now time.Time) (wait time.Duration) {
 	if b.rate == rate.Inf {
 		return 0
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	lim, ok := b.tab.get(key)
+	lim, ok := b.byKey.Get(key)
 	if !ok {
-		lim = b.tab.put(key, rate.NewLimiter(b.rate, b.burst))
+		lim = rate.NewLimiter(b.rate, b.burst)
+		if other, raced, _ := b.byKey.PeekOrAdd(key, lim); raced {
+			lim = other
+		}
 	}
-	r := (*lim).ReserveN(now, 1)
+	r := lim.ReserveN(now, 1)
 	if wait = r.DelayFrom(now); wait > 0 {
 		r.CancelAt(now)
 	}

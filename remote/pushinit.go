@@ -4,8 +4,9 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/merkle"
@@ -33,39 +34,25 @@ const (
 
 // declarations remembers push-inits, in bounded memory. Safe for concurrent use.
 type declarations struct {
-	mu  sync.Mutex
-	tab *recent[declarationKey, declaration]
+	byKey *lru.Cache[declarationKey, declaration]
 }
 
-func newDeclarations() *declarations {
-	return &declarations{tab: newRecent[declarationKey, declaration](maxDeclarations)}
+func newDeclarations() declarations {
+	return declarations{remembering[declarationKey, declaration](maxDeclarations)}
 }
 
-func (d *declarations) get(k declarationKey, now time.Time) (declaration, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	decl, ok := d.tab.get(k)
-	if !ok {
+func (d declarations) get(k declarationKey, now time.Time) (declaration, bool) {
+	decl, ok := d.byKey.Get(k)
+	if !ok || now.After(decl.until) {
+		d.byKey.Remove(k)
 		return declaration{}, false
 	}
-	if now.After(decl.until) {
-		d.tab.drop(k)
-		return declaration{}, false
-	}
-	return *decl, true
+	return decl, true
 }
 
-func (d *declarations) put(k declarationKey, decl declaration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.tab.put(k, decl)
-}
+func (d declarations) put(k declarationKey, decl declaration) { d.byKey.Add(k, decl) }
 
-func (d *declarations) drop(k declarationKey) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.tab.drop(k)
-}
+func (d declarations) drop(k declarationKey) { d.byKey.Remove(k) }
 
 // postInit answers POST /stores/{id}/module/upload: would a push like this be taken? Spec: remote-protocol 4.5.
 func (s *Server) postInit(w http.ResponseWriter, c *call) error {

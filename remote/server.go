@@ -9,8 +9,9 @@ import (
 	"log/slog"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
@@ -105,8 +106,8 @@ type Server struct {
 	perIdentity *buckets[auth.PublicKey]
 	perStore    *buckets[auth.StoreID]
 	uploads     *uploads
-	inits       *declarations
-	sizes       *sizes
+	inits       declarations
+	sizes       *lru.Cache[module.ID, int64] // of modules, so that a descriptor need not open the head's
 }
 
 // NewServer returns a Server for b. It starts nothing and needs no closing. o may be nil.
@@ -120,7 +121,7 @@ func NewServer(b Backend, o *ServerOptions) *Server {
 		uploads: &uploads{total: opt.Limits.Uploads, perStore: opt.Limits.UploadsPerStore,
 			open: make(map[auth.StoreID]int)},
 		inits: newDeclarations(),
-		sizes: newSizes(),
+		sizes: remembering[module.ID, int64](1024),
 	}
 	s.receiver, _ = b.(Receiver)
 	s.revoker, _ = b.(Revoker)
@@ -191,27 +192,4 @@ func (s *Server) tombstones(ctx context.Context, id auth.StoreID) ([]auth.Tombst
 // isRevoked reports whether ts name root or the whole store.
 func isRevoked(ts []auth.Tombstone, root merkle.Hash) bool {
 	return slices.ContainsFunc(ts, func(t auth.Tombstone) bool { return t.Revokes(root) })
-}
-
-// sizes remembers how long modules are, so that a descriptor need not open the head's. A root has one module here.
-type sizes struct {
-	mu  sync.Mutex
-	tab *recent[module.ID, int64]
-}
-
-func newSizes() *sizes { return &sizes{tab: newRecent[module.ID, int64](1024)} }
-
-func (z *sizes) get(id module.ID) (int64, bool) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	if n, ok := z.tab.get(id); ok {
-		return *n, true
-	}
-	return 0, false
-}
-
-func (z *sizes) put(id module.ID, n int64) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	z.tab.put(id, n)
 }
