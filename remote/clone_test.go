@@ -171,6 +171,25 @@ func TestCloneHistory(t *testing.T) {
 	}
 }
 
+// TestCloneLimit: more than is taken is refused, said or not.
+func TestCloneLimit(t *testing.T) {
+	for _, said := range []bool{true, false} {
+		origin, by := store(t, launcher, 1)
+		if !said {
+			origin.describe = func(d *remote.Descriptor) { d.Size = 0 }
+			origin.open = func(_ merkle.Hash, r io.ReadCloser) (io.ReadCloser, error) {
+				return io.NopCloser(struct{ io.Reader }{r}), nil
+			}
+		}
+		to := origin.empty()
+		sync := remote.Sync{Trust: remote.Trust{Publisher: by.PublicKey()}, MaxModule: 1000}
+		if _, err := sync.Clone(t.Context(), to, origin); !errors.Is(err, remote.ErrTooLarge) {
+			t.Errorf("said %v: %v", said, err)
+		}
+		untouched(t, to)
+	}
+}
+
 func TestCloneAllGenerations(t *testing.T) {
 	origin, by := store(t, launcher, 3)
 	pub := by.PublicKey()
