@@ -11,6 +11,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/cdc"
+	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -126,7 +127,11 @@ func (c *commit) gather(ctx context.Context) error {
 	if c.s.set.listed {
 		c.old = c.s.oldManifests(c.h)
 	}
-	switch content := c.s.ContentRoot(); {
+	content, err := c.s.contentRoot()
+	if err != nil {
+		return err
+	}
+	switch {
 	case len(recs) > 0:
 		for _, r := range recs {
 			c.add(&job{input: sectionInput(r.name, f, r.off, r.size)})
@@ -211,6 +216,9 @@ func (c *commit) takeOver(j *job) bool {
 // seal brings what has to be read into the pack.
 func (c *commit) seal(ctx context.Context) error {
 	s := c.s
+	if err := diskfs.MkdirAll(s.w.fs, filepath.Join(s.dir, "packs"), 0o755); err != nil { // a reference's workspace has none
+		return err
+	}
 	pack, err := createPack(s.w.fs, filepath.Join(s.dir, "packs", "commit.tmp"))
 	if err != nil {
 		return err

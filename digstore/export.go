@@ -54,6 +54,9 @@ func (s *Store) Export(ctx context.Context, root merkle.Hash, w io.Writer, progr
 // history but it is not held, in that line's place. The module must be signed by the store's publisher where that key is known; signed carries
 // signatures for the root, and may be zero. A generation that is held already is fs.ErrExist.
 func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot, progress func(done, total int64)) (*Generation, error) {
+	if err := s.sweepNow(); err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
 	in, err := newIncoming(s.w, s.dir, s.packs)
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)

@@ -79,7 +79,11 @@ func (c *collection) choose() error {
 		}
 	}
 	for i, g := range c.h.lines {
-		if !c.s.holds(g.Root) {
+		there, err := c.s.holds(g.Root)
+		if err != nil {
+			return err
+		}
+		if !there {
 			continue
 		}
 		last := len(c.h.lines) - i
@@ -292,19 +296,17 @@ func (c *collection) rebase() error {
 	return nil
 }
 
-// remove deletes what is not needed any more: first the recipes, then the packs.
+// remove deletes what is not needed any more: first the recipes, then index files that speak of dead packs, then those.
 func (c *collection) remove() error {
 	s := c.s
-	for _, g := range c.report.Dropped {
-		if err := s.w.fs.Remove(s.recipeName(g.Root)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := c.removeRecipes(); err != nil {
+		return err
+	}
+	if len(c.dead) > 0 { // a pack of the same name may come back, with other chunks
+		if err := s.packs.dropIndex(c.dead); err != nil {
 			return err
 		}
-	}
-	s.mu.Lock()
-	s.cache = recipeCache{}
-	s.mu.Unlock()
-	if len(c.report.Dropped) > 0 {
-		if err := s.syncDirs("recipes"); err != nil {
+		if err := s.syncDirs("packs"); err != nil {
 			return err
 		}
 	}
@@ -321,4 +323,46 @@ func (c *collection) remove() error {
 	s.packs.reload()
 	s.packs.tidy()
 	return sweepIncoming(s.w.fs, filepath.Join(s.dir, incomingDir), func(string) bool { return false })
+}
+
+// removeRecipes deletes the recipes of dropped generations. None goes before those that are built on it, on the disk either: else what
+// is left when this breaks off could not be read.
+func (c *collection) removeRecipes() error {
+	s := c.s
+	level := make(map[merkle.Hash]int, len(c.report.Dropped))
+	deepest := 0
+	for _, g := range c.report.Dropped {
+		kept, err := s.readBody(g.Root, 0)
+		if errors.Is(err, ErrCorrupt) { // it can go at any time
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		level[g.Root] = kept.depth
+		deepest = max(deepest, kept.depth)
+	}
+	defer func() {
+		s.mu.Lock()
+		s.cache = recipeCache{}
+		s.mu.Unlock()
+	}()
+	for depth := deepest; depth >= 0; depth-- {
+		removed := false
+		for _, g := range c.report.Dropped {
+			if level[g.Root] != depth {
+				continue
+			}
+			if err := s.w.fs.Remove(s.recipeName(g.Root)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			removed = true
+		}
+		if removed {
+			if err := s.syncDirs("recipes"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

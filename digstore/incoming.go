@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -41,43 +42,58 @@ const (
 )
 
 // openIncoming begins to receive in dir or, when resume is set, goes on with what is there.
-func openIncoming(fsys diskfs.FS, dir string, packs *packSet, resume bool) (in *incoming, err error) {
+func openIncoming(fsys diskfs.FS, dir string, packs *packSet, resume bool) (*incoming, error) {
+	const attempts = 5 // a sweep may take the directory for a rest until its lock is held
+	for i := 1; ; i++ {
+		in, err := tryIncoming(fsys, dir, packs, resume)
+		swept := errors.Is(err, fs.ErrNotExist) || !resume && errors.Is(err, ErrLocked)
+		if err == nil || !swept || i == attempts {
+			return in, err
+		}
+	}
+}
+
+func tryIncoming(fsys diskfs.FS, dir string, packs *packSet, resume bool) (*incoming, error) {
 	if err := diskfs.MkdirAll(fsys, dir, 0o755); err != nil {
 		return nil, fmt.Errorf("receive: %w", err)
 	}
-	in = &incoming{fs: fsys, dir: dir, packs: packs}
+	in := &incoming{fs: fsys, dir: dir, packs: packs}
+	var err error
 	if in.lock, err = fsys.TryLock(filepath.Join(dir, "lock")); err != nil {
 		return nil, fmt.Errorf("receive: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			in.close()
-		}
-	}()
-	name := filepath.Join(dir, incomingPack)
-	if resume {
-		j, err := readJournal(fsys, dir, packs)
-		if err != nil {
-			return nil, err
-		}
-		if j.size > 0 {
-			if in.pack, err = reopenPack(fsys, name, j); err != nil {
-				return nil, err
-			}
-			if in.log, err = reopenJournal(fsys, dir, j); err != nil {
-				return nil, err
-			}
-			in.old = &replay{j: j, src: in}
-			return in, nil
-		}
-		if in.log, err = createJournal(fsys, dir); err != nil {
-			return nil, err
-		}
-	}
-	if in.pack, err = createPack(fsys, name); err != nil {
+	if err := in.begin(resume); err != nil {
+		in.close()
 		return nil, err
 	}
 	return in, nil
+}
+
+// begin opens the files of a directory whose lock is held.
+func (in *incoming) begin(resume bool) error {
+	name := filepath.Join(in.dir, incomingPack)
+	if resume {
+		j, err := readJournal(in.fs, in.dir, in.packs)
+		if err != nil {
+			return err
+		}
+		if j.size > 0 {
+			if in.pack, err = reopenPack(in.fs, name, j); err != nil {
+				return err
+			}
+			if in.log, err = reopenJournal(in.fs, in.dir, j); err != nil {
+				return err
+			}
+			in.old = &replay{j: j, src: in}
+			return nil
+		}
+		if in.log, err = createJournal(in.fs, in.dir); err != nil {
+			return err
+		}
+	}
+	var err error
+	in.pack, err = createPack(in.fs, name)
+	return err
 }
 
 // newIncoming begins to receive under a name of chance below dir.
@@ -189,7 +205,11 @@ func (t *teeReader) Read(b []byte) (int, error) {
 func (s *Store) sweepIncoming(*history) error {
 	return sweepIncoming(s.w.fs, filepath.Join(s.dir, incomingDir), func(name string) bool {
 		root, err := merkle.ParseHash(name)
-		return err == nil && !s.holds(root)
+		if err != nil {
+			return false
+		}
+		there, err := s.holds(root)
+		return err != nil || !there
 	})
 }
 
@@ -231,6 +251,7 @@ func sweepIncoming(fsys diskfs.FS, dir string, keep func(name string) bool) erro
 // is verified, like everything that comes from elsewhere.
 type journalWriter struct {
 	f     diskfs.File
+	mu    sync.Mutex // one goroutine reads, another takes what came out of it
 	buf   []byte
 	raw   []byte // what has been read and is not written down yet
 	skip  int64  // bytes of the stream that the journal has already
@@ -267,6 +288,8 @@ func reopenJournal(fsys diskfs.FS, dir string, j *journal) (*journalWriter, erro
 
 // chunk accounts for all that was read up to the end of a chunk.
 func (j *journalWriter) chunk(c module.Chunk, sealed []byte, fresh bool) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	if j.lost {
 		return nil
 	}
@@ -323,6 +346,8 @@ type logReader struct {
 
 func (l *logReader) Read(b []byte) (int, error) {
 	n, err := l.r.Read(b)
+	l.j.mu.Lock()
+	defer l.j.mu.Unlock()
 	if !l.j.lost {
 		l.j.raw = append(l.j.raw, b[:n]...)
 	}

@@ -35,8 +35,17 @@ func (s *Store) Install(ctx context.Context, lines []module.Generation, head aut
 	if err != nil {
 		return err
 	}
-	if _, ok := h.find(root); ok && s.holds(root) {
-		return fmt.Errorf("install %s: %w", root, fs.ErrExist)
+	if _, ok := h.find(root); ok {
+		there, err := s.holds(root)
+		if err == nil && there {
+			err = fs.ErrExist
+		}
+		if err != nil {
+			return fmt.Errorf("install %s: %w", root, err)
+		}
+	}
+	if err := s.sweepNow(); err != nil {
+		return fmt.Errorf("install %s: %w", root, err)
 	}
 	in, err := openIncoming(s.w.fs, s.partDir(root), s.packs, true)
 	if err != nil {
@@ -83,7 +92,11 @@ func (in *incoming) accept(ctx context.Context, id module.ID, r io.Reader, check
 func (s *Store) newLines(h *history, lines []module.Generation) ([]module.Generation, error) {
 	last := lines[len(lines)-1]
 	if have, ok := h.find(last.Root); ok {
-		if s.holds(last.Root) {
+		there, err := s.holds(last.Root)
+		if err != nil {
+			return nil, err
+		}
+		if there {
 			return nil, fmt.Errorf("generation %d: %w", have.Number, fs.ErrExist)
 		}
 		if have.Number != last.Number {

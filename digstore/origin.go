@@ -115,6 +115,9 @@ func (w *Workspace) Receive(ctx context.Context, head auth.SignedRoot, parent me
 
 // receive is Receive for a store that is here.
 func (s *Store) receive(ctx context.Context, id module.ID, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader, check func(*module.Module) error) error {
+	if err := s.sweepNow(); err != nil {
+		return fmt.Errorf("receive %s: %w", id, err)
+	}
 	in, err := newIncoming(s.w, s.dir, s.packs)
 	if err != nil {
 		return err
@@ -179,7 +182,8 @@ func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Reci
 	id := recipe.ID().Store
 	name := id.String()
 	dir := filepath.Join(w.dot, "stores", name)
-	return w.update(ctx, func(r *registry) (err error) {
+	var behind error
+	err := w.update(ctx, func(r *registry) (err error) {
 		for n, e := range r.Stores {
 			if e.ID == name {
 				return fmt.Errorf("store %q was made by somebody else just now (push again): %w", n, module.ErrNotHead)
@@ -187,6 +191,9 @@ func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Reci
 		}
 		if _, ok := r.Stores[name]; ok {
 			return fmt.Errorf("the name %q is taken by another store: %w", name, fs.ErrExist)
+		}
+		if err := w.clearRemoved(dir); err != nil {
+			return err
 		}
 		settings := settings{id: id, maxSize: DefaultMaxSize}
 		if set, err := readConfig(w.fs, dir); err != nil || set.id != id { // else: left by a crash
@@ -214,6 +221,8 @@ func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Reci
 		case err != nil && !founded:
 			_ = diskfs.RemoveAll(w.fs, dir)
 			return err
+		case errors.Is(err, module.ErrNotHead): // behind what a crash left, which is to be seen from now on
+			behind = err
 		case err != nil && !errors.Is(err, fs.ErrExist):
 			return err
 		}
@@ -223,6 +232,43 @@ func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Reci
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return behind
+}
+
+// removedMark is in a store's directory from when it is being removed.
+const removedMark = "removed"
+
+// clearRemoved deletes the rest of a removed store. The caller holds the workspace's lock.
+func (w *Workspace) clearRemoved(dir string) error {
+	if _, err := w.fs.Stat(filepath.Join(dir, removedMark)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return w.removeDir(dir)
+}
+
+// removeDir deletes a store's directory, the mark last.
+func (w *Workspace) removeDir(dir string) error {
+	list, err := w.fs.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if e.Name() == removedMark {
+			continue
+		}
+		if err := diskfs.RemoveAll(w.fs, filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	if err := w.fs.SyncDir(dir); err != nil {
+		return err
+	}
+	return diskfs.RemoveAll(w.fs, dir)
 }
 
 // Remove takes a store out of the workspace and deletes it from the disk, with its publisher key: for good.
@@ -232,6 +278,10 @@ func (w *Workspace) Remove(nameOrID string) error {
 		return fmt.Errorf("remove store: %w", err)
 	}
 	err = w.update(context.Background(), func(r *registry) error {
+		// What an interrupted removal leaves is not taken for a store by the next one of that name.
+		if err := diskfs.WriteFile(w.fs, filepath.Join(s.dir, removedMark), nil, 0o600); err != nil {
+			return err
+		}
 		delete(r.Stores, s.name)
 		if r.Active == s.name {
 			r.Active = ""
@@ -245,7 +295,7 @@ func (w *Workspace) Remove(nameOrID string) error {
 	delete(w.opened, s.name)
 	w.mu.Unlock()
 	s.packs.close()
-	if err := diskfs.RemoveAll(w.fs, s.dir); err != nil {
+	if err := w.removeDir(s.dir); err != nil {
 		return fmt.Errorf("remove store %s: %w", s.name, err)
 	}
 	return nil

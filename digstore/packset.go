@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -120,6 +121,53 @@ func (p *packSet) file(pack string) *packFile {
 		p.files[pack] = f
 	}
 	return f
+}
+
+// dropIndex removes the index files that speak of any of those packs.
+func (p *packSet) dropIndex(packs []string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.load(); err != nil {
+		return err
+	}
+	drop := p.stale
+	for _, r := range p.runs {
+		if r.file != "" && slices.ContainsFunc(r.packs, func(name string) bool { return slices.Contains(packs, name) }) {
+			drop = append(drop, r.file)
+		}
+	}
+	p.loaded, p.runs, p.stale = false, nil, nil
+	for _, name := range drop {
+		if err := p.fs.Remove(filepath.Join(p.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove index: %w", err)
+		}
+	}
+	return nil
+}
+
+// keepUp forgets the index when it does not speak of just those packs: another process has changed them.
+func (p *packSet) keepUp(list []fs.DirEntry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := map[string]bool{}
+	for _, r := range p.runs {
+		for _, name := range r.packs {
+			known[name] = true
+		}
+	}
+	n := 0
+	for _, e := range list {
+		if strings.HasSuffix(e.Name(), packExt) {
+			n++
+			if !known[e.Name()] {
+				n = -1
+				break
+			}
+		}
+	}
+	if n != len(known) {
+		p.loaded, p.runs, p.oldAt = false, nil, nil
+	}
 }
 
 // tidy merges runs of a size where there are many of them, and removes index files that are out of date. The caller

@@ -120,6 +120,9 @@ func (w *Workspace) Pending(_ context.Context, id auth.StoreID) ([]module.Genera
 	}
 	var out []module.Generation
 	for _, root := range roots {
+		if _, ok := h.find(root); ok { // promoted, or pushed since
+			continue
+		}
 		p, err := s.readPending(root)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

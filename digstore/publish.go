@@ -174,8 +174,12 @@ func (s *Store) sweep(h *history) error {
 			}
 			removed = true
 		}
-		if removed && sub == "packs" {
-			s.packs.reload()
+		if sub == "packs" {
+			if removed {
+				s.packs.reload()
+			} else {
+				s.packs.keepUp(list)
+			}
 		}
 	}
 	return s.sweepIncoming(h)

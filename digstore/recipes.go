@@ -73,9 +73,15 @@ func (s *Store) recipeName(root merkle.Hash) string {
 }
 
 // holds reports whether there is a recipe of that root.
-func (s *Store) holds(root merkle.Hash) bool {
+func (s *Store) holds(root merkle.Hash) (bool, error) {
 	_, err := s.w.fs.Stat(s.recipeName(root))
-	return err == nil
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for the recipe of %s: %w", root, err)
+	}
+	return true, nil
 }
 
 // recipe reads the recipe of a root; fs.ErrNotExist when it is not held.
@@ -84,7 +90,10 @@ func (s *Store) recipe(root merkle.Hash) (*held, error) {
 	h := s.cache.held[root]
 	s.mu.Unlock()
 	if h != nil {
-		if s.holds(root) {
+		switch there, err := s.holds(root); {
+		case err != nil:
+			return nil, err
+		case there:
 			return h, nil
 		}
 		return nil, fmt.Errorf("generation %s: %w", root, fs.ErrNotExist)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"unicode/utf8"
 
@@ -49,6 +50,9 @@ func scanStaging(name string, r io.ReaderAt, size int64) (recs []record, whole i
 		k := int64(binary.BigEndian.Uint32(b[:]))
 		if k > maxKey {
 			return recs, whole, corrupt(name, "corrupt staging: a key of %d bytes at byte %d (unstage, and add again)", k, off)
+		}
+		if k == 0 {
+			return recs, whole, corrupt(name, "corrupt staging: an empty key at byte %d (unstage, and add again)", off)
 		}
 		if int64(n) < 4+k+8 {
 			return recs, whole, short
@@ -126,11 +130,15 @@ func (s *Store) stage(ctx context.Context, each func(add func(string, io.Reader)
 		return fmt.Errorf("stage: %w", err)
 	}
 	defer f.Close()
-	buf := make([]byte, 256<<10)
+	buf, first := make([]byte, 256<<10), end
+	var shown []byte // the first frame's key length, written last
 	add := func(name string, r io.Reader) error {
-		n, err := appendFrame(ctx, f, end, name, r, buf)
+		n, err := appendFrame(ctx, f, end, name, r, buf, end == first)
 		if err != nil {
 			return fmt.Errorf("stage %.200q: %w", name, err)
+		}
+		if end == first {
+			shown = binary.BigEndian.AppendUint32(nil, uint32(len(name)))
 		}
 		end += n
 		return nil
@@ -139,17 +147,32 @@ func (s *Store) stage(ctx context.Context, each func(add func(string, io.Reader)
 	if err == nil {
 		err = each(add)
 	}
-	if terr := f.Truncate(end); err == nil && terr != nil {
-		err = fmt.Errorf("stage: %w", terr)
-	}
-	if serr := f.Sync(); err == nil && serr != nil {
-		err = fmt.Errorf("stage: %w", serr)
+	if ferr := s.finishStaging(f, first, end, shown); err == nil && ferr != nil {
+		err = fmt.Errorf("stage: %w", ferr)
 	}
 	return err
 }
 
-// appendFrame writes one frame at off and returns its length. The content's length is filled in last.
-func appendFrame(ctx context.Context, f diskfs.File, off int64, name string, r io.Reader, buf []byte) (int64, error) {
+// finishStaging makes the frames from first to end count, once they are on the disk.
+func (s *Store) finishStaging(f diskfs.File, first, end int64, shown []byte) error {
+	if err := f.Truncate(end); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil || first == end {
+		return err
+	}
+	if _, err := f.WriteAt(shown, first); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil || first > 0 {
+		return err
+	}
+	return s.w.fs.SyncDir(s.dir)
+}
+
+// appendFrame writes one frame at off and returns its length. The content's length is filled in last. A hidden frame has a key length
+// that is none, so that neither it nor what follows it counts.
+func appendFrame(ctx context.Context, f diskfs.File, off int64, name string, r io.Reader, buf []byte, hidden bool) (int64, error) {
 	switch {
 	case name == "":
 		return 0, errors.New("the empty name is no resource key")
@@ -158,7 +181,11 @@ func appendFrame(ctx context.Context, f diskfs.File, off int64, name string, r i
 	case !utf8.ValidString(name):
 		return 0, errors.New("the name is not UTF-8")
 	}
-	head := binary.BigEndian.AppendUint32(nil, uint32(len(name)))
+	length := uint32(len(name))
+	if hidden {
+		length = math.MaxUint32
+	}
+	head := binary.BigEndian.AppendUint32(nil, length)
 	head = append(head, name...)
 	head = append(head, make([]byte, 8)...)
 	if _, err := f.WriteAt(head, off); err != nil {
@@ -240,7 +267,7 @@ func (s *Store) copyStaging(tmp string, from diskfs.File, keep []record) error {
 	defer f.Close()
 	buf, end := make([]byte, 256<<10), int64(0)
 	for _, r := range keep {
-		n, err := appendFrame(context.Background(), f, end, r.name, io.NewSectionReader(from, r.off, r.size), buf)
+		n, err := appendFrame(context.Background(), f, end, r.name, io.NewSectionReader(from, r.off, r.size), buf, false)
 		if err != nil {
 			return err
 		}
@@ -255,7 +282,9 @@ func (s *Store) clearStaging() error {
 	if err != nil {
 		return fmt.Errorf("clear staging: %w", err)
 	}
-	err = f.Truncate(0)
+	if err = f.Truncate(0); err == nil {
+		err = f.Sync()
+	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

@@ -101,6 +101,9 @@ func (w *Workspace) create(ctx context.Context, id StoreID, o *StoreOptions) (*S
 				return fmt.Errorf("create store: %s is here as %q: %w", id, n, fs.ErrExist)
 			}
 		}
+		if err := w.clearRemoved(dir); err != nil {
+			return fmt.Errorf("create store %s: %w", name, err)
+		}
 		if err := w.makeStore(dir, set, key); err != nil {
 			return fmt.Errorf("create store %s: %w", name, err)
 		}
@@ -166,16 +169,24 @@ func (s *Store) Label() (label, description string) { return s.set.label, s.set.
 
 // ContentRoot returns the folder that commits are made from, "" when there is none.
 func (s *Store) ContentRoot() string {
+	root, err := s.contentRoot()
+	if err != nil {
+		return ""
+	}
+	return root
+}
+
+func (s *Store) contentRoot() (string, error) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	if s.w.refreshLocked() != nil {
-		return ""
+	if err := s.w.refreshLocked(); err != nil {
+		return "", err
 	}
 	root := filepath.FromSlash(s.w.reg.Stores[s.name].ContentRoot)
 	if root == "" || filepath.IsAbs(root) {
-		return root
+		return root, nil
 	}
-	return filepath.Join(s.w.dir, root)
+	return filepath.Join(s.w.dir, root), nil
 }
 
 // SetContentRoot sets the folder that commits are made from, relative to the workspace's folder or absolute; "" for none.
@@ -215,6 +226,24 @@ func (s *Store) lockClean(ctx context.Context) (io.Closer, *history, error) {
 		return nil, nil, err
 	}
 	return l, h, nil
+}
+
+// sweepNow sweeps before a transfer, which must not count on chunks that a writer that died has left. While another writer has the
+// lock it does nothing: that one has swept.
+func (s *Store) sweepNow() error {
+	l, err := s.w.fs.TryLock(filepath.Join(s.dir, "lock"))
+	if errors.Is(err, ErrLocked) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("store %s: %w", s.name, err)
+	}
+	defer l.Close()
+	h, err := s.readHistory()
+	if err != nil {
+		return err
+	}
+	return s.sweep(h)
 }
 
 // Generations returns the history, oldest first, numbered from 0, generations that are not held included.

@@ -119,7 +119,7 @@ func RemoveAll(fsys FS, name string) error {
 	}
 	list, lerr := fsys.ReadDir(name)
 	if lerr != nil {
-		return err
+		return errors.Join(err, lerr)
 	}
 	for _, e := range list {
 		if err := RemoveAll(fsys, filepath.Join(name, e.Name())); err != nil {

@@ -1,0 +1,202 @@
+package digstore_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// scenarios are what the sweeps sweep.
+func scenarios(t *testing.T) []scenario {
+	rel := releases(3)
+	old, young := t.TempDir(), t.TempDir()
+	for dir, v := range map[string]files{old: version(0), young: version(1)} {
+		for name, text := range v {
+			check(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+			check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
+		}
+	}
+	key := auth.NewKey([auth.SeedSize]byte{9})
+	return []scenario{
+		{name: "init", empty: true, steps: []step{
+			{what: "init", since: []error{fs.ErrExist}},
+		}},
+		{name: "create", steps: []step{
+			{"create", func(w *digstore.Workspace) error {
+				_, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "new", Key: key, Label: "x"})
+				return err
+			}, []error{fs.ErrExist}},
+			{"create private", func(w *digstore.Workspace) error {
+				_, err := w.Create(digstore.StoreID{3}, &digstore.StoreOptions{Name: "secret", Private: true, MaxSize: 1000, Activate: true})
+				return err
+			}, []error{fs.ErrExist}},
+			{"use", func(w *digstore.Workspace) error { return w.Use("new") }, nil},
+		}},
+		{name: "stage and unstage", setup: commitVersions(0, 0), steps: []step{
+			{"stage", staging("a", 2000), nil},
+			{"stage", staging("b", 10), nil},
+			{"stage over", staging("a", 3000), nil},
+			{"unstage", onSite(func(s *digstore.Store) error { _, err := s.Unstage("b"); return err }), []error{fs.ErrNotExist}},
+			{"unstage all", onSite(func(s *digstore.Store) error { _, err := s.Unstage(); return err }), nil},
+		}},
+		{name: "first commit", setup: setups(commitVersions(0, 0), onSite(stageAll(version(0)))), steps: []step{committing()}},
+		{name: "later commit", setup: setups(commitVersions(0, 3), onSite(stageAll(version(3)))), steps: []step{committing()}},
+		{name: "eighth commit", setup: setups(commitVersions(0, 7), onSite(stageAll(version(7)))), steps: []step{committing()}},
+		{name: "commit content root", setup: commitVersions(0, 0), steps: []step{
+			{"set content root", onSite(func(s *digstore.Store) error { return s.SetContentRoot(old) }), nil},
+			committing(),
+			{"set content root", onSite(func(s *digstore.Store) error { return s.SetContentRoot(young) }), nil},
+			committing(),
+		}},
+		{name: "commit listed", setup: func(w *digstore.Workspace) error {
+			s, err := w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher, Listed: true, ContentRoot: old})
+			if err == nil {
+				_, err = s.Commit(ctx, nil, nil)
+			}
+			return err
+		}, steps: []step{
+			{"set content root", onSite(func(s *digstore.Store) error { return s.SetContentRoot(young) }), nil},
+			committing(),
+		}},
+		{name: "clone", setup: emptySite, steps: []step{install(rel[:1])}},
+		{name: "clone with history", setup: emptySite, steps: []step{
+			install(rel[:3]),
+			fill(rel[1]),
+			fill(rel[0]),
+			{"pin", onSite(func(s *digstore.Store) error {
+				return s.Pin(ctx, module.Pins{Publisher: publisher.PublicKey(), Root: rel[2].line.Root, Generation: 2})
+			}), nil},
+		}},
+		{name: "pull", setup: setups(emptySite, install(rel[:1]).do), steps: []step{install(rel[1:2]), install(rel[2:3])}},
+		{name: "first push", steps: []step{receive(rel[0], merkle.Hash{}, false)}},
+		{name: "push", setup: setups(emptySite, install(rel[:1]).do), steps: []step{receive(rel[1], rel[0].line.Root, false)}},
+		{name: "push pending", setup: setups(emptySite, install(rel[:1]).do), steps: []step{
+			receive(rel[1], rel[0].line.Root, true),
+			{"promote", func(w *digstore.Workspace) error { return w.Promote(ctx, siteID, rel[1].line.Root) }, []error{fs.ErrNotExist}},
+			receive(rel[2], rel[1].line.Root, true),
+			{"drop", func(w *digstore.Workspace) error { return w.Drop(ctx, siteID, rel[2].line.Root) }, nil},
+		}},
+		{name: "first push pending", steps: []step{
+			receive(rel[0], merkle.Hash{}, true),
+			{"promote", func(w *digstore.Workspace) error { return w.Promote(ctx, siteID, rel[0].line.Root) }, []error{fs.ErrNotExist}},
+		}},
+		{name: "import", setup: emptySite, steps: []step{
+			importing(rel[0]),
+			importing(rel[1]),
+		}},
+		{name: "gc and install again", setup: commitVersions(0, 10), steps: []step{
+			{"gc", onSite(func(s *digstore.Store) error { _, err := s.GC(ctx, &digstore.GCOptions{Keep: 8}); return err }), nil},
+			fill(rel[0]),
+			{"gc", onSite(func(s *digstore.Store) error {
+				_, err := s.GC(ctx, &digstore.GCOptions{Keep: 1, Roots: []merkle.Hash{rel[2].line.Root}})
+				return err
+			}), nil},
+			fill(rel[1]),
+		}},
+		{name: "remove", setup: commitVersions(0, 1), steps: []step{
+			{"remove", func(w *digstore.Workspace) error { return w.Remove("site") }, []error{fs.ErrNotExist}},
+			{"create", func(w *digstore.Workspace) error {
+				_, err := w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher})
+				return err
+			}, []error{fs.ErrExist}},
+		}},
+		{name: "small things", setup: setups(emptySite, install(rel[:1]).do), steps: []step{
+			{"import key", onSite(func(s *digstore.Store) error { return s.ImportKey(publisher) }), nil},
+			{"add remote", onSite(func(s *digstore.Store) error { return s.AddRemote("origin", "https://example.org/stores/1") }), nil},
+			{"add remote", onSite(func(s *digstore.Store) error { return s.AddRemote("other", "https://example.net/stores/1") }), nil},
+			{"remove remote", onSite(func(s *digstore.Store) error { return s.RemoveRemote("origin") }), []error{fs.ErrNotExist}},
+			{"pin", onSite(func(s *digstore.Store) error {
+				return s.Pin(ctx, module.Pins{Publisher: publisher.PublicKey(), Root: rel[0].line.Root})
+			}), nil},
+			{"sign", onSite(func(s *digstore.Store) error { _, err := s.Head(ctx); return err }), nil},
+			{"revoke", func(w *digstore.Workspace) error {
+				t, err := auth.SignTombstone(ctx, auth.Tombstone{Store: siteID, Root: rel[0].line.Root, NotAfter: 1}, publisher)
+				return errors.Join(err, w.Revoke(ctx, t))
+			}, nil},
+			{"revoke all", func(w *digstore.Workspace) error {
+				t, err := auth.SignTombstone(ctx, auth.Tombstone{Store: siteID, NotAfter: 2}, publisher)
+				return errors.Join(err, w.Revoke(ctx, t))
+			}, nil},
+		}},
+	}
+}
+
+func setups(all ...func(*digstore.Workspace) error) func(*digstore.Workspace) error {
+	return func(w *digstore.Workspace) error {
+		for _, f := range all {
+			if err := f(w); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func onSite(f func(*digstore.Store) error) func(*digstore.Workspace) error {
+	return func(w *digstore.Workspace) error {
+		s, err := w.Store("site")
+		if err != nil {
+			return err
+		}
+		return f(s)
+	}
+}
+
+func emptySite(w *digstore.Workspace) error {
+	_, err := w.Create(siteID, &digstore.StoreOptions{Name: "site"})
+	return err
+}
+
+func staging(name string, size int) func(*digstore.Workspace) error {
+	return onSite(func(s *digstore.Store) error { return s.Stage(ctx, name, strings.NewReader(noise(5, size))) })
+}
+
+func committing() step {
+	return step{"commit", onSite(func(s *digstore.Store) error {
+		_, err := s.Commit(ctx, nil, &digstore.CommitOptions{Message: "new"})
+		return err
+	}), []error{digstore.ErrUnchanged, digstore.ErrNothingStaged}}
+}
+
+// transfer gives Install a module, from where an earlier attempt broke off.
+func transfer(s *digstore.Store, lines []module.Generation, r release) error {
+	at, err := s.Held(ctx, r.line.Root)
+	if err != nil {
+		return err
+	}
+	return s.Install(ctx, lines, r.head, bytes.NewReader(r.module[at:]), deep)
+}
+
+// install is a clone or a pull: the last of rel is transferred.
+func install(rel []release) step {
+	var lines []module.Generation
+	for _, r := range rel {
+		lines = append(lines, r.line)
+	}
+	return step{"install", onSite(func(s *digstore.Store) error { return transfer(s, lines, rel[len(rel)-1]) }), []error{fs.ErrExist}}
+}
+
+// fill transfers a generation whose line is there.
+func fill(r release) step { return install([]release{r}) }
+
+func receive(r release, parent merkle.Hash, pending bool) step {
+	return step{"receive", func(w *digstore.Workspace) error {
+		return w.Receive(ctx, r.head, parent, pending, bytes.NewReader(r.module), deep)
+	}, []error{fs.ErrExist}}
+}
+
+func importing(r release) step {
+	return step{"import", onSite(func(s *digstore.Store) error {
+		_, err := s.Import(ctx, bytes.NewReader(r.module), r.head, nil)
+		return err
+	}), []error{fs.ErrExist}}
+}
