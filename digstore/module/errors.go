@@ -14,6 +14,9 @@ var (
 	// ErrVerify is matched by every *VerifyError.
 	ErrVerify = errors.New("the module does not hold what it claims")
 
+	// ErrRecipe is matched by every error of ParseRecipe.
+	ErrRecipe = errors.New("not a well-formed recipe")
+
 	// ErrTooLarge says that content does not fit: into the cap, into a uniform
 	// length, or into what a module can hold at all.
 	ErrTooLarge = errors.New("too large for a module")
@@ -42,6 +45,7 @@ var faults = [...]string{
 	BadBody:        "section does not decode",
 }
 
+// String says what is wrong.
 func (f Fault) String() string {
 	if int(f) < len(faults) && faults[f] != "" {
 		return faults[f]
@@ -58,6 +62,7 @@ type FormatError struct {
 	Err     error   // what is behind it, or nil
 }
 
+// Error says what is wrong, in which section and where.
 func (e *FormatError) Error() string {
 	s := "read module: " + e.Fault.String()
 	if e.Section != 0 {
@@ -96,6 +101,7 @@ var checks = [...]string{
 	CheckLeaf:  "content and leaf",
 }
 
+// String names what is compared.
 func (c Check) String() string {
 	if int(c) < len(checks) && checks[c] != "" {
 		return checks[c]
@@ -110,6 +116,7 @@ type VerifyError struct {
 	Want, Got string
 }
 
+// Error says which check failed, what it wanted and what it got.
 func (e *VerifyError) Error() string {
 	s := "verify module: " + e.Check.String() + " disagree"
 	if !e.Key.IsZero() {

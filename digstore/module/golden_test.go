@@ -66,7 +66,7 @@ func TestParseRecipeRefuses(t *testing.T) {
 	}
 	enc, _ := r.MarshalBinary()
 	for n := range enc {
-		if _, err := module.ParseRecipe(enc[:n]); err == nil {
+		if _, err := module.ParseRecipe(enc[:n]); !errors.Is(err, module.ErrRecipe) {
 			t.Errorf("the first %d of %d bytes are taken", n, len(enc))
 		}
 	}

@@ -205,7 +205,8 @@ func (r *recipeReader) hashes(n int) []merkle.Hash {
 
 // ParseRecipe reads the encoding of a Recipe and keeps no reference to it. What
 // it accepts gives the header of a well-formed module; whether it is the module
-// that is meant, Verify says.
+// that is meant, Verify says. Its length may be far above that of b: look at
+// Size before reading it all. Errors match ErrRecipe.
 func ParseRecipe(b []byte) (*Recipe, error) {
 	r := &recipeReader{b: b}
 	if v := r.byte(); v != recipeVersion {
@@ -232,11 +233,11 @@ func ParseRecipe(b []byte) (*Recipe, error) {
 		r.fail("%d plain bytes at the end, want %d: %w", len(r.b), plain, errRecipe)
 	}
 	if r.err != nil {
-		return nil, fmt.Errorf("parse recipe: %w", r.err)
+		return nil, fmt.Errorf("%w: %w", ErrRecipe, r.err)
 	}
 	rec.plain = append([]byte(nil), r.b...)
 	if err := rec.finish(); err != nil {
-		return nil, fmt.Errorf("parse recipe: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrRecipe, err)
 	}
 	return rec, nil
 }

@@ -18,7 +18,7 @@ const (
 	maxPlain   = 1 << 20   // plain bytes that a recipe holds before long stretches go to put
 	spillSize  = 256 << 10 // how long a stretch goes to put at once
 	minSpill   = 512       // shorter ones stay in the recipe
-	maxKept    = 16 << 20  // plain bytes that a recipe holds at all
+	maxKept    = 8 << 20   // plain bytes that a recipe holds at all
 	maxCapture = 24 << 20  // longest key table or leaves that are kept in columns
 	maxParts   = 16 << 10  // parts after which the rest is taken as plain bytes
 	maxPieces  = 1 << 20   // chunks after which the rest is taken as plain bytes
@@ -33,7 +33,7 @@ const (
 // a foreign module with much of that, more than 1 MiB, long stretches go to put
 // as well, under their own ids; Pool lists them like chunks.
 //
-// It accepts what Open accepts, unless the headers alone take 16 MiB, and says
+// It accepts what Open accepts, unless the headers alone take 8 MiB, and says
 // nothing about the rest: see Module.Verify, which does not read again what
 // was hashed here. Errors match ErrFormat when the module is at fault; those of
 // r, of put and of ctx come wrapped. Put may have been called when an error
@@ -248,6 +248,7 @@ func (t *taker) capture(kind partKind, n int64) (int, error) {
 			return -1, err
 		}
 	}
+	t.parts++
 	t.done = append(t.done, event{kind: kind, plain: body})
 	return len(t.done) - 1, nil
 }
@@ -404,15 +405,21 @@ func (t *taker) demote() {
 		return
 	}
 	t.flush()
-	rest := t.done[:0:0]
-	for i := range t.done {
-		if i == b.table || i == b.leaves {
-			rest = append(rest, t.plainEvents(t.done[i].plain)...)
-		} else {
-			rest = append(rest, t.done[i])
+	from := max(b.table, b.leaves)
+	for _, i := range []int{b.table, b.leaves} {
+		if i >= 0 {
+			from = min(from, i)
 		}
 	}
-	t.done = rest
+	rest := slices.Clone(t.done[from:])
+	t.done = t.done[:from]
+	for _, e := range rest {
+		if e.kind == partTable || e.kind == partLeaves {
+			t.done = append(t.done, t.plainEvents(e.plain)...)
+		} else {
+			t.done = append(t.done, e)
+		}
+	}
 }
 
 // plainEvents makes events of plain bytes that stand between others.

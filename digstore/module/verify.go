@@ -26,7 +26,7 @@ func (m *Module) VerifyLeaves() error {
 	}
 	var root merkle.Hash
 	if m.recipe != nil {
-		root = m.recipe.table.grow(m.recipe.chunks).Root()
+		root = merkle.Root(m.recipe.table.sortedLeaves(m.recipe.chunks))
 	} else {
 		l, err := m.leaves()
 		if err != nil {
