@@ -3,6 +3,7 @@ package digstore_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -155,4 +156,14 @@ func inMemoryOf(t testing.TB, id digstore.StoreID) (*digstore.Workspace, *digsto
 	s, err := w.Create(id, nil)
 	check(t, err)
 	return w, s
+}
+
+func readFull(r io.Reader, b []byte) (int, error) { return io.ReadFull(r, b) }
+
+// rootIn reads the root that a manifest.json is of.
+func rootIn(t testing.TB, text string) merkle.Hash {
+	t.Helper()
+	var m struct{ Root merkle.Hash }
+	check(t, json.Unmarshal([]byte(text), &m))
+	return m.Root
 }
