@@ -14,7 +14,7 @@
 //	      │                its id, offset and length; then the bodies
 //	      ├ 1 StoreId      32 bytes
 //	      ├ 2 CurrentRoot  32 bytes: the root, see below
-//	      ├ 3 RootHistory  the root again
+//	      ├ 3 RootHistory  a list, in practice of the root alone
 //	      ├ 4 PublicKey    48 bytes: who publishes the store
 //	      ├ 5 TrustedKeys, 6 Metadata, 7 AuthInfo
 //	      ├ 8 KeyTable     for each resource its retrieval key, and which chunks
@@ -25,13 +25,14 @@
 //	      ├ 12 ChainState, 13 PublicManifest, where there are any
 //	      └ 11 Filler      so that the length tells less
 //
-// Numbers are big-endian. Text and rules are in store-format 7.
+// Numbers in the blob are big-endian. The rules are in store-format 7.
 //
 // A resource's plaintext is cut where its content says (store-format 5), each
 // piece is sealed with a key that comes from the resource's address (package
 // urn), and the root is the merkle root over the leaves (package merkle). So the
-// root depends on the store, the names and the content, and on nothing else:
-// not on the order of resources, the publisher, metadata or padding.
+// root depends on the store, the names, the content and, in a private store, the
+// salt; it does not depend on the order of resources, the publisher, metadata or
+// padding.
 //
 // # Reading
 //

@@ -77,13 +77,8 @@ func TestParseRecipeRefuses(t *testing.T) {
 		t.Errorf("another version: %v", err)
 	}
 	// A count or a length that nothing stands behind costs no memory.
-	allocs := testing.Benchmark(func(b *testing.B) {
-		for b.Loop() {
-			_, _ = module.ParseRecipe([]byte("\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f"))
-		}
-	}).AllocedBytesPerOp()
-	if allocs > 4096 {
-		t.Errorf("%d bytes allocated for a recipe of ten", allocs)
+	if n := grown(func() { _, _ = module.ParseRecipe([]byte("\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f")) }); n > 1<<16 {
+		t.Errorf("%d bytes allocated for a recipe of ten", n)
 	}
 }
 

@@ -40,7 +40,16 @@ func TestHostileModules(t *testing.T) {
 	}
 }
 
-// A zeros is an endless module that says so.
+// grown returns how many bytes f allocates.
+func grown(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// A zeros is an endless module.
 type zeros struct{ head []byte }
 
 func (z *zeros) Read(p []byte) (int, error) {
@@ -54,13 +63,6 @@ func (z *zeros) Read(p []byte) (int, error) {
 // are refused.
 func TestTakeApartMemory(t *testing.T) {
 	put := func(module.Chunk, []byte) error { return nil }
-	grown := func(f func()) uint64 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		f()
-		runtime.ReadMemStats(&after)
-		return after.TotalAlloc - before.TotalAlloc
-	}
 	huge := append(blobOf(section{1, make([]byte, 32)}, section{2, make([]byte, 32)}, section{8, nil}), make([]byte, 100)...)
 	binary.BigEndian.PutUint32(huge[9+2*10+6:], 20<<20) // the length of section 8
 	segment := slices.Concat([]byte{1, 0, 0x41, 0x80, 0x80, 0x80, 0x01, 0x0b}, leb(100<<20), huge)
