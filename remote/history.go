@@ -10,10 +10,14 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
+// maxReadings is how often descriptor and list are read until they agree.
+const maxReadings = 5
+
 // history reads the origin's list and holds it against the descriptor. When the two were read on either
-// side of a push both are read once more; d is then the new one.
+// side of a push, descriptor and list are read in turn until the last two readings agree; d is then the new
+// one. A busy publisher is no liar, but whoever never agrees is.
 func (v *visit) history(ctx context.Context, d **Descriptor) ([]module.Generation, error) {
-	for again := false; ; again = true {
+	for reading := 1; ; reading++ {
 		lines, err := v.from.Generations(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("remote: read history of store %s: %w", v.store, err)
@@ -22,15 +26,17 @@ func (v *visit) history(ctx context.Context, d **Descriptor) ([]module.Generatio
 			return nil, err
 		}
 		last := lines[len(lines)-1].Root
+		if last != (*d).Root {
+			if *d, err = v.from.Describe(ctx); err != nil {
+				return nil, fmt.Errorf("remote: describe store %s: %w", v.store, err)
+			}
+		}
 		if last == (*d).Root {
 			v.passed(CheckHistory)
 			return lines, nil
 		}
-		if again {
+		if reading == maxReadings {
 			return nil, &VerificationError{Check: CheckHistory, Want: "the head " + (*d).Root.String() + " at its end", Got: last.String()}
-		}
-		if *d, err = v.from.Describe(ctx); err != nil {
-			return nil, fmt.Errorf("remote: describe store %s: %w", v.store, err)
 		}
 	}
 }
