@@ -15,11 +15,15 @@ import (
 
 func isNotHeld(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// Export writes a generation as a plain .dig module, bit for bit what was committed or received, and returns its length.
+// Export writes a generation as a plain .dig module, bit for bit what was committed or received, and returns its length. It is verified
+// before a byte is written: damage on the disk is module.ErrVerify or ErrCorrupt.
 func (s *Store) Export(ctx context.Context, root merkle.Hash, w io.Writer, progress func(done, total int64)) (int64, error) {
 	g, err := s.At(root)
 	if err != nil {
 		return 0, fmt.Errorf("export: %w", err)
+	}
+	if err := g.mod.Verify(ctx); err != nil {
+		return 0, fmt.Errorf("export %s: %w", root, err)
 	}
 	r := g.mod.Reader()
 	total, done := r.Size(), int64(0)

@@ -53,6 +53,17 @@ func (p *packSet) reload() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.loaded, p.runs, p.oldAt = false, nil, nil
+	p.files = map[string]*packFile{} // a pack of the same name may be another one by now; what is open is closed in its turn
+}
+
+// added notes a new pack, if the index is loaded. The caller holds the store's lock.
+func (p *packSet) added(name string, entries []packEntry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.loaded {
+		p.runs = append(p.runs, &run{packs: []string{name}, rows: appendRows(make([]byte, 0, len(entries)*packRow), entries), width: packRow})
+		delete(p.files, name)
+	}
 }
 
 // load reads the index when it is not here. The caller holds mu.
@@ -242,6 +253,9 @@ func (f *packFile) ReadAt(b []byte, off int64) (int, error) {
 			f.used.Store(f.set.tick.Add(1))
 			n, err := f.f.ReadAt(b, off)
 			f.mu.RUnlock()
+			if err == io.EOF && n < len(b) { // nobody reads behind what an index or a recipe names
+				err = corrupt(f.name, "it ends at byte %d, before byte %d", off+int64(n), off+int64(len(b)))
+			}
 			return n, err
 		}
 		f.mu.RUnlock()

@@ -1,0 +1,248 @@
+package digstore_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/internal/vectors"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// richDisk is a disk with a store that has every kind of file, and the modules of its generations.
+func richDisk(t testing.TB) (*diskfs.Crash, map[merkle.Hash][]byte) {
+	t.Helper()
+	disk, content := diskfs.NewCrash(home), t.TempDir()
+	w := must(digstore.Init(home, sweepOptions(disk)))
+	defer w.Close()
+	check(t, commitVersions(0, 9)(w))
+	s := must(w.Store("site"))
+	rel := releases(11)
+	truth := map[merkle.Hash][]byte{}
+	for _, r := range rel[:10] {
+		truth[r.line.Root] = r.module
+	}
+	write(t, content, version(9))
+	check(t, s.SetContentRoot(content))
+	must(s.Commit(ctx, nil, &digstore.CommitOptions{Message: "version 9"})) // writes the stat index
+	check(t, w.Receive(ctx, rel[10].head, rel[9].line.Root, true, bytes.NewReader(rel[10].module), deep))
+	check(t, s.Pin(ctx, module.Pins{Publisher: publisher.PublicKey(), Root: rel[9].line.Root, Generation: 9}))
+	check(t, s.AddRemote("origin", "https://example.org/stores/1"))
+	check(t, s.Revoke(ctx, must(auth.SignTombstone(ctx, auth.Tombstone{Store: siteID, Root: merkle.Hash{1}, NotAfter: 1}, publisher))))
+	check(t, stageAll(files{"a": "staged", "b": noise(3, 300)})(s))
+	return disk.Recover(1), truth
+}
+
+// allFiles lists the files below dir.
+func allFiles(t testing.TB, disk diskfs.FS, dir string) []string {
+	t.Helper()
+	var out []string
+	for _, e := range must(disk.ReadDir(dir)) {
+		name := filepath.Join(dir, e.Name())
+		if e.IsDir() {
+			out = append(out, allFiles(t, disk, name)...)
+		} else {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// damages are ways in which a file comes back from a bad disk.
+var damages = map[string]func(b []byte, at int) []byte{
+	"bit flipped":  func(b []byte, at int) []byte { b[at] ^= 0x10; return b },
+	"cut":          func(b []byte, at int) []byte { return b[:at] },
+	"zeroed after": func(b []byte, at int) []byte { clear(b[at:]); return b },
+	"grown":        func(b []byte, at int) []byte { return append(b, b[at:]...) },
+}
+
+// TestDamagedFiles: whatever happens to a file of a workspace, what can still be read is right, and what cannot says so. Caches are made again.
+func TestDamagedFiles(t *testing.T) {
+	base, truth := richDisk(t)
+	intact := must(stateOf(base.Recover(1)))
+	points, long, seen := 0, vectors.Long(t), map[string]bool{}
+	for _, name := range allFiles(t, base, filepath.Join(home, ".dig")) {
+		class := filepath.Dir(name) + strings.TrimLeft(filepath.Base(name), "0123456789abcdef")
+		if filepath.Base(name) == "lock" || seen[class] && !long {
+			continue
+		}
+		seen[class] = true
+		text := must(diskfs.ReadFile(base, name, 1<<30))
+		short := strings.TrimPrefix(name, home+"/.dig/")
+		cache := strings.HasSuffix(name, ".idx") || strings.HasSuffix(name, "statindex")
+		stride := max(1, len(text)/5)
+		if long {
+			stride = max(1, len(text)/50)
+		}
+		for what, damage := range damages {
+			for at := 0; at < len(text); at += stride {
+				points++
+				disk := base.Recover(1)
+				check(t, diskfs.WriteFile(disk, name, damage(bytes.Clone(text), at), 0o600))
+				if cache {
+					if got, err := stateOf(disk); err != nil || got != intact {
+						t.Errorf("%s %s at byte %d of %d: %v\n%s", short, what, at, len(text), err, diff(got, intact))
+					}
+				}
+				if err := readsRight(disk, truth); err != nil {
+					t.Errorf("%s %s at byte %d of %d: %v", short, what, at, len(text), err)
+				}
+			}
+		}
+	}
+	t.Logf("%d damages", points)
+}
+
+// damageErrors are what reading a damaged workspace may fail with.
+var damageErrors = []error{digstore.ErrCorrupt, module.ErrFormat, module.ErrVerify, urn.ErrSealed, fs.ErrNotExist, auth.ErrSignature,
+	auth.ErrForbidden, digstore.ErrNoKey}
+
+func named(err error) error {
+	for _, e := range damageErrors {
+		if errors.Is(err, e) {
+			return nil
+		}
+	}
+	return fmt.Errorf("an error that cannot be told: %w", err)
+}
+
+// readsRight reads all that can be read. It fails when something is other than it was written, or when an error has no name.
+func readsRight(disk diskfs.FS, truth map[merkle.Hash][]byte) error {
+	w, err := digstore.Open(home, sweepOptions(disk))
+	if err != nil {
+		return named(err)
+	}
+	defer w.Close()
+	for s, err := range w.All() {
+		if err != nil {
+			if err := named(err); err != nil {
+				return err
+			}
+			continue
+		}
+		history, err := s.Generations(ctx)
+		if err != nil {
+			return named(err)
+		}
+		for _, g := range history {
+			if err := generationReadsRight(s, g.Root, truth[g.Root]); err != nil {
+				return fmt.Errorf("generation %d: %w", g.Number, err)
+			}
+		}
+		for _, f := range []func() error{
+			func() error { _, err := s.Staged(); return err },
+			func() error { _, err := s.Signer(); return err },
+			func() error { _, err := s.Pins(ctx); return err },
+			func() error { _, err := s.Remotes(); return err },
+			func() error { _, err := s.Tombstones(ctx, siteID); return err },
+			func() error { _, err := w.Pending(ctx, siteID); return err },
+		} {
+			if err := f(); err != nil {
+				if err := named(err); err != nil {
+					return err
+				}
+			}
+		}
+		if err := commitsRight(s, len(history)); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+	}
+	return nil
+}
+
+func generationReadsRight(s *digstore.Store, root merkle.Hash, want []byte) error {
+	var b bytes.Buffer
+	if _, err := s.Export(ctx, root, &b, nil); err != nil {
+		return named(err)
+	}
+	if !bytes.Equal(b.Bytes(), want) {
+		return fmt.Errorf("exported %d bytes that are not the %d that were committed", b.Len(), len(want))
+	}
+	g, err := s.At(root)
+	if err != nil {
+		return named(err)
+	}
+	whole := must(module.Open(bytes.NewReader(want), int64(len(want))))
+	for r, err := range g.Module().Resources() {
+		if err != nil {
+			return named(err)
+		}
+		if _, err := whole.Find(r.Key()); err != nil {
+			return fmt.Errorf("a resource that was never there: %w", err)
+		}
+	}
+	return nil
+}
+
+// commitsRight makes a generation of new content. It may be refused.
+func commitsRight(s *digstore.Store, number int) error {
+	if _, err := s.Unstage(); err != nil {
+		return named(err)
+	}
+	want := version(number)
+	if err := stageAll(want)(s); err != nil {
+		return named(err)
+	}
+	r, err := s.Commit(ctx, publisher, nil)
+	if err != nil {
+		return named(err)
+	}
+	for name, text := range want {
+		got, err := readResource(r.Generation, name)
+		if err != nil { // it shares a chunk with what is damaged
+			return named(err)
+		}
+		if string(got) != text {
+			return fmt.Errorf("%s reads back as %.20q", name, got)
+		}
+	}
+	return nil
+}
+
+// TestTornHistory cuts roots.log at every byte, and leaves other rests of a write behind its last line.
+func TestTornHistory(t *testing.T) {
+	disk := diskfs.NewCrash(home)
+	w := must(digstore.Init(home, sweepOptions(disk)))
+	check(t, commitVersions(0, 3)(w))
+	check(t, w.Close())
+	base, log := disk.Recover(1), filepath.Join(home, ".dig/stores/site/roots.log")
+	text := must(diskfs.ReadFile(base, log, 1<<20))
+	lines := func(b []byte) int { return bytes.Count(b, []byte("\n")) }
+	tails := map[string]int{}
+	for n := range text {
+		tails[string(text[:n])] = lines(text[:n])
+	}
+	for _, rest := range []string{"x", "\x00\x00\x00", "3", "3\t", "3\t00\t1\n", "\x00\x00\x00\n", "9\t" + strings.Repeat("ab", 32) + "\t1\n", "\n", "\r\n"} {
+		tails[string(text)+rest] = 3
+	}
+	for tail, want := range tails {
+		disk := base.Recover(1)
+		check(t, diskfs.WriteFile(disk, log, []byte(tail), 0o644))
+		w := must(digstore.Open(home, sweepOptions(disk)))
+		s := must(w.Store("site"))
+		if got := must(s.Generations(ctx)); len(got) != want {
+			t.Fatalf("%d bytes, the last %q: %d generations, want %d", len(tail), tail[max(0, len(tail)-10):], len(got), want)
+		}
+		check(t, w.Close())
+		if len(tail) <= len(text) && len(tail)%13 > 0 {
+			continue
+		}
+		w = must(digstore.Open(home, sweepOptions(disk)))
+		if err := commitVersions(want, 4)(w); err != nil {
+			t.Fatalf("%d bytes: commit behind a torn tail: %v", len(tail), err)
+		}
+		if got := must(must(w.Store("site")).Generations(ctx)); len(got) != 4 {
+			t.Fatalf("%d bytes: %d generations after further commits, want 4", len(tail), len(got))
+		}
+		check(t, w.Close())
+	}
+}
