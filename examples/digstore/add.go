@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/digstore"
+)
+
+func (a *app) addCommand() *cobra.Command {
+	var key string
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "add [PATH...]",
+		Short: "Stage files for the next commit",
+		Long: `Add puts files into the staging area. A generation holds exactly what is
+staged when it is committed; nothing is carried over from the one before. When
+everything below the content root is to be published, no add is needed: commit
+takes the content root by itself when nothing is staged.
+
+A file is known by its path below the content root, or below the current
+folder when the store has none. Folders are walked; what .gitignore or
+.digignore names is left out. --key names a single file, or standard input,
+differently.`,
+		Example: `  digstore add --all
+  digstore add site/index.html site/img
+  digstore add --key about.html /tmp/draft.html
+  echo hello | digstore add --key hello.txt -`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if all == (len(args) > 0) {
+				return usage("usage: "+cmd.UseLine(), "add wants paths, or --all")
+			}
+			if key != "" && len(args) != 1 {
+				return usage("usage: digstore add --key KEY FILE", "--key names one file")
+			}
+			return a.withStore(func(s *digstore.Store) error { return a.add(cmd.Context(), s, args, key) })
+		},
+	}
+	cmd.Flags().StringVar(&key, "key", "", "the resource `KEY` of the one file that is added")
+	cmd.Flags().BoolVarP(&all, "all", "A", false, "stage the whole content root")
+	return cmd
+}
+
+func (a *app) add(ctx context.Context, s *digstore.Store, paths []string, key string) error {
+	a.resume = "what was staged so far is kept; run the same command again"
+	p := a.progress("staging")
+	defer p.stop()
+	if key != "" {
+		if err := stageOne(ctx, s, key, paths[0], a.in); err != nil {
+			return err
+		}
+	} else if err := a.stage(ctx, s, paths, p.set); err != nil {
+		return err
+	}
+	staged, err := s.Staged()
+	if err != nil {
+		return err
+	}
+	p.stop()
+	var total int64
+	for _, f := range staged {
+		total += f.Size
+	}
+	return a.done(struct {
+		Store  string `json:"store"`
+		Staged int    `json:"staged"`
+		Bytes  int64  `json:"bytes"`
+	}{s.Name(), len(staged), total}, "%s staged, %s", plural(len(staged), "file", "files"), size(total))
+}
+
+// stage stages paths below the content root, or the current folder without one.
+func (a *app) stage(ctx context.Context, s *digstore.Store, paths []string, progress func(done, total int64)) error {
+	base := s.ContentRoot()
+	if base == "" {
+		if len(paths) == 0 {
+			return usage("name the files, or make the store with: digstore init NAME --dir DIR", "store %s has no content root", s.Name())
+		}
+		base = "."
+	}
+	base, err := filepath.Abs(base)
+	if err != nil {
+		return err
+	}
+	patterns := []string{"."}
+	if len(paths) > 0 {
+		patterns = patterns[:0]
+	}
+	for _, path := range paths {
+		name, err := below(base, path)
+		if err != nil {
+			return err
+		}
+		patterns = append(patterns, name)
+	}
+	_, err = s.StageFiles(ctx, os.DirFS(base), patterns, &digstore.StageOptions{Progress: progress})
+	return err
+}
+
+// below names a path relative to base, as resources are named.
+func below(base, path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(base, abs)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return "", usage("add it with --key, which names it", "%s lies outside of %s", path, base)
+	}
+	if _, err := os.Lstat(abs); err != nil {
+		return "", err
+	}
+	return filepath.ToSlash(rel), nil
+}
+
+// stageOne stages one file, or standard input for "-", under a key.
+func stageOne(ctx context.Context, s *digstore.Store, key, path string, in io.Reader) error {
+	if path == "-" {
+		return s.Stage(ctx, key, in)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return err
+	} else if info.IsDir() {
+		return usage("name a file", "--key %s: %s is a folder", printable(key), path)
+	}
+	if err := s.Stage(ctx, key, f); err != nil {
+		return fmt.Errorf("stage %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
+)
+
+func (a *app) catCommand() *cobra.Command {
+	var root, file string
+	cmd := &cobra.Command{
+		Use:   "cat KEY|URN",
+		Short: "Write one resource to standard output",
+		Long: `Cat opens one resource, checks it chunk by chunk, and writes it out. It is
+named by its key in the active store, or by a URN, which may name a generation.
+A URN without a resource means index.html.`,
+		Example: `  digstore cat index.html
+  digstore cat urn:dig:chia:ID/img/logo.png -o logo.png
+  digstore cat index.html --root 3`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeKeys,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.cat(cmd.Context(), args[0], root, file)
+		},
+	}
+	cmd.Flags().StringVar(&root, "root", "", "the `ROOT` to read from: a root, its first digits, or a number (default: the head)")
+	cmd.Flags().StringVarP(&file, "output", "o", "", "write to `FILE`, which must not exist yet")
+	_ = cmd.RegisterFlagCompletionFunc("root", a.completeRoots)
+	return cmd
+}
+
+func (a *app) cat(ctx context.Context, what, root, file string) error {
+	var address *urn.URN
+	if strings.HasPrefix(what, "urn:") {
+		u, err := urn.Parse(what)
+		if err != nil {
+			return usage("a URN is urn:dig:chia:ID[:ROOT]/KEY", "%w", err)
+		}
+		if !u.Root.IsZero() {
+			if root != "" {
+				return usage("leave --root out", "the URN names its root")
+			}
+			root = u.Root.String()
+		}
+		a.store, address = u.Store.String(), &u
+	}
+	return a.withStore(func(s *digstore.Store) error {
+		g, err := a.generation(ctx, s, root)
+		if err != nil {
+			return err
+		}
+		open, key := func() (*module.Plain, error) { return g.Resource(what) }, what
+		if address != nil {
+			open, key = func() (*module.Plain, error) { return g.OpenURN(*address) }, address.Name()
+		}
+		content, err := open()
+		if err != nil {
+			return err
+		}
+		return a.write(content, key, content.Size(), file)
+	})
+}
+
+// write gives the content of a resource to a file or to standard output.
+func (a *app) write(r io.Reader, key string, n int64, file string) error {
+	switch {
+	case file != "":
+		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(f, r); err != nil {
+			f.Close()
+			os.Remove(file)
+			return fmt.Errorf("write %s: %w", file, err)
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+		return a.done(map[string]any{"key": key, "size": n, "file": file}, "%s: %s", file, size(n))
+	case a.json:
+		return a.writeBase64(r, key, n)
+	}
+	_, err := io.Copy(a.out, r)
+	return err
+}
+
+// writeBase64 writes the object of cat --json without holding the content in
+// memory.
+func (a *app) writeBase64(r io.Reader, key string, n int64) error {
+	name, err := json.Marshal(key)
+	if err != nil {
+		return err
+	}
+	a.answered = true
+	fmt.Fprintf(a.out, `{"key":%s,"size":%d,"content_base64":"`, name, n)
+	enc := base64.NewEncoder(base64.StdEncoding, a.out)
+	if _, err := io.Copy(enc, r); err != nil {
+		return err
+	}
+	if err := enc.Close(); err != nil {
+		return err
+	}
+	_, err = io.WriteString(a.out, "\"}\n")
+	return err
+}

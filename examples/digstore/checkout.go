@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/merkle"
+)
+
+func (a *app) checkoutCommand() *cobra.Command {
+	var names string
+	var o digstore.CheckoutOptions
+	cmd := &cobra.Command{
+		Use:   "checkout [ROOT] DIR",
+		Short: "Write a generation out as a folder",
+		Long: `Checkout writes every resource of a generation below DIR, each checked as it is
+opened. A generation holds hashes of names, not names; they are known for one's
+own commits and for stores made with --listed. Otherwise the publisher's list,
+made with "digstore urn --all", is given with --names. When names are missing
+nothing is written, unless --partial asks for what can be named.`,
+		Example: `  digstore checkout out
+  digstore checkout 3 out
+  digstore checkout --names names.txt out`,
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: a.completeRoots,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			which, dir := "", args[0]
+			if len(args) == 2 {
+				which, dir = args[0], args[1]
+			}
+			return a.withStore(func(s *digstore.Store) error {
+				return a.checkout(cmd.Context(), s, which, dir, names, o)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&names, "names", "", "a `FILE` with the names, as urn --all prints them, text or JSON")
+	cmd.Flags().BoolVar(&o.Partial, "partial", false, "write what has a name and leave out the rest")
+	_ = cmd.MarkFlagFilename("names")
+	return cmd
+}
+
+func (a *app) checkout(ctx context.Context, s *digstore.Store, which, dir, names string, o digstore.CheckoutOptions) error {
+	a.resume = "no file is half written; run the same command again"
+	g, err := a.generation(ctx, s, which)
+	if err != nil {
+		return err
+	}
+	if names != "" {
+		f, err := os.Open(names)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		list, err := digstore.ParseNames(f)
+		if err != nil {
+			return usage("give what digstore urn --all printed", "%s: %w", names, err)
+		}
+		g = g.WithNames(list)
+	}
+	p := a.progress("checking out")
+	defer p.stop()
+	o.Progress = p.set
+	report, err := g.Checkout(ctx, dir, &o)
+	if err != nil {
+		return err
+	}
+	p.stop()
+	left := ""
+	if report.Unnamed > 0 {
+		left = fmt.Sprintf(", %d left out for want of a name", report.Unnamed)
+	}
+	return a.done(struct {
+		Root    merkle.Hash `json:"root"`
+		Dir     string      `json:"dir"`
+		Files   int         `json:"files"`
+		Bytes   int64       `json:"bytes"`
+		Unnamed int         `json:"unnamed"`
+	}{g.Info().Root, dir, report.Files, report.Bytes, report.Unnamed},
+		"%s in %s, %s%s", plural(report.Files, "file", "files"), dir, size(report.Bytes), left)
+}

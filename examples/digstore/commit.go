@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/merkle"
+)
+
+func (a *app) commitCommand() *cobra.Command {
+	var o digstore.CommitOptions
+	cmd := &cobra.Command{
+		Use:   "commit",
+		Short: "Make a new generation of what is staged, or of the content root",
+		Long: `Commit seals the staged files, signs their root with the publisher key and
+appends a generation to the store's history. When nothing is staged and the
+store has a content root, it takes the content root as it is.
+
+Files that have not changed since the last commit by size, times and inode are
+not read again; --rehash reads them all. A generation whose content was there
+before is refused, since nobody could tell it from a replay; --again adds a
+small resource that makes it a new one.`,
+		Example: `  digstore commit -m "new prices"
+  digstore add --all && digstore commit -m "all of it"
+  digstore commit --again -m "back to the old prices"`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withStore(func(s *digstore.Store) error { return a.commit(cmd.Context(), s, o) })
+		},
+	}
+	cmd.Flags().StringVarP(&o.Message, "message", "m", "", "what has changed; everyone who clones can read it")
+	cmd.Flags().BoolVar(&o.Again, "again", false, "commit content that an earlier generation already had")
+	cmd.Flags().BoolVar(&o.Rehash, "rehash", false, "read every file, whatever its times say")
+	return cmd
+}
+
+func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOptions) error {
+	a.resume = "nothing was committed; run the same command again"
+	staged, err := s.Staged()
+	if err != nil {
+		return err
+	}
+	if len(staged) == 0 && s.ContentRoot() != "" {
+		a.note("nothing is staged: taking the whole of %s", s.ContentRoot())
+	}
+	p := a.progress("committing")
+	defer p.stop()
+	o.Progress = p.set
+	r, err := s.Commit(ctx, nil, &o)
+	if err != nil {
+		return err
+	}
+	p.stop()
+	info := r.Generation.Info()
+	return a.done(struct {
+		Store      string      `json:"store"`
+		Generation uint64      `json:"generation"`
+		Root       merkle.Hash `json:"root"`
+		Files      int         `json:"files"`
+		Bytes      int64       `json:"bytes"`
+		Changed    int         `json:"changed"`
+		From       string      `json:"content_root,omitempty"`
+		Message    string      `json:"message,omitempty"`
+	}{s.Name(), info.Number, info.Root, r.Files, r.Bytes, r.Changed, r.ContentRoot, o.Message},
+		"generation %d: %s, %s\nroot %s", info.Number, plural(r.Files, "file", "files"), size(r.Bytes), info.Root)
+}
+
+// firstLine shortens a message for a list.
+func firstLine(s string) string {
+	line, _, more := strings.Cut(s, "\n")
+	if more {
+		line += " …"
+	}
+	return line
+}

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+)
+
+// confirm asks before something that cannot be taken back. Without a terminal
+// to ask on, only --yes answers.
+func (a *app) confirm(question string) error {
+	if a.yes {
+		return nil
+	}
+	if a.json || !isTerminal(a.in) {
+		return usage("repeat it with --yes", "%s: this needs a yes, and there is no terminal to ask on", question)
+	}
+	a.errMu.Lock()
+	fmt.Fprintf(a.err, "%s [y/N] ", question)
+	a.errMu.Unlock()
+	line, err := bufio.NewReader(a.in).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	return fmt.Errorf("%s: not confirmed, nothing was done", question)
+}

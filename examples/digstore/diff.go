@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/merkle"
+)
+
+func (a *app) diffCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "diff [OLD [NEW]]",
+		Short: "What changed from one generation to another",
+		Long: `Diff lists the resources that were added, modified and removed between two
+generations. Without NEW it is the head; without both, the head against the
+generation before it. Resources whose names are not known show their key hash.`,
+		Example: `  digstore diff
+  digstore diff 0
+  digstore diff 3 7 --json`,
+		Args:              cobra.MaximumNArgs(2),
+		ValidArgsFunction: a.completeRoots,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withStore(func(s *digstore.Store) error { return a.diff(cmd.Context(), s, args) })
+		},
+	}
+}
+
+func (a *app) diff(ctx context.Context, s *digstore.Store, args []string) error {
+	second := ""
+	if len(args) == 2 {
+		second = args[1]
+	}
+	to, err := a.generation(ctx, s, second)
+	if err != nil {
+		return err
+	}
+	var from merkle.Hash
+	if len(args) > 0 {
+		line, err := findRoot(ctx, s, args[0])
+		if err != nil {
+			return err
+		}
+		from = line.Root
+	} else if n := to.Info().Number; n > 0 {
+		lines, err := s.Generations(ctx)
+		if err != nil {
+			return err
+		}
+		from = lines[n-1].Root
+	}
+	d, err := s.Diff(ctx, from, to.Info().Root)
+	if err != nil {
+		return err
+	}
+	added, modified, removed := withKeys(d.Added, d.UnnamedAdded), withKeys(d.Modified, d.UnnamedModified), withKeys(d.Removed, d.UnnamedRemoved)
+	return a.answer(struct {
+		From     *merkle.Hash `json:"from,omitempty"`
+		To       merkle.Hash  `json:"to"`
+		Added    []string     `json:"added"`
+		Modified []string     `json:"modified"`
+		Removed  []string     `json:"removed"`
+		NewBytes int64        `json:"new_bytes"`
+	}{nonZero(from), to.Info().Root, added, modified, removed, d.NewBytes}, func(w io.Writer) {
+		a.changes(w, "", []change{{"added", green, added}, {"modified", yellow, modified}, {"removed", red, removed}})
+	})
+}
+
+// withKeys are names, and behind them the retrieval keys of what has no name.
+func withKeys(names []string, unnamed []merkle.Hash) []string {
+	all := append([]string{}, names...)
+	for _, key := range unnamed {
+		all = append(all, "key "+key.String())
+	}
+	return all
+}
+
+func nonZero(h merkle.Hash) *merkle.Hash {
+	if h.IsZero() {
+		return nil
+	}
+	return &h
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/remote"
+)
+
+// The exit codes of remote-protocol 7.7. New ones start at 17 (decision 21);
+// 9 to 16 and 19 are taken by commands that this program does not have.
+const (
+	exitOther          = 1
+	exitUsage          = 2
+	exitNoStore        = 3
+	exitNotFound       = 4
+	exitVerification   = 5
+	exitNetwork        = 6
+	exitNonFastForward = 7
+	exitUnauthorized   = 8
+	exitLocked         = 17
+	exitInterrupted    = 130 // 128 + SIGINT, as shells say it
+)
+
+// exits is the one table of what an error means to a caller of the program:
+// the first row that matches counts. hint is what to do where the command
+// that failed does not know better.
+var exits = []struct {
+	match func(error) bool
+	exit  int
+	code  string
+	hint  string
+}{
+	{as[*interrupted], exitInterrupted, "INTERRUPTED", ""},
+	{as[*usageError], exitUsage, "INVALID_ARGUMENT", ""},
+	{is(digstore.ErrNoWorkspace), exitNoStore, "NO_STORE", "digstore init NAME makes a store here; -C DIR works in another folder"},
+	{is(digstore.ErrLocked), exitLocked, "LOCKED", "wait until the other program is done and run this again"},
+	{is(digstore.ErrNothingStaged), exitOther, "ERROR", "digstore add PATH... stages files"},
+	{is(digstore.ErrUnchanged), exitOther, "ERROR", "digstore status shows what a commit would publish"},
+	{as[*digstore.RecurringRootError], exitOther, "ERROR", "digstore commit --again makes it a generation of its own"},
+	{is(digstore.ErrNoKey), exitOther, "ERROR", "bring the publisher key with: digstore key import FILE"},
+	{as[*digstore.UnnamedError], exitOther, "ERROR", "ask the publisher for the output of digstore urn --all and give it with --names, or take what has a name with --partial"},
+	{as[*digstore.KeyNameError], exitOther, "ERROR", "read it with: digstore cat KEY -o FILE"},
+	{as[*digstore.TooLargeError], exitOther, "ERROR", "publish less, or raise max_size in the store's config.toml"},
+	{is(digstore.ErrRevoked), exitVerification, "VERIFICATION_FAILED", "the publisher took this back; ask the publisher for what replaces it"},
+	{is(digstore.ErrCorrupt), exitVerification, "VERIFICATION_FAILED", "restore the file from a backup, or clone the store again"},
+	{is(remote.ErrBadURL), exitUsage, "INVALID_ARGUMENT", "a locator is dig://HOST/ID, https://HOST/stores/ID, or http:// on loopback"},
+	{is(remote.ErrInsecure), exitUsage, "INVALID_ARGUMENT", "use dig:// or https://; plain http:// is for loopback"},
+	{is(remote.ErrHubPublisherRequired), exitOther, "ERROR", "push to a host of your own, or use the hub's own tools"},
+	{is(remote.ErrClockSkew), exitUnauthorized, "UNAUTHORIZED", "set this machine's clock"},
+	{is(remote.ErrRevoked), exitVerification, "VERIFICATION_FAILED", "the publisher took this back; ask the publisher for what replaces it"},
+	{is(remote.ErrKeyChanged), exitVerification, "VERIFICATION_FAILED", "ask the publisher; if the new key is right, repeat with --accept-key KEY"},
+	{is(remote.ErrUntrusted), exitVerification, "VERIFICATION_FAILED", "say what to believe with --publisher KEY or --root ROOT"},
+	{is(remote.ErrRollback), exitVerification, "VERIFICATION_FAILED", "this host is behind or was tampered with; try another one"},
+	{is(remote.ErrDiverged), exitVerification, "VERIFICATION_FAILED", "this host holds another history of the store; try another one"},
+	{as[*remote.VerificationError], exitVerification, "VERIFICATION_FAILED", "nothing was taken from this host; try another one"},
+	{status(401, 403), exitUnauthorized, "UNAUTHORIZED", "ask who runs the host to let you in"},
+	{status(404), exitNotFound, "NOT_FOUND", "check the host and the store id; a first push needs the host's --allow"},
+	{status(409), exitNonFastForward, "NON_FAST_FORWARD", "the host has what you do not: digstore pull"},
+	{as[*remote.StatusError], exitNetwork, "NETWORK", "try again later, or another host"},
+	{is(remote.ErrNonFastForward), exitNonFastForward, "NON_FAST_FORWARD", "the host has what you do not: digstore pull"},
+	{is(module.ErrNotHead), exitNonFastForward, "NON_FAST_FORWARD", "somebody else was faster: digstore pull, then again"},
+	{is(remote.ErrVerification), exitVerification, "VERIFICATION_FAILED", "nothing was taken from this host; try another one"},
+	{is(module.ErrFormat), exitVerification, "VERIFICATION_FAILED", "this is not a module, or a damaged one"},
+	{is(module.ErrVerify), exitVerification, "VERIFICATION_FAILED", "the content is not what was signed"},
+	{is(urn.ErrSealed), exitVerification, "VERIFICATION_FAILED", "the content is damaged, or the store is private and its salt is not here"},
+	{is(request.ErrUnauthenticated), exitUnauthorized, "UNAUTHORIZED", "check this machine's clock and digstore identity"},
+	{is(auth.ErrForbidden), exitUnauthorized, "UNAUTHORIZED", "ask who runs the host to let you in"},
+	{is(auth.ErrKeyFile), exitOther, "ERROR", "a key file is yours alone, and holds 32 bytes"},
+	{is(remote.ErrTooLarge), exitNetwork, "NETWORK", "the host's limit is what it says"},
+	{is(remote.ErrProtocol), exitNetwork, "NETWORK", "check the URL: something else answers there"},
+	{transport, exitNetwork, "NETWORK", "check the host's name and the network, and run it again"},
+	{is(fs.ErrInvalid), exitUsage, "INVALID_ARGUMENT", "choose another name"},
+	{is(fs.ErrExist), exitUsage, "INVALID_ARGUMENT", "choose a name that is free"},
+	{is(fs.ErrNotExist), exitNotFound, "NOT_FOUND", "check the name; digstore log and digstore stores list what is here"},
+	{func(error) bool { return true }, exitOther, "ERROR", ""},
+}
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func as[E error](err error) bool {
+	var target E
+	return errors.As(err, &target)
+}
+
+func status(codes ...int) func(error) bool {
+	return func(err error) bool {
+		var s *remote.StatusError
+		if errors.As(err, &s) {
+			for _, code := range codes {
+				if s.Code == code {
+					return true
+				}
+			}
+		}
+		return false
+	}
+}
+
+// transport reports whether the way to the host broke. A net.Error will not
+// do: errors of files are such too.
+func transport(err error) bool {
+	return as[*url.Error](err) || as[*net.OpError](err) || as[*net.DNSError](err) || as[tls.RecordHeaderError](err) ||
+		as[*tls.CertificateVerificationError](err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// exitCode is the exit code of an error.
+func exitCode(err error) int {
+	for _, row := range exits {
+		if row.match(err) {
+			return row.exit
+		}
+	}
+	return exitOther
+}
+
+// fail reports an error, one line for what happened and one for what to do,
+// and returns the exit code.
+func (a *app) fail(err error) int {
+	for _, row := range exits {
+		if !row.match(err) {
+			continue
+		}
+		message, hint := err.Error(), hintOf(err, row.hint)
+		if a.json {
+			_ = a.object(struct {
+				Error string `json:"error"`
+				Code  string `json:"code"`
+				Exit  int    `json:"exit"`
+				Hint  string `json:"hint,omitempty"`
+			}{message, row.code, row.exit, hint})
+			return row.exit
+		}
+		a.errMu.Lock()
+		defer a.errMu.Unlock()
+		fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, red, "digstore:"), oneLine(message))
+		if hint != "" {
+			fmt.Fprintf(a.err, "  %s\n", oneLine(hint))
+		}
+		return row.exit
+	}
+	return exitOther
+}
+
+// hintOf is what to do about err: what the command knew, else the table's.
+func hintOf(err error, general string) string {
+	var stopped *interrupted
+	var wrong *usageError
+	var known *hinted
+	switch {
+	case errors.As(err, &stopped):
+		return stopped.resume
+	case errors.As(err, &known):
+		return known.hint
+	case errors.As(err, &wrong):
+		return wrong.hint
+	}
+	return general
+}
+
+// oneLine keeps what strangers put into an error from moving the cursor.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/remote"
+)
+
+// TestExits walks the table of remote-protocol 7.7 and architecture §8.
+func TestExits(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		err  error
+		exit int
+		code string
+	}{
+		{"anything else", errors.New("disk full"), 1, "ERROR"},
+		{"hub", remote.ErrHubPublisherRequired, 1, "ERROR"},
+		{"unchanged", digstore.ErrUnchanged, 1, "ERROR"},
+		{"root that comes back", &digstore.RecurringRootError{}, 1, "ERROR"},
+		{"no key", digstore.ErrNoKey, 1, "ERROR"},
+		{"cap", &digstore.TooLargeError{Size: 2, Max: 1}, 1, "ERROR"},
+		{"usage", usage("hint", "two roots"), 2, "INVALID_ARGUMENT"},
+		{"bad locator", remote.ErrBadURL, 2, "INVALID_ARGUMENT"},
+		{"plain http", remote.ErrInsecure, 2, "INVALID_ARGUMENT"},
+		{"in use", &fs.PathError{Op: "open", Path: "x", Err: fs.ErrExist}, 2, "INVALID_ARGUMENT"},
+		{"no workspace", digstore.ErrNoWorkspace, 3, "NO_STORE"},
+		{"not found", &fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, 4, "NOT_FOUND"},
+		{"404", &remote.StatusError{Code: 404}, 4, "NOT_FOUND"},
+		{"verification", &remote.VerificationError{Check: remote.CheckRoot}, 5, "VERIFICATION_FAILED"},
+		{"revoked", &remote.VerificationError{Err: remote.ErrRevoked}, 5, "VERIFICATION_FAILED"},
+		{"refused for what is missing", &remote.VerificationError{Err: fs.ErrNotExist}, 5, "VERIFICATION_FAILED"},
+		{"diverged", remote.ErrDiverged, 5, "VERIFICATION_FAILED"},
+		{"format", module.ErrFormat, 5, "VERIFICATION_FAILED"},
+		{"module", module.ErrVerify, 5, "VERIFICATION_FAILED"},
+		{"tag", urn.ErrSealed, 5, "VERIFICATION_FAILED"},
+		{"damaged", digstore.ErrCorrupt, 5, "VERIFICATION_FAILED"},
+		{"422", &remote.StatusError{Code: 422}, 6, "NETWORK"},
+		{"413", &remote.StatusError{Code: 413}, 6, "NETWORK"},
+		{"429", &remote.StatusError{Code: 429}, 6, "NETWORK"},
+		{"503", &remote.StatusError{Code: 503}, 6, "NETWORK"},
+		{"dial", &url.Error{Op: "Get", URL: "http://127.0.0.1:1", Err: &net.OpError{Op: "dial", Err: errors.New("refused")}}, 6, "NETWORK"},
+		{"timeout", context.DeadlineExceeded, 6, "NETWORK"},
+		{"409", &remote.StatusError{Code: 409}, 7, "NON_FAST_FORWARD"},
+		{"not a fast-forward", remote.ErrNonFastForward, 7, "NON_FAST_FORWARD"},
+		{"401", &remote.StatusError{Code: 401}, 8, "UNAUTHORIZED"},
+		{"403", &remote.StatusError{Code: 403}, 8, "UNAUTHORIZED"},
+		{"unauthenticated", request.ErrUnauthenticated, 8, "UNAUTHORIZED"},
+		{"forbidden", auth.ErrForbidden, 8, "UNAUTHORIZED"},
+		{"locked", digstore.ErrLocked, 17, "LOCKED"},
+		{"interrupted", &interrupted{resume: "again"}, 130, "INTERRUPTED"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out, stderr bytes.Buffer
+			a := newApp(nil, &out, &stderr)
+			err := fmt.Errorf("while doing it: %w", c.err)
+			if got := a.fail(err); got != c.exit {
+				t.Errorf("exit code %d, want %d", got, c.exit)
+			}
+			if n := strings.Count(stderr.String(), "\n"); c.exit != exitOther && n != 2 {
+				t.Errorf("%d lines on stderr, want what happened and what to do:\n%s", n, stderr.String())
+			}
+			a.json = true
+			a.fail(err)
+			var v struct {
+				Code string
+				Exit int
+			}
+			if err := json.Unmarshal(out.Bytes(), &v); err != nil || v.Code != c.code || v.Exit != c.exit {
+				t.Errorf("with --json: %s: %v, want code %s", out.String(), err, c.code)
+			}
+		})
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"página/日本.html", "página/日本.html"},
+		{"a\x1b[2J", `"a\x1b[2J"`},
+		{"a\nb", `"a\nb"`},
+		{"evil\u202etxt.exe", `"evil\u202etxt.exe"`},
+	} {
+		if got := printable(c.in); got != c.want {
+			t.Errorf("printable(%q) = %s, want %s", c.in, got, c.want)
+		}
+	}
+}
+
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 128_000_000: "122.1 MiB", 1 << 40: "1.0 TiB"} {
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %s, want %s", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/digstore"
+)
+
+func (a *app) gcCommand() *cobra.Command {
+	var keep int
+	cmd := &cobra.Command{
+		Use:   "gc",
+		Short: "Free what is no longer wanted",
+		Long: `Gc removes what no generation needs: leftovers of broken runs, and chunks that
+nothing names. With --keep N the content of all but the newest N generations is
+dropped too; their lines stay in the history.`,
+		Example: `  digstore gc
+  digstore gc --keep 3 --yes`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("keep") && keep < 1 {
+				return usage("--keep 1 keeps only the head", "--keep %d", keep)
+			}
+			return a.withStore(func(s *digstore.Store) error {
+				if keep > 0 {
+					q := fmt.Sprintf("drop the content of all but the newest %s of store %s", plural(keep, "generation", "generations"), s.Name())
+					if err := a.confirm(q); err != nil {
+						return err
+					}
+				}
+				a.resume = "nothing that is named was lost; run the same command again"
+				p := a.progress("collecting")
+				defer p.stop()
+				r, err := s.GC(cmd.Context(), &digstore.GCOptions{Keep: keep, Progress: p.set})
+				if err != nil {
+					return err
+				}
+				p.stop()
+				return a.done(struct {
+					Dropped int   `json:"generations_dropped"`
+					Freed   int64 `json:"bytes_freed"`
+				}{len(r.Dropped), r.Freed}, "%s freed, %s dropped", size(r.Freed), plural(len(r.Dropped), "generation", "generations"))
+			})
+		},
+	}
+	cmd.Flags().IntVar(&keep, "keep", 0, "keep the content of the newest `N` generations only (default: of all)")
+	return cmd
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/auth"
+)
+
+func (a *app) identityCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "identity",
+		Short: "Show the identity key that signs this machine's requests",
+		Long: `Identity prints the public key that names you to hosts. It is made on first
+use and kept under the user's configuration folder, or in $DIG_IDENTITY_DIR. It
+is not a publisher key: it cannot change any store.`,
+		Example: `  digstore identity
+  DIG_IDENTITY_DIR=/run/secrets/dig digstore identity`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			path, key, err := identity()
+			if err != nil {
+				return err
+			}
+			return a.answer(map[string]any{"public_key": key.PublicKey(), "file": path}, func(w io.Writer) {
+				fmt.Fprintln(w, key.PublicKey())
+				a.note("kept in %s", path)
+			})
+		},
+	}
+}
+
+// identity loads the identity key, and makes it when there is none.
+func identity() (path string, key *auth.Key, err error) {
+	if path, err = auth.IdentityPath(); err != nil {
+		return "", nil, err
+	}
+	key, err = auth.LoadKey(path)
+	return path, key, err
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/merkle"
+)
+
+func (a *app) logCommand() *cobra.Command {
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "log",
+		Short: "List the generations, newest first",
+		Long: `Log prints the history of the store: number, time, root and message of every
+generation. In a clone the lines of generations that are not held are only the
+origin's word; they are marked.`,
+		Example: `  digstore log
+  digstore log -n 5 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withStore(func(s *digstore.Store) error {
+				entries, err := s.History(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if limit > 0 && len(entries) > limit {
+					entries = entries[len(entries)-limit:]
+				}
+				return a.printLog(s, entries)
+			})
+		},
+	}
+	cmd.Flags().IntVarP(&limit, "number", "n", 0, "at most `N` generations")
+	return cmd
+}
+
+func (a *app) printLog(s *digstore.Store, entries []digstore.HistoryEntry) error {
+	type row struct {
+		Generation uint64      `json:"generation"`
+		Root       merkle.Hash `json:"root"`
+		Time       time.Time   `json:"time"`
+		Held       bool        `json:"held"`
+		Message    string      `json:"message,omitempty"`
+	}
+	rows := make([]row, 0, len(entries))
+	for i := len(entries) - 1; i >= 0; i-- {
+		e := entries[i]
+		rows = append(rows, row{e.Number, e.Root, e.Time.UTC(), e.Held, e.Message})
+	}
+	return a.answer(map[string]any{"store": s.Name(), "store_id": s.ID(), "generations": rows}, func(w io.Writer) {
+		if len(rows) == 0 {
+			fmt.Fprintln(w, "no generation yet")
+			return
+		}
+		cells := make([][]string, len(rows))
+		for i, r := range rows {
+			what := firstLine(r.Message)
+			if !r.Held {
+				what = "not held: the origin's word"
+			}
+			cells[i] = []string{strconv.FormatUint(r.Generation, 10), r.Time.Local().Format("2006-01-02 15:04:05"), r.Root.String(), what}
+		}
+		table(w, cells)
+	})
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+func (a *app) pushCommand() *cobra.Command {
+	var host hostFlags
+	var tokenFile string
+	var pending, headOnly, forceRoutes bool
+	cmd := &cobra.Command{
+		Use:   "push [REMOTE]",
+		Short: "Bring a host up to date with the store",
+		Long: `Push sends what REMOTE lacks, the name of a remote or a URL ("origin" without
+one). The host takes it on the publisher's signature, which is kept with every
+generation: pushing on what somebody else signed needs no key.
+
+A store that the host does not know yet is taken when the host allows its id, or
+on a token: --token-file FILE, or the variable DIG_PUSH_TOKEN. Hosts of dig.net
+publish through a wallet; --force-routes tries the plain way there all the same.`,
+		Example: `  digstore push
+  digstore push http://127.0.0.1:8444
+  digstore push backup --token-file token.txt`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completeRemotes,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if host.token, err = pushToken(tokenFile); err != nil {
+				return err
+			}
+			pusher := &remote.Pusher{Pending: pending, HeadOnly: headOnly, ForceRoutes: forceRoutes}
+			return a.withStore(func(s *digstore.Store) error { return a.push(cmd.Context(), s, orOrigin(args), host, pusher) })
+		},
+	}
+	host.register(cmd)
+	cmd.Flags().StringVar(&tokenFile, "token-file", "", "a `FILE` with the token for a first push (default: $DIG_PUSH_TOKEN)")
+	cmd.Flags().BoolVar(&pending, "pending", false, "leave the new generation at the host without making it the head")
+	cmd.Flags().BoolVar(&headOnly, "head-only", false, "leave out generations between the host's head and ours")
+	cmd.Flags().BoolVar(&forceRoutes, "force-routes", false, "use PUT at hosts of dig.net too")
+	_ = cmd.MarkFlagFilename("token-file")
+	return cmd
+}
+
+func (a *app) push(ctx context.Context, s *digstore.Store, to string, host hostFlags, pusher *remote.Pusher) error {
+	u, err := locate(s, to)
+	if err != nil {
+		return err
+	}
+	c, err := a.client(u, host)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if key, err := s.Signer(); err == nil {
+		pusher.Signer = key
+	} else if !errors.Is(err, digstore.ErrNoKey) {
+		return err
+	}
+	a.resume = "the host shows the old head or the new one; run the same command again"
+	p := a.progress("connecting")
+	defer p.stop()
+	pusher.Progress = p.transfer("uploading")
+	report, err := pusher.Push(ctx, c, s)
+	if err != nil {
+		return err
+	}
+	p.stop()
+	v := struct {
+		PushedRoot merkle.Hash   `json:"pushed_root"`
+		Pushed     []merkle.Hash `json:"pushed"`
+		Remote     string        `json:"remote"`
+		UpToDate   bool          `json:"up_to_date"`
+		Pending    bool          `json:"pending"`
+		Claimed    bool          `json:"claimed"`
+	}{report.Root, report.Pushed, u.Endpoint(), report.UpToDate, report.Pending, false}
+	switch {
+	case report.UpToDate:
+		return a.done(v, "%s is up to date at %s", u.Origin(), report.Root)
+	case report.Pending:
+		return a.done(v, "left root %s pending at %s", report.Root, u.Origin())
+	}
+	return a.done(v, "pushed root %s to %s", report.Root, u.Origin())
+}
+
+// pushToken is the token that a first push may need.
+func pushToken(file string) (string, error) {
+	if file == "" {
+		return os.Getenv("DIG_PUSH_TOKEN"), nil
+	}
+	return readToken(file)
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/remote"
+)
+
+func (a *app) remoteCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "remote",
+		Short: "Name the hosts that the store is pulled from and pushed to",
+		Long: `A remote is a name for a host of the active store. The one called "origin" is
+what pull and push take by themselves; where it is not set it is rpc.dig.net.`,
+		Example: `  digstore remote add origin dig://example.org/ID
+  digstore remote list`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(
+		&cobra.Command{
+			Use:   "add NAME URL",
+			Short: "Remember a host under a name",
+			Long: `Add remembers URL as the remote NAME, which must be free. URL is a
+dig:// locator, https://HOST[/stores/ID], or http:// on loopback.`,
+			Example: `  digstore remote add origin dig://example.org:8443/ID
+  digstore remote add backup https://backup.example.org`,
+			Args: cobra.ExactArgs(2),
+			RunE: func(_ *cobra.Command, args []string) error {
+				return a.withStore(func(s *digstore.Store) error { return a.addRemote(s, args[0], args[1]) })
+			},
+		},
+		&cobra.Command{
+			Use:     "list",
+			Short:   "List the remotes",
+			Long:    `List prints a line "NAME<TAB>URL" for every remote of the store.`,
+			Example: "  digstore remote list --json",
+			Args:    cobra.NoArgs,
+			RunE: func(*cobra.Command, []string) error {
+				return a.withStore(func(s *digstore.Store) error {
+					remotes, err := s.Remotes()
+					if err != nil {
+						return err
+					}
+					return a.answer(remotes, func(w io.Writer) {
+						for _, name := range slices.Sorted(maps.Keys(remotes)) {
+							fmt.Fprintf(w, "%s\t%s\n", name, remotes[name])
+						}
+					})
+				})
+			},
+		},
+		&cobra.Command{
+			Use:               "remove NAME",
+			Short:             "Forget a remote",
+			Long:              `Remove forgets the remote NAME; the host keeps what it has.`,
+			Example:           "  digstore remote remove backup",
+			Args:              cobra.ExactArgs(1),
+			ValidArgsFunction: a.completeRemotes,
+			RunE: func(_ *cobra.Command, args []string) error {
+				return a.withStore(func(s *digstore.Store) error {
+					if err := s.RemoveRemote(args[0]); err != nil {
+						return err
+					}
+					return a.done(map[string]string{"removed": args[0]}, "removed remote %s", args[0])
+				})
+			},
+		})
+	return cmd
+}
+
+func (a *app) addRemote(s *digstore.Store, name, text string) error {
+	u, err := remote.ParseURL(text)
+	if err != nil {
+		return err
+	}
+	if _, err := u.WithStore(s.ID()); err != nil {
+		return err
+	}
+	if err := s.AddRemote(name, text); err != nil {
+		return err
+	}
+	return a.done(map[string]string{"name": name, "url": text}, "added remote %s -> %s", name, text)
+}

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts in testdata are what a user types. They run this very program:
+// the test binary becomes digstore when it is called so.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"digstore": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("DIG_IDENTITY_DIR", filepath.Join(env.WorkDir, "identity"))
+			env.Setenv("SOURCE", sourceDir())
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":    exitsWith,
+			"field":    field,
+			"port":     port,
+			"serve":    serve,
+			"halt":     halt,
+			"mode":     mode,
+			"nosecret": noSecret,
+			"flip":     flip,
+			"blob":     blob,
+			"sametree": sameTree,
+			"certs":    certs,
+		},
+	})
+}
+
+func sourceDir() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// exits CODE COMMAND... runs a command that must end with that exit code, and
+// whose error must be two lines: what happened, and what to do.
+func exitsWith(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	stderr := strings.TrimRight(ts.ReadFile("stderr"), "\n")
+	if json := strings.HasPrefix(ts.ReadFile("stdout"), "{"); got != 0 && !json {
+		lines := strings.Split(stderr, "\n")
+		if last := lines[len(lines)-1]; len(lines) < 2 || !strings.HasPrefix(last, "  ") {
+			ts.Fatalf("an error without a line that says what to do:\n%s", stderr)
+		}
+	}
+}
+
+// field NAME PATH sets a variable to a member of the JSON object on stdout.
+func field(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: field NAME PATH")
+	}
+	var v any
+	dec := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	ts.Check(dec.Decode(&v))
+	if dec.More() {
+		ts.Fatalf("more than one object on stdout")
+	}
+	for _, step := range strings.Split(args[1], ".") {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[step]
+		case []any:
+			i, err := strconv.Atoi(step)
+			ts.Check(err)
+			if i >= len(at) {
+				ts.Fatalf("%s: only %d elements", args[1], len(at))
+			}
+			v = at[i]
+		default:
+			v = nil
+		}
+		if v == nil {
+			ts.Fatalf("no member %s", args[1])
+		}
+	}
+	ts.Setenv(args[0], fmt.Sprint(v))
+}
+
+// port NAME HOST sets a variable to the port of a server's URL.
+func port(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: port NAME HOST")
+	}
+	u, err := url.Parse(ts.Getenv(args[1]))
+	ts.Check(err)
+	ts.Setenv(args[0], u.Port())
+}
+
+// serve NAME ARG... runs "digstore ARG... serve" in the background and sets
+// NAME to its URL. The script's end stops it, or halt NAME.
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: serve NAME ARG...")
+	}
+	dir := ts.MkAbs(".")
+	s, err := startServer(dir, ts.Getenv("DIG_IDENTITY_DIR"), args[1:]...)
+	ts.Check(err)
+	ts.Defer(func() { s.stop() })
+	ts.Setenv(args[0], s.url)
+	ts.Setenv(args[0]+"_STOP", strconv.Itoa(s.cmd.Process.Pid))
+	running.Store(s.cmd.Process.Pid, s)
+}
+
+// halt NAME interrupts a server as Ctrl-C does; it must end well.
+func halt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: halt NAME")
+	}
+	pid, err := strconv.Atoi(ts.Getenv(args[0] + "_STOP"))
+	ts.Check(err)
+	s, ok := running.Load(pid)
+	if !ok {
+		ts.Fatalf("no server %s", args[0])
+	}
+	ts.Check(s.(*server).stop())
+}
+
+// mode PERM FILE... checks permissions.
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: mode PERM FILE...")
+	}
+	want, err := strconv.ParseUint(args[0], 8, 32)
+	ts.Check(err)
+	for _, name := range args[1:] {
+		info, err := os.Stat(ts.MkAbs(name))
+		ts.Check(err)
+		if got := info.Mode().Perm(); got != fs.FileMode(want) && runtime.GOOS != "windows" {
+			ts.Fatalf("%s has mode %04o, want %04o", name, got, want)
+		}
+	}
+}
+
+// nosecret checks that neither output of the last command shows a secret that
+// lies in a file below the work folder.
+func noSecret(ts *testscript.TestScript, neg bool, args []string) {
+	output := strings.ToLower(ts.ReadFile("stdout") + ts.ReadFile("stderr"))
+	ts.Check(filepath.WalkDir(ts.MkAbs(ts.Getenv("WORK")), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		var secret string
+		switch d.Name() {
+		case "signing_key.bin", "identity_key.bin":
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			secret = hex.EncodeToString(b)
+		case "secret_salt.hex":
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			secret = string(b)
+		default:
+			return nil
+		}
+		if strings.Contains(output, secret) || strings.Contains(output, secret[:16]) {
+			return fmt.Errorf("the output shows what is in %s", path)
+		}
+		return nil
+	}))
+}
+
+// flip FILE OFFSET changes one bit; a negative offset counts from the end.
+func flip(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: flip FILE OFFSET")
+	}
+	names, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(names) != 1 {
+		ts.Fatalf("%s: %d files, want one", args[0], len(names))
+	}
+	offset, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	b, err := os.ReadFile(names[0])
+	ts.Check(err)
+	if offset < 0 {
+		offset += len(b)
+	}
+	b[offset] ^= 1
+	ts.Check(os.WriteFile(names[0], b, 0o600))
+}
+
+// blob FILE SIZE writes bytes that look random and are the same every time.
+func blob(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: blob FILE SIZE")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	name := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(filepath.Dir(name), 0o777))
+	ts.Check(os.WriteFile(name, pattern(args[0], n), 0o666))
+}
+
+// sametree A B checks that two folders hold the same files, byte for byte.
+func sameTree(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sametree A B")
+	}
+	read := func(root string) map[string][]byte {
+		files := map[string][]byte{}
+		ts.Check(fs.WalkDir(os.DirFS(root), ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			files[path], err = os.ReadFile(filepath.Join(root, path))
+			return err
+		}))
+		return files
+	}
+	a, b := read(ts.MkAbs(args[0])), read(ts.MkAbs(args[1]))
+	for name, content := range a {
+		if other, ok := b[name]; !ok {
+			ts.Fatalf("%s is not in %s", name, args[1])
+		} else if !bytes.Equal(content, other) {
+			ts.Fatalf("%s differs", name)
+		}
+	}
+	if len(a) != len(b) {
+		ts.Fatalf("%d files in %s, %d in %s", len(a), args[0], len(b), args[1])
+	}
+}

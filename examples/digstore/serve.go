@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+// serveFlags are decision 28's.
+type serveFlags struct {
+	bind          string
+	cert, key     string
+	anonymous     bool
+	allow         []string
+	allowAny      bool
+	pushTokenFile string
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Let others clone, pull and push",
+		Long: `Serve answers the dig:// remote for every store of the workspace, or for the one
+that --store names, until it is stopped. What other processes commit shows
+without a restart. Port 0 takes a free port and prints it.
+
+Every push of a store that is here is taken on its publisher's signature. The
+first push of a store that is not here needs --allow ID, which may name the key
+too, or --allow-any, or the token of --push-token-file.
+
+Without --tls-cert it speaks plain HTTP; dig:// and https:// then need a proxy
+with TLS in front, except on loopback.`,
+		Example: `  digstore serve
+  digstore serve --bind 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
+  digstore serve --bind 127.0.0.1:0 --allow ID`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.bind, "bind", "127.0.0.1:8443", "`HOST:PORT` to listen on")
+	flags.StringVar(&f.cert, "tls-cert", "", "certificate `FILE` (PEM)")
+	flags.StringVar(&f.key, "tls-key", "", "private key `FILE` of the certificate (PEM)")
+	flags.BoolVar(&f.anonymous, "anonymous", false, "let everybody read without a signed request")
+	flags.StringArrayVar(&f.allow, "allow", nil, "take a first push of store `ID[=PUBKEY]`; may be repeated")
+	flags.BoolVar(&f.allowAny, "allow-any", false, "take a first push of any store")
+	flags.StringVar(&f.pushTokenFile, "push-token-file", "", "a `FILE` with the token that lets its bearer make a first push")
+	cmd.MarkFlagsRequiredTogether("tls-cert", "tls-key")
+	cmd.MarkFlagsMutuallyExclusive("allow", "allow-any")
+	for _, name := range []string{"tls-cert", "tls-key", "push-token-file"} {
+		_ = cmd.MarkFlagFilename(name)
+	}
+	return cmd
+}
+
+func (a *app) serve(ctx context.Context, f serveFlags) error {
+	o := &remote.ServerOptions{
+		Anonymous: f.anonymous,
+		Logger:    slog.New(slog.NewTextHandler(&lockedWriter{a}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	var err error
+	if o.Policy, err = f.policy(); err != nil {
+		return err
+	}
+	if f.pushTokenFile != "" {
+		if o.PushToken, err = readToken(f.pushTokenFile); err != nil {
+			return err
+		}
+	}
+	takes := f.allowAny || len(f.allow) > 0 || f.pushTokenFile != ""
+	open := a.workspace
+	if takes {
+		open = a.findOrInit
+	}
+	ws, err := open()
+	if err != nil {
+		return err
+	}
+	defer ws.Close()
+	if a.store != "" {
+		s, err := a.pick(ws)
+		if err != nil {
+			return err
+		}
+		o.Only = []auth.StoreID{s.ID()}
+	}
+	server := remote.NewServer(ws, o)
+	served, err := headsOf(ctx, server)
+	if err != nil {
+		return err
+	}
+	if len(served) == 0 && !takes {
+		return &hinted{fmt.Errorf("nothing to serve, no store has a generation: %w", fs.ErrNotExist),
+			"commit first, or let others push with --allow ID or --allow-any"}
+	}
+	listener, err := net.Listen("tcp", f.bind)
+	if err != nil {
+		return &hinted{err, "choose another address with --bind HOST:PORT"}
+	}
+	if err := a.banner(f, listener.Addr(), served); err != nil {
+		return err
+	}
+	return a.listen(ctx, f, listener, server)
+}
+
+// policy says whose first push is taken.
+func (f serveFlags) policy() (remote.Policy, error) {
+	if f.allowAny {
+		return remote.TrustOnFirstUse{}, nil
+	}
+	if len(f.allow) == 0 {
+		return remote.RejectUnknown{}, nil
+	}
+	list := remote.AllowList{}
+	for _, entry := range f.allow {
+		text, keyText, hasKey := strings.Cut(entry, "=")
+		id, err := auth.ParseStoreID(text)
+		if err != nil {
+			return nil, usage("an id is 64 hex digits", "--allow: %w", err)
+		}
+		var key auth.PublicKey
+		if hasKey {
+			if key, err = auth.ParsePublicKey(keyText); err != nil {
+				return nil, usage("a public key is 96 hex digits", "--allow: %w", err)
+			}
+		}
+		list[id] = key
+	}
+	return list, nil
+}
+
+// headsOf lists the stores that have a generation.
+func headsOf(ctx context.Context, server *remote.Server) ([]module.ID, error) {
+	var list []module.ID
+	for id, err := range server.Serving(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if !id.Root.IsZero() {
+			list = append(list, id)
+		}
+	}
+	return list, nil
+}
+
+// banner says what is served and where: remote-protocol 7.8 and decision 28.
+func (a *app) banner(f serveFlags, addr net.Addr, served []module.ID) error {
+	type store struct {
+		StoreID auth.StoreID `json:"store_id"`
+		Root    merkle.Hash  `json:"root"`
+	}
+	v := struct {
+		Serving bool    `json:"serving"`
+		Bind    string  `json:"bind"`
+		URL     string  `json:"url"`
+		Auth    string  `json:"auth"`
+		Stores  []store `json:"stores"`
+		*store          // the single members, when there is one
+	}{Serving: true, Bind: addr.String(), URL: "http://" + addr.String(), Auth: "required", Stores: []store{}}
+	if f.cert != "" {
+		v.URL = "https://" + addr.String()
+	}
+	if f.anonymous {
+		v.Auth = "anonymous"
+	}
+	for _, id := range served {
+		v.Stores = append(v.Stores, store{id.Store, id.Root})
+	}
+	if len(v.Stores) == 1 {
+		v.store = &v.Stores[0]
+	}
+	if ip, ok := addr.(*net.TCPAddr); f.cert == "" && (!ok || !ip.IP.IsLoopback()) {
+		a.warn("serving plain HTTP: dig:// needs TLS, by --tls-cert and --tls-key or by a proxy in front")
+	}
+	return a.answer(v, func(w io.Writer) {
+		fmt.Fprintf(w, "serving on %s\n", v.URL)
+		for _, s := range v.Stores {
+			fmt.Fprintf(w, "%s/stores/%s\n", v.URL, s.StoreID)
+		}
+	})
+}
+
+// listen serves until ctx ends, then gives running requests some seconds.
+func (a *app) listen(ctx context.Context, f serveFlags, l net.Listener, h http.Handler) error {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(slog.NewTextHandler(&lockedWriter{a}, nil), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() {
+		if f.cert != "" {
+			failed <- server.ServeTLS(l, f.cert, f.key)
+		} else {
+			failed <- server.Serve(l)
+		}
+	}()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := server.Shutdown(last); errors.Is(err, context.DeadlineExceeded) {
+		server.Close() // uploads that are cut off here leave the old state
+	}
+	<-failed
+	a.note("stopped")
+	return nil
+}
+
+// lockedWriter lets a logger share stderr.
+type lockedWriter struct{ a *app }
+
+func (w *lockedWriter) Write(b []byte) (int, error) {
+	w.a.errMu.Lock()
+	defer w.a.errMu.Unlock()
+	if w.a.json {
+		writeLine(w.a.err, map[string]string{"log": strings.TrimSpace(string(b))})
+		return len(b), nil
+	}
+	return w.a.err.Write(b)
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/merkle"
+)
+
+func (a *app) urnCommand() *cobra.Command {
+	var all, pin bool
+	var root string
+	cmd := &cobra.Command{
+		Use:   "urn [KEY]",
+		Short: "Print the address of a resource, of the store, or of everything",
+		Long: `Urn prints the URN of a resource, or of the store without KEY. In a public store
+a URN is also what opens the resource: who has it can read it, at any host.
+
+--all prints one line "KEY<TAB>URN" for every resource, pinned to its
+generation. That list is what "digstore checkout --names" takes.`,
+		Example: `  digstore urn index.html
+  digstore urn --pin index.html
+  digstore urn --all > names.txt`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.completeKeys,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if all && len(args) > 0 {
+				return usage("usage: "+cmd.UseLine(), "urn wants a key or --all, not both")
+			}
+			return a.withStore(func(s *digstore.Store) error {
+				if all {
+					return a.printURNs(cmd.Context(), s, root)
+				}
+				return a.printURN(cmd.Context(), s, args, root, pin)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "list every resource of the generation")
+	cmd.Flags().BoolVar(&pin, "pin", false, "name the generation in the URN")
+	cmd.Flags().StringVar(&root, "root", "", "the `ROOT` to look at (default: the head)")
+	_ = cmd.RegisterFlagCompletionFunc("root", a.completeRoots)
+	return cmd
+}
+
+func (a *app) printURN(ctx context.Context, s *digstore.Store, args []string, root string, pin bool) error {
+	u := urn.URN{Store: s.ID(), Whole: len(args) == 0, Resource: optional(args)}
+	if pin || root != "" {
+		g, err := a.generation(ctx, s, root)
+		if err != nil {
+			return err
+		}
+		u.Root = g.Info().Root
+	}
+	v := map[string]any{"urn": u.String()}
+	if !u.Whole {
+		v["key"], v["retrieval_key"] = u.Resource, u.RetrievalKey()
+	}
+	return a.answer(v, func(w io.Writer) { fmt.Fprintln(w, u) })
+}
+
+// printURNs prints the publisher's list of names, in the form of the
+// reference's urns.txt and urns.json (store-format 8.4).
+func (a *app) printURNs(ctx context.Context, s *digstore.Store, root string) error {
+	g, err := a.generation(ctx, s, root)
+	if err != nil {
+		return err
+	}
+	type resource struct {
+		Key          string      `json:"key"`
+		URN          string      `json:"urn"`
+		RetrievalKey merkle.Hash `json:"retrieval_key"`
+		Size         int64       `json:"size"`
+	}
+	names, unnamed, err := g.Names()
+	if err != nil {
+		return err
+	}
+	list := make([]resource, 0, len(names))
+	for _, name := range names {
+		content, err := g.Resource(name)
+		if err != nil {
+			return err
+		}
+		u := g.URN(name)
+		list = append(list, resource{name, u.String(), u.RetrievalKey(), content.Size()})
+	}
+	if unnamed > 0 {
+		a.warn("%s without a known name", plural(unnamed, "resource", "resources"))
+	}
+	return a.answer(map[string]any{
+		"store_id": s.ID(), "store": s.Name(), "root": g.Info().Root, "generation": g.Info().Number, "resources": list,
+	}, func(w io.Writer) {
+		for _, r := range list {
+			fmt.Fprintf(w, "%s\t%s\n", r.Key, r.URN)
+		}
+	})
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version of this program",
+		Long:    `Version prints what this program was built from.`,
+		Example: "  digstore version",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			v := buildVersion()
+			return a.answer(v, func(w io.Writer) {
+				fmt.Fprintf(w, "digstore %s", v.Version)
+				if v.Revision != "" {
+					fmt.Fprintf(w, " (%.12s)", v.Revision)
+				}
+				fmt.Fprintf(w, " %s %s/%s\n", v.Go, v.OS, v.Arch)
+			})
+		},
+	}
+}
+
+// version is what the Go tool wrote into the program.
+type version struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Modified bool   `json:"modified,omitempty"`
+	Cgo      bool   `json:"cgo"`
+	Go       string `json:"go"`
+	OS       string `json:"os"`
+	Arch     string `json:"arch"`
+}
+
+func buildVersion() version {
+	v := version{Version: "(devel)", Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	if info.Main.Version != "" {
+		v.Version = info.Main.Version
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v.Revision = s.Value
+		case "vcs.modified":
+			v.Modified = s.Value == "true"
+		case "CGO_ENABLED":
+			v.Cgo = s.Value == "1"
+		}
+	}
+	return v
+}
+
+// userAgent names the program to servers.
+func userAgent() string { return "digstore/" + buildVersion().Version }
