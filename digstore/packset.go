@@ -101,28 +101,40 @@ func (p *packSet) has(id merkle.Hash) (bool, error) {
 
 // Chunk implements module.ChunkSource. A chunk that is not there is fs.ErrNotExist.
 func (p *packSet) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	for range 2 {
-		fresh := !p.loaded
-		if err := p.load(); err != nil {
-			return nil, 0, err
-		}
-		if e, pack, ok := p.lookup(c.ID); ok {
-			if e.n != c.Len {
-				return nil, 0, corrupt(filepath.Join(p.dir, pack), "chunk %s has %d bytes, want %d", c.ID, e.n, c.Len)
+		r, off, fresh, err := p.locate(c)
+		if f, ok := r.(*packFile); ok {
+			// A gc of another process may have moved the chunk; once it is open the file stays.
+			if err = f.openFile(); err == nil {
+				return r, off, nil
 			}
-			return p.file(pack), e.off, nil
 		}
-		if r, ok := p.oldChunk(c); ok {
-			return r, 0, nil
+		if r != nil && err == nil || fresh || !errors.Is(err, fs.ErrNotExist) {
+			return r, off, err
 		}
-		if fresh {
-			break
-		}
-		p.loaded = false // another process may have written it since
+		p.reload() // another process may have written it since
 	}
 	return nil, 0, missingChunk(c)
+}
+
+// locate finds a chunk. fresh says that the index was read for it.
+func (p *packSet) locate(c module.Chunk) (r io.ReaderAt, off int64, fresh bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fresh = !p.loaded
+	if err := p.load(); err != nil {
+		return nil, 0, fresh, err
+	}
+	if e, pack, ok := p.lookup(c.ID); ok {
+		if e.n != c.Len {
+			return nil, 0, fresh, corrupt(filepath.Join(p.dir, pack), "chunk %s has %d bytes, want %d", c.ID, e.n, c.Len)
+		}
+		return p.file(pack), e.off, fresh, nil
+	}
+	if r, ok := p.oldChunk(c); ok {
+		return r, 0, fresh, nil
+	}
+	return nil, 0, fresh, missingChunk(c)
 }
 
 func (p *packSet) file(pack string) *packFile {
@@ -266,6 +278,12 @@ func (f *packFile) ReadAt(b []byte, off int64) (int, error) {
 }
 
 func (f *packFile) openFile() error {
+	f.mu.RLock()
+	open := f.f != nil
+	f.mu.RUnlock()
+	if open {
+		return nil
+	}
 	f.mu.Lock()
 	if f.f != nil {
 		f.mu.Unlock()
