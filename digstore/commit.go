@@ -3,10 +3,13 @@ package digstore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
@@ -57,9 +60,6 @@ func (s *Store) Commit(ctx context.Context, signer auth.Signer, o *CommitOptions
 			return nil, fmt.Errorf("commit: %w", err)
 		}
 		signer = key
-	}
-	if err := s.mayWrite(signer.PublicKey()); err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
 	}
 	l, h, err := s.lockClean(ctx)
 	if err != nil {
@@ -115,7 +115,8 @@ func (c *commit) close() {
 	}
 }
 
-// gather finds out what there is to commit, and what of it is known already.
+// gather finds out what there is to commit, and what of it is known already. The head's recipe and the stat index are read while
+// the content root is listed.
 func (c *commit) gather(ctx context.Context) error {
 	f, recs, _, err := c.s.openStaging(openRead)
 	if err != nil {
@@ -124,11 +125,35 @@ func (c *commit) gather(ctx context.Context) error {
 	if f != nil {
 		c.closers = append(c.closers, func() { _ = f.Close() })
 	}
-	if c.s.set.listed {
-		c.old = c.s.oldManifests(c.h)
+	if len(recs) == 0 {
+		if c.content, err = c.s.contentRoot(); err != nil {
+			return err
+		}
 	}
-	content, err := c.s.contentRoot()
-	if err != nil {
+	var before *known
+	var files []found
+	var g errgroup.Group
+	g.Go(func() error {
+		if err := c.s.mayWrite(c.signer.PublicKey()); err != nil {
+			return err
+		}
+		if c.s.set.listed {
+			c.old = c.s.oldManifests(c.h)
+		}
+		if c.content == "" {
+			return nil
+		}
+		abs, err := filepath.Abs(c.content)
+		if err != nil {
+			return err
+		}
+		before = c.s.openKnown(abs, c.h, c.o.Rehash)
+		return nil
+	})
+	if c.content != "" {
+		files, err = c.s.w.walk(ctx, c.content)
+	}
+	if err := errors.Join(g.Wait(), err); err != nil {
 		return err
 	}
 	switch {
@@ -136,12 +161,12 @@ func (c *commit) gather(ctx context.Context) error {
 		for _, r := range recs {
 			c.add(&job{input: sectionInput(r.name, f, r.off, r.size)})
 		}
-	case content == "":
+	case c.content == "":
 		return fmt.Errorf("%w, and the store has no content root", ErrNothingStaged)
+	case len(files) == 0:
+		return fmt.Errorf("%w: there is no file in %s", ErrNothingStaged, c.content)
 	default:
-		if err := c.gatherContent(ctx, content); err != nil {
-			return err
-		}
+		c.addFiles(files, before)
 	}
 	if c.o.Again {
 		number := []byte(strconv.Itoa(len(c.h.lines)))
@@ -153,6 +178,20 @@ func (c *commit) gather(ctx context.Context) error {
 		return &TooLargeError{c.bytes, c.s.set.maxSize}
 	}
 	return nil
+}
+
+// addFiles takes the files of the content root. What looks as it did when a generation was made of it is taken from that one's recipe.
+func (c *commit) addFiles(files []found, before *known) {
+	next := before.cursor()
+	jobs := make([]job, len(files))
+	for i, f := range files {
+		j := &jobs[i]
+		j.input, j.stat, j.bytes = fileInput(c.content, f), f.stat, f.stat.size
+		if e, ok := next(f); ok && c.takeOver(j) {
+			j.entry = e
+		}
+		c.add(j)
+	}
 }
 
 func (c *commit) add(j *job) {
@@ -173,32 +212,6 @@ func (c *commit) remove(name string) {
 		return list
 	}
 	c.jobs, c.todo = drop(c.jobs), drop(c.todo)
-}
-
-// gatherContent lists the content root. What looks as it did when the head was made of it is taken from the head's recipe.
-func (c *commit) gatherContent(ctx context.Context, content string) error {
-	abs, err := filepath.Abs(content)
-	if err != nil {
-		return err
-	}
-	c.content = content
-	known := c.s.openKnown(abs, c.h, c.o.Rehash)
-	files, err := c.s.w.walk(ctx, content)
-	if err != nil {
-		return err
-	}
-	if len(files) == 0 {
-		return fmt.Errorf("%w: there is no file in %s", ErrNothingStaged, content)
-	}
-	next := known.cursor()
-	for _, f := range files {
-		j := &job{input: fileInput(content, f), stat: f.stat, bytes: f.stat.size}
-		if e, ok := next(f); ok && c.takeOver(j) {
-			j.entry = e
-		}
-		c.add(j)
-	}
-	return nil
 }
 
 // takeOver reports whether an unchanged resource of a listed store need not be read: its hash must be known too.
@@ -320,11 +333,19 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 		return nil, fmt.Errorf("commit: sign root: %w", err)
 	}
 	line := module.Generation{Number: number, Root: root, Time: time.Unix(s.w.now().Unix(), 0).UTC()}
+	noted := make(chan struct{})
+	go func() { // an index of a root that does not come into the history does not count
+		defer close(noted)
+		c.noteFiles(root)
+	}()
 	err = s.publish(ctx, c.h, &arrival{recipe: recipe, names: names, pack: c.pack, head: signed, lines: []module.Generation{line}})
+	<-noted
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
-	c.after(root)
+	if c.content == "" {
+		_ = c.s.clearStaging() // else the next commit finds its root to be the head's, and says so
+	}
 	g, err := s.open(line)
 	if err != nil {
 		return nil, fmt.Errorf("commit: read back: %w", err)
@@ -332,10 +353,9 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 	return &CommitReport{Generation: g, ContentRoot: c.content, Files: len(c.jobs), Changed: len(c.todo), Bytes: c.bytes}, nil
 }
 
-// after does what may fail without harm: the generation is there.
-func (c *commit) after(root merkle.Hash) {
+// noteFiles writes the stat index.
+func (c *commit) noteFiles(root merkle.Hash) {
 	if c.content == "" {
-		_ = c.s.clearStaging() // else the next commit finds its root to be the head's, and says so
 		return
 	}
 	abs, err := filepath.Abs(c.content)

@@ -114,7 +114,7 @@ var storeName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,200}$`)
 // checkName refuses what cannot be a store's directory (store-format 8.4).
 func checkName(name string) error {
 	if !storeName.MatchString(name) || name == "." || name == ".." {
-		return fmt.Errorf("store name %.200q: want letters, digits, dots, hyphens and underscores", name)
+		return fmt.Errorf("store name %.200q: want letters, digits, dots, hyphens and underscores: %w", name, fs.ErrInvalid)
 	}
 	return nil
 }

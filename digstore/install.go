@@ -124,7 +124,7 @@ func (s *Store) keepIncoming(ctx context.Context, h *history, in *incoming, reci
 	if err != nil {
 		return err
 	}
-	return s.publish(ctx, h, &arrival{recipe: recipe, packed: name, head: head, lines: lines})
+	return s.publish(ctx, h, &arrival{recipe: recipe, packed: name, chunks: in.pack.entries, head: head, lines: lines})
 }
 
 // checkPool makes sure that every chunk is there: a gc may have run while the module came.

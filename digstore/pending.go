@@ -170,6 +170,13 @@ func (s *Store) promote(ctx context.Context, h *history, root merkle.Hash) error
 		head: auth.SignedRoot{Store: s.set.id, Root: root, PublicKey: p.PublicKey, Tagged: p.Tagged, Untagged: p.Untagged}}
 	if _, err := s.w.fs.Stat(s.pendingName(root, packExt)); err == nil {
 		a.packed = s.pendingName(root, packExt)
+		rows, err := readPackIndex(s.w.fs, a.packed)
+		if err != nil {
+			return err
+		}
+		for i := 0; i < len(rows); i += packRow {
+			a.chunks = append(a.chunks, parseRow(rows[i:]))
+		}
 	}
 	return s.publish(ctx, h, a)
 }

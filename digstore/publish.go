@@ -23,6 +23,7 @@ type arrival struct {
 	names  []string            // of own commits
 	pack   *packWriter         // what it brings, to be finished; nil or empty when it brings no chunk
 	packed string              // or the name of a pack that is finished and synced
+	chunks []packEntry         // of packed
 	head   auth.SignedRoot     // signatures, those that are known
 	lines  []module.Generation // for roots.log; none when the line is there already
 }
@@ -52,13 +53,14 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 		}
 	}
 	var renames [][2]string
+	newPack := ""
 	var g errgroup.Group
 	if a.pack != nil && len(a.pack.entries) > 0 {
-		name, err := s.newPackName(root)
-		if err != nil {
+		if newPack, err = s.newPackName(root); err != nil {
 			return err
 		}
-		renames = append(renames, [2]string{a.pack.name, name})
+		renames = append(renames, [2]string{a.pack.name, newPack})
+		a.chunks = a.pack.entries
 		g.Go(func() error {
 			if err := a.pack.finish(); err != nil {
 				return err
@@ -66,11 +68,10 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 			return a.pack.sync()
 		})
 	} else if a.packed != "" {
-		name, err := s.newPackName(root)
-		if err != nil {
+		if newPack, err = s.newPackName(root); err != nil {
 			return err
 		}
-		renames = append(renames, [2]string{a.packed, name})
+		renames = append(renames, [2]string{a.packed, newPack})
 	}
 	recipeName := s.recipeName(root)
 	g.Go(func() error {
@@ -114,8 +115,8 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", root, err)
 	}
-	if len(renames) > 0 {
-		s.packs.reload()
+	if newPack != "" {
+		s.packs.added(filepath.Base(newPack), a.chunks)
 	}
 	s.packs.tidy()
 	s.mu.Lock()

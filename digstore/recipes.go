@@ -20,8 +20,8 @@ import (
 //
 //	"DIGRCPE1" || u8 depth || base root(32), zero for none || u64 length of the body || u32 CRC-32C of the body || zstd frame
 //
-// The frame holds the body; where there is a base, the base's body is its dictionary, so that a generation costs what it
-// changed. The body is
+// The frame holds the body or, where there is a base, the delta that makes it of the base's body (delta.go), so that a generation
+// costs what it changed. The body is
 //
 //	bytes recipe (module.Recipe) || Option<Vec<String>> names, one for each row of the key table
 //
@@ -141,7 +141,7 @@ func (s *Store) decodeHeld(name string, b []byte, level int) (*held, error) {
 	if size > maxBody || h.depth > maxDepth || level > maxDepth || (h.depth == 0) != h.base.IsZero() {
 		return nil, corrupt(name, "bad header")
 	}
-	var dict []byte
+	var from []byte
 	if h.depth > 0 {
 		base, err := s.readBody(h.base, level+1)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -150,10 +150,10 @@ func (s *Store) decodeHeld(name string, b []byte, level int) (*held, error) {
 		if err != nil {
 			return nil, err
 		}
-		dict = base.body
+		from = base.body
 	}
 	var err error
-	if h.body, err = inflate(b[45:], dict, int(size)); err != nil {
+	if h.body, err = inflate(b[45:], from, int(size)); err != nil {
 		return nil, corrupt(name, "%v", err)
 	}
 	if uint64(len(h.body)) != size || crc32.Checksum(h.body, castagnoli) != sum {
@@ -229,29 +229,26 @@ func (s *Store) baseOf(hist *history, n uint64) (*held, merkle.Hash) {
 
 // encode returns the recipe file, as a difference from base unless that is nil.
 func (h *held) encode(base *held, baseRoot merkle.Hash) ([]byte, error) {
-	var dict []byte
+	var from []byte
 	h.depth, h.base = 0, merkle.Hash{}
 	if base != nil {
-		dict, h.depth, h.base = base.body, base.depth+1, baseRoot
+		from, h.depth, h.base = base.body, base.depth+1, baseRoot
 	}
 	b := append(make([]byte, 0, recipeHeader+len(h.body)/2), recipeMagic...)
 	b = append(b, byte(h.depth))
 	b = append(b, h.base[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(len(h.body)))
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(h.body, castagnoli))
-	return deflate(b, h.body, dict)
+	return deflate(b, h.body, from)
 }
 
-// dictID marks frames that need a dictionary.
-const dictID = 1
-
-func deflate(dst, body, dict []byte) ([]byte, error) {
-	o := []zstd.EOption{zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithEncoderLevel(zstd.SpeedFastest),
-		zstd.WithWindowSize(windowFor(len(body) + len(dict)))}
-	if dict != nil {
-		o = append(o, zstd.WithEncoderDictRaw(dictID, dict), zstd.WithEncoderLevel(zstd.SpeedDefault))
+// deflate appends the body, or the delta that makes it of base, as one zstd frame.
+func deflate(dst, body, base []byte) ([]byte, error) {
+	if base != nil {
+		body = appendDelta(nil, base, body)
 	}
-	w, err := zstd.NewWriter(nil, o...)
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
+		zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(windowFor(len(body))))
 	if err != nil {
 		return nil, fmt.Errorf("compress recipe: %w", err)
 	}
@@ -259,17 +256,23 @@ func deflate(dst, body, dict []byte) ([]byte, error) {
 	return w.EncodeAll(body, dst), nil
 }
 
-func inflate(frame, dict []byte, size int) ([]byte, error) {
-	o := []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(max(size, 1))), zstd.WithDecoderMaxWindow(2 * maxBody)}
-	if dict != nil {
-		o = append(o, zstd.WithDecoderDictRaw(dictID, dict))
+// inflate gives back a body of that size.
+func inflate(frame, base []byte, size int) ([]byte, error) {
+	most := size
+	if base != nil {
+		most = 3*size + 64 // a delta is hardly ever longer than what it makes, and never three times as long
 	}
-	r, err := zstd.NewReader(nil, o...)
+	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(max(most, 1))),
+		zstd.WithDecoderMaxWindow(maxBody))
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return r.DecodeAll(frame, make([]byte, 0, min(size, 16<<20)))
+	body, err := r.DecodeAll(frame, make([]byte, 0, min(size, 16<<20)))
+	if err != nil || base == nil {
+		return body, err
+	}
+	return applyDelta(base, body, size)
 }
 
 // windowFor returns the power of two, at least 1 KiB, that covers n bytes.

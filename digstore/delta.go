@@ -1,0 +1,102 @@
+package digstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/bits"
+)
+
+// A delta makes one run of bytes from another: a sequence of
+//
+//	uvarint n || n bytes              to be inserted, n may be 0
+//	uvarint n || varint d             n bytes of the base, from where the last copy ended plus d; n = 0 ends the delta
+//
+// in turn. Recipes are columns of hashes that do not compress, of which a commit changes a few; this finds what
+// stayed in one pass, at any shift, where a general compressor with a dictionary looks at samples and misses the rest.
+const (
+	deltaBlock = 16 // every so many bytes of the base are indexed, and that many must agree
+)
+
+var errDelta = errors.New("the difference from the base does not decode")
+
+// deltaHash hashes the first deltaBlock bytes of b.
+func deltaHash(b []byte, shift int) uint32 {
+	const m = 0x9e3779b97f4a7c15
+	h := binary.LittleEndian.Uint64(b)*m ^ bits.RotateLeft64(binary.LittleEndian.Uint64(b[8:])*m, 29)
+	return uint32(h * m >> shift)
+}
+
+// appendDelta appends the delta that makes target of base.
+func appendDelta(dst, base, target []byte) []byte {
+	size := bits.Len(uint(2 * len(base) / deltaBlock))
+	shift := 64 - size
+	table := make([]uint32, 1<<size) // offset in base, plus one
+	for i := 0; i+deltaBlock <= len(base); i += deltaBlock {
+		table[deltaHash(base[i:], shift)] = uint32(i + 1)
+	}
+	from, last := 0, 0 // target[from:] is not written yet; base[:last] is where the last copy ended
+	for at := 0; at+deltaBlock <= len(target); {
+		b := -1
+		if last+deltaBlock <= len(base) && string(base[last:last+deltaBlock]) == string(target[at:at+deltaBlock]) {
+			b = last // most often it just goes on
+		} else if c := table[deltaHash(target[at:], shift)]; c > 0 && string(base[c-1:c-1+deltaBlock]) == string(target[at:at+deltaBlock]) {
+			b = int(c - 1)
+		} else if skip := last + at - from; skip+deltaBlock <= len(base) && string(base[skip:skip+deltaBlock]) == string(target[at:at+deltaBlock]) {
+			b = skip // as many bytes were replaced
+		}
+		if b < 0 {
+			at++
+			continue
+		}
+		start := at
+		for start > from && b > 0 && base[b-1] == target[start-1] {
+			start, b = start-1, b-1
+		}
+		n := at - start + deltaBlock
+		for start+n < len(target) && b+n < len(base) && target[start+n] == base[b+n] {
+			n++
+		}
+		dst = binary.AppendUvarint(dst, uint64(start-from))
+		dst = append(dst, target[from:start]...)
+		dst = binary.AppendUvarint(dst, uint64(n))
+		dst = binary.AppendVarint(dst, int64(b-last))
+		at, last = start+n, b+n
+		from = at
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(target)-from))
+	dst = append(dst, target[from:]...)
+	return binary.AppendUvarint(dst, 0)
+}
+
+// applyDelta makes the target, which must be size bytes long.
+func applyDelta(base, delta []byte, size int) ([]byte, error) {
+	out := make([]byte, 0, min(size, len(base)+len(delta)))
+	last := int64(0)
+	for {
+		n, w := binary.Uvarint(delta)
+		if w <= 0 || n > uint64(len(delta)-w) || n > uint64(size-len(out)) {
+			return nil, errDelta
+		}
+		out = append(out, delta[w:w+int(n)]...)
+		delta = delta[w+int(n):]
+		n, w = binary.Uvarint(delta)
+		if w <= 0 {
+			return nil, errDelta
+		}
+		delta = delta[w:]
+		if n == 0 {
+			if len(delta) > 0 || len(out) != size {
+				return nil, errDelta
+			}
+			return out, nil
+		}
+		d, w := binary.Varint(delta)
+		at := last + d
+		if w <= 0 || at < 0 || at > int64(len(base)) || n > uint64(int64(len(base))-at) || n > uint64(size-len(out)) {
+			return nil, errDelta
+		}
+		out = append(out, base[at:at+int64(n)]...)
+		delta = delta[w:]
+		last = at + int64(n)
+	}
+}
