@@ -2,154 +2,15 @@ package remote
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"io/fs"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
-
-// A push is one on the server's side: what headers, or push-init's body, ask for, held against what is here.
-type push struct {
-	store    auth.StoreID
-	identity auth.PublicKey
-	root     merkle.Hash
-	parent   merkle.Hash
-	sigs     signatures
-
-	head   auth.SignedRoot // what is here; zero root: nothing yet
-	key    auth.PublicKey  // that signatures are checked with; zero: the module will say
-	bearer bool            // a first push that only the push token can allow
-	signed auth.SignedRoot // what judge found good
-}
-
-// signatures are the two signature headers of a push.
-type signatures struct {
-	any    auth.Signature // either form
-	tagged auth.Signature // zero: not sent
-}
-
-// find looks the store up, and asks the policy when it is not here (remote-protocol 4.7). declared is the publisher's
-// key as far as the request has named one.
-func (s *Server) find(ctx context.Context, p *push, declared auth.PublicKey) error {
-	head, err := s.head(ctx, p.store)
-	if err != nil && (!errors.Is(err, fs.ErrNotExist) || s.narrowed(p.store)) {
-		return err
-	}
-	p.head = head
-	switch p.key = head.PublicKey; {
-	case !p.key.IsZero():
-		return nil
-	case !head.Root.IsZero(): // whose word would count?
-		return forbidden("no key is known for this store")
-	}
-	return s.admit(ctx, p, declared)
-}
-
-// admit asks the policy about a first push, and settles the key.
-func (s *Server) admit(ctx context.Context, p *push, declared auth.PublicKey) error {
-	key, err := s.opt.Policy.Admit(ctx, FirstPush{Store: p.store, Root: p.root, Publisher: declared, Identity: p.identity})
-	if p.bearer = errors.Is(err, fs.ErrNotExist) && s.opt.PushToken != ""; err != nil && !p.bearer {
-		return err
-	}
-	if p.key = key; key.IsZero() {
-		p.key = declared
-	}
-	if !declared.IsZero() && declared != p.key {
-		return forbidden("another key is held for this store")
-	}
-	return nil
-}
-
-// judge makes the checks from the signature on that need no body, in the order of remote-protocol 4.3. done says that
-// the pushed root is the head already.
-func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
-	if p.signed, err = p.sigs.check(p.store, p.root, p.key); err != nil {
-		return false, err
-	}
-	ts, err := s.tombstones(ctx, p.store)
-	if err != nil {
-		return false, err
-	}
-	if isRevoked(ts, p.root) {
-		return false, forbidden("revoked")
-	}
-	if p.root == p.head.Root {
-		return true, nil
-	}
-	if p.head.Root.IsZero() {
-		if !p.parent.IsZero() {
-			return false, nonFastForward()
-		}
-		return false, nil
-	}
-	gens, err := s.back.Generations(ctx, p.store)
-	if err != nil {
-		return false, err
-	}
-	known := slices.ContainsFunc(gens, func(g module.Generation) bool { return g.Root == p.root })
-	if known || p.parent != p.head.Root { // an old root again is a replay: a publisher's revert has a new one
-		return false, nonFastForward()
-	}
-	return false, nil
-}
-
-// checkBearer asks for the push token where nothing else allows a first push. It compares in constant time, lengths
-// included.
-func (s *Server) checkBearer(c *call, p *push) error {
-	if !p.bearer {
-		return nil
-	}
-	scheme, token, _ := strings.Cut(c.Header.Get("Authorization"), " ")
-	got, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(s.opt.PushToken))
-	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-		return missingBearer()
-	}
-	return nil
-}
-
-// parseSignatures reads the two signature headers.
-func parseSignatures(h http.Header) (sigs signatures, err error) {
-	text := header(h, headerSignature)
-	if text == "" {
-		return sigs, invalid("missing signature")
-	}
-	if sigs.any, err = auth.ParseSignature(text); err != nil {
-		return sigs, invalid("malformed signature")
-	}
-	if sigs.tagged, err = optional(header(h, headerTagged), auth.ParseSignature); err != nil {
-		return sigs, invalid("malformed tagged signature")
-	}
-	return sigs, nil
-}
-
-// header is the value of a header. One that was sent twice is what no parser takes.
-func header(h http.Header, name string) string { return strings.Join(h.Values(name), ",") }
-
-// check verifies what was sent under the store's key: X-Dig-Signature in either form, X-Dig-Signature-Tagged in its own.
-func (g signatures) check(s auth.StoreID, root merkle.Hash, key auth.PublicKey) (auth.SignedRoot, error) {
-	bad := forbidden("bad BLS signature")
-	signed, err := auth.AcceptRoot(s, root, key, g.any)
-	if err != nil {
-		bad.cause = err
-		return auth.SignedRoot{}, bad
-	}
-	if !g.tagged.IsZero() && g.tagged != signed.Tagged {
-		tagged := auth.SignedRoot{Store: s, Root: root, PublicKey: key, Tagged: g.tagged}
-		if bad.cause = tagged.Check(); bad.cause != nil {
-			return auth.SignedRoot{}, bad
-		}
-		signed.Tagged = g.tagged
-	}
-	return signed, nil
-}
 
 // putModule answers PUT /stores/{id}/module. The body is not touched before the headers have passed, so that a client
 // that waits for 100 (Continue) sends nothing in vain. Spec: remote-protocol 4.1 to 4.4.
