@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// runSize is how much an Image reads at once when it writes a whole module.
-const runSize = 1 << 20
+// runSize is how much is read at once of a whole module or resource.
+const runSize = 256 << 10
 
 // An Image is the module that a Recipe describes, byte by byte, with its chunk
 // bodies taken from a ChunkSource as they are read. It keeps nothing and may be
@@ -61,7 +61,7 @@ func (m *Image) id() ID {
 	return m.r.head.id
 }
 
-// WriteTo writes the whole module, reading at most 1 MiB at a time.
+// WriteTo writes the whole module, reading at most 256 KiB at a time.
 func (m *Image) WriteTo(w io.Writer) (int64, error) {
 	buf := make([]byte, min(m.r.size, runSize))
 	var done int64

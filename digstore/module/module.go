@@ -29,6 +29,9 @@ type Module struct {
 	indexing sync.Once
 	index    *index
 	indexErr error
+	growing  sync.Once
+	tree     *merkle.Tree
+	treeErr  error
 	mapping  sync.Once
 	pool     *pool
 	poolErr  error
@@ -197,6 +200,32 @@ func (m *Module) Find(key merkle.Hash) (*Resource, error) {
 	rank, ok := ix.find(key)
 	if !ok {
 		return nil, notThere(key, m.head.id)
+	}
+	row, err := m.rowAt(ix.rows[rank].off)
+	if err != nil {
+		return nil, err
+	}
+	return m.resource(row, rank)
+}
+
+// At returns the resource whose key comes at that place, from 0, among the keys
+// in order. There are Len of them, unless a key comes twice. A place past the
+// last is fs.ErrNotExist.
+func (m *Module) At(rank int) (*Resource, error) {
+	if m.recipe != nil {
+		t := m.recipe.table
+		t.sort()
+		if rank < 0 || rank >= len(t.order) {
+			return nil, fmt.Errorf("find resource %d in generation %v: %w", rank, m.head.id, fs.ErrNotExist)
+		}
+		return m.known(int(t.order[rank]), rank), nil
+	}
+	ix, err := m.keys()
+	if err != nil {
+		return nil, err
+	}
+	if rank < 0 || rank >= len(ix.rows) {
+		return nil, fmt.Errorf("find resource %d in generation %v: %w", rank, m.head.id, fs.ErrNotExist)
 	}
 	row, err := m.rowAt(ix.rows[rank].off)
 	if err != nil {

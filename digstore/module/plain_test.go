@@ -50,6 +50,30 @@ func TestPlainReads(t *testing.T) {
 	}
 }
 
+// Sealed bytes can be read from anywhere.
+func TestSealedReads(t *testing.T) {
+	b := sample(t, small(module.Padme()), "", long+long)
+	r, src, err := apart(t, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cheap, _ := r.Module(src)
+	for _, m := range []*module.Module{open(t, b), cheap} {
+		for res, err := range m.Resources() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole, err := io.ReadAll(res.Sealed())
+			if err != nil || merkle.Sum(whole) != res.Leaf() {
+				t.Fatal(err)
+			}
+			if err := iotest.TestReader(res.Sealed(), whole); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 // Any number of goroutines may ReadAt.
 func TestPlainReadsAtOnce(t *testing.T) {
 	text := long + long + long

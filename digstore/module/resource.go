@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/dig-network/digstore/digstore/urn"
@@ -75,9 +76,9 @@ func (r *Resource) SealedSize() int64 {
 func (r *Resource) Size() int64 { return (&Entry{Chunks: r.chunks}).Size() }
 
 // Proof returns the proof that the leaf lies below the module's leaves. Its
-// root is what they fold to: the module's root, if the module verifies. For a
-// module from a Recipe all proofs together cost one tree; otherwise each reads
-// all leaves.
+// root is what they fold to: the module's root, if the module verifies. All
+// proofs together cost one tree, which is kept; but of a file with more than
+// 65,536 resources each proof reads all leaves.
 func (r *Resource) Proof() (merkle.Proof, error) {
 	if rec := r.m.recipe; rec != nil {
 		return rec.table.grow(rec.chunks).Prove(r.rank)
@@ -123,7 +124,7 @@ func (r *Resource) hash(ctx context.Context, h hash.Hash, buf []byte) error {
 	if len(buf) == 0 {
 		buf = make([]byte, max(1, min(r.SealedSize(), runSize)))
 	}
-	s := &sealedReader{r: r}
+	s := r.Sealed()
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -139,31 +140,38 @@ func (r *Resource) hash(ctx context.Context, h hash.Hash, buf []byte) error {
 	}
 }
 
-// Sealed returns the sealed bytes from their start: the chunks one after the
-// other, as a server sends them. Nothing about them has been checked.
-func (r *Resource) Sealed() io.Reader { return &sealedReader{r: r} }
-
-type sealedReader struct {
-	r     *Resource
-	chunk int
-	at    int64 // in that chunk
+// Sealed returns the sealed bytes: the chunks one after the other, as a server
+// sends them. Nothing about them has been checked.
+func (r *Resource) Sealed() *io.SectionReader {
+	s := &sealed{r: r, ends: make([]int64, len(r.chunks)+1)}
+	for i, c := range r.chunks {
+		s.ends[i+1] = s.ends[i] + int64(c.Len)
+	}
+	return io.NewSectionReader(s, 0, s.ends[len(r.chunks)])
 }
 
-func (s *sealedReader) Read(p []byte) (int, error) {
+// A sealed reads the sealed bytes of a resource anywhere.
+type sealed struct {
+	r    *Resource
+	ends []int64 // ends[i]: total length of the chunks before chunk i
+}
+
+func (s *sealed) ReadAt(p []byte, off int64) (int, error) {
 	done := 0
-	for done < len(p) && s.chunk < len(s.r.chunks) {
-		left := int64(s.r.chunks[s.chunk].Len) - s.at
-		n := int(min(left, int64(len(p)-done)))
-		if err := s.r.readChunk(s.chunk, p[done:done+n], s.at); err != nil {
+	i, ok := slices.BinarySearch(s.ends, off)
+	if !ok {
+		i--
+	}
+	for ; done < len(p) && i < len(s.r.chunks); i++ {
+		from := off + int64(done) - s.ends[i]
+		n := int(min(s.ends[i+1]-s.ends[i]-from, int64(len(p)-done)))
+		if err := s.r.readChunk(i, p[done:done+n], from); err != nil {
 			return done, err
 		}
 		done += n
-		if s.at += int64(n); s.at == int64(s.r.chunks[s.chunk].Len) {
-			s.chunk, s.at = s.chunk+1, 0
-		}
 	}
-	if done == 0 && len(p) > 0 {
-		return 0, io.EOF
+	if done < len(p) {
+		return done, io.EOF
 	}
 	return done, nil
 }

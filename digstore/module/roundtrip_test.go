@@ -264,6 +264,23 @@ func TestComposedModules(t *testing.T) {
 				}
 				i++
 			}
+			var before merkle.Hash
+			for rank := range entries {
+				res, err := m.At(rank)
+				if err != nil || (rank > 0 && res.Key().Compare(before) <= 0) {
+					t.Fatalf("%s: resource at %d: %v", name, rank, err)
+				}
+				before = res.Key()
+				if name != "file" {
+					continue
+				}
+				if p, err := module.ProveWithoutTree(m, rank); err != nil || p.CheckAt(res.Leaf(), m.ID().Root, int64(rank), int64(len(entries))) != nil {
+					t.Fatalf("leaf %d proves %v, %v", rank, p.Root, err)
+				}
+			}
+			if _, err := m.At(len(entries)); !isNotExist(err) {
+				t.Fatalf("%s: a resource past the last: %v", name, err)
+			}
 			for _, e := range entries {
 				res, err := m.Find(e.Key)
 				if err != nil {

@@ -207,20 +207,36 @@ func (l *leafReader) fold(first, n int64) (merkle.Hash, error) {
 	return root, nil
 }
 
-// prove makes the proof of one leaf, reading all others once.
+// maxTree is for how many leaves a Module that is read from a file keeps their
+// tree, 64 bytes for each.
+const maxTree = 1 << 16
+
+// prove makes the proof of one leaf. Above maxTree leaves it reads all of them
+// each time.
 func (m *Module) prove(rank int) (merkle.Proof, error) {
 	l, err := m.leaves()
 	if err != nil {
 		return merkle.Proof{}, err
 	}
-	leaf, err := m.leafAt(rank)
-	if err != nil {
+	if l.n <= maxTree {
+		m.growing.Do(func() { m.tree, m.treeErr = l.tree() })
+		if m.treeErr != nil {
+			return merkle.Proof{}, m.treeErr
+		}
+		return m.tree.Prove(rank)
+	}
+	return l.prove(int64(rank))
+}
+
+// prove makes the proof of a leaf, reading all of them.
+func (l *leafReader) prove(i int64) (p merkle.Proof, err error) {
+	if p.Leaf, err = l.fold(i, 1); err != nil {
 		return merkle.Proof{}, err
 	}
-	p := merkle.Proof{Leaf: leaf, Root: leaf}
-	if p.Path, err = l.path(0, l.n, int64(rank)); err != nil {
+	if p.Path, err = l.path(0, l.n, i); err != nil {
 		return merkle.Proof{}, err
 	}
+	p.Root = p.Leaf
 	for _, s := range p.Path {
 		if s.Left {
 			p.Root = merkle.Node(s.Hash, p.Root)
@@ -229,6 +245,19 @@ func (m *Module) prove(rank int) (merkle.Proof, error) {
 		}
 	}
 	return p, nil
+}
+
+// tree reads all leaves.
+func (l *leafReader) tree() (*merkle.Tree, error) {
+	b := make([]byte, 32*l.n)
+	if err := readAll(l.s, b, 4); err != nil {
+		return nil, err
+	}
+	leaves := make([]merkle.Hash, l.n)
+	for i := range leaves {
+		leaves[i] = merkle.Hash(b[32*i:])
+	}
+	return merkle.NewTree(leaves), nil
 }
 
 // path returns the siblings on the way up from leaf i of the n from first on.
