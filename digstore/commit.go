@@ -138,7 +138,10 @@ func (c *commit) gather(ctx context.Context) error {
 			return err
 		}
 		if c.s.set.listed {
-			c.old = c.s.oldManifests(c.h)
+			var err error
+			if c.old, err = c.s.oldManifests(c.h); err != nil {
+				return err
+			}
 		}
 		if c.content == "" {
 			return nil

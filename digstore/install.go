@@ -117,7 +117,7 @@ func (s *Store) newLines(h *history, lines []module.Generation) ([]module.Genera
 
 // keepIncoming publishes what was received. The caller holds the lock.
 func (s *Store) keepIncoming(ctx context.Context, h *history, in *incoming, recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
-	if err := s.checkPool(in, recipe); err != nil {
+	if err := s.checkPool(recipe, in.pack.has); err != nil {
 		return err
 	}
 	name, err := in.packed()
@@ -128,9 +128,9 @@ func (s *Store) keepIncoming(ctx context.Context, h *history, in *incoming, reci
 }
 
 // checkPool makes sure that every chunk is there: a gc may have run while the module came.
-func (s *Store) checkPool(in *incoming, recipe *module.Recipe) error {
+func (s *Store) checkPool(recipe *module.Recipe, brought func(id merkle.Hash) bool) error {
 	for _, c := range recipe.Pool() {
-		if in.pack.has(c.ID) {
+		if brought(c.ID) {
 			continue
 		}
 		had, err := s.packs.has(c.ID)

@@ -1,6 +1,9 @@
 package digstore
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -14,24 +17,30 @@ type manifests struct {
 }
 
 // oldManifests reads section 13 of the head; without one the manifest begins anew.
-func (s *Store) oldManifests(h *history) *manifests {
+func (s *Store) oldManifests(h *history) (*manifests, error) {
 	m := &manifests{at: map[string]module.PublicEntry{}}
 	line, ok := h.head()
 	if !ok {
-		return m
+		return m, nil
 	}
 	g, err := s.open(line)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
 	if err != nil {
-		return m
+		return nil, fmt.Errorf("list names: %w", err)
 	}
 	old, err := g.mod.PublicManifest()
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, module.ErrFormat) {
+		return m, nil
+	}
 	if err != nil {
-		return m
+		return nil, fmt.Errorf("list names: %w", err)
 	}
 	for _, p := range old.Entries {
 		m.at[p.Path] = p
 	}
-	return m
+	return m, nil
 }
 
 // next makes section 13 of a generation: the paths with the hash of their plaintext and the generation in which it last changed.

@@ -143,7 +143,7 @@ func (s *Store) takeIn(ctx context.Context, h *history, in *incoming, recipe *mo
 	if err := h.follows(recipe.Root(), parent); err != nil {
 		return err
 	}
-	if err := s.checkPool(in, recipe); err != nil {
+	if err := s.checkPool(recipe, in.pack.has); err != nil {
 		return err
 	}
 	pins, err := s.readPins()

@@ -168,15 +168,18 @@ func (s *Store) promote(ctx context.Context, h *history, root merkle.Hash) error
 	}
 	a := &arrival{recipe: recipe, lines: []module.Generation{s.nextLine(h, root)},
 		head: auth.SignedRoot{Store: s.set.id, Root: root, PublicKey: p.PublicKey, Tagged: p.Tagged, Untagged: p.Untagged}}
-	if _, err := s.w.fs.Stat(s.pendingName(root, packExt)); err == nil {
+	brought := map[merkle.Hash]bool{}
+	rows, err := readPackIndex(s.w.fs, s.pendingName(root, packExt))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // it may have brought no chunk
+		return err
+	}
+	for i := 0; i < len(rows); i += packRow {
 		a.packed = s.pendingName(root, packExt)
-		rows, err := readPackIndex(s.w.fs, a.packed)
-		if err != nil {
-			return err
-		}
-		for i := 0; i < len(rows); i += packRow {
-			a.chunks = append(a.chunks, parseRow(rows[i:]))
-		}
+		a.chunks = append(a.chunks, parseRow(rows[i:]))
+		brought[a.chunks[len(a.chunks)-1].id] = true
+	}
+	if err := s.checkPool(recipe, func(id merkle.Hash) bool { return brought[id] }); err != nil {
+		return err
 	}
 	return s.publish(ctx, h, a)
 }
@@ -253,7 +256,7 @@ func (s *Store) sweepPending(h *history) error {
 			err = s.w.fs.Remove(filepath.Join(dir, name))
 		case ext == "json":
 			half := filepath.Join(s.dir, "packs", text+packExt)
-			if _, serr := s.w.fs.Stat(half); serr == nil {
+			if _, err = s.w.fs.Stat(half); err == nil {
 				if err = s.w.fs.Rename(half, s.pendingName(root, packExt)); err == nil {
 					err = s.syncDirs("pending")
 				}

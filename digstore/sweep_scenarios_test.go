@@ -31,30 +31,30 @@ func scenarios(t *testing.T) []scenario {
 			{what: "init", since: []error{fs.ErrExist}},
 		}},
 		{name: "create", steps: []step{
-			{"create", func(w *digstore.Workspace) error {
+			{what: "create", do: func(w *digstore.Workspace) error {
 				_, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "new", Key: key, Label: "x"})
 				return err
-			}, []error{fs.ErrExist}},
-			{"create private", func(w *digstore.Workspace) error {
+			}, since: []error{fs.ErrExist}},
+			{what: "create private", do: func(w *digstore.Workspace) error {
 				_, err := w.Create(digstore.StoreID{3}, &digstore.StoreOptions{Name: "secret", Private: true, MaxSize: 1000, Activate: true})
 				return err
-			}, []error{fs.ErrExist}},
-			{"use", func(w *digstore.Workspace) error { return w.Use("new") }, nil},
+			}, since: []error{fs.ErrExist}},
+			{what: "use", do: func(w *digstore.Workspace) error { return w.Use("new") }},
 		}},
 		{name: "stage and unstage", setup: commitVersions(0, 0), steps: []step{
-			{"stage", staging("a", 2000), nil},
-			{"stage", staging("b", 10), nil},
-			{"stage over", staging("a", 3000), nil},
-			{"unstage", onSite(func(s *digstore.Store) error { _, err := s.Unstage("b"); return err }), []error{fs.ErrNotExist}},
-			{"unstage all", onSite(func(s *digstore.Store) error { _, err := s.Unstage(); return err }), nil},
+			{what: "stage", do: staging("a", 2000)},
+			{what: "stage", do: staging("b", 10)},
+			{what: "stage over", do: staging("a", 3000)},
+			{what: "unstage", do: onSite(func(s *digstore.Store) error { _, err := s.Unstage("b"); return err }), since: []error{fs.ErrNotExist}},
+			{what: "unstage all", do: onSite(func(s *digstore.Store) error { _, err := s.Unstage(); return err })},
 		}},
 		{name: "first commit", setup: setups(commitVersions(0, 0), onSite(stageAll(version(0)))), steps: []step{committing()}},
 		{name: "later commit", setup: setups(commitVersions(0, 3), onSite(stageAll(version(3)))), steps: []step{committing()}},
 		{name: "eighth commit", setup: setups(commitVersions(0, 7), onSite(stageAll(version(7)))), steps: []step{committing()}},
 		{name: "commit content root", setup: commitVersions(0, 0), steps: []step{
-			{"set content root", onSite(func(s *digstore.Store) error { return s.SetContentRoot(old) }), nil},
+			{what: "set content root", do: onSite(func(s *digstore.Store) error { return s.SetContentRoot(old) })},
 			committing(),
-			{"set content root", onSite(func(s *digstore.Store) error { return s.SetContentRoot(young) }), nil},
+			{what: "set content root", do: onSite(func(s *digstore.Store) error { return s.SetContentRoot(young) })},
 			committing(),
 		}},
 		{name: "commit listed", setup: func(w *digstore.Workspace) error {
@@ -64,7 +64,7 @@ func scenarios(t *testing.T) []scenario {
 			}
 			return err
 		}, steps: []step{
-			{"set content root", onSite(func(s *digstore.Store) error { return s.SetContentRoot(young) }), nil},
+			{what: "set content root", do: onSite(func(s *digstore.Store) error { return s.SetContentRoot(young) })},
 			committing(),
 		}},
 		{name: "clone", setup: emptySite, steps: []step{install(rel[:1])}},
@@ -72,60 +72,57 @@ func scenarios(t *testing.T) []scenario {
 			install(rel[:3]),
 			fill(rel[1]),
 			fill(rel[0]),
-			{"pin", onSite(func(s *digstore.Store) error {
+			{what: "pin", do: onSite(func(s *digstore.Store) error {
 				return s.Pin(ctx, module.Pins{Publisher: publisher.PublicKey(), Root: rel[2].line.Root, Generation: 2})
-			}), nil},
+			})},
 		}},
 		{name: "pull", setup: setups(emptySite, install(rel[:1]).do), steps: []step{install(rel[1:2]), install(rel[2:3])}},
 		{name: "first push", steps: []step{receive(rel[0], merkle.Hash{}, false)}},
 		{name: "push", setup: setups(emptySite, install(rel[:1]).do), steps: []step{receive(rel[1], rel[0].line.Root, false)}},
 		{name: "push pending", setup: setups(emptySite, install(rel[:1]).do), steps: []step{
 			receive(rel[1], rel[0].line.Root, true),
-			{"promote", func(w *digstore.Workspace) error { return w.Promote(ctx, siteID, rel[1].line.Root) }, []error{fs.ErrNotExist}},
+			{what: "promote", do: func(w *digstore.Workspace) error { return w.Promote(ctx, siteID, rel[1].line.Root) }, since: []error{fs.ErrNotExist}},
 			receive(rel[2], rel[1].line.Root, true),
-			{"drop", func(w *digstore.Workspace) error { return w.Drop(ctx, siteID, rel[2].line.Root) }, nil},
+			{what: "drop", do: func(w *digstore.Workspace) error { return w.Drop(ctx, siteID, rel[2].line.Root) }},
 		}},
 		{name: "first push pending", steps: []step{
 			receive(rel[0], merkle.Hash{}, true),
-			{"promote", func(w *digstore.Workspace) error { return w.Promote(ctx, siteID, rel[0].line.Root) }, []error{fs.ErrNotExist}},
+			{what: "promote", do: func(w *digstore.Workspace) error { return w.Promote(ctx, siteID, rel[0].line.Root) }, since: []error{fs.ErrNotExist}},
 		}},
 		{name: "import", setup: emptySite, steps: []step{
 			importing(rel[0]),
 			importing(rel[1]),
 		}},
 		{name: "gc and install again", setup: commitVersions(0, 10), steps: []step{
-			{"gc", onSite(func(s *digstore.Store) error { _, err := s.GC(ctx, &digstore.GCOptions{Keep: 8}); return err }), nil},
+			gc(&digstore.GCOptions{Keep: 8}),
 			fill(rel[0]),
-			{"gc", onSite(func(s *digstore.Store) error {
-				_, err := s.GC(ctx, &digstore.GCOptions{Keep: 1, Roots: []merkle.Hash{rel[2].line.Root}})
-				return err
-			}), nil},
+			gc(&digstore.GCOptions{Keep: 1, Roots: []merkle.Hash{rel[2].line.Root}}),
 			fill(rel[1]),
 		}},
 		{name: "remove", setup: commitVersions(0, 1), steps: []step{
-			{"remove", func(w *digstore.Workspace) error { return w.Remove("site") }, []error{fs.ErrNotExist}},
-			{"create", func(w *digstore.Workspace) error {
+			{what: "remove", do: func(w *digstore.Workspace) error { return w.Remove("site") }, since: []error{fs.ErrNotExist}},
+			{what: "create", do: func(w *digstore.Workspace) error {
 				_, err := w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher})
 				return err
-			}, []error{fs.ErrExist}},
+			}, since: []error{fs.ErrExist}},
 		}},
 		{name: "small things", setup: setups(emptySite, install(rel[:1]).do), steps: []step{
-			{"import key", onSite(func(s *digstore.Store) error { return s.ImportKey(publisher) }), nil},
-			{"add remote", onSite(func(s *digstore.Store) error { return s.AddRemote("origin", "https://example.org/stores/1") }), nil},
-			{"add remote", onSite(func(s *digstore.Store) error { return s.AddRemote("other", "https://example.net/stores/1") }), nil},
-			{"remove remote", onSite(func(s *digstore.Store) error { return s.RemoveRemote("origin") }), []error{fs.ErrNotExist}},
-			{"pin", onSite(func(s *digstore.Store) error {
+			{what: "import key", do: onSite(func(s *digstore.Store) error { return s.ImportKey(publisher) })},
+			{what: "add remote", do: onSite(func(s *digstore.Store) error { return s.AddRemote("origin", "https://example.org/stores/1") })},
+			{what: "add remote", do: onSite(func(s *digstore.Store) error { return s.AddRemote("other", "https://example.net/stores/1") })},
+			{what: "remove remote", do: onSite(func(s *digstore.Store) error { return s.RemoveRemote("origin") }), since: []error{fs.ErrNotExist}},
+			{what: "pin", do: onSite(func(s *digstore.Store) error {
 				return s.Pin(ctx, module.Pins{Publisher: publisher.PublicKey(), Root: rel[0].line.Root})
-			}), nil},
-			{"sign", onSite(func(s *digstore.Store) error { _, err := s.Head(ctx); return err }), nil},
-			{"revoke", func(w *digstore.Workspace) error {
+			})},
+			{what: "sign", do: onSite(func(s *digstore.Store) error { _, err := s.Head(ctx); return err })},
+			{what: "revoke", do: func(w *digstore.Workspace) error {
 				t, err := auth.SignTombstone(ctx, auth.Tombstone{Store: siteID, Root: rel[0].line.Root, NotAfter: 1}, publisher)
 				return errors.Join(err, w.Revoke(ctx, t))
-			}, nil},
-			{"revoke all", func(w *digstore.Workspace) error {
+			}},
+			{what: "revoke all", do: func(w *digstore.Workspace) error {
 				t, err := auth.SignTombstone(ctx, auth.Tombstone{Store: siteID, NotAfter: 2}, publisher)
 				return errors.Join(err, w.Revoke(ctx, t))
-			}, nil},
+			}},
 		}},
 	}
 }
@@ -160,11 +157,15 @@ func staging(name string, size int) func(*digstore.Workspace) error {
 	return onSite(func(s *digstore.Store) error { return s.Stage(ctx, name, strings.NewReader(noise(5, size))) })
 }
 
+func gc(o *digstore.GCOptions) step {
+	return step{what: "gc", piecemeal: true, do: onSite(func(s *digstore.Store) error { _, err := s.GC(ctx, o); return err })}
+}
+
 func committing() step {
-	return step{"commit", onSite(func(s *digstore.Store) error {
+	return step{what: "commit", do: onSite(func(s *digstore.Store) error {
 		_, err := s.Commit(ctx, nil, &digstore.CommitOptions{Message: "new"})
 		return err
-	}), []error{digstore.ErrUnchanged, digstore.ErrNothingStaged}}
+	}), since: []error{digstore.ErrUnchanged, digstore.ErrNothingStaged, digstore.ErrCorrupt}} // a torn rest of what was staged
 }
 
 // transfer gives Install a module, from where an earlier attempt broke off.
@@ -182,21 +183,21 @@ func install(rel []release) step {
 	for _, r := range rel {
 		lines = append(lines, r.line)
 	}
-	return step{"install", onSite(func(s *digstore.Store) error { return transfer(s, lines, rel[len(rel)-1]) }), []error{fs.ErrExist}}
+	return step{what: "install", do: onSite(func(s *digstore.Store) error { return transfer(s, lines, rel[len(rel)-1]) }), since: []error{fs.ErrExist}}
 }
 
 // fill transfers a generation whose line is there.
 func fill(r release) step { return install([]release{r}) }
 
 func receive(r release, parent merkle.Hash, pending bool) step {
-	return step{"receive", func(w *digstore.Workspace) error {
+	return step{what: "receive", do: func(w *digstore.Workspace) error {
 		return w.Receive(ctx, r.head, parent, pending, bytes.NewReader(r.module), deep)
-	}, []error{fs.ErrExist}}
+	}, since: []error{fs.ErrExist}}
 }
 
 func importing(r release) step {
-	return step{"import", onSite(func(s *digstore.Store) error {
+	return step{what: "import", do: onSite(func(s *digstore.Store) error {
 		_, err := s.Import(ctx, bytes.NewReader(r.module), r.head, nil)
 		return err
-	}), []error{fs.ErrExist}}
+	}), since: []error{fs.ErrExist}}
 }
