@@ -113,7 +113,7 @@ func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer initAnswer,
 	return answer, err
 }
 
-// eitherForm calls send with the signature headers, and once more with the tagged form first when the
+// eitherForm calls send with the headers of every leg of a push: signatures, token; and once more with the tagged form first when the
 // first call is answered by 403 and there is another form to try.
 func (c *Client) eitherForm(head auth.SignedRoot, send func(http.Header) error) error {
 	c.mu.Lock()
@@ -127,6 +127,9 @@ func (c *Client) eitherForm(head auth.SignedRoot, send func(http.Header) error) 
 	h.Set(headerSignature, first.String())
 	if !head.Tagged.IsZero() {
 		h.Set(headerTagged, head.Tagged.String())
+	}
+	if c.opt.Bearer != "" {
+		h.Set("Authorization", "Bearer "+c.opt.Bearer)
 	}
 	err := send(h)
 	if !errors.Is(err, auth.ErrForbidden) || head.Tagged.IsZero() || first == head.Tagged {
@@ -212,9 +215,6 @@ func (c *Client) putPresigned(ctx context.Context, p PutRequest, a initAnswer, b
 
 // outcome makes one attempt of what ends a push, and reads its status.
 func (c *Client) outcome(ctx context.Context, e exchange) (Outcome, error) {
-	if c.opt.Bearer != "" {
-		e.header.Set("Authorization", "Bearer "+c.opt.Bearer)
-	}
 	e.ok = func(code int) bool {
 		return code == http.StatusOK || code == http.StatusCreated || code == http.StatusAccepted
 	}

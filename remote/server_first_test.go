@@ -3,12 +3,14 @@ package remote_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
@@ -98,6 +100,27 @@ func TestFirstPushWithUnknownLength(t *testing.T) {
 	r = s.request("PUT", s.path("/module?root="+head.Root.String()), io.MultiReader(bytes.NewReader(mod)), pushHeaders(head, merkle.Hash{}))
 	r.ContentLength = -1
 	want(t, s.answer(r), 413, "module too large: 1001 bytes")
+}
+
+func TestPushWithAToken(t *testing.T) {
+	s := newSite(t, 1, nil)
+	s.serve(remotetest.NewStores(s.now), &remote.ServerOptions{PushToken: "sesame"})
+	origin := remotetest.NewOrigin(s.server)
+	defer origin.Close()
+	for _, tc := range []struct {
+		token string
+		taken bool
+	}{{"", false}, {"wrong", false}, {"sesame", true}, {"", true}} { // the last time the store is there
+		c, err := origin.Client(s.id, &remote.ClientOptions{Bearer: tc.token, Now: s.now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = remote.Push(t.Context(), c, s.memory)
+		c.Close()
+		if (err == nil) != tc.taken || err != nil && !errors.Is(err, request.ErrUnauthenticated) {
+			t.Errorf("with token %q: %v", tc.token, err)
+		}
+	}
 }
 
 func TestSeveralStoresOfOneServer(t *testing.T) {
