@@ -29,13 +29,10 @@ func AggregateVerify(s Scheme, keys []*PublicKey, msgs [][]byte, sig *Signature)
 	}
 	eq := newProduct(s.dst())
 	for i, k := range keys {
-		var once *g2
-		if i == 0 {
-			once = sig.p
-		}
-		eq.add(k.p, once, nil, msgs[i], s.augmentation(k))
+		eq.add(k.p, 1, msgs[i], s.augmentation(k))
 	}
-	return eq.holds()
+	eq.done()
+	return equal(sig.p, eq)
 }
 
 // FastAggregateVerify reports whether sig is the aggregate of one signature by each key over the
@@ -54,8 +51,9 @@ func FastAggregateVerify(s Scheme, keys []*PublicKey, msg []byte, sig *Signature
 		return false
 	}
 	eq := newProduct(s.dst())
-	eq.add(sum, sig.p, nil, msg, nil)
-	return eq.holds()
+	eq.add(sum, 1, msg, nil)
+	eq.done()
+	return equal(sig.p, eq)
 }
 
 func distinct(msgs [][]byte) bool {

@@ -140,8 +140,9 @@ func (k *PublicKey) Verify(s Scheme, msg []byte, sig *Signature) bool {
 		return false
 	}
 	eq := newProduct(s.dst())
-	eq.add(k.p, sig.p, nil, msg, s.augmentation(k))
-	return eq.holds()
+	eq.add(k.p, 1, msg, s.augmentation(k))
+	eq.done()
+	return equal(sig.p, eq)
 }
 
 // Signature is a point of G2 in the subgroup. Infinity is one, and never verifies.

@@ -147,21 +147,85 @@ func TestVerifyBatch(t *testing.T) {
 	}
 }
 
-// Two signatures whose errors cancel each other out pass a sum, and not a random combination.
+// Whatever is mixed, a batch answers what verifying one by one does.
+func TestVerifyBatchExactly(t *testing.T) {
+	whole := claims(t, 33)
+	share := []float64{0, 0.01, 0.05, 0.3, 0.9, 1}
+	for trial := range uint64(len(share)) {
+		dice := rand.New(rand.NewPCG(trial, 3))
+		n := 2 + dice.IntN(len(whole)-1)
+		cs := append([]bls.Claim(nil), whole[:n]...)
+		want := make([]bool, n)
+		for i := range cs {
+			if dice.Float64() < share[trial] {
+				cs[i].Signature = whole[dice.IntN(len(whole))].Signature // perhaps its own
+			}
+			want[i] = cs[i].Key.Verify(bls.Augmented, cs[i].Message, cs[i].Signature)
+		}
+		got, err := bls.VerifyBatch(bls.Augmented, cs, newDice(byte(trial)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("trial %d of %d claims: got %v, want %v", trial, n, got, want)
+		}
+	}
+}
+
+// negated returns the signature's opposite: the same point with the other sign.
+func negated(t *testing.T, sig *bls.Signature) *bls.Signature {
+	b := sig.Bytes()
+	b[0] ^= 0x20
+	out, err := bls.ParseSignature(b[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Signatures whose errors cancel each other out pass a sum, and not a random combination, whether
+// they are in one part of the batch or not.
 func TestVerifyBatchCancelling(t *testing.T) {
-	cs := claims(t, 2)
-	// Swapped signatures: the plain sum over both is unchanged.
-	cs[0].Signature, cs[1].Signature = cs[1].Signature, cs[0].Signature
-	sum, err := bls.Aggregate([]*bls.Signature{cs[0].Signature, cs[1].Signature})
-	if err != nil {
-		t.Fatal(err)
+	sum := func(sigs ...*bls.Signature) *bls.Signature {
+		sig, err := bls.Aggregate(sigs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sig
 	}
-	same(t, bls.AggregateVerify(bls.Augmented, []*bls.PublicKey{cs[0].Key, cs[1].Key}, [][]byte{cs[0].Message, cs[1].Message}, sum), true)
-	got, err := bls.VerifyBatch(bls.Augmented, cs, newDice(5))
-	if err != nil {
-		t.Fatal(err)
+	whole := claims(t, 11)
+	delta := claims(t, 12)[11].Signature
+	for name, forge := range map[string]func(a, b *bls.Claim){
+		"swapped": func(a, b *bls.Claim) { a.Signature, b.Signature = b.Signature, a.Signature },
+		"shifted": func(a, b *bls.Claim) {
+			a.Signature, b.Signature = sum(a.Signature, delta), sum(b.Signature, negated(t, delta))
+		},
+		"one for both": func(a, b *bls.Claim) {
+			both := sum(a.Signature, b.Signature)
+			a.Signature, b.Signature = sum(both, delta), negated(t, delta)
+		},
+	} {
+		for _, at := range [][2]int{{0, 1}, {6, 9}} {
+			cs := append([]bls.Claim(nil), whole...)
+			forge(&cs[at[0]], &cs[at[1]])
+			var keys []*bls.PublicKey
+			var msgs [][]byte
+			var sigs []*bls.Signature
+			for _, c := range cs {
+				keys, msgs, sigs = append(keys, c.Key), append(msgs, c.Message), append(sigs, c.Signature)
+			}
+			same(t, bls.AggregateVerify(bls.Augmented, keys, msgs, sum(sigs...)), true)
+			got, err := bls.VerifyBatch(bls.Augmented, cs, newDice(5))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, ok := range got {
+				if ok != (i != at[0] && i != at[1]) {
+					t.Errorf("%s at %v: claim %d is %v", name, at, i, ok)
+				}
+			}
+		}
 	}
-	same(t, fmt.Sprint(got), "[false false]")
 }
 
 func TestVerifyBatchWithoutRandomness(t *testing.T) {

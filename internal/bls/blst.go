@@ -2,7 +2,11 @@
 
 package bls
 
-import blst "github.com/supranational/blst/bindings/go"
+import (
+	"encoding/binary"
+
+	blst "github.com/supranational/blst/bindings/go"
+)
 
 // The arithmetic over blst. circl.go has the same names for builds without cgo.
 
@@ -91,37 +95,47 @@ func sumG2(points []*g2) *g2 {
 	return (*g2)(sum.ToAffine())
 }
 
-// product is the equation e(G, Σ f·sig) = Π e(f·key, H(aug || msg)), gathered term by term.
-type product struct {
-	ctx    blst.Pairing
-	failed bool
-}
+// total is a sum of points of G2 that is being made. Its zero value is not usable: newTotal.
+type total blst.P2
 
-func newProduct(dst []byte) *product { return &product{ctx: blst.PairingCtx(true, dst)} }
+func newTotal() *total { return new(total) }
 
-// add takes one term into the equation. sig may be nil for a term whose signature is already in
-// another one's; factor may be nil for 1 and is little-endian.
-func (e *product) add(key *g1, sig *g2, factor *[coefficientSize]byte, msg, aug []byte) {
-	const checked = false // key and sig were, when they were parsed
-	pk, s := (*blst.P1Affine)(key), (*blst.P2Affine)(sig)
+func (t *total) add(p *g2)         { (*blst.P2)(t).AddAssign((*blst.P2Affine)(p)) }
+func (t *total) addTotal(o *total) { (*blst.P2)(t).AddAssign((*blst.P2)(o)) } // o may be t
+func (t *total) point() *g2        { return (*g2)((*blst.P2)(t).ToAffine()) }
+
+// product is Π e(f·key, H(aug || msg)), gathered term by term.
+type product struct{ ctx blst.Pairing }
+
+func newProduct(dst []byte) *product { return &product{blst.PairingCtx(true, dst)} }
+
+// add takes one term into the product, with factor 1 at the cost of none.
+func (e *product) add(key *g1, factor uint64, msg, aug []byte) {
+	const checked = false // key was, when it was parsed
 	var status int
-	if factor == nil {
-		status = blst.PairingAggregatePkInG1(e.ctx, pk, checked, s, checked, msg, aug)
+	if pk := (*blst.P1Affine)(key); factor == 1 {
+		status = blst.PairingAggregatePkInG1(e.ctx, pk, checked, nil, checked, msg, aug)
 	} else {
 		var f blst.Scalar
 		var wide [SecretKeySize]byte
-		copy(wide[:], factor[:])
+		binary.LittleEndian.PutUint64(wide[:], factor)
 		f.FromLEndian(wide[:])
-		status = blst.PairingMulNAggregatePkInG1(e.ctx, pk, checked, s, checked, &f, 8*coefficientSize, msg, aug)
+		status = blst.PairingMulNAggregatePkInG1(e.ctx, pk, checked, nil, checked, &f, factorBits, msg, aug)
 	}
-	e.failed = e.failed || status != 0
+	if status != 0 {
+		panic("bls: a term was refused") // only for a key at infinity, which is none
+	}
 }
 
-// holds ends the gathering and reports whether the two sides are equal.
-func (e *product) holds() bool {
-	if e.failed {
-		return false
+// done ends the gathering.
+func (e *product) done() { blst.PairingCommit(e.ctx) }
+
+// equal reports whether e(G, sum) is the product of parts, which are done.
+func equal(sum *g2, parts ...*product) bool {
+	right := blst.PairingAsFp12(parts[0].ctx)
+	for _, p := range parts[1:] {
+		right.MulAssign(blst.PairingAsFp12(p.ctx))
 	}
-	blst.PairingCommit(e.ctx)
-	return blst.PairingFinalVerify(e.ctx)
+	left := blst.Fp12MillerLoop((*blst.P2Affine)(sum), blst.P1Generator().ToAffine())
+	return blst.Fp12FinalVerify(left, right)
 }
