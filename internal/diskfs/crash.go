@@ -73,11 +73,11 @@ func (c *Crash) StopAfter(n int) {
 
 // Recover returns the disk as it may be found after a power cut at this moment: seed 0 loses everything that was not
 // synced, seed 1 keeps all of it, any other seed decides for every name, and for every block of 512 bytes of every unsynced file,
-// at random. c itself is left as it is; nothing is locked in the result.
+// at random. What a rename did to two names is kept or lost together, as on any file system with a journal. c itself is left as it is; nothing is locked in the result.
 func (c *Crash) Recover(seed uint64) *Crash {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := &recovery{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x64736b)), done: map[*node]*node{}}
+	r := &recovery{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x64736b)), done: map[*node]*node{}, kept: map[*node]bool{}}
 	return &Crash{root: r.node(c.root), locks: map[string]bool{}, calls: c.calls}
 }
 
@@ -85,9 +85,24 @@ type recovery struct {
 	seed uint64
 	rnd  *rand.Rand
 	done map[*node]*node
+	kept map[*node]bool // whether the change of names of that node is kept
 }
 
-// keepNew decides for one name or block.
+// keepName decides for a name that led to old and leads to now; either may be nil.
+func (r *recovery) keepName(old, now *node) bool {
+	moved := now
+	if now == nil {
+		moved = old
+	}
+	keep, decided := r.kept[moved]
+	if !decided {
+		keep = r.keepNew()
+		r.kept[moved] = keep
+	}
+	return keep
+}
+
+// keepNew decides for one block or change.
 func (r *recovery) keepNew() bool {
 	return r.seed == 1 || r.seed > 1 && r.rnd.IntN(2) == 1
 }
@@ -116,7 +131,7 @@ func (r *recovery) node(n *node) *node {
 	}
 	for _, name := range slices.Sorted(mapKeys(all)) {
 		found := n.durable[name]
-		if n.names[name] != found && r.keepNew() {
+		if n.names[name] != found && r.keepName(found, n.names[name]) {
 			found = n.names[name]
 		}
 		if found != nil {

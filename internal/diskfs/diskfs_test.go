@@ -162,6 +162,29 @@ func TestCrashForgets(t *testing.T) {
 	}
 }
 
+// TestCrashRename: a rename from one directory to another is lost or kept as a whole.
+func TestCrashRename(t *testing.T) {
+	disk := diskfs.NewCrash("/d")
+	for _, dir := range []string{"/d/a", "/d/b"} {
+		check(t, diskfs.MkdirAll(disk, dir, 0o755))
+	}
+	check(t, diskfs.WriteFile(disk, "/d/a/f", []byte("x"), 0o600))
+	check(t, disk.Rename("/d/a/f", "/d/b/g"))
+	seen := map[bool]bool{}
+	for seed := range uint64(20) {
+		after := disk.Recover(seed)
+		_, aerr := after.Stat("/d/a/f")
+		_, berr := after.Stat("/d/b/g")
+		if (aerr == nil) == (berr == nil) {
+			t.Fatalf("seed %d: the old name: %v, the new one: %v", seed, aerr, berr)
+		}
+		seen[aerr == nil] = true
+	}
+	if len(seen) != 2 {
+		t.Fatalf("the rename was always kept, or always lost: %v", seen)
+	}
+}
+
 func check(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
