@@ -97,6 +97,8 @@ func Liars() []Liar {
 			check(remote.CheckTombstone, remote.ErrRevoked), revoking(false)),
 		both("revoked-store", "the store is served although it is revoked",
 			check(remote.CheckTombstone, remote.ErrRevoked), revoking(true)),
+		// Whoever is not the publisher revokes nothing.
+		both("forged-tombstone", "the attacker has revoked the head and the store", Refusal{}, revokedByAttacker),
 
 		// Transport.
 		both("lying-size", "the descriptor announces a longer module",
@@ -107,6 +109,10 @@ func Liars() []Liar {
 			Refusal{Err: remote.ErrTooLarge}, oversized),
 		both("redirecting", "every request is sent elsewhere",
 			Refusal{Err: remote.ErrProtocol}, answering("", redirect)),
+		both("not-modified", "the module has not changed since nobody asked",
+			Refusal{Err: remote.ErrProtocol}, answering("/module", notModified)),
+		both("endless-descriptor", "the descriptor does not end",
+			Refusal{Err: remote.ErrTooLarge}, answering("", endlessDescriptor)),
 		both("compressed", "the module comes with a content encoding",
 			Refusal{Err: remote.ErrProtocol}, answering("/module", compressed)),
 		both("no-json", "the descriptor is not one",

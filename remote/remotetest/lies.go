@@ -175,6 +175,24 @@ func revoking(whole bool) origin {
 	}
 }
 
+// revokedByAttacker has tombstones for head and store that are signed by another key.
+func revokedByAttacker(ctx context.Context, w *World) (http.Handler, error) {
+	m, err := w.Memory(ctx, Generations)
+	if err != nil {
+		return nil, err
+	}
+	for _, root := range []merkle.Hash{w.Heads[head].Root, {}} {
+		t, err := auth.SignTombstone(ctx, auth.Tombstone{Store: w.Store, Root: root, Reason: auth.Takedown}, w.attacker)
+		if err != nil {
+			return nil, err
+		}
+		if err := m.Revoke(ctx, t); err != nil {
+			return nil, err
+		}
+	}
+	return w.serve(NewStores(w.now, m)), nil
+}
+
 // With other answers of the backend.
 
 // A liarBackend answers as the stores do, but for what is set.
@@ -393,6 +411,22 @@ func compressed(w *World, res http.ResponseWriter, r *http.Request) {
 	res.Header().Set("ETag", tag(w.Heads[head].Root))
 	res.Header().Set("Content-Encoding", "gzip")
 	res.Write(w.Modules[head])
+}
+
+func notModified(w *World, res http.ResponseWriter, _ *http.Request) {
+	res.Header().Set("ETag", tag(w.Heads[head].Root))
+	res.WriteHeader(http.StatusNotModified)
+}
+
+// endlessDescriptor is one whose list of tombstones goes on until the client has enough.
+func endlessDescriptor(w *World, res http.ResponseWriter, r *http.Request) {
+	fmt.Fprintf(res, `{"current_root":"%s","size":1,"tombstones":[`, w.Heads[head].Root)
+	entries := strings.Repeat(`{"record":"","signature":""},`, 1000)
+	for r.Context().Err() == nil {
+		if _, err := io.WriteString(res, entries); err != nil {
+			return
+		}
+	}
 }
 
 func gibberish(_ *World, res http.ResponseWriter, _ *http.Request) {
