@@ -13,7 +13,6 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
-	"github.com/dig-network/digstore/internal/cdc"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -244,7 +243,7 @@ func (c *commit) seal(ctx context.Context) error {
 	for _, j := range c.todo {
 		total += j.size
 	}
-	p := &pipeline{s: s, workers: s.w.workers, params: cdc.Default, plain: c.old != nil, keep: c.keep}
+	p := &pipeline{s: s, workers: s.w.workers, plain: c.old != nil, keep: c.keep}
 	if c.o.Progress != nil {
 		c.o.Progress(0, total)
 		p.step = func(n int64) {

@@ -19,8 +19,8 @@ import (
 //
 // The work is cut into units: some small resources, or a part of a large one. Every unit goes to the workers and, in its
 // place, to the keeper, who takes the units as they were made, whichever is ready first: so the chunks of a resource, and of resources
-// that follow each other, lie side by side in the pack. Workers read, cut, seal and hash small resources whole. A large one is read and cut
-// by the feeder, sealed and hashed by workers, and its leaf, the hash of all its sealed bytes, is computed behind the keeper, the only
+// that follow each other, lie side by side in the pack. Workers read, cut, seal and hash small resources whole. A large one is read
+// by the feeder, cut on all cores, sealed and hashed by workers, and its leaf, the hash of all its sealed bytes, is computed behind the keeper, the only
 // step that one core has to do alone.
 const (
 	unitSize   = 512 << 10 // plaintext of one unit
@@ -72,13 +72,13 @@ type unit struct {
 // window is a buffer that units of a large resource are parts of.
 type window struct {
 	buf   []byte
+	ends  []int
 	units sync.WaitGroup
 }
 
 type pipeline struct {
 	s       *Store
 	workers int
-	params  cdc.Params
 	plain   bool // hash plaintexts too
 	keep    func(chunks []module.Chunk, frames []byte) error
 	step    func(n int64) // plaintext that went through
@@ -236,8 +236,8 @@ func (p *pipeline) doSmall(u *unit, j *job, scratch []byte) error {
 	first, at := len(u.chunks), len(u.frames)
 	for rest := plain; ; {
 		n := len(rest)
-		if n > p.params.Min {
-			n = cdc.Next(p.params, rest, true)
+		if n > cdc.DefaultMin {
+			n = cdc.Next(cdc.Params{}, rest, true)
 		}
 		u.seal(j.key, rest[:n])
 		if rest = rest[n:]; len(rest) == 0 {
@@ -362,10 +362,13 @@ func (p *pipeline) emitWindow(j *job, win *window, n int, eof bool, emit func(*u
 		}
 		return nil
 	}
-	for used < n && (eof || n-used >= p.params.Max) {
-		c := cdc.Next(p.params, win.buf[used:n], eof)
-		cuts = append(cuts, c)
-		used += c
+	win.ends = cdc.CutsParallel(win.buf[:n], cdc.Params{}, win.ends[:0], p.workers)
+	for _, end := range win.ends {
+		if !eof && n-used < cdc.DefaultMax { // what comes next may move this cut
+			break
+		}
+		cuts = append(cuts, end-used)
+		used = end
 		if used-start >= unitSize {
 			if err := send(eof && used == n); err != nil {
 				return used, err

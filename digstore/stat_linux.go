@@ -8,21 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// statAt describes the file base in the open directory d, whose path is dir, without following a link.
-func statAt(d *os.File, dir, base string) (statKey, error) {
-	var st unix.Stat_t
-	for {
-		err := unix.Fstatat(int(d.Fd()), base, &st, unix.AT_SYMLINK_NOFOLLOW)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return statKey{}, &fs.PathError{Op: "stat", Path: dir + "/" + base, Err: err}
-		}
-		return statKey{st.Size, st.Mtim.Nano(), st.Ctim.Nano(), st.Ino, st.Mode}, nil
-	}
-}
-
 // rawFile is an open file without the runtime's poller, which regular files have no use for.
 type rawFile int
 

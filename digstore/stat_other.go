@@ -6,17 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 )
-
-// statAt describes the file base in the directory dir, without following a link.
-func statAt(_ *os.File, dir, base string) (statKey, error) {
-	info, err := os.Lstat(filepath.Join(dir, base))
-	if err != nil {
-		return statKey{}, err
-	}
-	return keyOf(info), nil
-}
 
 // keyOf makes do with what every system tells.
 func keyOf(info os.FileInfo) statKey {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
-	"github.com/dig-network/digstore/internal/cdc"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -120,7 +119,7 @@ func (s *Store) compareContent(ctx context.Context, st *Status, files []found, h
 			leaves = append(leaves, r.Leaf())
 		}
 	}
-	p := &pipeline{s: s, workers: s.w.workers, params: cdc.Default, keep: func([]module.Chunk, []byte) error { return nil }}
+	p := &pipeline{s: s, workers: s.w.workers, keep: func([]module.Chunk, []byte) error { return nil }}
 	if len(todo) > 0 {
 		if err := p.run(ctx, todo); err != nil {
 			return err

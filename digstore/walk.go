@@ -38,6 +38,14 @@ type walker struct {
 	group *errgroup.Group
 	mu    sync.Mutex
 	files []found
+
+	scratch sync.Pool // of *[]byte
+}
+
+// dirEntry is one name in a directory; neither file nor dir for what is something else.
+type dirEntry struct {
+	name      string
+	file, dir bool
 }
 
 // walk lists root, on several goroutines, sorted by name.
@@ -117,25 +125,27 @@ func (wk *walker) dir(ctx context.Context, name string, rules *ignoreList) error
 		return context.Cause(ctx)
 	}
 	full := filepath.Join(wk.root, filepath.FromSlash(name))
-	d, err := os.Open(full)
+	buf, _ := wk.scratch.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
+		*buf = make([]byte, 32<<10)
+	}
+	d, err := openListing(full, *buf)
+	wk.scratch.Put(buf)
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	list, err := d.ReadDir(-1)
+	defer d.close()
+	rules, err = rulesHere(full, name, d.entries, rules)
 	if err != nil {
 		return err
 	}
-	rules, err = rulesHere(full, name, list, rules)
-	if err != nil {
-		return err
-	}
-	files := make([]found, 0, len(list))
-	for _, e := range list {
-		base := e.Name()
+	files := make([]found, 0, len(d.entries))
+	for _, e := range d.entries {
+		base := e.name
 		key := name + base
 		switch {
-		case e.IsDir():
+		case e.dir:
 			if base == dotDig || base == ".git" || rules.ignores(key, true) {
 				continue
 			}
@@ -145,14 +155,14 @@ func (wk *walker) dir(ctx context.Context, name string, rules *ignoreList) error
 					return err
 				}
 			}
-		case e.Type().IsRegular():
+		case e.file:
 			if rules.ignores(key, false) {
 				continue
 			}
 			if !utf8.ValidString(key) {
 				return fmt.Errorf("%s: the name is not UTF-8, so it cannot be a resource key (rename it, or ignore it)", filepath.Join(full, base))
 			}
-			st, err := statAt(d, full, base)
+			st, err := d.stat(base)
 			if errors.Is(err, fs.ErrNotExist) { // removed since
 				continue
 			}
@@ -169,10 +179,10 @@ func (wk *walker) dir(ctx context.Context, name string, rules *ignoreList) error
 }
 
 // rulesHere adds a directory's own ignore files to the rules.
-func rulesHere(full, name string, list []fs.DirEntry, rules *ignoreList) (*ignoreList, error) {
+func rulesHere(full, name string, list []dirEntry, rules *ignoreList) (*ignoreList, error) {
 	var patterns []ignorePattern
 	for _, file := range ignoreFiles {
-		if !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == file && !e.IsDir() }) {
+		if !slices.ContainsFunc(list, func(e dirEntry) bool { return e.name == file && !e.dir }) {
 			continue
 		}
 		text, err := os.ReadFile(filepath.Join(full, file))

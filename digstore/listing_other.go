@@ -1,0 +1,37 @@
+//go:build !linux
+
+package digstore
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// listing is a directory and what is in it.
+type listing struct {
+	path    string
+	entries []dirEntry
+}
+
+func openListing(path string, _ []byte) (*listing, error) {
+	list, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	l := &listing{path: path}
+	for _, e := range list {
+		l.entries = append(l.entries, dirEntry{e.Name(), e.Type().IsRegular(), e.IsDir()})
+	}
+	return l, nil
+}
+
+// stat describes an entry, without following a link.
+func (l *listing) stat(base string) (statKey, error) {
+	info, err := os.Lstat(filepath.Join(l.path, base))
+	if err != nil {
+		return statKey{}, err
+	}
+	return keyOf(info), nil
+}
+
+func (l *listing) close() {}
