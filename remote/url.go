@@ -37,7 +37,7 @@ type URL struct {
 // 1 to 65535; a host that ends in a number and is no IPv4 address; a host that is a store id with a path.
 func ParseURL(s string) (URL, error) {
 	bad := func(why string) (URL, error) {
-		return URL{}, fmt.Errorf("%w: %q: %s", ErrBadURL, clip(s, 200), why)
+		return URL{}, fmt.Errorf("%w: %q: %s", ErrBadURL, shown(s), why)
 	}
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c >= 0x7f || c == '%' || c == '\\' {
@@ -104,7 +104,7 @@ func ParseURL(s string) (URL, error) {
 	}
 	if u.Scheme == "http" && !u.Loopback() {
 		return URL{}, fmt.Errorf("%w: %q: plain http is only for localhost, 127.0.0.0/8 and [::1]: use https or dig",
-			ErrInsecure, clip(s, 200))
+			ErrInsecure, shown(s))
 	}
 	return u, nil
 }
@@ -270,6 +270,18 @@ func (SeedResolver) Resolve(_ context.Context, u URL) ([]URL, error) {
 	}
 	u.Owner = ""
 	return []URL{u}, nil
+}
+
+// shown is a locator as errors name it: without what stands before an @, which may hold a password.
+func shown(s string) string {
+	if at := strings.LastIndexByte(s, '@'); at >= 0 {
+		from := 0
+		if i := strings.Index(s[:at], "://"); i >= 0 {
+			from = i + len("://")
+		}
+		s = s[:from] + "…" + s[at:]
+	}
+	return clip(s, 200)
 }
 
 // clip shortens what came from outside before it goes into a message.

@@ -182,3 +182,12 @@ func FuzzParseURL(f *testing.F) {
 		}
 	})
 }
+
+func TestURLErrorsKeepPasswords(t *testing.T) {
+	for _, s := range []string{"dig://user:secret@host/" + strings.Repeat("ab", 32), "https://user:secret@host", "dig://user:secret%@host",
+		"user:secret@host", "http://user:secret@example.com/", "dig://a@b:secret@host/x@y"} {
+		if _, err := remote.ParseURL(s); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", s, err)
+		}
+	}
+}
