@@ -49,6 +49,10 @@ type ClientOptions struct {
 	AllowLoopbackHTTP bool
 	// MaxModule is the longest module that is read, in bytes. Default [DefaultMaxModule].
 	MaxModule int64
+	// Large opens modules that the origin does not give by GET because they are too long, or are longer than
+	// InlineLimit, in bytes. nil: they are [ErrTooLarge]. InlineLimit 0: only the origin decides.
+	Large       Large
+	InlineLimit int64
 	// Attempts is how often a read is tried in all. Default 4.
 	Attempts int
 	// OnRetry, if set, is told why an attempt failed and how long the client waits before the next.

@@ -30,6 +30,9 @@ func (c *Client) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64)
 }
 
 func (c *Client) openModule(ctx context.Context, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
+	if c.isLarge(ctx, root) {
+		return c.openLarge(ctx, root, offset)
+	}
 	h := http.Header{}
 	if offset > 0 {
 		h.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
@@ -41,6 +44,9 @@ func (c *Client) openModule(ctx context.Context, root merkle.Hash, offset int64)
 			return code == http.StatusOK || offset > 0 && (code == http.StatusPartialContent || code == http.StatusRequestedRangeNotSatisfiable)
 		},
 	})
+	if c.saysLarge(err) {
+		return c.openLarge(ctx, root, offset)
+	}
 	if err != nil {
 		return nil, 0, err
 	}

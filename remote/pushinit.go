@@ -2,7 +2,6 @@ package remote
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"time"
 
@@ -127,18 +126,4 @@ func (s *Server) postComplete(http.ResponseWriter, *call) error {
 }
 
 // readRequest reads the body of a JSON request, up to the limit.
-func readRequest(r *http.Request) ([]byte, error) {
-	if r.ContentLength > maxRequestJSON {
-		return nil, bodyTooLarge()
-	}
-	text, err := io.ReadAll(io.LimitReader(r.Body, maxRequestJSON+1))
-	if err != nil {
-		broken := badRequest("body broke off")
-		broken.cause = err
-		return nil, broken
-	}
-	if len(text) > maxRequestJSON {
-		return nil, bodyTooLarge()
-	}
-	return text, nil
-}
+func readRequest(r *http.Request) ([]byte, error) { return readBody(r, maxRequestJSON) }

@@ -57,9 +57,6 @@ func unauthenticated(detail string) *refusal {
 func tooLarge(n int64) *refusal {
 	return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("module too large: %d bytes", n))
 }
-func bodyTooLarge() *refusal {
-	return refuse(http.StatusRequestEntityTooLarge, "body too large: over 2097152 bytes")
-}
 func missingBearer() *refusal  { return refuse(http.StatusUnauthorized, "missing bearer token") }
 func unknownStore() *refusal   { return refuse(http.StatusNotFound, "unknown store") }
 func unknownRoot() *refusal    { return refuse(http.StatusNotFound, "unknown root") }

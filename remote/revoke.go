@@ -2,9 +2,6 @@ package remote
 
 import (
 	"encoding/hex"
-	"encoding/json"
-	"errors"
-	"mime"
 	"net/http"
 	"slices"
 
@@ -14,20 +11,9 @@ import (
 // postTombstone answers POST /stores/{id}/tombstone. Spec: remote-protocol 5.3.
 func (s *Server) postTombstone(w http.ResponseWriter, c *call) error {
 	ctx := c.Context()
-	if kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || kind != typeJSON {
-		return unsupportedType()
-	}
-	text, err := readRequest(c.Request)
-	if err != nil {
-		return err
-	}
 	var body tombstoneBody
-	if err := json.Unmarshal(text, &body); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			return badRequest("body is not JSON")
-		}
-		return invalid("body is not a tombstone")
+	if err := readJSON(c.Request, maxRequestJSON, &body, "body is not a tombstone"); err != nil {
+		return err
 	}
 	head, err := s.head(ctx, c.store)
 	if err != nil {

@@ -30,6 +30,10 @@ func (s *Server) table() map[string]map[string]route {
 		"":        {http.MethodGet: {request.Fetch, s.getDescriptor}},
 		"/roots":  {http.MethodGet: {request.Roots, s.getRoots}},
 		"/module": {http.MethodGet: {request.Module, s.getModule}},
+
+		"/content": {http.MethodPost: {request.Content, s.postContent}},
+		"/proof":   {http.MethodPost: {request.Proof, s.postProof}},
+		"/delta":   {http.MethodGet: {request.Delta, s.getDelta}, http.MethodPost: {request.Delta, s.postDelta}},
 	}
 	if s.receiver != nil {
 		t["/module"][http.MethodPut] = route{request.Push, s.putModule}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -45,6 +46,9 @@ func (s *Server) getModule(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	defer m.Close()
+	if limit := s.opt.MaxInlineModule; limit > 0 && size > limit && c.Method != http.MethodHead {
+		return s.refuseLarge(w, module.ID{Store: c.store, Root: want}, size)
+	}
 	w.Header().Set("ETag", etag(want))
 	w.Header().Set("Content-Type", typeModule)
 	out := &moduleWriter{ResponseWriter: w, size: size}

@@ -43,6 +43,16 @@ type ServerOptions struct {
 	// WithholdRevoked answers 410 for modules that are revoked. Default: they are served and the tombstone is in the
 	// descriptor, so that clients enforce it.
 	WithholdRevoked bool
+	// Contents answers content, proof and delta. nil: one of the server's own, with keyed decoys, which Only and
+	// WithholdRevoked narrow; those of another are its own business.
+	Contents *Contents
+	// Prover makes execution proofs. nil: there are none.
+	Prover Prover
+	// MaxDelta is how many decoded bytes one delta may have. Default [DefaultMaxDelta].
+	MaxDelta int64
+	// MaxInlineModule is the longest module that GET answers, in bytes; longer ones are for the JSON-RPC tier of
+	// package rpc, and the answer says so. Default: there is no limit.
+	MaxInlineModule int64
 	// Limits bound what is done for others.
 	Limits Limits
 	// TrustedProxies are the peers whose X-Forwarded-For is believed. Default none.
@@ -70,6 +80,7 @@ func (o *ServerOptions) withDefaults() ServerOptions {
 	d.MaxPending = positive(d.MaxPending, 2)
 	d.PendingTTL = positive(d.PendingTTL, 24*time.Hour)
 	d.MaxTombstones = positive(d.MaxTombstones, 4096)
+	d.MaxDelta = positive(d.MaxDelta, DefaultMaxDelta)
 	d.UploadIdle = positive(d.UploadIdle, time.Minute)
 	d.Limits = d.Limits.withDefaults()
 	if d.Now == nil {
@@ -108,6 +119,7 @@ type Server struct {
 	uploads     *uploads
 	inits       declarations
 	sizes       *lru.Cache[module.ID, int64] // of modules, so that a descriptor need not open the head's
+	contents    *Contents
 }
 
 // NewServer returns a Server for b. It starts nothing and needs no closing. o may be nil.
@@ -133,9 +145,16 @@ func NewServer(b Backend, o *ServerOptions) *Server {
 			s.only[id] = true
 		}
 	}
+	if s.contents = opt.Contents; s.contents == nil {
+		s.contents = NewContents(b, &ContentsOptions{WithholdRevoked: opt.WithholdRevoked})
+		s.contents.only = func(id auth.StoreID) bool { return !s.narrowed(id) }
+	}
 	s.routes = s.table()
 	return s
 }
+
+// Contents returns what content, proof and delta are answered from, for a JSON-RPC handler beside the server.
+func (s *Server) Contents() *Contents { return s.contents }
 
 // Serving lists the stores that are served and their heads, in no particular order; a store without a generation has
 // a zero root. It stops after an error, which is [errors.ErrUnsupported] for a backend that is no [Lister].

@@ -14,6 +14,7 @@ import (
 var everyRoute = []struct{ method, tail string }{
 	{"GET", ""}, {"HEAD", ""}, {"GET", "/roots"}, {"HEAD", "/roots"}, {"GET", "/module"}, {"HEAD", "/module"},
 	{"PUT", "/module"}, {"POST", "/module/upload"}, {"POST", "/module/complete"}, {"POST", "/tombstone"},
+	{"POST", "/content"}, {"POST", "/proof"}, {"GET", "/delta"}, {"HEAD", "/delta"}, {"POST", "/delta"},
 }
 
 func TestEveryRouteIsAuthenticated(t *testing.T) {
@@ -37,7 +38,11 @@ func TestEveryRouteIsAuthenticated(t *testing.T) {
 		}, "signature does not verify"},
 		{"infinity", func(r *http.Request) { r.Header.Set("X-Dig-Identity", "c0"+strings.Repeat("00", 47)) }, "bad identity public key"},
 		{"signed for another route", func(r *http.Request) {
-			if err := request.SignAt(r, request.Content, s.id, s.identity, s.now(), [32]byte{1}); err != nil {
+			other := request.Content
+			if strings.HasSuffix(r.URL.Path, "/content") {
+				other = request.Proof
+			}
+			if err := request.SignAt(r, other, s.id, s.identity, s.now(), [32]byte{1}); err != nil {
 				t.Fatal(err)
 			}
 		}, "signature does not verify"},

@@ -1,0 +1,321 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// Limits of what a client reads.
+const (
+	contentWindow  = 4 << 20  // sealed bytes asked for at once
+	maxContentJSON = 16 << 20 // bytes of one answer to content
+	maxProofJSON   = 4 << 20  // bytes of an answer to proof
+)
+
+// Content reads one resource of the generation root: POST /stores/{id}/content. root is the trusted one: from a
+// clone, a lineage or a pin, never from this origin. Nothing is returned before the sealed bytes hash to the leaf,
+// the leaf proves to root, and every chunk opens: see [OpenContent]. salt is nil for a public store. A resource that
+// the generation does not have is refused like one that is forged: origins answer with decoys.
+//
+// It holds the resource in memory, at most [ClientOptions].MaxModule sealed bytes.
+func (c *Client) Content(ctx context.Context, root merkle.Hash, name string, salt *urn.Salt) ([]byte, error) {
+	answer := &module.ContentResponse{Root: root}
+	var proof []byte
+	key := urn.RetrievalKey(c.url.Store, name)
+	for total := int64(-1); ; {
+		at := uint64(len(answer.Sealed))
+		part, err := c.contentPart(ctx, root, key, at)
+		if err != nil {
+			return nil, err
+		}
+		if part.Root != root.String() {
+			return nil, &VerificationError{Check: CheckRoot, Want: root.String(), Got: printable(part.Root, 100)}
+		}
+		if at == 0 {
+			proof, answer.ChunkLens = part.Proof, part.ChunkLens
+			if part.TotalLength != nil {
+				total = *part.TotalLength
+			}
+		}
+		n := int64(len(part.Ciphertext))
+		switch {
+		case n > contentWindow:
+			return nil, fmt.Errorf("remote: content: %w: %d bytes, %d were asked for", ErrProtocol, n, contentWindow)
+		case !bytes.Equal(proof, part.Proof):
+			return nil, fmt.Errorf("remote: content: %w: the proof changes between two parts", ErrProtocol)
+		case int64(at)+n > c.opt.MaxModule || total > c.opt.MaxModule:
+			return nil, fmt.Errorf("remote: content: %w: at most %d bytes are read", ErrTooLarge, c.opt.MaxModule)
+		case total >= 0 && n == 0 && int64(at) < total, total >= 0 && int64(at)+n > total:
+			return nil, fmt.Errorf("remote: content: %w: %d bytes at %d of %d", ErrProtocol, n, at, total)
+		}
+		answer.Sealed = append(answer.Sealed, part.Ciphertext...)
+		if end := int64(at) + n; total >= 0 && end == total || total < 0 && n < contentWindow {
+			break
+		}
+	}
+	if len(proof) > 0 {
+		if err := answer.Proof.UnmarshalBinary(proof); err != nil {
+			return nil, &VerificationError{Check: CheckContent, Err: err}
+		}
+	}
+	return OpenContent(answer, root, urn.NewKey(c.url.Store, name, salt))
+}
+
+// contentPart asks for at most contentWindow bytes.
+func (c *Client) contentPart(ctx context.Context, root, key merkle.Hash, from uint64) (*contentAnswer, error) {
+	k, r, to := key.String(), root.String(), from+contentWindow
+	answer := new(contentAnswer)
+	err := c.ask(ctx, request.Content, "/content", contentRequest{&k, &r, &contentRange{&from, &to}}, maxContentJSON, answer)
+	return answer, err
+}
+
+// OpenContent returns the plaintext of what a server answered, when it is the resource that k opens in the generation
+// root, whole: the sealed bytes hash to the proof's leaf, the proof folds to root (never to r.Root, which came with
+// it), the chunk lengths add up, and each chunk opens. Anything else is a [*VerificationError] of [CheckContent], a
+// decoy included: by this it is told.
+func OpenContent(r *module.ContentResponse, root merkle.Hash, k *urn.Key) ([]byte, error) {
+	bad := func(err error) ([]byte, error) { return nil, &VerificationError{Check: CheckContent, Err: err} }
+	if err := r.Proof.Check(merkle.Sum(r.Sealed), root); err != nil {
+		return bad(fmt.Errorf("the generation has no such resource, or the origin forged it: %w", err))
+	}
+	lens := r.ChunkLens
+	if len(lens) == 0 {
+		lens = []uint32{uint32(len(r.Sealed))}
+	}
+	var sum uint64
+	for _, n := range lens {
+		sum += uint64(n)
+	}
+	if sum != uint64(len(r.Sealed)) {
+		return bad(fmt.Errorf("chunks of %d bytes together, the content has %d", sum, len(r.Sealed)))
+	}
+	plain := make([]byte, 0, max(0, len(r.Sealed)-urn.Overhead*len(lens)))
+	rest := r.Sealed
+	var err error
+	for i, n := range lens {
+		if plain, err = k.Open(plain, rest[:n]); err != nil {
+			return bad(fmt.Errorf("open chunk %d of %d: %w", i, len(lens), err))
+		}
+		rest = rest[n:]
+	}
+	return plain, nil
+}
+
+// Proof asks for the execution proof of a retrieval key: POST /stores/{id}/proof. nil stands for none, which is the
+// usual answer. Only its encoding is checked.
+func (c *Client) Proof(ctx context.Context, root, key merkle.Hash) (*module.ExecutionProof, error) {
+	k, r := key.String(), root.String()
+	var answer proofAnswer
+	if err := c.ask(ctx, request.Proof, "/proof", contentRequest{&k, &r, nil}, maxProofJSON, &answer); err != nil {
+		return nil, err
+	}
+	if answer.Root != r {
+		return nil, &VerificationError{Check: CheckRoot, Want: r, Got: printable(answer.Root, 100)}
+	}
+	if len(answer.Proof) == 0 {
+		return nil, nil
+	}
+	proof := new(module.ExecutionProof)
+	if err := module.UnmarshalStrict(answer.Proof, proof); err != nil {
+		return nil, fmt.Errorf("remote: proof: %w: %w", ErrProtocol, err)
+	}
+	return proof, nil
+}
+
+// Delta fetches the chunks of the generation to that from does not have: GET /stores/{id}/delta. put gets each one
+// sealed, after its hash has been checked; the slice is valid during the call. One chunk that is not what it is called
+// fails the whole, and then nothing of it should be kept; a delta that breaks off is tried again from its start, so
+// put may see a chunk twice. What comes back are the changed rows of the key table: the origin's word.
+//
+// Chunks are a cache and no generation: install one from a whole, verified module only. Any error means to fetch
+// that; a server answers [ErrTooLarge] when the delta is larger than it sends.
+func (c *Client) Delta(ctx context.Context, from, to merkle.Hash, put func(id merkle.Hash, sealed []byte) error) ([]module.KeyTableRow, error) {
+	return c.delta(ctx, from, to, exchange{op: request.Delta, method: http.MethodGet, path: "/delta",
+		query: "from=" + from.String() + "&to=" + to.String(), ok: okStatus}, nil, put)
+}
+
+// DeltaHave is Delta for a client that has chunks, at most [MaxHave], but no generation: POST /stores/{id}/delta. All
+// rows of the key table come back.
+func (c *Client) DeltaHave(ctx context.Context, to merkle.Hash, have []merkle.Hash, put func(id merkle.Hash, sealed []byte) error) ([]module.KeyTableRow, error) {
+	if len(have) > MaxHave {
+		return nil, fmt.Errorf("remote: delta: %w: %d chunks, at most %d can be named", ErrTooLarge, len(have), MaxHave)
+	}
+	target := to.String()
+	body := deltaRequest{To: &target, Have: make([]string, len(have))}
+	for i, id := range have {
+		body.Have[i] = id.String()
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, fmt.Errorf("remote: encode request: %w", err)
+	}
+	return c.delta(ctx, merkle.Hash{}, to, exchange{op: request.Delta, method: http.MethodPost, path: "/delta",
+		header: http.Header{"Content-Type": {typeJSON}}, size: int64(len(text)), ok: okStatus}, text, put)
+}
+
+func (c *Client) delta(ctx context.Context, from, to merkle.Hash, e exchange, body []byte,
+	put func(merkle.Hash, []byte) error) (rows []module.KeyTableRow, err error) {
+	limit := int64(DefaultMaxDelta)/3*4 + DefaultMaxDelta // base64, and as much again for what is around it
+	err = c.retry(ctx, readPolicy, func() error {
+		if body != nil {
+			e.body = bytes.NewReader(body)
+		}
+		resp, err := c.do(ctx, e)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		r := &capReader{r: resp.Body, left: limit}
+		if rows, err = decodeDelta(r, from, to, put); err != nil {
+			return c.unread(resp, r, err)
+		}
+		io.CopyN(io.Discard, r, 4<<10)
+		return nil
+	})
+	return rows, err
+}
+
+// A putError is what the caller's function said.
+type putError struct{ err error }
+
+func (e *putError) Error() string { return e.err.Error() }
+func (e *putError) Unwrap() error { return e.err }
+
+// unread says what was wrong with a body: the connection, the function that it was given to, or itself.
+func (c *Client) unread(resp *http.Response, r *capReader, err error) error {
+	var put *putError
+	var refused *VerificationError
+	name := resp.Request.Method + " " + resp.Request.URL.Path
+	switch {
+	case errors.As(err, &put):
+		return fmt.Errorf("remote: %s: %w", name, put.err)
+	case errors.As(err, &refused):
+		return err
+	case r.err != nil:
+		return fmt.Errorf("remote: %s: %w", name, &connectionError{r.err})
+	}
+	return fmt.Errorf("remote: %s: %w: %v", name, ErrProtocol, err)
+}
+
+// decodeDelta reads a delta chunk by chunk.
+func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte) error) (rows []module.KeyTableRow, err error) {
+	dec := json.NewDecoder(r)
+	if err := delim(dec, '{'); err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		name, _ := t.(string)
+		if seen[name] {
+			return nil, fmt.Errorf("delta: member %q stands there twice", printable(name, 40))
+		}
+		switch name {
+		case "from", "to":
+			want := from
+			if name == "to" {
+				want = to
+			}
+			var text string
+			if err := dec.Decode(&text); err != nil {
+				return nil, err
+			}
+			if got, err := merkle.ParseHash(text); err != nil || got != want {
+				return nil, &VerificationError{Check: CheckRoot, Want: want.String(), Got: printable(text, 100)}
+			}
+		case "chunks":
+			err = each(dec, func() error {
+				var c deltaChunk
+				if err := dec.Decode(&c); err != nil {
+					return err
+				}
+				id, err := merkle.ParseHash(c.Hash)
+				if err != nil {
+					return err
+				}
+				if got := merkle.Sum(c.Data); got != id {
+					return &VerificationError{Check: CheckContent, Want: "chunk " + id.String(), Got: got.String()}
+				}
+				if err := put(id, c.Data); err != nil {
+					return &putError{err}
+				}
+				return nil
+			})
+		case "key_table_changes":
+			err = each(dec, func() error {
+				var row deltaRow
+				var parsed module.KeyTableRow
+				if err := dec.Decode(&row); err != nil {
+					return err
+				}
+				if err := module.UnmarshalStrict(row.Entry, &parsed); err != nil {
+					return err
+				}
+				rows = append(rows, parsed)
+				return nil
+			})
+		default:
+			err = dec.Decode(new(json.RawMessage))
+			name = "" // members that nobody knows may stand there as often as they like
+		}
+		if err != nil {
+			return nil, err
+		}
+		seen[name] = name != ""
+	}
+	if err := delim(dec, '}'); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"from", "to", "chunks"} {
+		if !seen[name] {
+			return nil, fmt.Errorf("delta: no member %s", name)
+		}
+	}
+	return rows, nil
+}
+
+// each takes the elements of an array off dec.
+func each(dec *json.Decoder, element func() error) error {
+	if err := delim(dec, '['); err != nil {
+		return err
+	}
+	for dec.More() {
+		if err := element(); err != nil {
+			return err
+		}
+	}
+	return delim(dec, ']')
+}
+
+// ask posts v, which changes nothing there, and decodes an answer of at most limit bytes.
+func (c *Client) ask(ctx context.Context, op request.Op, path string, v any, limit int64, answer any) error {
+	return c.retry(ctx, readPolicy, func() error {
+		resp, err := c.post(ctx, op, path, nil, v)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		body := &capReader{r: resp.Body, left: limit}
+		text, err := io.ReadAll(body)
+		if err == nil {
+			err = json.Unmarshal(text, answer)
+		}
+		if err != nil {
+			return c.unread(resp, body, err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,292 @@
+package remote
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime"
+	"net/http"
+	"strconv"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A Content is what is answered for one retrieval key: sealed bytes, how they split, and a proof. Whether it is a
+// resource or a decoy it does not say. Safe for concurrent use until it is closed.
+type Content struct {
+	Root      merkle.Hash   // the generation
+	Proof     *merkle.Proof // nil: none, as with reference decoys
+	ChunkLens []uint32      // sealed lengths of the chunks, in order
+
+	size  int64
+	read  func(p []byte, off int64) error
+	close func() error
+}
+
+// Size returns how many sealed bytes there are.
+func (c *Content) Size() int64 { return c.size }
+
+// ReadAt reads sealed bytes, as io.ReaderAt says.
+func (c *Content) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, errors.New("remote: read content: negative offset")
+	}
+	if off >= c.size {
+		return 0, io.EOF
+	}
+	var end error
+	if left := c.size - off; int64(len(p)) > left {
+		p, end = p[:left], io.EOF
+	}
+	if err := c.read(p, off); err != nil {
+		return 0, err
+	}
+	return len(p), end
+}
+
+// ProofBytes returns the encoded proof; empty when there is none.
+func (c *Content) ProofBytes() ([]byte, error) {
+	if c.Proof == nil {
+		return nil, nil
+	}
+	return c.Proof.MarshalBinary()
+}
+
+// Close lets go of the module that is read from.
+func (c *Content) Close() error {
+	if c.close == nil {
+		return nil
+	}
+	return c.close()
+}
+
+// contentRequest is the request of POST /stores/{id}/content (remote-protocol 6.1); without a range, of
+// POST /stores/{id}/proof (6.2).
+type contentRequest struct {
+	Key   *string       `json:"retrieval_key"`
+	Root  *string       `json:"root"`
+	Range *contentRange `json:"range,omitempty"`
+}
+
+// contentRange is half-open and clamped to the length.
+type contentRange struct {
+	Start *uint64 `json:"start"`
+	End   *uint64 `json:"end"`
+}
+
+// contentAnswer is the answer of POST /stores/{id}/content. The server writes it piece by piece, in this order.
+type contentAnswer struct {
+	Ciphertext  []byte   `json:"ciphertext_b64"`
+	Proof       []byte   `json:"merkle_proof_b64"`
+	Root        string   `json:"roothash"`
+	ChunkLens   []uint32 `json:"chunk_lens"`   // of the whole resource; ours only
+	TotalLength *int64   `json:"total_length"` // of the whole resource; ours only
+}
+
+// A lookup is a decoded contentRequest.
+type lookup struct {
+	id         module.ID
+	key        merkle.Hash
+	start, end uint64
+}
+
+// decode checks what a request names, not whether it is there.
+func (b *contentRequest) decode(c *call) (l lookup, err error) {
+	if b.Key == nil || b.Root == nil || b.Range != nil && (b.Range.Start == nil || b.Range.End == nil) {
+		return l, invalid("body is not a content request")
+	}
+	l.id.Store = c.store
+	if l.key, err = merkle.ParseHash(*b.Key); err != nil {
+		return l, badRequest("bad retrieval key")
+	}
+	if l.id.Root, err = merkle.ParseHash(*b.Root); err != nil {
+		return l, badRequest("bad root")
+	}
+	if l.end = 1<<63 - 1; b.Range != nil {
+		l.start, l.end = *b.Range.Start, *b.Range.End
+	}
+	if l.start > l.end {
+		return l, badRequest("bad range")
+	}
+	return l, nil
+}
+
+// readJSON decodes the body of a request: a type other than JSON is 415, more than limit bytes 413, no JSON 400, JSON
+// of another shape 422 with that text (remote-protocol §3).
+func readJSON(r *http.Request, limit int64, v any, shape string) error {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != typeJSON {
+		return unsupportedType()
+	}
+	text, err := readBody(r, limit)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return badRequest("body is not JSON")
+		}
+		return invalid(shape)
+	}
+	return nil
+}
+
+// readBody reads the body of a request, up to the limit.
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	over := refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("body too large: over %d bytes", limit))
+	if r.ContentLength > limit {
+		return nil, over
+	}
+	text, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err != nil {
+		broken := badRequest("body broke off")
+		broken.cause = err
+		return nil, broken
+	}
+	if int64(len(text)) > limit {
+		return nil, over
+	}
+	return text, nil
+}
+
+// look reads a request for one retrieval key and opens what is answered. The caller closes it.
+func (s *Server) look(c *call, shape string) (lookup, *Content, error) {
+	var body contentRequest
+	if err := readJSON(c.Request, maxRequestJSON, &body, shape); err != nil {
+		return lookup{}, nil, err
+	}
+	l, err := body.decode(c)
+	if err != nil {
+		return l, nil, err
+	}
+	if _, err := s.head(c.Context(), c.store); err != nil {
+		return l, nil, err
+	}
+	content, err := s.contents.Open(c.Context(), l.id, l.key)
+	return l, content, rootRefusal(err)
+}
+
+// rootRefusal is the answer to a generation that cannot be opened for reading.
+func rootRefusal(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return unknownRoot()
+	case errors.Is(err, ErrRevoked):
+		return revoked()
+	case errors.Is(err, module.ErrFormat), errors.Is(err, ErrVerification): // ours, not the client's
+		return &refusal{status: http.StatusInternalServerError, text: "internal server error", cause: err}
+	}
+	return err
+}
+
+// postContent answers POST /stores/{id}/content. Spec: remote-protocol 6.1.
+func (s *Server) postContent(w http.ResponseWriter, c *call) error {
+	l, content, err := s.look(c, "body is not a content request")
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	size := uint64(content.Size())
+	from, to := int64(min(l.start, size)), int64(min(l.end, size))
+	proof, err := content.ProofBytes()
+	if err != nil {
+		return err
+	}
+	tail := fmt.Appendf(nil, `","merkle_proof_b64":"%s","roothash":"%s","chunk_lens":[`, base64.StdEncoding.EncodeToString(proof), content.Root)
+	for i, n := range content.ChunkLens {
+		if i > 0 {
+			tail = append(tail, ',')
+		}
+		tail = strconv.AppendUint(tail, uint64(n), 10)
+	}
+	tail = fmt.Appendf(tail, `],"total_length":%d}`, size)
+	const head = `{"ciphertext_b64":"`
+	n := len(head) + base64.StdEncoding.EncodedLen(int(to-from)) + len(tail)
+
+	out := &lateWriter{w: w, head: func(h http.Header) {
+		h.Set("Content-Type", typeJSON)
+		h.Set("Content-Length", strconv.Itoa(n))
+	}}
+	io.WriteString(out, head)
+	if err := writeBase64(out, io.NewSectionReader(content, from, to-from)); err != nil {
+		return out.broke(s, c, err)
+	}
+	out.Write(tail)
+	return out.flush()
+}
+
+// writeBase64 encodes r piece by piece.
+func writeBase64(w io.Writer, r io.Reader) error {
+	raw := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(raw)
+	text := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(text)
+	const piece = copySize / 4 * 3 / 3 * 3
+	for {
+		n, err := io.ReadFull(r, (*raw)[:piece])
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			return err
+		}
+		size := base64.StdEncoding.EncodedLen(n)
+		base64.StdEncoding.Encode(*text, (*raw)[:n])
+		if _, werr := w.Write((*text)[:size]); werr != nil {
+			return werr
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+// A lateWriter holds back headers and the first bytes of an answer, so that what fails early is answered by its
+// status. What fails later breaks the connection, so that no answer looks whole that is not.
+type lateWriter struct {
+	w    http.ResponseWriter
+	head func(http.Header)
+	kept []byte
+	sent bool
+	gone error // of the connection
+}
+
+func (l *lateWriter) Write(p []byte) (int, error) {
+	if l.gone != nil {
+		return 0, l.gone
+	}
+	if !l.sent && len(l.kept)+len(p) <= 4<<10 {
+		l.kept = append(l.kept, p...)
+		return len(p), nil
+	}
+	if err := l.flush(); err != nil {
+		return 0, err
+	}
+	n, err := l.w.Write(p)
+	l.gone = err
+	return n, err
+}
+
+// flush sends what is held back. Its error is for the one who writes; a client that has gone gets no answer.
+func (l *lateWriter) flush() error {
+	if l.sent {
+		return nil
+	}
+	l.sent = true
+	l.head(l.w.Header())
+	_, l.gone = l.w.Write(l.kept)
+	l.kept = nil
+	return nil
+}
+
+// broke ends an answer that could not be written to its end.
+func (l *lateWriter) broke(s *Server, c *call, err error) error {
+	if !l.sent {
+		return err
+	}
+	if l.gone == nil && c.Context().Err() == nil {
+		s.log.ErrorContext(c.Context(), "answer broke off", "op", string(c.op), "store", c.store, "err", err)
+	}
+	panic(http.ErrAbortHandler)
+}

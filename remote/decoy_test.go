@@ -1,0 +1,397 @@
+package remote_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/vectors"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
+)
+
+// random is the n-th of many retrieval keys that no store has.
+func random(n int) merkle.Hash { return merkle.Sum(fmt.Appendf(nil, "key %d", n)) }
+
+// varied is a site of resources of many shapes, whose keys it returns with their sealed sizes.
+func varied(t testing.TB, resources int, size func(i int) int) (*site, []merkle.Hash, map[int64]int) {
+	t.Helper()
+	fsys := fstest.MapFS{}
+	for i := range resources {
+		data := bytes.Repeat(fmt.Appendf(nil, "%08x", i*2654435761), size(i)/8+1)[:size(i)]
+		fsys[fmt.Sprintf("f%04d", i)] = &fstest.MapFile{Data: data}
+	}
+	s := newSite(t, 0, nil)
+	mod, head, err := remotetest.Module(t.Context(), s.id, s.publisher, fsys, &module.Options{TempDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.memory.Add(t.Context(), head, bytes.NewReader(mod)); err != nil {
+		t.Fatal(err)
+	}
+	s.heads, s.modules = append(s.heads, head), append(s.modules, mod)
+	m, err := module.Open(bytes.NewReader(mod), int64(len(mod)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []merkle.Hash
+	sizes := map[int64]int{}
+	for res, err := range m.Resources() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, res.Key())
+		sizes[res.SealedSize()]++
+	}
+	return s, keys, sizes
+}
+
+func (s *site) open(t testing.TB, c *remote.Contents, key merkle.Hash) *remote.Content {
+	t.Helper()
+	content, err := c.Open(t.Context(), module.ID{Store: s.id, Root: s.head().Root}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { content.Close() })
+	return content
+}
+
+func readContent(t testing.TB, c *remote.Content) []byte {
+	t.Helper()
+	b, err := io.ReadAll(io.NewSectionReader(c, 0, c.Size()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestKeyedDecoys: each is the same every time, under one secret; has its own hash for a leaf and does not prove.
+func TestKeyedDecoys(t *testing.T) {
+	s, _, _ := varied(t, 9, func(i int) int { return 100 * i * i })
+	contents, again := withSecret(s.stores), withSecret(s.stores)
+	other := remote.NewContents(s.stores, nil)
+	for n := range 20 {
+		c := s.open(t, contents, random(n))
+		b := readContent(t, c)
+		if c.Proof.Leaf != merkle.Sum(b) || c.Proof.Root != s.head().Root || c.Root != s.head().Root {
+			t.Errorf("decoy %d: leaf or root are not those of the content and the generation", n)
+		}
+		if c.Proof.Check(c.Proof.Leaf, c.Root) == nil {
+			t.Errorf("decoy %d proves", n)
+		}
+		var sum int64
+		for _, l := range c.ChunkLens {
+			sum += int64(l)
+		}
+		if sum != c.Size() {
+			t.Errorf("decoy %d: chunks of %d bytes, content of %d", n, sum, c.Size())
+		}
+		if !bytes.Equal(b, readContent(t, s.open(t, again, random(n)))) {
+			t.Errorf("decoy %d: not the same under the same secret", n)
+		}
+		if bytes.Equal(b, readContent(t, s.open(t, other, random(n)))) {
+			t.Errorf("decoy %d: the same under another secret", n)
+		}
+	}
+}
+
+// TestDecoysAreReadFromAnywhere holds ranges against the whole, across blocks of the cipher.
+func TestDecoysAreReadFromAnywhere(t *testing.T) {
+	s, _, _ := varied(t, 1, func(int) int { return 300_000 })
+	c := s.open(t, withSecret(s.stores), random(1))
+	whole := readContent(t, c)
+	for _, at := range []int{0, 1, 15, 16, 17, 65535, 262143, 262144, len(whole) - 1} {
+		for _, n := range []int{1, 15, 16, 33, 262145} {
+			p := make([]byte, n)
+			got, err := c.ReadAt(p, int64(at))
+			if wanted := min(n, len(whole)-at); got != wanted || (err != nil) != (wanted < n) || !bytes.Equal(p[:got], whole[at:at+got]) {
+				t.Errorf("%d bytes at %d: got %d, %v", n, at, got, err)
+			}
+		}
+	}
+}
+
+// TestShapesOfDecoys draws many decoys: how often each length comes has to be what drawing resources gives. The
+// statistic is chi squared; its mean is the number of shapes less one.
+func TestShapesOfDecoys(t *testing.T) {
+	const resources, draws = 24, 12_000
+	s, keys, sizes := varied(t, resources, func(i int) int { return 10 + 37*i })
+	contents := withSecret(s.stores)
+	count := map[int64]int{}
+	paths := map[int64]int{}
+	for n := range draws {
+		c, err := contents.Open(t.Context(), module.ID{Store: s.id, Root: s.head().Root}, random(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		count[c.Size()]++
+		paths[c.Size()] = len(c.Proof.Path)
+		c.Close()
+	}
+	var chi float64
+	for size, n := range sizes {
+		expected := float64(draws) * float64(n) / resources
+		chi += math.Pow(float64(count[size])-expected, 2) / expected
+	}
+	df := float64(len(sizes) - 1)
+	if limit := df + 4*math.Sqrt(2*df); len(count) != len(sizes) || chi > limit {
+		t.Errorf("%d lengths of %d, chi squared %.1f, at most %.1f is likely", len(count), len(sizes), chi, limit)
+	}
+	for _, key := range keys {
+		c := s.open(t, contents, key)
+		if paths[c.Size()] != len(c.Proof.Path) {
+			t.Errorf("resources of %d bytes have paths of %d steps, decoys %d", c.Size(), len(c.Proof.Path), paths[c.Size()])
+		}
+	}
+}
+
+// TestHitsAndMissesCostTheSame times 10,000 of each in turns: their medians may differ by 5 %. What disturbs one run
+// seldom disturbs three.
+func TestHitsAndMissesCostTheSame(t *testing.T) {
+	const n = 10_000
+	s, keys, _ := varied(t, 64, func(i int) int { return 20_000 })
+	contents := withSecret(s.stores)
+	id := module.ID{Store: s.id, Root: s.head().Root}
+	buf := make([]byte, 4096)
+	next := 0
+	ask := func(key merkle.Hash) time.Duration {
+		start := time.Now()
+		c, err := contents.Open(t.Context(), id, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.ReadAt(buf, 100); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		return time.Since(start)
+	}
+	var ratio float64
+	for range 3 {
+		hits, misses := make([]time.Duration, 0, n), make([]time.Duration, 0, n)
+		for range n {
+			// As many different keys either way, each asked for as often: what is remembered is the same.
+			next++
+			hits = append(hits, ask(keys[next%len(keys)]))
+			misses = append(misses, ask(random(next%len(keys))))
+		}
+		slices.Sort(hits)
+		slices.Sort(misses)
+		hit, miss := hits[n/2], misses[n/2]
+		ratio = float64(hit) / float64(miss)
+		t.Logf("medians of %d: hit %v, miss %v, ratio %.3f", n, hit, miss, ratio)
+		if ratio > 0.95 && ratio < 1.05 {
+			return
+		}
+	}
+	t.Errorf("hits cost %.3f of what misses do", ratio)
+}
+
+func TestReferenceDecoyVectors(t *testing.T) {
+	var file struct {
+		Origin string `json:"origin"`
+		Decoys []struct {
+			Key   merkle.Hash `json:"retrieval_key"`
+			Size  int64       `json:"size"`
+			First vectors.Hex `json:"first32"`
+			Sum   merkle.Hash `json:"sha256"`
+		} `json:"decoys"`
+	}
+	vectors.Load(t, "store/decoy_node.json", &file)
+	s, _, _ := varied(t, 3, func(i int) int { return i })
+	contents := remote.NewContents(s.stores, &remote.ContentsOptions{Decoys: remote.DecoyReference})
+	for _, v := range file.Decoys {
+		c := s.open(t, contents, v.Key)
+		b := readContent(t, c)
+		if c.Size() != v.Size || !bytes.HasPrefix(b, v.First) || merkle.Sum(b) != v.Sum || c.Proof != nil {
+			t.Errorf("key %s: %d bytes, SHA-256 %s", v.Key, c.Size(), merkle.Sum(b))
+		}
+	}
+	vectors.Count(t, "store/decoy_node.json", len(file.Decoys), 0)
+}
+
+func TestReferenceDecoysOfTheSpec(t *testing.T) {
+	s, _, _ := varied(t, 1, func(i int) int { return i })
+	contents := remote.NewContents(s.stores, &remote.ContentsOptions{Decoys: remote.DecoyReference})
+	for b, want := range map[byte]string{
+		0xab: "4301b74839bdafa982179ba4d6cf0557f119f41f5f316bb839e619ddb9a325b2",
+		0x55: "49c2d2f8e7c888d8b5967fb22e032588e0de3fab09738bc1c9ae1e924af378eb",
+	} {
+		got := merkle.Sum(readContent(t, s.open(t, contents, merkle.Hash(bytes.Repeat([]byte{b}, 32)))))
+		if got.String() != want {
+			t.Errorf("key of %#x: %s", b, got)
+		}
+	}
+}
+
+// vectorModule opens one of the vectors' modules.
+func vectorModule(t testing.TB, name string) *module.Module {
+	t.Helper()
+	b := vectors.File(t, "store/modules/"+name+".dig")
+	m, err := module.Open(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestGuestDecoyVectors(t *testing.T) {
+	var file struct {
+		Origin string `json:"origin"`
+		Decoys []struct {
+			Key        merkle.Hash `json:"retrieval_key"`
+			Root       merkle.Hash `json:"root"`
+			Size       int64       `json:"size"`
+			First      vectors.Hex `json:"ciphertext_first32"`
+			Sum        merkle.Hash `json:"ciphertext_sha256"`
+			Leaf       merkle.Hash `json:"leaf"`
+			Step       merkle.Hash `json:"step_hash"`
+			StepLeft   bool        `json:"step_is_left"`
+			Lens       []uint32    `json:"chunk_lens"`
+			Response   merkle.Hash `json:"content_response_sha256"`
+			ProofBytes vectors.Hex `json:"proof_prelude"`
+		} `json:"decoys"`
+	}
+	vectors.Load(t, "store/decoy_guest.json", &file)
+	m := vectorModule(t, "public_small")
+	b := vectors.File(t, "store/modules/public_small.dig")
+	memory := remotetest.NewMemory(m.ID().Store, nil)
+	if err := memory.Add(t.Context(), signedAs(m), bytes.NewReader(b)); err != nil {
+		t.Fatal(err)
+	}
+	contents := remote.NewContents(remotetest.NewStores(nil, memory), &remote.ContentsOptions{Decoys: remote.DecoyGuest})
+	guest := remote.Guest{Module: m}
+	for _, v := range file.Decoys {
+		request := module.ContentRequest{Key: v.Key}
+		encoded, _ := request.MarshalBinary()
+		answer, err := guest.Content(t.Context(), encoded)
+		if err != nil || merkle.Sum(answer) != v.Response {
+			t.Errorf("key %s: response %s, %v", v.Key, merkle.Sum(answer), err)
+		}
+		prelude := module.ProofRequest{Key: v.Key}
+		encoded, _ = prelude.MarshalBinary()
+		if got, err := guest.Proof(t.Context(), encoded); err != nil || !bytes.Equal(got, v.ProofBytes) {
+			t.Errorf("key %s: prelude %x, %v", v.Key, got, err)
+		}
+		// The node's decoys of this kind are the same.
+		c, err := contents.Open(t.Context(), m.ID(), v.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed := readContent(t, c)
+		if c.Size() != v.Size || !bytes.HasPrefix(sealed, v.First) || merkle.Sum(sealed) != v.Sum || !slices.Equal(c.ChunkLens, v.Lens) ||
+			c.Root != v.Root || c.Proof.Leaf != v.Leaf || len(c.Proof.Path) != 1 || c.Proof.Path[0] != (merkle.Step{Hash: v.Step, Left: v.StepLeft}) {
+			t.Errorf("key %s: got %d bytes in %v, proof %v", v.Key, c.Size(), c.ChunkLens, c.Proof)
+		}
+		c.Close()
+	}
+	vectors.Count(t, "store/decoy_guest.json", len(file.Decoys), 0)
+}
+
+func TestGuestServingVectors(t *testing.T) {
+	var file struct {
+		Origin string `json:"origin"`
+		Cases  []struct {
+			Name    string       `json:"name"`
+			Request vectors.Hex  `json:"request"`
+			Module  string       `json:"module"`
+			Clock   int64        `json:"clock"`
+			Hex     vectors.Hex  `json:"response_hex"`
+			Len     int          `json:"response_len"`
+			Sum     *merkle.Hash `json:"response_sha256"`
+			Error   int          `json:"error"`
+		} `json:"cases"`
+	}
+	vectors.Load(t, "store/guest_serving.json", &file)
+	for _, v := range file.Cases {
+		guest := remote.Guest{Module: vectorModule(t, v.Module), Now: func() time.Time { return time.Unix(v.Clock, 0) }}
+		got, err := guest.Content(t.Context(), v.Request)
+		switch {
+		case (err != nil) != (v.Error != 0):
+			t.Errorf("%s: %v", v.Name, err)
+		case v.Hex != nil && !bytes.Equal(got, v.Hex):
+			t.Errorf("%s: got %x", v.Name, clip(got))
+		case v.Sum != nil && (len(got) != v.Len || sha256.Sum256(got) != [32]byte(*v.Sum)):
+			t.Errorf("%s: %d bytes, SHA-256 %x", v.Name, len(got), sha256.Sum256(got))
+		}
+	}
+	vectors.Count(t, "store/guest_serving.json", len(file.Cases), 0)
+}
+
+// TestGuestAnswersVectors holds the answers for what is there against modules.json.
+func TestGuestAnswersVectors(t *testing.T) {
+	var file struct {
+		Modules []struct {
+			File      string `json:"file"`
+			Resources []struct {
+				Key      merkle.Hash `json:"retrieval_key"`
+				Response merkle.Hash `json:"content_response_sha256"`
+				Prelude  vectors.Hex `json:"proof_prelude_nonce_09"`
+			} `json:"resources"`
+		} `json:"modules"`
+	}
+	vectors.Load(t, "store/modules.json", &file, vectors.Tolerant)
+	n := 0
+	for _, mod := range file.Modules {
+		b := vectors.File(t, "store/"+mod.File)
+		m, err := module.Open(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range mod.Resources {
+			request := module.ProofRequest{Key: v.Key, Nonce: [32]byte(bytes.Repeat([]byte{9}, 32))}
+			encoded, _ := request.MarshalBinary()
+			if got, err := (remote.Guest{Module: m}).Proof(t.Context(), encoded); err != nil || !bytes.Equal(got, v.Prelude) {
+				t.Errorf("%s, key %s: got %x, %v", mod.File, v.Key, got, err)
+			}
+			content := module.ContentRequest{Key: v.Key}
+			encoded, _ = content.MarshalBinary()
+			if got, err := (remote.Guest{Module: m}).Content(t.Context(), encoded); err != nil || merkle.Sum(got) != v.Response {
+				t.Errorf("%s, key %s: response %s, %v", mod.File, v.Key, merkle.Sum(got), err)
+			}
+			n++
+		}
+	}
+	vectors.Count(t, "store/modules.json, answers", n, 0)
+	if n == 0 {
+		t.Error("nothing was looked at")
+	}
+}
+
+func BenchmarkContentHitAndMiss(b *testing.B) {
+	s, keys, _ := varied(b, 64, func(i int) int { return 64 << 10 })
+	contents := withSecret(s.stores)
+	buf := make([]byte, 64<<10)
+	for name, key := range map[string]func(int) merkle.Hash{
+		"hit":  func(n int) merkle.Hash { return keys[n%len(keys)] },
+		"miss": func(n int) merkle.Hash { return random(n % len(keys)) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(64 << 10)
+			for n := 0; b.Loop(); n++ {
+				c, err := contents.Open(b.Context(), module.ID{Store: s.id, Root: s.head().Root}, key(n))
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := c.ReadAt(buf, 0); err != nil {
+					b.Fatal(err)
+				}
+				c.Close()
+			}
+		})
+	}
+}
+
+// signedAs names a vector's generation; nobody looks at its signatures here.
+func signedAs(m *module.Module) auth.SignedRoot {
+	return auth.SignedRoot{Store: m.ID().Store, Root: m.ID().Root, PublicKey: m.PublicKey()}
+}

@@ -1,0 +1,121 @@
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// Modules that an origin does not give by GET, and where a client finds them instead (remote-protocol 3.3, 8.5).
+
+// tooLargeForGet is the "error" member that says so, in an answer of status 413.
+const tooLargeForGet = "capsule_too_large_for_get"
+
+// largeBody is that answer.
+type largeBody struct {
+	Error  string `json:"error"`
+	Total  int64  `json:"total_length"`
+	Method string `json:"rpc_method"`
+	Store  string `json:"store_id"`
+	Root   string `json:"root"`
+}
+
+// A Large opens modules that an origin does not give by GET. rpc.Large is the one for the JSON-RPC tier.
+type Large interface {
+	// OpenModule opens the bytes of a generation from offset on, and says how long the whole is. What comes is
+	// verified like a module from GET. The caller closes the reader.
+	OpenModule(ctx context.Context, via Via, id module.ID, offset int64) (r io.ReadCloser, size int64, err error)
+}
+
+// A Via is how a [Large] reaches the origin that a [Client] speaks to: as the client itself does, but without a
+// signature.
+type Via struct {
+	Origin    string            // scheme://host[:port]
+	Transport http.RoundTripper // guarded, follows no redirect, fails after 60 s without a byte
+	UserAgent string
+	MaxModule int64 // longest module that is read, in bytes
+	Attempts  int   // how often a request is tried in all
+}
+
+// openLarge opens a module by the other way.
+func (c *Client) openLarge(ctx context.Context, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
+	origin, err := c.base(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	via := Via{Origin: origin, Transport: watchedTransport{c.transport}, UserAgent: c.opt.UserAgent, MaxModule: c.opt.MaxModule, Attempts: c.opt.Attempts}
+	r, size, err := c.opt.Large.OpenModule(ctx, via, module.ID{Store: c.url.Store, Root: root}, offset)
+	if err != nil {
+		return nil, 0, err
+	}
+	return &moduleBody{capReader{r: r, left: c.opt.MaxModule - offset}, r, size}, offset, nil
+}
+
+// isLarge reports whether a module has to be opened by the other way: the origin said so, or its length does.
+func (c *Client) isLarge(ctx context.Context, root merkle.Hash) bool {
+	if c.opt.Large == nil || c.opt.InlineLimit <= 0 {
+		return false
+	}
+	size, err := c.Stat(ctx, root)
+	return err == nil && size > c.opt.InlineLimit
+}
+
+// saysLarge reports whether err is the answer of a GET that will not give the module.
+func (c *Client) saysLarge(err error) bool {
+	var status *StatusError
+	return c.opt.Large != nil && errors.As(err, &status) && status.Code == http.StatusRequestEntityTooLarge && status.Message == tooLargeForGet
+}
+
+// refuseLarge answers a GET of a module that is longer than the server gives that way.
+func (s *Server) refuseLarge(w http.ResponseWriter, id module.ID, size int64) error {
+	body, err := json.Marshal(largeBody{tooLargeForGet, size, "dig.getCapsule", id.Store.String(), id.Root.String()})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", typeJSON)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusRequestEntityTooLarge)
+	w.Write(body)
+	return nil
+}
+
+// watchedTransport is the transport of a client for others, with its wait for bytes.
+type watchedTransport struct{ t *http.Transport }
+
+func (w watchedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	if r.Body == nil {
+		r.Body = noRepeat{}
+	}
+	return roundTrip(w.t, r)
+}
+
+// CloseIdleConnections is found by http.Client.
+func (w watchedTransport) CloseIdleConnections() { w.t.CloseIdleConnections() }
+
+// NewTransport returns what a [Client] with these options speaks through, for other clients of the same origins: its
+// TLS, dial guard and limits, no redirects, no compression, and an end after 60 s without a byte. o may be nil.
+func NewTransport(o *ClientOptions) (http.RoundTripper, error) {
+	if o == nil {
+		o = new(ClientOptions)
+	}
+	if o.TLS != nil && o.TLS.InsecureSkipVerify {
+		return nil, fmt.Errorf("%w: certificates are always verified; give RootCAs instead", ErrInsecure)
+	}
+	dial := o.Dial
+	if dial == nil {
+		guard := o.Guard
+		if guard == nil {
+			guard = new(Guard)
+		}
+		dial = guard.dialer(dialTimeout, true)
+	}
+	return watchedTransport{newTransport(o.TLS, dial)}, nil
+}
