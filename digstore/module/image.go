@@ -174,7 +174,7 @@ func (m *Image) readRun(p []byte, src io.ReaderAt, off int64, i int, at int64) e
 		frame := binary.BigEndian.AppendUint32(nil, m.r.chunks[i].Len)
 		for j, want := range frame {
 			if k := m.r.ends[i] - at + int64(j); k >= 0 && k < int64(len(p)) && p[k] != want {
-				return fmt.Errorf("chunk %v: its frame does not say %d bytes, where the recipe does: the place it is read from is damaged", m.r.chunks[i].ID, m.r.chunks[i].Len)
+				return fmt.Errorf("chunk %v: its frame does not say %d bytes, where the recipe does: the place it is read from is damaged: %w", m.r.chunks[i].ID, m.r.chunks[i].Len, ErrVerify)
 			}
 		}
 	}
