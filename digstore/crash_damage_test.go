@@ -18,24 +18,24 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// richDisk is a disk with a store that has every kind of file, and the modules of its generations.
-func richDisk(t testing.TB) (*diskfs.Crash, map[merkle.Hash][]byte) {
+// richDisk is a disk with a store of n generations that has every kind of file, and the modules of its generations.
+func richDisk(t testing.TB, n int) (*diskfs.Crash, map[merkle.Hash][]byte) {
 	t.Helper()
 	disk, content := diskfs.NewCrash(home), t.TempDir()
 	w := must(digstore.Init(home, sweepOptions(disk)))
 	defer w.Close()
-	check(t, commitVersions(0, 9)(w))
+	check(t, commitVersions(0, n-1)(w))
 	s := must(w.Store("site"))
-	rel := releases(11)
+	rel := releases(n + 1)
 	truth := map[merkle.Hash][]byte{}
-	for _, r := range rel[:10] {
+	for _, r := range rel[:n] {
 		truth[r.line.Root] = r.module
 	}
-	write(t, content, version(9))
+	write(t, content, version(n-1))
 	check(t, s.SetContentRoot(content))
-	must(s.Commit(ctx, nil, &digstore.CommitOptions{Message: "version 9"})) // writes the stat index
-	check(t, w.Receive(ctx, rel[10].head, rel[9].line.Root, true, bytes.NewReader(rel[10].module), deep))
-	check(t, s.Pin(ctx, module.Pins{Publisher: publisher.PublicKey(), Root: rel[9].line.Root, Generation: 9}))
+	must(s.Commit(ctx, nil, &digstore.CommitOptions{Message: fmt.Sprint("version ", n-1)})) // writes the stat index
+	check(t, w.Receive(ctx, rel[n].head, rel[n-1].line.Root, true, bytes.NewReader(rel[n].module), deep))
+	check(t, s.Pin(ctx, module.Pins{Publisher: publisher.PublicKey(), Root: rel[n-1].line.Root, Generation: uint64(n - 1)}))
 	check(t, s.AddRemote("origin", "https://example.org/stores/1"))
 	check(t, s.Revoke(ctx, must(auth.SignTombstone(ctx, auth.Tombstone{Store: siteID, Root: merkle.Hash{1}, NotAfter: 1}, publisher))))
 	check(t, stageAll(files{"a": "staged", "b": noise(3, 300)})(s))
@@ -67,7 +67,7 @@ var damages = map[string]func(b []byte, at int) []byte{
 
 // TestDamagedFiles: whatever happens to a file of a workspace, what can still be read is right, and what cannot says so. Caches are made again.
 func TestDamagedFiles(t *testing.T) {
-	base, truth := richDisk(t)
+	base, truth := richDisk(t, 9)
 	intact := must(stateOf(base.Recover(1)))
 	points, long, seen := 0, vectors.Long(t), map[string]bool{}
 	for _, name := range allFiles(t, base, filepath.Join(home, ".dig")) {
@@ -104,7 +104,7 @@ func TestDamagedFiles(t *testing.T) {
 
 // damageErrors are what reading a damaged workspace may fail with.
 var damageErrors = []error{digstore.ErrCorrupt, module.ErrFormat, module.ErrVerify, urn.ErrSealed, fs.ErrNotExist, auth.ErrSignature,
-	auth.ErrForbidden, digstore.ErrNoKey}
+	auth.ErrForbidden, module.ErrTooLarge, digstore.ErrNoKey, digstore.ErrRevoked}
 
 func named(err error) error {
 	for _, e := range damageErrors {
