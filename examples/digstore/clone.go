@@ -87,7 +87,7 @@ func (a *app) clone(ctx context.Context, text, dir, name string, host hostFlags,
 	report, err := (&remote.Sync{Trust: trust, AllGenerations: flags.all, Progress: p.transfer("downloading")}).Clone(ctx, dest.store, c)
 	p.stop()
 	if err != nil {
-		if arrived := p.done.Load() > 0; !arrived || !goesOn(err) {
+		if begun := dest.begun || p.done.Load() > 0; !begun || !goesOn(err) {
 			dest.undo()
 		}
 		return err
@@ -144,48 +144,44 @@ func (a *app) cloneSource(text string, trust *remote.Trust) (remote.URL, error) 
 type destination struct {
 	ws    *digstore.Workspace
 	store *digstore.Store
+	own   bool   // the workspace is for this clone alone
 	made  string // the folder that was made, or "" when it was there
-	fresh bool   // the workspace was made
+	begun bool   // an earlier run that was broken off made the store
 }
 
 // destination opens or makes the workspace and the store. A store that is
 // there without a generation is a clone that was broken off: it goes on.
 func (a *app) destination(u remote.URL, dir, name string) (_ *destination, err error) {
-	d := &destination{}
-	if dir == "" {
-		if d.ws, err = a.findOrInit(); err != nil {
-			return nil, err
-		}
-	} else {
+	d := &destination{own: dir != ""}
+	if d.own {
 		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 			d.made = dir
 		}
-		if _, err := os.Lstat(filepath.Join(dir, ".dig")); errors.Is(err, fs.ErrNotExist) {
-			d.fresh = true
+		if d.ws, err = digstore.Open(dir, nil); errors.Is(err, digstore.ErrNoWorkspace) {
 			d.ws, err = digstore.Init(dir, nil)
-			if err != nil {
-				return nil, err
-			}
-		} else if d.ws, err = digstore.Open(dir, nil); err != nil {
-			return nil, err
 		}
+	} else {
+		d.ws, err = a.findOrInit()
+	}
+	if err != nil {
+		return nil, err
 	}
 	d.store, err = d.ws.Store(u.Store.String())
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && dir != "" && holdsStores(d.ws):
+	case errors.Is(err, fs.ErrNotExist) && d.own && holdsStores(d.ws):
 		err = &hinted{fmt.Errorf("%s is a workspace already: %w", dir, fs.ErrExist), "clone into it with: digstore -C " + dir + " clone URL"}
 	case errors.Is(err, fs.ErrNotExist):
-		d.store, err = d.ws.Create(u.Store, &digstore.StoreOptions{Name: name})
+		if d.store, err = d.ws.Create(u.Store, &digstore.StoreOptions{Name: name}); err != nil {
+			d.undo()
+		}
 	case err == nil:
+		d.begun = true
 		if _, latest := d.store.Latest(); latest == nil {
 			err = &hinted{fmt.Errorf("store %s is here already: %w", u.Store, fs.ErrExist), "bring it up to date with: digstore pull"}
 		}
 	}
 	if err != nil {
 		d.ws.Close()
-		if d.fresh {
-			d.undo()
-		}
 		return nil, err
 	}
 	return d, nil
@@ -200,17 +196,17 @@ func holdsStores(ws *digstore.Workspace) bool {
 	return false
 }
 
-// undo takes away what was made for a clone that was refused.
+// undo takes away what was made for a clone that came to nothing.
 func (d *destination) undo() {
 	if d.store != nil {
 		_ = d.ws.Remove(d.store.Name()) // best effort: nothing was installed
 	}
-	if d.fresh {
+	if d.own {
 		_ = d.ws.Close()
 		_ = os.RemoveAll(filepath.Join(d.ws.Dir(), ".dig"))
-		if d.made != "" {
-			_ = os.Remove(d.made) // only when nothing else is in it
-		}
+	}
+	if d.made != "" {
+		_ = os.Remove(d.made) // only when nothing else is in it
 	}
 }
 

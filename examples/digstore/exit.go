@@ -76,6 +76,7 @@ var exits = []struct {
 	{is(module.ErrFormat), exitVerification, "VERIFICATION_FAILED", "this is not a module, or a damaged one"},
 	{is(module.ErrVerify), exitVerification, "VERIFICATION_FAILED", "the content is not what was signed"},
 	{is(urn.ErrSealed), exitVerification, "VERIFICATION_FAILED", "the content is damaged, or the store is private and its salt is not here"},
+	{is(auth.ErrSignature), exitVerification, "VERIFICATION_FAILED", "the signature is not the publisher's"},
 	{is(request.ErrUnauthenticated), exitUnauthorized, "UNAUTHORIZED", "check this machine's clock and digstore identity"},
 	{is(auth.ErrForbidden), exitUnauthorized, "UNAUTHORIZED", "ask who runs the host to let you in"},
 	{is(auth.ErrKeyFile), exitOther, "ERROR", "a key file is yours alone, and holds 32 bytes"},

@@ -49,8 +49,8 @@ func (d *desk) must(at string, args ...string) string {
 	return string(out)
 }
 
-// kill runs a command and kills it after a random time of at most within. It
-// reports whether the command ended by itself, which it has to do well.
+// kill runs a command and kills or interrupts it after a random time of at most
+// within. It reports whether the command came to its end, which it has to do well.
 func (d *desk) kill(within time.Duration, at string, args ...string) bool {
 	d.t.Helper()
 	var stderr strings.Builder
@@ -59,9 +59,20 @@ func (d *desk) kill(within time.Duration, at string, args ...string) bool {
 	if err := cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
-	timer := time.AfterFunc(rand.N(within), func() { _ = cmd.Process.Kill() })
+	sig := os.Kill
+	if rand.N(3) == 0 {
+		sig = os.Interrupt // as Ctrl-C does: it ends by itself, and says how to go on
+	}
+	timer := time.AfterFunc(rand.N(within), func() { _ = cmd.Process.Signal(sig) })
 	defer timer.Stop()
-	if err := cmd.Wait(); cmd.ProcessState.Exited() && err != nil {
+	err := cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); sig == os.Interrupt && code == exitInterrupted {
+		if !strings.Contains(stderr.String(), "run the same command again") {
+			d.t.Fatalf("digstore %v, interrupted, does not say how to go on:\n%s", args, stderr.String())
+		}
+		return false
+	}
+	if cmd.ProcessState.Exited() && err != nil {
 		d.t.Fatalf("digstore %v in %s, not killed: %v\n%s", args, at, err, stderr.String())
 	}
 	return cmd.ProcessState.Exited()

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -45,86 +47,56 @@ type verified struct {
 	Generation uint64      `json:"generation"`
 	Root       merkle.Hash `json:"root"`
 	Signed     bool        `json:"signed"`
+	Resources  int         `json:"resources"`
 	Bytes      int64       `json:"bytes"`
 }
 
 func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep, all bool) error {
 	a.resume = "nothing was changed; run the same command again"
-	var list []*digstore.Generation
-	if all {
-		lines, err := s.Generations(ctx)
-		if err != nil {
-			return err
-		}
-		for _, line := range lines {
-			g, err := s.At(line.Root)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // not held
-			}
-			if err != nil {
-				return err
-			}
-			list = append(list, g)
-		}
-	} else {
-		g, err := a.generation(ctx, s, which)
-		if err != nil {
-			return err
-		}
-		list = append(list, g)
+	lines, err := a.toVerify(ctx, s, which, all)
+	if err != nil {
+		return err
 	}
 	p := a.progress("verifying")
 	defer p.stop()
-	results := make([]verified, 0, len(list))
-	for _, g := range list {
-		r, err := verifyOne(ctx, s, g, deep)
-		if err != nil {
-			return &hinted{fmt.Errorf("generation %d, root %s: %w", g.Info().Number, g.Info().Root, err),
-				"what is kept here is damaged: clone the store again, or pull it from another host"}
-		}
-		results = append(results, r)
-	}
-	p.stop()
-	v := struct {
-		Store   string       `json:"store"`
-		StoreID auth.StoreID `json:"store_id"`
-		Deep    bool         `json:"deep"`
-		Good    []verified   `json:"verified"`
-	}{s.Name(), s.ID(), deep, results}
 	how := "leaves and root"
 	if deep {
 		how = "every chunk"
 	}
-	text := ""
-	for i, r := range results {
-		if i > 0 {
-			text += "\n"
+	results := make([]verified, 0, len(lines))
+	var text []string
+	for _, line := range lines {
+		r, err := s.Verify(ctx, line.Root, &digstore.VerifyOptions{Deep: deep, Progress: p.set})
+		if all && errors.Is(err, fs.ErrNotExist) {
+			continue // not held
 		}
+		if err != nil {
+			return &hinted{err, "what is kept here is damaged: clone the store again, or pull it from another host"}
+		}
+		results = append(results, verified{line.Number, line.Root, r.Signed, r.Resources, r.Bytes})
 		signed := "signed by its publisher"
 		if !r.Signed {
 			signed = "no signature is known"
 		}
-		text += fmt.Sprintf("generation %d is whole: %s checked, %s, %s", r.Generation, how, size(r.Bytes), signed)
+		text = append(text, fmt.Sprintf("generation %d is whole: %s checked, %s, %s", line.Number, how, size(r.Bytes), signed))
 	}
-	return a.done(v, "%s", text)
+	p.stop()
+	return a.done(struct {
+		Store   string       `json:"store"`
+		StoreID auth.StoreID `json:"store_id"`
+		Deep    bool         `json:"deep"`
+		Good    []verified   `json:"verified"`
+	}{s.Name(), s.ID(), deep, results}, "%s", strings.Join(text, "\n"))
 }
 
-// verifyOne checks a generation and, where one is known, its signature.
-func verifyOne(ctx context.Context, s *digstore.Store, g *digstore.Generation, deep bool) (verified, error) {
-	v := verified{Generation: g.Info().Number, Root: g.Info().Root, Bytes: g.Module().Size()}
-	check := func(context.Context) error { return g.Module().VerifyLeaves() }
-	if deep {
-		check = g.Module().Verify
+// toVerify lists the generations to look at.
+func (a *app) toVerify(ctx context.Context, s *digstore.Store, which string, all bool) ([]module.Generation, error) {
+	if all {
+		return s.Generations(ctx)
 	}
-	if err := check(ctx); err != nil {
-		return v, err
-	}
-	signed, err := s.SignedRoot(ctx, g.Info().Root)
+	g, err := a.generation(ctx, s, which)
 	if err != nil {
-		return v, err
+		return nil, err
 	}
-	if v.Signed = !signed.Tagged.IsZero() || !signed.Untagged.IsZero(); v.Signed {
-		err = signed.Check()
-	}
-	return v, err
+	return []module.Generation{g.Info()}, nil
 }
