@@ -79,7 +79,7 @@ func TestDamagedFiles(t *testing.T) {
 		text := must(diskfs.ReadFile(base, name, 1<<30))
 		short := strings.TrimPrefix(name, home+"/.dig/")
 		cache := strings.HasSuffix(name, ".idx") || strings.HasSuffix(name, "statindex")
-		stride := max(1, len(text)/5)
+		stride := max(1, len(text)/3)
 		if long {
 			stride = max(1, len(text)/50)
 		}

@@ -23,7 +23,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 			_, err := sc.run(whole, 0)
 			check(t, err)
 			calls := whole.Calls() - base.Calls()
-			stride := strideFor(t, calls, 7)
+			stride := strideFor(t, calls, 6)
 			for n := 1; n <= calls+1; n += stride {
 				disk := base.Recover(1)
 				disk.StopAfter(n)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,20 @@ var parts = map[string]func(dir string) error{
 	"commit": func(dir string) error {
 		return inSite(dir, func(s *digstore.Store) error {
 			_, err := s.Commit(ctx, nil, nil)
+			return err
+		})
+	},
+	// add stages a file of its own and commits, unless another one has done so with it.
+	"add": func(dir string) error {
+		return inSite(dir, func(s *digstore.Store) error {
+			name := strconv.Itoa(os.Getpid())
+			if err := s.Stage(ctx, name, strings.NewReader(name)); err != nil {
+				return err
+			}
+			_, err := s.Commit(ctx, nil, nil)
+			if errors.Is(err, digstore.ErrNothingStaged) {
+				return nil
+			}
 			return err
 		})
 	},
@@ -144,6 +159,9 @@ func TestTwoWriters(t *testing.T) {
 	if !errors.Is(err, digstore.ErrLocked) || !errors.As(err, &locked) || locked.PID != other.Process.Pid {
 		t.Fatalf("a second writer got %v, want to be told of process %d", err, other.Process.Pid)
 	}
+	if _, err := s.Commit(ctx, nil, nil); !errors.Is(err, digstore.ErrLocked) {
+		t.Fatalf("a commit beside a writer: %v, want ErrLocked", err)
+	}
 	if text, err := readResource(must(s.Latest()), "index.html"); err != nil || string(text) != version(0)["index.html"] {
 		t.Fatalf("a reader beside a writer got %q, %v", text, err)
 	}
@@ -160,6 +178,34 @@ func TestTwoWriters(t *testing.T) {
 	if got := len(must(s.Staged())); got != 2 {
 		t.Fatalf("%d resources are staged, want one of each writer", got)
 	}
+}
+
+// TestManyWriters: processes that commit at once wait for each other, and nothing of any of them is lost.
+func TestManyWriters(t *testing.T) {
+	_, s, dir := onDisk(t, nil)
+	var others []*process
+	for range 5 {
+		others = append(others, start(t, "add", dir))
+	}
+	for _, p := range others {
+		if err := p.Wait(); err != nil {
+			t.Fatalf("%v: %s", err, p.err.String())
+		}
+	}
+	found := map[string]bool{}
+	for _, g := range must(s.Generations(ctx)) {
+		names, _, err := must(s.At(g.Root)).Names()
+		check(t, err)
+		for _, n := range names {
+			found[n] = true
+		}
+	}
+	for _, p := range others {
+		if !found[strconv.Itoa(p.Process.Pid)] {
+			t.Errorf("what process %d staged is in no generation", p.Process.Pid)
+		}
+	}
+	verifyAll(t, s)
 }
 
 // TestSeesOtherProcess: a workspace that stays open sees what other processes commit.

@@ -20,7 +20,7 @@ func TestFailEveryOperation(t *testing.T) {
 			counting := diskfs.Fail(base.Recover(1), 0, nil, nil)
 			_, err := sc.run(counting, 0)
 			check(t, err)
-			stride := strideFor(t, counting.Calls(), 9)
+			stride := strideFor(t, counting.Calls(), 7)
 			for n := 1; n <= counting.Calls(); n += stride {
 				for _, always := range []bool{false, true} {
 					points++
