@@ -53,9 +53,7 @@ func appendDelta(dst, base, target []byte) []byte {
 			start, b = start-1, b-1
 		}
 		n := at - start + deltaBlock
-		for start+n < len(target) && b+n < len(base) && target[start+n] == base[b+n] {
-			n++
-		}
+		n += common(target[start+n:], base[b+n:])
 		dst = binary.AppendUvarint(dst, uint64(start-from))
 		dst = append(dst, target[from:start]...)
 		dst = binary.AppendUvarint(dst, uint64(n))
@@ -66,6 +64,21 @@ func appendDelta(dst, base, target []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(target)-from))
 	dst = append(dst, target[from:]...)
 	return binary.AppendUvarint(dst, 0)
+}
+
+// common returns how many bytes a and b begin with alike.
+func common(a, b []byte) int {
+	n := 0
+	for len(a) >= n+8 && len(b) >= n+8 {
+		if x := binary.LittleEndian.Uint64(a[n:]) ^ binary.LittleEndian.Uint64(b[n:]); x != 0 {
+			return n + bits.TrailingZeros64(x)/8
+		}
+		n += 8
+	}
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // applyDelta makes the target, which must be size bytes long.
