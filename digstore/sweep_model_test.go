@@ -37,6 +37,7 @@ func TestModel(t *testing.T) {
 			"import":  m.importing,
 			"copy gc": m.copyGC,
 			"reopen":  m.reopen,
+			"crash":   m.crash,
 		})
 	})
 }
@@ -276,12 +277,69 @@ func (m *model) importing(t *rapid.T) {
 // reopen loses the power when everything is said to be on the disk.
 func (m *model) reopen(t *rapid.T) {
 	seed := rapid.Uint64Range(0, 9).Draw(t, "seed")
-	for _, p := range []*peer{m.own, m.copied} {
-		ok(t, p.w.Close())
-		p.disk = p.disk.Recover(seed)
-		p.w = must(digstore.Open(home, sweepOptions(p.disk)))
-		p.s = must(p.w.Store(siteID.String()))
+	m.own.powerLost(t, seed)
+	m.copied.powerLost(t, seed)
+}
+
+func (p *peer) powerLost(t *rapid.T, seed uint64) {
+	ok(t, p.w.Close())
+	p.disk = p.disk.Recover(seed)
+	p.w = must(digstore.Open(home, sweepOptions(p.disk)))
+	p.s = must(p.w.Store(siteID.String()))
+}
+
+// crash loses the power in the middle of something. Afterwards it has been done, or it has not.
+func (m *model) crash(t *rapid.T) {
+	p, keep, gc := m.own, rapid.IntRange(1, 3).Draw(t, "keep"), false
+	var err error
+	next := m.copied.lines
+	switch what := rapid.SampledFrom([]string{"commit", "gc", "pull", "push"}).Draw(t, "what"); {
+	case what == "commit" && len(m.staged) > 0:
+		p.stopSoon(t)
+		_, err = p.s.Commit(ctx, nil, nil)
+	case what == "gc":
+		gc = true
+		p.stopSoon(t)
+		_, err = p.s.GC(ctx, &digstore.GCOptions{Keep: keep})
+	case what == "pull" && next < len(m.all):
+		p = m.copied
+		p.stopSoon(t)
+		err = p.s.Install(ctx, []module.Generation{m.all[next].line}, m.all[next].head, bytes.NewReader(m.all[next].module), deep)
+	case what == "push" && next < len(m.all):
+		p = m.copied
+		p.stopSoon(t)
+		var parent merkle.Hash
+		if next > 0 {
+			parent = m.all[next-1].line.Root
+		}
+		err = p.w.Receive(ctx, m.all[next].head, parent, false, bytes.NewReader(m.all[next].module), deep)
+	default:
+		t.Skip("nothing to do")
 	}
+	p.powerLost(t, rapid.Uint64Range(0, 9).Draw(t, "seed"))
+	lines := must(p.s.Generations(ctx))
+	if n := len(lines); n == p.lines+1 && !gc {
+		p.lines, p.held[n-1] = n, true
+	} else if n == p.lines && err == nil && !gc {
+		t.Fatal("what was done is gone")
+	}
+	for i := range p.held {
+		if _, err := p.s.At(lines[i].Root); gc && i < p.lines-keep && errors.Is(err, fs.ErrNotExist) {
+			delete(p.held, i)
+		}
+	}
+	if p == m.own && p.lines > len(m.all) {
+		var b bytes.Buffer
+		must(p.s.Export(ctx, lines[p.lines-1].Root, &b, nil))
+		m.all = append(m.all, generation{lines[p.lines-1], must(p.s.Head(ctx)), m.staged, b.Bytes()})
+		must(p.s.Unstage()) // it may not have come to that
+		m.staged = files{}
+	}
+}
+
+// stopSoon makes one of the next operations the last.
+func (p *peer) stopSoon(t *rapid.T) {
+	p.disk.StopAfter(rapid.IntRange(1, 120).Draw(t, "operations"))
 }
 
 // check compares everything.
