@@ -15,6 +15,8 @@ var (
 	ErrForgotten = errors.New("nonce may have been forgotten")
 	// ErrNoncesFull means that no more nonces can be remembered for now: HTTP 503. See FullError.
 	ErrNoncesFull = errors.New("nonce memory is full")
+	// ErrBusy means that too many requests wait for their signature to be verified: HTTP 503.
+	ErrBusy = errors.New("too many requests wait to be authenticated, try again in a second")
 )
 
 // Kind is why a request was not authenticated.

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/bls"
 )
 
 const (
@@ -52,9 +54,16 @@ type Guard struct {
 	// before it are refused, since their nonces may have been accepted by the server before it.
 	// Zero means the time of the first Check.
 	Start time.Time
+	// MaxBatch is how many signatures are verified together at most, when more requests come than
+	// there are cores. 1 means each by itself. Zero and negative values mean 64.
+	MaxBatch int
+	// MaxWaiting is how many requests may wait for a core that verifies their signature; Check
+	// refuses more with ErrBusy. Zero and negative values mean 4,096.
+	MaxWaiting int
 
-	once sync.Once
-	keys keyCache
+	once  sync.Once
+	keys  keyCache
+	batch *batcher
 }
 
 func (g *Guard) init() {
@@ -70,14 +79,23 @@ func (g *Guard) init() {
 	if g.Start.IsZero() {
 		g.Start = g.Now()
 	}
+	if g.MaxBatch <= 0 {
+		g.MaxBatch = DefaultMaxBatch
+	}
+	if g.MaxWaiting <= 0 {
+		g.MaxWaiting = DefaultMaxWaiting
+	}
+	g.batch = newBatcher(g.MaxBatch, g.MaxWaiting)
 }
 
 // Check authenticates r as a request for op on store s and returns who sent it. It reads the four
 // headers and nothing else of r. What is cheap to check is checked first, and nothing is remembered
-// of a request whose signature does not verify.
+// of a request whose signature does not verify. It starts no goroutine: signatures that wait at the
+// same time are verified together, on the goroutines of the callers, at most one for each core.
 //
 // Errors are an *Error, which is ErrUnauthenticated and may be sent back; for mutating operations
-// ErrNoncesFull (a *FullError), which asks for 503 and Retry-After; or a failure of the NonceStore.
+// ErrNoncesFull (a *FullError), which asks for 503 and Retry-After; ErrBusy, which asks for the same;
+// that of r's context, when it ends while r waits; or a failure of the NonceStore.
 // Anyone with a key passes: what they may do is decided elsewhere.
 func (g *Guard) Check(r *http.Request, op Op, s auth.StoreID) (auth.PublicKey, error) {
 	g.once.Do(g.init)
@@ -95,28 +113,54 @@ func (g *Guard) Check(r *http.Request, op Op, s auth.StoreID) (auth.PublicKey, e
 	if err := c.decode(); err != nil {
 		return auth.PublicKey{}, err
 	}
-	key, err := g.keys.get(c.identity)
-	if err != nil {
-		return auth.PublicKey{}, badKey
-	}
-	msg := message(op, s, c.at, c.nonce)
-	if key.Verify(msg[:], c.sig) != nil {
-		return auth.PublicKey{}, badSignature
-	}
-	g.keys.keep(key)
-
 	at := time.Unix(int64(c.at), 0) // fresh, hence within int64
 	n := Nonce{Identity: c.identity, Value: c.nonce, At: at, Until: at.Add(g.Window + forgetSlack)}
-	switch err := g.Nonces.Use(r.Context(), n, now); {
-	case err == nil, errors.Is(err, ErrNoncesFull) && !op.Mutating():
-		return c.identity, nil
-	case errors.Is(err, ErrReplayed):
-		return auth.PublicKey{}, replayed
-	case errors.Is(err, ErrForgotten):
-		return auth.PublicKey{}, stale
-	default:
-		return auth.PublicKey{}, fmt.Errorf("remember the nonce of a request: %w", err)
+	if known, ok := g.Nonces.(Peeker); ok {
+		if err := known.Peek(r.Context(), n, now); err != nil {
+			return auth.PublicKey{}, refusal(err)
+		}
 	}
+	if err := g.verify(r.Context(), op, s, &c); err != nil {
+		return auth.PublicKey{}, err
+	}
+	err = g.Nonces.Use(r.Context(), n, now)
+	if err != nil && (op.Mutating() || !errors.Is(err, ErrNoncesFull)) {
+		return auth.PublicKey{}, refusal(err)
+	}
+	return c.identity, nil
+}
+
+// refusal is the answer to an error of a NonceStore.
+func refusal(err error) error {
+	switch {
+	case errors.Is(err, ErrReplayed):
+		return replayed
+	case errors.Is(err, ErrForgotten):
+		return stale
+	}
+	return fmt.Errorf("remember the nonce of a request: %w", err)
+}
+
+// verify checks the signature, perhaps together with others.
+func (g *Guard) verify(ctx context.Context, op Op, s auth.StoreID, c *credentials) error {
+	key, err := g.keys.get(c.identity)
+	if err != nil {
+		return badKey
+	}
+	sig, err := bls.ParseSignature(c.sig[:])
+	if err != nil {
+		return badSignature
+	}
+	msg := message(op, s, c.at, c.nonce)
+	ok, err := g.batch.verify(ctx, bls.Claim{Key: key, Message: msg[:], Signature: sig})
+	if err != nil {
+		return fmt.Errorf("verify the signature of a request: %w", err)
+	}
+	if !ok {
+		return badSignature
+	}
+	g.keys.keep(c.identity, key)
+	return nil
 }
 
 // fresh reports whether a timestamp is within the window and, for what changes something, not from

@@ -5,18 +5,12 @@ import (
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/bls"
 )
-
-// named is a Verifier that only has a name.
-type named struct {
-	auth.Verifier
-	pub auth.PublicKey
-}
-
-func (n *named) PublicKey() auth.PublicKey { return n.pub }
 
 func TestKeyCache(t *testing.T) {
 	var c keyCache
+	k := new(bls.PublicKey) // whose it is does not matter
 	key := func(i int) auth.PublicKey {
 		var k auth.PublicKey
 		binary.BigEndian.PutUint32(k[:], uint32(i))
@@ -27,9 +21,9 @@ func TestKeyCache(t *testing.T) {
 		return err == nil
 	}
 	for i := range 5 * keyCacheSize {
-		c.keep(&named{pub: key(i)})
+		c.keep(key(i), k)
 		if held(0) {
-			c.keep(&named{pub: key(0)}) // in use all the time
+			c.keep(key(0), k) // in use all the time
 		}
 		if n := len(c.young) + len(c.old); n > 2*keyCacheSize {
 			t.Fatalf("%d keys are held", n)

@@ -10,7 +10,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 )
 
-// Nonce is one that came with a request whose signature verified.
+// Nonce is one that came with a request; one that is used came with a signature that verified.
 type Nonce struct {
 	Identity auth.PublicKey
 	Value    [NonceSize]byte
@@ -26,6 +26,14 @@ type NonceStore interface {
 	// forgotten, ErrNoncesFull (perhaps a *FullError) when it cannot be remembered. Other errors
 	// are failures of the store; the request is not accepted then. now is the guard's clock.
 	Use(ctx context.Context, n Nonce, now time.Time) error
+}
+
+// Peeker is what a NonceStore can be besides, for a Guard to refuse replays before it verifies a
+// signature. It is safe for concurrent use.
+type Peeker interface {
+	// Peek returns ErrReplayed or ErrForgotten where Use would, and nil otherwise, and remembers
+	// nothing. Other errors are failures of the store.
+	Peek(ctx context.Context, n Nonce, now time.Time) error
 }
 
 // Limits of a Nonces that are not given otherwise.
@@ -72,7 +80,10 @@ type entry struct {
 	from holder
 }
 
-var _ NonceStore = (*Nonces)(nil)
+var (
+	_ NonceStore = (*Nonces)(nil)
+	_ Peeker     = (*Nonces)(nil)
+)
 
 // NewNonces makes an empty memory. Nil options mean the defaults.
 func NewNonces(o *NoncesOptions) *Nonces {
@@ -99,11 +110,8 @@ func (m *Nonces) Use(_ context.Context, n Nonce, now time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.prune(now.Unix())
-	if _, ok := m.seen[key]; ok {
-		return ErrReplayed
-	}
-	if m.floor != 0 && n.At.Unix() <= m.floor {
-		return ErrForgotten
+	if err := m.peek(key, n.At); err != nil {
+		return err
 	}
 	if len(m.seen) >= m.max || m.count[from] >= m.maxPerIdentity {
 		return &FullError{RetryAfter: m.untilNext(now.Unix())}
@@ -117,6 +125,25 @@ func (m *Nonces) Use(_ context.Context, n Nonce, now time.Time) error {
 	}
 	at.newest = max(at.newest, n.At.Unix())
 	at.entries = append(at.entries, entry{key, from})
+	return nil
+}
+
+// Peek is Peeker's. It does not block, and ignores ctx.
+func (m *Nonces) Peek(_ context.Context, n Nonce, now time.Time) error {
+	key, _ := keysOf(n)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.prune(now.Unix())
+	return m.peek(key, n.At)
+}
+
+func (m *Nonces) peek(key nonceKey, at time.Time) error {
+	if _, ok := m.seen[key]; ok {
+		return ErrReplayed
+	}
+	if m.floor != 0 && at.Unix() <= m.floor {
+		return ErrForgotten
+	}
 	return nil
 }
 
