@@ -19,10 +19,12 @@ func (a *app) commitCommand() *cobra.Command {
 appends a generation to the store's history. When nothing is staged and the
 store has a content root, it takes the content root as it is.
 
-Files that have not changed since the last commit by size, times and inode are
-not read again; --rehash reads them all. A generation whose content was there
-before is refused, since nobody could tell it from a replay; --again adds a
-small resource that makes it a new one.`,
+Links and other things that are no regular files are left out, and so is what
+.gitignore or .digignore names. Files that look as they did at the last commit,
+by size, times and inode, are not read again; --rehash reads them all.
+
+A generation whose content was there before is refused, since nobody could tell
+it from a replay; --again adds a small resource that makes it a new one.`,
 		Example: `  digstore commit -m "new prices"
   digstore add --all && digstore commit -m "all of it"
   digstore commit --again -m "back to the old prices"`,

@@ -86,7 +86,7 @@ var exits = []struct {
 	{is(fs.ErrInvalid), exitUsage, "INVALID_ARGUMENT", "choose another name"},
 	{is(fs.ErrExist), exitUsage, "INVALID_ARGUMENT", "choose a name that is free"},
 	{is(fs.ErrNotExist), exitNotFound, "NOT_FOUND", "check the name; digstore log and digstore stores list what is here"},
-	{func(error) bool { return true }, exitOther, "ERROR", ""},
+	{func(error) bool { return true }, exitOther, "ERROR", "nothing was left half done: mend this and run it again"},
 }
 
 func is(target error) func(error) bool {

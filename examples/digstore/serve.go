@@ -7,8 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,6 +78,14 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if o.Policy, err = f.policy(); err != nil {
 		return err
 	}
+	if a.store != "" {
+		if f.allowAny || f.pushTokenFile != "" {
+			return usage("leave --store out, or name what is let in with --allow ID", "--store serves one store, --allow-any and --push-token-file let in any")
+		}
+		if list, ok := o.Policy.(remote.AllowList); ok {
+			o.Only = slices.Collect(maps.Keys(list))
+		}
+	}
 	if f.pushTokenFile != "" {
 		if o.PushToken, err = readToken(f.pushTokenFile); err != nil {
 			return err
@@ -96,7 +106,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		if err != nil {
 			return err
 		}
-		o.Only = []auth.StoreID{s.ID()}
+		o.Only = append(o.Only, s.ID())
 	}
 	server := remote.NewServer(ws, o)
 	served, err := headsOf(ctx, server)

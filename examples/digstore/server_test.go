@@ -15,9 +15,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	randv2 "math/rand/v2"
@@ -32,9 +34,51 @@ var running sync.Map
 type server struct {
 	cmd    *exec.Cmd
 	url    string
+	banner banner
 	stderr strings.Builder
 	once   sync.Once
 	err    error
+}
+
+// banner is what remote-protocol 7.8 and decision 28 say of it.
+type banner struct {
+	Serving bool
+	Bind    string
+	URL     string
+	Auth    string
+	StoreID string `json:"store_id"`
+	Root    string
+	Stores  []struct {
+		StoreID string `json:"store_id"`
+		Root    string
+	}
+}
+
+func TestBanner(t *testing.T) {
+	d := newDesk(t)
+	id := d.publish(".")
+	one, err := startServer(d.dir, filepath.Join(d.dir, "identity"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.stop()
+	b := one.banner
+	if !b.Serving || b.Auth != "required" || b.StoreID != id || len(b.Root) != 64 || len(b.Stores) != 1 || b.Stores[0].StoreID != id || b.Stores[0].Root != b.Root {
+		t.Errorf("banner of one store: %+v", b)
+	}
+	if b.URL != "http://"+b.Bind || strings.HasSuffix(b.Bind, ":0") {
+		t.Errorf("the banner does not say where: %+v", b)
+	}
+	d.must(".", "init", "other", "--dir", "site")
+	d.must(".", "commit", "-m", "other")
+	two, err := startServer(d.dir, filepath.Join(d.dir, "identity"), "--anonymous")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer two.stop()
+	if b := two.banner; b.Auth != "anonymous" || b.StoreID != "" || b.Root != "" || len(b.Stores) != 2 {
+		t.Errorf("banner of two stores: %+v", b)
+	}
 }
 
 // startServer runs digstore with args and "serve --json" and waits for its banner.
@@ -55,15 +99,14 @@ func startServer(dir, identity string, args ...string) (*server, error) {
 		return nil, err
 	}
 	line, err := bufio.NewReader(out).ReadBytes('\n')
-	var banner struct{ URL string }
 	if err == nil {
-		err = json.Unmarshal(line, &banner)
+		err = json.Unmarshal(line, &s.banner)
 	}
-	if err != nil || banner.URL == "" {
+	if err != nil || s.banner.URL == "" {
 		s.stop()
 		return nil, fmt.Errorf("no banner: %v: %s%s", err, line, s.stderr.String())
 	}
-	s.url = banner.URL
+	s.url = s.banner.URL
 	go io.Copy(io.Discard, out)
 	return s, nil
 }
