@@ -40,9 +40,9 @@ type CheckoutReport struct {
 // and nothing is written, unless Partial is set. A resource key that would leave dir, or cannot be a file, is a *KeyNameError, and nothing is
 // written. Symbolic links in dir that lead out of it are not followed.
 //
-// Into a directory that is missing or empty, the files appear all at once, when all are written: they are made in a directory beside it, which
-// is then renamed. In one that is not empty each file is written under a temporary name and renamed. So nothing is ever half of a
-// file. Nothing is synced: a checkout can be made again.
+// A directory that is missing appears all at once, when everything is written: it is made under another name beside its place and renamed.
+// Into an empty one the files move from a directory in it when all are written; in one that is not empty each file is written under a temporary
+// name and renamed. So nothing is ever half of a file. Nothing is synced: a checkout can be made again.
 func (g *Generation) Checkout(ctx context.Context, dir string, o *CheckoutOptions) (*CheckoutReport, error) {
 	if o == nil {
 		o = &CheckoutOptions{}
@@ -118,53 +118,46 @@ func (c *checkout) plan(names []string) error {
 }
 
 func (c *checkout) run(ctx context.Context, dir string) error {
-	target, list := dir, []os.DirEntry(nil)
 	list, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) || err == nil && len(list) == 0:
-		c.whole = true
-		if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
-			return err
-		}
-		abs, err := filepath.Abs(dir)
-		if err != nil {
-			return err
-		}
-		var b [6]byte
-		if _, err := io.ReadFull(c.g.s.w.rand, b[:]); err != nil {
-			return err
-		}
-		target = filepath.Join(filepath.Dir(abs), "."+filepath.Base(abs)+".dig-"+hex.EncodeToString(b[:]))
-		if err := os.Mkdir(target, 0o777); err != nil {
-			return err
-		}
-	case err != nil:
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
 		return err
 	}
-	if err := c.fill(ctx, target); err != nil {
-		if c.whole {
-			_ = os.RemoveAll(target)
-		}
-		return err
-	}
+	c.whole = missing || len(list) == 0
 	if !c.whole {
-		return nil
+		return c.fill(ctx, dir)
 	}
-	if list != nil || err == nil { // an empty directory is in the way
-		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return c.into(target, dir)
-		}
-	}
-	if err := os.Rename(target, dir); err != nil {
-		_ = os.RemoveAll(target)
+	abs, err := filepath.Abs(dir)
+	if err != nil {
 		return err
 	}
-	return nil
+	var b [6]byte
+	if _, err := io.ReadFull(c.g.s.w.rand, b[:]); err != nil {
+		return err
+	}
+	mark := ".dig-" + hex.EncodeToString(b[:])
+	target := filepath.Join(abs, mark)
+	if missing {
+		target = filepath.Join(filepath.Dir(abs), "."+filepath.Base(abs)+mark)
+		if err := os.MkdirAll(filepath.Dir(abs), 0o777); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(target, 0o777); err != nil {
+		return err
+	}
+	defer os.RemoveAll(target) // nothing, when all went well
+	if err := c.fill(ctx, target); err != nil {
+		return err
+	}
+	if missing {
+		return os.Rename(target, abs)
+	}
+	return into(target, abs)
 }
 
-// into moves what was written into a directory that cannot be replaced, as the one that a program stands in.
-func (c *checkout) into(from, dir string) error {
-	defer os.RemoveAll(from)
+// into moves what was written up into an empty directory, which keeps its own mode and owner.
+func into(from, dir string) error {
 	list, err := os.ReadDir(from)
 	if err != nil {
 		return err

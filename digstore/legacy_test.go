@@ -233,12 +233,12 @@ func TestWorkspaceFileVectors(t *testing.T) {
 	disk := diskfs.NewCrash("/ws")
 	w, err := digstore.Init("/ws", options(disk))
 	check(t, err)
-	s, err := w.Create(v.Manifest.StoreID, &digstore.StoreOptions{Name: "s"})
+	_, err = w.Create(v.Manifest.StoreID, &digstore.StoreOptions{Name: "s"})
 	check(t, err)
 	for text, private := range map[string]bool{v.Config.Public: false, v.Config.Private: true} {
 		check(t, diskfs.WriteFile(disk, "/ws/.dig/stores/s/config.toml", []byte(text), 0o600))
 		check(t, w.Close())
-		s = must(w.Store("s"))
+		s := must(w.Store("s"))
 		if s.Private() != private {
 			t.Errorf("private: %v, want %v", s.Private(), private)
 		}
