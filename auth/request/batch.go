@@ -51,7 +51,7 @@ const (
 )
 
 func newBatcher(maxBatch, maxWaiting int) *batcher {
-	return &batcher{max: maxBatch, maxWaiting: maxWaiting, budget: newBudget(maxBatch)}
+	return &batcher{max: maxBatch, maxWaiting: maxWaiting, budget: newBudget(runtime.GOMAXPROCS(0), maxBatch)}
 }
 
 // verify reports whether claim holds. The error is ErrBusy, or that of a ctx which ended while the

@@ -12,7 +12,7 @@ import (
 	"github.com/dig-network/digstore/internal/bls"
 )
 
-// bench of claims: each is true, and with another's signature false.
+// newClaims returns n claims. Each is true, and with another's signature it is false.
 func newClaims(t testing.TB, n int) []bls.Claim {
 	claims := make([]bls.Claim, n)
 	for i := range claims {
@@ -136,7 +136,7 @@ func TestBatchCancelledWithLead(t *testing.T) {
 			synctest.Wait()
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			if len(b.queue) != 0 || b.leaders > 0 {
+			if len(b.queue) != 0 || b.leaders > 0 { // one lead was given back twice, by this test
 				t.Fatalf("%d lead and %d wait", b.leaders, len(b.queue))
 			}
 		})
@@ -186,7 +186,7 @@ func TestBudget(t *testing.T) {
 	const cores, longest = 16, 64
 	for trial := range uint64(200) {
 		dice := rand.New(rand.NewPCG(trial, 1))
-		b := newBudget(longest)
+		b := newBudget(cores, longest)
 		start := b.left
 		var claims, work float64
 		type flight struct{ n, bad int }

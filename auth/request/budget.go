@@ -20,9 +20,9 @@ const (
 	recovery = 0.1
 )
 
-// newBudget returns a budget that is full: one that lets 16 leaders make batches of n.
-func newBudget(n int) budget {
-	most := 16 * worst(n)
+// newBudget returns a budget that is full: one that lets so many leaders make batches of n.
+func newBudget(leaders, n int) budget {
+	most := float64(leaders) * worst(n)
 	return budget{left: most, most: most}
 }
 

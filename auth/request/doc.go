@@ -31,4 +31,14 @@
 // something are also refused when they were signed more than five seconds before the server's
 // start (decision 7). It also stays safe on a clock that steps back: a timestamp not newer than
 // one whose nonce was forgotten is refused.
+//
+// # Many at once
+//
+// Verifying a signature takes about a millisecond, everything else a few microseconds. So what can
+// be refused without is refused first: headers that are not well-formed, stale ones, replays. When
+// requests come faster than the cores verify, signatures that wait are verified together, as one
+// random combination (decision 24), which about doubles the rate. It happens on the goroutines of
+// the callers: each Check either finds a core free and goes on at once, or queues and is answered by
+// another, or takes over from one that is done. Each request gets its own exact answer, no answer is
+// kept, and a flood of bad signatures costs at most a tenth more than verifying them one by one.
 package request

@@ -201,6 +201,44 @@ func TestReplayAtOnce(t *testing.T) {
 	same(t, out.Load(), 31)
 }
 
+// A replay is refused for what it is before anybody looks at its signature.
+func TestReplayBeforeSignature(t *testing.T) {
+	now, k := time.Unix(1700000000, 0), auth.NewKey(seed(1))
+	guard, r := &request.Guard{Now: clock(now)}, get(t)
+	r.Header = sign(t, request.Module, auth.StoreID{}, k, now, seed(1))
+	broken := r.Clone(t.Context())
+	broken.Header.Set(request.HeaderAuth, strings.Repeat("a", 192))
+	check := func(r *http.Request) error { _, err := guard.Check(r, request.Module, auth.StoreID{}); return err }
+	same(t, kind(check(broken)), request.Signature)
+	same(t, check(r), nil)
+	same(t, kind(check(broken)), request.Replayed)
+}
+
+// Of requests that many send at once, good ones and bad, each gets its own answer.
+func TestManyAtOnce(t *testing.T) {
+	for _, batch := range []int{0, 1, 3} {
+		guard, good := &request.Guard{MaxBatch: batch}, auth.StoreID{1}
+		var wg sync.WaitGroup
+		for i := range byte(40) {
+			wg.Go(func() {
+				k, r := auth.NewKey(seed(i)), get(t)
+				signed, want := good, request.Kind(0)
+				if i%7 == 3 {
+					signed, want = auth.StoreID{2}, request.Signature
+				}
+				if err := request.Sign(r, request.Push, signed, k); err != nil {
+					t.Error(err)
+				}
+				who, err := guard.Check(r, request.Push, good)
+				if want != 0 && kind(err) != want || want == 0 && (err != nil || who != k.PublicKey()) {
+					t.Errorf("request %d: got %v, %v", i, who, err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
 // store is a NonceStore of one answer.
 type store struct{ err error }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 )
 
-// Nonce is one that came with a request; one that is used came with a signature that verified.
+// Nonce is a request's nonce, with what a store needs to know about it.
 type Nonce struct {
 	Identity auth.PublicKey
 	Value    [NonceSize]byte
