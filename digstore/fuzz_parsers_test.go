@@ -42,7 +42,7 @@ func fuzzFile(f *testing.F, suffix string, generations int, fix func(b []byte)) 
 		for _, b := range inputs {
 			disk := base.Recover(1)
 			check(t, diskfs.WriteFile(disk, name, b, 0o600))
-			if err := readsRight(disk, truth); err != nil {
+			if err := readsRight(disk, truth, true); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -243,12 +244,12 @@ func sweepIncoming(fsys diskfs.FS, dir string, keep func(name string) bool) erro
 
 // journalWriter writes down how the bytes that came are made up, so that a broken transfer can be taken up:
 //
-//	'L' || u32 n || n bytes            bytes that are no chunk
-//	'N' || id(32) || u32 n             a chunk, the next one in the pack
-//	'S' || id(32) || u32 n             a chunk that the store, or the pack, had already
+//	'L' || u32 n || n bytes || u32 CRC-32C     bytes that are no chunk
+//	'N' || id(32) || u32 n  || u32 CRC-32C     a chunk, the next one in the pack
+//	'S' || id(32) || u32 n  || u32 CRC-32C     a chunk that the store, or the pack, had already
 //
-// A record counts when all of it is there, and the chunk it names. Whatever is wrong in it is found out when the module
-// is verified, like everything that comes from elsewhere.
+// A record counts when all of it is there and its checksum, of what stands before it in the record, agrees, and the chunk it
+// names is there. The chunk's bytes are checked when the module is verified; of the others the root says nothing.
 type journalWriter struct {
 	f     diskfs.File
 	mu    sync.Mutex // one goroutine reads, another takes what came out of it
@@ -318,14 +319,16 @@ func (j *journalWriter) record(kind byte, plain []byte, id *merkle.Hash, n uint3
 		return
 	}
 	j.since += size
+	at := len(j.buf)
 	j.buf = append(j.buf, kind)
 	if id != nil {
 		j.buf = append(j.buf, id[:]...)
 		j.buf = binary.BigEndian.AppendUint32(j.buf, n)
-		return
+	} else {
+		j.buf = binary.BigEndian.AppendUint32(j.buf, uint32(len(plain)))
+		j.buf = append(j.buf, plain...)
 	}
-	j.buf = binary.BigEndian.AppendUint32(j.buf, uint32(len(plain)))
-	j.buf = append(j.buf, plain...)
+	j.buf = binary.BigEndian.AppendUint32(j.buf, crc32.Checksum(j.buf[at:], castagnoli))
 }
 
 func (j *journalWriter) flush() error {

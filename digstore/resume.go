@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"path/filepath"
@@ -80,23 +81,24 @@ func readJournal(fsys diskfs.FS, dir string, packs *packSet) (*journal, error) {
 
 func parseRecord(b []byte) (rec journalRecord, n int, ok bool) {
 	const chunk = 1 + 32 + 4
+	const sum = 4
 	switch b[0] {
 	case 'L':
-		if len(b) < 5 || int64(len(b)-5) < int64(binary.BigEndian.Uint32(b[1:])) {
+		if len(b) < 5 || int64(len(b)-5-sum) < int64(binary.BigEndian.Uint32(b[1:])) {
 			return rec, 0, false
 		}
 		n = 5 + int(binary.BigEndian.Uint32(b[1:]))
 		rec.plain = b[5:n:n]
-		return rec, n, true
 	case 'N', 'S':
-		if len(b) < chunk {
+		if n = chunk; len(b) < n+sum {
 			return rec, 0, false
 		}
 		rec.chunk = module.Chunk{ID: merkle.Hash(b[1:33]), Len: binary.BigEndian.Uint32(b[33:])}
 		rec.fresh = b[0] == 'N'
-		return rec, chunk, true
+	default:
+		return rec, 0, false
 	}
-	return rec, 0, false
+	return rec, n + sum, crc32.Checksum(b[:n], castagnoli) == binary.BigEndian.Uint32(b[n:])
 }
 
 // reopenPack goes on with an unfinished pack.
@@ -170,8 +172,8 @@ func (s *Store) partDir(root merkle.Hash) string {
 	return filepath.Join(s.dir, incomingDir, root.String())
 }
 
-// Held returns how many leading bytes of the module of root are kept from an Install that broke off; the next Install of that
-// root is given a reader that starts there.
+// Held returns how many leading bytes of the module of root are kept from an Install that broke off; the next
+// Install of that root is given a reader that starts there.
 func (s *Store) Held(_ context.Context, root merkle.Hash) (int64, error) {
 	j, err := readJournal(s.w.fs, s.partDir(root), s.packs)
 	if err != nil {

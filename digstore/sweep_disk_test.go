@@ -121,21 +121,20 @@ func (sc *scenario) judge(disk diskfs.FS, states []string, done int) error {
 	return nil
 }
 
-// between reports whether a state is the state now and some lines of old.
-func between(got, old, now string) bool {
-	var left []string
-	have := strings.Split(got, "\n")
-	for _, line := range strings.Split(old, "\n") {
-		if slices.Contains(have, line) {
-			left = append(left, line)
-		}
-	}
-	for _, line := range strings.Split(now, "\n") {
-		if !slices.Contains(have, line) {
+// between reports whether a state is old without some lines, and has all lines of now.
+func between(got, old, now string) bool { return within(now, got) && within(got, old) }
+
+// within reports whether the lines of part stand in whole, in that order.
+func within(part, whole string) bool {
+	rest := strings.Split(whole, "\n")
+	for _, line := range strings.Split(part, "\n") {
+		i := slices.Index(rest, line)
+		if i < 0 {
 			return false
 		}
+		rest = rest[i+1:]
 	}
-	return slices.Equal(left, have)
+	return true
 }
 
 // unstaged leaves what is staged out of a state: a commit that is through may fail to empty the staging file.
