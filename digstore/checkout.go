@@ -36,13 +36,15 @@ type CheckoutReport struct {
 	Bytes   int64
 }
 
-// Checkout writes the generation's resources as files below dir, which is made when it is missing. Where names are missing it is an *UnnamedError
-// and nothing is written, unless Partial is set. A resource key that would leave dir, or cannot be a file, is a *KeyNameError, and nothing is
-// written. Symbolic links in dir that lead out of it are not followed.
+// Checkout writes the generation's resources as files below dir, which is made when it is missing. Where names are
+// missing it is an *UnnamedError and nothing is written, unless Partial is set. A resource key that would leave
+// dir, or cannot be a file, is a *KeyNameError, and nothing is written. Symbolic links in dir that lead out of it
+// are not followed.
 //
-// A directory that is missing appears all at once, when everything is written: it is made under another name beside its place and renamed.
-// Into an empty one the files move from a directory in it when all are written; in one that is not empty each file is written under a temporary
-// name and renamed. So nothing is ever half of a file. Nothing is synced: a checkout can be made again.
+// A directory that is missing appears all at once, when everything is written: it is made under another name
+// beside its place and renamed. Into an empty one the files move from a directory in it when all are written; in
+// one that is not empty each file is written under a temporary name and renamed. So nothing is ever half of a
+// file. Nothing is synced: a checkout can be made again.
 func (g *Generation) Checkout(ctx context.Context, dir string, o *CheckoutOptions) (*CheckoutReport, error) {
 	if o == nil {
 		o = &CheckoutOptions{}

@@ -28,7 +28,8 @@ type CommitOptions struct {
 	Again bool
 	// Rehash reads every file, whatever the stat index says.
 	Rehash bool
-	// Module says how the module is made: Padding, Template and the like. Its Metadata, PublicManifest and Salt are set by the commit.
+	// Module says how the module is made: Padding, Template and the like. Its Metadata, PublicManifest and Salt are
+	// set by the commit.
 	Module *module.Options
 	// Progress is called with bytes of content done and to be done, from one goroutine.
 	Progress func(done, total int64)
@@ -114,8 +115,8 @@ func (c *commit) close() {
 	}
 }
 
-// gather finds out what there is to commit, and what of it is known already. The head's recipe and the stat index are read while
-// the content root is listed.
+// gather finds out what there is to commit, and what of it is known already. The head's recipe and the stat index
+// are read while the content root is listed.
 func (c *commit) gather(ctx context.Context) error {
 	f, recs, _, err := c.s.openStaging(openRead)
 	if err != nil {
@@ -182,7 +183,8 @@ func (c *commit) gather(ctx context.Context) error {
 	return nil
 }
 
-// addFiles takes the files of the content root. What looks as it did when a generation was made of it is taken from that one's recipe.
+// addFiles takes the files of the content root. What looks as it did when a generation was made of it is taken
+// from that one's recipe.
 func (c *commit) addFiles(files []found, before *known) {
 	next := before.cursor()
 	jobs := make([]job, len(files))

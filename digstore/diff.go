@@ -144,8 +144,8 @@ type HistoryEntry struct {
 	Resources int    // when held
 }
 
-// History returns the generations with what is known of each, oldest first. The line of one that is neither held nor signed is the
-// word of the origin it came from (decision 31).
+// History returns the generations with what is known of each, oldest first. The line of one that is neither held
+// nor signed is the word of the origin it came from (decision 31).
 func (s *Store) History(ctx context.Context) ([]HistoryEntry, error) {
 	h, err := s.history()
 	if err != nil {

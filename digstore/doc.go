@@ -1,5 +1,5 @@
-// Package digstore keeps stores on your disk: workspaces, staging, commits, history, checkout, and the modules of all
-// generations, given back bit for bit.
+// Package digstore keeps stores on your disk: workspaces, staging, commits, history, checkout, and the modules of
+// all generations, given back bit for bit.
 //
 // # In short
 //
@@ -11,8 +11,8 @@
 // A [Workspace] is a .dig directory with stores in it. A [Store] grows by generations. A [Generation] is a set of
 // resources and an fs.FS. Commit makes one of what is staged or, with nothing staged, of the store's content root.
 //
-// A Workspace is also what package remote serves and pushes to, and a Store what it clones and pulls into; the two packages
-// know nothing of each other, only of the interfaces between them.
+// A Workspace is also what package remote serves and pushes to, and a Store what it clones and pulls into; the two
+// packages know nothing of each other, only of the interfaces between them.
 //
 // # On disk
 //
@@ -36,19 +36,20 @@
 //	                   pins.json            the publisher's key, highest root and generation
 //	                   statindex            how the content root looked at the last commit
 //
-// The formats stand where they are written: packs in pack.go, indexes in packindex.go, recipes in recipes.go, the stat
-// index in statindex.go, the journal of a transfer in incoming.go. A store of the reference is read as it is; its generations/ and modules/ are
-// never written.
+// The formats stand where they are written: packs in pack.go, indexes in packindex.go, recipes in recipes.go, the
+// stat index in statindex.go, the journal of a transfer in incoming.go. A store of the reference is read as it is;
+// its generations/ and modules/ are never written.
 //
 // # What a crash leaves
 //
-// A generation is there when its line is in roots.log, which is appended last, with one write and one sync, after everything it
-// needs is durable. A line that is torn does not count and is cut off by the next writer, who also removes what belongs to no line. Signatures lie
-// beside. So after a crash, or a failure at any single step, a store is what it was before or what it was to become.
+// A generation is there when its line is in roots.log, which is appended last, with one write and one sync, after
+// everything it needs is durable. A line that is torn does not count and is cut off by the next writer, who also
+// removes what belongs to no line. Signatures lie beside. So after a crash, or a failure at any single step, a
+// store is what it was before or what it was to become.
 //
 // # Writers and readers
 //
-// One writer at a time works on a store, by a lock on disk that other processes respect too; a second one waits for a while
-// ([Options].LockWait) and is then told who holds it, in a [*LockedError]. Readers take no lock. What another process commits is seen at the next
-// call, for the cost of one stat.
+// One writer at a time works on a store, by a lock on disk that other processes respect too; a second one waits
+// for a while ([Options].LockWait) and is then told who holds it, in a [*LockedError]. Readers take no lock. What
+// another process commits is seen at the next call, for the cost of one stat.
 package digstore

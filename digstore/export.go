@@ -15,8 +15,8 @@ import (
 
 func isNotHeld(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// Export writes a generation as a plain .dig module, bit for bit what was committed or received, and returns its length. It is verified
-// before a byte is written: damage on the disk is module.ErrVerify or ErrCorrupt.
+// Export writes a generation as a plain .dig module, bit for bit what was committed or received, and returns its
+// length. It is verified before a byte is written: damage on the disk is module.ErrVerify or ErrCorrupt.
 func (s *Store) Export(ctx context.Context, root merkle.Hash, w io.Writer, progress func(done, total int64)) (int64, error) {
 	g, err := s.At(root)
 	if err != nil {
@@ -54,9 +54,10 @@ func (s *Store) Export(ctx context.Context, root merkle.Hash, w io.Writer, progr
 	}
 }
 
-// Import takes a plain .dig module of this store, verifies all of it and keeps it: as the newest generation or, when its line is in the
-// history but it is not held, in that line's place. The module must be signed by the store's publisher where that key is known; signed carries
-// signatures for the root, and may be zero. A generation that is held already is fs.ErrExist.
+// Import takes a plain .dig module of this store, verifies all of it and keeps it: as the newest generation or,
+// when its line is in the history but it is not held, in that line's place. The module must be signed by the
+// store's publisher where that key is known; signed carries signatures for the root, and may be zero. A generation
+// that is held already is fs.ErrExist.
 func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot, progress func(done, total int64)) (*Generation, error) {
 	if err := s.sweepNow(); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
@@ -143,8 +144,9 @@ type VerifyReport struct {
 	Resources  int
 }
 
-// Verify checks a generation as it lies on disk: that its leaves make its root, with Deep that every resource's bytes make
-// its leaf (store-format 7.4b), and that the signature that is kept is the publisher's. What fails is module.ErrVerify, module.ErrFormat or auth.ErrSignature.
+// Verify checks a generation as it lies on disk: that its leaves make its root, with Deep that every resource's
+// bytes make its leaf (store-format 7.4b), and that the signature that is kept is the publisher's. What fails is
+// module.ErrVerify, module.ErrFormat or auth.ErrSignature.
 func (s *Store) Verify(ctx context.Context, root merkle.Hash, o *VerifyOptions) (*VerifyReport, error) {
 	if o == nil {
 		o = &VerifyOptions{}

@@ -13,8 +13,9 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// Open implements fs.FS. A file is also an io.Seeker, io.ReaderAt and io.WriterTo. What has no resource of that name and is no directory of
-// one is fs.ErrNotExist; where names are missing, a directory can only be found out about by name, not listed.
+// Open implements fs.FS. A file is also an io.Seeker, io.ReaderAt and io.WriterTo. What has no resource of that
+// name and is no directory of one is fs.ErrNotExist; where names are missing, a directory can only be found out
+// about by name, not listed.
 func (g *Generation) Open(name string) (fs.File, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}

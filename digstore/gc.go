@@ -32,9 +32,10 @@ type GCReport struct {
 	Freed   int64               // bytes of packs
 }
 
-// GC drops generations that are no longer wanted, and the chunks that only they used. Their lines stay in the history, as not held.
-// Whatever it is interrupted by, everything that is kept can be read all the time: what is still needed of a pack is copied to a new one, and
-// recipes that are built on dropped ones are rewritten, before anything is removed.
+// GC drops generations that are no longer wanted, and the chunks that only they used. Their lines stay in the
+// history, as not held. Whatever it is interrupted by, everything that is kept can be read all the time: what is
+// still needed of a pack is copied to a new one, and recipes that are built on dropped ones are rewritten, before
+// anything is removed.
 func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 	if o == nil {
 		o = &GCOptions{}
@@ -325,8 +326,8 @@ func (c *collection) remove() error {
 	return sweepIncoming(s.w.fs, filepath.Join(s.dir, incomingDir), func(string) bool { return false })
 }
 
-// removeRecipes deletes the recipes of dropped generations. None goes before those that are built on it, on the disk either: else what
-// is left when this breaks off could not be read.
+// removeRecipes deletes the recipes of dropped generations. None goes before those that are built on it, on the
+// disk either: else what is left when this breaks off could not be read.
 func (c *collection) removeRecipes() error {
 	s := c.s
 	level := make(map[merkle.Hash]int, len(c.report.Dropped))

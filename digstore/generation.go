@@ -12,14 +12,16 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Generation is one state of a store: resources under names. It is an fs.FS, read-only, and never changes; several goroutines may use it.
+// A Generation is one state of a store: resources under names. It is an fs.FS, read-only, and never changes;
+// several goroutines may use it.
 //
-// A generation holds hashes of names, not names. Open and Resource work for whoever knows a name. Listing needs the names
-// themselves: those of own commits, those that the module shows (section 13, or the discovery resource), or those that WithNames
-// brings (decision 27). Where one is missing, ReadDir is an *fs.PathError with errors.ErrUnsupported.
+// A generation holds hashes of names, not names. Open and Resource work for whoever knows a name. Listing needs
+// the names themselves: those of own commits, those that the module shows (section 13, or the discovery resource),
+// or those that WithNames brings (decision 27). Where one is missing, ReadDir is an *fs.PathError with
+// errors.ErrUnsupported.
 //
-// As in any fs.FS, a name such as "a//b" cannot be opened by Open, nor listed; Resource opens it. Where one resource
-// is called "a" and another "a/b", "a" is listed as a directory.
+// As in any fs.FS, a name such as "a//b" cannot be opened by Open, nor listed; Resource opens it. Where one
+// resource is called "a" and another "a/b", "a" is listed as a directory.
 type Generation struct {
 	s    *Store
 	info module.Generation
@@ -87,8 +89,8 @@ func (g *Generation) URN(name string) urn.URN {
 	return urn.URN{Store: g.s.set.id, Root: g.info.Root, Resource: name}
 }
 
-// Resource opens the content of a resource named exactly so; fs.ErrNotExist when there is none. Bytes that are damaged, or a salt
-// that is not the store's, are urn.ErrSealed when they are read.
+// Resource opens the content of a resource named exactly so; fs.ErrNotExist when there is none. Bytes that are
+// damaged, or a salt that is not the store's, are urn.ErrSealed when they are read.
 func (g *Generation) Resource(name string) (*module.Plain, error) {
 	r, err := g.mod.Find(urn.RetrievalKey(g.s.set.id, name))
 	if err != nil {

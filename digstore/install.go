@@ -12,14 +12,14 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Install takes the module in r apart as it comes, calls check on the module that the store can give back, and only then makes it
-// visible. lines are the history lines that follow the store's; the last is the generation in r, those before it are recorded as not held.
-// For a generation whose line is there but which is not held, lines is just that line. head carries the signatures that are
-// known for the root.
+// Install takes the module in r apart as it comes, calls check on the module that the store can give back, and
+// only then makes it visible. lines are the history lines that follow the store's; the last is the generation in
+// r, those before it are recorded as not held. For a generation whose line is there but which is not held, lines
+// is just that line. head carries the signatures that are known for the root.
 //
-// The error wraps whatever r or check returned; nothing is visible then. What came before r broke off is kept: Held says how much, and the
-// next Install of the root is given a reader that starts there. A generation that is held already is fs.ErrExist.
-// The lock is taken only at the end, so other writers do not wait for the transfer.
+// The error wraps whatever r or check returned; nothing is visible then. What came before r broke off is kept:
+// Held says how much, and the next Install of the root is given a reader that starts there. A generation that is
+// held already is fs.ErrExist. The lock is taken only at the end, so other writers do not wait for the transfer.
 func (s *Store) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader, check func(*module.Module) error) error {
 	if len(lines) == 0 {
 		return errors.New("install: no history line is given")
@@ -144,8 +144,8 @@ func (s *Store) checkPool(recipe *module.Recipe, brought func(id merkle.Hash) bo
 	return nil
 }
 
-// Head returns the newest generation with the signatures that are known; a zero root when the store has none. Where the store's
-// key is here, missing signatures are made and kept (remote-protocol 4.10).
+// Head returns the newest generation with the signatures that are known; a zero root when the store has none.
+// Where the store's key is here, missing signatures are made and kept (remote-protocol 4.10).
 func (s *Store) Head(ctx context.Context) (auth.SignedRoot, error) {
 	h, err := s.history()
 	if err != nil {

@@ -12,9 +12,9 @@ const (
 	maxPart = 255
 )
 
-// checkKeyName refuses resource keys that cannot become a file below a directory, on this system: those that lead out of it,
-// that would make or change a workspace, that a reader would take for another name, or that name a device (store-format 8.1).
-// They can still be read by their names.
+// checkKeyName refuses resource keys that cannot become a file below a directory, on this system: those that lead
+// out of it, that would make or change a workspace, that a reader would take for another name, or that name a
+// device (store-format 8.1). They can still be read by their names.
 func checkKeyName(key string) error { return checkKeyNameOn(runtime.GOOS, key) }
 
 func checkKeyNameOn(goos, key string) error {

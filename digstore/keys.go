@@ -72,7 +72,8 @@ func (s *Store) ImportKey(k *auth.Key) error {
 	return nil
 }
 
-// publisher returns the key that signs the store: the pinned one, or the one in the head's module; zero when neither is known.
+// publisher returns the key that signs the store: the pinned one, or the one in the head's module; zero when
+// neither is known.
 func (s *Store) publisher() (auth.PublicKey, error) {
 	p, err := s.readPins()
 	if err != nil || !p.Publisher.IsZero() {

@@ -15,8 +15,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A workspace of the reference keeps a generation as generations/<root>/manifest.json with a file for each chunk, and as a whole module in
-// modules/. Both are read where they are and never written (decision 22).
+// A workspace of the reference keeps a generation as generations/<root>/manifest.json with a file for each chunk,
+// and as a whole module in modules/. Both are read where they are and never written (decision 22).
 
 // manifest is the reference's manifest.json (store-format 8.4). Its chunk indices are not de-duplicated.
 type manifest struct {

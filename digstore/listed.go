@@ -43,7 +43,8 @@ func (s *Store) oldManifests(h *history) (*manifests, error) {
 	return m, nil
 }
 
-// next makes section 13 of a generation: the paths with the hash of their plaintext and the generation in which it last changed.
+// next makes section 13 of a generation: the paths with the hash of their plaintext and the generation in which it
+// last changed.
 func (m *manifests) next(jobs []*job, root merkle.Hash, number uint64) *module.PublicManifest {
 	out := &module.PublicManifest{SchemaVersion: 1}
 	for _, j := range jobs {

@@ -16,7 +16,8 @@ type listing struct {
 	entries []dirEntry
 }
 
-// openListing reads a directory, with system calls of its own: no poller, no sorting, no object for each entry. buf is scratch space.
+// openListing reads a directory, with system calls of its own: no poller, no sorting, no object for each entry.
+// buf is scratch space.
 func openListing(path string, buf []byte) (*listing, error) {
 	var fd int
 	for {

@@ -16,7 +16,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// What follows makes a Workspace something that remote.Server can serve and push to. An unknown store is fs.ErrNotExist everywhere.
+// What follows makes a Workspace something that remote.Server can serve and push to. An unknown store is
+// fs.ErrNotExist everywhere.
 
 // Stores yields the ids of all stores.
 func (w *Workspace) Stores(context.Context) iter.Seq2[auth.StoreID, error] {
@@ -79,10 +80,11 @@ func (w *Workspace) Revoke(ctx context.Context, t auth.Tombstone) error {
 }
 
 // Receive takes a pushed module apart, calls check on what the store can give back and makes the generation the
-// head, under the store's lock, where parent is compared with the head again: a difference is module.ErrNotHead, a root that is in the history
-// already fs.ErrExist. With pending set the generation is kept but does not become the head: Pending, Promote.
-// A store that is not here is made, registered only when its first generation is there, its publisher's key pinned; head.PublicKey
-// may be zero then, and the module's key is taken. The error wraps what r or check returned.
+// head, under the store's lock, where parent is compared with the head again: a difference is module.ErrNotHead, a
+// root that is in the history already fs.ErrExist. With pending set the generation is kept but does not become the
+// head: Pending, Promote. A store that is not here is made, registered only when its first generation is there,
+// its publisher's key pinned; head.PublicKey may be zero then, and the module's key is taken. The error wraps what
+// r or check returned.
 func (w *Workspace) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader, check func(*module.Module) error) error {
 	s, err := w.store(head.Store)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -17,9 +17,9 @@ import (
 )
 
 // A run answers where a chunk lies. The index of a pack is one; where there are many packs, those of about the
-// same size are merged into an index file, so that looking a chunk up costs a number of runs that grows
-// with the logarithm of the number of packs. Index files hold nothing that the packs do not: one that is damaged, or names a pack
-// that is not there, is removed and made again.
+// same size are merged into an index file, so that looking a chunk up costs a number of runs that grows with the
+// logarithm of the number of packs. Index files hold nothing that the packs do not: one that is damaged, or names
+// a pack that is not there, is removed and made again.
 //
 //	"DIGRUN01" || u32 CRC-32C of the rest || u32 number of packs || names of packs, each u8 length || text ||
 //	u32 number of chunks || per chunk id(32) || u64 offset || u32 length || u32 pack, ascending by id

@@ -18,8 +18,8 @@ import (
 )
 
 // A pending generation waits to be made the head (remote-protocol 4.4). It lies in pending/: <root>.recipe, which
-// stands alone, <root>.pack, which no index covers, so that nothing else comes to rest on it, and <root>.json, with which it
-// is there.
+// stands alone, <root>.pack, which no index covers, so that nothing else comes to rest on it, and <root>.json,
+// with which it is there.
 type pendingFile struct {
 	Parent    merkle.Hash    `json:"parent"`
 	Time      int64          `json:"time"`
@@ -104,7 +104,8 @@ func (s *Store) pendingRoots() ([]merkle.Hash, error) {
 	return roots, nil
 }
 
-// Pending lists the pending generations of a store, oldest first: the root, when it was received, and the number that it would get.
+// Pending lists the pending generations of a store, oldest first: the root, when it was received, and the number
+// that it would get.
 func (w *Workspace) Pending(_ context.Context, id auth.StoreID) ([]module.Generation, error) {
 	s, err := w.store(id)
 	if err != nil {
@@ -229,8 +230,8 @@ func (s *Store) dropPending(root merkle.Hash) error {
 	return nil
 }
 
-// sweepPending removes rests of pending generations, and takes back the pack of one whose promotion broke off, so that nothing
-// comes to rest on it. The caller holds the lock.
+// sweepPending removes rests of pending generations, and takes back the pack of one whose promotion broke off, so
+// that nothing comes to rest on it. The caller holds the lock.
 func (s *Store) sweepPending(h *history) error {
 	dir := filepath.Join(s.dir, "pending")
 	list, err := s.w.fs.ReadDir(dir)

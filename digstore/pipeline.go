@@ -17,11 +17,12 @@ import (
 
 // The pipeline makes sealed chunks of many resources on all cores, in bounded memory, and hands them on in order.
 //
-// The work is cut into units: some small resources, or a part of a large one. Every unit goes to the workers and, in its
-// place, to the keeper, who takes the units as they were made, whichever is ready first: so the chunks of a resource, and of resources
-// that follow each other, lie side by side in the pack. Workers read, cut, seal and hash small resources whole. A large one is read
-// by the feeder, cut on all cores, sealed and hashed by workers, and its leaf, the hash of all its sealed bytes, is computed behind the keeper, the only
-// step that one core has to do alone.
+// The work is cut into units: some small resources, or a part of a large one. Every unit goes to the workers and,
+// in its place, to the keeper, who takes the units as they were made, whichever is ready first: so the chunks of a
+// resource, and of resources that follow each other, lie side by side in the pack. Workers read, cut, seal and
+// hash small resources whole. A large one is read by the feeder, cut on all cores, sealed and hashed by workers,
+// and its leaf, the hash of all its sealed bytes, is computed behind the keeper, the only step that one core has
+// to do alone.
 const (
 	unitSize   = 512 << 10 // plaintext of one unit
 	smallSize  = unitSize  // a resource up to this is read whole by a worker

@@ -28,13 +28,13 @@ type arrival struct {
 	lines  []module.Generation // for roots.log; none when the line is there already
 }
 
-// publish makes a generation visible (decision 22): pack, recipe and signatures are written under temporary names and
-// synced, renamed, their directories synced; then one synced line in roots.log is the commit point. Files whose syncs do not
-// depend on each other are synced together. A generation whose line is there already becomes visible with the rename of its
-// recipe, so then the pack's name is made durable first.
+// publish makes a generation visible (decision 22): pack, recipe and signatures are written under temporary names
+// and synced, renamed, their directories synced; then one synced line in roots.log is the commit point. Files
+// whose syncs do not depend on each other are synced together. A generation whose line is there already becomes
+// visible with the rename of its recipe, so then the pack's name is made durable first.
 //
-// The caller holds the store's lock and has swept. When it fails, nothing is visible, but for a failure of the very last step, after which the
-// generation may be there: nothing that it needs is removed then.
+// The caller holds the store's lock and has swept. When it fails, nothing is visible, but for a failure of the
+// very last step, after which the generation may be there: nothing that it needs is removed then.
 func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 	fsys, root := s.w.fs, a.recipe.Root()
 	number := uint64(len(h.lines))
@@ -150,8 +150,8 @@ func (s *Store) newPackName(root merkle.Hash) (string, error) {
 	}
 }
 
-// sweep removes what a writer that died has left: temporary files, and packs, recipes and signatures of roots that did not come into the history.
-// The caller holds the lock.
+// sweep removes what a writer that died has left: temporary files, and packs, recipes and signatures of roots that
+// did not come into the history. The caller holds the lock.
 func (s *Store) sweep(h *history) error {
 	if err := s.sweepPending(h); err != nil { // first: what it takes back is no orphan
 		return err

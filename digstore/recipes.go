@@ -16,12 +16,13 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A recipe file, recipes/<root hex>.recipe, is a module without its chunks and, for commits made here, the names of its resources:
+// A recipe file, recipes/<root hex>.recipe, is a module without its chunks and, for commits made here, the names
+// of its resources:
 //
 //	"DIGRCPE1" || u8 depth || base root(32), zero for none || u64 length of the body || u32 CRC-32C of the body || zstd frame
 //
-// The frame holds the body or, where there is a base, the delta that makes it of the base's body (delta.go), so that a generation
-// costs what it changed. The body is
+// The frame holds the body or, where there is a base, the delta that makes it of the base's body (delta.go), so
+// that a generation costs what it changed. The body is
 //
 //	bytes recipe (module.Recipe) || Option<Vec<String>> names, one for each row of the key table
 //

@@ -170,8 +170,8 @@ func (s *Store) finishStaging(f diskfs.File, first, end int64, shown []byte) err
 	return s.w.fs.SyncDir(s.dir)
 }
 
-// appendFrame writes one frame at off and returns its length. The content's length is filled in last. A hidden frame has a key length
-// that is none, so that neither it nor what follows it counts.
+// appendFrame writes one frame at off and returns its length. The content's length is filled in last. A hidden
+// frame has a key length that is none, so that neither it nor what follows it counts.
 func appendFrame(ctx context.Context, f diskfs.File, off int64, name string, r io.Reader, buf []byte, hidden bool) (int64, error) {
 	switch {
 	case name == "":
@@ -214,8 +214,8 @@ func appendFrame(ctx context.Context, f diskfs.File, off int64, name string, r i
 	return int64(len(head)) + size, err
 }
 
-// Unstage takes resources out of the next commit and returns how many it took; without names all of them. A name that is not
-// staged is fs.ErrNotExist, and then nothing is changed.
+// Unstage takes resources out of the next commit and returns how many it took; without names all of them. A name
+// that is not staged is fs.ErrNotExist, and then nothing is changed.
 func (s *Store) Unstage(names ...string) (int, error) {
 	l, err := s.lock(context.Background())
 	if err != nil {

@@ -20,10 +20,11 @@ type StageOptions struct {
 	Progress func(done, total int64)
 }
 
-// StageFS stages files of fsys under their names. A pattern names a file, a directory with everything below it, or is a pattern of path.Match; none
-// means everything. Directories are walked as a content root is: with dot files, without what .gitignore and .digignore name, without .dig and .git, without
-// what is no regular file. A file that is named itself is staged even if it would be ignored. A pattern that meets nothing
-// is fs.ErrNotExist, and then nothing is staged.
+// StageFS stages files of fsys under their names. A pattern names a file, a directory with everything below it, or
+// is a pattern of path.Match; none means everything. Directories are walked as a content root is: with dot files,
+// without what .gitignore and .digignore name, without .dig and .git, without what is no regular file. A file that
+// is named itself is staged even if it would be ignored. A pattern that meets nothing is fs.ErrNotExist, and then
+// nothing is staged.
 func (s *Store) StageFS(ctx context.Context, fsys fs.FS, patterns ...string) error {
 	_, err := s.StageFiles(ctx, fsys, patterns, nil)
 	return err
@@ -108,7 +109,7 @@ func (w *Workspace) listFS(ctx context.Context, fsys fs.FS, patterns []string) (
 				return nil, err
 			}
 		}
-		if len(matches) == 0 || len(found) == before && !known1(found, matches) {
+		if len(matches) == 0 || len(found) == before && !anyBelow(found, matches) {
 			return nil, fmt.Errorf("%q meets no file: %w", p, fs.ErrNotExist)
 		}
 	}
@@ -120,8 +121,8 @@ func (w *Workspace) listFS(ctx context.Context, fsys fs.FS, patterns []string) (
 	return list, nil
 }
 
-// known1 reports whether something below one of the names was found before.
-func known1(found map[string]int64, names []string) bool {
+// anyBelow reports whether something below one of the names was found before.
+func anyBelow(found map[string]int64, names []string) bool {
 	for _, n := range names {
 		for f := range found {
 			if f == n || n == "." || strings.HasPrefix(f, n+"/") {

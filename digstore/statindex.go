@@ -9,15 +9,15 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// statIndex remembers how the files of the content root looked when a generation was made of them, so that the next commit need
-// not read those that look the same. It is one file, statindex, replaced whole and never synced:
+// statIndex remembers how the files of the content root looked when a generation was made of them, so that the
+// next commit need not read those that look the same. It is one file, statindex, replaced whole and never synced:
 //
 //	"DIGSTAT1" || u32 CRC-32C of the rest || root(32) || i64 time || u16 length, content root || u32 number of files ||
 //	per file: u16 length, name || i64 size || i64 mtime || i64 ctime || u64 inode || u32 mode, ascending by name
 //
-// Times are nanoseconds. A damaged index, or one of another content root, does not count. A file whose mtime is not
-// older than the index's own time, less what clocks are coarse, may have changed after it was read without looking different: it is
-// read again, as in git.
+// Times are nanoseconds. A damaged index, or one of another content root, does not count. A file whose mtime is
+// not older than the index's own time, less what clocks are coarse, may have changed after it was read without
+// looking different: it is read again, as in git.
 type statIndex struct {
 	root    merkle.Hash // the generation
 	time    int64

@@ -25,8 +25,8 @@ func (st *Status) Clean() bool {
 	return len(st.Staged)+len(st.Added)+len(st.Modified)+len(st.Removed) == 0
 }
 
-// Status says what a commit would find. Files that look as they did at the last commit are not read; those that look different are read and
-// compared with the head.
+// Status says what a commit would find. Files that look as they did at the last commit are not read; those that
+// look different are read and compared with the head.
 func (s *Store) Status(ctx context.Context) (*Status, error) {
 	st := &Status{}
 	var err error

@@ -228,8 +228,8 @@ func (s *Store) lockClean(ctx context.Context) (io.Closer, *history, error) {
 	return l, h, nil
 }
 
-// sweepNow sweeps before a transfer, which must not count on chunks that a writer that died has left. While another writer has the
-// lock it does nothing: that one has swept.
+// sweepNow sweeps before a transfer, which must not count on chunks that a writer that died has left. While
+// another writer has the lock it does nothing: that one has swept.
 func (s *Store) sweepNow() error {
 	l, err := s.w.fs.TryLock(filepath.Join(s.dir, "lock"))
 	if errors.Is(err, ErrLocked) {
@@ -268,7 +268,8 @@ func (s *Store) Latest() (*Generation, error) {
 	return s.At(g.Root)
 }
 
-// At opens the generation of a root. A root that is not in the history, or whose generation is not held here, is fs.ErrNotExist.
+// At opens the generation of a root. A root that is not in the history, or whose generation is not held here, is
+// fs.ErrNotExist.
 func (s *Store) At(root merkle.Hash) (*Generation, error) {
 	h, err := s.history()
 	if err != nil {

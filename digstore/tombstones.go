@@ -13,7 +13,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// tombName is the file of a tombstone: tombstones/store.tomb or tombstones/root-<root hex>.tomb, signature(96) || record (store-format 8.4).
+// tombName is the file of a tombstone: tombstones/store.tomb or tombstones/root-<root hex>.tomb, signature(96) ||
+// record (store-format 8.4).
 func (s *Store) tombName(root merkle.Hash) string {
 	if root.IsZero() {
 		return filepath.Join(s.dir, "tombstones", "store.tomb")
@@ -21,8 +22,8 @@ func (s *Store) tombName(root merkle.Hash) string {
 	return filepath.Join(s.dir, "tombstones", "root-"+root.String()+".tomb")
 }
 
-// Tombstones returns the tombstones that are kept for this store, those that do not verify under the publisher's key left out. Any other
-// id is fs.ErrNotExist.
+// Tombstones returns the tombstones that are kept for this store, those that do not verify under the publisher's
+// key left out. Any other id is fs.ErrNotExist.
 func (s *Store) Tombstones(_ context.Context, id auth.StoreID) ([]auth.Tombstone, error) {
 	if id != s.set.id {
 		return nil, fmt.Errorf("tombstones of %s: this is store %s: %w", id, s.set.id, fs.ErrNotExist)
@@ -62,7 +63,8 @@ func (s *Store) Tombstones(_ context.Context, id auth.StoreID) ([]auth.Tombstone
 	return out, nil
 }
 
-// Revoke keeps a tombstone of this store, durably, in place of one of the same scope and root. The caller has checked its signature.
+// Revoke keeps a tombstone of this store, durably, in place of one of the same scope and root. The caller has
+// checked its signature.
 func (s *Store) Revoke(ctx context.Context, t auth.Tombstone) error {
 	if t.Store != s.set.id {
 		return fmt.Errorf("revoke: the tombstone is of store %s, this is %s: %w", t.Store, s.set.id, fs.ErrNotExist)

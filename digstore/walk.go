@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// statKey is what tells that a file has not changed: equal keys, equal content, but for files that changed in the very moment in which
-// they were read (see statIndex).
+// statKey is what tells that a file has not changed: equal keys, equal content, but for files that changed in the
+// very moment in which they were read (see statIndex).
 type statKey struct {
 	size  int64
 	mtime int64 // nanoseconds since 1970

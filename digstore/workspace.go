@@ -49,8 +49,8 @@ type Options struct {
 	Excludes []string
 }
 
-// A Workspace is a .dig directory: stores, and which of them is active. It may be used by several goroutines, and by several
-// processes at once: what one commits, the others see at their next call.
+// A Workspace is a .dig directory: stores, and which of them is active. It may be used by several goroutines, and
+// by several processes at once: what one commits, the others see at their next call.
 type Workspace struct {
 	dir      string // holds .dig
 	dot      string // .dig itself
