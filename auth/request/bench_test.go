@@ -122,12 +122,12 @@ func BenchmarkSaturated(b *testing.B) {
 }
 
 // BenchmarkRatios measures the ways side by side in short turns, so that they see the same machine:
-// a round is 512 requests, from 64 callers for each core. Figures: batches against one by one and
+// a round is 1,024 requests, from 64 callers for each core. Figures: batches against one by one and
 // against bare batches (more is better, at least 1.6 and 0.85 are wanted), a flood of bad signatures
 // against one by one (at most about 1.1), and one request when idle against its verification alone
 // (at most 1.4).
 func BenchmarkRatios(b *testing.B) {
-	const round = 512
+	const round = 1024
 	now := time.Unix(1700000000, 0)
 	c := newCrowd(b, 500, now)
 	batches, single := guards(now)
