@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bufio"
+	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -43,19 +46,34 @@ func TestInterruptedClone(t *testing.T) {
 	}))
 	defer front.Close()
 
-	clone := d.command(".", "clone", front.URL+"/stores/"+id, "copy")
-	var stderr strings.Builder
-	clone.Stderr = &stderr
+	clone := d.command(".", "clone", "--json", front.URL+"/stores/"+id, "copy")
+	var stdout strings.Builder
+	clone.Stdout = &stdout
+	stderr, err := clone.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := clone.Start(); err != nil {
 		t.Fatal(err)
 	}
 	<-half
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		var line struct{ Done, Total int64 }
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			t.Fatalf("%q: %v", lines.Text(), err)
+		}
+		if line.Done > 0 && line.Done < line.Total {
+			break
+		}
+	}
 	if err := clone.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
+	_, _ = io.Copy(io.Discard, stderr)
 	_ = clone.Wait()
-	if code := clone.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(stderr.String(), "goes on from there") {
-		t.Fatalf("exit code %d, want %d and how to go on:\n%s", code, exitInterrupted, stderr.String())
+	if code := clone.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(stdout.String(), "goes on from there") {
+		t.Fatalf("exit code %d, want %d and how to go on:\n%s", code, exitInterrupted, stdout.String())
 	}
 	d.must(".", "clone", front.URL+"/stores/"+id, "copy")
 	if r := ranges.Load(); r == nil || !strings.HasPrefix(*r, "bytes=") || *r == "bytes=0-" {
