@@ -129,14 +129,19 @@ func (c *Contents) Open(ctx context.Context, id module.ID, key merkle.Hash) (*Co
 	return content, nil
 }
 
-// Metadata returns section 6 of a generation's module, whose absence is fs.ErrNotExist as well as the generation's.
+// Metadata returns section 6 of a generation's module, nil when it has none. A generation that is not held is
+// [fs.ErrNotExist].
 func (c *Contents) Metadata(ctx context.Context, id module.ID) (*module.Metadata, error) {
 	v, err := c.take(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	defer v.leave()
-	return v.mod.Metadata()
+	m, err := v.mod.Metadata()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return m, err
 }
 
 // take returns a generation, entered; the caller leaves it.

@@ -159,7 +159,7 @@ func roundTrip(t *http.Transport, req *http.Request) (*http.Response, error) {
 		w.stop()
 		return nil, err
 	}
-	w.start()
+	w.turn()
 	resp.Body = &watchedBody{watch: w, ReadCloser: resp.Body, last: true}
 	return resp, nil
 }
@@ -170,32 +170,47 @@ type watch struct {
 	cancel context.CancelCauseFunc
 	mu     sync.Mutex
 	timer  *time.Timer
+	answer bool // what moves is the answer; what still happens to the request's body does not count
 }
 
 var errIdle = fmt.Errorf("no byte for %v: %w", idleTimeout, os.ErrDeadlineExceeded)
 
+// turn begins to wait for the answer in place of the request.
+func (w *watch) turn() {
+	w.mu.Lock()
+	w.answer = true
+	w.mu.Unlock()
+	w.start(true)
+}
+
 // start begins or renews the wait.
-func (w *watch) start() {
+func (w *watch) start(answer bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.timer == nil {
+	switch {
+	case answer != w.answer:
+	case w.timer == nil:
 		w.timer = time.AfterFunc(idleTimeout, func() { w.cancel(errIdle) })
-	} else {
+	default:
 		w.timer.Reset(idleTimeout)
 	}
 }
 
 // rest ends the wait until the next start.
-func (w *watch) rest() {
+func (w *watch) rest(answer bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.timer != nil {
+	if w.timer != nil && answer == w.answer {
 		w.timer.Stop()
 	}
 }
 
 func (w *watch) stop() {
-	w.rest()
+	w.mu.Lock()
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+	w.mu.Unlock()
 	w.cancel(nil)
 }
 
@@ -214,10 +229,10 @@ type watchedBody struct {
 }
 
 func (b *watchedBody) Read(p []byte) (int, error) {
-	b.start()
+	b.start(b.last)
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
-		b.rest()
+		b.rest(b.last)
 		if !errors.Is(err, io.EOF) {
 			err = b.cause(err)
 		}
@@ -230,7 +245,7 @@ func (b *watchedBody) Close() error {
 	if b.last {
 		b.stop()
 	} else {
-		b.rest()
+		b.rest(b.last)
 	}
 	return err
 }

@@ -1,0 +1,250 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+// ClientOptions say how a [Client] talks. The zero value dials public addresses and literal loopback.
+type ClientOptions struct {
+	// Transport carries the requests. It must not follow redirects. nil: [remote.NewTransport] with its defaults.
+	Transport http.RoundTripper
+	// UserAgent is <product>/<version>. Default "digstore-go/1".
+	UserAgent string
+	// Anchor says which root is trusted when an URN names none.
+	Anchor remote.Anchor
+	// MaxContent and MaxModule are the longest resource and the longest module that are read, in sealed bytes. Defaults
+	// [remote.DefaultMaxModule].
+	MaxContent, MaxModule int64
+	// Attempts is how often a request is tried in all. Default 4.
+	Attempts int
+	// OnRetry, if set, is told why an attempt failed and how long the client waits before the next.
+	OnRetry func(err error, wait time.Duration)
+}
+
+// A Client asks one origin, which it does not believe: what it returns as plaintext or as a module's bytes is held
+// against a root by [Client.Read], or by whoever installs the module. Everything else is the origin's word. Safe for
+// concurrent use.
+type Client struct {
+	origin string
+	opt    ClientOptions
+	id     atomic.Uint64
+}
+
+// NewClient returns a client for the origin of u. It dials nothing. o may be nil.
+func NewClient(u remote.URL, o *ClientOptions) (*Client, error) {
+	u, err := remote.ParseURL(u.String())
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{origin: u.Origin()}
+	if o != nil {
+		c.opt = *o
+	}
+	if c.opt.Transport == nil {
+		if c.opt.Transport, err = remote.NewTransport(nil); err != nil {
+			return nil, err
+		}
+	}
+	if c.opt.UserAgent == "" {
+		c.opt.UserAgent = "digstore-go/1"
+	}
+	if c.opt.MaxContent <= 0 {
+		c.opt.MaxContent = remote.DefaultMaxModule
+	}
+	if c.opt.MaxModule <= 0 {
+		c.opt.MaxModule = remote.DefaultMaxModule
+	}
+	if c.opt.Attempts <= 0 {
+		c.opt.Attempts = 4
+	}
+	return c, nil
+}
+
+// Close lets idle connections of the transport go. The client may be used on.
+func (c *Client) Close() error {
+	if t, ok := c.opt.Transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+	return nil
+}
+
+// Limits of answers, in bytes of the body.
+const (
+	maxWindowBody = 16 << 20
+	maxListBody   = 64 << 20
+	maxSmallBody  = 8 << 20
+)
+
+// Capsules lists the generations of a store: dig.listCapsules.
+func (c *Client) Capsules(ctx context.Context, s auth.StoreID) ([]Capsule, error) {
+	var list CapsuleList
+	err := c.call(ctx, "dig.listCapsules", storeParams{&s}, maxListBody, &list)
+	return list.Capsules, err
+}
+
+// Metadata reads what a generation says of itself: dig.getMetadata. A zero root means the newest.
+func (c *Client) Metadata(ctx context.Context, id module.ID) (*Metadata, error) {
+	return ask[Metadata](ctx, c, "dig.getMetadata", rootParams{&id.Store, rootName(id.Root)})
+}
+
+// Proof asks for the inclusion proof of a retrieval key: dig.getProof. A zero root means the newest.
+func (c *Client) Proof(ctx context.Context, id module.ID, key merkle.Hash) (*Proof, error) {
+	return ask[Proof](ctx, c, "dig.getProof", proofParams{Store: &id.Store, Key: &key, Root: rootName(id.Root)})
+}
+
+// ProofStatus asks how far an execution proof has come: dig.getProofStatus.
+func (c *Client) ProofStatus(ctx context.Context, s auth.StoreID, proofID string) (*ProofStatus, error) {
+	return ask[ProofStatus](ctx, c, "dig.getProofStatus", statusParams{&s, &proofID})
+}
+
+// Health asks how the origin is: dig.health.
+func (c *Client) Health(ctx context.Context) (*Health, error) {
+	return ask[Health](ctx, c, "dig.health", noParams{})
+}
+
+// Methods asks what the origin implements: dig.methods.
+func (c *Client) Methods(ctx context.Context) ([]string, error) {
+	var list MethodList
+	err := c.call(ctx, "dig.methods", noParams{}, maxSmallBody, &list)
+	return list.Methods, err
+}
+
+func ask[R any](ctx context.Context, c *Client, method string, params any) (*R, error) {
+	r := new(R)
+	if err := c.call(ctx, method, params, maxSmallBody, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// rootName is how a root travels; nil for the newest.
+func rootName(root merkle.Hash) *string {
+	if root.IsZero() {
+		return nil
+	}
+	s := root.String()
+	return &s
+}
+
+// call asks until there is an answer, as often as the options say. An answer that is an error is an [*Error].
+func (c *Client) call(ctx context.Context, method string, params any, limit int64, result any) error {
+	for attempt := 1; ; attempt++ {
+		err, wait := c.attempt(ctx, method, params, limit, result)
+		if err == nil || wait < 0 || attempt >= c.opt.Attempts || ctx.Err() != nil {
+			return err
+		}
+		if wait == 0 {
+			wait = rand.N(min(10*time.Second, 250*time.Millisecond<<min(attempt-1, 6))) + 1
+		}
+		if c.opt.OnRetry != nil {
+			c.opt.OnRetry(err, wait)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		}
+	}
+}
+
+// never is the wait of an error that another attempt does not help.
+const never = -1
+
+// attempt asks once. wait is how long the origin wants us to wait before the next time, 0 when it does not say.
+func (c *Client) attempt(ctx context.Context, method string, params any, limit int64, result any) (err error, wait time.Duration) {
+	id := c.id.Add(1)
+	body, err := json.Marshal(struct {
+		Version string `json:"jsonrpc"`
+		ID      uint64 `json:"id"`
+		Method  string `json:"method"`
+		Params  any    `json:"params"`
+	}{"2.0", id, method, params})
+	if err != nil {
+		return fmt.Errorf("rpc: encode %s: %w", method, err), never
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.origin+"/", bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("rpc: %s: %w", method, err), never
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("User-Agent", c.opt.UserAgent)
+	resp, err := c.opt.Transport.RoundTrip(req)
+	if err != nil {
+		var cert *tls.CertificateVerificationError
+		if errors.Is(err, remote.ErrInsecure) || errors.As(err, &cert) {
+			wait = never
+		}
+		return fmt.Errorf("rpc: %s at %s: %w", method, c.origin, err), wait
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return c.refused(method, resp)
+	}
+	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return fmt.Errorf("rpc: %s: %w: the body is encoded", method, remote.ErrProtocol), never
+	}
+	text, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	if err != nil {
+		return fmt.Errorf("rpc: %s: read the answer: %w", method, err), 0
+	}
+	if int64(len(text)) > limit {
+		return fmt.Errorf("rpc: %s: %w: an answer of over %d bytes", method, remote.ErrTooLarge, limit), never
+	}
+	var answer struct {
+		Version string          `json:"jsonrpc"`
+		ID      json.RawMessage `json:"id"`
+		Result  json.RawMessage `json:"result"`
+		Err     *Error          `json:"error"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return fmt.Errorf("rpc: %s: %w: %w", method, remote.ErrProtocol, err), never
+	}
+	if answer.Err != nil {
+		if wait = never; answer.Err.Code == CodeLimited {
+			wait = 0
+		}
+		return fmt.Errorf("rpc: %s: %w", method, answer.Err), wait
+	}
+	if answer.Version != "2.0" || string(answer.ID) != strconv.FormatUint(id, 10) || answer.Result == nil {
+		return fmt.Errorf("rpc: %s: %w: not the answer to what was asked", method, remote.ErrProtocol), never
+	}
+	if err := json.Unmarshal(answer.Result, result); err != nil {
+		return fmt.Errorf("rpc: %s: %w: %w", method, remote.ErrProtocol, err), never
+	}
+	return nil, 0
+}
+
+// refused turns an answer of another status into an error.
+func (c *Client) refused(method string, resp *http.Response) (error, time.Duration) {
+	status := &remote.StatusError{Method: method, Path: "/", Code: resp.StatusCode}
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		if n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16); err == nil {
+			status.RetryAfter = time.Duration(n) * time.Second
+		}
+		return status, min(status.RetryAfter, time.Minute)
+	}
+	if resp.StatusCode < 400 {
+		return fmt.Errorf("%w: %w", remote.ErrProtocol, status), never
+	}
+	return status, never
+}

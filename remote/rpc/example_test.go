@@ -1,0 +1,81 @@
+package rpc_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"testing/fstest"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/rpc"
+)
+
+// One resource is read and held against a root that is known from elsewhere: here the publisher's own word for it.
+func Example() {
+	ctx := context.Background()
+	publisher := auth.NewKey([32]byte{1})
+	store := remotetest.NewMemory(auth.StoreIDFromKey(publisher.PublicKey()), nil)
+	head, err := store.Publish(ctx, publisher, fstest.MapFS{"index.html": {Data: []byte("<h1>hello</h1>")}})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// A server of both tiers. A program gives the mux to http.ListenAndServe, and serves a *digstore.Workspace.
+	server := remote.NewServer(remotetest.NewStores(nil, store), nil)
+	mux := http.NewServeMux()
+	mux.Handle("/stores/", server)
+	mux.Handle("/", rpc.NewHandler(server.Contents(), nil))
+	origin := remotetest.NewOrigin(mux)
+	defer origin.Close()
+
+	// A program has a host name here, and needs no transport of its own.
+	u, err := remote.ParseURL("http://127.0.0.1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	transport, err := remote.NewTransport(&remote.ClientOptions{Dial: origin.Dial})
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := rpc.NewClient(u, &rpc.ClientOptions{Transport: transport})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	page, err := client.Read(ctx, urn.URN{Store: store.ID(), Root: head.Root, Resource: "index.html"})
+	fmt.Printf("%s %v\n", page, err)
+	// Output: <h1>hello</h1> <nil>
+}
+
+// A clone goes by the JSON-RPC tier where a server gives no module as long as this one by GET.
+func ExampleLarge() {
+	ctx := context.Background()
+	publisher := auth.NewKey([32]byte{1})
+	there := remotetest.NewMemory(auth.StoreIDFromKey(publisher.PublicKey()), nil)
+	if _, err := there.Publish(ctx, publisher, fstest.MapFS{"large.bin": {Data: make([]byte, 100_000)}}); err != nil {
+		log.Fatal(err)
+	}
+	server := remote.NewServer(remotetest.NewStores(nil, there), &remote.ServerOptions{MaxInlineModule: 10_000})
+	mux := http.NewServeMux()
+	mux.Handle("/stores/", server)
+	mux.Handle("/", rpc.NewHandler(server.Contents(), nil))
+	origin := remotetest.NewOrigin(mux)
+	defer origin.Close()
+
+	client, err := origin.Client(there.ID(), &remote.ClientOptions{Large: rpc.Large{}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	here := remotetest.NewMemory(there.ID(), nil)
+	report, err := remote.Clone(ctx, here, client, remote.Trust{Publisher: publisher.PublicKey()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("generation", report.Generation, "believed by", report.Basis)
+	// Output: generation 0 believed by publisher
+}

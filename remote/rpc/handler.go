@@ -1,0 +1,211 @@
+package rpc
+
+import (
+	_ "embed" // the document
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+// document describes the methods: OpenRPC 1.3.
+//
+//go:embed openrpc.json
+var document json.RawMessage
+
+// Options are the choices of a [Handler]. Fields that are not positive, and nil ones, take their defaults.
+type Options struct {
+	// MaxBatch is how many requests a batch may have. Default 16.
+	MaxBatch int
+	// MaxAnswer is how many bytes of modules and resources one answer brings, before base64. Default 16 MiB.
+	MaxAnswer int64
+	// PerIP bounds the HTTP requests of one address: default 50 a second, burst 200. Over it: status 429.
+	PerIP remote.Rate
+	// Tracked is how many addresses are remembered. Default 16,384.
+	Tracked int
+	// TrustedProxies are the peers whose X-Forwarded-For is believed. Default none.
+	TrustedProxies []netip.Prefix
+	// Version is what dig.health says. Default "1".
+	Version string
+	// Now is the clock of PerIP. Default [time.Now].
+	Now func() time.Time
+	// Logger gets what answers do not say. Default: discarded.
+	Logger *slog.Logger
+}
+
+func (o *Options) withDefaults() Options {
+	var d Options
+	if o != nil {
+		d = *o
+	}
+	if d.MaxBatch <= 0 {
+		d.MaxBatch = 16
+	}
+	if d.MaxAnswer <= 0 {
+		d.MaxAnswer = 16 << 20
+	}
+	if d.Version == "" {
+		d.Version = "1"
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	return d
+}
+
+// keptPrograms is how many hashes of modules are remembered.
+const keptPrograms = 4096
+
+// A Handler answers the dig.* methods: POST /, and GET /openrpc.json for what they are. Reads are anonymous, from any
+// web page. It is an [http.Handler] and safe for concurrent use.
+type Handler struct {
+	opt      Options
+	contents *remote.Contents
+	limit    *remote.AddressLimit
+	table    map[string]method
+	programs *lru.Cache[module.ID, merkle.Hash]
+	hashing  singleflight.Group
+}
+
+// NewHandler returns a Handler that answers from c. Beside a [remote.Server] take its [remote.Server.Contents], so that
+// both give the same decoys and serve the same stores. It starts nothing and needs no closing. o may be nil.
+func NewHandler(c *remote.Contents, o *Options) *Handler {
+	opt := o.withDefaults()
+	programs, err := lru.New[module.ID, merkle.Hash](keptPrograms)
+	if err != nil {
+		panic("rpc: " + err.Error()) // the size is positive
+	}
+	return &Handler{opt: opt, contents: c, limit: remote.NewAddressLimit(opt.PerIP, opt.Tracked, opt.TrustedProxies),
+		table: table(), programs: programs}
+}
+
+// ServeHTTP answers one HTTP request: 200 for every body that is JSON, whatever is in it, and for one that is not.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	head := w.Header()
+	head.Set("Access-Control-Allow-Origin", "*")
+	head.Set("Access-Control-Allow-Methods", "POST, OPTIONS")
+	head.Set("Access-Control-Allow-Headers", "content-type")
+	head.Set("Access-Control-Max-Age", "86400")
+	head.Set("X-Content-Type-Options", "nosniff")
+	head.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+
+	describes := r.URL.Path == "/openrpc.json"
+	switch {
+	case r.URL.Path != "/" && r.URL.Path != "" && !describes:
+		refuse(w, http.StatusNotFound, "not found")
+		return
+	case r.Method == http.MethodOptions:
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case describes && r.Method != http.MethodGet && r.Method != http.MethodHead:
+		head.Set("Allow", "GET, HEAD, OPTIONS")
+		refuse(w, http.StatusMethodNotAllowed, "method not allowed")
+		return
+	case !describes && r.Method != http.MethodPost:
+		head.Set("Allow", "POST, OPTIONS")
+		refuse(w, http.StatusMethodNotAllowed, "method not allowed")
+		return
+	}
+	if wait := h.limit.Take(r, h.opt.Now()); wait > 0 {
+		head.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		refuse(w, http.StatusTooManyRequests, "rate limited")
+		return
+	}
+	head.Set("Content-Type", "application/json")
+	if describes {
+		head.Set("Content-Length", strconv.Itoa(len(document)))
+		if r.Method == http.MethodGet {
+			w.Write(document)
+		}
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		var long *http.MaxBytesError
+		if errors.As(err, &long) {
+			refuse(w, http.StatusRequestEntityTooLarge, "body too large: over "+strconv.Itoa(maxBody)+" bytes")
+		} else {
+			refuse(w, http.StatusBadRequest, "bad request: body broke off")
+		}
+		return
+	}
+	h.answer(w, r, body)
+}
+
+// answer writes the replies to a body, each when it is ready, so that one at a time is held.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte) {
+	messages, batch, bad := parseBody(body, h.opt.MaxBatch)
+	if bad != nil {
+		write(w, &reply{Err: bad})
+		return
+	}
+	budget := h.opt.MaxAnswer
+	open := "["
+	for _, text := range messages {
+		answer := h.reply(&call{r.Context(), &budget}, text)
+		if answer == nil {
+			continue
+		}
+		if batch {
+			io.WriteString(w, open)
+			open = ","
+		}
+		if write(w, answer) != nil {
+			return // nobody is there any more
+		}
+	}
+	if batch && open == "," {
+		io.WriteString(w, "]")
+	}
+}
+
+// reply answers one message; nil for a notification.
+func (h *Handler) reply(c *call, text json.RawMessage) *reply {
+	m, bad := parseMessage(text)
+	if bad != nil {
+		return &reply{ID: m.ID, Err: bad}
+	}
+	if m.ID == nil {
+		return nil // nothing here has an effect, so there is nothing to do
+	}
+	method, ok := h.table[*m.Method]
+	if !ok {
+		return &reply{ID: m.ID, Err: &Error{Code: CodeNoMethod, Message: "method not found"}}
+	}
+	result, err := method.call(h, c, m.Params)
+	if err != nil {
+		return &reply{ID: m.ID, Err: h.fail(c, *m.Method, err)}
+	}
+	return &reply{ID: m.ID, Result: result}
+}
+
+func write(w io.Writer, r *reply) error {
+	text, err := r.MarshalJSON()
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	return err
+}
+
+func refuse(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	io.WriteString(w, text)
+}

@@ -1,0 +1,244 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+// Read reads one resource of a public store and returns its plaintext, once the sealed bytes hash to the leaf, the leaf
+// proves to the trusted root, and every chunk opens: [remote.OpenContent]. The trusted root is the one in u, else what
+// the client's Anchor says; never one that the origin names. Without either the error matches [remote.ErrUntrusted].
+//
+// A resource that the generation does not have is refused like one that is forged, since origins answer with decoys;
+// from those that say so it is [fs.ErrNotExist], as is a generation that the origin does not hold.
+func (c *Client) Read(ctx context.Context, u urn.URN) ([]byte, error) {
+	return c.ReadPrivate(ctx, u, nil)
+}
+
+// ReadPrivate is Read for a store with a salt.
+func (c *Client) ReadPrivate(ctx context.Context, u urn.URN, salt *urn.Salt) ([]byte, error) {
+	root := u.Root
+	if root.IsZero() {
+		if c.opt.Anchor == nil {
+			return nil, fmt.Errorf("rpc: read %s: %w: name a root in the URN, or give an anchor", u, remote.ErrUntrusted)
+		}
+		var err error
+		if root, err = c.opt.Anchor.CurrentRoot(ctx, u.Store); err != nil {
+			return nil, fmt.Errorf("rpc: read %s: ask the anchor: %w", u, err)
+		}
+	}
+	key, name := u.RetrievalKey(), root.String()
+	w := windows{c: c, root: root, limit: c.opt.MaxContent, method: "dig.getContent", params: func(offset, length uint64) any {
+		return contentParams{Store: &u.Store, Key: &key, Root: &name, Offset: &offset, Length: &length}
+	}}
+	answer := &module.ContentResponse{Root: root}
+	for !w.done {
+		part, err := w.next(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("rpc: read %s: %w", u, err)
+		}
+		answer.Sealed = append(answer.Sealed, part...)
+	}
+	if err := answer.Proof.UnmarshalBinary(w.proof); err != nil {
+		return nil, fmt.Errorf("rpc: read %s: %w", u, &remote.VerificationError{Check: remote.CheckContent, Err: err})
+	}
+	answer.ChunkLens = w.lens
+	plain, err := remote.OpenContent(answer, root, u.Key(salt))
+	if err != nil {
+		return nil, fmt.Errorf("rpc: read %s: %w", u, err)
+	}
+	return plain, nil
+}
+
+// ManifestOf reads the resource that a public store describes itself with, as [Client.Read] does: root is trusted.
+func (c *Client) ManifestOf(ctx context.Context, s auth.StoreID, root merkle.Hash) ([]byte, error) {
+	return c.Read(ctx, urn.URN{Store: s, Resource: ManifestName}.At(root))
+}
+
+// Module reads the bytes of a generation from offset on by dig.getCapsule, window by window. Its method Size() int64
+// gives the length of the whole. Nothing of it is verified: whoever installs it does that, and compares the root. The
+// caller closes it.
+func (c *Client) Module(ctx context.Context, id module.ID, offset int64) (io.ReadCloser, error) {
+	if id.Root.IsZero() {
+		return nil, fmt.Errorf("rpc: read a module of store %s: %w: name its root", id.Store, remote.ErrUntrusted)
+	}
+	name := id.Root.String()
+	r := &moduleReader{ctx: ctx, w: windows{c: c, root: id.Root, limit: c.opt.MaxModule, at: offset, method: "dig.getCapsule",
+		params: func(offset, length uint64) any {
+			return capsuleParams{Store: &id.Store, Root: &name, Offset: &offset, Length: &length}
+		}}}
+	if err := r.more(); err != nil {
+		return nil, fmt.Errorf("rpc: read module %s: %w", id, err)
+	}
+	return r, nil
+}
+
+// A moduleReader fetches the next window when the last one has been read.
+type moduleReader struct {
+	ctx context.Context
+	w   windows
+	buf []byte
+	err error
+}
+
+func (r *moduleReader) more() error {
+	buf, err := r.w.next(r.ctx)
+	r.buf = buf
+	return err
+}
+
+func (r *moduleReader) Read(p []byte) (int, error) {
+	for len(r.buf) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		if r.w.done {
+			return 0, io.EOF
+		}
+		if err := r.more(); err != nil {
+			r.err = fmt.Errorf("rpc: read module at byte %d: %w", r.w.at, err)
+		}
+	}
+	n := copy(p, r.buf)
+	r.buf = r.buf[n:]
+	return n, nil
+}
+
+// Size is the length of the whole module; -1 when the origin does not say it.
+func (r *moduleReader) Size() int64 { return r.w.size() }
+
+// Close ends the reading.
+func (r *moduleReader) Close() error {
+	r.buf, r.err = nil, fs.ErrClosed
+	return nil
+}
+
+// Large opens the modules that an origin does not give by GET, for [remote.ClientOptions].
+type Large struct{}
+
+var _ remote.Large = Large{}
+
+// OpenModule implements [remote.Large].
+func (Large) OpenModule(ctx context.Context, via remote.Via, id module.ID, offset int64) (io.ReadCloser, int64, error) {
+	c := &Client{origin: via.Origin, opt: ClientOptions{Transport: via.Transport, UserAgent: via.UserAgent,
+		MaxModule: via.MaxModule, Attempts: max(1, via.Attempts)}}
+	r, err := c.Module(ctx, id, offset)
+	if err != nil {
+		return nil, 0, err
+	}
+	return r, r.(*moduleReader).Size(), nil
+}
+
+// windows reads something long piece by piece, and holds the origin to its word (remote-protocol 8.4).
+type windows struct {
+	c      *Client
+	method string
+	params func(offset, length uint64) any
+	root   merkle.Hash
+	limit  int64 // bytes of the whole
+
+	at    int64 // the byte that is wanted next
+	total int64 // of the whole, when known
+	known bool
+	done  bool
+	proof []byte   // the first that came
+	lens  []uint32 // those of the window at 0
+}
+
+// window is a [Window] as any version of a node sends it: what is nil was not said.
+type window struct {
+	Ciphertext     []byte       `json:"ciphertext"`
+	TotalLength    *int64       `json:"total_length"`
+	Offset         *int64       `json:"offset"`
+	Length         *int64       `json:"length"`
+	Complete       *bool        `json:"complete"`
+	NextOffset     *int64       `json:"next_offset"`
+	InclusionProof []byte       `json:"inclusion_proof"`
+	ChunkLens      []uint32     `json:"chunk_lens"`
+	Root           *merkle.Hash `json:"root"`
+	Decoy          bool         `json:"decoy"`
+}
+
+// size is the length of the whole; -1 when not known.
+func (w *windows) size() int64 {
+	if !w.known {
+		return -1
+	}
+	return w.total
+}
+
+// next returns the bytes from where the last call ended, up to the end of a window.
+func (w *windows) next(ctx context.Context) ([]byte, error) {
+	asked := w.at / Block * Block
+	var got window
+	if err := w.c.call(ctx, w.method, w.params(uint64(asked), MaxWindow), maxWindowBody, &got); err != nil {
+		return nil, err
+	}
+	if got.Decoy {
+		return nil, fmt.Errorf("the origin says that there is no such resource: %w", fs.ErrNotExist)
+	}
+	if got.Root != nil && *got.Root != w.root {
+		return nil, &remote.VerificationError{Check: remote.CheckRoot, Want: w.root.String(), Got: got.Root.String()}
+	}
+	start := asked
+	if got.Offset != nil {
+		start = *got.Offset
+	}
+	end := start + int64(len(got.Ciphertext))
+	complete := got.Complete == nil || *got.Complete
+	bad := func(format string, args ...any) ([]byte, error) {
+		return nil, fmt.Errorf("%w: window of %d bytes at %d, asked for at %d: %s", remote.ErrProtocol, len(got.Ciphertext), start, asked, fmt.Sprintf(format, args...))
+	}
+	if t := got.TotalLength; t != nil {
+		switch {
+		case *t < 0 || w.known && *t != w.total:
+			return bad("the whole was %d bytes and is %d", w.total, *t)
+		case *t > w.limit:
+			return nil, fmt.Errorf("%w: %d bytes, at most %d are read", remote.ErrTooLarge, *t, w.limit)
+		}
+		w.total, w.known = *t, true
+	}
+	switch {
+	case got.Length != nil && *got.Length != int64(len(got.Ciphertext)):
+		return bad("it says that it has %d", *got.Length)
+	case end > w.limit:
+		return nil, fmt.Errorf("%w: over %d bytes, at most those are read", remote.ErrTooLarge, w.limit)
+	case start < 0 || start > asked && !(start == end && w.known && start == w.total):
+		return bad("it begins after what was asked for")
+	case end < w.at || end == w.at && !complete:
+		return bad("byte %d does not come", w.at)
+	case w.known && end > w.total:
+		return bad("the whole is %d bytes", w.total)
+	case complete && w.known && end != w.total:
+		return bad("it is the last, and the whole is %d bytes", w.total)
+	case complete && got.NextOffset != nil:
+		return bad("it is the last, and %d is next", *got.NextOffset)
+	case !complete && (got.NextOffset == nil || *got.NextOffset != end):
+		return bad("what is next does not follow")
+	case !complete && w.known && end == w.total:
+		return bad("all is there, and it is not the last")
+	}
+	if start > w.at { // empty, at the end of all: there is less than was here before
+		return bad("the whole is shorter than the part that is here")
+	}
+	if w.proof == nil && len(got.InclusionProof) > 0 {
+		w.proof = got.InclusionProof
+	}
+	if start == 0 && w.lens == nil {
+		w.lens = got.ChunkLens
+	}
+	part := got.Ciphertext[w.at-start:]
+	w.at, w.done = end, complete
+	if complete && !w.known {
+		w.total, w.known = end, true
+	}
+	return part, nil
+}

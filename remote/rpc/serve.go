@@ -1,0 +1,307 @@
+package rpc
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+// ManifestName is the resource that a store describes itself with.
+const ManifestName = ".well-known/dig/manifest.json"
+
+// maxMetadata is how long the JSON of metadata may be, in bytes.
+const maxMetadata = 3 << 20
+
+// generation finds the generation that a request names.
+func (h *Handler) generation(ctx context.Context, store *auth.StoreID, root *string) (module.ID, error) {
+	if store == nil {
+		return module.ID{}, badParams("store_id is missing")
+	}
+	id := module.ID{Store: *store}
+	if root != nil && *root != "" && *root != "latest" {
+		var err error
+		if id.Root, err = merkle.ParseHash(*root); err != nil {
+			return id, badParams("root is neither 64 hex digits nor latest")
+		}
+		return id, nil
+	}
+	head, err := h.contents.Head(ctx, *store)
+	if err != nil {
+		return id, err
+	}
+	if head.Root.IsZero() {
+		return id, badParams("the store has no generation yet")
+	}
+	id.Root = head.Root
+	return id, nil
+}
+
+func (h *Handler) getContent(c *call, p *contentParams) (*Window, error) {
+	if p.Key == nil {
+		return nil, badParams("retrieval_key is missing")
+	}
+	id, err := h.generation(c, p.Store, p.Root)
+	if err != nil {
+		return nil, err
+	}
+	return h.content(c, id, *p.Key, p.Offset, p.Length)
+}
+
+func (h *Handler) getManifest(c *call, p *capsuleParams) (*Manifest, error) {
+	id, err := h.generation(c, p.Store, p.Root)
+	if err != nil {
+		return nil, err
+	}
+	key := urn.RetrievalKey(id.Store, ManifestName)
+	w, err := h.content(c, id, key, p.Offset, p.Length)
+	if err != nil {
+		return nil, err
+	}
+	return &Manifest{*w, key}, nil
+}
+
+// content is a window of a resource, or of a decoy.
+func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset, length *uint64) (*Window, error) {
+	program, err := h.programHash(c, id)
+	if err != nil {
+		return nil, err
+	}
+	content, err := h.contents.Open(c, id, key)
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close()
+	w := cut(content.Size(), or(offset), length)
+	w.Root, w.ProgramHash = id.Root, program
+	proof, err := content.ProofBytes()
+	if err != nil {
+		return nil, err
+	}
+	w.InclusionProof = append(w.InclusionProof, proof...)
+	if w.Offset == 0 {
+		w.ChunkLens = content.ChunkLens
+	}
+	return w, c.fill(w, content)
+}
+
+func (h *Handler) getCapsule(c *call, p *capsuleParams) (*Window, error) {
+	id, err := h.generation(c, p.Store, p.Root)
+	if err != nil {
+		return nil, err
+	}
+	program, err := h.programHash(c, id)
+	if err != nil {
+		return nil, err
+	}
+	m, err := h.contents.Module(c, id.Store, id.Root)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	size, err := m.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	w := cut(size, or(p.Offset), p.Length)
+	w.Root, w.ProgramHash = id.Root, program
+	return w, c.fill(w, &seekReader{m})
+}
+
+// fill reads the bytes of a window, if the answer has room for them.
+func (c *call) fill(w *Window, from io.ReaderAt) error {
+	if err := c.spend(w.Length); err != nil {
+		return err
+	}
+	w.Ciphertext = make([]byte, w.Length)
+	n, err := from.ReadAt(w.Ciphertext, w.Offset)
+	if int64(n) == w.Length {
+		return nil
+	}
+	if err == nil || err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("read %d bytes at %d: %w", w.Length, w.Offset, err)
+}
+
+// spend takes n bytes off what the answer may bring.
+func (c *call) spend(n int64) error {
+	if n > *c.budget {
+		return &Error{Code: CodeRuntime, Message: "the answer would be too long: ask for less at once"}
+	}
+	*c.budget -= n
+	return nil
+}
+
+// seekReader reads one window of a module that only this request has open.
+type seekReader struct{ r io.ReadSeeker }
+
+func (s *seekReader) ReadAt(p []byte, off int64) (int, error) {
+	if _, err := s.r.Seek(off, io.SeekStart); err != nil {
+		return 0, err
+	}
+	return io.ReadFull(s.r, p)
+}
+
+func or(n *uint64) uint64 {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+func (h *Handler) getMetadata(c *call, p *rootParams) (*Metadata, error) {
+	id, err := h.generation(c, p.Store, p.Root)
+	if err != nil {
+		return nil, err
+	}
+	program, err := h.programHash(c, id)
+	if err != nil {
+		return nil, err
+	}
+	m, err := h.contents.Metadata(c, id)
+	if err != nil {
+		return nil, err
+	}
+	answer := &Metadata{m, program, id.Root}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxMetadata {
+		return nil, &Error{Code: CodeTooLarge, Message: "metadata too large"}
+	}
+	return answer, c.spend(int64(len(text)))
+}
+
+func (h *Handler) getProof(c *call, p *proofParams) (*Proof, error) {
+	if p.Key == nil {
+		return nil, badParams("retrieval_key is missing")
+	}
+	id, err := h.generation(c, p.Store, p.Root)
+	if err != nil {
+		return nil, err
+	}
+	program, err := h.programHash(c, id)
+	if err != nil {
+		return nil, err
+	}
+	content, err := h.contents.Open(c, id, *p.Key)
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close()
+	proof, err := content.ProofBytes()
+	if err != nil {
+		return nil, err
+	}
+	status := ProofElsewhere
+	if p.ProofID != nil {
+		status = ProofNotFound
+	}
+	return &Proof{InclusionProof: append([]byte{}, proof...), ProgramHash: program, Root: id.Root, ExecutionProofStatus: status}, nil
+}
+
+func (h *Handler) getProofStatus(c *call, p *statusParams) (*ProofStatus, error) {
+	if p.Store == nil || p.ProofID == nil || len(*p.ProofID) > maxID {
+		return nil, badParams("store_id or proof_id are missing, or too long")
+	}
+	head, err := h.contents.Head(c, *p.Store)
+	if err != nil {
+		return nil, err
+	}
+	s := &ProofStatus{ProofID: *p.ProofID, Status: ProofNotFound}
+	if !head.Root.IsZero() {
+		s.Root = &head.Root
+	}
+	return s, nil
+}
+
+func (h *Handler) listCapsules(c *call, p *storeParams) (*CapsuleList, error) {
+	if p.Store == nil {
+		return nil, badParams("store_id is missing")
+	}
+	lines, err := h.contents.Generations(c, *p.Store)
+	if err != nil {
+		return nil, err
+	}
+	const line = 170 // bytes of a capsule in JSON, at most
+	if err := c.spend(line * int64(len(lines))); err != nil {
+		return nil, err
+	}
+	list := &CapsuleList{*p.Store, make([]Capsule, len(lines))}
+	for i, g := range lines {
+		list.Capsules[i] = Capsule{Seq: g.Number, Root: g.Root}
+		if sum, ok := h.programs.Get(module.ID{Store: *p.Store, Root: g.Root}); ok {
+			list.Capsules[i].ProgramHash = &sum
+		}
+	}
+	return list, nil
+}
+
+func (h *Handler) health(*call, *noParams) (*Health, error) {
+	return &Health{OK: true, Service: "dig-rpc", Methods: h.names(), Status: "ok", Version: h.opt.Version}, nil
+}
+
+func (h *Handler) methods(*call, *noParams) (*MethodList, error) { return &MethodList{h.names()}, nil }
+
+func (h *Handler) discover(*call, *noParams) (json.RawMessage, error) { return document, nil }
+
+// programHash is the SHA-256 of a module, which is read once for it and remembered.
+func (h *Handler) programHash(ctx context.Context, id module.ID) (merkle.Hash, error) {
+	if sum, ok := h.programs.Get(id); ok {
+		return sum, nil
+	}
+	sum, err, _ := h.hashing.Do(id.String(), func() (any, error) {
+		m, err := h.contents.Module(context.WithoutCancel(ctx), id.Store, id.Root) // others may wait for it too
+		if err != nil {
+			return nil, err
+		}
+		defer m.Close()
+		sum := sha256.New()
+		if w, ok := m.(io.WriterTo); ok {
+			_, err = w.WriteTo(sum)
+		} else {
+			_, err = io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{m}, make([]byte, 256<<10))
+		}
+		if err != nil {
+			return nil, err
+		}
+		hash := merkle.Hash(sum.Sum(nil))
+		h.programs.Add(id, hash)
+		return hash, nil
+	})
+	if err != nil {
+		return merkle.Hash{}, err
+	}
+	return sum.(merkle.Hash), nil
+}
+
+// fail is the answer to an error of a method. What the client may not see is logged.
+func (h *Handler) fail(ctx context.Context, method string, err error) *Error {
+	var ours *Error
+	switch {
+	case errors.As(err, &ours):
+		return ours
+	case errors.Is(err, fs.ErrNotExist):
+		return &Error{Code: CodeUnavailable, Message: "not available at the requested root"}
+	case errors.Is(err, remote.ErrRevoked):
+		return &Error{Code: CodeUnavailable, Message: "revoked"}
+	case errors.Is(err, module.ErrFormat), errors.Is(err, module.ErrVerify), errors.Is(err, remote.ErrVerification):
+		h.opt.Logger.ErrorContext(ctx, "module does not decode", "method", method, "err", err)
+		return &Error{Code: CodeUnavailable, Message: "not available at the requested root"}
+	}
+	if ctx.Err() == nil {
+		h.opt.Logger.ErrorContext(ctx, "request failed", "method", method, "err", err)
+	}
+	return &Error{Code: CodeInternal, Message: "internal error"}
+}
