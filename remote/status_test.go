@@ -45,6 +45,7 @@ var statuses = []struct {
 	{rateLimited(time.Second), 429, "rate limited", nil},
 	{errors.New("disk full at /secret/path"), 500, "internal server error", nil},
 	{&request.FullError{RetryAfter: time.Second}, 503, "too many requests to remember", nil},
+	{request.ErrBusy, 503, "too many requests to authenticate", nil},
 }
 
 func TestStatusTableBothWays(t *testing.T) {

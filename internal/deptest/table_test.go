@@ -44,7 +44,7 @@ var table = []row{
 	{pkg: "merkle"},
 
 	{pkg: "auth", house: []string{"internal/bls", "internal/codec", "merkle"}, third: blst},
-	{pkg: "auth/request", house: []string{"auth", "merkle", "internal/codec"}, third: join(blst, lru), http: true},
+	{pkg: "auth/request", house: []string{"auth", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru), http: true},
 	{pkg: "auth/chain", house: []string{"auth", "merkle", "internal/clvm", "internal/codec"}, third: join(blst, lru, worker), http: true},
 
 	{pkg: "capsule", house: []string{"auth", "merkle", "internal/codec"}, third: blst},
