@@ -99,8 +99,11 @@ func (a *app) clone(ctx context.Context, text, dir, name string, host hostFlags,
 		return err
 	}
 	a.warnTrust(report)
-	r := newReceived(dest.store, report)
-	return a.done(r, "cloned %s\n%v", r.StoreID, r)
+	r, err := newReceived(dest.store, report)
+	if err != nil {
+		return err
+	}
+	return a.done(r, "cloned %s at root %s (%d bytes)\ngeneration %d: %s", r.StoreID, r.Root, r.ModuleSize, r.Generation, r.trusted())
 }
 
 // cloneSource reads what clone is given. A URN is looked for at the origin of

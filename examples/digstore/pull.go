@@ -55,9 +55,12 @@ func (a *app) pull(ctx context.Context, s *digstore.Store, from string, host hos
 	}
 	p.stop()
 	a.warnTrust(report)
-	r := newReceived(s, report)
+	r, err := newReceived(s, report)
+	if err != nil {
+		return err
+	}
 	if r.UpToDate {
 		return a.done(r, "already up to date at %s", r.Root)
 	}
-	return a.done(r, "pulled %v", r)
+	return a.done(r, "pulled; local root is now %s\ngeneration %d: %s", r.Root, r.Generation, r.trusted())
 }

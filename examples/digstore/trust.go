@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -61,6 +60,7 @@ type received struct {
 	StoreID    auth.StoreID   `json:"store_id"`
 	Root       merkle.Hash    `json:"root"`
 	Generation uint64         `json:"generation"`
+	ModuleSize int64          `json:"module_size,omitempty"`
 	Bytes      int64          `json:"bytes_received"`
 	PublicKey  auth.PublicKey `json:"public_key"`
 	KeyProven  bool           `json:"key_proven"`
@@ -70,11 +70,21 @@ type received struct {
 	NewerHead  *merkle.Hash   `json:"newer_unconfirmed_head,omitempty"`
 }
 
-func newReceived(s *digstore.Store, r *remote.Report) received {
-	return received{
-		Store: s.Name(), StoreID: s.ID(), Root: r.Root, Generation: r.Generation, Bytes: r.Bytes,
-		PublicKey: r.Publisher, KeyProven: r.KeyProven, Basis: r.Basis, Unanchored: r.Unanchored, UpToDate: r.UpToDate, NewerHead: nonZero(r.NewerHead),
+// newReceived joins the report of a clone or pull with what is here now.
+func newReceived(s *digstore.Store, r *remote.Report) (received, error) {
+	v := received{
+		Store: s.Name(), StoreID: s.ID(), Root: r.Root, Generation: r.Generation, Bytes: r.Bytes, PublicKey: r.Publisher,
+		KeyProven: r.KeyProven, Basis: r.Basis, Unanchored: r.Unanchored, UpToDate: r.UpToDate, NewerHead: nonZero(r.NewerHead),
 	}
+	if r.UpToDate {
+		return v, nil
+	}
+	g, err := s.At(r.Root)
+	if err != nil {
+		return v, err
+	}
+	v.ModuleSize = g.Module().Size()
+	return v, nil
 }
 
 // warnTrust says what the result rests on where that is not much.
@@ -90,6 +100,7 @@ func (a *app) warnTrust(r *remote.Report) {
 	}
 }
 
+// trusted says what the result rests on.
 func (r received) trusted() string {
 	why := "publisher key believed by " + string(r.Basis)
 	if r.KeyProven {
@@ -99,8 +110,4 @@ func (r received) trusted() string {
 		why += ", freshness is the host's word"
 	}
 	return why
-}
-
-func (r received) String() string {
-	return fmt.Sprintf("root %s, generation %d, %s; %s", r.Root, r.Generation, size(r.Bytes), r.trusted())
 }
