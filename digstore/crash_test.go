@@ -13,7 +13,7 @@ import (
 func TestCrashAtEveryOperation(t *testing.T) {
 	seeds := uint64(3)
 	if vectors.Long(t) {
-		seeds = 8
+		seeds = 4
 	}
 	points := 0
 	for _, sc := range scenarios(t) {
