@@ -24,5 +24,5 @@ func (a *app) confirm(question string) error {
 	} else if err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	return fmt.Errorf("%s: not confirmed, nothing was done", question)
+	return &hinted{fmt.Errorf("%s: not confirmed, nothing was done", question), "answer y, or say it beforehand with --yes"}
 }
