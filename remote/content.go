@@ -137,9 +137,8 @@ func readJSON(r *http.Request, limit int64, v any, shape string) error {
 
 // readBody reads the body of a request, up to the limit.
 func readBody(r *http.Request, limit int64) ([]byte, error) {
-	over := refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("body too large: over %d bytes", limit))
 	if r.ContentLength > limit {
-		return nil, over
+		return nil, bodyTooLarge(limit, "bytes")
 	}
 	text, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
 	if err != nil {
@@ -148,7 +147,7 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		return nil, broken
 	}
 	if int64(len(text)) > limit {
-		return nil, over
+		return nil, bodyTooLarge(limit, "bytes")
 	}
 	return text, nil
 }

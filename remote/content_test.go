@@ -111,11 +111,11 @@ func TestContentRanges(t *testing.T) {
 		"a decoy":    urn.RetrievalKey(s.id, "nowhere"),
 	} {
 		whole, _ := s.content(t, key, root, "")
-		size := len(whole.Ciphertext)
-		if int64(size) != whole.Total {
+		size := int64(len(whole.Ciphertext))
+		if size != whole.Total {
 			t.Fatalf("%s: %d bytes of %d", name, size, whole.Total)
 		}
-		for _, tc := range []struct{ start, end, from, to int }{
+		for _, tc := range []struct{ start, end, from, to int64 }{
 			{0, size, 0, size}, {0, size + 1, 0, size}, {0, 1 << 40, 0, size}, {0, 0, 0, 0}, {5, 5, 5, 5}, {1, 2, 1, 2}, {0, 1, 0, 1},
 			{size - 1, size, size - 1, size}, {size, size, size, size}, {size + 5, size + 9, size, size}, {7, size - 1, 7, size - 1}, {15, 33, 15, min(33, size)},
 		} {

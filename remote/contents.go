@@ -23,7 +23,7 @@ import (
 // the second; it is then the only one.
 const (
 	keptVolumes   = 32
-	keptResources = 1 << 20
+	keptResources = 1 << 19
 )
 
 // A Contents answers for single resources of the generations of a [Backend]: for every retrieval key there is an
@@ -31,7 +31,7 @@ const (
 // routes and the JSON-RPC tier of package rpc serve from; both must use the same one, since answers that differed
 // would give the decoys away: see [Server.Contents].
 //
-// It keeps the sorted keys of the generations that were asked for last, about 100 bytes a resource, and no reader open
+// It keeps keys and leaves of the generations that were asked for last, about 150 bytes a resource, and no reader open
 // between two requests. Safe for concurrent use.
 type Contents struct {
 	back     Backend

@@ -98,7 +98,7 @@ func (d *decoys) keyed(v *volume, key merkle.Hash, at int, hit bool) (*Content, 
 	if place := int(binary.BigEndian.Uint64(pick[:]) % uint64(len(v.keys))); !hit {
 		at = place
 	}
-	res, err := v.mod.Find(v.keys[at])
+	res, err := v.mod.At(at)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (d *decoys) leaf(id decoyID, s stream) merkle.Hash {
 }
 
 // A stream is pseudo-random bytes that can be read from any place: AES-256 in counter mode. The protocol names
-// HMAC-SHA-256 over a counter; nobody without the secret can tell the two apart, and this one costs a tenth.
+// HMAC-SHA-256 over a counter; nobody without the secret can tell the two apart, and this one costs a thirtieth.
 type stream struct{ block cipher.Block }
 
 func newStream(key [32]byte) stream {
@@ -220,17 +220,7 @@ func chunkLens(r *module.Resource) []uint32 {
 
 // readSealed fills p with sealed bytes of a resource from off on.
 func readSealed(r *module.Resource, p []byte, off int64) error {
-	var sealed io.Reader = r.Sealed()
-	if at, ok := sealed.(io.ReaderAt); ok {
-		if n, err := at.ReadAt(p, off); n < len(p) {
-			return fmt.Errorf("read sealed bytes: %w", err)
-		}
-		return nil
-	}
-	if _, err := io.CopyN(io.Discard, sealed, off); err != nil {
-		return fmt.Errorf("read sealed bytes: %w", err)
-	}
-	if _, err := io.ReadFull(sealed, p); err != nil {
+	if n, err := r.Sealed().ReadAt(p, off); n < len(p) {
 		return fmt.Errorf("read sealed bytes: %w", err)
 	}
 	return nil

@@ -27,7 +27,7 @@ func varied(t testing.TB, resources int, size func(i int) int) (*site, []merkle.
 	t.Helper()
 	fsys := fstest.MapFS{}
 	for i := range resources {
-		data := bytes.Repeat(fmt.Appendf(nil, "%08x", i*2654435761), size(i)/8+1)[:size(i)]
+		data := bytes.Repeat(fmt.Appendf(nil, "%08x", uint32(i)*2654435761), size(i)/8+1)[:size(i)]
 		fsys[fmt.Sprintf("f%04d", i)] = &fstest.MapFile{Data: data}
 	}
 	s := newSite(t, 0, nil)

@@ -97,7 +97,7 @@ func (s *Server) postDelta(w http.ResponseWriter, c *call) error {
 		return badRequest("bad from/to hex")
 	}
 	if len(body.Have) > MaxHave {
-		return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("body too large: over %d chunks", MaxHave))
+		return bodyTooLarge(MaxHave, "chunks")
 	}
 	have := make(map[merkle.Hash]bool, len(body.Have))
 	for _, text := range body.Have {
@@ -153,7 +153,7 @@ func (s *Server) sendDelta(w http.ResponseWriter, c *call, from, to merkle.Hash,
 		}
 	}
 	if size > s.opt.MaxDelta {
-		return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("delta too large: %d bytes", size))
+		return deltaTooLarge(size)
 	}
 
 	out := &lateWriter{w: w, head: func(h http.Header) { h.Set("Content-Type", typeJSON) }}

@@ -34,6 +34,15 @@
 //
 // A [Server] is an [net/http.Handler]; listening, TLS and logs are the program's business.
 //
+// # Single resources
+//
+// Who wants one file and no clone asks for its retrieval key: [Client.Content], held against a root that the caller
+// knows. A [Server] answers it for every generation that it holds, from a [Contents]; for a key that is not there it
+// answers with a decoy of the same shape that costs the same work ([DecoyKeyed]), so that only who checks the proof
+// learns of it. [Client.Delta] fetches the chunks that a generation has and another has not; they are a cache and no
+// generation. Package rpc serves and reads the same, anonymously, over JSON-RPC, and modules that are too large for a
+// GET: [Large].
+//
 // # Time, memory, goroutines
 //
 // Constructors start nothing. Bodies are streamed: what is held grows with the number of generations and of

@@ -57,6 +57,12 @@ func unauthenticated(detail string) *refusal {
 func tooLarge(n int64) *refusal {
 	return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("module too large: %d bytes", n))
 }
+func bodyTooLarge(limit int64, of string) *refusal {
+	return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("body too large: over %d %s", limit, of))
+}
+func deltaTooLarge(n int64) *refusal {
+	return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("delta too large: %d bytes", n))
+}
 func missingBearer() *refusal  { return refuse(http.StatusUnauthorized, "missing bearer token") }
 func unknownStore() *refusal   { return refuse(http.StatusNotFound, "unknown store") }
 func unknownRoot() *refusal    { return refuse(http.StatusNotFound, "unknown root") }

@@ -38,6 +38,8 @@ var statuses = []struct {
 	{fs.ErrExist, 409, "non-fast-forward push", ErrNonFastForward},
 	{revoked(), 410, "revoked", ErrRevoked},
 	{tooLarge(7), 413, "module too large: 7 bytes", ErrTooLarge},
+	{bodyTooLarge(7, "bytes"), 413, "body too large: over 7 bytes", ErrTooLarge},
+	{deltaTooLarge(7), 413, "delta too large: 7 bytes", ErrTooLarge},
 	{unsupportedType(), 415, "unsupported media type: send application/json", nil},
 	{invalid("root does not match"), 422, "module failed validation: root does not match", nil},
 	{module.ErrFormat, 422, "module failed validation: not a valid module", nil},

@@ -38,7 +38,7 @@ type site struct {
 // files are the content of generation n: what changes, what does not, and something of many chunks.
 func files(n int) fstest.MapFS {
 	large := make([]byte, rpc.MaxWindow+2*rpc.Block+12345)
-	for i, x := 0, uint32(2463534242+n); i < len(large); i++ {
+	for i, x := 0, uint32(2463534242)+uint32(n); i < len(large); i++ {
 		x ^= x << 13
 		x ^= x >> 17
 		x ^= x << 5

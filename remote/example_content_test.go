@@ -1,0 +1,89 @@
+package remote_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"testing/fstest"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
+)
+
+// One resource, without a clone. The root is known from elsewhere; a resource that is not there is answered with a
+// decoy, which does not hold.
+func ExampleClient_Content() {
+	ctx := context.Background()
+	origin, there, _ := published(ctx, fstest.MapFS{"index.html": {Data: []byte("<h1>one</h1>")}})
+	defer origin.Close()
+	client, err := origin.Client(there.ID(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	head, err := there.Head(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	page, err := client.Content(ctx, head.Root, "index.html", nil)
+	fmt.Printf("%s %v\n", page, err)
+	_, err = client.Content(ctx, head.Root, "nowhere.html", nil)
+	fmt.Println("refused:", errors.Is(err, remote.ErrVerification))
+	// Output:
+	// <h1>one</h1> <nil>
+	// refused: true
+}
+
+// The chunks that a generation has and another has not, each checked on its way into a cache.
+func ExampleClient_Delta() {
+	ctx := context.Background()
+	origin, there, publisher := published(ctx, fstest.MapFS{"a": {Data: []byte("stays")}, "b": {Data: []byte("changes")}})
+	defer origin.Close()
+	first, err := there.Head(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	second, err := there.Publish(ctx, publisher, fstest.MapFS{"a": {Data: []byte("stays")}, "b": {Data: []byte("changed")}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := origin.Client(there.ID(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	cache := map[merkle.Hash][]byte{}
+	rows, err := client.Delta(ctx, first.Root, second.Root, func(id merkle.Hash, sealed []byte) error {
+		cache[id] = append([]byte(nil), sealed...)
+		return nil
+	})
+	fmt.Println(len(cache), "chunk,", len(rows), "row,", err)
+	// Output: 1 chunk, 1 row, <nil>
+}
+
+// A Contents answers every key. Here with the reference's decoys, which are the same everywhere.
+func ExampleContents_Open() {
+	ctx := context.Background()
+	origin, there, _ := published(ctx, fstest.MapFS{"index.html": {Data: []byte("hello")}})
+	defer origin.Close()
+	contents := remote.NewContents(remotetest.NewStores(nil, there), &remote.ContentsOptions{Decoys: remote.DecoyReference})
+	head, err := there.Head(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, key := range []merkle.Hash{urn.RetrievalKey(there.ID(), "index.html"), {}} {
+		content, err := contents.Open(ctx, module.ID{Store: there.ID(), Root: head.Root}, key)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(content.Size(), "sealed bytes, with a proof:", content.Proof != nil)
+		content.Close()
+	}
+	// Output:
+	// 21 sealed bytes, with a proof: true
+	// 256 sealed bytes, with a proof: false
+}
