@@ -36,7 +36,7 @@ func (l *lab) store(ws, content string) error {
 	if err := os.MkdirAll(ws, 0o777); err != nil {
 		return err
 	}
-	_, err := run(ws, l.digstore, "--quiet", "init", "site", "--dir", content, "--listed")
+	_, err := run(ws, l.digstore, "--quiet", "init", "site", "--dir", content)
 	return err
 }
 

@@ -39,8 +39,8 @@ func newLab(data string, runs int) (*lab, error) {
 		return nil, err
 	}
 	for _, b := range [][]string{
-		{"build", "-o", l.digstore, "github.com/dig-network/digstore/examples/digstore"},
-		{"build", "-o", l.mkdata, "github.com/dig-network/digstore/internal/tools/mkdata"},
+		{"build", "-C", "../..", "-o", l.digstore, "./examples/digstore"}, // go run -C works in internal/tools
+		{"build", "-o", l.mkdata, "./mkdata"},
 	} {
 		if out, err := exec.Command("go", b...).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("go %s: %w\n%s", strings.Join(b, " "), err, out)
