@@ -56,7 +56,7 @@ func (c *Content) ProofBytes() ([]byte, error) {
 	return c.Proof.MarshalBinary()
 }
 
-// Close lets go of the module that is read from.
+// Close lets go of the module that is read from. A second call does nothing.
 func (c *Content) Close() error {
 	if c.close == nil {
 		return nil

@@ -339,6 +339,7 @@ func TestContentsReopens(t *testing.T) {
 		t.Fatal(err)
 	}
 	one.Close()
+	one.Close()
 	if b.open != 1 || b.opened != 1 {
 		t.Errorf("%d readers are open, %d were: want one for two users", b.open, b.opened)
 	}

@@ -125,7 +125,7 @@ func (c *Contents) Open(ctx context.Context, id module.ID, key merkle.Hash) (*Co
 		v.leave()
 		return nil, fmt.Errorf("look up a resource of generation %s: %w", id, err)
 	}
-	content.close = func() error { v.leave(); return nil }
+	content.close = sync.OnceValue(func() error { v.leave(); return nil })
 	return content, nil
 }
 
@@ -152,17 +152,17 @@ func (c *Contents) take(ctx context.Context, id module.ID) (*volume, error) {
 	if err := c.withheld(ctx, id); err != nil {
 		return nil, err
 	}
-	c.mu.Lock()
-	v, ok := c.volumes.Get(id)
-	if !ok {
+	v, kept := c.volumes.Get(id)
+	if !kept {
 		v = &volume{id: id, back: c.back}
-		c.volumes.Add(id, v)
 	}
-	c.mu.Unlock()
 	fresh, err := v.enter(ctx)
 	if err != nil {
 		c.forget(v)
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
+	}
+	if !kept { // what is not there shall not push out what is
+		c.volumes.ContainsOrAdd(id, v)
 	}
 	if fresh {
 		c.trim()
@@ -228,9 +228,7 @@ func (v *volume) enter(ctx context.Context) (fresh bool, err error) {
 	}
 	if v.mod == nil {
 		if err := v.parse(); err != nil {
-			if v.users == 0 {
-				v.file.Close()
-			}
+			v.file.Close() // of the first user: who comes later finds it parsed
 			return false, err
 		}
 		fresh = true
