@@ -145,7 +145,7 @@ func rootName(root merkle.Hash) *string {
 // call asks until there is an answer, as often as the options say. An answer that is an error is an [*Error].
 func (c *Client) call(ctx context.Context, method string, params any, limit int64, result any) error {
 	for attempt := 1; ; attempt++ {
-		err, wait := c.attempt(ctx, method, params, limit, result)
+		wait, err := c.attempt(ctx, method, params, limit, result)
 		if err == nil || wait < 0 || attempt >= c.opt.Attempts || ctx.Err() != nil {
 			return err
 		}
@@ -169,7 +169,7 @@ func (c *Client) call(ctx context.Context, method string, params any, limit int6
 const never = -1
 
 // attempt asks once. wait is how long the origin wants us to wait before the next time, 0 when it does not say.
-func (c *Client) attempt(ctx context.Context, method string, params any, limit int64, result any) (err error, wait time.Duration) {
+func (c *Client) attempt(ctx context.Context, method string, params any, limit int64, result any) (wait time.Duration, err error) {
 	id := c.id.Add(1)
 	body, err := json.Marshal(struct {
 		Version string `json:"jsonrpc"`
@@ -178,11 +178,11 @@ func (c *Client) attempt(ctx context.Context, method string, params any, limit i
 		Params  any    `json:"params"`
 	}{"2.0", id, method, params})
 	if err != nil {
-		return fmt.Errorf("rpc: encode %s: %w", method, err), never
+		return never, fmt.Errorf("rpc: encode %s: %w", method, err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.origin+"/", bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("rpc: %s: %w", method, err), never
+		return never, fmt.Errorf("rpc: %s: %w", method, err)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept-Encoding", "identity")
@@ -193,21 +193,21 @@ func (c *Client) attempt(ctx context.Context, method string, params any, limit i
 		if errors.Is(err, remote.ErrInsecure) || errors.As(err, &cert) {
 			wait = never
 		}
-		return fmt.Errorf("rpc: %s at %s: %w", method, c.origin, err), wait
+		return wait, fmt.Errorf("rpc: %s at %s: %w", method, c.origin, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		return c.refused(method, resp)
 	}
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return fmt.Errorf("rpc: %s: %w: the body is encoded", method, remote.ErrProtocol), never
+		return never, fmt.Errorf("rpc: %s: %w: the body is encoded", method, remote.ErrProtocol)
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
-		return fmt.Errorf("rpc: %s: read the answer: %w", method, err), 0
+		return 0, fmt.Errorf("rpc: %s: read the answer: %w", method, err)
 	}
 	if int64(len(text)) > limit {
-		return fmt.Errorf("rpc: %s: %w: an answer of over %d bytes", method, remote.ErrTooLarge, limit), never
+		return never, fmt.Errorf("rpc: %s: %w: an answer of over %d bytes", method, remote.ErrTooLarge, limit)
 	}
 	var answer struct {
 		Version string          `json:"jsonrpc"`
@@ -216,35 +216,35 @@ func (c *Client) attempt(ctx context.Context, method string, params any, limit i
 		Err     *Error          `json:"error"`
 	}
 	if err := json.Unmarshal(text, &answer); err != nil {
-		return fmt.Errorf("rpc: %s: %w: %w", method, remote.ErrProtocol, err), never
+		return never, fmt.Errorf("rpc: %s: %w: %w", method, remote.ErrProtocol, err)
 	}
 	if answer.Err != nil {
 		if wait = never; answer.Err.Code == CodeLimited {
 			wait = 0
 		}
-		return fmt.Errorf("rpc: %s: %w", method, answer.Err), wait
+		return wait, fmt.Errorf("rpc: %s: %w", method, answer.Err)
 	}
 	if answer.Version != "2.0" || string(answer.ID) != strconv.FormatUint(id, 10) || answer.Result == nil {
-		return fmt.Errorf("rpc: %s: %w: not the answer to what was asked", method, remote.ErrProtocol), never
+		return never, fmt.Errorf("rpc: %s: %w: not the answer to what was asked", method, remote.ErrProtocol)
 	}
 	if err := json.Unmarshal(answer.Result, result); err != nil {
-		return fmt.Errorf("rpc: %s: %w: %w", method, remote.ErrProtocol, err), never
+		return never, fmt.Errorf("rpc: %s: %w: %w", method, remote.ErrProtocol, err)
 	}
-	return nil, 0
+	return 0, nil
 }
 
 // refused turns an answer of another status into an error.
-func (c *Client) refused(method string, resp *http.Response) (error, time.Duration) {
+func (c *Client) refused(method string, resp *http.Response) (time.Duration, error) {
 	status := &remote.StatusError{Method: method, Path: "/", Code: resp.StatusCode}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		if n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16); err == nil {
 			status.RetryAfter = time.Duration(n) * time.Second
 		}
-		return status, min(status.RetryAfter, time.Minute)
+		return min(status.RetryAfter, time.Minute), status
 	}
 	if resp.StatusCode < 400 {
-		return fmt.Errorf("%w: %w", remote.ErrProtocol, status), never
+		return never, fmt.Errorf("%w: %w", remote.ErrProtocol, status)
 	}
-	return status, never
+	return never, status
 }
