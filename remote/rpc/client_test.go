@@ -323,7 +323,9 @@ func TestAnswersThatAreNone(t *testing.T) {
 		answer func(w http.ResponseWriter, r *http.Request)
 		want   error
 	}{
-		{"a redirect", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1/other", http.StatusFound) }, remote.ErrProtocol},
+		{"a redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1/other", http.StatusFound)
+		}, remote.ErrProtocol},
 		{"not found", func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, fs.ErrNotExist},
 		{"no JSON", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "<html>") }, remote.ErrProtocol},
 		{"another id", func(w http.ResponseWriter, r *http.Request) {
