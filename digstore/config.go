@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"regexp"
+	"strings"
 
 	"github.com/BurntSushi/toml"
 
@@ -109,12 +109,15 @@ type regStore struct {
 	ContentRoot string `toml:"content_root,omitempty"`
 }
 
-var storeName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,200}$`)
+const (
+	maxName   = 200 // bytes of a store's name
+	nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+)
 
 // checkName refuses what cannot be a store's directory (store-format 8.4).
 func checkName(name string) error {
-	if !storeName.MatchString(name) || name == "." || name == ".." {
-		return fmt.Errorf("store name %.200q: want letters, digits, dots, hyphens and underscores: %w", name, fs.ErrInvalid)
+	if name == "" || len(name) > maxName || strings.Trim(name, nameChars) != "" || name == "." || name == ".." {
+		return fmt.Errorf("store name %.200q: want at most %d letters, digits, dots, hyphens and underscores: %w", name, maxName, fs.ErrInvalid)
 	}
 	return nil
 }

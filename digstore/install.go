@@ -179,14 +179,9 @@ func (s *Store) SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRo
 	if err != nil {
 		return r, err
 	}
-	g, err := s.At(root)
-	if errors.Is(err, fs.ErrNotExist) { // not held: its key is not known
-		return r, nil
-	}
-	if err != nil {
+	if r.PublicKey, err = s.publisherOf(root); err != nil || r.PublicKey.IsZero() {
 		return r, err
 	}
-	r.PublicKey = g.PublicKey()
 	if !r.Tagged.IsZero() && !r.Untagged.IsZero() {
 		return r, nil
 	}
@@ -195,6 +190,22 @@ func (s *Store) SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRo
 		return r, nil
 	}
 	return s.sign(ctx, root, key)
+}
+
+// publisherOf is the key in the module of a generation; zero when the generation is not held and not pinned. The
+// pins of a clone name it for the head, which spares a pull with nothing new from reading the recipe.
+func (s *Store) publisherOf(root merkle.Hash) (auth.PublicKey, error) {
+	if pins, err := s.readPins(); err != nil || pins.Root == root && !pins.Publisher.IsZero() {
+		return pins.Publisher, err
+	}
+	g, err := s.At(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return auth.PublicKey{}, nil
+	}
+	if err != nil {
+		return auth.PublicKey{}, err
+	}
+	return g.PublicKey(), nil
 }
 
 // sign makes both signatures of a root and keeps them.
