@@ -254,7 +254,8 @@ type journalWriter struct {
 	f     diskfs.File
 	mu    sync.Mutex // one goroutine reads, another takes what came out of it
 	buf   []byte
-	raw   []byte // what has been read and is not written down yet
+	raw   []byte // what has been read; what stands before done is written down already
+	done  int
 	skip  int64  // bytes of the stream that the journal has already
 	at    int64  // bytes of the stream that were accounted for
 	since int64
@@ -294,18 +295,19 @@ func (j *journalWriter) chunk(c module.Chunk, sealed []byte, fresh bool) error {
 	if j.lost {
 		return nil
 	}
-	i := bytes.Index(j.raw, sealed)
+	rest := j.raw[j.done:]
+	i := bytes.Index(rest, sealed)
 	if i < 0 {
 		j.lost, j.raw = true, nil
 		return nil
 	}
-	j.record('L', j.raw[:i], nil, 0)
+	j.record('L', rest[:i], nil, 0)
 	kind := byte('S')
 	if fresh {
 		kind = 'N'
 	}
 	j.record(kind, nil, &c.ID, c.Len)
-	j.raw = append(j.raw[:0], j.raw[i+len(sealed):]...)
+	j.done += i + len(sealed)
 	if j.since > writeback {
 		return j.flush()
 	}
@@ -331,6 +333,20 @@ func (j *journalWriter) record(kind byte, plain []byte, id *merkle.Hash, n uint3
 	j.buf = binary.BigEndian.AppendUint32(j.buf, crc32.Checksum(j.buf[at:], castagnoli))
 }
 
+// read takes what was read. It moves the rest to the front only when that is the smaller part.
+func (j *journalWriter) read(b []byte) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.lost {
+		return
+	}
+	if j.done > len(j.raw)/2 {
+		j.raw = append(j.raw[:0], j.raw[j.done:]...)
+		j.done = 0
+	}
+	j.raw = append(j.raw, b...)
+}
+
 func (j *journalWriter) flush() error {
 	if j.err == nil {
 		_, j.err = j.f.Write(j.buf)
@@ -349,10 +365,6 @@ type logReader struct {
 
 func (l *logReader) Read(b []byte) (int, error) {
 	n, err := l.r.Read(b)
-	l.j.mu.Lock()
-	defer l.j.mu.Unlock()
-	if !l.j.lost {
-		l.j.raw = append(l.j.raw, b[:n]...)
-	}
+	l.j.read(b[:n])
 	return n, err
 }
