@@ -256,8 +256,8 @@ type journalWriter struct {
 	buf   []byte
 	raw   []byte // what has been read; what stands before done is written down already
 	done  int
-	skip  int64  // bytes of the stream that the journal has already
-	at    int64  // bytes of the stream that were accounted for
+	skip  int64 // bytes of the stream that the journal has already
+	at    int64 // bytes of the stream that were accounted for
 	since int64
 	lost  bool // what was read and what came out of it do not fit: nothing more is written down
 	err   error
