@@ -18,7 +18,8 @@
 //     commit, history, checkout. A generation is an [io/fs.FS].
 //   - [github.com/dig-network/digstore/remote]: dig://, the remote: a client
 //     that clones, pulls and pushes with all checks, and a server that is an
-//     [net/http.Handler].
+//     [net/http.Handler]. remote/rpc is the dig.* JSON-RPC tier for readers;
+//     remote/remotetest has an honest origin and its liars, for tests.
 //
 // digstore and remote do not import each other. They meet through small
 // interfaces over auth and module: a [digstore.Workspace] is what a
