@@ -21,6 +21,9 @@ const DefaultMaxSize = 128_000_000
 // maxConfig bounds every small file that is read whole.
 const maxConfig = 4 << 20
 
+// saltFile repeats a private store's salt in hex, for the reference's tools. It need not be there; where it is, it agrees with config.toml.
+const saltFile = "secret_salt.hex"
+
 // config is a store's config.toml (store-format 8.4). listed is ours: commits carry section 13 (decision 27).
 type config struct {
 	StoreID     string `toml:"store_id"`
@@ -67,7 +70,7 @@ func readConfig(fsys diskfs.FS, dir string) (settings, error) {
 		if set.salt, err = urn.ParseSalt(c.SecretSalt); err != nil {
 			return set, corrupt(name, "a private store needs secret_salt: 64 hex digits")
 		}
-		beside, err := diskfs.ReadFile(fsys, filepath.Join(dir, "secret_salt.hex"), maxConfig)
+		beside, err := diskfs.ReadFile(fsys, filepath.Join(dir, saltFile), maxConfig)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return set, fmt.Errorf("read secret salt: %w", err)
 		}
@@ -88,12 +91,15 @@ func (s settings) write(fsys diskfs.FS, dir string) error {
 		Label: s.label, Description: s.about, Listed: s.listed}
 	if s.salt != nil {
 		c.Visibility, c.SecretSalt = "private", s.salt.Hex()
-		if err := diskfs.WriteFile(fsys, filepath.Join(dir, "secret_salt.hex"), []byte(s.salt.Hex()), 0o600); err != nil {
-			return fmt.Errorf("write secret salt: %w", err)
-		}
 	}
 	if err := writeTOML(fsys, filepath.Join(dir, "config.toml"), c); err != nil {
 		return fmt.Errorf("write store settings: %w", err)
+	}
+	if s.salt == nil {
+		return nil
+	}
+	if err := diskfs.WriteFile(fsys, filepath.Join(dir, saltFile), []byte(s.salt.Hex()), 0o600); err != nil {
+		return fmt.Errorf("write secret salt: %w", err)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -107,6 +108,8 @@ func scenarios(t *testing.T) []scenario {
 			}, since: []error{fs.ErrExist}},
 		}},
 		{name: "small things", setup: setups(emptySite, install(rel[:1]).do), steps: []step{
+			{what: "import salt", do: onSite(func(s *digstore.Store) error { return s.ImportSalt(ctx, &urn.Salt{1}) }), since: []error{fs.ErrExist}},
+			{what: "import another salt", do: onSite(func(s *digstore.Store) error { return s.ImportSalt(ctx, &urn.Salt{2}) }), since: []error{fs.ErrExist}},
 			{what: "import key", do: onSite(func(s *digstore.Store) error { return s.ImportKey(publisher) })},
 			{what: "add remote", do: onSite(func(s *digstore.Store) error { return s.AddRemote("origin", "https://example.org/stores/1") })},
 			{what: "add remote", do: onSite(func(s *digstore.Store) error { return s.AddRemote("other", "https://example.net/stores/1") })},

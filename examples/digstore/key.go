@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/urn"
 )
 
 func (a *app) keyCommand() *cobra.Command {
@@ -19,58 +21,95 @@ func (a *app) keyCommand() *cobra.Command {
 		Use:   "key",
 		Short: "Show, export or import the publisher key of a store",
 		Long: `The publisher key signs the generations of a store: who has it can publish as
-the store's owner. It is kept in the store's folder, and a clone has none.`,
+the store's owner. It is kept in the store's folder, and a clone has none.
+
+A private store has a secret salt as well: whoever has it can read the store.
+Export and import move the salt with --salt.`,
 		Example: `  digstore key show
-  digstore key export backup.key`,
+  digstore key export backup.key
+  digstore key export --salt readers.salt`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(
-		&cobra.Command{
-			Use:     "show",
-			Short:   "Print the public half of the publisher key",
-			Long:    `Show prints the public key. The secret is never printed.`,
-			Example: "  digstore key show --json",
-			Args:    cobra.NoArgs,
-			RunE: func(*cobra.Command, []string) error {
-				return a.withStore(func(s *digstore.Store) error {
-					key, err := s.Signer()
-					if err != nil {
-						return err
-					}
-					pub := key.PublicKey()
-					return a.answer(map[string]any{
-						"public_key": pub, "fingerprint": fmt.Sprintf("%08x", pub.Fingerprint()),
-						"proves_id": auth.StoreIDFromKey(pub) == s.ID(),
-					}, func(w io.Writer) { fmt.Fprintln(w, pub) })
-				})
-			},
+	cmd.AddCommand(a.keyShowCommand(), a.keyExportCommand(), a.keyImportCommand())
+	return cmd
+}
+
+func (a *app) keyShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "show",
+		Short:   "Print the public half of the publisher key",
+		Long:    `Show prints the public key. The secret is never printed.`,
+		Example: "  digstore key show --json",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return a.withStore(func(s *digstore.Store) error {
+				key, err := s.Signer()
+				if err != nil {
+					return err
+				}
+				pub := key.PublicKey()
+				return a.answer(map[string]any{
+					"public_key": pub, "fingerprint": fmt.Sprintf("%08x", pub.Fingerprint()),
+					"proves_id": auth.StoreIDFromKey(pub) == s.ID(),
+				}, func(w io.Writer) { fmt.Fprintln(w, pub) })
+			})
 		},
-		&cobra.Command{
-			Use:   "export FILE",
-			Short: "Write the secret key to a new file",
-			Long: `Export writes the secret seed as 64 hex digits to FILE, which must not exist yet
+	}
+}
+
+func (a *app) keyExportCommand() *cobra.Command {
+	var salt bool
+	cmd := &cobra.Command{
+		Use:   "export FILE",
+		Short: "Write the secret key to a new file",
+		Long: `Export writes the secret seed as 64 hex digits to FILE, which must not exist yet
 and gets mode 0600. Whoever has this file can publish as you. Keep it away
-from the machine: a lost key means that the store can no longer be changed.`,
-			Example: "  digstore key export /media/stick/site.key",
-			Args:    cobra.ExactArgs(1),
-			RunE: func(_ *cobra.Command, args []string) error {
-				return a.withStore(func(s *digstore.Store) error { return a.exportKey(s, args[0]) })
-			},
+from the machine: a lost key means that the store can no longer be changed.
+
+With --salt it writes the secret salt of a private store instead: give it to
+those who shall read the store. Publishing takes the key.`,
+		Example: `  digstore key export /media/stick/site.key
+  digstore key export --salt readers.salt`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.withStore(func(s *digstore.Store) error {
+				if salt {
+					return a.exportSalt(s, args[0])
+				}
+				return a.exportKey(s, args[0])
+			})
 		},
-		&cobra.Command{
-			Use:   "import FILE",
-			Short: "Take a publisher key in, so that this store can commit",
-			Long: `Import reads a key from FILE, as export wrote it or as the 32 raw bytes of a
+	}
+	cmd.Flags().BoolVar(&salt, "salt", false, "the secret salt of a private store, for its readers")
+	return cmd
+}
+
+func (a *app) keyImportCommand() *cobra.Command {
+	var salt bool
+	cmd := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Take a publisher key in, so that this store can commit",
+		Long: `Import reads a key from FILE, as export wrote it or as the 32 raw bytes of a
 signing_key.bin; "-" is standard input. The key must be the one that signed the
-store's head.`,
-			Example: `  digstore key import site.key
-  printenv DEPLOY_KEY | digstore key import -`,
-			Args: cobra.ExactArgs(1),
-			RunE: func(_ *cobra.Command, args []string) error {
-				return a.withStore(func(s *digstore.Store) error { return a.importKey(s, args[0]) })
-			},
-		})
+store's head.
+
+With --salt it takes in the secret salt that export --salt wrote, so that this
+clone of a private store can be read.`,
+		Example: `  digstore key import site.key
+  printenv DEPLOY_KEY | digstore key import -
+  digstore key import --salt readers.salt`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withStore(func(s *digstore.Store) error {
+				if salt {
+					return a.importSalt(cmd.Context(), s, args[0])
+				}
+				return a.importKey(s, args[0])
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&salt, "salt", false, "the secret salt of a private store, for its readers")
 	return cmd
 }
 
@@ -80,11 +119,30 @@ func (a *app) exportKey(s *digstore.Store, path string) error {
 		return err
 	}
 	seed := key.Seed()
+	if err := writeSecret(path, hex.EncodeToString(seed[:])); err != nil {
+		return err
+	}
+	return a.done(map[string]any{"file": path, "public_key": key.PublicKey()}, "secret key written to %s: keep it safe", path)
+}
+
+func (a *app) exportSalt(s *digstore.Store, path string) error {
+	salt := s.Salt()
+	if salt == nil {
+		return usage("only a private store has a salt, and only where it was made or imported", "store %s has no secret salt here", s.Name())
+	}
+	if err := writeSecret(path, salt.Hex()); err != nil {
+		return err
+	}
+	return a.done(map[string]any{"file": path, "store": s.Name()}, "secret salt written to %s: whoever has it can read the store", path)
+}
+
+// writeSecret writes a line to a new file that only the user may read.
+func writeSecret(path, line string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(hex.EncodeToString(seed[:]) + "\n")
+	_, err = f.WriteString(line + "\n")
 	if err == nil {
 		err = f.Sync()
 	}
@@ -95,7 +153,7 @@ func (a *app) exportKey(s *digstore.Store, path string) error {
 		os.Remove(path)
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return a.done(map[string]any{"file": path, "public_key": key.PublicKey()}, "secret key written to %s: keep it safe", path)
+	return nil
 }
 
 func (a *app) importKey(s *digstore.Store, path string) error {
@@ -113,20 +171,43 @@ func (a *app) importKey(s *digstore.Store, path string) error {
 	return a.done(map[string]any{"store": s.Name(), "public_key": key.PublicKey()}, "store %s can commit now, with key %s", s.Name(), key.PublicKey())
 }
 
-// readKey reads a seed, raw or in hex. Its errors never repeat what was read.
-func readKey(path string, in io.Reader) (*auth.Key, error) {
-	r := in
+func (a *app) importSalt(ctx context.Context, s *digstore.Store, path string) error {
+	b, err := readSecret(path, a.in)
+	if err != nil {
+		return err
+	}
+	salt, err := urn.ParseSalt(string(bytes.TrimSpace(b)))
+	if err != nil {
+		return usage("give a file that digstore key export --salt wrote", "%s: %w", path, err)
+	}
+	if err := s.ImportSalt(ctx, salt); err != nil {
+		return err
+	}
+	return a.done(map[string]any{"store": s.Name()}, "store %s can be read now, if this is its salt", s.Name())
+}
+
+// readSecret reads a small file, or standard input where path is "-".
+func readSecret(path string, in io.Reader) ([]byte, error) {
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {
 			return nil, err
 		}
 		defer f.Close()
-		r = f
+		in = f
 	}
-	b, err := io.ReadAll(io.LimitReader(r, 1024))
+	b, err := io.ReadAll(io.LimitReader(in, 1024))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return b, nil
+}
+
+// readKey reads a seed, raw or in hex. Its errors never repeat what was read.
+func readKey(path string, in io.Reader) (*auth.Key, error) {
+	b, err := readSecret(path, in)
+	if err != nil {
+		return nil, err
 	}
 	if len(b) == auth.SeedSize {
 		return auth.NewKey([auth.SeedSize]byte(b)), nil
