@@ -19,6 +19,7 @@ type KeyFileError struct {
 	Why  string // what is wrong, and what to do about it
 }
 
+// Error implements error.
 func (e *KeyFileError) Error() string { return fmt.Sprintf("key file %s: %s", e.Path, e.Why) }
 
 // Unwrap returns ErrKeyFile.

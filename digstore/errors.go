@@ -35,6 +35,7 @@ type RecurringRootError struct {
 	Head    uint64            // number of the head
 }
 
+// Error implements error.
 func (e *RecurringRootError) Error() string {
 	if e.Earlier.Number == e.Head {
 		return fmt.Sprintf("commit: nothing changed since generation %d (root %s)", e.Earlier.Number, e.Earlier.Root)
@@ -53,6 +54,7 @@ type TooLargeError struct {
 	Size, Max int64 // bytes of plaintext
 }
 
+// Error implements error.
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("commit: %d bytes of content, the store's cap is %d (max_size in config.toml, init --max-size)", e.Size, e.Max)
 }
@@ -65,6 +67,7 @@ type UnnamedError struct {
 	Missing, Total int // resources without a name, resources altogether
 }
 
+// Error implements error.
 func (e *UnnamedError) Error() string {
 	return fmt.Sprintf("%d of %d resources have no known name: ask the publisher for a list (urn --all)", e.Missing, e.Total)
 }
@@ -74,6 +77,7 @@ type KeyNameError struct {
 	Key, Why string
 }
 
+// Error implements error.
 func (e *KeyNameError) Error() string {
 	return fmt.Sprintf("resource key %.200q cannot be a file: %s", e.Key, e.Why)
 }

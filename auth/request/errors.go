@@ -55,6 +55,7 @@ type Error struct {
 	Reason string // as remote-protocol 2.3 words it
 }
 
+// Error implements error.
 func (e *Error) Error() string { return ErrUnauthenticated.Error() + ": " + e.Reason }
 
 // Unwrap returns ErrUnauthenticated.
@@ -63,6 +64,7 @@ func (e *Error) Unwrap() error { return ErrUnauthenticated }
 // FullError is ErrNoncesFull with the time after which some room will have come free.
 type FullError struct{ RetryAfter time.Duration }
 
+// Error implements error.
 func (e *FullError) Error() string {
 	return ErrNoncesFull.Error() + ", try again in " + e.RetryAfter.String()
 }

@@ -20,6 +20,7 @@ type Error struct {
 	Err    error // wraps ErrValue or io.ErrUnexpectedEOF, or is the one given to Fail
 }
 
+// Error implements error.
 func (e *Error) Error() string { return fmt.Sprintf("decode at byte %d: %v", e.Offset, e.Err) }
 
 // Unwrap returns Err.

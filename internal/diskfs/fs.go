@@ -55,6 +55,7 @@ type LockedError struct {
 	PID  int    // process id of the holder, 0 when not known
 }
 
+// Error implements error.
 func (e *LockedError) Error() string {
 	if e.PID == 0 {
 		return fmt.Sprintf("%s: %v", e.Name, ErrLocked)

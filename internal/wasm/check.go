@@ -20,6 +20,7 @@ const (
 	Tag
 )
 
+// String names the kind as errors do.
 func (k Kind) String() string {
 	if names := [...]string{"function", "table", "memory", "global", "tag"}; int(k) < len(names) {
 		return names[k]
