@@ -81,7 +81,7 @@ func TestDamagedFiles(t *testing.T) {
 		cache := strings.HasSuffix(name, ".idx") || strings.HasSuffix(name, "statindex")
 		stride := max(1, len(text)/3)
 		if long {
-			stride = max(1, len(text)/50)
+			stride = max(1, len(text)/12)
 		}
 		for what, damage := range damages {
 			for at := 0; at < len(text); at += stride {

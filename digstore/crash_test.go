@@ -2,6 +2,7 @@ package digstore_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -13,11 +14,13 @@ import (
 func TestCrashAtEveryOperation(t *testing.T) {
 	seeds := uint64(3)
 	if vectors.Long(t) {
-		seeds = 4
+		seeds = 2 // at every operation
 	}
-	points := 0
+	var points atomic.Int64
+	t.Cleanup(func() { t.Logf("%d crashes", points.Load()) })
 	for _, sc := range scenarios(t) {
 		t.Run(sc.name, func(t *testing.T) {
+			t.Parallel()
 			base, states := sc.prepare(t)
 			whole := base.Recover(1)
 			_, err := sc.run(whole, 0)
@@ -32,7 +35,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 					t.Errorf("operation %d of %d: %v, want the loss of power", n, calls, err)
 				}
 				for seed := range seeds {
-					points++
+					points.Add(1)
 					if jerr := sc.judge(disk.Recover(seed), states, done); jerr != nil {
 						t.Errorf("power lost at operation %d of %d, seed %d, after %d steps and %v:\n%v", n, calls, seed, done, err, jerr)
 					}
@@ -40,5 +43,4 @@ func TestCrashAtEveryOperation(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d crashes", points)
 }

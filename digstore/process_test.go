@@ -262,7 +262,7 @@ func TestKilled(t *testing.T) {
 	w, s, dir := onDisk(t, nil)
 	rounds := 6
 	if vectors.Long(t) {
-		rounds = 200
+		rounds = 60
 	}
 	for range rounds {
 		n := len(must(s.Generations(ctx)))

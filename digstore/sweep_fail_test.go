@@ -3,6 +3,7 @@ package digstore_test
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -13,9 +14,11 @@ var errDisk = errors.New("the disk is full")
 
 // TestFailEveryOperation lets every operation of every scenario fail once, and then all that follow it, too.
 func TestFailEveryOperation(t *testing.T) {
-	points := 0
+	var points atomic.Int64
+	t.Cleanup(func() { t.Logf("%d fault points", points.Load()) })
 	for _, sc := range scenarios(t) {
 		t.Run(sc.name, func(t *testing.T) {
+			t.Parallel()
 			base, states := sc.prepare(t)
 			counting := diskfs.Fail(base.Recover(1), 0, nil, nil)
 			_, err := sc.run(counting, 0)
@@ -23,7 +26,7 @@ func TestFailEveryOperation(t *testing.T) {
 			stride := strideFor(t, counting.Calls(), 7)
 			for n := 1; n <= counting.Calls(); n += stride {
 				for _, always := range []bool{false, true} {
-					points++
+					points.Add(1)
 					if err := sc.failAt(base, states, n, always); err != nil {
 						t.Errorf("operation %d of %d failed, all later ones too: %v\n%v", n, counting.Calls(), always, err)
 					}
@@ -31,7 +34,6 @@ func TestFailEveryOperation(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d fault points", points)
 }
 
 // strideFor spreads about so many samples over calls; all of them when tests may be long.
