@@ -33,11 +33,14 @@ func (s *Store) ImportSalt(ctx context.Context, salt *urn.Salt) error {
 	if err != nil {
 		return fmt.Errorf("import salt: %w", err)
 	}
-	if set.salt != nil && *set.salt == *salt {
-		return nil
-	}
-	if _, err := s.Signer(); err == nil {
-		return fmt.Errorf("import salt: store %s has its publisher key here, and every address depends on its salt: %w", s.name, fs.ErrExist)
+	same := set.salt != nil && *set.salt == *salt
+	if !same {
+		switch _, err := s.Signer(); {
+		case err == nil:
+			return fmt.Errorf("import salt: store %s has its publisher key here, and every address depends on its salt: %w", s.name, fs.ErrExist)
+		case !errors.Is(err, ErrNoKey):
+			return fmt.Errorf("import salt: %w", err)
+		}
 	}
 	if err := s.w.fs.Remove(filepath.Join(s.dir, saltFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("import salt: %w", err)
