@@ -42,16 +42,17 @@ const (
 	incomingPack = "pack.tmp"
 )
 
-// openIncoming begins to receive in dir or, when resume is set, goes on with what is there.
-func openIncoming(fsys diskfs.FS, dir string, packs *packSet, resume bool) (*incoming, error) {
-	const attempts = 5 // a sweep may take the directory for a rest until its lock is held
-	for i := 1; ; i++ {
-		in, err := tryIncoming(fsys, dir, packs, resume)
-		swept := errors.Is(err, fs.ErrNotExist) || !resume && errors.Is(err, ErrLocked)
-		if err == nil || !swept || i == attempts {
-			return in, err
+// incomingTries is how often a directory is made anew that a sweep took for a rest before its lock was held.
+const incomingTries = 16
+
+// openIncoming begins to receive in dir, or goes on with what is there.
+func openIncoming(fsys diskfs.FS, dir string, packs *packSet) (in *incoming, err error) {
+	for range incomingTries {
+		if in, err = tryIncoming(fsys, dir, packs, true); !errors.Is(err, fs.ErrNotExist) {
+			break
 		}
 	}
+	return in, err
 }
 
 func tryIncoming(fsys diskfs.FS, dir string, packs *packSet, resume bool) (*incoming, error) {
@@ -97,13 +98,20 @@ func (in *incoming) begin(resume bool) error {
 	return err
 }
 
-// newIncoming begins to receive under a name of chance below dir.
-func newIncoming(w *Workspace, dir string, packs *packSet) (*incoming, error) {
-	var b [8]byte
-	if _, err := io.ReadFull(w.rand, b[:]); err != nil {
-		return nil, fmt.Errorf("receive: %w", err)
+// newIncoming begins to receive under a name of chance below dir; another one each time, as the sweep that took the
+// last one may be at it still.
+func newIncoming(w *Workspace, dir string, packs *packSet) (in *incoming, err error) {
+	for range incomingTries {
+		var b [8]byte
+		if _, err := io.ReadFull(w.rand, b[:]); err != nil {
+			return nil, fmt.Errorf("receive: %w", err)
+		}
+		in, err = tryIncoming(w.fs, filepath.Join(dir, incomingDir, "push-"+hex.EncodeToString(b[:])), packs, false)
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrLocked) {
+			break
+		}
 	}
-	return openIncoming(w.fs, filepath.Join(dir, incomingDir, "push-"+hex.EncodeToString(b[:])), packs, false)
+	return in, err
 }
 
 // takeApart reads the module. An error of r leaves what arrived to be taken up again.

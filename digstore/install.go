@@ -47,7 +47,7 @@ func (s *Store) Install(ctx context.Context, lines []module.Generation, head aut
 	if err := s.sweepNow(); err != nil {
 		return fmt.Errorf("install %s: %w", root, err)
 	}
-	in, err := openIncoming(s.w.fs, s.partDir(root), s.packs, true)
+	in, err := openIncoming(s.w.fs, s.partDir(root), s.packs)
 	if err != nil {
 		return fmt.Errorf("install %s: %w", root, err)
 	}
