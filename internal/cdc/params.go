@@ -140,6 +140,3 @@ func (r rule) next(data []byte, seen int, atEOF bool) (n, none int) {
 	}
 	return 0, to
 }
-
-// Default is the sizes of stores spelled out.
-var Default = Params{Min: DefaultMin, Target: DefaultTarget, Max: DefaultMax}
