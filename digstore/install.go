@@ -198,14 +198,7 @@ func (s *Store) publisherOf(root merkle.Hash) (auth.PublicKey, error) {
 	if pins, err := s.readPins(); err != nil || pins.Root == root && !pins.Publisher.IsZero() {
 		return pins.Publisher, err
 	}
-	g, err := s.At(root)
-	if errors.Is(err, fs.ErrNotExist) {
-		return auth.PublicKey{}, nil
-	}
-	if err != nil {
-		return auth.PublicKey{}, err
-	}
-	return g.PublicKey(), nil
+	return keyIn(s.At(root))
 }
 
 // sign makes both signatures of a root and keeps them.

@@ -79,7 +79,11 @@ func (s *Store) publisher() (auth.PublicKey, error) {
 	if err != nil || !p.Publisher.IsZero() {
 		return p.Publisher, err
 	}
-	g, err := s.Latest()
+	return keyIn(s.Latest())
+}
+
+// keyIn is the publisher key in the module of a generation that was looked for; zero when it is not here.
+func keyIn(g *Generation, err error) (auth.PublicKey, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return auth.PublicKey{}, nil
 	}
