@@ -58,6 +58,7 @@ var table = []row{
 	{pkg: "digstore", house: []string{"digstore/module", "digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/diskfs"}, third: store},
 	{pkg: "remote", house: []string{"digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/codec"}, third: join(wire, lru), http: true},
 	{pkg: "remote/rpc", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
+	{pkg: "remote/conform", house: []string{"remote", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
 	{pkg: "remote/remotetest", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
 
 	{pkg: "node/wire", third: []string{"google.golang.org/protobuf/..."}},
