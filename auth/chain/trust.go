@@ -1,0 +1,22 @@
+package chain
+
+// Trust says whose word it is that spends happened and that no newer one did. Hashes show the rest.
+type Trust string
+
+const (
+	TrustNode   Trust = "own full node"
+	TrustSingle Trust = "single public source"
+	TrustQuorum Trust = "several sources that agree"
+	TrustPinned Trust = "pinned by configuration"
+)
+
+// A Status says what an answer rests on.
+type Status string
+
+const (
+	Anchored   Status = "anchored"   // read from the chain, and settled
+	Shallow    Status = "shallow"    // read from the chain, and not settled: it may still vanish
+	Cached     Status = "cached"     // read from the chain earlier; the source cannot be asked now
+	Unanchored Status = "unanchored" // not read from the chain
+	Melted     Status = "melted"     // the store was destroyed; this was its last state
+)
