@@ -33,6 +33,36 @@ type RangeOrigin interface {
 	ModuleFrom(ctx context.Context, root merkle.Hash, offset int64) (r io.ReadCloser, start int64, err error)
 }
 
+// A RecipeOrigin is an [Origin] that can give the recipe of a generation in place of its module, so that only the
+// chunks that are not held have to come. Optional. RECIPES.md says what travels.
+type RecipeOrigin interface {
+	SpanOrigin
+	// OpenRecipe asks for the recipe of root. The answer may be packed against one of bases, the recipes of
+	// generations that are held here, likeliest first, of which at most [MaxBases] are named. An origin that knows
+	// no recipes, or has none of this generation, answers with the module. Errors are those of Module; a recipe
+	// that does not decode or is of another generation is a [*VerificationError] of [CheckRecipe].
+	OpenRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (*RecipeAnswer, error)
+}
+
+// A RecipeAnswer is what an origin gave that was asked for a recipe: that, or the module itself.
+type RecipeAnswer struct {
+	Recipe *module.Recipe // nil: the module is what came
+	Size   int64          // of the recipe as it travelled, in bytes
+	Module io.ReadCloser  // as from Origin.Module, to be closed; nil when Recipe is not
+}
+
+// A Span is a run of bytes of a module.
+type Span struct{ Offset, Length int64 }
+
+// A SpanOrigin is an [Origin] that gives single parts of a module. Optional.
+type SpanOrigin interface {
+	Origin
+	// Spans gives each of want to take, in any order, from one goroutine at a time. want ascends and does not overlap;
+	// body has exactly Length bytes, or fails. An error of take ends it and comes back wrapped. An origin that is
+	// several calls take once more with the same part from another one when the error is [ErrVerification].
+	Spans(ctx context.Context, root merkle.Hash, want []Span, take func(i int, body io.Reader) error) error
+}
+
 // A Local is one store on our side: what [Clone] and [Pull] fill and [Push] reads. *digstore.Store is one;
 // remotetest.Memory is another. Methods may be called concurrently.
 type Local interface {
@@ -80,6 +110,48 @@ type Resumer interface {
 	Held(ctx context.Context, root merkle.Hash) (offset int64, err error)
 	// Discard throws away what is kept, so that the next Install starts at 0. Nothing kept is no error.
 	Discard(ctx context.Context, root merkle.Hash) error
+}
+
+// An Assembler is a [Local] that can make a generation of its recipe and of chunks that it holds. Optional; without
+// it modules come and go whole.
+type Assembler interface {
+	// Recipe returns the recipe of a generation that is held; [fs.ErrNotExist] when it is not. Its encoding is that
+	// of the module, whoever made it: both sides use it as a dictionary.
+	Recipe(ctx context.Context, root merkle.Hash) (*module.Recipe, error)
+	// Lacking returns the places in r.Pool() of the chunks that are not held, ascending. What a broken Assemble of
+	// the same root left behind counts as held where it is kept.
+	Lacking(ctx context.Context, r *module.Recipe) ([]int, error)
+	// Assemble is Install for a generation whose recipe is known. It calls fetch, once, which calls put for every
+	// chunk that Lacking named, in any order, from one goroutine at a time; sealed is put's only until it returns.
+	// put holds the bytes to length and id of the chunk: a difference is [module.ErrVerify]. A chunk that is neither
+	// put nor held is [fs.ErrNotExist]. base is a generation that is held and has been verified, or zero: what r has
+	// in common with it check need not read again (module.Recipe.Given).
+	Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r *module.Recipe, base merkle.Hash,
+		fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error
+}
+
+// A Lines is a [Local] that finds single lines of its history without reading it all. Optional; [Pull] with nothing
+// new then costs no more in a long history than in a short one.
+type Lines interface {
+	// Line returns the line of a root; [fs.ErrNotExist] when it is not in the history.
+	Line(ctx context.Context, root merkle.Hash) (module.Generation, error)
+	// Tail returns the last n lines, or all there are, oldest first.
+	Tail(ctx context.Context, n int) ([]module.Generation, error)
+}
+
+// Limits of what a [Witness] keeps.
+const (
+	MaxEvidence     = 32        // documents; the oldest go
+	MaxEvidenceSize = 256 << 10 // bytes of one
+)
+
+// A Witness is a [Local] that keeps what speaks against an origin: the JSON of an [Evidence]. Optional.
+type Witness interface {
+	// KeepEvidence keeps a document of at most [MaxEvidenceSize] bytes, durably, and returns the name under which a
+	// person finds it, a path perhaps. The same bytes are kept once. Beyond [MaxEvidence] documents the oldest goes.
+	KeepEvidence(ctx context.Context, doc []byte) (name string, err error)
+	// Evidence returns the documents that are kept, oldest first.
+	Evidence(ctx context.Context) ([][]byte, error)
 }
 
 // Pins are what a store remembers between two meetings with its origins (decision 26).
@@ -149,6 +221,23 @@ type Receiver interface {
 	// The error wraps whatever r or check returned, and nothing becomes visible when there is one.
 	Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader,
 		check func(*module.Module) error) error
+}
+
+// A RecipeBackend is a [Backend] that knows recipes. Optional: without it modules go out whole.
+type RecipeBackend interface {
+	// Recipe returns the recipe of a generation that is held, confirmed or pending; as [Assembler] has it. An unknown
+	// store or root is [fs.ErrNotExist].
+	Recipe(ctx context.Context, s auth.StoreID, root merkle.Hash) (*module.Recipe, error)
+}
+
+// A RecipeReceiver is a [Receiver] that takes a generation as recipe and chunks. Optional, and of use only on a
+// [RecipeBackend]: without it modules are pushed whole.
+type RecipeReceiver interface {
+	// ReceiveRecipe is Receive for a generation whose recipe is known. fetch, put, base and check are as for
+	// [Assembler]: fetch puts the chunks that base, which is held, confirmed or pending, does not have. base may be
+	// the root itself, pending: then there is nothing to put, and it becomes the head.
+	ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r *module.Recipe, base merkle.Hash,
+		fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error
 }
 
 // A Lister is a [Backend] that can say which stores it has. Optional.
