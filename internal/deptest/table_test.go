@@ -38,6 +38,7 @@ var table = []row{
 	{pkg: "internal/wasm"},
 	{pkg: "internal/cdc"},
 	{pkg: "internal/clvm"},
+	{pkg: "internal/strictjson"},
 	{pkg: "internal/gcmsiv", third: []string{"golang.org/x/sys/cpu"}},
 	{pkg: "internal/diskfs", third: onDisk},
 	{pkg: "internal/bls", third: blst},
@@ -45,7 +46,7 @@ var table = []row{
 
 	{pkg: "auth", house: []string{"internal/bls", "internal/codec", "merkle"}, third: blst},
 	{pkg: "auth/request", house: []string{"auth", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru), http: true},
-	{pkg: "auth/chain", house: []string{"auth", "merkle", "internal/clvm", "internal/codec"}, third: join(blst, lru, worker), http: true},
+	{pkg: "auth/chain", house: []string{"auth", "merkle", "internal/bls", "internal/clvm", "internal/codec", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
 
 	{pkg: "capsule", house: []string{"auth", "merkle", "internal/codec"}, third: blst},
 	{pkg: "capsule/cache", house: []string{"capsule", "auth", "merkle"}, third: join(blst, lru, worker)},
@@ -56,9 +57,9 @@ var table = []row{
 
 	{pkg: "plot", house: []string{"capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(plots, onDisk)},
 	{pkg: "digstore", house: []string{"digstore/module", "digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/diskfs"}, third: store},
-	{pkg: "remote", house: []string{"digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/codec"}, third: join(wire, lru), http: true},
-	{pkg: "remote/rpc", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
-	{pkg: "remote/conform", house: []string{"remote", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
+	{pkg: "remote", house: []string{"digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/codec", "internal/strictjson"}, third: join(wire, lru), http: true},
+	{pkg: "remote/rpc", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
+	{pkg: "remote/conform", house: []string{"remote", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/remotetest", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
 
 	{pkg: "node/wire", third: []string{"google.golang.org/protobuf/..."}},
@@ -71,7 +72,7 @@ var table = []row{
 	{pkg: "node/nodetest", house: []string{"node", "node/memory", "node/wire", "capsule", "auth", "merkle"}, third: daemon, http: true},
 
 	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/chain", "capsule", "capsule/cache", "capsule/cuda", "capsule/capsuletest",
-		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/rpc", "remote/remotetest", "merkle",
+		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/rpc", "remote/conform", "remote/remotetest", "merkle",
 		"node", "node/tcptls", "node/memory", "node/gun", "node/prom", "node/ui", "node/nodetest"},
 		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},
 }
