@@ -1,0 +1,110 @@
+package clvm
+
+import "crypto/sha256"
+
+// HashAtom returns the tree hash of an atom: SHA-256(01 || b).
+func HashAtom(b []byte) [32]byte {
+	if len(b) <= longAtom {
+		var buf [1 + longAtom]byte
+		buf[0] = 1
+		return sha256.Sum256(buf[:1+copy(buf[1:], b)])
+	}
+	h := sha256.New()
+	h.Write([]byte{1})
+	h.Write(b)
+	return [32]byte(h.Sum(nil))
+}
+
+// HashPair returns the tree hash of a pair, from those of its sides: SHA-256(02 || left || right).
+func HashPair(left, right [32]byte) [32]byte {
+	var buf [65]byte
+	buf[0] = 2
+	copy(buf[1:], left[:])
+	copy(buf[33:], right[:])
+	return sha256.Sum256(buf[:])
+}
+
+// TreeHash returns the hash that stands for the node on the chain, the puzzle hash of a program.
+// Every pair is hashed once, however often it occurs in the tree, and keeps its hash: to ask again,
+// of the node or of any part of it, costs nothing. The depth of the tree is of no matter.
+func (n *Node) TreeHash() [32]byte {
+	h := hasher{atoms: atoms()}
+	if n.left == nil {
+		var sum [32]byte
+		h.atom(&sum, n)
+		return sum
+	}
+	return *h.pair(n)
+}
+
+// A hasher is one walk over a tree.
+type hasher struct {
+	atoms *atomTable
+	slab  [][32]byte // room for hashes that are kept
+	todo  []*Node    // pairs that wait for one below them, the lowest last
+}
+
+// pair returns the hash of a pair.
+func (h *hasher) pair(root *Node) *[32]byte {
+	var buf [65]byte
+	buf[0] = 2
+	h.todo = append(h.todo[:0], root)
+	for len(h.todo) > 0 {
+		n := h.todo[len(h.todo)-1]
+		if n.hash.Load() == nil {
+			ready := h.side((*[32]byte)(buf[1:]), n.left)
+			if !h.side((*[32]byte)(buf[33:]), n.right) || !ready {
+				continue
+			}
+			h.keep(n, sha256.Sum256(buf[:]))
+		}
+		h.todo = h.todo[:len(h.todo)-1]
+	}
+	return root.hash.Load()
+}
+
+// side puts the hash of a side of a pair into dst. A pair that has none yet is put on the list of
+// what is to do instead, and the answer is false.
+func (h *hasher) side(dst *[32]byte, n *Node) bool {
+	if n.left == nil {
+		h.atom(dst, n)
+		return true
+	}
+	if sum := n.hash.Load(); sum != nil {
+		*dst = *sum
+		return true
+	}
+	h.todo = append(h.todo, n)
+	return false
+}
+
+// atom puts the hash of an atom into dst.
+func (h *hasher) atom(dst *[32]byte, n *Node) {
+	switch {
+	case len(n.atom) == 0:
+		*dst = h.atoms.emptyHash
+	case len(n.atom) == 1:
+		*dst = h.atoms.oneHash[n.atom[0]]
+	case len(n.atom) < longAtom:
+		var buf [1 + longAtom]byte
+		buf[0] = 1
+		*dst = sha256.Sum256(buf[:1+copy(buf[1:], n.atom)])
+	default:
+		sum := n.hash.Load()
+		if sum == nil {
+			sum = h.keep(n, HashAtom([]byte(n.atom)))
+		}
+		*dst = *sum
+	}
+}
+
+// keep remembers the hash of a node.
+func (h *hasher) keep(n *Node, sum [32]byte) *[32]byte {
+	if len(h.slab) == cap(h.slab) {
+		h.slab = make([][32]byte, 0, min(max(4, 2*cap(h.slab)), 128))
+	}
+	h.slab = append(h.slab, sum)
+	p := &h.slab[len(h.slab)-1]
+	n.hash.Store(p)
+	return p
+}
