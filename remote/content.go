@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
@@ -117,11 +120,11 @@ func (b *contentRequest) decode(c *call) (l lookup, err error) {
 
 // readJSON decodes the body of a request: a type other than JSON is 415, more than limit bytes 413, no JSON 400, JSON
 // of another shape 422 with that text (remote-protocol §3).
-func readJSON(r *http.Request, limit int64, v any, shape string) error {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != typeJSON {
+func (s *Server) readJSON(c *call, limit int64, v any, shape string) error {
+	if kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || kind != typeJSON {
 		return unsupportedType()
 	}
-	text, err := readBody(r, limit)
+	text, err := s.readBody(c, limit)
 	if err != nil {
 		return err
 	}
@@ -135,12 +138,24 @@ func readJSON(r *http.Request, limit int64, v any, shape string) error {
 	return nil
 }
 
+// freeBody is how long a body may be without counting.
+const freeBody = 64 << 10
+
 // readBody reads the body of a request, up to the limit.
-func readBody(r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
+func (s *Server) readBody(c *call, limit int64) ([]byte, error) {
+	if c.ContentLength > limit {
 		return nil, bodyTooLarge(limit, "bytes")
 	}
-	text, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	text, err := io.ReadAll(io.LimitReader(c.body, freeBody+1))
+	if len(text) > freeBody && err == nil {
+		if !s.bodies.TryAcquire(limit) {
+			return nil, rateLimited(time.Second)
+		}
+		c.held = limit
+		rest := bytes.NewBuffer(text)
+		_, err = rest.ReadFrom(io.LimitReader(c.body, limit+1-int64(len(text))))
+		text = rest.Bytes()
+	}
 	if err != nil {
 		broken := badRequest("body broke off")
 		broken.cause = err
@@ -155,7 +170,7 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 // look reads a request for one retrieval key and opens what is answered. The caller closes it.
 func (s *Server) look(c *call, shape string) (lookup, *Content, error) {
 	var body contentRequest
-	if err := readJSON(c.Request, maxRequestJSON, &body, shape); err != nil {
+	if err := s.readJSON(c, maxRequestJSON, &body, shape); err != nil {
 		return lookup{}, nil, err
 	}
 	l, err := body.decode(c)
@@ -218,21 +233,26 @@ func (s *Server) postContent(w http.ResponseWriter, c *call) error {
 	return out.flush()
 }
 
+// A textBuffer is the room of an answer in base64: small, since as many of them wait as there are slow readers.
+type textBuffer struct {
+	raw  [48 << 10]byte
+	text [64 << 10]byte
+}
+
+var textBuffers = sync.Pool{New: func() any { return new(textBuffer) }}
+
 // writeBase64 encodes r piece by piece.
 func writeBase64(w io.Writer, r io.Reader) error {
-	raw := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(raw)
-	text := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(text)
-	const piece = copySize / 4 * 3 / 3 * 3
+	b := textBuffers.Get().(*textBuffer)
+	defer textBuffers.Put(b)
 	for {
-		n, err := io.ReadFull(r, (*raw)[:piece])
+		n, err := io.ReadFull(r, b.raw[:])
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return err
 		}
 		size := base64.StdEncoding.EncodedLen(n)
-		base64.StdEncoding.Encode(*text, (*raw)[:n])
-		if _, werr := w.Write((*text)[:size]); werr != nil {
+		base64.StdEncoding.Encode(b.text[:], b.raw[:n])
+		if _, werr := w.Write(b.text[:size]); werr != nil {
 			return werr
 		}
 		if err != nil {

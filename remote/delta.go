@@ -86,7 +86,7 @@ func (s *Server) getDelta(w http.ResponseWriter, c *call) error {
 // postDelta answers POST /stores/{id}/delta. Every row of the key table is a change: what the client has is chunks.
 func (s *Server) postDelta(w http.ResponseWriter, c *call) error {
 	var body deltaRequest
-	if err := readJSON(c.Request, maxDeltaJSON, &body, "body is not a delta request"); err != nil {
+	if err := s.readJSON(c, maxDeltaJSON, &body, "body is not a delta request"); err != nil {
 		return err
 	}
 	if body.To == nil || body.Have == nil {

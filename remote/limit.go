@@ -32,6 +32,11 @@ type Limits struct {
 	// Uploads and UploadsPerStore bound the module uploads that run at the same time. Defaults 32 and 4.
 	Uploads         int
 	UploadsPerStore int
+	// Deltas bounds the deltas that are made at the same time. Default 4.
+	Deltas int
+	// Bodies bounds the bytes of JSON requests that are held at the same time; requests up to 64 KiB do not count, a
+	// longer one counts as the longest of its kind. Default 32 MiB, at least 8 MiB.
+	Bodies int64
 	// Tracked is how many addresses, identities and stores are remembered, each. What was seen least recently is
 	// forgotten first and starts again with a full bucket. Default 16,384.
 	Tracked int
@@ -43,6 +48,8 @@ func (l Limits) withDefaults() Limits {
 	l.PerStore = l.PerStore.or(10_000.0/60, 10_000)
 	l.Uploads = positive(l.Uploads, 32)
 	l.UploadsPerStore = positive(l.UploadsPerStore, 4)
+	l.Deltas = positive(l.Deltas, 4)
+	l.Bodies = max(positive(l.Bodies, 32<<20), maxDeltaJSON)
 	l.Tracked = positive(l.Tracked, 1<<14)
 	return l
 }

@@ -39,7 +39,6 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	place := slot{in: s.uploads, store: c.store}
 	defer place.leave()
 	body := newUpload(w, c.Request, s.opt.MaxModule, s.opt.UploadIdle, !decl.program.IsZero())
-	defer body.rest()
 	if p.key.IsZero() { // only the module says: its first bytes have to be read before anything can be judged
 		if !place.enter() {
 			return rateLimited(time.Second)

@@ -55,7 +55,7 @@ func (d declarations) drop(k declarationKey) { d.byKey.Remove(k) }
 
 // postInit answers POST /stores/{id}/module/upload: would a push like this be taken? Spec: remote-protocol 4.5.
 func (s *Server) postInit(w http.ResponseWriter, c *call) error {
-	text, err := readRequest(c.Request)
+	text, err := s.readBody(c, maxRequestJSON)
 	if err != nil {
 		return err
 	}
@@ -124,6 +124,3 @@ func (p *push) readInit(text []byte) (decl declaration, err error) {
 func (s *Server) postComplete(http.ResponseWriter, *call) error {
 	return invalid("this node serves inline uploads; PUT the module to /module?root= instead")
 }
-
-// readRequest reads the body of a JSON request, up to the limit.
-func readRequest(r *http.Request) ([]byte, error) { return readBody(r, maxRequestJSON) }

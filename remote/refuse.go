@@ -51,6 +51,9 @@ func invalid(detail string) *refusal {
 func forbidden(detail string) *refusal {
 	return refuse(http.StatusForbidden, "push not authorized: "+detail)
 }
+func unauthorized(cause error) *refusal {
+	return &refusal{status: http.StatusForbidden, text: "not authorized", cause: cause}
+}
 func unauthenticated(detail string) *refusal {
 	return refuse(http.StatusUnauthorized, "request authentication failed: "+detail)
 }

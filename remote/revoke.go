@@ -12,7 +12,7 @@ import (
 func (s *Server) postTombstone(w http.ResponseWriter, c *call) error {
 	ctx := c.Context()
 	var body tombstoneBody
-	if err := readJSON(c.Request, maxRequestJSON, &body, "body is not a tombstone"); err != nil {
+	if err := s.readJSON(c, maxRequestJSON, &body, "body is not a tombstone"); err != nil {
 		return err
 	}
 	head, err := s.head(ctx, c.store)

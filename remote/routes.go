@@ -1,9 +1,11 @@
 package remote
 
 import (
+	"io"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
@@ -21,6 +23,8 @@ type call struct {
 	store    auth.StoreID
 	op       request.Op
 	identity auth.PublicKey // zero when nobody had to sign
+	body     io.Reader      // Request.Body, at a pace
+	held     int64          // of Server.bodies, given back when the call is over
 }
 
 // table lists the routes by what follows /stores/{id}, and by method. HEAD is answered by the route of GET, under its
@@ -33,7 +37,7 @@ func (s *Server) table() map[string]map[string]route {
 
 		"/content": {http.MethodPost: {request.Content, s.postContent}},
 		"/proof":   {http.MethodPost: {request.Proof, s.postProof}},
-		"/delta":   {http.MethodGet: {request.Delta, s.getDelta}, http.MethodPost: {request.Delta, s.postDelta}},
+		"/delta":   {http.MethodGet: {request.Delta, s.oneOf(s.getDelta)}, http.MethodPost: {request.Delta, s.oneOf(s.postDelta)}},
 	}
 	if s.receiver != nil {
 		t["/module"][http.MethodPut] = route{request.Push, s.putModule}
@@ -47,15 +51,31 @@ func (s *Server) table() map[string]map[string]route {
 }
 
 // ServeHTTP answers one request: route, store id, limit by address, authentication, limits by identity and store,
-// handler (remote-protocol 2.3).
+// Authorize, handler (remote-protocol 2.3). Who does not take an answer, or does not bring a body, in reasonable time is
+// cut off, as far as the ResponseWriter can set deadlines.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	c, handle, err := s.enter(w, r)
+	out := newPacedWriter(w, s.opt.DownloadIdle)
+	out.Header().Set("X-Content-Type-Options", "nosniff")
+	c, handle, err := s.enter(out, r)
 	if err == nil {
-		err = handle(w, c)
+		defer func() { s.bodies.Release(c.held) }()
+		err = handle(out, c)
 	}
 	if err != nil {
-		s.refuse(w, r, err)
+		s.refuse(out, r, err)
+	}
+	out.finish()
+	unread(w, r)
+}
+
+// oneOf lets a handler run only so often at the same time.
+func (s *Server) oneOf(handle func(http.ResponseWriter, *call) error) func(http.ResponseWriter, *call) error {
+	return func(w http.ResponseWriter, c *call) error {
+		if !s.deltas.TryAcquire(1) {
+			return rateLimited(time.Second)
+		}
+		defer s.deltas.Release(1)
+		return handle(w, c)
 	}
 }
 
@@ -102,6 +122,12 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*call, func(http
 	if wait := s.perStore.take(store, now); wait > 0 {
 		return nil, nil, rateLimited(wait)
 	}
+	if s.opt.Authorize != nil {
+		if err := s.opt.Authorize(r.Context(), c.identity, rt.op, store); err != nil {
+			return nil, nil, unauthorized(err)
+		}
+	}
+	c.body = newPacedBody(w, r.Body, s.opt.UploadIdle)
 	return c, rt.handle, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
@@ -25,6 +26,12 @@ type ServerOptions struct {
 	// AnonymousWrites opens them as well; they need the store's signature in any case.
 	Anonymous       bool
 	AnonymousWrites bool
+	// Authorize may forbid what an authenticated identity asks for: an error is answered by 403 without a word of it. It
+	// is asked about every request, reads included, after authentication and limits and before anything is looked
+	// up, so that who is forbidden does not learn what is here; about a request that nobody had to sign with the zero
+	// key. It does not stand before what else is served from [Server.Contents]. nil: everybody may.
+	// Spec: remote-protocol 2.3.
+	Authorize func(ctx context.Context, identity auth.PublicKey, op request.Op, store auth.StoreID) error
 	// Only narrows what is served and taken to these stores. nil: every store of the backend.
 	Only []auth.StoreID
 	// Policy decides about pushes to stores that are not here yet. Default [RejectUnknown].
@@ -46,6 +53,9 @@ type ServerOptions struct {
 	// Contents answers content, proof and delta. nil: one of the server's own, with keyed decoys, which Only and
 	// WithholdRevoked narrow; those of another are its own business.
 	Contents *Contents
+	// DecoySecret makes the decoys of the server's own Contents: [ContentsOptions] Secret. A server that is started
+	// again keeps it, or else what changes over a restart is seen to be no resource.
+	DecoySecret []byte
 	// Prover makes execution proofs. nil: there are none.
 	Prover Prover
 	// MaxDelta is how many decoded bytes one delta may have. Default [DefaultMaxDelta].
@@ -57,9 +67,12 @@ type ServerOptions struct {
 	Limits Limits
 	// TrustedProxies are the peers whose X-Forwarded-For is believed. Default none.
 	TrustedProxies []netip.Prefix
-	// UploadIdle is how long an upload may be silent before it is dropped; in the long run it has to bring 4 KiB a
-	// second. Default 1 minute. It needs a ResponseWriter that can set read deadlines, as those of net/http can.
+	// UploadIdle is how long the body of a request may be silent before it is dropped; in the long run it has to bring
+	// 4 KiB a second. Default 1 minute. It needs a ResponseWriter that can set read deadlines, as those of net/http can.
 	UploadIdle time.Duration
+	// DownloadIdle is how long a client may take nothing of its answer before it is cut off; in the long run it has to
+	// take 4 KiB a second. Default 1 minute. It needs a ResponseWriter that can set write deadlines.
+	DownloadIdle time.Duration
 	// Guard authenticates requests. Default one of its own, with a window of 300 s and a bounded nonce memory.
 	Guard *request.Guard
 	// Now is the clock of limits, pending roots and the default Guard. Default [time.Now].
@@ -82,6 +95,7 @@ func (o *ServerOptions) withDefaults() ServerOptions {
 	d.MaxTombstones = positive(d.MaxTombstones, 4096)
 	d.MaxDelta = positive(d.MaxDelta, DefaultMaxDelta)
 	d.UploadIdle = positive(d.UploadIdle, time.Minute)
+	d.DownloadIdle = positive(d.DownloadIdle, time.Minute)
 	d.Limits = d.Limits.withDefaults()
 	if d.Now == nil {
 		d.Now = time.Now
@@ -117,6 +131,8 @@ type Server struct {
 	perIdentity *buckets[auth.PublicKey]
 	perStore    *buckets[auth.StoreID]
 	uploads     *uploads
+	deltas      *semaphore.Weighted // each a delta that is being made
+	bodies      *semaphore.Weighted // bytes of JSON requests, beyond what everybody may send
 	inits       declarations
 	sizes       *lru.Cache[module.ID, int64] // of modules, so that a descriptor need not open the head's
 	contents    *Contents
@@ -132,8 +148,10 @@ func NewServer(b Backend, o *ServerOptions) *Server {
 		perStore:    newBuckets[auth.StoreID](opt.Limits.PerStore, opt.Limits.Tracked),
 		uploads: &uploads{total: opt.Limits.Uploads, perStore: opt.Limits.UploadsPerStore,
 			open: make(map[auth.StoreID]int)},
-		inits: newDeclarations(),
-		sizes: remembering[module.ID, int64](1024),
+		deltas: semaphore.NewWeighted(int64(opt.Limits.Deltas)),
+		bodies: semaphore.NewWeighted(opt.Limits.Bodies),
+		inits:  newDeclarations(),
+		sizes:  remembering[module.ID, int64](1024),
 	}
 	s.receiver, _ = b.(Receiver)
 	s.revoker, _ = b.(Revoker)
@@ -146,7 +164,7 @@ func NewServer(b Backend, o *ServerOptions) *Server {
 		}
 	}
 	if s.contents = opt.Contents; s.contents == nil {
-		s.contents = NewContents(b, &ContentsOptions{WithholdRevoked: opt.WithholdRevoked})
+		s.contents = NewContents(b, &ContentsOptions{Secret: opt.DecoySecret, WithholdRevoked: opt.WithholdRevoked})
 		s.contents.only = func(id auth.StoreID) bool { return !s.narrowed(id) }
 	}
 	s.routes = s.table()

@@ -3,8 +3,6 @@ package remote
 import (
 	"bytes"
 	"crypto/sha256"
-	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"net/http"
@@ -19,11 +17,7 @@ import (
 // stands behind the code, of which the largest known template has 750 kB.
 const peekSize = 1 << 20
 
-// minUploadRate is how many bytes a second an upload has to bring on average, after its first UploadIdle: there are
-// only so many places for uploads, and a trickle must not hold one.
-const minUploadRate = 4 << 10
-
-// An upload is the body of a PUT: cut at the limit, dropped when it is silent or slow, hashed when a hash was announced.
+// An upload is the body of a PUT: cut at the limit, dropped when it keeps no pace, hashed when a hash was announced.
 // Its errors are refusals, so that they are the answer when they come back through the backend.
 type upload struct {
 	body   io.Reader
@@ -34,16 +28,11 @@ type upload struct {
 	n      int64     // given out
 	hash   hash.Hash // of what was given out; nil: not wanted
 
-	idle   time.Duration
-	waited time.Duration         // for the connection, in all
-	alive  func(time.Time) error // sets the read deadline
-
 	ahead bytes.Reader // read by peekKey, not yet given out
 }
 
 func newUpload(w http.ResponseWriter, r *http.Request, max int64, idle time.Duration, hashed bool) *upload {
-	u := &upload{body: r.Body, length: r.ContentLength, expect: r.Header.Get("Expect") != "", max: max, idle: idle,
-		alive: http.NewResponseController(w).SetReadDeadline}
+	u := &upload{body: newPacedBody(w, r.Body, idle), length: r.ContentLength, expect: r.Header.Get("Expect") != "", max: max}
 	if hashed {
 		u.hash = sha256.New()
 	}
@@ -74,16 +63,7 @@ func (u *upload) fill(p []byte) (int, error) {
 	if room := u.max - u.taken + 1; int64(len(p)) > room {
 		p = p[:room]
 	}
-	begin := time.Now()
-	patience := u.idle + time.Duration(u.taken/minUploadRate)*time.Second - u.waited
-	if err := u.alive(begin.Add(min(u.idle, patience))); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return 0, fmt.Errorf("read upload: %w", err)
-	}
 	n, err := u.body.Read(p)
-	u.waited += time.Since(begin)
-	if err != nil {
-		u.rest()
-	}
 	if u.taken += int64(n); u.taken > u.max {
 		return 0, tooLarge(u.taken)
 	}
@@ -94,9 +74,6 @@ func (u *upload) fill(p []byte) (int, error) {
 	}
 	return n, err
 }
-
-// rest ends the watch over the connection, so that what follows the upload may take its time.
-func (u *upload) rest() { u.alive(time.Time{}) }
 
 // sum is the SHA-256 of what was read.
 func (u *upload) sum() (h merkle.Hash) {
