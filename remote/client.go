@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -15,15 +14,17 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/strictjson"
 )
 
 // Times of a client that are not negotiable (remote-protocol §7).
 const (
 	dialTimeout   = 10 * time.Second // dial, and TLS handshake
 	headerTimeout = 30 * time.Second // from the end of the request to the headers of the answer
-	idleTimeout   = 60 * time.Second // between two pieces of a body, either way
-	bufferSize    = 256 << 10        // what is sent at once, and read of a local module
-	readAhead     = 32 << 10         // of a connection: longer reads go past it, into the caller's memory
+	idleTimeout   = 60 * time.Second // to wait for leastMoved bytes of an answer, or for any to be taken of a request
+	leastMoved    = 16 << 10
+	bufferSize    = 256 << 10 // what is sent at once, and read of a local module
+	readAhead     = 32 << 10  // of a connection: longer reads go past it, into the caller's memory
 )
 
 // ClientOptions say how a [Client] talks. The zero value is good for a program that serves others: it
@@ -31,6 +32,10 @@ const (
 type ClientOptions struct {
 	// Identity signs every request. nil: a key made for this client.
 	Identity auth.Signer
+	// IdentityAt, if set, gives the key that signs in place of Identity at one host ("example.org:8443"), asked once.
+	// With a key for each, as [DeriveIdentity] makes them, hosts cannot tell that it is the same client that reads
+	// from all of them (remote-protocol §12.20).
+	IdentityAt func(host string) (auth.Signer, error)
 	// UserAgent is <product>/<version>. Default "digstore-go/1".
 	UserAgent string
 	// Bearer is sent with pushes, where a node asks for a token. It is never printed.
@@ -44,6 +49,8 @@ type ClientOptions struct {
 	Guard *Guard
 	// Dial replaces dialling, guard and all. Tests and tunnels use it.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Bandwidth bounds how fast bytes move, together with every other client that has the same one. nil: no bound.
+	Bandwidth *Bandwidth
 	// AllowLoopbackHTTP lets a dig:// locator whose host is literally loopback fall back to plain HTTP
 	// when what listens there does not speak TLS (remote-protocol 1.5).
 	AllowLoopbackHTTP bool
@@ -72,7 +79,8 @@ type Client struct {
 
 	mu          sync.Mutex
 	origin      string // scheme://host of the requests; "" before the first
-	taggedFirst bool   // this origin wants the tagged form (§11 row 1)
+	signer      auth.Signer
+	taggedFirst bool // this origin wants the tagged form (§11 row 1)
 }
 
 var _ RangeOrigin = (*Client)(nil)
@@ -94,7 +102,7 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 	if c.opt.TLS != nil && c.opt.TLS.InsecureSkipVerify {
 		return nil, fmt.Errorf("%w: certificates are always verified; give RootCAs instead", ErrInsecure)
 	}
-	if c.opt.Identity == nil {
+	if c.opt.Identity == nil && c.opt.IdentityAt == nil {
 		if c.opt.Identity, err = auth.GenerateKey(rand.Reader); err != nil {
 			return nil, fmt.Errorf("remote: make an identity: %w", err)
 		}
@@ -119,8 +127,8 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 	if dial == nil {
 		dial, elsewhere = c.opt.Guard.dialer(dialTimeout, true), c.strict.dialer(dialTimeout, false)
 	}
-	c.transport = newTransport(c.opt.TLS, dial)
-	c.presigned = newTransport(c.opt.TLS, elsewhere)
+	c.transport = newTransport(c.opt.TLS, c.opt.Bandwidth.dialer(dial))
+	c.presigned = newTransport(c.opt.TLS, c.opt.Bandwidth.dialer(elsewhere))
 	return c, nil
 }
 
@@ -160,9 +168,7 @@ func (c *Client) Close() error {
 // Describe implements [Origin]: GET /stores/{id}, at most 4 MiB.
 func (c *Client) Describe(ctx context.Context) (*Descriptor, error) {
 	d := new(Descriptor)
-	err := c.read(ctx, request.Fetch, "", maxDescriptor, func(r io.Reader) error {
-		return json.NewDecoder(r).Decode(d)
-	})
+	err := c.read(ctx, request.Fetch, "", maxDescriptor, func(r io.Reader) error { return decodeStrict(r, d) })
 	if err != nil {
 		return nil, err
 	}
@@ -200,6 +206,15 @@ func (c *Client) read(ctx context.Context, op request.Op, path string, limit int
 		io.CopyN(io.Discard, body, 4<<10) // to the end, so that the connection can be used again
 		return nil
 	})
+}
+
+// decodeStrict reads one value and nothing after it: JSON of strangers.
+func decodeStrict(r io.Reader, v any) error {
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	return strictjson.Unmarshal(text, v)
 }
 
 // Revoke sends a tombstone, which the caller has signed: POST /stores/{id}/tombstone. It is repeated on

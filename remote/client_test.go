@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -137,6 +138,15 @@ func TestClientRefuses(t *testing.T) {
 		{"no content", describe, respond(204, ""), remote.ErrProtocol},
 		{"not JSON", describe, respond(200, "<html>"), remote.ErrProtocol},
 		{"cut JSON", roots, respond(200, `{"roots":[`), remote.ErrProtocol},
+		{"a name twice", describe, respond(200, `{"current_root":"`+root.String()+`","size":1,"Current_Root":"`+root.String()+`"}`), remote.ErrProtocol},
+		{"a name twice, deep", describe, respond(200, `{"current_root":"`+root.String()+`","tombstones":[{"record":"","record":""}]}`), remote.ErrProtocol},
+		{"a nested bomb", describe, respond(200, `{"x":`+strings.Repeat("[", 1<<20)), remote.ErrProtocol},
+		{"more after the end", describe, respond(200, `{"current_root":"`+root.String()+`"}{}`), remote.ErrProtocol},
+		{"a line with a name twice", roots, respond(200, `{"roots":[{"generation":0,"root":"`+root.String()+`","timestamp":1,"generation":1}]}`), remote.ErrProtocol},
+		{"a history twice", roots, respond(200, `{"roots":[]}{"roots":[]}`), remote.ErrProtocol},
+		{"not modified", describe, respond(304, ""), remote.ErrProtocol},
+		{"a module not modified", fetch, respond(304, "", "ETag", tag), remote.ErrProtocol},
+		{"compressed, said twice", describe, respond(200, "{}", "Content-Encoding", "identity, gzip"), remote.ErrProtocol},
 		{"descriptor too large", describe, respond(200, `{"x":"`+strings.Repeat("x", 4<<20)+`"}`), remote.ErrTooLarge},
 		{"compressed", fetch, respond(200, "x", "Content-Encoding", "gzip", "ETag", tag), remote.ErrProtocol},
 		{"no ETag", fetch, respond(200, "x"), remote.ErrVerification},
@@ -466,19 +476,21 @@ func TestNoSilentRepeat(t *testing.T) {
 	}
 }
 
-// TestSlow: headers that do not come in 30 s and bodies that stand still for 60 s are given up, and a body
-// that trickles is not.
+// TestSlow: headers that do not come in 30 s, bodies that stand still and bodies that bring less than 16 KiB a minute
+// are given up, and a slow one is not.
 func TestSlow(t *testing.T) {
 	root := merkle.Hash(bytes.Repeat([]byte{0x20}, 32))
 	for _, c := range []struct {
 		name   string
 		before time.Duration // waits before the headers
 		pauses []time.Duration
+		piece  int
 		wait   time.Duration // until the error; 0: none
 	}{
 		{name: "no headers", before: time.Hour, wait: 30 * time.Second},
-		{name: "stands still", pauses: []time.Duration{time.Hour}, wait: time.Minute},
-		{name: "trickles", pauses: []time.Duration{59 * time.Second, 59 * time.Second, 59 * time.Second}},
+		{name: "stands still", pauses: []time.Duration{time.Hour}, piece: 16 << 10, wait: time.Minute},
+		{name: "a byte every ten seconds", pauses: slices.Repeat([]time.Duration{10 * time.Second}, 100), piece: 1, wait: time.Minute},
+		{name: "slow", pauses: slices.Repeat([]time.Duration{59 * time.Second}, 5), piece: 16 << 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := func(w http.ResponseWriter, r *http.Request) {
@@ -490,12 +502,13 @@ func TestSlow(t *testing.T) {
 				}
 				wait(c.before)
 				w.Header().Set("ETag", `"`+root.String()+`"`)
-				w.Header().Set("Content-Length", strconv.Itoa(1+len(c.pauses)))
-				w.Write([]byte("x"))
+				piece := make([]byte, c.piece)
+				w.Header().Set("Content-Length", strconv.Itoa(len(piece)*(1+len(c.pauses))))
+				w.Write(piece)
 				for _, d := range c.pauses {
 					w.(http.Flusher).Flush()
 					wait(d)
-					w.Write([]byte("x"))
+					w.Write(piece)
 				}
 			}
 			inBubble(t, h, remote.ClientOptions{Attempts: 1}, func(t *testing.T, client *remote.Client) {
@@ -508,7 +521,7 @@ func TestSlow(t *testing.T) {
 				if c.wait == 0 && err != nil || c.wait > 0 && (err == nil || time.Since(begin) != c.wait) {
 					t.Errorf("%v after %v", err, time.Since(begin))
 				}
-				if len(c.pauses) == 1 && !errors.Is(err, os.ErrDeadlineExceeded) {
+				if c.wait == time.Minute && !errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("%v is no timeout", err)
 				}
 			})

@@ -230,7 +230,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte
 				want = to
 			}
 			var text string
-			if err := dec.Decode(&text); err != nil {
+			if err := decodeNext(dec, &text); err != nil {
 				return nil, err
 			}
 			if got, err := merkle.ParseHash(text); err != nil || got != want {
@@ -239,7 +239,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte
 		case "chunks":
 			err = each(dec, func() error {
 				var c deltaChunk
-				if err := dec.Decode(&c); err != nil {
+				if err := decodeNext(dec, &c); err != nil {
 					return err
 				}
 				id, err := merkle.ParseHash(c.Hash)
@@ -258,7 +258,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte
 			err = each(dec, func() error {
 				var row deltaRow
 				var parsed module.KeyTableRow
-				if err := dec.Decode(&row); err != nil {
+				if err := decodeNext(dec, &row); err != nil {
 					return err
 				}
 				if err := module.UnmarshalStrict(row.Entry, &parsed); err != nil {
@@ -268,7 +268,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte
 				return nil
 			})
 		default:
-			err = dec.Decode(new(json.RawMessage))
+			err = decodeNext(dec, new(json.RawMessage))
 			name = "" // members that nobody knows may stand there as often as they like
 		}
 		if err != nil {
@@ -276,7 +276,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte
 		}
 		seen[name] = name != ""
 	}
-	if err := delim(dec, '}'); err != nil {
+	if err := last(dec, '}'); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"from", "to", "chunks"} {
@@ -309,11 +309,7 @@ func (c *Client) ask(ctx context.Context, op request.Op, path string, v any, lim
 		}
 		defer resp.Body.Close()
 		body := &capReader{r: resp.Body, left: limit}
-		text, err := io.ReadAll(body)
-		if err == nil {
-			err = json.Unmarshal(text, answer)
-		}
-		if err != nil {
+		if err := decodeStrict(body, answer); err != nil {
 			return c.unread(resp, body, err)
 		}
 		return nil

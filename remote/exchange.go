@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
 )
 
@@ -67,6 +68,9 @@ func (c *Client) base(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("remote: resolve %s: %w: no origin answers for it", c.url, ErrBadURL)
 	}
 	u, err := ParseURL(found[0].String())
+	if l, ok := c.opt.Resolver.(*Ladder); ok && l.admits(found[0]) {
+		u, err = found[0], nil
+	}
 	if err != nil {
 		return "", fmt.Errorf("remote: resolve %s: %w", c.url, err)
 	}
@@ -83,6 +87,10 @@ func (c *Client) fallBack(err error) bool {
 }
 
 func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.Response, error) {
+	by, err := c.identity(origin)
+	if err != nil {
+		return nil, err
+	}
 	target, err := url.Parse(origin + "/stores/" + c.url.Store.String() + e.path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrBadURL, err)
@@ -101,7 +109,7 @@ func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.
 	req = req.WithContext(ctx)
 	var nonce [request.NonceSize]byte
 	rand.Read(nonce[:]) // never fails
-	if err := request.SignAt(req, e.op, c.url.Store, c.opt.Identity, c.opt.Now(), nonce); err != nil {
+	if err := request.SignAt(req, e.op, c.url.Store, by, c.opt.Now(), nonce); err != nil {
 		return nil, fmt.Errorf("remote: sign %s %s: %w", e.method, target.Path, err)
 	}
 	resp, err := roundTrip(c.transport, req)
@@ -112,11 +120,36 @@ func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.
 		defer resp.Body.Close()
 		return nil, c.refused(resp)
 	}
-	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+	if err := plainBody(resp); err != nil {
 		resp.Body.Close()
-		return nil, fmt.Errorf("remote: %s %s: %w: the body is encoded as %q", e.method, target.Path, ErrProtocol, printable(enc, 40))
+		return nil, fmt.Errorf("remote: %s %s: %w", e.method, target.Path, err)
 	}
 	return resp, nil
+}
+
+// plainBody refuses a body that is encoded, which nobody asked for: it could unpack to anything.
+func plainBody(resp *http.Response) error {
+	if enc := strings.Join(resp.Header.Values("Content-Encoding"), ", "); enc != "" && !strings.EqualFold(enc, "identity") {
+		return fmt.Errorf("%w: the body is encoded as %q", ErrProtocol, printable(enc, 40))
+	}
+	return nil
+}
+
+// identity returns the key that signs at an origin. It asks IdentityAt once.
+func (c *Client) identity(origin string) (auth.Signer, error) {
+	if c.opt.IdentityAt == nil {
+		return c.opt.Identity, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.signer == nil {
+		_, host, _ := strings.Cut(origin, "://")
+		var err error
+		if c.signer, err = c.opt.IdentityAt(host); err != nil {
+			return nil, fmt.Errorf("remote: identity for %s: %w", host, err)
+		}
+	}
+	return c.signer, nil
 }
 
 // post sends v as JSON and wants 200 or 201.
@@ -144,14 +177,15 @@ type noRepeat struct{}
 func (noRepeat) Read([]byte) (int, error) { return 0, io.EOF }
 func (noRepeat) Close() error             { return nil }
 
-// roundTrip sends req, without following redirects, and watches both bodies: a minute without a byte in
-// the one that is moving ends the exchange with [os.ErrDeadlineExceeded].
+// roundTrip sends req, without following redirects, and watches both bodies: a request of which a minute long nothing
+// is taken, or a minute of waiting for an answer that brings fewer than leastMoved bytes, ends the exchange with
+// [os.ErrDeadlineExceeded].
 func roundTrip(t *http.Transport, req *http.Request) (*http.Response, error) {
 	req.Header.Set("Accept-Encoding", "identity")
 	ctx, cancel := context.WithCancelCause(req.Context())
 	w := &watch{ctx: ctx, cancel: cancel}
 	if _, none := req.Body.(noRepeat); !none {
-		req.Body = &watchedBody{watch: w, ReadCloser: req.Body}
+		req.Body = &watchedRequest{watch: w, ReadCloser: req.Body}
 	}
 	resp, err := t.RoundTrip(req.WithContext(ctx))
 	if err != nil {
@@ -160,7 +194,7 @@ func roundTrip(t *http.Transport, req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	w.turn()
-	resp.Body = &watchedBody{watch: w, ReadCloser: resp.Body, last: true}
+	resp.Body = &watchedAnswer{watch: w, ReadCloser: resp.Body}
 	return resp, nil
 }
 
@@ -171,45 +205,43 @@ type watch struct {
 	mu     sync.Mutex
 	timer  *time.Timer
 	answer bool // what moves is the answer; what still happens to the request's body does not count
+
+	// Of the answer: what is left of the minute, and what came in it.
+	left  time.Duration
+	moved int
+	since time.Time // when the read that is going on began
 }
 
-var errIdle = fmt.Errorf("no byte for %v: %w", idleTimeout, os.ErrDeadlineExceeded)
+var errIdle = fmt.Errorf("fewer than %d bytes in %v: %w", leastMoved, idleTimeout, os.ErrDeadlineExceeded)
 
-// turn begins to wait for the answer in place of the request.
-func (w *watch) turn() {
-	w.mu.Lock()
-	w.answer = true
-	w.mu.Unlock()
-	w.start(true)
-}
-
-// start begins or renews the wait.
-func (w *watch) start(answer bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch {
-	case answer != w.answer:
-	case w.timer == nil:
-		w.timer = time.AfterFunc(idleTimeout, func() { w.cancel(errIdle) })
-	default:
-		w.timer.Reset(idleTimeout)
+// wind sets the timer.
+func (w *watch) wind(d time.Duration) {
+	if w.timer == nil {
+		w.timer = time.AfterFunc(d, func() { w.cancel(errIdle) })
+	} else {
+		w.timer.Reset(d)
 	}
 }
 
-// rest ends the wait until the next start.
-func (w *watch) rest(answer bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.timer != nil && answer == w.answer {
-		w.timer.Stop()
-	}
-}
-
-func (w *watch) stop() {
-	w.mu.Lock()
+// unwind stops it.
+func (w *watch) unwind() {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
+}
+
+// turn leaves the request and turns to the answer.
+func (w *watch) turn() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answer, w.left = true, idleTimeout
+	w.unwind()
+}
+
+// stop ends the exchange.
+func (w *watch) stop() {
+	w.mu.Lock()
+	w.unwind()
 	w.mu.Unlock()
 	w.cancel(nil)
 }
@@ -222,42 +254,85 @@ func (w *watch) cause(err error) error {
 	return err
 }
 
-type watchedBody struct {
+// watchedRequest is the body of a request. The time from one read of it to the next is what sending takes.
+type watchedRequest struct {
 	*watch
 	io.ReadCloser
-	last bool // the answer's: closing it ends the exchange
 }
 
-func (b *watchedBody) Read(p []byte) (int, error) {
-	b.start(b.last)
+func (b *watchedRequest) Read(p []byte) (int, error) {
+	b.tick((*watch).unwind)
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
-		b.rest(b.last)
-		if !errors.Is(err, io.EOF) {
-			err = b.cause(err)
-		}
+	if err == nil {
+		b.tick(func(w *watch) { w.wind(idleTimeout) })
 	}
 	return n, err
 }
 
-func (b *watchedBody) Close() error {
-	err := b.ReadCloser.Close()
-	if b.last {
-		b.stop()
-	} else {
-		b.rest(b.last)
+func (b *watchedRequest) Close() error {
+	b.tick((*watch).unwind)
+	return b.ReadCloser.Close()
+}
+
+func (b *watchedRequest) tick(f func(*watch)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.answer {
+		f(b.watch)
 	}
+}
+
+// watchedAnswer is the body of an answer. Only the time in its reads counts, not what the caller does in between.
+type watchedAnswer struct {
+	*watch
+	io.ReadCloser
+}
+
+func (b *watchedAnswer) Read(p []byte) (int, error) {
+	b.begin()
+	n, err := b.ReadCloser.Read(p)
+	b.end(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = b.cause(err)
+	}
+	return n, err
+}
+
+func (b *watchedAnswer) begin() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.since = time.Now()
+	b.wind(b.left)
+}
+
+func (b *watchedAnswer) end(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unwind()
+	b.left -= time.Since(b.since)
+	if b.moved += n; b.moved >= leastMoved {
+		b.left, b.moved = idleTimeout, 0
+	}
+}
+
+func (b *watchedAnswer) Close() error {
+	err := b.ReadCloser.Close()
+	b.stop()
 	return err
 }
 
 // refused turns an answer that is no success into an error.
 func (c *Client) refused(resp *http.Response) error {
 	e := &StatusError{Method: resp.Request.Method, Path: resp.Request.URL.Path, Code: resp.StatusCode}
-	if text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)); err == nil {
-		e.Message = errorMessage(text)
+	if plainBody(resp) == nil {
+		if text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)); err == nil {
+			e.Message = errorMessage(text)
+		}
 	}
 	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.opt.Now())
 	switch {
+	case e.Code == http.StatusNotModified:
+		return fmt.Errorf("%w: not modified, and nothing was said of what is here: %w", ErrProtocol, e)
 	case e.Code >= 300 && e.Code < 400:
 		return fmt.Errorf("%w: redirects are not followed: %w", ErrProtocol, e)
 	case e.Code < 300:

@@ -117,5 +117,5 @@ func NewTransport(o *ClientOptions) (http.RoundTripper, error) {
 		}
 		dial = guard.dialer(dialTimeout, true)
 	}
-	return watchedTransport{newTransport(o.TLS, dial)}, nil
+	return watchedTransport{newTransport(o.TLS, o.Bandwidth.dialer(dial))}, nil
 }

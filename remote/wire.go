@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/strictjson"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -105,7 +106,7 @@ func decodeRoots(r io.Reader) ([]module.Generation, error) {
 			return nil, err
 		}
 		if name != "roots" {
-			if err := dec.Decode(new(json.RawMessage)); err != nil {
+			if err := decodeNext(dec, new(json.RawMessage)); err != nil {
 				return nil, err
 			}
 			continue
@@ -119,7 +120,7 @@ func decodeRoots(r io.Reader) ([]module.Generation, error) {
 		}
 		for dec.More() {
 			var b rootBody
-			if err := dec.Decode(&b); err != nil {
+			if err := decodeNext(dec, &b); err != nil {
 				return nil, fmt.Errorf("history: line %d: %w", len(lines), err)
 			}
 			root, err := merkle.ParseHash(b.Root)
@@ -132,7 +133,7 @@ func decodeRoots(r io.Reader) ([]module.Generation, error) {
 			return nil, err
 		}
 	}
-	if err := delim(dec, '}'); err != nil {
+	if err := last(dec, '}'); err != nil {
 		return nil, err
 	}
 	if !found {
@@ -151,6 +152,29 @@ func delim(dec *json.Decoder, want json.Delim) error {
 		return fmt.Errorf("want %v, got %v", want, t)
 	}
 	return nil
+}
+
+// last takes the closing bracket off dec, after which nothing may follow.
+func last(dec *json.Decoder, want json.Delim) error {
+	if err := delim(dec, want); err != nil {
+		return err
+	}
+	switch _, err := dec.Token(); {
+	case err == nil:
+		return errors.New("more follows the end")
+	case !errors.Is(err, io.EOF):
+		return err
+	}
+	return nil
+}
+
+// decodeNext takes one value off dec, which a stranger wrote.
+func decodeNext(dec *json.Decoder, v any) error {
+	var text json.RawMessage
+	if err := dec.Decode(&text); err != nil {
+		return err
+	}
+	return strictjson.Unmarshal(text, v)
 }
 
 // initBody is the request of push-init (remote-protocol 4.5).
