@@ -89,6 +89,7 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 	} else {
 		decl.until = s.opt.Now().Add(declarationLife)
 		s.inits.put(declarationKey{c.store, p.root, c.identity}, decl)
+		s.presign(c.Context(), p, decl, &answer)
 	}
 	return writeJSON(w, c.Request, answer)
 }
@@ -117,10 +118,4 @@ func (p *push) readInit(text []byte) (decl declaration, err error) {
 	p.root, p.parent = root, parent
 	decl.parent, decl.program, decl.size = parent, program, b.SizeBytes
 	return decl, nil
-}
-
-// postComplete answers POST /stores/{id}/module/complete, which belongs to uploads that go elsewhere
-// (remote-protocol 4.6).
-func (s *Server) postComplete(http.ResponseWriter, *call) error {
-	return invalid("this node serves inline uploads; PUT the module to /module?root= instead")
 }

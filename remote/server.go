@@ -47,6 +47,8 @@ type ServerOptions struct {
 	PendingTTL time.Duration
 	// MaxTombstones is how many tombstones are kept for a store. Default 4096.
 	MaxTombstones int
+	// Objects takes modules in the server's place. nil: they come in line.
+	Objects ObjectStore
 	// WithholdRevoked answers 410 for modules that are revoked. Default: they are served and the tombstone is in the
 	// descriptor, so that clients enforce it.
 	WithholdRevoked bool

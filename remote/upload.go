@@ -3,6 +3,7 @@ package remote
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"hash"
 	"io"
 	"net/http"
@@ -67,7 +68,7 @@ func (u *upload) fill(p []byte) (int, error) {
 	if u.taken += int64(n); u.taken > u.max {
 		return 0, tooLarge(u.taken)
 	}
-	if err != nil && err != io.EOF {
+	if answer := new(refusal); err != nil && err != io.EOF && !errors.As(err, &answer) {
 		broken := badRequest("body broke off")
 		broken.cause = err
 		return n, broken
