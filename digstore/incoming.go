@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/dig-network/digstore/digstore/module"
@@ -26,6 +27,7 @@ import (
 //	journal   how the bytes that came are made of chunks and others; see journalWriter
 //
 // The directory of an Install is named by the root and may be taken up again; that of a push has a name of chance.
+// A generation that comes as recipe and chunks has no journal: its pack says itself what has arrived; see collect.
 type incoming struct {
 	fs    diskfs.FS
 	dir   string
@@ -48,14 +50,15 @@ const incomingTries = 16
 // openIncoming begins to receive in dir, or goes on with what is there.
 func openIncoming(fsys diskfs.FS, dir string, packs *packSet) (in *incoming, err error) {
 	for range incomingTries {
-		if in, err = tryIncoming(fsys, dir, packs, true); !errors.Is(err, fs.ErrNotExist) {
+		if in, err = tryIncoming(fsys, dir, packs, (*incoming).resume); !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
 	}
 	return in, err
 }
 
-func tryIncoming(fsys diskfs.FS, dir string, packs *packSet, resume bool) (*incoming, error) {
+// tryIncoming locks the directory and has its files opened.
+func tryIncoming(fsys diskfs.FS, dir string, packs *packSet, begin func(*incoming) error) (*incoming, error) {
 	if err := diskfs.MkdirAll(fsys, dir, 0o755); err != nil {
 		return nil, fmt.Errorf("receive: %w", err)
 	}
@@ -64,38 +67,45 @@ func tryIncoming(fsys diskfs.FS, dir string, packs *packSet, resume bool) (*inco
 	if in.lock, err = fsys.TryLock(filepath.Join(dir, "lock")); err != nil {
 		return nil, fmt.Errorf("receive: %w", err)
 	}
-	if err := in.begin(resume); err != nil {
+	if err := begin(in); err != nil {
 		in.close()
 		return nil, err
 	}
 	return in, nil
 }
 
-// begin opens the files of a directory whose lock is held.
-func (in *incoming) begin(resume bool) error {
-	name := filepath.Join(in.dir, incomingPack)
-	if resume {
-		j, err := readJournal(in.fs, in.dir, in.packs)
-		if err != nil {
-			return err
-		}
-		if j.size > 0 {
-			if in.pack, err = reopenPack(in.fs, name, j); err != nil {
-				return err
-			}
-			if in.log, err = reopenJournal(in.fs, in.dir, j); err != nil {
-				return err
-			}
-			in.old = &replay{j: j, src: in}
-			return nil
-		}
+// start begins without anything that came before.
+func (in *incoming) start() (err error) {
+	in.pack, err = createPack(in.fs, filepath.Join(in.dir, incomingPack))
+	return err
+}
+
+// resume goes on where the journal ends.
+func (in *incoming) resume() error {
+	j, err := readJournal(in.fs, in.dir, in.packs)
+	if err != nil {
+		return err
+	}
+	if j.size == 0 {
 		if in.log, err = createJournal(in.fs, in.dir); err != nil {
 			return err
 		}
+		return in.start()
 	}
-	var err error
-	in.pack, err = createPack(in.fs, name)
-	return err
+	var had []packEntry
+	for _, r := range j.records {
+		if r.fresh {
+			had = append(had, packEntry{r.chunk.ID, r.off, r.chunk.Len})
+		}
+	}
+	if in.pack, err = reopenPack(in.fs, filepath.Join(in.dir, incomingPack), had, j.pack); err != nil {
+		return err
+	}
+	if in.log, err = reopenJournal(in.fs, in.dir, j); err != nil {
+		return err
+	}
+	in.old = &replay{j: j, src: in}
+	return nil
 }
 
 // newIncoming begins to receive under a name of chance below dir; another one each time, as the sweep that took the
@@ -106,7 +116,7 @@ func newIncoming(w *Workspace, dir string, packs *packSet) (in *incoming, err er
 		if _, err := io.ReadFull(w.rand, b[:]); err != nil {
 			return nil, fmt.Errorf("receive: %w", err)
 		}
-		in, err = tryIncoming(w.fs, filepath.Join(dir, incomingDir, "push-"+hex.EncodeToString(b[:])), packs, false)
+		in, err = tryIncoming(w.fs, filepath.Join(dir, incomingDir, "push-"+hex.EncodeToString(b[:])), packs, (*incoming).start)
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrLocked) {
 			break
 		}
@@ -213,7 +223,7 @@ func (t *teeReader) Read(b []byte) (int, error) {
 // sweepIncoming removes rests of modules that were being received: of pushes, and of roots that are held by now.
 func (s *Store) sweepIncoming(*history) error {
 	return sweepIncoming(s.w.fs, filepath.Join(s.dir, incomingDir), func(name string) bool {
-		root, err := merkle.ParseHash(name)
+		root, err := merkle.ParseHash(strings.TrimSuffix(name, partsExt))
 		if err != nil {
 			return false
 		}

@@ -21,31 +21,9 @@ import (
 // Held says how much, and the next Install of the root is given a reader that starts there. A generation that is
 // held already is fs.ErrExist. The lock is taken only at the end, so other writers do not wait for the transfer.
 func (s *Store) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader, check func(*module.Module) error) error {
-	if len(lines) == 0 {
-		return errors.New("install: no history line is given")
-	}
-	root := lines[len(lines)-1].Root
-	if head.Root.IsZero() {
-		head.Root = root
-	}
-	if head.Root != root {
-		return fmt.Errorf("install %s: the signatures are of root %s", root, head.Root)
-	}
-	h, err := s.history()
+	root, err := s.expect(lines, &head)
 	if err != nil {
-		return err
-	}
-	if _, ok := h.find(root); ok {
-		there, err := s.holds(root)
-		if err == nil && there {
-			err = fs.ErrExist
-		}
-		if err != nil {
-			return fmt.Errorf("install %s: %w", root, err)
-		}
-	}
-	if err := s.sweepNow(); err != nil {
-		return fmt.Errorf("install %s: %w", root, err)
+		return fmt.Errorf("install: %w", err)
 	}
 	in, err := openIncoming(s.w.fs, s.partDir(root), s.packs)
 	if err != nil {
@@ -56,13 +34,49 @@ func (s *Store) Install(ctx context.Context, lines []module.Generation, head aut
 	if err != nil {
 		return fmt.Errorf("install %s: %w", root, err)
 	}
+	if err := s.settle(ctx, in, recipe, head, lines); err != nil {
+		return fmt.Errorf("install %s: %w", root, err)
+	}
+	return nil
+}
+
+// expect returns the root that lines lead to, if it may be installed, and sweeps before its transfer.
+func (s *Store) expect(lines []module.Generation, head *auth.SignedRoot) (root merkle.Hash, err error) {
+	if len(lines) == 0 {
+		return root, errors.New("no history line is given")
+	}
+	root = lines[len(lines)-1].Root
+	if head.Root.IsZero() {
+		head.Root = root
+	}
+	if head.Root != root {
+		return root, fmt.Errorf("%s: the signatures are of root %s", root, head.Root)
+	}
+	h, err := s.history()
+	if err != nil {
+		return root, err
+	}
+	if _, ok := h.find(root); ok {
+		there, err := s.holds(root)
+		if err == nil && there {
+			err = fs.ErrExist
+		}
+		if err != nil {
+			return root, fmt.Errorf("%s: %w", root, err)
+		}
+	}
+	return root, s.sweepNow()
+}
+
+// settle publishes what was received and checked, under the lock.
+func (s *Store) settle(ctx context.Context, in *incoming, recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
 	l, h, err := s.lockClean(ctx)
 	if err != nil {
-		return fmt.Errorf("install %s: %w", root, err)
+		return err
 	}
 	defer l.Close()
 	if lines, err = s.newLines(h, lines); err != nil {
-		return fmt.Errorf("install %s: %w", root, err)
+		return err
 	}
 	return s.keepIncoming(ctx, h, in, recipe, head, lines)
 }

@@ -99,6 +99,20 @@ func (p *packSet) has(id merkle.Hash) (bool, error) {
 	return ok, nil
 }
 
+// holds is has for a chunk whose length is known; another length than that of the one that is held is module.ErrVerify.
+func (p *packSet) holds(c module.Chunk) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.load(); err != nil {
+		return false, err
+	}
+	e, _, ok := p.lookup(c.ID)
+	if ok && e.n != c.Len {
+		return false, fmt.Errorf("chunk %s has %d bytes, not %d: %w", c.ID, e.n, c.Len, module.ErrVerify)
+	}
+	return ok, nil
+}
+
 // Chunk implements module.ChunkSource. A chunk that is not there is fs.ErrNotExist.
 func (p *packSet) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	for range 2 {

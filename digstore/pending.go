@@ -149,26 +149,28 @@ func (w *Workspace) Promote(ctx context.Context, id auth.StoreID, root merkle.Ha
 		return fmt.Errorf("promote %s: %w", root, err)
 	}
 	defer l.Close()
-	if err := s.promote(ctx, h, root); err != nil {
-		return fmt.Errorf("promote %s: %w", root, err)
-	}
-	return s.dropPending(root)
-}
-
-func (s *Store) promote(ctx context.Context, h *history, root merkle.Hash) error {
 	p, err := s.readPending(root)
 	if err != nil {
-		return err
+		return fmt.Errorf("promote %s: %w", root, err)
 	}
-	if err := h.follows(root, p.Parent); err != nil {
+	head := auth.SignedRoot{Store: s.set.id, Root: root, PublicKey: p.PublicKey, Tagged: p.Tagged, Untagged: p.Untagged}
+	if err := s.promote(ctx, h, head, p.Parent); err != nil {
+		return fmt.Errorf("promote %s: %w", root, err)
+	}
+	return nil
+}
+
+// promote makes a pending generation the head behind parent, with those signatures. The caller holds the lock.
+func (s *Store) promote(ctx context.Context, h *history, head auth.SignedRoot, parent merkle.Hash) error {
+	root := head.Root
+	if err := h.follows(root, parent); err != nil {
 		return err
 	}
 	recipe, err := s.pendingRecipe(root)
 	if err != nil {
 		return err
 	}
-	a := &arrival{recipe: recipe, lines: []module.Generation{s.nextLine(h, root)},
-		head: auth.SignedRoot{Store: s.set.id, Root: root, PublicKey: p.PublicKey, Tagged: p.Tagged, Untagged: p.Untagged}}
+	a := &arrival{recipe: recipe, lines: []module.Generation{s.nextLine(h, root)}, head: head}
 	brought := map[merkle.Hash]bool{}
 	rows, err := readPackIndex(s.w.fs, s.pendingName(root, packExt))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // it may have brought no chunk
@@ -182,7 +184,10 @@ func (s *Store) promote(ctx context.Context, h *history, root merkle.Hash) error
 	if err := s.checkPool(recipe, func(id merkle.Hash) bool { return brought[id] }); err != nil {
 		return err
 	}
-	return s.publish(ctx, h, a)
+	if err := s.publish(ctx, h, a); err != nil {
+		return err
+	}
+	return s.dropPending(root)
 }
 
 func (s *Store) pendingRecipe(root merkle.Hash) (*module.Recipe, error) {

@@ -43,7 +43,7 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 	} else if g, ok := h.find(root); ok {
 		number = g.Number
 	}
-	kept, err := newHeld(a.recipe, a.names)
+	kept, err := newHeld(a.recipe.Given(nil, nil), a.names) // whoever verifies it later is to read the disk
 	if err != nil {
 		return err
 	}

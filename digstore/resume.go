@@ -101,12 +101,12 @@ func parseRecord(b []byte) (rec journalRecord, n int, ok bool) {
 	return rec, n + sum, crc32.Checksum(b[:n], castagnoli) == binary.BigEndian.Uint32(b[n:])
 }
 
-// reopenPack goes on with an unfinished pack.
-func reopenPack(fsys diskfs.FS, name string, j *journal) (*packWriter, error) {
+// reopenPack goes on with an unfinished pack that has those chunks and counts up to end.
+func reopenPack(fsys diskfs.FS, name string, had []packEntry, end int64) (*packWriter, error) {
 	f, err := fsys.OpenFile(name, openCreate, 0o644)
 	if err == nil {
-		if err = f.Truncate(j.pack); err == nil {
-			_, err = f.Seek(j.pack, io.SeekStart)
+		if err = f.Truncate(end); err == nil {
+			_, err = f.Seek(end, io.SeekStart)
 		}
 		if err != nil {
 			_ = f.Close()
@@ -115,10 +115,10 @@ func reopenPack(fsys diskfs.FS, name string, j *journal) (*packWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take up a transfer: %w", err)
 	}
-	p := &packWriter{fs: fsys, name: name, f: f, at: map[merkle.Hash]int32{}, off: j.pack, flushed: j.pack, pushed: j.pack}
-	for _, r := range j.records {
-		if r.fresh && !p.has(r.chunk.ID) {
-			p.note(r.chunk.ID, r.off, r.chunk.Len)
+	p := &packWriter{fs: fsys, name: name, f: f, at: map[merkle.Hash]int32{}, off: end, flushed: end, pushed: end}
+	for _, e := range had {
+		if !p.has(e.id) {
+			p.note(e.id, e.off, e.n)
 		}
 	}
 	return p, nil
@@ -182,19 +182,24 @@ func (s *Store) Held(_ context.Context, root merkle.Hash) (int64, error) {
 	return j.size, nil
 }
 
-// Discard throws away what is kept of an Install of root that broke off. Nothing kept is no error.
+// Discard throws away what is kept of an Install or Assemble of root that broke off. Nothing kept is no error.
 func (s *Store) Discard(_ context.Context, root merkle.Hash) error {
-	dir := s.partDir(root)
+	for _, dir := range []string{s.partDir(root), s.partDir(root) + partsExt} {
+		if err := s.discard(dir); err != nil {
+			return fmt.Errorf("discard: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) discard(dir string) error {
 	if _, err := s.w.fs.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	l, err := s.w.fs.TryLock(filepath.Join(dir, "lock"))
 	if err != nil {
-		return fmt.Errorf("discard: %w", err)
+		return err
 	}
 	defer l.Close()
-	if err := diskfs.RemoveAll(s.w.fs, dir); err != nil {
-		return fmt.Errorf("discard: %w", err)
-	}
-	return nil
+	return diskfs.RemoveAll(s.w.fs, dir)
 }

@@ -90,6 +90,18 @@ func scenarios(t *testing.T) []scenario {
 			receive(rel[0], merkle.Hash{}, true),
 			{what: "promote", do: func(w *digstore.Workspace) error { return w.Promote(ctx, siteID, rel[0].line.Root) }, since: []error{fs.ErrNotExist}},
 		}},
+		{name: "pull by recipe", setup: setups(emptySite, install(rel[:1]).do), steps: []step{
+			assembleSome(rel[1]), assemble(rel[1], rel[0].line.Root), assemble(rel[2], rel[1].line.Root)}},
+		{name: "clone by recipe", setup: emptySite, steps: []step{assemble(rel[0], merkle.Hash{}), assemble(rel[1], merkle.Hash{})}},
+		{name: "first push by recipe", steps: []step{receiveRecipe(rel[0], merkle.Hash{}, false, merkle.Hash{})}},
+		{name: "push by recipe", setup: setups(emptySite, install(rel[:1]).do), steps: []step{
+			receiveRecipe(rel[1], rel[0].line.Root, false, rel[0].line.Root)}},
+		{name: "push pending by recipe", setup: setups(emptySite, install(rel[:1]).do), steps: []step{
+			receiveRecipe(rel[1], rel[0].line.Root, true, rel[0].line.Root),
+			receiveRecipe(rel[2], rel[0].line.Root, true, rel[1].line.Root),
+			receiveRecipe(rel[1], rel[0].line.Root, false, rel[1].line.Root),
+			receiveRecipe(rel[2], rel[1].line.Root, false, rel[2].line.Root),
+		}},
 		{name: "import", setup: emptySite, steps: []step{
 			importing(rel[0]),
 			importing(rel[1]),
@@ -203,4 +215,45 @@ func importing(r release) step {
 		_, err := s.Import(ctx, bytes.NewReader(r.module), r.head, nil)
 		return err
 	}), since: []error{fs.ErrExist}}
+}
+
+// assemble is a pull of one generation by its recipe.
+func assemble(r release, base merkle.Hash) step {
+	return step{what: "assemble", do: onSite(func(s *digstore.Store) error {
+		recipe, chunks := takenApart(r.module)
+		lacking, err := s.Lacking(ctx, recipe)
+		if err != nil {
+			return err
+		}
+		return s.Assemble(ctx, []module.Generation{r.line}, r.head, recipe, base, putting(recipe, chunks, lacking), deep)
+	}), since: []error{fs.ErrExist}}
+}
+
+// assembleSome is one that breaks off.
+func assembleSome(r release) step {
+	return step{what: "assemble some", do: onSite(func(s *digstore.Store) error {
+		recipe, chunks := takenApart(r.module)
+		lacking, err := s.Lacking(ctx, recipe)
+		if err != nil {
+			return err
+		}
+		broken := errors.New("broken")
+		err = s.Assemble(ctx, []module.Generation{r.line}, r.head, recipe, merkle.Hash{}, func(put func(int, []byte) error) error {
+			if err := putting(recipe, chunks, lacking[:len(lacking)/2])(put); err != nil {
+				return err
+			}
+			return broken
+		}, deep)
+		if errors.Is(err, broken) {
+			err = nil
+		}
+		return err
+	})}
+}
+
+func receiveRecipe(r release, parent merkle.Hash, pending bool, base merkle.Hash) step {
+	return step{what: "receive by recipe", do: func(w *digstore.Workspace) error {
+		recipe, chunks := takenApart(r.module)
+		return w.ReceiveRecipe(ctx, r.head, parent, pending, recipe, base, putting(recipe, chunks, everything(recipe)), deep)
+	}, since: []error{fs.ErrExist}}
 }
