@@ -1,6 +1,10 @@
 package clvm
 
-import "math/big"
+import (
+	"encoding/binary"
+	"math"
+	"math/big"
+)
 
 // AppendInt appends the atom that means v: two's complement, big-endian, in as few bytes as hold
 // it. 0 is empty, 128 is 0080, -1 is ff.
@@ -21,8 +25,8 @@ func AppendInt(dst []byte, v int64) []byte {
 // AppendUint appends the atom that means v, which takes 9 bytes from 1<<63 on. It is the form of
 // the amount in a coin id.
 func AppendUint(dst []byte, v uint64) []byte {
-	if int64(v) < 0 {
-		dst = append(dst, 0)
+	if v > math.MaxInt64 {
+		return binary.BigEndian.AppendUint64(append(dst, 0), v)
 	}
 	return AppendInt(dst, int64(v))
 }

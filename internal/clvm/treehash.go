@@ -52,10 +52,19 @@ func (h *hasher) pair(root *Node) *[32]byte {
 	for len(h.todo) > 0 {
 		n := h.todo[len(h.todo)-1]
 		if n.hash.Load() == nil {
-			ready := h.side((*[32]byte)(buf[1:]), n.left)
-			if !h.side((*[32]byte)(buf[33:]), n.right) || !ready {
+			// Nothing is hashed before both sides can be.
+			left, right := n.left.unhashed(), n.right.unhashed()
+			if left {
+				h.todo = append(h.todo, n.left)
+			}
+			if right {
+				h.todo = append(h.todo, n.right)
+			}
+			if left || right {
 				continue
 			}
+			h.side((*[32]byte)(buf[1:]), n.left)
+			h.side((*[32]byte)(buf[33:]), n.right)
 			h.keep(n, sha256.Sum256(buf[:]))
 		}
 		h.todo = h.todo[:len(h.todo)-1]
@@ -63,19 +72,16 @@ func (h *hasher) pair(root *Node) *[32]byte {
 	return root.hash.Load()
 }
 
-// side puts the hash of a side of a pair into dst. A pair that has none yet is put on the list of
-// what is to do instead, and the answer is false.
-func (h *hasher) side(dst *[32]byte, n *Node) bool {
-	if n.left == nil {
-		h.atom(dst, n)
-		return true
+// unhashed reports whether the node is a pair that has no hash yet.
+func (n *Node) unhashed() bool { return n.left != nil && n.hash.Load() == nil }
+
+// side puts the hash of a side of a pair into dst. If it is a pair, it has one.
+func (h *hasher) side(dst *[32]byte, n *Node) {
+	if n.left != nil {
+		*dst = *n.hash.Load()
+		return
 	}
-	if sum := n.hash.Load(); sum != nil {
-		*dst = *sum
-		return true
-	}
-	h.todo = append(h.todo, n)
-	return false
+	h.atom(dst, n)
 }
 
 // atom puts the hash of an atom into dst.
