@@ -77,8 +77,7 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	}
 	p := &push{store: c.store, identity: c.identity}
 	bodyErr := p.readComplete(text)
-	mine := declarationKey{c.store, p.root, c.identity}
-	decl, declared := s.inits.get(mine, s.opt.Now())
+	decl, declared := s.inits.get(declarationKey{c.store, p.root, c.identity}, s.opt.Now())
 	if err := s.find(ctx, p, decl.key); err != nil {
 		return err
 	}
@@ -102,13 +101,13 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	if !done {
 		err = s.receiveObject(ctx, p, decl, pending)
 	}
-	if refused := new(refusal); err == nil || errors.As(err, &refused) && refused.status == http.StatusUnprocessableEntity {
+	if err == nil || refusalOf(err).status == http.StatusUnprocessableEntity {
 		s.removeObject(ctx, p) // it has been taken, or never will be
 	}
 	if err != nil {
 		return err
 	}
-	s.inits.drop(mine)
+	// The announcement stays until its time is over: the answer may be lost, and this request come again.
 	switch {
 	case done:
 		return s.advanced(w, p, http.StatusOK)
