@@ -112,12 +112,16 @@ func (w *Workspace) Recipe(ctx context.Context, id auth.StoreID, root merkle.Has
 		return nil, err
 	}
 	r, err := s.Recipe(ctx, root)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, perr := s.readPending(root); perr == nil {
-			return s.pendingRecipe(root)
-		}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return r, err
 	}
-	return r, err
+	switch _, perr := s.readPending(root); {
+	case perr == nil:
+		return s.pendingRecipe(root)
+	case !errors.Is(perr, fs.ErrNotExist):
+		return nil, fmt.Errorf("recipe of %s: %w", root, perr)
+	}
+	return nil, err
 }
 
 // ReceiveRecipe is Receive for a generation that comes as recipe and chunks; fetch, put and check are as with
