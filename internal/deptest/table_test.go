@@ -48,6 +48,8 @@ var table = []row{
 	{pkg: "auth/request", house: []string{"auth", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru), http: true},
 	{pkg: "auth/chain", house: []string{"auth", "merkle", "internal/bls", "internal/clvm", "internal/codec", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
 
+	{pkg: "auth/chain/chaintest", house: []string{"auth", "auth/chain", "merkle", "internal/bls", "internal/clvm", "internal/codec", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
+
 	{pkg: "capsule", house: []string{"auth", "merkle", "internal/codec"}, third: blst},
 	{pkg: "capsule/cache", house: []string{"capsule", "auth", "merkle"}, third: join(blst, lru, worker)},
 	{pkg: "capsule/cuda", house: []string{"capsule", "auth", "merkle"}, third: join(blst, []string{"github.com/ebitengine/purego"})},
@@ -88,7 +90,7 @@ var testLibraries = []string{
 
 // testPackages are packages of ours that exist for tests: only they may import
 // package testing outside of tests, and only tests and they import each other.
-var testPackages = []string{"internal/vectors", "remote/remotetest", "capsule/capsuletest", "node/nodetest"}
+var testPackages = []string{"internal/vectors", "auth/chain/chaintest", "remote/remotetest", "capsule/capsuletest", "node/nodetest"}
 
 func join(lists ...[]string) []string {
 	var all []string
