@@ -45,18 +45,36 @@ func ofBytes(n int) time.Duration { return time.Duration(n) * time.Second / minR
 // them has a deadline of its own.
 type pacedWriter struct {
 	http.ResponseWriter
-	pace *pace
+	pace  *pace
+	body  *pacedBody // of the request
+	begun bool
 }
 
-func newPacedWriter(w http.ResponseWriter, full time.Duration) *pacedWriter {
-	return &pacedWriter{w, newPace(full, http.NewResponseController(w).SetWriteDeadline)}
+func newPacedWriter(w http.ResponseWriter, full time.Duration, body *pacedBody) *pacedWriter {
+	return &pacedWriter{ResponseWriter: w, pace: newPace(full, http.NewResponseController(w).SetWriteDeadline), body: body}
+}
+
+// begin comes before the first byte of an answer. net/http reads some of a body that no handler wanted before it
+// sends one.
+func (w *pacedWriter) begin() {
+	if !w.begun {
+		w.begun = true
+		w.body.unwanted()
+	}
 }
 
 // Unwrap is for http.ResponseController.
 func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// WriteHeader implements http.ResponseWriter.
+func (w *pacedWriter) WriteHeader(status int) {
+	w.begin()
+	w.ResponseWriter.WriteHeader(status)
+}
+
 // Write implements io.Writer.
 func (w *pacedWriter) Write(p []byte) (done int, err error) {
+	w.begin()
 	for {
 		piece := p[:min(len(p), copySize)]
 		n, err := w.pace.wait(len(piece), func() (int, error) { return w.ResponseWriter.Write(piece) })
@@ -83,6 +101,7 @@ func (w *pacedWriter) ReadFrom(src io.Reader) (done int64, err error) {
 	if _, file := part.R.(*os.File); !ok || !file {
 		return copyPart(w, part)
 	}
+	w.begin()
 	for {
 		piece := &io.LimitedReader{R: part.R, N: min(part.N, filePiece)}
 		want := int(piece.N)
@@ -98,27 +117,44 @@ func (w *pacedWriter) ReadFrom(src io.Reader) (done int64, err error) {
 }
 
 // finish leaves what is still buffered as much time as there is left.
-func (w *pacedWriter) finish() { w.pace.set(time.Now().Add(max(w.pace.left, 0))) }
-
-// unread bounds how long the rest of a body that no handler wanted is waited for, which net/http does so that the
-// connection can be used again.
-func unread(w http.ResponseWriter, r *http.Request) {
-	if r.Body != nil && r.Body != http.NoBody {
-		http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Second))
-	}
+func (w *pacedWriter) finish() {
+	w.begin()
+	w.pace.set(time.Now().Add(max(w.pace.left, 0)))
 }
 
 // A pacedBody is the body of a request, of whoever keeps pace.
 type pacedBody struct {
-	body io.Reader
-	pace *pace
+	body  io.Reader
+	pace  *pace
+	ended bool // there is nothing more to read
+	broke bool // there may be, and it cannot be read
 }
 
-func newPacedBody(w http.ResponseWriter, body io.Reader, full time.Duration) *pacedBody {
-	return &pacedBody{body, newPace(full, http.NewResponseController(w).SetReadDeadline)}
+func newPacedBody(w http.ResponseWriter, r *http.Request, full time.Duration) *pacedBody {
+	return &pacedBody{body: r.Body, pace: newPace(full, http.NewResponseController(w).SetReadDeadline),
+		ended: r.Body == nil || r.Body == http.NoBody}
 }
 
 // Read implements io.Reader.
 func (b *pacedBody) Read(p []byte) (int, error) {
-	return b.pace.wait(0, func() (int, error) { return b.body.Read(p) })
+	if b.body == nil {
+		return 0, io.EOF
+	}
+	n, err := b.pace.wait(0, func() (int, error) { return b.body.Read(p) })
+	b.ended = b.ended || err == io.EOF
+	b.broke = b.broke || err != nil && err != io.EOF
+	return n, err
 }
+
+// unwanted bounds how long the rest of a body is waited for. After its end there is nothing to wait for, and a
+// deadline would end the request.
+func (b *pacedBody) unwanted() {
+	switch {
+	case b.broke:
+		b.pace.set(time.Now())
+	case !b.ended:
+		b.pace.set(time.Now().Add(unwantedTime))
+	}
+}
+
+const unwantedTime = 5 * time.Second

@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,7 +22,7 @@ type call struct {
 	store    auth.StoreID
 	op       request.Op
 	identity auth.PublicKey // zero when nobody had to sign
-	body     io.Reader      // Request.Body, at a pace
+	body     *pacedBody     // Request.Body
 	held     int64          // of Server.bodies, given back when the call is over
 }
 
@@ -54,10 +53,12 @@ func (s *Server) table() map[string]map[string]route {
 // Authorize, handler (remote-protocol 2.3). Who does not take an answer, or does not bring a body, in reasonable time is
 // cut off, as far as the ResponseWriter can set deadlines.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	out := newPacedWriter(w, s.opt.DownloadIdle)
+	body := newPacedBody(w, r, s.opt.UploadIdle)
+	out := newPacedWriter(w, s.opt.DownloadIdle, body)
 	out.Header().Set("X-Content-Type-Options", "nosniff")
 	c, handle, err := s.enter(out, r)
 	if err == nil {
+		c.body = body
 		defer func() { s.bodies.Release(c.held) }()
 		err = handle(out, c)
 	}
@@ -65,7 +66,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.refuse(out, r, err)
 	}
 	out.finish()
-	unread(w, r)
 }
 
 // oneOf lets a handler run only so often at the same time.
@@ -127,7 +127,6 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*call, func(http
 			return nil, nil, unauthorized(err)
 		}
 	}
-	c.body = newPacedBody(w, r.Body, s.opt.UploadIdle)
 	return c, rt.handle, nil
 }
 

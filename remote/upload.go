@@ -6,8 +6,6 @@ import (
 	"errors"
 	"hash"
 	"io"
-	"net/http"
-	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
@@ -32,8 +30,8 @@ type upload struct {
 	ahead bytes.Reader // read by peekKey, not yet given out
 }
 
-func newUpload(w http.ResponseWriter, r *http.Request, max int64, idle time.Duration, hashed bool) *upload {
-	u := &upload{body: newPacedBody(w, r.Body, idle), length: r.ContentLength, expect: r.Header.Get("Expect") != "", max: max}
+func newUpload(c *call, max int64, hashed bool) *upload {
+	u := &upload{body: c.body, length: c.ContentLength, expect: c.Header.Get("Expect") != "", max: max}
 	if hashed {
 		u.hash = sha256.New()
 	}
