@@ -2,9 +2,9 @@ package chain
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"time"
 
+	"github.com/dig-network/digstore/internal/clvm"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -21,21 +21,7 @@ func (c Coin) ID() merkle.Hash {
 	b := make([]byte, 0, 73)
 	b = append(b, c.Parent[:]...)
 	b = append(b, c.PuzzleHash[:]...)
-	return sha256.Sum256(appendInt(b, c.Amount))
-}
-
-// appendInt appends v as the shortest big-endian two's complement. Spec: chain 5.2.
-func appendInt(b []byte, v uint64) []byte {
-	var full [9]byte
-	binary.BigEndian.PutUint64(full[1:], v)
-	from := 0
-	for from < len(full) && full[from] == 0 {
-		from++
-	}
-	if from < len(full) && full[from] >= 0x80 {
-		from-- // the zero that keeps it positive
-	}
-	return append(b, full[from:]...)
+	return sha256.Sum256(clvm.AppendUint(b, c.Amount))
 }
 
 // A CoinRecord is what a source says about a coin. That it was made and spent at these heights is the

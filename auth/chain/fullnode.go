@@ -1,0 +1,48 @@
+package chain
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// FullNodeURL is where a full node answers on its own machine.
+const FullNodeURL = "https://localhost:8555"
+
+// NewFullNode returns a source that asks a full node, with the certificates in its Chia directory (such as
+// ~/.chia/mainnet): config/ssl/full_node/private_full_node.crt and .key show the node who asks, and
+// config/ssl/ca/private_ca.crt is the only authority that is believed about the node, under the name chia.net,
+// which is the one in Chia's certificates. base "" is [FullNodeURL]. o.TLS is not used.
+//
+// A full node of one's own is believed alone: its trust is [TrustNode] unless o says otherwise.
+// A directory without certificates is [fs.ErrNotExist].
+func NewFullNode(base, chiaRoot string, o *RPCOptions) (*RPC, error) {
+	if base == "" {
+		base = FullNodeURL
+	}
+	var opt RPCOptions
+	if o != nil {
+		opt = *o
+	}
+	ssl := filepath.Join(chiaRoot, "config", "ssl")
+	authority, err := os.ReadFile(filepath.Join(ssl, "ca", "private_ca.crt"))
+	if err != nil {
+		return nil, fmt.Errorf("full node: read the authority of its Chia directory: %w; give the directory of a node that was started once", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(authority) {
+		return nil, fmt.Errorf("full node: %s holds no certificate", filepath.Join(ssl, "ca", "private_ca.crt"))
+	}
+	name := filepath.Join(ssl, "full_node", "private_full_node")
+	mine, err := tls.LoadX509KeyPair(name+".crt", name+".key")
+	if err != nil {
+		return nil, fmt.Errorf("full node: read the client certificate of its Chia directory: %w", err)
+	}
+	opt.TLS = &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{mine}, ServerName: "chia.net"}
+	if opt.Trust == "" {
+		opt.Trust = TrustNode
+	}
+	return NewRPC(base, &opt)
+}

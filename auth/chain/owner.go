@@ -1,0 +1,82 @@
+package chain
+
+import (
+	"github.com/dig-network/digstore/internal/clvm"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// Memos are words that anyone may add to a spend. A reading of them is believed only if it makes the inner
+// puzzle hash that the coin has. Spec: chain 5.8.
+
+// maxDelegates bounds what memos may name; with more, delegates are not known.
+const maxDelegates = 1 << 12
+
+// readOwner fills in who owns s and who its delegates are, from memos and from the state before, which is nil
+// for the first one.
+func (s *State) readOwner(memos *clvm.Node, before *State) {
+	known := func(owner merkle.Hash, delegates []Delegate) {
+		s.Owner, s.OwnerKnown, s.Delegates, s.DelegatesKnown = owner, true, delegates, true
+	}
+	if owner, delegates, ok := parseMemos(memos); ok {
+		if len(delegates) == 0 && owner == s.Inner || delegationHash(s.Store, owner, DelegatesRoot(delegates)) == s.Inner {
+			known(owner, delegates)
+			return
+		}
+	}
+	if items, ok := memos.Exactly(2); ok { // (root inner), the form before CHIP-0035
+		if inner, ok := items[1].Bytes32(); ok && merkle.Hash(inner) == s.Inner {
+			known(s.Inner, nil)
+			return
+		}
+	}
+	switch {
+	case before == nil:
+	case s.Inner == before.Inner:
+		s.Owner, s.OwnerKnown = before.Owner, before.OwnerKnown
+		s.Delegates, s.DelegatesKnown = before.Delegates, before.DelegatesKnown
+		return
+	case before.OwnerKnown && s.Inner == before.Owner:
+		known(before.Owner, nil)
+		return
+	}
+	s.Owner, s.OwnerKnown = s.Inner, false
+	s.Delegates, s.DelegatesKnown = nil, false
+}
+
+// parseMemos reads an owner and the delegates after it: 01 and a puzzle for an admin, 02 and a puzzle for a
+// writer, 03, a puzzle and a fee for an oracle. ok says that the list has this form and nothing else.
+func parseMemos(memos *clvm.Node) (owner merkle.Hash, delegates []Delegate, ok bool) {
+	first, rest, ok := memos.Pair()
+	if !ok {
+		return owner, nil, false
+	}
+	hash32, ok := first.Bytes32()
+	if !ok {
+		return owner, nil, false
+	}
+	for !rest.IsNil() {
+		items, after, ok := rest.Take(2)
+		if !ok || len(delegates) == maxDelegates {
+			return owner, nil, false
+		}
+		kind, ok := items[0].Uint64()
+		if !ok || kind < 1 || kind > 3 {
+			return owner, nil, false
+		}
+		puzzle, ok := items[1].Bytes32()
+		if !ok {
+			return owner, nil, false
+		}
+		d := Delegate{Role: [...]Role{RoleAdmin, RoleWriter, RoleOracle}[kind-1], Puzzle: puzzle}
+		if d.Role == RoleOracle {
+			if items, after, ok = after.Take(1); !ok {
+				return owner, nil, false
+			}
+			if d.Fee, ok = items[0].Uint64(); !ok {
+				return owner, nil, false
+			}
+		}
+		delegates, rest = append(delegates, d), after
+	}
+	return hash32, delegates, true
+}

@@ -1,0 +1,125 @@
+package chain
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"github.com/dig-network/digstore/merkle"
+)
+
+// The JSON of the RPC. Members that are needed are pointers, so that one that is missing is not read as
+// zero; members that are not needed are not named, for some of them are beyond 64 bits. Spec: chain 4.1, 4.2.
+
+// A wireHash is 32 bytes in hex: written with 0x, read with or without, in any case.
+type wireHash merkle.Hash
+
+// MarshalText returns 0x and 64 digits.
+func (h wireHash) MarshalText() ([]byte, error) { return hex.AppendEncode([]byte("0x"), h[:]), nil }
+
+// UnmarshalText reads 64 digits, after 0x or without it.
+func (h *wireHash) UnmarshalText(text []byte) error {
+	text = trimHex(text)
+	if len(text) != 2*len(h) {
+		return fmt.Errorf("found %d hex digits, wanted %d", len(text), 2*len(h))
+	}
+	_, err := hex.Decode(h[:], text)
+	return err
+}
+
+// wireBytes is bytes in hex, as wireHash.
+type wireBytes []byte
+
+// UnmarshalText reads digits, after 0x or without it.
+func (b *wireBytes) UnmarshalText(text []byte) error {
+	text = trimHex(text)
+	out := make([]byte, hex.DecodedLen(len(text)))
+	_, err := hex.Decode(out, text)
+	*b = out
+	return err
+}
+
+func trimHex(text []byte) []byte {
+	if len(text) >= 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X') {
+		return text[2:]
+	}
+	return text
+}
+
+// listRequest asks for coins. Members that are not meant are left out: a full node takes null for a value.
+type listRequest struct {
+	Parents    []wireHash `json:"parent_ids,omitempty"`
+	Hint       *wireHash  `json:"hint,omitempty"`
+	PuzzleHash *wireHash  `json:"puzzle_hash,omitempty"`
+	Spent      bool       `json:"include_spent_coins"`
+	Cursor     string     `json:"cursor,omitempty"`
+}
+
+type wireCoin struct {
+	Parent     *wireHash `json:"parent_coin_info"`
+	PuzzleHash *wireHash `json:"puzzle_hash"`
+	Amount     *uint64   `json:"amount"`
+}
+
+func (w *wireCoin) coin() (Coin, error) {
+	if w == nil || w.Parent == nil || w.PuzzleHash == nil || w.Amount == nil {
+		return Coin{}, errors.New("a coin without parent_coin_info, puzzle_hash or amount")
+	}
+	return Coin{Parent: merkle.Hash(*w.Parent), PuzzleHash: merkle.Hash(*w.PuzzleHash), Amount: *w.Amount}, nil
+}
+
+type wireRecord struct {
+	Coin      *wireCoin `json:"coin"`
+	Confirmed *uint32   `json:"confirmed_block_index"`
+	SpentAt   *uint32   `json:"spent_block_index"`
+	Spent     *bool     `json:"spent"`
+	Time      uint64    `json:"timestamp"`
+}
+
+func (w *wireRecord) record() (CoinRecord, error) {
+	coin, err := w.Coin.coin()
+	switch {
+	case err != nil:
+		return CoinRecord{}, err
+	case w.Confirmed == nil || w.SpentAt == nil:
+		return CoinRecord{}, errors.New("a coin record without confirmed_block_index or spent_block_index")
+	case w.Spent != nil && *w.Spent != (*w.SpentAt > 0):
+		return CoinRecord{}, fmt.Errorf("spent is %v and spent_block_index is %d", *w.Spent, *w.SpentAt)
+	}
+	return CoinRecord{Coin: coin, Confirmed: *w.Confirmed, Spent: *w.SpentAt, Time: w.Time}, nil
+}
+
+type wireSpend struct {
+	Coin     *wireCoin  `json:"coin"`
+	Puzzle   *wireBytes `json:"puzzle_reveal"`
+	Solution *wireBytes `json:"solution"`
+}
+
+func (w *wireSpend) spend() (CoinSpend, error) {
+	coin, err := w.Coin.coin()
+	switch {
+	case err != nil:
+		return CoinSpend{}, err
+	case w.Puzzle == nil || w.Solution == nil:
+		return CoinSpend{}, errors.New("a spend without puzzle_reveal or solution")
+	}
+	return CoinSpend{Coin: coin, Puzzle: *w.Puzzle, Solution: *w.Solution}, nil
+}
+
+type wireBlock struct {
+	Height *uint32   `json:"height"`
+	Hash   *wireHash `json:"header_hash"`
+	Time   *uint64   `json:"timestamp"` // null where there are no transactions
+	Prev   uint32    `json:"prev_transaction_block_height"`
+}
+
+func (w *wireBlock) block() (Block, error) {
+	if w.Height == nil || w.Hash == nil {
+		return Block{}, errors.New("a block record without height or header_hash")
+	}
+	b := Block{Height: *w.Height, Hash: merkle.Hash(*w.Hash), PrevTransaction: w.Prev}
+	if w.Time != nil {
+		b.Time = *w.Time
+	}
+	return b, nil
+}

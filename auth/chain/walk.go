@@ -1,0 +1,342 @@
+package chain
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/merkle"
+)
+
+const (
+	walkAhead     = 4  // spends that are asked for ahead of the one that is read
+	lookupsToHint = 8  // single lookups before all records are asked for at once
+	maxCandidates = 32 // coins of a hint that are looked at
+)
+
+// questions is one round of questions about one store, and what the answers said besides.
+type questions struct {
+	Source
+	name    string
+	store   auth.StoreID
+	settled uint32
+	hops    int
+
+	top     Block                      // the newest block
+	highest uint32                     // the highest that an answer spoke of
+	records map[merkle.Hash]CoinRecord // by hint, under the coin's id
+	odd     map[merkle.Hash]merkle.Hash
+	hinted  bool // records were asked for
+	lookups int
+}
+
+// invalid is an answer that contradicts hashes, or another answer.
+func (q *questions) invalid(asked, format string, args ...any) error {
+	return &SourceError{Source: q.name, Asked: asked, Err: fmt.Errorf("%w: %s; name another source", ErrSourceInvalid, fmt.Sprintf(format, args...))}
+}
+
+// moved is invalid where a reorganisation may be the cause.
+func (q *questions) moved(asked, format string, args ...any) error {
+	return fmt.Errorf("%w%w", q.invalid(asked, format, args...), hidden{errMoved})
+}
+
+// hidden is an error for errors.Is that adds no words.
+type hidden struct{ error }
+
+func (hidden) Error() string   { return "" }
+func (h hidden) Unwrap() error { return h.error }
+
+func (q *questions) peak(ctx context.Context) (*Block, error) {
+	b, err := q.Peak(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		return nil, &SourceError{Source: q.name, Asked: "its newest block", Err: fmt.Errorf("%w: it has none", ErrUnavailable)}
+	}
+	q.top = *b
+	return b, nil
+}
+
+// check holds a record against its own hash and against itself.
+func (q *questions) check(id merkle.Hash, rec *CoinRecord) error {
+	asked := fmt.Sprintf("coin %v", id)
+	switch found := rec.Coin.ID(); {
+	case found != id:
+		return q.invalid(asked, "it answered with coin %v", found)
+	case rec.Spent != 0 && rec.Spent < rec.Confirmed:
+		return q.invalid(asked, "it was made in block %d and spent in block %d", rec.Confirmed, rec.Spent)
+	}
+	q.highest = max(q.highest, rec.Confirmed, rec.Spent)
+	return nil
+}
+
+// record returns what is known of a coin, nil when there is none.
+func (q *questions) record(ctx context.Context, id merkle.Hash) (*CoinRecord, error) {
+	if rec, ok := q.records[id]; ok {
+		q.highest = max(q.highest, rec.Confirmed, rec.Spent)
+		return &rec, nil
+	}
+	if q.lookups++; q.lookups > lookupsToHint {
+		if err := q.prefetch(ctx); err != nil {
+			return nil, err
+		}
+		if rec, ok := q.records[id]; ok {
+			q.highest = max(q.highest, rec.Confirmed, rec.Spent)
+			return &rec, nil
+		}
+	}
+	rec, err := q.CoinRecord(ctx, id)
+	if err != nil || rec == nil {
+		return nil, err
+	}
+	return rec, q.check(id, rec)
+}
+
+// prefetch asks for the records of all coins that are hinted to the store, once. They save lookups and decide
+// nothing. A list that is too long is done without.
+func (q *questions) prefetch(ctx context.Context) error {
+	src, ok := q.Source.(HintSource)
+	if !ok || q.hinted {
+		return nil
+	}
+	q.hinted = true
+	list, err := src.ByHint(ctx, merkle.Hash(q.store), true)
+	if err != nil {
+		if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrMalformed) {
+			return nil
+		}
+		return err
+	}
+	q.records, q.odd = make(map[merkle.Hash]CoinRecord, len(list)), make(map[merkle.Hash]merkle.Hash, len(list))
+	for _, rec := range list {
+		if rec.Spent != 0 && rec.Spent < rec.Confirmed {
+			continue
+		}
+		id := rec.Coin.ID()
+		q.records[id] = rec
+		if rec.Coin.Amount%2 == 1 {
+			q.odd[rec.Coin.Parent] = id
+		}
+	}
+	return nil
+}
+
+// checkSpend holds a spend to the coin that was asked about.
+func (q *questions) checkSpend(coin Coin, height uint32, sp *CoinSpend) error {
+	asked := fmt.Sprintf("the spend of coin %v", coin.ID())
+	switch {
+	case sp == nil:
+		return q.moved(asked, "it was spent in block %d, and there is no spend of it", height)
+	case sp.Coin != coin:
+		return q.invalid(asked, "it answered with the spend of coin %v", sp.Coin.ID())
+	}
+	return nil
+}
+
+// resolve returns the lineage of the store: from what is known, by the newest coin alone, or from the launcher on.
+// What is known is not changed.
+func (q *questions) resolve(ctx context.Context, known *lineage, whole bool) (*lineage, error) {
+	if known != nil && (known.whole || !whole) {
+		line, err := q.resume(ctx, known)
+		if line != nil || err != nil {
+			return line, err
+		}
+	}
+	if known == nil && !whole {
+		line, err := q.newest(ctx)
+		if line != nil || err != nil {
+			return line, err
+		}
+	}
+	line, err := q.launch(ctx)
+	if err == nil {
+		err = q.walk(ctx, line)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return line, q.guard(known, line)
+}
+
+// guard refuses a lineage without the newest generation that was settled before, and takes the guard over.
+func (q *questions) guard(known, line *lineage) error {
+	if known == nil || known.settled == 0 {
+		return nil
+	}
+	e := known.entries[known.settled-1]
+	if !line.has(e) {
+		return q.rollback(e)
+	}
+	line.settled = max(line.settled, 1+slices.IndexFunc(line.entries, func(o Entry) bool { return o.CoinID == e.CoinID }))
+	return nil
+}
+
+func (q *questions) rollback(e Entry) error {
+	return &SourceError{Source: q.name, Asked: "the history of the store", Err: fmt.Errorf(
+		"%w: coin %v with root %v, which was settled in block %d, is not in it; the source lies, is behind, or is on another network: name another source",
+		ErrRollback, e.CoinID, e.Root, e.Height)}
+}
+
+// resume goes on from what is known. Generations that the chain has given up are dropped, as far as they were not
+// settled. It returns nil when it finds nothing to go on from and the whole history has to be read.
+func (q *questions) resume(ctx context.Context, known *lineage) (*lineage, error) {
+	line := known.clone()
+	line.melted, line.pending = nil, 0
+	for i := len(line.entries) - 1; i >= 0 && line.state(i) != nil; i-- {
+		e := line.entries[i]
+		rec, err := q.record(ctx, e.CoinID)
+		if err != nil {
+			return nil, err
+		}
+		if rec != nil && rec.Confirmed == e.Height {
+			line.cut(i + 1)
+			return line, q.walkFrom(ctx, line, rec)
+		}
+		if i == line.settled-1 && rec == nil {
+			return nil, q.rollback(e)
+		}
+	}
+	return nil, nil
+}
+
+// newest finds the newest coin by its hint, and makes sure of it by the spend that made it: two questions for a store
+// of any age. It returns nil when that does not lead anywhere. Spec: chain 6.2.
+func (q *questions) newest(ctx context.Context) (*lineage, error) {
+	src, ok := q.Source.(HintSource)
+	if !ok {
+		return nil, nil
+	}
+	list, err := src.ByHint(ctx, merkle.Hash(q.store), false)
+	if errors.Is(err, ErrTooLarge) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(rec CoinRecord) bool { return rec.Coin.Amount%2 == 0 || rec.Spent != 0 })
+	slices.SortFunc(list, func(a, b CoinRecord) int { return cmp.Compare(b.Confirmed, a.Confirmed) })
+	for _, rec := range list[:min(len(list), maxCandidates)] {
+		sp, err := q.CoinSpend(ctx, rec.Coin.Parent, rec.Confirmed)
+		if err != nil {
+			return nil, err
+		}
+		if sp == nil || sp.Coin.ID() != rec.Coin.Parent {
+			continue
+		}
+		s, err := FromSpend(ctx, q.store, sp)
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		if err != nil || s.Coin != rec.Coin {
+			continue
+		}
+		q.highest = max(q.highest, rec.Confirmed)
+		line := &lineage{whole: s.Generation == 0, pending: rec.Pending}
+		line.add(s, &rec)
+		return line, nil
+	}
+	return nil, nil
+}
+
+// launch reads the launcher and returns a lineage without coins, the first state being its only one.
+func (q *questions) launch(ctx context.Context) (*lineage, error) {
+	rec, err := q.record(ctx, merkle.Hash(q.store))
+	if err != nil {
+		return nil, err
+	}
+	asked := "the store's launcher"
+	switch {
+	case rec == nil:
+		return nil, &SourceError{Source: q.name, Asked: asked, Err: fmt.Errorf("%w; is the id right, and the network?", ErrStoreNotFound)}
+	case rec.Spent == 0:
+		return nil, &SourceError{Source: q.name, Asked: asked, Err: fmt.Errorf("%w: its launcher coin waits to be spent", ErrNotMinted)}
+	}
+	if err := q.prefetch(ctx); err != nil {
+		return nil, err
+	}
+	sp, err := q.CoinSpend(ctx, merkle.Hash(q.store), rec.Spent)
+	if err == nil {
+		err = q.checkSpend(rec.Coin, rec.Spent, sp)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := Launch(q.store, sp)
+	if err != nil {
+		return nil, &SourceError{Source: q.name, Asked: asked, Err: err}
+	}
+	line := &lineage{whole: true}
+	_, err = q.confirm(ctx, line, s, rec.Spent)
+	return line, err
+}
+
+// confirm adds a state that a spend in the block of that height made, if the chain has the coin.
+func (q *questions) confirm(ctx context.Context, line *lineage, s *State, height uint32) (*CoinRecord, error) {
+	id := s.CoinID()
+	rec, err := q.record(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	asked := fmt.Sprintf("coin %v", id)
+	switch {
+	case rec == nil:
+		return nil, q.moved(asked, "the spend in block %d makes it, and it is not there", height)
+	case rec.Confirmed != height:
+		return nil, q.moved(asked, "the spend in block %d makes it, and it was made in block %d", height, rec.Confirmed)
+	case len(line.entries) >= q.hops:
+		return nil, &SourceError{Source: q.name, Asked: "the history of the store", Err: fmt.Errorf("%w: more than %d coins", ErrTooLarge, q.hops)}
+	}
+	line.add(s, rec)
+	if depth(q.top, rec.Confirmed) >= q.settled {
+		line.states = []*State{s} // nothing goes back before it
+	}
+	return rec, nil
+}
+
+// walk goes on from the last coin of the lineage.
+func (q *questions) walk(ctx context.Context, line *lineage) error {
+	rec, err := q.record(ctx, line.entries[len(line.entries)-1].CoinID)
+	if err != nil {
+		return err
+	}
+	if rec == nil {
+		return q.moved("the newest coin", "it was there a moment ago")
+	}
+	return q.walkFrom(ctx, line, rec)
+}
+
+// walkFrom goes on from the last coin of the lineage, whose record is rec. Spec: chain 6.1.
+func (q *questions) walkFrom(ctx context.Context, line *lineage, rec *CoinRecord) error {
+	ahead := newAhead(ctx, q.Source)
+	defer ahead.stop()
+	for rec.Spent != 0 {
+		s := line.tip()
+		sp, err := ahead.spend(ctx, q, s.CoinID(), rec.Spent)
+		if err == nil {
+			err = q.checkSpend(rec.Coin, rec.Spent, sp)
+		}
+		if err != nil {
+			return err
+		}
+		next, err := s.Next(ctx, sp)
+		var melted *MeltedError
+		switch {
+		case errors.As(err, &melted):
+			line.melted = &MeltedError{Last: s, Height: rec.Spent}
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("read the history of store %v: %w", q.store, context.Cause(ctx))
+		case err != nil:
+			return &SourceError{Source: q.name, Asked: "the history of the store", Err: err}
+		}
+		if rec, err = q.confirm(ctx, line, next, rec.Spent); err != nil {
+			return err
+		}
+	}
+	line.pending = rec.Pending
+	return nil
+}
