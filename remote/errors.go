@@ -30,6 +30,9 @@ var (
 	ErrRevoked = errors.New("remote: revoked by its publisher")
 	// ErrDiverged is an origin whose history does not contain our head.
 	ErrDiverged = errors.New("remote: histories have diverged")
+	// ErrForked is one publisher key that signed two heads of which neither history contains the other, as far as
+	// their origins tell. It is an [ErrDiverged] with both signatures at hand.
+	ErrForked = fmt.Errorf("remote: one key has signed two histories: %w", ErrDiverged)
 	// ErrRollback is an origin that offers an older generation than one that was seen before.
 	ErrRollback = errors.New("remote: the origin went back to an older generation")
 	// ErrKeyChanged is a publisher key that is not the one held for this store.
@@ -42,6 +45,10 @@ var (
 	// ErrProtocol is an answer that this protocol does not know: a redirect, a compressed body, a body
 	// that does not decode.
 	ErrProtocol = errors.New("remote: not an answer of this protocol")
+	// ErrRedirect is an origin that sends requests elsewhere, and ErrEncoded one that encodes what it sends
+	// (remote-protocol 1.5, 3.3). Both are an [ErrProtocol].
+	ErrRedirect = fmt.Errorf("%w: a redirect", ErrProtocol)
+	ErrEncoded  = fmt.Errorf("%w: a content encoding", ErrProtocol)
 	// ErrClockSkew is a refused signature whose cause is a clock: ours and the server's are more than the
 	// freshness window apart. The error says by how much.
 	ErrClockSkew = errors.New("remote: clocks disagree")
@@ -60,6 +67,7 @@ const (
 	CheckAnchor     Check = "anchor"         // the anchor (or the root given) stands in the history
 	CheckRollback   Check = "rollback"       // the origin is not behind what was seen before
 	CheckAncestry   Check = "ancestry"       // our head stands in the origin's history
+	CheckFork       Check = "fork"           // no key signed two heads of which neither history contains the other
 	CheckETag       Check = "etag"           // the module that comes is the generation that was asked for
 	CheckFormat     Check = "format"         // it is a module, whole
 	CheckStore      Check = "store"          // it belongs to the store that was asked for
@@ -72,6 +80,7 @@ const (
 	CheckPublisher  Check = "publisher"      // the key in the module is the one held for this store
 	CheckTrust      Check = "trust"          // something in Trust speaks for it
 	CheckLineage    Check = "lineage"        // the anchor's lineage contains an older generation
+	CheckSources    Check = "sources"        // of several origins, one at least passes all the others
 )
 
 // A VerificationError says which check refused an origin, what was wanted and what was found. It matches
@@ -80,6 +89,8 @@ type VerificationError struct {
 	Check     Check
 	Want, Got string // in words; may be empty
 	Err       error  // the cause; may be nil
+	// Evidence is the name under which a [Witness] keeps what speaks against the origin; "": it keeps nothing.
+	Evidence string
 }
 
 // Error names the check, both values and the cause.
@@ -95,6 +106,9 @@ func (e *VerificationError) Error() string {
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
+	}
+	if e.Evidence != "" {
+		s += " (the evidence is kept in " + e.Evidence + ")"
 	}
 	return s
 }

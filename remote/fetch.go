@@ -14,13 +14,13 @@ import (
 
 // foresee makes those checks of a head that need no module, so that nothing is downloaded from an origin
 // that cannot pass: signature, tombstones, key. The module must then carry the key that they were made with.
-func (v *visit) foresee(ctx context.Context, d *Descriptor, t *target) error {
-	signed, err := d.SignedRoot(v.store, d.PublicKey)
+func (v *visit) foresee(ctx context.Context, s *sight) error {
+	signed, err := s.d.SignedRoot(v.store, s.d.PublicKey)
 	if err != nil {
 		return &VerificationError{Check: CheckSignature, Err: err}
 	}
-	t.signed = signed
-	return v.believe(ctx, t, d.PublicKey)
+	s.target.signed = signed
+	return v.believe(ctx, s.target, s.d.PublicKey)
 }
 
 // believe decides on a key: is it the publisher's, and did it revoke what is to be installed?
@@ -42,7 +42,7 @@ func (v *visit) believe(ctx context.Context, t *target, key auth.PublicKey) (err
 
 // fetch installs the target.
 func (v *visit) fetch(ctx context.Context, t *target) error {
-	err := v.install(ctx, t.lines, t.signed, t.size, func(m *module.Module) error {
+	err := v.transfer(ctx, t.lines, t.signed, t.size, func(m *module.Module) error {
 		if err := v.checkModule(ctx, m, t.line().Root, t.size); err != nil {
 			return err
 		}
@@ -55,23 +55,40 @@ func (v *visit) fetch(ctx context.Context, t *target) error {
 		}
 		return nil
 	})
-	var open *openError
-	var tag *VerificationError
-	if t.head && errors.As(err, &open) && (errors.Is(err, fs.ErrNotExist) || errors.As(err, &tag) && tag.Check == CheckETag) {
-		return &movedError{open.err}
+	if open, gone := notServed(err); t.head && gone {
+		return &movedError{open}
 	}
 	if err == nil {
-		v.passed(CheckETag, CheckFormat, CheckStore, CheckRoot)
-		if t.size > 0 {
-			v.passed(CheckSize)
-		}
-		v.passed(CheckContent, CheckChainState)
-		if t.head {
-			v.passed(CheckSignature)
-		}
-		v.passed(CheckTombstone, CheckPublisher, CheckTrust)
+		v.certify(t)
 	}
 	return err
+}
+
+// certify notes what a module that was installed as the head has passed.
+func (v *visit) certify(t *target) {
+	root := t.line().Root.String()
+	v.passed(CheckETag, "the root asked for, "+root)
+	v.passed(CheckFormat, "the layout of a module, to its last byte")
+	v.passed(CheckStore, "store "+v.store.String())
+	v.passed(CheckRoot, "root "+root)
+	if t.size > 0 {
+		v.passed(CheckSize, strconv.FormatInt(t.size, 10)+" bytes, as described")
+	}
+	v.passed(CheckContent, "its own chunks, leaves and root "+root)
+	v.passed(CheckChainState, "store "+v.store.String()+", where it names a coin")
+	if t.head {
+		v.passed(CheckSignature, "key "+t.key.String()+" over root "+root)
+	}
+	v.passed(CheckTombstone, fmt.Sprintf("%d valid tombstones", len(v.kept)))
+	switch {
+	case !v.Trust.Publisher.IsZero():
+		v.passed(CheckPublisher, "the key given, "+v.Trust.Publisher.String())
+	case !v.pins.Publisher.IsZero():
+		v.passed(CheckPublisher, "the key held, "+v.pins.Publisher.String())
+	default:
+		v.passed(CheckPublisher, "nothing: none was held")
+	}
+	v.passed(CheckTrust, string(t.basis))
 }
 
 // checkModule makes the checks that every module must pass, whatever vouches for it.
@@ -100,59 +117,6 @@ func contentError(err error) error {
 		return &VerificationError{Check: CheckFormat, Err: err}
 	case errors.Is(err, module.ErrVerify):
 		return &VerificationError{Check: CheckContent, Err: err}
-	}
-	return err
-}
-
-// older fetches the generations of the history that are not held, when all are wanted.
-func (v *visit) older(ctx context.Context) error {
-	if !v.AllGenerations {
-		return nil
-	}
-	for _, g := range v.local {
-		r, err := v.to.Module(ctx, g.Root)
-		if err == nil {
-			r.Close()
-			continue
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remote: look for local generation %s: %w", g.Root, err)
-		}
-		if err := v.fetchOlder(ctx, g); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fetchOlder installs one older generation. That the origin does not have it, or nobody vouches for it, is
-// noted in the report; that it is not what it claims to be is an error.
-func (v *visit) fetchOlder(ctx context.Context, g module.Generation) error {
-	missing := func(err error) error {
-		v.report.Missing = append(v.report.Missing, Missing{g, err})
-		return nil
-	}
-	_, confirmed := v.lineage[g.Root]
-	if !confirmed && !v.Trust.AllowUnsignedHistory {
-		return missing(&VerificationError{Check: CheckLineage, Want: g.Root.String() + " in the lineage", Got: "it is not"})
-	}
-	if err := v.revoked(g.Root); err != nil {
-		return missing(err)
-	}
-	signed := auth.SignedRoot{Store: v.store, Root: g.Root}
-	err := v.install(ctx, []module.Generation{g}, signed, 0, func(m *module.Module) error {
-		if err := v.checkModule(ctx, m, g.Root, 0); err != nil {
-			return err
-		}
-		if key := m.PublicKey(); !confirmed && key != v.pins.Publisher {
-			return &VerificationError{Check: CheckPublisher, Want: v.pins.Publisher.String(), Got: key.String(), Err: ErrKeyChanged}
-		}
-		return nil
-	})
-	var open *openError
-	var tag *VerificationError
-	if errors.As(err, &open) && (errors.Is(err, fs.ErrNotExist) || errors.As(err, &tag) && tag.Check == CheckETag) {
-		return missing(open.err)
 	}
 	return err
 }

@@ -14,29 +14,30 @@ import (
 const maxReadings = 5
 
 // history reads the origin's list and holds it against the descriptor. When the two were read on either
-// side of a push, descriptor and list are read in turn until the last two readings agree; d is then the new
+// side of a push, descriptor and list are read in turn until the last two readings agree; s.d is then the new
 // one. A busy publisher is no liar, but whoever never agrees is.
-func (v *visit) history(ctx context.Context, d **Descriptor) ([]module.Generation, error) {
+func (v *visit) history(ctx context.Context, s *sight) error {
 	for reading := 1; ; reading++ {
-		lines, err := v.from.Generations(ctx)
+		lines, err := s.from.Generations(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("remote: read history of store %s: %w", v.store, err)
+			return fmt.Errorf("remote: read history of store %s: %w", v.store, err)
 		}
 		if err := checkHistory(lines); err != nil {
-			return nil, err
+			return err
 		}
 		last := lines[len(lines)-1].Root
-		if last != (*d).Root {
-			if *d, err = v.from.Describe(ctx); err != nil {
-				return nil, fmt.Errorf("remote: describe store %s: %w", v.store, err)
+		if last != s.d.Root {
+			if s.d, err = s.from.Describe(ctx); err != nil {
+				return fmt.Errorf("remote: describe store %s: %w", v.store, err)
 			}
 		}
-		if last == (*d).Root {
-			v.passed(CheckHistory)
-			return lines, nil
+		if last == s.d.Root {
+			s.lines = lines
+			s.passed(CheckHistory, fmt.Sprintf("numbers from 0 to %d, no root twice, the head %s last", len(lines)-1, last))
+			return nil
 		}
 		if reading == maxReadings {
-			return nil, &VerificationError{Check: CheckHistory, Want: "the head " + (*d).Root.String() + " at its end", Got: last.String()}
+			return &VerificationError{Check: CheckHistory, Want: "the head " + s.d.Root.String() + " at its end", Got: last.String()}
 		}
 	}
 }
@@ -65,6 +66,7 @@ type target struct {
 	head     bool                // it is the origin's head: signed, and described
 	origin   merkle.Hash         // the origin's head
 	anchored bool                // the anchor, or the root given, names it
+	diverged bool                // it does not descend from the local head, and Trust.AcceptHead names it
 	size     int64               // as described; 0: not known
 	signed   auth.SignedRoot     // zero signatures unless head
 	stones   []auth.Tombstone    // of the descriptor, unchecked
@@ -77,54 +79,57 @@ type target struct {
 
 func (t *target) line() module.Generation { return t.lines[len(t.lines)-1] }
 
-// target chooses what to install: the root that is prescribed (decision 32), else the head; and holds the
-// local head against the origin's history (remote-protocol 7.2.3).
-func (v *visit) target(d *Descriptor, lines []module.Generation) (*target, error) {
-	at := len(lines) - 1
+// aim chooses what to install: the root that is prescribed (decision 32), else the head; and holds the local head against
+// the origin's history (remote-protocol 7.2.3).
+func (v *visit) aim(ctx context.Context, s *sight) (*target, error) {
+	at := len(s.lines) - 1
 	if !v.want.IsZero() {
-		if at = find(lines, v.want); at < 0 {
+		if at = find(s.lines, v.want); at < 0 {
 			return nil, &VerificationError{Check: CheckAnchor, Want: v.want.String() + " in the history",
-				Got: "a head at " + d.Root.String() + ": the origin is behind"}
+				Got: "a head at " + s.d.Root.String() + ": the origin is behind"}
 		}
-		v.passed(CheckAnchor)
+		s.passed(CheckAnchor, "root "+v.want.String()+", prescribed, in the history")
 	}
-	t := &target{head: at == len(lines)-1, origin: d.Root, anchored: !v.want.IsZero(), stones: d.Tombstones}
+	t := &target{head: at == len(s.lines)-1, origin: s.d.Root, anchored: !v.want.IsZero(), stones: s.d.Tombstones}
 	if t.head {
-		t.size = d.Size
+		t.size = s.d.Size
 	}
-	if err := v.revoked(lines[at].Root); err != nil {
+	if err := v.revoked(s.lines[at].Root); err != nil {
 		return nil, err
 	}
-	follow, err := v.follow(lines, at)
+	follow, err := v.follow(ctx, s, t, at)
 	if err != nil {
 		return nil, err
 	}
-	next := uint64(len(v.local))
+	next, err := v.local.next(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for i, g := range follow {
 		g.Number = next + uint64(i)
 		t.lines = append(t.lines, g)
 	}
-	t.signed = auth.SignedRoot{Store: v.store, Root: lines[at].Root}
+	t.signed = auth.SignedRoot{Store: v.store, Root: s.lines[at].Root}
 	return t, nil
 }
 
 // follow returns the lines up to place at that come after what is held.
-func (v *visit) follow(lines []module.Generation, at int) ([]module.Generation, error) {
-	ours, number := v.head.Root, uint64(0)
+func (v *visit) follow(ctx context.Context, s *sight, t *target, at int) ([]module.Generation, error) {
+	lines, ours := s.lines, v.head.Root
 	if ours.IsZero() {
 		// Nothing is held, but something may have been seen.
-		if ours, number = v.pins.Root, v.pins.Generation; ours.IsZero() || find(lines, ours) >= 0 {
+		if ours = v.pins.Root; ours.IsZero() || find(lines, ours) >= 0 || v.anchoredLineage(ours) {
 			return lines[:at+1], nil
 		}
-		if v.anchoredLineage(ours) {
+		if v.accepts(s, t, at) {
 			return lines[:at+1], nil
 		}
-		return nil, v.behind(lines, ours, number)
+		return nil, v.behind(ctx, s, ours)
 	}
 	place := find(lines, ours)
 	switch {
 	case place >= 0 && place < at:
-		v.passed(CheckAncestry)
+		s.passed(CheckAncestry, "our head "+ours.String()+" in its history, before the new one")
 		return lines[place+1 : at+1], nil
 	case place > at:
 		return nil, &VerificationError{Check: CheckRollback, Want: "a generation after " + ours.String(),
@@ -132,21 +137,57 @@ func (v *visit) follow(lines []module.Generation, at int) ([]module.Generation, 
 	case place == at:
 		return nil, &VerificationError{Check: CheckAncestry, Want: "a generation after " + ours.String(), Got: "the same", Err: ErrDiverged}
 	}
-	if !v.anchoredLineage(ours) {
-		number = uint64(len(v.local) - 1)
-		return nil, v.behind(lines, ours, number)
+	switch {
+	case v.anchoredLineage(ours):
+		return v.chained(s, ours, at)
+	case v.accepts(s, t, at):
+		return v.added(ctx, lines[:at+1])
 	}
-	// The origin's list does not know our head, the chain does: what the chain has after it is taken.
+	return nil, v.behind(ctx, s, ours)
+}
+
+// chained returns what the chain has after ours: the origin's list does not know our head, the chain does.
+func (v *visit) chained(s *sight, ours merkle.Hash, at int) ([]module.Generation, error) {
 	var out []module.Generation
-	for _, g := range lines[:at+1] {
+	for _, g := range s.lines[:at+1] {
 		if n, ok := v.lineage[g.Root]; ok && n > v.lineage[ours] {
 			out = append(out, g)
 		}
 	}
-	if len(out) == 0 || out[len(out)-1].Root != lines[at].Root {
-		return nil, &VerificationError{Check: CheckLineage, Want: lines[at].Root.String() + " after " + ours.String(), Got: "it is not", Err: ErrDiverged}
+	if len(out) == 0 || out[len(out)-1].Root != s.lines[at].Root {
+		return nil, &VerificationError{Check: CheckLineage, Want: s.lines[at].Root.String() + " after " + ours.String(), Got: "it is not", Err: ErrDiverged}
 	}
-	v.passed(CheckLineage)
+	s.passed(CheckLineage, "our head "+ours.String()+" and the new one, in the anchor's lineage in this order")
+	return out, nil
+}
+
+// accepts reports whether the caller has named the root at place at as one to take although it does not descend from
+// ours.
+func (v *visit) accepts(s *sight, t *target, at int) bool {
+	t.diverged = s.lines[at].Root == v.Trust.AcceptHead
+	return t.diverged
+}
+
+// added returns those of lines that our history does not have. The last one must be among them: a history only grows,
+// and cannot go back to what it had before.
+func (v *visit) added(ctx context.Context, lines []module.Generation) ([]module.Generation, error) {
+	ours, err := v.local.lines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	have := make(map[merkle.Hash]struct{}, len(ours))
+	for _, g := range ours {
+		have[g.Root] = struct{}{}
+	}
+	var out []module.Generation
+	for _, g := range lines {
+		if _, ok := have[g.Root]; !ok {
+			out = append(out, g)
+		}
+	}
+	if last := lines[len(lines)-1].Root; len(out) == 0 || out[len(out)-1].Root != last {
+		return nil, &VerificationError{Check: CheckRollback, Want: "a head that we have not had before", Got: last.String(), Err: ErrRollback}
+	}
 	return out, nil
 }
 
@@ -158,10 +199,14 @@ func (v *visit) anchoredLineage(ours merkle.Hash) bool {
 
 // behind names what is wrong with an origin that does not know our root: it went back to a generation that
 // we have had, or it tells another story.
-func (v *visit) behind(lines []module.Generation, ours merkle.Hash, number uint64) error {
-	last := lines[len(lines)-1]
+func (v *visit) behind(ctx context.Context, s *sight, ours merkle.Hash) error {
+	last := s.lines[len(s.lines)-1]
+	_, had, err := v.local.line(ctx, last.Root)
+	if err != nil {
+		return err
+	}
 	e := &VerificationError{Check: CheckAncestry, Want: ours.String() + " in the history", Got: "a head at " + last.Root.String(), Err: ErrDiverged}
-	if find(v.local, last.Root) >= 0 || len(v.local) == 0 && last.Number < number {
+	if had || v.head.Root.IsZero() && last.Number < v.pins.Generation {
 		e.Check, e.Err = CheckRollback, ErrRollback
 	}
 	return e

@@ -79,12 +79,12 @@ func TestPullAncestry(t *testing.T) {
 		other.publish(t, by, 7)
 		other.publish(t, by, 8)
 		_, err := remote.Pull(t.Context(), to, other, remote.Trust{})
-		refused(t, err, remote.CheckAncestry, remote.ErrDiverged)
+		refused(t, err, remote.CheckFork, remote.ErrForked)
 
 		// An anchor lets it through only with a lineage that has our head.
 		ours, theirs := origin.line(t, 1).Root, other.line(t, 2).Root
 		_, err = remote.Pull(t.Context(), to, other, remote.Trust{Anchor: plain{theirs}})
-		refused(t, err, remote.CheckAncestry, remote.ErrDiverged)
+		refused(t, err, remote.CheckFork, remote.ErrForked)
 		report, err := remote.Pull(t.Context(), to, other, remote.Trust{Anchor: &anchor{root: theirs, lineage: []merkle.Hash{ours, theirs}}})
 		if err != nil || report.Root != theirs || report.Generation != 2 {
 			t.Errorf("%+v, %v", report, err)

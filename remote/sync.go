@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
+	"sync"
 	"time"
 
 	"github.com/dig-network/digstore/auth"
@@ -29,18 +29,21 @@ func Pull(ctx context.Context, to Local, from Origin, t Trust) (*Report, error) 
 type Sync struct {
 	// Trust is why the origin is believed.
 	Trust Trust
-	// AllGenerations fetches every generation of the history that is not held, not only the newest. No
-	// signature travels with older ones: they need an [Anchor] that is a [Lineage], or AllowUnsignedHistory.
+	// AllGenerations fetches every generation of the history that is not held, not only the newest: after it, oldest
+	// first, up to four at a time. No signature travels with older ones: they need an [Anchor] that is a [Lineage], or
+	// AllowUnsignedHistory.
 	AllGenerations bool
 	// MaxModule is the longest module that is taken, in bytes. Default [DefaultMaxModule].
 	MaxModule int64
 	// Attempts is how often a broken download is taken up again without getting on. Default 4.
 	Attempts int
 	// Progress, if set, hears of a module's bytes: (root, 0, total) first, then growing. total is 0 when it
-	// is not known. A download that starts over reports smaller numbers again.
+	// is not known. A download that starts over reports smaller numbers again. It is never called twice at once.
 	Progress func(root merkle.Hash, done, total int64)
 	// OnRetry, if set, is told why a download broke and how long it rests.
 	OnRetry func(err error, wait time.Duration)
+	// Now is the clock for the age of the head and for evidence. nil: time.Now.
+	Now func() time.Time
 }
 
 // maxMoves is how often a sync starts over because the origin's head moved under it.
@@ -49,23 +52,30 @@ const maxMoves = 3
 // visit is one clone or pull on its way.
 type visit struct {
 	*Sync
-	to    Local
-	from  Origin
-	store auth.StoreID
+	to   Local
+	from Origin // that modules are fetched from
 
-	head    auth.SignedRoot     // of the Local
-	local   []module.Generation // its history
-	pins    Pins
+	several *Origins // nil: there is one origin
+	store   auth.StoreID
+
+	head    auth.SignedRoot  // of the Local
+	local   *chronicle       // its history
+	pins    Pins             // what is held of earlier visits
 	kept    []auth.Tombstone // valid for this store: kept before, or seen on this visit
 	known   auth.PublicKey
 	want    merkle.Hash // the root that is prescribed; zero: none is
 	lineage map[merkle.Hash]int
 	report  Report
 	written int // how many of its tombstones are written down
+
+	turns    sync.Map // of generations that are fetched at a time: root to the chan that the one before closes
+	Progress func(root merkle.Hash, done, total int64)
+	OnRetry  func(err error, wait time.Duration)
 }
 
 // Clone fills to, which must not have a generation yet ([fs.ErrExist]), with the origin's head, or with the
-// root that the anchor names, and the lines of its history.
+// root that the anchor names, and the lines of its history. from may be [Origins]: several origins, of which those
+// that a check refuses are left out.
 //
 // Before a byte of the module is asked for: the anchor is asked; descriptor and history are well formed and
 // agree; the root prescribed stands in the history; the head is signed; neither it nor the store is revoked;
@@ -74,44 +84,44 @@ type visit struct {
 // coin is the store's, its key is the one that signed, and all of the above holds for that key.
 // A refusal is a [*VerificationError] and leaves nothing visible.
 //
-// A Report comes with a nil error, and with errors that arose after the head had been installed.
+// A Report comes with an error too, once an origin was asked: it says what passed before, who was refused, and whether
+// the head had been installed already when the error arose.
 func (s *Sync) Clone(ctx context.Context, to Local, from Origin) (*Report, error) {
-	v, err := s.visit(ctx, to, from)
+	v, err := s.visit(ctx, to)
 	if err != nil {
 		return nil, err
 	}
 	if !v.head.Root.IsZero() {
 		return nil, fmt.Errorf("remote: clone: store %s has generation %s already, pull instead: %w", v.store, v.head.Root, fs.ErrExist)
 	}
-	return v.run(ctx)
+	return v.run(ctx, from)
 }
 
 // Pull brings to up to the origin's head, or to the root that the anchor names. With nothing new it makes
-// one request. The local head must stand in the origin's history, else the error matches [ErrRollback] (the
-// origin offers what we have had before) or [ErrDiverged], unless an anchor confirms the root and its
-// lineage contains the local head. The publisher key must be the one held for the store, which is all the
-// trust that a pull needs; see [Trust] for a key that changed. The checks are those of Clone. A store
-// without a generation is cloned.
+// one request, and reads no history where to is a [Lines]. The local head must stand in the origin's history, else the
+// error matches [ErrRollback] (the origin offers what we have had before), [ErrForked] (the publisher has signed both
+// heads) or [ErrDiverged], and what speaks against the origin is kept (see [Evidence]), unless an anchor confirms the
+// root and its lineage contains the local head, or Trust.AcceptHead names the origin's head. The publisher key must be
+// the one held for the store, which is all the trust that a pull needs; see [Trust] for a key that changed. The checks
+// are those of Clone. A store without a generation is cloned.
 func (s *Sync) Pull(ctx context.Context, to Local, from Origin) (*Report, error) {
-	v, err := s.visit(ctx, to, from)
+	v, err := s.visit(ctx, to)
 	if err != nil {
 		return nil, err
 	}
-	return v.run(ctx)
+	return v.run(ctx, from)
 }
 
 // visit reads what the Local knows.
-func (s *Sync) visit(ctx context.Context, to Local, from Origin) (*visit, error) {
-	v := &visit{Sync: s, to: to, from: from, store: to.ID()}
+func (s *Sync) visit(ctx context.Context, to Local) (*visit, error) {
+	v := &visit{Sync: s, to: to, store: to.ID(), local: &chronicle{of: to}}
+	v.callbacks()
 	v.report.Store = v.store
 	var err error
 	if v.head, err = to.Head(ctx); err != nil {
 		return nil, fmt.Errorf("remote: read local head: %w", err)
 	}
 	v.report.From, v.report.Root = v.head.Root, v.head.Root
-	if v.local, err = to.Generations(ctx); err != nil {
-		return nil, fmt.Errorf("remote: read local history: %w", err)
-	}
 	if p, ok := to.(Pinner); ok {
 		if v.pins, err = p.Pins(ctx); err != nil {
 			return nil, fmt.Errorf("remote: read pins: %w", err)
@@ -133,8 +143,34 @@ func (s *Sync) visit(ctx context.Context, to Local, from Origin) (*visit, error)
 	return v, nil
 }
 
+// callbacks makes the caller's ones that are never called twice at once.
+func (v *visit) callbacks() {
+	var mu sync.Mutex
+	if f := v.Sync.Progress; f != nil {
+		v.Progress = func(root merkle.Hash, done, total int64) {
+			mu.Lock()
+			defer mu.Unlock()
+			f(root, done, total)
+		}
+	}
+	if f := v.Sync.OnRetry; f != nil {
+		v.OnRetry = func(err error, wait time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			f(err, wait)
+		}
+	}
+}
+
+func (v *visit) now() time.Time {
+	if v.Now != nil {
+		return v.Now()
+	}
+	return time.Now()
+}
+
 // run makes the visit, again when the head moves under it.
-func (v *visit) run(ctx context.Context) (*Report, error) {
+func (v *visit) run(ctx context.Context, from Origin) (*Report, error) {
 	if v.AllGenerations && !v.Trust.AllowUnsignedHistory {
 		if _, ok := v.Trust.Anchor.(Lineage); !ok {
 			return nil, &VerificationError{Check: CheckLineage, Err: fmt.Errorf("%w: older generations are not signed: "+
@@ -158,23 +194,13 @@ func (v *visit) run(ctx context.Context) (*Report, error) {
 	var moved *movedError
 	var seen merkle.Hash
 	for moves := 0; ; moves++ {
-		d, err := v.from.Describe(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("remote: describe store %s: %w", v.store, err)
-		}
-		if moves > 0 && d.Root == seen {
-			return nil, fmt.Errorf("remote: the origin says that its head is %s and does not give it: %w", seen, moved.err)
-		}
-		seen, v.report.Checks = d.Root, nil
-		err = v.once(ctx, d)
+		v.report.Origins, v.report.Evidence, v.report.Checks = nil, nil, nil
+		shown, err := v.once(ctx, from, seen, moved)
 		if errors.As(err, &moved) {
-			if moves < maxMoves && ctx.Err() == nil {
+			if seen = shown; moves < maxMoves && ctx.Err() == nil {
 				continue
 			}
 			err = moved.err
-		}
-		if err != nil && len(v.report.Installed) == 0 {
-			return nil, err
 		}
 		return &v.report, err
 	}
@@ -186,75 +212,91 @@ type movedError struct{ err error }
 func (e *movedError) Error() string { return e.err.Error() }
 func (e *movedError) Unwrap() error { return e.err }
 
-// once makes the visit with one snapshot of the origin.
-func (v *visit) once(ctx context.Context, d *Descriptor) error {
-	if !v.head.Root.IsZero() {
-		if err := v.heed(ctx, d); err != nil {
-			return err
-		}
-		// Nothing is new when the origin has no more than we do, or the anchor confirms no more.
-		if v.want.IsZero() && d.Root == v.head.Root || !v.want.IsZero() && find(v.local, v.want) >= 0 {
-			return v.upToDate(ctx, d)
-		}
-	}
-	v.passed(CheckDescriptor)
-	lines, err := v.history(ctx, &d)
+// once makes the visit with one snapshot of the origins, and returns the head that was chosen. seen is the one that
+// moved away the last time.
+func (v *visit) once(ctx context.Context, from Origin, seen merkle.Hash, moved *movedError) (merkle.Hash, error) {
+	sights, err := v.look(ctx, from)
+	defer v.account(sights)
 	if err != nil {
-		return err
+		return seen, err
 	}
-	t, err := v.target(d, lines)
-	if err != nil {
-		return err
-	}
-	if t.head {
-		if err := v.foresee(ctx, d, t); err != nil {
-			return err
+	for {
+		best, err := v.choose(ctx, sights)
+		if err != nil {
+			return seen, err
 		}
+		if best.target == nil {
+			return seen, v.upToDate(ctx, best, sights)
+		}
+		if moved != nil && best.d.Root == seen {
+			return seen, fmt.Errorf("remote: the origin says that its head is %s and does not give it: %w", seen, moved.err)
+		}
+		v.report.Checks = best.checks
+		crowd := v.crowd(best, sights)
+		err = v.fetch(ctx, best.target)
+		if err != nil && v.gaveUp(ctx, crowd, err) {
+			continue
+		}
+		if err != nil {
+			return best.d.Root, err
+		}
+		if err := v.settle(ctx, best); err != nil {
+			return best.d.Root, err
+		}
+		return best.d.Root, v.older(ctx)
 	}
-	if err := v.fetch(ctx, t); err != nil {
-		return err
-	}
-	if err := v.settle(ctx, t); err != nil {
-		return err
-	}
-	return v.older(ctx)
 }
 
-// heed checks the descriptor's tombstones against what is held, under the key that is held, and keeps them.
-func (v *visit) heed(ctx context.Context, d *Descriptor) error {
-	if err := v.take(ctx, d.Tombstones, v.pins.Publisher); err != nil {
-		return err
-	}
-	if err := v.keep(ctx); err != nil {
-		return err
-	}
-	return v.revoked(v.head.Root)
-}
-
-func (v *visit) upToDate(ctx context.Context, d *Descriptor) error {
+func (v *visit) upToDate(ctx context.Context, s *sight, all []*sight) error {
+	v.report.Checks = s.checks
 	v.report.UpToDate = true
 	v.report.Publisher = v.pins.Publisher
 	v.report.KeyProven = auth.StoreIDFromKey(v.pins.Publisher) == v.store
 	v.report.Unanchored = v.want != v.head.Root
-	if i := find(v.local, v.head.Root); i >= 0 {
-		v.report.Generation = v.local[i].Number
-		v.report.HistoryConfirmed = v.confirmed(v.local[:i+1])
+	if err := v.dated(ctx, v.head.Root); err != nil {
+		return err
 	}
-	if !v.want.IsZero() && d.Root != v.want {
-		v.report.NewerHead = d.Root
+	if !v.want.IsZero() && s.d.Root != v.want {
+		v.report.NewerHead = s.d.Root
 	}
+	if !v.AllGenerations {
+		return nil
+	}
+	v.crowd(s, all)
 	return v.older(ctx)
 }
 
+// dated completes the report with what is known of the head's line and of the history before it.
+func (v *visit) dated(ctx context.Context, root merkle.Hash) error {
+	g, ok, err := v.local.line(ctx, root)
+	if err != nil {
+		return err
+	}
+	if ok {
+		v.report.Generation, v.report.HeadTime = g.Number, g.Time
+		v.report.HeadAge = v.now().Sub(g.Time)
+	}
+	if v.lineage != nil { // as long as the history is, already
+		lines, err := v.local.lines(ctx)
+		if err != nil {
+			return err
+		}
+		v.report.HistoryConfirmed = v.confirmed(lines[:find(lines, root)+1])
+	}
+	return nil
+}
+
 // settle keeps what a successful installation has taught, and completes the report.
-func (v *visit) settle(ctx context.Context, t *target) error {
-	r := &v.report
-	r.Root, r.Generation, r.Publisher = t.line().Root, t.line().Number, t.key
-	r.Basis, r.KeyChanged = t.basis, t.changed
+func (v *visit) settle(ctx context.Context, s *sight) error {
+	t, r := s.target, &v.report
+	r.Root, r.Publisher = t.line().Root, t.key
+	r.Basis, r.KeyChanged, r.Diverged = t.basis, t.changed, t.diverged
 	r.KeyProven = auth.StoreIDFromKey(t.key) == v.store
 	r.Unanchored = !t.anchored
-	v.local = append(v.local, t.lines...)
-	r.HistoryConfirmed = v.confirmed(v.local)
+	v.local.grew(t.lines)
+	if err := v.dated(ctx, r.Root); err != nil {
+		return err
+	}
 	if !t.head {
 		r.NewerHead = t.origin
 	}
@@ -277,21 +319,15 @@ func (v *visit) settle(ctx context.Context, t *target) error {
 
 // confirmed reports whether the lineage contains every line.
 func (v *visit) confirmed(lines []module.Generation) bool {
-	return v.lineage != nil && !slices.ContainsFunc(lines, func(g module.Generation) bool {
-		_, ok := v.lineage[g.Root]
-		return !ok
-	})
-}
-
-func (v *visit) passed(checks ...Check) {
-	for _, c := range checks {
-		if !slices.Contains(v.report.Checks, c) {
-			v.report.Checks = append(v.report.Checks, c)
+	for _, g := range lines {
+		if _, ok := v.lineage[g.Root]; !ok {
+			return false
 		}
 	}
+	return v.lineage != nil
 }
 
-// find returns the place of root in lines, -1 when it is not there.
-func find(lines []module.Generation, root merkle.Hash) int {
-	return slices.IndexFunc(lines, func(g module.Generation) bool { return g.Root == root })
+// passed notes a check of the module that was fetched.
+func (v *visit) passed(c Check, against string) {
+	v.report.Checks = append(v.report.Checks, Passed{c, against})
 }

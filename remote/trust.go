@@ -30,6 +30,10 @@ type Trust struct {
 	// AcceptKey is a publisher key to take in place of the one that is held, once (decision 42). An Anchor
 	// that confirms the root which the new key signed does the same.
 	AcceptKey auth.PublicKey
+	// AcceptHead is a head to take although its history does not contain the local one, once: the way past a history
+	// that has diverged, for who knows why it did. It must be signed by the key that is believed, as any other; what is
+	// held stays, and stands before it in the local history. A head that was held before is not taken again.
+	AcceptHead merkle.Hash
 	// AllowUnsignedHistory takes older generations that nobody but the origin vouches for. They must carry
 	// the publisher's key still.
 	AllowUnsignedHistory bool

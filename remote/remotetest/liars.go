@@ -86,7 +86,7 @@ func Liars() []Liar {
 		both("rolled-back", "the history is whole, and the head is said to be its first line",
 			check(remote.CheckHistory, nil), rolledBack),
 		{Name: "forked", Lie: "after the first generation the publisher's own history goes another way",
-			Pull: check(remote.CheckAncestry, remote.ErrDiverged), handler: forked},
+			Pull: check(remote.CheckFork, remote.ErrForked), handler: forked},
 		both("gap-in-history", "a line of the history is left out",
 			check(remote.CheckHistory, nil), history(withoutSecond)),
 		both("repeated-root", "a root stands in the history twice",

@@ -1,0 +1,85 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A chronicle is the history of a Local, of which no more is read than is asked for: with nothing new, a long history
+// costs what a short one does, where the Local is a [Lines].
+type chronicle struct {
+	of   Local
+	all  []module.Generation // once it has been read
+	read bool
+}
+
+// lines is the whole history, oldest first.
+func (c *chronicle) lines(ctx context.Context) ([]module.Generation, error) {
+	if !c.read {
+		all, err := c.of.Generations(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("remote: read local history: %w", err)
+		}
+		c.all, c.read = all, true
+	}
+	return c.all, nil
+}
+
+// line finds the line of a root.
+func (c *chronicle) line(ctx context.Context, root merkle.Hash) (g module.Generation, ok bool, err error) {
+	if l, has := c.of.(Lines); has && !c.read {
+		g, err = l.Line(ctx, root)
+		if errors.Is(err, fs.ErrNotExist) {
+			return g, false, nil
+		}
+		if err != nil {
+			return g, false, fmt.Errorf("remote: read local history: %w", err)
+		}
+		return g, true, nil
+	}
+	all, err := c.lines(ctx)
+	if i := find(all, root); err == nil && i >= 0 {
+		return all[i], true, nil
+	}
+	return g, false, err
+}
+
+// tail returns the last n lines, or all there are, oldest first.
+func (c *chronicle) tail(ctx context.Context, n int) ([]module.Generation, error) {
+	if l, has := c.of.(Lines); has && !c.read {
+		last, err := l.Tail(ctx, n)
+		if err != nil {
+			return nil, fmt.Errorf("remote: read local history: %w", err)
+		}
+		return last, nil
+	}
+	all, err := c.lines(ctx)
+	return all[max(0, len(all)-n):], err
+}
+
+// next is the number of the line that comes next.
+func (c *chronicle) next(ctx context.Context) (uint64, error) {
+	last, err := c.tail(ctx, 1)
+	if err != nil || len(last) == 0 {
+		return 0, err
+	}
+	return last[0].Number + 1, nil
+}
+
+// grew notes lines that were installed.
+func (c *chronicle) grew(lines []module.Generation) {
+	if c.read {
+		c.all = append(c.all, lines...)
+	}
+}
+
+// find returns the place of root in lines, -1 when it is not there.
+func find(lines []module.Generation, root merkle.Hash) int {
+	return slices.IndexFunc(lines, func(g module.Generation) bool { return g.Root == root })
+}
