@@ -23,7 +23,11 @@ var cases = []struct {
 	{"clone-big", cloneBig},
 	{"clone-tree", cloneTree},
 	{"pull-nothing", pullNothing},
+	{"pull-change", pullChange},
 	{"push", push},
+	{"push-change", pushChange},
+	{"serve-big", serveBig},
+	{"hundred-thousand", hundredThousand},
 	{"checkout", checkout},
 }
 

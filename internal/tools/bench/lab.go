@@ -86,7 +86,7 @@ func peak(p *os.ProcessState) int64 {
 	return 0
 }
 
-// A server is a running `digstore serve`.
+// A server is a running process that serves HTTP.
 type server struct {
 	cmd  *exec.Cmd
 	URL  string
@@ -95,8 +95,13 @@ type server struct {
 
 // serve starts `digstore serve` in dir and waits for its banner.
 func (l *lab) serve(dir string, flags ...string) (*server, error) {
+	return start(l.digstore, dir, append([]string{"--json", "serve", "--bind", "127.0.0.1:0"}, flags...)...)
+}
+
+// start starts a server that prints where it listens.
+func start(program, dir string, args ...string) (*server, error) {
 	s := &server{}
-	s.cmd = exec.Command(l.digstore, append([]string{"--json", "serve", "--bind", "127.0.0.1:0"}, flags...)...)
+	s.cmd = exec.Command(program, args...)
 	s.cmd.Dir = dir
 	s.cmd.Stderr = &s.logs
 	out, err := s.cmd.StdoutPipe()
@@ -109,7 +114,7 @@ func (l *lab) serve(dir string, flags ...string) (*server, error) {
 	var banner struct{ Bind string }
 	if err := json.NewDecoder(bufio.NewReader(out)).Decode(&banner); err != nil {
 		s.stop()
-		return nil, fmt.Errorf("banner of serve: %w\n%s", err, s.logs.String())
+		return nil, fmt.Errorf("banner of %s: %w\n%s", filepath.Base(program), err, s.logs.String())
 	}
 	s.URL = "http://" + banner.Bind
 	return s, nil

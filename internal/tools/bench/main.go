@@ -5,6 +5,10 @@
 //	bench [-n RUNS] [-run REGEXP] DIR     DIR as mkdata wrote it
 //	bench readall DIR                     the baseline of a first commit
 //	bench fetch URL FILE                  the baseline of a clone
+//	bench discard URL N AT-ONCE           signed readers of a store's head
+//	bench discard-plain URL N             readers without a signature
+//	bench serve-file FILE                 http.ServeFile as a process
+//	bench get URL                         one request
 //
 // The two sides of a ratio take turns, A B A B …, and medians are compared,
 // because machines differ and drift.
@@ -15,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strconv"
 )
 
 func main() {
@@ -33,6 +38,26 @@ func bench(runs int, only string, args []string) error {
 		return readAll(args[1])
 	case len(args) == 3 && args[0] == "fetch":
 		return fetch(args[1], args[2])
+	case len(args) == 4 && args[0] == "discard":
+		n, err := strconv.Atoi(args[2])
+		if err != nil {
+			return err
+		}
+		atOnce, err := strconv.Atoi(args[3])
+		if err != nil {
+			return err
+		}
+		return discard(args[1], n, atOnce)
+	case len(args) == 3 && args[0] == "discard-plain":
+		n, err := strconv.Atoi(args[2])
+		if err != nil {
+			return err
+		}
+		return discardPlain(args[1], n)
+	case len(args) == 2 && args[0] == "serve-file":
+		return fileServer(args[1])
+	case len(args) == 2 && args[0] == "get":
+		return get(args[1])
 	case len(args) != 1:
 		return fmt.Errorf("usage: bench [-n RUNS] [-run REGEXP] DIR, where mkdata wrote DIR")
 	}
