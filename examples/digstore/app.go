@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -26,9 +27,10 @@ type app struct {
 	yes     bool
 	noColor bool
 
-	running  bool   // a command has begun
-	answered bool   // the one JSON object is out
-	resume   string // how to go on after an interruption
+	running  bool          // a command has begun
+	answered bool          // the one JSON object is out
+	resume   string        // how to go on after an interruption
+	timeout  time.Duration // --timeout
 }
 
 func newApp(in io.Reader, out, err io.Writer) *app {
@@ -52,6 +54,8 @@ func (a *app) run(args []string) int {
 		err = usage("usage: "+cmd.UseLine(), "%w", err)
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		err = &interrupted{resume: a.resume}
+	case errors.Is(err, context.DeadlineExceeded) && a.timeout > 0:
+		err = &timedOut{after: a.timeout, resume: a.resume, err: err}
 	}
 	return a.fail(err)
 }
@@ -155,3 +159,13 @@ func (e *hinted) Unwrap() error { return e.err }
 type interrupted struct{ resume string }
 
 func (e *interrupted) Error() string { return "interrupted" }
+
+// timedOut is a command that was stopped by --timeout.
+type timedOut struct {
+	after  time.Duration
+	resume string
+	err    error
+}
+
+func (e *timedOut) Error() string { return fmt.Sprintf("not done within %v: %v", e.after, e.err) }
+func (e *timedOut) Unwrap() error { return e.err }

@@ -17,39 +17,58 @@ import (
 )
 
 func (a *app) catCommand() *cobra.Command {
-	var root, file string
+	var f catFlags
 	cmd := &cobra.Command{
 		Use:   "cat KEY|URN",
 		Short: "Write one resource to standard output",
 		Long: `Cat opens one resource, checks it chunk by chunk, and writes it out. It is
 named by its key in the active store, or by a URN, which may name a generation.
-A URN without a resource means index.html.`,
+A URN without a resource means index.html.
+
+With --from URL it is read straight from a host, without a clone: only that
+resource travels, with the proof that it belongs to the root. The root stands in
+the URN or in --root; without either it is the host's head, which its publisher
+has signed. Several --from are tried in turn. --anonymous reads over JSON-RPC,
+where nothing names you, and needs a root.`,
 		Example: `  digstore cat index.html
   digstore cat urn:dig:chia:ID/img/logo.png -o logo.png
-  digstore cat index.html --root 3`,
+  digstore cat index.html --root 3
+  digstore cat urn:dig:chia:ID:ROOT/index.html --from dig://example.org`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeKeys,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.cat(cmd.Context(), args[0], root, file)
+			if len(f.from) > 0 {
+				return a.catFrom(cmd.Context(), args[0], f)
+			}
+			for _, name := range []string{"anonymous", "publisher", "salt"} {
+				if cmd.Flags().Changed(name) {
+					return usage("add --from URL, or leave it out", "--%s is for reading at a host", name)
+				}
+			}
+			return a.cat(cmd.Context(), args[0], f.root, f.file)
 		},
 	}
-	cmd.Flags().StringVar(&root, "root", "", "the `ROOT` to read from: a root, its first digits, or a number (default: the head)")
-	cmd.Flags().StringVarP(&file, "output", "o", "", "write to `FILE`, which must not exist yet")
+	flags := cmd.Flags()
+	flags.StringVar(&f.root, "root", "", "the `ROOT` to read from: a root, its first digits, or a number (default: the head)")
+	flags.StringVarP(&f.file, "output", "o", "", "write to `FILE`, which must not exist yet")
+	flags.StringArrayVar(&f.from, "from", nil, "read at the host of this `URL`; may be repeated")
+	flags.StringVar(&f.publisher, "publisher", "", "with --from: the publisher `KEY` that you know from elsewhere")
+	flags.StringVar(&f.salt, "salt", "", "with --from: a `FILE` with the salt of a private store")
+	flags.BoolVar(&f.anonymous, "anonymous", false, "with --from: read over JSON-RPC, without an identity")
+	f.host.register(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("root", a.completeRoots)
+	_ = cmd.MarkFlagFilename("salt")
 	return cmd
 }
 
 func (a *app) cat(ctx context.Context, what, root, file string) error {
 	var address *urn.URN
 	if strings.HasPrefix(what, "urn:") {
-		u, err := urn.Parse(what)
+		u, err := parseURN(what, root != "")
 		if err != nil {
-			return usage("a URN is urn:dig:chia:ID[:ROOT]/KEY", "%w", err)
+			return err
 		}
 		if !u.Root.IsZero() {
-			if root != "" {
-				return usage("leave --root out", "the URN names its root")
-			}
 			root = u.Root.String()
 		}
 		a.store, address = u.Store.String(), &u
@@ -69,6 +88,18 @@ func (a *app) cat(ctx context.Context, what, root, file string) error {
 		}
 		return a.write(content, key, content.Size(), file)
 	})
+}
+
+// parseURN reads a URN, which may not name a root when --root does.
+func parseURN(text string, rooted bool) (urn.URN, error) {
+	u, err := urn.Parse(text)
+	if err != nil {
+		return u, usage("a URN is urn:dig:chia:ID[:ROOT]/KEY", "%w", err)
+	}
+	if rooted && !u.Root.IsZero() {
+		return u, usage("leave --root out", "the URN names its root")
+	}
+	return u, nil
 }
 
 // write gives the content of a resource to a file or to standard output.

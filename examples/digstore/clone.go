@@ -67,7 +67,9 @@ func (a *app) clone(ctx context.Context, text, dir, name string, host hostFlags,
 	if err != nil {
 		return err
 	}
-	c, err := a.client(u, host)
+	ctx, stop := a.within(ctx, host)
+	defer stop()
+	c, err := a.client(ctx, u, host)
 	if err != nil {
 		return err
 	}

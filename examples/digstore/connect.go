@@ -2,33 +2,69 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/rpc"
 )
 
 // hostFlags are the flags of every command that speaks to a host.
 type hostFlags struct {
-	ca    string
-	token string // of a first push; secret
+	ca       string
+	node     string
+	timeout  time.Duration
+	rate     amount
+	separate bool
+
+	token   string // of a first push; secret
+	changes bool   // the command changes the store there
 }
 
 func (h *hostFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&h.ca, "ca", "", "a PEM `FILE` with a private certificate authority to believe as well")
+	flags := cmd.Flags()
+	flags.StringVar(&h.ca, "ca", "", "a PEM `FILE` with a private certificate authority to believe as well")
+	flags.StringVar(&h.node, "node", "", "the node for locators without a host: its `URL`, or auto for the nearest (default: $DIG_NODE_URL, else rpc.dig.net)")
+	flags.DurationVar(&h.timeout, "timeout", 0, "give up after this `TIME` in all, as 90s or 10m (default: never, while bytes come)")
+	flags.Var(&h.rate, "limit-rate", "at most this `RATE` each way, in bytes a second, as 500k or 2MB")
+	flags.BoolVar(&h.separate, "separate-identity", false, "sign with a key that only this host sees")
 	_ = cmd.MarkFlagFilename("ca")
+	_ = cmd.RegisterFlagCompletionFunc("node", cobra.FixedCompletions([]cobra.Completion{"auto"}, noFiles))
 }
 
-// client makes a client for one store at one host. Nothing is sent yet.
-func (a *app) client(u remote.URL, h hostFlags) (*remote.Client, error) {
+// within bounds a command by --timeout.
+func (a *app) within(ctx context.Context, h hostFlags) (context.Context, context.CancelFunc) {
+	if a.timeout = h.timeout; h.timeout <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, h.timeout)
+}
+
+// client makes a client for one store at one host. Nothing is sent yet, but
+// for --node auto, which looks who answers.
+func (a *app) client(ctx context.Context, u remote.URL, h hostFlags) (*remote.Client, error) {
+	o, err := a.clientOptions(h)
+	if err != nil {
+		return nil, err
+	}
+	if u, err = h.nearest(ctx, u); err != nil {
+		return nil, err
+	}
+	return remote.NewClient(u, o)
+}
+
+func (a *app) clientOptions(h hostFlags) (*remote.ClientOptions, error) {
 	_, key, err := identity()
 	if err != nil {
 		return nil, err
@@ -36,19 +72,61 @@ func (a *app) client(u remote.URL, h hostFlags) (*remote.Client, error) {
 	o := &remote.ClientOptions{
 		Identity:          key,
 		UserAgent:         userAgent(),
+		Bearer:            h.token,
 		AllowLoopbackHTTP: true,
 		Guard:             &remote.Guard{AllowPrivate: true}, // a person names the host
+		Large:             rpc.Large{},
 		OnRetry: func(err error, wait time.Duration) {
 			a.note("%v: trying again in %v", err, wait.Round(time.Millisecond))
 		},
+	}
+	if h.separate {
+		o.IdentityAt = func(host string) (auth.Signer, error) { return remote.DeriveIdentity(key, host) }
+	}
+	if h.rate > 0 {
+		o.Bandwidth = remote.NewBandwidth(int64(h.rate), int64(h.rate))
 	}
 	if h.ca != "" {
 		if o.TLS, err = trustCA(h.ca); err != nil {
 			return nil, err
 		}
 	}
-	o.Bearer = h.token
-	return remote.NewClient(u, o)
+	return o, nil
+}
+
+// nodeName is the node that was configured, "" where none was.
+func (h hostFlags) nodeName() string {
+	if h.node != "" {
+		return h.node
+	}
+	return os.Getenv("DIG_NODE_URL")
+}
+
+// nearest gives a locator without a host the node that --node says.
+func (h hostFlags) nearest(ctx context.Context, u remote.URL) (remote.URL, error) {
+	name := h.nodeName()
+	if u.Host != "" || name == "" {
+		return u, nil
+	}
+	ladder := &remote.Ladder{LocalOnly: h.changes}
+	if text := os.Getenv("DIG_NODE_PORT"); text != "" {
+		port, err := strconv.ParseUint(text, 10, 16)
+		if err != nil || port == 0 {
+			return u, usage("a port is a number from 1 to 65535", "DIG_NODE_PORT: %q is no port", text)
+		}
+		ladder.Port = uint16(port)
+	}
+	if name != "auto" {
+		var err error
+		if ladder.Node, err = remote.ParseURL(name); err != nil {
+			return u, err
+		}
+	}
+	found, err := ladder.Resolve(ctx, u)
+	if err != nil {
+		return u, err
+	}
+	return found[0], nil
 }
 
 // readToken reads a token from the first line of a file.
@@ -82,10 +160,17 @@ func trustCA(path string) (*tls.Config, error) {
 }
 
 // locate turns the name of a remote, or a locator, into the place of s there.
-func locate(s *digstore.Store, nameOrURL string) (remote.URL, error) {
+// "origin" where it is not set is the configured node's.
+func (h hostFlags) locate(s *digstore.Store, nameOrURL string) (remote.URL, error) {
 	text := nameOrURL
 	if !strings.Contains(text, "://") {
-		var err error
+		remotes, err := s.Remotes()
+		if err != nil {
+			return remote.URL{}, err
+		}
+		if _, set := remotes[nameOrURL]; !set && nameOrURL == "origin" && h.nodeName() != "" {
+			return remote.URL{Scheme: "dig", Store: s.ID()}, nil
+		}
 		if text, err = s.Remote(nameOrURL); err != nil {
 			return remote.URL{}, &hinted{err, fmt.Sprintf("digstore remote add %s URL makes it", printable(nameOrURL))}
 		}

@@ -20,7 +20,7 @@ import (
 )
 
 // The exit codes of remote-protocol 7.7. New ones start at 17 (decision 21);
-// 9 to 16 and 19 are taken by commands that this program does not have.
+// 9 to 16 are taken by commands that this program does not have.
 const (
 	exitOther          = 1
 	exitUsage          = 2
@@ -31,6 +31,7 @@ const (
 	exitNonFastForward = 7
 	exitUnauthorized   = 8
 	exitLocked         = 17
+	exitNoLocalNode    = 19
 	exitInterrupted    = 130 // 128 + SIGINT, as shells say it
 )
 
@@ -58,6 +59,7 @@ var exits = []struct {
 	{is(digstore.ErrCorrupt), exitVerification, "VERIFICATION_FAILED", "restore the file from a backup, or clone the store again"},
 	{is(remote.ErrBadURL), exitUsage, "INVALID_ARGUMENT", "a locator is dig://HOST/ID, https://HOST/stores/ID, or http:// on loopback"},
 	{is(remote.ErrInsecure), exitUsage, "INVALID_ARGUMENT", "use dig:// or https://; plain http:// is for loopback"},
+	{is(remote.ErrNoLocalNode), exitNoLocalNode, "NO_LOCAL_NODE", "start a node here, or name one with --node URL"},
 	{is(remote.ErrHubPublisherRequired), exitOther, "ERROR", "push to a host of your own, or use the hub's own tools"},
 	{is(remote.ErrClockSkew), exitUnauthorized, "UNAUTHORIZED", "set this machine's clock"},
 	{is(remote.ErrRevoked), exitVerification, "VERIFICATION_FAILED", "the publisher took this back; ask the publisher for what replaces it"},
@@ -160,11 +162,14 @@ func (a *app) fail(err error) int {
 // hintOf is what to do about err: what the command knew, else the table's.
 func hintOf(err error, general string) string {
 	var stopped *interrupted
+	var late *timedOut
 	var wrong *usageError
 	var known *hinted
 	switch {
 	case errors.As(err, &stopped):
 		return stopped.resume
+	case errors.As(err, &late):
+		return late.resume
 	case errors.As(err, &known):
 		return known.hint
 	case errors.As(err, &wrong):

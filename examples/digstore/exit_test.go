@@ -61,6 +61,8 @@ func TestExits(t *testing.T) {
 		{"403", &remote.StatusError{Code: 403}, 8, "UNAUTHORIZED"},
 		{"unauthenticated", request.ErrUnauthenticated, 8, "UNAUTHORIZED"},
 		{"forbidden", auth.ErrForbidden, 8, "UNAUTHORIZED"},
+		{"no node nearby", remote.ErrNoLocalNode, 19, "NO_LOCAL_NODE"},
+		{"late", &timedOut{after: 1, resume: "again", err: context.DeadlineExceeded}, 6, "NETWORK"},
 		{"locked", digstore.ErrLocked, 17, "LOCKED"},
 		{"interrupted", &interrupted{resume: "again"}, 130, "INTERRUPTED"},
 	} {

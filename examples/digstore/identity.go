@@ -3,20 +3,26 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/remote"
 )
 
 func (a *app) identityCommand() *cobra.Command {
-	return &cobra.Command{
+	var at string
+	cmd := &cobra.Command{
 		Use:   "identity",
 		Short: "Show the identity key that signs this machine's requests",
 		Long: `Identity prints the public key that names you to hosts. It is made on first
 use and kept under the user's configuration folder, or in $DIG_IDENTITY_DIR. It
-is not a publisher key: it cannot change any store.`,
+is not a publisher key: it cannot change any store.
+
+With --at HOST it prints the key that --separate-identity shows to that host.`,
 		Example: `  digstore identity
+  digstore identity --at example.org:8443
   DIG_IDENTITY_DIR=/run/secrets/dig digstore identity`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -24,12 +30,19 @@ is not a publisher key: it cannot change any store.`,
 			if err != nil {
 				return err
 			}
+			if at != "" {
+				if key, err = remote.DeriveIdentity(key, strings.ToLower(at)); err != nil {
+					return err
+				}
+			}
 			return a.answer(map[string]any{"public_key": key.PublicKey(), "file": path}, func(w io.Writer) {
 				fmt.Fprintln(w, key.PublicKey())
 				a.note("kept in %s", path)
 			})
 		},
 	}
+	cmd.Flags().StringVar(&at, "at", "", "the key for `HOST[:PORT]` alone")
+	return cmd
 }
 
 // identity loads the identity key, and makes it when there is none.

@@ -37,11 +37,13 @@ func (a *app) pull(ctx context.Context, s *digstore.Store, from string, host hos
 	if err != nil {
 		return err
 	}
-	u, err := locate(s, from)
+	u, err := host.locate(s, from)
 	if err != nil {
 		return err
 	}
-	c, err := a.client(u, host)
+	ctx, stop := a.within(ctx, host)
+	defer stop()
+	c, err := a.client(ctx, u, host)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) pushCommand() *cobra.Command {
-	var host hostFlags
+	host := hostFlags{changes: true}
 	var tokenFile string
 	var pending, headOnly, forceRoutes bool
 	cmd := &cobra.Command{
@@ -50,11 +50,13 @@ publish through a wallet; --force-routes tries the plain way there all the same.
 }
 
 func (a *app) push(ctx context.Context, s *digstore.Store, to string, host hostFlags, pusher *remote.Pusher) error {
-	u, err := locate(s, to)
+	u, err := host.locate(s, to)
 	if err != nil {
 		return err
 	}
-	c, err := a.client(u, host)
+	ctx, stop := a.within(ctx, host)
+	defer stop()
+	c, err := a.client(ctx, u, host)
 	if err != nil {
 		return err
 	}
@@ -80,14 +82,14 @@ func (a *app) push(ctx context.Context, s *digstore.Store, to string, host hostF
 		UpToDate   bool          `json:"up_to_date"`
 		Pending    bool          `json:"pending"`
 		Claimed    bool          `json:"claimed"`
-	}{report.Root, report.Pushed, u.Endpoint(), report.UpToDate, report.Pending, false}
+	}{report.Root, report.Pushed, c.URL().Endpoint(), report.UpToDate, report.Pending, false}
 	switch {
 	case report.UpToDate:
-		return a.done(v, "%s is up to date at %s", u.Origin(), report.Root)
+		return a.done(v, "%s is up to date at %s", c.URL().Origin(), report.Root)
 	case report.Pending:
-		return a.done(v, "left root %s pending at %s", report.Root, u.Origin())
+		return a.done(v, "left root %s pending at %s", report.Root, c.URL().Origin())
 	}
-	return a.done(v, "pushed root %s to %s", report.Root, u.Origin())
+	return a.done(v, "pushed root %s to %s", report.Root, c.URL().Origin())
 }
 
 // pushToken is the token that a first push may need.

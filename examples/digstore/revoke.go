@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) revokeCommand() *cobra.Command {
-	var host hostFlags
+	host := hostFlags{changes: true}
 	var root, reason string
 	var all bool
 	cmd := &cobra.Command{
@@ -63,7 +63,7 @@ func (a *app) revoke(ctx context.Context, s *digstore.Store, root, reason, at st
 	if err != nil {
 		return err
 	}
-	u, err := locate(s, at)
+	u, err := host.locate(s, at)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,9 @@ func (a *app) revoke(ctx context.Context, s *digstore.Store, root, reason, at st
 	if t, err = auth.SignTombstone(ctx, t, key); err != nil {
 		return err
 	}
-	c, err := a.client(u, host)
+	ctx, stop := a.within(ctx, host)
+	defer stop()
+	c, err := a.client(ctx, u, host)
 	if err != nil {
 		return err
 	}

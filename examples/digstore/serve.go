@@ -20,16 +20,23 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/rpc"
 )
 
-// serveFlags are decision 28's.
+// serveFlags are decision 28's, and limits.
 type serveFlags struct {
 	bind          string
 	cert, key     string
 	anonymous     bool
+	noRPC         bool
 	allow         []string
 	allowAny      bool
 	pushTokenFile string
+	identities    []string
+	proxies       []string
+	requests      float64
+	maxModule     amount
+	rate          amount
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -45,11 +52,16 @@ Every push of a store that is here is taken on its publisher's signature. The
 first push of a store that is not here needs --allow ID, which may name the key
 too, or --allow-any, or the token of --push-token-file.
 
+Web pages and readers without an identity are answered over JSON-RPC (dig.*) at
+POST /. --allow-identity KEY, which digstore identity prints, lets only those in
+that are named, and leaves JSON-RPC out.
+
 Without --tls-cert it speaks plain HTTP; dig:// and https:// then need a proxy
 with TLS in front, except on loopback.`,
 		Example: `  digstore serve
   digstore serve --bind 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
-  digstore serve --bind 127.0.0.1:0 --allow ID`,
+  digstore serve --bind 127.0.0.1:0 --allow ID
+  digstore serve --limit-rate 2MB --requests 20`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), f) },
 	}
@@ -61,6 +73,13 @@ with TLS in front, except on loopback.`,
 	flags.StringArrayVar(&f.allow, "allow", nil, "take a first push of store `ID[=PUBKEY]`; may be repeated")
 	flags.BoolVar(&f.allowAny, "allow-any", false, "take a first push of any store")
 	flags.StringVar(&f.pushTokenFile, "push-token-file", "", "a `FILE` with the token that lets its bearer make a first push")
+	flags.BoolVar(&f.noRPC, "no-rpc", false, "leave JSON-RPC out")
+	flags.StringArrayVar(&f.identities, "allow-identity", nil, "let the identity `KEY` in, and nobody who is not named; may be repeated")
+	flags.StringArrayVar(&f.proxies, "trusted-proxy", nil, "believe what the proxies of this `NETWORK` say of their peers, as 10.0.0.0/8; may be repeated")
+	flags.Float64Var(&f.requests, "requests", 50, "at most `N` requests a second of one address, and of one identity")
+	flags.Var(&f.maxModule, "max-module", "the largest module that a push may bring, a `SIZE` as 500MB (default: 256MiB)")
+	flags.Var(&f.rate, "limit-rate", "at most this `RATE` each way, in bytes a second, as 500k or 2MB")
+	cmd.MarkFlagsMutuallyExclusive("anonymous", "allow-identity")
 	cmd.MarkFlagsRequiredTogether("tls-cert", "tls-key")
 	cmd.MarkFlagsMutuallyExclusive("allow", "allow-any")
 	for _, name := range []string{"tls-cert", "tls-key", "push-token-file"} {
@@ -70,12 +89,8 @@ with TLS in front, except on loopback.`,
 }
 
 func (a *app) serve(ctx context.Context, f serveFlags) error {
-	o := &remote.ServerOptions{
-		Anonymous: f.anonymous,
-		Logger:    slog.New(slog.NewTextHandler(&lockedWriter{a}, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	}
-	var err error
-	if o.Policy, err = f.policy(); err != nil {
+	o, err := a.serverOptions(f)
+	if err != nil {
 		return err
 	}
 	if a.store != "" {
@@ -108,6 +123,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		}
 		o.Only = append(o.Only, s.ID())
 	}
+	o.DecoySecret = a.decoySecret(ws)
 	server := remote.NewServer(ws, o)
 	served, err := headsOf(ctx, server)
 	if err != nil {
@@ -124,33 +140,28 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if err := a.banner(f, listener.Addr(), served); err != nil {
 		return err
 	}
-	return a.listen(ctx, f, listener, server)
+	if f.rate > 0 {
+		listener = remote.NewBandwidth(int64(f.rate), int64(f.rate)).Listener(listener)
+	}
+	return a.listen(ctx, f, listener, f.handler(server, o))
 }
 
-// policy says whose first push is taken.
-func (f serveFlags) policy() (remote.Policy, error) {
-	if f.allowAny {
-		return remote.TrustOnFirstUse{}, nil
+// handler is the server, with JSON-RPC beside it. It is no ServeMux, which
+// would redirect.
+func (f serveFlags) handler(server *remote.Server, o *remote.ServerOptions) http.Handler {
+	if f.noRPC || len(f.identities) > 0 {
+		return server
 	}
-	if len(f.allow) == 0 {
-		return remote.RejectUnknown{}, nil
-	}
-	list := remote.AllowList{}
-	for _, entry := range f.allow {
-		text, keyText, hasKey := strings.Cut(entry, "=")
-		id, err := auth.ParseStoreID(text)
-		if err != nil {
-			return nil, usage("an id is 64 hex digits", "--allow: %w", err)
+	calls := rpc.NewHandler(server.Contents(), &rpc.Options{
+		PerIP: o.Limits.PerIP, TrustedProxies: o.TrustedProxies, Version: buildVersion().Version, Logger: o.Logger,
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/stores/") {
+			server.ServeHTTP(w, r)
+		} else {
+			calls.ServeHTTP(w, r)
 		}
-		var key auth.PublicKey
-		if hasKey {
-			if key, err = auth.ParsePublicKey(keyText); err != nil {
-				return nil, usage("a public key is 96 hex digits", "--allow: %w", err)
-			}
-		}
-		list[id] = key
-	}
-	return list, nil
+	})
 }
 
 // headsOf lists the stores that have a generation.
@@ -206,13 +217,8 @@ func (a *app) banner(f serveFlags, addr net.Addr, served []module.ID) error {
 
 // listen serves until ctx ends, then gives running requests some seconds.
 func (a *app) listen(ctx context.Context, f serveFlags, l net.Listener, h http.Handler) error {
-	server := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(slog.NewTextHandler(&lockedWriter{a}, nil), slog.LevelDebug),
-	}
+	server := remote.NewHTTPServer(h, nil)
+	server.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(&lockedWriter{a}, nil), slog.LevelDebug)
 	failed := make(chan error, 1)
 	go func() {
 		if f.cert != "" {

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// amount is a number of bytes, given as 500000, 500k, 2MB or 2MiB: k, M and G
+// are powers of 1000, Ki, Mi and Gi of 1024.
+type amount int64
+
+// String implements pflag.Value.
+func (n *amount) String() string {
+	if *n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(*n), 10)
+}
+
+// Type implements pflag.Value.
+func (*amount) Type() string { return "bytes" }
+
+// Set implements pflag.Value.
+func (n *amount) Set(text string) error {
+	digits := strings.TrimRight(text, "bBiIkKmMgG")
+	unit := 1.0
+	switch strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(text[len(digits):], "B"), "b")) {
+	case "":
+	case "k":
+		unit = 1e3
+	case "m":
+		unit = 1e6
+	case "g":
+		unit = 1e9
+	case "ki":
+		unit = 1 << 10
+	case "mi":
+		unit = 1 << 20
+	case "gi":
+		unit = 1 << 30
+	default:
+		return fmt.Errorf("%q is no unit: use k, M, G, or KiB, MiB, GiB", text[len(digits):])
+	}
+	v, err := strconv.ParseFloat(digits, 64)
+	if err != nil || !(v*unit >= 1) || v*unit > math.MaxInt64/2 {
+		return fmt.Errorf("%q is no number of bytes, as 500k or 2MB", text)
+	}
+	*n = amount(v * unit)
+	return nil
+}

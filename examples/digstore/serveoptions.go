@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"strings"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/remote"
+)
+
+// serverOptions makes the library's options of the flags.
+func (a *app) serverOptions(f serveFlags) (*remote.ServerOptions, error) {
+	o := &remote.ServerOptions{
+		Anonymous: f.anonymous,
+		MaxModule: int64(f.maxModule),
+		Logger:    slog.New(slog.NewTextHandler(&lockedWriter{a}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+	if !(f.requests > 0) {
+		return nil, usage("give a number above 0", "--requests: %v is none", f.requests)
+	}
+	each := remote.Rate{PerSecond: f.requests, Burst: int(min(max(4*f.requests, 1), 1e6))}
+	o.Limits.PerIP, o.Limits.PerIdentity = each, each
+	for _, text := range f.proxies {
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, usage("a network is ADDRESS/BITS, as 10.0.0.0/8 or 127.0.0.1/32", "--trusted-proxy: %w", err)
+		}
+		o.TrustedProxies = append(o.TrustedProxies, network)
+	}
+	var err error
+	if o.Authorize, err = f.authorize(); err != nil {
+		return nil, err
+	}
+	if o.Policy, err = f.policy(); err != nil {
+		return nil, err
+	}
+	if f.pushTokenFile != "" {
+		if o.PushToken, err = readToken(f.pushTokenFile); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// authorize lets in whom --allow-identity names; nil lets in everybody.
+func (f serveFlags) authorize() (func(context.Context, auth.PublicKey, request.Op, auth.StoreID) error, error) {
+	if len(f.identities) == 0 {
+		return nil, nil
+	}
+	named := make(map[auth.PublicKey]bool, len(f.identities))
+	for _, text := range f.identities {
+		key, err := auth.ParsePublicKey(text)
+		if err != nil {
+			return nil, usage("a key is 96 hex digits, as digstore identity prints it", "--allow-identity: %w", err)
+		}
+		named[key] = true
+	}
+	return func(_ context.Context, who auth.PublicKey, _ request.Op, _ auth.StoreID) error {
+		if !named[who] {
+			return auth.ErrForbidden
+		}
+		return nil
+	}, nil
+}
+
+// decoySecret is what decoys are made with. It is kept in the workspace, so
+// that the decoy of a key is the same after a restart; else a reader could
+// tell it by asking twice.
+func (a *app) decoySecret(ws *digstore.Workspace) []byte {
+	key, err := auth.LoadKey(filepath.Join(ws.Dir(), ".dig", "decoy_secret.bin")) // 32 random bytes in a file of mode 0600
+	if err != nil {
+		a.warn("decoys will be other ones after a restart: %v", err)
+		return nil
+	}
+	secret := key.Seed()
+	return secret[:]
+}
+
+// policy says whose first push is taken.
+func (f serveFlags) policy() (remote.Policy, error) {
+	if f.allowAny {
+		return remote.TrustOnFirstUse{}, nil
+	}
+	if len(f.allow) == 0 {
+		return remote.RejectUnknown{}, nil
+	}
+	list := remote.AllowList{}
+	for _, entry := range f.allow {
+		text, keyText, hasKey := strings.Cut(entry, "=")
+		id, err := auth.ParseStoreID(text)
+		if err != nil {
+			return nil, usage("an id is 64 hex digits", "--allow: %w", err)
+		}
+		var key auth.PublicKey
+		if hasKey {
+			if key, err = auth.ParsePublicKey(keyText); err != nil {
+				return nil, usage("a public key is 96 hex digits", "--allow: %w", err)
+			}
+		}
+		list[id] = key
+	}
+	return list, nil
+}
