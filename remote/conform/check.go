@@ -1,0 +1,113 @@
+package conform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// A Level says how much depends on a check.
+type Level string
+
+// The levels.
+const (
+	Must      Level = "must"      // others rely on it
+	Should    Level = "should"    // recommended
+	Extension Level = "extension" // added to the reference's protocol; clients do without
+)
+
+// A Verdict is how a check ended.
+type Verdict string
+
+// The verdicts.
+const (
+	Pass Verdict = "pass"
+	Fail Verdict = "fail" // a requirement is not met
+	Warn Verdict = "warn" // a recommendation is not followed, or an extension is missing or wrong
+	Skip Verdict = "skip" // it could not be made; Result.Reason says why
+)
+
+// A check is one line of the table. run returns nil when what was found is what was wanted, else a *finding or a
+// *skipped; any other error says why no answer came, which is a finding too.
+type check struct {
+	name  string // group/what, unique
+	spec  string // section
+	level Level
+	run   func(ctx context.Context, s *session) error
+}
+
+// writes reports whether a check needs a store to write to.
+func (c *check) writes() bool {
+	return c.group() == "push" || c.group() == "refuse" || c.group() == "revoke"
+}
+
+// group is the part of a check's name before the slash.
+func (c *check) group() string {
+	name, _, _ := strings.Cut(c.name, "/")
+	return name
+}
+
+// A finding is a difference between what was wanted and what came.
+type finding struct{ wanted, found, known string }
+
+func (f *finding) Error() string { return "wanted " + f.wanted + ", found " + f.found }
+
+// found makes a finding.
+func found(wanted, format string, args ...any) error {
+	return &finding{wanted: wanted, found: fmt.Sprintf(format, args...)}
+}
+
+// as says that a finding is how the reference implementation is known to behave. nil stays nil.
+func as(known string, err error) error {
+	var f *finding
+	if errors.As(err, &f) {
+		return &finding{f.wanted, f.found, known}
+	}
+	return err
+}
+
+// A skipped is why a check was not made.
+type skipped struct{ reason string }
+
+func (s *skipped) Error() string { return s.reason }
+
+func skip(format string, args ...any) error { return &skipped{fmt.Sprintf(format, args...)} }
+
+// result holds the outcome of a check against its level.
+func (c *check) result(err error) Result {
+	r := Result{Check: c.name, Section: c.spec, Level: c.level, Verdict: Pass}
+	if err == nil {
+		return r
+	}
+	var skip *skipped
+	if errors.As(err, &skip) {
+		r.Verdict, r.Reason = Skip, skip.reason
+		return r
+	}
+	if r.Verdict = Warn; c.level == Must {
+		r.Verdict = Fail
+	}
+	var f *finding
+	if errors.As(err, &f) {
+		r.Wanted, r.Found, r.Known = f.wanted, printable(f.found), f.known
+		return r
+	}
+	r.Wanted, r.Found = "an answer", printable(err.Error())
+	return r
+}
+
+// printable makes one line of text that came from outside.
+func printable(s string) string {
+	const most = 300
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, strings.ToValidUTF8(s, "\uFFFD")))
+}

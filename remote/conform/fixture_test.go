@@ -1,0 +1,146 @@
+package conform_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/conform"
+	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/rpc"
+)
+
+var noLimit = remote.Rate{PerSecond: math.Inf(1)}
+
+// files are the content of generation n: something small, something of several windows.
+func files(n int) fstest.MapFS {
+	large := make([]byte, rpc.MaxWindow+3*rpc.Block+77)
+	for i, x := 0, uint32(2463534242); i < len(large); i++ {
+		x ^= x << 13
+		x ^= x >> 17
+		x ^= x << 5
+		large[i] = byte(x)
+	}
+	return fstest.MapFS{
+		"index.html": {Data: fmt.Appendf(nil, "<h1>generation %d</h1>", n)},
+		"same.txt":   {Data: []byte("the same in every generation, and a little longer than the page")},
+		"large.bin":  {Data: large},
+	}
+}
+
+// A world is what is the same in every site: three modules and their heads.
+type world struct {
+	publisher *auth.Key
+	id        auth.StoreID
+	heads     []auth.SignedRoot
+	modules   [][]byte
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := &world{publisher: auth.NewKey([32]byte{1})}
+	w.id = auth.StoreIDFromKey(w.publisher.PublicKey())
+	for n := range 3 {
+		mod, head, err := remotetest.Module(context.Background(), w.id, w.publisher, files(n), &module.Options{TempDir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.heads, w.modules = append(w.heads, head), append(w.modules, mod)
+	}
+	return w
+}
+
+// memory is the world's store, and no other.
+func (w *world) memory(t testing.TB) *remotetest.Stores {
+	t.Helper()
+	m := remotetest.NewMemory(w.id, nil)
+	for n := range w.heads {
+		if err := m.Add(context.Background(), w.heads[n], bytes.NewReader(w.modules[n])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return remotetest.NewStores(nil, m)
+}
+
+// serve is an origin of both tiers over a backend, open for first pushes and without limits unless o says otherwise.
+func serve(b remote.Backend, o *remote.ServerOptions) http.Handler {
+	opt := remote.ServerOptions{Policy: remote.TrustOnFirstUse{}, Limits: remote.Limits{PerIP: noLimit, PerIdentity: noLimit, PerStore: noLimit}}
+	if o != nil {
+		limits := opt.Limits
+		if opt = *o; opt.Policy == nil {
+			opt.Policy = remote.TrustOnFirstUse{}
+		}
+		if opt.Limits == (remote.Limits{}) {
+			opt.Limits = limits
+		}
+	}
+	server := remote.NewServer(b, &opt)
+	tier := rpc.NewHandler(server.Contents(), &rpc.Options{PerIP: noLimit})
+	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/stores/") {
+			server.ServeHTTP(out, r)
+			return
+		}
+		tier.ServeHTTP(out, r)
+	})
+}
+
+// run checks a handler over real HTTP, in the process.
+func run(t testing.TB, h http.Handler, id auth.StoreID, o *conform.Options) *conform.Report {
+	t.Helper()
+	origin := remotetest.NewOrigin(h)
+	defer origin.Close()
+	transport, err := remote.NewTransport(&remote.ClientOptions{Dial: origin.Dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer transport.(interface{ CloseIdleConnections() }).CloseIdleConnections()
+	var opt conform.Options
+	if o != nil {
+		opt = *o
+	}
+	opt.Transport, opt.TempDir = transport, t.TempDir()
+	u, err := remote.ParseURL("http://127.0.0.1")
+	if err == nil && !id.IsZero() {
+		u, err = u.WithStore(id)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r, err := conform.Run(ctx, u, &opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// findings are the results of a report that are no passes and no skips.
+func findings(r *conform.Report) (list []conform.Result) {
+	for _, c := range r.Results {
+		if c.Verdict == conform.Fail || c.Verdict == conform.Warn {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// skips are the results of a report that were skipped.
+func skips(r *conform.Report) (list []conform.Result) {
+	for _, c := range r.Results {
+		if c.Verdict == conform.Skip {
+			list = append(list, c)
+		}
+	}
+	return list
+}

@@ -1,0 +1,329 @@
+package conform
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+)
+
+// A session is one run: whom it asks, and what is known so far.
+type session struct {
+	opt    Options
+	origin string
+	store  auth.StoreID
+	http   http.RoundTripper
+
+	mu       sync.Mutex // of what follows: some requests race
+	asked    int
+	refusals []refusal
+	limited  []bool // of each answer 429 or 503: did it say when to come back?
+
+	facts
+}
+
+// A refusal is an answer that was not a success, as errorChecks want it.
+type refusal struct {
+	what   string // method and route
+	status int
+	kind   string // content type
+	text   string // as far as it is kept
+	sniff  bool   // nosniff was there
+}
+
+// A probe is one request.
+type probe struct {
+	method string // "": GET
+	tail   string // what follows /stores/{id}
+	path   string // in place of /stores/{id} and tail
+	query  string
+	store  auth.StoreID // zero: the session's
+	op     request.Op   // what it is signed for; "": what method and tail say, and no signature where they say nothing
+	bare   bool         // no signature
+	age    time.Duration
+	header map[string]string
+	edit   func(*http.Request) error // has the last word
+	body   []byte
+	stream io.Reader // in place of body, of size bytes
+	size   int64
+	into   io.Writer // takes the body of a success
+	most   int64     // bytes of a body that are read; 0: 16 MiB
+	peek   bool      // the body of a success is not read
+}
+
+// An answer is what came.
+type answer struct {
+	status int
+	header http.Header
+	length int64 // as announced; -1: not
+	body   []byte
+	size   int64 // of the body, wherever it went
+	broke  error // the body did not come to its end
+	tls    *tls.ConnectionState
+}
+
+// asJSON makes a probe a POST of v.
+func (p probe) asJSON(v any) probe {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic("conform: " + err.Error()) // of our own
+	}
+	return p.asText(string(body))
+}
+
+// asText makes a probe a POST of JSON that is written out.
+func (p probe) asText(body string) probe {
+	p.method, p.body = http.MethodPost, []byte(body)
+	return p.with("Content-Type", "application/json")
+}
+
+// with adds a header.
+func (p probe) with(name, value string) probe {
+	h := map[string]string{name: value}
+	for k, v := range p.header {
+		if k != name {
+			h[k] = v
+		}
+	}
+	p.header = h
+	return p
+}
+
+// make builds the request, signed afresh.
+func (s *session) make(ctx context.Context, p probe) (*http.Request, error) {
+	if p.method == "" {
+		p.method = http.MethodGet
+	}
+	if p.store.IsZero() {
+		p.store = s.store
+	}
+	where := p.path
+	if where == "" {
+		where = "/stores/" + p.store.String() + p.tail
+	}
+	u, err := url.Parse(s.origin)
+	if err != nil {
+		return nil, err
+	}
+	u.Path, u.RawQuery = where, p.query
+	r := (&http.Request{Method: p.method, URL: u, Host: u.Host, Header: http.Header{}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(ctx)
+	switch {
+	case p.stream != nil:
+		r.Body, r.ContentLength = io.NopCloser(p.stream), p.size
+	case p.body != nil:
+		body := p.body
+		r.ContentLength = int64(len(body))
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	}
+	r.Header.Set("User-Agent", s.opt.UserAgent)
+	r.Header.Set("Accept-Encoding", "identity")
+	for name, value := range p.header {
+		r.Header.Set(name, value)
+	}
+	if p.op == "" && p.path == "" {
+		p.op, _ = request.OpOf(p.method, p.tail)
+	}
+	if p.op != "" && !p.bare {
+		if err := s.sign(r, p.op, p.store, s.opt.Identity, p.age); err != nil {
+			return nil, err
+		}
+	}
+	if p.edit != nil {
+		if err := p.edit(r); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// sign puts a signature of that age on r.
+func (s *session) sign(r *http.Request, op request.Op, store auth.StoreID, by auth.Signer, age time.Duration) error {
+	var nonce [request.NonceSize]byte
+	rand.Read(nonce[:]) // never fails
+	return request.SignAt(r, op, store, by, s.opt.Now().Add(-age), nonce)
+}
+
+// patience is how often an origin may ask to come back later, for one request.
+const patience = 10
+
+// send asks, as often as the origin says that it is busy.
+func (s *session) send(ctx context.Context, p probe) (*answer, error) {
+	for attempt := 1; ; attempt++ {
+		r, err := s.make(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		a, err := s.roundTrip(r, p)
+		if err != nil || a.status != http.StatusTooManyRequests && a.status != http.StatusServiceUnavailable || attempt == patience || p.stream != nil {
+			return a, err
+		}
+		wait := time.Second
+		if n, err := strconv.Atoi(a.header.Get("Retry-After")); err == nil && n > 0 {
+			wait = min(time.Duration(n)*time.Second, time.Minute)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// roundTrip sends r once and takes what comes.
+func (s *session) roundTrip(r *http.Request, p probe) (*answer, error) {
+	s.mu.Lock()
+	s.asked++
+	s.mu.Unlock()
+	resp, err := s.http.RoundTrip(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", r.Method, route(r.URL.Path), err)
+	}
+	defer resp.Body.Close()
+	a := &answer{status: resp.StatusCode, header: resp.Header, length: resp.ContentLength, tls: resp.TLS}
+	success := a.status/100 == 2
+	if !(success && p.peek) {
+		most := p.most
+		if most == 0 {
+			most = 16 << 20
+		}
+		var body bytes.Buffer
+		var into io.Writer = &body
+		if success && p.into != nil {
+			into = p.into
+		}
+		a.size, a.broke = io.Copy(into, io.LimitReader(resp.Body, most))
+		a.body = body.Bytes()
+		if a.size == most {
+			return nil, fmt.Errorf("%s %s: the answer has over %d bytes", r.Method, route(r.URL.Path), most)
+		}
+	}
+	if !success && a.status != http.StatusNotModified {
+		s.note(r, a)
+	}
+	return a, nil
+}
+
+// note remembers what errorChecks look at.
+func (s *session) note(r *http.Request, a *answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {
+		_, err := strconv.Atoi(a.header.Get("Retry-After"))
+		s.limited = append(s.limited, err == nil)
+	}
+	const kept = 4096
+	if len(s.refusals) < kept {
+		s.refusals = append(s.refusals, refusal{r.Method + " " + route(r.URL.Path), a.status, a.header.Get("Content-Type"),
+			string(a.body[:min(len(a.body), kept)]), a.header.Get("X-Content-Type-Options") == "nosniff"})
+	}
+}
+
+// route is a path with its id left out, for messages.
+func route(path string) string {
+	rest, ok := strings.CutPrefix(path, "/stores/")
+	if !ok {
+		return path
+	}
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		return "/stores/{id}" + rest[i:]
+	}
+	return "/stores/{id}"
+}
+
+// expect sends p and holds the status of what comes against codes.
+func (s *session) expect(ctx context.Context, p probe, codes ...int) (*answer, error) {
+	a, err := s.send(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return a, a.is(codes...)
+}
+
+// refused is expect where only the status counts.
+func (s *session) refused(ctx context.Context, p probe, codes ...int) error {
+	_, err := s.expect(ctx, p, codes...)
+	return err
+}
+
+// is holds the status against codes.
+func (a *answer) is(codes ...int) error {
+	if slices.Contains(codes, a.status) {
+		return nil
+	}
+	var names []string
+	for _, c := range codes {
+		names = append(names, strconv.Itoa(c))
+	}
+	return found("status "+strings.Join(names, " or "), "%s", a)
+}
+
+// String is the status, with the words of a refusal.
+func (a *answer) String() string {
+	text := strconv.Itoa(a.status)
+	if a.status >= 300 && len(a.body) > 0 {
+		text += " " + strconv.Quote(printable(string(a.body)))
+	}
+	return text
+}
+
+// whole reports a body that broke off, or was not as long as announced.
+func (a *answer) whole() error {
+	switch {
+	case a.broke != nil:
+		return found("a whole body", "one that breaks off after %d bytes: %v", a.size, a.broke)
+	case a.length >= 0 && a.length != a.size:
+		return found(fmt.Sprintf("the %d bytes that Content-Length says", a.length), "%d", a.size)
+	}
+	return nil
+}
+
+// decode reads a JSON body of a success.
+func (a *answer) decode(v any) error {
+	if kind, _, _ := strings.Cut(a.header.Get("Content-Type"), ";"); kind != "application/json" {
+		return found("Content-Type application/json", "%q", a.header.Get("Content-Type"))
+	}
+	if err := a.whole(); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(a.body, v); err != nil {
+		return found("a JSON body of the route's shape", "%v: %.80q", err, a.body)
+	}
+	return nil
+}
+
+// members are the names of a JSON object's members in their order.
+func members(body []byte) ([]string, error) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.New("no object")
+	}
+	var names []string
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name.(string)) // the key of an object
+		if err := dec.Decode(new(json.RawMessage)); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}

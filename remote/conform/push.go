@@ -1,0 +1,308 @@
+package conform
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/dig-network/digstore/merkle"
+)
+
+const knownForm = "the reference takes the tagged form only, since its v0.4.0 (§11 row 1)"
+
+// pushChecks push to the store that was made for it, and look at what becomes of it.
+func pushChecks() []check {
+	return []check{
+		{"push/first", "§4.7", Must, func(ctx context.Context, s *session) error {
+			d, err := s.current(ctx)
+			if err != nil {
+				return err
+			}
+			if !d.root.IsZero() {
+				return skip("the store has generations already")
+			}
+			g, err := s.fresh(ctx)
+			if err != nil {
+				return err
+			}
+			var none *skipped
+			if _, err := s.init(ctx, g, merkle.Hash{}); err != nil && !asError(err, &none) {
+				return as("origins choose whose first push they take (§4.7): allow store "+s.opt.Write.Store.String(), err)
+			}
+			_, err = s.push(ctx, s.put(g, merkle.Hash{}), g)
+			return err
+		}},
+		{"push/second", "§4.4", Must, func(ctx context.Context, s *session) error { return s.advance(ctx, nil) }},
+		{"push/descriptor", "§3.1", Must, func(ctx context.Context, s *session) error {
+			g, _, err := s.last()
+			if err != nil {
+				return err
+			}
+			d, err := s.current(ctx)
+			if err != nil {
+				return err
+			}
+			key := s.opt.Write.Key.PublicKey()
+			if d.root != g.head.Root || d.size != int64(len(g.body)) || d.key != key {
+				return found(fmt.Sprintf("root %s, size %d, key %s", g.head.Root, len(g.body), key), "%s, %d, %s", d.root, d.size, d.key)
+			}
+			if err := d.signed(s.opt.Write.Store, key); err != nil {
+				return found("the signature that was pushed", "%v", err)
+			}
+			return nil
+		}},
+		{"push/both-forms-served", "§11 row 1", Extension, func(ctx context.Context, s *session) error {
+			g, _, err := s.last()
+			if err != nil {
+				return err
+			}
+			d, err := s.current(ctx)
+			if err != nil {
+				return err
+			}
+			if d.sigs[0] != g.head.Tagged || d.sigs[1] != g.head.Untagged {
+				return as(knownForm, found("the tagged form in push_sig, the other in push_sig_untagged", "something else"))
+			}
+			return nil
+		}},
+		{"push/served", "§3.3", Must, func(ctx context.Context, s *session) error {
+			g, _, err := s.last()
+			if err != nil {
+				return err
+			}
+			return s.serves(ctx, g)
+		}},
+		{"push/older-served", "§3.3", Must, func(ctx context.Context, s *session) error {
+			_, g, err := s.last()
+			if err != nil {
+				return err
+			}
+			return as(knownHeadOnly, s.serves(ctx, g))
+		}},
+		{"push/history", "§3.2", Must, func(ctx context.Context, s *session) error {
+			newest, before, err := s.last()
+			if err != nil {
+				return err
+			}
+			lines, err := s.readLines(ctx, s.opt.Write.Store)
+			if err != nil {
+				return err
+			}
+			n := len(lines)
+			if n < 2 || lines[n-1].Root != newest.head.Root.String() || lines[n-2].Root != before.head.Root.String() {
+				return found("the two pushed roots at the end of the history", "%d lines that end otherwise", n)
+			}
+			return nil
+		}},
+		{"push/time", "§3.2", Should, func(ctx context.Context, s *session) error {
+			if _, _, err := s.last(); err != nil {
+				return err
+			}
+			lines, err := s.readLines(ctx, s.opt.Write.Store)
+			if err != nil || len(lines) == 0 {
+				return err
+			}
+			at, _ := lines[len(lines)-1].Timestamp.Int64()
+			if off := s.opt.Now().Sub(time.Unix(at, 0)).Abs(); off > 10*time.Minute {
+				return as(knownTimes, found("the time of the push", "%d", at))
+			}
+			return nil
+		}},
+		{"push/init", "§4.5", Should, func(ctx context.Context, s *session) error {
+			g, parent, err := s.next(ctx)
+			if err != nil {
+				return err
+			}
+			a, err := s.init(ctx, g, parent)
+			if err != nil {
+				return err
+			}
+			switch {
+			case a.Mode == "inline" && a.Upload != "", a.Mode == "presigned" && a.URL != "":
+				return nil
+			}
+			return found("mode inline with upload_id, or presigned with url", "mode %q, upload_id %q", a.Mode, a.Upload)
+		}},
+		{"push/init-of-the-head", "§4.5", Extension, func(ctx context.Context, s *session) error {
+			g, before, err := s.last()
+			if err != nil {
+				return err
+			}
+			a, err := s.init(ctx, g, before.head.Root)
+			if err == nil && a.Status != "advanced" {
+				err = found("status advanced", "%q", a.Status)
+			}
+			return as("the reference answers 409 (§4.8)", err)
+		}},
+		{"push/again", "§4.8", Should, func(ctx context.Context, s *session) error {
+			g, before, err := s.last()
+			if err != nil {
+				return err
+			}
+			known := "the reference answers 409, or writes a second line (§4.8)"
+			for _, parent := range []merkle.Hash{before.head.Root, g.head.Root} {
+				a, err := s.expect(ctx, s.put(g, parent), http.StatusOK)
+				if err != nil {
+					return as(known, err)
+				}
+				if a.header.Get("ETag") != tag(g.head.Root) {
+					return found("the ETag", "%q", a.header.Get("ETag"))
+				}
+			}
+			lines, err := s.readLines(ctx, s.opt.Write.Store)
+			if err != nil {
+				return err
+			}
+			if n := count(lines, g.head.Root); n != 1 {
+				return as(known, found("one line of the history", "%d", n))
+			}
+			return nil
+		}},
+		{"push/seed-form", "§11 row 1", Must, func(ctx context.Context, s *session) error {
+			return as(knownForm, s.advance(ctx, func(p probe, g generation) probe { return p.without(headerTagged) }))
+		}},
+		{"push/tagged-form", "§11 row 1", Must, func(ctx context.Context, s *session) error {
+			return s.advance(ctx, func(p probe, g generation) probe {
+				return p.without(headerTagged).with(headerSignature, g.head.Tagged.String())
+			})
+		}},
+		{"push/parent-from-init", "§4.2", Should, func(ctx context.Context, s *session) error {
+			g, parent, err := s.next(ctx)
+			if err != nil {
+				return err
+			}
+			if _, err := s.init(ctx, g, parent); err != nil {
+				return err
+			}
+			_, err = s.push(ctx, s.put(g, parent).without(headerParent), g)
+			return err
+		}},
+		{"push/race", "§4.9", Must, pushRace},
+		{"push/pending", "§4.4", Must, pushPending},
+		{"push/promote", "§4.4", Must, func(ctx context.Context, s *session) error {
+			g, parent, err := s.next(ctx)
+			if err != nil {
+				return err
+			}
+			if err := s.park(ctx, g, parent); err != nil {
+				return err
+			}
+			_, err = s.push(ctx, s.put(g, parent), g)
+			return err
+		}},
+	}
+}
+
+// serves holds a generation's bytes against what was pushed.
+func (s *session) serves(ctx context.Context, g generation) error {
+	p := moduleProbe(g.head.Root)
+	p.store, p.peek = s.opt.Write.Store, false
+	a, err := s.expect(ctx, p, http.StatusOK)
+	if err != nil {
+		return err
+	}
+	if a.header.Get("ETag") != tag(g.head.Root) || !bytes.Equal(a.body, g.body) {
+		return found("the pushed bytes, bit for bit", "%d others, ETag %q", len(a.body), a.header.Get("ETag"))
+	}
+	return nil
+}
+
+// pushRace pushes two generations on the same parent at once.
+func pushRace(ctx context.Context, s *session) error {
+	first, parent, err := s.next(ctx)
+	if err != nil {
+		return err
+	}
+	second, err := s.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	both := []generation{first, second}
+	answers, errs := make([]*answer, 2), make([]error, 2)
+	var wg sync.WaitGroup
+	for i, g := range both {
+		wg.Go(func() { answers[i], errs[i] = s.send(ctx, s.put(g, parent)) })
+	}
+	wg.Wait()
+	winner := -1
+	for i, a := range answers {
+		switch {
+		case errs[i] != nil:
+			return errs[i]
+		case a.status == http.StatusCreated && winner >= 0:
+			return as("the reference checks the parent before it takes the body (§4.9)", found("201 once and 409 once", "201 twice"))
+		case a.status == http.StatusCreated:
+			winner = i
+		case a.status != http.StatusConflict:
+			return a.is(http.StatusCreated, http.StatusConflict)
+		}
+	}
+	if winner < 0 {
+		return found("201 once and 409 once", "409 twice")
+	}
+	d, err := s.current(ctx)
+	if err != nil {
+		return err
+	}
+	if d.root != both[winner].head.Root {
+		return found("the one that was answered 201 as the head", "%s", d.root)
+	}
+	s.writer.pushed = append(s.writer.pushed, both[winner])
+	return nil
+}
+
+// park pushes g as pending.
+func (s *session) park(ctx context.Context, g generation, parent merkle.Hash) error {
+	a, err := s.send(ctx, s.put(g, parent).with(headerMode, "pending"))
+	if err != nil {
+		return err
+	}
+	if a.status == http.StatusUnprocessableEntity && bytes.Contains(a.body, []byte("pending")) {
+		return skip("the origin takes no pending pushes")
+	}
+	if err := a.is(http.StatusAccepted); err != nil {
+		return err
+	}
+	if a.header.Get("ETag") != "" {
+		return found("202 without an ETag", "%q", a.header.Get("ETag"))
+	}
+	return nil
+}
+
+// pushPending looks whether a pending generation can be seen.
+func pushPending(ctx context.Context, s *session) error {
+	g, parent, err := s.next(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.park(ctx, g, parent); err != nil {
+		return err
+	}
+	d, err := s.current(ctx)
+	if err != nil {
+		return err
+	}
+	if d.root != parent {
+		return found("the head as it was", "%s", d.root)
+	}
+	lines, err := s.readLines(ctx, s.opt.Write.Store)
+	if err != nil {
+		return err
+	}
+	if count(lines, g.head.Root) > 0 {
+		return found("no line for a pending root", "one")
+	}
+	p := moduleProbe(g.head.Root)
+	p.store = s.opt.Write.Store
+	a, err := s.send(ctx, p)
+	if err != nil {
+		return err
+	}
+	if a.status == http.StatusOK && a.header.Get("ETag") != tag(g.head.Root) {
+		return nil // the head: module/unknown-root's business
+	}
+	return a.is(http.StatusNotFound)
+}

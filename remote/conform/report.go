@@ -1,0 +1,99 @@
+package conform
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+)
+
+// ErrNonconforming is what [Report.Err] matches: a check of level [Must] has failed.
+var ErrNonconforming = errors.New("origin does not conform")
+
+// A Result is the outcome of one check.
+type Result struct {
+	Check   string        `json:"check"`   // group/name
+	Section string        `json:"section"` // of remote-protocol
+	Level   Level         `json:"level"`
+	Verdict Verdict       `json:"verdict"`
+	Wanted  string        `json:"wanted,omitempty"` // of a finding
+	Found   string        `json:"found,omitempty"`  // of a finding: one line, clipped
+	Known   string        `json:"known,omitempty"`  // the reference is known to do the same, and how
+	Reason  string        `json:"reason,omitempty"` // why it was skipped
+	Took    time.Duration `json:"took_ns"`
+}
+
+// A Report is what was found out about an origin. It has no secrets and may be published.
+type Report struct {
+	Origin  string        `json:"origin"`
+	Store   auth.StoreID  `json:"store_id"`             // that was read
+	Written *auth.StoreID `json:"written_id,omitempty"` // that was pushed to
+	Started time.Time     `json:"started"`              // UTC
+	Took    time.Duration `json:"took_ns"`              // from the first request to the last answer
+	Asked   int           `json:"requests"`             // that were sent
+	Results []Result      `json:"results"`              // in the order of the table
+}
+
+// Count returns how many checks ended so.
+func (r *Report) Count(v Verdict) int {
+	n := 0
+	for _, c := range r.Results {
+		if c.Verdict == v {
+			n++
+		}
+	}
+	return n
+}
+
+// Err is nil when no requirement was found violated, and else matches [ErrNonconforming] and names the checks.
+func (r *Report) Err() error {
+	var names []string
+	for _, c := range r.Results {
+		if c.Verdict == Fail {
+			names = append(names, c.Check)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: %d of %d checks failed: %s", r.Origin, ErrNonconforming, len(names), len(r.Results), strings.Join(names, ", "))
+}
+
+// String is what WriteTable writes.
+func (r *Report) String() string {
+	var b strings.Builder
+	r.WriteTable(&b) // a Builder takes everything
+	return b.String()
+}
+
+// WriteTable writes the report for people: a line for each check, under it what was wanted and found where they
+// differ, and a summary. Colours are the caller's business.
+func (r *Report) WriteTable(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  store %s\n", r.Origin, r.Store)
+	if r.Written != nil {
+		fmt.Fprintf(&b, "pushed to store %s\n", *r.Written)
+	}
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, c := range r.Results {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", c.Verdict, c.Check, c.Level, c.Section)
+		switch c.Verdict {
+		case Fail, Warn:
+			fmt.Fprintf(tw, "\twanted: %s\n\tfound:  %s\n", c.Wanted, c.Found)
+			if c.Known != "" {
+				fmt.Fprintf(tw, "\tknown:  %s\n", c.Known)
+			}
+		case Skip:
+			fmt.Fprintf(tw, "\t%s\n", c.Reason)
+		}
+	}
+	tw.Flush() // into a Builder
+	fmt.Fprintf(&b, "%d passed, %d failed, %d warnings, %d skipped; %d requests in %v\n",
+		r.Count(Pass), r.Count(Fail), r.Count(Warn), r.Count(Skip), r.Asked, r.Took.Round(time.Millisecond))
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,122 @@
+package conform
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// revokeChecks revoke generations of the store that was made for it.
+func revokeChecks() []check {
+	return []check{
+		{"revoke/root", "§5.3", Must, func(ctx context.Context, s *session) error {
+			t, err := s.tombstone(ctx, s.oldest(), auth.Superseded)
+			if err != nil {
+				return err
+			}
+			if err := s.revoke(ctx, t); err != nil {
+				return err
+			}
+			list, err := s.entries(ctx, t.Root)
+			if err != nil {
+				return err
+			}
+			return one(list, t)
+		}},
+		{"revoke/again", "§5.3", Must, func(ctx context.Context, s *session) error {
+			t, err := s.tombstone(ctx, s.oldest(), auth.Compromise)
+			if err != nil {
+				return err
+			}
+			for range 2 {
+				if err := s.revoke(ctx, t); err != nil {
+					return err
+				}
+			}
+			list, err := s.entries(ctx, t.Root)
+			if err != nil {
+				return err
+			}
+			return one(list, t)
+		}},
+		{"revoke/in-advance", "§5.3", Extension, func(ctx context.Context, s *session) error {
+			if len(s.writer.pushed) == 0 {
+				return skip("this run has pushed nothing")
+			}
+			t, err := s.tombstone(ctx, random(), auth.Unspecified)
+			if err != nil {
+				return err
+			}
+			return s.revoke(ctx, t)
+		}},
+		{"revoke/push-of-a-revoked-root", "§5.5", Extension, func(ctx context.Context, s *session) error {
+			g, parent, err := s.next(ctx)
+			if err != nil {
+				return err
+			}
+			t, err := s.tombstone(ctx, g.head.Root, auth.Unspecified)
+			if err != nil {
+				return err
+			}
+			if err := s.revoke(ctx, t); err != nil {
+				return skip("it could not be revoked: %v", err)
+			}
+			return as("the reference takes pushes of revoked roots (§5.5)", s.refused(ctx, s.put(g, parent), http.StatusForbidden))
+		}},
+	}
+}
+
+// lastChecks end the life of the store that was made for it. They come after everything else.
+func lastChecks() []check {
+	return []check{
+		{"revoke/store", "§5.5", Extension, func(ctx context.Context, s *session) error {
+			if !s.opt.Write.RevokeStore {
+				return skip("the store shall go on living")
+			}
+			g, parent, err := s.next(ctx)
+			if err != nil {
+				return err
+			}
+			t, err := s.tombstone(ctx, merkle.Hash{}, auth.Takedown)
+			if err != nil {
+				return err
+			}
+			if err := s.revoke(ctx, t); err != nil {
+				return err
+			}
+			return as("the reference takes pushes into revoked stores (§5.5)", s.refused(ctx, s.put(g, parent), http.StatusForbidden))
+		}},
+	}
+}
+
+// oldest is the first root that this run has pushed; zero where there is none.
+func (s *session) oldest() merkle.Hash {
+	if len(s.writer.pushed) == 0 {
+		return merkle.Hash{}
+	}
+	return s.writer.pushed[0].head.Root
+}
+
+// tombstone signs one for the written store. A zero root is the whole store.
+func (s *session) tombstone(ctx context.Context, root merkle.Hash, why auth.Reason) (auth.Tombstone, error) {
+	if root.IsZero() && len(s.writer.pushed) == 0 {
+		return auth.Tombstone{}, skip("this run has pushed nothing")
+	}
+	t := auth.Tombstone{Store: s.opt.Write.Store, Root: root, NotAfter: uint64(s.opt.Now().Unix()), Reason: why}
+	return auth.SignTombstone(ctx, t, s.opt.Write.Key)
+}
+
+// revoke sends a tombstone that has to be taken.
+func (s *session) revoke(ctx context.Context, t auth.Tombstone) error {
+	p := probe{tail: "/tombstone", store: t.Store}.asJSON(tombstoneBody(t))
+	a, err := s.send(ctx, p)
+	if err != nil {
+		return err
+	}
+	if noRoute(a) {
+		return skip("the origin takes no tombstones")
+	}
+	return a.is(http.StatusCreated)
+}

@@ -1,0 +1,136 @@
+package conform
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// routeChecks look at paths, methods and the connection.
+func routeChecks() []check {
+	return []check{
+		{"route/tls", "§12.27", Must, func(ctx context.Context, s *session) error {
+			if strings.HasPrefix(s.origin, "http://") {
+				return skip("plain HTTP, as on loopback")
+			}
+			a, err := s.send(ctx, probe{})
+			if err != nil {
+				return err
+			}
+			if a.tls == nil || a.tls.Version < 0x0303 {
+				return found("TLS 1.2 or newer", "%+v", a.tls)
+			}
+			return nil
+		}},
+		{"route/clock", "§12.29", Should, func(ctx context.Context, s *session) error {
+			skew, err := s.skew(ctx)
+			if err != nil {
+				return err
+			}
+			if skew.Abs() > time.Minute {
+				return found("a Date within a minute of ours", "one %v off", skew)
+			}
+			return nil
+		}},
+		{"route/bad-id", "§2.3", Must, func(ctx context.Context, s *session) error {
+			for _, id := range []string{"x", s.store.String()[:62], s.store.String() + "00", strings.Repeat("g", 64)} {
+				if err := s.refused(ctx, probe{path: "/stores/" + id}, http.StatusBadRequest); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{"route/upper-case-id", "§ conventions", Must, func(ctx context.Context, s *session) error {
+			if _, err := s.head(ctx); err != nil {
+				return err
+			}
+			return s.refused(ctx, probe{path: "/stores/" + strings.ToUpper(s.store.String()), op: "fetch"}, http.StatusOK)
+		}},
+		{"route/unknown-path", "§2.2", Must, func(ctx context.Context, s *session) error {
+			for _, tail := range []string{"/nowhere", "/module/nowhere"} {
+				if err := s.refused(ctx, probe{tail: tail}, http.StatusNotFound, http.StatusMethodNotAllowed); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{"route/unknown-method", "§2.2", Must, func(ctx context.Context, s *session) error {
+			for _, p := range []probe{{method: "DELETE"}, {method: "PATCH", tail: "/module"}, {method: "PUT", tail: "/roots"}} {
+				if err := s.refused(ctx, p, http.StatusNotFound, http.StatusMethodNotAllowed); err != nil {
+					return err
+				}
+			}
+			return nil
+		}},
+		{"route/no-redirect", "§3", Must, func(ctx context.Context, s *session) error {
+			id := s.store.String()
+			for _, path := range []string{"/stores/" + id + "/", "/stores/" + id + "/roots/", "/stores//" + id, "/stores/" + id + "//roots", "/stores/" + id + "/../" + id} {
+				a, err := s.send(ctx, probe{path: path})
+				if err != nil {
+					return err
+				}
+				if a.status/100 == 3 || a.status/100 == 2 {
+					return found("a refusal of "+route(path), "%s to %q", a, a.header.Get("Location"))
+				}
+			}
+			return nil
+		}},
+		{"route/no-compression", "§3.3", Must, func(ctx context.Context, s *session) error {
+			head, err := s.head(ctx)
+			if err != nil {
+				return err
+			}
+			for _, p := range []probe{{}, {tail: "/roots", most: 64 << 20}, {tail: "/module", query: "root=" + head.String(), peek: true}} {
+				a, err := s.send(ctx, p.with("Accept-Encoding", "gzip, deflate, br, zstd"))
+				if err != nil {
+					return err
+				}
+				if enc := a.header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+					return found("no Content-Encoding from "+route("/stores/"+s.store.String()+p.tail), "%q", enc)
+				}
+			}
+			return nil
+		}},
+	}
+}
+
+// skew is how far the origin's clock is ahead of ours, by its Date header.
+func (s *session) skew(ctx context.Context) (time.Duration, error) {
+	a, err := s.send(ctx, probe{})
+	if err != nil {
+		return 0, err
+	}
+	date, err := http.ParseTime(a.header.Get("Date"))
+	if err != nil {
+		return 0, found("a Date header", "%q", a.header.Get("Date"))
+	}
+	return date.Sub(s.opt.Now().Truncate(time.Second)), nil
+}
+
+// inStep skips a check that needs clocks that agree.
+func (s *session) inStep(ctx context.Context) error {
+	skew, err := s.skew(ctx)
+	if err != nil || skew.Abs() > 5*time.Second {
+		return skip("it needs clocks that agree; the origin's is %v off (route/clock)", skew)
+	}
+	return nil
+}
+
+// sameHeaders holds the answers to GET and HEAD against each other.
+func sameHeaders(get, head *answer, names ...string) error {
+	if get.status != head.status {
+		return found("the status of GET, "+strconv.Itoa(get.status), "%s", head)
+	}
+	if head.size > 0 {
+		return found("no body", "%d bytes", head.size)
+	}
+	for _, name := range names {
+		if g, h := get.header.Get(name), head.header.Get(name); g != h {
+			return found(fmt.Sprintf("%s as with GET: %q", name, g), "%q", h)
+		}
+	}
+	return nil
+}
