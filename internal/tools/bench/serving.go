@@ -24,7 +24,7 @@ func serveBig(l *lab) error {
 	if err := l.committed(ws, filepath.Join(l.data, "D2")); err != nil {
 		return err
 	}
-	if _, err := run(ws, l.digstore, "--quiet", "export", "latest", file); err != nil {
+	if _, err := run(ws, l.digstore, "--quiet", "export", "0", file); err != nil {
 		return err
 	}
 	id, err := storeID(l, ws)
