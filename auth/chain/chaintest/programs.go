@@ -1,0 +1,119 @@
+package chaintest
+
+import (
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/chain"
+	"github.com/dig-network/digstore/internal/clvm"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// programText has a line for each program that stores are made of: a name, and the program in hex.
+// They are the programs whose tree hashes chain §2 lists.
+//
+//go:embed programs.txt
+var programText string
+
+// programs are those programs by name, which keep their hashes.
+var programs = sync.OnceValue(func() map[string]*clvm.Node {
+	list := map[string]*clvm.Node{}
+	for line := range strings.Lines(programText) {
+		name, digits, _ := strings.Cut(strings.TrimSpace(line), " ")
+		b, err := hex.DecodeString(digits)
+		if err != nil {
+			panic("chaintest: program " + name + ": " + err.Error())
+		}
+		list[name] = parse(b)
+	}
+	return list
+})
+
+// program returns the program of that name.
+func program(name string) *clvm.Node { return programs()[name] }
+
+func parse(b []byte) *clvm.Node {
+	n, err := clvm.Parse(b, nil)
+	if err != nil {
+		panic(fmt.Sprintf("chaintest: %v", err))
+	}
+	return n
+}
+
+func serial(n *clvm.Node) []byte {
+	b, err := clvm.Append(nil, n, nil)
+	if err != nil {
+		panic(fmt.Sprintf("chaintest: %v", err))
+	}
+	return b
+}
+
+func hashNode(h merkle.Hash) *clvm.Node { return clvm.Atom(h[:]) }
+
+// A Puzzle guards a coin. Those here let anyone spend, or need a signature that nobody checks.
+type Puzzle struct {
+	program *clvm.Node
+	// solution makes the solution for which the program returns these conditions.
+	solution func(conditions *clvm.Node) *clvm.Node
+}
+
+// Anyone returns a puzzle that takes its conditions from the solution. Each n has another hash.
+func Anyone(n int) Puzzle {
+	all := clvm.Int(1)
+	return Puzzle{
+		program:  clvm.List(clvm.Int(3), clvm.Pair(clvm.Int(1), clvm.Int(int64(n))), all, all), // (i (q . n) 1 1)
+		solution: func(conditions *clvm.Node) *clvm.Node { return conditions },
+	}
+}
+
+// Standard returns the standard puzzle of a key, which is taken as it stands: a wallet's address
+// has the synthetic key in it.
+func Standard(key auth.PublicKey) Puzzle {
+	return Puzzle{
+		program: clvm.Curry(program("standard"), clvm.Atom(key[:])),
+		solution: func(conditions *clvm.Node) *clvm.Node {
+			return clvm.List(clvm.Nil(), clvm.Pair(clvm.Int(1), conditions), clvm.Nil())
+		},
+	}
+}
+
+// Quoted returns the puzzle (q . conditions), which always does the same.
+func Quoted(conditions ...Condition) Puzzle {
+	return Puzzle{
+		program:  clvm.Pair(clvm.Int(1), conditionList(conditions)),
+		solution: func(*clvm.Node) *clvm.Node { return clvm.Nil() },
+	}
+}
+
+// Hash returns the puzzle's hash.
+func (p Puzzle) Hash() merkle.Hash { return p.program.TreeHash() }
+
+// A Delegate may spend a store's coin besides its owner.
+type Delegate struct {
+	chain.Delegate
+	puzzle Puzzle
+}
+
+// Admin returns an admin with that puzzle.
+func Admin(p Puzzle) Delegate {
+	return Delegate{chain.Delegate{Role: chain.RoleAdmin, Puzzle: p.Hash()}, p}
+}
+
+// Writer returns a writer with that puzzle.
+func Writer(p Puzzle) Delegate {
+	layer := Puzzle{
+		program:  clvm.Curry(program("writer"), p.program),
+		solution: func(conditions *clvm.Node) *clvm.Node { return clvm.List(p.solution(conditions)) },
+	}
+	return Delegate{chain.Delegate{Role: chain.RoleWriter, Puzzle: p.Hash()}, layer}
+}
+
+// Oracle returns an oracle that pays fee, which must be even, to a puzzle hash.
+func Oracle(to merkle.Hash, fee uint64) Delegate {
+	say := Condition{clvm.List(clvm.Int(62), clvm.Text("$"))}
+	return Delegate{chain.Delegate{Role: chain.RoleOracle, Puzzle: to, Fee: fee}, Quoted(CreateCoin(to, fee), say)}
+}
