@@ -25,6 +25,8 @@ var (
 	_ remote.Pinner     = (*Memory)(nil)
 	_ remote.Revoker    = (*Memory)(nil)
 	_ remote.Signatures = (*Memory)(nil)
+	_ remote.Lines      = (*Memory)(nil)
+	_ remote.Witness    = (*Memory)(nil)
 )
 
 // A Memory is one store kept in memory: generations as recipes, and every sealed chunk once. It is a [remote.Local]
@@ -44,6 +46,7 @@ type Memory struct {
 	tombs   []auth.Tombstone
 	pins    remote.Pins
 	parts   map[merkle.Hash][]byte // what arrived of broken installs
+	proofs  [][]byte               // evidence, oldest first
 }
 
 type pendingRoot struct {
@@ -99,6 +102,45 @@ func (m *Memory) Generations(context.Context) ([]module.Generation, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return slices.Clone(m.lines), nil
+}
+
+// Line implements [remote.Lines].
+func (m *Memory) Line(_ context.Context, root merkle.Hash) (module.Generation, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if at := m.line(root); at >= 0 {
+		return m.lines[at], nil
+	}
+	return module.Generation{}, m.absent(root)
+}
+
+// Tail implements [remote.Lines].
+func (m *Memory) Tail(_ context.Context, n int) ([]module.Generation, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Clone(m.lines[max(0, len(m.lines)-n):]), nil
+}
+
+// KeepEvidence implements [remote.Witness].
+func (m *Memory) KeepEvidence(_ context.Context, doc []byte) (string, error) {
+	if len(doc) > remote.MaxEvidenceSize {
+		return "", fmt.Errorf("keep evidence in store %s: %w: %d bytes", m.id, remote.ErrTooLarge, len(doc))
+	}
+	name := "evidence " + merkle.Sum(doc).String()[:16]
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !slices.ContainsFunc(m.proofs, func(have []byte) bool { return bytes.Equal(have, doc) }) {
+		m.proofs = append(m.proofs, slices.Clone(doc))
+		m.proofs = m.proofs[max(0, len(m.proofs)-remote.MaxEvidence):]
+	}
+	return name, nil
+}
+
+// Evidence implements [remote.Witness].
+func (m *Memory) Evidence(context.Context) ([][]byte, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Clone(m.proofs), nil
 }
 
 // line is the place of a root in the history, -1 when it is not there.

@@ -19,6 +19,13 @@ func TestMemoryIsALocal(t *testing.T) { remotetest.TestLocal(t, memory) }
 
 func TestLiars(t *testing.T) { remotetest.TestLiars(t, memory) }
 
+func TestMemoryIsKept(t *testing.T) {
+	remotetest.TestPersistence(t, func(_ *testing.T, id auth.StoreID) func() remote.Local {
+		m := remotetest.NewMemory(id, nil)
+		return func() remote.Local { return m }
+	})
+}
+
 func TestStoresAreABackend(t *testing.T) {
 	remotetest.TestBackend(t, func(*testing.T) remote.Backend { return remotetest.NewStores(nil) })
 }

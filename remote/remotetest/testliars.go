@@ -2,6 +2,7 @@ package remotetest
 
 import (
 	"errors"
+	"net/http"
 	"testing"
 	"testing/synctest"
 
@@ -52,6 +53,12 @@ func (l Liar) client(t *testing.T, w *World) *remote.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return w.talk(t, h)
+}
+
+// talk is a client for the store at an origin that answers with h, until the test ends.
+func (w *World) talk(t *testing.T, h http.Handler) *remote.Client {
+	t.Helper()
 	origin := NewOrigin(h)
 	t.Cleanup(func() { origin.Close() })
 	c, err := origin.Client(w.Store, &remote.ClientOptions{MaxModule: 4 << 20})

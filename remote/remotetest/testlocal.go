@@ -3,6 +3,7 @@ package remotetest
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"testing"
@@ -15,8 +16,8 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestLocal holds an implementation of [remote.Local] to what the interfaces promise: of Resumer, Pinner, Revoker and
-// Signatures those that it has as well. open returns an empty store with that id, for each subtest.
+// TestLocal holds an implementation of [remote.Local] to what the interfaces promise: of Resumer, Pinner, Revoker,
+// Signatures, Lines and Witness those that it has as well. open returns an empty store with that id, for each subtest.
 func TestLocal(t *testing.T, open func(t *testing.T, id auth.StoreID) remote.Local) {
 	w, err := NewWorld(t.Context(), nil)
 	if err != nil {
@@ -37,6 +38,12 @@ func TestLocal(t *testing.T, open func(t *testing.T, id auth.StoreID) remote.Loc
 	}
 	if _, ok := l.open(t).(remote.Signatures); ok {
 		t.Run("signatures", l.signatures)
+	}
+	if _, ok := l.open(t).(remote.Lines); ok {
+		t.Run("lines", l.single)
+	}
+	if _, ok := l.open(t).(remote.Witness); ok {
+		t.Run("witness", l.witness)
 	}
 }
 
@@ -259,4 +266,75 @@ func (w *localTest) signatures(t *testing.T) {
 	if _, err := s.SignedRoot(ctx, w.Heads[2].Root); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("signatures of what is not in the history: %v", err)
 	}
+}
+
+func (w *localTest) single(t *testing.T) {
+	ctx, l := t.Context(), w.open(t)
+	s := l.(remote.Lines)
+	tail := func(n, from, to int) {
+		t.Helper()
+		got, err := s.Tail(ctx, n)
+		if err != nil || len(got) != to-from {
+			t.Fatalf("the last %d lines: %v, %v: want %d to %d", n, got, err, from, to)
+		}
+		for i, g := range got {
+			if want := w.lines(to)[from+i]; g.Number != want.Number || g.Root != want.Root || !g.Time.Equal(want.Time) {
+				t.Errorf("line %d is %+v, want %+v", from+i, g, want)
+			}
+		}
+	}
+	tail(3, 0, 0)
+	if err := w.put(t, l, w.lines(2), 1); err != nil {
+		t.Fatal(err)
+	}
+	tail(0, 2, 2)
+	tail(1, 1, 2)
+	tail(2, 0, 2)
+	tail(9, 0, 2)
+	for n, want := range w.lines(2) {
+		if g, err := s.Line(ctx, want.Root); err != nil || g.Number != uint64(n) || g.Root != want.Root || !g.Time.Equal(want.Time) {
+			t.Errorf("line %d is %+v, %v: want %+v", n, g, err, want)
+		}
+	}
+	_, err := s.Line(ctx, w.Heads[2].Root)
+	absence(t, "Line", err)
+}
+
+func (w *localTest) witness(t *testing.T) {
+	ctx, l := t.Context(), w.open(t)
+	s := l.(remote.Witness)
+	doc := func(n int) []byte { return fmt.Appendf(nil, "{\"n\":%d}\n", n) }
+	kept := func(from, to int) {
+		t.Helper()
+		got, err := s.Evidence(ctx)
+		if err != nil || len(got) != to-from {
+			t.Fatalf("%d documents, %v: want %d", len(got), err, to-from)
+		}
+		for i, d := range got {
+			if !bytes.Equal(d, doc(from+i)) {
+				t.Errorf("document %d is %s, want %s", i, d, doc(from+i))
+			}
+		}
+	}
+	kept(0, 0)
+	names := map[string]bool{}
+	for n := range remote.MaxEvidence {
+		name, err := s.KeepEvidence(ctx, doc(n))
+		if err != nil || name == "" || names[name] {
+			t.Fatalf("document %d is kept as %q, %v", n, name, err)
+		}
+		names[name] = true
+	}
+	if name, err := s.KeepEvidence(ctx, doc(1)); err != nil || !names[name] {
+		t.Errorf("the same again is kept as %q, %v", name, err)
+	}
+	kept(0, remote.MaxEvidence)
+	if _, err := s.KeepEvidence(ctx, doc(remote.MaxEvidence)); err != nil {
+		t.Fatal(err)
+	}
+	kept(1, remote.MaxEvidence+1)
+	if _, err := s.KeepEvidence(ctx, make([]byte, remote.MaxEvidenceSize+1)); err == nil {
+		t.Error("a document that is too long is kept")
+	}
+	w.has(t, l, 0)
 }

@@ -1,0 +1,93 @@
+package remotetest
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/remote"
+)
+
+// TestPersistence holds an implementation of [remote.Local] that outlives its process to what must outlive it: history
+// and modules, pins, tombstones and evidence, of what is optional there what it has. open makes an empty store with that
+// id; each call of what it returns closes the store and opens it anew.
+func TestPersistence(t *testing.T, open func(t *testing.T, id auth.StoreID) (reopen func() remote.Local)) {
+	w, err := NewWorld(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := remote.Trust{Publisher: w.Publisher.PublicKey()}
+
+	t.Run("rollback", func(t *testing.T) {
+		reopen := open(t, w.Store)
+		pull(t, w, reopen(), 2, trust)
+		w.has(t, reopen(), 2, 0, 1)
+		// The one that goes back is refused after a restart as well, and what speaks against it is there after another.
+		stale, err := w.Honest(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			_, err = remote.Pull(t.Context(), reopen(), w.talk(t, stale), remote.Trust{})
+			if !errors.Is(err, remote.ErrRollback) {
+				t.Fatalf("got %v, want remote.ErrRollback", err)
+			}
+		}
+		l := reopen()
+		if s, ok := l.(remote.Witness); ok {
+			docs, err := s.Evidence(t.Context())
+			if err != nil || len(docs) != 1 {
+				t.Fatalf("%d documents, %v: want one, since both say the same", len(docs), err)
+			}
+			e, err := remote.ParseEvidence(docs[0])
+			if err != nil || e.Kind != remote.CheckRollback || e.Held.Root != w.Heads[1].Root || e.Offered.Root != w.Heads[0].Root || e.Check() != nil {
+				t.Errorf("%+v, %v, %v", e, err, e.Check())
+			}
+		}
+		w.has(t, l, 2, 0, 1)
+	})
+	t.Run("revoked", func(t *testing.T) {
+		reopen := open(t, w.Store)
+		l := reopen()
+		if _, ok := l.(remote.Revoker); !ok {
+			return // it keeps no tombstones
+		}
+		pull(t, w, l, 2, trust)
+		revoking, err := revoking(true)(t.Context(), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = remote.Pull(t.Context(), reopen(), w.talk(t, revoking), trust)
+		if !errors.Is(err, remote.ErrRevoked) {
+			t.Fatalf("got %v, want remote.ErrRevoked", err)
+		}
+		// Another origin that hides it, after a restart: it stays revoked, and nobody is asked.
+		hiding, err := w.Honest(t.Context(), Generations)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			_, err = remote.Pull(t.Context(), reopen(), w.talk(t, hiding), remote.Trust{})
+			if !errors.Is(err, remote.ErrRevoked) {
+				t.Fatalf("got %v, want remote.ErrRevoked", err)
+			}
+		}
+	})
+}
+
+// pull brings a store to the first n generations.
+func pull(t *testing.T, w *World, l remote.Local, n int, trust remote.Trust) {
+	t.Helper()
+	for i := range n {
+		if err := w.put(t, l, w.lines(i + 1)[i:], i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h, err := w.Honest(t.Context(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := remote.Pull(t.Context(), l, w.talk(t, h), trust); err != nil {
+		t.Fatal(err)
+	}
+}
