@@ -413,17 +413,28 @@ func TestContentTranscripts(t *testing.T) {
 			post(contentBody(miss, s.head().Root, ""))
 			post(contentBody(hit, merkle.Hash{1}, ""))
 			post(contentBody(hit, s.head().Root, `{"start":9,"end":3}`))
+			post(contentBody(miss, s.heads[0].Root, `{"start":3,"end":9}`))
 			post("{")
+			post("{}")
+			s.do("POST", s.path("/content"), strings.NewReader("{}"))
+			s.do("HEAD", s.path("/content"), nil)
 		},
 		"proof": func(s *site) {
 			s.do("POST", s.path("/proof"), strings.NewReader(contentBody(urn.RetrievalKey(s.id, "index.html"), s.head().Root, "")), asJSON)
 			s.do("POST", s.path("/proof"), strings.NewReader("[]"), asJSON)
+			s.do("POST", s.path("/proof"), strings.NewReader(contentBody(urn.RetrievalKey(s.id, "nowhere"), s.head().Root, "")), asJSON)
+			s.do("POST", s.path("/proof"), strings.NewReader(contentBody(urn.RetrievalKey(s.id, "nowhere"), merkle.Hash{1}, "")), asJSON)
 		},
 		"delta": func(s *site) {
 			s.do("GET", s.deltaPath(s.heads[0].Root, s.heads[1].Root), nil)
 			s.do("HEAD", s.deltaPath(s.heads[0].Root, s.heads[1].Root), nil)
 			s.do("POST", s.path("/delta"), strings.NewReader(`{"to":"`+s.head().Root.String()+`","have":[]}`), asJSON)
 			s.do("GET", s.path("/delta?from=00"), nil)
+			s.do("HEAD", s.path("/delta?from=00"), nil)
+			s.do("GET", s.deltaPath(merkle.Hash{1}, s.heads[1].Root), nil)
+			s.do("GET", s.deltaPath(s.heads[0].Root, merkle.Hash{1}), nil)
+			s.do("POST", s.path("/delta"), strings.NewReader(`{"to":"12","have":[]}`), asJSON)
+			s.do("PUT", s.path("/delta"), nil)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

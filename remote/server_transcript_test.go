@@ -2,10 +2,14 @@ package remote_test
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
+	"io"
+	"io/fs"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +20,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
 )
 
 var update = flag.Bool("update", false, "write the goldens anew")
@@ -24,39 +30,53 @@ var update = flag.Bool("update", false, "write the goldens anew")
 // TestTranscripts holds every route's requests and answers against testdata/transcripts: keys, clock and nonces are
 // fixed, so every byte is.
 func TestTranscripts(t *testing.T) {
+	objects := new(shelf)
 	for _, tc := range []struct {
 		name        string
 		generations int
+		opt         *remote.ServerOptions
 		play        func(s *site)
 	}{
-		{"descriptor", 2, func(s *site) {
+		{"descriptor", 2, nil, func(s *site) {
 			s.do("GET", s.path(""), nil)
 			s.do("HEAD", s.path(""), nil)
 			s.do("POST", s.path("/tombstone"), strings.NewReader(s.tombstone(auth.Tombstone{Store: s.id, Root: s.heads[0].Root, NotAfter: 1_700_000_000, Reason: auth.Superseded}, s.publisher)), asJSON)
 			s.do("GET", s.path(""), nil)
 			s.do("GET", "/stores/"+auth.StoreID{1}.String(), nil)
+			s.do("HEAD", "/stores/"+auth.StoreID{1}.String(), nil)
 			s.do("GET", "/stores/short", nil)
+			s.do("GET", s.path("/nothing"), nil)
 		}},
-		{"roots", 2, func(s *site) {
+		{"roots", 2, nil, func(s *site) {
 			s.do("GET", s.path("/roots"), nil)
 			s.do("HEAD", s.path("/roots"), nil)
 			s.do("POST", s.path("/roots"), nil)
+			s.do("GET", "/stores/"+auth.StoreID{1}.String()+"/roots", nil)
+			s.do("HEAD", "/stores/"+auth.StoreID{1}.String()+"/roots", nil)
 		}},
-		{"module", 2, func(s *site) {
+		{"module", 2, nil, func(s *site) {
 			head := s.path("/module?root=" + s.head().Root.String())
 			s.do("GET", head, nil)
 			s.do("HEAD", head, nil)
 			s.do("GET", head, nil, set("If-None-Match", `"`+s.head().Root.String()+`"`))
 			s.do("GET", head, nil, set("Range", "bytes=4-7"))
+			s.do("HEAD", head, nil, set("If-None-Match", `"`+s.head().Root.String()+`"`))
+			s.do("GET", head, nil, set("Range", "bytes=-4"), set("If-Range", `"`+s.head().Root.String()+`"`))
+			s.do("GET", head, nil, set("Range", "bytes=-4"), set("If-Range", `"`+s.heads[0].Root.String()+`"`))
+			s.do("HEAD", head, nil, set("Range", "bytes=4-7"))
 			s.do("GET", head, nil, set("Range", "bytes=99999999-"))
+			s.do("GET", head, nil, set("Range", "bytes=99999999-"), set("Accept", "application/json"))
+			s.do("GET", s.path("/module?root="+s.heads[0].Root.String()), nil)
+			s.do("GET", s.path("/module?root=12"), nil)
+			s.do("DELETE", head, nil)
+			s.do("HEAD", s.path("/module?root="+merkle.Hash{1}.String()), nil)
 			s.do("GET", s.path("/module?root="+merkle.Hash{1}.String()), nil)
 			s.do("GET", s.path("/module?root="+merkle.Hash{1}.String()), nil, set("Accept", "application/json"))
 		}},
-		{"push", 1, func(s *site) {
+		{"push", 1, nil, func(s *site) {
 			mod, head := s.next()
 			parent := s.head().Root
-			announce := fmt.Sprintf(`{"parent_root":"%s","new_root":"%s","program_hash":"%s","size_bytes":%d,"store_pubkey":"%s"}`,
-				parent, head.Root, merkle.Sum(mod), len(mod), s.publisher.PublicKey())
+			announce := s.announcement(head, parent, mod)
 			s.do("POST", s.path("/module/upload"), strings.NewReader(announce), pushHeaders(head, parent))
 			s.put(head, head.Root, mod)
 			s.put(head, parent, mod)
@@ -64,14 +84,14 @@ func TestTranscripts(t *testing.T) {
 			s.do("POST", s.path("/module/upload"), strings.NewReader(announce), pushHeaders(head, parent))
 			s.do("POST", s.path("/module/complete"), strings.NewReader(`{"upload_id":"x","new_root":"x"}`), pushHeaders(head, parent))
 		}},
-		{"pending", 1, func(s *site) {
+		{"pending", 1, nil, func(s *site) {
 			mod, head := s.next()
 			s.put(head, s.head().Root, mod, set("X-Dig-Push-Mode", "pending"))
 			s.do("GET", s.path("/roots"), nil)
 			s.put(head, s.head().Root, mod)
 			s.do("GET", s.path("/roots"), nil)
 		}},
-		{"tombstone", 1, func(s *site) {
+		{"tombstone", 1, nil, func(s *site) {
 			body := s.tombstone(auth.Tombstone{Store: s.id, NotAfter: 1_700_000_000, Reason: auth.Takedown}, s.publisher)
 			s.do("POST", s.path("/tombstone"), strings.NewReader(body), asJSON)
 			s.do("POST", s.path("/tombstone"), strings.NewReader("{}"), asJSON)
@@ -79,7 +99,71 @@ func TestTranscripts(t *testing.T) {
 			mod, head := s.next()
 			s.put(head, s.head().Root, mod)
 		}},
-		{"unauthenticated", 1, func(s *site) {
+		{"refused-pushes", 2, &remote.ServerOptions{PushToken: "sesame", MaxModule: 10_000}, func(s *site) {
+			mod, head := s.next()
+			parent := s.head().Root
+			s.put(head, parent, mod, del("X-Dig-Parent"))
+			s.put(head, parent, mod, set("X-Dig-Root", parent.String()))
+			s.put(head, parent, mod, set("X-Dig-Push-Mode", "never"))
+			s.put(head, parent, mod, set("X-Dig-Signature", "12"))
+			s.put(head, parent, mod, set("X-Dig-Signature", s.heads[0].Tagged.String()))
+			s.put(s.heads[0], parent, s.modules[0])
+			s.put(head, parent, make([]byte, 10_001))
+			s.put(head, parent, mod[:500])
+			other := key(0x11)
+			stranger, first := s.build(auth.StoreIDFromKey(other.PublicKey()), other, 0)
+			s.put(first, merkle.Hash{}, stranger)
+			s.put(first, merkle.Hash{}, stranger, set("Authorization", "Bearer sesame"))
+			s.do("POST", s.path("/module/upload"), strings.NewReader("{"), pushHeaders(head, parent))
+			s.do("POST", s.path("/module/upload"), strings.NewReader(s.announcement(head, head.Root, mod)), pushHeaders(head, parent))
+		}},
+		{"presigned", 1, &remote.ServerOptions{Objects: objects}, func(s *site) {
+			mod, head := s.next()
+			s.announce(head, s.head().Root, mod)
+			s.complete(head)
+			s.announce(head, s.head().Root, mod)
+			objects.object = mod
+			s.complete(head, set("X-Dig-Push-Mode", "pending"))
+			s.complete(head)
+			s.complete(head)
+			s.complete(head, set("X-Dig-Signature", s.heads[0].Tagged.String()))
+		}},
+		{"forbidden", 1, &remote.ServerOptions{Authorize: func(context.Context, auth.PublicKey, request.Op, auth.StoreID) error { return fs.ErrPermission }}, func(s *site) {
+			s.do("GET", s.path(""), nil)
+			s.do("HEAD", s.path("/module"), nil)
+			s.do("POST", s.path("/content"), strings.NewReader("{}"), set("Accept", "application/json"))
+		}},
+		{"limited", 1, &remote.ServerOptions{Limits: remote.Limits{PerIP: remote.Rate{PerSecond: 0.1, Burst: 2}}, MaxInlineModule: 1000}, func(s *site) {
+			s.do("GET", s.path("/module"), nil)
+			s.do("HEAD", s.path("/module"), nil)
+			s.do("GET", s.path("/module"), nil)
+			s.do("GET", s.path("/module"), nil, set("Accept", "application/json"))
+		}},
+		{"withheld", 2, &remote.ServerOptions{WithholdRevoked: true}, func(s *site) {
+			body := s.tombstone(auth.Tombstone{Store: s.id, Root: s.heads[0].Root, NotAfter: 1_700_000_000}, s.publisher)
+			s.do("POST", s.path("/tombstone"), strings.NewReader(body), asJSON)
+			s.do("GET", s.path("/module?root="+s.heads[0].Root.String()), nil)
+			s.do("POST", s.path("/content"), strings.NewReader(contentBody(merkle.Hash{1}, s.heads[0].Root, "")), asJSON)
+			s.do("POST", s.path("/proof"), strings.NewReader(contentBody(merkle.Hash{1}, s.heads[0].Root, "")), asJSON)
+		}},
+		{"out-of-order", 1, nil, func(s *site) {
+			s.serve(failing{s.stores}, nil)
+			s.do("GET", s.path(""), nil)
+			s.do("GET", s.path(""), nil, set("Accept", "application/json"))
+			s.serve(s.stores, &remote.ServerOptions{Guard: &request.Guard{Now: s.now, Start: start, Nonces: request.NewNonces(&request.NoncesOptions{Max: 1})}})
+			s.do("GET", s.path(""), nil)
+			mod, head := s.next()
+			s.put(head, s.head().Root, mod)
+		}},
+		{"replayed", 1, nil, func(s *site) {
+			r := s.request("GET", s.path("/roots"), nil)
+			for range 2 {
+				w := httptest.NewRecorder()
+				s.server.ServeHTTP(w, r)
+				record(s.transcript, r, nil, w.Result(), w.Body.Bytes())
+			}
+		}},
+		{"unauthenticated", 1, nil, func(s *site) {
 			unsigned := set("X-Dig-Auth", "00")
 			s.do("GET", s.path(""), nil, unsigned)
 			s.do("GET", s.path(""), nil, unsigned, set("Accept", "application/json"))
@@ -87,7 +171,7 @@ func TestTranscripts(t *testing.T) {
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := newSite(t, tc.generations, nil)
+			s := newSite(t, tc.generations, tc.opt)
 			var got bytes.Buffer
 			s.transcript = &got
 			tc.play(s)
@@ -95,6 +179,25 @@ func TestTranscripts(t *testing.T) {
 		})
 	}
 }
+
+// A shelf is an object store with one place, and an address that does not change.
+type shelf struct{ object []byte }
+
+// Presign implements remote.ObjectStore.
+func (b *shelf) Presign(context.Context, remote.Upload) (string, error) {
+	return "https://bucket.example/a-secret", nil
+}
+
+// Open implements remote.ObjectStore.
+func (b *shelf) Open(context.Context, string) (io.ReadCloser, error) {
+	if b.object == nil {
+		return nil, fs.ErrNotExist
+	}
+	return io.NopCloser(bytes.NewReader(b.object)), nil
+}
+
+// Remove implements remote.ObjectStore.
+func (b *shelf) Remove(context.Context, string) error { b.object = nil; return nil }
 
 // golden holds got against a file under testdata, or writes it.
 func golden(t *testing.T, name string, got []byte) {

@@ -5,6 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
@@ -24,6 +28,7 @@ var statuses = []struct {
 	{badRequest("bad root"), 400, "bad request: bad root", nil},
 	{&request.Error{Kind: request.Stale, Reason: "stale request timestamp"}, 401, "request authentication failed: stale request timestamp", request.ErrUnauthenticated},
 	{missingBearer(), 401, "missing bearer token", request.ErrUnauthenticated},
+	{unauthorized(errors.New("no friend of mine")), 403, "not authorized", auth.ErrForbidden},
 	{forbidden("bad BLS signature"), 403, "push not authorized: bad BLS signature", auth.ErrForbidden},
 	{auth.ErrForbidden, 403, "push not authorized: not allowed here", auth.ErrForbidden},
 	{ErrRevoked, 403, "push not authorized: revoked", auth.ErrForbidden},
@@ -41,12 +46,14 @@ var statuses = []struct {
 	{bodyTooLarge(7, "bytes"), 413, "body too large: over 7 bytes", ErrTooLarge},
 	{deltaTooLarge(7), 413, "delta too large: 7 bytes", ErrTooLarge},
 	{unsupportedType(), 415, "unsupported media type: send application/json", nil},
+	{refuse(416, "bad request: range not satisfiable"), 416, "bad request: range not satisfiable", nil},
 	{invalid("root does not match"), 422, "module failed validation: root does not match", nil},
 	{module.ErrFormat, 422, "module failed validation: not a valid module", nil},
 	{ErrVerification, 422, "module failed validation: not a valid module", nil},
 	{rateLimited(time.Second), 429, "rate limited", nil},
 	{errors.New("disk full at /secret/path"), 500, "internal server error", nil},
 	{&request.FullError{RetryAfter: time.Second}, 503, "too many requests to remember", nil},
+	{unreadable(errors.New("out of order")), 503, "the upload cannot be read now", nil},
 	{request.ErrBusy, 503, "too many requests to authenticate", nil},
 }
 
@@ -73,6 +80,36 @@ func TestStatusTableBothWays(t *testing.T) {
 	for code := range 600 { // and back: what a client makes something of, a server here says
 		if statusSentinel(code) != nil && !seen[code] {
 			t.Errorf("the client knows %d %s, and no server error gives it", code, http.StatusText(code))
+		}
+	}
+}
+
+// TestEveryStatusIsShown: for each status of the table there is a recorded exchange, and no exchange has one that is
+// not in the table.
+func TestEveryStatusIsShown(t *testing.T) {
+	table := map[string]bool{"200": true, "201": true, "202": true, "206": true, "304": true}
+	for _, row := range statuses {
+		table[strconv.Itoa(row.status)] = true
+	}
+	names, err := filepath.Glob(filepath.Join("testdata", "transcripts", "*.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^< ([0-9]{3}) `).FindAllSubmatch(text, -1) {
+			if shown[string(m[1])] = true; !table[string(m[1])] {
+				t.Errorf("%s: status %s is not in the table", name, m[1])
+			}
+		}
+	}
+	for status := range table {
+		if !shown[status] {
+			t.Errorf("no transcript shows status %s", status)
 		}
 	}
 }
