@@ -81,6 +81,8 @@ type Client struct {
 	origin      string // scheme://host of the requests; "" before the first
 	signer      auth.Signer
 	taggedFirst bool // this origin wants the tagged form (§11 row 1)
+	singly      bool // it answers one range at a time at most
+	recipes     bool // it takes recipes
 }
 
 var _ RangeOrigin = (*Client)(nil)

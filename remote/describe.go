@@ -37,6 +37,7 @@ func (s *Server) getDescriptor(w http.ResponseWriter, c *call) error {
 	if d.PushSig.IsZero() {
 		d.PushSig = head.Untagged
 	}
+	s.recipes.announce(w.Header())
 	return writeJSON(w, c.Request, d)
 }
 

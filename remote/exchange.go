@@ -120,6 +120,7 @@ func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.
 		defer resp.Body.Close()
 		return nil, c.refused(resp)
 	}
+	c.learn(e, resp.Header)
 	if err := plainBody(resp); err != nil {
 		resp.Body.Close()
 		return nil, fmt.Errorf("remote: %s %s: %w", e.method, target.Path, err)

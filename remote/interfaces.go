@@ -125,7 +125,7 @@ type Assembler interface {
 	// chunk that Lacking named, in any order, from one goroutine at a time; sealed is put's only until it returns.
 	// put holds the bytes to length and id of the chunk: a difference is [module.ErrVerify]. A chunk that is neither
 	// put nor held is [fs.ErrNotExist]. base is a generation that is held and has been verified, or zero: what r has
-	// in common with it check need not read again (module.Recipe.Checked).
+	// in common with it check need not read again (module.Recipe.Given).
 	Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r *module.Recipe, base merkle.Hash,
 		fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error
 }

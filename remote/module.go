@@ -50,16 +50,21 @@ func (c *Client) openModule(ctx context.Context, root merkle.Hash, offset int64)
 	if err != nil {
 		return nil, 0, err
 	}
-	start, size := int64(0), resp.ContentLength
-	switch resp.StatusCode {
-	case http.StatusRequestedRangeNotSatisfiable:
+	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		// All of it may be here already; else what is here is longer than what is there.
 		resp.Body.Close()
 		if total, ok := parseContentRange(resp.Header.Get("Content-Range"), -1); ok && total == offset {
 			return &moduleBody{size: total}, offset, nil
 		}
 		return c.openModule(ctx, root, 0)
-	case http.StatusPartialContent:
+	}
+	return c.moduleAnswer(resp, root, offset)
+}
+
+// moduleAnswer makes a reader of the answer to a GET of a module from offset on.
+func (c *Client) moduleAnswer(resp *http.Response, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
+	start, size := int64(0), resp.ContentLength
+	if resp.StatusCode == http.StatusPartialContent {
 		total, ok := parseContentRange(resp.Header.Get("Content-Range"), offset)
 		if !ok {
 			resp.Body.Close()

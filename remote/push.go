@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -19,6 +20,7 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	if c.ContentLength > s.opt.MaxModule {
 		return tooLarge(c.ContentLength)
 	}
+	recipe, recipeErr := s.readRecipePut(c.Request)
 	p := &push{store: c.store, identity: c.identity}
 	rootErr := p.readRoot(c.Request)
 	mine := declarationKey{c.store, p.root, c.identity}
@@ -26,8 +28,8 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	if err := s.find(ctx, p, decl.key); err != nil {
 		return err
 	}
-	if rootErr != nil {
-		return rootErr
+	if err := cmp.Or(rootErr, recipeErr); err != nil {
+		return err
 	}
 	pending, err := s.readPut(c, p, decl, declared)
 	if err != nil {
@@ -39,6 +41,9 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	place := slot{in: s.uploads, store: c.store}
 	defer place.leave()
 	body := newUpload(c, s.opt.MaxModule, !decl.program.IsZero())
+	if p.key.IsZero() && recipe != nil {
+		return noBaseHere() // nothing is
+	}
 	if p.key.IsZero() { // only the module says: its first bytes have to be read before anything can be judged
 		if !place.enter() {
 			return rateLimited(time.Second)
@@ -64,12 +69,21 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 		}
 		return s.advanced(w, p, http.StatusOK)
 	}
+	if recipe != nil {
+		if err := recipe.find(ctx, s, p); err != nil {
+			return err
+		}
+	}
 	if !place.enter() {
 		return rateLimited(time.Second)
 	}
-	err = s.receiver.Receive(ctx, p.signed, p.parent, pending, body, func(m *module.Module) error {
-		return s.verify(ctx, p, m, body, decl)
-	})
+	if recipe != nil {
+		err = recipe.receive(ctx, s, p, pending, body, decl)
+	} else {
+		err = s.receiver.Receive(ctx, p.signed, p.parent, pending, body, func(m *module.Module) error {
+			return s.verify(ctx, p, m, body, decl)
+		})
+	}
 	if err != nil {
 		if head, herr := s.head(ctx, p.store); herr == nil && head.Root == p.root {
 			return s.advanced(w, p, http.StatusOK) // the same push came twice at once, and the other one was first
@@ -138,19 +152,24 @@ func (s *Server) readPut(c *call, p *push, decl declaration, declared bool) (pen
 	return pending, err
 }
 
-// verify is the check of a module that has come in whole. Spec: remote-protocol 4.3 steps 7 and 8.
+// verify is the check of a module that has come in whole.
 func (s *Server) verify(ctx context.Context, p *push, m *module.Module, body *upload, decl declaration) error {
-	if decl.size > 0 && body.n != decl.size {
-		return invalid("size does not match push-init")
+	return s.verifyModule(ctx, p, m, decl, func() (merkle.Hash, error) { return body.sum(), nil })
+}
+
+// verifyModule is the check of a module that has come in; sum is its SHA-256. Spec: remote-protocol 4.3 steps 7 and 8.
+func (s *Server) verifyModule(ctx context.Context, p *push, m *module.Module, decl declaration, sum func() (merkle.Hash, error)) error {
+	if err := s.verifyHead(p, m, decl); err != nil {
+		return err
 	}
-	if want := decl.program; !want.IsZero() && body.sum() != want {
-		return invalid("program hash does not match push-init")
-	}
-	if m.ID().Store != p.store {
-		return invalid("store id does not match path")
-	}
-	if m.ID().Root != p.root {
-		return invalid("root does not match")
+	if want := decl.program; !want.IsZero() {
+		got, err := sum()
+		if err != nil {
+			return err
+		}
+		if got != want {
+			return invalid("program hash does not match push-init")
+		}
 	}
 	if err := m.Verify(ctx); err != nil {
 		if errors.Is(err, module.ErrVerify) || errors.Is(err, module.ErrFormat) {
@@ -159,6 +178,20 @@ func (s *Server) verify(ctx context.Context, p *push, m *module.Module, body *up
 			return f
 		}
 		return err
+	}
+	return nil
+}
+
+// verifyHead is the part of verify that needs no chunk.
+func (s *Server) verifyHead(p *push, m *module.Module, decl declaration) error {
+	if decl.size > 0 && m.Size() != decl.size {
+		return invalid("size does not match push-init")
+	}
+	if m.ID().Store != p.store {
+		return invalid("store id does not match path")
+	}
+	if m.ID().Root != p.root {
+		return invalid("root does not match")
 	}
 	if m.PublicKey() != p.key {
 		return invalid("public key is not the store's")

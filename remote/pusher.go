@@ -32,8 +32,11 @@ type Pusher struct {
 	HeadOnly bool
 	// ForceRoutes pushes over the protocol's routes also where a hub is expected (remote-protocol §10).
 	ForceRoutes bool
-	// Progress, if set, hears of each module's bytes: (root, 0, total) first, then growing.
+	// Progress, if set, hears of the bytes that are sent for each generation: (root, 0, total) first, then growing. It
+	// begins anew where the module is sent after all because the origin had no use for the recipe.
 	Progress func(root merkle.Hash, done, total int64)
+
+	promotes bool // what may be pending there is its own base
 }
 
 // A PushReport says what a push did.
@@ -43,18 +46,36 @@ type PushReport struct {
 	Root     merkle.Hash   // the local head, which is now there
 	Pushed   []merkle.Hash // oldest first
 	Bytes    int64         // of the modules pushed
+	Sent     int64         // bytes that were sent for them: of modules, or of recipes and chunks
 	UpToDate bool          // the origin had it already
 	Pending  bool          // it is kept there and not the head yet
 }
 
 // Push publishes the local head, and before it, in order, the generations between the origin's head and it
 // that are held and signed. Every generation is checked before a byte of it is sent: its module verifies,
-// its signature is by the key in the module, and it is not revoked.
+// its signature is by the key in the module, and it is not revoked. To an origin that takes recipes goes, where that
+// costs less, the recipe with the chunks that the generation before does not have: then the leaves give the root, and
+// each chunk is held to its id before it is sent.
 //
 // The origin's head must stand in the local history, else the error is [ErrNonFastForward] and nothing is
 // sent: pull first. A store without a generation is [fs.ErrNotExist]. A host of dig.net without a Publisher
 // is [ErrHubPublisherRequired]. Report and error come together when some generations were pushed.
 func (p *Pusher) Push(ctx context.Context, to *Client, from Local) (*PushReport, error) {
+	return p.push(ctx, to, from, merkle.Hash{})
+}
+
+// Promote pushes a generation that was pushed with Pending before, to be the head now: only its recipe travels where
+// both sides know recipes, and the generation as with Push where the origin does not have it any more. A zero root is
+// the local head. Pending and HeadOnly do not count. The errors are those of Push; a root that the local history
+// does not have is [fs.ErrNotExist].
+func (p *Pusher) Promote(ctx context.Context, to *Client, from Local, root merkle.Hash) (*PushReport, error) {
+	q := *p
+	q.Pending, q.HeadOnly, q.promotes = false, true, true
+	return q.push(ctx, to, from, root)
+}
+
+// push publishes up to last; zero: the local head.
+func (p *Pusher) push(ctx context.Context, to *Client, from Local, last merkle.Hash) (*PushReport, error) {
 	store := from.ID()
 	if _, err := to.url.WithStore(store); err != nil {
 		return nil, err
@@ -75,15 +96,14 @@ func (p *Pusher) Push(ctx context.Context, to *Client, from Local) (*PushReport,
 	if head.Root.IsZero() {
 		return nil, fmt.Errorf("remote: push: store %s has no generation yet: %w", store, fs.ErrNotExist)
 	}
-	local, err := from.Generations(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("remote: read local history: %w", err)
+	if last.IsZero() {
+		last = head.Root
 	}
 	stones, err := p.stones(ctx, from, store)
 	if err != nil {
 		return nil, err
 	}
-	report := &PushReport{Store: store, Root: head.Root}
+	report := &PushReport{Store: store, Root: last}
 	d, err := to.Describe(ctx)
 	switch {
 	case err == nil:
@@ -92,13 +112,22 @@ func (p *Pusher) Push(ctx context.Context, to *Client, from Local) (*PushReport,
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("remote: describe store %s: %w", store, err)
 	}
-	if err := revokedBy(stones, head.Root); err != nil {
+	if err := revokedBy(stones, last); err != nil {
 		return nil, err
 	}
-	if report.Parent == head.Root {
+	if report.Parent == last {
 		report.UpToDate = true
 		return report, nil
 	}
+	local, err := from.Generations(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("remote: read local history: %w", err)
+	}
+	end := find(local, last) + 1
+	if end == 0 {
+		return nil, fmt.Errorf("remote: push: the local history has no generation %s: %w", last, fs.ErrNotExist)
+	}
+	local = local[:end]
 	next := 0
 	if !report.Parent.IsZero() {
 		if next = find(local, report.Parent) + 1; next == 0 {
@@ -107,8 +136,8 @@ func (p *Pusher) Push(ctx context.Context, to *Client, from Local) (*PushReport,
 	}
 	parent := report.Parent
 	for _, g := range local[next:] {
-		isHead := g.Root == head.Root
-		if !isHead && (p.HeadOnly || p.Pending || revokedBy(stones, g.Root) != nil) {
+		isLast := g.Root == last
+		if !isLast && (p.HeadOnly || p.Pending || revokedBy(stones, g.Root) != nil) {
 			continue
 		}
 		signed, made, err := p.signed(ctx, from, g.Root, head)
@@ -123,7 +152,7 @@ func (p *Pusher) Push(ctx context.Context, to *Client, from Local) (*PushReport,
 		switch {
 		case err == nil:
 			parent = g.Root
-		case !isHead && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, auth.ErrUnsigned)):
+		case !isLast && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, auth.ErrUnsigned)):
 			// Not held, or not signed: it never was published, and cannot be.
 		default:
 			if len(report.Pushed) == 0 {
@@ -180,27 +209,24 @@ func (p *Pusher) signed(ctx context.Context, from Local, root merkle.Hash, head 
 
 // publish checks one generation and hands it to the publisher.
 func (p *Pusher) publish(ctx context.Context, to Publisher, from Local, signed auth.SignedRoot, parent merkle.Hash, report *PushReport) error {
+	out, tried, err := p.publishRecipe(ctx, to, from, signed, parent, report)
+	if err != nil {
+		return fmt.Errorf("remote: push %s: %w", signed.Root, err)
+	}
 	body, err := from.Module(ctx, signed.Root)
 	if err != nil {
 		return fmt.Errorf("remote: open local generation %s: %w", signed.Root, err)
 	}
 	defer body.Close()
-	r := PublishRequest{PutRequest{Head: signed, Parent: parent, Pending: p.Pending}, body}
+	r := PublishRequest{PutRequest{Head: signed, Parent: parent, Pending: p.Pending, Progress: p.progressOf(signed.Root)}, body}
 	if r.Size, err = body.Seek(0, io.SeekEnd); err != nil {
 		return fmt.Errorf("remote: measure local generation %s: %w", signed.Root, err)
 	}
-	if err := selfCheck(ctx, signed, readerAt(body), r.Size); err != nil {
-		return fmt.Errorf("remote: local generation %s is not fit to be pushed: %w", signed.Root, err)
-	}
-	if r.Hash, err = hashOf(ctx, body); err != nil {
-		return fmt.Errorf("remote: read local generation %s: %w", signed.Root, err)
-	}
-	if p.Progress != nil {
-		r.Progress = func(done, total int64) { p.Progress(signed.Root, done, total) }
-	}
-	out, err := to.Publish(ctx, r)
-	if err != nil {
-		return fmt.Errorf("remote: push %s: %w", signed.Root, err)
+	if !tried {
+		if out, err = p.publishModule(ctx, to, r); err != nil {
+			return err
+		}
+		report.Sent += r.Size
 	}
 	report.Pushed = append(report.Pushed, signed.Root)
 	report.Bytes += r.Size
@@ -208,12 +234,35 @@ func (p *Pusher) publish(ctx context.Context, to Publisher, from Local, signed a
 	return nil
 }
 
-// selfCheck holds a local generation to what an origin will hold it to.
-func selfCheck(ctx context.Context, signed auth.SignedRoot, r io.ReaderAt, size int64) error {
-	m, err := module.Open(r, size)
-	if err != nil {
-		return contentError(err)
+// publishModule checks a module and hands it to the publisher.
+func (p *Pusher) publishModule(ctx context.Context, to Publisher, r PublishRequest) (Outcome, error) {
+	root := r.Head.Root
+	m, err := module.Open(readerAt(r.Module), r.Size)
+	if err == nil {
+		err = selfCheck(r.Head, m, func() error { return m.Verify(ctx) })
 	}
+	if err != nil {
+		return "", fmt.Errorf("remote: local generation %s is not fit to be pushed: %w", root, contentError(err))
+	}
+	if r.Hash, err = hashOf(ctx, r.Module); err != nil {
+		return "", fmt.Errorf("remote: read local generation %s: %w", root, err)
+	}
+	out, err := to.Publish(ctx, r)
+	if err != nil {
+		return "", fmt.Errorf("remote: push %s: %w", root, err)
+	}
+	return out, nil
+}
+
+func (p *Pusher) progressOf(root merkle.Hash) func(done, total int64) {
+	if p.Progress == nil {
+		return nil
+	}
+	return func(done, total int64) { p.Progress(root, done, total) }
+}
+
+// selfCheck holds a local generation to what an origin will hold it to; verify is for what is in it.
+func selfCheck(signed auth.SignedRoot, m *module.Module, verify func() error) error {
 	if id := m.ID(); id.Store != signed.Store {
 		return &VerificationError{Check: CheckStore, Want: signed.Store.String(), Got: id.Store.String()}
 	} else if id.Root != signed.Root {
@@ -222,7 +271,7 @@ func selfCheck(ctx context.Context, signed auth.SignedRoot, r io.ReaderAt, size 
 	if key := m.PublicKey(); key != signed.PublicKey {
 		return &VerificationError{Check: CheckSignature, Want: "signed by the module's key " + key.String(), Got: signed.PublicKey.String()}
 	}
-	if err := m.Verify(ctx); err != nil {
+	if err := verify(); err != nil {
 		return contentError(err)
 	}
 	if err := signed.Check(); err != nil {

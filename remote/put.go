@@ -45,13 +45,25 @@ type PutRequest struct {
 //
 // Refusals are [*StatusError].
 func (c *Client) Put(ctx context.Context, p PutRequest, body io.ReadSeeker) (Outcome, error) {
-	if p.Head.Store != c.url.Store {
-		return "", fmt.Errorf("%w: the generation is of store %s, the locator names %s", ErrBadURL, p.Head.Store, c.url.Store)
-	}
-	if p.Head.Tagged.IsZero() && p.Head.Untagged.IsZero() {
-		return "", fmt.Errorf("remote: push %s: %w", p.Head.Root, auth.ErrUnsigned)
+	if err := c.checkPut(p); err != nil {
+		return "", err
 	}
 	out, err := c.put(ctx, p, body)
+	return c.settled(ctx, p, out, err)
+}
+
+func (c *Client) checkPut(p PutRequest) error {
+	if p.Head.Store != c.url.Store {
+		return fmt.Errorf("%w: the generation is of store %s, the locator names %s", ErrBadURL, p.Head.Store, c.url.Store)
+	}
+	if p.Head.Tagged.IsZero() && p.Head.Untagged.IsZero() {
+		return fmt.Errorf("remote: push %s: %w", p.Head.Root, auth.ErrUnsigned)
+	}
+	return nil
+}
+
+// settled is how a push ended whose answer was lost or says that the parent is not the head.
+func (c *Client) settled(ctx context.Context, p PutRequest, out Outcome, err error) (Outcome, error) {
 	var status *StatusError
 	switch {
 	case err == nil, ctx.Err() != nil, p.Pending:
@@ -97,7 +109,7 @@ func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer initAnswer,
 			}
 			defer resp.Body.Close()
 			answer = initAnswer{}
-			if err := json.NewDecoder(&capReader{r: resp.Body, left: maxAnswerJSON}).Decode(&answer); err != nil {
+			if err := decodeStrict(&capReader{r: resp.Body, left: maxAnswerJSON}, &answer); err != nil {
 				return fmt.Errorf("remote: push-init: %w: %v", ErrProtocol, err)
 			}
 			return nil
@@ -148,12 +160,7 @@ func (c *Client) eitherForm(head auth.SignedRoot, send func(http.Header) error) 
 // putInline sends the module to the origin itself.
 func (c *Client) putInline(ctx context.Context, p PutRequest, upload string, body io.ReadSeeker) (out Outcome, err error) {
 	err = c.eitherForm(p.Head, func(h http.Header) error {
-		h = h.Clone()
-		h.Set(headerParent, p.Parent.String())
-		h.Set(headerRoot, p.Head.Root.String())
-		h.Set(headerPushMode, pushMode(p.Pending))
-		h.Set("Content-Type", typeModule)
-		h.Set("Expect", "100-continue")
+		h = putHeader(h, p, typeModule)
 		if upload != "" {
 			h.Set(headerUploadID, p.Head.Root.String())
 		}
@@ -166,6 +173,17 @@ func (c *Client) putInline(ctx context.Context, p PutRequest, upload string, bod
 		return err
 	})
 	return out, err
+}
+
+// putHeader is the header of a PUT, given that of every leg of the push.
+func putHeader(h http.Header, p PutRequest, kind string) http.Header {
+	h = h.Clone()
+	h.Set(headerParent, p.Parent.String())
+	h.Set(headerRoot, p.Head.Root.String())
+	h.Set(headerPushMode, pushMode(p.Pending))
+	h.Set("Content-Type", kind)
+	h.Set("Expect", "100-continue")
+	return h
 }
 
 // putPresigned sends the module where the origin said, without any header of ours, and tells the origin.
@@ -204,6 +222,7 @@ func (c *Client) putPresigned(ctx context.Context, p PutRequest, a initAnswer, b
 	}
 	err = c.eitherForm(p.Head, func(h http.Header) error {
 		h = h.Clone()
+		h.Set(headerParent, p.Parent.String()) // a server that has started anew meanwhile knows it no more
 		h.Set(headerPushMode, pushMode(p.Pending))
 		h.Set("Content-Type", typeJSON)
 		out, err = c.outcome(ctx, exchange{op: request.PushComplete, method: http.MethodPost, path: "/module/complete",

@@ -160,6 +160,8 @@ func statusWord(status int) string {
 		return "non_fast_forward"
 	case http.StatusGone:
 		return "revoked"
+	case http.StatusPreconditionFailed:
+		return "no_base"
 	case http.StatusRequestEntityTooLarge:
 		return "too_large"
 	case http.StatusUnsupportedMediaType:

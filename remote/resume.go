@@ -27,10 +27,14 @@ func (e *openError) Unwrap() error { return e.err }
 // download from the start: the whole is verified in any case (remote-protocol 7.5).
 func (v *visit) install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, size int64,
 	check func(*module.Module) error) error {
+	done, first, err := v.assemble(ctx, lines, head, size, check)
+	if done || err != nil {
+		return err
+	}
 	root := lines[len(lines)-1].Root
 	var best int64
-	for failures, fresh := 0, false; ; {
-		t, resumed, err := v.open(ctx, root, size, fresh)
+	for failures, fresh := 0, false; ; first = nil {
+		t, resumed, err := v.open(ctx, root, size, fresh, first)
 		if err != nil {
 			return err
 		}
@@ -72,8 +76,9 @@ func (v *visit) install(ctx context.Context, lines []module.Generation, head aut
 	}
 }
 
-// open asks the origin for the module, from where the Local left off unless fresh is set.
-func (v *visit) open(ctx context.Context, root merkle.Hash, size int64, fresh bool) (t *transfer, resumed bool, err error) {
+// open asks the origin for the module, from where the Local left off unless fresh is set. opened is the module from
+// its start, where it is open already.
+func (v *visit) open(ctx context.Context, root merkle.Hash, size int64, fresh bool, opened io.ReadCloser) (t *transfer, resumed bool, err error) {
 	var (
 		resumer, keeps = v.to.(Resumer)
 		ranger, ranges = v.from.(RangeOrigin)
@@ -82,12 +87,21 @@ func (v *visit) open(ctx context.Context, root merkle.Hash, size int64, fresh bo
 	)
 	if keeps {
 		if offset, err = resumer.Held(ctx, root); err != nil {
-			return nil, false, fmt.Errorf("remote: look for a part of %s: %w", root, err)
+			err = fmt.Errorf("remote: look for a part of %s: %w", root, err)
 		}
 	}
-	if offset > 0 && ranges && !fresh {
+	if err != nil {
+		if opened != nil {
+			opened.Close()
+		}
+		return nil, false, err
+	}
+	switch {
+	case opened != nil:
+		r = opened
+	case offset > 0 && ranges && !fresh:
 		r, start, err = ranger.ModuleFrom(ctx, root, offset)
-	} else {
+	default:
 		r, err = v.from.Module(ctx, root)
 	}
 	if err != nil {

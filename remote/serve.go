@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -46,7 +45,10 @@ func (s *Server) getModule(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	defer m.Close()
-	if limit := s.opt.MaxInlineModule; limit > 0 && size > limit && c.Method != http.MethodHead {
+	if done, err := s.giveRecipe(w, c, want); done || err != nil {
+		return err
+	}
+	if limit := s.opt.MaxInlineModule; limit > 0 && size > limit && c.Method != http.MethodHead && !asksForLess(c.Request, want, limit) {
 		return s.refuseLarge(w, module.ID{Store: c.store, Root: want}, size)
 	}
 	w.Header().Set("ETag", etag(want))
@@ -63,22 +65,6 @@ func (s *Server) getModule(w http.ResponseWriter, c *call) error {
 		panic(http.ErrAbortHandler) // a body that broke off must not look whole
 	}
 	return nil
-}
-
-// servedRanges takes out of a request the ranges that are answered by the whole module: several at once, which a
-// server may ignore, units other than bytes, which it has to, and those of HEAD, which mean nothing (RFC 9110 14.2).
-func servedRanges(r *http.Request) *http.Request {
-	rng := r.Header.Values("Range")
-	if len(rng) == 0 {
-		return r
-	}
-	if len(rng) == 1 && strings.HasPrefix(rng[0], "bytes=") && !strings.Contains(rng[0], ",") && r.Method != http.MethodHead {
-		return r
-	}
-	c := *r
-	c.Header = r.Header.Clone()
-	c.Header.Del("Range")
-	return &c
 }
 
 // copySize is the unit in which modules go out: so large that the calls do not count beside the bytes.

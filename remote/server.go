@@ -138,6 +138,7 @@ type Server struct {
 	inits       declarations
 	sizes       *lru.Cache[module.ID, int64] // of modules, so that a descriptor need not open the head's
 	contents    *Contents
+	recipes     *recipes
 }
 
 // NewServer returns a Server for b. It starts nothing and needs no closing. o may be nil.
@@ -155,6 +156,7 @@ func NewServer(b Backend, o *ServerOptions) *Server {
 		inits:  newDeclarations(),
 		sizes:  remembering[module.ID, int64](1024),
 	}
+	s.recipes = newRecipes(b)
 	s.receiver, _ = b.(Receiver)
 	s.revoker, _ = b.(Revoker)
 	s.promoter, _ = b.(Promoter)

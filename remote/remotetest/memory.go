@@ -205,6 +205,12 @@ func (m *Memory) Install(ctx context.Context, lines []module.Generation, head au
 		}
 		return fmt.Errorf("install generation %s of store %s: %w", root, m.id, err)
 	}
+	return m.settle(lines, head, recipe, chunks)
+}
+
+// settle makes a generation visible that has come and was checked.
+func (m *Memory) settle(lines []module.Generation, head auth.SignedRoot, recipe *module.Recipe, chunks *pool) error {
+	root := lines[len(lines)-1].Root
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if at := m.line(root); at < 0 {

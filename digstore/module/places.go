@@ -1,0 +1,26 @@
+package module
+
+// Places returns, for each chunk of Pool, at which byte of the module its body first stands; -1 for one that stands
+// nowhere, which only a recipe that somebody made up has.
+func (r *Recipe) Places() []int64 {
+	places := make([]int64, len(r.chunks))
+	for i := range places {
+		places[i] = -1
+	}
+	note := func(i, off int64) {
+		if places[i] < 0 {
+			places[i] = off
+		}
+	}
+	for _, p := range r.parts {
+		switch p.kind {
+		case partFrames:
+			for i := p.a; i < p.a+p.b; i++ {
+				note(i, p.off+r.ends[i]-r.ends[p.a]+4)
+			}
+		case partBody:
+			note(p.a, p.off)
+		}
+	}
+	return places
+}

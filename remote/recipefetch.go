@@ -1,0 +1,112 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+var _ RecipeOrigin = (*Client)(nil)
+
+// OpenRecipe implements [RecipeOrigin]: GET /stores/{id}/module?root= with an Accept header that prefers the recipe.
+// A recipe that is packed against a base which is written another way here is asked for once more without any.
+func (c *Client) OpenRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (a *RecipeAnswer, err error) {
+	err = c.retry(ctx, readPolicy, func() error {
+		a, err = c.openRecipe(ctx, root, bases[:min(len(bases), MaxBases)])
+		if errors.Is(err, ErrNoBase) {
+			a, err = c.openRecipe(ctx, root, nil)
+		}
+		return err
+	})
+	return a, err
+}
+
+func (c *Client) openRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (*RecipeAnswer, error) {
+	h := http.Header{}
+	h.Set("Accept", typeRecipe+", "+typeModule+";q=0.5")
+	var names []string
+	for _, b := range bases {
+		names = append(names, b.Root().String())
+	}
+	if len(names) > 0 {
+		h.Set(headerBase, strings.Join(names, ", "))
+	}
+	resp, err := c.do(ctx, exchange{op: request.Module, method: http.MethodGet, path: "/module", query: "root=" + root.String(),
+		header: h, ok: okStatus})
+	if c.saysLarge(err) {
+		return c.largeAnswer(ctx, root)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != typeRecipe {
+		if limit := c.opt.InlineLimit; c.opt.Large != nil && limit > 0 && resp.ContentLength > limit {
+			resp.Body.Close()
+			return c.largeAnswer(ctx, root)
+		}
+		r, _, err := c.moduleAnswer(resp, root, 0)
+		if err != nil {
+			return nil, err
+		}
+		return &RecipeAnswer{Module: r}, nil
+	}
+	defer resp.Body.Close()
+	if resp.ContentLength > maxPack {
+		return nil, fmt.Errorf("remote: GET recipe of %s: %w: %d bytes, at most %d are read", root, ErrTooLarge, resp.ContentLength, maxPack)
+	}
+	body := &capReader{r: resp.Body, left: maxPack}
+	b, err := io.ReadAll(body)
+	if err != nil {
+		return nil, fmt.Errorf("remote: GET recipe of %s: %w", root, &connectionError{err})
+	}
+	r, err := UnpackRecipe(b, func(named merkle.Hash) (*module.Recipe, error) {
+		for _, b := range bases {
+			if b.Root() == named {
+				return b, nil
+			}
+		}
+		return nil, fmt.Errorf("%w: it builds on %s, which was not offered", module.ErrRecipe, named)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("remote: GET recipe of %s: %w", root, recipeError(err))
+	}
+	if id := r.ID(); id.Store != c.url.Store {
+		return nil, &VerificationError{Check: CheckStore, Want: c.url.Store.String(), Got: id.Store.String()}
+	} else if id.Root != root {
+		return nil, &VerificationError{Check: CheckRoot, Want: root.String(), Got: id.Root.String()}
+	}
+	return &RecipeAnswer{Recipe: r, Size: int64(len(b))}, nil
+}
+
+func (c *Client) largeAnswer(ctx context.Context, root merkle.Hash) (*RecipeAnswer, error) {
+	r, _, err := c.openLarge(ctx, root, 0)
+	if err != nil {
+		return nil, err
+	}
+	return &RecipeAnswer{Module: r}, nil
+}
+
+// recipeError names the check that an error of UnpackRecipe belongs to.
+func recipeError(err error) error {
+	if errors.Is(err, module.ErrRecipe) {
+		return &VerificationError{Check: CheckRecipe, Err: err}
+	}
+	return err
+}
+
+// learn notes what the headers of an answer say about the origin.
+func (c *Client) learn(e exchange, h http.Header) {
+	if e.op == request.Fetch {
+		c.mu.Lock()
+		c.recipes = h.Get(headerRecipe) == takesRecipes
+		c.mu.Unlock()
+	}
+}

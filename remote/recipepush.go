@@ -1,0 +1,148 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// PutRecipe pushes one generation as the recipe r and the chunks that base does not have, which are read from the module
+// in src; p.Size and p.Hash are not used. base is a generation that the origin holds, confirmed or pending; it may be r
+// itself, which promotes what is pending there. There is no push-init: PUT alone makes every check before its body.
+//
+// [ErrNoBase] says that the origin does not hold base, [errors.ErrUnsupported] that it takes no recipes, and
+// [ErrTooLarge] that this one is too long to travel: then [Client.Put] is the way. All else is as with Put.
+func (c *Client) PutRecipe(ctx context.Context, p PutRequest, r, base *module.Recipe, src io.ReaderAt) (Outcome, error) {
+	if err := c.checkPut(p); err != nil {
+		return "", err
+	}
+	body, err := newRecipeBody(r, base)
+	if err != nil {
+		return "", err
+	}
+	return c.putRecipe(ctx, p, body, base.Root(), src)
+}
+
+func (c *Client) putRecipe(ctx context.Context, p PutRequest, body *recipeBody, base merkle.Hash, src io.ReaderAt) (out Outcome, err error) {
+	var read *recipeReader
+	err = c.eitherForm(p.Head, func(h http.Header) error {
+		h = putHeader(h, p, typeRecipe)
+		h.Set(headerBase, base.String())
+		read = body.reader(src)
+		var from io.Reader = read
+		if p.Progress != nil {
+			p.Progress(0, body.size)
+			from = &counted{r: read, total: body.size, progress: p.Progress}
+		}
+		out, err = c.outcome(ctx, exchange{op: request.Push, method: http.MethodPut, path: "/module",
+			query: "root=" + p.Head.Root.String(), header: h, body: from, size: body.size})
+		return err
+	})
+	if read.err != nil {
+		return "", read.err
+	}
+	var status *StatusError
+	if errors.As(err, &status) {
+		switch status.Code {
+		case http.StatusPreconditionFailed:
+			return "", fmt.Errorf("%w: %w", ErrNoBase, err)
+		case http.StatusUnsupportedMediaType:
+			return "", fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+		}
+	}
+	return c.settled(ctx, p, out, err)
+}
+
+// takesRecipes reports whether the origin has said so in its descriptor.
+func (c *Client) takesRecipes() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.recipes
+}
+
+// publishRecipe publishes a generation by its recipe, where both sides can and it costs less than the module: tried is
+// false when the module is to be sent. The module is not read but for the chunks that are sent: the origin holds the
+// others, and it was verified when it came here.
+func (p *Pusher) publishRecipe(ctx context.Context, to Publisher, from Local, signed auth.SignedRoot, parent merkle.Hash,
+	report *PushReport) (out Outcome, tried bool, err error) {
+	put, ok1 := to.(PutPublisher)
+	store, ok2 := from.(Assembler)
+	if !ok1 || !ok2 || !put.Client.takesRecipes() {
+		return "", false, nil
+	}
+	r, err := store.Recipe(ctx, signed.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", true, fmt.Errorf("remote: read recipe of %s: %w", signed.Root, err)
+	}
+	bases := []merkle.Hash{parent}
+	if p.promotes {
+		bases = []merkle.Hash{signed.Root, parent}
+	}
+	for _, root := range bases {
+		base, err := store.Recipe(ctx, root)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", true, fmt.Errorf("remote: read recipe of %s: %w", root, err)
+		}
+		out, err = p.putRecipe(ctx, put.Client, from, signed, parent, r, base, report)
+		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, ErrTooLarge) && !isStatus(err) {
+			return "", false, nil
+		}
+		if !errors.Is(err, ErrNoBase) {
+			return out, true, err
+		}
+	}
+	return "", false, nil
+}
+
+// putRecipe sends one recipe; errors.ErrUnsupported says that the module costs less.
+func (p *Pusher) putRecipe(ctx context.Context, to *Client, from Local, signed auth.SignedRoot, parent merkle.Hash,
+	r, base *module.Recipe, report *PushReport) (Outcome, error) {
+	m, err := r.Module(nil)
+	if err != nil {
+		return "", err
+	}
+	if err := selfCheck(signed, m, m.VerifyLeaves); err != nil {
+		return "", fmt.Errorf("remote: local generation %s is not fit to be pushed: %w", signed.Root, err)
+	}
+	body, err := newRecipeBody(r, base)
+	if err != nil {
+		return "", err
+	}
+	if body.size >= r.Size() {
+		return "", errors.ErrUnsupported
+	}
+	src, err := from.Module(ctx, signed.Root)
+	if err != nil {
+		return "", fmt.Errorf("remote: open local generation %s: %w", signed.Root, err)
+	}
+	defer src.Close()
+	put := PutRequest{Head: signed, Parent: parent, Pending: p.Pending, Size: r.Size(), Progress: p.progressOf(signed.Root)}
+	if err := to.checkPut(put); err != nil {
+		return "", err
+	}
+	out, err := to.putRecipe(ctx, put, body, base.Root(), readerAt(src))
+	if err == nil {
+		report.Sent += body.size
+	}
+	return out, err
+}
+
+// isStatus reports whether an origin said so.
+func isStatus(err error) bool {
+	var status *StatusError
+	return errors.As(err, &status)
+}

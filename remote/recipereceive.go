@@ -1,0 +1,174 @@
+package remote
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"io/fs"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A recipePut is a push that comes as a recipe, seen from the server.
+type recipePut struct {
+	of     *recipes
+	root   merkle.Hash    // of the base
+	base   *module.Recipe // once it has been looked up
+	recipe *module.Recipe // once it has come
+	chunks []int          // which follow it
+}
+
+func noBaseHere() *refusal {
+	return refuse(http.StatusPreconditionFailed, "recipe base is not here: send the module")
+}
+
+// readRecipePut reads what the headers of a PUT say about a recipe; nil when it brings a module.
+func (s *Server) readRecipePut(r *http.Request) (*recipePut, error) {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != typeRecipe {
+		return nil, nil
+	}
+	if s.recipes == nil || s.recipes.receiver == nil {
+		return nil, refuse(http.StatusUnsupportedMediaType, "unsupported media type: send the module")
+	}
+	root, err := merkle.ParseHash(strings.TrimSpace(header(r.Header, headerBase)))
+	if err != nil || root.IsZero() {
+		return nil, invalid("missing or malformed recipe base")
+	}
+	return &recipePut{of: s.recipes, root: root}, nil
+}
+
+// find looks the base up, which may be pending here.
+func (r *recipePut) find(ctx context.Context, s *Server, p *push) (err error) {
+	if s.promoter != nil {
+		s.trimPending(ctx, p.store)
+	}
+	r.base, err = r.of.back.Recipe(ctx, p.store, r.root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return noBaseHere()
+	}
+	return err
+}
+
+// receive takes the body. Spec: RECIPES.md; the checks are those of remote-protocol 4.3 steps 7 and 8.
+func (r *recipePut) receive(ctx context.Context, s *Server, p *push, pending bool, body *upload, decl declaration) error {
+	free, err := r.readRecipe(ctx, body)
+	defer free()
+	if err != nil {
+		return bodyRefusal(err)
+	}
+	if r.recipe.Size() > s.opt.MaxModule {
+		return tooLarge(r.recipe.Size())
+	}
+	m, err := r.recipe.Module(nil)
+	if err != nil {
+		return err
+	}
+	if err := s.verifyHead(p, m, decl); err != nil { // before the chunks are read
+		return err
+	}
+	err = r.of.receiver.ReceiveRecipe(ctx, p.signed, p.parent, pending, r.recipe, r.root, func(put func(int, []byte) error) error {
+		return bodyRefusal(r.readChunks(body, put))
+	}, func(m *module.Module) error {
+		return s.verifyModule(ctx, p, m, decl, func() (merkle.Hash, error) { return hashOf(ctx, m.Reader()) })
+	})
+	if answer := new(refusal); errors.Is(err, fs.ErrNotExist) && !errors.As(err, &answer) {
+		gone := noBaseHere() // or some of its chunks: a gc was faster
+		gone.cause = err
+		return gone
+	}
+	return bodyRefusal(err)
+}
+
+// readRecipe reads and unpacks the recipe. free gives back the memory that was set aside for it.
+func (r *recipePut) readRecipe(ctx context.Context, body *upload) (free func(), err error) {
+	free = func() {}
+	head := make([]byte, recipePrefix+packHeader)
+	if err := readPart(body, head); err != nil {
+		return free, err
+	}
+	length := int64(binary.BigEndian.Uint32(head))
+	size := int64(binary.BigEndian.Uint32(head[recipePrefix+packHeader-4:]))
+	if length > maxPack || size > MaxRecipe || length < int64(packHeader) {
+		return free, errBody
+	}
+	memory := min(length+3*size, unpacking)
+	if err := r.of.memory.Acquire(ctx, memory); err != nil {
+		return free, err
+	}
+	free = func() { r.of.memory.Release(memory) }
+	pack := make([]byte, length)
+	copy(pack, head[recipePrefix:])
+	if err := readPart(body, pack[packHeader:]); err != nil {
+		return free, err
+	}
+	r.recipe, err = UnpackRecipe(pack, func(root merkle.Hash) (*module.Recipe, error) {
+		if root != r.root {
+			return nil, errBody
+		}
+		return r.base, nil
+	})
+	if err != nil {
+		return free, err
+	}
+	var chunks int64
+	if r.chunks, chunks, err = missingFrom(r.base, r.recipe); err != nil {
+		return free, err
+	}
+	if total := recipePrefix + length + chunks; body.length >= 0 && body.length != total || total > body.max {
+		return free, errBody
+	}
+	return free, nil
+}
+
+// errBody is a body that is not as RECIPES.md has it.
+var errBody = errors.New("not a body of recipe and chunks")
+
+// readChunks gives the chunks to put, and wants the body to end there.
+func (r *recipePut) readChunks(body io.Reader, put func(int, []byte) error) error {
+	var buf []byte
+	for _, i := range r.chunks {
+		n := r.recipe.Pool()[i].Len
+		if uint32(cap(buf)) < n {
+			buf = make([]byte, n)
+		}
+		if err := readPart(body, buf[:n]); err != nil {
+			return err
+		}
+		if err := put(i, buf[:n]); err != nil {
+			return err
+		}
+	}
+	switch n, err := io.ReadFull(body, make([]byte, 1)); {
+	case n > 0:
+		return errBody
+	case err != io.EOF:
+		return err
+	}
+	return nil
+}
+
+// bodyRefusal is the answer to what is wrong with a body of recipe and chunks.
+func bodyRefusal(err error) error {
+	var f *refusal
+	switch {
+	case err == nil || errors.As(err, &f):
+		return err
+	case errors.Is(err, ErrNoBase):
+		f = noBaseHere()
+	case errors.Is(err, module.ErrRecipe), errors.Is(err, errBody):
+		f = invalid("not a recipe and its chunks")
+	case errors.Is(err, errEarly):
+		f = invalid("the body ends before the last chunk")
+	case errors.Is(err, module.ErrVerify), errors.Is(err, module.ErrFormat):
+		f = invalid("content does not match root")
+	default:
+		return err
+	}
+	f.cause = err
+	return f
+}

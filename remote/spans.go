@@ -1,0 +1,369 @@
+package remote
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// What one more part of an answer, and one more request, cost in bytes: spans that are nearer to each other than
+// that are asked for with what lies between them.
+const (
+	partCost    = 256
+	requestCost = 16 << 10
+	largeCost   = 1 << 20 // of a request to a Large, which answers in windows of megabytes
+
+	maxRanges = 128 // in one request
+	maxSpans  = 1 << 16
+)
+
+// errNoParts is an origin that gives modules only whole.
+var errNoParts = fmt.Errorf("the origin gives modules only whole: %w", errors.ErrUnsupported)
+
+// Spans implements [SpanOrigin] with GET and Range: neighbours are asked for as one, and up to 128 ranges in one request
+// where the origin answers such requests, else one at a time. An origin that knows no ranges is
+// [errors.ErrUnsupported]; what it gives of a module that is too large for GET comes through ClientOptions.Large.
+//
+// Every answer is held to the entity tag of root, and to the ranges that were asked for; a difference is a
+// [*VerificationError]. A request that breaks is made again for what is still missing.
+func (c *Client) Spans(ctx context.Context, root merkle.Hash, want []Span, take func(i int, body io.Reader) error) error {
+	if err := checkSpans(want); err != nil {
+		return err
+	}
+	s := &spanning{c: c, root: root, want: want, done: make([]bool, len(want)), take: take}
+	s.left = len(want)
+	for i, w := range want {
+		if w.Length == 0 { // cannot be asked for
+			if err := take(i, strings.NewReader("")); err != nil {
+				return fmt.Errorf("remote: take parts of module %s: %w", root, err)
+			}
+			s.note(i)
+		}
+	}
+	for s.left > 0 {
+		if err := c.retry(ctx, readPolicy, func() error { return s.ask(ctx) }); err != nil {
+			return fmt.Errorf("remote: GET parts of module %s: %w", root, err)
+		}
+	}
+	return nil
+}
+
+func checkSpans(want []Span) error {
+	if len(want) > maxSpans {
+		return fmt.Errorf("remote: %d spans at once, at most %d", len(want), maxSpans)
+	}
+	at := int64(0)
+	for _, s := range want {
+		if s.Offset < at || s.Length < 0 || s.Offset+s.Length < s.Offset {
+			return errors.New("remote: spans are not in order")
+		}
+		at = s.Offset + s.Length
+	}
+	return nil
+}
+
+// spanning is one run of Spans.
+type spanning struct {
+	c     *Client
+	root  merkle.Hash
+	want  []Span
+	done  []bool
+	left  int // how many are not done
+	first int // all before it are done
+	take  func(i int, body io.Reader) error
+	total int64 // of the module, as the first answer says
+
+	asked Span  // what the request that is under way lies in
+	quota int64 // how many bytes of parts its answer may still have
+}
+
+// batch returns the next ranges to ask for, at most n of them.
+func (s *spanning) batch(n int, gap int64) (ranges []Span) {
+	for ; s.done[s.first]; s.first++ {
+	}
+	for i := s.first; i < len(s.want); i++ {
+		w := s.want[i]
+		if s.done[i] {
+			continue
+		}
+		if last := len(ranges) - 1; last >= 0 && w.Offset-ranges[last].end() <= gap {
+			ranges[last].Length = w.end() - ranges[last].Offset
+			continue
+		}
+		if len(ranges) == n {
+			break
+		}
+		ranges = append(ranges, w)
+	}
+	return ranges
+}
+
+// note notes that a span was given out.
+func (s *spanning) note(i int) {
+	s.done[i] = true
+	s.left--
+}
+
+func (s Span) end() int64 { return s.Offset + s.Length }
+
+// ask makes one request for some of what is missing. When it succeeds there is less of that, or the client has learned
+// how to ask better.
+func (s *spanning) ask(ctx context.Context) error {
+	single := s.c.asksSingly()
+	ranges := s.batch(maxRanges, partCost)
+	if single {
+		ranges = s.batch(1, requestCost)
+	}
+	s.expect(ranges)
+	h := http.Header{}
+	h.Set("Range", rangeHeader(ranges))
+	h.Set("If-Range", etag(s.root))
+	resp, err := s.c.do(ctx, exchange{
+		op: request.Module, method: http.MethodGet, path: "/module", query: "root=" + s.root.String(), header: h,
+		ok: func(code int) bool {
+			return code == http.StatusOK || code == http.StatusPartialContent || code == http.StatusRequestedRangeNotSatisfiable
+		},
+	})
+	if s.c.saysLarge(err) {
+		return s.askLarge(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		return &VerificationError{Check: CheckRange, Want: "bytes up to " + strconv.FormatInt(s.asked.end(), 10),
+			Got: "a module without them, " + printable(resp.Header.Get("Content-Range"), 60)}
+	}
+	if err := checkETag(resp, s.root); err != nil {
+		return err
+	}
+	if resp.StatusCode == http.StatusOK {
+		if single || len(ranges) == 1 {
+			return errNoParts
+		}
+		s.c.askSingly()
+		return nil
+	}
+	before := s.left
+	kind, params, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err == nil && kind == "multipart/byteranges" {
+		err = s.parts(resp.Body, params["boundary"])
+	} else if err = s.part(resp.Header, resp.Body); err == nil && len(ranges) > 1 {
+		s.c.askSingly() // it took one of several
+	}
+	if err == nil && s.left == before {
+		return lyingRange("some of the ranges asked for", "none")
+	}
+	return err
+}
+
+// expect notes what the answer may hold: parts of a server that has joined some ranges are longer, but not much.
+func (s *spanning) expect(ranges []Span) {
+	s.asked = Span{ranges[0].Offset, ranges[len(ranges)-1].end() - ranges[0].Offset}
+	s.quota = 64 << 10
+	for _, r := range ranges {
+		s.quota += 2 * r.Length
+	}
+}
+
+func rangeHeader(ranges []Span) string {
+	b := []byte("bytes=")
+	for i, r := range ranges {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, r.Offset, 10)
+		b = append(b, '-')
+		b = strconv.AppendInt(b, r.end()-1, 10)
+	}
+	return string(b)
+}
+
+// parts reads an answer of several parts.
+func (s *spanning) parts(body io.Reader, boundary string) error {
+	if boundary == "" {
+		return lyingRange("a boundary between the parts", "none")
+	}
+	limited := &capReader{r: body, left: s.quota + (maxRanges+1)*1024}
+	for r := multipart.NewReader(limited, boundary); ; {
+		p, err := r.NextRawPart()
+		switch {
+		case err == io.EOF:
+			return nil
+		case limited.err != nil && !errors.Is(limited.err, ErrTooLarge), errors.Is(err, io.ErrUnexpectedEOF):
+			return &connectionError{err}
+		case err != nil:
+			return lyingRange("parts as announced", printable(err.Error(), 100))
+		}
+		if err := s.part(http.Header(p.Header), p); err != nil {
+			return err
+		}
+	}
+}
+
+// part reads one part and gives out the spans that lie in it.
+func (s *spanning) part(h http.Header, body io.Reader) error {
+	text := h.Get("Content-Range")
+	at, total, ok := readContentRange(text)
+	if !ok || at.Offset < s.asked.Offset || at.end() > s.asked.end() {
+		return lyingRange("parts within bytes "+strconv.FormatInt(s.asked.Offset, 10)+" to "+strconv.FormatInt(s.asked.end()-1, 10), printable(text, 100))
+	}
+	if s.total == 0 {
+		s.total = total
+	}
+	if total != s.total {
+		return lyingRange("parts of "+strconv.FormatInt(s.total, 10)+" bytes", printable(text, 100))
+	}
+	if s.quota -= at.Length; s.quota < 0 {
+		return lyingRange("the ranges asked for", "far more")
+	}
+	return s.give(at, &exactly{r: body, left: at.Length})
+}
+
+// give gives out the spans that lie in at, whose bytes are in body.
+func (s *spanning) give(at Span, body *exactly) error {
+	pos, any := at.Offset, false
+	first, _ := slices.BinarySearchFunc(s.want, at.Offset, func(w Span, off int64) int { return cmp.Compare(w.Offset, off) })
+	for i := first; i < len(s.want) && s.want[i].end() <= at.end(); i++ {
+		w := s.want[i]
+		if s.done[i] {
+			continue
+		}
+		if _, err := io.CopyN(io.Discard, body, w.Offset-pos); err != nil {
+			return body.fault(err)
+		}
+		span := &io.LimitedReader{R: body, N: w.Length}
+		err := s.take(i, span)
+		if body.err != nil {
+			return body.fault(body.err)
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(io.Discard, span); err != nil {
+			return body.fault(err)
+		}
+		pos, any = w.end(), true
+		s.note(i)
+	}
+	if !any {
+		return lyingRange("parts that were asked for", fmt.Sprintf("bytes %d to %d", at.Offset, at.end()-1))
+	}
+	if _, err := io.Copy(io.Discard, body); err != nil {
+		return body.fault(err)
+	}
+	return body.ended()
+}
+
+// askLarge reads the next stretch by the other way.
+func (s *spanning) askLarge(ctx context.Context) error {
+	at := s.batch(1, largeCost)[0]
+	r, _, err := s.c.openLarge(ctx, s.root, at.Offset)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return s.give(at, &exactly{r: r, left: at.Length, more: true})
+}
+
+// exactly reads so many bytes and remembers why there were fewer.
+type exactly struct {
+	r    io.Reader
+	left int64
+	more bool // there may be more behind them
+	err  error
+}
+
+func (e *exactly) Read(p []byte) (int, error) {
+	if e.left == 0 {
+		return 0, io.EOF
+	}
+	if e.err != nil {
+		return 0, e.err
+	}
+	n, err := e.r.Read(p[:min(int64(len(p)), e.left)])
+	if e.left -= int64(n); e.left > 0 && err != nil {
+		e.err = err
+	}
+	if e.left == 0 {
+		err = nil
+	}
+	return n, err
+}
+
+// fault tells a part that is shorter than it says from a transfer that broke.
+func (e *exactly) fault(err error) error {
+	if e.err == nil || e.err == io.EOF {
+		return lyingRange("as many bytes as a part says", "fewer")
+	}
+	var done *VerificationError
+	if errors.As(e.err, &done) {
+		return e.err
+	}
+	return &connectionError{err}
+}
+
+// ended holds a part to the end that it has announced.
+func (e *exactly) ended() error {
+	if e.more {
+		return nil
+	}
+	var b [1]byte
+	switch n, err := io.ReadFull(e.r, b[:]); {
+	case n > 0:
+		return lyingRange("as many bytes as a part says", "more")
+	case err != io.EOF:
+		return &connectionError{err}
+	}
+	return nil
+}
+
+func lyingRange(want, got string) error {
+	return &VerificationError{Check: CheckRange, Want: want, Got: got}
+}
+
+// readContentRange reads "bytes first-last/total".
+func readContentRange(s string) (at Span, total int64, ok bool) {
+	s, ok = strings.CutPrefix(s, "bytes ")
+	if !ok {
+		return at, 0, false
+	}
+	span, size, ok1 := strings.Cut(s, "/")
+	first, last, ok2 := strings.Cut(span, "-")
+	if !ok1 || !ok2 {
+		return at, 0, false
+	}
+	var n [3]uint64
+	for i, text := range []string{first, last, size} {
+		var err error
+		if n[i], err = strconv.ParseUint(text, 10, 62); err != nil {
+			return at, 0, false
+		}
+	}
+	return Span{int64(n[0]), int64(n[1] - n[0] + 1)}, int64(n[2]), n[0] <= n[1] && n[1] < n[2]
+}
+
+// asksSingly reports whether this origin has shown that it takes one range at a time at most.
+func (c *Client) asksSingly() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.singly
+}
+
+func (c *Client) askSingly() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.singly = true
+}
