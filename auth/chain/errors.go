@@ -52,6 +52,10 @@ var (
 	ErrUnresolvable = errors.New("the spend cannot be read")
 	// ErrNotAnchored: the root is not the store's newest, or was never one of its roots.
 	ErrNotAnchored = errors.New("the chain does not confirm the root")
+	// ErrWritersUnknown: the chain does not show who may write.
+	ErrWritersUnknown = errors.New("it is not known who may write")
+	// ErrOldBlock: the block is on the chain, and too old for what it is to show.
+	ErrOldBlock = errors.New("the block is too old")
 	// ErrShallow: what was asked for is on the chain, but not deep enough to be settled.
 	ErrShallow = errors.New("not settled on the chain yet")
 )

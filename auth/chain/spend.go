@@ -84,10 +84,7 @@ func (s *State) Next(ctx context.Context, sp *CoinSpend) (*State, error) {
 }
 
 func (s *State) next(ctx context.Context, sp *CoinSpend) (*State, error) {
-	if sp.Coin != s.Coin {
-		return nil, fmt.Errorf("%w: the spend is that of coin %v", ErrSourceInvalid, sp.Coin.ID())
-	}
-	o, err := openStore(s.Store, sp)
+	before, o, err := s.open(sp)
 	if err != nil {
 		return nil, err
 	}
@@ -98,12 +95,24 @@ func (s *State) next(ctx context.Context, sp *CoinSpend) (*State, error) {
 	if made.melted {
 		return nil, &MeltedError{Last: s}
 	}
+	return made.state(before, o.by())
+}
+
+// open takes the spend of the state's coin apart, and returns the state with what the puzzle shows of the owner.
+func (s *State) open(sp *CoinSpend) (*State, *opened, error) {
+	if sp.Coin != s.Coin {
+		return nil, nil, fmt.Errorf("%w: the spend is that of coin %v", ErrSourceInvalid, sp.Coin.ID())
+	}
+	o, err := openStore(s.Store, sp)
+	if err != nil {
+		return nil, nil, err
+	}
 	before := o.state(s.Store)
-	if s.DelegatesKnown && s.Inner == before.Inner {
+	if s.DelegatesKnown {
 		before.Delegates, before.DelegatesKnown = s.Delegates, true
 	}
 	before.Generation = s.Generation
-	return made.state(before, o.by())
+	return before, o, nil
 }
 
 // FromSpend reads the spend of any coin of a store, and returns the state that it made: Next for a coin of

@@ -3,6 +3,7 @@ package chaintest
 import (
 	"slices"
 
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/chain"
 	"github.com/dig-network/digstore/internal/clvm"
 	"github.com/dig-network/digstore/merkle"
@@ -15,17 +16,22 @@ import (
 // updater is the program that guards the metadata.
 func updater() *clvm.Node { return clvm.Int(11) }
 
-func (s *Store) puzzle(p place) *clvm.Node {
-	mod, launcher := program("singleton"), program("launcher")
-	hash, launcherHash := mod.TreeHash(), launcher.TreeHash()
-	self := clvm.Pair(clvm.Atom(hash[:]), clvm.Pair(clvm.Atom(s.id[:]), clvm.Atom(launcherHash[:])))
-	return clvm.Curry(mod, self, s.statePuzzle(p))
-}
+func (s *Store) puzzle(p place) *clvm.Node { return singleton(s.id, s.statePuzzle(p)) }
 
 func (s *Store) statePuzzle(p place) *clvm.Node {
+	return stateLayer(metadataNode(p.metadata), s.inner(p))
+}
+
+func singleton(id auth.StoreID, inner *clvm.Node) *clvm.Node {
+	mod := program("singleton")
+	hash, launcher := mod.TreeHash(), program("launcher").TreeHash()
+	self := clvm.Pair(hashNode(hash), clvm.Pair(hashNode(merkle.Hash(id)), hashNode(launcher)))
+	return clvm.Curry(mod, self, inner)
+}
+
+func stateLayer(metadata, inner *clvm.Node) *clvm.Node {
 	mod := program("state")
-	hash, guard := mod.TreeHash(), updater().TreeHash()
-	return clvm.Curry(mod, clvm.Atom(hash[:]), metadataNode(p.metadata), clvm.Atom(guard[:]), s.inner(p))
+	return clvm.Curry(mod, hashNode(mod.TreeHash()), metadata, hashNode(updater().TreeHash()), inner)
 }
 
 func (s *Store) inner(p place) *clvm.Node {

@@ -89,6 +89,30 @@ func Quoted(conditions ...Condition) Puzzle {
 	}
 }
 
+// Opaque returns a puzzle as Anyone does, which uses an operator that this library's interpreter does not have.
+func Opaque(n int) Puzzle {
+	all := clvm.Int(1)
+	unknown := clvm.List(clvm.Int(62), clvm.Pair(clvm.Int(1), clvm.Int(int64(n)))) // keccak256
+	return Puzzle{
+		program:  clvm.List(clvm.Int(3), unknown, all, all),
+		solution: func(conditions *clvm.Node) *clvm.Node { return conditions },
+	}
+}
+
+// StorePuzzle returns the puzzle of a coin of the store with that metadata and inner puzzle, all three
+// serialised. An error means that one of them cannot be parsed.
+func StorePuzzle(store auth.StoreID, metadata, inner []byte) ([]byte, error) {
+	list, err := clvm.Parse(metadata, nil)
+	if err != nil {
+		return nil, fmt.Errorf("chaintest: metadata: %w", err)
+	}
+	program, err := clvm.Parse(inner, nil)
+	if err != nil {
+		return nil, fmt.Errorf("chaintest: inner puzzle: %w", err)
+	}
+	return clvm.Append(nil, singleton(store, stateLayer(list, program)), nil)
+}
+
 // Hash returns the puzzle's hash.
 func (p Puzzle) Hash() merkle.Hash { return p.program.TreeHash() }
 

@@ -1,0 +1,196 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// CanWrite returns which role a key has in the store's newest settled generation, RoleNone when none. A key stands on
+// the chain as it is or as the synthetic key of a wallet's; see [StandardPuzzleHash].
+//
+// Only settled generations count (decision 15), for what is not settled may vanish: a writer who was removed keeps the
+// role until that is settled. A key that has a role only in a newer generation is that role and [ErrShallow]. Where
+// the chain does not show who may write, the answer is [ErrWritersUnknown]; it says why. A destroyed store is a
+// [*MeltedError]; other errors are those of Tip. Spec: chain §7.
+func (r *Resolver) CanWrite(ctx context.Context, store auth.StoreID, key auth.PublicKey) (Role, error) {
+	puzzles, err := puzzlesOf(key)
+	if err != nil {
+		return RoleNone, err
+	}
+	v, err := r.look(ctx, store, false)
+	if err != nil {
+		return RoleNone, err
+	}
+	i := v.line.deep(v.peak, r.opt.SettledDepth)
+	if (i < 0 || v.line.state(i) == nil) && !v.line.whole {
+		if v, err = r.look(ctx, store, true); err != nil {
+			return RoleNone, err
+		}
+		i = v.line.deep(v.peak, r.opt.SettledDepth)
+	}
+	if m := v.line.melted; m != nil {
+		return RoleNone, m
+	}
+	newest := v.line.tip()
+	settled := v.line.state(i)
+	if settled != nil {
+		role, err := settled.roleOf(puzzles)
+		if role != RoleNone || settled == newest {
+			return role, err
+		}
+	}
+	role, err := newest.roleOf(puzzles)
+	if role == RoleNone {
+		if err == nil && settled != nil {
+			_, err = settled.roleOf(puzzles)
+		}
+		return RoleNone, err
+	}
+	e := v.line.entries[len(v.line.entries)-1]
+	return role, fmt.Errorf("key %v is %v of store %v since block %d: %w: it is %d deep, and %d are wanted; wait about %d minutes",
+		key, role, store, e.Height, ErrShallow, depth(v.peak, e.Height), r.opt.SettledDepth,
+		1+int(blockTime.Minutes()*float64(r.opt.SettledDepth-depth(v.peak, e.Height))))
+}
+
+// roleOf returns the role of the puzzles of one key.
+func (s *State) roleOf(puzzles [2]merkle.Hash) (Role, error) {
+	is := func(h merkle.Hash) bool { return h == puzzles[0] || h == puzzles[1] }
+	if s.OwnerKnown && is(s.Owner) || is(s.Inner) {
+		return RoleOwner, nil
+	}
+	for _, d := range s.Delegates {
+		if d.Role.MayWrite() && is(d.Puzzle) {
+			return d.Role, nil
+		}
+	}
+	switch {
+	case !s.OwnerKnown:
+		return RoleNone, fmt.Errorf("store %v: %w: its owner was changed without saying to whom; the next spend will show it", s.Store, ErrWritersUnknown)
+	case !s.DelegatesKnown:
+		return RoleNone, fmt.Errorf("store %v: %w: its delegates were changed without saying who they are; the owner can say it with the next change", s.Store, ErrWritersUnknown)
+	}
+	return RoleNone, nil
+}
+
+// A RootMode says which of a store's roots will do.
+type RootMode uint8
+
+const (
+	TipOnly       RootMode = iota // the newest one
+	AnyGeneration                 // any that the store has had
+)
+
+// VerifyRoot checks that a root is the store's newest, or one that it has had. One that is not is [ErrNotAnchored];
+// other errors are those of CurrentRoot.
+func (r *Resolver) VerifyRoot(ctx context.Context, store auth.StoreID, root merkle.Hash, mode RootMode) error {
+	if mode == TipOnly {
+		found, err := r.CurrentRoot(ctx, store)
+		if err == nil && (found != root || root.IsZero()) {
+			err = fmt.Errorf("store %v: %w: %s says its root is %v, not %v", store, ErrNotAnchored, nameOf(r.source), found, root)
+		}
+		return err
+	}
+	roots, err := r.Lineage(ctx, store)
+	if err != nil {
+		return err
+	}
+	for _, found := range roots {
+		if found == root {
+			return nil
+		}
+	}
+	return fmt.Errorf("store %v: %w: %v is none of the %d roots that %s knows", store, ErrNotAnchored, root, len(roots), nameOf(r.source))
+}
+
+// An Update is a generation that somebody wants a server to take.
+type Update struct {
+	Store auth.StoreID
+	Root  merkle.Hash
+	Key   auth.PublicKey // the one that signed it
+	Held  auth.PublicKey // the publisher key that is held for the store; zero when none is
+}
+
+// An Authorizer decides whether an update may be taken. Authorize returns nil, an error that wraps
+// [auth.ErrForbidden], or another one when it cannot tell. [ErrShallow] may be taken as pending. Spec: chain §7.
+type Authorizer interface {
+	Authorize(ctx context.Context, u Update) error
+}
+
+// StoreKey is the [Authorizer] that wants the key that is held for the store: the seed's default, without a chain.
+type StoreKey struct{}
+
+// Authorize implements [Authorizer].
+func (StoreKey) Authorize(_ context.Context, u Update) error {
+	if u.Held.IsZero() || u.Key != u.Held {
+		return fmt.Errorf("update of store %v: %w: it is signed by %v, and the store's key is %v", u.Store, auth.ErrForbidden, u.Key, u.Held)
+	}
+	return nil
+}
+
+// OnChainKey is the [Authorizer] that wants a key with write access on the chain, see [Resolver.CanWrite].
+type OnChainKey struct{ Resolver *Resolver }
+
+// Authorize implements [Authorizer].
+func (a OnChainKey) Authorize(ctx context.Context, u Update) error {
+	role, err := a.Resolver.CanWrite(ctx, u.Store, u.Key)
+	if err != nil {
+		return fmt.Errorf("update of store %v: %w", u.Store, err)
+	}
+	if !role.MayWrite() {
+		return fmt.Errorf("update of store %v: %w: key %v has no write access on the chain", u.Store, auth.ErrForbidden, u.Key)
+	}
+	return nil
+}
+
+// TipRoot is the [Authorizer] that wants the store's newest root on the chain, whoever brings it: it was written by
+// somebody who may.
+type TipRoot struct{ Resolver *Resolver }
+
+// Authorize implements [Authorizer].
+func (a TipRoot) Authorize(ctx context.Context, u Update) error {
+	err := a.Resolver.VerifyRoot(ctx, u.Store, u.Root, TipOnly)
+	if errors.Is(err, ErrNotAnchored) {
+		return fmt.Errorf("update of store %v: %w: %w", u.Store, auth.ErrForbidden, err)
+	}
+	return err
+}
+
+// All is the [Authorizer] that wants every one of these; All(StoreKey{}, OnChainKey{r}) is what the specification
+// calls Both.
+func All(list ...Authorizer) Authorizer { return all(list) }
+
+type all []Authorizer
+
+func (a all) Authorize(ctx context.Context, u Update) error {
+	for _, one := range a {
+		if err := one.Authorize(ctx, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Any is the [Authorizer] that wants one of these, and asks them in turn. Where none agrees, the error wraps those
+// of all of them.
+func Any(list ...Authorizer) Authorizer { return anyOf(list) }
+
+type anyOf []Authorizer
+
+func (a anyOf) Authorize(ctx context.Context, u Update) error {
+	var refused []error
+	for _, one := range a {
+		err := one.Authorize(ctx, u)
+		if err == nil {
+			return nil
+		}
+		refused = append(refused, err)
+	}
+	if len(refused) == 0 {
+		return fmt.Errorf("update of store %v: %w: nobody is asked whether it may be taken", u.Store, auth.ErrForbidden)
+	}
+	return errors.Join(refused...)
+}
