@@ -169,26 +169,31 @@ func (v *visit) now() time.Time {
 	return time.Now()
 }
 
-// run makes the visit, again when the head moves under it.
-func (v *visit) run(ctx context.Context, from Origin) (*Report, error) {
+// prepare makes the checks that need no origin, and asks the anchor.
+func (v *visit) prepare(ctx context.Context) (err error) {
 	if v.AllGenerations && !v.Trust.AllowUnsignedHistory {
 		if _, ok := v.Trust.Anchor.(Lineage); !ok {
-			return nil, &VerificationError{Check: CheckLineage, Err: fmt.Errorf("%w: older generations are not signed: "+
+			return &VerificationError{Check: CheckLineage, Err: fmt.Errorf("%w: older generations are not signed: "+
 				"give an anchor with a lineage, or allow unsigned history", ErrUntrusted)}
 		}
 	}
 	if v.pins.Publisher.IsZero() && v.Trust.zero() {
-		return nil, &VerificationError{Check: CheckTrust, Err: fmt.Errorf("%w: give a publisher, a root or an anchor, "+
+		return &VerificationError{Check: CheckTrust, Err: fmt.Errorf("%w: give a publisher, a root or an anchor, "+
 			"or believe the first use", ErrUntrusted)}
 	}
 	if err := v.revoked(v.head.Root); err != nil {
-		return nil, err
+		return err
 	}
-	var err error
 	if v.want, err = v.Trust.wanted(ctx, v.store); err != nil {
-		return nil, err
+		return err
 	}
-	if v.lineage, err = v.Trust.lineage(ctx, v.store); err != nil {
+	v.lineage, err = v.Trust.lineage(ctx, v.store)
+	return err
+}
+
+// run makes the visit, again when the head moves under it.
+func (v *visit) run(ctx context.Context, from Origin) (*Report, error) {
+	if err := v.prepare(ctx); err != nil {
 		return nil, err
 	}
 	var moved *movedError
