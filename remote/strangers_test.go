@@ -1,0 +1,219 @@
+package remote
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"io/fs"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/merkle"
+)
+
+const strangers = 100_000
+
+// empty is a backend without a store.
+type empty struct{ Backend }
+
+func (empty) Head(context.Context, auth.StoreID) (auth.SignedRoot, error) {
+	return auth.SignedRoot{}, fs.ErrNotExist
+}
+
+func numbered[T ~[32]byte | ~[48]byte](n int) (v T) {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(n)+1)
+	switch p := any(&v).(type) {
+	case *auth.StoreID:
+		copy(p[:], b[:])
+	case *merkle.Hash:
+		copy(p[:], b[:])
+	case *auth.PublicKey:
+		copy(p[:], b[:])
+	}
+	return v
+}
+
+// held is how much memory there is after f that was not there before.
+func held(f func()) int64 {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
+}
+
+// TestStrangersAreForgotten lets a hundred thousand addresses, identities, stores and announcements come by. No table
+// of the server grows past its bound.
+func TestStrangersAreForgotten(t *testing.T) {
+	now := time.Unix(1_750_000_000, 0)
+	s := NewServer(empty{}, &ServerOptions{Anonymous: true, Now: func() time.Time { return now }})
+	ask := func(target, from string, status int) {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", target, nil)
+		r.RemoteAddr = from
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != status {
+			t.Fatalf("%s from %s: %d, want %d", target, from, w.Code, status)
+		}
+	}
+	address := func(n int) string {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{1, byte(n >> 16), byte(n >> 8), byte(n)}), 1).String()
+	}
+	grown := held(func() {
+		for n := range strangers {
+			store := numbered[auth.StoreID](n)
+			switch n % 3 {
+			case 0:
+				ask("/stores/"+store.String(), address(n), 404)
+			case 1:
+				ask("/stores/"+store.String()+"/module?root="+numbered[merkle.Hash](n).String(), address(n), 404)
+			default:
+				ask("/stores/"+store.String()+"/delta?from="+store.String()+"&to="+store.String(), address(n), 404)
+			}
+			who := numbered[auth.PublicKey](n)
+			s.perIdentity.take(who, now)
+			s.inits.put(declarationKey{store, numbered[merkle.Hash](n), who}, declaration{until: now.Add(declarationLife)})
+			place := slot{in: s.uploads, store: store}
+			place.enter()
+			place.leave()
+		}
+	})
+	for table, size := range map[string][2]int{
+		"addresses":     {s.perIP.byKey.Len(), s.opt.Limits.Tracked},
+		"identities":    {s.perIdentity.byKey.Len(), s.opt.Limits.Tracked},
+		"stores":        {s.perStore.byKey.Len(), s.opt.Limits.Tracked},
+		"announcements": {s.inits.byKey.Len(), maxDeclarations},
+		"uploads":       {len(s.uploads.open), 0},
+		"sizes":         {s.sizes.Len(), 0},
+		"volumes":       {s.contents.volumes.Len(), 0},
+		"decoys":        {s.contents.decoys.leaves.Len(), 0},
+	} {
+		if size[0] != size[1] {
+			t.Errorf("%d %s are remembered of %d strangers, want %d", size[0], table, strangers, size[1])
+		}
+	}
+	t.Logf("%d KiB are held after %d strangers", grown>>10, strangers)
+	if grown > 24<<20 {
+		t.Errorf("%d MiB are held after %d strangers", grown>>20, strangers)
+	}
+	runtime.KeepAlive(s)
+}
+
+// TestLargeBodiesShareABudget: requests of JSON over 64 KiB find room for their bodies, or are told to come again;
+// small ones always pass.
+func TestLargeBodiesShareABudget(t *testing.T) {
+	all := Rate{PerSecond: math.Inf(1)}
+	s := NewServer(empty{}, &ServerOptions{Anonymous: true, Limits: Limits{PerIP: all, PerStore: all, Bodies: 8 << 20}})
+	post := func(body io.Reader) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/stores/"+auth.StoreID{1}.String()+"/content", body)
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		return w
+	}
+	const room = 8 << 20 / maxRequestJSON
+	var wg sync.WaitGroup
+	var feeds []*io.PipeWriter
+	for range room {
+		body, feed := io.Pipe()
+		feeds = append(feeds, feed)
+		wg.Go(func() { post(body) })
+		if _, err := feed.Write(make([]byte, 2*freeBody)); err != nil { // returns when it is read
+			t.Fatal(err)
+		}
+	}
+	large := strings.Repeat(" ", 2*freeBody)
+	if w := post(strings.NewReader(large)); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" {
+		t.Errorf("one more: %d", w.Code)
+	}
+	if w := post(strings.NewReader("{}")); w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("a small one: %d", w.Code)
+	}
+	for _, feed := range feeds {
+		feed.CloseWithError(errors.New("gone"))
+	}
+	wg.Wait()
+	if w := post(strings.NewReader(large)); w.Code != http.StatusBadRequest {
+		t.Errorf("afterwards: %d", w.Code)
+	}
+	if w := post(io.MultiReader(strings.NewReader(large), iotest.ErrReader(errors.New("gone")))); w.Code != http.StatusBadRequest {
+		t.Errorf("a broken one: %d", w.Code)
+	}
+	if !s.bodies.TryAcquire(8 << 20) {
+		t.Error("some room is lost")
+	}
+}
+
+// slowHead is a backend whose answer can be waited for.
+type slowHead struct {
+	empty
+	entered, leave chan struct{}
+}
+
+func (b slowHead) Head(context.Context, auth.StoreID) (auth.SignedRoot, error) {
+	b.entered <- struct{}{}
+	<-b.leave
+	return auth.SignedRoot{}, fs.ErrNotExist
+}
+
+func TestDeltasAtOnce(t *testing.T) {
+	b := slowHead{entered: make(chan struct{}), leave: make(chan struct{})}
+	s := NewServer(b, &ServerOptions{Anonymous: true, Limits: Limits{Deltas: 2}})
+	root := merkle.Hash{1}.String()
+	get := func() int {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/stores/"+root+"/delta?from="+root+"&to="+root, nil)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		return w.Code
+	}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() { get() })
+		<-b.entered
+	}
+	if got := get(); got != http.StatusTooManyRequests {
+		t.Errorf("a third one: %d", got)
+	}
+	close(b.leave)
+	wg.Wait()
+	go func() { <-b.entered }()
+	if got := get(); got != http.StatusNotFound {
+		t.Errorf("afterwards: %d", got)
+	}
+}
+
+// TestWorstForwardedFor: the header of proxies is read from its end, and no further than it has to be.
+func TestWorstForwardedFor(t *testing.T) {
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+	r.RemoteAddr = "10.0.0.1:1"
+	for value, want := range map[string]string{
+		strings.Repeat("1.1.1.1,", 4000) + "2.2.2.2": "2.2.2.2",
+		"3.3.3.3" + strings.Repeat(", 10.0.0.2", 50): "3.3.3.3",
+		"[::ffff:4.4.4.4]":                           "10.0.0.1",
+		"::ffff:4.4.4.4":                             "4.4.4.4",
+		"4.4.4.4:80":                                 "10.0.0.1",
+		"fe80::1%eth0":                               "fe80::",
+		",,,":                                        "10.0.0.1",
+		"":                                           "10.0.0.1",
+		"unknown, 5.5.5.5":                           "5.5.5.5",
+	} {
+		r.Header.Set("X-Forwarded-For", value)
+		if got := clientAddr(r, proxies); got.WithZone("").String() != want {
+			t.Errorf("%.40q: %s, want %s", value, got, want)
+		}
+	}
+}
