@@ -117,7 +117,7 @@ func (s *spread) Close() error {
 
 // work fetches pieces from one source until there is none left for it.
 func (s *spread) work(src *source) {
-	var pace time.Duration // that its last piece took
+	pace := time.Duration(-1) // that its last piece took; -1: it has brought none yet
 	var last error
 	for {
 		p, wait := s.take(src, pace)
@@ -167,7 +167,7 @@ func (s *spread) take(src *source, pace time.Duration) (*piece, <-chan struct{})
 		if p.body != nil || on(p, src) {
 			continue
 		}
-		if len(p.by) == 0 || time.Since(p.begun) > max(stealLeast, stealFactor*pace) && pace > 0 {
+		if len(p.by) == 0 || time.Since(p.begun) > max(stealLeast, stealFactor*pace) && pace >= 0 {
 			p.by = append(p.by, src)
 			return p, nil
 		}

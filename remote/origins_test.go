@@ -1,0 +1,337 @@
+package remote_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
+)
+
+// mirrors makes origins of handlers, in that order, named by their places.
+func mirrors(t *testing.T, w *remotetest.World, o *remote.OriginsOptions, handlers ...http.Handler) *remote.Origins {
+	t.Helper()
+	var list []remote.Mirror
+	for i, h := range handlers {
+		at := remotetest.NewOrigin(h)
+		t.Cleanup(func() { at.Close() })
+		c, err := at.Client(w.Store, &remote.ClientOptions{MaxModule: 4 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		list = append(list, remote.Mirror{Name: fmt.Sprint("mirror ", i), Origin: c})
+	}
+	all, err := remote.NewOrigins(list, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func world(t *testing.T) *remotetest.World {
+	t.Helper()
+	w, err := remotetest.NewWorld(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func honest(t *testing.T, w *remotetest.World, generations int) http.Handler {
+	t.Helper()
+	h, err := w.Honest(t.Context(), generations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// holdsHead wants the head of the world's store, bit for bit.
+func holdsHead(t *testing.T, w *remotetest.World, to *remotetest.Memory) {
+	t.Helper()
+	want, err := w.Memory(t.Context(), remotetest.Generations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, err := to.Head(t.Context())
+	if err != nil || head != w.Heads[remotetest.Generations-1] {
+		t.Fatalf("head %+v, %v", head, err)
+	}
+	sameModule(t, want, to, head.Root)
+}
+
+func verdicts(r *remote.Report) (out []remote.Verdict) {
+	for _, a := range r.Origins {
+		out = append(out, a.Verdict)
+	}
+	return out
+}
+
+var pieces = &remote.OriginsOptions{Piece: 32 << 10}
+
+// TestOrigins: the bytes come from all, and the newest head counts.
+func TestOrigins(t *testing.T) {
+	w := world(t)
+	trust := remote.Trust{Publisher: w.Publisher.PublicKey()}
+	all := mirrors(t, w, pieces, honest(t, w, 2), honest(t, w, 3), honest(t, w, 3), honest(t, w, 1))
+	to := remotetest.NewMemory(w.Store, nil)
+	report, err := remote.Clone(t.Context(), to, all, trust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	holdsHead(t, w, to)
+	equal(t, "verdicts", verdicts(report), []remote.Verdict{remote.OriginBehind, remote.OriginUsed, remote.OriginUsed, remote.OriginBehind})
+	if a, b := report.Origins[1].Bytes, report.Origins[2].Bytes; a == 0 || b == 0 || a+b != int64(len(w.Modules[2])) {
+		t.Errorf("%d and %d bytes of %d", a, b, len(w.Modules[2]))
+	}
+	if report, err := remote.Pull(t.Context(), to, all, remote.Trust{}); err != nil || !report.UpToDate {
+		t.Errorf("%+v, %v", report, err)
+	}
+	// All generations, of whoever has them.
+	sync := remote.Sync{Trust: trust, AllGenerations: true}
+	sync.Trust.AllowUnsignedHistory = true
+	if _, err := sync.Pull(t.Context(), to, all); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "held", holds(t, to), []bool{true, true, true})
+}
+
+// TestOriginsLiars: beside honest origins each liar is found, named and left out, and the store comes whole.
+func TestOriginsLiars(t *testing.T) {
+	w := world(t)
+	trust := remote.Trust{Publisher: w.Publisher.PublicKey()}
+	for _, liar := range remotetest.Liars() {
+		t.Run(liar.Name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, err := liar.Handler(t.Context(), w)
+				if err != nil {
+					t.Fatal(err)
+				}
+				to := remotetest.NewMemory(w.Store, nil)
+				report, err := remote.Clone(t.Context(), to, mirrors(t, w, pieces, h, honest(t, w, 3), honest(t, w, 3)), trust)
+				if errors.Is(liar.Clone.Err, remote.ErrRevoked) {
+					refused(t, err, remote.CheckSources, remote.ErrRevoked) // it is true, whoever says it
+					return
+				}
+				if liar.Pull.Check == remote.CheckFork {
+					refused(t, err, remote.CheckFork, remote.ErrForked)
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				holdsHead(t, w, to)
+				bad := report.Origins[0]
+				if liar.Clone.IsZero() {
+					return
+				}
+				t.Logf("%s: %v", bad.Verdict, bad.Err)
+				if liar.Clone.Check != remote.CheckContent && (bad.Verdict == remote.OriginUsed && bad.Bytes > 0 || bad.Verdict == remote.OriginBehind) {
+					t.Errorf("it is %s, with %d bytes", bad.Verdict, bad.Bytes) // of a flipped bit another one may have sent the true one
+				}
+				for _, good := range report.Origins[1:] {
+					if good.Verdict != remote.OriginUsed {
+						t.Errorf("%s is %s: %v", good.Origin, good.Verdict, good.Err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A flipper turns over a bit of every module and part that goes through it.
+type flipper struct {
+	http.ResponseWriter
+	done bool
+}
+
+func (f *flipper) Write(p []byte) (int, error) {
+	if !f.done && len(p) > 0 {
+		f.done = true
+		p = append([]byte(nil), p...)
+		p[len(p)/2] ^= 0x10
+	}
+	return f.ResponseWriter.Write(p)
+}
+
+// TestOriginsPieces: one that sends wrong pieces is found, and what it sent is fetched again, whoever is asked first.
+func TestOriginsPieces(t *testing.T) {
+	w := world(t)
+	for place := range 3 {
+		var handlers []http.Handler
+		for range 3 {
+			handlers = append(handlers, honest(t, w, 3))
+		}
+		good := handlers[place]
+		handlers[place] = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("root") != "" {
+				rw = &flipper{ResponseWriter: rw}
+			}
+			good.ServeHTTP(rw, r)
+		})
+		to := remotetest.NewMemory(w.Store, nil)
+		report, err := remote.Clone(t.Context(), to, mirrors(t, w, pieces, handlers...), remote.Trust{Publisher: w.Publisher.PublicKey()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		holdsHead(t, w, to)
+		for i, a := range report.Origins {
+			if (a.Verdict == remote.OriginRefused) != (i == place) {
+				t.Errorf("liar at %d: %s is %s: %v", place, a.Origin, a.Verdict, a.Err)
+			}
+		}
+	}
+}
+
+// TestOriginsOnlyLiars: when none is left, nothing is written.
+func TestOriginsOnlyLiars(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := world(t)
+		var handlers []http.Handler
+		for _, liar := range remotetest.Liars() {
+			if liar.Clone.Check == "" || errors.Is(liar.Clone.Err, remote.ErrRevoked) {
+				continue
+			}
+			h, err := liar.Handler(t.Context(), w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			handlers = append(handlers, h)
+		}
+		to := remotetest.NewMemory(w.Store, nil)
+		report, err := remote.Clone(t.Context(), to, mirrors(t, w, pieces, handlers...), remote.Trust{Publisher: w.Publisher.PublicKey()})
+		refused(t, err, remote.CheckSources, nil)
+		untouched(t, to)
+		if len(report.Liars()) != len(handlers) {
+			t.Errorf("%d of %d are named", len(report.Liars()), len(handlers))
+		}
+	})
+}
+
+// TestOriginsSlow: the pieces of a slow origin are taken over.
+func TestOriginsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := world(t)
+		fast, slow := honest(t, w, 3), honest(t, w, 3)
+		crawling := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if len(r.URL.Query().Get("root")) > 0 {
+				rw = &crawl{rw, r.Context()}
+			}
+			slow.ServeHTTP(rw, r)
+		})
+		to := remotetest.NewMemory(w.Store, nil)
+		begun := time.Now()
+		report, err := remote.Clone(t.Context(), to, mirrors(t, w, pieces, crawling, fast), remote.Trust{Publisher: w.Publisher.PublicKey()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		holdsHead(t, w, to)
+		if took := time.Since(begun); took > time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		if a := report.Origins[0]; a.Verdict != remote.OriginSlow && a.Bytes > 0 {
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
+// crawl sends a byte every ten seconds.
+type crawl struct {
+	http.ResponseWriter
+	ctx context.Context
+}
+
+func (c *crawl) Write(p []byte) (n int, err error) {
+	for n < len(p) {
+		select {
+		case <-time.After(10 * time.Second):
+		case <-c.ctx.Done():
+			return n, c.ctx.Err()
+		}
+		k, err := c.ResponseWriter.Write(p[n : n+1])
+		if n += k; err != nil {
+			return n, err
+		}
+		http.NewResponseController(c.ResponseWriter).Flush()
+	}
+	return n, nil
+}
+
+func (c *crawl) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+// TestOriginsKeys: first use cannot choose between two publishers, a proven key can.
+func TestOriginsKeys(t *testing.T) {
+	a, _ := store(t, launcher, 1)
+	b := &direct{Memory: a.empty()}
+	b.publish(t, key(9), 1)
+	join := func(of ...remote.Origin) *remote.Origins {
+		t.Helper()
+		var list []remote.Mirror
+		for _, o := range of {
+			list = append(list, remote.Mirror{Origin: o})
+		}
+		all, err := remote.NewOrigins(list, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	to := a.empty()
+	_, err := remote.Clone(t.Context(), to, join(a, b), remote.Trust{FirstUse: true})
+	refused(t, err, remote.CheckPublisher, remote.ErrUntrusted)
+	untouched(t, to)
+
+	proven, _ := store(t, [32]byte{}, 1)
+	forged := &direct{Memory: proven.empty()}
+	forged.publish(t, key(9), 1)
+	to = proven.empty()
+	report, err := remote.Clone(t.Context(), to, join(forged, proven), remote.Trust{FirstUse: true})
+	if err != nil || report.Basis != remote.ByKeyHash {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	equal(t, "verdicts", verdicts(report), []remote.Verdict{remote.OriginRefused, remote.OriginUsed})
+	if _, err := remote.NewOrigins(nil, nil); !errors.Is(err, remote.ErrBadURL) {
+		t.Errorf("none: %v", err)
+	}
+	// Nobody has it, or nobody answers.
+	none := &direct{Memory: a.empty()}
+	_, err = remote.Clone(t.Context(), a.empty(), join(none, none), remote.Trust{FirstUse: true})
+	if !errors.Is(err, fs.ErrNotExist) && err == nil {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestOriginsFork: two branches of one publisher are refused with evidence, unless an anchor or the caller names one.
+func TestOriginsFork(t *testing.T) {
+	a, by := store(t, launcher, 2)
+	b := &direct{Memory: a.empty()}
+	b.publish(t, by, 0)
+	b.publish(t, by, 7)
+	all, err := remote.NewOrigins([]remote.Mirror{{Name: "a", Origin: a}, {Name: "b", Origin: b}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := a.empty()
+	_, err = remote.Clone(t.Context(), to, all, remote.Trust{Publisher: by.PublicKey()})
+	refused(t, err, remote.CheckFork, remote.ErrForked)
+	untouched(t, to)
+	docs, err := to.Evidence(t.Context())
+	if err != nil || len(docs) != 1 {
+		t.Fatalf("%d documents, %v", len(docs), err)
+	}
+	if e, err := remote.ParseEvidence(docs[0]); err != nil || e.Check() != nil || e.Held.By != "a" || e.Offered.By != "b" || e.Held.Common == nil {
+		t.Errorf("%+v, %v", e, err)
+	}
+	theirs := b.line(t, 1).Root
+	report, err := remote.Clone(t.Context(), a.empty(), all, remote.Trust{Root: theirs})
+	if err != nil || report.Root != theirs {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
