@@ -80,6 +80,10 @@ func (r *Resolver) checkNetwork(ctx context.Context) error {
 		return nil
 	}
 	name, err := n.Network(ctx)
+	if errors.Is(err, errors.ErrUnsupported) {
+		known = true
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func (r *Resolver) Owned(ctx context.Context, owner merkle.Hash) ([]*Tip, error)
 		case errors.Is(err, ErrNotDataStore) || errors.Is(err, ErrNotMinted) || errors.Is(err, ErrUpdaterChanged) || errors.Is(err, ErrShallow):
 		case err != nil:
 			return failed(err)
-		case t.Status != Melted && t.OwnerKnown && t.Owner == owner:
+		case t.Status != StatusMelted && t.OwnerKnown && t.Owner == owner:
 			found = append(found, t)
 		}
 	}

@@ -23,7 +23,7 @@ type Options struct {
 	SettledDepth uint32
 	// TipAge is how long an answer is given again without asking. Default 15 s; negative: not at all.
 	TipAge time.Duration
-	// AllowCached lets the newest settled generation stand, with status [Cached], when the source cannot
+	// AllowCached lets the newest settled generation stand, with status [StatusCached], when the source cannot
 	// be asked and the last time it could be is no longer ago than this. Default 0: it never does.
 	AllowCached time.Duration
 	// MaxSkew is how far the source's newest block may be from Now. Default 15 minutes; negative: any.
@@ -118,12 +118,12 @@ type Tip struct {
 	// may be nil next to a height: something is known to follow, and not what.
 	Pending       *State
 	PendingHeight uint32
-	// MeltedHeight is the block that destroyed the store, for status Melted.
+	// MeltedHeight is the block that destroyed the store, for status StatusMelted.
 	MeltedHeight uint32
 }
 
 // Tip returns the newest generation of a store. It asks for no history where it can do without: then Generation is
-// -1. A store that was destroyed is no error here: its Status is [Melted]. Errors wrap those of [Source] and
+// -1. A store that was destroyed is no error here: its Status is [StatusMelted]. Errors wrap those of [Source] and
 // [ErrStoreNotFound], [ErrNotMinted], [ErrNotDataStore], [ErrShallow], [ErrSourceInvalid], [ErrRollback],
 // [ErrStaleSource], [ErrWrongNetwork] and the others of this package.
 func (r *Resolver) Tip(ctx context.Context, store auth.StoreID) (*Tip, error) {
@@ -150,10 +150,10 @@ func (r *Resolver) tip(v *view, i int) *Tip {
 	e := v.line.entries[i]
 	t := &Tip{
 		State: *v.line.state(i), Height: e.Height, Depth: depth(v.peak, e.Height), Peak: v.peak,
-		Status: Shallow, Trust: trustOf(r.source), Source: nameOf(r.source), Asked: v.at,
+		Status: StatusShallow, Trust: trustOf(r.source), Source: nameOf(r.source), Asked: v.at,
 	}
 	if t.Depth >= r.opt.SettledDepth {
-		t.Status = Anchored
+		t.Status = StatusAnchored
 	}
 	if last := len(v.line.entries) - 1; i < last {
 		t.Pending, t.PendingHeight = v.line.state(last), v.line.entries[last].Height
@@ -162,7 +162,7 @@ func (r *Resolver) tip(v *view, i int) *Tip {
 	}
 	if m := v.line.melted; m != nil {
 		if depth(v.peak, m.Height) >= r.opt.MinDepth {
-			t.Status, t.MeltedHeight = Melted, m.Height
+			t.Status, t.MeltedHeight = StatusMelted, m.Height
 		} else {
 			t.PendingHeight = m.Height
 		}
@@ -189,7 +189,7 @@ func (r *Resolver) cachedTip(ctx context.Context, store auth.StoreID, why error)
 	i := h.line.settled - 1
 	e := h.line.entries[i]
 	return &Tip{
-		State: *h.line.state(i), Height: e.Height, Depth: r.opt.SettledDepth, Status: Cached, Trust: trustOf(r.source),
+		State: *h.line.state(i), Height: e.Height, Depth: r.opt.SettledDepth, Status: StatusCached, Trust: trustOf(r.source),
 		Source: nameOf(r.source), Asked: h.line.checked,
 	}, nil
 }
@@ -208,7 +208,7 @@ func (r *Resolver) CurrentRoot(ctx context.Context, store auth.StoreID) (merkle.
 // alive is Tip for a store that is to be there still.
 func (r *Resolver) alive(ctx context.Context, store auth.StoreID) (*Tip, error) {
 	t, err := r.Tip(ctx, store)
-	if err == nil && t.Status == Melted {
+	if err == nil && t.Status == StatusMelted {
 		return nil, &MeltedError{Last: &t.State, Height: t.MeltedHeight}
 	}
 	return t, err

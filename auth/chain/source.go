@@ -10,7 +10,8 @@ import (
 // comment); the rest is its word.
 //
 // What is not there is nil without an error. An error means that the source could not say: acting on
-// absence is allowed, acting on an error is not. Errors wrap [ErrUnavailable], [ErrRateLimited],
+// absence is allowed, acting on an error is not. A capability that is not there after all is
+// [errors.ErrUnsupported]. Other errors wrap [ErrUnavailable], [ErrRateLimited],
 // [ErrMalformed], [ErrTooLarge] or the context's error. Methods may be called concurrently.
 type Source interface {
 	// CoinRecord returns what is known of the coin of that id, nil when there is none.

@@ -173,7 +173,7 @@ func (s *Static) find(includeSpent bool, match func(CoinRecord) bool) ([]CoinRec
 }
 
 // A Pinned answers from roots that are known by other means, in place of the chain. It is what package remote calls an
-// Anchor; what rests on it is [Unanchored]. It does not change while it is used.
+// Anchor; what rests on it is [StatusUnanchored]. It does not change while it is used.
 type Pinned map[auth.StoreID]merkle.Hash
 
 // CurrentRoot returns the root that is pinned; [ErrStoreNotFound] when there is none.
@@ -185,11 +185,11 @@ func (p Pinned) CurrentRoot(_ context.Context, store auth.StoreID) (merkle.Hash,
 	return root, nil
 }
 
-// Tip returns the root that is pinned, with status [Unanchored] and nothing else known.
+// Tip returns the root that is pinned, with status [StatusUnanchored] and nothing else known.
 func (p Pinned) Tip(ctx context.Context, store auth.StoreID) (*Tip, error) {
 	root, err := p.CurrentRoot(ctx, store)
 	if err != nil {
 		return nil, err
 	}
-	return &Tip{State: State{Store: store, Generation: -1, Metadata: Metadata{Root: root}}, Status: Unanchored, Trust: TrustPinned, Source: "the configuration"}, nil
+	return &Tip{State: State{Store: store, Generation: -1, Metadata: Metadata{Root: root}}, Status: StatusUnanchored, Trust: TrustPinned, Source: "the configuration"}, nil
 }

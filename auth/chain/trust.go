@@ -14,9 +14,9 @@ const (
 type Status string
 
 const (
-	Anchored   Status = "anchored"   // read from the chain, and settled
-	Shallow    Status = "shallow"    // read from the chain, and not settled: it may still vanish
-	Cached     Status = "cached"     // read from the chain earlier; the source cannot be asked now
-	Unanchored Status = "unanchored" // not read from the chain
-	Melted     Status = "melted"     // the store was destroyed; this was its last state
+	StatusAnchored   Status = "anchored"   // read from the chain, and settled
+	StatusShallow    Status = "shallow"    // read from the chain, and not settled: it may still vanish
+	StatusCached     Status = "cached"     // read from the chain earlier; the source cannot be asked now
+	StatusUnanchored Status = "unanchored" // not read from the chain
+	StatusMelted     Status = "melted"     // the store was destroyed; this was its last state
 )

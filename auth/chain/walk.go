@@ -106,7 +106,7 @@ func (q *questions) prefetch(ctx context.Context) error {
 	q.hinted = true
 	list, err := src.ByHint(ctx, merkle.Hash(q.store), true)
 	if err != nil {
-		if errors.Is(err, ErrTooLarge) || errors.Is(err, ErrMalformed) {
+		if errors.Is(err, ErrTooLarge) || errors.Is(err, errors.ErrUnsupported) {
 			return nil
 		}
 		return err
@@ -211,7 +211,7 @@ func (q *questions) newest(ctx context.Context) (*lineage, error) {
 		return nil, nil
 	}
 	list, err := src.ByHint(ctx, merkle.Hash(q.store), false)
-	if errors.Is(err, ErrTooLarge) {
+	if errors.Is(err, ErrTooLarge) || errors.Is(err, errors.ErrUnsupported) {
 		return nil, nil
 	}
 	if err != nil {
@@ -323,6 +323,9 @@ func (q *questions) walkFrom(ctx context.Context, line *lineage, rec *CoinRecord
 			return err
 		}
 		next, err := s.Next(ctx, sp)
+		if errors.Is(err, ErrUnsupportedOp) {
+			next, err = q.search(ctx, s, sp, err)
+		}
 		var melted *MeltedError
 		switch {
 		case errors.As(err, &melted):
@@ -339,4 +342,28 @@ func (q *questions) walkFrom(ctx context.Context, line *lineage, rec *CoinRecord
 	}
 	line.pending = rec.Pending
 	return nil
+}
+
+// search reads a spend whose puzzle cannot be run, with the help of the coins that it made.
+func (q *questions) search(ctx context.Context, s *State, sp *CoinSpend, why error) (*State, error) {
+	var made []CoinRecord
+	if id, ok := q.odd[s.CoinID()]; ok {
+		made = append(made, q.records[id])
+	}
+	if src, ok := q.Source.(ChildSource); ok && len(made) == 0 {
+		list, err := src.Children(ctx, []merkle.Hash{s.CoinID()})
+		if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+			return nil, err
+		}
+		made = list
+	}
+	made = slices.DeleteFunc(made, func(rec CoinRecord) bool { return rec.Coin.Amount%2 == 0 })
+	for _, rec := range made[:min(len(made), maxCandidates)] {
+		next, err := s.Search(ctx, sp, rec.Coin)
+		if err == nil || ctx.Err() != nil {
+			return next, err
+		}
+		why = err
+	}
+	return nil, why
 }

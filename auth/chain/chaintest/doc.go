@@ -13,5 +13,6 @@
 // ([Anyone]), or one that nobody checks ([Standard]). What a spend does is the store's
 // say, the programs are not run; that running them does the same is for this package's tests.
 //
+// [Chain.Handler] is the RPC of a full node that has the chain, for [net/http/httptest].
 // [Chain.Spend] puts anything on the chain, true or not.
 package chaintest

@@ -1,0 +1,283 @@
+package chain_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/chain"
+	"github.com/dig-network/digstore/auth/chain/chaintest"
+	"github.com/dig-network/digstore/merkle"
+)
+
+func root(i int) merkle.Hash { return merkle.Sum(fmt.Append(nil, "root ", i)) }
+
+// newChain returns a chain whose blocks have the time of a clock, and that clock.
+func newChain(t *testing.T) *chaintest.Chain {
+	t.Helper()
+	return chaintest.New(&chaintest.Options{Network: chain.Mainnet})
+}
+
+// minted returns a chain with one store of n generations after the empty one.
+func minted(t *testing.T, n int) (*chaintest.Chain, *chaintest.Store) {
+	t.Helper()
+	c := newChain(t)
+	s := c.Mint(chain.Metadata{}, chaintest.Anyone(1))
+	for i := 1; i <= n; i++ {
+		s.Update(root(i))
+	}
+	return c, s
+}
+
+// fresh are options of a resolver that always asks.
+func fresh() *chain.Options { return &chain.Options{TipAge: -1} }
+
+func roots(from, to int) []merkle.Hash {
+	var out []merkle.Hash
+	for i := from; i <= to; i++ {
+		out = append(out, root(i))
+	}
+	return out
+}
+
+func TestResolverLineage(t *testing.T) {
+	c, s := minted(t, 4)
+	r := chain.NewResolver(c, fresh())
+	got, err := r.Lineage(t.Context(), s.ID())
+	if err != nil || !slices.Equal(got, roots(1, 4)) {
+		t.Fatalf("lineage %v, %v, want %v", got, err, roots(1, 4))
+	}
+	now, err := r.CurrentRoot(t.Context(), s.ID())
+	if err != nil || now != root(4) {
+		t.Errorf("current root %v, %v, want %v", now, err, root(4))
+	}
+	history, err := r.History(t.Context(), s.ID())
+	if err != nil || len(history) != 5 {
+		t.Fatalf("%d entries, %v, want 5", len(history), err)
+	}
+	for i, e := range history {
+		if e.Generation != i || e.Time == 0 || e.Height == 0 {
+			t.Errorf("entry %d is %+v", i, e)
+		}
+	}
+	if last := history[4]; last.CoinID != s.Coin().ID() || last.By != chain.RoleOwner {
+		t.Errorf("the last entry is %+v, the coin %v", last, s.Coin().ID())
+	}
+	// A root that comes back stands in the lineage twice; one that is repeated does not.
+	s.Update(root(2))
+	s.Delegate(nil, chaintest.Writer(chaintest.Anyone(2)))
+	got, err = r.Lineage(t.Context(), s.ID())
+	if want := append(roots(1, 4), root(2)); err != nil || !slices.Equal(got, want) {
+		t.Errorf("lineage %v, %v, want %v", got, err, want)
+	}
+}
+
+func TestResolverTip(t *testing.T) {
+	for name, hinted := range map[string]bool{"by hint": true, "by the walk": false} {
+		t.Run(name, func(t *testing.T) {
+			c, s := minted(t, 3)
+			var source chain.Source = c
+			if !hinted {
+				source = bare{c}
+			}
+			tip, err := chain.NewResolver(source, fresh()).Tip(t.Context(), s.ID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := s.State()
+			if hinted {
+				want.Generation = -1
+			}
+			if d := cmp.Diff(*want, tip.State); d != "" {
+				t.Errorf("state (-want +got)\n%s", d)
+			}
+			if tip.Status != chain.StatusShallow || tip.Depth != 1 || tip.Height != c.Height() || tip.Trust != chain.TrustSingle {
+				t.Errorf("tip %+v", tip)
+			}
+			c.Farm(31)
+			if tip, err = chain.NewResolver(source, fresh()).Tip(t.Context(), s.ID()); err != nil || tip.Status != chain.StatusAnchored || tip.Depth != 32 {
+				t.Errorf("32 deep: %+v, %v", tip, err)
+			}
+		})
+	}
+}
+
+// bare hides every capability of a source.
+type bare struct{ chain.Source }
+
+func TestResolverMelted(t *testing.T) {
+	c, s := minted(t, 2)
+	r := chain.NewResolver(c, fresh())
+	if _, err := r.Tip(t.Context(), s.ID()); err != nil {
+		t.Fatal(err)
+	}
+	s.Melt()
+	for name, r := range map[string]*chain.Resolver{"known before": r, "new": chain.NewResolver(c, fresh())} {
+		tip, err := r.Tip(t.Context(), s.ID())
+		if err != nil || tip.Status != chain.StatusMelted || tip.Root() != root(2) || tip.MeltedHeight != c.Height() {
+			t.Errorf("%s: %+v, %v", name, tip, err)
+		}
+		_, err = r.CurrentRoot(t.Context(), s.ID())
+		var melted *chain.MeltedError
+		if !errors.As(err, &melted) || melted.Last.Root() != root(2) || melted.Height != c.Height() || !errors.Is(err, chain.ErrMelted) {
+			t.Errorf("%s: current root: %v", name, err)
+		}
+		if _, err := r.CanWrite(t.Context(), s.ID(), key(t, 1)); !errors.Is(err, chain.ErrMelted) {
+			t.Errorf("%s: can write: %v", name, err)
+		}
+		if got, err := r.Lineage(t.Context(), s.ID()); err != nil || !slices.Equal(got, roots(1, 2)) {
+			t.Errorf("%s: lineage %v, %v", name, got, err)
+		}
+	}
+}
+
+func TestResolverRefuses(t *testing.T) {
+	c := newChain(t)
+	waiting := c.Coin(hash("eff07522495060c066f66f32acc2a77e3a3e737aca8baea4d1a64ea4cdc13da9"), 1)
+	other := c.Coin(chaintest.Anyone(1).Hash(), 1)
+	if err := c.Spend(&chain.CoinSpend{Coin: other, Puzzle: []byte{1}, Solution: []byte{0x80}}, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	changed := c.Mint(chain.Metadata{}, chaintest.Anyone(1))
+	sp := changed.Solve(nil, chaintest.CreateCoin(chaintest.Anyone(1).Hash(), 1), chaintest.UpdateMetadataBy(chain.Metadata{Root: root(1)}, merkle.Hash{1}))
+	if err := c.Spend(sp, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		store auth.StoreID
+		want  error
+	}{
+		"no such coin":     {auth.StoreID{1}, chain.ErrStoreNotFound},
+		"launcher unspent": {auth.StoreID(waiting.ID()), chain.ErrNotMinted},
+		"no launcher":      {auth.StoreID(other.ID()), chain.ErrNotDataStore},
+		"updater changed":  {changed.ID(), chain.ErrUpdaterChanged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := chain.NewResolver(c, fresh())
+			for what, f := range map[string]func() error{
+				"Tip":         func() error { _, err := r.Tip(t.Context(), tt.store); return err },
+				"CurrentRoot": func() error { _, err := r.CurrentRoot(t.Context(), tt.store); return err },
+				"Lineage":     func() error { _, err := r.Lineage(t.Context(), tt.store); return err },
+				"CanWrite":    func() error { _, err := r.CanWrite(t.Context(), tt.store, key(t, 1)); return err },
+				"VerifyRoot":  func() error { return r.VerifyRoot(t.Context(), tt.store, root(1), chain.AnyGeneration) },
+			} {
+				if err := f(); !errors.Is(err, tt.want) {
+					t.Errorf("%s: %v, want %v", what, err, tt.want)
+				}
+			}
+		})
+	}
+	if _, err := chain.NewResolver(c, &chain.Options{Network: "testnet11"}).Tip(t.Context(), changed.ID()); !errors.Is(err, chain.ErrWrongNetwork) {
+		t.Errorf("on another network: %v", err)
+	}
+}
+
+func hash(digits string) merkle.Hash {
+	h, err := merkle.ParseHash(digits)
+	if err != nil {
+		panic(err)
+	}
+	return h
+}
+
+func key(t *testing.T, n byte) auth.PublicKey {
+	t.Helper()
+	return auth.NewKey([auth.SeedSize]byte{n}).PublicKey()
+}
+
+// TestResolverCalls holds the resolver to what it may ask: see issue 4.
+func TestResolverCalls(t *testing.T) {
+	const updates = 100
+	c, s := minted(t, updates)
+	c.Farm(7)
+	others := func(calls map[string]int) int {
+		n := 0
+		for name, k := range calls {
+			if name != "CoinSpend" && name != "Network" {
+				n += k
+			}
+		}
+		return n
+	}
+	r := chain.NewResolver(c, fresh())
+	c.Calls()
+	if got, err := r.Lineage(t.Context(), s.ID()); err != nil || len(got) != updates {
+		t.Fatalf("%d roots, %v", len(got), err)
+	}
+	calls := c.Calls()
+	if spent := updates + 1; calls["CoinSpend"] != spent || others(calls) > 6 {
+		t.Errorf("the whole lineage took %v, want %d spends and at most 6 others", calls, spent)
+	}
+	if _, err := r.CurrentRoot(t.Context(), s.ID()); err != nil {
+		t.Fatal(err)
+	}
+	if calls := c.Calls(); sum(calls) > 2 {
+		t.Errorf("nothing new took %v, want at most 2", calls)
+	}
+	for name, source := range map[string]chain.Source{"by hint": c} {
+		c.Calls()
+		if _, err := chain.NewResolver(source, fresh()).CurrentRoot(t.Context(), s.ID()); err != nil {
+			t.Fatal(err)
+		}
+		if calls := c.Calls(); others(calls)+calls["CoinSpend"] > 5 {
+			t.Errorf("the tip %s took %v, want at most 5", name, calls)
+		}
+	}
+	t.Logf("lineage of %d updates: %v", updates, calls)
+}
+
+func sum(calls map[string]int) int {
+	n := 0
+	for k := range maps.Values(calls) {
+		n += k
+	}
+	return n
+}
+
+// TestResolverLong resolves a lineage of 5,000 coins.
+func TestResolverLong(t *testing.T) {
+	const coins = 5000
+	c, s := minted(t, coins-1)
+	r := chain.NewResolver(c, fresh())
+	began := time.Now()
+	got, err := r.Lineage(t.Context(), s.ID())
+	if err != nil || len(got) != coins-1 {
+		t.Fatalf("%d roots, %v", len(got), err)
+	}
+	t.Logf("%d coins in %v", coins, time.Since(began))
+}
+
+func TestResolverCancelled(t *testing.T) {
+	c, s := minted(t, 20)
+	ctx, cancel := context.WithCancel(t.Context())
+	r := chain.NewResolver(stopAt{c, 10, cancel, new(int)}, fresh())
+	if _, err := r.Lineage(ctx, s.ID()); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want context.Canceled", err)
+	}
+}
+
+// stopAt cancels in the middle of a walk.
+type stopAt struct {
+	*chaintest.Chain
+	n      int
+	cancel func()
+	calls  *int
+}
+
+func (s stopAt) CoinRecord(ctx context.Context, id merkle.Hash) (*chain.CoinRecord, error) {
+	if *s.calls++; *s.calls == s.n {
+		s.cancel()
+	}
+	return s.Chain.CoinRecord(ctx, id)
+}
+
+func (s stopAt) ByHint(context.Context, merkle.Hash, bool) ([]chain.CoinRecord, error) {
+	return nil, errors.ErrUnsupported
+}
