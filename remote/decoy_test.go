@@ -154,48 +154,6 @@ func TestShapesOfDecoys(t *testing.T) {
 	}
 }
 
-// TestHitsAndMissesCostTheSame times 10,000 of each in turns: their medians may differ by 5 %. What disturbs one run
-// seldom disturbs three.
-func TestHitsAndMissesCostTheSame(t *testing.T) {
-	const n = 10_000
-	s, keys, _ := varied(t, 64, func(i int) int { return 20_000 })
-	contents := withSecret(s.stores)
-	id := module.ID{Store: s.id, Root: s.head().Root}
-	buf := make([]byte, 4096)
-	next := 0
-	ask := func(key merkle.Hash) time.Duration {
-		start := time.Now()
-		c, err := contents.Open(t.Context(), id, key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := c.ReadAt(buf, 100); err != nil {
-			t.Fatal(err)
-		}
-		c.Close()
-		return time.Since(start)
-	}
-	var ratio float64
-	for range 3 {
-		hits, misses := make([]time.Duration, 0, n), make([]time.Duration, 0, n)
-		for range n {
-			// As many different keys either way, each asked for as often: what is remembered is the same.
-			next++
-			hits = append(hits, ask(keys[next%len(keys)]))
-			misses = append(misses, ask(random(next%len(keys))))
-		}
-		slices.Sort(hits)
-		slices.Sort(misses)
-		hit, miss := hits[n/2], misses[n/2]
-		ratio = float64(hit) / float64(miss)
-		t.Logf("medians of %d: hit %v, miss %v, ratio %.3f", n, hit, miss, ratio)
-		if ratio > 0.95 && ratio < 1.05 {
-			return
-		}
-	}
-	t.Errorf("hits cost %.3f of what misses do", ratio)
-}
-
 func TestReferenceDecoyVectors(t *testing.T) {
 	var file struct {
 		Origin string `json:"origin"`
@@ -364,30 +322,6 @@ func TestGuestAnswersVectors(t *testing.T) {
 	vectors.Count(t, "store/modules.json, answers", n, 0)
 	if n == 0 {
 		t.Error("nothing was looked at")
-	}
-}
-
-func BenchmarkContentHitAndMiss(b *testing.B) {
-	s, keys, _ := varied(b, 64, func(i int) int { return 64 << 10 })
-	contents := withSecret(s.stores)
-	buf := make([]byte, 64<<10)
-	for name, key := range map[string]func(int) merkle.Hash{
-		"hit":  func(n int) merkle.Hash { return keys[n%len(keys)] },
-		"miss": func(n int) merkle.Hash { return random(n % len(keys)) },
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(64 << 10)
-			for n := 0; b.Loop(); n++ {
-				c, err := contents.Open(b.Context(), module.ID{Store: s.id, Root: s.head().Root}, key(n))
-				if err != nil {
-					b.Fatal(err)
-				}
-				if _, err := c.ReadAt(buf, 0); err != nil {
-					b.Fatal(err)
-				}
-				c.Close()
-			}
-		})
 	}
 }
 
