@@ -29,7 +29,9 @@ func (s *Store) Recipe(_ context.Context, root merkle.Hash) (*module.Recipe, err
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := h.find(root); !ok {
+	if _, ok, err := h.find(root); err != nil {
+		return nil, fmt.Errorf("recipe of %s: %w", root, err)
+	} else if !ok {
 		return nil, fmt.Errorf("recipe of %s: store %s: %w", root, s.name, fs.ErrNotExist)
 	}
 	kept, err := s.recipe(root)

@@ -172,7 +172,7 @@ func (c *commit) gather(ctx context.Context) error {
 		c.addFiles(files, before)
 	}
 	if c.o.Again {
-		number := []byte(strconv.Itoa(len(c.h.lines)))
+		number := []byte(strconv.FormatUint(c.h.len(), 10))
 		again := &job{input: sectionInput(GenerationResource, bytes.NewReader(number), 0, int64(len(number)))}
 		c.remove(GenerationResource)
 		c.add(again)
@@ -236,7 +236,7 @@ func (c *commit) seal(ctx context.Context) error {
 	if err := diskfs.MkdirAll(s.w.fs, filepath.Join(s.dir, "packs"), 0o755); err != nil { // a reference's workspace has none
 		return err
 	}
-	pack, err := createPack(s.w.fs, filepath.Join(s.dir, "packs", "commit.tmp"))
+	pack, err := createPack(s.w.fs, filepath.Join(s.dir, "packs", commitPack))
 	if err != nil {
 		return err
 	}
@@ -316,7 +316,7 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 		mo.Metadata = &module.Metadata{SchemaVersion: 1}
 		mo.Metadata.SetMessage(c.o.Message)
 	}
-	number := uint64(len(c.h.lines))
+	number := c.h.len()
 	if c.old != nil {
 		mo.PublicManifest = c.old.next(c.jobs, rootOf(entries), number)
 	}
@@ -325,7 +325,9 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	root := recipe.Root()
-	if g, ok := c.h.find(root); ok {
+	if g, ok, err := c.h.find(root); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	} else if ok {
 		head, _ := c.h.head()
 		return nil, &RecurringRootError{Earlier: g, Head: head.Number}
 	}

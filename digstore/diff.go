@@ -3,6 +3,7 @@ package digstore
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -147,12 +148,21 @@ type HistoryEntry struct {
 // History returns the generations with what is known of each, oldest first. The line of one that is neither held
 // nor signed is the word of the origin it came from (decision 31).
 func (s *Store) History(ctx context.Context) ([]HistoryEntry, error) {
+	return s.HistoryTail(ctx, math.MaxInt)
+}
+
+// HistoryTail is History of the last n generations. What it costs depends on n.
+func (s *Store) HistoryTail(ctx context.Context, n int) ([]HistoryEntry, error) {
 	h, err := s.history()
 	if err != nil {
 		return nil, err
 	}
-	out := make([]HistoryEntry, len(h.lines))
-	for i, line := range h.lines {
+	lines, err := h.tail(uint64(max(n, 0)))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]HistoryEntry, len(lines))
+	for i, line := range lines {
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)
 		}

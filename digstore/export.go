@@ -109,7 +109,10 @@ func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 		return nil, fmt.Errorf("import: %w", err)
 	}
 	defer l.Close()
-	line, ok := h.find(root)
+	line, ok, err := h.find(root)
+	if err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
 	if !ok {
 		line = s.nextLine(h, root)
 	}

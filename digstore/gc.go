@@ -46,6 +46,9 @@ func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 	}
 	defer l.Close()
 	c := &collection{s: s, o: o, h: h, report: &GCReport{}, live: map[merkle.Hash]bool{}}
+	if err := s.intend(nil); err != nil {
+		return nil, fmt.Errorf("gc: %w", err)
+	}
 	if err := c.choose(); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
@@ -57,6 +60,11 @@ func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 	}
 	if err := c.remove(); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
+	}
+	if head, ok := h.head(); ok {
+		if err := s.intend(&head.Root); err != nil {
+			return nil, fmt.Errorf("gc: %w", err)
+		}
 	}
 	return c.report, nil
 }
@@ -75,11 +83,17 @@ type collection struct {
 func (c *collection) choose() error {
 	all := c.o.Keep <= 0 && len(c.o.Roots) == 0
 	for _, r := range c.o.Roots {
-		if _, ok := c.h.find(r); !ok {
+		if _, ok, err := c.h.find(r); err != nil {
+			return err
+		} else if !ok {
 			return fmt.Errorf("keep root %s: %w", r, fs.ErrNotExist)
 		}
 	}
-	for i, g := range c.h.lines {
+	lines, err := c.h.every()
+	if err != nil {
+		return err
+	}
+	for i, g := range lines {
 		there, err := c.s.holds(g.Root)
 		if err != nil {
 			return err
@@ -87,7 +101,7 @@ func (c *collection) choose() error {
 		if !there {
 			continue
 		}
-		last := len(c.h.lines) - i
+		last := len(lines) - i
 		if all || last == 1 || last <= c.o.Keep || slices.Contains(c.o.Roots, g.Root) {
 			c.kept = append(c.kept, g)
 		} else {
@@ -258,11 +272,9 @@ func (c *collection) rebase() error {
 	for _, g := range c.kept {
 		keep[g.Root] = true
 	}
-	only := &history{lines: slices.Clone(c.h.lines), at: c.h.at} // the others' roots lead to no recipe
-	for i := range only.lines {
-		if !keep[only.lines[i].Root] {
-			only.lines[i].Root = merkle.Hash{}
-		}
+	only := func(n uint64) (root merkle.Hash, ok bool) {
+		g, err := c.h.line(n)
+		return g.Root, err == nil && keep[g.Root]
 	}
 	changed := false
 	for _, g := range c.kept {

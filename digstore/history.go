@@ -1,102 +1,43 @@
 package digstore
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
-	"strconv"
-	"time"
 
 	"github.com/dig-network/digstore/digstore/module"
-	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 )
 
-// history is roots.log as it was read: one line per generation, "number\troot\tunix seconds\n" (store-format 8.4).
+// history is roots.log as it was when it was looked at (the format is in loglines.go). The lines that index files
+// cover (historyindex.go) are looked up in the files; those behind them, the tail, are here. It never changes and may
+// be used by several goroutines.
 //
-// A line is the commit point of its generation. It is appended with one write and synced; what a crash leaves of such a
-// write is a last line that does not parse or has no line feed, which does not count, and which the next writer cuts off.
-// A change of several lines at once replaces the file.
+// A line is the commit point of its generation. One line is appended with one write and synced; what a crash leaves of
+// such a write is a last line that does not parse or has no line feed, which does not count, and which the next
+// writer cuts off. Several lines are appended with a zero byte in the place of the first, where the history ends
+// until they are synced and the byte is put right.
 type history struct {
-	lines []module.Generation
-	size  int64 // length of the part of the file that counts
-	at    map[merkle.Hash]int
+	s      *Store
+	runs   []*rootRun          // one behind the other, from the beginning of the log
+	lines  []module.Generation // the tail
+	offs   []int64             // where each line of the tail begins
+	at     map[merkle.Hash]int // in the tail
+	past   uint64              // lines before the tail
+	start  int64               // where the tail begins
+	size   int64               // length of the part of the file that counts
+	newest module.Generation   // when there is one
+	last   int64               // where its line begins
 }
 
-// parseHistory reads a roots.log. Only the last line may be torn.
-func parseHistory(name string, text []byte) (*history, error) {
-	h := &history{at: map[merkle.Hash]int{}}
-	for off := 0; off < len(text); {
-		end := bytes.IndexByte(text[off:], '\n')
-		if end < 0 {
-			break
-		}
-		line := text[off : off+end]
-		if len(bytes.TrimSpace(line)) > 0 {
-			g, err := parseLine(line)
-			if err == nil && g.Number != uint64(len(h.lines)) {
-				err = fmt.Errorf("number %d, want %d", g.Number, len(h.lines))
-			}
-			if err != nil {
-				if off+end+1 == len(text) {
-					break
-				}
-				return nil, corrupt(name, "line %d: %v", len(h.lines)+1, err)
-			}
-			h.at[g.Root] = len(h.lines)
-			h.lines = append(h.lines, g)
-		}
-		off += end + 1
-		h.size = int64(off)
-	}
-	return h, nil
-}
-
-func parseLine(line []byte) (g module.Generation, err error) {
-	f := bytes.Split(bytes.TrimSuffix(line, []byte("\r")), []byte("\t"))
-	if len(f) != 3 {
-		return g, fmt.Errorf("%d fields, want 3", len(f))
-	}
-	if g.Number, err = strconv.ParseUint(string(f[0]), 10, 64); err != nil {
-		return g, err
-	}
-	if g.Root, err = merkle.ParseHash(string(f[1])); err != nil {
-		return g, err
-	}
-	sec, err := strconv.ParseInt(string(f[2]), 10, 64)
-	if err != nil {
-		return g, err
-	}
-	g.Time = time.Unix(sec, 0).UTC()
-	return g, nil
-}
-
-func appendLine(b []byte, g module.Generation) []byte {
-	return fmt.Appendf(b, "%d\t%s\t%d\n", g.Number, g.Root, g.Time.Unix())
-}
-
-// head returns the newest generation, and false when there is none.
-func (h *history) head() (module.Generation, bool) {
-	if len(h.lines) == 0 {
-		return module.Generation{}, false
-	}
-	return h.lines[len(h.lines)-1], true
-}
-
-// find returns the line of a root.
-func (h *history) find(root merkle.Hash) (module.Generation, bool) {
-	i, ok := h.at[root]
-	if !ok {
-		return module.Generation{}, false
-	}
-	return h.lines[i], true
-}
+// maxLog bounds roots.log: more than two million generations.
+const maxLog = 256 << 20
 
 func (s *Store) logName() string { return filepath.Join(s.dir, "roots.log") }
 
-// history returns roots.log, read again only when it has changed.
+// history returns roots.log, looked at again only when it has changed.
 func (s *Store) history() (*history, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,44 +62,102 @@ func (s *Store) history() (*history, error) {
 	return h, nil
 }
 
-// maxLog bounds roots.log: more than two million generations.
-const maxLog = 256 << 20
+func (s *Store) forgetHistory() {
+	s.mu.Lock()
+	s.hist, s.histStamp = nil, fileStamp{}
+	s.mu.Unlock()
+}
 
+// readHistory looks at roots.log: at the headers of its index files, and at the lines behind them.
 func (s *Store) readHistory() (*history, error) {
-	text, err := diskfs.ReadFile(s.w.fs, s.logName(), maxLog)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	h, err := s.readLog()
+	if err != nil && !errors.Is(err, ErrCorrupt) {
 		return nil, fmt.Errorf("read history: %w", err)
 	}
-	return parseHistory(s.logName(), text)
+	return h, err
 }
+
+func (s *Store) readLog() (*history, error) {
+	h := &history{s: s, at: map[merkle.Hash]int{}}
+	f, err := s.w.fs.OpenFile(s.logName(), openRead, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return h, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxLog {
+		return nil, corrupt(s.logName(), "%d bytes, at most %d are read", info.Size(), maxLog)
+	}
+	if h.runs, h.newest, err = s.openRuns(f, info.Size()); err != nil {
+		return nil, err
+	}
+	if n := len(h.runs); n > 0 {
+		r := h.runs[n-1]
+		h.past, h.start, h.last = r.first+r.rows, r.to, r.last
+	}
+	h.size = h.start
+	text := make([]byte, info.Size()-h.start)
+	n, err := f.ReadAt(text, h.start)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	end, err := eachLine(s.logName(), text[:n], h.past, func(g module.Generation, off int) bool {
+		h.at[g.Root] = len(h.lines)
+		h.lines, h.offs = append(h.lines, g), append(h.offs, h.start+int64(off))
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.size += int64(end)
+	if n := len(h.lines); n > 0 {
+		h.newest, h.last = h.lines[n-1], h.offs[n-1]
+	}
+	return h, nil
+}
+
+// len returns how many generations there have been.
+func (h *history) len() uint64 { return h.past + uint64(len(h.lines)) }
+
+// head returns the newest generation, and false when there is none.
+func (h *history) head() (module.Generation, bool) { return h.newest, h.len() > 0 }
 
 // extend adds lines to roots.log, durably, all or none. The caller holds the store's lock and has read the
 // history h under it. When it fails, the lines may be there all the same.
 func (s *Store) extend(h *history, lines []module.Generation) error {
 	var text []byte
 	for i, g := range lines {
-		if want := uint64(len(h.lines) + i); g.Number != want {
+		if want := h.len() + uint64(i); g.Number != want {
 			return fmt.Errorf("append to history: generation %d, want %d", g.Number, want)
 		}
 		text = appendLine(text, g)
 	}
-	defer s.forgetHistory()
-	if len(lines) != 1 {
-		old, err := diskfs.ReadFile(s.w.fs, s.logName(), maxLog)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("append to history: %w", err)
-		}
-		if int64(len(old)) < h.size {
-			return corrupt(s.logName(), "shorter than it was")
-		}
-		if err := diskfs.WriteFile(s.w.fs, s.logName(), append(old[:h.size:h.size], text...), 0o644); err != nil {
-			return fmt.Errorf("append to history: %w", err)
-		}
+	if len(text) == 0 {
 		return nil
 	}
+	defer s.forgetHistory()
+	if err := s.append(h, text, len(lines) > 1); err != nil {
+		return fmt.Errorf("append to history: %w", err)
+	}
+	if len(h.lines)+len(lines) >= indexLines {
+		if now, err := s.readHistory(); err == nil {
+			s.index(now)
+		}
+	}
+	return nil
+}
+
+// append writes text behind what counts of the log. With several lines their first byte is written last.
+func (s *Store) append(h *history, text []byte, several bool) error {
 	f, err := s.w.fs.OpenFile(s.logName(), openCreate, 0o644)
 	if err != nil {
-		return fmt.Errorf("append to history: %w", err)
+		return err
 	}
 	info, err := f.Stat()
 	if err == nil && info.Size() > h.size { // a torn tail
@@ -166,26 +165,26 @@ func (s *Store) extend(h *history, lines []module.Generation) error {
 			err = f.Sync()
 		}
 	}
+	first := text[0]
+	if several {
+		text[0] = 0
+	}
 	if err == nil {
 		_, err = f.WriteAt(text, h.size)
 	}
 	if err == nil {
 		err = f.Sync()
 	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
 	if err == nil && h.size == 0 { // the file may be new
 		err = s.w.fs.SyncDir(s.dir)
 	}
-	if err != nil {
-		return fmt.Errorf("append to history: %w", err)
+	if err == nil && several {
+		if _, err = f.WriteAt([]byte{first}, h.size); err == nil {
+			err = f.Sync()
+		}
 	}
-	return nil
-}
-
-func (s *Store) forgetHistory() {
-	s.mu.Lock()
-	s.hist, s.histStamp = nil, fileStamp{}
-	s.mu.Unlock()
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
 }

@@ -56,7 +56,11 @@ func (s *Store) expect(lines []module.Generation, head *auth.SignedRoot) (root m
 	if err != nil {
 		return root, err
 	}
-	if _, ok := h.find(root); ok {
+	_, ok, err := h.find(root)
+	if err != nil {
+		return root, err
+	}
+	if ok {
 		there, err := s.holds(root)
 		if err == nil && there {
 			err = fs.ErrExist
@@ -105,7 +109,11 @@ func (in *incoming) accept(ctx context.Context, id module.ID, r io.Reader, check
 // newLines returns those of lines that the history lacks.
 func (s *Store) newLines(h *history, lines []module.Generation) ([]module.Generation, error) {
 	last := lines[len(lines)-1]
-	if have, ok := h.find(last.Root); ok {
+	have, ok, err := h.find(last.Root)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
 		there, err := s.holds(last.Root)
 		if err != nil {
 			return nil, err
@@ -119,10 +127,12 @@ func (s *Store) newLines(h *history, lines []module.Generation) ([]module.Genera
 		return nil, nil
 	}
 	for i, g := range lines {
-		if g.Number != uint64(len(h.lines)+i) {
-			return nil, fmt.Errorf("history line %d follows %d generations here: %w", g.Number, len(h.lines), module.ErrNotHead)
+		if g.Number != h.len()+uint64(i) {
+			return nil, fmt.Errorf("history line %d follows %d generations here: %w", g.Number, h.len(), module.ErrNotHead)
 		}
-		if _, ok := h.find(g.Root); ok {
+		if _, ok, err := h.find(g.Root); err != nil {
+			return nil, err
+		} else if ok {
 			return nil, fmt.Errorf("history line %d repeats root %s: %w", g.Number, g.Root, fs.ErrExist)
 		}
 	}
@@ -186,7 +196,9 @@ func (s *Store) SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRo
 	if err != nil {
 		return auth.SignedRoot{}, err
 	}
-	if _, ok := h.find(root); !ok {
+	if _, ok, err := h.find(root); err != nil {
+		return auth.SignedRoot{}, err
+	} else if !ok {
 		return auth.SignedRoot{}, fmt.Errorf("store %s: root %s: %w", s.name, root, fs.ErrNotExist)
 	}
 	r, err := s.readSigs(root)

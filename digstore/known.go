@@ -23,7 +23,7 @@ func (s *Store) openKnown(content string, h *history, rehash bool) *known {
 	if x == nil {
 		return &known{}
 	}
-	if _, ok := h.find(x.root); !ok {
+	if _, ok, err := h.find(x.root); err != nil || !ok {
 		return &known{}
 	}
 	kept, err := s.recipe(x.root)

@@ -163,7 +163,9 @@ func (s *Store) takeIn(ctx context.Context, h *history, in *incoming, recipe *mo
 
 // follows checks that a new root comes behind the head: an all-zero parent stands for none.
 func (h *history) follows(root, parent merkle.Hash) error {
-	if g, ok := h.find(root); ok {
+	if g, ok, err := h.find(root); err != nil {
+		return err
+	} else if ok {
 		return fmt.Errorf("root %s is generation %d: %w", root, g.Number, fs.ErrExist)
 	}
 	head, _ := h.head()
@@ -175,7 +177,7 @@ func (h *history) follows(root, parent merkle.Hash) error {
 
 // nextLine is the history line of a new head.
 func (s *Store) nextLine(h *history, root merkle.Hash) module.Generation {
-	return module.Generation{Number: uint64(len(h.lines)), Root: root, Time: time.Unix(s.w.now().Unix(), 0).UTC()}
+	return module.Generation{Number: h.len(), Root: root, Time: time.Unix(s.w.now().Unix(), 0).UTC()}
 }
 
 // found makes a store for its first generation. The store becomes known with its line in workspace.toml; what

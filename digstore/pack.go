@@ -26,6 +26,7 @@ const (
 	packEnd    = "DIGPEND1"
 	packFooter = 8 + 4 + 4 + len(packEnd)
 	packRow    = 32 + 8 + 4
+	commitPack = "commit.tmp" // the pack of a commit that is not done
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -37,6 +37,7 @@ const (
 	runRow   = packRow + 4
 	packExt  = ".pack"
 	runExt   = ".idx"
+	runTemp  = "run.tmp" // an index file that is being written
 	// tierRuns is how many runs of one size are let gather before they are merged.
 	tierRuns = 8
 )

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -36,6 +35,7 @@ type packSet struct {
 	files  map[string]*packFile
 	open   []*packFile
 	tick   atomic.Int64
+	upTo   uint64 // serial number of the writer whose packs the index knows
 	oldAt  map[merkle.Hash]string
 }
 
@@ -182,29 +182,22 @@ func (p *packSet) dropIndex(packs []string) error {
 	return nil
 }
 
-// keepUp forgets the index when it does not speak of just those packs: another process has changed them.
-func (p *packSet) keepUp(list []fs.DirEntry) {
+// keepUp forgets the index when another process has been at the packs since the writer of that serial number.
+func (p *packSet) keepUp(serial uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	known := map[string]bool{}
-	for _, r := range p.runs {
-		for _, name := range r.packs {
-			known[name] = true
-		}
-	}
-	n := 0
-	for _, e := range list {
-		if strings.HasSuffix(e.Name(), packExt) {
-			n++
-			if !known[e.Name()] {
-				n = -1
-				break
-			}
-		}
-	}
-	if n != len(known) {
+	if serial == 0 || p.upTo != serial {
 		p.loaded, p.runs, p.oldAt = false, nil, nil
+		p.files = map[string]*packFile{}
 	}
+	p.upTo = serial
+}
+
+// serial notes that this process is the writer of that serial number.
+func (p *packSet) serial(n uint64) {
+	p.mu.Lock()
+	p.upTo = n
+	p.mu.Unlock()
 }
 
 // tidy merges runs of a size where there are many of them, and removes index files that are out of date. The caller
@@ -239,7 +232,8 @@ func (p *packSet) tidy() {
 			_, _ = io.WriteString(h, name)
 		}
 		m.file = "run-" + hex.EncodeToString(binary.BigEndian.AppendUint64(nil, h.Sum64())) + runExt
-		if diskfs.ReplaceFile(p.fs, filepath.Join(p.dir, m.file), m.marshal(), 0o644) != nil {
+		tmp := filepath.Join(p.dir, runTemp)
+		if diskfs.WriteNew(p.fs, tmp, m.marshal(), 0o644, false) != nil || p.fs.Rename(tmp, filepath.Join(p.dir, m.file)) != nil {
 			return
 		}
 		for _, r := range merge {

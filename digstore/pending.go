@@ -121,7 +121,9 @@ func (w *Workspace) Pending(_ context.Context, id auth.StoreID) ([]module.Genera
 	}
 	var out []module.Generation
 	for _, root := range roots {
-		if _, ok := h.find(root); ok { // promoted, or pushed since
+		if _, ok, err := h.find(root); err != nil {
+			return nil, err
+		} else if ok { // promoted, or pushed since
 			continue
 		}
 		p, err := s.readPending(root)
@@ -131,7 +133,7 @@ func (w *Workspace) Pending(_ context.Context, id auth.StoreID) ([]module.Genera
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, module.Generation{Number: uint64(len(h.lines)), Root: root, Time: time.Unix(p.Time, 0).UTC()})
+		out = append(out, module.Generation{Number: h.len(), Root: root, Time: time.Unix(p.Time, 0).UTC()})
 	}
 	slices.SortStableFunc(out, func(a, b module.Generation) int { return a.Time.Compare(b.Time) })
 	return out, nil
@@ -256,7 +258,10 @@ func (s *Store) sweepPending(h *history) error {
 		if err != nil {
 			continue
 		}
-		_, done := h.find(root)
+		_, done, err := h.find(root)
+		if err != nil {
+			return fmt.Errorf("sweep: %w", err)
+		}
 		switch {
 		case done || !there[text+".json"]:
 			err = s.w.fs.Remove(filepath.Join(dir, name))

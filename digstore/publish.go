@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -37,10 +36,12 @@ type arrival struct {
 // very last step, after which the generation may be there: nothing that it needs is removed then.
 func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 	fsys, root := s.w.fs, a.recipe.Root()
-	number := uint64(len(h.lines))
+	number := h.len()
 	if n := len(a.lines); n > 0 {
 		number = a.lines[n-1].Number
-	} else if g, ok := h.find(root); ok {
+	} else if g, ok, err := h.find(root); err != nil {
+		return fmt.Errorf("publish %s: %w", root, err)
+	} else if ok {
 		number = g.Number
 	}
 	kept, err := newHeld(a.recipe.Given(nil, nil), a.names) // whoever verifies it later is to read the disk
@@ -74,8 +75,15 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 		renames = append(renames, [2]string{a.packed, newPack})
 	}
 	recipeName := s.recipeName(root)
+	g.Go(func() error { return s.intend(&root) })
 	g.Go(func() error {
-		base, baseRoot := s.baseOf(h, number)
+		base, baseRoot := s.baseOf(func(n uint64) (merkle.Hash, bool) {
+			if n >= h.len() {
+				return merkle.Hash{}, false
+			}
+			g, err := h.line(n)
+			return g.Root, err == nil
+		}, number)
 		b, err := kept.encode(base, baseRoot)
 		if err != nil {
 			return err
@@ -134,77 +142,34 @@ func (s *Store) syncDirs(names ...string) error {
 	return g.Wait()
 }
 
-// newPackName returns a name for a pack of that generation that is not taken: the root, and a number behind it
-// where gc has dropped the generation but kept its pack.
-func (s *Store) newPackName(root merkle.Hash) (string, error) {
-	name := filepath.Join(s.dir, "packs", root.String()+packExt)
-	for i := 1; ; i++ {
+// packNames returns the packs that are named by a root: a number stands behind it where gc has dropped the
+// generation but kept its pack.
+func (s *Store) packNames(root merkle.Hash) (there []string, err error) {
+	for {
+		name := s.packName(root, len(there))
 		_, err := s.w.fs.Stat(name)
 		if errors.Is(err, fs.ErrNotExist) {
-			return name, nil
+			return there, nil
 		}
 		if err != nil {
-			return "", fmt.Errorf("name a pack: %w", err)
+			return nil, fmt.Errorf("look for packs of %s: %w", root, err)
 		}
-		name = filepath.Join(s.dir, "packs", fmt.Sprintf("%s.%d%s", root, i, packExt))
+		there = append(there, name)
 	}
 }
 
-// sweep removes what a writer that died has left: temporary files, and packs, recipes and signatures of roots that
-// did not come into the history. The caller holds the lock.
-func (s *Store) sweep(h *history) error {
-	if err := s.sweepPending(h); err != nil { // first: what it takes back is no orphan
-		return err
+func (s *Store) packName(root merkle.Hash, i int) string {
+	name := root.String() + packExt
+	if i > 0 {
+		name = fmt.Sprintf("%s.%d%s", root, i, packExt)
 	}
-	for _, sub := range []string{"", "packs", "recipes", "sigs", "tombstones", "pending"} {
-		dir := filepath.Join(s.dir, sub)
-		list, err := s.w.fs.ReadDir(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("sweep %s: %w", dir, err)
-		}
-		removed := false
-		for _, e := range list {
-			if e.IsDir() || !orphan(h, sub, e.Name()) {
-				continue
-			}
-			if err := s.w.fs.Remove(filepath.Join(dir, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("sweep: %w", err)
-			}
-			removed = true
-		}
-		if sub == "packs" {
-			if removed {
-				s.packs.reload()
-			} else {
-				s.packs.keepUp(list)
-			}
-		}
-	}
-	return s.sweepIncoming(h)
+	return filepath.Join(s.dir, "packs", name)
 }
 
-// orphan reports whether a file of the store's directory sub belongs to nothing.
-func orphan(h *history, sub, name string) bool {
-	if strings.HasSuffix(name, ".tmp") {
-		return true
-	}
-	switch sub {
-	case "packs", "recipes", "sigs":
-	default:
-		return false
-	}
-	if strings.HasSuffix(name, runExt) {
-		return false
-	}
-	root, err := merkle.ParseHash(strings.SplitN(name, ".", 2)[0])
-	if err != nil {
-		return false // not named by a root
-	}
-	_, ok := h.find(root)
-	return !ok
+// newPackName returns a name for a pack of that generation that is not taken.
+func (s *Store) newPackName(root merkle.Hash) (string, error) {
+	there, err := s.packNames(root)
+	return s.packName(root, len(there)), err
 }
 
 // sigFile is a signature sidecar: sigs/<root>.sig or .untagged.sig (store-format 9.2).

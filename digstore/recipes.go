@@ -213,14 +213,15 @@ func newHeld(r *module.Recipe, names []string) (*held, error) {
 	return &held{recipe: r, names: names, body: body}, nil
 }
 
-// baseOf returns the generation that the recipe of number n is built on, nil when it stands alone.
-func (s *Store) baseOf(hist *history, n uint64) (*held, merkle.Hash) {
+// baseOf returns the generation that the recipe of number n is built on, nil when it stands alone. rootOf says which
+// root a number below n has, if that may be built on.
+func (s *Store) baseOf(rootOf func(n uint64) (merkle.Hash, bool), n uint64) (*held, merkle.Hash) {
 	for n%wholeEvery != 0 {
 		n &= n - 1
-		if n >= uint64(len(hist.lines)) {
+		root, ok := rootOf(n)
+		if !ok {
 			continue
 		}
-		root := hist.lines[n].Root
 		if h, err := s.readBody(root, 0); err == nil && h.depth < maxDepth {
 			return h, root
 		}

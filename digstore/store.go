@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/dig-network/digstore/auth"
@@ -29,6 +30,10 @@ type Store struct {
 	hist      *history
 	histStamp fileStamp
 	cache     recipeCache
+	intent    intent // of the last writer, or the one at work; under the lock on disk
+
+	fullMu sync.Mutex
+	full   []module.Generation // the history, once all of it was asked for
 }
 
 // StoreOptions are the settings of a new store. nil and the zero value mean the defaults.
@@ -221,6 +226,10 @@ func (s *Store) lockClean(ctx context.Context) (io.Closer, *history, error) {
 	if err == nil {
 		err = s.sweep(h)
 	}
+	if err == nil && len(h.lines) >= indexLines { // another version has written them, or an index could not be
+		s.index(h)
+		h, err = s.readHistory()
+	}
 	if err != nil {
 		_ = l.Close()
 		return nil, nil, err
@@ -252,7 +261,31 @@ func (s *Store) Generations(context.Context) ([]module.Generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]module.Generation(nil), h.lines...), nil
+	lines, err := h.every()
+	return slices.Clone(lines), err
+}
+
+// Line returns the line of a root; fs.ErrNotExist when it is not in the history. It reads of the history what
+// grows with its logarithm, as At, Head and Latest do.
+func (s *Store) Line(_ context.Context, root merkle.Hash) (module.Generation, error) {
+	h, err := s.history()
+	if err != nil {
+		return module.Generation{}, err
+	}
+	g, ok, err := h.find(root)
+	if err == nil && !ok {
+		err = fmt.Errorf("store %s: root %s: %w", s.name, root, fs.ErrNotExist)
+	}
+	return g, err
+}
+
+// Tail returns the last n lines of the history, or all there are, oldest first. It reads no more of it than those.
+func (s *Store) Tail(_ context.Context, n int) ([]module.Generation, error) {
+	h, err := s.history()
+	if err != nil {
+		return nil, err
+	}
+	return h.tail(uint64(max(n, 0)))
 }
 
 // Latest opens the newest generation; fs.ErrNotExist when the store has none.
@@ -275,7 +308,10 @@ func (s *Store) At(root merkle.Hash) (*Generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	line, ok := h.find(root)
+	line, ok, err := h.find(root)
+	if err != nil {
+		return nil, err
+	}
 	if !ok {
 		return nil, fmt.Errorf("store %s: generation %s: %w", s.name, root, fs.ErrNotExist)
 	}

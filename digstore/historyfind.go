@@ -1,0 +1,176 @@
+package digstore
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// find returns the line of a root.
+func (h *history) find(root merkle.Hash) (g module.Generation, ok bool, err error) {
+	if i, ok := h.at[root]; ok {
+		return h.lines[i], true, nil
+	}
+	if h.past == 0 {
+		return g, false, nil
+	}
+	f, err := h.open()
+	if err != nil {
+		return g, false, err
+	}
+	defer f.Close()
+	if g, ok, err = h.lookUp(f, root); err == nil {
+		return g, ok, nil
+	}
+	// The index is damaged, or another process has merged it. It is read anew for the next call.
+	h.s.forgetHistory()
+	lines, err := h.scan(f, 0, 0, h.start)
+	if err != nil {
+		return g, false, fmt.Errorf("look for root %s in the history: %w", root, err)
+	}
+	for _, g := range lines {
+		if g.Root == root {
+			return g, true, nil
+		}
+	}
+	return module.Generation{}, false, nil
+}
+
+// lookUp finds the line of a root that the index files cover.
+func (h *history) lookUp(log io.ReaderAt, root merkle.Hash) (g module.Generation, ok bool, err error) {
+	for _, r := range slices.Backward(h.runs) {
+		offs, err := h.inRun(r, root)
+		if err != nil {
+			return g, false, err
+		}
+		for _, off := range offs {
+			if g, err = lineAt(log, off); err != nil {
+				return g, false, err
+			}
+			if g.Root == root {
+				return g, true, nil
+			}
+		}
+	}
+	return module.Generation{}, false, nil
+}
+
+func (h *history) inRun(r *rootRun, root merkle.Hash) ([]int64, error) {
+	f, err := h.s.w.fs.OpenFile(filepath.Join(h.s.dir, historyDir, r.file), openRead, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return r.find(f, root)
+}
+
+// line returns the line of a number, which must be below len.
+func (h *history) line(n uint64) (module.Generation, error) {
+	if n >= h.past {
+		return h.lines[n-h.past], nil
+	}
+	lines, err := h.between(n, n+1)
+	if err != nil {
+		return module.Generation{}, err
+	}
+	return lines[0], nil
+}
+
+// tail returns the last n lines, or all there are, oldest first.
+func (h *history) tail(n uint64) ([]module.Generation, error) {
+	n = min(n, h.len())
+	if m := uint64(len(h.lines)); n <= m {
+		return slices.Clone(h.lines[m-n:]), nil
+	}
+	lines, err := h.between(h.len()-n, h.past)
+	if err != nil {
+		return nil, err
+	}
+	return append(lines, h.lines...), nil
+}
+
+// between returns the lines from number from up to, not including, to, all of them before the tail.
+func (h *history) between(from, to uint64) ([]module.Generation, error) {
+	f, err := h.open()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var lines []module.Generation
+	if at, err := h.seek(f, from); err == nil {
+		lines, err = h.scan(f, from, at, min(h.start, at+int64(to-from)*maxLine))
+		if err == nil && uint64(len(lines)) >= to-from {
+			return lines[:to-from : to-from], nil
+		}
+	}
+	// The log is not as regular as ours are.
+	lines, err = h.scan(f, 0, 0, h.start)
+	if err == nil && uint64(len(lines)) < to {
+		err = corrupt(h.s.logName(), "%d lines where there were %d", len(lines), h.past)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read history: %w", err)
+	}
+	return lines[from:to:to], nil
+}
+
+// seek returns where the line of a number before the tail begins.
+func (h *history) seek(f io.ReaderAt, n uint64) (int64, error) {
+	for _, r := range h.runs {
+		if n < r.first+r.rows {
+			return seekLine(f, n, r.from, r.to, r.first, r.rows)
+		}
+	}
+	return 0, io.ErrUnexpectedEOF
+}
+
+// scan reads the lines in [from, to) of the log, the first of which has the number next.
+func (h *history) scan(f io.ReaderAt, next uint64, from, to int64) (lines []module.Generation, err error) {
+	text := make([]byte, to-from)
+	n, err := f.ReadAt(text, from)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	_, err = eachLine(h.s.logName(), text[:n], next, func(g module.Generation, _ int) bool {
+		lines = append(lines, g)
+		return true
+	})
+	return lines, err
+}
+
+func (h *history) open() (diskfs.File, error) {
+	f, err := h.s.w.fs.OpenFile(h.s.logName(), openRead, 0)
+	if err != nil {
+		return nil, fmt.Errorf("read history: %w", err)
+	}
+	return f, nil
+}
+
+// every returns all lines, which must not be changed. The store keeps them, and reads only what was added since.
+func (h *history) every() ([]module.Generation, error) {
+	if h.past == 0 {
+		return h.lines, nil
+	}
+	s := h.s
+	s.fullMu.Lock()
+	defer s.fullMu.Unlock()
+	have := min(uint64(len(s.full)), h.len())
+	if have > 0 {
+		if g, err := h.line(have - 1); err != nil || g.Root != s.full[have-1].Root {
+			have = 0
+		}
+	}
+	if have < h.len() {
+		rest, err := h.tail(h.len() - have)
+		if err != nil {
+			return nil, err
+		}
+		s.full = append(s.full[:have], rest...) // nobody was given what lies behind
+	}
+	return s.full[:h.len():h.len()], nil
+}
