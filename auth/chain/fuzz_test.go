@@ -41,7 +41,7 @@ func FuzzNext(f *testing.F) {
 	newRoot := "ffa0" + hex.EncodeToString(make([]byte, 31)) + "0180"
 	guard := clvm.Int(11).TreeHash()
 	create := "ff33ffa0" + hex.EncodeToString(guard[:]) + "ff0180"
-	update := "ff81e8ff0bffffff" + newRoot[2:] + "ffa0" + hex.EncodeToString(guard[:]) + "80ff808080"
+	update := "ff81e8ff0bffffff" + newRoot + "ffa0" + hex.EncodeToString(guard[:]) + "80ff808080"
 	for _, inner := range []string{"01", "ff01ff" + create + "80", "ff01ff" + update + "ff" + create + "80", "ff01ff" + create + "ff" + update + "80"} {
 		f.Add(bytesOf(inner), bytesOf(zeroRoot), bytesOf("80"))
 	}
