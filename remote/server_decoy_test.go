@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -117,8 +118,9 @@ func TestHitsAndMissesCostTheSame(t *testing.T) {
 		resources int // fewer than n: what is remembered counts; n: each is asked for once
 	}{{"asked for before", 64}, {"asked for once", n}} {
 		t.Run(tc.name, func(t *testing.T) {
-			s, keys, _ := varied(t, tc.resources, func(int) int { return 20_000 })
+			s, keys, _ := varied(t, tc.resources, func(int) int { return 8_000 })
 			id := module.ID{Store: s.id, Root: s.head().Root}
+			misses := strangersTo(keys)
 			for _, by := range []string{"Contents", "POST /content"} {
 				var ratio float64
 				for range 3 {
@@ -129,7 +131,7 @@ func TestHitsAndMissesCostTheSame(t *testing.T) {
 						ask = func(key merkle.Hash) { post(t, s, key) }
 					}
 					ask(merkle.Hash{}) // opens the generation
-					ratio = interleaved(n, func(i int) { ask(keys[i%len(keys)]) }, func(i int) { ask(random(i % len(keys))) })
+					ratio = interleaved(n, func(i int) { ask(keys[i%len(keys)]) }, func(i int) { ask(misses[i%len(misses)]) })
 					t.Logf("%s, %s: hits cost %.3f of what misses do", by, tc.name, ratio)
 					if ratio > 0.95 && ratio < 1.05 {
 						break
@@ -141,6 +143,16 @@ func TestHitsAndMissesCostTheSame(t *testing.T) {
 			}
 		})
 	}
+}
+
+// strangersTo returns as many keys that are not there, and brings those that are into an order as random.
+func strangersTo(keys []merkle.Hash) []merkle.Hash {
+	misses := make([]merkle.Hash, len(keys))
+	for i := range misses {
+		misses[i] = random(i)
+	}
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	return misses
 }
 
 // read reads a part of what is answered for a key.
@@ -190,10 +202,11 @@ func interleaved(n int, a, b func(i int)) float64 {
 // wanted), by content of 64 KiB.
 func BenchmarkDecoys(b *testing.B) {
 	s, keys, _ := varied(b, 64, func(int) int { return 64 << 10 })
+	misses := strangersTo(keys)
 	s.serve(s.stores, &remote.ServerOptions{Anonymous: true, Limits: noLimit, Contents: withSecret(s.stores)})
 	b.SetBytes(2 * 10_000 * 64 << 10)
 	for b.Loop() {
-		ratio := interleaved(10_000, func(i int) { post(b, s, keys[i%len(keys)]) }, func(i int) { post(b, s, random(i%len(keys))) })
+		ratio := interleaved(10_000, func(i int) { post(b, s, keys[i%len(keys)]) }, func(i int) { post(b, s, misses[i%len(misses)]) })
 		b.ReportMetric(ratio, "x-hit/miss")
 	}
 }
