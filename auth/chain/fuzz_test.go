@@ -49,8 +49,14 @@ func FuzzNext(f *testing.F) {
 	f.Add(bytesOf("01"), bytesOf(zeroRoot), bytesOf("ff"+update+"ff"+create+"80"))
 	f.Add(bytesOf("01"), bytesOf("ffa0"+hex.EncodeToString(make([]byte, 32))+"ffff6c826869ffff622a80"), bytesOf("ff"+create+"80"))
 
-	c := chaintest.New(nil)
-	id := c.Mint(chain.Metadata{}, chaintest.Anyone(1)).ID()
+	s := chaintest.New(nil).Mint(chain.Metadata{}, chaintest.Anyone(1))
+	id := s.ID()
+	admin, writer := chaintest.Admin(chaintest.Anyone(2)), chaintest.Writer(chaintest.Anyone(3))
+	addPieces(f, s.Solve(nil, chaintest.CreateCoin(merkle.Hash(guard), 1)))
+	s.Delegate(nil, admin, writer)
+	addPieces(f, s.Solve(nil, chaintest.CreateCoin(merkle.Hash(guard), 1)))
+	addPieces(f, s.Solve(&admin, chaintest.UpdateMetadata(chain.Metadata{})))
+	addPieces(f, s.Solve(&writer, chaintest.UpdateMetadata(chain.Metadata{})))
 	parent := merkle.Sum([]byte("the parent's parent"))
 	f.Fuzz(func(t *testing.T, inner, metadata, solution []byte) {
 		puzzle, err := chaintest.StorePuzzle(id, metadata, inner)
@@ -104,6 +110,29 @@ func FuzzNext(f *testing.F) {
 			t.Fatalf("run as a whole it makes %d odd coins, read it makes %+v", found, next.Coin)
 		}
 	})
+}
+
+// addPieces adds what a spend is made of to the seeds of FuzzNext: inner puzzle, metadata and inner solution.
+func addPieces(f *testing.F, sp *chain.CoinSpend) {
+	program, err := clvm.Parse(sp.Puzzle, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	solution, err := clvm.Parse(sp.Solution, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	_, singleton, _ := program.Uncurry()
+	_, state, _ := singleton[1].Uncurry()
+	items, _, _ := solution.Take(3)
+	inner, _, _ := items[2].Pair()
+	var texts [3][]byte
+	for i, n := range []*clvm.Node{state[3], state[1], inner} {
+		if texts[i], err = clvm.Append(nil, n, nil); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Add(texts[0], texts[1], texts[2])
 }
 
 // FuzzLaunch: whatever a launcher's solution says, it is refused with a reason, or it is a store that
