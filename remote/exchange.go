@@ -131,7 +131,7 @@ func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.
 // plainBody refuses a body that is encoded, which nobody asked for: it could unpack to anything.
 func plainBody(resp *http.Response) error {
 	if enc := strings.Join(resp.Header.Values("Content-Encoding"), ", "); enc != "" && !strings.EqualFold(enc, "identity") {
-		return fmt.Errorf("%w: the body is encoded as %q", ErrProtocol, printable(enc, 40))
+		return fmt.Errorf("%w: %q", ErrEncoded, printable(enc, 40))
 	}
 	return nil
 }
@@ -335,7 +335,7 @@ func (c *Client) refused(resp *http.Response) error {
 	case e.Code == http.StatusNotModified:
 		return fmt.Errorf("%w: not modified, and nothing was said of what is here: %w", ErrProtocol, e)
 	case e.Code >= 300 && e.Code < 400:
-		return fmt.Errorf("%w: redirects are not followed: %w", ErrProtocol, e)
+		return fmt.Errorf("%w, which is not followed: %w", ErrRedirect, e)
 	case e.Code < 300:
 		return fmt.Errorf("%w: %w", ErrProtocol, e)
 	case e.Code == http.StatusUnauthorized:

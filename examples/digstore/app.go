@@ -102,7 +102,7 @@ func (a *app) commands() []*cobra.Command {
 		a.logCommand(), a.showCommand(), a.diffCommand(), a.catCommand(), a.checkoutCommand(),
 		a.exportCommand(), a.importCommand(), a.urnCommand(), a.verifyCommand(), a.gcCommand(),
 		a.storesCommand(), a.useCommand(), a.remoteCommand(),
-		a.cloneCommand(), a.pullCommand(), a.pushCommand(), a.serveCommand(), a.revokeCommand(),
+		a.cloneCommand(), a.pullCommand(), a.pushCommand(), a.promoteCommand(), a.serveCommand(), a.revokeCommand(),
 		a.keyCommand(), a.identityCommand(), a.versionCommand(),
 	}
 }

@@ -17,8 +17,7 @@ import (
 )
 
 func (a *app) cloneCommand() *cobra.Command {
-	var host hostFlags
-	var trust trustFlags
+	var f syncFlags
 	var name string
 	cmd := &cobra.Command{
 		Use:   "clone URL [DIR]",
@@ -33,10 +32,14 @@ http:// on loopback, or a URN, which is looked for at the configured origin.
 
 The publisher key is believed on first use and held from then on, unless the
 store id proves it or --publisher or --root say what to believe. A clone that
-was broken off goes on where it stopped when it is run again.`,
+was broken off goes on where it stopped when it is run again.
+
+With --from, several hosts are asked at once: each is held to all checks, the
+bytes come from all that pass, and whoever lies is left out and named.`,
 		Example: `  digstore clone dig://example.org/ID
   digstore clone http://127.0.0.1:8443/stores/ID copy
-  digstore clone dig://ID mirror --publisher KEY --all`,
+  digstore clone dig://ID mirror --publisher KEY --all
+  digstore clone dig://example.org/ID --from https://mirror.example --from dig://other.example`,
 		Args: cobra.RangeArgs(1, 2),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) == 1 {
@@ -49,17 +52,16 @@ was broken off goes on where it stopped when it is run again.`,
 			if len(args) == 2 {
 				dir = args[1]
 			}
-			return a.clone(cmd.Context(), args[0], dir, name, host, trust)
+			return a.clone(cmd.Context(), args[0], dir, name, &f)
 		},
 	}
-	host.register(cmd)
-	trust.register(cmd)
+	f.register(cmd)
 	cmd.Flags().StringVar(&name, "name", "", "`NAME` of the store in the workspace (default: its id)")
 	return cmd
 }
 
-func (a *app) clone(ctx context.Context, text, dir, name string, host hostFlags, flags trustFlags) error {
-	trust, err := flags.trust()
+func (a *app) clone(ctx context.Context, text, dir, name string, f *syncFlags) error {
+	trust, err := f.trust.trust()
 	if err != nil {
 		return err
 	}
@@ -67,13 +69,13 @@ func (a *app) clone(ctx context.Context, text, dir, name string, host hostFlags,
 	if err != nil {
 		return err
 	}
-	ctx, stop := a.within(ctx, host)
+	ctx, stop := a.within(ctx, f.host)
 	defer stop()
-	c, err := a.client(ctx, u, host)
+	from, done, err := a.origin(ctx, u, f)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer done()
 	if name == "" {
 		name = u.Store.String()
 	}
@@ -86,13 +88,13 @@ func (a *app) clone(ctx context.Context, text, dir, name string, host hostFlags,
 	a.resume = "what has arrived is kept; run the same command again and it goes on from there"
 	p := a.progress("connecting")
 	defer p.stop()
-	report, err := (&remote.Sync{Trust: trust, AllGenerations: flags.all, Progress: p.transfer("downloading")}).Clone(ctx, dest.store, c)
+	report, err := f.sync(trust, p).Clone(ctx, dest.store, from)
 	p.stop()
 	if err != nil {
 		if begun := dest.begun || p.done.Load() > 0; !begun || !goesOn(err) {
 			dest.undo()
 		}
-		return err
+		return a.because(err, report, f.verbose)
 	}
 	if err := dest.store.AddRemote("origin", u.String()); err != nil {
 		return err
@@ -100,12 +102,12 @@ func (a *app) clone(ctx context.Context, text, dir, name string, host hostFlags,
 	if err := dest.ws.Use(dest.store.Name()); err != nil {
 		return err
 	}
-	a.warnTrust(report)
+	a.warnReport(report)
 	r, err := newReceived(dest.store, report)
 	if err != nil {
 		return err
 	}
-	return a.done(r, "cloned %s at root %s (%d bytes)\ngeneration %d: %s", r.StoreID, r.Root, r.ModuleSize, r.Generation, r.trusted())
+	return a.told(r, f.verbose, "cloned %s at root %s (%d bytes)\ngeneration %d: %s", r.StoreID, r.Root, r.ModuleSize, r.Generation, r.trusted())
 }
 
 // cloneSource reads what clone is given. A URN is looked for at the origin of

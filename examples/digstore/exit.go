@@ -66,7 +66,8 @@ var exits = []struct {
 	{is(remote.ErrKeyChanged), exitVerification, "VERIFICATION_FAILED", "ask the publisher; if the new key is right, repeat with --accept-key KEY"},
 	{is(remote.ErrUntrusted), exitVerification, "VERIFICATION_FAILED", "say what to believe with --publisher KEY or --root ROOT"},
 	{is(remote.ErrRollback), exitVerification, "VERIFICATION_FAILED", "this host is behind or was tampered with; try another one"},
-	{is(remote.ErrDiverged), exitVerification, "VERIFICATION_FAILED", "this host holds another history of the store; try another one"},
+	{is(remote.ErrForked), exitVerification, "VERIFICATION_FAILED", "the publisher has signed two histories: ask which one counts, and take it with --accept-head ROOT"},
+	{is(remote.ErrDiverged), exitVerification, "VERIFICATION_FAILED", "this host holds another history of the store; try another one, or take it with --accept-head ROOT"},
 	{as[*remote.VerificationError], exitVerification, "VERIFICATION_FAILED", "nothing was taken from this host; try another one"},
 	{status(401, 403), exitUnauthorized, "UNAUTHORIZED", "ask who runs the host to let you in"},
 	{status(404), exitNotFound, "NOT_FOUND", "check the host and the store id; a first push needs the host's --allow"},
@@ -145,7 +146,9 @@ func (a *app) fail(err error) int {
 				Code  string `json:"code"`
 				Exit  int    `json:"exit"`
 				Hint  string `json:"hint,omitempty"`
-			}{message, row.code, row.exit, hint})
+
+				Report *remote.Report `json:"report,omitempty"` // of clone and pull
+			}{message, row.code, row.exit, hint, reportOf(err)})
 			return row.exit
 		}
 		a.errMu.Lock()

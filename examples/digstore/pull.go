@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -10,59 +12,121 @@ import (
 )
 
 func (a *app) pullCommand() *cobra.Command {
-	var host hostFlags
-	var trust trustFlags
+	var f syncFlags
+	var dry bool
 	cmd := &cobra.Command{
 		Use:   "pull [REMOTE]",
 		Short: "Bring a store up to date with a host",
 		Long: `Pull fetches what is new at REMOTE, the name of a remote or a URL ("origin"
-without one), with the checks of clone. A host that went back, took another
-branch, or shows another publisher key is refused.`,
+without one), with the checks of clone. Where the host knows how, only what has
+changed travels. A host that went back, took another branch, or shows another
+publisher key is refused, and what speaks against it is kept.
+
+--dry-run says what would come, and changes nothing.`,
 		Example: `  digstore pull
-  digstore pull backup
-  digstore pull https://example.org`,
+  digstore pull backup --dry-run
+  digstore pull https://example.org --from dig://mirror.example`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeRemotes,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withStore(func(s *digstore.Store) error { return a.pull(cmd.Context(), s, orOrigin(args), host, trust) })
+			pull := a.pull
+			if dry {
+				pull = a.dryPull
+			}
+			ctx, stop := a.within(cmd.Context(), f.host)
+			defer stop()
+			return a.withStore(func(s *digstore.Store) error { return pull(ctx, s, orOrigin(args), &f) })
 		},
 	}
-	host.register(cmd)
-	trust.register(cmd)
+	f.register(cmd)
+	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "say what would come, and change nothing")
 	return cmd
 }
 
-func (a *app) pull(ctx context.Context, s *digstore.Store, from string, host hostFlags, flags trustFlags) error {
-	trust, err := flags.trust()
+func (a *app) pull(ctx context.Context, s *digstore.Store, where string, f *syncFlags) error {
+	trust, from, done, err := a.pullSource(ctx, s, where, f)
 	if err != nil {
 		return err
 	}
-	u, err := host.locate(s, from)
-	if err != nil {
-		return err
-	}
-	ctx, stop := a.within(ctx, host)
-	defer stop()
-	c, err := a.client(ctx, u, host)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
+	defer done()
 	a.resume = "what has arrived is kept; run the same command again and it goes on from there"
 	p := a.progress("connecting")
 	defer p.stop()
-	report, err := (&remote.Sync{Trust: trust, AllGenerations: flags.all, Progress: p.transfer("downloading")}).Pull(ctx, s, c)
-	if err != nil {
-		return err
-	}
+	report, err := f.sync(trust, p).Pull(ctx, s, from)
 	p.stop()
-	a.warnTrust(report)
+	if err != nil {
+		return a.because(err, report, f.verbose)
+	}
+	a.warnReport(report)
 	r, err := newReceived(s, report)
 	if err != nil {
 		return err
 	}
 	if r.UpToDate {
-		return a.done(r, "already up to date at %s", r.Root)
+		return a.told(r, f.verbose, "already up to date at %s", r.Root)
 	}
-	return a.done(r, "pulled; local root is now %s\ngeneration %d: %s", r.Root, r.Generation, r.trusted())
+	return a.told(r, f.verbose, "pulled; local root is now %s\ngeneration %d: %s", r.Root, r.Generation, r.trusted())
+}
+
+// pullSource is what a pull believes, and where it pulls from until done.
+func (a *app) pullSource(ctx context.Context, s *digstore.Store, where string, f *syncFlags) (trust remote.Trust, from remote.Origin, done func(), err error) {
+	if trust, err = f.trust.trust(); err != nil {
+		return trust, nil, nil, err
+	}
+	u, err := f.host.locate(s, where)
+	if err != nil {
+		return trust, nil, nil, err
+	}
+	from, done, err = a.origin(ctx, u, f)
+	return trust, from, done, err
+}
+
+// dryPull says what a pull would bring.
+func (a *app) dryPull(ctx context.Context, s *digstore.Store, where string, f *syncFlags) error {
+	trust, from, done, err := a.pullSource(ctx, s, where, f)
+	if err != nil {
+		return err
+	}
+	defer done()
+	a.resume = "nothing was changed; run the same command again"
+	p := a.progress("asking")
+	defer p.stop()
+	preview, err := f.sync(trust, p).Preview(ctx, s, from)
+	p.stop()
+	if err != nil {
+		return err
+	}
+	return a.answer(preview, func(w io.Writer) {
+		if preview.UpToDate && len(preview.Coming) == 0 {
+			fmt.Fprintf(w, "already up to date at %s\n", preview.Root)
+		} else if !preview.UpToDate {
+			fmt.Fprintf(w, "a pull would bring %s, to root %s\n", plural(preview.Lines, "generation", "generations"), preview.Root)
+		}
+		var rows [][]string
+		for _, c := range preview.Coming {
+			rows = append(rows, []string{fmt.Sprintf("  generation %d", c.Generation), c.Root.String(), sized(c.Size), coming(c)})
+		}
+		table(w, rows)
+		if f.verbose {
+			a.explain(w, &remote.Report{Checks: preview.Checks, Origins: preview.Origins})
+		}
+	})
+}
+
+func sized(n int64) string {
+	if n < 0 {
+		return "of unknown size"
+	}
+	return size(n)
+}
+
+// coming says what of a generation would travel.
+func coming(c remote.Coming) string {
+	switch {
+	case c.Transfer < 0 || c.Transfer == c.Size:
+		return "as a whole"
+	case c.Recipe:
+		return size(c.Transfer) + " of it to fetch, what has changed"
+	}
+	return size(c.Transfer) + " of it to fetch, the rest is here"
 }

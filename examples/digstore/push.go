@@ -21,7 +21,11 @@ func (a *app) pushCommand() *cobra.Command {
 		Short: "Bring a host up to date with the store",
 		Long: `Push sends what REMOTE lacks, the name of a remote or a URL ("origin" without
 one). The host takes it on the publisher's signature, which is kept with every
-generation: pushing on what somebody else signed needs no key.
+generation: pushing on what somebody else signed needs no key. Where the host
+knows how, only what has changed travels.
+
+With --pending the new generation waits at the host until digstore promote makes
+it the head.
 
 A store that the host does not know yet is taken when the host allows its id, or
 on a token: --token-file FILE, or the variable DIG_PUSH_TOKEN. Hosts of dig.net
@@ -37,7 +41,9 @@ publish through a wallet; --force-routes tries the plain way there all the same.
 				return err
 			}
 			pusher := &remote.Pusher{Pending: pending, HeadOnly: headOnly, ForceRoutes: forceRoutes}
-			return a.withStore(func(s *digstore.Store) error { return a.push(cmd.Context(), s, orOrigin(args), host, pusher) })
+			ctx, stop := a.within(cmd.Context(), host)
+			defer stop()
+			return a.withStore(func(s *digstore.Store) error { return a.push(ctx, s, orOrigin(args), host, pusher) })
 		},
 	}
 	host.register(cmd)
@@ -50,22 +56,11 @@ publish through a wallet; --force-routes tries the plain way there all the same.
 }
 
 func (a *app) push(ctx context.Context, s *digstore.Store, to string, host hostFlags, pusher *remote.Pusher) error {
-	u, err := host.locate(s, to)
-	if err != nil {
-		return err
-	}
-	ctx, stop := a.within(ctx, host)
-	defer stop()
-	c, err := a.client(ctx, u, host)
+	c, err := a.pushTarget(ctx, s, to, host, pusher)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if key, err := s.Signer(); err == nil {
-		pusher.Signer = key
-	} else if !errors.Is(err, digstore.ErrNoKey) {
-		return err
-	}
 	a.resume = "the host shows the old head or the new one; run the same command again"
 	p := a.progress("connecting")
 	defer p.stop()
@@ -75,21 +70,43 @@ func (a *app) push(ctx context.Context, s *digstore.Store, to string, host hostF
 		return err
 	}
 	p.stop()
+	return a.pushed(report, c.URL())
+}
+
+// pushTarget is the host that a push goes to; it gives the pusher the store's
+// key, where that is here.
+func (a *app) pushTarget(ctx context.Context, s *digstore.Store, to string, host hostFlags, pusher *remote.Pusher) (*remote.Client, error) {
+	u, err := host.locate(s, to)
+	if err != nil {
+		return nil, err
+	}
+	if key, err := s.Signer(); err == nil {
+		pusher.Signer = key
+	} else if !errors.Is(err, digstore.ErrNoKey) {
+		return nil, err
+	}
+	return a.client(ctx, u, host)
+}
+
+// pushed prints what a push or a promotion did.
+func (a *app) pushed(r *remote.PushReport, at remote.URL) error {
 	v := struct {
 		PushedRoot merkle.Hash   `json:"pushed_root"`
 		Pushed     []merkle.Hash `json:"pushed"`
 		Remote     string        `json:"remote"`
+		Bytes      int64         `json:"bytes"`
+		BytesSent  int64         `json:"bytes_sent"`
 		UpToDate   bool          `json:"up_to_date"`
 		Pending    bool          `json:"pending"`
 		Claimed    bool          `json:"claimed"`
-	}{report.Root, report.Pushed, c.URL().Endpoint(), report.UpToDate, report.Pending, false}
+	}{r.Root, r.Pushed, at.Endpoint(), r.Bytes, r.Sent, r.UpToDate, r.Pending, false}
 	switch {
-	case report.UpToDate:
-		return a.done(v, "%s is up to date at %s", c.URL().Origin(), report.Root)
-	case report.Pending:
-		return a.done(v, "left root %s pending at %s", report.Root, c.URL().Origin())
+	case r.UpToDate:
+		return a.done(v, "%s is up to date at %s", at.Origin(), r.Root)
+	case r.Pending:
+		return a.done(v, "left root %s pending at %s (%s sent of %s)", r.Root, at.Origin(), size(r.Sent), size(r.Bytes))
 	}
-	return a.done(v, "pushed root %s to %s", report.Root, c.URL().Origin())
+	return a.done(v, "pushed root %s to %s\n%s sent of %s", r.Root, at.Origin(), size(r.Sent), size(r.Bytes))
 }
 
 // pushToken is the token that a first push may need.

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/remote"
+)
+
+// syncFlags are the flags of clone and pull.
+type syncFlags struct {
+	host    hostFlags
+	trust   trustFlags
+	from    []string
+	verbose bool
+}
+
+func (f *syncFlags) register(cmd *cobra.Command) {
+	f.host.register(cmd)
+	f.trust.register(cmd)
+	cmd.Flags().StringArrayVar(&f.from, "from", nil, "take from the host of this `URL` as well; may be repeated")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "say what was checked, and against what")
+}
+
+// sync makes the library's Sync.
+func (f *syncFlags) sync(trust remote.Trust, p *progress) *remote.Sync {
+	return &remote.Sync{Trust: trust, AllGenerations: f.trust.all, Progress: p.transfer("downloading")}
+}
+
+// origin is the one host, or the several that --from adds, of the store that
+// first names. The caller calls done.
+func (a *app) origin(ctx context.Context, first remote.URL, f *syncFlags) (from remote.Origin, done func(), err error) {
+	urls := []remote.URL{first}
+	for _, text := range f.from {
+		u, err := remote.ParseURL(text)
+		if err == nil {
+			u, err = u.WithStore(first.Store)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("--from: %w", err)
+		}
+		urls = append(urls, u)
+	}
+	var mirrors []remote.Mirror
+	done = func() {
+		for _, m := range mirrors {
+			_ = m.Origin.(*remote.Client).Close() // never fails
+		}
+	}
+	for _, u := range urls {
+		c, err := a.client(ctx, u, f.host)
+		if err != nil {
+			done()
+			return nil, nil, err
+		}
+		mirrors = append(mirrors, remote.Mirror{Origin: c})
+	}
+	if len(mirrors) == 1 {
+		return mirrors[0].Origin, done, nil
+	}
+	from, err = remote.NewOrigins(mirrors, nil)
+	return from, done, err
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+func (a *app) promoteCommand() *cobra.Command {
+	host := hostFlags{changes: true}
+	var tokenFile string
+	var forceRoutes bool
+	cmd := &cobra.Command{
+		Use:   "promote [ROOT] [REMOTE]",
+		Short: "Make a pending generation the head of its store at a host",
+		Long: `Promote makes a generation the head at REMOTE ("origin" without one) that was
+left there with digstore push --pending: the store's head, or the one that ROOT
+names. Where the host knows how and still has it, next to nothing travels; else it
+is sent as push does.`,
+		Example: `  digstore push --pending
+  digstore promote
+  digstore promote 5b1f09ae backup`,
+		Args: cobra.MaximumNArgs(2),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+			switch len(args) {
+			case 0:
+				found, _ := a.completeRoots(cmd, args, text)
+				return found, noFiles
+			case 1:
+				return a.completeRemotes(cmd, nil, text)
+			}
+			return nil, noFiles
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if host.token, err = pushToken(tokenFile); err != nil {
+				return err
+			}
+			root := ""
+			if len(args) > 0 {
+				root, args = args[0], args[1:]
+			}
+			ctx, stop := a.within(cmd.Context(), host)
+			defer stop()
+			return a.withStore(func(s *digstore.Store) error {
+				return a.promote(ctx, s, root, orOrigin(args), host, &remote.Pusher{ForceRoutes: forceRoutes})
+			})
+		},
+	}
+	host.register(cmd)
+	cmd.Flags().StringVar(&tokenFile, "token-file", "", "a `FILE` with the token for a first push (default: $DIG_PUSH_TOKEN)")
+	cmd.Flags().BoolVar(&forceRoutes, "force-routes", false, "use PUT at hosts of dig.net too")
+	_ = cmd.MarkFlagFilename("token-file")
+	return cmd
+}
+
+func (a *app) promote(ctx context.Context, s *digstore.Store, text, to string, host hostFlags, pusher *remote.Pusher) error {
+	var root merkle.Hash // the head
+	if text != "" {
+		line, err := findRoot(ctx, s, text)
+		if err != nil {
+			return err
+		}
+		root = line.Root
+	}
+	c, err := a.pushTarget(ctx, s, to, host, pusher)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	a.resume = "the host shows the old head or the new one; run the same command again"
+	p := a.progress("connecting")
+	defer p.stop()
+	pusher.Progress = p.transfer("promoting")
+	report, err := pusher.Promote(ctx, c, s, root)
+	if err != nil {
+		return err
+	}
+	p.stop()
+	return a.pushed(report, c.URL())
+}

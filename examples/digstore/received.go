@@ -1,0 +1,166 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+// received is what clone and pull print.
+type received struct {
+	Store      string         `json:"store"`
+	StoreID    auth.StoreID   `json:"store_id"`
+	Root       merkle.Hash    `json:"root"`
+	Generation uint64         `json:"generation"`
+	ModuleSize int64          `json:"module_size,omitempty"`
+	Bytes      int64          `json:"bytes_received"`
+	PublicKey  auth.PublicKey `json:"public_key"`
+	KeyProven  bool           `json:"key_proven"`
+	Basis      remote.Basis   `json:"basis,omitempty"`
+	Unanchored bool           `json:"unanchored"`
+	UpToDate   bool           `json:"up_to_date"`
+	NewerHead  *merkle.Hash   `json:"newer_unconfirmed_head,omitempty"`
+	Report     *remote.Report `json:"report"`
+}
+
+// newReceived joins the report of a clone or pull with what is here now.
+func newReceived(s *digstore.Store, r *remote.Report) (received, error) {
+	v := received{
+		Store: s.Name(), StoreID: s.ID(), Root: r.Root, Generation: r.Generation, Bytes: r.Bytes, PublicKey: r.Publisher,
+		KeyProven: r.KeyProven, Basis: r.Basis, Unanchored: r.Unanchored, UpToDate: r.UpToDate, NewerHead: nonZero(r.NewerHead),
+		Report: r,
+	}
+	if r.UpToDate {
+		return v, nil
+	}
+	g, err := s.At(r.Root)
+	if err != nil {
+		return v, err
+	}
+	v.ModuleSize = g.Module().Size()
+	return v, nil
+}
+
+// told prints what clone or pull did, and with verbose what was checked and
+// against what.
+func (a *app) told(v received, verbose bool, format string, args ...any) error {
+	if a.json || !verbose {
+		return a.done(v, format, args...)
+	}
+	return a.answer(v, func(w io.Writer) {
+		fmt.Fprintf(w, format+"\n", args...)
+		a.explain(w, v.Report)
+	})
+}
+
+// explain writes a report for people.
+func (a *app) explain(w io.Writer, r *remote.Report) {
+	var rows [][]string
+	for _, c := range r.Checks {
+		rows = append(rows, []string{"  checked " + string(c.Check), "against " + c.Against})
+	}
+	for _, o := range r.Origins {
+		what := string(o.Verdict)
+		if o.Err != nil {
+			what += ": " + o.Err.Error()
+		}
+		rows = append(rows, []string{"  host " + o.Origin, oneLine(what)})
+	}
+	if !r.HeadTime.IsZero() {
+		rows = append(rows, []string{"  head of", fmt.Sprintf("%s, %s ago by this clock", r.HeadTime.Local().Format("2006-01-02 15:04:05"), r.HeadAge.Round(time.Second))})
+	}
+	table(w, rows)
+}
+
+// warnReport says what the result rests on where that is not much, and who
+// was found out.
+func (a *app) warnReport(r *remote.Report) {
+	switch {
+	case r.Basis == remote.ByFirstUse:
+		a.warn("nothing vouches for publisher key %.16s…: it is believed on first use and held from now on", r.Publisher)
+	case r.KeyChanged:
+		a.warn("the publisher key has changed to %.16s…, as you accepted; it is held from now on", r.Publisher)
+	}
+	if r.Diverged {
+		a.warn("root %.16s… does not follow from what was here before; it was taken as you accepted", r.Root)
+	}
+	if !r.NewerHead.IsZero() {
+		a.warn("the origin's head %.16s… is newer and not confirmed; it was not taken", r.NewerHead)
+	}
+	for _, t := range r.Tombstones {
+		what := "the whole store"
+		if !t.WholeStore() {
+			what = fmt.Sprintf("root %.16s…", t.Root)
+		}
+		a.warn("its publisher has revoked %s: %v", what, t.Reason)
+	}
+	for _, m := range r.Missing {
+		a.warn("generation %d was not to be had: %v", m.Number, m.Err)
+	}
+	if len(r.Origins) > 1 {
+		a.warnOrigins(r)
+	}
+}
+
+// warnOrigins tells of those among several that are not what they should be.
+func (a *app) warnOrigins(r *remote.Report) {
+	for _, o := range r.Origins {
+		switch o.Verdict {
+		case remote.OriginRefused:
+			a.warn("%s was refused: %v", o.Origin, o.Err)
+		case remote.OriginUnreachable, remote.OriginSlow:
+			a.note("%s was left out: %v", o.Origin, o.Err)
+		case remote.OriginBehind:
+			a.note("%s is behind, at %.16s…", o.Origin, o.Head)
+		}
+	}
+}
+
+// refused is an error of clone or pull with what is known of its cause.
+type refused struct {
+	err    error
+	report *remote.Report
+}
+
+func (e *refused) Error() string { return e.err.Error() }
+func (e *refused) Unwrap() error { return e.err }
+
+// because joins an error with its report.
+func (a *app) because(err error, r *remote.Report, verbose bool) error {
+	if r == nil {
+		return err
+	}
+	if verbose && !a.json {
+		a.errMu.Lock()
+		a.explain(a.err, r)
+		a.errMu.Unlock()
+	}
+	return &refused{err, r}
+}
+
+// reportOf is the report that comes with an error, if one does.
+func reportOf(err error) *remote.Report {
+	var e *refused
+	if errors.As(err, &e) {
+		return e.report
+	}
+	return nil
+}
+
+// trusted says what the result rests on.
+func (r received) trusted() string {
+	why := "publisher key believed by " + string(r.Basis)
+	if r.KeyProven {
+		why = "the store id proves the publisher key"
+	}
+	if r.Unanchored {
+		why += ", freshness is the host's word"
+	}
+	return why
+}

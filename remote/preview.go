@@ -1,0 +1,161 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A Preview says what a clone or pull would bring, as far as its origins tell before a module is fetched.
+type Preview struct {
+	Store      auth.StoreID   `json:"store_id"`
+	From       merkle.Hash    `json:"from"`       // the local head; zero: there is none
+	Root       merkle.Hash    `json:"root"`       // what would be the local head
+	Generation uint64         `json:"generation"` // its number
+	UpToDate   bool           `json:"up_to_date"` // Root is the local head already
+	Lines      int            `json:"lines"`      // that the history would grow by
+	Coming     []Coming       `json:"coming"`     // the generations that would be fetched, in this order
+	Publisher  auth.PublicKey `json:"publisher"`  // as the origin tells; zero where nothing signed says
+	Basis      Basis          `json:"basis,omitempty"`
+	Unanchored bool           `json:"unanchored"` // see Report
+	Checks     []Passed       `json:"checks"`     // that passed; those of the module itself are still to come
+	Origins    []Account      `json:"origins"`
+}
+
+// A Coming is a generation that would be fetched.
+type Coming struct {
+	Generation uint64      `json:"generation"`
+	Root       merkle.Hash `json:"root"`
+	Size       int64       `json:"size"`     // of the module, in bytes, as the origin says; -1: it does not
+	Transfer   int64       `json:"transfer"` // bytes that would travel for it; -1: not known
+	Recipe     bool        `json:"recipe"`   // by its recipe and the chunks that are not held
+}
+
+// Preview makes the checks of [Sync.Pull] up to where it would fetch a module, and says what it would fetch. It asks for
+// the recipe of what is new where both sides know recipes, and changes nothing: neither pins nor tombstones nor
+// evidence are kept. An error is what Pull would fail with.
+func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, error) {
+	v, err := s.visit(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	v.to = reading{to}
+	if err := v.prepare(ctx); err != nil {
+		return nil, err
+	}
+	sights, err := v.look(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	best, err := v.choose(ctx, sights)
+	if err != nil {
+		return nil, err
+	}
+	v.account(sights)
+	p := &Preview{Store: v.store, From: v.head.Root, Root: v.head.Root, UpToDate: best.target == nil, Publisher: v.pins.Publisher,
+		Unanchored: v.want.IsZero(), Checks: best.checks, Origins: v.report.Origins, Coming: []Coming{}}
+	v.crowd(best, sights)
+	var lines []module.Generation
+	if s.AllGenerations {
+		if lines, err = v.local.lines(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if t := best.target; t != nil {
+		p.Root, p.Generation, p.Lines = t.line().Root, t.line().Number, len(t.lines)
+		p.Publisher, p.Basis = t.key, t.basis
+		if err := p.add(ctx, v, to, t.line(), t.size); err != nil {
+			return nil, err
+		}
+		lines = append(lines[:len(lines):len(lines)], t.lines[:len(t.lines)-1]...)
+	} else if g, ok, err := v.local.line(ctx, v.head.Root); err != nil {
+		return nil, err
+	} else if ok {
+		p.Generation = g.Number
+	}
+	if !s.AllGenerations {
+		return p, nil
+	}
+	for _, g := range lines {
+		if err := p.add(ctx, v, to, g, 0); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// reading is a Local of which only what reads is left: what is optional, and writes, is not seen.
+type reading struct{ Local }
+
+// add notes a generation, unless it is held.
+func (p *Preview) add(ctx context.Context, v *visit, to Local, g module.Generation, size int64) error {
+	r, err := to.Module(ctx, g.Root)
+	if err == nil {
+		return r.Close()
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remote: look for local generation %s: %w", g.Root, err)
+	}
+	c := Coming{Generation: g.Number, Root: g.Root, Size: -1, Transfer: -1}
+	if size > 0 {
+		c.Size = size
+	} else if m, ok := v.from.(interface {
+		Stat(context.Context, merkle.Hash) (int64, error)
+	}); ok {
+		switch c.Size, err = m.Stat(ctx, g.Root); {
+		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrVerification):
+			return nil // this origin does not have it
+		case err != nil:
+			return fmt.Errorf("remote: ask for the size of %s: %w", g.Root, err)
+		}
+	}
+	if c.Transfer, c.Recipe, err = v.price(ctx, to, g, c.Size); err != nil {
+		return err
+	}
+	p.Coming = append(p.Coming, c)
+	return nil
+}
+
+// price is what fetching a generation would cost: its recipe and what of it is not held where that is less than the
+// module, else the rest of the module.
+func (v *visit) price(ctx context.Context, to Local, g module.Generation, size int64) (bytes int64, recipe bool, err error) {
+	bytes = size
+	if kept, ok := to.(Resumer); ok && size > 0 {
+		held, err := kept.Held(ctx, g.Root)
+		if err != nil {
+			return 0, false, fmt.Errorf("remote: look for a part of %s: %w", g.Root, err)
+		}
+		bytes = max(0, size-held)
+	}
+	assembler, ok1 := to.(Assembler)
+	from, ok2 := v.from.(RecipeOrigin)
+	if !ok1 || !ok2 {
+		return bytes, false, nil
+	}
+	bases, err := v.bases(ctx, assembler, g)
+	if err != nil || len(bases) == 0 {
+		return bytes, false, err
+	}
+	answer, err := from.OpenRecipe(ctx, g.Root, bases)
+	switch {
+	case errors.Is(err, ErrTooLarge):
+		return bytes, false, nil
+	case err != nil:
+		return 0, false, fmt.Errorf("remote: fetch recipe of %s: %w", g.Root, err)
+	case answer.Recipe == nil:
+		return bytes, false, answer.Module.Close()
+	}
+	a := &assembly{visit: v, from: from, recipe: answer.Recipe, places: answer.Recipe.Places(), done: answer.Size}
+	if err := a.find(ctx, assembler); err != nil {
+		return 0, false, err
+	}
+	if by := answer.Size + a.cost(); bytes < 0 || by < bytes {
+		return by, true, nil
+	}
+	return bytes, false, nil
+}
