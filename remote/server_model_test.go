@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -149,17 +150,22 @@ func (s *site) agrees(t *testing.T, b *remotetest.Stores, m *model) {
 	}
 }
 
-// TestPullersBesideAPublisher lets stores be cloned and pulled while new generations come in: nobody sees anything
-// but whole generations, in order.
+// TestPullersBesideAPublisher lets a store be cloned and pulled by many while new generations come in: nobody sees
+// anything but whole generations, in order; no head is lost, and afterwards nothing is left of the clients.
 func TestPullersBesideAPublisher(t *testing.T) {
-	s := newSite(t, 5, nil)
+	pullers, generations := 100, 5
+	if vectors.Long(t) {
+		pullers, generations = 1000, 20
+	}
+	s := newSite(t, generations, nil)
 	backend := remotetest.NewStores(s.now)
 	s.serve(backend, &remote.ServerOptions{Limits: noLimit, Policy: remote.TrustOnFirstUse{}})
 	want(t, s.put(s.heads[0], merkle.Hash{}, s.modules[0]), 201, "")
+	goroutines := runtime.NumGoroutine()
 	origin := remotetest.NewOrigin(s.server)
-	defer origin.Close()
 	var wg sync.WaitGroup
-	for range 8 {
+	pulled, ended := make(chan struct{}, pullers), make(chan struct{})
+	for range pullers {
 		wg.Go(func() {
 			c, err := origin.Client(s.id, &remote.ClientOptions{Now: s.now})
 			if err != nil {
@@ -172,6 +178,10 @@ func TestPullersBesideAPublisher(t *testing.T) {
 				if _, err := remote.Pull(t.Context(), local, c, remote.Trust{KeyHashID: true}); err != nil {
 					t.Error(err)
 					return
+				}
+				select {
+				case pulled <- struct{}{}:
+				default:
 				}
 				head, _ := local.Head(t.Context())
 				at := slices.Index(s.heads, head)
@@ -188,8 +198,24 @@ func TestPullersBesideAPublisher(t *testing.T) {
 			}
 		})
 	}
+	go func() { wg.Wait(); close(ended) }()
 	for n := 1; n < len(s.heads); n++ {
+		for range pullers / len(s.heads) { // pulls, so that some begin with each generation
+			select {
+			case <-pulled:
+			case <-ended:
+			}
+		}
 		want(t, s.put(s.heads[n], s.heads[n-1].Root, s.modules[n]), 201, "")
 	}
-	wg.Wait()
+	<-ended
+	origin.Close()
+	if lines, err := backend.Generations(t.Context(), s.id); err != nil || len(lines) != len(s.heads) {
+		t.Errorf("%d generations of %d are there, %v", len(lines), len(s.heads), err)
+	}
+	for n := 0; runtime.NumGoroutine() > goroutines; n++ {
+		if runtime.Gosched(); n == 1_000_000 {
+			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), goroutines)
+		}
+	}
 }
