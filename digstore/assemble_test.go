@@ -15,14 +15,6 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
-)
-
-// The stores are what transfers by recipe need.
-var (
-	_ remote.Assembler      = (*digstore.Store)(nil)
-	_ remote.RecipeBackend  = (*digstore.Workspace)(nil)
-	_ remote.RecipeReceiver = (*digstore.Workspace)(nil)
 )
 
 // takenApart is a module as a stranger sends it: its recipe, which nothing is known about, and its chunks.

@@ -13,10 +13,16 @@ var (
 	_ remote.Signatures  = (*digstore.Store)(nil)
 	_ remote.Revoker     = (*digstore.Store)(nil)
 	_ remote.KnownStores = (*digstore.KnownStores)(nil)
+	_ remote.Assembler   = (*digstore.Store)(nil)
+	_ remote.Lines       = (*digstore.Store)(nil)
+	_ remote.Witness     = (*digstore.Store)(nil)
 
 	_ remote.Backend  = (*digstore.Workspace)(nil)
 	_ remote.Receiver = (*digstore.Workspace)(nil)
 	_ remote.Revoker  = (*digstore.Workspace)(nil)
 	_ remote.Lister   = (*digstore.Workspace)(nil)
 	_ remote.Promoter = (*digstore.Workspace)(nil)
+
+	_ remote.RecipeBackend  = (*digstore.Workspace)(nil)
+	_ remote.RecipeReceiver = (*digstore.Workspace)(nil)
 )

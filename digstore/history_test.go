@@ -18,10 +18,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 )
-
-var _ remote.Lines = (*digstore.Store)(nil)
 
 const siteDir = home + "/.dig/stores/site"
 

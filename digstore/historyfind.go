@@ -105,7 +105,7 @@ func (h *history) between(from, to uint64) ([]module.Generation, error) {
 	if at, err := h.seek(f, from); err == nil {
 		lines, err = h.scan(f, from, at, min(h.start, at+int64(to-from)*maxLine))
 		if err == nil && uint64(len(lines)) >= to-from {
-			return lines[:to-from : to-from], nil
+			return lines[: to-from : to-from], nil
 		}
 	}
 	// The log is not as regular as ours are.

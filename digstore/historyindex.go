@@ -325,4 +325,3 @@ func (r *rootRun) marshal(rows []uint64) []byte {
 	}
 	return b
 }
-

@@ -27,6 +27,19 @@ func TestRemoteContract(t *testing.T) {
 			return w
 		})
 	})
+	t.Run("persistence", func(t *testing.T) {
+		remotetest.TestPersistence(t, func(t *testing.T, id auth.StoreID) func() remote.Local {
+			dir := t.TempDir()
+			w := must(digstore.Init(dir, nil))
+			must(w.Create(id, nil))
+			t.Cleanup(func() { w.Close() })
+			return func() remote.Local {
+				check(t, w.Close())
+				w = must(digstore.Open(dir, nil))
+				return must(w.Store(""))
+			}
+		})
+	})
 	t.Run("local", func(t *testing.T) {
 		remotetest.TestLocal(t, func(t *testing.T, id auth.StoreID) remote.Local {
 			w, err := digstore.Init(t.TempDir(), nil)

@@ -97,7 +97,7 @@ func (s *Store) sweep(h *history) error {
 	if err := s.sweepPending(h); err != nil { // first: what it takes back is no orphan
 		return err
 	}
-	for _, sub := range []string{"", historyDir, "tombstones", "pending"} {
+	for _, sub := range []string{"", historyDir, "tombstones", "pending", "evidence"} {
 		if err := s.sweepDir(sub, func(name string) bool { return strings.HasSuffix(name, ".tmp") }); err != nil {
 			return err
 		}
