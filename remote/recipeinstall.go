@@ -15,8 +15,12 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// maxNeighbours is how many generations beside the one that is wanted are looked for as bases.
-const maxNeighbours = 16
+const (
+	// maxNeighbours is how many generations to each side of the one that is wanted are looked for as bases.
+	maxNeighbours = 16
+	// smallModule is from how many bytes on a module is worth the second request that a recipe makes necessary.
+	smallModule = 2 * requestCost
+)
 
 // assemble installs the last line's generation from its recipe and the chunks that are not held, where both sides can
 // and it costs less than the module. done is false when the module is to be had whole; opened is that, if the origin
@@ -38,6 +42,9 @@ func (v *visit) assemble(ctx context.Context, lines []module.Generation, head au
 	held, err := v.heldOf(ctx, line.Root)
 	if err != nil {
 		return false, nil, err
+	}
+	if likely := cmp.Or(size, bases[0].Size()); likely-held < smallModule {
+		return false, nil, nil
 	}
 	answer, err := from.OpenRecipe(ctx, line.Root, bases)
 	switch {

@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,6 +14,17 @@ import (
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
 )
+
+// ranges asks for n single bytes.
+func ranges(n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("%d-%d", 2*i, 2*i)
+	}
+	return "bytes=" + strings.Join(list, ",")
+}
+
+func add(name, value string) header { return func(r *http.Request) { r.Header.Add(name, value) } }
 
 func TestModuleRequests(t *testing.T) {
 	s := newSite(t, 3, nil)
@@ -50,7 +62,12 @@ func TestModuleRequests(t *testing.T) {
 		{"range, same tag", "GET", "", []header{set("Range", "bytes=2-5"), set("If-Range", tag(head))}, 206, body[2:6], head},
 		{"range, other tag", "GET", "", []header{set("Range", "bytes=2-5"), set("If-Range", tag(old))}, 200, body, head},
 		{"range past the end", "GET", "", []header{set("Range", "bytes="+strconv.Itoa(size)+"-")}, 416, "bad request: range not satisfiable", ""},
-		{"several ranges", "GET", "", []header{set("Range", "bytes=0-1,4-5")}, 200, body, head},
+		{"several ranges", "GET", "", []header{set("Range", "bytes=0-1,4-5")}, 206, "*", head},
+		{"overlapping ranges", "GET", "", []header{set("Range", "bytes=0-4,4-5")}, 200, body, head},
+		{"ranges out of order", "GET", "", []header{set("Range", "bytes=4-5,0-1")}, 200, body, head},
+		{"several last bytes", "GET", "", []header{set("Range", "bytes=-5,-4")}, 200, body, head},
+		{"too many ranges", "GET", "", []header{set("Range", ranges(257))}, 200, body, head},
+		{"ranges in two lines", "GET", "", []header{set("Range", "bytes=0-1"), add("Range", "bytes=4-5")}, 200, body, head},
 		{"range of HEAD", "HEAD", "", []header{set("Range", "bytes=0-1")}, 200, "", head},
 		{"other unit", "GET", "", []header{set("Range", "chunks=0-1")}, 200, body, head},
 		{"compression wanted", "GET", "", []header{set("Accept-Encoding", "gzip, br")}, 200, body, head},
