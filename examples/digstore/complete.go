@@ -49,7 +49,7 @@ func (a *app) completeWith(list func(*digstore.Store) []string) []string {
 // completeRoots offers roots with number and message; a folder may follow.
 func (a *app) completeRoots(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return a.completeWith(func(s *digstore.Store) (found []string) {
-		entries, err := s.History(cmd.Context())
+		entries, err := s.HistoryTail(cmd.Context(), 50)
 		if err != nil {
 			return nil
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"time"
 
@@ -25,12 +26,12 @@ origin's word; they are marked.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withStore(func(s *digstore.Store) error {
-				entries, err := s.History(cmd.Context())
+				if limit <= 0 {
+					limit = math.MaxInt
+				}
+				entries, err := s.HistoryTail(cmd.Context(), limit)
 				if err != nil {
 					return err
-				}
-				if limit > 0 && len(entries) > limit {
-					entries = entries[len(entries)-limit:]
 				}
 				return a.printLog(s, entries)
 			})

@@ -31,7 +31,7 @@ func (a *app) listStores(cmd *cobra.Command) error {
 		Name        string       `json:"name"`
 		StoreID     auth.StoreID `json:"store_id"`
 		Root        *merkle.Hash `json:"root,omitempty"`
-		Generations int          `json:"generations"`
+		Generations uint64       `json:"generations"`
 		ContentRoot string       `json:"content_root,omitempty"`
 		Active      bool         `json:"active"`
 	}
@@ -44,13 +44,13 @@ func (a *app) listStores(cmd *cobra.Command) error {
 		if err != nil {
 			return err
 		}
-		lines, err := s.Generations(cmd.Context())
+		last, err := s.Tail(cmd.Context(), 1)
 		if err != nil {
 			return err
 		}
-		r := row{Name: s.Name(), StoreID: s.ID(), Generations: len(lines), ContentRoot: s.ContentRoot(), Active: s.Name() == active}
-		if len(lines) > 0 {
-			r.Root = &lines[len(lines)-1].Root
+		r := row{Name: s.Name(), StoreID: s.ID(), ContentRoot: s.ContentRoot(), Active: s.Name() == active}
+		if len(last) > 0 {
+			r.Root, r.Generations = &last[0].Root, last[0].Number+1
 		}
 		rows = append(rows, r)
 	}

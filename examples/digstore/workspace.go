@@ -79,29 +79,56 @@ func (a *app) generation(ctx context.Context, s *digstore.Store, text string) (*
 }
 
 // findRoot finds a generation by its root, by the first 8 or more digits of
-// its root, or by its number.
+// its root, or by its number. The newest are looked at first.
 func findRoot(ctx context.Context, s *digstore.Store, text string) (module.Generation, error) {
+	if root, err := merkle.ParseHash(text); err == nil {
+		line, err := s.Line(ctx, root)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = noRoot(text)
+		}
+		return line, err
+	}
+	if number, err := strconv.ParseUint(text, 10, 64); err == nil && len(text) < 8 {
+		return numbered(ctx, s, number)
+	}
+	if len(text) < 8 {
+		return module.Generation{}, noRoot(text)
+	}
 	lines, err := s.Generations(ctx)
 	if err != nil {
 		return module.Generation{}, err
 	}
-	if number, err := strconv.ParseUint(text, 10, 64); err == nil && len(text) < 8 {
-		if number < uint64(len(lines)) {
-			return lines[number], nil
-		}
-		return module.Generation{}, &hinted{fmt.Errorf("generation %d: %w", number, fs.ErrNotExist), "digstore log lists the generations"}
-	}
 	var found []module.Generation
 	for _, line := range lines {
-		if root := line.Root.String(); len(text) >= 8 && len(text) <= len(root) && strings.EqualFold(root[:len(text)], text) {
+		if root := line.Root.String(); len(text) <= len(root) && strings.EqualFold(root[:len(text)], text) {
 			found = append(found, line)
 		}
 	}
-	switch {
-	case len(found) == 1 || len(found) > 1 && len(text) == 2*len(merkle.Hash{}):
-		return found[len(found)-1], nil // a root may recur in a chain lineage: the latest place counts
-	case len(found) > 1:
-		return module.Generation{}, usage("give more digits", "root %s: %d generations begin so", text, len(found))
+	switch len(found) {
+	case 0:
+		return module.Generation{}, noRoot(text)
+	case 1:
+		return found[0], nil
 	}
-	return module.Generation{}, &hinted{fmt.Errorf("root %s: %w", printable(text), fs.ErrNotExist), "give a root of digstore log, its first 8 or more digits, or the generation's number"}
+	return module.Generation{}, usage("give more digits", "root %s: %d generations begin so", text, len(found))
+}
+
+// numbered finds a generation by its number.
+func numbered(ctx context.Context, s *digstore.Store, number uint64) (module.Generation, error) {
+	last, err := s.Tail(ctx, 1)
+	if err != nil {
+		return module.Generation{}, err
+	}
+	if len(last) == 0 || number > last[0].Number {
+		return module.Generation{}, &hinted{fmt.Errorf("generation %d: %w", number, fs.ErrNotExist), "digstore log lists the generations"}
+	}
+	lines, err := s.Tail(ctx, int(last[0].Number-number)+1)
+	if err != nil {
+		return module.Generation{}, err
+	}
+	return lines[0], nil
+}
+
+func noRoot(text string) error {
+	return &hinted{fmt.Errorf("root %s: %w", printable(text), fs.ErrNotExist), "give a root of digstore log, its first 8 or more digits, or the generation's number"}
 }
