@@ -36,3 +36,23 @@ func TestKeyCache(t *testing.T) {
 		t.Error("a key that nobody used for long is held")
 	}
 }
+
+// What is no key is refused every time, and no more of it is remembered than there is room for.
+func TestBadKeys(t *testing.T) {
+	var c keyCache
+	for i := range 3 * badKeys {
+		var pub auth.PublicKey
+		binary.BigEndian.PutUint32(pub[:], uint32(i)) // not the flags of a compressed point
+		for range 2 {
+			if _, err := c.get(pub); err == nil {
+				t.Fatalf("%v is a key", pub)
+			}
+		}
+		if len(c.bad) > badKeys {
+			t.Fatalf("%d are remembered", len(c.bad))
+		}
+	}
+	if len(c.young)+len(c.old) > 0 {
+		t.Error("keys are remembered of which there are none")
+	}
+}
