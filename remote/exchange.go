@@ -182,7 +182,9 @@ func (noRepeat) Close() error             { return nil }
 // is taken, or a minute of waiting for an answer that brings fewer than leastMoved bytes, ends the exchange with
 // [os.ErrDeadlineExceeded].
 func roundTrip(t *http.Transport, req *http.Request) (*http.Response, error) {
-	req.Header.Set("Accept-Encoding", "identity")
+	if req.Header.Get("Accept-Encoding") == "" { // conform asks for others
+		req.Header.Set("Accept-Encoding", "identity")
+	}
 	ctx, cancel := context.WithCancelCause(req.Context())
 	w := &watch{ctx: ctx, cancel: cancel}
 	if _, none := req.Body.(noRepeat); !none {
