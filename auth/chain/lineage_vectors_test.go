@@ -12,33 +12,114 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-func TestVectorsReference(t *testing.T) {
-	type step struct {
-		Op     string        `json:"op"`
-		Spend  vectorSpend   `json:"store_spend"`
-		Bundle []vectorSpend `json:"bundle_spends"`
-		Expect struct {
-			Coin      vectorCoin       `json:"coin"`
-			ID        merkle.Hash      `json:"coin_id"`
-			Launcher  auth.StoreID     `json:"launcher_id"`
-			Metadata  vectorMetadata   `json:"metadata"`
-			Owner     merkle.Hash      `json:"owner_puzzle_hash"`
-			Delegates []vectorDelegate `json:"delegated_puzzles"`
-			Melted    bool             `json:"melted"`
-		} `json:"expect"`
+// A scenario is a store's life as the reference's driver has it: spends, and the state after each.
+type scenario struct {
+	Name     string
+	Steps    []scenarioStep
+	Launcher auth.StoreID `json:"launcher_id"`
+	Invalid  *struct {
+		Why   string
+		Spend vectorSpend `json:"store_spend"`
+	} `json:"then_invalid_spend"`
+}
+
+type scenarioStep struct {
+	Op     string        `json:"op"`
+	Spend  vectorSpend   `json:"store_spend"`
+	Bundle []vectorSpend `json:"bundle_spends"`
+	Expect struct {
+		Coin      vectorCoin       `json:"coin"`
+		ID        merkle.Hash      `json:"coin_id"`
+		Launcher  auth.StoreID     `json:"launcher_id"`
+		Metadata  vectorMetadata   `json:"metadata"`
+		Owner     merkle.Hash      `json:"owner_puzzle_hash"`
+		Delegates []vectorDelegate `json:"delegated_puzzles"`
+		Melted    bool             `json:"melted"`
+	} `json:"expect"`
+}
+
+// spenders says who spent the coin in each kind of step.
+func spenders() map[string]chain.Role {
+	return map[string]chain.Role{
+		"mint": chain.RoleNone, "update_metadata:owner": chain.RoleOwner, "update_ownership:owner": chain.RoleOwner,
+		"update_metadata:writer": chain.RoleWriter, "update_metadata:admin": chain.RoleAdmin,
+		"update_ownership:admin": chain.RoleAdmin, "oracle": chain.RoleOracle,
 	}
+}
+
+// check resolves the scenario and compares every state.
+func (sc *scenario) check(t *testing.T) {
+	t.Helper()
+	var state *chain.State
+	for i, st := range sc.Steps {
+		sp := st.Spend.spend()
+		found := false
+		for _, b := range st.Bundle {
+			found = found || cmp.Equal(b.spend(), sp)
+		}
+		if st.Bundle != nil && !found {
+			t.Errorf("step %d: the store's spend is not in the bundle", i)
+		}
+		var next *chain.State
+		var err error
+		if state == nil {
+			next, err = chain.Launch(sc.Launcher, sp)
+		} else {
+			next, err = state.Next(t.Context(), sp)
+		}
+		if st.Expect.Melted {
+			var melted *chain.MeltedError
+			if !errors.As(err, &melted) || !errors.Is(err, chain.ErrMelted) || melted.Last != state {
+				t.Fatalf("step %d, %s: %v, want a melted store", i, st.Op, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("step %d, %s: %v", i, st.Op, err)
+		}
+		want := st.Expect
+		if next.Coin != want.Coin.coin() || next.CoinID() != want.ID || next.Store != want.Launcher || next.Generation != i {
+			t.Errorf("step %d, %s: coin %+v, generation %d; want %+v", i, st.Op, next.Coin, next.Generation, want.Coin.coin())
+		}
+		if d := cmp.Diff(want.Metadata.metadata(), next.Metadata); d != "" {
+			t.Errorf("step %d, %s: metadata (-want +got)\n%s", i, st.Op, d)
+		}
+		if !next.OwnerKnown || next.Owner != want.Owner {
+			t.Errorf("step %d, %s: owner %v, known %v, want %v", i, st.Op, next.Owner, next.OwnerKnown, want.Owner)
+		}
+		if d := cmp.Diff(delegates(t, want.Delegates), next.Delegates); d != "" || !next.DelegatesKnown {
+			t.Errorf("step %d, %s: delegates known %v (-want +got)\n%s", i, st.Op, next.DelegatesKnown, d)
+		}
+		if next.By != spenders()[st.Op] {
+			t.Errorf("step %d, %s: spent by %v", i, st.Op, next.By)
+		}
+		if got := chain.StorePuzzleHash(sc.Launcher, next.Metadata, next.Inner); got != next.Coin.PuzzleHash {
+			t.Errorf("step %d, %s: puzzle %v of its parts, want %v", i, st.Op, got, next.Coin.PuzzleHash)
+		}
+		if i > 0 { // what the spend alone shows is the same, save what came before it
+			alone, err := chain.FromSpend(t.Context(), sc.Launcher, sp)
+			if err != nil || alone.Coin != next.Coin || alone.Owner != next.Owner || !alone.OwnerKnown || alone.Generation != -1 {
+				t.Errorf("step %d, %s: from the spend alone: %+v, %v", i, st.Op, alone, err)
+			}
+			searched, err := state.Search(t.Context(), sp, next.Coin)
+			if err != nil || !cmp.Equal(searched, next) {
+				t.Errorf("step %d, %s: searched: %+v, %v; want %+v", i, st.Op, searched, err, next)
+			}
+		}
+		state = next
+	}
+	if sc.Invalid != nil {
+		if _, err := state.Next(t.Context(), sc.Invalid.Spend.spend()); !errors.Is(err, chain.ErrSourceInvalid) {
+			t.Errorf("%s: %v, want ErrSourceInvalid", sc.Invalid.Why, err)
+		}
+	}
+}
+
+func TestVectorsReference(t *testing.T) {
 	var file struct {
 		Note, Source string
 		Keys         map[string]struct{ PK, PH vectors.Hex }
-		Scenarios    []struct {
-			Name     string
-			Steps    []step
-			Launcher auth.StoreID `json:"launcher_id"`
-			Invalid  *struct {
-				Why   string
-				Spend vectorSpend `json:"store_spend"`
-			} `json:"then_invalid_spend"`
-		}
+		Scenarios    []scenario
 	}
 	vectors.Load(t, "chain-lineage-reference.json", &file)
 	for name, k := range file.Keys {
@@ -48,69 +129,8 @@ func TestVectorsReference(t *testing.T) {
 	}
 	steps := 0
 	for _, sc := range file.Scenarios {
-		t.Run(sc.Name, func(t *testing.T) {
-			var state *chain.State
-			for i, st := range sc.Steps {
-				steps++
-				sp := st.Spend.spend()
-				found := false
-				for _, b := range st.Bundle {
-					found = found || cmp.Equal(b.spend(), sp)
-				}
-				if st.Bundle != nil && !found {
-					t.Errorf("step %d: the store's spend is not in the bundle", i)
-				}
-				var next *chain.State
-				var err error
-				if state == nil {
-					next, err = chain.Launch(sc.Launcher, sp)
-				} else {
-					next, err = state.Next(t.Context(), sp)
-				}
-				if st.Expect.Melted {
-					var melted *chain.MeltedError
-					if !errors.As(err, &melted) || !errors.Is(err, chain.ErrMelted) || melted.Last != state {
-						t.Fatalf("step %d, %s: %v, want a melted store", i, st.Op, err)
-					}
-					continue
-				}
-				if err != nil {
-					t.Fatalf("step %d, %s: %v", i, st.Op, err)
-				}
-				want := st.Expect
-				if next.Coin != want.Coin.coin() || next.CoinID() != want.ID || next.Store != want.Launcher || next.Generation != i {
-					t.Errorf("step %d, %s: coin %+v, generation %d; want %+v", i, st.Op, next.Coin, next.Generation, want.Coin.coin())
-				}
-				if d := cmp.Diff(want.Metadata.metadata(), next.Metadata); d != "" {
-					t.Errorf("step %d, %s: metadata (-want +got)\n%s", i, st.Op, d)
-				}
-				if !next.OwnerKnown || next.Owner != want.Owner {
-					t.Errorf("step %d, %s: owner %v, known %v, want %v", i, st.Op, next.Owner, next.OwnerKnown, want.Owner)
-				}
-				if d := cmp.Diff(delegates(t, want.Delegates), next.Delegates); d != "" || !next.DelegatesKnown {
-					t.Errorf("step %d, %s: delegates known %v (-want +got)\n%s", i, st.Op, next.DelegatesKnown, d)
-				}
-				if by := map[string]chain.Role{
-					"mint": chain.RoleNone, "update_metadata:owner": chain.RoleOwner, "update_ownership:owner": chain.RoleOwner,
-					"update_metadata:writer": chain.RoleWriter, "update_metadata:admin": chain.RoleAdmin,
-					"update_ownership:admin": chain.RoleAdmin, "oracle": chain.RoleOracle,
-				}; next.By != by[st.Op] {
-					t.Errorf("step %d, %s: spent by %v", i, st.Op, next.By)
-				}
-				if i > 0 { // what the spend alone shows is the same, save what came before it
-					alone, err := chain.FromSpend(t.Context(), sc.Launcher, sp)
-					if err != nil || alone.Coin != next.Coin || alone.Owner != next.Owner || !alone.OwnerKnown || alone.Generation != -1 {
-						t.Errorf("step %d, %s: from the spend alone: %+v, %v", i, st.Op, alone, err)
-					}
-				}
-				state = next
-			}
-			if sc.Invalid != nil {
-				if _, err := state.Next(t.Context(), sc.Invalid.Spend.spend()); !errors.Is(err, chain.ErrSourceInvalid) {
-					t.Errorf("%s: %v, want ErrSourceInvalid", sc.Invalid.Why, err)
-				}
-			}
-		})
+		steps += len(sc.Steps)
+		t.Run(sc.Name, sc.check)
 	}
 	vectors.Count(t, "chain-lineage-reference.json", steps, 0)
 }

@@ -1,0 +1,271 @@
+package chain_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dig-network/digstore/auth/chain"
+	"github.com/dig-network/digstore/auth/chain/chaintest"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// sentinels are what a refusal has to be one of.
+var sentinels = []error{
+	chain.ErrUnavailable, chain.ErrMalformed, chain.ErrTooLarge, chain.ErrSourceInvalid, chain.ErrStaleSource, chain.ErrWrongNetwork,
+	chain.ErrStoreNotFound, chain.ErrNotMinted, chain.ErrNotDataStore, chain.ErrInvalidSpend, chain.ErrUpdaterChanged,
+}
+
+// TestLiars alters every member of every answer of an honest host in turn, in several ways. Either the lie is found out,
+// with an error that names the host, or it makes no difference.
+func TestLiars(t *testing.T) {
+	c := newChain(t)
+	writer := chaintest.Writer(chaintest.Anyone(2))
+	s := c.Mint(chain.Metadata{}, chaintest.Anyone(1), writer)
+	s.Update(root(1))
+	s.UpdateBy(&writer, chain.Metadata{Root: root(2)})
+	s.Transfer(chaintest.Anyone(3))
+	s.Update(root(3))
+	want := roots(1, 3)
+
+	type lie struct {
+		method, path string
+		how          string
+	}
+	// What an honest host answers tells what there is to alter.
+	seen := map[lie]bool{}
+	collect := func(method string, answer []byte) []byte {
+		walkJSON(decodeJSON(t, answer), "", func(path string, v any) any {
+			for how := range ways(v) {
+				seen[lie{method, path, how}] = true
+			}
+			return v
+		})
+		return answer
+	}
+	for name, hints := range map[string]bool{"with hints": true, "without hints": false} {
+		t.Run(name, func(t *testing.T) {
+			ask := func(alter func(string, []byte) []byte) (lineage []merkle.Hash, now merkle.Hash, errs []error, host string) {
+				srv := httptest.NewServer(c.Handler(&chaintest.HandlerOptions{Alter: alter}))
+				defer srv.Close()
+				rpc, err := chain.NewRPC(srv.URL, once())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer rpc.Close()
+				var source chain.Source = rpc
+				if !hints {
+					source = named{bare{rpc}, rpc}
+				}
+				lineage, err = chain.NewResolver(source, fresh()).Lineage(t.Context(), s.ID())
+				errs = append(errs, err)
+				now, err = chain.NewResolver(source, fresh()).CurrentRoot(t.Context(), s.ID())
+				return lineage, now, append(errs, err), srv.URL
+			}
+			clear(seen)
+			if lineage, now, errs, _ := ask(collect); !slices.Equal(lineage, want) || now != root(3) || errors.Join(errs...) != nil {
+				t.Fatalf("an honest host: %v, %v, %v", lineage, now, errs)
+			}
+			found := 0
+			for _, l := range slices.SortedFunc(maps.Keys(seen), func(a, b lie) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }) {
+				lineage, now, errs, host := ask(func(method string, answer []byte) []byte {
+					if method != l.method {
+						return answer
+					}
+					return encodeJSON(t, walkJSON(decodeJSON(t, answer), "", func(path string, v any) any {
+						if path == l.path {
+							if f := ways(v)[l.how]; f != nil {
+								return f()
+							}
+						}
+						return v
+					}))
+				})
+				for i, err := range errs {
+					switch {
+					case err != nil:
+						found++
+						known := slices.ContainsFunc(sentinels, func(s error) bool { return errors.Is(err, s) })
+						if !known || !strings.Contains(err.Error(), host) {
+							t.Errorf("%+v: the error %v is no known one, or does not name %s", l, err, host)
+						}
+					case i == 0 && !slices.Equal(lineage, want):
+						t.Errorf("%+v: the lineage %v was believed", l, lineage)
+					case i == 1 && now != root(3):
+						t.Errorf("%+v: the root %v was believed", l, now)
+					}
+				}
+			}
+			t.Logf("%d lies, found out %d times; the others made no difference", len(seen), found)
+			if found == 0 {
+				t.Error("none was found out")
+			}
+		})
+	}
+}
+
+// named gives a source the name of another.
+type named struct {
+	chain.Source
+	fmt.Stringer
+}
+
+// ways are how a value is altered: another value, or gone.
+func ways(v any) map[string]func() any {
+	w := map[string]func() any{"null": func() any { return nil }}
+	switch v := v.(type) {
+	case json.Number:
+		n, err := v.Int64()
+		if err != nil {
+			return w
+		}
+		w["one more"] = func() any { return n + 1 }
+		w["one less"] = func() any { return n - 1 }
+		w["zero"] = func() any { return 0 }
+		w["much more"] = func() any { return n + 1000 }
+	case bool:
+		w["not"] = func() any { return !v }
+	case string:
+		w["first digit"] = func() any { return flipped(v, 2) }
+		w["last digit"] = func() any { return flipped(v, len(v)-1) }
+		w["middle digit"] = func() any { return flipped(v, len(v)/2) }
+		w["shorter"] = func() any { return v[:max(0, len(v)-2)] }
+		w["longer"] = func() any { return v + "00" }
+	case []any:
+		w["empty"] = func() any { return []any{} }
+		if len(v) > 0 {
+			w["without the first"] = func() any { return v[1:] }
+			w["without the last"] = func() any { return v[:len(v)-1] }
+			w["backwards"] = func() any { b := slices.Clone(v); slices.Reverse(b); return b }
+		}
+	}
+	return w
+}
+
+func flipped(s string, at int) string {
+	if at < 0 || at >= len(s) {
+		return s + "1"
+	}
+	to := byte('1')
+	if s[at] == '1' {
+		to = '0'
+	}
+	return s[:at] + string(to) + s[at+1:]
+}
+
+// walkJSON gives f every value below v, under its path, and puts what f returns in its place.
+func walkJSON(v any, path string, f func(path string, v any) any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			v[k] = walkJSON(e, path+"."+k, f)
+		}
+	case []any:
+		for i, e := range v {
+			at := "[]"
+			if i == len(v)-1 {
+				at = "[last]"
+			}
+			v[i] = walkJSON(e, path+at, f)
+		}
+	}
+	return f(path, v)
+}
+
+func decodeJSON(t *testing.T, b []byte) (v any) {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(string(b)))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func encodeJSON(t *testing.T, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// Lies that are true to themselves.
+func TestLiarsConsistent(t *testing.T) {
+	for name, tt := range map[string]struct {
+		make func(c *chaintest.Chain, s *chaintest.Store)
+		want error
+	}{
+		"a child at another puzzle": {func(c *chaintest.Chain, s *chaintest.Store) {
+			sp := s.Solve(nil, chaintest.CreateCoin(chaintest.Anyone(1).Hash(), 1))
+			c.Spend(sp, []chain.Coin{{Parent: s.Coin().ID(), PuzzleHash: merkle.Hash{1}, Amount: 1}}, nil)
+		}, chain.ErrSourceInvalid},
+		"no child": {func(c *chaintest.Chain, s *chaintest.Store) {
+			c.Spend(s.Solve(nil, chaintest.CreateCoin(chaintest.Anyone(1).Hash(), 1)), nil, nil)
+		}, chain.ErrSourceInvalid},
+		"two children": {func(c *chaintest.Chain, s *chaintest.Store) {
+			c.Spend(s.Solve(nil, chaintest.CreateCoin(chaintest.Anyone(1).Hash(), 1), chaintest.CreateCoin(chaintest.Anyone(1).Hash(), 3)), nil, nil)
+		}, chain.ErrInvalidSpend},
+		"another updater": {func(c *chaintest.Chain, s *chaintest.Store) {
+			c.Spend(s.Solve(nil, chaintest.CreateCoin(chaintest.Anyone(1).Hash(), 1), chaintest.UpdateMetadataBy(chain.Metadata{}, merkle.Hash{2})), nil, nil)
+		}, chain.ErrUpdaterChanged},
+		"a child of another amount": {func(c *chaintest.Chain, s *chaintest.Store) {
+			next := chain.Coin{Parent: s.Coin().ID(), PuzzleHash: s.Coin().PuzzleHash, Amount: 3}
+			c.Spend(s.Solve(nil, chaintest.CreateCoin(chaintest.Anyone(1).Hash(), 1)), []chain.Coin{next}, nil)
+		}, chain.ErrSourceInvalid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, s := minted(t, 2)
+			tt.make(c, s)
+			for _, source := range []chain.Source{c, bare{c}} {
+				if got, err := chain.NewResolver(source, fresh()).CurrentRoot(t.Context(), s.ID()); !errors.Is(err, tt.want) {
+					t.Errorf("%v, %v, want %v", got, err, tt.want)
+				}
+			}
+		})
+	}
+	// A hint that anyone may give leads nowhere.
+	c, s := minted(t, 2)
+	hint := merkle.Hash(s.ID())
+	for i := range 5 {
+		other := c.Mint(chain.Metadata{Root: root(9)}, chaintest.Anyone(10+i))
+		sp := other.Solve(nil, chaintest.CreateCoin(chaintest.Anyone(1).Hash(), 1))
+		c.Spend(sp, []chain.Coin{{Parent: other.Coin().ID(), PuzzleHash: s.Coin().PuzzleHash, Amount: 1}}, &hint)
+	}
+	for what, ask := range map[string]func(*chain.Resolver) (merkle.Hash, error){
+		"tip": func(r *chain.Resolver) (merkle.Hash, error) { return r.CurrentRoot(t.Context(), s.ID()) },
+		"lineage": func(r *chain.Resolver) (merkle.Hash, error) {
+			list, err := r.Lineage(t.Context(), s.ID())
+			return append([]merkle.Hash{{}}, list...)[len(list)], err
+		},
+	} {
+		if got, err := ask(chain.NewResolver(c, fresh())); err != nil || got != root(2) {
+			t.Errorf("%s with false hints: %v, %v, want %v", what, got, err, root(2))
+		}
+	}
+}
+
+// A source of another network, and heights of the future.
+func TestLiarsHeights(t *testing.T) {
+	c, s := minted(t, 2)
+	future := future{c}
+	for _, source := range []chain.Source{future, bare{future}} {
+		if got, err := chain.NewResolver(source, fresh()).CurrentRoot(t.Context(), s.ID()); !errors.Is(err, chain.ErrSourceInvalid) {
+			t.Errorf("%v, %v, want ErrSourceInvalid", got, err)
+		}
+	}
+}
+
+// future is a source whose peak lies behind what it tells.
+type future struct{ *chaintest.Chain }
+
+func (f future) Peak(ctx context.Context) (*chain.Block, error) {
+	return f.BlockAt(ctx, f.Height()-1)
+}
