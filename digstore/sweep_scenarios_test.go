@@ -78,6 +78,9 @@ func scenarios(t *testing.T) []scenario {
 			})},
 		}},
 		{name: "pull", setup: setups(emptySite, install(rel[:1]).do), steps: []step{install(rel[1:2]), install(rel[2:3])}},
+		{name: "clone of a long history", setup: emptySite, steps: []step{installAfter(300, rel[0]), installAfter(301, rel[1])}},
+		{name: "growing into an index", setup: setups(emptySite, installAfter(254, rel[0]).do), steps: []step{
+			installAfter(255, rel[1]), installAfter(256, rel[2])}},
 		{name: "first push", steps: []step{receive(rel[0], merkle.Hash{}, false)}},
 		{name: "push", setup: setups(emptySite, install(rel[:1]).do), steps: []step{receive(rel[1], rel[0].line.Root, false)}},
 		{name: "push pending", setup: setups(emptySite, install(rel[:1]).do), steps: []step{
@@ -199,6 +202,22 @@ func install(rel []release) step {
 		lines = append(lines, r.line)
 	}
 	return step{what: "install", do: onSite(func(s *digstore.Store) error { return transfer(s, lines, rel[len(rel)-1]) }), since: []error{fs.ErrExist}}
+}
+
+// installAfter installs a generation as number n, and the lines before it where they are not there.
+func installAfter(n int, r release) step {
+	r.line.Number = uint64(n)
+	return step{what: "install", do: onSite(func(s *digstore.Store) error {
+		had, err := s.Generations(ctx)
+		if err != nil {
+			return err
+		}
+		lines := []module.Generation{r.line}
+		if len(had) <= n {
+			lines = append(imagined(len(had), n), r.line)
+		}
+		return transfer(s, lines, r)
+	}), since: []error{fs.ErrExist}}
 }
 
 // fill transfers a generation whose line is there.
