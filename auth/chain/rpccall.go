@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -176,13 +177,13 @@ func (r *RPC) try(ctx context.Context, c call, body []byte, out any) error {
 // unreachable is for an exchange that broke. One that a certificate ended would break again.
 func unreachable(err error) error {
 	var (
-		cert  *tls.CertificateVerificationError
-		alert tls.AlertError
+		cert *tls.CertificateVerificationError
+		op   *net.OpError
 	)
 	switch {
 	case errors.As(err, &cert):
 		return fmt.Errorf("%w: %w; a full node needs the authority of its own Chia directory, a public host one that this machine trusts", ErrUnavailable, err)
-	case errors.As(err, &alert):
+	case errors.As(err, &op) && op.Op == "remote error": // crypto/tls says so of an alert
 		return fmt.Errorf("%w: %w; a full node wants a client certificate of its own Chia directory", ErrUnavailable, err)
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
