@@ -32,10 +32,26 @@ type place struct {
 
 // Mint makes a store with one launcher coin, which is made and spent in one block.
 func (c *Chain) Mint(metadata chain.Metadata, owner Puzzle, delegates ...Delegate) *Store {
+	return c.mint(func() chain.Coin { return c.Coin(program("launcher").TreeHash(), 1) }, metadata, owner, delegates)
+}
+
+// MintFrom is Mint with a launcher coin that the spend of another coin made. That coin need not be on the chain: a test
+// that does to another chain what it does to this one has the same stores on both.
+func (c *Chain) MintFrom(parent merkle.Hash, metadata chain.Metadata, owner Puzzle, delegates ...Delegate) *Store {
+	return c.mint(func() chain.Coin {
+		k := chain.Coin{Parent: parent, PuzzleHash: program("launcher").TreeHash(), Amount: 1}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.add(k, nil, c.next())
+		return k
+	}, metadata, owner, delegates)
+}
+
+func (c *Chain) mint(launch func() chain.Coin, metadata chain.Metadata, owner Puzzle, delegates []Delegate) *Store {
 	var s *Store
 	c.once(func() {
+		coin := launch()
 		launcher := program("launcher")
-		coin := c.Coin(launcher.TreeHash(), 1)
 		s = &Store{chain: c, id: auth.StoreID(coin.ID()), now: place{metadata: metadata, owner: owner, layered: len(delegates) > 0, delegates: delegates}}
 		s.now.coin = chain.Coin{Parent: coin.ID(), PuzzleHash: s.puzzle(s.now).TreeHash(), Amount: 1}
 		memos := clvm.Nil()
