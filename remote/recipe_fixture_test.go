@@ -141,4 +141,3 @@ func headOf(t testing.TB, m remote.Local) merkle.Hash {
 	}
 	return head.Root
 }
-

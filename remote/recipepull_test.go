@@ -308,7 +308,9 @@ func TestPullRecipeRefused(t *testing.T) {
 			if err := s.memoryInto(to, 0); err != nil {
 				t.Fatal(err)
 			}
-			l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool { return tail == "/module" && tc.lie(w, r) }
+			l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
+				return tail == "/module" && tc.lie(w, r)
+			}
 			_, err := remote.Pull(t.Context(), to, s.client(l, nil), remote.Trust{FirstUse: true})
 			refused(t, err, tc.check, nil)
 			if got := headOf(t, to); got != s.heads[0].Root {
