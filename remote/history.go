@@ -116,15 +116,12 @@ func (v *visit) aim(ctx context.Context, s *sight) (*target, error) {
 // follow returns the lines up to place at that come after what is held.
 func (v *visit) follow(ctx context.Context, s *sight, t *target, at int) ([]module.Generation, error) {
 	lines, ours := s.lines, v.head.Root
+	// What has been seen has to be there, whether it is here or not.
+	if seen := v.pins.Root; v.ahead && find(lines, seen) < 0 && !v.anchoredLineage(seen) && !v.accepts(s, t, at) {
+		return nil, v.behind(ctx, s, seen)
+	}
 	if ours.IsZero() {
-		// Nothing is held, but something may have been seen.
-		if ours = v.pins.Root; ours.IsZero() || find(lines, ours) >= 0 || v.anchoredLineage(ours) {
-			return lines[:at+1], nil
-		}
-		if v.accepts(s, t, at) {
-			return lines[:at+1], nil
-		}
-		return nil, v.behind(ctx, s, ours)
+		return lines[:at+1], nil
 	}
 	place := find(lines, ours)
 	switch {
@@ -206,7 +203,7 @@ func (v *visit) behind(ctx context.Context, s *sight, ours merkle.Hash) error {
 		return err
 	}
 	e := &VerificationError{Check: CheckAncestry, Want: ours.String() + " in the history", Got: "a head at " + last.Root.String(), Err: ErrDiverged}
-	if had || v.head.Root.IsZero() && last.Number < v.pins.Generation {
+	if had || ours == v.pins.Root && v.ahead && last.Number < v.pins.Generation {
 		e.Check, e.Err = CheckRollback, ErrRollback
 	}
 	return e

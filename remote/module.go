@@ -68,8 +68,7 @@ func (c *Client) moduleAnswer(resp *http.Response, root merkle.Hash, offset int6
 		total, ok := parseContentRange(resp.Header.Get("Content-Range"), offset)
 		if !ok {
 			resp.Body.Close()
-			return nil, 0, fmt.Errorf("remote: GET module: %w: Content-Range %q does not begin at %d", ErrProtocol,
-				printable(resp.Header.Get("Content-Range"), 100), offset)
+			return nil, 0, lyingRange("the bytes from "+strconv.FormatInt(offset, 10)+" on", printable(resp.Header.Get("Content-Range"), 100))
 		}
 		start, size = offset, total
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"os"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,6 +110,9 @@ func TestOriginsLiars(t *testing.T) {
 	w := world(t)
 	trust := remote.Trust{Publisher: w.Publisher.PublicKey()}
 	for _, liar := range remotetest.Liars() {
+		if errors.Is(liar.Clone.Err, remote.ErrProtocol) && !strings.Contains(os.Getenv("DIG_TEST"), "long") {
+			continue // refused before modules are asked for, one like the other
+		}
 		t.Run(liar.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h, err := liar.Handler(t.Context(), w)
@@ -115,9 +120,14 @@ func TestOriginsLiars(t *testing.T) {
 					t.Fatal(err)
 				}
 				to := remotetest.NewMemory(w.Store, nil)
+				if _, err := liar.Prepare(t.Context(), w, to); err != nil {
+					t.Fatal(err)
+				}
 				report, err := remote.Clone(t.Context(), to, mirrors(t, w, pieces, h, honest(t, w, 3), honest(t, w, 3)), trust)
 				if errors.Is(liar.Clone.Err, remote.ErrRevoked) {
-					refused(t, err, remote.CheckSources, remote.ErrRevoked) // it is true, whoever says it
+					if untouched(t, to); !errors.Is(err, remote.ErrRevoked) { // it is true, whoever says it
+						t.Errorf("got %v", err)
+					}
 					return
 				}
 				if liar.Pull.Check == remote.CheckFork {
@@ -133,8 +143,12 @@ func TestOriginsLiars(t *testing.T) {
 					return
 				}
 				t.Logf("%s: %v", bad.Verdict, bad.Err)
-				if liar.Clone.Check != remote.CheckContent && (bad.Verdict == remote.OriginUsed && bad.Bytes > 0 || bad.Verdict == remote.OriginBehind) {
-					t.Errorf("it is %s, with %d bytes", bad.Verdict, bad.Bytes) // of a flipped bit another one may have sent the true one
+				switch liar.Clone.Check {
+				case remote.CheckContent, remote.CheckSignature, remote.CheckStore: // of few bytes: another one may have sent the true ones
+				default:
+					if bad.Err == nil && bad.Bytes > 0 {
+						t.Errorf("it is %s, with %d bytes", bad.Verdict, bad.Bytes)
+					}
 				}
 				for _, good := range report.Origins[1:] {
 					if good.Verdict != remote.OriginUsed {
@@ -196,7 +210,7 @@ func TestOriginsOnlyLiars(t *testing.T) {
 		w := world(t)
 		var handlers []http.Handler
 		for _, liar := range remotetest.Liars() {
-			if liar.Clone.Check == "" || errors.Is(liar.Clone.Err, remote.ErrRevoked) {
+			if liar.Clone.Check == "" || liar.Needs != "" || errors.Is(liar.Clone.Err, remote.ErrRevoked) {
 				continue
 			}
 			h, err := liar.Handler(t.Context(), w)

@@ -33,6 +33,9 @@ func (v *visit) look(ctx context.Context, from Origin) ([]*sight, error) {
 	if err != nil {
 		return nil, err
 	}
+	if v.ahead, err = v.pinsAhead(ctx); err != nil {
+		return nil, err
+	}
 	var sights []*sight
 	several, ok := from.(*Origins)
 	if v.several = several; !ok {
@@ -76,13 +79,22 @@ func (v *visit) prescribedHeld(ctx context.Context) (bool, error) {
 	return ok, err
 }
 
+// pinsAhead reports whether more has been seen of the store than is here, as after a backup was put back.
+func (v *visit) pinsAhead(ctx context.Context) (bool, error) {
+	if v.pins.Root.IsZero() || v.pins.Root == v.head.Root {
+		return false, nil
+	}
+	_, ok, err := v.local.line(ctx, v.pins.Root)
+	return !ok, err
+}
+
 // read asks one origin. held says that nothing can be new, whatever it shows.
 func (v *visit) read(ctx context.Context, s *sight, held bool) (err error) {
 	if s.d, err = s.from.Describe(ctx); err != nil {
 		return fmt.Errorf("remote: describe store %s: %w", v.store, err)
 	}
 	s.passed(CheckDescriptor, "its form, head "+s.d.Root.String())
-	if held || v.want.IsZero() && !v.head.Root.IsZero() && s.d.Root == v.head.Root {
+	if held || v.want.IsZero() && !v.head.Root.IsZero() && !v.ahead && s.d.Root == v.head.Root {
 		s.passed(CheckRollback, "our head, "+v.head.Root.String())
 		return nil
 	}

@@ -223,7 +223,7 @@ func (s *spread) bring(p *piece, src *source, body []byte, err error) bool {
 		if src.lost++; src.lost >= maxLost {
 			s.c.drop(src, fmt.Errorf("remote: fetch %s from %s: %w", s.root, src.name, errSlow))
 		}
-	case errors.Is(err, errWhole):
+	case errors.Is(err, errors.ErrUnsupported):
 		src.whole = true
 	case lasting(err):
 		s.c.drop(src, err)
@@ -236,7 +236,7 @@ func (s *spread) bring(p *piece, src *source, body []byte, err error) bool {
 }
 
 // errWhole is a source that gives modules from their start only.
-var errWhole = errors.New("the origin gives no parts of a module")
+var errWhole = fmt.Errorf("the origin gives no parts of a module: %w", errors.ErrUnsupported)
 
 // fetch gets one piece from one source.
 func (s *spread) fetch(p *piece, src *source) (body []byte, err error) {

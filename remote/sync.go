@@ -61,6 +61,7 @@ type visit struct {
 	head    auth.SignedRoot  // of the Local
 	local   *chronicle       // its history
 	pins    Pins             // what is held of earlier visits
+	ahead   bool             // their root is not in the local history
 	kept    []auth.Tombstone // valid for this store: kept before, or seen on this visit
 	known   auth.PublicKey
 	want    merkle.Hash // the root that is prescribed; zero: none is

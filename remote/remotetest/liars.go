@@ -3,10 +3,13 @@ package remotetest
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
+	"strings"
 
+	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/remote"
 )
 
@@ -16,16 +19,43 @@ type Liar struct {
 	Lie  string // what it does
 	// Clone and Pull are how an empty local store, and one that holds the first two generations, have to refuse it,
 	// both with [remote.Trust.Publisher] set to the publisher's key. The zero Refusal: what it says is true as far as
-	// anybody without an anchor can know.
+	// anybody without an anchor can know, or it is not asked what it would lie about.
 	Clone, Pull Refusal
+	// Needs is what the local store must have gone through for the lie to matter, which Prepare brings about; "": nothing.
+	Needs string
 
 	handler func(ctx context.Context, w *World) (http.Handler, error)
+	before  func(ctx context.Context, w *World, l remote.Local) (bool, error) // Needs; nil: nothing
+}
+
+// Prepare brings a local store, which is empty or holds the first two generations, to where the lie matters: it has
+// seen a tombstone, say, or holds part of a module. ok is false for a store that cannot be brought there: then it has
+// nothing to fear from this liar.
+func (l Liar) Prepare(ctx context.Context, w *World, local remote.Local) (ok bool, err error) {
+	if l.before == nil {
+		return true, nil
+	}
+	if ok, err = l.before(ctx, w, local); err != nil {
+		return false, fmt.Errorf("prepare for liar %s: %w", l.Name, err)
+	}
+	return ok, nil
 }
 
 // A Refusal is an error that has to come.
 type Refusal struct {
 	Check remote.Check // of the [*remote.VerificationError]; "": it is not one
 	Err   error        // what errors.Is has to find; nil: nothing in particular
+}
+
+// String names the check, or the error, as tables of liars have it.
+func (r Refusal) String() string {
+	switch {
+	case r.IsZero():
+		return "-"
+	case r.Check != "":
+		return string(r.Check)
+	}
+	return r.Err.Error()
 }
 
 // IsZero reports whether nothing is refused.
@@ -46,80 +76,225 @@ func check(c remote.Check, err error) (r Refusal) { return Refusal{c, err} }
 // Liars are all of them, by name. Some send without an end: give clients a [remote.ClientOptions.MaxModule] of a few
 // MiB. Some fall silent: use testing/synctest, or patience.
 func Liars() []Liar {
-	both := func(name, lie string, r Refusal, h func(context.Context, *World) (http.Handler, error)) Liar {
-		return Liar{Name: name, Lie: lie, Clone: r, Pull: r, handler: h}
+	var all []Liar
+	for _, some := range [][]Liar{moduleLiars(), keyLiars(), historyLiars(), tombstoneLiars(), wireLiars(), jsonLiars(),
+		rangeLiars(), recipeLiars()} {
+		all = append(all, some...)
 	}
+	return all
+}
+
+// lies is a liar that is refused in one way, whether one clones or pulls.
+func lies(name, lie string, r Refusal, h origin) Liar {
+	return Liar{Name: name, Lie: lie, Clone: r, Pull: r, handler: h}
+}
+
+// pulled is one that lies only to who holds a generation.
+func pulled(name, lie string, r Refusal, h origin) Liar {
+	return Liar{Name: name, Lie: lie, Pull: r, handler: h}
+}
+
+// Modules that are not what was asked for.
+func moduleLiars() []Liar {
 	return []Liar{
-		// Modules that are not what was asked for.
-		both("wrong-id", "the module says that it belongs to another store",
+		lies("wrong-id", "the module says that it belongs to another store",
 			check(remote.CheckStore, nil), doctored(otherID)),
-		both("other-store", "the module is that of another store, under our root",
+		lies("other-store", "the module is that of another store, under our root",
 			check(remote.CheckStore, nil), swapped(foreign)),
-		both("wrong-root", "the module is an older generation, under the tag of the head",
+		lies("wrong-root", "the module is an older generation, under the tag of the head",
 			check(remote.CheckRoot, nil), swapped(older)),
-		both("wrong-etag", "the module's tag names another generation",
+		lies("wrong-etag", "the module's tag names another generation",
 			check(remote.CheckETag, nil), edited("/module", otherTag)),
-		both("no-etag", "the module has no tag",
+		lies("no-etag", "the module has no tag",
 			check(remote.CheckETag, nil), edited("/module", noTag)),
-		both("corrupt-chunk", "one bit of a chunk is turned over",
+		lies("corrupt-chunk", "one bit of a chunk is turned over",
 			check(remote.CheckContent, nil), doctored(flipChunk)),
-		both("corrupt-leaf", "one bit of the list of leaves is turned over",
+		lies("corrupt-leaf", "one bit of the list of leaves is turned over",
 			check(remote.CheckContent, nil), doctored(flipLeaf)),
-		both("truncated", "the module is cut, and announced as long as it is",
+		lies("truncated", "the module is cut, and announced as long as it is",
 			check(remote.CheckFormat, nil), swapped(half)),
-		both("not-a-module", "there are other bytes in place of the module",
+		lies("grown", "a byte stands behind the module's end, and is announced",
+			check(remote.CheckFormat, nil), grown),
+		lies("not-a-module", "there are other bytes in place of the module",
 			check(remote.CheckFormat, nil), swapped(noise)),
+	}
+}
 
-		// Signatures and keys.
-		both("repackaged", "the module carries the attacker's key, who signed the head",
+// Signatures and keys.
+func keyLiars() []Liar {
+	return []Liar{
+		lies("repackaged", "the module carries the attacker's key, who signed the head",
 			check(remote.CheckPublisher, remote.ErrKeyChanged), repackaged),
-		both("unsigned-repackaged", "the module carries the attacker's key, under the publisher's signature",
+		lies("unsigned-repackaged", "the module carries the attacker's key, under the publisher's signature",
 			check(remote.CheckSignature, nil), repackagedUnderTrueHead),
-		both("forged-signature", "the head's signature is that of another root",
+		lies("other-signer", "the head is signed by the attacker, the module is the publisher's",
+			check(remote.CheckPublisher, remote.ErrKeyChanged), signedByAttacker),
+		lies("forged-signature", "the head's signature is that of another root",
 			check(remote.CheckSignature, nil), signedAs(1)),
-		both("stripped-signature", "the head has no signature",
+		lies("stripped-signature", "the head has no signature",
 			check(remote.CheckSignature, nil), signedAs(-1)),
+		lies("no-key", "the head's key is the point at infinity",
+			check(remote.CheckSignature, nil), infinite),
+	}
+}
 
-		// Histories.
+// Histories.
+func historyLiars() []Liar {
+	return []Liar{
 		{Name: "stale-head", Lie: "the newest generations are kept back",
 			Pull: check(remote.CheckRollback, remote.ErrRollback), handler: firstGenerations(1)},
-		both("rolled-back", "the history is whole, and the head is said to be its first line",
+		{Name: "frozen", Lie: "the head is the one that was there last time, and will be",
+			handler: firstGenerations(2)},
+		lies("lost-and-stale", "the newest generation is kept back from who has seen it and lost it",
+			check(remote.CheckRollback, remote.ErrRollback), firstGenerations(2)).after("it has seen the head, and lost it", pinned),
+		lies("rolled-back", "the history is whole, and the head is said to be its first line",
 			check(remote.CheckHistory, nil), rolledBack),
 		{Name: "forked", Lie: "after the first generation the publisher's own history goes another way",
 			Pull: check(remote.CheckFork, remote.ErrForked), handler: forked},
-		both("gap-in-history", "a line of the history is left out",
+		lies("gap-in-history", "a line of the history is left out",
 			check(remote.CheckHistory, nil), history(withoutSecond)),
-		both("repeated-root", "a root stands in the history twice",
+		lies("numbered-from-one", "the history does not begin at 0",
+			check(remote.CheckHistory, nil), history(fromOne)),
+		lies("swapped-lines", "two lines of the history stand in each other's place",
+			check(remote.CheckHistory, nil), history(exchanged)),
+		lies("repeated-root", "a root stands in the history twice",
 			check(remote.CheckHistory, nil), history(withTwice)),
-
-		// What is revoked.
-		both("revoked-root", "the head is served although it is revoked",
-			check(remote.CheckTombstone, remote.ErrRevoked), revoking(false)),
-		both("revoked-store", "the store is served although it is revoked",
-			check(remote.CheckTombstone, remote.ErrRevoked), revoking(true)),
-		// Whoever is not the publisher revokes nothing.
-		both("forged-tombstone", "the attacker has revoked the head and the store", Refusal{}, revokedByAttacker),
-
-		// Transport.
-		both("lying-size", "the descriptor announces a longer module",
-			check(remote.CheckSize, nil), edited("", sized(longer))),
-		both("endless", "the module does not end",
-			check(remote.CheckSize, nil), answering("/module", endless)),
-		both("oversized", "the module does not end, and is announced as 1 TiB",
-			Refusal{Err: remote.ErrTooLarge}, oversized),
-		both("redirecting", "every request is sent elsewhere",
-			Refusal{Err: remote.ErrProtocol}, answering("", redirect)),
-		both("not-modified", "the module has not changed since nobody asked",
-			Refusal{Err: remote.ErrProtocol}, answering("/module", notModified)),
-		both("endless-descriptor", "the descriptor does not end",
-			Refusal{Err: remote.ErrTooLarge}, answering("", endlessDescriptor)),
-		both("compressed", "the module comes with a content encoding",
-			Refusal{Err: remote.ErrProtocol}, answering("/module", compressed)),
-		both("no-json", "the descriptor is not one",
-			Refusal{Err: remote.ErrProtocol}, answering("", gibberish)),
-		both("silent", "the module stops in the middle, and nothing more comes",
-			Refusal{Err: os.ErrDeadlineExceeded}, answering("/module", silent)),
-		both("empty-handed", "the head is announced, and its module is not there",
-			Refusal{Err: fs.ErrNotExist}, answering("/module", absent)),
+		lies("empty-history", "there is a head and no history",
+			check(remote.CheckHistory, nil), history(func([]module.Generation) []module.Generation { return nil })),
+		lies("never-agrees", "descriptor and history name two heads, whenever they are read",
+			check(remote.CheckHistory, nil), history(func(g []module.Generation) []module.Generation { return g[:len(g)-1] })),
 	}
+}
+
+// What is revoked, and what is not. Whoever is not the publisher revokes nothing.
+func tombstoneLiars() []Liar {
+	return []Liar{
+		lies("revoked-root", "the head is served although it is revoked",
+			check(remote.CheckTombstone, remote.ErrRevoked), revoking(false)),
+		lies("revoked-store", "the store is served although it is revoked",
+			check(remote.CheckTombstone, remote.ErrRevoked), revoking(true)),
+		lies("stripped-tombstones", "the store's tombstone, which was seen elsewhere, is left out",
+			check(remote.CheckTombstone, remote.ErrRevoked), firstGenerations(Generations)).after("it has seen the store revoked", knowing),
+		lies("forged-tombstone", "the attacker has revoked the head and the store", Refusal{}, revokedByAttacker),
+		lies("foreign-tombstone", "the publisher has revoked another store", Refusal{}, edited("", foreignStone)),
+		lies("malformed-tombstones", "there is no sense in any tombstone", Refusal{},
+			edited("", replacing(`"tombstones":[`, `"tombstones":[{"record":"00","signature":""},{}`))),
+	}
+}
+
+// Transport.
+func wireLiars() []Liar {
+	return []Liar{
+		lies("lying-size", "the descriptor announces a longer module",
+			check(remote.CheckSize, nil), edited("", sized(longer))),
+		lies("lying-size-short", "the descriptor announces a shorter module",
+			check(remote.CheckSize, nil), edited("", sized(shorter))),
+		{Name: "short-length", Lie: "the module, or its recipe, is announced and sent without its last byte",
+			Clone: check(remote.CheckSize, nil), Pull: check(remote.CheckRecipe, nil), handler: edited("/module", cut)},
+		lies("long-length", "more is announced than is sent, again and again",
+			Refusal{Err: io.ErrUnexpectedEOF}, answering("/module", short)),
+		lies("endless", "the module does not end",
+			check(remote.CheckSize, nil), answering("/module", endless)),
+		lies("oversized", "the module does not end, and is announced as 1 TiB",
+			Refusal{Err: remote.ErrTooLarge}, oversized),
+		lies("redirecting", "every request is sent to another host",
+			Refusal{Err: remote.ErrRedirect}, answering("", redirect)),
+		lies("redirecting-home", "requests for the module are sent to the client's own machine",
+			Refusal{Err: remote.ErrRedirect}, elsewhere("/module", "http://127.0.0.1:9")),
+		lies("redirecting-here", "requests for the history are sent elsewhere on the same host",
+			Refusal{Err: remote.ErrRedirect}, elsewhere("/roots", "")),
+		lies("not-modified", "the module has not changed since nobody asked",
+			Refusal{Err: remote.ErrProtocol}, answering("/module", notModified)),
+		lies("partial", "the module comes as a part of itself, which nobody asked for",
+			Refusal{Err: remote.ErrProtocol}, answering("/module", partial)),
+		lies("no-content", "there is a module, and no content in it",
+			Refusal{Err: remote.ErrProtocol}, answering("/module", noContent)),
+		lies("compressed", "the module comes with a content encoding",
+			Refusal{Err: remote.ErrEncoded}, answering("/module", compressed)),
+		lies("gzip-bomb", "the descriptor is 64 KiB that unpack to 64 MiB",
+			Refusal{Err: remote.ErrEncoded}, answering("", gzipBomb)),
+		lies("hidden-gzip", "the descriptor is packed, and does not say so",
+			Refusal{Err: remote.ErrProtocol}, answering("", hidden)),
+		lies("silent", "the module stops in the middle, and nothing more comes",
+			Refusal{Err: os.ErrDeadlineExceeded}, answering("/module", silent)),
+		lies("slow", "the module comes at a byte every ten seconds",
+			Refusal{Err: os.ErrDeadlineExceeded}, crawling("/module")),
+		lies("slow-descriptor", "the descriptor comes at a byte every ten seconds",
+			Refusal{Err: os.ErrDeadlineExceeded}, crawling("")),
+		lies("empty-handed", "the head is announced, and its module is not there",
+			Refusal{Err: fs.ErrNotExist}, answering("/module", absent)),
+		lies("endless-refusal", "that there is no such store is said without an end",
+			Refusal{Err: fs.ErrNotExist}, answering("", endlessRefusal)),
+		lies("other-clock", "every request is out of date, by a clock of 1991",
+			Refusal{Err: remote.ErrClockSkew}, answering("", otherClock)),
+	}
+}
+
+// Descriptors and histories as JSON.
+func jsonLiars() []Liar {
+	protocol := Refusal{Err: remote.ErrProtocol}
+	return []Liar{
+		lies("no-json", "the descriptor is not one", protocol, answering("", gibberish)),
+		lies("web-page", "the descriptor is a web page", protocol, answering("", saying("<!doctype html><title>404</title>"))),
+		lies("duplicate-root", "the descriptor names two heads", protocol, edited("", secondRoot)),
+		lies("duplicate-line", "a line of the history has two roots", protocol, edited("/roots", secondLine)),
+		lies("deep-json", "the descriptor is a million arrays in one another", protocol, answering("", deep)),
+		lies("huge-size", "the module's length has four hundred digits", protocol,
+			edited("", replacing(`"size":`, `"size":1`+strings.Repeat("0", 400)))),
+		lies("fractional-size", "the module's length is 1e3", protocol, answering("", fractional)),
+		lies("negative-size", "the module's length is below zero", protocol, edited("", replacing(`"size":`, `"size":-`))),
+		lies("huge-number", "a generation has a number of 40 digits", protocol,
+			edited("/roots", replacing(`"generation":1`, `"generation":1`+strings.Repeat("0", 40)))),
+		lies("negative-number", "a generation has a number below zero", protocol,
+			edited("/roots", replacing(`"generation":1`, `"generation":-1`))),
+		lies("zero-head", "the head is all zeros", protocol, answering("", saying(`{"current_root":"`+strings.Repeat("0", 64)+`"}`))),
+		lies("trailing-json", "something follows the descriptor", protocol, edited("", func(_ http.Header, b []byte) []byte { return append(b, b...) })),
+		lies("endless-descriptor", "the descriptor does not end",
+			Refusal{Err: remote.ErrTooLarge}, answering("", endlessDescriptor)),
+		lies("endless-history", "the history does not end",
+			Refusal{Err: remote.ErrTooLarge}, answering("/roots", endlessRoots)),
+	}
+}
+
+// Parts of modules, asked for by who holds the first half.
+func rangeLiars() []Liar {
+	return []Liar{
+		lies("part-of-another", "the rest is that of another generation, under its tag",
+			check(remote.CheckETag, nil), ranged(otherObject)).after("it holds the first half of the module", broken),
+		lies("other-part", "the rest begins elsewhere",
+			check(remote.CheckRange, nil), ranged(otherRange)).after("it holds the first half of the module", broken),
+		lies("part-of-longer", "the rest is that of a longer module",
+			check(remote.CheckSize, nil), ranged(otherTotal)).after("it holds the first half of the module", broken),
+		// Who fetches the whole after that gets it.
+		lies("part-of-noise", "the rest is zeros", Refusal{}, ranged(otherBytes)).after("it holds the first half of the module", broken),
+	}
+}
+
+// Recipes, and the chunks that they name.
+func recipeLiars() []Liar {
+	recipe := check(remote.CheckRecipe, nil)
+	return []Liar{
+		pulled("recipe-of-older", "the recipe is that of an older generation", check(remote.CheckRoot, nil), recipes(olderRecipe)),
+		pulled("recipe-of-another", "the recipe is that of another store", check(remote.CheckStore, nil), recipes(foreignRecipe)),
+		pulled("recipe-repackaged", "the recipe carries the attacker's key", check(remote.CheckSignature, nil), recipes(rekeyedRecipe)),
+		pulled("recipe-wrong-chunk", "the recipe names chunks that the module does not have", recipe, recipes(wrongChunk)),
+		pulled("recipe-truncated", "the recipe is cut", recipe, packed(truncatedRecipe)),
+		pulled("recipe-garbage", "the recipe is none", recipe, packed(garbageRecipe)),
+		pulled("recipe-bomb", "the recipe unpacks to 1 GiB", recipe, packed(bombRecipe)),
+		pulled("recipe-short", "the recipe unpacks to more than it announces", recipe, packed(sizedRecipe(100))),
+		pulled("recipe-huge", "the recipe announces 4 GiB", recipe, packed(sizedRecipe(1<<32-1))),
+		pulled("recipe-baseless", "the recipe builds on a generation that was not offered", recipe, packed(baseless)),
+		pulled("recipe-endless", "the recipe does not end, and the module comes whole", Refusal{}, endlessRecipe),
+		pulled("chunk-wrong-bytes", "a chunk is not what the recipe calls it", recipe, chunked(wrongBytes)),
+		pulled("chunk-of-another", "the chunks are those of another generation, under its tag", check(remote.CheckETag, nil), chunked(chunkTag)),
+		pulled("chunk-elsewhere", "the chunks are said to stand elsewhere", check(remote.CheckRange, nil), chunked(shifted)),
+		pulled("chunk-short", "a chunk is cut", check(remote.CheckRange, nil), chunked(shortened)),
+		pulled("chunk-beyond", "the chunks are said to lie behind the module's end", check(remote.CheckRange, nil), chunked(unsatisfied)),
+	}
+}
+
+// after is a liar whose lie matters to a local store that has gone through something.
+func (l Liar) after(needs string, before func(context.Context, *World, remote.Local) (bool, error)) Liar {
+	l.Needs, l.before = needs, before
+	return l
 }

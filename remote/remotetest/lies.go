@@ -3,12 +3,8 @@ package remotetest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"testing/fstest"
 
 	"github.com/dig-network/digstore/auth"
@@ -111,7 +107,7 @@ func repackagedUnderTrueHead(ctx context.Context, w *World) (http.Handler, error
 		return nil, err
 	}
 	b.module = func(merkle.Hash) []byte { return mod }
-	return w.serve(b), nil
+	return w.serve(wholeModules{b, b}), nil
 }
 
 // rekeyed is the head's module with the attacker's key in place of the publisher's.
@@ -136,6 +132,33 @@ func signedAs(generation int) origin {
 		}
 		return replaced(ctx, w, w.Modules[head], signed)
 	}
+}
+
+// signedByAttacker has the attacker's key and signature on the head of the publisher's module.
+func signedByAttacker(ctx context.Context, w *World) (http.Handler, error) {
+	signed, err := auth.SignRoot(ctx, w.Store, w.Heads[head].Root, w.attacker)
+	if err != nil {
+		return nil, err
+	}
+	b, err := w.liar(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.head = func(auth.SignedRoot) auth.SignedRoot { return signed }
+	return w.serve(b), nil
+}
+
+// infinite has a key under which everything would be signed, if it were one.
+func infinite(ctx context.Context, w *World) (http.Handler, error) {
+	b, err := w.liar(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.head = func(r auth.SignedRoot) auth.SignedRoot {
+		r.PublicKey, r.Tagged, r.Untagged = auth.PublicKey{0xc0}, auth.Signature{0xc0}, auth.Signature{}
+		return r
+	}
+	return w.serve(b), nil
 }
 
 func firstGenerations(n int) origin {
@@ -232,6 +255,12 @@ func (b *liarBackend) Module(ctx context.Context, s auth.StoreID, root merkle.Ha
 	return nopCloser{bytes.NewReader(b.module(root))}, nil
 }
 
+// wholeModules is a backend that knows no recipes, so that its modules are asked for.
+type wholeModules struct {
+	remote.Backend
+	remote.Revoker
+}
+
 type nopCloser struct{ io.ReadSeeker }
 
 func (nopCloser) Close() error { return nil }
@@ -248,7 +277,7 @@ func swapped(other func(ctx context.Context, w *World) ([]byte, error)) origin {
 			return nil, err
 		}
 		b.module = func(merkle.Hash) []byte { return mod }
-		return w.serve(b), nil
+		return w.serve(wholeModules{b, b}), nil
 	}
 }
 
@@ -299,152 +328,14 @@ func withTwice(g []module.Generation) []module.Generation {
 	return append(again, last)
 }
 
-// With other answers on the wire.
-
-// answering puts its own answer in place of that of one route.
-func answering(tail string, answer func(w *World, res http.ResponseWriter, r *http.Request)) origin {
-	return func(ctx context.Context, w *World) (http.Handler, error) {
-		honest, err := w.Honest(ctx, Generations)
-		if err != nil {
-			return nil, err
-		}
-		path := "/stores/" + w.Store.String() + tail
-		return http.HandlerFunc(func(res http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == path && r.Method == http.MethodGet {
-				answer(w, res, r)
-				return
-			}
-			honest.ServeHTTP(res, r)
-		}), nil
+func fromOne(g []module.Generation) []module.Generation {
+	for i := range g {
+		g[i].Number++
 	}
+	return g
 }
 
-// edited changes what the honest server answers on one route.
-func edited(tail string, edit func(h http.Header, body []byte) []byte) origin {
-	return func(ctx context.Context, w *World) (http.Handler, error) {
-		honest, err := w.Honest(ctx, Generations)
-		if err != nil {
-			return nil, err
-		}
-		return answering(tail, func(_ *World, res http.ResponseWriter, r *http.Request) {
-			kept := &keeper{header: res.Header(), status: http.StatusOK}
-			honest.ServeHTTP(kept, r)
-			body := edit(res.Header(), kept.body.Bytes())
-			res.Header().Set("Content-Length", strconv.Itoa(len(body)))
-			res.WriteHeader(kept.status)
-			res.Write(body)
-		})(ctx, w)
-	}
+func exchanged(g []module.Generation) []module.Generation {
+	g[0], g[1] = g[1], g[0]
+	return g
 }
-
-// A keeper keeps an answer back.
-type keeper struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (k *keeper) Header() http.Header         { return k.header }
-func (k *keeper) WriteHeader(status int)      { k.status = status }
-func (k *keeper) Write(p []byte) (int, error) { return k.body.Write(p) }
-
-func otherTag(h http.Header, body []byte) []byte {
-	h.Set("ETag", `"`+strings.Repeat("ab", 32)+`"`)
-	return body
-}
-
-func noTag(h http.Header, body []byte) []byte {
-	h.Del("ETag")
-	return body
-}
-
-// sized changes the size in a descriptor.
-func sized(change func(int64) int64) func(http.Header, []byte) []byte {
-	return func(_ http.Header, body []byte) []byte {
-		var d remote.Descriptor
-		if err := json.Unmarshal(body, &d); err != nil {
-			return body
-		}
-		d.Size = change(d.Size)
-		edited, err := json.Marshal(&d)
-		if err != nil {
-			return body
-		}
-		return edited
-	}
-}
-
-func longer(n int64) int64 { return n + 1 }
-
-// oversized announces what it sends.
-func oversized(ctx context.Context, w *World) (http.Handler, error) {
-	described, err := edited("", sized(func(int64) int64 { return 1 << 40 }))(ctx, w)
-	if err != nil {
-		return nil, err
-	}
-	return http.HandlerFunc(func(res http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/module") {
-			endless(w, res, r)
-			return
-		}
-		described.ServeHTTP(res, r)
-	}), nil
-}
-
-// endless sends a module whose first section is announced as 1 GiB, and zeros after it.
-func endless(w *World, res http.ResponseWriter, r *http.Request) {
-	res.Header().Set("ETag", tag(w.Heads[head].Root))
-	io.WriteString(res, "\x00asm\x01\x00\x00\x00\x00\x80\x80\x80\x80\x04")
-	zeros := make([]byte, 64<<10)
-	for r.Context().Err() == nil {
-		if _, err := res.Write(zeros); err != nil {
-			return
-		}
-	}
-}
-
-func redirect(w *World, res http.ResponseWriter, r *http.Request) {
-	http.Redirect(res, r, "https://example.com"+r.URL.Path, http.StatusTemporaryRedirect)
-}
-
-func compressed(w *World, res http.ResponseWriter, r *http.Request) {
-	res.Header().Set("ETag", tag(w.Heads[head].Root))
-	res.Header().Set("Content-Encoding", "gzip")
-	res.Write(w.Modules[head])
-}
-
-func notModified(w *World, res http.ResponseWriter, _ *http.Request) {
-	res.Header().Set("ETag", tag(w.Heads[head].Root))
-	res.WriteHeader(http.StatusNotModified)
-}
-
-// endlessDescriptor is one whose list of tombstones goes on until the client has enough.
-func endlessDescriptor(w *World, res http.ResponseWriter, r *http.Request) {
-	fmt.Fprintf(res, `{"current_root":"%s","size":1,"tombstones":[`, w.Heads[head].Root)
-	entries := strings.Repeat(`{"record":"","signature":""},`, 1000)
-	for r.Context().Err() == nil {
-		if _, err := io.WriteString(res, entries); err != nil {
-			return
-		}
-	}
-}
-
-func gibberish(_ *World, res http.ResponseWriter, _ *http.Request) {
-	fmt.Fprint(res, `{"current_root":`)
-}
-
-// silent sends half of the module and then waits for the client to leave.
-func silent(w *World, res http.ResponseWriter, r *http.Request) {
-	mod := w.Modules[head]
-	res.Header().Set("ETag", tag(w.Heads[head].Root))
-	res.Header().Set("Content-Length", strconv.Itoa(len(mod)))
-	res.Write(mod[:len(mod)/2])
-	http.NewResponseController(res).Flush()
-	<-r.Context().Done()
-}
-
-func absent(_ *World, res http.ResponseWriter, _ *http.Request) {
-	http.Error(res, "unknown root", http.StatusNotFound)
-}
-
-func tag(root merkle.Hash) string { return `"` + root.String() + `"` }

@@ -23,6 +23,9 @@ func TestLiars(t *testing.T, open func(t *testing.T, id auth.StoreID) remote.Loc
 		t.Run(liar.Name+"/clone", func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				local := open(t, w.Store)
+				if !liar.prepared(t, w, local) {
+					return
+				}
 				_, err := remote.Clone(t.Context(), local, liar.client(t, w), trust)
 				if refused(t, err, liar.Clone) {
 					w.has(t, local, 0)
@@ -37,6 +40,9 @@ func TestLiars(t *testing.T, open func(t *testing.T, id auth.StoreID) remote.Loc
 						t.Fatal(err)
 					}
 				}
+				if !liar.prepared(t, w, local) {
+					return
+				}
 				_, err := remote.Pull(t.Context(), local, liar.client(t, w), trust)
 				if refused(t, err, liar.Pull) {
 					w.has(t, local, 2, 0, 1)
@@ -44,6 +50,16 @@ func TestLiars(t *testing.T, open func(t *testing.T, id auth.StoreID) remote.Loc
 			})
 		})
 	}
+}
+
+// prepared brings the local store to where the lie matters.
+func (l Liar) prepared(t *testing.T, w *World, local remote.Local) bool {
+	t.Helper()
+	ok, err := l.Prepare(t.Context(), w, local)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ok
 }
 
 // client is one that talks to the liar until the test ends.

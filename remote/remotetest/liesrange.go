@@ -1,0 +1,337 @@
+package remotetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+// Answers to requests for a part of a module.
+
+var errDown = errors.New("the line is down")
+
+// broken leaves the first half of the head's module with a local store, so that the rest is asked for.
+func broken(ctx context.Context, w *World, l remote.Local) (bool, error) {
+	r, ok := l.(remote.Resumer)
+	if !ok {
+		return false, nil
+	}
+	lines, err := l.Generations(ctx)
+	if err != nil {
+		return false, err
+	}
+	mod := w.Modules[head]
+	err = l.Install(ctx, w.lines(Generations)[len(lines):], w.Heads[head], io.MultiReader(bytes.NewReader(mod[:len(mod)/2]), failing{}),
+		func(*module.Module) error { return errDown })
+	if !errors.Is(err, errDown) {
+		return false, fmt.Errorf("break an install: %w", err)
+	}
+	held, err := r.Held(ctx, w.Heads[head].Root)
+	return held > 0, err
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, errDown }
+
+// ranged answers requests for a single range in its own way, and knows no recipes.
+func ranged(answer func(w *World, res http.ResponseWriter, from, to int)) origin {
+	return func(ctx context.Context, w *World) (http.Handler, error) {
+		m, err := w.Memory(ctx, Generations)
+		if err != nil {
+			return nil, err
+		}
+		b := NewStores(w.now, m)
+		honest := w.serve(wholeModules{b, b})
+		return http.HandlerFunc(func(res http.ResponseWriter, r *http.Request) {
+			text, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes=")
+			if !ok || !strings.HasSuffix(r.URL.Path, "/module") {
+				honest.ServeHTTP(res, r)
+				return
+			}
+			first, last, _ := strings.Cut(text, "-")
+			from, _ := strconv.Atoi(first)
+			to := len(w.Modules[head])
+			if n, err := strconv.Atoi(last); err == nil {
+				to = n + 1
+			}
+			answer(w, res, from, to)
+		}), nil
+	}
+}
+
+// part answers 206 with whatever it is given.
+func part(res http.ResponseWriter, root merkle.Hash, from, to, total int, body []byte) {
+	res.Header().Set("ETag", tag(root))
+	res.Header().Set("Content-Type", "application/wasm")
+	res.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, to-1, total))
+	res.WriteHeader(http.StatusPartialContent)
+	res.Write(body)
+}
+
+// otherObject gives the part of another generation, under its tag.
+func otherObject(w *World, res http.ResponseWriter, from, to int) {
+	mod := w.Modules[0]
+	to = min(to, len(mod))
+	part(res, w.Heads[0].Root, from, to, len(mod), mod[from:to])
+}
+
+// otherRange gives another part than the one that was asked for.
+func otherRange(w *World, res http.ResponseWriter, from, to int) {
+	mod := w.Modules[head]
+	part(res, w.Heads[head].Root, from-1, to-1, len(mod), mod[from-1:to-1])
+}
+
+// otherTotal gives the part of a longer module.
+func otherTotal(w *World, res http.ResponseWriter, from, to int) {
+	mod := append(bytes.Clone(w.Modules[head]), 0)
+	part(res, w.Heads[head].Root, from, len(mod), len(mod), mod[from:])
+}
+
+// otherBytes gives zeros as the part, and the true module to whoever asks for all of it.
+func otherBytes(w *World, res http.ResponseWriter, from, to int) {
+	part(res, w.Heads[head].Root, from, to, len(w.Modules[head]), make([]byte, to-from))
+}
+
+// Answers to requests for a recipe, or for the chunks that it names. They come on a pull only.
+
+// recipes answers requests for a recipe with what make gives, and serves all else as it is.
+func recipes(make func(ctx context.Context, w *World, honest *module.Recipe) ([]byte, error)) origin {
+	return func(ctx context.Context, w *World) (http.Handler, error) {
+		m, err := w.Memory(ctx, Generations)
+		if err != nil {
+			return nil, err
+		}
+		recipe, err := m.Recipe(ctx, w.Heads[head].Root)
+		if err != nil {
+			return nil, err
+		}
+		body, err := make(ctx, w, recipe)
+		if err != nil {
+			return nil, err
+		}
+		return recipeServer(w, w.serve(NewStores(w.now, m)), func(res http.ResponseWriter, _ *http.Request) { res.Write(body) }), nil
+	}
+}
+
+const typeRecipe = "application/vnd.dig.recipe"
+
+// recipeServer gives requests for a recipe to answer.
+func recipeServer(w *World, honest http.Handler, answer http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(res http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.Header.Get("Accept"), typeRecipe) {
+			honest.ServeHTTP(res, r)
+			return
+		}
+		res.Header().Set("ETag", tag(w.Heads[head].Root))
+		res.Header().Set("Content-Type", typeRecipe)
+		answer(res, r)
+	})
+}
+
+// recipeOf is the recipe of a module, packed.
+func recipeOf(ctx context.Context, mod []byte) ([]byte, error) {
+	r, err := module.TakeApart(ctx, bytes.NewReader(mod), func(module.Chunk, []byte) error { return nil })
+	if err != nil {
+		return nil, err
+	}
+	return remote.PackRecipe(r, nil)
+}
+
+func olderRecipe(ctx context.Context, w *World, _ *module.Recipe) ([]byte, error) {
+	return recipeOf(ctx, w.Modules[0])
+}
+
+func foreignRecipe(ctx context.Context, w *World, _ *module.Recipe) ([]byte, error) {
+	mod, err := foreign(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	return recipeOf(ctx, mod)
+}
+
+// rekeyedRecipe has the attacker's key in it.
+func rekeyedRecipe(ctx context.Context, w *World, _ *module.Recipe) ([]byte, error) {
+	mod, err := w.rekeyed()
+	if err != nil {
+		return nil, err
+	}
+	return recipeOf(ctx, mod)
+}
+
+// wrongChunk is the recipe of a module with one bit of a chunk turned over: it names a chunk that no module has.
+func wrongChunk(ctx context.Context, w *World, _ *module.Recipe) ([]byte, error) {
+	mod := bytes.Clone(w.Modules[head])
+	if err := flipFirst(w, mod); err != nil {
+		return nil, err
+	}
+	return recipeOf(ctx, mod)
+}
+
+// flipFirst turns a bit of every chunk over that the head does not share with the generation before it.
+func flipFirst(w *World, mod []byte) error {
+	at, err := section(mod, module.SectionChunkPool)
+	if err != nil {
+		return err
+	}
+	before := w.Modules[head-1]
+	for pos := at.from + 4; pos+4 <= at.to; {
+		n := int(mod[pos])<<24 | int(mod[pos+1])<<16 | int(mod[pos+2])<<8 | int(mod[pos+3])
+		if body := mod[pos+4 : pos+4+n]; !bytes.Contains(before, body) {
+			body[0] ^= 1
+		}
+		pos += 4 + n
+	}
+	return nil
+}
+
+// packed cuts and changes a packed recipe.
+func packed(change func(b []byte) []byte) origin {
+	return recipes(func(_ context.Context, _ *World, r *module.Recipe) ([]byte, error) {
+		b, err := remote.PackRecipe(r, nil)
+		if err != nil {
+			return nil, err
+		}
+		return change(b), nil
+	})
+}
+
+func truncatedRecipe(b []byte) []byte { return b[:len(b)*2/3] }
+
+func garbageRecipe(b []byte) []byte { return bytes.Repeat([]byte("no recipe "), 100) }
+
+// sizedRecipe announces n bytes as the length of what is packed.
+func sizedRecipe(n uint32) func([]byte) []byte {
+	return func(b []byte) []byte {
+		b = bytes.Clone(b)
+		b[48], b[49], b[50], b[51] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
+		return b
+	}
+}
+
+// baseless builds on a recipe that was not offered.
+func baseless(b []byte) []byte {
+	b = bytes.Clone(b)
+	for i := range 32 {
+		b[8+i] = 0xab
+	}
+	return b
+}
+
+// bombRecipe packs 1 GiB of zeros into one zstd frame: blocks of one byte that is repeated 128 KiB times.
+func bombRecipe(b []byte) []byte {
+	b = bytes.Clone(b[:52])
+	b = append(b, 0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58) // no content size, a window of 2 MiB
+	const n = 128 << 10
+	for i := range 8192 {
+		h := uint32(n<<3 | 1<<1) // run-length
+		if i == 8191 {
+			h |= 1
+		}
+		b = append(b, byte(h), byte(h>>8), byte(h>>16), 0)
+	}
+	return b
+}
+
+// endlessRecipe does not end.
+func endlessRecipe(ctx context.Context, w *World) (http.Handler, error) {
+	honest, err := w.Honest(ctx, Generations)
+	if err != nil {
+		return nil, err
+	}
+	return recipeServer(w, honest, func(res http.ResponseWriter, r *http.Request) {
+		zeros := make([]byte, 64<<10)
+		for r.Context().Err() == nil {
+			if _, err := res.Write(zeros); err != nil {
+				return
+			}
+		}
+	}), nil
+}
+
+// chunked serves true recipes, and answers requests for their chunks in its own way.
+func chunked(edit func(w *World, h http.Header, status int, body []byte) (int, []byte)) origin {
+	return func(ctx context.Context, w *World) (http.Handler, error) {
+		honest, err := w.Honest(ctx, Generations)
+		if err != nil {
+			return nil, err
+		}
+		return http.HandlerFunc(func(res http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Range") == "" {
+				honest.ServeHTTP(res, r)
+				return
+			}
+			kept := &keeper{header: res.Header(), status: http.StatusOK}
+			honest.ServeHTTP(kept, r)
+			status, body := edit(w, res.Header(), kept.status, kept.body.Bytes())
+			res.Header().Set("Content-Length", strconv.Itoa(len(body)))
+			res.WriteHeader(status)
+			res.Write(body)
+		}), nil
+	}
+}
+
+// wrongBytes turns a bit of the chunk over.
+func wrongBytes(_ *World, _ http.Header, status int, body []byte) (int, []byte) {
+	body = bytes.Clone(body)
+	for i := range body {
+		body[i] ^= 1
+	}
+	return status, body
+}
+
+func chunkTag(w *World, h http.Header, status int, body []byte) (int, []byte) {
+	h.Set("ETag", tag(w.Heads[0].Root))
+	return status, body
+}
+
+// shifted says that the bytes stand elsewhere.
+func shifted(w *World, h http.Header, status int, body []byte) (int, []byte) {
+	h.Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(body)-1, len(w.Modules[head])))
+	return status, body
+}
+
+// shortened gives fewer bytes than the header says.
+func shortened(_ *World, _ http.Header, status int, body []byte) (int, []byte) {
+	return status, body[:len(body)-1]
+}
+
+// unsatisfied says that there is no such part.
+func unsatisfied(w *World, h http.Header, _ int, _ []byte) (int, []byte) {
+	h.Set("Content-Range", fmt.Sprintf("bytes */%d", 10))
+	return http.StatusRequestedRangeNotSatisfiable, nil
+}
+
+// What a local store knows already.
+
+// knowing is a local store that has seen its publisher revoke the store.
+func knowing(ctx context.Context, w *World, l remote.Local) (bool, error) {
+	r, ok := l.(remote.Revoker)
+	if !ok {
+		return false, nil
+	}
+	t, err := auth.SignTombstone(ctx, auth.Tombstone{Store: w.Store, NotAfter: 1_700_000_000, Reason: auth.Compromise}, w.Publisher)
+	if err != nil {
+		return false, err
+	}
+	return true, r.Revoke(ctx, t)
+}
+
+// pinned is a local store that has seen the head before, and lost it.
+func pinned(ctx context.Context, w *World, l remote.Local) (bool, error) {
+	p, ok := l.(remote.Pinner)
+	if !ok {
+		return false, nil
+	}
+	return true, p.Pin(ctx, remote.Pins{Publisher: w.Publisher.PublicKey(), Root: w.Heads[head].Root, Generation: head})
+}
