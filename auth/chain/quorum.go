@@ -296,7 +296,7 @@ func (q *Quorum) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (
 		fmt.Fprintf(h, "%d %d ", len(sp.Puzzle), len(sp.Solution))
 		h.Write(sp.Puzzle)
 		h.Write(sp.Solution)
-		return sp, fmt.Sprintf("spend %x of coin %v", h.Sum(nil)[:8], sp.Coin.ID()), nil
+		return sp, fmt.Sprintf("spend %x of coin %v", h.Sum(nil), sp.Coin.ID()), nil
 	}))
 }
 

@@ -2,7 +2,6 @@ package chain
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/dig-network/digstore/auth"
@@ -104,93 +103,4 @@ func (r *Resolver) VerifyRoot(ctx context.Context, store auth.StoreID, root merk
 		}
 	}
 	return fmt.Errorf("store %v: %w: %v is none of the %d roots that %s knows", store, ErrNotAnchored, root, len(roots), nameOf(r.source))
-}
-
-// An Update is a generation that somebody wants a server to take.
-type Update struct {
-	Store auth.StoreID
-	Root  merkle.Hash
-	Key   auth.PublicKey // the one that signed it
-	Held  auth.PublicKey // the publisher key that is held for the store; zero when none is
-}
-
-// An Authorizer decides whether an update may be taken. Authorize returns nil, an error that wraps
-// [auth.ErrForbidden], or another one when it cannot tell. [ErrShallow] may be taken as pending. Spec: chain §7.
-type Authorizer interface {
-	Authorize(ctx context.Context, u Update) error
-}
-
-// StoreKey is the [Authorizer] that wants the key that is held for the store: the seed's default, without a chain.
-type StoreKey struct{}
-
-// Authorize implements [Authorizer].
-func (StoreKey) Authorize(_ context.Context, u Update) error {
-	if u.Held.IsZero() || u.Key != u.Held {
-		return fmt.Errorf("update of store %v: %w: it is signed by %v, and the store's key is %v", u.Store, auth.ErrForbidden, u.Key, u.Held)
-	}
-	return nil
-}
-
-// OnChainKey is the [Authorizer] that wants a key with write access on the chain, see [Resolver.CanWrite].
-type OnChainKey struct{ Resolver *Resolver }
-
-// Authorize implements [Authorizer].
-func (a OnChainKey) Authorize(ctx context.Context, u Update) error {
-	role, err := a.Resolver.CanWrite(ctx, u.Store, u.Key)
-	if err != nil {
-		return fmt.Errorf("update of store %v: %w", u.Store, err)
-	}
-	if !role.MayWrite() {
-		return fmt.Errorf("update of store %v: %w: key %v has no write access on the chain", u.Store, auth.ErrForbidden, u.Key)
-	}
-	return nil
-}
-
-// TipRoot is the [Authorizer] that wants the store's newest root on the chain, whoever brings it: it was written by
-// somebody who may.
-type TipRoot struct{ Resolver *Resolver }
-
-// Authorize implements [Authorizer].
-func (a TipRoot) Authorize(ctx context.Context, u Update) error {
-	err := a.Resolver.VerifyRoot(ctx, u.Store, u.Root, TipOnly)
-	if errors.Is(err, ErrNotAnchored) {
-		return fmt.Errorf("update of store %v: %w: %w", u.Store, auth.ErrForbidden, err)
-	}
-	return err
-}
-
-// All is the [Authorizer] that wants every one of these; All(StoreKey{}, OnChainKey{r}) is what the specification
-// calls Both.
-func All(list ...Authorizer) Authorizer { return all(list) }
-
-type all []Authorizer
-
-func (a all) Authorize(ctx context.Context, u Update) error {
-	for _, one := range a {
-		if err := one.Authorize(ctx, u); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Any is the [Authorizer] that wants one of these, and asks them in turn. Where none agrees, the error wraps those
-// of all of them.
-func Any(list ...Authorizer) Authorizer { return anyOf(list) }
-
-type anyOf []Authorizer
-
-func (a anyOf) Authorize(ctx context.Context, u Update) error {
-	var refused []error
-	for _, one := range a {
-		err := one.Authorize(ctx, u)
-		if err == nil {
-			return nil
-		}
-		refused = append(refused, err)
-	}
-	if len(refused) == 0 {
-		return fmt.Errorf("update of store %v: %w: nobody is asked whether it may be taken", u.Store, auth.ErrForbidden)
-	}
-	return errors.Join(refused...)
 }

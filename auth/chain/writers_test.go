@@ -1,7 +1,6 @@
 package chain_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 
@@ -47,27 +46,68 @@ func TestCanWrite(t *testing.T) {
 	check("handed over", map[auth.PublicKey]want{owner: {chain.RoleOwner, nil}, writer: {chain.RoleWriter, nil}, second: {chain.RoleOwner, chain.ErrShallow}})
 	c.Farm(31)
 	check("handed over for good", map[auth.PublicKey]want{owner: {}, writer: {}, second: {chain.RoleOwner, nil}})
+}
 
-	update := func(k auth.PublicKey, root merkle.Hash) chain.Update {
-		return chain.Update{Store: s.ID(), Root: root, Key: k, Held: owner}
-	}
-	for name, tt := range map[string]struct {
-		by   chain.Authorizer
-		u    chain.Update
-		want error
+// A server's authority over updates.
+func TestAuthority(t *testing.T) {
+	owner, former, added, stranger := key(t, 1), key(t, 2), key(t, 3), key(t, 4)
+	c := newChain(t)
+	s := c.Mint(chain.Metadata{}, chaintest.Standard(owner), chaintest.Writer(chaintest.Standard(former)))
+	s.Update(root(1))
+	melted := c.Mint(chain.Metadata{}, chaintest.Standard(owner))
+	melted.Melt()
+	c.Farm(31)
+	s.Delegate(nil, chaintest.Writer(chaintest.Standard(added)))
+	r := chain.NewResolver(c, fresh())
+	onChain, tip := chain.OnChainKey{Resolver: r}, chain.TipRoot{Resolver: r}
+	down := chain.OnChainKey{Resolver: chain.NewResolver(&broken{c, chain.ErrUnavailable}, fresh())}
+	none := auth.PublicKey{}
+	for _, tt := range []struct {
+		name    string
+		by      chain.Authority
+		key     auth.PublicKey
+		root    int
+		held    auth.PublicKey
+		settled bool
+		want    error
 	}{
-		"store key":                  {chain.StoreKey{}, update(owner, root(2)), nil},
-		"another than the store key": {chain.StoreKey{}, update(second, root(2)), auth.ErrForbidden},
-		"key on the chain":           {chain.OnChainKey{Resolver: r}, update(second, root(2)), nil},
-		"former key on the chain":    {chain.OnChainKey{Resolver: r}, update(owner, root(2)), auth.ErrForbidden},
-		"both":                       {chain.All(chain.StoreKey{}, chain.OnChainKey{Resolver: r}), update(second, root(2)), auth.ErrForbidden},
-		"either":                     {chain.Any(chain.StoreKey{}, chain.OnChainKey{Resolver: r}), update(second, root(2)), nil},
-		"nobody":                     {chain.Any(), update(second, root(2)), auth.ErrForbidden},
-		"the newest root":            {chain.TipRoot{Resolver: r}, update(stranger, root(1)), nil},
-		"another root":               {chain.TipRoot{Resolver: r}, update(owner, root(2)), auth.ErrForbidden},
+		{"store key", chain.StoreKey{}, owner, 2, owner, true, nil},
+		{"store key, first push", chain.StoreKey{}, stranger, 2, none, true, nil},
+		{"not the store key", chain.StoreKey{}, added, 2, owner, false, auth.ErrForbidden},
+		{"owner on the chain", onChain, owner, 2, none, true, nil},
+		{"writer who is being removed", onChain, former, 2, owner, true, nil},
+		{"writer who is being added", onChain, added, 2, owner, false, nil},
+		{"nobody on the chain", onChain, stranger, 2, stranger, false, auth.ErrForbidden},
+		{"chain that cannot be asked", down, owner, 2, owner, false, chain.ErrUnavailable},
+		{"both", chain.All(chain.StoreKey{}, onChain), owner, 2, owner, true, nil},
+		{"both, one pending", chain.All(chain.StoreKey{}, onChain), added, 2, added, false, nil},
+		{"both, one not", chain.All(chain.StoreKey{}, onChain), former, 2, owner, false, auth.ErrForbidden},
+		{"either", chain.Any(chain.StoreKey{}, onChain), former, 2, owner, true, nil},
+		{"either, pending", chain.Any(chain.StoreKey{}, onChain), added, 2, owner, false, nil},
+		{"either, neither", chain.Any(chain.StoreKey{}, onChain), stranger, 2, owner, false, auth.ErrForbidden},
+		{"either, one cannot tell", chain.Any(chain.StoreKey{}, down), stranger, 2, owner, false, chain.ErrUnavailable},
+		{"nobody asked", chain.Any(), owner, 2, owner, false, auth.ErrForbidden},
+		{"newest root", tip, stranger, 1, owner, false, nil}, // the change of writers is the newest coin, and shallow
+		{"another root", tip, owner, 2, owner, false, auth.ErrForbidden},
 	} {
-		if err := tt.by.Authorize(t.Context(), tt.u); !errors.Is(err, tt.want) {
-			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		head := auth.SignedRoot{Store: s.ID(), Root: root(tt.root), PublicKey: tt.key}
+		if settled, err := tt.by.Publish(t.Context(), head, tt.held); settled != tt.settled || !errors.Is(err, tt.want) {
+			t.Errorf("%s: settled %v, %v; want %v, %v", tt.name, settled, err, tt.settled, tt.want)
+		}
+	}
+	c.Farm(31)
+	head := auth.SignedRoot{Store: s.ID(), Root: root(1), PublicKey: former}
+	if settled, err := tip.Publish(t.Context(), head, owner); !settled || err != nil {
+		t.Errorf("the newest root, settled: %v, %v", settled, err)
+	}
+	if _, err := onChain.Publish(t.Context(), head, owner); !errors.Is(err, auth.ErrForbidden) {
+		t.Errorf("a former writer, settled: %v", err)
+	}
+	for name, store := range map[string]auth.StoreID{"melted": melted.ID(), "unknown": {1}} {
+		for _, by := range []chain.Authority{onChain, tip} {
+			if _, err := by.Publish(t.Context(), auth.SignedRoot{Store: store, Root: root(1), PublicKey: owner}, owner); !errors.Is(err, auth.ErrForbidden) {
+				t.Errorf("a store that is %s, by %T: %v", name, by, err)
+			}
 		}
 	}
 }
@@ -125,46 +165,4 @@ func TestVerifyRoot(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
 	}
-}
-
-func TestOwned(t *testing.T) {
-	c := newChain(t)
-	mine := c.Mint(chain.Metadata{Root: root(1)}, chaintest.Standard(key(t, 1)))
-	given := c.Mint(chain.Metadata{Root: root(2)}, chaintest.Standard(key(t, 1)))
-	melted := c.Mint(chain.Metadata{}, chaintest.Standard(key(t, 1)))
-	c.Mint(chain.Metadata{}, chaintest.Standard(key(t, 2)))
-	given.Transfer(chaintest.Standard(key(t, 2)))
-	melted.Melt()
-	owner := chaintest.Standard(key(t, 1)).Hash()
-	hinted := map[merkle.Hash]bool{}
-	for _, s := range []*chaintest.Store{mine, given, melted} {
-		hinted[merkle.Hash(s.ID())] = true
-	}
-	r := chain.NewResolver(owned{c, chain.OwnerHint(owner), hinted}, fresh())
-	got, err := r.Owned(t.Context(), owner)
-	if err != nil || len(got) != 1 || got[0].Store != mine.ID() {
-		t.Errorf("%v, %v, want one store, %v", got, err, mine.ID())
-	}
-}
-
-// owned gives launchers the hint of an owner, as mints of DIG do.
-type owned struct {
-	*chaintest.Chain
-	hint      merkle.Hash
-	launchers map[merkle.Hash]bool
-}
-
-func (o owned) ByHint(ctx context.Context, hint merkle.Hash, includeSpent bool) ([]chain.CoinRecord, error) {
-	if hint != o.hint {
-		return o.Chain.ByHint(ctx, hint, includeSpent)
-	}
-	var list []chain.CoinRecord
-	for id := range o.launchers {
-		rec, err := o.CoinRecord(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, *rec)
-	}
-	return list, nil
 }

@@ -135,11 +135,20 @@ func (c *Chain) Reorg(height uint32) {
 
 // Coin makes a coin out of nothing.
 func (c *Chain) Coin(puzzleHash merkle.Hash, amount uint64) chain.Coin {
+	return c.coin(puzzleHash, amount, nil)
+}
+
+// Hinted makes a coin out of nothing that has a hint.
+func (c *Chain) Hinted(puzzleHash merkle.Hash, amount uint64, hint merkle.Hash) chain.Coin {
+	return c.coin(puzzleHash, amount, &hint)
+}
+
+func (c *Chain) coin(puzzleHash merkle.Hash, amount uint64, hint *merkle.Hash) chain.Coin {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.minted++
 	k := chain.Coin{Parent: merkle.Sum(binary.BigEndian.AppendUint32([]byte("chaintest "), c.minted)), PuzzleHash: puzzleHash, Amount: amount}
-	c.add(k, nil, c.next())
+	c.add(k, hint, c.next())
 	return k
 }
 

@@ -30,9 +30,11 @@ type place struct {
 	melted    bool
 }
 
-// Mint makes a store with one launcher coin, which is made and spent in one block.
+// Mint makes a store with one launcher coin, which is made and spent in one block. The launcher has the hint
+// of the owner, as DIG's mints give it.
 func (c *Chain) Mint(metadata chain.Metadata, owner Puzzle, delegates ...Delegate) *Store {
-	return c.mint(func() chain.Coin { return c.Coin(program("launcher").TreeHash(), 1) }, metadata, owner, delegates)
+	hint := chain.OwnerHint(owner.Hash())
+	return c.mint(func() chain.Coin { return c.Hinted(program("launcher").TreeHash(), 1, hint) }, metadata, owner, delegates)
 }
 
 // MintFrom is Mint with a launcher coin that the spend of another coin made. That coin need not be on the chain: a test
