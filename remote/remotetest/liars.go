@@ -45,6 +45,7 @@ func (l Liar) Prepare(ctx context.Context, w *World, local remote.Local) (ok boo
 type Refusal struct {
 	Check remote.Check // of the [*remote.VerificationError]; "": it is not one
 	Err   error        // what errors.Is has to find; nil: nothing in particular
+	Says  string       // what must stand in the error's text: the rule, where neither of the others names it
 }
 
 // String names the check, or the error, as tables of liars have it.
@@ -53,9 +54,11 @@ func (r Refusal) String() string {
 	case r.IsZero():
 		return "-"
 	case r.Check != "":
-		return string(r.Check)
+		return "check " + string(r.Check)
+	case r.Says != "":
+		return r.Says
 	}
-	return r.Err.Error()
+	return strings.TrimPrefix(r.Err.Error(), "remote: ")
 }
 
 // IsZero reports whether nothing is refused.
@@ -71,7 +74,10 @@ func (l Liar) Handler(ctx context.Context, w *World) (http.Handler, error) {
 }
 
 // check is a Refusal by a check, whether cloning or pulling.
-func check(c remote.Check, err error) (r Refusal) { return Refusal{c, err} }
+func check(c remote.Check, err error) Refusal { return Refusal{Check: c, Err: err} }
+
+// protocol is a Refusal of what is no answer of the protocol, by the rule that it names.
+func protocol(rule string) Refusal { return Refusal{Err: remote.ErrProtocol, Says: rule} }
 
 // Liars are all of them, by name. Some send without an end: give clients a [remote.ClientOptions.MaxModule] of a few
 // MiB. Some fall silent: use testing/synctest, or patience.
@@ -204,23 +210,23 @@ func wireLiars() []Liar {
 		lies("redirecting-here", "requests for the history are sent elsewhere on the same host",
 			Refusal{Err: remote.ErrRedirect}, elsewhere("/roots", "")),
 		lies("not-modified", "the module has not changed since nobody asked",
-			Refusal{Err: remote.ErrProtocol}, answering("/module", notModified)),
+			protocol("not modified"), answering("/module", notModified)),
 		lies("partial", "the module comes as a part of itself, which nobody asked for",
-			Refusal{Err: remote.ErrProtocol}, answering("/module", partial)),
+			protocol("206 Partial Content"), answering("/module", partial)),
 		lies("no-content", "there is a module, and no content in it",
-			Refusal{Err: remote.ErrProtocol}, answering("/module", noContent)),
+			protocol("204 No Content"), answering("/module", noContent)),
 		lies("compressed", "the module comes with a content encoding",
 			Refusal{Err: remote.ErrEncoded}, answering("/module", compressed)),
 		lies("gzip-bomb", "the descriptor is 64 KiB that unpack to 64 MiB",
 			Refusal{Err: remote.ErrEncoded}, answering("", gzipBomb)),
 		lies("hidden-gzip", "the descriptor is packed, and does not say so",
-			Refusal{Err: remote.ErrProtocol}, answering("", hidden)),
+			protocol("looking for beginning of value"), answering("", hidden)),
 		lies("silent", "the module stops in the middle, and nothing more comes",
-			Refusal{Err: os.ErrDeadlineExceeded}, answering("/module", silent)),
+			Refusal{Err: os.ErrDeadlineExceeded, Says: "fewer than 16384 bytes in 1m0s"}, answering("/module", silent)),
 		lies("slow", "the module comes at a byte every ten seconds",
-			Refusal{Err: os.ErrDeadlineExceeded}, crawling("/module")),
+			Refusal{Err: os.ErrDeadlineExceeded, Says: "fewer than 16384 bytes in 1m0s"}, crawling("/module")),
 		lies("slow-descriptor", "the descriptor comes at a byte every ten seconds",
-			Refusal{Err: os.ErrDeadlineExceeded}, crawling("")),
+			Refusal{Err: os.ErrDeadlineExceeded, Says: "fewer than 16384 bytes in 1m0s"}, crawling("")),
 		lies("empty-handed", "the head is announced, and its module is not there",
 			Refusal{Err: fs.ErrNotExist}, answering("/module", absent)),
 		lies("endless-refusal", "that there is no such store is said without an end",
@@ -232,23 +238,22 @@ func wireLiars() []Liar {
 
 // Descriptors and histories as JSON.
 func jsonLiars() []Liar {
-	protocol := Refusal{Err: remote.ErrProtocol}
 	return []Liar{
-		lies("no-json", "the descriptor is not one", protocol, answering("", gibberish)),
-		lies("web-page", "the descriptor is a web page", protocol, answering("", saying("<!doctype html><title>404</title>"))),
-		lies("duplicate-root", "the descriptor names two heads", protocol, edited("", secondRoot)),
-		lies("duplicate-line", "a line of the history has two roots", protocol, edited("/roots", secondLine)),
-		lies("deep-json", "the descriptor is a million arrays in one another", protocol, answering("", deep)),
-		lies("huge-size", "the module's length has four hundred digits", protocol,
+		lies("no-json", "the descriptor is not one", protocol("unexpected end of JSON input"), answering("", gibberish)),
+		lies("web-page", "the descriptor is a web page", protocol("looking for beginning of value"), answering("", saying("<!doctype html><title>404</title>"))),
+		lies("duplicate-root", "the descriptor names two heads", protocol("a name stands twice in one object"), edited("", secondRoot)),
+		lies("duplicate-line", "a line of the history has two roots", protocol("a name stands twice in one object"), edited("/roots", secondLine)),
+		lies("deep-json", "the descriptor is a million arrays in one another", protocol("nested deeper than 32"), answering("", deep)),
+		lies("huge-size", "the module's length has four hundred digits", protocol("cannot unmarshal number"),
 			edited("", replacing(`"size":`, `"size":1`+strings.Repeat("0", 400)))),
-		lies("fractional-size", "the module's length is 1e3", protocol, answering("", fractional)),
-		lies("negative-size", "the module's length is below zero", protocol, edited("", replacing(`"size":`, `"size":-`))),
-		lies("huge-number", "a generation has a number of 40 digits", protocol,
+		lies("fractional-size", "the module's length is 1e3", protocol("cannot unmarshal number"), answering("", fractional)),
+		lies("negative-size", "the module's length is below zero", protocol("is negative"), edited("", replacing(`"size":`, `"size":-`))),
+		lies("huge-number", "a generation has a number of 40 digits", protocol("cannot unmarshal number"),
 			edited("/roots", replacing(`"generation":1`, `"generation":1`+strings.Repeat("0", 40)))),
-		lies("negative-number", "a generation has a number below zero", protocol,
+		lies("negative-number", "a generation has a number below zero", protocol("cannot unmarshal number"),
 			edited("/roots", replacing(`"generation":1`, `"generation":-1`))),
-		lies("zero-head", "the head is all zeros", protocol, answering("", saying(`{"current_root":"`+strings.Repeat("0", 64)+`"}`))),
-		lies("trailing-json", "something follows the descriptor", protocol, edited("", func(_ http.Header, b []byte) []byte { return append(b, b...) })),
+		lies("zero-head", "the head is all zeros", protocol("current_root is all zeros"), answering("", saying(`{"current_root":"`+strings.Repeat("0", 64)+`"}`))),
+		lies("trailing-json", "something follows the descriptor", protocol("after top-level value"), edited("", func(_ http.Header, b []byte) []byte { return append(b, b...) })),
 		lies("endless-descriptor", "the descriptor does not end",
 			Refusal{Err: remote.ErrTooLarge}, answering("", endlessDescriptor)),
 		lies("endless-history", "the history does not end",

@@ -58,9 +58,10 @@ func TestLiarTable(t *testing.T) {
 // TestRefusal: what tables print.
 func TestRefusal(t *testing.T) {
 	for want, r := range map[string]remotetest.Refusal{
-		"-":        {},
-		"rollback": {Check: remote.CheckRollback, Err: remote.ErrRollback},
-		"remote: not an answer of this protocol: a redirect": {Err: remote.ErrRedirect},
+		"-":              {},
+		"check rollback": {Check: remote.CheckRollback, Err: remote.ErrRollback},
+		"not an answer of this protocol: a redirect": {Err: remote.ErrRedirect},
+		"the rule": {Err: remote.ErrProtocol, Says: "the rule"},
 	} {
 		if got := r.String(); got != want {
 			t.Errorf("%+v is %q, want %q", r, got, want)

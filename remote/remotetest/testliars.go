@@ -3,6 +3,7 @@ package remotetest
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -103,6 +104,9 @@ func refused(t *testing.T, err error, want Refusal) bool {
 	}
 	if want.Err != nil && !errors.Is(err, want.Err) {
 		t.Errorf("refused by %v\nwant %v in it", err, want.Err)
+	}
+	if !strings.Contains(err.Error(), want.Says) {
+		t.Errorf("refused by %v\nwant it to say %q", err, want.Says)
 	}
 	return true
 }
