@@ -58,7 +58,15 @@ func (a TipRoot) Publish(ctx context.Context, head auth.SignedRoot, _ auth.Publi
 	case err != nil:
 		return false, verdict(head, err)
 	case !head.Root.IsZero() && t.Root() == head.Root:
-		return t.Status == StatusAnchored, nil
+		if t.Status == StatusAnchored {
+			return true, nil
+		}
+		// Something else may have changed since: writers, the owner.
+		_, s, err := a.Resolver.settled(ctx, head.Store)
+		if err != nil {
+			return false, verdict(head, err)
+		}
+		return s != nil && s.Root() == head.Root, nil
 	case !head.Root.IsZero() && t.Pending != nil && t.Pending.Root() == head.Root:
 		return false, nil
 	}

@@ -20,22 +20,14 @@ func (r *Resolver) CanWrite(ctx context.Context, store auth.StoreID, key auth.Pu
 	if err != nil {
 		return RoleNone, err
 	}
-	v, err := r.look(ctx, store, false)
+	v, settled, err := r.settled(ctx, store)
 	if err != nil {
 		return RoleNone, err
-	}
-	i := v.line.deep(v.peak, r.opt.SettledDepth)
-	if (i < 0 || v.line.state(i) == nil) && !v.line.whole {
-		if v, err = r.look(ctx, store, true); err != nil {
-			return RoleNone, err
-		}
-		i = v.line.deep(v.peak, r.opt.SettledDepth)
 	}
 	if m := v.line.melted; m != nil {
 		return RoleNone, m
 	}
 	newest := v.line.tip()
-	settled := v.line.state(i)
 	if settled != nil {
 		role, err := settled.roleOf(puzzles)
 		if role != RoleNone || settled == newest {
@@ -53,6 +45,21 @@ func (r *Resolver) CanWrite(ctx context.Context, store auth.StoreID, key auth.Pu
 	return role, fmt.Errorf("key %v is %v of store %v since block %d: %w: it is %d deep, and %d are wanted; wait about %d minutes",
 		key, role, store, e.Height, ErrShallow, depth(v.peak, e.Height), r.opt.SettledDepth,
 		1+int(blockTime.Minutes()*float64(r.opt.SettledDepth-depth(v.peak, e.Height))))
+}
+
+// settled returns what the chain says, and the newest settled state in it, nil when there is none.
+func (r *Resolver) settled(ctx context.Context, store auth.StoreID) (*view, *State, error) {
+	for _, whole := range []bool{false, true} {
+		v, err := r.look(ctx, store, whole)
+		if err != nil {
+			return nil, nil, err
+		}
+		s := v.line.state(v.line.deep(v.peak, r.opt.SettledDepth))
+		if s != nil || v.line.whole {
+			return v, s, nil
+		}
+	}
+	panic("chain: a whole history was asked for") // and look gives it
 }
 
 // roleOf returns the role of the puzzles of one key.

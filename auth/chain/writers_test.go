@@ -87,7 +87,7 @@ func TestAuthority(t *testing.T) {
 		{"either, neither", chain.Any(chain.StoreKey{}, onChain), stranger, 2, owner, false, auth.ErrForbidden},
 		{"either, one cannot tell", chain.Any(chain.StoreKey{}, down), stranger, 2, owner, false, chain.ErrUnavailable},
 		{"nobody asked", chain.Any(), owner, 2, owner, false, auth.ErrForbidden},
-		{"newest root", tip, stranger, 1, owner, false, nil}, // the change of writers is the newest coin, and shallow
+		{"newest root", tip, stranger, 1, owner, true, nil}, // the change of writers is shallow, the root is not
 		{"another root", tip, owner, 2, owner, false, auth.ErrForbidden},
 	} {
 		head := auth.SignedRoot{Store: s.ID(), Root: root(tt.root), PublicKey: tt.key}
@@ -95,8 +95,12 @@ func TestAuthority(t *testing.T) {
 			t.Errorf("%s: settled %v, %v; want %v, %v", tt.name, settled, err, tt.settled, tt.want)
 		}
 	}
+	s.Update(root(3))
+	if settled, err := tip.Publish(t.Context(), auth.SignedRoot{Store: s.ID(), Root: root(3)}, owner); settled || err != nil {
+		t.Errorf("the newest root, a moment ago: %v, %v", settled, err)
+	}
 	c.Farm(31)
-	head := auth.SignedRoot{Store: s.ID(), Root: root(1), PublicKey: former}
+	head := auth.SignedRoot{Store: s.ID(), Root: root(3), PublicKey: former}
 	if settled, err := tip.Publish(t.Context(), head, owner); !settled || err != nil {
 		t.Errorf("the newest root, settled: %v, %v", settled, err)
 	}
