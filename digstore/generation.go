@@ -27,7 +27,10 @@ type Generation struct {
 	info module.Generation
 	mod  *module.Module
 	own  []string // names in the order of the key table, nil when they are not kept
-	more Names    // by WithNames
+
+	recipe *module.Recipe // nil: it lies in the form of the reference
+
+	more Names // by WithNames
 
 	named sync.Once
 	table *nameTable
@@ -36,30 +39,27 @@ type Generation struct {
 
 // open opens the generation of a history line.
 func (s *Store) open(line module.Generation) (*Generation, error) {
-	mod, names, err := s.openModule(line.Root)
+	g := &Generation{s: s, info: line}
+	h, err := s.recipe(line.Root)
+	if errors.Is(err, fs.ErrNotExist) { // it may be one that the reference has written
+		var ok bool
+		g.mod, g.own, ok, err = s.openLegacy(line.Root)
+		if err == nil && !ok {
+			err = fmt.Errorf("store %s: generation %s is not held here: %w", s.name, line.Root, fs.ErrNotExist)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return g, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &Generation{s: s, info: line, mod: mod, own: names}, nil
-}
-
-// openModule opens a generation from its recipe or, in a reference's workspace, from what that has of it.
-func (s *Store) openModule(root merkle.Hash) (*module.Module, []string, error) {
-	h, err := s.recipe(root)
-	if errors.Is(err, fs.ErrNotExist) {
-		if mod, names, ok, err := s.openLegacy(root); ok || err != nil {
-			return mod, names, err
-		}
-		return nil, nil, fmt.Errorf("store %s: generation %s is not held here: %w", s.name, root, fs.ErrNotExist)
+	g.recipe, g.own = h.recipe, h.names
+	if g.mod, err = h.recipe.Module(s.packs); err != nil {
+		return nil, fmt.Errorf("store %s: generation %s: %w", s.name, line.Root, err)
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	mod, err := h.recipe.Module(s.packs)
-	if err != nil {
-		return nil, nil, fmt.Errorf("store %s: generation %s: %w", s.name, root, err)
-	}
-	return mod, h.names, nil
+	return g, nil
 }
 
 // Info returns the generation's line in the history.

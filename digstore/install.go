@@ -245,26 +245,3 @@ func (s *Store) KeepSigned(ctx context.Context, r auth.SignedRoot) error {
 	defer l.Close()
 	return s.writeSigs(r)
 }
-
-// Module opens the bytes of a generation as they were committed or received; fs.ErrNotExist when it is not held. The reader
-// is also an io.ReaderAt and, from the current offset on, an io.WriterTo.
-func (s *Store) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, error) {
-	g, err := s.At(root)
-	if err != nil {
-		return nil, err
-	}
-	return &moduleReader{SectionReader: g.mod.Reader()}, nil
-}
-
-// moduleReader is the bytes of a module.
-type moduleReader struct{ *io.SectionReader }
-
-func (m *moduleReader) Close() error { return nil }
-
-// WriteTo implements io.WriterTo, from the current offset on.
-func (m *moduleReader) WriteTo(w io.Writer) (int64, error) {
-	return io.CopyBuffer(onlyWriter{w}, onlyReader{m.SectionReader}, make([]byte, 512<<10))
-}
-
-type onlyWriter struct{ io.Writer }
-type onlyReader struct{ io.Reader }

@@ -107,7 +107,7 @@ type nameTable struct {
 
 // WithNames returns the same generation with more names to list resources by.
 func (g *Generation) WithNames(names Names) *Generation {
-	return &Generation{s: g.s, info: g.info, mod: g.mod, own: g.own, more: slices.Concat(g.more, names)}
+	return &Generation{s: g.s, info: g.info, mod: g.mod, recipe: g.recipe, own: g.own, more: slices.Concat(g.more, names)}
 }
 
 // Names returns the known names, sorted, and how many resources have none.

@@ -99,20 +99,26 @@ func (s *Store) recipe(root merkle.Hash) (*held, error) {
 		}
 		return nil, fmt.Errorf("generation %s: %w", root, fs.ErrNotExist)
 	}
-	h, err := s.readBody(root, 0)
+	v, err, _ := s.reading.Do(string(root[:]), func() (any, error) { // many may ask for it at once
+		h, err := s.readBody(root, 0)
+		if err != nil {
+			return nil, err
+		}
+		if err := h.parse(); err != nil {
+			return nil, corrupt(s.recipeName(root), "%v", err)
+		}
+		if got := h.recipe.Root(); got != root {
+			return nil, corrupt(s.recipeName(root), "is of root %s", got)
+		}
+		s.mu.Lock()
+		s.cache.put(root, h)
+		s.mu.Unlock()
+		return h, nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	if err := h.parse(); err != nil {
-		return nil, corrupt(s.recipeName(root), "%v", err)
-	}
-	if got := h.recipe.Root(); got != root {
-		return nil, corrupt(s.recipeName(root), "is of root %s", got)
-	}
-	s.mu.Lock()
-	s.cache.put(root, h)
-	s.mu.Unlock()
-	return h, nil
+	return v.(*held), nil
 }
 
 // readBody reads a recipe file and those that it is built on.

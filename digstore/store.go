@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
@@ -30,6 +32,7 @@ type Store struct {
 	hist      *history
 	histStamp fileStamp
 	cache     recipeCache
+	reading   singleflight.Group
 	intent    intent // of the last writer, or the one at work; under the lock on disk
 
 	fullMu sync.Mutex

@@ -1,0 +1,134 @@
+package digstore_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// taking is a writer that wants to be given files, as a connection does.
+type taking struct {
+	bytes.Buffer
+	files int64 // bytes that came in files
+	limit int64 // so many are taken; 0: all
+}
+
+var errFull = errors.New("full")
+
+func (t *taking) ReadFrom(r io.Reader) (int64, error) {
+	if l, ok := r.(*io.LimitedReader); ok {
+		if _, ok := l.R.(*os.File); ok {
+			t.files += l.N
+		}
+	}
+	if t.limit > 0 {
+		n, err := io.CopyN(&t.Buffer, r, t.limit)
+		if err == nil {
+			err = errFull
+		}
+		return n, err
+	}
+	return t.Buffer.ReadFrom(r)
+}
+
+// TestModuleWriteTo: the same bytes come however they are asked for, from any offset, and long stretches come as files.
+func TestModuleWriteTo(t *testing.T) {
+	s, dir := site(t, files{"large": noise(1, 3_000_000), "a": "small", "z/large": noise(2, 900_000)}, nil)
+	first := must(s.Commit(ctx, nil, nil)).Generation.Info().Root
+	write(t, dir, files{"more": noise(3, 700_000), "a": "changed"})
+	second := must(s.Commit(ctx, nil, nil)).Generation.Info().Root
+	for _, root := range []merkle.Hash{first, second} {
+		want := moduleOf(t, s, root)
+		for _, from := range []int64{0, 1, 70_000, 500_001, int64(len(want)) - 10, int64(len(want))} {
+			m := must(s.Module(ctx, root))
+			must(m.Seek(from, io.SeekStart))
+			var got taking
+			n, err := m.(io.WriterTo).WriteTo(&got)
+			if err != nil || n != int64(len(want))-from || !bytes.Equal(got.Bytes(), want[from:]) {
+				t.Errorf("from %d: %d bytes, %v", from, n, err)
+			}
+			if from == 0 && got.files < 3_000_000 {
+				t.Errorf("%d bytes came as files", got.files)
+			}
+			if rest := must(io.ReadAll(m)); len(rest) > 0 {
+				t.Errorf("from %d: %d bytes are left", from, len(rest))
+			}
+			check(t, m.Close())
+		}
+		m := must(s.Module(ctx, root))
+		got := taking{limit: 1000}
+		n, err := m.(io.WriterTo).WriteTo(&got)
+		if !errors.Is(err, errFull) || n != int64(got.Len()) || !bytes.Equal(got.Bytes(), want[:n]) {
+			t.Errorf("a writer that breaks off: %d bytes, %v", n, err)
+		}
+		if at := must(m.Seek(0, io.SeekCurrent)); at != n {
+			t.Errorf("it stands at %d after %d bytes", at, n)
+		}
+	}
+}
+
+// TestManyReaders: a thousand readers, in waves, see whole modules while a publisher commits and collects garbage, and leave no file open.
+func TestManyReaders(t *testing.T) {
+	s, dir := site(t, files{"large": noise(1, 400_000), "a": "0"}, nil)
+	must(s.Commit(ctx, nil, nil))
+	first := must(s.Latest()).Info().Root
+	want := moduleOf(t, s, first)
+	before := openFiles(t)
+	var readers sync.WaitGroup
+	stop := make(chan struct{})
+	var publisher sync.WaitGroup
+	publisher.Go(func() {
+		for i := 1; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			write(t, dir, files{"a": fmt.Sprint(i), fmt.Sprint("n", i%5): noise(uint64(i), 9000)})
+			must(s.Commit(ctx, nil, nil))
+			if i%10 == 0 {
+				must(s.GC(ctx, &digstore.GCOptions{Keep: 3, Roots: []merkle.Hash{first}}))
+			}
+		}
+	})
+	places := make(chan struct{}, 64)
+	for range 1000 {
+		readers.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			m, err := s.Module(ctx, first)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer m.Close()
+			var got taking
+			if _, err := m.(io.WriterTo).WriteTo(&got); err != nil || !bytes.Equal(got.Bytes(), want) {
+				t.Errorf("%d bytes, %v", got.Len(), err)
+			}
+		})
+	}
+	readers.Wait()
+	close(stop)
+	publisher.Wait()
+	if after := openFiles(t); after > before+64 {
+		t.Errorf("%d files are open, %d were", after, before)
+	}
+}
+
+// openFiles is how many files this process has open; 0 where the system does not say.
+func openFiles(t *testing.T) int {
+	list, err := os.ReadDir(filepath.FromSlash("/proc/self/fd"))
+	if err != nil {
+		return 0
+	}
+	return len(list)
+}
