@@ -102,8 +102,8 @@ func (a *app) commands() []*cobra.Command {
 		a.logCommand(), a.showCommand(), a.diffCommand(), a.catCommand(), a.checkoutCommand(),
 		a.exportCommand(), a.importCommand(), a.urnCommand(), a.verifyCommand(), a.gcCommand(),
 		a.storesCommand(), a.useCommand(), a.remoteCommand(),
-		a.cloneCommand(), a.pullCommand(), a.pushCommand(), a.promoteCommand(), a.serveCommand(), a.revokeCommand(),
-		a.keyCommand(), a.identityCommand(), a.versionCommand(),
+		a.cloneCommand(), a.pullCommand(), a.pushCommand(), a.promoteCommand(), a.serveCommand(), a.revokeCommand(), a.conformCommand(),
+		a.anchorCommand(), a.balanceCommand(), a.keyCommand(), a.identityCommand(), a.versionCommand(),
 	}
 }
 

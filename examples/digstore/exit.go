@@ -9,14 +9,17 @@ import (
 	"io/fs"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/chain"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/conform"
 )
 
 // The exit codes of remote-protocol 7.7. New ones start at 17 (decision 21);
@@ -31,6 +34,7 @@ const (
 	exitNonFastForward = 7
 	exitUnauthorized   = 8
 	exitLocked         = 17
+	exitNonconforming  = 18
 	exitNoLocalNode    = 19
 	exitInterrupted    = 130 // 128 + SIGINT, as shells say it
 )
@@ -57,6 +61,14 @@ var exits = []struct {
 	{as[*digstore.TooLargeError], exitOther, "ERROR", "publish less, or raise max_size in the store's config.toml"},
 	{is(digstore.ErrRevoked), exitVerification, "VERIFICATION_FAILED", "the publisher took this back; ask the publisher for what replaces it"},
 	{is(digstore.ErrCorrupt), exitVerification, "VERIFICATION_FAILED", "restore the file from a backup, or clone the store again"},
+	{is(conform.ErrNonconforming), exitNonconforming, "NONCONFORMING", "the report names the sections of the specification"},
+	{is(chain.ErrUnavailable), exitNetwork, "NETWORK", "check the chain's source with digstore anchor show, or name another one with --chain"},
+	{is(chain.ErrRateLimited), exitNetwork, "NETWORK", "wait, or name another source with --chain"},
+	{is(chain.ErrStoreNotFound), exitVerification, "VERIFICATION_FAILED", "where the store is on no chain, say so with --chain none"},
+	{is(chain.ErrMelted), exitVerification, "VERIFICATION_FAILED", "its owner has destroyed the store on the chain; --chain none takes it all the same"},
+	{is(chain.ErrWrongNetwork), exitVerification, "VERIFICATION_FAILED", "name the network with --network, or another source with --chain"},
+	{is(chain.ErrShallow), exitVerification, "VERIFICATION_FAILED", "wait for some more blocks"},
+	{onChain, exitVerification, "VERIFICATION_FAILED", "nothing was taken; try another source with --chain"},
 	{is(remote.ErrBadURL), exitUsage, "INVALID_ARGUMENT", "a locator is dig://HOST/ID, https://HOST/stores/ID, or http:// on loopback"},
 	{is(remote.ErrInsecure), exitUsage, "INVALID_ARGUMENT", "use dig:// or https://; plain http:// is for loopback"},
 	{is(remote.ErrNoLocalNode), exitNoLocalNode, "NO_LOCAL_NODE", "start a node here, or name one with --node URL"},
@@ -120,6 +132,15 @@ func status(codes ...int) func(error) bool {
 func transport(err error) bool {
 	return as[*url.Error](err) || as[*net.OpError](err) || as[*net.DNSError](err) || as[tls.RecordHeaderError](err) ||
 		as[*tls.CertificateVerificationError](err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// onChain reports whether the chain, or what reads it, refused.
+func onChain(err error) bool {
+	return slices.ContainsFunc([]error{
+		chain.ErrNotAnchored, chain.ErrNotMinted, chain.ErrNotDataStore, chain.ErrUpdaterChanged, chain.ErrInvalidSpend, chain.ErrUnsupportedOp,
+		chain.ErrUnresolvable, chain.ErrWritersUnknown, chain.ErrOldBlock, chain.ErrSourceInvalid, chain.ErrRollback,
+		chain.ErrSourcesDisagree, chain.ErrStaleSource, chain.ErrMalformed, chain.ErrTooLarge,
+	}, func(target error) bool { return errors.Is(err, target) })
 }
 
 // exitCode is the exit code of an error.

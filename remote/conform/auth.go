@@ -1,7 +1,6 @@
 package conform
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"net/http"
@@ -116,7 +115,7 @@ func authChecks() []check {
 			if err != nil {
 				return err
 			}
-			return s.replayed(ctx, probe{tail: "/module", query: "root=" + head.String(), peek: true}, probe{method: http.MethodHead, tail: "/module"})
+			return s.replayed(ctx, probe{method: http.MethodHead, tail: "/module", query: "root=" + head.String()}, probe{method: http.MethodHead, tail: "/module"})
 		}},
 		check{"auth/replay-in-parallel", "§2.4", Must, replayRace},
 	)
@@ -274,13 +273,19 @@ func unsignedChecks() []check {
 				}
 			}
 			p := rt.p
-			p.bare = true
-			a, err := s.send(ctx, p)
+			if head, err := s.head(ctx); err == nil && p.tail == "/delta" && p.query != "" {
+				p.query = "from=" + head.String() + "&to=" + head.String()
+			}
+			bare := p
+			bare.bare = true
+			a, err := s.send(ctx, bare)
 			if err != nil {
 				return err
 			}
-			if a.status == http.StatusNotFound && !bytes.HasPrefix(a.body, []byte("unknown")) || a.status == http.StatusMethodNotAllowed {
-				return skip("the origin has no such route")
+			if noRoute(a) {
+				if signed, err := s.send(ctx, p); err != nil || noRoute(signed) {
+					return skip("the origin has no such route")
+				}
 			}
 			known := rt.known
 			if known == "" && a.status == http.StatusOK && !op.Mutating() {

@@ -75,15 +75,15 @@ func (s *skipped) Error() string { return s.reason }
 
 func skip(format string, args ...any) error { return &skipped{fmt.Sprintf(format, args...)} }
 
-// result holds the outcome of a check against its level.
-func (c *check) result(err error) Result {
+// result holds the outcome of a check against its level. redact takes out of it what is secret.
+func (c *check) result(err error, redact func(string) string) Result {
 	r := Result{Check: c.name, Section: c.spec, Level: c.level, Verdict: Pass}
 	if err == nil {
 		return r
 	}
 	var skip *skipped
 	if errors.As(err, &skip) {
-		r.Verdict, r.Reason = Skip, skip.reason
+		r.Verdict, r.Reason = Skip, printable(redact(skip.reason))
 		return r
 	}
 	if r.Verdict = Warn; c.level == Must {
@@ -91,10 +91,10 @@ func (c *check) result(err error) Result {
 	}
 	var f *finding
 	if errors.As(err, &f) {
-		r.Wanted, r.Found, r.Known = f.wanted, printable(f.found), f.known
+		r.Wanted, r.Found, r.Known = f.wanted, printable(redact(f.found)), f.known
 		return r
 	}
-	r.Wanted, r.Found = "an answer", printable(err.Error())
+	r.Wanted, r.Found = "an answer", printable(redact(err.Error()))
 	return r
 }
 

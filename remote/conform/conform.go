@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dig-network/digstore/auth"
@@ -159,7 +160,7 @@ func Run(ctx context.Context, u remote.URL, o *Options) (*Report, error) {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("conform: %s: %w", c.name, context.Cause(ctx))
 		}
-		r := c.result(err)
+		r := c.result(err, s.redact)
 		r.Took = time.Since(began)
 		report.Results = append(report.Results, r)
 		if opt.Progress != nil {
@@ -168,6 +169,14 @@ func Run(ctx context.Context, u remote.URL, o *Options) (*Report, error) {
 	}
 	report.Asked, report.Took = s.asked, time.Since(start)
 	return report, nil
+}
+
+// redact takes the token out of what an origin said, which may have thrown it back.
+func (s *session) redact(text string) string {
+	if s.opt.Write == nil || s.opt.Write.Token == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, s.opt.Write.Token, "[token]")
 }
 
 // chosen are the checks that the options ask for.
@@ -191,14 +200,17 @@ func chosen(opt Options) (list []check, err error) {
 
 // reach finds out whether anything answers. A dig URL of a loopback host falls back to plain HTTP (remote-protocol 1.5).
 func (s *session) reach(ctx context.Context, u remote.URL) error {
-	_, err := s.send(ctx, probe{})
+	a, err := s.send(ctx, probe{})
 	var plain tls.RecordHeaderError
 	if errors.As(err, &plain) && u.Scheme == "dig" && u.Loopback() {
 		s.origin = "http://" + u.Host
-		_, err = s.send(ctx, probe{})
+		a, err = s.send(ctx, probe{})
 	}
 	if err != nil {
 		return fmt.Errorf("conform: nothing answers at %s: %w", s.origin, err)
+	}
+	if s.opt.Write == nil || s.opt.Write.Store != s.store { // else it is about to change
+		s.described.get(func() (described, error) { return parseDescriptor(a) })
 	}
 	return nil
 }

@@ -30,6 +30,6 @@
 // module, which is kept in a temporary file. An answer of 429 or 503 is waited out as the origin asks. Each request
 // names this package as its User-Agent.
 //
-// Nothing secret is in a report: no signature, no token, no key but public ones. What the origin said is clipped and
-// freed of control characters.
+// Nothing secret is in a report: no token, no key but public ones. What the origin said is clipped and freed of control
+// characters.
 package conform

@@ -60,31 +60,41 @@ type described struct {
 
 // descriptor asks for the store's. Where it cannot be read the error is a *skipped.
 func (s *session) descriptor(ctx context.Context) (described, error) {
-	return s.described.get(func() (d described, err error) {
-		if d.answer, err = s.send(ctx, probe{}); err != nil {
-			return d, skip("the descriptor did not come: %v", err)
-		}
-		var b struct {
-			Root     string            `json:"current_root"`
-			Size     json.Number       `json:"size"`
-			Key      string            `json:"public_key"`
-			Sig      string            `json:"push_sig"`
-			Untagged string            `json:"push_sig_untagged"`
-			Tombs    []json.RawMessage `json:"tombstones"`
-		}
-		if d.answer.status != http.StatusOK || json.Unmarshal(d.answer.body, &b) != nil {
-			return d, skip("there is no descriptor to go by: %s", d.answer)
-		}
-		if d.root, err = merkle.ParseHash(b.Root); err != nil {
-			return d, skip("the descriptor names no root")
-		}
-		d.size, _ = b.Size.Int64()
-		d.key, _ = auth.ParsePublicKey(b.Key)
-		d.sigs[0], _ = auth.ParseSignature(b.Sig)
-		d.sigs[1], _ = auth.ParseSignature(b.Untagged)
-		d.tombs = b.Tombs
-		return d, nil
-	})
+	return s.described.get(func() (described, error) { return s.readDescriptor(ctx, s.store) })
+}
+
+// readDescriptor asks for the descriptor of a store, as it is now.
+func (s *session) readDescriptor(ctx context.Context, store auth.StoreID) (described, error) {
+	a, err := s.send(ctx, probe{store: store})
+	if err != nil {
+		return described{}, skip("the descriptor did not come: %v", err)
+	}
+	return parseDescriptor(a)
+}
+
+func parseDescriptor(a *answer) (described, error) {
+	d := described{answer: a}
+	var b struct {
+		Root     string            `json:"current_root"`
+		Size     json.Number       `json:"size"`
+		Key      string            `json:"public_key"`
+		Sig      string            `json:"push_sig"`
+		Untagged string            `json:"push_sig_untagged"`
+		Tombs    []json.RawMessage `json:"tombstones"`
+	}
+	if a.status != http.StatusOK || json.Unmarshal(a.body, &b) != nil {
+		return d, skip("there is no descriptor to go by: %s", a)
+	}
+	var err error
+	if d.root, err = merkle.ParseHash(b.Root); err != nil {
+		return d, skip("the descriptor names no root")
+	}
+	d.size, _ = b.Size.Int64()
+	d.key, _ = auth.ParsePublicKey(b.Key)
+	d.sigs[0], _ = auth.ParseSignature(b.Sig)
+	d.sigs[1], _ = auth.ParseSignature(b.Untagged)
+	d.tombs = b.Tombs
+	return d, nil
 }
 
 // head is the root of the descriptor.

@@ -3,6 +3,7 @@ package conform_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"math"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/conform"
@@ -21,9 +23,9 @@ import (
 
 var noLimit = remote.Rate{PerSecond: math.Inf(1)}
 
-// files are the content of generation n: something small, something of several windows.
-func files(n int) fstest.MapFS {
-	large := make([]byte, rpc.MaxWindow+3*rpc.Block+77)
+// files are the content of generation n: something small, and something of that size.
+func files(n, size int) fstest.MapFS {
+	large := make([]byte, size)
 	for i, x := 0, uint32(2463534242); i < len(large); i++ {
 		x ^= x << 13
 		x ^= x >> 17
@@ -45,12 +47,12 @@ type world struct {
 	modules   [][]byte
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB, size int) *world {
 	t.Helper()
 	w := &world{publisher: auth.NewKey([32]byte{1})}
 	w.id = auth.StoreIDFromKey(w.publisher.PublicKey())
 	for n := range 3 {
-		mod, head, err := remotetest.Module(context.Background(), w.id, w.publisher, files(n), &module.Options{TempDir: t.TempDir()})
+		mod, head, err := remotetest.Module(context.Background(), w.id, w.publisher, files(n, size), &module.Options{TempDir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +97,7 @@ func serve(b remote.Backend, o *remote.ServerOptions) http.Handler {
 }
 
 // run checks a handler over real HTTP, in the process.
-func run(t testing.TB, h http.Handler, id auth.StoreID, o *conform.Options) *conform.Report {
+func run(t testing.TB, h http.Handler, id auth.StoreID, o *conform.Options, wrap ...func(http.RoundTripper) http.RoundTripper) *conform.Report {
 	t.Helper()
 	origin := remotetest.NewOrigin(h)
 	defer origin.Close()
@@ -110,6 +112,10 @@ func run(t testing.TB, h http.Handler, id auth.StoreID, o *conform.Options) *con
 	}
 	opt.Transport, opt.TempDir = transport, t.TempDir()
 	u, err := remote.ParseURL("http://127.0.0.1")
+	for _, f := range wrap {
+		opt.Transport = f(transport)
+		u, err = remote.ParseURL("https://127.0.0.1")
+	}
 	if err == nil && !id.IsZero() {
 		u, err = u.WithStore(id)
 	}
@@ -143,4 +149,28 @@ func skips(r *conform.Report) (list []conform.Result) {
 		}
 	}
 	return list
+}
+
+// below is an origin of https with an old TLS that drops long headers.
+type below struct{ next http.RoundTripper }
+
+func (b below) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Scheme = "http"
+	r.Header.Del("X-Conform")
+	resp, err := b.next.RoundTrip(r)
+	if err == nil {
+		resp.TLS = &tls.ConnectionState{Version: tls.VersionTLS11}
+	}
+	return resp, err
+}
+
+// resign signs a request by somebody else.
+func resign(r *http.Request, op request.Op, store auth.StoreID) {
+	if op == "" {
+		op, _ = request.OpOf(r.Method, r.URL.Path[len("/stores/")+64:])
+	}
+	if err := request.Sign(r, op, store, auth.NewKey([32]byte{7})); err != nil {
+		panic(err)
+	}
 }

@@ -67,17 +67,6 @@ func errorChecks() []check {
 			}
 			return nil
 		}},
-		{"limits/retry-after", "§9", Should, func(ctx context.Context, s *session) error {
-			if len(s.limited) == 0 {
-				return skip("the origin was never too busy")
-			}
-			for _, said := range s.limited {
-				if !said {
-					return found("Retry-After with 429 and 503", "none")
-				}
-			}
-			return nil
-		}},
 		{"limits/body", "§3.8", Should, func(ctx context.Context, s *session) error {
 			a, err := s.send(ctx, probe{tail: "/content"}.asText(`{"x":"`+strings.Repeat("x", 2<<20)+`"}`))
 			if err != nil {

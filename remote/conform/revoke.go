@@ -68,9 +68,20 @@ func revokeChecks() []check {
 	}
 }
 
-// lastChecks end the life of the store that was made for it. They come after everything else.
+// lastChecks look back at all the others, and end the life of the store that was made for them.
 func lastChecks() []check {
 	return []check{
+		{"limits/retry-after", "§9", Should, func(ctx context.Context, s *session) error {
+			if len(s.limited) == 0 {
+				return skip("the origin was never too busy")
+			}
+			for _, said := range s.limited {
+				if !said {
+					return found("Retry-After with 429 and 503", "none")
+				}
+			}
+			return nil
+		}},
 		{"revoke/store", "§5.5", Extension, func(ctx context.Context, s *session) error {
 			if !s.opt.Write.RevokeStore {
 				return skip("the store shall go on living")

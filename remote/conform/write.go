@@ -60,9 +60,7 @@ func (s *session) fresh(ctx context.Context) (generation, error) {
 
 // current is the head of the store that is written to; zero where there is none yet.
 func (s *session) current(ctx context.Context) (d described, err error) {
-	sub := &session{opt: s.opt, origin: s.origin, store: s.opt.Write.Store, http: s.http}
-	d, err = sub.descriptor(ctx)
-	s.asked += sub.asked
+	d, err = s.readDescriptor(ctx, s.opt.Write.Store)
 	if err != nil && d.answer != nil && d.answer.status == http.StatusNotFound {
 		err = nil
 	}
