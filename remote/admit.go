@@ -23,10 +23,12 @@ type push struct {
 	parent   merkle.Hash
 	sigs     signatures
 
-	head   auth.SignedRoot // what is here; zero root: nothing yet
-	key    auth.PublicKey  // that signatures are checked with; zero: the module will say
-	bearer bool            // a first push that only the push token can allow
-	signed auth.SignedRoot // what judge found good
+	head      auth.SignedRoot // what is here; zero root: nothing yet
+	held      auth.PublicKey  // the store's key so far
+	key       auth.PublicKey  // that signatures are checked with; zero: the module will say
+	bearer    bool            // a first push that only the push token can allow
+	signed    auth.SignedRoot // what judge found good
+	unsettled bool            // so far only to be kept as pending
 }
 
 // signatures are the two signature headers of a push.
@@ -42,9 +44,12 @@ func (s *Server) find(ctx context.Context, p *push, declared auth.PublicKey) err
 	if err != nil && (!errors.Is(err, fs.ErrNotExist) || s.narrowed(p.store)) {
 		return err
 	}
-	p.head = head
-	switch p.key = head.PublicKey; {
+	p.head, p.held = head, head.PublicKey
+	switch p.key = p.held; {
 	case !p.key.IsZero():
+		if s.opt.Authority != nil && !declared.IsZero() { // which says whether another key may sign
+			p.key = declared
+		}
 		return nil
 	case !head.Root.IsZero(): // whose word would count?
 		return forbidden("no key is known for this store")
@@ -67,8 +72,8 @@ func (s *Server) admit(ctx context.Context, p *push, declared auth.PublicKey) er
 	return nil
 }
 
-// judge makes the checks from the signature on that need no body, in the order of remote-protocol 4.3. done says that
-// the pushed root is the head already.
+// judge makes the checks from the signature on that need no body, in the order of remote-protocol 4.3, the Authority's
+// last. done says that the pushed root is the head already.
 func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
 	if p.signed, err = p.sigs.check(p.store, p.root, p.key); err != nil {
 		return false, err
@@ -87,17 +92,29 @@ func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
 		if !p.parent.IsZero() {
 			return false, nonFastForward()
 		}
-		return false, nil
+		return false, s.ask(ctx, p)
 	}
-	gens, err := s.back.Generations(ctx, p.store)
+	known, err := s.inHistory(ctx, p.store, p.root)
 	if err != nil {
 		return false, err
 	}
-	known := slices.ContainsFunc(gens, func(g module.Generation) bool { return g.Root == p.root })
 	if known || p.parent != p.head.Root { // an old root again is a replay: a publisher's revert has a new one
 		return false, nonFastForward()
 	}
-	return false, nil
+	return false, s.ask(ctx, p)
+}
+
+// inHistory reports whether a root is that of a confirmed generation.
+func (s *Server) inHistory(ctx context.Context, store auth.StoreID, root merkle.Hash) (bool, error) {
+	if lines, ok := s.back.(BackendLines); ok {
+		_, err := lines.Line(ctx, store, root)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	gens, err := s.back.Generations(ctx, store)
+	return slices.ContainsFunc(gens, func(g module.Generation) bool { return g.Root == root }), err
 }
 
 // checkBearer asks for the push token where nothing else allows a first push. It compares in constant time, lengths

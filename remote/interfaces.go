@@ -139,6 +139,15 @@ type Lines interface {
 	Tail(ctx context.Context, n int) ([]module.Generation, error)
 }
 
+// A BackendLines is a [Backend] that finds single lines of a history without reading all of it. Optional; without it a
+// push reads the whole list.
+type BackendLines interface {
+	// Line returns the line of a confirmed root; [fs.ErrNotExist] when it is not in the history of the store.
+	Line(ctx context.Context, s auth.StoreID, root merkle.Hash) (module.Generation, error)
+	// Tail returns the last n lines, or all there are, oldest first.
+	Tail(ctx context.Context, s auth.StoreID, n int) ([]module.Generation, error)
+}
+
 // Limits of what a [Witness] keeps.
 const (
 	MaxEvidence     = 32        // documents; the oldest go

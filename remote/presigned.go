@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -78,11 +79,12 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	p := &push{store: c.store, identity: c.identity}
 	bodyErr := p.readComplete(text)
 	decl, declared := s.inits.get(declarationKey{c.store, p.root, c.identity}, s.opt.Now())
+	keyErr := decl.readKey(c.Request)
 	if err := s.find(ctx, p, decl.key); err != nil {
 		return err
 	}
-	if bodyErr != nil {
-		return bodyErr
+	if err := cmp.Or(bodyErr, keyErr); err != nil {
+		return err
 	}
 	pending, err := s.readPut(c, p, decl, declared)
 	if err != nil {
@@ -98,6 +100,7 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
+	pending = pending || p.unsettled
 	if !done {
 		err = s.receiveObject(ctx, p, decl, pending)
 	}

@@ -25,10 +25,11 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	rootErr := p.readRoot(c.Request)
 	mine := declarationKey{c.store, p.root, c.identity}
 	decl, declared := s.inits.get(mine, s.opt.Now())
+	keyErr := decl.readKey(c.Request)
 	if err := s.find(ctx, p, decl.key); err != nil {
 		return err
 	}
-	if err := cmp.Or(rootErr, recipeErr); err != nil {
+	if err := cmp.Or(rootErr, keyErr, recipeErr); err != nil {
 		return err
 	}
 	pending, err := s.readPut(c, p, decl, declared)
@@ -63,6 +64,7 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
+	pending = pending || p.unsettled
 	if done {
 		if place.enter() {
 			body.discard()

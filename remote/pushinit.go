@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -61,11 +62,12 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 	}
 	p := &push{store: c.store, identity: c.identity}
 	decl, bodyErr := p.readInit(text)
+	keyErr := decl.readKey(c.Request)
 	if err := s.find(c.Context(), p, decl.key); err != nil {
 		return err
 	}
-	if bodyErr != nil {
-		return bodyErr
+	if err := cmp.Or(bodyErr, keyErr); err != nil {
+		return err
 	}
 	if p.sigs, err = parseSignatures(c.Header); err != nil {
 		return err

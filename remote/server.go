@@ -36,6 +36,8 @@ type ServerOptions struct {
 	Only []auth.StoreID
 	// Policy decides about pushes to stores that are not here yet. Default [RejectUnknown].
 	Policy Policy
+	// Authority decides whose signature counts. nil: that of the key which the store is held under.
+	Authority Authority
 	// PushToken, when not empty, lets whoever bears it make a first push that Policy refuses as unknown. Updates
 	// need the store's signature only. It is compared in constant time.
 	PushToken string

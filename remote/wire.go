@@ -28,6 +28,7 @@ const (
 	headerTagged    = "X-Dig-Signature-Tagged" // 192 hex: push signature, tagged form
 	headerPushMode  = "X-Dig-Push-Mode"        // modeAdvance or modePending
 	headerUploadID  = "X-Dig-Upload-Id"        // what push-init answered
+	headerStoreKey  = "X-Dig-Store-Key"        // 96 hex: the key that signed the push
 )
 
 // Values of headerPushMode, of "mode" in the answer to push-init, and of its "status".
