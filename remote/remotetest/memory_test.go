@@ -26,6 +26,13 @@ func TestMemoryIsKept(t *testing.T) {
 	})
 }
 
+func TestMemoryIsAMirror(t *testing.T) {
+	remotetest.TestMirror(t, func(_ *testing.T, id auth.StoreID) (remote.Local, remote.Backend) {
+		m := remotetest.NewMemory(id, nil)
+		return m, remotetest.NewStores(nil, m)
+	})
+}
+
 func TestStoresAreABackend(t *testing.T) {
 	remotetest.TestBackend(t, func(*testing.T) remote.Backend { return remotetest.NewStores(nil) })
 }

@@ -1,0 +1,135 @@
+package remotetest
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+// TestMirror clones a publisher's store, that clone again, and that one's clone: with all generations, signatures of
+// both forms and tombstones. Each of the three has to serve on what the publisher serves, to the byte, on every route
+// that reads. open returns an empty store with that id as both, what is filled and what serves it.
+func TestMirror(t *testing.T, open func(t *testing.T, id auth.StoreID) (remote.Local, remote.Backend)) {
+	w, err := NewWorld(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publisher, err := w.Memory(t.Context(), Generations)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, root := range []merkle.Hash{{1}, {2}} {
+		s, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: w.Store, Root: root, NotAfter: 1_700_000_000, Reason: auth.Superseded}, w.Publisher)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := publisher.Revoke(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	serve := func(b remote.Backend) http.Handler {
+		return remote.NewServer(b, &remote.ServerOptions{Anonymous: true, DecoySecret: bytes.Repeat([]byte{7}, 32)})
+	}
+	first := serve(NewStores(nil, publisher))
+	sync := remote.Sync{AllGenerations: true, Trust: remote.Trust{Publisher: w.Publisher.PublicKey(), AllowUnsignedHistory: true}}
+	from := first
+	for n := range 3 {
+		local, backend := open(t, w.Store)
+		report, err := sync.Clone(t.Context(), local, w.talk(t, from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(report.Missing) != 0 || len(report.Installed) != Generations {
+			t.Fatalf("clone %d: %+v", n, report)
+		}
+		from = serve(backend)
+		for _, r := range w.reads() {
+			want, got := r.of(first), r.of(from)
+			if got != want {
+				t.Errorf("clone %d: %s %s\n%s\nthe publisher answers\n%s", n, r.method, r.path, excerpt(got), excerpt(want))
+			}
+		}
+	}
+}
+
+// A read is a request that changes nothing.
+type read struct {
+	method, path string
+	header       [2]string
+	body         string
+}
+
+// reads are requests on every route that reads: of what is there, and of what is not.
+func (w *World) reads() (all []read) {
+	base := "/stores/" + w.Store.String()
+	add := func(method, path string) *read {
+		all = append(all, read{method: method, path: base + path})
+		return &all[len(all)-1]
+	}
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		add(method, "")
+		add(method, "/roots")
+		add(method, "/module")
+		add(method, "/module?root="+strings.Repeat("ab", 32))
+	}
+	ask := func(path, text string) {
+		*add(http.MethodPost, path) = read{http.MethodPost, base + path, [2]string{"Content-Type", "application/json"}, text}
+	}
+	for i, head := range w.Heads {
+		root := head.Root.String()
+		add(http.MethodGet, "/module?root="+root)
+		add(http.MethodHead, "/module?root="+root)
+		add(http.MethodGet, "/module?root="+root).header = [2]string{"Range", "bytes=100-4199"}
+		add(http.MethodGet, "/module?root="+root).header = [2]string{"If-None-Match", tag(head.Root)}
+		add(http.MethodGet, "/module?root="+root).header = [2]string{"Accept", typeRecipe}
+		for _, name := range []string{"index.html", "about.html", "large.bin", "missing.html"} {
+			key := urn.RetrievalKey(w.Store, name)
+			ask("/content", fmt.Sprintf(`{"retrieval_key":"%s","root":"%s"}`, key, root))
+			ask("/content", fmt.Sprintf(`{"retrieval_key":"%s","root":"%s","range":{"start":10,"end":30}}`, key, root))
+			ask("/proof", fmt.Sprintf(`{"retrieval_key":"%s","root":"%s"}`, key, root))
+		}
+		for _, other := range w.Heads[:i] {
+			add(http.MethodGet, "/delta?from="+other.Root.String()+"&to="+root)
+		}
+		ask("/delta", fmt.Sprintf(`{"to":"%s","have":[]}`, root))
+	}
+	return all
+}
+
+// of is the answer of a handler, as one text: status, headers and body.
+func (r read) of(h http.Handler) string {
+	u, err := url.Parse("http://origin" + r.path)
+	if err != nil {
+		return err.Error()
+	}
+	req := &http.Request{Method: r.method, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
+		Body: io.NopCloser(strings.NewReader(r.body)), ContentLength: int64(len(r.body)), RequestURI: r.path, RemoteAddr: "127.0.0.1:1"}
+	req.Header.Set("User-Agent", "remotetest/1")
+	if r.header[0] != "" {
+		req.Header.Set(r.header[0], r.header[1])
+	}
+	answer := &keeper{header: http.Header{}, status: http.StatusOK}
+	h.ServeHTTP(answer, req)
+	var b strings.Builder
+	fmt.Fprintln(&b, answer.status)
+	answer.header.Write(&b)
+	b.WriteString("\n")
+	b.Write(answer.body.Bytes())
+	return b.String()
+}
+
+func excerpt(s string) string {
+	if len(s) > 500 {
+		return fmt.Sprintf("%q… (%d bytes)", s[:500], len(s))
+	}
+	return fmt.Sprintf("%q", s)
+}
