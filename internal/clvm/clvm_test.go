@@ -71,9 +71,10 @@ func TestRun(t *testing.T) {
 		{program: "(a (q . (+ 2 5)) 1)", env: "(7 8)", want: "15"},
 		{program: "(a (q . 2) (q . (9)))", want: "9"},
 		{program: "(a 1)", env: "(7 8)", err: clvm.ErrFailed},
-		{program: "((c) 1 2)", env: "(7 8)", want: "(1 . 2)"},   // arguments as they stand
-		{program: "((+) 1 2 . 3)", env: "(7 8)", want: "3"},     // whatever ends them
-		{program: "((a) (q . 5) 9)", env: "(7 8)", want: "5"},   // also those of a
+		{program: "((c) 1 2)", env: "(7 8)", want: "(1 . 2)"}, // arguments as they stand
+		{program: "((+) 1 2 . 3)", env: "(7 8)", want: "3"},   // whatever ends them
+		{program: "((a) (q . 5) 9)", env: "(7 8)", want: "5"}, // also those of a
+		{program: "((c . 7) 1 2)", env: "0", want: "(1 . 2)"},
 		{program: "((c 1) 1 2)", env: "0", err: clvm.ErrFailed}, // nothing beside the operator
 		{program: "(((c)) 1 2)", env: "0", err: clvm.ErrFailed},
 		{program: "(+ 1 1 . 1)", env: "0", err: clvm.ErrFailed},

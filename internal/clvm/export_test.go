@@ -23,3 +23,6 @@ func Ops() []byte {
 	slices.Sort(codes)
 	return codes
 }
+
+// Arity returns the number of arguments of an operator, -1 where that varies.
+func Arity(op byte) int { return arity(op) }

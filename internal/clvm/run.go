@@ -106,9 +106,10 @@ func (m *machine) resume() (v *Node, next job, err error) {
 	return v, next, err
 }
 
-// unevaluated does ((op) arg …), which applies op to the arguments as they stand.
+// unevaluated does ((op) arg …), which applies op to the arguments as they stand. As on the chain, any
+// atom may end both lists.
 func (m *machine) unevaluated(op *Node, j job) (v *Node, next job, err error) {
-	if !op.right.IsNil() || op.left.left != nil {
+	if op.right.left != nil || op.left.left != nil {
 		return nil, next, fmt.Errorf("%v where an operator belongs: %w", op, ErrFailed)
 	}
 	base := len(m.values)
