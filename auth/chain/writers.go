@@ -49,17 +49,14 @@ func (r *Resolver) CanWrite(ctx context.Context, store auth.StoreID, key auth.Pu
 
 // settled returns what the chain says, and the newest settled state in it, nil when there is none.
 func (r *Resolver) settled(ctx context.Context, store auth.StoreID) (*view, *State, error) {
-	for _, whole := range []bool{false, true} {
-		v, err := r.look(ctx, store, whole)
-		if err != nil {
-			return nil, nil, err
-		}
-		s := v.line.state(v.line.deep(v.peak, r.opt.SettledDepth))
-		if s != nil || v.line.whole {
-			return v, s, nil
-		}
+	v, err := r.look(ctx, store, false)
+	if err == nil && !v.line.whole && v.line.deep(v.peak, r.opt.SettledDepth) < 0 {
+		v, err = r.look(ctx, store, true)
 	}
-	panic("chain: a whole history was asked for") // and look gives it
+	if err != nil {
+		return nil, nil, err
+	}
+	return v, v.line.state(v.line.deep(v.peak, r.opt.SettledDepth)), nil
 }
 
 // roleOf returns the role of the puzzles of one key.
