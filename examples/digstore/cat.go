@@ -56,6 +56,7 @@ where nothing names you, and needs a root.`,
 	flags.StringVar(&f.salt, "salt", "", "with --from: a `FILE` with the salt of a private store")
 	flags.BoolVar(&f.anonymous, "anonymous", false, "with --from: read over JSON-RPC, without an identity")
 	f.host.register(cmd)
+	f.chain.register(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("root", a.completeRoots)
 	_ = cmd.MarkFlagFilename("salt")
 	return cmd

@@ -17,6 +17,7 @@ type catFlags struct {
 	from                        []string
 	anonymous                   bool
 	host                        hostFlags
+	chain                       chainFlags
 }
 
 // catFrom reads one resource at a host. Of several the first that gives it
@@ -29,13 +30,15 @@ func (a *app) catFrom(ctx context.Context, what string, f catFlags) error {
 	if err != nil {
 		return err
 	}
-	flags := trustFlags{root: f.root, publisher: f.publisher}
-	trust, err := flags.trust()
+	trust, _, err := a.believe(&trustFlags{root: f.root, publisher: f.publisher}, &f.chain)
 	if err != nil {
 		return err
 	}
 	if !address.Root.IsZero() {
 		trust.Root = address.Root
+	}
+	if !trust.Root.IsZero() { // says which generation is wanted; it need not be the newest
+		trust.Anchor, address = nil, address.At(trust.Root)
 	}
 	salt, err := a.saltFor(address, f.salt)
 	if err != nil {
@@ -124,8 +127,8 @@ func (a *app) readSigned(ctx context.Context, text string, address urn.URN, trus
 
 // readAnonymous reads over JSON-RPC, which has no signed heads.
 func (a *app) readAnonymous(ctx context.Context, text string, address urn.URN, trust *remote.Trust, salt *urn.Salt, host hostFlags) ([]byte, error) {
-	if trust.Root.IsZero() {
-		return nil, usage("name the root in the URN or with --root", "--anonymous needs a root: nothing that a host says there is signed")
+	if trust.Root.IsZero() && trust.Anchor == nil {
+		return nil, usage("name the root in the URN or with --root, or the chain with --chain", "--anonymous needs a root: nothing that a host says there is signed")
 	}
 	u, err := remote.ParseURL(text)
 	if err == nil {
@@ -142,12 +145,12 @@ func (a *app) readAnonymous(ctx context.Context, text string, address urn.URN, t
 	if err != nil {
 		return nil, err
 	}
-	c, err := rpc.NewClient(u, &rpc.ClientOptions{Transport: transport, UserAgent: o.UserAgent, OnRetry: o.OnRetry})
+	c, err := rpc.NewClient(u, &rpc.ClientOptions{Transport: transport, UserAgent: o.UserAgent, OnRetry: o.OnRetry, Anchor: trust.Anchor})
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	content, err := c.ReadPrivate(ctx, address.At(trust.Root), salt)
+	content, err := c.ReadPrivate(ctx, address, salt)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", u.Origin(), err)
 	}

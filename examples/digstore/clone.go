@@ -35,7 +35,9 @@ store id proves it or --publisher or --root say what to believe. A clone that
 was broken off goes on where it stopped when it is run again.
 
 With --from, several hosts are asked at once: each is held to all checks, the
-bytes come from all that pass, and whoever lies is left out and named.`,
+bytes come from all that pass, and whoever lies is left out and named.
+
+With --chain, the root that the chain has is the one that is taken.`,
 		Example: `  digstore clone dig://example.org/ID
   digstore clone http://127.0.0.1:8443/stores/ID copy
   digstore clone dig://ID mirror --publisher KEY --all
@@ -61,7 +63,7 @@ bytes come from all that pass, and whoever lies is left out and named.`,
 }
 
 func (a *app) clone(ctx context.Context, text, dir, name string, f *syncFlags) error {
-	trust, err := f.trust.trust()
+	trust, chain, err := a.believe(&f.trust, &f.chain)
 	if err != nil {
 		return err
 	}
@@ -104,6 +106,9 @@ func (a *app) clone(ctx context.Context, text, dir, name string, f *syncFlags) e
 	}
 	a.warnReport(report)
 	r, err := newReceived(dest.store, report)
+	if err == nil {
+		r.Anchor, err = a.anchorOf(ctx, chain, r.StoreID)
+	}
 	if err != nil {
 		return err
 	}

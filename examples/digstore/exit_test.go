@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/chain"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
@@ -63,6 +64,10 @@ func TestExits(t *testing.T) {
 		{"forbidden", auth.ErrForbidden, 8, "UNAUTHORIZED"},
 		{"no node nearby", remote.ErrNoLocalNode, 19, "NO_LOCAL_NODE"},
 		{"late", &timedOut{after: 1, resume: "again", err: context.DeadlineExceeded}, 6, "NETWORK"},
+		{"chain out of reach", &remote.VerificationError{Check: remote.CheckAnchor, Err: chain.ErrUnavailable}, 6, "NETWORK"},
+		{"not on the chain", &remote.VerificationError{Check: remote.CheckAnchor, Err: chain.ErrStoreNotFound}, 5, "VERIFICATION_FAILED"},
+		{"not confirmed", chain.ErrNotAnchored, 5, "VERIFICATION_FAILED"},
+		{"melted", &chain.MeltedError{}, 5, "VERIFICATION_FAILED"},
 		{"locked", digstore.ErrLocked, 17, "LOCKED"},
 		{"interrupted", &interrupted{resume: "again"}, 130, "INTERRUPTED"},
 	} {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dig-network/digstore/auth/chain"
 	"github.com/dig-network/digstore/remote"
 )
 
@@ -13,6 +14,7 @@ import (
 type syncFlags struct {
 	host    hostFlags
 	trust   trustFlags
+	chain   chainFlags
 	from    []string
 	verbose bool
 }
@@ -20,8 +22,22 @@ type syncFlags struct {
 func (f *syncFlags) register(cmd *cobra.Command) {
 	f.host.register(cmd)
 	f.trust.register(cmd)
+	f.chain.register(cmd)
 	cmd.Flags().StringArrayVar(&f.from, "from", nil, "take from the host of this `URL` as well; may be repeated")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "say what was checked, and against what")
+}
+
+// believe makes the library's Trust, with the chain where one is configured.
+func (a *app) believe(t *trustFlags, c *chainFlags) (remote.Trust, *chain.Resolver, error) {
+	trust, err := t.trust()
+	if err != nil {
+		return trust, nil, err
+	}
+	r, err := a.resolver(c)
+	if r != nil {
+		trust.Anchor = r
+	}
+	return trust, r, err
 }
 
 // sync makes the library's Sync.

@@ -12,6 +12,7 @@ import (
 
 func (a *app) promoteCommand() *cobra.Command {
 	host := hostFlags{changes: true}
+	var anchor chainFlags
 	var tokenFile string
 	var forceRoutes bool
 	cmd := &cobra.Command{
@@ -47,18 +48,19 @@ is sent as push does.`,
 			ctx, stop := a.within(cmd.Context(), host)
 			defer stop()
 			return a.withStore(func(s *digstore.Store) error {
-				return a.promote(ctx, s, root, orOrigin(args), host, &remote.Pusher{ForceRoutes: forceRoutes})
+				return a.promote(ctx, s, root, orOrigin(args), host, &anchor, &remote.Pusher{ForceRoutes: forceRoutes})
 			})
 		},
 	}
 	host.register(cmd)
+	anchor.register(cmd)
 	cmd.Flags().StringVar(&tokenFile, "token-file", "", "a `FILE` with the token for a first push (default: $DIG_PUSH_TOKEN)")
 	cmd.Flags().BoolVar(&forceRoutes, "force-routes", false, "use PUT at hosts of dig.net too")
 	_ = cmd.MarkFlagFilename("token-file")
 	return cmd
 }
 
-func (a *app) promote(ctx context.Context, s *digstore.Store, text, to string, host hostFlags, pusher *remote.Pusher) error {
+func (a *app) promote(ctx context.Context, s *digstore.Store, text, to string, host hostFlags, anchor *chainFlags, pusher *remote.Pusher) error {
 	var root merkle.Hash // the head
 	if text != "" {
 		line, err := findRoot(ctx, s, text)
@@ -66,6 +68,9 @@ func (a *app) promote(ctx context.Context, s *digstore.Store, text, to string, h
 			return err
 		}
 		root = line.Root
+	}
+	if err := a.confirmed(ctx, s, root, anchor, false); err != nil {
+		return err
 	}
 	c, err := a.pushTarget(ctx, s, to, host, pusher)
 	if err != nil {

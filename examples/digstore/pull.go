@@ -44,7 +44,11 @@ publisher key is refused, and what speaks against it is kept.
 }
 
 func (a *app) pull(ctx context.Context, s *digstore.Store, where string, f *syncFlags) error {
-	trust, from, done, err := a.pullSource(ctx, s, where, f)
+	trust, chain, err := a.believe(&f.trust, &f.chain)
+	if err != nil {
+		return err
+	}
+	from, done, err := a.pullSource(ctx, s, where, f)
 	if err != nil {
 		return err
 	}
@@ -59,6 +63,9 @@ func (a *app) pull(ctx context.Context, s *digstore.Store, where string, f *sync
 	}
 	a.warnReport(report)
 	r, err := newReceived(s, report)
+	if err == nil {
+		r.Anchor, err = a.anchorOf(ctx, chain, r.StoreID)
+	}
 	if err != nil {
 		return err
 	}
@@ -68,22 +75,22 @@ func (a *app) pull(ctx context.Context, s *digstore.Store, where string, f *sync
 	return a.told(r, f.verbose, "pulled; local root is now %s\ngeneration %d: %s", r.Root, r.Generation, r.trusted())
 }
 
-// pullSource is what a pull believes, and where it pulls from until done.
-func (a *app) pullSource(ctx context.Context, s *digstore.Store, where string, f *syncFlags) (trust remote.Trust, from remote.Origin, done func(), err error) {
-	if trust, err = f.trust.trust(); err != nil {
-		return trust, nil, nil, err
-	}
+// pullSource is where a pull comes from, until done.
+func (a *app) pullSource(ctx context.Context, s *digstore.Store, where string, f *syncFlags) (from remote.Origin, done func(), err error) {
 	u, err := f.host.locate(s, where)
 	if err != nil {
-		return trust, nil, nil, err
+		return nil, nil, err
 	}
-	from, done, err = a.origin(ctx, u, f)
-	return trust, from, done, err
+	return a.origin(ctx, u, f)
 }
 
 // dryPull says what a pull would bring.
 func (a *app) dryPull(ctx context.Context, s *digstore.Store, where string, f *syncFlags) error {
-	trust, from, done, err := a.pullSource(ctx, s, where, f)
+	trust, _, err := a.believe(&f.trust, &f.chain)
+	if err != nil {
+		return err
+	}
+	from, done, err := a.pullSource(ctx, s, where, f)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dig-network/digstore/auth/chain"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
@@ -15,6 +16,7 @@ import (
 func (a *app) pushCommand() *cobra.Command {
 	host := hostFlags{changes: true}
 	var tokenFile string
+	var anchor chainFlags
 	var pending, headOnly, forceRoutes bool
 	cmd := &cobra.Command{
 		Use:   "push [REMOTE]",
@@ -25,7 +27,7 @@ generation: pushing on what somebody else signed needs no key. Where the host
 knows how, only what has changed travels.
 
 With --pending the new generation waits at the host until digstore promote makes
-it the head.
+it the head. With --chain only the root that the chain has is pushed as the head.
 
 A store that the host does not know yet is taken when the host allows its id, or
 on a token: --token-file FILE, or the variable DIG_PUSH_TOKEN. Hosts of dig.net
@@ -43,10 +45,16 @@ publish through a wallet; --force-routes tries the plain way there all the same.
 			pusher := &remote.Pusher{Pending: pending, HeadOnly: headOnly, ForceRoutes: forceRoutes}
 			ctx, stop := a.within(cmd.Context(), host)
 			defer stop()
-			return a.withStore(func(s *digstore.Store) error { return a.push(ctx, s, orOrigin(args), host, pusher) })
+			return a.withStore(func(s *digstore.Store) error {
+				if err := a.confirmed(ctx, s, merkle.Hash{}, &anchor, pending); err != nil {
+					return err
+				}
+				return a.push(ctx, s, orOrigin(args), host, pusher)
+			})
 		},
 	}
 	host.register(cmd)
+	anchor.register(cmd)
 	cmd.Flags().StringVar(&tokenFile, "token-file", "", "a `FILE` with the token for a first push (default: $DIG_PUSH_TOKEN)")
 	cmd.Flags().BoolVar(&pending, "pending", false, "leave the new generation at the host without making it the head")
 	cmd.Flags().BoolVar(&headOnly, "head-only", false, "leave out generations between the host's head and ours")
@@ -71,6 +79,30 @@ func (a *app) push(ctx context.Context, s *digstore.Store, to string, host hostF
 	}
 	p.stop()
 	return a.pushed(report, c.URL())
+}
+
+// confirmed holds the root that is to be a host's head against the chain, where
+// one is configured; a zero root is the store's head. What only waits there
+// need not be on the chain yet.
+func (a *app) confirmed(ctx context.Context, s *digstore.Store, root merkle.Hash, f *chainFlags, pending bool) error {
+	r, err := a.resolver(f)
+	if r == nil || err != nil || pending {
+		return err
+	}
+	if root.IsZero() {
+		head, err := s.Head(ctx)
+		if err != nil {
+			return err
+		}
+		root = head.Root
+	}
+	if err := r.VerifyRoot(ctx, s.ID(), root, chain.TipOnly); errors.Is(err, chain.ErrNotAnchored) {
+		return &hinted{err, "leave it there with digstore push --pending, write the root to the chain, then: digstore promote"}
+	} else if err != nil {
+		return err
+	}
+	_, err = a.anchorOf(ctx, r, s.ID())
+	return err
 }
 
 // pushTarget is the host that a push goes to; it gives the pusher the store's

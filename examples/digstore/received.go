@@ -26,6 +26,7 @@ type received struct {
 	Unanchored bool           `json:"unanchored"`
 	UpToDate   bool           `json:"up_to_date"`
 	NewerHead  *merkle.Hash   `json:"newer_unconfirmed_head,omitempty"`
+	Anchor     *anchored      `json:"anchor,omitempty"`
 	Report     *remote.Report `json:"report"`
 }
 
@@ -159,7 +160,10 @@ func (r received) trusted() string {
 	if r.KeyProven {
 		why = "the store id proves the publisher key"
 	}
-	if r.Unanchored {
+	switch {
+	case r.Anchor != nil:
+		return why + "\n" + r.Anchor.String()
+	case r.Unanchored:
 		why += ", freshness is the host's word"
 	}
 	return why

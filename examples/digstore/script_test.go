@@ -45,6 +45,8 @@ func TestScripts(t *testing.T) {
 			"blob":     blob,
 			"sametree": sameTree,
 			"certs":    certs,
+			"mint":     mint,
+			"onchain":  onchain,
 		},
 	})
 }

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/chain"
+)
+
+// chainFlags say where the chain is read. What they leave open, the user's
+// configuration says: digstore anchor use.
+type chainFlags struct {
+	sources  []string
+	network  string
+	chiaRoot string
+	depth    uint32
+}
+
+func (f *chainFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringArrayVar(&f.sources, "chain", nil, "the `SOURCE` that says which root counts: a URL, full-node, full-node=URL, or none; several have to agree")
+	flags.StringVar(&f.network, "network", "", "the `NAME` of the chain's network (default: mainnet)")
+	flags.StringVar(&f.chiaRoot, "chia-root", "", "the `DIR` with a full node's certificates (default: $CHIA_ROOT, else ~/.chia/mainnet)")
+	flags.Uint32Var(&f.depth, "depth", 0, "how many blocks `DEEP` a root has to be to count (default: 1; 32 is settled)")
+	_ = cmd.MarkFlagDirname("chia-root")
+	_ = cmd.RegisterFlagCompletionFunc("chain", cobra.FixedCompletions([]cobra.Completion{"full-node", "none"}, noFiles))
+}
+
+// resolver reads the chain as flags and configuration say; nil where neither
+// names a source. Nothing is asked yet.
+func (a *app) resolver(f *chainFlags) (*chain.Resolver, error) {
+	c, err := readConfig()
+	if err != nil {
+		return nil, err
+	}
+	sources, network, root := c.Chain.Sources, c.Chain.Network, c.Chain.ChiaRoot
+	if len(f.sources) > 0 {
+		sources = f.sources
+	}
+	if f.network != "" {
+		network = f.network
+	}
+	for _, dir := range []string{f.chiaRoot, root, os.Getenv("CHIA_ROOT")} {
+		if root = dir; root != "" {
+			break
+		}
+	}
+	if slices.Contains(sources, "none") {
+		if len(sources) > 1 {
+			return nil, usage("leave the others out, or none", "--chain none stands alone")
+		}
+		return nil, nil
+	}
+	if len(sources) == 0 {
+		return nil, nil
+	}
+	dir, err := configDir()
+	if err != nil {
+		return nil, err
+	}
+	kept := filepath.Join(dir, "chain")
+	var list []chain.Source
+	for _, name := range sources {
+		s, err := a.source(name, root)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, chain.NewCached(s, filepath.Join(kept, cacheName(network, name)), 0))
+	}
+	source := list[0]
+	if len(list) > 1 {
+		if source, err = chain.NewQuorum(list, nil); err != nil {
+			return nil, err
+		}
+	}
+	return chain.NewResolver(source, &chain.Options{
+		Network: network, MinDepth: f.depth, Memory: chain.NewDir(filepath.Join(kept, "seen-"+orMainnet(network))),
+	}), nil
+}
+
+// required is resolver for commands that are nothing without it.
+func (a *app) required(f *chainFlags) (*chain.Resolver, error) {
+	r, err := a.resolver(f)
+	if err == nil && r == nil {
+		err = usage("name one with --chain URL or --chain full-node, or for good with: digstore anchor use URL", "no source for the chain is configured")
+	}
+	return r, err
+}
+
+// source is one place where the chain is read.
+func (a *app) source(name, chiaRoot string) (chain.Source, error) {
+	o := &chain.RPCOptions{UserAgent: userAgent(), OnRetry: func(err error, wait time.Duration) {
+		a.note("%v: trying again in %v", err, wait.Round(time.Millisecond))
+	}}
+	kind, base, _ := strings.Cut(name, "=")
+	if kind != "full-node" {
+		s, err := chain.NewRPC(name, o)
+		if err != nil {
+			return nil, usage("a source is an https URL, full-node, full-node=URL, or none", "--chain: %w", err)
+		}
+		return s, nil
+	}
+	if chiaRoot == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil, err
+		}
+		chiaRoot = filepath.Join(home, ".chia", "mainnet")
+	}
+	s, err := chain.NewFullNode(base, chiaRoot, o)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &hinted{err, "start the full node once, or say where its folder is with --chia-root DIR"}
+	}
+	return s, err
+}
+
+// cacheName is the folder in which the spends of a source are kept.
+func cacheName(network, source string) string {
+	host := source
+	if u, err := url.Parse(source); err == nil && u.Hostname() != "" {
+		host = u.Hostname()
+	}
+	sum := sha256.Sum256([]byte(source))
+	return fmt.Sprintf("%s-%.40s-%x", orMainnet(network), strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '.' || r == '-' {
+			return r
+		}
+		return '_'
+	}, host), sum[:4])
+}
+
+func orMainnet(network string) string {
+	if network == "" {
+		return chain.Mainnet
+	}
+	return filepath.Base(network)
+}
+
+// anchored is what the chain says of a store, for people and programs.
+type anchored struct {
+	Status     chain.Status `json:"status"`
+	Height     uint32       `json:"height"`
+	Depth      uint32       `json:"depth"`
+	Peak       uint32       `json:"peak"`
+	Trust      chain.Trust  `json:"trust"`
+	Source     string       `json:"source"`
+	Generation *int         `json:"generation,omitempty"` // place in the lineage; absent: not asked for
+}
+
+func newAnchored(t *chain.Tip) *anchored {
+	v := &anchored{Status: t.Status, Height: t.Height, Depth: t.Depth, Peak: t.Peak.Height, Trust: t.Trust, Source: t.Source}
+	if t.Generation >= 0 {
+		v.Generation = &t.Generation
+	}
+	return v
+}
+
+// String says what an answer of the chain rests on.
+func (v *anchored) String() string {
+	return fmt.Sprintf("%s in block %d, %s deep, by %s (%s)", v.Status, v.Height, plural(int(v.Depth), "block", "blocks"), v.Source, v.Trust)
+}
+
+// anchorOf is the chain's word on what was just taken. It was asked a moment
+// ago, so it costs nothing.
+func (a *app) anchorOf(ctx context.Context, r *chain.Resolver, store auth.StoreID) (*anchored, error) {
+	if r == nil {
+		return nil, nil
+	}
+	t, err := r.Tip(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	v := newAnchored(t)
+	if t.Status == chain.StatusShallow {
+		a.warn("the chain has this root in a block that is only %d deep: it may still vanish", t.Depth)
+	}
+	return v, nil
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"net/http/httptest"
+	"sync"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/dig-network/digstore/auth/chain"
+	"github.com/dig-network/digstore/auth/chain/chaintest"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// chains holds the chains of all scripts by URL.
+var chains sync.Map
+
+// blockchain is a chain with one store, and a full node that tells of it.
+type blockchain struct {
+	*chaintest.Chain
+	store  *chaintest.Store
+	server *httptest.Server
+	writer chaintest.Delegate
+}
+
+// mint NAME ID makes a chain with a store on it; NAME becomes its node's URL
+// and ID the store's id.
+func mint(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mint NAME ID")
+	}
+	c := chaintest.New(nil)
+	label := "a store"
+	writer := chaintest.Writer(chaintest.Anyone(2))
+	b := &blockchain{Chain: c, store: c.Mint(chain.Metadata{Label: &label}, chaintest.Anyone(1), writer), writer: writer}
+	b.server = httptest.NewServer(c.Handler(nil))
+	ts.Defer(b.server.Close)
+	chains.Store(b.server.URL, b)
+	ts.Setenv(args[0], b.server.URL)
+	ts.Setenv(args[1], b.store.ID().String())
+}
+
+// onchain NAME root ROOT|farm|melt|stop changes the chain: a new root, forty
+// blocks, the store's end, the node's.
+func onchain(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: onchain NAME root ROOT|farm|melt|stop")
+	}
+	found, ok := chains.Load(ts.Getenv(args[0]))
+	if !ok {
+		ts.Fatalf("no chain %s", args[0])
+	}
+	b := found.(*blockchain)
+	switch args[1] {
+	case "root":
+		root, err := merkle.ParseHash(args[2])
+		ts.Check(err)
+		b.store.Update(root)
+	case "farm":
+		b.Farm(40)
+	case "melt":
+		b.store.Melt()
+	case "stop":
+		b.server.Close()
+	default:
+		ts.Fatalf("onchain cannot %s", args[1])
+	}
+}
