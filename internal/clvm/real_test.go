@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -44,19 +44,23 @@ func TestChia(t *testing.T) {
 	answers := bufio.NewScanner(out)
 	answers.Buffer(nil, 1<<20)
 
+	ask := func(program, env string) string {
+		t.Helper()
+		if _, err := io.WriteString(in, program+" "+env+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		if !answers.Scan() {
+			t.Fatalf("no answer to %s %s: %v", program, env, answers.Err())
+		}
+		return answers.Text()
+	}
+
 	const programs, seed = 200_000, 1
 	g := generator{rand.New(rand.NewPCG(seed, 0))}
 	count := map[string]int{}
 	for i := 0; i < programs && !t.Failed(); i++ {
 		program, env := g.code(1+i%4), g.data(4)
-		line := fmt.Sprintf("%s %s\n", text(t, program), text(t, env))
-		if _, err := in.Write([]byte(line)); err != nil {
-			t.Fatal(err)
-		}
-		if !answers.Scan() {
-			t.Fatalf("no answer to %s: %v", line, answers.Err())
-		}
-		answer := answers.Text()
+		answer := ask(text(t, program), text(t, env))
 		value, err := clvm.Run(context.Background(), program, env, nil)
 		switch {
 		case errors.Is(err, clvm.ErrUnsupportedOp):
@@ -64,21 +68,44 @@ func TestChia(t *testing.T) {
 		case err != nil:
 			count["failed"]++
 			if !errors.Is(err, clvm.ErrFailed) || answer[0] != '!' {
-				t.Errorf("%s fails here with %v, and there %s", line, err, answer)
+				t.Errorf("%v on %v fails here with %v, and there %s", program, env, err, answer)
 			}
 		default:
 			count["a value"]++
 			b, err := clvm.Append(nil, value, &clvm.Limits{Input: 1 << 16})
 			if err == nil && answer != "= "+hex.EncodeToString(b) {
-				t.Errorf("%s is here %x, and there %s", line, b, answer)
+				t.Errorf("%s on %s is here %x, and there %s", text(t, program), text(t, env), b, answer)
 			}
 		}
 	}
+	t.Logf("%d programs against chia_rs 0.53.0, seed %d: %v", programs, seed, count)
+
+	const inputs = 100_000
+	clear(count)
+	for i := 0; i < inputs && !t.Failed(); i++ {
+		in := g.serial()
+		answer := ask("01", hex.EncodeToString(in))
+		value, err := clvm.Parse(in, nil)
+		switch {
+		case err != nil:
+			count["malformed"]++
+			if answer[0] != '!' {
+				t.Errorf("%x is here %v, and there %s", in, err, answer)
+			}
+		case strings.Contains(answer, "non-canonical"):
+			count["lengths that newer versions of it refuse"]++
+		default:
+			count["a program"]++
+			if answer != "= "+text(t, value) {
+				t.Errorf("%x is here %s, and there %s", in, text(t, value), answer)
+			}
+		}
+	}
+	t.Logf("%d serialised programs: %v", inputs, count)
 	in.Close()
 	if err := cmd.Wait(); err != nil && !t.Failed() {
 		t.Fatal(err)
 	}
-	t.Logf("%d programs against chia_rs 0.53.0, seed %d: %v", programs, seed, count)
 }
 
 // A generator makes random programs, most of which mean something.
@@ -132,4 +159,28 @@ func (g generator) code(depth int) *clvm.Node {
 		args[i] = g.code(depth - 1)
 	}
 	return clvm.Pair(clvm.Atom([]byte{op}), clvm.List(args...))
+}
+
+// serial makes a serialised program with back-references; one in three is broken.
+func (g generator) serial() []byte {
+	var b []byte
+	for open := 1; open > 0 && len(b) < 200; open-- {
+		switch g.IntN(8) {
+		case 0, 1, 2:
+			b = append(b, 0xff)
+			open += 2
+		case 3, 4:
+			b = append(b, 0xfe, byte(g.IntN(0x81)))
+		case 5:
+			b = append(b, 0xfe, 0x82, byte(g.IntN(4)), byte(g.Uint32()))
+		case 6:
+			b = append(b, byte(g.IntN(0x81)))
+		case 7:
+			b = append(b, 0x82, byte(g.Uint32()), byte(g.Uint32()))
+		}
+	}
+	if g.IntN(3) == 0 && len(b) > 0 {
+		b[g.IntN(len(b))] = byte(g.Uint32())
+	}
+	return b
 }

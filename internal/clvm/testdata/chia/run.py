@@ -30,7 +30,7 @@ def serial(value):
             elif size < 1 << 13:
                 out += bytes([0xC0 | size >> 8, size & 0xFF]) + atom
             else:
-                return None
+                out += bytes([0xE0 | size >> 16, size >> 8 & 0xFF, size & 0xFF]) + atom
         if len(out) > MOST:
             return None
     return out.hex()
