@@ -22,6 +22,8 @@
 //	.dig/lock                               held while workspace.toml is changed
 //	.dig/stores/<name>/config.toml          settings
 //	                   roots.log            the history: a line for each generation
+//	                   history/*.idx        where in roots.log a root's line is; can be made again
+//	                   publishing           what the last writer published, durable before any of it
 //	                   lock                 held by the one writer
 //	                   <id>.staging.bin     what is staged
 //	                   signing_key.bin      the publisher key, where it is here
@@ -32,20 +34,30 @@
 //	                   sigs/                signatures of roots
 //	                   tombstones/          revocations
 //	                   pending/             pushed generations that wait to become the head
-//	                   incoming/            modules that are being received, or broke off
+//	                   incoming/            modules, or chunks of them, that are being received, or broke off
+//	                   evidence/            what speaks against origins
 //	                   pins.json            the publisher's key, highest root and generation
 //	                   statindex            how the content root looked at the last commit
 //
 // The formats stand where they are written: packs in pack.go, indexes in packindex.go, recipes in recipes.go, the
-// stat index in statindex.go, the journal of a transfer in incoming.go. A store of the reference is read as it is;
-// its generations/ and modules/ are never written.
+// stat index in statindex.go, the journal of a transfer in incoming.go, what becomes of chunks that come one by one
+// in assemble.go, roots.log in loglines.go, its index in historyindex.go, publishing in sweep.go. A store of the
+// reference is read as it is; its generations/ and modules/ are never written.
+//
+// # Long histories
+//
+// What is asked of a history of 100,000 generations costs little more than of one of 1,000: the head, the last
+// lines, a line by its root, a generation by its root, and a commit, an install or a push on top of it read the lines
+// behind the last index file, at most some 256, and one or two pages of each of a few index files. Only
+// [Store.Generations], [Store.History] and [Store.GC] go through it all. No directory that grows with the history
+// is listed but packs/, once in a process that reads or writes chunks, together with the indexes of chunks there.
 //
 // # What a crash leaves
 //
-// A generation is there when its line is in roots.log, which is appended last, with one write and one sync, after
-// everything it needs is durable. A line that is torn does not count and is cut off by the next writer, who also
-// removes what belongs to no line. Signatures lie beside. So after a crash, or a failure at any single step, a
-// store is what it was before or what it was to become.
+// A generation is there when its line is in roots.log, which is appended last and synced, after everything it needs
+// is durable. A line that is torn does not count and is cut off by the next writer, who also removes what belongs to no
+// line: he finds in publishing what that may be. Signatures lie beside. So after a crash, or a failure at any
+// single step, a store is what it was before or what it was to become.
 //
 // # Writers and readers
 //
