@@ -3,11 +3,13 @@ package remote_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -170,6 +172,95 @@ func TestHTTPServerLimits(t *testing.T) {
 	}
 	if server.ReadHeaderTimeout == 0 || server.IdleTimeout == 0 || server.TLSConfig.MinVersion < 0x0303 || server.HTTP2 == nil {
 		t.Errorf("%+v", server)
+	}
+}
+
+// TestPaced: what the server does for itself can be had for other handlers.
+func TestPaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var read error
+		h := remote.Paced(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "POST" {
+				_, read = io.ReadAll(r.Body)
+			}
+			for range 100 {
+				if _, err := w.Write(quarter); err != nil {
+					read = err
+					return
+				}
+			}
+		}), 20*time.Second)
+		o := remotetest.NewOrigin(h)
+		defer o.Close()
+		dial := func(text string) (net.Conn, time.Time) {
+			c, err := o.Dial(t.Context(), "tcp", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			go io.WriteString(c, text)
+			return c, time.Now()
+		}
+		for _, text := range []string{
+			"GET / HTTP/1.1\r\nHost: a\r\n\r\n",                                 // takes nothing
+			"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12",         // brings not all
+			"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1", // nor this
+		} {
+			read = nil
+			c, began := dial(text)
+			for read == nil && time.Since(began) < time.Hour {
+				time.Sleep(time.Second)
+			}
+			if took := time.Since(began); !errors.Is(read, os.ErrDeadlineExceeded) || took > 90*time.Second {
+				t.Errorf("%q: %v after %v", text, read, took)
+			}
+			c.Close()
+			synctest.Wait()
+		}
+	})
+}
+
+// TestOverHTTP2: the same over HTTP/2, where deadlines are those of streams; and nothing older than TLS 1.2.
+func TestOverHTTP2(t *testing.T) {
+	s := newContentSite(t, 2)
+	s.serve(rangeBackend{s.stores, func(b []byte) io.ReadSeekCloser { return nopCloser{bytes.NewReader(b)} }, quarter}, nil)
+	lender := httptest.NewTLSServer(nil) // of a certificate
+	defer lender.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := remote.NewHTTPServer(s.server, &tls.Config{Certificates: lender.TLS.Certificates, MinVersion: tls.VersionTLS10})
+	done := make(chan error, 1)
+	go func() { done <- server.ServeTLS(l, "", "") }()
+	defer func() { server.Close(); <-done }()
+	trust := lender.Client().Transport.(*http.Transport).TLSClientConfig
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trust.Clone(), ForceAttemptHTTP2: true}}
+	defer client.CloseIdleConnections()
+	at := "https://" + l.Addr().String()
+	for range 3 {
+		for _, r := range []*http.Request{
+			s.request("GET", at+s.path("/module"), nil),
+			s.request("GET", at+s.path("/roots"), nil),
+			s.request("POST", at+s.path("/content"), strings.NewReader("{}"), asJSON),
+			s.request("POST", at+s.path("/content"), strings.NewReader("{}"), set("X-Dig-Auth", "00")),
+		} {
+			r.RequestURI = ""
+			res, err := client.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			if err != nil || res.ProtoMajor != 2 || res.StatusCode == 200 && strings.HasSuffix(r.URL.Path, "/module") != bytes.Equal(got, quarter) {
+				t.Errorf("%s: %s %s, %d bytes, %v", r.URL.Path, res.Proto, res.Status, len(got), err)
+			}
+		}
+	}
+	old := trust.Clone()
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	if c, err := tls.Dial("tcp", l.Addr().String(), old); err == nil {
+		c.Close()
+		t.Error("TLS 1.1 is spoken")
 	}
 }
 
