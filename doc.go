@@ -9,7 +9,8 @@
 //
 //   - [github.com/dig-network/digstore/merkle]: hashes, trees and inclusion proofs.
 //   - [github.com/dig-network/digstore/auth]: store ids, keys, signed roots and
-//     tombstones; auth/request signs and checks the requests of the remote.
+//     tombstones; auth/request signs and checks the requests of the remote, and
+//     auth/chain reads what the chain says about a store.
 //   - [github.com/dig-network/digstore/digstore/urn]: addresses of resources
 //     (urn:dig:…), and the keys that seal them.
 //   - [github.com/dig-network/digstore/digstore/module]: the .dig file, one
@@ -19,6 +20,7 @@
 //   - [github.com/dig-network/digstore/remote]: dig://, the remote: a client
 //     that clones, pulls and pushes with all checks, and a server that is an
 //     [net/http.Handler]. remote/rpc is the dig.* JSON-RPC tier for readers;
+//     remote/conform tests any origin against the protocol, and
 //     remote/remotetest has an honest origin and its liars, for tests.
 //
 // digstore and remote do not import each other. They meet through small

@@ -36,6 +36,8 @@ type serveFlags struct {
 	proxies       []string
 	requests      float64
 	maxModule     amount
+	chain         chainFlags
+	authority     string
 	rate          amount
 }
 
@@ -55,6 +57,12 @@ too, or --allow-any, or the token of --push-token-file.
 Web pages and readers without an identity are answered over JSON-RPC (dig.*) at
 POST /. --allow-identity KEY, which digstore identity prints, lets only those in
 that are named, and leaves JSON-RPC out.
+
+--authority says whose signature counts for an update: store-key, the key that
+the store is held under, as without it; on-chain-key, any key that may write by
+the chain; both; or tip, whoever brings the root that the chain has. What the
+chain has not settled yet waits as pending. With --chain, --allow-any takes a
+store only at the root that the chain has.
 
 Without --tls-cert it speaks plain HTTP; dig:// and https:// then need a proxy
 with TLS in front, except on loopback.`,
@@ -79,6 +87,10 @@ with TLS in front, except on loopback.`,
 	flags.Float64Var(&f.requests, "requests", 50, "at most `N` requests a second of one address, and of one identity")
 	flags.Var(&f.maxModule, "max-module", "the largest module that a push may bring, a `SIZE` as 500MB (default: 256MiB)")
 	flags.Var(&f.rate, "limit-rate", "at most this `RATE` each way, in bytes a second, as 500k or 2MB")
+	f.chain.register(cmd)
+	flags.StringVar(&f.authority, "authority", "", "whose signature counts: `WHO` is store-key, on-chain-key, both or tip")
+	_ = cmd.RegisterFlagCompletionFunc("authority", cobra.FixedCompletions(
+		[]cobra.Completion{"store-key", "on-chain-key", "both", "tip"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.MarkFlagsMutuallyExclusive("anonymous", "allow-identity")
 	cmd.MarkFlagsRequiredTogether("tls-cert", "tls-key")
 	cmd.MarkFlagsMutuallyExclusive("allow", "allow-any")

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/chain"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/remote"
@@ -36,7 +37,14 @@ func (a *app) serverOptions(f serveFlags) (*remote.ServerOptions, error) {
 	if o.Authorize, err = f.authorize(); err != nil {
 		return nil, err
 	}
-	if o.Policy, err = f.policy(); err != nil {
+	r, err := a.resolver(&f.chain)
+	if err != nil {
+		return nil, err
+	}
+	if o.Policy, err = f.policy(r); err != nil {
+		return nil, err
+	}
+	if o.Authority, err = f.authorityBy(r); err != nil {
 		return nil, err
 	}
 	if f.pushTokenFile != "" {
@@ -81,8 +89,31 @@ func (a *app) decoySecret(ws *digstore.Workspace) []byte {
 	return secret[:]
 }
 
+// authorityBy says whose signature counts; nil is the rule without a chain.
+func (f serveFlags) authorityBy(r *chain.Resolver) (remote.Authority, error) {
+	if f.authority != "" && f.authority != "store-key" && r == nil {
+		return nil, usage("name one with --chain URL or --chain full-node", "--authority %s: no source for the chain is configured", f.authority)
+	}
+	switch f.authority {
+	case "":
+		return nil, nil
+	case "store-key":
+		return chain.StoreKey{}, nil
+	case "on-chain-key":
+		return chain.OnChainKey{Resolver: r}, nil
+	case "both":
+		return chain.All(chain.StoreKey{}, chain.OnChainKey{Resolver: r}), nil
+	case "tip":
+		return chain.TipRoot{Resolver: r}, nil
+	}
+	return nil, usage("choose store-key, on-chain-key, both or tip", "--authority: %q is none", f.authority)
+}
+
 // policy says whose first push is taken.
-func (f serveFlags) policy() (remote.Policy, error) {
+func (f serveFlags) policy(r *chain.Resolver) (remote.Policy, error) {
+	if f.allowAny && r != nil {
+		return remote.TrustOnFirstUse{Anchor: r}, nil
+	}
 	if f.allowAny {
 		return remote.TrustOnFirstUse{}, nil
 	}
