@@ -1,12 +1,14 @@
 package digstore_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"path/filepath"
 	"testing"
 
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 )
 
@@ -95,4 +97,44 @@ func BenchmarkCheckout(b *testing.B) {
 		_, err := r.Generation.Checkout(context.Background(), filepath.Join(dir, fmt.Sprint(n)), nil)
 		check(b, err)
 	}
+}
+
+// BenchmarkAssemble pulls a generation in which 10 of 1,000 files have changed: as recipe and chunks, and whole.
+func BenchmarkAssemble(b *testing.B) {
+	content, _ := benchSite(b)
+	s, root := site(b, content, nil)
+	must(s.Commit(ctx, nil, nil))
+	for n := range 10 {
+		write(b, root, files{fmt.Sprintf("d%d/e%d/%d.txt", n%7, n%31, n%1000): noise(uint64(n+5000), 9000)})
+	}
+	must(s.Commit(ctx, nil, nil))
+	gens := must(s.Generations(ctx))
+	first, second := moduleOf(b, s, gens[0].Root), moduleOf(b, s, gens[1].Root)
+	recipe, chunks := takenApart(second)
+	fresh := func() *digstore.Store {
+		w := must(digstore.Init(b.TempDir(), nil))
+		b.Cleanup(func() { w.Close() })
+		to := must(w.Create(s.ID(), nil))
+		check(b, to.Install(ctx, gens[:1], auth.SignedRoot{}, bytes.NewReader(first), deep))
+		return to
+	}
+	b.Run("recipe", func(b *testing.B) {
+		b.SetBytes(int64(len(second)))
+		for b.Loop() {
+			b.StopTimer()
+			to := fresh()
+			b.StartTimer()
+			lacking := must(to.Lacking(ctx, recipe))
+			check(b, to.Assemble(ctx, gens[1:], auth.SignedRoot{}, recipe, gens[0].Root, putting(recipe, chunks, lacking), deep))
+		}
+	})
+	b.Run("whole", func(b *testing.B) {
+		b.SetBytes(int64(len(second)))
+		for b.Loop() {
+			b.StopTimer()
+			to := fresh()
+			b.StartTimer()
+			check(b, to.Install(ctx, gens[1:], auth.SignedRoot{}, bytes.NewReader(second), deep))
+		}
+	})
 }
