@@ -16,6 +16,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/strictjson"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 )
@@ -215,7 +216,7 @@ func (c *Client) attempt(ctx context.Context, method string, params any, limit i
 		Result  json.RawMessage `json:"result"`
 		Err     *Error          `json:"error"`
 	}
-	if err := json.Unmarshal(text, &answer); err != nil {
+	if err := strictjson.Unmarshal(text, &answer); err != nil {
 		return never, fmt.Errorf("rpc: %s: %w: %w", method, remote.ErrProtocol, err)
 	}
 	if answer.Err != nil {

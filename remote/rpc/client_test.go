@@ -197,6 +197,8 @@ var lies = []struct {
 		w["source"] = "local"
 		return w
 	}},
+	{"a later node", nil, func(n int, w wire) any { delete(w, "program_hash"); return w }},
+	{"the node of June", nil, func(n int, w wire) any { w["decoy"] = false; return w }},
 	{"stalled", remote.ErrProtocol, func(n int, w wire) any {
 		if n == 1 {
 			return w.shorten(0)

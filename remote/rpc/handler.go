@@ -37,6 +37,10 @@ type Options struct {
 	Tracked int
 	// TrustedProxies are the peers whose X-Forwarded-For is believed. Default none.
 	TrustedProxies []netip.Prefix
+	// Patience is how long a client may take to send its request, and how long each answer of a batch may wait for it,
+	// besides a second for every 4 KiB. Default 1 minute. It needs a ResponseWriter that can set deadlines, as those of
+	// net/http can.
+	Patience time.Duration
 	// Version is what dig.health says. Default "1".
 	Version string
 	// Now is the clock of PerIP. Default [time.Now].
@@ -55,6 +59,9 @@ func (o *Options) withDefaults() Options {
 	}
 	if d.MaxAnswer <= 0 {
 		d.MaxAnswer = 16 << 20
+	}
+	if d.Patience <= 0 {
+		d.Patience = time.Minute
 	}
 	if d.Version == "" {
 		d.Version = "1"
@@ -134,6 +141,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	conn := http.NewResponseController(w)
+	conn.SetReadDeadline(time.Now().Add(h.opt.Patience)) // where that cannot be done it is the program's business
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		var long *http.MaxBytesError
@@ -142,16 +151,24 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		} else {
 			refuse(w, http.StatusBadRequest, "bad request: body broke off")
 		}
-		return
+		return // the deadline stands: net/http looks for the rest of the body before it answers
 	}
+	conn.SetReadDeadline(time.Time{})
 	h.answer(w, r, body)
+	h.patient(w, 0) // for what is still to be flushed
+}
+
+// patient gives the client time to take n bytes.
+func (h *Handler) patient(w http.ResponseWriter, n int) {
+	wait := h.opt.Patience + time.Duration(n)*time.Second/(4<<10)
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait)) // as above
 }
 
 // answer writes the replies to a body, each when it is ready, so that one at a time is held.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	messages, batch, bad := parseBody(body, h.opt.MaxBatch)
 	if bad != nil {
-		write(w, &reply{Err: bad})
+		h.write(w, &reply{Err: bad})
 		return
 	}
 	budget := h.opt.MaxAnswer
@@ -165,7 +182,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 			io.WriteString(w, open)
 			open = ","
 		}
-		if write(w, answer) != nil {
+		if h.write(w, answer) != nil {
 			return // nobody is there any more
 		}
 	}
@@ -194,11 +211,12 @@ func (h *Handler) reply(c *call, text json.RawMessage) *reply {
 	return &reply{ID: m.ID, Result: result}
 }
 
-func write(w io.Writer, r *reply) error {
+func (h *Handler) write(w http.ResponseWriter, r *reply) error {
 	text, err := r.MarshalJSON()
 	if err != nil {
 		return err
 	}
+	h.patient(w, len(text))
 	_, err = w.Write(text)
 	return err
 }

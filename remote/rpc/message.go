@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
 
+	"github.com/dig-network/digstore/internal/strictjson"
 	"github.com/dig-network/digstore/remote"
 )
 
@@ -24,7 +26,7 @@ const (
 )
 
 // An Error is an error of JSON-RPC, with the node's words. It matches, by its code: [CodeUnavailable]
-// [fs.ErrNotExist], [CodeUnanchored] [remote.ErrVerification]; no other code matches anything.
+// [fs.ErrNotExist], [CodeUnanchored] [remote.ErrVerification]; no other code matches a sentinel.
 type Error struct {
 	Code    int             `json:"code"`
 	Message string          `json:"message"`
@@ -34,6 +36,17 @@ type Error struct {
 // Error gives code and words.
 func (e *Error) Error() string {
 	return fmt.Sprintf("rpc: error %d: %q", e.Code, clip(e.Message, 1<<10))
+}
+
+// As gives every other error than those that Is matches, and [CodeLimited], as a [*remote.StatusError] of the status 200
+// that it came with (remote-protocol 8.6), for who asks for one.
+func (e *Error) As(target any) bool {
+	status, ok := target.(**remote.StatusError)
+	if !ok || e.Code == CodeUnavailable || e.Code == CodeUnanchored || e.Code == CodeLimited {
+		return false
+	}
+	*status = &remote.StatusError{Method: http.MethodPost, Path: "/", Code: http.StatusOK, Message: e.Error()}
+	return true
 }
 
 // Is reports whether target is what the code stands for.
@@ -101,10 +114,11 @@ func parseBody(body []byte, most int) (messages []json.RawMessage, batch bool, e
 	return messages, true, nil
 }
 
-// parseMessage reads one message. What has no valid id is answered under null.
+// parseMessage reads one message. What has no valid id is answered under null, as is what two readers could read
+// differently: a name that stands twice.
 func parseMessage(text json.RawMessage) (m message, err *Error) {
 	invalid := &Error{Code: CodeInvalidRequest, Message: "invalid request"}
-	if e := json.Unmarshal(text, &m); e != nil || text[0] != '{' {
+	if e := strictjson.Unmarshal(text, &m); e != nil || text[0] != '{' {
 		return message{ID: null}, invalid
 	}
 	if m.ID != nil && (m.ID[0] == '{' || m.ID[0] == '[' || m.ID[0] == 't' || m.ID[0] == 'f' || len(m.ID) > maxID) {

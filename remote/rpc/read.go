@@ -25,20 +25,11 @@ func (c *Client) Read(ctx context.Context, u urn.URN) ([]byte, error) {
 
 // ReadPrivate is Read for a store with a salt.
 func (c *Client) ReadPrivate(ctx context.Context, u urn.URN, salt *urn.Salt) ([]byte, error) {
-	root := u.Root
-	if root.IsZero() {
-		if c.opt.Anchor == nil {
-			return nil, fmt.Errorf("rpc: read %s: %w: name a root in the URN, or give an anchor", u, remote.ErrUntrusted)
-		}
-		var err error
-		if root, err = c.opt.Anchor.CurrentRoot(ctx, u.Store); err != nil {
-			return nil, fmt.Errorf("rpc: read %s: ask the anchor: %w", u, err)
-		}
+	w, err := c.resource(ctx, u)
+	if err != nil {
+		return nil, fmt.Errorf("rpc: read %s: %w", u, err)
 	}
-	key, name := u.RetrievalKey(), root.String()
-	w := windows{c: c, root: root, limit: c.opt.MaxContent, method: "dig.getContent", params: func(offset, length uint64) any {
-		return contentParams{Store: &u.Store, Key: &key, Root: &name, Offset: &offset, Length: &length}
-	}}
+	root := w.root
 	answer := &module.ContentResponse{Root: root}
 	for !w.done {
 		part, err := w.next(ctx)
@@ -56,6 +47,24 @@ func (c *Client) ReadPrivate(ctx context.Context, u urn.URN, salt *urn.Salt) ([]
 		return nil, fmt.Errorf("rpc: read %s: %w", u, err)
 	}
 	return plain, nil
+}
+
+// resource is where a resource comes from, at the root that is trusted.
+func (c *Client) resource(ctx context.Context, u urn.URN) (windows, error) {
+	root := u.Root
+	if root.IsZero() {
+		if c.opt.Anchor == nil {
+			return windows{}, fmt.Errorf("%w: name a root in the URN, or give an anchor", remote.ErrUntrusted)
+		}
+		var err error
+		if root, err = c.opt.Anchor.CurrentRoot(ctx, u.Store); err != nil {
+			return windows{}, fmt.Errorf("ask the anchor: %w", err)
+		}
+	}
+	key, name := u.RetrievalKey(), root.String()
+	return windows{c: c, root: root, limit: c.opt.MaxContent, method: "dig.getContent", params: func(offset, length uint64) any {
+		return contentParams{Store: &u.Store, Key: &key, Root: &name, Offset: &offset, Length: &length}
+	}}, nil
 }
 
 // ManifestOf reads the resource that a public store describes itself with, as [Client.Read] does: root is trusted.
