@@ -30,7 +30,9 @@ func publish(ctx context.Context, dir, addr string) error {
 	if _, err := store.Commit(ctx, nil, &digstore.CommitOptions{Message: "first"}); err != nil {
 		return err
 	}
-	return http.ListenAndServe(addr, remote.NewServer(ws, nil))
+	server := remote.NewHTTPServer(remote.NewServer(ws, nil), nil)
+	server.Addr = addr
+	return server.ListenAndServe()
 }
 
 // cloneSite is the README's recipe "Clone from Go and serve it as a web site".

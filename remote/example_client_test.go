@@ -1,0 +1,99 @@
+package remote_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"testing/fstest"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
+)
+
+// A locator without a host goes to the nearest node that answers.
+func ExampleLadder() {
+	ladder := &remote.Ladder{Probe: func(_ context.Context, origin string) error {
+		fmt.Println("asked", origin)
+		if origin != "http://localhost:9778" {
+			return fmt.Errorf("nobody there")
+		}
+		return nil
+	}}
+	u, err := remote.ParseURL("dig://5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae")
+	if err != nil {
+		log.Fatal(err)
+	}
+	found, err := ladder.Resolve(context.Background(), u)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("found", found[0].Origin())
+	// Output:
+	// asked https://dig.local
+	// asked http://localhost:9778
+	// found http://localhost:9778
+}
+
+// What a clone would bring, before it does.
+func ExampleSync_Preview() {
+	ctx := context.Background()
+	origin, there, _ := published(ctx, fstest.MapFS{"index.html": {Data: []byte("<h1>one</h1>")}})
+	defer origin.Close()
+	client, err := origin.Client(there.ID(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	sync := &remote.Sync{Trust: remote.Trust{KeyHashID: true}}
+	preview, err := sync.Preview(ctx, remotetest.NewMemory(there.ID(), nil), client)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, g := range preview.Coming {
+		fmt.Printf("generation %d, %d bytes\n", g.Generation, g.Transfer)
+	}
+	// Output:
+	// generation 0, 4672 bytes
+}
+
+// One file of a store, read at the root that its publisher has signed.
+func ExampleTrust_Believe() {
+	ctx := context.Background()
+	origin, there, publisher := published(ctx, fstest.MapFS{"index.html": {Data: []byte("<h1>one</h1>")}})
+	defer origin.Close()
+	client, err := origin.Client(there.ID(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	trust := &remote.Trust{Publisher: publisher.PublicKey()}
+	head, err := trust.Believe(ctx, there.ID(), client)
+	if err != nil {
+		log.Fatal(err)
+	}
+	page, err := client.Content(ctx, head.Root, "index.html", nil)
+	fmt.Printf("%s %v\n", page, err)
+	// Output:
+	// <h1>one</h1> <nil>
+}
+
+// A key for each host, so that hosts cannot compare notes.
+func ExampleDeriveIdentity() {
+	mine := auth.NewKey([32]byte{1})
+	u, err := remote.ParseURL("https://example.org/stores/5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae")
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, err := remote.NewClient(u, &remote.ClientOptions{
+		IdentityAt: func(host string) (auth.Signer, error) { return remote.DeriveIdentity(mine, host) },
+		Bandwidth:  remote.NewBandwidth(2_000_000, 500_000), // bytes a second, received and sent
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Println(client.URL().Origin())
+	// Output:
+	// https://example.org
+}
