@@ -20,13 +20,13 @@ import (
 func root(i int) merkle.Hash { return merkle.Sum(fmt.Append(nil, "root ", i)) }
 
 // newChain returns a chain whose blocks have the time of a clock, and that clock.
-func newChain(t *testing.T) *chaintest.Chain {
+func newChain(t testing.TB) *chaintest.Chain {
 	t.Helper()
 	return chaintest.New(&chaintest.Options{Network: chain.Mainnet})
 }
 
 // minted returns a chain with one store of n generations after the empty one.
-func minted(t *testing.T, n int) (*chaintest.Chain, *chaintest.Store) {
+func minted(t testing.TB, n int) (*chaintest.Chain, *chaintest.Store) {
 	t.Helper()
 	c := newChain(t)
 	s := c.Mint(chain.Metadata{}, chaintest.Anyone(1))

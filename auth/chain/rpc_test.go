@@ -302,7 +302,7 @@ func TestRPCAddress(t *testing.T) {
 }
 
 // piped serves a handler in memory, so that a bubble of synctest knows of all that waits.
-func piped(t *testing.T, h http.Handler) func(ctx context.Context, network, addr string) (net.Conn, error) {
+func piped(t testing.TB, h http.Handler) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	l := &pipes{accept: make(chan net.Conn), closed: make(chan struct{})}
 	srv := &http.Server{Handler: h}
 	done := make(chan struct{})

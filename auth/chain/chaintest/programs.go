@@ -141,3 +141,8 @@ func Oracle(to merkle.Hash, fee uint64) Delegate {
 	say := Condition{clvm.List(clvm.Int(62), clvm.Text("$"))}
 	return Delegate{chain.Delegate{Role: chain.RoleOracle, Puzzle: to, Fee: fee}, Quoted(CreateCoin(to, fee), say)}
 }
+
+// Spend returns a spend of a coin at the puzzle's hash with these conditions, without making it.
+func (p Puzzle) Spend(coin chain.Coin, conditions ...Condition) *chain.CoinSpend {
+	return &chain.CoinSpend{Coin: coin, Puzzle: serial(p.program), Solution: serial(p.solution(conditionList(conditions)))}
+}
