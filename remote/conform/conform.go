@@ -96,7 +96,7 @@ func freshKey() *auth.Key {
 // A Check names one line of the table.
 type Check struct {
 	Name    string // group/what
-	Section string // of remote-protocol
+	Section string // of remote-protocol, or of RECIPES.md in package remote
 	Level   Level
 	Writes  bool // it is made only with [Options.Write]
 }
@@ -114,7 +114,7 @@ func Checks() []Check {
 // the store that was made.
 func table() []check {
 	return slices.Concat(pushChecks(), refusalChecks(), revokeChecks(), routeChecks(), authChecks(), describeChecks(), moduleChecks(),
-		rangeChecks(), contentChecks(), deltaChecks(), tombstoneChecks(), rpcChecks(), rpcWindowChecks(), errorChecks(), lastChecks())
+		rangeChecks(), recipeChecks(), contentChecks(), deltaChecks(), tombstoneChecks(), rpcChecks(), rpcWindowChecks(), errorChecks(), lastChecks())
 }
 
 // Run makes the checks one after the other. u names an origin and a store that it serves; with [Options.Write] the

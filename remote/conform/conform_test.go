@@ -61,7 +61,7 @@ func TestOurServer(t *testing.T) {
 			&remote.ServerOptions{Policy: remote.RejectUnknown{}, PushToken: "t0ken", MaxInlineModule: 10 << 10},
 			conform.Options{Write: &conform.Write{Token: "t0ken"}},
 			func(check string) bool {
-				return strings.HasPrefix(check, "module/") || strings.HasPrefix(check, "range/") || check == "revoke/store"
+				return strings.HasPrefix(check, "module/") || strings.HasPrefix(check, "range/") || strings.HasPrefix(check, "recipe/") || check == "revoke/store"
 			}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -160,7 +160,7 @@ func TestReference(t *testing.T) {
 		"module/root-selects": "fail", "module/bad-root": "fail", "module/unknown-root": "fail", "module/head-unknown-root": "fail",
 		"module/not-modified-list": "warn", "module/head-not-modified": "warn",
 		"range/part": "warn", "range/advertised": "warn", "range/if-range": "warn", "range/not-satisfiable": "warn",
-		"errors/in-json": "warn",
+		"recipe/several-ranges": "warn", "errors/in-json": "warn",
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("found %v\nwant  %v", got, want)

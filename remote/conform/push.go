@@ -180,6 +180,7 @@ func pushChecks() []check {
 			_, err = s.push(ctx, s.put(g, parent).without(headerParent), g)
 			return err
 		}},
+		{"push/by-recipe", "RECIPES §4", Extension, pushByRecipe},
 		{"push/race", "§4.9", Must, pushRace},
 		{"push/pending", "§4.4", Must, pushPending},
 		{"push/promote", "§4.4", Must, func(ctx context.Context, s *session) error {

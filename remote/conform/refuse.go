@@ -147,6 +147,13 @@ func refusalChecks() []check {
 				_, err := s.init(ctx, other, parent)
 				return p, err
 			}),
+		bad("recipe-on-an-unknown-base", "RECIPES §4", Extension, http.StatusPreconditionFailed, "", func(ctx context.Context, s *session, _ probe, g generation, parent merkle.Hash) (probe, error) {
+			p, err := s.byRecipe(ctx, g, parent, nil)
+			return p.with(headerBase, random().String()), err
+		}),
+		bad("recipe-with-another-chunk", "RECIPES §4", Extension, http.StatusUnprocessableEntity, "", func(ctx context.Context, s *session, _ probe, g generation, parent merkle.Hash) (probe, error) {
+			return s.byRecipe(ctx, g, parent, func(chunks []byte) { chunks[0] ^= 1 })
+		}),
 		{"refuse/too-large", "§4.3", Must, func(ctx context.Context, s *session) error {
 			g, parent, err := s.next(ctx)
 			if err != nil {

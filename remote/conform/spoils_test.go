@@ -111,7 +111,7 @@ func spoils(w *world) []spoil {
 		"refuse/signature-of-another-store", "refuse/wrong-tagged-signature", "refuse/malformed-tagged-signature", "refuse/no-signature",
 		"refuse/malformed-signature", "refuse/malformed-parent", "refuse/missing-parent", "refuse/unknown-mode", "refuse/two-roots",
 		"refuse/missing-root", "refuse/malformed-root", "refuse/body-of-another-root", "refuse/body-with-a-flipped-bit", "refuse/body-cut-short",
-		"refuse/body-of-another-store", "refuse/body-with-another-key", "refuse/not-the-announced-bytes", "refuse/too-large",
+		"refuse/body-of-another-store", "refuse/body-with-another-key", "refuse/recipe-on-an-unknown-base", "refuse/recipe-with-another-chunk", "refuse/not-the-announced-bytes", "refuse/too-large",
 		"revoke/push-of-a-revoked-root", "revoke/store")
 
 	// Requests that have to be answered, and are not.
@@ -203,6 +203,29 @@ func spoils(w *world) []spoil {
 	always("range/advertised", func(a *reply) { a.header.Del("Accept-Ranges") })
 	during("range/if-range", func(a *reply) { a.status = http.StatusPartialContent })
 	during("range/head", setHeader("Content-Length", "1"))
+
+	// Recipes.
+	ofRecipe := func(change func(a *reply)) func(*reply) {
+		return func(a *reply) {
+			if a.header.Get("Content-Type") == "application/vnd.dig.recipe" {
+				change(a)
+			}
+		}
+	}
+	during("recipe/alone", ofRecipe(setHeader("ETag", `"x"`)))
+	during("recipe/against-a-base", func(a *reply) {
+		if a.Header.Get("X-Dig-Recipe-Base") != "" {
+			ofRecipe(func(a *reply) { a.body[len(a.body)-1] ^= 1 })(a)
+		}
+	})
+	during("recipe/bad-base", accepted)
+	during("recipe/invisible", setHeader("ETag", `"x"`))
+	always("recipe/vary", func(a *reply) { a.header.Del("Vary") })
+	during("recipe/several-ranges", func(a *reply) {
+		if a.status == http.StatusPartialContent {
+			a.header.Set("Content-Type", "application/wasm")
+		}
+	})
 
 	// Single resources.
 	empty := edits("POST", "/content", set("ciphertext_b64", ""))
@@ -343,6 +366,7 @@ func writeSpoils() []spoil {
 	during("push/seed-form", put(http.StatusForbidden))
 	during("push/tagged-form", put(http.StatusForbidden))
 	during("push/parent-from-init", put(http.StatusUnprocessableEntity))
+	during("push/by-recipe", put(http.StatusUnsupportedMediaType))
 	during("push/race", func(a *reply) {
 		if a.status == http.StatusConflict {
 			a.status = http.StatusCreated
