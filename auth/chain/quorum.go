@@ -146,26 +146,33 @@ func agreed[T any](q *Quorum, asked string, votes []vote[T]) (T, error) {
 	if len(failed) > 0 {
 		said = append(said, strings.Join(failed, " and ")+": no answer")
 	}
-	err := ErrSourcesDisagree
-	if len(keys) < 2 {
-		err = ErrUnavailable
+	err := ErrUnavailable
+	if len(keys) > 1 {
+		err, errs = ErrSourcesDisagree, nil // what others failed with is not why
 	}
-	return none, &SourceError{Source: q.String(), Asked: asked, Err: fmt.Errorf("%w: %s%w", err, strings.Join(said, "; "), because(errs))}
+	return none, &SourceError{Source: q.String(), Asked: asked, Err: because(fmt.Errorf("%w: %s", err, strings.Join(said, "; ")), errs)}
 }
 
-// because adds the causes of missing votes.
-func because(errs []error) error {
-	if len(errs) == 0 {
-		return hidden{errNothing}
+// because adds the causes of missing answers to an error.
+func because(err error, causes []error) error {
+	if len(causes) == 0 {
+		return err
 	}
-	return causes{errors.Join(errs...)}
+	return fmt.Errorf("%w (%w)", err, several(causes))
 }
 
-var errNothing = errors.New("")
+// several are errors in one line.
+type several []error
 
-type causes struct{ error }
+func (e several) Error() string {
+	words := make([]string, len(e))
+	for i, err := range e {
+		words[i] = err.Error()
+	}
+	return strings.Join(words, "; ")
+}
 
-func (c causes) Error() string { return " (" + strings.ReplaceAll(c.error.Error(), "\n", "; ") + ")" }
+func (e several) Unwrap() []error { return e }
 
 // begin returns the current round, and begins one where there is none or the last is over.
 func (q *Quorum) begin(ctx context.Context) (quorumRound, error) {
@@ -199,8 +206,8 @@ func (q *Quorum) begin(ctx context.Context) (quorumRound, error) {
 		}
 	}
 	if len(present) < q.opt.Agree {
-		return quorumRound{}, &SourceError{Source: q.String(), Asked: "the newest block", Err: fmt.Errorf("%w: %d of %d sources are there and within %d blocks of the best, and %d have to be%w",
-			ErrUnavailable, len(present), len(q.sources), q.opt.Lag, q.opt.Agree, because(errs))}
+		return quorumRound{}, &SourceError{Source: q.String(), Asked: "the newest block", Err: because(fmt.Errorf("%w: %d of %d sources are there and within %d blocks of the best, and %d have to be",
+			ErrUnavailable, len(present), len(q.sources), q.opt.Lag, q.opt.Agree), errs)}
 	}
 	if low <= q.opt.Margin {
 		return quorumRound{}, &SourceError{Source: q.String(), Asked: "the newest block", Err: fmt.Errorf("%w: a peak of %d leaves nothing to compare", ErrUnavailable, low)}
@@ -384,7 +391,7 @@ func (q *Quorum) list(ctx context.Context, asked string, includeSpent, strict bo
 				return nil, fmt.Errorf("%s: %s: %w", q, asked, errors.ErrUnsupported)
 			}
 		}
-		return nil, &SourceError{Source: q.String(), Asked: asked, Err: fmt.Errorf("%w: %d answered, and %d have to%w", ErrUnavailable, answered, q.opt.Agree, because(errs))}
+		return nil, &SourceError{Source: q.String(), Asked: asked, Err: because(fmt.Errorf("%w: %d answered, and %d have to", ErrUnavailable, answered, q.opt.Agree), errs)}
 	}
 	var out []CoinRecord
 	for _, key := range order {

@@ -4,7 +4,7 @@
 //	c := chaintest.New(nil)
 //	s := c.Mint(chain.Metadata{Root: root}, chaintest.Anyone(1))
 //	s.Update(another)
-//	resolver := chain.New(c, nil)
+//	resolver := chain.NewResolver(c, nil)
 //
 // The [Chain] is a [chain.Source] with every capability, which counts how it is called. Every step of a
 // [Store] makes a block, unless [Chain.Together] gathers several; [Chain.Farm] adds blocks on top, and
