@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +43,7 @@ func newApp(in io.Reader, out, err io.Writer) *app {
 func (a *app) run(args []string) int {
 	ctx, stop := a.interruptible(context.Background())
 	defer stop()
-	root := a.rootCommand()
+	root := a.rootCommand(args)
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
@@ -60,7 +62,7 @@ func (a *app) run(args []string) int {
 	return a.fail(err)
 }
 
-func (a *app) rootCommand() *cobra.Command {
+func (a *app) rootCommand(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "digstore",
 		Short: "Publish folders as verified stores; clone, pull and push them over dig://",
@@ -90,21 +92,70 @@ Anyone may serve a store; whoever clones it checks every byte.`,
 		return &usageError{err: err, hint: fmt.Sprintf("%s --help shows its flags", cmd.CommandPath())}
 	})
 	_ = root.RegisterFlagCompletionFunc("store", a.completeStores)
-	root.AddCommand(a.commands()...)
+	root.AddCommand(a.commands(args)...)
 	a.started(root)
 	return root
 }
 
-// commands lists every command in the order of a store's life.
-func (a *app) commands() []*cobra.Command {
-	return []*cobra.Command{
-		a.initCommand(), a.addCommand(), a.statusCommand(), a.unstageCommand(), a.commitCommand(),
-		a.logCommand(), a.showCommand(), a.diffCommand(), a.catCommand(), a.checkoutCommand(),
-		a.exportCommand(), a.importCommand(), a.urnCommand(), a.verifyCommand(), a.gcCommand(),
-		a.storesCommand(), a.useCommand(), a.remoteCommand(),
-		a.cloneCommand(), a.pullCommand(), a.pushCommand(), a.promoteCommand(), a.serveCommand(), a.revokeCommand(), a.conformCommand(),
-		a.anchorCommand(), a.balanceCommand(), a.keyCommand(), a.identityCommand(), a.versionCommand(),
+// A maker makes one command.
+type maker struct {
+	name string
+	make func() *cobra.Command
+}
+
+// makers lists every command in the order of a store's life.
+func (a *app) makers() []maker {
+	return []maker{
+		{"init", a.initCommand},
+		{"add", a.addCommand},
+		{"status", a.statusCommand},
+		{"unstage", a.unstageCommand},
+		{"commit", a.commitCommand},
+		{"log", a.logCommand},
+		{"show", a.showCommand},
+		{"diff", a.diffCommand},
+		{"cat", a.catCommand},
+		{"checkout", a.checkoutCommand},
+		{"export", a.exportCommand},
+		{"import", a.importCommand},
+		{"urn", a.urnCommand},
+		{"verify", a.verifyCommand},
+		{"gc", a.gcCommand},
+		{"stores", a.storesCommand},
+		{"use", a.useCommand},
+		{"remote", a.remoteCommand},
+		{"clone", a.cloneCommand},
+		{"pull", a.pullCommand},
+		{"push", a.pushCommand},
+		{"promote", a.promoteCommand},
+		{"serve", a.serveCommand},
+		{"revoke", a.revokeCommand},
+		{"conform", a.conformCommand},
+		{"anchor", a.anchorCommand},
+		{"balance", a.balanceCommand},
+		{"key", a.keyCommand},
+		{"identity", a.identityCommand},
+		{"version", a.versionCommand},
 	}
+}
+
+// commands makes the commands that args may mean, all of them where that is not
+// clear: making them with their flags takes half a millisecond, and a pull with
+// nothing new only some.
+func (a *app) commands(args []string) (list []*cobra.Command) {
+	known := a.makers()
+	meant := func(m maker) bool { return slices.Contains(args, m.name) }
+	if !slices.ContainsFunc(known, meant) || slices.ContainsFunc(args, func(arg string) bool {
+		return arg == "help" || arg == "completion" || strings.HasPrefix(arg, "__")
+	}) {
+		meant = func(maker) bool { return true }
+	}
+	for _, m := range known {
+		if meant(m) {
+			list = append(list, m.make())
+		}
+	}
+	return list
 }
 
 // enter goes to the folder that -C names.

@@ -106,7 +106,7 @@ func checkLine(t *testing.T, args []string) {
 			break
 		}
 	}
-	root := newApp(nil, io.Discard, io.Discard).rootCommand()
+	root := newApp(nil, io.Discard, io.Discard).rootCommand(nil)
 	cmd, rest, err := root.Find(args)
 	if err == nil {
 		err = cmd.ParseFlags(rest)
@@ -119,9 +119,28 @@ func checkLine(t *testing.T, args []string) {
 	}
 }
 
+// A command is found under its name, also when only those are made that a
+// command line may mean.
+func TestMakers(t *testing.T) {
+	a := newApp(nil, io.Discard, io.Discard)
+	for _, m := range a.makers() {
+		if name := m.make().Name(); name != m.name {
+			t.Errorf("%s makes the command %s", m.name, name)
+		}
+	}
+	for _, c := range []struct {
+		line string
+		want int
+	}{{"pull", 1}, {"--store log pull --json", 2}, {"", len(a.makers())}, {"help pull", len(a.makers())}, {"__complete pull", len(a.makers())}, {"pul", len(a.makers())}} {
+		if got := len(a.commands(strings.Fields(c.line))); got != c.want {
+			t.Errorf("%q makes %d commands, want %d", c.line, got, c.want)
+		}
+	}
+}
+
 // Every command says what it does, at length, and shows how.
 func TestHelp(t *testing.T) {
-	root := newApp(nil, io.Discard, io.Discard).rootCommand()
+	root := newApp(nil, io.Discard, io.Discard).rootCommand(nil)
 	seen := 0
 	for _, cmd := range append(root.Commands(), root) {
 		for _, c := range append(cmd.Commands(), cmd) {
