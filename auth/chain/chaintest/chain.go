@@ -30,7 +30,7 @@ type Chain struct {
 
 // Options are what a Chain may be told. A nil *Options is all defaults.
 type Options struct {
-	// Network is the name of the network; default "simulator0".
+	// Network is the name of the network; default chain.Mainnet.
 	Network string
 	// Now gives the time of blocks; default time.Now.
 	Now func() time.Time
@@ -54,7 +54,7 @@ func New(options *Options) *Chain {
 		c.options.Now = time.Now
 	}
 	if c.network = c.options.Network; c.network == "" {
-		c.network = "simulator0"
+		c.network = chain.Mainnet
 	}
 	c.block(true)
 	return c

@@ -84,7 +84,7 @@ func TestReorg(t *testing.T) {
 		t.Errorf("the block below: %+v, %v, want %v", b, err, abandoned.Hash)
 	}
 	s.Update(root(3))
-	if got, err := chain.NewResolver(c, &chain.Options{Network: "simulator0"}).Lineage(t.Context(), s.ID()); err != nil || len(got) != 2 || got[1] != root(3) {
+	if got, err := chain.NewResolver(c, nil).Lineage(t.Context(), s.ID()); err != nil || len(got) != 2 || got[1] != root(3) {
 		t.Errorf("the other history: %v, %v", got, err)
 	}
 

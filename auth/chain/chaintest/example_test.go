@@ -13,7 +13,7 @@ import (
 
 // A store that is updated, given a writer, and updated by the writer.
 func Example() {
-	c := chaintest.New(&chaintest.Options{Network: chain.Mainnet})
+	c := chaintest.New(nil)
 	store := c.Mint(chain.Metadata{}, chaintest.Anyone(1))
 	store.Update(merkle.Sum([]byte("first")))
 
@@ -37,7 +37,7 @@ func Example() {
 
 // The same chain behind the RPC of a full node.
 func ExampleChain_Handler() {
-	c := chaintest.New(&chaintest.Options{Network: chain.Mainnet})
+	c := chaintest.New(nil)
 	store := c.Mint(chain.Metadata{Root: merkle.Sum([]byte("first"))}, chaintest.Anyone(1))
 	node := httptest.NewServer(c.Handler(nil))
 	defer node.Close()

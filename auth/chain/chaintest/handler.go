@@ -159,8 +159,11 @@ type method func(ctx context.Context, h *handler, q *query) (map[string]any, err
 var rpc = map[string]method{
 	"get_network_info": func(ctx context.Context, h *handler, q *query) (map[string]any, error) {
 		name, err := h.chain.Network(ctx)
-		challenge := merkle.Sum([]byte(name))
-		return map[string]any{"network_name": name, "network_prefix": "txch", "genesis_challenge": hexHash(challenge)}, err
+		challenge, prefix := merkle.Sum([]byte(name)), chain.PrefixTestnet
+		if name == chain.Mainnet {
+			prefix = chain.PrefixXCH
+		}
+		return map[string]any{"network_name": name, "network_prefix": prefix, "genesis_challenge": hexHash(challenge)}, err
 	},
 	"get_blockchain_state": func(ctx context.Context, h *handler, q *query) (map[string]any, error) {
 		peak, err := h.chain.Peak(ctx)

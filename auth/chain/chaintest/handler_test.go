@@ -27,7 +27,7 @@ func TestHandler(t *testing.T) {
 		method, body string
 		want         []string
 	}{
-		{"get_network_info", `{}`, []string{`"network_name":"simulator0"`, `"success":true`}},
+		{"get_network_info", `{}`, []string{`"network_name":"mainnet"`, `"success":true`}},
 		{"get_blockchain_state", `{}`, []string{`"synced":true`, `"height":2`}},
 		{"get_block_record_by_height", `{"height":1}`, []string{`"height":1`, `"header_hash":"0x`}},
 		{"get_block_record_by_height", `{"height":9}`, []string{`"success":false`, `BLOCK_HEIGHT_NOT_FOUND`}},
