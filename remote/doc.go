@@ -43,6 +43,15 @@
 // generation. Package rpc serves and reads the same, anonymously, over JSON-RPC, and modules that are too large for a
 // GET: [Large].
 //
+// # What changed, and no more
+//
+// Two generations of a store have most of their chunks in common. Where both sides can, a generation travels as its
+// recipe, packed against that of a generation which both hold, and as the chunks that the other side lacks: [Pull]
+// takes them as ranges of the module, [Push] sends them behind the recipe, and what comes of it is the module, bit for
+// bit, held to the same checks ([Assembler], [RecipeOrigin], [RecipeBackend], [RecipeReceiver]). Where one side cannot,
+// or it costs more, the module goes whole. What was pushed as pending is promoted by its recipe alone
+// ([Pusher.Promote]). RECIPES.md, beside the code, says what travels, byte by byte.
+//
 // # Time, memory, goroutines
 //
 // Constructors start nothing. Bodies are streamed: what is held grows with the number of generations and of

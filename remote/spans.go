@@ -22,7 +22,7 @@ import (
 const (
 	partCost    = 256
 	requestCost = 16 << 10
-	largeCost   = 1 << 20 // of a request to a Large, which answers in windows of megabytes
+	largeCost   = 3 << 20 // of a request to a Large, which answers in windows of that (remote-protocol 8.4)
 
 	maxRanges = 128 // in one request
 	maxSpans  = 1 << 16
@@ -267,14 +267,18 @@ func (s *spanning) give(at Span, body *exactly) error {
 	return body.ended()
 }
 
-// askLarge reads the next stretch by the other way.
+// askLarge reads the next stretch by the other way, unless the whole module comes for less.
 func (s *spanning) askLarge(ctx context.Context) error {
-	at := s.batch(1, largeCost)[0]
+	stretches := s.batch(maxSpans, largeCost)
+	at := stretches[0]
 	r, _, err := s.c.openLarge(ctx, s.root, at.Offset)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
+	if m, ok := r.(*moduleBody); ok && int64(len(stretches))*largeCost >= m.Size() && m.Size() > 0 {
+		return errNoParts
+	}
 	return s.give(at, &exactly{r: r, left: at.Length, more: true})
 }
 

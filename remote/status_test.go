@@ -42,6 +42,7 @@ var statuses = []struct {
 	{module.ErrNotHead, 409, "non-fast-forward push", ErrNonFastForward},
 	{fs.ErrExist, 409, "non-fast-forward push", ErrNonFastForward},
 	{revoked(), 410, "revoked", ErrRevoked},
+	{noBaseHere(), 412, "recipe base is not here: send the module", nil},
 	{tooLarge(7), 413, "module too large: 7 bytes", ErrTooLarge},
 	{bodyTooLarge(7, "bytes"), 413, "body too large: over 7 bytes", ErrTooLarge},
 	{deltaTooLarge(7), 413, "delta too large: 7 bytes", ErrTooLarge},

@@ -1,0 +1,88 @@
+package remote_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log"
+	"testing/fstest"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
+)
+
+// A generation is pushed as pending, and made the head later, when the chain has confirmed it: then only its recipe
+// travels.
+func ExamplePusher_Promote() {
+	ctx := context.Background()
+	publisher := auth.NewKey([32]byte{1})
+	here := remotetest.NewMemory(auth.StoreIDFromKey(publisher.PublicKey()), nil)
+	server := remote.NewServer(remotetest.NewStores(nil), &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}})
+	origin := remotetest.NewOrigin(server)
+	defer origin.Close()
+	client, err := origin.Client(here.ID(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	files := fstest.MapFS{"large": {Data: bytes.Repeat([]byte("much "), 50_000)}}
+	publish := func(text string) {
+		files["index.html"] = &fstest.MapFile{Data: []byte(text)}
+		if _, err := here.Publish(ctx, publisher, files); err != nil {
+			log.Fatal(err)
+		}
+	}
+	publish("<h1>one</h1>")
+	if _, err := remote.Push(ctx, client, here); err != nil {
+		log.Fatal(err)
+	}
+	publish("<h1>two</h1>")
+	p := remote.Pusher{Pending: true}
+	report, err := p.Push(ctx, client, here)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("pending:", report.Pending, "less than 1 KB for a module of", report.Bytes/1000, "KB:", report.Sent < 1000)
+	report, err = p.Promote(ctx, client, here, merkle.Hash{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("pending:", report.Pending, "less than 200 bytes:", report.Sent < 200)
+	// Output:
+	// pending: true less than 1 KB for a module of 254 KB: true
+	// pending: false less than 200 bytes: true
+}
+
+// A recipe is packed against that of another generation. Who holds that one unpacks it.
+func ExamplePackRecipe() {
+	compose := func(chunk byte) *module.Recipe {
+		var entries []module.Entry
+		for i := range byte(100) {
+			c := module.Chunk{ID: merkle.Sum([]byte{i}), Len: 1000}
+			if i == 7 {
+				c.ID = merkle.Sum([]byte{i, chunk})
+			}
+			entries = append(entries, module.Entry{Key: merkle.Hash{i}, Chunks: []module.Chunk{c}})
+		}
+		r, err := module.Compose(auth.StoreID{1}, auth.PublicKey{2}, entries, nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		return r
+	}
+	before, after := compose(1), compose(2)
+	packed, err := remote.PackRecipe(after, before)
+	if err != nil {
+		log.Fatal(err)
+	}
+	got, err := remote.UnpackRecipe(packed, func(merkle.Hash) (*module.Recipe, error) { return before, nil })
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(got.Root() == after.Root(), "in less than 250 bytes:", len(packed) < 250)
+	// Output: true in less than 250 bytes: true
+}

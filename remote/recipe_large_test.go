@@ -1,0 +1,48 @@
+package remote_test
+
+import (
+	"net/http"
+	"testing"
+	"testing/fstest"
+
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/rpc"
+)
+
+// TestPullRecipeLarge: of a module that an origin gives neither by GET nor in ranges, the chunks that are missing come
+// by way of the JSON-RPC tier.
+func TestPullRecipeLarge(t *testing.T) {
+	s := newSite(t, 0, nil)
+	l := s.listen()
+	for g := range 2 {
+		head, err := s.memory.Publish(t.Context(), s.publisher, fstest.MapFS{"a": {Data: noise(uint64(g), 9000)}, "b": {Data: noise(7, 12<<20)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.heads = append(s.heads, head)
+	}
+	to := remotetest.NewMemory(s.id, nil)
+	if err := s.memoryInto(to, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.serve(s.stores, &remote.ServerOptions{MaxInlineModule: 1000})
+	tier := rpc.NewHandler(s.server.Contents(), nil)
+	windows := 0
+	l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
+		if tail == "/" {
+			windows++
+			tier.ServeHTTP(w, r)
+			return true
+		}
+		return false
+	}
+	report, err := remote.Pull(t.Context(), to, s.client(l, &remote.ClientOptions{Large: rpc.Large{}}), remote.Trust{FirstUse: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameModule(t, s.memory, to, s.head().Root)
+	if windows != 1 || report.Bytes > 20_000 {
+		t.Errorf("%d windows, %d bytes of use", windows, report.Bytes)
+	}
+}
