@@ -110,6 +110,13 @@ func (c *crowd) drop(s *source, err error) {
 	}
 }
 
+// out reports whether a source was taken out.
+func (c *crowd) out(s *source) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return s.err != nil
+}
+
 func (c *crowd) round(root merkle.Hash) *round {
 	r := c.rounds[root]
 	if r == nil {
@@ -151,10 +158,7 @@ func (c *crowd) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64) 
 	// One after another.
 	var all []error
 	for _, s := range c.sources {
-		c.mu.Lock()
-		out := s.err != nil
-		c.mu.Unlock()
-		if out {
+		if c.out(s) {
 			continue
 		}
 		r, start, err := c.fromOne(ctx, s, root, offset)

@@ -128,13 +128,13 @@ func (d *deal) next(s *source) *lot {
 	defer d.mu.Unlock()
 	for d.err == nil && d.ctx.Err() == nil {
 		for i, l := range d.left {
-			if !contains(l.not, s) {
+			if !contains(l.not, s) && !d.c.out(s) {
 				d.left = append(d.left[:i:i], d.left[i+1:]...)
 				d.busy++
 				return l
 			}
 		}
-		if d.busy == 0 {
+		if d.busy == 0 || d.c.out(s) {
 			return nil
 		}
 		d.changed.Wait()
@@ -159,6 +159,9 @@ func (d *deal) work(s *source, from SpanOrigin) {
 			d.failed = append(d.failed, fmt.Errorf("%s: %w", s.name, err))
 			l.not = append(l.not, s)
 			d.left = append(d.left, l)
+			if refused == nil && isLie(err) {
+				d.c.accuse(s, err)
+			}
 			if refused != nil {
 				w := d.want[l.from]
 				d.c.mu.Lock()
@@ -188,9 +191,11 @@ func (d *deal) fetch(s *source, from SpanOrigin, l *lot) (err, refused error) {
 		refused = d.take(l.from+i, body)
 		return refused
 	})
-	d.c.mu.Lock()
-	s.account.Bytes += l.bytes
-	d.c.mu.Unlock()
+	if err == nil {
+		d.c.mu.Lock()
+		s.account.Bytes += l.bytes
+		d.c.mu.Unlock()
+	}
 	return err, refused
 }
 

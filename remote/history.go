@@ -15,9 +15,10 @@ const maxReadings = 5
 
 // history reads the origin's list and holds it against the descriptor. When the two were read on either
 // side of a push, descriptor and list are read in turn until the last two readings agree; s.d is then the new
-// one. A busy publisher is no liar, but whoever never agrees is.
+// one. Where the head is seen to move, a list that goes on behind it is taken up to it, since it was read later. A busy
+// publisher is no liar, but whoever never agrees is.
 func (v *visit) history(ctx context.Context, s *sight) error {
-	for reading := 1; ; reading++ {
+	for reading, moving := 1, false; ; reading++ {
 		lines, err := s.from.Generations(ctx)
 		if err != nil {
 			return fmt.Errorf("remote: read history of store %s: %w", v.store, err)
@@ -25,11 +26,15 @@ func (v *visit) history(ctx context.Context, s *sight) error {
 		if err := checkHistory(lines); err != nil {
 			return err
 		}
+		if at := find(lines, s.d.Root); moving && at >= 0 {
+			lines = lines[:at+1]
+		}
 		last := lines[len(lines)-1].Root
-		if last != s.d.Root {
+		if before := s.d.Root; last != before {
 			if s.d, err = s.from.Describe(ctx); err != nil {
 				return fmt.Errorf("remote: describe store %s: %w", v.store, err)
 			}
+			moving = s.d.Root != before
 		}
 		if last == s.d.Root {
 			s.lines = lines

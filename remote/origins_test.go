@@ -76,6 +76,9 @@ func verdicts(r *remote.Report) (out []remote.Verdict) {
 	return out
 }
 
+// long says that everything is to be tried, not only what differs most (decision 34).
+func long() bool { return strings.Contains(os.Getenv("DIG_TEST"), "long") }
+
 var pieces = &remote.OriginsOptions{Piece: 32 << 10}
 
 // TestOrigins: the bytes come from all, and the newest head counts.
@@ -110,8 +113,8 @@ func TestOriginsLiars(t *testing.T) {
 	w := world(t)
 	trust := remote.Trust{Publisher: w.Publisher.PublicKey()}
 	for _, liar := range remotetest.Liars() {
-		if errors.Is(liar.Clone.Err, remote.ErrProtocol) && !strings.Contains(os.Getenv("DIG_TEST"), "long") {
-			continue // refused before modules are asked for, one like the other
+		if !long() && (liar.Clone.Check == "" || liar.Clone.Check == remote.CheckHistory) {
+			continue // refused like any origin that does not speak the protocol
 		}
 		t.Run(liar.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -200,6 +203,54 @@ func TestOriginsPieces(t *testing.T) {
 			if (a.Verdict == remote.OriginRefused) != (i == place) {
 				t.Errorf("liar at %d: %s is %s: %v", place, a.Origin, a.Verdict, a.Err)
 			}
+		}
+	}
+}
+
+// TestOriginsRecipes: a pull takes the recipe of one origin and chunks of all, and gets past those that lie about either.
+func TestOriginsRecipes(t *testing.T) {
+	w := world(t)
+	for _, liar := range append(remotetest.Liars(), remotetest.Liar{}) {
+		if liar.Name != "" && !strings.HasPrefix(liar.Name, "recipe") && !strings.HasPrefix(liar.Name, "chunk") {
+			continue
+		}
+		for place := range 2 {
+			if place > 0 && !long() {
+				continue
+			}
+			t.Run(fmt.Sprint(liar.Name, place), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					handlers := []http.Handler{honest(t, w, 3), honest(t, w, 3)}
+					if liar.Name != "" {
+						h, err := liar.Handler(t.Context(), w)
+						if err != nil {
+							t.Fatal(err)
+						}
+						handlers[place] = h
+					}
+					to, err := w.Memory(t.Context(), 2)
+					if err != nil {
+						t.Fatal(err)
+					}
+					report, err := remote.Pull(t.Context(), to, mirrors(t, w, pieces, handlers...), remote.Trust{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					holdsHead(t, w, to)
+					for i, a := range report.Origins {
+						t.Logf("%s is %s, %d bytes, %v", a.Origin, a.Verdict, a.Bytes, a.Err)
+						if a.Verdict == remote.OriginRefused && (i != place || liar.Name == "") {
+							t.Errorf("%s is %s: %v", a.Origin, a.Verdict, a.Err)
+						}
+						if strings.HasPrefix(liar.Name, "chunk") && i == place && a.Verdict == remote.OriginUsed && a.Bytes > 0 {
+							t.Errorf("%s is used", a.Origin)
+						}
+						if liar.Name == "" && a.Bytes > int64(len(w.Modules[2]))/2 {
+							t.Errorf("%d bytes of %s, for a generation that has most in common with the one before", a.Bytes, a.Origin)
+						}
+					}
+				})
+			})
 		}
 	}
 }

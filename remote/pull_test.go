@@ -271,3 +271,20 @@ func (b *breaking) Read(p []byte) (int, error) {
 	b.left -= n
 	return n, err
 }
+
+// TestPullBusyPublisher: a head that moves between any two requests is caught up with, not fought over.
+func TestPullBusyPublisher(t *testing.T) {
+	origin, by, to := cloned(t, launcher, 1)
+	n := 1
+	origin.describe = func(*remote.Descriptor) { // it has been read, and is out of date now
+		origin.publish(t, by, n)
+		n++
+	}
+	report, err := remote.Pull(t.Context(), to, origin, remote.Trust{})
+	if err != nil || report.Generation == 0 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	if lines, err := to.Generations(t.Context()); err != nil || len(lines) != int(report.Generation)+1 {
+		t.Errorf("%d lines, %v", len(lines), err)
+	}
+}

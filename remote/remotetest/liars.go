@@ -113,6 +113,8 @@ func moduleLiars() []Liar {
 			check(remote.CheckETag, nil), edited("/module", otherTag)),
 		lies("no-etag", "the module has no tag",
 			check(remote.CheckETag, nil), edited("/module", noTag)),
+		lies("other-coin", "the module embeds the coin of another store",
+			check(remote.CheckChainState, nil), otherCoin),
 		lies("corrupt-chunk", "one bit of a chunk is turned over",
 			check(remote.CheckContent, nil), doctored(flipChunk)),
 		lies("corrupt-leaf", "one bit of the list of leaves is turned over",

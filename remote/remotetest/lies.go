@@ -51,6 +51,15 @@ func otherID(w *World, mod []byte) error {
 	return err
 }
 
+// otherCoin says that the store stands on the chain as another one.
+func otherCoin(ctx context.Context, w *World) (http.Handler, error) {
+	mod, signed, err := Module(ctx, w.Store, w.Publisher, content(head), &module.Options{ChainState: &module.ChainState{LauncherID: merkle.Hash{9}}})
+	if err != nil {
+		return nil, err
+	}
+	return replaced(ctx, w, mod, signed)
+}
+
 func flipChunk(w *World, mod []byte) error {
 	at, err := section(mod, module.SectionChunkPool)
 	if err == nil {

@@ -231,7 +231,8 @@ func baseless(b []byte) []byte {
 // bombRecipe packs 1 GiB of zeros into one zstd frame: blocks of one byte that is repeated 128 KiB times.
 func bombRecipe(b []byte) []byte {
 	b = bytes.Clone(b[:52])
-	b = append(b, 0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58) // no content size, a window of 2 MiB
+	b = append(b, 0x28, 0xb5, 0x2f, 0xfd, 0x80, 0x58) // a content size of four bytes, a window of 2 MiB
+	b = append(b, b[51], b[50], b[49], b[48])         // as announced
 	const n = 128 << 10
 	for i := range 8192 {
 		h := uint32(n<<3 | 1<<1) // run-length
