@@ -29,7 +29,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer source.Close()
-	resolver := chain.NewResolver(source, &chain.Options{Network: "simulator0"})
+	resolver := chain.NewResolver(source, nil)
 	tip, err := resolver.Tip(ctx, store.ID())
 	if err != nil {
 		log.Fatal(err)
@@ -60,7 +60,7 @@ func ExampleResolver_CanWrite() {
 	blocks.Farm(31)
 	store.Delegate(nil, chaintest.Writer(chaintest.Standard(helper.PublicKey())))
 
-	resolver := chain.NewResolver(blocks, &chain.Options{Network: "simulator0", TipAge: -1})
+	resolver := chain.NewResolver(blocks, &chain.Options{TipAge: -1})
 	for range 2 {
 		role, err := resolver.CanWrite(ctx, store.ID(), helper.PublicKey())
 		fmt.Println(role, "settled:", !errors.Is(err, chain.ErrShallow))
@@ -84,14 +84,14 @@ func ExampleNewQuorum() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	root, err := chain.NewResolver(q, &chain.Options{Network: "simulator0"}).CurrentRoot(ctx, store.ID())
+	root, err := chain.NewResolver(q, nil).CurrentRoot(ctx, store.ID())
 	fmt.Printf("%.8v %v\n", root, err)
 
 	q, err = chain.NewQuorum([]chain.Source{honest, other}, nil) // both have to agree
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = chain.NewResolver(q, &chain.Options{Network: "simulator0"}).CurrentRoot(ctx, store.ID())
+	_, err = chain.NewResolver(q, nil).CurrentRoot(ctx, store.ID())
 	fmt.Println(errors.Is(err, chain.ErrSourcesDisagree))
 	// Output:
 	// b5bea41b <nil>
