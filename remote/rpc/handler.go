@@ -37,9 +37,8 @@ type Options struct {
 	Tracked int
 	// TrustedProxies are the peers whose X-Forwarded-For is believed. Default none.
 	TrustedProxies []netip.Prefix
-	// Patience is how long a client may take to send its request, and how long each answer of a batch may wait for it,
-	// besides a second for every 4 KiB. Default 1 minute. It needs a ResponseWriter that can set deadlines, as those of
-	// net/http can.
+	// Patience is how long a client may be silent while its request or an answer is on the way: [remote.Paced]. Default
+	// 1 minute.
 	Patience time.Duration
 	// Version is what dig.health says. Default "1".
 	Version string
@@ -59,9 +58,6 @@ func (o *Options) withDefaults() Options {
 	}
 	if d.MaxAnswer <= 0 {
 		d.MaxAnswer = 16 << 20
-	}
-	if d.Patience <= 0 {
-		d.Patience = time.Minute
 	}
 	if d.Version == "" {
 		d.Version = "1"
@@ -87,6 +83,7 @@ type Handler struct {
 	table    map[string]method
 	programs *lru.Cache[module.ID, merkle.Hash]
 	hashing  singleflight.Group
+	paced    http.Handler // serve, for slow clients too
 }
 
 // NewHandler returns a Handler that answers from c. Beside a [remote.Server] take its [remote.Server.Contents], so that
@@ -97,12 +94,16 @@ func NewHandler(c *remote.Contents, o *Options) *Handler {
 	if err != nil {
 		panic("rpc: " + err.Error()) // the size is positive
 	}
-	return &Handler{opt: opt, contents: c, limit: remote.NewAddressLimit(opt.PerIP, opt.Tracked, opt.TrustedProxies),
+	h := &Handler{opt: opt, contents: c, limit: remote.NewAddressLimit(opt.PerIP, opt.Tracked, opt.TrustedProxies),
 		table: table(), programs: programs}
+	h.paced = remote.Paced(http.HandlerFunc(h.serve), opt.Patience)
+	return h
 }
 
 // ServeHTTP answers one HTTP request: 200 for every body that is JSON, whatever is in it, and for one that is not.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.paced.ServeHTTP(w, r) }
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	head := w.Header()
 	head.Set("Access-Control-Allow-Origin", "*")
 	head.Set("Access-Control-Allow-Methods", "POST, OPTIONS")
@@ -141,8 +142,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	conn := http.NewResponseController(w)
-	conn.SetReadDeadline(time.Now().Add(h.opt.Patience)) // where that cannot be done it is the program's business
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		var long *http.MaxBytesError
@@ -151,24 +150,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		} else {
 			refuse(w, http.StatusBadRequest, "bad request: body broke off")
 		}
-		return // the deadline stands: net/http looks for the rest of the body before it answers
+		return
 	}
-	conn.SetReadDeadline(time.Time{})
 	h.answer(w, r, body)
-	h.patient(w, 0) // for what is still to be flushed
-}
-
-// patient gives the client time to take n bytes.
-func (h *Handler) patient(w http.ResponseWriter, n int) {
-	wait := h.opt.Patience + time.Duration(n)*time.Second/(4<<10)
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait)) // as above
 }
 
 // answer writes the replies to a body, each when it is ready, so that one at a time is held.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	messages, batch, bad := parseBody(body, h.opt.MaxBatch)
 	if bad != nil {
-		h.write(w, &reply{Err: bad})
+		write(w, &reply{Err: bad})
 		return
 	}
 	budget := h.opt.MaxAnswer
@@ -182,7 +173,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 			io.WriteString(w, open)
 			open = ","
 		}
-		if h.write(w, answer) != nil {
+		if write(w, answer) != nil {
 			return // nobody is there any more
 		}
 	}
@@ -211,12 +202,11 @@ func (h *Handler) reply(c *call, text json.RawMessage) *reply {
 	return &reply{ID: m.ID, Result: result}
 }
 
-func (h *Handler) write(w http.ResponseWriter, r *reply) error {
+func write(w io.Writer, r *reply) error {
 	text, err := r.MarshalJSON()
 	if err != nil {
 		return err
 	}
-	h.patient(w, len(text))
 	_, err = w.Write(text)
 	return err
 }
