@@ -1,0 +1,122 @@
+package chain
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/clvm"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// made is what a spend does to a store: the coin it makes and the metadata that the coin carries.
+type made struct {
+	melted   bool
+	inner    merkle.Hash // of the new coin
+	amount   uint64
+	memos    *clvm.Node // nil: none
+	list     *clvm.Node // metadata as it is written
+	metadata Metadata
+}
+
+// run runs the inner puzzle and reads its conditions. The two layers around it are applied by rule: they wrap
+// the one odd coin, and take the new metadata. Spec: chain 5.7, steps 4 to 7.
+func (o *opened) run(ctx context.Context) (*made, error) {
+	conditions, err := clvm.Run(ctx, o.inner, o.solution, nil)
+	if err != nil {
+		return nil, fmt.Errorf("run the inner puzzle: %w", programError(err))
+	}
+	var create, update []*clvm.Node
+	var memos *clvm.Node
+	for c := range conditions.Items() {
+		items, rest, ok := c.Take(3)
+		if !ok {
+			continue
+		}
+		switch op, _ := items[0].Int64(); {
+		case isOp(items[0], condCreateCoin) && isOdd(items[2]):
+			if create != nil {
+				return nil, fmt.Errorf("%w: it makes two odd coins", ErrInvalidSpend)
+			}
+			create = items
+			memos, _, _ = rest.Pair()
+		case op == condNewMetadata && isOp(items[0], condNewMetadata):
+			if update != nil {
+				return nil, fmt.Errorf("%w: it updates the metadata twice", ErrInvalidSpend)
+			}
+			update = items
+		}
+	}
+	if create == nil {
+		return nil, fmt.Errorf("%w: it makes no odd coin", ErrInvalidSpend)
+	}
+	if v, ok := create[2].Int64(); ok && v == amountMelt {
+		return &made{melted: true}, nil
+	}
+	inner, isHash := create[1].Bytes32()
+	amount, isAmount := create[2].Uint64()
+	if !isHash || !isAmount {
+		return nil, fmt.Errorf("%w: it makes a coin at %v of %v", ErrInvalidSpend, create[1], create[2])
+	}
+	m := &made{inner: inner, amount: amount, memos: memos, list: o.list, metadata: o.metadata}
+	if update == nil {
+		return m, nil
+	}
+	if found := merkle.Hash(update[1].TreeHash()); found != updater {
+		return nil, fmt.Errorf("%w: it updates the metadata by the program %v", ErrInvalidSpend, found)
+	}
+	// ((new-metadata new-updater) extra-conditions)
+	var pair []*clvm.Node
+	result, _, ok := update[2].Take(1)
+	if ok {
+		pair, _, ok = result[0].Take(2)
+	}
+	if !ok {
+		return nil, fmt.Errorf("%w: what it gives the updater is %v", ErrInvalidSpend, update[2])
+	}
+	if guard, ok := pair[1].Bytes32(); !ok || merkle.Hash(guard) != updater {
+		return nil, fmt.Errorf("%w, to %v: what the store says from here on is guarded by rules that are not known", ErrUpdaterChanged, pair[1])
+	}
+	m.list = pair[0]
+	if m.metadata, err = readMetadata(m.list); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotDataStore, err)
+	}
+	return m, nil
+}
+
+// isOp reports whether an atom is the opcode, written as it has to be.
+func isOp(n *clvm.Node, op int64) bool {
+	s, ok := n.Atom()
+	return ok && s == string(clvm.AppendInt(nil, op))
+}
+
+// isOdd reports whether an atom is an odd number.
+func isOdd(n *clvm.Node) bool {
+	s, ok := n.Atom()
+	return ok && s != "" && s[len(s)-1]&1 == 1
+}
+
+// state returns the state of the new coin.
+func (m *made) state(before *State, by Role) (*State, error) {
+	next := &State{
+		Store:      before.Store,
+		Coin:       Coin{Parent: before.CoinID(), PuzzleHash: storePuzzleHash(before.Store, m.list.TreeHash(), m.inner), Amount: m.amount},
+		Generation: before.Generation,
+		Metadata:   m.metadata,
+		Inner:      m.inner,
+		By:         by,
+	}
+	if before.Generation >= 0 {
+		next.Generation++
+	}
+	memos := clvm.Nil()
+	if m.memos != nil {
+		if first, rest, ok := m.memos.Pair(); ok {
+			if id, ok := first.Bytes32(); ok && auth.StoreID(id) == before.Store {
+				memos = rest
+			}
+		}
+	}
+	next.readOwner(memos, before)
+	return next, nil
+}

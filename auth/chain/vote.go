@@ -1,0 +1,94 @@
+package chain
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A vote is what one source said.
+type vote[T any] struct {
+	who  Source
+	what T
+	key  string // equal for equal answers
+	err  error
+}
+
+// asks puts a question to all of these at once. It returns when enough have said the same, or all have answered.
+func asks[T any](ctx context.Context, of []Source, enough int, question func(context.Context, Source) (T, string, error)) []vote[T] {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	answers := make(chan vote[T], len(of))
+	for _, s := range of {
+		wg.Go(func() {
+			what, key, err := question(ctx, s)
+			answers <- vote[T]{s, what, key, err}
+		})
+	}
+	var votes []vote[T]
+	same := make(map[string]int)
+	for range of {
+		v := <-answers
+		votes = append(votes, v)
+		if v.err == nil {
+			if same[v.key]++; same[v.key] >= enough {
+				break
+			}
+		}
+	}
+	return votes
+}
+
+// agreed returns what enough votes say, or an error that names the parties.
+func agreed[T any](q *Quorum, asked string, votes []vote[T]) (T, error) {
+	var said, failed []string
+	keys := make(map[string][]string)
+	var errs []error
+	for _, v := range votes {
+		if v.err != nil {
+			failed, errs = append(failed, nameOf(v.who)), append(errs, v.err)
+			continue
+		}
+		if keys[v.key] = append(keys[v.key], nameOf(v.who)); len(keys[v.key]) >= q.opt.Agree {
+			return v.what, nil
+		}
+	}
+	var none T
+	for key, who := range keys {
+		said = append(said, fmt.Sprintf("%s: %s", strings.Join(who, " and "), key))
+	}
+	slices.Sort(said)
+	if len(failed) > 0 {
+		said = append(said, strings.Join(failed, " and ")+": no answer")
+	}
+	err := ErrUnavailable
+	if len(keys) > 1 {
+		err, errs = ErrSourcesDisagree, nil // what others failed with is not why
+	}
+	return none, &SourceError{Source: q.String(), Asked: asked, Err: because(fmt.Errorf("%w: %s", err, strings.Join(said, "; ")), errs)}
+}
+
+// because adds the causes of missing answers to an error.
+func because(err error, causes []error) error {
+	if len(causes) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", err, several(causes))
+}
+
+// several are errors in one line.
+type several []error
+
+func (e several) Error() string {
+	words := make([]string, len(e))
+	for i, err := range e {
+		words[i] = err.Error()
+	}
+	return strings.Join(words, "; ")
+}
+
+func (e several) Unwrap() []error { return e }
