@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
@@ -215,4 +216,35 @@ func TestPushReadsNoHistory(t *testing.T) {
 			t.Error("other bytes", err)
 		}
 	}
+}
+// TestAnotherKeyInAWorkspace: the key that the Authority let in is the store's also on disk.
+func TestAnotherKeyInAWorkspace(t *testing.T) {
+	dir := t.TempDir()
+	ws, err := digstore.Init(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { ws.Close() }()
+	a := &authority{settled: true}
+	s := newSite(t, 1, nil)
+	opt := &remote.ServerOptions{Limits: noLimit, Authority: a, Policy: remote.TrustOnFirstUse{}}
+	s.serve(ws, opt)
+	want(t, s.put(s.heads[0], merkle.Hash{}, s.modules[0]), 201, "")
+	heir := key(0x77)
+	mod, head := s.build(s.id, heir, 1)
+	want(t, s.put(head, s.heads[0].Root, mod, storeKey(heir)), 201, "")
+	ws.Close()
+	if ws, err = digstore.Find(dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.serve(ws, opt)
+	if now, err := ws.Head(t.Context(), s.id); err != nil || now.PublicKey != heir.PublicKey() || now.Check() != nil {
+		t.Errorf("the head is %+v, %v, %v", now, err, now.Check())
+	}
+	mod, next := s.build(s.id, heir, 2)
+	a.settled = false
+	want(t, s.put(next, head.Root, mod), 202, "")
+	a.settled = true
+	want(t, s.put(next, head.Root, mod), 201, "")
+	want(t, s.do("GET", s.path("/module"), nil), 200, string(mod))
 }
