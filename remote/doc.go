@@ -23,12 +23,20 @@
 // nothing visible. What was checked, and what it rests on, is in the [Report]. [Sync] and [Pusher] are the
 // same with settings.
 //
+// An origin that goes back, or shows a history that does not contain what is held, is refused, and what speaks against
+// it, both heads with their signatures, is kept as [Evidence] where the Local is a [Witness]. The way on is an anchor
+// whose lineage has both, or to name the head: Trust.AcceptHead. A tombstone that was seen once holds for ever, whoever
+// hides it later; the report names who does, and how old the head is, since an origin that is frozen shows nothing else.
+//
+// Several origins of one store are joined by [NewOrigins] and passed as one. Each has to pass the checks by itself;
+// bytes come from all that do; the report says of each what became of it.
+//
 // # The two sides of a store
 //
 // A [Local] is a store on our side; *digstore.Store is one. A [Backend] is what a [Server] serves;
 // *digstore.Workspace is one. Both are small, and what they can do besides (take pushes, keep tombstones,
 // keep pins, go on with a broken download) are interfaces of one or two methods that are found by type
-// assertion: [Receiver], [Promoter], [Revoker], [Lister], [Resumer], [Pinner], [Signatures]. So a program
+// assertion: [Receiver], [Promoter], [Revoker], [Lister], [Resumer], [Pinner], [Signatures], [Lines], [Witness]. So a program
 // that clones into memory links no workspace, and one that serves an archive of its own writes three
 // methods. Package remotetest has both in memory, and origins that lie.
 //
@@ -51,6 +59,16 @@
 // bit, held to the same checks ([Assembler], [RecipeOrigin], [RecipeBackend], [RecipeReceiver]). Where one side cannot,
 // or it costs more, the module goes whole. What was pushed as pending is promoted by its recipe alone
 // ([Pusher.Promote]). RECIPES.md, beside the code, says what travels, byte by byte.
+//
+// # Among strangers
+//
+// A [Server] checks what costs least first: the route, a limit by address, the headers of the signature, their age and
+// nonce, the signature (many at once in batches), limits by identity and store, [ServerOptions].Authorize; a body is
+// not read before all that its headers say has passed. Whoever brings a body or takes an answer by less than 4 KiB a
+// second is cut off, every table it remembers strangers in has an end, and a refusal repeats nothing of the request.
+// [NewHTTPServer] puts limits on connections around it, [Paced] the same patience around other handlers. Whose
+// signature counts for a push is the key that the store is held under, or what an [Authority] says. Modules need not
+// pass through the server: an [ObjectStore] can take them.
 //
 // # Time, memory, goroutines
 //

@@ -225,3 +225,23 @@ func TestPullReadsNoHistory(t *testing.T) {
 		t.Errorf("the local history was read %d times", c.whole)
 	}
 }
+
+// FuzzParseEvidence: whatever is read can be checked and written again.
+func FuzzParseEvidence(f *testing.F) {
+	f.Add([]byte(`{}`))
+	f.Add([]byte(`{"kind":"fork","held":{"last":[{"generation":1}]},"offered":{"descriptor":{"current_root":"` + string(make([]byte, 64)) + `"}}}`))
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		e, err := remote.ParseEvidence(doc)
+		if err != nil {
+			return
+		}
+		_ = e.Check()
+		again, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := remote.ParseEvidence(again); err != nil && len(again) <= remote.MaxEvidenceSize {
+			t.Fatalf("%s: %v", again, err)
+		}
+	})
+}

@@ -275,7 +275,8 @@ func (b *breaking) Read(p []byte) (int, error) {
 // TestPullBusyPublisher: a head that moves between any two requests is caught up with, not fought over.
 func TestPullBusyPublisher(t *testing.T) {
 	origin, by, to := cloned(t, launcher, 1)
-	n := 1
+	origin.publish(t, by, 1)
+	n := 2
 	origin.describe = func(*remote.Descriptor) { // it has been read, and is out of date now
 		origin.publish(t, by, n)
 		n++

@@ -10,8 +10,9 @@
 // [Liars] are origins that do not tell the truth, each in one way, about the store of a [World]. Each names the check
 // of package remote that has to refuse it.
 //
-// Whoever writes a Local or a Backend of their own holds it to the interfaces with [TestLocal] and [TestBackend], and
-// sends it to all the liars with [TestLiars]:
+// Whoever writes a Local or a Backend of their own holds it to the interfaces with [TestLocal] and [TestBackend], to what
+// must survive a restart with [TestPersistence], to serving on what it cloned with [TestMirror], and sends it to all the
+// liars with [TestLiars]:
 //
 //	func TestStore(t *testing.T) {
 //		open := func(t *testing.T, id auth.StoreID) remote.Local { return newStore(t.TempDir(), id) }

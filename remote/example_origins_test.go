@@ -1,0 +1,105 @@
+package remote_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
+)
+
+// Three origins say that they have a store. One of them lies; the store comes whole all the same, and the report says
+// who it was.
+func ExampleNewOrigins() {
+	ctx := context.Background()
+	w, err := remotetest.NewWorld(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	var mirrors []remote.Mirror
+	for _, name := range []string{"wrong-id", "", "stale-head"} {
+		h, err := w.Honest(ctx, remotetest.Generations)
+		for _, liar := range remotetest.Liars() {
+			if liar.Name == name {
+				h, err = liar.Handler(ctx, w)
+			}
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		at := remotetest.NewOrigin(h)
+		defer at.Close()
+		client, err := at.Client(w.Store, nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer client.Close()
+		mirrors = append(mirrors, remote.Mirror{Name: fmt.Sprintf("mirror %d", len(mirrors)+1), Origin: client})
+	}
+	origins, err := remote.NewOrigins(mirrors, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	store := remotetest.NewMemory(w.Store, nil)
+	report, err := remote.Clone(ctx, store, origins, remote.Trust{Publisher: w.Publisher.PublicKey()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("generation", report.Generation)
+	for _, a := range report.Origins {
+		fmt.Println(a.Origin, "is", a.Verdict)
+	}
+	// Output:
+	// generation 2
+	// mirror 1 is refused
+	// mirror 2 is used
+	// mirror 3 is behind
+}
+
+// A publisher has signed two histories. The pull is refused, and what proves it is kept, so that it can be shown to
+// others.
+func ExampleParseEvidence() {
+	ctx := context.Background()
+	w, err := remotetest.NewWorld(ctx, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	store, err := w.Memory(ctx, 2)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, liar := range remotetest.Liars() {
+		if liar.Name != "forked" {
+			continue
+		}
+		h, err := liar.Handler(ctx, w)
+		if err != nil {
+			log.Fatal(err)
+		}
+		at := remotetest.NewOrigin(h)
+		defer at.Close()
+		client, err := at.Client(w.Store, nil)
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer client.Close()
+		_, err = remote.Pull(ctx, store, client, remote.Trust{})
+		fmt.Println("refused:", errors.Is(err, remote.ErrForked))
+	}
+	docs, err := store.Evidence(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, doc := range docs {
+		e, err := remote.ParseEvidence(doc)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(e.Kind, "proven:", e.Check() == nil)
+	}
+	// Output:
+	// refused: true
+	// fork proven: true
+}
