@@ -2,10 +2,12 @@ package remote_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing/fstest"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
@@ -90,4 +92,38 @@ func ExamplePolicy() {
 	// Output:
 	// taken: true
 	// taken: false
+}
+
+// A server that only friends may use: everybody has to sign, and Authorize knows whose signature is let in to what.
+func ExampleServerOptions_authorize() {
+	ctx := context.Background()
+	friend, stranger := auth.NewKey([32]byte{1}), auth.NewKey([32]byte{2})
+	store := remotetest.NewMemory(auth.StoreIDFromKey(friend.PublicKey()), nil)
+	if _, err := store.Publish(ctx, friend, fstest.MapFS{"diary.txt": {Data: []byte("dear diary")}}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := remote.NewServer(remotetest.NewStores(nil, store), &remote.ServerOptions{
+		Authorize: func(_ context.Context, who auth.PublicKey, op request.Op, _ auth.StoreID) error {
+			if who != friend.PublicKey() || op == request.Tombstone {
+				return auth.ErrForbidden
+			}
+			return nil
+		},
+	})
+	origin := remotetest.NewOrigin(server) // a program: remote.NewHTTPServer(server, nil).ListenAndServeTLS(cert, key)
+	defer origin.Close()
+	for _, who := range []*auth.Key{friend, stranger} {
+		client, err := origin.Client(store.ID(), &remote.ClientOptions{Identity: who})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		_, err = client.Describe(ctx)
+		fmt.Println("let in:", err == nil, "forbidden:", errors.Is(err, auth.ErrForbidden))
+		client.Close()
+	}
+	// Output:
+	// let in: true forbidden: false
+	// let in: false forbidden: true
 }

@@ -217,6 +217,7 @@ func TestPushReadsNoHistory(t *testing.T) {
 		}
 	}
 }
+
 // TestAnotherKeyInAWorkspace: the key that the Authority let in is the store's also on disk.
 func TestAnotherKeyInAWorkspace(t *testing.T) {
 	dir := t.TempDir()
