@@ -30,19 +30,31 @@ const (
 // It holds the resource in memory, at most [ClientOptions].MaxModule sealed bytes.
 func (c *Client) Content(ctx context.Context, root merkle.Hash, name string, salt *urn.Salt) ([]byte, error) {
 	answer := &module.ContentResponse{Root: root}
-	var proof []byte
-	key := urn.RetrievalKey(c.url.Store, name)
-	for total := int64(-1); ; {
-		at := uint64(len(answer.Sealed))
-		part, err := c.contentPart(ctx, root, key, at)
+	proof, lens, err := c.contentParts(ctx, root, urn.RetrievalKey(c.url.Store, name), func(_ int64, part []byte) error {
+		answer.Sealed = append(answer.Sealed, part...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	answer.Proof, answer.ChunkLens = proof, lens
+	return OpenContent(answer, root, urn.NewKey(c.url.Store, name, salt))
+}
+
+// contentParts gives the sealed bytes of a resource to take, from offset 0 on, and returns what came with them. Only
+// the form of the proof is checked.
+func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, take func(at int64, part []byte) error) (proof merkle.Proof, lens []uint32, err error) {
+	var encoded []byte
+	for at, total := int64(0), int64(-1); ; {
+		part, err := c.contentPart(ctx, root, key, uint64(at))
 		if err != nil {
-			return nil, err
+			return proof, nil, err
 		}
 		if part.Root != root.String() {
-			return nil, &VerificationError{Check: CheckRoot, Want: root.String(), Got: printable(part.Root, 100)}
+			return proof, nil, &VerificationError{Check: CheckRoot, Want: root.String(), Got: printable(part.Root, 100)}
 		}
 		if at == 0 {
-			proof, answer.ChunkLens = part.Proof, part.ChunkLens
+			encoded, lens = part.Proof, part.ChunkLens
 			if part.TotalLength != nil {
 				total = *part.TotalLength
 			}
@@ -50,25 +62,27 @@ func (c *Client) Content(ctx context.Context, root merkle.Hash, name string, sal
 		n := int64(len(part.Ciphertext))
 		switch {
 		case n > contentWindow:
-			return nil, fmt.Errorf("remote: content: %w: %d bytes, %d were asked for", ErrProtocol, n, contentWindow)
-		case !bytes.Equal(proof, part.Proof):
-			return nil, fmt.Errorf("remote: content: %w: the proof changes between two parts", ErrProtocol)
-		case int64(at)+n > c.opt.MaxModule || total > c.opt.MaxModule:
-			return nil, fmt.Errorf("remote: content: %w: at most %d bytes are read", ErrTooLarge, c.opt.MaxModule)
-		case total >= 0 && n == 0 && int64(at) < total, total >= 0 && int64(at)+n > total:
-			return nil, fmt.Errorf("remote: content: %w: %d bytes at %d of %d", ErrProtocol, n, at, total)
+			return proof, nil, fmt.Errorf("remote: content: %w: %d bytes, %d were asked for", ErrProtocol, n, contentWindow)
+		case !bytes.Equal(encoded, part.Proof):
+			return proof, nil, fmt.Errorf("remote: content: %w: the proof changes between two parts", ErrProtocol)
+		case at+n > c.opt.MaxModule || total > c.opt.MaxModule:
+			return proof, nil, fmt.Errorf("remote: content: %w: at most %d bytes are read", ErrTooLarge, c.opt.MaxModule)
+		case total >= 0 && n == 0 && at < total, total >= 0 && at+n > total:
+			return proof, nil, fmt.Errorf("remote: content: %w: %d bytes at %d of %d", ErrProtocol, n, at, total)
 		}
-		answer.Sealed = append(answer.Sealed, part.Ciphertext...)
-		if end := int64(at) + n; total >= 0 && end == total || total < 0 && n < contentWindow {
+		if err := take(at, part.Ciphertext); err != nil {
+			return proof, nil, err
+		}
+		if at += n; total >= 0 && at == total || total < 0 && n < contentWindow {
 			break
 		}
 	}
-	if len(proof) > 0 {
-		if err := answer.Proof.UnmarshalBinary(proof); err != nil {
-			return nil, &VerificationError{Check: CheckContent, Err: err}
+	if len(encoded) > 0 {
+		if err := proof.UnmarshalBinary(encoded); err != nil {
+			return proof, nil, &VerificationError{Check: CheckContent, Err: err}
 		}
 	}
-	return OpenContent(answer, root, urn.NewKey(c.url.Store, name, salt))
+	return proof, lens, nil
 }
 
 // contentPart asks for at most contentWindow bytes.
@@ -77,38 +91,6 @@ func (c *Client) contentPart(ctx context.Context, root, key merkle.Hash, from ui
 	answer := new(contentAnswer)
 	err := c.ask(ctx, request.Content, "/content", contentRequest{&k, &r, &contentRange{&from, &to}}, maxContentJSON, answer)
 	return answer, err
-}
-
-// OpenContent returns the plaintext of what a server answered, when it is the resource that k opens in the generation
-// root, whole: the sealed bytes hash to the proof's leaf, the proof folds to root (never to r.Root, which came with
-// it), the chunk lengths add up, and each chunk opens. Anything else is a [*VerificationError] of [CheckContent], a
-// decoy included: by this it is told.
-func OpenContent(r *module.ContentResponse, root merkle.Hash, k *urn.Key) ([]byte, error) {
-	bad := func(err error) ([]byte, error) { return nil, &VerificationError{Check: CheckContent, Err: err} }
-	if err := r.Proof.Check(merkle.Sum(r.Sealed), root); err != nil {
-		return bad(fmt.Errorf("the generation has no such resource, or the origin forged it: %w", err))
-	}
-	lens := r.ChunkLens
-	if len(lens) == 0 {
-		lens = []uint32{uint32(len(r.Sealed))}
-	}
-	var sum uint64
-	for _, n := range lens {
-		sum += uint64(n)
-	}
-	if sum != uint64(len(r.Sealed)) {
-		return bad(fmt.Errorf("chunks of %d bytes together, the content has %d", sum, len(r.Sealed)))
-	}
-	plain := make([]byte, 0, max(0, len(r.Sealed)-urn.Overhead*len(lens)))
-	rest := r.Sealed
-	var err error
-	for i, n := range lens {
-		if plain, err = k.Open(plain, rest[:n]); err != nil {
-			return bad(fmt.Errorf("open chunk %d of %d: %w", i, len(lens), err))
-		}
-		rest = rest[n:]
-	}
-	return plain, nil
 }
 
 // Proof asks for the execution proof of a retrieval key: POST /stores/{id}/proof. nil stands for none, which is the

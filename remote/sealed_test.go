@@ -1,0 +1,84 @@
+package remote_test
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/fstest"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+// What Fetch writes is what Content returns, and what one refuses the other does.
+func TestFetch(t *testing.T) {
+	big := make([]byte, 9<<20) // three parts, many chunks
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(big)
+	origin, there, _ := published(t.Context(), fstest.MapFS{"index.html": {Data: []byte("hello")}, "empty": {}, "big": {Data: big}})
+	defer origin.Close()
+	c, err := origin.Client(there.ID(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	head, err := there.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name string
+		root merkle.Hash
+	}{{"index.html", head.Root}, {"empty", head.Root}, {"big", head.Root}, {"missing", head.Root}, {"index.html", merkle.Hash{1}}} {
+		t.Run(test.name, func(t *testing.T) {
+			want, refused := c.Content(t.Context(), test.root, test.name, nil)
+			scratch, err := os.Create(filepath.Join(t.TempDir(), "scratch"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer scratch.Close()
+			var got bytes.Buffer
+			err = c.Fetch(t.Context(), test.root, test.name, nil, scratch, &got)
+			if (err == nil) != (refused == nil) || errors.Is(err, remote.ErrVerification) != errors.Is(refused, remote.ErrVerification) {
+				t.Errorf("Fetch: %v; Content: %v", err, refused)
+			}
+			if !bytes.Equal(got.Bytes(), want) {
+				t.Errorf("%d bytes, want %d", got.Len(), len(want))
+			}
+		})
+	}
+}
+
+// Lengths that do not add up, and a chunk that is not the resource's, are refused; what was proven before is written.
+func TestSealedLies(t *testing.T) {
+	id := auth.StoreID{1}
+	k := urn.NewKey(id, "a", nil)
+	one, other := k.Seal(nil, []byte("first")), urn.NewKey(id, "b", nil).Seal(nil, []byte("second"))
+	open := func(sealed []byte, lens ...uint32) (string, error) {
+		leaf := merkle.Sum(sealed)
+		proof, err := merkle.Prove([]merkle.Hash{leaf, {1}}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		err = (&remote.Sealed{Bytes: bytes.NewReader(sealed), Size: int64(len(sealed)), Leaf: leaf, Proof: proof, ChunkLens: lens}).
+			Open(t.Context(), merkle.Root([]merkle.Hash{leaf, {1}}), k, &out)
+		return out.String(), err
+	}
+	n := uint32(len(one))
+	if out, err := open(one); err != nil || out != "first" {
+		t.Fatalf("%q, %v", out, err)
+	}
+	for _, lens := range [][]uint32{{n - 1}, {n, 1}, {n + 1}, {1 << 31, 1 << 31, n}, {0}, {0, n}, {n - 1, 1}} {
+		if out, err := open(one, lens...); !errors.Is(err, remote.ErrVerification) || out != "" {
+			t.Errorf("lengths %v: %q, %v", lens, out, err)
+		}
+	}
+	if out, err := open(append(one, other...), n, uint32(len(other))); !errors.Is(err, remote.ErrVerification) || out != "first" {
+		t.Errorf("a chunk of another resource: %q, %v", out, err)
+	}
+}
