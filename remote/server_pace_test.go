@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -178,40 +179,29 @@ func TestHTTPServerLimits(t *testing.T) {
 // TestPaced: what the server does for itself can be had for other handlers.
 func TestPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var read error
-		h := remote.Paced(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method == "POST" {
-				_, read = io.ReadAll(r.Body)
+		ended := make(chan error, 1)
+		o := remotetest.NewOrigin(remote.Paced(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, err := io.ReadAll(r.Body)
+			for n := 0; n < 100 && err == nil; n++ {
+				_, err = w.Write(quarter)
 			}
-			for range 100 {
-				if _, err := w.Write(quarter); err != nil {
-					read = err
-					return
-				}
-			}
-		}), 20*time.Second)
-		o := remotetest.NewOrigin(h)
+			ended <- err
+		}), 20*time.Second))
 		defer o.Close()
-		dial := func(text string) (net.Conn, time.Time) {
+		for _, text := range []string{
+			"GET / HTTP/1.1\r\nHost: a\r\n\r\n",                                     // takes nothing
+			"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12",           // brings not all
+			"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n", // nor this
+		} {
 			c, err := o.Dial(t.Context(), "tcp", "")
 			if err != nil {
 				t.Fatal(err)
 			}
+			began := time.Now()
 			go io.WriteString(c, text)
-			return c, time.Now()
-		}
-		for _, text := range []string{
-			"GET / HTTP/1.1\r\nHost: a\r\n\r\n",                                 // takes nothing
-			"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12",         // brings not all
-			"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1", // nor this
-		} {
-			read = nil
-			c, began := dial(text)
-			for read == nil && time.Since(began) < time.Hour {
-				time.Sleep(time.Second)
-			}
-			if took := time.Since(began); !errors.Is(read, os.ErrDeadlineExceeded) || took > 90*time.Second {
-				t.Errorf("%q: %v after %v", text, read, took)
+			err = <-ended
+			if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || took > 90*time.Second {
+				t.Errorf("%q: %v after %v", text, err, took)
 			}
 			c.Close()
 			synctest.Wait()
@@ -230,6 +220,7 @@ func TestOverHTTP2(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := remote.NewHTTPServer(s.server, &tls.Config{Certificates: lender.TLS.Certificates, MinVersion: tls.VersionTLS10})
+	server.ErrorLog = log.New(io.Discard, "", 0)
 	done := make(chan error, 1)
 	go func() { done <- server.ServeTLS(l, "", "") }()
 	defer func() { server.Close(); <-done }()
