@@ -190,7 +190,7 @@ func TestPaced(t *testing.T) {
 		defer o.Close()
 		for _, text := range []string{
 			"GET / HTTP/1.1\r\nHost: a\r\n\r\n",                                     // takes nothing
-			"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12",           // brings not all
+			"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12",             // brings not all
 			"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n", // nor this
 		} {
 			c, err := o.Dial(t.Context(), "tcp", "")
