@@ -31,9 +31,9 @@ func (q *questions) resolve(ctx context.Context, known *lineage, whole bool) (*l
 			return line, err
 		}
 	}
-	line, err := q.launch(ctx)
+	line, rec, err := q.launch(ctx)
 	if err == nil {
-		err = q.walk(ctx, line)
+		err = q.walkFrom(ctx, line, rec)
 	}
 	if err != nil {
 		return nil, err
@@ -121,36 +121,33 @@ func (q *questions) newest(ctx context.Context) (*lineage, error) {
 	return nil, nil
 }
 
-// launch reads the launcher and returns a lineage without coins, the first state being its only one.
-func (q *questions) launch(ctx context.Context) (*lineage, error) {
+// launch reads the launcher and returns a lineage of the store's first coin, and that coin's record.
+func (q *questions) launch(ctx context.Context) (*lineage, *CoinRecord, error) {
 	rec, err := q.record(ctx, merkle.Hash(q.store))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	asked := "the store's launcher"
 	switch {
 	case rec == nil:
-		return nil, &SourceError{Source: q.name, Asked: asked, Err: fmt.Errorf("%w; is the id right, and the network?", ErrStoreNotFound)}
+		return nil, nil, &SourceError{Source: q.name, Asked: asked, Err: fmt.Errorf("%w; is the id right, and the network?", ErrStoreNotFound)}
 	case rec.Spent == 0:
-		return nil, &SourceError{Source: q.name, Asked: asked, Err: fmt.Errorf("%w: its launcher coin waits to be spent", ErrNotMinted)}
-	}
-	if err := q.prefetch(ctx); err != nil {
-		return nil, err
+		return nil, nil, &SourceError{Source: q.name, Asked: asked, Err: fmt.Errorf("%w: its launcher coin waits to be spent", ErrNotMinted)}
 	}
 	sp, err := q.CoinSpend(ctx, merkle.Hash(q.store), rec.Spent)
 	if err == nil {
 		err = q.checkSpend(rec.Coin, rec.Spent, sp)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s, err := Launch(q.store, sp)
 	if err != nil {
-		return nil, &SourceError{Source: q.name, Asked: asked, Err: err}
+		return nil, nil, &SourceError{Source: q.name, Asked: asked, Err: err}
 	}
 	line := &lineage{whole: true}
-	_, err = q.confirm(ctx, line, s, rec.Spent)
-	return line, err
+	rec, err = q.confirm(ctx, line, s, rec.Spent)
+	return line, rec, err
 }
 
 // confirm adds a state that a spend in the block of that height made, if the chain has the coin.
@@ -176,20 +173,13 @@ func (q *questions) confirm(ctx context.Context, line *lineage, s *State, height
 	return rec, nil
 }
 
-// walk goes on from the last coin of the lineage.
-func (q *questions) walk(ctx context.Context, line *lineage) error {
-	rec, err := q.record(ctx, line.entries[len(line.entries)-1].CoinID)
-	if err != nil {
-		return err
-	}
-	if rec == nil {
-		return q.moved("the newest coin", "it was there a moment ago")
-	}
-	return q.walkFrom(ctx, line, rec)
-}
-
 // walkFrom goes on from the last coin of the lineage, whose record is rec. Spec: chain 6.1.
 func (q *questions) walkFrom(ctx context.Context, line *lineage, rec *CoinRecord) error {
+	if rec.Spent != 0 && line.whole && len(line.entries) == 1 { // the first coin has no hint, and there are more
+		if err := q.prefetch(ctx); err != nil {
+			return err
+		}
+	}
 	ahead := newAhead(ctx, q.Source)
 	defer ahead.stop()
 	for rec.Spent != 0 {

@@ -63,7 +63,11 @@ func (c *Chain) mint(launch func() chain.Coin, metadata chain.Metadata, owner Pu
 		inner := s.inner(s.now).TreeHash()
 		kv := clvm.Pair(metadataNode(metadata), clvm.Pair(clvm.Atom(inner[:]), memos))
 		solution := clvm.List(hashNode(s.now.coin.PuzzleHash), clvm.Uint(1), kv)
-		c.must(&chain.CoinSpend{Coin: coin, Puzzle: serial(launcher), Solution: serial(solution)}, s.now.coin, s.id)
+		// The launcher gives its coin no memos, so there is no hint either.
+		sp := &chain.CoinSpend{Coin: coin, Puzzle: serial(launcher), Solution: serial(solution)}
+		if err := c.Spend(sp, []chain.Coin{s.now.coin}, nil); err != nil {
+			panic(err)
+		}
 	})
 	return s
 }
