@@ -52,7 +52,7 @@ var ErrNoBase = errors.New("remote: the recipe builds on one that is not here")
 // common costs next to nothing then.
 //
 // A recipe of more than MaxRecipe bytes, or with a chunk longer than module.MaxChunk, is [ErrTooLarge]. It takes some
-// 30 ms and 40 MiB for 10,000 resources, and time in proportion for more.
+// 30 ms and 16 MiB for 10,000 resources, and time in proportion for more.
 func PackRecipe(r, base *module.Recipe) ([]byte, error) {
 	raw, err := encodeRecipe(r)
 	if err != nil {

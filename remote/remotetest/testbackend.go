@@ -35,6 +35,9 @@ func TestBackend(t *testing.T, open func(t *testing.T) remote.Backend) {
 	if _, ok := open(t).(remote.Promoter); ok {
 		t.Run("pending", b.pending)
 	}
+	if _, ok := open(t).(remote.RecipeReceiver); ok {
+		t.Run("recipes", b.recipes)
+	}
 	if _, ok := open(t).(remote.Revoker); ok {
 		t.Run("revoke", b.revoke)
 	}

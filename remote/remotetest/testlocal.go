@@ -16,7 +16,7 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestLocal holds an implementation of [remote.Local] to what the interfaces promise: of Resumer, Pinner, Revoker,
+// TestLocal holds an implementation of [remote.Local] to what the interfaces promise: of Resumer, Assembler, Pinner, Revoker,
 // Signatures, Lines and Witness those that it has as well. open returns an empty store with that id, for each subtest.
 func TestLocal(t *testing.T, open func(t *testing.T, id auth.StoreID) remote.Local) {
 	w, err := NewWorld(t.Context(), nil)
@@ -29,6 +29,9 @@ func TestLocal(t *testing.T, open func(t *testing.T, id auth.StoreID) remote.Loc
 	t.Run("refuse", l.refuse)
 	if _, ok := l.open(t).(remote.Resumer); ok {
 		t.Run("resume", l.resume)
+	}
+	if _, ok := l.open(t).(remote.Assembler); ok {
+		t.Run("assemble", l.assemble)
 	}
 	if _, ok := l.open(t).(remote.Pinner); ok {
 		t.Run("pin", l.pin)
