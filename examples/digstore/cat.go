@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -105,26 +106,41 @@ func parseURN(text string, rooted bool) (urn.URN, error) {
 
 // write gives the content of a resource to a file or to standard output.
 func (a *app) write(r io.Reader, key string, n int64, file string) error {
-	switch {
-	case file != "":
-		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-		if err != nil {
-			return err
-		}
-		if _, err := io.Copy(f, r); err != nil {
-			f.Close()
-			os.Remove(file)
-			return fmt.Errorf("write %s: %w", file, err)
-		}
-		if err := f.Close(); err != nil {
-			return err
-		}
-		return a.done(map[string]any{"key": key, "size": n, "file": file}, "%s: %s", file, size(n))
-	case a.json:
+	if file == "" && a.json {
 		return a.writeBase64(r, key, n)
 	}
-	_, err := io.Copy(a.out, r)
-	return err
+	return a.deliver(key, file, func(w io.Writer) error {
+		_, err := io.Copy(w, r)
+		return err
+	})
+}
+
+// deliver has a resource written to a file or to standard output.
+func (a *app) deliver(key, file string, give func(io.Writer) error) error {
+	if file == "" && a.json {
+		var content bytes.Buffer
+		if err := give(&content); err != nil {
+			return err
+		}
+		return a.writeBase64(&content, key, int64(content.Len()))
+	}
+	if file == "" {
+		return give(a.out)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	out := &counter{w: f}
+	err = give(out)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		os.Remove(file)
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return a.done(map[string]any{"key": key, "size": out.n, "file": file}, "%s: %s", file, size(out.n))
 }
 
 // writeBase64 writes the object of cat --json without holding the content in

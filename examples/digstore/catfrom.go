@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/dig-network/digstore/digstore/urn"
@@ -44,20 +46,58 @@ func (a *app) catFrom(ctx context.Context, what string, f catFlags) error {
 	if err != nil {
 		return err
 	}
-	var content []byte
-	for i, text := range f.from {
-		read := a.readSigned
-		if f.anonymous {
-			read = a.readAnonymous
+	r := &remoteRead{app: a, host: f.host, address: address, trust: &trust, salt: salt}
+	read := r.signed
+	if f.anonymous {
+		read = r.anonymous
+	}
+	return a.deliver(address.Name(), f.file, func(w io.Writer) error { return r.first(ctx, f.from, read, w) })
+}
+
+// remoteRead reads one resource at a host.
+type remoteRead struct {
+	app     *app
+	host    hostFlags
+	address urn.URN
+	trust   *remote.Trust
+	salt    *urn.Salt
+	scratch *os.File // sealed bytes, until they are believed
+}
+
+// first reads from one host after the other until one has given something.
+func (r *remoteRead) first(ctx context.Context, from []string, read func(context.Context, remote.URL, io.Writer) error, w io.Writer) (err error) {
+	if r.scratch, err = os.CreateTemp("", "digstore-*"); err != nil {
+		return err
+	}
+	defer os.Remove(r.scratch.Name())
+	defer r.scratch.Close()
+	out := &counter{w: w}
+	for i, text := range from {
+		var u remote.URL
+		if u, err = remote.ParseURL(text); err == nil {
+			u, err = u.WithStore(r.address.Store)
 		}
-		if content, err = read(ctx, text, address, &trust, salt, f.host); err == nil {
-			return a.write(bytes.NewReader(content), address.Name(), int64(len(content)), f.file)
+		if err == nil {
+			err = read(ctx, u, out)
 		}
-		if i < len(f.from)-1 {
-			a.note("%s: %v", printable(text), err)
+		if err == nil || out.n > 0 || i == len(from)-1 {
+			break
 		}
+		r.app.note("%s: %v", printable(text), err)
 	}
 	return err
+}
+
+// counter counts what is written.
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // addressAt is what cat reads: a URN, or a key of the store that the URL names.
@@ -97,62 +137,47 @@ func (a *app) saltFor(u urn.URN, file string) (*urn.Salt, error) {
 	return s.Salt(), nil
 }
 
-// readSigned reads by the routes under /stores/.
-func (a *app) readSigned(ctx context.Context, text string, address urn.URN, trust *remote.Trust, salt *urn.Salt, host hostFlags) ([]byte, error) {
-	u, err := remote.ParseURL(text)
-	if err == nil {
-		u, err = u.WithStore(address.Store)
-	}
+// signed reads by the routes under /stores/.
+func (r *remoteRead) signed(ctx context.Context, u remote.URL, w io.Writer) error {
+	c, err := r.app.client(ctx, u, r.host)
 	if err != nil {
-		return nil, err
-	}
-	c, err := a.client(ctx, u, host)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	defer c.Close()
-	b, err := trust.Believe(ctx, address.Store, c)
+	b, err := r.trust.Believe(ctx, r.address.Store, c)
 	if err != nil {
-		return nil, err
-	}
-	content, err := c.Content(ctx, b.Root, address.Name(), salt)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	if b.Basis == remote.ByFirstUse {
-		a.warn("nothing vouches for publisher key %.16s…: this is what the host shows", b.Publisher)
+		r.app.warn("nothing vouches for publisher key %.16s…: this is what the host shows", b.Publisher)
 	}
-	return content, nil
+	return c.Fetch(ctx, b.Root, r.address.Name(), r.salt, r.scratch, w)
 }
 
-// readAnonymous reads over JSON-RPC, which has no signed heads.
-func (a *app) readAnonymous(ctx context.Context, text string, address urn.URN, trust *remote.Trust, salt *urn.Salt, host hostFlags) ([]byte, error) {
-	if trust.Root.IsZero() && trust.Anchor == nil {
-		return nil, usage("name the root in the URN or with --root, or the chain with --chain", "--anonymous needs a root: nothing that a host says there is signed")
+// anonymous reads over JSON-RPC, which has no signed heads.
+func (r *remoteRead) anonymous(ctx context.Context, u remote.URL, w io.Writer) error {
+	if r.trust.Root.IsZero() && r.trust.Anchor == nil {
+		return usage("name the root in the URN or with --root, or the chain with --chain", "--anonymous needs a root: nothing that a host says there is signed")
 	}
-	u, err := remote.ParseURL(text)
-	if err == nil {
-		u, err = host.nearest(ctx, u)
-	}
+	u, err := r.host.nearest(ctx, u)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	o, err := a.clientOptions(host)
+	o, err := r.app.clientOptions(r.host)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	transport, err := remote.NewTransport(o)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c, err := rpc.NewClient(u, &rpc.ClientOptions{Transport: transport, UserAgent: o.UserAgent, OnRetry: o.OnRetry, Anchor: trust.Anchor})
+	c, err := rpc.NewClient(u, &rpc.ClientOptions{Transport: transport, UserAgent: o.UserAgent, OnRetry: o.OnRetry, Anchor: r.trust.Anchor})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer c.Close()
-	content, err := c.ReadPrivate(ctx, address, salt)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", u.Origin(), err)
+	if err := c.Fetch(ctx, r.address, r.salt, r.scratch, w); err != nil {
+		return fmt.Errorf("%s: %w", u.Origin(), err)
 	}
-	return content, nil
+	return nil
 }

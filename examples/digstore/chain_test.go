@@ -28,7 +28,7 @@ func mint(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: mint NAME ID")
 	}
-	c := chaintest.New(nil)
+	c := chaintest.New(&chaintest.Options{Network: "simulator0"})
 	label := "a store"
 	writer := chaintest.Writer(chaintest.Anyone(2))
 	b := &blockchain{Chain: c, store: c.Mint(chain.Metadata{Label: &label}, chaintest.Anyone(1), writer), writer: writer}
