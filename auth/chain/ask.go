@@ -52,7 +52,7 @@ func (r *Resolver) ask(ctx context.Context, store auth.StoreID, h *held, whole b
 	now := r.opt.Now()
 	line.checked = now
 	line.settle(*peak, r.opt.SettledDepth)
-	changed := h.line == nil || len(h.line.entries) != len(line.entries) || h.line.settled != line.settled || h.line.whole != line.whole ||
+	changed := h.line == nil || len(h.line.entries) != len(line.entries) || h.line.settled != line.settled || h.line.whole != line.whole || (h.line.melted == nil) != (line.melted == nil) ||
 		h.line.entries[len(h.line.entries)-1] != line.entries[len(line.entries)-1]
 	if r.opt.Memory != nil && (changed || now.Sub(h.line.checked) >= time.Minute) {
 		if err := r.remember(ctx, store, line, seen); err != nil {

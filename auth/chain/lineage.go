@@ -8,13 +8,13 @@ import (
 // A lineage is the coins of a store, or the last of them. It is changed only while it is built; every holder of a
 // view sees it as it was.
 type lineage struct {
-	entries []Entry  // oldest first
-	states  []*State // of the last entries: from the newest settled one on
-	whole   bool     // entries begin with the first coin
-	settled int      // how many entries are settled, by the deepest that was ever seen: the guard against rollback
-	melted  *MeltedError
-	pending uint32    // height at which the last coin is said to be spent, by too few sources
-	checked time.Time // when the source last confirmed the last entry
+	entries []Entry      // oldest first
+	states  []*State     // of the last entries: from the newest settled one on
+	whole   bool         // entries begin with the first coin
+	settled int          // how many entries are settled, by the deepest that was ever seen: the guard against rollback
+	melted  *MeltedError // the last coin was spent to end the store
+	pending uint32       // height at which the last coin is said to be spent, by too few sources
+	checked time.Time    // when the source last confirmed the last entry
 }
 
 // clone returns a lineage that can be changed without a trace in l.
@@ -44,6 +44,10 @@ func (l *lineage) deep(peak Block, want uint32) int {
 	}
 	return -1
 }
+
+// read returns the index of the newest entry that may be read: of that depth, or settled once, whatever the peak is
+// now; -1 when there is none. Its state is at hand if the lineage is whole.
+func (l *lineage) read(peak Block, want uint32) int { return max(l.deep(peak, want), l.settled-1) }
 
 // add appends a state that is confirmed by rec.
 func (l *lineage) add(s *State, rec *CoinRecord) {

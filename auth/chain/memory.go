@@ -64,7 +64,14 @@ func writeFile(name string, data []byte) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), name)
+	if err := os.Rename(f.Name(), name); err != nil {
+		return err
+	}
+	if d, err := os.Open(dir); err == nil { // so that the name is durable too, where directories can be synced
+		d.Sync()
+		d.Close()
+	}
+	return nil
 }
 
 // What is kept of a store, version 1 (encoding: package codec):
@@ -75,6 +82,7 @@ func writeFile(name string, data []byte) error {
 //	whole        bool        the entries begin with the store's first coin
 //	settled      u32         how many entries are settled
 //	checked      u64         when the source last confirmed the last entry, seconds since 1970
+//	melted       u32         height of the block that ended the store; 0: it lives
 //	seen         u32, u64    height and time of the newest block with a time; 0, 0: none
 //	entries      Vec: generation u32 (2^32-1: not known), coin id, root, height u32, time u64, role u8
 //	states       Vec: those of the last entries
@@ -131,6 +139,11 @@ func (l *lineage) encode(network string, store auth.StoreID, seen Block) ([]byte
 	w.Bool(l.whole)
 	w.U32(uint32(l.settled))
 	w.U64(uint64(l.checked.Unix()))
+	var melted uint32
+	if l.melted != nil {
+		melted = l.melted.Height
+	}
+	w.U32(melted)
 	w.U32(seen.Height)
 	w.U64(seen.Time)
 	w.Count(len(l.entries))
@@ -220,6 +233,7 @@ func decodeLineage(b []byte, network string, store auth.StoreID) (*lineage, Bloc
 		}
 	}
 	l := &lineage{whole: r.Bool(), settled: int(r.U32()), checked: time.Unix(int64(r.U64()), 0)}
+	melted := r.U32()
 	seen := Block{Height: r.U32(), Time: r.U64()}
 	const entrySize = 4 + 32 + 32 + 4 + 8 + 1
 	for range r.Count(entrySize) {
@@ -248,6 +262,9 @@ func decodeLineage(b []byte, network string, store auth.StoreID) (*lineage, Bloc
 		if s.CoinID() != e.CoinID {
 			return nil, Block{}, fmt.Errorf("%w: state %d is not that of coin %v", ErrMalformed, i, e.CoinID)
 		}
+	}
+	if melted != 0 {
+		l.melted = &MeltedError{Last: l.tip(), Height: melted}
 	}
 	return l, seen, nil
 }

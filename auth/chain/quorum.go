@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/dig-network/digstore/merkle"
@@ -36,7 +35,7 @@ type Quorum struct {
 	sources []Source
 	opt     QuorumOptions
 
-	mu    sync.Mutex // held while a round begins
+	turn  chan struct{} // holds one token: who has it may begin a round
 	until time.Time
 	round quorumRound
 }
@@ -59,7 +58,8 @@ var (
 // NewQuorum returns a source made of these. Agree has to be more than half of them, and not more than there are: an
 // error else.
 func NewQuorum(sources []Source, o *QuorumOptions) (*Quorum, error) {
-	q := &Quorum{sources: slices.Clone(sources)}
+	q := &Quorum{sources: slices.Clone(sources), turn: make(chan struct{}, 1)}
+	q.turn <- struct{}{}
 	if o != nil {
 		q.opt = *o
 	}
@@ -91,8 +91,12 @@ func (q *Quorum) Trust() Trust { return TrustQuorum }
 
 // begin returns the current round, and begins one where there is none or the last is over.
 func (q *Quorum) begin(ctx context.Context) (quorumRound, error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	select {
+	case <-q.turn:
+		defer func() { q.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return quorumRound{}, fmt.Errorf("wait for the newest block of %s: %w", q, context.Cause(ctx))
+	}
 	if q.opt.Now().Before(q.until) {
 		return q.round, nil
 	}

@@ -341,3 +341,37 @@ func TestVerifyBlock(t *testing.T) {
 		t.Errorf("a source that stands still: %v", err)
 	}
 }
+
+// A host behind whose name are several nodes may go back a few blocks. What was settled stays so.
+func TestPeakGoesBack(t *testing.T) {
+	c, s := minted(t, 3)
+	c.Farm(29)
+	s.Update(root(4))
+	c.Farm(2)
+	behind := &lagging{Chain: c}
+	for _, minDepth := range []uint32{1, 32} {
+		o := fresh()
+		o.MinDepth = minDepth
+		r := chain.NewResolver(behind, o)
+		for _, behind.lag = range []uint32{0, 1, 0} {
+			tip, err := r.Tip(t.Context(), s.ID())
+			want := map[uint32]int{1: 4, 32: 3}[minDepth]
+			if err != nil || tip.Root() != root(want) {
+				t.Errorf("depth %d, %d blocks behind: %+v, %v, want root %d", minDepth, behind.lag, tip, err, want)
+			}
+			if role, err := r.CanWrite(t.Context(), s.ID(), key(t, 1)); role != chain.RoleNone || err != nil {
+				t.Errorf("depth %d, %d blocks behind: %v, %v", minDepth, behind.lag, role, err)
+			}
+		}
+	}
+}
+
+// lagging is a source whose newest block is not the newest one.
+type lagging struct {
+	*chaintest.Chain
+	lag uint32
+}
+
+func (l *lagging) Peak(ctx context.Context) (*chain.Block, error) {
+	return l.BlockAt(ctx, l.Height()-l.lag)
+}

@@ -121,7 +121,7 @@ func (r *Resolver) History(ctx context.Context, store auth.StoreID) ([]Entry, er
 	if err != nil {
 		return nil, err
 	}
-	return append([]Entry(nil), v.line.entries[:v.line.deep(v.peak, r.opt.MinDepth)+1]...), nil
+	return append([]Entry(nil), v.line.entries[:v.line.read(v.peak, r.opt.MinDepth)+1]...), nil
 }
 
 // Lineage returns the roots of History as [Roots] does. It makes a Resolver what package remote calls a Lineage.

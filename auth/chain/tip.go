@@ -37,13 +37,13 @@ func (r *Resolver) Tip(ctx context.Context, store auth.StoreID) (*Tip, error) {
 	if err != nil {
 		return r.cachedTip(ctx, store, err)
 	}
-	i := v.line.deep(v.peak, r.opt.MinDepth)
+	i := v.line.read(v.peak, r.opt.MinDepth)
 	if i < 0 || v.line.state(i) == nil {
 		// Only the last generations are at hand: what is deep enough may be before them.
 		if v, err = r.look(ctx, store, true); err != nil {
 			return r.cachedTip(ctx, store, err)
 		}
-		if i = v.line.deep(v.peak, r.opt.MinDepth); i < 0 {
+		if i = v.line.read(v.peak, r.opt.MinDepth); i < 0 {
 			return nil, fmt.Errorf("store %v: %w: its first coin is in block %d of %d, and a depth of %d is wanted; wait, or lower MinDepth",
 				store, ErrShallow, v.line.entries[0].Height, v.peak.Height, r.opt.MinDepth)
 		}
@@ -94,10 +94,14 @@ func (r *Resolver) cachedTip(ctx context.Context, store auth.StoreID, why error)
 	}
 	i := h.line.settled - 1
 	e := h.line.entries[i]
-	return &Tip{
+	t := &Tip{
 		State: *h.line.state(i), Height: e.Height, Depth: r.opt.SettledDepth, Status: StatusCached, Trust: trustOf(r.source),
 		Source: nameOf(r.source), Asked: h.line.checked,
-	}, nil
+	}
+	if m := h.line.melted; m != nil { // not to be taken for one that lives
+		t.Status, t.MeltedHeight = StatusMelted, m.Height
+	}
+	return t, nil
 }
 
 // CurrentRoot returns the root of the store's newest generation, zero where it has no content yet. It makes a

@@ -50,13 +50,13 @@ func (r *Resolver) CanWrite(ctx context.Context, store auth.StoreID, key auth.Pu
 // settled returns what the chain says, and the newest settled state in it, nil when there is none.
 func (r *Resolver) settled(ctx context.Context, store auth.StoreID) (*view, *State, error) {
 	v, err := r.look(ctx, store, false)
-	if err == nil && !v.line.whole && v.line.deep(v.peak, r.opt.SettledDepth) < 0 {
+	if err == nil && !v.line.whole && v.line.settled == 0 {
 		v, err = r.look(ctx, store, true)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	return v, v.line.state(v.line.deep(v.peak, r.opt.SettledDepth)), nil
+	return v, v.line.state(v.line.settled - 1), nil
 }
 
 // roleOf returns the role of the puzzles of one key.
