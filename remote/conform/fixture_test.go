@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
+	"io/fs"
 	"math"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -92,8 +95,48 @@ func serve(b remote.Backend, o *remote.ServerOptions) http.Handler {
 			server.ServeHTTP(out, r)
 			return
 		}
+		if objects, ok := opt.Objects.(*shelf); ok && strings.HasPrefix(r.URL.Path, "/objects/") {
+			objects.ServeHTTP(out, r)
+			return
+		}
 		tier.ServeHTTP(out, r)
 	})
+}
+
+// A shelf is an object store at the origin itself.
+type shelf struct {
+	mu     sync.Mutex
+	bodies map[string][]byte
+}
+
+func newShelf() *shelf { return &shelf{bodies: map[string][]byte{}} }
+
+func (s *shelf) Presign(_ context.Context, u remote.Upload) (string, error) {
+	return "http://127.0.0.1/objects/" + u.Name, nil
+}
+
+func (s *shelf) Open(_ context.Context, name string) (io.ReadCloser, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	body, ok := s.bodies[name]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return io.NopCloser(bytes.NewReader(body)), nil
+}
+
+func (s *shelf) Remove(_ context.Context, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.bodies, name)
+	return nil
+}
+
+func (s *shelf) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bodies[strings.TrimPrefix(r.URL.Path, "/objects/")] = body
 }
 
 // run checks a handler over real HTTP, in the process.

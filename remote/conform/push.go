@@ -181,6 +181,7 @@ func pushChecks() []check {
 			return err
 		}},
 		{"push/by-recipe", "RECIPES §4", Extension, pushByRecipe},
+		{"push/presigned", "§4.6", Must, pushPresigned},
 		{"push/race", "§4.9", Must, pushRace},
 		{"push/pending", "§4.4", Must, pushPending},
 		{"push/promote", "§4.4", Must, func(ctx context.Context, s *session) error {

@@ -29,7 +29,11 @@ func (sp spoil) options() *remote.ServerOptions {
 	if sp.check == "module/too-large" {
 		return &remote.ServerOptions{MaxInlineModule: 1 << 10}
 	}
-	return &remote.ServerOptions{Policy: remote.RejectUnknown{}, PushToken: "t0ken"}
+	o := &remote.ServerOptions{Policy: remote.RejectUnknown{}, PushToken: "t0ken"}
+	if sp.check == "push/presigned" {
+		o.Objects = newShelf()
+	}
+	return o
 }
 
 // lines changes the history.
@@ -367,6 +371,7 @@ func writeSpoils() []spoil {
 	during("push/tagged-form", put(http.StatusForbidden))
 	during("push/parent-from-init", put(http.StatusUnprocessableEntity))
 	during("push/by-recipe", put(http.StatusUnsupportedMediaType))
+	during("push/presigned", answers("POST", "/module/complete", func(a *reply) { a.header.Del("ETag") }))
 	during("push/race", func(a *reply) {
 		if a.status == http.StatusConflict {
 			a.status = http.StatusCreated
