@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/chain"
 	"github.com/dig-network/digstore/auth/chain/chaintest"
+	"github.com/dig-network/digstore/internal/vectors"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -247,17 +250,60 @@ func sum(calls map[string]int) int {
 	return n
 }
 
-// TestResolverLong resolves a lineage of 5,000 coins.
+// TestResolverLong resolves a long lineage, and looks at the memory on the way: states of settled generations are let
+// go of, and only what the history has of each coin, and the records that were asked for ahead, stay.
 func TestResolverLong(t *testing.T) {
-	const coins = 5000
+	coins := 1000
+	if vectors.Long(t) {
+		coins = 5000
+	}
 	c, s := minted(t, coins-1)
-	r := chain.NewResolver(c, fresh())
+	c.Farm(100)
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	source := &watched{Chain: c, every: coins / 5, heap: heap}
+	r := chain.NewResolver(source, fresh())
 	began := time.Now()
 	got, err := r.Lineage(t.Context(), s.ID())
 	if err != nil || len(got) != coins-1 {
 		t.Fatalf("%d roots, %v", len(got), err)
 	}
-	t.Logf("%d coins in %v", coins, time.Since(began))
+	took := time.Since(began)
+	got = nil
+	after := heap() - before
+	t.Logf("%d coins in %v; memory at most %d bytes more on the way, %d after it", coins, took, source.peak-before, after)
+	if limit := int64(1<<20 + 1000*coins); source.peak-before > limit {
+		t.Errorf("%d bytes more on the way, want at most %d", source.peak-before, limit)
+	}
+	if limit := int64(1<<18 + 400*coins); after > limit {
+		t.Errorf("%d bytes more after it, want at most %d", after, limit)
+	}
+	runtime.KeepAlive(r)
+}
+
+// watched looks at the heap every so many spends.
+type watched struct {
+	*chaintest.Chain
+	every int
+	heap  func() int64
+
+	mu   sync.Mutex
+	n    int
+	peak int64
+}
+
+func (w *watched) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (*chain.CoinSpend, error) {
+	w.mu.Lock()
+	if w.n++; w.n%w.every == 0 {
+		w.peak = max(w.peak, w.heap())
+	}
+	w.mu.Unlock()
+	return w.Chain.CoinSpend(ctx, id, height)
 }
 
 func TestResolverCancelled(t *testing.T) {
