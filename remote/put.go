@@ -140,6 +140,9 @@ func (c *Client) eitherForm(head auth.SignedRoot, send func(http.Header) error) 
 	if !head.Tagged.IsZero() {
 		h.Set(headerTagged, head.Tagged.String())
 	}
+	if !head.PublicKey.IsZero() {
+		h.Set(headerStoreKey, head.PublicKey.String()) // it may be new to the origin
+	}
 	if c.opt.Bearer != "" {
 		h.Set("Authorization", "Bearer "+c.opt.Bearer)
 	}
