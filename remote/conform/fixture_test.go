@@ -165,7 +165,7 @@ func run(t testing.TB, h http.Handler, id auth.StoreID, o *conform.Options, wrap
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	r, err := conform.Run(ctx, u, &opt)
 	if err != nil {
