@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dig-network/digstore/auth/chain"
@@ -40,7 +42,10 @@ func TestLiars(t *testing.T) {
 	}
 	// What an honest host answers tells what there is to alter.
 	seen := map[lie]bool{}
+	var mu sync.Mutex
 	collect := func(method string, answer []byte) []byte {
+		mu.Lock()
+		defer mu.Unlock()
 		walkJSON(decodeJSON(t, answer), "", func(path string, v any) any {
 			for how := range ways(v) {
 				seen[lie{method, path, how}] = true
@@ -49,8 +54,8 @@ func TestLiars(t *testing.T) {
 		})
 		return answer
 	}
-	var alter func(string, []byte) []byte
-	rpc := rpcTo(t, c.Handler(&chaintest.HandlerOptions{Alter: func(method string, answer []byte) []byte { return alter(method, answer) }}), once())
+	var alter atomic.Pointer[func(string, []byte) []byte]
+	rpc := rpcTo(t, c.Handler(&chaintest.HandlerOptions{Alter: func(method string, answer []byte) []byte { return (*alter.Load())(method, answer) }}), once())
 	for name, hints := range map[string]bool{"with hints": true, "without hints": false} {
 		t.Run(name, func(t *testing.T) {
 			if !hints && !vectors.Long(t) {
@@ -61,7 +66,7 @@ func TestLiars(t *testing.T) {
 				source = named{bare{rpc}, rpc}
 			}
 			ask := func(how func(string, []byte) []byte) (lineage []merkle.Hash, now merkle.Hash, errs []error) {
-				alter = how
+				alter.Store(&how)
 				lineage, err := chain.NewResolver(source, fresh()).Lineage(t.Context(), s.ID())
 				errs = append(errs, err)
 				now, err = chain.NewResolver(source, fresh()).CurrentRoot(t.Context(), s.ID())

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dig-network/digstore/auth/chain"
@@ -45,16 +46,16 @@ func FuzzRPC(f *testing.F) {
 	f.Add(`{"success":true,"coin_solution":{"coin":{"parent_coin_info":"` + sixty4 + `","puzzle_hash":"` + sixty4 + `","amount":1},"puzzle_reveal":"80","solution":"0x80"}}`)
 	f.Add(`{"success":true,"block_record":{"height":1,"header_hash":"` + sixty4 + `","timestamp":null}}`)
 	f.Add(`{"success":true,"blockchain_state":{"peak":{"height":1,"header_hash":"` + sixty4 + `"},"sync":{"synced":true}},"network_name":"mainnet"}`)
-	var answer string
+	var answer atomic.Pointer[string]
 	o := once()
-	o.Dial = piped(f, roundTrip(func() string { return answer }))
+	o.Dial = piped(f, roundTrip(func() string { return *answer.Load() }))
 	r, err := chain.NewRPC("http://localhost", o)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(r.Close)
 	f.Fuzz(func(t *testing.T, document string) {
-		answer = document
+		answer.Store(&document)
 		ctx := context.Background()
 		for _, ask := range []func() (bool, error){
 			func() (bool, error) { v, err := r.CoinRecord(ctx, merkle.Hash{}); return v != nil, err },
