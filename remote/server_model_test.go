@@ -165,6 +165,10 @@ func TestPullersBesideAPublisher(t *testing.T) {
 	origin := remotetest.NewOrigin(s.server)
 	var wg sync.WaitGroup
 	pulled, ended := make(chan struct{}, pullers), make(chan struct{})
+	published := make([]chan struct{}, generations) // each closed with its generation: nobody pulls in vain
+	for n := range published {
+		published[n] = make(chan struct{})
+	}
 	for range pullers {
 		wg.Go(func() {
 			c, err := origin.Client(s.id, &remote.ClientOptions{Now: s.now})
@@ -175,6 +179,9 @@ func TestPullersBesideAPublisher(t *testing.T) {
 			defer c.Close()
 			local := remotetest.NewMemory(s.id, s.now)
 			for last := -1; last < len(s.heads)-1; {
+				if last >= 0 {
+					<-published[last+1]
+				}
 				if _, err := remote.Pull(t.Context(), local, c, remote.Trust{KeyHashID: true}); err != nil {
 					t.Error(err)
 					return
@@ -207,6 +214,7 @@ func TestPullersBesideAPublisher(t *testing.T) {
 			}
 		}
 		want(t, s.put(s.heads[n], s.heads[n-1].Root, s.modules[n]), 201, "")
+		close(published[n])
 	}
 	<-ended
 	origin.Close()
