@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
@@ -70,7 +71,16 @@ type recipeReader struct {
 	next   int    // in missing
 	now    []byte // not given out yet
 	buf    []byte
-	err    error // why the module could not be read
+
+	mu  sync.Mutex // an answer may come while net/http is still reading
+	err error      // why the module could not be read
+}
+
+// failed returns why the module could not be read, nil when it could.
+func (r *recipeReader) failed() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
 }
 
 // Read implements io.Reader.
@@ -79,11 +89,12 @@ func (r *recipeReader) Read(p []byte) (int, error) {
 		if r.next == len(r.b.missing) {
 			return 0, io.EOF
 		}
-		if r.err == nil {
-			r.err = r.load(r.b.missing[r.next])
-		}
-		if r.err != nil {
-			return 0, r.err
+		if err := r.load(r.b.missing[r.next]); err != nil {
+			r.now = nil
+			r.mu.Lock()
+			r.err = err
+			r.mu.Unlock()
+			return 0, err
 		}
 		r.next++
 	}

@@ -46,8 +46,8 @@ func (c *Client) putRecipe(ctx context.Context, p PutRequest, body *recipeBody, 
 			query: "root=" + p.Head.Root.String(), header: h, body: from, size: body.size})
 		return err
 	})
-	if read.err != nil {
-		return "", read.err
+	if cause := read.failed(); err != nil && cause != nil {
+		return "", cause
 	}
 	var status *StatusError
 	if errors.As(err, &status) {
