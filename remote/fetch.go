@@ -34,8 +34,21 @@ func (v *visit) believe(ctx context.Context, t *target, key auth.PublicKey) (err
 		return err
 	}
 	if err := v.revoked(t.line().Root); err != nil {
-		// The key is believed, so its word is kept although nothing is installed.
-		return errors.Join(err, v.keep(ctx))
+		// The key is believed, so its word is kept although nothing is installed, and the key with it: a store that
+		// holds nothing yet would not know whose word it is.
+		return errors.Join(err, v.pinKey(ctx, key), v.keep(ctx))
+	}
+	return nil
+}
+
+// pinKey keeps the publisher's key where none is held yet.
+func (v *visit) pinKey(ctx context.Context, key auth.PublicKey) error {
+	p, ok := v.to.(Pinner)
+	if !ok || !v.pins.Publisher.IsZero() {
+		return nil
+	}
+	if err := p.Pin(ctx, Pins{Publisher: key}); err != nil {
+		return fmt.Errorf("remote: keep pins: %w", err)
 	}
 	return nil
 }

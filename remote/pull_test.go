@@ -253,6 +253,14 @@ func TestCloneTombstone(t *testing.T) {
 	refused(t, err, remote.CheckTombstone, remote.ErrRevoked)
 	untouched(t, to)
 	equal(t, "asked", origin.asked, []string{"describe", "roots"})
+	// It holds when the next origin hides it, and whose word it is is known.
+	if pins, err := to.Pins(t.Context()); err != nil || pins.Publisher != by.PublicKey() {
+		t.Errorf("pins %+v, %v", pins, err)
+	}
+	origin.describe = func(d *remote.Descriptor) { d.Tombstones = nil }
+	_, err = remote.Clone(t.Context(), to, origin, remote.Trust{FirstUse: true})
+	refused(t, err, remote.CheckTombstone, remote.ErrRevoked)
+	untouched(t, to)
 }
 
 // breaking is a reader that fails after n bytes.

@@ -321,6 +321,16 @@ func knowing(ctx context.Context, w *World, l remote.Local) (bool, error) {
 	if !ok {
 		return false, nil
 	}
+	if p, ok := l.(remote.Pinner); ok { // whose word it is
+		pins, err := p.Pins(ctx)
+		if err != nil {
+			return false, err
+		}
+		pins.Publisher = w.Publisher.PublicKey()
+		if err := p.Pin(ctx, pins); err != nil {
+			return false, err
+		}
+	}
 	t, err := auth.SignTombstone(ctx, auth.Tombstone{Store: w.Store, NotAfter: 1_700_000_000, Reason: auth.Compromise}, w.Publisher)
 	if err != nil {
 		return false, err
