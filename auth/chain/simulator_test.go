@@ -216,8 +216,9 @@ func TestSimulator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const settled = 6 // blocks are slow to make
 	newResolver := func() *chain.Resolver {
-		return chain.NewResolver(source, &chain.Options{Network: network, TipAge: -1, MaxSkew: 24 * time.Hour}) // its blocks run ahead of the clock
+		return chain.NewResolver(source, &chain.Options{Network: network, TipAge: -1, SettledDepth: settled, MaxSkew: 24 * time.Hour}) // its blocks run ahead of the clock
 	}
 	r := newResolver()
 	if _, err := chain.NewResolver(source, nil).Tip(t.Context(), auth.StoreID{1}); !errors.Is(err, chain.ErrWrongNetwork) {
@@ -293,11 +294,11 @@ func TestSimulator(t *testing.T) {
 		}
 	}
 	role("writer, shallow", writer, chain.RoleWriter, chain.ErrShallow)
-	sim.farm(32, merkle.Hash{1})
+	sim.farm(settled, merkle.Hash{1})
 	role("writer, settled", writer, chain.RoleWriter, nil)
 	do("transfer", func() { store.Transfer(chaintest.Standard(second.PublicKey())) })
 	role("former writer, shallow", writer, chain.RoleWriter, nil)
-	sim.farm(32, merkle.Hash{1})
+	sim.farm(settled, merkle.Hash{1})
 	role("former writer, settled", writer, chain.RoleNone, nil)
 	role("former owner, settled", owner, chain.RoleNone, nil)
 	role("new owner, settled", second, chain.RoleOwner, nil)
@@ -329,7 +330,7 @@ func TestSimulator(t *testing.T) {
 	if err != nil || report.Root != one || report.Basis != remote.ByAnchor {
 		t.Fatalf("clone: %+v, %v", report, err)
 	}
-	sim.farm(32, merkle.Hash{1}) // the chain goes back behind what follows, and no further
+	sim.farm(settled, merkle.Hash{1}) // the chain goes back behind what follows, and no further
 	do("update that will not last", func() { store.Update(publish("two")) })
 	if report, err = remote.Pull(t.Context(), here, client, remote.Trust{Anchor: r}); err != nil || report.Root != store.State().Root() {
 		t.Fatalf("pull: %+v, %v", report, err)
