@@ -13,6 +13,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/vectors"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
@@ -25,6 +26,23 @@ func TestRemoteContract(t *testing.T) {
 			check(t, err)
 			t.Cleanup(func() { w.Close() })
 			return w
+		})
+	})
+	t.Run("mirror", func(t *testing.T) {
+		remotetest.TestMirror(t, func(t *testing.T, id auth.StoreID) (remote.Local, remote.Backend) {
+			w := must(digstore.Init(t.TempDir(), nil))
+			t.Cleanup(func() { w.Close() })
+			return must(w.Create(id, nil)), w
+		})
+	})
+	t.Run("liars", func(t *testing.T) {
+		if !vectors.Long(t) {
+			return // it takes 8 s
+		}
+		remotetest.TestLiars(t, func(t *testing.T, id auth.StoreID) remote.Local {
+			w := must(digstore.Init(t.TempDir(), nil))
+			t.Cleanup(func() { w.Close() })
+			return must(w.Create(id, nil))
 		})
 	})
 	t.Run("persistence", func(t *testing.T) {

@@ -72,14 +72,26 @@ func (s *Store) ImportKey(k *auth.Key) error {
 	return nil
 }
 
-// publisher returns the key that signs the store: the pinned one, or the one in the head's module; zero when
-// neither is known.
+// publisher returns the key that signs the store: the one in the head's module, for a head has been accepted, or the pinned
+// one, where that was pinned for the head or no head is held; zero when neither is known.
 func (s *Store) publisher() (auth.PublicKey, error) {
 	p, err := s.readPins()
-	if err != nil || !p.Publisher.IsZero() {
+	if err != nil {
 		return p.Publisher, err
 	}
-	return keyIn(s.Latest())
+	h, err := s.history()
+	if err != nil {
+		return p.Publisher, err
+	}
+	head, ok := h.head()
+	if !ok || head.Root == p.Root && !p.Publisher.IsZero() {
+		return p.Publisher, nil
+	}
+	key, err := keyIn(s.At(head.Root))
+	if err == nil && key.IsZero() || errors.Is(err, ErrCorrupt) && !p.Publisher.IsZero() {
+		return p.Publisher, nil
+	}
+	return key, err
 }
 
 // keyIn is the publisher key in the module of a generation that was looked for; zero when it is not here.

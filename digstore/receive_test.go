@@ -13,6 +13,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/remotetest"
 )
 
 func remoteFS(content files) fs.FS {
@@ -198,4 +199,36 @@ func TestServingSeesOthers(t *testing.T) {
 	if len(ids) != 1 || ids[0] != s.ID() {
 		t.Errorf("stores: %v", ids)
 	}
+}
+
+// TestReceiveAnotherKey: a push of another key, which whoever serves the store has accepted, makes that the store's key.
+func TestReceiveAnotherKey(t *testing.T) {
+	from, gens, _ := history(t, 1)
+	w := emptyWorkspace(t)
+	check(t, push(t, w, from, gens, 0, merkle.Hash{}, false))
+	heir := auth.NewKey([32]byte{8})
+	body, head, err := remotetest.Module(ctx, from.ID(), heir, remoteFS(files{"a": "of the heir"}), nil)
+	check(t, err)
+	check(t, w.Receive(ctx, head, gens[0].Root, false, bytes.NewReader(body), deep))
+	got, err := w.Head(ctx, from.ID())
+	check(t, err)
+	if got.PublicKey != heir.PublicKey() || got.Check() != nil {
+		t.Errorf("head %+v", got)
+	}
+	s := must(w.Store(""))
+	former := must(from.Signer())
+	if err := s.ImportKey(former); !errors.Is(err, auth.ErrForbidden) {
+		t.Errorf("import of the former key: %v", err)
+	}
+	for i, key := range []*auth.Key{former, heir} {
+		stone, err := auth.SignTombstone(ctx, auth.Tombstone{Store: s.ID(), Root: merkle.Hash{byte(i + 1)}, NotAfter: 5}, key)
+		check(t, err)
+		check(t, s.Revoke(ctx, stone))
+	}
+	if list := must(s.Tombstones(ctx, s.ID())); len(list) != 1 || list[0].Root != (merkle.Hash{2}) {
+		t.Errorf("tombstones %v", list)
+	}
+	check(t, s.ImportKey(heir))
+	stage(t, s, files{"b": "by the heir"})
+	must(s.Commit(ctx, nil, nil))
 }

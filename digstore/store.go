@@ -33,7 +33,7 @@ type Store struct {
 	histStamp fileStamp
 	cache     recipeCache
 	reading   singleflight.Group
-	intent    intent // of the last writer, or the one at work; under the lock on disk
+	intent    intent // of the last writer, or the one at work: changed under the lock on disk, and mu
 
 	fullMu sync.Mutex
 	full   []module.Generation // the history, once all of it was asked for

@@ -37,14 +37,17 @@ func (s *Store) intentName() string { return filepath.Join(s.dir, "publishing") 
 // intend notes, durably, that files of root are to be published; nil: that any file may be touched. The caller holds
 // the lock.
 func (s *Store) intend(root *merkle.Hash) error {
+	s.mu.Lock()
 	s.intent.serial = max(s.intent.serial+1, uint64(s.w.now().UnixNano()))
+	serial := s.intent.serial
+	s.mu.Unlock()
 	b := append(make([]byte, 0, intentSize), intentMagic...)
 	if root != nil {
 		b = append(append(b, 1), root[:]...)
 	} else {
 		b = append(b, make([]byte, 1+32)...)
 	}
-	b = binary.BigEndian.AppendUint64(b, s.intent.serial)
+	b = binary.BigEndian.AppendUint64(b, serial)
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 	f, err := s.w.fs.OpenFile(s.intentName(), openCreate, 0o644)
 	if err != nil {
@@ -66,7 +69,7 @@ func (s *Store) intend(root *merkle.Hash) error {
 	if err != nil {
 		return fmt.Errorf("note what is published: %w", err)
 	}
-	s.packs.serial(s.intent.serial)
+	s.packs.serial(serial)
 	return nil
 }
 
@@ -102,19 +105,22 @@ func (s *Store) sweep(h *history) error {
 			return err
 		}
 	}
-	var err error
-	if s.intent, err = s.readIntent(); err != nil {
+	last, err := s.readIntent()
+	if err != nil {
 		return err
 	}
-	if s.intent.known {
-		err = s.sweepRoot(h, s.intent.root)
+	s.mu.Lock()
+	s.intent = last
+	s.mu.Unlock()
+	if last.known {
+		err = s.sweepRoot(h, last.root)
 	} else {
 		err = s.sweepAll(h)
 	}
 	if err != nil {
 		return err
 	}
-	s.packs.keepUp(s.intent.serial)
+	s.packs.keepUp(last.serial)
 	return s.sweepIncoming(h)
 }
 
