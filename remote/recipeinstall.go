@@ -12,6 +12,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/backoff"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -83,6 +84,7 @@ func (v *visit) assemble(ctx context.Context, lines []module.Generation, head au
 		case err == nil:
 			v.report.Installed = append(v.report.Installed, line)
 			v.report.Bytes += a.done
+			v.came = arrival{recipe: true, parts: a.parts}
 			return true, nil, nil
 		case ctx.Err() != nil:
 			return false, nil, fmt.Errorf("remote: fetch %s: %w", line.Root, context.Cause(ctx))
@@ -102,11 +104,11 @@ func (v *visit) assemble(ctx context.Context, lines []module.Generation, head au
 		if failures >= positive(v.Attempts, 4) {
 			return false, nil, err
 		}
-		wait := backoff(failures)
+		wait := backoff.Wait(failures)
 		if v.OnRetry != nil {
 			v.OnRetry(err, wait)
 		}
-		if sleep(ctx, wait) != nil {
+		if backoff.Sleep(ctx, wait) != nil {
 			return false, nil, err
 		}
 	}
@@ -176,6 +178,7 @@ type assembly struct {
 	places  []int64
 	lacking []int  // what is not held, in the order of the module
 	wanted  []Span // where that lies
+	parts   bool   // some of that came
 	done    int64  // bytes that came, the recipe's included
 	total   int64  // done when all is here
 	broken  error  // why the chunks stopped coming
@@ -235,6 +238,7 @@ func (a *assembly) fetch(ctx context.Context, put func(int, []byte) error) error
 				return refused
 			}
 			a.done += int64(size)
+			a.parts = true
 			a.report()
 			return nil
 		})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/backoff"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -43,6 +44,7 @@ func (v *visit) install(ctx context.Context, lines []module.Generation, head aut
 		if err == nil {
 			v.report.Installed = append(v.report.Installed, lines[len(lines)-1])
 			v.report.Bytes += t.done
+			v.came = arrival{}
 			return nil
 		}
 		switch {
@@ -59,11 +61,11 @@ func (v *visit) install(ctx context.Context, lines []module.Generation, head aut
 			if failures >= positive(v.Attempts, 4) {
 				return err
 			}
-			wait := backoff(failures)
+			wait := backoff.Wait(failures)
 			if v.OnRetry != nil {
 				v.OnRetry(err, wait)
 			}
-			if sleep(ctx, wait) != nil {
+			if backoff.Sleep(ctx, wait) != nil {
 				return err
 			}
 		default:

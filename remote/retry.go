@@ -4,18 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"time"
+
+	"github.com/dig-network/digstore/internal/backoff"
 )
 
-// Waits between attempts (remote-protocol 7.6): from 250 ms, doubling, at most 10 s, of which a random
-// part is waited; what a server asks for is honoured up to a minute.
-const (
-	firstWait = 250 * time.Millisecond
-	maxWait   = 10 * time.Second
-	maxAsked  = time.Minute
-)
+// maxAsked is how long a wait that a server asks for is honoured (remote-protocol 7.6).
+const maxAsked = time.Minute
 
 // A policy says whether a failed attempt may be made again.
 type policy func(error) bool
@@ -64,7 +60,7 @@ func (c *Client) retry(ctx context.Context, again policy, f func() error) error 
 		if err == nil || attempt >= c.opt.Attempts || ctx.Err() != nil || !again(err) {
 			return err
 		}
-		wait := backoff(attempt)
+		wait := backoff.Wait(attempt)
 		var status *StatusError
 		if errors.As(err, &status) && status.RetryAfter > 0 {
 			wait = min(status.RetryAfter, maxAsked)
@@ -72,29 +68,8 @@ func (c *Client) retry(ctx context.Context, again policy, f func() error) error 
 		if c.opt.OnRetry != nil {
 			c.opt.OnRetry(err, wait)
 		}
-		if sleep(ctx, wait) != nil {
+		if backoff.Sleep(ctx, wait) != nil {
 			return err
 		}
-	}
-}
-
-// backoff is the wait after the n-th attempt, from 1.
-func backoff(n int) time.Duration {
-	limit := maxWait
-	if n < 8 {
-		limit = min(maxWait, firstWait<<(n-1))
-	}
-	return rand.N(limit) + 1
-}
-
-// sleep waits, or returns the context's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -8,20 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/dig-network/digstore/internal/backoff"
 )
 
-// Waits between tries: from 250 ms, doubling, at most 10 s, of which a random part is waited; what a host
-// asks for is honoured up to a minute. Spec: chain 4.1.
 const (
-	firstWait = 250 * time.Millisecond
-	maxWait   = 10 * time.Second
-	maxAsked  = time.Minute
-	maxQuoted = 200 // bytes of a host's words that an error repeats
+	maxAsked  = time.Minute // of a wait that a host asks for (chain 4.1)
+	maxQuoted = 200         // bytes of a host's words that an error repeats
 )
 
 // A call is one question, for errors and limits.
@@ -109,14 +106,14 @@ func (r *RPC) call(ctx context.Context, c call, req, out any) error {
 		if attempt >= r.opt.Attempts {
 			return r.failed(c, fmt.Errorf("%w (%d tries)", p.err, attempt))
 		}
-		wait := backoff(attempt)
+		wait := backoff.Wait(attempt)
 		if p.after > 0 {
 			wait = min(p.after, maxAsked)
 		}
 		if r.opt.OnRetry != nil {
 			r.opt.OnRetry(r.failed(c, p.err), wait)
 		}
-		if sleep(ctx, wait) != nil {
+		if backoff.Sleep(ctx, wait) != nil {
 			return r.failed(c, fmt.Errorf("%w; the last try: %w", context.Cause(ctx), p.err))
 		}
 	}
@@ -206,25 +203,4 @@ func refusedStatus(resp *http.Response) error {
 		return fmt.Errorf("%w: %s; redirects are not followed: give the URL that answers itself", ErrUnavailable, resp.Status)
 	}
 	return fmt.Errorf("%w: %s; is this the RPC of a Chia full node?", ErrUnavailable, resp.Status)
-}
-
-// backoff is the wait after the n-th try, from 1.
-func backoff(n int) time.Duration {
-	limit := maxWait
-	if n < 8 {
-		limit = min(maxWait, firstWait<<(n-1))
-	}
-	return rand.N(limit) + 1
-}
-
-// sleep waits, or returns the context's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/backoff"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -44,7 +45,7 @@ func (r *Resolver) Watch(ctx context.Context, store auth.StoreID, o *WatchOption
 		opt.Every = DefaultWatchInterval
 	}
 	if opt.Pause == nil {
-		opt.Pause = sleep
+		opt.Pause = backoff.Sleep
 	}
 	return func(yield func(*Tip, error) bool) {
 		var last *Tip

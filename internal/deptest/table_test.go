@@ -39,6 +39,7 @@ var table = []row{
 	{pkg: "internal/cdc"},
 	{pkg: "internal/clvm"},
 	{pkg: "internal/strictjson"},
+	{pkg: "internal/backoff"},
 	{pkg: "internal/gcmsiv", third: []string{"golang.org/x/sys/cpu"}},
 	{pkg: "internal/diskfs", third: onDisk},
 	{pkg: "internal/bls", third: blst},
@@ -59,7 +60,7 @@ var table = []row{
 
 	{pkg: "plot", house: []string{"capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(plots, onDisk)},
 	{pkg: "digstore", house: []string{"digstore/module", "digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/diskfs"}, third: store},
-	{pkg: "remote", house: []string{"digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/codec", "internal/strictjson"}, third: join(wire, lru), http: true},
+	{pkg: "remote", house: []string{"digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/backoff", "internal/codec", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/rpc", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/conform", house: []string{"remote", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/remotetest", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
