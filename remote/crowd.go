@@ -32,9 +32,8 @@ var (
 type source struct {
 	*sight
 	size  int64 // of the head's module, as it says
-	bytes int64
-	lost  int  // pieces in a row that another one brought first, or that broke
-	whole bool // it gives no parts
+	lost  int   // pieces in a row that another one brought first, or that broke
+	whole bool  // it gives no parts
 }
 
 // A round is what has been tried for one generation.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"slices"
@@ -255,7 +254,7 @@ func FuzzUnpackRecipe(f *testing.F) {
 		places := r.Places()
 		for i, at := range places { // a chunk that stands somewhere lies inside the module
 			if at >= 0 && at+int64(r.Pool()[i].Len) > r.Size() {
-				t.Fatal(fmt.Sprintf("chunk %d at %d of %d bytes", i, at, r.Size()))
+				t.Fatalf("chunk %d at %d of %d bytes", i, at, r.Size())
 			}
 		}
 	})

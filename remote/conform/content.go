@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -364,10 +363,4 @@ func publicDecoy(key merkle.Hash) []byte {
 		out = append(out, sum[:]...)
 	}
 	return out[:n]
-}
-
-// object decodes a JSON object; nil where it is none.
-func object(text []byte) (m map[string]json.RawMessage) {
-	json.Unmarshal(text, &m)
-	return m
 }
