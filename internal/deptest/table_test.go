@@ -47,8 +47,7 @@ var table = []row{
 
 	{pkg: "auth", house: []string{"internal/bls", "internal/codec", "merkle"}, third: blst},
 	{pkg: "auth/request", house: []string{"auth", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru), http: true},
-	{pkg: "auth/chain", house: []string{"auth", "merkle", "internal/bls", "internal/clvm", "internal/codec", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
-
+	{pkg: "auth/chain", house: []string{"auth", "merkle", "internal/backoff", "internal/bls", "internal/clvm", "internal/codec", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
 	{pkg: "auth/chain/chaintest", house: []string{"auth", "auth/chain", "merkle", "internal/bls", "internal/clvm", "internal/codec", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
 
 	{pkg: "capsule", house: []string{"auth", "merkle", "internal/codec"}, third: blst},
