@@ -77,11 +77,24 @@ func (v *visit) fetch(ctx context.Context, t *target) error {
 	return err
 }
 
-// certify notes what a module that was installed as the head has passed.
+// arrival is how a generation came.
+type arrival struct {
+	recipe bool // as a recipe, not as a module
+	parts  bool // and ranges of the module, for what was not held
+}
+
+// certify notes what a generation that was installed as the head has passed.
 func (v *visit) certify(t *target) {
 	root := t.line().Root.String()
-	v.passed(CheckETag, "the root asked for, "+root)
-	v.passed(CheckFormat, "the layout of a module, to its last byte")
+	if v.came.recipe {
+		v.passed(CheckRecipe, "root "+root+", and the ids of its chunks")
+	} else {
+		v.passed(CheckETag, "the root asked for, "+root)
+		v.passed(CheckFormat, "the layout of a module, to its last byte")
+	}
+	if v.came.parts {
+		v.passed(CheckRange, "the ranges asked for, of root "+root)
+	}
 	v.passed(CheckStore, "store "+v.store.String())
 	v.passed(CheckRoot, "root "+root)
 	if t.size > 0 {

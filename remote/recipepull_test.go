@@ -25,10 +25,26 @@ func TestPullRecipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "requests", l.requests(), []string{"GET", "GET /roots", "GET /module", "GET /module"})
+	checksOf(t, report, []remote.Check{remote.CheckRecipe, remote.CheckRange, remote.CheckContent}, []remote.Check{remote.CheckETag, remote.CheckFormat})
 	sameModule(t, s.memory, to, s.head().Root)
 	delta := changed(s.recipe(0), s.recipe(1))
 	if got, most := m.bytes.Load(), delta+delta/5+64<<10; got > most || report.Bytes > got || report.Bytes < delta {
 		t.Errorf("%d bytes on the wire for %d of changed chunks, want at most %d; report says %d", got, delta, most, report.Bytes)
+	}
+}
+
+// checksOf holds a report to the checks that it has to name, and to those that were not made.
+func checksOf(t *testing.T, r *remote.Report, made, not []remote.Check) {
+	t.Helper()
+	for _, c := range made {
+		if !r.Passed(c) {
+			t.Errorf("the report does not name the check %s", c)
+		}
+	}
+	for _, c := range not {
+		if r.Passed(c) {
+			t.Errorf("the report names the check %s, which was not made", c)
+		}
 	}
 }
 
@@ -77,9 +93,11 @@ func TestPullWhole(t *testing.T) {
 			if tc.wrap != nil {
 				local = tc.wrap(to)
 			}
-			if _, err := remote.Pull(t.Context(), local, s.client(l, nil), remote.Trust{FirstUse: true}); err != nil {
+			report, err := remote.Pull(t.Context(), local, s.client(l, nil), remote.Trust{FirstUse: true})
+			if err != nil {
 				t.Fatal(err)
 			}
+			checksOf(t, report, []remote.Check{remote.CheckETag, remote.CheckFormat, remote.CheckContent}, []remote.Check{remote.CheckRecipe, remote.CheckRange})
 			sameModule(t, s.memory, to, s.head().Root)
 			if n := len(l.requests()) - 2; n != tc.requests {
 				t.Errorf("%d requests for modules, want %d", n, tc.requests)
@@ -293,8 +311,7 @@ func TestPullRecipeRefused(t *testing.T) {
 		}), remote.CheckRange},
 		{"the same part for ever", ranges(func(w http.ResponseWriter, res *http.Response, body string) {
 			_, boundary, _ := strings.Cut(res.Header.Get("Content-Type"), "boundary=")
-			part, _, _ := strings.Cut(body[2:], "--"+boundary)
-			part, _, _ = strings.Cut(body[len("--"+boundary):], "--"+boundary)
+			part, _, _ := strings.Cut(body[len("--"+boundary):], "--"+boundary)
 			w.WriteHeader(206)
 			for range 1 << 20 {
 				if _, err := io.WriteString(w, "--"+boundary+part); err != nil {

@@ -67,7 +67,8 @@ type visit struct {
 	want    merkle.Hash // the root that is prescribed; zero: none is
 	lineage map[merkle.Hash]int
 	report  Report
-	written int // how many of its tombstones are written down
+	came    arrival // how the last of report.Installed came
+	written int     // how many of its tombstones are written down
 
 	turns    sync.Map // of generations that are fetched at a time: root to the chan that the one before closes
 	Progress func(root merkle.Hash, done, total int64)
