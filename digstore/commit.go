@@ -77,13 +77,17 @@ func (s *Store) Commit(ctx context.Context, signer auth.Signer, o *CommitOptions
 	return c.publish(ctx)
 }
 
-// mayWrite refuses a key that is not the one that signs this store, and a revoked store.
+// mayWrite refuses a key that is neither the one that signs this store nor adopted, and a revoked store.
 func (s *Store) mayWrite(key auth.PublicKey) error {
 	want, err := s.publisher()
 	if err != nil {
 		return err
 	}
-	if !want.IsZero() && want != key {
+	adopted, err := s.adopted()
+	if err != nil {
+		return err
+	}
+	if !want.IsZero() && want != key && adopted != key {
 		return fmt.Errorf("store %s is signed by another key (%08x, not %08x): %w", s.name, want.Fingerprint(), key.Fingerprint(), auth.ErrForbidden)
 	}
 	return s.checkRevoked(merkle.Hash{})

@@ -27,6 +27,7 @@
 //	                   lock                 held by the one writer
 //	                   <id>.staging.bin     what is staged
 //	                   signing_key.bin      the publisher key, where it is here
+//	                   writer_key.bin       a key that was adopted: it commits here whoever signed the head
 //	                   packs/<root>.pack    the chunks that a generation brought
 //	                   packs/gc-*.pack      chunks that gc kept of several packs
 //	                   packs/run-*.idx      merged indexes of packs; can be made again

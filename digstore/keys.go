@@ -16,22 +16,32 @@ import (
 // keyFile is the publisher key: 32 bytes, the seed, mode 0600 (store-format 9.3).
 const keyFile = "signing_key.bin"
 
-// Signer returns the store's publisher key, or ErrNoKey where it is not here: a clone has none (decision 26).
+// Signer returns the key that commits here: the one that was adopted, else the store's publisher key. It is ErrNoKey
+// where there is neither: a clone has none (decision 26).
 func (s *Store) Signer() (*auth.Key, error) {
-	name := filepath.Join(s.dir, keyFile)
+	k, err := s.readKey(writerFile)
+	if errors.Is(err, ErrNoKey) {
+		k, err = s.readKey(keyFile)
+	}
+	return k, err
+}
+
+// readKey reads one of the store's key files; ErrNoKey when it is not there.
+func (s *Store) readKey(file string) (*auth.Key, error) {
+	name := filepath.Join(s.dir, file)
 	info, err := s.w.fs.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("store %s: %w (key import brings it)", s.name, ErrNoKey)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read publisher key: %w", err)
+		return nil, fmt.Errorf("read key: %w", err)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		return nil, corrupt(name, "mode %v lets others read the key, want 0600", info.Mode().Perm())
 	}
 	seed, err := diskfs.ReadFile(s.w.fs, name, maxConfig)
 	if err != nil {
-		return nil, fmt.Errorf("read publisher key: %w", err)
+		return nil, fmt.Errorf("read key: %w", err)
 	}
 	if len(seed) != auth.SeedSize {
 		return nil, corrupt(name, "%d bytes, want a seed of %d", len(seed), auth.SeedSize)

@@ -254,6 +254,11 @@ func describe(b *strings.Builder, disk diskfs.FS, w *digstore.Workspace, s *digs
 	if pins.Root != (merkle.Hash{}) {
 		fmt.Fprintf(b, " pinned %s %d\n", pins.Root, pins.Generation)
 	}
+	if key, err := s.Signer(); err == nil {
+		fmt.Fprintf(b, " key %08x\n", key.PublicKey().Fingerprint())
+	} else if !errors.Is(err, digstore.ErrNoKey) {
+		return err
+	}
 	remotes, err := s.Remotes()
 	if len(remotes) > 0 {
 		fmt.Fprintf(b, " remotes %v\n", remotes)

@@ -105,6 +105,10 @@ func scenarios(t *testing.T) []scenario {
 			receiveRecipe(rel[1], rel[0].line.Root, false, rel[1].line.Root),
 			receiveRecipe(rel[2], rel[1].line.Root, false, rel[2].line.Root),
 		}},
+		{name: "writer", setup: setups(emptySite, install(rel[:1]).do, onSite(stageAll(version(5)))), steps: []step{
+			{what: "adopt", do: onSite(func(s *digstore.Store) error { return s.AdoptKey(key) })},
+			committing(),
+		}},
 		{name: "import", setup: emptySite, steps: []step{
 			importing(rel[0]),
 			importing(rel[1]),

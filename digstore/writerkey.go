@@ -1,0 +1,60 @@
+package digstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/diskfs"
+)
+
+// writerFile is a key that commits here without being the one that signed the head: 32 bytes, the seed, mode 0600. It
+// lies beside signing_key.bin, which it goes before, and which may hold the same key.
+const writerFile = "writer_key.bin"
+
+// AdoptKey keeps k, durably, as the key that commits here from now on, whichever key has signed the head: that of a
+// writer whom the chain lets write to somebody else's store, or the owner's own after a writer's generation was pulled.
+// Whether others take what it signs is for the chain to say (chain §7); see remote.ServerOptions.Authority and
+// remote.Trust.Anchor.
+//
+// What is held of the publisher (Pins) stays, so pulls check what they checked before. Another key that is here already
+// is fs.ErrExist; the same one is adopted.
+func (s *Store) AdoptKey(k *auth.Key) error {
+	l, err := s.lock(context.Background())
+	if err != nil {
+		return fmt.Errorf("adopt key: %w", err)
+	}
+	defer l.Close()
+	switch old, err := s.Signer(); {
+	case err == nil && old.PublicKey() != k.PublicKey():
+		return fmt.Errorf("adopt key: store %s has the key %v: %w", s.name, old, fs.ErrExist)
+	case err != nil && !errors.Is(err, ErrNoKey):
+		return fmt.Errorf("adopt key: %w", err)
+	}
+	switch adopted, err := s.adopted(); {
+	case err != nil:
+		return fmt.Errorf("adopt key: %w", err)
+	case adopted == k.PublicKey():
+		return nil
+	}
+	seed := k.Seed()
+	if err := diskfs.WriteFile(s.w.fs, filepath.Join(s.dir, writerFile), seed[:], 0o600); err != nil {
+		return fmt.Errorf("adopt key: %w", err)
+	}
+	return nil
+}
+
+// adopted is the public half of the key that AdoptKey has kept; zero when there is none.
+func (s *Store) adopted() (auth.PublicKey, error) {
+	k, err := s.readKey(writerFile)
+	if errors.Is(err, ErrNoKey) {
+		return auth.PublicKey{}, nil
+	}
+	if err != nil {
+		return auth.PublicKey{}, err
+	}
+	return k.PublicKey(), nil
+}
