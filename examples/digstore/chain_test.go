@@ -6,6 +6,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/chain"
 	"github.com/dig-network/digstore/auth/chain/chaintest"
 	"github.com/dig-network/digstore/merkle"
@@ -39,11 +40,12 @@ func mint(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[1], b.store.ID().String())
 }
 
-// onchain NAME root ROOT|farm|melt|stop changes the chain: a new root, forty
-// blocks, the store's end, the node's.
+// onchain NAME root ROOT|farm|melt|stop|own KEY|let KEY|forbid changes the
+// chain: a new root, forty blocks, the store's end, the node's; an owner with a
+// key, a writer with a key who stands alone, no writer.
 func onchain(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: onchain NAME root ROOT|farm|melt|stop")
+		ts.Fatalf("usage: onchain NAME root ROOT|farm|melt|stop|own KEY|let KEY|forbid")
 	}
 	found, ok := chains.Load(ts.Getenv(args[0]))
 	if !ok {
@@ -55,6 +57,12 @@ func onchain(ts *testscript.TestScript, neg bool, args []string) {
 		root, err := merkle.ParseHash(args[2])
 		ts.Check(err)
 		b.store.Update(root)
+	case "own":
+		b.store.Transfer(holder(ts, args[2]))
+	case "let":
+		b.store.Delegate(nil, chaintest.Writer(holder(ts, args[2])))
+	case "forbid":
+		b.store.Delegate(nil)
 	case "farm":
 		b.Farm(40)
 	case "melt":
@@ -64,4 +72,11 @@ func onchain(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("onchain cannot %s", args[1])
 	}
+}
+
+// holder is the puzzle of whoever has a key.
+func holder(ts *testscript.TestScript, text string) chaintest.Puzzle {
+	key, err := auth.ParsePublicKey(text)
+	ts.Check(err)
+	return chaintest.Standard(key)
 }

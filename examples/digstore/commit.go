@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -52,6 +54,9 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 	defer p.stop()
 	o.Progress = p.set
 	r, err := s.Commit(ctx, nil, &o)
+	if errors.Is(err, auth.ErrForbidden) {
+		return &hinted{err, "where the chain lets this key write: digstore key export FILE, then digstore key import --writer FILE"}
+	}
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -86,7 +87,7 @@ those who shall read the store. Publishing takes the key.`,
 }
 
 func (a *app) keyImportCommand() *cobra.Command {
-	var salt bool
+	var salt, writer bool
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Take a publisher key in, so that this store can commit",
@@ -94,10 +95,16 @@ func (a *app) keyImportCommand() *cobra.Command {
 signing_key.bin; "-" is standard input. The key must be the one that signed the
 store's head.
 
+With --writer it may be another one: that of somebody whom the chain lets write
+to this store, or the owner's own after a writer's generation was pulled. What
+it signs is taken by hosts that ask the chain (serve --authority), and by clones
+that are held to it (pull --chain).
+
 With --salt it takes in the secret salt that export --salt wrote, so that this
 clone of a private store can be read.`,
 		Example: `  digstore key import site.key
   printenv DEPLOY_KEY | digstore key import -
+  digstore key import --writer mine.key
   digstore key import --salt readers.salt`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -105,11 +112,13 @@ clone of a private store can be read.`,
 				if salt {
 					return a.importSalt(cmd.Context(), s, args[0])
 				}
-				return a.importKey(s, args[0])
+				return a.importKey(s, args[0], writer)
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&salt, "salt", false, "the secret salt of a private store, for its readers")
+	cmd.Flags().BoolVar(&writer, "writer", false, "any key, for one who may write by the chain")
+	cmd.MarkFlagsMutuallyExclusive("salt", "writer")
 	return cmd
 }
 
@@ -156,19 +165,26 @@ func writeSecret(path, line string) error {
 	return nil
 }
 
-func (a *app) importKey(s *digstore.Store, path string) error {
+func (a *app) importKey(s *digstore.Store, path string, writer bool) error {
 	key, err := readKey(path, a.in)
 	if err != nil {
 		return err
 	}
-	err = s.ImportKey(key)
-	if errors.Is(err, auth.ErrForbidden) {
-		return &hinted{err, "only the key that signed the store's head can sign what follows"}
+	if writer {
+		err = s.AdoptKey(key)
+	} else {
+		err = s.ImportKey(key)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, auth.ErrForbidden):
+		return &hinted{err, "it can sign what follows only where the chain lets it write: digstore key import --writer"}
+	case errors.Is(err, fs.ErrExist):
+		return &hinted{err, "a store commits with one key: use another clone for this one"}
+	case err != nil:
 		return err
 	}
-	return a.done(map[string]any{"store": s.Name(), "public_key": key.PublicKey()}, "store %s can commit now, with key %s", s.Name(), key.PublicKey())
+	return a.done(map[string]any{"store": s.Name(), "public_key": key.PublicKey(), "writer": writer},
+		"store %s can commit now, with key %s", s.Name(), key.PublicKey())
 }
 
 func (a *app) importSalt(ctx context.Context, s *digstore.Store, path string) error {

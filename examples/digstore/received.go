@@ -85,6 +85,8 @@ func (a *app) warnReport(r *remote.Report) {
 	switch {
 	case r.Basis == remote.ByFirstUse:
 		a.warn("nothing vouches for publisher key %.16s…: it is believed on first use and held from now on", r.Publisher)
+	case r.KeyChanged && r.Basis == remote.ByAnchor:
+		a.warn("the publisher key has changed to %.16s…, and the chain confirms what it signed; it is held from now on", r.Publisher)
 	case r.KeyChanged:
 		a.warn("the publisher key has changed to %.16s…, as you accepted; it is held from now on", r.Publisher)
 	}

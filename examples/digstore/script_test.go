@@ -181,7 +181,7 @@ func noSecret(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		var secret string
 		switch d.Name() {
-		case "signing_key.bin", "identity_key.bin":
+		case "signing_key.bin", "writer_key.bin", "identity_key.bin":
 			b, err := os.ReadFile(path)
 			if err != nil {
 				return err
