@@ -35,7 +35,7 @@ func (s *Store) ImportSalt(ctx context.Context, salt *urn.Salt) error {
 	}
 	same := set.salt != nil && *set.salt == *salt
 	if !same {
-		switch _, err := s.Signer(); {
+		switch _, err := s.readKey(keyFile); {
 		case err == nil:
 			return fmt.Errorf("import salt: store %s has its publisher key here, and every address depends on its salt: %w", s.name, fs.ErrExist)
 		case !errors.Is(err, ErrNoKey):

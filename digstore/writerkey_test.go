@@ -9,6 +9,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
@@ -73,4 +74,14 @@ func TestAdoptKey(t *testing.T) {
 	if head := signed(t, o); head.PublicKey != publisher.PublicKey() {
 		t.Errorf("the owner's head %+v", head)
 	}
+}
+
+// TestAdoptKeyBeforeSalt: the writer of a private store may bring the salt after the key, and mend a wrong one.
+func TestAdoptKeyBeforeSalt(t *testing.T) {
+	w := must(digstore.Init(home, options(diskfs.NewCrash(home))))
+	check(t, emptySite(w))
+	s := must(w.Store("site"))
+	check(t, s.AdoptKey(auth.NewKey([auth.SeedSize]byte{1})))
+	check(t, s.ImportSalt(ctx, &urn.Salt{1}))
+	check(t, s.ImportSalt(ctx, &urn.Salt{2}))
 }
