@@ -104,6 +104,9 @@ func (s *Store) recipe(root merkle.Hash) (*held, error) {
 		if err != nil {
 			return nil, err
 		}
+		if h.recipe != nil { // by now it is kept, and others have it
+			return h, nil
+		}
 		if err := h.parse(); err != nil {
 			return nil, corrupt(s.recipeName(root), "%v", err)
 		}
