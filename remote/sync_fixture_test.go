@@ -83,14 +83,21 @@ func (s *site) client(l *line, o *remote.ClientOptions) *remote.Client {
 // direct is an honest origin without a network. Its fields let a test change what it says.
 type direct struct {
 	*remotetest.Memory
+	mu       sync.Mutex // for asked
 	asked    []string
 	describe func(*remote.Descriptor)
 	roots    func([]module.Generation) []module.Generation
 	open     func(root merkle.Hash, r io.ReadCloser) (io.ReadCloser, error)
 }
 
+func (d *direct) note(what string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, what)
+}
+
 func (d *direct) Describe(ctx context.Context) (*remote.Descriptor, error) {
-	d.asked = append(d.asked, "describe")
+	d.note("describe")
 	head, err := d.Head(ctx)
 	if err != nil {
 		return nil, err
@@ -114,7 +121,7 @@ func (d *direct) Describe(ctx context.Context) (*remote.Descriptor, error) {
 }
 
 func (d *direct) Generations(ctx context.Context) ([]module.Generation, error) {
-	d.asked = append(d.asked, "roots")
+	d.note("roots")
 	lines, err := d.Memory.Generations(ctx)
 	if d.roots != nil {
 		lines = d.roots(lines)
@@ -123,7 +130,7 @@ func (d *direct) Generations(ctx context.Context) ([]module.Generation, error) {
 }
 
 func (d *direct) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, error) {
-	d.asked = append(d.asked, "module")
+	d.note("module")
 	r, err := d.Memory.Module(ctx, root)
 	if err == nil && d.open != nil {
 		return d.open(root, r)
