@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,23 +11,25 @@ import (
 
 // A vote is what one source said.
 type vote[T any] struct {
+	seat int // its place among those who were asked
 	who  Source
 	what T
 	key  string // equal for equal answers
 	err  error
 }
 
-// asks puts a question to all of these at once. It returns when enough have said the same, or all have answered.
+// asks puts a question to all of these at once. It returns when enough have said the same, or all have answered. The votes stand in
+// the order of those who were asked, whoever was faster.
 func asks[T any](ctx context.Context, of []Source, enough int, question func(context.Context, Source) (T, string, error)) []vote[T] {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	answers := make(chan vote[T], len(of))
-	for _, s := range of {
+	for i, s := range of {
 		wg.Go(func() {
 			what, key, err := question(ctx, s)
-			answers <- vote[T]{s, what, key, err}
+			answers <- vote[T]{i, s, what, key, err}
 		})
 	}
 	var votes []vote[T]
@@ -40,6 +43,7 @@ func asks[T any](ctx context.Context, of []Source, enough int, question func(con
 			}
 		}
 	}
+	slices.SortFunc(votes, func(a, b vote[T]) int { return cmp.Compare(a.seat, b.seat) })
 	return votes
 }
 
