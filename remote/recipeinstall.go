@@ -12,7 +12,6 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
-	"github.com/dig-network/digstore/internal/backoff"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -98,17 +97,7 @@ func (v *visit) assemble(ctx context.Context, lines []module.Generation, head au
 				return false, nil, err
 			}
 		}
-		if failures++; a.done >= got+worthwhile {
-			failures = 1
-		}
-		if failures >= positive(v.Attempts, 4) {
-			return false, nil, err
-		}
-		wait := backoff.Wait(failures)
-		if v.OnRetry != nil {
-			v.OnRetry(err, wait)
-		}
-		if backoff.Sleep(ctx, wait) != nil {
+		if !v.again(ctx, err, &failures, a.done >= got+worthwhile) {
 			return false, nil, err
 		}
 	}

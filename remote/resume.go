@@ -55,17 +55,11 @@ func (v *visit) install(ctx context.Context, lines []module.Generation, head aut
 			if err = fmt.Errorf("remote: fetch %s: at byte %d: %w", root, t.done, t.broken); lasting(err) {
 				return err
 			}
-			if failures++; t.done >= best+worthwhile {
-				best, failures = t.done, 1
+			moved := t.done >= best+worthwhile
+			if moved {
+				best = t.done
 			}
-			if failures >= positive(v.Attempts, 4) {
-				return err
-			}
-			wait := backoff.Wait(failures)
-			if v.OnRetry != nil {
-				v.OnRetry(err, wait)
-			}
-			if backoff.Sleep(ctx, wait) != nil {
+			if !v.again(ctx, err, &failures, moved) {
 				return err
 			}
 		default:
@@ -76,6 +70,22 @@ func (v *visit) install(ctx context.Context, lines []module.Generation, head aut
 			fresh = true
 		}
 	}
+}
+
+// again rests before a transfer that broke with err is taken up once more, and reports whether it is to be. failures
+// counts the attempts in a row that did not get on; moved says that the last one did.
+func (v *visit) again(ctx context.Context, err error, failures *int, moved bool) bool {
+	if *failures++; moved {
+		*failures = 1
+	}
+	if *failures >= positive(v.Attempts, 4) {
+		return false
+	}
+	wait := backoff.Wait(*failures)
+	if v.OnRetry != nil {
+		v.OnRetry(err, wait)
+	}
+	return backoff.Sleep(ctx, wait) == nil
 }
 
 // open asks the origin for the module, from where the Local left off unless fresh is set. opened is the module from
