@@ -33,6 +33,7 @@ var table = []row{
 
 	// What needs nothing of ours.
 	{pkg: "internal/vectors"},
+	{pkg: "internal/corpus"},
 	{pkg: "internal/deptest"},
 	{pkg: "internal/codec"},
 	{pkg: "internal/wasm"},
