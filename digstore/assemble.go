@@ -269,6 +269,9 @@ func (p *parts) accept(ctx context.Context, id module.ID, fetch func(put func(i 
 		p.in.keep = p.keep && p.in.pack.err == nil
 		return err
 	}
+	if err := p.in.pack.endChunks(); err != nil {
+		return err
+	}
 	came := func(c module.Chunk) bool { return p.in.pack.has(c.ID) }
 	if err := checkAs(p.recipe.Given(p.base, came), p.in, id, check); err != nil {
 		return err

@@ -104,7 +104,7 @@ func (in *incoming) resume() error {
 	if in.log, err = reopenJournal(in.fs, in.dir, j); err != nil {
 		return err
 	}
-	in.old = &replay{j: j, src: in}
+	in.old = &replay{j: j, src: newPackSource(in.pack.f, had, in.packs)}
 	return nil
 }
 
@@ -162,7 +162,7 @@ func (in *incoming) takeApart(ctx context.Context, r io.Reader) (*module.Recipe,
 	return recipe, err
 }
 
-// Chunk implements module.ChunkSource: what has arrived, and what the store has.
+// Chunk implements module.ChunkSource: what has arrived, and what the store has. All has arrived before the first call.
 func (in *incoming) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	if in.pack != nil && in.pack.has(c.ID) {
 		return in.pack.Chunk(c)

@@ -91,6 +91,9 @@ func (in *incoming) accept(ctx context.Context, id module.ID, r io.Reader, check
 	if err != nil {
 		return nil, err
 	}
+	if err := in.pack.endChunks(); err != nil {
+		return nil, err
+	}
 	mod, err := recipe.Module(in)
 	if err != nil {
 		return nil, err

@@ -38,7 +38,11 @@ type packEntry struct {
 	n   uint32 // bytes of the sealed chunk
 }
 
-// packWriter writes a pack. It is not safe for concurrent use.
+// packWriter writes a pack in two phases.
+//
+// While chunks are added, one goroutine at a time may call its methods, and Chunk fails. endChunks ends that phase: no
+// chunk can be added any more, all of them are in the file, and any number of goroutines may call Chunk and has. None
+// of those two writes. finish, sync and close are called by one goroutine, when nobody reads any longer.
 type packWriter struct {
 	fs      diskfs.FS
 	name    string
@@ -49,6 +53,7 @@ type packWriter struct {
 	pushed  int64 // bytes that the system was told to write back
 	entries []packEntry
 	at      map[merkle.Hash]int32
+	ended   bool // no chunk can be added: set by endChunks
 	err     error
 }
 
@@ -82,6 +87,9 @@ func (p *packWriter) note(id merkle.Hash, off int64, n uint32) {
 
 // add appends one chunk, which the pack does not have.
 func (p *packWriter) add(id merkle.Hash, sealed []byte) error {
+	if p.ended {
+		return fmt.Errorf("write pack %s: chunk %s comes after the last chunk", p.name, id)
+	}
 	p.note(id, p.off, uint32(len(sealed)))
 	var head [4]byte
 	binary.BigEndian.PutUint32(head[:], uint32(len(sealed)))
@@ -92,6 +100,9 @@ func (p *packWriter) add(id merkle.Hash, sealed []byte) error {
 
 // addFrames appends frames that lie side by side, of chunks that the pack does not have.
 func (p *packWriter) addFrames(frames []byte, chunks []module.Chunk) error {
+	if p.ended {
+		return fmt.Errorf("write pack %s: %d chunks come after the last chunk", p.name, len(chunks))
+	}
 	off := p.off
 	for _, c := range chunks {
 		p.note(c.ID, off, c.Len)
@@ -143,8 +154,20 @@ func (p *packWriter) put(b []byte) {
 	}
 }
 
-// finish writes index and footer. Sync and close follow.
+// endChunks writes what is buffered and ends the adding of chunks. Calling it again does nothing.
+func (p *packWriter) endChunks() error {
+	if !p.ended {
+		p.flush()
+		p.ended = true
+	}
+	return p.err
+}
+
+// finish writes index and footer, and checks that the file is as long as what was written. Sync and close follow.
 func (p *packWriter) finish() error {
+	if err := p.endChunks(); err != nil {
+		return err
+	}
 	end := p.off
 	rows := appendRows(make([]byte, 0, len(p.entries)*packRow), p.entries)
 	p.write(rows)
@@ -154,7 +177,17 @@ func (p *packWriter) finish() error {
 	p.write(append(foot, packEnd...))
 	p.flush()
 	p.buf = nil
-	return p.err
+	if p.err != nil {
+		return p.err
+	}
+	info, err := p.f.Stat()
+	if err != nil {
+		return fmt.Errorf("write pack: %w", err)
+	}
+	if info.Size() != p.off {
+		return fmt.Errorf("write pack %s: the file has %d bytes, expected %d", p.name, info.Size(), p.off)
+	}
+	return nil
 }
 
 // appendRows appends the index of entries, which it leaves in their order.
@@ -191,16 +224,17 @@ func (p *packWriter) abandon() {
 	_ = p.fs.Remove(p.name)
 }
 
-// Chunk gives back what has been added, so that a generation can be checked before its pack is finished.
+// Chunk implements module.ChunkSource, for the check of a generation before its pack is finished. It fails before
+// endChunks, and only reads after it.
 func (p *packWriter) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
+	if !p.ended {
+		return nil, 0, fmt.Errorf("read pack %s: chunks are still being added", p.name)
+	}
 	i, ok := p.at[c.ID]
 	if !ok || p.entries[i].n != c.Len {
 		return nil, 0, missingChunk(c)
 	}
-	if len(p.buf) > 0 {
-		p.flush()
-	}
-	return p.f, p.entries[i].off, p.err
+	return p.f, p.entries[i].off, nil
 }
 
 // readPackIndex reads the rows of a finished pack.

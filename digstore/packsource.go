@@ -10,8 +10,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// packSource is a module.ChunkSource of one pack that no index covers, that of a pending generation, and behind it the packs of
-// the store. It is safe for concurrent use until it is closed.
+// packSource is a module.ChunkSource of one pack that no index covers, that of a pending generation or of a transfer that is
+// taken up, and behind it the packs of the store. It is safe for concurrent use until it is closed.
 type packSource struct {
 	f     diskfs.File // nil: there is no such pack
 	at    map[merkle.Hash]packEntry
@@ -20,22 +20,31 @@ type packSource struct {
 
 // openPackSource opens a pack, which need not be there.
 func openPackSource(fsys diskfs.FS, name string, packs *packSet) (*packSource, error) {
-	p := &packSource{at: map[merkle.Hash]packEntry{}, packs: packs}
 	rows, err := readPackIndex(fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return p, nil
+		return newPackSource(nil, nil, packs), nil
 	}
 	if err != nil {
 		return nil, err
 	}
+	entries := make([]packEntry, 0, len(rows)/packRow)
 	for i := 0; i < len(rows); i += packRow {
-		e := parseRow(rows[i:])
-		p.at[e.id] = e
+		entries = append(entries, parseRow(rows[i:]))
 	}
-	if p.f, err = fsys.OpenFile(name, openRead, 0); err != nil {
+	f, err := fsys.OpenFile(name, openRead, 0)
+	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	return newPackSource(f, entries, packs), nil
+}
+
+// newPackSource returns the source of those chunks of a pack, whose frames are in the file.
+func newPackSource(f diskfs.File, entries []packEntry, packs *packSet) *packSource {
+	p := &packSource{f: f, at: make(map[merkle.Hash]packEntry, len(entries)), packs: packs}
+	for _, e := range entries {
+		p.at[e.id] = e
+	}
+	return p
 }
 
 // find returns where the pack has a chunk. A nil source has none.

@@ -12,11 +12,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/dig-network/digstore/internal/corpus"
 )
 
 // The scripts in testdata are what a user types. They run this very program:
@@ -43,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"nosecret": noSecret,
 			"flip":     flip,
 			"blob":     blob,
+			"corpus":   corpusTree,
 			"sametree": sameTree,
 			"certs":    certs,
 			"mint":     mint,
@@ -234,6 +238,25 @@ func blob(ts *testscript.TestScript, neg bool, args []string) {
 	name := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(filepath.Dir(name), 0o777))
 	ts.Check(os.WriteFile(name, pattern(args[0], n), 0o666))
+}
+
+// corpus DIR SEED [EDIT...] makes DIR hold the small tree of that seed, changed
+// by the edits of those names, one after the other.
+func corpusTree(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: corpus DIR SEED [EDIT...]")
+	}
+	seed, err := strconv.ParseUint(args[1], 10, 64)
+	ts.Check(err)
+	tree := corpus.Small(seed)
+	for _, name := range args[2:] {
+		i := slices.IndexFunc(corpus.Edits(), func(e corpus.Edit) bool { return e.Name == name })
+		if i < 0 {
+			ts.Fatalf("no edit %q", name)
+		}
+		tree = corpus.Edits()[i].Apply(tree, seed)
+	}
+	ts.Check(tree.Write(ts.MkAbs(args[0])))
 }
 
 // sametree A B checks that two folders hold the same files, byte for byte.
