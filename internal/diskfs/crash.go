@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,17 +15,40 @@ import (
 // ErrPowerLost is what every call on a Crash returns once its power is cut.
 var ErrPowerLost = errors.New("power lost")
 
-// Crash is a file system in memory that remembers what has been synced. The zero value is not usable: NewCrash.
-// It has one clock, which moves on by a second with every call, so that modification times differ.
-type Crash struct {
-	mu    sync.Mutex
-	root  *node
-	locks map[string]bool
-	calls int
-	stop  int // the power goes with this call; 0: never
+// ErrInUse is why a Crash with HoldOpen refuses to remove or rename a file that is open.
+var ErrInUse = errors.New("the file is in use")
+
+// CrashOptions are the properties of a simulated disk. nil and the zero value are those of ext4.
+type CrashOptions struct {
+	// FoldCase makes names that differ in case alone one name, as macOS and Windows do. The
+	// spelling with which a file was made is kept.
+	FoldCase bool
+	// TimeUnit is the resolution of modification times, which are cut off to a multiple of it:
+	// 1 s on ext3, 2 s on FAT. 0 keeps them as they are.
+	TimeUnit time.Duration
+	// Now is the clock of modification times. It is called while the disk is locked. nil is a
+	// clock that moves on by a second with every call, so that modification times differ.
+	Now func() time.Time
+	// HoldOpen refuses with ErrInUse to remove or rename a file that is open or locked, to
+	// replace it by a rename, and to rename a directory above it, as Windows does.
+	HoldOpen bool
 }
 
-// node is a file or a directory. For a directory, names and durable map what is seen and what would be found.
+// Crash is a file system in memory that remembers what has been synced. The zero value is not
+// usable: NewCrash. Its methods may be called concurrently.
+type Crash struct {
+	mu      sync.Mutex
+	o       CrashOptions
+	root    *node
+	calls   int
+	stop    int // the power goes with this call; 0: never
+	syncs   int // calls of File.Sync so far
+	badSync int // the call of File.Sync that fails; 0: none
+	syncErr error
+}
+
+// node is a file, a directory, a link or a special file. For a directory, names and durable map
+// what is seen and what would be found.
 type node struct {
 	dir     bool
 	mode    fs.FileMode
@@ -34,6 +56,11 @@ type node struct {
 	data    []byte // a file's bytes as seen
 	synced  []byte // a file's bytes as they would be found
 	dirty   bool
+	dropped map[int64]bool // pages that a failed sync gave up: seen, not written
+	bad     map[int64]bool // blocks that cannot be read
+	target  string         // of a link
+	open    int            // handles and locks that are open
+	locked  bool
 	names   map[string]*node
 	durable map[string]*node
 }
@@ -42,9 +69,15 @@ func newDir(perm fs.FileMode) *node {
 	return &node{dir: true, mode: fs.ModeDir | perm, names: map[string]*node{}, durable: map[string]*node{}}
 }
 
-// NewCrash returns an empty Crash that holds the directory dir, durably.
-func NewCrash(dir string) *Crash {
-	c := &Crash{root: newDir(0o755), locks: map[string]bool{}}
+// NewCrash returns an empty Crash with default options that holds the directory dir, durably.
+func NewCrash(dir string) *Crash { return NewCrashWith(dir, nil) }
+
+// NewCrashWith is NewCrash with options.
+func NewCrashWith(dir string, o *CrashOptions) *Crash {
+	c := &Crash{root: newDir(0o755)}
+	if o != nil {
+		c.o = *o
+	}
 	at := c.root
 	for _, name := range split(dir) {
 		n := newDir(0o755)
@@ -61,124 +94,14 @@ func (c *Crash) Calls() int {
 	return c.calls
 }
 
-// StopAfter cuts the power at the n-th call from now, counted from 1: that call and all later ones do nothing (a write may
-// do half) and return ErrPowerLost. n <= 0 never cuts it.
+// StopAfter cuts the power at the n-th call from now, counted from 1: that call and all later
+// ones do nothing (a write may do half) and return ErrPowerLost. n <= 0 never cuts it.
 func (c *Crash) StopAfter(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stop = 0; n > 0 {
 		c.stop = c.calls + n
 	}
-}
-
-// Recover returns the disk as it may be found after a power cut at this moment: seed 0 loses everything that was not
-// synced, seed 1 keeps all of it, any other seed decides for every name, and for every block of 512 bytes of every unsynced file,
-// at random. What a rename did to two names is kept or lost together, as on any file system with a journal. c itself is left as it is; nothing is locked in the result.
-func (c *Crash) Recover(seed uint64) *Crash {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r := &recovery{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x64736b)), done: map[*node]*node{}, kept: map[*node]bool{}}
-	return &Crash{root: r.node(c.root), locks: map[string]bool{}, calls: c.calls}
-}
-
-type recovery struct {
-	seed uint64
-	rnd  *rand.Rand
-	done map[*node]*node
-	kept map[*node]bool // whether the change of names of that node is kept
-}
-
-// keepName decides for a name that led to old and leads to now; either may be nil.
-func (r *recovery) keepName(old, now *node) bool {
-	moved := now
-	if now == nil {
-		moved = old
-	}
-	keep, decided := r.kept[moved]
-	if !decided {
-		keep = r.keepNew()
-		r.kept[moved] = keep
-	}
-	return keep
-}
-
-// keepNew decides for one block or change.
-func (r *recovery) keepNew() bool {
-	return r.seed == 1 || r.seed > 1 && r.rnd.IntN(2) == 1
-}
-
-func (r *recovery) node(n *node) *node {
-	if n == nil {
-		return nil
-	}
-	if d := r.done[n]; d != nil {
-		return d
-	}
-	d := &node{dir: n.dir, mode: n.mode, mtime: n.mtime}
-	r.done[n] = d
-	if !n.dir {
-		d.data = r.data(n)
-		d.synced = slices.Clone(d.data)
-		return d
-	}
-	d.names, d.durable = map[string]*node{}, map[string]*node{}
-	all := map[string]bool{}
-	for name := range n.names {
-		all[name] = true
-	}
-	for name := range n.durable {
-		all[name] = true
-	}
-	for _, name := range slices.Sorted(mapKeys(all)) {
-		found := n.durable[name]
-		if n.names[name] != found && r.keepName(found, n.names[name]) {
-			found = n.names[name]
-		}
-		if found != nil {
-			f := r.node(found)
-			d.names[name], d.durable[name] = f, f
-		}
-	}
-	return d
-}
-
-func mapKeys(m map[string]bool) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
-}
-
-// data mixes the synced and the seen bytes of a file block by block.
-func (r *recovery) data(n *node) []byte {
-	if !n.dirty || r.seed == 0 {
-		return slices.Clone(n.synced)
-	}
-	if r.seed == 1 {
-		return slices.Clone(n.data)
-	}
-	size := len(n.synced)
-	switch lo, hi := min(size, len(n.data)), max(size, len(n.data)); r.rnd.IntN(3) {
-	case 0:
-		size = len(n.data)
-	case 1:
-		size = lo + r.rnd.IntN(hi-lo+1)
-	}
-	const block = 512
-	out := make([]byte, size)
-	for at := 0; at < size; at += block {
-		from := n.synced
-		if r.keepNew() {
-			from = n.data
-		}
-		if at < len(from) {
-			copy(out[at:min(at+block, size)], from[at:])
-		}
-	}
-	return out
 }
 
 // step counts a call. The caller holds mu.
@@ -190,51 +113,51 @@ func (c *Crash) step() error {
 	return nil
 }
 
-func (c *Crash) now() time.Time { return time.Unix(1_700_000_000+int64(c.calls), 0) }
-
-func split(name string) []string {
-	name = filepath.ToSlash(filepath.Clean(name)[len(filepath.VolumeName(name)):])
-	return strings.FieldsFunc(name, func(r rune) bool { return r == '/' })
+// now is the modification time of a change. The caller holds mu.
+func (c *Crash) now() time.Time {
+	t := time.Unix(1_700_000_000+int64(c.calls), 0)
+	if c.o.Now != nil {
+		t = c.o.Now()
+	}
+	if c.o.TimeUnit > 0 {
+		t = t.Truncate(c.o.TimeUnit)
+	}
+	return t
 }
 
-// find returns the directory that holds name, the last element, and the node there, nil when there is none.
-func (c *Crash) find(op, name string) (*node, string, *node, error) {
-	parts := split(name)
-	if len(parts) == 0 || len(parts) == 1 && parts[0] == "." {
-		return c.root, "", c.root, nil
-	}
-	at := c.root
-	for i, p := range parts {
-		if !at.dir {
-			return nil, "", nil, &fs.PathError{Op: op, Path: name, Err: syscall.ENOTDIR}
-		}
-		if i == len(parts)-1 {
-			return at, p, at.names[p], nil
-		}
-		if at = at.names[p]; at == nil {
-			break
-		}
-	}
-	return nil, "", nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
-}
-
-// enter is what every operation on a name begins with.
-func (c *Crash) enter(op, name string) (*node, string, *node, error) {
+// enter is what every operation on a name begins with. See resolve.
+func (c *Crash) enter(op, name string, follow bool) (*node, string, *node, error) {
 	if err := c.step(); err != nil {
 		return nil, "", nil, &fs.PathError{Op: op, Path: name, Err: err}
 	}
-	return c.find(op, name)
+	return c.resolve(op, name, follow)
 }
 
-// Rename implements FS.
+// held refuses to remove or move n, or what lies below it, while it is open. The caller holds mu.
+func (c *Crash) held(op, name string, n *node) error {
+	if !c.o.HoldOpen || n == nil {
+		return nil
+	}
+	if n.open > 0 {
+		return &fs.PathError{Op: op, Path: name, Err: ErrInUse}
+	}
+	for base, child := range n.names {
+		if err := c.held(op, name+"/"+base, child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Rename implements FS. A link is renamed itself.
 func (c *Crash) Rename(oldname, newname string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	from, a, n, err := c.enter("rename", oldname)
+	from, a, n, err := c.enter("rename", oldname, false)
 	if err != nil {
 		return err
 	}
-	to, b, old, err := c.find("rename", newname)
+	to, b, old, err := c.resolve("rename", newname, false)
 	if err != nil {
 		return err
 	}
@@ -244,16 +167,26 @@ func (c *Crash) Rename(oldname, newname string) error {
 	if old != nil && (old.dir || n.dir) && old != n {
 		return &fs.PathError{Op: "rename", Path: newname, Err: fs.ErrExist}
 	}
+	if err := c.held("rename", oldname, n); err != nil {
+		return err
+	}
+	if err := c.held("rename", newname, old); err != nil {
+		return err
+	}
+	if old == n {
+		parts := split(newname)
+		b = parts[len(parts)-1] // perhaps in another case
+	}
 	delete(from.names, a)
 	to.names[b] = n
 	return nil
 }
 
-// Remove implements FS.
+// Remove implements FS. A link is removed itself.
 func (c *Crash) Remove(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	dir, base, n, err := c.enter("remove", name)
+	dir, base, n, err := c.enter("remove", name, false)
 	if err != nil {
 		return err
 	}
@@ -263,22 +196,31 @@ func (c *Crash) Remove(name string) error {
 	if n.dir && len(n.names) > 0 {
 		return &fs.PathError{Op: "remove", Path: name, Err: syscall.ENOTEMPTY}
 	}
+	if err := c.held("remove", name, n); err != nil {
+		return err
+	}
 	delete(dir.names, base)
 	return nil
 }
 
 // Mkdir implements FS.
 func (c *Crash) Mkdir(name string, perm fs.FileMode) error {
+	return c.make("mkdir", name, newDir(perm))
+}
+
+// make puts n where nothing is.
+func (c *Crash) make(op, name string, n *node) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	dir, base, n, err := c.enter("mkdir", name)
+	dir, base, old, err := c.enter(op, name, false)
 	if err != nil {
 		return err
 	}
-	if n != nil {
-		return &fs.PathError{Op: "mkdir", Path: name, Err: fs.ErrExist}
+	if old != nil {
+		return &fs.PathError{Op: op, Path: name, Err: fs.ErrExist}
 	}
-	dir.names[base] = newDir(perm)
+	n.mtime = c.now()
+	dir.names[base] = n
 	return nil
 }
 
@@ -286,7 +228,7 @@ func (c *Crash) Mkdir(name string, perm fs.FileMode) error {
 func (c *Crash) ReadDir(name string) ([]fs.DirEntry, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, _, n, err := c.enter("readdir", name)
+	_, _, n, err := c.enter("readdir", name, true)
 	if err != nil {
 		return nil, err
 	}
@@ -305,24 +247,29 @@ func (c *Crash) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 // Stat implements FS.
-func (c *Crash) Stat(name string) (fs.FileInfo, error) {
+func (c *Crash) Stat(name string) (fs.FileInfo, error) { return c.stat("stat", name, true) }
+
+// Lstat implements FS.
+func (c *Crash) Lstat(name string) (fs.FileInfo, error) { return c.stat("lstat", name, false) }
+
+func (c *Crash) stat(op, name string, follow bool) (fs.FileInfo, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, base, n, err := c.enter("stat", name)
+	_, _, n, err := c.enter(op, name, follow)
 	if err != nil {
 		return nil, err
 	}
 	if n == nil {
-		return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrNotExist}
+		return nil, &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
 	}
-	return n.info(base), nil
+	return n.info(filepath.Base(name)), nil
 }
 
 // SyncDir implements FS.
 func (c *Crash) SyncDir(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, _, n, err := c.enter("syncdir", name)
+	_, _, n, err := c.enter("syncdir", name, true)
 	if err != nil {
 		return err
 	}
@@ -336,28 +283,30 @@ func (c *Crash) SyncDir(name string) error {
 	return nil
 }
 
-// TryLock implements FS. A lock file is made like any other.
+// TryLock implements FS. A lock file is made like any other, and locked itself, not its name:
+// where it was removed and made again both files can be locked, as with flock.
 func (c *Crash) TryLock(name string) (io.Closer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	dir, base, n, err := c.enter("lock", name)
+	dir, base, n, err := c.enter("lock", name, true)
 	if err != nil {
 		return nil, err
 	}
 	if n == nil {
-		dir.names[base] = &node{mode: 0o600, mtime: c.now()}
+		n = &node{mode: 0o600, mtime: c.now()}
+		dir.names[base] = n
 	}
-	key := filepath.Clean(name)
-	if c.locks[key] {
+	if n.locked {
 		return nil, &LockedError{Name: name}
 	}
-	c.locks[key] = true
-	return &crashLock{c: c, key: key}, nil
+	n.locked = true
+	n.open++
+	return &crashLock{c: c, n: n}, nil
 }
 
 type crashLock struct {
 	c    *Crash
-	key  string
+	n    *node
 	once sync.Once
 }
 
@@ -365,7 +314,8 @@ func (l *crashLock) Close() error {
 	l.once.Do(func() {
 		l.c.mu.Lock()
 		defer l.c.mu.Unlock()
-		delete(l.c.locks, l.key)
+		l.n.locked = false
+		l.n.open--
 	})
 	return nil
 }

@@ -1,32 +1,163 @@
 package diskfs
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 )
+
+const (
+	page  = 4096 // what a failed sync drops, and a later write brings back, as a whole
+	block = 512  // what a power cut keeps or loses, and a disk cannot read, as a whole
+)
+
+// ErrWouldWait is what the opening of a named pipe fails with, where a real one waits for the
+// other end.
+var ErrWouldWait = errors.New("opening would wait for the other end")
+
+// FailSync makes the n-th call of File.Sync from now, counted from 1, fail with err, as Linux
+// does it: what was to be synced is dropped. It is still seen, but no longer waits to be
+// written, so later calls of Sync succeed and yet after a power cut it is gone, unless it is
+// written again. n <= 0 fails none.
+func (c *Crash) FailSync(n int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.badSync = 0; n > 0 {
+		c.badSync, c.syncErr = c.syncs+n, err
+	}
+}
+
+// Syncs returns the number of calls of File.Sync so far.
+func (c *Crash) Syncs() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.syncs
+}
+
+// Unreadable makes every read that touches the n bytes at off of the file name fail with
+// syscall.EIO, as a disk with bad sectors does, in blocks of 512 bytes. Writing a block mends
+// it. It stays so in what Recover returns.
+func (c *Crash) Unreadable(name string, off, n int64) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _, f, err := c.resolve("damage", name, true)
+	if err == nil && f == nil {
+		err = &fs.PathError{Op: "damage", Path: name, Err: fs.ErrNotExist}
+	}
+	if err != nil {
+		return err
+	}
+	if f.bad == nil {
+		f.bad = map[int64]bool{}
+	}
+	for b := off / block; b*block < off+n; b++ {
+		f.bad[b] = true
+	}
+	return nil
+}
 
 // OpenFile implements FS.
 func (c *Crash) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	dir, base, n, err := c.enter("open", name)
+	exclusive := flag&(os.O_CREATE|os.O_EXCL) == os.O_CREATE|os.O_EXCL
+	dir, base, n, err := c.enter("open", name, !exclusive)
 	if err != nil {
 		return nil, err
 	}
 	switch {
 	case n == nil && flag&os.O_CREATE == 0:
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+		err = fs.ErrNotExist
 	case n == nil:
 		n = &node{mode: perm, mtime: c.now()}
 		dir.names[base] = n
-	case flag&(os.O_CREATE|os.O_EXCL) == os.O_CREATE|os.O_EXCL:
-		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrExist}
-	case flag&os.O_TRUNC != 0 && !n.dir:
-		n.data, n.dirty, n.mtime = nil, true, c.now()
+	case exclusive:
+		err = fs.ErrExist
+	case n.dir && flag&(os.O_WRONLY|os.O_RDWR) != 0:
+		err = syscall.EISDIR
+	case n.mode&fs.ModeSocket != 0:
+		err = syscall.ENXIO
+	case n.mode&fs.ModeNamedPipe != 0 && flag&syscall.O_NONBLOCK == 0:
+		err = ErrWouldWait
+	case flag&os.O_TRUNC != 0 && n.mode.IsRegular():
+		n.truncate(0, c.now())
 	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	n.open++
 	return &crashFile{c: c, n: n, name: name, flag: flag}, nil
+}
+
+// truncate changes the size that is seen.
+func (n *node) truncate(size int64, now time.Time) {
+	was := int64(len(n.data))
+	if size <= int64(len(n.data)) {
+		n.data = n.data[:size:size]
+	} else {
+		n.data = append(n.data, make([]byte, size-int64(len(n.data)))...)
+	}
+	n.changed(min(size, was), max(size, was), now)
+}
+
+// changed notes that the bytes from off to end were written.
+func (n *node) changed(off, end int64, now time.Time) {
+	n.dirty, n.mtime = true, now
+	for p := range n.dropped {
+		if p*page < end && off < (p+1)*page {
+			delete(n.dropped, p)
+		}
+	}
+	for b := range n.bad {
+		if b*block < end && off < (b+1)*block {
+			delete(n.bad, b)
+		}
+	}
+}
+
+// readable reports whether the bytes from off to end can be read.
+func (n *node) readable(off, end int64) bool {
+	for b := range n.bad {
+		if b*block < end && off < (b+1)*block {
+			return false
+		}
+	}
+	return true
+}
+
+// written returns the bytes that the disk would have if all that waits were written now: those
+// seen, except in dropped pages, where they are the synced ones, or zero.
+func (n *node) written() []byte {
+	out := slices.Clone(n.data)
+	for p := range n.dropped {
+		from := min(p*page, int64(len(out)))
+		to := min(from+page, int64(len(out)))
+		clear(out[from:to])
+		if from < int64(len(n.synced)) {
+			copy(out[from:to], n.synced[from:])
+		}
+	}
+	return out
+}
+
+// drop forgets what waits to be written.
+func (n *node) drop() {
+	if n.dropped == nil {
+		n.dropped = map[int64]bool{}
+	}
+	for p := int64(0); p*page < int64(len(n.data)); p++ {
+		from, to := p*page, min((p+1)*page, int64(len(n.data)))
+		same := to <= int64(len(n.synced)) && bytes.Equal(n.data[from:to], n.synced[from:to])
+		if !same {
+			n.dropped[p] = true
+		}
+	}
 }
 
 type crashFile struct {
@@ -57,6 +188,13 @@ func (f *crashFile) enter(op string) error {
 func (f *crashFile) readAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, &fs.PathError{Op: "read", Path: f.name, Err: fs.ErrInvalid}
+	}
+	if f.n.mode&fs.ModeDevice != 0 {
+		clear(p)
+		return len(p), nil
+	}
+	if !f.n.readable(off, min(off+int64(len(p)), int64(len(f.n.data)))) {
+		return 0, &fs.PathError{Op: "read", Path: f.name, Err: syscall.EIO}
 	}
 	if off >= int64(len(f.n.data)) {
 		if len(p) == 0 {
@@ -105,7 +243,7 @@ func (f *crashFile) writeAt(p []byte, off int64, err error) (int, error) {
 	if end := off + int64(len(p)); end > int64(len(f.n.data)) {
 		f.n.data = append(f.n.data, make([]byte, end-int64(len(f.n.data)))...)
 	}
-	f.n.dirty, f.n.mtime = true, f.c.now()
+	f.n.changed(off, off+int64(len(p)), f.c.now())
 	return copy(f.n.data[off:], p), err
 }
 
@@ -160,8 +298,7 @@ func (f *crashFile) Stat() (fs.FileInfo, error) {
 	if err := f.c.step(); err != nil {
 		return nil, &fs.PathError{Op: "stat", Path: f.name, Err: err}
 	}
-	parts := split(f.name)
-	return f.n.info(parts[len(parts)-1]), nil
+	return f.n.info(filepath.Base(f.name)), nil
 }
 
 func (f *crashFile) Sync() error {
@@ -170,7 +307,12 @@ func (f *crashFile) Sync() error {
 	if err != nil {
 		return err
 	}
-	f.n.synced, f.n.dirty = append([]byte(nil), f.n.data...), false
+	f.c.syncs++
+	if f.c.syncs == f.c.badSync {
+		f.n.drop()
+		return &fs.PathError{Op: "sync", Path: f.name, Err: f.c.syncErr}
+	}
+	f.n.synced, f.n.dirty = f.n.written(), len(f.n.dropped) > 0
 	return nil
 }
 
@@ -183,12 +325,7 @@ func (f *crashFile) Truncate(size int64) error {
 	if size < 0 {
 		return &fs.PathError{Op: "truncate", Path: f.name, Err: fs.ErrInvalid}
 	}
-	if size <= int64(len(f.n.data)) {
-		f.n.data = f.n.data[:size:size]
-	} else {
-		f.n.data = append(f.n.data, make([]byte, size-int64(len(f.n.data)))...)
-	}
-	f.n.dirty, f.n.mtime = true, f.c.now()
+	f.n.truncate(size, f.c.now())
 	return nil
 }
 
@@ -199,6 +336,7 @@ func (f *crashFile) Close() error {
 		return &fs.PathError{Op: "close", Path: f.name, Err: fs.ErrClosed}
 	}
 	f.closed = true
+	f.n.open--
 	return nil
 }
 

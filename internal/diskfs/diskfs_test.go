@@ -15,9 +15,13 @@ import (
 // disks are the implementations that must behave alike.
 func disks(t *testing.T) map[string]func() (diskfs.FS, string) {
 	return map[string]func() (diskfs.FS, string){
-		"os":    func() (diskfs.FS, string) { return diskfs.OS(), t.TempDir() },
-		"crash": func() (diskfs.FS, string) { return diskfs.NewCrash("/d"), "/d" },
-		"fail":  func() (diskfs.FS, string) { return diskfs.Fail(diskfs.NewCrash("/d"), 0, nil, nil), "/d" },
+		"os":      func() (diskfs.FS, string) { return diskfs.OS(), t.TempDir() },
+		"crash":   func() (diskfs.FS, string) { return diskfs.NewCrash("/d"), "/d" },
+		"fail":    func() (diskfs.FS, string) { return diskfs.Fail(diskfs.NewCrash("/d"), 0, nil, nil), "/d" },
+		"process": func() (diskfs.FS, string) { return diskfs.NewProcess(diskfs.NewCrash("/d")), "/d" },
+		"windows": func() (diskfs.FS, string) {
+			return diskfs.NewCrashWith("/d", &diskfs.CrashOptions{FoldCase: true, HoldOpen: true}), "/d"
+		},
 	}
 }
 
@@ -119,7 +123,8 @@ func TestFailEveryCall(t *testing.T) {
 	}
 }
 
-// TestCrashEveryCall: the same for a power cut at every call, and once WriteFile has returned the new bytes stay.
+// TestCrashEveryCall: the same for a power cut at every call, and once WriteFile has returned
+// the new bytes stay.
 func TestCrashEveryCall(t *testing.T) {
 	for n := 1; ; n++ {
 		disk := diskfs.NewCrash("/d")
@@ -141,7 +146,8 @@ func TestCrashEveryCall(t *testing.T) {
 	}
 }
 
-// TestCrashForgets: what was not synced may be lost, which is what makes the sweeps above worth something.
+// TestCrashForgets: what was not synced may be lost, which is what makes the sweeps above worth
+// something.
 func TestCrashForgets(t *testing.T) {
 	disk := diskfs.NewCrash("/d")
 	check(t, diskfs.WriteFile(disk, "/d/f", bytes.Repeat([]byte("old "), 1000), 0o600))

@@ -24,11 +24,14 @@ type FS interface {
 	ReadDir(name string) ([]fs.DirEntry, error)
 	// Stat describes what name leads to.
 	Stat(name string) (fs.FileInfo, error)
-	// SyncDir makes the names in a directory durable. Where the system has no such call it does nothing.
+	// Lstat describes name itself: a link at its end is not followed.
+	Lstat(name string) (fs.FileInfo, error)
+	// SyncDir makes the names in a directory durable. Where the system has no such call it does
+	// nothing.
 	SyncDir(name string) error
-	// TryLock takes the exclusive lock of the file name, which is made when it is missing, without waiting.
-	// Closing what it returns lets go; so does the end of the process. When another holder has it
-	// the error is a *LockedError.
+	// TryLock takes the exclusive lock of the file name, which is made when it is missing,
+	// without waiting. Closing what it returns lets go; so does the end of the process. When
+	// another holder has it the error is a *LockedError.
 	TryLock(name string) (io.Closer, error)
 }
 

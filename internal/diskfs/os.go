@@ -30,10 +30,11 @@ func (osFS) Remove(name string) error                   { return os.Remove(name)
 func (osFS) Mkdir(name string, perm fs.FileMode) error  { return os.Mkdir(name, perm) }
 func (osFS) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
 func (osFS) Stat(name string) (fs.FileInfo, error)      { return os.Stat(name) }
+func (osFS) Lstat(name string) (fs.FileInfo, error)     { return os.Lstat(name) }
 func (osFS) SyncDir(name string) error                  { return syncDir(name) }
 
-// TryLock locks with flock (LockFileEx on Windows). The holder writes its process id behind the first byte,
-// which Windows locks, so that others can read it.
+// TryLock locks with flock (LockFileEx on Windows). The holder writes its process id behind the
+// first byte, which Windows locks, so that others can read it.
 func (osFS) TryLock(name string) (io.Closer, error) {
 	l := flock.New(name, flock.SetPermissions(0o600))
 	ok, err := l.TryLock()
