@@ -81,4 +81,12 @@ func TestSealedLies(t *testing.T) {
 	if out, err := open(append(one, other...), n, uint32(len(other))); !errors.Is(err, remote.ErrVerification) || out != "first" {
 		t.Errorf("a chunk of another resource: %q, %v", out, err)
 	}
+	second := k.Seal(nil, []byte("second"))
+	whole, m := append(bytes.Clone(one), second...), uint32(len(second))
+	if out, err := open(whole, n, m); err != nil || out != "firstsecond" {
+		t.Fatalf("two chunks: %q, %v", out, err)
+	}
+	if out, err := open(whole, n); !errors.Is(err, remote.ErrVerification) || out != "" {
+		t.Errorf("lengths that end at a chunk boundary: %q, %v", out, err)
+	}
 }
