@@ -31,6 +31,31 @@ type SignedRoot struct {
 	Untagged  Signature
 }
 
+// A PushForm names one of the two forms of a push signature.
+type PushForm string
+
+// The forms.
+const (
+	FormUntagged PushForm = "untagged" // over SHA-256(root || store id)
+	FormTagged   PushForm = "tagged"   // over SHA-256("digstore:push:v1" || root || store id)
+)
+
+// Other returns the other form: the untagged one unless f is that.
+func (f PushForm) Other() PushForm {
+	if f == FormUntagged {
+		return FormTagged
+	}
+	return FormUntagged
+}
+
+// Signature returns the signature in one form, zero when it is not known.
+func (r SignedRoot) Signature(form PushForm) Signature {
+	if form == FormTagged {
+		return r.Tagged
+	}
+	return r.Untagged
+}
+
 // SignRoot signs both forms. The error is the signer's.
 func SignRoot(ctx context.Context, s StoreID, root merkle.Hash, by Signer) (SignedRoot, error) {
 	r := SignedRoot{Store: s, Root: root, PublicKey: by.PublicKey()}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
@@ -18,24 +19,59 @@ const DefaultOrigin = "https://rpc.dig.net"
 // remotesFile is remotes.toml.
 type remotesFile struct {
 	Remotes map[string]string `toml:"remotes"`
+	// PushForms is ours: the form of push signature that an origin accepts. The reference reads [remotes] only.
+	PushForms map[string]auth.PushForm `toml:"push_forms,omitempty"`
 }
+
+// maxPushForms is how many origins a store remembers a form for.
+const maxPushForms = 64
 
 func (s *Store) remotesName() string { return filepath.Join(s.dir, "remotes.toml") }
 
 // Remotes returns the remotes that are set, by name, as they were given.
 func (s *Store) Remotes() (map[string]string, error) {
+	f, err := s.readRemotes()
+	return f.Remotes, err
+}
+
+func (s *Store) readRemotes() (remotesFile, error) {
+	f := remotesFile{Remotes: map[string]string{}, PushForms: map[string]auth.PushForm{}}
 	text, err := diskfs.ReadFile(s.w.fs, s.remotesName(), maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
-		return map[string]string{}, nil
+		return f, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read remotes: %w", err)
+		return f, fmt.Errorf("read remotes: %w", err)
 	}
-	f := remotesFile{Remotes: map[string]string{}}
 	if err := toml.Unmarshal(text, &f); err != nil {
-		return nil, corrupt(s.remotesName(), "%v", err)
+		return f, corrupt(s.remotesName(), "%v", err)
 	}
-	return f.Remotes, nil
+	return f, nil
+}
+
+// PushForm returns the form of push signature that an origin (scheme://host[:port]) accepted last, "" when it is not
+// known.
+func (s *Store) PushForm(_ context.Context, origin string) (auth.PushForm, error) {
+	f, err := s.readRemotes()
+	if err != nil {
+		return "", err
+	}
+	return f.PushForms[origin], nil
+}
+
+// KeepPushForm remembers the form of push signature that an origin accepts, in remotes.toml. Of more than 64 origins
+// some are forgotten.
+func (s *Store) KeepPushForm(ctx context.Context, origin string, form auth.PushForm) error {
+	return s.changeRemotes(ctx, func(f *remotesFile) error {
+		for other := range f.PushForms {
+			if len(f.PushForms) < maxPushForms {
+				break
+			}
+			delete(f.PushForms, other)
+		}
+		f.PushForms[origin] = form
+		return nil
+	})
 }
 
 // Remote returns one remote; "origin" is DefaultOrigin when it is not set, another unknown name fs.ErrNotExist.
@@ -58,40 +94,40 @@ func (s *Store) AddRemote(name, url string) error {
 	if err := checkName(name); err != nil {
 		return fmt.Errorf("add remote: %w", err)
 	}
-	return s.changeRemotes(func(all map[string]string) error {
-		if old, ok := all[name]; ok && old != url {
+	return s.changeRemotes(context.Background(), func(f *remotesFile) error {
+		if old, ok := f.Remotes[name]; ok && old != url {
 			return fmt.Errorf("add remote %q: it is %s: %w", name, old, fs.ErrExist)
 		}
-		all[name] = url
+		f.Remotes[name] = url
 		return nil
 	})
 }
 
 // RemoveRemote takes a remote away; an unknown one is fs.ErrNotExist.
 func (s *Store) RemoveRemote(name string) error {
-	return s.changeRemotes(func(all map[string]string) error {
-		if _, ok := all[name]; !ok {
+	return s.changeRemotes(context.Background(), func(f *remotesFile) error {
+		if _, ok := f.Remotes[name]; !ok {
 			return fmt.Errorf("remove remote %.100q: %w", name, fs.ErrNotExist)
 		}
-		delete(all, name)
+		delete(f.Remotes, name)
 		return nil
 	})
 }
 
-func (s *Store) changeRemotes(change func(map[string]string) error) error {
-	l, err := s.lock(context.Background())
+func (s *Store) changeRemotes(ctx context.Context, change func(*remotesFile) error) error {
+	l, err := s.lock(ctx)
 	if err != nil {
 		return fmt.Errorf("change remotes: %w", err)
 	}
 	defer l.Close()
-	all, err := s.Remotes()
+	f, err := s.readRemotes()
 	if err != nil {
 		return err
 	}
-	if err := change(all); err != nil {
+	if err := change(&f); err != nil {
 		return err
 	}
-	if err := writeTOML(s.w.fs, s.remotesName(), remotesFile{all}); err != nil {
+	if err := writeTOML(s.w.fs, s.remotesName(), f); err != nil {
 		return fmt.Errorf("change remotes: %w", err)
 	}
 	return nil

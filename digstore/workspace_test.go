@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -179,6 +180,43 @@ func TestRemotes(t *testing.T) {
 }
 
 func second(_ string, err error) error { return err }
+
+// The forms of push signatures that origins accept stand beside the remotes, and neither loses the other.
+func TestPushForms(t *testing.T) {
+	ctx := t.Context()
+	w, s := inMemory(t, &digstore.StoreOptions{Name: "s"})
+	check(t, s.AddRemote("origin", "dig://host/x"))
+	want := map[string]auth.PushForm{"https://host:8443": auth.FormTagged, "http://127.0.0.1:8444": auth.FormUntagged}
+	for origin, form := range want {
+		check(t, s.KeepPushForm(ctx, origin, form))
+	}
+	check(t, s.AddRemote("backup", "dig://other/x"))
+	check(t, w.Close())
+	s = must(w.Store("s"))
+	for origin, form := range want {
+		if got, err := s.PushForm(ctx, origin); err != nil || got != form {
+			t.Errorf("form at %s is %q, %v: want %q", origin, got, err, form)
+		}
+	}
+	if got, err := s.PushForm(ctx, "https://elsewhere"); err != nil || got != "" {
+		t.Errorf("form at an unknown origin is %q, %v", got, err)
+	}
+	if all, err := s.Remotes(); err != nil || len(all) != 2 {
+		t.Errorf("remotes %v, %v", all, err)
+	}
+	for n := range 100 {
+		check(t, s.KeepPushForm(ctx, fmt.Sprintf("https://host-%d", n), auth.FormTagged))
+	}
+	known := 0
+	for n := range 100 {
+		if form, err := s.PushForm(ctx, fmt.Sprintf("https://host-%d", n)); err == nil && form == auth.FormTagged {
+			known++
+		}
+	}
+	if known == 0 || known > 64 {
+		t.Errorf("%d origins are remembered, want at most 64", known)
+	}
+}
 
 func TestPinsAndKnownStores(t *testing.T) {
 	ctx := context.Background()

@@ -62,6 +62,9 @@ type ClientOptions struct {
 	InlineLimit int64
 	// Attempts is how often a read is tried in all. Default 4.
 	Attempts int
+	// PushForms remembers the form of push signature that an origin accepts. nil: each client finds out by itself, at
+	// the price of one refused request.
+	PushForms PushForms
 	// OnRetry, if set, is told why an attempt failed and how long the client waits before the next.
 	OnRetry func(err error, wait time.Duration)
 	// Now is the clock that server clocks are compared with. nil: time.Now.
@@ -77,12 +80,12 @@ type Client struct {
 	presigned *http.Transport // to hosts that the origin names
 	strict    *Guard          // what those may be
 
-	mu          sync.Mutex
-	origin      string // scheme://host of the requests; "" before the first
-	signer      auth.Signer
-	taggedFirst bool // this origin wants the tagged form (§11 row 1)
-	singly      bool // it answers one range at a time at most
-	recipes     bool // it takes recipes
+	mu      sync.Mutex
+	origin  string // scheme://host of the requests; "" before the first
+	signer  auth.Signer
+	form    auth.PushForm // that this origin accepted last (§11 row 1); "": not known
+	singly  bool          // it answers one range at a time at most
+	recipes bool          // it takes recipes
 }
 
 var _ RangeOrigin = (*Client)(nil)

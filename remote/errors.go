@@ -49,6 +49,9 @@ var (
 	// (remote-protocol 1.5, 3.3). Both are an [ErrProtocol].
 	ErrRedirect = fmt.Errorf("%w: a redirect", ErrProtocol)
 	ErrEncoded  = fmt.Errorf("%w: a content encoding", ErrProtocol)
+	// ErrConnection is a request or an answer that did not come through whole: no connection, one that broke, or one on
+	// which too little moved.
+	ErrConnection = errors.New("remote: connection failed")
 	// ErrClockSkew is a refused signature whose cause is a clock: ours and the server's are more than the
 	// freshness window apart. The error says by how much.
 	ErrClockSkew = errors.New("remote: clocks disagree")

@@ -212,22 +212,108 @@ func TestPusherSkipsWhatIsNotHeld(t *testing.T) {
 	equal(t, "pushed", report.Pushed, []merkle.Hash{local.line(t, 2).Root})
 }
 
-// TestPusherForms: a server of the reference knows the tagged form alone; the client finds that out once.
-func TestPusherForms(t *testing.T) {
-	s, l, local := publisher(t, 2)
+// onlyForm refuses pushes whose first signature is not of the form that the host knows, as hosts of the reference and
+// of the seed do. then answers the others, or leaves them to the server.
+func (l *line) onlyForm(form auth.PushForm, then func(w http.ResponseWriter, r *http.Request, tail string) bool) {
 	l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
-		sig, tagged := r.Header.Get("X-Dig-Signature"), r.Header.Get("X-Dig-Signature-Tagged")
-		if strings.HasPrefix(tail, "/module") && r.Method != http.MethodGet && sig != tagged {
+		if !strings.HasPrefix(tail, "/module") || r.Method == http.MethodGet {
+			return false
+		}
+		tagged := r.Header.Get("X-Dig-Signature") == r.Header.Get("X-Dig-Signature-Tagged")
+		if tagged != (form == auth.FormTagged) {
 			http.Error(w, "push not authorized: bad BLS signature", http.StatusForbidden)
 			return true
 		}
-		return false
+		return then != nil && then(w, r, tail)
 	}
-	if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); err != nil {
+}
+
+// TestPusherForms: a server that knows one form alone; the client finds that out once, and a client of another
+// process knows it from then on. A host that changes its mind is found out too.
+func TestPusherForms(t *testing.T) {
+	s, l, local := publisher(t, 2)
+	forms := &keptForms{}
+	l.onlyForm(auth.FormTagged, nil)
+	if _, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{PushForms: forms}), local.Memory); err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "requests", l.requests(), []string{"GET", "POST /module/upload", "POST /module/upload", "PUT /module",
 		"POST /module/upload", "PUT /module"})
+	local.publish(t, s.publisher, 2)
+	if _, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{PushForms: forms}), local.Memory); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "requests of another process", l.requests(), []string{"GET", "PUT /module"})
+	l.onlyForm(auth.FormUntagged, nil)
+	local.publish(t, s.publisher, 3)
+	if _, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{PushForms: forms}), local.Memory); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "requests after a change", l.requests(), []string{"GET", "PUT /module", "PUT /module"})
+	if form, err := forms.PushForm(t.Context(), l.URL); err != nil || form != auth.FormUntagged {
+		t.Errorf("kept form %q, %v", form, err)
+	}
+}
+
+// keptForms is a PushForms in memory.
+type keptForms map[string]auth.PushForm
+
+func (k *keptForms) PushForm(_ context.Context, origin string) (auth.PushForm, error) {
+	return (*k)[origin], nil
+}
+
+func (k *keptForms) KeepPushForm(_ context.Context, origin string, form auth.PushForm) error {
+	(*k)[origin] = form
+	return nil
+}
+
+// TestPusherLastOutcome: what comes of the second form is the outcome of the push, and the form is remembered.
+func TestPusherLastOutcome(t *testing.T) {
+	for _, c := range []struct {
+		code int // 0: the connection breaks
+		want error
+		kept auth.PushForm
+	}{
+		{code: 403, want: auth.ErrForbidden},
+		{code: 409, want: remote.ErrNonFastForward, kept: auth.FormTagged},
+		{code: 413, want: remote.ErrTooLarge, kept: auth.FormTagged},
+		{code: 422, kept: auth.FormTagged},
+		{code: 429, kept: auth.FormTagged},
+		{code: 503, kept: auth.FormTagged},
+		{code: 0, want: remote.ErrConnection},
+	} {
+		for _, path := range []string{"/module/upload", "/module"} {
+			t.Run(strconv.Itoa(c.code)+path, func(t *testing.T) {
+				s, l, local := publisher(t, 1)
+				forms := &keptForms{}
+				l.onlyForm(auth.FormTagged, func(w http.ResponseWriter, r *http.Request, tail string) bool {
+					if tail != path {
+						return false
+					}
+					if c.code == 0 {
+						panic(http.ErrAbortHandler)
+					}
+					http.Error(w, "as the test says", c.code)
+					return true
+				})
+				_, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{PushForms: forms, Attempts: 2}), local.Memory)
+				var status *remote.StatusError
+				if c.code != 0 && (!errors.As(err, &status) || status.Code != c.code) || c.want != nil && !errors.Is(err, c.want) {
+					t.Errorf("got %v, want %d, %v", err, c.code, c.want)
+				}
+				if c.code != 403 && errors.Is(err, auth.ErrForbidden) {
+					t.Errorf("the outcome of the first form is returned: %v", err)
+				}
+				want := c.kept
+				if path == "/module" { // push-init has found it out
+					want = auth.FormTagged
+				}
+				if form := (*forms)[l.URL]; form != want {
+					t.Errorf("kept form %q, want %q", form, want)
+				}
+			})
+		}
+	}
 }
 
 // TestPusherFallback: a node of the seed has no push-init.
@@ -271,6 +357,59 @@ type discard struct{ h http.Header }
 func (d discard) Header() http.Header         { return d.h }
 func (d discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d discard) WriteHeader(int)             {}
+
+// TestPusherInterrupted: a host that breaks off in the middle of a push gets it again, unless its head has moved.
+func TestPusherInterrupted(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fails int
+		code  int // 0: the connection breaks
+		moved bool
+		want  error // nil: it succeeds
+		puts  int
+	}{
+		{name: "broken once", fails: 1, puts: 2},
+		{name: "unavailable twice", fails: 2, code: 503, puts: 3},
+		{name: "broken for good", fails: 9, want: remote.ErrConnection, puts: 4},
+		{name: "another push came between", fails: 1, moved: true, want: remote.ErrConnection, puts: 1},
+		{name: "refused", fails: 1, code: 422, want: errAny, puts: 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, l, local := publisher(t, 2)
+			old := &direct{Memory: local.empty()}
+			old.publish(t, s.publisher, 0)
+			if _, err := remote.Push(t.Context(), s.client(l, nil), old.Memory); err != nil {
+				t.Fatal(err)
+			}
+			puts := 0
+			l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
+				if r.Method != http.MethodPut {
+					return false
+				}
+				if puts++; puts > c.fails {
+					return false
+				}
+				if c.moved {
+					mod, head := s.build(s.id, s.publisher, 9)
+					if err := s.stores.Receive(t.Context(), head, old.line(t, 0).Root, false, bytes.NewReader(mod), accept); err != nil {
+						t.Error(err)
+					}
+				}
+				if c.code == 0 {
+					panic(http.ErrAbortHandler)
+				}
+				w.WriteHeader(c.code)
+				return true
+			}
+			_, err := remote.Push(t.Context(), s.client(l, nil), local.Memory)
+			if (err == nil) != (c.want == nil) || c.want != nil && c.want != errAny && !errors.Is(err, c.want) || puts != c.puts {
+				t.Errorf("%d PUTs, %v: want %d, %v", puts, err, c.puts, c.want)
+			}
+		})
+	}
+}
+
+var errAny = errors.New("any error")
 
 // TestPusherRace: another push of the same generation came first, and one of another generation.
 func TestPusherRace(t *testing.T) {

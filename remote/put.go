@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
@@ -39,17 +41,20 @@ type PutRequest struct {
 // a node without push-init gets one plain PUT (remote-protocol §4). body is read from its start, perhaps
 // twice, and exactly p.Size bytes of it.
 //
-// Both forms of the signature travel. A 403 is answered once by the tagged form in the seed form's place,
-// which the client then remembers for this origin (§11 row 1). When the answer to the body is lost, or says
-// that the parent is not the head, the descriptor is read again: a head equal to the root means success.
+// Both forms of the signature travel, one of them as the first. A 403 is answered once by the other form as the
+// first, and what comes of that is the outcome. The client remembers the form that an origin accepts, for as long as
+// it lives and in [ClientOptions].PushForms (§11 row 1).
+//
+// When the answer is lost, or says that the parent is not the head, the descriptor is read again: a head equal to the
+// root means success. After a lost answer, and after 429, 502, 503 and 504, the push is sent again where the
+// descriptor still has the parent as the head.
 //
 // Refusals are [*StatusError].
 func (c *Client) Put(ctx context.Context, p PutRequest, body io.ReadSeeker) (Outcome, error) {
 	if err := c.checkPut(p); err != nil {
 		return "", err
 	}
-	out, err := c.put(ctx, p, body)
-	return c.settled(ctx, p, out, err)
+	return c.settle(ctx, p, func() (Outcome, error) { return c.put(ctx, p, body) })
 }
 
 func (c *Client) checkPut(p PutRequest) error {
@@ -62,19 +67,37 @@ func (c *Client) checkPut(p PutRequest) error {
 	return nil
 }
 
-// settled is how a push ended whose answer was lost or says that the parent is not the head.
-func (c *Client) settled(ctx context.Context, p PutRequest, out Outcome, err error) (Outcome, error) {
-	var status *StatusError
-	switch {
-	case err == nil, ctx.Err() != nil, p.Pending:
-	case errors.As(err, &status) && status.Code != http.StatusConflict:
-	default:
-		// The answer was lost, or another push came between: the origin's head settles it.
-		if d, derr := c.Describe(ctx); derr == nil && d.Root == p.Head.Root {
-			return Advanced, nil
+// settle sends a push until it is known how it ended. An answer that was lost, or that says that another push came
+// first, is settled by the origin's head. The push is sent again only where that head is still the parent.
+func (c *Client) settle(ctx context.Context, p PutRequest, send func() (Outcome, error)) (out Outcome, err error) {
+	unchanged := false // the origin's head is the parent
+	err = c.retry(ctx, func(error) bool { return unchanged }, func() error {
+		unchanged = false
+		var err error
+		if out, err = send(); err == nil || ctx.Err() != nil {
+			return err
 		}
-	}
+		passing := readPolicy(err)
+		if !passing && !hasStatus(err, http.StatusConflict, http.StatusInternalServerError) {
+			return err
+		}
+		d, derr := c.Describe(ctx)
+		if derr == nil && d.Root == p.Head.Root && !p.Pending {
+			out = Advanced
+			return nil
+		}
+		atParent := derr == nil && d.Root == p.Parent
+		empty := p.Parent.IsZero() && errors.Is(derr, fs.ErrNotExist)
+		unchanged = passing && (atParent || empty)
+		return err
+	})
 	return out, err
+}
+
+// hasStatus reports whether err is an answer with one of the statuses.
+func hasStatus(err error, codes ...int) bool {
+	var status *StatusError
+	return errors.As(err, &status) && slices.Contains(codes, status.Code)
 }
 
 func (c *Client) put(ctx context.Context, p PutRequest, body io.ReadSeeker) (Outcome, error) {
@@ -101,7 +124,7 @@ func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer initAnswer,
 	if !p.Parent.IsZero() {
 		req.ParentRoot = p.Parent.String()
 	}
-	err = c.eitherForm(p.Head, func(h http.Header) error {
+	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
 		return c.retry(ctx, connectPolicy, func() error {
 			resp, err := c.post(ctx, request.PushInit, "/module/upload", h, req)
 			if err != nil {
@@ -125,44 +148,9 @@ func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer initAnswer,
 	return answer, err
 }
 
-// eitherForm calls send with the headers of every leg of a push: signatures, token; and once more with the tagged form first when the
-// first call is answered by 403 and there is another form to try.
-func (c *Client) eitherForm(head auth.SignedRoot, send func(http.Header) error) error {
-	c.mu.Lock()
-	tagged := c.taggedFirst
-	c.mu.Unlock()
-	first := head.Untagged
-	if first.IsZero() || tagged && !head.Tagged.IsZero() {
-		first = head.Tagged
-	}
-	h := http.Header{}
-	h.Set(headerSignature, first.String())
-	if !head.Tagged.IsZero() {
-		h.Set(headerTagged, head.Tagged.String())
-	}
-	if !head.PublicKey.IsZero() {
-		h.Set(headerStoreKey, head.PublicKey.String()) // it may be new to the origin
-	}
-	if c.opt.Bearer != "" {
-		h.Set("Authorization", "Bearer "+c.opt.Bearer)
-	}
-	err := send(h)
-	if !errors.Is(err, auth.ErrForbidden) || head.Tagged.IsZero() || first == head.Tagged {
-		return err
-	}
-	h.Set(headerSignature, head.Tagged.String())
-	if again := send(h); again != nil {
-		return err
-	}
-	c.mu.Lock()
-	c.taggedFirst = true
-	c.mu.Unlock()
-	return nil
-}
-
 // putInline sends the module to the origin itself.
 func (c *Client) putInline(ctx context.Context, p PutRequest, upload string, body io.ReadSeeker) (out Outcome, err error) {
-	err = c.eitherForm(p.Head, func(h http.Header) error {
+	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
 		h = putHeader(h, p, typeModule)
 		if upload != "" {
 			h.Set(headerUploadID, p.Head.Root.String())
@@ -206,7 +194,7 @@ func (c *Client) putPresigned(ctx context.Context, p PutRequest, a initAnswer, b
 		Body:   io.NopCloser(io.LimitReader(body, p.Size))}).WithContext(ctx)
 	resp, err := roundTrip(transport, req)
 	if err != nil {
-		return "", fmt.Errorf("remote: PUT to %s: %w", target.Host, err)
+		return "", fmt.Errorf("remote: PUT to %s: %w", target.Host, &connectionError{err})
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
@@ -223,7 +211,7 @@ func (c *Client) putPresigned(ctx context.Context, p PutRequest, a initAnswer, b
 	if err != nil {
 		return "", fmt.Errorf("remote: encode request: %w", err)
 	}
-	err = c.eitherForm(p.Head, func(h http.Header) error {
+	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
 		h = h.Clone()
 		h.Set(headerParent, p.Parent.String()) // a server that has started anew meanwhile knows it no more
 		h.Set(headerPushMode, pushMode(p.Pending))

@@ -31,9 +31,13 @@ func (c *Client) PutRecipe(ctx context.Context, p PutRequest, r, base *module.Re
 	return c.putRecipe(ctx, p, body, base.Root(), src)
 }
 
-func (c *Client) putRecipe(ctx context.Context, p PutRequest, body *recipeBody, base merkle.Hash, src io.ReaderAt) (out Outcome, err error) {
+func (c *Client) putRecipe(ctx context.Context, p PutRequest, body *recipeBody, base merkle.Hash, src io.ReaderAt) (Outcome, error) {
+	return c.settle(ctx, p, func() (Outcome, error) { return c.sendRecipe(ctx, p, body, base, src) })
+}
+
+func (c *Client) sendRecipe(ctx context.Context, p PutRequest, body *recipeBody, base merkle.Hash, src io.ReaderAt) (out Outcome, err error) {
 	var read *recipeReader
-	err = c.eitherForm(p.Head, func(h http.Header) error {
+	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
 		h = putHeader(h, p, typeRecipe)
 		h.Set(headerBase, base.String())
 		read = body.reader(src)
@@ -46,8 +50,8 @@ func (c *Client) putRecipe(ctx context.Context, p PutRequest, body *recipeBody, 
 			query: "root=" + p.Head.Root.String(), header: h, body: from, size: body.size})
 		return err
 	})
-	if cause := read.failed(); err != nil && cause != nil {
-		return "", cause
+	if err != nil && read != nil && read.failed() != nil {
+		return "", read.failed()
 	}
 	var status *StatusError
 	if errors.As(err, &status) {
@@ -58,7 +62,7 @@ func (c *Client) putRecipe(ctx context.Context, p PutRequest, body *recipeBody, 
 			return "", fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 		}
 	}
-	return c.settled(ctx, p, out, err)
+	return out, err
 }
 
 // takesRecipes reports whether the origin has said so in its descriptor.

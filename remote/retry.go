@@ -35,22 +35,28 @@ func connectPolicy(err error) bool {
 	return errors.As(err, &c) && !lasting(err)
 }
 
-// connectionError is an exchange that broke: no answer, or not all of it.
+// connectionError is an exchange that broke: no answer, or not all of it. It matches [ErrConnection].
 type connectionError struct{ err error }
 
 func (e *connectionError) Error() string { return e.err.Error() }
 func (e *connectionError) Unwrap() error { return e.err }
+
+// Is reports whether target is [ErrConnection].
+func (e *connectionError) Is(target error) bool { return target == ErrConnection }
 
 // lasting reports whether an exchange that failed with err would fail so again.
 func lasting(err error) bool {
 	var (
 		status *StatusError
 		cert   *tls.CertificateVerificationError
+		record tls.RecordHeaderError // it does not speak TLS
+		alert  tls.AlertError        // it refused the handshake
 		verify *VerificationError
 	)
 	return errors.Is(err, ErrProtocol) || errors.Is(err, ErrInsecure) || errors.Is(err, ErrBadURL) ||
 		errors.Is(err, ErrTooLarge) || errors.Is(err, http.ErrSchemeMismatch) ||
-		errors.As(err, &status) || errors.As(err, &cert) || errors.As(err, &verify)
+		errors.As(err, &status) || errors.As(err, &cert) ||
+		errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &verify)
 }
 
 // retry calls f until it succeeds, fails for good, or has been called as often as the options say.

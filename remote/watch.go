@@ -128,8 +128,8 @@ func (b *watchedAnswer) Read(p []byte) (int, error) {
 	b.begin()
 	n, err := b.ReadCloser.Read(p)
 	b.end(n)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = b.cause(err)
+	if err != nil && err != io.EOF {
+		err = &connectionError{b.cause(err)}
 	}
 	return n, err
 }

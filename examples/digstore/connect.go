@@ -30,6 +30,8 @@ type hostFlags struct {
 
 	token   string // of a first push; secret
 	changes bool   // the command changes the store there
+
+	forms remote.PushForms // of the store that is pushed; nil: not remembered
 }
 
 func (h *hostFlags) register(cmd *cobra.Command) {
@@ -76,6 +78,7 @@ func (a *app) clientOptions(h hostFlags) (*remote.ClientOptions, error) {
 		AllowLoopbackHTTP: true,
 		Guard:             &remote.Guard{AllowPrivate: true}, // a person names the host
 		Large:             rpc.Large{},
+		PushForms:         h.forms,
 		OnRetry: func(err error, wait time.Duration) {
 			a.note("%v: trying again in %v", err, wait.Round(time.Millisecond))
 		},

@@ -130,7 +130,7 @@ func status(codes ...int) func(error) bool {
 // transport reports whether the way to the host broke. A net.Error will not
 // do: errors of files are such too.
 func transport(err error) bool {
-	return as[*url.Error](err) || as[*net.OpError](err) || as[*net.DNSError](err) || as[tls.RecordHeaderError](err) ||
+	return errors.Is(err, remote.ErrConnection) || as[*url.Error](err) || as[*net.OpError](err) || as[*net.DNSError](err) || as[tls.RecordHeaderError](err) ||
 		as[*tls.CertificateVerificationError](err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 

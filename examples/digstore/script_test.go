@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"certs":    certs,
 			"mint":     mint,
 			"onchain":  onchain,
+			"fronting": fronting,
 		},
 	})
 }

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// A front is a host before a real one that changes what passes, as old hosts and proxies do. It writes a line
+// "METHOD PATH STATUS" for each request.
+type front struct {
+	mu     sync.Mutex
+	log    *os.File
+	times  int // that a fault with a count still happens
+	to     *httputil.ReverseProxy
+	before func(f *front, w http.ResponseWriter, r *http.Request) bool // answers, or leaves it to the host
+}
+
+// frontFaults are what a front can do; NAME=COUNT does it so many times.
+var frontFaults = map[string]func(f *front, w http.ResponseWriter, r *http.Request) bool{
+	// tagged refuses pushes whose first signature is not the tagged form, as released hosts of the reference do.
+	"tagged": func(_ *front, w http.ResponseWriter, r *http.Request) bool { return taggedOnly(w, r) },
+	// tagged-then-busy does the same and has no time for the others.
+	"tagged-then-busy": func(_ *front, w http.ResponseWriter, r *http.Request) bool {
+		if taggedOnly(w, r) {
+			return true
+		}
+		if r.Header.Get("X-Dig-Signature") == "" {
+			return false
+		}
+		http.Error(w, "come back later", http.StatusServiceUnavailable)
+		return true
+	},
+	// cut ends the connection in the middle of a module that is pushed.
+	"cut": func(f *front, w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut || !f.once() {
+			return false
+		}
+		_, _ = io.CopyN(io.Discard, r.Body, 1000)
+		panic(http.ErrAbortHandler)
+	},
+}
+
+func taggedOnly(w http.ResponseWriter, r *http.Request) bool {
+	push := r.Header.Get("X-Dig-Signature")
+	if push == "" || push == r.Header.Get("X-Dig-Signature-Tagged") {
+		return false
+	}
+	http.Error(w, "push not authorized: bad BLS signature", http.StatusForbidden)
+	return true
+}
+
+// frontEdits change the answers of the host.
+var frontEdits = map[string]func(r *http.Response) error{}
+
+// once counts a fault.
+func (f *front) once() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.times--
+	return f.times >= 0
+}
+
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := &frontAnswer{ResponseWriter: w}
+	defer func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		fmt.Fprintln(f.log, r.Method, r.URL.Path, answer.status)
+	}()
+	if f.before == nil || !f.before(f, answer, r) {
+		f.to.ServeHTTP(answer, r)
+	}
+}
+
+// frontAnswer remembers the status.
+type frontAnswer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *frontAnswer) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *frontAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// fronting NAME URL FAULT[=COUNT] puts a front before the host at URL, sets NAME to its URL and writes its requests
+// to $WORK/NAME.log. It ends with the script.
+func fronting(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: fronting NAME URL FAULT[=COUNT]")
+	}
+	target, err := url.Parse(args[1])
+	ts.Check(err)
+	name, count, counted := strings.Cut(args[2], "=")
+	f := &front{times: 1 << 30, before: frontFaults[name]}
+	if counted {
+		f.times, err = strconv.Atoi(count)
+		ts.Check(err)
+	}
+	edit := frontEdits[name]
+	if f.before == nil && edit == nil {
+		ts.Fatalf("no fault %q", name)
+	}
+	f.to = &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = target.Host
+		},
+		ModifyResponse: func(r *http.Response) error {
+			if edit == nil {
+				return nil
+			}
+			return edit(r)
+		},
+	}
+	f.log, err = os.Create(filepath.Join(ts.Getenv("WORK"), args[0]+".log"))
+	ts.Check(err)
+	server := httptest.NewServer(f)
+	ts.Defer(func() {
+		server.Close()
+		f.log.Close()
+	})
+	ts.Setenv(args[0], server.URL)
+}
+
+// replaceBody changes the body of an answer.
+func replaceBody(r *http.Response, change func([]byte) []byte) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err
+	}
+	body = change(body)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.ContentLength = int64(len(body))
+	r.Header.Set("Content-Length", strconv.Itoa(len(body)))
+	return r.Body.Close()
+}
