@@ -46,7 +46,7 @@ func TestTextForms(t *testing.T) {
 		{"public key", k.PublicKey().String(), func(s string) (fmt.Stringer, error) { return auth.ParsePublicKey(s) }},
 		{"signature", sig.String(), func(s string) (fmt.Stringer, error) { return auth.ParseSignature(s) }},
 		{"node public key", node.PublicKey().String(), func(s string) (fmt.Stringer, error) { return auth.ParseNodePublicKey(s) }},
-		{"node signature", node.Sign(nil).String(), func(s string) (fmt.Stringer, error) { return auth.ParseNodeSignature(s) }},
+		{"node signature", must(node.Sign(t.Context(), nil)).String(), func(s string) (fmt.Stringer, error) { return auth.ParseNodeSignature(s) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, s := range []string{c.text, strings.ToUpper(c.text)} {
@@ -73,7 +73,7 @@ func TestJSON(t *testing.T) {
 		NSig  auth.NodeSignature
 	}
 	k, n := auth.NewKey(seed(2)), auth.NewNodeKey(seed(2))
-	want := all{auth.StoreIDFromKey(k.PublicKey()), k.PublicKey(), must(k.Sign(t.Context(), nil)), n.PublicKey(), n.Sign(nil)}
+	want := all{auth.StoreIDFromKey(k.PublicKey()), k.PublicKey(), must(k.Sign(t.Context(), nil)), n.PublicKey(), must(n.Sign(t.Context(), nil))}
 	var got all
 	if err := json.Unmarshal(must(json.Marshal(want)), &got); err != nil || got != want {
 		t.Errorf("got %v, %v, want %v", got, err, want)

@@ -40,7 +40,7 @@ func BenchmarkVerify(b *testing.B) {
 func BenchmarkNodeVerify(b *testing.B) {
 	k := auth.NewNodeKey(seed(1))
 	msg := make([]byte, 32)
-	sig := k.Sign(msg)
+	sig, _ := k.Sign(b.Context(), msg)
 	for b.Loop() {
 		if err := k.PublicKey().Verify(msg, sig); err != nil {
 			b.Fatal(err)

@@ -93,7 +93,10 @@ func ExampleKey_Format() {
 
 func ExampleNodeKey() {
 	node := auth.NewNodeKey([auth.SeedSize]byte{1, 2, 3})
-	sig := node.Sign([]byte("hello"))
+	sig, err := node.Sign(context.Background(), []byte("hello"))
+	if err != nil {
+		panic(err)
+	}
 	fmt.Println(node.ID(), node.PublicKey().Verify([]byte("hello"), sig))
 	// Output: dig1221fe5f6859a1a4f <nil>
 }

@@ -1,12 +1,15 @@
 package auth
 
 import (
+	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // NodeID is the short name of a node: "dig1" and the first 16 hex digits of its public key. It is
@@ -57,19 +60,53 @@ func (k *NodePublicKey) UnmarshalText(text []byte) error {
 	return parseHex("node public key", k[:], text)
 }
 
+// Check returns an error that wraps ErrPublicKey when k cannot be anybody's key: it is one of the
+// encodings of the eight points of small order, under which any message can be signed, or it is not
+// the canonical encoding of its point. The all-zero key is among them. Callers check keys where they
+// import them. A k that is not on the curve passes and verifies nothing.
+func (k NodePublicKey) Check() error {
+	y := k
+	y[31] &= 0x7f // without the sign of x
+	if slices.Contains(smallOrder[:], y) {
+		return fmt.Errorf("node public key %v: %w: point of small order", k, ErrPublicKey)
+	}
+	// y is below the field's prime 2^255 - 19, little-endian, in canonical encodings.
+	if y[0] >= 0xed && y[31] == 0x7f && bytes.Count(y[1:31], []byte{0xff}) == 30 {
+		return fmt.Errorf("node public key %v: %w: encoding is not canonical", k, ErrPublicKey)
+	}
+	return nil
+}
+
+// smallOrder has the y coordinates of the eight points of small order: 1 (order 1), -1 (order 2),
+// 0 (order 4) and the two of order 8. Each point other than the first two has a twin with the other sign of x.
+var smallOrder = [5]NodePublicKey{
+	{0: 0x01},
+	{0xec, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
+	{},
+	{0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+		0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
+	{0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+		0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a},
+}
+
 // Verify returns nil when sig is k's Ed25519 signature over msg (RFC 8032, no pre-hash, no
-// context), and else an error that wraps ErrSignature.
+// context). The error wraps ErrPublicKey when Check refuses k, and else ErrSignature.
 //
-// It is crypto/ed25519.Verify: S must be below the group order, R is compared as bytes (so a
-// non-canonical R never passes), the equation is the one without cofactor, while a non-canonical
-// or low-order public key is taken as it is. Whoever holds a key of low order can sign anything, which is
-// that key's own loss; it says nothing about other keys.
+// Beyond Check it is crypto/ed25519.Verify: S must be below the group order, R is compared as bytes
+// (so a non-canonical R never passes), and the equation is the one without cofactor.
 func (k NodePublicKey) Verify(msg []byte, sig NodeSignature) error {
+	if err := k.Check(); err != nil {
+		return err
+	}
 	if !ed25519.Verify(k[:], msg, sig[:]) {
 		return fmt.Errorf("node %s: %w", k.ID(), ErrSignature)
 	}
 	return nil
 }
+
+// IsZero reports whether k is all zeros, which stands for "any node" in a challenge and is no key.
+func (k NodePublicKey) IsZero() bool { return k == NodePublicKey{} }
 
 // NodeSignature is an Ed25519 signature: 64 bytes, as text 128 hex digits.
 type NodeSignature [ed25519.SignatureSize]byte
@@ -90,7 +127,18 @@ func (s *NodeSignature) UnmarshalText(text []byte) error {
 	return parseHex("node signature", s[:], text)
 }
 
-// NodeKey is a node's Ed25519 secret key. It is safe for concurrent use and prints as the node's
+// NodeSigner signs for one node key. Implementations are safe for concurrent use.
+type NodeSigner interface {
+	// PublicKey returns the key that verifies. It is always the same one and does not block.
+	PublicKey() NodePublicKey
+	// Sign signs msg of any length as it is (RFC 8032, no pre-hash, no context). It may block: on a
+	// device or on a remote signer.
+	Sign(ctx context.Context, msg []byte) (NodeSignature, error)
+}
+
+var _ NodeSigner = (*NodeKey)(nil)
+
+// NodeKey is a node's Ed25519 secret key, a NodeSigner. It is safe for concurrent use and prints as the node's
 // id only.
 type NodeKey struct {
 	private ed25519.PrivateKey // seed || public key
@@ -121,8 +169,14 @@ func (k *NodeKey) PublicKey() NodePublicKey {
 // ID returns the node's short name.
 func (k *NodeKey) ID() NodeID { return k.PublicKey().ID() }
 
-// Sign signs msg as it is. Equal messages have equal signatures.
-func (k *NodeKey) Sign(msg []byte) NodeSignature { return NodeSignature(ed25519.Sign(k.private, msg)) }
+// Sign signs msg as it is. Equal messages have equal signatures. It blocks on nothing; the error is
+// that of a ctx already ended.
+func (k *NodeKey) Sign(ctx context.Context, msg []byte) (NodeSignature, error) {
+	if err := ctx.Err(); err != nil {
+		return NodeSignature{}, fmt.Errorf("sign with %v: %w", k, err)
+	}
+	return NodeSignature(ed25519.Sign(k.private, msg)), nil
+}
 
 // String returns the node's id.
 func (k *NodeKey) String() string { return string(k.ID()) }

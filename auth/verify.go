@@ -12,8 +12,8 @@ var (
 	// ErrSignature is what every failing check of a signature wraps: the key, the bytes and the
 	// signature do not belong together.
 	ErrSignature = errors.New("signature does not verify")
-	// ErrPublicKey is wrapped where 48 bytes are no usable key: not a canonical point of the
-	// group, or the point at infinity.
+	// ErrPublicKey is wrapped where bytes are no usable key: not a canonical point of the group,
+	// the point at infinity, or (of a node key) a point of small order.
 	ErrPublicKey = errors.New("not a usable public key")
 	// ErrForbidden means that the caller is known and may not do this (HTTP 403).
 	ErrForbidden = errors.New("forbidden")
