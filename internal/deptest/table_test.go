@@ -51,10 +51,10 @@ var table = []row{
 	{pkg: "auth/chain", house: []string{"auth", "merkle", "internal/backoff", "internal/bls", "internal/clvm", "internal/codec", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
 	{pkg: "auth/chain/chaintest", house: []string{"auth", "auth/chain", "merkle", "internal/bls", "internal/clvm", "internal/codec", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
 
-	{pkg: "capsule", house: []string{"auth", "merkle", "internal/codec"}, third: blst},
-	{pkg: "capsule/cache", house: []string{"capsule", "auth", "merkle"}, third: join(blst, lru, worker)},
-	{pkg: "capsule/cuda", house: []string{"capsule", "auth", "merkle"}, third: join(blst, []string{"github.com/ebitengine/purego"})},
-	{pkg: "capsule/capsuletest", house: []string{"capsule", "auth", "merkle"}, third: blst},
+	{pkg: "capsule", house: []string{"auth", "merkle", "internal/codec", "internal/diskfs", "internal/strictjson"}, third: join(blst, onDisk, worker)},
+	{pkg: "capsule/cache", house: []string{"capsule", "auth", "merkle", "internal/diskfs"}, third: join(blst, lru, onDisk, worker)},
+	{pkg: "capsule/cuda", house: []string{"capsule", "auth", "merkle"}, third: join(blst, onDisk, worker, []string{"github.com/ebitengine/purego/..."})},
+	{pkg: "capsule/capsuletest", house: []string{"capsule", "auth", "merkle"}, third: join(blst, onDisk, worker)},
 	{pkg: "digstore/urn", house: []string{"auth", "merkle", "internal/codec", "internal/gcmsiv"}, third: sealed},
 	{pkg: "digstore/module", house: []string{"digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/wasm"}, third: sealed},
 
@@ -65,6 +65,7 @@ var table = []row{
 	{pkg: "remote/conform", house: []string{"remote", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/remotetest", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
 
+	{pkg: "node/economy"},
 	{pkg: "node/wire", third: []string{"google.golang.org/protobuf/..."}},
 	{pkg: "node", house: []string{"node/wire", "remote", "remote/rpc", "plot", "capsule", "capsule/cache", "digstore/module", "auth/request", "auth", "merkle", "internal/codec"}, third: daemon, http: true},
 	{pkg: "node/tcptls", house: []string{"node", "auth", "merkle"}, third: daemon, http: true},

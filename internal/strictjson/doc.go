@@ -1,6 +1,7 @@
-// Package strictjson reads JSON that strangers wrote. It takes what
-// encoding/json takes, less what two readers may read differently and what is
-// only there to cost something: a name that stands twice in one object, and
-// values nested deeper than MaxDepth. How long a text may be is the business
-// of whoever reads it from its source.
+// Package strictjson reads JSON from untrusted sources. It accepts what encoding/json accepts, except what two
+// readers may read differently and what only costs time or memory: a name that stands twice in one object, and
+// values nested deeper than a limit.
+//
+// [Unmarshal] decodes a text that is in memory. A [Reader] reads a text of any length as a stream and also
+// refuses other spellings of names, null, and numbers that are not plain unsigned integers.
 package strictjson

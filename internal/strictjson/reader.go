@@ -1,0 +1,441 @@
+package strictjson
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of a Reader.
+const (
+	maxName    = 256 // bytes of a name as written
+	maxMembers = 128 // members of an object that is read
+	maxSkip    = 512 // depth of values that are skipped
+)
+
+// ErrSyntax is a text that is not what the caller reads: no JSON, or another type of value.
+var ErrSyntax = errors.New("malformed JSON")
+
+// MemberError says at which member of a text reading failed, as in "capsules[3].size". The empty path is the
+// whole text.
+type MemberError struct {
+	Path string
+	Err  error
+}
+
+// Error implements error.
+func (e *MemberError) Error() string {
+	if e.Path == "" {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("member %s: %v", e.Path, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *MemberError) Unwrap() error { return e.Err }
+
+// A Member is a member of an object that the caller knows.
+type Member struct {
+	Name     string
+	Required bool
+	Read     func(*Reader) error // reads exactly one value
+}
+
+// A Reader reads one JSON text from a stream, value by value, as the caller knows them. It holds no more than
+// the value that is read at the moment. It refuses names that stand twice in an object that is read, known
+// names in another letter case, numbers that are not unsigned integers in canonical decimal form, null, and
+// text behind the end. It is for one goroutine.
+type Reader struct {
+	r    *bufio.Reader
+	path []string
+}
+
+// NewReader returns a Reader of r, of which it reads at most max bytes; a longer text is an error.
+func NewReader(r io.Reader, max int64) *Reader {
+	return &Reader{r: bufio.NewReaderSize(&limited{r: r, left: max, max: max}, 4096)}
+}
+
+// limited fails where io.LimitedReader ends.
+type limited struct {
+	r         io.Reader
+	left, max int64
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.left <= 0 {
+		if n, err := io.ReadFull(l.r, p[:1]); n == 0 {
+			return 0, err
+		}
+		return 0, fmt.Errorf("text longer than %d bytes", l.max)
+	}
+	n, err := l.r.Read(p[:min(int64(len(p)), l.left)])
+	l.left -= int64(n)
+	return n, err
+}
+
+// End fails when anything but white space follows.
+func (r *Reader) End() error {
+	switch c, err := r.next(); {
+	case err == io.EOF:
+		return nil
+	case err != nil:
+		return r.fail(err)
+	default:
+		return r.fail(fmt.Errorf("%w: %q follows the end", ErrSyntax, c))
+	}
+}
+
+// Object reads an object. Members that are not known are skipped.
+func (r *Reader) Object(members []Member) error {
+	if err := r.expect('{', "an object"); err != nil {
+		return err
+	}
+	var seen uint64
+	var others []string
+	for first := true; ; first = false {
+		c, err := r.next()
+		if err != nil {
+			return r.fail(unexpected(err))
+		}
+		if c == '}' && first {
+			break
+		}
+		if !first {
+			if c == '}' {
+				break
+			}
+			if c != ',' {
+				return r.fail(fmt.Errorf("%w: found %q, expected a comma or the end of the object", ErrSyntax, c))
+			}
+			if c, err = r.next(); err != nil {
+				return r.fail(unexpected(err))
+			}
+		}
+		if c != '"' {
+			return r.fail(fmt.Errorf("%w: found %q, expected a name", ErrSyntax, c))
+		}
+		name, err := r.text(maxName)
+		if err != nil {
+			return r.fail(err)
+		}
+		if err := r.expect(':', "a colon"); err != nil {
+			return err
+		}
+		r.path = append(r.path, "."+name)
+		known := -1
+		for i, m := range members {
+			if m.Name == name {
+				known = i
+				break
+			}
+			if strings.EqualFold(m.Name, name) {
+				return r.fail(fmt.Errorf("%w: is spelled %q", ErrSyntax, m.Name))
+			}
+		}
+		if known >= 0 {
+			if seen>>known&1 == 1 {
+				return r.fail(ErrDuplicate)
+			}
+			seen |= 1 << known
+			err = members[known].Read(r)
+		} else {
+			for _, o := range others {
+				if strings.EqualFold(o, name) {
+					return r.fail(ErrDuplicate)
+				}
+			}
+			if others = append(others, name); len(others) > maxMembers {
+				return r.fail(fmt.Errorf("%w: more than %d members", ErrSyntax, maxMembers))
+			}
+			err = r.skip(0)
+		}
+		if err != nil {
+			return r.fail(err)
+		}
+		r.path = r.path[:len(r.path)-1]
+	}
+	for i, m := range members {
+		if m.Required && seen>>i&1 == 0 {
+			r.path = append(r.path, "."+m.Name)
+			return r.fail(errors.New("is missing"))
+		}
+	}
+	return nil
+}
+
+// Array reads an array, calling read for each item, which it counts from 0.
+func (r *Reader) Array(read func(i int) error) error {
+	if err := r.expect('[', "an array"); err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		c, err := r.next()
+		if err != nil {
+			return r.fail(unexpected(err))
+		}
+		switch {
+		case c == ']':
+			return nil
+		case i == 0:
+			r.r.UnreadByte()
+		case c != ',':
+			return r.fail(fmt.Errorf("%w: found %q, expected a comma or the end of the array", ErrSyntax, c))
+		}
+		if i > 0 {
+			if c, err = r.next(); err != nil {
+				return r.fail(unexpected(err))
+			}
+			r.r.UnreadByte()
+			if c == ']' {
+				return r.fail(fmt.Errorf("%w: a comma before the end of the array", ErrSyntax))
+			}
+		}
+		r.path = append(r.path, "["+strconv.Itoa(i)+"]")
+		if err := read(i); err != nil {
+			return r.fail(err)
+		}
+		r.path = r.path[:len(r.path)-1]
+	}
+}
+
+// Uint reads an unsigned integer of at most max, in decimal digits without a leading zero.
+func (r *Reader) Uint(max uint64) (uint64, error) {
+	c, err := r.next()
+	if err != nil {
+		return 0, r.fail(unexpected(err))
+	}
+	if c < '0' || c > '9' {
+		return 0, r.fail(fmt.Errorf("%w: found %q, expected an unsigned integer", ErrSyntax, c))
+	}
+	v := uint64(c - '0')
+	for {
+		d, err := r.r.ReadByte()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return 0, r.fail(err)
+		}
+		if d < '0' || d > '9' {
+			if d == '.' || d == 'e' || d == 'E' {
+				return 0, r.fail(fmt.Errorf("%w: number is not an integer in plain digits", ErrSyntax))
+			}
+			r.r.UnreadByte()
+			break
+		}
+		if c == '0' {
+			return 0, r.fail(fmt.Errorf("%w: number with a leading zero", ErrSyntax))
+		}
+		n := uint64(d - '0')
+		if v > (math.MaxUint64-n)/10 {
+			return 0, r.fail(fmt.Errorf("%w: number above %d", ErrSyntax, max))
+		}
+		v = v*10 + n
+	}
+	if v > max {
+		return 0, r.fail(fmt.Errorf("%w: number %d, at most %d", ErrSyntax, v, max))
+	}
+	return v, nil
+}
+
+// Text reads a string of at most max bytes as written between its quotes.
+func (r *Reader) Text(max int) (string, error) {
+	if err := r.expect('"', "a string"); err != nil {
+		return "", err
+	}
+	s, err := r.text(max)
+	if err != nil {
+		return "", r.fail(err)
+	}
+	return s, nil
+}
+
+// Null reads a null, if one comes next, and reports whether it did.
+func (r *Reader) Null() (bool, error) {
+	c, err := r.next()
+	if err != nil {
+		return false, r.fail(unexpected(err))
+	}
+	r.r.UnreadByte()
+	if c != 'n' {
+		return false, nil
+	}
+	return true, r.fail(r.skip(0))
+}
+
+// text reads the rest of a string, whose opening quote has been read.
+func (r *Reader) text(max int) (string, error) {
+	quoted := []byte{'"'}
+	err := r.stringRest(func(c byte) error {
+		if quoted = append(quoted, c); len(quoted) > max+2 {
+			return fmt.Errorf("%w: string longer than %d bytes", ErrSyntax, max)
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	if !utf8.Valid(quoted) {
+		return "", fmt.Errorf("%w: string is not UTF-8", ErrSyntax)
+	}
+	var s string
+	if err := json.Unmarshal(quoted, &s); err != nil {
+		return "", fmt.Errorf("%w: string: %w", ErrSyntax, err)
+	}
+	return s, nil
+}
+
+// stringRest calls each for every byte of a string after its opening quote, the closing one included.
+func (r *Reader) stringRest(each func(byte) error) error {
+	for escaped := false; ; {
+		c, err := r.r.ReadByte()
+		if err != nil {
+			return unexpected(err)
+		}
+		if c < ' ' {
+			return fmt.Errorf("%w: control character in a string", ErrSyntax)
+		}
+		if err := each(c); err != nil {
+			return err
+		}
+		switch {
+		case escaped:
+			escaped = false
+		case c == '\\':
+			escaped = true
+		case c == '"':
+			return nil
+		}
+	}
+}
+
+// skip reads any value and keeps nothing of it.
+func (r *Reader) skip(depth int) error {
+	if depth > maxSkip {
+		return ErrDepth
+	}
+	c, err := r.next()
+	if err != nil {
+		return unexpected(err)
+	}
+	switch {
+	case c == '"':
+		return r.stringRest(func(byte) error { return nil })
+	case c == '{' || c == '[':
+		return r.skipList(c, depth)
+	case c == 't' || c == 'f' || c == 'n' || c == '-' || '0' <= c && c <= '9':
+		r.r.UnreadByte()
+		return r.scalar()
+	}
+	return fmt.Errorf("%w: found %q, expected a value", ErrSyntax, c)
+}
+
+func (r *Reader) skipList(open byte, depth int) error {
+	end := open + 2 // '}' follows '{' by two, as ']' does '['
+	for first := true; ; first = false {
+		c, err := r.next()
+		if err != nil {
+			return unexpected(err)
+		}
+		if c == end && first {
+			return nil
+		}
+		if !first {
+			if c == end {
+				return nil
+			}
+			if c != ',' {
+				return fmt.Errorf("%w: found %q, expected a comma or %q", ErrSyntax, c, end)
+			}
+			if c, err = r.next(); err != nil {
+				return unexpected(err)
+			}
+		}
+		if open == '{' {
+			if c != '"' {
+				return fmt.Errorf("%w: found %q, expected a name", ErrSyntax, c)
+			}
+			if err := r.stringRest(func(byte) error { return nil }); err != nil {
+				return err
+			}
+			if c, err = r.next(); err != nil {
+				return unexpected(err)
+			} else if c != ':' {
+				return fmt.Errorf("%w: found %q, expected a colon", ErrSyntax, c)
+			}
+		} else {
+			r.r.UnreadByte()
+		}
+		if err := r.skip(depth + 1); err != nil {
+			return err
+		}
+	}
+}
+
+// scalar reads a number, true, false or null.
+func (r *Reader) scalar() error {
+	var b []byte
+	for {
+		c, err := r.r.ReadByte()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if strings.IndexByte(" \t\r\n,]}", c) >= 0 {
+			r.r.UnreadByte()
+			break
+		}
+		if b = append(b, c); len(b) > maxName {
+			return fmt.Errorf("%w: number or word longer than %d bytes", ErrSyntax, maxName)
+		}
+	}
+	if !json.Valid(b) {
+		return fmt.Errorf("%w: found %.20q, expected a value", ErrSyntax, b)
+	}
+	return nil
+}
+
+func (r *Reader) expect(want byte, what string) error {
+	c, err := r.next()
+	if err != nil {
+		return r.fail(unexpected(err))
+	}
+	if c != want {
+		return r.fail(fmt.Errorf("%w: found %q, expected %s", ErrSyntax, c, what))
+	}
+	return nil
+}
+
+// next returns the next byte that is not white space.
+func (r *Reader) next() (byte, error) {
+	for {
+		c, err := r.r.ReadByte()
+		if err != nil || c != ' ' && c != '\t' && c != '\n' && c != '\r' {
+			return c, err
+		}
+	}
+}
+
+// fail gives err the path of the member that is read, unless it has one. A nil err stays nil.
+func (r *Reader) fail(err error) error {
+	var has *MemberError
+	if err == nil || errors.As(err, &has) {
+		return err
+	}
+	return &MemberError{Path: strings.TrimPrefix(strings.Join(r.path, ""), "."), Err: err}
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return fmt.Errorf("%w: %w", ErrSyntax, io.ErrUnexpectedEOF)
+	}
+	return err
+}
