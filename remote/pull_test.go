@@ -196,18 +196,24 @@ func TestPullTombstones(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		by      byte
+		newer   int // generations that the origin has after ours
 		root    func(*direct) merkle.Hash
 		refused bool
 	}{
-		{"the store", 0x2a, func(*direct) merkle.Hash { return merkle.Hash{} }, true},
-		{"our head", 0x2a, func(d *direct) merkle.Hash { return d.line(t, 0).Root }, true},
-		{"the new head", 0x2a, func(d *direct) merkle.Hash { return d.line(t, 1).Root }, true},
-		{"another root", 0x2a, func(*direct) merkle.Hash { return merkle.Hash{5} }, false},
-		{"by another key", 0x13, func(*direct) merkle.Hash { return merkle.Hash{} }, false},
+		{"the store", 0x2a, 1, func(*direct) merkle.Hash { return merkle.Hash{} }, true},
+		{"the store, nothing new", 0x2a, 0, func(*direct) merkle.Hash { return merkle.Hash{} }, true},
+		{"our head, which has a successor", 0x2a, 1, func(d *direct) merkle.Hash { return d.line(t, 0).Root }, false},
+		{"our head, which has none", 0x2a, 0, func(d *direct) merkle.Hash { return d.line(t, 0).Root }, true},
+		{"the new head", 0x2a, 1, func(d *direct) merkle.Hash { return d.line(t, 1).Root }, true},
+		{"one between", 0x2a, 2, func(d *direct) merkle.Hash { return d.line(t, 1).Root }, false},
+		{"another root", 0x2a, 1, func(*direct) merkle.Hash { return merkle.Hash{5} }, false},
+		{"by another key", 0x13, 1, func(*direct) merkle.Hash { return merkle.Hash{} }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			origin, by, to := cloned(t, launcher, 1)
-			origin.publish(t, by, 1)
+			for n := range c.newer {
+				origin.publish(t, by, 1+n)
+			}
 			s := stone(t, origin, key(c.by), c.root(origin))
 			hidden := false
 			origin.describe = func(d *remote.Descriptor) {
@@ -224,8 +230,9 @@ func TestPullTombstones(t *testing.T) {
 				t.Errorf("kept %v", kept)
 			}
 			if !c.refused {
-				if err != nil {
-					t.Error(err)
+				head, herr := to.Head(t.Context())
+				if err != nil || herr != nil || head.Root != origin.line(t, c.newer).Root {
+					t.Errorf("head %s, %v, %v", head.Root, err, herr)
 				}
 				return
 			}

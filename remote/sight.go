@@ -10,6 +10,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
 )
 
 // A sight is what one origin shows of the store on one visit.
@@ -146,10 +147,14 @@ func (v *visit) choose(ctx context.Context, sights []*sight) (*sight, error) {
 	case len(left) == 0:
 		return nil, v.noneLeft(sights)
 	}
-	return v.newest(ctx, left)
+	best, err := v.newest(ctx, left)
+	if err == nil && best.target == nil { // nothing replaces the local head
+		err = v.revoked(v.head.Root)
+	}
+	return best, err
 }
 
-// heed checks tombstones under the key that is held against what is held, and keeps them.
+// heed checks tombstones under the key that is held, keeps them, and refuses a revoked store.
 func (v *visit) heed(ctx context.Context, stones []auth.Tombstone) error {
 	if err := v.take(ctx, stones, v.pins.Publisher); err != nil {
 		return err
@@ -157,7 +162,7 @@ func (v *visit) heed(ctx context.Context, stones []auth.Tombstone) error {
 	if err := v.keep(ctx); err != nil {
 		return err
 	}
-	return v.revoked(v.head.Root)
+	return v.revoked(merkle.Hash{})
 }
 
 // newest returns the one whose history contains the heads of all others. Two that contain neither are a fork.

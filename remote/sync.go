@@ -105,7 +105,8 @@ func (s *Sync) Clone(ctx context.Context, to Local, from Origin) (*Report, error
 // heads) or [ErrDiverged], and what speaks against the origin is kept (see [Evidence]), unless an anchor confirms the
 // root and its lineage contains the local head, or Trust.AcceptHead names the origin's head. The publisher key must be
 // the one held for the store, which is all the trust that a pull needs; see [Trust] for a key that changed. The checks
-// are those of Clone. A store without a generation is cloned.
+// are those of Clone. A local head that is revoked is replaced by its successor; where the origin has none, the error
+// matches [ErrRevoked], as for a revoked store. A store without a generation is cloned.
 func (s *Sync) Pull(ctx context.Context, to Local, from Origin) (*Report, error) {
 	v, err := s.visit(ctx, to)
 	if err != nil {
@@ -183,7 +184,7 @@ func (v *visit) prepare(ctx context.Context) (err error) {
 		return &VerificationError{Check: CheckTrust, Err: fmt.Errorf("%w: give a publisher, a root or an anchor, "+
 			"or believe the first use", ErrUntrusted)}
 	}
-	if err := v.revoked(v.head.Root); err != nil {
+	if err := v.revoked(merkle.Hash{}); err != nil { // a revoked head may have a successor
 		return err
 	}
 	if v.want, err = v.Trust.wanted(ctx, v.store); err != nil {

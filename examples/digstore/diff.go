@@ -39,11 +39,11 @@ func (a *app) diff(ctx context.Context, s *digstore.Store, args []string) error 
 	}
 	var from merkle.Hash
 	if len(args) > 0 {
-		line, err := findRoot(ctx, s, args[0])
+		g, err := a.generation(ctx, s, args[0])
 		if err != nil {
 			return err
 		}
-		from = line.Root
+		from = g.Info().Root
 	} else if n := to.Info().Number; n > 0 {
 		lines, err := s.Generations(ctx)
 		if err != nil {

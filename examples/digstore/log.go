@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ func (a *app) logCommand() *cobra.Command {
 		Short: "List the generations, newest first",
 		Long: `Log prints the history of the store: number, time, root and message of every
 generation. In a clone the lines of generations that are not held are only the
-origin's word; they are marked.`,
+origin's word; they are marked, and so are those that the publisher has revoked.`,
 		Example: `  digstore log
   digstore log -n 5 --json`,
 		Args: cobra.NoArgs,
@@ -33,7 +34,11 @@ origin's word; they are marked.`,
 				if err != nil {
 					return err
 				}
-				return a.printLog(s, entries)
+				revoked, err := revocations(cmd.Context(), s)
+				if err != nil {
+					return err
+				}
+				return a.printLog(s, entries, revoked)
 			})
 		},
 	}
@@ -41,18 +46,19 @@ origin's word; they are marked.`,
 	return cmd
 }
 
-func (a *app) printLog(s *digstore.Store, entries []digstore.HistoryEntry) error {
+func (a *app) printLog(s *digstore.Store, entries []digstore.HistoryEntry, revoked revoked) error {
 	type row struct {
 		Generation uint64      `json:"generation"`
 		Root       merkle.Hash `json:"root"`
 		Time       time.Time   `json:"time"`
 		Held       bool        `json:"held"`
 		Message    string      `json:"message,omitempty"`
+		Revoked    string      `json:"revoked,omitempty"`
 	}
 	rows := make([]row, 0, len(entries))
 	for i := len(entries) - 1; i >= 0; i-- {
 		e := entries[i]
-		rows = append(rows, row{e.Number, e.Root, e.Time.UTC(), e.Held, e.Message})
+		rows = append(rows, row{e.Number, e.Root, e.Time.UTC(), e.Held, e.Message, revoked.of(e.Root)})
 	}
 	return a.answer(map[string]any{"store": s.Name(), "store_id": s.ID(), "generations": rows}, func(w io.Writer) {
 		if len(rows) == 0 {
@@ -64,6 +70,9 @@ func (a *app) printLog(s *digstore.Store, entries []digstore.HistoryEntry) error
 			what := firstLine(r.Message)
 			if !r.Held {
 				what = "not held: the origin's word"
+			}
+			if r.Revoked != "" {
+				what = strings.TrimSpace("revoked: " + r.Revoked + "  " + what)
 			}
 			cells[i] = []string{strconv.FormatUint(r.Generation, 10), r.Time.Local().Format("2006-01-02 15:04:05"), r.Root.String(), what}
 		}

@@ -40,7 +40,7 @@ func optional(args []string) string {
 }
 
 func (a *app) show(ctx context.Context, s *digstore.Store, which string) error {
-	g, err := a.generation(ctx, s, which)
+	g, err := a.findGeneration(ctx, s, which)
 	if err != nil {
 		return err
 	}
@@ -60,15 +60,9 @@ func (a *app) show(ctx context.Context, s *digstore.Store, which string) error {
 		}
 		files = append(files, file{name, content.Size()})
 	}
-	tombstones, err := s.Tombstones(ctx, s.ID())
+	revoked, err := revocations(ctx, s)
 	if err != nil {
 		return err
-	}
-	revoked := ""
-	for _, t := range tombstones {
-		if t.Revokes(g.Info().Root) {
-			revoked = t.Reason.String()
-		}
 	}
 	v := struct {
 		Store      string         `json:"store"`
@@ -82,7 +76,7 @@ func (a *app) show(ctx context.Context, s *digstore.Store, which string) error {
 		Message    string         `json:"message,omitempty"`
 		Revoked    string         `json:"revoked,omitempty"`
 		Files      []file         `json:"files"`
-	}{s.Name(), s.ID(), g.Info().Number, g.Info().Root, g.Info().Time.UTC(), g.PublicKey(), g.Module().Size(), len(names) + unnamed, g.Message(), revoked, files}
+	}{s.Name(), s.ID(), g.Info().Number, g.Info().Root, g.Info().Time.UTC(), g.PublicKey(), g.Module().Size(), len(names) + unnamed, g.Message(), revoked.of(g.Info().Root), files}
 	return a.answer(v, func(w io.Writer) {
 		fmt.Fprintf(w, "store       %s  %s\n", v.Store, v.StoreID)
 		fmt.Fprintf(w, "generation  %d\nroot        %s\n", v.Generation, v.Root)

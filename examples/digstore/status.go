@@ -38,6 +38,11 @@ func (a *app) printStatus(ctx context.Context, s *digstore.Store, st *digstore.S
 	if err != nil {
 		return err
 	}
+	revoked, err := revocations(ctx, s)
+	if err != nil {
+		return err
+	}
+	why := revoked.of(head.Root)
 	staged := make([]string, len(st.Staged))
 	for i, f := range st.Staged {
 		staged[i] = f.Name
@@ -46,18 +51,22 @@ func (a *app) printStatus(ctx context.Context, s *digstore.Store, st *digstore.S
 		Store       string       `json:"store"`
 		StoreID     auth.StoreID `json:"store_id"`
 		Root        *merkle.Hash `json:"root,omitempty"`
+		Revoked     string       `json:"revoked,omitempty"`
 		ContentRoot string       `json:"content_root,omitempty"`
 		Staged      []string     `json:"staged"`
 		Added       []string     `json:"added"`
 		Modified    []string     `json:"modified"`
 		Removed     []string     `json:"removed"`
 		Unchanged   int          `json:"unchanged"`
-	}{s.Name(), s.ID(), nonZero(head.Root), st.ContentRoot, staged, list(st.Added), list(st.Modified), list(st.Removed), st.Unchanged}, func(w io.Writer) {
+	}{s.Name(), s.ID(), nonZero(head.Root), why, st.ContentRoot, staged, list(st.Added), list(st.Modified), list(st.Removed), st.Unchanged}, func(w io.Writer) {
 		fmt.Fprintf(w, "store %s  %s\n", s.Name(), s.ID())
 		if head.Root.IsZero() {
 			fmt.Fprintln(w, "no generation yet")
 		} else {
 			fmt.Fprintf(w, "head  %s\n", head.Root)
+		}
+		if why != "" {
+			fmt.Fprintf(w, "%s  %s\n", a.paint(w, red, "revoked"), why)
 		}
 		a.changes(w, "  ", []change{{"staged", green, staged}, {"added", green, st.Added}, {"modified", yellow, st.Modified}, {"removed", red, st.Removed}})
 		switch {

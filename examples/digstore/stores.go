@@ -32,6 +32,7 @@ func (a *app) listStores(cmd *cobra.Command) error {
 		StoreID     auth.StoreID `json:"store_id"`
 		Root        *merkle.Hash `json:"root,omitempty"`
 		Generations uint64       `json:"generations"`
+		Revoked     string       `json:"revoked,omitempty"` // its head
 		ContentRoot string       `json:"content_root,omitempty"`
 		Active      bool         `json:"active"`
 	}
@@ -51,6 +52,11 @@ func (a *app) listStores(cmd *cobra.Command) error {
 		r := row{Name: s.Name(), StoreID: s.ID(), ContentRoot: s.ContentRoot(), Active: s.Name() == active}
 		if len(last) > 0 {
 			r.Root, r.Generations = &last[0].Root, last[0].Number+1
+			revoked, err := revocations(cmd.Context(), s)
+			if err != nil {
+				return err
+			}
+			r.Revoked = revoked.of(last[0].Root)
 		}
 		rows = append(rows, r)
 	}
@@ -63,6 +69,9 @@ func (a *app) listStores(cmd *cobra.Command) error {
 			}
 			if r.Root != nil {
 				root = r.Root.String()
+			}
+			if r.Revoked != "" {
+				root += "  revoked: " + r.Revoked
 			}
 			cells[i] = []string{mark, r.Name, r.StoreID.String(), root}
 		}

@@ -49,11 +49,16 @@ type verified struct {
 	Signed     bool        `json:"signed"`
 	Resources  int         `json:"resources"`
 	Bytes      int64       `json:"bytes"`
+	Revoked    string      `json:"revoked,omitempty"`
 }
 
 func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep, all bool) error {
 	a.resume = "nothing was changed; run the same command again"
 	lines, err := a.toVerify(ctx, s, which, all)
+	if err != nil {
+		return err
+	}
+	revoked, err := revocations(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -73,10 +78,14 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 		if err != nil {
 			return &hinted{err, "what is kept here is damaged: clone the store again, or pull it from another host"}
 		}
-		results = append(results, verified{line.Number, line.Root, r.Signed, r.Resources, r.Bytes})
+		why := revoked.of(line.Root)
+		results = append(results, verified{line.Number, line.Root, r.Signed, r.Resources, r.Bytes, why})
 		signed := "signed by its publisher"
 		if !r.Signed {
 			signed = "no signature is known"
+		}
+		if why != "" {
+			signed += ", revoked: " + why
 		}
 		text = append(text, fmt.Sprintf("generation %d is whole: %s checked, %s, %s", line.Number, how, size(r.Bytes), signed))
 	}
@@ -94,7 +103,7 @@ func (a *app) toVerify(ctx context.Context, s *digstore.Store, which string, all
 	if all {
 		return s.Generations(ctx)
 	}
-	g, err := a.generation(ctx, s, which)
+	g, err := a.findGeneration(ctx, s, which)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
@@ -62,8 +63,44 @@ func (a *app) pick(ws *digstore.Workspace) (*digstore.Store, error) {
 }
 
 // generation opens the generation that text names: "" is the head, else see
-// findRoot.
+// findRoot. It warns of one that is revoked.
 func (a *app) generation(ctx context.Context, s *digstore.Store, text string) (*digstore.Generation, error) {
+	g, err := a.findGeneration(ctx, s, text)
+	if err != nil {
+		return nil, err
+	}
+	revoked, err := revocations(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if why := revoked.of(g.Info().Root); why != "" {
+		a.warn("generation %d was revoked by its publisher: %s", g.Info().Number, why)
+	}
+	return g, nil
+}
+
+// revoked are the valid tombstones of a store.
+type revoked []auth.Tombstone
+
+func revocations(ctx context.Context, s *digstore.Store) (revoked, error) {
+	return s.Tombstones(ctx, s.ID())
+}
+
+// of says why a root is revoked, by itself or with the whole store; "": it is not.
+func (r revoked) of(root merkle.Hash) (why string) {
+	for _, t := range r {
+		if t.Revokes(root) {
+			why = t.Reason.String()
+		}
+		if t.WholeStore() {
+			return why + ", the whole store"
+		}
+	}
+	return why
+}
+
+// findGeneration is generation without a word on revocations.
+func (a *app) findGeneration(ctx context.Context, s *digstore.Store, text string) (*digstore.Generation, error) {
 	if text == "" {
 		g, err := s.Latest()
 		if errors.Is(err, fs.ErrNotExist) {
