@@ -74,10 +74,11 @@ func (c *Crash) resolve(op, name string, follow bool) (*node, string, *node, err
 			if links++; links > maxLinks {
 				return fail(syscall.ELOOP)
 			}
-			if filepath.IsAbs(n.target) || strings.HasPrefix(n.target, "/") {
+			target := filepath.ToSlash(n.target[len(filepath.VolumeName(n.target)):])
+			if strings.HasPrefix(target, "/") {
 				above = above[:1]
 			}
-			to := strings.Split(filepath.ToSlash(n.target), "/")
+			to := strings.Split(target, "/")
 			to = slices.DeleteFunc(to, func(s string) bool { return s == "" })
 			rest = append(to, rest...)
 		case last:
