@@ -118,6 +118,36 @@ func TestAnyBytesComeBack(t *testing.T) {
 	}
 }
 
+// TestDamagedWrapper: a module whose content is whole, but which other readers of WebAssembly refuse
+// or read otherwise, is refused when it is opened and when it is taken apart.
+func TestDamagedWrapper(t *testing.T) {
+	good := sample(t, small(module.None()), "a", "one")
+	if _, _, err := apart(t, good); err != nil {
+		t.Fatal(err)
+	}
+	address := []byte{0x41, 0x80, 0x80, 0x80, 0x01, 0x0b}
+	blob := blobOf(section{module.SectionStoreID, make([]byte, 32)}, section{module.SectionCurrentRoot, make([]byte, 32)})
+	least := wasmOf(blob)
+	sum := bytes.Replace(least, address, []byte{0x41, 0x80, 0x80, 0x80, 0x01, 0x41, 0, 0x6a, 0x0b}, 1)
+	sum[9] += 3 // the data section is longer now
+	for name, b := range map[string][]byte{
+		"sections twice":           append(bytes.Clone(good), good[8:]...),
+		"nameless section":         append(bytes.Clone(good), 0, 0),
+		"memory after the data":    append(bytes.Clone(good), 5, 3, 1, 0, 1),
+		"bodies without functions": slices.Concat(least[:8], []byte{10, 4, 1, 2, 0, 0x0b}, least[8:]),
+		"computed address":         sum,
+	} {
+		_, _, err := apart(t, b)
+		var fault *module.FormatError
+		if !errors.As(err, &fault) || fault.Fault != module.NotWasm {
+			t.Errorf("%s: %v, want %v", name, err, module.NotWasm)
+		}
+	}
+	if _, _, err := apart(t, least); err != nil {
+		t.Errorf("what these were made of: %v", err)
+	}
+}
+
 // foreign returns modules that are well formed and not built as ours are.
 func foreign(t testing.TB, base []byte) map[string][]byte {
 	t.Helper()
@@ -133,7 +163,7 @@ func foreign(t testing.TB, base []byte) map[string][]byte {
 	}
 	return map[string][]byte{
 		"nothing but ids":       wasmOf(blobOf(sections()...)),
-		"a blob after another":  append(append(bytes.Clone(base), 0, 0), wasmOf(blobOf(sections()...))[8:]...),
+		"a blob after another":  wasmOf(blobOf(sections(section{9, pool(frame(20))})...), blobOf(sections()...)),
 		"pool of equal chunks":  wasmOf(blobOf(sections(section{9, pool(frame(20), frame(20), frame(30), frame(20))})...)),
 		"pool of short chunks":  wasmOf(blobOf(sections(section{9, pool(frame(0), frame(1), frame(0), frame(3))})...)),
 		"pool that is cut":      wasmOf(blobOf(sections(section{9, pool(frame(20), frame(20), frame(30), frame(20))[:60]})...)),
@@ -180,10 +210,13 @@ func overlap(blob []byte) []byte {
 
 func leb(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
 
-// wasmOf is the least module around a blob.
-func wasmOf(blob []byte) []byte {
-	segment := slices.Concat([]byte{1, 0, 0x41, 0x80, 0x80, 0x80, 0x01, 0x0b}, leb(len(blob)), blob)
-	return slices.Concat([]byte("\x00asm\x01\x00\x00\x00\x0b"), leb(len(segment)), segment)
+// wasmOf is the least module around blobs, each in a segment of its own.
+func wasmOf(blobs ...[]byte) []byte {
+	segments := leb(len(blobs))
+	for _, b := range blobs {
+		segments = slices.Concat(segments, []byte{0, 0x41, 0x80, 0x80, 0x80, 0x01, 0x0b}, leb(len(b)), b)
+	}
+	return slices.Concat([]byte("\x00asm\x01\x00\x00\x00\x0b"), leb(len(segments)), segments)
 }
 
 func custom(body []byte) []byte {

@@ -88,9 +88,9 @@ func Check(module []byte, imports []Import, exports []Export) error {
 					return err
 				}
 			}
-			err = w.close()
+			err = w.full()
 		default:
-			err = w.skip(c.n)
+			err = w.pass(c)
 		}
 		if err != nil {
 			return err
@@ -127,10 +127,7 @@ func (w *walk) list(item func() error) error {
 			return err
 		}
 	}
-	if w.at < w.limit {
-		return malformed(w.at, "%d bytes follow the last item of a section", w.limit-w.at)
-	}
-	return nil
+	return w.full()
 }
 
 func (w *walk) importEntry() (i Import, err error) {
@@ -199,10 +196,13 @@ func (w *walk) name() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if n > maxName {
+		return "", malformed(start, "name of %d bytes, at most %d are allowed", n, maxName)
+	}
 	if int64(n) > w.limit-w.at {
 		return "", malformed(start, "name of %d bytes runs past the end of its section: %w", n, io.ErrUnexpectedEOF)
 	}
-	b := make([]byte, n) // no more than the section, which is in memory
+	b := make([]byte, n)
 	for i := range b {
 		if b[i], err = w.byte(); err != nil {
 			return "", err

@@ -7,7 +7,12 @@
 // says by a constant expression at which address of the memory its bytes are
 // to stand. The content of a store is the last segment at one fixed address
 // whose bytes the caller recognises. Whatever else a module has is passed over
-// by its size.
+// by its size, after these checks, which are those of the reference's reader:
+// sections stand in their order and at most once, lists begin with a count,
+// names are UTF-8, there are as many bodies of functions as functions and as
+// many data segments as announced, and every section and body ends where its
+// size says. An active segment whose address takes more than one instruction
+// is refused. So what passes here, other implementations read in the same way.
 //
 //   - [Find] looks through an io.ReaderAt and touches only headers and what
 //     the caller's match reads.

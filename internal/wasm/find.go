@@ -10,8 +10,8 @@ import (
 // segment lies: n bytes from byte at on. The module is the first size bytes of
 // r. A segment matches when it is active, its offset expression is i32.const
 // offset, and match says so of its payload. The whole module is walked, so an
-// error anywhere in its sections is found; of their contents only what match
-// reads is read.
+// error anywhere in its sections is found (see the package comment); of a
+// payload only what match reads is read.
 //
 // The error is ErrModule or ErrNoSegment, or that of r. match cannot fail: one
 // that meets an error of its reader should keep it for its caller.
@@ -99,7 +99,7 @@ func (s *Scanner) next() (int64, error) {
 			}
 		}
 		if s.inside {
-			if err := s.close(); err != nil {
+			if err := s.full(); err != nil {
 				return 0, err
 			}
 			s.inside = false
@@ -109,7 +109,7 @@ func (s *Scanner) next() (int64, error) {
 			return 0, err
 		}
 		if c.id != dataID {
-			if err := s.skip(c.n); err != nil {
+			if err := s.pass(c); err != nil {
 				return 0, err
 			}
 			continue

@@ -61,14 +61,14 @@ func Place(template []byte, offset uint32, payloadLen int64) (prefix, suffix []b
 				}
 			}
 			count += n // each takes two bytes of a template that is in memory
-			if err := w.close(); err != nil {
+			if err := w.full(); err != nil {
 				return nil, nil, err
 			}
 		case dataCountID:
-			err = w.skip(c.n)
+			err = w.pass(c)
 		default:
 			out = appendSection(out, c.id, template[c.start:c.start+c.n])
-			err = w.skip(c.n)
+			err = w.pass(c)
 		}
 		if err != nil {
 			return nil, nil, err
@@ -113,10 +113,7 @@ func growMemories(w *walk, need uint32) ([]byte, error) {
 		body = appendU32(append(body, 1), least)
 		body = appendU32(body, maxPages)
 	}
-	if w.at < w.limit {
-		return nil, malformed(w.at, "%d bytes follow the last memory", w.limit-w.at)
-	}
-	return body, nil
+	return body, w.full()
 }
 
 // memory reads the type of a memory and returns its least number of pages.

@@ -51,12 +51,14 @@ func TestFind(t *testing.T) {
 		{"last of two", data("02 00" + expr + blob + "00" + expr + blob), 32, 5, nil},
 		{"later one does not match", data("02 00" + expr + blob + "00" + expr + "01 44"), 19, 5, nil},
 		{"long LEBs", "0b 9480808000 81808000 00 41 8080808100 0b 84808000 44494753", 30, 4, nil},
-		{"custom section before and after", "00 02 01 78" + data("01 00"+expr+blob) + "00 00", 23, 5, nil},
+		{"custom section before and after", "00 02 01 78" + data("01 00"+expr+blob) + "00 01 00", 23, 5, nil},
 		{"passive", data("01 01" + blob), 0, 0, wasm.ErrNoSegment},
 		{"other address", data("01 00 41 00 0b" + blob), 0, 0, wasm.ErrNoSegment},
 		{"global address", data("01 00 23 00 0b" + blob), 0, 0, wasm.ErrNoSegment},
 		{"i64 address", data("01 00 42 80808001 0b" + blob), 0, 0, wasm.ErrNoSegment},
-		{"computed address", data("01 00 41 80808001 41 00 6a 0b" + blob), 0, 0, wasm.ErrNoSegment},
+		{"computed address", data("01 00 41 80808001 41 00 6a 0b" + blob), 0, 0, wasm.ErrModule},
+		{"address without value", data("01 00 0b" + blob), 0, 0, wasm.ErrModule},
+		{"sum of nothing", data("01 00 6a 0b" + blob), 0, 0, wasm.ErrModule},
 		{"empty", "", 0, 0, wasm.ErrNoSegment},
 		{"no segment", data("00"), 0, 0, wasm.ErrNoSegment},
 		{"section past the end", "0b 0f 01 00" + expr + blob, 0, 0, wasm.ErrModule},
@@ -79,6 +81,62 @@ func TestFind(t *testing.T) {
 		}
 		if sat, sn, serr := scan(iotest.OneByteReader(bytes.NewReader(b))); !errors.Is(serr, c.want) || sat != at || sn != n {
 			t.Errorf("%s: in a stream %d bytes at %d, %v", c.name, sn, sat, serr)
+		}
+	}
+}
+
+// A module is read only when the reference's reader can read it too.
+func TestWellFormed(t *testing.T) {
+	const blob = "0b 0d 01 00 41 80808001 0b 04 44494753 "
+	name := strings.Repeat("61", 100_001)
+	for _, c := range []struct {
+		name, sections string
+		ok             bool
+	}{
+		{"every section", "01 01 00 02 01 00 03 02 01 00 04 01 00 05 01 00 0d 01 00 06 01 00 07 01 00 08 01 00" +
+			"09 01 00 0c 01 01 0a 03 01 01 0b" + blob, true},
+		{"custom sections anywhere", "00 01 00 01 01 00 00 02 01 61" + blob + "00 02 01 62", true},
+		{"unknown section anywhere", "0e 01 ff" + blob + "0e 00", true},
+		{"unknown section of a high id", "80 01 00" + blob, false},
+		{"sections swapped", "05 01 00 03 01 00" + blob, false},
+		{"section twice", "05 01 00 05 01 00" + blob, false},
+		{"two data sections", blob + blob, false},
+		{"tags after globals", "06 01 00 0d 01 00" + blob, false},
+		{"section after the data", blob + "05 01 00", false},
+		{"list without count", "01 00" + blob, false},
+		{"count cut", "06 01 80" + blob, false},
+		{"custom section without name", "00 00" + blob, false},
+		{"name past its section", "00 02 02 61" + blob, false},
+		{"name is not UTF-8", "00 02 01 ff" + blob, false},
+		{"name of 100000 bytes", "00 a38d06 a08d06" + name[2:] + blob, true},
+		{"name of 100001 bytes", "00 a48d06 a18d06" + name + blob, false},
+		{"no bodies for functions", "03 02 01 00" + blob, false},
+		{"bodies without functions", "0a 03 01 01 0b" + blob, false},
+		{"more bodies than functions", "03 02 01 00 0a 05 02 01 0b 01 0b" + blob, false},
+		{"fewer bodies than functions", "03 03 02 00 00 0a 03 01 01 0b" + blob, false},
+		{"body past the code section", "03 02 01 00 0a 03 01 02 0b" + blob, false},
+		{"bytes after the bodies", "03 02 01 00 0a 04 01 01 0b 00" + blob, false},
+		{"a million functions and one", "03 03 c1843d 0a 03 c1843d" + blob, false},
+		{"fewer segments than announced", "0c 01 02" + blob, false},
+		{"more segments than announced", "0c 01 00" + blob, false},
+		{"announced segments without data section", "0c 01 01", false},
+		{"data count with more", "0c 02 01 00" + blob, false},
+		{"start with more", "08 02 01 00" + blob, false},
+	} {
+		b := module(t, c.sections)
+		var want error
+		if !c.ok {
+			want = wasm.ErrModule
+		}
+		_, _, err := wasm.Find(bytes.NewReader(b), int64(len(b)), address, digs)
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", c.name, err, want)
+		}
+		if _, _, serr := scan(bytes.NewReader(b)); !errors.Is(serr, want) {
+			t.Errorf("%s: in a stream %v, want %v", c.name, serr, want)
+		}
+		if _, _, err := wasm.Place(b, address, 4); !errors.Is(err, want) {
+			t.Errorf("%s: as a template %v, want %v", c.name, err, want)
 		}
 	}
 }
@@ -147,7 +205,7 @@ func TestReaderErrors(t *testing.T) {
 	}
 }
 
-// brokenAt is a file of custom sections of 7 bytes that cannot be read from a
+// brokenAt is a file of custom sections of 8 bytes that cannot be read from a
 // byte on.
 type brokenAt struct {
 	n   int64
@@ -155,7 +213,7 @@ type brokenAt struct {
 }
 
 func (f brokenAt) ReadAt(p []byte, off int64) (int, error) {
-	sections := append([]byte("\x00asm\x01\x00\x00\x00"), bytes.Repeat([]byte("\x00\x05hello"), 142)...)
+	sections := append([]byte("\x00asm\x01\x00\x00\x00"), bytes.Repeat([]byte("\x00\x06\x05hello"), 124)...)
 	if off >= f.n {
 		return 0, f.err
 	}
