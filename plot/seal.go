@@ -1,0 +1,326 @@
+package plot
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// Seal writes the tables, searches for the work, signs, and makes the file a
+// plot by writing page 0 last and renaming it. All capsules must have been
+// added. A plot is there after an error only when the error is about what comes
+// after the rename.
+func (w *Writer) Seal(ctx context.Context) (*Info, error) {
+	if w.failed != nil {
+		return nil, w.failed
+	}
+	if _, d, more := w.Next(); more {
+		return nil, fmt.Errorf("seal plot %s: capsule %d with hash %s was not added", w.plan.id, d.Index, d.Hash)
+	}
+	info, err := w.seal(ctx)
+	if err != nil {
+		w.failed = fmt.Errorf("seal plot %s: %w", w.plan.id, err)
+		return nil, w.failed
+	}
+	return info, nil
+}
+
+func (w *Writer) seal(ctx context.Context) (*Info, error) {
+	s := &sealer{w: w, h: header{created: w.created, id: w.plan.id, capsules: uint32(len(w.plan.records))}}
+	if err := s.tables(ctx); err != nil {
+		return nil, err
+	}
+	head := s.h.encode()
+	f := footer{size: s.h.size, id: s.h.id, tip: s.previous, headerHash: [32]byte(head[4064:])}
+	if _, err := w.out.Write(f.encode()); err != nil {
+		return nil, err
+	}
+	if err := w.out.flush(); err != nil {
+		return nil, err
+	}
+	if err := w.file.Truncate(s.h.size); err != nil {
+		return nil, err
+	}
+	if err := w.file.Sync(); err != nil {
+		return nil, err
+	}
+	if _, err := w.file.WriteAt(head, 0); err != nil {
+		return nil, err
+	}
+	if err := w.file.Sync(); err != nil {
+		return nil, err
+	}
+	return w.publish(ctx, s)
+}
+
+// publish gives the file its name and removes what was beside it.
+func (w *Writer) publish(ctx context.Context, s *sealer) (*Info, error) {
+	if err := w.checkReplaced(ctx); err != nil {
+		return nil, err
+	}
+	err := w.file.Close()
+	w.file = nil
+	if err != nil {
+		return nil, err
+	}
+	if err := w.fs.Rename(w.path(partSuffix), w.path("")); err != nil {
+		return nil, err
+	}
+	w.done = true
+	if err := w.fs.SyncDir(w.dir); err != nil {
+		return nil, err
+	}
+	scratch := w.scratch
+	w.scratch = nil
+	if err := errors.Join(scratch.Close(), w.discard()); err != nil {
+		return nil, err
+	}
+	info := s.meta.info(&s.h, &w.plan.anchor, w.plan.datastores())
+	info.Path = w.path("")
+	return info, nil
+}
+
+// checkReplaced verifies the new file in full when another one has its name,
+// so that a good file is never replaced by a bad one.
+func (w *Writer) checkReplaced(ctx context.Context) error {
+	old, err := w.fs.Stat(w.path(""))
+	if err != nil || old == nil {
+		return nil
+	}
+	info, err := w.file.Stat()
+	if err != nil {
+		return err
+	}
+	r, err := NewReader(w.file, info.Size(), nil)
+	if err != nil {
+		return err
+	}
+	_, err = r.Verify(ctx, Full, nil)
+	return err
+}
+
+// A sealer writes the tables behind the extents.
+type sealer struct {
+	w        *Writer
+	h        header
+	meta     metadata
+	previous merkle.Hash // table hash of the table before
+}
+
+func (s *sealer) tables(ctx context.Context) error {
+	w, p := s.w, s.w.plan
+	for i := range p.records {
+		p.records[i].Offset = p.records[p.first[i]].Offset
+	}
+	data := tableHeader{index: dataTable, bodySize: w.out.offset() - 2*pageSize, entries: uint32(len(p.extents))}
+	data.bodyHash = s.dataHash()
+	s.h.tables[dataTable-1] = 1
+
+	content, _ := p.contentSize()
+	s.meta = metadata{key: p.key, root: p.root, seed: p.seed, difficulty: p.difficulty, compression: w.code,
+		content: content, datastores: uint32(len(p.manifests))}
+	for _, n := range w.stored {
+		s.meta.stored += uint64(n)
+	}
+	if err := s.table(ctx, metaTable, s.meta.datastores, func(b io.Writer) error {
+		_, err := b.Write(append(s.meta.encode(), p.datastores()...))
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := s.table(ctx, anchorTable, 1, func(b io.Writer) error {
+		_, err := b.Write(p.anchor.encode())
+		return err
+	}); err != nil {
+		return err
+	}
+	if err := s.table(ctx, indexTable, s.h.capsules, func(b io.Writer) error {
+		x, err := newIndex(ctx, p.id, p.records)
+		if err != nil {
+			return err
+		}
+		return x.write(func(part []byte) error {
+			_, err := b.Write(part)
+			return err
+		})
+	}); err != nil {
+		return err
+	}
+	if err := s.finish(ctx, &data, pageSize); err != nil {
+		return err
+	}
+	if err := s.table(ctx, merkleTable, s.h.capsules, s.writeMerkle); err != nil {
+		return err
+	}
+	if err := s.table(ctx, workTable, s.h.capsules, func(b io.Writer) error { return s.writeWork(ctx, b) }); err != nil {
+		return err
+	}
+	if err := s.table(ctx, sealTable, 1, func(b io.Writer) error { return s.writeSeal(ctx, b) }); err != nil {
+		return err
+	}
+	s.h.size = w.out.offset() + pageSize
+	if s.h.size > MaxSize {
+		return fmt.Errorf("plot of %d bytes: %w of %d", s.h.size, ErrLimit, int64(MaxSize))
+	}
+	return nil
+}
+
+// table appends table i: a page for its header, the body that write makes, and
+// zeros to a page.
+func (s *sealer) table(ctx context.Context, i int, entries uint32, write func(io.Writer) error) error {
+	out := s.w.out
+	s.h.tables[i-1] = uint32(out.offset() / pageSize)
+	b, err := newBody(out)
+	if err != nil {
+		return err
+	}
+	if err := write(b); err != nil {
+		return err
+	}
+	if err := out.pad(); err != nil {
+		return err
+	}
+	t := tableHeader{index: i, bodyHash: b.sum(), bodySize: b.bytes, entries: entries}
+	return s.finish(ctx, &t, b.at)
+}
+
+// finish chains a table to the one before and writes its header at offset at.
+func (s *sealer) finish(ctx context.Context, t *tableHeader, at int64) error {
+	t.previous, t.difficulty = s.previous, s.w.plan.difficulty
+	hash, err := t.mine(ctx, s.w.plan.seed)
+	if err != nil {
+		return err
+	}
+	s.previous = hash
+	return s.w.out.patch(t.encode(), at)
+}
+
+var dataTag = []byte("dig:plot:c4:v1")
+
+// dataHash returns the body hash of C4.
+func (s *sealer) dataHash() (sum merkle.Hash) {
+	p := s.w.plan
+	stored := make([]int64, len(p.records))
+	for n, i := range p.extents {
+		stored[i] = s.w.stored[n]
+	}
+	h := sha256.New()
+	h.Write(dataTag)
+	for i := range p.records {
+		h.Write(dataHashEntry(&p.records[i], stored[p.first[i]]))
+	}
+	h.Sum(sum[:0])
+	return sum
+}
+
+func dataHashEntry(r *Record, stored int64) []byte {
+	b := be.AppendUint64(make([]byte, 0, 48), uint64(r.Offset))
+	b = be.AppendUint64(b, uint64(stored))
+	return append(b, r.Hash[:]...)
+}
+
+// writeMerkle writes the body of C5. The subroots come from the scratch file.
+func (s *sealer) writeMerkle(b io.Writer) error {
+	w, p := s.w, s.w.plan
+	if err := w.subroots.flush(); err != nil {
+		return err
+	}
+	if _, err := b.Write(merkleHeadBytes(s.h.capsules)); err != nil {
+		return err
+	}
+	count := make(map[int]uint32, len(p.manifests)) // capsules of each datastore
+	at := int64(merkleHead) + int64(len(p.records))*merkleEntrySize
+	store := 0
+	for i := range p.records {
+		r := &p.records[i]
+		for p.manifests[store].Store != r.Store {
+			store++
+		}
+		count[store] = uint32(len(p.manifests[store].Capsules))
+		e := merkleEntry{chunkRoot: p.chunkRoots[i], subrootsOff: at, subroots: subrootsOf(r.Size),
+			path: pathLength(r.Index, count[store])}
+		e.pathOff = at + int64(e.subroots)*hashSize
+		at = e.pathOff + int64(e.path)*stepSize
+		if _, err := b.Write(e.append(make([]byte, 0, merkleEntrySize))); err != nil {
+			return err
+		}
+	}
+	offsets := make([]int64, len(p.records))
+	for n, i := range p.extents {
+		offsets[i] = w.subOff[n]
+	}
+	store = -1
+	var tree *merkle.Tree
+	for i := range p.records {
+		r := &p.records[i]
+		for store < 0 || p.manifests[store].Store != r.Store {
+			store++
+			tree = nil
+		}
+		if tree == nil {
+			tree = p.manifests[store].Tree()
+		}
+		src := io.NewSectionReader(w.scratch, offsets[p.first[i]], int64(subrootsOf(r.Size))*hashSize)
+		if n, err := io.Copy(b, src); err != nil || n != src.Size() {
+			return fmt.Errorf("read %d bytes of subroots: %d: %w", src.Size(), n, errors.Join(err, io.ErrUnexpectedEOF))
+		}
+		proof, err := tree.Prove(int(r.Index))
+		if err != nil {
+			return err
+		}
+		if _, err := b.Write(appendSteps(nil, proof.Path)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeWork searches for the work of each record and writes the body of C6.
+func (s *sealer) writeWork(ctx context.Context, b io.Writer) error {
+	p := s.w.plan
+	total := len(p.records)
+	for i := range p.records {
+		var nonce uint64
+		achieved := 0
+		if p.difficulty > 0 {
+			in := capsule.WorkInput{TableDataHash: p.chunkRoots[i], PreviousHash: s.previous,
+				PlotSeed: p.seed, CapsuleHash: p.records[i].Hash}
+			var err error
+			if nonce, err = s.w.o.Worker.Search(ctx, in, p.difficulty); err != nil {
+				return fmt.Errorf("work of capsule %d: %w", p.records[i].Index, err)
+			}
+			achieved = capsule.ZeroBits(in.Hash(nonce))
+			if achieved < p.difficulty {
+				return fmt.Errorf("work of capsule %d: nonce %d has %d leading zero bits, expected %d",
+					p.records[i].Index, nonce, achieved, p.difficulty)
+			}
+		} else if i%4096 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if _, err := b.Write(appendWork(nil, nonce, achieved)); err != nil {
+			return err
+		}
+		if (i+1)*100/total != i*100/total {
+			s.w.progress("work", int64(i+1), int64(total))
+		}
+	}
+	return nil
+}
+
+func (s *sealer) writeSeal(ctx context.Context, b io.Writer) error {
+	sig, err := s.w.key.Sign(ctx, sealMessage(&s.h, s.previous))
+	if err != nil {
+		return err
+	}
+	key := s.w.plan.key
+	if err := key.Verify(sealMessage(&s.h, s.previous), sig); err != nil {
+		return fmt.Errorf("the signer's own signature: %w", err)
+	}
+	_, err = b.Write(append(key[:len(key):len(key)], sig[:]...))
+	return err
+}
