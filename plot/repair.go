@@ -1,0 +1,245 @@
+package plot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+
+	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A RepairReport is the outcome of a repair.
+type RepairReport struct {
+	Blocks    int // blocks that were written again
+	Extents   int // extents that were written again as a whole
+	Remaining []Damage
+}
+
+// Repair verifies the plot file at path in full and writes its damaged content
+// again in place, from src. Every block is checked against the plot's own
+// subroots before it is written, so src need not be trusted: content that does
+// not match changes nothing. A block is only written when its compressed form
+// has the length and checksum that the plot has recorded. What could not be
+// repaired remains in the report, and the first of it is the error; a new plot
+// can be made of it then, from the same source.
+//
+// Damage outside of the content cannot be repaired in place: see Salvage.
+func Repair(ctx context.Context, path string, src capsule.Source, progress func(Progress)) (*RepairReport, error) {
+	return repairFS(ctx, diskfs.OS(), path, src, progress)
+}
+
+func repairFS(ctx context.Context, fsys diskfs.FS, path string, src capsule.Source, progress func(Progress)) (*RepairReport, error) {
+	f, size, err := openRegularFlag(fsys, path, os.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	report, err := repairFile(ctx, f, size, src, progress)
+	return report, errors.Join(err, f.Close())
+}
+
+func repairFile(ctx context.Context, f diskfs.File, size int64, src capsule.Source, progress func(Progress)) (*RepairReport, error) {
+	r, err := NewReader(f, size, nil)
+	if err != nil {
+		return nil, err
+	}
+	out := &RepairReport{}
+	found, err := r.Verify(ctx, Full, progress)
+	if err == nil {
+		return out, nil
+	}
+	if len(found.Damaged) == 0 {
+		return out, err
+	}
+	for _, d := range found.Damaged {
+		if err := r.repairExtent(ctx, f, src, &d, out); err != nil {
+			if ctx.Err() != nil {
+				return out, ctx.Err()
+			}
+			d.Err = err
+			out.Remaining = append(out.Remaining, d)
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return out, err
+	}
+	if len(out.Remaining) > 0 {
+		return out, out.Remaining[0].Err
+	}
+	_, err = r.Verify(ctx, Full, progress)
+	return out, err
+}
+
+func (r *Reader) repairExtent(ctx context.Context, f diskfs.File, src capsule.Source, d *Damage, out *RepairReport) error {
+	rec, err := r.LookupHash(d.Hash)
+	if err != nil {
+		return err
+	}
+	desc, err := r.Descriptor(rec)
+	if err != nil {
+		return err
+	}
+	rc, err := src.Open(ctx, desc)
+	if err != nil {
+		return fmt.Errorf("repair capsule %d of datastore %s: %w", rec.Index, rec.Store, err)
+	}
+	defer rc.Close()
+	if d.Blocks == nil {
+		if err := r.rewriteExtent(ctx, f, &rec, desc.ChunkRoot, rc); err != nil {
+			return err
+		}
+		out.Extents++
+		return nil
+	}
+	c, err := r.openRecord(rec, desc.ChunkRoot, Verified)
+	if err != nil {
+		return err
+	}
+	n, err := c.repairBlocks(ctx, f, d.Blocks, rc)
+	out.Blocks += n
+	return err
+}
+
+// repairBlocks writes blocks again, in ascending order, and returns how many.
+func (c *Capsule) repairBlocks(ctx context.Context, f diskfs.File, blocks []int, src io.Reader) (int, error) {
+	subroots, err := c.subrootList()
+	if err != nil {
+		return 0, err
+	}
+	enc, err := newEncoder(c.head.compression)
+	if err != nil {
+		return 0, err
+	}
+	buf := make([]byte, blockSize)
+	at := int64(0)
+	for n, i := range blocks {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		content := buf[:blockLength(c.rec.Size, i)]
+		if at, err = readBlockOf(src, content, at, int64(i)*blockSize); err != nil {
+			return n, fmt.Errorf("repair block %d of capsule %s: %w", i, c.rec.Hash, err)
+		}
+		if got := capsule.Subroot(content); got != subroots[i] {
+			return n, fmt.Errorf("repair block %d of capsule %s: %w: subroot %s, expected %s", i, c.rec.Hash, ErrContentMismatch, got, subroots[i])
+		}
+		list, err := c.entries(i, i)
+		if err != nil {
+			return n, err
+		}
+		stored, raw := content, true
+		if !list[0].raw {
+			if stored, raw, err = enc.encode(content); err != nil {
+				return n, err
+			}
+		}
+		if raw != list[0].raw || len(stored) != list[0].length || crc32.Checksum(stored, castagnoli) != list[0].crc {
+			return n, damaged(ErrBlock, fmt.Sprintf("block %d", i), c.rec.Offset+list[0].offset,
+				"was compressed by another encoder and cannot be written in place")
+		}
+		if _, err := f.WriteAt(stored, c.rec.Offset+list[0].offset); err != nil {
+			return n, err
+		}
+	}
+	return len(blocks), nil
+}
+
+// readBlockOf fills b with the content from offset want of a capsule, and
+// returns the offset behind it. at is the offset that src stands at, unless it
+// is an io.ReaderAt.
+func readBlockOf(src io.Reader, b []byte, at, want int64) (int64, error) {
+	if ra, ok := src.(io.ReaderAt); ok {
+		n, err := ra.ReadAt(b, want)
+		if n == len(b) {
+			err = nil
+		}
+		return at, err
+	}
+	if _, err := io.CopyN(io.Discard, src, want-at); err != nil {
+		return at, err
+	}
+	_, err := io.ReadFull(src, b)
+	return want + int64(len(b)), err
+}
+
+// rewriteExtent writes an extent again whose header, table or padding is
+// damaged. The new extent must take exactly the place of the old one.
+func (r *Reader) rewriteExtent(ctx context.Context, f diskfs.File, rec *Record, chunkRoot merkle.Hash, src io.Reader) error {
+	end, err := r.extentEnd(rec)
+	if err != nil {
+		return err
+	}
+	// The extent is made beside the file first: nothing is overwritten by
+	// content that turns out to be wrong. Its size is known.
+	mem := &memoryFile{limit: end - rec.Offset}
+	w, err := newExtentWriter(r.meta.compression, 1)
+	if err != nil {
+		return err
+	}
+	out := newOutput(mem, 0)
+	if _, _, err := w.write(ctx, out, rec, chunkRoot, src); err != nil {
+		return err
+	}
+	if err := out.flush(); err != nil {
+		return err
+	}
+	if int64(len(mem.b)) != end-rec.Offset {
+		return damaged(ErrExtent, "extent of "+rec.Hash.String(), rec.Offset, "was compressed by another encoder and cannot be written in place")
+	}
+	return rewrite(f, mem.b, rec.Offset)
+}
+
+// rewrite writes b at offset off, only where the file differs.
+func rewrite(f diskfs.File, b []byte, off int64) error {
+	page := make([]byte, pageSize)
+	for i := 0; i < len(b); i += pageSize {
+		if err := readFull(f, page, off+int64(i)); err == nil && bytes.Equal(page, b[i:i+pageSize]) {
+			continue
+		}
+		if _, err := f.WriteAt(b[i:i+pageSize], off+int64(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// extentEnd returns where the extent of a record ends: where the next begins.
+func (r *Reader) extentEnd(rec *Record) (int64, error) {
+	end := r.bodyOf(dataTable) + r.tables[dataTable-1].bodySize
+	for other, err := range r.Records() {
+		if err != nil {
+			return 0, err
+		}
+		if other.Offset > rec.Offset && other.Offset < end {
+			end = other.Offset
+		}
+	}
+	return end, nil
+}
+
+// A memoryFile is a file in memory that must not grow over its limit.
+type memoryFile struct {
+	diskfs.File // nil: only WriteAt and Truncate are used
+	b           []byte
+	limit       int64
+}
+
+func (m *memoryFile) WriteAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > m.limit {
+		return 0, fmt.Errorf("extent of more than %d bytes: %w", m.limit, ErrLimit)
+	}
+	if grow := off + int64(len(p)) - int64(len(m.b)); grow > 0 {
+		m.b = append(m.b, make([]byte, grow)...)
+	}
+	return copy(m.b[off:], p), nil
+}
+
+func (m *memoryFile) Truncate(size int64) error {
+	m.b = m.b[:min(size, int64(len(m.b)))]
+	return nil
+}
