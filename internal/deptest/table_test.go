@@ -34,6 +34,7 @@ var table = []row{
 	// What needs nothing of ours.
 	{pkg: "internal/vectors"},
 	{pkg: "internal/corpus"},
+	{pkg: "internal/metamorphic", house: []string{"internal/corpus"}},
 	{pkg: "internal/deptest"},
 	{pkg: "internal/codec"},
 	{pkg: "internal/wasm"},
