@@ -39,16 +39,16 @@ func TestMetamorphic(t *testing.T) {
 	}
 	counts, runs := map[string]int{}, 0
 	for end := time.Now().Add(span); runs == 0 || time.Now().Before(end); runs++ {
-		seed := *metamorphicSeed
+		seed, until := *metamorphicSeed, time.Time{}
 		if seed == 0 {
-			seed = rand.Uint64()>>1 + 1
+			seed, until = rand.Uint64()>>1+1, end
 		}
 		dir, err := os.MkdirTemp("", "metamorphic-*")
 		if err != nil {
 			t.Fatal(err)
 		}
 		n, err := metamorphic.Run(t.Context(), metamorphic.Config{
-			Binary: binary, Dir: dir, Seed: seed, Steps: *metamorphicSteps, Until: end,
+			Binary: binary, Dir: dir, Seed: seed, Steps: *metamorphicSteps, Until: until,
 		})
 		for kind, c := range n {
 			counts[kind] += c

@@ -107,7 +107,7 @@ func (w *world) checkModule(r *replica, l line) error {
 	} else if got != want {
 		return fmt.Errorf("its module of %d bytes has the hash %s, expected %s", len(out.stdout), got, want)
 	}
-	if !r.publishes && !r.store.named {
+	if !r.names(l.Root) {
 		return nil
 	}
 	dir := "check"

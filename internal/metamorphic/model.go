@@ -15,12 +15,12 @@ type store struct {
 	trees   map[string]corpus.Tree // content by root
 	modules map[string]string      // SHA-256 of the module by root
 	revoked map[string]bool
-	gone    bool // the whole store is revoked
-	named   bool // every replica can name the files
+	gone    bool            // the whole store is revoked
+	named   map[string]bool // by root: every replica can name the files
 }
 
-func newStore(name string, named bool) *store {
-	return &store{name: name, named: named, trees: map[string]corpus.Tree{},
+func newStore(name string) *store {
+	return &store{name: name, named: map[string]bool{}, trees: map[string]corpus.Tree{},
 		modules: map[string]string{}, revoked: map[string]bool{}}
 }
 
@@ -39,13 +39,19 @@ type replica struct {
 	where  string // the workspace's folder below the work folder
 	store  *store
 	lines  []line
-	exists bool // some command has made the store there
+	exists bool            // some command has made the store there
+	made   map[string]bool // roots that were committed here
 	// publishers only
 	publishes bool
+	listed    bool        // its commits carry the names
 	root      bool        // the folder is the store's content root
 	folder    corpus.Tree // the content of the publisher's folder
 	staged    bool        // exactly folder is staged
 	ahead     bool        // a pull was killed: a newer head may be pinned than is held
+}
+
+func newReplica(where string, s *store) *replica {
+	return &replica{where: where, store: s, made: map[string]bool{}}
 }
 
 func (r *replica) String() string { return r.store.name + " in " + r.where }
@@ -57,6 +63,9 @@ func (r *replica) head() string {
 	}
 	return r.lines[len(r.lines)-1].Root
 }
+
+// names reports whether the replica can name the files of root.
+func (r *replica) names(root string) bool { return r.store.named[root] || r.made[root] }
 
 // find returns the place of root in the history, or -1.
 func (r *replica) find(root string) int {
@@ -125,7 +134,8 @@ func (r *replica) observe(got []line, c change) error {
 		switch {
 		case known && (c.appends || c.commits != nil):
 		case !known && c.commits != nil && g.Held:
-			r.store.trees[g.Root] = c.commits
+			r.store.trees[g.Root], r.store.named[g.Root] = c.commits, r.listed
+			r.made[g.Root] = true
 			c.commits = nil
 		default:
 			return fmt.Errorf("%s: unexpected generation %d, root %s", r, g.Number, g.Root)

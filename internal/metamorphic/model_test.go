@@ -41,11 +41,12 @@ func TestObserve(t *testing.T) {
 		{"committed twice", "a", "a x y", change{commits: tree}, "unexpected generation"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newStore("s", true)
+			s := newStore("s")
 			for _, root := range []string{"a", "b", "c"} {
 				s.trees[root] = corpus.Tree{"b": []byte(root)}
 			}
-			r := &replica{where: "w", store: s, lines: lines(c.before)}
+			r := newReplica("w", s)
+			r.lines = lines(c.before)
 			err := r.observe(lines(c.after), c.change)
 			if c.want == "" {
 				if err != nil {

@@ -684,7 +684,7 @@ func (w *world) cloneFresh(rnd *rand.Rand, from *replica) *step {
 			codes = []int{0, 5}
 		}
 	}
-	fresh := &replica{where: dir, store: from.store}
+	fresh := newReplica(dir, from.store)
 	look := func(acknowledged bool) error {
 		if _, err := w.inDir(dir); err != nil {
 			if acknowledged {
@@ -742,10 +742,13 @@ func (w *world) cloneFresh(rnd *rand.Rand, from *replica) *step {
 func (w *world) catFrom(rnd *rand.Rand, from *replica) *step {
 	s := from.store
 	held := from.held()
-	if !s.named || len(held) == 0 {
+	if len(held) == 0 {
 		return nil
 	}
 	l := held[rnd.IntN(len(held))]
+	if !s.named[l.Root] {
+		return nil
+	}
 	name, text := pick(rnd, s.trees[l.Root])
 	at := w.host
 	if from.where == "mirror" {
@@ -782,11 +785,11 @@ func pick(rnd *rand.Rand, tree corpus.Tree) (string, []byte) {
 // checkout writes a generation out. When it is killed the store must be whole,
 // and another folder must come out right.
 func (w *world) checkout(rnd *rand.Rand, r *replica) *step {
-	if !r.publishes && !r.store.named {
-		return nil
-	}
 	held := r.held()
 	l := held[rnd.IntN(len(held))]
+	if !r.names(l.Root) {
+		return nil
+	}
 	w.clones++
 	dir := fmt.Sprintf("out-%d", w.clones)
 	codes := []int{0}

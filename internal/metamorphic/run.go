@@ -120,7 +120,7 @@ func (w *world) replica(where string, s *store) *replica {
 			return r
 		}
 	}
-	r := &replica{where: where, store: s}
+	r := newReplica(where, s)
 	w.replicas = append(w.replicas, r)
 	return r
 }
@@ -144,7 +144,6 @@ W=$(mktemp -d); TREES=%s
 dig() { (cd "$W" && DIG_IDENTITY_DIR="$W/identity/${1%%%%/*}" ${KILL:+timeout -s KILL $KILL} digstore -C "$@"); }
 put() { mkdir -p "$W/$2" && rsync -rc --delete "$TREES/$1/" "$W/$2/"; }
 id() { sed -n 's/.*"store_id":"\([0-9a-f]*\)".*/\1/p'; }
-root() { dig "$1" --store "$2" --json show | sed -n 's/.*"root":"\([0-9a-f]*\)".*/\1/p'; }
 mkdir -p "$W"/p0 "$W"/p1 "$W"/host "$W"/mirror "$W"/archive
 `, w.Seed, w.Dir, w.Dir)
 	for _, l := range w.p.script {
@@ -173,7 +172,7 @@ func (w *world) begin() error {
 		}
 	}
 	r := w.random(0)
-	shared, own := newStore("shared", true), newStore("own", false)
+	shared, own := newStore("shared"), newStore("own")
 	w.stores = []*store{shared, own}
 	w.host = &server{p: w.p, where: "host", args: append([]string{"--allow-any"}, w.ServeArgs...)}
 	if err := w.host.begin(); err != nil {
@@ -190,7 +189,7 @@ func (w *world) begin() error {
 		}
 		args := append([]string{"init", s.name, "--dir", s.name}, w.InitArgs...)
 		if s == shared {
-			args = append(args, "--listed")
+			args, p.listed = append(args, "--listed"), true
 		} else {
 			args = append(args, secret...)
 		}
