@@ -117,13 +117,17 @@ func (w *Workspace) Recipe(ctx context.Context, id auth.StoreID, root merkle.Has
 	if !errors.Is(err, fs.ErrNotExist) {
 		return r, err
 	}
-	switch _, perr := s.readPending(root); {
-	case perr == nil:
-		return s.pendingRecipe(root)
-	case !errors.Is(perr, fs.ErrNotExist):
+	_, perr := s.readPending(root)
+	if perr == nil {
+		r, perr = s.pendingRecipe(root)
+	}
+	if errors.Is(perr, fs.ErrNotExist) {
+		return s.Recipe(ctx, root) // it may have been promoted meanwhile
+	}
+	if perr != nil {
 		return nil, fmt.Errorf("recipe of %s: %w", root, perr)
 	}
-	return nil, err
+	return r, nil
 }
 
 // ReceiveRecipe is Receive for a generation that comes as recipe and chunks; fetch, put and check are as with

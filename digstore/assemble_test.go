@@ -183,8 +183,12 @@ func TestAssembleReads(t *testing.T) {
 		w := must(digstore.Init(home, options(disk)))
 		to := must(w.Create(from.ID(), &digstore.StoreOptions{Name: "copy"}))
 		check(t, to.Install(ctx, gens[:1], auth.SignedRoot{}, bytes.NewReader(moduleOf(t, from, gens[0].Root)), deep))
-		pack := filepath.Join(home, ".dig/stores/copy/packs", gens[0].Root.String()+".pack")
-		f := must(disk.OpenFile(pack, os.O_RDWR, 0))
+		packs := filepath.Join(home, ".dig/stores/copy/packs")
+		list := must(disk.ReadDir(packs))
+		if len(list) != 1 {
+			t.Fatalf("%d files in packs/, want one pack", len(list))
+		}
+		f := must(disk.OpenFile(filepath.Join(packs, list[0].Name()), os.O_RDWR, 0))
 		must(f.WriteAt([]byte("damage"), 1000))
 		check(t, f.Close())
 		err := to.Assemble(ctx, gens[1:], auth.SignedRoot{}, r, c.base, putting(r, chunks, must(to.Lacking(ctx, r))), deep)

@@ -28,7 +28,7 @@
 //	                   <id>.staging.bin     what is staged
 //	                   signing_key.bin      the publisher key, where it is here
 //	                   writer_key.bin       a key that was adopted: it commits here whoever signed the head
-//	                   packs/<root>.pack    the chunks that a generation brought
+//	                   packs/<root>.<n>.pack  the chunks that a generation brought; n is a serial number, 16 hex digits
 //	                   packs/gc-*.pack      chunks that gc kept of several packs
 //	                   packs/run-*.idx      merged indexes of packs; can be made again
 //	                   recipes/<root>.recipe  a module without its chunks, as a difference from an earlier one
@@ -65,4 +65,10 @@
 // One writer at a time works on a store, by a lock on disk that other processes respect too; a second one waits
 // for a while ([Options].LockWait) and is then told who holds it, in a [*LockedError]. Readers take no lock. What
 // another process commits is seen at the next call, for the cost of one stat.
+//
+// What is remembered between two calls is held against the disk before it is used: a recipe against the header of its
+// file, roots.log against its size and time, and all of it is forgotten by a writer who finds in publishing another
+// serial number than its own. A gc writes what it moves before it removes anything, no name of a pack is used
+// twice, and a reader that finds a pack gone looks up again where its chunks are. While a generation is being received,
+// which the lock of its directory in incoming/ says, a gc of another process removes no pack.
 package digstore

@@ -30,12 +30,15 @@ type GCOptions struct {
 type GCReport struct {
 	Dropped []module.Generation // no longer held
 	Freed   int64               // bytes of packs
+	// Transfers is how many generations were being received meanwhile. They may count on chunks that nothing else
+	// needs, so with one or more no pack was removed, and the next gc removes them.
+	Transfers int
 }
 
 // GC drops generations that are no longer wanted, and the chunks that only they used. Their lines stay in the
 // history, as not held. Whatever it is interrupted by, everything that is kept can be read all the time: what is
 // still needed of a pack is copied to a new one, and recipes that are built on dropped ones are rewritten, before
-// anything is removed.
+// anything is removed. While generations are being received no pack is removed.
 func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 	if o == nil {
 		o = &GCOptions{}
@@ -46,14 +49,19 @@ func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 	}
 	defer l.Close()
 	c := &collection{s: s, o: o, h: h, report: &GCReport{}, live: map[merkle.Hash]bool{}}
-	if err := s.intend(nil); err != nil {
+	if err := s.intend(nil, s.nextSerial()); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
 	if err := c.choose(); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
-	if err := c.copyLive(ctx); err != nil {
+	if c.report.Transfers, err = s.transfers(); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
+	}
+	if c.report.Transfers == 0 {
+		if err := c.copyLive(ctx); err != nil {
+			return nil, fmt.Errorf("gc: %w", err)
+		}
 	}
 	if err := c.rebase(); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
@@ -62,7 +70,7 @@ func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
 	if head, ok := h.head(); ok {
-		if err := s.intend(&head.Root); err != nil {
+		if err := s.intend(&head.Root, s.nextSerial()); err != nil {
 			return nil, fmt.Errorf("gc: %w", err)
 		}
 	}
@@ -314,6 +322,11 @@ func (c *collection) remove() error {
 	s := c.s
 	if err := c.removeRecipes(); err != nil {
 		return err
+	}
+	if n, err := s.transfers(); err != nil {
+		return err
+	} else if n > 0 { // some have begun since
+		c.report.Transfers, c.report.Freed, c.dead = n, 0, nil
 	}
 	if len(c.dead) > 0 { // a pack of the same name may come back, with other chunks
 		if err := s.packs.dropIndex(c.dead); err != nil {

@@ -58,7 +58,9 @@ func (s *Store) history() (*history, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.hist, s.histStamp = h, stamp
+	if h.size == stamp.size { // else a writer is at the last lines, and may end them without another size or time
+		s.hist, s.histStamp = h, stamp
+	}
 	return h, nil
 }
 

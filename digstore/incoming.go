@@ -232,6 +232,30 @@ func (s *Store) sweepIncoming(*history) error {
 	})
 }
 
+// transfers returns how many generations are being received.
+func (s *Store) transfers() (n int, err error) {
+	dir := filepath.Join(s.dir, incomingDir)
+	list, err := s.w.fs.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look for transfers: %w", err)
+	}
+	for _, e := range list {
+		l, err := s.w.fs.TryLock(filepath.Join(dir, e.Name(), "lock"))
+		switch {
+		case errors.Is(err, diskfs.ErrLocked):
+			n++
+		case err == nil:
+			_ = l.Close()
+		case !errors.Is(err, fs.ErrNotExist):
+			return 0, fmt.Errorf("look for transfers: %w", err)
+		}
+	}
+	return n, nil
+}
+
 func sweepIncoming(fsys diskfs.FS, dir string, keep func(name string) bool) error {
 	list, err := fsys.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

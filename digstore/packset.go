@@ -35,7 +35,6 @@ type packSet struct {
 	files  map[string]*packFile
 	open   []*packFile
 	tick   atomic.Int64
-	upTo   uint64 // serial number of the writer whose packs the index knows
 	oldAt  map[merkle.Hash]string
 }
 
@@ -53,7 +52,7 @@ func (p *packSet) reload() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.loaded, p.runs, p.oldAt = false, nil, nil
-	p.files = map[string]*packFile{} // a pack of the same name may be another one by now; what is open is closed in its turn
+	p.files = map[string]*packFile{} // what is open is closed in its turn
 }
 
 // added notes a new pack, if the index is loaded. The caller holds the store's lock.
@@ -180,24 +179,6 @@ func (p *packSet) dropIndex(packs []string) error {
 		}
 	}
 	return nil
-}
-
-// keepUp forgets the index when another process has been at the packs since the writer of that serial number.
-func (p *packSet) keepUp(serial uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if serial == 0 || p.upTo != serial {
-		p.loaded, p.runs, p.oldAt = false, nil, nil
-		p.files = map[string]*packFile{}
-	}
-	p.upTo = serial
-}
-
-// serial notes that this process is the writer of that serial number.
-func (p *packSet) serial(n uint64) {
-	p.mu.Lock()
-	p.upTo = n
-	p.mu.Unlock()
 }
 
 // tidy merges runs of a size where there are many of them, and removes index files that are out of date. The caller

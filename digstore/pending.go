@@ -239,7 +239,7 @@ func (s *Store) dropPending(root merkle.Hash) error {
 
 // sweepPending removes rests of pending generations, and takes back the pack of one whose promotion broke off, so
 // that nothing comes to rest on it. The caller holds the lock.
-func (s *Store) sweepPending(h *history) error {
+func (s *Store) sweepPending(h *history, last intent) error {
 	dir := filepath.Join(s.dir, "pending")
 	list, err := s.w.fs.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -266,17 +266,29 @@ func (s *Store) sweepPending(h *history) error {
 		case done || !there[text+".json"]:
 			err = s.w.fs.Remove(filepath.Join(dir, name))
 		case ext == "json":
-			half := filepath.Join(s.dir, "packs", text+packExt)
-			if _, err = s.w.fs.Stat(half); err == nil {
-				if err = s.w.fs.Rename(half, s.pendingName(root, packExt)); err == nil {
-					err = s.syncDirs("pending")
-				}
-				s.packs.reload()
+			if last.known && last.root == root {
+				err = s.takeBack(last)
 			}
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("sweep: %w", err)
 		}
+	}
+	return nil
+}
+
+// takeBack moves the pack of a promotion that broke off back to the pending generation.
+func (s *Store) takeBack(last intent) error {
+	for _, name := range s.packNames(last) {
+		err := s.w.fs.Rename(name, s.pendingName(last.root, packExt))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		s.packs.reload()
+		if err == nil {
+			err = s.syncDirs("pending")
+		}
+		return err
 	}
 	return nil
 }

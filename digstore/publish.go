@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -54,12 +53,11 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 		}
 	}
 	var renames [][2]string
+	serial := s.nextSerial()
 	newPack := ""
 	var g errgroup.Group
 	if a.pack != nil && len(a.pack.entries) > 0 {
-		if newPack, err = s.newPackName(root); err != nil {
-			return err
-		}
+		newPack = s.packName(root, serial)
 		renames = append(renames, [2]string{a.pack.name, newPack})
 		a.chunks = a.pack.entries
 		g.Go(func() error {
@@ -69,13 +67,11 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 			return a.pack.sync()
 		})
 	} else if a.packed != "" {
-		if newPack, err = s.newPackName(root); err != nil {
-			return err
-		}
+		newPack = s.packName(root, serial)
 		renames = append(renames, [2]string{a.packed, newPack})
 	}
 	recipeName := s.recipeName(root)
-	g.Go(func() error { return s.intend(&root) })
+	g.Go(func() error { return s.intend(&root, serial) })
 	g.Go(func() error {
 		base, baseRoot := s.baseOf(func(n uint64) (merkle.Hash, bool) {
 			if n >= h.len() {
@@ -142,34 +138,14 @@ func (s *Store) syncDirs(names ...string) error {
 	return g.Wait()
 }
 
-// packNames returns the packs that are named by a root: a number stands behind it where gc has dropped the
-// generation but kept its pack.
-func (s *Store) packNames(root merkle.Hash) (there []string, err error) {
-	for {
-		name := s.packName(root, len(there))
-		_, err := s.w.fs.Stat(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return there, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("look for packs of %s: %w", root, err)
-		}
-		there = append(there, name)
-	}
+// packName returns the name of the pack that the writer of that serial number makes.
+func (s *Store) packName(root merkle.Hash, serial uint64) string {
+	return filepath.Join(s.dir, "packs", fmt.Sprintf("%s.%016x%s", root, serial, packExt))
 }
 
-func (s *Store) packName(root merkle.Hash, i int) string {
-	name := root.String() + packExt
-	if i > 0 {
-		name = fmt.Sprintf("%s.%d%s", root, i, packExt)
-	}
-	return filepath.Join(s.dir, "packs", name)
-}
-
-// newPackName returns a name for a pack of that generation that is not taken.
-func (s *Store) newPackName(root merkle.Hash) (string, error) {
-	there, err := s.packNames(root)
-	return s.packName(root, len(there)), err
+// packNames returns the names that the pack of a writer may have. Earlier versions named packs by the root alone.
+func (s *Store) packNames(last intent) []string {
+	return []string{s.packName(last.root, last.serial), filepath.Join(s.dir, "packs", last.root.String()+packExt)}
 }
 
 // sigFile is a signature sidecar: sigs/<root>.sig or .untagged.sig (store-format 9.2).

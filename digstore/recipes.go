@@ -1,10 +1,12 @@
 package digstore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"path/filepath"
 
@@ -45,6 +47,7 @@ type held struct {
 	body   []byte   // for the recipes that are built on it
 	depth  int
 	base   merkle.Hash
+	header [recipeHeader]byte // of its file
 }
 
 // recipeCache keeps the recipes that were used last.
@@ -85,19 +88,38 @@ func (s *Store) holds(root merkle.Hash) (bool, error) {
 	return true, nil
 }
 
-// recipe reads the recipe of a root; fs.ErrNotExist when it is not held.
-func (s *Store) recipe(root merkle.Hash) (*held, error) {
+// cached returns the recipe of a root if it is in memory and its file is the one that was read; else nil. Another
+// process may have removed the file, or have written it anew on another base.
+func (s *Store) cached(root merkle.Hash) (*held, error) {
 	s.mu.Lock()
 	h := s.cache.held[root]
 	s.mu.Unlock()
-	if h != nil {
-		switch there, err := s.holds(root); {
-		case err != nil:
-			return nil, err
-		case there:
-			return h, nil
-		}
-		return nil, fmt.Errorf("generation %s: %w", root, fs.ErrNotExist)
+	if h == nil {
+		return nil, nil
+	}
+	f, err := s.w.fs.OpenFile(s.recipeName(root), openRead, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read recipe: %w", err)
+	}
+	defer f.Close()
+	var header [recipeHeader]byte
+	if _, err := f.ReadAt(header[:], 0); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("read recipe: %w", err)
+	}
+	if header != h.header {
+		return nil, nil
+	}
+	return h, nil
+}
+
+// recipe reads the recipe of a root; fs.ErrNotExist when it is not held.
+func (s *Store) recipe(root merkle.Hash) (*held, error) {
+	h, err := s.cached(root)
+	if h != nil || err != nil {
+		return h, err
 	}
 	v, err, _ := s.reading.Do(string(root[:]), func() (any, error) { // many may ask for it at once
 		h, err := s.readBody(root, 0)
@@ -124,20 +146,29 @@ func (s *Store) recipe(root merkle.Hash) (*held, error) {
 	return v.(*held), nil
 }
 
-// readBody reads a recipe file and those that it is built on.
+// errNoBase says that a recipe is built on one that is missing.
+var errNoBase = errors.New("its base is missing")
+
+// readBody reads a recipe file and those that it is built on. A gc of another process may write the file anew on
+// another base, and remove the old base, between the two: then the file is read again.
 func (s *Store) readBody(root merkle.Hash, level int) (*held, error) {
-	s.mu.Lock()
-	cached := s.cache.held[root]
-	s.mu.Unlock()
-	if cached != nil {
-		return cached, nil
+	h, err := s.cached(root)
+	if h != nil || err != nil {
+		return h, err
 	}
 	name := s.recipeName(root)
-	b, err := diskfs.ReadFile(s.w.fs, name, maxBody)
-	if err != nil {
-		return nil, fmt.Errorf("read recipe: %w", err)
+	var last []byte
+	for {
+		b, err := diskfs.ReadFile(s.w.fs, name, maxBody)
+		if err != nil {
+			return nil, fmt.Errorf("read recipe: %w", err)
+		}
+		h, err := s.decodeHeld(name, b, level)
+		if !errors.Is(err, errNoBase) || bytes.Equal(b, last) {
+			return h, err
+		}
+		last = b
 	}
-	return s.decodeHeld(name, b, level)
 }
 
 // decodeHeld reads a recipe file's header and body.
@@ -145,8 +176,9 @@ func (s *Store) decodeHeld(name string, b []byte, level int) (*held, error) {
 	if len(b) < recipeHeader || string(b[:len(recipeMagic)]) != recipeMagic {
 		return nil, corrupt(name, "not a recipe")
 	}
+	header := [recipeHeader]byte(b)
 	b = b[len(recipeMagic):]
-	h := &held{depth: int(b[0]), base: merkle.Hash(b[1:33])}
+	h := &held{header: header, depth: int(b[0]), base: merkle.Hash(b[1:33])}
 	size, sum := binary.BigEndian.Uint64(b[33:]), binary.BigEndian.Uint32(b[41:])
 	if size > maxBody || h.depth > maxDepth || level > maxDepth || (h.depth == 0) != h.base.IsZero() {
 		return nil, corrupt(name, "bad header")
@@ -155,7 +187,7 @@ func (s *Store) decodeHeld(name string, b []byte, level int) (*held, error) {
 	if h.depth > 0 {
 		base, err := s.readBody(h.base, level+1)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, corrupt(name, "it is built on %s, which is missing", h.base)
+			return nil, fmt.Errorf("%w: %w: %s", corrupt(name, "it is built on another recipe"), errNoBase, h.base)
 		}
 		if err != nil {
 			return nil, err
@@ -250,6 +282,7 @@ func (h *held) encode(base *held, baseRoot merkle.Hash) ([]byte, error) {
 	b = append(b, h.base[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(len(h.body)))
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(h.body, castagnoli))
+	h.header = [recipeHeader]byte(b)
 	return deflate(b, h.body, from)
 }
 

@@ -34,6 +34,7 @@ type Store struct {
 	cache     recipeCache
 	reading   singleflight.Group
 	intent    intent // of the last writer, or the one at work: changed under the lock on disk, and mu
+	upTo      uint64 // serial number of the last writer whose packs and recipes may be remembered
 
 	fullMu sync.Mutex
 	full   []module.Generation // the history, once all of it was asked for
@@ -240,11 +241,12 @@ func (s *Store) lockClean(ctx context.Context) (io.Closer, *history, error) {
 	return l, h, nil
 }
 
-// sweepNow sweeps before a transfer, which must not count on chunks that a writer that died has left. While
-// another writer has the lock it does nothing: that one has swept.
+// sweepNow sweeps before a transfer, which must not count on chunks that a writer that died has left, or that another
+// process has removed. While another writer has the lock it does not sweep: that one has.
 func (s *Store) sweepNow() error {
 	l, err := s.w.fs.TryLock(filepath.Join(s.dir, "lock"))
 	if errors.Is(err, ErrLocked) {
+		s.keepUp(0)
 		return nil
 	}
 	if err != nil {

@@ -19,8 +19,9 @@ import (
 //	"DIGPUBL1" || u8 1, or 0 where everything may have been touched || root(32), zero bytes with 0 || u64 serial number ||
 //	u32 CRC-32C of what stands before
 //
-// The serial number grows; by it another process knows that packs came or went. Without the file, and where it is
-// torn, everything is looked through.
+// The serial number grows with each writer. A process that finds another one than that of its own last writing, or
+// reading of the file, forgets what it remembers of packs and recipes. New packs are named by it, so no name is used
+// twice for different packs. Without the file, and where it is torn, everything is looked through.
 type intent struct {
 	known  bool // root says it all
 	root   merkle.Hash
@@ -34,13 +35,17 @@ const (
 
 func (s *Store) intentName() string { return filepath.Join(s.dir, "publishing") }
 
-// intend notes, durably, that files of root are to be published; nil: that any file may be touched. The caller holds
-// the lock.
-func (s *Store) intend(root *merkle.Hash) error {
+// nextSerial returns a new serial number. The caller holds the lock.
+func (s *Store) nextSerial() uint64 {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.intent.serial = max(s.intent.serial+1, uint64(s.w.now().UnixNano()))
-	serial := s.intent.serial
-	s.mu.Unlock()
+	return s.intent.serial
+}
+
+// intend notes, durably, that files of root are to be published under a serial number; nil: that any file may be
+// touched. The caller holds the lock.
+func (s *Store) intend(root *merkle.Hash, serial uint64) error {
 	b := append(make([]byte, 0, intentSize), intentMagic...)
 	if root != nil {
 		b = append(append(b, 1), root[:]...)
@@ -69,8 +74,25 @@ func (s *Store) intend(root *merkle.Hash) error {
 	if err != nil {
 		return fmt.Errorf("note what is published: %w", err)
 	}
-	s.packs.serial(serial)
+	s.mu.Lock()
+	s.upTo = serial
+	s.mu.Unlock()
 	return nil
+}
+
+// keepUp forgets what is remembered of packs and recipes when another process has written since the writer of that
+// serial number; 0 is no number.
+func (s *Store) keepUp(serial uint64) {
+	s.mu.Lock()
+	same := serial != 0 && s.upTo == serial
+	s.upTo = serial
+	if !same {
+		s.cache = recipeCache{}
+	}
+	s.mu.Unlock()
+	if !same {
+		s.packs.reload()
+	}
 }
 
 // readIntent reads what the last writer was about.
@@ -97,7 +119,11 @@ func parseIntent(b []byte) (i intent) {
 // sweep removes what a writer that died has left: temporary files, and packs, recipes and signatures of a root that
 // did not come into the history. The caller holds the lock.
 func (s *Store) sweep(h *history) error {
-	if err := s.sweepPending(h); err != nil { // first: what it takes back is no orphan
+	last, err := s.readIntent()
+	if err != nil {
+		return err
+	}
+	if err := s.sweepPending(h, last); err != nil { // first: what it takes back is no orphan
 		return err
 	}
 	for _, sub := range []string{"", historyDir, "tombstones", "pending", "evidence"} {
@@ -105,22 +131,18 @@ func (s *Store) sweep(h *history) error {
 			return err
 		}
 	}
-	last, err := s.readIntent()
-	if err != nil {
-		return err
-	}
 	s.mu.Lock()
 	s.intent = last
 	s.mu.Unlock()
 	if last.known {
-		err = s.sweepRoot(h, last.root)
+		err = s.sweepRoot(h, last)
 	} else {
 		err = s.sweepAll(h)
 	}
 	if err != nil {
 		return err
 	}
-	s.packs.keepUp(last.serial)
+	s.keepUp(last.serial)
 	return s.sweepIncoming(h)
 }
 
@@ -182,8 +204,9 @@ func (s *Store) sweepAll(h *history) error {
 	return nil
 }
 
-// sweepRoot removes what the writer who was about root may have left.
-func (s *Store) sweepRoot(h *history, root merkle.Hash) error {
+// sweepRoot removes what the writer of that intent may have left.
+func (s *Store) sweepRoot(h *history, last intent) error {
+	root := last.root
 	_, there, err := h.find(root)
 	if err != nil {
 		return err
@@ -203,17 +226,11 @@ func (s *Store) sweepRoot(h *history, root merkle.Hash) error {
 	if there {
 		return nil
 	}
-	packs, err := s.packNames(root)
-	if err != nil {
-		return err
-	}
-	for i := len(packs) - 1; i >= 0; i-- { // those that are left follow each other, as before
-		if err := s.sweepFile(packs[i]); err != nil {
+	for _, name := range s.packNames(last) {
+		if err := s.sweepFile(name); err != nil {
 			return err
 		}
 	}
-	if len(packs) > 0 {
-		s.packs.reload()
-	}
+	s.packs.reload()
 	return nil
 }

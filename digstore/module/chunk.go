@@ -45,7 +45,8 @@ type ChunkSource interface {
 	// chunk begins: its length as a big-endian u32, then its sealed bytes.
 	// Chunks whose frames follow each other in the same reader are read as one
 	// stretch, so readers are compared with == and should be pointers. A chunk
-	// that is not there is fs.ErrNotExist.
+	// that is not there is fs.ErrNotExist. A reader whose bytes have moved
+	// since fails with fs.ErrNotExist too; then Chunk is called again.
 	Chunk(c Chunk) (r io.ReaderAt, off int64, err error)
 }
 

@@ -9,8 +9,12 @@ import (
 	"slices"
 )
 
-// runSize is how much is read at once of a whole module or resource.
-const runSize = 256 << 10
+const (
+	// runSize is how much is read at once of a whole module or resource.
+	runSize = 256 << 10
+	// maxMoves is how often a read asks again for chunks that are no longer where the source said.
+	maxMoves = 4
+)
 
 // An Image is the module that a Recipe describes, byte by byte, with its chunk
 // bodies taken from a ChunkSource as they are read. It keeps nothing and may be
@@ -46,6 +50,11 @@ func (m *Image) ReadAt(p []byte, off int64) (int, error) {
 		from := off + int64(done) - at.off
 		n := int(min(int64(len(p)-done), at.n-from))
 		k, err := m.readPart(at, p[done:done+n], from)
+		for again := 0; again < maxMoves && k < n && m.src != nil && errors.Is(err, fs.ErrNotExist); again++ {
+			var more int // the source has moved a chunk since it said where that lies
+			more, err = m.readPart(at, p[done+k:done+n], from+int64(k))
+			k += more
+		}
 		done += k
 		if err != nil {
 			return done, fmt.Errorf("read module %v at byte %d: %w", m.id(), off+int64(done), err)

@@ -38,10 +38,14 @@ dropped too; their lines stay in the history.`,
 					return err
 				}
 				p.stop()
+				if r.Transfers > 0 {
+					a.note("%s in progress: chunks were kept for them, the next gc frees those", plural(r.Transfers, "transfer is", "transfers are"))
+				}
 				return a.done(struct {
-					Dropped int   `json:"generations_dropped"`
-					Freed   int64 `json:"bytes_freed"`
-				}{len(r.Dropped), r.Freed}, "%s freed, %s dropped", size(r.Freed), plural(len(r.Dropped), "generation", "generations"))
+					Dropped   int   `json:"generations_dropped"`
+					Freed     int64 `json:"bytes_freed"`
+					Transfers int   `json:"transfers_in_progress"`
+				}{len(r.Dropped), r.Freed, r.Transfers}, "%s freed, %s dropped", size(r.Freed), plural(len(r.Dropped), "generation", "generations"))
 			})
 		},
 	}

@@ -1,0 +1,518 @@
+package digstore_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/corpus"
+	"github.com/dig-network/digstore/internal/vectors"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// shared is a store on the disk that several workspaces are opened on, as several processes do.
+type shared struct {
+	dir   string
+	from  *digstore.Store // has every generation that may be pushed or pulled
+	gens  []module.Generation
+	trees []corpus.Tree
+
+	mu    sync.Mutex
+	next  int                         // of gens, to be sent
+	roots map[merkle.Hash]corpus.Tree // what was acknowledged
+	count int                         // commits
+}
+
+const sharedAtFirst = 5 // generations that are in the store when it is made
+
+// source makes the generations that shared stores begin with and are sent.
+func source(t testing.TB, n int) (*digstore.Store, []module.Generation, []corpus.Tree) {
+	t.Helper()
+	trees := []corpus.Tree{corpus.Small(3)}
+	for i := 1; i < n; i++ {
+		trees = append(trees, numbered(trees[i/2], i))
+	}
+	_, s, gens := commitTrees(t, trees)
+	return s, gens, trees
+}
+
+// numbered returns an edit of a tree that is unlike all others.
+func numbered(tree corpus.Tree, n int) corpus.Tree {
+	tree = corpus.RandomEdit(tree, uint64(n))
+	tree["number"] = fmt.Append(nil, n)
+	return tree
+}
+
+func newShared(t testing.TB, from *digstore.Store, gens []module.Generation, trees []corpus.Tree) *shared {
+	t.Helper()
+	s := &shared{dir: t.TempDir(), from: from, gens: gens, trees: trees, roots: map[merkle.Hash]corpus.Tree{}}
+	w := must(digstore.Init(s.dir, nil))
+	defer w.Close()
+	must(w.Create(from.ID(), &digstore.StoreOptions{Name: "site", Key: must(from.Signer()), ContentRoot: "content"}))
+	for range sharedAtFirst {
+		check(t, s.receive(w))
+	}
+	return s
+}
+
+// open opens a workspace on the store and has it read everything, so that its caches are full.
+func (s *shared) open(t testing.TB) *digstore.Workspace {
+	t.Helper()
+	w := must(digstore.Open(s.dir, nil))
+	t.Cleanup(func() { w.Close() })
+	check(t, s.verify(w))
+	return w
+}
+
+// send takes the next generation that was not sent yet.
+func (s *shared) send() (g module.Generation, tree corpus.Tree, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == len(s.gens) {
+		return g, nil, errors.New("all generations were sent")
+	}
+	s.next++
+	return s.gens[s.next-1], s.trees[s.next-1], nil
+}
+
+func (s *shared) acknowledged(root merkle.Hash, tree corpus.Tree) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.roots[root] = tree
+}
+
+// onHead calls f with the root of the head until that is still the head when f is done.
+func onHead(w *digstore.Workspace, id digstore.StoreID, f func(head merkle.Hash) error) error {
+	for {
+		head, err := w.Head(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := f(head.Root); !errors.Is(err, module.ErrNotHead) {
+			return err
+		}
+	}
+}
+
+// receive pushes the next generation as a module.
+func (s *shared) receive(w *digstore.Workspace) error {
+	g, tree, err := s.send()
+	if err != nil {
+		return err
+	}
+	signed, err := s.from.SignedRoot(ctx, g.Root)
+	if err != nil {
+		return err
+	}
+	err = onHead(w, s.from.ID(), func(head merkle.Hash) error {
+		r, err := s.from.Module(ctx, g.Root)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		return w.Receive(ctx, signed, head, false, r, deep)
+	})
+	if err == nil {
+		s.acknowledged(g.Root, tree)
+	}
+	return err
+}
+
+// apart returns the next generation as its recipe and its chunks.
+func (s *shared) apart(g module.Generation) (*module.Recipe, map[merkle.Hash][]byte, error) {
+	r, err := s.from.Module(ctx, g.Root)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer r.Close()
+	body, err := io.ReadAll(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	recipe, chunks := takenApart(body)
+	return recipe, chunks, nil
+}
+
+// receiveRecipe pushes the next generation as what the head does not have of it.
+func (s *shared) receiveRecipe(w *digstore.Workspace) error {
+	g, tree, err := s.send()
+	if err != nil {
+		return err
+	}
+	signed, err := s.from.SignedRoot(ctx, g.Root)
+	if err != nil {
+		return err
+	}
+	recipe, chunks, err := s.apart(g)
+	if err != nil {
+		return err
+	}
+	err = onHead(w, s.from.ID(), func(head merkle.Hash) error {
+		base, err := w.Recipe(ctx, s.from.ID(), head)
+		if err != nil {
+			return err
+		}
+		had := map[merkle.Hash]bool{}
+		for _, c := range base.Pool() {
+			had[c.ID] = true
+		}
+		var places []int
+		for i, c := range recipe.Pool() {
+			if !had[c.ID] {
+				places = append(places, i)
+			}
+		}
+		return w.ReceiveRecipe(ctx, signed, head, false, recipe, head, putting(recipe, chunks, places), deep)
+	})
+	if err == nil {
+		s.acknowledged(g.Root, tree)
+	}
+	return err
+}
+
+// pull brings the next generation as the chunks that the store lacks.
+func (s *shared) pull(w *digstore.Workspace) error {
+	g, tree, err := s.send()
+	if err != nil {
+		return err
+	}
+	signed, err := s.from.SignedRoot(ctx, g.Root)
+	if err != nil {
+		return err
+	}
+	recipe, chunks, err := s.apart(g)
+	if err != nil {
+		return err
+	}
+	here, err := w.Store("site")
+	if err != nil {
+		return err
+	}
+	err = onHead(w, s.from.ID(), func(head merkle.Hash) error {
+		at, err := here.Line(ctx, head)
+		if err != nil {
+			return err
+		}
+		lacking, err := here.Lacking(ctx, recipe)
+		if err != nil {
+			return err
+		}
+		g.Number = at.Number + 1
+		return here.Assemble(ctx, []module.Generation{g}, signed, recipe, head, putting(recipe, chunks, lacking), deep)
+	})
+	if err == nil {
+		s.acknowledged(g.Root, tree)
+	}
+	return err
+}
+
+// commit makes a generation of a tree of its own.
+func (s *shared) commit(w *digstore.Workspace) error {
+	here, err := w.Store("site")
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock() // of the content root there is one
+	s.count++
+	tree := numbered(s.trees[0], 1000+s.count)
+	if err := tree.Write(filepath.Join(s.dir, "content")); err != nil {
+		return err
+	}
+	r, err := here.Commit(ctx, nil, &digstore.CommitOptions{Rehash: true})
+	if err != nil {
+		return err
+	}
+	s.roots[r.Generation.ID().Root] = tree
+	return nil
+}
+
+func (s *shared) gc(w *digstore.Workspace) error {
+	here, err := w.Store("site")
+	if err != nil {
+		return err
+	}
+	_, err = here.GC(ctx, &digstore.GCOptions{Keep: 1})
+	return err
+}
+
+// eachHeld calls f with every generation that is held; f may find that it has just been dropped.
+func (s *shared) eachHeld(w *digstore.Workspace, f func(g *digstore.Generation) error) error {
+	here, err := w.Store("site")
+	if err != nil {
+		return err
+	}
+	lines, err := here.Generations(ctx)
+	if err != nil {
+		return err
+	}
+	for i, line := range lines {
+		g, err := here.At(line.Root)
+		if err == nil {
+			err = f(g)
+		}
+		if errors.Is(err, fs.ErrNotExist) && i < len(lines)-1 {
+			continue
+		}
+		if err != nil {
+			head, herr := here.Latest()
+			if errors.Is(err, fs.ErrNotExist) && herr == nil && head.ID().Root != line.Root {
+				continue // it was the head when the lines were read
+			}
+			return fmt.Errorf("generation %d: %w", line.Number, err)
+		}
+	}
+	return nil
+}
+
+func (s *shared) verify(w *digstore.Workspace) error {
+	return s.eachHeld(w, func(g *digstore.Generation) error { return g.Module().Verify(ctx) })
+}
+
+func (s *shared) cat(w *digstore.Workspace) error {
+	return s.eachHeld(w, func(g *digstore.Generation) error {
+		s.mu.Lock()
+		tree := s.roots[g.ID().Root]
+		s.mu.Unlock()
+		for name, want := range tree {
+			p, err := g.Resource(name)
+			if err != nil {
+				return err
+			}
+			b, err := io.ReadAll(p)
+			if err != nil {
+				return err
+			}
+			if string(b) != string(want) {
+				return fmt.Errorf("%s is another one", name)
+			}
+		}
+		return nil
+	})
+}
+
+func (s *shared) serve(w *digstore.Workspace) error {
+	return s.eachHeld(w, func(g *digstore.Generation) error {
+		r, err := w.Module(ctx, g.ID().Store, g.ID().Root)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		recipe, err := module.TakeApart(ctx, r, func(module.Chunk, []byte) error { return nil })
+		if err == nil && recipe.ID() != g.ID() {
+			err = fmt.Errorf("it is %v", recipe.ID())
+		}
+		return err
+	})
+}
+
+func (s *shared) checkout(w *digstore.Workspace) error {
+	here, err := w.Store("site")
+	if err != nil {
+		return err
+	}
+	for {
+		g, err := here.Latest()
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		tree := s.roots[g.ID().Root]
+		dir := filepath.Join(s.dir, fmt.Sprint("out", s.count))
+		s.count++
+		s.mu.Unlock()
+		_, err = g.WithNames(tree.Names()).Checkout(ctx, dir, &digstore.CheckoutOptions{Partial: tree == nil})
+		if now, herr := here.Latest(); herr == nil && now.ID() != g.ID() {
+			continue
+		}
+		if err == nil && tree != nil {
+			got, rerr := corpus.Read(dir)
+			if diff := corpus.Diff(tree, got); rerr != nil || diff != "" {
+				return fmt.Errorf("checkout: %s %v", diff, rerr)
+			}
+		}
+		return err
+	}
+}
+
+// want opens the store anew and checks that all that was acknowledged is in its history, and what is held is whole.
+func (s *shared) want(t testing.TB) {
+	t.Helper()
+	w := must(digstore.Open(s.dir, nil))
+	defer w.Close()
+	here := must(w.Store("site"))
+	for root := range s.roots {
+		if _, err := here.Line(ctx, root); err != nil {
+			t.Errorf("an acknowledged generation is lost: %v", err)
+		}
+	}
+	lines := must(here.Generations(ctx))
+	if len(lines) != len(s.roots) {
+		t.Errorf("%d generations, want %d", len(lines), len(s.roots))
+	}
+	check(t, s.verify(w))
+	check(t, s.cat(w))
+	if _, err := here.Verify(ctx, lines[len(lines)-1].Root, &digstore.VerifyOptions{Deep: true}); err != nil {
+		t.Errorf("head: %v", err)
+	}
+}
+
+type operation struct {
+	name string
+	do   func(s *shared, w *digstore.Workspace) error
+}
+
+var operations = []operation{
+	{"gc", (*shared).gc},
+	{"receive", (*shared).receive},
+	{"receive recipe", (*shared).receiveRecipe},
+	{"pull", (*shared).pull},
+	{"commit", (*shared).commit},
+	{"verify", (*shared).verify},
+	{"cat", (*shared).cat},
+	{"checkout", (*shared).checkout},
+	{"serve", (*shared).serve},
+}
+
+// TestAfterAnother: whatever another process did to a store, what one that was there before does next is right, and
+// so is what both leave.
+func TestAfterAnother(t *testing.T) {
+	from, gens, trees := source(t, sharedAtFirst+4)
+	for _, first := range operations[:5] { // those that change the store
+		for _, then := range operations {
+			if first.name != "gc" && then.name != "gc" && !vectors.Long(t) {
+				continue
+			}
+			t.Run(first.name+", "+then.name, func(t *testing.T) {
+				s := newShared(t, from, gens, trees)
+				a, b := s.open(t), s.open(t)
+				for range 2 {
+					check(t, first.do(s, b))
+					check(t, then.do(s, a))
+				}
+				s.want(t)
+			})
+		}
+	}
+}
+
+// TestBesideAnother: two processes that work on a store at once do not disturb each other.
+func TestBesideAnother(t *testing.T) {
+	rounds := 2
+	if vectors.Long(t) {
+		rounds = 30
+	}
+	from, gens, trees := source(t, sharedAtFirst+2*rounds)
+	for i, one := range operations[:5] {
+		for _, other := range operations[i:] {
+			if one.name != "gc" && !vectors.Long(t) {
+				continue
+			}
+			t.Run(one.name+", "+other.name, func(t *testing.T) {
+				s := newShared(t, from, gens, trees)
+				var both sync.WaitGroup
+				for _, o := range []operation{one, other} {
+					w := s.open(t)
+					both.Go(func() {
+						for range rounds {
+							if err := o.do(s, w); err != nil {
+								t.Errorf("%s: %v", o.name, err)
+								return
+							}
+						}
+					})
+				}
+				both.Wait()
+				s.want(t)
+			})
+		}
+	}
+}
+
+// TestGCDuringTransfer: chunks that a transfer counts on outlive a gc of another process, whatever way it comes.
+func TestGCDuringTransfer(t *testing.T) {
+	trees := edited(t, corpus.Small(4), "new content in every large file")
+	trees = append(trees, edited(t, trees[0], "one byte")[1]) // needs what only generation 0 has
+	_, from, gens := commitTrees(t, trees)
+	last := gens[2]
+	for _, way := range []struct {
+		name string
+		send func(w *digstore.Workspace, halfway func()) error
+	}{
+		{"pull a recipe", func(w *digstore.Workspace, halfway func()) error {
+			r, chunks := takenApart(moduleOf(t, from, last.Root))
+			s := must(w.Store(""))
+			lacking := must(s.Lacking(ctx, r))
+			return s.Assemble(ctx, gens[2:], signedAs(t, from, last.Root), r, merkle.Hash{}, func(put func(int, []byte) error) error {
+				halfway()
+				return putting(r, chunks, lacking)(put)
+			}, deep)
+		}},
+		{"pull a module", func(w *digstore.Workspace, halfway func()) error {
+			return must(w.Store("")).Install(ctx, gens[2:], signedAs(t, from, last.Root), &atEnd{moduleOf(t, from, last.Root), halfway}, deep)
+		}},
+		{"push a recipe", func(w *digstore.Workspace, halfway func()) error {
+			r, chunks := takenApart(moduleOf(t, from, last.Root))
+			lacking := must(must(w.Store("")).Lacking(ctx, r))
+			return w.ReceiveRecipe(ctx, signedAs(t, from, last.Root), gens[1].Root, false, r, gens[0].Root, func(put func(int, []byte) error) error {
+				halfway()
+				return putting(r, chunks, lacking)(put)
+			}, deep)
+		}},
+		{"push a module", func(w *digstore.Workspace, halfway func()) error {
+			return w.Receive(ctx, signedAs(t, from, last.Root), gens[1].Root, false, &atEnd{moduleOf(t, from, last.Root), halfway}, deep)
+		}},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			dir := t.TempDir()
+			w := must(digstore.Init(dir, nil))
+			defer w.Close()
+			for i := range 2 {
+				check(t, w.Receive(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), false, bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep))
+			}
+			other := must(digstore.Open(dir, nil))
+			defer other.Close()
+			gc := func() *digstore.GCReport { return must(must(other.Store("")).GC(ctx, &digstore.GCOptions{Keep: 1})) }
+			check(t, way.send(w, func() {
+				if r := gc(); len(r.Dropped) != 1 || r.Transfers != 1 || r.Freed != 0 {
+					t.Errorf("gc during the transfer: %+v", r)
+				}
+			}))
+			if r := gc(); len(r.Dropped) != 1 || r.Transfers != 0 || r.Freed == 0 {
+				t.Errorf("gc after the transfer: %+v", r)
+			}
+			wantOnDisk(t, dir, gens[2:], trees[2:])
+		})
+	}
+}
+
+// atEnd calls done before the last bytes.
+type atEnd struct {
+	b    []byte
+	done func()
+}
+
+func (r *atEnd) Read(p []byte) (int, error) {
+	const last = 1000
+	if len(r.b) == 0 {
+		return 0, io.EOF
+	}
+	if len(r.b) <= last && r.done != nil {
+		r.done()
+		r.done = nil
+	}
+	n := min(len(p), len(r.b))
+	if len(r.b) > last {
+		n = min(n, len(r.b)-last)
+	}
+	copy(p, r.b[:n])
+	r.b = r.b[n:]
+	return n, nil
+}

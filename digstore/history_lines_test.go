@@ -1,0 +1,35 @@
+package digstore_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/corpus"
+)
+
+// TestHistoryBetweenWrites: lines whose writer is not done do not count, and are seen when it is, though size and time
+// of the file stay.
+func TestHistoryBetweenWrites(t *testing.T) {
+	dir, _, gens := commitTrees(t, []corpus.Tree{{"a": []byte("1")}, {"a": []byte("2")}, {"a": []byte("3")}})
+	name := filepath.Join(dir, ".dig/stores/site/roots.log")
+	whole := must(os.ReadFile(name))
+	half := bytes.Clone(whole)
+	half[bytes.IndexByte(half, '\n')+1] = 0 // the second line is the first of two that are being added
+	at := must(os.Stat(name)).ModTime()
+	w := must(digstore.Open(dir, nil))
+	defer w.Close()
+	s := must(w.Store(""))
+	for _, c := range []struct {
+		text []byte
+		want int
+	}{{half, 1}, {whole, len(gens)}} {
+		check(t, os.WriteFile(name, c.text, 0o644))
+		check(t, os.Chtimes(name, at, at))
+		if got := must(s.Generations(ctx)); len(got) != c.want {
+			t.Errorf("%d lines, want %d", len(got), c.want)
+		}
+	}
+}
