@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -10,6 +9,7 @@ import (
 	"io/fs"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -141,28 +141,34 @@ func (s *Server) readJSON(c *call, limit int64, v any, shape string) error {
 // freeBody is how long a body may be without counting.
 const freeBody = 64 << 10
 
-// readBody reads the body of a request, up to the limit.
+// readBody reads the body of a request, up to the limit. Memory beyond freeBody is taken from the budget as the bytes
+// arrive: what has arrived may double.
 func (s *Server) readBody(c *call, limit int64) ([]byte, error) {
 	if c.ContentLength > limit {
 		return nil, bodyTooLarge(limit, "bytes")
 	}
-	text, err := io.ReadAll(io.LimitReader(c.body, freeBody+1))
-	if len(text) > freeBody && err == nil {
-		if !s.bodies.TryAcquire(limit) {
+	text, err := io.ReadAll(io.LimitReader(c.body, freeBody+1)) // one byte more, to see whether there is more
+	for size := int64(freeBody); err == nil && int64(len(text)) > size; {
+		if size >= limit {
+			return nil, bodyTooLarge(limit, "bytes")
+		}
+		next := min(2*size, limit)
+		if !c.memory.grow(next - size) {
 			return nil, rateLimited(time.Second)
 		}
-		c.held = limit
-		rest := bytes.NewBuffer(text)
-		_, err = rest.ReadFrom(io.LimitReader(c.body, limit+1-int64(len(text))))
-		text = rest.Bytes()
+		size = next
+		text = slices.Grow(text, int(size)+1-len(text))
+		var n int
+		n, err = io.ReadFull(c.body, text[len(text):size+1])
+		text = text[:len(text)+n]
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			err = nil
+		}
 	}
 	if err != nil {
 		broken := badRequest("body broke off")
 		broken.cause = err
 		return nil, broken
-	}
-	if int64(len(text)) > limit {
-		return nil, bodyTooLarge(limit, "bytes")
 	}
 	return text, nil
 }

@@ -6,12 +6,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
@@ -60,27 +60,38 @@ func (s *Server) getDelta(w http.ResponseWriter, c *call) error {
 	if _, err := s.head(c.Context(), c.store); err != nil {
 		return err
 	}
+	return s.delta(w, c, from, to, func() (*deltaBase, error) { return s.deltaFrom(c, from) })
+}
+
+// A deltaBase is what a client has.
+type deltaBase struct {
+	chunks map[merkle.Hash]bool
+	rows   map[merkle.Hash]merkle.Hash // leaf by key; nil: none
+}
+
+// deltaFrom is what the client has that holds a generation.
+func (s *Server) deltaFrom(c *call, from merkle.Hash) (*deltaBase, error) {
 	old, err := s.contents.take(c.Context(), module.ID{Store: c.store, Root: from})
 	if err != nil {
-		return rootRefusal(err)
+		return nil, rootRefusal(err)
 	}
 	defer old.leave()
 	chunks, err := old.pool(c.Context())
 	if err != nil {
-		return deltaRefusal(err)
-	}
-	have := make(map[merkle.Hash]bool, len(chunks))
-	for _, c := range chunks {
-		have[c.id] = true
+		return nil, deltaRefusal(err)
 	}
 	leaves, err := old.leaves()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.sendDelta(w, c, from, to, have, func(key, leaf merkle.Hash) bool {
-		rank, ok := slices.BinarySearchFunc(old.keys, key, merkle.Hash.Compare)
-		return !ok || leaves[rank] != leaf
-	})
+	have := &deltaBase{make(map[merkle.Hash]bool, len(chunks)), make(map[merkle.Hash]merkle.Hash, len(leaves))}
+	for _, c := range chunks {
+		have.chunks[c.id] = true
+	}
+	for rank, key := range old.keys {
+		have.rows[key] = leaves[rank]
+	}
+	return have, nil
 }
 
 // postDelta answers POST /stores/{id}/delta. Every row of the key table is a change: what the client has is chunks.
@@ -99,105 +110,151 @@ func (s *Server) postDelta(w http.ResponseWriter, c *call) error {
 	if len(body.Have) > MaxHave {
 		return bodyTooLarge(MaxHave, "chunks")
 	}
-	have := make(map[merkle.Hash]bool, len(body.Have))
+	have := &deltaBase{chunks: make(map[merkle.Hash]bool, len(body.Have))}
 	for _, text := range body.Have {
 		id, err := merkle.ParseHash(text)
 		if err != nil {
 			return badRequest("bad chunk hash")
 		}
-		have[id] = true
+		have.chunks[id] = true
 	}
+	body.Have = nil
 	if _, err := s.head(c.Context(), c.store); err != nil {
 		return err
 	}
-	return s.sendDelta(w, c, merkle.Hash{}, to, have, func(merkle.Hash, merkle.Hash) bool { return true })
+	return s.delta(w, c, merkle.Hash{}, to, func() (*deltaBase, error) { return have, nil })
 }
 
-// sendDelta sends the chunks of a generation that are not in have, which it changes, and the rows of its key table
-// that changed says yes to. Nothing is sent before it is known to be within the limit.
-func (s *Server) sendDelta(w http.ResponseWriter, c *call, from, to merkle.Hash, have map[merkle.Hash]bool,
-	changed func(key, leaf merkle.Hash) bool) error {
-	v, err := s.contents.take(c.Context(), module.ID{Store: c.store, Root: to})
-	if err != nil {
-		return rootRefusal(err)
-	}
-	defer v.leave()
-	chunks, err := v.pool(c.Context())
-	if err != nil {
-		return deltaRefusal(err)
-	}
-	leaves, err := v.leaves()
+// A deltaPlan is which chunks and rows of a generation are sent. It takes a bit for each of them, so that it costs
+// little while a client takes its time to read the answer.
+type deltaPlan struct {
+	v            *volume
+	pool         []poolChunk
+	chunks, rows bitset
+	size         int64 // bytes that are sent, before they are encoded
+}
+
+// delta answers with what the client lacks of a generation. The delta is computed in one of few places, which is given
+// back before the answer is sent. Nothing is sent before it is known to be within the limit.
+func (s *Server) delta(w http.ResponseWriter, c *call, from, to merkle.Hash, base func() (*deltaBase, error)) error {
+	plan, err := s.planDelta(c, to, base)
 	if err != nil {
 		return err
 	}
-	rowChanged := func(row *module.KeyTableRow) bool {
-		rank, _ := slices.BinarySearchFunc(v.keys, row.Key, merkle.Hash.Compare)
-		return changed(row.Key, leaves[rank])
-	}
+	defer plan.v.leave()
+	return s.sendDelta(w, c, from, to, plan)
+}
 
-	var size int64
-	var missing []poolChunk
-	for _, chunk := range chunks {
-		if !have[chunk.id] {
-			have[chunk.id] = true // once, also where a pool has it twice
-			missing = append(missing, chunk)
-			size += chunk.n
+// planDelta finds the chunks of a generation that the client does not have, and the rows of its key table that changed.
+// The caller leaves the volume of the plan.
+func (s *Server) planDelta(c *call, to merkle.Hash, base func() (*deltaBase, error)) (plan *deltaPlan, err error) {
+	if !s.deltas.TryAcquire(1) {
+		return nil, rateLimited(time.Second)
+	}
+	defer s.deltas.Release(1)
+	have, err := base()
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.contents.take(c.Context(), module.ID{Store: c.store, Root: to})
+	if err != nil {
+		return nil, rootRefusal(err)
+	}
+	defer func() {
+		if err != nil {
+			v.leave()
+		}
+	}()
+	plan = &deltaPlan{v: v}
+	if plan.pool, err = v.pool(c.Context()); err != nil {
+		return nil, deltaRefusal(err)
+	}
+	leaves, err := v.leaves()
+	if err != nil {
+		return nil, err
+	}
+	for i, chunk := range plan.pool {
+		if !have.chunks[chunk.id] {
+			have.chunks[chunk.id] = true // once, also where a pool has it twice
+			plan.chunks.set(i)
+			plan.size += chunk.n
 		}
 	}
+	i := 0
 	for row, err := range tableRows(v.mod) {
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if rowChanged(&row) {
-			size += int64(76 + 4*len(row.ChunkIndices))
+		rank, _ := slices.BinarySearchFunc(v.keys, row.Key, merkle.Hash.Compare)
+		if leaf, ok := have.rows[row.Key]; !ok || leaf != leaves[rank] {
+			plan.rows.set(i)
+			plan.size += int64(76 + 4*len(row.ChunkIndices))
 		}
+		i++
 	}
-	if size > s.opt.MaxDelta {
-		return deltaTooLarge(size)
+	if plan.size > s.opt.MaxDelta {
+		return nil, deltaTooLarge(plan.size)
 	}
+	return plan, nil
+}
 
+// sendDelta sends the chunks and rows of a plan.
+func (s *Server) sendDelta(w http.ResponseWriter, c *call, from, to merkle.Hash, plan *deltaPlan) error {
 	out := &lateWriter{w: w, head: func(h http.Header) { h.Set("Content-Type", typeJSON) }}
 	if c.Method == http.MethodHead {
 		return out.flush()
 	}
 	fmt.Fprintf(out, `{"from":"%s","to":"%s","chunks":[`, from, to)
-	for i, chunk := range missing {
+	separator := ""
+	for i, chunk := range plan.pool {
+		if !plan.chunks.has(i) {
+			continue
+		}
 		if err := c.Context().Err(); err != nil {
 			return out.broke(s, c, err)
 		}
-		if i > 0 {
-			io.WriteString(out, ",")
-		}
-		fmt.Fprintf(out, `{"hash":"%s","data_b64":"`, hex.EncodeToString(chunk.id[:]))
-		if err := writeBase64(out, io.NewSectionReader(v, chunk.off, chunk.n)); err != nil {
+		fmt.Fprintf(out, `%s{"hash":"%s","data_b64":"`, separator, chunk.id)
+		separator = ","
+		if err := writeBase64(out, io.NewSectionReader(plan.v, chunk.off, chunk.n)); err != nil {
 			return out.broke(s, c, err)
 		}
 		io.WriteString(out, `"}`)
 	}
 	io.WriteString(out, `],"key_table_changes":[`)
-	first := true
-	for row, err := range tableRows(v.mod) {
+	separator = ""
+	i := -1
+	for row, err := range tableRows(plan.v.mod) {
 		if err != nil {
 			return out.broke(s, c, err)
 		}
-		if !rowChanged(&row) {
+		if i++; !plan.rows.has(i) {
 			continue
 		}
 		entry, err := row.MarshalBinary()
 		if err != nil {
 			return out.broke(s, c, err)
 		}
-		if !first {
-			io.WriteString(out, ",")
-		}
-		first = false
-		if _, err := fmt.Fprintf(out, `{"entry_b64":"%s"}`, base64.StdEncoding.EncodeToString(entry)); err != nil {
+		text := base64.StdEncoding.EncodeToString(entry)
+		if _, err := fmt.Fprintf(out, `%s{"entry_b64":"%s"}`, separator, text); err != nil {
 			return out.broke(s, c, err)
 		}
+		separator = ","
 	}
 	io.WriteString(out, "]}")
 	return out.flush()
 }
+
+// A bitset is a set of small numbers.
+type bitset []uint64
+
+func (b *bitset) set(i int) {
+	for len(*b) <= i/64 {
+		*b = append(*b, 0)
+	}
+	(*b)[i/64] |= 1 << (i % 64)
+}
+
+func (b bitset) has(i int) bool { return i/64 < len(b) && b[i/64]>>(i%64)&1 != 0 }
 
 // errPool is a module with more chunks than deltas are made from.
 var errPool = errors.New("remote: too many chunks for a delta")

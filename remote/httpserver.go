@@ -48,7 +48,7 @@ func Paced(h http.Handler, idle time.Duration) http.Handler {
 	idle = positive(idle, time.Minute)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body := newPacedBody(w, r, idle)
-		out := newPacedWriter(w, idle, body)
+		out := newPacedWriter(w, r, idle, body)
 		paced := *r
 		paced.Body = readCloser{body, r.Body}
 		h.ServeHTTP(out, &paced)

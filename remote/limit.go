@@ -2,13 +2,10 @@ package remote
 
 import (
 	"math"
-	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
-
-	"github.com/dig-network/digstore/auth"
 )
 
 // Rate is a token bucket: Burst requests at once, refilled at PerSecond. A field that is not positive takes
@@ -29,13 +26,19 @@ type Limits struct {
 	PerIdentity Rate
 	// PerStore is taken from after authentication. Default 10,000 a minute, burst 10,000.
 	PerStore Rate
-	// Uploads and UploadsPerStore bound the module uploads that run at the same time. Defaults 32 and 4.
-	Uploads         int
-	UploadsPerStore int
-	// Deltas bounds the deltas that are made at the same time. Default 4.
+	// Uploads bounds the module uploads that run at the same time; the next three bound them for one store, one client
+	// address and one identity. An upload counts from when all that its headers say has been checked. Defaults 32, 4, 4
+	// and 4.
+	Uploads            int
+	UploadsPerStore    int
+	UploadsPerAddress  int
+	UploadsPerIdentity int
+	// Deltas bounds the deltas that are computed at the same time. Reading a request and sending an answer do not
+	// count. Default 4.
 	Deltas int
-	// Bodies bounds the bytes of JSON requests that are held at the same time; requests up to 64 KiB do not count, a
-	// longer one counts as the longest of its kind. Default 32 MiB, at least 8 MiB.
+	// Bodies bounds the bytes of JSON requests that are held at the same time. The first 64 KiB of a request do not
+	// count, the others as they arrive. One address may hold a quarter of it, but at least 8 MiB. Default 32 MiB, at
+	// least 8 MiB.
 	Bodies int64
 	// Tracked is how many addresses, identities and stores are remembered, each. What was seen least recently is
 	// forgotten first and starts again with a full bucket. Default 16,384.
@@ -48,6 +51,8 @@ func (l Limits) withDefaults() Limits {
 	l.PerStore = l.PerStore.or(10_000.0/60, 10_000)
 	l.Uploads = positive(l.Uploads, 32)
 	l.UploadsPerStore = positive(l.UploadsPerStore, 4)
+	l.UploadsPerAddress = positive(l.UploadsPerAddress, 4)
+	l.UploadsPerIdentity = positive(l.UploadsPerIdentity, 4)
 	l.Deltas = positive(l.Deltas, 4)
 	l.Bodies = max(positive(l.Bodies, 32<<20), maxDeltaJSON)
 	l.Tracked = positive(l.Tracked, 1<<14)
@@ -110,52 +115,4 @@ func (b *buckets[K]) take(key K, now time.Time) (wait time.Duration) {
 		r.CancelAt(now)
 	}
 	return wait
-}
-
-// uploads counts the uploads that run. Safe for concurrent use.
-type uploads struct {
-	perStore, total int
-
-	mu   sync.Mutex
-	open map[auth.StoreID]int
-	sum  int
-}
-
-// A slot is one upload's place among them. Not safe for concurrent use.
-type slot struct {
-	in    *uploads
-	store auth.StoreID
-	held  bool
-}
-
-// enter takes the place, if it is not held yet, and answers false when none is free.
-func (p *slot) enter() bool {
-	u := p.in
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if p.held {
-		return true
-	}
-	if u.sum >= u.total || u.open[p.store] >= u.perStore {
-		return false
-	}
-	u.sum++
-	u.open[p.store]++
-	p.held = true
-	return true
-}
-
-// leave gives the place back, if it is held.
-func (p *slot) leave() {
-	u := p.in
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !p.held {
-		return
-	}
-	p.held = false
-	u.sum--
-	if u.open[p.store]--; u.open[p.store] == 0 {
-		delete(u.open, p.store)
-	}
 }

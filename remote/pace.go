@@ -18,6 +18,7 @@ const minRate = 4 << 10
 // of the connection. Not safe for concurrent use.
 type pace struct {
 	full, left time.Duration
+	until      time.Time             // no wait goes on after it; zero: not limited
 	set        func(time.Time) error // the deadline; zero: none
 }
 
@@ -29,7 +30,11 @@ func newPace(full time.Duration, set func(time.Time) error) *pace {
 // may take their time besides.
 func (p *pace) wait(whole int, move func() (int, error)) (int, error) {
 	begin := time.Now()
-	if err := p.set(begin.Add(p.left + ofBytes(whole))); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	deadline := begin.Add(p.left + ofBytes(whole))
+	if !p.until.IsZero() && deadline.After(p.until) {
+		deadline = p.until
+	}
+	if err := p.set(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
 	n, err := move()
@@ -41,25 +46,45 @@ func (p *pace) wait(whole int, move func() (int, error)) (int, error) {
 // ofBytes is how long n bytes may take.
 func ofBytes(n int) time.Duration { return time.Duration(n) * time.Second / minRate }
 
+// Limits of what is done for the rest of a body after an early answer.
+const (
+	lingerBytes = 256 << 10       // bytes of it that are read
+	lingerTime  = 5 * time.Second // for them to come
+	resetDelay  = time.Second     // from then until the connection is closed, for the client to read the answer
+)
+
 // A pacedWriter cuts off a client that does not take its answer. What it is given goes on in pieces, so that each of
 // them has a deadline of its own.
+//
+// An answer that begins before the body of the request has ended is an early one. It is sent at once, and it ends the
+// connection: finish reads a little of the rest, so that the client finds the answer instead of a reset.
 type pacedWriter struct {
 	http.ResponseWriter
 	pace  *pace
 	body  *pacedBody // of the request
+	http1 bool       // one request at a time on the connection
 	begun bool
+	early bool
 }
 
-func newPacedWriter(w http.ResponseWriter, full time.Duration, body *pacedBody) *pacedWriter {
-	return &pacedWriter{ResponseWriter: w, pace: newPace(full, http.NewResponseController(w).SetWriteDeadline), body: body}
+func newPacedWriter(w http.ResponseWriter, r *http.Request, full time.Duration, body *pacedBody) *pacedWriter {
+	return &pacedWriter{ResponseWriter: w, http1: r.ProtoMajor == 1, body: body,
+		pace: newPace(full, http.NewResponseController(w).SetWriteDeadline)}
 }
 
-// begin comes before the first byte of an answer. net/http reads some of a body that no handler wanted before it
-// sends one.
+// begin comes before the first byte of an answer. Over HTTP/2 a stream can be ended without its body.
 func (w *pacedWriter) begin() {
-	if !w.begun {
-		w.begun = true
-		w.body.unwanted()
+	if w.begun {
+		return
+	}
+	w.begun = true
+	if w.body.done() || !w.http1 {
+		return
+	}
+	// Without this net/http reads of the body before it sends the answer.
+	if http.NewResponseController(w.ResponseWriter).EnableFullDuplex() == nil {
+		w.early = true
+		w.Header().Set("Connection", "close")
 	}
 }
 
@@ -116,22 +141,31 @@ func (w *pacedWriter) ReadFrom(src io.Reader) (done int64, err error) {
 	}
 }
 
-// finish leaves what is still buffered as much time as there is left.
+// finish leaves what is still buffered as much time as there is left. After an early answer it reads some of the body.
 func (w *pacedWriter) finish() {
 	w.begin()
 	w.pace.set(time.Now().Add(max(w.pace.left, 0)))
+	if !w.early {
+		return
+	}
+	if http.NewResponseController(w.ResponseWriter).Flush() == nil {
+		w.body.linger()
+	}
+	w.body.pace.set(time.Now()) // net/http reads no more of it
 }
 
-// A pacedBody is the body of a request, of whoever keeps pace.
+// A pacedBody is the body of a request; reading it fails when the client is too slow.
 type pacedBody struct {
-	body  io.Reader
-	pace  *pace
-	ended bool // there is nothing more to read
-	broke bool // there may be, and it cannot be read
+	body   io.Reader
+	length int64 // announced; negative: not
+	n      int64 // bytes that have come
+	pace   *pace
+	ended  bool // there is nothing more to read
+	broke  bool // there may be, and it cannot be read
 }
 
 func newPacedBody(w http.ResponseWriter, r *http.Request, full time.Duration) *pacedBody {
-	return &pacedBody{body: r.Body, pace: newPace(full, http.NewResponseController(w).SetReadDeadline),
+	return &pacedBody{body: r.Body, length: r.ContentLength, pace: newPace(full, http.NewResponseController(w).SetReadDeadline),
 		ended: r.Body == nil || r.Body == http.NoBody}
 }
 
@@ -141,20 +175,24 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := b.pace.wait(0, func() (int, error) { return b.body.Read(p) })
+	b.n += int64(n)
 	b.ended = b.ended || err == io.EOF
 	b.broke = b.broke || err != nil && err != io.EOF
 	return n, err
 }
 
-// unwanted bounds how long the rest of a body is waited for. After its end there is nothing to wait for, and a
-// deadline would end the request.
-func (b *pacedBody) unwanted() {
-	switch {
-	case b.broke:
-		b.pace.set(time.Now())
-	case !b.ended:
-		b.pace.set(time.Now().Add(unwantedTime))
+// done reports whether all of the body has come.
+func (b *pacedBody) done() bool { return b.ended || b.length > 0 && b.n >= b.length }
+
+// linger reads what a client that has been answered still sends, within limits. A client that closes the connection
+// when it has the answer ends it.
+func (b *pacedBody) linger() {
+	if b.broke {
+		return
+	}
+	b.pace.set(time.Now().Add(lingerTime))
+	n, err := io.CopyN(io.Discard, b.body, lingerBytes)
+	if n == lingerBytes && err == nil {
+		time.Sleep(resetDelay)
 	}
 }
-
-const unwantedTime = 5 * time.Second

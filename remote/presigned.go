@@ -102,7 +102,7 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	}
 	pending = pending || p.unsettled
 	if !done {
-		err = s.receiveObject(ctx, p, decl, pending)
+		err = s.receiveObject(c, p, decl, pending)
 	}
 	if err == nil || refusalOf(err).status == http.StatusUnprocessableEntity {
 		s.removeObject(ctx, p) // it has been taken, or never will be
@@ -139,12 +139,13 @@ func (p *push) readComplete(text []byte) error {
 }
 
 // receiveObject takes a module from the object store. One that is not there any more may be pending already.
-func (s *Server) receiveObject(ctx context.Context, p *push, decl declaration, pending bool) error {
-	place := slot{in: s.uploads, store: p.store}
-	if !place.enter() {
+func (s *Server) receiveObject(c *call, p *push, decl declaration, pending bool) error {
+	ctx := c.Context()
+	place := c.share(s.uploads)
+	if !place.grow(1) {
 		return rateLimited(time.Second)
 	}
-	defer place.leave()
+	defer place.release()
 	object, err := s.opt.Objects.Open(ctx, objectName(p))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.receivedBefore(ctx, p, pending)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -39,17 +40,12 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	if err := s.checkBearer(c, p); err != nil {
 		return err
 	}
-	place := slot{in: s.uploads, store: c.store}
-	defer place.leave()
 	body := newUpload(c, s.opt.MaxModule, !decl.program.IsZero())
 	if p.key.IsZero() && recipe != nil {
 		return noBaseHere() // nothing is
 	}
 	if p.key.IsZero() { // only the module says: its first bytes have to be read before anything can be judged
-		if !place.enter() {
-			return rateLimited(time.Second)
-		}
-		key, err := body.peekKey()
+		key, err := s.peekKey(c, body)
 		if err != nil {
 			return err
 		}
@@ -66,9 +62,6 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	}
 	pending = pending || p.unsettled
 	if done {
-		if place.enter() {
-			body.discard()
-		}
 		return s.advanced(w, p, http.StatusOK)
 	}
 	if recipe != nil {
@@ -76,11 +69,13 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 			return err
 		}
 	}
-	if !place.enter() {
+	place := c.share(s.uploads)
+	if !place.grow(1) {
 		return rateLimited(time.Second)
 	}
+	defer place.release()
 	if recipe != nil {
-		err = recipe.receive(ctx, s, p, pending, body, decl)
+		err = recipe.receive(c, s, p, pending, body, decl)
 	} else {
 		err = s.receiver.Receive(ctx, p.signed, p.parent, pending, body, func(m *module.Module) error {
 			return s.verify(ctx, p, m, body, decl)
@@ -99,6 +94,19 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 		return nil
 	}
 	return s.advanced(w, p, http.StatusCreated)
+}
+
+// peekKey reads the publisher's key from the first bytes of a module. Until it is known no signature can be checked, so
+// these uploads have places of their own and little time.
+func (s *Server) peekKey(c *call, body *upload) (auth.PublicKey, error) {
+	place := c.share(s.peeks)
+	if !place.grow(1) {
+		return auth.PublicKey{}, rateLimited(time.Second)
+	}
+	defer place.release()
+	c.body.pace.until = time.Now().Add(peekTime)
+	defer func() { c.body.pace.until = time.Time{} }()
+	return body.peekKey()
 }
 
 // receiveError keeps what a backend misses among its own files from passing for an unknown store.
@@ -204,6 +212,7 @@ func (s *Server) verifyHead(p *push, m *module.Module, decl declaration) error {
 // advanced answers a push whose root is the head now.
 func (s *Server) advanced(w http.ResponseWriter, p *push, status int) error {
 	w.Header().Set("ETag", etag(p.root))
+	w.Header().Set("Content-Length", "0") // so that an answer before the body is whole at once
 	w.WriteHeader(status)
 	return nil
 }

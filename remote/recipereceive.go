@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/dig-network/digstore/digstore/module"
@@ -55,10 +56,11 @@ func (r *recipePut) find(ctx context.Context, s *Server, p *push) (err error) {
 }
 
 // receive takes the body. Spec: RECIPES.md; the checks are those of remote-protocol 4.3 steps 7 and 8.
-func (r *recipePut) receive(ctx context.Context, s *Server, p *push, pending bool, body *upload, decl declaration) error {
-	free, err := r.readRecipe(ctx, body)
-	defer free()
-	if err != nil {
+func (r *recipePut) receive(c *call, s *Server, p *push, pending bool, body *upload, decl declaration) error {
+	ctx := c.Context()
+	memory := c.share(r.of.memory)
+	defer memory.release()
+	if err := r.readRecipe(body, &memory); err != nil {
 		return bodyRefusal(err)
 	}
 	if r.recipe.Size() > s.opt.MaxModule {
@@ -84,28 +86,35 @@ func (r *recipePut) receive(ctx context.Context, s *Server, p *push, pending boo
 	return bodyRefusal(err)
 }
 
-// readRecipe reads and unpacks the recipe. free gives back the memory that was set aside for it.
-func (r *recipePut) readRecipe(ctx context.Context, body *upload) (free func(), err error) {
-	free = func() {}
+// readRecipe reads and unpacks the recipe. It takes memory for the packed form as that arrives, and for unpacking when
+// all of it is there; what it leaves in memory is for the recipe itself. Where there is not enough of it the module is
+// asked for, which needs none.
+func (r *recipePut) readRecipe(body *upload, memory *share) error {
 	head := make([]byte, recipePrefix+packHeader)
 	if err := readPart(body, head); err != nil {
-		return free, err
+		return err
 	}
 	length := int64(binary.BigEndian.Uint32(head))
 	size := int64(binary.BigEndian.Uint32(head[recipePrefix+packHeader-4:]))
 	if length > maxPack || size > MaxRecipe || length < int64(packHeader) {
-		return free, errBody
+		return errBody
 	}
-	memory := min(length+3*size, unpacking)
-	if err := r.of.memory.Acquire(ctx, memory); err != nil {
-		return free, err
+	pack := append([]byte(nil), head[recipePrefix:]...)
+	for int64(len(pack)) < length {
+		more := min(length-int64(len(pack)), max(int64(len(pack)), freeBody))
+		if !memory.grow(more) {
+			return noBaseHere()
+		}
+		n := len(pack)
+		pack = slices.Grow(pack, int(more))[:n+int(more)]
+		if err := readPart(body, pack[n:]); err != nil {
+			return err
+		}
 	}
-	free = func() { r.of.memory.Release(memory) }
-	pack := make([]byte, length)
-	copy(pack, head[recipePrefix:])
-	if err := readPart(body, pack[packHeader:]); err != nil {
-		return free, err
+	if !memory.grow(min(3*size, unpacking-memory.held)) {
+		return noBaseHere()
 	}
+	var err error
 	r.recipe, err = UnpackRecipe(pack, func(root merkle.Hash) (*module.Recipe, error) {
 		if root != r.root {
 			return nil, errBody
@@ -113,16 +122,17 @@ func (r *recipePut) readRecipe(ctx context.Context, body *upload) (free func(), 
 		return r.base, nil
 	})
 	if err != nil {
-		return free, err
+		return err
 	}
+	memory.shrink(size)
 	var chunks int64
 	if r.chunks, chunks, err = missingFrom(r.base, r.recipe); err != nil {
-		return free, err
+		return err
 	}
 	if total := recipePrefix + length + chunks; body.length >= 0 && body.length != total || total > body.max {
-		return free, errBody
+		return errBody
 	}
-	return free, nil
+	return nil
 }
 
 // errBody is a body that is not as RECIPES.md has it.

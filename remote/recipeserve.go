@@ -29,7 +29,7 @@ type recipes struct {
 	receiver RecipeReceiver // nil: they are not taken
 	packs    *lru.Cache[packKey, []byte]
 	packing  *semaphore.Weighted
-	memory   *semaphore.Weighted
+	memory   *budget // bytes
 }
 
 type packKey struct {
@@ -43,7 +43,7 @@ func newRecipes(b Backend) *recipes {
 		return nil
 	}
 	r := &recipes{back: back, packs: remembering[packKey, []byte](keptPacks), packing: semaphore.NewWeighted(packing),
-		memory: semaphore.NewWeighted(unpacking)}
+		memory: &budget{total: unpacking}}
 	r.receiver, _ = b.(RecipeReceiver)
 	return r
 }

@@ -2,9 +2,9 @@ package remote
 
 import (
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
@@ -16,14 +16,20 @@ type route struct {
 	handle func(http.ResponseWriter, *call) error
 }
 
-// A call is a request that has passed the door.
+// A call is an authenticated, rate-limited request.
 type call struct {
 	*http.Request
 	store    auth.StoreID
 	op       request.Op
-	identity auth.PublicKey // zero when nobody had to sign
+	address  netip.Addr     // of the client; see clientAddr
+	identity auth.PublicKey // zero when no signature was needed
 	body     *pacedBody     // Request.Body
-	held     int64          // of Server.bodies, given back when the call is over
+	memory   share          // of Server.bodies, given back when the handler returns
+}
+
+// share returns a share of b for the call's client, which holds nothing yet.
+func (c *call) share(b *budget) share {
+	return share{of: b, by: holder{c.address, c.identity, c.store}}
 }
 
 // table lists the routes by what follows /stores/{id}, and by method. HEAD is answered by the route of GET, under its
@@ -36,7 +42,7 @@ func (s *Server) table() map[string]map[string]route {
 
 		"/content": {http.MethodPost: {request.Content, s.postContent}},
 		"/proof":   {http.MethodPost: {request.Proof, s.postProof}},
-		"/delta":   {http.MethodGet: {request.Delta, s.oneOf(s.getDelta)}, http.MethodPost: {request.Delta, s.oneOf(s.postDelta)}},
+		"/delta":   {http.MethodGet: {request.Delta, s.getDelta}, http.MethodPost: {request.Delta, s.postDelta}},
 	}
 	if s.receiver != nil {
 		t["/module"][http.MethodPut] = route{request.Push, s.putModule}
@@ -50,33 +56,29 @@ func (s *Server) table() map[string]map[string]route {
 }
 
 // ServeHTTP answers one request: route, store id, limit by address, authentication, limits by identity and store,
-// Authorize, handler (remote-protocol 2.3). Who does not take an answer, or does not bring a body, in reasonable time is
-// cut off, as far as the ResponseWriter can set deadlines.
+// Authorize, handler (remote-protocol 2.3). A client that does not take an answer, or does not bring a body, in
+// reasonable time is cut off, as far as the ResponseWriter can set deadlines. An answer that is made before the whole
+// body has come is sent at once; at most 256 KiB of the rest are read.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := newPacedBody(w, r, s.opt.UploadIdle)
-	out := newPacedWriter(w, s.opt.DownloadIdle, body)
+	out := newPacedWriter(w, r, s.opt.DownloadIdle, body)
 	out.Header().Set("X-Content-Type-Options", "nosniff")
-	c, handle, err := s.enter(out, r)
-	if err == nil {
-		c.body = body
-		defer func() { s.bodies.Release(c.held) }()
-		err = handle(out, c)
-	}
-	if err != nil {
+	if err := s.handle(out, r, body); err != nil {
 		s.refuse(out, r, err)
 	}
 	out.finish()
 }
 
-// oneOf lets a handler run only so often at the same time.
-func (s *Server) oneOf(handle func(http.ResponseWriter, *call) error) func(http.ResponseWriter, *call) error {
-	return func(w http.ResponseWriter, c *call) error {
-		if !s.deltas.TryAcquire(1) {
-			return rateLimited(time.Second)
-		}
-		defer s.deltas.Release(1)
-		return handle(w, c)
+// handle runs the handler of a request. What the request holds of the server's budgets is given back when it returns.
+func (s *Server) handle(w http.ResponseWriter, r *http.Request, body *pacedBody) error {
+	c, handle, err := s.enter(w, r)
+	if err != nil {
+		return err
 	}
+	c.body = body
+	c.memory = c.share(s.bodies)
+	defer c.memory.release()
+	return handle(w, c)
 }
 
 // enter is the door: everything that is checked for every route alike.
@@ -106,9 +108,9 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*call, func(http
 	if err != nil {
 		return nil, nil, badRequest("bad store id")
 	}
-	c := &call{Request: r, store: store, op: rt.op}
+	c := &call{Request: r, store: store, op: rt.op, address: clientAddr(r, s.opt.TrustedProxies)}
 	now := s.opt.Now()
-	if wait := s.perIP.take(clientAddr(r, s.opt.TrustedProxies), now); wait > 0 {
+	if wait := s.perIP.take(c.address, now); wait > 0 {
 		return nil, nil, rateLimited(wait)
 	}
 	if open := s.opt.Anonymous && (!rt.op.Mutating() || s.opt.AnonymousWrites); !open {

@@ -134,9 +134,10 @@ type Server struct {
 	perIP       *buckets[netip.Addr]
 	perIdentity *buckets[auth.PublicKey]
 	perStore    *buckets[auth.StoreID]
-	uploads     *uploads
-	deltas      *semaphore.Weighted // each a delta that is being made
-	bodies      *semaphore.Weighted // bytes of JSON requests, beyond what everybody may send
+	uploads     *budget             // places of module uploads
+	peeks       *budget             // places of uploads whose first bytes have to be read before they can be checked
+	deltas      *semaphore.Weighted // each a delta that is being computed
+	bodies      *budget             // bytes of JSON requests, beyond what everybody may send
 	inits       declarations
 	sizes       *lru.Cache[module.ID, int64] // of modules, so that a descriptor need not open the head's
 	contents    *Contents
@@ -151,10 +152,11 @@ func NewServer(b Backend, o *ServerOptions) *Server {
 		perIP:       newBuckets[netip.Addr](opt.Limits.PerIP, opt.Limits.Tracked),
 		perIdentity: newBuckets[auth.PublicKey](opt.Limits.PerIdentity, opt.Limits.Tracked),
 		perStore:    newBuckets[auth.StoreID](opt.Limits.PerStore, opt.Limits.Tracked),
-		uploads: &uploads{total: opt.Limits.Uploads, perStore: opt.Limits.UploadsPerStore,
-			open: make(map[auth.StoreID]int)},
+		uploads: &budget{total: int64(opt.Limits.Uploads), perStore: int64(opt.Limits.UploadsPerStore),
+			perAddress: int64(opt.Limits.UploadsPerAddress), perIdentity: int64(opt.Limits.UploadsPerIdentity)},
+		peeks:  &budget{total: maxPeeks, perAddress: maxPeeksEach, perIdentity: maxPeeksEach},
 		deltas: semaphore.NewWeighted(int64(opt.Limits.Deltas)),
-		bodies: semaphore.NewWeighted(opt.Limits.Bodies),
+		bodies: &budget{total: opt.Limits.Bodies, perAddress: max(opt.Limits.Bodies/4, maxDeltaJSON)},
 		inits:  newDeclarations(),
 		sizes:  remembering[module.ID, int64](1024),
 	}

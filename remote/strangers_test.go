@@ -96,9 +96,9 @@ func TestStrangersAreForgotten(t *testing.T) {
 			who := numbered[auth.PublicKey](n)
 			s.perIdentity.take(who, now)
 			s.inits.put(declarationKey{store, numbered[merkle.Hash](n), who}, declaration{until: now.Add(declarationLife)})
-			place := slot{in: s.uploads, store: store}
-			place.enter()
-			place.leave()
+			place := share{of: s.uploads, by: holder{netip.AddrFrom4([4]byte{1, byte(n >> 16), byte(n >> 8), byte(n)}), who, store}}
+			place.grow(1)
+			place.release()
 		}
 	})
 	for table, size := range map[string][2]int{
@@ -106,7 +106,7 @@ func TestStrangersAreForgotten(t *testing.T) {
 		"identities":    {s.perIdentity.byKey.Len(), s.opt.Limits.Tracked},
 		"stores":        {s.perStore.byKey.Len(), s.opt.Limits.Tracked},
 		"announcements": {s.inits.byKey.Len(), maxDeclarations},
-		"uploads":       {len(s.uploads.open), 0},
+		"uploads":       {len(s.uploads.byAddress) + len(s.uploads.byIdentity) + len(s.uploads.byStore), 0},
 		"sizes":         {s.sizes.Len(), 0},
 		"volumes":       {s.contents.volumes.Len(), 0},
 		"decoys":        {s.contents.decoys.leaves.Len(), 0},
@@ -123,82 +123,108 @@ func TestStrangersAreForgotten(t *testing.T) {
 }
 
 // TestLargeBodiesShareABudget: requests of JSON over 64 KiB find room for their bodies, or are told to come again;
-// small ones always pass.
+// small ones always pass, and so do large ones beside many that have announced much and sent little.
 func TestLargeBodiesShareABudget(t *testing.T) {
 	all := Rate{PerSecond: math.Inf(1)}
 	s := NewServer(empty{}, &ServerOptions{Anonymous: true, Limits: Limits{PerIP: all, PerStore: all, Bodies: 8 << 20}})
 	post := func(body io.Reader) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), "POST", "/stores/"+auth.StoreID{1}.String()+"/content", body)
 		r.Header.Set("Content-Type", "application/json")
+		r.ContentLength = maxRequestJSON
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)
 		return w
 	}
-	const room = 8 << 20 / maxRequestJSON
-	var wg sync.WaitGroup
-	var feeds []*io.PipeWriter
-	for range room {
-		body, feed := io.Pipe()
-		feeds = append(feeds, feed)
-		wg.Go(func() { post(body) })
-		if _, err := feed.Write(make([]byte, 2*freeBody)); err != nil { // returns when it is read
-			t.Fatal(err)
+	large := strings.Repeat(" ", 1<<20)
+	for _, tc := range []struct {
+		sent   int // of each of the bodies that are under way
+		status int // of one more, of 1 MiB
+	}{
+		{freeBody + 1, http.StatusBadRequest},
+		{3 << 19, http.StatusTooManyRequests},
+	} {
+		var wg sync.WaitGroup
+		var feeds []*io.PipeWriter
+		for range 4 {
+			body, feed := io.Pipe()
+			feeds = append(feeds, feed)
+			wg.Go(func() { post(body) })
+			if _, err := feed.Write(make([]byte, tc.sent)); err != nil { // returns when it is read
+				t.Fatal(err)
+			}
 		}
+		w := post(strings.NewReader(large))
+		if w.Code != tc.status || (w.Code == http.StatusTooManyRequests) != (w.Header().Get("Retry-After") == "1") {
+			t.Errorf("one more beside 4 of %d bytes: %d", tc.sent, w.Code)
+		}
+		if w := post(strings.NewReader("{}")); w.Code != http.StatusUnprocessableEntity {
+			t.Errorf("a small one: %d", w.Code)
+		}
+		for _, feed := range feeds {
+			feed.CloseWithError(errors.New("gone"))
+		}
+		wg.Wait()
 	}
-	large := strings.Repeat(" ", 2*freeBody)
-	if w := post(strings.NewReader(large)); w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "1" {
-		t.Errorf("one more: %d", w.Code)
-	}
-	if w := post(strings.NewReader("{}")); w.Code != http.StatusUnprocessableEntity {
-		t.Errorf("a small one: %d", w.Code)
-	}
-	for _, feed := range feeds {
-		feed.CloseWithError(errors.New("gone"))
-	}
-	wg.Wait()
 	if w := post(strings.NewReader(large)); w.Code != http.StatusBadRequest {
 		t.Errorf("afterwards: %d", w.Code)
 	}
 	if w := post(io.MultiReader(strings.NewReader(large), iotest.ErrReader(errors.New("gone")))); w.Code != http.StatusBadRequest {
 		t.Errorf("a broken one: %d", w.Code)
 	}
-	if !s.bodies.TryAcquire(8 << 20) {
+	if s.bodies.used != 0 || len(s.bodies.byAddress) != 0 {
 		t.Error("some room is lost")
 	}
 }
 
-// slowHead is a backend whose answer can be waited for.
-type slowHead struct {
+// slowModule is a backend whose answer can be waited for.
+type slowModule struct {
 	empty
 	entered, leave chan struct{}
 }
 
-func (b slowHead) Head(context.Context, auth.StoreID) (auth.SignedRoot, error) {
-	b.entered <- struct{}{}
-	<-b.leave
-	return auth.SignedRoot{}, fs.ErrNotExist
+func (b slowModule) Head(context.Context, auth.StoreID) (auth.SignedRoot, error) {
+	return auth.SignedRoot{}, nil
 }
 
+func (b slowModule) Module(context.Context, auth.StoreID, merkle.Hash) (io.ReadSeekCloser, error) {
+	b.entered <- struct{}{}
+	<-b.leave
+	return nil, fs.ErrNotExist
+}
+
+// TestDeltasAtOnce: so many deltas are computed at the same time. Requests whose body has not come do not count.
 func TestDeltasAtOnce(t *testing.T) {
-	b := slowHead{entered: make(chan struct{}), leave: make(chan struct{})}
+	b := slowModule{entered: make(chan struct{}), leave: make(chan struct{})}
 	s := NewServer(b, &ServerOptions{Anonymous: true, Limits: Limits{Deltas: 2}})
 	root := merkle.Hash{1}.String()
-	get := func() int {
-		r := httptest.NewRequestWithContext(t.Context(), "GET", "/stores/"+root+"/delta?from="+root+"&to="+root, nil)
+	ask := func(method, query string, body io.Reader) int {
+		r := httptest.NewRequestWithContext(t.Context(), method, "/stores/"+root+"/delta"+query, body)
+		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)
 		return w.Code
 	}
+	get := func() int { return ask("GET", "?from="+root+"&to="+root, nil) }
 	var wg sync.WaitGroup
+	defer wg.Wait()
+	for range 4 {
+		body, feed := io.Pipe()
+		wg.Go(func() { ask("POST", "", body) })
+		if _, err := feed.Write([]byte("{")); err != nil { // returns when it is read
+			t.Fatal(err)
+		}
+		defer feed.CloseWithError(errors.New("gone"))
+	}
+	var computing sync.WaitGroup
 	for range 2 {
-		wg.Go(func() { get() })
+		computing.Go(func() { get() })
 		<-b.entered
 	}
 	if got := get(); got != http.StatusTooManyRequests {
 		t.Errorf("a third one: %d", got)
 	}
 	close(b.leave)
-	wg.Wait()
+	computing.Wait()
 	go func() { <-b.entered }()
 	if got := get(); got != http.StatusNotFound {
 		t.Errorf("afterwards: %d", got)

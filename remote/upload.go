@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
@@ -16,12 +17,18 @@ import (
 // stands behind the code, of which the largest known template has 750 kB.
 const peekSize = 1 << 20
 
+// Limits of the uploads that are looked into for their key, before their signature can be checked.
+const (
+	maxPeeks     = 16               // at the same time
+	maxPeeksEach = 2                // of one address, and of one identity
+	peekTime     = 30 * time.Second // for the first peekSize bytes to come
+)
+
 // An upload is the body of a PUT: cut at the limit, dropped when it keeps no pace, hashed when a hash was announced.
 // Its errors are refusals, so that they are the answer when they come back through the backend.
 type upload struct {
 	body   io.Reader
 	length int64 // as announced; -1: not
-	expect bool  // the client waits for 100 (Continue)
 	max    int64
 	taken  int64     // from the connection
 	n      int64     // given out
@@ -31,7 +38,7 @@ type upload struct {
 }
 
 func newUpload(c *call, max int64, hashed bool) *upload {
-	u := &upload{body: c.body, length: c.ContentLength, expect: c.Header.Get("Expect") != "", max: max}
+	u := &upload{body: c.body, length: c.ContentLength, max: max}
 	if hashed {
 		u.hash = sha256.New()
 	}
@@ -109,12 +116,4 @@ func (u *upload) peekKey() (auth.PublicKey, error) {
 		return key, nil
 	}
 	return auth.PublicKey{}, refused
-}
-
-// discard reads a body that is not needed, so that a client that has begun to send it gets to the answer. One that
-// waits for leave to send is left waiting no longer.
-func (u *upload) discard() {
-	if !u.expect {
-		io.Copy(io.Discard, u)
-	}
 }
