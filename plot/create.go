@@ -228,7 +228,11 @@ func (w *Writer) begin(ctx context.Context) error {
 		return fmt.Errorf("create plot %s: %w", w.plan.id, err)
 	}
 	w.lock = lock
-	if err := w.checkExisting(); err != nil {
+	var exists *ExistsError
+	if err := w.checkExisting(); errors.As(err, &exists) {
+		// A crash behind the rename has left the other files.
+		return errors.Join(err, w.discard())
+	} else if err != nil {
 		return err
 	}
 	resumed, err := w.takeOver()
