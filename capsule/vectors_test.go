@@ -22,6 +22,8 @@ func pattern(seed, n int) []byte {
 	return b
 }
 
+func newReader(b []byte) *bytes.Reader { return bytes.NewReader(b) }
+
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

@@ -86,6 +86,7 @@ func (b *Bundle) Verify(ctx context.Context, c *Challenge, o *VerifyOptions) (*R
 	}{
 		{"bundle", v.checkBundle},
 		{"ownership", v.checkOwnership},
+		{"bundle", v.checkSignature},
 		{"inclusion", v.checkInclusion},
 		{"work", v.checkWork},
 		{"access", v.checkAccess},
@@ -146,11 +147,7 @@ func (v *verification) checkBundle(context.Context) error {
 			return err
 		}
 	}
-	m, err := v.message()
-	if err != nil {
-		return err
-	}
-	return v.Ownership.Plot.PublicKey.Verify(m[:], v.Signature)
+	return nil
 }
 
 func (v *verification) checkOwnership(context.Context) error {
@@ -165,6 +162,14 @@ func (v *verification) checkOwnership(context.Context) error {
 	}
 	m := v.Ownership.message(v.digest)
 	return plot.PublicKey.Verify(m[:], v.Ownership.Signature)
+}
+
+func (v *verification) checkSignature(context.Context) error {
+	m, err := v.message()
+	if err != nil {
+		return err
+	}
+	return v.Ownership.Plot.PublicKey.Verify(m[:], v.Signature)
 }
 
 func (v *verification) checkInclusion(ctx context.Context) error {
