@@ -53,9 +53,11 @@ type onePlot struct {
 	content []byte
 }
 
-func (p onePlot) Find(context.Context, merkle.Hash, merkle.Hash) (capsule.Plotted, error) { return p, nil }
-func (p onePlot) Record() capsule.PlotRecord                                               { return p.record }
-func (p onePlot) Close() error                                                             { return nil }
+func (p onePlot) Find(context.Context, merkle.Hash, merkle.Hash) (capsule.Plotted, error) {
+	return p, nil
+}
+func (p onePlot) Record() capsule.PlotRecord { return p.record }
+func (p onePlot) Close() error               { return nil }
 
 func (p onePlot) Subroots(context.Context) ([]merkle.Hash, error) {
 	return []merkle.Hash{capsule.Subroot(p.content)}, nil
