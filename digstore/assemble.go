@@ -223,6 +223,7 @@ func (s *Store) advance(ctx context.Context, p *parts, id module.ID, head auth.S
 	if err := checkAs(p.base.Given(p.base, nil), p.more, id, check); err != nil {
 		return err
 	}
+	p.more.close() // Windows renames no open file
 	l, h, err := s.lockClean(ctx)
 	if err != nil {
 		return err
@@ -362,14 +363,8 @@ func (p *parts) complete(ctx context.Context) error {
 }
 
 // openParts begins to receive the chunks of r in dir, or goes on with what is there.
-func openParts(fsys diskfs.FS, dir string, packs *packSet, r *module.Recipe) (in *incoming, err error) {
-	for range incomingTries {
-		in, err = tryIncoming(fsys, dir, packs, func(in *incoming) error { return in.collect(r) })
-		if !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-	}
-	return in, err
+func openParts(fsys diskfs.FS, dir string, packs *packSet, r *module.Recipe) (*incoming, error) {
+	return beginIncoming(fsys, dir, packs, func(in *incoming) error { return in.collect(r) })
 }
 
 // collect takes up what came of the chunks of r.

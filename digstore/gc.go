@@ -337,7 +337,7 @@ func (c *collection) remove() error {
 		}
 	}
 	for _, name := range c.dead {
-		if err := s.w.fs.Remove(filepath.Join(s.dir, "packs", name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.packs.remove(name); err != nil {
 			return err
 		}
 	}

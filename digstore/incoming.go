@@ -20,9 +20,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// incoming is a module that is being received, in a directory of its own below incoming/:
+// incoming is a module that is being received, in a directory of its own below incoming/, locked as transferlock.go says:
 //
-//	lock      held as long as somebody receives; a directory whose lock is free is a rest
 //	pack.tmp  the chunks that the store does not have, a pack without its index
 //	journal   how the bytes that came are made of chunks and others; see journalWriter
 //
@@ -44,27 +43,16 @@ const (
 	incomingPack = "pack.tmp"
 )
 
-// incomingTries is how often a directory is made anew that a sweep took for a rest before its lock was held.
-const incomingTries = 16
-
 // openIncoming begins to receive in dir, or goes on with what is there.
-func openIncoming(fsys diskfs.FS, dir string, packs *packSet) (in *incoming, err error) {
-	for range incomingTries {
-		if in, err = tryIncoming(fsys, dir, packs, (*incoming).resume); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-	}
-	return in, err
+func openIncoming(fsys diskfs.FS, dir string, packs *packSet) (*incoming, error) {
+	return beginIncoming(fsys, dir, packs, (*incoming).resume)
 }
 
-// tryIncoming locks the directory and has its files opened.
-func tryIncoming(fsys diskfs.FS, dir string, packs *packSet, begin func(*incoming) error) (*incoming, error) {
-	if err := diskfs.MkdirAll(fsys, dir, 0o755); err != nil {
-		return nil, fmt.Errorf("receive: %w", err)
-	}
+// beginIncoming locks the directory and has its files opened.
+func beginIncoming(fsys diskfs.FS, dir string, packs *packSet, begin func(*incoming) error) (*incoming, error) {
 	in := &incoming{fs: fsys, dir: dir, packs: packs}
 	var err error
-	if in.lock, err = fsys.TryLock(filepath.Join(dir, "lock")); err != nil {
+	if in.lock, err = lockTransfer(fsys, dir); err != nil {
 		return nil, fmt.Errorf("receive: %w", err)
 	}
 	if err := begin(in); err != nil {
@@ -108,20 +96,14 @@ func (in *incoming) resume() error {
 	return nil
 }
 
-// newIncoming begins to receive under a name of chance below dir; another one each time, as the sweep that took the
-// last one may be at it still.
-func newIncoming(w *Workspace, dir string, packs *packSet) (in *incoming, err error) {
-	for range incomingTries {
-		var b [8]byte
-		if _, err := io.ReadFull(w.rand, b[:]); err != nil {
-			return nil, fmt.Errorf("receive: %w", err)
-		}
-		in, err = tryIncoming(w.fs, filepath.Join(dir, incomingDir, "push-"+hex.EncodeToString(b[:])), packs, (*incoming).start)
-		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrLocked) {
-			break
-		}
+// newIncoming begins to receive under a random name below dir.
+func newIncoming(w *Workspace, dir string, packs *packSet) (*incoming, error) {
+	var b [8]byte
+	if _, err := io.ReadFull(w.rand, b[:]); err != nil {
+		return nil, fmt.Errorf("receive: %w", err)
 	}
-	return in, err
+	name := filepath.Join(dir, incomingDir, "push-"+hex.EncodeToString(b[:]))
+	return beginIncoming(w.fs, name, packs, (*incoming).start)
 }
 
 // takeApart reads the module. An error of r leaves what arrived to be taken up again.
@@ -200,10 +182,11 @@ func (in *incoming) close() {
 	if in.log != nil {
 		in.log.close()
 	}
-	if !in.keep {
-		_ = diskfs.RemoveAll(in.fs, in.dir)
+	if in.keep {
+		_ = in.lock.Close()
+		return
 	}
-	_ = in.lock.Close()
+	_ = removeTransfer(in.fs, in.dir, in.lock) // else a sweep does
 }
 
 // teeReader remembers that the error came from the other side.
@@ -265,19 +248,12 @@ func sweepIncoming(fsys diskfs.FS, dir string, keep func(name string) bool) erro
 		return fmt.Errorf("sweep %s: %w", dir, err)
 	}
 	for _, e := range list {
-		if keep(e.Name()) {
+		name := strings.TrimSuffix(e.Name(), lockExt)
+		if e.Name() == gateName || keep(name) {
 			continue
 		}
-		one := filepath.Join(dir, e.Name())
-		l, err := fsys.TryLock(filepath.Join(one, "lock"))
-		if errors.Is(err, diskfs.ErrLocked) || errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = diskfs.RemoveAll(fsys, one)
-			_ = l.Close()
-		}
-		if err != nil {
+		err := clearTransfer(fsys, filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, diskfs.ErrLocked) && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("sweep: %w", err)
 		}
 	}

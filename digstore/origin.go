@@ -241,6 +241,8 @@ func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Reci
 		err = s.takeIn(ctx, h, in, recipe, head, parent, pending)
 		switch _, founded := h.head(); {
 		case err != nil && !founded:
+			s.packs.close()
+			_ = l.Close() // Windows removes no open file; the store is not registered, so nothing else opens it
 			_ = diskfs.RemoveAll(w.fs, dir)
 			return err
 		case errors.Is(err, module.ErrNotHead): // behind what a crash left, which is to be seen from now on

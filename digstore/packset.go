@@ -55,6 +55,36 @@ func (p *packSet) reload() {
 	p.files = map[string]*packFile{} // what is open is closed in its turn
 }
 
+// remove deletes a pack that nothing needs. On Windows a pack that is read now stays: the next gc finds it again.
+func (p *packSet) remove(name string) error {
+	name = filepath.Join(p.dir, name)
+	err := p.fs.Remove(name)
+	if diskfs.InUse(err) {
+		p.shut(name)
+		err = p.fs.Remove(name)
+	}
+	if diskfs.InUse(err) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// shut closes the files of a pack that this set has open. What still reads them opens them again.
+func (p *packSet) shut(name string) {
+	p.mu.Lock()
+	var mine []*packFile
+	p.open = slices.DeleteFunc(p.open, func(f *packFile) bool {
+		if f.name == name {
+			mine = append(mine, f)
+		}
+		return f.name == name
+	})
+	p.mu.Unlock()
+	for _, f := range mine {
+		f.shut()
+	}
+}
+
 // added notes a new pack, if the index is loaded. The caller holds the store's lock.
 func (p *packSet) added(name string, entries []packEntry) {
 	p.mu.Lock()

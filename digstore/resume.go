@@ -196,10 +196,5 @@ func (s *Store) discard(dir string) error {
 	if _, err := s.w.fs.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	l, err := s.w.fs.TryLock(filepath.Join(dir, "lock"))
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	return diskfs.RemoveAll(s.w.fs, dir)
+	return clearTransfer(s.w.fs, dir)
 }

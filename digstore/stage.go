@@ -246,7 +246,11 @@ func (s *Store) Unstage(names ...string) (int, error) {
 		return 0, fmt.Errorf("unstage %.200q: %w", n, fs.ErrNotExist)
 	}
 	tmp := s.stagingName() + ".tmp"
-	if err := s.copyStaging(tmp, f, keep); err != nil {
+	err = s.copyStaging(tmp, f, keep)
+	if cerr := f.Close(); err == nil { // Windows replaces no open file
+		err = cerr
+	}
+	if err != nil {
 		_ = s.w.fs.Remove(tmp)
 		return 0, fmt.Errorf("unstage: %w", err)
 	}

@@ -67,7 +67,8 @@ type peer struct {
 }
 
 func newPeer(t *rapid.T, o *digstore.StoreOptions) *peer {
-	p := &peer{disk: diskfs.NewCrash(home), held: map[int]bool{}}
+	hold := &diskfs.CrashOptions{HoldOpen: rapid.Bool().Draw(t, "open files stay")}
+	p := &peer{disk: diskfs.NewCrashWith(home, hold), held: map[int]bool{}}
 	p.w = must(digstore.Init(home, sweepOptions(p.disk)))
 	p.s = must(p.w.Create(siteID, o))
 	return p

@@ -15,7 +15,7 @@ import (
 // ErrPowerLost is what every call on a Crash returns once its power is cut.
 var ErrPowerLost = errors.New("power lost")
 
-// ErrInUse is why a Crash with HoldOpen refuses to remove or rename a file that is open.
+// ErrInUse is why a Crash with HoldOpen refuses to remove or rename a file that is open. See InUse.
 var ErrInUse = errors.New("the file is in use")
 
 // CrashOptions are the properties of a simulated disk. nil and the zero value are those of ext4.

@@ -17,6 +17,10 @@ func OS() FS { return osFS{} }
 
 type osFS struct{}
 
+// InUse reports whether err says that a file could not be renamed or removed because it is open, which
+// only Windows refuses.
+func InUse(err error) bool { return errors.Is(err, ErrInUse) || inUse(err) }
+
 func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	f, err := os.OpenFile(name, flag, perm)
 	if err != nil {
@@ -25,8 +29,8 @@ func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	return f, nil
 }
 
-func (osFS) Rename(oldname, newname string) error       { return os.Rename(oldname, newname) }
-func (osFS) Remove(name string) error                   { return os.Remove(name) }
+func (osFS) Rename(oldname, newname string) error       { return rename(oldname, newname) }
+func (osFS) Remove(name string) error                   { return remove(name) }
 func (osFS) Mkdir(name string, perm fs.FileMode) error  { return os.Mkdir(name, perm) }
 func (osFS) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
 func (osFS) Stat(name string) (fs.FileInfo, error)      { return os.Stat(name) }

@@ -12,11 +12,14 @@ import (
 // to two names is kept or lost together, as on any file system with a journal. What a failed
 // sync dropped is never kept. c itself is left as it is; nothing is open or locked in the
 // result.
-func (c *Crash) Recover(seed uint64) *Crash {
+func (c *Crash) Recover(seed uint64) *Crash { return c.RecoverWith(seed, &c.o) }
+
+// RecoverWith is Recover to a disk with other options.
+func (c *Crash) RecoverWith(seed uint64, o *CrashOptions) *Crash {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := &recovery{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x64736b)), done: map[*node]*node{}, kept: map[*node]bool{}}
-	return &Crash{root: r.node(c.root), o: c.o, calls: c.calls}
+	return &Crash{root: r.node(c.root), o: *o, calls: c.calls}
 }
 
 type recovery struct {

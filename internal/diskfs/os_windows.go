@@ -1,0 +1,37 @@
+package diskfs
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"golang.org/x/sys/windows"
+)
+
+// busyWait bounds how long a name that is in use is tried again. Programs that look at new files, such as
+// virus scanners and indexers, keep them open for moments.
+const busyWait = 500 * time.Millisecond
+
+func inUse(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
+
+func rename(oldname, newname string) error {
+	return whileBusy(func() error { return os.Rename(oldname, newname) })
+}
+
+func remove(name string) error {
+	return whileBusy(func() error { return os.Remove(name) })
+}
+
+// whileBusy tries an operation again while what it is about is open elsewhere. Windows says access denied
+// where a file to be replaced is open.
+func whileBusy(try func() error) error {
+	deadline := time.Now().Add(busyWait)
+	for wait := time.Millisecond; ; wait *= 2 {
+		err := try()
+		busy := inUse(err) || errors.Is(err, windows.ERROR_ACCESS_DENIED)
+		if !busy || time.Now().Add(wait).After(deadline) {
+			return err
+		}
+		time.Sleep(wait)
+	}
+}
