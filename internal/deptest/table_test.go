@@ -55,7 +55,7 @@ var table = []row{
 	{pkg: "capsule", house: []string{"auth", "merkle", "internal/codec", "internal/diskfs", "internal/strictjson"}, third: join(blst, onDisk, worker)},
 	{pkg: "capsule/cache", house: []string{"capsule", "auth", "merkle", "internal/diskfs"}, third: join(blst, lru, onDisk, worker)},
 	{pkg: "capsule/cuda", house: []string{"capsule", "auth", "merkle"}, third: join(blst, onDisk, worker, []string{"github.com/ebitengine/purego/..."})},
-	{pkg: "capsule/capsuletest", house: []string{"capsule", "auth", "merkle"}, third: join(blst, onDisk, worker)},
+	{pkg: "capsule/capsuletest", house: []string{"capsule", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 	{pkg: "digstore/urn", house: []string{"auth", "merkle", "internal/codec", "internal/gcmsiv"}, third: sealed},
 	{pkg: "digstore/module", house: []string{"digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/wasm"}, third: sealed},
 

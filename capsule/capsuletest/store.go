@@ -1,0 +1,521 @@
+package capsuletest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"slices"
+	"sync"
+	"testing"
+	"testing/iotest"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/internal/corpus"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// Instance is one store under test. Open is called once at first and again whenever the suite wants to see what a
+// fresh instance finds; the instance before, when it is an io.Closer, has been closed then. A store that keeps
+// nothing beyond its life returns the same value each time.
+type Instance struct {
+	Open func(t *testing.T) capsule.Store
+}
+
+// TestStore runs the suite; each subtest asks for an Instance of its own, which is empty. Interfaces that the
+// store has beyond capsule.Store (capsule.Lister, and io.Seeker and io.ReaderAt of what it opens) are tested too.
+func TestStore(t *testing.T, empty func(t *testing.T) Instance) {
+	for _, c := range []struct {
+		name string
+		run  func(*testing.T, *storeTest)
+	}{
+		{"Absent", testAbsent},
+		{"RoundTrip", testRoundTrip},
+		{"Unseen", testUnseen},
+		{"Mismatch", testMismatch},
+		{"Broken", testBroken},
+		{"CommitRefused", testCommitRefused},
+		{"Generations", testGenerations},
+		{"SharedContent", testSharedContent},
+		{"Statement", testStatement},
+		{"Cancelled", testCancelled},
+		{"Concurrent", testConcurrent},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &storeTest{instance: empty(t)}
+			s.Store = s.instance.Open(t)
+			t.Cleanup(s.close)
+			c.run(t, s)
+		})
+	}
+}
+
+type storeTest struct {
+	capsule.Store
+	instance Instance
+}
+
+func (s *storeTest) close() {
+	if c, ok := s.Store.(io.Closer); ok {
+		c.Close()
+	}
+}
+
+// again has everything that follows see a fresh instance.
+func (s *storeTest) again(t *testing.T) {
+	t.Helper()
+	s.close()
+	s.Store = s.instance.Open(t)
+}
+
+// generation is a manifest with the content of its capsules.
+type generation struct {
+	*capsule.Manifest
+	content [][]byte
+}
+
+func split(t *testing.T, store byte, size uint32, content []byte) generation {
+	t.Helper()
+	var g generation
+	m, err := capsule.Split(t.Context(), auth.StoreID{store}, bytes.NewReader(content), &capsule.SplitOptions{Size: size},
+		func(_ capsule.Descriptor, r io.Reader) error {
+			b, err := io.ReadAll(r)
+			g.content = append(g.content, b)
+			return err
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Manifest = m
+	m.Created = 1_700_000_000
+	return g
+}
+
+// tree is the content of a small tree of files, one after the other.
+func tree(seed uint64) []byte {
+	files := corpus.Small(seed)
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var b []byte
+	for _, name := range names {
+		b = append(b, files[name]...)
+	}
+	return b[:min(len(b), 1<<20)]
+}
+
+func (s *storeTest) put(t *testing.T, g generation) {
+	t.Helper()
+	for i, d := range g.Capsules {
+		if err := s.Put(t.Context(), d, bytes.NewReader(g.content[i])); err != nil {
+			t.Fatalf("put capsule %d of %d bytes: %v", i, d.Size, err)
+		}
+	}
+}
+
+func (s *storeTest) commit(t *testing.T, g generation) {
+	t.Helper()
+	if err := s.Commit(t.Context(), g.Manifest); err != nil {
+		t.Fatalf("commit: %v", err)
+	}
+}
+
+// has checks that the store holds all of g, under its root and, when it is the head, without one.
+func (s *storeTest) has(t *testing.T, g generation, head bool) {
+	t.Helper()
+	for i, want := range g.Capsules {
+		for _, root := range []merkle.Hash{g.Root, {}} {
+			if root.IsZero() && !head {
+				continue
+			}
+			ref := capsule.Ref{Store: g.Store, Root: root, Index: uint32(i)}
+			if got, err := s.Stat(t.Context(), ref); err != nil || got != want {
+				t.Fatalf("stat %v: %+v, %v, want %+v", ref, got, err, want)
+			}
+		}
+		s.opens(t, want, g.content[i])
+	}
+	past := capsule.Ref{Store: g.Store, Root: g.Root, Index: uint32(len(g.Capsules))}
+	if _, err := s.Stat(t.Context(), past); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("stat of an index past the end: %v, want fs.ErrNotExist", err)
+	}
+	l, ok := s.Store.(capsule.Lister)
+	if !ok {
+		return
+	}
+	for _, root := range []merkle.Hash{g.Root, {}} {
+		if root.IsZero() && !head {
+			continue
+		}
+		m, err := l.Manifest(t.Context(), g.Store, root)
+		if err != nil {
+			t.Fatalf("manifest of root %v: %v", root, err)
+		}
+		got, gerr := m.MarshalJSON()
+		want, werr := g.MarshalJSON()
+		if gerr != nil || werr != nil || !bytes.Equal(got, want) {
+			t.Errorf("manifest of root %v: %s, %v, want %s, %v", root, got, gerr, want, werr)
+		}
+	}
+}
+
+// opens checks that d opens as content, in all the ways in which it can be read.
+func (s *storeTest) opens(t *testing.T, d capsule.Descriptor, content []byte) {
+	t.Helper()
+	rc, err := s.Open(t.Context(), d)
+	if err != nil {
+		t.Fatalf("open capsule of %d bytes: %v", d.Size, err)
+	}
+	defer rc.Close()
+	if at, ok := rc.(io.ReaderAt); ok {
+		p := make([]byte, min(100, len(content)))
+		off := len(content) - len(p)
+		if n, err := at.ReadAt(p, int64(off)); n != len(p) || err != nil && err != io.EOF || !bytes.Equal(p, content[off:]) {
+			t.Errorf("read %d bytes at %d: %d, %v", len(p), off, n, err)
+		}
+	}
+	got, err := io.ReadAll(rc)
+	if err != nil || !bytes.Equal(got, content) {
+		t.Fatalf("read capsule of %d bytes: %d bytes, %v", d.Size, len(got), err)
+	}
+	if sk, ok := rc.(io.Seeker); ok {
+		if _, err := sk.Seek(0, io.SeekStart); err != nil {
+			t.Errorf("seek: %v", err)
+		} else if got, err := io.ReadAll(rc); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("read again after a seek: %d bytes, %v", len(got), err)
+		}
+	}
+}
+
+// lacks checks that what is named is absent.
+func (s *storeTest) lacks(t *testing.T, g generation) {
+	t.Helper()
+	for i := range g.Capsules {
+		if _, err := s.Stat(t.Context(), g.Ref(uint32(i))); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("stat %v: %v, want fs.ErrNotExist", g.Ref(uint32(i)), err)
+		}
+	}
+	if l, ok := s.Store.(capsule.Lister); ok {
+		if _, err := l.Manifest(t.Context(), g.Store, g.Root); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("manifest of root %v: %v, want fs.ErrNotExist", g.Root, err)
+		}
+	}
+}
+
+func (s *storeTest) lists(t *testing.T, want ...auth.StoreID) {
+	t.Helper()
+	l, ok := s.Store.(capsule.Lister)
+	if !ok {
+		return
+	}
+	var got []auth.StoreID
+	for id, err := range l.Stores(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, id)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("stores %v, want %v", got, want)
+	}
+}
+
+func testAbsent(t *testing.T, s *storeTest) {
+	g := split(t, 1, 1000, tree(1)[:2500])
+	for range 2 {
+		s.lacks(t, g)
+		s.lists(t)
+		if _, err := s.Stat(t.Context(), capsule.Ref{Store: g.Store}); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("stat of the head: %v, want fs.ErrNotExist", err)
+		}
+		if _, err := s.Open(t.Context(), g.Capsules[0]); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("open: %v, want fs.ErrNotExist", err)
+		}
+		s.again(t)
+	}
+}
+
+func testRoundTrip(t *testing.T, s *storeTest) {
+	small := tree(2)
+	all := []generation{split(t, 1, 100_000, small), split(t, 2, 0, nil), split(t, 3, 4096, small[:4096*3])}
+	for i, n := range []int{1, 4095, 4097, capsule.BlockSize, capsule.BlockSize + 1} {
+		all = append(all, split(t, byte(4+i), 0, small[:n]))
+	}
+	for _, g := range all {
+		s.put(t, g)
+		s.commit(t, g)
+	}
+	for range 2 {
+		var ids []auth.StoreID
+		for _, g := range all {
+			s.has(t, g, true)
+			ids = append(ids, g.Store)
+		}
+		s.lists(t, ids...)
+		s.again(t)
+	}
+}
+
+// What was put but not committed can be opened, and cannot be found by its place.
+func testUnseen(t *testing.T, s *storeTest) {
+	g := split(t, 1, 1000, tree(3)[:2500])
+	s.put(t, g)
+	s.lacks(t, g)
+	s.lists(t)
+	for i, d := range g.Capsules {
+		s.opens(t, d, g.content[i])
+	}
+	s.commit(t, g)
+	s.again(t)
+	s.has(t, g, true)
+}
+
+// Content that does not match is refused and leaves nothing.
+func testMismatch(t *testing.T, s *storeTest) {
+	g := split(t, 1, 300_000, tree(4)[:200_000])
+	d, content := g.Capsules[0], g.content[0]
+	flipped := slices.Clone(content)
+	flipped[len(flipped)-1] ^= 1
+	for _, c := range []struct {
+		name    string
+		d       capsule.Descriptor
+		content []byte
+	}{
+		{"flipped bit", d, flipped},
+		{"short", d, content[:len(content)-1]},
+		{"empty", d, nil},
+		{"long", d, append(slices.Clone(content), 0)},
+		{"chunk root", capsule.Descriptor{Size: d.Size, Hash: d.Hash, ChunkRoot: merkle.Hash{1}}, content},
+		{"size", capsule.Descriptor{Size: d.Size - 1, Hash: d.Hash, ChunkRoot: d.ChunkRoot}, content},
+	} {
+		if err := s.Put(t.Context(), c.d, bytes.NewReader(c.content)); !errors.Is(err, capsule.ErrContentMismatch) {
+			t.Errorf("%s: %v, want ErrContentMismatch", c.name, err)
+		}
+		if _, err := s.Open(t.Context(), d); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: open: %v, want fs.ErrNotExist", c.name, err)
+		}
+	}
+	s.put(t, g)
+	if err := s.Put(t.Context(), d, bytes.NewReader(flipped)); !errors.Is(err, capsule.ErrContentMismatch) {
+		t.Errorf("flipped bit of what is there: %v, want ErrContentMismatch", err)
+	}
+	s.put(t, g) // again
+	withoutRoot := d
+	withoutRoot.ChunkRoot = merkle.Hash{}
+	if err := s.Put(t.Context(), withoutRoot, bytes.NewReader(content)); err != nil {
+		t.Errorf("without a chunk root: %v", err)
+	}
+	s.commit(t, g)
+	s.again(t)
+	s.has(t, g, true)
+	other := d
+	other.Size++
+	if rc, err := s.Open(t.Context(), other); err == nil {
+		rc.Close()
+		t.Error("open with another size: opened")
+	}
+}
+
+// A reader that fails is the error of Put, and small reads are as good as large ones.
+func testBroken(t *testing.T, s *storeTest) {
+	g := split(t, 1, 0, tree(5)[:100_000])
+	broken := errors.New("broken")
+	r := io.MultiReader(bytes.NewReader(g.content[0][:50_000]), iotest.ErrReader(broken))
+	if err := s.Put(t.Context(), g.Capsules[0], r); !errors.Is(err, broken) {
+		t.Errorf("put: %v, want the reader's error", err)
+	}
+	if _, err := s.Open(t.Context(), g.Capsules[0]); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("open: %v, want fs.ErrNotExist", err)
+	}
+	if err := s.Put(t.Context(), g.Capsules[0], iotest.DataErrReader(iotest.HalfReader(bytes.NewReader(g.content[0])))); err != nil {
+		t.Error(err)
+	}
+	s.commit(t, g)
+	s.again(t)
+	s.has(t, g, true)
+}
+
+// A generation appears whole or not at all.
+func testCommitRefused(t *testing.T, s *storeTest) {
+	g := split(t, 1, 1000, tree(6)[:3500])
+	for i, d := range g.Capsules {
+		if i == 2 {
+			continue
+		}
+		if err := s.Put(t.Context(), d, bytes.NewReader(g.content[i])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Commit(t.Context(), g.Manifest); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a capsule is missing: %v, want fs.ErrNotExist", err)
+	}
+	s.lacks(t, g)
+	bad := *g.Manifest
+	bad.Root[0]++
+	if err := s.Commit(t.Context(), &bad); !errors.Is(err, capsule.ErrManifest) {
+		t.Errorf("a root that does not fold: %v, want ErrManifest", err)
+	}
+	if err := s.Commit(t.Context(), &capsule.Manifest{Store: g.Store}); !errors.Is(err, capsule.ErrManifest) {
+		t.Errorf("no capsules: %v, want ErrManifest", err)
+	}
+	sized := &capsule.Manifest{Store: g.Store, Capsules: []capsule.Descriptor{g.Capsules[0]}}
+	sized.Capsules[0].Size++
+	sized.Root = sized.Capsules[0].Leaf()
+	if err := s.Commit(t.Context(), sized); err == nil {
+		t.Error("a size that is not the content's: committed")
+	}
+	s.lists(t)
+	s.again(t)
+	s.lacks(t, g)
+	if err := s.Put(t.Context(), g.Capsules[2], bytes.NewReader(g.content[2])); err != nil {
+		t.Fatal(err)
+	}
+	s.put(t, g) // a store may forget what was not committed when it is opened again
+	s.commit(t, g)
+	s.again(t)
+	s.has(t, g, true)
+}
+
+func testGenerations(t *testing.T, s *storeTest) {
+	a, b := split(t, 1, 1000, tree(7)[:3500]), split(t, 1, 1000, tree(8)[:1500])
+	other := split(t, 2, 1000, tree(9)[:500])
+	for _, g := range []generation{a, b, other} {
+		s.put(t, g)
+	}
+	s.commit(t, a)
+	s.commit(t, other)
+	s.commit(t, b)
+	for range 2 {
+		s.has(t, b, true)
+		s.has(t, a, false)
+		s.has(t, other, true)
+		s.lists(t, a.Store, other.Store)
+		s.again(t)
+	}
+	s.commit(t, a)
+	s.commit(t, a)
+	for range 2 {
+		s.has(t, a, true)
+		s.has(t, b, false)
+		s.again(t)
+	}
+}
+
+// Equal capsules, of one generation or of several, are found at all their places.
+func testSharedContent(t *testing.T, s *storeTest) {
+	one := tree(10)[:1000]
+	a := split(t, 1, 1000, slices.Concat(one, one, one))
+	b := split(t, 2, 1000, slices.Concat(tree(11)[:1000], one))
+	if err := s.Put(t.Context(), a.Capsules[2], bytes.NewReader(one)); err != nil { // under the hash, whatever the index
+		t.Fatal(err)
+	}
+	s.commit(t, a)
+	if err := s.Put(t.Context(), b.Capsules[0], bytes.NewReader(b.content[0])); err != nil {
+		t.Fatal(err)
+	}
+	s.commit(t, b)
+	s.again(t)
+	s.has(t, a, true)
+	s.has(t, b, true)
+}
+
+// A generation that is committed again with a root statement has it.
+func testStatement(t *testing.T, s *storeTest) {
+	g := split(t, 1, 1000, tree(12)[:1500])
+	s.put(t, g)
+	s.commit(t, g)
+	s.has(t, g, true)
+	key := auth.NewKey([auth.SeedSize]byte{1})
+	st, err := capsule.SignRoot(t.Context(), g.Manifest, 7, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := *g.Manifest
+	signed.Parent = merkle.Hash{3}
+	if err := signed.SetStatement(st); err != nil {
+		t.Fatal(err)
+	}
+	g.Manifest = &signed
+	s.commit(t, g)
+	for range 2 {
+		s.has(t, g, true)
+		s.again(t)
+	}
+}
+
+func testCancelled(t *testing.T, s *storeTest) {
+	g := split(t, 1, 1000, tree(13)[:1500])
+	s.put(t, g)
+	s.commit(t, g)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	d := g.Capsules[0]
+	other := split(t, 2, 1000, tree(14)[:500])
+	for name, err := range map[string]error{
+		"put":  s.Put(ctx, other.Capsules[0], bytes.NewReader(other.content[0])),
+		"stat": second(s.Stat(ctx, g.Ref(0))),
+		"open": second(s.Open(ctx, d)),
+	} {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v, want context.Canceled", name, err)
+		}
+	}
+	if _, err := s.Open(t.Context(), other.Capsules[0]); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("open: %v, want fs.ErrNotExist", err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// Writers and readers at once; run it under the race detector.
+func testConcurrent(t *testing.T, s *storeTest) {
+	content := tree(15)
+	shared := content[:10_000]
+	var all []generation
+	for i := range 8 {
+		all = append(all, split(t, byte(i+1), 10_000, slices.Concat(shared, content[20_000*i:20_000*(i+1)])))
+	}
+	var wg sync.WaitGroup
+	for _, g := range all {
+		wg.Go(func() {
+			for i, d := range g.Capsules {
+				if err := s.Put(t.Context(), d, bytes.NewReader(g.content[i])); err != nil {
+					t.Errorf("put: %v", err)
+				}
+			}
+			if err := s.Commit(t.Context(), g.Manifest); err != nil {
+				t.Errorf("commit: %v", err)
+			}
+		})
+		wg.Go(func() {
+			for range 50 {
+				d, err := s.Stat(t.Context(), g.Ref(0))
+				if errors.Is(err, fs.ErrNotExist) {
+					continue
+				}
+				if err != nil {
+					t.Errorf("stat: %v", err)
+					return
+				}
+				rc, err := s.Open(t.Context(), d)
+				if err != nil {
+					t.Errorf("open: %v", err)
+					return
+				}
+				if _, err := io.Copy(io.Discard, capsule.VerifyReader(rc, d)); err != nil {
+					t.Errorf("read: %v", err)
+				}
+				rc.Close()
+			}
+		})
+	}
+	wg.Wait()
+	s.again(t)
+	for _, g := range all {
+		s.has(t, g, true)
+	}
+}

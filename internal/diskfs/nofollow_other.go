@@ -1,0 +1,6 @@
+//go:build !unix
+
+package diskfs
+
+// noFollow has no counterpart here: a link is found by the Lstat before.
+const noFollow = 0
