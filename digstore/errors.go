@@ -3,6 +3,7 @@ package digstore
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -11,6 +12,10 @@ import (
 var (
 	// ErrNoWorkspace says that there is no .dig directory to work on.
 	ErrNoWorkspace = errors.New("no workspace")
+	// ErrOldLayout says that .dig has the reference's oldest layout; see Migrate.
+	ErrOldLayout = errors.New("workspace in the oldest layout, with one store in .dig itself")
+	// ErrIrregular says that a link or a special file stands where a file or folder of the workspace belongs.
+	ErrIrregular = diskfs.ErrIrregular
 	// ErrNothingStaged says that a commit had nothing to commit.
 	ErrNothingStaged = errors.New("nothing staged")
 	// ErrUnchanged says that a commit would have made the generation that is the head already.
@@ -27,6 +32,34 @@ var (
 
 // A LockedError says which lock is held, and by which process where that is known. It matches ErrLocked.
 type LockedError = diskfs.LockedError
+
+// An OwnerError says that a .dig folder belongs to another user and was not read.
+type OwnerError struct {
+	Dir   string // the folder that holds .dig
+	Owner string // the other user, by number or security identifier
+}
+
+// Error implements error.
+func (e *OwnerError) Error() string {
+	return fmt.Sprintf("%s in %s belongs to another user (%s)", dotDig, e.Dir, e.Owner)
+}
+
+// A ContentRootError says that a store's content root lies outside of the folder of its workspace, or below a
+// folder of settings such as .git, and that nothing was read there. See Workspace.AllowContentRoot.
+type ContentRootError struct {
+	Store       string // the store's name
+	ContentRoot string // absolute, links resolved
+	Workspace   string // the folder that holds .dig, absolute, links resolved
+	Never       bool   // AllowContentRoot does not change it
+}
+
+// Error implements error.
+func (e *ContentRootError) Error() string {
+	if e.Never {
+		return fmt.Sprintf("content root of store %s: %s holds settings or keys, which are not published", e.Store, e.ContentRoot)
+	}
+	return fmt.Sprintf("content root of store %s: %s lies outside of the workspace's folder %s", e.Store, e.ContentRoot, e.Workspace)
+}
 
 // A RecurringRootError refuses a commit whose root stands in the history already (decision 35). It matches ErrUnchanged
 // only when that is the head.
@@ -80,6 +113,36 @@ type KeyNameError struct {
 // Error implements error.
 func (e *KeyNameError) Error() string {
 	return fmt.Sprintf("resource key %.200q cannot be a file: %s", e.Key, e.Why)
+}
+
+// An UnsafeNamesError says which resources cannot become files side by side. It wraps a *KeyNameError for each.
+type UnsafeNamesError struct {
+	Names []KeyNameError // sorted by key
+}
+
+// Error implements error. It names the first ones.
+func (e *UnsafeNamesError) Error() string {
+	const most = 5
+	var b strings.Builder
+	for i := range min(len(e.Names), most) {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(e.Names[i].Error())
+	}
+	if more := len(e.Names) - most; more > 0 {
+		fmt.Fprintf(&b, "; and %d more", more)
+	}
+	return b.String()
+}
+
+// Unwrap returns the errors of the names.
+func (e *UnsafeNamesError) Unwrap() []error {
+	list := make([]error, len(e.Names))
+	for i := range e.Names {
+		list[i] = &e.Names[i]
+	}
+	return list
 }
 
 // corrupt makes an error that matches ErrCorrupt.

@@ -291,7 +291,21 @@ func TestOldestLayout(t *testing.T) {
 	id := auth.StoreID{1, 2, 3}
 	check(t, diskfs.WriteFile(disk, "/ws/.dig/config.toml", fmt.Appendf(nil, "store_id = %q\nvisibility = \"public\"\ndata_dir=\"x\"\nmax_size=5\n", id), 0o600))
 	check(t, diskfs.WriteFile(disk, "/ws/.dig/roots.log", fmt.Appendf(nil, "0\t%s\t1\n", merkle.Hash{1}), 0o600))
-	for range 2 {
+	if _, err := digstore.Find("/ws/below", options(disk)); !errors.Is(err, digstore.ErrOldLayout) {
+		t.Errorf("find: %v, want ErrOldLayout", err)
+	}
+	if _, err := digstore.Init("/ws", options(disk)); !errors.Is(err, digstore.ErrOldLayout) {
+		t.Errorf("init: %v, want ErrOldLayout", err)
+	}
+	if list, err := disk.ReadDir("/ws/.dig"); err != nil || len(list) != 2 {
+		t.Errorf("open has changed .dig to %v, %v", list, err)
+	}
+	for i := range 2 {
+		changed, err := digstore.Migrate("/ws", options(disk))
+		check(t, err)
+		if changed != (i == 0) {
+			t.Errorf("migration %d changed something: %v", i, changed)
+		}
 		w, err := digstore.Open("/ws", options(disk))
 		check(t, err)
 		s, err := w.Store("default")

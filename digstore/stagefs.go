@@ -183,7 +183,7 @@ func listDir(ctx context.Context, fsys fs.FS, prefix string, rules *ignoreList, 
 		name := prefix + e.Name()
 		switch {
 		case e.IsDir():
-			if e.Name() == dotDig || e.Name() == ".git" || rules.ignores(name, true) {
+			if isSettingsDir(e.Name()) || rules.ignores(name, true) {
 				continue
 			}
 			if err := listDir(ctx, fsys, name+"/", rules, found); err != nil {

@@ -33,7 +33,9 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 	if st.Staged, err = s.Staged(); err != nil {
 		return nil, fmt.Errorf("status: %w", err)
 	}
-	st.ContentRoot = s.ContentRoot()
+	if st.ContentRoot, err = s.contentRoot(); err != nil {
+		return nil, fmt.Errorf("status: %w", err)
+	}
 	if st.ContentRoot == "" {
 		return st, nil
 	}

@@ -100,6 +100,9 @@ func (w *Workspace) create(ctx context.Context, id StoreID, o *StoreOptions) (*S
 	if err := checkName(name); err != nil {
 		return nil, fmt.Errorf("create store: %w", err)
 	}
+	if o.ContentRoot != "" {
+		w.AllowContentRoot(o.ContentRoot)
+	}
 	dir := filepath.Join(w.dot, "stores", name)
 	err := w.update(ctx, func(r *registry) error {
 		if _, ok := r.Stores[name]; ok {
@@ -176,30 +179,19 @@ func (s *Store) MaxSize() int64 { return s.set.maxSize }
 // Label returns the store's label and description.
 func (s *Store) Label() (label, description string) { return s.set.label, s.set.about }
 
-// ContentRoot returns the folder that commits are made from, "" when there is none.
+// ContentRoot returns the folder that workspace.toml names as content root, "" when there is none. Whether commits
+// may be made from it, CheckContentRoot says.
 func (s *Store) ContentRoot() string {
-	root, err := s.contentRoot()
+	root, err := s.namedContentRoot()
 	if err != nil {
 		return ""
 	}
 	return root
 }
 
-func (s *Store) contentRoot() (string, error) {
-	s.w.mu.Lock()
-	defer s.w.mu.Unlock()
-	if err := s.w.refreshLocked(); err != nil {
-		return "", err
-	}
-	root := filepath.FromSlash(s.w.reg.Stores[s.name].ContentRoot)
-	if root == "" || filepath.IsAbs(root) {
-		return root, nil
-	}
-	return filepath.Join(s.w.dir, root), nil
-}
-
 // SetContentRoot sets the folder that commits are made from, relative to the workspace's folder or absolute; "" for none.
 func (s *Store) SetContentRoot(dir string) error {
+	s.w.AllowContentRoot(dir)
 	return s.w.update(context.Background(), func(r *registry) error {
 		e, ok := r.Stores[s.name]
 		if !ok {

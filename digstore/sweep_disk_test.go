@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -170,7 +171,8 @@ func runStep(disk diskfs.FS, s step) error {
 // sweepOptions make everything that happens on a disk happen the same way every time.
 func sweepOptions(disk diskfs.FS) *digstore.Options {
 	return &digstore.Options{FS: disk, Now: func() time.Time { return time.Unix(1_800_000_000, 0) },
-		Rand: rand.NewChaCha8([32]byte{1}), LockWait: -1, Workers: 2}
+		Rand: rand.NewChaCha8([32]byte{1}), LockWait: -1, Workers: 2,
+		ContentRoots: []string{os.TempDir()}}
 }
 
 // stateOf describes all that a workspace holds, as far as users can see it. Every generation that is held is verified down to its

@@ -32,7 +32,7 @@ type found struct {
 }
 
 // walker lists the files of a content root: regular files, dot files included, without what ignore files name,
-// without .dig and .git. Symbolic links are not followed and not listed.
+// without settingsDirs. Symbolic links are not followed and not listed.
 type walker struct {
 	root  string
 	group *errgroup.Group
@@ -146,7 +146,7 @@ func (wk *walker) dir(ctx context.Context, name string, rules *ignoreList) error
 		key := name + base
 		switch {
 		case e.dir:
-			if base == dotDig || base == ".git" || rules.ignores(key, true) {
+			if isSettingsDir(base) || rules.ignores(key, true) {
 				continue
 			}
 			sub := key + "/"

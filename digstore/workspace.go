@@ -33,8 +33,14 @@ type URN = urn.URN
 
 // Options are settings of a workspace. nil and the zero value mean the defaults.
 type Options struct {
-	// FS is where the workspace lives. Default: the disk. The files of a content root are always read from the disk.
+	// FS is where the workspace lives. Default: the disk, below the workspace's folder, where no link is followed and
+	// only regular files are opened. The files of a content root are always read from the disk.
 	FS diskfs.FS
+	// SafeDirs are folders whose .dig may belong to another user; "*" stands for every folder. Default: none.
+	SafeDirs []string
+	// ContentRoots are folders outside of the workspace's own that may be published; see AllowContentRoot.
+	// Default: none.
+	ContentRoots []string
 	// Now is the clock that stamps generations. Default: time.Now.
 	Now func() time.Time
 	// Rand is where keys and salts come from. Default: crypto/rand.
@@ -61,10 +67,13 @@ type Workspace struct {
 	workers  int
 	excludes []string
 
-	mu     sync.Mutex
-	stamp  fileStamp
-	reg    registry
-	opened map[string]*Store
+	safe []string
+
+	mu      sync.Mutex
+	stamp   fileStamp
+	reg     registry
+	opened  map[string]*Store
+	outside map[string]bool // content roots outside of dir that may be published
 }
 
 // fileStamp tells whether a file is the one that was read.
@@ -83,9 +92,10 @@ func newWorkspace(dir string, o *Options) *Workspace {
 		o = &Options{}
 	}
 	w := &Workspace{dir: dir, dot: filepath.Join(dir, dotDig), fs: o.FS, now: o.Now, rand: o.Rand,
-		lockWait: o.LockWait, workers: o.Workers, excludes: o.Excludes, opened: map[string]*Store{}}
+		lockWait: o.LockWait, workers: o.Workers, excludes: o.Excludes, safe: o.SafeDirs,
+		opened: map[string]*Store{}, outside: map[string]bool{}}
 	if w.fs == nil {
-		w.fs = diskfs.OS()
+		w.fs = diskfs.Beneath(dir)
 	}
 	if w.now == nil {
 		w.now = time.Now
@@ -99,6 +109,9 @@ func newWorkspace(dir string, o *Options) *Workspace {
 	if w.workers <= 0 {
 		w.workers = runtime.GOMAXPROCS(0)
 	}
+	for _, root := range o.ContentRoots {
+		w.AllowContentRoot(root)
+	}
 	return w
 }
 
@@ -106,26 +119,37 @@ func newWorkspace(dir string, o *Options) *Workspace {
 // Where dir is a git work tree, ".dig/" is added to its .gitignore.
 func Init(dir string, o *Options) (*Workspace, error) {
 	w := newWorkspace(dir, o)
-	if _, err := w.fs.Stat(filepath.Join(w.dot, "workspace.toml")); err == nil {
-		return nil, fmt.Errorf("init %s: a workspace is here already: %w", dir, fs.ErrExist)
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("init %s: %w", dir, err)
-	}
-	if err := diskfs.MkdirAll(w.fs, filepath.Join(w.dot, "stores"), 0o755); err != nil {
-		return nil, fmt.Errorf("init %s: %w", dir, err)
-	}
-	if err := w.ignoreDig(); err != nil {
-		return nil, fmt.Errorf("init %s: %w", dir, err)
-	}
-	if err := writeTOML(w.fs, filepath.Join(w.dot, "workspace.toml"), registry{}); err != nil {
+	if err := w.init(); err != nil {
 		return nil, fmt.Errorf("init %s: %w", dir, err)
 	}
 	return w, nil
 }
 
+func (w *Workspace) init() error {
+	switch err := w.checkDot(); {
+	case err == nil:
+		if _, err := w.fs.Stat(w.registryName()); err == nil {
+			return fmt.Errorf("a workspace is here already: %w", fs.ErrExist)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	case !errors.Is(err, ErrNoWorkspace):
+		return err
+	}
+	if err := diskfs.MkdirAll(w.fs, filepath.Join(w.dot, "stores"), 0o755); err != nil {
+		return err
+	}
+	if err := w.ignoreDig(); err != nil {
+		return err
+	}
+	return writeTOML(w.fs, w.registryName(), registry{})
+}
+
+func (w *Workspace) registryName() string { return filepath.Join(w.dot, "workspace.toml") }
+
 // ignoreDig adds ".dig/" to .gitignore, once, where git is used.
 func (w *Workspace) ignoreDig() error {
-	if _, err := w.fs.Stat(filepath.Join(w.dir, ".git")); err != nil {
+	if _, err := w.fs.Stat(filepath.Join(w.dir, ".git")); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	name := filepath.Join(w.dir, ".gitignore")
@@ -144,24 +168,59 @@ func (w *Workspace) ignoreDig() error {
 	return diskfs.WriteFile(w.fs, name, append(text, ".dig/\n"...), 0o644)
 }
 
-// Open opens the workspace of the folder dir. A folder without one is ErrNoWorkspace. A workspace in the reference's
-// oldest layout, with one store in .dig itself, is changed to the present one.
+// Open opens the workspace of the folder dir. A folder without one is ErrNoWorkspace. One whose .dig belongs to another
+// user is an *OwnerError unless Options.SafeDirs names dir. A workspace in the reference's oldest layout is
+// ErrOldLayout: Migrate changes it. Open writes nothing.
 func Open(dir string, o *Options) (*Workspace, error) {
 	w := newWorkspace(dir, o)
-	if err := w.migrate(); err != nil {
-		return nil, fmt.Errorf("open workspace %s: %w", dir, err)
-	}
-	info, err := w.fs.Stat(w.dot)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
-		return nil, fmt.Errorf("open workspace %s: %w", dir, ErrNoWorkspace)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open workspace %s: %w", dir, err)
-	}
-	if err := w.refresh(); err != nil {
+	if err := w.open(); err != nil {
 		return nil, fmt.Errorf("open workspace %s: %w", dir, err)
 	}
 	return w, nil
+}
+
+func (w *Workspace) open() error {
+	if err := w.checkDot(); err != nil {
+		return err
+	}
+	return w.refresh()
+}
+
+// checkDot refuses a .dig that is not there, belongs to another user, or has the oldest layout.
+func (w *Workspace) checkDot() error {
+	if err := w.checkOwner(); err != nil {
+		return err
+	}
+	_, err := w.fs.Stat(filepath.Join(w.dot, "config.toml"))
+	switch {
+	case err == nil:
+		return ErrOldLayout
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	}
+	return err
+}
+
+// checkOwner refuses a .dig that is not there or belongs to another user.
+func (w *Workspace) checkOwner() error {
+	info, err := w.fs.Stat(w.dot)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return ErrNoWorkspace
+	}
+	if err != nil {
+		return err
+	}
+	owner, foreign := foreignOwner(info)
+	if foreign && !w.isSafe() {
+		return &OwnerError{Dir: w.dir, Owner: owner}
+	}
+	return nil
+}
+
+// isSafe reports whether the options name the workspace's folder.
+func (w *Workspace) isSafe() bool {
+	here := realPath(w.dir)
+	return slices.ContainsFunc(w.safe, func(dir string) bool { return dir == "*" || realPath(dir) == here })
 }
 
 // Find opens the workspace of dir or of the nearest folder above it that has one; else ErrNoWorkspace.
@@ -204,7 +263,7 @@ func (w *Workspace) refresh() error {
 
 func (w *Workspace) refreshLocked() error {
 	var stamp fileStamp
-	info, err := w.fs.Stat(filepath.Join(w.dot, "workspace.toml"))
+	info, err := w.fs.Stat(w.registryName())
 	switch {
 	case err == nil:
 		stamp = stampOf(info)
@@ -241,7 +300,7 @@ func (w *Workspace) update(ctx context.Context, change func(*registry) error) er
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stamp = fileStamp{} // whatever happens below, read it again
-	if err := writeTOML(w.fs, filepath.Join(w.dot, "workspace.toml"), reg); err != nil {
+	if err := writeTOML(w.fs, w.registryName(), reg); err != nil {
 		return fmt.Errorf("write workspace: %w", err)
 	}
 	return w.refreshLocked()
@@ -349,58 +408,6 @@ func (w *Workspace) names() ([]string, error) {
 		return nil, err
 	}
 	return slices.Sorted(maps.Keys(w.reg.Stores)), nil
-}
-
-// migrate moves the one store of the reference's oldest layout to stores/default (store-format 8.4). config.toml moves
-// last, so that a migration that broke off is taken up again.
-func (w *Workspace) migrate() error {
-	if _, err := w.fs.Stat(filepath.Join(w.dot, "config.toml")); err != nil {
-		return nil
-	}
-	set, err := readConfig(w.fs, w.dot)
-	if err != nil {
-		return err
-	}
-	l, err := w.lock(context.Background(), filepath.Join(w.dot, "lock"))
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	to := filepath.Join(w.dot, "stores", "default")
-	if err := diskfs.MkdirAll(w.fs, to, 0o755); err != nil {
-		return err
-	}
-	list, err := w.fs.ReadDir(w.dot)
-	if err != nil {
-		return err
-	}
-	for _, e := range list {
-		switch e.Name() {
-		case "stores", "workspace.toml", "lock", "config.toml":
-		default:
-			if err := w.fs.Rename(filepath.Join(w.dot, e.Name()), filepath.Join(to, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	reg, err := readRegistry(w.fs, w.dot)
-	if err != nil {
-		return err
-	}
-	reg.Stores["default"] = regStore{ID: set.id.String()}
-	if reg.Active == "" {
-		reg.Active = "default"
-	}
-	if err := errors.Join(w.fs.SyncDir(to), w.fs.SyncDir(w.dot)); err != nil {
-		return err
-	}
-	if err := writeTOML(w.fs, filepath.Join(w.dot, "workspace.toml"), reg); err != nil {
-		return err
-	}
-	if err := w.fs.Rename(filepath.Join(w.dot, "config.toml"), filepath.Join(to, "config.toml")); err != nil {
-		return err
-	}
-	return errors.Join(w.fs.SyncDir(to), w.fs.SyncDir(w.dot))
 }
 
 // create-only flags, spelled once.

@@ -76,6 +76,9 @@ func (a *app) add(ctx context.Context, s *digstore.Store, paths []string, key st
 
 // stage stages paths below the content root, or the current folder without one.
 func (a *app) stage(ctx context.Context, s *digstore.Store, paths []string, progress func(done, total int64)) error {
+	if err := a.agree(s); err != nil {
+		return err
+	}
 	base := s.ContentRoot()
 	if base == "" {
 		if len(paths) == 0 {

@@ -135,6 +135,8 @@ func (a *app) makers() []maker {
 		{"balance", a.balanceCommand},
 		{"key", a.keyCommand},
 		{"identity", a.identityCommand},
+		{"safe", a.safeCommand},
+		{"migrate", a.migrateCommand},
 		{"version", a.versionCommand},
 	}
 }

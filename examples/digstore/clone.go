@@ -169,7 +169,8 @@ func (a *app) destination(u remote.URL, dir, name string) (_ *destination, err e
 		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
 			d.made = dir
 		}
-		if d.ws, err = digstore.Open(dir, nil); errors.Is(err, digstore.ErrNoWorkspace) {
+		open := func(o *digstore.Options) (*digstore.Workspace, error) { return digstore.Open(dir, o) }
+		if d.ws, err = openWith(open); errors.Is(err, digstore.ErrNoWorkspace) {
 			d.ws, err = digstore.Init(dir, nil)
 		}
 	} else {
@@ -208,9 +209,12 @@ func holdsStores(ws *digstore.Workspace) bool {
 	return false
 }
 
-// undo takes away what was made for a clone that came to nothing.
+// undo takes away what was made for a clone that came to nothing. A store with a key is not the clone's.
 func (d *destination) undo() {
 	if d.store != nil {
+		if _, err := d.store.Signer(); !errors.Is(err, digstore.ErrNoKey) {
+			return
+		}
 		_ = d.ws.Remove(d.store.Name()) // best effort: nothing was installed
 	}
 	if d.own {

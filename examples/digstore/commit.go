@@ -48,6 +48,9 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 		return err
 	}
 	if len(staged) == 0 && s.ContentRoot() != "" {
+		if err := a.agree(s); err != nil {
+			return err
+		}
 		a.note("nothing is staged: taking the whole of %s", s.ContentRoot())
 	}
 	p := a.progress("committing")

@@ -19,6 +19,37 @@ type config struct {
 		Network  string   `toml:"network,omitempty"`
 		ChiaRoot string   `toml:"chia_root,omitempty"`
 	} `toml:"chain"`
+	Safe struct {
+		Directories []string `toml:"directories,omitempty"` // whose .dig may belong to another user; "*" for all
+	} `toml:"safe,omitempty"`
+	ContentRoots []contentRoot `toml:"content_roots,omitempty"`
+}
+
+// contentRoot is a folder outside of a workspace's own that the user lets it publish.
+type contentRoot struct {
+	Workspace string `toml:"workspace"` // absolute, links resolved
+	Folder    string `toml:"folder"`
+}
+
+// contentRoots returns the folders that a workspace may publish besides its own.
+func (c *config) contentRoots(workspace string) (list []string) {
+	for _, r := range c.ContentRoots {
+		if r.Workspace == realPath(workspace) {
+			list = append(list, r.Folder)
+		}
+	}
+	return list
+}
+
+// realPath makes the path of a folder that exists absolute, and resolves the links in it.
+func realPath(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	return path
 }
 
 // configDir is the folder of the identity key.
@@ -37,7 +68,7 @@ func readConfig() (*config, error) {
 	c := new(config)
 	path, err := configPath()
 	if err != nil {
-		return nil, err
+		return c, nil // no such folder, as where no home is set: nothing was configured
 	}
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

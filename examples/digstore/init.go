@@ -76,12 +76,18 @@ func (a *app) init(id string, o *digstore.StoreOptions) error {
 	if below, err := filepath.Rel(ws.Dir(), o.ContentRoot); o.ContentRoot != "" && err == nil && filepath.IsLocal(below) {
 		o.ContentRoot = below // so that the project can be moved
 	}
+	outside := filepath.IsAbs(o.ContentRoot)
 	s, err := ws.Create(store, o)
 	if errors.Is(err, fs.ErrExist) {
 		return &hinted{err, "choose another name, or work on the store that is there: digstore stores"}
 	}
 	if err != nil {
 		return err
+	}
+	if outside { // the user has just named it
+		if err := a.allowContentRoot(s, ws.Dir(), realPath(o.ContentRoot)); err != nil {
+			return err
+		}
 	}
 	return a.done(struct {
 		Name        string         `json:"name"`

@@ -52,6 +52,14 @@ func TestScripts(t *testing.T) {
 			"mint":     mint,
 			"onchain":  onchain,
 			"fronting": fronting,
+			"outside":  outside,
+			"chown":    chown,
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %s", cond)
 		},
 	})
 }
@@ -174,6 +182,40 @@ func mode(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s has mode %04o, want %04o", name, got, want)
 		}
 	}
+}
+
+// outside WORKSPACE FOLDER makes FOLDER the content root of the active store, as a
+// hostile archive does: by its workspace.toml.
+func outside(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: outside WORKSPACE FOLDER")
+	}
+	name := filepath.Join(args[0], ".dig", "workspace.toml")
+	text, err := os.ReadFile(name)
+	ts.Check(err)
+	var keep []string
+	for line := range strings.Lines(string(text)) {
+		if !strings.Contains(line, "content_root") {
+			keep = append(keep, line)
+		}
+	}
+	root := fmt.Sprintf("content_root = %q\n", filepath.ToSlash(args[1]))
+	ts.Check(os.WriteFile(name, []byte(strings.Join(keep, "")+root), 0o600))
+}
+
+// chown UID DIR gives a folder and what lies below it to another user.
+func chown(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: chown UID DIR")
+	}
+	uid, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[1]), func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chown(path, uid, -1)
+	}))
 }
 
 // nosecret checks that neither output of the last command shows a secret that

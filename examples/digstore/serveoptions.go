@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"strings"
 
 	"github.com/dig-network/digstore/auth"
@@ -80,13 +79,12 @@ func (f serveFlags) authorize() (func(context.Context, auth.PublicKey, request.O
 // that the decoy of a key is the same after a restart; else a reader could
 // tell it by asking twice.
 func (a *app) decoySecret(ws *digstore.Workspace) []byte {
-	key, err := auth.LoadKey(filepath.Join(ws.Dir(), ".dig", "decoy_secret.bin")) // 32 random bytes in a file of mode 0600
+	secret, err := ws.DecoySecret()
 	if err != nil {
 		a.warn("decoys will be other ones after a restart: %v", err)
 		return nil
 	}
-	secret := key.Seed()
-	return secret[:]
+	return secret
 }
 
 // authorityBy says whose signature counts; nil is the rule without a chain.

@@ -23,6 +23,9 @@ Files that look as they did at the last commit, by size and times, are not read.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withStore(func(s *digstore.Store) error {
+				if err := a.agree(s); err != nil {
+					return err
+				}
 				st, err := s.Status(cmd.Context())
 				if err != nil {
 					return err

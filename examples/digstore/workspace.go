@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,12 +18,28 @@ import (
 
 // workspace opens the nearest workspace; the caller closes it.
 func (a *app) workspace() (*digstore.Workspace, error) {
-	return digstore.Find(".", nil)
+	return openWith(func(o *digstore.Options) (*digstore.Workspace, error) { return digstore.Find(".", o) })
+}
+
+// openWith opens a workspace with what the user's configuration allows.
+func openWith(open func(*digstore.Options) (*digstore.Workspace, error)) (*digstore.Workspace, error) {
+	c, err := readConfig()
+	if err != nil {
+		return nil, err
+	}
+	ws, err := open(&digstore.Options{SafeDirs: c.Safe.Directories})
+	if err != nil {
+		return nil, err
+	}
+	for _, root := range c.contentRoots(ws.Dir()) {
+		ws.AllowContentRoot(root)
+	}
+	return ws, nil
 }
 
 // findOrInit opens the nearest workspace, or makes one in the current folder.
 func (a *app) findOrInit() (*digstore.Workspace, error) {
-	ws, err := digstore.Find(".", nil)
+	ws, err := a.workspace()
 	if !errors.Is(err, digstore.ErrNoWorkspace) {
 		return ws, err
 	}
@@ -31,6 +48,39 @@ func (a *app) findOrInit() (*digstore.Workspace, error) {
 		return nil, err
 	}
 	return digstore.Init(here, nil)
+}
+
+// agree asks, once, before a folder outside of the workspace is published, and keeps the answer in the user's
+// configuration: what lies in .dig may come from somebody else.
+func (a *app) agree(s *digstore.Store) error {
+	err := s.CheckContentRoot()
+	var outside *digstore.ContentRootError
+	if !errors.As(err, &outside) || outside.Never {
+		return err
+	}
+	question := fmt.Sprintf("let store %s publish %s, which lies outside of the workspace's folder %s?",
+		s.Name(), printable(outside.ContentRoot), printable(outside.Workspace))
+	if err := a.confirm(question); err != nil {
+		return err
+	}
+	return a.allowContentRoot(s, outside.Workspace, outside.ContentRoot)
+}
+
+func (a *app) allowContentRoot(s *digstore.Store, workspace, root string) error {
+	c, err := readConfig()
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(c.contentRoots(workspace), root) {
+		c.ContentRoots = append(c.ContentRoots, contentRoot{Workspace: realPath(workspace), Folder: root})
+		path, err := c.write()
+		if err != nil {
+			return err
+		}
+		a.note("%s lies outside of the workspace's folder; that it may be published stands in %s", printable(root), path)
+	}
+	s.AllowContentRoot(root)
+	return nil
 }
 
 // withStore runs do on the store that --store names, or on the active one.

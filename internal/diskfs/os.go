@@ -49,7 +49,7 @@ func (osFS) TryLock(name string) (io.Closer, error) {
 		return nil, &LockedError{Name: name, PID: readPID(name)}
 	}
 	if f, err := os.OpenFile(name, os.O_WRONLY, 0); err == nil { // who holds it is a courtesy: the lock stands without
-		_, _ = f.WriteAt(fmt.Appendf(nil, "%-10d\n", os.Getpid()), 1)
+		_, _ = f.WriteAt(pidLine(), 1)
 		_ = f.Close()
 	}
 	return l, nil
@@ -61,6 +61,14 @@ func readPID(name string) int {
 		return 0
 	}
 	defer f.Close()
+	return pidIn(f)
+}
+
+// pidLine is what the holder of a lock writes into the lock file, behind the first byte.
+func pidLine() []byte { return fmt.Appendf(nil, "%-10d\n", os.Getpid()) }
+
+// pidIn reads it; 0 when it is not there.
+func pidIn(f io.ReaderAt) int {
 	b := make([]byte, 16)
 	n, _ := f.ReadAt(b, 1)
 	pid, err := strconv.Atoi(strings.Trim(string(b[:n]), " \n\x00"))

@@ -13,7 +13,12 @@ func syncDir(name string) error {
 	if err != nil {
 		return err
 	}
-	err = d.Sync()
+	return syncOpenDir(d)
+}
+
+// syncOpenDir syncs and closes a directory.
+func syncOpenDir(d *os.File) error {
+	err := d.Sync()
 	if cerr := d.Close(); err == nil {
 		err = cerr
 	}

@@ -1,6 +1,7 @@
 package diskfs
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,6 +20,41 @@ func WriteFile(fsys FS, name string, data []byte, perm fs.FileMode) error {
 		return err
 	}
 	return fsys.SyncDir(filepath.Dir(name))
+}
+
+// CreateFile makes name hold data, durably, and only when there is no such name: else it is fs.ErrExist and the file
+// stays as it is. After a crash name is missing or holds all of data. It writes a temporary file (name + ".new") first.
+func CreateFile(fsys FS, name string, data []byte, perm fs.FileMode) error {
+	if _, err := fsys.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
+		}
+		return err
+	}
+	tmp := name + ".new"
+	if err := WriteNew(fsys, tmp, data, perm, true); err != nil {
+		return err
+	}
+	if err := RenameNew(fsys, tmp, name); err != nil {
+		_ = fsys.Remove(tmp)
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(name))
+}
+
+// RenameNew renames a file to a name that is free; a name that is taken is fs.ErrExist. Where neither FS nor system can
+// do so in one step, another program may take the name between the check and the rename.
+func RenameNew(fsys FS, oldname, newname string) error {
+	if r, ok := fsys.(interface{ RenameNew(string, string) error }); ok {
+		return r.RenameNew(oldname, newname)
+	}
+	switch _, err := fsys.Stat(newname); {
+	case err == nil:
+		return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: fs.ErrExist}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	return fsys.Rename(oldname, newname)
 }
 
 // ReplaceFile is WriteFile without the syncing: after a crash name may be the old file, the new one or a torn one.

@@ -1,0 +1,99 @@
+package digstore
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// A workspace says in .dig which folder a commit publishes, and .dig may come from an archive or a git clone. So a
+// folder outside of the workspace's own counts only when the caller has named it.
+
+// AllowContentRoot lets commits of this workspace be made from a folder outside of the workspace's own folder, or from
+// one below it, as long as the workspace is open. SetContentRoot and Create do so for the folder that they are given.
+func (w *Workspace) AllowContentRoot(dir string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.outside[realPath(w.absolute(dir))] = true
+}
+
+// AllowContentRoot is Workspace.AllowContentRoot.
+func (s *Store) AllowContentRoot(dir string) { s.w.AllowContentRoot(dir) }
+
+// CheckContentRoot returns a *ContentRootError when commits may not be made from the store's content root.
+func (s *Store) CheckContentRoot() error {
+	_, err := s.contentRoot()
+	return err
+}
+
+// contentRoot returns the folder that commits are made from, "" when there is none, after a check that they may be.
+func (s *Store) contentRoot() (string, error) {
+	root, err := s.namedContentRoot()
+	if err != nil || root == "" {
+		return "", err
+	}
+	real, top := realPath(root), realPath(s.w.dir)
+	inside, path := within(top, real), real
+	if inside {
+		path = strings.TrimPrefix(real, top)
+	}
+	refused := &ContentRootError{Store: s.name, ContentRoot: real, Workspace: top}
+	for part := range strings.SplitSeq(filepath.ToSlash(path), "/") {
+		if isSettingsName(part) {
+			refused.Never = true
+			return "", refused
+		}
+	}
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	for allowed := range s.w.outside {
+		inside = inside || within(allowed, real)
+	}
+	if !inside {
+		return "", refused
+	}
+	return root, nil
+}
+
+// within reports whether a path is dir or lies below it.
+func within(dir, path string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// namedContentRoot returns the folder that workspace.toml names, whatever it is.
+func (s *Store) namedContentRoot() (string, error) {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	if err := s.w.refreshLocked(); err != nil {
+		return "", err
+	}
+	root := s.w.reg.Stores[s.name].ContentRoot
+	if root == "" {
+		return "", nil
+	}
+	return s.w.absolute(filepath.FromSlash(root)), nil
+}
+
+// absolute joins a folder that is not absolute to the workspace's.
+func (w *Workspace) absolute(dir string) string {
+	if filepath.IsAbs(dir) {
+		return dir
+	}
+	return filepath.Join(w.dir, dir)
+}
+
+// realPath makes a path absolute and resolves the links in it; what is not there is left as it is.
+func realPath(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	for at, rest := abs, ""; ; at, rest = filepath.Dir(at), filepath.Join(filepath.Base(at), rest) {
+		if real, err := filepath.EvalSymlinks(at); err == nil {
+			return filepath.Join(real, rest)
+		}
+		if filepath.Dir(at) == at {
+			return abs
+		}
+	}
+}

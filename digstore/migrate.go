@@ -1,0 +1,76 @@
+package digstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/dig-network/digstore/internal/diskfs"
+)
+
+// Migrate changes the workspace of the folder dir from the reference's oldest layout, with one store in .dig itself, to
+// the present one, where that store is called "default". It reports whether there was something to change. A migration
+// that broke off is taken up again. Errors are those of Open.
+func Migrate(dir string, o *Options) (bool, error) {
+	w := newWorkspace(dir, o)
+	switch err := w.checkDot(); {
+	case err == nil:
+		return false, nil
+	case !errors.Is(err, ErrOldLayout):
+		return false, fmt.Errorf("migrate %s: %w", dir, err)
+	}
+	if err := w.migrate(); err != nil {
+		return false, fmt.Errorf("migrate %s: %w", dir, err)
+	}
+	return true, nil
+}
+
+// migrate moves the one store of the reference's oldest layout to stores/default (store-format 8.4). config.toml moves
+// last, so that a migration that broke off is taken up again.
+func (w *Workspace) migrate() error {
+	set, err := readConfig(w.fs, w.dot)
+	if err != nil {
+		return err
+	}
+	l, err := w.lock(context.Background(), filepath.Join(w.dot, "lock"))
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	to := filepath.Join(w.dot, "stores", "default")
+	if err := diskfs.MkdirAll(w.fs, to, 0o755); err != nil {
+		return err
+	}
+	list, err := w.fs.ReadDir(w.dot)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		switch e.Name() {
+		case "stores", "workspace.toml", "lock", "config.toml":
+		default:
+			if err := w.fs.Rename(filepath.Join(w.dot, e.Name()), filepath.Join(to, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	reg, err := readRegistry(w.fs, w.dot)
+	if err != nil {
+		return err
+	}
+	reg.Stores["default"] = regStore{ID: set.id.String()}
+	if reg.Active == "" {
+		reg.Active = "default"
+	}
+	if err := errors.Join(w.fs.SyncDir(to), w.fs.SyncDir(w.dot)); err != nil {
+		return err
+	}
+	if err := writeTOML(w.fs, w.registryName(), reg); err != nil {
+		return err
+	}
+	if err := w.fs.Rename(filepath.Join(w.dot, "config.toml"), filepath.Join(to, "config.toml")); err != nil {
+		return err
+	}
+	return errors.Join(w.fs.SyncDir(to), w.fs.SyncDir(w.dot))
+}

@@ -1,0 +1,33 @@
+package digstore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/dig-network/digstore/internal/diskfs"
+)
+
+// DecoySecret returns the 32 random bytes that a server of this workspace makes decoys from, so that the decoy of a
+// key is the same after a restart. They are made and kept, in a file of mode 0600, by the first call.
+func (w *Workspace) DecoySecret() ([]byte, error) {
+	name := filepath.Join(w.dot, "decoy_secret.bin")
+	secret := make([]byte, 32)
+	for {
+		kept, err := diskfs.ReadFile(w.fs, name, maxConfig)
+		if err == nil && len(kept) != len(secret) {
+			return nil, corrupt(name, "%d bytes, want %d", len(kept), len(secret))
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return kept, err
+		}
+		if _, err := io.ReadFull(w.rand, secret); err != nil {
+			return nil, fmt.Errorf("make decoy secret: %w", err)
+		}
+		if err := diskfs.CreateFile(w.fs, name, secret, 0o600); !errors.Is(err, fs.ErrExist) {
+			return secret, err
+		}
+	}
+}
