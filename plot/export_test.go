@@ -1,4 +1,27 @@
 package plot
 
+import "bytes"
+
 // DecodeBlock is decodeBlock, for tests of blocks by themselves.
 var DecodeBlock = decodeBlock
+
+// ParseParts parses b, two pages, as each part of a plot.
+func ParseParts(b []byte) {
+	h := &header{capsules: 3, size: 100 * pageSize}
+	parseHeader(b, 100*pageSize)
+	parseFooter(b, 99*pageSize, h, b[:32])
+	for i := 1; i <= 7; i++ {
+		parseTableHeader(b, i, 0)
+	}
+	t := &tableHeader{entries: be.Uint32(b[120:])}
+	parseMeta(b, 0, t, h)
+	parseAnchor(b[:anchorBodySize], 0)
+	parseIndexHead(b, 0, be.Uint32(b), 1<<20)
+	parseBucket(b, 0, func(Record) bool { return true })
+	parseMerkleEntry(b, 1, be.Uint32(b[48:]), 3, 1<<20, 0)
+	parseSteps(b[:3*stepSize], 0)
+	if x, err := parseExtentHeader(b, 0); err == nil {
+		readBlockTable(bytes.NewReader(b), x, 0)
+	}
+	parseBlockEntry(b, &extentHeader{size: be.Uint32(b[16:]), stored: int64(be.Uint32(b[20:]))}, 0, 0)
+}
