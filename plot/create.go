@@ -191,7 +191,7 @@ func (w *Writer) setDefaults() {
 		w.o.Workers = runtime.GOMAXPROCS(0)
 	}
 	if w.o.Worker == nil {
-		w.o.Worker = simpleWorker{}
+		w.o.Worker = capsule.NewCPUWorker(w.o.Workers)
 	}
 	if w.o.FS == nil {
 		w.o.FS = diskfs.OS()
