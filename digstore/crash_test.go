@@ -2,6 +2,9 @@ package digstore_test
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -9,38 +12,110 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// TestCrashAtEveryOperation cuts the power at every operation of every scenario. What was not synced may be lost, kept or mixed: whatever
-// is found afterwards must be the state that the finished steps had led to, or the next one.
+// TestCrashAtEveryOperation cuts the power at every operation of every scenario. What was not synced may be lost (seed
+// 0), kept (seed 1) or mixed: whatever is found afterwards must be the state that the finished steps had led to, or the
+// next one.
 func TestCrashAtEveryOperation(t *testing.T) {
 	seeds := uint64(3)
 	if vectors.Long(t) {
-		seeds = 2 // at every operation
+		seeds = 6
 	}
-	var points atomic.Int64
-	t.Cleanup(func() { t.Logf("%d crashes", points.Load()) })
-	for _, sc := range scenarios(t) {
-		t.Run(sc.name, func(t *testing.T) {
-			t.Parallel()
-			base, states := sc.prepare(t)
-			whole := base.Recover(1)
-			_, err := sc.run(whole, 0)
-			check(t, err)
-			calls := whole.Calls() - base.Calls()
-			stride := strideFor(t, calls, 6)
-			for n := 1; n <= calls+1; n += stride {
-				disk := base.Recover(1)
-				disk.StopAfter(n)
-				done, err := sc.run(disk, 0)
-				if n <= calls && done < len(sc.steps) && !errors.Is(err, diskfs.ErrPowerLost) {
-					t.Errorf("operation %d of %d: %v, want the loss of power", n, calls, err)
-				}
-				for seed := range seeds {
-					points.Add(1)
-					if jerr := sc.judge(disk.Recover(seed), states, done); jerr != nil {
-						t.Errorf("power lost at operation %d of %d, seed %d, after %d steps and %v:\n%v", n, calls, seed, done, err, jerr)
-					}
-				}
+	sweep(t, 6, func(sc *scenario, base *diskfs.Crash, states []string, n, calls int) (points int) {
+		disk := base.Recover(1)
+		disk.StopAfter(n)
+		done, err := sc.run(disk)
+		if done < len(sc.steps) && !errors.Is(err, diskfs.ErrPowerLost) {
+			t.Errorf("%s: operation %d of %d: %v, want the loss of power", sc.name, n, calls, err)
+		}
+		for seed := range seeds {
+			points++
+			// The mixtures of one operation are others than those of the next.
+			if seed > 1 {
+				seed += uint64(n) * seeds
 			}
-		})
+			if jerr := sc.judge(disk.Recover(seed), states, done); jerr != nil {
+				t.Errorf("%s: power lost at operation %d of %d, seed %d, after %d steps and %v:\n%v", sc.name, n, calls, seed, done, err, jerr)
+			}
+		}
+		return points
+	})
+}
+
+// TestKillAtEveryOperation kills the process at every operation of every scenario, while another one reads all the
+// time. A third one brings the scenario to its end.
+func TestKillAtEveryOperation(t *testing.T) {
+	sweep(t, 2, func(sc *scenario, base *diskfs.Crash, states []string, n, calls int) int {
+		if err := sc.killAt(base, states, n); err != nil {
+			t.Errorf("%s: killed at operation %d of %d: %v", sc.name, n, calls, err)
+		}
+		return 1
+	})
+}
+
+func (sc *scenario) killAt(base *diskfs.Crash, states []string, n int) error {
+	disk := base.Recover(1)
+	other, err := newWitness(disk)
+	if err != nil {
+		return err
 	}
+	defer other.close()
+	var done atomic.Int64
+	stop, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		var err error
+		for running := true; running && err == nil; {
+			err = other.read(sc, states, &done)
+			select {
+			case <-stop:
+				running = false
+			default:
+			}
+		}
+		stopped <- err
+	}()
+	p := diskfs.NewProcess(disk)
+	p.KillAfter(n)
+	err = sc.runCounting(p, &done)
+	p.Kill()
+	close(stop)
+	if serr := <-stopped; serr != nil {
+		return fmt.Errorf("a reader beside it: %w", serr)
+	}
+	if int(done.Load()) < len(sc.steps) && !errors.Is(err, diskfs.ErrKilled) {
+		return fmt.Errorf("%v, want the kill", err)
+	}
+	if err := other.look(sc, states, int(done.Load())); err != nil {
+		return fmt.Errorf("another process, after the kill: %w", err)
+	}
+	if err := sc.judge(disk, states, int(done.Load())); err != nil {
+		return fmt.Errorf("after %d steps and %v: %w", done.Load(), err, err)
+	}
+	if err := other.look(sc, states, len(sc.steps)); err != nil {
+		return fmt.Errorf("another process, at the end: %w", err)
+	}
+	return nil
+}
+
+// read is look beside a scenario that runs: what is read of several states at different times may be mixed, but what
+// every one of them has must be there.
+func (o *witness) read(sc *scenario, states []string, done *atomic.Int64) error {
+	from := int(done.Load())
+	got, err := o.state()
+	to := min(int(done.Load())+1, len(states)-1)
+	if errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(sc.steps[min(from, len(sc.steps)-1):to], func(s step) bool { return s.piecemeal }) {
+		return nil // what was listed has been dropped since
+	}
+	if err != nil {
+		return err
+	}
+	got, states = lasting(got), allLasting(states)
+	for done := from; done <= to; done++ {
+		if sc.permits(got, states, done) == nil {
+			return nil
+		}
+	}
+	if common := inAll(states[from : to+1]); !within(common, got) {
+		return fmt.Errorf("what all states have (+) is missing (-):\n%s", diff(got, common))
+	}
+	return nil
 }

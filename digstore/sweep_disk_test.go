@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -51,6 +53,8 @@ type scenario struct {
 	steps []step
 	// empty scenarios begin without a workspace: the first step is given nil.
 	empty bool
+	// large scenarios take long: a few points of them are swept.
+	large bool
 }
 
 // prepare returns the disk on which the steps begin, and the states that they lead through, the first of them that before any.
@@ -75,14 +79,22 @@ func (sc *scenario) prepare(t *testing.T) (*diskfs.Crash, []string) {
 	return base, states
 }
 
-// run takes the steps from the from-th on, each with a workspace opened anew, and returns how many are done by then.
-func (sc *scenario) run(disk diskfs.FS, from int) (int, error) {
-	for i := from; i < len(sc.steps); i++ {
-		if err := runStep(disk, sc.steps[i]); err != nil {
-			return i, err
+// run takes the steps, each with a workspace opened anew, and returns how many are done by then.
+func (sc *scenario) run(disk diskfs.FS) (int, error) {
+	var done atomic.Int64
+	err := sc.runCounting(disk, &done)
+	return int(done.Load()), err
+}
+
+// runCounting counts in done.
+func (sc *scenario) runCounting(disk diskfs.FS, done *atomic.Int64) error {
+	for _, s := range sc.steps {
+		if err := runStep(disk, s); err != nil {
+			return err
 		}
+		done.Add(1)
 	}
-	return len(sc.steps), nil
+	return nil
 }
 
 // judge checks what is left on a disk after done steps and a part of the next one, and that the scenario can be
@@ -92,13 +104,8 @@ func (sc *scenario) judge(disk diskfs.FS, states []string, done int) error {
 	if err != nil {
 		return fmt.Errorf("what is left cannot be read: %w", err)
 	}
-	old, now := states[done], states[min(done+1, len(states)-1)]
-	if i := sc.steps; done < len(i) && i[done].piecemeal && between(got, old, now) {
-		got = now
-	}
-	torn := strings.Contains(got, " staged torn\n") && unstaged(got) == unstaged(old)
-	if got != old && got != now && unstaged(got) != now && !torn {
-		return fmt.Errorf("what is left is neither the state before nor (-) the state after (+):\n%s", diff(got, now))
+	if err := sc.permits(got, states, done); err != nil {
+		return fmt.Errorf("what is left is %w", err)
 	}
 	for i := done; i < len(sc.steps); i++ {
 		err := runStep(disk, sc.steps[i])
@@ -109,8 +116,7 @@ func (sc *scenario) judge(disk diskfs.FS, states []string, done int) error {
 			return fmt.Errorf("%s, again: %w", sc.steps[i].what, err)
 		}
 	}
-	got, err = stateOf(disk)
-	if err != nil {
+	if got, err = stateOf(disk); err != nil {
 		return fmt.Errorf("after another attempt: %w", err)
 	}
 	if want := states[len(states)-1]; got != want && unstaged(got) != want {
@@ -118,6 +124,19 @@ func (sc *scenario) judge(disk diskfs.FS, states []string, done int) error {
 	}
 	if name, err := litter(disk, home); done < len(sc.steps) && (name != "" || err != nil) {
 		return fmt.Errorf("another attempt leaves %s lying about (%v)", name, err)
+	}
+	return nil
+}
+
+// permits checks that a state is one in which a disk may be after done steps and a part of the next one.
+func (sc *scenario) permits(got string, states []string, done int) error {
+	old, now := states[done], states[min(done+1, len(states)-1)]
+	if done < len(sc.steps) && sc.steps[done].piecemeal && between(got, old, now) {
+		return nil
+	}
+	torn := strings.Contains(got, " staged torn\n") && unstaged(got) == unstaged(old)
+	if got != old && got != now && unstaged(got) != now && !torn {
+		return fmt.Errorf("neither the state before nor (-) the state after (+):\n%s", diff(got, now))
 	}
 	return nil
 }
@@ -136,6 +155,16 @@ func within(part, whole string) bool {
 		rest = rest[i+1:]
 	}
 	return true
+}
+
+// inAll returns the lines that stand in every one of the states.
+func inAll(states []string) string {
+	lines := strings.Split(states[0], "\n")
+	for _, s := range states[1:] {
+		have := strings.Split(s, "\n")
+		lines = slices.DeleteFunc(lines, func(l string) bool { return !slices.Contains(have, l) })
+	}
+	return strings.Join(lines, "\n")
 }
 
 // unstaged leaves what is staged out of a state: a commit that is through may fail to empty the staging file.
@@ -186,6 +215,11 @@ func stateOf(disk diskfs.FS) (string, error) {
 		return "", err
 	}
 	defer w.Close()
+	return stateIn(disk, w)
+}
+
+// stateIn is stateOf for a workspace that is open, which may remember what it has read before.
+func stateIn(disk diskfs.FS, w *digstore.Workspace) (string, error) {
 	var b strings.Builder
 	if s, err := w.Active(); err == nil {
 		fmt.Fprintf(&b, "active %s\n", s.Name())
@@ -347,15 +381,40 @@ func version(i int) files {
 		fmt.Sprintf("b/%d.bin", i/2): noise(uint64(100+i/2), 5000), "c/new.bin": noise(uint64(200+i), 700)}
 }
 
+// versions say what the store of a scenario holds in its i-th generation.
+type versions func(i int) files
+
+// corpusVersions has many files of several chunks. What changes from one version to the next is more than the buffer of
+// a pack holds.
+func corpusVersions() versions {
+	trees := []corpus.Tree{corpus.Small(1)}
+	for i, name := range []string{"new content in every large file", "insertion at the front", "all at once"} {
+		at := slices.IndexFunc(corpus.Edits(), func(e corpus.Edit) bool { return e.Name == name })
+		trees = append(trees, corpus.Edits()[at].Apply(trees[i], uint64(i)))
+	}
+	return func(i int) files {
+		out := files{}
+		for name, text := range trees[i%len(trees)] {
+			out[name] = string(text)
+		}
+		out["number"] = fmt.Sprint(i)
+		return out
+	}
+}
+
 // commitVersions makes the store and generations of it.
 func commitVersions(from, to int) func(w *digstore.Workspace) error {
+	return versions(version).commit(from, to)
+}
+
+func (v versions) commit(from, to int) func(w *digstore.Workspace) error {
 	return func(w *digstore.Workspace) error {
 		s, err := w.Store("site")
 		if errors.Is(err, fs.ErrNotExist) {
 			s, err = w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher})
 		}
 		for i := from; i < to && err == nil; i++ {
-			if err = stageAll(version(i))(s); err == nil {
+			if err = stageAll(v(i))(s); err == nil {
 				_, err = s.Commit(ctx, nil, &digstore.CommitOptions{Message: fmt.Sprint("version ", i)})
 			}
 		}
@@ -371,11 +430,13 @@ type release struct {
 }
 
 // releases are generations of the store, made on a disk of their own.
-func releases(n int) []release {
+func releases(n int) []release { return versions(version).releases(n) }
+
+func (v versions) releases(n int) []release {
 	disk := diskfs.NewCrash(home)
 	w := must(digstore.Init(home, sweepOptions(disk)))
 	defer w.Close()
-	if err := commitVersions(0, n)(w); err != nil {
+	if err := v.commit(0, n)(w); err != nil {
 		panic(err)
 	}
 	s := must(w.Store("site"))

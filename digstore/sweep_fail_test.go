@@ -3,57 +3,166 @@ package digstore_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
 var errDisk = errors.New("the disk is full")
 
-// TestFailEveryOperation lets every operation of every scenario fail once, and then all that follow it, too.
+// TestFailEveryOperation lets every operation of every scenario fail once, and then all that follow it, too. Another
+// process, which has read everything before, reads everything again at that moment.
 func TestFailEveryOperation(t *testing.T) {
+	sweep(t, 7, func(sc *scenario, base *diskfs.Crash, states []string, n, calls int) (points int) {
+		for _, always := range []bool{false, true} {
+			points++
+			if err := sc.failAt(base, states, n, always); err != nil {
+				t.Errorf("%s: operation %d of %d failed, all later ones too: %v\n%v", sc.name, n, calls, always, err)
+			}
+		}
+		return points
+	})
+}
+
+// sweep calls try for points of every scenario: in the short run about so many of each small scenario, and one in the
+// middle of every third large one; in the long run for a part of all, or of so many that are spread over a large
+// scenario.
+func sweep(t *testing.T, short int, try func(sc *scenario, base *diskfs.Crash, states []string, n, calls int) int) {
+	part, parts := vectors.Part(t)
+	long := vectors.Long(t)
 	var points atomic.Int64
-	t.Cleanup(func() { t.Logf("%d fault points", points.Load()) })
-	for _, sc := range scenarios(t) {
+	t.Cleanup(func() { t.Logf("%d points", points.Load()) })
+	for i, sc := range scenarios(t) {
+		if sc.large && !long && i%3 != short%3 {
+			continue // another sweep takes it
+		}
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
 			base, states := sc.prepare(t)
-			counting := diskfs.Fail(base.Recover(1), 0, nil, nil)
-			_, err := sc.run(counting, 0)
+			whole := base.Recover(1)
+			_, err := sc.run(whole)
 			check(t, err)
-			stride := strideFor(t, counting.Calls(), 7)
-			for n := 1; n <= counting.Calls(); n += stride {
-				for _, always := range []bool{false, true} {
-					points.Add(1)
-					if err := sc.failAt(base, states, n, always); err != nil {
-						t.Errorf("operation %d of %d failed, all later ones too: %v\n%v", n, counting.Calls(), always, err)
-					}
+			calls := whole.Calls() - base.Calls()
+			stride := 1
+			switch {
+			case !long && sc.large:
+				stride = calls
+			case !long:
+				stride = max(1, calls/short)
+			case sc.large:
+				stride = max(1, calls/pointsOfLarge)
+			}
+			first := 1
+			if sc.large && !long {
+				first = calls/2 + 1
+			}
+			for i, n := 0, first; n <= calls; i, n = i+1, n+stride {
+				if i%parts == part {
+					points.Add(int64(try(&sc, base, states, n, calls)))
 				}
 			}
 		})
 	}
 }
 
-// strideFor spreads about so many samples over calls; all of them when tests may be long.
-func strideFor(t *testing.T, calls, samples int) int {
-	if vectors.Long(t) {
-		return 1
-	}
-	return max(1, calls/samples)
-}
+// pointsOfLarge is how many points of a large scenario all parts of a long run take together.
+const pointsOfLarge = 32
 
 // failAt lets the n-th operation fail.
 func (sc *scenario) failAt(base *diskfs.Crash, states []string, n int, always bool) error {
 	disk := base.Recover(1)
-	failing := diskfs.Fail(disk, n, errDisk, &diskfs.FailOptions{Always: always})
-	done, err := sc.run(failing, 0)
-	if err != nil && !errors.Is(err, errDisk) {
-		return fmt.Errorf("%s: the error does not say what the disk said: %w", sc.steps[done].what, err)
+	other, err := newWitness(disk)
+	if err != nil {
+		return err
 	}
-	if jerr := sc.judge(disk, states, done); jerr != nil {
-		return fmt.Errorf("after %d steps and %v: %w", done, err, jerr)
+	defer other.close()
+	var done, calls atomic.Int64
+	var seen error
+	err = sc.runCounting(diskfs.Before(disk, func(string, string) error {
+		switch at := calls.Add(1); {
+		case at == int64(n):
+			if !always {
+				seen = other.look(sc, states, int(done.Load()))
+			}
+			return errDisk
+		case at > int64(n) && always:
+			return errDisk
+		}
+		return nil
+	}), &done)
+	if seen != nil {
+		return fmt.Errorf("another process, before the operation: %w", seen)
+	}
+	if err != nil && !errors.Is(err, errDisk) {
+		return fmt.Errorf("%s: the error does not say what the disk said: %w", sc.steps[done.Load()].what, err)
+	}
+	if jerr := sc.judge(disk, states, int(done.Load())); jerr != nil {
+		return fmt.Errorf("after %d steps and %v: %w", done.Load(), err, jerr)
+	}
+	if err := other.look(sc, states, len(sc.steps)); err != nil {
+		return fmt.Errorf("another process, at the end: %w", err)
 	}
 	return nil
+}
+
+// A witness is another process that reads a disk, and has read it before.
+type witness struct {
+	disk diskfs.FS
+	w    *digstore.Workspace // nil while there is none
+}
+
+func newWitness(disk diskfs.FS) (*witness, error) {
+	o := &witness{disk: diskfs.NewProcess(disk)}
+	_, err := o.state()
+	return o, err
+}
+
+func (o *witness) state() (string, error) {
+	if o.w == nil {
+		w, err := digstore.Open(home, sweepOptions(o.disk))
+		if errors.Is(err, digstore.ErrNoWorkspace) {
+			return "no workspace", nil
+		}
+		if err != nil {
+			return "", err
+		}
+		o.w = w
+	}
+	return stateIn(o.disk, o.w)
+}
+
+// lasting leaves out of a state what an open workspace reads but once: whether a salt is there.
+func lasting(state string) string {
+	return strings.ReplaceAll(state, " private true ", " private false ")
+}
+
+// look reads everything, and checks that it is in a state that is permitted after done steps and a part of the next one.
+func (o *witness) look(sc *scenario, states []string, done int) error {
+	got, err := o.state()
+	if err != nil {
+		return err
+	}
+	got, states = lasting(got), allLasting(states)
+	if done == len(sc.steps) && unstaged(got) == unstaged(states[done]) {
+		return nil // the staging file need not have been emptied
+	}
+	return sc.permits(got, states, done)
+}
+
+func allLasting(states []string) []string {
+	out := make([]string, len(states))
+	for i, s := range states {
+		out[i] = lasting(s)
+	}
+	return out
+}
+
+func (o *witness) close() {
+	if o.w != nil {
+		_ = o.w.Close()
+	}
 }

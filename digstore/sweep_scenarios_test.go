@@ -16,11 +16,22 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// scenarios are what the sweeps sweep.
+// scenarios are what the sweeps sweep: everything with a few small files, and what moves content once more with the
+// corpus.
 func scenarios(t *testing.T) []scenario {
-	rel := releases(3)
+	out := append(smallScenarios(), versions(version).scenarios(t)...)
+	for _, sc := range corpusVersions().scenarios(t) {
+		sc.name, sc.large = "corpus "+sc.name, true
+		out = append(out, sc)
+	}
+	return out
+}
+
+// scenarios are those that move content.
+func (v versions) scenarios(t *testing.T) []scenario {
+	rel := v.releases(3)
 	old, young := t.TempDir(), t.TempDir()
-	for dir, v := range map[string]files{old: version(0), young: version(1)} {
+	for dir, v := range map[string]files{old: v(0), young: v(1)} {
 		for name, text := range v {
 			check(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
 			check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
@@ -28,31 +39,10 @@ func scenarios(t *testing.T) []scenario {
 	}
 	key := auth.NewKey([auth.SeedSize]byte{9})
 	return []scenario{
-		{name: "init", empty: true, steps: []step{
-			{what: "init", since: []error{fs.ErrExist}},
-		}},
-		{name: "create", steps: []step{
-			{what: "create", do: func(w *digstore.Workspace) error {
-				_, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "new", Key: key, Label: "x"})
-				return err
-			}, since: []error{fs.ErrExist}},
-			{what: "create private", do: func(w *digstore.Workspace) error {
-				_, err := w.Create(digstore.StoreID{3}, &digstore.StoreOptions{Name: "secret", Private: true, MaxSize: 1000, Activate: true})
-				return err
-			}, since: []error{fs.ErrExist}},
-			{what: "use", do: func(w *digstore.Workspace) error { return w.Use("new") }},
-		}},
-		{name: "stage and unstage", setup: commitVersions(0, 0), steps: []step{
-			{what: "stage", do: staging("a", 2000)},
-			{what: "stage", do: staging("b", 10)},
-			{what: "stage over", do: staging("a", 3000)},
-			{what: "unstage", do: onSite(func(s *digstore.Store) error { _, err := s.Unstage("b"); return err }), since: []error{fs.ErrNotExist}},
-			{what: "unstage all", do: onSite(func(s *digstore.Store) error { _, err := s.Unstage(); return err })},
-		}},
-		{name: "first commit", setup: setups(commitVersions(0, 0), onSite(stageAll(version(0)))), steps: []step{committing()}},
-		{name: "later commit", setup: setups(commitVersions(0, 3), onSite(stageAll(version(3)))), steps: []step{committing()}},
-		{name: "eighth commit", setup: setups(commitVersions(0, 7), onSite(stageAll(version(7)))), steps: []step{committing()}},
-		{name: "commit content root", setup: commitVersions(0, 0), steps: []step{
+		{name: "first commit", setup: setups(v.commit(0, 0), onSite(stageAll(v(0)))), steps: []step{committing()}},
+		{name: "later commit", setup: setups(v.commit(0, 3), onSite(stageAll(v(3)))), steps: []step{committing()}},
+		{name: "eighth commit", setup: setups(v.commit(0, 7), onSite(stageAll(v(7)))), steps: []step{committing()}},
+		{name: "commit content root", setup: v.commit(0, 0), steps: []step{
 			{what: "set content root", do: onSite(func(s *digstore.Store) error { return s.SetContentRoot(old) })},
 			committing(),
 			{what: "set content root", do: onSite(func(s *digstore.Store) error { return s.SetContentRoot(young) })},
@@ -78,9 +68,6 @@ func scenarios(t *testing.T) []scenario {
 			})},
 		}},
 		{name: "pull", setup: setups(emptySite, install(rel[:1]).do), steps: []step{install(rel[1:2]), install(rel[2:3])}},
-		{name: "clone of a long history", setup: emptySite, steps: []step{installAfter(300, rel[0]), installAfter(301, rel[1])}},
-		{name: "growing into an index", setup: setups(emptySite, installAfter(254, rel[0]).do), steps: []step{
-			installAfter(255, rel[1]), installAfter(256, rel[2])}},
 		{name: "first push", steps: []step{receive(rel[0], merkle.Hash{}, false)}},
 		{name: "push", setup: setups(emptySite, install(rel[:1]).do), steps: []step{receive(rel[1], rel[0].line.Root, false)}},
 		{name: "push pending", setup: setups(emptySite, install(rel[:1]).do), steps: []step{
@@ -105,7 +92,7 @@ func scenarios(t *testing.T) []scenario {
 			receiveRecipe(rel[1], rel[0].line.Root, false, rel[1].line.Root),
 			receiveRecipe(rel[2], rel[1].line.Root, false, rel[2].line.Root),
 		}},
-		{name: "writer", setup: setups(emptySite, install(rel[:1]).do, onSite(stageAll(version(5)))), steps: []step{
+		{name: "writer", setup: setups(emptySite, install(rel[:1]).do, onSite(stageAll(v(5)))), steps: []step{
 			{what: "adopt", do: onSite(func(s *digstore.Store) error { return s.AdoptKey(key) })},
 			committing(),
 		}},
@@ -113,12 +100,44 @@ func scenarios(t *testing.T) []scenario {
 			importing(rel[0]),
 			importing(rel[1]),
 		}},
-		{name: "gc and install again", setup: commitVersions(0, 10), steps: []step{
+		{name: "gc and install again", setup: v.commit(0, 10), steps: []step{
 			gc(&digstore.GCOptions{Keep: 8}),
 			fill(rel[0]),
 			gc(&digstore.GCOptions{Keep: 1, Roots: []merkle.Hash{rel[2].line.Root}}),
 			fill(rel[1]),
 		}},
+	}
+}
+
+// smallScenarios are those to which the content does not matter.
+func smallScenarios() []scenario {
+	rel := releases(3)
+	key := auth.NewKey([auth.SeedSize]byte{9})
+	return []scenario{
+		{name: "init", empty: true, steps: []step{
+			{what: "init", since: []error{fs.ErrExist}},
+		}},
+		{name: "create", steps: []step{
+			{what: "create", do: func(w *digstore.Workspace) error {
+				_, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "new", Key: key, Label: "x"})
+				return err
+			}, since: []error{fs.ErrExist}},
+			{what: "create private", do: func(w *digstore.Workspace) error {
+				_, err := w.Create(digstore.StoreID{3}, &digstore.StoreOptions{Name: "secret", Private: true, MaxSize: 1000, Activate: true})
+				return err
+			}, since: []error{fs.ErrExist}},
+			{what: "use", do: func(w *digstore.Workspace) error { return w.Use("new") }},
+		}},
+		{name: "stage and unstage", setup: commitVersions(0, 0), steps: []step{
+			{what: "stage", do: staging("a", 2000)},
+			{what: "stage", do: staging("b", 10)},
+			{what: "stage over", do: staging("a", 3000)},
+			{what: "unstage", do: onSite(func(s *digstore.Store) error { _, err := s.Unstage("b"); return err }), since: []error{fs.ErrNotExist}},
+			{what: "unstage all", do: onSite(func(s *digstore.Store) error { _, err := s.Unstage(); return err })},
+		}},
+		{name: "clone of a long history", setup: emptySite, steps: []step{installAfter(300, rel[0]), installAfter(301, rel[1])}},
+		{name: "growing into an index", setup: setups(emptySite, installAfter(254, rel[0]).do), steps: []step{
+			installAfter(255, rel[1]), installAfter(256, rel[2])}},
 		{name: "remove", setup: commitVersions(0, 1), steps: []step{
 			{what: "remove", do: func(w *digstore.Workspace) error { return w.Remove("site") }, since: []error{fs.ErrNotExist}},
 			{what: "create", do: func(w *digstore.Workspace) error {

@@ -1,9 +1,11 @@
 package vectors
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Long reports whether DIG_TEST asks for the long run. In the short run it
@@ -18,6 +20,32 @@ func Long(t testing.TB) bool {
 func Real(t testing.TB) bool {
 	t.Helper()
 	return mode(t, "real")
+}
+
+// Part returns which part of the points of a sweep a long run takes: those whose
+// number has the remainder part when it is divided by parts. DIG_TEST_PART says
+// it, as "2/4" for the second of four, or "all" for 0 of 1. Without it one of
+// four is taken, another one each day, and the test logs which. A short run
+// has no parts: 0 of 1.
+func Part(t testing.TB) (part, parts int) {
+	t.Helper()
+	if !strings.Contains(os.Getenv("DIG_TEST"), "long") {
+		return 0, 1
+	}
+	switch text := os.Getenv("DIG_TEST_PART"); text {
+	case "all":
+		return 0, 1
+	case "":
+		part, parts = int(time.Now().Unix()/86_400%4), 4
+	default:
+		_, err := fmt.Sscanf(text, "%d/%d", &part, &parts)
+		if err != nil || part < 1 || part > parts {
+			t.Fatalf("DIG_TEST_PART=%q: expected a part such as 2/4, or all", text)
+		}
+		part--
+	}
+	t.Logf("part %d of %d: DIG_TEST_PART=all takes all", part+1, parts)
+	return part, parts
 }
 
 func mode(t testing.TB, want string) bool {

@@ -88,6 +88,25 @@ func TestMode(t *testing.T) {
 	}
 }
 
+func TestPart(t *testing.T) {
+	for _, c := range []struct {
+		mode, env   string
+		part, parts int
+	}{
+		{"", "2/4", 0, 1}, {"long", "1/4", 0, 4}, {"long", "4/4", 3, 4}, {"long", "all", 0, 1},
+	} {
+		t.Setenv("DIG_TEST", c.mode)
+		t.Setenv("DIG_TEST_PART", c.env)
+		if part, parts := vectors.Part(t); part != c.part || parts != c.parts {
+			t.Errorf("DIG_TEST=%s DIG_TEST_PART=%s: %d of %d", c.mode, c.env, part, parts)
+		}
+	}
+	t.Setenv("DIG_TEST_PART", "")
+	if part, parts := vectors.Part(t); part < 0 || part > 3 || parts != 4 {
+		t.Errorf("without DIG_TEST_PART: %d of %d", part, parts)
+	}
+}
+
 func TestInput(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{`{"kind":"repeat","byte":7,"length":3}`, "070707"},
