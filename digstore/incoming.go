@@ -218,23 +218,31 @@ func (s *Store) sweepIncoming(*history) error {
 // transfers returns how many generations are being received.
 func (s *Store) transfers() (n int, err error) {
 	dir := filepath.Join(s.dir, incomingDir)
-	list, err := s.w.fs.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.w.fs.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
+	gate, err := lockGate(s.w.fs, dir)
+	if err != nil {
+		return 0, fmt.Errorf("look for transfers: %w", err)
+	}
+	defer gate.Close()
+	list, err := s.w.fs.ReadDir(dir)
 	if err != nil {
 		return 0, fmt.Errorf("look for transfers: %w", err)
 	}
 	for _, e := range list {
-		l, err := s.w.fs.TryLock(filepath.Join(dir, e.Name(), "lock"))
-		switch {
-		case errors.Is(err, diskfs.ErrLocked):
+		if e.Name() == gateName || filepath.Ext(e.Name()) != lockExt {
+			continue
+		}
+		l, err := s.w.fs.TryLock(filepath.Join(dir, e.Name()))
+		if errors.Is(err, diskfs.ErrLocked) {
 			n++
-		case err == nil:
-			_ = l.Close()
-		case !errors.Is(err, fs.ErrNotExist):
+			continue
+		}
+		if err != nil {
 			return 0, fmt.Errorf("look for transfers: %w", err)
 		}
+		_ = l.Close()
 	}
 	return n, nil
 }
