@@ -42,13 +42,17 @@ type CommitReport struct {
 	Files       int    // resources in the generation
 	Changed     int    // resources that were read; the others were taken over by the stat index
 	Bytes       int64  // plaintext of all resources
+	// Skipped are files of the content root that were listed and were removed, or replaced by something that is no
+	// regular file, before they were read. The generation lacks them. Folders end in a slash. Sorted.
+	Skipped []string
 }
 
 // Commit makes a generation of what is staged or, when nothing is and the store has one, of its content root. signer is
 // the publisher; nil means the key that the store keeps (Signer).
 //
 // Content that is the head's is ErrUnchanged, an earlier generation's a *RecurringRootError; content over the cap
-// is a *TooLargeError; nothing to commit is ErrNothingStaged. Until Commit returns without an error the store is what
+// is a *TooLargeError; nothing to commit is ErrNothingStaged. Each file is taken as it was at one moment: one that
+// does not hold still long enough to be read is a *ChangingError. Until Commit returns without an error the store is what
 // it was, but that a failure of the disk in the very last step may leave the generation there.
 func (s *Store) Commit(ctx context.Context, signer auth.Signer, o *CommitOptions) (*CommitReport, error) {
 	if o == nil {
@@ -66,7 +70,7 @@ func (s *Store) Commit(ctx context.Context, signer auth.Signer, o *CommitOptions
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	defer l.Close()
-	c := &commit{s: s, o: o, h: h, signer: signer, started: time.Now().UnixNano()}
+	c := &commit{s: s, o: o, h: h, signer: signer, started: s.clock()}
 	defer c.close()
 	if err := c.gather(ctx); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
@@ -106,6 +110,7 @@ type commit struct {
 	todo    []*job     // those that have to be read
 	old     *manifests // what the previous generation's section 13 says, for listed stores
 	bytes   int64
+	skipped []string // files that were listed and are gone
 	pack    *packWriter
 	closers []func()
 }
@@ -158,7 +163,7 @@ func (c *commit) gather(ctx context.Context) error {
 		return nil
 	})
 	if c.content != "" {
-		files, err = c.s.w.walk(ctx, c.content)
+		files, c.skipped, err = c.s.w.walk(ctx, c.content)
 	}
 	if err := errors.Join(g.Wait(), err); err != nil {
 		return err
@@ -249,15 +254,19 @@ func (c *commit) seal(ctx context.Context) error {
 	for _, j := range c.todo {
 		total += j.size
 	}
-	p := &pipeline{s: s, workers: s.w.workers, plain: c.old != nil, keep: c.keep}
+	p := &pipeline{s: s, workers: s.w.workers, plain: c.old != nil, most: s.set.maxSize, keep: c.keep}
 	if c.o.Progress != nil {
 		c.o.Progress(0, total)
 		p.step = func(n int64) {
 			done += n
+			total = max(total, done) // a file has grown, or was read twice
 			c.o.Progress(done, total)
 		}
 	}
 	if err := p.run(ctx, c.todo); err != nil {
+		return err
+	}
+	if err := c.sift(); err != nil {
 		return err
 	}
 	c.bytes = 0
@@ -267,6 +276,31 @@ func (c *commit) seal(ctx context.Context) error {
 	if c.bytes > s.set.maxSize {
 		return &TooLargeError{c.bytes, s.set.maxSize}
 	}
+	return nil
+}
+
+// sift leaves out the files that are gone.
+func (c *commit) sift() error {
+	var changed []string
+	var jobs []*job
+	for _, j := range c.jobs {
+		switch j.outcome {
+		case settled:
+			jobs = append(jobs, j)
+		case changing:
+			changed = append(changed, j.name)
+		case gone:
+			c.skipped = append(c.skipped, j.name)
+		}
+	}
+	sortNames(c.skipped)
+	if len(changed) > 0 {
+		return &ChangingError{changed}
+	}
+	if len(jobs) == 0 {
+		return fmt.Errorf("%w: every file in %s is gone", ErrNothingStaged, c.content)
+	}
+	c.jobs = jobs
 	return nil
 }
 
@@ -333,6 +367,9 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 		return nil, fmt.Errorf("commit: %w", err)
 	} else if ok {
 		head, _ := c.h.head()
+		if g.Number == head.Number {
+			c.noteFiles(root) // what was read because it was new need not be read again
+		}
 		return nil, &RecurringRootError{Earlier: g, Head: head.Number}
 	}
 	if err := s.checkRevoked(root); err != nil {
@@ -360,7 +397,17 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("commit: read back: %w", err)
 	}
-	return &CommitReport{Generation: g, ContentRoot: c.content, Files: len(c.jobs), Changed: len(c.todo), Bytes: c.bytes}, nil
+	return &CommitReport{Generation: g, ContentRoot: c.content, Files: len(c.jobs), Changed: c.read(), Bytes: c.bytes, Skipped: c.skipped}, nil
+}
+
+// read counts the resources that were read.
+func (c *commit) read() (n int) {
+	for _, j := range c.todo {
+		if j.outcome == settled {
+			n++
+		}
+	}
+	return n
 }
 
 // noteFiles writes the stat index.

@@ -27,6 +27,8 @@ type section struct{ r *io.SectionReader }
 
 func (s *section) stat() (statKey, error) { return statKey{size: s.r.Size()}, nil }
 
+func (s *section) since(statKey) (still, replaced bool, err error) { return true, true, nil }
+
 // readAt reads up to len(b) bytes at off; 0 at the end.
 func (s *section) readAt(b []byte, off int64) (int, error) {
 	n, err := s.r.ReadAt(b, off)

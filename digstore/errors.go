@@ -95,6 +95,21 @@ func (e *TooLargeError) Error() string {
 // Is reports whether target is module.ErrTooLarge.
 func (e *TooLargeError) Is(target error) bool { return target == module.ErrTooLarge }
 
+// A ChangingError says that files changed each time they were read, so that their content at one moment could not be had.
+type ChangingError struct {
+	Names []string // resource keys, sorted
+}
+
+// Error implements error.
+func (e *ChangingError) Error() string {
+	const shown = 3
+	text := fmt.Sprintf("%.200q changed while it was read", e.Names[0])
+	if len(e.Names) > 1 {
+		text = fmt.Sprintf("%d files changed while they were read: %.200q", len(e.Names), e.Names[:min(shown, len(e.Names))])
+	}
+	return text
+}
+
 // An UnnamedError says that a checkout or listing lacks names: a generation holds only hashes of them.
 type UnnamedError struct {
 	Missing, Total int // resources without a name, resources altogether

@@ -18,18 +18,22 @@ type listing struct {
 
 // openListing reads a directory, with system calls of its own: no poller, no sorting, no object for each entry.
 // buf is scratch space.
-func openListing(path string, buf []byte) (*listing, error) {
-	var fd int
-	for {
-		var err error
-		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-		}
-		break
+// follow says whether path may be a link.
+func openListing(path string, buf []byte, follow bool) (*listing, error) {
+	flags := unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
+	if !follow {
+		flags |= unix.O_NOFOLLOW
+	}
+	fd, err := unix.Open(path, flags, 0)
+	for err == unix.EINTR {
+		fd, err = unix.Open(path, flags, 0)
+	}
+	switch err {
+	case nil:
+	case unix.ELOOP, unix.ENOTDIR:
+		return nil, &fs.PathError{Op: "open", Path: path, Err: errNotDirectory}
+	default:
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	l := &listing{fd: fd, path: path}
 	for {
@@ -106,7 +110,7 @@ func (l *listing) stat(base string) (statKey, error) {
 	if err := l.fstatat(base, &st); err != nil {
 		return statKey{}, &fs.PathError{Op: "stat", Path: l.path + string(os.PathSeparator) + base, Err: err}
 	}
-	return statKey{st.Size, st.Mtim.Nano(), st.Ctim.Nano(), st.Ino, st.Mode}, nil
+	return keyOfStat(&st), nil
 }
 
 func (l *listing) close() { _ = unix.Close(l.fd) }

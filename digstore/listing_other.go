@@ -13,7 +13,19 @@ type listing struct {
 	entries []dirEntry
 }
 
-func openListing(path string, _ []byte) (*listing, error) {
+// follow says whether path may be a link.
+func openListing(path string, _ []byte, follow bool) (*listing, error) {
+	stat := os.Lstat
+	if follow {
+		stat = os.Stat
+	}
+	info, err := stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, &os.PathError{Op: "open", Path: path, Err: errNotDirectory}
+	}
 	list, err := os.ReadDir(path)
 	if err != nil {
 		return nil, err

@@ -1,17 +1,21 @@
 package digstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/internal/cdc"
+	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -39,9 +43,21 @@ type input struct {
 // contentReader is an open content: a file, or a part of the staging file.
 type contentReader interface {
 	stat() (statKey, error)
+	// since compares the content with how it was when stat returned before: still says that it looks the same,
+	// replaced that its name has been given to another file, so that this one is as it will ever be.
+	since(before statKey) (still, replaced bool, err error)
 	readAt(b []byte, off int64) (int, error)
 	close()
 }
+
+// outcome is what became of a job.
+type outcome uint8
+
+const (
+	settled  outcome = iota // the content that the file had at one moment was read
+	changing                // the file changed while it was read
+	gone                    // the name does not lead to a regular file any more
+)
 
 // job is one resource on its way through the pipeline.
 type job struct {
@@ -51,6 +67,14 @@ type job struct {
 	stat  statKey     // of the file that was read, for the stat index
 	plain merkle.Hash // SHA-256 of the plaintext, when asked for
 	fresh bool        // went through the pipeline
+
+	outcome outcome
+	still   bool        // the file looks as it did before it was read
+	sure    bool        // a change while it was read would show
+	limit   int64       // read no more than this many bytes; 0: all
+	before  merkle.Hash // the leaf of the previous attempt, of limit bytes; zero: none
+	first   statKey     // the stat of that attempt
+	opened  int64       // when this attempt began, in nanoseconds since 1970
 
 	key   *urn.Key
 	hash  *leafHash // of a large resource
@@ -80,7 +104,8 @@ type window struct {
 type pipeline struct {
 	s       *Store
 	workers int
-	plain   bool // hash plaintexts too
+	plain   bool  // hash plaintexts too
+	most    int64 // a resource of more bytes is a *TooLargeError; 0: no limit
 	keep    func(chunks []module.Chunk, frames []byte) error
 	step    func(n int64) // plaintext that went through
 
@@ -90,8 +115,105 @@ type pipeline struct {
 	mu      sync.Mutex
 }
 
+// pauses are the times between the attempts to read a file that changes.
+var pauses = [...]time.Duration{0, 10 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond}
+
 // run sends the jobs through. keep is called from one goroutine, in order.
+//
+// A file that changes while it is read, or so recently that its times would not show it, is read again, a few
+// times. It is settled when it held still, or when its first bytes are the same as in the attempt before: those are
+// what the file began with between the two attempts, which is the whole file at that moment where it only grows.
+// The outcome of each job says what came of it; a job that is gone or still changing has no entry that counts. The
+// chunks of given-up attempts stay in the pack.
 func (p *pipeline) run(ctx context.Context, jobs []*job) error {
+	for attempt := 0; ; attempt++ {
+		if err := p.pass(ctx, jobs); err != nil {
+			return err
+		}
+		var again []*job
+		for _, j := range jobs {
+			if !j.settle(attempt == len(pauses)) {
+				again = append(again, j)
+			}
+		}
+		if len(again) == 0 || attempt == len(pauses) {
+			return nil
+		}
+		select {
+		case <-time.After(pauses[attempt]):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		jobs = again
+	}
+}
+
+// settle decides whether the attempt counts, and else prepares the next one, if it is not the last.
+func (j *job) settle(last bool) bool {
+	read := j.large || j.entry.Chunks != nil
+	part := j.bytes < j.stat.size
+	switch {
+	case j.outcome == gone:
+		return true
+	case !read:
+	case j.still && j.sure && !part:
+		j.outcome = settled
+		return true
+	case j.still && part && !last: // the file holds still: all of it can be had
+		j.limit, j.before = 0, merkle.Hash{}
+	case !j.before.IsZero() && j.before == j.entry.Leaf:
+		j.outcome, j.stat = settled, j.first
+		j.stat.size = j.bytes // so that the stat index does not take the file for what was read
+		return true
+	default:
+		j.limit, j.before, j.first = j.bytes, j.entry.Leaf, j.stat
+	}
+	j.outcome, j.large, j.size = changing, false, j.stat.size
+	j.entry.Chunks, j.entry.Leaf = nil, merkle.Hash{}
+	return false
+}
+
+// length is how many bytes to read of the open file that j.stat describes.
+func (j *job) length() int64 {
+	if j.limit > 0 {
+		return min(j.limit, j.stat.size)
+	}
+	return j.stat.size
+}
+
+// finish notes whether the file changed while it was read.
+func (j *job) finish(r contentReader) error {
+	still, replaced, err := r.since(j.stat)
+	other := j.first.inode != 0 && j.first.inode != j.stat.inode // than in the attempt before
+	j.still, j.sure = still, replaced || other || j.stat.olderThan(j.opened)
+	return err
+}
+
+// openJob opens the content. A nil reader without an error is a name that does not lead to a regular file any more.
+func (j *job) openJob() (contentReader, error) {
+	j.still, j.bytes, j.opened = false, 0, time.Now().UnixNano()
+	r, err := j.open()
+	if isGone(err) {
+		j.outcome = gone
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if j.stat, err = r.stat(); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// isGone reports whether a file that was listed is not there any more, or something else is in its place.
+func isGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, regular.ErrNotRegular)
+}
+
+// pass reads the jobs once.
+func (p *pipeline) pass(ctx context.Context, jobs []*job) error {
 	inFlight := 2*p.workers + 2
 	p.frames = make(chan []byte, inFlight)
 	for range inFlight {
@@ -225,7 +347,7 @@ func (u *unit) seal(key *urn.Key, plain []byte) {
 
 func (p *pipeline) doSmall(u *unit, j *job, scratch []byte) error {
 	plain, err := j.readSmall(scratch)
-	if err != nil {
+	if err != nil || plain == nil {
 		return err
 	}
 	if p.plain {
@@ -257,44 +379,66 @@ func (p *pipeline) doSmall(u *unit, j *job, scratch []byte) error {
 	return nil
 }
 
-// readSmall reads a resource whole.
+// readSmall reads a resource whole; nil when it is gone or not small any more.
 func (j *job) readSmall(scratch []byte) ([]byte, error) {
-	r, err := j.open()
-	if err != nil {
+	r, err := j.openJob()
+	if err != nil || r == nil {
 		return nil, err
 	}
 	defer r.close()
-	if j.stat, err = r.stat(); err != nil {
-		return nil, err
-	}
 	if j.stat.size > smallSize {
-		return nil, errGrew
+		return nil, nil
 	}
 	n := 0
-	for n < int(j.stat.size) {
-		m, err := r.readAt(scratch[n:j.stat.size], int64(n))
+	for most := int(j.length()); n < most; {
+		m, err := r.readAt(scratch[n:most], int64(n))
 		if err != nil {
 			return nil, err
 		}
 		if m == 0 {
-			return nil, errGrew
+			break // it has been cut off
 		}
 		n += m
 	}
-	return scratch[:n], nil // what was added since gave the file a new time, which the stat index notices
+	plain := scratch[:n:n]
+	if err := j.finish(r); err != nil || !j.still || j.sure {
+		return plain, err
+	}
+	same, err := reads(r, plain)
+	if err != nil || !same {
+		return plain, err
+	}
+	err = j.finish(r)
+	j.sure = j.still
+	return plain, err
 }
 
-var errGrew = errors.New("it changed while it was read (run the command again)")
+// reads reports whether a content begins with want.
+func reads(r contentReader, want []byte) (bool, error) {
+	var buf [32 << 10]byte
+	for n := 0; n < len(want); {
+		m, err := r.readAt(buf[:min(len(buf), len(want)-n)], int64(n))
+		if err != nil || m == 0 || !bytes.Equal(buf[:m], want[n:n+m]) {
+			return false, err
+		}
+		n += m
+	}
+	return true, nil
+}
 
 // feedLarge reads and cuts a large resource.
 func (p *pipeline) feedLarge(ctx context.Context, j *job, emit func(*unit) error) error {
-	r, err := j.open()
-	if err != nil {
+	r, err := j.openJob()
+	if err != nil || r == nil {
 		return err
 	}
 	defer r.close()
-	if j.stat, err = r.stat(); err != nil {
-		return err
+	if j.stat.size <= smallSize {
+		return nil // the next attempt reads it as a small one
+	}
+	length := j.length()
+	if p.most > 0 && length > p.most {
+		return &TooLargeError{length, p.most}
 	}
 	j.key = urn.NewKey(p.s.set.id, j.name, p.s.set.salt)
 	j.entry.Key = urn.RetrievalKey(p.s.set.id, j.name)
@@ -315,12 +459,13 @@ func (p *pipeline) feedLarge(ctx context.Context, j *job, emit func(*unit) error
 			win = &window{buf: make([]byte, windowSize)}
 		}
 		n := copy(win.buf, carry)
-		for n < len(win.buf) {
-			m, err := r.readAt(win.buf[n:], j.bytes)
+		for n < len(win.buf) && !eof {
+			most := min(int64(len(win.buf)-n), length-j.bytes)
+			m, err := r.readAt(win.buf[n:n+int(most)], j.bytes)
 			if err != nil {
 				return err
 			}
-			if m == 0 {
+			if m == 0 { // it has been cut off
 				eof = true
 				break
 			}
@@ -329,24 +474,23 @@ func (p *pipeline) feedLarge(ctx context.Context, j *job, emit func(*unit) error
 			}
 			n += m
 			j.bytes += int64(m)
+			eof = j.bytes == length
 		}
 		used, err := p.emitWindow(j, win, n, eof, emit)
 		if err != nil {
 			return err
 		}
 		carry = append(carry[:0], win.buf[used:n]...)
+		free := p.windows
 		go func() { // the buffer is free again when its units are sealed
 			win.units.Wait()
-			p.windows <- win
+			free <- win
 		}()
-	}
-	if j.bytes != j.stat.size {
-		return errGrew
 	}
 	if plain != nil {
 		j.plain = plain.sum()
 	}
-	return nil
+	return j.finish(r)
 }
 
 // emitWindow cuts n bytes of a window into chunks and those into units, and returns how many bytes it used.

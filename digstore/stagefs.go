@@ -18,6 +18,9 @@ func sortNames(list []string) { slices.SortFunc(list, strings.Compare) }
 type StageOptions struct {
 	// Progress is called with bytes of content staged and to be staged.
 	Progress func(done, total int64)
+	// Skipped is called with the name of each file that was found and is gone, or is no regular file any more, when
+	// it is to be read. Such a file is not staged.
+	Skipped func(name string)
 }
 
 // StageFS stages files of fsys under their names. A pattern names a file, a directory with everything below it, or
@@ -39,6 +42,7 @@ func (s *Store) StageFiles(ctx context.Context, fsys fs.FS, patterns []string, o
 	if err != nil {
 		return nil, fmt.Errorf("stage: %w", err)
 	}
+	var staged []Staged
 	var total, done int64
 	for _, f := range list {
 		total += f.Size
@@ -47,21 +51,19 @@ func (s *Store) StageFiles(ctx context.Context, fsys fs.FS, patterns []string, o
 		o.Progress(0, total)
 	}
 	err = s.stage(ctx, func(add func(string, io.Reader) error) error {
-		for i, f := range list {
-			r, err := fsys.Open(f.Name)
-			if err != nil {
-				return fmt.Errorf("stage: %w", err)
-			}
-			counted := &countReader{r: r}
-			err = add(f.Name, counted)
-			if cerr := r.Close(); err == nil {
-				err = cerr
+		for _, f := range list {
+			size, err := addFile(ctx, f.Name, func() (fs.File, error) { return fsys.Open(f.Name) }, add)
+			if isGone(err) {
+				if o.Skipped != nil {
+					o.Skipped(f.Name)
+				}
+				continue
 			}
 			if err != nil {
 				return err
 			}
-			list[i].Size = counted.n
-			done += counted.n
+			staged = append(staged, Staged{f.Name, size})
+			done += size
 			if o.Progress != nil {
 				o.Progress(done, max(total, done))
 			}
@@ -71,18 +73,7 @@ func (s *Store) StageFiles(ctx context.Context, fsys fs.FS, patterns []string, o
 	if err != nil {
 		return nil, err
 	}
-	return list, nil
-}
-
-type countReader struct {
-	r io.Reader
-	n int64
-}
-
-func (c *countReader) Read(b []byte) (int, error) {
-	n, err := c.r.Read(b)
-	c.n += int64(n)
-	return n, err
+	return staged, nil
 }
 
 // listFS finds the files that patterns mean, sorted by name, each once.

@@ -3,9 +3,10 @@ package digstore
 import (
 	"io/fs"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/dig-network/digstore/internal/regular"
 )
 
 // rawFile is an open file without the runtime's poller, which regular files have no use for.
@@ -13,26 +14,55 @@ type rawFile int
 
 func openRaw(name string) (rawFile, error) {
 	for {
-		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 		if err == unix.EINTR {
 			continue
 		}
-		if err != nil {
+		switch err {
+		case nil:
+		case unix.ELOOP, unix.ENOTDIR, unix.ENXIO: // a link, a file in place of a directory, a socket
+			return -1, &fs.PathError{Op: "open", Path: name, Err: regular.ErrNotRegular}
+		default:
 			return -1, &fs.PathError{Op: "open", Path: name, Err: err}
 		}
-		return rawFile(fd), nil
+		f := rawFile(fd)
+		st, err := f.fstat()
+		if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
+			err = &fs.PathError{Op: "open", Path: name, Err: regular.ErrNotRegular}
+		}
+		if err != nil {
+			f.close()
+			return -1, err
+		}
+		return f, nil
 	}
 }
 
-func (f rawFile) stat() (statKey, error) {
+func (f rawFile) fstat() (unix.Stat_t, error) {
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f), &st); err != nil {
-		return statKey{}, os.NewSyscallError("fstat", err)
+	err := unix.Fstat(int(f), &st)
+	return st, os.NewSyscallError("fstat", err)
+}
+
+func (f rawFile) stat() (statKey, error) {
+	st, err := f.fstat()
+	return keyOfStat(&st), err
+}
+
+func keyOfStat(st *unix.Stat_t) statKey {
+	return statKey{st.Size, st.Mtim.Nano(), st.Ctim.Nano(), st.Ino, st.Mode}
+}
+
+func (k statKey) regular() bool { return k.mode&unix.S_IFMT == unix.S_IFREG }
+
+// since compares the file with how it was. The ctime of a file that has lost its name says nothing about its content.
+func (f rawFile) since(before statKey) (still, replaced bool, err error) {
+	st, err := f.fstat()
+	now := keyOfStat(&st)
+	if replaced = st.Nlink == 0; replaced {
+		now.ctime = before.ctime
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return statKey{}, os.NewSyscallError("read", syscall.EINVAL)
-	}
-	return statKey{st.Size, st.Mtim.Nano(), st.Ctim.Nano(), st.Ino, st.Mode}, nil
+	return now == before, replaced, err
 }
 
 // readAt reads up to len(b) bytes at off; 0 at the end.

@@ -3,9 +3,10 @@
 package digstore
 
 import (
-	"fmt"
 	"io"
 	"os"
+
+	"github.com/dig-network/digstore/internal/regular"
 )
 
 // keyOf makes do with what every system tells.
@@ -13,10 +14,12 @@ func keyOf(info os.FileInfo) statKey {
 	return statKey{size: info.Size(), mtime: info.ModTime().UnixNano(), mode: uint32(info.Mode())}
 }
 
+func (k statKey) regular() bool { return os.FileMode(k.mode).IsRegular() }
+
 type rawFile struct{ f *os.File }
 
 func openRaw(name string) (rawFile, error) {
-	f, err := os.Open(name)
+	f, err := regular.Open(name)
 	return rawFile{f}, err
 }
 
@@ -25,10 +28,13 @@ func (f rawFile) stat() (statKey, error) {
 	if err != nil {
 		return statKey{}, err
 	}
-	if !info.Mode().IsRegular() {
-		return statKey{}, fmt.Errorf("%s is not a regular file", info.Name())
-	}
 	return keyOf(info), nil
+}
+
+// since compares the file with how it was.
+func (f rawFile) since(before statKey) (still, replaced bool, err error) {
+	now, err := f.stat()
+	return now == before, false, err
 }
 
 // readAt reads up to len(b) bytes at off; 0 at the end.

@@ -15,22 +15,39 @@ import (
 //	"DIGSTAT1" || u32 CRC-32C of the rest || root(32) || i64 time || u16 length, content root || u32 number of files ||
 //	per file: u16 length, name || i64 size || i64 mtime || i64 ctime || u64 inode || u32 mode, ascending by name
 //
-// Times are nanoseconds. A damaged index, or one of another content root, does not count. A file whose mtime is
-// not older than the index's own time, less what clocks are coarse, may have changed after it was read without
-// looking different: it is read again, as in git.
+// Times are nanoseconds. A damaged index, one of another content root, and one whose time is still to come, because
+// the clock went back, do not count. A file whose times are not older than the index's own time may have changed
+// after it was read without looking different: it is read again, as in git.
 type statIndex struct {
 	root    merkle.Hash // the generation
-	time    int64
-	content string // the content root
+	time    int64       // before any file was read, by the clock of the file system
+	content string      // the content root
 	files   []found
 }
 
 const (
 	statMagic = "DIGSTAT1"
 	statRow   = 8 + 8 + 8 + 8 + 4
-	// clockGrain is taken off the index's time: file systems stamp with clocks that tick this slowly.
-	clockGrain = 20_000_000
+	// fineStep is the longest step of a time stamp that has a fraction of a second: clocks tick every 16 ms on
+	// Windows, every 10 ms or faster elsewhere, and exFAT counts in 10 ms.
+	fineStep = 20_000_000
+	// coarseStep is the longest step of one that has none: FAT counts in 2 s, ext3, HFS+, ext4 with inodes of 128
+	// bytes and many NFS servers in 1 s.
+	coarseStep = 2_000_000_000
 )
+
+// olderThan reports whether a change of the file at the time at, or later, would show in its times. How coarsely the
+// file system counts is inferred from the times themselves.
+func (k statKey) olderThan(at int64) bool {
+	older := func(t int64) bool {
+		step := int64(fineStep)
+		if t%1_000_000_000 == 0 {
+			step = coarseStep
+		}
+		return t < at-step
+	}
+	return older(k.mtime) && older(k.ctime) // a ctime of 0 is older than anything
+}
 
 func (s *Store) statIndexName() string { return filepath.Join(s.dir, "statindex") }
 
@@ -41,10 +58,26 @@ func (s *Store) readStatIndex(content string) *statIndex {
 		return nil
 	}
 	x := parseStatIndex(b)
-	if x == nil || x.content != content {
+	if x == nil || x.content != content || x.time > s.w.now().UnixNano() {
 		return nil
 	}
 	return x
+}
+
+// clock returns the present time for the stat index. Where the clock of the file system on which the store lies,
+// usually the content root's too, is behind this machine's, as a file server's may be, it is that one's.
+func (s *Store) clock() int64 {
+	now := s.w.now().UnixNano()
+	name := s.statIndexName() + ".tmp" // which writing the index replaces
+	if err := diskfs.WriteNew(s.w.fs, name, []byte{0}, 0o600, false); err != nil {
+		return now
+	}
+	info, err := s.w.fs.Stat(name)
+	_ = s.w.fs.Remove(name)
+	if err != nil || info.ModTime().Unix() <= 0 {
+		return now
+	}
+	return min(now, info.ModTime().UnixNano())
 }
 
 func parseStatIndex(b []byte) *statIndex {
@@ -128,9 +161,9 @@ func (x *statIndex) marshal() []byte {
 	return b
 }
 
-// same reports whether the file still looks as it did, and did not change in the moment in which it was read.
+// same reports whether the file still looks as it did, and would not if it had changed since.
 func (x *statIndex) same(then, now statKey) bool {
-	return then == now && then.mtime < x.time-clockGrain && then.ctime < x.time-clockGrain
+	return then == now && then.olderThan(x.time)
 }
 
 // writeStatIndex replaces the index. When it cannot be written, the next commit reads more than it need.

@@ -39,7 +39,7 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 	if st.ContentRoot == "" {
 		return st, nil
 	}
-	files, err := s.w.walk(ctx, st.ContentRoot)
+	files, _, err := s.w.walk(ctx, st.ContentRoot)
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)
 	}
@@ -128,9 +128,12 @@ func (s *Store) compareContent(ctx context.Context, st *Status, files []found, h
 		}
 	}
 	for i, j := range todo {
-		if j.entry.Leaf == leaves[i] {
+		switch {
+		case j.outcome == gone:
+			delete(there, urn.RetrievalKey(s.set.id, j.name))
+		case j.outcome == settled && j.entry.Leaf == leaves[i]:
 			st.Unchanged++
-		} else {
+		default:
 			st.Modified = append(st.Modified, j.name)
 		}
 	}

@@ -25,6 +25,9 @@ type statKey struct {
 	mode  uint32
 }
 
+// errNotDirectory is the reason why a name that was listed as a directory cannot be listed itself.
+var errNotDirectory = errors.New("not a directory")
+
 // found is a file below a content root.
 type found struct {
 	name string // its resource key
@@ -38,6 +41,7 @@ type walker struct {
 	group *errgroup.Group
 	mu    sync.Mutex
 	files []found
+	gone  []string // names that were listed and are not there any more; those of folders end in a slash
 
 	scratch sync.Pool // of *[]byte
 }
@@ -48,21 +52,22 @@ type dirEntry struct {
 	file, dir bool
 }
 
-// walk lists root, on several goroutines, sorted by name.
-func (w *Workspace) walk(ctx context.Context, root string) ([]found, error) {
+// walk lists root, on several goroutines, sorted by name. gone are names that were removed, or replaced by something
+// else, while the folders were listed.
+func (w *Workspace) walk(ctx context.Context, root string) (files []found, gone []string, err error) {
 	rules, err := w.rulesAbove(root)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(w.workers)
 	wk := &walker{root: root, group: g}
 	g.Go(func() error { return wk.dir(ctx, "", rules) })
 	if err := g.Wait(); err != nil {
-		return nil, fmt.Errorf("list content root: %w", err)
+		return nil, nil, fmt.Errorf("list content root: %w", err)
 	}
 	slices.SortFunc(wk.files, func(a, b found) int { return strings.Compare(a.name, b.name) })
-	return wk.files, nil
+	return wk.files, wk.gone, nil
 }
 
 // rulesAbove gathers the ignore rules that hold for root as a whole: those of the options, of .git/info/exclude, and of the
@@ -130,8 +135,12 @@ func (wk *walker) dir(ctx context.Context, name string, rules *ignoreList) error
 		buf = new([]byte)
 		*buf = make([]byte, 32<<10)
 	}
-	d, err := openListing(full, *buf)
+	d, err := openListing(full, *buf, name == "")
 	wk.scratch.Put(buf)
+	if err != nil && name != "" && (isGone(err) || errors.Is(err, errNotDirectory)) {
+		wk.missed(name)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -163,7 +172,8 @@ func (wk *walker) dir(ctx context.Context, name string, rules *ignoreList) error
 				return fmt.Errorf("%s: the name is not UTF-8, so it cannot be a resource key (rename it, or ignore it)", filepath.Join(full, base))
 			}
 			st, err := d.stat(base)
-			if errors.Is(err, fs.ErrNotExist) { // removed since
+			if errors.Is(err, fs.ErrNotExist) || err == nil && !st.regular() { // removed or replaced since
+				wk.missed(key)
 				continue
 			}
 			if err != nil {
@@ -176,6 +186,13 @@ func (wk *walker) dir(ctx context.Context, name string, rules *ignoreList) error
 	wk.files = append(wk.files, files...)
 	wk.mu.Unlock()
 	return nil
+}
+
+// missed notes a name that was listed and is not there any more.
+func (wk *walker) missed(name string) {
+	wk.mu.Lock()
+	defer wk.mu.Unlock()
+	wk.gone = append(wk.gone, name)
 }
 
 // rulesHere adds a directory's own ignore files to the rules.

@@ -41,7 +41,8 @@ type Options struct {
 	// ContentRoots are folders outside of the workspace's own that may be published; see AllowContentRoot.
 	// Default: none.
 	ContentRoots []string
-	// Now is the clock that stamps generations. Default: time.Now.
+	// Now is the clock that stamps generations, and that says which files may have changed since a commit read
+	// them. Default: time.Now.
 	Now func() time.Time
 	// Rand is where keys and salts come from. Default: crypto/rand.
 	Rand io.Reader

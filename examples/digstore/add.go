@@ -51,11 +51,14 @@ func (a *app) add(ctx context.Context, s *digstore.Store, paths []string, key st
 	a.resume = "what was staged so far is kept; run the same command again"
 	p := a.progress("staging")
 	defer p.stop()
+	var skipped []string
+	var err error
 	if key != "" {
-		if err := stageOne(ctx, s, key, paths[0], a.in); err != nil {
-			return err
-		}
-	} else if err := a.stage(ctx, s, paths, p.set); err != nil {
+		err = stageOne(ctx, s, key, paths[0], a.in)
+	} else {
+		skipped, err = a.stage(ctx, s, paths, p.set)
+	}
+	if err != nil {
 		return err
 	}
 	staged, err := s.Staged()
@@ -63,32 +66,34 @@ func (a *app) add(ctx context.Context, s *digstore.Store, paths []string, key st
 		return err
 	}
 	p.stop()
+	a.warnSkipped("staged", skipped)
 	var total int64
 	for _, f := range staged {
 		total += f.Size
 	}
 	return a.done(struct {
-		Store  string `json:"store"`
-		Staged int    `json:"staged"`
-		Bytes  int64  `json:"bytes"`
-	}{s.Name(), len(staged), total}, "%s staged, %s", plural(len(staged), "file", "files"), size(total))
+		Store   string   `json:"store"`
+		Staged  int      `json:"staged"`
+		Bytes   int64    `json:"bytes"`
+		Skipped []string `json:"skipped,omitempty"`
+	}{s.Name(), len(staged), total, skipped}, "%s staged, %s", plural(len(staged), "file", "files"), size(total))
 }
 
-// stage stages paths below the content root, or the current folder without one.
-func (a *app) stage(ctx context.Context, s *digstore.Store, paths []string, progress func(done, total int64)) error {
+// stage stages paths below the content root, or the current folder without one. It returns the files that vanished.
+func (a *app) stage(ctx context.Context, s *digstore.Store, paths []string, progress func(done, total int64)) (skipped []string, err error) {
 	if err := a.agree(s); err != nil {
-		return err
+		return nil, err
 	}
 	base := s.ContentRoot()
 	if base == "" {
 		if len(paths) == 0 {
-			return usage("name the files, or make the store with: digstore init NAME --dir DIR", "store %s has no content root", s.Name())
+			return nil, usage("name the files, or make the store with: digstore init NAME --dir DIR", "store %s has no content root", s.Name())
 		}
 		base = "."
 	}
-	base, err := filepath.Abs(base)
+	base, err = filepath.Abs(base)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	patterns := []string{"."}
 	if len(paths) > 0 {
@@ -97,12 +102,15 @@ func (a *app) stage(ctx context.Context, s *digstore.Store, paths []string, prog
 	for _, path := range paths {
 		name, err := below(base, path)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		patterns = append(patterns, name)
 	}
-	_, err = s.StageFiles(ctx, os.DirFS(base), patterns, &digstore.StageOptions{Progress: progress})
-	return err
+	_, err = s.StageFiles(ctx, os.DirFS(base), patterns, &digstore.StageOptions{
+		Progress: progress,
+		Skipped:  func(name string) { skipped = append(skipped, name) },
+	})
+	return skipped, err
 }
 
 // below names a path relative to base, as resources are named.
@@ -126,17 +134,10 @@ func stageOne(ctx context.Context, s *digstore.Store, key, path string, in io.Re
 	if path == "-" {
 		return s.Stage(ctx, key, in)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return err
-	} else if info.IsDir() {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return usage("name a file", "--key %s: %s is a folder", printable(key), path)
 	}
-	if err := s.Stage(ctx, key, f); err != nil {
+	if _, err := s.StageFile(ctx, key, path); err != nil {
 		return fmt.Errorf("stage %s: %w", path, err)
 	}
 	return nil

@@ -22,7 +22,9 @@ appends a generation to the store's history. When nothing is staged and the
 store has a content root, it takes the content root as it is.
 
 Links and other things that are no regular files are left out, and so is what
-.gitignore or .digignore names. Files that look as they did at the last commit,
+.gitignore or .digignore names. Each file is taken as it was at one moment: one
+that keeps changing while it is read stops the commit, one that vanishes is
+left out and named. Files that look as they did at the last commit,
 by size, times and inode, are not read again; --rehash reads them all.
 
 A generation whose content was there before is refused, since nobody could tell
@@ -64,6 +66,7 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 		return err
 	}
 	p.stop()
+	a.warnSkipped("committed", r.Skipped)
 	info := r.Generation.Info()
 	return a.done(struct {
 		Store      string      `json:"store"`
@@ -74,8 +77,16 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 		Changed    int         `json:"changed"`
 		From       string      `json:"content_root,omitempty"`
 		Message    string      `json:"message,omitempty"`
-	}{s.Name(), info.Number, info.Root, r.Files, r.Bytes, r.Changed, r.ContentRoot, o.Message},
+		Skipped    []string    `json:"skipped,omitempty"`
+	}{s.Name(), info.Number, info.Root, r.Files, r.Bytes, r.Changed, r.ContentRoot, o.Message, r.Skipped},
 		"generation %d: %s, %s\nroot %s", info.Number, plural(r.Files, "file", "files"), size(r.Bytes), info.Root)
+}
+
+// warnSkipped names files that were found and were gone when they were to be read.
+func (a *app) warnSkipped(act string, names []string) {
+	for _, name := range names {
+		a.warn("%s vanished and was not %s", printable(name), act)
+	}
 }
 
 // firstLine shortens a message for a list.

@@ -60,6 +60,7 @@ var exits = []struct {
 	{is(digstore.ErrUnchanged), exitOther, "ERROR", "digstore status shows what a commit would publish"},
 	{as[*digstore.RecurringRootError], exitOther, "ERROR", "digstore commit --again makes it a generation of its own"},
 	{is(digstore.ErrNoKey), exitOther, "ERROR", "bring the publisher key with: digstore key import FILE; who may write by the chain brings their own with --writer"},
+	{as[*digstore.ChangingError], exitOther, "ERROR", "run it again when the program that writes the file is done, or name the file in .digignore"},
 	{as[*digstore.UnnamedError], exitOther, "ERROR", "ask the publisher for the output of digstore urn --all and give it with --names, or take what has a name with --partial"},
 	{as[*digstore.KeyNameError], exitOther, "ERROR", "read it with: digstore cat KEY -o FILE"},
 	{as[*digstore.TooLargeError], exitOther, "ERROR", "publish less, or raise max_size in the store's config.toml"},

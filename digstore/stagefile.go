@@ -1,0 +1,120 @@
+package digstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/dig-network/digstore/internal/regular"
+)
+
+// StageFile stages the content that the file at path has at one moment, under name. Links are followed; what is not
+// a regular file is an error. A file that does not hold still long enough to be read is a *ChangingError.
+func (s *Store) StageFile(ctx context.Context, name, path string) (Staged, error) {
+	staged := Staged{Name: name}
+	err := s.stage(ctx, func(add func(string, io.Reader) error) (err error) {
+		staged.Size, err = addFile(ctx, name, func() (fs.File, error) { return regular.Open(path) }, add)
+		return err
+	})
+	return staged, err
+}
+
+// errMoved ends the reading of a file that has changed meanwhile.
+var errMoved = errors.New("the file changed while it was read")
+
+// addFile adds the content that a file has at one moment. The rules are those of pipeline.run.
+func addFile(ctx context.Context, name string, open func() (fs.File, error), add func(string, io.Reader) error) (int64, error) {
+	m := &moment{seed: maphash.MakeSeed(), limit: -1}
+	for attempt := 0; ; attempt++ {
+		err := m.read(open, func(r io.Reader) error { return add(name, r) }, attempt == len(pauses))
+		if !errors.Is(err, errMoved) {
+			return m.done, err
+		}
+		if attempt == len(pauses) {
+			return 0, fmt.Errorf("stage: %w", &ChangingError{[]string{name}})
+		}
+		select {
+		case <-time.After(pauses[attempt]):
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+}
+
+// moment reads a file until one attempt gives the content of one moment.
+type moment struct {
+	seed   maphash.Seed
+	limit  int64  // read no more than this many bytes; below 0: all
+	before uint64 // hash of the previous attempt, of limit bytes
+
+	file  fs.File
+	first fs.FileInfo
+	last  bool
+	hash  maphash.Hash
+	done  int64
+}
+
+// read makes one attempt; errMoved says that another one is needed.
+func (m *moment) read(open func() (fs.File, error), take func(io.Reader) error, last bool) error {
+	f, err := open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	m.file, m.done, m.last = f, 0, last
+	if m.first, err = f.Stat(); err != nil {
+		return err
+	}
+	if !m.first.Mode().IsRegular() {
+		return fmt.Errorf("open %s: %w", m.first.Name(), regular.ErrNotRegular)
+	}
+	m.hash.SetSeed(m.seed)
+	return take(m)
+}
+
+// Read implements io.Reader. It ends with errMoved in place of io.EOF when what was read does not count.
+func (m *moment) Read(b []byte) (int, error) {
+	length := m.first.Size()
+	if m.limit >= 0 {
+		length = min(length, m.limit)
+	}
+	if m.done >= length {
+		return 0, m.settle()
+	}
+	n, err := m.file.Read(b[:min(int64(len(b)), length-m.done)])
+	_, _ = m.hash.Write(b[:n])
+	m.done += int64(n)
+	if err == io.EOF { // it has been cut off, or this was the end
+		err = nil
+		if n == 0 {
+			err = m.settle()
+		}
+	}
+	return n, err
+}
+
+// settle decides at the end of an attempt whether it counts.
+func (m *moment) settle() error {
+	now, err := m.file.Stat()
+	if err != nil {
+		return err
+	}
+	still := now.Size() == m.first.Size() && now.ModTime().Equal(m.first.ModTime())
+	whole := m.done == m.first.Size()
+	sum := m.hash.Sum64()
+	switch {
+	case still && whole:
+		return io.EOF
+	case still && !m.last && m.done < m.first.Size(): // it holds still: all of it can be had
+		m.limit = -1
+	case m.limit == m.done && m.before == sum:
+		return io.EOF
+	default:
+		m.limit, m.before = m.done, sum
+	}
+	return errMoved
+}
