@@ -32,6 +32,7 @@ type Builder struct {
 
 	cut   *cdc.Reader
 	spool *os.File
+	named bool // the spool has a name that Close removes
 	w     *bufio.Writer
 	size  int64
 	at    map[merkle.Hash]int64 // where the frames begin in the spool
@@ -147,6 +148,8 @@ func (b *Builder) begin(name string) (Entry, error) {
 		if err != nil {
 			return e, fmt.Errorf("add %q: %w", name, err)
 		}
+		// Where the system permits it the file loses its name at once, so that nothing is left when the process is killed.
+		b.named = os.Remove(f.Name()) != nil
 		b.spool, b.w = f, bufio.NewWriterSize(f, 1<<18)
 	}
 	return e, nil
@@ -225,7 +228,10 @@ func (b *Builder) Close() error {
 	if b.spool == nil {
 		return nil
 	}
-	err := errors.Join(b.spool.Close(), os.Remove(b.spool.Name()))
+	err := b.spool.Close()
+	if b.named {
+		err = errors.Join(err, os.Remove(b.spool.Name()))
+	}
 	b.spool = nil
 	if err != nil {
 		return fmt.Errorf("close builder: %w", err)

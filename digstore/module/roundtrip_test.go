@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/iotest"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/internal/vectors"
 	"github.com/dig-network/digstore/merkle"
 	"pgregory.net/rapid"
@@ -628,5 +631,23 @@ func TestForeignEntries(t *testing.T) {
 	}
 	if _, ok := got.Entry(merkle.Hash{}); ok {
 		t.Error("an entry that is not there")
+	}
+}
+
+// A Builder that is never closed, as when its process is killed, leaves no file.
+func TestBuilderLeavesNothing(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("an open file cannot be removed on Windows")
+	}
+	dir := t.TempDir()
+	b := module.NewBuilder(auth.StoreID{1}, auth.PublicKey{}, &module.Options{TempDir: dir})
+	defer b.Close()
+	for name, text := range corpus.Small(1) {
+		if err := b.Add(t.Context(), name, bytes.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 0 {
+		t.Fatalf("%d files in the temporary folder, %v; expected none", len(list), err)
 	}
 }

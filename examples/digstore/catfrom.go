@@ -69,7 +69,10 @@ func (r *remoteRead) first(ctx context.Context, from []string, read func(context
 	if r.scratch, err = os.CreateTemp("", "digstore-*"); err != nil {
 		return err
 	}
-	defer os.Remove(r.scratch.Name())
+	// Where the system permits it the file loses its name at once, so that nothing is left when the process is killed.
+	if os.Remove(r.scratch.Name()) != nil {
+		defer os.Remove(r.scratch.Name())
+	}
 	defer r.scratch.Close()
 	out := &counter{w: w}
 	for i, text := range from {

@@ -1,6 +1,8 @@
 package metamorphic
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -64,5 +66,23 @@ func TestObserve(t *testing.T) {
 				t.Fatal("the model changed with an error")
 			}
 		})
+	}
+}
+
+// What a killed command left in the temporary folder is found.
+func TestLeftover(t *testing.T) {
+	p := &processes{dir: t.TempDir()}
+	if err := os.Mkdir(p.temporary(), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, text, want string }{
+		{"none", "", ""}, {"spool", "bytes", "spool"},
+	} {
+		if err := os.WriteFile(filepath.Join(p.temporary(), c.name), []byte(c.text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := p.leftover(); got != c.want || err != nil {
+			t.Errorf("%s: found %q, %v; want %q", c.name, got, err, c.want)
+		}
 	}
 }

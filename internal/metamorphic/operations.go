@@ -337,6 +337,9 @@ func (w *world) after(rnd *rand.Rand, s *step) error {
 			}
 		}
 	}
+	if name, err := w.p.leftover(); name != "" || err != nil {
+		return fmt.Errorf("%s leaves the temporary file %s (%v)", s.command.shell(), name, err)
+	}
 	return nil
 }
 

@@ -78,10 +78,25 @@ func (p *processes) identity(where string) string {
 	return filepath.Join(p.dir, "identity", actor)
 }
 
+// temporary is the folder for temporary files of the program.
+func (p *processes) temporary() string { return filepath.Join(p.dir, "temporary") }
+
+// leftover returns the name of a temporary file that no command uses any more,
+// or "". Empty ones do not count: a kill may come before the file is used.
+func (p *processes) leftover() (string, error) {
+	list, err := os.ReadDir(p.temporary())
+	for _, e := range list {
+		if info, err := e.Info(); err == nil && info.Size() > 0 {
+			return e.Name(), nil
+		}
+	}
+	return "", err
+}
+
 func (p *processes) start(where string, args []string) *exec.Cmd {
 	cmd := exec.Command(p.binary, append([]string{"-C", where}, args...)...)
 	cmd.Dir = p.dir
-	cmd.Env = append(append(os.Environ(), p.env...), "DIG_IDENTITY_DIR="+p.identity(where))
+	cmd.Env = append(append(os.Environ(), p.env...), "DIG_IDENTITY_DIR="+p.identity(where), "TMPDIR="+p.temporary())
 	return cmd
 }
 

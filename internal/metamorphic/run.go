@@ -166,7 +166,7 @@ mkdir -p "$W"/p0 "$W"/p1 "$W"/host "$W"/mirror "$W"/archive
 
 // begin makes the stores, the host and the mirror.
 func (w *world) begin() error {
-	for _, name := range []string{"p0", "p1", "host", "mirror", "archive"} {
+	for _, name := range []string{"p0", "p1", "host", "mirror", "archive", "temporary"} {
 		if err := os.MkdirAll(filepath.Join(w.Dir, name), 0o777); err != nil {
 			return err
 		}

@@ -168,6 +168,7 @@ func (s *session) module(ctx context.Context) (headModule, error) {
 		if h.file, err = os.CreateTemp(s.opt.TempDir, "conform-*.dig"); err != nil {
 			return h, skip("no place for the module: %v", err)
 		}
+		_ = os.Remove(h.file.Name()) // nothing is left by a kill; where the system refuses this, close does it
 		h.answer, err = s.send(ctx, probe{tail: "/module", query: "root=" + head.String(), into: h.file, most: s.opt.MaxModule + 1})
 		switch {
 		case err != nil:
