@@ -108,13 +108,16 @@ func (h hooked) ByHint(context.Context, merkle.Hash, bool) ([]chain.CoinRecord, 
 
 // A settled generation that a source does not know is never given up.
 func TestRollback(t *testing.T) {
-	for name, whole := range map[string]bool{"by the tip": false, "by the lineage": true} {
+	for name, wholes := range map[string][2]bool{
+		"by the tip": {false, false}, "by the lineage": {true, true}, "by the tip, then by the lineage": {false, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			c, s := minted(t, 3)
 			before := c.Height()
 			s.Update(root(4))
 			c.Farm(31)
 			dir := t.TempDir()
+			whole := wholes[0]
 			ask := func() error {
 				r := chain.NewResolver(c, &chain.Options{TipAge: -1, Memory: chain.NewDir(dir)})
 				if whole {
@@ -129,6 +132,7 @@ func TestRollback(t *testing.T) {
 			}
 			c.Reorg(before)
 			s.Rewind()
+			whole = wholes[1]
 			for range 2 {
 				if err := ask(); !errors.Is(err, chain.ErrRollback) {
 					t.Errorf("the settled generation is gone: %v, want ErrRollback", err)

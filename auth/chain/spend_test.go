@@ -8,8 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/chain"
 	"github.com/dig-network/digstore/auth/chain/chaintest"
+	"github.com/dig-network/digstore/internal/clvm"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -131,7 +133,8 @@ func TestOwnerShownLater(t *testing.T) {
 	}
 }
 
-// TestMutatedSpends: whatever is changed about a spend, it is refused, or makes another coin than the real one.
+// TestMutatedSpends: whatever is changed about a spend, it is refused, or makes another coin
+// than the real one.
 func TestMutatedSpends(t *testing.T) {
 	c := chaintest.New(nil)
 	s := c.Mint(chain.Metadata{}, chaintest.Anyone(1))
@@ -195,6 +198,80 @@ func TestMutatedSpends(t *testing.T) {
 		state, err := first.Next(t.Context(), edit(update, func(sp *chain.CoinSpend) { sp.Solution[i] ^= 0x40 }))
 		if err == nil && state.Coin == real && state.Root() != s.State().Root() {
 			t.Errorf("update, byte %d of the solution: the real coin, and root %v", i, state.Root())
+		}
+	}
+}
+
+// TestLaunchAmount: a store's first coin has an odd amount, as every singleton has.
+func TestLaunchAmount(t *testing.T) {
+	c, s := minted(t, 1)
+	launcher, err := c.CoinRecord(t.Context(), merkle.Hash(s.ID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sp, err := c.CoinSpend(t.Context(), merkle.Hash(s.ID()), launcher.Spent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chain.Launch(s.ID(), sp); err != nil {
+		t.Fatal(err)
+	}
+	const amountAt = 1 + 1 + 32 + 1 // (hash amount …): ff a0 hash ff amount
+	even := *sp
+	even.Solution = bytes.Clone(sp.Solution)
+	if even.Solution[amountAt] != 1 {
+		t.Fatalf("the amount is %#x, want 1", even.Solution[amountAt])
+	}
+	even.Solution[amountAt] = 2
+	if state, err := chain.Launch(s.ID(), &even); !errors.Is(err, chain.ErrNotDataStore) {
+		t.Errorf("a first coin of 2: %+v, %v, want %v", state, err, chain.ErrNotDataStore)
+	}
+}
+
+// TestForeignDelegationLayer: a delegation layer that names another store is an owner's puzzle
+// like any other. Its owner and its delegates are not those of this store.
+func TestForeignDelegationLayer(t *testing.T) {
+	c := chaintest.New(nil)
+	owner, writer := chaintest.Anyone(1), chaintest.Writer(chaintest.Anyone(2))
+	other := c.Mint(chain.Metadata{}, owner, writer)
+	mine := c.Mint(chain.Metadata{}, chaintest.Anyone(3)).ID()
+	sp := other.Solve(&writer, chaintest.UpdateMetadata(chain.Metadata{Root: root(1)}))
+	puzzle, err := clvm.Parse(sp.Puzzle, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, singleton, _ := puzzle.Uncurry()
+	_, state, _ := singleton[1].Uncurry()
+	layer := state[3]
+	var serial [2][]byte
+	for i, n := range []*clvm.Node{state[1], layer} {
+		if serial[i], err = clvm.Append(nil, n, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for store, want := range map[auth.StoreID]struct {
+		owner merkle.Hash
+		by    chain.Role
+	}{
+		other.ID(): {owner.Hash(), chain.RoleWriter},
+		mine:       {layer.TreeHash(), chain.RoleOwner},
+	} {
+		program, err := chaintest.StorePuzzle(store, serial[0], serial[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		node, err := clvm.Parse(program, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sp := &chain.CoinSpend{Puzzle: program, Solution: sp.Solution,
+			Coin: chain.Coin{Parent: root(9), PuzzleHash: node.TreeHash(), Amount: 1}}
+		got, err := chain.FromSpend(t.Context(), store, sp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Owner != want.owner || got.By != want.by {
+			t.Errorf("owner %v, spent by %v; want %v, %v", got.Owner, got.By, want.owner, want.by)
 		}
 	}
 }
