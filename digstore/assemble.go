@@ -82,9 +82,15 @@ func (s *Store) Lacking(_ context.Context, r *module.Recipe) ([]int, error) {
 // Install; what came before fetch failed is kept.
 func (s *Store) Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r *module.Recipe, base merkle.Hash,
 	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
-	root, err := s.expect(lines, &head)
+	root, held, err := s.expect(lines, &head)
+	if err == nil && held {
+		err = s.again(ctx, root, lines, head, check)
+	}
 	if err != nil {
 		return fmt.Errorf("assemble: %w", err)
+	}
+	if held {
+		return nil
 	}
 	var known *module.Recipe
 	if !base.IsZero() {

@@ -48,7 +48,7 @@ func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
 	defer l.Close()
-	c := &collection{s: s, o: o, h: h, report: &GCReport{}, live: map[merkle.Hash]bool{}}
+	c := &collection{s: s, o: o, h: h, report: &GCReport{}, live: map[merkle.Hash]bool{}, repeated: map[merkle.Hash]bool{}}
 	if err := s.intend(nil, s.nextSerial()); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
@@ -85,6 +85,8 @@ type collection struct {
 	kept   []module.Generation
 	live   map[merkle.Hash]bool // chunks; true: its place is settled
 	dead   []string             // packs to be removed
+
+	repeated map[merkle.Hash]bool // roots with several lines
 }
 
 // choose decides which generations and chunks stay.
@@ -101,7 +103,17 @@ func (c *collection) choose() error {
 	if err != nil {
 		return err
 	}
+	latest := make(map[merkle.Hash]int, len(lines)) // of a root with several lines, the latest counts
 	for i, g := range lines {
+		if _, ok := latest[g.Root]; ok {
+			c.repeated[g.Root] = true
+		}
+		latest[g.Root] = i
+	}
+	for i, g := range lines {
+		if latest[g.Root] != i {
+			continue
+		}
 		there, err := c.s.holds(g.Root)
 		if err != nil {
 			return err
@@ -293,7 +305,11 @@ func (c *collection) rebase() error {
 		if kept.depth == 0 || keep[kept.base] {
 			continue
 		}
-		base, root := c.s.baseOf(only, g.Number)
+		number := g.Number
+		if c.repeated[g.Root] { // as in publish
+			number = 0
+		}
+		base, root := c.s.baseOf(only, number)
 		again := &held{body: kept.body}
 		b, err := again.encode(base, root)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// find returns the line of a root.
+// find returns the line of a root, the latest where it has several.
 func (h *history) find(root merkle.Hash) (g module.Generation, ok bool, err error) {
 	if i, ok := h.at[root]; ok {
 		return h.lines[i], true, nil
@@ -33,7 +33,7 @@ func (h *history) find(root merkle.Hash) (g module.Generation, ok bool, err erro
 	if err != nil {
 		return g, false, fmt.Errorf("look for root %s in the history: %w", root, err)
 	}
-	for _, g := range lines {
+	for _, g := range slices.Backward(lines) {
 		if g.Root == root {
 			return g, true, nil
 		}
@@ -41,14 +41,42 @@ func (h *history) find(root merkle.Hash) (g module.Generation, ok bool, err erro
 	return module.Generation{}, false, nil
 }
 
-// lookUp finds the line of a root that the index files cover.
+// repeated reports whether a root has more than one line, those in more included.
+func (h *history) repeated(root merkle.Hash, more []module.Generation) (bool, error) {
+	n := 0
+	for _, g := range more {
+		if g.Root == root {
+			n++
+		}
+	}
+	last, ok, err := h.find(root)
+	if err != nil || !ok || n > 0 {
+		return n > 1 || n > 0 && ok, err
+	}
+	for _, g := range h.lines {
+		if g.Root == root && g.Number != last.Number {
+			return true, nil
+		}
+	}
+	if h.past == 0 {
+		return false, nil
+	}
+	lines, err := h.every()
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(lines, func(g module.Generation) bool { return g.Root == root && g.Number != last.Number }), nil
+}
+
+// lookUp finds the latest line of a root that the index files cover.
 func (h *history) lookUp(log io.ReaderAt, root merkle.Hash) (g module.Generation, ok bool, err error) {
 	for _, r := range slices.Backward(h.runs) {
 		offs, err := h.inRun(r, root)
 		if err != nil {
 			return g, false, err
 		}
-		for _, off := range offs {
+		slices.Sort(offs)
+		for _, off := range slices.Backward(offs) {
 			if g, err = lineAt(log, off); err != nil {
 				return g, false, err
 			}

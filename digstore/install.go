@@ -15,15 +15,23 @@ import (
 // Install takes the module in r apart as it comes, calls check on the module that the store can give back, and
 // only then makes it visible. lines are the history lines that follow the store's; the last is the generation in
 // r, those before it are recorded as not held. For a generation whose line is there but which is not held, lines
-// is just that line. head carries the signatures that are known for the root.
+// is just that line. Of a generation that is held already and comes again, further down the history, nothing is read
+// from r: check is given what is held. One that is not held is held on its earlier line before the new one is there.
+// head carries the signatures that are known for the root.
 //
 // The error wraps whatever r or check returned; nothing is visible then. What came before r broke off is kept:
 // Held says how much, and the next Install of the root is given a reader that starts there. A generation that is
 // held already is fs.ErrExist. The lock is taken only at the end, so other writers do not wait for the transfer.
 func (s *Store) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader, check func(*module.Module) error) error {
-	root, err := s.expect(lines, &head)
+	root, held, err := s.expect(lines, &head)
+	if err == nil && held {
+		err = s.again(ctx, root, lines, head, check)
+	}
 	if err != nil {
 		return fmt.Errorf("install: %w", err)
+	}
+	if held {
+		return nil
 	}
 	in, err := openIncoming(s.w.fs, s.partDir(root), s.packs)
 	if err != nil {
@@ -40,36 +48,67 @@ func (s *Store) Install(ctx context.Context, lines []module.Generation, head aut
 	return nil
 }
 
-// expect returns the root that lines lead to, if it may be installed, and sweeps before its transfer.
-func (s *Store) expect(lines []module.Generation, head *auth.SignedRoot) (root merkle.Hash, err error) {
+// expect returns the root that lines lead to, if it may be installed, and sweeps before its transfer. held says that
+// the generation is here, and only its line is new.
+func (s *Store) expect(lines []module.Generation, head *auth.SignedRoot) (root merkle.Hash, held bool, err error) {
 	if len(lines) == 0 {
-		return root, errors.New("no history line is given")
+		return root, false, errors.New("no history line is given")
 	}
 	root = lines[len(lines)-1].Root
 	if head.Root.IsZero() {
 		head.Root = root
 	}
 	if head.Root != root {
-		return root, fmt.Errorf("%s: the signatures are of root %s", root, head.Root)
+		return root, false, fmt.Errorf("%s: the signatures are of root %s", root, head.Root)
 	}
 	h, err := s.history()
 	if err != nil {
-		return root, err
+		return root, false, err
 	}
 	_, ok, err := h.find(root)
 	if err != nil {
-		return root, err
+		return root, false, err
 	}
 	if ok {
-		there, err := s.holds(root)
-		if err == nil && there {
+		held, err = s.holds(root)
+		if err == nil && held && lines[0].Number < h.len() {
 			err = fs.ErrExist
 		}
 		if err != nil {
-			return root, fmt.Errorf("%s: %w", root, err)
+			return root, false, fmt.Errorf("%s: %w", root, err)
 		}
 	}
-	return root, s.sweepNow()
+	return root, held, s.sweepNow()
+}
+
+// again appends lines that lead to a generation which is held.
+func (s *Store) again(ctx context.Context, root merkle.Hash, lines []module.Generation, head auth.SignedRoot, check func(*module.Module) error) error {
+	g, err := s.At(root)
+	if err != nil {
+		return err
+	}
+	if check != nil {
+		if err := check(g.Module()); err != nil {
+			return fmt.Errorf("%s: %w", root, err)
+		}
+	}
+	l, h, err := s.lockClean(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if there, err := s.holds(root); err != nil {
+		return fmt.Errorf("%s: %w", root, err)
+	} else if !there {
+		return fmt.Errorf("%s: a gc has just dropped it: %w", root, fs.ErrNotExist)
+	}
+	if lines, err = s.newLines(h, lines); err != nil {
+		return err
+	}
+	if err := s.writeSigs(head); err != nil {
+		return err
+	}
+	return s.extend(h, lines)
 }
 
 // settle publishes what was received and checked, under the lock.
@@ -109,34 +148,29 @@ func (in *incoming) accept(ctx context.Context, id module.ID, r io.Reader, check
 	return recipe, in.seal()
 }
 
-// newLines returns those of lines that the history lacks.
+// newLines returns those of lines that the history lacks: all, when they follow it, and none, when there is one and it
+// is a line of a generation that is not held.
 func (s *Store) newLines(h *history, lines []module.Generation) ([]module.Generation, error) {
-	last := lines[len(lines)-1]
-	have, ok, err := h.find(last.Root)
-	if err != nil {
-		return nil, err
-	}
-	if ok {
-		there, err := s.holds(last.Root)
+	if first := lines[0]; len(lines) == 1 && first.Number < h.len() {
+		have, err := h.line(first.Number)
+		if err != nil {
+			return nil, err
+		}
+		if have.Root != first.Root {
+			return nil, fmt.Errorf("history line %d is root %s here, %s there: %w", first.Number, have.Root, first.Root, module.ErrNotHead)
+		}
+		there, err := s.holds(first.Root)
 		if err != nil {
 			return nil, err
 		}
 		if there {
 			return nil, fmt.Errorf("generation %d: %w", have.Number, fs.ErrExist)
 		}
-		if have.Number != last.Number {
-			return nil, fmt.Errorf("its number is %d in the history here, %d there", have.Number, last.Number)
-		}
 		return nil, nil
 	}
 	for i, g := range lines {
 		if g.Number != h.len()+uint64(i) {
 			return nil, fmt.Errorf("history line %d follows %d generations here: %w", g.Number, h.len(), module.ErrNotHead)
-		}
-		if _, ok, err := h.find(g.Root); err != nil {
-			return nil, err
-		} else if ok {
-			return nil, fmt.Errorf("history line %d repeats root %s: %w", g.Number, g.Root, fs.ErrExist)
 		}
 	}
 	return lines, nil

@@ -36,12 +36,22 @@ type arrival struct {
 func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 	fsys, root := s.w.fs, a.recipe.Root()
 	number := h.len()
+	line, there, err := h.find(root)
+	if err != nil {
+		return fmt.Errorf("publish %s: %w", root, err)
+	}
 	if n := len(a.lines); n > 0 {
 		number = a.lines[n-1].Number
-	} else if g, ok, err := h.find(root); err != nil {
+	} else if there {
+		number = line.Number
+	}
+	// The recipe of a root with several lines stands alone: recipes between these lines may be built on it.
+	repeated, err := h.repeated(root, a.lines)
+	if err != nil {
 		return fmt.Errorf("publish %s: %w", root, err)
-	} else if ok {
-		number = g.Number
+	}
+	if repeated {
+		number = 0
 	}
 	kept, err := newHeld(a.recipe.Given(nil, nil), a.names) // whoever verifies it later is to read the disk
 	if err != nil {
@@ -103,7 +113,7 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 			return fmt.Errorf("publish %s: %w", root, err)
 		}
 	}
-	if len(a.lines) == 0 {
+	if there {
 		if err := s.syncDirs("packs", "sigs"); err != nil {
 			return fmt.Errorf("publish %s: %w", root, err)
 		}

@@ -68,6 +68,12 @@ func (v versions) scenarios(t *testing.T) []scenario {
 			})},
 		}},
 		{name: "pull", setup: setups(emptySite, install(rel[:1]).do), steps: []step{install(rel[1:2]), install(rel[2:3])}},
+		{name: "roots that come back", setup: setups(emptySite, install(rel[:2]).do), steps: []step{
+			fill(rel[0]),
+			install([]release{renumbered(rel[0], 2)}),
+			install([]release{renumbered(rel[1], 3), renumbered(rel[0], 4)}),
+			install([]release{renumbered(rel[1], 5), renumbered(rel[2], 6)}),
+		}},
 		{name: "first push", steps: []step{receive(rel[0], merkle.Hash{}, false)}},
 		{name: "push", setup: setups(emptySite, install(rel[:1]).do), steps: []step{receive(rel[1], rel[0].line.Root, false)}},
 		{name: "push pending", setup: setups(emptySite, install(rel[:1]).do), steps: []step{
@@ -225,6 +231,12 @@ func install(rel []release) step {
 		lines = append(lines, r.line)
 	}
 	return step{what: "install", do: onSite(func(s *digstore.Store) error { return transfer(s, lines, rel[len(rel)-1]) }), since: []error{fs.ErrExist}}
+}
+
+// renumbered is a release under another number.
+func renumbered(r release, n uint64) release {
+	r.line.Number = n
+	return r
 }
 
 // installAfter installs a generation as number n, and the lines before it where they are not there.

@@ -78,9 +78,11 @@ type Local interface {
 	Module(ctx context.Context, root merkle.Hash) (io.ReadSeekCloser, error)
 	// Install takes r apart as it comes, calls check on the module that it can give back, and only then
 	// makes it visible, atomically. lines are the history lines that follow what the store has; the last
-	// one is the generation in r, those before it are recorded as not held. For a generation whose line is
-	// already there but which is not held, lines is just that line. head carries the signatures known for
-	// the root; they may be zero for an older generation.
+	// one is the generation in r, those before it are recorded as not held. Their numbers go on from the last line by
+	// 1, and their roots may stand in the history already. For a generation whose line is already there but which is
+	// not held, lines is just that line. Of a generation that is held, and comes again in new lines, nothing is read
+	// from r: check is given what is held. head carries the signatures known for the root; they may be zero for an
+	// older generation.
 	//
 	// The error wraps whatever r or check returned. Nothing becomes visible when there is one; what
 	// arrived may be kept where the Local is a [Resumer].

@@ -74,6 +74,9 @@ func (m *Memory) Assemble(ctx context.Context, lines []module.Generation, head a
 	if len(lines) == 0 || lines[len(lines)-1].Root != r.Root() {
 		return errors.New("assemble: the last line of history given is not that of the recipe")
 	}
+	if held := m.comesAgain(lines); held != nil {
+		return m.again(lines, head, held, check)
+	}
 	chunks, err := m.gather(ctx, r, base, fetch, check)
 	if err != nil {
 		return fmt.Errorf("assemble generation %s of store %s: %w", r.Root(), m.id, err)

@@ -143,9 +143,14 @@ func (m *Memory) Evidence(context.Context) ([][]byte, error) {
 	return slices.Clone(m.proofs), nil
 }
 
-// line is the place of a root in the history, -1 when it is not there.
+// line is the latest place of a root in the history, -1 when it is not there.
 func (m *Memory) line(root merkle.Hash) int {
-	return slices.IndexFunc(m.lines, func(g module.Generation) bool { return g.Root == root })
+	for i, g := range slices.Backward(m.lines) {
+		if g.Root == root {
+			return i
+		}
+	}
+	return -1
 }
 
 func (m *Memory) absent(root merkle.Hash) error {
@@ -191,6 +196,9 @@ func (m *Memory) Install(ctx context.Context, lines []module.Generation, head au
 		return errors.New("install: no line of history given")
 	}
 	root := lines[len(lines)-1].Root
+	if held := m.comesAgain(lines); held != nil {
+		return m.again(lines, head, held, check)
+	}
 	m.mu.Lock()
 	arrived := bytes.NewBuffer(m.parts[root])
 	delete(m.parts, root)
@@ -208,12 +216,35 @@ func (m *Memory) Install(ctx context.Context, lines []module.Generation, head au
 	return m.settle(lines, head, recipe, chunks)
 }
 
+// comesAgain returns the recipe of a generation that is held and has a new line, else nil.
+func (m *Memory) comesAgain(lines []module.Generation) *module.Recipe {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	root := lines[len(lines)-1].Root
+	if m.line(root) < 0 || lines[0].Number < uint64(len(m.lines)) {
+		return nil
+	}
+	return m.held[root]
+}
+
+// again adds the new line of a generation that is held.
+func (m *Memory) again(lines []module.Generation, head auth.SignedRoot, held *module.Recipe, check func(*module.Module) error) error {
+	mod, err := held.Module(m.chunks)
+	if err == nil && check != nil {
+		err = check(mod)
+	}
+	if err != nil {
+		return fmt.Errorf("install generation %s of store %s: %w", held.Root(), m.id, err)
+	}
+	return m.settle(lines, head, held, &pool{})
+}
+
 // settle makes a generation visible that has come and was checked.
 func (m *Memory) settle(lines []module.Generation, head auth.SignedRoot, recipe *module.Recipe, chunks *pool) error {
 	root := lines[len(lines)-1].Root
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if at := m.line(root); at < 0 {
+	if m.line(root) < 0 || lines[0].Number >= uint64(len(m.lines)) {
 		for i, g := range lines {
 			if g.Number != uint64(len(m.lines)+i) {
 				return fmt.Errorf("install generation %s of store %s: line %d has number %d, want %d: %w",

@@ -27,6 +27,7 @@ func TestLocal(t *testing.T, open func(t *testing.T, id auth.StoreID) remote.Loc
 	t.Run("empty", l.empty)
 	t.Run("install", l.install)
 	t.Run("refuse", l.refuse)
+	t.Run("repeat", l.repeat)
 	if _, ok := l.open(t).(remote.Resumer); ok {
 		t.Run("resume", l.resume)
 	}
@@ -174,6 +175,87 @@ func (w *localTest) refuse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// repeat has roots that stand in the history more than once, as the histories of others do.
+func (w *localTest) repeat(t *testing.T) {
+	ctx, l := t.Context(), w.open(t)
+	accept := func(*module.Module) error { return nil }
+	line := func(number, n int) module.Generation {
+		g := w.lines(n + 1)[n]
+		g.Number = uint64(number)
+		return g
+	}
+	heads := func(lines ...module.Generation) {
+		t.Helper()
+		got, err := l.Generations(ctx)
+		if err != nil || len(got) != len(lines) {
+			t.Fatalf("history %v, %v: want %v", got, err, lines)
+		}
+		for i, g := range got {
+			if g.Number != lines[i].Number || g.Root != lines[i].Root {
+				t.Errorf("line %d is %+v, want %+v", i, g, lines[i])
+			}
+		}
+		last := lines[len(lines)-1]
+		if head, err := l.Head(ctx); err != nil || head.Root != last.Root {
+			t.Errorf("head %s, %v: want %s", head.Root, err, last.Root)
+		}
+		if s, ok := l.(remote.Lines); ok {
+			if g, err := s.Line(ctx, last.Root); err != nil || g.Number != last.Number {
+				t.Errorf("line of the head %+v, %v: want number %d", g, err, last.Number)
+			}
+		}
+		for n, mod := range w.Modules {
+			m, err := l.Module(ctx, w.Heads[n].Root)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			sameBytes(t, m, mod)
+			m.Close()
+		}
+	}
+	// 0 1 0, of which only the last is held, then the others.
+	history := []module.Generation{line(0, 0), line(1, 1), line(2, 0)}
+	if err := w.put(t, l, history, 0); err != nil {
+		t.Fatal(err)
+	}
+	heads(history...)
+	if err := w.put(t, l, history[1:2], 1); err != nil {
+		t.Fatal(err)
+	}
+	heads(history...)
+	// What is held comes again: nothing is read, and a check that refuses is heeded.
+	mine, unread := errors.New("mine"), iotest.ErrReader(errors.New("it is read"))
+	history = append(history, line(3, 1))
+	if err := l.Install(ctx, history[3:], w.Heads[1], unread, func(*module.Module) error { return mine }); !errors.Is(err, mine) {
+		t.Errorf("got %v, want the error of check", err)
+	}
+	heads(history[:3]...)
+	checked := false
+	err := l.Install(ctx, history[3:], w.Heads[1], unread, func(m *module.Module) error {
+		checked = m.ID() == module.ID{Store: w.Store, Root: w.Heads[1].Root}
+		return m.Verify(ctx)
+	})
+	if err != nil || !checked {
+		t.Fatalf("checked %v, %v", checked, err)
+	}
+	heads(history...)
+	// Numbers go on by 1 all the same, and what is held is not installed on an old line.
+	for _, g := range []module.Generation{line(5, 0), line(2, 0)} {
+		if err := l.Install(ctx, []module.Generation{g}, w.Heads[0], bytes.NewReader(w.Modules[0]), accept); err == nil && g.Number == 5 {
+			t.Errorf("line %+v is taken after 4 lines", g)
+		}
+	}
+	heads(history...)
+	history = append(history, line(4, 2))
+	if err := w.put(t, l, history[4:], 2); err != nil {
+		t.Fatal(err)
+	}
+	heads(history...)
 }
 
 func (w *localTest) resume(t *testing.T) {
