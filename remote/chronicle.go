@@ -79,7 +79,18 @@ func (c *chronicle) grew(lines []module.Generation) {
 	}
 }
 
-// find returns the place of root in lines, -1 when it is not there.
+// find returns the latest place of root in lines, -1 when it is not there.
 func find(lines []module.Generation, root merkle.Hash) int {
-	return slices.IndexFunc(lines, func(g module.Generation) bool { return g.Root == root })
+	for i, g := range slices.Backward(lines) {
+		if g.Root == root {
+			return i
+		}
+	}
+	return -1
+}
+
+// recurs reports whether the last root of lines stands in them before.
+func recurs(lines []module.Generation) bool {
+	last := len(lines) - 1
+	return last >= 0 && find(lines[:last], lines[last].Root) >= 0
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
@@ -156,27 +157,53 @@ func refused(t testing.TB, err error, check remote.Check, also error) {
 	}
 }
 
-// TestCloneHistory refuses lists that are not what decision 31 says.
+// TestCloneHistory: the order of lines counts; numbers are the origin's word, and roots may come back.
 func TestCloneHistory(t *testing.T) {
 	type lines = []module.Generation
+	line := func(g module.Generation, number uint64) module.Generation { g.Number = number; return g }
 	for _, c := range []struct {
 		name  string
 		roots func(lines) lines
+		want  []int // the generations of the lines that are kept; nil: it is refused
 	}{
-		{"empty", func(lines) lines { return nil }},
-		{"from 1", func(l lines) lines { return l[1:] }},
-		{"gap", func(l lines) lines { return append(l[:1:1], l[2]) }},
-		{"head missing", func(l lines) lines { return l[:2] }},
-		{"twice", func(l lines) lines { l[0].Root = l[2].Root; return l }},
-		{"zero", func(l lines) lines { l[0].Root = merkle.Hash{}; return l }},
+		{"empty", func(lines) lines { return nil }, nil},
+		{"head missing", func(l lines) lines { return l[:2] }, nil},
+		{"zero", func(l lines) lines { l[0].Root = merkle.Hash{}; return l }, nil},
+		{"falling numbers", func(l lines) lines { l[1].Number = 7; return l }, nil},
+		{"from 1", func(l lines) lines { return l[1:] }, []int{1, 2}},
+		{"gap", func(l lines) lines { return append(l[:1:1], l[2]) }, []int{0, 2}},
+		{"one number", func(l lines) lines { l[1].Number = 0; return l }, []int{0, 1, 2}},
+		{"head twice", func(l lines) lines { l[0].Root = l[2].Root; return l }, []int{2, 1, 2}},
+		{"a root twice", func(l lines) lines { return lines{l[0], l[1], line(l[0], 2), line(l[2], 3)} }, []int{0, 1, 0, 2}},
+		{"lines pushed twice", func(l lines) lines { return lines{l[0], line(l[0], 1), line(l[1], 2), line(l[2], 5), line(l[2], 6)} }, []int{0, 1, 2}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			origin, by := store(t, launcher, 3)
 			origin.roots = c.roots
 			to := origin.empty()
-			_, err := remote.Clone(t.Context(), to, origin, remote.Trust{Publisher: by.PublicKey()})
-			refused(t, err, remote.CheckHistory, nil)
-			untouched(t, to)
+			s := remote.Sync{Trust: remote.Trust{Publisher: by.PublicKey(), AllowUnsignedHistory: true}, AllGenerations: true}
+			report, err := s.Clone(t.Context(), to, origin)
+			if c.want == nil {
+				refused(t, err, remote.CheckHistory, nil)
+				untouched(t, to)
+				return
+			}
+			if err != nil || report.Root != origin.line(t, 2).Root || report.Generation != uint64(len(c.want)-1) {
+				t.Fatalf("%+v, %v", report, err)
+			}
+			var got, want []module.Generation
+			if got, err = to.Generations(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for i, n := range c.want {
+				want = append(want, module.Generation{Number: uint64(i), Root: origin.line(t, n).Root})
+				got[i].Time = want[i].Time
+			}
+			equal(t, "lines", got, want)
+			equal(t, "held", holds(t, to), slices.Repeat([]bool{true}, len(want)))
+			if report, err = s.Pull(t.Context(), to, origin); err != nil || !report.UpToDate {
+				t.Errorf("again: %+v, %v", report, err)
+			}
 		})
 	}
 }

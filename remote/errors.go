@@ -66,7 +66,7 @@ type Check string
 // The checks, in the order in which a clone makes them (remote-protocol 7.1).
 const (
 	CheckDescriptor Check = "descriptor"     // the origin's description is well formed and consistent
-	CheckHistory    Check = "history"        // generations run from 0 by 1, no root twice, the head stands last
+	CheckHistory    Check = "history"        // the history has lines with roots, its numbers do not fall, the head stands last
 	CheckAnchor     Check = "anchor"         // the anchor (or the root given) stands in the history
 	CheckRollback   Check = "rollback"       // the origin is not behind what was seen before
 	CheckAncestry   Check = "ancestry"       // our head stands in the origin's history

@@ -81,14 +81,17 @@ func (v *visit) fetch(ctx context.Context, t *target) error {
 type arrival struct {
 	recipe bool // as a recipe, not as a module
 	parts  bool // and ranges of the module, for what was not held
+	held   bool // not at all: it was here
 }
 
 // certify notes what a generation that was installed as the head has passed.
 func (v *visit) certify(t *target) {
 	root := t.line().Root.String()
-	if v.came.recipe {
+	switch {
+	case v.came.held:
+	case v.came.recipe:
 		v.passed(CheckRecipe, "root "+root+", and the ids of its chunks")
-	} else {
+	default:
 		v.passed(CheckETag, "the root asked for, "+root)
 		v.passed(CheckFormat, "the layout of a module, to its last byte")
 	}

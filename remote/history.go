@@ -23,7 +23,7 @@ func (v *visit) history(ctx context.Context, s *sight) error {
 		if err != nil {
 			return fmt.Errorf("remote: read history of store %s: %w", v.store, err)
 		}
-		if err := checkHistory(lines); err != nil {
+		if lines, err = checkHistory(lines); err != nil {
 			return err
 		}
 		if at := find(lines, s.d.Root); moving && at >= 0 {
@@ -38,7 +38,7 @@ func (v *visit) history(ctx context.Context, s *sight) error {
 		}
 		if last == s.d.Root {
 			s.lines = lines
-			s.passed(CheckHistory, fmt.Sprintf("numbers from 0 to %d, no root twice, the head %s last", len(lines)-1, last))
+			s.passed(CheckHistory, fmt.Sprintf("%d lines, numbers from %d to %d, the head %s last", len(lines), lines[0].Number, lines[len(lines)-1].Number, last))
 			return nil
 		}
 		if reading == maxReadings {
@@ -47,22 +47,29 @@ func (v *visit) history(ctx context.Context, s *sight) error {
 	}
 }
 
-// checkHistory holds a list to decision 31: from 0 by 1, no root twice, none zero, not empty.
-func checkHistory(lines []module.Generation) error {
+// checkHistory checks the form of an origin's list and returns it with equal neighbours made one line, the later one.
+// The order of the lines is what counts. Numbers are the origin's word: they may repeat and leave gaps, as those of
+// the reference do, and must not fall. A root may stand in the list more than once.
+func checkHistory(lines []module.Generation) ([]module.Generation, error) {
 	if len(lines) == 0 {
-		return &VerificationError{Check: CheckHistory, Want: "a line for the head", Got: "an empty history"}
+		return nil, &VerificationError{Check: CheckHistory, Want: "a line for the head", Got: "an empty history"}
 	}
-	seen := make(map[merkle.Hash]struct{}, len(lines))
+	out := make([]module.Generation, 0, len(lines))
 	for i, g := range lines {
-		if g.Number != uint64(i) {
-			return &VerificationError{Check: CheckHistory, Want: "generation " + strconv.Itoa(i), Got: strconv.FormatUint(g.Number, 10)}
+		switch {
+		case g.Root.IsZero():
+			return nil, &VerificationError{Check: CheckHistory, Want: "a root", Got: fmt.Sprintf("zeros in line %d", i)}
+		case i > 0 && g.Number < lines[i-1].Number:
+			return nil, &VerificationError{Check: CheckHistory, Want: fmt.Sprintf("a number of at least %d in line %d", lines[i-1].Number, i),
+				Got: strconv.FormatUint(g.Number, 10)}
 		}
-		if _, twice := seen[g.Root]; twice || g.Root.IsZero() {
-			return &VerificationError{Check: CheckHistory, Got: fmt.Sprintf("generation %d has root %s, which is zero or stands there twice", i, g.Root)}
+		if n := len(out); n > 0 && out[n-1].Root == g.Root {
+			out[n-1] = g
+			continue
 		}
-		seen[g.Root] = struct{}{}
+		out = append(out, g)
 	}
-	return nil
+	return out, nil
 }
 
 // A target is the generation that a visit installs as the new local head.
@@ -72,6 +79,7 @@ type target struct {
 	origin   merkle.Hash         // the origin's head
 	anchored bool                // the anchor, or the root given, names it
 	diverged bool                // it does not descend from the local head, and Trust.AcceptHead names it
+	reverted bool                // the local history has its root, before the local head
 	size     int64               // as described; 0: not known
 	signed   auth.SignedRoot     // zero signatures unless head
 	stones   []auth.Tombstone    // of the descriptor, unchecked
@@ -85,10 +93,15 @@ type target struct {
 func (t *target) line() module.Generation { return t.lines[len(t.lines)-1] }
 
 // aim chooses what to install: the root that is prescribed (decision 32), else the head; and holds the local head against
-// the origin's history (remote-protocol 7.2.3).
+// the origin's history (remote-protocol 7.2.3). nil: the root that is prescribed was installed before, and nothing says
+// that it is the newest again.
 func (v *visit) aim(ctx context.Context, s *sight) (*target, error) {
 	at := len(s.lines) - 1
 	if !v.want.IsZero() {
+		held, err := v.prescribedHeld(ctx, s)
+		if held || err != nil {
+			return nil, err
+		}
 		if at = find(s.lines, v.want); at < 0 {
 			return nil, &VerificationError{Check: CheckAnchor, Want: v.want.String() + " in the history",
 				Got: "a head at " + s.d.Root.String() + ": the origin is behind"}
@@ -128,7 +141,17 @@ func (v *visit) follow(ctx context.Context, s *sight, t *target, at int) ([]modu
 	if ours.IsZero() {
 		return lines[:at+1], nil
 	}
-	place := find(lines, ours)
+	place, root := find(lines, ours), lines[at].Root
+	if place >= 0 && place < at {
+		var err error
+		if _, t.reverted, err = v.local.line(ctx, root); err != nil {
+			return nil, err
+		}
+		if t.reverted && !v.mayRevert(t) {
+			return nil, &VerificationError{Check: CheckRollback, Want: "a root that we have not had before " + ours.String(),
+				Got: root.String() + " again", Err: ErrRollback}
+		}
+	}
 	switch {
 	case place >= 0 && place < at:
 		s.passed(CheckAncestry, "our head "+ours.String()+" in its history, before the new one")
@@ -143,7 +166,7 @@ func (v *visit) follow(ctx context.Context, s *sight, t *target, at int) ([]modu
 	case v.anchoredLineage(ours):
 		return v.chained(s, ours, at)
 	case v.accepts(s, t, at):
-		return v.added(ctx, lines[:at+1])
+		return v.added(ctx, t, lines[:at+1])
 	}
 	return nil, v.behind(ctx, s, ours)
 }
@@ -170,9 +193,29 @@ func (v *visit) accepts(s *sight, t *target, at int) bool {
 	return t.diverged
 }
 
-// added returns those of lines that our history does not have. The last one must be among them: a history only grows,
-// and cannot go back to what it had before.
-func (v *visit) added(ctx context.Context, lines []module.Generation) ([]module.Generation, error) {
+// mayRevert reports whether a root that the local history has, before its head, may be the head again: an old
+// signature does not tell a publisher who went back from an origin that does.
+func (v *visit) mayRevert(t *target) bool { return t.anchored || v.Trust.AcceptRevert }
+
+// prescribedHeld reports whether the root that is prescribed stands in the local history, and neither the origin's
+// history nor the anchor's lineage has it after the local head.
+func (v *visit) prescribedHeld(ctx context.Context, s *sight) (bool, error) {
+	if v.head.Root.IsZero() {
+		return false, nil
+	}
+	if _, ok, err := v.local.line(ctx, v.want); err != nil || !ok {
+		return false, err
+	}
+	if place := find(s.lines, v.head.Root); place >= 0 {
+		return find(s.lines, v.want) <= place, nil
+	}
+	ours, ok := v.lineage[v.head.Root]
+	return !ok || v.lineage[v.want] <= ours, nil
+}
+
+// added returns those of lines that our history does not have. The last one must be among them, unless it may be a root
+// that comes back.
+func (v *visit) added(ctx context.Context, t *target, lines []module.Generation) ([]module.Generation, error) {
 	ours, err := v.local.lines(ctx)
 	if err != nil {
 		return nil, err
@@ -182,8 +225,12 @@ func (v *visit) added(ctx context.Context, lines []module.Generation) ([]module.
 		have[g.Root] = struct{}{}
 	}
 	var out []module.Generation
-	for _, g := range lines {
-		if _, ok := have[g.Root]; !ok {
+	for i, g := range lines {
+		_, ok := have[g.Root]
+		if ok && i == len(lines)-1 && v.mayRevert(t) {
+			ok, t.reverted = false, true
+		}
+		if !ok {
 			out = append(out, g)
 		}
 	}
@@ -208,7 +255,7 @@ func (v *visit) behind(ctx context.Context, s *sight, ours merkle.Hash) error {
 		return err
 	}
 	e := &VerificationError{Check: CheckAncestry, Want: ours.String() + " in the history", Got: "a head at " + last.Root.String(), Err: ErrDiverged}
-	if had || ours == v.pins.Root && v.ahead && last.Number < v.pins.Generation {
+	if had || ours == v.pins.Root && v.ahead && uint64(len(s.lines)-1) < v.pins.Generation {
 		e.Check, e.Err = CheckRollback, ErrRollback
 	}
 	return e

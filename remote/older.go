@@ -31,10 +31,15 @@ func (v *visit) older(ctx context.Context) error {
 	group.SetLimit(maxTogether)
 	before := make(chan struct{})
 	close(before)
+	seen := make(map[merkle.Hash]bool, len(lines))
 	for _, g := range lines {
 		if gctx.Err() != nil {
 			break
 		}
+		if seen[g.Root] {
+			continue
+		}
+		seen[g.Root] = true
 		r, err := v.to.Module(gctx, g.Root)
 		if err == nil {
 			r.Close()

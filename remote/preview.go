@@ -81,7 +81,12 @@ func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, er
 	if !s.AllGenerations {
 		return p, nil
 	}
+	seen := map[merkle.Hash]bool{p.Root: true}
 	for _, g := range lines {
+		if seen[g.Root] {
+			continue
+		}
+		seen[g.Root] = true
 		if err := p.add(ctx, v, to, g, 0); err != nil {
 			return nil, err
 		}

@@ -120,6 +120,79 @@ func TestPullAncestry(t *testing.T) {
 	})
 }
 
+// TestPullRevert: a root that we have had is the head again. Its signature is the old one, which proves nothing.
+func TestPullRevert(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		trust func(old merkle.Hash) remote.Trust
+		taken bool
+	}{
+		{"nothing speaks for it", func(merkle.Hash) remote.Trust { return remote.Trust{} }, false},
+		{"accepted", func(merkle.Hash) remote.Trust { return remote.Trust{AcceptRevert: true} }, true},
+		{"anchored", func(old merkle.Hash) remote.Trust { return remote.Trust{Anchor: plain{old}} }, true},
+		{"given", func(old merkle.Hash) remote.Trust { return remote.Trust{Root: old} }, true},
+		{"its head accepted", func(old merkle.Hash) remote.Trust { return remote.Trust{AcceptHead: old} }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			origin, by, to := cloned(t, launcher, 1)
+			old := origin.line(t, 0).Root
+			origin.publish(t, by, 1)
+			if _, err := remote.Pull(t.Context(), to, origin, remote.Trust{}); err != nil {
+				t.Fatal(err)
+			}
+			origin.publish(t, by, 0)
+			origin.asked = nil
+			report, err := remote.Pull(t.Context(), to, origin, c.trust(old))
+			if !c.taken {
+				refused(t, err, remote.CheckRollback, remote.ErrRollback)
+				return
+			}
+			if err != nil || report.Root != old || report.Generation != 2 || !report.Reverted || report.Passed(remote.CheckETag) {
+				t.Fatalf("%+v, %v", report, err)
+			}
+			equal(t, "asked", origin.asked, []string{"describe", "roots"})
+			if head, err := to.Head(t.Context()); err != nil || head.Root != old || head.Check() != nil {
+				t.Errorf("head %+v, %v", head, err)
+			}
+			// And on from there, without a word.
+			origin.publish(t, by, 2)
+			if report, err = remote.Pull(t.Context(), to, origin, remote.Trust{}); err != nil || report.Generation != 3 || report.Reverted {
+				t.Errorf("%+v, %v", report, err)
+			}
+		})
+	}
+	t.Run("an anchor at a root of before is no revert", func(t *testing.T) {
+		origin, by, to := cloned(t, launcher, 2)
+		origin.publish(t, by, 2)
+		report, err := remote.Pull(t.Context(), to, origin, remote.Trust{Anchor: plain{origin.line(t, 0).Root}})
+		if err != nil || !report.UpToDate || report.Reverted {
+			t.Errorf("%+v, %v", report, err)
+		}
+	})
+	t.Run("one of two origins", func(t *testing.T) {
+		straight, by := store(t, launcher, 2)
+		back, _ := store(t, launcher, 2)
+		back.publish(t, by, 0)
+		for _, accept := range []bool{false, true} {
+			for _, mirrors := range [][]remote.Mirror{{{Name: "straight", Origin: straight}, {Name: "back", Origin: back}},
+				{{Name: "back", Origin: back}, {Name: "straight", Origin: straight}}} {
+				all, err := remote.NewOrigins(mirrors, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := straight.line(t, 1).Root
+				if accept {
+					want = straight.line(t, 0).Root
+				}
+				report, err := remote.Clone(t.Context(), straight.empty(), all, remote.Trust{Publisher: by.PublicKey(), AcceptRevert: accept})
+				if err != nil || report.Root != want {
+					t.Errorf("accept %v, %s first: root %s, %v", accept, mirrors[0].Name, report.Root, err)
+				}
+			}
+		}
+	})
+}
+
 // TestPullKey: decision 42.
 func TestPullKey(t *testing.T) {
 	successor := key(0x77)

@@ -39,7 +39,10 @@ type Report struct {
 	HeadTime time.Time     `json:"head_time"`
 	HeadAge  time.Duration `json:"-"`
 	// Diverged says that Root does not descend from From, and was taken because Trust.AcceptHead names it.
-	Diverged   bool             `json:"diverged"`
+	Diverged bool `json:"diverged"`
+	// Reverted says that Root stands in the local history before From too: the publisher went back to it, which an
+	// anchor or a root given confirmed, or Trust.AcceptRevert let through.
+	Reverted   bool             `json:"reverted"`
 	NewerHead  merkle.Hash      `json:"newer_head"` // the origin's head, when the anchor confirms only an older one (decision 32)
 	Tombstones []auth.Tombstone `json:"-"`          // valid ones that were new to us; kept where the Local is a Revoker
 

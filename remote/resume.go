@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strconv"
 
 	"github.com/dig-network/digstore/auth"
@@ -28,6 +29,10 @@ func (e *openError) Unwrap() error { return e.err }
 // download from the start: the whole is verified in any case (remote-protocol 7.5).
 func (v *visit) install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, size int64,
 	check func(*module.Module) error) error {
+	held, err := v.installHeld(ctx, lines, head, check)
+	if held || err != nil {
+		return err
+	}
 	done, first, err := v.assemble(ctx, lines, head, size, check)
 	if done || err != nil {
 		return err
@@ -70,6 +75,35 @@ func (v *visit) install(ctx context.Context, lines []module.Generation, head aut
 			fresh = true
 		}
 	}
+}
+
+// installHeld installs a generation that is held already and comes again, further down the history.
+func (v *visit) installHeld(ctx context.Context, lines []module.Generation, head auth.SignedRoot, check func(*module.Module) error) (bool, error) {
+	line := lines[len(lines)-1]
+	if _, ok, err := v.local.line(ctx, line.Root); !ok || err != nil {
+		return false, err
+	}
+	r, err := v.to.Module(ctx, line.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("remote: look for local generation %s: %w", line.Root, err)
+	}
+	r.Close()
+	if err := v.to.Install(ctx, lines, head, notFetched{}, check); err != nil {
+		return false, contentError(err)
+	}
+	v.report.Installed = append(v.report.Installed, line)
+	v.came = arrival{held: true}
+	return true, nil
+}
+
+// notFetched is the module of a generation that is held.
+type notFetched struct{}
+
+func (notFetched) Read([]byte) (int, error) {
+	return 0, errors.New("remote: the generation is held, and its module is not fetched")
 }
 
 // again rests before a transfer that broke with err is taken up once more, and reports whether it is to be. failures

@@ -30,10 +30,8 @@ func (s *sight) passed(c Check, against string) { s.checks = append(s.checks, Pa
 // look asks every origin for its descriptor and, where that shows something new, for its history: all at once, and
 // those that are much slower than another are not waited for.
 func (v *visit) look(ctx context.Context, from Origin) ([]*sight, error) {
-	nothing, err := v.prescribedHeld(ctx)
-	if err != nil {
-		return nil, err
-	}
+	nothing := !v.want.IsZero() && v.want == v.head.Root
+	var err error
 	if v.ahead, err = v.pinsAhead(ctx); err != nil {
 		return nil, err
 	}
@@ -71,15 +69,6 @@ func (v *visit) look(ctx context.Context, from Origin) ([]*sight, error) {
 	return sights, nil
 }
 
-// prescribedHeld reports whether the root that is prescribed is one that we know.
-func (v *visit) prescribedHeld(ctx context.Context) (bool, error) {
-	if v.want.IsZero() || v.head.Root.IsZero() {
-		return false, nil
-	}
-	_, ok, err := v.local.line(ctx, v.want)
-	return ok, err
-}
-
 // pinsAhead reports whether more has been seen of the store than is here, as after a backup was put back.
 func (v *visit) pinsAhead(ctx context.Context) (bool, error) {
 	if v.pins.Root.IsZero() || v.pins.Root == v.head.Root {
@@ -110,6 +99,9 @@ func (v *visit) judge(ctx context.Context, s *sight, stones []auth.Tombstone) er
 	t, err := v.aim(ctx, s)
 	if err != nil {
 		return v.testify(ctx, s, err)
+	}
+	if t == nil {
+		return nil
 	}
 	t.stones = stones
 	s.target = t
@@ -177,6 +169,11 @@ func (v *visit) newest(ctx context.Context, left []*sight) (*sight, error) {
 		case s.target == nil || best.target != nil && s.d.Root == best.d.Root:
 		case best.target == nil:
 			best = s
+		case find(best.lines, s.d.Root) >= 0 && find(s.lines, best.d.Root) >= 0:
+			// Each history has the head of the other: one went back to an older root, or is made to look so.
+			if recurs(best.lines) != recurs(s.lines) && recurs(s.lines) == v.Trust.AcceptRevert {
+				best = s
+			}
 		case find(best.lines, s.d.Root) >= 0:
 		case find(s.lines, best.d.Root) >= 0:
 			best = s

@@ -100,8 +100,8 @@ func (s *Sync) Clone(ctx context.Context, to Local, from Origin) (*Report, error
 }
 
 // Pull brings to up to the origin's head, or to the root that the anchor names. With nothing new it makes
-// one request, and reads no history where to is a [Lines]. The local head must stand in the origin's history, else the
-// error matches [ErrRollback] (the origin offers what we have had before), [ErrForked] (the publisher has signed both
+// one request, and reads no history where to is a [Lines]. The local head must stand in the origin's history, before a
+// root that the local history does not have, else the error matches [ErrRollback] (the origin offers what we have had before), [ErrForked] (the publisher has signed both
 // heads) or [ErrDiverged], and what speaks against the origin is kept (see [Evidence]), unless an anchor confirms the
 // root and its lineage contains the local head, or Trust.AcceptHead names the origin's head. The publisher key must be
 // the one held for the store, which is all the trust that a pull needs; see [Trust] for a key that changed. The checks
@@ -298,7 +298,7 @@ func (v *visit) dated(ctx context.Context, root merkle.Hash) error {
 func (v *visit) settle(ctx context.Context, s *sight) error {
 	t, r := s.target, &v.report
 	r.Root, r.Publisher = t.line().Root, t.key
-	r.Basis, r.KeyChanged, r.Diverged = t.basis, t.changed, t.diverged
+	r.Basis, r.KeyChanged, r.Diverged, r.Reverted = t.basis, t.changed, t.diverged, t.reverted
 	r.KeyProven = auth.StoreIDFromKey(t.key) == v.store
 	r.Unanchored = !t.anchored
 	v.local.grew(t.lines)

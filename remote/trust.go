@@ -32,8 +32,12 @@ type Trust struct {
 	AcceptKey auth.PublicKey
 	// AcceptHead is a head to take although its history does not contain the local one, once: the way past a history
 	// that has diverged, for who knows why it did. It must be signed by the key that is believed, as any other; what is
-	// held stays, and stands before it in the local history. A head that was held before is not taken again.
+	// held stays, and stands before it in the local history. A head that was held before is taken again with AcceptRevert
+	// only.
 	AcceptHead merkle.Hash
+	// AcceptRevert takes a head that the local history has before its own head: the publisher went back to it. Without
+	// it only an Anchor, or Root, lets such a head through, since an origin could go back with the old signature.
+	AcceptRevert bool
 	// AllowUnsignedHistory takes older generations that nobody but the origin vouches for. They must carry
 	// the publisher's key still.
 	AllowUnsignedHistory bool

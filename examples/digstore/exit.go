@@ -82,7 +82,7 @@ var exits = []struct {
 	{is(remote.ErrRevoked), exitVerification, "VERIFICATION_FAILED", "the publisher took this back; ask the publisher for what replaces it"},
 	{is(remote.ErrKeyChanged), exitVerification, "VERIFICATION_FAILED", "ask the publisher; where the store is on the chain, repeat with --chain; if the new key is right, with --accept-key KEY"},
 	{is(remote.ErrUntrusted), exitVerification, "VERIFICATION_FAILED", "say what to believe with --publisher KEY or --root ROOT"},
-	{is(remote.ErrRollback), exitVerification, "VERIFICATION_FAILED", "this host is behind or was tampered with; try another one"},
+	{is(remote.ErrRollback), exitVerification, "VERIFICATION_FAILED", "this host is behind or was tampered with; try another one, or take an earlier root that the publisher went back to with --accept-revert"},
 	{is(remote.ErrForked), exitVerification, "VERIFICATION_FAILED", "the publisher has signed two histories: ask which one counts, and take it with --accept-head ROOT"},
 	{is(remote.ErrDiverged), exitVerification, "VERIFICATION_FAILED", "this host holds another history of the store; try another one, or take it with --accept-head ROOT"},
 	{as[*remote.VerificationError], exitVerification, "VERIFICATION_FAILED", "nothing was taken from this host; try another one"},

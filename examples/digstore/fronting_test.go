@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,6 +26,7 @@ type front struct {
 	log    *os.File
 	times  int // that a fault with a count still happens
 	to     *httputil.ReverseProxy
+	first  []byte                                                      // the first descriptor
 	before func(f *front, w http.ResponseWriter, r *http.Request) bool // answers, or leaves it to the host
 }
 
@@ -62,7 +65,70 @@ func taggedOnly(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // frontEdits change the answers of the host.
-var frontEdits = map[string]func(r *http.Response) error{}
+var frontEdits = map[string]func(f *front, r *http.Response) error{
+	// gaps numbers the history as the reference does that lost pushes in between and took others twice.
+	"gaps": func(_ *front, r *http.Response) error {
+		return editRoots(r, func(lines []frontLine) (out []frontLine) {
+			for i, line := range lines {
+				line.Generation = 3 * i
+				again := line
+				again.Generation++
+				out = append(out, line, again)
+			}
+			return out
+		})
+	},
+	// reverted goes back to the first head that it has shown, with the old signature.
+	"reverted": func(f *front, r *http.Response) error {
+		if r.Request.Method == http.MethodGet && strings.Count(r.Request.URL.Path, "/") == 2 && r.StatusCode == http.StatusOK {
+			return replaceBody(r, func(b []byte) []byte {
+				if f.first == nil {
+					f.first = b
+				}
+				return f.first
+			})
+		}
+		var d struct {
+			Root string `json:"current_root"`
+		}
+		if err := json.Unmarshal(f.first, &d); err != nil {
+			return err
+		}
+		return editRoots(r, func(lines []frontLine) []frontLine {
+			if last := lines[len(lines)-1]; last.Root != d.Root {
+				lines = append(lines, frontLine{last.Generation + 1, d.Root, last.Timestamp})
+			}
+			return lines
+		})
+	},
+}
+
+// frontLine is a line of a history.
+type frontLine struct {
+	Generation int    `json:"generation"`
+	Root       string `json:"root"`
+	Timestamp  int64  `json:"timestamp"`
+}
+
+// editRoots changes a history.
+func editRoots(r *http.Response, change func([]frontLine) []frontLine) error {
+	if !strings.HasSuffix(r.Request.URL.Path, "/roots") || r.StatusCode != http.StatusOK {
+		return nil
+	}
+	var failed error
+	err := replaceBody(r, func(b []byte) []byte {
+		var body struct {
+			Roots []frontLine `json:"roots"`
+		}
+		if failed = json.Unmarshal(b, &body); failed != nil {
+			return b
+		}
+		body.Roots = change(body.Roots)
+		b, failed = json.Marshal(body)
+		return b
+	})
+	return errors.Join(err, failed)
+}
 
 // once counts a fault.
 func (f *front) once() bool {
@@ -124,7 +190,7 @@ func fronting(ts *testscript.TestScript, neg bool, args []string) {
 			if edit == nil {
 				return nil
 			}
-			return edit(r)
+			return edit(f, r)
 		},
 	}
 	f.log, err = os.Create(filepath.Join(ts.Getenv("WORK"), args[0]+".log"))

@@ -93,6 +93,14 @@ func (a *app) warnReport(r *remote.Report) {
 	if r.Diverged {
 		a.warn("root %.16s… does not follow from what was here before; it was taken as you accepted", r.Root)
 	}
+	if r.Reverted {
+		a.warn("root %.16s… was here before: the publisher went back to it", r.Root)
+	}
+	for _, o := range r.Origins {
+		if !r.UpToDate && o.Head == r.Root && o.Generation != r.Generation {
+			a.note("%s calls this generation %d", o.Origin, o.Generation)
+		}
+	}
 	if !r.NewerHead.IsZero() {
 		a.warn("the origin's head %.16s… is newer and not confirmed; it was not taken", r.NewerHead)
 	}

@@ -18,6 +18,7 @@ type trustFlags struct {
 	publisher  string
 	acceptKey  string
 	acceptHead string
+	revert     bool
 	all        bool
 }
 
@@ -26,12 +27,13 @@ func (t *trustFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&t.publisher, "publisher", "", "the publisher `KEY` that you know from elsewhere; no other is taken")
 	cmd.Flags().StringVar(&t.acceptKey, "accept-key", "", "a publisher `KEY` that has replaced the one held")
 	cmd.Flags().StringVar(&t.acceptHead, "accept-head", "", "a `ROOT` to take although it does not follow from the one held")
+	cmd.Flags().BoolVar(&t.revert, "accept-revert", false, "take a root that was here before the head, where the publisher went back to it")
 	cmd.Flags().BoolVar(&t.all, "all", false, "fetch the older generations too; they carry no signature of their own")
 }
 
 // trust makes the library's Trust.
 func (t *trustFlags) trust() (remote.Trust, error) {
-	trust := remote.Trust{FirstUse: true, KeyHashID: true, AllowUnsignedHistory: t.all}
+	trust := remote.Trust{FirstUse: true, KeyHashID: true, AllowUnsignedHistory: t.all, AcceptRevert: t.revert}
 	var err error
 	for _, f := range []struct {
 		name, text string

@@ -187,9 +187,12 @@ func findRoot(ctx context.Context, s *digstore.Store, text string) (module.Gener
 	}
 	var found []module.Generation
 	for _, line := range lines {
-		if root := line.Root.String(); len(text) <= len(root) && strings.EqualFold(root[:len(text)], text) {
-			found = append(found, line)
+		root := line.Root.String()
+		if len(text) > len(root) || !strings.EqualFold(root[:len(text)], text) {
+			continue
 		}
+		found = slices.DeleteFunc(found, func(g module.Generation) bool { return g.Root == line.Root }) // its latest line counts
+		found = append(found, line)
 	}
 	switch len(found) {
 	case 0:

@@ -325,6 +325,26 @@ func history(change func([]module.Generation) []module.Generation) origin {
 	}
 }
 
+// reverted has the first generation once more at the end of the history.
+func reverted(ctx context.Context, w *World) (http.Handler, error) {
+	b, err := w.liar(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.head = func(auth.SignedRoot) auth.SignedRoot { return w.Heads[0] }
+	b.history = func(g []module.Generation) []module.Generation {
+		again := g[0]
+		again.Number = uint64(len(g))
+		return append(g, again)
+	}
+	return w.serve(b), nil
+}
+
+func withZero(g []module.Generation) []module.Generation {
+	g[0].Root = merkle.Hash{}
+	return g
+}
+
 func withoutSecond(g []module.Generation) []module.Generation {
 	return append(g[:1:1], g[2:]...)
 }
