@@ -30,3 +30,13 @@ func AccessIndices(c *Challenge, node auth.NodePublicKey, plot PlotIdentity, con
 		w.step(content[at : at+chunkLen(uint32(len(content)), i)])
 	}
 }
+
+// OverflowAnswers has r drop the bundles that it keeps, as it does when they take too much memory.
+func OverflowAnswers(r *Responder) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, key := range r.order {
+		r.answers[key].size += maxAnswerBytes
+		r.size += maxAnswerBytes
+	}
+}
