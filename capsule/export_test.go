@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/diskfs"
 )
 
 // SignBundle signs b as it is, as a dishonest node would.
@@ -39,4 +40,9 @@ func OverflowAnswers(r *Responder) {
 		r.answers[key].size += maxAnswerBytes
 		r.size += maxAnswerBytes
 	}
+}
+
+// OpenDirFS is OpenDir on another file system.
+func OpenDirFS(fsys diskfs.FS, path string) (*Dir, error) {
+	return OpenDir(path, &DirOptions{fs: fsys})
 }
