@@ -81,6 +81,7 @@ func (s *workSearch) runRange(ctx context.Context, k workKernel) bool {
 		if ctx.Err() != nil || at >= s.best.Load() {
 			return true
 		}
+		runtime.Gosched() // reads and cancellation wait for no longer than one check
 		if nonce, ok := k.search(at, workCheck); ok {
 			for {
 				best := s.best.Load()
