@@ -138,7 +138,7 @@ const (
 //
 // A plot of the same id that holds the same generations is an *ExistsError.
 // The plot is locked for this process; another process that writes it is
-// diskfs.ErrLocked.
+// ErrLocked.
 func Create(ctx context.Context, dir string, manifests []*capsule.Manifest, key auth.NodeSigner, o *Options) (*Writer, error) {
 	w := &Writer{dir: dir, key: key}
 	if o != nil {

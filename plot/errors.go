@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/internal/diskfs"
 )
 
 // The classes of what can be wrong with a plot. Match with errors.Is. Errors
@@ -42,8 +43,8 @@ var (
 	// ErrUnverified: a record was not found in an index that has not been
 	// verified yet. It comes together with fs.ErrNotExist.
 	ErrUnverified = errors.New("index is not verified yet")
-	// ErrChanged: the file was replaced or resized while it was open.
-	ErrChanged = errors.New("plot file changed while it was open")
+	// ErrLocked: another process writes the same plot.
+	ErrLocked = diskfs.ErrLocked
 )
 
 // A FormatError says which part of a plot file is damaged and how.

@@ -329,3 +329,33 @@ func (r *Reader) find(d capsule.Descriptor) (Record, error) {
 	}
 	return rec, nil
 }
+
+// Manifest returns the manifest of a datastore of which the plot holds all
+// capsules. It folds to the root that the plot names; whether that is to be
+// trusted is for the caller to know. A datastore that the plot holds in part,
+// or not at all, is fs.ErrNotExist.
+func (r *Reader) Manifest(s auth.StoreID) (*capsule.Manifest, error) {
+	ds, err := r.Datastore(s)
+	if err != nil {
+		return nil, err
+	}
+	if ds.Capsules > r.head.capsules {
+		return nil, fmt.Errorf("all %d capsules of datastore %s in plot %s: %w", ds.Capsules, s, r.head.id, fs.ErrNotExist)
+	}
+	m := &capsule.Manifest{Store: s, Root: ds.Root, Created: r.head.created}
+	for i := range ds.Capsules {
+		rec, err := r.Lookup(s, i)
+		if err != nil {
+			return nil, err
+		}
+		d, err := r.Descriptor(rec)
+		if err != nil {
+			return nil, err
+		}
+		m.Capsules = append(m.Capsules, d)
+	}
+	if err := m.Check(); err != nil {
+		return nil, damaged(ErrTable, "C5", r.bodyOf(merkleTable), "%v", err)
+	}
+	return m, nil
+}

@@ -121,6 +121,7 @@ func (a *app) makers() []maker {
 		{"urn", a.urnCommand},
 		{"verify", a.verifyCommand},
 		{"gc", a.gcCommand},
+		{"plot", a.plotCommand},
 		{"stores", a.storesCommand},
 		{"use", a.useCommand},
 		{"remote", a.remoteCommand},

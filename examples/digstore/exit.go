@@ -15,9 +15,11 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/chain"
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/plot"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/conform"
 )
@@ -66,6 +68,12 @@ var exits = []struct {
 	{as[*digstore.TooLargeError], exitOther, "ERROR", "publish less, or raise max_size in the store's config.toml"},
 	{is(digstore.ErrRevoked), exitVerification, "VERIFICATION_FAILED", "the publisher took this back; ask the publisher for what replaces it"},
 	{is(digstore.ErrCorrupt), exitVerification, "VERIFICATION_FAILED", "restore the file from a backup, or clone the store again"},
+	{as[*plot.FormatError], exitVerification, "VERIFICATION_FAILED", "digstore plot repair writes damaged content again; digstore plot salvage saves what is whole"},
+	{is(capsule.ErrContentMismatch), exitVerification, "VERIFICATION_FAILED", "what the source gave is not the content of the capsule; name another one"},
+	{is(capsule.ErrProof), exitVerification, "VERIFICATION_FAILED", "the answer does not prove what the challenge asks for"},
+	{is(capsule.ErrChallenge), exitUsage, "INVALID_ARGUMENT", "a challenge is the JSON body of POST /validation/challenge"},
+	{is(capsule.ErrManifest), exitVerification, "VERIFICATION_FAILED", "the manifest contradicts itself; get it from a place that you trust"},
+	{is(plot.ErrLocked), exitLocked, "LOCKED", "wait until the other program is done and run this again"},
 	{is(conform.ErrNonconforming), exitNonconforming, "NONCONFORMING", "the report names the sections of the specification"},
 	{is(chain.ErrUnavailable), exitNetwork, "NETWORK", "check the chain's source with digstore anchor show, or name another one with --chain"},
 	{is(chain.ErrRateLimited), exitNetwork, "NETWORK", "wait, or name another source with --chain"},
