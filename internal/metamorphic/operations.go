@@ -612,11 +612,16 @@ func (w *world) revoke(rnd *rand.Rand, r *replica) *step {
 		return nil
 	}
 	l := fit[rnd.IntN(len(fit))]
+	what, gone := []string{"--root", fmt.Sprint(l.Number)}, rnd.IntN(12) == 0
+	if gone {
+		what = []string{"--all"}
+	}
 	return &step{kind: "revoke", command: command{where: r.where,
-		args: on(r, "revoke", "--yes", "--root", fmt.Sprint(l.Number), w.host.url())},
+		args: on(r, append(append([]string{"revoke", "--yes"}, what...), w.host.url())...)},
 		codes: []int{0}, changes: map[*replica]change{r: {}, host: {}},
-		always: func() error {
-			r.store.revoked[l.Root] = true // also when it was killed: it may have arrived
+		always: func() error { // also when it was killed: it may have arrived
+			r.store.revoked[l.Root] = r.store.revoked[l.Root] || !gone
+			r.store.gone = r.store.gone || gone
 			return nil
 		}}
 }
