@@ -25,7 +25,7 @@ import (
 // The scripts in testdata are what a user types. They run this very program:
 // the test binary becomes digstore when it is called so.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"digstore": main})
+	testscript.Main(m, map[string]func(){"digstore": program})
 }
 
 func TestScripts(t *testing.T) {
@@ -34,6 +34,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("DIG_IDENTITY_DIR", filepath.Join(env.WorkDir, "identity"))
 			env.Setenv("SOURCE", sourceDir())
+			env.Setenv(rereadVar, env.WorkDir)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
