@@ -21,7 +21,9 @@ import (
 
 // CheckoutOptions are settings of a checkout. nil and the zero value mean the defaults.
 type CheckoutOptions struct {
-	// Partial writes the resources whose names are known when others are not.
+	// Partial writes what can be written: the resources whose names are known when others are not, without those
+	// whose names cannot be files, which CheckoutReport.Unsafe lists. Without it the error is an *UnnamedError or
+	// an *UnsafeNamesError, and nothing is written.
 	Partial bool
 	// Overwrite replaces files that are there. Without it one such file is fs.ErrExist, before anything is written.
 	Overwrite bool
@@ -32,7 +34,8 @@ type CheckoutOptions struct {
 // A CheckoutReport says what a checkout did.
 type CheckoutReport struct {
 	Files   int
-	Unnamed int // resources that were left out because their names are not known
+	Unnamed int            // resources that were left out because their names are not known
+	Unsafe  []KeyNameError // resources that were left out because they cannot be files, sorted by key
 	Bytes   int64
 }
 
@@ -56,12 +59,12 @@ func (g *Generation) Checkout(ctx context.Context, dir string, o *CheckoutOption
 	if unnamed > 0 && !o.Partial {
 		return nil, fmt.Errorf("check out %s: %w", g.info.Root, &UnnamedError{unnamed, unnamed + len(names)})
 	}
-	for _, n := range names {
-		if err := checkKeyName(n); err != nil {
-			return nil, fmt.Errorf("check out %s: %w", g.info.Root, err)
-		}
+	refused := checkNames(names)
+	if len(refused) > 0 && !o.Partial {
+		return nil, fmt.Errorf("check out %s: %w", g.info.Root, &UnsafeNamesError{refused})
 	}
-	c := &checkout{g: g, o: o, report: &CheckoutReport{Files: len(names), Unnamed: unnamed}}
+	names = without(names, refused)
+	c := &checkout{g: g, o: o, report: &CheckoutReport{Files: len(names), Unnamed: unnamed, Unsafe: refused}}
 	if err := c.plan(names); err != nil {
 		return nil, fmt.Errorf("check out %s: %w", g.info.Root, err)
 	}
@@ -93,7 +96,6 @@ type outFile struct {
 // plan finds the resources, in the order in which they lie in the pack, and the directories.
 func (c *checkout) plan(names []string) error {
 	seen := map[string]bool{"": true}
-	at := map[string]int{}
 	id := c.g.s.set.id
 	for _, n := range names {
 		r, err := c.g.mod.Find(urn.RetrievalKey(id, n))
@@ -103,17 +105,11 @@ func (c *checkout) plan(names []string) error {
 		dir, base := path.Split(n)
 		dir = path.Clean("/" + dir)[1:]
 		c.files = append(c.files, outFile{dir, base, n, r})
-		at[n] = len(c.files)
 		for d := dir; !seen[d]; d = path.Dir("/" + d)[1:] {
 			seen[d] = true
 			c.dirs = append(c.dirs, d)
 		}
 		c.total += r.Size()
-	}
-	for _, d := range c.dirs {
-		if at[d] > 0 {
-			return &KeyNameError{d, "other resources lie below it"}
-		}
 	}
 	slices.Sort(c.dirs)
 	return nil

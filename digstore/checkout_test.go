@@ -135,7 +135,7 @@ func TestCheckoutHostileKeys(t *testing.T) {
 		parent := t.TempDir()
 		dir := filepath.Join(parent, "out")
 		_, s := inMemory(t, nil)
-		g := commit(t, s, files{c.Key: "x"}, nil)
+		g := commit(t, s, files{c.Key: "x"}, new(digstore.CommitOptions).AnyNames())
 		_, err := g.Checkout(context.Background(), dir, nil)
 		want := c.Linux
 		if runtime.GOOS == "windows" {
@@ -186,7 +186,7 @@ func TestCheckoutLinks(t *testing.T) {
 
 func TestCheckoutKeyConflict(t *testing.T) {
 	_, s := inMemory(t, nil)
-	g := commit(t, s, files{"a": "1", "a/b": "2"}, nil)
+	g := commit(t, s, files{"a": "1", "a/b": "2"}, new(digstore.CommitOptions).AnyNames())
 	dir := filepath.Join(t.TempDir(), "out")
 	_, err := g.Checkout(context.Background(), dir, nil)
 	var bad *digstore.KeyNameError

@@ -66,7 +66,7 @@ func editsAreSeen(t *testing.T, dir, root string) {
 			check(t, f.Close())
 		}
 		check(t, w.Close())
-		w, err = digstore.Open(dir, nil)
+		w, err = digstore.Open(dir, &digstore.Options{ContentRoots: []string{root}})
 		check(t, err)
 		s, err = w.Active()
 		check(t, err)

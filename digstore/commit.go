@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -28,11 +29,16 @@ type CommitOptions struct {
 	Again bool
 	// Rehash reads every file, whatever the stat index says.
 	Rehash bool
+	// SkipUnsafe leaves out what cannot become files when the generation is checked out, and CommitReport.Unsafe
+	// lists it. Without it, such a name is an *UnsafeNamesError.
+	SkipUnsafe bool
 	// Module says how the module is made: Padding, Template and the like. Its Metadata, PublicManifest and Salt are
 	// set by the commit.
 	Module *module.Options
 	// Progress is called with bytes of content done and to be done, from one goroutine.
 	Progress func(done, total int64)
+
+	anyNames bool // for tests of what others commit: no name is refused
 }
 
 // A CommitReport says what a commit did.
@@ -45,13 +51,16 @@ type CommitReport struct {
 	// Skipped are files of the content root that were listed and were removed, or replaced by something that is no
 	// regular file, before they were read. The generation lacks them. Folders end in a slash. Sorted.
 	Skipped []string
+	// Unsafe is what SkipUnsafe has left out, sorted by key.
+	Unsafe []KeyNameError
 }
 
 // Commit makes a generation of what is staged or, when nothing is and the store has one, of its content root. signer is
 // the publisher; nil means the key that the store keeps (Signer).
 //
 // Content that is the head's is ErrUnchanged, an earlier generation's a *RecurringRootError; content over the cap
-// is a *TooLargeError; nothing to commit is ErrNothingStaged. Each file is taken as it was at one moment: one that
+// is a *TooLargeError; nothing to commit is ErrNothingStaged; a resource that Checkout cannot write as a file is an
+// *UnsafeNamesError. Each file is taken as it was at one moment: one that
 // does not hold still long enough to be read is a *ChangingError. Until Commit returns without an error the store is what
 // it was, but that a failure of the disk in the very last step may leave the generation there.
 func (s *Store) Commit(ctx context.Context, signer auth.Signer, o *CommitOptions) (*CommitReport, error) {
@@ -105,10 +114,11 @@ type commit struct {
 	signer  auth.Signer
 	started int64
 
-	content string     // the content root, "" when committing what is staged
-	jobs    []*job     // in the order of the key table
-	todo    []*job     // those that have to be read
-	old     *manifests // what the previous generation's section 13 says, for listed stores
+	content string         // the content root, "" when committing what is staged
+	jobs    []*job         // in the order of the key table
+	todo    []*job         // those that have to be read
+	old     *manifests     // what the previous generation's section 13 says, for listed stores
+	unsafe  []KeyNameError // names that SkipUnsafe has left out
 	bytes   int64
 	skipped []string // files that were listed and are gone
 	pack    *packWriter
@@ -180,10 +190,13 @@ func (c *commit) gather(ctx context.Context) error {
 	default:
 		c.addFiles(files, before)
 	}
+	if err := c.checkNames(); err != nil {
+		return err
+	}
 	if c.o.Again {
 		number := []byte(strconv.FormatUint(c.h.len(), 10))
 		again := &job{input: sectionInput(GenerationResource, bytes.NewReader(number), 0, int64(len(number)))}
-		c.remove(GenerationResource)
+		c.remove(func(name string) bool { return name == GenerationResource })
 		c.add(again)
 	}
 	if c.bytes > c.s.set.maxSize {
@@ -215,16 +228,45 @@ func (c *commit) add(j *job) {
 	}
 }
 
-func (c *commit) remove(name string) {
-	drop := func(list []*job) []*job {
-		for i, j := range list {
-			if j.name == name {
-				return append(list[:i:i], list[i+1:]...)
-			}
-		}
-		return list
+// checkNames refuses or leaves out what could not be checked out.
+func (c *commit) checkNames() error {
+	if c.o.anyNames {
+		return nil
 	}
-	c.jobs, c.todo = drop(c.jobs), drop(c.todo)
+	names := make([]string, len(c.jobs))
+	for i, j := range c.jobs {
+		names[i] = j.name
+	}
+	slices.Sort(names)
+	refused := checkNames(names)
+	if len(refused) == 0 {
+		return nil
+	}
+	if !c.o.SkipUnsafe {
+		return &UnsafeNamesError{refused}
+	}
+	drop := make(map[string]bool, len(refused))
+	for _, r := range refused {
+		drop[r.Key] = true
+	}
+	c.remove(func(name string) bool { return drop[name] })
+	c.unsafe = refused
+	if len(c.jobs) == 0 {
+		return fmt.Errorf("%w: every name was left out (%w)", ErrNothingStaged, &UnsafeNamesError{refused})
+	}
+	return nil
+}
+
+// remove takes resources out of the commit.
+func (c *commit) remove(drop func(name string) bool) {
+	c.jobs = slices.DeleteFunc(c.jobs, func(j *job) bool {
+		if drop(j.name) {
+			c.bytes -= j.size
+			return true
+		}
+		return false
+	})
+	c.todo = slices.DeleteFunc(c.todo, func(j *job) bool { return drop(j.name) })
 }
 
 // takeOver reports whether an unchanged resource of a listed store need not be read: its hash must be known too.
@@ -397,7 +439,9 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("commit: read back: %w", err)
 	}
-	return &CommitReport{Generation: g, ContentRoot: c.content, Files: len(c.jobs), Changed: c.read(), Bytes: c.bytes, Skipped: c.skipped}, nil
+	return &CommitReport{Generation: g, ContentRoot: c.content, Files: len(c.jobs),
+		Changed: c.read(), Bytes: c.bytes, Skipped: c.skipped,
+		Unsafe: c.unsafe}, nil
 }
 
 // read counts the resources that were read.

@@ -46,7 +46,7 @@ func TestGenerationIsFS(t *testing.T) {
 func TestOddNames(t *testing.T) {
 	_, s := inMemory(t, nil)
 	odd := files{"a": "file", "a/b": "below", "/abs": "1", "x//y": "2", "z/": "3", "../up": "4", ".": "5"}
-	g := commit(t, s, odd, nil)
+	g := commit(t, s, odd, new(digstore.CommitOptions).AnyNames())
 	wantFiles(t, g, odd)
 	var seen []string
 	check(t, fs.WalkDir(g, ".", func(p string, d fs.DirEntry, err error) error {

@@ -2,7 +2,9 @@ package digstore
 
 import (
 	"runtime"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -12,9 +14,49 @@ const (
 	maxPart = 255
 )
 
+// checkNames returns the names that a checkout cannot write as files beside the others, in their order: those that
+// checkKeyName refuses and those that are also a folder of another one. Commit refuses the same ones.
+func checkNames(names []string) (refused []KeyNameError) {
+	at := make(map[string]int, len(names))
+	for i, name := range names {
+		at[name] = i
+	}
+	why := map[int]string{}
+	for i, name := range names {
+		if err := checkKeyName(name); err != nil {
+			why[i] = err.(*KeyNameError).Why
+			continue
+		}
+		for end := strings.LastIndexByte(name, '/'); end > 0; end = strings.LastIndexByte(name[:end], '/') {
+			if file, ok := at[name[:end]]; ok {
+				why[file] = "other resources lie below it"
+			}
+		}
+	}
+	for i, name := range names {
+		if text, ok := why[i]; ok {
+			refused = append(refused, KeyNameError{name, text})
+		}
+	}
+	return refused
+}
+
+// without returns the names that are not among those refused, which have the same order.
+func without(names []string, refused []KeyNameError) []string {
+	kept := make([]string, 0, len(names)-len(refused))
+	for _, name := range names {
+		if len(refused) > 0 && refused[0].Key == name {
+			refused = refused[1:]
+			continue
+		}
+		kept = append(kept, name)
+	}
+	return kept
+}
+
 // checkKeyName refuses resource keys that cannot become a file below a directory, on this system: those that lead
-// out of it, that would make or change a workspace, that a reader would take for another name, or that name a
-// device (store-format 8.1). They can still be read by their names.
+// out of it, that would make or change a workspace or the settings of git and its like, that a reader would take for
+// another name, or that name a device. They can still be read by their names. The error is a *KeyNameError.
 func checkKeyName(key string) error { return checkKeyNameOn(runtime.GOOS, key) }
 
 func checkKeyNameOn(goos, key string) error {
@@ -30,7 +72,7 @@ func checkKeyNameOn(goos, key string) error {
 		return bad("it is longer than paths may be")
 	}
 	for _, r := range key {
-		if r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		if r > unicode.MaxASCII && unicode.Is(unicode.Bidi_Control, r) {
 			return bad("it has characters that turn the direction of writing, and reads as another name")
 		}
 	}
@@ -40,10 +82,12 @@ func checkKeyNameOn(goos, key string) error {
 			return bad("it begins or ends with a slash, or has two in a row")
 		case part == "." || part == "..":
 			return bad("it has a part " + part)
+		case isCheckoutName(part):
+			return bad("a part of it is a name that checkout uses for itself")
 		case len(part) > maxPart:
 			return bad("a part of it is longer than file names may be")
-		case strings.EqualFold(part, dotDig):
-			return bad("it leads into a workspace")
+		case isSettingsName(part):
+			return bad("some file systems take " + strconv.Quote(part) + " for the settings of git, hg, svn or digstore")
 		}
 		if goos == "windows" {
 			if why := badOnWindows(part); why != "" {
@@ -75,4 +119,12 @@ func badOnWindows(part string) string {
 		}
 	}
 	return ""
+}
+
+// checkoutPrefix begins the names of the folders that checkout works in; 32 hex digits follow.
+const checkoutPrefix = ".dig-checkout-"
+
+func isCheckoutName(part string) bool {
+	_, ok := cutPrefixFold(part, checkoutPrefix)
+	return ok
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
@@ -18,6 +19,7 @@ type Status struct {
 	ContentRoot              string // "" when the store has none; then the rest is empty
 	Added, Modified, Removed []string
 	Unchanged                int
+	Unsafe                   []KeyNameError // files that a commit refuses, or leaves out by SkipUnsafe
 }
 
 // Clean reports whether there is nothing to commit.
@@ -43,6 +45,7 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)
 	}
+	files = st.setUnsafe(files)
 	h, err := s.history()
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)
@@ -67,6 +70,23 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 		return nil, fmt.Errorf("status: %w", err)
 	}
 	return st, nil
+}
+
+// setUnsafe notes the files that a commit refuses and returns the others.
+func (st *Status) setUnsafe(files []found) []found {
+	names := make([]string, len(files))
+	for i, f := range files {
+		names[i] = f.name
+	}
+	st.Unsafe = checkNames(names)
+	left := st.Unsafe
+	return slices.DeleteFunc(files, func(f found) bool {
+		if len(left) == 0 || left[0].Key != f.name {
+			return false
+		}
+		left = left[1:]
+		return true
+	})
 }
 
 // compare fills in the status by looks alone, and reports whether looks were enough.

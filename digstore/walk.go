@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -167,9 +166,6 @@ func (wk *walker) dir(ctx context.Context, name string, rules *ignoreList) error
 		case e.file:
 			if rules.ignores(key, false) {
 				continue
-			}
-			if !utf8.ValidString(key) {
-				return fmt.Errorf("%s: the name is not UTF-8, so it cannot be a resource key (rename it, or ignore it)", filepath.Join(full, base))
 			}
 			st, err := d.stat(base)
 			if errors.Is(err, fs.ErrNotExist) || err == nil && !st.regular() { // removed or replaced since

@@ -21,7 +21,9 @@ func (a *app) checkoutCommand() *cobra.Command {
 opened. A generation holds hashes of names, not names; they are known for one's
 own commits and for stores made with --listed. Otherwise the publisher's list,
 made with "digstore urn --all", is given with --names. When names are missing
-nothing is written, unless --partial asks for what can be named.`,
+nothing is written, unless --partial asks for what can be named. So it is with
+names that cannot be files, such as .git/config: --partial leaves them out and
+lists them.`,
 		Example: `  digstore checkout out
   digstore checkout 3 out
   digstore checkout --names names.txt out`,
@@ -38,7 +40,7 @@ nothing is written, unless --partial asks for what can be named.`,
 		},
 	}
 	cmd.Flags().StringVar(&names, "names", "", "a `FILE` with the names, as urn --all prints them, text or JSON")
-	cmd.Flags().BoolVar(&o.Partial, "partial", false, "write what has a name and leave out the rest")
+	cmd.Flags().BoolVar(&o.Partial, "partial", false, "write what has a name that can be a file, and leave out the rest")
 	_ = cmd.MarkFlagFilename("names")
 	return cmd
 }
@@ -69,16 +71,18 @@ func (a *app) checkout(ctx context.Context, s *digstore.Store, which, dir, names
 		return err
 	}
 	p.stop()
+	a.listUnsafe(report.Unsafe)
 	left := ""
 	if report.Unnamed > 0 {
 		left = fmt.Sprintf(", %d left out for want of a name", report.Unnamed)
 	}
 	return a.done(struct {
-		Root    merkle.Hash `json:"root"`
-		Dir     string      `json:"dir"`
-		Files   int         `json:"files"`
-		Bytes   int64       `json:"bytes"`
-		Unnamed int         `json:"unnamed"`
-	}{g.Info().Root, dir, report.Files, report.Bytes, report.Unnamed},
+		Root    merkle.Hash  `json:"root"`
+		Dir     string       `json:"dir"`
+		Files   int          `json:"files"`
+		Bytes   int64        `json:"bytes"`
+		Unnamed int          `json:"unnamed"`
+		Unsafe  []unsafeName `json:"unsafe,omitempty"`
+	}{g.Info().Root, dir, report.Files, report.Bytes, report.Unnamed, unsafeNames(report.Unsafe)},
 		"%s in %s, %s%s", plural(report.Files, "file", "files"), dir, size(report.Bytes), left)
 }

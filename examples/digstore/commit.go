@@ -27,6 +27,11 @@ that keeps changing while it is read stops the commit, one that vanishes is
 left out and named. Files that look as they did at the last commit,
 by size, times and inode, are not read again; --rehash reads them all.
 
+A name that cannot be written as a file everywhere is refused, such as .git/x, q
+beside q/r, or one that turns the direction of writing; --skip-unsafe leaves
+such files out and lists them. The folders .git, .hg, .svn and .dig are always
+left out.
+
 A generation whose content was there before is refused, since nobody could tell
 it from a replay; --again adds a small resource that makes it a new one.`,
 		Example: `  digstore commit -m "new prices"
@@ -39,6 +44,7 @@ it from a replay; --again adds a small resource that makes it a new one.`,
 	}
 	cmd.Flags().StringVarP(&o.Message, "message", "m", "", "what has changed; everyone who clones can read it")
 	cmd.Flags().BoolVar(&o.Again, "again", false, "commit content that an earlier generation already had")
+	cmd.Flags().BoolVar(&o.SkipUnsafe, "skip-unsafe", false, "leave out files whose names a checkout refuses")
 	cmd.Flags().BoolVar(&o.Rehash, "rehash", false, "read every file, whatever its times say")
 	return cmd
 }
@@ -67,19 +73,41 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 	}
 	p.stop()
 	a.warnSkipped("committed", r.Skipped)
+	a.listUnsafe(r.Unsafe)
 	info := r.Generation.Info()
 	return a.done(struct {
-		Store      string      `json:"store"`
-		Generation uint64      `json:"generation"`
-		Root       merkle.Hash `json:"root"`
-		Files      int         `json:"files"`
-		Bytes      int64       `json:"bytes"`
-		Changed    int         `json:"changed"`
-		From       string      `json:"content_root,omitempty"`
-		Message    string      `json:"message,omitempty"`
-		Skipped    []string    `json:"skipped,omitempty"`
-	}{s.Name(), info.Number, info.Root, r.Files, r.Bytes, r.Changed, r.ContentRoot, o.Message, r.Skipped},
+		Store      string       `json:"store"`
+		Generation uint64       `json:"generation"`
+		Root       merkle.Hash  `json:"root"`
+		Files      int          `json:"files"`
+		Bytes      int64        `json:"bytes"`
+		Changed    int          `json:"changed"`
+		From       string       `json:"content_root,omitempty"`
+		Message    string       `json:"message,omitempty"`
+		Skipped    []string     `json:"skipped,omitempty"`
+		Unsafe     []unsafeName `json:"unsafe,omitempty"`
+	}{s.Name(), info.Number, info.Root, r.Files, r.Bytes, r.Changed, r.ContentRoot, o.Message, r.Skipped, unsafeNames(r.Unsafe)},
 		"generation %d: %s, %s\nroot %s", info.Number, plural(r.Files, "file", "files"), size(r.Bytes), info.Root)
+}
+
+// unsafeName is a resource that was left out because of its name.
+type unsafeName struct {
+	Key string `json:"key"`
+	Why string `json:"why"`
+}
+
+func unsafeNames(list []digstore.KeyNameError) (out []unsafeName) {
+	for _, e := range list {
+		out = append(out, unsafeName{e.Key, e.Why})
+	}
+	return out
+}
+
+// listUnsafe says which resources were left out.
+func (a *app) listUnsafe(list []digstore.KeyNameError) {
+	for i := range list {
+		a.warn("left out: %v", &list[i])
+	}
 }
 
 // warnSkipped names files that were found and were gone when they were to be read.

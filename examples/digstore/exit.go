@@ -64,6 +64,7 @@ var exits = []struct {
 	{is(digstore.ErrNoKey), exitOther, "ERROR", "bring the publisher key with: digstore key import FILE; who may write by the chain brings their own with --writer"},
 	{as[*digstore.ChangingError], exitOther, "ERROR", "run it again when the program that writes the file is done, or name the file in .digignore"},
 	{as[*digstore.UnnamedError], exitOther, "ERROR", "ask the publisher for the output of digstore urn --all and give it with --names, or take what has a name with --partial"},
+	{as[*digstore.UnsafeNamesError], exitOther, "ERROR", "--skip-unsafe leaves them out of a commit, --partial out of a checkout; read them with: digstore cat KEY -o FILE"},
 	{as[*digstore.KeyNameError], exitOther, "ERROR", "read it with: digstore cat KEY -o FILE"},
 	{as[*digstore.TooLargeError], exitOther, "ERROR", "publish less, or raise max_size in the store's config.toml"},
 	{is(digstore.ErrRevoked), exitVerification, "VERIFICATION_FAILED", "the publisher took this back; ask the publisher for what replaces it"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
 
 	"github.com/dig-network/digstore/internal/corpus"
 )
@@ -56,6 +60,7 @@ func TestScripts(t *testing.T) {
 			"outside":   outside,
 			"chown":     chown,
 			"challenge": challenge,
+			"module":    otherModule,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
@@ -218,6 +223,30 @@ func chown(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return os.Chown(path, uid, -1)
 	}))
+}
+
+// module FILE NAME... writes a module as another implementation can: with resources of any
+// names, given as Go strings without their quotes. FILE.names lists the names as JSON.
+func otherModule(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: module FILE NAME...")
+	}
+	b := module.NewBuilder(auth.StoreID{7}, auth.NewKey([32]byte{7}).PublicKey(), nil)
+	defer b.Close()
+	var names []string
+	for _, arg := range args[1:] {
+		name, err := strconv.Unquote(`"` + arg + `"`)
+		ts.Check(err)
+		names = append(names, name)
+		ts.Check(b.Add(context.Background(), name, strings.NewReader("of "+name)))
+	}
+	var file bytes.Buffer
+	_, err := b.Build(context.Background(), &file)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), file.Bytes(), 0o666))
+	text, err := json.Marshal(names)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".names"), text, 0o666))
 }
 
 // nosecret checks that neither output of the last command shows a secret that

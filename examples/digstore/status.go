@@ -50,6 +50,10 @@ func (a *app) printStatus(ctx context.Context, s *digstore.Store, st *digstore.S
 	for i, f := range st.Staged {
 		staged[i] = f.Name
 	}
+	unsafe := make([]string, len(st.Unsafe))
+	for i, u := range st.Unsafe {
+		unsafe[i] = u.Key
+	}
 	return a.answer(struct {
 		Store       string       `json:"store"`
 		StoreID     auth.StoreID `json:"store_id"`
@@ -61,7 +65,8 @@ func (a *app) printStatus(ctx context.Context, s *digstore.Store, st *digstore.S
 		Modified    []string     `json:"modified"`
 		Removed     []string     `json:"removed"`
 		Unchanged   int          `json:"unchanged"`
-	}{s.Name(), s.ID(), nonZero(head.Root), why, st.ContentRoot, staged, list(st.Added), list(st.Modified), list(st.Removed), st.Unchanged}, func(w io.Writer) {
+		Unsafe      []string     `json:"unsafe,omitempty"` // a commit refuses these names
+	}{s.Name(), s.ID(), nonZero(head.Root), why, st.ContentRoot, staged, list(st.Added), list(st.Modified), list(st.Removed), st.Unchanged, unsafe}, func(w io.Writer) {
 		fmt.Fprintf(w, "store %s  %s\n", s.Name(), s.ID())
 		if head.Root.IsZero() {
 			fmt.Fprintln(w, "no generation yet")
@@ -71,7 +76,7 @@ func (a *app) printStatus(ctx context.Context, s *digstore.Store, st *digstore.S
 		if why != "" {
 			fmt.Fprintf(w, "%s  %s\n", a.paint(w, red, "revoked"), why)
 		}
-		a.changes(w, "  ", []change{{"staged", green, staged}, {"added", green, st.Added}, {"modified", yellow, st.Modified}, {"removed", red, st.Removed}})
+		a.changes(w, "  ", []change{{"staged", green, staged}, {"added", green, st.Added}, {"modified", yellow, st.Modified}, {"removed", red, st.Removed}, {"unsafe", red, unsafe}})
 		switch {
 		case len(staged) > 0:
 			fmt.Fprintln(w, "digstore commit -m MESSAGE publishes exactly what is staged")

@@ -1,0 +1,7 @@
+package digstore
+
+// AnyNames lets a commit take resources whatever their names, as other implementations do.
+func (o *CommitOptions) AnyNames() *CommitOptions {
+	o.anyNames = true
+	return o
+}
