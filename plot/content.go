@@ -145,6 +145,12 @@ func (c *Capsule) blocks(first, last int, yield func(i int, content []byte) erro
 			return err
 		}
 	}
+	return c.read(first, last, subroots, yield)
+}
+
+// read is blocks with the checksums of blocks only, and their subroots when
+// they are given.
+func (c *Capsule) read(first, last int, subroots []merkle.Hash, yield func(i int, content []byte) error) error {
 	buf := blockBuffers.Get().(*blockBuffer)
 	defer blockBuffers.Put(buf)
 	for first <= last {

@@ -151,6 +151,7 @@ func (p *plotted) Record() capsule.PlotRecord { return p.record }
 
 func (p *plotted) Subroots(context.Context) ([]merkle.Hash, error) { return p.c.subrootList() }
 
+// ReadBlock checks the checksum of the block. A prover checks its subroot.
 func (p *plotted) ReadBlock(_ context.Context, i uint32, dst []byte) ([]byte, error) {
 	if i >= uint32(blocksOf(p.c.rec.Size)) {
 		if i == 0 {
@@ -158,7 +159,7 @@ func (p *plotted) ReadBlock(_ context.Context, i uint32, dst []byte) ([]byte, er
 		}
 		return nil, fmt.Errorf("read block %d of %d: %w", i, blocksOf(p.c.rec.Size), fs.ErrInvalid)
 	}
-	err := p.c.blocks(int(i), int(i), func(_ int, content []byte) error {
+	err := p.c.read(int(i), int(i), nil, func(_ int, content []byte) error {
 		dst = append(dst[:0], content...)
 		return nil
 	})
