@@ -62,7 +62,18 @@ func faults(g graph) []string {
 	return out
 }
 
-// Every package imports what the table says, in every kind of build.
+// idle returns the rows of the table that no package of a graph has.
+func idle(g graph, table []row) []string {
+	var out []string
+	for _, r := range table {
+		if !slices.ContainsFunc(g.house(), func(name string) bool { return match([]string{r.pkg}, name) }) {
+			out = append(out, r.pkg+" has a row in the table, and there is no such package")
+		}
+	}
+	return out
+}
+
+// Every package imports what the table says, in every kind of build, and every row is a package's.
 func TestImports(t *testing.T) {
 	for _, env := range [][]string{
 		{"GOOS=linux", "GOARCH=amd64", "CGO_ENABLED=1"},
@@ -75,7 +86,7 @@ func TestImports(t *testing.T) {
 			if len(g.house()) < 2 {
 				t.Fatalf("go list knows %d packages of ours", len(g.house()))
 			}
-			for _, f := range faults(g) {
+			for _, f := range append(faults(g), idle(g, table)...) {
 				t.Error(f)
 			}
 		})
@@ -140,5 +151,16 @@ func TestFaults(t *testing.T) {
 		if got := faults(graphOf(c.imports)); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
+	}
+}
+
+// A row that no package has is found, one for all packages below included.
+func TestIdle(t *testing.T) {
+	g := graph{long("merkle"): {ImportPath: long("merkle")}, long("examples/a"): {ImportPath: long("examples/a")}}
+	got := idle(g, []row{{pkg: "merkle"}, {pkg: "examples/..."}, {pkg: "plot"}, {pkg: "node/..."}})
+	want := []string{"plot has a row in the table, and there is no such package",
+		"node/... has a row in the table, and there is no such package"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

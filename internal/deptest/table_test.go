@@ -26,8 +26,8 @@ var (
 	screen = []string{"github.com/spf13/cobra/...", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8/...", "golang.org/x/term", "go.yaml.in/yaml/v3"}
 )
 
-// table is architecture 3, lowest floor first: a row names only packages of
-// rows above it.
+// table has every package and no other, lowest floor first: a row names only
+// packages of rows above it.
 var table = []row{
 	{pkg: ""},
 
@@ -54,8 +54,6 @@ var table = []row{
 	{pkg: "auth/chain/chaintest", house: []string{"auth", "auth/chain", "merkle", "internal/bls", "internal/clvm", "internal/codec", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
 
 	{pkg: "capsule", house: []string{"auth", "merkle", "internal/codec", "internal/diskfs", "internal/strictjson"}, third: join(blst, onDisk, worker)},
-	{pkg: "capsule/cache", house: []string{"capsule", "auth", "merkle", "internal/diskfs"}, third: join(blst, lru, onDisk, worker)},
-	{pkg: "capsule/cuda", house: []string{"capsule", "auth", "merkle"}, third: join(blst, onDisk, worker, []string{"github.com/ebitengine/purego/..."})},
 	{pkg: "capsule/capsuletest", house: []string{"capsule", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 	{pkg: "digstore/urn", house: []string{"auth", "merkle", "internal/codec", "internal/gcmsiv"}, third: sealed},
 	{pkg: "digstore/module", house: []string{"digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/wasm"}, third: sealed},
@@ -67,19 +65,8 @@ var table = []row{
 	{pkg: "remote/conform", house: []string{"remote", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/remotetest", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
 
-	{pkg: "node/economy"},
-	{pkg: "node/wire", third: []string{"google.golang.org/protobuf/..."}},
-	{pkg: "node", house: []string{"node/wire", "remote", "remote/rpc", "plot", "capsule", "capsule/cache", "digstore/module", "auth/request", "auth", "merkle", "internal/codec"}, third: daemon, http: true},
-	{pkg: "node/tcptls", house: []string{"node", "auth", "merkle"}, third: daemon, http: true},
-	{pkg: "node/memory", house: []string{"node", "auth", "merkle"}, third: daemon, http: true},
-	{pkg: "node/gun", house: []string{"node", "auth", "merkle"}, third: join(daemon, []string{"github.com/coder/websocket"}), http: true},
-	{pkg: "node/prom", house: []string{"node", "auth", "merkle"}, third: join(daemon, []string{"github.com/prometheus/client_golang/..."}), http: true},
-	{pkg: "node/ui", house: []string{"node"}, third: daemon, http: true},
-	{pkg: "node/nodetest", house: []string{"node", "node/memory", "node/wire", "capsule", "auth", "merkle"}, third: daemon, http: true},
-
-	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/chain", "capsule", "capsule/cache", "capsule/cuda", "capsule/capsuletest",
-		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/rpc", "remote/conform", "remote/remotetest", "merkle",
-		"node", "node/tcptls", "node/memory", "node/gun", "node/prom", "node/ui", "node/nodetest", "internal/regular"},
+	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/chain", "capsule", "capsule/capsuletest",
+		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/regular"},
 		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},
 }
 
@@ -94,7 +81,7 @@ var testLibraries = []string{
 
 // testPackages are packages of ours that exist for tests: only they may import
 // package testing outside of tests, and only tests and they import each other.
-var testPackages = []string{"internal/vectors", "auth/chain/chaintest", "remote/remotetest", "capsule/capsuletest", "node/nodetest"}
+var testPackages = []string{"internal/vectors", "auth/chain/chaintest", "remote/remotetest", "capsule/capsuletest"}
 
 func join(lists ...[]string) []string {
 	var all []string
