@@ -36,9 +36,7 @@ func TestRemoteContract(t *testing.T) {
 		})
 	})
 	t.Run("liars", func(t *testing.T) {
-		if !vectors.Long(t) {
-			return // it takes 8 s
-		}
+		vectors.NeedLong(t) // it takes 8 s
 		remotetest.TestLiars(t, func(t *testing.T, id auth.StoreID) remote.Local {
 			w := must(digstore.Init(t.TempDir(), nil))
 			t.Cleanup(func() { w.Close() })

@@ -240,7 +240,7 @@ func TestGatedModulesAnswerDecoys(t *testing.T) {
 	}
 	request := module.ContentRequest{Key: key}
 	encoded, _ := request.MarshalBinary()
-	answer, err := remote.Guest{Module: m}.Content(t.Context(), encoded)
+	answer, err := remotetest.Guest{Module: m}.Content(t.Context(), encoded)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -227,7 +228,7 @@ func TestGuestDecoyVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	contents := remote.NewContents(remotetest.NewStores(nil, memory), &remote.ContentsOptions{Decoys: remote.DecoyGuest})
-	guest := remote.Guest{Module: m}
+	guest := remotetest.Guest{Module: m}
 	for _, v := range file.Decoys {
 		request := module.ContentRequest{Key: v.Key}
 		encoded, _ := request.MarshalBinary()
@@ -271,7 +272,7 @@ func TestGuestServingVectors(t *testing.T) {
 	}
 	vectors.Load(t, "store/guest_serving.json", &file)
 	for _, v := range file.Cases {
-		guest := remote.Guest{Module: vectorModule(t, v.Module), Now: func() time.Time { return time.Unix(v.Clock, 0) }}
+		guest := remotetest.Guest{Module: vectorModule(t, v.Module), Now: func() time.Time { return time.Unix(v.Clock, 0) }}
 		got, err := guest.Content(t.Context(), v.Request)
 		switch {
 		case (err != nil) != (v.Error != 0):
@@ -283,6 +284,46 @@ func TestGuestServingVectors(t *testing.T) {
 		}
 	}
 	vectors.Count(t, "store/guest_serving.json", len(file.Cases), 0)
+}
+
+// TestGuestOptionTags: the guest takes any option tag but 1 for an absent option.
+func TestGuestOptionTags(t *testing.T) {
+	guest := remotetest.Guest{Module: vectorModule(t, "public_small")}
+	var content, proof []byte
+	for res, err := range guest.Module.Resources() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, _ = (&module.ContentRequest{Key: res.Key()}).MarshalBinary()
+		proof, _ = (&module.ProofRequest{Key: res.Key(), Nonce: [32]byte{1, 2}}).MarshalBinary()
+		break
+	}
+	for _, c := range []struct {
+		name    string
+		ask     func(context.Context, []byte) ([]byte, error)
+		request []byte
+		tags    []int
+	}{
+		{"content", guest.Content, content, []int{32, 33, 34, 35}},
+		{"proof", guest.Proof, proof, []int{32}},
+	} {
+		want, err := c.ask(t.Context(), c.request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range c.tags {
+			for _, tag := range []byte{2, 0xff} {
+				odd := bytes.Clone(c.request)
+				odd[at] = tag
+				if got, err := c.ask(t.Context(), odd); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("%s with tag %d at %d: %d bytes, %v, want %d", c.name, tag, at, len(got), err, len(want))
+				}
+			}
+			if _, err := c.ask(t.Context(), c.request[:at]); err == nil {
+				t.Errorf("%s cut at %d: answered", c.name, at)
+			}
+		}
+	}
 }
 
 // TestGuestAnswersVectors holds the answers for what is there against modules.json.
@@ -308,12 +349,12 @@ func TestGuestAnswersVectors(t *testing.T) {
 		for _, v := range mod.Resources {
 			request := module.ProofRequest{Key: v.Key, Nonce: [32]byte(bytes.Repeat([]byte{9}, 32))}
 			encoded, _ := request.MarshalBinary()
-			if got, err := (remote.Guest{Module: m}).Proof(t.Context(), encoded); err != nil || !bytes.Equal(got, v.Prelude) {
+			if got, err := (remotetest.Guest{Module: m}).Proof(t.Context(), encoded); err != nil || !bytes.Equal(got, v.Prelude) {
 				t.Errorf("%s, key %s: got %x, %v", mod.File, v.Key, got, err)
 			}
 			content := module.ContentRequest{Key: v.Key}
 			encoded, _ = content.MarshalBinary()
-			if got, err := (remote.Guest{Module: m}).Content(t.Context(), encoded); err != nil || merkle.Sum(got) != v.Response {
+			if got, err := (remotetest.Guest{Module: m}).Content(t.Context(), encoded); err != nil || merkle.Sum(got) != v.Response {
 				t.Errorf("%s, key %s: response %s, %v", mod.File, v.Key, merkle.Sum(got), err)
 			}
 			n++

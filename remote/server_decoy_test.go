@@ -109,9 +109,7 @@ func shapeOf(text string) string {
 // TestHitsAndMissesCostTheSame times 10,000 of each in turns: their medians may differ by 5 %. What disturbs one run
 // seldom disturbs three.
 func TestHitsAndMissesCostTheSame(t *testing.T) {
-	if !vectors.Long(t) {
-		return
-	}
+	vectors.NeedLong(t)
 	const n = 10_000
 	for _, tc := range []struct {
 		name      string

@@ -15,9 +15,7 @@ import (
 // @dignetwork/datalayer-driver does, each state compared with the one that is read from its spends. It runs
 // with DIG_TEST=real and needs npm; testdata/driver/run.sh installs the driver below the user's cache directory.
 func TestDriver(t *testing.T) {
-	if !vectors.Real(t) {
-		return
-	}
+	vectors.NeedReal(t)
 	const sequences, seed = 600, 1
 	cache, err := os.UserCacheDir()
 	if err != nil {

@@ -203,9 +203,7 @@ func (s *simulator) sign(keys []*auth.Key, sp *chain.CoinSpend) (list []*bls.Sig
 // a store of chaintest is pushed to the node as well, which runs and signs for it by its own rules. It runs with
 // DIG_TEST=real and needs python3.
 func TestSimulator(t *testing.T) {
-	if !vectors.Real(t) {
-		return
-	}
+	vectors.NeedReal(t)
 	sim := startSimulator(t)
 	source, err := chain.NewFullNode(sim.url, sim.root, nil)
 	if err != nil {

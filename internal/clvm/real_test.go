@@ -21,9 +21,7 @@ import (
 // programs have the same value there, or fail there as well. It runs with DIG_TEST=real and needs
 // python3; testdata/chia/run.sh installs the package below the user's cache directory.
 func TestChia(t *testing.T) {
-	if !vectors.Real(t) {
-		return
-	}
+	vectors.NeedReal(t)
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)

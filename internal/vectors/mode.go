@@ -48,6 +48,22 @@ func Part(t testing.TB) (part, parts int) {
 	return part, parts
 }
 
+// NeedLong skips a test that only the long run has, and says so.
+func NeedLong(t testing.TB) {
+	t.Helper()
+	if !Long(t) {
+		t.Skip("DIG_TEST=long runs this test")
+	}
+}
+
+// NeedReal skips a test against real parties where DIG_TEST does not ask for it, and says so.
+func NeedReal(t testing.TB) {
+	t.Helper()
+	if !Real(t) {
+		t.Skip("DIG_TEST=real runs this test")
+	}
+}
+
 func mode(t testing.TB, want string) bool {
 	t.Helper()
 	for m := range strings.SplitSeq(os.Getenv("DIG_TEST"), ",") {
