@@ -56,17 +56,19 @@ func (d *desk) kill(within time.Duration, at string, args ...string) bool {
 	var stderr strings.Builder
 	cmd := d.command(at, args...)
 	cmd.Stderr = &stderr
+	interruptible(cmd)
 	if err := cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
-	sig := os.Kill
-	if rand.N(3) == 0 {
-		sig = os.Interrupt // as Ctrl-C does: it ends by itself, and says how to go on
-	}
-	timer := time.AfterFunc(rand.N(within), func() { _ = cmd.Process.Signal(sig) })
+	interrupted := rand.N(3) == 0 // as by Ctrl-C: it ends by itself, and says how to go on
+	timer := time.AfterFunc(rand.N(within), func() {
+		if !interrupted || interrupt(cmd.Process) != nil {
+			_ = cmd.Process.Kill()
+		}
+	})
 	defer timer.Stop()
 	err := cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); sig == os.Interrupt && code == exitInterrupted {
+	if code := cmd.ProcessState.ExitCode(); interrupted && code == exitInterrupted {
 		if !strings.Contains(stderr.String(), "run the same command again") {
 			d.t.Fatalf("digstore %v, interrupted, does not say how to go on:\n%s", args, stderr.String())
 		}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -91,6 +92,7 @@ func startServer(dir, identity string, args ...string) (*server, error) {
 	}
 	s := &server{cmd: exec.Command("digstore", append(args, "--json")...)}
 	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr = dir, append(os.Environ(), "DIG_IDENTITY_DIR="+identity), &s.stderr
+	interruptible(s.cmd)
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -111,10 +113,18 @@ func startServer(dir, identity string, args ...string) (*server, error) {
 	return s, nil
 }
 
-// stop interrupts the server; the error is that of its end.
+// stop interrupts the server; the error is that of its end. A server that cannot be interrupted, because
+// it has ended or Windows has no console here, or that does not end, is killed.
 func (s *server) stop() error {
 	s.once.Do(func() {
-		_ = s.cmd.Process.Signal(os.Interrupt) // it may have ended
+		if err := interrupt(s.cmd.Process); err != nil {
+			_ = s.cmd.Process.Kill()
+			if werr := s.cmd.Wait(); runtime.GOOS != "windows" {
+				s.err = fmt.Errorf("interrupt serve: %w: %v: %s", err, werr, s.stderr.String())
+			}
+			return
+		}
+		defer time.AfterFunc(time.Minute, func() { _ = s.cmd.Process.Kill() }).Stop()
 		if err := s.cmd.Wait(); err != nil {
 			s.err = fmt.Errorf("serve ended badly: %w: %s", err, s.stderr.String())
 		}
