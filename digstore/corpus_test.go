@@ -112,6 +112,10 @@ func TestTransfers(t *testing.T) {
 		{"install", func(w *digstore.Workspace, i int) error {
 			return stored(t, w, from).Install(ctx, gens[i:i+1], signedAs(t, from, gens[i].Root), bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep)
 		}},
+		{"import", func(w *digstore.Workspace, i int) error {
+			_, err := stored(t, w, from).Import(ctx, bytes.NewReader(moduleOf(t, from, gens[i].Root)), signedAs(t, from, gens[i].Root), nil)
+			return err
+		}},
 		{"assemble", func(w *digstore.Workspace, i int) error {
 			r, chunks := takenApart(moduleOf(t, from, gens[i].Root))
 			s := stored(t, w, from)

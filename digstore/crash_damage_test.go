@@ -2,9 +2,12 @@ package digstore_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -212,41 +215,93 @@ func commitsRight(s *digstore.Store, number int) error {
 	return nil
 }
 
-// TestTornHistory cuts roots.log at every byte, and leaves other rests of a write behind its last line.
+// TestTornHistory cuts roots.log at every byte, and leaves other rests of a write behind its last line. What a crash may
+// leave does not count, and anything else is damage: in a history whose lines are confirmed, in one whose lines are not,
+// as after a crash, and in one without proofs.
 func TestTornHistory(t *testing.T) {
 	disk := diskfs.NewCrash(home)
 	w := must(digstore.Init(home, sweepOptions(disk)))
 	check(t, commitVersions(0, 3)(w))
 	check(t, w.Close())
-	base, log := disk.Recover(1), filepath.Join(home, ".dig/stores/site/roots.log")
+	base, log := disk.Recover(1), filepath.Join(siteDir, "roots.log")
 	text := must(diskfs.ReadFile(base, log, 1<<20))
-	lines := func(b []byte) int { return bytes.Count(b, []byte("\n")) }
-	tails := map[string]int{}
-	for n := range text {
-		tails[string(text[:n])] = lines(text[:n])
+	const damaged = -1
+	rests := map[string][3]int{ // generations that count
+		"x": {damaged, damaged, 3}, "\x00\x00\x00": {damaged, damaged, 3}, "3": {damaged, damaged, 3}, "3\t": {damaged, damaged, 3},
+		"3\t00\t1\n": {damaged, damaged, damaged}, "\x00\x00\x00\n": {damaged, damaged, 3}, "\n": {damaged, damaged, 3},
+		"9\t" + strings.Repeat("ab", 32) + "\t1\n": {damaged, damaged, 4},
 	}
-	for _, rest := range []string{"x", "\x00\x00\x00", "3", "3\t", "3\t00\t1\n", "\x00\x00\x00\n", "9\t" + strings.Repeat("ab", 32) + "\t1\n", "\n", "\r\n"} {
-		tails[string(text)+rest] = 3
+	for world, prepare := range []func(disk *diskfs.Crash){
+		func(disk *diskfs.Crash) { writeAt(t, disk, filepath.Join(siteDir, "roots.proof"), 0, proofHeader(3)) },
+		func(disk *diskfs.Crash) { writeAt(t, disk, filepath.Join(siteDir, "roots.proof"), 0, make([]byte, 64)) },
+		func(disk *diskfs.Crash) { unproven(t, disk) },
+	} {
+		tails := map[string]int{string(text): 3}
+		for n := range text {
+			tails[string(text[:n])] = bytes.Count(text[:n], []byte("\n"))
+			if world == 0 {
+				tails[string(text[:n])] = damaged
+			}
+		}
+		for rest, want := range rests {
+			tails[string(text)+rest] = want[world]
+		}
+		for tail, want := range tails {
+			disk := base.Recover(1)
+			prepare(disk)
+			check(t, diskfs.WriteFile(disk, log, []byte(tail), 0o644))
+			w := must(digstore.Open(home, sweepOptions(disk)))
+			got, err := must(w.Store("site")).Generations(ctx)
+			if want == damaged && !errors.Is(err, digstore.ErrCorrupt) || want != damaged && (err != nil || len(got) != want) {
+				t.Fatalf("world %d, %d bytes, the last %q: %d generations, %v, want %d", world, len(tail), tail[max(0, len(tail)-10):], len(got), err, want)
+			}
+			check(t, w.Close())
+			if len(tail) <= len(text) && len(tail)%13 > 0 {
+				continue
+			}
+			files := allFiles(t, disk, siteDir)
+			w = must(digstore.Open(home, sweepOptions(disk)))
+			err = commitVersions(max(want, 0), 5)(w)
+			if want == damaged || want == 4 { // generation 9 is not held
+				if !errors.Is(err, digstore.ErrCorrupt) {
+					t.Fatalf("world %d, %d bytes: commit on a damaged history: %v", world, len(tail), err)
+				}
+				for _, name := range files {
+					if _, err := disk.Stat(name); err != nil {
+						t.Errorf("world %d, %d bytes: %v", world, len(tail), err)
+					}
+				}
+			} else if err != nil {
+				t.Fatalf("world %d, %d bytes: commit behind a torn tail: %v", world, len(tail), err)
+			} else if got := must(must(w.Store("site")).Generations(ctx)); len(got) != 5 {
+				t.Fatalf("world %d, %d bytes: %d generations after further commits, want 5", world, len(tail), len(got))
+			}
+			check(t, w.Close())
+		}
 	}
-	for tail, want := range tails {
-		disk := base.Recover(1)
-		check(t, diskfs.WriteFile(disk, log, []byte(tail), 0o644))
-		w := must(digstore.Open(home, sweepOptions(disk)))
-		s := must(w.Store("site"))
-		if got := must(s.Generations(ctx)); len(got) != want {
-			t.Fatalf("%d bytes, the last %q: %d generations, want %d", len(tail), tail[max(0, len(tail)-10):], len(got), want)
+}
+
+// writeAt overwrites bytes of a file.
+func writeAt(t testing.TB, disk diskfs.FS, name string, off int64, b []byte) {
+	t.Helper()
+	f := must(disk.OpenFile(name, os.O_RDWR, 0))
+	must(f.WriteAt(b, off))
+	check(t, f.Close())
+}
+
+// unproven makes the store what an earlier version leaves.
+func unproven(t testing.TB, disk diskfs.FS) {
+	t.Helper()
+	for _, name := range []string{"roots.proof", "roots.dropped", "pins.json"} {
+		if err := disk.Remove(filepath.Join(siteDir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
 		}
-		check(t, w.Close())
-		if len(tail) <= len(text) && len(tail)%13 > 0 {
-			continue
-		}
-		w = must(digstore.Open(home, sweepOptions(disk)))
-		if err := commitVersions(want, 4)(w); err != nil {
-			t.Fatalf("%d bytes: commit behind a torn tail: %v", len(tail), err)
-		}
-		if got := must(must(w.Store("site")).Generations(ctx)); len(got) != 4 {
-			t.Fatalf("%d bytes: %d generations after further commits, want 4", len(tail), len(got))
-		}
-		check(t, w.Close())
 	}
+}
+
+// proofHeader is the header of roots.proof.
+func proofHeader(confirmed uint64) []byte {
+	b := binary.BigEndian.AppendUint64([]byte("DIGPROOF"), confirmed)
+	b = append(b, make([]byte, 60-len(b))...)
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }

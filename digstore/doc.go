@@ -22,6 +22,8 @@
 //	.dig/lock                               held while workspace.toml is changed
 //	.dig/stores/<name>/config.toml          settings
 //	                   roots.log            the history: a line for each generation
+//	                   roots.proof          each line a second time, with checksums
+//	                   roots.dropped        which lines are of generations that are not held on purpose
 //	                   history/*.idx        where in roots.log a root's line is; can be made again
 //	                   publishing           what the last writer published, durable before any of it
 //	                   lock                 held by the one writer
@@ -37,12 +39,13 @@
 //	                   pending/             pushed generations that wait to become the head
 //	                   incoming/            modules, or chunks of them, that are being received, or broke off
 //	                   evidence/            what speaks against origins
-//	                   pins.json            the publisher's key, highest root and generation
+//	                   pins.json            the publisher's key, highest root and generation, and that there is roots.proof
 //	                   statindex            how the content root looked at the last commit
 //
 // The formats stand where they are written: packs in pack.go, indexes in packindex.go, recipes in recipes.go, the
 // stat index in statindex.go, the journal of a transfer in incoming.go, what becomes of chunks that come one by one
-// in assemble.go, roots.log in loglines.go, its index in historyindex.go, publishing in sweep.go. A store of the
+// in assemble.go, roots.log in loglines.go, roots.proof and roots.dropped in proofs.go, the index of roots.log in
+// historyindex.go, publishing in sweep.go. A store of the
 // reference is read as it is; its generations/ and modules/ are never written.
 //
 // # Long histories
@@ -59,6 +62,16 @@
 // is durable. A line that is torn does not count and is cut off by the next writer, who also removes what belongs to no
 // line: he finds in publishing what that may be. Signatures lie beside. So after a crash, or a failure at any
 // single step, a store is what it was before or what it was to become.
+//
+// # What damage is
+//
+// A line of roots.log that is not as roots.proof has it, a generation that is missing and was not dropped, and a
+// signature that was kept and is missing are damage: [ErrCorrupt] for readers and writers. Writers then change nothing,
+// and nothing is removed. What may replace a missing head is taken by Install, Assemble and Import.
+//
+// A store that the reference, or a version before roots.proof, has made goes on without proofs: its lines are believed as
+// they stand, with a head that is not held as the one sign of damage. [Store.Adopt] verifies what is held and makes the
+// proofs, and [Store.Proven] says whether there are any.
 //
 // # Writers and readers
 //

@@ -104,17 +104,18 @@ func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 	if err := in.seal(); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	l, h, err := s.lockClean(ctx)
+	l, h, err := s.lockSwept(ctx) // what comes may be what is missing
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
 	defer l.Close()
 	line, ok, err := h.find(root)
+	if err == nil && !ok {
+		line = s.nextLine(h, root)
+		err = s.checkHead(h)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
-	}
-	if !ok {
-		line = s.nextLine(h, root)
 	}
 	lines, err := s.newLines(h, []module.Generation{line})
 	if err != nil {
@@ -158,6 +159,23 @@ func (s *Store) Verify(ctx context.Context, root merkle.Hash, o *VerifyOptions) 
 	if err != nil {
 		return nil, fmt.Errorf("verify: %w", err)
 	}
+	rep, err := s.verify(ctx, g, o)
+	if err != nil {
+		return nil, err
+	}
+	if !rep.Signed {
+		err = s.checkSigned(g.info)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("verify %s: %w", root, err)
+	}
+	return rep, nil
+}
+
+// verify verifies a generation, which may be one that no history names yet.
+func (s *Store) verify(ctx context.Context, g *Generation, o *VerifyOptions) (*VerifyReport, error) {
+	root := g.info.Root
+	var err error
 	rep := &VerifyReport{Generation: g.info, Bytes: g.mod.Size()}
 	if want := (module.ID{Store: s.set.id, Root: root}); g.mod.ID() != want {
 		return nil, fmt.Errorf("verify: %w: the module is %s, want %s", module.ErrVerify, g.mod.ID(), want)

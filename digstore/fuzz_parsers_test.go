@@ -73,7 +73,19 @@ func fixPack(b []byte) {
 	}
 }
 
+// fixProofs makes the checksums of all blocks right.
+func fixProofs(b []byte) {
+	for i := 0; (i+1)*64 <= len(b); i++ {
+		block, sum := b[i*64:(i+1)*64], uint32(0)
+		if i > 0 {
+			sum = crc32.Checksum(binary.BigEndian.AppendUint64(nil, uint64(i-1)), castagnoli)
+		}
+		binary.BigEndian.PutUint32(block[60:], crc32.Update(sum, castagnoli, block[:60]))
+	}
+}
+
 func FuzzHistory(f *testing.F)   { fuzzFile(f, "roots.log", 2, nil) }
+func FuzzProofs(f *testing.F)    { fuzzFile(f, "roots.proof", 2, fixProofs) }
 func FuzzSettings(f *testing.F)  { fuzzFile(f, "config.toml", 2, nil) }
 func FuzzWorkspace(f *testing.F) { fuzzFile(f, "workspace.toml", 2, nil) }
 func FuzzRecipe(f *testing.F)    { fuzzFile(f, ".recipe", 2, nil) }

@@ -336,6 +336,9 @@ func (c *collection) rebase() error {
 // remove deletes what is not needed any more: first the recipes, then index files that speak of dead packs, then those.
 func (c *collection) remove() error {
 	s := c.s
+	if err := c.noteDropped(); err != nil {
+		return err
+	}
 	if err := c.removeRecipes(); err != nil {
 		return err
 	}
@@ -365,6 +368,21 @@ func (c *collection) remove() error {
 	s.packs.reload()
 	s.packs.tidy()
 	return sweepIncoming(s.w.fs, filepath.Join(s.dir, incomingDir), func(string) bool { return false })
+}
+
+// noteDropped notes which lines are not held on purpose from now on.
+func (c *collection) noteDropped() error {
+	if len(c.report.Dropped) == 0 || !c.h.proven {
+		return nil
+	}
+	d, err := c.s.readDropped()
+	if err != nil {
+		return err
+	}
+	for _, g := range c.report.Dropped {
+		d = d.with(g.Number, g.Number+1)
+	}
+	return c.s.writeDropped(d)
 }
 
 // removeRecipes deletes the recipes of dropped generations. None goes before those that are built on it, on the

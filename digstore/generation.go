@@ -45,7 +45,7 @@ func (s *Store) open(line module.Generation) (*Generation, error) {
 		var ok bool
 		g.mod, g.own, ok, err = s.openLegacy(line.Root)
 		if err == nil && !ok {
-			err = fmt.Errorf("store %s: generation %s is not held here: %w", s.name, line.Root, fs.ErrNotExist)
+			err = s.notHeld(line)
 		}
 		if err != nil {
 			return nil, err
@@ -60,6 +60,25 @@ func (s *Store) open(line module.Generation) (*Generation, error) {
 		return nil, fmt.Errorf("store %s: generation %s: %w", s.name, line.Root, err)
 	}
 	return g, nil
+}
+
+// notHeld is the error of a generation that is not here: fs.ErrNotExist if that is on purpose, else ErrCorrupt.
+func (s *Store) notHeld(line module.Generation) error {
+	p, err := s.openProofs()
+	if err != nil {
+		return err
+	}
+	if p != nil {
+		p.close()
+		d, err := s.readDropped()
+		if err != nil {
+			return err
+		}
+		if !d.has(line.Number) {
+			return corrupt(s.recipeName(line.Root), "it is missing: generation %d was not dropped", line.Number)
+		}
+	}
+	return fmt.Errorf("store %s: generation %s is not held here: %w", s.name, line.Root, fs.ErrNotExist)
 }
 
 // Info returns the generation's line in the history.

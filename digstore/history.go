@@ -15,10 +15,10 @@ import (
 // cover (historyindex.go) are looked up in the files; those behind them, the tail, are here. It never changes and may
 // be used by several goroutines.
 //
-// A line is the commit point of its generation. One line is appended with one write and synced; what a crash leaves of
-// such a write is a last line that does not parse or has no line feed, which does not count, and which the next
-// writer cuts off. Several lines are appended with a zero byte in the place of the first, where the history ends
-// until they are synced and the byte is put right.
+// A line is the commit point of its generation. In a proven history its block in roots.proof is durable before it
+// (proofs.go). One line is appended with one write and synced; what a crash leaves of such a write does not count, and
+// the next writer cuts it off. Several lines are appended with a zero byte in the place of the first, where the history
+// ends until they are synced and the byte is put right.
 type history struct {
 	s      *Store
 	runs   []*rootRun          // one behind the other, from the beginning of the log
@@ -30,6 +30,11 @@ type history struct {
 	size   int64               // length of the part of the file that counts
 	newest module.Generation   // when there is one
 	last   int64               // where its line begins
+
+	confirmed uint64 // lines that are known to be durable, of a proven history
+
+	proven bool // every line is as roots.proof has it
+	odd    bool // numbers in the file are not those of the lines, or lines follow each other with one root
 }
 
 // maxLog bounds roots.log: more than two million generations.
@@ -81,8 +86,20 @@ func (s *Store) readHistory() (*history, error) {
 
 func (s *Store) readLog() (*history, error) {
 	h := &history{s: s, at: map[merkle.Hash]int{}}
+	p, err := s.openProofs()
+	if err != nil {
+		return nil, err
+	}
+	if p != nil {
+		h.proven, h.confirmed = true, p.confirmed
+		defer p.close()
+	}
 	f, err := s.w.fs.OpenFile(s.logName(), openRead, 0)
 	if errors.Is(err, fs.ErrNotExist) {
+		if p != nil {
+			_, err = p.check(s.logName(), nil, 0, 0, p.lines, true)
+			return h, err
+		}
 		return h, nil
 	}
 	if err != nil {
@@ -109,19 +126,45 @@ func (s *Store) readLog() (*history, error) {
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	end, err := eachLine(s.logName(), text[:n], h.past, func(g module.Generation, off int) bool {
-		h.at[g.Root] = len(h.lines)
-		h.lines, h.offs = append(h.lines, g), append(h.offs, h.start+int64(off))
-		return true
-	})
+	if p != nil {
+		err = h.readProven(p, text[:n])
+	} else {
+		err = h.readUnproven(text[:n])
+	}
 	if err != nil {
 		return nil, err
 	}
-	h.size += int64(end)
 	if n := len(h.lines); n > 0 {
 		h.newest, h.last = h.lines[n-1], h.offs[n-1]
 	}
 	return h, nil
+}
+
+// readProven takes the tail from the bytes behind the index files.
+func (h *history) readProven(p *proofs, text []byte) error {
+	list, err := p.check(h.s.logName(), text, h.start, h.past, p.lines, true)
+	if err != nil {
+		return err
+	}
+	for _, l := range list {
+		h.add(l.line, h.size)
+		h.size = l.end
+	}
+	return nil
+}
+
+func (h *history) readUnproven(text []byte) error {
+	end, odd, err := eachLine(h.s.logName(), text, h.past, func(g module.Generation, off int) bool {
+		h.add(g, h.start+int64(off))
+		return true
+	})
+	h.size, h.odd = h.start+int64(end), odd
+	return err
+}
+
+func (h *history) add(g module.Generation, off int64) {
+	h.at[g.Root] = len(h.lines)
+	h.lines, h.offs = append(h.lines, g), append(h.offs, off)
 }
 
 // len returns how many generations there have been.
@@ -131,8 +174,17 @@ func (h *history) len() uint64 { return h.past + uint64(len(h.lines)) }
 func (h *history) head() (module.Generation, bool) { return h.newest, h.len() > 0 }
 
 // extend adds lines to roots.log, durably, all or none. The caller holds the store's lock and has read the
-// history h under it. When it fails, the lines may be there all the same.
+// history h under it. Of the last one the generation is held, of the others none. When it fails, the lines may be
+// there all the same.
 func (s *Store) extend(h *history, lines []module.Generation) error {
+	if err := s.prove(h, lines, false); err != nil {
+		return err
+	}
+	return s.extendProven(h, lines)
+}
+
+// extendProven is extend for lines that prove was called with.
+func (s *Store) extendProven(h *history, lines []module.Generation) error {
 	var text []byte
 	for i, g := range lines {
 		if want := h.len() + uint64(i); g.Number != want {
@@ -144,8 +196,14 @@ func (s *Store) extend(h *history, lines []module.Generation) error {
 		return nil
 	}
 	defer s.forgetHistory()
+	if err := s.drop(h.len(), h.len()+uint64(len(lines))-1); err != nil {
+		return fmt.Errorf("append to history: %w", err)
+	}
 	if err := s.append(h, text, len(lines) > 1); err != nil {
 		return fmt.Errorf("append to history: %w", err)
+	}
+	if h.proven || h.len() == 0 {
+		s.confirm(h.len() + uint64(len(lines)))
 	}
 	if len(h.lines)+len(lines) >= indexLines {
 		if now, err := s.readHistory(); err == nil {

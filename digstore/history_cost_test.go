@@ -89,15 +89,17 @@ func (f *countingFile) WriteAt(b []byte, off int64) (int, error) {
 	return n, err
 }
 
-// longStore makes a store with n generations that are not held, and some on top of them that are. Files stand in the
+// longStore makes a store with n generations that are not held but for three, and some on top of them that are. Files stand in the
 // directories as they would for all of them, where nobody ought to look.
 func longStore(t testing.TB, n int) (*diskfs.Crash, []module.Generation) {
 	disk := diskfs.NewCrash(home)
 	w, s := siteOn(t, disk)
 	lines := imagined(0, n)
 	at := 0
-	for _, to := range []int{n * 7 / 8, n * 98 / 100, n} { // so that there are indexes of every magnitude
-		appendLog(t, disk, logText(lines[at:to]))
+	for i, to := range []int{n * 7 / 8, n * 98 / 100, n} { // so that there are indexes of every magnitude
+		r := releases(20)[17+i]
+		lines[to-1].Root = r.line.Root
+		check(t, s.Install(ctx, lines[at:to], r.head, strings.NewReader(string(r.module)), deep))
 		writeNothing(t, w)
 		at = to
 	}

@@ -29,7 +29,7 @@ func (h *history) find(root merkle.Hash) (g module.Generation, ok bool, err erro
 	}
 	// The index is damaged, or another process has merged it. It is read anew for the next call.
 	h.s.forgetHistory()
-	lines, err := h.scan(f, 0, 0, h.start)
+	lines, err := h.scan(f, 0, h.past, 0, h.start)
 	if err != nil {
 		return g, false, fmt.Errorf("look for root %s in the history: %w", root, err)
 	}
@@ -77,7 +77,7 @@ func (h *history) lookUp(log io.ReaderAt, root merkle.Hash) (g module.Generation
 		}
 		slices.Sort(offs)
 		for _, off := range slices.Backward(offs) {
-			if g, err = lineAt(log, off); err != nil {
+			if g, err = h.lineAt(log, off); err != nil {
 				return g, false, err
 			}
 			if g.Root == root {
@@ -86,6 +86,22 @@ func (h *history) lookUp(log io.ReaderAt, root merkle.Hash) (g module.Generation
 		}
 	}
 	return module.Generation{}, false, nil
+}
+
+// lineAt reads the line that begins at off, before the tail.
+func (h *history) lineAt(log io.ReaderAt, off int64) (module.Generation, error) {
+	if !h.proven {
+		return lineAt(log, off)
+	}
+	p, err := h.s.openProofs()
+	if err != nil {
+		return module.Generation{}, err
+	}
+	if p == nil {
+		return module.Generation{}, corrupt(h.s.proofName(), "it is missing")
+	}
+	defer p.close()
+	return p.lineOf(h.s.logName(), log, off)
 }
 
 func (h *history) inRun(r *rootRun, root merkle.Hash) ([]int64, error) {
@@ -130,14 +146,17 @@ func (h *history) between(from, to uint64) ([]module.Generation, error) {
 	}
 	defer f.Close()
 	var lines []module.Generation
+	if h.proven {
+		return h.scan(f, from, to, 0, 0)
+	}
 	if at, err := h.seek(f, from); err == nil {
-		lines, err = h.scan(f, from, at, min(h.start, at+int64(to-from)*maxLine))
+		lines, err = h.scan(f, from, to, at, min(h.start, at+int64(to-from)*maxLine))
 		if err == nil && uint64(len(lines)) >= to-from {
 			return lines[: to-from : to-from], nil
 		}
 	}
 	// The log is not as regular as ours are.
-	lines, err = h.scan(f, 0, 0, h.start)
+	lines, err = h.scan(f, 0, h.past, 0, h.start)
 	if err == nil && uint64(len(lines)) < to {
 		err = corrupt(h.s.logName(), "%d lines where there were %d", len(lines), h.past)
 	}
@@ -157,18 +176,61 @@ func (h *history) seek(f io.ReaderAt, n uint64) (int64, error) {
 	return 0, io.ErrUnexpectedEOF
 }
 
-// scan reads the lines in [from, to) of the log, the first of which has the number next.
-func (h *history) scan(f io.ReaderAt, next uint64, from, to int64) (lines []module.Generation, err error) {
+// scan reads lines before the tail, from number next on. In a proven history they go up to, not including, number
+// behind; in another one they are those in [from, to) of the log.
+func (h *history) scan(f io.ReaderAt, next, behind uint64, from, to int64) (lines []module.Generation, err error) {
+	if h.proven {
+		return h.scanProven(f, next, behind)
+	}
 	text := make([]byte, to-from)
 	n, err := f.ReadAt(text, from)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	_, err = eachLine(h.s.logName(), text[:n], next, func(g module.Generation, _ int) bool {
+	_, _, err = eachLine(h.s.logName(), text[:n], next, func(g module.Generation, _ int) bool {
 		lines = append(lines, g)
 		return true
 	})
 	return lines, err
+}
+
+func (h *history) scanProven(f io.ReaderAt, next, behind uint64) ([]module.Generation, error) {
+	p, err := h.s.openProofs()
+	if err != nil {
+		return nil, err
+	}
+	if p == nil {
+		return nil, corrupt(h.s.proofName(), "it is missing")
+	}
+	defer p.close()
+	begin, err := p.start(next)
+	if err != nil {
+		return nil, err
+	}
+	end, err := p.start(behind)
+	if err != nil {
+		return nil, err
+	}
+	if end < begin {
+		return nil, corrupt(p.name, "line %d ends before line %d begins", behind-1, next)
+	}
+	text := make([]byte, end-begin)
+	n, err := f.ReadAt(text, begin)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	list, err := p.check(h.s.logName(), text[:n], begin, next, behind, false)
+	if err != nil {
+		return nil, err
+	}
+	if uint64(len(list)) != behind-next {
+		return nil, corrupt(p.name, "%d blocks from line %d on, want %d", len(list), next, behind-next)
+	}
+	lines := make([]module.Generation, len(list))
+	for i, l := range list {
+		lines[i] = l.line
+	}
+	return lines, nil
 }
 
 func (h *history) open() (diskfs.File, error) {

@@ -224,7 +224,7 @@ func (r *rootRun) around(f io.ReaderAt, i int64, want uint64) (offs []int64, err
 // index makes an index file of the tail, merged with the runs before it that are about as long. The caller holds the
 // store's lock and has just read h. Nothing is lost when it fails.
 func (s *Store) index(h *history) {
-	if len(h.lines) < indexLines {
+	if len(h.lines) < indexLines || h.odd {
 		return
 	}
 	rows := make([]uint64, 0, 2*len(h.lines)) // pairs, as in the file

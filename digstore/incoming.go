@@ -106,7 +106,7 @@ func newIncoming(w *Workspace, dir string, packs *packSet) (*incoming, error) {
 	return beginIncoming(w.fs, name, packs, (*incoming).start)
 }
 
-// takeApart reads the module. An error of r leaves what arrived to be taken up again.
+// takeApart reads the module, after which its chunks can be read. An error of r leaves what arrived to be taken up again.
 func (in *incoming) takeApart(ctx context.Context, r io.Reader) (*module.Recipe, error) {
 	tee := &teeReader{r: r}
 	from := io.Reader(tee)
@@ -141,7 +141,10 @@ func (in *incoming) takeApart(ctx context.Context, r io.Reader) (*module.Recipe,
 			in.keep = true
 		}
 	}
-	return recipe, err
+	if err != nil {
+		return nil, err
+	}
+	return recipe, in.pack.endChunks()
 }
 
 // Chunk implements module.ChunkSource: what has arrived, and what the store has. All has arrived before the first call.

@@ -113,13 +113,18 @@ func (s *Store) again(ctx context.Context, root merkle.Hash, lines []module.Gene
 
 // settle publishes what was received and checked, under the lock.
 func (s *Store) settle(ctx context.Context, in *incoming, recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
-	l, h, err := s.lockClean(ctx)
+	l, h, err := s.lockSwept(ctx) // what comes may be what is missing
 	if err != nil {
 		return err
 	}
 	defer l.Close()
 	if lines, err = s.newLines(h, lines); err != nil {
 		return err
+	}
+	if len(lines) > 0 {
+		if err := s.checkHead(h); err != nil {
+			return err
+		}
 	}
 	return s.keepIncoming(ctx, h, in, recipe, head, lines)
 }
@@ -128,9 +133,6 @@ func (s *Store) settle(ctx context.Context, in *incoming, recipe *module.Recipe,
 func (in *incoming) accept(ctx context.Context, id module.ID, r io.Reader, check func(*module.Module) error) (*module.Recipe, error) {
 	recipe, err := in.takeApart(ctx, r)
 	if err != nil {
-		return nil, err
-	}
-	if err := in.pack.endChunks(); err != nil {
 		return nil, err
 	}
 	mod, err := recipe.Module(in)
@@ -266,11 +268,19 @@ func (s *Store) publisherOf(root merkle.Hash) (auth.PublicKey, error) {
 
 // sign makes both signatures of a root and keeps them.
 func (s *Store) sign(ctx context.Context, root merkle.Hash, key auth.Signer) (auth.SignedRoot, error) {
-	r, err := auth.SignRoot(ctx, s.set.id, root, key)
+	r, err := signRoot(ctx, s.set.id, root, key)
+	if err != nil {
+		return r, err
+	}
+	return r, s.KeepSigned(ctx, r)
+}
+
+func signRoot(ctx context.Context, id auth.StoreID, root merkle.Hash, key auth.Signer) (auth.SignedRoot, error) {
+	r, err := auth.SignRoot(ctx, id, root, key)
 	if err != nil {
 		return r, fmt.Errorf("sign root %s: %w", root, err)
 	}
-	return r, s.KeepSigned(ctx, r)
+	return r, nil
 }
 
 // KeepSigned keeps the signatures of a generation of the history; the caller has checked them.

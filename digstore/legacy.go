@@ -38,6 +38,15 @@ type manifest struct {
 	} `json:"key_table"`
 }
 
+// legacyName and manifestName are where the reference keeps the module and the manifest of a generation.
+func (s *Store) legacyName(root merkle.Hash) string {
+	return filepath.Join(s.dir, "modules", module.ID{Store: s.set.id, Root: root}.FileName())
+}
+
+func (s *Store) manifestName(root merkle.Hash) string {
+	return filepath.Join(s.dir, "generations", root.String(), "manifest.json")
+}
+
 // openLegacy opens a generation that the reference has written: its module, or what its manifest and chunks make.
 func (s *Store) openLegacy(root merkle.Hash) (*module.Module, []string, bool, error) {
 	var names []string
@@ -50,7 +59,7 @@ func (s *Store) openLegacy(root merkle.Hash) (*module.Module, []string, bool, er
 			names = append(names, r.ResourceKey)
 		}
 	}
-	name := filepath.Join(s.dir, "modules", module.ID{Store: s.set.id, Root: root}.FileName())
+	name := s.legacyName(root)
 	if info, err := s.w.fs.Stat(name); err == nil {
 		mod, err := module.Open(&packFile{set: s.packs, name: name}, info.Size())
 		if err != nil {
@@ -69,7 +78,7 @@ func (s *Store) openLegacy(root merkle.Hash) (*module.Module, []string, bool, er
 }
 
 func (s *Store) readManifest(root merkle.Hash) (*manifest, error) {
-	name := filepath.Join(s.dir, "generations", root.String(), "manifest.json")
+	name := s.manifestName(root)
 	text, err := diskfs.ReadFile(s.w.fs, name, maxNames)
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
@@ -86,7 +95,7 @@ func (s *Store) readManifest(root merkle.Hash) (*manifest, error) {
 
 // composeLegacy makes a module of a manifest and the publisher key that trusted_keys.json names first.
 func (s *Store) composeLegacy(root merkle.Hash, man *manifest) (*module.Module, error) {
-	name := filepath.Join(s.dir, "generations", root.String(), "manifest.json")
+	name := s.manifestName(root)
 	entries := make([]module.Entry, len(man.KeyTable))
 	for i, row := range man.KeyTable {
 		e := module.Entry{Key: row.StaticKey}

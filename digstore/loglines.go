@@ -11,17 +11,20 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// roots.log has one line for each generation, "number\troot\tunix seconds\n", the numbers from 0 by 1 (store-format
-// 8.4). Only its last line may be torn, but that a line which begins with a zero byte ends the history, whatever
-// follows: it is the first of several whose writer did not come to its end.
+// roots.log has one line for each generation, "number\troot\tunix seconds\n". What we write has the numbers from 0 by
+// 1. The reference writes numbers twice or with gaps, and a root twice; the order of its lines counts, and lines that
+// follow each other with one root are one.
+//
+// Without proofs only the last line may be torn: one without a line feed, or with a zero byte. A line that begins with
+// a zero byte ends the history, whatever follows: it is the first of several whose writer did not come to its end.
 
 // maxLine is longer than any line.
 const maxLine = 128
 
-// eachLine parses lines whose numbers begin at next and calls each with where they begin, until that returns false.
-// It returns where the part that counts ends.
-func eachLine(name string, text []byte, next uint64, each func(g module.Generation, off int) bool) (int, error) {
-	size := 0
+// eachLine parses lines without proofs, numbers them from next on and calls each with where they begin, until that returns
+// false. It returns where the part that counts ends, and whether the lines are other than ours are.
+func eachLine(name string, text []byte, next uint64, each func(g module.Generation, off int) bool) (size int, odd bool, err error) {
+	var before merkle.Hash
 	for off := 0; off < len(text) && text[off] != 0; {
 		end := bytes.IndexByte(text[off:], '\n')
 		if end < 0 {
@@ -30,24 +33,25 @@ func eachLine(name string, text []byte, next uint64, each func(g module.Generati
 		line := text[off : off+end]
 		if len(bytes.TrimSpace(line)) > 0 {
 			g, err := parseLine(line)
-			if err == nil && g.Number != next {
-				err = fmt.Errorf("number %d, want %d", g.Number, next)
-			}
 			if err != nil {
-				if off+end+1 == len(text) {
+				if off+end+1 == len(text) && bytes.IndexByte(line, 0) >= 0 {
 					break
 				}
-				return size, corrupt(name, "line %d: %v", next+1, err)
+				return size, odd, corrupt(name, "line %d: %v", next+1, err)
 			}
-			if !each(g, off) {
-				return off + end + 1, nil
+			odd = odd || g.Number != next || g.Root == before
+			if g.Number = next; g.Root != before {
+				if !each(g, off) {
+					return off + end + 1, odd, nil
+				}
+				next++
 			}
-			next++
+			before = g.Root
 		}
 		off += end + 1
 		size = off
 	}
-	return size, nil
+	return size, odd, nil
 }
 
 func parseLine(line []byte) (g module.Generation, err error) {

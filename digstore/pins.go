@@ -15,26 +15,53 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// pinFile is pins.json: {"publisher","root","generation"}, keys and roots in hex, "" for none (decision 26).
+// pinFile is pins.json: {"publisher","root","generation","proven"}, keys and roots in hex, "" for none.
 type pinFile struct {
 	Publisher  string `json:"publisher"`
 	Root       string `json:"root"`
 	Generation uint64 `json:"generation"`
+	Proven     bool   `json:"proven,omitempty"` // roots.proof has been written
 }
 
 func (s *Store) pinsName() string { return filepath.Join(s.dir, "pins.json") }
 
-func (s *Store) readPins() (p module.Pins, err error) {
+// readPinFile reads pins.json; zero when there is none.
+func (s *Store) readPinFile() (f pinFile, err error) {
 	text, err := diskfs.ReadFile(s.w.fs, s.pinsName(), maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
-		return p, nil
+		return f, nil
 	}
 	if err != nil {
-		return p, fmt.Errorf("read pins: %w", err)
+		return f, fmt.Errorf("read pins: %w", err)
 	}
-	var f pinFile
 	if err := json.Unmarshal(text, &f); err != nil {
-		return p, corrupt(s.pinsName(), "%v", err)
+		return f, corrupt(s.pinsName(), "%v", err)
+	}
+	return f, nil
+}
+
+func (s *Store) writePinFile(f pinFile) error {
+	text, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return err
+	}
+	return diskfs.WriteFile(s.w.fs, s.pinsName(), append(text, '\n'), 0o644)
+}
+
+// setProven notes, durably, that roots.proof has been written. The caller holds the lock.
+func (s *Store) setProven() error {
+	f, err := s.readPinFile()
+	if err != nil || f.Proven {
+		return err
+	}
+	f.Proven = true
+	return s.writePinFile(f)
+}
+
+func (s *Store) readPins() (p module.Pins, err error) {
+	f, err := s.readPinFile()
+	if err != nil {
+		return p, err
 	}
 	if f.Publisher != "" {
 		if p.Publisher, err = auth.ParsePublicKey(f.Publisher); err != nil {
@@ -51,18 +78,18 @@ func (s *Store) readPins() (p module.Pins, err error) {
 }
 
 func (s *Store) writePins(p module.Pins) error {
-	f := pinFile{Generation: p.Generation}
+	old, err := s.readPinFile()
+	if err != nil {
+		return err
+	}
+	f := pinFile{Generation: p.Generation, Proven: old.Proven}
 	if !p.Publisher.IsZero() {
 		f.Publisher = p.Publisher.String()
 	}
 	if !p.Root.IsZero() {
 		f.Root = p.Root.String()
 	}
-	text, err := json.MarshalIndent(f, "", "  ")
-	if err != nil {
-		return err
-	}
-	return diskfs.WriteFile(s.w.fs, s.pinsName(), append(text, '\n'), 0o644)
+	return s.writePinFile(f)
 }
 
 // Pins returns what the store remembers of its origins; the zero Pins when nothing.

@@ -96,6 +96,7 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 		}
 		return diskfs.WriteNew(fsys, recipeName+".tmp", b, 0o644, true)
 	})
+	g.Go(func() error { return s.prove(h, a.lines, len(s.sigFiles(a.head)) > 0) })
 	for _, sig := range s.sigFiles(a.head) {
 		renames = append(renames, [2]string{sig.name + ".tmp", sig.name})
 		g.Go(func() error { return diskfs.WriteNew(fsys, sig.name+".tmp", sig.bytes, 0o644, true) })
@@ -124,7 +125,7 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 	if len(a.lines) == 0 {
 		err = s.syncDirs("recipes")
 	} else if err = s.syncDirs("packs", "sigs", "recipes"); err == nil {
-		err = s.extend(h, a.lines)
+		err = s.extendProven(h, a.lines)
 	}
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", root, err)

@@ -212,8 +212,52 @@ func (s *Store) lock(ctx context.Context) (io.Closer, error) {
 	return l, nil
 }
 
-// lockClean takes the lock, reads the history as it is now and sweeps what a writer that died has left.
+// lockClean is lockSwept for writers that build on the head: a head that is not held is ErrCorrupt.
 func (s *Store) lockClean(ctx context.Context) (io.Closer, *history, error) {
+	l, h, err := s.lockSwept(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.checkHead(h); err != nil {
+		_ = l.Close()
+		return nil, nil, err
+	}
+	return l, h, nil
+}
+
+// checkHead is ErrCorrupt when the head is not held, or was signed and its signature is not kept: then its line names
+// another root than that of what was committed or received last, or what that needs is gone.
+func (s *Store) checkHead(h *history) error {
+	head, ok := h.head()
+	if !ok {
+		return nil
+	}
+	there, err := s.hasAny(head.Root)
+	if err != nil {
+		return err
+	}
+	if there {
+		return s.checkSigned(head)
+	}
+	return corrupt(s.logName(), "generation %d, the head, with root %s: it is not held", head.Number, head.Root)
+}
+
+// hasAny reports whether a generation is here, also in the form of the reference.
+func (s *Store) hasAny(root merkle.Hash) (bool, error) {
+	for _, name := range []string{s.recipeName(root), s.manifestName(root), s.legacyName(root)} {
+		_, err := s.w.fs.Stat(name)
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return false, fmt.Errorf("look for generation %s: %w", root, err)
+		}
+	}
+	return false, nil
+}
+
+// lockSwept takes the lock, reads the history as it is now and sweeps what a writer that died has left.
+func (s *Store) lockSwept(ctx context.Context) (io.Closer, *history, error) {
 	l, err := s.lock(ctx)
 	if err != nil {
 		return nil, nil, err

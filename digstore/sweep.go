@@ -117,8 +117,16 @@ func parseIntent(b []byte) (i intent) {
 }
 
 // sweep removes what a writer that died has left: temporary files, and packs, recipes and signatures of a root that
-// did not come into the history. The caller holds the lock.
+// did not come into the history. Where the head is not held it removes nothing: then the history may name another root
+// than that of what is here. The caller holds the lock.
 func (s *Store) sweep(h *history) error {
+	switch err := s.checkHead(h); {
+	case errors.Is(err, ErrCorrupt):
+		s.keepUp(0)
+		return nil
+	case err != nil:
+		return err
+	}
 	last, err := s.readIntent()
 	if err != nil {
 		return err

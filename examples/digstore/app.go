@@ -120,6 +120,7 @@ func (a *app) makers() []maker {
 		{"import", a.importCommand},
 		{"urn", a.urnCommand},
 		{"verify", a.verifyCommand},
+		{"adopt", a.adoptCommand},
 		{"gc", a.gcCommand},
 		{"plot", a.plotCommand},
 		{"stores", a.storesCommand},

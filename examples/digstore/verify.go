@@ -62,6 +62,13 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 	if err != nil {
 		return err
 	}
+	proven, err := s.Proven(ctx)
+	if err != nil {
+		return err
+	}
+	if !proven {
+		a.note("the history of store %s has no proofs, so damage of its lines cannot be told: digstore adopt verifies it and makes them", s.Name())
+	}
 	p := a.progress("verifying")
 	defer p.stop()
 	how := "leaves and root"
@@ -94,8 +101,9 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 		Store   string       `json:"store"`
 		StoreID auth.StoreID `json:"store_id"`
 		Deep    bool         `json:"deep"`
+		Proven  bool         `json:"history_proven"`
 		Good    []verified   `json:"verified"`
-	}{s.Name(), s.ID(), deep, results}, "%s", strings.Join(text, "\n"))
+	}{s.Name(), s.ID(), deep, proven, results}, "%s", strings.Join(text, "\n"))
 }
 
 // toVerify lists the generations to look at.

@@ -1,0 +1,38 @@
+package digstore
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestDropped: a list of lines says of each whether it was added, also after it was written and read; damaged, it is refused.
+func TestDropped(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var d dropped
+		want := map[uint64]bool{}
+		for range rapid.IntRange(0, 12).Draw(t, "ranges") {
+			first := rapid.Uint64Range(0, 40).Draw(t, "first")
+			behind := first + rapid.Uint64Range(0, 6).Draw(t, "lines")
+			d = d.with(first, behind)
+			for n := first; n < behind; n++ {
+				want[n] = true
+			}
+		}
+		b := d.marshal()
+		got, ok := parseDropped(b)
+		if !ok || !slices.Equal(got, d) {
+			t.Fatalf("%v is read as %v, %v", d, got, ok)
+		}
+		for n := range uint64(50) {
+			if got.has(n) != want[n] {
+				t.Fatalf("%v: line %d", d, n)
+			}
+		}
+		b[rapid.IntRange(0, len(b)-1).Draw(t, "byte")] ^= 1
+		if got, ok := parseDropped(b); ok {
+			t.Fatalf("a damaged list is read as %v", got)
+		}
+	})
+}
