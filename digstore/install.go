@@ -260,8 +260,12 @@ func (s *Store) SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRo
 // publisherOf is the key in the module of a generation; zero when the generation is not held and not pinned. The
 // pins of a clone name it for the head, which spares a pull with nothing new from reading the recipe.
 func (s *Store) publisherOf(root merkle.Hash) (auth.PublicKey, error) {
-	if pins, err := s.readPins(); err != nil || pins.Root == root && !pins.Publisher.IsZero() {
+	pins, err := s.readPins()
+	if err != nil || pins.Root == root && !pins.Publisher.IsZero() {
 		return pins.Publisher, err
+	}
+	if pins.Root == root { // it came without a signature, and the key in its module is no publisher's
+		return s.ownKey()
 	}
 	return keyIn(s.At(root))
 }

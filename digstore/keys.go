@@ -83,7 +83,8 @@ func (s *Store) ImportKey(k *auth.Key) error {
 }
 
 // publisher returns the key that signs the store: the one in the head's module, for a head has been accepted, or the pinned
-// one, where that was pinned for the head or no head is held; zero when neither is known.
+// one, where that was pinned for the head or no head is held; zero when neither is known, as where the head was pinned
+// without a key because no signature of it came.
 func (s *Store) publisher() (auth.PublicKey, error) {
 	p, err := s.readPins()
 	if err != nil {
@@ -97,11 +98,26 @@ func (s *Store) publisher() (auth.PublicKey, error) {
 	if !ok || head.Root == p.Root && !p.Publisher.IsZero() {
 		return p.Publisher, nil
 	}
+	if head.Root == p.Root {
+		return s.ownKey()
+	}
 	key, err := keyIn(s.At(head.Root))
 	if err == nil && key.IsZero() || errors.Is(err, ErrCorrupt) && !p.Publisher.IsZero() {
 		return p.Publisher, nil
 	}
 	return key, err
+}
+
+// ownKey is the public half of the store's own key; zero when it is not here.
+func (s *Store) ownKey() (auth.PublicKey, error) {
+	k, err := s.Signer()
+	if errors.Is(err, ErrNoKey) {
+		return auth.PublicKey{}, nil
+	}
+	if err != nil {
+		return auth.PublicKey{}, err
+	}
+	return k.PublicKey(), nil
 }
 
 // keyIn is the publisher key in the module of a generation that was looked for; zero when it is not here.

@@ -15,6 +15,12 @@ import (
 // foresee makes those checks of a head that need no module, so that nothing is downloaded from an origin
 // that cannot pass: signature, tombstones, key. The module must then carry the key that they were made with.
 func (v *visit) foresee(ctx context.Context, s *sight) error {
+	if s.d.PushSig.IsZero() && s.d.Untagged.IsZero() && s.target.anchored {
+		if s.d.PublicKey.IsZero() { // only the module says
+			return nil
+		}
+		return v.believe(ctx, s.target, s.d.PublicKey)
+	}
 	signed, err := s.d.SignedRoot(v.store, s.d.PublicKey)
 	if err != nil {
 		return &VerificationError{Check: CheckSignature, Err: err}
@@ -25,20 +31,31 @@ func (v *visit) foresee(ctx context.Context, s *sight) error {
 
 // believe decides on a key: is it the publisher's, and did it revoke what is to be installed?
 func (v *visit) believe(ctx context.Context, t *target, key auth.PublicKey) (err error) {
-	j := judgement{store: v.store, held: v.pins.Publisher, known: v.known, anchored: t.anchored, signed: t.head}
+	j := judgement{store: v.store, held: v.pins.Publisher, known: v.known, anchored: t.anchored, signed: !t.unsigned()}
 	if t.basis, t.changed, err = v.Trust.judge(j, key); err != nil {
 		return err
 	}
 	t.key = key
-	if err := v.take(ctx, t.stones, key); err != nil {
-		return err
+	if v.vouched(t) {
+		if err := v.take(ctx, t.stones, key); err != nil {
+			return err
+		}
 	}
 	if err := v.revoked(t.line().Root); err != nil {
 		// The key is believed, so its word is kept although nothing is installed, and the key with it: a store that
 		// holds nothing yet would not know whose word it is.
-		return errors.Join(err, v.pinKey(ctx, key), v.keep(ctx))
+		if v.vouched(t) {
+			err = errors.Join(err, v.pinKey(ctx, key))
+		}
+		return errors.Join(err, v.keep(ctx))
 	}
 	return nil
+}
+
+// vouched reports whether the target's key is the publisher's by more than the module that it came with: it signed the
+// root, or is held or given. The key lies outside of the root, so that an anchor does not vouch for it.
+func (v *visit) vouched(t *target) bool {
+	return !t.unsigned() || t.key == v.pins.Publisher || t.key == v.known || t.key == v.Trust.Publisher
 }
 
 // pinKey keeps the publisher's key where none is held yet.
@@ -59,7 +76,7 @@ func (v *visit) fetch(ctx context.Context, t *target) error {
 		if err := v.checkModule(ctx, m, t.line().Root, t.size); err != nil {
 			return err
 		}
-		if !t.head {
+		if t.unsigned() {
 			return v.believe(ctx, t, m.PublicKey())
 		}
 		if m.PublicKey() != t.signed.PublicKey {
@@ -105,7 +122,7 @@ func (v *visit) certify(t *target) {
 	}
 	v.passed(CheckContent, "its own chunks, leaves and root "+root)
 	v.passed(CheckChainState, "store "+v.store.String()+", where it names a coin")
-	if t.head {
+	if !t.unsigned() {
 		v.passed(CheckSignature, "key "+t.key.String()+" over root "+root)
 	}
 	v.passed(CheckTombstone, fmt.Sprintf("%d valid tombstones", len(v.kept)))

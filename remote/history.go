@@ -90,6 +90,10 @@ type target struct {
 	changed bool
 }
 
+// unsigned reports whether no signature of the root is known: older roots travel without one, and some hosts have none
+// for their head.
+func (t *target) unsigned() bool { return t.signed.Tagged.IsZero() && t.signed.Untagged.IsZero() }
+
 func (t *target) line() module.Generation { return t.lines[len(t.lines)-1] }
 
 // aim chooses what to install: the root that is prescribed (decision 32), else the head; and holds the local head against

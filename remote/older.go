@@ -102,8 +102,12 @@ func (v *visit) fetchOlder(ctx context.Context, g module.Generation) error {
 		if err := v.checkModule(ctx, m, g.Root, 0); err != nil {
 			return err
 		}
-		if key := m.PublicKey(); !confirmed && key != v.pins.Publisher {
-			return &VerificationError{Check: CheckPublisher, Want: v.pins.Publisher.String(), Got: key.String(), Err: ErrKeyChanged}
+		want := v.pins.Publisher
+		if want.IsZero() { // the head was not signed
+			want = v.report.Publisher
+		}
+		if key := m.PublicKey(); !confirmed && key != want {
+			return &VerificationError{Check: CheckPublisher, Want: want.String(), Got: key.String(), Err: ErrKeyChanged}
 		}
 		return wait()
 	})

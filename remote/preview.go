@@ -23,6 +23,7 @@ type Preview struct {
 	Publisher  auth.PublicKey `json:"publisher"`  // as the origin tells; zero where nothing signed says
 	Basis      Basis          `json:"basis,omitempty"`
 	Unanchored bool           `json:"unanchored"` // see Report
+	Unsigned   bool           `json:"unsigned"`   // see Report
 	Checks     []Passed       `json:"checks"`     // that passed; those of the module itself are still to come
 	Origins    []Account      `json:"origins"`
 }
@@ -68,7 +69,7 @@ func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, er
 	}
 	if t := best.target; t != nil {
 		p.Root, p.Generation, p.Lines = t.line().Root, t.line().Number, len(t.lines)
-		p.Publisher, p.Basis = t.key, t.basis
+		p.Publisher, p.Basis, p.Unsigned = t.key, t.basis, t.unsigned()
 		if err := p.add(ctx, v, to, t.line(), t.size); err != nil {
 			return nil, err
 		}

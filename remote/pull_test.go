@@ -120,6 +120,92 @@ func TestPullAncestry(t *testing.T) {
 	})
 }
 
+// TestUnsignedHead: a head without a signature is believed when an anchor or a root given confirms it. No key is held
+// from it, and one that is held has to be the module's.
+func TestUnsignedHead(t *testing.T) {
+	given := func(root merkle.Hash, key auth.PublicKey) map[string]remote.Trust {
+		return map[string]remote.Trust{
+			"anchor":             {Anchor: plain{root}},
+			"root":               {Root: root},
+			"root and first use": {Root: root, FirstUse: true, KeyHashID: true, Known: knownStores{}},
+			"root and publisher": {Root: root, Publisher: key},
+		}
+	}
+	bare := func(d *remote.Descriptor) { d.PushSig, d.Untagged = auth.Signature{}, auth.Signature{} }
+	t.Run("clone", func(t *testing.T) {
+		origin, by := store(t, launcher, 1)
+		origin.describe = bare
+		root := origin.line(t, 0).Root
+		for name, trust := range given(root, by.PublicKey()) {
+			to := origin.empty()
+			report, err := remote.Clone(t.Context(), to, origin, trust)
+			if err != nil || !report.Unsigned || report.Unanchored || report.Passed(remote.CheckSignature) {
+				t.Fatalf("%s: %+v, %v", name, report, err)
+			}
+			pins, err := to.Pins(t.Context())
+			if err != nil || pins.Root != root || pins.Publisher != trust.Publisher {
+				t.Errorf("%s: pins %+v, %v", name, pins, err)
+			}
+			if known, ok := trust.Known.(knownStores); ok && len(known) != 0 {
+				t.Errorf("%s: the key is remembered", name)
+			}
+			// Nothing is new, and still no key is held.
+			if report, err := remote.Pull(t.Context(), to, origin, trust); err != nil || !report.UpToDate {
+				t.Errorf("%s, again: %+v, %v", name, report, err)
+			}
+		}
+		for name, trust := range map[string]remote.Trust{"first use": {FirstUse: true}, "publisher": {Publisher: by.PublicKey()},
+			"accepted key": {AcceptKey: by.PublicKey()}} {
+			to := origin.empty()
+			_, err := remote.Clone(t.Context(), to, origin, trust)
+			refused(t, err, remote.CheckSignature, auth.ErrUnsigned)
+			untouched(t, to)
+			_ = name
+		}
+	})
+	t.Run("pull", func(t *testing.T) {
+		origin, by, to := cloned(t, launcher, 1)
+		origin.publish(t, by, 1)
+		origin.describe = bare
+		report, err := remote.Pull(t.Context(), to, origin, remote.Trust{Anchor: plain{origin.line(t, 1).Root}})
+		if err != nil || !report.Unsigned {
+			t.Fatalf("%+v, %v", report, err)
+		}
+		if pins, err := to.Pins(t.Context()); err != nil || pins.Publisher != by.PublicKey() {
+			t.Errorf("pins %+v, %v: the key was held before", pins, err)
+		}
+		// Another key, which nothing signed with, is refused even where it is accepted.
+		other, next := &direct{Memory: origin.empty()}, key(0x77)
+		other.publish(t, by, 0)
+		other.publish(t, by, 1)
+		other.publish(t, next, 2)
+		other.describe = bare
+		root := other.line(t, 2).Root
+		for _, trust := range []remote.Trust{{Root: root}, {Anchor: plain{root}}, {Root: root, AcceptKey: next.PublicKey()}} {
+			_, err = remote.Pull(t.Context(), to, other, trust)
+			refused(t, err, remote.CheckPublisher, remote.ErrKeyChanged)
+		}
+	})
+	t.Run("two origins", func(t *testing.T) {
+		origin, by := store(t, launcher, 1)
+		silent, _ := store(t, launcher, 1)
+		silent.describe = func(d *remote.Descriptor) { bare(d); d.PublicKey = key(9).PublicKey() }
+		root := origin.line(t, 0).Root
+		for _, mirrors := range [][]remote.Mirror{{{Name: "silent", Origin: silent}, {Name: "signed", Origin: origin}},
+			{{Name: "signed", Origin: origin}, {Name: "silent", Origin: silent}}} {
+			all, err := remote.NewOrigins(mirrors, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			to := origin.empty()
+			report, err := remote.Clone(t.Context(), to, all, remote.Trust{Root: root})
+			if err != nil || report.Unsigned || report.Publisher != by.PublicKey() {
+				t.Errorf("%s first: %+v, %v", mirrors[0].Name, report, err)
+			}
+		}
+	})
+}
+
 // TestPullRevert: a root that we have had is the head again. Its signature is the old one, which proves nothing.
 func TestPullRevert(t *testing.T) {
 	for _, c := range []struct {

@@ -30,6 +30,10 @@ type Report struct {
 	// Unanchored says that neither an anchor nor a root given confirmed Root: the publisher signed it, but
 	// there may be a newer one that this origin does not show.
 	Unanchored bool `json:"unanchored"`
+	// Unsigned says that no signature of Root came: an anchor or a root given confirmed it, and nothing is known of
+	// Publisher but that it stands in the module. It is not held, and its tombstones do not count, unless it was held or
+	// given before.
+	Unsigned bool `json:"unsigned"`
 	// HistoryConfirmed says that the anchor's lineage contains every line up to Root. Without it, lines of
 	// generations that are not held are the origin's word (decision 31).
 	HistoryConfirmed bool `json:"history_confirmed"`

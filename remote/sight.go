@@ -166,7 +166,11 @@ func (v *visit) newest(ctx context.Context, left []*sight) (*sight, error) {
 	best := left[0]
 	for _, s := range left[1:] {
 		switch {
-		case s.target == nil || best.target != nil && s.d.Root == best.d.Root:
+		case s.target == nil:
+		case best.target != nil && s.d.Root == best.d.Root:
+			if best.target.unsigned() && !s.target.unsigned() {
+				best = s
+			}
 		case best.target == nil:
 			best = s
 		case find(best.lines, s.d.Root) >= 0 && find(s.lines, best.d.Root) >= 0:
@@ -202,7 +206,7 @@ func (v *visit) newest(ctx context.Context, left []*sight) (*sight, error) {
 func (v *visit) oneKey(left []*sight) error {
 	var best *sight
 	for _, s := range left {
-		if s.target == nil || !s.target.head {
+		if s.target == nil || s.target.unsigned() {
 			continue
 		}
 		if best == nil || best.target.basis == ByFirstUse && s.target.basis != ByFirstUse {
@@ -210,7 +214,7 @@ func (v *visit) oneKey(left []*sight) error {
 		}
 	}
 	for _, s := range left {
-		if best == nil || s.target == nil || !s.target.head || s.target.key == best.target.key {
+		if best == nil || s.target == nil || s.target.unsigned() || s.target.key == best.target.key {
 			continue
 		}
 		s.err = &VerificationError{Check: CheckPublisher, Want: best.target.key.String() + ", as at " + best.name,

@@ -130,8 +130,8 @@ func (s *Sync) visit(ctx context.Context, to Local) (*visit, error) {
 			return nil, fmt.Errorf("remote: read pins: %w", err)
 		}
 	}
-	if v.pins.Publisher.IsZero() {
-		v.pins.Publisher = v.head.PublicKey
+	if v.pins.Publisher.IsZero() && !v.head.Root.IsZero() && v.head.Check() == nil {
+		v.pins.Publisher = v.head.PublicKey // of a head without a signature no key is held
 	}
 	if r, ok := to.(Revoker); ok {
 		if v.kept, err = r.Tombstones(ctx, v.store); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -300,7 +300,7 @@ func (v *visit) settle(ctx context.Context, s *sight) error {
 	r.Root, r.Publisher = t.line().Root, t.key
 	r.Basis, r.KeyChanged, r.Diverged, r.Reverted = t.basis, t.changed, t.diverged, t.reverted
 	r.KeyProven = auth.StoreIDFromKey(t.key) == v.store
-	r.Unanchored = !t.anchored
+	r.Unanchored, r.Unsigned = !t.anchored, t.unsigned()
 	v.local.grew(t.lines)
 	if err := v.dated(ctx, r.Root); err != nil {
 		return err
@@ -311,13 +311,17 @@ func (v *visit) settle(ctx context.Context, s *sight) error {
 	if err := v.keep(ctx); err != nil {
 		return err
 	}
-	v.pins = Pins{Publisher: t.key, Root: t.line().Root, Generation: t.line().Number}
+	key := v.pins.Publisher
+	if v.vouched(t) {
+		key = t.key
+	}
+	v.pins = Pins{Publisher: key, Root: t.line().Root, Generation: t.line().Number}
 	if p, ok := v.to.(Pinner); ok {
 		if err := p.Pin(ctx, v.pins); err != nil {
 			return fmt.Errorf("remote: keep pins: %w", err)
 		}
 	}
-	if k := v.Trust.Known; k != nil && v.known != t.key {
+	if k := v.Trust.Known; k != nil && v.known != t.key && v.vouched(t) {
 		if err := k.Remember(ctx, v.store, t.key); err != nil {
 			return fmt.Errorf("remote: remember the store's key: %w", err)
 		}

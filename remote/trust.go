@@ -13,7 +13,8 @@ import (
 // the root and a store's id is in general not bound to its key (remote-protocol §12.6, 7).
 type Trust struct {
 	// Anchor is asked first, and its answer is the root that is installed (decision 32). An anchor that
-	// fails is a refusal. One that is a [Lineage] too also vouches for older generations.
+	// fails is a refusal. A head that carries no signature is believed when the Anchor, or Root, confirms it, and not
+	// otherwise; then no key is held from it, and one that is held must be the module's. One that is a [Lineage] too also vouches for older generations.
 	Anchor Anchor
 	// Root is a root known by other means; it stands for an Anchor that says so.
 	Root merkle.Hash
@@ -121,7 +122,8 @@ func (t *Trust) judge(j judgement, key auth.PublicKey) (basis Basis, changed boo
 	if before.IsZero() { // an earlier first use binds, unless the caller names the key
 		before, named = j.known, !t.Publisher.IsZero()
 	}
-	if changed = !before.IsZero() && key != before; changed && !accepted && !named && !(byAnchor && j.signed) {
+	changed = !before.IsZero() && key != before
+	if changed && !named && !(j.signed && (accepted || byAnchor)) {
 		return refuse(CheckPublisher, before, fmt.Errorf("%w: without an anchor that confirms it, only naming the new "+
 			"key lets it through", ErrKeyChanged))
 	}

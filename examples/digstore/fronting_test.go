@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -76,6 +77,15 @@ var frontEdits = map[string]func(f *front, r *http.Response) error{
 				out = append(out, line, again)
 			}
 			return out
+		})
+	},
+	// unsigned serves heads without a signature, as commit and serve of the reference do.
+	"unsigned": func(_ *front, r *http.Response) error {
+		if r.Request.Method != http.MethodGet || strings.Count(r.Request.URL.Path, "/") != 2 {
+			return nil
+		}
+		return replaceBody(r, func(b []byte) []byte {
+			return regexp.MustCompile(`"push_sig[a-z_]*":"[0-9a-f]*",`).ReplaceAll(b, nil)
 		})
 	},
 	// reverted goes back to the first head that it has shown, with the old signature.

@@ -93,6 +93,9 @@ func (a *app) warnReport(r *remote.Report) {
 	if r.Diverged {
 		a.warn("root %.16s… does not follow from what was here before; it was taken as you accepted", r.Root)
 	}
+	if r.Unsigned {
+		a.warn("root %.16s… carries no signature of its publisher; it was taken because %s confirms it, and no key is held from it", r.Root, confirmedBy(r.Basis))
+	}
 	if r.Reverted {
 		a.warn("root %.16s… was here before: the publisher went back to it", r.Root)
 	}
@@ -117,6 +120,14 @@ func (a *app) warnReport(r *remote.Report) {
 	if len(r.Origins) > 1 {
 		a.warnOrigins(r)
 	}
+}
+
+// confirmedBy names what confirmed a root.
+func confirmedBy(b remote.Basis) string {
+	if b == remote.ByAnchor {
+		return "the chain"
+	}
+	return "--root"
 }
 
 // warnOrigins tells of those among several that are not what they should be.

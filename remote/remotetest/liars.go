@@ -90,6 +90,26 @@ func Liars() []Liar {
 	return all
 }
 
+// UnsignedLiars are origins whose head carries no signature of the publisher. Their refusals are those of a local side
+// with [remote.Trust.Root] set to the root of the head, and nothing else. What is taken is taken for its root alone:
+// no key may be held from it, and no tombstone may be kept. Without Root or an Anchor see "stripped-signature" of Liars.
+func UnsignedLiars() []Liar {
+	changed := check(remote.CheckPublisher, remote.ErrKeyChanged)
+	return []Liar{
+		lies("unsigned", "the head has no signature, and is the publisher's", Refusal{}, signedAs(-1)),
+		{Name: "unsigned-other-key", Lie: "the head has no signature, and its module carries the attacker's key",
+			Pull: changed, handler: unsigned(false)},
+		{Name: "unsigned-other-descriptor", Lie: "the head has no signature, and the descriptor names the attacker's key",
+			Pull: changed, handler: unsignedDescriptor},
+		{Name: "unsigned-tombstones", Lie: "the same, and that key has revoked the head and the store",
+			Pull: changed, handler: unsigned(true)},
+		{Name: "unsigned-revoked", Lie: "the head has no signature, and the publisher has revoked it",
+			Pull: check(remote.CheckTombstone, remote.ErrRevoked), handler: unsignedRevoked},
+		lies("unsigned-wrong", "the head's signature is that of another root",
+			check(remote.CheckSignature, nil), signedAs(1)),
+	}
+}
+
 // lies is a liar that is refused in one way, whether one clones or pulls.
 func lies(name, lie string, r Refusal, h origin) Liar {
 	return Liar{Name: name, Lie: lie, Clone: r, Pull: r, handler: h}

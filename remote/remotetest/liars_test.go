@@ -21,7 +21,7 @@ func TestLiarTable(t *testing.T) {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "liar\trefused on clone\tand on pull\twhat it does")
 	names := map[string]bool{}
-	for _, l := range remotetest.Liars() {
+	for _, l := range append(remotetest.Liars(), remotetest.UnsignedLiars()...) {
 		lie := l.Lie
 		if l.Needs != "" {
 			lie += " (to a store that " + l.Needs[len("it "):] + ")"

@@ -143,6 +143,72 @@ func signedAs(generation int) origin {
 	}
 }
 
+// unsigned has the attacker's key in the module of the head, and no signature; and that key has perhaps revoked the
+// head and the store.
+func unsigned(revoked bool) origin {
+	return func(ctx context.Context, w *World) (http.Handler, error) {
+		mod, err := w.rekeyed()
+		if err != nil {
+			return nil, err
+		}
+		m, err := w.Memory(ctx, head)
+		if err != nil {
+			return nil, err
+		}
+		bare := auth.SignedRoot{Store: w.Store, Root: w.Heads[head].Root, PublicKey: w.attacker.PublicKey()}
+		if err := m.Add(ctx, bare, bytes.NewReader(mod)); err != nil {
+			return nil, err
+		}
+		if revoked {
+			if err := w.revoke(ctx, m, w.attacker, bare.Root, merkle.Hash{}); err != nil {
+				return nil, err
+			}
+		}
+		return w.serve(NewStores(w.now, m)), nil
+	}
+}
+
+// unsignedDescriptor has the attacker's key in the descriptor only, and no signature.
+func unsignedDescriptor(ctx context.Context, w *World) (http.Handler, error) {
+	b, err := w.liar(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b.head = func(r auth.SignedRoot) auth.SignedRoot {
+		r.PublicKey, r.Tagged, r.Untagged = w.attacker.PublicKey(), auth.Signature{}, auth.Signature{}
+		return r
+	}
+	return w.serve(b), nil
+}
+
+// unsignedRevoked has the publisher's module and tombstone, and no signature.
+func unsignedRevoked(ctx context.Context, w *World) (http.Handler, error) {
+	m, err := w.Memory(ctx, head)
+	if err != nil {
+		return nil, err
+	}
+	bare := w.Heads[head]
+	bare.Tagged, bare.Untagged = auth.Signature{}, auth.Signature{}
+	if err := m.Add(ctx, bare, bytes.NewReader(w.Modules[head])); err != nil {
+		return nil, err
+	}
+	return w.serve(NewStores(w.now, m)), w.revoke(ctx, m, w.Publisher, bare.Root)
+}
+
+// revoke keeps tombstones of by for roots; the zero root stands for the store.
+func (w *World) revoke(ctx context.Context, m *Memory, by *auth.Key, roots ...merkle.Hash) error {
+	for _, root := range roots {
+		t, err := auth.SignTombstone(ctx, auth.Tombstone{Store: w.Store, Root: root, Reason: auth.Takedown}, by)
+		if err != nil {
+			return err
+		}
+		if err := m.Revoke(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // signedByAttacker has the attacker's key and signature on the head of the publisher's module.
 func signedByAttacker(ctx context.Context, w *World) (http.Handler, error) {
 	signed, err := auth.SignRoot(ctx, w.Store, w.Heads[head].Root, w.attacker)
@@ -213,16 +279,7 @@ func revokedByAttacker(ctx context.Context, w *World) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, root := range []merkle.Hash{w.Heads[head].Root, {}} {
-		t, err := auth.SignTombstone(ctx, auth.Tombstone{Store: w.Store, Root: root, Reason: auth.Takedown}, w.attacker)
-		if err != nil {
-			return nil, err
-		}
-		if err := m.Revoke(ctx, t); err != nil {
-			return nil, err
-		}
-	}
-	return w.serve(NewStores(w.now, m)), nil
+	return w.serve(NewStores(w.now, m)), w.revoke(ctx, m, w.attacker, w.Heads[head].Root, merkle.Hash{})
 }
 
 // With other answers of the backend.

@@ -19,37 +19,80 @@ func TestLiars(t *testing.T, open func(t *testing.T, id auth.StoreID) remote.Loc
 	if err != nil {
 		t.Fatal(err)
 	}
-	trust := remote.Trust{Publisher: w.Publisher.PublicKey()}
-	for _, liar := range Liars() {
-		t.Run(liar.Name+"/clone", func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				local := open(t, w.Store)
-				if !liar.prepared(t, w, local) {
-					return
-				}
-				_, err := remote.Clone(t.Context(), local, liar.client(t, w), trust)
-				if refused(t, err, liar.Clone) {
-					w.has(t, local, 0)
-				}
-			})
-		})
-		t.Run(liar.Name+"/pull", func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				local := open(t, w.Store)
-				for n := range 2 {
-					if err := w.put(t, local, w.lines(n + 1)[n:], n); err != nil {
-						t.Fatal(err)
+	for _, group := range []struct {
+		liars []Liar
+		trust remote.Trust
+		taken func(t *testing.T, w *World, l remote.Local, holds bool) // looks at what was not refused
+	}{
+		{Liars(), remote.Trust{Publisher: w.Publisher.PublicKey()}, nil},
+		{UnsignedLiars(), remote.Trust{Root: w.Heads[head].Root}, holdsNoKey},
+	} {
+		for _, liar := range group.liars {
+			t.Run(liar.Name+"/clone", func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					local := open(t, w.Store)
+					if !liar.prepared(t, w, local) {
+						return
 					}
-				}
-				if !liar.prepared(t, w, local) {
-					return
-				}
-				_, err := remote.Pull(t.Context(), local, liar.client(t, w), trust)
-				if refused(t, err, liar.Pull) {
-					w.has(t, local, 2, 0, 1)
-				}
+					_, err := remote.Clone(t.Context(), local, liar.client(t, w), group.trust)
+					if refused(t, err, liar.Clone) {
+						w.has(t, local, 0)
+					} else if group.taken != nil {
+						group.taken(t, w, local, false)
+					}
+				})
 			})
-		})
+			t.Run(liar.Name+"/pull", func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					local := open(t, w.Store)
+					for n := range 2 {
+						if err := w.put(t, local, w.lines(n + 1)[n:], n); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if !liar.prepared(t, w, local) {
+						return
+					}
+					_, err := remote.Pull(t.Context(), local, liar.client(t, w), group.trust)
+					if refused(t, err, liar.Pull) {
+						w.has(t, local, 2, 0, 1)
+					} else if group.taken != nil {
+						group.taken(t, w, local, true)
+					}
+				})
+			})
+		}
+	}
+}
+
+// holdsNoKey looks at a store that has taken a head without a signature: the root is the right one, no key is held
+// that was not before, and no tombstone is kept.
+func holdsNoKey(t *testing.T, w *World, l remote.Local, holds bool) {
+	t.Helper()
+	got, err := l.Head(t.Context())
+	if err != nil || got.Root != w.Heads[head].Root {
+		t.Errorf("head %s, %v: want %s", got.Root, err, w.Heads[head].Root)
+	}
+	if p, ok := l.(remote.Pinner); ok {
+		pins, err := p.Pins(t.Context())
+		if err != nil || pins.Root != got.Root || pins.Publisher.IsZero() == holds {
+			t.Errorf("pins %+v, %v: a key was held before: %v", pins, err, holds)
+		}
+	}
+	if r, ok := l.(remote.Revoker); ok {
+		if stones, err := r.Tombstones(t.Context(), w.Store); err != nil || len(stones) != 0 {
+			t.Errorf("%d tombstones are kept, %v", len(stones), err)
+		}
+	}
+	// Another visit, without the root, has no key to go by.
+	if !holds {
+		origin, err := w.Honest(t.Context(), Generations)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := remote.Pull(t.Context(), l, w.talk(t, origin), remote.Trust{}); !errors.Is(err, remote.ErrUntrusted) {
+			t.Errorf("a pull without a reason to believe: %v", err)
+		}
 	}
 }
 
