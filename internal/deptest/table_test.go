@@ -54,6 +54,7 @@ var table = []row{
 	{pkg: "auth/chain/chaintest", house: []string{"auth", "auth/chain", "merkle", "internal/bls", "internal/clvm", "internal/codec", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
 
 	{pkg: "capsule", house: []string{"auth", "merkle", "internal/codec", "internal/diskfs", "internal/strictjson"}, third: join(blst, onDisk, worker)},
+	{pkg: "capsule/cache", house: []string{"capsule", "auth", "merkle", "internal/diskfs"}, third: join(blst, lru, onDisk, worker)},
 	{pkg: "capsule/capsuletest", house: []string{"capsule", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 	{pkg: "digstore/urn", house: []string{"auth", "merkle", "internal/codec", "internal/gcmsiv"}, third: sealed},
 	{pkg: "digstore/module", house: []string{"digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/wasm"}, third: sealed},
@@ -67,7 +68,7 @@ var table = []row{
 
 	{pkg: "node/economy"},
 
-	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/chain", "capsule", "capsule/capsuletest",
+	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
 		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/regular"},
 		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},
 }
