@@ -128,6 +128,28 @@ func checkName(name string) error {
 	return nil
 }
 
+// checkNewName is checkName for a store that is to be made, whose directory any system must be able to have: without
+// names of devices, which Windows has in every directory, and without a dot at the end, which Windows drops.
+func checkNewName(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if isDevice(name) || strings.HasSuffix(name, ".") || isSettingsName(name) {
+		return fmt.Errorf("store name %q: some systems cannot have such a directory: %w", name, fs.ErrInvalid)
+	}
+	return nil
+}
+
+// taken returns the store whose name is name but for upper and lower case: on many systems both have one directory.
+func (r *registry) taken(name string) (string, bool) {
+	for other := range r.Stores {
+		if strings.EqualFold(other, name) {
+			return other, true
+		}
+	}
+	return "", false
+}
+
 func readRegistry(fsys diskfs.FS, dir string) (registry, error) {
 	r := registry{Stores: map[string]regStore{}}
 	name := filepath.Join(dir, "workspace.toml")

@@ -106,19 +106,27 @@ func badOnWindows(part string) string {
 	if last := part[len(part)-1]; (last == '.' || last == ' ') && strings.Trim(part, ".") != "" {
 		return "a part of it ends in a dot or a space"
 	}
+	if isDevice(part) {
+		return "it names a device"
+	}
+	return ""
+}
+
+// isDevice reports whether Windows takes a part of a path for a device, with an extension or without.
+func isDevice(part string) bool {
 	base, _, _ := strings.Cut(part, ".")
 	base = strings.ToUpper(strings.TrimRight(base, " "))
 	switch base {
 	case "CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$":
-		return "it names a device"
+		return true
 	}
 	if len(base) >= 4 && (strings.HasPrefix(base, "COM") || strings.HasPrefix(base, "LPT")) {
 		switch base[3:] {
 		case "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "¹", "²", "³":
-			return "it names a device"
+			return true
 		}
 	}
-	return ""
+	return false
 }
 
 // checkoutPrefix begins the names of the folders that checkout works in; 32 hex digits follow.

@@ -137,7 +137,7 @@ type trustedKey struct {
 	Label     string         `json:"label"`
 }
 
-// writeKey writes trusted_keys.json and then the key itself.
+// writeKey writes trusted_keys.json and then the key itself; a key that is there is fs.ErrExist and stays.
 func writeKey(fsys diskfs.FS, dir string, k *auth.Key) error {
 	pub := k.PublicKey()
 	text, err := json.MarshalIndent([]trustedKey{{pub, "dig-host-key-v1:" + pub.String()}}, "", "  ")
@@ -148,5 +148,5 @@ func writeKey(fsys diskfs.FS, dir string, k *auth.Key) error {
 		return err
 	}
 	seed := k.Seed()
-	return diskfs.WriteFile(fsys, filepath.Join(dir, keyFile), seed[:], 0o600)
+	return diskfs.CreateFile(fsys, filepath.Join(dir, keyFile), seed[:], 0o600)
 }

@@ -211,7 +211,7 @@ func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Reci
 				return fmt.Errorf("store %q was made by somebody else just now (push again): %w", n, module.ErrNotHead)
 			}
 		}
-		if _, ok := r.Stores[name]; ok {
+		if _, ok := r.taken(name); ok {
 			return fmt.Errorf("the name %q is taken by another store: %w", name, fs.ErrExist)
 		}
 		if err := w.clearRemoved(dir); err != nil {

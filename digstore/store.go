@@ -61,7 +61,7 @@ type StoreOptions struct {
 }
 
 // Create makes a store without a generation. With a zero id the id is the SHA-256 of the publisher key (decision 25).
-// A name or an id that the workspace has already is fs.ErrExist.
+// A name, in upper or lower case, or an id that the workspace has already is fs.ErrExist.
 func (w *Workspace) Create(id StoreID, o *StoreOptions) (*Store, error) {
 	return w.create(context.Background(), id, o)
 }
@@ -97,7 +97,7 @@ func (w *Workspace) create(ctx context.Context, id StoreID, o *StoreOptions) (*S
 	if name == "" {
 		name = id.String()
 	}
-	if err := checkName(name); err != nil {
+	if err := checkNewName(name); err != nil {
 		return nil, fmt.Errorf("create store: %w", err)
 	}
 	if o.ContentRoot != "" {
@@ -105,8 +105,8 @@ func (w *Workspace) create(ctx context.Context, id StoreID, o *StoreOptions) (*S
 	}
 	dir := filepath.Join(w.dot, "stores", name)
 	err := w.update(ctx, func(r *registry) error {
-		if _, ok := r.Stores[name]; ok {
-			return fmt.Errorf("create store: name %q: %w", name, fs.ErrExist)
+		if other, ok := r.taken(name); ok {
+			return fmt.Errorf("create store: name %q: store %q is here: %w", name, other, fs.ErrExist)
 		}
 		for n, e := range r.Stores {
 			if e.ID == id.String() {
@@ -131,11 +131,14 @@ func (w *Workspace) create(ctx context.Context, id StoreID, o *StoreOptions) (*S
 	return w.Store(name)
 }
 
-// makeStore fills a store's directory. What an earlier attempt left there is used again or replaced: the store
-// is not registered yet, so nobody knows it.
+// makeStore fills a store's directory. What an earlier attempt left there is used again or replaced, since the store
+// is not registered yet; but where a key was left, the directory is set aside.
 func (w *Workspace) makeStore(dir string, set settings, key *auth.Key) error {
 	if _, err := w.fs.Stat(filepath.Join(dir, "roots.log")); err == nil {
 		return fmt.Errorf("%s holds a store that the workspace does not list: %w", dir, fs.ErrExist)
+	}
+	if err := w.setAside(dir); err != nil {
+		return err
 	}
 	for _, sub := range []string{"", "packs", "recipes", "sigs"} {
 		if err := diskfs.MkdirAll(w.fs, filepath.Join(dir, sub), 0o755); err != nil {
@@ -149,6 +152,34 @@ func (w *Workspace) makeStore(dir string, set settings, key *auth.Key) error {
 		return writeKey(w.fs, dir, key)
 	}
 	return nil
+}
+
+// setAside renames the directory of a store that is not registered when it has a key: dir becomes dir.old-1, or the next
+// number that is free. A key may be the only copy of it.
+func (w *Workspace) setAside(dir string) error {
+	key := false
+	for _, file := range []string{keyFile, writerFile} {
+		_, err := w.fs.Lstat(filepath.Join(dir, file))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		key = key || err == nil
+	}
+	if !key {
+		return nil
+	}
+	for n := 1; ; n++ {
+		aside := fmt.Sprintf("%s.old-%d", dir, n)
+		if _, err := w.fs.Lstat(aside); err == nil {
+			continue
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := w.fs.Rename(dir, aside); err != nil {
+			return err
+		}
+		return w.fs.SyncDir(filepath.Dir(dir))
+	}
 }
 
 func openStore(w *Workspace, name string) (*Store, error) {

@@ -41,7 +41,7 @@ func (s *Store) AdoptKey(k *auth.Key) error {
 		return nil
 	}
 	seed := k.Seed()
-	if err := diskfs.WriteFile(s.w.fs, filepath.Join(s.dir, writerFile), seed[:], 0o600); err != nil {
+	if err := diskfs.CreateFile(s.w.fs, filepath.Join(s.dir, writerFile), seed[:], 0o600); err != nil {
 		return fmt.Errorf("adopt key: %w", err)
 	}
 	return nil
