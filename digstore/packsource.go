@@ -53,7 +53,7 @@ func (p *packSource) find(c module.Chunk) (packEntry, bool) {
 		return packEntry{}, false
 	}
 	e, ok := p.at[c.ID]
-	return e, ok && e.n == c.Len
+	return e, ok && e.n == c.Len && e.off >= 0
 }
 
 // Chunk implements module.ChunkSource.
