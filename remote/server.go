@@ -77,7 +77,8 @@ type ServerOptions struct {
 	// DownloadIdle is how long a client may take nothing of its answer before it is cut off; in the long run it has to
 	// take 4 KiB a second. Default 1 minute. It needs a ResponseWriter that can set write deadlines.
 	DownloadIdle time.Duration
-	// Guard authenticates requests. Default one of its own, with a window of 300 s and a bounded nonce memory.
+	// Guard authenticates requests. Default one of its own, with a window of 300 s and a bounded nonce memory, which
+	// does not outlive the process: package noncefile keeps the nonces of pushes and tombstones on disk.
 	Guard *request.Guard
 	// Now is the clock of limits, pending roots and the default Guard. Default [time.Now].
 	Now func() time.Time

@@ -37,7 +37,7 @@ func (c captured) replay(s *site, query string) *http.Response {
 	return s.answer(r)
 }
 
-// TestReplayByAge: decision 7 and remote-protocol 2.4, on the clock of the system. A request is good once, for 300
+// TestReplayByAge: remote-protocol 2.4 with nonces in memory, on the clock of the system. A request is good once, for 300
 // seconds; a server that has started anew knows nothing of the reads before it, and takes nothing that changes
 // something from more than 5 seconds before its start.
 func TestReplayByAge(t *testing.T) {

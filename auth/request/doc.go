@@ -2,7 +2,7 @@
 // asks, for what, of which store and when (remote-protocol §2).
 //
 //	X-Dig-Identity   the caller's public key, 96 hex digits
-//	X-Dig-Timestamp  unix seconds, decimal
+//	X-Dig-Timestamp  unix seconds, canonical decimal: no sign, no leading zero
 //	X-Dig-Nonce      32 random bytes, 64 hex digits, new for every attempt
 //	X-Dig-Auth       the caller's BLS signature over the request message, 192 hex digits
 //
@@ -29,15 +29,16 @@
 // one in memory. It is bounded, and when it is full, requests that change something are refused
 // rather than accepted unremembered. After a restart it is empty; therefore requests that change
 // something are also refused when they were signed more than five seconds before the server's
-// start (decision 7). It also stays safe on a clock that steps back: a timestamp not newer than
-// one whose nonce was forgotten is refused.
+// start. Those with a timestamp in the future pass once more then: package noncefile keeps the
+// nonces of requests that change something on disk, and refuses them. Both stay safe on a clock
+// that steps back: a timestamp not newer than one whose nonce was forgotten is refused.
 //
 // # Many at once
 //
 // Verifying a signature takes about a millisecond, everything else a few microseconds. So what can
 // be refused without is refused first: headers that are not well-formed, stale ones, replays. When
 // requests come faster than the cores verify, signatures that wait are verified together, as one
-// random combination (decision 24), which about doubles the rate. It happens on the goroutines of
+// random combination, which about doubles the rate. It happens on the goroutines of
 // the callers: each Check either finds a core free and goes on at once, or queues and is answered by
 // another, or takes over from one that is done. Each request gets its own exact answer, no answer is
 // kept, and a flood of bad signatures costs at most a tenth more than verifying them one by one.

@@ -17,8 +17,8 @@ import (
 const (
 	// DefaultWindow is how far a timestamp may be from now, either way.
 	DefaultWindow = 300 * time.Second
-	// startSlack is how much older than the guard's start a mutating request may be (decision 7).
-	startSlack = 5
+	// startSlack is how much older than the guard's start a mutating request may be.
+	startSlack = 5 * time.Second
 	// forgetSlack is how long after its request is stale a nonce is kept.
 	forgetSlack = time.Second
 )
@@ -50,8 +50,9 @@ type Guard struct {
 	Now func() time.Time
 	// Nonces remembers the nonces of accepted requests. Nil means NewNonces(nil).
 	Nonces NonceStore
-	// Start is when the server started; mutating requests that were signed more than 5 seconds
-	// before it are refused, since their nonces may have been accepted by the server before it.
+	// Start is when the server started. Where Nonces is not Persistent, mutating requests that were
+	// signed more than 5 seconds before it are refused, since the server may have accepted them
+	// before its start; those that it accepted with a timestamp in the future pass once more.
 	// Zero means the time of the first Check.
 	Start time.Time
 	// MaxBatch is how many signatures are verified together at most, when more requests come than
@@ -114,7 +115,7 @@ func (g *Guard) Check(r *http.Request, op Op, s auth.StoreID) (auth.PublicKey, e
 		return auth.PublicKey{}, err
 	}
 	at := time.Unix(int64(c.at), 0) // fresh, hence within int64
-	n := Nonce{Identity: c.identity, Value: c.nonce, At: at, Until: at.Add(g.Window + forgetSlack)}
+	n := Nonce{Identity: c.identity, Value: c.nonce, At: at, Until: at.Add(g.Window + forgetSlack), Mutating: op.Mutating()}
 	if known, ok := g.Nonces.(Peeker); ok {
 		if err := known.Peek(r.Context(), n, now); err != nil {
 			return auth.PublicKey{}, refusal(err)
@@ -164,13 +165,20 @@ func (g *Guard) verify(ctx context.Context, op Op, s auth.StoreID, c *credential
 }
 
 // fresh reports whether a timestamp is within the window and, for what changes something, not from
-// before the guard's start.
+// a time of which no nonces are remembered.
 func (g *Guard) fresh(at uint64, now time.Time, op Op) bool {
 	t, window := int64(at), int64(g.Window/time.Second)
 	if t < 0 || t < now.Unix()-window || t > now.Unix()+window { // negative: over the largest int64
 		return false
 	}
-	return !op.Mutating() || t >= g.Start.Unix()-startSlack
+	if !op.Mutating() {
+		return true
+	}
+	since := g.Start.Add(-startSlack)
+	if kept, ok := g.Nonces.(Persistent); ok {
+		since = kept.Since()
+	}
+	return t >= since.Unix()
 }
 
 // credentials are the four headers, first as text and then decoded.
@@ -206,12 +214,21 @@ func read(h http.Header) (c credentials, err error) {
 			return c, f.bad
 		}
 		if f.to == &at {
-			if c.at, err = strconv.ParseUint(at, 10, 64); err != nil { // takes digits only
+			if c.at, err = parseTimestamp(at); err != nil {
 				return c, badTimestamp
 			}
 		}
 	}
 	return c, nil
+}
+
+// parseTimestamp reads a canonical decimal number: what it takes is what strconv writes.
+func parseTimestamp(text string) (uint64, error) {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err == nil && strconv.FormatUint(n, 10) != text {
+		err = strconv.ErrSyntax
+	}
+	return n, err
 }
 
 // decode turns the texts into bytes.

@@ -102,7 +102,7 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// What was captured before a restart does not work after it (decision 7). Reads need no such rule.
+// What was captured before a restart does not work after it. Reads need no such rule.
 func TestStart(t *testing.T) {
 	store, k, start := auth.StoreID{1}, auth.NewKey(seed(1)), time.Unix(1700000000, 0)
 	for _, route := range routes {
@@ -127,6 +127,48 @@ func TestStart(t *testing.T) {
 	r.Header = sign(t, request.Push, store, k, start.Add(-6*time.Second), seed(1))
 	_, err := guard.Check(r, request.Push, store)
 	same(t, kind(err), request.Stale)
+}
+
+// TestTimestamp: one text for each time.
+func TestTimestamp(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		now  int64
+		kind request.Kind
+	}{
+		{"1700000000", 1700000000, 0}, {"0", 0, 0}, {"9", 9, 0},
+		{"01700000000", 1700000000, request.Malformed}, {"00", 0, request.Malformed}, {"000", 0, request.Malformed},
+		{"+1700000000", 1700000000, request.Malformed}, {"-0", 0, request.Malformed}, {" 9", 9, request.Malformed},
+		{"9 ", 9, request.Malformed}, {"1_700_000_000", 1700000000, request.Malformed}, {"0x9", 9, request.Malformed},
+		{"9.0", 9, request.Malformed}, {"9e0", 9, request.Malformed}, {"٩", 9, request.Malformed}, {"", 0, request.Malformed},
+		{"18446744073709551616", 0, request.Malformed}, {"18446744073709551615", 0, request.Stale},
+	} {
+		r, now := get(t), time.Unix(c.now, 0)
+		r.Header = sign(t, request.Push, auth.StoreID{1}, auth.NewKey(seed(1)), now, seed(1))
+		r.Header[request.HeaderTimestamp] = []string{c.text}
+		guard := &request.Guard{Now: clock(now), Start: now}
+		_, err := guard.Check(r, request.Push, auth.StoreID{1})
+		if kind(err) != c.kind || (err == nil) != (c.kind == 0) {
+			t.Errorf("%q: %v, want %v", c.text, err, c.kind)
+		}
+	}
+}
+
+// TestNonceOfTwoIdentities: a nonce that one identity used is not used up for another one, which could choose the
+// nonces that others must not use.
+func TestNonceOfTwoIdentities(t *testing.T) {
+	now, store := time.Unix(1700000000, 0), auth.StoreID{1}
+	guard := &request.Guard{Now: clock(now)}
+	for _, want := range []request.Kind{0, request.Replayed} {
+		for b := range byte(3) {
+			r := get(t)
+			r.Header = sign(t, request.Push, store, auth.NewKey(seed(b)), now, seed(7))
+			who, err := guard.Check(r, request.Push, store)
+			if kind(err) != want || err == nil && who != auth.NewKey(seed(b)).PublicKey() {
+				t.Errorf("identity %d: %v, want %v", b, err, want)
+			}
+		}
+	}
 }
 
 func TestKindsAndOrder(t *testing.T) {

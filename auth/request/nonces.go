@@ -16,6 +16,7 @@ type Nonce struct {
 	Value    [NonceSize]byte
 	At       time.Time // the request's timestamp
 	Until    time.Time // when the request is stale for sure, and the nonce may be forgotten
+	Mutating bool      // the request changes what the server holds: Op.Mutating
 }
 
 // NonceStore remembers nonces. Servers that answer under one name can share one, or each has its
@@ -34,6 +35,14 @@ type Peeker interface {
 	// Peek returns ErrReplayed or ErrForgotten where Use would, and nil otherwise, and remembers
 	// nothing. Other errors are failures of the store.
 	Peek(ctx context.Context, n Nonce, now time.Time) error
+}
+
+// A Persistent is what a NonceStore can be besides: one that remembers the nonces of mutating
+// requests after a restart. It is safe for concurrent use.
+type Persistent interface {
+	// Since returns the timestamp from which on such nonces are remembered. A Guard refuses
+	// mutating requests with earlier ones.
+	Since() time.Time
 }
 
 // Limits of a Nonces that are not given otherwise.

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
@@ -136,6 +137,14 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		o.Only = append(o.Only, s.ID())
 	}
 	o.DecoySecret = a.decoySecret(ws)
+	nonces, err := a.nonces(ws)
+	if err != nil {
+		return err
+	}
+	if nonces != nil {
+		defer nonces.Close()
+		o.Guard = &request.Guard{Nonces: nonces}
+	}
 	server := remote.NewServer(ws, o)
 	served, err := headsOf(ctx, server)
 	if err != nil {

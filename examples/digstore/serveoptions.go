@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"strings"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/chain"
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/auth/request/noncefile"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/remote"
 )
@@ -85,6 +88,22 @@ func (a *app) decoySecret(ws *digstore.Workspace) []byte {
 		return nil
 	}
 	return secret
+}
+
+// nonces opens the file in which the nonces of pushes and revocations are kept,
+// so that none of them is taken again after a restart. nil: they are kept in
+// memory only, and requests from before the start are refused.
+func (a *app) nonces(ws *digstore.Workspace) (*noncefile.File, error) {
+	name := filepath.Join(ws.Dir(), ".dig", "nonces.bin")
+	file, err := noncefile.Open(name, &noncefile.Options{Beneath: ws.Dir()})
+	switch {
+	case errors.Is(err, noncefile.ErrDamaged):
+		return nil, &hinted{err, "wait ten minutes, remove the file, and start again"}
+	case err != nil: // a disk that is read-only, or another serve in this workspace
+		a.warn("a push that was taken in the last minutes may be taken again: %v", err)
+		return nil, nil
+	}
+	return file, nil
 }
 
 // authorityBy says whose signature counts; nil is the rule without a chain.

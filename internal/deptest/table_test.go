@@ -51,6 +51,7 @@ var table = []row{
 	{pkg: "auth", house: []string{"internal/bls", "internal/codec", "merkle"}, third: blst},
 	{pkg: "auth/request", house: []string{"auth", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru), http: true},
 	{pkg: "auth/chain", house: []string{"auth", "merkle", "internal/backoff", "internal/bls", "internal/clvm", "internal/codec", "internal/regular", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
+	{pkg: "auth/request/noncefile", house: []string{"auth/request", "auth", "internal/diskfs", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru, onDisk), http: true},
 	{pkg: "auth/chain/chaintest", house: []string{"auth", "auth/chain", "merkle", "internal/bls", "internal/clvm", "internal/codec", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
 
 	{pkg: "capsule", house: []string{"auth", "merkle", "internal/codec", "internal/diskfs", "internal/strictjson"}, third: join(blst, onDisk, worker)},
@@ -68,7 +69,7 @@ var table = []row{
 
 	{pkg: "node/economy"},
 
-	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
+	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
 		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/regular"},
 		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},
 }
