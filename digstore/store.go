@@ -33,6 +33,7 @@ type Store struct {
 	histStamp fileStamp
 	cache     recipeCache
 	reading   singleflight.Group
+	tombs     tombMemo
 	intent    intent // of the last writer, or the one at work: changed under the lock on disk, and mu
 	upTo      uint64 // serial number of the last writer whose packs and recipes may be remembered
 

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -40,27 +42,98 @@ func (s *Store) Tombstones(_ context.Context, id auth.StoreID) ([]auth.Tombstone
 	if err != nil {
 		return nil, fmt.Errorf("read tombstones: %w", err)
 	}
-	var out []auth.Tombstone
+	names := make([]string, 0, len(list))
 	for _, e := range list {
-		if !strings.HasSuffix(e.Name(), ".tomb") {
-			continue
+		if strings.HasSuffix(e.Name(), ".tomb") {
+			names = append(names, e.Name())
 		}
-		b, err := diskfs.ReadFile(s.w.fs, filepath.Join(dir, e.Name()), maxConfig)
-		if err != nil {
-			return nil, fmt.Errorf("read tombstones: %w", err)
-		}
-		var sig auth.Signature
-		if len(b) < len(sig) {
-			continue
-		}
-		copy(sig[:], b)
-		t, err := auth.ParseTombstone(b[len(sig):], sig)
-		if err != nil || t.Store != s.set.id || t.Check(key) != nil {
-			continue
-		}
-		out = append(out, t)
+	}
+	out, err := s.tombs.read(s, dir, names, key)
+	if err != nil {
+		return nil, fmt.Errorf("read tombstones: %w", err)
 	}
 	return out, nil
+}
+
+// tombMemo remembers which tombstone files of a store hold a valid tombstone, so that each signature is checked once:
+// by the bytes of the file, and by its stamp where that is old enough to tell a later change. It knows the files that
+// were there at the last call, and no others. Safe for concurrent use.
+type tombMemo struct {
+	mu      sync.Mutex
+	key     auth.PublicKey // that signatures were checked with
+	files   map[string]tombFile
+	checked int // signatures so far
+}
+
+// A tombFile is what is known of one file.
+type tombFile struct {
+	stamp  fileStamp
+	stable bool // a change of the file after it was read changes its stamp
+	bytes  string
+	tomb   auth.Tombstone
+	valid  bool
+}
+
+// stampUnit is the coarsest unit of modification times: that of FAT.
+const stampUnit = 2 * time.Second
+
+// read returns the valid tombstones among the files of those names in dir.
+func (m *tombMemo) read(s *Store, dir string, names []string, key auth.PublicKey) ([]auth.Tombstone, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.key != key {
+		m.key, m.files = key, nil
+	}
+	files := make(map[string]tombFile, len(names))
+	var out []auth.Tombstone
+	for _, name := range names {
+		file, err := m.file(s, filepath.Join(dir, name), m.files[name])
+		if err != nil {
+			return nil, err
+		}
+		files[name] = file
+		if file.valid {
+			out = append(out, file.tomb)
+		}
+	}
+	m.files = files
+	return out, nil
+}
+
+// file returns what is known of a file, given what was.
+func (m *tombMemo) file(s *Store, name string, known tombFile) (tombFile, error) {
+	info, err := s.w.fs.Stat(name)
+	if err != nil {
+		return tombFile{}, err
+	}
+	stamp, now := stampOf(info), s.w.now()
+	if known.stable && known.stamp == stamp {
+		return known, nil
+	}
+	b, err := diskfs.ReadFile(s.w.fs, name, maxConfig)
+	if err != nil {
+		return tombFile{}, err
+	}
+	next := tombFile{stamp: stamp, stable: stamp.mtime.Add(stampUnit).Before(now), bytes: string(b)}
+	if known.stamp.known && known.bytes == next.bytes {
+		next.tomb, next.valid = known.tomb, known.valid
+		return next, nil
+	}
+	if next.tomb, err = parseTombFile(b); err == nil && next.tomb.Store == s.set.id {
+		m.checked++
+		next.valid = next.tomb.Check(m.key) == nil
+	}
+	return next, nil
+}
+
+// parseTombFile reads a tombstone file. It does not check the signature.
+func parseTombFile(b []byte) (auth.Tombstone, error) {
+	var sig auth.Signature
+	if len(b) < len(sig) {
+		return auth.Tombstone{}, fmt.Errorf("%d bytes, want more than %d", len(b), len(sig))
+	}
+	copy(sig[:], b)
+	return auth.ParseTombstone(b[len(sig):], sig)
 }
 
 // Revoke keeps a tombstone of this store, durably, in place of one of the same scope and root. The caller has
