@@ -1,9 +1,9 @@
 package rpc
 
 import (
+	"context"
 	_ "embed" // the document
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"math"
@@ -12,11 +12,7 @@ import (
 	"strconv"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
-
 	"github.com/dig-network/digstore/digstore/module"
-	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 )
 
@@ -37,6 +33,11 @@ type Options struct {
 	Tracked int
 	// TrustedProxies are the peers whose X-Forwarded-For is believed. Default none.
 	TrustedProxies []netip.Prefix
+	// MaxMemory bounds the bytes that requests and answers under way hold, all of them together, and MaxMemoryPerIP those
+	// of one address. An answer counts 128 KiB while it is sent, however long it is; what is over is refused with status
+	// 429. Defaults 64 MiB and 8 MiB.
+	MaxMemory      int64
+	MaxMemoryPerIP int64
 	// Patience is how long a client may be silent while its request or an answer is on the way: [remote.Paced]. Default
 	// 1 minute.
 	Patience time.Duration
@@ -59,6 +60,12 @@ func (o *Options) withDefaults() Options {
 	if d.MaxAnswer <= 0 {
 		d.MaxAnswer = 16 << 20
 	}
+	if d.MaxMemory <= 0 {
+		d.MaxMemory = 64 << 20
+	}
+	if d.MaxMemoryPerIP <= 0 {
+		d.MaxMemoryPerIP = 8 << 20
+	}
 	if d.Version == "" {
 		d.Version = "1"
 	}
@@ -71,18 +78,15 @@ func (o *Options) withDefaults() Options {
 	return d
 }
 
-// keptPrograms is how many hashes of modules are remembered.
-const keptPrograms = 4096
-
 // A Handler answers the dig.* methods: POST /, and GET /openrpc.json for what they are. Reads are anonymous, from any
 // web page. It is an [http.Handler] and safe for concurrent use.
 type Handler struct {
 	opt      Options
 	contents *remote.Contents
 	limit    *remote.AddressLimit
+	memory   *remote.MemoryLimit
 	table    map[string]method
-	programs *lru.Cache[module.ID, merkle.Hash]
-	hashing  singleflight.Group
+	programs *programs
 	paced    http.Handler // serve, for slow clients too
 }
 
@@ -90,12 +94,12 @@ type Handler struct {
 // both give the same decoys and serve the same stores. It starts nothing and needs no closing. o may be nil.
 func NewHandler(c *remote.Contents, o *Options) *Handler {
 	opt := o.withDefaults()
-	programs, err := lru.New[module.ID, merkle.Hash](keptPrograms)
-	if err != nil {
-		panic("rpc: " + err.Error()) // the size is positive
-	}
-	h := &Handler{opt: opt, contents: c, limit: remote.NewAddressLimit(opt.PerIP, opt.Tracked, opt.TrustedProxies),
-		table: table(), programs: programs}
+	h := &Handler{opt: opt, contents: c, table: table(),
+		limit:  remote.NewAddressLimit(opt.PerIP, opt.Tracked, opt.TrustedProxies),
+		memory: remote.NewMemoryLimit(opt.MaxMemory, opt.MaxMemoryPerIP, opt.TrustedProxies)}
+	h.programs = newPrograms(func(ctx context.Context, id module.ID) (io.ReadSeekCloser, error) {
+		return c.Module(ctx, id.Store, id.Root)
+	})
 	h.paced = remote.Paced(http.HandlerFunc(h.serve), opt.Patience)
 	return h
 }
@@ -142,21 +146,48 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		var long *http.MaxBytesError
-		if errors.As(err, &long) {
-			refuse(w, http.StatusRequestEntityTooLarge, "body too large: over "+strconv.Itoa(maxBody)+" bytes")
-		} else {
-			refuse(w, http.StatusBadRequest, "bad request: body broke off")
-		}
-		return
+	memory := h.memory.For(r)
+	defer memory.Release()
+	body, status := readRequest(r.Body, memory)
+	switch status {
+	case http.StatusOK:
+		h.answer(w, r, body, memory)
+	case http.StatusTooManyRequests:
+		head.Set("Retry-After", "1")
+		refuse(w, status, "rate limited")
+	case http.StatusRequestEntityTooLarge:
+		refuse(w, status, "body too large: over "+strconv.Itoa(maxBody)+" bytes")
+	default:
+		refuse(w, status, "bad request: body broke off")
 	}
-	h.answer(w, r, body)
+}
+
+// readRequest reads the body of a request, up to maxBody. Memory for it is taken as it arrives, and what an answer holds
+// is taken first. It returns the status of the refusal, 200 when there is none.
+func readRequest(from io.Reader, memory *remote.MemoryShare) (body []byte, status int) {
+	if !memory.Grow(answerMemory) {
+		return nil, http.StatusTooManyRequests
+	}
+	for size := 64 << 10; ; size = min(2*size, maxBody) {
+		more := size + 1 - len(body) // one byte more, to see whether there is more
+		if len(body) > 0 && !memory.Grow(int64(more)) {
+			return nil, http.StatusTooManyRequests
+		}
+		text, err := io.ReadAll(io.LimitReader(from, int64(more)))
+		if body = append(body, text...); err != nil {
+			return nil, http.StatusBadRequest
+		}
+		if len(body) <= size {
+			return body, http.StatusOK
+		}
+		if size == maxBody {
+			return nil, http.StatusRequestEntityTooLarge
+		}
+	}
 }
 
 // answer writes the replies to a body, each when it is ready, so that one at a time is held.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte) {
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte, memory *remote.MemoryShare) {
 	messages, batch, bad := parseBody(body, h.opt.MaxBatch)
 	if bad != nil {
 		write(w, &reply{Err: bad})
@@ -165,7 +196,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	budget := h.opt.MaxAnswer
 	open := "["
 	for _, text := range messages {
-		answer := h.reply(&call{r.Context(), &budget}, text)
+		answer := h.reply(&call{r.Context(), &budget, memory}, text)
 		if answer == nil {
 			continue
 		}
@@ -173,8 +204,8 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 			io.WriteString(w, open)
 			open = ","
 		}
-		if write(w, answer) != nil {
-			return // nobody is there any more
+		if h.write(r.Context(), w, answer) != nil {
+			return // the client has disconnected
 		}
 	}
 	if batch && open == "," {
@@ -200,6 +231,16 @@ func (h *Handler) reply(c *call, text json.RawMessage) *reply {
 		return &reply{ID: m.ID, Err: h.fail(c, *m.Method, err)}
 	}
 	return &reply{ID: m.ID, Result: result}
+}
+
+// write writes a reply. One with the bytes of a window is encoded while it is sent.
+func (h *Handler) write(ctx context.Context, w io.Writer, r *reply) error {
+	if v, ok := r.Result.(interface{ stream() *source }); ok {
+		if from := v.stream(); from != nil {
+			return h.writeStream(ctx, w, r, from)
+		}
+	}
+	return write(w, r)
 }
 
 func write(w io.Writer, r *reply) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
 )
 
 // Parameters, by name. Pointers that are nil were not given.
@@ -118,10 +119,11 @@ type method struct {
 	call           func(h *Handler, c *call, params json.RawMessage) (any, error)
 }
 
-// A call is one request on its way: what its whole answer may still bring, in bytes.
+// A call is one request on its way.
 type call struct {
 	context.Context
-	budget *int64
+	budget *int64              // bytes that its whole answer may still bring
+	memory *remote.MemoryShare // what it holds of the handler's memory
 }
 
 // answers makes a method out of a function of typed parameters.

@@ -2,10 +2,8 @@ package rpc
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 
@@ -72,7 +70,7 @@ func (h *Handler) getManifest(c *call, p *capsuleParams) (*Manifest, error) {
 
 // content is a window of a resource, or of a decoy.
 func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset, length *uint64) (*Window, error) {
-	program, err := h.programHash(c, id)
+	program, err := h.programs.hash(c, id)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +78,15 @@ func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset, length
 	if err != nil {
 		return nil, err
 	}
-	defer content.Close()
+	w, err := h.window(c, id, content, program, offset, length)
+	if err != nil {
+		content.Close()
+	}
+	return w, err
+}
+
+// window is a window of a resource that has been opened, which it closes when it has been sent.
+func (h *Handler) window(c *call, id module.ID, content *remote.Content, program merkle.Hash, offset, length *uint64) (*Window, error) {
 	w := cut(content.Size(), or(offset), length)
 	w.Root, w.ProgramHash = id.Root, program
 	proof, err := content.ProofBytes()
@@ -91,7 +97,7 @@ func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset, length
 	if w.Offset == 0 {
 		w.ChunkLens = content.ChunkLens
 	}
-	return w, c.fill(w, content)
+	return w, c.from(w, content, content.Close)
 }
 
 func (h *Handler) getCapsule(c *call, p *capsuleParams) (*Window, error) {
@@ -99,7 +105,7 @@ func (h *Handler) getCapsule(c *call, p *capsuleParams) (*Window, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := h.programHash(c, id)
+	program, err := h.programs.hash(c, id)
 	if err != nil {
 		return nil, err
 	}
@@ -107,30 +113,39 @@ func (h *Handler) getCapsule(c *call, p *capsuleParams) (*Window, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer m.Close()
 	size, err := m.Seek(0, io.SeekEnd)
 	if err != nil {
+		m.Close()
 		return nil, err
 	}
 	w := cut(size, or(p.Offset), p.Length)
 	w.Root, w.ProgramHash = id.Root, program
-	return w, c.fill(w, &seekReader{m})
+	if err := c.from(w, &seekReader{m}, m.Close); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return w, nil
 }
 
-// fill reads the bytes of a window, if the answer has room for them.
-func (c *call) fill(w *Window, from io.ReaderAt) error {
+// from has the bytes of a window read when it is sent, if the answer has room for them. closed is called then.
+func (c *call) from(w *Window, bytes io.ReaderAt, closed func() error) error {
 	if err := c.spend(w.Length); err != nil {
 		return err
 	}
-	w.Ciphertext = make([]byte, w.Length)
-	n, err := from.ReadAt(w.Ciphertext, w.Offset)
-	if int64(n) == w.Length {
-		return nil
+	w.Ciphertext = []byte{}
+	w.from = &source{io.NewSectionReader(bytes, w.Offset, w.Length), closed}
+	return nil
+}
+
+// hold takes memory for n bytes of a result that is not streamed, and once more for its text.
+func (c *call) hold(n int64) error {
+	if err := c.spend(n); err != nil {
+		return err
 	}
-	if err == nil || err == io.EOF {
-		err = io.ErrUnexpectedEOF
+	if !c.memory.Grow(2 * n) {
+		return &Error{Code: CodeLimited, Message: "too much is being sent: ask again later"}
 	}
-	return fmt.Errorf("read %d bytes at %d: %w", w.Length, w.Offset, err)
+	return nil
 }
 
 // spend takes n bytes off what the answer may bring.
@@ -164,7 +179,7 @@ func (h *Handler) getMetadata(c *call, p *rootParams) (*Metadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := h.programHash(c, id)
+	program, err := h.programs.hash(c, id)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +195,7 @@ func (h *Handler) getMetadata(c *call, p *rootParams) (*Metadata, error) {
 	if len(text) > maxMetadata {
 		return nil, &Error{Code: CodeTooLarge, Message: "metadata too large"}
 	}
-	return answer, c.spend(int64(len(text)))
+	return answer, c.hold(int64(len(text)))
 }
 
 func (h *Handler) getProof(c *call, p *proofParams) (*Proof, error) {
@@ -191,7 +206,7 @@ func (h *Handler) getProof(c *call, p *proofParams) (*Proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := h.programHash(c, id)
+	program, err := h.programs.hash(c, id)
 	if err != nil {
 		return nil, err
 	}
@@ -235,13 +250,13 @@ func (h *Handler) listCapsules(c *call, p *storeParams) (*CapsuleList, error) {
 		return nil, err
 	}
 	const line = 170 // bytes of a capsule in JSON, at most
-	if err := c.spend(line * int64(len(lines))); err != nil {
+	if err := c.hold(line * int64(len(lines))); err != nil {
 		return nil, err
 	}
 	list := &CapsuleList{*p.Store, make([]Capsule, len(lines))}
 	for i, g := range lines {
 		list.Capsules[i] = Capsule{Seq: g.Number, Root: g.Root}
-		if sum, ok := h.programs.Get(module.ID{Store: *p.Store, Root: g.Root}); ok {
+		if sum, ok := h.programs.known.Get(module.ID{Store: *p.Store, Root: g.Root}); ok {
 			list.Capsules[i].ProgramHash = &sum
 		}
 	}
@@ -255,36 +270,6 @@ func (h *Handler) health(*call, *noParams) (*Health, error) {
 func (h *Handler) methods(*call, *noParams) (*MethodList, error) { return &MethodList{h.names()}, nil }
 
 func (h *Handler) discover(*call, *noParams) (json.RawMessage, error) { return document, nil }
-
-// programHash is the SHA-256 of a module, which is read once for it and remembered.
-func (h *Handler) programHash(ctx context.Context, id module.ID) (merkle.Hash, error) {
-	if sum, ok := h.programs.Get(id); ok {
-		return sum, nil
-	}
-	sum, err, _ := h.hashing.Do(id.String(), func() (any, error) {
-		m, err := h.contents.Module(context.WithoutCancel(ctx), id.Store, id.Root) // others may wait for it too
-		if err != nil {
-			return nil, err
-		}
-		defer m.Close()
-		sum := sha256.New()
-		if w, ok := m.(io.WriterTo); ok {
-			_, err = w.WriteTo(sum)
-		} else {
-			_, err = io.CopyBuffer(struct{ io.Writer }{sum}, struct{ io.Reader }{m}, make([]byte, 256<<10))
-		}
-		if err != nil {
-			return nil, err
-		}
-		hash := merkle.Hash(sum.Sum(nil))
-		h.programs.Add(id, hash)
-		return hash, nil
-	})
-	if err != nil {
-		return merkle.Hash{}, err
-	}
-	return sum.(merkle.Hash), nil
-}
 
 // fail is the answer to an error of a method. What the client may not see is logged.
 func (h *Handler) fail(ctx context.Context, method string, err error) *Error {

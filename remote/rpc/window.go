@@ -23,6 +23,8 @@ type Window struct {
 	ChunkLens      []uint32    `json:"chunk_lens,omitempty"`
 	Root           merkle.Hash `json:"root"`
 	ProgramHash    merkle.Hash `json:"program_hash"` // SHA-256 of the module
+
+	from *source // of Ciphertext, in an answer of the Handler
 }
 
 // A Manifest is a [Window] of the resource that a store describes itself with, .well-known/dig/manifest.json.

@@ -1,0 +1,153 @@
+package rpc
+
+import (
+	"context"
+	"crypto/sha256"
+	"io"
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// Limits of the hashing of modules, which any reader can cause.
+const (
+	keptPrograms   = 4096 // hashes that are remembered
+	hashedAtOnce   = 2    // modules that are read at the same time
+	hashingWaiting = 16   // modules that are read or wait for it
+)
+
+// errHashing says that too many modules wait to be hashed.
+var errHashing = &Error{Code: CodeLimited, Message: "too many modules are being hashed: ask again later"}
+
+// programs knows the SHA-256 of modules. A module is read once, however many ask for it at the same time, and no
+// longer than one of them waits. Safe for concurrent use.
+type programs struct {
+	open   func(context.Context, module.ID) (io.ReadSeekCloser, error)
+	places *semaphore.Weighted
+	known  *lru.Cache[module.ID, merkle.Hash]
+
+	mu      sync.Mutex
+	running map[module.ID]*hashing
+}
+
+// A hashing is one module that is being read.
+type hashing struct {
+	waiting int // who waits for it; when nobody does, it ends
+	cancel  context.CancelFunc
+	done    chan struct{} // closed when sum and err are set
+	sum     merkle.Hash
+	err     error
+}
+
+func newPrograms(open func(context.Context, module.ID) (io.ReadSeekCloser, error)) *programs {
+	known, err := lru.New[module.ID, merkle.Hash](keptPrograms)
+	if err != nil {
+		panic("rpc: " + err.Error()) // the size is positive
+	}
+	return &programs{open: open, places: semaphore.NewWeighted(hashedAtOnce), known: known, running: make(map[module.ID]*hashing)}
+}
+
+// hash returns the SHA-256 of a module. It is errHashing when too many modules wait already.
+func (p *programs) hash(ctx context.Context, id module.ID) (merkle.Hash, error) {
+	if sum, ok := p.known.Get(id); ok {
+		return sum, nil
+	}
+	h, err := p.join(ctx, id)
+	if err != nil {
+		return merkle.Hash{}, err
+	}
+	defer p.leave(id, h)
+	select {
+	case <-h.done:
+		return h.sum, h.err
+	case <-ctx.Done():
+		return merkle.Hash{}, ctx.Err()
+	}
+}
+
+// join begins to wait for a module, and has it read when it is not being read. The caller leaves.
+func (p *programs) join(ctx context.Context, id module.ID) (*hashing, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.running[id]
+	if h == nil {
+		if len(p.running) >= hashingWaiting {
+			return nil, errHashing
+		}
+		own, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it is read for all who wait
+		h = &hashing{cancel: cancel, done: make(chan struct{})}
+		p.running[id] = h
+		go p.run(own, id, h)
+	}
+	h.waiting++
+	return h, nil
+}
+
+// leave ends the waiting. The last one ends the reading too.
+func (p *programs) leave(id module.ID, h *hashing) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h.waiting--; h.waiting == 0 {
+		h.cancel()
+		p.forget(id, h)
+	}
+}
+
+// forget lets the next one who asks begin anew. The caller holds mu.
+func (p *programs) forget(id module.ID, h *hashing) {
+	if p.running[id] == h {
+		delete(p.running, id)
+	}
+}
+
+func (p *programs) run(ctx context.Context, id module.ID, h *hashing) {
+	h.sum, h.err = p.read(ctx, id)
+	if h.err == nil {
+		p.known.Add(id, h.sum)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget(id, h)
+	close(h.done)
+}
+
+// read hashes a module in one of few places.
+func (p *programs) read(ctx context.Context, id module.ID) (merkle.Hash, error) {
+	if err := p.places.Acquire(ctx, 1); err != nil {
+		return merkle.Hash{}, err
+	}
+	defer p.places.Release(1)
+	m, err := p.open(ctx, id)
+	if err != nil {
+		return merkle.Hash{}, err
+	}
+	defer m.Close()
+	sum := sha256.New()
+	into := &stoppable{ctx, sum}
+	if w, ok := m.(io.WriterTo); ok {
+		_, err = w.WriteTo(into)
+	} else {
+		_, err = io.CopyBuffer(into, struct{ io.Reader }{m}, make([]byte, 256<<10))
+	}
+	if err != nil {
+		return merkle.Hash{}, err
+	}
+	return merkle.Hash(sum.Sum(nil)), nil
+}
+
+// stoppable is a writer that fails when a context ends.
+type stoppable struct {
+	ctx context.Context
+	io.Writer
+}
+
+func (s *stoppable) Write(b []byte) (int, error) {
+	if s.ctx.Err() != nil {
+		return 0, s.ctx.Err()
+	}
+	return s.Writer.Write(b)
+}
