@@ -49,7 +49,8 @@ func editsAreSeen(t *testing.T, dir, root string) {
 	ctx := context.Background()
 	want := files{"a": "0", "large": noise(1, 1<<20), "still": "1"}
 	write(t, root, want)
-	w, err := digstore.Init(dir, nil)
+	o := &digstore.Options{ContentRoots: []string{root}}
+	w, err := digstore.Init(dir, o)
 	check(t, err)
 	s, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{ContentRoot: root})
 	check(t, err)
@@ -66,7 +67,7 @@ func editsAreSeen(t *testing.T, dir, root string) {
 			check(t, f.Close())
 		}
 		check(t, w.Close())
-		w, err = digstore.Open(dir, &digstore.Options{ContentRoots: []string{root}})
+		w, err = digstore.Open(dir, o)
 		check(t, err)
 		s, err = w.Active()
 		check(t, err)

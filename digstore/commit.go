@@ -53,6 +53,8 @@ type CommitReport struct {
 	Skipped []string
 	// Unsafe is what SkipUnsafe has left out, sorted by key.
 	Unsafe []KeyNameError
+	// Unread are .gitignore and .digignore files that are links, pipes or the like. As in git they do not count.
+	Unread []string
 }
 
 // Commit makes a generation of what is staged or, when nothing is and the store has one, of its content root. signer is
@@ -121,6 +123,7 @@ type commit struct {
 	unsafe  []KeyNameError // names that SkipUnsafe has left out
 	bytes   int64
 	skipped []string // files that were listed and are gone
+	unread  []string // ignore files that are no regular files
 	pack    *packWriter
 	closers []func()
 }
@@ -150,7 +153,7 @@ func (c *commit) gather(ctx context.Context) error {
 		}
 	}
 	var before *known
-	var files []found
+	tree := &walked{}
 	var g errgroup.Group
 	g.Go(func() error {
 		if err := c.s.mayWrite(c.signer.PublicKey()); err != nil {
@@ -173,11 +176,12 @@ func (c *commit) gather(ctx context.Context) error {
 		return nil
 	})
 	if c.content != "" {
-		files, c.skipped, err = c.s.w.walk(ctx, c.content)
+		tree, err = c.s.w.walk(ctx, c.content)
 	}
 	if err := errors.Join(g.Wait(), err); err != nil {
 		return err
 	}
+	c.skipped, c.unread = tree.gone, tree.unread
 	switch {
 	case len(recs) > 0:
 		for _, r := range recs {
@@ -185,10 +189,10 @@ func (c *commit) gather(ctx context.Context) error {
 		}
 	case c.content == "":
 		return fmt.Errorf("%w, and the store has no content root", ErrNothingStaged)
-	case len(files) == 0:
+	case len(tree.files) == 0:
 		return fmt.Errorf("%w: there is no file in %s", ErrNothingStaged, c.content)
 	default:
-		c.addFiles(files, before)
+		c.addFiles(tree.files, before)
 	}
 	if err := c.checkNames(); err != nil {
 		return err
@@ -440,7 +444,7 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 		return nil, fmt.Errorf("commit: read back: %w", err)
 	}
 	return &CommitReport{Generation: g, ContentRoot: c.content, Files: len(c.jobs),
-		Changed: c.read(), Bytes: c.bytes, Skipped: c.skipped,
+		Changed: c.read(), Bytes: c.bytes, Skipped: c.skipped, Unread: c.unread,
 		Unsafe: c.unsafe}, nil
 }
 

@@ -74,6 +74,7 @@ type job struct {
 	limit   int64       // read no more than this many bytes; 0: all
 	before  merkle.Hash // the leaf of the previous attempt, of limit bytes; zero: none
 	first   statKey     // the stat of that attempt
+	calm    bool        // the file held still during an attempt before
 	opened  int64       // when this attempt began, in nanoseconds since 1970
 
 	key   *urn.Key
@@ -159,8 +160,8 @@ func (j *job) settle(last bool) bool {
 	case j.still && j.sure && !part:
 		j.outcome = settled
 		return true
-	case j.still && part && !last: // the file holds still: all of it can be had
-		j.limit, j.before = 0, merkle.Hash{}
+	case j.still && part && !last && !j.calm: // the file holds still: try once to have all of it
+		j.limit, j.before, j.calm = 0, merkle.Hash{}, true
 	case !j.before.IsZero() && j.before == j.entry.Leaf:
 		j.outcome, j.stat = settled, j.first
 		j.stat.size = j.bytes // so that the stat index does not take the file for what was read

@@ -50,6 +50,7 @@ type moment struct {
 	seed   maphash.Seed
 	limit  int64  // read no more than this many bytes; below 0: all
 	before uint64 // hash of the previous attempt, of limit bytes
+	calm   bool   // the file held still during an attempt before
 
 	file  fs.File
 	first fs.FileInfo
@@ -109,8 +110,8 @@ func (m *moment) settle() error {
 	switch {
 	case still && whole:
 		return io.EOF
-	case still && !m.last && m.done < m.first.Size(): // it holds still: all of it can be had
-		m.limit = -1
+	case still && !m.last && !m.calm && m.done < m.first.Size(): // it holds still: try once to have all of it
+		m.limit, m.calm = -1, true
 	case m.limit == m.done && m.before == sum:
 		return io.EOF
 	default:

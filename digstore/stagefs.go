@@ -26,7 +26,7 @@ type StageOptions struct {
 // StageFS stages files of fsys under their names. A pattern names a file, a directory with everything below it, or
 // is a pattern of path.Match; none means everything. Directories are walked as a content root is: with dot files,
 // without what .gitignore and .digignore name, without .dig and .git, without what is no regular file. A file that
-// is named itself is staged even if it would be ignored. A pattern that meets nothing is fs.ErrNotExist, and then
+// is named itself is staged even if it would be ignored, but nothing in or called .dig or .git is. A pattern that meets nothing is fs.ErrNotExist, and then
 // nothing is staged.
 func (s *Store) StageFS(ctx context.Context, fsys fs.FS, patterns ...string) error {
 	_, err := s.StageFiles(ctx, fsys, patterns, nil)
@@ -126,6 +126,9 @@ func anyBelow(found map[string]int64, names []string) bool {
 
 // listOne adds a file, or what lies below a directory.
 func listOne(ctx context.Context, fsys fs.FS, name string, rules *ignoreList, found map[string]int64) error {
+	if slices.ContainsFunc(strings.Split(name, "/"), isSettingsDir) {
+		return &KeyNameError{name, "settings of a program are not published"}
+	}
 	info, err := fs.Stat(fsys, name)
 	if err != nil {
 		return err
@@ -172,9 +175,13 @@ func listDir(ctx context.Context, fsys fs.FS, prefix string, rules *ignoreList, 
 	}
 	for _, e := range list {
 		name := prefix + e.Name()
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
 		switch {
+		case isSettingsDir(e.Name()):
 		case e.IsDir():
-			if isSettingsDir(e.Name()) || rules.ignores(name, true) {
+			if rules.ignores(name, true) {
 				continue
 			}
 			if err := listDir(ctx, fsys, name+"/", rules, found); err != nil {
@@ -197,18 +204,35 @@ func listDir(ctx context.Context, fsys fs.FS, prefix string, rules *ignoreList, 
 	return nil
 }
 
+func readIgnoreFS(fsys fs.FS, name string) ([]ignorePattern, error) {
+	f, err := fsys.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxIgnore+1))
+	if err == nil && len(text) > maxIgnore {
+		err = fmt.Errorf("read %s: more than %d bytes", name, maxIgnore)
+	}
+	return parseIgnore(text), err
+}
+
 // rulesIn adds the ignore files of a directory to the rules.
 func rulesIn(fsys fs.FS, prefix string, list []fs.DirEntry, rules *ignoreList) (*ignoreList, error) {
 	var patterns []ignorePattern
 	for _, file := range ignoreFiles {
-		if !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == file && !e.IsDir() }) {
+		// A link does not count, as in git.
+		if !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == file && e.Type().IsRegular() }) {
 			continue
 		}
-		text, err := fs.ReadFile(fsys, prefix+file)
+		more, err := readIgnoreFS(fsys, prefix+file)
 		if err != nil {
 			return nil, err
 		}
-		patterns = append(patterns, parseIgnore(text)...)
+		patterns = append(patterns, more...)
 	}
 	return rules.with(prefix, patterns), nil
 }

@@ -20,6 +20,7 @@ type Status struct {
 	Added, Modified, Removed []string
 	Unchanged                int
 	Unsafe                   []KeyNameError // files that a commit refuses, or leaves out by SkipUnsafe
+	Unread                   []string       // as CommitReport.Unread
 }
 
 // Clean reports whether there is nothing to commit.
@@ -41,11 +42,12 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 	if st.ContentRoot == "" {
 		return st, nil
 	}
-	files, _, err := s.w.walk(ctx, st.ContentRoot)
+	tree, err := s.w.walk(ctx, st.ContentRoot)
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)
 	}
-	files = st.setUnsafe(files)
+	files := st.setUnsafe(tree.files)
+	st.Unread = tree.unread
 	h, err := s.history()
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)

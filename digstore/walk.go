@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/dig-network/digstore/internal/regular"
 )
 
 // statKey is what tells that a file has not changed: equal keys, equal content, but for files that changed in the
@@ -33,14 +35,20 @@ type found struct {
 	stat statKey
 }
 
+// walked is what a walk found in a content root.
+type walked struct {
+	files  []found  // sorted by name
+	gone   []string // names that were listed and are not there any more; those of folders end in a slash
+	unread []string // ignore files that are no regular files, which do not count, as in git; sorted
+}
+
 // walker lists the files of a content root: regular files, dot files included, without what ignore files name,
-// without settingsDirs. Symbolic links are not followed and not listed.
+// without settingsDirs, whatever they are. Symbolic links are not followed and not listed.
 type walker struct {
 	root  string
 	group *errgroup.Group
 	mu    sync.Mutex
-	files []found
-	gone  []string // names that were listed and are not there any more; those of folders end in a slash
+	walked
 
 	scratch sync.Pool // of *[]byte
 }
@@ -51,34 +59,34 @@ type dirEntry struct {
 	file, dir bool
 }
 
-// walk lists root, on several goroutines, sorted by name. gone are names that were removed, or replaced by something
-// else, while the folders were listed.
-func (w *Workspace) walk(ctx context.Context, root string) (files []found, gone []string, err error) {
-	rules, err := w.rulesAbove(root)
-	if err != nil {
-		return nil, nil, err
-	}
+// walk lists root, on several goroutines.
+func (w *Workspace) walk(ctx context.Context, root string) (*walked, error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(w.workers)
 	wk := &walker{root: root, group: g}
+	rules, err := wk.rulesAbove(w)
+	if err != nil {
+		return nil, err
+	}
 	g.Go(func() error { return wk.dir(ctx, "", rules) })
 	if err := g.Wait(); err != nil {
-		return nil, nil, fmt.Errorf("list content root: %w", err)
+		return nil, fmt.Errorf("list content root: %w", err)
 	}
 	slices.SortFunc(wk.files, func(a, b found) int { return strings.Compare(a.name, b.name) })
-	return wk.files, wk.gone, nil
+	sortNames(wk.unread)
+	return &wk.walked, nil
 }
 
 // rulesAbove gathers the ignore rules that hold for root as a whole: those of the options, of .git/info/exclude, and of the
 // directories from the workspace's folder down to root.
-func (w *Workspace) rulesAbove(root string) (*ignoreList, error) {
+func (wk *walker) rulesAbove(w *Workspace) (*ignoreList, error) {
 	var rules *ignoreList
 	rules = rules.with("", parseIgnore([]byte(strings.Join(w.excludes, "\n"))))
 	top, err := filepath.Abs(w.dir)
 	if err != nil {
 		return nil, err
 	}
-	abs, err := filepath.Abs(root)
+	abs, err := filepath.Abs(wk.root)
 	if err != nil {
 		return nil, err
 	}
@@ -94,18 +102,16 @@ func (w *Workspace) rulesAbove(root string) (*ignoreList, error) {
 	for first := true; ; first = false {
 		var patterns []ignorePattern
 		if first {
-			text, err := os.ReadFile(filepath.Join(at, ".git", "info", "exclude"))
-			if err == nil {
-				patterns = parseIgnore(text)
-			}
+			// Where .git is no directory, or the file cannot be read, git has no such rules either.
+			patterns, _ = readIgnore(filepath.Join(at, ".git", "info", "exclude"))
 		}
 		if below != "" {
 			for _, name := range ignoreFiles {
-				text, err := os.ReadFile(filepath.Join(at, name))
-				if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				more, err := wk.rulesIn(filepath.Join(at, name), filepath.Join(at, name))
+				if err != nil {
 					return nil, err
 				}
-				patterns = append(patterns, parseIgnore(text)...)
+				patterns = append(patterns, more...)
 			}
 		}
 		if len(patterns) > 0 {
@@ -144,17 +150,21 @@ func (wk *walker) dir(ctx context.Context, name string, rules *ignoreList) error
 		return err
 	}
 	defer d.close()
-	rules, err = rulesHere(full, name, d.entries, rules)
+	rules, err = wk.rulesHere(full, name, d.entries, rules)
 	if err != nil {
 		return err
 	}
 	files := make([]found, 0, len(d.entries))
 	for _, e := range d.entries {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
 		base := e.name
 		key := name + base
 		switch {
+		case isSettingsDir(base):
 		case e.dir:
-			if isSettingsDir(base) || rules.ignores(key, true) {
+			if rules.ignores(key, true) {
 				continue
 			}
 			sub := key + "/"
@@ -192,17 +202,49 @@ func (wk *walker) missed(name string) {
 }
 
 // rulesHere adds a directory's own ignore files to the rules.
-func rulesHere(full, name string, list []dirEntry, rules *ignoreList) (*ignoreList, error) {
+func (wk *walker) rulesHere(full, name string, list []dirEntry, rules *ignoreList) (*ignoreList, error) {
 	var patterns []ignorePattern
 	for _, file := range ignoreFiles {
 		if !slices.ContainsFunc(list, func(e dirEntry) bool { return e.name == file && !e.dir }) {
 			continue
 		}
-		text, err := os.ReadFile(filepath.Join(full, file))
+		more, err := wk.rulesIn(filepath.Join(full, file), name+file)
 		if err != nil {
 			return nil, err
 		}
-		patterns = append(patterns, parseIgnore(text)...)
+		patterns = append(patterns, more...)
 	}
 	return rules.with(name, patterns), nil
+}
+
+// rulesIn reads one ignore file. A link is not followed and, like anything else that is no regular file, has no
+// patterns: it is noted under its name.
+func (wk *walker) rulesIn(full, name string) ([]ignorePattern, error) {
+	info, err := os.Lstat(full)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var patterns []ignorePattern
+	if err = regular.ErrNotRegular; info.Mode().IsRegular() {
+		patterns, err = readIgnore(full)
+	}
+	if errors.Is(err, regular.ErrNotRegular) {
+		wk.mu.Lock()
+		defer wk.mu.Unlock()
+		wk.unread = append(wk.unread, filepath.ToSlash(name))
+		return nil, nil
+	}
+	return patterns, err
+}
+
+// readIgnore reads an ignore file; no patterns when there is none.
+func readIgnore(full string) ([]ignorePattern, error) {
+	text, err := regular.ReadFile(full, maxIgnore)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return parseIgnore(text), err
 }

@@ -74,6 +74,7 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 	p.stop()
 	a.warnSkipped("committed", r.Skipped)
 	a.listUnsafe(r.Unsafe)
+	a.warnUnread(r.Unread)
 	info := r.Generation.Info()
 	return a.done(struct {
 		Store      string       `json:"store"`
@@ -114,6 +115,13 @@ func (a *app) listUnsafe(list []digstore.KeyNameError) {
 func (a *app) warnSkipped(act string, names []string) {
 	for _, name := range names {
 		a.warn("%s vanished and was not %s", printable(name), act)
+	}
+}
+
+// warnUnread names ignore files that do not count.
+func (a *app) warnUnread(names []string) {
+	for _, name := range names {
+		a.warn("%s is no regular file, so nothing is left out by it", printable(name))
 	}
 }
 

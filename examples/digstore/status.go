@@ -37,6 +37,7 @@ Files that look as they did at the last commit, by size and times, are not read.
 }
 
 func (a *app) printStatus(ctx context.Context, s *digstore.Store, st *digstore.Status) error {
+	a.warnUnread(st.Unread)
 	head, err := s.Head(ctx)
 	if err != nil {
 		return err
