@@ -28,6 +28,18 @@ func TestRemoteContract(t *testing.T) {
 			return w
 		})
 	})
+	t.Run("backend, opened for each call", func(t *testing.T) {
+		remotetest.TestBackend(t, func(t *testing.T) remote.Backend { return newFresh(t) })
+	})
+	t.Run("mirror, opened for each call", func(t *testing.T) {
+		remotetest.TestMirror(t, func(t *testing.T, id auth.StoreID) (remote.Local, remote.Backend) {
+			f := newFresh(t)
+			return f.store(id), f
+		})
+	})
+	t.Run("local, opened for each call", func(t *testing.T) {
+		remotetest.TestLocal(t, func(t *testing.T, id auth.StoreID) remote.Local { return newFresh(t).store(id) })
+	})
 	t.Run("mirror", func(t *testing.T) {
 		remotetest.TestMirror(t, func(t *testing.T, id auth.StoreID) (remote.Local, remote.Backend) {
 			w := must(digstore.Init(t.TempDir(), nil))

@@ -65,7 +65,7 @@ var table = []row{
 	{pkg: "remote", house: []string{"digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/backoff", "internal/codec", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/rpc", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/conform", house: []string{"remote", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
-	{pkg: "remote/remotetest", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
+	{pkg: "remote/remotetest", house: []string{"remote", "internal/corpus", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
 
 	{pkg: "node/economy"},
 

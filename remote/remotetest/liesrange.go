@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -282,12 +284,23 @@ func chunked(edit func(w *World, h http.Header, status int, body []byte) (int, [
 	}
 }
 
-// wrongBytes turns a bit of the chunk over.
-func wrongBytes(_ *World, _ http.Header, status int, body []byte) (int, []byte) {
+// wrongBytes turns a bit of the last byte of each range over.
+func wrongBytes(_ *World, h http.Header, status int, body []byte) (int, []byte) {
 	body = bytes.Clone(body)
-	for i := range body {
-		body[i] ^= 1
+	_, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if boundary := params["boundary"]; err == nil && boundary != "" {
+		end := []byte("\r\n--" + boundary)
+		for at := bytes.Index(body, end); at > 0; {
+			body[at-1] ^= 1
+			next := bytes.Index(body[at+1:], end)
+			if next < 0 {
+				break
+			}
+			at += 1 + next
+		}
+		return status, body
 	}
+	body[len(body)-1] ^= 1
 	return status, body
 }
 
@@ -296,9 +309,21 @@ func chunkTag(w *World, h http.Header, status int, body []byte) (int, []byte) {
 	return status, body
 }
 
-// shifted says that the bytes stand elsewhere.
-func shifted(w *World, h http.Header, status int, body []byte) (int, []byte) {
-	h.Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(body)-1, len(w.Modules[head])))
+var contentRange = regexp.MustCompile(`bytes ([0-9]+)-([0-9]+)/`)
+
+// shifted says that the bytes stand one byte before their place.
+func shifted(_ *World, h http.Header, status int, body []byte) (int, []byte) {
+	move := func(text []byte) []byte {
+		m := contentRange.FindSubmatch(text)
+		from, _ := strconv.Atoi(string(m[1]))
+		to, _ := strconv.Atoi(string(m[2]))
+		return fmt.Appendf(nil, "bytes %d-%d/", from-1, to-1)
+	}
+	h.Set("Content-Range", string(contentRange.ReplaceAllFunc([]byte(h.Get("Content-Range")), move)))
+	if h.Get("Content-Range") == "" { // each of several ranges says where it stands
+		h.Del("Content-Range")
+		body = contentRange.ReplaceAllFunc(body, move)
+	}
 	return status, body
 }
 

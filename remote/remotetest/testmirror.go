@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -36,8 +37,9 @@ func TestMirror(t *testing.T, open func(t *testing.T, id auth.StoreID) (remote.L
 			t.Fatal(err)
 		}
 	}
+	all := remote.Rate{PerSecond: math.Inf(1)}
 	serve := func(b remote.Backend) http.Handler {
-		return remote.NewServer(b, &remote.ServerOptions{Anonymous: true, DecoySecret: bytes.Repeat([]byte{7}, 32)})
+		return remote.NewServer(b, &remote.ServerOptions{Limits: remote.Limits{PerIP: all, PerIdentity: all, PerStore: all}, Anonymous: true, DecoySecret: bytes.Repeat([]byte{7}, 32)})
 	}
 	first := serve(NewStores(nil, publisher))
 	sync := remote.Sync{AllGenerations: true, Trust: remote.Trust{Publisher: w.Publisher.PublicKey(), AllowUnsignedHistory: true}}
@@ -91,7 +93,7 @@ func (w *World) reads() (all []read) {
 		add(http.MethodGet, "/module?root="+root).header = [2]string{"Range", "bytes=100-4199"}
 		add(http.MethodGet, "/module?root="+root).header = [2]string{"If-None-Match", tag(head.Root)}
 		add(http.MethodGet, "/module?root="+root).header = [2]string{"Accept", typeRecipe}
-		for _, name := range []string{"index.html", "about.html", "large.bin", "missing.html"} {
+		for _, name := range []string{"index.html", "about.html", "media/clip-00.bin", "copies/one.bin", "sizes/zeros.bin", "missing.html"} {
 			key := urn.RetrievalKey(w.Store, name)
 			ask("/content", fmt.Sprintf(`{"retrieval_key":"%s","root":"%s"}`, key, root))
 			ask("/content", fmt.Sprintf(`{"retrieval_key":"%s","root":"%s","range":{"start":10,"end":30}}`, key, root))

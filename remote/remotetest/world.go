@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"net/http"
-	"testing/fstest"
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/remote"
 )
 
@@ -49,17 +50,16 @@ func seeded(n byte) *auth.Key {
 	return auth.NewKey(seed)
 }
 
-// content is what generation n holds: a page that changes, one that does not, and one of several chunks.
-func content(n int) fstest.MapFS {
-	large := make([]byte, 600<<10)
-	for i := range large {
-		large[i] = byte(i * i >> 8)
+// content is what generation n holds: a page that changes, one that does not, and the small corpus, of which every
+// file of several chunks changes from one generation to the next.
+func content(n int) fs.FS {
+	tree := corpus.Small(1)
+	for i := range n {
+		tree = corpus.Edits()[2+i].Apply(tree, uint64(i)) // new content, then bytes at the front, in every large file
 	}
-	return fstest.MapFS{
-		"index.html": {Data: fmt.Appendf(nil, "<h1>generation %d</h1>", n)},
-		"about.html": {Data: []byte("<p>the same in every generation")},
-		"large.bin":  {Data: large},
-	}
+	tree["index.html"] = fmt.Appendf(nil, "<h1>generation %d</h1>", n)
+	tree["about.html"] = []byte("<p>the same in every generation")
+	return tree.FS()
 }
 
 // Memory is the store with its first n generations.

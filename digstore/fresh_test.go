@@ -1,0 +1,291 @@
+package digstore_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"testing"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+)
+
+// freshWorkspace is a workspace on the disk that is opened anew for every call, as by a command of its own. After a
+// call that changes something another one verifies everything that is held.
+type freshWorkspace struct {
+	t   *testing.T
+	dir string
+}
+
+func newFresh(t *testing.T) freshWorkspace {
+	t.Helper()
+	f := freshWorkspace{t, t.TempDir()}
+	check(t, must(digstore.Init(f.dir, nil)).Close())
+	return f
+}
+
+// read calls do with the workspace.
+func (f freshWorkspace) read(do func(w *digstore.Workspace) error) error {
+	w, err := digstore.Open(f.dir, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(w), w.Close())
+}
+
+// change is read for what may change something.
+func (f freshWorkspace) change(do func(w *digstore.Workspace) error) error {
+	err := f.read(do)
+	if verr := f.read(f.verify); verr != nil {
+		f.t.Errorf("after a call that returned %v, another process finds: %v", err, verr)
+	}
+	return err
+}
+
+func (f freshWorkspace) verify(w *digstore.Workspace) error {
+	for s, err := range w.All() {
+		if err != nil {
+			return err
+		}
+		lines, err := s.Generations(ctx)
+		if err != nil {
+			return err
+		}
+		for _, g := range lines {
+			_, err := s.Verify(ctx, g.Root, &digstore.VerifyOptions{Deep: true})
+			if err != nil && !errors.Is(err, fs.ErrNotExist) { // not held
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// got is what a call on a workspace returns.
+func got[T any](f freshWorkspace, do func(w *digstore.Workspace) (T, error)) (v T, err error) {
+	err = f.read(func(w *digstore.Workspace) error {
+		v, err = do(w)
+		return err
+	})
+	return v, err
+}
+
+// opened is got for a module, which keeps its workspace open.
+func (f freshWorkspace) opened(do func(w *digstore.Workspace) (io.ReadSeekCloser, error)) (io.ReadSeekCloser, error) {
+	w, err := digstore.Open(f.dir, nil)
+	if err != nil {
+		return nil, err
+	}
+	r, err := do(w)
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return freshModule{r, w}, nil
+}
+
+type freshModule struct {
+	io.ReadSeekCloser
+	w *digstore.Workspace
+}
+
+func (m freshModule) Close() error { return errors.Join(m.ReadSeekCloser.Close(), m.w.Close()) }
+
+func (f freshWorkspace) Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, error) {
+	return got(f, func(w *digstore.Workspace) (auth.SignedRoot, error) { return w.Head(ctx, s) })
+}
+
+func (f freshWorkspace) Generations(ctx context.Context, s auth.StoreID) ([]module.Generation, error) {
+	return got(f, func(w *digstore.Workspace) ([]module.Generation, error) { return w.Generations(ctx, s) })
+}
+
+func (f freshWorkspace) Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+	return f.opened(func(w *digstore.Workspace) (io.ReadSeekCloser, error) { return w.Module(ctx, s, root) })
+}
+
+func (f freshWorkspace) Recipe(ctx context.Context, s auth.StoreID, root merkle.Hash) (*module.Recipe, error) {
+	return got(f, func(w *digstore.Workspace) (*module.Recipe, error) { return w.Recipe(ctx, s, root) })
+}
+
+func (f freshWorkspace) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader, check func(*module.Module) error) error {
+	return f.change(func(w *digstore.Workspace) error { return w.Receive(ctx, head, parent, pending, r, check) })
+}
+
+func (f freshWorkspace) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r *module.Recipe,
+	base merkle.Hash, fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
+	return f.change(func(w *digstore.Workspace) error {
+		return w.ReceiveRecipe(ctx, head, parent, pending, r, base, fetch, check)
+	})
+}
+
+func (f freshWorkspace) Pending(ctx context.Context, s auth.StoreID) ([]module.Generation, error) {
+	return got(f, func(w *digstore.Workspace) ([]module.Generation, error) { return w.Pending(ctx, s) })
+}
+
+func (f freshWorkspace) Promote(ctx context.Context, s auth.StoreID, root merkle.Hash) error {
+	return f.change(func(w *digstore.Workspace) error { return w.Promote(ctx, s, root) })
+}
+
+func (f freshWorkspace) Drop(ctx context.Context, s auth.StoreID, root merkle.Hash) error {
+	return f.change(func(w *digstore.Workspace) error { return w.Drop(ctx, s, root) })
+}
+
+func (f freshWorkspace) Tombstones(ctx context.Context, s auth.StoreID) ([]auth.Tombstone, error) {
+	return got(f, func(w *digstore.Workspace) ([]auth.Tombstone, error) { return w.Tombstones(ctx, s) })
+}
+
+func (f freshWorkspace) Revoke(ctx context.Context, t auth.Tombstone) error {
+	return f.change(func(w *digstore.Workspace) error { return w.Revoke(ctx, t) })
+}
+
+func (f freshWorkspace) Stores(ctx context.Context) iter.Seq2[auth.StoreID, error] {
+	return func(yield func(auth.StoreID, error) bool) {
+		err := f.read(func(w *digstore.Workspace) error {
+			for id, err := range w.Stores(ctx) {
+				if !yield(id, err) {
+					return nil
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			f.t.Error(err)
+		}
+	}
+}
+
+// freshStore is a store of a freshWorkspace.
+type freshStore struct {
+	f  freshWorkspace
+	id auth.StoreID
+}
+
+func (f freshWorkspace) store(id auth.StoreID) freshStore {
+	check(f.t, f.change(func(w *digstore.Workspace) error {
+		_, err := w.Create(id, nil)
+		return err
+	}))
+	return freshStore{f, id}
+}
+
+// of is got for the store.
+func of[T any](f freshStore, do func(s *digstore.Store) (T, error)) (T, error) {
+	return got(f.f, func(w *digstore.Workspace) (v T, err error) {
+		s, err := w.Store(f.id.String())
+		if err != nil {
+			return v, err
+		}
+		return do(s)
+	})
+}
+
+func (f freshStore) change(do func(s *digstore.Store) error) error {
+	return f.f.change(func(w *digstore.Workspace) error {
+		s, err := w.Store(f.id.String())
+		if err != nil {
+			return err
+		}
+		return do(s)
+	})
+}
+
+func (f freshStore) ID() auth.StoreID { return f.id }
+
+func (f freshStore) Head(ctx context.Context) (auth.SignedRoot, error) {
+	return of(f, func(s *digstore.Store) (auth.SignedRoot, error) { return s.Head(ctx) })
+}
+
+func (f freshStore) Generations(ctx context.Context) ([]module.Generation, error) {
+	return of(f, func(s *digstore.Store) ([]module.Generation, error) { return s.Generations(ctx) })
+}
+
+func (f freshStore) Module(ctx context.Context, root merkle.Hash) (io.ReadSeekCloser, error) {
+	return f.f.opened(func(w *digstore.Workspace) (io.ReadSeekCloser, error) { return w.Module(ctx, f.id, root) })
+}
+
+func (f freshStore) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader, check func(*module.Module) error) error {
+	return f.change(func(s *digstore.Store) error { return s.Install(ctx, lines, head, r, check) })
+}
+
+func (f freshStore) SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRoot, error) {
+	return of(f, func(s *digstore.Store) (auth.SignedRoot, error) { return s.SignedRoot(ctx, root) })
+}
+
+func (f freshStore) Held(ctx context.Context, root merkle.Hash) (int64, error) {
+	return of(f, func(s *digstore.Store) (int64, error) { return s.Held(ctx, root) })
+}
+
+func (f freshStore) Discard(ctx context.Context, root merkle.Hash) error {
+	return f.change(func(s *digstore.Store) error { return s.Discard(ctx, root) })
+}
+
+func (f freshStore) Recipe(ctx context.Context, root merkle.Hash) (*module.Recipe, error) {
+	return of(f, func(s *digstore.Store) (*module.Recipe, error) { return s.Recipe(ctx, root) })
+}
+
+func (f freshStore) Lacking(ctx context.Context, r *module.Recipe) ([]int, error) {
+	return of(f, func(s *digstore.Store) ([]int, error) { return s.Lacking(ctx, r) })
+}
+
+func (f freshStore) Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r *module.Recipe, base merkle.Hash,
+	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
+	return f.change(func(s *digstore.Store) error { return s.Assemble(ctx, lines, head, r, base, fetch, check) })
+}
+
+func (f freshStore) Line(ctx context.Context, root merkle.Hash) (module.Generation, error) {
+	return of(f, func(s *digstore.Store) (module.Generation, error) { return s.Line(ctx, root) })
+}
+
+func (f freshStore) Tail(ctx context.Context, n int) ([]module.Generation, error) {
+	return of(f, func(s *digstore.Store) ([]module.Generation, error) { return s.Tail(ctx, n) })
+}
+
+func (f freshStore) KeepEvidence(ctx context.Context, doc []byte) (name string, err error) {
+	err = f.change(func(s *digstore.Store) error {
+		name, err = s.KeepEvidence(ctx, doc)
+		return err
+	})
+	return name, err
+}
+
+func (f freshStore) Evidence(ctx context.Context) ([][]byte, error) {
+	return of(f, func(s *digstore.Store) ([][]byte, error) { return s.Evidence(ctx) })
+}
+
+func (f freshStore) Pins(ctx context.Context) (module.Pins, error) {
+	return of(f, func(s *digstore.Store) (module.Pins, error) { return s.Pins(ctx) })
+}
+
+func (f freshStore) Pin(ctx context.Context, p module.Pins) error {
+	return f.change(func(s *digstore.Store) error { return s.Pin(ctx, p) })
+}
+
+func (f freshStore) Tombstones(ctx context.Context, id auth.StoreID) ([]auth.Tombstone, error) {
+	return of(f, func(s *digstore.Store) ([]auth.Tombstone, error) { return s.Tombstones(ctx, id) })
+}
+
+func (f freshStore) Revoke(ctx context.Context, t auth.Tombstone) error {
+	return f.change(func(s *digstore.Store) error { return s.Revoke(ctx, t) })
+}
+
+// The contracts hold for commands of their own as well as for one process: nothing that one instance knows is needed by
+// the next.
+var (
+	_ remote.Resumer        = freshStore{}
+	_ remote.Assembler      = freshStore{}
+	_ remote.Pinner         = freshStore{}
+	_ remote.Signatures     = freshStore{}
+	_ remote.Revoker        = freshStore{}
+	_ remote.Lines          = freshStore{}
+	_ remote.Witness        = freshStore{}
+	_ remote.Receiver       = freshWorkspace{}
+	_ remote.Revoker        = freshWorkspace{}
+	_ remote.Lister         = freshWorkspace{}
+	_ remote.Promoter       = freshWorkspace{}
+	_ remote.RecipeBackend  = freshWorkspace{}
+	_ remote.RecipeReceiver = freshWorkspace{}
+)
