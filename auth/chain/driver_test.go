@@ -1,19 +1,23 @@
 package chain_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// TestDriver is a differential test against the reference itself: random sequences of operations that
-// @dignetwork/datalayer-driver does, each state compared with the one that is read from its spends. It runs
-// with DIG_TEST=real and needs npm; testdata/driver/run.sh installs the driver below the user's cache directory.
+// TestDriver is a differential test against the reference itself: random sequences of
+// operations that @dignetwork/datalayer-driver does, each state compared with the one that is
+// read from its spends. It runs with DIG_TEST=real and needs npm; testdata/driver/run.sh
+// installs the driver below the user's cache directory.
 func TestDriver(t *testing.T) {
 	vectors.NeedReal(t)
 	const sequences, seed = 600, 1
@@ -22,35 +26,73 @@ func TestDriver(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(cache, "digstore-test", "datalayer-driver")
-	cmd := exec.CommandContext(t.Context(), filepath.Join("testdata", "driver", "run.sh"), dir, strconv.Itoa(sequences), strconv.Itoa(seed))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ops := map[string]int{}
-	decode := json.NewDecoder(out)
-	decode.DisallowUnknownFields()
-	done := 0
-	for decode.More() && !t.Failed() {
-		var sc scenario
-		if err := decode.Decode(&sc); err != nil {
-			t.Fatalf("sequence %d: %v", done, err)
-		}
-		t.Run(sc.Name, sc.check)
+	ops, done := map[string]int{}, 0
+	err = readScenarios(t.Context(), func(ctx context.Context) *exec.Cmd {
+		script := filepath.Join("testdata", "driver", "run.sh")
+		return exec.CommandContext(ctx, script, dir, strconv.Itoa(sequences), strconv.Itoa(seed))
+	}, func(sc *scenario) bool {
 		for _, st := range sc.Steps {
 			ops[st.Op]++
 		}
 		done++
-	}
-	if err := cmd.Wait(); err != nil && !t.Failed() {
+		return t.Run(sc.Name, sc.check)
+	})
+	if err != nil && !t.Failed() {
 		t.Fatalf("the driver, after %d sequences: %v", done, err)
 	}
 	if done != sequences && !t.Failed() {
 		t.Errorf("%d sequences, want %d", done, sequences)
 	}
 	t.Logf("%d sequences of @dignetwork/datalayer-driver 0.1.29, seed %d: %v", done, seed, ops)
+}
+
+// readScenarios runs a command and calls check with each scenario that it prints, until check
+// returns false. Then it kills the command, which may be writing more than a pipe takes, and
+// only then waits for it.
+func readScenarios(ctx context.Context, command func(context.Context) *exec.Cmd, check func(*scenario) bool) error {
+	ctx, kill := context.WithCancel(ctx)
+	defer kill()
+	cmd := command(ctx)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	decode := json.NewDecoder(out)
+	decode.DisallowUnknownFields()
+	for decode.More() {
+		var sc scenario
+		if err = decode.Decode(&sc); err != nil || !check(&sc) {
+			kill()
+			break
+		}
+	}
+	return errors.Join(err, cmd.Wait())
+}
+
+// TestDriverIsKilled: a program that goes on printing ends when a scenario fails, or when what
+// it prints is none.
+func TestDriverIsKilled(t *testing.T) {
+	if _, err := exec.LookPath("yes"); err != nil {
+		t.Skip("no program that prints without end: ", err)
+	}
+	for _, line := range []string{"{}", "nonsense"} {
+		done := make(chan error, 1)
+		go func() {
+			done <- readScenarios(t.Context(), func(ctx context.Context) *exec.Cmd {
+				return exec.CommandContext(ctx, "yes", line)
+			}, func(*scenario) bool { return false })
+		}()
+		select {
+		case err := <-done:
+			if err == nil {
+				t.Errorf("%q: the program ended well", line)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%q: it waits for the program", line)
+		}
+	}
 }

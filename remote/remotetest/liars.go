@@ -21,6 +21,9 @@ type Liar struct {
 	// both with [remote.Trust.Publisher] set to the publisher's key. The zero Refusal: what it says is true as far as
 	// anybody without an anchor can know, or it is not asked what it would lie about.
 	Clone, Pull Refusal
+	// Whole is Pull for a local store that is no [remote.Assembler] and asks for no recipe, where that differs; nil: it
+	// does not.
+	Whole *Refusal
 	// Needs is what the local store must have gone through for the lie to matter, which Prepare brings about; "": nothing.
 	Needs string
 
@@ -117,7 +120,7 @@ func lies(name, lie string, r Refusal, h origin) Liar {
 
 // pulled is one that lies only to who holds a generation.
 func pulled(name, lie string, r Refusal, h origin) Liar {
-	return Liar{Name: name, Lie: lie, Pull: r, handler: h}
+	return Liar{Name: name, Lie: lie, Pull: r, Whole: &Refusal{}, handler: h}
 }
 
 // Modules that are not what was asked for.
@@ -218,13 +221,14 @@ func tombstoneLiars() []Liar {
 
 // Transport.
 func wireLiars() []Liar {
+	size := check(remote.CheckSize, nil)
 	return []Liar{
 		lies("lying-size", "the descriptor announces a longer module",
 			check(remote.CheckSize, nil), edited("", sized(longer))),
 		lies("lying-size-short", "the descriptor announces a shorter module",
 			check(remote.CheckSize, nil), edited("", sized(shorter))),
 		{Name: "short-length", Lie: "the module, or its recipe, is announced and sent without its last byte",
-			Clone: check(remote.CheckSize, nil), Pull: check(remote.CheckRecipe, nil), handler: edited("/module", cut)},
+			Clone: check(remote.CheckSize, nil), Pull: check(remote.CheckRecipe, nil), Whole: &size, handler: edited("/module", cut)},
 		lies("long-length", "more is announced than is sent, again and again",
 			Refusal{Err: io.ErrUnexpectedEOF}, answering("/module", short)),
 		lies("endless", "the module does not end",

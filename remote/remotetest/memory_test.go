@@ -1,12 +1,16 @@
 package remotetest_test
 
 import (
+	"context"
+	"errors"
+	"io"
 	"testing"
 	"testing/synctest"
 
 	"go.uber.org/goleak"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
 )
@@ -18,6 +22,31 @@ func memory(_ *testing.T, id auth.StoreID) remote.Local { return remotetest.NewM
 func TestMemoryIsALocal(t *testing.T) { remotetest.TestLocal(t, memory) }
 
 func TestLiars(t *testing.T) { remotetest.TestLiars(t, memory) }
+
+// minimal is a Local without any of the optional interfaces. It keeps nothing of what breaks off.
+type minimal struct {
+	remote.Local
+	memory *remotetest.Memory
+}
+
+func (m minimal) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader,
+	check func(*module.Module) error) error {
+	err := m.Local.Install(ctx, lines, head, r, check)
+	if len(lines) == 0 {
+		return err
+	}
+	return errors.Join(err, m.memory.Discard(ctx, lines[len(lines)-1].Root))
+}
+
+// TestMinimal: an honest Local that has nothing optional passes.
+func TestMinimal(t *testing.T) {
+	open := func(t *testing.T, id auth.StoreID) remote.Local {
+		m := remotetest.NewMemory(id, nil)
+		return minimal{m, m}
+	}
+	t.Run("local", func(t *testing.T) { remotetest.TestLocal(t, open) })
+	t.Run("liars", func(t *testing.T) { remotetest.TestLiars(t, open) })
+}
 
 func TestMemoryIsKept(t *testing.T) {
 	remotetest.TestPersistence(t, func(_ *testing.T, id auth.StoreID) func() remote.Local {

@@ -54,7 +54,11 @@ func TestLiars(t *testing.T, open func(t *testing.T, id auth.StoreID) remote.Loc
 						return
 					}
 					_, err := remote.Pull(t.Context(), local, liar.client(t, w), group.trust)
-					if refused(t, err, liar.Pull) {
+					want := liar.Pull
+					if _, ok := local.(remote.Assembler); !ok && liar.Whole != nil {
+						want = *liar.Whole
+					}
+					if refused(t, err, want) {
 						w.has(t, local, 2, 0, 1)
 					} else if group.taken != nil {
 						group.taken(t, w, local, true)
