@@ -54,8 +54,12 @@ type ClientOptions struct {
 	// AllowLoopbackHTTP lets a dig:// locator whose host is literally loopback fall back to plain HTTP
 	// when what listens there does not speak TLS (remote-protocol 1.5).
 	AllowLoopbackHTTP bool
-	// MaxModule is the longest module that is read, in bytes. Default [DefaultMaxModule].
+	// MaxModule is the longest module that is read, in bytes, and the longest resource of [Client.Fetch]. Default
+	// [DefaultMaxModule].
 	MaxModule int64
+	// MaxContent is the longest resource that [Client.Content] holds in memory, in sealed bytes. Default
+	// [DefaultMaxContent].
+	MaxContent int64
 	// Large opens modules that the origin does not give by GET because they are too long, or are longer than
 	// InlineLimit, in bytes. nil: they are [ErrTooLarge]. InlineLimit 0: only the origin decides.
 	Large       Large
@@ -122,6 +126,7 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 		c.opt.Guard = new(Guard)
 	}
 	c.opt.MaxModule = positive(c.opt.MaxModule, DefaultMaxModule)
+	c.opt.MaxContent = positive(c.opt.MaxContent, DefaultMaxContent)
 	c.opt.Attempts = positive(c.opt.Attempts, 4)
 	if c.opt.Now == nil {
 		c.opt.Now = time.Now

@@ -27,10 +27,11 @@ const (
 // the leaf proves to root, and every chunk opens: see [OpenContent]. salt is nil for a public store. A resource that
 // the generation does not have is refused like one that is forged: origins answer with decoys.
 //
-// It holds the resource in memory, at most [ClientOptions].MaxModule sealed bytes.
+// It holds the resource in memory, at most [ClientOptions].MaxContent sealed bytes; [Client.Fetch] takes longer ones.
 func (c *Client) Content(ctx context.Context, root merkle.Hash, name string, salt *urn.Salt) ([]byte, error) {
 	answer := &module.ContentResponse{Root: root}
-	proof, lens, err := c.contentParts(ctx, root, urn.RetrievalKey(c.url.Store, name), func(_ int64, part []byte) error {
+	limit := sizeLimit{c.opt.MaxContent, "ClientOptions.MaxContent"}
+	proof, lens, err := c.contentParts(ctx, root, urn.RetrievalKey(c.url.Store, name), limit, func(_ int64, part []byte) error {
 		answer.Sealed = append(answer.Sealed, part...)
 		return nil
 	})
@@ -43,7 +44,7 @@ func (c *Client) Content(ctx context.Context, root merkle.Hash, name string, sal
 
 // contentParts gives the sealed bytes of a resource to take, from offset 0 on, and returns what came with them. Only
 // the form of the proof is checked.
-func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, take func(at int64, part []byte) error) (proof merkle.Proof, lens []uint32, err error) {
+func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, limit sizeLimit, take func(at int64, part []byte) error) (proof merkle.Proof, lens []uint32, err error) {
 	var encoded []byte
 	for at, total := int64(0), int64(-1); ; {
 		part, err := c.contentPart(ctx, root, key, uint64(at))
@@ -65,8 +66,10 @@ func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, take f
 			return proof, nil, fmt.Errorf("remote: content: %w: %d bytes, %d were asked for", ErrProtocol, n, contentWindow)
 		case !bytes.Equal(encoded, part.Proof):
 			return proof, nil, fmt.Errorf("remote: content: %w: the proof changes between two parts", ErrProtocol)
-		case at+n > c.opt.MaxModule || total > c.opt.MaxModule:
-			return proof, nil, fmt.Errorf("remote: content: %w: at most %d bytes are read", ErrTooLarge, c.opt.MaxModule)
+		case total > limit.bytes:
+			return proof, nil, fmt.Errorf("remote: content: %w", limit.exceeded(total))
+		case at+n > limit.bytes:
+			return proof, nil, fmt.Errorf("remote: content: %w", limit.exceeded(-1))
 		case total >= 0 && n == 0 && at < total, total >= 0 && at+n > total:
 			return proof, nil, fmt.Errorf("remote: content: %w: %d bytes at %d of %d", ErrProtocol, n, at, total)
 		}

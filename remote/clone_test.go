@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
@@ -220,7 +221,7 @@ func TestCloneLimit(t *testing.T) {
 		}
 		to := origin.empty()
 		sync := remote.Sync{Trust: remote.Trust{Publisher: by.PublicKey()}, MaxModule: 1000}
-		if _, err := sync.Clone(t.Context(), to, origin); !errors.Is(err, remote.ErrTooLarge) {
+		if _, err := sync.Clone(t.Context(), to, origin); !errors.Is(err, remote.ErrTooLarge) || !strings.Contains(err.Error(), "the limit of this client is 1000 (Sync.MaxModule)") {
 			t.Errorf("said %v: %v", said, err)
 		}
 		untouched(t, to)

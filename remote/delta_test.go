@@ -306,7 +306,7 @@ func TestClientContentInParts(t *testing.T) {
 			t.Errorf("%d bytes: got %d, %v", size, len(got), err)
 		}
 		if size > window {
-			small := s.visitor(t, s.server, &remote.ClientOptions{MaxModule: window, Attempts: 1, Now: s.now})
+			small := s.visitor(t, s.server, &remote.ClientOptions{MaxContent: window, Attempts: 1, Now: s.now})
 			if _, err := small.Content(t.Context(), s.head().Root, "f0000", nil); !errors.Is(err, remote.ErrTooLarge) {
 				t.Errorf("%d bytes, over the limit: %v", size, err)
 			}

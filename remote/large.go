@@ -55,7 +55,7 @@ func (c *Client) openLarge(ctx context.Context, root merkle.Hash, offset int64) 
 	if err != nil {
 		return nil, 0, err
 	}
-	return &moduleBody{capReader{r: r, left: c.opt.MaxModule - offset}, r, size}, offset, nil
+	return &moduleBody{capReader{r: r, left: c.opt.MaxModule - offset, over: c.maxModule().exceeded(-1)}, r, size}, offset, nil
 }
 
 // isLarge reports whether a module has to be opened by the other way: the origin said so, or its length does.

@@ -78,9 +78,32 @@ func (c *Client) moduleAnswer(resp *http.Response, root merkle.Hash, offset int6
 	}
 	if size > c.opt.MaxModule {
 		resp.Body.Close()
-		return nil, 0, fmt.Errorf("remote: GET module %s: %w: %d bytes, at most %d are read", root, ErrTooLarge, size, c.opt.MaxModule)
+		return nil, 0, fmt.Errorf("remote: GET module %s: %w", root, c.maxModule().exceeded(size))
 	}
-	return &moduleBody{capReader{r: resp.Body, left: c.opt.MaxModule - start}, resp.Body, size}, start, nil
+	return &moduleBody{capReader{r: resp.Body, left: c.opt.MaxModule - start, over: c.maxModule().exceeded(-1)}, resp.Body, size}, start, nil
+}
+
+// A sizeLimit is an option that bounds what is taken.
+type sizeLimit struct {
+	bytes  int64
+	option string // that sets it
+}
+
+func (c *Client) maxModule() sizeLimit {
+	return sizeLimit{c.opt.MaxModule, "ClientOptions.MaxModule"}
+}
+
+func (s *Sync) maxModule() sizeLimit {
+	return sizeLimit{positive(s.MaxModule, DefaultMaxModule), "Sync.MaxModule"}
+}
+
+// exceeded is the error for what has n bytes; -1: it has more than the limit, and how many is not known.
+func (l sizeLimit) exceeded(n int64) error {
+	size := fmt.Sprintf("%d bytes", n)
+	if n < 0 {
+		size = fmt.Sprintf("more than %d bytes", l.bytes)
+	}
+	return fmt.Errorf("%w: %s, the limit of this client is %d (%s)", ErrTooLarge, size, l.bytes, l.option)
 }
 
 // checkETag holds the entity tag of an answer against the root that was asked for: the reference answers
@@ -150,6 +173,7 @@ type capReader struct {
 	r    io.Reader
 	left int64
 	err  error
+	over error // for a byte more; nil: ErrTooLarge
 }
 
 func (r *capReader) Read(p []byte) (int, error) {
@@ -161,7 +185,10 @@ func (r *capReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.r.Read(p)
 	if int64(n) > r.left {
-		n, err = int(r.left), fmt.Errorf("remote: body: %w", ErrTooLarge)
+		n, err = int(r.left), r.over
+		if err == nil {
+			err = fmt.Errorf("remote: body: %w", ErrTooLarge)
+		}
 	}
 	r.left -= int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {

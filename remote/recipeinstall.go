@@ -58,8 +58,8 @@ func (v *visit) assemble(ctx context.Context, lines []module.Generation, head au
 		return false, answer.Module, nil
 	}
 	r := answer.Recipe
-	if limit := positive(v.MaxModule, DefaultMaxModule); r.Size() > limit {
-		return false, nil, fmt.Errorf("remote: fetch %s: %w: %d bytes, at most %d are taken", line.Root, ErrTooLarge, r.Size(), limit)
+	if limit := v.maxModule(); r.Size() > limit.bytes {
+		return false, nil, fmt.Errorf("remote: fetch %s: %w", line.Root, limit.exceeded(r.Size()))
 	}
 	if size > 0 && r.Size() != size {
 		return false, nil, &VerificationError{Check: CheckSize, Want: strconv.FormatInt(size, 10), Got: strconv.FormatInt(r.Size(), 10)}

@@ -159,7 +159,7 @@ func (v *visit) open(ctx context.Context, root merkle.Hash, size int64, fresh bo
 			return nil, false, fmt.Errorf("remote: discard the part of %s: %w", root, err)
 		}
 	}
-	t = &transfer{ReadCloser: r, root: root, done: start, limit: positive(v.MaxModule, DefaultMaxModule), progress: v.Progress}
+	t = &transfer{ReadCloser: r, root: root, done: start, limit: v.maxModule(), progress: v.Progress}
 	if s, ok := r.(interface{ Size() int64 }); ok {
 		t.total = max(0, s.Size())
 	}
@@ -170,9 +170,9 @@ func (v *visit) open(ctx context.Context, root merkle.Hash, size int64, fresh bo
 		}
 		t.total = size
 	}
-	if t.total > t.limit {
+	if t.total > t.limit.bytes {
 		r.Close()
-		return nil, false, fmt.Errorf("remote: fetch %s: %w: %d bytes, at most %d are taken", root, ErrTooLarge, t.total, t.limit)
+		return nil, false, fmt.Errorf("remote: fetch %s: %w", root, t.limit.exceeded(t.total))
 	}
 	t.report()
 	return t, start > 0, nil
@@ -182,17 +182,18 @@ func (v *visit) open(ctx context.Context, root merkle.Hash, size int64, fresh bo
 // and remembers whether it was the transfer that failed.
 type transfer struct {
 	io.ReadCloser
-	root               merkle.Hash
-	done, total, limit int64 // total 0: not announced
-	broken             error
-	progress           func(root merkle.Hash, done, total int64)
+	root        merkle.Hash
+	done, total int64 // total 0: not announced
+	limit       sizeLimit
+	broken      error
+	progress    func(root merkle.Hash, done, total int64)
 }
 
 func (t *transfer) Read(p []byte) (int, error) {
 	if t.broken != nil {
 		return 0, t.broken
 	}
-	most := t.limit
+	most := t.limit.bytes
 	if t.total > 0 {
 		most = t.total
 	}
@@ -206,7 +207,7 @@ func (t *transfer) Read(p []byte) (int, error) {
 		err = &VerificationError{Check: CheckSize, Want: strconv.FormatInt(most, 10), Got: "more"}
 		n, t.broken = n-1, err
 	case t.done > most:
-		err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, most)
+		err = t.limit.exceeded(-1)
 		n, t.broken = n-1, err
 	case err == io.EOF && t.done < t.total:
 		err = io.ErrUnexpectedEOF

@@ -97,7 +97,7 @@ type Scratch interface {
 // caller clears scratch.
 func (c *Client) Fetch(ctx context.Context, root merkle.Hash, name string, salt *urn.Salt, scratch Scratch, w io.Writer) error {
 	sum, size := sha256.New(), int64(0)
-	proof, lens, err := c.contentParts(ctx, root, urn.RetrievalKey(c.url.Store, name), func(at int64, part []byte) error {
+	proof, lens, err := c.contentParts(ctx, root, urn.RetrievalKey(c.url.Store, name), c.maxModule(), func(at int64, part []byte) error {
 		sum.Write(part)
 		size = at + int64(len(part))
 		if _, err := scratch.WriteAt(part, at); err != nil {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -50,6 +51,55 @@ func TestFetch(t *testing.T) {
 				t.Errorf("%d bytes, want %d", got.Len(), len(want))
 			}
 		})
+	}
+}
+
+// What is held in memory has another limit than what is streamed, and the error says which one it was.
+func TestContentLimits(t *testing.T) {
+	big := make([]byte, 3<<20)
+	_, _ = rand.NewChaCha8([32]byte{2}).Read(big)
+	origin, there, _ := published(t.Context(), fstest.MapFS{"big": {Data: big}})
+	defer origin.Close()
+	head, err := there.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		opt            remote.ClientOptions
+		content, fetch string // in the error; "": it is read
+	}{
+		{remote.ClientOptions{}, "", ""},
+		{remote.ClientOptions{MaxContent: 1 << 20}, "1048576 (ClientOptions.MaxContent)", ""},
+		{remote.ClientOptions{MaxModule: 1 << 20}, "", "1048576 (ClientOptions.MaxModule)"},
+	} {
+		client, err := origin.Client(there.ID(), &c.opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		held, err := client.Content(t.Context(), head.Root, "big", nil)
+		says(t, "Content", err, c.content)
+		if c.content == "" && !bytes.Equal(held, big) {
+			t.Error("Content: other bytes")
+		}
+		scratch, err := os.Create(filepath.Join(t.TempDir(), "scratch"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer scratch.Close()
+		var got bytes.Buffer
+		says(t, "Fetch", client.Fetch(t.Context(), head.Root, "big", nil, scratch, &got), c.fetch)
+		if c.fetch == "" && !bytes.Equal(got.Bytes(), big) {
+			t.Error("Fetch: other bytes")
+		}
+	}
+}
+
+// says wants an ErrTooLarge that contains text; none where text is empty.
+func says(t *testing.T, what string, err error, text string) {
+	t.Helper()
+	if text == "" && err != nil || text != "" && (!errors.Is(err, remote.ErrTooLarge) || !strings.Contains(err.Error(), text)) {
+		t.Errorf("%s: %v, want %q", what, err, text)
 	}
 }
 

@@ -41,7 +41,7 @@ type ServerOptions struct {
 	// PushToken, when not empty, lets whoever bears it make a first push that Policy refuses as unknown. Updates
 	// need the store's signature only. It is compared in constant time.
 	PushToken string
-	// MaxModule is the largest module that a push may bring, in bytes. Default 256 MiB.
+	// MaxModule is the largest module that a push may bring, in bytes. Default [DefaultMaxModule].
 	MaxModule int64
 	// MaxPending and PendingTTL bound the pending roots of a store: how many (default 2; the oldest gives way) and
 	// how long (default 24 hours).

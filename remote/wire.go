@@ -48,8 +48,10 @@ const (
 
 // Limits (remote-protocol 3.8 and §7).
 const (
-	// DefaultMaxModule is the longest module that either side takes by default: 256 MiB.
-	DefaultMaxModule = 256 << 20
+	// DefaultMaxModule is the longest module that either side takes by default: 1 GiB. Modules are streamed.
+	DefaultMaxModule = 1 << 30
+	// DefaultMaxContent is the longest resource that a client holds in memory by default: 64 MiB of sealed bytes.
+	DefaultMaxContent = 64 << 20
 
 	maxDescriptor  = 4 << 20  // bytes of a descriptor
 	maxRoots       = 64 << 20 // bytes of a history

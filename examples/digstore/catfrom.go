@@ -174,7 +174,8 @@ func (r *remoteRead) anonymous(ctx context.Context, u remote.URL, w io.Writer) e
 	if err != nil {
 		return err
 	}
-	c, err := rpc.NewClient(u, &rpc.ClientOptions{Transport: transport, UserAgent: o.UserAgent, OnRetry: o.OnRetry, Anchor: r.trust.Anchor})
+	c, err := rpc.NewClient(u, &rpc.ClientOptions{Transport: transport, UserAgent: o.UserAgent, OnRetry: o.OnRetry, Anchor: r.trust.Anchor,
+		MaxContent: remote.DefaultMaxModule})
 	if err != nil {
 		return err
 	}

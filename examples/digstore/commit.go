@@ -10,6 +10,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
 )
 
 func (a *app) commitCommand() *cobra.Command {
@@ -75,6 +76,7 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 	a.warnSkipped("committed", r.Skipped)
 	a.listUnsafe(r.Unsafe)
 	a.warnUnread(r.Unread)
+	a.warnLarge(r.Generation.Module().Size())
 	info := r.Generation.Info()
 	return a.done(struct {
 		Store      string       `json:"store"`
@@ -89,6 +91,13 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 		Unsafe     []unsafeName `json:"unsafe,omitempty"`
 	}{s.Name(), info.Number, info.Root, r.Files, r.Bytes, r.Changed, r.ContentRoot, o.Message, r.Skipped, unsafeNames(r.Unsafe)},
 		"generation %d: %s, %s\nroot %s", info.Number, plural(r.Files, "file", "files"), size(r.Bytes), info.Root)
+}
+
+// warnLarge warns of a module that is longer than what others take by default.
+func (a *app) warnLarge(n int64) {
+	if n > remote.DefaultMaxModule {
+		a.warn("the module of this generation has %s: clients and hosts take at most %s unless they are told --max-module", size(n), size(remote.DefaultMaxModule))
+	}
 }
 
 // unsafeName is a resource that was left out because of its name.

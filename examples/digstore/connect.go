@@ -27,6 +27,7 @@ type hostFlags struct {
 	timeout  time.Duration
 	rate     amount
 	separate bool
+	longest  amount // module that is taken; 0: the library's default
 
 	token   string // of a first push; secret
 	changes bool   // the command changes the store there
@@ -79,6 +80,7 @@ func (a *app) clientOptions(h hostFlags) (*remote.ClientOptions, error) {
 		Guard:             &remote.Guard{AllowPrivate: true}, // a person names the host
 		Large:             rpc.Large{},
 		PushForms:         h.forms,
+		MaxModule:         int64(h.longest),
 		OnRetry: func(err error, wait time.Duration) {
 			a.note("%v: trying again in %v", err, wait.Round(time.Millisecond))
 		},

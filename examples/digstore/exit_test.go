@@ -114,3 +114,17 @@ func TestSize(t *testing.T) {
 		}
 	}
 }
+
+// A commit warns of a module that others take only with another limit than the default.
+func TestWarnLarge(t *testing.T) {
+	for _, c := range []struct {
+		size int64
+		want string
+	}{{remote.DefaultMaxModule, ""}, {remote.DefaultMaxModule + 1, "warning: the module of this generation has 1.0 GiB: clients and hosts take at most 1.0 GiB"}} {
+		var out, stderr bytes.Buffer
+		newApp(nil, &out, &stderr).warnLarge(c.size)
+		if got := stderr.String(); (got == "") != (c.want == "") || !strings.HasPrefix(got, c.want) {
+			t.Errorf("%d bytes: %q, want %q", c.size, got, c.want)
+		}
+	}
+}

@@ -24,6 +24,7 @@ func (f *syncFlags) register(cmd *cobra.Command) {
 	f.trust.register(cmd)
 	f.chain.register(cmd)
 	cmd.Flags().StringArrayVar(&f.from, "from", nil, "take from the host of this `URL` as well; may be repeated")
+	cmd.Flags().Var(&f.host.longest, "max-module", "the largest module to take, a `SIZE` as 500MB or 2GiB (default: 1GiB)")
 	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "say what was checked, and against what")
 }
 
@@ -42,7 +43,7 @@ func (a *app) believe(t *trustFlags, c *chainFlags) (remote.Trust, *chain.Resolv
 
 // sync makes the library's Sync.
 func (f *syncFlags) sync(trust remote.Trust, p *progress) *remote.Sync {
-	return &remote.Sync{Trust: trust, AllGenerations: f.trust.all, Progress: p.transfer("downloading")}
+	return &remote.Sync{Trust: trust, AllGenerations: f.trust.all, MaxModule: int64(f.host.longest), Progress: p.transfer("downloading")}
 }
 
 // origin is the one host, or the several that --from adds, of the store that

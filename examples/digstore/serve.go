@@ -86,7 +86,7 @@ with TLS in front, except on loopback.`,
 	flags.StringArrayVar(&f.identities, "allow-identity", nil, "let the identity `KEY` in, and nobody who is not named; may be repeated")
 	flags.StringArrayVar(&f.proxies, "trusted-proxy", nil, "believe what the proxies of this `NETWORK` say of their peers, as 10.0.0.0/8; may be repeated")
 	flags.Float64Var(&f.requests, "requests", 50, "at most `N` requests a second of one address, and of one identity")
-	flags.Var(&f.maxModule, "max-module", "the largest module that a push may bring, a `SIZE` as 500MB (default: 256MiB)")
+	flags.Var(&f.maxModule, "max-module", "the largest module that a push may bring, a `SIZE` as 500MB (default: 1GiB)")
 	flags.Var(&f.rate, "limit-rate", "at most this `RATE` each way, in bytes a second, as 500k or 2MB")
 	f.chain.register(cmd)
 	flags.StringVar(&f.authority, "authority", "", "whose signature counts: `WHO` is store-key, on-chain-key, both or tip")

@@ -30,7 +30,7 @@ type ClientOptions struct {
 	// Anchor says which root is trusted when an URN names none.
 	Anchor remote.Anchor
 	// MaxContent and MaxModule are the longest resource and the longest module that are read, in sealed bytes. Defaults
-	// [remote.DefaultMaxModule].
+	// [remote.DefaultMaxContent] and [remote.DefaultMaxModule].
 	MaxContent, MaxModule int64
 	// Attempts is how often a request is tried in all. Default 4.
 	Attempts int
@@ -66,7 +66,7 @@ func NewClient(u remote.URL, o *ClientOptions) (*Client, error) {
 		c.opt.UserAgent = "digstore-go/1"
 	}
 	if c.opt.MaxContent <= 0 {
-		c.opt.MaxContent = remote.DefaultMaxModule
+		c.opt.MaxContent = remote.DefaultMaxContent
 	}
 	if c.opt.MaxModule <= 0 {
 		c.opt.MaxModule = remote.DefaultMaxModule

@@ -211,7 +211,7 @@ func (w *windows) next(ctx context.Context) ([]byte, error) {
 		case *t < 0 || w.known && *t != w.total:
 			return bad("the whole was %d bytes and is %d", w.total, *t)
 		case *t > w.limit:
-			return nil, fmt.Errorf("%w: %d bytes, at most %d are read", remote.ErrTooLarge, *t, w.limit)
+			return nil, fmt.Errorf("%w: %d bytes, the limit of this client is %d", remote.ErrTooLarge, *t, w.limit)
 		}
 		w.total, w.known = *t, true
 	}
@@ -219,7 +219,7 @@ func (w *windows) next(ctx context.Context) ([]byte, error) {
 	case got.Length != nil && *got.Length != int64(len(got.Ciphertext)):
 		return bad("it says that it has %d", *got.Length)
 	case end > w.limit:
-		return nil, fmt.Errorf("%w: over %d bytes, at most those are read", remote.ErrTooLarge, w.limit)
+		return nil, fmt.Errorf("%w: more than %d bytes, the limit of this client", remote.ErrTooLarge, w.limit)
 	case start < 0 || start > asked && !(start == end && w.known && start == w.total):
 		return bad("it begins after what was asked for")
 	case end < w.at || end == w.at && !complete:
