@@ -74,10 +74,11 @@ func TestCrashes(t *testing.T) {
 	want := plotsIn(t, whole)
 	calls := whole.Calls()
 	step, seeds := 7, []uint64{0, 1, 2}
+	part, parts := vectors.Part(t)
 	if vectors.Long(t) {
-		step, seeds = 1, []uint64{0, 1, 2, 3, 4, 5}
+		step, seeds = parts, []uint64{0, 1, 2, 3, 4, 5}
 	}
-	for n := 1; n <= calls; n += step {
+	for n := 1 + part; n <= calls; n += step {
 		disk := diskfs.NewCrash("/plots")
 		disk.StopAfter(n)
 		err := write(disk, true, list, at)
@@ -111,10 +112,11 @@ func TestFailures(t *testing.T) {
 	list := crashDatastores(t)
 	at := time.Unix(1_700_000_000, 0)
 	step := 5
+	part, parts := vectors.Part(t)
 	if vectors.Long(t) {
-		step = 1
+		step = parts
 	}
-	for n := 1; ; n += step {
+	for n := 1 + part; ; n += step {
 		disk := diskfs.NewCrash("/plots")
 		failing := diskfs.Fail(disk, n, errors.New("the disk fails"), nil)
 		err := write(failing, false, list, at)

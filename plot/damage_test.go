@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dig-network/digstore/internal/corpus"
@@ -92,43 +95,55 @@ func small(t testing.TB, c plot.Compression) []byte {
 	return readFile(t, create(t, t.TempDir(), o, a, b).Path)
 }
 
-// A byte changed anywhere is found by a full verification, and by a quick one
-// unless it lies in the content.
+// A byte changed anywhere is found by a full verification, by a class of error.
 func TestFlips(t *testing.T) {
-	file := small(t, plot.Zstd)
+	part, parts := vectors.Part(t)
 	step := 61
 	if vectors.Long(t) {
-		step = 1
+		step = parts
 		_, golden := loadGolden(t)
-		flips(t, golden, 1)
+		flips(t, golden, part, step)
 	}
-	flips(t, file, step)
-	t.Logf("%d bytes, every %d. changed", len(file), step)
+	flips(t, small(t, plot.Zstd), part, step)
 }
 
-func flips(t *testing.T, file []byte, step int) {
+// flips changes every step-th byte from the first one on, on all cores.
+func flips(t *testing.T, file []byte, first, step int) {
 	t.Helper()
 	check(t, verify(file, plot.Full))
-	b := bytes.Clone(file)
-	for at := 0; at < len(b); at += step {
-		b[at] ^= 0x10
-		err := verify(b, plot.Full)
-		var bad *plot.FormatError
-		if err == nil || !errors.As(err, &bad) {
-			t.Errorf("byte %d of %d changed: %v", at, len(b), err)
-		}
-		b[at] ^= 0x10
+	workers := runtime.GOMAXPROCS(0)
+	var wg sync.WaitGroup
+	var tried atomic.Int64
+	for n := range workers {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			b := bytes.Clone(file)
+			for at := first + n*step; at < len(b); at += workers * step {
+				b[at] ^= 0x10
+				err := verify(b, plot.Full)
+				var bad *plot.FormatError
+				if err == nil || !errors.As(err, &bad) {
+					t.Errorf("byte %d of %d changed: %v", at, len(b), err)
+				}
+				b[at] ^= 0x10
+				tried.Add(1)
+			}
+		}()
 	}
+	wg.Wait()
+	t.Logf("%d of %d bytes changed", tried.Load(), len(file))
 }
 
 // A plot cut or extended to any other length is refused.
 func TestTruncate(t *testing.T) {
 	file := small(t, plot.LZ4)
 	step := 977
+	part, parts := vectors.Part(t)
 	if vectors.Long(t) {
-		step = 1
+		step = parts
 	}
-	for n := 0; n < len(file); n += step {
+	for n := part; n < len(file); n += step {
 		err := verify(file[:n], plot.Quick)
 		if !errors.Is(err, plot.ErrTruncated) && !errors.Is(err, plot.ErrIncomplete) {
 			t.Errorf("cut to %d of %d bytes: %v", n, len(file), err)
