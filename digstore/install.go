@@ -208,7 +208,7 @@ func (s *Store) checkPool(recipe *module.Recipe, brought func(id merkle.Hash) bo
 }
 
 // Head returns the newest generation with the signatures that are known; a zero root when the store has none.
-// Where the store's key is here, missing signatures are made and kept (remote-protocol 4.10).
+// Where the store's key is here, missing signatures are made for the answer; nothing is written.
 func (s *Store) Head(ctx context.Context) (auth.SignedRoot, error) {
 	h, err := s.history()
 	if err != nil {
@@ -254,7 +254,7 @@ func (s *Store) SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRo
 	if err != nil || key.PublicKey() != r.PublicKey {
 		return r, nil
 	}
-	return s.sign(ctx, root, key)
+	return s.signInMemory(ctx, root, key)
 }
 
 // publisherOf is the key in the module of a generation; zero when the generation is not held and not pinned. The
@@ -270,13 +270,23 @@ func (s *Store) publisherOf(root merkle.Hash) (auth.PublicKey, error) {
 	return keyIn(s.At(root))
 }
 
-// sign makes both signatures of a root and keeps them.
-func (s *Store) sign(ctx context.Context, root merkle.Hash, key auth.Signer) (auth.SignedRoot, error) {
-	r, err := signRoot(ctx, s.set.id, root, key)
-	if err != nil {
-		return r, err
+// signInMemory makes both signatures of a root, and remembers those that it made last. It is for readers, which write
+// nothing: KeepSigned keeps signatures on disk.
+func (s *Store) signInMemory(ctx context.Context, root merkle.Hash, key auth.Signer) (auth.SignedRoot, error) {
+	s.mu.Lock()
+	made := s.made
+	s.mu.Unlock()
+	if made.Root == root && made.PublicKey == key.PublicKey() {
+		return made, nil
 	}
-	return r, s.KeepSigned(ctx, r)
+	made, err := signRoot(ctx, s.set.id, root, key)
+	if err != nil {
+		return made, err
+	}
+	s.mu.Lock()
+	s.made = made
+	s.mu.Unlock()
+	return made, nil
 }
 
 func signRoot(ctx context.Context, id auth.StoreID, root merkle.Hash, key auth.Signer) (auth.SignedRoot, error) {

@@ -48,6 +48,9 @@ func scanStaging(name string, r io.ReaderAt, size int64) (recs []record, whole i
 			return recs, whole, short
 		}
 		k := int64(binary.BigEndian.Uint32(b[:]))
+		if k == math.MaxUint32 {
+			return recs, whole, fmt.Errorf("%w: %w", corrupt(name, "corrupt staging: adding at byte %d broke off (unstage, and add again)", off), errHidden)
+		}
 		if k > maxKey {
 			return recs, whole, corrupt(name, "corrupt staging: a key of %d bytes at byte %d (unstage, and add again)", k, off)
 		}
@@ -98,13 +101,45 @@ func (s *Store) openStaging(flag int) (diskfs.File, []record, int64, error) {
 	return f, recs, whole, nil
 }
 
+// errHidden says that a frame is not finished: its writer is at work, or has died.
+var errHidden = errors.New("a frame that was not finished")
+
+// readStaging reads the frames that are finished, without the lock. A writer may add some meanwhile, or remove all.
+func (s *Store) readStaging() ([]record, error) {
+	var before fileStamp
+	for {
+		info, err := s.w.fs.Stat(s.stagingName())
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read staging: %w", err)
+		}
+		f, err := s.w.fs.OpenFile(s.stagingName(), openRead, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open staging: %w", err)
+		}
+		recs, _, err := scanStaging(s.stagingName(), f, info.Size())
+		_ = f.Close()
+		if errors.Is(err, errHidden) {
+			return recs, nil
+		}
+		if !errors.Is(err, ErrCorrupt) || stampOf(info) == before {
+			return recs, err
+		}
+		before = stampOf(info)
+	}
+}
+
 // Staged lists what the next commit holds, in the order in which it was staged.
 func (s *Store) Staged() ([]Staged, error) {
-	f, recs, _, err := s.openStaging(openRead)
-	if f == nil {
+	recs, err := s.readStaging()
+	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	list := make([]Staged, len(recs))
 	for i, r := range recs {
 		list[i] = Staged{r.name, r.size}

@@ -34,8 +34,9 @@ type Store struct {
 	cache     recipeCache
 	reading   singleflight.Group
 	tombs     tombMemo
-	intent    intent // of the last writer, or the one at work: changed under the lock on disk, and mu
-	upTo      uint64 // serial number of the last writer whose packs and recipes may be remembered
+	intent    intent          // of the last writer, or the one at work: changed under the lock on disk, and mu
+	made      auth.SignedRoot // signatures that were missing when a reader asked for them
+	upTo      uint64          // serial number of the last writer whose packs and recipes may be remembered
 
 	fullMu sync.Mutex
 	full   []module.Generation // the history, once all of it was asked for
