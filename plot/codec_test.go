@@ -27,7 +27,7 @@ func TestCompressionVectors(t *testing.T) {
 			CRC         string `json:"crc32c"`
 		}
 	}
-	vectors.Load(t, "plot-compression.json", &file, vectors.Tolerant)
+	vectors.Load(t, "plot-compression.json", &file)
 	for i, c := range file.Cases {
 		if len(c.Stored) == 0 {
 			continue // a fact about a whole plot, or a raw block
@@ -56,7 +56,7 @@ func TestFrames(t *testing.T) {
 			Decodes *int64 `json:"decodes_to_bytes"`
 		}
 	}
-	vectors.Load(t, "frames/index.json", &file, vectors.Tolerant)
+	vectors.Load(t, "frames/index.json", &file)
 	for _, c := range file.Cases {
 		t.Run(c.File, func(t *testing.T) {
 			b := readFile(t, filepath.Join(vectors.Dir(t), "frames", c.File))

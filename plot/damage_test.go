@@ -40,7 +40,7 @@ func TestCorruptVectors(t *testing.T) {
 	var cases struct {
 		Cases []struct{ Check, Error, Mutate string }
 	}
-	vectors.Load(t, "plot-corrupt.json", &cases, vectors.Tolerant)
+	vectors.Load(t, "plot-corrupt.json", &cases)
 	for _, c := range cases.Cases {
 		b := bytes.Clone(file)
 		var at, to int

@@ -66,7 +66,7 @@ type golden struct {
 
 func loadGolden(t testing.TB) (g golden, file []byte) {
 	t.Helper()
-	vectors.Load(t, "plot-file.json", &g, vectors.Tolerant)
+	vectors.Load(t, "plot-file.json", &g)
 	b, err := base64.StdEncoding.DecodeString(g.File)
 	check(t, err)
 	z, err := gzip.NewReader(bytes.NewReader(b))

@@ -22,7 +22,7 @@ func TestSearchLegacy(t *testing.T) {
 			Launcher auth.StoreID `json:"launcher_id"`
 		}
 	}
-	vectors.Load(t, "chain-lineage-legacy.json", &legacy, vectors.Tolerant)
+	vectors.Load(t, "chain-lineage-legacy.json", &legacy)
 	for _, c := range legacy.Cases {
 		// The coin that was spent is itself a state, as far as its puzzle shows.
 		sp := c.spend()

@@ -141,7 +141,7 @@ func TestStoreVectors(t *testing.T) {
 			Signature auth.Signature `json:"signature_hex"`
 		}
 	}
-	vectors.Load(t, "store/bls.json", &f, vectors.Tolerant)
+	vectors.Load(t, "store/bls.json", &f)
 	n := 0
 	for _, c := range f.Signing {
 		if c.Role != "request" {

@@ -69,7 +69,7 @@ func TestStoreVectors(t *testing.T) {
 		KAT, Signing, Reject []signed
 	}
 	// The members that say how a message was put together belong to package auth's test.
-	vectors.Load(t, "store/bls.json", &f, vectors.Tolerant)
+	vectors.Load(t, "store/bls.json", &f)
 	same(t, f.DST, bls.Augmented.DST())
 	for _, c := range f.Keygen {
 		sk := keyOf(t, c.Seed)

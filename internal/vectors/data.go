@@ -41,9 +41,7 @@ func (in *Input) UnmarshalJSON(text []byte) error {
 		Length int
 		Parts  []Input
 	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&d); err != nil {
+	if err := json.Unmarshal(text, &d); err != nil {
 		return fmt.Errorf("generated input: %w", err)
 	}
 	if d.Length < 0 || d.Length > maxInput {

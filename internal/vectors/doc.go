@@ -11,10 +11,10 @@
 //	}
 //	vectors.Load(t, "store/codec.json", &file)
 //
-// [Load] is strict: a member of the file that the struct does not name fails
-// the test, so that no part of a vector goes unread by oversight. Bytes are
-// [Hex] in such structs, and data too long to be written down is [Input], a
-// recipe for it.
+// Any file of the same shape can be put in the place of one: [Load] ignores members that
+// the struct does not name, tests pick no case by its name or place, and a list may be
+// empty. Bytes are [Hex] in such structs, and data too long to be written down is
+// [Input], a recipe for it.
 //
 // DIG_TEST is a comma-separated list of what to run beyond the short run:
 // "long" for whole sweeps ([Long]), "real" for tests against real parties

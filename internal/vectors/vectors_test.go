@@ -2,6 +2,7 @@ package vectors_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -35,7 +36,7 @@ func TestLoad(t *testing.T) {
 		t.Errorf("loaded %+v", all)
 	}
 	var part struct{ About string }
-	vectors.Load(t, "a/b.json", &part, vectors.Tolerant)
+	vectors.Load(t, "a/b.json", &part) // cases are ignored
 	if part.About != "x" {
 		t.Errorf("loaded %+v", part)
 	}
@@ -110,6 +111,7 @@ func TestPart(t *testing.T) {
 func TestInput(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{`{"kind":"repeat","byte":7,"length":3}`, "070707"},
+		{`{"kind":"repeat","byte":7,"length":1,"more":1}`, "07"},
 		{`{"kind":"xorshift64","seed":"0000000000000001","length":4}`, "400c6e55"},
 		{`{"kind":"concat","parts":[{"kind":"repeat","byte":1,"length":1},{"kind":"repeat","byte":2,"length":2}]}`, "010202"},
 	} {
@@ -123,10 +125,40 @@ func TestInput(t *testing.T) {
 	for _, text := range []string{
 		`{"kind":"zeros","length":1}`, `{"kind":"repeat","byte":1,"length":-1}`,
 		`{"kind":"repeat","byte":1,"length":4000000000}`, `{"kind":"xorshift64","seed":"01","length":1}`,
-		`{"kind":"repeat","byte":1,"length":1,"more":1}`,
 	} {
 		if err := json.Unmarshal([]byte(text), new(vectors.Input)); err == nil {
 			t.Errorf("%s: accepted", text)
+		}
+	}
+}
+
+// recorder is a test that may have failed, and keeps what it logs.
+type recorder struct {
+	testing.TB
+	failed bool
+	log    string
+}
+
+func (r *recorder) Helper()      {}
+func (r *recorder) Failed() bool { return r.failed }
+func (r *recorder) Logf(format string, args ...any) {
+	r.log += fmt.Sprintf(format, args...)
+}
+
+func TestCount(t *testing.T) {
+	for _, c := range []struct {
+		failed          bool
+		passed, skipped int
+		want            string
+	}{
+		{false, 3, 1, "vectors f: 3 passed, 1 skipped"},
+		{false, 0, 0, "vectors f: skipped, for it has no case"},
+		{true, 3, 1, "vectors f: 0 of 3 counted as passed, for the test has failed; 1 skipped"},
+	} {
+		r := &recorder{failed: c.failed}
+		vectors.Count(r, "f", c.passed, c.skipped)
+		if r.log != c.want {
+			t.Errorf("logged %q, want %q", r.log, c.want)
 		}
 	}
 }

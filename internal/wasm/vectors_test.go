@@ -71,7 +71,7 @@ func TestModuleVectors(t *testing.T) {
 			Error      *string `json:"reader_error"`
 		}
 	}
-	vectors.Load(t, name, &file, vectors.Tolerant) // the rest is about the content
+	vectors.Load(t, name, &file) // the rest is about the content
 	passed := 0
 	for _, c := range file.Modules {
 		b := vectors.File(t, "store/"+c.File)
@@ -121,7 +121,7 @@ func TestBlobVectors(t *testing.T) {
 			Blob vectors.Hex `json:"blob_hex"`
 		}
 	}
-	vectors.Load(t, name, &file, vectors.Tolerant)
+	vectors.Load(t, name, &file)
 	for _, c := range file.Blobs {
 		prefix, suffix, err := wasm.Place(stub(t), address, int64(len(c.Blob)))
 		if err != nil {
