@@ -7,7 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/dig-network/digstore/auth"
@@ -19,19 +21,38 @@ import (
 // What follows makes a Workspace something that remote.Server can serve and push to. An unknown store is
 // fs.ErrNotExist everywhere.
 
-// Stores yields the ids of all stores.
+// Stores yields the ids of all stores, without opening them: one that is damaged is among them.
 func (w *Workspace) Stores(context.Context) iter.Seq2[auth.StoreID, error] {
 	return func(yield func(auth.StoreID, error) bool) {
-		for s, err := range w.All() {
-			var id auth.StoreID
-			if err == nil {
-				id = s.ID()
-			}
-			if !yield(id, err) || err != nil {
+		ids, err := w.ids()
+		if err != nil {
+			yield(auth.StoreID{}, err)
+			return
+		}
+		for _, id := range ids {
+			if !yield(id, nil) {
 				return
 			}
 		}
 	}
+}
+
+// ids lists the stores that workspace.toml names.
+func (w *Workspace) ids() ([]auth.StoreID, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.refreshLocked(); err != nil {
+		return nil, err
+	}
+	var ids []auth.StoreID
+	for _, name := range slices.Sorted(maps.Keys(w.reg.Stores)) {
+		id, err := auth.ParseStoreID(w.reg.Stores[name].ID)
+		if err != nil {
+			return nil, fmt.Errorf("list stores: %w: workspace.toml names no id for store %q: %w", ErrCorrupt, name, err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
 }
 
 // Head is Store.Head.

@@ -253,6 +253,6 @@ type RecipeReceiver interface {
 
 // A Lister is a [Backend] that can say which stores it has. Optional.
 type Lister interface {
-	// Stores yields the ids in no particular order. It stops after an error.
+	// Stores yields the ids in no particular order, those of stores that are damaged too. It stops after an error.
 	Stores(ctx context.Context) iter.Seq2[auth.StoreID, error]
 }

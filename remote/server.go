@@ -184,7 +184,9 @@ func NewServer(b Backend, o *ServerOptions) *Server {
 func (s *Server) Contents() *Contents { return s.contents }
 
 // Serving lists the stores that are served and their heads, in no particular order; a store without a generation has
-// a zero root. It stops after an error, which is [errors.ErrUnsupported] for a backend that is no [Lister].
+// a zero root. With an error it yields the store whose head cannot be read, a damaged one perhaps, and goes on with the
+// next; a zero store stands for an error of the list itself, which ends it. That is [errors.ErrUnsupported] for a
+// backend that is no [Lister].
 func (s *Server) Serving(ctx context.Context) iter.Seq2[module.ID, error] {
 	return func(yield func(module.ID, error) bool) {
 		if s.lister == nil {
@@ -192,24 +194,40 @@ func (s *Server) Serving(ctx context.Context) iter.Seq2[module.ID, error] {
 			return
 		}
 		for id, err := range s.lister.Stores(ctx) {
-			if err == nil && s.narrowed(id) {
+			if err != nil {
+				yield(module.ID{}, fmt.Errorf("remote: list what is served: %w", err))
+				return
+			}
+			if s.narrowed(id) {
 				continue
 			}
-			var head auth.SignedRoot
-			if err == nil {
-				head, err = s.back.Head(ctx, id)
-			}
+			head, err := s.back.Head(ctx, id)
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // removed since it was listed
 			}
-			if err != nil {
-				err = fmt.Errorf("remote: list what is served: %w", err)
+			if err == nil && !head.Root.IsZero() {
+				err = s.opens(ctx, module.ID{Store: id, Root: head.Root})
 			}
-			if !yield(module.ID{Store: id, Root: head.Root}, err) || err != nil {
+			if err != nil {
+				err = fmt.Errorf("remote: read the head of store %s: %w", id, err)
+			}
+			if !yield(module.ID{Store: id, Root: head.Root}, err) {
 				return
 			}
 		}
 	}
+}
+
+// opens is an error when a generation cannot be opened though it is held.
+func (s *Server) opens(ctx context.Context, id module.ID) error {
+	m, err := s.back.Module(ctx, id.Store, id.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return m.Close()
 }
 
 // head is the confirmed head of a store that is served here.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"log/slog"
 	"maps"
 	"net"
@@ -35,6 +36,7 @@ type serveFlags struct {
 	pushTokenFile string
 	identities    []string
 	proxies       []string
+	allowHosts    []string
 	requests      float64
 	maxModule     amount
 	chain         chainFlags
@@ -66,7 +68,12 @@ chain has not settled yet waits as pending. With --chain, --allow-any takes a
 store only at the root that the chain has.
 
 Without --tls-cert it speaks plain HTTP; dig:// and https:// then need a proxy
-with TLS in front, except on loopback.`,
+with TLS in front, except on loopback. On connections to a loopback address it
+answers requests for loopback names only, so that no web page can use it; where
+a proxy passes on another name, --allow-host names that one.
+
+GET /healthz says that it runs, GET /readyz how many stores are served. A damaged
+store is named in the log and set aside; the others are served.`,
 		Example: `  digstore serve
   digstore serve --bind 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
   digstore serve --bind 127.0.0.1:0 --allow ID
@@ -85,6 +92,7 @@ with TLS in front, except on loopback.`,
 	flags.BoolVar(&f.noRPC, "no-rpc", false, "leave JSON-RPC out")
 	flags.StringArrayVar(&f.identities, "allow-identity", nil, "let the identity `KEY` in, and nobody who is not named; may be repeated")
 	flags.StringArrayVar(&f.proxies, "trusted-proxy", nil, "believe what the proxies of this `NETWORK` say of their peers, as 10.0.0.0/8; may be repeated")
+	flags.StringArrayVar(&f.allowHosts, "allow-host", nil, "answer requests for this `HOST` on loopback too, as those of a proxy; may be repeated")
 	flags.Float64Var(&f.requests, "requests", 50, "at most `N` requests a second of one address, and of one identity")
 	flags.Var(&f.maxModule, "max-module", "the largest module that a push may bring, a `SIZE` as 500MB (default: 1GiB)")
 	flags.Var(&f.rate, "limit-rate", "at most this `RATE` each way, in bytes a second, as 500k or 2MB")
@@ -146,9 +154,16 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		o.Guard = &request.Guard{Nonces: nonces}
 	}
 	server := remote.NewServer(ws, o)
-	served, err := headsOf(ctx, server)
+	handler, err := f.handler(server, o)
 	if err != nil {
 		return err
+	}
+	served, damaged, err := headsOf(ctx, server, o.Logger)
+	if err != nil {
+		return err
+	}
+	if len(served) == 0 && damaged != nil && !takes {
+		return damaged
 	}
 	if len(served) == 0 && !takes {
 		return &hinted{fmt.Errorf("nothing to serve, no store has a generation: %w", fs.ErrNotExist),
@@ -164,39 +179,55 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if f.rate > 0 {
 		listener = remote.NewBandwidth(int64(f.rate), int64(f.rate)).Listener(listener)
 	}
-	return a.listen(ctx, f, listener, f.handler(server, o))
+	return a.listen(ctx, f, listener, handler)
 }
 
-// handler is the server, with JSON-RPC beside it. It is no ServeMux, which
-// would redirect.
-func (f serveFlags) handler(server *remote.Server, o *remote.ServerOptions) http.Handler {
-	if f.noRPC || len(f.identities) > 0 {
-		return server
+// handler is the server, with its health and JSON-RPC beside it. It is no
+// ServeMux, which would redirect.
+func (f serveFlags) handler(server *remote.Server, o *remote.ServerOptions) (http.Handler, error) {
+	var rest http.Handler = server
+	if !f.noRPC && len(f.identities) == 0 {
+		rest = rpc.NewHandler(server.Contents(), &rpc.Options{
+			PerIP: o.Limits.PerIP, TrustedProxies: o.TrustedProxies, Version: buildVersion().Version, Logger: o.Logger,
+		})
 	}
-	calls := rpc.NewHandler(server.Contents(), &rpc.Options{
-		PerIP: o.Limits.PerIP, TrustedProxies: o.TrustedProxies, Version: buildVersion().Version, Logger: o.Logger,
-	})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, "/stores/") {
+	health := remote.Paced(remote.Health(server), 0)
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/stores/"):
 			server.ServeHTTP(w, r)
-		} else {
-			calls.ServeHTTP(w, r)
+		case r.URL.Path == "/healthz", r.URL.Path == "/readyz":
+			health.ServeHTTP(w, r)
+		default:
+			rest.ServeHTTP(w, r)
 		}
 	})
+	host, _, err := net.SplitHostPort(f.bind)
+	if err != nil {
+		return nil, usage("give HOST:PORT", "--bind: %w", err)
+	}
+	hosts := f.allowHosts
+	if host != "" {
+		hosts = append(hosts, host)
+	}
+	return remote.CheckHost(h, hosts), nil
 }
 
-// headsOf lists the stores that have a generation.
-func headsOf(ctx context.Context, server *remote.Server) ([]module.ID, error) {
-	var list []module.ID
+// headsOf lists the stores that have a generation. Those that are damaged are
+// logged and left out; damaged is what is wrong with the last of them.
+func headsOf(ctx context.Context, server *remote.Server, log *slog.Logger) (list []module.ID, damaged, err error) {
 	for id, err := range server.Serving(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		if !id.Root.IsZero() {
+		switch {
+		case err == nil && !id.Root.IsZero():
 			list = append(list, id)
+		case err != nil && id.Store.IsZero():
+			return nil, nil, err
+		case err != nil:
+			log.ErrorContext(ctx, "store is damaged and not served", "store", id.Store, "err", err)
+			damaged = err
 		}
 	}
-	return list, nil
+	return list, damaged, nil
 }
 
 // banner says what is served and where: remote-protocol 7.8 and decision 28.
@@ -239,7 +270,7 @@ func (a *app) banner(f serveFlags, addr net.Addr, served []module.ID) error {
 // listen serves until ctx ends, then gives running requests some seconds.
 func (a *app) listen(ctx context.Context, f serveFlags, l net.Listener, h http.Handler) error {
 	server := remote.NewHTTPServer(h, nil)
-	server.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(&lockedWriter{a}, nil), slog.LevelDebug)
+	server.ErrorLog = log.New(&httpLog{slog.New(slog.NewTextHandler(&lockedWriter{a}, nil))}, "", 0)
 	failed := make(chan error, 1)
 	go func() {
 		if f.cert != "" {
@@ -261,6 +292,23 @@ func (a *app) listen(ctx context.Context, f serveFlags, l net.Listener, h http.H
 	<-failed
 	a.note("stopped")
 	return nil
+}
+
+// httpLog passes on what an http.Server logs: a panic of a handler as an error,
+// and the rest as a warning. Handshakes that fail are anybody's doing, and many.
+type httpLog struct{ to *slog.Logger }
+
+func (l *httpLog) Write(b []byte) (int, error) {
+	text := strings.TrimSpace(string(b))
+	switch {
+	case strings.Contains(text, "TLS handshake error"):
+		l.to.Debug(text)
+	case strings.Contains(text, "panic serving"):
+		l.to.Error(text)
+	default:
+		l.to.Warn(text)
+	}
+	return len(b), nil
 }
 
 // lockedWriter lets a logger share stderr.

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -92,5 +97,134 @@ func TestReplayAfterRestart(t *testing.T) {
 		if code, text := send(s, c.path, c.method, c.kept); code == http.StatusUnauthorized {
 			t.Errorf("%s %s, not used before the restart: %s", c.method, c.path, text)
 		}
+	}
+}
+
+// TestDamagedStore: a store that is damaged is set aside and named, the others
+// are served.
+func TestDamagedStore(t *testing.T) {
+	d := newDesk(t)
+	good := d.publish(".")
+	d.must(".", "init", "bad", "--dir", "site")
+	d.must(".", "commit", "-m", "bad")
+	d.must(".", "use", "bad")
+	var list struct {
+		Stores []struct {
+			ID string `json:"store_id"`
+		}
+	}
+	if err := json.Unmarshal([]byte(d.must(".", "--json", "stores")), &list); err != nil || len(list.Stores) != 2 {
+		t.Fatal(err, list)
+	}
+	bad := list.Stores[0].ID
+	if bad == good {
+		bad = list.Stores[1].ID
+	}
+	for _, name := range []string{"recipes/*", "roots.log", "config.toml"} {
+		t.Run(name, func(t *testing.T) {
+			d.t = t
+			damage(t, filepath.Join(d.dir, ".dig", "stores", "bad", name))
+			checkSetAside(t, d, good, bad)
+		})
+	}
+}
+
+// damage overwrites the files of a pattern, until the end of the test.
+func damage(t *testing.T, pattern string) {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %v, %v", pattern, names, err)
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, bytes.Repeat([]byte{'!'}, len(b)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := os.WriteFile(name, b, 0o644); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// checkSetAside checks that serve serves the good store of two.
+func checkSetAside(t *testing.T, d *desk, good, bad string) {
+	t.Helper()
+	s := d.host(".")
+	if len(s.banner.Stores) != 1 || s.banner.Stores[0].StoreID != good {
+		t.Errorf("served: %+v, want %s", s.banner.Stores, good)
+	}
+	res, err := http.Get(s.url + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if err != nil || res.StatusCode != 200 || !strings.Contains(string(text), `"stores":1,"damaged":1,"damaged_stores":["`+bad+`"]`) {
+		t.Errorf("/readyz: %s %s", res.Status, text)
+	}
+	d.must(".", "clone", s.url+"/stores/"+good, filepath.Join(t.TempDir(), "copy"))
+	if s.stop(); !strings.Contains(s.stderr.String(), "store is damaged and not served") || !strings.Contains(s.stderr.String(), bad) {
+		t.Errorf("the log does not name it: %s", s.stderr.String())
+	}
+}
+
+// TestPanicsAreLogged: what breaks in a handler is seen.
+func TestPanicsAreLogged(t *testing.T) {
+	var stderr bytes.Buffer
+	a := newApp(nil, io.Discard, &stderr)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- a.listen(ctx, serveFlags{}, l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a handler broke") }))
+	}()
+	if res, err := http.Get("http://" + l.Addr().String()); err == nil {
+		res.Body.Close()
+		t.Error("answered")
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(stderr.String(), "a handler broke") {
+		t.Errorf("logged: %q", stderr.String())
+	}
+}
+
+// TestHostOnLoopback: a name that a web page lets point here is refused, unless
+// the operator has named it.
+func TestHostOnLoopback(t *testing.T) {
+	d := newDesk(t)
+	d.publish(".")
+	for _, c := range []struct {
+		args   []string
+		host   string
+		status int
+	}{
+		{nil, "evil.example", 421}, {nil, "localhost", 200}, {[]string{"--allow-host", "dig.example"}, "dig.example", 200},
+	} {
+		s := d.host(".", c.args...)
+		r, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"dig.health"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = c.host
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Body.Close(); res.StatusCode != c.status {
+			t.Errorf("Host %s with %v: %s, want %d", c.host, c.args, res.Status, c.status)
+		}
+		s.stop()
 	}
 }
