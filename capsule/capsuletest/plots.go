@@ -1,7 +1,6 @@
 package capsuletest
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -18,8 +17,7 @@ type Holding struct {
 	Content  map[uint32][]byte
 }
 
-// Plots is one plot in memory, a capsule.Plots. Content may be changed between calls, to see what a prover
-// without it does.
+// Plots is one plot in memory, a capsule.Plots.
 type Plots struct {
 	ID      capsule.PlotIdentity
 	records []record
@@ -27,7 +25,8 @@ type Plots struct {
 
 type record struct {
 	capsule.PlotRecord
-	content []byte
+	content  []byte
+	subroots []merkle.Hash
 }
 
 // NewPlots makes the plot of a key, an anchor and a difficulty, which are taken from id, over what is held. It
@@ -38,10 +37,11 @@ func NewPlots(id capsule.PlotIdentity, held ...Holding) (*Plots, error) {
 	for _, h := range held {
 		tree := h.Manifest.Tree()
 		for i, content := range h.Content {
-			d, err := capsule.Describe(i, bytes.NewReader(content))
-			if err != nil {
+			hasher := capsule.NewHasher()
+			if _, err := hasher.Write(content); err != nil {
 				return nil, err
 			}
+			d := hasher.Descriptor(i)
 			if int(i) >= tree.Len() || h.Manifest.Capsules[i] != d {
 				return nil, fmt.Errorf("plot capsule %d of store %v: %w", i, h.Manifest.Store, capsule.ErrContentMismatch)
 			}
@@ -52,6 +52,7 @@ func NewPlots(id capsule.PlotIdentity, held ...Holding) (*Plots, error) {
 			p.records = append(p.records, record{
 				PlotRecord: capsule.PlotRecord{Ref: h.Manifest.Ref(i), Descriptor: d, Capsules: uint32(tree.Len()), Path: hashes(proof)},
 				content:    content,
+				subroots:   hasher.Subroots(),
 			})
 		}
 	}
@@ -103,13 +104,7 @@ type plotted struct{ r *record }
 
 func (p plotted) Record() capsule.PlotRecord { return p.r.PlotRecord }
 
-func (p plotted) Subroots(context.Context) ([]merkle.Hash, error) {
-	h := capsule.NewHasher()
-	if _, err := h.Write(p.r.content); err != nil {
-		return nil, err
-	}
-	return h.Subroots(), nil
-}
+func (p plotted) Subroots(context.Context) ([]merkle.Hash, error) { return p.r.subroots, nil }
 
 func (p plotted) ReadBlock(ctx context.Context, i uint32, dst []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -53,12 +52,18 @@ type Member struct {
 // text behind the end. It is for one goroutine.
 type Reader struct {
 	r    *bufio.Reader
-	path []string
+	path []step
+}
+
+// step is a member of an object or, without a name, an item of an array.
+type step struct {
+	name  string
+	index int
 }
 
 // NewReader returns a Reader of r, of which it reads at most max bytes; a longer text is an error.
 func NewReader(r io.Reader, max int64) *Reader {
-	return &Reader{r: bufio.NewReaderSize(&limited{r: r, left: max, max: max}, 4096)}
+	return &Reader{r: bufio.NewReaderSize(&limited{r: r, left: max, max: max}, 16<<10)}
 }
 
 // limited fails where io.LimitedReader ends.
@@ -127,7 +132,7 @@ func (r *Reader) Object(members []Member) error {
 		if err := r.expect(':', "a colon"); err != nil {
 			return err
 		}
-		r.path = append(r.path, "."+name)
+		r.path = append(r.path, step{name: name})
 		known := -1
 		for i, m := range members {
 			if m.Name == name {
@@ -162,7 +167,7 @@ func (r *Reader) Object(members []Member) error {
 	}
 	for i, m := range members {
 		if m.Required && seen>>i&1 == 0 {
-			r.path = append(r.path, "."+m.Name)
+			r.path = append(r.path, step{name: m.Name})
 			return r.fail(errors.New("is missing"))
 		}
 	}
@@ -196,7 +201,7 @@ func (r *Reader) Array(read func(i int) error) error {
 				return r.fail(fmt.Errorf("%w: a comma before the end of the array", ErrSyntax))
 			}
 		}
-		r.path = append(r.path, "["+strconv.Itoa(i)+"]")
+		r.path = append(r.path, step{index: i})
 		if err := read(i); err != nil {
 			return r.fail(err)
 		}
@@ -271,6 +276,11 @@ func (r *Reader) Null() (bool, error) {
 
 // text reads the rest of a string, whose opening quote has been read.
 func (r *Reader) text(max int) (string, error) {
+	if b, _ := r.r.Peek(min(r.r.Buffered(), max+1)); plainEnd(b) >= 0 {
+		s := string(b[:plainEnd(b)])
+		r.r.Discard(len(s) + 1)
+		return s, nil
+	}
 	quoted := []byte{'"'}
 	err := r.stringRest(func(c byte) error {
 		if quoted = append(quoted, c); len(quoted) > max+2 {
@@ -289,6 +299,19 @@ func (r *Reader) text(max int) (string, error) {
 		return "", fmt.Errorf("%w: string: %w", ErrSyntax, err)
 	}
 	return s, nil
+}
+
+// plainEnd returns the place of the quote that ends a string of printable ASCII without escapes, or -1.
+func plainEnd(b []byte) int {
+	for i, c := range b {
+		switch {
+		case c == '"':
+			return i
+		case c < ' ' || c >= utf8.RuneSelf || c == '\\':
+			return -1
+		}
+	}
+	return -1
 }
 
 // stringRest calls each for every byte of a string after its opening quote, the closing one included.
@@ -430,7 +453,18 @@ func (r *Reader) fail(err error) error {
 	if err == nil || errors.As(err, &has) {
 		return err
 	}
-	return &MemberError{Path: strings.TrimPrefix(strings.Join(r.path, ""), "."), Err: err}
+	var path strings.Builder
+	for i, s := range r.path {
+		switch {
+		case s.name == "":
+			fmt.Fprintf(&path, "[%d]", s.index)
+		case i == 0:
+			path.WriteString(s.name)
+		default:
+			path.WriteString("." + s.name)
+		}
+	}
+	return &MemberError{Path: path.String(), Err: err}
 }
 
 func unexpected(err error) error {
