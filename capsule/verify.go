@@ -278,9 +278,6 @@ func CheckEntropy(ctx context.Context, c *Challenge, chain Chain) error {
 	if c.EntropyHeight == 0 || chain == nil {
 		return nil
 	}
-	if c.EntropyHeight%entropyStep != 0 {
-		return fmt.Errorf("%w: entropy height %d is not a multiple of %d", ErrBinding, c.EntropyHeight, entropyStep)
-	}
 	peak, err := chain.HeightAt(ctx, c.IssuedAt)
 	if err != nil {
 		return fmt.Errorf("find the height of the chain at %d: %w", c.IssuedAt, err)

@@ -110,6 +110,11 @@ func TestDishonestNode(t *testing.T) {
 
 		{"work: nonce + 1", func(b *capsule.Bundle) { b.Work.Nonce++ }, capsule.ErrWork},
 		{"work: fewer bits", func(b *capsule.Bundle) { b.Work.Bits-- }, capsule.ErrWork},
+		{"work: too little, truthfully", func(b *capsule.Bundle) {
+			in := capsule.WorkInput{TableDataHash: b.Work.TableDataHash, PreviousHash: b.Work.PreviousHash, PlotSeed: b.Work.PlotSeed, CapsuleHash: b.CapsuleHash}
+			b.Work.Nonce = 0
+			b.Work.Achieved = uint8(capsule.ZeroBits(in.Hash(0)))
+		}, capsule.ErrWork},
 		{"work: no bits", func(b *capsule.Bundle) { b.Work.Bits, b.Work.Nonce = 0, 0 }, capsule.ErrWork},
 		{"work: achieved more", func(b *capsule.Bundle) { b.Work.Achieved++ }, capsule.ErrWork},
 		{"work: achieved less", func(b *capsule.Bundle) { b.Work.Achieved-- }, capsule.ErrWork},
@@ -266,13 +271,15 @@ func (t trustError) Trusted(context.Context, auth.StoreID, merkle.Hash) (uint32,
 
 // chain is a chain whose block of height h has the hash of "block h", and whose peak has a fixed height.
 type chain struct {
-	peak uint64
-	err  error
+	peak      uint64
+	err       error // of HeightAt
+	errAt     uint64
+	headerErr error // of HeaderHash at errAt
 }
 
 func (c chain) HeaderHash(_ context.Context, height uint64) (merkle.Hash, error) {
-	if c.err != nil {
-		return merkle.Hash{}, c.err
+	if height == c.errAt && c.headerErr != nil {
+		return merkle.Hash{}, c.headerErr
 	}
 	if height > c.peak {
 		return merkle.Hash{}, fs.ErrNotExist
@@ -307,7 +314,19 @@ func TestEntropyAndBinding(t *testing.T) {
 		{"no multiple of 8", at(5000129), func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} }, false, false, capsule.ErrBinding},
 		{"an older block", at(5000120), func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} }, false, false, capsule.ErrBinding},
 		{"another hash", func(c *capsule.Challenge) { at(5000128)(c); c.Entropy[0]++ }, func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} }, false, false, capsule.ErrBinding},
-		{"chain is down", at(5000128), func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130, err: down} }, false, false, down},
+		{"times are down", at(5000128), func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130, err: down} }, false, false, down},
+		{"entropy block is down", at(5000128), func(o *capsule.VerifyOptions) {
+			o.Chain = chain{peak: 5000130, errAt: 5000128, headerErr: down}
+		}, false, false, down},
+		{"anchor block is down", at(5000128), func(o *capsule.VerifyOptions) {
+			o.Chain = chain{peak: 5000130, errAt: 5000000, headerErr: down}
+		}, false, false, down},
+		{"entropy block is not there", at(5000128), func(o *capsule.VerifyOptions) {
+			o.Chain = chain{peak: 5000130, errAt: 5000128, headerErr: fs.ErrNotExist}
+		}, false, false, capsule.ErrBinding},
+		{"anchor block is not there", at(5000128), func(o *capsule.VerifyOptions) {
+			o.Chain = chain{peak: 5000130, errAt: 5000000, headerErr: fs.ErrNotExist}
+		}, false, false, nil},
 		{"no chain", at(5000123), nil, true, true, nil},
 		{"no announcements", at(5000123), func(o *capsule.VerifyOptions) { o.PlotSince = nil }, false, true, nil},
 		{"not announced", at(5000123), func(o *capsule.VerifyOptions) {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 
+	"github.com/dig-network/digstore/capsule/internal/workhash"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -18,17 +19,18 @@ type WorkInput struct {
 	CapsuleHash   merkle.Hash
 }
 
-const workSize = 4*32 + 8
+const workSize = workhash.Size
 
 // Hash returns the work hash of a nonce:
 //
 //	SHA-256(table data hash || previous hash || u64 nonce || plot seed || capsule hash)
 func (in WorkInput) Hash(nonce uint64) merkle.Hash {
-	b := in.message(nonce)
+	b := in.Message(nonce)
 	return sha256.Sum256(b[:])
 }
 
-func (in WorkInput) message(nonce uint64) (b [workSize]byte) {
+// Message returns the 136 bytes that Hash hashes.
+func (in WorkInput) Message(nonce uint64) (b [workSize]byte) {
 	copy(b[:], in.TableDataHash[:])
 	copy(b[32:], in.PreviousHash[:])
 	binary.BigEndian.PutUint64(b[64:], nonce)

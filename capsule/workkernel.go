@@ -6,20 +6,9 @@ import (
 	"encoding/binary"
 	"hash"
 
+	"github.com/dig-network/digstore/capsule/internal/workhash"
 	"github.com/dig-network/digstore/merkle"
 )
-
-// savedState is crypto/sha256 after the first 64 bytes of the message, which never change.
-func (in WorkInput) savedState() []byte {
-	msg := in.message(0)
-	h := sha256.New()
-	h.Write(msg[:64])
-	state, err := h.(encoding.BinaryMarshaler).MarshalBinary()
-	if err != nil {
-		panic("capsule: saved state of SHA-256: " + err.Error()) // never fails
-	}
-	return state
-}
 
 // portableKernel hashes with crypto/sha256 from its saved state: two compressions for each nonce, and the cost
 // of restoring the state.
@@ -32,8 +21,8 @@ type portableKernel struct {
 }
 
 func newPortableKernel(in WorkInput, bits int) *portableKernel {
-	k := &portableKernel{bits: bits, state: in.savedState(), hash: sha256.New()}
-	msg := in.message(0)
+	msg := in.Message(0)
+	k := &portableKernel{bits: bits, state: workhash.SavedState(&msg), hash: sha256.New()}
 	copy(k.tail[:], msg[64:])
 	return k
 }

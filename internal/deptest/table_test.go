@@ -54,8 +54,10 @@ var table = []row{
 	{pkg: "auth/request/noncefile", house: []string{"auth/request", "auth", "internal/diskfs", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru, onDisk), http: true},
 	{pkg: "auth/chain/chaintest", house: []string{"auth", "auth/chain", "merkle", "internal/bls", "internal/clvm", "internal/codec", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
 
-	{pkg: "capsule", house: []string{"auth", "merkle", "internal/codec", "internal/diskfs", "internal/strictjson"}, third: join(blst, onDisk, worker)},
+	{pkg: "capsule/internal/workhash"},
+	{pkg: "capsule", house: []string{"capsule/internal/workhash", "auth", "merkle", "internal/codec", "internal/diskfs", "internal/strictjson"}, third: join(blst, onDisk, worker)},
 	{pkg: "capsule/cache", house: []string{"capsule", "auth", "merkle", "internal/diskfs"}, third: join(blst, lru, onDisk, worker)},
+	{pkg: "capsule/cuda", house: []string{"capsule", "capsule/internal/workhash", "merkle"}, third: join(blst, onDisk, []string{"github.com/ebitengine/purego/..."})},
 	{pkg: "capsule/capsuletest", house: []string{"capsule", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 	{pkg: "digstore/urn", house: []string{"auth", "merkle", "internal/codec", "internal/gcmsiv"}, third: sealed},
 	{pkg: "digstore/module", house: []string{"digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/wasm"}, third: sealed},
