@@ -2,7 +2,6 @@ package digstore
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,12 +10,16 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"syscall"
+	"unicode"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/diskfs"
 )
 
 // CheckoutOptions are settings of a checkout. nil and the zero value mean the defaults.
@@ -27,6 +30,8 @@ type CheckoutOptions struct {
 	Partial bool
 	// Overwrite replaces files that are there. Without it one such file is fs.ErrExist, before anything is written.
 	Overwrite bool
+	// FS is where the files are written. Default: the disk, where no link below the folder is followed.
+	FS diskfs.FS
 	// Progress is called with bytes of content written and to be written, from one goroutine at a time.
 	Progress func(done, total int64)
 }
@@ -44,10 +49,11 @@ type CheckoutReport struct {
 // dir, or cannot be a file, is a *KeyNameError, and nothing is written. Symbolic links in dir that lead out of it
 // are not followed.
 //
-// A directory that is missing appears all at once, when everything is written: it is made under another name
-// beside its place and renamed. Into an empty one the files move from a directory in it when all are written; in
-// one that is not empty each file is written under a temporary name and renamed. So nothing is ever half of a
-// file. Nothing is synced: a checkout can be made again.
+// A directory that is missing appears all at once, when everything is written. Into one that is there the files move
+// when all of them are written beside each other in a folder of their own, .dig-checkout- and 32 hex digits, and what
+// stands in their way was found before: nothing is ever half of a file, and no name but those of the resources is
+// touched. What a checkout that was killed has left is removed by the next one. Nothing is synced: a checkout can be
+// made again.
 func (g *Generation) Checkout(ctx context.Context, dir string, o *CheckoutOptions) (*CheckoutReport, error) {
 	if o == nil {
 		o = &CheckoutOptions{}
@@ -64,7 +70,7 @@ func (g *Generation) Checkout(ctx context.Context, dir string, o *CheckoutOption
 		return nil, fmt.Errorf("check out %s: %w", g.info.Root, &UnsafeNamesError{refused})
 	}
 	names = without(names, refused)
-	c := &checkout{g: g, o: o, report: &CheckoutReport{Files: len(names), Unnamed: unnamed, Unsafe: refused}}
+	c := &checkout{g: g, o: o, fs: o.FS, report: &CheckoutReport{Files: len(names), Unnamed: unnamed, Unsafe: refused}}
 	if err := c.plan(names); err != nil {
 		return nil, fmt.Errorf("check out %s: %w", g.info.Root, err)
 	}
@@ -80,7 +86,10 @@ type checkout struct {
 	report *CheckoutReport
 	files  []outFile
 	dirs   []string // every directory that is needed, parents first
-	whole  bool     // the target is a fresh directory
+	fs     diskfs.FS
+	at     diskfs.FS // within the target, when that is there
+
+	missing map[string]bool // those of dirs that the target does not have
 
 	mu          sync.Mutex
 	done, total int64
@@ -88,8 +97,7 @@ type checkout struct {
 
 // outFile is a resource on its way to a file.
 type outFile struct {
-	dir, base string
-	name      string
+	dir, name string
 	res       *module.Resource
 }
 
@@ -102,9 +110,9 @@ func (c *checkout) plan(names []string) error {
 		if err != nil {
 			return fmt.Errorf("resource %q: %w", n, err)
 		}
-		dir, base := path.Split(n)
+		dir, _ := path.Split(n)
 		dir = path.Clean("/" + dir)[1:]
-		c.files = append(c.files, outFile{dir, base, n, r})
+		c.files = append(c.files, outFile{dir, n, r})
 		for d := dir; !seen[d]; d = path.Dir("/" + d)[1:] {
 			seen[d] = true
 			c.dirs = append(c.dirs, d)
@@ -116,109 +124,177 @@ func (c *checkout) plan(names []string) error {
 }
 
 func (c *checkout) run(ctx context.Context, dir string) error {
-	list, err := os.ReadDir(dir)
-	missing := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !missing {
-		return err
-	}
-	c.whole = missing || len(list) == 0
-	if !c.whole {
-		return c.fill(ctx, dir)
-	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
-	var b [6]byte
-	if _, err := io.ReadFull(c.g.s.w.rand, b[:]); err != nil {
+	if c.fs == nil {
+		c.fs = diskfs.OS()
+	}
+	above := filepath.Dir(abs)
+	sweepWork(c.confined(above), above)
+	info, err := c.fs.Stat(abs)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return c.whole(ctx, abs)
+	case err != nil:
 		return err
+	case !info.IsDir():
+		return &fs.PathError{Op: "open", Path: dir, Err: syscall.ENOTDIR}
 	}
-	mark := ".dig-" + hex.EncodeToString(b[:])
-	target := filepath.Join(abs, mark)
-	if missing {
-		target = filepath.Join(filepath.Dir(abs), "."+filepath.Base(abs)+mark)
-		if err := os.MkdirAll(filepath.Dir(abs), 0o777); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(target, 0o777); err != nil {
-		return err
-	}
-	defer os.RemoveAll(target) // nothing, when all went well
-	if err := c.fill(ctx, target); err != nil {
-		return err
-	}
-	if missing {
-		return os.Rename(target, abs)
-	}
-	return into(target, abs)
+	return c.into(ctx, abs)
 }
 
-// into moves what was written up into an empty directory, which keeps its own mode and owner.
-func into(from, dir string) error {
-	list, err := os.ReadDir(from)
+// whole makes the folder dir, which is missing and appears with all files in it.
+func (c *checkout) whole(ctx context.Context, dir string) error {
+	above := filepath.Dir(dir)
+	if err := diskfs.MkdirAll(c.fs, above, 0o777); err != nil {
+		return err
+	}
+	work, err := makeWork(c.confined(above), above, c.g.s.w.rand)
 	if err != nil {
 		return err
 	}
-	for _, e := range list {
-		if err := os.Rename(filepath.Join(from, e.Name()), filepath.Join(dir, e.Name())); err != nil {
+	defer work.remove()
+	if err := c.fill(ctx, work.out); err != nil {
+		return err
+	}
+	return c.fs.Rename(work.out, dir)
+}
+
+// into brings the files into a folder that is there. Nothing in it changes before all of them lie in a folder for the
+// work, checked, and the places where they go were found free, or may be overwritten.
+func (c *checkout) into(ctx context.Context, dir string) error {
+	c.at = c.confined(dir)
+	sweepWork(c.at, dir)
+	if err := c.conflicts(dir); err != nil {
+		return err
+	}
+	work, err := makeWork(c.at, dir, c.g.s.w.rand)
+	if err != nil {
+		return err
+	}
+	defer work.remove()
+	if err := c.fill(ctx, work.out); err != nil {
+		return err
+	}
+	return c.move(ctx, work.out, dir)
+}
+
+// move moves what was written from out into dir: whole folders where dir has none of that name, else file by file.
+func (c *checkout) move(ctx context.Context, out, dir string) error {
+	place := func(name string) (from, to string) {
+		return filepath.Join(out, filepath.FromSlash(name)), filepath.Join(dir, filepath.FromSlash(name))
+	}
+	for _, d := range c.dirs {
+		if !c.missing[d] || c.missing[path.Dir(d)] {
+			continue
+		}
+		if err := c.at.Rename(place(d)); err != nil {
+			return err
+		}
+	}
+	for _, f := range c.files {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if c.missing[f.dir] {
+			continue
+		}
+		from, to := place(f.name)
+		var err error
+		if c.o.Overwrite {
+			err = c.at.Rename(from, to)
+		} else {
+			err = diskfs.RenameNew(c.at, from, to)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// fill makes the directories and then the files, directory by directory, on several goroutines.
-func (c *checkout) fill(ctx context.Context, dir string) error {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
+// confined is the disk without a way out of dir by links.
+func (c *checkout) confined(dir string) diskfs.FS {
+	if c.o.FS != nil {
+		return c.o.FS
 	}
-	defer root.Close()
-	if !c.whole && !c.o.Overwrite {
-		for _, f := range c.files {
-			if _, err := root.Lstat(filepath.FromSlash(f.name)); err == nil {
-				return fmt.Errorf("%s: %w", filepath.Join(dir, filepath.FromSlash(f.name)), fs.ErrExist)
-			}
+	return diskfs.Beneath(dir)
+}
+
+// conflicts looks for what is in the way in dir: for folders all that is no folder, for files folders, and files unless
+// they may be overwritten.
+func (c *checkout) conflicts(dir string) error {
+	c.missing = map[string]bool{}
+	for _, d := range c.dirs {
+		if c.missing[path.Dir(d)] {
+			c.missing[d] = true
+			continue
+		}
+		name := filepath.Join(dir, filepath.FromSlash(d))
+		info, err := c.at.Lstat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			c.missing[d] = true
+		case err != nil:
+			return err
+		case !info.IsDir():
+			return fmt.Errorf("%s is no folder: %w", name, fs.ErrExist)
 		}
 	}
+	for _, f := range c.files {
+		if c.missing[f.dir] {
+			continue
+		}
+		name := filepath.Join(dir, filepath.FromSlash(f.name))
+		info, err := c.at.Lstat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return err
+		case info.IsDir():
+			return fmt.Errorf("%s is a folder: %w", name, fs.ErrExist)
+		case !c.o.Overwrite:
+			return fmt.Errorf("%s: %w", name, fs.ErrExist)
+		}
+	}
+	return nil
+}
+
+// fill makes the directories and then the files below out, which is new, on several goroutines.
+func (c *checkout) fill(ctx context.Context, out string) error {
+	fsys := c.confined(out)
+	if err := c.foldedNames(fsys, out); err != nil {
+		return err
+	}
 	for _, d := range c.dirs {
-		if err := root.Mkdir(filepath.FromSlash(d), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := fsys.Mkdir(filepath.Join(out, filepath.FromSlash(d)), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
 	if c.o.Progress != nil {
 		c.o.Progress(0, c.total)
 	}
-	// A task is files of one directory that follow each other: all of them, or where there are few directories, some.
-	most := len(c.files)
-	if len(c.dirs) < 4*c.g.s.w.workers {
-		most = 64
-	}
-	type task struct{ from, to int }
-	tasks := make(chan task)
+	const most = 64 // files that one goroutine takes at a time
+	tasks := make(chan []outFile)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(tasks)
-		for from := 0; from < len(c.files); {
-			to := from + 1
-			for to < len(c.files) && to-from < most && c.files[to].dir == c.files[from].dir {
-				to++
-			}
+		for files := range slices.Chunk(c.files, most) {
 			select {
-			case tasks <- task{from, to}:
+			case tasks <- files:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
-			from = to
 		}
 		return nil
 	})
 	for range c.g.s.w.workers {
 		g.Go(func() error {
-			w := &fileWriter{c: c}
-			for t := range tasks {
-				if err := w.files(ctx, root, c.files[t.from:t.to]); err != nil {
+			w := &fileWriter{c: c, fs: fsys}
+			for files := range tasks {
+				if err := w.files(ctx, out, files); err != nil {
 					return err
 				}
 			}
@@ -228,32 +304,78 @@ func (c *checkout) fill(ctx context.Context, dir string) error {
 	return g.Wait()
 }
 
+// foldedNames refuses names that out's file system takes for one, of which there could be only one file.
+func (c *checkout) foldedNames(fsys diskfs.FS, out string) error {
+	folds, err := foldsCase(fsys, out)
+	if err != nil || !folds {
+		return err
+	}
+	slices.SortFunc(c.files, func(a, b outFile) int { return strings.Compare(a.name, b.name) })
+	spelled := map[string]string{}
+	for _, d := range c.dirs {
+		spelled[foldCase(d)] = d + "/"
+	}
+	var refused []KeyNameError
+	c.files = slices.DeleteFunc(c.files, func(f outFile) bool {
+		key := foldCase(f.name)
+		other, taken := spelled[key]
+		if taken {
+			refused = append(refused, KeyNameError{f.name, fmt.Sprintf("this file system takes it for %.200q", other)})
+			c.total -= f.res.Size()
+			return true
+		}
+		spelled[key] = f.name
+		return false
+	})
+	if len(refused) > 0 && !c.o.Partial {
+		return &UnsafeNamesError{refused}
+	}
+	c.report.Files -= len(refused)
+	c.report.Unsafe = append(c.report.Unsafe, refused...)
+	slices.SortFunc(c.report.Unsafe, func(a, b KeyNameError) int { return strings.Compare(a.Key, b.Key) })
+	return nil
+}
+
+// foldsCase reports whether names in a directory that differ in case are one.
+func foldsCase(fsys diskfs.FS, dir string) (bool, error) {
+	probe := filepath.Join(dir, "probe")
+	if err := fsys.Mkdir(probe, 0o700); err != nil {
+		return false, err
+	}
+	_, err := fsys.Lstat(filepath.Join(dir, "PROBE"))
+	if rerr := fsys.Remove(probe); rerr != nil {
+		return false, rerr
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// foldCase maps names that differ in case alone to one.
+func foldCase(name string) string {
+	return strings.Map(func(r rune) rune {
+		least := r
+		for o := unicode.SimpleFold(r); o != r; o = unicode.SimpleFold(o) {
+			least = min(least, o)
+		}
+		return least
+	}, name)
+}
+
 // fileWriter writes files, with a buffer that is used again.
 type fileWriter struct {
 	c   *checkout
+	fs  diskfs.FS
 	buf []byte
 }
 
-func (w *fileWriter) files(ctx context.Context, root *os.Root, files []outFile) error {
-	at := root
-	if files[0].dir != "" {
-		sub, err := root.OpenRoot(filepath.FromSlash(files[0].dir))
-		if err != nil {
-			return err
-		}
-		defer sub.Close()
-		at = sub
-	}
-	dir, err := openOutDir(at)
-	if err != nil {
-		return err
-	}
-	defer dir.close()
+func (w *fileWriter) files(ctx context.Context, out string, files []outFile) error {
 	for _, f := range files {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		n, err := w.file(dir, f)
+		n, err := w.file(filepath.Join(out, filepath.FromSlash(f.name)), f)
 		if err != nil {
 			return fmt.Errorf("resource %q: %w", f.name, err)
 		}
@@ -262,25 +384,14 @@ func (w *fileWriter) files(ctx context.Context, root *os.Root, files []outFile) 
 	return nil
 }
 
-func (w *fileWriter) file(dir *outDir, f outFile) (int64, error) {
-	name := f.base
-	if !w.c.whole {
-		name = tempName(f.base)
-		_ = dir.Remove(name)
-	}
-	out, err := dir.create(name)
+func (w *fileWriter) file(name string, f outFile) (int64, error) {
+	out, err := w.fs.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return 0, err
 	}
 	n, err := w.write(out, f)
-	if cerr := out.close(); err == nil {
+	if cerr := out.Close(); err == nil {
 		err = cerr
-	}
-	if err == nil && !w.c.whole {
-		err = dir.Rename(name, f.base)
-	}
-	if err != nil {
-		_ = dir.Remove(name)
 	}
 	return n, err
 }
@@ -318,15 +429,6 @@ func (w *fileWriter) write(out io.Writer, f outFile) (int64, error) {
 		}
 	}
 	return done, nil
-}
-
-// tempName is the name under which a file is written; it is not longer than the file's own where that is long.
-func tempName(base string) string {
-	const most = 200
-	if len(base) > most {
-		base = base[:most]
-	}
-	return "." + base + ".dig-tmp"
 }
 
 func (c *checkout) wrote(n int64) {
