@@ -41,13 +41,33 @@ func options(disk diskfs.FS) *digstore.Options {
 	return &digstore.Options{FS: disk, Now: clock(), Rand: &zeros{}, LockWait: -1, Workers: 2}
 }
 
-// inMemory makes a workspace with one store on a disk in memory.
+// inMemory makes a workspace with one store on a disk in memory. At the end of the test what the disk has must be whole
+// for a process that finds it after a loss of power.
 func inMemory(t testing.TB, o *digstore.StoreOptions) (*digstore.Workspace, *digstore.Store) {
 	t.Helper()
-	w, err := digstore.Init("/ws", options(diskfs.NewCrash("/ws")))
+	return inMemoryWith(t, digstore.StoreID{}, o)
+}
+
+func inMemoryWith(t testing.TB, id digstore.StoreID, o *digstore.StoreOptions) (*digstore.Workspace, *digstore.Store) {
+	t.Helper()
+	disk := diskfs.NewCrash("/ws")
+	w, err := digstore.Init("/ws", options(disk))
 	check(t, err)
-	t.Cleanup(func() { w.Close() })
-	s, err := w.Create(digstore.StoreID{}, o)
+	t.Cleanup(func() {
+		w.Close()
+		if t.Failed() || t.Skipped() {
+			return
+		}
+		found := disk.Recover(0)
+		fresh, err := digstore.Open("/ws", options(found))
+		check(t, err)
+		defer fresh.Close()
+		for s, err := range fresh.All() {
+			check(t, err)
+			verifyAll(t, s)
+		}
+	})
+	s, err := w.Create(id, o)
 	check(t, err)
 	return w, s
 }
@@ -150,12 +170,7 @@ func noise(seed uint64, n int) string {
 // inMemoryOf makes a store of that id, without a key, as a clone is.
 func inMemoryOf(t testing.TB, id digstore.StoreID) (*digstore.Workspace, *digstore.Store) {
 	t.Helper()
-	w, err := digstore.Init("/ws", options(diskfs.NewCrash("/ws")))
-	check(t, err)
-	t.Cleanup(func() { w.Close() })
-	s, err := w.Create(id, nil)
-	check(t, err)
-	return w, s
+	return inMemoryWith(t, id, nil)
 }
 
 func readFull(r io.Reader, b []byte) (int, error) { return io.ReadFull(r, b) }

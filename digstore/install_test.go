@@ -80,7 +80,8 @@ func TestRemoteContract(t *testing.T) {
 	})
 }
 
-// history makes n generations, each with one file more than the one before.
+// history makes n generations, each with one file more than the one before, and with other content in several files of
+// several chunks.
 func history(t *testing.T, n int) (*digstore.Store, []module.Generation, []files) {
 	t.Helper()
 	_, s := inMemory(t, nil)
@@ -88,6 +89,9 @@ func history(t *testing.T, n int) (*digstore.Store, []module.Generation, []files
 	var states []files
 	for i := range n {
 		content[fmt.Sprint("file ", i)] = noise(uint64(i), 5000)
+		for k := range 4 {
+			content[fmt.Sprint("large ", k)] = noise(uint64(1000+10*i+k), 200_000+50_000*k)
+		}
 		state := files{}
 		for k, v := range content {
 			state[k] = v
@@ -208,6 +212,7 @@ func TestResume(t *testing.T) {
 			lines = gens[have:]
 		}
 		broken := errors.New("broken")
+		const attempt = 300_000 // bytes, more than the longest chunk: of a chunk that is not whole nothing is kept
 		rounds := 0
 		for ; ; rounds++ {
 			if rounds > 50 {
@@ -216,8 +221,8 @@ func TestResume(t *testing.T) {
 			at, err := to.Held(ctx, gens[2].Root)
 			check(t, err)
 			rest := body[at:]
-			if len(rest) > 150_000 {
-				err = to.Install(ctx, lines, signed(t, from), io.MultiReader(bytes.NewReader(rest[:150_000]), iotest.ErrReader(broken)), deep)
+			if len(rest) > attempt {
+				err = to.Install(ctx, lines, signed(t, from), io.MultiReader(bytes.NewReader(rest[:attempt]), iotest.ErrReader(broken)), deep)
 				if !errors.Is(err, broken) {
 					t.Fatalf("round %d: %v", rounds, err)
 				}
@@ -226,7 +231,7 @@ func TestResume(t *testing.T) {
 			check(t, to.Install(ctx, lines, signed(t, from), bytes.NewReader(rest), deep))
 			break
 		}
-		if want := len(body)/150_000 + 4; rounds > want {
+		if want := len(body)/attempt + 4; rounds > want {
 			t.Errorf("%d rounds, want at most %d", rounds, want)
 		}
 		g, err := to.Latest()

@@ -143,7 +143,14 @@ func onDisk(t *testing.T, o *digstore.Options) (*digstore.Workspace, *digstore.S
 	t.Helper()
 	dir := t.TempDir()
 	w := must(digstore.Init(dir, o))
-	t.Cleanup(func() { w.Close() })
+	t.Cleanup(func() {
+		w.Close()
+		if !t.Failed() && !t.Skipped() {
+			fresh := must(digstore.Open(dir, nil))
+			defer fresh.Close()
+			verifyAll(t, must(fresh.Store("site")))
+		}
+	})
 	check(t, commitVersions(0, 1)(w))
 	return w, must(w.Store("site")), dir
 }
