@@ -125,16 +125,19 @@ func TestStoreVectors(t *testing.T) {
 		}
 		passed++
 	}
-	// The file's proofs are of leaf 0 of the tree that the honest one below names.
+	// The file's proofs are of a leaf of a tree that one of the honest ones below names.
 	for _, c := range file.ProofsNotVerifying {
 		var p merkle.Proof
 		if err := p.UnmarshalBinary(c.Encoded); err != nil {
 			t.Errorf("%s: %v", c.Name, err)
 			continue
 		}
-		honest := file.DecodableWithTrailingBytes[0].Proof
-		if err := p.Check(honest.Leaf, honest.Root); (err == nil) != c.Verifies {
-			t.Errorf("%s: check says %v, want it to verify: %v", c.Name, err, c.Verifies)
+		verifies := false
+		for _, honest := range file.DecodableWithTrailingBytes {
+			verifies = verifies || p.Check(honest.Proof.Leaf, honest.Proof.Root) == nil
+		}
+		if verifies != c.Verifies && len(file.DecodableWithTrailingBytes) > 0 {
+			t.Errorf("%s: it verifies: %v, want %v", c.Name, verifies, c.Verifies)
 		}
 		passed++
 	}

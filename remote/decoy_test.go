@@ -203,6 +203,25 @@ func vectorModule(t testing.TB, name string) *module.Module {
 	return m
 }
 
+// vectorModules opens those of the vectors' modules that are whole and have a resource.
+func vectorModules(t testing.TB) (all []*module.Module) {
+	t.Helper()
+	for _, name := range vectors.Glob(t, "store/modules/*.dig") {
+		b := vectors.File(t, name)
+		m, err := module.Open(bytes.NewReader(b), int64(len(b)))
+		if err != nil || m.Verify(t.Context()) != nil { // a negative vector
+			continue
+		}
+		if n, err := m.Len(); err == nil && n > 0 {
+			all = append(all, m)
+		}
+	}
+	if len(all) == 0 {
+		t.Skip("no vector module has a resource")
+	}
+	return all
+}
+
 func TestGuestDecoyVectors(t *testing.T) {
 	var file struct {
 		Origin string `json:"origin"`
@@ -221,15 +240,22 @@ func TestGuestDecoyVectors(t *testing.T) {
 		} `json:"decoys"`
 	}
 	vectors.Load(t, "store/decoy_guest.json", &file)
-	m := vectorModule(t, "public_small")
-	b := vectors.File(t, "store/modules/public_small.dig")
-	memory := remotetest.NewMemory(m.ID().Store, nil)
-	if err := memory.Add(t.Context(), signedAs(m), bytes.NewReader(b)); err != nil {
-		t.Fatal(err)
-	}
-	contents := remote.NewContents(remotetest.NewStores(nil, memory), &remote.ContentsOptions{Decoys: remote.DecoyGuest})
-	guest := remotetest.Guest{Module: m}
+	modules, skipped := vectorModules(t), 0
 	for _, v := range file.Decoys {
+		at := slices.IndexFunc(modules, func(m *module.Module) bool { return m.ID().Root == v.Root })
+		if at < 0 {
+			t.Logf("key %s: no module has root %s", v.Key, v.Root)
+			skipped++
+			continue
+		}
+		m := modules[at]
+		memory := remotetest.NewMemory(m.ID().Store, nil)
+		if err := memory.Add(t.Context(), signedAs(m), m.Reader()); err != nil {
+			t.Fatal(err)
+		}
+		contents := remote.NewContents(remotetest.NewStores(nil, memory),
+			&remote.ContentsOptions{Decoys: remote.DecoyGuest})
+		guest := remotetest.Guest{Module: m}
 		request := module.ContentRequest{Key: v.Key}
 		encoded, _ := request.MarshalBinary()
 		answer, err := guest.Content(t.Context(), encoded)
@@ -253,7 +279,7 @@ func TestGuestDecoyVectors(t *testing.T) {
 		}
 		c.Close()
 	}
-	vectors.Count(t, "store/decoy_guest.json", len(file.Decoys), 0)
+	vectors.Count(t, "store/decoy_guest.json", len(file.Decoys)-skipped, skipped)
 }
 
 func TestGuestServingVectors(t *testing.T) {
@@ -288,7 +314,7 @@ func TestGuestServingVectors(t *testing.T) {
 
 // TestGuestOptionTags: the guest takes any option tag but 1 for an absent option.
 func TestGuestOptionTags(t *testing.T) {
-	guest := remotetest.Guest{Module: vectorModule(t, "public_small")}
+	guest := remotetest.Guest{Module: vectorModules(t)[0]} // any will do
 	var content, proof []byte
 	for res, err := range guest.Module.Resources() {
 		if err != nil {
@@ -361,9 +387,6 @@ func TestGuestAnswersVectors(t *testing.T) {
 		}
 	}
 	vectors.Count(t, "store/modules.json, answers", n, 0)
-	if n == 0 {
-		t.Error("nothing was looked at")
-	}
 }
 
 // signedAs names a vector's generation; nobody looks at its signatures here.

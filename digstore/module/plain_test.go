@@ -189,7 +189,8 @@ func TestStructureVectors(t *testing.T) {
 			continue
 		}
 		passed++
-		if c.Name == "legacy_without_chunk_lens" {
+		if b, err := s.MarshalBinary(); err == nil && len(b) > len(c.Encoded) && bytes.HasPrefix(b, c.Encoded) &&
+			c.Type == "content_response" { // the early form, without chunk lengths
 			if err := s.UnmarshalBinary(c.Encoded); err != nil {
 				t.Errorf("%s %s: %v", c.Type, c.Name, err)
 			}
@@ -215,7 +216,7 @@ func TestStructureVectors(t *testing.T) {
 			}
 		}
 	}
-	for _, c := range append(v.Reject, v.Accept...) {
+	for i, c := range append(v.Reject, v.Accept...) {
 		s := c.empty()
 		if s == nil {
 			skipped++
@@ -223,7 +224,7 @@ func TestStructureVectors(t *testing.T) {
 		}
 		passed++
 		err := s.UnmarshalBinary(c.Encoded)
-		if accept := c.Name == ""; accept != (err == nil) {
+		if accept := i >= len(v.Reject); accept != (err == nil) {
 			t.Errorf("%s %s: %v", c.Type, c.Name, err)
 		}
 	}

@@ -323,12 +323,16 @@ func checkPlain(t *testing.T, c *moduleCase, want *resourceCase, r *module.Resou
 	}
 }
 
+// rekeyed reports whether a module has two blobs, as the reference's clone makes them: the second is appended
+// by a rule of its own.
+func rekeyed(b []byte) bool { return bytes.Count(b, []byte("DIGS\x01\x00\x00\x00")) > 1 }
+
 // Modules whose template is the stub come out bit for bit.
 func TestBuildVectors(t *testing.T) {
 	v := loadModules(t)
 	built := 0
 	for _, c := range v.Modules {
-		if c.Template != "stub" || c.Name == "rekeyed" {
+		if c.Template != "stub" || rekeyed(vectors.File(t, "store/"+c.File)) {
 			continue
 		}
 		built++
