@@ -8,20 +8,35 @@
 // The packages, from the bottom up:
 //
 //   - [github.com/dig-network/digstore/merkle]: hashes, trees and inclusion proofs.
+//
 //   - [github.com/dig-network/digstore/auth]: store ids, keys, signed roots and
 //     tombstones; auth/request signs and checks the requests of the remote, and
 //     auth/chain reads what the chain says about a store.
+//
 //   - [github.com/dig-network/digstore/digstore/urn]: addresses of resources
 //     (urn:dig:…), and the keys that seal them.
+//
 //   - [github.com/dig-network/digstore/digstore/module]: the .dig file, one
 //     generation as one verifiable file.
+//
 //   - [github.com/dig-network/digstore/digstore]: stores on a disk: stage,
 //     commit, history, checkout. A generation is an [io/fs.FS].
+//
 //   - [github.com/dig-network/digstore/remote]: dig://, the remote: a client
 //     that clones, pulls and pushes with all checks, and a server that is an
 //     [net/http.Handler]. remote/rpc is the dig.* JSON-RPC tier for readers;
 //     remote/conform tests any origin against the protocol, and
 //     remote/remotetest has an honest origin and its liars, for tests.
+//
+//   - [github.com/dig-network/digstore/capsule]: slices of a datastore of at
+//     most 4 GiB, and proofs that a node keeps them; capsule/cache is two tiers
+//     in front of any source.
+//
+//   - [github.com/dig-network/digstore/plot]: plot files, in which capsules are
+//     kept, found by one read, verified and repaired.
+//
+// The module of a generation is content like any other: cut into capsules it
+// can be kept in plots.
 //
 // digstore and remote do not import each other. They meet through small
 // interfaces over auth and module: a [digstore.Workspace] is what a
