@@ -21,6 +21,7 @@ type call struct {
 	*http.Request
 	store    auth.StoreID
 	op       request.Op
+	key      string         // what follows contentPath
 	address  netip.Addr     // of the client; see clientAddr
 	identity auth.PublicKey // zero when no signature was needed
 	body     *pacedBody     // Request.Body
@@ -40,9 +41,10 @@ func (s *Server) table() map[string]map[string]route {
 		"/roots":  {http.MethodGet: {request.Roots, s.getRoots}},
 		"/module": {http.MethodGet: {request.Module, s.getModule}},
 
-		"/content": {http.MethodPost: {request.Content, s.postContent}},
-		"/proof":   {http.MethodPost: {request.Proof, s.postProof}},
-		"/delta":   {http.MethodGet: {request.Delta, s.getDelta}, http.MethodPost: {request.Delta, s.postDelta}},
+		"/content":  {http.MethodPost: {request.Content, s.postContent}},
+		contentPath: {http.MethodGet: {request.Content, s.getContent}},
+		"/proof":    {http.MethodPost: {request.Proof, s.postProof}},
+		"/delta":    {http.MethodGet: {request.Delta, s.getDelta}, http.MethodPost: {request.Delta, s.postDelta}},
 	}
 	if s.receiver != nil {
 		t["/module"][http.MethodPut] = route{request.Push, s.putModule}
@@ -91,6 +93,10 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*call, func(http
 	if i := strings.IndexByte(rest, '/'); i >= 0 {
 		id, tail = rest[:i], rest[i:]
 	}
+	key := ""
+	if rest, ok := strings.CutPrefix(tail, contentPath); ok {
+		tail, key = contentPath, rest
+	}
 	methods, ok := s.routes[tail]
 	if !ok {
 		return nil, nil, noRoute()
@@ -108,7 +114,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*call, func(http
 	if err != nil {
 		return nil, nil, badRequest("bad store id")
 	}
-	c := &call{Request: r, store: store, op: rt.op, address: clientAddr(r, s.opt.TrustedProxies)}
+	c := &call{Request: r, store: store, op: rt.op, key: key, address: clientAddr(r, s.opt.TrustedProxies)}
 	now := s.opt.Now()
 	if wait := s.perIP.take(c.address, now); wait > 0 {
 		return nil, nil, rateLimited(wait)
