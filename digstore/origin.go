@@ -200,6 +200,49 @@ func (s *Store) takeIn(ctx context.Context, h *history, in *incoming, recipe *mo
 	return s.keepIncoming(ctx, h, in, recipe, head, []module.Generation{s.nextLine(h, recipe.Root())})
 }
 
+// Revert makes a generation that stands in the history and is held the head again, by one more line behind parent, which
+// has to be the head still: else module.ErrNotHead. A root that is not in the history, or not held, is fs.ErrNotExist;
+// the head itself is fs.ErrExist.
+func (w *Workspace) Revert(ctx context.Context, head auth.SignedRoot, parent merkle.Hash) error {
+	s, err := w.store(head.Store)
+	if err != nil {
+		return err
+	}
+	l, h, err := s.lockClean(ctx)
+	if err != nil {
+		return fmt.Errorf("revert to %s: %w", head.Root, err)
+	}
+	defer l.Close()
+	if err := s.revert(ctx, h, head, parent); err != nil {
+		return fmt.Errorf("revert to %s: %w", head.Root, err)
+	}
+	return nil
+}
+
+// revert is Revert for the holder of the lock.
+func (s *Store) revert(ctx context.Context, h *history, head auth.SignedRoot, parent merkle.Hash) error {
+	if top, _ := h.head(); top.Root != parent {
+		return fmt.Errorf("parent %s, the head is %s: %w", parent, top.Root, module.ErrNotHead)
+	}
+	if head.Root == parent {
+		return fmt.Errorf("it is the head: %w", fs.ErrExist)
+	}
+	if _, ok, err := h.find(head.Root); err != nil {
+		return err
+	} else if !ok {
+		return fmt.Errorf("it is not in the history: %w", fs.ErrNotExist)
+	}
+	kept, err := s.recipe(head.Root)
+	if err != nil {
+		return err
+	}
+	if err := s.checkPool(kept.recipe, func(merkle.Hash) bool { return false }); err != nil {
+		return err
+	}
+	return s.publish(ctx, h, &arrival{recipe: kept.recipe, names: kept.names, head: head,
+		lines: []module.Generation{s.nextLine(h, head.Root)}})
+}
+
 // follows checks that a new root comes behind the head: an all-zero parent stands for none.
 func (h *history) follows(root, parent merkle.Hash) error {
 	if g, ok, err := h.find(root); err != nil {

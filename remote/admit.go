@@ -17,6 +17,7 @@ import (
 
 // A push is one on the server's side: what headers, or push-init's body, ask for, held against what is here.
 type push struct {
+	request  *http.Request
 	store    auth.StoreID
 	identity auth.PublicKey
 	root     merkle.Hash
@@ -29,6 +30,7 @@ type push struct {
 	bearer    bool            // a first push that only the push token can allow
 	signed    auth.SignedRoot // what judge found good
 	unsettled bool            // so far only to be kept as pending
+	again     bool            // the root stands in the history, and may be the head again
 }
 
 // signatures are the two signature headers of a push.
@@ -98,10 +100,49 @@ func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if known || p.parent != p.head.Root { // an old root again is a replay: a publisher's revert has a new one
+	switch {
+	case p.parent != p.head.Root:
 		return false, nonFastForward()
+	case known:
+		return false, s.judgeAgain(ctx, p)
 	}
 	return false, s.ask(ctx, p)
+}
+
+// judgeAgain judges a push of a root that stands in the history. Its signature is an old one, which anybody can send:
+// something else has to speak for it.
+func (s *Server) judgeAgain(ctx context.Context, p *push) error {
+	bound := s.opt.MayRevert != nil && s.opt.MayRevert(p.request, p.identity, p.store)
+	byRoot, ok := s.opt.Authority.(interface{ ByRoot() bool })
+	named := ok && byRoot.ByRoot()
+	if s.reverter == nil || !bound && !named {
+		return nonFastForward()
+	}
+	err := s.ask(ctx, p)
+	switch {
+	case err != nil && !bound && errors.Is(err, auth.ErrForbidden):
+		return nonFastForward() // the authority names another root
+	case err != nil:
+		return err
+	case p.unsettled:
+		return &refusal{status: http.StatusServiceUnavailable, text: "whether this may be published is not settled yet", retry: askAgain}
+	}
+	p.again = true
+	return nil
+}
+
+// revert makes the root of a push the head again.
+func (s *Server) revert(ctx context.Context, p *push, pending bool) error {
+	if pending {
+		return nonFastForward() // it is confirmed already
+	}
+	err := s.reverter.Revert(ctx, p.signed, p.parent)
+	if errors.Is(err, fs.ErrNotExist) { // it is not held
+		refused := nonFastForward()
+		refused.cause = err
+		return refused
+	}
+	return err
 }
 
 // inHistory reports whether a root is that of a confirmed generation.

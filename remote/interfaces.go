@@ -234,6 +234,15 @@ type Receiver interface {
 		check func(*module.Module) error) error
 }
 
+// A Reverter is a [Receiver] whose histories may name a root again. Optional: without it a push of a root that stands in
+// the history is refused.
+type Reverter interface {
+	// Revert makes a generation that stands in the history and is held the head again: one more line, under the store's
+	// lock, where parent is compared with the head: a difference is [module.ErrNotHead]. One that is not in the
+	// history, or not held, is [fs.ErrNotExist]. head is checked already.
+	Revert(ctx context.Context, head auth.SignedRoot, parent merkle.Hash) error
+}
+
 // A RecipeBackend is a [Backend] that knows recipes. Optional: without it modules go out whole.
 type RecipeBackend interface {
 	// Recipe returns the recipe of a generation that is held, confirmed or pending; as [Assembler] has it. An unknown

@@ -54,7 +54,7 @@ func objectName(p *push) string {
 
 // presign puts an address into the answer to push-init, where there is somebody who hands them out.
 func (s *Server) presign(ctx context.Context, p *push, decl declaration, answer *initAnswer) {
-	if s.opt.Objects == nil || decl.size == 0 {
+	if s.opt.Objects == nil || decl.size == 0 || p.again {
 		return
 	}
 	url, err := s.opt.Objects.Presign(ctx, Upload{Name: objectName(p), Store: p.store, Root: p.root, Size: decl.size, Hash: decl.program})
@@ -76,7 +76,7 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	p := &push{store: c.store, identity: c.identity}
+	p := &push{request: c.Request, store: c.store, identity: c.identity}
 	bodyErr := p.readComplete(text)
 	decl, declared := s.inits.get(declarationKey{c.store, p.root, c.identity}, s.opt.Now())
 	keyErr := decl.readKey(c.Request)
@@ -101,7 +101,9 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	pending = pending || p.unsettled
-	if !done {
+	if p.again {
+		err = s.revert(ctx, p, pending)
+	} else if !done {
 		err = s.receiveObject(c, p, decl, pending)
 	}
 	if err == nil || refusalOf(err).status == http.StatusUnprocessableEntity {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"net/http"
 	"strings"
@@ -22,7 +23,7 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 		return tooLarge(c.ContentLength)
 	}
 	recipe, recipeErr := s.readRecipePut(c.Request)
-	p := &push{store: c.store, identity: c.identity}
+	p := &push{request: c.Request, store: c.store, identity: c.identity}
 	rootErr := p.readRoot(c.Request)
 	mine := declarationKey{c.store, p.root, c.identity}
 	decl, declared := s.inits.get(mine, s.opt.Now())
@@ -64,7 +65,7 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	if done {
 		return s.advanced(w, p, http.StatusOK)
 	}
-	if recipe != nil {
+	if recipe != nil && !p.again {
 		if err := recipe.find(ctx, s, p); err != nil {
 			return err
 		}
@@ -74,6 +75,16 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 		return rateLimited(time.Second)
 	}
 	defer place.release()
+	if p.again {
+		if _, err := io.Copy(io.Discard, body); err != nil { // it is here already
+			return err
+		}
+		if err := s.revert(ctx, p, pending); err != nil {
+			return err
+		}
+		s.inits.drop(mine)
+		return s.advanced(w, p, http.StatusCreated)
+	}
 	if recipe != nil {
 		err = recipe.receive(c, s, p, pending, body, decl)
 	} else {

@@ -60,7 +60,7 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	p := &push{store: c.store, identity: c.identity}
+	p := &push{request: c.Request, store: c.store, identity: c.identity}
 	decl, bodyErr := p.readInit(text)
 	keyErr := decl.readKey(c.Request)
 	if err := s.find(c.Context(), p, decl.key); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"slices"
 	"time"
@@ -38,6 +39,11 @@ type ServerOptions struct {
 	Policy Policy
 	// Authority decides whose signature counts. nil: that of the key which the store is held under.
 	Authority Authority
+	// MayRevert reports whether configuration binds the identity, or a credential in the request, to this store as a
+	// writer's: one that is merely valid here does not count. Such a push may make a root of the history the head again,
+	// which needs a [Reverter]; so may the root that an Authority names by itself (ByRoot). All others are answered
+	// 409, since an old signature that is sent again must not roll a store back. nil: nobody's.
+	MayRevert func(r *http.Request, identity auth.PublicKey, store auth.StoreID) bool
 	// PushToken, when not empty, lets whoever bears it make a first push that Policy refuses as unknown. Updates
 	// need the store's signature only. It is compared in constant time.
 	PushToken string
@@ -129,6 +135,7 @@ type Server struct {
 	receiver Receiver // each nil when the backend is not one
 	revoker  Revoker
 	promoter Promoter
+	reverter Reverter
 	lister   Lister
 	only     map[auth.StoreID]bool
 
@@ -165,6 +172,7 @@ func NewServer(b Backend, o *ServerOptions) *Server {
 	s.receiver, _ = b.(Receiver)
 	s.revoker, _ = b.(Revoker)
 	s.promoter, _ = b.(Promoter)
+	s.reverter, _ = b.(Reverter)
 	s.lister, _ = b.(Lister)
 	if opt.Only != nil {
 		s.only = make(map[auth.StoreID]bool)

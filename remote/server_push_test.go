@@ -218,7 +218,7 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestPushRace(t *testing.T) {
-	s := newSite(t, 1, &remote.ServerOptions{Limits: remote.Limits{UploadsPerStore: 100, Uploads: 100}})
+	s := newSite(t, 1, &remote.ServerOptions{Limits: remote.Limits{UploadsPerStore: 100, Uploads: 100, UploadsPerAddress: 100, UploadsPerIdentity: 100}})
 	parent := s.head().Root
 	type entry struct {
 		mod  []byte

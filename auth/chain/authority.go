@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dig-network/digstore/auth"
 )
@@ -51,6 +52,9 @@ func (a OnChainKey) Publish(ctx context.Context, head auth.SignedRoot, _ auth.Pu
 // who may write has written it there. One that is not settled there is not settled here.
 type TipRoot struct{ Resolver *Resolver }
 
+// ByRoot reports that it consents to no root but the newest on the chain: true.
+func (TipRoot) ByRoot() bool { return true }
+
 // Publish implements [Authority].
 func (a TipRoot) Publish(ctx context.Context, head auth.SignedRoot, _ auth.PublicKey) (settled bool, err error) {
 	t, err := a.Resolver.alive(ctx, head.Store)
@@ -93,6 +97,14 @@ func verdict(head auth.SignedRoot, err error) error {
 func All(list ...Authority) Authority { return all(list) }
 
 type all []Authority
+
+// ByRoot reports whether one of them consents to the newest root only: all have to agree.
+func (a all) ByRoot() bool {
+	return slices.ContainsFunc(a, func(one Authority) bool {
+		by, ok := one.(interface{ ByRoot() bool })
+		return ok && by.ByRoot()
+	})
+}
 
 func (a all) Publish(ctx context.Context, head auth.SignedRoot, held auth.PublicKey) (settled bool, err error) {
 	settled = true

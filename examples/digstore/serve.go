@@ -35,6 +35,7 @@ type serveFlags struct {
 	allowAny      bool
 	pushTokenFile string
 	identities    []string
+	writers       []string
 	proxies       []string
 	allowHosts    []string
 	requests      float64
@@ -91,6 +92,7 @@ store is named in the log and set aside; the others are served.`,
 	flags.StringVar(&f.pushTokenFile, "push-token-file", "", "a `FILE` with the token that lets its bearer make a first push")
 	flags.BoolVar(&f.noRPC, "no-rpc", false, "leave JSON-RPC out")
 	flags.StringArrayVar(&f.identities, "allow-identity", nil, "let the identity `KEY` in, and nobody who is not named; may be repeated")
+	flags.StringArrayVar(&f.writers, "writer-identity", nil, "let the identity KEY make an older root of store ID its head again, as `ID=KEY`; may be repeated")
 	flags.StringArrayVar(&f.proxies, "trusted-proxy", nil, "believe what the proxies of this `NETWORK` say of their peers, as 10.0.0.0/8; may be repeated")
 	flags.StringArrayVar(&f.allowHosts, "allow-host", nil, "answer requests for this `HOST` on loopback too, as those of a proxy; may be repeated")
 	flags.Float64Var(&f.requests, "requests", 50, "at most `N` requests a second of one address, and of one identity")

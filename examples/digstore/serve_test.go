@@ -15,6 +15,9 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/corpus"
+	"github.com/dig-network/digstore/merkle"
 )
 
 // host starts digstore serve in a folder of the desk; the test's end stops it.
@@ -226,5 +229,78 @@ func TestHostOnLoopback(t *testing.T) {
 			t.Errorf("Host %s with %v: %s, want %d", c.host, c.args, res.Status, c.status)
 		}
 		s.stop()
+	}
+}
+
+// TestRevert: a root of the history becomes the head again when an identity that
+// the operator has named for this store pushes it; an old signature that anybody
+// else sends does not roll the store back.
+func TestRevert(t *testing.T) {
+	d := newDesk(t)
+	check(t, corpus.Small(1).Write(filepath.Join(d.dir, "site")))
+	d.must(".", "init", "site", "--dir", "site")
+	d.must(".", "commit", "-m", "first")
+	check(t, corpus.Small(2).Write(filepath.Join(d.dir, "site")))
+	d.must(".", "commit", "-m", "second")
+	id, err := auth.ParseStoreID(onlyStore(t, d.must(".", "--json", "stores")))
+	check(t, err)
+	ws, err := digstore.Open(d.dir, nil)
+	check(t, err)
+	store, err := ws.Store("site")
+	check(t, err)
+	lines, err := store.Generations(t.Context())
+	check(t, err)
+	first, second := lines[0].Root, lines[1].Root
+	old, err := store.SignedRoot(t.Context(), first) // it is public: descriptors had it
+	check(t, err)
+	check(t, ws.Close())
+
+	writer, other := auth.NewKey([32]byte{7}), auth.NewKey([32]byte{8})
+	s := d.host(".", "--writer-identity", id.String()+"="+writer.PublicKey().String(),
+		"--writer-identity", auth.StoreID{1}.String()+"="+other.PublicKey().String())
+	n := byte(0)
+	put := func(by *auth.Key, parent merkle.Hash, mode string) int {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "PUT", s.url+"/stores/"+id.String()+"/module?root="+first.String(), strings.NewReader("a module"))
+		check(t, err)
+		n++
+		check(t, request.SignAt(r, request.Push, id, by, time.Now(), [32]byte{n}))
+		r.Header.Set("X-Dig-Root", first.String())
+		r.Header.Set("X-Dig-Parent", parent.String())
+		r.Header.Set("X-Dig-Signature", old.Tagged.String())
+		r.Header.Set("X-Dig-Push-Mode", mode)
+		res, err := http.DefaultClient.Do(r)
+		check(t, err)
+		check(t, res.Body.Close())
+		return res.StatusCode
+	}
+	for _, c := range []struct {
+		name   string
+		by     *auth.Key
+		parent merkle.Hash
+		mode   string
+		status int
+	}{
+		{"somebody", auth.NewKey([32]byte{9}), second, "advance", 409},
+		{"a writer of another store", other, second, "advance", 409},
+		{"the writer, behind another root", writer, first, "advance", 409},
+		{"the writer, pending", writer, second, "pending", 409},
+		{"the writer", writer, second, "advance", 201},
+		{"the writer again", writer, second, "advance", 200},
+	} {
+		if got := put(c.by, c.parent, c.mode); got != c.status {
+			t.Errorf("%s: %d, want %d", c.name, got, c.status)
+		}
+	}
+	check(t, s.stop())
+	if log := d.must(".", "log"); strings.Count(log, first.String()) != 2 {
+		t.Errorf("the history does not name the root twice:\n%s", log)
+	}
+	d.must(".", "verify", "--all", "--deep")
+	d.must(".", "checkout", "out")
+	got, err := corpus.Read(filepath.Join(d.dir, "out"))
+	check(t, err)
+	if diff := corpus.Diff(corpus.Small(1), got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -37,6 +38,9 @@ func (a *app) serverOptions(f serveFlags) (*remote.ServerOptions, error) {
 	}
 	var err error
 	if o.Authorize, err = f.authorize(); err != nil {
+		return nil, err
+	}
+	if o.MayRevert, err = f.mayRevert(); err != nil {
 		return nil, err
 	}
 	r, err := a.resolver(&f.chain)
@@ -75,6 +79,34 @@ func (f serveFlags) authorize() (func(context.Context, auth.PublicKey, request.O
 			return auth.ErrForbidden
 		}
 		return nil
+	}, nil
+}
+
+// mayRevert lets the identities that --writer-identity names for a store make
+// an older root its head again; nil lets nobody.
+func (f serveFlags) mayRevert() (func(*http.Request, auth.PublicKey, auth.StoreID) bool, error) {
+	if len(f.writers) == 0 {
+		return nil, nil
+	}
+	type writer struct {
+		store    auth.StoreID
+		identity auth.PublicKey
+	}
+	named := make(map[writer]bool, len(f.writers))
+	for _, entry := range f.writers {
+		id, key, ok := strings.Cut(entry, "=")
+		store, err := auth.ParseStoreID(id)
+		if err != nil || !ok {
+			return nil, usage("give ID=KEY: a store's id and an identity, as digstore identity prints it", "--writer-identity: %.200q is none", entry)
+		}
+		identity, err := auth.ParsePublicKey(key)
+		if err != nil {
+			return nil, usage("a key is 96 hex digits, as digstore identity prints it", "--writer-identity: %w", err)
+		}
+		named[writer{store, identity}] = true
+	}
+	return func(_ *http.Request, identity auth.PublicKey, store auth.StoreID) bool {
+		return named[writer{store, identity}]
 	}, nil
 }
 

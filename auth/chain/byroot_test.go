@@ -1,0 +1,28 @@
+package chain_test
+
+import (
+	"testing"
+
+	"github.com/dig-network/digstore/auth/chain"
+)
+
+// TestByRoot: only an authority whose consent means the newest root says so.
+func TestByRoot(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		a      chain.Authority
+		byRoot bool
+	}{
+		{"store key", chain.StoreKey{}, false},
+		{"on-chain key", chain.OnChainKey{}, false},
+		{"tip", chain.TipRoot{}, true},
+		{"all with tip", chain.All(chain.StoreKey{}, chain.TipRoot{}), true},
+		{"all without", chain.All(chain.StoreKey{}, chain.OnChainKey{}), false},
+		{"any with tip", chain.Any(chain.StoreKey{}, chain.TipRoot{}), false},
+	} {
+		by, ok := c.a.(interface{ ByRoot() bool })
+		if got := ok && by.ByRoot(); got != c.byRoot {
+			t.Errorf("%s: %v, want %v", c.name, got, c.byRoot)
+		}
+	}
+}
