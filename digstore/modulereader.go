@@ -28,6 +28,14 @@ type moduleReader struct {
 	packs  *packSet
 }
 
+// Digest says which bytes the module has; zero for a module of the reference.
+func (m *moduleReader) Digest() (merkle.Hash, error) {
+	if m.recipe == nil {
+		return merkle.Hash{}, nil
+	}
+	return m.recipe.Digest()
+}
+
 // Close implements io.Closer.
 func (m *moduleReader) Close() error { return nil }
 

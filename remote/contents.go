@@ -41,7 +41,7 @@ type Contents struct {
 	decoys   decoys
 
 	mu      sync.Mutex // held while volumes is changed in more than one step
-	volumes *lru.Cache[module.ID, *volume]
+	volumes *lru.Cache[ContentKey, *volume]
 }
 
 // ContentsOptions are the choices of a [Contents].
@@ -62,7 +62,7 @@ func NewContents(b Backend, o *ContentsOptions) *Contents {
 		o = new(ContentsOptions)
 	}
 	c := &Contents{back: b, withhold: o.WithholdRevoked, decoys: newDecoys(o.Decoys, o.Secret),
-		volumes: remembering[module.ID, *volume](keptVolumes)}
+		volumes: remembering[ContentKey, *volume](keptVolumes)}
 	c.revoker, _ = b.(Revoker)
 	return c
 }
@@ -152,17 +152,27 @@ func (c *Contents) take(ctx context.Context, id module.ID) (*volume, error) {
 	if err := c.withheld(ctx, id); err != nil {
 		return nil, err
 	}
-	v, kept := c.volumes.Get(id)
-	if !kept {
-		v = &volume{id: id, back: c.back}
+	// The reader may outlive this request: another one may still use it.
+	file, err := c.back.Module(context.WithoutCancel(ctx), id.Store, id.Root)
+	if err != nil {
+		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
-	fresh, err := v.enter(ctx)
+	key, err := KeyOf(id, file)
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("open generation %s: %w", id, err)
+	}
+	v, kept := c.volumes.Get(key)
+	if !kept {
+		v = &volume{id: id, key: key}
+	}
+	fresh, err := v.enter(file)
 	if err != nil {
 		c.forget(v)
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
 	if !kept { // what is not there shall not push out what is
-		c.volumes.ContainsOrAdd(id, v)
+		c.volumes.ContainsOrAdd(key, v)
 	}
 	if fresh {
 		c.trim()
@@ -174,8 +184,8 @@ func (c *Contents) take(ctx context.Context, id module.ID) (*volume, error) {
 func (c *Contents) forget(v *volume) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if kept, ok := c.volumes.Peek(v.id); ok && kept == v {
-		c.volumes.Remove(v.id)
+	if kept, ok := c.volumes.Peek(v.key); ok && kept == v {
+		c.volumes.Remove(v.key)
 	}
 }
 
@@ -195,8 +205,8 @@ func (c *Contents) trim() {
 
 // A volume is one generation, parsed once. Its reader is open while somebody reads: whoever enters leaves.
 type volume struct {
-	id   module.ID
-	back Backend
+	id  module.ID
+	key ContentKey
 
 	weight atomic.Int64 // keys and chunks that are remembered
 
@@ -215,16 +225,15 @@ type volume struct {
 // ReadAt reads the module through the reader that is open.
 func (v *volume) ReadAt(p []byte, off int64) (int, error) { return v.at.ReadAt(p, off) }
 
-// enter opens the module for one more user, and parses it for the first; fresh says so.
-func (v *volume) enter(ctx context.Context) (fresh bool, err error) {
+// enter takes a reader of the module for one more user, and parses the module for the first; fresh says so. It closes
+// the reader when another one is open.
+func (v *volume) enter(file io.ReadSeekCloser) (fresh bool, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.users == 0 {
-		// The reader may outlive this request: another one may still use it.
-		if v.file, err = v.back.Module(context.WithoutCancel(ctx), v.id.Store, v.id.Root); err != nil {
-			return false, err
-		}
-		v.at = readerAt(v.file)
+		v.file, v.at = file, readerAt(file)
+	} else {
+		file.Close()
 	}
 	if v.mod == nil {
 		if err := v.parse(); err != nil {

@@ -32,9 +32,10 @@ type recipes struct {
 	memory   *budget // bytes
 }
 
+// packKey names what was packed, and against what, by the digests of the recipes.
 type packKey struct {
-	store      auth.StoreID
-	root, base merkle.Hash
+	store        auth.StoreID
+	recipe, base merkle.Hash
 }
 
 func newRecipes(b Backend) *recipes {
@@ -115,12 +116,27 @@ func readBases(h http.Header) ([]merkle.Hash, error) {
 
 // packed returns the recipe of root, packed against the first of bases that is served here too.
 func (s *Server) packed(ctx context.Context, store auth.StoreID, root merkle.Hash, bases []merkle.Hash) ([]byte, error) {
-	key := packKey{store: store, root: root}
+	r, err := s.recipes.back.Recipe(ctx, store, root)
+	if err != nil {
+		return nil, err
+	}
+	key := packKey{store: store}
+	if key.recipe, err = r.Digest(); err != nil {
+		return nil, err
+	}
+	var base *module.Recipe
 	for _, b := range bases {
 		m, _, err := s.open(ctx, store, b)
 		if err == nil {
 			m.Close()
-			key.base = b
+			if base, err = s.recipes.back.Recipe(ctx, store, b); errors.Is(err, fs.ErrNotExist) {
+				break
+			} else if err != nil {
+				return nil, err
+			}
+			if key.base, err = base.Digest(); err != nil {
+				return nil, err
+			}
 			break
 		}
 		if f := refusalOf(err); f.status != http.StatusNotFound {
@@ -136,18 +152,6 @@ func (s *Server) packed(ctx context.Context, store auth.StoreID, root merkle.Has
 	defer s.recipes.packing.Release(1)
 	if b, ok := s.recipes.packs.Get(key); ok { // of the one that went before
 		return b, nil
-	}
-	r, err := s.recipes.back.Recipe(ctx, store, root)
-	if err != nil {
-		return nil, err
-	}
-	var base *module.Recipe
-	if !key.base.IsZero() {
-		if base, err = s.recipes.back.Recipe(ctx, store, key.base); errors.Is(err, fs.ErrNotExist) {
-			base, key.base = nil, merkle.Hash{}
-		} else if err != nil {
-			return nil, err
-		}
 	}
 	b, err := PackRecipe(r, base)
 	if errors.Is(err, ErrTooLarge) && base != nil {

@@ -35,6 +35,23 @@ type Recipe struct {
 		entries []Entry
 		byKey   map[merkle.Hash]int
 	}
+	digest struct {
+		sync.Once
+		sum merkle.Hash
+		err error
+	}
+}
+
+// Digest returns the SHA-256 of the recipe's encoding. It says which bytes the module has: recipes of modules with
+// different bytes have different digests. The first call encodes the recipe.
+func (r *Recipe) Digest() (merkle.Hash, error) {
+	r.digest.Do(func() {
+		var b []byte
+		if b, r.digest.err = r.MarshalBinary(); r.digest.err == nil {
+			r.digest.sum = merkle.Sum(b)
+		}
+	})
+	return r.digest.sum, r.digest.err
 }
 
 // A part is one stretch of the module.

@@ -11,11 +11,13 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
 )
 
 // Limits of the hashing of modules, which any reader can cause.
 const (
 	keptPrograms   = 4096 // hashes that are remembered
+	listedPrograms = 16   // newest generations of a list whose remembered hashes are shown
 	hashedAtOnce   = 2    // modules that are read at the same time
 	hashingWaiting = 16   // modules that are read or wait for it
 )
@@ -28,7 +30,8 @@ var errHashing = &Error{Code: CodeLimited, Message: "too many modules are being 
 type programs struct {
 	open   func(context.Context, module.ID) (io.ReadSeekCloser, error)
 	places *semaphore.Weighted
-	known  *lru.Cache[module.ID, merkle.Hash]
+	known  *lru.Cache[remote.ContentKey, merkle.Hash]
+	hashed *lru.Cache[module.ID, struct{}] // generations of which known has a hash
 
 	mu      sync.Mutex
 	running map[module.ID]*hashing
@@ -44,16 +47,32 @@ type hashing struct {
 }
 
 func newPrograms(open func(context.Context, module.ID) (io.ReadSeekCloser, error)) *programs {
-	known, err := lru.New[module.ID, merkle.Hash](keptPrograms)
+	known, err := lru.New[remote.ContentKey, merkle.Hash](keptPrograms)
 	if err != nil {
 		panic("rpc: " + err.Error()) // the size is positive
 	}
-	return &programs{open: open, places: semaphore.NewWeighted(hashedAtOnce), known: known, running: make(map[module.ID]*hashing)}
+	hashed, err := lru.New[module.ID, struct{}](keptPrograms)
+	if err != nil {
+		panic("rpc: " + err.Error()) // the size is positive
+	}
+	return &programs{open: open, places: semaphore.NewWeighted(hashedAtOnce), known: known, hashed: hashed, running: make(map[module.ID]*hashing)}
+}
+
+// remembered returns the SHA-256 of a module if that was computed before and the module is the same one.
+func (p *programs) remembered(ctx context.Context, id module.ID) (merkle.Hash, bool) {
+	if !p.hashed.Contains(id) {
+		return merkle.Hash{}, false
+	}
+	key, err := p.key(ctx, id)
+	if err != nil {
+		return merkle.Hash{}, false
+	}
+	return p.known.Get(key)
 }
 
 // hash returns the SHA-256 of a module. It is errHashing when too many modules wait already.
 func (p *programs) hash(ctx context.Context, id module.ID) (merkle.Hash, error) {
-	if sum, ok := p.known.Get(id); ok {
+	if sum, ok := p.remembered(ctx, id); ok {
 		return sum, nil
 	}
 	h, err := p.join(ctx, id)
@@ -106,9 +125,6 @@ func (p *programs) forget(id module.ID, h *hashing) {
 
 func (p *programs) run(ctx context.Context, id module.ID, h *hashing) {
 	h.sum, h.err = p.read(ctx, id)
-	if h.err == nil {
-		p.known.Add(id, h.sum)
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forget(id, h)
@@ -126,6 +142,10 @@ func (p *programs) read(ctx context.Context, id module.ID) (merkle.Hash, error) 
 		return merkle.Hash{}, err
 	}
 	defer m.Close()
+	key, err := remote.KeyOf(id, m)
+	if err != nil {
+		return merkle.Hash{}, err
+	}
 	sum := sha256.New()
 	into := &stoppable{ctx, sum}
 	if w, ok := m.(io.WriterTo); ok {
@@ -136,7 +156,20 @@ func (p *programs) read(ctx context.Context, id module.ID) (merkle.Hash, error) 
 	if err != nil {
 		return merkle.Hash{}, err
 	}
-	return merkle.Hash(sum.Sum(nil)), nil
+	hash := merkle.Hash(sum.Sum(nil))
+	p.known.Add(key, hash)
+	p.hashed.Add(id, struct{}{})
+	return hash, nil
+}
+
+// key says which bytes the module of a generation has now.
+func (p *programs) key(ctx context.Context, id module.ID) (remote.ContentKey, error) {
+	m, err := p.open(ctx, id)
+	if err != nil {
+		return remote.ContentKey{}, err
+	}
+	defer m.Close()
+	return remote.KeyOf(id, m)
 }
 
 // stoppable is a writer that fails when a context ends.

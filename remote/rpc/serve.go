@@ -256,7 +256,9 @@ func (h *Handler) listCapsules(c *call, p *storeParams) (*CapsuleList, error) {
 	list := &CapsuleList{*p.Store, make([]Capsule, len(lines))}
 	for i, g := range lines {
 		list.Capsules[i] = Capsule{Seq: g.Number, Root: g.Root}
-		if sum, ok := h.programs.known.Get(module.ID{Store: *p.Store, Root: g.Root}); ok {
+	}
+	for i := max(0, len(lines)-listedPrograms); i < len(lines); i++ {
+		if sum, ok := h.programs.remembered(c, module.ID{Store: *p.Store, Root: lines[i].Root}); ok {
 			list.Capsules[i].ProgramHash = &sum
 		}
 	}
