@@ -27,8 +27,8 @@ func (e *KeyFileError) Unwrap() error { return ErrKeyFile }
 
 // ReadKey reads a key file: exactly 32 raw bytes, the seed (store-format 9.3). It creates nothing;
 // a missing file is fs.ErrNotExist. A file of another length, one that is not a regular file and,
-// where files have Unix permissions, one that group or others may read or write is refused with a
-// *KeyFileError.
+// where files have Unix permissions, one that belongs to another user, that group or others may read
+// or write, or that lies in a directory where they may replace it, is refused with a *KeyFileError.
 func ReadKey(path string) (*Key, error) {
 	// Before it is opened, too: opening a pipe would wait for somebody to write.
 	info, err := os.Stat(path)
@@ -36,6 +36,9 @@ func ReadKey(path string) (*Key, error) {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
 	if err := checkKeyFile(path, info); err != nil {
+		return nil, err
+	}
+	if err := checkKeyDir(path); err != nil {
 		return nil, err
 	}
 	f, err := os.Open(path)
@@ -70,6 +73,26 @@ func checkKeyFile(path string, info fs.FileInfo) error {
 	case runtime.GOOS != "windows" && mode.Perm()&0o077 != 0:
 		return &KeyFileError{path, fmt.Sprintf(
 			"mode %#o lets others than its owner use it; check that nobody did, then run: chmod 600 %s", mode.Perm(), path)}
+	case !isOurs(info):
+		return &KeyFileError{path, "it belongs to another user, who knows the key; use a key of your own"}
+	}
+	return nil
+}
+
+// checkKeyDir refuses a directory in which other users may put another file in the place of the key file.
+func checkKeyDir(path string) error {
+	dir := filepath.Dir(path)
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("check the directory of the key file: %w", err)
+	}
+	mode := info.Mode()
+	switch {
+	case runtime.GOOS != "windows" && mode.Perm()&0o022 != 0 && mode&fs.ModeSticky == 0:
+		return &KeyFileError{path, fmt.Sprintf(
+			"mode %#o of its directory lets other users replace it; check that it is yours, then run: chmod 700 %s", mode.Perm(), dir)}
+	case !isOurs(info):
+		return &KeyFileError{path, fmt.Sprintf("its directory %s belongs to another user, who can replace it", dir)}
 	}
 	return nil
 }
@@ -97,7 +120,7 @@ func LoadKey(path string) (*Key, error) {
 
 // SaveKey keeps k in a new file of mode 0600, synced to disk when it returns. The file appears
 // whole or not at all; one that is there already is fs.ErrExist and stays as it is. Missing
-// directories are made with mode 0700.
+// directories are made with mode 0700; one in which other users may write is a *KeyFileError.
 func SaveKey(path string, k *Key) (err error) {
 	defer func() {
 		if err != nil {
@@ -106,6 +129,9 @@ func SaveKey(path string, k *Key) (err error) {
 	}()
 	dir := filepath.Dir(path)
 	if err := makeDir(dir); err != nil {
+		return err
+	}
+	if err := checkKeyDir(path); err != nil {
 		return err
 	}
 	if _, err := os.Lstat(path); err == nil {
