@@ -3,13 +3,17 @@ package digstore
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
@@ -26,17 +30,23 @@ const maxNames = 256 << 20
 type Names []string
 
 // ParseNames reads a list of names as the publisher's "urn --all" prints it: lines "name<TAB>urn", or lines with only a
-// name or only a URN, or JSON: urns.json of the reference, {"resources":[{"key":…}]}, or a list of strings.
+// name or only a URN, or JSON: urns.json of the reference, {"resources":[{"key":…}]}, or a list of strings. A name or
+// URN in a line may be quoted as in Go. The text is UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it.
+// A line that can be read in two ways gives both names.
 func ParseNames(r io.Reader) (Names, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxNames+1))
+	if err == nil && len(text) > maxNames {
+		err = fmt.Errorf("more than %d bytes", maxNames)
+	}
+	if err == nil {
+		text, err = decodeText(text)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read names: %w", err)
 	}
-	if len(text) > maxNames {
-		return nil, fmt.Errorf("read names: more than %d bytes", maxNames)
-	}
 	trimmed := bytes.TrimSpace(text)
-	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') {
+	first, _, _ := bytes.Cut(trimmed, []byte("\n"))
+	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') && !bytes.Contains(first, []byte("\turn:")) {
 		names, err := parseJSONNames(trimmed)
 		if err != nil {
 			return nil, fmt.Errorf("read names: %w", err)
@@ -47,21 +57,87 @@ func ParseNames(r io.Reader) (Names, error) {
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		line := strings.TrimSuffix(lines.Text(), "\r")
-		if name, _, ok := strings.Cut(line, "\t"); ok {
-			line = name
-		}
-		if u, err := urn.Parse(line); err == nil {
-			line = u.Name()
-		}
-		if line != "" {
-			names = append(names, line)
-		}
+		names = append(names, lineNames(strings.TrimSuffix(lines.Text(), "\r"))...)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("read names: %w", err)
 	}
 	return names, nil
+}
+
+// lineNames returns the names that a line may mean, the likeliest first.
+func lineNames(line string) []string {
+	field, _, listed := strings.Cut(line, "\t")
+	if field == "" {
+		return nil
+	}
+	if u, err := urn.Parse(field); err == nil {
+		if listed { // the list has names in this place
+			return []string{u.Name(), field}
+		}
+		return []string{u.Name()}
+	}
+	plain, err := strconv.Unquote(field)
+	if err != nil || field[0] != '"' || plain == "" {
+		return []string{field}
+	}
+	if u, err := urn.Parse(plain); err == nil && !listed {
+		return []string{u.Name(), plain, field}
+	}
+	return []string{plain, field}
+}
+
+// decodeText turns a text into UTF-8 without a byte order mark.
+func decodeText(text []byte) ([]byte, error) {
+	var order binary.ByteOrder
+	switch {
+	case bytes.HasPrefix(text, []byte{0xff, 0xfe}):
+		order = binary.LittleEndian
+	case bytes.HasPrefix(text, []byte{0xfe, 0xff}):
+		order = binary.BigEndian
+	default:
+		text = bytes.TrimPrefix(text, []byte("\ufeff"))
+		if bytes.IndexByte(text, 0) >= 0 {
+			return nil, errors.New("bytes 0 in the text: want UTF-8, or UTF-16 with a byte order mark")
+		}
+		if i := invalidAt(text); i >= 0 {
+			return nil, fmt.Errorf("line %d is not UTF-8", 1+bytes.Count(text[:i], []byte("\n")))
+		}
+		return text, nil
+	}
+	text = text[2:]
+	out := make([]byte, 0, len(text)/2)
+	for len(text) >= 2 {
+		r := rune(order.Uint16(text))
+		text = text[2:]
+		if utf16.IsSurrogate(r) {
+			if len(text) < 2 {
+				return nil, errors.New("the text ends in the middle of a UTF-16 character")
+			}
+			r = utf16.DecodeRune(r, rune(order.Uint16(text)))
+			text = text[2:]
+			if r == utf8.RuneError {
+				return nil, errors.New("half of a pair of surrogates in UTF-16")
+			}
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	if len(text) > 0 {
+		return nil, errors.New("an odd number of bytes in UTF-16")
+	}
+	return out, nil
+}
+
+// invalidAt returns where text stops being UTF-8, -1 when it does not.
+func invalidAt(text []byte) int {
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return -1
 }
 
 func parseJSONNames(text []byte) (Names, error) {
