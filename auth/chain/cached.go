@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/dig-network/digstore/internal/codec"
+	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -91,7 +92,7 @@ func (c *Cached) CoinRecord(ctx context.Context, id merkle.Hash) (*CoinRecord, e
 // CoinSpend implements [Source].
 func (c *Cached) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (*CoinSpend, error) {
 	name := filepath.Join(c.dir, fmt.Sprintf("%v-%d%s", id, height, spendSuffix))
-	if data, err := os.ReadFile(name); err == nil {
+	if data, err := regular.ReadFile(name, maxCacheFile); err == nil {
 		if err := c.check(ctx); err != nil {
 			return nil, err
 		}
@@ -160,7 +161,7 @@ func (c *Cached) check(ctx context.Context) error {
 	if c.checked {
 		return nil
 	}
-	data, err := os.ReadFile(c.blocks())
+	data, err := regular.ReadFile(c.blocks(), maxCacheFile)
 	if err == nil {
 		c.marks = decodeMarks(data) // none where the file is damaged, so all spends go
 	}

@@ -4,8 +4,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"os"
 	"path/filepath"
+
+	"github.com/dig-network/digstore/internal/regular"
 )
 
 // FullNodeURL is where a full node answers on its own machine.
@@ -27,7 +28,7 @@ func NewFullNode(base, chiaRoot string, o *RPCOptions) (*RPC, error) {
 		opt = *o
 	}
 	ssl := filepath.Join(chiaRoot, "config", "ssl")
-	authority, err := os.ReadFile(filepath.Join(ssl, "ca", "private_ca.crt"))
+	authority, err := regular.ReadFile(filepath.Join(ssl, "ca", "private_ca.crt"), maxCertificate)
 	if err != nil {
 		return nil, fmt.Errorf("full node: read the authority of its Chia directory: %w; give the directory of a node that was started once", err)
 	}
@@ -36,7 +37,7 @@ func NewFullNode(base, chiaRoot string, o *RPCOptions) (*RPC, error) {
 		return nil, fmt.Errorf("full node: %s holds no certificate", filepath.Join(ssl, "ca", "private_ca.crt"))
 	}
 	name := filepath.Join(ssl, "full_node", "private_full_node")
-	mine, err := tls.LoadX509KeyPair(name+".crt", name+".key")
+	mine, err := readPair(name+".crt", name+".key")
 	if err != nil {
 		return nil, fmt.Errorf("full node: read the client certificate of its Chia directory: %w", err)
 	}
@@ -45,4 +46,17 @@ func NewFullNode(base, chiaRoot string, o *RPCOptions) (*RPC, error) {
 		opt.Trust = TrustNode
 	}
 	return NewRPC(base, &opt)
+}
+
+// readPair reads a certificate and its key.
+func readPair(certificate, key string) (tls.Certificate, error) {
+	cert, err := regular.ReadFile(certificate, maxCertificate)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	secret, err := regular.ReadFile(key, maxCertificate)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(cert, secret)
 }

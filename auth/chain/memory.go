@@ -12,6 +12,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/internal/codec"
+	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -22,6 +23,12 @@ type Memory interface {
 	// Save keeps data in place of what was saved before, durably and at once or not at all.
 	Save(ctx context.Context, store auth.StoreID, data []byte) error
 }
+
+// The largest files that are read back, in bytes.
+const (
+	maxCacheFile   = 64 << 20 // of a Memory or of Cached
+	maxCertificate = 1 << 20
+)
 
 // A Dir is a [Memory] in a directory: a file <store id>.chain for each store.
 type Dir struct{ path string }
@@ -35,7 +42,7 @@ func (d *Dir) name(store auth.StoreID) string {
 
 // Load implements [Memory].
 func (d *Dir) Load(_ context.Context, store auth.StoreID) ([]byte, error) {
-	return os.ReadFile(d.name(store))
+	return regular.ReadFile(d.name(store), maxCacheFile)
 }
 
 // Save implements [Memory].

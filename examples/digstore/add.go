@@ -54,7 +54,7 @@ func (a *app) add(ctx context.Context, s *digstore.Store, paths []string, key st
 	var skipped []string
 	var err error
 	if key != "" {
-		err = stageOne(ctx, s, key, paths[0], a.in)
+		err = stageOne(ctx, s, key, paths[0], a.input)
 	} else {
 		skipped, err = a.stage(ctx, s, paths, p.set)
 	}

@@ -17,10 +17,12 @@ import (
 // app is one run of the program: its streams, its global flags, and what the
 // commands share.
 type app struct {
-	in       io.Reader
-	out, err io.Writer
-	errMu    sync.Mutex // err is written by progress and by signals too
-	above    io.Writer  // while a bar is shown: what is written here stands above it
+	in    io.Reader
+	input io.Reader // in, which an interruption ends
+	out   *stdout
+	err   io.Writer
+	errMu sync.Mutex // err is written by progress and by signals too
+	above io.Writer  // while a bar is shown: what is written here stands above it
 
 	dir     string // -C
 	store   string // --store
@@ -36,22 +38,28 @@ type app struct {
 }
 
 func newApp(in io.Reader, out, err io.Writer) *app {
-	return &app{in: in, out: out, err: err}
+	return &app{in: in, input: in, out: &stdout{Writer: out}, err: err}
 }
 
 // run executes one command line and returns the exit code.
 func (a *app) run(args []string) int {
 	ctx, stop := a.interruptible(context.Background())
 	defer stop()
+	a.input = &interruptedReader{ctx, a.in}
 	root := a.rootCommand(args)
 	root.SetArgs(args)
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		err = a.out.err
+	}
 	switch {
 	case err == nil:
 		return 0
+	case closedPipe(err):
+		return exitOther
 	case !a.running && !as[*usageError](err):
 		err = usage("usage: "+cmd.UseLine(), "%w", err)
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):

@@ -151,7 +151,7 @@ func (a *app) writeBase64(r io.Reader, key string, n int64) error {
 		return err
 	}
 	a.answered = true
-	fmt.Fprintf(a.out, `{"key":%s,"size":%d,"content_base64":"`, name, n)
+	fmt.Fprintf(a.out, `{"key":%s,"size":%d,"content_base64":"`, escapeJSON(name), n)
 	enc := base64.NewEncoder(base64.StdEncoding, a.out)
 	if _, err := io.Copy(enc, r); err != nil {
 		return err

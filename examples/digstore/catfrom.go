@@ -118,7 +118,7 @@ func addressAt(what string, f catFlags) (urn.URN, error) {
 // saltFor is what opens a private store: the file's, or that of the store here.
 func (a *app) saltFor(u urn.URN, file string) (*urn.Salt, error) {
 	if file != "" {
-		b, err := readSecret(file, a.in)
+		b, err := readSecret(file, a.input)
 		if err != nil {
 			return nil, err
 		}

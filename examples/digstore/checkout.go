@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -52,7 +52,7 @@ func (a *app) checkout(ctx context.Context, s *digstore.Store, which, dir, names
 		return err
 	}
 	if names != "" {
-		f, err := os.Open(names)
+		f, err := regular.Open(names)
 		if err != nil {
 			return err
 		}

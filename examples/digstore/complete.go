@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +30,7 @@ func (a *app) completeStores(*cobra.Command, []string, string) ([]string, cobra.
 		if err != nil {
 			break
 		}
-		names = append(names, fmt.Sprintf("%s\t%s", s.Name(), s.ID()))
+		names = append(names, fmt.Sprintf("%s\t%s", printable(s.Name()), s.ID()))
 	}
 	return names, noFiles
 }
@@ -39,11 +40,18 @@ func (a *app) completeWith(list func(*digstore.Store) []string) []string {
 	var found []string
 	if a.enter() == nil {
 		_ = a.withStore(func(s *digstore.Store) error {
-			found = list(s)
+			found = slices.DeleteFunc(list(s), unfit)
 			return nil
 		})
 	}
 	return found
+}
+
+// unfit reports whether a completion would do more to a terminal than show
+// itself. A tab may stand before what describes it.
+func unfit(completion string) bool {
+	word, about, _ := strings.Cut(completion, "\t")
+	return hasHidden(word) || hasHidden(about)
 }
 
 // completeRoots offers roots with number and message; a folder may follow.
@@ -54,7 +62,7 @@ func (a *app) completeRoots(cmd *cobra.Command, _ []string, _ string) ([]string,
 			return nil
 		}
 		for _, e := range slices.Backward(entries) {
-			found = append(found, fmt.Sprintf("%s\tgeneration %d %s", e.Root, e.Number, firstLine(e.Message)))
+			found = append(found, fmt.Sprintf("%s\tgeneration %d %s", e.Root, e.Number, printable(firstLine(e.Message))))
 		}
 		return found
 	}), cobra.ShellCompDirectiveDefault

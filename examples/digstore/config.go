@@ -10,6 +10,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/regular"
 )
 
 // config is the user's config.toml, beside the identity key.
@@ -70,7 +71,7 @@ func readConfig() (*config, error) {
 	if err != nil {
 		return c, nil // no such folder, as where no home is set: nothing was configured
 	}
-	text, err := os.ReadFile(path)
+	text, err := regular.ReadFile(path, maxSmallFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
 	}

@@ -16,9 +16,9 @@ func (a *app) confirm(question string) error {
 		return usage("repeat it with --yes", "%s: this needs a yes, and there is no terminal to ask on", question)
 	}
 	a.errMu.Lock()
-	fmt.Fprintf(a.err, "%s [y/N] ", question)
+	fmt.Fprintf(a.err, "%s [y/N] ", oneLine(question))
 	a.errMu.Unlock()
-	line, err := bufio.NewReader(a.in).ReadString('\n')
+	line, err := bufio.NewReader(a.input).ReadString('\n')
 	if answer := strings.ToLower(strings.TrimSpace(line)); answer == "y" || answer == "yes" {
 		return nil
 	} else if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/rpc"
@@ -136,7 +137,7 @@ func (h hostFlags) nearest(ctx context.Context, u remote.URL) (remote.URL, error
 
 // readToken reads a token from the first line of a file.
 func readToken(path string) (string, error) {
-	b, err := os.ReadFile(path)
+	b, err := regular.ReadFile(path, maxSmallFile)
 	if err != nil {
 		return "", err
 	}
@@ -150,7 +151,7 @@ func readToken(path string) (string, error) {
 
 // trustCA is the system's certificate authorities and those of a file.
 func trustCA(path string) (*tls.Config, error) {
-	pem, err := os.ReadFile(path)
+	pem, err := regular.ReadFile(path, maxSmallFile)
 	if err != nil {
 		return nil, err
 	}

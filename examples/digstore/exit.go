@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/chain"
@@ -51,6 +50,7 @@ var exits = []struct {
 	hint  string
 }{
 	{as[*interrupted], exitInterrupted, "INTERRUPTED", ""},
+	{as[*outputError], exitOther, "ERROR", "what was asked for may be done all the same: only the answer is lost"},
 	{as[*usageError], exitUsage, "INVALID_ARGUMENT", ""},
 	{is(digstore.ErrNoWorkspace), exitNoStore, "NO_STORE", "digstore init NAME makes a store here; -C DIR works in another folder"},
 	{is(digstore.ErrOldLayout), exitOther, "ERROR", "digstore migrate changes it to the present layout"},
@@ -176,7 +176,7 @@ func (a *app) fail(err error) int {
 			continue
 		}
 		message, hint := err.Error(), hintOf(err, row.hint)
-		if a.json {
+		if a.json && a.out.err == nil {
 			_ = a.object(struct {
 				Error string `json:"error"`
 				Code  string `json:"code"`
@@ -215,14 +215,4 @@ func hintOf(err error, general string) string {
 		return wrong.hint
 	}
 	return general
-}
-
-// oneLine keeps what strangers put into an error from moving the cursor.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, s)
 }

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -100,9 +102,43 @@ func TestPrintable(t *testing.T) {
 		{"a\x1b[2J", `"a\x1b[2J"`},
 		{"a\nb", `"a\nb"`},
 		{"evil\u202etxt.exe", `"evil\u202etxt.exe"`},
+		{"a\tb\r", `"a\tb\r"`},
+		{"a\x7f\u009b31m", `"a\x7f\u009b31m"`},
+		{"a\xffb", `"a\xffb"`},
+		{`"a"`, `"\"a\""`},
+		{`a"b\c`, `a"b\c`},
+		{"\u200e\u200f\u061c", `"\u200e\u200f\u061c"`},
+		{"\u2028\u2029\u200b\ufeff\u2066\u2069", `"\u2028\u2029\u200b\ufeff\u2066\u2069"`},
+		{"\u3164\u2800\U000e0041", `"\u3164\u2800\U000e0041"`},
+		{"❤️ 日本 größe é.png", "❤️ 日本 größe é.png"},
 	} {
-		if got := printable(c.in); got != c.want {
+		got := printable(c.in)
+		if got != c.want {
 			t.Errorf("printable(%q) = %s, want %s", c.in, got, c.want)
+		}
+		if back, err := strconv.Unquote(got); strings.HasPrefix(got, `"`) && (err != nil || back != c.in) {
+			t.Errorf("%s unquotes to %q, %v; want %q", got, back, err, c.in)
+		}
+		if line := oneLine(c.in); hasHidden(line) {
+			t.Errorf("oneLine(%q) = %q", c.in, line)
+		}
+		var text, object bytes.Buffer
+		a := newApp(nil, &text, io.Discard)
+		if err := a.answer(nil, func(w io.Writer) { fmt.Fprint(w, c.in) }); err != nil {
+			t.Error(err)
+		}
+		if s := strings.NewReplacer("\n", "", "\t", "").Replace(text.String()); hasHidden(s) {
+			t.Errorf("answer wrote %q", s)
+		}
+		if err := writeLine(&object, map[string]string{"key": c.in}); err != nil {
+			t.Error(err)
+		}
+		var v struct{ Key string }
+		if err := json.Unmarshal(object.Bytes(), &v); err != nil || v.Key != strings.ToValidUTF8(c.in, "\ufffd") {
+			t.Errorf("%s: %q, %v; want %q", object.Bytes(), v.Key, err, c.in)
+		}
+		if hasHidden(strings.TrimSuffix(object.String(), "\n")) {
+			t.Errorf("JSON is %q", object.Bytes())
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/regular"
 )
 
 func (a *app) keyCommand() *cobra.Command {
@@ -166,7 +167,7 @@ func writeSecret(path, line string) error {
 }
 
 func (a *app) importKey(s *digstore.Store, path string, writer bool) error {
-	key, err := readKey(path, a.in)
+	key, err := readKey(path, a.input)
 	if err != nil {
 		return err
 	}
@@ -188,7 +189,7 @@ func (a *app) importKey(s *digstore.Store, path string, writer bool) error {
 }
 
 func (a *app) importSalt(ctx context.Context, s *digstore.Store, path string) error {
-	b, err := readSecret(path, a.in)
+	b, err := readSecret(path, a.input)
 	if err != nil {
 		return err
 	}
@@ -205,7 +206,7 @@ func (a *app) importSalt(ctx context.Context, s *digstore.Store, path string) er
 // readSecret reads a small file, or standard input where path is "-".
 func readSecret(path string, in io.Reader) ([]byte, error) {
 	if path != "-" {
-		f, err := os.Open(path)
+		f, err := regular.Open(path)
 		if err != nil {
 			return nil, err
 		}

@@ -8,13 +8,22 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"runtime/debug"
+	"syscall"
 )
 
 func main() {
 	limitMemory()
-	os.Exit(newApp(os.Stdin, os.Stdout, os.Stderr).run(os.Args[1:]))
+	a := newApp(os.Stdin, os.Stdout, os.Stderr)
+	code := a.run(os.Args[1:])
+	if err := os.Stdout.Close(); err != nil && code == 0 && !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, syscall.EBADF) {
+		a.out.err = &outputError{err} // what a file server took for the time being
+		code = a.fail(a.out.err)
+	}
+	os.Exit(code)
 }
 
 // limitMemory keeps the program small: it may take some memory before it

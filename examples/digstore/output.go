@@ -1,11 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
+	"syscall"
 	"text/tabwriter"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -14,25 +21,59 @@ import (
 // the run to stderr. With --json stdout gets exactly one object, of an error
 // too, and stderr one object a line. --quiet drops what is only about the
 // run; warnings and errors stay.
+//
+// Names, messages and what hosts say come from other people. None of them
+// reaches a terminal as it is: printable is for a name or another value,
+// oneLine for a sentence. answer, done, note, warn and the JSON objects escape
+// what got past them.
+
+// stdout is standard output, which remembers its first error, so that no
+// command can succeed whose answer was not written.
+type stdout struct {
+	io.Writer
+	err error
+}
+
+func (s *stdout) Write(b []byte) (int, error) {
+	n, err := s.Writer.Write(b)
+	if err != nil {
+		err = &outputError{err}
+	}
+	if s.err == nil {
+		s.err = err
+	}
+	return n, err
+}
+
+// outputError says that standard output could not be written.
+type outputError struct{ err error }
+
+func (e *outputError) Error() string { return fmt.Sprintf("write standard output: %v", e.err) }
+func (e *outputError) Unwrap() error { return e.err }
+
+// closedPipe reports whether the reader of standard output has gone away, as
+// head does when it has seen enough.
+func closedPipe(err error) bool {
+	var out *outputError
+	return errors.As(err, &out) && (errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) || brokenPipe(err))
+}
 
 // answer prints what was asked for: v with --json, else what text writes.
 func (a *app) answer(v any, text func(w io.Writer)) error {
 	if a.json {
 		return a.object(v)
 	}
-	text(a.out)
-	return nil
+	w := &screen{w: a.out}
+	text(w)
+	return w.flush()
 }
 
 // done reports an act that was done; --quiet leaves it out.
 func (a *app) done(v any, format string, args ...any) error {
-	if a.json {
-		return a.object(v)
+	if a.quiet && !a.json {
+		return nil
 	}
-	if !a.quiet {
-		fmt.Fprintf(a.out, format+"\n", args...)
-	}
-	return nil
+	return a.answer(v, func(w io.Writer) { fmt.Fprintf(w, format+"\n", plainArgs(args)...) })
 }
 
 func (a *app) object(v any) error {
@@ -40,28 +81,38 @@ func (a *app) object(v any) error {
 		return nil
 	}
 	a.answered = true
-	enc := json.NewEncoder(a.out)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	return writeLine(a.out, v)
 }
 
 // note tells something about the run on stderr.
 func (a *app) note(format string, args ...any) {
 	if !a.quiet {
-		a.tell("note", "", fmt.Sprintf(format, args...))
+		a.tell("note", "", fmt.Sprintf(format, plainArgs(args)...))
 	}
 }
 
 // warn tells something that needs attention on stderr, also with --quiet.
 func (a *app) warn(format string, args ...any) {
-	a.tell("warning", yellow, fmt.Sprintf(format, args...))
+	a.tell("warning", yellow, fmt.Sprintf(format, plainArgs(args)...))
+}
+
+// plainArgs makes the strings among the arguments of a format printable.
+func plainArgs(args []any) []any {
+	out := make([]any, len(args))
+	for i, arg := range args {
+		if s, ok := arg.(string); ok && hasHidden(s) {
+			arg = printable(s)
+		}
+		out[i] = arg
+	}
+	return out
 }
 
 func (a *app) tell(kind, color, msg string) {
 	a.errMu.Lock()
 	defer a.errMu.Unlock()
 	if a.json {
-		writeLine(a.err, map[string]string{kind: msg})
+		_ = writeLine(a.err, map[string]string{kind: msg}) // stderr: nowhere to report to
 		return
 	}
 	w := a.err
@@ -75,10 +126,94 @@ func (a *app) tell(kind, color, msg string) {
 	fmt.Fprintf(w, "%s %s\n", a.paint(a.err, color, kind+":"), oneLine(msg))
 }
 
-func writeLine(w io.Writer, v any) {
-	enc := json.NewEncoder(w)
+// writeLine writes v as one line of JSON, in which a terminal finds nothing
+// to obey.
+func writeLine(w io.Writer, v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // stderr: nowhere to report to
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(escapeJSON(b.Bytes()))
+	return err
+}
+
+// escapeJSON escapes hidden characters, which stand only inside of strings.
+func escapeJSON(b []byte) []byte {
+	if !hasHidden(strings.TrimSuffix(string(b), "\n")) {
+		return b
+	}
+	var out []byte
+	for _, r := range string(b) {
+		switch {
+		case r == '\n' || r == utf8.RuneError || !hidden(r):
+			out = utf8.AppendRune(out, r)
+		case r > 0xffff:
+			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+	}
+	return out
+}
+
+// screen writes text and escapes what a terminal would obey or not show, but
+// for line ends, tabs and the colours of paint. It gathers the text and keeps
+// the first error.
+type screen struct {
+	w   io.Writer
+	buf bytes.Buffer
+	err error
+}
+
+func (s *screen) Write(b []byte) (int, error) {
+	s.buf.Write(b)
+	if s.buf.Len() > 64<<10 {
+		end := bytes.LastIndexByte(s.buf.Bytes(), '\n') + 1
+		s.send(s.buf.Next(end))
+	}
+	return len(b), s.err
+}
+
+func (s *screen) send(b []byte) {
+	if s.err == nil && len(b) > 0 {
+		_, s.err = s.w.Write(escapeText(b))
+	}
+}
+
+func (s *screen) flush() error {
+	s.send(s.buf.Next(s.buf.Len()))
+	return s.err
+}
+
+func escapeText(b []byte) []byte {
+	text := string(b)
+	var out []byte
+	for len(text) > 0 {
+		if n := colourLen(text); n > 0 {
+			out, text = append(out, text[:n]...), text[n:]
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(text)
+		if r == '\n' || r == '\t' || !hidden(r) && (r != utf8.RuneError || n > 1) {
+			out = append(out, text[:n]...)
+		} else {
+			out = appendEscape(out, text[:n], r)
+		}
+		text = text[n:]
+	}
+	return out
+}
+
+// colourLen is the length of one of our own escape sequences that text begins with, else 0.
+func colourLen(text string) int {
+	for _, color := range []string{red, green, yellow, "0"} {
+		if s := "\x1b[" + color + "m"; strings.HasPrefix(text, s) {
+			return len(s)
+		}
+	}
+	return 0
 }
 
 // The colours that are used.
@@ -98,8 +233,15 @@ func (a *app) paint(w io.Writer, color, s string) string {
 
 // isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	switch s := stream.(type) {
+	case *screen:
+		return isTerminal(s.w)
+	case *stdout:
+		return isTerminal(s.Writer)
+	case *os.File:
+		return term.IsTerminal(int(s.Fd()))
+	}
+	return false
 }
 
 // table writes rows in aligned columns.
@@ -114,18 +256,79 @@ func table(w io.Writer, rows [][]string) {
 		}
 		fmt.Fprintln(tw)
 	}
-	_ = tw.Flush() // an error of stdout shows at exit
+	_ = tw.Flush() // w keeps its error
 }
 
-// printable quotes what could move a terminal's cursor: names come from
-// strangers.
+// hidden reports whether a terminal obeys a character, or shows nothing, or
+// not where it stands: control characters, marks of direction, separators of
+// lines and words, fillers, what is not assigned.
+func hidden(r rune) bool {
+	switch {
+	case r == '\ufe0e' || r == '\ufe0f': // between text and emoji
+		return false
+	case r == '\u2800': // a blank of Braille
+		return true
+	}
+	return !strconv.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+// hasHidden reports whether s has hidden characters, or is not UTF-8.
+func hasHidden(s string) bool {
+	return !utf8.ValidString(s) || strings.ContainsFunc(s, hidden)
+}
+
+// printable returns a name for one line of a terminal: as it is or, where it
+// has hidden characters, quoted as in Go. A name that begins with a quote is
+// quoted too, so that the two can be told apart.
 func printable(s string) string {
-	for _, r := range s {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == '\ufffd' || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
-			return fmt.Sprintf("%q", s)
-		}
+	if hasHidden(s) || strings.HasPrefix(s, `"`) {
+		return quote(s)
 	}
 	return s
+}
+
+// quote quotes s so that strconv.Unquote gives it back.
+func quote(s string) string {
+	out := []byte{'"'}
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == '"' || r == '\\':
+			out = append(out, '\\', byte(r))
+		case hidden(r) || r == utf8.RuneError && n == 1:
+			out = appendEscape(out, s[:n], r)
+		default:
+			out = append(out, s[:n]...)
+		}
+		s = s[n:]
+	}
+	return string(append(out, '"'))
+}
+
+// appendEscape appends the escape of one character as Go writes it; text is the
+// character, or a byte that is not UTF-8.
+func appendEscape(out []byte, text string, r rune) []byte {
+	switch {
+	case r == utf8.RuneError && len(text) == 1:
+		return fmt.Appendf(out, `\x%02x`, text[0])
+	case r == '\n':
+		return append(out, `\n`...)
+	case r == '\t':
+		return append(out, `\t`...)
+	case r == '\r':
+		return append(out, `\r`...)
+	case r < 0x80:
+		return fmt.Appendf(out, `\x%02x`, r)
+	case r > 0xffff:
+		return fmt.Appendf(out, `\U%08x`, r)
+	}
+	return fmt.Appendf(out, `\u%04x`, r)
+}
+
+// oneLine makes one line of a message, and escapes what is hidden in it.
+func oneLine(s string) string {
+	s = strings.NewReplacer("\r\n", " ", "\n", " ", "\t", " ", "\r", " ").Replace(s)
+	return string(escapeText([]byte(strings.ReplaceAll(s, "\x1b", `\x1b`))))
 }
 
 // size writes a number of bytes for people.

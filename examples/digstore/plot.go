@@ -331,7 +331,7 @@ func (a *app) plotManifest(r *plot.Reader, id string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%s\n", text)
+	_, err = a.out.Write(escapeJSON(append(text, '\n')))
 	return err
 }
 

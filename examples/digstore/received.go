@@ -55,7 +55,7 @@ func (a *app) told(v received, verbose bool, format string, args ...any) error {
 		return a.done(v, format, args...)
 	}
 	return a.answer(v, func(w io.Writer) {
-		fmt.Fprintf(w, format+"\n", args...)
+		fmt.Fprintf(w, format+"\n", plainArgs(args)...)
 		a.explain(w, v.Report)
 	})
 }

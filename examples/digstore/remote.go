@@ -50,7 +50,7 @@ dig:// locator, https://HOST[/stores/ID], or http:// on loopback.`,
 					}
 					return a.answer(remotes, func(w io.Writer) {
 						for _, name := range slices.Sorted(maps.Keys(remotes)) {
-							fmt.Fprintf(w, "%s\t%s\n", name, remotes[name])
+							fmt.Fprintf(w, "%s\t%s\n", printable(name), printable(remotes[name]))
 						}
 					})
 				})

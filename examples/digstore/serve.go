@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/rpc"
@@ -171,17 +173,42 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		return &hinted{fmt.Errorf("nothing to serve, no store has a generation: %w", fs.ErrNotExist),
 			"commit first, or let others push with --allow ID or --allow-any"}
 	}
+	certificate, err := f.certificate()
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", f.bind)
 	if err != nil {
 		return &hinted{err, "choose another address with --bind HOST:PORT"}
 	}
+	defer listener.Close()
 	if err := a.banner(f, listener.Addr(), served); err != nil {
 		return err
 	}
 	if f.rate > 0 {
 		listener = remote.NewBandwidth(int64(f.rate), int64(f.rate)).Listener(listener)
 	}
-	return a.listen(ctx, f, listener, handler)
+	return a.listen(ctx, listener, certificate, handler)
+}
+
+// certificate reads what --tls-cert and --tls-key name; nil without them.
+func (f serveFlags) certificate() (*tls.Certificate, error) {
+	if f.cert == "" {
+		return nil, nil
+	}
+	cert, err := regular.ReadFile(f.cert, maxSmallFile)
+	if err != nil {
+		return nil, &hinted{fmt.Errorf("--tls-cert: %w", err), "name a file with CERTIFICATE blocks"}
+	}
+	key, err := regular.ReadFile(f.key, maxSmallFile)
+	if err != nil {
+		return nil, &hinted{fmt.Errorf("--tls-key: %w", err), "name a file with a PRIVATE KEY block"}
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, &hinted{fmt.Errorf("--tls-cert %s, --tls-key %s: %w", f.cert, f.key, err), "give a certificate in PEM and the key that belongs to it"}
+	}
+	return &pair, nil
 }
 
 // handler is the server, with its health and JSON-RPC beside it. It is no
@@ -270,13 +297,17 @@ func (a *app) banner(f serveFlags, addr net.Addr, served []module.ID) error {
 }
 
 // listen serves until ctx ends, then gives running requests some seconds.
-func (a *app) listen(ctx context.Context, f serveFlags, l net.Listener, h http.Handler) error {
-	server := remote.NewHTTPServer(h, nil)
+func (a *app) listen(ctx context.Context, l net.Listener, certificate *tls.Certificate, h http.Handler) error {
+	config := new(tls.Config)
+	if certificate != nil {
+		config.Certificates = []tls.Certificate{*certificate}
+	}
+	server := remote.NewHTTPServer(h, config)
 	server.ErrorLog = log.New(&httpLog{slog.New(slog.NewTextHandler(&lockedWriter{a}, nil))}, "", 0)
 	failed := make(chan error, 1)
 	go func() {
-		if f.cert != "" {
-			failed <- server.ServeTLS(l, f.cert, f.key)
+		if certificate != nil {
+			failed <- server.ServeTLS(l, "", "")
 		} else {
 			failed <- server.Serve(l)
 		}

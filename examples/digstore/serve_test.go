@@ -188,7 +188,7 @@ func TestPanicsAreLogged(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- a.listen(ctx, serveFlags{}, l, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a handler broke") }))
+		done <- a.listen(ctx, l, nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a handler broke") }))
 	}()
 	if res, err := http.Get("http://" + l.Addr().String()); err == nil {
 		res.Body.Close()

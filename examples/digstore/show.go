@@ -78,7 +78,7 @@ func (a *app) show(ctx context.Context, s *digstore.Store, which string) error {
 		Files      []file         `json:"files"`
 	}{s.Name(), s.ID(), g.Info().Number, g.Info().Root, g.Info().Time.UTC(), g.PublicKey(), g.Module().Size(), len(names) + unnamed, g.Message(), revoked.of(g.Info().Root), files}
 	return a.answer(v, func(w io.Writer) {
-		fmt.Fprintf(w, "store       %s  %s\n", v.Store, v.StoreID)
+		fmt.Fprintf(w, "store       %s  %s\n", printable(v.Store), v.StoreID)
 		fmt.Fprintf(w, "generation  %d\nroot        %s\n", v.Generation, v.Root)
 		fmt.Fprintf(w, "time        %s\n", v.Time.Local().Format(time.RFC1123))
 		fmt.Fprintf(w, "publisher   %s\n", v.PublicKey)

@@ -68,7 +68,7 @@ func (a *app) printStatus(ctx context.Context, s *digstore.Store, st *digstore.S
 		Unchanged   int          `json:"unchanged"`
 		Unsafe      []string     `json:"unsafe,omitempty"` // a commit refuses these names
 	}{s.Name(), s.ID(), nonZero(head.Root), why, st.ContentRoot, staged, list(st.Added), list(st.Modified), list(st.Removed), st.Unchanged, unsafe}, func(w io.Writer) {
-		fmt.Fprintf(w, "store %s  %s\n", s.Name(), s.ID())
+		fmt.Fprintf(w, "store %s  %s\n", printable(s.Name()), s.ID())
 		if head.Root.IsZero() {
 			fmt.Fprintln(w, "no generation yet")
 		} else {

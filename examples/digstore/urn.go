@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +23,8 @@ func (a *app) urnCommand() *cobra.Command {
 a URN is also what opens the resource: who has it can read it, at any host.
 
 --all prints one line "KEY<TAB>URN" for every resource, pinned to its
-generation. That list is what "digstore checkout --names" takes.`,
+generation. That list is what "digstore checkout --names" takes. A key or URN
+with characters that do not show is quoted as in Go: "two\nlines".`,
 		Example: `  digstore urn index.html
   digstore urn --pin index.html
   digstore urn --all > names.txt`,
@@ -60,7 +62,15 @@ func (a *app) printURN(ctx context.Context, s *digstore.Store, args []string, ro
 	if !u.Whole {
 		v["key"], v["retrieval_key"] = u.Resource, u.RetrievalKey()
 	}
-	return a.answer(v, func(w io.Writer) { fmt.Fprintln(w, u) })
+	return a.answer(v, func(w io.Writer) { fmt.Fprintln(w, printable(u.String())) })
+}
+
+// nameField writes a name so that digstore.ParseNames reads it back.
+func nameField(name string) string {
+	if strings.HasPrefix(name, "urn:") || strings.HasPrefix(name, "{") || strings.HasPrefix(name, "[") {
+		return quote(name)
+	}
+	return printable(name)
 }
 
 // printURNs prints the publisher's list of names, in the form of the
@@ -96,7 +106,7 @@ func (a *app) printURNs(ctx context.Context, s *digstore.Store, root string) err
 		"store_id": s.ID(), "store": s.Name(), "root": g.Info().Root, "generation": g.Info().Number, "resources": list,
 	}, func(w io.Writer) {
 		for _, r := range list {
-			fmt.Fprintf(w, "%s\t%s\n", r.Key, r.URN)
+			fmt.Fprintf(w, "%s\t%s\n", nameField(r.Key), printable(r.URN))
 		}
 	})
 }
