@@ -102,8 +102,9 @@ func (wk *walker) rulesAbove(w *Workspace) (*ignoreList, error) {
 	for first := true; ; first = false {
 		var patterns []ignorePattern
 		if first {
-			// Where .git is no directory, or the file cannot be read, git has no such rules either.
-			patterns, _ = readIgnore(filepath.Join(at, ".git", "info", "exclude"))
+			if patterns, err = readExclude(filepath.Join(at, ".git")); err != nil {
+				return nil, err
+			}
 		}
 		if below != "" {
 			for _, name := range ignoreFiles {
@@ -235,6 +236,20 @@ func (wk *walker) rulesIn(full, name string) ([]ignorePattern, error) {
 		wk.mu.Lock()
 		defer wk.mu.Unlock()
 		wk.unread = append(wk.unread, filepath.ToSlash(name))
+		return nil, nil
+	}
+	return patterns, err
+}
+
+// readExclude reads the rules that git keeps beside the work tree. It has none where git is a file, as in a linked
+// work tree, or where info/exclude is no regular file.
+func readExclude(git string) ([]ignorePattern, error) {
+	info, err := os.Stat(git)
+	if err != nil || !info.IsDir() {
+		return nil, nil
+	}
+	patterns, err := readIgnore(filepath.Join(git, "info", "exclude"))
+	if errors.Is(err, regular.ErrNotRegular) {
 		return nil, nil
 	}
 	return patterns, err

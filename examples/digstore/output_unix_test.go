@@ -185,7 +185,7 @@ func TestFilesThatAreNone(t *testing.T) {
 	}
 	const host = "http://127.0.0.1:1"
 	for _, args := range [][]string{
-		{"add", "--key", "k", "FILE"}, {"checkout", "--names", "FILE", "out"}, {"import", "FILE"}, {"key", "import", "FILE"}, {"key", "import", "--salt", "FILE"},
+		{"add", "--key", "k", "FILE"}, {"plot", "salvage", "FILE", "out"}, {"checkout", "--names", "FILE", "out"}, {"import", "FILE"}, {"key", "import", "FILE"}, {"key", "import", "--salt", "FILE"},
 		{"push", "--token-file", "FILE", host}, {"serve", "--push-token-file", "FILE"}, {"push", "--ca", "FILE", host},
 		{"serve", "--tls-cert", "FILE", "--tls-key", "FILE"}, {"conform", "--write", "--key", "FILE", host},
 		{"cat", "--salt", "FILE", "--from", host, "urn:dig:chia:" + strings.Repeat("01", 32) + "/a"},

@@ -12,6 +12,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/plot"
 )
 
@@ -230,7 +231,7 @@ the store here. The old file is not changed.`,
 			if err != nil {
 				return err
 			}
-			f, err := os.Open(args[0])
+			f, err := regular.Open(args[0])
 			if err != nil {
 				return err
 			}
@@ -273,7 +274,7 @@ func readManifests(files []string) (list []*capsule.Manifest, err error) {
 }
 
 func readManifest(name string) (*capsule.Manifest, error) {
-	f, err := os.Open(name)
+	f, err := regular.Open(name)
 	if err != nil {
 		return nil, err
 	}

@@ -5,14 +5,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -74,7 +73,7 @@ func (a *app) plotProve(ctx context.Context, dir, challenge, keyFile string) err
 }
 
 func readChallenge(name string) (*capsule.Challenge, error) {
-	text, err := readRegular(name, maxProofFile)
+	text, err := regular.ReadFile(name, maxProofFile)
 	if err != nil {
 		return nil, err
 	}
@@ -83,27 +82,6 @@ func readChallenge(name string) (*capsule.Challenge, error) {
 		return nil, fmt.Errorf("read challenge %s: %w", name, err)
 	}
 	return c, nil
-}
-
-// readRegular reads a regular file of at most limit bytes.
-func readRegular(name string, limit int64) ([]byte, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, usage("name a regular file", "%s is no regular file", name)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		err = fmt.Errorf("read %s: more than %d bytes", name, limit)
-	}
-	return b, err
 }
 
 func (a *app) plotCheckProofCommand() *cobra.Command {
@@ -132,7 +110,7 @@ func (a *app) plotCheckProof(ctx context.Context, answer, challenge string, mani
 	if err != nil {
 		return err
 	}
-	text, err := readRegular(answer, maxProofFile)
+	text, err := regular.ReadFile(answer, maxProofFile)
 	if err != nil {
 		return err
 	}

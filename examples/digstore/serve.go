@@ -354,5 +354,6 @@ func (w *lockedWriter) Write(b []byte) (int, error) {
 		writeLine(w.a.err, map[string]string{"log": strings.TrimSpace(string(b))})
 		return len(b), nil
 	}
-	return w.a.err.Write(b)
+	_, err := w.a.err.Write(escapeText(b))
+	return len(b), err
 }
