@@ -26,16 +26,25 @@ import (
 
 var noLimit = remote.Rate{PerSecond: math.Inf(1)}
 
-// files are the content of generation n: something small, and something of that size.
-func files(n, size int) fstest.MapFS {
-	large := make([]byte, size)
-	for i, x := 0, uint32(2463534242); i < len(large); i++ {
+// noise is n bytes that do not compress, and differ with seed.
+func noise(seed uint32, n int) []byte {
+	b := make([]byte, n)
+	for i, x := 0, 2463534242+seed; i < len(b); i++ {
 		x ^= x << 13
 		x ^= x >> 17
 		x ^= x << 5
-		large[i] = byte(x)
+		b[i] = byte(x)
 	}
+	return b
+}
+
+// files are the content of generation n: something small, something of that size, and two files of several chunks that
+// change with every generation.
+func files(n, size int) fstest.MapFS {
+	large := noise(0, size)
 	return fstest.MapFS{
+		"new/0":      {Data: noise(uint32(100+10*n), 150_000)},
+		"new/1":      {Data: noise(uint32(101+10*n), 200_000)},
 		"index.html": {Data: fmt.Appendf(nil, "<h1>generation %d</h1>", n)},
 		"same.txt":   {Data: []byte("the same in every generation, and a little longer than the page")},
 		"large.bin":  {Data: large},

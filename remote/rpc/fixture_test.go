@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -35,16 +36,26 @@ type site struct {
 	modules   [][]byte
 }
 
-// files are the content of generation n: what changes, what does not, and something of many chunks.
-func files(n int) fstest.MapFS {
-	large := make([]byte, rpc.MaxWindow+2*rpc.Block+12345)
-	for i, x := 0, uint32(2463534242)+uint32(n); i < len(large); i++ {
+// noise is n bytes that do not compress, and differ with seed.
+func noise(seed uint32, n int) []byte {
+	b := make([]byte, n)
+	for i, x := 0, 2463534242+seed; i < len(b); i++ {
 		x ^= x << 13
 		x ^= x >> 17
 		x ^= x << 5
-		large[i] = byte(x)
+		b[i] = byte(x)
 	}
+	return b
+}
+
+// files are the content of generation n: what changes, what does not, something of many chunks, and several files of
+// several chunks that all change.
+func files(n int) fstest.MapFS {
+	large := noise(uint32(n), rpc.MaxWindow+2*rpc.Block+12345)
 	return fstest.MapFS{
+		"new/0":          {Data: noise(uint32(1000+10*n), 150_000)},
+		"new/1":          {Data: noise(uint32(1001+10*n), 250_000)},
+		"new/2":          {Data: noise(uint32(1002+10*n), 200_000)},
 		"index.html":     {Data: fmt.Appendf(nil, "<h1>generation %d</h1>", n)},
 		"about.html":     {Data: []byte("the same in every generation")},
 		"large.bin":      {Data: large},
@@ -63,6 +74,7 @@ func newSite(t testing.TB, generations int, large bool) *site {
 		content := files(n)
 		if !large {
 			delete(content, "large.bin")
+			maps.DeleteFunc(content, func(name string, _ *fstest.MapFile) bool { return strings.HasPrefix(name, "new/") })
 		}
 		meta := &module.Metadata{SchemaVersion: 1, Name: fmt.Sprintf("generation %d", n)}
 		mod, head, err := remotetest.Module(t.Context(), s.id, s.publisher, content, &module.Options{TempDir: t.TempDir(), Metadata: meta})
