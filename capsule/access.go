@@ -76,10 +76,6 @@ func (p *AccessProof) decode(r *codec.Reader) {
 		if length > ChunkSize {
 			r.Fail(fmt.Errorf("%w: chunk of %d bytes, at most %d", codec.ErrValue, length, ChunkSize))
 		}
-		if r.Len() < length {
-			r.Fail(fmt.Errorf("%w: chunk of %d bytes, %d bytes are left", codec.ErrValue, length, r.Len()))
-			return
-		}
 		s.Chunk = make([]byte, length)
 		r.Fixed(s.Chunk)
 		s.Path = readPath(r)

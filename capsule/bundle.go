@@ -16,7 +16,8 @@ const (
 	bundleMagic   = 0x44494742 // "DIGB"
 	bundleVersion = 1
 
-	// MaxBundle is the length in bytes of the longest bundle.
+	// MaxBundle bounds the length in bytes of a bundle: what a reader of one should read at most. With its
+	// limits on samples and paths no bundle comes near it.
 	MaxBundle = 4 << 20
 
 	maskOwnership = 1
@@ -90,9 +91,6 @@ func (b *Bundle) MarshalBinary() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode proof bundle: %w", err)
 	}
-	if len(body)+len(b.Signature) > MaxBundle {
-		return nil, fmt.Errorf("encode proof bundle: %d bytes, at most %d", len(body)+len(b.Signature), MaxBundle)
-	}
 	return append(body, b.Signature[:]...), nil
 }
 
@@ -141,7 +139,7 @@ func (b *Bundle) message() (m merkle.Hash, err error) {
 	return m, nil
 }
 
-// ParseBundle decodes a bundle that fills raw, which must not exceed MaxBundle. It checks the form alone: see
+// ParseBundle decodes a bundle that fills raw. It checks the form alone: see
 // Verify. What it accepts, MarshalBinary turns into the same bytes. It allocates no more than a small multiple
 // of raw. Errors wrap ErrBundle.
 func ParseBundle(raw []byte) (*Bundle, error) {
@@ -153,9 +151,6 @@ func ParseBundle(raw []byte) (*Bundle, error) {
 }
 
 func parseBundle(raw []byte) (*Bundle, error) {
-	if len(raw) > MaxBundle {
-		return nil, fmt.Errorf("%d bytes, at most %d", len(raw), MaxBundle)
-	}
 	r := codec.NewReader(raw)
 	if magic := r.U32(); r.Err() == nil && magic != bundleMagic {
 		return nil, fmt.Errorf("magic %#08x, expected %#08x", magic, bundleMagic)
@@ -186,9 +181,6 @@ func parseBundle(raw []byte) (*Bundle, error) {
 	}
 	for _, p := range b.proofs() {
 		pr := codec.NewReader(r.Bytes())
-		if r.Err() != nil {
-			break
-		}
 		p.decode(pr)
 		if err := pr.Done(); err != nil {
 			return nil, fmt.Errorf("%s proof: %w", proofName(p), err)

@@ -73,17 +73,9 @@ func readPath(r *codec.Reader) []merkle.Hash {
 		r.Fail(fmt.Errorf("%w: %d siblings, at most %d", codec.ErrValue, n, maxPath))
 		return nil
 	}
-	if r.Len() < n*len(merkle.Hash{}) {
-		n = r.Len()/len(merkle.Hash{}) + 1 // fails below without an allocation for what is not there
-	}
-	var path []merkle.Hash
-	for range n {
-		var h merkle.Hash
-		r.Fixed(h[:])
-		path = append(path, h)
-	}
-	if r.Err() != nil {
-		return nil
+	path := make([]merkle.Hash, n)
+	for i := range path {
+		r.Fixed(path[i][:])
 	}
 	return path
 }

@@ -227,7 +227,7 @@ func TestMinimalChallenge(t *testing.T) {
 	}
 	complete := minimal.Complete(w.validator.PublicKey(), w.node.PublicKey())
 	res, err := b.Verify(t.Context(), complete, w.options())
-	if err != nil || res.Bound {
+	if err != nil || res.Bound || res.Unbound != "minimal challenge" {
 		t.Errorf("%+v, %v, want unbound", res, err)
 	}
 	if complete.WorkBits != 16 || complete.Samples != 20 || complete.Entropy != merkle.Sum(minimal.Signature[:]) {

@@ -361,6 +361,9 @@ func TestEntropyAndBinding(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
+		if c.name == "direct mode" && res.Unbound != "entropy was drawn by the validator" {
+			t.Errorf("%s: %s", c.name, res.Unbound)
+		}
 		if res.Bound != c.bound || res.Bound != (res.Unbound == "") || res.EntropyUnchecked != c.unchecked {
 			t.Errorf("%s: %+v", c.name, res)
 		}
@@ -480,5 +483,66 @@ func TestCapsuleSizes(t *testing.T) {
 		if want := min(20, int(capsule.ChunkCount(uint32(size)))); len(seen) != want {
 			t.Errorf("%d bytes: %d samples, want %d", size, len(seen), want)
 		}
+	}
+}
+
+// Bundles of another form are refused before anything in them is believed.
+func TestBundleForm(t *testing.T) {
+	w := newWorld(t)
+	raw := w.v.Bundle.bytes(t)
+	const (
+		inclusion = 112 + 4 + 172 + 4
+		work      = inclusion + 246 + 4
+		access    = work + 108 + 4
+	)
+	for name, change := range map[string]func(b []byte){
+		"magic":                    func(b []byte) { b[0]++ },
+		"version":                  func(b []byte) { b[5]++ },
+		"a bit more in the mask":   func(b []byte) { b[7] |= 16 },
+		"a bit of the high byte":   func(b []byte) { b[6] |= 1 },
+		"a proof less in the mask": func(b []byte) { b[7] &^= 4 },
+		"length of ownership":      func(b []byte) { b[115]-- },
+		"length of inclusion":      func(b []byte) { b[inclusion-1]++ },
+		"a length past the end":    func(b []byte) { b[access-4] = 255 },
+		"33 siblings":              func(b []byte) { b[inclusion+116] = 33 },
+		"255 siblings":             func(b []byte) { b[inclusion+116] = 255 },
+		"algorithm 2":              func(b []byte) { b[work]++ },
+		"byte 3 of work":           func(b []byte) { b[work+3]++ },
+		"257 samples":              func(b []byte) { b[access+76], b[access+77] = 1, 1 },
+		"bytes behind samples":     func(b []byte) { b[access+79]++ },
+		"a chunk of 4097":          func(b []byte) { b[access+85]++ },
+		"a chunk of 65535":         func(b []byte) { b[access+84], b[access+85] = 255, 255 },
+	} {
+		b := slices.Clone(raw)
+		change(b)
+		if _, err := capsule.ParseBundle(b); !errors.Is(err, capsule.ErrBundle) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, change := range map[string]func(b *capsule.Bundle){
+		"33 siblings":             func(b *capsule.Bundle) { b.Inclusion.Path = make([]merkle.Hash, 33) },
+		"33 siblings of the plot": func(b *capsule.Bundle) { b.Inclusion.PlotPath = make([]merkle.Hash, 33) },
+		"257 samples":             func(b *capsule.Bundle) { b.Access.Samples = make([]capsule.AccessSample, 257) },
+		"a chunk of 4097":         func(b *capsule.Bundle) { b.Access.Samples[0].Chunk = make([]byte, 4097) },
+		"33 siblings of a chunk":  func(b *capsule.Bundle) { b.Access.Samples[0].Path = make([]merkle.Hash, 33) },
+	} {
+		b := must(capsule.ParseBundle(raw))
+		change(b)
+		if raw, err := b.MarshalBinary(); err == nil {
+			t.Errorf("%s: encoded in %d bytes", name, len(raw))
+		}
+		if err := capsule.SignBundle(t.Context(), b, w.node); err == nil {
+			t.Errorf("%s: signed", name)
+		}
+		if _, err := b.Verify(t.Context(), w.challenge(t, nil), w.options()); !errors.Is(err, capsule.ErrProof) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var b capsule.Bundle
+	if err := b.UnmarshalBinary(raw); err != nil || b.CapsuleHash != w.manifest.Capsules[1].Hash {
+		t.Errorf("%v, capsule %v", err, b.CapsuleHash)
+	}
+	if err := b.UnmarshalBinary(raw[1:]); err == nil || b.CapsuleHash != w.manifest.Capsules[1].Hash {
+		t.Errorf("%v, capsule %v", err, b.CapsuleHash)
 	}
 }
