@@ -3,9 +3,12 @@ package capsule_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/capsule"
@@ -120,4 +123,105 @@ func ExamplePinnedRoots() {
 	// Output:
 	// 10 <nil>
 	// true
+}
+
+// A directory keeps capsules between runs; one process writes it.
+func ExampleOpenDir() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "capsules")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	s, err := capsule.OpenDir(dir, nil)
+	if err != nil {
+		panic(err)
+	}
+	m, err := capsule.Split(ctx, auth.StoreID{1}, strings.NewReader("kept"), nil,
+		func(d capsule.Descriptor, r io.Reader) error { return s.Put(ctx, d, r) })
+	if err != nil {
+		panic(err)
+	}
+	if err := s.Commit(ctx, m); err != nil {
+		panic(err)
+	}
+	s.Close()
+
+	s, err = capsule.OpenDir(dir, &capsule.DirOptions{ReadOnly: true})
+	if err != nil {
+		panic(err)
+	}
+	d, err := s.Stat(ctx, capsule.Ref{Store: m.Store}) // of the head
+	if err != nil {
+		panic(err)
+	}
+	rc, err := s.Open(ctx, d)
+	if err != nil {
+		panic(err)
+	}
+	r := capsule.VerifyReader(rc, d)
+	defer r.Close()
+	content, err := io.ReadAll(r)
+	fmt.Println(string(content), err)
+	// Output: kept <nil>
+}
+
+// A node answers only the validators that it knows, and each challenge once.
+func ExampleResponder() {
+	ctx := context.Background()
+	node, validator, other := auth.NewNodeKey([32]byte{1}), auth.NewNodeKey([32]byte{2}), auth.NewNodeKey([32]byte{3})
+	content := []byte("capsule")
+	m, err := capsule.Split(ctx, auth.StoreID{1}, bytes.NewReader(content), nil, nil)
+	if err != nil {
+		panic(err)
+	}
+	plots, err := capsuletest.NewPlots(capsule.PlotIdentity{PublicKey: node.PublicKey()},
+		capsuletest.Holding{Manifest: m, Content: map[uint32][]byte{0: content}})
+	if err != nil {
+		panic(err)
+	}
+	r := &capsule.Responder{
+		Prover:     &capsule.Prover{Key: node, Plots: plots},
+		Validators: []auth.NodePublicKey{validator.PublicKey()},
+	}
+	for _, key := range []*auth.NodeKey{validator, other} {
+		now := uint64(time.Now().Unix())
+		c := &capsule.Challenge{
+			ID: "1", Type: capsule.DataInclusion, CapsuleHash: m.Capsules[0].Hash, IssuedAt: now, ExpiresAt: now + 60, Samples: 1,
+		}
+		if err := c.Sign(ctx, key); err != nil {
+			panic(err)
+		}
+		_, err := r.Answer(ctx, c)
+		fmt.Println(errors.Is(err, capsule.ErrUnknownValidator))
+	}
+	// Output:
+	// false
+	// true
+}
+
+// The statement of a writer vouches for a root.
+func ExampleSignedRoots() {
+	ctx := context.Background()
+	writer := auth.NewKey([32]byte{1})
+	m, err := capsule.Split(ctx, auth.StoreID{1}, strings.NewReader("content"), nil, nil)
+	if err != nil {
+		panic(err)
+	}
+	s, err := capsule.SignRoot(ctx, m, 1, writer)
+	if err != nil {
+		panic(err)
+	}
+	trust := &capsule.SignedRoots{
+		Statement: func(context.Context, auth.StoreID, merkle.Hash) (capsule.RootStatement, error) { return s, nil },
+		CanWrite: func(_ context.Context, _ auth.StoreID, key auth.PublicKey) error {
+			if key != writer.PublicKey() {
+				return auth.ErrForbidden
+			}
+			return nil
+		},
+	}
+	n, err := trust.Trusted(ctx, m.Store, m.Root)
+	fmt.Println(n, err)
+	// Output: 1 <nil>
 }
