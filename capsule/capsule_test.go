@@ -424,6 +424,16 @@ func TestManifestJSON(t *testing.T) {
 			t.Errorf("%s: %v, want member %q", name, err, c.member)
 		}
 	}
+	kept := capsule.Manifest{Created: 5}
+	if err := kept.UnmarshalJSON([]byte(want[1:])); !errors.Is(err, capsule.ErrManifest) || kept.Created != 5 {
+		t.Errorf("%v, %+v", err, kept)
+	}
+	if err := (&capsule.Manifest{Root: merkle.Root(nil)}).Check(); !errors.Is(err, capsule.ErrManifest) {
+		t.Errorf("no capsules: %v", err)
+	}
+	if _, err := capsule.ReadManifest(strings.NewReader("x"), 0); err == nil || strings.Contains(err.Error(), "member") {
+		t.Errorf("an error of the whole: %v", err)
+	}
 	for n := range len(want) {
 		if _, err := capsule.ReadManifest(strings.NewReader(want[:n]), 0); !errors.Is(err, capsule.ErrManifest) {
 			t.Fatalf("cut off after %d: %v", n, err)

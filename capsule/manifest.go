@@ -95,9 +95,6 @@ func (m *Manifest) Tree() *merkle.Tree { return merkle.NewTree(m.leaves()) }
 
 // Prove returns the proof of capsule i under Root. For more than one proof a Tree is cheaper.
 func (m *Manifest) Prove(i uint32) (merkle.Proof, error) {
-	if uint64(i) >= uint64(len(m.Capsules)) {
-		return merkle.Proof{}, fmt.Errorf("prove capsule %d of store %v: the manifest has %d capsules", i, m.Store, len(m.Capsules))
-	}
 	if !m.Complete() {
 		return merkle.Proof{}, &ManifestError{"chunk_root", fmt.Errorf("prove capsule %d: chunk roots are missing", i)}
 	}

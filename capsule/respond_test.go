@@ -340,3 +340,40 @@ func TestChallengeJSON(t *testing.T) {
 		}
 	}
 }
+
+// failingSigner has a key and cannot sign, after some signatures.
+type failingSigner struct {
+	*auth.NodeKey
+	after int
+}
+
+var errSigner = errors.New("device is unplugged")
+
+func (s *failingSigner) Sign(ctx context.Context, msg []byte) (auth.NodeSignature, error) {
+	if s.after--; s.after < 0 {
+		return auth.NodeSignature{}, errSigner
+	}
+	return s.NodeKey.Sign(ctx, msg)
+}
+
+func TestSignerFails(t *testing.T) {
+	w := newWorld(t)
+	c := w.challenge(t, w.accessOnly)
+	d := *c
+	if err := d.Sign(t.Context(), &failingSigner{NodeKey: w.validator}); !errors.Is(err, errSigner) || d.Signature != c.Signature {
+		t.Errorf("challenge: %v", err)
+	}
+	for n := range 3 {
+		b, err := (&capsule.Prover{Key: &failingSigner{NodeKey: w.node, after: n}, Plots: w.plots}).Prove(t.Context(), c)
+		if (err == nil) != (n == 2) || err != nil && !errors.Is(err, errSigner) || (b == nil) != (err != nil) {
+			t.Errorf("after %d signatures: %v, %v", n, b, err)
+		}
+	}
+	if err := c.Verify(w.node.PublicKey()); !errors.Is(err, capsule.ErrUnknownValidator) {
+		t.Errorf("verified by another key: %v", err)
+	}
+	kept := capsule.Challenge{ID: "kept"}
+	if err := kept.UnmarshalJSON([]byte("{}")); !errors.Is(err, capsule.ErrChallenge) || kept.ID != "kept" {
+		t.Errorf("%v, %+v", err, kept)
+	}
+}
