@@ -292,6 +292,43 @@ func TestOriginsOnlyLiars(t *testing.T) {
 	})
 }
 
+// TestOriginsAllLost: different generations lose different origins, until none is left for any. The pull ends with an
+// error and does not wait for pieces that nobody fetches.
+func TestOriginsAllLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := world(t)
+		lacks := func(h http.Handler, root int) http.Handler { // and is slow with what it has
+			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				asked := r.URL.Query().Get("root")
+				switch {
+				case asked == "" || asked == w.Heads[2].Root.String() || r.Method != http.MethodGet:
+				case asked == w.Heads[root].Root.String():
+					time.Sleep(time.Second)
+					http.Error(rw, "unknown root", http.StatusNotFound)
+					return
+				default:
+					time.Sleep(3 * time.Second)
+				}
+				h.ServeHTTP(rw, r)
+			})
+		}
+		all := mirrors(t, w, pieces, lacks(honest(t, w, 3), 0), lacks(honest(t, w, 3), 1))
+		to := modulesOnly{remotetest.NewMemory(w.Store, nil)}
+		trust := remote.Trust{Publisher: w.Publisher.PublicKey(), AllowUnsignedHistory: true}
+		sync := remote.Sync{Trust: trust, AllGenerations: true}
+		report, err := sync.Clone(t.Context(), to, all)
+		if err == nil && len(report.Missing) == 0 {
+			t.Errorf("%+v, %v", report, err)
+		}
+		if report == nil || len(report.Installed) == 0 || report.Installed[0].Root != w.Heads[2].Root {
+			t.Errorf("the head is not there: %+v, %v", report, err)
+		}
+	})
+}
+
+// modulesOnly is a Local that takes modules whole.
+type modulesOnly struct{ remote.Local }
+
 // TestOriginsSlow: the pieces of a slow origin are taken over.
 func TestOriginsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

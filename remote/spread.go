@@ -1,11 +1,13 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -37,6 +39,7 @@ type spread struct {
 	pieces  []*piece      // that are asked for or here, in order; the first is the one being read
 	next    int64         // where the next piece begins
 	working int           // sources that have not given up
+	last    error         // why a source failed last
 	err     error
 	read    int // of the first piece
 }
@@ -118,7 +121,6 @@ func (s *spread) Close() error {
 // work fetches pieces from one source until there is none left for it.
 func (s *spread) work(src *source) {
 	pace := time.Duration(-1) // that its last piece took; -1: it has brought none yet
-	var last error
 	for {
 		p, wait := s.take(src, pace)
 		if p == nil && wait == nil {
@@ -137,19 +139,25 @@ func (s *spread) work(src *source) {
 		begun := time.Now()
 		body, err := s.fetch(p, src)
 		pace = time.Since(begun)
-		if err != nil {
-			last = err
-		}
 		if !s.bring(p, src, body, err) {
 			break
 		}
 	}
+	s.c.mu.Lock()
+	out := src.err // perhaps for what it did with another generation
+	s.c.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.working--; s.working == 0 && s.err == nil && last != nil {
-		s.err = fmt.Errorf("remote: fetch %s: no origin is left: %w", s.root, last)
+	s.last = cmp.Or(s.last, out)
+	if s.working--; s.working == 0 && s.err == nil && !s.complete() {
+		s.err = fmt.Errorf("remote: fetch %s: no origin is left: %w", s.root, cmp.Or(s.last, errWhole))
 	}
 	s.change()
+}
+
+// complete reports whether every piece is here. The caller has the lock.
+func (s *spread) complete() bool {
+	return s.next >= s.size && !slices.ContainsFunc(s.pieces, func(p *piece) bool { return p.body == nil })
 }
 
 // take gives a source its next piece: a new one, or one that another source is too slow with. Without one it returns
@@ -200,6 +208,7 @@ func (s *spread) bring(p *piece, src *source, body []byte, err error) bool {
 		p.stop()
 	}
 	if err != nil {
+		s.last = err
 		for i, by := range p.by { // whoever is free may have it
 			if by == src {
 				p.by = append(p.by[:i:i], p.by[i+1:]...)
