@@ -59,7 +59,7 @@ func (t *Trust) Believe(ctx context.Context, s auth.StoreID, from Origin) (*Beli
 		}
 		b.Publisher, b.KeyProven = signed.PublicKey, auth.StoreIDFromKey(signed.PublicKey) == s
 	}
-	if err := revokedBy(validStones(d.Tombstones, s, d.PublicKey), b.Root); err != nil {
+	if err := revokedBy(validStones(d, s, d.PublicKey), b.Root); err != nil {
 		return nil, err
 	}
 	return b, nil

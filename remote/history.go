@@ -112,7 +112,7 @@ func (v *visit) aim(ctx context.Context, s *sight) (*target, error) {
 		}
 		s.passed(CheckAnchor, "root "+v.want.String()+", prescribed, in the history")
 	}
-	t := &target{head: at == len(s.lines)-1, origin: s.d.Root, anchored: !v.want.IsZero(), stones: s.d.Tombstones}
+	t := &target{head: at == len(s.lines)-1, origin: s.d.Root, anchored: !v.want.IsZero(), stones: stonesOf(s.d)}
 	if t.head {
 		t.size = s.d.Size
 	}

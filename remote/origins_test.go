@@ -292,6 +292,31 @@ func TestOriginsOnlyLiars(t *testing.T) {
 	})
 }
 
+// TestOriginsFlooded: an origin that shows more tombstones than are looked at hides none of another one's.
+func TestOriginsFlooded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := world(t)
+		handler := map[string]http.Handler{}
+		for _, liar := range remotetest.Liars() {
+			if liar.Name != "flooding" && liar.Name != "revoked-root" {
+				continue
+			}
+			var err error
+			if handler[liar.Name], err = liar.Handler(t.Context(), w); err != nil {
+				t.Fatal(err)
+			}
+		}
+		flood := handler["flooding"]
+		all := mirrors(t, w, pieces, flood, flood, handler["revoked-root"], honest(t, w, 3))
+		to := remotetest.NewMemory(w.Store, nil)
+		_, err := remote.Clone(t.Context(), to, all, remote.Trust{Publisher: w.Publisher.PublicKey()})
+		if !errors.Is(err, remote.ErrRevoked) {
+			t.Errorf("got %v, want ErrRevoked", err)
+		}
+		untouched(t, to)
+	})
+}
+
 // TestOriginsAllLost: different generations lose different origins, until none is left for any. The pull ends with an
 // error and does not wait for pieces that nobody fetches.
 func TestOriginsAllLost(t *testing.T) {

@@ -108,7 +108,7 @@ func (p *Pusher) push(ctx context.Context, to *Client, from Local, last merkle.H
 	switch {
 	case err == nil:
 		report.Parent = d.Root
-		stones = append(stones, validStones(d.Tombstones, store, head.PublicKey)...)
+		stones = append(stones, validStones(d, store, head.PublicKey)...)
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("remote: describe store %s: %w", store, err)
 	}
@@ -177,9 +177,9 @@ func (p *Pusher) stones(ctx context.Context, from Local, s auth.StoreID) ([]auth
 	return stones, nil
 }
 
-// validStones returns those that key has signed for the store.
-func validStones(stones []auth.Tombstone, s auth.StoreID, key auth.PublicKey) (valid []auth.Tombstone) {
-	for _, t := range stones[:min(len(stones), maxStones)] {
+// validStones returns those that an origin shows and key has signed for the store.
+func validStones(d *Descriptor, s auth.StoreID, key auth.PublicKey) (valid []auth.Tombstone) {
+	for _, t := range stonesOf(d) {
 		if t.Store == s && t.Check(key) == nil {
 			valid = append(valid, t)
 		}

@@ -116,7 +116,7 @@ func (v *visit) choose(ctx context.Context, sights []*sight) (*sight, error) {
 	var stones []auth.Tombstone
 	for _, s := range sights {
 		if s.d != nil {
-			stones = append(stones, s.d.Tombstones...)
+			stones = append(stones, stonesOf(s.d)...) // so many of each: none hides those of another
 		}
 	}
 	if !v.head.Root.IsZero() {

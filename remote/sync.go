@@ -69,6 +69,7 @@ type visit struct {
 	report  Report
 	came    arrival // how the last of report.Installed came
 	written int     // how many of its tombstones are written down
+	failed  map[stoneCheck]bool
 
 	turns    sync.Map // of generations that are fetched at a time: root to the chan that the one before closes
 	Progress func(root merkle.Hash, done, total int64)
@@ -117,7 +118,7 @@ func (s *Sync) Pull(ctx context.Context, to Local, from Origin) (*Report, error)
 
 // visit reads what the Local knows.
 func (s *Sync) visit(ctx context.Context, to Local) (*visit, error) {
-	v := &visit{Sync: s, to: to, store: to.ID(), local: &chronicle{of: to}}
+	v := &visit{Sync: s, to: to, store: to.ID(), local: &chronicle{of: to}, failed: map[stoneCheck]bool{}}
 	v.callbacks()
 	v.report.Store = v.store
 	var err error

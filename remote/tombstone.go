@@ -9,19 +9,45 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// maxStones is how many of an origin's tombstones have their signatures checked, which takes about a
+// maxStones is how many of one origin's tombstones have their signatures checked, which takes about a
 // millisecond each: as many as a server keeps for a store.
 const maxStones = 4096
 
-// take adds those of an origin's tombstones that key has signed for this store. Others are ignored: an
-// origin cannot revoke by itself (remote-protocol 5.4).
+// A stoneCheck is a tombstone that was held to a key.
+type stoneCheck struct {
+	stone auth.Tombstone
+	key   auth.PublicKey
+}
+
+// stonesOf returns the tombstones that an origin shows, at most maxStones, equal ones once.
+func stonesOf(d *Descriptor) []auth.Tombstone {
+	seen := make(map[auth.Tombstone]bool, min(len(d.Tombstones), maxStones))
+	var out []auth.Tombstone
+	for _, t := range d.Tombstones {
+		if len(out) == maxStones {
+			break
+		}
+		if !seen[t] {
+			seen[t] = true
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// take adds those tombstones of origins that key has signed for this store. Others are ignored: an origin cannot revoke
+// by itself (remote-protocol 5.4). What has failed once is not checked again on this visit.
 func (v *visit) take(ctx context.Context, stones []auth.Tombstone, key auth.PublicKey) error {
-	for _, t := range stones[:min(len(stones), maxStones)] {
+	for _, t := range stones {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("remote: check tombstones: %w", err)
 		}
 		same := func(k auth.Tombstone) bool { return k.Store == t.Store && k.Root == t.Root }
-		if t.Store != v.store || slices.ContainsFunc(v.kept, same) || t.Check(key) != nil {
+		if t.Store != v.store || slices.ContainsFunc(v.kept, same) || v.failed[stoneCheck{t, key}] {
+			continue
+		}
+		if t.Check(key) != nil {
+			v.failed[stoneCheck{t, key}] = true
 			continue
 		}
 		v.kept = append(v.kept, t)

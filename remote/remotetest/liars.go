@@ -213,6 +213,7 @@ func tombstoneLiars() []Liar {
 		lies("stripped-tombstones", "the store's tombstone, which was seen elsewhere, is left out",
 			check(remote.CheckTombstone, remote.ErrRevoked), firstGenerations(Generations)).after("it has seen the store revoked", knowing),
 		lies("forged-tombstone", "the attacker has revoked the head and the store", Refusal{}, revokedByAttacker),
+		lies("flooding", "the descriptor has more tombstones than are looked at, of nobody", Refusal{}, flooding),
 		lies("foreign-tombstone", "the publisher has revoked another store", Refusal{}, edited("", foreignStone)),
 		lies("malformed-tombstones", "there is no sense in any tombstone", Refusal{},
 			edited("", replacing(`"tombstones":[`, `"tombstones":[{"record":"00","signature":""},{}`))),

@@ -108,6 +108,25 @@ func foreignStone(_ http.Header, body []byte) []byte {
 	return bytes.Replace(body, []byte(`"tombstones":[`), fmt.Appendf(nil, `"tombstones":[{"record":"%x","signature":"%s"}`, record, t.Sig), 1)
 }
 
+// flooding adds more tombstones of the store than are looked at, which nobody signed.
+func flooding(ctx context.Context, w *World) (http.Handler, error) {
+	var stones bytes.Buffer
+	for n := range 5000 {
+		t := auth.Tombstone{Store: w.Store, Root: merkle.Sum([]byte{byte(n >> 8), byte(n)}), Reason: auth.Takedown}
+		record, err := t.MarshalBinary()
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			stones.WriteByte(',')
+		}
+		fmt.Fprintf(&stones, `{"record":"%x","signature":"9f%0190x"}`, record, n)
+	}
+	return edited("", func(_ http.Header, body []byte) []byte {
+		return bytes.Replace(body, []byte(`"tombstones":[`), append([]byte(`"tombstones":[`), stones.Bytes()...), 1)
+	})(ctx, w)
+}
+
 // oversized announces what it sends.
 func oversized(ctx context.Context, w *World) (http.Handler, error) {
 	described, err := edited("", sized(func(int64) int64 { return 1 << 40 }))(ctx, w)
