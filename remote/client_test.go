@@ -150,7 +150,8 @@ func TestClientRefuses(t *testing.T) {
 		{"descriptor too large", describe, respond(200, `{"x":"`+strings.Repeat("x", 4<<20)+`"}`), remote.ErrTooLarge},
 		{"compressed", fetch, respond(200, "x", "Content-Encoding", "gzip", "ETag", tag), remote.ErrProtocol},
 		{"no ETag", fetch, respond(200, "x"), remote.ErrVerification},
-		{"weak ETag", fetch, respond(200, "x", "ETag", "W/"+tag), remote.ErrVerification},
+		{"weak ETag of another root", fetch, respond(200, "x", "ETag", `W/"`+merkle.Hash{}.String()+`"`), remote.ErrVerification},
+		{"weak ETag, weakened twice", fetch, respond(200, "x", "ETag", "W/W/"+tag), remote.ErrVerification},
 		{"unquoted ETag", fetch, respond(200, "x", "ETag", root.String()), remote.ErrVerification},
 		{"ETag of another root", fetch, respond(200, "x", "ETag", `"`+merkle.Hash{}.String()+`"`), remote.ErrVerification},
 		{"unasked range", fetch, respond(206, "x", "ETag", tag, "Content-Range", "bytes 0-0/1"), remote.ErrProtocol},
@@ -212,6 +213,39 @@ func TestClientStatuses(t *testing.T) {
 				t.Errorf("%d is a verification failure", code)
 			}
 		}
+	}
+}
+
+// TestClientProxy: what a proxy answers in the host's place is told from what the host says.
+func TestClientProxy(t *testing.T) {
+	s := newSite(t, 1, nil)
+	l := s.listen()
+	c := s.client(l, &remote.ClientOptions{Attempts: 1})
+	for body, proxy := range map[string]bool{"module too large: 5 bytes": false, `{"error":"too_large","message":"no"}`: false, "": false,
+		"<html><head><title>413 Request Entity Too Large</title></head></html>": true} {
+		l.instead = func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+			w.Header().Set("Content-Type", "text/plain")
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			io.WriteString(w, body)
+			return true
+		}
+		_, err := c.Describe(t.Context())
+		var status *remote.StatusError
+		if !errors.As(err, &status) || status.Proxy != proxy || strings.Contains(err.Error(), "proxy") != proxy || strings.Contains(err.Error(), "<") {
+			t.Errorf("%q: %v", body, err)
+		}
+	}
+	// A proxy that compresses or rewrites makes weak tags of strong ones.
+	l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
+		if tail != "/module" {
+			return false
+		}
+		w.Header().Set("ETag", `W/"`+s.head().Root.String()+`"`)
+		w.Write(s.modules[0])
+		return true
+	}
+	if _, err := remote.Clone(t.Context(), (&direct{Memory: s.memory}).empty(), c, remote.Trust{FirstUse: true}); err != nil {
+		t.Errorf("a weak tag: %v", err)
 	}
 }
 

@@ -49,6 +49,9 @@ var (
 	// (remote-protocol 1.5, 3.3). Both are an [ErrProtocol].
 	ErrRedirect = fmt.Errorf("%w: a redirect", ErrProtocol)
 	ErrEncoded  = fmt.Errorf("%w: a content encoding", ErrProtocol)
+	// ErrNoChunkLengths is a resource of several chunks from a host that does not say how long they are: it cannot be
+	// read from there by itself, only with its whole generation.
+	ErrNoChunkLengths = errors.New("remote: the host sends no chunk lengths and cannot be read by range: clone the store instead")
 	// ErrConnection is a request or an answer that did not come through whole: no connection, one that broke, or one on
 	// which too little moved.
 	ErrConnection = errors.New("remote: connection failed")
@@ -130,12 +133,16 @@ type StatusError struct {
 	Code         int           // the HTTP status
 	Message      string        // what the server said, at most 1 KiB of it, control characters taken out
 	RetryAfter   time.Duration // as the server asked; 0 when it did not
+	// Proxy says that the body is a web page: a proxy in front of the host answered, with limits of its own.
+	Proxy bool
 }
 
 // Error gives request, status and the server's words.
 func (e *StatusError) Error() string {
 	s := fmt.Sprintf("remote: %s %s: %d %s", e.Method, e.Path, e.Code, http.StatusText(e.Code))
-	if e.Message != "" {
+	if e.Proxy {
+		s += ": a proxy in front of the host answered"
+	} else if e.Message != "" {
 		s += ": " + e.Message
 	}
 	return s

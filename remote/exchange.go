@@ -181,7 +181,7 @@ func (c *Client) refused(resp *http.Response) error {
 	e := &StatusError{Method: resp.Request.Method, Path: resp.Request.URL.Path, Code: resp.StatusCode}
 	if plainBody(resp) == nil {
 		if text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)); err == nil {
-			e.Message = errorMessage(text)
+			e.Message, e.Proxy = errorMessage(text), isWebPage(resp.Header, text)
 		}
 	}
 	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.opt.Now())
@@ -200,6 +200,11 @@ func (c *Client) refused(resp *http.Response) error {
 		}
 	}
 	return e
+}
+
+// isWebPage reports whether the body of a refusal is HTML, which no host of this protocol sends.
+func isWebPage(h http.Header, body []byte) bool {
+	return strings.HasPrefix(h.Get("Content-Type"), "text/html") || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 }
 
 // retryAfter reads the header in seconds or as a date; 0 when it says nothing.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/merkle"
@@ -106,11 +107,12 @@ func (l sizeLimit) exceeded(n int64) error {
 	return fmt.Errorf("%w: %s, the limit of this client is %d (%s)", ErrTooLarge, size, l.bytes, l.option)
 }
 
-// checkETag holds the entity tag of an answer against the root that was asked for: the reference answers
+// checkETag holds the entity tag of an answer against the root that was asked for. A weak tag counts too, which a proxy
+// makes of the host's: the root is computed again from what comes. The reference answers
 // every root with its head (remote-protocol 3.3).
 func checkETag(resp *http.Response, root merkle.Hash) error {
 	tag := resp.Header.Get("ETag")
-	if got, err := parseETag(tag); err != nil || got != root {
+	if got, err := parseETag(strings.TrimPrefix(tag, "W/")); err != nil || got != root {
 		return &VerificationError{Check: CheckETag, Want: etag(root), Got: printable(tag, 100)}
 	}
 	return nil

@@ -57,6 +57,9 @@ func (s *Sealed) Open(ctx context.Context, root merkle.Hash, k *urn.Key, w io.Wr
 		}
 		var err error
 		if plain, err = k.Open(plain[:0], sealed[:n]); err != nil {
+			if len(s.ChunkLens) == 0 && s.Size > surelyOne {
+				return bad(fmt.Errorf("open %d bytes as one chunk: %w: %w", s.Size, ErrNoChunkLengths, err))
+			}
 			return bad(fmt.Errorf("open chunk %d of %d: %w", i, len(lens), err))
 		}
 		if _, err := w.Write(plain); err != nil {
@@ -66,6 +69,9 @@ func (s *Sealed) Open(ctx context.Context, root merkle.Hash, k *urn.Key, w io.Wr
 	}
 	return nil
 }
+
+// surelyOne is the most sealed bytes that no chunker cuts.
+const surelyOne = 4 << 10
 
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {

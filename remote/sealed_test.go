@@ -139,4 +139,12 @@ func TestSealedLies(t *testing.T) {
 	if out, err := open(whole, n); !errors.Is(err, remote.ErrVerification) || out != "" {
 		t.Errorf("lengths that end at a chunk boundary: %q, %v", out, err)
 	}
+	// Without the lengths several chunks cannot be told apart, which is no damage.
+	long := k.Seal(nil, bytes.Repeat([]byte("long "), 2000))
+	if out, err := open(append(bytes.Clone(one), long...)); !errors.Is(err, remote.ErrNoChunkLengths) || out != "" {
+		t.Errorf("two chunks without lengths: %q, %v", out, err)
+	}
+	if _, err := open(urn.NewKey(id, "b", nil).Seal(nil, []byte("short"))); !errors.Is(err, remote.ErrVerification) || errors.Is(err, remote.ErrNoChunkLengths) {
+		t.Errorf("one short chunk of another resource: %v", err)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/http"
 	"net/url"
 	"slices"
 
@@ -94,9 +95,11 @@ var exits = []struct {
 	{is(remote.ErrRollback), exitVerification, "VERIFICATION_FAILED", "this host is behind or was tampered with; try another one, or take an earlier root that the publisher went back to with --accept-revert"},
 	{is(remote.ErrForked), exitVerification, "VERIFICATION_FAILED", "the publisher has signed two histories: ask which one counts, and take it with --accept-head ROOT"},
 	{is(remote.ErrDiverged), exitVerification, "VERIFICATION_FAILED", "this host holds another history of the store; try another one, or take it with --accept-head ROOT"},
+	{is(remote.ErrNoChunkLengths), exitVerification, "VERIFICATION_FAILED", "digstore clone URL, then: digstore cat KEY"},
 	{as[*remote.VerificationError], exitVerification, "VERIFICATION_FAILED", "nothing was taken from this host; try another one"},
 	{status(401, 403), exitUnauthorized, "UNAUTHORIZED", "ask who runs the host to let you in"},
 	{status(404), exitNotFound, "NOT_FOUND", "check the host and the store id; a first push needs the host's --allow"},
+	{proxied, exitNetwork, "NETWORK", "the proxy in front of the host refused this; who runs it can raise its limit of body sizes"},
 	{status(413), exitNetwork, "NETWORK", "the host takes no more; who runs it can raise its --max-module"},
 	{status(409), exitNonFastForward, "NON_FAST_FORWARD", "the host has what you do not: digstore pull"},
 	{as[*remote.StatusError], exitNetwork, "NETWORK", "try again later, or another host"},
@@ -140,6 +143,12 @@ func status(codes ...int) func(error) bool {
 		}
 		return false
 	}
+}
+
+// proxied reports whether a proxy refused what it was sent because of its size.
+func proxied(err error) bool {
+	var s *remote.StatusError
+	return errors.As(err, &s) && s.Proxy && s.Code == http.StatusRequestEntityTooLarge
 }
 
 // transport reports whether the way to the host broke. A net.Error will not
