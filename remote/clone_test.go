@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
@@ -170,6 +171,9 @@ func TestCloneHistory(t *testing.T) {
 		{"empty", func(lines) lines { return nil }, nil},
 		{"head missing", func(l lines) lines { return l[:2] }, nil},
 		{"zero", func(l lines) lines { l[0].Root = merkle.Hash{}; return l }, nil},
+		{"a time before 1970", func(l lines) lines { l[1].Time = time.Unix(-1, 0); return l }, nil},
+		{"a time after 9999", func(l lines) lines { l[1].Time = time.Unix(1<<62, 0); return l }, nil},
+		{"the last second", func(l lines) lines { l[1].Time = time.Unix(253402300799, 0); return l }, []int{0, 1, 2}},
 		{"falling numbers", func(l lines) lines { l[1].Number = 7; return l }, nil},
 		{"from 1", func(l lines) lines { return l[1:] }, []int{1, 2}},
 		{"gap", func(l lines) lines { return append(l[:1:1], l[2]) }, []int{0, 2}},

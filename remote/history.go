@@ -47,9 +47,12 @@ func (v *visit) history(ctx context.Context, s *sight) error {
 	}
 }
 
+// lastSecond is the end of the year 9999, in unix seconds: later times have no JSON.
+const lastSecond = 253402300799
+
 // checkHistory checks the form of an origin's list and returns it with equal neighbours made one line, the later one.
 // The order of the lines is what counts. Numbers are the origin's word: they may repeat and leave gaps, as those of
-// the reference do, and must not fall. A root may stand in the list more than once.
+// the reference do, and must not fall. Times are those of 1970 to 9999. A root may stand in the list more than once.
 func checkHistory(lines []module.Generation) ([]module.Generation, error) {
 	if len(lines) == 0 {
 		return nil, &VerificationError{Check: CheckHistory, Want: "a line for the head", Got: "an empty history"}
@@ -59,6 +62,8 @@ func checkHistory(lines []module.Generation) ([]module.Generation, error) {
 		switch {
 		case g.Root.IsZero():
 			return nil, &VerificationError{Check: CheckHistory, Want: "a root", Got: fmt.Sprintf("zeros in line %d", i)}
+		case g.Time.Unix() < 0 || g.Time.Unix() > lastSecond:
+			return nil, &VerificationError{Check: CheckHistory, Want: "a time from 1970 to 9999", Got: fmt.Sprintf("%d seconds in line %d", g.Time.Unix(), i)}
 		case i > 0 && g.Number < lines[i-1].Number:
 			return nil, &VerificationError{Check: CheckHistory, Want: fmt.Sprintf("a number of at least %d in line %d", lines[i-1].Number, i),
 				Got: strconv.FormatUint(g.Number, 10)}

@@ -46,11 +46,28 @@ origin's word; they are marked, and so are those that the publisher has revoked.
 	return cmd
 }
 
+// writable is a time that JSON can have, nil for others: an origin could bring in any before they were refused.
+func writable(t time.Time) *time.Time {
+	t = t.UTC()
+	if t.Year() < 1970 || t.Year() > 9999 {
+		return nil
+	}
+	return &t
+}
+
+// shown is a time for people.
+func shown(t *time.Time) string {
+	if t == nil {
+		return "unknown time"
+	}
+	return t.Local().Format("2006-01-02 15:04:05")
+}
+
 func (a *app) printLog(s *digstore.Store, entries []digstore.HistoryEntry, revoked revoked) error {
 	type row struct {
 		Generation uint64      `json:"generation"`
 		Root       merkle.Hash `json:"root"`
-		Time       time.Time   `json:"time"`
+		Time       *time.Time  `json:"time"` // null: the line has none that can be written
 		Held       bool        `json:"held"`
 		Message    string      `json:"message,omitempty"`
 		Revoked    string      `json:"revoked,omitempty"`
@@ -58,7 +75,7 @@ func (a *app) printLog(s *digstore.Store, entries []digstore.HistoryEntry, revok
 	rows := make([]row, 0, len(entries))
 	for i := len(entries) - 1; i >= 0; i-- {
 		e := entries[i]
-		rows = append(rows, row{e.Number, e.Root, e.Time.UTC(), e.Held, e.Message, revoked.of(e.Root)})
+		rows = append(rows, row{e.Number, e.Root, writable(e.Time), e.Held, e.Message, revoked.of(e.Root)})
 	}
 	return a.answer(map[string]any{"store": s.Name(), "store_id": s.ID(), "generations": rows}, func(w io.Writer) {
 		if len(rows) == 0 {
@@ -74,7 +91,7 @@ func (a *app) printLog(s *digstore.Store, entries []digstore.HistoryEntry, revok
 			if r.Revoked != "" {
 				what = strings.TrimSpace("revoked: " + r.Revoked + "  " + what)
 			}
-			cells[i] = []string{strconv.FormatUint(r.Generation, 10), r.Time.Local().Format("2006-01-02 15:04:05"), r.Root.String(), what}
+			cells[i] = []string{strconv.FormatUint(r.Generation, 10), shown(r.Time), r.Root.String(), what}
 		}
 		table(w, cells)
 	})
