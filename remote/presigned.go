@@ -104,6 +104,9 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	if p.again {
 		err = s.revert(ctx, p, pending)
 	} else if !done {
+		if err := s.checkQuota(ctx, p, 0); err != nil {
+			return err
+		}
 		err = s.receiveObject(c, p, decl, pending)
 	}
 	if err == nil || refusalOf(err).status == http.StatusUnprocessableEntity {
@@ -111,6 +114,9 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	}
 	if err != nil {
 		return err
+	}
+	if !done && !p.again {
+		s.setOwner(ctx, p)
 	}
 	// The announcement stays until its time is over: the answer may be lost, and this request come again.
 	switch {

@@ -70,6 +70,15 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 			return err
 		}
 	}
+	if !p.again {
+		brings := c.ContentLength
+		if recipe == nil && !p.isNew() {
+			brings = 0 // a module has much that is here
+		}
+		if err := s.checkQuota(ctx, p, brings); err != nil {
+			return err
+		}
+	}
 	place := c.share(s.uploads)
 	if !place.grow(1) {
 		return rateLimited(time.Second)
@@ -98,6 +107,7 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 		}
 		return receiveError(err)
 	}
+	s.setOwner(ctx, p)
 	s.inits.drop(mine)
 	if pending {
 		s.trimPending(ctx, c.store)

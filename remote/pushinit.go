@@ -85,6 +85,15 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
+	if !done && !p.again {
+		brings := decl.size
+		if !p.isNew() {
+			brings = 0 // a module has much that is here
+		}
+		if err := s.checkQuota(c.Context(), p, brings); err != nil {
+			return err
+		}
+	}
 	answer := initAnswer{Mode: modeInline, UploadID: p.root.String()}
 	if done {
 		answer.Status = statusAdvanced

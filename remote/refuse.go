@@ -172,6 +172,8 @@ func statusWord(status int) string {
 		return "invalid"
 	case http.StatusTooManyRequests:
 		return "rate_limited"
+	case http.StatusInsufficientStorage:
+		return "quota_exceeded"
 	case http.StatusServiceUnavailable:
 		return "unavailable"
 	}

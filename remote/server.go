@@ -47,6 +47,9 @@ type ServerOptions struct {
 	// PushToken, when not empty, lets whoever bears it make a first push that Policy refuses as unknown. Updates
 	// need the store's signature only. It is compared in constant time.
 	PushToken string
+	// Quota bounds the stores that pushes bring, and needs a backend that is an [Owners]. What is over is answered by
+	// 507. nil: no bound.
+	Quota *Quota
 	// MaxModule is the largest module that a push may bring, in bytes. Default [DefaultMaxModule].
 	MaxModule int64
 	// MaxPending and PendingTTL bound the pending roots of a store: how many (default 2; the oldest gives way) and
@@ -136,6 +139,7 @@ type Server struct {
 	revoker  Revoker
 	promoter Promoter
 	reverter Reverter
+	owners   Owners
 	lister   Lister
 	only     map[auth.StoreID]bool
 
@@ -173,6 +177,7 @@ func NewServer(b Backend, o *ServerOptions) *Server {
 	s.revoker, _ = b.(Revoker)
 	s.promoter, _ = b.(Promoter)
 	s.reverter, _ = b.(Reverter)
+	s.owners, _ = b.(Owners)
 	s.lister, _ = b.(Lister)
 	if opt.Only != nil {
 		s.only = make(map[auth.StoreID]bool)

@@ -42,6 +42,10 @@ type serveFlags struct {
 	allowHosts    []string
 	requests      float64
 	maxModule     amount
+	quota         amount
+	maxStores     int
+	totalQuota    amount
+	totalStores   int
 	chain         chainFlags
 	authority     string
 	rate          amount
@@ -75,6 +79,10 @@ with TLS in front, except on loopback. On connections to a loopback address it
 answers requests for loopback names only, so that no web page can use it; where
 a proxy passes on another name, --allow-host names that one.
 
+With --allow-any one identity may bring 16 stores and 1 GiB, and all of them
+together 1000 and 16 GiB, as --max-stores, --quota, --total-max-stores and
+--total-quota say.
+
 GET /healthz says that it runs, GET /readyz how many stores are served. A damaged
 store is named in the log and set aside; the others are served.`,
 		Example: `  digstore serve
@@ -99,6 +107,11 @@ store is named in the log and set aside; the others are served.`,
 	flags.StringArrayVar(&f.allowHosts, "allow-host", nil, "answer requests for this `HOST` on loopback too, as those of a proxy; may be repeated")
 	flags.Float64Var(&f.requests, "requests", 50, "at most `N` requests a second of one address, and of one identity")
 	flags.Var(&f.maxModule, "max-module", "the largest module that a push may bring, a `SIZE` as 500MB (default: 1GiB)")
+	f.quota, f.totalQuota = 1<<30, 16<<30
+	flags.Var(&f.quota, "quota", "with --allow-any: at most this `SIZE` on the disk for the stores that one identity has brought")
+	flags.IntVar(&f.maxStores, "max-stores", 16, "with --allow-any: at most `N` stores that one identity has brought")
+	flags.Var(&f.totalQuota, "total-quota", "with --allow-any: at most this `SIZE` for all stores that pushes have brought")
+	flags.IntVar(&f.totalStores, "total-max-stores", 1000, "with --allow-any: at most `N` stores that pushes have brought")
 	flags.Var(&f.rate, "limit-rate", "at most this `RATE` each way, in bytes a second, as 500k or 2MB")
 	f.chain.register(cmd)
 	flags.StringVar(&f.authority, "authority", "", "whose signature counts: `WHO` is store-key, on-chain-key, both or tip")

@@ -304,3 +304,58 @@ func TestRevert(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestQuota: what one identity, and all of them, may bring to a host that takes
+// any store is bounded, in stores and in bytes, and counted again after a restart.
+func TestQuota(t *testing.T) {
+	d := newDesk(t)
+	mine, yours := filepath.Join(d.dir, "identity"), filepath.Join(d.dir, "another")
+	push := func(s *server, identity string, size int) bool {
+		t.Helper()
+		at, err := os.MkdirTemp(d.dir, "p")
+		check(t, err)
+		check(t, os.MkdirAll(filepath.Join(at, "site"), 0o755))
+		check(t, os.WriteFile(filepath.Join(at, "site", "a"), pattern(at, size), 0o644))
+		d.must(filepath.Base(at), "init", "a", "--dir", "site")
+		d.must(filepath.Base(at), "commit", "-m", "a")
+		id := onlyStore(t, d.must(filepath.Base(at), "--json", "stores"))
+		cmd := d.command(filepath.Base(at), "push", s.url+"/stores/"+id)
+		cmd.Env = append(os.Environ(), "DIG_IDENTITY_DIR="+identity)
+		text, err := cmd.CombinedOutput()
+		if err != nil && !strings.Contains(string(text), "quota exceeded") {
+			t.Errorf("refused for another reason: %s", text)
+		}
+		return err == nil
+	}
+	for _, c := range []struct {
+		name   string
+		args   []string
+		pushes []bool // alternately mine and yours: taken?
+		size   int
+	}{
+		{"stores of one", []string{"--max-stores", "1"}, []bool{true, true, false, false}, 1000},
+		{"stores of all", []string{"--total-max-stores", "3"}, []bool{true, true, true, false}, 1000},
+		{"bytes of one", []string{"--quota", "700k"}, []bool{true, true, false, false}, 500_000},
+		{"bytes of all", []string{"--total-quota", "1200k"}, []bool{true, true, false, false}, 500_000},
+		{"the defaults", nil, []bool{true, true, true, true}, 1000},
+	} {
+		host := strings.ReplaceAll(c.name, " ", "-")
+		check(t, os.Mkdir(filepath.Join(d.dir, host), 0o755))
+		var s *server
+		for i, taken := range c.pushes {
+			if i%2 == 0 {
+				s = d.host(host, append([]string{"--allow-any"}, c.args...)...)
+			}
+			identity := mine
+			if i%2 == 1 {
+				identity = yours
+			}
+			if got := push(s, identity, c.size); got != taken {
+				t.Errorf("%s: push %d: taken %v, want %v", c.name, i, got, taken)
+			}
+			if i%2 == 1 {
+				check(t, s.stop())
+			}
+		}
+	}
+}

@@ -40,6 +40,12 @@ func (a *app) serverOptions(f serveFlags) (*remote.ServerOptions, error) {
 	if o.Authorize, err = f.authorize(); err != nil {
 		return nil, err
 	}
+	if f.allowAny {
+		if f.maxStores < 0 || f.totalStores < 0 {
+			return nil, usage("give a number of stores, or 0 for no limit", "--max-stores: below zero")
+		}
+		o.Quota = &remote.Quota{Stores: f.maxStores, TotalStores: f.totalStores, Bytes: int64(f.quota), TotalBytes: int64(f.totalQuota)}
+	}
 	if o.MayRevert, err = f.mayRevert(); err != nil {
 		return nil, err
 	}

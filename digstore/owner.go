@@ -1,0 +1,103 @@
+package digstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"path/filepath"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/diskfs"
+)
+
+// ownerFile is in the directory of a store that a push has brought: the identity of the first push, 96 hex digits.
+const ownerFile = "pushed_by"
+
+// SetOwner notes which identity has brought a store, durably.
+func (w *Workspace) SetOwner(ctx context.Context, id auth.StoreID, owner auth.PublicKey) error {
+	s, err := w.store(id)
+	if err != nil {
+		return err
+	}
+	l, err := s.lock(ctx)
+	if err != nil {
+		return fmt.Errorf("set owner: %w", err)
+	}
+	defer l.Close()
+	if err := diskfs.WriteFile(w.fs, filepath.Join(s.dir, ownerFile), []byte(owner.String()+"\n"), 0o644); err != nil {
+		return fmt.Errorf("set owner: %w", err)
+	}
+	return nil
+}
+
+// ownerIn reads who brought the store in a directory; fs.ErrNotExist for one that no push has brought.
+func (w *Workspace) ownerIn(dir string) (owner auth.PublicKey, err error) {
+	name := filepath.Join(dir, ownerFile)
+	text, err := diskfs.ReadFile(w.fs, name, maxConfig)
+	if err != nil {
+		return owner, err
+	}
+	if len(text) == 0 || owner.UnmarshalText(text[:len(text)-1]) != nil {
+		return owner, corrupt(name, "no identity")
+	}
+	return owner, nil
+}
+
+// bytesIn sums the files below a directory of a store. What vanishes meanwhile does not count.
+func (w *Workspace) bytesIn(dir string) (sum int64, err error) {
+	list, err := w.fs.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("measure %s: %w", dir, err)
+	}
+	for _, e := range list {
+		name := filepath.Join(dir, e.Name())
+		if e.IsDir() {
+			below, err := w.bytesIn(name)
+			if err != nil {
+				return 0, err
+			}
+			sum += below
+			continue
+		}
+		info, err := w.fs.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("measure %s: %w", dir, err)
+		}
+		sum += info.Size()
+	}
+	return sum, nil
+}
+
+// Owned yields the stores that pushes have brought, with the identity and what they take on the disk.
+func (w *Workspace) Owned(context.Context) iter.Seq2[module.Owned, error] {
+	return func(yield func(module.Owned, error) bool) {
+		ids, err := w.ids()
+		if err != nil {
+			yield(module.Owned{}, err)
+			return
+		}
+		for _, id := range ids {
+			dir := filepath.Join(w.dot, "stores", id.String()) // where a push puts a store
+			owner, err := w.ownerIn(dir)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			one := module.Owned{Store: id, Owner: owner}
+			if err == nil {
+				one.Bytes, err = w.bytesIn(dir)
+			}
+			if !yield(one, err) || err != nil {
+				return
+			}
+		}
+	}
+}
