@@ -4,15 +4,14 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
 )
 
-// CheckHost returns a handler that answers as h does, and protects a server on loopback from web pages: on a connection
-// to a loopback address it refuses requests whose Host names something else than loopback and hosts (421), and those
-// whose Origin does (403). A page can make a browser send requests to a loopback address, under its own name by DNS
-// rebinding, and under the address itself. hosts are names or addresses without a port, such as the name under which a
-// proxy in front passes requests on. Connections to other addresses are not looked at.
+// CheckHost returns a handler that answers as h does, and protects a server on loopback from DNS rebinding: on a
+// connection to a loopback address it refuses requests whose Host names something else than loopback and hosts (421).
+// Without it a web page can let its own name point to the loopback address, and read all answers as its own. hosts are
+// names or addresses without a port, such as the name under which a proxy in front passes requests on. Connections to
+// other addresses are not looked at.
 func CheckHost(h http.Handler, hosts []string) http.Handler {
 	allowed := make(map[string]bool, len(hosts))
 	for _, host := range hosts {
@@ -30,13 +29,6 @@ func CheckHost(h http.Handler, hosts []string) http.Handler {
 		if !names(hostOnly(r.Host)) {
 			writeRefusal(w, r, refuse(http.StatusMisdirectedRequest, "misdirected request: this host is not served here"))
 			return
-		}
-		for _, origin := range r.Header.Values("Origin") {
-			u, err := url.Parse(origin)
-			if err != nil || !names(u.Hostname()) {
-				writeRefusal(w, r, refuse(http.StatusForbidden, "web pages of this origin are not answered here"))
-				return
-			}
 		}
 		h.ServeHTTP(w, r)
 	})

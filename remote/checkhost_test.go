@@ -17,8 +17,8 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// TestCheckHost: web pages cannot use a server on loopback, neither by a name that they let point to it nor by its
-// address; programs, proxies that are named, and pages of this machine can.
+// TestCheckHost: web pages cannot use a server on loopback by a name that they let point to it; programs, and proxies
+// that are named, can.
 func TestCheckHost(t *testing.T) {
 	server := httptest.NewServer(remote.CheckHost(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "served")
@@ -30,33 +30,26 @@ func TestCheckHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
-		host, origin string
-		status       int
+		host   string
+		status int
 	}{
-		{at, "", 200}, {"127.0.0.1", "", 200}, {"localhost:" + port, "", 200}, {"LocalHost.", "", 200}, {"[::1]:" + port, "", 200},
-		{"127.1.2.3", "", 200}, {"a.localhost", "", 200}, {"dig.example", "", 200}, {"DIG.example.:80", "", 200}, {"192.0.2.7:1", "", 200},
-		{"evil.example", "", 421}, {"evil.example:" + port, "", 421}, {"127.0.0.1.evil.example", "", 421}, {"localhost.evil.example", "", 421},
-		{"dig.example.evil.example", "", 421}, {"192.0.2.8", "", 421}, {"0.0.0.0", "", 421}, {"2130706433", "", 421}, {"evillocalhost", "", 421},
-		{at, "https://evil.example", 403}, {at, "null", 403}, {at, "http://evil.example:" + port, 403}, {at, "http://127.0.0.1.evil.example", 403},
-		{at, "http://localhost:3000", 200}, {at, "http://" + at, 200}, {at, "https://dig.example", 200}, {at, "%", 403},
-		{"evil.example", "http://localhost", 421},
+		{at, 200}, {"127.0.0.1", 200}, {"localhost:" + port, 200}, {"LocalHost.", 200}, {"[::1]:" + port, 200},
+		{"127.1.2.3", 200}, {"a.localhost", 200}, {"dig.example", 200}, {"DIG.example.:80", 200}, {"192.0.2.7:1", 200},
+		{"evil.example", 421}, {"evil.example:" + port, 421}, {"127.0.0.1.evil.example", 421}, {"localhost.evil.example", 421},
+		{"dig.example.evil.example", 421}, {"192.0.2.8", 421}, {"0.0.0.0", 421}, {"2130706433", 421}, {"evillocalhost", 421},
 	} {
 		c, err := net.Dial("tcp", at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", tc.host)
-		if tc.origin != "" {
-			fmt.Fprintf(c, "Origin: %s\r\n", tc.origin)
-		}
-		io.WriteString(c, "\r\n")
+		fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", tc.host)
 		res, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		text, err := io.ReadAll(res.Body)
 		if err != nil || res.StatusCode != tc.status || (string(text) == "served") != (tc.status == 200) {
-			t.Errorf("Host %q, Origin %q: %d %q, want %d", tc.host, tc.origin, res.StatusCode, text, tc.status)
+			t.Errorf("Host %q: %d %q, want %d", tc.host, res.StatusCode, text, tc.status)
 		}
 		c.Close()
 	}

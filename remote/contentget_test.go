@@ -74,7 +74,7 @@ func TestCacheableReadsRefused(t *testing.T) {
 		status       int
 		text         string
 	}{
-		{"GET", "/content/", 400, "bad request: bad retrieval key"},
+		{"GET", "/content/", 404, "not found"},
 		{"GET", "/content/" + key[:62], 400, "bad request: bad retrieval key"},
 		{"GET", "/content/" + key + "/", 400, "bad request: bad retrieval key"},
 		{"GET", "/content/" + key + "?root=", 400, "bad request: bad root"},

@@ -94,11 +94,11 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*call, func(http
 		id, tail = rest[:i], rest[i:]
 	}
 	key := ""
-	if rest, ok := strings.CutPrefix(tail, contentPath); ok {
+	if rest, ok := strings.CutPrefix(tail, contentPath); ok && rest != "" {
 		tail, key = contentPath, rest
 	}
 	methods, ok := s.routes[tail]
-	if !ok {
+	if !ok || tail == contentPath && key == "" {
 		return nil, nil, noRoute()
 	}
 	method := r.Method
