@@ -232,8 +232,10 @@ func (a *app) plotCreate(ctx context.Context, s *digstore.Store, dir, which, key
 
 func (a *app) plotListCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "list DIR...",
-		Short:   "List the plots in folders",
+		Use:   "list DIR...",
+		Short: "List the plots in folders",
+		Long: `List opens the plots in folders, which checks what each says of itself, and names
+the files that are no good plots.`,
 		Example: `  digstore plot list /plots`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.plotList(cmd.Context(), args) },
