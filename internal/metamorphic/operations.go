@@ -226,6 +226,7 @@ func (w *world) pair(rnd *rand.Rand) error {
 	if err := errorsIn(a.ready(), b.ready()); err != nil {
 		return err
 	}
+	a.command.next, b.command.next = true, true
 	w.p.note("# at the same time:")
 	var outs [2]outcome
 	var errs [2]error
@@ -239,7 +240,7 @@ func (w *world) pair(rnd *rand.Rand) error {
 		})
 	}
 	wg.Wait()
-	w.p.note("wait # for both")
+	w.p.note("sleep 2 # for both")
 	if err := errorsIn(errs[0], errs[1]); err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type command struct {
 	args  []string      // without -C
 	kill  time.Duration // when to kill it; 0: never
 	stops *server       // the server to kill at that time instead; nil: none
+	next  bool          // the next command runs at the same time
 }
 
 // An outcome is how a command ended.
@@ -117,6 +118,9 @@ func (c command) shell() string {
 	}
 	if c.stops != nil {
 		fmt.Fprintf(&b, " & sleep %.3f; kill -9 $%s; wait $!", c.kill.Seconds(), strings.ToUpper(c.stops.where))
+	}
+	if c.next {
+		b.WriteString(" &")
 	}
 	return b.String()
 }
@@ -229,7 +233,6 @@ func (s *server) url() string { return fmt.Sprintf("http://127.0.0.1:%d", s.port
 // begin starts the server and waits until it listens.
 func (s *server) begin() error {
 	args := append([]string{"serve", "--json", "--bind", "127.0.0.1:" + strconv.Itoa(s.port)}, s.args...)
-	s.p.note("%s & %s=$!; sleep 1", command{where: s.where, args: args}.shell(), strings.ToUpper(s.where))
 	s.cmd, s.stderr, s.ended = s.p.start(s.where, args), &safeBuffer{}, make(chan struct{})
 	s.cmd.Stderr = s.stderr
 	out, err := s.cmd.StdoutPipe()
@@ -261,6 +264,8 @@ func (s *server) begin() error {
 	if err == nil {
 		s.port, err = strconv.Atoi(port)
 	}
+	args[3] = "127.0.0.1:" + port
+	s.p.note("serve%s & %s=$!; sleep 1", strings.TrimPrefix(command{where: s.where, args: args}.shell(), "dig"), strings.ToUpper(s.where))
 	return err
 }
 

@@ -142,7 +142,8 @@ func (w *world) script() string {
 	fmt.Fprintf(&b, `# seed %d; the work folder is %s
 W=$(mktemp -d); TREES=%s
 dig() { (cd "$W" && DIG_IDENTITY_DIR="$W/identity/${1%%%%/*}" ${KILL:+timeout -s KILL $KILL} digstore -C "$@"); }
-put() { mkdir -p "$W/$2" && rsync -rc --delete "$TREES/$1/" "$W/$2/"; }
+serve() { cd "$W"; DIG_IDENTITY_DIR="$W/identity/$1" exec digstore -C "$@"; }
+put() { rm -rf "$W/$2" && mkdir -p "$W/$2" && cp -R "$TREES/$1/." "$W/$2/"; }
 id() { sed -n 's/.*"store_id":"\([0-9a-f]*\)".*/\1/p'; }
 mkdir -p "$W"/p0 "$W"/p1 "$W"/host "$W"/mirror "$W"/archive
 `, w.Seed, w.Dir, w.Dir)
