@@ -175,6 +175,12 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+func TestDescribeBroken(t *testing.T) {
+	broken := errors.New("broken")
+	_, err := capsule.Describe(0, io.MultiReader(strings.NewReader("a"), iotest.ErrReader(broken)))
+	wantError(t, "reader", err, broken)
+}
+
 func TestVerifyReader(t *testing.T) {
 	closed := 0
 	open := func(b []byte) io.ReadCloser {
@@ -202,6 +208,8 @@ func TestVerifyReader(t *testing.T) {
 		if _, err := io.ReadAll(capsule.VerifyReader(open(content), withoutRoot)); err != nil {
 			t.Error(err)
 		}
+		wrongHash := withoutRoot
+		wrongHash.Hash[0]++
 		wrongRoot := d
 		wrongRoot.ChunkRoot[0]++
 		bad := map[string]struct {
@@ -210,6 +218,7 @@ func TestVerifyReader(t *testing.T) {
 		}{
 			"a byte more":        {append(slices.Clone(content), 0), d},
 			"another chunk root": {content, wrongRoot},
+			"another hash":       {content, wrongHash},
 		}
 		if n > 0 {
 			flipped := slices.Clone(content)
@@ -392,6 +401,8 @@ func TestManifestJSON(t *testing.T) {
 		t.Errorf("white space: %v", err)
 	}
 	for name, c := range map[string]struct{ old, new, member string }{
+		"a short root":       {m.Root.String(), m.Root.String()[2:], "merkle_root"},
+		"a long root":        {"0x" + m.Root.String(), m.Root.String() + "00", "merkle_root"},
 		"another root":       {m.Root.String(), strings.Repeat("0", 64), "merkle_root"},
 		"a chunk root":       {`"chunk_root":"0x`, `"chunk_root":"0xzz`, "capsules[0].chunk_root"},
 		"null chunk root":    {`"chunk_root":"0x` + m.Capsules[0].ChunkRoot.String() + `"`, `"chunk_root":null`, "capsules[0].chunk_root"},

@@ -328,9 +328,6 @@ func (c *Challenge) read(r *strictjson.Reader) error {
 		c.Minimal = true
 	case len(full):
 		c.Samples, c.WorkBits = uint16(samples), uint8(bits)
-		if samples == 0 {
-			return fmt.Errorf("%w: 0 samples", ErrUnsupported)
-		}
 	default:
 		return fmt.Errorf("found %d of the %d additional members, expected all or none", extra, len(full))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/internal/strictjson"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -313,6 +314,7 @@ func TestChallengeJSON(t *testing.T) {
 		}
 	}
 	for name, bad := range map[string][]byte{
+		"long hash":           replaced("0x"+hash, hash+"00"),
 		"0X":                  replaced("0x"+hash, "0X"+hash),
 		"short hash":          replaced(hash, hash[1:]),
 		"unknown type":        replaced(`"full"`, `"most"`),
@@ -340,6 +342,59 @@ func TestChallengeJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestChallengeRefused(t *testing.T) {
+	w := newWorld(t)
+	text := must(w.challenge(t, nil).MarshalJSON())
+	_, err := capsule.ParseChallenge(bytes.Replace(text, []byte(`"samples":20`), []byte(`"samples":20,"samples":20`), 1))
+	wantError(t, "a member twice", err, capsule.ErrChallenge, strictjson.ErrDuplicate)
+	bad := &capsule.Challenge{ID: "a b"}
+	if text, err := bad.MarshalJSON(); !errors.Is(err, capsule.ErrChallenge) {
+		t.Errorf("%s, %v", text, err)
+	}
+	if _, err := w.prover.Prove(t.Context(), bad); !errors.Is(err, capsule.ErrChallenge) {
+		t.Errorf("prove: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	w.prover.Work = workerFunc(func(context.Context) error { cancel(); return context.Canceled })
+	if _, err := w.prover.Prove(ctx, w.challenge(t, nil)); !errors.Is(err, context.Canceled) {
+		t.Errorf("a search that is cancelled: %v", err)
+	}
+	broken := errors.New("broken")
+	w.prover.Work = workerFunc(func(context.Context) error { return broken })
+	if _, err := w.prover.Prove(t.Context(), w.challenge(t, nil)); !errors.Is(err, broken) {
+		t.Errorf("a worker that fails: %v", err)
+	}
+	w.prover.Plots = brokenPlots{w.plots, broken}
+	if _, err := w.prover.Prove(t.Context(), w.challenge(t, w.accessOnly)); !errors.Is(err, broken) {
+		t.Errorf("subroots that cannot be read: %v", err)
+	}
+}
+
+type workerFunc func(context.Context) error
+
+func (f workerFunc) Search(ctx context.Context, _ capsule.WorkInput, _ int) (uint64, error) {
+	return 0, f(ctx)
+}
+func (workerFunc) Name() string { return "test" }
+
+// brokenPlots cannot read subroots.
+type brokenPlots struct {
+	capsule.Plots
+	err error
+}
+
+type brokenPlotted struct {
+	capsule.Plotted
+	err error
+}
+
+func (p brokenPlots) Find(ctx context.Context, hash, id merkle.Hash) (capsule.Plotted, error) {
+	held, err := p.Plots.Find(ctx, hash, id)
+	return brokenPlotted{held, p.err}, err
+}
+
+func (p brokenPlotted) Subroots(context.Context) ([]merkle.Hash, error) { return nil, p.err }
 
 // failingSigner has a key and cannot sign, after some signatures.
 type failingSigner struct {

@@ -2,6 +2,7 @@ package capsule
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -66,4 +67,16 @@ func BenchmarkWork(b *testing.B) {
 			sha256.Sum256(buf)
 		}
 	})
+}
+
+// A capsule ends at 4 GiB - 1, without hashing all of it here.
+func TestHasherLimit(t *testing.T) {
+	h := NewHasher()
+	h.size = MaxSize - 1
+	if n, err := h.Write([]byte{1, 2}); n != 0 || !errors.Is(err, ErrCapsuleTooLarge) || h.size != MaxSize-1 {
+		t.Errorf("%d bytes written, %v", n, err)
+	}
+	if n, err := h.Write([]byte{1}); n != 1 || err != nil {
+		t.Errorf("%d bytes written, %v", n, err)
+	}
 }
