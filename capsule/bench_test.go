@@ -137,3 +137,30 @@ func BenchmarkManifest(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSearch is the whole pool, on all cores, beside bare SHA-256 of 128 bytes for each
+// nonce on as many.
+func BenchmarkSearch(b *testing.B) {
+	const bits = 22
+	b.Run("Pool", func(b *testing.B) {
+		w := capsule.NewCPUWorker(0)
+		nonces := uint64(0)
+		for i := 0; b.Loop(); i++ {
+			n, err := w.Search(b.Context(), capsule.WorkInput{PlotSeed: merkle.Sum(fmt.Append(nil, i))}, bits)
+			if err != nil {
+				b.Fatal(err)
+			}
+			nonces += n + 1
+		}
+		b.ReportMetric(float64(nonces)/b.Elapsed().Seconds()/1e6, "MH/s")
+	})
+	b.Run("Bare", func(b *testing.B) {
+		buf := make([]byte, 1<<20)
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				sha256.Sum256(buf)
+			}
+		})
+		b.ReportMetric(float64(b.N)*float64(len(buf))/128/b.Elapsed().Seconds()/1e6, "MH/s")
+	})
+}
