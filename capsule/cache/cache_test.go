@@ -34,12 +34,17 @@ type source struct {
 	wait   chan struct{}  // nil: no waiting
 	err    error
 	damage bool
+
+	statErr error
 }
 
 func (s *source) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor, error) {
 	s.mu.Lock()
 	s.stats++
 	s.mu.Unlock()
+	if s.statErr != nil {
+		return capsule.Descriptor{}, s.statErr
+	}
 	return s.Memory.Stat(ctx, ref)
 }
 
@@ -434,6 +439,22 @@ func TestDescriptors(t *testing.T) {
 	if d, err := c.Stat(t.Context(), head); err != nil || d != newer.Capsules[0] {
 		t.Errorf("the new head: %+v, %v", d, err)
 	}
+}
+
+// What the source cannot say now is an error, and is asked again.
+func TestStatFails(t *testing.T) {
+	s := new(source)
+	m := s.add(t, 1, 1, 1000)
+	c := newCache(t, s, nil)
+	s.statErr = fs.ErrPermission
+	if _, _, err := c.Get(t.Context(), m.Ref(0), ""); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("get: %v", err)
+	}
+	if _, err := c.Pin(t.Context(), m.Ref(0)); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("pin: %v", err)
+	}
+	s.statErr = nil
+	wantHits(t, c, m, 1000, "0:disk_read")
 }
 
 func TestPut(t *testing.T) {
