@@ -307,7 +307,9 @@ func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Reci
 		case err != nil && !founded:
 			s.packs.close()
 			_ = l.Close() // Windows removes no open file; the store is not registered, so nothing else opens it
-			_ = diskfs.RemoveAll(w.fs, dir)
+			if key, kerr := w.hasKey(dir); kerr == nil && !key {
+				_ = diskfs.RemoveAll(w.fs, dir)
+			}
 			return err
 		case errors.Is(err, module.ErrNotHead): // behind what a crash left, which is to be seen from now on
 			behind = err
@@ -359,9 +361,14 @@ func (w *Workspace) removeDir(dir string) error {
 	return diskfs.RemoveAll(w.fs, dir)
 }
 
-// Remove takes a store out of the workspace and deletes it from the disk, with its publisher key: for good.
+// Remove takes a store out of the workspace and deletes it from the disk, with its publisher key: for good. It waits for
+// a writer at work, as writers wait for each other; no writer begins after that.
 func (w *Workspace) Remove(nameOrID string) error {
 	s, err := w.Store(nameOrID)
+	if err != nil {
+		return fmt.Errorf("remove store: %w", err)
+	}
+	l, err := s.lock(context.Background())
 	if err != nil {
 		return fmt.Errorf("remove store: %w", err)
 	}
@@ -376,6 +383,9 @@ func (w *Workspace) Remove(nameOrID string) error {
 		}
 		return nil
 	})
+	if cerr := l.Close(); err == nil { // before its file is removed, for Windows; the mark keeps writers out
+		err = cerr
+	}
 	if err != nil {
 		return fmt.Errorf("remove store: %w", err)
 	}

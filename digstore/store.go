@@ -159,16 +159,9 @@ func (w *Workspace) makeStore(dir string, set settings, key *auth.Key) error {
 // setAside renames the directory of a store that is not registered when it has a key: dir becomes dir.old-1, or the next
 // number that is free. A key may be the only copy of it.
 func (w *Workspace) setAside(dir string) error {
-	key := false
-	for _, file := range []string{keyFile, writerFile} {
-		_, err := w.fs.Lstat(filepath.Join(dir, file))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		key = key || err == nil
-	}
-	if !key {
-		return nil
+	key, err := w.hasKey(dir)
+	if err != nil || !key {
+		return err
 	}
 	for n := 1; ; n++ {
 		aside := fmt.Sprintf("%s.old-%d", dir, n)
@@ -182,6 +175,17 @@ func (w *Workspace) setAside(dir string) error {
 		}
 		return w.fs.SyncDir(filepath.Dir(dir))
 	}
+}
+
+// hasKey reports whether a file that may hold a key lies in a store's directory.
+func (w *Workspace) hasKey(dir string) (bool, error) {
+	for _, file := range []string{keyFile, writerFile} {
+		_, err := w.fs.Lstat(filepath.Join(dir, file))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 func openStore(w *Workspace, name string) (*Store, error) {
@@ -295,7 +299,11 @@ func (s *Store) lockSwept(ctx context.Context) (io.Closer, *history, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h, err := s.readHistory()
+	err = s.checkThere()
+	var h *history
+	if err == nil {
+		h, err = s.readHistory()
+	}
 	if err == nil {
 		err = s.sweep(h)
 	}
@@ -308,6 +316,18 @@ func (s *Store) lockSwept(ctx context.Context) (io.Closer, *history, error) {
 		return nil, nil, err
 	}
 	return l, h, nil
+}
+
+// checkThere refuses to write into a store that is being removed. The caller holds the store's lock.
+func (s *Store) checkThere() error {
+	_, err := s.w.fs.Stat(filepath.Join(s.dir, removedMark))
+	if err == nil {
+		return fmt.Errorf("store %s was removed: %w", s.name, fs.ErrNotExist)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // sweepNow sweeps before a transfer, which must not count on chunks that a writer that died has left, or that another
