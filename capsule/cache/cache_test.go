@@ -227,8 +227,24 @@ func TestAdmission(t *testing.T) {
 		m := s.add(t, 1, 3, 1000)
 		c := newCache(t, s, &cache.Options{L1: 3999, L2: 4000, Dir: dir})
 		wantHits(t, c, m, 1000, "0:disk_read 0:l2_hit 0:l2_hit")
-		if st := c.Stats(); st.L1Entries != 0 || st.L2Entries != 1 {
+		release, err := c.Pin(t.Context(), m.Ref(0)) // loads it and pins nothing
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st := c.Stats(); st.L1Entries != 0 || st.L1Bytes != 0 || st.L2Entries != 1 {
 			t.Errorf("%+v", st)
+		}
+		release()
+		s.err = fs.ErrPermission
+		if _, err := c.Pin(t.Context(), m.Ref(1)); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("pin: %v", err)
+		}
+		large := new(source).add(t, 2, 1, 1001)
+		if err := c.Put(large.Ref(0), large.Capsules[0], content(2, 0, 1001)); err != nil {
+			t.Error(err)
+		}
+		if st := c.Stats(); st.L2Entries != 1 {
+			t.Errorf("a large capsule is put: %+v", st)
 		}
 	})
 	s := new(source)
@@ -252,7 +268,12 @@ func TestAdmission(t *testing.T) {
 			}
 			rc.Close()
 		}
-		if st := c.Stats(); st.Streamed != 2 || st.L1Bytes+st.L2Bytes != 0 {
+		s.err = fs.ErrPermission
+		if rc, err := c.Open(t.Context(), m.Capsules[0]); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%s: a source that fails: %v, %v", name, rc, err)
+		}
+		s.err = nil
+		if st := c.Stats(); st.Streamed != 3 || st.L1Bytes+st.L2Bytes != 0 {
 			t.Errorf("%s: %+v", name, st)
 		}
 	}
@@ -268,13 +289,16 @@ func TestDamagedSource(t *testing.T) {
 		if _, _, err := c.Get(t.Context(), m.Ref(0), ""); !errors.Is(err, capsule.ErrContentMismatch) {
 			t.Errorf("%v", err)
 		}
+		if rc, err := c.Open(t.Context(), m.Capsules[0]); !errors.Is(err, capsule.ErrContentMismatch) {
+			t.Errorf("open: %v, %v", rc, err)
+		}
 		s.damage, s.err = false, fs.ErrPermission
 		if _, _, err := c.Get(t.Context(), m.Ref(0), ""); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%v", err)
 		}
 		s.err = nil
 		wantHits(t, c, m, 1000, "0:disk_read 0:l2_hit")
-		if st := c.Stats(); st.Mismatches != 1 {
+		if st := c.Stats(); st.Mismatches != 2 {
 			t.Errorf("%+v", st)
 		}
 	})
