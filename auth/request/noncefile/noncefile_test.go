@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,6 +153,61 @@ func TestFailedWrites(t *testing.T) {
 		}
 		s.Close()
 	}
+}
+
+// TestFailedSync: a sync that fails refuses every request that waited for it, though a second sync would succeed: the
+// system may have dropped what it could not write.
+func TestFailedSync(t *testing.T) {
+	disk := &syncFS{FS: diskfs.NewCrash("/d"), written: make(chan struct{}, 2), fail: make(chan struct{})}
+	s := open(t, disk, start, 0)
+	defer s.Close()
+	disk.armed.Store(true)
+	results := make(chan error, 2)
+	for i := range 2 {
+		go func() { results <- s.Use(t.Context(), nonce(i, start), start) }()
+	}
+	for range 2 {
+		<-disk.written
+	}
+	close(disk.fail)
+	for range 2 {
+		if err := <-results; err == nil {
+			t.Error("a nonce whose sync failed was accepted")
+		}
+	}
+}
+
+// syncFS is a file system on which, once armed, the first sync waits until fail is closed, and fails.
+type syncFS struct {
+	diskfs.FS
+	armed, failed atomic.Bool
+	written, fail chan struct{}
+}
+
+func (s *syncFS) OpenFile(name string, flag int, perm fs.FileMode) (diskfs.File, error) {
+	f, err := s.FS.OpenFile(name, flag, perm)
+	return &syncFile{f, s}, err
+}
+
+type syncFile struct {
+	diskfs.File
+	of *syncFS
+}
+
+func (f *syncFile) WriteAt(b []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(b, off)
+	if f.of.armed.Load() {
+		f.of.written <- struct{}{}
+	}
+	return n, err
+}
+
+func (f *syncFile) Sync() error {
+	if f.of.armed.Load() && f.of.failed.CompareAndSwap(false, true) {
+		<-f.of.fail
+		return errors.New("input/output error")
+	}
+	return f.File.Sync()
 }
 
 // TestFileIsBounded: nonces that are over leave the file, and a full one refuses.
