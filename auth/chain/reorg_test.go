@@ -117,9 +117,9 @@ func TestRollback(t *testing.T) {
 			s.Update(root(4))
 			c.Farm(31)
 			dir := t.TempDir()
-			whole := wholes[0]
+			whole, source := wholes[0], c
 			ask := func() error {
-				r := chain.NewResolver(c, &chain.Options{TipAge: -1, Memory: chain.NewDir(dir)})
+				r := chain.NewResolver(source, &chain.Options{TipAge: -1, Memory: chain.NewDir(dir)})
 				if whole {
 					_, err := r.Lineage(t.Context(), s.ID())
 					return err
@@ -138,6 +138,13 @@ func TestRollback(t *testing.T) {
 					t.Errorf("the settled generation is gone: %v, want ErrRollback", err)
 				}
 				s.Update(root(5)) // nor does another one make up for it
+			}
+			if wholes[0] == wholes[1] {
+				source = newChain(t)
+				source.Farm(int(c.Height()))
+				if err := ask(); !errors.Is(err, chain.ErrRollback) {
+					t.Errorf("the store is gone: %v, want ErrRollback", err)
+				}
 			}
 			names, _ := filepath.Glob(filepath.Join(dir, "*"))
 			if len(names) != 1 || filepath.Base(names[0]) != s.ID().String()+".chain" {
@@ -322,6 +329,7 @@ func TestVerifyBlock(t *testing.T) {
 	otherHash, otherTime := recent, recent
 	otherHash.Hash[0] ^= 1
 	otherTime.Time++
+	age := time.Duration(at(c.Height()).Time-recent.Time) * time.Second
 	r := chain.NewResolver(c, &chain.Options{Now: func() time.Time { return now }})
 	for name, tt := range map[string]struct {
 		ref    chain.Block
@@ -332,6 +340,8 @@ func TestVerifyBlock(t *testing.T) {
 		"without a time":   {at(56), 0, nil},
 		"old":              {old, 0, chain.ErrOldBlock},
 		"old, long window": {old, time.Hour, nil},
+		"at the limit":     {recent, age, nil},
+		"beyond the limit": {recent, age - time.Second, chain.ErrOldBlock},
 		"another hash":     {otherHash, 0, chain.ErrNotAnchored},
 		"another time":     {otherTime, 0, chain.ErrNotAnchored},
 		"of the future":    {chain.Block{Height: 1000}, 0, chain.ErrNotAnchored},

@@ -46,6 +46,11 @@ func TestCanWrite(t *testing.T) {
 	check("handed over", map[auth.PublicKey]want{owner: {chain.RoleOwner, nil}, writer: {chain.RoleWriter, nil}, second: {chain.RoleOwner, chain.ErrShallow}})
 	c.Farm(31)
 	check("handed over for good", map[auth.PublicKey]want{owner: {}, writer: {}, second: {chain.RoleOwner, nil}})
+	// Who is paid by an oracle may not write for that.
+	s = c.Mint(chain.Metadata{}, chaintest.Standard(owner), chaintest.Oracle(chaintest.Standard(writer).Hash(), 2),
+		chaintest.Oracle(chaintest.Standard(second).Hash(), 2), chaintest.Writer(chaintest.Standard(second)))
+	c.Farm(31)
+	check("oracles", map[auth.PublicKey]want{writer: {}, second: {chain.RoleWriter, nil}})
 }
 
 // A server's authority over updates.
