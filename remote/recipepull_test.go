@@ -284,6 +284,14 @@ func TestPullRecipeRefused(t *testing.T) {
 			return body[:i] + string(body[i]^1) + body[i+1:]
 		}), remote.CheckRecipe},
 		{"another range", once("Content-Range: bytes ", "Content-Range: bytes 9"), remote.CheckRange},
+		{"a part that ends behind what was asked for", edited(func(body string) string {
+			i := strings.LastIndex(body, "Content-Range: bytes ") + len("Content-Range: bytes ")
+			from, rest, _ := strings.Cut(body[i:], "-")
+			last, rest, _ := strings.Cut(rest, "/")
+			end, _ := strconv.Atoi(last)
+			j := strings.LastIndex(rest, "\r\n--")
+			return body[:i] + from + "-" + strconv.Itoa(end+4) + "/" + rest[:j] + "more" + rest[j:]
+		}), remote.CheckRange},
 		{"no range", once("Content-Range: bytes ", "Content-Range: lines "), remote.CheckRange},
 		{"lying totals", once(total, total+"0"), remote.CheckRange},
 		{"a part that is too short", edited(func(body string) string {

@@ -53,6 +53,8 @@ func TestFirstPush(t *testing.T) {
 		{name: "listed with another key", opt: &remote.ServerOptions{Policy: listed(stranger.PublicKey())}, mod: mod, head: head, status: 403, text: badSignature},
 		{name: "listed with another key, announced", opt: &remote.ServerOptions{Policy: listed(stranger.PublicKey())},
 			announce: s.publisher.PublicKey(), initCode: 403, mod: mod, head: head, status: 403, text: badSignature},
+		{name: "listed with its key, another in the header", opt: &remote.ServerOptions{Policy: listed(s.publisher.PublicKey())},
+			hs: []header{storeKey(stranger)}, mod: mod, head: head, status: 403, text: "push not authorized: another key is held for this store"},
 		{name: "module of another key than listed", opt: &remote.ServerOptions{Policy: listed(s.publisher.PublicKey())}, mod: other, head: head, status: 422,
 			text: invalid + "public key is not the store's"},
 		{name: "another store is listed", opt: &remote.ServerOptions{Policy: remote.AllowList{{1}: {}}}, mod: mod, head: head, status: 404, text: "unknown store"},

@@ -127,8 +127,22 @@ func TestTablesAreBounded(t *testing.T) {
 }
 
 func TestUploadsAtOnce(t *testing.T) {
-	limits := noLimit
-	limits.UploadsPerStore = 1
+	for name, limit := range map[string]func(*remote.Limits){
+		"of all":          func(l *remote.Limits) { l.Uploads = 1 },
+		"of the store":    func(l *remote.Limits) { l.UploadsPerStore = 1 },
+		"of the address":  func(l *remote.Limits) { l.UploadsPerAddress = 1 },
+		"of the identity": func(l *remote.Limits) { l.UploadsPerIdentity = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			limits := noLimit
+			limit(&limits)
+			uploadsAtOnce(t, limits)
+		})
+	}
+}
+
+// uploadsAtOnce sends two uploads at once where one is allowed.
+func uploadsAtOnce(t *testing.T, limits remote.Limits) {
 	s := newSite(t, 1, &remote.ServerOptions{Limits: limits})
 	mod, head := s.next()
 	body, feed := io.Pipe()
