@@ -16,11 +16,12 @@ type store struct {
 	modules map[string]string      // SHA-256 of the module by root
 	revoked map[string]bool
 	gone    bool            // the whole store is revoked
+	arrived bool            // every revocation was acknowledged, none was killed
 	named   map[string]bool // by root: every replica can name the files
 }
 
 func newStore(name string) *store {
-	return &store{name: name, named: map[string]bool{}, trees: map[string]corpus.Tree{},
+	return &store{name: name, named: map[string]bool{}, trees: map[string]corpus.Tree{}, arrived: true,
 		modules: map[string]string{}, revoked: map[string]bool{}}
 }
 

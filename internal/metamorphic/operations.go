@@ -441,6 +441,8 @@ func (w *world) unstage(r *replica) error {
 // pushCodes says how a push of the head of r to the host ends.
 func (w *world) pushCodes(r, host *replica) []int {
 	switch {
+	case r.store.isRevoked(r.head()) && !r.store.arrived:
+		return []int{0, 5, 7}
 	case r.store.isRevoked(r.head()):
 		return []int{5}
 	case host.head() != "" && r.find(host.head()) < 0:
@@ -517,7 +519,7 @@ func readable(from *replica, codes []int) []int {
 	switch {
 	case !from.store.isRevoked(from.head()):
 		return codes
-	case from.where == "host":
+	case from.where == "host" && from.store.arrived:
 		return []int{5}
 	default:
 		return append(codes, 5)
@@ -613,6 +615,7 @@ func (w *world) revoke(rnd *rand.Rand, r *replica) *step {
 		return nil
 	}
 	l := fit[rnd.IntN(len(fit))]
+	acknowledged := false
 	what, gone := []string{"--root", fmt.Sprint(l.Number)}, rnd.IntN(12) == 0
 	if gone {
 		what = []string{"--all"}
@@ -620,7 +623,12 @@ func (w *world) revoke(rnd *rand.Rand, r *replica) *step {
 	return &step{kind: "revoke", command: command{where: r.where,
 		args: on(r, append(append([]string{"revoke", "--yes"}, what...), w.host.url())...)},
 		codes: []int{0}, changes: map[*replica]change{r: {}, host: {}},
+		done: func(outcome) error {
+			acknowledged = true
+			return nil
+		},
 		always: func() error { // also when it was killed: it may have arrived
+			r.store.arrived = r.store.arrived && acknowledged
 			r.store.revoked[l.Root] = r.store.revoked[l.Root] || !gone
 			r.store.gone = r.store.gone || gone
 			return nil
