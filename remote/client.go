@@ -21,10 +21,9 @@ import (
 const (
 	dialTimeout   = 10 * time.Second // dial, and TLS handshake
 	headerTimeout = 30 * time.Second // from the end of the request to the headers of the answer
-	idleTimeout   = 60 * time.Second // to wait for leastMoved bytes of an answer, or for any to be taken of a request
-	leastMoved    = 16 << 10
-	bufferSize    = 256 << 10 // what is sent at once, and read of a local module
-	readAhead     = 32 << 10  // of a connection: longer reads go past it, into the caller's memory
+	idleTimeout   = 60 * time.Second // for a piece of a request to be taken, and for an answer to be behind MinRate
+	bufferSize    = 256 << 10        // what is sent at once, and read of a local module
+	readAhead     = 32 << 10         // of a connection: longer reads go past it, into the caller's memory
 )
 
 // ClientOptions say how a [Client] talks. The zero value is good for a program that serves others: it
@@ -60,6 +59,10 @@ type ClientOptions struct {
 	// MaxContent is the longest resource that [Client.Content] holds in memory, in sealed bytes. Default
 	// [DefaultMaxContent].
 	MaxContent int64
+	// MinRate is how many bytes a second an answer must bring, averaged over a minute: N bytes take at most a minute and
+	// N/MinRate seconds. A slower answer is [ErrTooSlow]. Default [DefaultMinRate]. Where Bandwidth bounds what is
+	// received, at most a sixteenth of that bound, since connections share it.
+	MinRate int64
 	// Large opens modules that the origin does not give by GET because they are too long, or are longer than
 	// InlineLimit, in bytes. nil: they are [ErrTooLarge]. InlineLimit 0: only the origin decides.
 	Large       Large
@@ -80,6 +83,7 @@ type ClientOptions struct {
 type Client struct {
 	url       URL // as given; its Store is set
 	opt       ClientOptions
+	minRate   int64 // of answers, bytes a second
 	transport *http.Transport
 	presigned *http.Transport // to hosts that the origin names
 	strict    *Guard          // what those may be
@@ -137,9 +141,19 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 	if dial == nil {
 		dial, elsewhere = c.opt.Guard.dialer(dialTimeout, true), c.strict.dialer(dialTimeout, false)
 	}
+	c.minRate = c.opt.minRate()
 	c.transport = newTransport(c.opt.TLS, c.opt.Bandwidth.dialer(dial))
 	c.presigned = newTransport(c.opt.TLS, c.opt.Bandwidth.dialer(elsewhere))
 	return c, nil
+}
+
+// minRate returns the least rate of answers in bytes a second.
+func (o *ClientOptions) minRate() int64 {
+	least := positive(o.MinRate, DefaultMinRate)
+	if o.Bandwidth != nil && o.Bandwidth.down != nil {
+		least = min(least, max(1, int64(o.Bandwidth.down.Limit())/16))
+	}
+	return least
 }
 
 // newTransport speaks HTTP/1.1: modules are one long body each, which a second layer of framing would only

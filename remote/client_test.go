@@ -2,6 +2,7 @@ package remote_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -520,11 +521,21 @@ func TestSlow(t *testing.T) {
 		pauses []time.Duration
 		piece  int
 		wait   time.Duration // until the error; 0: none
+		least  int64         // bytes a second; 0: the default
+		length int           // announced; 0: what is sent; -1: none
 	}{
 		{name: "no headers", before: time.Hour, wait: 30 * time.Second},
 		{name: "stands still", pauses: []time.Duration{time.Hour}, piece: 16 << 10, wait: time.Minute},
 		{name: "a byte every ten seconds", pauses: slices.Repeat([]time.Duration{10 * time.Second}, 100), piece: 1, wait: time.Minute},
-		{name: "slow", pauses: slices.Repeat([]time.Duration{59 * time.Second}, 5), piece: 16 << 10},
+		{name: "277 bytes a second", pauses: slices.Repeat([]time.Duration{59 * time.Second}, 1000), piece: 16 << 10, wait: 76 * time.Second},
+		{name: "300 bytes a second", pauses: slices.Repeat([]time.Duration{time.Second}, 10000), piece: 300, wait: 84 * time.Second},
+		{name: "of a gigabyte", pauses: slices.Repeat([]time.Duration{time.Second}, 10000), piece: 300, wait: 84 * time.Second, length: 1 << 30},
+		{name: "of no announced length", pauses: slices.Repeat([]time.Duration{time.Second}, 10000), piece: 300, wait: 84 * time.Second, length: -1},
+		{name: "a fast begin", pauses: append(make([]time.Duration, 1000), time.Hour), piece: 16 << 10, wait: time.Minute},
+		{name: "bursts", pauses: slices.Repeat([]time.Duration{59 * time.Second}, 50), piece: 64 << 10},
+		{name: "as slow as the least", pauses: slices.Repeat([]time.Duration{time.Second}, 1000), piece: 1 << 10},
+		{name: "a lower least", pauses: slices.Repeat([]time.Duration{time.Second}, 1000), piece: 300, least: 300},
+		{name: "a higher least", pauses: slices.Repeat([]time.Duration{time.Second}, 1000), piece: 1 << 10, least: 2 << 10, wait: 119 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := func(w http.ResponseWriter, r *http.Request) {
@@ -537,7 +548,10 @@ func TestSlow(t *testing.T) {
 				wait(c.before)
 				w.Header().Set("ETag", `"`+root.String()+`"`)
 				piece := make([]byte, c.piece)
-				w.Header().Set("Content-Length", strconv.Itoa(len(piece)*(1+len(c.pauses))))
+				w.Header().Set("Content-Length", strconv.Itoa(cmp.Or(c.length, len(piece)*(1+len(c.pauses)))))
+				if c.length < 0 {
+					w.Header().Del("Content-Length")
+				}
 				w.Write(piece)
 				for _, d := range c.pauses {
 					w.(http.Flusher).Flush()
@@ -545,7 +559,7 @@ func TestSlow(t *testing.T) {
 					w.Write(piece)
 				}
 			}
-			inBubble(t, h, remote.ClientOptions{Attempts: 1}, func(t *testing.T, client *remote.Client) {
+			inBubble(t, h, remote.ClientOptions{Attempts: 1, MinRate: c.least}, func(t *testing.T, client *remote.Client) {
 				begin := time.Now()
 				r, err := client.Module(t.Context(), root)
 				if err == nil {
@@ -555,12 +569,32 @@ func TestSlow(t *testing.T) {
 				if c.wait == 0 && err != nil || c.wait > 0 && (err == nil || time.Since(begin) != c.wait) {
 					t.Errorf("%v after %v", err, time.Since(begin))
 				}
-				if c.wait == time.Minute && !errors.Is(err, os.ErrDeadlineExceeded) {
+				slow := errors.Is(err, os.ErrDeadlineExceeded) && errors.Is(err, remote.ErrTooSlow)
+				if c.wait >= time.Minute && !slow {
 					t.Errorf("%v is no timeout", err)
 				}
 			})
 		})
 	}
+}
+
+// A reader that bounds itself does not hold its own slowness against the origin.
+func TestSlowByOwnBound(t *testing.T) {
+	h := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("ETag", `"`+strings.Repeat("20", 32)+`"`)
+		w.Write(make([]byte, 200<<10))
+	}
+	o := remote.ClientOptions{Attempts: 1, Bandwidth: remote.NewBandwidth(512, 0)}
+	inBubble(t, h, o, func(t *testing.T, client *remote.Client) {
+		r, err := client.Module(t.Context(), merkle.Hash(bytes.Repeat([]byte{0x20}, 32)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if n, err := io.Copy(io.Discard, r); n != 200<<10 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	})
 }
 
 func TestClientCancel(t *testing.T) {

@@ -55,6 +55,8 @@ var (
 	// ErrConnection is a request or an answer that did not come through whole: no connection, one that broke, or one on
 	// which too little moved.
 	ErrConnection = errors.New("remote: connection failed")
+	// ErrTooSlow is an answer that came more slowly than [ClientOptions] MinRate.
+	ErrTooSlow = errors.New("remote: answer is too slow")
 	// ErrClockSkew is a refused signature whose cause is a clock: ours and the server's are more than the
 	// freshness window apart. The error says by how much.
 	ErrClockSkew = errors.New("remote: clocks disagree")

@@ -110,7 +110,7 @@ func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.
 	if err := request.SignAt(req, e.op, c.url.Store, by, c.opt.Now(), nonce); err != nil {
 		return nil, fmt.Errorf("remote: sign %s %s: %w", e.method, target.Path, err)
 	}
-	resp, err := roundTrip(c.transport, req)
+	resp, err := roundTrip(c.transport, c.minRate, req)
 	if err != nil {
 		return nil, fmt.Errorf("remote: %s %s at %s: %w", e.method, target.Path, target.Host, &connectionError{err})
 	}

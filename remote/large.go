@@ -38,7 +38,7 @@ type Large interface {
 // signature.
 type Via struct {
 	Origin    string            // scheme://host[:port]
-	Transport http.RoundTripper // guarded, follows no redirect, fails after 60 s without a byte
+	Transport http.RoundTripper // guarded, follows no redirect, fails where an answer is too slow
 	UserAgent string
 	MaxModule int64 // longest module that is read, in bytes
 	Attempts  int   // how often a request is tried in all
@@ -50,7 +50,7 @@ func (c *Client) openLarge(ctx context.Context, root merkle.Hash, offset int64) 
 	if err != nil {
 		return nil, 0, err
 	}
-	via := Via{Origin: origin, Transport: watchedTransport{c.transport}, UserAgent: c.opt.UserAgent, MaxModule: c.opt.MaxModule, Attempts: c.opt.Attempts}
+	via := Via{Origin: origin, Transport: watchedTransport{c.transport, c.minRate}, UserAgent: c.opt.UserAgent, MaxModule: c.opt.MaxModule, Attempts: c.opt.Attempts}
 	r, size, err := c.opt.Large.OpenModule(ctx, via, module.ID{Store: c.url.Store, Root: root}, offset)
 	if err != nil {
 		return nil, 0, err
@@ -87,21 +87,24 @@ func (s *Server) refuseLarge(w http.ResponseWriter, id module.ID, size int64) er
 }
 
 // watchedTransport is the transport of a client for others, with its wait for bytes.
-type watchedTransport struct{ t *http.Transport }
+type watchedTransport struct {
+	t       *http.Transport
+	minRate int64
+}
 
 func (w watchedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	if r.Body == nil {
 		r.Body = noRepeat{}
 	}
-	return roundTrip(w.t, r)
+	return roundTrip(w.t, w.minRate, r)
 }
 
 // CloseIdleConnections is found by http.Client.
 func (w watchedTransport) CloseIdleConnections() { w.t.CloseIdleConnections() }
 
 // NewTransport returns what a [Client] with these options speaks through, for other clients of the same origins: its
-// TLS, dial guard and limits, no redirects, no compression, and an end after 60 s without a byte. o may be nil.
+// TLS, dial guard and limits, no redirects, no compression, and an end where an answer is slower than MinRate. o may be nil.
 func NewTransport(o *ClientOptions) (http.RoundTripper, error) {
 	if o == nil {
 		o = new(ClientOptions)
@@ -117,5 +120,5 @@ func NewTransport(o *ClientOptions) (http.RoundTripper, error) {
 		}
 		dial = guard.dialer(dialTimeout, true)
 	}
-	return watchedTransport{newTransport(o.TLS, o.Bandwidth.dialer(dial))}, nil
+	return watchedTransport{newTransport(o.TLS, o.Bandwidth.dialer(dial)), o.minRate()}, nil
 }

@@ -192,7 +192,7 @@ func (c *Client) putPresigned(ctx context.Context, p PutRequest, a initAnswer, b
 	req := (&http.Request{Method: http.MethodPut, URL: target, Host: target.Host, ContentLength: p.Size,
 		Header: http.Header{"User-Agent": {c.opt.UserAgent}},
 		Body:   io.NopCloser(io.LimitReader(body, p.Size))}).WithContext(ctx)
-	resp, err := roundTrip(transport, req)
+	resp, err := roundTrip(transport, c.minRate, req)
 	if err != nil {
 		return "", fmt.Errorf("remote: PUT to %s: %w", target.Host, &connectionError{err})
 	}

@@ -11,15 +11,16 @@ import (
 	"time"
 )
 
-// roundTrip sends req, without following redirects, and watches both bodies: a request of which a minute long nothing
-// is taken, or a minute of waiting for an answer that brings fewer than leastMoved bytes, ends the exchange with
-// [os.ErrDeadlineExceeded].
-func roundTrip(t *http.Transport, req *http.Request) (*http.Response, error) {
+// roundTrip sends req, without following redirects, and limits how slowly both bodies may move. The exchange ends with
+// [os.ErrDeadlineExceeded] when nothing of the request is taken for idleTimeout. It ends with [ErrTooSlow] when the
+// answer comes more slowly than rate, in bytes a second: its n bytes may take idleTimeout and n/rate seconds in all,
+// and no more than idleTimeout may pass in which they do not keep up with the rate.
+func roundTrip(t *http.Transport, rate int64, req *http.Request) (*http.Response, error) {
 	if req.Header.Get("Accept-Encoding") == "" { // conform asks for others
 		req.Header.Set("Accept-Encoding", "identity")
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
-	w := &watch{ctx: ctx, cancel: cancel}
+	w := &watch{ctx: ctx, cancel: cancel, rate: rate}
 	if _, none := req.Body.(noRepeat); !none {
 		req.Body = &watchedRequest{watch: w, ReadCloser: req.Body}
 	}
@@ -34,7 +35,7 @@ func roundTrip(t *http.Transport, req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// watch ends an exchange in which nothing moves.
+// watch ends an exchange that is idle or too slow.
 type watch struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -42,21 +43,32 @@ type watch struct {
 	timer  *time.Timer
 	answer bool // what moves is the answer; what still happens to the request's body does not count
 
-	// Of the answer: what is left of the minute, and what came in it.
-	left  time.Duration
-	moved int
-	since time.Time // when the read that is going on began
+	// Of the answer.
+	rate  int64         // bytes that earn a second
+	left  time.Duration // for reads to wait; at most idleTimeout
+	moved int64         // bytes that have not earned a second yet
+	since time.Time     // when the current read began
 }
 
-var errIdle = fmt.Errorf("fewer than %d bytes in %v: %w", leastMoved, idleTimeout, os.ErrDeadlineExceeded)
+var errIdle = fmt.Errorf("nothing was taken for %v: %w", idleTimeout, os.ErrDeadlineExceeded)
 
 // wind sets the timer.
 func (w *watch) wind(d time.Duration) {
 	if w.timer == nil {
-		w.timer = time.AfterFunc(d, func() { w.cancel(errIdle) })
+		w.timer = time.AfterFunc(d, func() { w.cancel(w.expired()) })
 	} else {
 		w.timer.Reset(d)
 	}
+}
+
+// expired returns the error of the direction that the exchange is in.
+func (w *watch) expired() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.answer {
+		return errIdle
+	}
+	return fmt.Errorf("%w: fewer than %d bytes a second: %w", ErrTooSlow, w.rate, os.ErrDeadlineExceeded)
 }
 
 // unwind stops it.
@@ -82,10 +94,11 @@ func (w *watch) stop() {
 	w.cancel(nil)
 }
 
-// cause puts the idle error in place of the cancellation that it caused.
+// cause puts the error of the timer in place of the cancellation that it caused.
 func (w *watch) cause(err error) error {
-	if err != nil && errors.Is(context.Cause(w.ctx), errIdle) {
-		return errIdle
+	cause := context.Cause(w.ctx)
+	if err != nil && errors.Is(cause, os.ErrDeadlineExceeded) {
+		return cause
 	}
 	return err
 }
@@ -146,9 +159,11 @@ func (b *watchedAnswer) end(n int) {
 	defer b.mu.Unlock()
 	b.unwind()
 	b.left -= time.Since(b.since)
-	if b.moved += n; b.moved >= leastMoved {
-		b.left, b.moved = idleTimeout, 0
-	}
+	b.moved += int64(n)
+	earned := b.moved / b.rate
+	b.moved -= earned * b.rate
+	b.left += time.Duration(min(earned, int64(idleTimeout/time.Second))) * time.Second
+	b.left = min(b.left, idleTimeout)
 }
 
 func (b *watchedAnswer) Close() error {

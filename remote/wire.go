@@ -50,6 +50,8 @@ const (
 const (
 	// DefaultMaxModule is the longest module that either side takes by default: 1 GiB. Modules are streamed.
 	DefaultMaxModule = 1 << 30
+	// DefaultMinRate is the least rate of an answer, in bytes a second: 1 KiB.
+	DefaultMinRate = 1 << 10
 	// DefaultMaxContent is the longest resource that a client holds in memory by default: 64 MiB of sealed bytes.
 	DefaultMaxContent = 64 << 20
 

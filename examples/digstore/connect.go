@@ -27,6 +27,7 @@ type hostFlags struct {
 	node     string
 	timeout  time.Duration
 	rate     amount
+	minRate  amount // of answers; 0: the library's default
 	separate bool
 	longest  amount // module that is taken; 0: the library's default
 
@@ -40,8 +41,9 @@ func (h *hostFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&h.ca, "ca", "", "a PEM `FILE` with a private certificate authority to believe as well")
 	flags.StringVar(&h.node, "node", "", "the node for locators without a host: its `URL`, or auto for the nearest (default: $DIG_NODE_URL, else rpc.dig.net)")
-	flags.DurationVar(&h.timeout, "timeout", 0, "give up after this `TIME` in all, as 90s or 10m (default: never, while bytes come)")
+	flags.DurationVar(&h.timeout, "timeout", 0, "give up after this `TIME` in all, as 90s or 10m (default: never, while answers come at --min-rate)")
 	flags.Var(&h.rate, "limit-rate", "at most this `RATE` each way, in bytes a second, as 500k or 2MB")
+	flags.Var(&h.minRate, "min-rate", "give up on a host whose answers come more slowly, a `SIZE` a second as 500 or 20k (default: 1KiB)")
 	flags.BoolVar(&h.separate, "separate-identity", false, "sign with a key that only this host sees")
 	_ = cmd.MarkFlagFilename("ca")
 	_ = cmd.RegisterFlagCompletionFunc("node", cobra.FixedCompletions([]cobra.Completion{"auto"}, noFiles))
@@ -82,6 +84,7 @@ func (a *app) clientOptions(h hostFlags) (*remote.ClientOptions, error) {
 		Large:             rpc.Large{},
 		PushForms:         h.forms,
 		MaxModule:         int64(h.longest),
+		MinRate:           int64(h.minRate),
 		OnRetry: func(err error, wait time.Duration) {
 			a.note("%v: trying again in %v", err, wait.Round(time.Millisecond))
 		},

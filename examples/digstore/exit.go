@@ -115,6 +115,7 @@ var exits = []struct {
 	{is(auth.ErrKeyFile), exitOther, "ERROR", "a key file is yours alone, and holds 32 bytes"},
 	{is(remote.ErrTooLarge), exitNetwork, "NETWORK", "the limit is this program's own: --max-module SIZE takes longer modules on clone and pull"},
 	{is(remote.ErrProtocol), exitNetwork, "NETWORK", "check the URL: something else answers there"},
+	{is(remote.ErrTooSlow), exitNetwork, "NETWORK", "try another host, or wait for slower answers with --min-rate SIZE"},
 	{transport, exitNetwork, "NETWORK", "check the host's name and the network, and run it again"},
 	{is(fs.ErrInvalid), exitUsage, "INVALID_ARGUMENT", "choose another name"},
 	{is(fs.ErrExist), exitUsage, "INVALID_ARGUMENT", "choose a name that is free"},
