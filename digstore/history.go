@@ -40,6 +40,9 @@ type history struct {
 // maxLog bounds roots.log: more than two million generations.
 const maxLog = 256 << 20
 
+// lastSecond is the end of the year 9999, in unix seconds: later times have no JSON.
+const lastSecond = 253402300799
+
 func (s *Store) logName() string { return filepath.Join(s.dir, "roots.log") }
 
 // history returns roots.log, looked at again only when it has changed.

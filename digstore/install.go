@@ -151,7 +151,7 @@ func (in *incoming) accept(ctx context.Context, id module.ID, r io.Reader, check
 }
 
 // newLines returns those of lines that the history lacks: all, when they follow it, and none, when there is one and it
-// is a line of a generation that is not held.
+// is a line of a generation that is not held. Their times are those of 1970 to 9999, so that each has a form in JSON.
 func (s *Store) newLines(h *history, lines []module.Generation) ([]module.Generation, error) {
 	if first := lines[0]; len(lines) == 1 && first.Number < h.len() {
 		have, err := h.line(first.Number)
@@ -171,6 +171,9 @@ func (s *Store) newLines(h *history, lines []module.Generation) ([]module.Genera
 		return nil, nil
 	}
 	for i, g := range lines {
+		if seconds := g.Time.Unix(); seconds < 0 || seconds > lastSecond {
+			return nil, fmt.Errorf("time of history line %d: expected 1970 to 9999, found %d seconds: %w", g.Number, seconds, module.ErrFormat)
+		}
 		if g.Number != h.len()+uint64(i) {
 			return nil, fmt.Errorf("history line %d follows %d generations here: %w", g.Number, h.len(), module.ErrNotHead)
 		}

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
@@ -161,6 +163,11 @@ func TestInstallRefuses(t *testing.T) {
 	good := moduleOf(t, from, gens[1].Root)
 	refused := errors.New("refused")
 	swapped := []module.Generation{gens[1], gens[0]}
+	at := func(seconds int64) []module.Generation {
+		late := slices.Clone(gens)
+		late[0].Time = time.Unix(seconds, 0)
+		return late
+	}
 	for _, c := range []struct {
 		name  string
 		lines []module.Generation
@@ -174,6 +181,9 @@ func TestInstallRefuses(t *testing.T) {
 		{"empty", gens, bytes.NewReader(nil), deep, module.ErrFormat},
 		{"another root", gens, bytes.NewReader(moduleOf(t, from, gens[0].Root)), nil, module.ErrVerify},
 		{"lines that do not follow", gens[1:], bytes.NewReader(good), deep, module.ErrNotHead},
+		{"a time before 1970", at(-1), bytes.NewReader(good), deep, module.ErrFormat},
+		{"a time after 9999", at(253402300800), bytes.NewReader(good), deep, module.ErrFormat},
+		{"a time that overflows", at(1 << 62), bytes.NewReader(good), deep, module.ErrFormat},
 		{"lines out of order", swapped, bytes.NewReader(moduleOf(t, from, gens[0].Root)), deep, module.ErrNotHead},
 	} {
 		t.Run(c.name, func(t *testing.T) {

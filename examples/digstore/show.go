@@ -69,18 +69,18 @@ func (a *app) show(ctx context.Context, s *digstore.Store, which string) error {
 		StoreID    auth.StoreID   `json:"store_id"`
 		Generation uint64         `json:"generation"`
 		Root       merkle.Hash    `json:"root"`
-		Time       time.Time      `json:"time"`
+		Time       *time.Time     `json:"time"` // null: the line has none that can be written
 		PublicKey  auth.PublicKey `json:"public_key"`
 		ModuleSize int64          `json:"module_size"`
 		Resources  int            `json:"resources"`
 		Message    string         `json:"message,omitempty"`
 		Revoked    string         `json:"revoked,omitempty"`
 		Files      []file         `json:"files"`
-	}{s.Name(), s.ID(), g.Info().Number, g.Info().Root, g.Info().Time.UTC(), g.PublicKey(), g.Module().Size(), len(names) + unnamed, g.Message(), revoked.of(g.Info().Root), files}
+	}{s.Name(), s.ID(), g.Info().Number, g.Info().Root, writable(g.Info().Time), g.PublicKey(), g.Module().Size(), len(names) + unnamed, g.Message(), revoked.of(g.Info().Root), files}
 	return a.answer(v, func(w io.Writer) {
 		fmt.Fprintf(w, "store       %s  %s\n", printable(v.Store), v.StoreID)
 		fmt.Fprintf(w, "generation  %d\nroot        %s\n", v.Generation, v.Root)
-		fmt.Fprintf(w, "time        %s\n", v.Time.Local().Format(time.RFC1123))
+		fmt.Fprintf(w, "time        %s\n", shown(v.Time))
 		fmt.Fprintf(w, "publisher   %s\n", v.PublicKey)
 		fmt.Fprintf(w, "module      %s\n", size(v.ModuleSize))
 		if v.Message != "" {
