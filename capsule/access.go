@@ -16,8 +16,8 @@ const (
 	accessStepTag = "dig:access:step:v1"
 )
 
-// AccessProof shows that chunks of a capsule could be read one after the other: which chunk is next follows
-// from the content of the one before.
+// AccessProof shows that chunks of a capsule could be read one after the other: which chunk is
+// next follows from the content of the one before.
 type AccessProof struct {
 	EntropyHeight uint64
 	Entropy       merkle.Hash
@@ -34,8 +34,9 @@ type AccessSample struct {
 	Path  []merkle.Hash
 }
 
-// encode appends: u64 entropy height || entropy (32) || chunk root (32) || u32 chunks || u16 n || u16 0 || n
-// samples of (u32 index || u16 length || chunk || u8 m || m siblings) || final state (32).
+// encode appends: u64 entropy height || entropy (32) || chunk root (32) || u32 chunks || u16 n
+// || u16 0 || n samples of (u32 index || u16 length || chunk || u8 m || m siblings) || final
+// state (32).
 func (p *AccessProof) encode(w *codec.Writer) {
 	w.U64(p.EntropyHeight)
 	w.Fixed(p.Entropy[:])
@@ -97,7 +98,8 @@ type accessWalk struct {
 	used   map[uint32]bool
 }
 
-// newAccessWalk begins the walk of c through a capsule of so many chunks. Node and plotID are those that answer.
+// newAccessWalk begins the walk of c through a capsule of so many chunks. Node and plotID are
+// those that answer.
 func newAccessWalk(c *Challenge, node auth.NodePublicKey, plotID merkle.Hash, chunks uint32) *accessWalk {
 	b := append(make([]byte, 0, 192), accessSeedTag...)
 	b = append(b, c.Entropy[:]...)

@@ -16,8 +16,8 @@ const (
 	bundleMagic   = 0x44494742 // "DIGB"
 	bundleVersion = 1
 
-	// MaxBundle bounds the length in bytes of a bundle: what a reader of one should read at most. With its
-	// limits on samples and paths no bundle comes near it.
+	// MaxBundle bounds the length in bytes of a bundle: what a reader of one should read at
+	// most. With its limits on samples and paths no bundle comes near it.
 	MaxBundle = 4 << 20
 
 	maskOwnership = 1
@@ -26,8 +26,8 @@ const (
 	maskAccess    = 8
 )
 
-// Bundle is a node's signed answer to a challenge. It has the proofs that the type of the challenge asks for;
-// the others are nil.
+// Bundle is a node's signed answer to a challenge. It has the proofs that the type of the
+// challenge asks for; the others are nil.
 type Bundle struct {
 	ChallengeDigest merkle.Hash
 	PlotID          merkle.Hash
@@ -85,7 +85,8 @@ func (b *Bundle) proofs() []proofCodec {
 //	u32 "DIGB" || u16 version 1 || u16 mask || challenge digest (32) || plot id (32) || capsule hash (32) ||
 //	u64 generated at || for each proof (u32 length || bytes) || signature (64)
 //
-// The bits of the mask are, in the order in which proofs follow: 1 ownership, 2 inclusion, 4 work, 8 access.
+// The bits of the mask are, in the order in which proofs follow: 1 ownership, 2 inclusion, 4
+// work, 8 access.
 func (b *Bundle) MarshalBinary() ([]byte, error) {
 	body, err := b.body()
 	if err != nil {
@@ -126,7 +127,8 @@ func (b *Bundle) sign(ctx context.Context, by auth.NodeSigner) error {
 	return err
 }
 
-// message returns what the node signs: SHA-256("dig:proof-bundle:v1" || everything before the signature).
+// message returns what the node signs: SHA-256("dig:proof-bundle:v1" || everything before the
+// signature).
 func (b *Bundle) message() (m merkle.Hash, err error) {
 	body, err := b.body()
 	if err != nil {
@@ -139,8 +141,8 @@ func (b *Bundle) message() (m merkle.Hash, err error) {
 	return m, nil
 }
 
-// ParseBundle decodes a bundle that fills raw. It checks the form alone: see
-// Verify. What it accepts, MarshalBinary turns into the same bytes. It allocates no more than a small multiple
+// ParseBundle decodes a bundle that fills raw. It checks the form alone: see Verify. What it
+// accepts, MarshalBinary turns into the same bytes. It allocates no more than a small multiple
 // of raw. Errors wrap ErrBundle.
 func ParseBundle(raw []byte) (*Bundle, error) {
 	b, err := parseBundle(raw)

@@ -26,8 +26,8 @@ func hexPath(path []merkle.Hash) []hexHash {
 	return out
 }
 
-// MarshalJSON returns a view of the bundle for people and debuggers. It cannot be read back: the binary form is
-// what travels.
+// MarshalJSON returns a view of the bundle for people and debuggers. It cannot be read back: the
+// binary form is what travels.
 func (b *Bundle) MarshalJSON() ([]byte, error) {
 	type ownership struct {
 		PublicKey   auth.NodePublicKey `json:"public_key"`

@@ -50,11 +50,12 @@ const (
 	minimalChallengeTag = "dig:challenge:min:v1"
 )
 
-// Challenge is a validator's question to a node. Its canonical bytes are signed; their hash binds the answer.
+// Challenge is a validator's question to a node. Its canonical bytes are signed; their hash
+// binds the answer.
 //
-// In beacon mode EntropyHeight is the height of a recent block of the chain and Entropy its hash. In direct mode
-// EntropyHeight is 0 and Entropy is drawn by the validator, which can then favour a node: no reward may rest on
-// the answer.
+// In beacon mode EntropyHeight is the height of a recent block of the chain and Entropy its
+// hash. In direct mode EntropyHeight is 0 and Entropy is drawn by the validator, which can then
+// favour a node: no reward may rest on the answer.
 type Challenge struct {
 	ID            string // 1 to 64 of A-Z a-z 0-9 _ -
 	Type          ChallengeType
@@ -70,13 +71,13 @@ type Challenge struct {
 	WorkBits      uint8  // leading zero bits of a work proof
 	Signature     auth.NodeSignature
 
-	// Minimal marks the form that has only ID, Type, CapsuleHash and Signature, which is over other bytes.
-	// Complete fills in the rest.
+	// Minimal marks the form that has only ID, Type, CapsuleHash and Signature, which is over
+	// other bytes. Complete fills in the rest.
 	Minimal bool
 }
 
-// Canonical returns the bytes that the digest covers, and that the validator signs unless the challenge is
-// minimal:
+// Canonical returns the bytes that the digest covers, and that the validator signs unless the
+// challenge is minimal:
 //
 //	"dig:challenge:v1" || u8 type || u16 length of id || id || validator (32) || node (32) || plot id (32) ||
 //	capsule hash (32) || u64 entropy height || entropy (32) || u64 issued at || u64 expires at || u16 samples ||
@@ -131,8 +132,8 @@ func (c *Challenge) Sign(ctx context.Context, by auth.NodeSigner) error {
 	return nil
 }
 
-// Verify checks the signature under a validator's key: c.Validator in the full form, which must be equal to
-// validator. Errors wrap ErrKey, ErrUnknownValidator or ErrSignature.
+// Verify checks the signature under a validator's key: c.Validator in the full form, which must
+// be equal to validator. Errors wrap ErrKey, ErrUnknownValidator or ErrSignature.
 func (c *Challenge) Verify(validator auth.NodePublicKey) error {
 	if c.Validator != validator && !(c.Minimal && c.Validator.IsZero()) {
 		return fmt.Errorf("challenge %s: %w: found %v, expected %v", c.ID, ErrUnknownValidator, c.Validator, validator)
@@ -143,9 +144,10 @@ func (c *Challenge) Verify(validator auth.NodePublicKey) error {
 	return nil
 }
 
-// Complete returns c with the members that the minimal form leaves out, as the node and the validator fill them
-// in alike: the entropy is the SHA-256 of the signature, which must be there already, times are 0, 20 samples,
-// 16 work bits where the type needs work. A challenge in full form is returned as it is.
+// Complete returns c with the members that the minimal form leaves out, as the node and the
+// validator fill them in alike: the entropy is the SHA-256 of the signature, which must be there
+// already, times are 0, 20 samples, 16 work bits where the type needs work. A challenge in full
+// form is returned as it is.
 func (c *Challenge) Complete(validator, node auth.NodePublicKey) *Challenge {
 	if !c.Minimal {
 		return c
@@ -160,8 +162,9 @@ func (c *Challenge) Complete(validator, node auth.NodePublicKey) *Challenge {
 	return d
 }
 
-// Check returns nil when the members are well-formed. It looks at no clock and no signature. Errors wrap
-// ErrChallenge; an unknown type or samples and bits out of range wrap ErrUnsupported; keys that are none ErrKey.
+// Check returns nil when the members are well-formed. It looks at no clock and no signature.
+// Errors wrap ErrChallenge; an unknown type or samples and bits out of range wrap
+// ErrUnsupported; keys that are none ErrKey.
 func (c *Challenge) Check() error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w %.64q: %w", ErrChallenge, c.ID, fmt.Errorf(format, args...))
@@ -205,8 +208,9 @@ const (
 	replayMemory = 120 // after expires_at, until an answer is forgotten
 )
 
-// CheckTime returns nil when c is fresh at the Unix time now: issued at most 30 s ahead of it, living at most
-// 120 s, and at most 60 s past its expiry. A minimal challenge has no times. Errors wrap ErrExpired.
+// CheckTime returns nil when c is fresh at the Unix time now: issued at most 30 s ahead of it,
+// living at most 120 s, and at most 60 s past its expiry. A minimal challenge has no times.
+// Errors wrap ErrExpired.
 func (c *Challenge) CheckTime(now uint64) error {
 	switch {
 	case c.Minimal:
@@ -239,8 +243,8 @@ func (c *Challenge) mask() uint16 {
 	return maskOwnership | maskInclusion | maskWork | maskAccess
 }
 
-// MarshalJSON returns the body of POST /validation/challenge. A minimal challenge has the four members of
-// that form. It fails when Check does.
+// MarshalJSON returns the body of POST /validation/challenge. A minimal challenge has the four
+// members of that form. It fails when Check does.
 func (c *Challenge) MarshalJSON() ([]byte, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -274,9 +278,9 @@ func (c *Challenge) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// ParseChallenge reads the body of POST /validation/challenge under the same strict rules as ReadManifest and
-// checks it: see Check. A body with none of the additional members is minimal; one with some of them is
-// refused. Errors wrap ErrChallenge.
+// ParseChallenge reads the body of POST /validation/challenge under the same strict rules as
+// ReadManifest and checks it: see Check. A body with none of the additional members is minimal;
+// one with some of them is refused. Errors wrap ErrChallenge.
 func ParseChallenge(text []byte) (*Challenge, error) {
 	c := new(Challenge)
 	if err := c.read(strictjson.NewReader(bytes.NewReader(text), maxChallengeJSON)); err != nil {

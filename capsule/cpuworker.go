@@ -12,15 +12,16 @@ const (
 	workCheck = 1 << 12 // nonces between two looks at the context: under 2 ms
 )
 
-// CPUWorker searches nonces on the cores of this machine. All searches share its goroutines, so that the
-// machine is never used beyond their number.
+// CPUWorker searches nonces on the cores of this machine. All searches share its goroutines, so
+// that the machine is never used beyond their number.
 type CPUWorker struct {
 	slots chan struct{}
 }
 
 var _ Worker = (*CPUWorker)(nil)
 
-// NewCPUWorker returns a worker that hashes on n cores at once; n that is not positive means GOMAXPROCS.
+// NewCPUWorker returns a worker that hashes on n cores at once; n that is not positive means
+// GOMAXPROCS.
 func NewCPUWorker(n int) *CPUWorker {
 	if n <= 0 {
 		n = runtime.GOMAXPROCS(0)
@@ -48,8 +49,9 @@ func (w *CPUWorker) Search(ctx context.Context, in WorkInput, bits int) (uint64,
 
 const noNonce = 1<<64 - 1
 
-// workSearch is one search, which several goroutines run. Ranges are taken in order, and one below the best
-// nonce found is always finished, so that the lowest nonce is found whatever the number of goroutines.
+// workSearch is one search, which several goroutines run. Ranges are taken in order, and one
+// below the best nonce found is always finished, so that the lowest nonce is found whatever the
+// number of goroutines.
 type workSearch struct {
 	slots chan struct{}
 	in    WorkInput

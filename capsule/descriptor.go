@@ -29,9 +29,9 @@ const (
 	plotLeafTag = "dig:plot:leaf:v1"
 )
 
-// Ref names a capsule by its place: the datastore, the capsule root of one generation, and the index within
-// that generation, from 0. A zero Root means the current head. The capsule root is the root over capsule
-// leaves; it is not the generation root of a module.
+// Ref names a capsule by its place: the datastore, the capsule root of one generation, and the
+// index within that generation, from 0. A zero Root means the current head. The capsule root is
+// the root over capsule leaves; it is not the generation root of a module.
 type Ref struct {
 	Store auth.StoreID
 	Root  merkle.Hash
@@ -46,8 +46,9 @@ func (r Ref) String() string {
 	return fmt.Sprintf("%v:%v:%d", r.Store, r.Root, r.Index)
 }
 
-// Descriptor describes the content of one capsule. The zero ChunkRoot means that it is not known, as in a
-// manifest without chunk roots: such a descriptor checks whole capsules but neither ranges nor proofs.
+// Descriptor describes the content of one capsule. The zero ChunkRoot means that it is not
+// known, as in a manifest without chunk roots: such a descriptor checks whole capsules but
+// neither ranges nor proofs.
 type Descriptor struct {
 	Index     uint32      // place in its generation, from 0
 	Size      uint32      // bytes of content
@@ -94,7 +95,8 @@ func BlockCount(size uint32) uint32 {
 	return uint32((uint64(size) + BlockSize - 1) / BlockSize)
 }
 
-// SubrootCount returns the number of subroots of a capsule of size bytes: that of its blocks, at least 1.
+// SubrootCount returns the number of subroots of a capsule of size bytes: that of its blocks, at
+// least 1.
 func SubrootCount(size uint32) uint32 { return max(1, BlockCount(size)) }
 
 // chunkLen returns the length of chunk i of a capsule of size bytes.
@@ -102,8 +104,9 @@ func chunkLen(size, i uint32) int {
 	return int(min(ChunkSize, uint64(size)-min(uint64(size), uint64(i)*ChunkSize)))
 }
 
-// Subroot returns the root over the chunk leaves of one block of content, of at most BlockSize bytes. Folding
-// the subroots of all blocks with merkle.Root gives the chunk root. An empty block has one empty chunk.
+// Subroot returns the root over the chunk leaves of one block of content, of at most BlockSize
+// bytes. Folding the subroots of all blocks with merkle.Root gives the chunk root. An empty
+// block has one empty chunk.
 func Subroot(block []byte) merkle.Hash {
 	var leaves [chunksPerBlock]merkle.Hash
 	return merkle.Root(appendChunkLeaves(leaves[:0], block))

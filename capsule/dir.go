@@ -28,12 +28,13 @@ import (
 //	stores/<id>/head              the capsule root of the head, 64 hex digits and a line feed
 //	tmp/                          content that is being put; emptied by OpenDir
 //
-// A generation exists when its manifest does; content is durable before the manifest is, and the manifest
-// before head names it. After a crash the head is the old one or the new one, whole.
+// A generation exists when its manifest does; content is durable before the manifest is, and the
+// manifest before head names it. After a crash the head is the old one or the new one, whole.
 //
-// The directory is not trusted. Links are not followed and only regular files are opened; names that are not
-// as above are ignored; manifests are checked when they are read. Content is not: what Open returns is the
-// file, a Seeker and ReaderAt, whose length is right, and the caller verifies it.
+// The directory is not trusted. Links are not followed and only regular files are opened; names
+// that are not as above are ignored; manifests are checked when they are read. Content is not:
+// what Open returns is the file, a Seeker and ReaderAt, whose length is right, and the caller
+// verifies it.
 //
 // One Dir writes; any number of others, in this or in other processes, may read at the same time.
 type Dir struct {
@@ -72,8 +73,9 @@ var (
 	_ io.Closer = (*Dir)(nil)
 )
 
-// OpenDir opens the store in the directory path, which is made when it is missing, unless read-only. A second
-// writer is refused with an error about the lock. The caller closes the store.
+// OpenDir opens the store in the directory path, which is made when it is missing, unless
+// read-only. A second writer is refused with an error about the lock. The caller closes the
+// store.
 func OpenDir(path string, o *DirOptions) (*Dir, error) {
 	if o == nil {
 		o = new(DirOptions)

@@ -23,8 +23,8 @@ var (
 
 	// ErrChallenge: a challenge is malformed (HTTP 400).
 	ErrChallenge = errors.New("challenge")
-	// ErrUnsupported: a challenge asks for what this node does not do, or for more than it does (HTTP 422).
-	// It comes with ErrChallenge.
+	// ErrUnsupported: a challenge asks for what this node does not do, or for more than it does
+	// (HTTP 422). It comes with ErrChallenge.
 	ErrUnsupported = errors.New("unsupported or out of limits")
 	// ErrUnknownValidator: the validator is not one that may ask (HTTP 403).
 	ErrUnknownValidator = errors.New("unknown validator")
@@ -35,9 +35,11 @@ var (
 	// ErrNotReady: the capsule is held but in no plot yet (HTTP 503).
 	ErrNotReady = errors.New("capsule is in no plot yet")
 
-	// ErrProof: a bundle does not prove what was asked. The errors below come with it. See ProofError.
+	// ErrProof: a bundle does not prove what was asked. The errors below come with it. See
+	// ProofError.
 	ErrProof = errors.New("proof")
-	// ErrBinding: a value is not the one that the challenge, another proof or the verifier asks for.
+	// ErrBinding: a value is not the one that the challenge, another proof or the verifier asks
+	// for.
 	ErrBinding = errors.New("proof is bound to another value")
 	// ErrSignature: a signature does not verify. It is auth.ErrSignature.
 	ErrSignature = auth.ErrSignature

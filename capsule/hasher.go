@@ -9,8 +9,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Hasher computes the descriptor of one capsule from its content, written in order. It holds one block and 32
-// bytes for each block before it. It is for one goroutine; the zero value is not usable.
+// Hasher computes the descriptor of one capsule from its content, written in order. It holds one
+// block and 32 bytes for each block before it. It is for one goroutine; the zero value is not
+// usable.
 type Hasher struct {
 	whole    hash.Hash
 	size     uint64
@@ -21,7 +22,8 @@ type Hasher struct {
 // NewHasher returns a Hasher of a capsule of which nothing is written yet.
 func NewHasher() *Hasher { return &Hasher{whole: sha256.New()} }
 
-// Write adds content. It fails with ErrCapsuleTooLarge when the capsule would exceed MaxSize, and then adds nothing.
+// Write adds content. It fails with ErrCapsuleTooLarge when the capsule would exceed MaxSize,
+// and then adds nothing.
 func (h *Hasher) Write(p []byte) (int, error) {
 	if h.size+uint64(len(p)) > MaxSize {
 		return 0, fmt.Errorf("hash capsule of at least %d bytes: %w: at most %d bytes", h.size+uint64(len(p)), ErrCapsuleTooLarge, uint32(MaxSize))
@@ -46,7 +48,8 @@ func (h *Hasher) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Subroots returns the subroots of what was written: one for each block, the last of which may be short.
+// Subroots returns the subroots of what was written: one for each block, the last of which may
+// be short.
 func (h *Hasher) Subroots() []merkle.Hash {
 	out := append([]merkle.Hash(nil), h.subroots...)
 	if len(h.block) > 0 || len(out) == 0 {
@@ -55,7 +58,8 @@ func (h *Hasher) Subroots() []merkle.Hash {
 	return out
 }
 
-// Descriptor returns the descriptor of what was written, at the given index. More may be written afterwards.
+// Descriptor returns the descriptor of what was written, at the given index. More may be written
+// afterwards.
 func (h *Hasher) Descriptor(index uint32) Descriptor {
 	d := Descriptor{Index: index, Size: uint32(h.size), ChunkRoot: merkle.Root(h.Subroots())}
 	h.whole.Sum(d.Hash[:0])
@@ -75,8 +79,8 @@ func Describe(index uint32, r io.Reader) (Descriptor, error) {
 type onlyWriter struct{ io.Writer }
 type onlyReader struct{ io.Reader }
 
-// Matches returns nil when got is the descriptor that d asks for: equal size and hash, and equal chunk root
-// where d has one. The index is not compared. The error wraps ErrContentMismatch.
+// Matches returns nil when got is the descriptor that d asks for: equal size and hash, and equal
+// chunk root where d has one. The index is not compared. The error wraps ErrContentMismatch.
 func (d Descriptor) Matches(got Descriptor) error {
 	switch {
 	case got.Size != d.Size:

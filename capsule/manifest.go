@@ -51,8 +51,8 @@ func (m *Manifest) Size() uint64 {
 	return n
 }
 
-// Complete reports whether every capsule has its chunk root. Only then does Check compute the root, and only
-// then can the manifest check proofs.
+// Complete reports whether every capsule has its chunk root. Only then does Check compute the
+// root, and only then can the manifest check proofs.
 func (m *Manifest) Complete() bool {
 	for _, d := range m.Capsules {
 		if d.ChunkRoot.IsZero() {
@@ -62,8 +62,9 @@ func (m *Manifest) Complete() bool {
 	return true
 }
 
-// Check returns nil when m is consistent: at least one capsule, indices 0, 1, 2 and so on, and, when m is
-// Complete, leaves that fold to Root. It says nothing about whether Root is to be trusted. Errors are *ManifestError.
+// Check returns nil when m is consistent: at least one capsule, indices 0, 1, 2 and so on, and,
+// when m is Complete, leaves that fold to Root. It says nothing about whether Root is to be
+// trusted. Errors are *ManifestError.
 func (m *Manifest) Check() error {
 	if len(m.Capsules) == 0 {
 		return &ManifestError{"capsule_count", fmt.Errorf("found 0 capsules, expected at least 1")}
@@ -89,8 +90,8 @@ func (m *Manifest) leaves() []merkle.Hash {
 	return leaves
 }
 
-// Tree returns the tree over the capsule leaves. Its proofs are those of the header X-Merkle-Proof, in the
-// encoding of merkle.Proof. It is of use only when m is Complete.
+// Tree returns the tree over the capsule leaves. Its proofs are those of the header
+// X-Merkle-Proof, in the encoding of merkle.Proof. It is of use only when m is Complete.
 func (m *Manifest) Tree() *merkle.Tree { return merkle.NewTree(m.leaves()) }
 
 // Prove returns the proof of capsule i under Root. For more than one proof a Tree is cheaper.
@@ -104,8 +105,9 @@ func (m *Manifest) Prove(i uint32) (merkle.Proof, error) {
 // Ref returns the reference of capsule i.
 func (m *Manifest) Ref(i uint32) Ref { return Ref{Store: m.Store, Root: m.Root, Index: i} }
 
-// CheckProof returns nil when p shows that d is the capsule d.Index among count capsules under root, by the one
-// path shape of that place. The root must be trusted by other means. Errors wrap ErrPath.
+// CheckProof returns nil when p shows that d is the capsule d.Index among count capsules under
+// root, by the one path shape of that place. The root must be trusted by other means. Errors
+// wrap ErrPath.
 func (d Descriptor) CheckProof(p merkle.Proof, root merkle.Hash, count uint32) error {
 	if err := p.CheckAt(d.Leaf(), root, int64(d.Index), int64(count)); err != nil {
 		return fmt.Errorf("%w: capsule %d of %d: %w", ErrPath, d.Index, count, err)

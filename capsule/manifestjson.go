@@ -13,15 +13,16 @@ import (
 	"github.com/dig-network/digstore/internal/strictjson"
 )
 
-// MaxManifest is the length in bytes of the longest manifest that ReadManifest accepts by default: 256 MiB,
-// which is above a million capsules.
+// MaxManifest is the length in bytes of the longest manifest that ReadManifest accepts by
+// default: 256 MiB, which is above a million capsules.
 const MaxManifest = 256 << 20
 
 // MarshalJSON returns the JSON form. It fails when Check does.
 func (m *Manifest) MarshalJSON() ([]byte, error) { return m.AppendJSON(nil) }
 
-// AppendJSON appends the JSON form to b, without line breaks and with members in a fixed order: 32-byte values
-// as 0x and 64 hexadecimal digits in lower case, numbers as unsigned integers. It fails when Check does.
+// AppendJSON appends the JSON form to b, without line breaks and with members in a fixed order:
+// 32-byte values as 0x and 64 hexadecimal digits in lower case, numbers as unsigned integers. It
+// fails when Check does.
 func (m *Manifest) AppendJSON(b []byte) ([]byte, error) {
 	if err := m.Check(); err != nil {
 		return b, err
@@ -76,13 +77,15 @@ func (m *Manifest) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// ReadManifest reads the JSON form of a manifest from r, to its end, and checks it: see Manifest.Check. At most
-// max bytes are read, MaxManifest when max is not positive; a longer text is an error.
+// ReadManifest reads the JSON form of a manifest from r, to its end, and checks it: see
+// Manifest.Check. At most max bytes are read, MaxManifest when max is not positive; a longer
+// text is an error.
 //
-// The reading is strict. A member given twice, or in another letter case, or with another type, null where a
-// value is due, a number that is not an unsigned integer in plain digits, and text behind the end are refused.
-// Members that are not known are skipped. 32-byte values are read with or without 0x, in digits of either
-// case. Memory grows with the number of capsules that were read, 72 bytes each. Errors are *ManifestError.
+// The reading is strict. A member given twice, or in another letter case, or with another type,
+// null where a value is due, a number that is not an unsigned integer in plain digits, and text
+// behind the end are refused. Members that are not known are skipped. 32-byte values are read
+// with or without 0x, in digits of either case. Memory grows with the number of capsules that
+// were read, 72 bytes each. Errors are *ManifestError.
 func ReadManifest(r io.Reader, max int64) (*Manifest, error) {
 	if max <= 0 {
 		max = MaxManifest

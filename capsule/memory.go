@@ -15,8 +15,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Memory is a Store and Lister in memory. The zero value is empty and ready. What it opens is a *bytes.Reader
-// with a Close, and needs no verification.
+// Memory is a Store and Lister in memory. The zero value is empty and ready. What it opens is a
+// *bytes.Reader with a Close, and needs no verification.
 type Memory struct {
 	mu       sync.RWMutex
 	contents map[merkle.Hash][]byte

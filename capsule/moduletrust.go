@@ -12,18 +12,18 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// ModuleRoots is a RootTrust for datastores that are the modules of a store. It computes the capsule root of
-// each generation from the module's bytes, which are cut into capsules of DefaultSize. The fields must not be
-// changed after the first call.
+// ModuleRoots is a RootTrust for datastores that are the modules of a store. It computes the
+// capsule root of each generation from the module's bytes, which are cut into capsules of
+// DefaultSize. The fields must not be changed after the first call.
 type ModuleRoots struct {
-	// Generations returns the generation roots of a store that are confirmed, as by the chain, newest first.
-	// An unknown store is fs.ErrNotExist.
+	// Generations returns the generation roots of a store that are confirmed, as by the chain,
+	// newest first. An unknown store is fs.ErrNotExist.
 	Generations func(ctx context.Context, store auth.StoreID) ([]merkle.Hash, error)
-	// Module opens the module of a generation, verified against that generation root. One that cannot be
-	// had is fs.ErrNotExist and passed over.
+	// Module opens the module of a generation, verified against that generation root. One that
+	// cannot be had is fs.ErrNotExist and passed over.
 	Module func(ctx context.Context, store auth.StoreID, generation merkle.Hash) (io.ReadCloser, error)
-	// MaxGenerations is how many generations, from the newest, are computed in one call of Trusted; not
-	// positive means 4. Those that are known already do not count.
+	// MaxGenerations is how many generations, from the newest, are computed in one call of
+	// Trusted; not positive means 4. Those that are known already do not count.
 	MaxGenerations int
 
 	mu    sync.Mutex
@@ -89,7 +89,8 @@ func (t *ModuleRoots) Trusted(ctx context.Context, store auth.StoreID, root merk
 	return 0, untrusted(store, root, "no confirmed generation has it")
 }
 
-// lookup returns what is known about a generation, and begins it when it is new and that is allowed.
+// lookup returns what is known about a generation, and begins it when it is new and that is
+// allowed.
 func (t *ModuleRoots) lookup(k generationKey, begin bool) (r *generationRoot, isNew bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

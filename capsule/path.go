@@ -19,8 +19,8 @@ func siblings(p merkle.Proof) []merkle.Hash {
 	return path
 }
 
-// foldPath returns the root over a leaf at index among count leaves. The path must have exactly the siblings
-// of that place.
+// foldPath returns the root over a leaf at index among count leaves. The path must have exactly
+// the siblings of that place.
 func foldPath(leaf merkle.Hash, index, count uint32, path []merkle.Hash) (merkle.Hash, error) {
 	if index >= count {
 		return merkle.Hash{}, fmt.Errorf("%w: index %d is not among %d leaves", ErrPath, index, count)

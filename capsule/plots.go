@@ -12,8 +12,8 @@ import (
 // MaxDifficulty is the largest number of leading zero bits that a plot may ask of its table hashes.
 const MaxDifficulty = 40
 
-// PlotIdentity has the values that a plot id commits to. Difficulty and the anchor block are chosen by the
-// maker of the plot: see VerifyOptions.PlotSince.
+// PlotIdentity has the values that a plot id commits to. Difficulty and the anchor block are
+// chosen by the maker of the plot: see VerifyOptions.PlotSince.
 type PlotIdentity struct {
 	PublicKey   auth.NodePublicKey
 	Root        merkle.Hash // root over the plot leaves in record order
@@ -41,8 +41,8 @@ func (p PlotIdentity) Seed() merkle.Hash {
 	return sha256.Sum256(append(b, p.BlockHash[:]...))
 }
 
-// PlotRecord is one capsule of a plot with its place in the tree of its datastore and in that of the plot.
-// Paths are siblings from the leaf up, without sides: index and count give the shape.
+// PlotRecord is one capsule of a plot with its place in the tree of its datastore and in that of
+// the plot. Paths are siblings from the leaf up, without sides: index and count give the shape.
 type PlotRecord struct {
 	Plot       PlotIdentity
 	Ref        Ref           // Root is the capsule root of the generation in the plot
@@ -68,7 +68,7 @@ type Plotted interface {
 
 // Plots finds capsules in plots. Implementations are safe for concurrent use.
 type Plots interface {
-	// Find returns a capsule with this hash in the plot of this id, or in any plot when the id is zero. The
-	// caller closes it. Absence is fs.ErrNotExist.
+	// Find returns a capsule with this hash in the plot of this id, or in any plot when the id
+	// is zero. The caller closes it. Absence is fs.ErrNotExist.
 	Find(ctx context.Context, hash, plotID merkle.Hash) (Plotted, error)
 }

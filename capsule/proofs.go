@@ -16,15 +16,15 @@ const (
 	workAlgo = 1
 )
 
-// OwnershipProof shows that the holder of a plot's key was asked: its signature covers the plot id, what the id
-// is made of, and the challenge.
+// OwnershipProof shows that the holder of a plot's key was asked: its signature covers the plot
+// id, what the id is made of, and the challenge.
 type OwnershipProof struct {
 	Plot      PlotIdentity
 	Signature auth.NodeSignature
 }
 
-// message returns what is signed: SHA-256("dig:ownership:v1" || plot id || public key || plot root || u32
-// difficulty || u64 block height || block hash || challenge digest).
+// message returns what is signed: SHA-256("dig:ownership:v1" || plot id || public key || plot
+// root || u32 difficulty || u64 block height || block hash || challenge digest).
 func (p *OwnershipProof) message(digest merkle.Hash) merkle.Hash {
 	id := p.Plot.ID()
 	b := append(make([]byte, 0, 256), ownershipTag...)
@@ -37,8 +37,8 @@ func (p *OwnershipProof) message(digest merkle.Hash) merkle.Hash {
 	return sha256.Sum256(append(b, digest[:]...))
 }
 
-// encode appends 172 bytes: public key (32) || plot root (32) || u32 difficulty || u64 block height || block
-// hash (32) || signature (64).
+// encode appends 172 bytes: public key (32) || plot root (32) || u32 difficulty || u64 block
+// height || block hash (32) || signature (64).
 func (p *OwnershipProof) encode(w *codec.Writer) {
 	w.Fixed(p.Plot.PublicKey[:])
 	w.Fixed(p.Plot.Root[:])
@@ -69,9 +69,9 @@ type InclusionProof struct {
 	PlotPath  []merkle.Hash // from the plot leaf to the plot root
 }
 
-// encode appends: datastore id (32) || u32 index || u32 size || chunk root (32) || datastore root (32) || u32
-// capsules of the datastore || u32 plot leaf index || u32 plot leaf count || u8 n || n siblings || u8 n || n
-// siblings.
+// encode appends: datastore id (32) || u32 index || u32 size || chunk root (32) || datastore
+// root (32) || u32 capsules of the datastore || u32 plot leaf index || u32 plot leaf count || u8
+// n || n siblings || u8 n || n siblings.
 func (p *InclusionProof) encode(w *codec.Writer) {
 	w.Fixed(p.Ref.Store[:])
 	w.U32(p.Ref.Index)
@@ -103,7 +103,8 @@ func (p *InclusionProof) descriptor(hash merkle.Hash) Descriptor {
 	return Descriptor{Index: p.Ref.Index, Size: p.Size, Hash: hash, ChunkRoot: p.ChunkRoot}
 }
 
-// WorkProof shows that about 2^Bits hashes were computed for the challenge. It does not show storage.
+// WorkProof shows that about 2^Bits hashes were computed for the challenge. It does not show
+// storage.
 type WorkProof struct {
 	Bits          uint8 // asked for
 	Achieved      uint8 // leading zero bits of the work hash
@@ -113,8 +114,8 @@ type WorkProof struct {
 	PlotSeed      merkle.Hash
 }
 
-// encode appends 108 bytes: u8 algorithm = 1 || u8 bits || u8 achieved || u8 0 || u64 nonce || table data hash
-// (32) || previous hash (32) || plot seed (32).
+// encode appends 108 bytes: u8 algorithm = 1 || u8 bits || u8 achieved || u8 0 || u64 nonce ||
+// table data hash (32) || previous hash (32) || plot seed (32).
 func (p *WorkProof) encode(w *codec.Writer) {
 	w.U8(workAlgo)
 	w.U8(p.Bits)

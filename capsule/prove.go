@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Prover makes proofs over plots. Its fields may be changed until the first call of a method. It is safe for
-// concurrent use and must not be copied after its first use.
+// Prover makes proofs over plots. Its fields may be changed until the first call of a method. It
+// is safe for concurrent use and must not be copied after its first use.
 type Prover struct {
 	Key   auth.NodeSigner // the node's; required. Plots of other keys prove nothing for it
 	Plots Plots           // required
@@ -40,11 +40,12 @@ func (p *Prover) init() {
 	})
 }
 
-// Prove answers c. It checks the form of c and what binds it to this node, and neither its time nor its
-// signature: see Responder. A minimal challenge must be completed.
+// Prove answers c. It checks the form of c and what binds it to this node, and neither its time
+// nor its signature: see Responder. A minimal challenge must be completed.
 //
-// The proofs are made at the same time; the first error ends the others. A capsule that is in no plot, another
-// node's key and an unknown plot id are fs.ErrNotExist; entropy not above the plot's anchor is ErrBinding.
+// The proofs are made at the same time; the first error ends the others. A capsule that is in no
+// plot, another node's key and an unknown plot id are fs.ErrNotExist; entropy not above the
+// plot's anchor is ErrBinding.
 func (p *Prover) Prove(ctx context.Context, c *Challenge) (*Bundle, error) {
 	p.init()
 	b, err := p.prove(ctx, c)

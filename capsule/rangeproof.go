@@ -7,9 +7,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// RangeProof shows that consecutive chunks belong to a capsule, so that a part of it can be checked without the
-// rest. The siblings stand level by level from the leaves up; on each level that of the left end, if there is
-// one, before that of the right end.
+// RangeProof shows that consecutive chunks belong to a capsule, so that a part of it can be
+// checked without the rest. The siblings stand level by level from the leaves up; on each level
+// that of the left end, if there is one, before that of the right end.
 type RangeProof struct {
 	First    uint32 // index of the first chunk
 	Count    uint32 // number of chunks, at least 1
@@ -19,7 +19,8 @@ type RangeProof struct {
 // maxRangeSiblings: two on each level.
 const maxRangeSiblings = 2 * maxPath
 
-// ProveRange returns the proof of count chunks from first, given the leaves of all chunks of the capsule.
+// ProveRange returns the proof of count chunks from first, given the leaves of all chunks of the
+// capsule.
 func ProveRange(leaves []merkle.Hash, first, count uint32) (RangeProof, error) {
 	if err := checkRange(first, count, uint64(len(leaves))); err != nil {
 		return RangeProof{}, fmt.Errorf("prove range: %w", err)
@@ -53,9 +54,9 @@ func checkRange(first, count uint32, chunks uint64) error {
 	return nil
 }
 
-// Check returns nil when data is the content of the chunks of the proof: whole chunks, of which only the last of
-// the capsule may be short. The descriptor must be trusted by other means and have its chunk root. Errors wrap
-// ErrPath or ErrContentMismatch.
+// Check returns nil when data is the content of the chunks of the proof: whole chunks, of which
+// only the last of the capsule may be short. The descriptor must be trusted by other means and
+// have its chunk root. Errors wrap ErrPath or ErrContentMismatch.
 func (p RangeProof) Check(d Descriptor, data []byte) error {
 	if err := checkRange(p.First, p.Count, uint64(d.Chunks())); err != nil {
 		return fmt.Errorf("capsule %d: %w", d.Index, err)
@@ -75,7 +76,8 @@ func (p RangeProof) Check(d Descriptor, data []byte) error {
 	return nil
 }
 
-// fold returns the root over the leaves of the range and its siblings in a tree of n leaves. It overwrites level.
+// fold returns the root over the leaves of the range and its siblings in a tree of n leaves. It
+// overwrites level.
 func (p RangeProof) fold(level []merkle.Hash, n uint64) (merkle.Hash, error) {
 	rest := p.Siblings
 	take := func() (h merkle.Hash, ok bool) {
@@ -122,8 +124,8 @@ func (p RangeProof) fold(level []merkle.Hash, n uint64) (merkle.Hash, error) {
 	return level[0], nil
 }
 
-// MarshalBinary returns the value of the header X-Dig-Chunk-Proof before base64: u32 first chunk || u32 number
-// of chunks || siblings (32 each).
+// MarshalBinary returns the value of the header X-Dig-Chunk-Proof before base64: u32 first chunk
+// || u32 number of chunks || siblings (32 each).
 func (p RangeProof) MarshalBinary() ([]byte, error) {
 	w := codec.NewWriter(make([]byte, 0, 8+32*len(p.Siblings)))
 	w.U32(p.First)

@@ -22,25 +22,27 @@ const (
 	minimalMemory   = 24 * time.Hour
 )
 
-// Responder answers challenges for a node: it checks that they are allowed, signed, fresh and not replayed
-// before it proves. Its fields may be changed until the first call of a method. It is safe for concurrent use.
+// Responder answers challenges for a node: it checks that they are allowed, signed, fresh and
+// not replayed before it proves. Its fields may be changed until the first call of a method. It
+// is safe for concurrent use.
 type Responder struct {
 	Prover *Prover // required
 
-	// Validators are the keys that may ask. Empty: every key whose signature verifies may, in full form only.
-	// At most 64 of them can ask in minimal form.
+	// Validators are the keys that may ask. Empty: every key whose signature verifies may, in
+	// full form only. At most 64 of them can ask in minimal form.
 	Validators []auth.NodePublicKey
 	// NoMinimal refuses challenges in minimal form.
 	NoMinimal bool
-	// MaxWorkBits is the most work that is done for a challenge; not positive means the constant MaxWorkBits.
+	// MaxWorkBits is the most work that is done for a challenge; not positive means the constant
+	// MaxWorkBits.
 	MaxWorkBits int
-	// Limit, when not nil, is called with the key that verified, before anything is looked up. Its error is
-	// returned as it is.
+	// Limit, when not nil, is called with the key that verified, before anything is looked up.
+	// Its error is returned as it is.
 	Limit func(validator auth.NodePublicKey) error
 	// Chain, when not nil, is held against the entropy of challenges.
 	Chain Chain
-	// Held, when not nil, reports whether the node has a capsule outside of plots. A challenge for it is then
-	// ErrNotReady rather than fs.ErrNotExist.
+	// Held, when not nil, reports whether the node has a capsule outside of plots. A challenge
+	// for it is then ErrNotReady rather than fs.ErrNotExist.
 	Held func(ctx context.Context, hash merkle.Hash) (bool, error)
 
 	mu      sync.Mutex
@@ -80,8 +82,9 @@ type answer struct {
 //	ErrNotReady          the capsule is in no plot yet (503)
 //	context.DeadlineExceeded  not finished in time (503)
 //
-// The same challenge again gets the same answer, also while the first is still being made; a failure is not
-// remembered. Work on a challenge stops 60 s after it has expired. The bundle must not be changed.
+// The same challenge again gets the same answer, also while the first is still being made; a
+// failure is not remembered. Work on a challenge stops 60 s after it has expired. The bundle
+// must not be changed.
 func (r *Responder) Answer(ctx context.Context, c *Challenge) (*Bundle, error) {
 	r.Prover.init()
 	if err := c.Check(); err != nil {
@@ -113,7 +116,7 @@ func (r *Responder) Answer(ctx context.Context, c *Challenge) (*Bundle, error) {
 		if a.err == nil {
 			return a.bundle, nil
 		}
-		if !errors.Is(a.err, context.Canceled) { // the one who waited for it gave up: try again
+		if !errors.Is(a.err, context.Canceled) { // the caller that made it gave up: try again
 			return nil, a.err
 		}
 	}
@@ -194,8 +197,8 @@ func (r *Responder) checkWork(c *Challenge) error {
 	return nil
 }
 
-// clean forgets what is too old, once a second. Beyond the limits it drops the bundles that came first, whose
-// challenges are still remembered, or forgets what came first and is finished.
+// clean forgets what is too old, once a second. Beyond the limits it drops the bundles that came
+// first, whose challenges are still remembered, or forgets what came first and is finished.
 func (r *Responder) clean(now uint64) {
 	tooMany, tooLarge := len(r.order) >= maxAnswers, r.size > maxAnswerBytes
 	if now == r.cleaned && !tooMany && !tooLarge {

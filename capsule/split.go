@@ -23,14 +23,14 @@ type SplitOptions struct {
 
 const splitMemory = 64 << 20 // what the capsules in memory may take together, when that is more than two
 
-// Split reads content to its end, cuts it into capsules and returns their manifest, with Created zero. It calls
-// put, which may be nil, for each capsule in order, one call at a time and not on the caller's goroutine. The
-// reader that put gets is a *bytes.Reader over the whole capsule; it must not be used after put has returned.
-// Empty content is one empty capsule.
+// Split reads content to its end, cuts it into capsules and returns their manifest, with Created
+// zero. It calls put, which may be nil, for each capsule in order, one call at a time and not on
+// the caller's goroutine. The reader that put gets is a *bytes.Reader over the whole capsule; it
+// must not be used after put has returned. Empty content is one empty capsule.
 //
-// Split holds two capsules in memory, or more up to the number of workers while they take at most 64 MiB
-// together. It stops at the first error of r or put, or when ctx ends, but not before a call of r.Read or
-// put in progress has returned.
+// Split holds two capsules in memory, or more up to the number of workers while they take at
+// most 64 MiB together. It stops at the first error of r or put, or when ctx ends, but not
+// before a call of r.Read or put in progress has returned.
 func Split(ctx context.Context, s auth.StoreID, r io.Reader, o *SplitOptions, put func(Descriptor, io.Reader) error) (*Manifest, error) {
 	if o == nil {
 		o = new(SplitOptions)
@@ -120,7 +120,8 @@ func (sp *splitter) readAll(ctx context.Context, r io.Reader) error {
 	}
 }
 
-// putAll hands the capsules over in their order. After an error it cancels and only waits for what is hashed.
+// putAll hands the capsules over in their order. After an error it cancels and only waits for
+// what is hashed.
 func (sp *splitter) putAll(ctx context.Context, cancel context.CancelCauseFunc) {
 	for result := range sp.hashed {
 		c := <-result
@@ -134,7 +135,8 @@ func (sp *splitter) putAll(ctx context.Context, cancel context.CancelCauseFunc) 
 	}
 }
 
-// readUpTo appends n bytes of r to buf, which grows with what was read. At the end of r the error is io.EOF.
+// readUpTo appends n bytes of r to buf, which grows with what was read. At the end of r the
+// error is io.EOF.
 func readUpTo(ctx context.Context, r io.Reader, buf []byte, n int) ([]byte, error) {
 	for len(buf) < n {
 		if err := context.Cause(ctx); err != nil {

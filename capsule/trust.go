@@ -12,17 +12,17 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// RootTrust answers whether a capsule root belongs to a datastore. A node that serves a root is never a source
-// of this. Implementations are safe for concurrent use.
+// RootTrust answers whether a capsule root belongs to a datastore. A node that serves a root is
+// never a source of this. Implementations are safe for concurrent use.
 type RootTrust interface {
-	// Trusted returns nil when root is a generation of the datastore, the current or an older one that is
-	// still wanted, with its number of capsules, or 0 when that is not known. A root that is not trusted is
-	// ErrUntrusted; other errors mean that the answer is not known now.
+	// Trusted returns nil when root is a generation of the datastore, the current or an older
+	// one that is still wanted, with its number of capsules, or 0 when that is not known. A root
+	// that is not trusted is ErrUntrusted; other errors mean that the answer is not known now.
 	Trusted(ctx context.Context, store auth.StoreID, root merkle.Hash) (capsules uint32, err error)
 }
 
-// PinnedRoots is a RootTrust by configuration: the trusted roots of each datastore with their numbers of
-// capsules, 0 where the number is not known. It must not be changed while it is used.
+// PinnedRoots is a RootTrust by configuration: the trusted roots of each datastore with their
+// numbers of capsules, 0 where the number is not known. It must not be changed while it is used.
 type PinnedRoots map[auth.StoreID]map[merkle.Hash]uint32
 
 // Trusted implements RootTrust.
@@ -40,7 +40,8 @@ func untrusted(store auth.StoreID, root merkle.Hash, reason string) error {
 
 const rootTag = "dig:datastore:root:v1"
 
-// RootStatement is a writer's signature over a capsule root, its number of capsules and its generation:
+// RootStatement is a writer's signature over a capsule root, its number of capsules and its
+// generation:
 //
 //	BLS over SHA-256("dig:datastore:root:v1" || store || root || u32 capsules || u64 generation)
 //
@@ -54,8 +55,8 @@ type RootStatement struct {
 	Signature  auth.Signature
 }
 
-// SignRoot returns the statement about m as the given generation, signed by a writer of the datastore. The
-// error is the signer's.
+// SignRoot returns the statement about m as the given generation, signed by a writer of the
+// datastore. The error is the signer's.
 func SignRoot(ctx context.Context, m *Manifest, generation uint64, by auth.Signer) (RootStatement, error) {
 	s := RootStatement{Store: m.Store, Root: m.Root, Capsules: uint32(len(m.Capsules)), Generation: generation, Writer: by.PublicKey()}
 	msg := s.message()
@@ -66,8 +67,8 @@ func SignRoot(ctx context.Context, m *Manifest, generation uint64, by auth.Signe
 	return s, nil
 }
 
-// Check verifies the signature under s.Writer. Whether that key may write the datastore is for the caller to
-// know. Errors wrap auth.ErrPublicKey or auth.ErrSignature.
+// Check verifies the signature under s.Writer. Whether that key may write the datastore is for
+// the caller to know. Errors wrap auth.ErrPublicKey or auth.ErrSignature.
 func (s RootStatement) Check() error {
 	v, err := auth.NewVerifier(s.Writer)
 	if err == nil {
@@ -89,8 +90,9 @@ func (s RootStatement) message() [32]byte {
 	return sha256.Sum256(binary.BigEndian.AppendUint64(b, s.Generation))
 }
 
-// Statement returns the root statement that m carries, and whether it carries one. A zero Writer, which stands
-// for the owner, is left for the caller to fill in. The statement is not checked.
+// Statement returns the root statement that m carries, and whether it carries one. A zero
+// Writer, which stands for the owner, is left for the caller to fill in. The statement is not
+// checked.
 func (m *Manifest) Statement() (RootStatement, bool) {
 	return RootStatement{
 		Store: m.Store, Root: m.Root, Capsules: uint32(len(m.Capsules)),
@@ -110,11 +112,11 @@ func (m *Manifest) SetStatement(s RootStatement) error {
 
 // SignedRoots is a RootTrust that believes root statements of keys that may write the datastore.
 type SignedRoots struct {
-	// Statement returns a statement about the root, from wherever it was found: it is checked here. Absence
-	// is fs.ErrNotExist.
+	// Statement returns a statement about the root, from wherever it was found: it is checked
+	// here. Absence is fs.ErrNotExist.
 	Statement func(ctx context.Context, store auth.StoreID, root merkle.Hash) (RootStatement, error)
-	// CanWrite returns nil when the key may write the datastore, as the chain or the configuration has it.
-	// A key that may not is auth.ErrForbidden.
+	// CanWrite returns nil when the key may write the datastore, as the chain or the
+	// configuration has it. A key that may not is auth.ErrForbidden.
 	CanWrite func(ctx context.Context, store auth.StoreID, key auth.PublicKey) error
 }
 

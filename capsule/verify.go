@@ -9,30 +9,32 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Chain answers questions about the block chain of the verifier's network. Implementations are safe for
-// concurrent use.
+// Chain answers questions about the block chain of the verifier's network. Implementations are
+// safe for concurrent use.
 type Chain interface {
-	// HeaderHash returns the header hash of the block at a height. A height that the chain has not reached
-	// is fs.ErrNotExist.
+	// HeaderHash returns the header hash of the block at a height. A height that the chain has
+	// not reached is fs.ErrNotExist.
 	HeaderHash(ctx context.Context, height uint64) (merkle.Hash, error)
 	// HeightAt returns the height of the newest block at a Unix time.
 	HeightAt(ctx context.Context, unix uint64) (uint64, error)
 }
 
-// entropyStep: entropy is taken from blocks whose heights are multiples of this, so that a validator can choose
-// once in so many blocks.
+// entropyStep: entropy is taken from blocks whose heights are multiples of this, so that a
+// validator can choose once in so many blocks.
 const entropyStep = 8
 
 // VerifyOptions has what a verifier knows.
 type VerifyOptions struct {
-	// Refs has the places at which the verifier knows the capsule: those with this hash in manifests under
-	// roots that it trusts, for the datastore that it asks about. Inclusion must be at one of them; a capsule
-	// hash alone is never enough. Roots are not zero. It is not needed for challenges of type PlotOwnership.
+	// Refs has the places at which the verifier knows the capsule: those with this hash in
+	// manifests under roots that it trusts, for the datastore that it asks about. Inclusion must
+	// be at one of them; a capsule hash alone is never enough. Roots are not zero. It is not
+	// needed for challenges of type PlotOwnership.
 	Refs []Ref
-	// Trust, when not nil, is asked about the root of the proof as well, and for the number of capsules.
+	// Trust, when not nil, is asked about the root of the proof as well, and for the number of
+	// capsules.
 	Trust RootTrust
-	// PlotSince returns the height of the chain at which this plot id was first announced with its key, and
-	// whether it was. Without it no result is Bound.
+	// PlotSince returns the height of the chain at which this plot id was first announced with
+	// its key, and whether it was. Without it no result is Bound.
 	PlotSince func(plotID merkle.Hash) (height uint64, ok bool)
 	// Chain, when not nil, is held against the entropy and the anchor of the plot.
 	Chain Chain
@@ -43,9 +45,10 @@ type Result struct {
 	Plot PlotIdentity
 	Ref  Ref // where the capsule was shown to be; zero for PlotOwnership
 
-	// Bound is set when the plot was announced before the entropy was known, its difficulty is at most
-	// MaxDifficulty and, with a Chain, its anchor is a block of the chain. Without it the proof holds, but the
-	// prover may have searched for a plot id that suits it: no reward may rest on it.
+	// Bound is set when the plot was announced before the entropy was known, its difficulty is
+	// at most MaxDifficulty and, with a Chain, its anchor is a block of the chain. Without it
+	// the proof holds, but the prover may have searched for a plot id that suits it: no reward
+	// may rest on it.
 	Bound bool
 	// Unbound says why Bound is not set.
 	Unbound string
@@ -62,13 +65,14 @@ func VerifyBundle(ctx context.Context, raw []byte, c *Challenge, o *VerifyOption
 	return b.Verify(ctx, c, o)
 }
 
-// Verify returns nil error when b answers c. A minimal challenge must be completed: see Challenge.Complete. It
-// opens no plot. A bundle that does not hold is a *ProofError, which wraps ErrBinding, ErrKey, ErrSignature,
-// ErrPath, ErrWork, ErrAccess or ErrUntrusted. Other errors come from the challenge itself (ErrChallenge) or
-// from o.Trust and o.Chain, when they could not answer.
+// Verify returns nil error when b answers c. A minimal challenge must be completed: see
+// Challenge.Complete. It opens no plot. A bundle that does not hold is a *ProofError, which
+// wraps ErrBinding, ErrKey, ErrSignature, ErrPath, ErrWork, ErrAccess or ErrUntrusted. Other
+// errors come from the challenge itself (ErrChallenge) or from o.Trust and o.Chain, when they
+// could not answer.
 //
-// It shows retrievability by the holder of the plot's key at that time; not that the holder keeps a copy of
-// its own, and nothing about where the bytes were.
+// It shows retrievability by the holder of the plot's key at that time; not that the holder
+// keeps a copy of its own, and nothing about where the bytes were.
 func (b *Bundle) Verify(ctx context.Context, c *Challenge, o *VerifyOptions) (*Result, error) {
 	if o == nil {
 		o = new(VerifyOptions)
@@ -271,9 +275,10 @@ func checkAnchor(c *Challenge, plot PlotIdentity) error {
 	return nil
 }
 
-// CheckEntropy returns nil when the entropy of c is that of the one block that a validator may name: the newest
-// one at IssuedAt whose height is a multiple of 8, with one block of tolerance. It checks nothing in direct mode
-// or when chain is nil. Errors wrap ErrBinding, or are the chain's.
+// CheckEntropy returns nil when the entropy of c is that of the one block that a validator may
+// name: the newest one at IssuedAt whose height is a multiple of 8, with one block of tolerance.
+// It checks nothing in direct mode or when chain is nil. Errors wrap ErrBinding, or are the
+// chain's.
 func CheckEntropy(ctx context.Context, c *Challenge, chain Chain) error {
 	if c.EntropyHeight == 0 || chain == nil {
 		return nil

@@ -6,11 +6,12 @@ import (
 	"io"
 )
 
-// VerifyReader returns a reader of rc that checks the content against d: its size, its hash and, where d has
-// one, its chunk root. The last bytes are returned only after all checks have passed, so that a caller who
-// reads exactly d.Size bytes has verified content too. Earlier bytes are returned unchecked: they must not be
-// used before a Read has returned the last byte or io.EOF. Errors wrap ErrContentMismatch, or are rc's. Close
-// closes rc. It is for one goroutine.
+// VerifyReader returns a reader of rc that checks the content against d: its size, its hash and,
+// where d has one, its chunk root. The last bytes are returned only after all checks have
+// passed, so that a caller who reads exactly d.Size bytes has verified content too. Earlier
+// bytes are returned unchecked: they must not be used before a Read has returned the last byte
+// or io.EOF. Errors wrap ErrContentMismatch, or are rc's. Close closes rc. It is for one
+// goroutine.
 func VerifyReader(rc io.ReadCloser, d Descriptor) io.ReadCloser {
 	return &verifyReader{rc: rc, want: d, hash: NewHasher()}
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// WorkInput has the values that a work hash covers besides the nonce. In a work proof TableDataHash is the
-// chunk root and PreviousHash the challenge digest; in a plot PreviousHash is the hash of table C5.
+// WorkInput has the values that a work hash covers besides the nonce. In a work proof
+// TableDataHash is the chunk root and PreviousHash the challenge digest; in a plot PreviousHash
+// is the hash of table C5.
 type WorkInput struct {
 	TableDataHash merkle.Hash
 	PreviousHash  merkle.Hash
@@ -51,8 +52,8 @@ func ZeroBits(h merkle.Hash) int {
 
 // Worker searches nonces. Implementations are safe for concurrent use.
 type Worker interface {
-	// Search returns the lowest nonce whose hash has at least bits leading zero bits. It ends within 10 ms
-	// of the end of ctx, with its error.
+	// Search returns the lowest nonce whose hash has at least bits leading zero bits. It ends
+	// within 10 ms of the end of ctx, with its error.
 	Search(ctx context.Context, in WorkInput, bits int) (nonce uint64, err error)
 	// Name says what does the work, for reports: as in "cpu".
 	Name() string

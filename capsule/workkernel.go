@@ -10,8 +10,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// portableKernel hashes with crypto/sha256 from its saved state: two compressions for each nonce, and the cost
-// of restoring the state.
+// portableKernel hashes with crypto/sha256 from its saved state: two compressions for each
+// nonce, and the cost of restoring the state.
 type portableKernel struct {
 	bits  int
 	state []byte

@@ -11,7 +11,8 @@ func newWorkKernel(in WorkInput, bits int) workKernel {
 	return newSHAKernel(in, bits)
 }
 
-// hasSHA reports whether the processor has the SHA extensions, and SSE4.1 and SSSE3, which go with them.
+// hasSHA reports whether the processor has the SHA extensions, and SSE4.1 and SSSE3, which go
+// with them.
 var hasSHA = func() bool {
 	const ssse3, sse41, sha = 1 << 9, 1 << 19, 1 << 29
 	if max, _, _, _ := cpuid(0, 0); max < 7 {
@@ -25,16 +26,17 @@ var hasSHA = func() bool {
 //go:noescape
 func cpuid(leaf, sub uint32) (a, b, c, d uint32)
 
-// shaKernel hashes pairs of nonces with the SHA extensions. The hashes of a pair do not depend on each other, so
-// the processor works on both at once; and the message schedule of the last block, which has no nonce in it, is
-// computed once for all.
+// shaKernel hashes pairs of nonces with the SHA extensions. The hashes of a pair do not depend
+// on each other, so the processor works on both at once; and the message schedule of the last
+// block, which has no nonce in it, is computed once for all.
 type shaKernel struct {
 	args shaArgs
 	bits int
 	in   WorkInput
 }
 
-// shaArgs is what searchPairs reads, in this order. State words are in the order of the instructions.
+// shaArgs is what searchPairs reads, in this order. State words are in the order of the
+// instructions.
 type shaArgs struct {
 	abef  [4]uint32  // state after the first block: F E B A
 	cdgh  [4]uint32  // H G D C
@@ -43,8 +45,9 @@ type shaArgs struct {
 	mask  uint32     // bits of the first word of the hash that must be zero
 }
 
-// searchPairs hashes nonce and nonce+1, nonce+2 and nonce+3 and so on, and returns how many pairs it went
-// through before one in which a hash has no bit of the mask. It returns pairs when there is none.
+// searchPairs hashes nonce and nonce+1, nonce+2 and nonce+3 and so on, and returns how many
+// pairs it went through before one in which a hash has no bit of the mask. It returns pairs when
+// there is none.
 //
 //go:noescape
 func searchPairs(args *shaArgs, nonce, pairs uint64) uint64

@@ -8,8 +8,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Blob is the verified content of one capsule. It never changes, also when the capsule has left the cache. It may
-// be read concurrently. Whoever gets it closes it.
+// Blob is the verified content of one capsule. It never changes, also when the capsule has left
+// the cache. It may be read concurrently. The caller that gets it closes it.
 type Blob struct {
 	hash merkle.Hash
 	size int64

@@ -59,7 +59,8 @@ type item struct {
 	seen fileState
 }
 
-// New returns a cache in front of src. It starts nothing: see Run. With Options.Dir the caller closes it.
+// New returns a cache in front of src. It starts nothing: see Run. With Options.Dir the caller
+// closes it.
 func New(src capsule.Source, o *Options) (*Cache, error) {
 	c := &Cache{
 		src: src, o: o.withDefaults(), items: make(map[merkle.Hash]*item), flights: make(map[merkle.Hash]*flight),
@@ -137,9 +138,10 @@ func (c *Cache) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor, 
 	return d, err
 }
 
-// Get returns the capsule at ref and where it was found. The client is who asks, for prefetching; an empty one is
-// nobody. The caller closes the blob. A capsule that no tier admits is ErrNotAdmitted, absence fs.ErrNotExist,
-// content that does not verify capsule.ErrContentMismatch.
+// Get returns the capsule at ref and where it was found. The client is who asks, for
+// prefetching; an empty one is nobody. The caller closes the blob. A capsule that no tier admits
+// is ErrNotAdmitted, absence fs.ErrNotExist, content that does not verify
+// capsule.ErrContentMismatch.
 func (c *Cache) Get(ctx context.Context, ref capsule.Ref, client string) (*Blob, Hit, error) {
 	d, err := c.Stat(ctx, ref)
 	if err != nil {
@@ -152,8 +154,8 @@ func (c *Cache) Get(ctx context.Context, ref capsule.Ref, client string) (*Blob,
 	return b, hit, err
 }
 
-// Open implements capsule.Source. What it returns has been verified; unless no tier admits the capsule it is an
-// io.Seeker and io.ReaderAt, else it is verified as it is read.
+// Open implements capsule.Source. What it returns has been verified; unless no tier admits the
+// capsule it is an io.Seeker and io.ReaderAt, else it is verified as it is read.
 func (c *Cache) Open(ctx context.Context, d capsule.Descriptor) (io.ReadCloser, error) {
 	b, _, err := c.get(ctx, d, auth.StoreID{})
 	if err == nil {
@@ -306,7 +308,8 @@ func (c *Cache) settle(hash merkle.Hash, it *item) {
 	}
 }
 
-// discard takes an item out of all tiers. A pinned one stays readable for who pinned it. The caller holds mu.
+// discard takes an item out of all tiers. A pinned one stays readable for who pinned it. The
+// caller holds mu.
 func (c *Cache) discard(hash merkle.Hash, it *item) {
 	c.l1.Remove(hash)
 	it.inL1 = false
@@ -329,8 +332,8 @@ func (c *Cache) discard(hash merkle.Hash, it *item) {
 	delete(c.items, hash)
 }
 
-// Put takes up content that has just been stored, as of a push, into L2. It must match d: it is verified. The
-// content must not be changed afterwards. That it is not admitted is no error.
+// Put takes up content that has just been stored, as of a push, into L2. It must match d: it is
+// verified. The content must not be changed afterwards. That it is not admitted is no error.
 func (c *Cache) Put(ref capsule.Ref, d capsule.Descriptor, content []byte) error {
 	h := capsule.NewHasher()
 	if _, err := h.Write(content); err != nil {
@@ -377,8 +380,8 @@ func (c *Cache) insert(d capsule.Descriptor, content []byte, store auth.StoreID,
 	return it
 }
 
-// writeFile writes the file of L2, if L2 is on disk and takes it. It reports false when L2 is on disk and cannot
-// take anything now.
+// writeFile writes the file of L2, if L2 is on disk and takes it. It reports false when L2 is on
+// disk and cannot take anything now.
 func (c *Cache) writeFile(hash merkle.Hash, content []byte) (fileState, bool) {
 	if c.disk == nil || !c.admitsL2(int64(len(content))) {
 		return fileState{}, true
@@ -386,16 +389,17 @@ func (c *Cache) writeFile(hash merkle.Hash, content []byte) (fileState, bool) {
 	return c.disk.write(hash, content, c.o.Now())
 }
 
-// unwrite removes a file that was written and is not taken up, unless L2 has the capsule. The caller holds mu.
+// unwrite removes a file that was written and is not taken up, unless L2 has the capsule. The
+// caller holds mu.
 func (c *Cache) unwrite(hash merkle.Hash, state fileState) {
 	if it := c.items[hash]; state.ok && (it == nil || !it.inL2) {
 		c.disk.remove(hash)
 	}
 }
 
-// Remove takes everything out that belongs to a datastore, and what is not known to belong to another. When it has
-// returned, no read through the cache finds it there, and no load that was running puts it back. Blobs that were
-// handed out stay readable.
+// Remove takes everything out that belongs to a datastore, and what is not known to belong to
+// another. When it has returned, no read through the cache finds it there, and no load that was
+// running puts it back. Blobs that were handed out stay readable.
 func (c *Cache) Remove(store auth.StoreID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -412,7 +416,8 @@ func (c *Cache) Remove(store auth.StoreID) {
 	c.forget(store)
 }
 
-// RemoveHash takes the content of a hash out, as when it was found damaged or is not to be served any more.
+// RemoveHash takes the content of a hash out, as when it was found damaged or is not to be
+// served any more.
 func (c *Cache) RemoveHash(hash merkle.Hash) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -430,8 +435,8 @@ func (c *Cache) RemoveHash(hash merkle.Hash) {
 	}
 }
 
-// Forget drops what is remembered about the places of a datastore, absence above all. It is called when a
-// generation has been committed. Content stays.
+// Forget drops what is remembered about the places of a datastore, absence above all. It is
+// called when a generation has been committed. Content stays.
 func (c *Cache) Forget(store auth.StoreID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -452,9 +457,9 @@ func (c *Cache) forget(store auth.StoreID) {
 	}
 }
 
-// Pin loads the capsule at ref into L2 and keeps it in L1 until release is called, as while a challenge about it is
-// answered. It is counted in L1 and takes the place of others there; what L1 does not admit is loaded and not
-// pinned. Release may be called more than once.
+// Pin loads the capsule at ref into L2 and keeps it in L1 until release is called, as while a
+// challenge about it is answered. It is counted in L1 and takes the place of others there; what
+// L1 does not admit is loaded and not pinned. Release may be called more than once.
 func (c *Cache) Pin(ctx context.Context, ref capsule.Ref) (release func(), err error) {
 	d, err := c.Stat(ctx, ref)
 	if err != nil {

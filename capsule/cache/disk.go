@@ -20,8 +20,9 @@ import (
 // offAfterError is how long nothing is written after a write has failed.
 const offAfterError = time.Minute
 
-// disk has the files of L2, one for each capsule: <dir>/<first two digits>/<64 digits of the hash>. They are not
-// synced: what a crash leaves is verified like everything else. Names that are not of this form are left alone.
+// disk has the files of L2, one for each capsule: <dir>/<first two digits>/<64 digits of the
+// hash>. They are not synced: what a crash leaves is verified like everything else. Names that
+// are not of this form are left alone.
 type disk struct {
 	fs   diskfs.FS
 	dir  string
@@ -63,8 +64,8 @@ func (d *disk) name(hash merkle.Hash) string {
 	return filepath.Join(d.dir, digits[:2], digits)
 }
 
-// list returns the capsules that are there, those that were written first before the others. It removes what a
-// write left that did not finish.
+// list returns the capsules that are there, those that were written first before the others. It
+// removes what a write left that did not finish.
 func (d *disk) list() ([]foundFile, error) {
 	top, err := d.fs.ReadDir(d.dir)
 	if err != nil {
@@ -110,7 +111,8 @@ func (d *disk) list() ([]foundFile, error) {
 
 const tempSuffix = ".tmp"
 
-// isHash reports whether name is a hash in lower case whose first digits are those of its directory.
+// isHash reports whether name is a hash in lower case whose first digits are those of its
+// directory.
 func isHash(name, sub string) bool {
 	h, err := merkle.ParseHash(name)
 	return err == nil && h.String() == name && name[:2] == sub
@@ -172,8 +174,8 @@ func (d *disk) open(hash merkle.Hash) (diskfs.File, int64, error) {
 	return diskfs.OpenRegular(d.fs, d.name(hash), os.O_RDONLY)
 }
 
-// read verifies the file of a capsule and returns its content, when that is wanted. A file that only is to be
-// verified, and is the one that verified before, is not read.
+// read verifies the file of a capsule and returns its content, when that is wanted. A file that
+// only is to be verified, and is the one that verified before, is not read.
 func (d *disk) read(c capsule.Descriptor, seen fileState, content bool) ([]byte, fileState, error) {
 	f, size, err := d.open(c.Hash)
 	if err != nil {

@@ -10,7 +10,8 @@ import (
 	"github.com/dig-network/digstore/capsule"
 )
 
-// A flight is one load of a capsule that several reads may wait for. Its context ends when all of them have left.
+// A flight is one load of a capsule that several reads may wait for. Its context ends when all
+// of them have left.
 type flight struct {
 	d       capsule.Descriptor
 	stores  []auth.StoreID // who asked
@@ -27,7 +28,8 @@ type flight struct {
 	err     error
 }
 
-// join returns the flight of a capsule, which it starts when there is none. The caller holds mu, which is released.
+// join returns the flight of a capsule, which it starts when there is none. The caller holds mu,
+// which is released.
 func (c *Cache) join(d capsule.Descriptor, store auth.StoreID) *flight {
 	defer c.mu.Unlock()
 	f := c.flights[d.Hash]
@@ -91,7 +93,7 @@ func (c *Cache) leave(f *flight) {
 	}
 	f.cancel()
 	if c.flights[f.d.Hash] == f {
-		delete(c.flights, f.d.Hash) // whoever comes now starts anew
+		delete(c.flights, f.d.Hash) // a later call starts a new one
 	}
 }
 
@@ -145,8 +147,8 @@ func (c *Cache) fetch(ctx context.Context, f *flight) error {
 	return nil
 }
 
-// mayKeep reports whether the result of a flight is taken up: no store that asked was removed meanwhile. The
-// caller holds mu.
+// mayKeep reports whether the result of a flight is taken up: no store that asked was removed
+// meanwhile. The caller holds mu.
 func (c *Cache) mayKeep(f *flight) bool {
 	if !f.keep {
 		return false
@@ -192,7 +194,8 @@ func readVerified(ctx context.Context, rc io.ReadCloser, d capsule.Descriptor) (
 	}
 }
 
-// fromFile answers a flight from L2's file, and promotes. It reports false when there is no file that verifies.
+// fromFile answers a flight from L2's file, and promotes. It reports false when there is no file
+// that verifies.
 func (c *Cache) fromFile(f *flight) bool {
 	c.mu.Lock()
 	it := c.items[f.d.Hash]

@@ -10,24 +10,28 @@ import (
 type Options struct {
 	// Memory is the budget from which the tiers take their default sizes, in bytes: 0 means 1 GiB.
 	Memory int64
-	// L1 is the size of L1 in bytes: 0 means a tenth of Memory, a negative size switches the tier off.
+	// L1 is the size of L1 in bytes: 0 means a tenth of Memory, a negative size switches the
+	// tier off.
 	L1 int64
-	// L2 is the size of L2 in bytes: 0 means three tenths of Memory, a negative size switches the tier off.
+	// L2 is the size of L2 in bytes: 0 means three tenths of Memory, a negative size switches
+	// the tier off.
 	L2 int64
-	// Dir keeps L2 in files below this directory, which is made when it is missing. One cache at a time uses it.
+	// Dir keeps L2 in files below this directory, which is made when it is missing. One cache at
+	// a time uses it.
 	Dir string
 	// Entries bounds the capsules of each tier: 0 means 1,048,576.
 	Entries int
-	// Loading is how many bytes all loads together may hold: 0 means half of L1, at least 64 MiB. A larger
-	// capsule is streamed.
+	// Loading is how many bytes all loads together may hold: 0 means half of L1, at least 64
+	// MiB. A larger capsule is streamed.
 	Loading int64
-	// Prefetch is how many capsules are loaded ahead of a client that reads one after the other: 0 means 2, a
-	// negative number none.
+	// Prefetch is how many capsules are loaded ahead of a client that reads one after the other:
+	// 0 means 2, a negative number none.
 	Prefetch int
 	// Now is the clock: nil means time.Now.
 	Now func() time.Time
 
-	// L1Policy and L2Policy make the policy of a tier of so many bytes and entries: nil means NewLRU and NewLFU.
+	// L1Policy and L2Policy make the policy of a tier of so many bytes and entries: nil means
+	// NewLRU and NewLFU.
 	L1Policy, L2Policy func(bytes int64, entries int) Policy
 
 	fs diskfs.FS // nil: this machine's; tests set others

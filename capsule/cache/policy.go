@@ -11,8 +11,8 @@ import (
 
 // Policy decides what leaves a tier. It knows keys and sizes, and is for one goroutine at a time.
 type Policy interface {
-	// Add takes up a key that is not there and returns what leaves for it. A key whose size is above the
-	// limit is not taken up and returned itself.
+	// Add takes up a key that is not there and returns what leaves for it. A key whose size is
+	// above the limit is not taken up and returned itself.
 	Add(key merkle.Hash, size int64) (victims []merkle.Hash)
 	// Touch notes a use of a key. A key that is not there is ignored.
 	Touch(key merkle.Hash)
@@ -25,7 +25,8 @@ type Policy interface {
 	Bytes() int64
 }
 
-// lru is least-recently-used over golang-lru, which bounds entries, with a count of bytes beside it.
+// lru is least-recently-used over golang-lru, which bounds entries, with a count of bytes beside
+// it.
 type lru struct {
 	list    *simplelru.LRU[merkle.Hash, int64]
 	limit   int64
@@ -33,8 +34,8 @@ type lru struct {
 	bytes   int64
 }
 
-// NewLRU returns a Policy by which the key leaves whose last use is the longest ago. It holds at most so many bytes
-// and entries; entries that are not positive are not bounded.
+// NewLRU returns a Policy by which the key leaves whose last use is the longest ago. It holds at
+// most so many bytes and entries; entries that are not positive are not bounded.
 func NewLRU(bytes int64, entries int) Policy {
 	p := &lru{limit: max(0, bytes), entries: bounded(entries)}
 	list, err := simplelru.NewLRU(math.MaxInt, func(_ merkle.Hash, size int64) { p.bytes -= size })
@@ -83,9 +84,10 @@ func (p *lru) Resize(bytes int64) []merkle.Hash {
 	return p.shrink(p.limit, p.entries)
 }
 
-// lfu is least-frequently-used with dynamic ageing. The priority of a key is the age of the cache at its last use
-// plus the number of its uses; the age is the priority of what left last. So a key that is not used any more is
-// overtaken in the end by keys that are, however often it was used before.
+// lfu is least-frequently-used with dynamic ageing. The priority of a key is the age of the
+// cache at its last use plus the number of its uses; the age is the priority of what left last.
+// So a key that is not used any more is overtaken in the end by keys that are, however often it
+// was used before.
 type lfu struct {
 	items   map[merkle.Hash]*lfuItem
 	heap    lfuHeap
@@ -105,9 +107,9 @@ type lfuItem struct {
 	at       int    // place in the heap
 }
 
-// NewLFU returns a Policy by which the key leaves that is used least, with dynamic ageing; of equals the one whose
-// last use is the longest ago. It holds at most so many bytes and entries; entries that are not positive are not
-// bounded.
+// NewLFU returns a Policy by which the key leaves that is used least, with dynamic ageing; of
+// equals the one whose last use is the longest ago. It holds at most so many bytes and entries;
+// entries that are not positive are not bounded.
 func NewLFU(bytes int64, entries int) Policy {
 	return &lfu{items: make(map[merkle.Hash]*lfuItem), limit: max(0, bytes), entries: bounded(entries)}
 }

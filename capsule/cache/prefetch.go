@@ -13,7 +13,8 @@ import (
 // noContext is for reads of local files, which are short.
 var noContext = context.Background()
 
-// sequential is how far apart two reads of neighbours may be to count as reading one after the other.
+// sequential is how far apart two reads of neighbours may be to count as reading one after the
+// other.
 const sequential = 30 * time.Second
 
 // readerKey is one client's reading of one generation.
@@ -28,8 +29,8 @@ type lastRead struct {
 	at    time.Time
 }
 
-// noteRead queues what a client is likely to read next: after two neighbouring indices within 30 s, the next few.
-// When the queue is full they are left out.
+// noteRead queues what a client is likely to read next: after two neighbouring indices within 30
+// s, the next few. When the queue is full they are left out.
 func (c *Cache) noteRead(ref capsule.Ref, client string) {
 	if client == "" || c.o.Prefetch == 0 || c.o.L1 == 0 {
 		return
@@ -55,8 +56,9 @@ func (c *Cache) noteRead(ref capsule.Ref, client string) {
 	}
 }
 
-// Run loads capsules ahead of clients that read one after the other, until ctx ends. Without it nothing is
-// prefetched. It loads one capsule at a time, and only while nothing else is being loaded.
+// Run loads capsules ahead of clients that read one after the other, until ctx ends. Without it
+// nothing is prefetched. It loads one capsule at a time, and only while nothing else is being
+// loaded.
 func (c *Cache) Run(ctx context.Context) error {
 	for {
 		select {

@@ -1,5 +1,5 @@
-// Package capsuletest tests implementations of the interfaces of package capsule. [TestStore] is the suite that
-// every capsule.Store passes:
+// Package capsuletest tests implementations of the interfaces of package capsule. [TestStore] is
+// the suite that every capsule.Store passes:
 //
 //	func TestMyStore(t *testing.T) {
 //		capsuletest.TestStore(t, func(t *testing.T) capsuletest.Instance {

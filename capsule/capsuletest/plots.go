@@ -11,7 +11,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Holding is what a plot holds of one generation: content by index, of all of its capsules or of some.
+// Holding is what a plot holds of one generation: content by index, of all of its capsules or of
+// some.
 type Holding struct {
 	Manifest *capsule.Manifest
 	Content  map[uint32][]byte
@@ -29,9 +30,9 @@ type record struct {
 	subroots []merkle.Hash
 }
 
-// NewPlots makes the plot of a key, an anchor and a difficulty, which are taken from id, over what is held. It
-// does no table work: difficulty is only part of the plot id. Content that its manifest does not describe is an
-// error.
+// NewPlots makes the plot of a key, an anchor and a difficulty, which are taken from id, over
+// what is held. It does no table work: difficulty is only part of the plot id. Content that its
+// manifest does not describe is an error.
 func NewPlots(id capsule.PlotIdentity, held ...Holding) (*Plots, error) {
 	p := &Plots{ID: id}
 	for _, h := range held {

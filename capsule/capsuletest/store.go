@@ -17,15 +17,16 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Instance is one store under test. Open is called once at first and again whenever the suite wants to see what a
-// fresh instance finds; the instance before, when it is an io.Closer, has been closed then. A store that keeps
-// nothing beyond its life returns the same value each time.
+// Instance is one store under test. Open is called once at first and again whenever the suite
+// wants to see what a fresh instance finds; the instance before, when it is an io.Closer, has
+// been closed then. A store that keeps nothing beyond its life returns the same value each time.
 type Instance struct {
 	Open func(t *testing.T) capsule.Store
 }
 
-// TestStore runs the suite; each subtest asks for an Instance of its own, which is empty. Interfaces that the
-// store has beyond capsule.Store (capsule.Lister, and io.Seeker and io.ReaderAt of what it opens) are tested too.
+// TestStore runs the suite; each subtest asks for an Instance of its own, which is empty.
+// Interfaces that the store has beyond capsule.Store (capsule.Lister, and io.Seeker and
+// io.ReaderAt of what it opens) are tested too.
 func TestStore(t *testing.T, empty func(t *testing.T) Instance) {
 	for _, c := range []struct {
 		name string

@@ -50,7 +50,8 @@ type device struct {
 	in, best uint64 // memory of the device
 }
 
-// lockThread ties the goroutine to its thread, to which the driver ties what is current, until the result is called.
+// lockThread ties the goroutine to its thread, to which the driver ties what is current, until
+// the result is called.
 func lockThread() func() {
 	runtime.LockOSThread()
 	return runtime.UnlockOSThread

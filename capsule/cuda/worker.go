@@ -12,8 +12,8 @@ import (
 	"github.com/dig-network/digstore/capsule/internal/workhash"
 )
 
-// ErrUnavailable says that there is no GPU to work on: no driver, no device, or an unsupported system. The error
-// that wraps it gives the reason.
+// ErrUnavailable says that there is no GPU to work on: no driver, no device, or an unsupported
+// system. The error that wraps it gives the reason.
 var ErrUnavailable = errors.New("no CUDA device")
 
 // Options are those of New. The zero value is the default.
@@ -37,17 +37,19 @@ const (
 	launch    = 5 * time.Millisecond // what a launch should take, so that cancelling does not wait longer
 )
 
-// Worker searches on one GPU. It is safe for concurrent use; one search runs at a time. The caller closes it.
+// Worker searches on one GPU. It is safe for concurrent use; one search runs at a time. The
+// caller closes it.
 type Worker struct {
 	gpu     gpu
 	cpu     capsule.Worker
 	minBits int
-	turn    chan struct{} // holds one value: whoever takes it may use the GPU
+	turn    chan struct{} // holds one value, the right to use the GPU
 }
 
 var _ capsule.Worker = (*Worker)(nil)
 
-// gpu is one device with the kernel loaded. It is used by one goroutine at a time, which is locked to its thread.
+// gpu is one device with the kernel loaded. It is used by one goroutine at a time, which is
+// locked to its thread.
 type gpu interface {
 	// name is that of the device.
 	name() string
@@ -55,8 +57,8 @@ type gpu interface {
 	blocks() int
 	// begin makes the device current on this thread and gives it the input of search.cu.
 	begin(in []uint32) error
-	// search runs the kernel over blocks × blockSize × count nonces from base, and returns the lowest that fits,
-	// or math.MaxUint64.
+	// search runs the kernel over blocks × blockSize × count nonces from base, and returns the
+	// lowest that fits, or math.MaxUint64.
 	search(base uint64, blocks int, count uint32) (uint64, error)
 	// end is the last call on this thread.
 	end()
@@ -149,7 +151,8 @@ func (w *Worker) search(ctx context.Context, in capsule.WorkInput, bits int) (ui
 	}
 }
 
-// next returns how many nonces each thread hashes in the next launch, after one of count took so long.
+// next returns how many nonces each thread hashes in the next launch, after one of count took so
+// long.
 func next(count uint64, took time.Duration) uint64 {
 	switch {
 	case took < launch/2:

@@ -6,13 +6,14 @@ import (
 	"io/fs"
 )
 
-// ErrNotRegular says that a name leads to something other than a regular file: a link, a directory, a FIFO or a
-// device. It was not opened.
+// ErrNotRegular says that a name leads to something other than a regular file: a link, a
+// directory, a FIFO or a device. It was not opened.
 var ErrNotRegular = errors.New("not a regular file")
 
-// OpenRegular is OpenFile for a file in a directory that others may have filled: a link at the end of name is
-// not followed, and a FIFO or a device is not opened. The error is then ErrNotRegular. It returns the size as well.
-// A missing file is not made: flag has no os.O_CREATE.
+// OpenRegular is OpenFile for a file in a directory that others may have filled: a link at the
+// end of name is not followed, and a FIFO or a device is not opened. The error is then
+// ErrNotRegular. It returns the size as well. A missing file is not made: flag has no
+// os.O_CREATE.
 func OpenRegular(fsys FS, name string, flag int) (File, int64, error) {
 	refused := &fs.PathError{Op: "open", Path: name, Err: ErrNotRegular}
 	before, err := fsys.Lstat(name)

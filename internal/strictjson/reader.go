@@ -21,8 +21,8 @@ const (
 // ErrSyntax is a text that is not what the caller reads: no JSON, or another type of value.
 var ErrSyntax = errors.New("malformed JSON")
 
-// MemberError says at which member of a text reading failed, as in "capsules[3].size". The empty path is the
-// whole text.
+// MemberError says at which member of a text reading failed, as in "capsules[3].size". The empty
+// path is the whole text.
 type MemberError struct {
 	Path string
 	Err  error
@@ -46,10 +46,10 @@ type Member struct {
 	Read     func(*Reader) error // reads exactly one value
 }
 
-// A Reader reads one JSON text from a stream, value by value, as the caller knows them. It holds no more than
-// the value that is read at the moment. It refuses names that stand twice in an object that is read, known
-// names in another letter case, numbers that are not unsigned integers in canonical decimal form, null, and
-// text behind the end. It is for one goroutine.
+// A Reader reads one JSON text from a stream, value by value, as the caller knows them. It holds
+// no more than the value that is read at the moment. It refuses names that stand twice in an
+// object that is read, known names in another letter case, numbers that are not unsigned
+// integers in canonical decimal form, null, and text behind the end. It is for one goroutine.
 type Reader struct {
 	r    *bufio.Reader
 	path []step
@@ -301,7 +301,8 @@ func (r *Reader) text(max int) (string, error) {
 	return s, nil
 }
 
-// plainEnd returns the place of the quote that ends a string of printable ASCII without escapes, or -1.
+// plainEnd returns the place of the quote that ends a string of printable ASCII without escapes,
+// or -1.
 func plainEnd(b []byte) int {
 	for i, c := range b {
 		switch {
@@ -314,7 +315,8 @@ func plainEnd(b []byte) int {
 	return -1
 }
 
-// stringRest calls each for every byte of a string after its opening quote, the closing one included.
+// stringRest calls each for every byte of a string after its opening quote, the closing one
+// included.
 func (r *Reader) stringRest(each func(byte) error) error {
 	for escaped := false; ; {
 		c, err := r.r.ReadByte()

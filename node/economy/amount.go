@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Amount is a sum of money in thousandths of a DIG. In text and JSON it is a decimal number of DIG with at most
-// three decimals, as in 1000.5. It may be negative, as a loss is.
+// Amount is a sum of money in thousandths of a DIG. In text and JSON it is a decimal number of
+// DIG with at most three decimals, as in 1000.5. It may be negative, as a loss is.
 type Amount int64
 
 // DIG is one DIG.
@@ -22,8 +22,8 @@ const MaxAmount Amount = math.MaxInt64
 // ErrAmount is wrapped by the errors of ParseAmount.
 var ErrAmount = errors.New("not an amount of DIG")
 
-// ParseAmount reads a decimal number of DIG: an optional minus sign, digits without a leading zero, and up to three
-// decimals. It has no plus sign and no exponent.
+// ParseAmount reads a decimal number of DIG: an optional minus sign, digits without a leading
+// zero, and up to three decimals. It has no plus sign and no exponent.
 func ParseAmount(s string) (Amount, error) {
 	bad := fmt.Errorf("%w: %.40q", ErrAmount, s)
 	digits, negative := strings.CutPrefix(s, "-")

@@ -42,8 +42,8 @@ func (u Usage) PassRate() (rate float64, ok bool) {
 	return float64(u.Passed) / float64(n), true
 }
 
-// Eligible returns nil when a node with this usage earns b, and else the first condition that it does not meet. A
-// latency that was not measured meets none.
+// Eligible returns nil when a node with this usage earns b, and else the first condition that it
+// does not meet. A latency that was not measured meets none.
 func (b Bribe) Eligible(u Usage) error {
 	share := 0.0
 	if u.Total > 0 {
@@ -64,7 +64,8 @@ func (b Bribe) Eligible(u Usage) error {
 	return nil
 }
 
-// Reward returns what b pays for an epoch: in proportion to the bytes held when the usage is eligible, else 0.
+// Reward returns what b pays for an epoch: in proportion to the bytes held when the usage is
+// eligible, else 0.
 func (b Bribe) Reward(u Usage) Amount {
 	if b.Eligible(u) != nil || b.RewardPerTB < 0 {
 		return 0
@@ -81,8 +82,8 @@ func Total(offers []Bribe, u Usage) Amount {
 	return sum
 }
 
-// PlotCoin is a record on the chain that says who provides a capsule. It is only read here: providers are
-// counted by it.
+// PlotCoin is a record on the chain that says who provides a capsule. It is only read here:
+// providers are counted by it.
 type PlotCoin struct {
 	ID               ID
 	Capsule          ID

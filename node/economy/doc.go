@@ -1,15 +1,16 @@
-// Package economy has the rules by which a node values what it stores: tiers of handles, shares of rewards,
-// bribes, profit and weights. All of it are pure functions over values that the caller has looked up; nothing here
-// knows a chain, a clock or a disk. It stands on the standard library alone.
+// Package economy has the rules by which a node values what it stores: tiers of handles, shares
+// of rewards, bribes, profit and weights. All of it are pure functions over values that the
+// caller has looked up; nothing here knows a chain, a clock or a disk. It stands on the standard
+// library alone.
 //
-// Amounts are whole thousandths of a DIG ([Amount]), since the token has three decimals. They are multiplied and
-// divided without overflow and rounded towards zero.
+// Amounts are whole thousandths of a DIG ([Amount]), since the token has three decimals. They
+// are multiplied and divided without overflow and rounded towards zero.
 //
 //	share of one capsule      base × tier multiplier × size multiplier / max(1, providers)
 //	expected before joining   base × tier multiplier × size multiplier / (providers + 1)
 //	reward of the chain       epoch rewards × weight / (total weight × epoch seconds), for each second
 //	bribe for each epoch      reward per TB × bytes held / 10^12, when eligible
 //
-// Costs, multipliers and the length of an epoch are called illustrative by their sources: [DefaultRates] has them,
-// and a program takes them from its configuration.
+// Costs, multipliers and the length of an epoch are called illustrative by their sources:
+// [DefaultRates] has them, and a program takes them from its configuration.
 package economy

@@ -59,12 +59,14 @@ func (r Rates) SizeFactor(size uint64) Factor {
 	return r.Larger
 }
 
-// Share returns the reward of one capsule for an epoch among providers that already hold it, this node included.
+// Share returns the reward of one capsule for an epoch among providers that already hold it,
+// this node included.
 func (r Rates) Share(t Tier, size, providers uint64) Amount {
 	return r.reward(t, size, max(1, providers))
 }
 
-// Expected returns the reward of one capsule for an epoch that a node can expect which joins its providers.
+// Expected returns the reward of one capsule for an epoch that a node can expect which joins its
+// providers.
 func (r Rates) Expected(t Tier, size, providers uint64) Amount {
 	if providers == math.MaxUint64 {
 		return r.reward(t, size, providers)
@@ -84,8 +86,8 @@ func (r Rates) reward(t Tier, size, among uint64) Amount {
 	return r.Base.scale(factors, one*among)
 }
 
-// ChainReward returns what a node of some weight earns in a time, from the rewards of an epoch. It is 0 when the
-// weights or the epoch are.
+// ChainReward returns what a node of some weight earns in a time, from the rewards of an epoch.
+// It is 0 when the weights or the epoch are.
 func ChainReward(epochRewards Amount, weight, total uint64, epoch, elapsed time.Duration) Amount {
 	if total == 0 || epoch <= 0 || elapsed <= 0 {
 		return 0
@@ -110,8 +112,8 @@ func Profit(expected, bribe Amount, c Costs) Amount { return expected.Plus(bribe
 // Keep reports whether a profit is above the least reward that the node asks for.
 func Keep(profit, minReward Amount) bool { return profit > minReward }
 
-// PreferBribe reports whether a bribe outweighs spreading storage over more datastores: it is above what the
-// network pays for that and the opportunity that is lost.
+// PreferBribe reports whether a bribe outweighs spreading storage over more datastores: it is
+// above what the network pays for that and the opportunity that is lost.
 func PreferBribe(bribe, rewards, opportunity Amount) bool { return bribe > rewards.Plus(opportunity) }
 
 // Validator has the measures of a validator's weight, each from 0 to 1.
@@ -156,7 +158,8 @@ type RewardState struct {
 	MinPayout   Amount
 }
 
-// Payable returns what can be paid out now: everything that has accrued, once that is at least MinPayout.
+// Payable returns what can be paid out now: everything that has accrued, once that is at least
+// MinPayout.
 func (s RewardState) Payable() Amount {
 	if s.Accrued <= 0 || s.Accrued < s.MinPayout {
 		return 0

@@ -5,7 +5,8 @@ import "time"
 // Outcome is the result of one challenge.
 type Outcome uint8
 
-// The outcomes. Late means that the answer did not come in time: the same challenge is asked once more.
+// The outcomes. Late means that the answer did not come in time: the same challenge is asked
+// once more.
 const (
 	Pass Outcome = iota
 	Late
@@ -18,8 +19,8 @@ const (
 	wrongSpell = 24 * time.Hour
 )
 
-// Standing is what the answers to challenges say about one plot. The zero value is a plot that was never asked.
-// It is a value: the methods return the next one.
+// Standing is what the answers to challenges say about one plot. The zero value is a plot that
+// was never asked. It is a value: the methods return the next one.
 type Standing struct {
 	Passes    uint64
 	Wrongs    [maxWrong]time.Time // the last wrong answers, the newest first; zero: none
@@ -27,8 +28,9 @@ type Standing struct {
 	Retry     bool                // the last answer was late: ask the same challenge once more
 }
 
-// After returns the standing after an outcome. Passing counts up; late changes nothing but Retry, and being late
-// with the retry too ends it; three wrong answers within 24 hours withdraw the plot.
+// After returns the standing after an outcome. Passing counts up; late changes nothing but
+// Retry, and being late with the retry too ends it; three wrong answers within 24 hours withdraw
+// the plot.
 func (s Standing) After(o Outcome, at time.Time) Standing {
 	retried := s.Retry
 	s.Retry = false

@@ -11,8 +11,8 @@ import (
 // ID is a 32-byte value: of a datastore, an owner, a block.
 type ID [32]byte
 
-// Tier is the class of a datastore by its handle: 1, the shortest names, to 6. Tier 0 is a datastore without a
-// valid handle.
+// Tier is the class of a datastore by its handle: 1, the shortest names, to 6. Tier 0 is a
+// datastore without a valid handle.
 type Tier uint8
 
 // The limits of tiers.
@@ -21,8 +21,9 @@ const (
 	MaxTier Tier = 6
 )
 
-// TierOf returns the tier of a handle, with or without ".dig" at its end, by the number of code points before it:
-// up to 3 are tier 1, 4 to 7 are tiers 2 to 5, 8 and more are tier 6. An empty name has no tier.
+// TierOf returns the tier of a handle, with or without ".dig" at its end, by the number of code
+// points before it: up to 3 are tier 1, 4 to 7 are tiers 2 to 5, 8 and more are tier 6. An empty
+// name has no tier.
 func TierOf(name string) Tier {
 	n := utf8.RuneCountInString(strings.TrimSuffix(name, ".dig"))
 	switch {
@@ -36,7 +37,8 @@ func TierOf(name string) Tier {
 	return Tier(n - 2)
 }
 
-// Better reports whether t is a better tier than other: a lower number, and any tier is better than none.
+// Better reports whether t is a better tier than other: a lower number, and any tier is better
+// than none.
 func (t Tier) Better(other Tier) bool {
 	return t != NoTier && (other == NoTier || t < other)
 }
@@ -68,7 +70,8 @@ func BestTier(handles []Handle, at time.Time) Tier {
 	return best
 }
 
-// TierFilter lists the tiers that are accepted. An empty filter accepts all, and only it accepts tier 0.
+// TierFilter lists the tiers that are accepted. An empty filter accepts all, and only it accepts
+// tier 0.
 type TierFilter []Tier
 
 // Accepts reports whether the filter lets a tier through.
@@ -104,8 +107,9 @@ type Place struct {
 // DemotionAge is the default age at which a plot leaves the SSD.
 const DemotionAge = 30 * 24 * time.Hour
 
-// Class returns the class for p: SSD for tiers 1 to 3, HDD for the others and for what is superseded, a backup or
-// at least as old as demotion. Demotion that is not positive is DemotionAge.
+// Class returns the class for p: SSD for tiers 1 to 3, HDD for the others and for what is
+// superseded, a backup or at least as old as demotion. Demotion that is not positive is
+// DemotionAge.
 func (p Place) Class(demotion time.Duration) Class {
 	if demotion <= 0 {
 		demotion = DemotionAge

@@ -1,9 +1,10 @@
-// Package workhash prepares the search for a nonce of a work hash, which is the SHA-256 of 136 bytes:
+// Package workhash prepares the search for a nonce of a work hash, which is the SHA-256 of 136
+// bytes:
 //
 //	table data hash (32) || previous hash (32) || u64 nonce || plot seed (32) || capsule hash (32)
 //
-// These are three blocks. The first has no nonce in it, so its state is computed once. Nor has the third, so its
-// message schedule is.
+// These are three blocks. The first has no nonce in it, so its state is computed once. Nor has
+// the third, so its message schedule is.
 package workhash
 
 import (
@@ -64,8 +65,8 @@ func Prepare(msg *[Size]byte) *Blocks {
 	return b
 }
 
-// Mask returns the bits of the first 64 bits of a hash that are zero when it has so many leading zero bits, or
-// all of them when it has more.
+// Mask returns the bits of the first 64 bits of a hash that are zero when it has so many leading
+// zero bits, or all of them when it has more.
 func Mask(zeros int) uint64 { return ^(^uint64(0) >> min(max(zeros, 0), 64)) }
 
 // constants are the round constants of SHA-256 (FIPS 180-4, 4.2.2).
