@@ -43,13 +43,15 @@ func (p *AccessProof) encode(w *codec.Writer) {
 	w.Fixed(p.ChunkRoot[:])
 	w.U32(p.Chunks)
 	if len(p.Samples) > MaxSamples {
-		w.Fail(fmt.Errorf("encode access proof: %d samples, at most %d", len(p.Samples), MaxSamples))
+		w.Fail(fmt.Errorf("encode access proof: %d samples, at most %d", len(p.Samples),
+			MaxSamples))
 	}
 	w.U16(uint16(len(p.Samples)))
 	w.U16(0)
 	for _, s := range p.Samples {
 		if len(s.Chunk) > ChunkSize {
-			w.Fail(fmt.Errorf("encode access proof: chunk of %d bytes, at most %d", len(s.Chunk), ChunkSize))
+			w.Fail(fmt.Errorf("encode access proof: chunk of %d bytes, at most %d", len(s.Chunk),
+				ChunkSize))
 		}
 		w.U32(s.Index)
 		w.U16(uint16(len(s.Chunk)))
@@ -75,7 +77,8 @@ func (p *AccessProof) decode(r *codec.Reader) {
 		s := AccessSample{Index: r.U32()}
 		length := int(r.U16())
 		if length > ChunkSize {
-			r.Fail(fmt.Errorf("%w: chunk of %d bytes, at most %d", codec.ErrValue, length, ChunkSize))
+			r.Fail(fmt.Errorf("%w: chunk of %d bytes, at most %d", codec.ErrValue, length,
+				ChunkSize))
 		}
 		s.Chunk = make([]byte, length)
 		r.Fixed(s.Chunk)
@@ -100,7 +103,8 @@ type accessWalk struct {
 
 // newAccessWalk begins the walk of c through a capsule of so many chunks. Node and plotID are
 // those that answer.
-func newAccessWalk(c *Challenge, node auth.NodePublicKey, plotID merkle.Hash, chunks uint32) *accessWalk {
+func newAccessWalk(c *Challenge, node auth.NodePublicKey, plotID merkle.Hash,
+	chunks uint32) *accessWalk {
 	b := append(make([]byte, 0, 192), accessSeedTag...)
 	b = append(b, c.Entropy[:]...)
 	b = append(b, c.Validator[:]...)
@@ -108,7 +112,8 @@ func newAccessWalk(c *Challenge, node auth.NodePublicKey, plotID merkle.Hash, ch
 	b = append(b, plotID[:]...)
 	b = append(b, c.CapsuleHash[:]...)
 	n := min(uint32(c.Samples), chunks)
-	return &accessWalk{state: sha256.Sum256(b), chunks: chunks, left: int(n), used: make(map[uint32]bool, n)}
+	return &accessWalk{state: sha256.Sum256(b), chunks: chunks, left: int(n),
+		used: make(map[uint32]bool, n)}
 }
 
 // next returns the index of the next chunk, and false after the last.
@@ -150,7 +155,8 @@ func (p *AccessProof) check(w *accessWalk, d Descriptor) error {
 			return fmt.Errorf("%w: sample %d is chunk %d, expected %d", ErrAccess, k, s.Index, i)
 		}
 		if want := chunkLen(d.Size, i); len(s.Chunk) != want {
-			return fmt.Errorf("%w: sample %d has %d bytes, expected %d", ErrAccess, k, len(s.Chunk), want)
+			return fmt.Errorf("%w: sample %d has %d bytes, expected %d", ErrAccess, k, len(s.Chunk),
+				want)
 		}
 		if err := checkPath(merkle.Leaf(s.Chunk), i, w.chunks, s.Path, d.ChunkRoot); err != nil {
 			return fmt.Errorf("sample %d: %w", k, err)
@@ -158,7 +164,8 @@ func (p *AccessProof) check(w *accessWalk, d Descriptor) error {
 		w.step(s.Chunk)
 	}
 	if len(w.used) != len(p.Samples) {
-		return fmt.Errorf("%w: found %d samples, expected %d", ErrAccess, len(p.Samples), len(w.used))
+		return fmt.Errorf("%w: found %d samples, expected %d", ErrAccess, len(p.Samples),
+			len(w.used))
 	}
 	if p.Final != w.state {
 		return fmt.Errorf("%w: final state is %v, expected %v", ErrAccess, p.Final, w.state)

@@ -25,7 +25,8 @@ const (
 	PhysicalAccess                         // "physical_access": ownership, inclusion and access
 )
 
-var challengeNames = [...]string{"full", "plot_ownership", "data_inclusion", "computational_work", "physical_access"}
+var challengeNames = [...]string{"full", "plot_ownership", "data_inclusion", "computational_work",
+	"physical_access"}
 
 // String returns the name in JSON.
 func (t ChallengeType) String() string {
@@ -136,7 +137,8 @@ func (c *Challenge) Sign(ctx context.Context, by auth.NodeSigner) error {
 // be equal to validator. Errors wrap ErrKey, ErrUnknownValidator or ErrSignature.
 func (c *Challenge) Verify(validator auth.NodePublicKey) error {
 	if c.Validator != validator && !(c.Minimal && c.Validator.IsZero()) {
-		return fmt.Errorf("challenge %s: %w: found %v, expected %v", c.ID, ErrUnknownValidator, c.Validator, validator)
+		return fmt.Errorf("challenge %s: %w: found %v, expected %v", c.ID, ErrUnknownValidator,
+			c.Validator, validator)
 	}
 	if err := validator.Verify(c.signed(), c.Signature); err != nil {
 		return fmt.Errorf("challenge %s: %w", c.ID, err)
@@ -216,9 +218,11 @@ func (c *Challenge) CheckTime(now uint64) error {
 	case c.Minimal:
 		return nil
 	case c.IssuedAt > now+maxSkew:
-		return fmt.Errorf("challenge %s: %w: issued at %d, now is %d", c.ID, ErrExpired, c.IssuedAt, now)
+		return fmt.Errorf("challenge %s: %w: issued at %d, now is %d", c.ID, ErrExpired, c.IssuedAt,
+			now)
 	case c.ExpiresAt-c.IssuedAt > maxLife:
-		return fmt.Errorf("challenge %s: %w: lives %d s, at most %d s", c.ID, ErrExpired, c.ExpiresAt-c.IssuedAt, maxLife)
+		return fmt.Errorf("challenge %s: %w: lives %d s, at most %d s", c.ID, ErrExpired,
+			c.ExpiresAt-c.IssuedAt, maxLife)
 	case now > expiryGrace && now-expiryGrace > c.ExpiresAt:
 		return fmt.Errorf("challenge %s: %w: at %d, now is %d", c.ID, ErrExpired, c.ExpiresAt, now)
 	}
@@ -333,7 +337,8 @@ func (c *Challenge) read(r *strictjson.Reader) error {
 	case len(full):
 		c.Samples, c.WorkBits = uint16(samples), uint8(bits)
 	default:
-		return fmt.Errorf("found %d of the %d additional members, expected all or none", extra, len(full))
+		return fmt.Errorf("found %d of the %d additional members, expected all or none", extra,
+			len(full))
 	}
 	return nil
 }

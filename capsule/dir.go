@@ -120,7 +120,8 @@ func (s *Dir) open(readOnly bool) error {
 		if e.IsDir() {
 			continue // none of ours
 		}
-		if err := s.fs.Remove(s.name("tmp", e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.fs.Remove(s.name("tmp", e.Name())); err != nil && !errors.Is(err,
+			fs.ErrNotExist) {
 			return err
 		}
 	}
@@ -201,7 +202,8 @@ func (s *Dir) Commit(ctx context.Context, m *Manifest) error {
 		return err
 	}
 	if s.lock == nil {
-		return fmt.Errorf("commit root %v of store %v: directory is open read-only: %w", m.Root, m.Store, errors.ErrUnsupported)
+		return fmt.Errorf("commit root %v of store %v: directory is open read-only: %w", m.Root,
+			m.Store, errors.ErrUnsupported)
 	}
 	s.commit.Lock()
 	defer s.commit.Unlock()
@@ -240,7 +242,8 @@ func (s *Dir) publish(m *Manifest, text []byte) error {
 	if err := s.checkDirs(dir); err != nil {
 		return err
 	}
-	if err := diskfs.WriteFile(s.fs, s.name(dir, m.Root.String()+manifestSuffix), text, 0o644); err != nil {
+	if err := diskfs.WriteFile(s.fs, s.name(dir, m.Root.String()+manifestSuffix), text,
+		0o644); err != nil {
 		return err
 	}
 	return diskfs.WriteFile(s.fs, s.name(dir, "head"), []byte(m.Root.String()+"\n"), 0o644)
@@ -294,7 +297,8 @@ func (s *Dir) Stores(ctx context.Context) iter.Seq2[auth.StoreID, error] {
 			if err != nil || id.String() != e.Name() || !e.IsDir() {
 				continue
 			}
-			if _, err := s.fs.Lstat(s.name("stores", e.Name(), "head")); errors.Is(err, fs.ErrNotExist) {
+			if _, err := s.fs.Lstat(s.name("stores", e.Name(), "head")); errors.Is(err,
+				fs.ErrNotExist) {
 				continue
 			}
 			if err := ctx.Err(); err != nil {
@@ -309,7 +313,9 @@ func (s *Dir) Stores(ctx context.Context) iter.Seq2[auth.StoreID, error] {
 }
 
 // Manifest implements Lister.
-func (s *Dir) Manifest(ctx context.Context, store auth.StoreID, root merkle.Hash) (*Manifest, error) {
+func (s *Dir) Manifest(
+	ctx context.Context, store auth.StoreID, root merkle.Hash,
+) (*Manifest, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -331,7 +337,8 @@ func (s *Dir) manifest(store auth.StoreID, root merkle.Hash) (*Manifest, error) 
 		if err != nil {
 			return nil, err
 		}
-		if root, err = merkle.ParseHash(strings.TrimSuffix(string(text), "\n")); err != nil || root.IsZero() {
+		if root, err = merkle.ParseHash(strings.TrimSuffix(string(text),
+			"\n")); err != nil || root.IsZero() {
 			return nil, &ManifestError{"", fmt.Errorf("head of %q, expected a root", text)}
 		}
 	}
@@ -358,7 +365,8 @@ func (s *Dir) manifest(store auth.StoreID, root merkle.Hash) (*Manifest, error) 
 		return nil, err
 	}
 	if m.Store != store || m.Root != root {
-		return nil, &ManifestError{"", fmt.Errorf("found root %v of store %v, expected root %v", m.Root, m.Store, root)}
+		return nil, &ManifestError{"", fmt.Errorf("found root %v of store %v, expected root %v",
+			m.Root, m.Store, root)}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -16,7 +16,7 @@
 //
 // Integers are big-endian. The last chunk is not padded; an empty capsule has one empty chunk.
 // The capsule root names the generation here; it is not the root of a module. Since the leaf
-// holds the chunk root, whoever trusts the capsule root can check single chunks.
+// holds the chunk root, a trusted capsule root is enough to check single chunks.
 //
 // A [Ref] names a capsule by its place. Content is kept under its hash, so that equal capsules
 // are one.
@@ -46,7 +46,7 @@
 //	access     chunks were read, each of which names the next
 //
 // [Bundle.Verify] checks a bundle and opens no plot. The verifier says at which places it knows
-// the capsule: a hash alone is not enough, because anybody can anchor a datastore that names it.
+// the capsule: a hash alone is not enough, because every prover can anchor a datastore that names it.
 // The [Result] says whether the proof is bound to a plot that was announced before the entropy
 // was known.
 //

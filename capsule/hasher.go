@@ -26,7 +26,8 @@ func NewHasher() *Hasher { return &Hasher{whole: sha256.New()} }
 // and then adds nothing.
 func (h *Hasher) Write(p []byte) (int, error) {
 	if h.size+uint64(len(p)) > MaxSize {
-		return 0, fmt.Errorf("hash capsule of at least %d bytes: %w: at most %d bytes", h.size+uint64(len(p)), ErrCapsuleTooLarge, uint32(MaxSize))
+		return 0, fmt.Errorf("hash capsule of at least %d bytes: %w: at most %d bytes",
+			h.size+uint64(len(p)), ErrCapsuleTooLarge, uint32(MaxSize))
 	}
 	n := len(p)
 	h.whole.Write(p)
@@ -84,11 +85,14 @@ type onlyReader struct{ io.Reader }
 func (d Descriptor) Matches(got Descriptor) error {
 	switch {
 	case got.Size != d.Size:
-		return fmt.Errorf("%w: capsule %d: found %d bytes, expected %d", ErrContentMismatch, d.Index, got.Size, d.Size)
+		return fmt.Errorf("%w: capsule %d: found %d bytes, expected %d", ErrContentMismatch,
+			d.Index, got.Size, d.Size)
 	case got.Hash != d.Hash:
-		return fmt.Errorf("%w: capsule %d: found hash %v, expected %v", ErrContentMismatch, d.Index, got.Hash, d.Hash)
+		return fmt.Errorf("%w: capsule %d: found hash %v, expected %v", ErrContentMismatch, d.Index,
+			got.Hash, d.Hash)
 	case !d.ChunkRoot.IsZero() && got.ChunkRoot != d.ChunkRoot:
-		return fmt.Errorf("%w: capsule %d: found chunk root %v, expected %v", ErrContentMismatch, d.Index, got.ChunkRoot, d.ChunkRoot)
+		return fmt.Errorf("%w: capsule %d: found chunk root %v, expected %v", ErrContentMismatch,
+			d.Index, got.ChunkRoot, d.ChunkRoot)
 	}
 	return nil
 }

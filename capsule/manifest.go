@@ -71,12 +71,14 @@ func (m *Manifest) Check() error {
 	}
 	for i, d := range m.Capsules {
 		if uint64(d.Index) != uint64(i) {
-			return &ManifestError{fmt.Sprintf("capsules[%d].index", i), fmt.Errorf("found %d, expected %d", d.Index, i)}
+			return &ManifestError{fmt.Sprintf("capsules[%d].index", i),
+				fmt.Errorf("found %d, expected %d", d.Index, i)}
 		}
 	}
 	if m.Complete() {
 		if root := merkle.Root(m.leaves()); root != m.Root {
-			return &ManifestError{"merkle_root", fmt.Errorf("found %v, capsules fold to %v", m.Root, root)}
+			return &ManifestError{"merkle_root", fmt.Errorf("found %v, capsules fold to %v", m.Root,
+				root)}
 		}
 	}
 	return nil
@@ -97,7 +99,8 @@ func (m *Manifest) Tree() *merkle.Tree { return merkle.NewTree(m.leaves()) }
 // Prove returns the proof of capsule i under Root. For more than one proof a Tree is cheaper.
 func (m *Manifest) Prove(i uint32) (merkle.Proof, error) {
 	if !m.Complete() {
-		return merkle.Proof{}, &ManifestError{"chunk_root", fmt.Errorf("prove capsule %d: chunk roots are missing", i)}
+		return merkle.Proof{}, &ManifestError{"chunk_root",
+			fmt.Errorf("prove capsule %d: chunk roots are missing", i)}
 	}
 	return m.Tree().Prove(int(i))
 }

@@ -130,7 +130,8 @@ func (m *Manifest) read(r *strictjson.Reader) error {
 		return err
 	}
 	if uint64(len(m.Capsules)) != count {
-		return &ManifestError{"capsule_count", fmt.Errorf("found %d, %d capsules are listed", count, len(m.Capsules))}
+		return &ManifestError{"capsule_count", fmt.Errorf("found %d, %d capsules are listed", count,
+			len(m.Capsules))}
 	}
 	if size := m.Size(); size != total { // at most 2^32 sizes below 2^32: no overflow
 		return &ManifestError{"total_size", fmt.Errorf("found %d, sizes add up to %d", total, size)}
@@ -188,7 +189,8 @@ func readHex(dst []byte) func(*strictjson.Reader) error {
 
 func parseHex(dst []byte, digits string) error {
 	if len(digits) != 2*len(dst) {
-		return fmt.Errorf("found %d characters, expected %d hexadecimal digits", len(digits), 2*len(dst))
+		return fmt.Errorf("found %d characters, expected %d hexadecimal digits", len(digits),
+			2*len(dst))
 	}
 	_, err := hex.Decode(dst, []byte(digits))
 	return err

@@ -63,7 +63,8 @@ func copyContent(ctx context.Context, w io.Writer, r io.Reader, d Descriptor) er
 		}
 		m, err := r.Read(buf)
 		if n += uint64(m); n > uint64(d.Size) {
-			return fmt.Errorf("%w: capsule %d: found more than %d bytes", ErrContentMismatch, d.Index, d.Size)
+			return fmt.Errorf("%w: capsule %d: found more than %d bytes", ErrContentMismatch,
+				d.Index, d.Size)
 		}
 		if _, werr := w.Write(buf[:m]); werr != nil {
 			return werr
@@ -109,11 +110,13 @@ func (s *Memory) Commit(ctx context.Context, m *Manifest) error {
 }
 
 func notPut(m *Manifest, d Descriptor) error {
-	return fmt.Errorf("commit root %v of store %v: capsule %d was not put: %w", m.Root, m.Store, d.Index, fs.ErrNotExist)
+	return fmt.Errorf("commit root %v of store %v: capsule %d was not put: %w", m.Root, m.Store,
+		d.Index, fs.ErrNotExist)
 }
 
 func sizeDiffers(m *Manifest, d Descriptor, size int64) error {
-	return fmt.Errorf("commit root %v of store %v: %w: capsule %d has %d bytes, expected %d", m.Root, m.Store, ErrContentMismatch, d.Index, size, d.Size)
+	return fmt.Errorf("commit root %v of store %v: %w: capsule %d has %d bytes, expected %d",
+		m.Root, m.Store, ErrContentMismatch, d.Index, size, d.Size)
 }
 
 // Stat implements Source.
@@ -128,7 +131,8 @@ func (s *Memory) Stat(ctx context.Context, ref Ref) (Descriptor, error) {
 // at returns the descriptor at ref, whose root is m's or zero.
 func (m *Manifest) at(ref Ref) (Descriptor, error) {
 	if uint64(ref.Index) >= uint64(len(m.Capsules)) {
-		return Descriptor{}, fmt.Errorf("capsule %v: %w: generation has %d capsules", ref, fs.ErrNotExist, len(m.Capsules))
+		return Descriptor{}, fmt.Errorf("capsule %v: %w: generation has %d capsules", ref,
+			fs.ErrNotExist, len(m.Capsules))
 	}
 	return m.Capsules[ref.Index], nil
 }
@@ -145,7 +149,8 @@ func (s *Memory) Open(ctx context.Context, d Descriptor) (io.ReadCloser, error) 
 		return nil, fmt.Errorf("open capsule %v: %w", d.Hash, fs.ErrNotExist)
 	}
 	if uint64(len(content)) != uint64(d.Size) {
-		return nil, fmt.Errorf("open capsule %v: %w: found %d bytes, expected %d", d.Hash, ErrContentMismatch, len(content), d.Size)
+		return nil, fmt.Errorf("open capsule %v: %w: found %d bytes, expected %d", d.Hash,
+			ErrContentMismatch, len(content), d.Size)
 	}
 	return memoryReader{bytes.NewReader(content)}, nil
 }
@@ -177,7 +182,9 @@ func (s *Memory) Stores(ctx context.Context) iter.Seq2[auth.StoreID, error] {
 }
 
 // Manifest implements Lister.
-func (s *Memory) Manifest(ctx context.Context, store auth.StoreID, root merkle.Hash) (*Manifest, error) {
+func (s *Memory) Manifest(
+	ctx context.Context, store auth.StoreID, root merkle.Hash,
+) (*Manifest, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -21,7 +21,8 @@ type ModuleRoots struct {
 	Generations func(ctx context.Context, store auth.StoreID) ([]merkle.Hash, error)
 	// Module opens the module of a generation, verified against that generation root. One that
 	// cannot be had is fs.ErrNotExist and passed over.
-	Module func(ctx context.Context, store auth.StoreID, generation merkle.Hash) (io.ReadCloser, error)
+	Module func(ctx context.Context, store auth.StoreID, generation merkle.Hash) (io.ReadCloser,
+		error)
 	// MaxGenerations is how many generations, from the newest, are computed in one call of
 	// Trusted; not positive means 4. Those that are known already do not count.
 	MaxGenerations int
@@ -47,7 +48,9 @@ type generationRoot struct {
 const maxKnownRoots = 1 << 14
 
 // Trusted implements RootTrust. It reads modules that have not been read before, whole.
-func (t *ModuleRoots) Trusted(ctx context.Context, store auth.StoreID, root merkle.Hash) (uint32, error) {
+func (t *ModuleRoots) Trusted(
+	ctx context.Context, store auth.StoreID, root merkle.Hash,
+) (uint32, error) {
 	generations, err := t.Generations(ctx, store)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, untrusted(store, root, "store is not known")

@@ -23,7 +23,8 @@ func siblings(p merkle.Proof) []merkle.Hash {
 // the siblings of that place.
 func foldPath(leaf merkle.Hash, index, count uint32, path []merkle.Hash) (merkle.Hash, error) {
 	if index >= count {
-		return merkle.Hash{}, fmt.Errorf("%w: index %d is not among %d leaves", ErrPath, index, count)
+		return merkle.Hash{}, fmt.Errorf("%w: index %d is not among %d leaves", ErrPath, index,
+			count)
 	}
 	h, rest := leaf, path
 	for i, n := uint64(index), uint64(count); n > 1; i, n = i>>1, (n+1)>>1 {
@@ -31,7 +32,8 @@ func foldPath(leaf merkle.Hash, index, count uint32, path []merkle.Hash) (merkle
 			continue // an odd last node moves up
 		}
 		if len(rest) == 0 {
-			return merkle.Hash{}, fmt.Errorf("%w: leaf %d of %d: found %d siblings, expected more", ErrPath, index, count, len(path))
+			return merkle.Hash{}, fmt.Errorf("%w: leaf %d of %d: found %d siblings, expected more",
+				ErrPath, index, count, len(path))
 		}
 		if i&1 == 1 {
 			h = merkle.Node(rest[0], h)
@@ -41,7 +43,8 @@ func foldPath(leaf merkle.Hash, index, count uint32, path []merkle.Hash) (merkle
 		rest = rest[1:]
 	}
 	if len(rest) > 0 {
-		return merkle.Hash{}, fmt.Errorf("%w: leaf %d of %d: found %d siblings, expected %d", ErrPath, index, count, len(path), len(path)-len(rest))
+		return merkle.Hash{}, fmt.Errorf("%w: leaf %d of %d: found %d siblings, expected %d",
+			ErrPath, index, count, len(path), len(path)-len(rest))
 	}
 	return h, nil
 }
@@ -50,7 +53,8 @@ func foldPath(leaf merkle.Hash, index, count uint32, path []merkle.Hash) (merkle
 func checkPath(leaf merkle.Hash, index, count uint32, path []merkle.Hash, root merkle.Hash) error {
 	got, err := foldPath(leaf, index, count, path)
 	if err == nil && got != root {
-		err = fmt.Errorf("%w: leaf %d of %d folds to %v, expected %v", ErrPath, index, count, got, root)
+		err = fmt.Errorf("%w: leaf %d of %d folds to %v, expected %v", ErrPath, index, count, got,
+			root)
 	}
 	return err
 }

@@ -143,5 +143,6 @@ func (p *WorkProof) decode(r *codec.Reader) {
 }
 
 func (p *WorkProof) input(hash merkle.Hash) WorkInput {
-	return WorkInput{TableDataHash: p.TableDataHash, PreviousHash: p.PreviousHash, PlotSeed: p.PlotSeed, CapsuleHash: hash}
+	return WorkInput{TableDataHash: p.TableDataHash, PreviousHash: p.PreviousHash,
+		PlotSeed: p.PlotSeed, CapsuleHash: hash}
 }

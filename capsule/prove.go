@@ -73,10 +73,12 @@ func (p *Prover) prove(ctx context.Context, c *Challenge) (*Bundle, error) {
 	defer held.Close()
 	rec := held.Record()
 	if rec.Plot.PublicKey != own {
-		return nil, fmt.Errorf("plot %v belongs to key %v: %w", rec.Plot.ID(), rec.Plot.PublicKey, fs.ErrNotExist)
+		return nil, fmt.Errorf("plot %v belongs to key %v: %w", rec.Plot.ID(), rec.Plot.PublicKey,
+			fs.ErrNotExist)
 	}
 	if rec.Descriptor.Hash != c.CapsuleHash {
-		return nil, fmt.Errorf("%w: plot %v has capsule %v, expected %v", ErrContentMismatch, rec.Plot.ID(), rec.Descriptor.Hash, c.CapsuleHash)
+		return nil, fmt.Errorf("%w: plot %v has capsule %v, expected %v", ErrContentMismatch,
+			rec.Plot.ID(), rec.Descriptor.Hash, c.CapsuleHash)
 	}
 	if err := checkAnchor(c, rec.Plot); err != nil {
 		return nil, err
@@ -132,8 +134,10 @@ func (p *Prover) makeProofs(ctx context.Context, c *Challenge, held Plotted, b *
 	return context.Cause(ctx)
 }
 
-func (p *Prover) work(ctx context.Context, c *Challenge, rec PlotRecord, digest merkle.Hash) (*WorkProof, error) {
-	w := &WorkProof{Bits: c.WorkBits, TableDataHash: rec.Descriptor.ChunkRoot, PreviousHash: digest, PlotSeed: rec.Plot.Seed()}
+func (p *Prover) work(ctx context.Context, c *Challenge, rec PlotRecord,
+	digest merkle.Hash) (*WorkProof, error) {
+	w := &WorkProof{Bits: c.WorkBits, TableDataHash: rec.Descriptor.ChunkRoot, PreviousHash: digest,
+		PlotSeed: rec.Plot.Seed()}
 	in := w.input(c.CapsuleHash)
 	var err error
 	if w.Nonce, err = p.Work.Search(ctx, in, int(c.WorkBits)); err != nil {
@@ -141,7 +145,8 @@ func (p *Prover) work(ctx context.Context, c *Challenge, rec PlotRecord, digest 
 	}
 	n := ZeroBits(in.Hash(w.Nonce)) // whatever the worker is, its result is hashed here again
 	if n < int(c.WorkBits) {
-		return nil, fmt.Errorf("%w: worker %s found nonce %d with %d zero bits, expected %d", ErrWork, p.Work.Name(), w.Nonce, n, c.WorkBits)
+		return nil, fmt.Errorf("%w: worker %s found nonce %d with %d zero bits, expected %d",
+			ErrWork, p.Work.Name(), w.Nonce, n, c.WorkBits)
 	}
 	w.Achieved = uint8(min(n, 255))
 	return w, nil
@@ -164,7 +169,8 @@ func (p *Prover) access(ctx context.Context, c *Challenge, held Plotted) (*Acces
 	if err := blocks.check(); err != nil {
 		return nil, err
 	}
-	proof := &AccessProof{EntropyHeight: c.EntropyHeight, Entropy: c.Entropy, ChunkRoot: d.ChunkRoot, Chunks: d.Chunks()}
+	proof := &AccessProof{EntropyHeight: c.EntropyHeight, Entropy: c.Entropy,
+		ChunkRoot: d.ChunkRoot, Chunks: d.Chunks()}
 	walk := newAccessWalk(c, rec.Plot.PublicKey, rec.Plot.ID(), d.Chunks())
 	for {
 		i, ok := walk.next()
@@ -199,13 +205,15 @@ type block struct {
 const keptBlocks = 16
 
 func newBlockReader(held Plotted, d Descriptor, subroots []merkle.Hash) *blockReader {
-	return &blockReader{held: held, d: d, subroots: merkle.NewTree(subroots), count: len(subroots), kept: map[uint32]block{}}
+	return &blockReader{held: held, d: d, subroots: merkle.NewTree(subroots), count: len(subroots),
+		kept: map[uint32]block{}}
 }
 
 // check returns nil when the subroots fold to the chunk root.
 func (r *blockReader) check() error {
 	if uint64(r.count) != uint64(SubrootCount(r.d.Size)) || r.subroots.Root() != r.d.ChunkRoot {
-		return fmt.Errorf("%w: %d subroots fold to %v, expected %d and %v", ErrContentMismatch, r.count, r.subroots.Root(), SubrootCount(r.d.Size), r.d.ChunkRoot)
+		return fmt.Errorf("%w: %d subroots fold to %v, expected %d and %v", ErrContentMismatch,
+			r.count, r.subroots.Root(), SubrootCount(r.d.Size), r.d.ChunkRoot)
 	}
 	return nil
 }
@@ -253,7 +261,8 @@ func (r *blockReader) read(ctx context.Context, i uint32) (block, error) {
 		}
 	}
 	if len(content) != want {
-		return block{}, fmt.Errorf("%w: block %d has %d bytes, expected %d", ErrContentMismatch, i, len(content), want)
+		return block{}, fmt.Errorf("%w: block %d has %d bytes, expected %d", ErrContentMismatch, i,
+			len(content), want)
 	}
 	b := block{content, merkle.NewTree(appendChunkLeaves(nil, content))}
 	expected, err := r.subroots.Prove(int(i))
@@ -261,7 +270,8 @@ func (r *blockReader) read(ctx context.Context, i uint32) (block, error) {
 		return block{}, err
 	}
 	if b.leaves.Root() != expected.Leaf {
-		return block{}, fmt.Errorf("%w: block %d has subroot %v, expected %v", ErrContentMismatch, i, b.leaves.Root(), expected.Leaf)
+		return block{}, fmt.Errorf("%w: block %d has subroot %v, expected %v", ErrContentMismatch,
+			i, b.leaves.Root(), expected.Leaf)
 	}
 	return b, nil
 }

@@ -64,14 +64,16 @@ func (p RangeProof) Check(d Descriptor, data []byte) error {
 	from := uint64(p.First) * ChunkSize
 	to := min(from+uint64(p.Count)*ChunkSize, uint64(d.Size))
 	if uint64(len(data)) != to-from {
-		return fmt.Errorf("%w: capsule %d: %d chunks from %d: found %d bytes, expected %d", ErrContentMismatch, d.Index, p.Count, p.First, len(data), to-from)
+		return fmt.Errorf("%w: capsule %d: %d chunks from %d: found %d bytes, expected %d",
+			ErrContentMismatch, d.Index, p.Count, p.First, len(data), to-from)
 	}
 	root, err := p.fold(appendChunkLeaves(nil, data), uint64(d.Chunks()))
 	if err != nil {
 		return fmt.Errorf("capsule %d: %w", d.Index, err)
 	}
 	if root != d.ChunkRoot {
-		return fmt.Errorf("%w: capsule %d: %d chunks from %d fold to %v, expected %v", ErrPath, d.Index, p.Count, p.First, root, d.ChunkRoot)
+		return fmt.Errorf("%w: capsule %d: %d chunks from %d fold to %v, expected %v", ErrPath,
+			d.Index, p.Count, p.First, root, d.ChunkRoot)
 	}
 	return nil
 }
@@ -98,7 +100,8 @@ func (p RangeProof) fold(level []merkle.Hash, n uint64) (merkle.Hash, error) {
 			right, ok = take()
 		}
 		if !ok {
-			return merkle.Hash{}, fmt.Errorf("%w: found %d siblings, expected more", ErrPath, len(p.Siblings))
+			return merkle.Hash{}, fmt.Errorf("%w: found %d siblings, expected more", ErrPath,
+				len(p.Siblings))
 		}
 		at := 0
 		next := level[:0]
@@ -119,7 +122,8 @@ func (p RangeProof) fold(level []merkle.Hash, n uint64) (merkle.Hash, error) {
 		level = next
 	}
 	if len(rest) > 0 {
-		return merkle.Hash{}, fmt.Errorf("%w: found %d siblings, expected %d", ErrPath, len(p.Siblings), len(p.Siblings)-len(rest))
+		return merkle.Hash{}, fmt.Errorf("%w: found %d siblings, expected %d", ErrPath,
+			len(p.Siblings), len(p.Siblings)-len(rest))
 	}
 	return level[0], nil
 }

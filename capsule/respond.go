@@ -126,12 +126,14 @@ func (r *Responder) Answer(ctx context.Context, c *Challenge) (*Bundle, error) {
 func (r *Responder) authenticate(c *Challenge) (auth.NodePublicKey, error) {
 	if !c.Minimal {
 		if len(r.Validators) > 0 && !r.knows(c.Validator) {
-			return c.Validator, fmt.Errorf("challenge %s: %w: %v", c.ID, ErrUnknownValidator, c.Validator)
+			return c.Validator, fmt.Errorf("challenge %s: %w: %v", c.ID, ErrUnknownValidator,
+				c.Validator)
 		}
 		return c.Validator, c.Verify(c.Validator)
 	}
 	if r.NoMinimal || len(r.Validators) == 0 {
-		return auth.NodePublicKey{}, fmt.Errorf("challenge %s: %w: minimal form", c.ID, ErrUnknownValidator)
+		return auth.NodePublicKey{}, fmt.Errorf("challenge %s: %w: minimal form", c.ID,
+			ErrUnknownValidator)
 	}
 	for _, v := range r.Validators[:min(len(r.Validators), maxValidators)] {
 		if c.Verify(v) == nil {
@@ -192,7 +194,8 @@ func (r *Responder) checkWork(c *Challenge) error {
 		most = MaxWorkBits
 	}
 	if int(c.WorkBits) > most {
-		return fmt.Errorf("%w %s: %w: %d work bits, at most %d", ErrChallenge, c.ID, ErrUnsupported, c.WorkBits, most)
+		return fmt.Errorf("%w %s: %w: %d work bits, at most %d", ErrChallenge, c.ID, ErrUnsupported,
+			c.WorkBits, most)
 	}
 	return nil
 }

@@ -31,7 +31,9 @@ const splitMemory = 64 << 20 // what the capsules in memory may take together, w
 // Split holds two capsules in memory, or more up to the number of workers while they take at
 // most 64 MiB together. It stops at the first error of r or put, or when ctx ends, but not
 // before a call of r.Read or put in progress has returned.
-func Split(ctx context.Context, s auth.StoreID, r io.Reader, o *SplitOptions, put func(Descriptor, io.Reader) error) (*Manifest, error) {
+func Split(
+	ctx context.Context, s auth.StoreID, r io.Reader, o *SplitOptions, put func(Descriptor, io.Reader) error,
+) (*Manifest, error) {
 	if o == nil {
 		o = new(SplitOptions)
 	}

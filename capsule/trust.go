@@ -26,7 +26,9 @@ type RootTrust interface {
 type PinnedRoots map[auth.StoreID]map[merkle.Hash]uint32
 
 // Trusted implements RootTrust.
-func (p PinnedRoots) Trusted(_ context.Context, store auth.StoreID, root merkle.Hash) (uint32, error) {
+func (p PinnedRoots) Trusted(
+	_ context.Context, store auth.StoreID, root merkle.Hash,
+) (uint32, error) {
 	n, ok := p[store][root]
 	if !ok {
 		return 0, untrusted(store, root, "not pinned")
@@ -57,8 +59,11 @@ type RootStatement struct {
 
 // SignRoot returns the statement about m as the given generation, signed by a writer of the
 // datastore. The error is the signer's.
-func SignRoot(ctx context.Context, m *Manifest, generation uint64, by auth.Signer) (RootStatement, error) {
-	s := RootStatement{Store: m.Store, Root: m.Root, Capsules: uint32(len(m.Capsules)), Generation: generation, Writer: by.PublicKey()}
+func SignRoot(
+	ctx context.Context, m *Manifest, generation uint64, by auth.Signer,
+) (RootStatement, error) {
+	s := RootStatement{Store: m.Store, Root: m.Root, Capsules: uint32(len(m.Capsules)),
+		Generation: generation, Writer: by.PublicKey()}
 	msg := s.message()
 	var err error
 	if s.Signature, err = by.Sign(ctx, msg[:]); err != nil {
@@ -76,7 +81,8 @@ func (s RootStatement) Check() error {
 		err = v.Verify(msg[:], s.Signature)
 	}
 	if err != nil {
-		return fmt.Errorf("root statement of store %v, generation %d: %w", s.Store, s.Generation, err)
+		return fmt.Errorf("root statement of store %v, generation %d: %w", s.Store, s.Generation,
+			err)
 	}
 	return nil
 }
@@ -121,7 +127,9 @@ type SignedRoots struct {
 }
 
 // Trusted implements RootTrust.
-func (t *SignedRoots) Trusted(ctx context.Context, store auth.StoreID, root merkle.Hash) (uint32, error) {
+func (t *SignedRoots) Trusted(
+	ctx context.Context, store auth.StoreID, root merkle.Hash,
+) (uint32, error) {
 	s, err := t.Statement(ctx, store, root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, untrusted(store, root, "no root statement")
@@ -130,14 +138,16 @@ func (t *SignedRoots) Trusted(ctx context.Context, store auth.StoreID, root merk
 		return 0, fmt.Errorf("find statement about root %v of store %v: %w", root, store, err)
 	}
 	if s.Store != store || s.Root != root {
-		return 0, untrusted(store, root, fmt.Sprintf("statement is about root %v of store %v", s.Root, s.Store))
+		return 0, untrusted(store, root, fmt.Sprintf("statement is about root %v of store %v",
+			s.Root, s.Store))
 	}
 	if err := s.Check(); err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrUntrusted, err)
 	}
 	switch err := t.CanWrite(ctx, store, s.Writer); {
 	case errors.Is(err, auth.ErrForbidden):
-		return 0, fmt.Errorf("%w: root %v of store %v: signed by %v: %w", ErrUntrusted, root, store, s.Writer, err)
+		return 0, fmt.Errorf("%w: root %v of store %v: signed by %v: %w", ErrUntrusted, root, store,
+			s.Writer, err)
 	case err != nil:
 		return 0, fmt.Errorf("find writers of store %v: %w", store, err)
 	}

@@ -57,7 +57,9 @@ type Result struct {
 }
 
 // VerifyBundle is ParseBundle and Bundle.Verify.
-func VerifyBundle(ctx context.Context, raw []byte, c *Challenge, o *VerifyOptions) (*Result, error) {
+func VerifyBundle(
+	ctx context.Context, raw []byte, c *Challenge, o *VerifyOptions,
+) (*Result, error) {
 	b, err := ParseBundle(raw)
 	if err != nil {
 		return nil, &ProofError{"bundle", err}
@@ -186,7 +188,8 @@ func (v *verification) checkInclusion(ctx context.Context) error {
 		known = known || ref == p.Ref && !ref.Root.IsZero()
 	}
 	if !known {
-		return fmt.Errorf("%w: capsule %v is not among the %d places that were asked about", ErrBinding, p.Ref, len(v.o.Refs))
+		return fmt.Errorf("%w: capsule %v is not among the %d places that were asked about",
+			ErrBinding, p.Ref, len(v.o.Refs))
 	}
 	if v.o.Trust != nil {
 		switch n, err := v.o.Trust.Trusted(ctx, p.Ref.Store, p.Ref.Root); {
@@ -204,7 +207,8 @@ func (v *verification) checkInclusion(ctx context.Context) error {
 	if err := checkPath(d.Leaf(), p.Ref.Index, p.Capsules, p.Path, p.Ref.Root); err != nil {
 		return fmt.Errorf("datastore: %w", err)
 	}
-	if err := checkPath(d.PlotLeaf(p.Ref.Store), p.LeafIndex, p.LeafCount, p.PlotPath, v.Ownership.Plot.Root); err != nil {
+	if err := checkPath(d.PlotLeaf(p.Ref.Store), p.LeafIndex, p.LeafCount, p.PlotPath,
+		v.Ownership.Plot.Root); err != nil {
 		return fmt.Errorf("plot: %w", err)
 	}
 	return nil
@@ -229,10 +233,12 @@ func (v *verification) checkWork(context.Context) error {
 	}
 	n := ZeroBits(p.input(v.CapsuleHash).Hash(p.Nonce))
 	if n < int(p.Bits) {
-		return fmt.Errorf("%w: nonce %d has %d zero bits, expected at least %d", ErrWork, p.Nonce, n, p.Bits)
+		return fmt.Errorf("%w: nonce %d has %d zero bits, expected at least %d", ErrWork, p.Nonce,
+			n, p.Bits)
 	}
 	if n != int(p.Achieved) {
-		return fmt.Errorf("%w: nonce %d has %d zero bits, the proof says %d", ErrWork, p.Nonce, n, p.Achieved)
+		return fmt.Errorf("%w: nonce %d has %d zero bits, the proof says %d", ErrWork, p.Nonce, n,
+			p.Achieved)
 	}
 	return nil
 }
@@ -270,7 +276,8 @@ func (v *verification) checkEntropy(ctx context.Context) error {
 // checkAnchor returns nil when, in beacon mode, the entropy is later than the anchor of the plot.
 func checkAnchor(c *Challenge, plot PlotIdentity) error {
 	if c.EntropyHeight > 0 && c.EntropyHeight <= plot.BlockHeight {
-		return fmt.Errorf("%w: entropy height %d is not above the plot's anchor at %d", ErrBinding, c.EntropyHeight, plot.BlockHeight)
+		return fmt.Errorf("%w: entropy height %d is not above the plot's anchor at %d", ErrBinding,
+			c.EntropyHeight, plot.BlockHeight)
 	}
 	return nil
 }
@@ -288,7 +295,8 @@ func CheckEntropy(ctx context.Context, c *Challenge, chain Chain) error {
 		return fmt.Errorf("find the height of the chain at %d: %w", c.IssuedAt, err)
 	}
 	newest := func(height uint64) uint64 { return height - height%entropyStep }
-	if h := c.EntropyHeight; h != newest(peak) && h != newest(peak+1) && h != newest(max(peak, 1)-1) {
+	if h := c.EntropyHeight; h != newest(peak) && h != newest(peak+1) && h != newest(max(peak,
+		1)-1) {
 		return fmt.Errorf("%w: entropy height %d, expected %d", ErrBinding, h, newest(peak))
 	}
 	hash, err := chain.HeaderHash(ctx, c.EntropyHeight)
@@ -319,7 +327,8 @@ func (v *verification) unbound(ctx context.Context) (string, error) {
 		return "plot was not announced", nil
 	}
 	if since >= v.c.EntropyHeight {
-		return fmt.Sprintf("plot was announced at height %d, entropy is of %d", since, v.c.EntropyHeight), nil
+		return fmt.Sprintf("plot was announced at height %d, entropy is of %d", since,
+			v.c.EntropyHeight), nil
 	}
 	if v.o.Chain == nil {
 		return "", nil

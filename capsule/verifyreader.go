@@ -46,7 +46,8 @@ func (v *verifyReader) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	if errors.Is(err, io.EOF) {
-		err = fmt.Errorf("%w: capsule %d: found %d bytes, expected %d", ErrContentMismatch, v.want.Index, v.hash.size, v.want.Size)
+		err = fmt.Errorf("%w: capsule %d: found %d bytes, expected %d", ErrContentMismatch,
+			v.want.Index, v.hash.size, v.want.Size)
 	}
 	v.err = err
 	return n, err
@@ -56,7 +57,8 @@ func (v *verifyReader) Read(p []byte) (int, error) {
 func (v *verifyReader) finish() error {
 	switch n, err := io.ReadFull(v.rc, make([]byte, 1)); {
 	case n > 0:
-		return fmt.Errorf("%w: capsule %d: found more than %d bytes", ErrContentMismatch, v.want.Index, v.want.Size)
+		return fmt.Errorf("%w: capsule %d: found more than %d bytes", ErrContentMismatch,
+			v.want.Index, v.want.Size)
 	case err != io.EOF:
 		return err
 	}

@@ -80,7 +80,8 @@ func New(src capsule.Source, o *Options) (*Cache, error) {
 	}
 	found, err := c.disk.list()
 	if err != nil {
-		return nil, fmt.Errorf("open cache directory %s: %w", c.o.Dir, errors.Join(err, c.disk.close()))
+		err = errors.Join(err, c.disk.close())
+		return nil, fmt.Errorf("open cache directory %s: %w", c.o.Dir, err)
 	}
 	for _, f := range found {
 		if f.size > c.o.L2/admitted {
@@ -139,7 +140,7 @@ func (c *Cache) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor, 
 }
 
 // Get returns the capsule at ref and where it was found. The client is who asks, for
-// prefetching; an empty one is nobody. The caller closes the blob. A capsule that no tier admits
+// prefetching; an empty one has none. The caller closes the blob. A capsule that no tier admits
 // is ErrNotAdmitted, absence fs.ErrNotExist, content that does not verify
 // capsule.ErrContentMismatch.
 func (c *Cache) Get(ctx context.Context, ref capsule.Ref, client string) (*Blob, Hit, error) {
@@ -208,12 +209,15 @@ func (c *Cache) buffers(size int64) bool {
 }
 
 // get finds a capsule in memory, or by a flight in L2's files or the source.
-func (c *Cache) get(ctx context.Context, d capsule.Descriptor, store auth.StoreID) (*Blob, Hit, error) {
+func (c *Cache) get(
+	ctx context.Context, d capsule.Descriptor, store auth.StoreID,
+) (*Blob, Hit, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, DiskRead, err
 	}
 	if !c.buffers(int64(d.Size)) {
-		return nil, DiskRead, fmt.Errorf("capsule %v of %d bytes: %w", d.Hash, d.Size, ErrNotAdmitted)
+		return nil, DiskRead, fmt.Errorf("capsule %v of %d bytes: %w", d.Hash, d.Size,
+			ErrNotAdmitted)
 	}
 	c.mu.Lock()
 	if b, hit, ok := c.find(d, store); ok {
@@ -358,7 +362,8 @@ func (c *Cache) Put(ref capsule.Ref, d capsule.Descriptor, content []byte) error
 }
 
 // insert takes up loaded content: into L2, or into L1 where there is no L2. The caller holds mu.
-func (c *Cache) insert(d capsule.Descriptor, content []byte, store auth.StoreID, state fileState) *item {
+func (c *Cache) insert(d capsule.Descriptor, content []byte, store auth.StoreID,
+	state fileState) *item {
 	it := c.items[d.Hash]
 	if it == nil {
 		it = &item{size: int64(d.Size)}

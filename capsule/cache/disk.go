@@ -183,7 +183,8 @@ func (d *disk) read(c capsule.Descriptor, seen fileState, content bool) ([]byte,
 	}
 	defer f.Close()
 	if size != int64(c.Size) {
-		return nil, fileState{}, fmt.Errorf("%w: file of %d bytes, expected %d", capsule.ErrContentMismatch, size, c.Size)
+		return nil, fileState{}, fmt.Errorf("%w: file of %d bytes, expected %d",
+			capsule.ErrContentMismatch, size, c.Size)
 	}
 	info, err := f.Stat()
 	if err != nil {

@@ -120,7 +120,9 @@ func (c *Cache) load(ctx context.Context, f *flight) {
 }
 
 // weight is what a load takes of the bytes that all may hold. None takes more than there are.
-func (c *Cache) weight(d capsule.Descriptor) int64 { return min(max(1, int64(d.Size)), c.o.Loading) }
+func (c *Cache) weight(d capsule.Descriptor) int64 {
+	return min(max(1, int64(d.Size)), c.o.Loading)
+}
 
 // fetch reads a capsule from a file of L2 or from the source, verifies it and takes it up.
 func (c *Cache) fetch(ctx context.Context, f *flight) error {

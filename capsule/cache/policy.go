@@ -111,7 +111,8 @@ type lfuItem struct {
 // equals the one whose last use is the longest ago. It holds at most so many bytes and entries;
 // entries that are not positive are not bounded.
 func NewLFU(bytes int64, entries int) Policy {
-	return &lfu{items: make(map[merkle.Hash]*lfuItem), limit: max(0, bytes), entries: bounded(entries)}
+	return &lfu{items: make(map[merkle.Hash]*lfuItem), limit: max(0, bytes),
+		entries: bounded(entries)}
 }
 
 func (p *lfu) Add(key merkle.Hash, size int64) []merkle.Hash {

@@ -44,16 +44,18 @@ func NewPlots(id capsule.PlotIdentity, held ...Holding) (*Plots, error) {
 			}
 			d := hasher.Descriptor(i)
 			if int(i) >= tree.Len() || h.Manifest.Capsules[i] != d {
-				return nil, fmt.Errorf("plot capsule %d of store %v: %w", i, h.Manifest.Store, capsule.ErrContentMismatch)
+				return nil, fmt.Errorf("plot capsule %d of store %v: %w", i, h.Manifest.Store,
+					capsule.ErrContentMismatch)
 			}
 			proof, err := tree.Prove(int(i))
 			if err != nil {
 				return nil, err
 			}
 			p.records = append(p.records, record{
-				PlotRecord: capsule.PlotRecord{Ref: h.Manifest.Ref(i), Descriptor: d, Capsules: uint32(tree.Len()), Path: hashes(proof)},
-				content:    content,
-				subroots:   hasher.Subroots(),
+				PlotRecord: capsule.PlotRecord{Ref: h.Manifest.Ref(i), Descriptor: d,
+					Capsules: uint32(tree.Len()), Path: hashes(proof)},
+				content:  content,
+				subroots: hasher.Subroots(),
 			})
 		}
 	}

@@ -80,7 +80,8 @@ type generation struct {
 func split(t *testing.T, store byte, size uint32, content []byte) generation {
 	t.Helper()
 	var g generation
-	m, err := capsule.Split(t.Context(), auth.StoreID{store}, bytes.NewReader(content), &capsule.SplitOptions{Size: size},
+	m, err := capsule.Split(t.Context(), auth.StoreID{store}, bytes.NewReader(content),
+		&capsule.SplitOptions{Size: size},
 		func(_ capsule.Descriptor, r io.Reader) error {
 			b, err := io.ReadAll(r)
 			g.content = append(g.content, b)
@@ -175,7 +176,8 @@ func (s *storeTest) opens(t *testing.T, d capsule.Descriptor, content []byte) {
 	if at, ok := rc.(io.ReaderAt); ok {
 		p := make([]byte, min(100, len(content)))
 		off := len(content) - len(p)
-		if n, err := at.ReadAt(p, int64(off)); n != len(p) || err != nil && err != io.EOF || !bytes.Equal(p, content[off:]) {
+		if n, err := at.ReadAt(p,
+			int64(off)); n != len(p) || err != nil && err != io.EOF || !bytes.Equal(p, content[off:]) {
 			t.Errorf("read %d bytes at %d: %d, %v", len(p), off, n, err)
 		}
 	}
@@ -230,7 +232,8 @@ func testAbsent(t *testing.T, s *storeTest) {
 	for range 2 {
 		s.lacks(t, g)
 		s.lists(t)
-		if _, err := s.Stat(t.Context(), capsule.Ref{Store: g.Store}); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.Stat(t.Context(), capsule.Ref{Store: g.Store}); !errors.Is(err,
+			fs.ErrNotExist) {
 			t.Errorf("stat of the head: %v, want fs.ErrNotExist", err)
 		}
 		if _, err := s.Open(t.Context(), g.Capsules[0]); !errors.Is(err, fs.ErrNotExist) {
@@ -242,7 +245,8 @@ func testAbsent(t *testing.T, s *storeTest) {
 
 func testRoundTrip(t *testing.T, s *storeTest) {
 	small := tree(2)
-	all := []generation{split(t, 1, 100_000, small), split(t, 2, 0, nil), split(t, 3, 4096, small[:4096*3])}
+	all := []generation{split(t, 1, 100_000, small), split(t, 2, 0, nil), split(t, 3, 4096,
+		small[:4096*3])}
 	for i, n := range []int{1, 4095, 4097, capsule.BlockSize, capsule.BlockSize + 1} {
 		all = append(all, split(t, byte(4+i), 0, small[:n]))
 	}
@@ -290,10 +294,13 @@ func testMismatch(t *testing.T, s *storeTest) {
 		{"short", d, content[:len(content)-1]},
 		{"empty", d, nil},
 		{"long", d, append(slices.Clone(content), 0)},
-		{"chunk root", capsule.Descriptor{Size: d.Size, Hash: d.Hash, ChunkRoot: merkle.Hash{1}}, content},
-		{"size", capsule.Descriptor{Size: d.Size - 1, Hash: d.Hash, ChunkRoot: d.ChunkRoot}, content},
+		{"chunk root", capsule.Descriptor{Size: d.Size, Hash: d.Hash, ChunkRoot: merkle.Hash{1}},
+			content},
+		{"size", capsule.Descriptor{Size: d.Size - 1, Hash: d.Hash, ChunkRoot: d.ChunkRoot},
+			content},
 	} {
-		if err := s.Put(t.Context(), c.d, bytes.NewReader(c.content)); !errors.Is(err, capsule.ErrContentMismatch) {
+		if err := s.Put(t.Context(), c.d, bytes.NewReader(c.content)); !errors.Is(err,
+			capsule.ErrContentMismatch) {
 			t.Errorf("%s: %v, want ErrContentMismatch", c.name, err)
 		}
 		if _, err := s.Open(t.Context(), d); !errors.Is(err, fs.ErrNotExist) {
@@ -301,7 +308,8 @@ func testMismatch(t *testing.T, s *storeTest) {
 		}
 	}
 	s.put(t, g)
-	if err := s.Put(t.Context(), d, bytes.NewReader(flipped)); !errors.Is(err, capsule.ErrContentMismatch) {
+	if err := s.Put(t.Context(), d, bytes.NewReader(flipped)); !errors.Is(err,
+		capsule.ErrContentMismatch) {
 		t.Errorf("flipped bit of what is there: %v, want ErrContentMismatch", err)
 	}
 	s.put(t, g) // again
@@ -332,7 +340,8 @@ func testBroken(t *testing.T, s *storeTest) {
 	if _, err := s.Open(t.Context(), g.Capsules[0]); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("open: %v, want fs.ErrNotExist", err)
 	}
-	if err := s.Put(t.Context(), g.Capsules[0], iotest.DataErrReader(iotest.HalfReader(bytes.NewReader(g.content[0])))); err != nil {
+	if err := s.Put(t.Context(), g.Capsules[0],
+		iotest.DataErrReader(iotest.HalfReader(bytes.NewReader(g.content[0])))); err != nil {
 		t.Error(err)
 	}
 	s.commit(t, g)
@@ -360,7 +369,8 @@ func testCommitRefused(t *testing.T, s *storeTest) {
 	if err := s.Commit(t.Context(), &bad); !errors.Is(err, capsule.ErrManifest) {
 		t.Errorf("a root that does not fold: %v, want ErrManifest", err)
 	}
-	if err := s.Commit(t.Context(), &capsule.Manifest{Store: g.Store}); !errors.Is(err, capsule.ErrManifest) {
+	if err := s.Commit(t.Context(), &capsule.Manifest{Store: g.Store}); !errors.Is(err,
+		capsule.ErrManifest) {
 		t.Errorf("no capsules: %v, want ErrManifest", err)
 	}
 	sized := &capsule.Manifest{Store: g.Store, Capsules: []capsule.Descriptor{g.Capsules[0]}}
@@ -478,7 +488,8 @@ func testConcurrent(t *testing.T, s *storeTest) {
 	shared := content[:10_000]
 	var all []generation
 	for i := range 8 {
-		all = append(all, split(t, byte(i+1), 10_000, slices.Concat(shared, content[20_000*i:20_000*(i+1)])))
+		all = append(all, split(t, byte(i+1), 10_000, slices.Concat(shared,
+			content[20_000*i:20_000*(i+1)])))
 	}
 	var wg sync.WaitGroup
 	for _, g := range all {

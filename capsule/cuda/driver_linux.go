@@ -32,7 +32,8 @@ type driver struct {
 	cuMemFree                 func(pointer uint64) int32
 	cuMemcpyHtoD              func(to uint64, from unsafe.Pointer, size uintptr) int32
 	cuMemcpyDtoH              func(to unsafe.Pointer, from uint64, size uintptr) int32
-	cuLaunchKernel            func(function uintptr, gridX, gridY, gridZ, blockX, blockY, blockZ, shared uint32,
+	cuLaunchKernel            func(function uintptr, gridX, gridY, gridZ, blockX, blockY, blockZ,
+		shared uint32,
 		stream uintptr, params *unsafe.Pointer, extra uintptr) int32
 }
 
@@ -92,7 +93,8 @@ func load(library string) (*driver, error) {
 	} {
 		symbol, err := purego.Dlsym(lib, name)
 		if err != nil {
-			return nil, errors.Join(unavailable("find %s in %s: %w", name, library, err), purego.Dlclose(lib))
+			return nil, errors.Join(unavailable("find %s in %s: %w", name, library, err),
+				purego.Dlclose(lib))
 		}
 		purego.RegisterFunc(fn, symbol)
 	}
@@ -123,7 +125,8 @@ func (g *device) init(number int) error {
 		return err
 	}
 	title := make([]byte, 256)
-	if err := failed("cuDeviceGetName", g.d.cuDeviceGetName(&title[0], int32(len(title)), dev)); err != nil {
+	if err := failed("cuDeviceGetName", g.d.cuDeviceGetName(&title[0], int32(len(title)),
+		dev)); err != nil {
 		return err
 	}
 	for i, c := range title {
@@ -134,11 +137,13 @@ func (g *device) init(number int) error {
 	}
 	g.title = string(title)
 	var cores int32
-	if err := failed("cuDeviceGetAttribute", g.d.cuDeviceGetAttribute(&cores, multiprocessors, dev)); err != nil {
+	if err := failed("cuDeviceGetAttribute", g.d.cuDeviceGetAttribute(&cores, multiprocessors,
+		dev)); err != nil {
 		return err
 	}
 	g.cores = int(min(max(cores, 1), 1<<10))
-	if err := failed("cuDevicePrimaryCtxRetain", g.d.cuDevicePrimaryCtxRetain(&g.context, dev)); err != nil {
+	if err := failed("cuDevicePrimaryCtxRetain", g.d.cuDevicePrimaryCtxRetain(&g.context,
+		dev)); err != nil {
 		return err
 	}
 	g.number = dev
@@ -149,7 +154,8 @@ func (g *device) init(number int) error {
 	if err := failed("cuModuleLoadData", g.d.cuModuleLoadData(&g.module, &image[0])); err != nil {
 		return err
 	}
-	if err := failed("cuModuleGetFunction", g.d.cuModuleGetFunction(&g.function, g.module, "search")); err != nil {
+	if err := failed("cuModuleGetFunction", g.d.cuModuleGetFunction(&g.function, g.module,
+		"search")); err != nil {
 		return err
 	}
 	if err := failed("cuMemAlloc", g.d.cuMemAlloc(&g.in, 90*4)); err != nil {
@@ -165,7 +171,8 @@ func (g *device) begin(in []uint32) error {
 	if err := failed("cuCtxSetCurrent", g.d.cuCtxSetCurrent(g.context)); err != nil {
 		return err
 	}
-	return failed("cuMemcpyHtoD", g.d.cuMemcpyHtoD(g.in, unsafe.Pointer(&in[0]), uintptr(4*len(in))))
+	return failed("cuMemcpyHtoD", g.d.cuMemcpyHtoD(g.in, unsafe.Pointer(&in[0]),
+		uintptr(4*len(in))))
 }
 
 // launchArgs are the arguments of the kernel, which the driver reads through pointers.
@@ -178,7 +185,8 @@ type launchArgs struct {
 func (g *device) search(base uint64, blocks int, count uint32) (uint64, error) {
 	result := new(uint64)
 	*result = math.MaxUint64
-	if err := failed("cuMemcpyHtoD", g.d.cuMemcpyHtoD(g.best, unsafe.Pointer(result), 8)); err != nil {
+	if err := failed("cuMemcpyHtoD", g.d.cuMemcpyHtoD(g.best, unsafe.Pointer(result),
+		8)); err != nil {
 		return 0, err
 	}
 	args := &launchArgs{in: g.in, base: base, count: count, best: g.best}
@@ -196,7 +204,8 @@ func (g *device) search(base uint64, blocks int, count uint32) (uint64, error) {
 	if err := failed("cuCtxSynchronize", g.d.cuCtxSynchronize()); err != nil {
 		return 0, err
 	}
-	if err := failed("cuMemcpyDtoH", g.d.cuMemcpyDtoH(unsafe.Pointer(result), g.best, 8)); err != nil {
+	if err := failed("cuMemcpyDtoH", g.d.cuMemcpyDtoH(unsafe.Pointer(result), g.best,
+		8)); err != nil {
 		return 0, err
 	}
 	return *result, nil
@@ -220,5 +229,6 @@ func (g *device) close() error {
 		err = errors.Join(err, failed("cuModuleUnload", g.d.cuModuleUnload(g.module)))
 	}
 	g.d.cuCtxSetCurrent(0)
-	return errors.Join(err, failed("cuDevicePrimaryCtxRelease", g.d.cuDevicePrimaryCtxRelease(g.number)))
+	return errors.Join(err, failed("cuDevicePrimaryCtxRelease",
+		g.d.cuDevicePrimaryCtxRelease(g.number)))
 }

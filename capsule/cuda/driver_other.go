@@ -8,7 +8,8 @@ import (
 )
 
 func open(string, int) (gpu, error) {
-	return nil, fmt.Errorf("%w: not supported on %s/%s", ErrUnavailable, runtime.GOOS, runtime.GOARCH)
+	return nil, fmt.Errorf("%w: not supported on %s/%s", ErrUnavailable, runtime.GOOS,
+		runtime.GOARCH)
 }
 
 func lockThread() func() { return func() {} }

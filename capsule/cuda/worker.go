@@ -141,7 +141,8 @@ func (w *Worker) search(ctx context.Context, in capsule.WorkInput, bits int) (ui
 			if found := capsule.ZeroBits(in.Hash(nonce)); found >= bits {
 				return nonce, nil
 			} else if bits <= 64 {
-				return 0, fmt.Errorf("%w: nonce %d has %d zero bits, expected %d", capsule.ErrWork, nonce, found, bits)
+				return 0, fmt.Errorf("%w: nonce %d has %d zero bits, expected %d", capsule.ErrWork,
+					nonce, found, bits)
 			}
 			base = nonce + 1 // the kernel looks at 64 bits only
 			continue

@@ -116,7 +116,8 @@ func (r *Reader) Object(members []Member) error {
 				break
 			}
 			if c != ',' {
-				return r.fail(fmt.Errorf("%w: found %q, expected a comma or the end of the object", ErrSyntax, c))
+				return r.fail(fmt.Errorf("%w: found %q, expected a comma or the end of the object",
+					ErrSyntax, c))
 			}
 			if c, err = r.next(); err != nil {
 				return r.fail(unexpected(err))
@@ -190,7 +191,8 @@ func (r *Reader) Array(read func(i int) error) error {
 		case i == 0:
 			r.r.UnreadByte()
 		case c != ',':
-			return r.fail(fmt.Errorf("%w: found %q, expected a comma or the end of the array", ErrSyntax, c))
+			return r.fail(fmt.Errorf("%w: found %q, expected a comma or the end of the array",
+				ErrSyntax, c))
 		}
 		if i > 0 {
 			if c, err = r.next(); err != nil {
@@ -229,7 +231,8 @@ func (r *Reader) Uint(max uint64) (uint64, error) {
 		}
 		if d < '0' || d > '9' {
 			if d == '.' || d == 'e' || d == 'E' {
-				return 0, r.fail(fmt.Errorf("%w: number is not an integer in plain digits", ErrSyntax))
+				return 0, r.fail(fmt.Errorf("%w: number is not an integer in plain digits",
+					ErrSyntax))
 			}
 			r.r.UnreadByte()
 			break

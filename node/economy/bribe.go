@@ -53,8 +53,10 @@ func (b Bribe) Eligible(u Usage) error {
 	case u.Held == 0:
 		return fmt.Errorf("bribe: no capsule is held")
 	case !(share >= b.MinConsolidation):
-		return fmt.Errorf("bribe: %d of %d capsules are held, expected a share of at least %g", u.Held, u.Total, b.MinConsolidation)
-	case len(b.Regions) > 0 && !slices.ContainsFunc(b.Regions, func(r string) bool { return strings.EqualFold(r, u.Region) }):
+		return fmt.Errorf("bribe: %d of %d capsules are held, expected a share of at least %g",
+			u.Held, u.Total, b.MinConsolidation)
+	case len(b.Regions) > 0 && !slices.ContainsFunc(b.Regions,
+		func(r string) bool { return strings.EqualFold(r, u.Region) }):
 		return fmt.Errorf("bribe: region %q, expected one of %q", u.Region, b.Regions)
 	case b.MaxLatency > 0 && (u.Latency <= 0 || u.Latency > b.MaxLatency):
 		return fmt.Errorf("bribe: latency %v, expected at most %v", u.Latency, b.MaxLatency)

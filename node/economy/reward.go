@@ -114,7 +114,11 @@ func Keep(profit, minReward Amount) bool { return profit > minReward }
 
 // PreferBribe reports whether a bribe outweighs spreading storage over more datastores: it is
 // above what the network pays for that and the opportunity that is lost.
-func PreferBribe(bribe, rewards, opportunity Amount) bool { return bribe > rewards.Plus(opportunity) }
+func PreferBribe(
+	bribe, rewards, opportunity Amount,
+) bool {
+	return bribe > rewards.Plus(opportunity)
+}
 
 // Validator has the measures of a validator's weight, each from 0 to 1.
 type Validator struct {
@@ -140,7 +144,8 @@ func (v Validator) Weight() (float64, error) {
 		{"value", v.Value}, {"diversity", v.Diversity}, {"reliability", v.Reliability},
 	} {
 		if !(m.value >= 0 && m.value <= 1) {
-			return 0, fmt.Errorf("weight of a validator: %s is %v, expected 0 to 1", m.name, m.value)
+			return 0, fmt.Errorf("weight of a validator: %s is %v, expected 0 to 1", m.name,
+				m.value)
 		}
 	}
 	return 0.40*v.Confidence + 0.25*(v.Response+v.Availability)/2 + 0.20*v.Value + 0.10*v.Diversity + 0.05*v.Reliability, nil
