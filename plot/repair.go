@@ -39,15 +39,30 @@ func repairFS(ctx context.Context, fsys diskfs.FS, path string, src capsule.Sour
 	if err != nil {
 		return nil, err
 	}
-	report, err := repairFile(ctx, f, size, src, progress)
+	j := &repair{fs: fsys, scratch: path + repairSuffix, f: f, src: src}
+	report, err := j.run(ctx, size, progress)
 	return report, errors.Join(err, f.Close())
 }
 
-func repairFile(ctx context.Context, f diskfs.File, size int64, src capsule.Source, progress func(Progress)) (*RepairReport, error) {
-	r, err := NewReader(f, size, nil)
+// repairSuffix is that of the file beside a plot in which an extent is made
+// before it replaces a damaged one.
+const repairSuffix = ".repair"
+
+// A repair is the repair of one plot file.
+type repair struct {
+	fs      diskfs.FS
+	scratch string
+	f       diskfs.File
+	src     capsule.Source
+	r       *Reader
+}
+
+func (j *repair) run(ctx context.Context, size int64, progress func(Progress)) (*RepairReport, error) {
+	r, err := NewReader(j.f, size, nil)
 	if err != nil {
 		return nil, err
 	}
+	j.r = r
 	out := &RepairReport{}
 	found, err := r.Verify(ctx, Full, progress)
 	if err == nil {
@@ -57,7 +72,7 @@ func repairFile(ctx context.Context, f diskfs.File, size int64, src capsule.Sour
 		return out, err
 	}
 	for _, d := range found.Damaged {
-		if err := r.repairExtent(ctx, f, src, &d, out); err != nil {
+		if err := j.extent(ctx, &d, out); err != nil {
 			if ctx.Err() != nil {
 				return out, ctx.Err()
 			}
@@ -65,7 +80,7 @@ func repairFile(ctx context.Context, f diskfs.File, size int64, src capsule.Sour
 			out.Remaining = append(out.Remaining, d)
 		}
 	}
-	if err := f.Sync(); err != nil {
+	if err := j.f.Sync(); err != nil {
 		return out, err
 	}
 	if len(out.Remaining) > 0 {
@@ -75,7 +90,8 @@ func repairFile(ctx context.Context, f diskfs.File, size int64, src capsule.Sour
 	return out, err
 }
 
-func (r *Reader) repairExtent(ctx context.Context, f diskfs.File, src capsule.Source, d *Damage, out *RepairReport) error {
+func (j *repair) extent(ctx context.Context, d *Damage, out *RepairReport) error {
+	r := j.r
 	rec, err := r.LookupHash(d.Hash)
 	if err != nil {
 		return err
@@ -84,13 +100,13 @@ func (r *Reader) repairExtent(ctx context.Context, f diskfs.File, src capsule.So
 	if err != nil {
 		return err
 	}
-	rc, err := src.Open(ctx, desc)
+	rc, err := j.src.Open(ctx, desc)
 	if err != nil {
 		return fmt.Errorf("repair capsule %d of datastore %s: %w", rec.Index, rec.Store, err)
 	}
 	defer rc.Close()
 	if d.Blocks == nil {
-		if err := r.rewriteExtent(ctx, f, &rec, desc.ChunkRoot, rc); err != nil {
+		if err := j.rewriteExtent(ctx, &rec, desc.ChunkRoot, rc); err != nil {
 			return err
 		}
 		out.Extents++
@@ -100,7 +116,7 @@ func (r *Reader) repairExtent(ctx context.Context, f diskfs.File, src capsule.So
 	if err != nil {
 		return err
 	}
-	n, err := c.repairBlocks(ctx, f, d.Blocks, rc)
+	n, err := c.repairBlocks(ctx, j.f, d.Blocks, rc)
 	out.Blocks += n
 	return err
 }
@@ -168,40 +184,48 @@ func readBlockOf(src io.Reader, b []byte, at, want int64) (int64, error) {
 }
 
 // rewriteExtent writes an extent again whose header, table or padding is
-// damaged. The new extent must take exactly the place of the old one.
-func (r *Reader) rewriteExtent(ctx context.Context, f diskfs.File, rec *Record, chunkRoot merkle.Hash, src io.Reader) error {
-	end, err := r.extentEnd(rec)
+// damaged. The new extent must take exactly the place of the old one. It is
+// made in a file of its own first: nothing is overwritten by content that turns
+// out to be wrong.
+func (j *repair) rewriteExtent(ctx context.Context, rec *Record, chunkRoot merkle.Hash, src io.Reader) (err error) {
+	end, err := j.r.extentEnd(rec)
 	if err != nil {
 		return err
 	}
-	// The extent is made beside the file first: nothing is overwritten by
-	// content that turns out to be wrong. Its size is known.
-	mem := &memoryFile{limit: end - rec.Offset}
-	w, err := newExtentWriter(r.meta.compression, 1)
+	scratch, err := j.fs.OpenFile(j.scratch, os.O_RDWR|os.O_CREATE|os.O_TRUNC|noFollow, 0o600)
 	if err != nil {
 		return err
 	}
-	out := newOutput(mem, 0)
+	defer func() { err = errors.Join(err, scratch.Close(), j.fs.Remove(j.scratch)) }()
+	w, err := newExtentWriter(j.r.meta.compression, 1)
+	if err != nil {
+		return err
+	}
+	out := newOutput(scratch, 0)
 	if _, _, err := w.write(ctx, out, rec, chunkRoot, src); err != nil {
 		return err
 	}
 	if err := out.flush(); err != nil {
 		return err
 	}
-	if int64(len(mem.b)) != end-rec.Offset {
+	if out.offset() != end-rec.Offset {
 		return damaged(ErrExtent, "extent of "+rec.Hash.String(), rec.Offset, "was compressed by another encoder and cannot be written in place")
 	}
-	return rewrite(f, mem.b, rec.Offset)
+	return rewrite(j.f, scratch, rec.Offset, end-rec.Offset)
 }
 
-// rewrite writes b at offset off, only where the file differs.
-func rewrite(f diskfs.File, b []byte, off int64) error {
-	page := make([]byte, pageSize)
-	for i := 0; i < len(b); i += pageSize {
-		if err := readFull(f, page, off+int64(i)); err == nil && bytes.Equal(page, b[i:i+pageSize]) {
+// rewrite copies n bytes of src, whole pages, to offset off, only where the
+// file differs.
+func rewrite(f diskfs.File, src io.ReaderAt, off, n int64) error {
+	have, want := make([]byte, pageSize), make([]byte, pageSize)
+	for at := int64(0); at < n; at += pageSize {
+		if err := readFull(src, want, at); err != nil {
+			return err
+		}
+		if err := readFull(f, have, off+at); err == nil && bytes.Equal(have, want) {
 			continue
 		}
-		if _, err := f.WriteAt(b[i:i+pageSize], off+int64(i)); err != nil {
+		if _, err := f.WriteAt(want, off+at); err != nil {
 			return err
 		}
 	}
@@ -220,26 +244,4 @@ func (r *Reader) extentEnd(rec *Record) (int64, error) {
 		}
 	}
 	return end, nil
-}
-
-// A memoryFile is a file in memory that must not grow over its limit.
-type memoryFile struct {
-	diskfs.File // nil: only WriteAt and Truncate are used
-	b           []byte
-	limit       int64
-}
-
-func (m *memoryFile) WriteAt(p []byte, off int64) (int, error) {
-	if off+int64(len(p)) > m.limit {
-		return 0, fmt.Errorf("extent of more than %d bytes: %w", m.limit, ErrLimit)
-	}
-	if grow := off + int64(len(p)) - int64(len(m.b)); grow > 0 {
-		m.b = append(m.b, make([]byte, grow)...)
-	}
-	return copy(m.b[off:], p), nil
-}
-
-func (m *memoryFile) Truncate(size int64) error {
-	m.b = m.b[:min(size, int64(len(m.b)))]
-	return nil
 }
