@@ -139,7 +139,7 @@ func TestCheckoutHostileKeys(t *testing.T) {
 		_, err := g.Checkout(context.Background(), dir, nil)
 		want := c.Linux
 		if runtime.GOOS == "windows" {
-			want = c.Windows
+			want = digstore.OnWindows(c.Key, c.Windows)
 		}
 		var refused *digstore.KeyNameError
 		switch want {

@@ -5,3 +5,6 @@ func (o *CommitOptions) AnyNames() *CommitOptions {
 	o.anyNames = true
 	return o
 }
+
+// OnWindows corrects what the vectors expect of a name on Windows.
+var OnWindows = onWindows

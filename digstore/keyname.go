@@ -103,7 +103,7 @@ func badOnWindows(part string) string {
 	if i := strings.IndexFunc(part, func(r rune) bool { return r < 0x20 || r == 0x7f || strings.ContainsRune(`<>:"|?*\`, r) }); i >= 0 {
 		return "it has a character that file names cannot have on Windows"
 	}
-	if last := part[len(part)-1]; (last == '.' || last == ' ') && strings.Trim(part, ".") != "" {
+	if last := part[len(part)-1]; last == '.' || last == ' ' {
 		return "a part of it ends in a dot or a space"
 	}
 	if isDevice(part) {

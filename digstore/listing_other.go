@@ -39,11 +39,12 @@ func openListing(path string, _ []byte, follow bool) (*listing, error) {
 
 // stat describes an entry, without following a link.
 func (l *listing) stat(base string) (statKey, error) {
-	info, err := os.Lstat(filepath.Join(l.path, base))
+	name := filepath.Join(l.path, base)
+	info, err := os.Lstat(name)
 	if err != nil {
 		return statKey{}, err
 	}
-	return keyOf(info), nil
+	return keyOf(info, changeTimeAt(name, info)), nil
 }
 
 func (l *listing) close() {}

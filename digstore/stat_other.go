@@ -9,9 +9,14 @@ import (
 	"github.com/dig-network/digstore/internal/regular"
 )
 
-// keyOf makes do with what every system tells.
-func keyOf(info os.FileInfo) statKey {
-	return statKey{size: info.Size(), mtime: info.ModTime().UnixNano(), mode: uint32(info.Mode())}
+// keyOf describes a file by what every system tells, and by its change time.
+func keyOf(info os.FileInfo, ctime int64) statKey {
+	return statKey{
+		size:  info.Size(),
+		mtime: info.ModTime().UnixNano(),
+		ctime: ctime,
+		mode:  uint32(info.Mode()),
+	}
 }
 
 func (k statKey) regular() bool { return os.FileMode(k.mode).IsRegular() }
@@ -28,12 +33,14 @@ func (f rawFile) stat() (statKey, error) {
 	if err != nil {
 		return statKey{}, err
 	}
-	return keyOf(info), nil
+	return keyOf(info, changeTimeIn(f.f, info)), nil
 }
 
-// since compares the file with how it was.
+// since compares the file with how it was. The change time does not count: it also moves when the
+// file loses its name, which says nothing about its content.
 func (f rawFile) since(before statKey) (still, replaced bool, err error) {
 	now, err := f.stat()
+	now.ctime = before.ctime
 	return now == before, false, err
 }
 
