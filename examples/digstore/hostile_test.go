@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -160,28 +159,6 @@ func (h *hostile) try(t *testing.T, what string, plant func(at, outside string) 
 	check(t, os.Chdir(home))
 	if after := snapshot(t, h.outside) + snapshot(t, filepath.Join(ws, "site")); after != before {
 		t.Errorf("%s changed what lies outside of .dig:\n%swas:\n%s", what, after, before)
-	}
-}
-
-// onlyStore is the id of the one store that "stores --json" lists.
-func onlyStore(t *testing.T, text string) string {
-	t.Helper()
-	var v struct {
-		Stores []struct {
-			ID string `json:"store_id"`
-		}
-	}
-	check(t, json.Unmarshal([]byte(text), &v))
-	if len(v.Stores) != 1 {
-		t.Fatalf("%d stores, want one: %s", len(v.Stores), text)
-	}
-	return v.Stores[0].ID
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -362,3 +362,25 @@ func sameTree(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("%d files in %s, %d in %s", len(a), args[0], len(b), args[1])
 	}
 }
+
+// onlyStore is the id of the one store that "stores --json" lists.
+func onlyStore(t *testing.T, text string) string {
+	t.Helper()
+	var v struct {
+		Stores []struct {
+			ID string `json:"store_id"`
+		}
+	}
+	check(t, json.Unmarshal([]byte(text), &v))
+	if len(v.Stores) != 1 {
+		t.Fatalf("%d stores, want one: %s", len(v.Stores), text)
+	}
+	return v.Stores[0].ID
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
