@@ -513,6 +513,26 @@ func TestNoSilentRepeat(t *testing.T) {
 
 // TestSlow: headers that do not come in 30 s, bodies that stand still and bodies that bring less than 16 KiB a minute
 // are given up, and a slow one is not.
+// Without options a client takes modules of at most 1 GiB, as a server does (TestPushInit).
+func TestDefaultMaxModule(t *testing.T) {
+	for size, want := range map[int]error{1 << 30: nil, 1<<30 + 1: remote.ErrTooLarge} {
+		h := func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("ETag", `"`+strings.Repeat("20", 32)+`"`)
+			w.Header().Set("Content-Length", strconv.Itoa(size))
+			w.Write([]byte("begin"))
+		}
+		inBubble(t, h, remote.ClientOptions{Attempts: 1}, func(t *testing.T, client *remote.Client) {
+			r, err := client.Module(t.Context(), merkle.Hash(bytes.Repeat([]byte{0x20}, 32)))
+			if err == nil {
+				r.Close()
+			}
+			if !errors.Is(err, want) {
+				t.Errorf("%d bytes: %v, want %v", size, err, want)
+			}
+		})
+	}
+}
+
 func TestSlow(t *testing.T) {
 	root := merkle.Hash(bytes.Repeat([]byte{0x20}, 32))
 	for _, c := range []struct {

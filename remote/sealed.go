@@ -58,7 +58,7 @@ func (s *Sealed) Open(ctx context.Context, root merkle.Hash, k *urn.Key, w io.Wr
 		var err error
 		if plain, err = k.Open(plain[:0], sealed[:n]); err != nil {
 			if len(s.ChunkLens) == 0 && s.Size > surelyOne {
-				return bad(fmt.Errorf("open %d bytes as one chunk: %w: %w", s.Size, ErrNoChunkLengths, err))
+				return bad(fmt.Errorf("open %d bytes as one chunk: %w", s.Size, ErrNoChunkLengths))
 			}
 			return bad(fmt.Errorf("open chunk %d of %d: %w", i, len(lens), err))
 		}

@@ -291,6 +291,7 @@ func TestPushInit(t *testing.T) {
 		{"bad key", good(func(m map[string]any) { m["store_pubkey"] = "x" }), []header{hs}, 422, invalid + "malformed store_pubkey"},
 		{"no signature", good(nil), []header{hs, del("X-Dig-Signature")}, 422, invalid + "missing signature"},
 		{"too large", good(func(m map[string]any) { m["size_bytes"] = int64(1) << 40 }), []header{hs}, 413, "module too large: 1099511627776 bytes"},
+		{"over 1 GiB", good(func(m map[string]any) { m["size_bytes"] = 1<<30 + 1 }), []header{hs}, 413, "module too large: 1073741825 bytes"},
 		{"body too large", bytes.NewReader(make([]byte, 3<<20)), []header{hs}, 413, "body too large: over 2097152 bytes"},
 		{"stranger", good(nil), []header{hs, set("X-Dig-Signature", s.head().Untagged.String())}, 403, badSignature},
 		{"empty parent", good(func(m map[string]any) { m["parent_root"] = "" }), []header{hs}, 409, conflict},
@@ -303,6 +304,7 @@ func TestPushInit(t *testing.T) {
 	want(t, s.do("PUT", bare, bytes.NewReader(mod), noParent...), 422, invalid+"missing parent")
 
 	t.Run("what was announced is held to", func(t *testing.T) {
+		want(t, s.do("POST", up, good(func(m map[string]any) { m["size_bytes"] = 1 << 30 }), hs), 200, inline)
 		want(t, s.do("POST", up, good(func(m map[string]any) { m["size_bytes"] = 5 }), hs), 200, inline)
 		want(t, s.do("PUT", bare, bytes.NewReader(mod), noParent...), 422, invalid+"size does not match push-init")
 		want(t, s.do("POST", up, good(func(m map[string]any) { m["program_hash"] = strings.Repeat("5", 64) }), hs), 200, inline)

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -101,9 +100,7 @@ func (a *app) required(f *chainFlags) (*chain.Resolver, error) {
 
 // source is one place where the chain is read.
 func (a *app) source(name, chiaRoot string) (chain.Source, error) {
-	o := &chain.RPCOptions{UserAgent: userAgent(), OnRetry: func(err error, wait time.Duration) {
-		a.note("%v: trying again in %v", err, wait.Round(time.Millisecond))
-	}}
+	o := &chain.RPCOptions{UserAgent: userAgent(), OnRetry: a.noteRetry}
 	kind, base, _ := strings.Cut(name, "=")
 	if kind != "full-node" {
 		s, err := chain.NewRPC(name, o)

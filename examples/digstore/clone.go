@@ -90,7 +90,7 @@ func (a *app) clone(ctx context.Context, text, dir, name string, f *syncFlags) e
 	a.resume = "what has arrived is kept; run the same command again and it goes on from there"
 	p := a.progress("connecting")
 	defer p.stop()
-	report, err := f.sync(trust, p).Clone(ctx, dest.store, from)
+	report, err := a.sync(f, trust, p).Clone(ctx, dest.store, from)
 	p.stop()
 	if err != nil {
 		if begun := dest.begun || p.done.Load() > 0; !begun || !goesOn(err) {

@@ -70,6 +70,11 @@ func (a *app) client(ctx context.Context, u remote.URL, h hostFlags) (*remote.Cl
 	return remote.NewClient(u, o)
 }
 
+// noteRetry tells the user why an attempt failed.
+func (a *app) noteRetry(err error, wait time.Duration) {
+	a.note("%v: trying again in %v", err, wait.Round(time.Millisecond))
+}
+
 func (a *app) clientOptions(h hostFlags) (*remote.ClientOptions, error) {
 	_, key, err := identity()
 	if err != nil {
@@ -85,9 +90,7 @@ func (a *app) clientOptions(h hostFlags) (*remote.ClientOptions, error) {
 		PushForms:         h.forms,
 		MaxModule:         int64(h.longest),
 		MinRate:           int64(h.minRate),
-		OnRetry: func(err error, wait time.Duration) {
-			a.note("%v: trying again in %v", err, wait.Round(time.Millisecond))
-		},
+		OnRetry:           a.noteRetry,
 	}
 	if h.separate {
 		o.IdentityAt = func(host string) (auth.Signer, error) { return remote.DeriveIdentity(key, host) }

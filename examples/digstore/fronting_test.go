@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -16,12 +17,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // A front is a host before a real one that changes what passes, as old hosts and proxies do. It writes a line
-// "METHOD PATH STATUS" for each request.
+// "METHOD PATH STATUS" for each request and "CONNECTION" for each connection.
 type front struct {
 	mu     sync.Mutex
 	log    *os.File
@@ -53,6 +55,17 @@ var frontFaults = map[string]func(f *front, w http.ResponseWriter, r *http.Reque
 		}
 		_, _ = io.CopyN(io.Discard, r.Body, 1000)
 		panic(http.ErrAbortHandler)
+	},
+	// small is a proxy that refuses bodies of more than 100 kB with a page of its own.
+	"small": func(_ *front, w http.ResponseWriter, r *http.Request) bool {
+		if r.ContentLength < 100_000 {
+			return false
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		fmt.Fprintln(w, "<html><h1>413 Request Entity Too Large</h1></html>")
+		return true
 	},
 }
 
@@ -87,6 +100,29 @@ var frontEdits = map[string]func(f *front, r *http.Response) error{
 		return replaceBody(r, func(b []byte) []byte {
 			return regexp.MustCompile(`"push_sig[a-z_]*":"[0-9a-f]*",`).ReplaceAll(b, nil)
 		})
+	},
+	// weak weakens entity tags, as proxies that compress do.
+	"weak": func(_ *front, r *http.Response) error {
+		if tag := r.Header.Get("ETag"); tag != "" {
+			r.Header.Set("ETag", "W/"+tag)
+		}
+		return nil
+	},
+	// lengthless leaves out how long the chunks of a resource are, as released hosts of the reference do.
+	"lengthless": func(_ *front, r *http.Response) error {
+		if !strings.HasSuffix(r.Request.URL.Path, "/content") {
+			return nil
+		}
+		return replaceBody(r, func(b []byte) []byte {
+			return regexp.MustCompile(`,"chunk_lens":\[[0-9,]*\]`).ReplaceAll(b, nil)
+		})
+	},
+	// slow sends long answers at 300 bytes a second.
+	"slow": func(f *front, r *http.Response) error {
+		if r.ContentLength > 100_000 && f.once() {
+			r.Body = slowBody{r.Body}
+		}
+		return nil
 	},
 	// reverted goes back to the first head that it has shown, with the old signature.
 	"reverted": func(f *front, r *http.Response) error {
@@ -138,6 +174,14 @@ func editRoots(r *http.Response, change func([]frontLine) []frontLine) error {
 		return b
 	})
 	return errors.Join(err, failed)
+}
+
+// slowBody gives 300 bytes a second.
+type slowBody struct{ io.ReadCloser }
+
+func (b slowBody) Read(p []byte) (int, error) {
+	time.Sleep(time.Second)
+	return b.ReadCloser.Read(p[:min(len(p), 300)])
 }
 
 // once counts a fault.
@@ -192,6 +236,7 @@ func fronting(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no fault %q", name)
 	}
 	f.to = &httputil.ReverseProxy{
+		FlushInterval: -1, // at once
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = target.Host
@@ -205,7 +250,15 @@ func fronting(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	f.log, err = os.Create(filepath.Join(ts.Getenv("WORK"), args[0]+".log"))
 	ts.Check(err)
-	server := httptest.NewServer(f)
+	server := httptest.NewUnstartedServer(f)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			fmt.Fprintln(f.log, "CONNECTION")
+		}
+	}
+	server.Start()
 	ts.Defer(func() {
 		server.Close()
 		f.log.Close()

@@ -42,8 +42,11 @@ func (a *app) believe(t *trustFlags, c *chainFlags) (remote.Trust, *chain.Resolv
 }
 
 // sync makes the library's Sync.
-func (f *syncFlags) sync(trust remote.Trust, p *progress) *remote.Sync {
-	return &remote.Sync{Trust: trust, AllGenerations: f.trust.all, MaxModule: int64(f.host.longest), Progress: p.transfer("downloading")}
+func (a *app) sync(f *syncFlags, trust remote.Trust, p *progress) *remote.Sync {
+	return &remote.Sync{
+		Trust: trust, AllGenerations: f.trust.all, MaxModule: int64(f.host.longest),
+		Progress: p.transfer("downloading"), OnRetry: a.noteRetry,
+	}
 }
 
 // origin is the one host, or the several that --from adds, of the store that

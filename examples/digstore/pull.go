@@ -56,7 +56,7 @@ func (a *app) pull(ctx context.Context, s *digstore.Store, where string, f *sync
 	a.resume = "what has arrived is kept; run the same command again and it goes on from there"
 	p := a.progress("connecting")
 	defer p.stop()
-	report, err := f.sync(trust, p).Pull(ctx, s, from)
+	report, err := a.sync(f, trust, p).Pull(ctx, s, from)
 	p.stop()
 	if err != nil {
 		return a.because(err, report, f.verbose)
@@ -98,7 +98,7 @@ func (a *app) dryPull(ctx context.Context, s *digstore.Store, where string, f *s
 	a.resume = "nothing was changed; run the same command again"
 	p := a.progress("asking")
 	defer p.stop()
-	preview, err := f.sync(trust, p).Preview(ctx, s, from)
+	preview, err := a.sync(f, trust, p).Preview(ctx, s, from)
 	p.stop()
 	if err != nil {
 		return err

@@ -24,6 +24,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 
 	"github.com/dig-network/digstore/internal/corpus"
+	"github.com/dig-network/digstore/internal/vectors"
 )
 
 // The scripts in testdata are what a user types. They run this very program:
@@ -33,6 +34,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
+	long := vectors.Long(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
@@ -50,6 +52,7 @@ func TestScripts(t *testing.T) {
 			"mode":      mode,
 			"nosecret":  noSecret,
 			"flip":      flip,
+			"late":      late,
 			"blob":      blob,
 			"corpus":    corpusTree,
 			"sametree":  sameTree,
@@ -63,8 +66,11 @@ func TestScripts(t *testing.T) {
 			"module":    otherModule,
 		},
 		Condition: func(cond string) (bool, error) {
-			if cond == "root" {
+			switch cond {
+			case "root":
 				return os.Geteuid() == 0, nil
+			case "long":
+				return long, nil
 			}
 			return false, fmt.Errorf("unknown condition %s", cond)
 		},
@@ -301,6 +307,18 @@ func flip(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	b[offset] ^= 1
 	ts.Check(os.WriteFile(names[0], b, 0o600))
+}
+
+// late FILE gives the last line of a history the time 2^62.
+func late(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: late FILE")
+	}
+	name := ts.MkAbs(args[0])
+	b, err := os.ReadFile(name)
+	ts.Check(err)
+	b = fmt.Appendf(b[:bytes.LastIndexByte(b, '\t')+1], "%d\n", int64(1)<<62)
+	ts.Check(os.WriteFile(name, b, 0o600))
 }
 
 // blob FILE SIZE writes bytes that look random and are the same every time.
