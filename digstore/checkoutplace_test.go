@@ -128,7 +128,7 @@ func TestCheckoutSweep(t *testing.T) {
 						check(t, diskfs.WriteFile(disk, "/top/out/"+name, text, 0o644))
 					}
 					var fsys diskfs.FS
-					reached := func() bool { return true }
+					var reached func() bool
 					switch way {
 					case "power cut":
 						disk.StopAfter(n)

@@ -420,9 +420,9 @@ func TestAbsence(t *testing.T) {
 		}
 		missing(1)
 		missing(1)
-		time.Sleep(5*time.Second - 1)
+		time.Sleep(5*time.Second - time.Nanosecond)
 		missing(1)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		missing(2)
 		s.add(t, 2, 1, 1000)
 		missing(2)
