@@ -358,6 +358,26 @@ func TestClientContentRefuses(t *testing.T) {
 	}
 }
 
+// TestClientProofRefuses: a proof of another root, or of another form, is refused.
+func TestClientProofRefuses(t *testing.T) {
+	s := newContentSite(t, 1)
+	for _, tc := range []struct {
+		root, proof string
+		want        error
+	}{
+		{s.head().Root.String(), "", nil},
+		{strings.Repeat("1", 64), "", remote.ErrVerification},
+		{s.head().Root.String(), "AAAA", remote.ErrProtocol},
+	} {
+		c := s.visitor(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, `{"proof_b64":%q,"roothash":%q}`, tc.proof, tc.root)
+		}), nil)
+		if p, err := c.Proof(t.Context(), s.head().Root, merkle.Hash{}); p != nil || !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) {
+			t.Errorf("root %s, proof %q: %v, %v; want %v", tc.root, tc.proof, p, err, tc.want)
+		}
+	}
+}
+
 func FuzzContentRequest(f *testing.F) {
 	s := newContentSite(f, 1)
 	s.serve(s.stores, &remote.ServerOptions{Anonymous: true, Limits: noLimit})

@@ -96,6 +96,7 @@ func TestEvidence(t *testing.T) {
 			"the same head": func(e *remote.Evidence) { e.Offered = e.Held },
 			"another root":  func(e *remote.Evidence) { e.Offered.Root[0] ^= 1 },
 			"another key":   func(e *remote.Evidence) { e.Offered.PublicKey = key(9).PublicKey() },
+			"two keys":      func(e *remote.Evidence) { e.Offered = signedBy(t, e.Store, e.Offered, key(9)) },
 			"no signature":  func(e *remote.Evidence) { e.Held.Tagged, e.Held.Untagged = nil, nil },
 			"another store": func(e *remote.Evidence) { e.Store[0] ^= 1 },
 		} {
@@ -105,6 +106,17 @@ func TestEvidence(t *testing.T) {
 			}
 		}
 	})
+}
+
+// signedBy is a claim with the signatures of another key.
+func signedBy(t *testing.T, id auth.StoreID, c remote.Claim, k *auth.Key) remote.Claim {
+	t.Helper()
+	signed, err := auth.SignRoot(t.Context(), id, c.Root, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.PublicKey, c.Tagged, c.Untagged = signed.PublicKey, &signed.Tagged, &signed.Untagged
+	return c
 }
 
 // TestAcceptHead: the way past a fork is to name the head; what was held stays.
