@@ -199,6 +199,15 @@ func TestInstallRefuses(t *testing.T) {
 			verifyAll(t, to)
 		})
 	}
+	_, to := inMemoryOf(t, from.ID())
+	check(t, to.Install(ctx, gens[:1], auth.SignedRoot{}, bytes.NewReader(moduleOf(t, from, gens[0].Root)), deep))
+	line := []module.Generation{{Root: gens[1].Root, Time: gens[1].Time}}
+	if err := to.Install(ctx, line, auth.SignedRoot{}, bytes.NewReader(good), deep); !errors.Is(err, module.ErrNotHead) {
+		t.Errorf("another root for a line that is here: %v", err)
+	}
+	if _, err := to.At(gens[1].Root); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a root without a line can be opened: %v", err)
+	}
 }
 
 // after is what a resumed transfer brings.
@@ -311,6 +320,21 @@ func TestExportImport(t *testing.T) {
 		t.Errorf("exported %d bytes", n)
 	}
 	_, to := inMemoryOf(t, from.ID())
+	for _, c := range []struct {
+		what  string
+		store auth.StoreID
+		root  merkle.Hash
+		key   *auth.Key
+	}{
+		{"another key", from.ID(), gens[1].Root, auth.NewKey([32]byte{3})},
+		{"another root", from.ID(), gens[0].Root, must(from.Signer())},
+		{"another store", auth.StoreID{9}, gens[1].Root, must(from.Signer())},
+	} {
+		forged := must(auth.SignRoot(ctx, c.store, c.root, c.key))
+		if _, err := to.Import(ctx, bytes.NewReader(out.Bytes()), forged, nil); !errors.Is(err, auth.ErrSignature) {
+			t.Errorf("import with the signatures of %s: %v", c.what, err)
+		}
+	}
 	g, err := to.Import(ctx, bytes.NewReader(out.Bytes()), signed(t, from), nil)
 	check(t, err)
 	wantFiles(t, g, states[1])

@@ -2,6 +2,8 @@ package digstore
 
 import (
 	"encoding/binary"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -130,6 +132,45 @@ func TestTombstonesOfAnotherKey(t *testing.T) {
 			if list, err := s.Tombstones(t.Context(), s.ID()); err != nil || len(list) != c.valid {
 				t.Errorf("%d valid (%v), want %d", len(list), err, c.valid)
 			}
+		}
+	}
+}
+
+// TestTombstoneOfAnotherStore: a tombstone that a publisher has signed for another store says nothing of this one.
+func TestTombstoneOfAnotherStore(t *testing.T) {
+	w, err := Init(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	key := auth.NewKey([32]byte{5})
+	var stores []*Store
+	for i, name := range []string{"a", "b"} {
+		s, err := w.Create(StoreID{byte(i + 1)}, &StoreOptions{Name: name, Key: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.writePins(module.Pins{Publisher: key.PublicKey()}); err != nil {
+			t.Fatal(err)
+		}
+		stores = append(stores, s)
+	}
+	tomb, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: stores[1].ID(), NotAfter: 1_700_000_000}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stores[0].Revoke(t.Context(), tomb); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("kept for a store that it is not of: %v", err)
+	}
+	if err := stores[1].Revoke(t.Context(), tomb); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(stores[0].dir, "tombstones"), os.DirFS(filepath.Join(stores[1].dir, "tombstones"))); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{0, 1} {
+		if list, err := stores[i].Tombstones(t.Context(), stores[i].ID()); err != nil || len(list) != want {
+			t.Errorf("store %s: %d tombstones, %v; want %d", stores[i].name, len(list), err, want)
 		}
 	}
 }

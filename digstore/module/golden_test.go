@@ -76,6 +76,14 @@ func TestParseRecipeRefuses(t *testing.T) {
 	if _, err := module.ParseRecipe(append([]byte{2}, enc[1:]...)); err == nil || !strings.Contains(err.Error(), "version 2") {
 		t.Errorf("another version: %v", err)
 	}
+	var keys [][]byte
+	for e := range r.Entries() {
+		keys = append(keys, e.Key[:])
+	}
+	twice := bytes.Replace(enc, keys[1], keys[0], 1)
+	if _, err := module.ParseRecipe(twice); bytes.Equal(twice, enc) || !errors.Is(err, module.ErrRecipe) {
+		t.Errorf("one key twice: %v", err)
+	}
 	// A count or a length that nothing stands behind costs no memory.
 	if n := grown(func() { _, _ = module.ParseRecipe([]byte("\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f")) }); n > 1<<16 {
 		t.Errorf("%d bytes allocated for a recipe of ten", n)

@@ -83,6 +83,29 @@ func TestVerifyNoticesEveryChange(t *testing.T) {
 	}
 }
 
+// One resource is verified against the root, and not against what the leaves fold to.
+func TestVerifyResource(t *testing.T) {
+	base := sample(t, small(module.None()), "a", "", long)
+	m := open(t, base)
+	for _, id := range []module.Section{module.SectionCurrentRoot, module.SectionMerkleNodes} {
+		s, err := m.Section(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, off, n := s.Outer()
+		b := bytes.Clone(base)
+		b[off+n-1] ^= 1
+		for r, err := range open(t, b).Resources() {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Verify(t.Context()); !errors.Is(err, module.ErrVerify) {
+				t.Errorf("%v changed: resource %s: %v", id, r.Key(), err)
+			}
+		}
+	}
+}
+
 // place names the part of the module that holds byte i.
 func place(m *module.Module, i int) string {
 	for id := range module.Section(14) {
