@@ -598,6 +598,37 @@ func TestSlow(t *testing.T) {
 	}
 }
 
+// A request of which a host takes nothing for a minute ends, also where all of its body fits into the buffer.
+func TestStuckRequest(t *testing.T) {
+	for _, size := range []int{100 << 10, 1 << 20} {
+		synctest.Test(t, func(t *testing.T) {
+			over := make(chan struct{})
+			h := func(http.ResponseWriter, *http.Request) { <-over }
+			origin := remotetest.NewOrigin(http.HandlerFunc(h))
+			defer time.Sleep(time.Second) // the server lingers
+			defer origin.Close()
+			defer close(over)
+			transport, err := remote.NewTransport(&remote.ClientOptions{Dial: origin.Dial})
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := http.Client{Transport: transport}
+			defer client.CloseIdleConnections()
+			begin := time.Now()
+			body := io.NopCloser(bytes.NewReader(make([]byte, size)))
+			req, _ := http.NewRequestWithContext(t.Context(), "PUT", "http://127.0.0.1/", body)
+			req.ContentLength = int64(size)
+			resp, err := client.Do(req)
+			if err == nil {
+				resp.Body.Close()
+			}
+			if took := time.Since(begin); !errors.Is(err, os.ErrDeadlineExceeded) || took > 2*time.Minute {
+				t.Errorf("%d bytes: %v after %v", size, err, took)
+			}
+		})
+	}
+}
+
 // A reader that bounds itself does not hold its own slowness against the origin.
 func TestSlowByOwnBound(t *testing.T) {
 	h := func(w http.ResponseWriter, _ *http.Request) {
