@@ -25,7 +25,7 @@ var (
 	// ErrLocked is matched by the error of a writer that waited in vain for another one, a *LockedError.
 	ErrLocked = diskfs.ErrLocked
 	// ErrCorrupt says that a file of the workspace is not what it has to be.
-	ErrCorrupt = errors.New("damaged file")
+	ErrCorrupt = module.ErrDamaged
 	// ErrRevoked says that a tombstone forbids what was asked for.
 	ErrRevoked = errors.New("revoked by its publisher")
 )

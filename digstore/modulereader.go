@@ -12,20 +12,26 @@ import (
 )
 
 // Module opens the bytes of a generation as they were committed or received; fs.ErrNotExist when it is not held. The reader
-// is also an io.ReaderAt and, from the current offset on, an io.WriterTo. It keeps no file open between its calls.
+// is also an io.ReaderAt and, from the current offset on, an io.WriterTo. It keeps no file open between its calls. Chunks
+// are hashed before they are read for the first time: damaged ones are ErrCorrupt.
 func (s *Store) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, error) {
 	g, err := s.At(root)
 	if err != nil {
 		return nil, err
 	}
-	return &moduleReader{SectionReader: g.mod.Reader(), recipe: g.recipe, packs: s.packs}, nil
+	if g.recipe == nil {
+		return &moduleReader{SectionReader: g.mod.Reader()}, nil
+	}
+	packs := checkedPacks{s, root}
+	image := io.NewSectionReader(g.recipe.Image(packs), 0, g.recipe.Size())
+	return &moduleReader{SectionReader: image, recipe: g.recipe, packs: packs}, nil
 }
 
 // moduleReader is the bytes of a module.
 type moduleReader struct {
 	*io.SectionReader
 	recipe *module.Recipe // nil: of the reference's
-	packs  *packSet
+	packs  checkedPacks
 }
 
 // Digest says which bytes the module has; zero for a module of the reference.

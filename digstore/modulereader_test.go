@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/merkle"
@@ -131,4 +132,71 @@ func openFiles(t *testing.T) int {
 		return 0
 	}
 	return len(list)
+}
+
+// TestModuleOfDamagedPack: no byte of a chunk that is damaged or missing is read, by any method, also when it was read
+// before; what is repaired can be read.
+func TestModuleOfDamagedPack(t *testing.T) {
+	dir := t.TempDir()
+	w := must(digstore.Init(dir, options(nil)))
+	defer w.Close()
+	s := must(w.Create(digstore.StoreID{}, nil))
+	stage(t, s, files{"large": noise(1, 3_000_000), "a": "small"})
+	root := must(s.Commit(ctx, nil, nil)).Generation.Info().Root
+	want := moduleOf(t, s, root)
+	pack := must(filepath.Glob(filepath.Join(dir, ".dig", "stores", "*", "packs", "*.pack")))[0]
+	whole := must(os.ReadFile(pack))
+	reads := map[string]func(io.ReadSeeker) ([]byte, error){
+		"Read": func(m io.ReadSeeker) ([]byte, error) { return io.ReadAll(struct{ io.Reader }{m}) },
+		"ReadAt": func(m io.ReadSeeker) ([]byte, error) {
+			b := make([]byte, len(want))
+			n, err := m.(io.ReaderAt).ReadAt(b, 0)
+			return b[:n], err
+		},
+		"WriteTo": func(m io.ReadSeeker) ([]byte, error) {
+			var b taking
+			_, err := m.(io.WriterTo).WriteTo(&b)
+			return b.Bytes(), err
+		},
+	}
+	damaged := bytes.Clone(whole)
+	damaged[8+4+5] ^= 1
+	for _, c := range []struct {
+		name   string
+		damage func() error
+	}{
+		{"bit", func() error { return os.WriteFile(pack, damaged, 0o644) }},
+		{"cut", func() error { return os.Truncate(pack, int64(len(whole)/2)) }},
+	} {
+		old := time.Now().Add(-time.Hour) // so that what is checked is remembered
+		check(t, os.Chtimes(pack, old, old))
+		for range 2 {
+			if got := moduleOf(t, s, root); !bytes.Equal(got, want) {
+				t.Fatalf("before %s: %d bytes, want %d", c.name, len(got), len(want))
+			}
+		}
+		check(t, c.damage())
+		if err := w.CheckStore(ctx, s.ID()); (c.name == "cut") != errors.Is(err, digstore.ErrCorrupt) {
+			t.Errorf("%s: check: %v", c.name, err)
+		}
+		for name, read := range reads {
+			m := must(s.Module(ctx, root))
+			got, err := read(m)
+			check(t, m.Close())
+			if !errors.Is(err, digstore.ErrCorrupt) || !bytes.HasPrefix(want, got) {
+				t.Errorf("%s, %s: %d bytes, %v", c.name, name, len(got), err)
+			}
+		}
+		check(t, os.WriteFile(pack, whole, 0o644))
+		check(t, w.CheckStore(ctx, s.ID()))
+	}
+	check(t, os.Remove(pack))
+	fresh := must(digstore.Open(dir, options(nil)))
+	defer fresh.Close()
+	if err := fresh.CheckStore(ctx, s.ID()); !errors.Is(err, digstore.ErrCorrupt) {
+		t.Errorf("a pack is missing: %v", err)
+	}
+	if _, err := io.ReadAll(must(fresh.Module(ctx, s.ID(), root))); !errors.Is(err, digstore.ErrCorrupt) {
+		t.Errorf("a pack is missing: %v", err)
+	}
 }

@@ -36,6 +36,8 @@ type packSet struct {
 	open   []*packFile
 	tick   atomic.Int64
 	oldAt  map[merkle.Hash]string
+
+	checked map[packCheck]struct{} // chunks that were hashed; see checkedPacks
 }
 
 func newPackSet(fsys diskfs.FS, storeDir string) *packSet {
@@ -53,6 +55,7 @@ func (p *packSet) reload() {
 	defer p.mu.Unlock()
 	p.loaded, p.runs, p.oldAt = false, nil, nil
 	p.files = map[string]*packFile{} // what is open is closed in its turn
+	p.checked = nil
 }
 
 // remove deletes a pack that nothing needs. On Windows a pack that is read now stays: the next gc finds it again.

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -39,6 +41,7 @@ type Contents struct {
 	withhold bool
 	only     func(auth.StoreID) bool // nil: every store
 	decoys   decoys
+	aside    *setAside
 
 	mu      sync.Mutex // held while volumes is changed in more than one step
 	volumes *lru.Cache[ContentKey, *volume]
@@ -64,6 +67,7 @@ func NewContents(b Backend, o *ContentsOptions) *Contents {
 	c := &Contents{back: b, withhold: o.WithholdRevoked, decoys: newDecoys(o.Decoys, o.Secret),
 		volumes: remembering[ContentKey, *volume](keptVolumes)}
 	c.revoker, _ = b.(Revoker)
+	c.aside = newSetAside(b, slog.New(slog.DiscardHandler), time.Now)
 	return c
 }
 
@@ -72,7 +76,12 @@ func (c *Contents) Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, e
 	if !c.serves(s) {
 		return auth.SignedRoot{}, fmt.Errorf("store %s is not served: %w", s, fs.ErrNotExist)
 	}
-	return c.back.Head(ctx, s)
+	if err := c.aside.refuse(ctx, s); err != nil {
+		return auth.SignedRoot{}, err
+	}
+	head, err := c.back.Head(ctx, s)
+	c.aside.note(ctx, module.ID{Store: s}, err)
+	return head, err
 }
 
 // Generations is [Backend] Generations.
@@ -80,7 +89,12 @@ func (c *Contents) Generations(ctx context.Context, s auth.StoreID) ([]module.Ge
 	if !c.serves(s) {
 		return nil, fmt.Errorf("store %s is not served: %w", s, fs.ErrNotExist)
 	}
-	return c.back.Generations(ctx, s)
+	if err := c.aside.refuse(ctx, s); err != nil {
+		return nil, err
+	}
+	list, err := c.back.Generations(ctx, s)
+	c.aside.note(ctx, module.ID{Store: s}, err)
+	return list, err
 }
 
 // Module is [Backend] Module. A root that is withheld is [ErrRevoked].
@@ -91,7 +105,16 @@ func (c *Contents) Module(ctx context.Context, s auth.StoreID, root merkle.Hash)
 	if err := c.withheld(ctx, module.ID{Store: s, Root: root}); err != nil {
 		return nil, err
 	}
-	return c.back.Module(ctx, s, root)
+	id := module.ID{Store: s, Root: root}
+	if err := c.aside.refuse(ctx, s); err != nil {
+		return nil, err
+	}
+	m, err := c.back.Module(ctx, s, root)
+	if err != nil {
+		c.aside.note(ctx, id, err)
+		return nil, err
+	}
+	return c.aside.watch(ctx, id, m), nil
 }
 
 func (c *Contents) serves(s auth.StoreID) bool { return c.only == nil || c.only(s) }
@@ -152,11 +175,16 @@ func (c *Contents) take(ctx context.Context, id module.ID) (*volume, error) {
 	if err := c.withheld(ctx, id); err != nil {
 		return nil, err
 	}
+	if err := c.aside.refuse(ctx, id.Store); err != nil {
+		return nil, err
+	}
 	// The reader may outlive this request: another one may still use it.
-	file, err := c.back.Module(context.WithoutCancel(ctx), id.Store, id.Root)
+	m, err := c.back.Module(context.WithoutCancel(ctx), id.Store, id.Root)
 	if err != nil {
+		c.aside.note(ctx, id, err)
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
+	file := c.aside.watch(ctx, id, m)
 	key, err := KeyOf(id, file)
 	if err != nil {
 		file.Close()

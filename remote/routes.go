@@ -8,6 +8,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore/module"
 )
 
 // A route is one line of the table: what a request has to be signed for, and who answers it.
@@ -80,7 +81,11 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, body *pacedBody)
 	c.body = body
 	c.memory = c.share(s.bodies)
 	defer c.memory.release()
-	return handle(w, c)
+	err = handle(w, c)
+	if !c.op.Mutating() {
+		s.aside.note(c.Context(), module.ID{Store: c.store}, err)
+	}
+	return err
 }
 
 // enter is the door: everything that is checked for every route alike.

@@ -153,6 +153,7 @@ type Server struct {
 	inits       declarations
 	sizes       *lru.Cache[module.ID, int64] // of modules, so that a descriptor need not open the head's
 	contents    *Contents
+	aside       *setAside
 	recipes     *recipes
 }
 
@@ -188,6 +189,10 @@ func NewServer(b Backend, o *ServerOptions) *Server {
 	if s.contents = opt.Contents; s.contents == nil {
 		s.contents = NewContents(b, &ContentsOptions{Secret: opt.DecoySecret, WithholdRevoked: opt.WithholdRevoked})
 		s.contents.only = func(id auth.StoreID) bool { return !s.narrowed(id) }
+		s.contents.aside = newSetAside(b, opt.Logger, opt.Now)
+		s.aside = s.contents.aside
+	} else {
+		s.aside = newSetAside(b, opt.Logger, opt.Now)
 	}
 	s.routes = s.table()
 	return s
@@ -214,7 +219,12 @@ func (s *Server) Serving(ctx context.Context) iter.Seq2[module.ID, error] {
 			if s.narrowed(id) {
 				continue
 			}
-			head, err := s.back.Head(ctx, id)
+			s.aside.first(ctx, id)
+			var head auth.SignedRoot
+			err := s.aside.refuse(ctx, id)
+			if err == nil {
+				head, err = s.back.Head(ctx, id)
+			}
 			if errors.Is(err, fs.ErrNotExist) {
 				continue // removed since it was listed
 			}
@@ -222,6 +232,7 @@ func (s *Server) Serving(ctx context.Context) iter.Seq2[module.ID, error] {
 				err = s.opens(ctx, module.ID{Store: id, Root: head.Root})
 			}
 			if err != nil {
+				s.aside.note(ctx, module.ID{Store: id}, err)
 				err = fmt.Errorf("remote: read the head of store %s: %w", id, err)
 			}
 			if !yield(module.ID{Store: id, Root: head.Root}, err) {
@@ -247,6 +258,9 @@ func (s *Server) opens(ctx context.Context, id module.ID) error {
 func (s *Server) head(ctx context.Context, id auth.StoreID) (auth.SignedRoot, error) {
 	if s.narrowed(id) {
 		return auth.SignedRoot{}, unknownStore()
+	}
+	if err := s.aside.refuse(ctx, id); err != nil {
+		return auth.SignedRoot{}, err
 	}
 	return s.back.Head(ctx, id)
 }

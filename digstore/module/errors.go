@@ -17,6 +17,9 @@ var (
 	// ErrRecipe is matched by every error of ParseRecipe.
 	ErrRecipe = errors.New("not a well-formed recipe")
 
+	// ErrDamaged says that what a store keeps is not what it has written: a file on the disk is damaged.
+	ErrDamaged = errors.New("damaged file")
+
 	// ErrTooLarge says that content does not fit: into the cap, into a uniform
 	// length, or into what a module can hold at all.
 	ErrTooLarge = errors.New("too large for a module")

@@ -84,7 +84,8 @@ together 1000 and 16 GiB, as --max-stores, --quota, --total-max-stores and
 --total-quota say.
 
 GET /healthz says that it runs, GET /readyz how many stores are served. A damaged
-store is named in the log and set aside; the others are served.`,
+store is named in the log and set aside; the others are served. Its requests are
+answered by 503 until it is repaired.`,
 		Example: `  digstore serve
   digstore serve --bind 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
   digstore serve --bind 127.0.0.1:0 --allow ID
@@ -265,7 +266,9 @@ func headsOf(ctx context.Context, server *remote.Server, log *slog.Logger) (list
 		case err != nil && id.Store.IsZero():
 			return nil, nil, err
 		case err != nil:
-			log.ErrorContext(ctx, "store is damaged and not served", "store", id.Store, "err", err)
+			if !errors.Is(err, module.ErrDamaged) { // that the server has logged
+				log.ErrorContext(ctx, "store cannot be read and is not served", "store", id.Store, "err", err)
+			}
 			damaged = err
 		}
 	}
