@@ -41,6 +41,7 @@ var commandsOnHostile = [][]string{
 	{"init", "another"}, {"push", "URL/stores/ID"}, {"pull", "URL/stores/ID"}, {"clone", "URL/stores/OTHER"},
 	{"import", "MODULE"}, {"migrate"}, {"__complete", "--store", ""}, {"__complete", "checkout", ""}, {"__complete", "cat", ""},
 	{"__complete", "unstage", ""}, {"__complete", "push", ""},
+	{"serve", "--bind", "127.0.0.1:0", "--allow-any"},
 }
 
 // extraNames are files and folders that .dig may have besides those that the template has.
@@ -50,6 +51,7 @@ var extraNames = []string{
 	"stores/site/pins.json", "stores/site/pins.json.tmp", "stores/site/remotes.toml.tmp", "stores/site/incoming",
 	"stores/site/evidence", "stores/site/pending", "stores/site/modules", "stores/site/generations", "stores/site/removed",
 	"stores/site/statindex.tmp", "stores/site/packs/commit.tmp", "stores/site/packs/gc.tmp", "stores/site/writer_key.bin",
+	"nonces.bin", "stores/site/pushed_by",
 	"stores/site/secret_salt.hex", "stores/site/history", "stores/site/history/index.tmp",
 }
 
@@ -98,16 +100,19 @@ func TestHostileWorkspace(t *testing.T) {
 			targets = append(targets, rel)
 		}
 	}
+	byPush := filepath.Join(".dig", "stores", other, "pushed_by") // where a push puts it
+	targets = append(targets, byPush)
 	replace := strings.NewReplacer("URL", srv.url, "ID", id, "OTHER", other, "MODULE", module)
 	runs := 0
 	for i, target := range targets {
 		for j, plant := range plants {
 			for k, command := range commandsOnHostile {
-				if (i+3*j+k)%step != 0 {
+				onlyServed := command[0] == "serve" && (target == byPush || filepath.Base(target) == "nonces.bin")
+				if (i+3*j+k)%step != 0 && !onlyServed {
 					continue
 				}
 				runs++
-				h := hostile{d: d, template: template, target: target, outside: filepath.Join(base, "outside")}
+				h := hostile{d: d, template: template, target: target, outside: filepath.Join(base, "outside"), pushed: other}
 				what := fmt.Sprintf("%s in place of %s: %v", plant.kind, target, command)
 				h.try(t, what, plant.do, command, replace)
 			}
@@ -119,6 +124,7 @@ func TestHostileWorkspace(t *testing.T) {
 type hostile struct {
 	d                         *desk
 	template, target, outside string
+	pushed                    string // store of the folder host, which is pushed to serve
 }
 
 func (h *hostile) try(t *testing.T, what string, plant func(at, outside string) error, command []string, replace *strings.Replacer) {
@@ -149,6 +155,10 @@ func (h *hostile) try(t *testing.T, what string, plant func(at, outside string) 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		if command[0] == "serve" {
+			h.serve(ws, command[1:])
+			return
+		}
 		newApp(bytes.NewReader(nil), io.Discard, io.Discard).run(args)
 	}()
 	select {
@@ -160,6 +170,17 @@ func (h *hostile) try(t *testing.T, what string, plant func(at, outside string) 
 	if after := snapshot(t, h.outside) + snapshot(t, filepath.Join(ws, "site")); after != before {
 		t.Errorf("%s changed what lies outside of .dig:\n%swas:\n%s", what, after, before)
 	}
+}
+
+// serve runs serve in the workspace, if it starts, and pushes a store to it.
+func (h *hostile) serve(ws string, args []string) {
+	s, err := startServer(ws, filepath.Join(h.d.dir, "identity"), args...)
+	if err != nil {
+		return
+	}
+	defer s.stop()
+	to := s.url + "/stores/" + h.pushed
+	newApp(bytes.NewReader(nil), io.Discard, io.Discard).run([]string{"-C", filepath.Join(h.d.dir, "host"), "push", to})
 }
 
 // snapshot is every name below dir with mode and content.
