@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -97,13 +97,20 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 		text = append(text, fmt.Sprintf("generation %d is whole: %s checked, %s, %s", line.Number, how, size(r.Bytes), signed))
 	}
 	p.stop()
-	return a.done(struct {
+	if a.quiet && !a.json {
+		return nil
+	}
+	return a.answer(struct {
 		Store   string       `json:"store"`
 		StoreID auth.StoreID `json:"store_id"`
 		Deep    bool         `json:"deep"`
 		Proven  bool         `json:"history_proven"`
 		Good    []verified   `json:"verified"`
-	}{s.Name(), s.ID(), deep, proven, results}, "%s", strings.Join(text, "\n"))
+	}{s.Name(), s.ID(), deep, proven, results}, func(w io.Writer) {
+		for _, line := range text {
+			fmt.Fprintln(w, printable(line))
+		}
+	})
 }
 
 // toVerify lists the generations to look at.
