@@ -172,6 +172,23 @@ func (s *Store) Verify(ctx context.Context, root merkle.Hash, o *VerifyOptions) 
 	return rep, nil
 }
 
+// checkChunks checks that the packs have every chunk of a generation, without reading them.
+func (s *Store) checkChunks(g *Generation) error {
+	if g.recipe == nil {
+		return nil // the module lies in one file, which was opened
+	}
+	for _, c := range g.recipe.Pool() {
+		held, err := s.packs.holds(c)
+		if err == nil && !held {
+			_, _, err = s.packs.Chunk(c) // written by another process since, or of the older layout
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // verify verifies a generation, which may be one that no history names yet.
 func (s *Store) verify(ctx context.Context, g *Generation, o *VerifyOptions) (*VerifyReport, error) {
 	root := g.info.Root
@@ -182,8 +199,8 @@ func (s *Store) verify(ctx context.Context, g *Generation, o *VerifyOptions) (*V
 	}
 	if o.Deep {
 		err = g.mod.VerifyProgress(ctx, o.Progress)
-	} else {
-		err = g.mod.VerifyLeaves()
+	} else if err = g.mod.VerifyLeaves(); err == nil {
+		err = s.checkChunks(g)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("verify %s: %w", root, err)

@@ -145,8 +145,17 @@ func (p *packSet) holds(c module.Chunk) (bool, error) {
 	return ok, nil
 }
 
-// Chunk implements module.ChunkSource. A chunk that is not there is fs.ErrNotExist.
+// Chunk implements module.ChunkSource. A chunk that is not there is ErrCorrupt, since something that is held names it,
+// and fs.ErrNotExist too.
 func (p *packSet) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
+	r, off, err := p.chunk(c)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return r, off, err
+}
+
+func (p *packSet) chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	for range 2 {
 		r, off, fresh, err := p.locate(c)
 		if f, ok := r.(*packFile); ok {

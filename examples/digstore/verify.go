@@ -79,7 +79,7 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 	var text []string
 	for _, line := range lines {
 		r, err := s.Verify(ctx, line.Root, &digstore.VerifyOptions{Deep: deep, Progress: p.set})
-		if all && errors.Is(err, fs.ErrNotExist) {
+		if all && errors.Is(err, fs.ErrNotExist) && !errors.Is(err, digstore.ErrCorrupt) {
 			continue // not held
 		}
 		if err != nil {
