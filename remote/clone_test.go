@@ -175,6 +175,7 @@ func TestCloneHistory(t *testing.T) {
 		{"a time after 9999", func(l lines) lines { l[1].Time = time.Unix(1<<62, 0); return l }, nil},
 		{"the last second", func(l lines) lines { l[1].Time = time.Unix(253402300799, 0); return l }, []int{0, 1, 2}},
 		{"falling numbers", func(l lines) lines { l[1].Number = 7; return l }, nil},
+		{"a number falls by one", func(l lines) lines { l[2].Number = 0; return l }, nil},
 		{"from 1", func(l lines) lines { return l[1:] }, []int{1, 2}},
 		{"gap", func(l lines) lines { return append(l[:1:1], l[2]) }, []int{0, 2}},
 		{"one number", func(l lines) lines { l[1].Number = 0; return l }, []int{0, 1, 2}},

@@ -53,6 +53,17 @@ func admit(g *remote.Guard, host string) error {
 	return g.CheckName(u.Hostname())
 }
 
+// TestGuardNAT64: what an IPv6 address stands for behind a translator decides.
+func TestGuardNAT64(t *testing.T) {
+	for addr, ok := range map[string]bool{
+		"64:ff9b::8.8.8.8": true, "64:ff9b::10.1.2.3": false, "64:ff9b::127.0.0.1": false, "64:ff9b:1::8.8.8.8": false,
+	} {
+		if err := new(remote.Guard).Check(netip.MustParseAddr(addr)); (err == nil) != ok {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+}
+
 func TestGuardExceptions(t *testing.T) {
 	private := netip.MustParseAddr("10.1.2.3")
 	for _, c := range []struct {
