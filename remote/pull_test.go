@@ -429,6 +429,20 @@ func TestCloneTombstone(t *testing.T) {
 	untouched(t, to)
 }
 
+// TestTombstoneOfAnotherStore: what a publisher has revoked of another store says nothing of this one.
+func TestTombstoneOfAnotherStore(t *testing.T) {
+	origin, by := store(t, launcher, 1)
+	s, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: auth.StoreID{9}}, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin.describe = func(d *remote.Descriptor) { d.Tombstones = append(d.Tombstones, s) }
+	report, err := remote.Clone(t.Context(), origin.empty(), origin, remote.Trust{FirstUse: true})
+	if err != nil || len(report.Tombstones) != 0 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
 // breaking is a reader that fails after n bytes.
 type breaking struct {
 	io.ReadCloser
