@@ -44,6 +44,8 @@ type step struct {
 	since []error
 	// piecemeal steps only take away, and may be left half way.
 	piecemeal bool
+	// removes says that the step removes what a reader beside it may have listed.
+	removes bool
 }
 
 // scenario is what a sweep sweeps: steps on a disk that setup prepared.

@@ -145,7 +145,7 @@ func smallScenarios() []scenario {
 		{name: "growing into an index", setup: setups(emptySite, installAfter(254, rel[0]).do), steps: []step{
 			installAfter(255, rel[1]), installAfter(256, rel[2])}},
 		{name: "remove", setup: commitVersions(0, 1), steps: []step{
-			{what: "remove", do: func(w *digstore.Workspace) error { return w.Remove("site") }, since: []error{fs.ErrNotExist}},
+			{what: "remove", removes: true, do: func(w *digstore.Workspace) error { return w.Remove("site") }, since: []error{fs.ErrNotExist}},
 			{what: "create", do: func(w *digstore.Workspace) error {
 				_, err := w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher})
 				return err
