@@ -184,9 +184,6 @@ func (p *packSet) locate(c module.Chunk) (r io.ReaderAt, off int64, fresh bool, 
 		if e.n != c.Len || e.off < int64(len(packMagic)) {
 			return nil, 0, fresh, corrupt(filepath.Join(p.dir, pack), "chunk %s has %d bytes at offset %d, want %d bytes", c.ID, e.n, e.off, c.Len)
 		}
-		if e.off < 0 {
-			return nil, 0, fresh, corrupt(filepath.Join(p.dir, pack), "chunk %s at byte %d", c.ID, uint64(e.off))
-		}
 		return p.file(pack), e.off, fresh, nil
 	}
 	if r, ok := p.oldChunk(c); ok {

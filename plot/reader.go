@@ -61,7 +61,7 @@ type Reader struct {
 func Open(path string, o *ReadOptions) (*Reader, error) { return openFS(diskfs.OS(), path, o) }
 
 func openFS(fsys diskfs.FS, path string, o *ReadOptions) (*Reader, error) {
-	f, size, err := openRegular(fsys, path)
+	f, size, err := openRegular(fsys, path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
@@ -277,40 +277,12 @@ func (r *Reader) Close() error {
 	return close()
 }
 
-// openRegular opens the regular file at path for reading. A link, a FIFO or a
-// device is refused without opening it.
-func openRegular(fsys diskfs.FS, path string) (diskfs.File, int64, error) {
-	return openRegularFlag(fsys, path, os.O_RDONLY)
-}
-
-func openRegularFlag(fsys diskfs.FS, path string, flag int) (diskfs.File, int64, error) {
-	before, err := lstat(fsys, path)
-	if err != nil {
-		return nil, 0, err
+// openRegular opens the regular file at path. A link, a FIFO or a device is
+// refused without opening it.
+func openRegular(fsys diskfs.FS, path string, flag int) (diskfs.File, int64, error) {
+	f, size, err := diskfs.OpenRegular(fsys, path, flag)
+	if errors.Is(err, diskfs.ErrNotRegular) {
+		err = fmt.Errorf("%w: %w", ErrMagic, err)
 	}
-	if !before.Mode().IsRegular() {
-		return nil, 0, &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("%w: not a regular file", ErrMagic)}
-	}
-	f, err := fsys.OpenFile(path, flag|noFollow, 0)
-	if err != nil {
-		return nil, 0, err
-	}
-	after, err := f.Stat()
-	if err != nil {
-		return nil, 0, errors.Join(err, f.Close())
-	}
-	if !after.Mode().IsRegular() {
-		f.Close()
-		return nil, 0, &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("%w: not a regular file", ErrMagic)}
-	}
-	return f, after.Size(), nil
-}
-
-// lstat describes path itself on the disk of this machine; other file systems
-// have no links.
-func lstat(fsys diskfs.FS, path string) (fs.FileInfo, error) {
-	if fsys == diskfs.OS() {
-		return os.Lstat(path)
-	}
-	return fsys.Stat(path)
+	return f, size, err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/dig-network/digstore/capsule"
@@ -35,7 +36,7 @@ func Repair(ctx context.Context, path string, src capsule.Source, progress func(
 }
 
 func repairFS(ctx context.Context, fsys diskfs.FS, path string, src capsule.Source, progress func(Progress)) (*RepairReport, error) {
-	f, size, err := openRegularFlag(fsys, path, os.O_RDWR)
+	f, size, err := openRegular(fsys, path, os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +193,12 @@ func (j *repair) rewriteExtent(ctx context.Context, rec *Record, chunkRoot merkl
 	if err != nil {
 		return err
 	}
-	scratch, err := j.fs.OpenFile(j.scratch, os.O_RDWR|os.O_CREATE|os.O_TRUNC|noFollow, 0o600)
+	// A killed repair may have left its file. One that is made exclusively is
+	// never reached through a link.
+	if err := j.fs.Remove(j.scratch); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	scratch, err := j.fs.OpenFile(j.scratch, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
