@@ -175,10 +175,12 @@ func (d *deal) work(s *source, from SpanOrigin) {
 	}
 }
 
-// fetch gets the spans of a lot; refused is an error of take. A span that is longer than a piece goes through as it
-// comes, others are read first, so that a slow origin does not hold up the rest.
+// fetch gets the spans of a lot; refused is an error of take that is not one of reading what the origin sent. A span that
+// is longer than a piece goes through as it comes, others are read first, so that a slow origin does not hold up the rest.
 func (d *deal) fetch(s *source, from SpanOrigin, l *lot) (err, refused error) {
 	err = from.Spans(d.ctx, d.root, d.want[l.from:l.to], func(i int, body io.Reader) error {
+		sent := &spanReader{r: body, left: d.want[l.from+i].Length}
+		body = sent
 		if d.want[l.from+i].Length <= d.c.opt.Piece {
 			part := make([]byte, d.want[l.from+i].Length)
 			if _, err := io.ReadFull(body, part); err != nil {
@@ -188,8 +190,11 @@ func (d *deal) fetch(s *source, from SpanOrigin, l *lot) (err, refused error) {
 		}
 		d.taking.Lock()
 		defer d.taking.Unlock()
-		refused = d.take(l.from+i, body)
-		return refused
+		err := d.take(l.from+i, body)
+		if sent.err == nil {
+			refused = err
+		}
+		return err
 	})
 	if err == nil {
 		d.c.mu.Lock()
@@ -197,6 +202,21 @@ func (d *deal) fetch(s *source, from SpanOrigin, l *lot) (err, refused error) {
 		d.c.mu.Unlock()
 	}
 	return err, refused
+}
+
+// A spanReader notes the error that kept it from reading left bytes.
+type spanReader struct {
+	r    io.Reader
+	left int64
+	err  error
+}
+
+func (s *spanReader) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if s.left -= int64(n); err != nil && s.left > 0 {
+		s.err = err
+	}
+	return n, err
 }
 
 func contains(list []*source, s *source) bool {
