@@ -17,7 +17,7 @@ const (
 	maxPrefix    = 83
 )
 
-// The prefixes of addresses. Spec: chain §2.
+// The prefixes of addresses. See auth/chain/LINEAGE.md 3.6.
 const (
 	PrefixXCH     = "xch"  // on mainnet
 	PrefixTestnet = "txch" // on test networks and simulators

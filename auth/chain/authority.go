@@ -10,7 +10,7 @@ import (
 )
 
 // An Authority decides whether a generation that somebody pushes to a server may be taken. It is what package remote's
-// server asks. Spec: chain §7.
+// server asks. See auth/chain/LINEAGE.md 9.3.
 type Authority interface {
 	// Publish is asked about head, whose signature is known to hold; held is the publisher key that is held for the store,
 	// zero when there is none. A nil error takes it: at once where settled is set, and else as pending, for it rests on
@@ -92,8 +92,7 @@ func verdict(head auth.SignedRoot, err error) error {
 	return fmt.Errorf("publish root %v of store %v: %w", head.Root, head.Store, err)
 }
 
-// All is the [Authority] that wants the consent of each of these. All(StoreKey{}, OnChainKey{r}) is what the
-// specification calls Both.
+// All is the [Authority] that wants the consent of each of these.
 func All(list ...Authority) Authority { return all(list) }
 
 type all []Authority

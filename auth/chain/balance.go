@@ -70,7 +70,7 @@ const maxOwned = 1000
 
 // Owned returns the stores that were minted for an owner, by its hint, and are the owner's still. Stores that came to the
 // owner later are not found: no hint names them. Hints are free for everybody, so each store is read; what is no
-// store is passed over. Without a [HintSource] it is [errors.ErrUnsupported]. Spec: chain 6.4.
+// store is passed over. Without a [HintSource] it is [errors.ErrUnsupported]. See auth/chain/LINEAGE.md 7.8.
 func (r *Resolver) Owned(ctx context.Context, owner merkle.Hash) ([]*Tip, error) {
 	failed := func(err error) ([]*Tip, error) {
 		return nil, fmt.Errorf("stores of owner %v: %w", owner, err)

@@ -12,7 +12,7 @@ const DefaultBlockWindow = 600 * time.Second
 // VerifyBlock checks that ref is a block of the chain, with its hash and with its time (for a block without one, that of
 // the nearest before it), and that it is not older than window, measured from the newest block. A window of 0 is
 // [DefaultBlockWindow]. A block that is not there or differs is [ErrNotAnchored], one that is too old
-// [ErrOldBlock]; other errors are those of [Source], [ErrStaleSource] and [ErrWrongNetwork]. Spec: chain §9.
+// [ErrOldBlock]; other errors are those of [Source], [ErrStaleSource] and [ErrWrongNetwork]. See auth/chain/LINEAGE.md 8.5.
 func (r *Resolver) VerifyBlock(ctx context.Context, ref Block, window time.Duration) error {
 	if window <= 0 {
 		window = DefaultBlockWindow

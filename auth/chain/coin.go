@@ -16,7 +16,7 @@ type Coin struct {
 }
 
 // ID returns the coin's id: SHA-256(parent || puzzle hash || amount), the amount as a program writes
-// integers, so 0 is no byte and 128 is two. Spec: chain §1.
+// integers, so 0 is no byte and 128 is two. See auth/chain/LINEAGE.md 1.2.
 func (c Coin) ID() merkle.Hash {
 	b := make([]byte, 0, 73)
 	b = append(b, c.Parent[:]...)

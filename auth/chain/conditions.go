@@ -20,7 +20,7 @@ type made struct {
 }
 
 // run runs the inner puzzle and reads its conditions. The two layers around it are applied by rule: they wrap
-// the one odd coin, and take the new metadata. Spec: chain 5.7, steps 4 to 7.
+// the one odd coin, and take the new metadata. See auth/chain/LINEAGE.md 5.4.
 func (o *opened) run(ctx context.Context) (*made, error) {
 	conditions, err := clvm.Run(ctx, o.inner, o.solution, nil)
 	if err != nil {

@@ -58,5 +58,5 @@
 //
 // Everything here only reads. Nothing signs, and no key is ever needed.
 //
-// Spec: chain.
+// LINEAGE.md, beside the code, describes what is read and every check that is made.
 package chain

@@ -16,7 +16,7 @@ var groupOrder, _ = new(big.Int).SetString("73eda753299d7d483339d80809a1d80553bd
 
 // SyntheticKey returns the key that stands in the standard puzzle of a wallet's key: the key shifted by
 // SHA-256(key || default hidden puzzle), read as a signed number. Bytes that are no key are
-// [auth.ErrPublicKey]. Spec: chain §3.
+// [auth.ErrPublicKey]. See auth/chain/LINEAGE.md 3.5.
 func SyntheticKey(wallet auth.PublicKey) (auth.PublicKey, error) {
 	k, err := bls.ParsePublicKey(wallet[:])
 	if err != nil {

@@ -82,7 +82,7 @@ func (o *opened) state(store auth.StoreID) *State {
 	}
 }
 
-// by returns who spent the coin. Spec: chain 5.7, at its end.
+// by returns who spent the coin. See auth/chain/LINEAGE.md 5.6.
 func (o *opened) by() Role {
 	if !o.layered {
 		return RoleOwner

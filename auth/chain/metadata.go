@@ -10,7 +10,7 @@ import (
 )
 
 // Metadata is what a store coin carries: the root, and what its writer says about it. Absent items are nil.
-// Spec: chain §3.
+// See auth/chain/LINEAGE.md 3.4.
 type Metadata struct {
 	Root        merkle.Hash
 	Label       *string

@@ -6,7 +6,7 @@ import (
 )
 
 // Memos are words that anyone may add to a spend. A reading of them is believed only if it makes the inner
-// puzzle hash that the coin has. Spec: chain 5.8.
+// puzzle hash that the coin has. See auth/chain/LINEAGE.md 5.7.
 
 // maxDelegates bounds what memos may name; with more, delegates are not known.
 const maxDelegates = 1 << 12

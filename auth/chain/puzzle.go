@@ -9,7 +9,7 @@ import (
 )
 
 // Tree hashes of the programs that stores are made of. Only the hashes are needed: a reveal is compared with
-// them. Spec: chain §2.
+// them. See auth/chain/LINEAGE.md 2.1.
 var (
 	modSingleton  = hash("7faa3253bfddd1e0decb0906b2dc6247bbc4cf608f58345d173adb63e8b47c9f")
 	modLauncher   = hash("eff07522495060c066f66f32acc2a77e3a3e737aca8baea4d1a64ea4cdc13da9")
@@ -22,10 +22,10 @@ var (
 	updater       = merkle.Hash(clvm.Int(11).TreeHash()) // the program 11, which returns its third argument
 )
 
-// Conditions that a store coin's inner puzzle ends in. Spec: chain 5.7.
+// Conditions that a store coin's inner puzzle ends in. See auth/chain/LINEAGE.md 2.2.
 const (
 	condCreateCoin  = 51
-	condAnnounce    = 62 // in an oracle: chain §3
+	condAnnounce    = 62 // in an oracle: auth/chain/LINEAGE.md 3.2
 	condNewMetadata = -24
 	condNewMerkle   = -13
 	amountMelt      = -113

@@ -30,7 +30,7 @@ type QuorumOptions struct {
 // A Quorum is a [Source] made of several, which believes what enough of them say. Sources are never at quite the same
 // block, so it shows the chain as of a height that all have reached: what is newer does not exist for it yet, save as
 // the Pending of a record. Where too few agree it is [ErrSourcesDisagree], with who said what; where too few can be
-// asked, [ErrUnavailable]. Spec: chain §10.
+// asked, [ErrUnavailable]. See auth/chain/LINEAGE.md 10.2.
 type Quorum struct {
 	sources []Source
 	opt     QuorumOptions

@@ -21,7 +21,7 @@ var (
 )
 
 // TestRemote follows one store from clone to clone: the root that is installed is the chain's, a new publisher key is
-// taken when the chain confirms what it signed (decision 42), and a root that the chain has not is refused.
+// taken when the chain confirms what it signed, and a root that the chain has not is refused.
 func TestRemote(t *testing.T) {
 	first, second := auth.NewKey([auth.SeedSize]byte{1}), auth.NewKey([auth.SeedSize]byte{2})
 	blocks := newChain(t)

@@ -134,7 +134,7 @@ func (r *Resolver) Lineage(ctx context.Context, store auth.StoreID) ([]merkle.Ha
 }
 
 // Roots returns the roots of a history, oldest first, without the zero root and without repeats that follow one
-// another. A root that comes back after another one stands there again. Spec: chain 6.3.
+// another. A root that comes back after another one stands there again. See auth/chain/LINEAGE.md 7.5.
 func Roots(history []Entry) []merkle.Hash {
 	var roots []merkle.Hash
 	for _, e := range history {

@@ -14,7 +14,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Limits of what an RPC source may answer. Spec: chain 4.1, 4.2.
+// Limits of what an RPC source may answer. See auth/chain/LINEAGE.md 2.4 and 6.2.
 const (
 	maxRecordAnswer = 1 << 20  // bytes of one record, or the state
 	maxListAnswer   = 8 << 20  // bytes of one page of a list

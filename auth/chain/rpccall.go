@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	maxAsked  = time.Minute // of a wait that a host asks for (chain 4.1)
+	maxAsked  = time.Minute // of a wait that a host asks for (auth/chain/LINEAGE.md 6.3)
 	maxQuoted = 200         // bytes of a host's words that an error repeats
 )
 

@@ -9,7 +9,7 @@ import (
 )
 
 // The JSON of the RPC. Members that are needed are pointers, so that one that is missing is not read as
-// zero; members that are not needed are not named, for some of them are beyond 64 bits. Spec: chain 4.1, 4.2.
+// zero; members that are not needed are not named, for some of them are beyond 64 bits. See auth/chain/LINEAGE.md 6.1.
 
 // A wireHash is 32 bytes in hex: written with 0x, read with or without, in any case.
 type wireHash merkle.Hash

@@ -18,7 +18,7 @@ const (
 // odd amount that, by its source, the spend made. The metadata and the inner puzzle that make the child's puzzle
 // hash are looked for in the text of puzzle and solution. What is found is as certain as what running gives,
 // for nothing else makes that hash; that the child exists is for the caller to ask, as with Next. Errors
-// wrap [ErrUnresolvable] where nothing fits, and else are those of Next. Spec: chain 5.9.
+// wrap [ErrUnresolvable] where nothing fits, and else are those of Next. See auth/chain/LINEAGE.md 5.8.
 func (s *State) Search(ctx context.Context, sp *CoinSpend, child Coin) (*State, error) {
 	next, err := s.search(ctx, sp, child)
 	if err != nil {

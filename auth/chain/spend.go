@@ -13,7 +13,7 @@ import (
 // Launch reads the spend of a store's launcher coin and returns the store's first state. Everything is held to
 // hashes: that the coin is the store's launcher, that the puzzle is the coin's, and that what the solution says
 // makes the puzzle hash that it names. Errors wrap [ErrSourceInvalid], [ErrMalformed], [ErrNotDataStore] or
-// [ErrTooLarge]. Spec: chain 5.6.
+// [ErrTooLarge]. See auth/chain/LINEAGE.md 5.2.
 func Launch(store auth.StoreID, sp *CoinSpend) (*State, error) {
 	failed := func(err error) (*State, error) {
 		return nil, fmt.Errorf("read the launch of store %v: %w", store, err)
@@ -74,7 +74,7 @@ func Launch(store auth.StoreID, sp *CoinSpend) (*State, error) {
 // Next reads the spend of the state's coin and returns the state that it made. That the new coin exists is for
 // the caller to ask: a spend that was made up makes one that does not. A melted store is a [*MeltedError].
 // Other errors wrap [ErrSourceInvalid], [ErrMalformed], [ErrInvalidSpend], [ErrUpdaterChanged],
-// [ErrUnsupportedOp], [ErrTooLarge] or the context's error. Spec: chain 5.7.
+// [ErrUnsupportedOp], [ErrTooLarge] or the context's error. See auth/chain/LINEAGE.md 5.3 to 5.5.
 func (s *State) Next(ctx context.Context, sp *CoinSpend) (*State, error) {
 	next, err := s.next(ctx, sp)
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *State) open(sp *CoinSpend) (*State, *opened, error) {
 // FromSpend reads the spend of any coin of a store, and returns the state that it made: Next for a coin of
 // which nothing else is known. Its Generation is -1, or 0 after the launcher. A coin that is no store coin of
 // this store is [ErrNotDataStore]. A coin with the puzzle of this store can be spent only if its lineage
-// reaches the launcher, so a spend that happened needs no history. Spec: chain 6.2.
+// reaches the launcher, so a spend that happened needs no history. See auth/chain/LINEAGE.md 7.2.
 func FromSpend(ctx context.Context, store auth.StoreID, sp *CoinSpend) (*State, error) {
 	if sp.Coin.PuzzleHash == modLauncher {
 		return Launch(store, sp)

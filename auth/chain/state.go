@@ -41,7 +41,7 @@ type Delegate struct {
 	Fee    uint64 // what an oracle takes, in mojos, even; 0 for others
 }
 
-// A Role says what a puzzle may do with a store on the chain. Spec: chain §7.
+// A Role says what a puzzle may do with a store on the chain. See auth/chain/LINEAGE.md 9.1.
 type Role uint8
 
 const (

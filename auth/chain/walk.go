@@ -83,7 +83,7 @@ func (q *questions) resume(ctx context.Context, known *lineage) (*lineage, error
 }
 
 // newest finds the newest coin by its hint, and makes sure of it by the spend that made it: two questions for a store
-// of any age. It returns nil when that does not lead anywhere. Spec: chain 6.2.
+// of any age. It returns nil when that does not lead anywhere. See auth/chain/LINEAGE.md 7.2.
 func (q *questions) newest(ctx context.Context) (*lineage, error) {
 	src, ok := q.Source.(HintSource)
 	if !ok {
@@ -173,7 +173,7 @@ func (q *questions) confirm(ctx context.Context, line *lineage, s *State, height
 	return rec, nil
 }
 
-// walkFrom goes on from the last coin of the lineage, whose record is rec. Spec: chain 6.1.
+// walkFrom goes on from the last coin of the lineage, whose record is rec. See auth/chain/LINEAGE.md 7.1.
 func (q *questions) walkFrom(ctx context.Context, line *lineage, rec *CoinRecord) error {
 	if rec.Spent != 0 && line.whole && len(line.entries) == 1 { // the first coin has no hint, and there are more
 		if err := q.prefetch(ctx); err != nil {

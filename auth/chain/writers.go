@@ -11,10 +11,10 @@ import (
 // CanWrite returns which role a key has in the store's newest settled generation, RoleNone when none. A key stands on
 // the chain as it is or as the synthetic key of a wallet's; see [StandardPuzzleHash].
 //
-// Only settled generations count (decision 15), for what is not settled may vanish: a writer who was removed keeps the
+// Only settled generations count, for what is not settled may vanish: a writer who was removed keeps the
 // role until that is settled. A key that has a role only in a newer generation is that role and [ErrShallow]. Where
 // the chain does not show who may write, the answer is [ErrWritersUnknown]; it says why. A destroyed store is a
-// [*MeltedError]; other errors are those of Tip. Spec: chain §7.
+// [*MeltedError]; other errors are those of Tip. See auth/chain/LINEAGE.md 9.2.
 func (r *Resolver) CanWrite(ctx context.Context, store auth.StoreID, key auth.PublicKey) (Role, error) {
 	puzzles, err := puzzlesOf(key)
 	if err != nil {

@@ -52,5 +52,5 @@
 // long arguments cost more than short ones. They are not the chain's cost: a spend that is on the
 // chain was within that already.
 //
-// Spec: chain 3 and 5.1 to 5.5.
+// See auth/chain/LINEAGE.md 3.1 and 4.
 package clvm

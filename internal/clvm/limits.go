@@ -20,7 +20,7 @@ var (
 )
 
 // Limits bound what a program from a stranger may cost. A field of 0 or less has its default, and a
-// nil *Limits has every default (chain 5.3 and 5.5).
+// nil *Limits has every default (auth/chain/LINEAGE.md 2.4).
 type Limits struct {
 	// Input is the most bytes that Parse reads and that Append writes; default 16 MiB.
 	Input int
@@ -40,6 +40,9 @@ type Limits struct {
 }
 
 const nodeSize = 48
+
+// DefaultLimits returns the limits that a nil *Limits stands for.
+func DefaultLimits() Limits { return (*Limits)(nil).orDefaults() }
 
 // orDefaults returns the limits with every default filled in.
 func (l *Limits) orDefaults() Limits {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// The operators by their codes (chain 5.5). Those of the chain that are missing here are
+// The operators by their codes (auth/chain/LINEAGE.md 4.3). Those of the chain that are missing here are
 // ErrUnsupportedOp: points of BLS and other curves, modpow, keccak and softfork.
 const (
 	opQuote    = 1

@@ -26,7 +26,7 @@ type HandlerOptions struct {
 }
 
 // Handler returns the JSON RPC of a full node that has this chain, or of a public service where there
-// are pages (chain 4.1 to 4.3). It is for POST requests to /<method>, and it counts as calls of the
+// are pages (auth/chain/LINEAGE.md 6.1 to 6.4). It is for POST requests to /<method>, and it counts as calls of the
 // source. A request that a full node chokes on, such as one with a null in it, is refused.
 func (c *Chain) Handler(options *HandlerOptions) http.Handler {
 	h := &handler{chain: c}

@@ -10,7 +10,7 @@ import (
 )
 
 // The puzzle of a store coin, from the outside: singleton, state, and the owner's puzzle or the
-// delegation layer around it. Spec: chain §3. Package chain knows these layers by hashes; here they
+// delegation layer around it. See auth/chain/LINEAGE.md 3.3. Package chain knows these layers by hashes; here they
 // are programs, so that each of the two checks the other.
 
 // updater is the program that guards the metadata.

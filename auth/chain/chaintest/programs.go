@@ -14,7 +14,7 @@ import (
 )
 
 // programText has a line for each program that stores are made of: a name, and the program in hex.
-// They are the programs whose tree hashes chain §2 lists.
+// They are the programs whose tree hashes auth/chain/LINEAGE.md 2.1 lists.
 //
 //go:embed programs.txt
 var programText string
