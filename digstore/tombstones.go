@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,39 +31,62 @@ func (s *Store) Tombstones(_ context.Context, id auth.StoreID) ([]auth.Tombstone
 	if id != s.set.id {
 		return nil, fmt.Errorf("tombstones of %s: this is store %s: %w", id, s.set.id, fs.ErrNotExist)
 	}
-	dir := filepath.Join(s.dir, "tombstones")
-	list, err := s.w.fs.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(list) == 0 {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read tombstones: %w", err)
-	}
-	key, err := s.publisher()
-	if err != nil {
-		return nil, fmt.Errorf("read tombstones: %w", err)
-	}
-	names := make([]string, 0, len(list))
-	for _, e := range list {
-		if strings.HasSuffix(e.Name(), ".tomb") {
-			names = append(names, e.Name())
-		}
-	}
-	out, err := s.tombs.read(s, dir, names, key)
+	out, err := s.readTombstones()
 	if err != nil {
 		return nil, fmt.Errorf("read tombstones: %w", err)
 	}
 	return out, nil
 }
 
-// tombMemo remembers which tombstone files of a store hold a valid tombstone, so that each signature is checked once:
-// by the bytes of the file, and by its stamp where that is old enough to tell a later change. It knows the files that
-// were there at the last call, and no others. Safe for concurrent use.
+// readTombstones asks the disk for the folder and its names alone where the rest is remembered.
+func (s *Store) readTombstones() ([]auth.Tombstone, error) {
+	dir := filepath.Join(s.dir, "tombstones")
+	seen := tombFolder{at: s.w.now()} // before all that is looked at
+	info, err := s.w.fs.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	seen.stamp = stampOf(info)
+	list, err := s.w.fs.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range list {
+		if strings.HasSuffix(e.Name(), ".tomb") {
+			seen.names = append(seen.names, e.Name())
+		}
+	}
+	if len(seen.names) == 0 {
+		return nil, nil
+	}
+	key, err := s.publisher()
+	if err != nil {
+		return nil, err
+	}
+	return s.tombs.read(s, dir, seen, key)
+}
+
+// tombMemo remembers the valid tombstones of a store, so that each signature is checked once, and files are looked at
+// once while their folder stays as it is. It knows the files that were there at the last call, and no others.
+// Safe for concurrent use.
 type tombMemo struct {
 	mu      sync.Mutex
 	key     auth.PublicKey // that signatures were checked with
+	folder  tombFolder     // when the files were last looked at
 	files   map[string]tombFile
+	valid   []auth.Tombstone
 	checked int // signatures so far
+}
+
+// A tombFolder is what is known of the folder of the tombstones at one time. A new file changes its names, and a file
+// that is replaced by another of its name changes its stamp.
+type tombFolder struct {
+	at    time.Time
+	stamp fileStamp
+	names []string
 }
 
 // A tombFile is what is known of one file.
@@ -77,36 +101,54 @@ type tombFile struct {
 // stampUnit is the coarsest unit of modification times: that of FAT.
 const stampUnit = 2 * time.Second
 
-// read returns the valid tombstones among the files of those names in dir.
-func (m *tombMemo) read(s *Store, dir string, names []string, key auth.PublicKey) ([]auth.Tombstone, error) {
+// tombsFor is how long the files are not looked at while their folder shows no change. It bounds how long a file that
+// was changed in place, which the folder does not show, counts as it was.
+const tombsFor = time.Minute
+
+// stable reports whether any later change gives another stamp than one seen at that time.
+func (f fileStamp) stable(at time.Time) bool { return f.mtime.Add(stampUnit).Before(at) }
+
+// same reports whether nothing in the folder has changed from f to now.
+func (f tombFolder) same(now tombFolder) bool {
+	age := now.at.Sub(f.at)
+	return f.stamp == now.stamp && f.stamp.stable(f.at) && age >= 0 && age < tombsFor &&
+		slices.Equal(f.names, now.names)
+}
+
+// read returns the valid tombstones in dir, which is as seen.
+func (m *tombMemo) read(s *Store, dir string, seen tombFolder, key auth.PublicKey) ([]auth.Tombstone, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.key != key {
-		m.key, m.files = key, nil
+		m.key, m.files, m.folder = key, nil, tombFolder{}
 	}
-	files := make(map[string]tombFile, len(names))
-	var out []auth.Tombstone
-	for _, name := range names {
+	if m.folder.same(seen) {
+		return slices.Clone(m.valid), nil
+	}
+	files := make(map[string]tombFile, len(seen.names))
+	var valid []auth.Tombstone
+	for _, name := range seen.names {
 		file, err := m.file(s, filepath.Join(dir, name), m.files[name])
 		if err != nil {
 			return nil, err
 		}
 		files[name] = file
 		if file.valid {
-			out = append(out, file.tomb)
+			valid = append(valid, file.tomb)
 		}
 	}
-	m.files = files
-	return out, nil
+	m.files, m.valid, m.folder = files, valid, seen
+	return slices.Clone(valid), nil
 }
 
 // file returns what is known of a file, given what was.
 func (m *tombMemo) file(s *Store, name string, known tombFile) (tombFile, error) {
+	now := s.w.now() // before the file is looked at
 	info, err := s.w.fs.Stat(name)
 	if err != nil {
 		return tombFile{}, err
 	}
-	stamp, now := stampOf(info), s.w.now()
+	stamp := stampOf(info)
 	if known.stable && known.stamp == stamp {
 		return known, nil
 	}
@@ -114,7 +156,7 @@ func (m *tombMemo) file(s *Store, name string, known tombFile) (tombFile, error)
 	if err != nil {
 		return tombFile{}, err
 	}
-	next := tombFile{stamp: stamp, stable: stamp.mtime.Add(stampUnit).Before(now), bytes: string(b)}
+	next := tombFile{stamp: stamp, stable: stamp.stable(now), bytes: string(b)}
 	if known.stamp.known && known.bytes == next.bytes {
 		next.tomb, next.valid = known.tomb, known.valid
 		return next, nil

@@ -179,6 +179,8 @@ func (c *Crash) Rename(oldname, newname string) error {
 	}
 	delete(from.names, a)
 	to.names[b] = n
+	now := c.now()
+	from.mtime, to.mtime = now, now
 	return nil
 }
 
@@ -200,6 +202,7 @@ func (c *Crash) Remove(name string) error {
 		return err
 	}
 	delete(dir.names, base)
+	dir.mtime = c.now()
 	return nil
 }
 
@@ -220,7 +223,7 @@ func (c *Crash) make(op, name string, n *node) error {
 		return &fs.PathError{Op: op, Path: name, Err: fs.ErrExist}
 	}
 	n.mtime = c.now()
-	dir.names[base] = n
+	dir.names[base], dir.mtime = n, n.mtime
 	return nil
 }
 
@@ -294,7 +297,7 @@ func (c *Crash) TryLock(name string) (io.Closer, error) {
 	}
 	if n == nil {
 		n = &node{mode: 0o600, mtime: c.now()}
-		dir.names[base] = n
+		dir.names[base], dir.mtime = n, n.mtime
 	}
 	if n.locked {
 		return nil, &LockedError{Name: name}

@@ -76,7 +76,7 @@ func (c *Crash) OpenFile(name string, flag int, perm fs.FileMode) (File, error) 
 		err = fs.ErrNotExist
 	case n == nil:
 		n = &node{mode: perm, mtime: c.now()}
-		dir.names[base] = n
+		dir.names[base], dir.mtime = n, n.mtime
 	case exclusive:
 		err = fs.ErrExist
 	case n.dir && flag&(os.O_WRONLY|os.O_RDWR) != 0:
