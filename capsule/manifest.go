@@ -76,12 +76,28 @@ func (m *Manifest) Check() error {
 		}
 	}
 	if m.Complete() {
-		if root := merkle.Root(m.leaves()); root != m.Root {
+		if root := m.root(); root != m.Root {
 			return &ManifestError{"merkle_root", fmt.Errorf("found %v, capsules fold to %v", m.Root,
 				root)}
 		}
 	}
 	return nil
+}
+
+// root returns the root over the capsule leaves. It holds those of one group at
+// a time; the size of a group is a power of two, so that the roots of the groups
+// fold to the root of the whole.
+func (m *Manifest) root() merkle.Hash {
+	const group = 1024
+	var roots, leaves []merkle.Hash
+	for i := 0; i < len(m.Capsules); i += group {
+		leaves = leaves[:0]
+		for _, d := range m.Capsules[i:min(i+group, len(m.Capsules))] {
+			leaves = append(leaves, d.Leaf())
+		}
+		roots = append(roots, merkle.Root(leaves))
+	}
+	return merkle.Root(roots)
 }
 
 func (m *Manifest) leaves() []merkle.Hash {

@@ -114,7 +114,6 @@ type Writer struct {
 	out      *output
 	extents  *extentWriter
 	stored   []int64 // size of each extent so far
-	subOff   []int64 // offset of its subroots in the scratch file
 	written  int64   // bytes of content
 	total    int64
 	failed   error // after which nothing more can be written
@@ -378,7 +377,6 @@ func (w *Writer) resume(ctx context.Context) error {
 func (w *Writer) keep(i uint32, at int64, h *extentHeader, subroots []merkle.Hash) error {
 	w.plan.records[i].Offset = at
 	w.stored = append(w.stored, h.stored)
-	w.subOff = append(w.subOff, w.subroots.offset())
 	for _, s := range subroots {
 		if _, err := w.subroots.Write(s[:]); err != nil {
 			return err

@@ -32,6 +32,13 @@ func newPlan(ctx context.Context, manifests []*capsule.Manifest, keep func(auth.
 	key auth.NodePublicKey, difficulty int, anchor Anchor) (*plan, error) {
 	p := &plan{key: key, difficulty: difficulty, anchor: anchor, manifests: slices.Clone(manifests)}
 	slices.SortFunc(p.manifests, func(a, b *capsule.Manifest) int { return bytes.Compare(a.Store[:], b.Store[:]) })
+	if keep == nil {
+		n := 0
+		for _, m := range p.manifests {
+			n += len(m.Capsules)
+		}
+		p.records, p.chunkRoots = make([]Record, 0, n), make([]merkle.Hash, 0, n)
+	}
 	for i, m := range p.manifests {
 		if err := ctx.Err(); err != nil {
 			return nil, err

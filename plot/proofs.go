@@ -76,6 +76,53 @@ func pathLength(i, n uint32) int {
 	return steps
 }
 
+// A pathMaker makes the paths of the capsules of a manifest in ascending order.
+// It holds the tree over groups of leaves and that of one group, in place of
+// the tree over all leaves. groupSize is a power of two, so that both parts of
+// a path are that of the whole tree.
+type pathMaker struct {
+	manifest *capsule.Manifest
+	groups   *merkle.Tree // over the roots of the groups
+	group    int          // whose tree is leaves
+	leaves   *merkle.Tree
+}
+
+func newPathMaker(m *capsule.Manifest) *pathMaker {
+	p := &pathMaker{manifest: m, group: -1}
+	var roots, leaves []merkle.Hash
+	for i := 0; i < len(m.Capsules); i += groupSize {
+		leaves = p.appendLeaves(leaves[:0], i)
+		roots = append(roots, merkle.Root(leaves))
+	}
+	p.groups = merkle.NewTree(roots)
+	return p
+}
+
+// appendLeaves appends the leaves of the group that begins at capsule first.
+func (p *pathMaker) appendLeaves(leaves []merkle.Hash, first int) []merkle.Hash {
+	for _, d := range p.manifest.Capsules[first:min(first+groupSize, len(p.manifest.Capsules))] {
+		leaves = append(leaves, d.Leaf())
+	}
+	return leaves
+}
+
+// path returns the path of capsule i.
+func (p *pathMaker) path(i int) ([]merkle.Step, error) {
+	if group := i / groupSize; group != p.group {
+		p.leaves = merkle.NewTree(p.appendLeaves(nil, group*groupSize))
+		p.group = group
+	}
+	low, err := p.leaves.Prove(i % groupSize)
+	if err != nil {
+		return nil, err
+	}
+	high, err := p.groups.Prove(p.group)
+	if err != nil {
+		return nil, err
+	}
+	return append(low.Path, high.Path...), nil
+}
+
 func appendSteps(b []byte, steps []merkle.Step) []byte {
 	for _, s := range steps {
 		b = append(b, s.Hash[:]...)

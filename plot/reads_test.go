@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -95,43 +94,6 @@ func TestReads(t *testing.T) {
 	if _, err = r.Lookup(ds.manifest.Store, uint32(n)); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, plot.ErrUnverified) {
 		t.Errorf("missing capsule of a verified plot: %v", err)
 	}
-}
-
-// Memory for each capsule, in both ways of looking up and while verifying.
-func TestMemory(t *testing.T) {
-	n := 20_000
-	if vectors.Long(t) {
-		n = 100_000
-	}
-	ds := many(n)
-	file := readFile(t, create(t, t.TempDir(), fast(), ds).Path)
-	for _, c := range []struct {
-		name    string
-		records int
-		limit   int64 // bytes for each capsule
-	}{{"records in memory", 0, 100}, {"index pages", -1, 4}} {
-		base := heap()
-		r, err := plot.NewReader(bytes.NewReader(file), int64(len(file)), &plot.ReadOptions{MaxRecords: c.records})
-		check(t, err)
-		rec, err := r.Lookup(ds.manifest.Store, 7)
-		check(t, err)
-		_, err = r.Descriptor(rec)
-		check(t, err)
-		held := heap() - base
-		t.Logf("%s: %d bytes held, %.1f for each capsule", c.name, held, float64(held)/float64(n))
-		if held > int64(n)*c.limit+1<<20 {
-			t.Errorf("%s: %d bytes held for %d capsules", c.name, held, n)
-		}
-		runtime.KeepAlive(r)
-	}
-}
-
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // Ranges of a capsule without compression take one read each, once it is open.

@@ -233,7 +233,6 @@ func (s *sealer) writeMerkle(b io.Writer) error {
 	if _, err := b.Write(merkleHeadBytes(s.h.capsules)); err != nil {
 		return err
 	}
-	count := make(map[int]uint32, len(p.manifests)) // capsules of each datastore
 	at := int64(merkleHead) + int64(len(p.records))*merkleEntrySize
 	store := 0
 	for i := range p.records {
@@ -241,43 +240,55 @@ func (s *sealer) writeMerkle(b io.Writer) error {
 		for p.manifests[store].Store != r.Store {
 			store++
 		}
-		count[store] = uint32(len(p.manifests[store].Capsules))
 		e := merkleEntry{chunkRoot: p.chunkRoots[i], subrootsOff: at, subroots: subrootsOf(r.Size),
-			path: pathLength(r.Index, count[store])}
+			path: pathLength(r.Index, uint32(len(p.manifests[store].Capsules)))}
 		e.pathOff = at + int64(e.subroots)*hashSize
 		at = e.pathOff + int64(e.path)*stepSize
 		if _, err := b.Write(e.append(make([]byte, 0, merkleEntrySize))); err != nil {
 			return err
 		}
 	}
-	offsets := make([]int64, len(p.records))
-	for n, i := range p.extents {
-		offsets[i] = w.subOff[n]
-	}
-	store = -1
-	var tree *merkle.Tree
+	offsets := s.subrootOffsets()
+	buf, steps := make([]byte, 32<<10), make([]byte, 0, maxPath*stepSize)
+	store = 0
+	var paths *pathMaker
 	for i := range p.records {
 		r := &p.records[i]
-		for store < 0 || p.manifests[store].Store != r.Store {
+		for p.manifests[store].Store != r.Store {
 			store++
-			tree = nil
+			paths = nil
 		}
-		if tree == nil {
-			tree = p.manifests[store].Tree()
+		if paths == nil {
+			paths = newPathMaker(p.manifests[store])
 		}
-		src := io.NewSectionReader(w.scratch, offsets[p.first[i]], int64(subrootsOf(r.Size))*hashSize)
-		if n, err := io.Copy(b, src); err != nil || n != src.Size() {
-			return fmt.Errorf("read %d bytes of subroots: %d: %w", src.Size(), n, errors.Join(err, io.ErrUnexpectedEOF))
+		size := int64(subrootsOf(r.Size)) * hashSize
+		src := io.NewSectionReader(w.scratch, offsets[p.first[i]], size)
+		if n, err := io.CopyBuffer(b, src, buf); err != nil || n != size {
+			return fmt.Errorf("read %d bytes of subroots: %d: %w", size, n, errors.Join(err, io.ErrUnexpectedEOF))
 		}
-		proof, err := tree.Prove(int(r.Index))
+		path, err := paths.path(int(r.Index))
 		if err != nil {
 			return err
 		}
-		if _, err := b.Write(appendSteps(nil, proof.Path)); err != nil {
+		steps = appendSteps(steps[:0], path)
+		if _, err := b.Write(steps); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// subrootOffsets returns where the subroots of the records that have their own
+// extent begin in the scratch file.
+func (s *sealer) subrootOffsets() []int64 {
+	p := s.w.plan
+	offsets := make([]int64, len(p.records))
+	at := int64(0)
+	for _, i := range p.extents {
+		offsets[i] = at
+		at += int64(subrootsOf(p.records[i].Size)) * hashSize
+	}
+	return offsets
 }
 
 // writeWork searches for the work of each record and writes the body of C6.
