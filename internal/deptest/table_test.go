@@ -34,6 +34,7 @@ var table = []row{
 	// What needs nothing of ours.
 	{pkg: "internal/vectors"},
 	{pkg: "internal/corpus"},
+	{pkg: "internal/docs"},
 	{pkg: "internal/metamorphic", house: []string{"internal/corpus"}},
 	{pkg: "internal/regular"},
 	{pkg: "internal/deptest"},
@@ -87,7 +88,7 @@ var testLibraries = []string{
 
 // testPackages are packages of ours that exist for tests: only they may import
 // package testing outside of tests, and only tests and they import each other.
-var testPackages = []string{"internal/vectors", "auth/chain/chaintest", "remote/remotetest", "capsule/capsuletest"}
+var testPackages = []string{"internal/vectors", "internal/docs", "auth/chain/chaintest", "remote/remotetest", "capsule/capsuletest"}
 
 func join(lists ...[]string) []string {
 	var all []string
