@@ -59,7 +59,11 @@ func (t *Trust) Believe(ctx context.Context, s auth.StoreID, from Origin) (*Beli
 		}
 		b.Publisher, b.KeyProven = signed.PublicKey, auth.StoreIDFromKey(signed.PublicKey) == s
 	}
-	if err := revokedBy(validStones(d, s, d.PublicKey), b.Root); err != nil {
+	tombstones := newTombstoneSet(s, nil)
+	if _, err := tombstones.add(ctx, d.Tombstones, d.PublicKey, b.Root); err != nil {
+		return nil, err
+	}
+	if err := tombstones.revoked(b.Root); err != nil {
 		return nil, err
 	}
 	return b, nil

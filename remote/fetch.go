@@ -37,7 +37,7 @@ func (v *visit) believe(ctx context.Context, t *target, key auth.PublicKey) (err
 	}
 	t.key = key
 	if v.vouched(t) {
-		if err := v.take(ctx, t.stones, key); err != nil {
+		if err := v.take(ctx, t.shown, key, t.line().Root, t.origin, v.head.Root); err != nil {
 			return err
 		}
 	}
@@ -125,7 +125,7 @@ func (v *visit) certify(t *target) {
 	if !t.unsigned() {
 		v.passed(CheckSignature, "key "+t.key.String()+" over root "+root)
 	}
-	v.passed(CheckTombstone, fmt.Sprintf("%d valid tombstones", len(v.kept)))
+	v.passed(CheckTombstone, fmt.Sprintf("%d valid tombstones", len(v.kept.valid)))
 	switch {
 	case !v.Trust.Publisher.IsZero():
 		v.passed(CheckPublisher, "the key given, "+v.Trust.Publisher.String())

@@ -87,7 +87,7 @@ type target struct {
 	reverted bool                // the local history has its root, before the local head
 	size     int64               // as described; 0: not known
 	signed   auth.SignedRoot     // zero signatures unless head
-	stones   []auth.Tombstone    // of the descriptor, unchecked
+	shown    [][]auth.Tombstone  // of the origins' descriptors, unchecked
 
 	// What the check of its module found.
 	key     auth.PublicKey
@@ -117,7 +117,7 @@ func (v *visit) aim(ctx context.Context, s *sight) (*target, error) {
 		}
 		s.passed(CheckAnchor, "root "+v.want.String()+", prescribed, in the history")
 	}
-	t := &target{head: at == len(s.lines)-1, origin: s.d.Root, anchored: !v.want.IsZero(), stones: stonesOf(s.d)}
+	t := &target{head: at == len(s.lines)-1, origin: s.d.Root, anchored: !v.want.IsZero()}
 	if t.head {
 		t.size = s.d.Size
 	}

@@ -99,20 +99,23 @@ func (p *Pusher) push(ctx context.Context, to *Client, from Local, last merkle.H
 	if last.IsZero() {
 		last = head.Root
 	}
-	stones, err := p.stones(ctx, from, store)
+	kept, err := localTombstones(ctx, from)
 	if err != nil {
 		return nil, err
 	}
+	tombstones := newTombstoneSet(store, kept)
 	report := &PushReport{Store: store, Root: last}
 	d, err := to.Describe(ctx)
 	switch {
 	case err == nil:
 		report.Parent = d.Root
-		stones = append(stones, validStones(d, store, head.PublicKey)...)
+		if _, err := tombstones.add(ctx, d.Tombstones, head.PublicKey, last); err != nil {
+			return nil, err
+		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("remote: describe store %s: %w", store, err)
 	}
-	if err := revokedBy(stones, last); err != nil {
+	if err := tombstones.revoked(last); err != nil {
 		return nil, err
 	}
 	if report.Parent == last {
@@ -137,7 +140,7 @@ func (p *Pusher) push(ctx context.Context, to *Client, from Local, last merkle.H
 	parent := report.Parent
 	for _, g := range local[next:] {
 		isLast := g.Root == last
-		if !isLast && (p.HeadOnly || p.Pending || revokedBy(stones, g.Root) != nil) {
+		if !isLast && (p.HeadOnly || p.Pending || tombstones.revoked(g.Root) != nil) {
 			continue
 		}
 		signed, made, err := p.signed(ctx, from, g.Root, head)
@@ -164,27 +167,17 @@ func (p *Pusher) push(ctx context.Context, to *Client, from Local, last merkle.H
 	return report, nil
 }
 
-// stones returns the tombstones that the Local keeps.
-func (p *Pusher) stones(ctx context.Context, from Local, s auth.StoreID) ([]auth.Tombstone, error) {
-	r, ok := from.(Revoker)
+// localTombstones returns the valid tombstones that a Local keeps; none where it keeps none.
+func localTombstones(ctx context.Context, l Local) ([]auth.Tombstone, error) {
+	r, ok := l.(Revoker)
 	if !ok {
 		return nil, nil
 	}
-	stones, err := r.Tombstones(ctx, s)
+	kept, err := r.Tombstones(ctx, l.ID())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("remote: read local tombstones: %w", err)
 	}
-	return stones, nil
-}
-
-// validStones returns those that an origin shows and key has signed for the store.
-func validStones(d *Descriptor, s auth.StoreID, key auth.PublicKey) (valid []auth.Tombstone) {
-	for _, t := range stonesOf(d) {
-		if t.Store == s && t.Check(key) == nil {
-			valid = append(valid, t)
-		}
-	}
-	return valid
+	return kept, nil
 }
 
 // signed returns what is known of the signatures of a generation, completed by the Signer, which made says.

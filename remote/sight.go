@@ -92,7 +92,7 @@ func (v *visit) read(ctx context.Context, s *sight, held bool) (err error) {
 }
 
 // judge decides whether what an origin shows would be taken.
-func (v *visit) judge(ctx context.Context, s *sight, stones []auth.Tombstone) error {
+func (v *visit) judge(ctx context.Context, s *sight, shown [][]auth.Tombstone) error {
 	if s.lines == nil {
 		return nil // nothing new
 	}
@@ -103,7 +103,7 @@ func (v *visit) judge(ctx context.Context, s *sight, stones []auth.Tombstone) er
 	if t == nil {
 		return nil
 	}
-	t.stones = stones
+	t.shown = shown
 	s.target = t
 	if t.head {
 		return v.foresee(ctx, s)
@@ -113,21 +113,23 @@ func (v *visit) judge(ctx context.Context, s *sight, stones []auth.Tombstone) er
 
 // choose judges what has not been judged yet, and returns the origin with the newest head of those that are left.
 func (v *visit) choose(ctx context.Context, sights []*sight) (*sight, error) {
-	var stones []auth.Tombstone
+	var shown [][]auth.Tombstone // apart, so that none hides those of another
+	heads := []merkle.Hash{v.head.Root, v.want}
 	for _, s := range sights {
 		if s.d != nil {
-			stones = append(stones, stonesOf(s.d)...) // so many of each: none hides those of another
+			shown = append(shown, s.d.Tombstones)
+			heads = append(heads, s.d.Root)
 		}
 	}
 	if !v.head.Root.IsZero() {
-		if err := v.heed(ctx, stones); err != nil {
+		if err := v.heed(ctx, shown, heads); err != nil {
 			return nil, err
 		}
 	}
 	var left []*sight
 	for _, s := range sights {
 		if s.err == nil && s.target == nil {
-			s.err = v.judge(ctx, s, stones)
+			s.err = v.judge(ctx, s, shown)
 		}
 		if s.err == nil {
 			left = append(left, s)
@@ -147,8 +149,8 @@ func (v *visit) choose(ctx context.Context, sights []*sight) (*sight, error) {
 }
 
 // heed checks tombstones under the key that is held, keeps them, and refuses a revoked store.
-func (v *visit) heed(ctx context.Context, stones []auth.Tombstone) error {
-	if err := v.take(ctx, stones, v.pins.Publisher); err != nil {
+func (v *visit) heed(ctx context.Context, shown [][]auth.Tombstone, heads []merkle.Hash) error {
+	if err := v.take(ctx, shown, v.pins.Publisher, heads...); err != nil {
 		return err
 	}
 	if err := v.keep(ctx); err != nil {
@@ -269,7 +271,7 @@ func (v *visit) account(sights []*sight) {
 			if i := find(s.lines, s.d.Root); i >= 0 {
 				a.Generation = s.lines[i].Number
 			}
-			a.Withheld = withheld(v.kept, s.d.Tombstones)
+			a.Withheld = withheld(v.kept.valid, s.d.Tombstones)
 		}
 		var refused *VerificationError
 		if a.Err = s.err; errors.As(s.err, &refused) {

@@ -58,18 +58,17 @@ type visit struct {
 	several *Origins // nil: there is one origin
 	store   auth.StoreID
 
-	head    auth.SignedRoot  // of the Local
-	local   *chronicle       // its history
-	pins    Pins             // what is held of earlier visits
-	ahead   bool             // their root is not in the local history
-	kept    []auth.Tombstone // valid for this store: kept before, or seen on this visit
+	head    auth.SignedRoot // of the Local
+	local   *chronicle      // its history
+	pins    Pins            // what is held of earlier visits
+	ahead   bool            // their root is not in the local history
+	kept    *tombstoneSet   // of this store: kept before, or seen on this visit
 	known   auth.PublicKey
 	want    merkle.Hash // the root that is prescribed; zero: none is
 	lineage map[merkle.Hash]int
 	report  Report
 	came    arrival // how the last of report.Installed came
 	written int     // how many of its tombstones are written down
-	failed  map[stoneCheck]bool
 
 	turns    sync.Map // of generations that are fetched at a time: root to the chan that the one before closes
 	Progress func(root merkle.Hash, done, total int64)
@@ -118,7 +117,7 @@ func (s *Sync) Pull(ctx context.Context, to Local, from Origin) (*Report, error)
 
 // visit reads what the Local knows.
 func (s *Sync) visit(ctx context.Context, to Local) (*visit, error) {
-	v := &visit{Sync: s, to: to, store: to.ID(), local: &chronicle{of: to}, failed: map[stoneCheck]bool{}}
+	v := &visit{Sync: s, to: to, store: to.ID(), local: &chronicle{of: to}}
 	v.callbacks()
 	v.report.Store = v.store
 	var err error
@@ -134,11 +133,11 @@ func (s *Sync) visit(ctx context.Context, to Local) (*visit, error) {
 	if v.pins.Publisher.IsZero() && !v.head.Root.IsZero() && v.head.Check() == nil {
 		v.pins.Publisher = v.head.PublicKey // of a head without a signature no key is held
 	}
-	if r, ok := to.(Revoker); ok {
-		if v.kept, err = r.Tombstones(ctx, v.store); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("remote: read local tombstones: %w", err)
-		}
+	kept, err := localTombstones(ctx, to)
+	if err != nil {
+		return nil, err
 	}
+	v.kept = newTombstoneSet(v.store, kept)
 	if k := s.Trust.Known; k != nil {
 		if v.known, _, err = k.Known(ctx, v.store); err != nil {
 			return nil, fmt.Errorf("remote: read known stores: %w", err)

@@ -9,49 +9,111 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// maxStones is how many of one origin's tombstones have their signatures checked, which takes about a
-// millisecond each: as many as a server keeps for a store.
-const maxStones = 4096
+const (
+	// maxTombstones is how many of one origin's tombstones are looked at: as many as a server keeps
+	// for a store.
+	maxTombstones = 4096
 
-// A stoneCheck is a tombstone that was held to a key.
-type stoneCheck struct {
-	stone auth.Tombstone
-	key   auth.PublicKey
+	// maxFailed is how many of one origin's tombstones may fail under one key before the rest of
+	// that origin's are left alone. A check takes about a millisecond. An honest origin shows
+	// tombstones that the publisher has signed, and perhaps a few of an earlier key.
+	maxFailed = 32
+)
+
+// A tombstoneCheck is a tombstone that was held to a key.
+type tombstoneCheck struct {
+	tombstone auth.Tombstone
+	key       auth.PublicKey
 }
 
-// stonesOf returns the tombstones that an origin shows, at most maxStones, equal ones once.
-func stonesOf(d *Descriptor) []auth.Tombstone {
-	seen := make(map[auth.Tombstone]bool, min(len(d.Tombstones), maxStones))
-	var out []auth.Tombstone
-	for _, t := range d.Tombstones {
-		if len(out) == maxStones {
+// A tombstoneSet holds the tombstones of one store that are known to be valid.
+type tombstoneSet struct {
+	store   auth.StoreID
+	valid   []auth.Tombstone
+	roots   map[merkle.Hash]bool // that valid names
+	failed  map[tombstoneCheck]bool
+	checked int // signatures so far
+}
+
+// newTombstoneSet returns a set with the valid tombstones of a store that a Local keeps.
+func newTombstoneSet(store auth.StoreID, kept []auth.Tombstone) *tombstoneSet {
+	s := &tombstoneSet{store: store, roots: map[merkle.Hash]bool{}, failed: map[tombstoneCheck]bool{}}
+	for _, t := range kept {
+		s.insert(t)
+	}
+	return s
+}
+
+func (s *tombstoneSet) insert(t auth.Tombstone) {
+	s.valid = append(s.valid, t)
+	s.roots[t.Root] = true
+}
+
+// add adds those tombstones of one origin that key has signed for this store, and returns them. Others are ignored: an
+// origin cannot revoke by itself (remote-protocol 5.4). Those of the whole store and of the roots in first are checked
+// first, then the others until maxFailed have failed. What has failed is not checked again.
+func (s *tombstoneSet) add(ctx context.Context, shown []auth.Tombstone, key auth.PublicKey, first ...merkle.Hash) (added []auth.Tombstone, err error) {
+	failed := 0
+	for _, t := range s.candidates(shown, first) {
+		if failed == maxFailed {
 			break
 		}
-		if !seen[t] {
-			seen[t] = true
-			out = append(out, t)
+		if err := ctx.Err(); err != nil {
+			return added, fmt.Errorf("remote: check tombstones: %w", err)
+		}
+		check := tombstoneCheck{t, key}
+		switch {
+		case s.roots[t.Root]:
+		case s.failed[check]:
+			failed++
+		case s.check(check):
+			s.insert(t)
+			added = append(added, t)
+		default:
+			failed++
+		}
+	}
+	return added, nil
+}
+
+// check verifies a signature.
+func (s *tombstoneSet) check(c tombstoneCheck) bool {
+	s.checked++
+	ok := c.tombstone.Check(c.key) == nil
+	if !ok {
+		s.failed[c] = true
+	}
+	return ok
+}
+
+// candidates returns those tombstones of this store that are worth a check, at most maxTombstones, equal ones once,
+// those of the whole store and of the roots in first before the others.
+func (s *tombstoneSet) candidates(shown []auth.Tombstone, first []merkle.Hash) []auth.Tombstone {
+	seen := make(map[auth.Tombstone]bool, min(len(shown), maxTombstones))
+	var out []auth.Tombstone
+	for _, early := range []bool{true, false} {
+		for _, t := range shown {
+			if len(out) == maxTombstones {
+				return out
+			}
+			isFirst := t.WholeStore() || slices.Contains(first, t.Root)
+			if isFirst == early && t.Store == s.store && !s.roots[t.Root] && !seen[t] {
+				seen[t] = true
+				out = append(out, t)
+			}
 		}
 	}
 	return out
 }
 
-// take adds those tombstones of origins that key has signed for this store. Others are ignored: an origin cannot revoke
-// by itself (remote-protocol 5.4). What has failed once is not checked again on this visit.
-func (v *visit) take(ctx context.Context, stones []auth.Tombstone, key auth.PublicKey) error {
-	for _, t := range stones {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("remote: check tombstones: %w", err)
+// take adds the tombstones that each of several origins shows and key has signed: see tombstoneSet.add.
+func (v *visit) take(ctx context.Context, shown [][]auth.Tombstone, key auth.PublicKey, first ...merkle.Hash) error {
+	for _, list := range shown {
+		added, err := v.kept.add(ctx, list, key, first...)
+		v.report.Tombstones = append(v.report.Tombstones, added...)
+		if err != nil {
+			return err
 		}
-		same := func(k auth.Tombstone) bool { return k.Store == t.Store && k.Root == t.Root }
-		if t.Store != v.store || slices.ContainsFunc(v.kept, same) || v.failed[stoneCheck{t, key}] {
-			continue
-		}
-		if t.Check(key) != nil {
-			v.failed[stoneCheck{t, key}] = true
-			continue
-		}
-		v.kept = append(v.kept, t)
-		v.report.Tombstones = append(v.report.Tombstones, t)
 	}
 	return nil
 }
@@ -72,10 +134,10 @@ func (v *visit) keep(ctx context.Context) error {
 
 // revoked reports whether root, or the whole store, is taken back by a tombstone known to be valid. The
 // zero root asks for the store alone.
-func (v *visit) revoked(root merkle.Hash) error { return revokedBy(v.kept, root) }
+func (v *visit) revoked(root merkle.Hash) error { return v.kept.revoked(root) }
 
-func revokedBy(stones []auth.Tombstone, root merkle.Hash) error {
-	for _, t := range stones {
+func (s *tombstoneSet) revoked(root merkle.Hash) error {
+	for _, t := range s.valid {
 		if !t.Revokes(root) {
 			continue
 		}

@@ -1,53 +1,108 @@
 package remote
 
 import (
-	"context"
+	"encoding/binary"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Tombstones that fail are checked once on a visit, however many origins show them, and equal ones count once.
-func TestTombstonesOnce(t *testing.T) {
+// signedTombstone returns a tombstone of the zero store.
+func signedTombstone(t *testing.T, by *auth.Key, root merkle.Hash) auth.Tombstone {
+	t.Helper()
+	out, err := auth.SignTombstone(t.Context(), auth.Tombstone{Root: root, NotAfter: 1}, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// manyTombstones returns n tombstones of different roots, of which only that of root 1 is signed, by key.
+func manyTombstones(t *testing.T, key *auth.Key, n int) []auth.Tombstone {
+	t.Helper()
+	one := signedTombstone(t, key, merkle.Hash{1})
+	out := []auth.Tombstone{one}
+	for i := range n - 1 {
+		next := one // the signature is well formed, so that only the pairing shows that it is of another record
+		binary.BigEndian.PutUint64(next.Root[8:], uint64(i+1))
+		out = append(out, next)
+	}
+	return out
+}
+
+// TestForgedTombstones: an origin that shows thousands of forged tombstones costs few checks, in any order of origins
+// and of tombstones, and hides none that counts.
+func TestForgedTombstones(t *testing.T) {
 	attacker, publisher := auth.NewKey([auth.SeedSize]byte{1}), auth.NewKey([auth.SeedSize]byte{2})
-	d := new(Descriptor)
-	for n := range 100 {
-		stone, err := auth.SignTombstone(t.Context(), auth.Tombstone{Root: merkle.Hash{byte(n), 1}}, attacker)
-		if err != nil {
+	forged := manyTombstones(t, attacker, 6000)
+	head := merkle.Hash{9}
+	for _, c := range []struct {
+		name string
+		root merkle.Hash // that an honest tombstone revokes
+		mix  bool        // it stands at the end of the forged ones
+	}{
+		{"a root, at another origin", merkle.Hash{7}, false},
+		{"the head, at another origin", head, false},
+		{"the store, at another origin", merkle.Hash{}, false},
+		{"the head, behind the forged ones", head, true},
+		{"the store, behind the forged ones", merkle.Hash{}, true},
+	} {
+		honest := []auth.Tombstone{signedTombstone(t, publisher, c.root)}
+		shown := [][]auth.Tombstone{forged, honest, slices.Clone(forged)}
+		if c.mix {
+			shown = [][]auth.Tombstone{slices.Concat(forged, honest)}
+		}
+		for range 2 {
+			v := &visit{kept: newTombstoneSet(auth.StoreID{}, nil)}
+			for range 3 { // as an unsteady head makes it
+				if err := v.take(t.Context(), shown, publisher.PublicKey(), head); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !slices.Equal(v.kept.valid, honest) || !slices.Equal(v.report.Tombstones, honest) {
+				t.Errorf("%s: %d are kept, %d reported", c.name, len(v.kept.valid), len(v.report.Tombstones))
+			}
+			if want := 1 + maxFailed; v.kept.checked > want {
+				t.Errorf("%s: %d signatures were checked, want at most %d", c.name, v.kept.checked, want)
+			}
+			slices.Reverse(shown)
+		}
+	}
+}
+
+// TestTombstonesOnce: equal tombstones count and cost once, what a Local keeps costs nothing, one key says nothing of
+// another, and no number of valid ones is too large for one origin up to maxTombstones.
+func TestTombstonesOnce(t *testing.T) {
+	key, other := auth.NewKey([auth.SeedSize]byte{1}), auth.NewKey([auth.SeedSize]byte{2})
+	var list []auth.Tombstone
+	for n := range 2 * maxFailed {
+		list = append(list, signedTombstone(t, key, merkle.Hash{byte(n), 1}))
+	}
+	shown := slices.Repeat(list, 50)
+	set := newTombstoneSet(auth.StoreID{}, list[:3])
+	for _, c := range []struct {
+		by             *auth.Key
+		valid, checked int
+	}{
+		{other, 3, maxFailed},
+		{other, 3, maxFailed},
+		{key, len(list), maxFailed + len(list) - 3},
+		{key, len(list), maxFailed + len(list) - 3},
+	} {
+		if _, err := set.add(t.Context(), shown, c.by.PublicKey()); err != nil {
 			t.Fatal(err)
 		}
-		d.Tombstones = append(d.Tombstones, stone)
-	}
-	shown := len(d.Tombstones)
-	d.Tombstones = slices.Repeat(d.Tombstones, 50)
-	stones := stonesOf(d)
-	if len(stones) != shown {
-		t.Errorf("%d of %d tombstones are looked at, %d of them differ", len(stones), len(d.Tombstones), shown)
-	}
-	v := &visit{failed: map[stoneCheck]bool{}}
-	took := func() time.Duration {
-		begin := time.Now()
-		if err := v.take(context.Background(), stones, publisher.PublicKey()); err != nil {
-			t.Fatal(err)
+		if len(set.valid) != c.valid || set.checked != c.checked {
+			t.Errorf("%d are valid by %d checks, want %d by %d", len(set.valid), set.checked, c.valid, c.checked)
 		}
-		return time.Since(begin)
 	}
-	first := took()
-	again := min(took(), took(), took())
-	if again > first/5 || len(v.kept) != 0 {
-		t.Errorf("%v, then %v for what has failed; %d kept", first, again, len(v.kept))
-	}
-	// The right key is another question.
-	if err := v.take(context.Background(), stones, attacker.PublicKey()); err != nil || len(v.kept) != shown {
-		t.Errorf("%d of %d kept, %v", len(v.kept), shown, err)
-	}
-	for n := range maxStones + 1 {
-		d.Tombstones = append(d.Tombstones, auth.Tombstone{NotAfter: uint64(n + 1)})
-	}
-	if got := len(stonesOf(d)); got != maxStones {
-		t.Errorf("%d tombstones of one origin are looked at, want %d", got, maxStones)
+	foreign := list[0]
+	foreign.Store[0]++
+	many := append([]auth.Tombstone{foreign}, manyTombstones(t, key, maxTombstones+2)...)
+	got := newTombstoneSet(auth.StoreID{}, nil).candidates(many, []merkle.Hash{many[maxTombstones+2].Root})
+	if len(got) != maxTombstones || got[0] != many[maxTombstones+2] || slices.Contains(got, foreign) {
+		t.Errorf("%d tombstones of one origin are looked at, want %d", len(got), maxTombstones)
 	}
 }
