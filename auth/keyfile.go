@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/dig-network/digstore/internal/secretfile"
 )
 
 // ErrKeyFile is wrapped where a file is there and is not taken as a key file.
@@ -67,16 +69,10 @@ func ReadKey(path string) (*Key, error) {
 
 // checkKeyFile refuses what is no file, or not its owner's alone.
 func checkKeyFile(path string, info fs.FileInfo) error {
-	switch mode := info.Mode(); {
-	case !mode.IsRegular():
+	if !info.Mode().IsRegular() {
 		return &KeyFileError{path, "not a regular file"}
-	case runtime.GOOS != "windows" && mode.Perm()&0o077 != 0:
-		return &KeyFileError{path, fmt.Sprintf(
-			"mode %#o lets others than its owner use it; check that nobody did, then run: chmod 600 %s", mode.Perm(), path)}
-	case !isOurs(info):
-		return &KeyFileError{path, "it belongs to another user, who knows the key; use a key of your own"}
 	}
-	return nil
+	return refused(path, secretfile.CheckFile(path, info))
 }
 
 // checkKeyDir refuses a directory in which other users may put another file in the place of the key file.
@@ -86,15 +82,20 @@ func checkKeyDir(path string) error {
 	if err != nil {
 		return fmt.Errorf("check the directory of the key file: %w", err)
 	}
-	mode := info.Mode()
-	switch {
-	case runtime.GOOS != "windows" && mode.Perm()&0o022 != 0 && mode&fs.ModeSticky == 0:
-		return &KeyFileError{path, fmt.Sprintf(
-			"mode %#o of its directory lets other users replace it; check that it is yours, then run: chmod 700 %s", mode.Perm(), dir)}
-	case !isOurs(info):
-		return &KeyFileError{path, fmt.Sprintf("its directory %s belongs to another user, who can replace it", dir)}
+	return refused(path, secretfile.CheckDir(dir, info))
+}
+
+// refused makes a *KeyFileError of a *secretfile.AccessError.
+func refused(path string, err error) error {
+	var access *secretfile.AccessError
+	if !errors.As(err, &access) {
+		return err
 	}
-	return nil
+	why := access.Problem
+	if access.Path != path {
+		why = access.Error()
+	}
+	return &KeyFileError{path, fmt.Sprintf("%s; check that no other user has read or changed it, then run: %s", why, access.Fix)}
 }
 
 // LoadKey reads the key file at path as ReadKey does or, when there is none, makes a new key and

@@ -46,10 +46,11 @@ type settings struct {
 	listed  bool
 }
 
-func readConfig(fsys diskfs.FS, dir string) (settings, error) {
+// readConfig reads the settings of the store in dir. Where they hold a salt, the file is a secret.
+func (w *Workspace) readConfig(dir string) (settings, error) {
 	var set settings
 	name := filepath.Join(dir, "config.toml")
-	text, err := diskfs.ReadFile(fsys, name, maxConfig)
+	text, err := diskfs.ReadFile(w.fs, name, maxConfig)
 	if err != nil {
 		return set, fmt.Errorf("read store settings: %w", err)
 	}
@@ -70,7 +71,10 @@ func readConfig(fsys diskfs.FS, dir string) (settings, error) {
 		if set.salt, err = urn.ParseSalt(c.SecretSalt); err != nil {
 			return set, corrupt(name, "a private store needs secret_salt: 64 hex digits")
 		}
-		beside, err := diskfs.ReadFile(fsys, filepath.Join(dir, saltFile), maxConfig)
+		if err := w.checkSecret(name); err != nil {
+			return set, fmt.Errorf("read store settings: %w", err)
+		}
+		beside, err := w.readSecret(filepath.Join(dir, saltFile))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return set, fmt.Errorf("read secret salt: %w", err)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/internal/secretfile"
 )
 
 var (
@@ -33,16 +34,8 @@ var (
 // A LockedError says which lock is held, and by which process where that is known. It matches ErrLocked.
 type LockedError = diskfs.LockedError
 
-// An OwnerError says that a .dig folder belongs to another user and was not read.
-type OwnerError struct {
-	Dir   string // the folder that holds .dig
-	Owner string // the other user, by number or security identifier
-}
-
-// Error implements error.
-func (e *OwnerError) Error() string {
-	return fmt.Sprintf("%s in %s belongs to another user (%s)", dotDig, e.Dir, e.Owner)
-}
+// An AccessError says that other users can read a secret file of the workspace, or can replace files in one of its folders.
+type AccessError = secretfile.AccessError
 
 // A ContentRootError says that a store's content root lies outside of the folder of its workspace, or below a
 // folder of settings such as .git, and that nothing was read there. See Workspace.AllowContentRoot.

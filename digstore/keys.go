@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"runtime"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -29,17 +28,10 @@ func (s *Store) Signer() (*auth.Key, error) {
 // readKey reads one of the store's key files; ErrNoKey when it is not there.
 func (s *Store) readKey(file string) (*auth.Key, error) {
 	name := filepath.Join(s.dir, file)
-	info, err := s.w.fs.Stat(name)
+	seed, err := s.w.readSecret(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("store %s: %w (key import brings it)", s.name, ErrNoKey)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read key: %w", err)
-	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return nil, corrupt(name, "mode %v lets others read the key, want 0600", info.Mode().Perm())
-	}
-	seed, err := diskfs.ReadFile(s.w.fs, name, maxConfig)
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
 	}

@@ -29,8 +29,11 @@ func Migrate(dir string, o *Options) (bool, error) {
 // migrate moves the one store of the reference's oldest layout to stores/default (store-format 8.4). config.toml moves
 // last, so that a migration that broke off is taken up again.
 func (w *Workspace) migrate() error {
-	set, err := readConfig(w.fs, w.dot)
+	set, err := w.readConfig(w.dot)
 	if err != nil {
+		return err
+	}
+	if err := w.checkDirs(w.dot); err != nil {
 		return err
 	}
 	l, err := w.lock(context.Background(), filepath.Join(w.dot, "lock"))

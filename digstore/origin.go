@@ -282,7 +282,7 @@ func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Reci
 			return err
 		}
 		settings := settings{id: id, maxSize: DefaultMaxSize}
-		if set, err := readConfig(w.fs, dir); err != nil || set.id != id { // else: left by a crash
+		if set, err := w.readConfig(dir); err != nil || set.id != id { // else: left by a crash
 			if err := w.makeStore(dir, settings, nil); err != nil {
 				return err
 			}

@@ -29,7 +29,7 @@ func (s *Store) ImportSalt(ctx context.Context, salt *urn.Salt) error {
 		return fmt.Errorf("import salt: %w", err)
 	}
 	defer l.Close()
-	set, err := readConfig(s.w.fs, s.dir)
+	set, err := s.w.readConfig(s.dir)
 	if err != nil {
 		return fmt.Errorf("import salt: %w", err)
 	}

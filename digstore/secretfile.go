@@ -16,7 +16,7 @@ func (w *Workspace) DecoySecret() ([]byte, error) {
 	name := filepath.Join(w.dot, "decoy_secret.bin")
 	secret := make([]byte, 32)
 	for {
-		kept, err := diskfs.ReadFile(w.fs, name, maxConfig)
+		kept, err := w.readSecret(name)
 		if err == nil && len(kept) != len(secret) {
 			return nil, corrupt(name, "%d bytes, want %d", len(kept), len(secret))
 		}

@@ -147,6 +147,9 @@ func (w *Workspace) makeStore(dir string, set settings, key *auth.Key) error {
 			return err
 		}
 	}
+	if err := w.checkDirs(dir); err != nil {
+		return err
+	}
 	if err := set.write(w.fs, dir); err != nil {
 		return err
 	}
@@ -191,7 +194,7 @@ func (w *Workspace) hasKey(dir string) (bool, error) {
 func openStore(w *Workspace, name string) (*Store, error) {
 	s := &Store{w: w, name: name, dir: filepath.Join(w.dot, "stores", name)}
 	var err error
-	if s.set, err = readConfig(w.fs, s.dir); err != nil {
+	if s.set, err = w.readConfig(s.dir); err != nil {
 		return nil, err
 	}
 	s.packs = newPackSet(w.fs, s.dir)
@@ -242,6 +245,9 @@ func (s *Store) SetContentRoot(dir string) error {
 
 // lock takes the store's writer lock.
 func (s *Store) lock(ctx context.Context) (io.Closer, error) {
+	if err := s.w.checkDirs(s.dir); err != nil {
+		return nil, fmt.Errorf("store %s: %w", s.name, err)
+	}
 	l, err := s.w.lock(ctx, filepath.Join(s.dir, "lock"))
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", s.name, err)
@@ -333,6 +339,9 @@ func (s *Store) checkThere() error {
 // sweepNow sweeps before a transfer, which must not count on chunks that a writer that died has left, or that another
 // process has removed. While another writer has the lock it does not sweep: that one has.
 func (s *Store) sweepNow() error {
+	if err := s.w.checkDirs(s.dir); err != nil {
+		return fmt.Errorf("store %s: %w", s.name, err)
+	}
 	l, err := s.w.fs.TryLock(filepath.Join(s.dir, "lock"))
 	if errors.Is(err, ErrLocked) {
 		s.keepUp(0)

@@ -36,7 +36,7 @@ type Options struct {
 	// FS is where the workspace lives. Default: the disk, below the workspace's folder, where no link is followed and
 	// only regular files are opened. The files of a content root are always read from the disk.
 	FS diskfs.FS
-	// SafeDirs are folders whose .dig may belong to another user; "*" stands for every folder. Default: none.
+	// SafeDirs are folders whose .dig other users may own or write to; "*" stands for every folder. Default: none.
 	SafeDirs []string
 	// ContentRoots are folders outside of the workspace's own that may be published; see AllowContentRoot.
 	// Default: none.
@@ -140,6 +140,9 @@ func (w *Workspace) init() error {
 	if err := diskfs.MkdirAll(w.fs, filepath.Join(w.dot, "stores"), 0o755); err != nil {
 		return err
 	}
+	if err := w.checkDirs(filepath.Join(w.dot, "stores")); err != nil {
+		return err
+	}
 	if err := w.ignoreDig(); err != nil {
 		return err
 	}
@@ -170,8 +173,12 @@ func (w *Workspace) ignoreDig() error {
 }
 
 // Open opens the workspace of the folder dir. A folder without one is ErrNoWorkspace. One whose .dig belongs to another
-// user is an *OwnerError unless Options.SafeDirs names dir. A workspace in the reference's oldest layout is
+// user is an *AccessError unless Options.SafeDirs names dir. A workspace in the reference's oldest layout is
 // ErrOldLayout: Migrate changes it. Open writes nothing.
+//
+// Operations that write, or read a key, return an *AccessError too where another user than root owns a folder on the way
+// from .dig to the store, or may write to it, unless SafeDirs names dir. A folder that the user's own group may write to
+// is accepted.
 func Open(dir string, o *Options) (*Workspace, error) {
 	w := newWorkspace(dir, o)
 	if err := w.open(); err != nil {
@@ -200,28 +207,6 @@ func (w *Workspace) checkDot() error {
 		return nil
 	}
 	return err
-}
-
-// checkOwner refuses a .dig that is not there or belongs to another user.
-func (w *Workspace) checkOwner() error {
-	info, err := w.fs.Stat(w.dot)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
-		return ErrNoWorkspace
-	}
-	if err != nil {
-		return err
-	}
-	owner, foreign := foreignOwner(info)
-	if foreign && !w.isSafe() {
-		return &OwnerError{Dir: w.dir, Owner: owner}
-	}
-	return nil
-}
-
-// isSafe reports whether the options name the workspace's folder.
-func (w *Workspace) isSafe() bool {
-	here := realPath(w.dir)
-	return slices.ContainsFunc(w.safe, func(dir string) bool { return dir == "*" || realPath(dir) == here })
 }
 
 // Find opens the workspace of dir or of the nearest folder above it that has one; else ErrNoWorkspace.
@@ -286,6 +271,9 @@ func (w *Workspace) refreshLocked() error {
 
 // update changes workspace.toml under the workspace's lock.
 func (w *Workspace) update(ctx context.Context, change func(*registry) error) error {
+	if err := w.checkDirs(filepath.Join(w.dot, "stores")); err != nil {
+		return err
+	}
 	l, err := w.lock(ctx, filepath.Join(w.dot, "lock"))
 	if err != nil {
 		return err

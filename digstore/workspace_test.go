@@ -123,7 +123,7 @@ func TestSecretsOnDisk(t *testing.T) {
 		return
 	}
 	check(t, os.Chmod(filepath.Join(dir, ".dig/stores/s/signing_key.bin"), 0o644))
-	if _, err := s.Signer(); !errors.Is(err, digstore.ErrCorrupt) || strings.Contains(err.Error(), "seed") {
+	if _, err := s.Signer(); !errors.As(err, new(*digstore.AccessError)) || strings.Contains(err.Error(), "seed") {
 		t.Errorf("a key that others can read: %v", err)
 	}
 }

@@ -55,7 +55,7 @@ var exits = []struct {
 	{as[*usageError], exitUsage, "INVALID_ARGUMENT", ""},
 	{is(digstore.ErrNoWorkspace), exitNoStore, "NO_STORE", "digstore init NAME makes a store here; -C DIR works in another folder"},
 	{is(digstore.ErrOldLayout), exitOther, "ERROR", "digstore migrate changes it to the present layout"},
-	{as[*digstore.OwnerError], exitOther, "ERROR", "if you trust that user with all that digstore does here: digstore safe DIR"},
+	{as[*digstore.AccessError], exitOther, "ERROR", ""}, // hintOf
 	{as[*digstore.ContentRootError], exitOther, "ERROR", "choose another content root in workspace.toml"},
 	{is(digstore.ErrIrregular), exitVerification, "VERIFICATION_FAILED", "do not use a workspace that you did not make; else move this aside"},
 	{is(digstore.ErrLocked), exitLocked, "LOCKED", "wait until the other program is done and run this again"},
@@ -214,6 +214,7 @@ func hintOf(err error, general string) string {
 	var late *timedOut
 	var wrong *usageError
 	var known *hinted
+	var access *digstore.AccessError
 	switch {
 	case errors.As(err, &stopped):
 		return stopped.resume
@@ -223,6 +224,9 @@ func hintOf(err error, general string) string {
 		return known.hint
 	case errors.As(err, &wrong):
 		return wrong.hint
+	case errors.As(err, &access):
+		return fmt.Sprintf("check that no other user has changed anything, then run: %s; digstore safe DIR accepts a folder "+
+			"whose users you trust with all that digstore does there", access.Fix)
 	}
 	return general
 }

@@ -15,11 +15,13 @@ func (a *app) safeCommand() *cobra.Command {
 	var remove bool
 	cmd := &cobra.Command{
 		Use:   "safe [DIR]",
-		Short: "Say which folders may have a workspace of another user",
+		Short: "Say which folders may have a workspace that other users can change",
 		Long: `A .dig folder that belongs to another user is refused, because what stands in
-it decides what digstore reads and publishes. Safe adds DIR to the list of
-folders where it is used nevertheless; "*" stands for every folder. The list
-lies in config.toml beside the identity key. Without DIR it is printed.`,
+it decides what digstore reads and publishes. Nothing is written, and no key is
+read, where another user owns a folder on the way to the store or may write to
+it. Safe adds DIR to the list of folders where such a .dig is used nevertheless;
+"*" stands for every folder. A key that others can read is refused there too.
+The list lies in config.toml beside the identity key. Without DIR it is printed.`,
 		Example: `  digstore safe /srv/shared/site
   digstore safe
   digstore safe --remove /srv/shared/site`,

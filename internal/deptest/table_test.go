@@ -45,11 +45,12 @@ var table = []row{
 	{pkg: "internal/strictjson"},
 	{pkg: "internal/backoff"},
 	{pkg: "internal/gcmsiv", third: []string{"golang.org/x/sys/cpu"}},
+	{pkg: "internal/secretfile"},
 	{pkg: "internal/diskfs", third: onDisk},
 	{pkg: "internal/bls", third: blst},
 	{pkg: "merkle"},
 
-	{pkg: "auth", house: []string{"internal/bls", "internal/codec", "merkle"}, third: blst},
+	{pkg: "auth", house: []string{"internal/bls", "internal/codec", "internal/secretfile", "merkle"}, third: blst},
 	{pkg: "auth/request", house: []string{"auth", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru), http: true},
 	{pkg: "auth/chain", house: []string{"auth", "merkle", "internal/backoff", "internal/bls", "internal/clvm", "internal/codec", "internal/regular", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
 	{pkg: "auth/request/noncefile", house: []string{"auth/request", "auth", "internal/diskfs", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru, onDisk), http: true},
@@ -64,7 +65,7 @@ var table = []row{
 	{pkg: "digstore/module", house: []string{"digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/wasm"}, third: sealed},
 
 	{pkg: "plot", house: []string{"capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(plots, onDisk)},
-	{pkg: "digstore", house: []string{"digstore/module", "digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/diskfs", "internal/regular"}, third: store},
+	{pkg: "digstore", house: []string{"digstore/module", "digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/diskfs", "internal/regular", "internal/secretfile"}, third: store},
 	{pkg: "remote", house: []string{"digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/backoff", "internal/codec", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/rpc", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/conform", house: []string{"remote", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},

@@ -311,6 +311,9 @@ func (i *unixInfo) ModTime() time.Time { return time.Unix(i.st.Mtim.Unix()) }
 func (i *unixInfo) IsDir() bool        { return i.Mode().IsDir() }
 func (i *unixInfo) Sys() any           { return &i.st }
 
+// Owner returns the user and the group that the file belongs to.
+func (i *unixInfo) Owner() (uid, gid int) { return int(i.st.Uid), int(i.st.Gid) }
+
 func (i *unixInfo) Mode() fs.FileMode {
 	mode := fs.FileMode(i.st.Mode & 0o777)
 	switch i.st.Mode & unix.S_IFMT {

@@ -1,0 +1,90 @@
+package digstore
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/internal/secretfile"
+)
+
+// checkDirs returns an *AccessError where other users may replace files in a directory on the way from .dig to dir, both
+// included, unless the options name the workspace safe. What is missing is not checked.
+func (w *Workspace) checkDirs(dir string) error {
+	if w.isSafe() {
+		return nil
+	}
+	rel, err := filepath.Rel(w.dir, dir) // begins with .dig
+	if err != nil {
+		return err
+	}
+	at := w.dir
+	for part := range strings.SplitSeq(rel, string(filepath.Separator)) {
+		at = filepath.Join(at, part)
+		info, err := w.fs.Stat(at)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := secretfile.CheckDir(at, info); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readSecret reads a file that checkSecret accepts. A missing file is fs.ErrNotExist.
+func (w *Workspace) readSecret(name string) ([]byte, error) {
+	if err := w.checkSecret(name); err != nil {
+		return nil, err
+	}
+	return diskfs.ReadFile(w.fs, name, maxConfig)
+}
+
+// checkSecret returns an *AccessError for a file that another user than root can read or owns, or whose directory
+// checkDirs refuses. Who owns it does not matter where the options name the workspace safe.
+func (w *Workspace) checkSecret(name string) error {
+	info, err := w.fs.Stat(name)
+	if err != nil {
+		return err
+	}
+	if err := secretfile.CheckMode(name, info); err != nil {
+		return err
+	}
+	if w.isSafe() {
+		return nil
+	}
+	if err := secretfile.CheckOwner(name, info); err != nil {
+		return err
+	}
+	return w.checkDirs(filepath.Dir(name))
+}
+
+// checkOwner refuses a .dig that is not there or belongs to another user.
+func (w *Workspace) checkOwner() error {
+	info, err := w.fs.Stat(w.dot)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return ErrNoWorkspace
+	}
+	if err != nil {
+		return err
+	}
+	if err := secretfile.CheckOwner(w.dot, info); err != nil && !w.isSafe() {
+		return err
+	}
+	return nil
+}
+
+// isSafe reports whether the options name the workspace's folder.
+func (w *Workspace) isSafe() bool {
+	if len(w.safe) == 0 {
+		return false
+	}
+	here := realPath(w.dir)
+	return slices.ContainsFunc(w.safe, func(dir string) bool { return dir == "*" || realPath(dir) == here })
+}
