@@ -4,7 +4,7 @@
 // # Identities
 //
 // People and stores have BLS12-381 keys in Chia's augmented scheme. A [Key] is made from a seed of
-// 32 bytes, and the seed is what key files hold (store-format 9.3). A [StoreID] names a store. It
+// 32 bytes, and the seed is what key files hold (remote/PROTOCOL.md 3.8). A [StoreID] names a store. It
 // is the launcher id of the store's coin or, before there is any chain, the hash of its publisher's
 // key ([StoreIDFromKey]); in general it is not bound to any key, and no trust follows from it.
 //
@@ -20,8 +20,8 @@
 // # Statements
 //
 //   - [SignedRoot]: the publisher says that a root is a generation of a store. It has two forms,
-//     tagged and untagged, which sign different preimages (remote-protocol 0.2 and §11 row 1).
-//   - [Tombstone]: the publisher revokes a generation, or the whole store (remote-protocol §5).
+//     tagged and untagged, which sign different preimages (remote/PROTOCOL.md 1.3).
+//   - [Tombstone]: the publisher revokes a generation, or the whole store (remote/PROTOCOL.md 7).
 //
 // Which key is the publisher's is settled elsewhere: by the module, a pin or the chain. The checks
 // here answer only whether that key signed these bytes.

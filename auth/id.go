@@ -11,11 +11,11 @@ import (
 )
 
 // StoreID names a store (datastore): 32 bytes, as text 64 hex digits, written in lower case and
-// read in either (store-format §1). It is not bound to a key: see StoreIDFromKey.
+// read in either (digstore/urn/FORMAT.md 1). It is not bound to a key: see StoreIDFromKey.
 type StoreID [32]byte
 
 // StoreIDFromKey returns the id of a store that no chain knows: the SHA-256 of its publisher's
-// public key (decision 25). Where a store's id equals this value, the key is the store's; where it
+// public key. Where a store's id equals this value, the key is the store's; where it
 // does not, nothing follows.
 func StoreIDFromKey(pub PublicKey) StoreID { return sha256.Sum256(pub[:]) }
 

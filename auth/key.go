@@ -26,7 +26,7 @@ var (
 	_ Verifier = (*Key)(nil)
 )
 
-// NewKey makes the key of a seed (store-format 9.1: KeyGen of draft 3, "KeyGenV3"). Every seed is
+// NewKey makes the key of a seed (remote/PROTOCOL.md 1.2: KeyGen of draft 3, "KeyGenV3"). Every seed is
 // good. A seed is not the scalar: software that imports scalars needs Chia's derivation first.
 func NewKey(seed [SeedSize]byte) *Key {
 	sk, err := bls.KeyGenV3(seed[:])

@@ -27,7 +27,7 @@ func (e *KeyFileError) Error() string { return fmt.Sprintf("key file %s: %s", e.
 // Unwrap returns ErrKeyFile.
 func (e *KeyFileError) Unwrap() error { return ErrKeyFile }
 
-// ReadKey reads a key file: exactly 32 raw bytes, the seed (store-format 9.3). It creates nothing;
+// ReadKey reads a key file: exactly 32 raw bytes, the seed (remote/PROTOCOL.md 3.8). It creates nothing;
 // a missing file is fs.ErrNotExist. A file of another length, one that is not a regular file and,
 // where files have Unix permissions, one that belongs to another user, that group or others may read
 // or write, or that lies in a directory where they may replace it, is refused with a *KeyFileError.
@@ -220,7 +220,7 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// IdentityPath returns where this user's identity key is kept (remote-protocol 2.6):
+// IdentityPath returns where this user's identity key is kept (remote/PROTOCOL.md 3.8):
 // $DIG_IDENTITY_DIR/identity_key.bin when that variable is set and not empty, else
 // dig/identity_key.bin in the user's configuration directory as os.UserConfigDir finds it, but for
 // a relative XDG_CONFIG_HOME, which counts as unset. It touches no file. The same directory holds

@@ -10,14 +10,14 @@ import (
 )
 
 // pushTag separates the tagged form of a push signature from everything else that is signed
-// (remote-protocol 0.2, decision 3).
+// (remote/PROTOCOL.md 1.3).
 const pushTag = "digstore:push:v1"
 
 // ErrUnsigned is returned for a root of which no signature is known at all.
 var ErrUnsigned = errors.New("root carries no signature")
 
 // SignedRoot is the publisher's word that Root is a generation of Store. The signature has two
-// forms (decision 2): Tagged over SHA-256("digstore:push:v1" || root || store id), which the
+// forms: Tagged over SHA-256("digstore:push:v1" || root || store id), which the
 // reference makes, and Untagged over SHA-256(root || store id), which the seed describes. A form
 // that is not known is zero.
 //

@@ -28,7 +28,7 @@ var ErrTombstone = errors.New("malformed tombstone record")
 // reader and are kept as they are.
 type Reason uint8
 
-// The reasons of remote-protocol 5.1.
+// The reasons of remote/PROTOCOL.md 7.1.
 const (
 	Unspecified Reason = 0
 	Compromise  Reason = 1 // the key, or what was published, is no longer trustworthy
@@ -61,7 +61,7 @@ func ParseReason(s string) (Reason, error) {
 }
 
 // Tombstone revokes a generation or, when Root is zero, the whole store. It never expires and
-// cannot be withdrawn (remote-protocol §5).
+// cannot be withdrawn (remote/PROTOCOL.md 7).
 type Tombstone struct {
 	Store    StoreID
 	Root     merkle.Hash // zero: the whole store

@@ -147,7 +147,7 @@ func TestPushVectors(t *testing.T) {
 	vectors.Count(t, "dig/dig-push-auth.json", len(f.Cases), 0)
 }
 
-// The values of remote-protocol 0.3. Those of requests are in auth/request.
+// The values of remote/PROTOCOL.md 1.5. Those of requests are in auth/request.
 func TestSpecValues(t *testing.T) {
 	k := auth.NewKey(seed(0x2a))
 	same(t, k.PublicKey().String(), "b145dfcb3cbdef21502f305d1ba1cba584796918571e8b5d85be176f3445ac7ad99aec19e1931b6934d7290b97ec2d75")

@@ -20,7 +20,7 @@ const (
 	minShare = 16
 )
 
-// batcher verifies the signatures of requests that come at the same time together (decision 24).
+// batcher verifies the signatures of requests that come at the same time together.
 //
 // It has no goroutine of its own. A caller that finds a core free leads: it verifies its signature
 // at once, and answers for all that it took along from the queue. While every core has a leader,

@@ -1,5 +1,5 @@
 // Package request signs and checks the requests of the dig:// protocol: four headers that say who
-// asks, for what, of which store and when (remote-protocol §2).
+// asks, for what, of which store and when (remote/PROTOCOL.md 3).
 //
 //	X-Dig-Identity   the caller's public key, 96 hex digits
 //	X-Dig-Timestamp  unix seconds, canonical decimal: no sign, no leading zero

@@ -49,10 +49,10 @@ func (k Kind) String() string {
 }
 
 // Error says why a request is not authenticated. Its text is fixed for each reason and repeats
-// nothing of the request, so it may be sent back as it is (remote-protocol 2.3).
+// nothing of the request, so it may be sent back as it is (remote/PROTOCOL.md 3.4).
 type Error struct {
 	Kind   Kind
-	Reason string // as remote-protocol 2.3 words it
+	Reason string // as remote/PROTOCOL.md 3.4 words it
 }
 
 // Error implements error.

@@ -23,7 +23,7 @@ const (
 	forgetSlack = time.Second
 )
 
-// The fixed answers of remote-protocol 2.3. What is repeated there in parentheses is not sent.
+// The fixed answers of remote/PROTOCOL.md 3.4.
 var (
 	noIdentity   = &Error{Missing, "missing " + HeaderIdentity}
 	noTimestamp  = &Error{Missing, "missing/invalid " + HeaderTimestamp}

@@ -5,7 +5,7 @@ import "net/http"
 // Op is what a request asks for: the method tag that its signature covers.
 type Op string
 
-// The operations of remote-protocol 2.2.
+// The operations of remote/PROTOCOL.md 3.2.
 const (
 	Fetch        Op = "fetch"         // GET, HEAD of the store itself: its descriptor
 	Roots        Op = "roots"         // GET, HEAD /roots

@@ -159,7 +159,7 @@ func TestStoreVectors(t *testing.T) {
 	vectors.Count(t, "store/bls.json, role request", n, 0)
 }
 
-// The values of remote-protocol 0.3.
+// The values of remote/PROTOCOL.md 1.5.
 func TestSpecValues(t *testing.T) {
 	k, store, at := auth.NewKey(seed(0x63)), auth.StoreID(seed(1)), time.Unix(1700000000, 0)
 	for op, want := range map[request.Op]string{
@@ -213,7 +213,7 @@ var routes = []struct {
 	{"POST", "/tombstone", request.Tombstone},
 }
 
-// reasons are the only bodies of a 401 (remote-protocol 2.3).
+// reasons are the only bodies of a 401 (remote/PROTOCOL.md 3.4).
 var reasons = map[string]bool{
 	"request authentication failed: missing X-Dig-Identity":          true,
 	"request authentication failed: missing/invalid X-Dig-Timestamp": true,

@@ -1,7 +1,7 @@
 // Package backoff says how long to rest between attempts at something that may
 // pass: from 250 ms on, doubling, at most 10 s, of which a random part is
-// waited so that many clients do not come back at once (remote-protocol 7.6,
-// chain 4.1).
+// waited so that many clients do not come back at once (remote/PROTOCOL.md 9.2,
+// auth/chain/LINEAGE.md 6.3).
 package backoff
 
 import (
