@@ -127,7 +127,8 @@ func (r rootFS) Rename(oldname, newname string) error {
 		return err
 	}
 	defer top.Close()
-	if err := top.Rename(filepath.Join(from...), filepath.Join(to...)); err != nil {
+	err = whileBusy(func() error { return top.Rename(filepath.Join(from...), filepath.Join(to...)) })
+	if err != nil {
 		return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: underlying(err)}
 	}
 	return nil
@@ -139,7 +140,7 @@ func (r rootFS) Remove(name string) error {
 		return r.osFS.Remove(name)
 	}
 	return r.in("remove", name, parts, func(at *os.Root, base string) error {
-		if err := at.Remove(base); err != nil {
+		if err := whileBusy(func() error { return at.Remove(base) }); err != nil {
 			return &fs.PathError{Op: "remove", Path: name, Err: underlying(err)}
 		}
 		return nil

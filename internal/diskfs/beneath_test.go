@@ -3,6 +3,7 @@ package diskfs_test
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -131,6 +132,35 @@ func TestBeneathIsNotLedAway(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// What another program has open for a moment is renamed and removed all the same. Its files
+// are opened as os.Open does, which on Windows lets nothing else rename or remove them.
+func TestBusyNamesAreTriedAgain(t *testing.T) {
+	kinds := map[string]func(string) diskfs.FS{"os": func(string) diskfs.FS { return diskfs.OS() }}
+	maps.Copy(kinds, confined)
+	for impl, make := range kinds {
+		for op, do := range map[string]func(d diskfs.FS, name string) error{
+			"replace": func(d diskfs.FS, name string) error { return d.Rename(name+".tmp", name) },
+			"rename":  func(d diskfs.FS, name string) error { return d.Rename(name, name+".new") },
+			"remove":  diskfs.FS.Remove,
+		} {
+			t.Run(impl+" "+op, func(t *testing.T) {
+				top := t.TempDir()
+				name := filepath.Join(top, "file")
+				check(t, os.WriteFile(name, []byte("old"), 0o600))
+				check(t, os.WriteFile(name+".tmp", []byte("new"), 0o600))
+				f, err := os.Open(name)
+				check(t, err)
+				closed := background(func() {
+					time.Sleep(50 * time.Millisecond)
+					_ = f.Close()
+				})
+				check(t, do(make(top), name))
+				<-closed
+			})
 		}
 	}
 }

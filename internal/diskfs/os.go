@@ -29,8 +29,10 @@ func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	return f, nil
 }
 
-func (osFS) Rename(oldname, newname string) error       { return rename(oldname, newname) }
-func (osFS) Remove(name string) error                   { return remove(name) }
+func (osFS) Rename(oldname, newname string) error {
+	return whileBusy(func() error { return os.Rename(oldname, newname) })
+}
+func (osFS) Remove(name string) error                   { return whileBusy(func() error { return os.Remove(name) }) }
 func (osFS) Mkdir(name string, perm fs.FileMode) error  { return os.Mkdir(name, perm) }
 func (osFS) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
 func (osFS) Stat(name string) (fs.FileInfo, error)      { return os.Stat(name) }

@@ -2,7 +2,6 @@ package diskfs
 
 import (
 	"errors"
-	"os"
 	"time"
 
 	"golang.org/x/sys/windows"
@@ -13,14 +12,6 @@ import (
 const busyWait = 500 * time.Millisecond
 
 func inUse(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
-
-func rename(oldname, newname string) error {
-	return whileBusy(func() error { return os.Rename(oldname, newname) })
-}
-
-func remove(name string) error {
-	return whileBusy(func() error { return os.Remove(name) })
-}
 
 // whileBusy tries an operation again while what it is about is open elsewhere. Windows says access denied
 // where a file to be replaced is open.
