@@ -21,8 +21,13 @@ const (
 	storeTombstoneSize = 42
 )
 
-// ErrTombstone is wrapped where bytes are no tombstone record.
-var ErrTombstone = errors.New("malformed tombstone record")
+// Errors of tombstones.
+var (
+	// ErrTombstone is wrapped where bytes are no tombstone record.
+	ErrTombstone = errors.New("malformed tombstone record")
+	// ErrRevoked is wrapped where a valid tombstone names the root, or the whole store, that was asked for.
+	ErrRevoked = errors.New("revoked by its publisher")
+)
 
 // Reason says why something was revoked. Values that are not named here mean Unspecified to a
 // reader and are kept as they are.

@@ -107,7 +107,7 @@ func TestDamagedFiles(t *testing.T) {
 
 // damageErrors are what reading a damaged workspace may fail with.
 var damageErrors = []error{digstore.ErrCorrupt, module.ErrFormat, module.ErrVerify, urn.ErrSealed, fs.ErrNotExist, auth.ErrSignature,
-	auth.ErrForbidden, module.ErrTooLarge, digstore.ErrNoKey, digstore.ErrRevoked}
+	auth.ErrForbidden, module.ErrTooLarge, digstore.ErrNoKey, auth.ErrRevoked}
 
 func named(err error) error {
 	for _, e := range damageErrors {

@@ -27,8 +27,6 @@ var (
 	ErrLocked = diskfs.ErrLocked
 	// ErrCorrupt says that a file of the workspace is not what it has to be.
 	ErrCorrupt = module.ErrDamaged
-	// ErrRevoked says that a tombstone forbids what was asked for.
-	ErrRevoked = errors.New("revoked by its publisher")
 )
 
 // A LockedError says which lock is held, and by which process where that is known. It matches ErrLocked.

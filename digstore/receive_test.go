@@ -154,7 +154,7 @@ func TestRevoke(t *testing.T) {
 	s := must(w.Store(""))
 	check(t, s.ImportKey(key))
 	stage(t, s, files{"a": "b"})
-	if _, err := s.Commit(ctx, nil, nil); !errors.Is(err, digstore.ErrRevoked) {
+	if _, err := s.Commit(ctx, nil, nil); !errors.Is(err, auth.ErrRevoked) {
 		t.Errorf("commit to a revoked store: %v", err)
 	}
 }

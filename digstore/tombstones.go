@@ -202,7 +202,7 @@ func (s *Store) Revoke(ctx context.Context, t auth.Tombstone) error {
 	return nil
 }
 
-// checkRevoked is ErrRevoked when a valid tombstone names the store or that root; a zero root asks about the store alone.
+// checkRevoked is auth.ErrRevoked when a valid tombstone names the store or that root; a zero root asks about the store alone.
 func (s *Store) checkRevoked(root merkle.Hash) error {
 	list, err := s.Tombstones(context.Background(), s.set.id)
 	if err != nil {
@@ -210,10 +210,10 @@ func (s *Store) checkRevoked(root merkle.Hash) error {
 	}
 	for _, t := range list {
 		if t.WholeStore() {
-			return fmt.Errorf("store %s: %w", s.name, ErrRevoked)
+			return fmt.Errorf("store %s: %w", s.name, auth.ErrRevoked)
 		}
 		if t.Root == root {
-			return fmt.Errorf("root %s: %w", root, ErrRevoked)
+			return fmt.Errorf("root %s: %w", root, auth.ErrRevoked)
 		}
 	}
 	return nil

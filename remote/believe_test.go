@@ -50,8 +50,8 @@ func TestBelieve(t *testing.T) {
 		{name: "a root", from: other, trust: remote.Trust{Root: first}, want: remote.Believed{Root: first, Basis: remote.ByRoot}},
 		{name: "an anchor", from: other, trust: remote.Trust{Anchor: plain{first}}, want: remote.Believed{Root: first, Basis: remote.ByAnchor}},
 		{name: "an anchor that fails", from: other, trust: remote.Trust{Anchor: &anchor{err: errBroken}}, err: errBroken},
-		{name: "revoked", from: revoked, trust: remote.Trust{FirstUse: true}, err: remote.ErrRevoked},
-		{name: "a root that its publisher revoked", from: revoked, trust: remote.Trust{Root: revoked.line(t, 0).Root, Publisher: pub}, err: remote.ErrRevoked},
+		{name: "revoked", from: revoked, trust: remote.Trust{FirstUse: true}, err: auth.ErrRevoked},
+		{name: "a root that its publisher revoked", from: revoked, trust: remote.Trust{Root: revoked.line(t, 0).Root, Publisher: pub}, err: auth.ErrRevoked},
 		{name: "a root that somebody revoked", from: revoked, trust: remote.Trust{Root: revoked.line(t, 0).Root},
 			want: remote.Believed{Root: revoked.line(t, 0).Root, Basis: remote.ByRoot}},
 	} {

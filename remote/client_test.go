@@ -187,9 +187,9 @@ func TestClientStatuses(t *testing.T) {
 	l := s.listen()
 	c := s.client(l, &remote.ClientOptions{Attempts: 1})
 	all := []error{request.ErrUnauthenticated, auth.ErrForbidden, fs.ErrNotExist, remote.ErrNonFastForward,
-		remote.ErrRevoked, remote.ErrTooLarge}
+		auth.ErrRevoked, remote.ErrTooLarge}
 	for code, want := range map[int]error{400: nil, 401: request.ErrUnauthenticated, 403: auth.ErrForbidden, 404: fs.ErrNotExist,
-		405: nil, 409: remote.ErrNonFastForward, 410: remote.ErrRevoked, 413: remote.ErrTooLarge, 415: nil, 422: nil, 429: nil,
+		405: nil, 409: remote.ErrNonFastForward, 410: auth.ErrRevoked, 413: remote.ErrTooLarge, 415: nil, 422: nil, 429: nil,
 		500: nil, 501: nil, 503: nil} {
 		for _, form := range []string{"the server's words", `{"error":"x","message":"the server's words"}`} {
 			l.instead = func(w http.ResponseWriter, _ *http.Request, _ string) bool {

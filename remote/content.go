@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -195,7 +196,7 @@ func rootRefusal(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return unknownRoot()
-	case errors.Is(err, ErrRevoked):
+	case errors.Is(err, auth.ErrRevoked):
 		return revoked()
 	case errors.Is(err, module.ErrFormat), errors.Is(err, ErrVerification): // ours, not the client's
 		return &refusal{status: http.StatusInternalServerError, text: "internal server error", cause: err}

@@ -55,7 +55,7 @@ type ContentsOptions struct {
 	// of the Contents. Decoys change with it, and what changes when a server starts anew is no resource: give a kept
 	// one of 32 random bytes to a server that lives long.
 	Secret []byte
-	// WithholdRevoked refuses resources of revoked roots with [ErrRevoked].
+	// WithholdRevoked refuses resources of revoked roots with [auth.ErrRevoked].
 	WithholdRevoked bool
 }
 
@@ -97,7 +97,7 @@ func (c *Contents) Generations(ctx context.Context, s auth.StoreID) ([]module.Ge
 	return list, err
 }
 
-// Module is [Backend] Module. A root that is withheld is [ErrRevoked].
+// Module is [Backend] Module. A root that is withheld is [auth.ErrRevoked].
 func (c *Contents) Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
 	if !c.serves(s) {
 		return nil, fmt.Errorf("store %s is not served: %w", s, fs.ErrNotExist)
@@ -119,7 +119,7 @@ func (c *Contents) Module(ctx context.Context, s auth.StoreID, root merkle.Hash)
 
 func (c *Contents) serves(s auth.StoreID) bool { return c.only == nil || c.only(s) }
 
-// withheld is ErrRevoked for a revoked root when those are not served.
+// withheld is auth.ErrRevoked for a revoked root when those are not served.
 func (c *Contents) withheld(ctx context.Context, id module.ID) error {
 	if !c.withhold || c.revoker == nil {
 		return nil
@@ -129,7 +129,7 @@ func (c *Contents) withheld(ctx context.Context, id module.ID) error {
 		return err
 	}
 	if isRevoked(ts, id.Root) {
-		return fmt.Errorf("generation %s is withheld: %w", id, ErrRevoked)
+		return fmt.Errorf("generation %s is withheld: %w", id, auth.ErrRevoked)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // Errors that callers branch on. Absence is [fs.ErrNotExist], presence [fs.ErrExist]; who is asking is
-// [request.ErrUnauthenticated], who may not is [auth.ErrForbidden].
+// [request.ErrUnauthenticated], who may not is [auth.ErrForbidden]; what its publisher has revoked is [auth.ErrRevoked].
 var (
 	// ErrBadURL is a locator that is none of the forms of remote-protocol 1.3.
 	ErrBadURL = errors.New("remote: not a locator of a store")
@@ -26,8 +26,6 @@ var (
 	// ErrUntrusted is a clone without any reason to believe the origin: the [Trust] was zero, or nothing
 	// in it speaks for what the origin sent.
 	ErrUntrusted = errors.New("remote: nothing vouches for this origin")
-	// ErrRevoked is a root or a store that its publisher has revoked.
-	ErrRevoked = errors.New("remote: revoked by its publisher")
 	// ErrDiverged is an origin whose history does not contain our head.
 	ErrDiverged = errors.New("remote: histories have diverged")
 	// ErrForked is one publisher key that signed two heads of which neither history contains the other, as far as
@@ -129,7 +127,7 @@ func (e *VerificationError) Is(target error) bool { return target == ErrVerifica
 
 // A StatusError is a refusal by a server, with its own words. It matches, by its status: 401
 // [request.ErrUnauthenticated], 403 [auth.ErrForbidden], 404 [fs.ErrNotExist], 409 [ErrNonFastForward],
-// 410 [ErrRevoked], 413 [ErrTooLarge]; no other status matches anything.
+// 410 [auth.ErrRevoked], 413 [ErrTooLarge]; no other status matches anything.
 type StatusError struct {
 	Method, Path string        // of the request; never the query
 	Code         int           // the HTTP status
@@ -169,7 +167,7 @@ func statusSentinel(code int) error {
 	case http.StatusConflict:
 		return ErrNonFastForward
 	case http.StatusGone:
-		return ErrRevoked
+		return auth.ErrRevoked
 	case http.StatusRequestEntityTooLarge:
 		return ErrTooLarge
 	}

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
 )
@@ -128,8 +129,8 @@ func TestOriginsLiars(t *testing.T) {
 					t.Fatal(err)
 				}
 				report, err := remote.Clone(t.Context(), to, mirrors(t, w, pieces, h, honest(t, w, 3), honest(t, w, 3)), trust)
-				if errors.Is(liar.Clone.Err, remote.ErrRevoked) {
-					if untouched(t, to); !errors.Is(err, remote.ErrRevoked) { // it is true, whoever says it
+				if errors.Is(liar.Clone.Err, auth.ErrRevoked) {
+					if untouched(t, to); !errors.Is(err, auth.ErrRevoked) { // it is true, whoever says it
 						t.Errorf("got %v", err)
 					}
 					return
@@ -273,7 +274,7 @@ func TestOriginsOnlyLiars(t *testing.T) {
 		w := world(t)
 		var handlers []http.Handler
 		for _, liar := range remotetest.Liars() {
-			if liar.Clone.Check == "" || liar.Needs != "" || errors.Is(liar.Clone.Err, remote.ErrRevoked) {
+			if liar.Clone.Check == "" || liar.Needs != "" || errors.Is(liar.Clone.Err, auth.ErrRevoked) {
 				continue
 			}
 			h, err := liar.Handler(t.Context(), w)
@@ -310,8 +311,8 @@ func TestOriginsFlooded(t *testing.T) {
 		all := mirrors(t, w, pieces, flood, flood, handler["revoked-root"], honest(t, w, 3))
 		to := remotetest.NewMemory(w.Store, nil)
 		_, err := remote.Clone(t.Context(), to, all, remote.Trust{Publisher: w.Publisher.PublicKey()})
-		if !errors.Is(err, remote.ErrRevoked) {
-			t.Errorf("got %v, want ErrRevoked", err)
+		if !errors.Is(err, auth.ErrRevoked) {
+			t.Errorf("got %v, want auth.ErrRevoked", err)
 		}
 		untouched(t, to)
 	})

@@ -79,7 +79,7 @@ func TestPreviewRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := new(remote.Sync).Preview(t.Context(), to, from); !errors.Is(err, remote.ErrRevoked) {
+	if _, err := new(remote.Sync).Preview(t.Context(), to, from); !errors.Is(err, auth.ErrRevoked) {
 		t.Errorf("a head that is revoked: %v", err)
 	}
 	if stones, err := to.Tombstones(t.Context(), to.ID()); err != nil || len(stones) != 0 {

@@ -395,11 +395,11 @@ func TestPullTombstones(t *testing.T) {
 				}
 				return
 			}
-			refused(t, err, remote.CheckTombstone, remote.ErrRevoked)
+			refused(t, err, remote.CheckTombstone, auth.ErrRevoked)
 			// What was seen once stays known when the origin hides it.
 			hidden = true
 			_, err = remote.Pull(t.Context(), to, origin, remote.Trust{})
-			refused(t, err, remote.CheckTombstone, remote.ErrRevoked)
+			refused(t, err, remote.CheckTombstone, auth.ErrRevoked)
 		})
 	}
 }
@@ -416,7 +416,7 @@ func TestCloneTombstone(t *testing.T) {
 	}
 	to := origin.empty()
 	_, err = remote.Clone(t.Context(), to, origin, remote.Trust{FirstUse: true})
-	refused(t, err, remote.CheckTombstone, remote.ErrRevoked)
+	refused(t, err, remote.CheckTombstone, auth.ErrRevoked)
 	untouched(t, to)
 	equal(t, "asked", origin.asked, []string{"describe", "roots"})
 	// It holds when the next origin hides it, and whose word it is is known.
@@ -425,7 +425,7 @@ func TestCloneTombstone(t *testing.T) {
 	}
 	origin.describe = func(d *remote.Descriptor) { d.Tombstones = nil }
 	_, err = remote.Clone(t.Context(), to, origin, remote.Trust{FirstUse: true})
-	refused(t, err, remote.CheckTombstone, remote.ErrRevoked)
+	refused(t, err, remote.CheckTombstone, auth.ErrRevoked)
 	untouched(t, to)
 }
 

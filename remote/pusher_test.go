@@ -134,7 +134,7 @@ func TestPusherRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = remote.Push(t.Context(), s.client(l, nil), local.Memory)
-		refused(t, err, remote.CheckTombstone, remote.ErrRevoked)
+		refused(t, err, remote.CheckTombstone, auth.ErrRevoked)
 	})
 	t.Run("unsigned", func(t *testing.T) {
 		s, l, local := publisher(t, 0)
@@ -548,7 +548,7 @@ func TestClientRevoke(t *testing.T) {
 		t.Errorf("another store: %v", err)
 	}
 	_, err := remote.Clone(t.Context(), (&direct{Memory: s.memory}).empty(), c, remote.Trust{FirstUse: true})
-	refused(t, err, remote.CheckTombstone, remote.ErrRevoked)
+	refused(t, err, remote.CheckTombstone, auth.ErrRevoked)
 }
 
 func accept(*module.Module) error { return nil }

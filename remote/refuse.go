@@ -100,7 +100,7 @@ func refusalOf(err error) *refusal {
 		r = nonFastForward()
 	case errors.Is(err, fs.ErrNotExist):
 		r = unknownStore()
-	case errors.Is(err, ErrRevoked):
+	case errors.Is(err, auth.ErrRevoked):
 		r = forbidden("revoked")
 	case errors.Is(err, auth.ErrForbidden):
 		r = forbidden("not allowed here")

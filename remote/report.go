@@ -90,7 +90,7 @@ type Account struct {
 // A Missing is a generation that was wanted and not installed.
 type Missing struct {
 	module.Generation
-	Err error // why: [fs.ErrNotExist], [ErrRevoked], a *VerificationError of CheckETag or CheckLineage
+	Err error // why: [fs.ErrNotExist], [auth.ErrRevoked], a *VerificationError of CheckETag or CheckLineage
 }
 
 // Liars are the accounts of the origins that were refused.

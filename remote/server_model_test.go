@@ -68,7 +68,7 @@ func (m *model) promote(root merkle.Hash) error {
 	i := m.waits(root)
 	switch {
 	case m.revoked[root]:
-		return remote.ErrRevoked
+		return auth.ErrRevoked
 	case i < 0:
 		return fs.ErrNotExist
 	case m.pending[i].parent != m.head():

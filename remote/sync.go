@@ -106,7 +106,7 @@ func (s *Sync) Clone(ctx context.Context, to Local, from Origin) (*Report, error
 // root and its lineage contains the local head, or Trust.AcceptHead names the origin's head. The publisher key must be
 // the one held for the store, which is all the trust that a pull needs; see [Trust] for a key that changed. The checks
 // are those of Clone. A local head that is revoked is replaced by its successor; where the origin has none, the error
-// matches [ErrRevoked], as for a revoked store. A store without a generation is cloned.
+// matches [auth.ErrRevoked], as for a revoked store. A store without a generation is cloned.
 func (s *Sync) Pull(ctx context.Context, to Local, from Origin) (*Report, error) {
 	v, err := s.visit(ctx, to)
 	if err != nil {

@@ -145,7 +145,7 @@ func (s *tombstoneSet) revoked(root merkle.Hash) error {
 		if t.WholeStore() {
 			what = "the whole store"
 		}
-		return &VerificationError{Check: CheckTombstone, Got: fmt.Sprintf("%s was revoked (%v)", what, t.Reason), Err: ErrRevoked}
+		return &VerificationError{Check: CheckTombstone, Got: fmt.Sprintf("%s was revoked (%v)", what, t.Reason), Err: auth.ErrRevoked}
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func TestExits(t *testing.T) {
 		{"not found", &fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, 4, "NOT_FOUND"},
 		{"404", &remote.StatusError{Code: 404}, 4, "NOT_FOUND"},
 		{"verification", &remote.VerificationError{Check: remote.CheckRoot}, 5, "VERIFICATION_FAILED"},
-		{"revoked", &remote.VerificationError{Err: remote.ErrRevoked}, 5, "VERIFICATION_FAILED"},
+		{"revoked", &remote.VerificationError{Err: auth.ErrRevoked}, 5, "VERIFICATION_FAILED"},
 		{"refused for what is missing", &remote.VerificationError{Err: fs.ErrNotExist}, 5, "VERIFICATION_FAILED"},
 		{"diverged", remote.ErrDiverged, 5, "VERIFICATION_FAILED"},
 		{"format", module.ErrFormat, 5, "VERIFICATION_FAILED"},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/remote"
 )
@@ -107,7 +108,7 @@ func UnsignedLiars() []Liar {
 		{Name: "unsigned-tombstones", Lie: "the same, and that key has revoked the head and the store",
 			Pull: changed, handler: unsigned(true)},
 		{Name: "unsigned-revoked", Lie: "the head has no signature, and the publisher has revoked it",
-			Pull: check(remote.CheckTombstone, remote.ErrRevoked), handler: unsignedRevoked},
+			Pull: check(remote.CheckTombstone, auth.ErrRevoked), handler: unsignedRevoked},
 		lies("unsigned-wrong", "the head's signature is that of another root",
 			check(remote.CheckSignature, nil), signedAs(1)),
 	}
@@ -207,11 +208,11 @@ func historyLiars() []Liar {
 func tombstoneLiars() []Liar {
 	return []Liar{
 		lies("revoked-root", "the head is served although it is revoked",
-			check(remote.CheckTombstone, remote.ErrRevoked), revoking(false)),
+			check(remote.CheckTombstone, auth.ErrRevoked), revoking(false)),
 		lies("revoked-store", "the store is served although it is revoked",
-			check(remote.CheckTombstone, remote.ErrRevoked), revoking(true)),
+			check(remote.CheckTombstone, auth.ErrRevoked), revoking(true)),
 		lies("stripped-tombstones", "the store's tombstone, which was seen elsewhere, is left out",
-			check(remote.CheckTombstone, remote.ErrRevoked), firstGenerations(Generations)).after("it has seen the store revoked", knowing),
+			check(remote.CheckTombstone, auth.ErrRevoked), firstGenerations(Generations)).after("it has seen the store revoked", knowing),
 		lies("forged-tombstone", "the attacker has revoked the head and the store", Refusal{}, revokedByAttacker),
 		lies("flooding", "the descriptor has more tombstones than are looked at, of nobody", Refusal{}, flooding),
 		lies("foreign-tombstone", "the publisher has revoked another store", Refusal{}, edited("", foreignStone)),

@@ -58,8 +58,8 @@ func TestPersistence(t *testing.T, open func(t *testing.T, id auth.StoreID) (reo
 			t.Fatal(err)
 		}
 		_, err = remote.Pull(t.Context(), reopen(), w.talk(t, revoking), trust)
-		if !errors.Is(err, remote.ErrRevoked) {
-			t.Fatalf("got %v, want remote.ErrRevoked", err)
+		if !errors.Is(err, auth.ErrRevoked) {
+			t.Fatalf("got %v, want auth.ErrRevoked", err)
 		}
 		// Another origin that hides it, after a restart: it stays revoked, and nobody is asked.
 		hiding, err := w.Honest(t.Context(), Generations)
@@ -68,8 +68,8 @@ func TestPersistence(t *testing.T, open func(t *testing.T, id auth.StoreID) (reo
 		}
 		for range 2 {
 			_, err = remote.Pull(t.Context(), reopen(), w.talk(t, hiding), remote.Trust{})
-			if !errors.Is(err, remote.ErrRevoked) {
-				t.Fatalf("got %v, want remote.ErrRevoked", err)
+			if !errors.Is(err, auth.ErrRevoked) {
+				t.Fatalf("got %v, want auth.ErrRevoked", err)
 			}
 		}
 	})

@@ -281,7 +281,7 @@ func (h *Handler) fail(ctx context.Context, method string, err error) *Error {
 		return ours
 	case errors.Is(err, fs.ErrNotExist):
 		return &Error{Code: CodeUnavailable, Message: "not available at the requested root"}
-	case errors.Is(err, remote.ErrRevoked):
+	case errors.Is(err, auth.ErrRevoked):
 		return &Error{Code: CodeUnavailable, Message: "revoked"}
 	case errors.Is(err, module.ErrFormat), errors.Is(err, module.ErrVerify), errors.Is(err, remote.ErrVerification):
 		h.opt.Logger.ErrorContext(ctx, "module does not decode", "method", method, "err", err)
