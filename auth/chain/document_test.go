@@ -10,7 +10,6 @@ import (
 	"go/token"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,67 +19,15 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/internal/clvm"
 	"github.com/dig-network/digstore/internal/codec"
+	"github.com/dig-network/digstore/internal/docs"
 	"github.com/dig-network/digstore/merkle"
 )
 
-// tablesOf returns the rows of the tables in one section of LINEAGE.md, without the heads, each cell trimmed.
-func tablesOf(t *testing.T, section string) [][][]string {
-	t.Helper()
-	text, err := os.ReadFile("LINEAGE.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	heading := regexp.MustCompile(`^##+ ([0-9.]+?)\.? `)
-	var tables [][][]string
-	in, table := false, false
-	for line := range strings.Lines(string(text)) {
-		if h := heading.FindStringSubmatch(line); h != nil {
-			in = h[1] == section
-		}
-		switch {
-		case !in || !strings.HasPrefix(line, "|"):
-			table = false
-		case strings.HasPrefix(line, "|---"):
-		case !table:
-			table = true
-			tables = append(tables, nil)
-		default:
-			var cells []string
-			for _, c := range strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|") {
-				cells = append(cells, strings.TrimSpace(c))
-			}
-			tables[len(tables)-1] = append(tables[len(tables)-1], cells)
-		}
-	}
-	if len(tables) == 0 {
-		t.Fatalf("LINEAGE.md %s has no table", section)
-	}
-	return tables
-}
-
-// same compares a column of a table with what the code has: every row, and nothing besides.
-func same(t *testing.T, section string, rows [][]string, column int, want map[string]string) {
-	t.Helper()
-	got := map[string]string{}
-	for _, row := range rows {
-		got[row[0]] = row[column]
-	}
-	for name, value := range want {
-		if got[name] != value {
-			t.Errorf("LINEAGE.md %s: %s is %q, the code has %q", section, name, got[name], value)
-		}
-	}
-	for name := range got {
-		if _, ok := want[name]; !ok {
-			t.Errorf("LINEAGE.md %s: the code has no %q", section, name)
-		}
-	}
-}
-
 // TestLineageDocument compares the tables of LINEAGE.md with the code.
 func TestLineageDocument(t *testing.T) {
+	doc := docs.Open(t, "LINEAGE.md")
 	t.Run("constants", func(t *testing.T) {
-		same(t, "2.1", tablesOf(t, "2.1")[0], 1, map[string]string{
+		doc.Compare("2.1", "name", "tree hash", map[string]string{
 			"SINGLETON (top layer v1.1)": modSingleton.String(), "LAUNCHER": modLauncher.String(),
 			"STATE (NFT state layer)": modState.String(), "DELEGATION": modDelegation.String(), "WRITER": modWriter.String(),
 			"STANDARD (delegated puzzle or hidden puzzle)": modStandard.String(),
@@ -93,9 +40,9 @@ func TestLineageDocument(t *testing.T) {
 		for name, n := range numbers {
 			decimal[name], atom[name] = strconv.FormatInt(n, 10), hex.EncodeToString(clvm.AppendInt(nil, n))
 		}
-		same(t, "2.2", tablesOf(t, "2.2")[0], 1, decimal)
-		same(t, "2.2", tablesOf(t, "2.2")[0], 2, atom)
-		same(t, "2.3", tablesOf(t, "2.3")[0], 1, map[string]string{
+		doc.Compare("2.2", "name", "number", decimal)
+		doc.Compare("2.2", "name", "atom", atom)
+		doc.Compare("2.3", "name", "value", map[string]string{
 			"DIG asset id on mainnet; 1 DIG is 1000 base units": DIG().String(),
 			"launcher hint, SHA-256(\"datastore\")":             LauncherHint().String(),
 			"owner hint domain, ASCII":                          ownerHintDomain,
@@ -116,26 +63,18 @@ func TestLineageDocument(t *testing.T) {
 			"cached file": maxCacheFile, "noted blocks": maxMarks} {
 			want[name] = strconv.Itoa(n)
 		}
-		tables := tablesOf(t, "2.4")
-		same(t, "2.4", tables[0], 1, want)
-		same(t, "2.4", tables[1], 1, programLimits())
+		programLimits(want)
+		doc.Compare("2.4", "name", "value", want)
 	})
 	t.Run("statuses", func(t *testing.T) {
+		doc.Compare("8.2", "status", "status", docs.Set(string(StatusAnchored), string(StatusShallow), string(StatusCached),
+			string(StatusUnanchored), string(StatusMelted)))
 		want := map[string]string{}
-		for _, s := range []Status{StatusAnchored, StatusShallow, StatusCached, StatusUnanchored, StatusMelted} {
-			want[string(s)] = string(s)
-		}
-		same(t, "8.2", tablesOf(t, "8.2")[0], 0, want)
-		want = map[string]string{}
 		for r := RoleNone; r <= RoleOracle; r++ {
 			want[r.String()] = map[bool]string{true: "yes", false: "no"}[r.MayWrite()]
 		}
-		same(t, "9.1", tablesOf(t, "9.1")[0], 2, want)
-		want = map[string]string{}
-		for _, s := range []Trust{TrustNode, TrustSingle, TrustQuorum, TrustPinned} {
-			want[string(s)] = string(s)
-		}
-		same(t, "10.1", tablesOf(t, "10.1")[1], 0, want)
+		doc.Compare("9.1", "role", "may change the root", want)
+		doc.Compare("10.1", "trust", "trust", docs.Set(string(TrustNode), string(TrustSingle), string(TrustQuorum), string(TrustPinned)))
 	})
 	t.Run("errors", func(t *testing.T) {
 		want := map[string]string{}
@@ -149,22 +88,24 @@ func TestLineageDocument(t *testing.T) {
 			}
 			return true
 		})
-		same(t, "12", tablesOf(t, "12")[0], 0, want)
+		doc.Compare("12", "error", "error", want)
 	})
-	t.Run("questions", questionsDocument)
-	t.Run("memory", memoryDocument)
-	t.Run("example", exampleDocument)
+	t.Run("questions", func(t *testing.T) { questionsDocument(t, doc) })
+	t.Run("memory", func(t *testing.T) { memoryDocument(t, doc) })
+	t.Run("example", func(t *testing.T) { exampleDocument(doc) })
 }
 
-// programLimits are the limits of the interpreter, by the names of section 2.4.
-func programLimits() map[string]string {
+// programLimits adds the limits of the interpreter, by the names of section 2.4.
+func programLimits(want map[string]string) {
 	d := clvm.DefaultLimits()
-	return map[string]string{"input": strconv.Itoa(d.Input), "nodes": strconv.Itoa(d.Nodes), "steps": strconv.FormatInt(d.Steps, 10),
-		"depth": strconv.Itoa(d.Depth), "bytes": strconv.FormatInt(d.Bytes, 10), "integer": strconv.Itoa(d.Integer)}
+	for name, n := range map[string]int64{"input": int64(d.Input), "nodes": int64(d.Nodes), "steps": d.Steps,
+		"depth": int64(d.Depth), "bytes": d.Bytes, "integer": int64(d.Integer)} {
+		want[name] = strconv.FormatInt(n, 10)
+	}
 }
 
 // questionsDocument: which method of the RPC each question calls, and with which members.
-func questionsDocument(t *testing.T) {
+func questionsDocument(t *testing.T, doc *docs.Doc) {
 	var path string
 	var body []byte
 	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -192,7 +133,7 @@ func questionsDocument(t *testing.T) {
 	for name, f := range ask {
 		f()
 		want[name] = strings.TrimPrefix(path, "/")
-		for _, row := range tablesOf(t, "6.1")[0] {
+		for _, row := range doc.Tables("6.1", "question")[0] {
 			if row[0] != name {
 				continue
 			}
@@ -203,11 +144,11 @@ func questionsDocument(t *testing.T) {
 			}
 		}
 	}
-	same(t, "6.1", tablesOf(t, "6.1")[0], 1, want)
+	doc.Compare("6.1", "question", "RPC method", want)
 }
 
 // memoryDocument reads the file of a lineage by the types in the tables of 11.1.
-func memoryDocument(t *testing.T) {
+func memoryDocument(t *testing.T, doc *docs.Doc) {
 	text, n, program := "text", uint64(5), merkle.Hash{9}
 	s := &State{Store: auth.StoreID{1}, Coin: Coin{Parent: merkle.Hash{2}, PuzzleHash: merkle.Hash{3}, Amount: 1}, Inner: merkle.Hash{4},
 		Owner: merkle.Hash{5}, Delegates: []Delegate{{Role: RoleOracle, Puzzle: merkle.Hash{6}, Fee: 8}},
@@ -221,11 +162,11 @@ func memoryDocument(t *testing.T) {
 	if sum := sha256.Sum256(data[:len(data)-32]); string(sum[:]) != string(data[len(data)-32:]) {
 		t.Error("LINEAGE.md 11.1: the file does not end with its SHA-256")
 	}
-	tables := tablesOf(t, "11.1")
+	table := func(name string) [][]string { return doc.Tables("11.1", name, "type")[0] }
 	r := codec.NewReader(data[:len(data)-32])
 	var read func(kind string)
-	rows := func(table [][]string) {
-		for _, row := range table {
+	rows := func(list [][]string) {
+		for _, row := range list {
 			read(row[1])
 		}
 	}
@@ -253,9 +194,9 @@ func memoryDocument(t *testing.T) {
 				read(rest)
 			}
 		case "entry":
-			rows(tables[1])
+			rows(table("entry"))
 		case "state":
-			rows(tables[2])
+			rows(table("state"))
 		case "delegate":
 			read("u8")
 			read("[32]byte")
@@ -264,14 +205,14 @@ func memoryDocument(t *testing.T) {
 			t.Fatalf("LINEAGE.md 11.1: no type %q", kind)
 		}
 	}
-	rows(tables[0])
+	rows(table("field"))
 	if err := r.Done(); err != nil {
 		t.Errorf("LINEAGE.md 11.1 does not describe the file: %v", err)
 	}
 }
 
 // exampleDocument computes the example of section 14.
-func exampleDocument(t *testing.T) {
+func exampleDocument(doc *docs.Doc) {
 	of := func(b byte) (h merkle.Hash) {
 		for i := range h {
 			h[i] = b
@@ -281,13 +222,10 @@ func exampleDocument(t *testing.T) {
 	store, owner, label, size := auth.StoreID(of(1)), of(2), "site", uint64(300)
 	m := Metadata{Root: of(3), Label: &label, Bytes: &size}
 	delegates := []Delegate{{Role: RoleWriter, Puzzle: of(4)}, {Role: RoleOracle, Puzzle: of(5), Fee: 1000}}
-	text, err := clvm.Append(nil, m.node(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text, _ := clvm.Append(nil, m.node(), nil)
 	inner := InnerPuzzleHash(store, owner, delegates)
 	full := StorePuzzleHash(store, m, inner)
-	same(t, "14", tablesOf(t, "14")[0], 1, map[string]string{
+	doc.Compare("14", "what", "value", map[string]string{
 		"metadata, serialised":                           hex.EncodeToString(text),
 		"metadata, tree hash":                            m.Hash().String(),
 		"leaf of the writer":                             delegates[0].Leaf().String(),

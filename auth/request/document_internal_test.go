@@ -2,49 +2,13 @@ package request
 
 import (
 	"encoding/hex"
-	"os"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/docs"
 )
-
-// protocolTables returns the tables in one section of remote/PROTOCOL.md: rows of trimmed cells, without the heads.
-func protocolTables(t *testing.T, section string) [][][]string {
-	t.Helper()
-	text, err := os.ReadFile("../../remote/PROTOCOL.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	heading := regexp.MustCompile(`^##+ ([0-9.]+?)\.? `)
-	var tables [][][]string
-	in, table := false, false
-	for line := range strings.Lines(string(text)) {
-		if h := heading.FindStringSubmatch(line); h != nil {
-			in = h[1] == section
-		}
-		switch {
-		case !in || !strings.HasPrefix(line, "|"):
-			table = false
-		case strings.HasPrefix(line, "|---"):
-		case !table:
-			table = true
-			tables = append(tables, nil)
-		default:
-			var cells []string
-			for _, c := range strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|") {
-				cells = append(cells, strings.TrimSpace(c))
-			}
-			tables[len(tables)-1] = append(tables[len(tables)-1], cells)
-		}
-	}
-	if len(tables) == 0 {
-		t.Fatalf("PROTOCOL.md %s has no table", section)
-	}
-	return tables
-}
 
 // filled is n times b.
 func filled[T ~[32]byte](b byte) (out T) {
@@ -56,34 +20,29 @@ func filled[T ~[32]byte](b byte) (out T) {
 
 // TestProtocolDocument compares what remote/PROTOCOL.md says of signatures with the code.
 func TestProtocolDocument(t *testing.T) {
+	doc := docs.Open(t, "../../remote/PROTOCOL.md")
 	store, at, nonce := filled[auth.StoreID](1), time.Unix(1_700_000_000, 0), filled[[32]byte](7)
-	vectors := protocolTables(t, "1.5")
-	for _, row := range vectors[0] {
-		msg := Message(Op(row[0]), store, at, nonce)
-		if !Op(row[0]).Valid() || hex.EncodeToString(msg[:]) != row[1] {
-			t.Errorf("PROTOCOL.md 1.5: message of %s is %x, the document has %s", row[0], msg, row[1])
-		}
+	want := map[string]string{}
+	for _, op := range []Op{Fetch, Roots, Module, Content, Proof, Delta, Push, PushInit, PushComplete, Tombstone} {
+		msg := Message(op, store, at, nonce)
+		want[string(op)] = hex.EncodeToString(msg[:])
 	}
-	if len(vectors[0]) != 10 {
-		t.Errorf("PROTOCOL.md 1.5 has %d messages, want one for each of 10 operations", len(vectors[0]))
-	}
+	doc.Compare("1.5", "request message", "value", want)
+
 	identity := auth.NewKey(filled[[auth.SeedSize]byte](0x63))
-	for _, row := range vectors[1] {
-		got := identity.PublicKey().String()
-		if row[0] != "public key" {
-			msg := Message(Op(row[0]), store, at, nonce)
-			got = signature(t, identity, msg[:])
-		}
-		if got != row[1] {
-			t.Errorf("PROTOCOL.md 1.5: %s is %s, the document has %s", row[0], got, row[1])
-		}
+	want = map[string]string{"public key": identity.PublicKey().String()}
+	for _, op := range []Op{Fetch, Module, Push} {
+		msg := Message(op, store, at, nonce)
+		want[string(op)] = signature(t, identity, msg[:])
 	}
+	doc.Compare("1.5", "signature of the request", "value", want)
+
 	publisher := auth.NewKey(filled[[auth.SeedSize]byte](0x2a))
 	signed, err := auth.SignRoot(t.Context(), store, filled[[32]byte](0x20), publisher)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"public key": publisher.PublicKey().String(),
+	want = map[string]string{"public key": publisher.PublicKey().String(),
 		"push, tagged form": signed.Tagged.String(), "push, untagged form": signed.Untagged.String()}
 	for name, stone := range map[string]auth.Tombstone{
 		"tombstone of the root":  {Store: store, Root: signed.Root, NotAfter: 1_700_000_000, Reason: auth.Compromise},
@@ -93,24 +52,13 @@ func TestProtocolDocument(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		record, err := stone.MarshalBinary()
-		if err != nil {
-			t.Fatal(err)
-		}
+		record, _ := stone.MarshalBinary() // never fails
 		want[name+", record"], want[name+", signature"] = hex.EncodeToString(record), stone.Sig.String()
 	}
-	for _, row := range vectors[2] {
-		if want[row[0]] != row[1] {
-			t.Errorf("PROTOCOL.md 1.5: %s is %s, the document has %s", row[0], want[row[0]], row[1])
-		}
-		delete(want, row[0])
-	}
-	for name := range want {
-		t.Errorf("PROTOCOL.md 1.5 has no %s", name)
-	}
-	t.Run("operations", operationsDocument)
-	t.Run("reasons", reasonsDocument)
-	t.Run("tombstones", tombstonesDocument)
+	doc.Compare("1.5", "publisher", "value", want)
+	t.Run("operations", func(t *testing.T) { operationsDocument(t, doc) })
+	t.Run("reasons", func(t *testing.T) { reasonsDocument(t, doc) })
+	t.Run("tombstones", func(t *testing.T) { tombstonesDocument(t, doc) })
 }
 
 func signature(t *testing.T, by *auth.Key, msg []byte) string {
@@ -123,9 +71,9 @@ func signature(t *testing.T, by *auth.Key, msg []byte) string {
 }
 
 // operationsDocument compares the table of routes with OpOf, which does not know the route of one resource.
-func operationsDocument(t *testing.T) {
+func operationsDocument(t *testing.T, doc *docs.Doc) {
 	documented := map[string]Op{}
-	for _, row := range protocolTables(t, "3.2")[0] {
+	for _, row := range doc.Tables("3.2", "method")[0] {
 		for _, method := range strings.Split(row[0], ", ") {
 			documented[method+" "+row[1]] = Op(row[2])
 		}
@@ -149,12 +97,12 @@ func operationsDocument(t *testing.T) {
 }
 
 // reasonsDocument compares the reasons of 401 with those of the code.
-func reasonsDocument(t *testing.T) {
+func reasonsDocument(t *testing.T, doc *docs.Doc) {
 	want := map[string]bool{}
 	for _, e := range []*Error{noIdentity, noTimestamp, badTimestamp, noNonce, noAuth, stale, badIdentity, badKey, badNonce, badAuth, badSignature, replayed} {
 		want[e.Reason] = true
 	}
-	for _, row := range protocolTables(t, "3.4")[0] {
+	for _, row := range doc.Tables("3.4", "step")[0] {
 		if row[2] == "401" && !want[row[3]] {
 			t.Errorf("PROTOCOL.md 3.4: the code has no reason %q", row[3])
 		}
@@ -170,40 +118,25 @@ func reasonsDocument(t *testing.T) {
 }
 
 // tombstonesDocument reads a record by the tables of 7.1.
-func tombstonesDocument(t *testing.T) {
-	tables := protocolTables(t, "7.1")
+func tombstonesDocument(t *testing.T, doc *docs.Doc) {
+	records := doc.Layouts("7.1")
 	for i, stone := range []auth.Tombstone{
 		{Store: filled[auth.StoreID](1), Root: filled[[32]byte](2), NotAfter: 0x0304050607080910, Reason: 9},
 		{Store: filled[auth.StoreID](1), NotAfter: 0x0304050607080910, Reason: 9},
 	} {
-		record, err := stone.MarshalBinary()
-		if err != nil {
-			t.Fatal(err)
+		b, _ := stone.MarshalBinary() // never fails
+		l := records[i]
+		if len(b) != l.Size || string(l.Bytes(b, "store id")) != string(stone.Store[:]) || l.Uint(b, "scope") != uint64(i) ||
+			l.Uint(b, "not_after") != stone.NotAfter || l.Uint(b, "reason") != uint64(stone.Reason) {
+			t.Errorf("PROTOCOL.md 7.1 does not describe %x", b)
 		}
-		var again []byte
-		for _, row := range tables[i] {
-			switch row[2] {
-			case "store id":
-				again = append(again, stone.Store[:]...)
-			case "scope":
-				again = append(again, row[3][0]-'0')
-			case "root":
-				again = append(again, stone.Root[:]...)
-			case "not_after":
-				again = append(again, 3, 4, 5, 6, 7, 8, 9, 0x10)
-			case "reason":
-				again = append(again, 9)
-			default:
-				t.Errorf("PROTOCOL.md 7.1: no field %q", row[2])
-			}
-		}
-		if hex.EncodeToString(again) != hex.EncodeToString(record) {
-			t.Errorf("PROTOCOL.md 7.1 describes %x, the code writes %x", again, record)
+		if i == 0 && string(l.Bytes(b, "root")) != string(stone.Root[:]) {
+			t.Errorf("PROTOCOL.md 7.1 does not describe the root in %x", b)
 		}
 	}
-	for _, row := range tables[2] {
-		if got := auth.Reason(row[0][0] - '0').String(); got != row[1] {
-			t.Errorf("PROTOCOL.md 7.1: reason %s is %s, the code has %s", row[0], row[1], got)
-		}
+	want := map[string]string{}
+	for r := auth.Unspecified; r <= auth.Takedown; r++ {
+		want[string('0'+byte(r))] = r.String()
 	}
+	doc.Compare("7.1", "reason", "meaning", want)
 }

@@ -7,6 +7,7 @@ package docs
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -92,6 +93,46 @@ func (d *Doc) Tables(number string, columns ...string) [][][]string {
 		d.t.Fatalf("%s, section %s has no table with the columns %q", d.name, number, columns)
 	}
 	return tables
+}
+
+// Compare reports every difference between want and the tables of a section whose first column is
+// called key: want has what the column called value says in each row, by the cell of the first.
+func (d *Doc) Compare(number, key, value string, want map[string]string) {
+	d.t.Helper()
+	got := map[string]string{}
+	at := -1
+	for line := range strings.Lines(d.Section(number)) {
+		row := cells(line)
+		switch {
+		case row == nil:
+			at = -1
+		case row[0] == key:
+			at = slices.Index(row, value)
+		case at >= 0 && at < len(row) && !strings.HasPrefix(line, "|---"):
+			got[row[0]] = row[at]
+		}
+	}
+	for name, v := range want {
+		if said, ok := got[name]; !ok {
+			d.t.Errorf("%s, section %s: %s %q is missing", d.name, number, key, name)
+		} else if said != v {
+			d.t.Errorf("%s, section %s: %s of %q is %q, the code has %q", d.name, number, value, name, said, v)
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			d.t.Errorf("%s, section %s: the code has no %s %q", d.name, number, key, name)
+		}
+	}
+}
+
+// Set returns want as Compare takes it, to compare a column with itself.
+func Set(want ...string) map[string]string {
+	set := map[string]string{}
+	for _, name := range want {
+		set[name] = name
+	}
+	return set
 }
 
 // cells returns the cells of a row, nil for another line.

@@ -30,3 +30,35 @@ func TestDoc(t *testing.T) {
 		t.Errorf("fields %q, %d", l.Bytes(b, "magic"), l.Uint(b, "number"))
 	}
 }
+
+// A recorder is a test that notes its errors.
+type recorder struct {
+	testing.TB
+	errors int
+}
+
+func (r *recorder) Helper()               {}
+func (r *recorder) Errorf(string, ...any) { r.errors++ }
+
+func TestCompare(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "DOC.md")
+	const text = "## 1. First\n\n| name | value |\n|---|---|\n| a | 1 |\n| b | 2 |\n\n| other | value |\n|---|---|\n| c | 3 |\n"
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		want   map[string]string
+		errors int
+	}{
+		{map[string]string{"a": "1", "b": "2"}, 0},
+		{map[string]string{"a": "1", "b": "3"}, 1},
+		{map[string]string{"a": "1"}, 1},
+		{map[string]string{"a": "1", "b": "2", "c": "3"}, 1},
+	} {
+		r := &recorder{TB: t}
+		docs.Open(r, name).Compare("1", "name", "value", tc.want)
+		if r.errors != tc.errors {
+			t.Errorf("%v: %d errors, want %d", tc.want, r.errors, tc.errors)
+		}
+	}
+}
