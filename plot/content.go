@@ -230,34 +230,50 @@ func (c *Capsule) Read(p []byte) (int, error) {
 
 // Seek implements io.Seeker.
 func (c *Capsule) Seek(off int64, whence int) (int64, error) {
+	at, err := seek(off, whence, c.pos, c.Size())
+	if err == nil {
+		c.pos = at
+	}
+	return at, err
+}
+
+// seek returns where a Seek leads from position pos of size bytes.
+func seek(off int64, whence int, pos, size int64) (int64, error) {
 	switch whence {
 	case io.SeekStart:
 	case io.SeekCurrent:
-		off += c.pos
+		off += pos
 	case io.SeekEnd:
-		off += c.Size()
+		off += size
 	default:
 		return 0, fmt.Errorf("seek with whence %d: %w", whence, fs.ErrInvalid)
 	}
 	if off < 0 {
 		return 0, fmt.Errorf("seek to %d: %w", off, fs.ErrInvalid)
 	}
-	c.pos = off
 	return off, nil
 }
 
 // WriteTo implements io.WriterTo.
 func (c *Capsule) WriteTo(w io.Writer) (int64, error) {
 	start := c.pos
-	if start >= c.Size() {
-		return 0, nil
-	}
-	err := c.blocks(int(start/blockSize), blocksOf(c.rec.Size)-1, func(i int, content []byte) error {
-		n, err := w.Write(content[max(0, c.pos-int64(i)*blockSize):])
+	err := c.writeFrom(start, func(b []byte) error {
+		n, err := w.Write(b)
 		c.pos += int64(n)
 		return err
 	})
 	return c.pos - start, err
+}
+
+// writeFrom calls write with the content from offset start on, by blocks.
+func (c *Capsule) writeFrom(start int64, write func([]byte) error) error {
+	if start >= c.Size() {
+		return nil
+	}
+	first := int(start / blockSize)
+	return c.blocks(first, blocksOf(c.rec.Size)-1, func(i int, content []byte) error {
+		return write(content[max(0, start-int64(i)*blockSize):])
+	})
 }
 
 // An extentChecker verifies whole extents in place. It is for one goroutine.

@@ -25,8 +25,9 @@
 // There are three levels. Opening checks the header, the footer, the chain of
 // tables, the identity and the signature. [Quick] adds all tables, [Full] all
 // content: then every byte of the file has been checked. [Repair] writes
-// damaged blocks again in place from another source, which need not be
-// trusted. [Salvage] finds what is left in a file that has lost its tables.
+// damaged blocks again in place from another source, and damaged tables from a
+// copy of the file; neither need be trusted. [Salvage] finds what is left in a
+// file that has lost its tables and has no copy.
 //
 // # The file
 //

@@ -1,9 +1,30 @@
 package plot
 
-import "bytes"
+import (
+	"bytes"
+	"context"
+	"os"
+
+	"github.com/dig-network/digstore/internal/diskfs"
+)
 
 // DecodeBlock is decodeBlock, for tests of blocks by themselves.
 var DecodeBlock = decodeBlock
+
+// RepairFS is Repair on a file system of tests.
+var RepairFS = repairFS
+
+// RepairTables repairs everything outside of the content of the plot at path
+// from that of r, whatever isCopy says before.
+func RepairTables(ctx context.Context, path string, r *Reader) (int, error) {
+	f, size, err := openRegular(diskfs.OS(), path, os.O_RDWR)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	j := &repair{fs: diskfs.OS(), scratch: path + repairSuffix, f: f}
+	return j.tablesOf(ctx, size, r)
+}
 
 // ParseParts parses b, two pages, as each part of a plot.
 func ParseParts(b []byte) {

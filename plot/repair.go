@@ -17,6 +17,7 @@ import (
 
 // A RepairReport is the outcome of a repair.
 type RepairReport struct {
+	Pages     int // pages outside of the content that were written again
 	Blocks    int // blocks that were written again
 	Extents   int // extents that were written again as a whole
 	Remaining []Damage
@@ -30,7 +31,13 @@ type RepairReport struct {
 // repaired remains in the report, and the first of it is the error; a new plot
 // can be made of it then, from the same source.
 //
-// Damage outside of the content cannot be repaired in place: see Salvage.
+// Damage outside of the content, in the header, the footer or a table, is
+// repaired when src is a *Set that holds another copy of the same file, whose
+// own content may be damaged. The copy need not be trusted either: its tables
+// are verified before any of them is written. Without a copy see Salvage.
+//
+// Only bytes that are wrong are written, so that a repair that is killed leaves
+// the file no worse, and can be run again.
 func Repair(ctx context.Context, path string, src capsule.Source, progress func(Progress)) (*RepairReport, error) {
 	return repairFS(ctx, diskfs.OS(), path, src, progress)
 }
@@ -59,17 +66,16 @@ type repair struct {
 }
 
 func (j *repair) run(ctx context.Context, size int64, progress func(Progress)) (*RepairReport, error) {
-	r, err := NewReader(j.f, size, nil)
-	if err != nil {
-		return nil, err
-	}
-	j.r = r
 	out := &RepairReport{}
-	found, err := r.Verify(ctx, Full, progress)
-	if err == nil {
-		return out, nil
+	found, err := j.verify(ctx, size, progress)
+	var bad *FormatError
+	if errors.As(err, &bad) && len(found.Damaged) == 0 {
+		if out.Pages, size, err = j.tables(ctx, size, err); err != nil {
+			return out, err
+		}
+		found, err = j.verify(ctx, size, progress)
 	}
-	if len(found.Damaged) == 0 {
+	if err == nil || len(found.Damaged) == 0 {
 		return out, err
 	}
 	for _, d := range found.Damaged {
@@ -87,8 +93,18 @@ func (j *repair) run(ctx context.Context, size int64, progress func(Progress)) (
 	if len(out.Remaining) > 0 {
 		return out, out.Remaining[0].Err
 	}
-	_, err = r.Verify(ctx, Full, progress)
+	_, err = j.r.Verify(ctx, Full, progress)
 	return out, err
+}
+
+// verify opens the file of size bytes as a plot and verifies it in full.
+func (j *repair) verify(ctx context.Context, size int64, progress func(Progress)) (*Report, error) {
+	r, err := NewReader(j.f, size, nil)
+	if err != nil {
+		return &Report{}, err
+	}
+	j.r = r
+	return r.Verify(ctx, Full, progress)
 }
 
 func (j *repair) extent(ctx context.Context, d *Damage, out *RepairReport) error {
@@ -193,16 +209,11 @@ func (j *repair) rewriteExtent(ctx context.Context, rec *Record, chunkRoot merkl
 	if err != nil {
 		return err
 	}
-	// A killed repair may have left its file. One that is made exclusively is
-	// never reached through a link.
-	if err := j.fs.Remove(j.scratch); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	scratch, err := j.fs.OpenFile(j.scratch, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	scratch, remove, err := j.createScratch()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, scratch.Close(), j.fs.Remove(j.scratch)) }()
+	defer func() { err = errors.Join(err, remove()) }()
 	w, err := newExtentWriter(j.r.meta.compression, 1)
 	if err != nil {
 		return err
@@ -217,25 +228,44 @@ func (j *repair) rewriteExtent(ctx context.Context, rec *Record, chunkRoot merkl
 	if out.offset() != end-rec.Offset {
 		return damaged(ErrExtent, "extent of "+rec.Hash.String(), rec.Offset, "was compressed by another encoder and cannot be written in place")
 	}
-	return rewrite(j.f, scratch, rec.Offset, end-rec.Offset)
+	_, err = rewrite(ctx, j.f, rec.Offset, io.NewSectionReader(scratch, 0, end-rec.Offset))
+	return err
 }
 
-// rewrite copies n bytes of src, whole pages, to offset off, only where the
-// file differs.
-func rewrite(f diskfs.File, src io.ReaderAt, off, n int64) error {
+// createScratch makes the file beside the plot. remove closes and removes it.
+// A killed repair may have left one; a file that is made exclusively is never
+// reached through a link.
+func (j *repair) createScratch() (f diskfs.File, remove func() error, err error) {
+	if err := j.fs.Remove(j.scratch); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	f, err = j.fs.OpenFile(j.scratch, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f, func() error { return errors.Join(f.Close(), j.fs.Remove(j.scratch)) }, nil
+}
+
+// rewrite copies src, whole pages, to offset off of f, only where f differs. It
+// returns the number of pages that it wrote.
+func rewrite(ctx context.Context, f diskfs.File, off int64, src *io.SectionReader) (n int, err error) {
 	have, want := make([]byte, pageSize), make([]byte, pageSize)
-	for at := int64(0); at < n; at += pageSize {
+	for at := int64(0); at < src.Size(); at += pageSize {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
 		if err := readFull(src, want, at); err != nil {
-			return err
+			return n, err
 		}
 		if err := readFull(f, have, off+at); err == nil && bytes.Equal(have, want) {
 			continue
 		}
 		if _, err := f.WriteAt(want, off+at); err != nil {
-			return err
+			return n, err
 		}
+		n++
 	}
-	return nil
+	return n, nil
 }
 
 // extentEnd returns where the extent of a record ends: where the next begins.

@@ -19,8 +19,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Dir is a directory of plots. Class is a word of the caller's, such as the
-// kind of the disk.
+// A Dir is a directory of plots, or one plot file of any name. Class is a word
+// of the caller's, such as the kind of the disk.
 type Dir struct {
 	Path  string
 	Class string
@@ -97,6 +97,14 @@ func (s *Set) Scan(ctx context.Context) (*Scan, error) {
 }
 
 func (s *Set) scanDir(ctx context.Context, d Dir, out *Scan) error {
+	info, err := os.Lstat(d.Path)
+	if err != nil && !s.has(d.Path) {
+		return err
+	}
+	if err != nil || info.Mode().IsRegular() {
+		s.scanFile(filepath.Clean(d.Path), d.Class, out)
+		return nil
+	}
 	list, err := os.ReadDir(d.Path)
 	if err != nil {
 		return err
@@ -119,6 +127,13 @@ func (s *Set) scanDir(ctx context.Context, d Dir, out *Scan) error {
 		}
 	}
 	return nil
+}
+
+// has reports whether the last scan has seen the file at path.
+func (s *Set) has(path string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.files[filepath.Clean(path)] != nil
 }
 
 func (s *Set) snapshot() map[string]*setFile {
@@ -262,6 +277,27 @@ func (s *Set) good(id merkle.Hash) []*setFile {
 	return list
 }
 
+// readers yields the good plots except the file that other describes. Each stays
+// open until yield returns.
+func (s *Set) readers(other fs.FileInfo) iter.Seq[*Reader] {
+	return func(yield func(*Reader) bool) {
+		for _, f := range s.good(merkle.Hash{}) {
+			if os.SameFile(f.info, other) {
+				continue
+			}
+			release, ok := s.use(f)
+			if !ok {
+				continue
+			}
+			more := yield(f.r)
+			release()
+			if !more {
+				return
+			}
+		}
+	}
+}
+
 // Verify verifies the plot file at path as Reader.Verify does. A plot that does
 // not pass at level Quick leaves the Set: it is among Bad until its file
 // changes.
@@ -361,24 +397,17 @@ func (s *Set) locate(ref capsule.Ref) (capsule.Descriptor, *setFile, error) {
 // Open implements capsule.Source. The result is verified as it is read, and is
 // an io.Seeker, io.ReaderAt and io.WriterTo. When the chunk root of d is zero,
 // that of the plot is used, and the content is only as good as the plot. A plot
-// whose extent of the capsule cannot be opened is passed over.
-func (s *Set) Open(_ context.Context, d capsule.Descriptor) (io.ReadCloser, error) {
-	err := fmt.Errorf("capsule with hash %s: %w", d.Hash, fs.ErrNotExist)
-	for _, f := range s.good(merkle.Hash{}) {
-		release, ok := s.use(f)
-		if !ok {
-			continue
-		}
-		c, open := f.r.openVerified(d)
-		if open == nil {
-			return &setCapsule{Capsule: c, release: release}, nil
-		}
-		release()
-		if !errors.Is(open, fs.ErrNotExist) {
-			err = open
-		}
+// whose extent of the capsule cannot be opened, or turns out to be damaged while
+// it is read, is passed over for another one that holds the capsule.
+func (s *Set) Open(ctx context.Context, d capsule.Descriptor) (io.ReadCloser, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
 	}
-	return nil, err
+	c := &setCapsule{set: s, d: d, tried: map[*setFile]bool{}}
+	if err := c.openNext(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // openVerified opens d in mode Verified, with the chunk root of the plot where
@@ -398,13 +427,159 @@ func (r *Reader) openVerified(d capsule.Descriptor) (*Capsule, error) {
 	return r.openRecord(rec, d.ChunkRoot, Verified)
 }
 
+// A setCapsule reads a capsule from a plot of a Set, and from another one where
+// that is damaged.
 type setCapsule struct {
-	*Capsule
-	release func()
+	set *Set
+	d   capsule.Descriptor
+	pos int64
+
+	mu       sync.Mutex
+	list     []*Capsule // of the plots that were opened
+	current  int        // in list: the one that gave content last
+	tried    map[*setFile]bool
+	releases []func()
 }
 
+// openNext opens the capsule in the next plot that has it. c.mu is held, or c is
+// not shared yet.
+func (c *setCapsule) openNext() error {
+	err := fmt.Errorf("capsule with hash %s: %w", c.d.Hash, fs.ErrNotExist)
+	for _, f := range c.set.good(merkle.Hash{}) {
+		if c.tried[f] {
+			continue
+		}
+		release, ok := c.set.use(f)
+		if !ok {
+			continue
+		}
+		c.tried[f] = true
+		found, open := f.r.openVerified(c.d)
+		if open == nil {
+			c.d.ChunkRoot = found.chunkRoot // other plots must have the same content
+			c.list = append(c.list, found)
+			c.releases = append(c.releases, release)
+			return nil
+		}
+		release()
+		if !errors.Is(open, fs.ErrNotExist) {
+			err = open
+		}
+	}
+	return err
+}
+
+// untried returns the capsule of a plot that is not in done, the one that gave
+// content last if it can, or nil when there is none.
+func (c *setCapsule) untried(done []*Capsule) *Capsule {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.list {
+		x := c.list[(c.current+i)%len(c.list)]
+		if !slices.Contains(done, x) {
+			return x
+		}
+	}
+	if c.openNext() != nil {
+		return nil
+	}
+	return c.list[len(c.list)-1]
+}
+
+// read calls f with the capsule of one plot after the other until one does not
+// fail. After some progress, of n bytes, all plots are tried again for the rest.
+// The error is that of the first plot.
+func (c *setCapsule) read(f func(*Capsule) (n int64, err error)) error {
+	var first error
+	var done []*Capsule
+	for {
+		x := c.untried(done)
+		if x == nil {
+			return first
+		}
+		n, err := f(x)
+		if err == nil || err == io.EOF || errors.Is(err, fs.ErrInvalid) || errors.Is(err, errWrite) {
+			c.mu.Lock()
+			c.current = slices.Index(c.list, x)
+			c.mu.Unlock()
+			return err
+		}
+		if n > 0 {
+			first, done = nil, nil
+		}
+		if first == nil {
+			first = err
+		}
+		done = append(done, x)
+	}
+}
+
+// errWrite marks an error of the writer that WriteTo was given.
+var errWrite = errors.New("write")
+
+// Size returns the number of bytes of content.
+func (c *setCapsule) Size() int64 { return int64(c.d.Size) }
+
+// ReadAt implements io.ReaderAt.
+func (c *setCapsule) ReadAt(p []byte, off int64) (n int, err error) {
+	err = c.read(func(from *Capsule) (int64, error) {
+		m, err := from.ReadAt(p[n:], off+int64(n))
+		n += m
+		return int64(m), err
+	})
+	return n, err
+}
+
+// Read implements io.Reader. It is for one goroutine, as Seek and WriteTo are.
+func (c *setCapsule) Read(p []byte) (int, error) {
+	n, err := c.ReadAt(p, c.pos)
+	c.pos += int64(n)
+	if n > 0 && errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+// Seek implements io.Seeker.
+func (c *setCapsule) Seek(off int64, whence int) (int64, error) {
+	at, err := seek(off, whence, c.pos, c.Size())
+	if err == nil {
+		c.pos = at
+	}
+	return at, err
+}
+
+// WriteTo implements io.WriterTo.
+func (c *setCapsule) WriteTo(w io.Writer) (int64, error) {
+	start := c.pos
+	var failed error // of w
+	err := c.read(func(from *Capsule) (int64, error) {
+		began := c.pos
+		err := from.writeFrom(began, func(b []byte) error {
+			n, err := w.Write(b)
+			c.pos += int64(n)
+			failed = err
+			return err
+		})
+		if failed != nil {
+			err = errWrite
+		}
+		return c.pos - began, err
+	})
+	if failed != nil {
+		err = failed
+	}
+	return c.pos - start, err
+}
+
+// Close implements io.Closer.
 func (c *setCapsule) Close() error {
-	c.release()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, release := range c.releases {
+		release()
+	}
+	c.releases = nil
 	return nil
 }
 

@@ -127,6 +127,75 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// Blocks that are damaged in one plot are read from another one that has the
+// capsule, whatever the way of reading.
+func TestBackupBlocks(t *testing.T) {
+	content := bytes.Join(contentsOf(corpus.Small(9)), nil)[:3*capsule.BlockSize+1000]
+	ds := newDatastore(t, 1, content)
+	d := ds.manifest.Capsules[0]
+	o := fast()
+	o.Compression = plot.None
+	file := readFile(t, create(t, t.TempDir(), o, ds).Path)
+	block := func(list ...int) []byte {
+		b := bytes.Clone(file)
+		for _, i := range list {
+			b[3*page+i*capsule.BlockSize] ^= 1
+		}
+		return b
+	}
+	s := openSet(t, plot.Dir{Path: place(t, block(0, 2))}, plot.Dir{Path: place(t, block(1, 2))}, plot.Dir{Path: place(t, block(0, 1))})
+	for name, read := range map[string]func(r io.ReadCloser) ([]byte, error){
+		"Read": func(r io.ReadCloser) ([]byte, error) { return io.ReadAll(struct{ io.Reader }{r}) },
+		"WriteTo": func(r io.ReadCloser) ([]byte, error) {
+			var b bytes.Buffer
+			_, err := r.(io.WriterTo).WriteTo(&b)
+			return b.Bytes(), err
+		},
+		"ReadAt": func(r io.ReadCloser) ([]byte, error) {
+			return io.ReadAll(io.NewSectionReader(r.(io.ReaderAt), 0, int64(d.Size)))
+		},
+	} {
+		r, err := s.Open(t.Context(), d)
+		check(t, err)
+		got, err := read(r)
+		check(t, err)
+		check(t, r.Close())
+		if !bytes.Equal(got, content) {
+			t.Errorf("%s: %d bytes that differ at %d", name, len(got), mismatch(got, content))
+		}
+	}
+	// A writer that fails ends the copy, and a block that is whole nowhere is the error.
+	r, err := s.Open(t.Context(), d)
+	check(t, err)
+	defer r.Close()
+	full := errors.New("the disk is full")
+	if n, err := r.(io.WriterTo).WriteTo(&limited{200_000, full}); err != full || n != 200_000 {
+		t.Errorf("a writer that fails: %d bytes, %v", n, err)
+	}
+	s = openSet(t, plot.Dir{Path: place(t, block(1))}, plot.Dir{Path: place(t, block(0, 1))})
+	r, err = s.Open(t.Context(), d)
+	check(t, err)
+	defer r.Close()
+	got, err := io.ReadAll(r)
+	if !errors.Is(err, plot.ErrBlock) || !bytes.Equal(got, content[:capsule.BlockSize]) {
+		t.Errorf("a block that is damaged everywhere: %d bytes, %v", len(got), err)
+	}
+}
+
+// A limited writer fails after so many bytes.
+type limited struct {
+	left int
+	err  error
+}
+
+func (l *limited) Write(b []byte) (int, error) {
+	n := min(len(b), l.left)
+	if l.left -= n; n < len(b) {
+		return n, l.err
+	}
+	return n, nil
+}
+
 // A plot whose tables are damaged leaves the set when it is verified.
 func TestSetVerify(t *testing.T) {
 	ds := newDatastore(t, 1, []byte("content"))

@@ -366,7 +366,7 @@ byte of the file is checked.`,
 func (a *app) plotVerify(ctx context.Context, path string, level plot.Level) error {
 	r, err := plot.Open(path, nil)
 	if err != nil {
-		return err
+		return hintTables(err)
 	}
 	defer r.Close()
 	p := a.progress("checking tables")
@@ -376,8 +376,11 @@ func (a *app) plotVerify(ctx context.Context, path string, level plot.Level) err
 	for _, d := range report.Damaged {
 		a.warn("capsule %d of datastore %s at offset %d: %v%s", d.Index, d.Store, d.Offset, d.Err, blockList(d.Blocks))
 	}
+	if len(report.Damaged) > 0 {
+		return &hinted{err, "digstore plot repair PLOT --from DIR takes what is damaged from other plots"}
+	}
 	if err != nil {
-		return &hinted{err, "digstore plot repair PLOT --from DIR fetches what is damaged from other plots"}
+		return hintTables(err)
 	}
 	what := "every byte"
 	if level == plot.Quick {

@@ -122,11 +122,16 @@ func (a *app) plotRepairCommand() *cobra.Command {
 		Use:   "repair PLOT",
 		Short: "Write damaged content of a plot again, in place",
 		Long: `Repair checks every byte of a plot and writes what is damaged again, from the
-plots in the folders that --from names, or from the generations of the store
-here. What comes from there is checked against the plot's own hashes before it
-is written.`,
-		Example: `  digstore plot repair /plots/dig-….plot --from /backup`,
-		Args:    cobra.ExactArgs(1),
+plots that --from names, or from the generations of the store here. What comes
+from there is checked before it is written: content against the plot's own
+hashes, and a header, footer or table by the signature of the plot's owner.
+
+Content is repaired from any plot, or store, that has the same capsules. A
+damaged header, footer or table is repaired from a copy of the same file.`,
+		Example: `  digstore plot repair /plots/dig-….plot
+  digstore plot repair /plots/dig-….plot --from /backup
+  digstore plot repair /plots/dig-….plot --from /backup/copy.plot`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(from) > 0 {
 				set, err := openPlots(cmd.Context(), from...)
@@ -146,7 +151,7 @@ is written.`,
 			})
 		},
 	}
-	cmd.Flags().StringArrayVar(&from, "from", nil, "a `FOLDER` with other plots (repeatable; default: the store here)")
+	cmd.Flags().StringArrayVar(&from, "from", nil, "a `PLOT` or a folder of plots (repeatable; default: the store here)")
 	return cmd
 }
 
@@ -154,12 +159,12 @@ is written.`,
 func (a *app) modulesOf(ctx context.Context, s *digstore.Store, path string) (*moduleSource, error) {
 	r, err := plot.Open(path, nil)
 	if err != nil {
-		return nil, err
+		return nil, hintTables(err)
 	}
 	defer r.Close()
 	d, err := r.Datastore(s.ID())
 	if err != nil {
-		return nil, &hinted{err, "--from FOLDER names a folder with other plots"}
+		return nil, &hinted{err, "--from PLOT names another plot, or a folder of plots"}
 	}
 	return a.findModule(ctx, s, func(m *capsule.Manifest) bool { return m.Root == d.Root })
 }
@@ -192,6 +197,16 @@ func (a *app) findModule(ctx context.Context, s *digstore.Store, wanted func(*ca
 	return nil, fmt.Errorf("generation of this plot in store %s: %w", s.Name(), os.ErrNotExist)
 }
 
+// hintTables adds to the error of a damaged plot how it can be repaired.
+func hintTables(err error) error {
+	var bad *plot.FormatError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	return &hinted{err, "digstore plot repair PLOT --from COPY repairs it from a copy of the same file; " +
+		"digstore plot salvage saves what is whole into a new plot"}
+}
+
 func (a *app) plotRepair(ctx context.Context, path string, src capsule.Source) error {
 	a.resume = "run the same command again"
 	p := a.progress("checking tables")
@@ -204,13 +219,14 @@ func (a *app) plotRepair(ctx context.Context, path string, src capsule.Source) e
 		}
 	}
 	if err != nil {
-		return &hinted{err, "digstore plot salvage saves what is whole into a new plot"}
+		return hintTables(err)
 	}
 	return a.done(struct {
+		Pages   int `json:"pages"`
 		Blocks  int `json:"blocks"`
 		Extents int `json:"extents"`
-	}{report.Blocks, report.Extents}, "the plot is whole: %s and %s written again",
-		plural(report.Blocks, "block", "blocks"), plural(report.Extents, "extent", "extents"))
+	}{report.Pages, report.Blocks, report.Extents}, "the plot is whole: %s of tables, %s and %s written again",
+		plural(report.Pages, "page", "pages"), plural(report.Blocks, "block", "blocks"), plural(report.Extents, "extent", "extents"))
 }
 
 func (a *app) plotSalvageCommand() *cobra.Command {
