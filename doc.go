@@ -42,6 +42,11 @@
 // interfaces over auth and module: a [digstore.Workspace] is what a
 // [remote.Server] serves, a [digstore.Store] is what [remote.Clone] fills.
 //
+// Documents for other implementations lie beside the packages: digstore/urn/FORMAT.md (addresses,
+// keys and sealing), digstore/module/FORMAT.md (the .dig file), digstore/LAYOUT.md (a workspace on
+// a disk), remote/RECIPES.md (a generation as what changed), auth/chain/LINEAGE.md (a store on the
+// chain) and plot/FORMAT.md (the plot file).
+//
 // The folder examples holds programs that stand on these packages; start with
 // examples/quickstart, which runs the whole way in one process. The command
 // line program is examples/digstore.

@@ -18,12 +18,12 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// GenerationResource is the resource that a commit with Again adds: the number of the generation in decimal (decision 35).
+// GenerationResource is the resource that a commit with Again adds: the number of the generation in decimal.
 const GenerationResource = ".well-known/dig/generation"
 
 // CommitOptions are settings of one commit. nil and the zero value mean the defaults.
 type CommitOptions struct {
-	// Message is kept in the module's metadata (decision 23). Empty: none.
+	// Message is kept in the module's metadata. Empty: none.
 	Message string
 	// Again adds GenerationResource, so that content that was there before gets a root of its own.
 	Again bool
@@ -476,7 +476,7 @@ func (c *commit) noteFiles(root merkle.Hash) {
 	c.s.writeStatIndex(x)
 }
 
-// rootOf computes the root of a generation (store-format 6): leaves in the order of their keys.
+// rootOf computes the root of a generation (module/FORMAT.md 2.4): leaves in the order of their keys.
 func rootOf(entries []module.Entry) merkle.Hash {
 	order := make([]*module.Entry, len(entries))
 	for i := range entries {

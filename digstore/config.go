@@ -15,7 +15,7 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// DefaultMaxSize is the cap on the plaintext of one generation in bytes unless a store sets another (decision 44).
+// DefaultMaxSize is the cap on the plaintext of one generation in bytes unless a store sets another.
 const DefaultMaxSize = 128_000_000
 
 // maxConfig bounds every small file that is read whole.
@@ -24,7 +24,7 @@ const maxConfig = 4 << 20
 // saltFile repeats a private store's salt in hex, for the reference's tools. It need not be there; where it is, it agrees with config.toml.
 const saltFile = "secret_salt.hex"
 
-// config is a store's config.toml (store-format 8.4). listed is ours: commits carry section 13 (decision 27).
+// config is a store's config.toml. See LAYOUT.md 4.1.
 type config struct {
 	StoreID     string `toml:"store_id"`
 	DataDir     string `toml:"data_dir"`
@@ -124,7 +124,7 @@ const (
 	nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 )
 
-// checkName refuses what cannot be a store's directory (store-format 8.4).
+// checkName refuses what cannot be a store's directory (LAYOUT.md 3.1).
 func checkName(name string) error {
 	if name == "" || len(name) > maxName || strings.Trim(name, nameChars) != "" || name == "." || name == ".." {
 		return fmt.Errorf("store name %.200q: want at most %d letters, digits, dots, hyphens and underscores: %w", name, maxName, fs.ErrInvalid)

@@ -146,7 +146,7 @@ type HistoryEntry struct {
 }
 
 // History returns the generations with what is known of each, oldest first. The line of one that is neither held
-// nor signed is the word of the origin it came from (decision 31).
+// nor signed is the word of the origin it came from.
 func (s *Store) History(ctx context.Context) ([]HistoryEntry, error) {
 	return s.HistoryTail(ctx, math.MaxInt)
 }

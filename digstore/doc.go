@@ -16,7 +16,7 @@
 //
 // # On disk
 //
-// The layout is that of store-format 8.4. What is ours in it is packs, recipes and a few small files:
+// LAYOUT.md, beside this package, describes every file byte by byte:
 //
 //	.dig/workspace.toml                     stores, and which is active
 //	.dig/lock                               held while workspace.toml is changed

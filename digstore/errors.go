@@ -52,7 +52,7 @@ func (e *ContentRootError) Error() string {
 	return fmt.Sprintf("content root of store %s: %s lies outside of the workspace's folder %s", e.Store, e.ContentRoot, e.Workspace)
 }
 
-// A RecurringRootError refuses a commit whose root stands in the history already (decision 35). It matches ErrUnchanged
+// A RecurringRootError refuses a commit whose root stands in the history already. It matches ErrUnchanged
 // only when that is the head.
 type RecurringRootError struct {
 	Earlier module.Generation // where the root stands
@@ -73,7 +73,7 @@ func (e *RecurringRootError) Is(target error) bool {
 	return target == ErrUnchanged && e.Earlier.Number == e.Head
 }
 
-// A TooLargeError says that content is over the store's cap (decision 44). It matches module.ErrTooLarge.
+// A TooLargeError says that content is over the store's cap. It matches module.ErrTooLarge.
 type TooLargeError struct {
 	Size, Max int64 // bytes of plaintext
 }
@@ -111,7 +111,7 @@ func (e *UnnamedError) Error() string {
 	return fmt.Sprintf("%d of %d resources have no known name: ask the publisher for a list (urn --all)", e.Missing, e.Total)
 }
 
-// A KeyNameError says that a resource key cannot become a file below a directory (store-format 8.1).
+// A KeyNameError says that a resource key cannot become a file below a directory.
 type KeyNameError struct {
 	Key, Why string
 }

@@ -149,7 +149,7 @@ type VerifyReport struct {
 }
 
 // Verify checks a generation as it lies on disk: that its leaves make its root, with Deep that every resource's
-// bytes make its leaf (store-format 7.4b), and that the signature that is kept is the publisher's. What fails is
+// bytes make its leaf (module/FORMAT.md 7.2), and that the signature that is kept is the publisher's. What fails is
 // module.ErrVerify, module.ErrFormat or auth.ErrSignature.
 func (s *Store) Verify(ctx context.Context, root merkle.Hash, o *VerifyOptions) (*VerifyReport, error) {
 	if o == nil {

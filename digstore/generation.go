@@ -17,7 +17,7 @@ import (
 //
 // A generation holds hashes of names, not names. Open and Resource work for whoever knows a name. Listing needs
 // the names themselves: those of own commits, those that the module shows (section 13, or the discovery resource),
-// or those that WithNames brings (decision 27). Where one is missing, ReadDir is an *fs.PathError with
+// or those that WithNames brings. Where one is missing, ReadDir is an *fs.PathError with
 // errors.ErrUnsupported.
 //
 // As in any fs.FS, a name such as "a//b" cannot be opened by Open, nor listed; Resource opens it. Where one
@@ -123,7 +123,7 @@ func (g *Generation) Resource(name string) (*module.Plain, error) {
 }
 
 // OpenURN opens the resource that an address of this store leads to, whatever root it names: with no resource
-// part, or an empty one, index.html (store-format 3.4).
+// part, or an empty one, index.html (urn/FORMAT.md 4).
 func (g *Generation) OpenURN(u urn.URN) (*module.Plain, error) {
 	if u.Store != g.s.set.id {
 		return nil, fmt.Errorf("%s is of another store than %s: %w", u, g.s.set.id, fs.ErrNotExist)

@@ -10,8 +10,7 @@ import (
 // directory it enters, so that a pattern is only ever asked about entries below its own file, and what lies in an
 // ignored directory is never asked about at all: as in git, it cannot come back.
 //
-// .gitignore and .digignore have git's syntax; the latter is the stronger one of the two in a directory.
-// store-format 8.1.
+// .gitignore and .digignore have git's syntax. In one directory .digignore takes precedence.
 type ignoreList struct {
 	up       *ignoreList
 	dir      string // of the files, relative to the root of the walk, "" or ending in "/"

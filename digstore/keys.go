@@ -12,11 +12,11 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// keyFile is the publisher key: 32 bytes, the seed, mode 0600 (store-format 9.3).
+// keyFile is the publisher key: 32 bytes, the seed, mode 0600. See LAYOUT.md 4.3.
 const keyFile = "signing_key.bin"
 
 // Signer returns the key that commits here: the one that was adopted, else the store's publisher key. It is ErrNoKey
-// where there is neither: a clone has none (decision 26).
+// where there is neither: a clone has none.
 func (s *Store) Signer() (*auth.Key, error) {
 	k, err := s.readKey(writerFile)
 	if errors.Is(err, ErrNoKey) {

@@ -8,7 +8,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// leafHash hashes the sealed bytes of one resource, chunk after chunk: its leaf (store-format 6).
+// leafHash hashes the sealed bytes of one resource, chunk after chunk: its leaf (module/FORMAT.md 1.3).
 type leafHash struct{ h hash.Hash }
 
 func newLeafHash() *leafHash { return &leafHash{sha256.New()} }

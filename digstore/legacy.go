@@ -16,9 +16,9 @@ import (
 )
 
 // A workspace of the reference keeps a generation as generations/<root>/manifest.json with a file for each chunk,
-// and as a whole module in modules/. Both are read where they are and never written (decision 22).
+// and as a whole module in modules/. Both are read where they are and never written. See LAYOUT.md 13.
 
-// manifest is the reference's manifest.json (store-format 8.4). Its chunk indices are not de-duplicated.
+// manifest is the reference's manifest.json. See LAYOUT.md 13.1. Its chunk indices are not de-duplicated.
 type manifest struct {
 	SchemaVersion int         `json:"schema_version"`
 	GenerationID  uint64      `json:"generation_id"`

@@ -26,7 +26,7 @@ func Migrate(dir string, o *Options) (bool, error) {
 	return true, nil
 }
 
-// migrate moves the one store of the reference's oldest layout to stores/default (store-format 8.4). config.toml moves
+// migrate moves the one store of the reference's oldest layout to stores/default (LAYOUT.md 13.3). config.toml moves
 // last, so that a migration that broke off is taken up again.
 func (w *Workspace) migrate() error {
 	set, err := w.readConfig(w.dot)

@@ -19,7 +19,7 @@ import (
 	"github.com/dig-network/digstore/digstore/urn"
 )
 
-// DiscoveryResource lists resources for readers (store-format 3.4).
+// DiscoveryResource lists resources for readers (module/FORMAT.md 5.10).
 const DiscoveryResource = ".well-known/dig/manifest.json"
 
 // maxNames bounds a list of names in bytes.
@@ -195,7 +195,7 @@ func (g *Generation) Names() (names []string, unnamed int, err error) {
 	return t.names, t.total - len(t.names), nil
 }
 
-// names finds out which names are known (decision 27).
+// names finds out which names are known.
 func (g *Generation) names() (*nameTable, error) {
 	g.named.Do(func() { g.table, g.err = g.findNames() })
 	return g.table, g.err

@@ -17,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A pending generation waits to be made the head (remote-protocol 4.4). It lies in pending/: <root>.recipe, which
+// A pending generation waits to be made the head. See LAYOUT.md 10.3. It lies in pending/: <root>.recipe, which
 // stands alone, <root>.pack, which no index covers, so that nothing else comes to rest on it, and <root>.json,
 // with which it is there.
 type pendingFile struct {

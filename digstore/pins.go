@@ -112,7 +112,7 @@ func (s *Store) Pin(ctx context.Context, p module.Pins) error {
 }
 
 // KnownStores remembers which key was believed for which store by first use: the file known_stores.json, which
-// lies beside a person's identity key (decision 26). It may be used by several goroutines and processes.
+// lies beside a person's identity key. It may be used by several goroutines and processes.
 type KnownStores struct {
 	path string
 	mu   sync.Mutex

@@ -26,7 +26,7 @@ type arrival struct {
 	lines  []module.Generation // for roots.log; none when the line is there already
 }
 
-// publish makes a generation visible (decision 22): pack, recipe and signatures are written under temporary names
+// publish makes a generation visible (LAYOUT.md 12.2): pack, recipe and signatures are written under temporary names
 // and synced, renamed, their directories synced; then one synced line in roots.log is the commit point. Files
 // whose syncs do not depend on each other are synced together. A generation whose line is there already becomes
 // visible with the rename of its recipe, so then the pack's name is made durable first.
@@ -159,7 +159,7 @@ func (s *Store) packNames(last intent) []string {
 	return []string{s.packName(last.root, last.serial), filepath.Join(s.dir, "packs", last.root.String()+packExt)}
 }
 
-// sigFile is a signature sidecar: sigs/<root>.sig or .untagged.sig (store-format 9.2).
+// sigFile is a signature sidecar: sigs/<root>.sig or .untagged.sig. See LAYOUT.md 8.1.
 type sigFile struct {
 	name  string
 	bytes []byte

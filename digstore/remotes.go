@@ -13,7 +13,7 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// DefaultOrigin is what the remote "origin" means where none is set (remote-protocol 1.7).
+// DefaultOrigin is what the remote "origin" means where none is set.
 const DefaultOrigin = "https://rpc.dig.net"
 
 // remotesFile is remotes.toml.

@@ -20,7 +20,7 @@ type Staged struct {
 	Size int64  // bytes of content
 }
 
-// record is a frame of the staging file: u32 key length || key || u64 content length || content (store-format 8.1).
+// record is a frame of the staging file: u32 key length || key || u64 content length || content. See LAYOUT.md 9.1.
 type record struct {
 	name string
 	off  int64 // of the content

@@ -62,7 +62,7 @@ type StoreOptions struct {
 	Activate bool
 }
 
-// Create makes a store without a generation. With a zero id the id is the SHA-256 of the publisher key (decision 25).
+// Create makes a store without a generation. With a zero id the id is the SHA-256 of the publisher key.
 // A name, in upper or lower case, or an id that the workspace has already is fs.ErrExist.
 func (w *Workspace) Create(id StoreID, o *StoreOptions) (*Store, error) {
 	return w.create(context.Background(), id, o)

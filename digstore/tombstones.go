@@ -17,7 +17,7 @@ import (
 )
 
 // tombName is the file of a tombstone: tombstones/store.tomb or tombstones/root-<root hex>.tomb, signature(96) ||
-// record (store-format 8.4).
+// record. See LAYOUT.md 8.2.
 func (s *Store) tombName(root merkle.Hash) string {
 	if root.IsZero() {
 		return filepath.Join(s.dir, "tombstones", "store.tomb")

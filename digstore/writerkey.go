@@ -15,9 +15,9 @@ import (
 // lies beside signing_key.bin, which it goes before, and which may hold the same key.
 const writerFile = "writer_key.bin"
 
-// AdoptKey keeps k, durably, as the key that commits here from now on, whichever key has signed the head: that of a
-// writer whom the chain lets write to somebody else's store, or the owner's own after a writer's generation was pulled.
-// Whether others take what it signs is for the chain to say (chain §7); see remote.ServerOptions.Authority and
+// AdoptKey keeps k, durably, as the key that commits here from now on, whichever key signed the head. It is for a
+// writer whom the chain authorizes, and for the owner after a writer's generation was pulled. Other hosts accept what
+// it signs if the chain lists the key (auth/chain/LINEAGE.md 9): see remote.ServerOptions.Authority and
 // remote.Trust.Anchor.
 //
 // What is held of the publisher (Pins) stays, so pulls check what they checked before. Another key that is here already

@@ -23,5 +23,5 @@
 // Where the place of the leaf and the number of leaves are known as well,
 // [Proof.CheckAt] also holds the path to its one right shape.
 //
-// Spec: store-format 2.3 and 6, plot-and-proofs 3 and 4.
+// See digstore/module/FORMAT.md 2.4 and 2.5, and plot/FORMAT.md 1.
 package merkle

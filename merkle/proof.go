@@ -58,7 +58,7 @@ func (p Proof) Check(leaf, root Hash) error {
 
 // CheckAt is Check for a leaf whose place is known: index, from 0, among count
 // leaves. The path must have exactly the steps of that place, each on its
-// side. Spec: plot-and-proofs 3.
+// side.
 func (p Proof) CheckAt(leaf, root Hash, index, count int64) error {
 	if index < 0 || index >= count {
 		return fmt.Errorf("%w: index %d is not among %d leaves", ErrProof, index, count)
@@ -88,7 +88,7 @@ const (
 	proofSize = 2*len(Hash{}) + 4 // without a step
 )
 
-// AppendBinary appends the encoding of store-format 2.3: leaf, u32 number of
+// AppendBinary appends the encoding of digstore/module/FORMAT.md 2.5: leaf, u32 number of
 // steps, steps of 33 bytes (hash, then 1 when it stands on the left and 0
 // otherwise), root; big-endian.
 func (p Proof) AppendBinary(b []byte) ([]byte, error) {

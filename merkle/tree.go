@@ -5,14 +5,14 @@ import (
 	"fmt"
 )
 
-// Tags that keep nodes, leaves and other hashed things apart. Spec: store-format 6.
+// Tags that keep nodes, leaves and other hashed things apart. See digstore/module/FORMAT.md 2.4.
 const (
 	nodeTag = "digstore:node:v1"
 	leafTag = "digstore:leaf:v1"
 )
 
 // Leaf returns the tagged leaf of a chunk of a capsule,
-// SHA-256("digstore:leaf:v1" || chunk). Spec: plot-and-proofs 3. The leaf of a
+// SHA-256("digstore:leaf:v1" || chunk). See plot/FORMAT.md 1. The leaf of a
 // resource in a module is another thing: Sum of its sealed bytes.
 func Leaf(chunk []byte) Hash {
 	s := sha256.New()

@@ -19,7 +19,7 @@ const MaxContent = 128000000
 // defaults. Nothing in them changes the root but Salt and the chunk sizes.
 type Options struct {
 	// Template is the WebAssembly module that the data is placed into. It must
-	// have the exports, imports and memory that store-format 7.5 asks for. Nil
+	// have the exports, imports and memory that FORMAT.md 6.4 asks for. Nil
 	// means Stub().
 	Template []byte
 
@@ -135,7 +135,7 @@ type body struct {
 
 func (b *body) size() int64 { return int64(len(b.plain)) + b.n }
 
-// sections returns everything but the filler, in the order of store-format 7.3.
+// sections returns everything but the filler, in the order of FORMAT.md 6.1.
 func (r *Recipe) sections(id ID, publisher auth.PublicKey, o *Options) ([]body, error) {
 	store, root := id.Store, id.Root
 	history := binary.BigEndian.AppendUint32(nil, 1)
@@ -241,5 +241,5 @@ func (r *Recipe) place(id ID, sections []body, o *Options) error {
 }
 
 // maxBlob is what fits between the blob's offset and the end of the largest
-// memory that a module may have; store-format 8.3.
+// memory that a module may have; FORMAT.md 6.2.
 const maxBlob = 6144*65536 - blobOffset

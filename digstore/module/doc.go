@@ -25,9 +25,9 @@
 //	      ├ 12 ChainState, 13 PublicManifest, where there are any
 //	      └ 11 Filler      so that the length tells less
 //
-// Numbers in the blob are big-endian. The rules are in store-format 7.
+// Numbers in the blob are big-endian. FORMAT.md, beside this package, has the rules.
 //
-// A resource's plaintext is cut where its content says (store-format 5), each
+// A resource's plaintext is cut where its content says (FORMAT.md 2.2), each
 // piece is sealed with a key that comes from the resource's address (package
 // urn), and the root is the merkle root over the leaves (package merkle). So the
 // root depends on the store, the names, the content and, in a private store, the

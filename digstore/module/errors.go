@@ -25,8 +25,7 @@ var (
 	ErrTooLarge = errors.New("too large for a module")
 )
 
-// A Fault is what is wrong with the form of a module: the error classes of
-// store-format 7.4, and one for bodies that do not decode.
+// A Fault is what is wrong with the form of a module.
 type Fault uint8
 
 // The faults.

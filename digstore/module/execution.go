@@ -13,10 +13,10 @@ type ChiaBlockRef struct {
 	Timestamp  uint64 // unix seconds
 }
 
-// MarshalBinary returns the 44 bytes of store-format 2.3.
+// MarshalBinary returns the 44 bytes of FORMAT.md 10.
 func (c *ChiaBlockRef) MarshalBinary() ([]byte, error) { return marshal(c) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3.
+// UnmarshalBinary reads the encoding of FORMAT.md 10.
 func (c *ChiaBlockRef) UnmarshalBinary(b []byte) error { return unmarshal(b, c) }
 
 func (c *ChiaBlockRef) encode(w *codec.Writer) {
@@ -38,7 +38,7 @@ type PublicInput struct {
 	Block ChiaBlockRef
 }
 
-// MarshalBinary returns the 76 bytes of store-format 12.4.
+// MarshalBinary returns the 76 bytes of FORMAT.md 10.
 func (p *PublicInput) MarshalBinary() ([]byte, error) { return marshal(p) }
 
 // UnmarshalBinary reads exactly 76 bytes; unlike for the other structures, more
@@ -69,10 +69,10 @@ type ExecutionProof struct {
 	NodeSignature auth.Signature
 }
 
-// MarshalBinary returns the encoding of store-format 2.3.
+// MarshalBinary returns the encoding of FORMAT.md 10.
 func (e *ExecutionProof) MarshalBinary() ([]byte, error) { return marshal(e) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3.
+// UnmarshalBinary reads the encoding of FORMAT.md 10.
 func (e *ExecutionProof) UnmarshalBinary(b []byte) error { return unmarshal(b, e) }
 
 func (e *ExecutionProof) encode(w *codec.Writer) {
@@ -102,10 +102,10 @@ type ProofResponse struct {
 	Root  merkle.Hash
 }
 
-// MarshalBinary returns the encoding of store-format 2.3.
+// MarshalBinary returns the encoding of FORMAT.md 10.
 func (p *ProofResponse) MarshalBinary() ([]byte, error) { return marshal(p) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3.
+// UnmarshalBinary reads the encoding of FORMAT.md 10.
 func (p *ProofResponse) UnmarshalBinary(b []byte) error { return unmarshal(b, p) }
 
 func (p *ProofResponse) encode(w *codec.Writer) {

@@ -18,7 +18,7 @@ type header struct {
 	sections map[Section]extent // in the module; of several with one id, the first
 }
 
-// readHeader finds the blob and reads its rows (store-format 7.1 to 7.3). It
+// readHeader finds the blob and reads its rows (FORMAT.md 3 and 4). It
 // reads a few bytes around each section of the WebAssembly module and of the
 // blob, however long they are.
 func readHeader(r io.ReaderAt, size int64) (*header, error) {

@@ -23,7 +23,7 @@ type ID struct {
 }
 
 // ParseID reads "store:root", each 64 hex digits of either case, and nothing
-// around them (store-format 1).
+// around them (FORMAT.md 1.3).
 func ParseID(s string) (ID, error) {
 	store, root, ok := strings.Cut(s, ":")
 	if !ok {

@@ -11,7 +11,7 @@ import (
 
 // AuthInfo is section 7: what a host is asked to demand of a reader. A plain
 // store asks for nothing. A node that does not check JWTs must not serve the
-// content of a module with RequiresJWT (store-format 12.2).
+// content of a module with RequiresJWT (FORMAT.md 5.4).
 type AuthInfo struct {
 	RequiresSession    bool
 	RequiresJWT        bool
@@ -19,10 +19,10 @@ type AuthInfo struct {
 	AcceptedAlgorithms []string
 }
 
-// MarshalBinary returns the encoding of store-format 2.3.
+// MarshalBinary returns the encoding of FORMAT.md 5.4.
 func (a *AuthInfo) MarshalBinary() ([]byte, error) { return marshal(a) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3. Any byte but 0 counts
+// UnmarshalBinary reads the encoding of FORMAT.md 5.4. Any byte but 0 counts
 // as true.
 func (a *AuthInfo) UnmarshalBinary(b []byte) error { return unmarshal(b, a) }
 
@@ -49,10 +49,10 @@ func TrustedLabel(k auth.PublicKey) string { return "dig-host-key-v1:" + k.Strin
 // TrustedKeys is section 5.
 type TrustedKeys []TrustedKey
 
-// MarshalBinary returns the encoding of store-format 2.3.
+// MarshalBinary returns the encoding of FORMAT.md 5.2.
 func (t *TrustedKeys) MarshalBinary() ([]byte, error) { return marshal(t) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3.
+// UnmarshalBinary reads the encoding of FORMAT.md 5.2.
 func (t *TrustedKeys) UnmarshalBinary(b []byte) error { return unmarshal(b, t) }
 
 func (t *TrustedKeys) encode(w *codec.Writer) {
@@ -85,10 +85,10 @@ type ChainState struct {
 	CoinsetURL      string
 }
 
-// MarshalBinary returns the encoding of store-format 2.3.
+// MarshalBinary returns the encoding of FORMAT.md 5.8.
 func (c *ChainState) MarshalBinary() ([]byte, error) { return marshal(c) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3.
+// UnmarshalBinary reads the encoding of FORMAT.md 5.8.
 func (c *ChainState) UnmarshalBinary(b []byte) error { return unmarshal(b, c) }
 
 func (c *ChainState) encode(w *codec.Writer) {
@@ -127,11 +127,11 @@ type PublicEntry struct {
 	VersionCount    uint32
 }
 
-// MarshalBinary returns the encoding of store-format 2.3, entries in the order
+// MarshalBinary returns the encoding of FORMAT.md 5.9, entries in the order
 // of their paths' bytes.
 func (p *PublicManifest) MarshalBinary() ([]byte, error) { return marshal(p) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3.
+// UnmarshalBinary reads the encoding of FORMAT.md 5.9.
 func (p *PublicManifest) UnmarshalBinary(b []byte) error { return unmarshal(b, p) }
 
 func (p *PublicManifest) encode(w *codec.Writer) {
@@ -167,10 +167,10 @@ type KeyTableRow struct {
 	TotalSize    uint64 // sealed bytes
 }
 
-// MarshalBinary returns the encoding of store-format 2.3.
+// MarshalBinary returns the encoding of FORMAT.md 5.5.
 func (k *KeyTableRow) MarshalBinary() ([]byte, error) { return marshal(k) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3.
+// UnmarshalBinary reads the encoding of FORMAT.md 5.5.
 func (k *KeyTableRow) UnmarshalBinary(b []byte) error { return unmarshal(b, k) }
 
 func (k *KeyTableRow) encode(w *codec.Writer) {

@@ -10,7 +10,7 @@ import (
 	"github.com/dig-network/digstore/internal/codec"
 )
 
-// Metadata is the manifest in section 6 (store-format 2.4). A nil string is
+// Metadata is the manifest in section 6 (FORMAT.md 5.3). A nil string is
 // absent, which is not the same as empty. What decodes encodes to the same
 // bytes again, as long as the maps of the input were in order.
 type Metadata struct {
@@ -70,10 +70,10 @@ func compact(v any) json.RawMessage {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// MarshalBinary returns the encoding of store-format 2.4.
+// MarshalBinary returns the encoding of FORMAT.md 5.3.
 func (m *Metadata) MarshalBinary() ([]byte, error) { return marshal(m) }
 
-// UnmarshalBinary reads the encoding of store-format 2.4.
+// UnmarshalBinary reads the encoding of FORMAT.md 5.3.
 func (m *Metadata) UnmarshalBinary(b []byte) error { return unmarshal(b, m) }
 
 func (m *Metadata) encode(w *codec.Writer) {
@@ -164,7 +164,7 @@ type metadataJSON struct {
 }
 
 // UnmarshalJSON reads the form in which a person writes a manifest: the names
-// of store-format 2.4 as members. Strings that are missing or empty become
+// of FORMAT.md 5.3 as members. Strings that are missing or empty become
 // absent, authors without a name and links that are no strings are left out,
 // and the schema version is 1 unless given. Custom values are made compact,
 // their members in order.

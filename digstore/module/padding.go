@@ -12,7 +12,7 @@ import (
 // module of every store.
 const UniformSize = 134217728
 
-// A Padding says how long a module's data becomes (store-format 7.3), so that
+// A Padding says how long a module's data becomes (FORMAT.md 6.3), so that
 // its length tells less about the content. The root never depends on it. The
 // zero value is Padme.
 type Padding struct {

@@ -2,7 +2,7 @@ package module
 
 import "fmt"
 
-// A Section is the id of a part of a module's data (store-format 7.3). Ids that
+// A Section is the id of a part of a module's data (FORMAT.md 5). Ids that
 // are not named here are legal and ignored.
 type Section uint16
 

@@ -16,10 +16,10 @@ type ContentRequest struct {
 	Window *[2]uint64 // not before, not after: unix seconds
 }
 
-// MarshalBinary returns the encoding of store-format 2.3.
+// MarshalBinary returns the encoding of FORMAT.md 10.
 func (c *ContentRequest) MarshalBinary() ([]byte, error) { return marshal(c) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3.
+// UnmarshalBinary reads the encoding of FORMAT.md 10.
 func (c *ContentRequest) UnmarshalBinary(b []byte) error { return unmarshal(b, c) }
 
 func (c *ContentRequest) encode(w *codec.Writer) {
@@ -55,11 +55,11 @@ type ContentResponse struct {
 	ChunkLens []uint32 // how Sealed splits into chunks; empty: one chunk
 }
 
-// MarshalBinary returns the encoding of store-format 2.3, chunk lengths
+// MarshalBinary returns the encoding of FORMAT.md 10, chunk lengths
 // included even when there are none.
 func (c *ContentResponse) MarshalBinary() ([]byte, error) { return marshal(c) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3. An early form ended
+// UnmarshalBinary reads the encoding of FORMAT.md 10. An early form ended
 // before the chunk lengths; it is read as having none.
 func (c *ContentResponse) UnmarshalBinary(b []byte) error { return unmarshal(b, c) }
 
@@ -97,10 +97,10 @@ type ProofRequest struct {
 	Nonce [32]byte
 }
 
-// MarshalBinary returns the encoding of store-format 2.3.
+// MarshalBinary returns the encoding of FORMAT.md 10.
 func (p *ProofRequest) MarshalBinary() ([]byte, error) { return marshal(p) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3.
+// UnmarshalBinary reads the encoding of FORMAT.md 10.
 func (p *ProofRequest) UnmarshalBinary(b []byte) error { return unmarshal(b, p) }
 
 func (p *ProofRequest) encode(w *codec.Writer) {
@@ -116,17 +116,17 @@ func (p *ProofRequest) decode(r *codec.Reader) {
 	r.Fixed(p.Nonce[:])
 }
 
-// A ProofPrelude commits to an answer (store-format 12.4).
+// A ProofPrelude commits to an answer (FORMAT.md 10.2).
 type ProofPrelude struct {
 	Root             merkle.Hash
 	OutputCommitment merkle.Hash // SHA-256 of the sealed bytes that were served
 	ServingDigest    merkle.Hash // SHA-256 of key, chunk indices and nonce
 }
 
-// MarshalBinary returns the encoding of store-format 2.3.
+// MarshalBinary returns the encoding of FORMAT.md 10.
 func (p *ProofPrelude) MarshalBinary() ([]byte, error) { return marshal(p) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3.
+// UnmarshalBinary reads the encoding of FORMAT.md 10.
 func (p *ProofPrelude) UnmarshalBinary(b []byte) error { return unmarshal(b, p) }
 
 func (p *ProofPrelude) encode(w *codec.Writer) {
@@ -149,10 +149,10 @@ type PathWalk struct {
 	Cursor       uint64
 }
 
-// MarshalBinary returns the encoding of store-format 2.3.
+// MarshalBinary returns the encoding of FORMAT.md 10.
 func (p *PathWalk) MarshalBinary() ([]byte, error) { return marshal(p) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3.
+// UnmarshalBinary reads the encoding of FORMAT.md 10.
 func (p *PathWalk) UnmarshalBinary(b []byte) error { return unmarshal(b, p) }
 
 func (p *PathWalk) encode(w *codec.Writer) {
@@ -169,17 +169,17 @@ func (p *PathWalk) decode(r *codec.Reader) {
 }
 
 // An AttestationChallenge is what a host is asked to sign. What it signs has a
-// tag in front (store-format 9.2).
+// tag in front.
 type AttestationChallenge struct {
 	Nonce     [32]byte
 	Store     auth.StoreID
 	Timestamp uint64 // unix seconds
 }
 
-// MarshalBinary returns the encoding of store-format 2.3.
+// MarshalBinary returns the encoding of FORMAT.md 10.
 func (a *AttestationChallenge) MarshalBinary() ([]byte, error) { return marshal(a) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3.
+// UnmarshalBinary reads the encoding of FORMAT.md 10.
 func (a *AttestationChallenge) UnmarshalBinary(b []byte) error { return unmarshal(b, a) }
 
 func (a *AttestationChallenge) encode(w *codec.Writer) {
@@ -202,10 +202,10 @@ type AttestationResponse struct {
 	Signature  auth.Signature
 }
 
-// MarshalBinary returns the encoding of store-format 2.3.
+// MarshalBinary returns the encoding of FORMAT.md 10.
 func (a *AttestationResponse) MarshalBinary() ([]byte, error) { return marshal(a) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3.
+// UnmarshalBinary reads the encoding of FORMAT.md 10.
 func (a *AttestationResponse) UnmarshalBinary(b []byte) error { return unmarshal(b, a) }
 
 func (a *AttestationResponse) encode(w *codec.Writer) {

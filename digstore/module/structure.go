@@ -7,8 +7,7 @@ import (
 	"github.com/dig-network/digstore/internal/codec"
 )
 
-// A Structure is one of the structures of store-format 2.3 that this package
-// has: MarshalBinary gives its encoding, UnmarshalBinary reads it from the
+// A Structure is one of the structures of FORMAT.md 5 and 10: MarshalBinary gives its encoding, UnmarshalBinary reads it from the
 // start of a slice and passes over what follows, as the format asks. No input
 // makes it panic or allocate much more than the input's own length.
 type Structure interface {

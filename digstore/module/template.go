@@ -2,8 +2,8 @@ package module
 
 import "github.com/dig-network/digstore/internal/wasm"
 
-// The names that a guest must export and may expect from its host; store-format
-// 7.5. The stub below has exactly these.
+// The names that a guest must export and may expect from its host; FORMAT.md
+// 6.4. The stub below has exactly these.
 var (
 	hostImports = [...]struct {
 		name string
@@ -49,7 +49,7 @@ const (
 // Stub returns the template of modules for which Options names none: a
 // WebAssembly module with the imports and exports of a guest whose functions
 // all return 0. It carries data and executes nothing. Its 566 bytes never
-// change (store-format 7.5).
+// change (FORMAT.md 6.4).
 func Stub() []byte {
 	const i32, i64 = 0x7f, 0x7e
 	types := []byte{6,

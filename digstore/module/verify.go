@@ -14,8 +14,8 @@ import (
 )
 
 // VerifyLeaves checks what needs no chunk: that store id, publisher key, root
-// and leaves are there, and that the leaves fold to the root (store-format
-// 7.4b). Whether it is the store, the key and the root that are wanted is for
+// and leaves are there, and that the leaves fold to the root (FORMAT.md
+// 7.2). Whether it is the store, the key and the root that are wanted is for
 // the caller to ask. It reads the leaves and keeps none of them.
 //
 // Errors match ErrFormat or ErrVerify, unless reading fails.

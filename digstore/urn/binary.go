@@ -7,7 +7,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// AppendBinary appends the encoding of store-format 2.3: chain, store id,
+// AppendBinary appends the encoding of FORMAT.md 9: chain, store id,
 // optional root, optional resource.
 func (u URN) AppendBinary(b []byte) ([]byte, error) {
 	w := codec.NewWriter(b)
@@ -35,7 +35,7 @@ func (u URN) AppendBinary(b []byte) ([]byte, error) {
 // MarshalBinary returns the encoding that AppendBinary appends.
 func (u URN) MarshalBinary() ([]byte, error) { return u.AppendBinary(nil) }
 
-// UnmarshalBinary reads the encoding of store-format 2.3 from the start of b
+// UnmarshalBinary reads the encoding of FORMAT.md 9 from the start of b
 // and passes over what follows, as the format asks.
 func (u *URN) UnmarshalBinary(b []byte) error {
 	r := codec.NewReader(b)

@@ -24,7 +24,7 @@
 //     servers are asked for it; it tells nothing about the name.
 //   - the content key, HKDF-SHA256 of the same text, under a salt that is fixed
 //     for public stores and depends on a secret for private ones. With it the
-//     chunks of the resource are sealed (AES-256-GCM-SIV, store-format 4).
+//     chunks of the resource are sealed (AES-256-GCM-SIV, FORMAT.md 7).
 //
 // Both therefore stay the same from generation to generation, and whoever knows
 // the address of a resource in a public store can read it, while a host that

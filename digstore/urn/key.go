@@ -53,7 +53,7 @@ func (s Salt) MarshalText() ([]byte, error) {
 
 // A Key seals and opens the chunks of one resource of one store, with
 // AES-256-GCM-SIV under the all-zero nonce and without associated data
-// (store-format 4.2). The same plaintext always gives the same sealed bytes.
+// (FORMAT.md 7). The same plaintext always gives the same sealed bytes.
 //
 // Deriving a Key costs a few microseconds: make one per resource, not one per
 // chunk. A Key may be used by several goroutines at once.
@@ -71,7 +71,7 @@ func newKey(secret [32]byte) *Key {
 	return &Key{gcmsiv.New(&secret).WithNonce([12]byte{})}
 }
 
-// derive is store-format 4.1: HKDF-SHA256 over the text of the rootless URN.
+// derive is FORMAT.md 6: HKDF-SHA256 over the text of the rootless URN.
 func derive(canonical []byte, salt *Salt) (secret [32]byte) {
 	domain := []byte("digstore-hkdf-salt-v1")
 	if salt != nil {

@@ -43,7 +43,7 @@ type URN struct {
 	rootGiven bool // a root of 64 zeros was written out
 }
 
-// Parse reads a URN (store-format 3.1). Hex digits may be of either case; the
+// Parse reads a URN (FORMAT.md 2). Hex digits may be of either case; the
 // resource is everything after the first slash, as it stands: nothing is
 // decoded, normalised or trimmed. Errors match ErrSyntax.
 func Parse(s string) (URN, error) {
@@ -86,7 +86,7 @@ func clip(s string) string {
 	return s
 }
 
-// String returns the canonical form (store-format 3.2). Parse(u.String()) gives
+// String returns the canonical form (FORMAT.md 3). Parse(u.String()) gives
 // u again, with an empty Chain spelled out.
 func (u URN) String() string {
 	chain := u.Chain
@@ -132,7 +132,7 @@ func (u URN) At(root merkle.Hash) URN {
 }
 
 // Name returns the resource that u addresses: Resource, or DefaultResource
-// where that is absent or empty (store-format 3.4).
+// where that is absent or empty (FORMAT.md 4).
 func (u URN) Name() string {
 	if u.Whole || u.Resource == "" {
 		return DefaultResource

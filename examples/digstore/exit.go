@@ -24,8 +24,8 @@ import (
 	"github.com/dig-network/digstore/remote/conform"
 )
 
-// The exit codes of remote-protocol 7.7. New ones start at 17 (decision 21);
-// 9 to 16 are taken by commands that this program does not have.
+// The exit codes. 9 to 16 are those of commands that this program does not
+// have; new codes start at 17.
 const (
 	exitOther          = 1
 	exitUsage          = 2

@@ -27,7 +27,7 @@ import (
 	"github.com/dig-network/digstore/remote/rpc"
 )
 
-// serveFlags are decision 28's, and limits.
+// serveFlags are the flags of serve.
 type serveFlags struct {
 	bind          string
 	cert, key     string
@@ -275,7 +275,7 @@ func headsOf(ctx context.Context, server *remote.Server, log *slog.Logger) (list
 	return list, damaged, nil
 }
 
-// banner says what is served and where: remote-protocol 7.8 and decision 28.
+// banner prints the address and the stores that are served.
 func (a *app) banner(f serveFlags, addr net.Addr, served []module.ID) error {
 	type store struct {
 		StoreID auth.StoreID `json:"store_id"`

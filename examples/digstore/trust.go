@@ -12,7 +12,7 @@ import (
 )
 
 // trustFlags say what is believed of a host: by default the first publisher
-// key seen, which is held from then on (decisions 6 and 26).
+// key seen, which is held from then on.
 type trustFlags struct {
 	root       string
 	publisher  string

@@ -74,7 +74,7 @@ func nameField(name string) string {
 }
 
 // printURNs prints the publisher's list of names, in the form of the
-// reference's urns.txt and urns.json (store-format 8.4).
+// reference's urns.txt and urns.json (digstore/LAYOUT.md 13.4).
 func (a *app) printURNs(ctx context.Context, s *digstore.Store, root string) error {
 	g, err := a.generation(ctx, s, root)
 	if err != nil {

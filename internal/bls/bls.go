@@ -68,7 +68,7 @@ type SecretKey struct {
 
 // KeyGenV3 derives a key from at least 32 bytes of secret by the KeyGen of IETF draft 3:
 // HKDF-SHA256 with the bare salt "BLS-SIG-KEYGEN-SALT-" and an empty info, 48 bytes, modulo the
-// group order (store-format 9.1). The error is ErrSeed.
+// group order. The error is ErrSeed.
 func KeyGenV3(seed []byte) (*SecretKey, error) {
 	if len(seed) < MinSeedSize {
 		return nil, fmt.Errorf("bls: key from %d bytes of seed, want at least %d: %w", len(seed), MinSeedSize, ErrSeed)

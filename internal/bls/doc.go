@@ -2,7 +2,7 @@
 // signatures in G2 (96 bytes), both in the ZCash compressed encoding.
 //
 // The project signs with one scheme, [Augmented]: the 48 bytes of the public key
-// go before the message and the domain tag ends in AUG (store-format 9.1). The
+// go before the message and the domain tag ends in AUG. The
 // schemes [Basic] and [Possession] of the same IETF draft are there because most
 // published vectors are made with them; they share every line of code but the tag
 // and the augmentation. Keys come from seeds by draft 3 of the draft's KeyGen

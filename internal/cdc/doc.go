@@ -26,5 +26,5 @@
 // additions; and parts of one buffer can be cut apart from each other, because
 // two chains of cuts that meet once stay together.
 //
-// Spec: store-format 5.
+// See digstore/module/FORMAT.md 2.2.
 package cdc

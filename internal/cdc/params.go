@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// The sizes in bytes that stores use. Spec: store-format 5.2.
+// The sizes in bytes that stores use. See digstore/module/FORMAT.md 2.2.
 const (
 	DefaultMin    = 16 << 10
 	DefaultTarget = 64 << 10
@@ -14,7 +14,7 @@ const (
 
 // Params are the sizes of chunks in bytes. A field that is not positive means
 // its default, so the zero value is what stores use. Any values are allowed
-// and have one meaning, that of the rule in store-format 5.2; those that Check
+// and have one meaning, that of the rule in digstore/module/FORMAT.md 2.2; those that Check
 // refuses are of no use.
 type Params struct {
 	Min    int // no chunk but the last is shorter

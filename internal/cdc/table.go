@@ -1,7 +1,7 @@
 package cdc
 
 // table is what a byte adds to the hash: 256 values of SplitMix64 from the seed
-// 0x123456789abcdef0, the first and the last replaced. Spec: store-format 5.1.
+// 0x123456789abcdef0, the first and the last replaced. See digstore/module/FORMAT.md 2.2.
 // A test makes it again by that rule.
 var table = [256]uint64{
 	0x3b5c9f8e2d71a046, 0xad760cafa1697b60, 0x3501ff44902ca50d, 0x417cb9a826d831df,

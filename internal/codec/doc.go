@@ -19,5 +19,5 @@
 // as many of the smallest items would fit in what remains, and Bytes and String
 // are bounded by what is there.
 //
-// Spec: store-format 2.
+// See digstore/module/FORMAT.md 1.2.
 package codec

@@ -164,7 +164,7 @@ func (r *Reader) Len() int {
 func (r *Reader) Offset() int { return r.at }
 
 // Err returns the first error, which is an *Error, or nil. Bytes that are left
-// are no error: this is the tolerant end of store-format 2.2.
+// are no error; for Done they are.
 func (r *Reader) Err() error { return r.err }
 
 // Done is Err, and an error when bytes are left: the strict end.

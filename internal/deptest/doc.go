@@ -11,6 +11,4 @@
 // and plot, digstore and remote do not name each other.
 //
 // A failure tells the shortest chain of imports that brought the forbidden one.
-//
-// Spec: architecture 3.
 package deptest

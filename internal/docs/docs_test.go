@@ -13,7 +13,7 @@ func TestDoc(t *testing.T) {
 		"| offset | size | field | value |\n|---|---|---|---|\n" +
 		"| 0 | 2 | magic | \"ab\" |\n| 2 | 3 | number | |\n\n" +
 		"### 1.2 Second\n\n```\n## 7. no heading\n```\n"
-	name := filepath.Join(t.TempDir(), "DOC.md")
+	name := filepath.Join(t.TempDir(), "doc.md")
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@
 // # The fixed nonce
 //
 // A digstore seals every chunk of a resource with 12 zero bytes as nonce and no
-// additional data (store-format 4.2); its key comes from the resource's URN and, in
+// additional data (digstore/urn/FORMAT.md 7); its key comes from the resource's URN and, in
 // a private store, a secret salt. With AES-GCM that would be fatal. Here the
 // counter starts at the tag, a keyed function of the whole plaintext, so that
 // different chunks under one key get different key streams: those of two chunks of

@@ -42,7 +42,7 @@ type Export struct {
 
 // Check returns nil when the module has all of these imports and exports, and
 // at least one memory of its own, each of 32 bits and not shared. It may have
-// others. What it lacks is named in an ErrTemplate. Spec: store-format 7.5.
+// others. What it lacks is named in an ErrTemplate. See digstore/module/FORMAT.md 6.4.
 func Check(module []byte, imports []Import, exports []Export) error {
 	w := newWalk(&file{r: bytes.NewReader(module), size: int64(len(module))}, int64(len(module)))
 	haveImports, haveExports := map[Import]bool{}, map[Export]bool{}

@@ -25,5 +25,5 @@
 // Numbers of a module are LEB128 of 32 bits. They are read in any length of up
 // to five bytes and written in the shortest.
 //
-// Spec: store-format 7.1, 7.2 and 7.5.
+// See digstore/module/FORMAT.md 3 and 6.4.
 package wasm

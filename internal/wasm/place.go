@@ -8,7 +8,7 @@ import (
 )
 
 // Size of a page of memory, and how many of them a module of ours may have.
-// Spec: store-format 7.5.
+// See digstore/module/FORMAT.md 6.4.
 const (
 	pageSize = 1 << 16
 	maxPages = 6144
@@ -16,8 +16,7 @@ const (
 
 // Place puts a payload of payloadLen bytes, to stand at address offset of
 // memory 0, into a template: the finished module is prefix, the payload, and
-// suffix. It does what the reference compiler does, byte for byte (store-format
-// 7.5): sections keep their order and bodies; every memory is given at least
+// suffix. It does what the reference compiler does, byte for byte: sections keep their order and bodies; every memory is given at least
 // the pages that the payload needs and the maximum of 6144; the template's own
 // data segments and then the payload make up one data section at the end; a
 // data count section is left out. All sizes are in their shortest form.
