@@ -44,8 +44,8 @@
 //
 // Documents for other implementations lie beside the packages: digstore/urn/FORMAT.md (addresses,
 // keys and sealing), digstore/module/FORMAT.md (the .dig file), digstore/LAYOUT.md (a workspace on
-// a disk), remote/RECIPES.md (a generation as what changed), auth/chain/LINEAGE.md (a store on the
-// chain) and plot/FORMAT.md (the plot file).
+// a disk), remote/PROTOCOL.md (dig://), remote/RECIPES.md (a generation as what changed),
+// auth/chain/LINEAGE.md (a store on the chain) and plot/FORMAT.md (the plot file).
 //
 // The folder examples holds programs that stand on these packages; start with
 // examples/quickstart, which runs the whole way in one process. The command
