@@ -354,6 +354,9 @@ func (s *Set) Find(ctx context.Context, h, plotID merkle.Hash) (capsule.Plotted,
 
 // Stat implements capsule.Source. A zero root means any generation.
 func (s *Set) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor, error) {
+	if err := context.Cause(ctx); err != nil {
+		return capsule.Descriptor{}, err
+	}
 	d, _, err := s.locate(ref)
 	return d, err
 }

@@ -952,6 +952,57 @@ func TestAsStore(t *testing.T) {
 	}
 }
 
+// A cache in front of a source is a source.
+func TestAsSource(t *testing.T) {
+	for name, o := range map[string]cache.Options{
+		"default": {}, "tiny": {L1: 20_000, L2: 100_000}, "off": {L1: -1, L2: -1}, "disk": {L1: 20_000, L2: 1 << 20, Dir: "x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			capsuletest.TestSource(t, func(t *testing.T, held []capsuletest.Holding) capsule.Source {
+				if o.Dir != "" {
+					o.Dir = t.TempDir()
+				}
+				return newCache(t, newHeld(held), &o)
+			})
+		})
+	}
+}
+
+// held is a source of some capsules of some generations.
+type held struct {
+	stat    map[capsule.Ref]capsule.Descriptor
+	content map[merkle.Hash][]byte
+}
+
+func newHeld(list []capsuletest.Holding) held {
+	s := held{map[capsule.Ref]capsule.Descriptor{}, map[merkle.Hash][]byte{}}
+	for _, h := range list {
+		for i, b := range h.Content {
+			d, ref := h.Manifest.Capsules[i], h.Manifest.Ref(i)
+			s.stat[ref], s.content[d.Hash] = d, b
+			ref.Root = merkle.Hash{}
+			s.stat[ref] = d
+		}
+	}
+	return s
+}
+
+func (s held) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor, error) {
+	d, ok := s.stat[ref]
+	if !ok {
+		return d, fs.ErrNotExist
+	}
+	return d, ctx.Err()
+}
+
+func (s held) Open(ctx context.Context, d capsule.Descriptor) (io.ReadCloser, error) {
+	b, ok := s.content[d.Hash]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return io.NopCloser(bytes.NewReader(b)), ctx.Err()
+}
+
 // Everything at once; run it under the race detector.
 func TestConcurrent(t *testing.T) {
 	backings(t, func(t *testing.T, dir string) {

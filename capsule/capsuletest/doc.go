@@ -8,5 +8,7 @@
 //		})
 //	}
 //
+// [TestSource] is the suite for a capsule.Source that is only read.
+//
 // [Plots] is a plot in memory, for tests of what asks or answers challenges.
 package capsuletest

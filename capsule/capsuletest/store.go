@@ -126,87 +126,19 @@ func (s *storeTest) commit(t *testing.T, g generation) {
 	}
 }
 
-// has checks that the store holds all of g, under its root and, when it is the head, without one.
 func (s *storeTest) has(t *testing.T, g generation, head bool) {
 	t.Helper()
-	for i, want := range g.Capsules {
-		for _, root := range []merkle.Hash{g.Root, {}} {
-			if root.IsZero() && !head {
-				continue
-			}
-			ref := capsule.Ref{Store: g.Store, Root: root, Index: uint32(i)}
-			if got, err := s.Stat(t.Context(), ref); err != nil || got != want {
-				t.Fatalf("stat %v: %+v, %v, want %+v", ref, got, err, want)
-			}
-		}
-		s.opens(t, want, g.content[i])
-	}
-	past := capsule.Ref{Store: g.Store, Root: g.Root, Index: uint32(len(g.Capsules))}
-	if _, err := s.Stat(t.Context(), past); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("stat of an index past the end: %v, want fs.ErrNotExist", err)
-	}
-	l, ok := s.Store.(capsule.Lister)
-	if !ok {
-		return
-	}
-	for _, root := range []merkle.Hash{g.Root, {}} {
-		if root.IsZero() && !head {
-			continue
-		}
-		m, err := l.Manifest(t.Context(), g.Store, root)
-		if err != nil {
-			t.Fatalf("manifest of root %v: %v", root, err)
-		}
-		got, gerr := m.MarshalJSON()
-		want, werr := g.MarshalJSON()
-		if gerr != nil || werr != nil || !bytes.Equal(got, want) {
-			t.Errorf("manifest of root %v: %s, %v, want %s, %v", root, got, gerr, want, werr)
-		}
-	}
+	has(t, s.Store, g, head)
 }
 
-// opens checks that d opens as content, in all the ways in which it can be read.
 func (s *storeTest) opens(t *testing.T, d capsule.Descriptor, content []byte) {
 	t.Helper()
-	rc, err := s.Open(t.Context(), d)
-	if err != nil {
-		t.Fatalf("open capsule of %d bytes: %v", d.Size, err)
-	}
-	defer rc.Close()
-	if at, ok := rc.(io.ReaderAt); ok {
-		p := make([]byte, min(100, len(content)))
-		off := len(content) - len(p)
-		if n, err := at.ReadAt(p,
-			int64(off)); n != len(p) || err != nil && err != io.EOF || !bytes.Equal(p, content[off:]) {
-			t.Errorf("read %d bytes at %d: %d, %v", len(p), off, n, err)
-		}
-	}
-	got, err := io.ReadAll(rc)
-	if err != nil || !bytes.Equal(got, content) {
-		t.Fatalf("read capsule of %d bytes: %d bytes, %v", d.Size, len(got), err)
-	}
-	if sk, ok := rc.(io.Seeker); ok {
-		if _, err := sk.Seek(0, io.SeekStart); err != nil {
-			t.Errorf("seek: %v", err)
-		} else if got, err := io.ReadAll(rc); err != nil || !bytes.Equal(got, content) {
-			t.Errorf("read again after a seek: %d bytes, %v", len(got), err)
-		}
-	}
+	opens(t, s.Store, d, content)
 }
 
-// lacks checks that what is named is absent.
 func (s *storeTest) lacks(t *testing.T, g generation) {
 	t.Helper()
-	for i := range g.Capsules {
-		if _, err := s.Stat(t.Context(), g.Ref(uint32(i))); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("stat %v: %v, want fs.ErrNotExist", g.Ref(uint32(i)), err)
-		}
-	}
-	if l, ok := s.Store.(capsule.Lister); ok {
-		if _, err := l.Manifest(t.Context(), g.Store, g.Root); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("manifest of root %v: %v, want fs.ErrNotExist", g.Root, err)
-		}
-	}
+	lacks(t, s.Store, g)
 }
 
 func (s *storeTest) lists(t *testing.T, want ...auth.StoreID) {
