@@ -159,7 +159,7 @@ func (d *deal) work(s *source, from SpanOrigin) {
 			d.failed = append(d.failed, fmt.Errorf("%s: %w", s.name, err))
 			l.not = append(l.not, s)
 			d.left = append(d.left, l)
-			if refused == nil && isLie(err) {
+			if refused == nil && (isLie(err) || isRetried(err)) {
 				d.c.accuse(s, err)
 			}
 			if refused != nil {

@@ -53,7 +53,7 @@ func (c *Client) openLarge(ctx context.Context, root merkle.Hash, offset int64) 
 	via := Via{Origin: origin, Transport: watchedTransport{c.transport, c.minRate}, UserAgent: c.opt.UserAgent, MaxModule: c.opt.MaxModule, Attempts: c.opt.Attempts}
 	r, size, err := c.opt.Large.OpenModule(ctx, via, module.ID{Store: c.url.Store, Root: root}, offset)
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, &retriedError{err} // by Large itself
 	}
 	return &moduleBody{capReader{r: r, left: c.opt.MaxModule - offset, over: c.maxModule().exceeded(-1)}, r, size}, offset, nil
 }

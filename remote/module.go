@@ -23,6 +23,9 @@ func (c *Client) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, e
 // ModuleFrom implements [RangeOrigin] with Range and If-Range. A server that knows neither answers with the
 // whole module: start is then 0.
 func (c *Client) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64) (r io.ReadCloser, start int64, err error) {
+	if c.isLarge(ctx, root) {
+		return c.openLarge(ctx, root, offset)
+	}
 	err = c.retry(ctx, readPolicy, func() error {
 		r, start, err = c.openModule(ctx, root, offset)
 		return err
@@ -31,9 +34,6 @@ func (c *Client) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64)
 }
 
 func (c *Client) openModule(ctx context.Context, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
-	if c.isLarge(ctx, root) {
-		return c.openLarge(ctx, root, offset)
-	}
 	h := http.Header{}
 	if offset > 0 {
 		h.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")

@@ -125,18 +125,17 @@ func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer initAnswer,
 		req.ParentRoot = p.Parent.String()
 	}
 	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
-		return c.retry(ctx, connectPolicy, func() error {
-			resp, err := c.post(ctx, request.PushInit, "/module/upload", h, req)
-			if err != nil {
-				return err
-			}
-			defer resp.Body.Close()
-			answer = initAnswer{}
-			if err := decodeStrict(&capReader{r: resp.Body, left: maxAnswerJSON}, &answer); err != nil {
-				return fmt.Errorf("remote: push-init: %w: %v", ErrProtocol, err)
-			}
-			return nil
-		})
+		resp, err := c.post(ctx, request.PushInit, "/module/upload", h, req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		answer = initAnswer{}
+		body := &capReader{r: resp.Body, left: maxAnswerJSON}
+		if err := decodeStrict(body, &answer); err != nil {
+			return c.unread(resp, body, err)
+		}
+		return nil
 	})
 	var status *StatusError
 	if errors.As(err, &status) {

@@ -97,7 +97,8 @@ func (v *visit) assemble(ctx context.Context, lines []module.Generation, head au
 				return false, nil, err
 			}
 		}
-		if !v.again(ctx, err, &failures, a.done >= got+worthwhile) {
+		moved := a.done >= got+worthwhile
+		if isRetried(a.broken) && !moved || !v.again(ctx, err, &failures, moved) {
 			return false, nil, err
 		}
 	}

@@ -19,7 +19,7 @@ type policy func(error) bool
 // readPolicy is for what changes nothing: connection errors and the statuses that pass.
 func readPolicy(err error) bool {
 	var status *StatusError
-	if errors.As(err, &status) {
+	if errors.As(err, &status) && !isRetried(err) {
 		switch status.Code {
 		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			return true
@@ -32,7 +32,7 @@ func readPolicy(err error) bool {
 // connectPolicy is for what may be sent twice: connection errors only.
 func connectPolicy(err error) bool {
 	var c *connectionError
-	return errors.As(err, &c) && !lasting(err)
+	return errors.As(err, &c) && !lasting(err) && !isRetried(err)
 }
 
 // connectionError is an exchange that broke: no answer, or not all of it. It matches [ErrConnection].
@@ -43,6 +43,19 @@ func (e *connectionError) Unwrap() error { return e.err }
 
 // Is reports whether target is [ErrConnection].
 func (e *connectionError) Is(target error) bool { return target == ErrConnection }
+
+// A retriedError is the last error of what was tried as often as the options say. Callers that retry too do not begin
+// again on it, unless bytes have come meanwhile.
+type retriedError struct{ err error }
+
+func (e *retriedError) Error() string { return e.err.Error() }
+func (e *retriedError) Unwrap() error { return e.err }
+
+// isRetried reports whether err has a retriedError in it.
+func isRetried(err error) bool {
+	var retried *retriedError
+	return errors.As(err, &retried)
+}
 
 // lasting reports whether an exchange that failed with err would fail so again.
 func lasting(err error) bool {
@@ -59,12 +72,16 @@ func lasting(err error) bool {
 		errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &verify)
 }
 
-// retry calls f until it succeeds, fails for good, or has been called as often as the options say.
+// retry calls f until it succeeds, fails for good, or has been called as often as the options say: the error is a
+// retriedError then.
 func (c *Client) retry(ctx context.Context, again policy, f func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := f()
-		if err == nil || attempt >= c.opt.Attempts || ctx.Err() != nil || !again(err) {
+		if err == nil || ctx.Err() != nil || !again(err) {
 			return err
+		}
+		if attempt >= c.opt.Attempts {
+			return &retriedError{err}
 		}
 		wait := backoff.Wait(attempt)
 		var status *StatusError

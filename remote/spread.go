@@ -234,7 +234,7 @@ func (s *spread) bring(p *piece, src *source, body []byte, err error) bool {
 		}
 	case errors.Is(err, errors.ErrUnsupported):
 		src.whole = true
-	case lasting(err):
+	case lasting(err), isRetried(err):
 		s.c.drop(src, err)
 	default:
 		if src.lost++; src.lost >= maxLost {

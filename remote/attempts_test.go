@@ -1,0 +1,101 @@
+package remote_test
+
+import (
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/rpc"
+)
+
+// TestAttempts: a host that always breaks one kind of request is asked four times for it, whatever retries around it.
+func TestAttempts(t *testing.T) {
+	pull := func(t *testing.T) (*line, func(o *remote.ClientOptions) error) {
+		s, l, to := grown(t, 400, 1, nil)
+		return l, func(o *remote.ClientOptions) error {
+			_, err := remote.Pull(t.Context(), to, s.client(l, o), remote.Trust{})
+			return err
+		}
+	}
+	clone := func(t *testing.T) (*line, func(o *remote.ClientOptions) error) {
+		s := newSite(t, 2, nil)
+		l := s.listen()
+		return l, func(o *remote.ClientOptions) error {
+			_, err := remote.Clone(t.Context(), (&direct{Memory: s.memory}).empty(), s.client(l, o), remote.Trust{FirstUse: true})
+			return err
+		}
+	}
+	push := func(t *testing.T) (*line, func(o *remote.ClientOptions) error) {
+		s, l, local := publisher(t, 1)
+		return l, func(o *remote.ClientOptions) error {
+			_, err := remote.Push(t.Context(), s.client(l, o), local.Memory)
+			return err
+		}
+	}
+	revoke := func(t *testing.T) (*line, func(o *remote.ClientOptions) error) {
+		s := newSite(t, 1, nil)
+		l := s.listen()
+		return l, func(o *remote.ClientOptions) error {
+			return s.client(l, o).Revoke(t.Context(), auth.Tombstone{Store: s.id, Root: merkle.Hash{1}})
+		}
+	}
+	large := &remote.ClientOptions{Large: rpc.Large{}, InlineLimit: 1}
+	for _, c := range []struct {
+		name    string
+		run     func(t *testing.T) (*line, func(o *remote.ClientOptions) error)
+		options *remote.ClientOptions
+		broken  func(r *http.Request, tail string) bool
+		refuse  int // answer with this status; 0: break the connection
+	}{
+		{"descriptor", clone, nil, func(r *http.Request, tail string) bool { return tail == "" }, 0},
+		{"history", clone, nil, func(r *http.Request, tail string) bool { return tail == "/roots" }, 0},
+		{"module", clone, nil, func(r *http.Request, tail string) bool { return tail == "/module" }, 0},
+		{"length of a module", clone, large, func(r *http.Request, _ string) bool { return r.Method == http.MethodHead }, 0},
+		{"JSON-RPC", clone, large, func(_ *http.Request, tail string) bool { return tail == "/" }, 0},
+		{"JSON-RPC, 503", clone, large, func(_ *http.Request, tail string) bool { return tail == "/" }, 503},
+		{"recipe", pull, nil, func(r *http.Request, _ string) bool { return r.Header.Get("Accept") != "" }, 0},
+		{"chunks", pull, nil, func(r *http.Request, _ string) bool { return r.Header.Get("Range") != "" }, 0},
+		{"chunks, 503", pull, nil, func(r *http.Request, _ string) bool { return r.Header.Get("Range") != "" }, 503},
+		{"push-init", push, nil, func(_ *http.Request, tail string) bool { return tail == "/module/upload" }, 0},
+		{"push-init, 503", push, nil, func(_ *http.Request, tail string) bool { return tail == "/module/upload" }, 503},
+		{"push", push, nil, func(r *http.Request, _ string) bool { return r.Method == http.MethodPut }, 0},
+		{"tombstone", revoke, nil, func(_ *http.Request, tail string) bool { return tail == "/tombstone" }, 0},
+	} {
+		for _, half := range []bool{false, true} {
+			if half && c.refuse != 0 {
+				continue
+			}
+			name := c.name
+			if half {
+				name += ", in the middle of the answer"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel() // it waits
+				l, run := c.run(t)
+				var asked atomic.Int32
+				l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
+					if !c.broken(r, tail) {
+						return false
+					}
+					asked.Add(1)
+					if c.refuse != 0 {
+						http.Error(w, "busy", c.refuse)
+						return true
+					}
+					if half {
+						w.Header().Set("Content-Length", "100")
+						w.Write([]byte("{"))
+					}
+					panic(http.ErrAbortHandler)
+				}
+				err := run(c.options)
+				if n := asked.Load(); n == 0 || n > 4 {
+					t.Errorf("%d requests, want 4; %v", n, err)
+				}
+			})
+		}
+	}
+}
