@@ -42,6 +42,10 @@
 //
 // A [Server] is an [net/http.Handler]; listening, TLS and logs are the program's business.
 //
+// Package net/http writes to the standard logger of package log when a host sends something on an idle connection, and
+// quotes it. It cannot be told otherwise: a program whose standard error is a terminal, or is read by another program,
+// calls log.SetOutput.
+//
 // # Single resources
 //
 // Who wants one file and no clone asks for its retrieval key: [Client.Content], held against a root that the caller

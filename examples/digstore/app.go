@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"slices"
 	"strings"
@@ -43,6 +44,7 @@ func newApp(in io.Reader, out, err io.Writer) *app {
 
 // run executes one command line and returns the exit code.
 func (a *app) run(args []string) int {
+	log.SetOutput(io.Discard) // net/http logs text that hosts send
 	ctx, stop := a.interruptible(context.Background())
 	defer stop()
 	a.input = &interruptedReader{ctx, a.in}

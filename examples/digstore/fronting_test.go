@@ -56,6 +56,22 @@ var frontFaults = map[string]func(f *front, w http.ResponseWriter, r *http.Reque
 		_, _ = io.CopyN(io.Discard, r.Body, 1000)
 		panic(http.ErrAbortHandler)
 	},
+	// unasked answers 503, and then sends text of its own on the connection that is idle.
+	"unasked": func(f *front, w http.ResponseWriter, _ *http.Request) bool {
+		if !f.once() {
+			return false
+		}
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return false
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 5\r\n\r\nbusy\n")
+		time.Sleep(50 * time.Millisecond)
+		_, _ = io.WriteString(conn, "text of the host")
+		time.Sleep(50 * time.Millisecond)
+		_ = conn.Close()
+		return true
+	},
 	// small is a proxy that refuses bodies of more than 100 kB with a page of its own.
 	"small": func(_ *front, w http.ResponseWriter, r *http.Request) bool {
 		if r.ContentLength < 100_000 {
