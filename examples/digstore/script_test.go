@@ -50,6 +50,7 @@ func TestScripts(t *testing.T) {
 			"serve":     serve,
 			"halt":      halt,
 			"mode":      mode,
+			"atmost":    atMost,
 			"nosecret":  noSecret,
 			"flip":      flip,
 			"late":      late,
@@ -195,6 +196,20 @@ func mode(ts *testscript.TestScript, neg bool, args []string) {
 		if got := info.Mode().Perm(); got != fs.FileMode(want) && runtime.GOOS != "windows" {
 			ts.Fatalf("%s has mode %04o, want %04o", name, got, want)
 		}
+	}
+}
+
+// atmost N LIMIT checks that a number is not above another.
+func atMost(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: atmost N LIMIT")
+	}
+	n, err := strconv.ParseInt(args[0], 10, 64)
+	ts.Check(err)
+	limit, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	if n > limit {
+		ts.Fatalf("%d, want at most %d", n, limit)
 	}
 }
 
