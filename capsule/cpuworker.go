@@ -8,9 +8,18 @@ import (
 )
 
 const (
-	workRange = 1 << 16 // nonces that a goroutine takes at once
+	workRange = 1 << 16 // nonces that a goroutine takes at once, at most
 	workCheck = 1 << 12 // nonces between two looks at the context: under 2 ms
 )
+
+// expected returns how many nonces there are for one that has so many zero bits.
+func expected(bits int) uint64 { return 1 << min(max(bits, 0), 63) }
+
+// rangeFor returns how many nonces a goroutine takes at once when one of 2^bits fits: an eighth
+// of those, so that the goroutines of one search hash little behind the nonce that is found.
+func rangeFor(bits int) uint64 {
+	return min(max(workCheck, expected(bits)/8), workRange)
+}
 
 // CPUWorker searches nonces on the cores of this machine. All searches share its goroutines, so
 // that the machine is never used beyond their number.
@@ -34,13 +43,18 @@ func (w *CPUWorker) Name() string { return "cpu" }
 
 // Search implements Worker. Its goroutines have ended when it returns.
 func (w *CPUWorker) Search(ctx context.Context, in WorkInput, bits int) (uint64, error) {
-	s := &workSearch{slots: w.slots, in: in, bits: bits}
+	s := &workSearch{slots: w.slots, in: in, bits: bits, size: rangeFor(bits)}
 	s.best.Store(noNonce)
-	var wg sync.WaitGroup
-	for range cap(w.slots) {
-		wg.Go(func() { s.run(ctx) })
+	// A short search is over before a second goroutine is of use.
+	if n := min(uint64(cap(w.slots)), expected(bits)/s.size); n > 1 {
+		var wg sync.WaitGroup
+		for range n {
+			wg.Go(func() { s.run(ctx) })
+		}
+		wg.Wait()
+	} else {
+		s.run(ctx)
 	}
-	wg.Wait()
 	if err := ctx.Err(); err != nil {
 		return 0, context.Cause(ctx)
 	}
@@ -56,6 +70,7 @@ type workSearch struct {
 	slots chan struct{}
 	in    WorkInput
 	bits  int
+	size  uint64        // of a range
 	next  atomic.Uint64 // first nonce of the next range
 	best  atomic.Uint64 // lowest nonce found
 }
@@ -78,8 +93,8 @@ func (s *workSearch) run(ctx context.Context) {
 
 // runRange searches the next range, and reports whether there is nothing left to do.
 func (s *workSearch) runRange(ctx context.Context, k workKernel) bool {
-	from := s.next.Add(workRange) - workRange
-	for at := from; at-from < workRange; at += workCheck {
+	from := s.next.Add(s.size) - s.size
+	for at := from; at-from < s.size; at += workCheck {
 		if ctx.Err() != nil || at >= s.best.Load() {
 			return true
 		}

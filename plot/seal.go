@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/merkle"
@@ -291,36 +294,82 @@ func (s *sealer) subrootOffsets() []int64 {
 	return offsets
 }
 
+// workBatch is the number of records whose work is searched before it is
+// written.
+const workBatch = 1024
+
 // writeWork searches for the work of each record and writes the body of C6.
+// Records are searched for at the same time, as many as there are workers.
 func (s *sealer) writeWork(ctx context.Context, b io.Writer) error {
-	p := s.w.plan
-	total := len(p.records)
-	for i := range p.records {
-		var nonce uint64
-		achieved := 0
-		if p.difficulty > 0 {
-			in := capsule.WorkInput{TableDataHash: p.chunkRoots[i], PreviousHash: s.previous,
-				PlotSeed: p.seed, CapsuleHash: p.records[i].Hash}
-			var err error
-			if nonce, err = s.w.o.Worker.Search(ctx, in, p.difficulty); err != nil {
-				return fmt.Errorf("work of capsule %d: %w", p.records[i].Index, err)
-			}
-			achieved = capsule.ZeroBits(in.Hash(nonce))
-			if achieved < p.difficulty {
-				return fmt.Errorf("work of capsule %d: nonce %d has %d leading zero bits, expected %d",
-					p.records[i].Index, nonce, achieved, p.difficulty)
-			}
-		} else if i%4096 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if _, err := b.Write(appendWork(nil, nonce, achieved)); err != nil {
+	total := len(s.w.plan.records)
+	batch := make([]byte, 0, workBatch*workEntrySize)
+	for first := 0; first < total; first += workBatch {
+		n := min(workBatch, total-first)
+		batch = batch[:n*workEntrySize]
+		clear(batch)
+		if err := s.searchWork(ctx, first, batch); err != nil {
 			return err
 		}
-		if (i+1)*100/total != i*100/total {
-			s.w.progress("work", int64(i+1), int64(total))
+		if _, err := b.Write(batch); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// searchWork fills entries with those of the records from first on.
+func (s *sealer) searchWork(ctx context.Context, first int, entries []byte) error {
+	p := s.w.plan
+	if p.difficulty == 0 {
+		return ctx.Err() // all entries are zero
+	}
+	n, total := len(entries)/workEntrySize, len(p.records)
+	var next atomic.Int64
+	found := make(chan struct{}, n)
+	g, gctx := errgroup.WithContext(ctx)
+	for range min(n, s.w.o.Workers) {
+		g.Go(func() error {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				entry, err := s.searchOne(gctx, first+i)
+				if err != nil {
+					return err
+				}
+				copy(entries[i*workEntrySize:], entry)
+				found <- struct{}{} // has room for all
+			}
+			return nil
+		})
+	}
+	failed := make(chan error, 1)
+	go func() {
+		failed <- g.Wait()
+		close(found)
+	}()
+	done := first
+	for range found {
+		done++
+		if done*100/total != (done-1)*100/total {
+			s.w.progress("work", int64(done), int64(total))
+		}
+	}
+	return <-failed
+}
+
+// searchOne returns the entry of record i.
+func (s *sealer) searchOne(ctx context.Context, i int) ([]byte, error) {
+	p := s.w.plan
+	in := capsule.WorkInput{TableDataHash: p.chunkRoots[i], PreviousHash: s.previous,
+		PlotSeed: p.seed, CapsuleHash: p.records[i].Hash}
+	nonce, err := s.w.o.Worker.Search(ctx, in, p.difficulty)
+	if err != nil {
+		return nil, fmt.Errorf("work of capsule %d: %w", p.records[i].Index, err)
+	}
+	achieved := capsule.ZeroBits(in.Hash(nonce))
+	if achieved < p.difficulty {
+		return nil, fmt.Errorf("work of capsule %d: nonce %d has %d leading zero bits, expected %d",
+			p.records[i].Index, nonce, achieved, p.difficulty)
+	}
+	return appendWork(make([]byte, 0, workEntrySize), nonce, achieved), nil
 }
 
 func (s *sealer) writeSeal(ctx context.Context, b io.Writer) error {
