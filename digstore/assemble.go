@@ -41,10 +41,10 @@ func (s *Store) Recipe(_ context.Context, root merkle.Hash) (*module.Recipe, err
 	return kept.recipe, nil
 }
 
-// Lacking returns the places in r.Pool() of the chunks that are not here, ascending, each chunk once. What an
+// MissingChunks returns the places in r.Pool() of the chunks that are not here, ascending, each chunk once. What an
 // Assemble of the same root has brought before it broke off is here. A length that is not that of the chunk is
 // module.ErrVerify.
-func (s *Store) Lacking(_ context.Context, r *module.Recipe) ([]int, error) {
+func (s *Store) MissingChunks(_ context.Context, r *module.Recipe) ([]int, error) {
 	if err := s.sweepNow(); err != nil {
 		return nil, fmt.Errorf("look for chunks: %w", err)
 	}
@@ -73,7 +73,7 @@ func (s *Store) Lacking(_ context.Context, r *module.Recipe) ([]int, error) {
 }
 
 // Assemble is Install for a generation that comes as recipe and chunks. fetch is called once and calls put for every
-// chunk that Lacking names, in any order; i is its place in r.Pool(). put may be called by several goroutines, keeps
+// chunk that MissingChunks names, in any order; i is its place in r.Pool(). put may be called by several goroutines, keeps
 // no reference to sealed, and refuses bytes that are not the chunk's, with module.ErrVerify. A chunk that is neither
 // put nor held is fs.ErrNotExist.
 //
@@ -226,7 +226,7 @@ func (s *Store) advance(ctx context.Context, p *parts, id module.ID, head auth.S
 	if err := fetch(p.put); err != nil { // what comes is here
 		return err
 	}
-	if err := checkAs(p.base.Given(p.base, nil), p.more, id, check); err != nil {
+	if err := checkAs(p.base.WithVerified(p.base, nil), p.more, id, check); err != nil {
 		return err
 	}
 	p.more.close() // Windows renames no open file
@@ -284,7 +284,7 @@ func (p *parts) accept(ctx context.Context, id module.ID, fetch func(put func(i 
 		return err
 	}
 	came := func(c module.Chunk) bool { return p.in.pack.has(c.ID) }
-	if err := checkAs(p.recipe.Given(p.base, came), p.in, id, check); err != nil {
+	if err := checkAs(p.recipe.WithVerified(p.base, came), p.in, id, check); err != nil {
 		return err
 	}
 	return p.in.seal()

@@ -20,7 +20,7 @@ import (
 // takenApart is a module as a stranger sends it: its recipe, which nothing is known about, and its chunks.
 func takenApart(body []byte) (*module.Recipe, map[merkle.Hash][]byte) {
 	chunks := map[merkle.Hash][]byte{}
-	r := must(module.TakeApart(ctx, bytes.NewReader(body), func(c module.Chunk, sealed []byte) error {
+	r := must(module.Decompose(ctx, bytes.NewReader(body), func(c module.Chunk, sealed []byte) error {
 		chunks[c.ID] = bytes.Clone(sealed)
 		return nil
 	}))
@@ -55,7 +55,7 @@ func TestAssemble(t *testing.T) {
 	for i, g := range gens {
 		body := moduleOf(t, from, g.Root)
 		r, chunks := takenApart(body)
-		lacking := must(to.Lacking(ctx, r))
+		lacking := must(to.MissingChunks(ctx, r))
 		if want := len(chunks); i > 0 && len(lacking) >= want {
 			t.Errorf("generation %d lacks %d chunks of %d", i, len(lacking), want)
 		}
@@ -90,12 +90,12 @@ func TestAssembleBroken(t *testing.T) {
 	body := moduleOf(t, from, gens[1].Root)
 	r, chunks := takenApart(body)
 	_, to := inMemoryOf(t, from.ID())
-	all, broken := must(to.Lacking(ctx, r)), errors.New("broken")
+	all, broken := must(to.MissingChunks(ctx, r)), errors.New("broken")
 	if !slices.Equal(all, everything(r)) {
 		t.Fatalf("an empty store lacks %v", all)
 	}
 	for round := 0; ; round++ {
-		lacking := must(to.Lacking(ctx, r))
+		lacking := must(to.MissingChunks(ctx, r))
 		if len(lacking) == 0 {
 			break
 		}
@@ -111,7 +111,7 @@ func TestAssembleBroken(t *testing.T) {
 		}
 	}
 	check(t, to.Discard(ctx, gens[1].Root))
-	if lacking := must(to.Lacking(ctx, r)); !slices.Equal(lacking, all) {
+	if lacking := must(to.MissingChunks(ctx, r)); !slices.Equal(lacking, all) {
 		t.Errorf("after a discard %v are lacking", lacking)
 	}
 	check(t, to.Assemble(ctx, gens, signed(t, from), r, merkle.Hash{}, putting(r, chunks, all), deep))
@@ -156,7 +156,7 @@ func TestAssembleRefuses(t *testing.T) {
 			if lines := must(to.Generations(ctx)); len(lines) > 0 {
 				t.Errorf("history %v after a refusal", lines)
 			}
-			check(t, to.Assemble(ctx, gens[:2], signedAs(t, from, gens[1].Root), r, merkle.Hash{}, putting(r, chunks, must(to.Lacking(ctx, r))), deep))
+			check(t, to.Assemble(ctx, gens[:2], signedAs(t, from, gens[1].Root), r, merkle.Hash{}, putting(r, chunks, must(to.MissingChunks(ctx, r))), deep))
 			verifyAll(t, to)
 		})
 	}
@@ -194,7 +194,7 @@ func TestAssembleReads(t *testing.T) {
 			must(f.WriteAt([]byte("damage"), off))
 		}
 		check(t, f.Close())
-		err := to.Assemble(ctx, gens[1:], auth.SignedRoot{}, r, c.base, putting(r, chunks, must(to.Lacking(ctx, r))), deep)
+		err := to.Assemble(ctx, gens[1:], auth.SignedRoot{}, r, c.base, putting(r, chunks, must(to.MissingChunks(ctx, r))), deep)
 		if !errors.Is(err, c.want) {
 			t.Errorf("on base %s: %v, want %v", c.base, err, c.want)
 		}

@@ -124,7 +124,7 @@ func BenchmarkAssemble(b *testing.B) {
 			b.StopTimer()
 			to := fresh()
 			b.StartTimer()
-			lacking := must(to.Lacking(ctx, recipe))
+			lacking := must(to.MissingChunks(ctx, recipe))
 			check(b, to.Assemble(ctx, gens[1:], auth.SignedRoot{}, recipe, gens[0].Root, putting(recipe, chunks, lacking), deep))
 		}
 	})

@@ -200,7 +200,7 @@ func (s *shared) pull(w *digstore.Workspace) error {
 		if err != nil {
 			return err
 		}
-		lacking, err := here.Lacking(ctx, recipe)
+		lacking, err := here.MissingChunks(ctx, recipe)
 		if err != nil {
 			return err
 		}
@@ -305,7 +305,7 @@ func (s *shared) serve(w *digstore.Workspace) error {
 			return err
 		}
 		defer r.Close()
-		recipe, err := module.TakeApart(ctx, r, func(module.Chunk, []byte) error { return nil })
+		recipe, err := module.Decompose(ctx, r, func(module.Chunk, []byte) error { return nil })
 		if err == nil && recipe.ID() != g.ID() {
 			err = fmt.Errorf("it is %v", recipe.ID())
 		}
@@ -449,7 +449,7 @@ func TestGCDuringTransfer(t *testing.T) {
 		{"pull a recipe", func(w *digstore.Workspace, halfway func()) error {
 			r, chunks := takenApart(moduleOf(t, from, last.Root))
 			s := must(w.Store(""))
-			lacking := must(s.Lacking(ctx, r))
+			lacking := must(s.MissingChunks(ctx, r))
 			return s.Assemble(ctx, gens[2:], signedAs(t, from, last.Root), r, merkle.Hash{}, func(put func(int, []byte) error) error {
 				halfway()
 				return putting(r, chunks, lacking)(put)
@@ -460,7 +460,7 @@ func TestGCDuringTransfer(t *testing.T) {
 		}},
 		{"push a recipe", func(w *digstore.Workspace, halfway func()) error {
 			r, chunks := takenApart(moduleOf(t, from, last.Root))
-			lacking := must(must(w.Store("")).Lacking(ctx, r))
+			lacking := must(must(w.Store("")).MissingChunks(ctx, r))
 			return w.ReceiveRecipe(ctx, signedAs(t, from, last.Root), gens[1].Root, false, r, gens[0].Root, func(put func(int, []byte) error) error {
 				halfway()
 				return putting(r, chunks, lacking)(put)

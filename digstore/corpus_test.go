@@ -120,7 +120,7 @@ func TestTransfers(t *testing.T) {
 			r, chunks := takenApart(moduleOf(t, from, gens[i].Root))
 			s := stored(t, w, from)
 			return s.Assemble(ctx, gens[i:i+1], signedAs(t, from, gens[i].Root), r, parentOf(gens, i),
-				putting(r, chunks, must(s.Lacking(ctx, r))), deep)
+				putting(r, chunks, must(s.MissingChunks(ctx, r))), deep)
 		}},
 		{"receive", func(w *digstore.Workspace, i int) error {
 			return w.Receive(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), false, bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep)

@@ -67,7 +67,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 		return nil, fmt.Errorf("import: %w", err)
 	}
 	defer in.close()
-	recipe, err := in.takeApart(ctx, r)
+	recipe, err := in.decompose(ctx, r)
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}

@@ -227,8 +227,8 @@ func (f freshStore) Recipe(ctx context.Context, root merkle.Hash) (*module.Recip
 	return of(f, func(s *digstore.Store) (*module.Recipe, error) { return s.Recipe(ctx, root) })
 }
 
-func (f freshStore) Lacking(ctx context.Context, r *module.Recipe) ([]int, error) {
-	return of(f, func(s *digstore.Store) ([]int, error) { return s.Lacking(ctx, r) })
+func (f freshStore) MissingChunks(ctx context.Context, r *module.Recipe) ([]int, error) {
+	return of(f, func(s *digstore.Store) ([]int, error) { return s.MissingChunks(ctx, r) })
 }
 
 func (f freshStore) Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r *module.Recipe, base merkle.Hash,

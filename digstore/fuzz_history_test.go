@@ -95,7 +95,7 @@ func FuzzParts(f *testing.F) {
 		w := must(digstore.Open(home, sweepOptions(disk)))
 		defer w.Close()
 		s := must(w.Store("site"))
-		lacking := must(s.Lacking(ctx, recipe))
+		lacking := must(s.MissingChunks(ctx, recipe))
 		check(t, s.Assemble(ctx, []module.Generation{rel.line}, rel.head, recipe, merkle.Hash{}, putting(recipe, chunks, lacking), deep))
 		check(t, generationReadsRight(s, rel.line.Root, rel.module))
 	})

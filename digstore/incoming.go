@@ -106,8 +106,8 @@ func newIncoming(w *Workspace, dir string, packs *packSet) (*incoming, error) {
 	return beginIncoming(w.fs, name, packs, (*incoming).start)
 }
 
-// takeApart reads the module, after which its chunks can be read. An error of r leaves what arrived to be taken up again.
-func (in *incoming) takeApart(ctx context.Context, r io.Reader) (*module.Recipe, error) {
+// decompose reads the module, after which its chunks can be read. An error of r leaves what arrived to be taken up again.
+func (in *incoming) decompose(ctx context.Context, r io.Reader) (*module.Recipe, error) {
 	tee := &teeReader{r: r}
 	from := io.Reader(tee)
 	if in.old != nil {
@@ -116,7 +116,7 @@ func (in *incoming) takeApart(ctx context.Context, r io.Reader) (*module.Recipe,
 	if in.log != nil {
 		from = &logReader{from, in.log}
 	}
-	recipe, err := module.TakeApart(ctx, from, func(c module.Chunk, sealed []byte) error {
+	recipe, err := module.Decompose(ctx, from, func(c module.Chunk, sealed []byte) error {
 		fresh := !in.pack.has(c.ID)
 		if fresh && in.packs != nil {
 			had, err := in.packs.has(c.ID)

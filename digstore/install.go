@@ -131,7 +131,7 @@ func (s *Store) settle(ctx context.Context, in *incoming, recipe *module.Recipe,
 
 // accept takes a module apart and has it checked.
 func (in *incoming) accept(ctx context.Context, id module.ID, r io.Reader, check func(*module.Module) error) (*module.Recipe, error) {
-	recipe, err := in.takeApart(ctx, r)
+	recipe, err := in.decompose(ctx, r)
 	if err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func (m *moduleReader) copyTo(w io.Writer, at, end int64) (int64, error) {
 func (m *moduleReader) writeStretches(w io.Writer, direct io.ReaderFrom, at int64) (int64, error) {
 	var f packHandle
 	defer f.close()
-	for s, err := range m.recipe.Stretches(m.packs, minStretch) {
+	for s, err := range m.recipe.Extents(m.packs, minStretch) {
 		if err != nil {
 			return at, err
 		}

@@ -114,7 +114,7 @@ func readGeneration(w *digstore.Workspace, id digstore.StoreID, root merkle.Hash
 		return err
 	}
 	defer r.Close()
-	if _, err := module.TakeApart(ctx, r, func(module.Chunk, []byte) error { return nil }); err != nil {
+	if _, err := module.Decompose(ctx, r, func(module.Chunk, []byte) error { return nil }); err != nil {
 		return err
 	}
 	if _, err := s.Verify(ctx, root, &digstore.VerifyOptions{Deep: true}); err != nil {

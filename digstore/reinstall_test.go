@@ -55,7 +55,7 @@ func TestOtherModuleOfRoot(t *testing.T) {
 	o.Metadata.SetMessage("another one")
 	again := must(module.Compose(id.Store, r.PublicKey(), entries, o))
 	_, chunks := takenApart(moduleOf(t, from, id.Root))
-	check(t, s.Assemble(ctx, gens[:1], signedAs(t, from, id.Root), again, merkle.Hash{}, putting(again, chunks, must(s.Lacking(ctx, again))), deep))
+	check(t, s.Assemble(ctx, gens[:1], signedAs(t, from, id.Root), again, merkle.Hash{}, putting(again, chunks, must(s.MissingChunks(ctx, again))), deep))
 
 	got, message := read()
 	if message != "another one" {

@@ -275,7 +275,7 @@ func importing(r release) step {
 func assemble(r release, base merkle.Hash) step {
 	return step{what: "assemble", do: onSite(func(s *digstore.Store) error {
 		recipe, chunks := takenApart(r.module)
-		lacking, err := s.Lacking(ctx, recipe)
+		lacking, err := s.MissingChunks(ctx, recipe)
 		if err != nil {
 			return err
 		}
@@ -287,7 +287,7 @@ func assemble(r release, base merkle.Hash) step {
 func assembleSome(r release) step {
 	return step{what: "assemble some", do: onSite(func(s *digstore.Store) error {
 		recipe, chunks := takenApart(r.module)
-		lacking, err := s.Lacking(ctx, recipe)
+		lacking, err := s.MissingChunks(ctx, recipe)
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ import (
 type sink struct{ *remotetest.Memory }
 
 func (s sink) Install(ctx context.Context, _ []module.Generation, _ auth.SignedRoot, r io.Reader, check func(*module.Module) error) error {
-	_, err := module.TakeApart(ctx, r, func(module.Chunk, []byte) error { return nil })
+	_, err := module.Decompose(ctx, r, func(module.Chunk, []byte) error { return nil })
 	return err
 }
 

@@ -57,7 +57,7 @@ func TestCorpus(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer r.Close()
-			recipe, err := module.TakeApart(t.Context(), r, func(module.Chunk, []byte) error { return nil })
+			recipe, err := module.Decompose(t.Context(), r, func(module.Chunk, []byte) error { return nil })
 			if err != nil || recipe.Root() != root {
 				t.Errorf("the clone's module of root %s: %v", root, err)
 			}

@@ -48,7 +48,7 @@ func readDelta(t testing.TB, res *http.Response) deltaAnswer {
 func chunks(t testing.TB, mod []byte) map[string]bool {
 	t.Helper()
 	ids := map[string]bool{}
-	_, err := module.TakeApart(t.Context(), bytes.NewReader(mod), func(c module.Chunk, _ []byte) error {
+	_, err := module.Decompose(t.Context(), bytes.NewReader(mod), func(c module.Chunk, _ []byte) error {
 		ids[c.ID.String()] = true
 		return nil
 	})

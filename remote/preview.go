@@ -156,7 +156,7 @@ func (v *visit) price(ctx context.Context, to Local, g module.Generation, size i
 	case answer.Recipe == nil:
 		return bytes, false, answer.Module.Close()
 	}
-	a := &assembly{visit: v, from: from, recipe: answer.Recipe, places: answer.Recipe.Places(), done: answer.Size}
+	a := &assembly{visit: v, from: from, recipe: answer.Recipe, places: answer.Recipe.Offsets(), done: answer.Size}
 	if err := a.find(ctx, assembler); err != nil {
 		return 0, false, err
 	}

@@ -46,7 +46,7 @@ func documentedSite(t *testing.T) (s *site, recipes [2]*module.Recipe) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if recipes[g], err = module.TakeApart(t.Context(), bytes.NewReader(mod), func(module.Chunk, []byte) error { return nil }); err != nil {
+		if recipes[g], err = module.Decompose(t.Context(), bytes.NewReader(mod), func(module.Chunk, []byte) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		s.heads = append(s.heads, head)

@@ -251,7 +251,7 @@ func FuzzUnpackRecipe(f *testing.F) {
 		if back, err := remote.UnpackRecipe(again, known(base)); err != nil || !bytes.Equal(encoded(t, back), encoded(t, r)) {
 			t.Fatalf("what came out does not go in again: %v", err)
 		}
-		places := r.Places()
+		places := r.Offsets()
 		for i, at := range places { // a chunk that stands somewhere lies inside the module
 			if at >= 0 && at+int64(r.Pool()[i].Len) > r.Size() {
 				t.Fatalf("chunk %d at %d of %d bytes", i, at, r.Size())

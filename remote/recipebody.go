@@ -61,7 +61,7 @@ func newRecipeBody(r, base *module.Recipe) (*recipeBody, error) {
 
 // reader gives the body, its chunks from the module in src. Each is held to its id before any of it is given out.
 func (b *recipeBody) reader(src io.ReaderAt) *recipeReader {
-	return &recipeReader{b: b, src: src, places: b.recipe.Places(), now: b.head}
+	return &recipeReader{b: b, src: src, places: b.recipe.Offsets(), now: b.head}
 }
 
 type recipeReader struct {

@@ -67,7 +67,7 @@ func (v *visit) assemble(ctx context.Context, lines []module.Generation, head au
 	if err := v.turn(ctx, line.Root); err != nil {
 		return false, nil, err
 	}
-	a := &assembly{visit: v, from: from, recipe: r, places: r.Places(), done: answer.Size}
+	a := &assembly{visit: v, from: from, recipe: r, places: r.Offsets(), done: answer.Size}
 	for failures := 0; ; {
 		got := a.done
 		if err = a.find(ctx, to); err != nil {
@@ -176,7 +176,7 @@ type assembly struct {
 
 // find learns what is not held.
 func (a *assembly) find(ctx context.Context, to Assembler) (err error) {
-	if a.lacking, err = to.Lacking(ctx, a.recipe); err != nil {
+	if a.lacking, err = to.MissingChunks(ctx, a.recipe); err != nil {
 		return chunkError(fmt.Errorf("remote: look for chunks of %s: %w", a.recipe.Root(), err))
 	}
 	a.lacking = slices.Clone(a.lacking)

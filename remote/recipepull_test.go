@@ -190,7 +190,7 @@ func TestPullRecipeResumed(t *testing.T) {
 	if got := headOf(t, to); got != s.heads[0].Root {
 		t.Fatalf("head %s after a pull that broke off, want the old one", got)
 	}
-	lacking, err := to.Lacking(t.Context(), s.recipe(1))
+	lacking, err := to.MissingChunks(t.Context(), s.recipe(1))
 	if err != nil || len(lacking) == 0 || len(lacking) > 10 {
 		t.Fatalf("%d chunks are lacking, %v; want some, less than half", len(lacking), err)
 	}

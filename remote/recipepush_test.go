@@ -165,7 +165,7 @@ func recipeBody(t testing.TB, r, base *module.Recipe, src *remotetest.Memory) []
 	for _, c := range base.Pool() {
 		have[c.ID] = true
 	}
-	places := r.Places()
+	places := r.Offsets()
 	for i, c := range r.Pool() {
 		if have[c.ID] {
 			continue

@@ -113,7 +113,7 @@ func BenchmarkTakeApart(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		r, err := module.TakeApart(b.Context(), struct{ io.Reader }{bytes.NewReader(file)}, func(c module.Chunk, sealed []byte) error {
+		r, err := module.Decompose(b.Context(), struct{ io.Reader }{bytes.NewReader(file)}, func(c module.Chunk, sealed []byte) error {
 			_, err := f.Write(sealed)
 			return err
 		})
@@ -147,7 +147,7 @@ func BenchmarkTakeApartSmall(b *testing.B) {
 	b.SetBytes(int64(len(file)))
 	b.ReportAllocs()
 	for b.Loop() {
-		r, err := module.TakeApart(b.Context(), struct{ io.Reader }{bytes.NewReader(file)}, func(module.Chunk, []byte) error { return nil })
+		r, err := module.Decompose(b.Context(), struct{ io.Reader }{bytes.NewReader(file)}, func(module.Chunk, []byte) error { return nil })
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -158,7 +158,7 @@ func BenchmarkTakeApartSmall(b *testing.B) {
 	}
 }
 
-// BenchmarkHashTwice is what TakeApart cannot do without.
+// BenchmarkHashTwice is what Decompose cannot do without.
 func BenchmarkHashTwice(b *testing.B) {
 	file := make([]byte, bigSize)
 	b.SetBytes(int64(len(file)))
@@ -173,7 +173,7 @@ func BenchmarkHashTwice(b *testing.B) {
 func BenchmarkImageWriteTo(b *testing.B) {
 	file := big(b, 32<<20)
 	src := newMemory()
-	r, err := module.TakeApart(b.Context(), bytes.NewReader(file), src.put)
+	r, err := module.Decompose(b.Context(), bytes.NewReader(file), src.put)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// MaxChunk is the longest chunk that TakeApart gives, in sealed bytes. Chunks
+// MaxChunk is the longest chunk that Decompose gives, in sealed bytes. Chunks
 // that the default chunking makes are at most 256 KiB + 16 bytes.
 const MaxChunk = 4 << 20
 

@@ -51,7 +51,7 @@ func parseTable(b []byte) (*table, []uint64) {
 }
 
 // finish makes the recipe. The pipeline has ended.
-func (t *taker) finish() (*Recipe, error) {
+func (t *decomposer) finish() (*Recipe, error) {
 	r := &Recipe{chunks: t.pipe.chunks, fill: t.fill, trusted: true}
 	r.measure()
 	if t.tabulate(r) {
@@ -77,17 +77,17 @@ func (t *taker) finish() (*Recipe, error) {
 		}
 	}
 	if r.size > maxModule {
-		return nil, fmt.Errorf("take module apart: %d bytes, at most %d: %w", r.size, int64(maxModule), ErrTooLarge)
+		return nil, fmt.Errorf("decompose module: %d bytes, at most %d: %w", r.size, int64(maxModule), ErrTooLarge)
 	}
 	if err := r.finish(); err != nil {
-		return nil, fmt.Errorf("take module apart: %w", err)
+		return nil, fmt.Errorf("decompose module: %w", err)
 	}
 	return r, nil
 }
 
 // untable makes plain bytes of a table and of leaves that are not as ours are.
 // They stay in the recipe, so that its resources can be listed.
-func (t *taker) untable() {
+func (t *decomposer) untable() {
 	for i := range t.done {
 		if k := t.done[i].kind; k == partTable || k == partLeaves {
 			t.done[i].kind = partPlain
@@ -111,7 +111,7 @@ func (r *Recipe) addFrame(place int64) {
 
 // tabulate gives r its table, if the last blob's rows and leaves follow from
 // the columns of a table as ours do.
-func (t *taker) tabulate(r *Recipe) bool {
+func (t *decomposer) tabulate(r *Recipe) bool {
 	b := t.last
 	if b == nil || b.columns == nil || b.leaves < 0 || b.pool < 0 {
 		return false

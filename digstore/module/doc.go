@@ -51,7 +51,7 @@
 // # Recipes
 //
 // Generations of a store share most of their chunks, so a store keeps each chunk
-// once and of each module only a Recipe: all the rest of it. TakeApart makes one
+// once and of each module only a Recipe: all the rest of it. Decompose makes one
 // from a module that comes as a stream, whoever wrote that module, and
 // Recipe.Image gives back the same bytes.
 //

@@ -109,10 +109,10 @@ func (p *pack) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 }
 
 // A store keeps chunks and recipes, and gives back the modules they came from.
-func ExampleTakeApart() {
+func ExampleDecompose() {
 	file := build()
 	p := &pack{at: make(map[merkle.Hash]int64)}
-	recipe, err := module.TakeApart(context.Background(), bytes.NewReader(file), p.put)
+	recipe, err := module.Decompose(context.Background(), bytes.NewReader(file), p.put)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -60,7 +60,7 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-// Whatever TakeApart takes comes back bit for bit, and it takes what Open takes.
+// Whatever Decompose takes comes back bit for bit, and it takes what Open takes.
 func FuzzTakeApart(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, b []byte) { apart(t, b) })

@@ -14,8 +14,8 @@ import (
 type header struct {
 	id       ID
 	key      auth.PublicKey
-	blob     extent             // in the module, to the end of its last section
-	sections map[Section]extent // in the module; of several with one id, the first
+	blob     byteRange             // in the module, to the end of its last section
+	sections map[Section]byteRange // in the module; of several with one id, the first
 }
 
 // readHeader finds the blob and reads its rows (FORMAT.md 3 and 4). It
@@ -32,7 +32,7 @@ func readHeader(r io.ReaderAt, size int64) (*header, error) {
 		return nil, fmt.Errorf("read module: %w", err)
 	}
 	h := &header{}
-	if err := h.readRows(r, extent{off, n}); err != nil {
+	if err := h.readRows(r, byteRange{off, n}); err != nil {
 		return nil, err
 	}
 	if err := h.readFixed(r, SectionStoreID, h.id.Store[:]); err != nil {
@@ -62,7 +62,7 @@ func isBlob(payload io.ReaderAt, n int64) bool {
 }
 
 // readRows reads the header and the rows of the blob in that segment.
-func (h *header) readRows(r io.ReaderAt, segment extent) error {
+func (h *header) readRows(r io.ReaderAt, segment byteRange) error {
 	bad := func(at int64, format string, args ...any) error {
 		return &FormatError{Fault: BadBlob, Offset: segment.off + at, Err: fmt.Errorf(format, args...)}
 	}
@@ -80,8 +80,8 @@ func (h *header) readRows(r io.ReaderAt, segment extent) error {
 	if count > (segment.n-blobHeader)/blobRow {
 		return bad(5, "%d rows do not fit into %d bytes", count, segment.n)
 	}
-	h.blob = extent{segment.off, blobHeader}
-	h.sections = make(map[Section]extent)
+	h.blob = byteRange{segment.off, blobHeader}
+	h.sections = make(map[Section]byteRange)
 	rows := make([]byte, blobRow*min(count, 1024))
 	for done := int64(0); done < count; {
 		n := min(count-done, 1024)
@@ -97,7 +97,7 @@ func (h *header) readRows(r io.ReaderAt, segment extent) error {
 			}
 			h.blob.n = max(h.blob.n, off+length)
 			if _, again := h.sections[id]; !again {
-				h.sections[id] = extent{segment.off + off, length}
+				h.sections[id] = byteRange{segment.off + off, length}
 			}
 		}
 		done += n

@@ -68,13 +68,13 @@ func TestTakeApartMemory(t *testing.T) {
 	segment := slices.Concat([]byte{1, 0, 0x41, 0x80, 0x80, 0x80, 0x01, 0x0b}, leb(100<<20), huge)
 	cut := slices.Concat([]byte("\x00asm\x01\x00\x00\x00\x0b"), leb(200<<20), segment)
 	if n := grown(func() {
-		if _, err := module.TakeApart(t.Context(), bytes.NewReader(cut), put); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, err := module.Decompose(t.Context(), bytes.NewReader(cut), put); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Error(err)
 		}
 	}); n > 8<<20 {
 		t.Errorf("%d bytes allocated for a module of %d", n, len(cut))
 	}
-	if _, err := module.TakeApart(t.Context(), &zeros{[]byte("\x00asm\x01\x00\x00\x00")}, put); !errors.Is(err, module.ErrFormat) {
+	if _, err := module.Decompose(t.Context(), &zeros{[]byte("\x00asm\x01\x00\x00\x00")}, put); !errors.Is(err, module.ErrFormat) {
 		t.Error(err)
 	}
 }

@@ -175,7 +175,7 @@ func (ix *index) find(key merkle.Hash) (int, bool) {
 
 // A pool knows where the frames of section 9 are.
 type pool struct {
-	at   extent
+	at   byteRange
 	offs []uint32 // where the frames begin in the section
 	end  uint32   // where the last one ends
 }
@@ -220,12 +220,12 @@ func (m *Module) readPool() (*pool, error) {
 }
 
 // body returns where the body of a chunk lies in the module.
-func (p *pool) body(ref uint32) extent {
+func (p *pool) body(ref uint32) byteRange {
 	end := p.end
 	if int(ref)+1 < len(p.offs) {
 		end = p.offs[ref+1]
 	}
-	return extent{p.at.off + int64(p.offs[ref]) + 4, int64(end-p.offs[ref]) - 4}
+	return byteRange{p.at.off + int64(p.offs[ref]) + 4, int64(end-p.offs[ref]) - 4}
 }
 
 // badRead tells a section that is too short from a reader that fails.

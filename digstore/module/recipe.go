@@ -15,7 +15,7 @@ import (
 // standard filler: everything that is needed to give the module back bit for
 // bit, given a ChunkSource. It takes about 70 bytes for each small resource.
 //
-// A Recipe comes from Compose, from TakeApart or from ParseRecipe. It never
+// A Recipe comes from Compose, from Decompose or from ParseRecipe. It never
 // changes and may be used by several goroutines at once.
 type Recipe struct {
 	chunks []Chunk // every distinct body, in the order of first use
@@ -27,8 +27,8 @@ type Recipe struct {
 	table  *table // the resources, when the module is laid out as ours are
 
 	head    *header
-	hashed  map[int]merkle.Hash // leaves of resources of several chunks that TakeApart hashed itself
-	trusted bool                // the ids of the chunks were hashed by TakeApart
+	hashed  map[int]merkle.Hash // leaves of resources of several chunks that Decompose hashed itself
+	trusted bool                // the ids of the chunks were hashed by Decompose
 
 	odd struct { // entries of a module that is not laid out as ours are
 		sync.Once
@@ -259,7 +259,7 @@ func (r *Recipe) ours() bool {
 	var rows, leaves, frames bool
 	pool := r.head.sections[SectionChunkPool]
 	for _, p := range r.parts {
-		at := extent{p.off, p.n}
+		at := byteRange{p.off, p.n}
 		switch p.kind {
 		case partTable:
 			rows = at == r.head.sections[SectionKeyTable]

@@ -26,7 +26,7 @@ import (
 func apart(t testing.TB, b []byte) (*module.Recipe, *memory, error) {
 	t.Helper()
 	src := newMemory()
-	r, err := module.TakeApart(t.Context(), bytes.NewReader(b), src.put)
+	r, err := module.Decompose(t.Context(), bytes.NewReader(b), src.put)
 	_, openErr := module.Open(bytes.NewReader(b), int64(len(b)))
 	if (err == nil) != (openErr == nil) {
 		t.Fatalf("taking %d bytes apart: %v; opening them: %v", len(b), err, openErr)
@@ -262,7 +262,7 @@ func drawPadding(t *rapid.T) module.Padding {
 	return rapid.SampledFrom([]module.Padding{module.Padme(), module.None(), module.Uniform(64 << 10)}).Draw(t, "padding")
 }
 
-// Compose, TakeApart, Open and the recipe's own reading agree with each other.
+// Compose, Decompose, Open and the recipe's own reading agree with each other.
 func TestComposedModules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		src := newMemory()
@@ -281,7 +281,7 @@ func TestComposedModules(t *testing.T) {
 		}
 		cheap, _ := r.Module(src)
 		taken := newMemory()
-		apart, err := module.TakeApart(t.Context(), iotest.HalfReader(bytes.NewReader(b)), taken.put)
+		apart, err := module.Decompose(t.Context(), iotest.HalfReader(bytes.NewReader(b)), taken.put)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -54,7 +54,7 @@ const (
 	blobRow    = 10 // u16 id, u32 offset, u32 length
 )
 
-// An extent is a stretch of bytes.
-type extent struct{ off, n int64 }
+// An byteRange is a stretch of bytes.
+type byteRange struct{ off, n int64 }
 
-func (e extent) end() int64 { return e.off + e.n }
+func (e byteRange) end() int64 { return e.off + e.n }

@@ -142,7 +142,7 @@ func TestModuleVectors(t *testing.T) {
 			checkModule(t, &c, open(t, b))
 
 			src := newMemory()
-			r, err := module.TakeApart(t.Context(), bytes.NewReader(b), src.put)
+			r, err := module.Decompose(t.Context(), bytes.NewReader(b), src.put)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -363,7 +363,7 @@ func TestBuildVectors(t *testing.T) {
 
 			// The same from the ids of its chunks alone.
 			src := newMemory()
-			apart, err := module.TakeApart(t.Context(), bytes.NewReader(want), src.put)
+			apart, err := module.Decompose(t.Context(), bytes.NewReader(want), src.put)
 			if err != nil {
 				t.Fatal(err)
 			}

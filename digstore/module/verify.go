@@ -55,7 +55,7 @@ func (m *Module) VerifyLeaves() error {
 // resource names, where a resource is cut into chunks, filler, and sections 3,
 // 5, 6, 7, 12 and 13.
 //
-// It reads every chunk once; resources whose chunks TakeApart hashed on the way
+// It reads every chunk once; resources whose chunks Decompose hashed on the way
 // are not read again. Errors match ErrFormat or ErrVerify, unless reading fails
 // or ctx ends.
 func (m *Module) Verify(ctx context.Context) error { return m.VerifyProgress(ctx, nil) }

@@ -158,7 +158,7 @@ func TestVerifyAfterTakeApart(t *testing.T) {
 		b := bytes.Clone(base)
 		b[i] ^= 4
 		src := newMemory()
-		r, err := module.TakeApart(t.Context(), bytes.NewReader(b), src.put)
+		r, err := module.Decompose(t.Context(), bytes.NewReader(b), src.put)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +168,7 @@ func TestVerifyAfterTakeApart(t *testing.T) {
 		}
 	}
 	src := newMemory()
-	r, err := module.TakeApart(t.Context(), bytes.NewReader(base), src.put)
+	r, err := module.Decompose(t.Context(), bytes.NewReader(base), src.put)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,16 +207,16 @@ func TestReaderErrors(t *testing.T) {
 	}
 	base := sample(t, nil, "x")
 	broken := io.MultiReader(bytes.NewReader(base[:len(base)/2]), errorReader{})
-	if _, err := module.TakeApart(t.Context(), broken, newMemory().put); !errors.Is(err, errDisk) || errors.Is(err, module.ErrFormat) {
+	if _, err := module.Decompose(t.Context(), broken, newMemory().put); !errors.Is(err, errDisk) || errors.Is(err, module.ErrFormat) {
 		t.Error(err)
 	}
 	full := func(module.Chunk, []byte) error { return errDisk }
-	if _, err := module.TakeApart(t.Context(), bytes.NewReader(base), full); !errors.Is(err, errDisk) || errors.Is(err, module.ErrFormat) {
+	if _, err := module.Decompose(t.Context(), bytes.NewReader(base), full); !errors.Is(err, errDisk) || errors.Is(err, module.ErrFormat) {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := module.TakeApart(ctx, bytes.NewReader(base), newMemory().put); !errors.Is(err, context.Canceled) {
+	if _, err := module.Decompose(ctx, bytes.NewReader(base), newMemory().put); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }

@@ -85,9 +85,9 @@ func recipeChecks() []check {
 			if a.header.Get("ETag") != "" || a.length < 0 {
 				return found("no ETag, and a Content-Length", "%q, %d", a.header.Get("ETag"), a.length)
 			}
-			want, err := module.TakeApart(ctx, io.NewSectionReader(h.file, 0, h.size), discard)
+			want, err := module.Decompose(ctx, io.NewSectionReader(h.file, 0, h.size), discard)
 			if err != nil {
-				return skip("the module cannot be taken apart: %v", err)
+				return skip("the module cannot be decomposed: %v", err)
 			}
 			return sameRecipe(r, want)
 		}},
@@ -233,7 +233,7 @@ func (s *session) byRecipe(ctx context.Context, g generation, parent merkle.Hash
 		return p, skip("the head was not pushed by this run")
 	}
 	held := map[merkle.Hash]bool{}
-	base, err := module.TakeApart(ctx, bytes.NewReader(old.body), func(c module.Chunk, _ []byte) error {
+	base, err := module.Decompose(ctx, bytes.NewReader(old.body), func(c module.Chunk, _ []byte) error {
 		held[c.ID] = true
 		return nil
 	})
@@ -241,7 +241,7 @@ func (s *session) byRecipe(ctx context.Context, g generation, parent merkle.Hash
 		return p, err
 	}
 	var chunks []byte
-	r, err := module.TakeApart(ctx, bytes.NewReader(g.body), func(c module.Chunk, sealed []byte) error {
+	r, err := module.Decompose(ctx, bytes.NewReader(g.body), func(c module.Chunk, sealed []byte) error {
 		if !held[c.ID] {
 			chunks = append(chunks, sealed...)
 		}

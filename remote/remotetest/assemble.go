@@ -40,8 +40,8 @@ func (m *Memory) known(root merkle.Hash) (*module.Recipe, error) {
 	return nil, m.absent(root)
 }
 
-// Lacking implements [remote.Assembler].
-func (m *Memory) Lacking(_ context.Context, r *module.Recipe) ([]int, error) {
+// MissingChunks implements [remote.Assembler].
+func (m *Memory) MissingChunks(_ context.Context, r *module.Recipe) ([]int, error) {
 	var lacking []int
 	seen := make(map[merkle.Hash]bool)
 	for i, c := range r.Pool() {
@@ -118,7 +118,7 @@ func (m *Memory) gather(ctx context.Context, r *module.Recipe, base merkle.Hash,
 			return nil, err
 		}
 	}
-	mod, err := r.Given(known, func(c module.Chunk) bool { had, _ := came.holds(c); return had }).Module(all)
+	mod, err := r.WithVerified(known, func(c module.Chunk) bool { had, _ := came.holds(c); return had }).Module(all)
 	if err == nil && check != nil {
 		err = check(mod)
 	}

@@ -143,7 +143,7 @@ func recipeServer(w *World, honest http.Handler, answer http.HandlerFunc) http.H
 
 // recipeOf is the recipe of a module, packed.
 func recipeOf(ctx context.Context, mod []byte) ([]byte, error) {
-	r, err := module.TakeApart(ctx, bytes.NewReader(mod), func(module.Chunk, []byte) error { return nil })
+	r, err := module.Decompose(ctx, bytes.NewReader(mod), func(module.Chunk, []byte) error { return nil })
 	if err != nil {
 		return nil, err
 	}

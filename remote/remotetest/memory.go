@@ -204,7 +204,7 @@ func (m *Memory) Install(ctx context.Context, lines []module.Generation, head au
 	delete(m.parts, root)
 	m.mu.Unlock()
 	tap := &tap{r: r, kept: arrived}
-	recipe, chunks, err := takeApart(ctx, io.MultiReader(bytes.NewReader(slices.Clone(arrived.Bytes())), tap), check)
+	recipe, chunks, err := decompose(ctx, io.MultiReader(bytes.NewReader(slices.Clone(arrived.Bytes())), tap), check)
 	if err != nil {
 		if tap.err != nil {
 			m.mu.Lock()
@@ -272,10 +272,10 @@ func (m *Memory) keep(recipe *module.Recipe, chunks *pool, head auth.SignedRoot)
 	m.signed[recipe.Root()] = known
 }
 
-// takeApart reads a module into chunks and recipe, and has it checked as what these give back. A nil check takes all.
-func takeApart(ctx context.Context, r io.Reader, check func(*module.Module) error) (*module.Recipe, *pool, error) {
+// decompose reads a module into chunks and recipe, and has it checked as what these give back. A nil check takes all.
+func decompose(ctx context.Context, r io.Reader, check func(*module.Module) error) (*module.Recipe, *pool, error) {
 	chunks := &pool{byID: make(map[merkle.Hash]*bytes.Reader)}
-	recipe, err := module.TakeApart(ctx, r, chunks.put)
+	recipe, err := module.Decompose(ctx, r, chunks.put)
 	if err != nil || check == nil {
 		return recipe, chunks, err
 	}

@@ -51,7 +51,7 @@ func (m *Memory) Publish(ctx context.Context, by auth.Signer, files fs.FS) (auth
 // Add makes the module in r the head, under the next number, without a look at whether it is what head says: for
 // origins that lie. Whoever wants checks uses Install, or pushes.
 func (m *Memory) Add(ctx context.Context, head auth.SignedRoot, r io.Reader) error {
-	recipe, chunks, err := takeApart(ctx, r, nil)
+	recipe, chunks, err := decompose(ctx, r, nil)
 	if err != nil {
 		return fmt.Errorf("add a generation to store %s: %w", m.id, err)
 	}

@@ -119,7 +119,7 @@ func (b *Stores) Revoke(ctx context.Context, t auth.Tombstone) error {
 // Receive implements [remote.Receiver].
 func (b *Stores) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader,
 	check func(*module.Module) error) error {
-	recipe, chunks, err := takeApart(ctx, r, check)
+	recipe, chunks, err := decompose(ctx, r, check)
 	if err != nil {
 		return fmt.Errorf("receive generation %s of store %s: %w", head.Root, head.Store, err)
 	}

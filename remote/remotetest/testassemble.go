@@ -24,7 +24,7 @@ func (w *World) deal(t *testing.T, n int) deal {
 	t.Helper()
 	d := deal{chunks: map[merkle.Hash][]byte{}}
 	var err error
-	d.recipe, err = module.TakeApart(t.Context(), bytes.NewReader(w.Modules[n]), func(c module.Chunk, sealed []byte) error {
+	d.recipe, err = module.Decompose(t.Context(), bytes.NewReader(w.Modules[n]), func(c module.Chunk, sealed []byte) error {
 		d.chunks[c.ID] = bytes.Clone(sealed)
 		return nil
 	})
@@ -75,10 +75,10 @@ func (w *localTest) assemble(t *testing.T) {
 	first, next := w.deal(t, 0), w.deal(t, 1)
 	r, err := a.Recipe(ctx, w.Heads[0].Root)
 	first.same(t, r, err)
-	if lacking, err := a.Lacking(ctx, first.recipe); err != nil || len(lacking) != 0 {
+	if lacking, err := a.MissingChunks(ctx, first.recipe); err != nil || len(lacking) != 0 {
 		t.Errorf("of what is held %v is lacking, %v", lacking, err)
 	}
-	lacking, err := a.Lacking(ctx, next.recipe)
+	lacking, err := a.MissingChunks(ctx, next.recipe)
 	if err != nil || len(lacking) == 0 || !slices.IsSorted(lacking) {
 		t.Fatalf("of the next generation %v is lacking, %v", lacking, err)
 	}
@@ -112,7 +112,7 @@ func (w *localTest) assemble(t *testing.T) {
 	}
 	err = a.Assemble(ctx, w.lines(2)[1:], w.Heads[1], next.recipe, w.Heads[2].Root, all, verify)
 	absence(t, "Assemble on a base that is not held", err)
-	if lacking, err = a.Lacking(ctx, next.recipe); err != nil {
+	if lacking, err = a.MissingChunks(ctx, next.recipe); err != nil {
 		t.Fatal(err)
 	}
 	if len(lacking) > 0 { // what came of the tries that failed may be here by now

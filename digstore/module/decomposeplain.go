@@ -3,13 +3,13 @@ package module
 import "bytes"
 
 // keep appends bytes that must stay in the recipe.
-func (t *taker) keep(p []byte) {
+func (t *decomposer) keep(p []byte) {
 	t.settle()
 	t.run = append(t.run, p...)
 }
 
 // pass appends bytes that may go to put if there are many of them.
-func (t *taker) pass(p []byte) {
+func (t *decomposer) pass(p []byte) {
 	t.bulk = append(t.bulk, p...)
 	for len(t.bulk) >= spillSize && t.full() {
 		t.keepRun()
@@ -18,10 +18,10 @@ func (t *taker) pass(p []byte) {
 	}
 }
 
-func (t *taker) full() bool { return t.kept+len(t.run)+len(t.bulk) > maxPlain }
+func (t *decomposer) full() bool { return t.kept+len(t.run)+len(t.bulk) > maxPlain }
 
 // settle decides where the bytes in bulk go.
-func (t *taker) settle() {
+func (t *decomposer) settle() {
 	if len(t.bulk) >= minSpill && t.full() {
 		t.keepRun()
 		for len(t.bulk) > 0 {
@@ -36,12 +36,12 @@ func (t *taker) settle() {
 }
 
 // flush makes events of all plain bytes so far.
-func (t *taker) flush() {
+func (t *decomposer) flush() {
 	t.settle()
 	t.keepRun()
 }
 
-func (t *taker) keepRun() {
+func (t *decomposer) keepRun() {
 	if len(t.run) > 0 {
 		t.kept += len(t.run)
 		t.event(event{kind: partPlain, plain: bytes.Clone(t.run)})
@@ -50,7 +50,7 @@ func (t *taker) keepRun() {
 }
 
 // spill sends plain bytes to put.
-func (t *taker) spill(p []byte) {
+func (t *decomposer) spill(p []byte) {
 	piece, err := t.pipe.get(len(p))
 	if err != nil {
 		return // it shows at the next frame, or at the end

@@ -21,7 +21,7 @@ const (
 	fillerUnit = 4096      // filler is recognised in pieces of so many bytes
 )
 
-// TakeApart reads a module to its end and splits it into a Recipe and its
+// Decompose reads a module to its end and splits it into a Recipe and its
 // chunks, which go to put: each distinct one once, already hashed, in the order
 // of the pool. The sealed bytes are put's only until it returns. The Recipe
 // gives the module back bit for bit, whoever made it; whatever is not a chunk
@@ -36,9 +36,9 @@ const (
 // comes.
 //
 // Memory stays below 16 MiB besides what the Recipe takes. Put runs beside the
-// reading, in one goroutine, and has returned when TakeApart does.
-func TakeApart(ctx context.Context, r io.Reader, put func(c Chunk, sealed []byte) error) (*Recipe, error) {
-	t := &taker{ctx: ctx, r: bufio.NewReaderSize(r, 64<<10), pipe: newPipeline(put)}
+// reading, in one goroutine, and has returned when Decompose does.
+func Decompose(ctx context.Context, r io.Reader, put func(c Chunk, sealed []byte) error) (*Recipe, error) {
+	t := &decomposer{ctx: ctx, r: bufio.NewReaderSize(r, 64<<10), pipe: newPipeline(put)}
 	defer t.pipe.close()
 	if err := t.modules(); err != nil {
 		return nil, err
@@ -46,13 +46,13 @@ func TakeApart(ctx context.Context, r io.Reader, put func(c Chunk, sealed []byte
 	t.flush()
 	t.pipe.close()
 	if t.pipe.err != nil {
-		return nil, fmt.Errorf("take module apart: %w", t.pipe.err)
+		return nil, fmt.Errorf("decompose module: %w", t.pipe.err)
 	}
 	return t.finish()
 }
 
-// A taker is one run of TakeApart.
-type taker struct {
+// A decomposer is one run of Decompose.
+type decomposer struct {
 	ctx  context.Context
 	r    *bufio.Reader
 	pipe *pipeline
@@ -77,7 +77,7 @@ type event struct {
 }
 
 // modules walks the WebAssembly module.
-func (t *taker) modules() error {
+func (t *decomposer) modules() error {
 	s := wasm.NewScanner((*tape)(t), blobOffset)
 	for {
 		n, err := s.Next()
@@ -87,7 +87,7 @@ func (t *taker) modules() error {
 		case errors.Is(err, wasm.ErrModule):
 			return &FormatError{Fault: NotWasm, Offset: s.Offset(), Err: err}
 		case err != nil:
-			return fmt.Errorf("take module apart: %w", err)
+			return fmt.Errorf("decompose module: %w", err)
 		}
 		if err := t.segment(n); err != nil {
 			return err
@@ -95,9 +95,9 @@ func (t *taker) modules() error {
 	}
 }
 
-// A tape is the taker as the Scanner reads it: single bytes are headers, longer
+// A tape is the decomposer as the Scanner reads it: single bytes are headers, longer
 // stretches are passed over.
-type tape taker
+type tape decomposer
 
 func (t *tape) ReadByte() (byte, error) {
 	c, err := t.r.ReadByte()
@@ -105,7 +105,7 @@ func (t *tape) ReadByte() (byte, error) {
 		if len(t.run)+t.kept > maxKept {
 			return 0, fmt.Errorf("%w: more than %d bytes of headers", ErrFormat, maxKept)
 		}
-		(*taker)(t).settle()
+		(*decomposer)(t).settle()
 		t.run = append(t.run, c)
 	}
 	return c, err
@@ -116,12 +116,12 @@ func (t *tape) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := t.r.Read(p)
-	(*taker)(t).pass(p[:n])
+	(*decomposer)(t).pass(p[:n])
 	return n, err
 }
 
 // event appends to the last event what continues it.
-func (t *taker) event(e event) {
+func (t *decomposer) event(e event) {
 	if last := len(t.done) - 1; last >= 0 && t.done[last].kind == e.kind {
 		p := &t.done[last]
 		switch {
@@ -138,14 +138,14 @@ func (t *taker) event(e event) {
 }
 
 // cut tells a module that ends too early from a reader that fails.
-func (t *taker) cut(err error) error {
+func (t *decomposer) cut(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return &FormatError{Fault: NotWasm, Offset: -1, Err: fmt.Errorf("the module is cut: %w", io.ErrUnexpectedEOF)}
 	}
-	return fmt.Errorf("take module apart: %w", err)
+	return fmt.Errorf("decompose module: %w", err)
 }
 
-func (t *taker) readNext(p []byte) error {
+func (t *decomposer) readNext(p []byte) error {
 	if _, err := io.ReadFull(t.r, p); err != nil {
 		return t.cut(err)
 	}
@@ -153,7 +153,7 @@ func (t *taker) readNext(p []byte) error {
 }
 
 // keepNext reads a header and keeps it in the recipe.
-func (t *taker) keepNext(n int64) ([]byte, error) {
+func (t *decomposer) keepNext(n int64) ([]byte, error) {
 	p := make([]byte, n)
 	if err := t.readNext(p); err != nil {
 		return nil, err
@@ -163,10 +163,10 @@ func (t *taker) keepNext(n int64) ([]byte, error) {
 }
 
 // passNext reads plain bytes.
-func (t *taker) passNext(n int64) error {
+func (t *decomposer) passNext(n int64) error {
 	for buf := make([]byte, min(n, 32<<10)); n > 0; {
 		if err := t.ctx.Err(); err != nil {
-			return fmt.Errorf("take module apart: %w", err)
+			return fmt.Errorf("decompose module: %w", err)
 		}
 		k := min(n, int64(len(buf)))
 		if err := t.readNext(buf[:k]); err != nil {

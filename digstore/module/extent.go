@@ -5,19 +5,19 @@ import (
 	"iter"
 )
 
-// A Stretch is bytes of a module that lie side by side in a ChunkSource, just as they are in the module.
-type Stretch struct {
+// A Extent is bytes of a module that lie side by side in a ChunkSource, just as they are in the module.
+type Extent struct {
 	Offset, Length int64       // in the module
 	Reader         io.ReaderAt // what the source gives
 	At             int64       // where they begin there
 }
 
-// Stretches yields, in the order of the module, the stretches of whole frames in src that are at least so many bytes
+// Extents yields, in the order of the module, the stretches of whole frames in src that are at least so many bytes
 // long. Everything between them is to be had from the Image. It ends with the first error, if there is one. What
 // lies in a stretch has not been read, so nothing was checked.
-func (r *Recipe) Stretches(src ChunkSource, least int64) iter.Seq2[Stretch, error] {
-	return func(yield func(Stretch, error) bool) {
-		var s Stretch
+func (r *Recipe) Extents(src ChunkSource, least int64) iter.Seq2[Extent, error] {
+	return func(yield func(Extent, error) bool) {
+		var s Extent
 		emit := func() bool { return s.Length < least || s.Length == 0 || yield(s, nil) }
 		for _, p := range r.parts {
 			if p.kind != partFrames {
@@ -27,7 +27,7 @@ func (r *Recipe) Stretches(src ChunkSource, least int64) iter.Seq2[Stretch, erro
 				at, off, err := src.Chunk(r.chunks[i])
 				if err != nil {
 					if emit() {
-						yield(Stretch{}, err)
+						yield(Extent{}, err)
 					}
 					return
 				}
@@ -39,7 +39,7 @@ func (r *Recipe) Stretches(src ChunkSource, least int64) iter.Seq2[Stretch, erro
 				if !emit() {
 					return
 				}
-				s = Stretch{Offset: in, Length: n, Reader: at, At: off}
+				s = Extent{Offset: in, Length: n, Reader: at, At: off}
 			}
 		}
 		emit()

@@ -20,7 +20,7 @@ type blob struct {
 }
 
 // segment takes the payload of a data segment at the blob's address.
-func (t *taker) segment(n int64) error {
+func (t *decomposer) segment(n int64) error {
 	head, err := t.keepNext(min(n, blobHeader))
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (t *taker) segment(n int64) error {
 		return t.passNext(n - blobHeader)
 	}
 	if count > 1<<16 {
-		return &FormatError{Fault: BadBlob, Offset: -1, Err: fmt.Errorf("%d rows, at most %d are taken apart", count, 1<<16)}
+		return &FormatError{Fault: BadBlob, Offset: -1, Err: fmt.Errorf("%d rows, at most %d are read", count, 1<<16)}
 	}
 	rows, err := t.keepNext(blobRow * count)
 	if err != nil {
@@ -61,7 +61,7 @@ func (t *taker) segment(n int64) error {
 // A span is a section whose body is more than plain bytes.
 type span struct {
 	id Section
-	extent
+	byteRange
 }
 
 // spans returns the sections that are looked into, in the order in which they
@@ -71,7 +71,7 @@ func spans(rows []byte, from, to int64) []span {
 	var list []span
 	seen := make(map[Section]bool)
 	for ; len(rows) > 0; rows = rows[blobRow:] {
-		s := span{Section(binary.BigEndian.Uint16(rows)), extent{int64(binary.BigEndian.Uint32(rows[2:])), int64(binary.BigEndian.Uint32(rows[6:]))}}
+		s := span{Section(binary.BigEndian.Uint16(rows)), byteRange{int64(binary.BigEndian.Uint32(rows[2:])), int64(binary.BigEndian.Uint32(rows[6:]))}}
 		if !seen[s.id] {
 			list = append(list, s)
 		}
@@ -91,7 +91,7 @@ func spans(rows []byte, from, to int64) []span {
 	return out
 }
 
-func (t *taker) section(b *blob, s span) (err error) {
+func (t *decomposer) section(b *blob, s span) (err error) {
 	opaque := t.parts > maxParts
 	switch {
 	case s.n <= 64 && s.id <= SectionPublicKey:
@@ -122,7 +122,7 @@ func (t *taker) section(b *blob, s span) (err error) {
 }
 
 // capture reads a stretch that may become columns at the end.
-func (t *taker) capture(kind partKind, n int64) (int, error) {
+func (t *decomposer) capture(kind partKind, n int64) (int, error) {
 	t.flush()
 	var body []byte
 	for int64(len(body)) < n {
@@ -138,7 +138,7 @@ func (t *taker) capture(kind partKind, n int64) (int, error) {
 }
 
 // frames takes the pool apart, as far as it is well formed.
-func (t *taker) frames(b *blob, n int64) error {
+func (t *decomposer) frames(b *blob, n int64) error {
 	head, err := t.keepNext(4)
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (t *taker) frames(b *blob, n int64) error {
 	b.first = int64(t.pipe.sent)
 	for i := range count {
 		if err := t.ctx.Err(); err != nil {
-			return fmt.Errorf("take module apart: %w", err)
+			return fmt.Errorf("decompose module: %w", err)
 		}
 		if n < 4 || t.pipe.sent >= maxPieces {
 			break
@@ -168,7 +168,7 @@ func (t *taker) frames(b *blob, n int64) error {
 		}
 		piece, err := t.pipe.get(int(length))
 		if err != nil {
-			return fmt.Errorf("take module apart: %w", err)
+			return fmt.Errorf("decompose module: %w", err)
 		}
 		if err := t.readNext(piece.data); err != nil {
 			return err
@@ -188,7 +188,7 @@ func (t *taker) frames(b *blob, n int64) error {
 // peekU32 reads the length in front of a frame. A frame that turns out not to
 // be one must leave its length in the stream, so it is only consumed here when
 // it is good.
-func (t *taker) peekU32() (uint32, error) {
+func (t *decomposer) peekU32() (uint32, error) {
 	p, err := t.r.Peek(4)
 	if err != nil {
 		return 0, t.cut(err)
@@ -197,7 +197,7 @@ func (t *taker) peekU32() (uint32, error) {
 }
 
 // filler compares a stretch with the standard filler.
-func (t *taker) filler(id ID, n int64) error {
+func (t *decomposer) filler(id ID, n int64) error {
 	key := newKeystream(id)
 	got, want := make([]byte, fillerUnit*8), make([]byte, fillerUnit*8)
 	for off := int64(0); off < n; {
@@ -224,7 +224,7 @@ func (t *taker) filler(id ID, n int64) error {
 }
 
 // demote makes plain bytes of what was captured of a blob that is not the last.
-func (t *taker) demote() {
+func (t *decomposer) demote() {
 	b := t.last
 	t.last = nil
 	if b == nil || (b.table < 0 && b.leaves < 0) {
@@ -249,7 +249,7 @@ func (t *taker) demote() {
 }
 
 // plainEvents makes events of plain bytes that stand between others.
-func (t *taker) plainEvents(p []byte) []event {
+func (t *decomposer) plainEvents(p []byte) []event {
 	done := t.done
 	t.done = nil
 	t.pass(p)

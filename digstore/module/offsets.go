@@ -1,8 +1,8 @@
 package module
 
-// Places returns, for each chunk of Pool, at which byte of the module its body first stands; -1 for one that stands
+// Offsets returns, for each chunk of Pool, at which byte of the module its body first stands; -1 for one that stands
 // nowhere, which only a recipe that somebody made up has.
-func (r *Recipe) Places() []int64 {
+func (r *Recipe) Offsets() []int64 {
 	places := make([]int64, len(r.chunks))
 	for i := range places {
 		places[i] = -1

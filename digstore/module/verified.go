@@ -6,11 +6,11 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Given returns the recipe with what is known about its chunks, for a module that was put together of chunks and
+// WithVerified returns the recipe with what is known about its chunks, for a module that was put together of chunks and
 // not taken apart: Verify of its Module then does not read a resource that base, which has been verified, has with
 // the same leaf and the same chunks; nor one of a single chunk that came, which says that the caller has hashed
 // the chunk to its id. Everything else is read and hashed. base and came may be nil. r is not changed.
-func (r *Recipe) Given(base *Recipe, came func(Chunk) bool) *Recipe {
+func (r *Recipe) WithVerified(base *Recipe, came func(Chunk) bool) *Recipe {
 	c := &Recipe{chunks: r.chunks, ends: r.ends, parts: r.parts, size: r.size, plain: r.plain, fill: r.fill, table: r.table, head: r.head}
 	if c.table == nil {
 		return c // it is read as any file is
