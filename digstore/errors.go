@@ -64,8 +64,8 @@ func (e *RecurringRootError) Error() string {
 	if e.Earlier.Number == e.Head {
 		return fmt.Sprintf("commit: nothing changed since generation %d (root %s)", e.Earlier.Number, e.Earlier.Root)
 	}
-	return fmt.Sprintf("commit: the content is that of generation %d (root %s), and a signed root says nothing about when: "+
-		"commit again with Again to give it a root of its own", e.Earlier.Number, e.Earlier.Root)
+	return fmt.Sprintf("commit: the content is that of generation %d (root %s), and its signature says nothing about when: "+
+		"a new generation needs a root of its own", e.Earlier.Number, e.Earlier.Root)
 }
 
 // Is reports whether target is ErrUnchanged and the root is the head's.

@@ -83,9 +83,8 @@ func (p *Pusher) push(ctx context.Context, to *Client, from Local, last merkle.H
 	publisher := p.Publisher
 	if publisher == nil {
 		if to.url.Hub() && !p.ForceRoutes {
-			return nil, fmt.Errorf("%w: publishing to %s is a transaction of the store's wallet on chain; give "+
-				"Pusher.Publisher, which gets store, parent, root, module and signatures, or set ForceRoutes to send a PUT "+
-				"all the same", ErrHubPublisherRequired, to.url.Hostname())
+			return nil, fmt.Errorf("%w: publishing to %s is a transaction of the store's wallet on chain",
+				ErrHubPublisherRequired, to.url.Hostname())
 		}
 		publisher = PutPublisher{to}
 	}

@@ -44,7 +44,7 @@ func (r *Resolver) Tip(ctx context.Context, store auth.StoreID) (*Tip, error) {
 			return r.cachedTip(ctx, store, err)
 		}
 		if i = v.line.read(v.peak, r.opt.MinDepth); i < 0 {
-			return nil, fmt.Errorf("store %v: %w: its first coin is in block %d of %d, and a depth of %d is wanted; wait, or lower MinDepth",
+			return nil, fmt.Errorf("store %v: %w: its first coin is in block %d of %d, and a depth of %d is wanted",
 				store, ErrShallow, v.line.entries[0].Height, v.peak.Height, r.opt.MinDepth)
 		}
 	}

@@ -81,7 +81,7 @@ func (b *Builder) Add(ctx context.Context, name string, r io.Reader) error {
 		}
 		// Empty content is one empty chunk.
 		if content += int64(len(plain)); content > b.o.MaxContent {
-			return fmt.Errorf("add %q: more than %d bytes of content; raise MaxContent: %w", name, b.o.MaxContent, ErrTooLarge)
+			return fmt.Errorf("add %q: more than %d bytes of content: %w", name, b.o.MaxContent, ErrTooLarge)
 		}
 		sealed = key.Seal(sealed[:0], plain)
 		if err := b.chunk(&e, sealed); err != nil {
@@ -108,7 +108,7 @@ func (b *Builder) AddSealed(ctx context.Context, name string, sealed []byte) err
 	}
 	content := b.content + max(0, int64(len(sealed))-urn.Overhead)
 	if content > b.o.MaxContent {
-		return fmt.Errorf("add %q: more than %d bytes of content; raise MaxContent: %w", name, b.o.MaxContent, ErrTooLarge)
+		return fmt.Errorf("add %q: more than %d bytes of content: %w", name, b.o.MaxContent, ErrTooLarge)
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("add %q: %w", name, err)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -101,6 +102,12 @@ var exits = []struct {
 	{proxied, exitNetwork, "NETWORK", "the proxy in front of the host refused this; who runs it can raise its limit of body sizes"},
 	{status(413), exitNetwork, "NETWORK", "the host takes no more; who runs it can raise its --max-module"},
 	{status(409), exitNonFastForward, "NON_FAST_FORWARD", "the host has what you do not: digstore pull"},
+	{status(400, 405, 415, 501), exitNetwork, "NETWORK", "the host does not understand this request; digstore version and who runs the host say which versions meet"},
+	{status(421), exitNetwork, "NETWORK", "the host does not answer to this name; use the name that who runs it has given"},
+	{status(422), exitNetwork, "NETWORK", "the host refuses what was sent, and will again; digstore verify --deep checks it here"},
+	{status(507), exitNetwork, "NETWORK", "the host takes no more from you; who runs it can raise its --quota or --max-stores, or remove something"},
+	{status(500), exitNetwork, "NETWORK", "the host has a fault of its own, which its log names; tell who runs it, or use another host"},
+	{redirected, exitNetwork, "NETWORK", "no redirect is followed; name the host that it leads to"},
 	{as[*remote.StatusError], exitNetwork, "NETWORK", "try again later, or another host"},
 	{is(remote.ErrNonFastForward), exitNonFastForward, "NON_FAST_FORWARD", "the host has what you do not: digstore pull"},
 	{is(module.ErrNotHead), exitNonFastForward, "NON_FAST_FORWARD", "somebody else was faster: digstore pull, then again"},
@@ -115,6 +122,9 @@ var exits = []struct {
 	{is(remote.ErrTooLarge), exitNetwork, "NETWORK", "the limit is this program's own: --max-module SIZE takes longer modules on clone and pull"},
 	{is(remote.ErrProtocol), exitNetwork, "NETWORK", "check the URL: something else answers there"},
 	{is(remote.ErrTooSlow), exitNetwork, "NETWORK", "try another host, or wait for slower answers with --min-rate SIZE"},
+	{hostname, exitNetwork, "NETWORK", "the certificate is for another host; check the host's name"},
+	{expired, exitNetwork, "NETWORK", "check this machine's clock; if it is right, who runs the host has to renew the certificate"},
+	{as[*tls.CertificateVerificationError], exitNetwork, "NETWORK", "if you know who signed the certificate, trust that authority with --ca FILE"},
 	{transport, exitNetwork, "NETWORK", "check the host's name and the network, and run it again"},
 	{is(fs.ErrInvalid), exitUsage, "INVALID_ARGUMENT", "choose another name"},
 	{is(fs.ErrExist), exitUsage, "INVALID_ARGUMENT", "choose a name that is free"},
@@ -149,6 +159,20 @@ func status(codes ...int) func(error) bool {
 func proxied(err error) bool {
 	var s *remote.StatusError
 	return errors.As(err, &s) && s.Proxy && s.Code == http.StatusRequestEntityTooLarge
+}
+
+// redirected reports whether a host sent on to another address.
+func redirected(err error) bool { return errors.Is(err, remote.ErrRedirect) }
+
+// hostname reports whether a certificate is for other hosts.
+func hostname(err error) bool {
+	return as[*tls.CertificateVerificationError](err) && as[x509.HostnameError](err)
+}
+
+// expired reports whether a certificate is not valid at this time.
+func expired(err error) bool {
+	var invalid x509.CertificateInvalidError
+	return as[*tls.CertificateVerificationError](err) && errors.As(err, &invalid) && invalid.Reason == x509.Expired
 }
 
 // transport reports whether the way to the host broke. A net.Error will not

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -93,6 +95,41 @@ func TestExits(t *testing.T) {
 				t.Errorf("with --json: %s: %v, want code %s", out.String(), err, c.code)
 			}
 		})
+	}
+}
+
+// TestHints: what to do fits what happened.
+func TestHints(t *testing.T) {
+	certificate := func(err error) error { return &tls.CertificateVerificationError{Err: err} }
+	refused := func(code int) error { return &remote.StatusError{Code: code, Message: "no"} }
+	const later = "try again later"
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{certificate(x509.UnknownAuthorityError{}), "--ca"},
+		{certificate(errors.New("not trusted")), "--ca"},
+		{certificate(x509.HostnameError{Certificate: &x509.Certificate{}, Host: "a"}), "name"},
+		{certificate(x509.CertificateInvalidError{Reason: x509.Expired}), "clock"},
+		{refused(400), "does not understand"},
+		{refused(421), "name"},
+		{refused(422), "verify --deep"},
+		{refused(500), "tell who runs it"},
+		{refused(507), "--quota"},
+		{fmt.Errorf("%w: %w", remote.ErrRedirect, refused(302)), "redirect"},
+		{refused(429), later},
+		{refused(503), later},
+		{&digstore.RecurringRootError{Head: 1}, "--again"},
+	} {
+		var stderr bytes.Buffer
+		newApp(nil, io.Discard, &stderr).fail(c.err)
+		message, hint, _ := strings.Cut(stderr.String(), "\n")
+		if !strings.Contains(hint, c.want) || c.want != later && strings.Contains(hint, later) {
+			t.Errorf("%v: hint %q, want one with %q", c.err, hint, c.want)
+		}
+		if strings.Contains(message, "Again") {
+			t.Errorf("a name of the library: %s", message)
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func (a *app) agree(s *digstore.Store) error {
 	if !errors.As(err, &outside) || outside.Never {
 		return err
 	}
-	question := fmt.Sprintf("let store %s publish %s, which lies outside of the workspace's folder %s?",
+	question := fmt.Sprintf("let store %s publish %s, which lies outside of the workspace's folder %s",
 		s.Name(), printable(outside.ContentRoot), printable(outside.Workspace))
 	if err := a.confirm(question); err != nil {
 		return err
