@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -125,8 +126,12 @@ func TestManyReaders(t *testing.T) {
 	}
 }
 
-// openFiles is how many files this process has open; 0 where the system does not say.
+// openFiles is how many files this process has open; 0 where the system does not say. Wine has the
+// folder too, but keeps files of its own open.
 func openFiles(t *testing.T) int {
+	if runtime.GOOS == "windows" {
+		return 0
+	}
 	list, err := os.ReadDir(filepath.FromSlash("/proc/self/fd"))
 	if err != nil {
 		return 0
@@ -190,6 +195,7 @@ func TestModuleOfDamagedPack(t *testing.T) {
 		check(t, os.WriteFile(pack, whole, 0o644))
 		check(t, w.CheckStore(ctx, s.ID()))
 	}
+	check(t, w.Close()) // Windows may keep a file until it is closed
 	check(t, os.Remove(pack))
 	fresh := must(digstore.Open(dir, options(nil)))
 	defer fresh.Close()
