@@ -13,6 +13,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // A push is one on the server's side: what headers, or push-init's body, ask for, held against what is here.
@@ -174,14 +175,14 @@ func (s *Server) checkBearer(c *call, p *push) error {
 
 // parseSignatures reads the two signature headers.
 func parseSignatures(h http.Header) (sigs signatures, err error) {
-	text := header(h, headerSignature)
+	text := header(h, wire.HeaderSignature)
 	if text == "" {
 		return sigs, invalid("missing signature")
 	}
 	if sigs.any, err = auth.ParseSignature(text); err != nil {
 		return sigs, invalid("malformed signature")
 	}
-	if sigs.tagged, err = optional(header(h, headerTagged), auth.ParseSignature); err != nil {
+	if sigs.tagged, err = wire.Optional(header(h, wire.HeaderTagged), auth.ParseSignature); err != nil {
 		return sigs, invalid("malformed tagged signature")
 	}
 	return sigs, nil

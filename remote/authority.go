@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // An Authority decides whose signature counts, where that is not simply the key that a store is held under: the
@@ -57,7 +58,7 @@ const askAgain = 20 * time.Second
 
 // readKey takes the store's key from its header into what was announced. The two have to agree.
 func (d *declaration) readKey(r *http.Request) error {
-	key, err := optional(header(r.Header, headerStoreKey), auth.ParsePublicKey)
+	key, err := wire.Optional(header(r.Header, wire.HeaderStoreKey), auth.ParsePublicKey)
 	switch {
 	case err != nil:
 		return invalid("malformed store key")

@@ -15,6 +15,7 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/strictjson"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // Times of a client that are not negotiable (remote-protocol §7).
@@ -24,6 +25,16 @@ const (
 	idleTimeout   = 60 * time.Second // for a piece of a request to be taken, and for an answer to be behind MinRate
 	bufferSize    = 256 << 10        // what is sent at once, and read of a local module
 	readAhead     = 32 << 10         // of a connection: longer reads go past it, into the caller's memory
+)
+
+// Defaults of what a client takes.
+const (
+	// DefaultMaxModule is the longest module that either side takes by default: 1 GiB. Modules are streamed.
+	DefaultMaxModule = wire.DefaultMaxModule
+	// DefaultMinRate is the least rate of an answer, in bytes a second: 1 KiB.
+	DefaultMinRate = 1 << 10
+	// DefaultMaxContent is the longest resource that a client holds in memory by default: 64 MiB of sealed bytes.
+	DefaultMaxContent = 64 << 20
 )
 
 // ClientOptions say how a [Client] talks. The zero value is good for a program that serves others: it
@@ -192,7 +203,7 @@ func (c *Client) Close() error {
 // Describe implements [Origin]: GET /stores/{id}, at most 4 MiB.
 func (c *Client) Describe(ctx context.Context) (*Descriptor, error) {
 	d := new(Descriptor)
-	err := c.read(ctx, request.Fetch, "", maxDescriptor, func(r io.Reader) error { return decodeStrict(r, d) })
+	err := c.read(ctx, request.Fetch, "", wire.MaxDescriptor, func(r io.Reader) error { return decodeStrict(r, d) })
 	if err != nil {
 		return nil, err
 	}
@@ -202,8 +213,8 @@ func (c *Client) Describe(ctx context.Context) (*Descriptor, error) {
 // Generations implements [Origin]: GET /stores/{id}/roots, at most 64 MiB.
 func (c *Client) Generations(ctx context.Context) ([]module.Generation, error) {
 	var lines []module.Generation
-	err := c.read(ctx, request.Roots, "/roots", maxRoots, func(r io.Reader) (err error) {
-		lines, err = decodeRoots(r)
+	err := c.read(ctx, request.Roots, "/roots", wire.MaxRoots, func(r io.Reader) (err error) {
+		lines, err = wire.DecodeRoots(r)
 		return err
 	})
 	return lines, err
@@ -247,7 +258,7 @@ func (c *Client) Revoke(ctx context.Context, t auth.Tombstone) error {
 	if t.Store != c.url.Store {
 		return fmt.Errorf("%w: the tombstone is for store %s, the locator names %s", ErrBadURL, t.Store, c.url.Store)
 	}
-	body, err := encodeTombstone(t)
+	body, err := wire.EncodeTombstone(t)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,11 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
+
+// MaxHave is how many chunks [Client.DeltaHave] can name.
+const MaxHave = wire.MaxHave
 
 // Limits of what a client reads.
 const (
@@ -52,7 +56,7 @@ func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, limit 
 			return proof, nil, err
 		}
 		if part.Root != root.String() {
-			return proof, nil, &VerificationError{Check: CheckRoot, Want: root.String(), Got: printable(part.Root, 100)}
+			return proof, nil, &VerificationError{Check: CheckRoot, Want: root.String(), Got: wire.Printable(part.Root, 100)}
 		}
 		if at == 0 {
 			encoded, lens = part.Proof, part.ChunkLens
@@ -89,10 +93,11 @@ func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, limit 
 }
 
 // contentPart asks for at most contentWindow bytes.
-func (c *Client) contentPart(ctx context.Context, root, key merkle.Hash, from uint64) (*contentAnswer, error) {
+func (c *Client) contentPart(ctx context.Context, root, key merkle.Hash, from uint64) (*wire.ContentAnswer, error) {
 	k, r, to := key.String(), root.String(), from+contentWindow
-	answer := new(contentAnswer)
-	err := c.ask(ctx, request.Content, "/content", contentRequest{&k, &r, &contentRange{&from, &to}}, maxContentJSON, answer)
+	body := wire.ContentRequest{Key: &k, Root: &r, Range: &wire.ContentRange{Start: &from, End: &to}}
+	answer := new(wire.ContentAnswer)
+	err := c.ask(ctx, request.Content, "/content", body, maxContentJSON, answer)
 	return answer, err
 }
 
@@ -100,12 +105,12 @@ func (c *Client) contentPart(ctx context.Context, root, key merkle.Hash, from ui
 // usual answer. Only its encoding is checked.
 func (c *Client) Proof(ctx context.Context, root, key merkle.Hash) (*module.ExecutionProof, error) {
 	k, r := key.String(), root.String()
-	var answer proofAnswer
-	if err := c.ask(ctx, request.Proof, "/proof", contentRequest{&k, &r, nil}, maxProofJSON, &answer); err != nil {
+	var answer wire.ProofAnswer
+	if err := c.ask(ctx, request.Proof, "/proof", wire.ContentRequest{Key: &k, Root: &r}, maxProofJSON, &answer); err != nil {
 		return nil, err
 	}
 	if answer.Root != r {
-		return nil, &VerificationError{Check: CheckRoot, Want: r, Got: printable(answer.Root, 100)}
+		return nil, &VerificationError{Check: CheckRoot, Want: r, Got: wire.Printable(answer.Root, 100)}
 	}
 	if len(answer.Proof) == 0 {
 		return nil, nil
@@ -136,7 +141,7 @@ func (c *Client) DeltaHave(ctx context.Context, to merkle.Hash, have []merkle.Ha
 		return nil, fmt.Errorf("remote: delta: %w: %d chunks, at most %d can be named", ErrTooLarge, len(have), MaxHave)
 	}
 	target := to.String()
-	body := deltaRequest{To: &target, Have: make([]string, len(have))}
+	body := wire.DeltaRequest{To: &target, Have: make([]string, len(have))}
 	for i, id := range have {
 		body.Have[i] = id.String()
 	}
@@ -145,12 +150,12 @@ func (c *Client) DeltaHave(ctx context.Context, to merkle.Hash, have []merkle.Ha
 		return nil, fmt.Errorf("remote: encode request: %w", err)
 	}
 	return c.delta(ctx, merkle.Hash{}, to, exchange{op: request.Delta, method: http.MethodPost, path: "/delta",
-		header: http.Header{"Content-Type": {typeJSON}}, size: int64(len(text)), ok: okStatus}, text, put)
+		header: http.Header{"Content-Type": {wire.TypeJSON}}, size: int64(len(text)), ok: okStatus}, text, put)
 }
 
 func (c *Client) delta(ctx context.Context, from, to merkle.Hash, e exchange, body []byte,
 	put func(merkle.Hash, []byte) error) (rows []module.KeyTableRow, err error) {
-	limit := int64(DefaultMaxDelta)/3*4 + DefaultMaxDelta // base64, and as much again for what is around it
+	limit := int64(wire.DefaultMaxDelta)/3*4 + wire.DefaultMaxDelta // base64, and as much again for what is around it
 	err = c.retry(ctx, readPolicy, func() error {
 		if body != nil {
 			e.body = bytes.NewReader(body)
@@ -195,7 +200,7 @@ func (c *Client) unread(resp *http.Response, r *capReader, err error) error {
 // decodeDelta reads a delta chunk by chunk.
 func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte) error) (rows []module.KeyTableRow, err error) {
 	dec := json.NewDecoder(r)
-	if err := delim(dec, '{'); err != nil {
+	if err := wire.Delim(dec, '{'); err != nil {
 		return nil, err
 	}
 	seen := map[string]bool{}
@@ -206,7 +211,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte
 		}
 		name, _ := t.(string)
 		if seen[name] {
-			return nil, fmt.Errorf("delta: member %q stands there twice", printable(name, 40))
+			return nil, fmt.Errorf("delta: member %q stands there twice", wire.Printable(name, 40))
 		}
 		switch name {
 		case "from", "to":
@@ -215,16 +220,16 @@ func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte
 				want = to
 			}
 			var text string
-			if err := decodeNext(dec, &text); err != nil {
+			if err := wire.DecodeNext(dec, &text); err != nil {
 				return nil, err
 			}
 			if got, err := merkle.ParseHash(text); err != nil || got != want {
-				return nil, &VerificationError{Check: CheckRoot, Want: want.String(), Got: printable(text, 100)}
+				return nil, &VerificationError{Check: CheckRoot, Want: want.String(), Got: wire.Printable(text, 100)}
 			}
 		case "chunks":
 			err = each(dec, func() error {
-				var c deltaChunk
-				if err := decodeNext(dec, &c); err != nil {
+				var c wire.DeltaChunk
+				if err := wire.DecodeNext(dec, &c); err != nil {
 					return err
 				}
 				id, err := merkle.ParseHash(c.Hash)
@@ -241,9 +246,9 @@ func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte
 			})
 		case "key_table_changes":
 			err = each(dec, func() error {
-				var row deltaRow
+				var row wire.DeltaRow
 				var parsed module.KeyTableRow
-				if err := decodeNext(dec, &row); err != nil {
+				if err := wire.DecodeNext(dec, &row); err != nil {
 					return err
 				}
 				if err := module.UnmarshalStrict(row.Entry, &parsed); err != nil {
@@ -253,7 +258,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte
 				return nil
 			})
 		default:
-			err = decodeNext(dec, new(json.RawMessage))
+			err = wire.DecodeNext(dec, new(json.RawMessage))
 			name = "" // members that nobody knows may stand there as often as they like
 		}
 		if err != nil {
@@ -261,7 +266,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte
 		}
 		seen[name] = name != ""
 	}
-	if err := last(dec, '}'); err != nil {
+	if err := wire.LastDelim(dec, '}'); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"from", "to", "chunks"} {
@@ -274,7 +279,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte
 
 // each takes the elements of an array off dec.
 func each(dec *json.Decoder, element func() error) error {
-	if err := delim(dec, '['); err != nil {
+	if err := wire.Delim(dec, '['); err != nil {
 		return err
 	}
 	for dec.More() {
@@ -282,7 +287,7 @@ func each(dec *json.Decoder, element func() error) error {
 			return err
 		}
 	}
-	return delim(dec, ']')
+	return wire.Delim(dec, ']')
 }
 
 // ask posts v, which changes nothing there, and decodes an answer of at most limit bytes.

@@ -17,6 +17,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // A Content is what is answered for one retrieval key: sealed bytes, how they split, and a proof. Whether it is a
@@ -68,38 +69,15 @@ func (c *Content) Close() error {
 	return c.close()
 }
 
-// contentRequest is the request of POST /stores/{id}/content (remote-protocol 6.1); without a range, of
-// POST /stores/{id}/proof (6.2).
-type contentRequest struct {
-	Key   *string       `json:"retrieval_key"`
-	Root  *string       `json:"root"`
-	Range *contentRange `json:"range,omitempty"`
-}
-
-// contentRange is half-open and clamped to the length.
-type contentRange struct {
-	Start *uint64 `json:"start"`
-	End   *uint64 `json:"end"`
-}
-
-// contentAnswer is the answer of POST /stores/{id}/content. The server writes it piece by piece, in this order.
-type contentAnswer struct {
-	Ciphertext  []byte   `json:"ciphertext_b64"`
-	Proof       []byte   `json:"merkle_proof_b64"`
-	Root        string   `json:"roothash"`
-	ChunkLens   []uint32 `json:"chunk_lens"`   // of the whole resource; ours only
-	TotalLength *int64   `json:"total_length"` // of the whole resource; ours only
-}
-
-// A lookup is a decoded contentRequest.
+// A lookup is a decoded wire.ContentRequest.
 type lookup struct {
 	id         module.ID
 	key        merkle.Hash
 	start, end uint64
 }
 
-// decode checks what a request names, not whether it is there.
-func (b *contentRequest) decode(c *call) (l lookup, err error) {
+// lookupOf checks what a request names, not whether it is there.
+func lookupOf(b *wire.ContentRequest, c *call) (l lookup, err error) {
 	if b.Key == nil || b.Root == nil || b.Range != nil && (b.Range.Start == nil || b.Range.End == nil) {
 		return l, invalid("body is not a content request")
 	}
@@ -122,7 +100,7 @@ func (b *contentRequest) decode(c *call) (l lookup, err error) {
 // readJSON decodes the body of a request: a type other than JSON is 415, more than limit bytes 413, no JSON 400, JSON
 // of another shape 422 with that text (remote-protocol §3).
 func (s *Server) readJSON(c *call, limit int64, v any, shape string) error {
-	if kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || kind != typeJSON {
+	if kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || kind != wire.TypeJSON {
 		return unsupportedType()
 	}
 	text, err := s.readBody(c, limit)
@@ -176,11 +154,11 @@ func (s *Server) readBody(c *call, limit int64) ([]byte, error) {
 
 // look reads a request for one retrieval key and opens what is answered. The caller closes it.
 func (s *Server) look(c *call, shape string) (lookup, *Content, error) {
-	var body contentRequest
-	if err := s.readJSON(c, maxRequestJSON, &body, shape); err != nil {
+	var body wire.ContentRequest
+	if err := s.readJSON(c, wire.MaxRequestJSON, &body, shape); err != nil {
 		return lookup{}, nil, err
 	}
-	l, err := body.decode(c)
+	l, err := lookupOf(&body, c)
 	if err != nil {
 		return l, nil, err
 	}
@@ -198,7 +176,7 @@ func rootRefusal(err error) error {
 		return unknownRoot()
 	case errors.Is(err, auth.ErrRevoked):
 		return revoked()
-	case errors.Is(err, module.ErrFormat), errors.Is(err, ErrVerification): // ours, not the client's
+	case errors.Is(err, module.ErrFormat), errors.Is(err, wire.ErrVerification): // ours, not the client's
 		return &refusal{status: http.StatusInternalServerError, text: "internal server error", cause: err}
 	}
 	return err
@@ -229,7 +207,7 @@ func (s *Server) postContent(w http.ResponseWriter, c *call) error {
 	n := len(head) + base64.StdEncoding.EncodedLen(int(to-from)) + len(tail)
 
 	out := &lateWriter{w: w, head: func(h http.Header) {
-		h.Set("Content-Type", typeJSON)
+		h.Set("Content-Type", wire.TypeJSON)
 		h.Set("Content-Length", strconv.Itoa(n))
 	}}
 	io.WriteString(out, head)

@@ -35,7 +35,7 @@ func newContentSite(t testing.TB, generations int) *site {
 	return s
 }
 
-// A contentAnswer is what POST content answers, read by somebody else's code.
+// A ContentAnswer is what POST content answers, read by somebody else's code.
 type contentAnswer struct {
 	Ciphertext []byte   `json:"ciphertext_b64"`
 	Proof      []byte   `json:"merkle_proof_b64"`

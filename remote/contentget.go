@@ -12,6 +12,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // contentPath is how the path of the route of single resources begins, after /stores/{id}; the retrieval key follows.
@@ -61,7 +62,7 @@ func (s *Server) getContent(w http.ResponseWriter, c *call) error {
 	h := w.Header()
 	h.Set("ETag", tag)
 	h.Set("Content-Type", "application/octet-stream")
-	h.Set(headerRoot, id.Root.String())
+	h.Set(wire.HeaderRoot, id.Root.String())
 	switch {
 	case !s.opt.Anonymous:
 		h.Set("Cache-Control", "private, no-store") // a cache would not ask who reads
@@ -72,7 +73,7 @@ func (s *Server) getContent(w http.ResponseWriter, c *call) error {
 	}
 	if s.opt.Anonymous { // for web pages
 		h.Set("Access-Control-Allow-Origin", "*")
-		h.Set("Access-Control-Expose-Headers", "ETag, "+headerRoot)
+		h.Set("Access-Control-Expose-Headers", "ETag, "+wire.HeaderRoot)
 	}
 	body := &failingReader{ReadSeeker: io.NewSectionReader(content, from, to-from)}
 	out := &moduleWriter{ResponseWriter: w, size: to - from}

@@ -19,6 +19,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // Bounds of what a Contents remembers: generations, and their resources together. One generation may be larger than
@@ -293,7 +294,7 @@ func (v *volume) parse() error {
 		return err
 	}
 	if m.ID() != v.id {
-		return fmt.Errorf("%w: the module says that it is %s", ErrVerification, m.ID())
+		return fmt.Errorf("%w: the module says that it is %s", wire.ErrVerification, m.ID())
 	}
 	var keys []merkle.Hash
 	for row, err := range tableRows(m) {

@@ -15,35 +15,16 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // Limits of delta (remote-protocol 3.8, 6.3).
 const (
 	// DefaultMaxDelta is how many decoded bytes of chunks and rows a server sends as one delta by default: 64 MiB.
-	DefaultMaxDelta = 64 << 20
-	// MaxHave is how many chunks a client can say it has.
-	MaxHave = 100_000
+	DefaultMaxDelta = wire.DefaultMaxDelta
 
-	maxDeltaJSON  = 8 << 20 // bytes of a request: MaxHave entries and what is around them
+	maxDeltaJSON  = 8 << 20 // bytes of a request: wire.MaxHave entries and what is around them
 	maxPoolChunks = 1 << 20 // of a module that deltas are made from
-)
-
-// deltaRequest is the request of POST /stores/{id}/delta.
-type deltaRequest struct {
-	To   *string  `json:"to"`
-	Have []string `json:"have"`
-}
-
-// deltaChunk is one chunk of an answer to delta, sealed; deltaRow is one row of the key table, as store-format 2.3
-// encodes it.
-type (
-	deltaChunk struct {
-		Hash string `json:"hash"`
-		Data []byte `json:"data_b64"`
-	}
-	deltaRow struct {
-		Entry []byte `json:"entry_b64"`
-	}
 )
 
 // getDelta answers GET and HEAD /stores/{id}/delta?from=&to=. Spec: remote-protocol 6.3.
@@ -96,7 +77,7 @@ func (s *Server) deltaFrom(c *call, from merkle.Hash) (*deltaBase, error) {
 
 // postDelta answers POST /stores/{id}/delta. Every row of the key table is a change: what the client has is chunks.
 func (s *Server) postDelta(w http.ResponseWriter, c *call) error {
-	var body deltaRequest
+	var body wire.DeltaRequest
 	if err := s.readJSON(c, maxDeltaJSON, &body, "body is not a delta request"); err != nil {
 		return err
 	}
@@ -107,8 +88,8 @@ func (s *Server) postDelta(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return badRequest("bad from/to hex")
 	}
-	if len(body.Have) > MaxHave {
-		return bodyTooLarge(MaxHave, "chunks")
+	if len(body.Have) > wire.MaxHave {
+		return bodyTooLarge(wire.MaxHave, "chunks")
 	}
 	have := &deltaBase{chunks: make(map[merkle.Hash]bool, len(body.Have))}
 	for _, text := range body.Have {
@@ -200,7 +181,7 @@ func (s *Server) planDelta(c *call, to merkle.Hash, base func() (*deltaBase, err
 
 // sendDelta sends the chunks and rows of a plan.
 func (s *Server) sendDelta(w http.ResponseWriter, c *call, from, to merkle.Hash, plan *deltaPlan) error {
-	out := &lateWriter{w: w, head: func(h http.Header) { h.Set("Content-Type", typeJSON) }}
+	out := &lateWriter{w: w, head: func(h http.Header) { h.Set("Content-Type", wire.TypeJSON) }}
 	if c.Method == http.MethodHead {
 		return out.flush()
 	}

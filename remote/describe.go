@@ -13,6 +13,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // getDescriptor answers GET /stores/{id}. Spec: remote-protocol 3.1.
@@ -32,7 +33,7 @@ func (s *Server) getDescriptor(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	d := &Descriptor{Root: head.Root, Size: size, PublicKey: head.PublicKey, PushSig: head.Tagged,
+	d := &wire.Descriptor{Root: head.Root, Size: size, PublicKey: head.PublicKey, PushSig: head.Tagged,
 		Untagged: head.Untagged, Tombstones: ts}
 	if d.PushSig.IsZero() {
 		d.PushSig = head.Untagged
@@ -50,11 +51,11 @@ func (s *Server) getRoots(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", typeJSON)
+	w.Header().Set("Content-Type", wire.TypeJSON)
 	if c.Method == http.MethodHead {
 		return nil
 	}
-	return encodeRoots(w, gens)
+	return wire.EncodeRoots(w, gens)
 }
 
 // size is the length of a module that is held.
@@ -96,7 +97,7 @@ func writeJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", typeJSON)
+	w.Header().Set("Content-Type", wire.TypeJSON)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method != http.MethodHead {
 		w.Write(body)

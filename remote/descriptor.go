@@ -1,13 +1,9 @@
 package remote
 
 import (
-	"encoding/hex"
-	"encoding/json"
-	"errors"
-	"fmt"
-
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // A Descriptor is what an origin says of a store: GET /stores/{id} (remote-protocol 3.1). Nothing in it is
@@ -22,78 +18,14 @@ type Descriptor struct {
 	Tombstones []auth.Tombstone
 }
 
-// descriptorBody is the JSON of a Descriptor, members in the order of 3.1.
-type descriptorBody struct {
-	CurrentRoot string          `json:"current_root"`
-	Size        int64           `json:"size"`
-	PublicKey   string          `json:"public_key"`
-	PushSig     string          `json:"push_sig"`
-	Untagged    string          `json:"push_sig_untagged,omitempty"`
-	Tombstones  []tombstoneBody `json:"tombstones"`
-}
-
-// tombstoneBody is a tombstone in a descriptor, and the request of POST /stores/{id}/tombstone.
-type tombstoneBody struct {
-	Record    string `json:"record"`
-	Signature string `json:"signature"`
-}
-
 // MarshalJSON writes the members in the order of remote-protocol 3.1.
-func (d *Descriptor) MarshalJSON() ([]byte, error) {
-	b := descriptorBody{CurrentRoot: d.Root.String(), Size: d.Size, Tombstones: []tombstoneBody{}}
-	if !d.PublicKey.IsZero() {
-		b.PublicKey = d.PublicKey.String()
-	}
-	if !d.PushSig.IsZero() {
-		b.PushSig = d.PushSig.String()
-	}
-	if !d.Untagged.IsZero() {
-		b.Untagged = d.Untagged.String()
-	}
-	for _, t := range d.Tombstones {
-		body, err := encodeTombstone(t)
-		if err != nil {
-			return nil, err
-		}
-		b.Tombstones = append(b.Tombstones, body)
-	}
-	return json.Marshal(b)
-}
+func (d *Descriptor) MarshalJSON() ([]byte, error) { return (*wire.Descriptor)(d).MarshalJSON() }
 
 // UnmarshalJSON reads a descriptor. Members it does not know are ignored, missing tombstones are none, and
 // tombstones that do not decode are left out. A malformed root, key or signature, a negative size or an
 // all-zero root is an error.
 func (d *Descriptor) UnmarshalJSON(text []byte) error {
-	var b descriptorBody
-	if err := json.Unmarshal(text, &b); err != nil {
-		return fmt.Errorf("descriptor: %w", err)
-	}
-	var (
-		out  Descriptor
-		errs [4]error
-	)
-	out.Root, errs[0] = merkle.ParseHash(b.CurrentRoot)
-	out.PublicKey, errs[1] = optional(b.PublicKey, auth.ParsePublicKey)
-	out.PushSig, errs[2] = optional(b.PushSig, auth.ParseSignature)
-	out.Untagged, errs[3] = optional(b.Untagged, auth.ParseSignature)
-	for i, member := range [...]string{"current_root", "public_key", "push_sig", "push_sig_untagged"} {
-		if errs[i] != nil {
-			return fmt.Errorf("descriptor: %s: %w", member, errs[i])
-		}
-	}
-	if out.Root.IsZero() {
-		return errors.New("descriptor: current_root is all zeros")
-	}
-	if out.Size = b.Size; out.Size < 0 {
-		return fmt.Errorf("descriptor: size %d is negative", b.Size)
-	}
-	for _, body := range b.Tombstones {
-		if t, err := body.decode(); err == nil {
-			out.Tombstones = append(out.Tombstones, t)
-		}
-	}
-	*d = out
-	return nil
+	return (*wire.Descriptor)(d).UnmarshalJSON(text)
 }
 
 // SignedRoot returns the head with those of the descriptor's signatures that verify under key, in the forms
@@ -101,34 +33,4 @@ func (d *Descriptor) UnmarshalJSON(text []byte) error {
 // [auth.ErrUnsigned] when the origin serves none, else [auth.ErrSignature] or [auth.ErrPublicKey].
 func (d *Descriptor) SignedRoot(s auth.StoreID, key auth.PublicKey) (auth.SignedRoot, error) {
 	return auth.AcceptRoot(s, d.Root, key, d.PushSig, d.Untagged)
-}
-
-// optional reads a member that may be empty, which is the zero value.
-func optional[T any](s string, parse func(string) (T, error)) (T, error) {
-	if s == "" {
-		var zero T
-		return zero, nil
-	}
-	return parse(s)
-}
-
-func encodeTombstone(t auth.Tombstone) (tombstoneBody, error) {
-	record, err := t.MarshalBinary()
-	if err != nil {
-		return tombstoneBody{}, fmt.Errorf("remote: encode tombstone: %w", err)
-	}
-	return tombstoneBody{hex.EncodeToString(record), t.Sig.String()}, nil
-}
-
-// decode reads record and signature; it does not check the signature.
-func (b tombstoneBody) decode() (auth.Tombstone, error) {
-	record, err := hex.DecodeString(b.Record)
-	if err != nil {
-		return auth.Tombstone{}, fmt.Errorf("record: %w", err)
-	}
-	sig, err := auth.ParseSignature(b.Signature)
-	if err != nil {
-		return auth.Tombstone{}, err
-	}
-	return auth.ParseTombstone(record, sig)
 }

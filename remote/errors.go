@@ -3,13 +3,10 @@ package remote
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"time"
 
-	"github.com/dig-network/digstore/auth"
-	"github.com/dig-network/digstore/auth/request"
-	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // Errors that callers branch on. Absence is [fs.ErrNotExist], presence [fs.ErrExist]; who is asking is
@@ -22,7 +19,7 @@ var (
 	ErrInsecure = errors.New("remote: insecure transport")
 	// ErrVerification is every refusal to believe an origin. The error is a [*VerificationError] that names
 	// the check; the five sentinels below say more where they apply.
-	ErrVerification = errors.New("remote: verification failed")
+	ErrVerification = wire.ErrVerification
 	// ErrUntrusted is a clone without any reason to believe the origin: the [Trust] was zero, or nothing
 	// in it speaks for what the origin sent.
 	ErrUntrusted = errors.New("remote: nothing vouches for this origin")
@@ -37,9 +34,9 @@ var (
 	ErrKeyChanged = errors.New("remote: the publisher key has changed")
 	// ErrNonFastForward is a push whose parent is not the head: pull first. It is
 	// [module.ErrNotHead] seen from the network.
-	ErrNonFastForward = fmt.Errorf("remote: push is not a fast-forward: %w", module.ErrNotHead)
+	ErrNonFastForward = wire.ErrNonFastForward
 	// ErrTooLarge is a module or a body over a stated limit.
-	ErrTooLarge = errors.New("remote: too large")
+	ErrTooLarge = wire.ErrTooLarge
 	// ErrProtocol is an answer that this protocol does not know: a redirect, a compressed body, a body
 	// that does not decode.
 	ErrProtocol = errors.New("remote: not an answer of this protocol")
@@ -50,6 +47,9 @@ var (
 	// ErrNoChunkLengths is a resource of several chunks from a host that does not say how long they are: it cannot be
 	// read from there by itself, only with its whole generation.
 	ErrNoChunkLengths = errors.New("remote: the host sends no chunk lengths and cannot be read by range: clone the store instead")
+	// ErrNoBase is a packed recipe that is the difference from a generation whose recipe is not at hand, or is written
+	// another way there. It says nothing about who packed it.
+	ErrNoBase = wire.ErrNoBase
 	// ErrConnection is a request or an answer that did not come through whole: no connection, one that broke, or one on
 	// which too little moved.
 	ErrConnection = errors.New("remote: connection failed")
@@ -87,6 +87,8 @@ const (
 	CheckTrust      Check = "trust"          // something in Trust speaks for it
 	CheckLineage    Check = "lineage"        // the anchor's lineage contains an older generation
 	CheckSources    Check = "sources"        // of several origins, one at least passes all the others
+	CheckRecipe     Check = "recipe"         // the recipe decodes, is of the generation asked for, and its chunks are what it says
+	CheckRange      Check = "range"          // the parts that come are those that were asked for
 )
 
 // A VerificationError says which check refused an origin, what was wanted and what was found. It matches
@@ -150,26 +152,6 @@ func (e *StatusError) Error() string {
 
 // Is reports whether target is what the status stands for.
 func (e *StatusError) Is(target error) bool {
-	s := statusSentinel(e.Code)
+	s := wire.StatusError(e.Code)
 	return s != nil && (target == s || errors.Is(s, target))
-}
-
-// statusSentinel returns the error that a status of a server stands for (remote-protocol 7.7), nil when it
-// stands for none.
-func statusSentinel(code int) error {
-	switch code {
-	case http.StatusUnauthorized:
-		return request.ErrUnauthenticated
-	case http.StatusForbidden:
-		return auth.ErrForbidden
-	case http.StatusNotFound:
-		return fs.ErrNotExist
-	case http.StatusConflict:
-		return ErrNonFastForward
-	case http.StatusGone:
-		return auth.ErrRevoked
-	case http.StatusRequestEntityTooLarge:
-		return ErrTooLarge
-	}
-	return nil
 }

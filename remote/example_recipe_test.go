@@ -8,7 +8,6 @@ import (
 	"testing/fstest"
 
 	"github.com/dig-network/digstore/auth"
-	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
@@ -55,34 +54,4 @@ func ExamplePusher_Promote() {
 	// Output:
 	// pending: true less than 1 KB for a module of 254 KB: true
 	// pending: false less than 200 bytes: true
-}
-
-// A recipe is packed against that of another generation. Who holds that one unpacks it.
-func ExamplePackRecipe() {
-	compose := func(chunk byte) *module.Recipe {
-		var entries []module.Entry
-		for i := range byte(100) {
-			c := module.Chunk{ID: merkle.Sum([]byte{i}), Len: 1000}
-			if i == 7 {
-				c.ID = merkle.Sum([]byte{i, chunk})
-			}
-			entries = append(entries, module.Entry{Key: merkle.Hash{i}, Chunks: []module.Chunk{c}})
-		}
-		r, err := module.Compose(auth.StoreID{1}, auth.PublicKey{2}, entries, nil)
-		if err != nil {
-			log.Fatal(err)
-		}
-		return r
-	}
-	before, after := compose(1), compose(2)
-	packed, err := remote.PackRecipe(after, before)
-	if err != nil {
-		log.Fatal(err)
-	}
-	got, err := remote.UnpackRecipe(packed, func(merkle.Hash) (*module.Recipe, error) { return before, nil })
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(got.Root() == after.Root(), "in less than 250 bytes:", len(packed) < 250)
-	// Output: true in less than 250 bytes: true
 }

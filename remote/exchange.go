@@ -17,6 +17,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // An exchange is one signed request and what answers it count as success. Every attempt is made anew:
@@ -129,7 +130,7 @@ func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.
 // plainBody refuses a body that is encoded, which nobody asked for: it could unpack to anything.
 func plainBody(resp *http.Response) error {
 	if enc := strings.Join(resp.Header.Values("Content-Encoding"), ", "); enc != "" && !strings.EqualFold(enc, "identity") {
-		return fmt.Errorf("%w: %q", ErrEncoded, printable(enc, 40))
+		return fmt.Errorf("%w: %q", ErrEncoded, wire.Printable(enc, 40))
 	}
 	return nil
 }
@@ -160,7 +161,7 @@ func (c *Client) post(ctx context.Context, op request.Op, path string, h http.He
 	if h = h.Clone(); h == nil {
 		h = http.Header{}
 	}
-	h.Set("Content-Type", typeJSON)
+	h.Set("Content-Type", wire.TypeJSON)
 	return c.do(ctx, exchange{op: op, method: http.MethodPost, path: path, header: h,
 		body: bytes.NewReader(body), size: int64(len(body)),
 		ok: func(code int) bool {
@@ -180,8 +181,8 @@ func (noRepeat) Close() error             { return nil }
 func (c *Client) refused(resp *http.Response) error {
 	e := &StatusError{Method: resp.Request.Method, Path: resp.Request.URL.Path, Code: resp.StatusCode}
 	if plainBody(resp) == nil {
-		if text, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody)); err == nil {
-			e.Message, e.Proxy = errorMessage(text), isWebPage(resp.Header, text)
+		if text, err := io.ReadAll(io.LimitReader(resp.Body, wire.MaxErrorBody)); err == nil {
+			e.Message, e.Proxy = wire.ErrorMessage(text), isWebPage(resp.Header, text)
 		}
 	}
 	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.opt.Now())

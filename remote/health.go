@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // healthLife is how long the state of the stores is remembered: looking at all of them costs something.
@@ -96,7 +97,7 @@ func (h *health) readiness(r *http.Request) readiness {
 
 func writeState(w http.ResponseWriter, r *http.Request, status int, v any) {
 	body, _ := json.Marshal(v) // of strings and numbers: cannot fail
-	w.Header().Set("Content-Type", typeJSON)
+	w.Header().Set("Content-Type", wire.TypeJSON)
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		w.Write(body)

@@ -38,7 +38,7 @@ type RangeOrigin interface {
 type RecipeOrigin interface {
 	SpanOrigin
 	// OpenRecipe asks for the recipe of root. The answer may be packed against one of bases, the recipes of
-	// generations that are held here, likeliest first, of which at most [MaxBases] are named. An origin that knows
+	// generations that are held here, likeliest first, of which at most 8 are named. An origin that knows
 	// no recipes, or has none of this generation, answers with the module. Errors are those of Module; a recipe
 	// that does not decode or is of another generation is a [*VerificationError] of [CheckRecipe].
 	OpenRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (*RecipeAnswer, error)

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // ErrNoLocalNode is a change of a store for which a [Ladder] found no node but the public one, which does not take
@@ -127,7 +129,7 @@ func Probe(ctx context.Context, t http.RoundTripper, origin string) error {
 	if err != nil {
 		return fmt.Errorf("remote: probe %s: %w", origin, err)
 	}
-	r.Header.Set("Content-Type", typeJSON)
+	r.Header.Set("Content-Type", wire.TypeJSON)
 	r.Header.Set("User-Agent", "digstore-go/1")
 	resp, err := t.RoundTrip(r)
 	if err != nil {
@@ -142,7 +144,7 @@ func Probe(ctx context.Context, t http.RoundTripper, origin string) error {
 	}
 	if resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%w: status %d", ErrProtocol, resp.StatusCode)
-	} else if err = decodeStrict(&capReader{r: io.Reader(resp.Body), left: maxAnswerJSON}, &answer); err == nil && !answer.Result.OK && answer.Result.Status != "ok" {
+	} else if err = decodeStrict(&capReader{r: io.Reader(resp.Body), left: wire.MaxAnswerJSON}, &answer); err == nil && !answer.Result.OK && answer.Result.Status != "ok" {
 		err = fmt.Errorf("%w: it does not say that it is well", ErrProtocol)
 	}
 	if err != nil {

@@ -2,30 +2,17 @@ package remote
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // Modules that an origin does not give by GET, and where a client finds them instead (remote-protocol 3.3, 8.5).
-
-// tooLargeForGet is the "error" member that says so, in an answer of status 413.
-const tooLargeForGet = "capsule_too_large_for_get"
-
-// largeBody is that answer.
-type largeBody struct {
-	Error  string `json:"error"`
-	Total  int64  `json:"total_length"`
-	Method string `json:"rpc_method"`
-	Store  string `json:"store_id"`
-	Root   string `json:"root"`
-}
 
 // A Large opens modules that an origin does not give by GET. rpc.Large is the one for the JSON-RPC tier.
 type Large interface {
@@ -70,20 +57,7 @@ func (c *Client) isLarge(ctx context.Context, root merkle.Hash) bool {
 // saysLarge reports whether err is the answer of a GET that will not give the module.
 func (c *Client) saysLarge(err error) bool {
 	var status *StatusError
-	return c.opt.Large != nil && errors.As(err, &status) && status.Code == http.StatusRequestEntityTooLarge && status.Message == tooLargeForGet
-}
-
-// refuseLarge answers a GET of a module that is longer than the server gives that way.
-func (s *Server) refuseLarge(w http.ResponseWriter, id module.ID, size int64) error {
-	body, err := json.Marshal(largeBody{tooLargeForGet, size, "dig.getCapsule", id.Store.String(), id.Root.String()})
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", typeJSON)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(http.StatusRequestEntityTooLarge)
-	w.Write(body)
-	return nil
+	return c.opt.Large != nil && errors.As(err, &status) && status.Code == http.StatusRequestEntityTooLarge && status.Message == wire.TooLargeForGet
 }
 
 // watchedTransport is the transport of a client for others, with its wait for bytes.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // Module implements [Origin]: GET /stores/{id}/module?root=. The reader fails after MaxModule bytes with
@@ -37,7 +38,7 @@ func (c *Client) openModule(ctx context.Context, root merkle.Hash, offset int64)
 	h := http.Header{}
 	if offset > 0 {
 		h.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
-		h.Set("If-Range", etag(root))
+		h.Set("If-Range", wire.ETag(root))
 	}
 	resp, err := c.do(ctx, exchange{
 		op: request.Module, method: http.MethodGet, path: "/module", query: "root=" + root.String(), header: h,
@@ -54,7 +55,7 @@ func (c *Client) openModule(ctx context.Context, root merkle.Hash, offset int64)
 	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		// All of it may be here already; else what is here is longer than what is there.
 		resp.Body.Close()
-		if total, ok := parseContentRange(resp.Header.Get("Content-Range"), -1); ok && total == offset {
+		if total, ok := wire.ParseUnsatisfied(resp.Header.Get("Content-Range")); ok && total == offset {
 			return &moduleBody{size: total}, offset, nil
 		}
 		return c.openModule(ctx, root, 0)
@@ -66,10 +67,10 @@ func (c *Client) openModule(ctx context.Context, root merkle.Hash, offset int64)
 func (c *Client) moduleAnswer(resp *http.Response, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
 	start, size := int64(0), resp.ContentLength
 	if resp.StatusCode == http.StatusPartialContent {
-		total, ok := parseContentRange(resp.Header.Get("Content-Range"), offset)
-		if !ok {
+		at, total, ok := wire.ParseContentRange(resp.Header.Get("Content-Range"))
+		if !ok || at.Offset != offset || at.End() != total {
 			resp.Body.Close()
-			return nil, 0, lyingRange("the bytes from "+strconv.FormatInt(offset, 10)+" on", printable(resp.Header.Get("Content-Range"), 100))
+			return nil, 0, lyingRange("the bytes from "+strconv.FormatInt(offset, 10)+" on", wire.Printable(resp.Header.Get("Content-Range"), 100))
 		}
 		start, size = offset, total
 	}
@@ -112,22 +113,10 @@ func (l sizeLimit) exceeded(n int64) error {
 // every root with its head (remote-protocol 3.3).
 func checkETag(resp *http.Response, root merkle.Hash) error {
 	tag := resp.Header.Get("ETag")
-	if got, err := parseETag(strings.TrimPrefix(tag, "W/")); err != nil || got != root {
-		return &VerificationError{Check: CheckETag, Want: etag(root), Got: printable(tag, 100)}
+	if got, err := wire.ParseETag(strings.TrimPrefix(tag, "W/")); err != nil || got != root {
+		return &VerificationError{Check: CheckETag, Want: wire.ETag(root), Got: wire.Printable(tag, 100)}
 	}
 	return nil
-}
-
-// parseContentRange reads "bytes start-last/total", where last must be total-1, or "bytes */total" for
-// start -1, and returns the total.
-func parseContentRange(s string, start int64) (total int64, ok bool) {
-	var first, last int64
-	if start < 0 {
-		n, err := fmt.Sscanf(s, "bytes */%d", &total)
-		return total, err == nil && n == 1 && total >= 0
-	}
-	n, err := fmt.Sscanf(s, "bytes %d-%d/%d", &first, &last, &total)
-	return total, err == nil && n == 3 && first == start && last >= first && last == total-1
 }
 
 // Stat asks for the length of a module without its bytes: HEAD /stores/{id}/module?root=. -1: not said.

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"testing"
+
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 func FuzzAccept(f *testing.F) {
@@ -43,7 +45,7 @@ func FuzzForwardedFor(f *testing.F) {
 }
 
 func FuzzInitBody(f *testing.F) {
-	f.Add([]byte(`{"parent_root":"","new_root":"` + etag([32]byte{1})[1:65] + `","program_hash":"","size_bytes":1,"store_pubkey":""}`))
+	f.Add([]byte(`{"parent_root":"","new_root":"` + wire.ETag([32]byte{1})[1:65] + `","program_hash":"","size_bytes":1,"store_pubkey":""}`))
 	f.Add([]byte(`{"new_root":"zz","size_bytes":-1}`))
 	f.Add([]byte(`{"size_bytes":1e400}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -64,7 +66,7 @@ func FuzzInitBody(f *testing.F) {
 func FuzzTombstoneBody(f *testing.F) {
 	f.Add([]byte(`{"record":"00","signature":"00"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		var b tombstoneBody
+		var b wire.TombstoneBody
 		if json.Unmarshal(text, &b) != nil {
 			return
 		}
@@ -72,7 +74,7 @@ func FuzzTombstoneBody(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := encodeTombstone(tomb)
+		again, err := wire.EncodeTombstone(tomb)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // A Promoter is a [Receiver] that can make a pending root its head without being sent the module again. Optional:
@@ -31,8 +32,8 @@ type Promoter interface {
 // backend that is no [Promoter] is [errors.ErrUnsupported].
 func (s *Server) Promote(ctx context.Context, store auth.StoreID, root merkle.Hash) error {
 	err := s.promote(ctx, store, root)
-	if errors.Is(err, module.ErrNotHead) && !errors.Is(err, ErrNonFastForward) {
-		err = fmt.Errorf("%w: %w", ErrNonFastForward, err)
+	if errors.Is(err, module.ErrNotHead) && !errors.Is(err, wire.ErrNonFastForward) {
+		err = fmt.Errorf("%w: %w", wire.ErrNonFastForward, err)
 	}
 	if err != nil {
 		return fmt.Errorf("promote root %s of store %s: %w", root, store, err)

@@ -17,6 +17,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // An Upload is a module on its way through an [ObjectStore].
@@ -53,7 +54,7 @@ func objectName(p *push) string {
 }
 
 // presign puts an address into the answer to push-init, where there is somebody who hands them out.
-func (s *Server) presign(ctx context.Context, p *push, decl declaration, answer *initAnswer) {
+func (s *Server) presign(ctx context.Context, p *push, decl declaration, answer *wire.InitAnswer) {
 	if s.opt.Objects == nil || decl.size == 0 || p.again {
 		return
 	}
@@ -62,7 +63,7 @@ func (s *Server) presign(ctx context.Context, p *push, decl declaration, answer 
 		s.log.ErrorContext(ctx, "no address for an upload, it will come in line", "store", p.store, "root", p.root, "err", err)
 		return
 	}
-	answer.Mode, answer.URL = modePresigned, url
+	answer.Mode, answer.URL = wire.ModePresigned, url
 }
 
 // postComplete answers POST /stores/{id}/module/complete: it receives what was uploaded elsewhere. Statuses are those
@@ -72,7 +73,7 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 		return invalid("this node serves inline uploads; PUT the module to /module?root= instead")
 	}
 	ctx := c.Context()
-	text, err := s.readBody(c, maxRequestJSON)
+	text, err := s.readBody(c, wire.MaxRequestJSON)
 	if err != nil {
 		return err
 	}
@@ -132,7 +133,7 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 
 // readComplete reads the body of a push-complete.
 func (p *push) readComplete(text []byte) error {
-	var b completeBody
+	var b wire.CompleteBody
 	if err := json.Unmarshal(text, &b); err != nil {
 		return invalid("bad push-complete body")
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // A Prover makes execution proofs for POST /stores/{id}/proof. The package has none: without one the answer is the
@@ -16,12 +17,6 @@ type Prover interface {
 	Prove(ctx context.Context, id module.ID, key merkle.Hash, served *Content) (*module.ExecutionProof, error)
 }
 
-// proofAnswer is the answer of POST /stores/{id}/proof.
-type proofAnswer struct {
-	Proof []byte `json:"proof_b64"`
-	Root  string `json:"roothash"`
-}
-
 // postProof answers POST /stores/{id}/proof. Spec: remote-protocol 6.2.
 func (s *Server) postProof(w http.ResponseWriter, c *call) error {
 	l, content, err := s.look(c, "body is not a proof request")
@@ -29,7 +24,7 @@ func (s *Server) postProof(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	defer content.Close()
-	answer := proofAnswer{Proof: []byte{}, Root: l.id.Root.String()}
+	answer := wire.ProofAnswer{Proof: []byte{}, Root: l.id.Root.String()}
 	if s.opt.Prover != nil {
 		proof, err := s.opt.Prover.Prove(c.Context(), l.id, l.key, content)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // putModule answers PUT /stores/{id}/module. The body is not touched before the headers have passed, so that a client
@@ -140,7 +141,7 @@ func receiveError(err error) error {
 
 // readRoot takes the new root from the query or from its header, which have to agree.
 func (p *push) readRoot(r *http.Request) error {
-	text, query := header(r.Header, headerRoot), r.URL.Query()
+	text, query := header(r.Header, wire.HeaderRoot), r.URL.Query()
 	if query.Has("root") {
 		named := strings.Join(query["root"], ",")
 		if text != "" && !strings.EqualFold(text, named) {
@@ -160,7 +161,7 @@ func (p *push) readRoot(r *http.Request) error {
 
 // readPut reads the other headers of a PUT: parent (declared beforehand when it is missing), mode, signatures.
 func (s *Server) readPut(c *call, p *push, decl declaration, declared bool) (pending bool, err error) {
-	switch text := header(c.Header, headerParent); {
+	switch text := header(c.Header, wire.HeaderParent); {
 	case text != "":
 		if p.parent, err = merkle.ParseHash(text); err != nil {
 			return false, invalid("malformed parent")
@@ -170,9 +171,9 @@ func (s *Server) readPut(c *call, p *push, decl declaration, declared bool) (pen
 	default:
 		return false, invalid("missing parent")
 	}
-	switch header(c.Header, headerPushMode) {
-	case "", modeAdvance:
-	case modePending:
+	switch header(c.Header, wire.HeaderPushMode) {
+	case "", wire.ModeAdvance:
+	case wire.ModePending:
 		if pending = true; s.promoter == nil {
 			return false, invalid("pending pushes are not taken here")
 		}
@@ -232,7 +233,7 @@ func (s *Server) verifyHead(p *push, m *module.Module, decl declaration) error {
 
 // advanced answers a push whose root is the head now.
 func (s *Server) advanced(w http.ResponseWriter, p *push, status int) error {
-	w.Header().Set("ETag", etag(p.root))
+	w.Header().Set("ETag", wire.ETag(p.root))
 	w.Header().Set("Content-Length", "0") // so that an answer before the body is whole at once
 	w.WriteHeader(status)
 	return nil

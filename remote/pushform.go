@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // A PushForms remembers which form each origin accepts as the first signature of a push. digstore.Store is one.
@@ -49,12 +50,12 @@ func (c *Client) eitherForm(ctx context.Context, head auth.SignedRoot, send func
 // pushHeader is what every leg of a push carries, with the signature in the given form as the first.
 func (c *Client) pushHeader(head auth.SignedRoot, form auth.PushForm) http.Header {
 	h := http.Header{}
-	h.Set(headerSignature, head.Signature(form).String())
+	h.Set(wire.HeaderSignature, head.Signature(form).String())
 	if !head.Tagged.IsZero() {
-		h.Set(headerTagged, head.Tagged.String())
+		h.Set(wire.HeaderTagged, head.Tagged.String())
 	}
 	if !head.PublicKey.IsZero() {
-		h.Set(headerStoreKey, head.PublicKey.String()) // it may be new to the origin
+		h.Set(wire.HeaderStoreKey, head.PublicKey.String()) // it may be new to the origin
 	}
 	if c.opt.Bearer != "" {
 		h.Set("Authorization", "Bearer "+c.opt.Bearer)

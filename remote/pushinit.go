@@ -10,6 +10,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // A declaration is what a push-init announced for the PUT that follows it.
@@ -56,7 +57,7 @@ func (d declarations) drop(k declarationKey) { d.byKey.Remove(k) }
 
 // postInit answers POST /stores/{id}/module/upload: would a push like this be taken? Spec: remote-protocol 4.5.
 func (s *Server) postInit(w http.ResponseWriter, c *call) error {
-	text, err := s.readBody(c, maxRequestJSON)
+	text, err := s.readBody(c, wire.MaxRequestJSON)
 	if err != nil {
 		return err
 	}
@@ -94,9 +95,9 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 			return err
 		}
 	}
-	answer := initAnswer{Mode: modeInline, UploadID: p.root.String()}
+	answer := wire.InitAnswer{Mode: wire.ModeInline, UploadID: p.root.String()}
 	if done {
-		answer.Status = statusAdvanced
+		answer.Status = wire.StatusAdvanced
 	} else {
 		decl.until = s.opt.Now().Add(declarationLife)
 		s.inits.put(declarationKey{c.store, p.root, c.identity}, decl)
@@ -109,7 +110,7 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 // Members that the reference ignores may be missing, but not malformed.
 func (p *push) readInit(text []byte) (decl declaration, err error) {
 	bad := invalid("bad push-init body")
-	var b initBody
+	var b wire.InitBody
 	if err := json.Unmarshal(text, &b); err != nil || b.SizeBytes < 0 {
 		return decl, bad
 	}
@@ -117,13 +118,13 @@ func (p *push) readInit(text []byte) (decl declaration, err error) {
 	if root, err = merkle.ParseHash(b.NewRoot); err != nil || root.IsZero() {
 		return decl, invalid("malformed new_root")
 	}
-	if parent, err = optional(b.ParentRoot, merkle.ParseHash); err != nil {
+	if parent, err = wire.Optional(b.ParentRoot, merkle.ParseHash); err != nil {
 		return decl, invalid("malformed parent_root")
 	}
-	if program, err = optional(b.ProgramHash, merkle.ParseHash); err != nil {
+	if program, err = wire.Optional(b.ProgramHash, merkle.ParseHash); err != nil {
 		return decl, invalid("malformed program_hash")
 	}
-	if decl.key, err = optional(b.StorePubkey, auth.ParsePublicKey); err != nil {
+	if decl.key, err = wire.Optional(b.StorePubkey, auth.ParsePublicKey); err != nil {
 		return decl, invalid("malformed store_pubkey")
 	}
 	p.root, p.parent = root, parent

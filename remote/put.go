@@ -16,6 +16,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // An Outcome is how a push that was not refused ended.
@@ -106,20 +107,20 @@ func (c *Client) put(ctx context.Context, p PutRequest, body io.ReadSeeker) (Out
 		return "", err
 	}
 	switch {
-	case answer.Status == statusAdvanced:
+	case answer.Status == wire.StatusAdvanced:
 		return Advanced, nil
-	case answer.Mode == modeInline:
+	case answer.Mode == wire.ModeInline:
 		return c.putInline(ctx, p, answer.UploadID, body)
-	case answer.Mode == modePresigned:
+	case answer.Mode == wire.ModePresigned:
 		return c.putPresigned(ctx, p, answer, body)
 	}
-	return "", fmt.Errorf("remote: push-init: %w: unknown upload mode %q", ErrProtocol, printable(answer.Mode, 40))
+	return "", fmt.Errorf("remote: push-init: %w: unknown upload mode %q", ErrProtocol, wire.Printable(answer.Mode, 40))
 }
 
 // pushInit announces the generation. A node that has no such route answers as one that takes bodies in
 // line, without an upload id.
-func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer initAnswer, err error) {
-	req := initBody{NewRoot: p.Head.Root.String(), ProgramHash: p.Hash.String(), SizeBytes: p.Size,
+func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer wire.InitAnswer, err error) {
+	req := wire.InitBody{NewRoot: p.Head.Root.String(), ProgramHash: p.Hash.String(), SizeBytes: p.Size,
 		StorePubkey: p.Head.PublicKey.String()}
 	if !p.Parent.IsZero() {
 		req.ParentRoot = p.Parent.String()
@@ -130,8 +131,8 @@ func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer initAnswer,
 			return err
 		}
 		defer resp.Body.Close()
-		answer = initAnswer{}
-		body := &capReader{r: resp.Body, left: maxAnswerJSON}
+		answer = wire.InitAnswer{}
+		body := &capReader{r: resp.Body, left: wire.MaxAnswerJSON}
 		if err := decodeStrict(body, &answer); err != nil {
 			return c.unread(resp, body, err)
 		}
@@ -141,7 +142,7 @@ func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer initAnswer,
 	if errors.As(err, &status) {
 		switch status.Code {
 		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-			return initAnswer{Mode: modeInline}, nil
+			return wire.InitAnswer{Mode: wire.ModeInline}, nil
 		}
 	}
 	return answer, err
@@ -150,9 +151,9 @@ func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer initAnswer,
 // putInline sends the module to the origin itself.
 func (c *Client) putInline(ctx context.Context, p PutRequest, upload string, body io.ReadSeeker) (out Outcome, err error) {
 	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
-		h = putHeader(h, p, typeModule)
+		h = putHeader(h, p, wire.TypeModule)
 		if upload != "" {
-			h.Set(headerUploadID, p.Head.Root.String())
+			h.Set(wire.HeaderUploadID, p.Head.Root.String())
 		}
 		src, err := uploadFrom(p, body)
 		if err != nil {
@@ -168,16 +169,16 @@ func (c *Client) putInline(ctx context.Context, p PutRequest, upload string, bod
 // putHeader is the header of a PUT, given that of every leg of the push.
 func putHeader(h http.Header, p PutRequest, kind string) http.Header {
 	h = h.Clone()
-	h.Set(headerParent, p.Parent.String())
-	h.Set(headerRoot, p.Head.Root.String())
-	h.Set(headerPushMode, pushMode(p.Pending))
+	h.Set(wire.HeaderParent, p.Parent.String())
+	h.Set(wire.HeaderRoot, p.Head.Root.String())
+	h.Set(wire.HeaderPushMode, pushMode(p.Pending))
 	h.Set("Content-Type", kind)
 	h.Set("Expect", "100-continue")
 	return h
 }
 
 // putPresigned sends the module where the origin said, without any header of ours, and tells the origin.
-func (c *Client) putPresigned(ctx context.Context, p PutRequest, a initAnswer, body io.ReadSeeker) (out Outcome, err error) {
+func (c *Client) putPresigned(ctx context.Context, p PutRequest, a wire.InitAnswer, body io.ReadSeeker) (out Outcome, err error) {
 	target, transport, err := c.presignedTarget(a.URL)
 	if err != nil {
 		return "", err
@@ -206,15 +207,15 @@ func (c *Client) putPresigned(ctx context.Context, p PutRequest, a initAnswer, b
 	if a.UploadID == "" {
 		a.UploadID = p.Head.Root.String()
 	}
-	done, err := json.Marshal(completeBody{UploadID: a.UploadID, NewRoot: p.Head.Root.String()})
+	done, err := json.Marshal(wire.CompleteBody{UploadID: a.UploadID, NewRoot: p.Head.Root.String()})
 	if err != nil {
 		return "", fmt.Errorf("remote: encode request: %w", err)
 	}
 	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
 		h = h.Clone()
-		h.Set(headerParent, p.Parent.String()) // a server that has started anew meanwhile knows it no more
-		h.Set(headerPushMode, pushMode(p.Pending))
-		h.Set("Content-Type", typeJSON)
+		h.Set(wire.HeaderParent, p.Parent.String()) // a server that has started anew meanwhile knows it no more
+		h.Set(wire.HeaderPushMode, pushMode(p.Pending))
+		h.Set("Content-Type", wire.TypeJSON)
 		out, err = c.outcome(ctx, exchange{op: request.PushComplete, method: http.MethodPost, path: "/module/complete",
 			header: h, body: bytes.NewReader(done), size: int64(len(done))})
 		return err
@@ -267,9 +268,9 @@ func (c *Client) presignedTarget(s string) (*url.URL, *http.Transport, error) {
 
 func pushMode(pending bool) string {
 	if pending {
-		return modePending
+		return wire.ModePending
 	}
-	return modeAdvance
+	return wire.ModeAdvance
 }
 
 // uploadFrom rewinds body and counts what is taken of it.

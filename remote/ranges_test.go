@@ -3,38 +3,9 @@ package remote
 import (
 	"slices"
 	"testing"
-)
 
-func TestReadContentRange(t *testing.T) {
-	for text, want := range map[string]struct {
-		at    Span
-		total int64
-		ok    bool
-	}{
-		"bytes 0-0/1":                    {Span{0, 1}, 1, true},
-		"bytes 5-9/100":                  {Span{5, 5}, 100, true},
-		"bytes 5-99/100":                 {Span{5, 95}, 100, true},
-		"bytes 5-100/100":                {},
-		"bytes 9-5/100":                  {},
-		"bytes -5/100":                   {},
-		"bytes 5-/100":                   {},
-		"bytes 5-9/*":                    {},
-		"bytes */100":                    {},
-		"bytes 5-9":                      {},
-		"lines 5-9/100":                  {},
-		"bytes 5-9/99999999999999999999": {},
-		"bytes 5-9/-100":                 {},
-		"bytes +5-9/100":                 {},
-		"bytes 5-9/100 ":                 {},
-		"":                               {},
-		"bytes 0-4611686018427387903/4611686018427387904": {},
-	} {
-		at, total, ok := readContentRange(text)
-		if ok != want.ok || ok && (at != want.at || total != want.total) {
-			t.Errorf("%q: %v of %d, %v", text, at, total, ok)
-		}
-	}
-}
+	"github.com/dig-network/digstore/remote/internal/wire"
+)
 
 // TestBatch: neighbours are asked for as one, no more than so many at once, and what is done is not asked for.
 func TestBatch(t *testing.T) {
@@ -67,25 +38,19 @@ func FuzzReadRanges(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		ranges, ok := readRanges(s)
+		ranges, ok := wire.ParseRanges(s)
 		if !ok {
 			return
 		}
-		if len(ranges) == 0 || len(ranges) > maxServedRanges || checkSpans(ranges) != nil {
+		var spans []Span
+		for _, at := range ranges {
+			spans = append(spans, Span(at))
+		}
+		if len(ranges) == 0 || len(ranges) > wire.MaxRanges || checkSpans(spans) != nil {
 			t.Fatalf("%q gives %v", s, ranges)
 		}
-		if again, ok := readRanges(rangeHeader(ranges)); !ok || !slices.Equal(again, ranges) {
+		if again, ok := wire.ParseRanges(rangeHeader(spans)); !ok || !slices.Equal(again, ranges) {
 			t.Fatalf("%q gives %v and then %v", s, ranges, again)
-		}
-	})
-}
-
-func FuzzReadContentRange(f *testing.F) {
-	f.Add("bytes 5-9/100")
-	f.Add("bytes */100")
-	f.Fuzz(func(t *testing.T, s string) {
-		if at, total, ok := readContentRange(s); ok && (at.Offset < 0 || at.Length < 1 || at.end() > total) {
-			t.Fatalf("%q gives %v of %d", s, at, total)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/internal/wire"
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
@@ -77,13 +78,13 @@ func BenchmarkPackRecipe(b *testing.B) {
 			b.SetBytes(size)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := remote.PackRecipe(after, base); err != nil {
+				if _, err := wire.PackRecipe(after, base); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
 	}
-	packed, err := remote.PackRecipe(after, before)
+	packed, err := wire.PackRecipe(after, before)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func BenchmarkPackRecipe(b *testing.B) {
 		b.SetBytes(size)
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := remote.UnpackRecipe(packed, known(before)); err != nil {
+			if _, err := wire.UnpackRecipe(packed, known(before)); err != nil {
 				b.Fatal(err)
 			}
 		}

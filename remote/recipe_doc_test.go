@@ -15,6 +15,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/internal/wire"
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
@@ -69,7 +70,7 @@ func TestRecipesDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, err := remote.UnpackRecipe(documented(t, "packed-1"), known(base))
+	next, err := wire.UnpackRecipe(documented(t, "packed-1"), known(base))
 	if err != nil {
 		t.Fatal(err)
 	}

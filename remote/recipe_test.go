@@ -15,6 +15,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // randomRecipe composes a module of n made-up resources, of which change says which are others than those of seed.
@@ -61,7 +62,7 @@ func encoded(t testing.TB, r *module.Recipe) []byte {
 	return b
 }
 
-// known is what UnpackRecipe asks for bases.
+// known is what wire.UnpackRecipe asks for bases.
 func known(have ...*module.Recipe) func(merkle.Hash) (*module.Recipe, error) {
 	return func(root merkle.Hash) (*module.Recipe, error) {
 		for _, r := range have {
@@ -84,11 +85,11 @@ func TestPackRecipe(t *testing.T) {
 	}
 	for i, r := range recipes {
 		for j, base := range append([]*module.Recipe{nil}, recipes...) {
-			b, err := remote.PackRecipe(r, base)
+			b, err := wire.PackRecipe(r, base)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := remote.UnpackRecipe(b, known(recipes...))
+			got, err := wire.UnpackRecipe(b, known(recipes...))
 			if err != nil {
 				t.Fatalf("%d against %d: %v", i, j-1, err)
 			}
@@ -124,11 +125,11 @@ func TestPackRecipeSize(t *testing.T) {
 				floor += 32
 			}
 		}
-		packed, err := remote.PackRecipe(after, before)
+		packed, err := wire.PackRecipe(after, before)
 		if err != nil {
 			t.Fatal(err)
 		}
-		alone, err := remote.PackRecipe(after, nil)
+		alone, err := wire.PackRecipe(after, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,11 +145,11 @@ func TestPackRecipeSize(t *testing.T) {
 func TestUnpackRecipeRefuses(t *testing.T) {
 	base := randomRecipe(t, 40, same)
 	other := randomRecipe(t, 40, func(i int) (uint64, bool) { return 3, false })
-	good, err := remote.PackRecipe(other, nil)
+	good, err := wire.PackRecipe(other, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	against, err := remote.PackRecipe(other, base)
+	against, err := wire.PackRecipe(other, base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +194,7 @@ func TestUnpackRecipeRefuses(t *testing.T) {
 		"announced one shorter":           {packed(size-1, good[52:]...), module.ErrRecipe},
 		"a bomb":                          {packed(size, frame(make([]byte, 64<<20))...), module.ErrRecipe},
 		"a bomb of no announced length":   {packed(size, streamed...), module.ErrRecipe},
-		"a bomb within what is announced": {packed(remote.MaxRecipe, frame(make([]byte, remote.MaxRecipe))...), module.ErrRecipe},
+		"a bomb within what is announced": {packed(wire.MaxRecipe, frame(make([]byte, wire.MaxRecipe))...), module.ErrRecipe},
 		"a frame to be skipped":           {packed(size, append([]byte{0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4}, good[52:]...)...), module.ErrRecipe},
 		"a dictionary of a number":        {packed(size, frame(raw, zstd.WithEncoderDictRaw(77, raw))...), module.ErrRecipe},
 		"a digest without a base":         {edit(good, 45, 1), module.ErrRecipe},
@@ -202,13 +203,13 @@ func TestUnpackRecipeRefuses(t *testing.T) {
 		"a damaged frame":                 {edit(against, len(against)-9, 0x55), module.ErrRecipe},
 		"no recipe":                       {packed(uint32(len("no recipe")), frame([]byte("no recipe"))...), module.ErrRecipe},
 	} {
-		r, err := remote.UnpackRecipe(tc.b, known(base))
+		r, err := wire.UnpackRecipe(tc.b, known(base))
 		if !errors.Is(err, tc.want) {
 			t.Errorf("%s: got %v, %v, want %v", name, r, err, tc.want)
 		}
 	}
 	broken := errors.New("disk")
-	if _, err := remote.UnpackRecipe(against, func(merkle.Hash) (*module.Recipe, error) { return nil, broken }); !errors.Is(err, broken) || errors.Is(err, remote.ErrNoBase) {
+	if _, err := wire.UnpackRecipe(against, func(merkle.Hash) (*module.Recipe, error) { return nil, broken }); !errors.Is(err, broken) || errors.Is(err, remote.ErrNoBase) {
 		t.Errorf("a base that cannot be read: %v", err)
 	}
 }
@@ -220,7 +221,7 @@ func TestPackRecipeTooLarge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := remote.PackRecipe(long, nil); !errors.Is(err, remote.ErrTooLarge) {
+	if _, err := wire.PackRecipe(long, nil); !errors.Is(err, remote.ErrTooLarge) {
 		t.Errorf("got %v, want ErrTooLarge", err)
 	}
 }
@@ -229,7 +230,7 @@ func FuzzUnpackRecipe(f *testing.F) {
 	base := randomRecipe(f, 30, same)
 	for _, b := range []*module.Recipe{nil, base} {
 		for _, n := range []int{0, 3, 30} {
-			p, err := remote.PackRecipe(randomRecipe(f, n, func(i int) (uint64, bool) { return uint64(i) & 1, false }), b)
+			p, err := wire.PackRecipe(randomRecipe(f, n, func(i int) (uint64, bool) { return uint64(i) & 1, false }), b)
 			if err != nil {
 				f.Fatal(err)
 			}
@@ -237,18 +238,18 @@ func FuzzUnpackRecipe(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := remote.UnpackRecipe(b, known(base))
+		r, err := wire.UnpackRecipe(b, known(base))
 		if err != nil {
 			if !errors.Is(err, module.ErrRecipe) && !errors.Is(err, remote.ErrNoBase) {
 				t.Fatalf("an error of another kind: %v", err)
 			}
 			return
 		}
-		again, err := remote.PackRecipe(r, nil)
+		again, err := wire.PackRecipe(r, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := remote.UnpackRecipe(again, known(base)); err != nil || !bytes.Equal(encoded(t, back), encoded(t, r)) {
+		if back, err := wire.UnpackRecipe(again, known(base)); err != nil || !bytes.Equal(encoded(t, back), encoded(t, r)) {
 			t.Fatalf("what came out does not go in again: %v", err)
 		}
 		places := r.Offsets()

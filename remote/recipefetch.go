@@ -12,6 +12,7 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 var _ RecipeOrigin = (*Client)(nil)
@@ -20,7 +21,7 @@ var _ RecipeOrigin = (*Client)(nil)
 // A recipe that is packed against a base which is written another way here is asked for once more without any.
 func (c *Client) OpenRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (a *RecipeAnswer, err error) {
 	err = c.retry(ctx, readPolicy, func() error {
-		a, err = c.openRecipe(ctx, root, bases[:min(len(bases), MaxBases)])
+		a, err = c.openRecipe(ctx, root, bases[:min(len(bases), wire.MaxBases)])
 		if errors.Is(err, ErrNoBase) {
 			a, err = c.openRecipe(ctx, root, nil)
 		}
@@ -31,13 +32,13 @@ func (c *Client) OpenRecipe(ctx context.Context, root merkle.Hash, bases []*modu
 
 func (c *Client) openRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (*RecipeAnswer, error) {
 	h := http.Header{}
-	h.Set("Accept", typeRecipe+", "+typeModule+";q=0.5")
+	h.Set("Accept", wire.TypeRecipe+", "+wire.TypeModule+";q=0.5")
 	var names []string
 	for _, b := range bases {
 		names = append(names, b.Root().String())
 	}
 	if len(names) > 0 {
-		h.Set(headerBase, strings.Join(names, ", "))
+		h.Set(wire.HeaderBase, strings.Join(names, ", "))
 	}
 	resp, err := c.do(ctx, exchange{op: request.Module, method: http.MethodGet, path: "/module", query: "root=" + root.String(),
 		header: h, ok: okStatus})
@@ -47,7 +48,7 @@ func (c *Client) openRecipe(ctx context.Context, root merkle.Hash, bases []*modu
 	if err != nil {
 		return nil, err
 	}
-	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != typeRecipe {
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != wire.TypeRecipe {
 		if limit := c.opt.InlineLimit; c.opt.Large != nil && limit > 0 && resp.ContentLength > limit {
 			resp.Body.Close()
 			return c.largeAnswer(ctx, root)
@@ -59,15 +60,15 @@ func (c *Client) openRecipe(ctx context.Context, root merkle.Hash, bases []*modu
 		return &RecipeAnswer{Module: r}, nil
 	}
 	defer resp.Body.Close()
-	if resp.ContentLength > maxPack {
-		return nil, fmt.Errorf("remote: GET recipe of %s: %w: %d bytes, at most %d are read", root, ErrTooLarge, resp.ContentLength, maxPack)
+	if resp.ContentLength > wire.MaxPack {
+		return nil, fmt.Errorf("remote: GET recipe of %s: %w: %d bytes, at most %d are read", root, ErrTooLarge, resp.ContentLength, wire.MaxPack)
 	}
-	body := &capReader{r: resp.Body, left: maxPack}
+	body := &capReader{r: resp.Body, left: wire.MaxPack}
 	b, err := io.ReadAll(body)
 	if err != nil {
 		return nil, fmt.Errorf("remote: GET recipe of %s: %w", root, &connectionError{err})
 	}
-	r, err := UnpackRecipe(b, func(named merkle.Hash) (*module.Recipe, error) {
+	r, err := wire.UnpackRecipe(b, func(named merkle.Hash) (*module.Recipe, error) {
 		for _, b := range bases {
 			if b.Root() == named {
 				return b, nil
@@ -94,7 +95,7 @@ func (c *Client) largeAnswer(ctx context.Context, root merkle.Hash) (*RecipeAnsw
 	return &RecipeAnswer{Module: r}, nil
 }
 
-// recipeError names the check that an error of UnpackRecipe belongs to.
+// recipeError names the check that an error of wire.UnpackRecipe belongs to.
 func recipeError(err error) error {
 	if errors.Is(err, module.ErrRecipe) {
 		return &VerificationError{Check: CheckRecipe, Err: err}
@@ -106,7 +107,7 @@ func recipeError(err error) error {
 func (c *Client) learn(e exchange, h http.Header) {
 	if e.op == request.Fetch {
 		c.mu.Lock()
-		c.recipes = h.Get(headerRecipe) == takesRecipes
+		c.recipes = h.Get(wire.HeaderRecipe) == wire.TakesRecipes
 		c.mu.Unlock()
 	}
 }

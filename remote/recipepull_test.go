@@ -12,6 +12,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/internal/wire"
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
@@ -211,7 +212,7 @@ func TestPullRecipeRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	pack := func(r, base *module.Recipe) []byte {
-		b, err := remote.PackRecipe(r, base)
+		b, err := wire.PackRecipe(r, base)
 		if err != nil {
 			t.Fatal(err)
 		}

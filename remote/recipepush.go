@@ -12,6 +12,7 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // PutRecipe pushes one generation as the recipe r and the chunks that base does not have, which are read from the module
@@ -24,34 +25,34 @@ func (c *Client) PutRecipe(ctx context.Context, p PutRequest, r, base *module.Re
 	if err := c.checkPut(p); err != nil {
 		return "", err
 	}
-	body, err := newRecipeBody(r, base)
+	body, err := wire.NewRecipeBody(r, base)
 	if err != nil {
 		return "", err
 	}
 	return c.putRecipe(ctx, p, body, base.Root(), src)
 }
 
-func (c *Client) putRecipe(ctx context.Context, p PutRequest, body *recipeBody, base merkle.Hash, src io.ReaderAt) (Outcome, error) {
+func (c *Client) putRecipe(ctx context.Context, p PutRequest, body *wire.RecipeBody, base merkle.Hash, src io.ReaderAt) (Outcome, error) {
 	return c.settle(ctx, p, func() (Outcome, error) { return c.sendRecipe(ctx, p, body, base, src) })
 }
 
-func (c *Client) sendRecipe(ctx context.Context, p PutRequest, body *recipeBody, base merkle.Hash, src io.ReaderAt) (out Outcome, err error) {
-	var read *recipeReader
+func (c *Client) sendRecipe(ctx context.Context, p PutRequest, body *wire.RecipeBody, base merkle.Hash, src io.ReaderAt) (out Outcome, err error) {
+	var read *wire.RecipeReader
 	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
-		h = putHeader(h, p, typeRecipe)
-		h.Set(headerBase, base.String())
-		read = body.reader(src)
+		h = putHeader(h, p, wire.TypeRecipe)
+		h.Set(wire.HeaderBase, base.String())
+		read = body.Reader(src)
 		var from io.Reader = read
 		if p.Progress != nil {
-			p.Progress(0, body.size)
-			from = &counted{r: read, total: body.size, progress: p.Progress}
+			p.Progress(0, body.Size)
+			from = &counted{r: read, total: body.Size, progress: p.Progress}
 		}
 		out, err = c.outcome(ctx, exchange{op: request.Push, method: http.MethodPut, path: "/module",
-			query: "root=" + p.Head.Root.String(), header: h, body: from, size: body.size})
+			query: "root=" + p.Head.Root.String(), header: h, body: from, size: body.Size})
 		return err
 	})
-	if err != nil && read != nil && read.failed() != nil {
-		return "", read.failed()
+	if err != nil && read != nil && read.Failed() != nil {
+		return "", read.Failed()
 	}
 	var status *StatusError
 	if errors.As(err, &status) {
@@ -65,7 +66,7 @@ func (c *Client) sendRecipe(ctx context.Context, p PutRequest, body *recipeBody,
 	return out, err
 }
 
-// takesRecipes reports whether the origin has said so in its descriptor.
+// TakesRecipes reports whether the origin has said so in its descriptor.
 func (c *Client) takesRecipes() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,11 +123,11 @@ func (p *Pusher) putRecipe(ctx context.Context, to *Client, from Local, signed a
 	if err := selfCheck(signed, m, m.VerifyLeaves); err != nil {
 		return "", fmt.Errorf("remote: local generation %s is not fit to be pushed: %w", signed.Root, err)
 	}
-	body, err := newRecipeBody(r, base)
+	body, err := wire.NewRecipeBody(r, base)
 	if err != nil {
 		return "", err
 	}
-	if body.size >= r.Size() {
+	if body.Size >= r.Size() {
 		return "", errors.ErrUnsupported
 	}
 	src, err := from.Module(ctx, signed.Root)
@@ -140,7 +141,7 @@ func (p *Pusher) putRecipe(ctx context.Context, to *Client, from Local, signed a
 	}
 	out, err := to.putRecipe(ctx, put, body, base.Root(), readerAt(src))
 	if err == nil {
-		report.Sent += body.size
+		report.Sent += body.Size
 	}
 	return out, err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/internal/wire"
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
@@ -148,10 +149,10 @@ func (forgetful) Recipe(context.Context, auth.StoreID, merkle.Hash) (*module.Rec
 	return nil, fs.ErrNotExist
 }
 
-// recipeBody is the body of a push by recipe, as RECIPES.md has it.
+// RecipeBody is the body of a push by recipe, as RECIPES.md has it.
 func recipeBody(t testing.TB, r, base *module.Recipe, src *remotetest.Memory) []byte {
 	t.Helper()
-	pack, err := remote.PackRecipe(r, base)
+	pack, err := wire.PackRecipe(r, base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +195,7 @@ func TestPutRecipe(t *testing.T) {
 	good := recipeBody(t, two, one, local)
 	wrongIDs, wrongLengths, wrongSize := s.lyingRecipes()
 	replaced := func(r *module.Recipe) []byte {
-		pack, err := remote.PackRecipe(r, one)
+		pack, err := wire.PackRecipe(r, one)
 		if err != nil {
 			t.Fatal(err)
 		}

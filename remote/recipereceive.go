@@ -13,6 +13,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // A recipePut is a push that comes as a recipe, seen from the server.
@@ -30,13 +31,13 @@ func noBaseHere() *refusal {
 
 // readRecipePut reads what the headers of a PUT say about a recipe; nil when it brings a module.
 func (s *Server) readRecipePut(r *http.Request) (*recipePut, error) {
-	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != typeRecipe {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != wire.TypeRecipe {
 		return nil, nil
 	}
 	if s.recipes == nil || s.recipes.receiver == nil {
 		return nil, refuse(http.StatusUnsupportedMediaType, "unsupported media type: send the module")
 	}
-	root, err := merkle.ParseHash(strings.TrimSpace(header(r.Header, headerBase)))
+	root, err := merkle.ParseHash(strings.TrimSpace(header(r.Header, wire.HeaderBase)))
 	if err != nil || root.IsZero() {
 		return nil, invalid("missing or malformed recipe base")
 	}
@@ -90,16 +91,16 @@ func (r *recipePut) receive(c *call, s *Server, p *push, pending bool, body *upl
 // all of it is there; what it leaves in memory is for the recipe itself. Where there is not enough of it the module is
 // asked for, which needs none.
 func (r *recipePut) readRecipe(body *upload, memory *share) error {
-	head := make([]byte, recipePrefix+packHeader)
-	if err := readPart(body, head); err != nil {
+	head := make([]byte, wire.RecipePrefix+wire.PackHeader)
+	if err := wire.ReadPart(body, head); err != nil {
 		return err
 	}
 	length := int64(binary.BigEndian.Uint32(head))
-	size := int64(binary.BigEndian.Uint32(head[recipePrefix+packHeader-4:]))
-	if length > maxPack || size > MaxRecipe || length < int64(packHeader) {
+	size := int64(binary.BigEndian.Uint32(head[wire.RecipePrefix+wire.PackHeader-4:]))
+	if length > wire.MaxPack || size > wire.MaxRecipe || length < int64(wire.PackHeader) {
 		return errBody
 	}
-	pack := append([]byte(nil), head[recipePrefix:]...)
+	pack := append([]byte(nil), head[wire.RecipePrefix:]...)
 	for int64(len(pack)) < length {
 		more := min(length-int64(len(pack)), max(int64(len(pack)), freeBody))
 		if !memory.grow(more) {
@@ -107,7 +108,7 @@ func (r *recipePut) readRecipe(body *upload, memory *share) error {
 		}
 		n := len(pack)
 		pack = slices.Grow(pack, int(more))[:n+int(more)]
-		if err := readPart(body, pack[n:]); err != nil {
+		if err := wire.ReadPart(body, pack[n:]); err != nil {
 			return err
 		}
 	}
@@ -115,7 +116,7 @@ func (r *recipePut) readRecipe(body *upload, memory *share) error {
 		return noBaseHere()
 	}
 	var err error
-	r.recipe, err = UnpackRecipe(pack, func(root merkle.Hash) (*module.Recipe, error) {
+	r.recipe, err = wire.UnpackRecipe(pack, func(root merkle.Hash) (*module.Recipe, error) {
 		if root != r.root {
 			return nil, errBody
 		}
@@ -126,10 +127,10 @@ func (r *recipePut) readRecipe(body *upload, memory *share) error {
 	}
 	memory.shrink(size)
 	var chunks int64
-	if r.chunks, chunks, err = missingFrom(r.base, r.recipe); err != nil {
+	if r.chunks, chunks, err = wire.MissingFrom(r.base, r.recipe); err != nil {
 		return err
 	}
-	if total := recipePrefix + length + chunks; body.length >= 0 && body.length != total || total > body.max {
+	if total := wire.RecipePrefix + length + chunks; body.length >= 0 && body.length != total || total > body.max {
 		return errBody
 	}
 	return nil
@@ -146,7 +147,7 @@ func (r *recipePut) readChunks(body io.Reader, put func(int, []byte) error) erro
 		if uint32(cap(buf)) < n {
 			buf = make([]byte, n)
 		}
-		if err := readPart(body, buf[:n]); err != nil {
+		if err := wire.ReadPart(body, buf[:n]); err != nil {
 			return err
 		}
 		if err := put(i, buf[:n]); err != nil {
@@ -168,11 +169,11 @@ func bodyRefusal(err error) error {
 	switch {
 	case err == nil || errors.As(err, &f):
 		return err
-	case errors.Is(err, ErrNoBase):
+	case errors.Is(err, wire.ErrNoBase):
 		f = noBaseHere()
 	case errors.Is(err, module.ErrRecipe), errors.Is(err, errBody):
 		f = invalid("not a recipe and its chunks")
-	case errors.Is(err, errEarly):
+	case errors.Is(err, wire.ErrBodyEnds):
 		f = invalid("the body ends before the last chunk")
 	case errors.Is(err, module.ErrVerify), errors.Is(err, module.ErrFormat):
 		f = invalid("content does not match root")

@@ -14,6 +14,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 const (
@@ -52,7 +53,7 @@ func newRecipes(b Backend) *recipes {
 // announce says in the answer to a GET of a descriptor that recipes are taken.
 func (r *recipes) announce(h http.Header) {
 	if r != nil && r.receiver != nil {
-		h.Set(headerRecipe, takesRecipes)
+		h.Set(wire.HeaderRecipe, wire.TakesRecipes)
 	}
 }
 
@@ -62,7 +63,7 @@ func (s *Server) giveRecipe(w http.ResponseWriter, c *call, root merkle.Hash) (d
 	if s.recipes == nil {
 		return false, nil
 	}
-	w.Header().Set("Vary", "Accept, "+headerBase)
+	w.Header().Set("Vary", "Accept, "+wire.HeaderBase)
 	if !prefersRecipe(c.Request) {
 		return false, nil
 	}
@@ -71,13 +72,13 @@ func (s *Server) giveRecipe(w http.ResponseWriter, c *call, root merkle.Hash) (d
 		return false, err
 	}
 	b, err := s.packed(c.Context(), c.store, root, bases)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrTooLarge) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, wire.ErrTooLarge) {
 		return false, nil // there is none, or it does not travel
 	}
 	if err != nil {
 		return false, err
 	}
-	w.Header().Set("Content-Type", typeRecipe)
+	w.Header().Set("Content-Type", wire.TypeRecipe)
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 	w.Write(b)
 	return true, nil
@@ -95,17 +96,17 @@ func prefersRecipe(r *http.Request) bool {
 		}
 	}
 	accept := strings.Join(r.Header.Values("Accept"), ",")
-	return strings.Contains(accept, typeRecipe) &&
+	return strings.Contains(accept, wire.TypeRecipe) &&
 		quality(accept, "application", "vnd.dig.recipe") > quality(accept, "application", "wasm")
 }
 
 // readBases reads the roots that a request names as bases.
 func readBases(h http.Header) ([]merkle.Hash, error) {
 	var bases []merkle.Hash
-	for _, line := range h.Values(headerBase) {
+	for _, line := range h.Values(wire.HeaderBase) {
 		for text := range strings.SplitSeq(line, ",") {
 			root, err := merkle.ParseHash(strings.TrimSpace(text))
-			if err != nil || root.IsZero() || len(bases) == MaxBases {
+			if err != nil || root.IsZero() || len(bases) == wire.MaxBases {
 				return nil, badRequest("bad recipe base")
 			}
 			bases = append(bases, root)
@@ -153,9 +154,9 @@ func (s *Server) packed(ctx context.Context, store auth.StoreID, root merkle.Has
 	if b, ok := s.recipes.packs.Get(key); ok { // of the one that went before
 		return b, nil
 	}
-	b, err := PackRecipe(r, base)
-	if errors.Is(err, ErrTooLarge) && base != nil {
-		b, err = PackRecipe(r, nil)
+	b, err := wire.PackRecipe(r, base)
+	if errors.Is(err, wire.ErrTooLarge) && base != nil {
+		b, err = wire.PackRecipe(r, nil)
 	}
 	if err == nil && len(b) <= keptPack {
 		s.recipes.packs.Add(key, b)

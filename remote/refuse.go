@@ -14,6 +14,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // A refusal is an answer that is not a success: status and text are all that the other side sees, and nothing of
@@ -37,7 +38,7 @@ func (r *refusal) Unwrap() error { return r.cause }
 
 // Is makes a refusal match the error that a client reads from its status.
 func (r *refusal) Is(target error) bool {
-	s := statusSentinel(r.status)
+	s := wire.StatusError(r.status)
 	return s != nil && target == s
 }
 
@@ -96,7 +97,7 @@ func refusalOf(err error) *refusal {
 		r = &refusal{status: http.StatusServiceUnavailable, text: "too many requests to authenticate", retry: time.Second}
 	case errors.Is(err, module.ErrDamaged):
 		r = refuse(http.StatusInternalServerError, "internal server error")
-	case errors.Is(err, ErrNonFastForward), errors.Is(err, module.ErrNotHead), errors.Is(err, fs.ErrExist):
+	case errors.Is(err, wire.ErrNonFastForward), errors.Is(err, module.ErrNotHead), errors.Is(err, fs.ErrExist):
 		r = nonFastForward()
 	case errors.Is(err, fs.ErrNotExist):
 		r = unknownStore()
@@ -104,7 +105,7 @@ func refusalOf(err error) *refusal {
 		r = forbidden("revoked")
 	case errors.Is(err, auth.ErrForbidden):
 		r = forbidden("not allowed here")
-	case errors.Is(err, module.ErrFormat), errors.Is(err, ErrVerification):
+	case errors.Is(err, module.ErrFormat), errors.Is(err, wire.ErrVerification):
 		r = invalid("not a valid module")
 	default:
 		r = refuse(http.StatusInternalServerError, "internal server error")
@@ -132,8 +133,8 @@ func writeRefusal(w http.ResponseWriter, r *http.Request, f *refusal) {
 	}
 	body := f.text
 	if wantsJSON(r.Header) {
-		h.Set("Content-Type", typeJSON)
-		j, _ := json.Marshal(errorBody{Error: statusWord(f.status), Message: f.text}) // of two strings: cannot fail
+		h.Set("Content-Type", wire.TypeJSON)
+		j, _ := json.Marshal(wire.ErrorBody{Error: wire.StatusWord(f.status), Message: f.text}) // of two strings: cannot fail
 		body = string(j)
 	} else {
 		h.Set("Content-Type", "text/plain; charset=utf-8")
@@ -143,41 +144,4 @@ func writeRefusal(w http.ResponseWriter, r *http.Request, f *refusal) {
 	if r.Method != http.MethodHead {
 		io.WriteString(w, body)
 	}
-}
-
-// statusWord is the "error" member of a refusal in JSON.
-func statusWord(status int) string {
-	switch status {
-	case http.StatusBadRequest:
-		return "bad_request"
-	case http.StatusUnauthorized:
-		return "unauthenticated"
-	case http.StatusForbidden:
-		return "forbidden"
-	case http.StatusNotFound:
-		return "not_found"
-	case http.StatusMethodNotAllowed:
-		return "method_not_allowed"
-	case http.StatusConflict:
-		return "non_fast_forward"
-	case http.StatusGone:
-		return "revoked"
-	case http.StatusPreconditionFailed:
-		return "no_base"
-	case http.StatusRequestEntityTooLarge:
-		return "too_large"
-	case http.StatusUnsupportedMediaType:
-		return "unsupported_media_type"
-	case http.StatusRequestedRangeNotSatisfiable:
-		return "range_not_satisfiable"
-	case http.StatusUnprocessableEntity:
-		return "invalid"
-	case http.StatusTooManyRequests:
-		return "rate_limited"
-	case http.StatusInsufficientStorage:
-		return "quota_exceeded"
-	case http.StatusServiceUnavailable:
-		return "unavailable"
-	}
-	return "internal"
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // A Report says what a clone or pull did, what was checked and against what, and what the result rests on. It is the
@@ -119,12 +120,12 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	type bare Report
 	out := struct {
 		*bare
-		Installed  []ClaimLine     `json:"installed"`
-		HeadAge    int64           `json:"head_age_seconds"`
-		Tombstones []tombstoneBody `json:"tombstones"`
-		Checks     []Passed        `json:"checks"`
-		Missing    []Missing       `json:"missing"`
-		Origins    []Account       `json:"origins"`
+		Installed  []ClaimLine          `json:"installed"`
+		HeadAge    int64                `json:"head_age_seconds"`
+		Tombstones []wire.TombstoneBody `json:"tombstones"`
+		Checks     []Passed             `json:"checks"`
+		Missing    []Missing            `json:"missing"`
+		Origins    []Account            `json:"origins"`
 	}{bare: (*bare)(r), Installed: []ClaimLine{}, HeadAge: int64(r.HeadAge / time.Second),
 		Checks: notNil(r.Checks), Missing: notNil(r.Missing), Origins: notNil(r.Origins)}
 	for _, g := range r.Installed {
@@ -146,8 +147,8 @@ func (a Account) MarshalJSON() ([]byte, error) {
 	}
 	return json.Marshal(struct {
 		bare
-		Error    string          `json:"error,omitempty"`
-		Withheld []tombstoneBody `json:"withheld,omitempty"`
+		Error    string               `json:"error,omitempty"`
+		Withheld []wire.TombstoneBody `json:"withheld,omitempty"`
 	}{bare(a), text(a.Err), withheld})
 }
 
@@ -159,10 +160,10 @@ func (m Missing) MarshalJSON() ([]byte, error) {
 	}{ClaimLine{m.Number, m.Root, m.Time.Unix()}, text(m.Err)})
 }
 
-func encodeTombstones(stones []auth.Tombstone) ([]tombstoneBody, error) {
-	out := []tombstoneBody{}
+func encodeTombstones(stones []auth.Tombstone) ([]wire.TombstoneBody, error) {
+	out := []wire.TombstoneBody{}
 	for _, t := range stones {
-		b, err := encodeTombstone(t)
+		b, err := wire.EncodeTombstone(t)
 		if err != nil {
 			return nil, fmt.Errorf("remote: encode report: %w", err)
 		}

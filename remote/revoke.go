@@ -6,13 +6,14 @@ import (
 	"slices"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // postTombstone answers POST /stores/{id}/tombstone. Spec: remote-protocol 5.3.
 func (s *Server) postTombstone(w http.ResponseWriter, c *call) error {
 	ctx := c.Context()
-	var body tombstoneBody
-	if err := s.readJSON(c, maxRequestJSON, &body, "body is not a tombstone"); err != nil {
+	var body wire.TombstoneBody
+	if err := s.readJSON(c, wire.MaxRequestJSON, &body, "body is not a tombstone"); err != nil {
 		return err
 	}
 	head, err := s.head(ctx, c.store)
@@ -47,8 +48,8 @@ func (s *Server) postTombstone(w http.ResponseWriter, c *call) error {
 	return nil
 }
 
-// parseTombstone is tombstoneBody.decode with the answers of the route.
-func parseTombstone(b tombstoneBody) (t auth.Tombstone, err error) {
+// parseTombstone is wire.TombstoneBody.decode with the answers of the route.
+func parseTombstone(b wire.TombstoneBody) (t auth.Tombstone, err error) {
 	record, err := hex.DecodeString(b.Record)
 	if err != nil {
 		return t, invalid("bad tombstone record hex")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // getModule answers GET and HEAD /stores/{id}/module. Spec: remote-protocol 3.3, 3.4.
@@ -51,8 +52,8 @@ func (s *Server) getModule(w http.ResponseWriter, c *call) error {
 	if limit := s.opt.MaxInlineModule; limit > 0 && size > limit && c.Method != http.MethodHead && !asksForLess(c.Request, want, limit) {
 		return s.refuseLarge(w, module.ID{Store: c.store, Root: want}, size)
 	}
-	w.Header().Set("ETag", etag(want))
-	w.Header().Set("Content-Type", typeModule)
+	w.Header().Set("ETag", wire.ETag(want))
+	w.Header().Set("Content-Type", wire.TypeModule)
 	out := &moduleWriter{ResponseWriter: w, size: size}
 	http.ServeContent(out, servedRanges(c.Request), "", time.Time{}, m)
 	if out.unsatisfiable {

@@ -19,6 +19,7 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // ServerOptions are the choices of a [Server]. Fields that are not positive, and nil ones, take their defaults.
@@ -103,7 +104,7 @@ func (o *ServerOptions) withDefaults() ServerOptions {
 	if d.Policy == nil {
 		d.Policy = RejectUnknown{}
 	}
-	d.MaxModule = positive(d.MaxModule, DefaultMaxModule)
+	d.MaxModule = positive(d.MaxModule, wire.DefaultMaxModule)
 	d.MaxPending = positive(d.MaxPending, 2)
 	d.PendingTTL = positive(d.PendingTTL, 24*time.Hour)
 	d.MaxTombstones = positive(d.MaxTombstones, 4096)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // What one more part of an answer, and one more request, cost in bytes: spans that are nearer to each other than
@@ -128,7 +129,7 @@ func (s *spanning) ask(ctx context.Context) error {
 	s.expect(ranges)
 	h := http.Header{}
 	h.Set("Range", rangeHeader(ranges))
-	h.Set("If-Range", etag(s.root))
+	h.Set("If-Range", wire.ETag(s.root))
 	resp, err := s.c.do(ctx, exchange{
 		op: request.Module, method: http.MethodGet, path: "/module", query: "root=" + s.root.String(), header: h,
 		ok: func(code int) bool {
@@ -144,7 +145,7 @@ func (s *spanning) ask(ctx context.Context) error {
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		return &VerificationError{Check: CheckRange, Want: "bytes up to " + strconv.FormatInt(s.asked.end(), 10),
-			Got: "a module without them, " + printable(resp.Header.Get("Content-Range"), 60)}
+			Got: "a module without them, " + wire.Printable(resp.Header.Get("Content-Range"), 60)}
 	}
 	if err := checkETag(resp, s.root); err != nil {
 		return err
@@ -205,7 +206,7 @@ func (s *spanning) parts(body io.Reader, boundary string) error {
 		case limited.err != nil && !errors.Is(limited.err, ErrTooLarge), errors.Is(err, io.ErrUnexpectedEOF):
 			return &connectionError{err}
 		case err != nil:
-			return lyingRange("parts as announced", printable(err.Error(), 100))
+			return lyingRange("parts as announced", wire.Printable(err.Error(), 100))
 		}
 		if err := s.part(http.Header(p.Header), p); err != nil {
 			return err
@@ -216,15 +217,16 @@ func (s *spanning) parts(body io.Reader, boundary string) error {
 // part reads one part and gives out the spans that lie in it.
 func (s *spanning) part(h http.Header, body io.Reader) error {
 	text := h.Get("Content-Range")
-	at, total, ok := readContentRange(text)
+	span, total, ok := wire.ParseContentRange(text)
+	at := Span(span)
 	if !ok || at.Offset < s.asked.Offset || at.end() > s.asked.end() {
-		return lyingRange("parts within bytes "+strconv.FormatInt(s.asked.Offset, 10)+" to "+strconv.FormatInt(s.asked.end()-1, 10), printable(text, 100))
+		return lyingRange("parts within bytes "+strconv.FormatInt(s.asked.Offset, 10)+" to "+strconv.FormatInt(s.asked.end()-1, 10), wire.Printable(text, 100))
 	}
 	if s.total == 0 {
 		s.total = total
 	}
 	if total != s.total {
-		return lyingRange("parts of "+strconv.FormatInt(s.total, 10)+" bytes", printable(text, 100))
+		return lyingRange("parts of "+strconv.FormatInt(s.total, 10)+" bytes", wire.Printable(text, 100))
 	}
 	if s.quota -= at.Length; s.quota < 0 {
 		return lyingRange("the ranges asked for", "far more")
@@ -336,27 +338,6 @@ func (e *exactly) ended() error {
 
 func lyingRange(want, got string) error {
 	return &VerificationError{Check: CheckRange, Want: want, Got: got}
-}
-
-// readContentRange reads "bytes first-last/total".
-func readContentRange(s string) (at Span, total int64, ok bool) {
-	s, ok = strings.CutPrefix(s, "bytes ")
-	if !ok {
-		return at, 0, false
-	}
-	span, size, ok1 := strings.Cut(s, "/")
-	first, last, ok2 := strings.Cut(span, "-")
-	if !ok1 || !ok2 {
-		return at, 0, false
-	}
-	var n [3]uint64
-	for i, text := range []string{first, last, size} {
-		var err error
-		if n[i], err = strconv.ParseUint(text, 10, 62); err != nil {
-			return at, 0, false
-		}
-	}
-	return Span{int64(n[0]), int64(n[1] - n[0] + 1)}, int64(n[2]), n[0] <= n[1] && n[1] < n[2]
 }
 
 // asksSingly reports whether this origin has shown that it takes one range at a time at most.

@@ -15,6 +15,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // statuses is the table of remote-protocol §3 and 7.7: what a server answers for an error, and what a client makes of
@@ -70,16 +71,16 @@ func TestStatusTableBothWays(t *testing.T) {
 		if row.client != nil && !errors.Is(back, row.client) {
 			t.Errorf("%v: the client of %d does not see %v", row.err, got.status, row.client)
 		}
-		if row.client == nil && statusSentinel(got.status) != nil {
-			t.Errorf("%v: the client of %d sees %v", row.err, got.status, statusSentinel(got.status))
+		if row.client == nil && wire.StatusError(got.status) != nil {
+			t.Errorf("%v: the client of %d sees %v", row.err, got.status, wire.StatusError(got.status))
 		}
-		if statusWord(got.status) == "internal" && got.status != 500 {
+		if wire.StatusWord(got.status) == "internal" && got.status != 500 {
 			t.Errorf("no word for %d", got.status)
 		}
 		seen[row.status] = true
 	}
 	for code := range 600 { // and back: what a client makes something of, a server here says
-		if statusSentinel(code) != nil && !seen[code] {
+		if wire.StatusError(code) != nil && !seen[code] {
 			t.Errorf("the client knows %d %s, and no server error gives it", code, http.StatusText(code))
 		}
 	}

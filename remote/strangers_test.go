@@ -20,6 +20,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 const strangers = 100_000
@@ -130,7 +131,7 @@ func TestLargeBodiesShareABudget(t *testing.T) {
 	post := func(body io.Reader) *httptest.ResponseRecorder {
 		r := httptest.NewRequestWithContext(t.Context(), "POST", "/stores/"+auth.StoreID{1}.String()+"/content", body)
 		r.Header.Set("Content-Type", "application/json")
-		r.ContentLength = maxRequestJSON
+		r.ContentLength = wire.MaxRequestJSON
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)
 		return w

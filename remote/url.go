@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // DefaultHost answers for a dig:// locator that names no host.
@@ -281,13 +282,5 @@ func shown(s string) string {
 		}
 		s = s[:from] + "…" + s[at:]
 	}
-	return clip(s, 200)
-}
-
-// clip shortens what came from outside before it goes into a message.
-func clip(s string, n int) string {
-	if len(s) > n {
-		return s[:n] + "…"
-	}
-	return s
+	return wire.Clip(s, 200)
 }

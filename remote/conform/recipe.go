@@ -13,7 +13,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // Of the extension that RECIPES.md in package remote describes.
@@ -42,7 +42,7 @@ func (s *session) recipe(ctx context.Context, p probe, base *module.Recipe) (*mo
 	if err := a.whole(); err != nil {
 		return nil, a, err
 	}
-	r, err := remote.UnpackRecipe(a.body, func(root merkle.Hash) (*module.Recipe, error) {
+	r, err := wire.UnpackRecipe(a.body, func(root merkle.Hash) (*module.Recipe, error) {
 		if base == nil || root != base.Root() {
 			return nil, fs.ErrNotExist
 		}
@@ -250,7 +250,7 @@ func (s *session) byRecipe(ctx context.Context, g generation, parent merkle.Hash
 	if err != nil {
 		return p, err
 	}
-	packed, err := remote.PackRecipe(r, base)
+	packed, err := wire.PackRecipe(r, base)
 	if err != nil {
 		return p, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // Answers to requests for a part of a module.
@@ -147,7 +148,7 @@ func recipeOf(ctx context.Context, mod []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return remote.PackRecipe(r, nil)
+	return wire.PackRecipe(r, nil)
 }
 
 func olderRecipe(ctx context.Context, w *World, _ *module.Recipe) ([]byte, error) {
@@ -200,7 +201,7 @@ func flipFirst(w *World, mod []byte) error {
 // packed cuts and changes a packed recipe.
 func packed(change func(b []byte) []byte) origin {
 	return recipes(func(_ context.Context, _ *World, r *module.Recipe) ([]byte, error) {
-		b, err := remote.PackRecipe(r, nil)
+		b, err := wire.PackRecipe(r, nil)
 		if err != nil {
 			return nil, err
 		}

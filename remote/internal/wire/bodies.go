@@ -1,4 +1,4 @@
-package remote
+package wire
 
 import (
 	"bytes"
@@ -17,49 +17,43 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// This file holds what both sides put on the wire: headers, routes, bodies, limits and the fixed texts.
-// Spec: remote-protocol §3 to §5. Hex is written in lower case and read in either.
-
 // Headers. The four of the request signature belong to auth/request.
 const (
-	headerParent    = "X-Dig-Parent"           // 64 hex: the root a push extends; zeros for none
-	headerRoot      = "X-Dig-Root"             // 64 hex: the root that is pushed
-	headerSignature = "X-Dig-Signature"        // 192 hex: push signature, seed form unless only the tagged one is known
-	headerTagged    = "X-Dig-Signature-Tagged" // 192 hex: push signature, tagged form
-	headerPushMode  = "X-Dig-Push-Mode"        // modeAdvance or modePending
-	headerUploadID  = "X-Dig-Upload-Id"        // what push-init answered
-	headerStoreKey  = "X-Dig-Store-Key"        // 96 hex: the key that signed the push
+	HeaderParent    = "X-Dig-Parent"           // 64 hex: the root a push extends; zeros for none
+	HeaderRoot      = "X-Dig-Root"             // 64 hex: the root that is pushed
+	HeaderSignature = "X-Dig-Signature"        // 192 hex: push signature, seed form unless only the tagged one is known
+	HeaderTagged    = "X-Dig-Signature-Tagged" // 192 hex: push signature, tagged form
+	HeaderPushMode  = "X-Dig-Push-Mode"        // ModeAdvance or ModePending
+	HeaderUploadID  = "X-Dig-Upload-Id"        // what push-init answered
+	HeaderStoreKey  = "X-Dig-Store-Key"        // 96 hex: the key that signed the push
 )
 
-// Values of headerPushMode, of "mode" in the answer to push-init, and of its "status".
+// Values of HeaderPushMode, of "mode" in the answer to push-init, and of its "status".
 const (
-	modeAdvance    = "advance"
-	modePending    = "pending"
-	modeInline     = "inline"
-	modePresigned  = "presigned"
-	statusAdvanced = "advanced"
+	ModeAdvance    = "advance"
+	ModePending    = "pending"
+	ModeInline     = "inline"
+	ModePresigned  = "presigned"
+	StatusAdvanced = "advanced"
 )
 
 // Content types.
 const (
-	typeJSON   = "application/json"
-	typeModule = "application/wasm"
+	TypeJSON   = "application/json"
+	TypeModule = "application/wasm"
 )
 
 // Limits (remote-protocol 3.8 and §7).
 const (
-	// DefaultMaxModule is the longest module that either side takes by default: 1 GiB. Modules are streamed.
-	DefaultMaxModule = 1 << 30
-	// DefaultMinRate is the least rate of an answer, in bytes a second: 1 KiB.
-	DefaultMinRate = 1 << 10
-	// DefaultMaxContent is the longest resource that a client holds in memory by default: 64 MiB of sealed bytes.
-	DefaultMaxContent = 64 << 20
+	DefaultMaxModule = 1 << 30  // bytes of a module that either side takes by default
+	DefaultMaxDelta  = 64 << 20 // decoded bytes of chunks and rows in one delta, by default
+	MaxHave          = 100_000  // chunks that a client can say it has
 
-	maxDescriptor  = 4 << 20  // bytes of a descriptor
-	maxRoots       = 64 << 20 // bytes of a history
-	maxErrorBody   = 64 << 10 // bytes read of an error's body
-	maxRequestJSON = 2 << 20  // bytes of a JSON request
-	maxAnswerJSON  = 64 << 10 // bytes of the answer to push-init
+	MaxDescriptor  = 4 << 20  // bytes of a descriptor
+	MaxRoots       = 64 << 20 // bytes of a history
+	MaxErrorBody   = 64 << 10 // bytes read of an error's body
+	MaxRequestJSON = 2 << 20  // bytes of a JSON request
+	MaxAnswerJSON  = 64 << 10 // bytes of the answer to push-init
 )
 
 // rootBody is one line of GET /stores/{id}/roots: {"roots":[…]}, oldest first (remote-protocol 3.2).
@@ -69,8 +63,8 @@ type rootBody struct {
 	Timestamp  int64  `json:"timestamp"` // unix seconds
 }
 
-// encodeRoots writes the body of a history, line by line.
-func encodeRoots(w io.Writer, lines []module.Generation) error {
+// EncodeRoots writes the body of a history, line by line.
+func EncodeRoots(w io.Writer, lines []module.Generation) error {
 	b := []byte(`{"roots":[`)
 	for i, g := range lines {
 		if i > 0 {
@@ -94,11 +88,11 @@ func encodeRoots(w io.Writer, lines []module.Generation) error {
 	return err
 }
 
-// decodeRoots reads a history line by line, so that only the lines themselves are held. It checks syntax;
+// DecodeRoots reads a history line by line, so that only the lines themselves are held. It checks syntax;
 // what the numbers and roots must be is [CheckHistory]'s business.
-func decodeRoots(r io.Reader) ([]module.Generation, error) {
+func DecodeRoots(r io.Reader) ([]module.Generation, error) {
 	dec := json.NewDecoder(r)
-	if err := delim(dec, '{'); err != nil {
+	if err := Delim(dec, '{'); err != nil {
 		return nil, err
 	}
 	var (
@@ -111,7 +105,7 @@ func decodeRoots(r io.Reader) ([]module.Generation, error) {
 			return nil, err
 		}
 		if name != "roots" {
-			if err := decodeNext(dec, new(json.RawMessage)); err != nil {
+			if err := DecodeNext(dec, new(json.RawMessage)); err != nil {
 				return nil, err
 			}
 			continue
@@ -120,12 +114,12 @@ func decodeRoots(r io.Reader) ([]module.Generation, error) {
 			return nil, errors.New("history: roots stands there twice")
 		}
 		found = true
-		if err := delim(dec, '['); err != nil {
+		if err := Delim(dec, '['); err != nil {
 			return nil, err
 		}
 		for dec.More() {
 			var b rootBody
-			if err := decodeNext(dec, &b); err != nil {
+			if err := DecodeNext(dec, &b); err != nil {
 				return nil, fmt.Errorf("history: line %d: %w", len(lines), err)
 			}
 			root, err := merkle.ParseHash(b.Root)
@@ -134,11 +128,11 @@ func decodeRoots(r io.Reader) ([]module.Generation, error) {
 			}
 			lines = append(lines, module.Generation{Number: b.Generation, Root: root, Time: time.Unix(b.Timestamp, 0).UTC()})
 		}
-		if err := delim(dec, ']'); err != nil {
+		if err := Delim(dec, ']'); err != nil {
 			return nil, err
 		}
 	}
-	if err := last(dec, '}'); err != nil {
+	if err := LastDelim(dec, '}'); err != nil {
 		return nil, err
 	}
 	if !found {
@@ -147,8 +141,8 @@ func decodeRoots(r io.Reader) ([]module.Generation, error) {
 	return lines, nil
 }
 
-// delim takes one bracket off dec.
-func delim(dec *json.Decoder, want json.Delim) error {
+// Delim takes one bracket off dec.
+func Delim(dec *json.Decoder, want json.Delim) error {
 	t, err := dec.Token()
 	if err != nil {
 		return err
@@ -159,9 +153,9 @@ func delim(dec *json.Decoder, want json.Delim) error {
 	return nil
 }
 
-// last takes the closing bracket off dec, after which nothing may follow.
-func last(dec *json.Decoder, want json.Delim) error {
-	if err := delim(dec, want); err != nil {
+// LastDelim takes the closing bracket off dec, after which nothing may follow.
+func LastDelim(dec *json.Decoder, want json.Delim) error {
+	if err := Delim(dec, want); err != nil {
 		return err
 	}
 	switch _, err := dec.Token(); {
@@ -173,8 +167,8 @@ func last(dec *json.Decoder, want json.Delim) error {
 	return nil
 }
 
-// decodeNext takes one value off dec, which a stranger wrote.
-func decodeNext(dec *json.Decoder, v any) error {
+// DecodeNext takes one value off dec, which a stranger wrote.
+func DecodeNext(dec *json.Decoder, v any) error {
 	var text json.RawMessage
 	if err := dec.Decode(&text); err != nil {
 		return err
@@ -182,8 +176,8 @@ func decodeNext(dec *json.Decoder, v any) error {
 	return strictjson.Unmarshal(text, v)
 }
 
-// initBody is the request of push-init (remote-protocol 4.5).
-type initBody struct {
+// InitBody is the request of push-init (remote-protocol 4.5).
+type InitBody struct {
 	ParentRoot  string `json:"parent_root"` // "" for none
 	NewRoot     string `json:"new_root"`
 	ProgramHash string `json:"program_hash"` // SHA-256 of the module
@@ -191,32 +185,32 @@ type initBody struct {
 	StorePubkey string `json:"store_pubkey"`
 }
 
-// initAnswer is the answer to it.
-type initAnswer struct {
+// InitAnswer is the answer to it.
+type InitAnswer struct {
 	Mode     string `json:"mode,omitempty"`
 	Status   string `json:"status,omitempty"`
 	UploadID string `json:"upload_id,omitempty"`
 	URL      string `json:"url,omitempty"`
 }
 
-// completeBody is the request of push-complete (remote-protocol 4.6).
-type completeBody struct {
+// CompleteBody is the request of push-complete (remote-protocol 4.6).
+type CompleteBody struct {
 	UploadID string `json:"upload_id"`
 	NewRoot  string `json:"new_root"`
 }
 
-// errorBody is an error as gateways write it, and as our server does for who prefers JSON.
-type errorBody struct {
+// ErrorBody is an error as gateways write it, and as our server does for who prefers JSON.
+type ErrorBody struct {
 	Error   string `json:"error"`
 	Message string `json:"message,omitempty"`
 }
 
-// errorMessage takes the server's words out of an error body of either form (remote-protocol §3): message,
+// ErrorMessage takes the server's words out of an error body of either form (remote-protocol §3): message,
 // else error, else the text; shortened, without control characters.
-func errorMessage(body []byte) string {
+func ErrorMessage(body []byte) string {
 	text := string(body)
 	if trimmed := bytes.TrimSpace(body); len(trimmed) > 0 && trimmed[0] == '{' {
-		var b errorBody
+		var b ErrorBody
 		if json.Unmarshal(trimmed, &b) == nil {
 			switch {
 			case b.Message != "":
@@ -226,27 +220,35 @@ func errorMessage(body []byte) string {
 			}
 		}
 	}
-	return printable(text, 1<<10)
+	return Printable(text, 1<<10)
 }
 
-// etag writes a root as a strong entity tag.
-func etag(root merkle.Hash) string { return `"` + root.String() + `"` }
+// ETag writes a root as a strong entity tag.
+func ETag(root merkle.Hash) string { return `"` + root.String() + `"` }
 
-// parseETag reads what etag writes; weak tags and anything else are not one.
-func parseETag(s string) (merkle.Hash, error) {
+// ParseETag reads what etag writes; weak tags and anything else are not one.
+func ParseETag(s string) (merkle.Hash, error) {
 	if len(s) != 66 || s[0] != '"' || s[65] != '"' {
 		return merkle.Hash{}, errors.New("no strong entity tag of 64 hex digits")
 	}
 	return merkle.ParseHash(s[1:65])
 }
 
-// printable makes one line of foreign text: at most n bytes, valid UTF-8, control characters as blanks.
-func printable(s string, n int) string {
-	s = strings.ToValidUTF8(clip(s, n), "\uFFFD")
+// Printable makes one line of foreign text: at most n bytes, valid UTF-8, control characters as blanks.
+func Printable(s string, n int) string {
+	s = strings.ToValidUTF8(Clip(s, n), "\uFFFD")
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return ' '
 	}, s))
+}
+
+// Clip shortens what came from outside before it goes into a message.
+func Clip(s string, n int) string {
+	if len(s) > n {
+		return s[:n] + "…"
+	}
+	return s
 }

@@ -1,4 +1,4 @@
-package remote
+package wire
 
 import (
 	"crypto/sha256"
@@ -23,29 +23,19 @@ const (
 	// resources. Longer ones do not, and the module goes whole.
 	MaxRecipe = 32 << 20
 
-	typeRecipe   = "application/vnd.dig.recipe"
-	headerRecipe = "X-Dig-Recipe"      // on a descriptor: the server takes recipes, and how
-	headerBase   = "X-Dig-Recipe-Base" // roots, 64 hex each: what a recipe may be packed against, or is
-	takesRecipes = "1"                 // of headerRecipe: as RECIPES.md says
+	TypeRecipe   = "application/vnd.dig.recipe"
+	HeaderRecipe = "X-Dig-Recipe"      // on a descriptor: the server takes recipes, and how
+	HeaderBase   = "X-Dig-Recipe-Base" // roots, 64 hex each: what a recipe may be packed against, or is
+	TakesRecipes = "1"                 // of HeaderRecipe: as RECIPES.md says
 
 	packMagic  = "DIGRCPW1"
-	packHeader = len(packMagic) + len(merkle.Hash{}) + 8 + 4
-	// maxPack is how long a packed recipe may be: zstd adds less than that to what does not compress.
-	maxPack = MaxRecipe + MaxRecipe/128 + 64
+	PackHeader = len(packMagic) + len(merkle.Hash{}) + 8 + 4
+	// MaxPack is how long a packed recipe may be: zstd adds less than that to what does not compress.
+	MaxPack = MaxRecipe + MaxRecipe/128 + 64
 	// thorough is from which length on a recipe is packed with the slowest search: only that one still finds what
 	// moved in a dictionary of megabytes.
 	thorough = 1 << 20
 )
-
-// The checks of recipes and of single parts of modules.
-const (
-	CheckRecipe Check = "recipe" // the recipe decodes, is of the generation asked for, and its chunks are what it says
-	CheckRange  Check = "range"  // the parts that come are those that were asked for
-)
-
-// ErrNoBase is a packed recipe that is the difference from a generation whose recipe is not at hand, or is written
-// another way there. It says nothing about who packed it.
-var ErrNoBase = errors.New("remote: the recipe builds on one that is not here")
 
 // PackRecipe returns the form in which a recipe travels: one zstd frame, for which the encoding of base is the
 // dictionary, behind a header of 52 bytes that names base. base may be nil. What two generations of a store have in
@@ -58,7 +48,7 @@ func PackRecipe(r, base *module.Recipe) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, packHeader, packHeader+len(raw)/4)
+	b := make([]byte, PackHeader, PackHeader+len(raw)/4)
 	copy(b, packMagic)
 	level, opts := zstd.SpeedFastest, []zstd.EOption(nil)
 	if base != nil {
@@ -129,7 +119,7 @@ func unpackRaw(b []byte, base func(root merkle.Hash) (*module.Recipe, error)) ([
 		return nil, err
 	}
 	defer z.Close()
-	raw, err := z.DecodeAll(b[packHeader:], make([]byte, 0, size))
+	raw, err := z.DecodeAll(b[PackHeader:], make([]byte, 0, size))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", module.ErrRecipe, err)
 	}
@@ -147,7 +137,7 @@ func readPack(b []byte) (base merkle.Hash, size int, err error) {
 	bad := func(format string, args ...any) (merkle.Hash, int, error) {
 		return base, 0, fmt.Errorf("%w: %s", module.ErrRecipe, fmt.Sprintf(format, args...))
 	}
-	if len(b) < packHeader || string(b[:len(packMagic)]) != packMagic {
+	if len(b) < PackHeader || string(b[:len(packMagic)]) != packMagic {
 		return bad("no packed recipe of a known version")
 	}
 	base = merkle.Hash(b[8:])
@@ -159,7 +149,7 @@ func readPack(b []byte) (base merkle.Hash, size int, err error) {
 		return bad("a dictionary of no generation")
 	}
 	var frame zstd.Header
-	switch err := frame.Decode(b[packHeader:]); {
+	switch err := frame.Decode(b[PackHeader:]); {
 	case err != nil:
 		return bad("%v", err)
 	case frame.Skippable, frame.DictionaryID != 0:

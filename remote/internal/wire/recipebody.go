@@ -1,4 +1,4 @@
-package remote
+package wire
 
 import (
 	"encoding/binary"
@@ -15,11 +15,12 @@ import (
 // bytes of every chunk that its base does not have, one after the other in the order of the pool. Which those are and
 // how long they are follows from the two recipes.
 
-const recipePrefix = 4
+// RecipePrefix is the length of what stands before the packed recipe.
+const RecipePrefix = 4
 
-// missingFrom returns the places in r.Pool() of the chunks that base does not have, each chunk once, and how many bytes
+// MissingFrom returns the places in r.Pool() of the chunks that base does not have, each chunk once, and how many bytes
 // they are. A chunk that base has with another length is an error.
-func missingFrom(base, r *module.Recipe) (missing []int, size int64, err error) {
+func MissingFrom(base, r *module.Recipe) (missing []int, size int64, err error) {
 	have := make(map[merkle.Hash]uint32, len(base.Pool())+len(r.Pool())/8)
 	for _, c := range base.Pool() {
 		have[c.ID] = c.Len
@@ -38,34 +39,36 @@ func missingFrom(base, r *module.Recipe) (missing []int, size int64, err error) 
 	return missing, size, nil
 }
 
-// A recipeBody is such a body on its way out.
-type recipeBody struct {
+// A RecipeBody is such a body while it is sent.
+type RecipeBody struct {
 	recipe  *module.Recipe
 	head    []byte // up to the first chunk
 	missing []int
-	size    int64 // of the whole body
+	Size    int64 // of the whole body
 }
 
-func newRecipeBody(r, base *module.Recipe) (*recipeBody, error) {
+// NewRecipeBody packs r against base. Chunks that base does not have follow in Reader.
+func NewRecipeBody(r, base *module.Recipe) (*RecipeBody, error) {
 	pack, err := PackRecipe(r, base)
 	if err != nil {
 		return nil, err
 	}
-	b := &recipeBody{recipe: r, head: append(binary.BigEndian.AppendUint32(nil, uint32(len(pack))), pack...)}
-	if b.missing, b.size, err = missingFrom(base, r); err != nil {
+	b := &RecipeBody{recipe: r, head: append(binary.BigEndian.AppendUint32(nil, uint32(len(pack))), pack...)}
+	if b.missing, b.Size, err = MissingFrom(base, r); err != nil {
 		return nil, err
 	}
-	b.size += int64(len(b.head))
+	b.Size += int64(len(b.head))
 	return b, nil
 }
 
-// reader gives the body, its chunks from the module in src. Each is held to its id before any of it is given out.
-func (b *recipeBody) reader(src io.ReaderAt) *recipeReader {
-	return &recipeReader{b: b, src: src, places: b.recipe.Offsets(), now: b.head}
+// Reader gives the body, its chunks from the module in src. Each is held to its id before any of it is given out.
+func (b *RecipeBody) Reader(src io.ReaderAt) *RecipeReader {
+	return &RecipeReader{b: b, src: src, places: b.recipe.Offsets(), now: b.head}
 }
 
-type recipeReader struct {
-	b      *recipeBody
+// A RecipeReader reads a RecipeBody.
+type RecipeReader struct {
+	b      *RecipeBody
 	src    io.ReaderAt
 	places []int64
 	next   int    // in missing
@@ -76,15 +79,15 @@ type recipeReader struct {
 	err error      // why the module could not be read
 }
 
-// failed returns why the module could not be read, nil when it could.
-func (r *recipeReader) failed() error {
+// Failed returns why the module could not be read, nil when it could.
+func (r *RecipeReader) Failed() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.err
 }
 
 // Read implements io.Reader.
-func (r *recipeReader) Read(p []byte) (int, error) {
+func (r *RecipeReader) Read(p []byte) (int, error) {
 	if len(r.now) == 0 {
 		if r.next == len(r.b.missing) {
 			return 0, io.EOF
@@ -104,7 +107,7 @@ func (r *recipeReader) Read(p []byte) (int, error) {
 }
 
 // load reads a chunk.
-func (r *recipeReader) load(i int) error {
+func (r *RecipeReader) load(i int) error {
 	c := r.b.recipe.Pool()[i]
 	if uint32(cap(r.buf)) < c.Len {
 		r.buf = make([]byte, c.Len)
@@ -119,14 +122,14 @@ func (r *recipeReader) load(i int) error {
 	return nil
 }
 
-// errEarly is a body that ends before what its recipe says.
-var errEarly = errors.New("the body ends early")
+// ErrBodyEnds is a body that ends before what its recipe says.
+var ErrBodyEnds = errors.New("the body ends early")
 
-// readPart fills b from a body.
-func readPart(body io.Reader, b []byte) error {
+// ReadPart fills b from a body.
+func ReadPart(body io.Reader, b []byte) error {
 	_, err := io.ReadFull(body, b)
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return errEarly
+		return ErrBodyEnds
 	}
 	return err
 }

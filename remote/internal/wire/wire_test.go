@@ -1,4 +1,4 @@
-package remote
+package wire
 
 import (
 	"bytes"
@@ -13,8 +13,6 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
-
-// These tests are inside the package: the bodies they read have no exported reader but the Client.
 
 func hexOf(b string, n int) string { return strings.Repeat(b, n) }
 
@@ -82,10 +80,10 @@ func TestRootsWire(t *testing.T) {
 	}
 	for _, n := range []int{0, 1, 2, len(lines)} {
 		var b bytes.Buffer
-		if err := encodeRoots(&b, lines[:n]); err != nil {
+		if err := EncodeRoots(&b, lines[:n]); err != nil {
 			t.Fatal(err)
 		}
-		got, err := decodeRoots(&b)
+		got, err := DecodeRoots(&b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +92,7 @@ func TestRootsWire(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	encodeRoots(&b, lines[:1])
+	EncodeRoots(&b, lines[:1])
 	want := `{"roots":[{"generation":0,"root":"` + lines[0].Root.String() + `","timestamp":1750000000}]}`
 	if b.String() != want {
 		t.Errorf("got  %s\nwant %s", b.String(), want)
@@ -115,7 +113,7 @@ func TestRootsRead(t *testing.T) {
 		{`{"roots":[{"generation":0,"root":"20"}]}`, -1},
 		{`{"roots":[],"roots":[]}`, -1},
 	} {
-		got, err := decodeRoots(strings.NewReader(c.text))
+		got, err := DecodeRoots(strings.NewReader(c.text))
 		if (err != nil) != (c.n < 0) || err == nil && len(got) != c.n {
 			t.Errorf("%s: %d lines, %v", c.text, len(got), err)
 		}
@@ -132,8 +130,8 @@ func TestErrorMessage(t *testing.T) {
 		"\xff":                                      "\uFFFD",
 		strings.Repeat("x", 5000):                   strings.Repeat("x", 1024) + "…",
 	} {
-		if got := errorMessage([]byte(body)); got != want {
-			t.Errorf("%q: got %q, want %q", clip(body, 40), clip(got, 60), clip(want, 60))
+		if got := ErrorMessage([]byte(body)); got != want {
+			t.Errorf("%q: got %q, want %q", Clip(body, 40), Clip(got, 60), Clip(want, 60))
 		}
 	}
 }
@@ -163,15 +161,15 @@ func FuzzDescriptor(f *testing.F) {
 func FuzzRoots(f *testing.F) {
 	f.Add([]byte(`{"roots":[{"generation":0,"root":"` + hexOf("20", 32) + `","timestamp":1}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		lines, err := decodeRoots(bytes.NewReader(text))
+		lines, err := DecodeRoots(bytes.NewReader(text))
 		if err != nil {
 			return
 		}
 		var b bytes.Buffer
-		if err := encodeRoots(&b, lines); err != nil {
+		if err := EncodeRoots(&b, lines); err != nil {
 			t.Fatal(err)
 		}
-		back, err := decodeRoots(&b)
+		back, err := DecodeRoots(&b)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,60 @@
+package wire
+
+// ContentRequest is the request of POST /stores/{id}/content (remote-protocol 6.1); without a range, of
+// POST /stores/{id}/proof (6.2).
+type ContentRequest struct {
+	Key   *string       `json:"retrieval_key"`
+	Root  *string       `json:"root"`
+	Range *ContentRange `json:"range,omitempty"`
+}
+
+// ContentRange is half-open and clamped to the length.
+type ContentRange struct {
+	Start *uint64 `json:"start"`
+	End   *uint64 `json:"end"`
+}
+
+// ContentAnswer is the answer of POST /stores/{id}/content. The server writes it piece by piece, in this order.
+type ContentAnswer struct {
+	Ciphertext  []byte   `json:"ciphertext_b64"`
+	Proof       []byte   `json:"merkle_proof_b64"`
+	Root        string   `json:"roothash"`
+	ChunkLens   []uint32 `json:"chunk_lens"`   // of the whole resource; ours only
+	TotalLength *int64   `json:"total_length"` // of the whole resource; ours only
+}
+
+// DeltaRequest is the request of POST /stores/{id}/delta.
+type DeltaRequest struct {
+	To   *string  `json:"to"`
+	Have []string `json:"have"`
+}
+
+// DeltaChunk is one chunk of an answer to delta, sealed; DeltaRow is one row of the key table, as store-format 2.3
+// encodes it.
+type (
+	DeltaChunk struct {
+		Hash string `json:"hash"`
+		Data []byte `json:"data_b64"`
+	}
+	DeltaRow struct {
+		Entry []byte `json:"entry_b64"`
+	}
+)
+
+// TooLargeForGet is the "error" member that says so, in an answer of status 413.
+const TooLargeForGet = "capsule_too_large_for_get"
+
+// TooLargeBody is that answer.
+type TooLargeBody struct {
+	Error  string `json:"error"`
+	Total  int64  `json:"total_length"`
+	Method string `json:"rpc_method"`
+	Store  string `json:"store_id"`
+	Root   string `json:"root"`
+}
+
+// ProofAnswer is the answer of POST /stores/{id}/proof.
+type ProofAnswer struct {
+	Proof []byte `json:"proof_b64"`
+	Root  string `json:"roothash"`
+}
