@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/dig-network/digstore/internal/netguard"
 )
 
 // CheckHost returns a handler that answers as h does, and protects a server on loopback from DNS rebinding: on a
@@ -19,7 +21,7 @@ func CheckHost(h http.Handler, hosts []string) http.Handler {
 	}
 	names := func(host string) bool {
 		host = canonicalHost(host)
-		return loopbackHost(host) || strings.HasSuffix(host, ".localhost") || allowed[host]
+		return netguard.IsLoopback(host) || strings.HasSuffix(host, ".localhost") || allowed[host]
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); !ok || !onLoopback(local.String()) {

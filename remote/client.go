@@ -150,7 +150,7 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 	c.strict = &Guard{Networks: c.opt.Guard.Networks}
 	dial, elsewhere := c.opt.Dial, c.opt.Dial
 	if dial == nil {
-		dial, elsewhere = c.opt.Guard.dialer(dialTimeout, true), c.strict.dialer(dialTimeout, false)
+		dial, elsewhere = c.opt.Guard.dialer(true), c.strict.dialer(false)
 	}
 	c.minRate = c.opt.minRate()
 	c.transport = newTransport(c.opt.TLS, c.opt.Bandwidth.dialer(dial))

@@ -92,7 +92,7 @@ func NewTransport(o *ClientOptions) (http.RoundTripper, error) {
 		if guard == nil {
 			guard = new(Guard)
 		}
-		dial = guard.dialer(dialTimeout, true)
+		dial = guard.dialer(true)
 	}
 	return watchedTransport{newTransport(o.TLS, o.Bandwidth.dialer(dial)), o.minRate()}, nil
 }

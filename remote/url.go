@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/netguard"
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
@@ -223,7 +224,7 @@ func (u URL) WithStore(s auth.StoreID) (URL, error) {
 
 // Loopback reports whether the host is literally loopback: localhost, 127.0.0.0/8 or [::1]. A name that
 // resolves to such an address is not.
-func (u URL) Loopback() bool { return loopbackHost(u.Hostname()) }
+func (u URL) Loopback() bool { return netguard.IsLoopback(u.Hostname()) }
 
 // Hostname returns the host without port and brackets; [DefaultHost] where none is named.
 func (u URL) Hostname() string {
@@ -241,14 +242,6 @@ func (u URL) Hostname() string {
 func (u URL) Hub() bool {
 	host := u.Hostname()
 	return host == "dig.net" || strings.HasSuffix(host, ".dig.net")
-}
-
-func loopbackHost(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && (ip == netip.IPv6Loopback() || ip.Is4() && ip.IsLoopback())
 }
 
 // A Resolver turns a locator into the origins that may answer for it, best first. What it returns has the
