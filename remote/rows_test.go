@@ -19,7 +19,7 @@ type row struct {
 
 // rows are all of them. What is proven on both sides of the wire names tests of both.
 var rows = []row{
-	{"11.1 push signature message", []string{"remote TestPushForms", "remote TestPusherForms", "remote TestDescriptorRead", "auth TestAcceptRoot"}},
+	{"11.1 push signature message", []string{"remote TestPushForms", "remote TestPusherForms", "remote/internal/wire TestDescriptorRead", "auth TestAcceptRoot"}},
 	{"11.2 tags", []string{"auth/request TestOps", "remote TestEveryRouteIsAuthenticated"}},
 	{"11.3 module?root=", []string{"remote TestModuleRequests", "remote TestClientReads", "remote/remotetest TestLiars"}},
 	{"11.4 clone and pull scope", []string{"remote TestCloneAllGenerations", "remote TestOlder", "remote TestCloneOverHTTP"}},
@@ -38,7 +38,7 @@ var rows = []row{
 	{"11.17 tombstone details", []string{"remote TestTombstone", "auth TestTombstones"}},
 	{"11.18 default host", []string{"remote TestSeedResolver", "remote TestLadder"}},
 	{"11.19 ETag is root", []string{"remote TestModuleRequests", "remote/remotetest TestLiars"}},
-	{"11.20 roots timestamps", []string{"remote TestRootsWire", "remote/remotetest TestStoresAreABackend"}},
+	{"11.20 roots timestamps", []string{"remote/internal/wire TestRootsWire", "remote/remotetest TestStoresAreABackend"}},
 	{"11.21 domain tags", []string{"auth TestSpecValues", "auth/request TestSpecValues"}},
 	{"11.22 decoy member", []string{"remote/rpc TestContentWindows", "remote/rpc TestRead"}},
 	{"11.23 client certificates", []string{"remote TestTLS"}},
@@ -48,7 +48,7 @@ var rows = []row{
 	{"13.1 request authentication", []string{"auth/request TestVectors", "auth/request TestWindow", "remote TestReplayByAge", "remote TestHostileAuthHeaders",
 		"auth/request TestBadKeys", "remote TestHeadOfEveryReadRoute"}},
 	{"13.2 locators", []string{"remote TestParseURLVectors", "remote TestParseURL"}},
-	{"13.3 descriptor", []string{"remote TestDescriptorJSON", "remote TestDescriptorRead", "remote TestTranscripts"}},
+	{"13.3 descriptor", []string{"remote/internal/wire TestDescriptorJSON", "remote/internal/wire TestDescriptorRead", "remote TestTranscripts"}},
 	{"13.4 module requests", []string{"remote TestModuleRequests", "remote TestClientRange", "remote TestPending", "remote TestEveryStatusIsShown", "remote TestPendingAcrossARestart"}},
 	{"13.5 push", []string{"remote TestPush", "remote TestPushOfAWrongModule", "remote TestPushRace", "remote TestPusherRace", "remote TestStatusTableBothWays",
 		"digstore TestCrashAtEveryOperation", "remote TestNothingIsReflected", "remote TestExpectContinue", "remote TestAuthority"}},
