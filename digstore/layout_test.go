@@ -94,6 +94,9 @@ func layoutWorkspace(t *testing.T) (*digstore.Store, map[string][]byte) {
 	check(t, err)
 	check(t, other.AdoptKey(must(other.Signer())))
 
+	mark, err := w.MarkServing(8443)
+	check(t, err)
+	t.Cleanup(func() { mark.Close() })
 	nonces, err := noncefile.Open("/ws/.dig/nonces.bin", &noncefile.Options{FS: disk})
 	check(t, err)
 	defer nonces.Close()

@@ -23,7 +23,8 @@ func (a *app) initCommand() *cobra.Command {
 the active one. The store's id is the SHA-256 of the publisher's public key;
 --id takes a launcher id that was minted elsewhere instead.
 
-The store is kept under .dig in the current folder. --dir names the content
+The store is kept in the nearest workspace, from the current folder upwards, or
+else under .dig in the current folder. --dir names the content
 root: the folder that a commit publishes when nothing was staged by hand.`,
 		Example: `  digstore init site --dir site
   digstore init diary --private
@@ -91,11 +92,12 @@ func (a *app) init(id string, o *digstore.StoreOptions) error {
 	}
 	return a.done(struct {
 		Name        string         `json:"name"`
+		Workspace   string         `json:"workspace"`
 		StoreID     auth.StoreID   `json:"store_id"`
 		PublicKey   auth.PublicKey `json:"public_key"`
 		ContentRoot string         `json:"content_root,omitempty"`
 		Private     bool           `json:"private"`
 		Listed      bool           `json:"listed"`
-	}{s.Name(), s.ID(), o.Key.PublicKey(), o.ContentRoot, o.Private, o.Listed},
+	}{s.Name(), ws.Dir(), s.ID(), o.Key.PublicKey(), o.ContentRoot, o.Private, o.Listed},
 		"store %s made: %s", s.Name(), s.ID())
 }

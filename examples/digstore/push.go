@@ -112,6 +112,7 @@ func (a *app) pushTarget(ctx context.Context, s *digstore.Store, to string, host
 	if err != nil {
 		return nil, err
 	}
+	a.warnSamePlace(u)
 	host.forms = s
 	if key, err := s.Signer(); err == nil {
 		pusher.Signer = key

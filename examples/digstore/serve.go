@@ -146,7 +146,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		}
 	}
 	takes := f.allowAny || len(f.allow) > 0 || f.pushTokenFile != ""
-	open := a.workspace
+	open := a.workspaceHere
 	if takes {
 		open = a.findOrInit
 	}
@@ -196,7 +196,10 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		return &hinted{err, "choose another address with --bind HOST:PORT"}
 	}
 	defer listener.Close()
-	if err := a.banner(f, listener.Addr(), served); err != nil {
+	if mark := a.markServing(ws, listener.Addr()); mark != nil {
+		defer mark.Close()
+	}
+	if err := a.banner(f, ws.Dir(), listener.Addr(), served); err != nil {
 		return err
 	}
 	if f.rate > 0 {
@@ -276,19 +279,20 @@ func headsOf(ctx context.Context, server *remote.Server, log *slog.Logger) (list
 }
 
 // banner prints the address and the stores that are served.
-func (a *app) banner(f serveFlags, addr net.Addr, served []module.ID) error {
+func (a *app) banner(f serveFlags, dir string, addr net.Addr, served []module.ID) error {
 	type store struct {
 		StoreID auth.StoreID `json:"store_id"`
 		Root    merkle.Hash  `json:"root"`
 	}
 	v := struct {
-		Serving bool    `json:"serving"`
-		Bind    string  `json:"bind"`
-		URL     string  `json:"url"`
-		Auth    string  `json:"auth"`
-		Stores  []store `json:"stores"`
-		*store          // the single members, when there is one
-	}{Serving: true, Bind: addr.String(), URL: "http://" + addr.String(), Auth: "required", Stores: []store{}}
+		Serving   bool    `json:"serving"`
+		Workspace string  `json:"workspace"`
+		Bind      string  `json:"bind"`
+		URL       string  `json:"url"`
+		Auth      string  `json:"auth"`
+		Stores    []store `json:"stores"`
+		*store            // the single members, when there is one
+	}{Serving: true, Workspace: dir, Bind: addr.String(), URL: "http://" + addr.String(), Auth: "required", Stores: []store{}}
 	if f.cert != "" {
 		v.URL = "https://" + addr.String()
 	}

@@ -37,9 +37,22 @@ func openWith(open func(*digstore.Options) (*digstore.Workspace, error)) (*digst
 	return ws, nil
 }
 
-// findOrInit opens the nearest workspace, or makes one in the current folder.
-func (a *app) findOrInit() (*digstore.Workspace, error) {
+// workspaceHere is workspace for commands that may be meant for the current folder alone: it says which workspace is
+// used where that is another folder's.
+func (a *app) workspaceHere() (*digstore.Workspace, error) {
 	ws, err := a.workspace()
+	if err != nil {
+		return nil, err
+	}
+	if here, err := os.Getwd(); !a.json && (err != nil || realPath(here) != realPath(ws.Dir())) {
+		a.note("the workspace of %s is used", printable(ws.Dir()))
+	}
+	return ws, nil
+}
+
+// findOrInit is workspaceHere, or makes a workspace in the current folder.
+func (a *app) findOrInit() (*digstore.Workspace, error) {
+	ws, err := a.workspaceHere()
 	if !errors.Is(err, digstore.ErrNoWorkspace) {
 		return ws, err
 	}

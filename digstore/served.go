@@ -1,0 +1,59 @@
+package digstore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/dig-network/digstore/internal/diskfs"
+)
+
+func (w *Workspace) servingName(port int) string {
+	return filepath.Join(w.dot, fmt.Sprintf("serving-%d.lock", port))
+}
+
+// MarkServing notes that this process serves the workspace at a TCP port of this machine, until the result is closed
+// or the process ends: see ServedAt. A second mark for one port is ErrLocked.
+func (w *Workspace) MarkServing(port int) (io.Closer, error) {
+	name := w.servingName(port)
+	l, err := w.fs.TryLock(name)
+	if err != nil {
+		return nil, fmt.Errorf("mark the workspace as served: %w", err)
+	}
+	return &servingMark{l, w.fs, name}, nil
+}
+
+// ServedAt reports whether a process of this machine has marked the workspace as served at a port. A client that
+// pushes there would push to where the store lies already.
+func (w *Workspace) ServedAt(port int) (bool, error) {
+	name := w.servingName(port)
+	if _, err := w.fs.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	l, err := w.fs.TryLock(name)
+	if errors.Is(err, diskfs.ErrLocked) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look whether the workspace is served: %w", err)
+	}
+	return false, (&servingMark{l, w.fs, name}).Close() // of a process that was killed
+}
+
+// servingMark is the lock of a mark, and its file.
+type servingMark struct {
+	lock io.Closer
+	fs   diskfs.FS
+	name string
+}
+
+// Close lets go of the lock and removes the file.
+func (m *servingMark) Close() error {
+	err := m.lock.Close()
+	if rerr := m.fs.Remove(m.name); !errors.Is(rerr, fs.ErrNotExist) {
+		err = errors.Join(err, rerr)
+	}
+	return err
+}
