@@ -261,7 +261,7 @@ func describe(b *strings.Builder, disk diskfs.FS, w *digstore.Workspace, s *digs
 		}
 	}
 	staged, err := s.Staged()
-	if errors.Is(err, digstore.ErrCorrupt) { // a frame that was not finished: to be staged again (store-format 8.1)
+	if errors.Is(err, digstore.ErrCorrupt) { // a frame that was not finished: to be staged again
 		b.WriteString(" staged torn\n")
 		err = nil
 	}

@@ -17,9 +17,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Builder makes a module out of plaintext: it cuts, seals and hashes each
-// resource as it comes and keeps the sealed chunks in a temporary file until
-// Build. Its memory grows by about 100 bytes a chunk. It is for one goroutine.
+// A Builder makes a module from plaintext. It cuts, seals and hashes each
+// resource, and keeps the sealed chunks in a temporary file until Build. It needs
+// about 100 bytes of memory for each chunk. It is not safe for concurrent use.
 // Close removes the file.
 type Builder struct {
 	store     auth.StoreID
@@ -38,10 +38,11 @@ type Builder struct {
 	at    map[merkle.Hash]int64 // where the frames begin in the spool
 }
 
-// NewBuilder starts a module of that store and publisher. Nil options mean all
-// the defaults.
+// NewBuilder returns a Builder of a module of that store and publisher. Nil
+// options are the defaults.
 func NewBuilder(store auth.StoreID, publisher auth.PublicKey, o *Options) *Builder {
-	b := &Builder{store: store, publisher: publisher, names: make(map[merkle.Hash]string), at: make(map[merkle.Hash]int64)}
+	b := &Builder{store: store, publisher: publisher,
+		names: make(map[merkle.Hash]string), at: make(map[merkle.Hash]int64)}
 	if o != nil {
 		b.o = *o
 	}
@@ -51,10 +52,11 @@ func NewBuilder(store auth.StoreID, publisher auth.PublicKey, o *Options) *Build
 	return b
 }
 
-// Add reads a resource to its end. The order of resources is the order of the
-// key table; the root does not depend on it. A name that was added before is
-// fs.ErrExist, content above the limit ErrTooLarge. After an error the resource
-// is not in the module, and the Builder goes on.
+// Add reads a resource to its end and adds it. Resources stand in the key table
+// in the order in which they were added; the root does not depend on the order. A
+// name that was added before is fs.ErrExist, content above the limit ErrTooLarge.
+// After an error the resource is not in the module and the Builder can be used
+// further.
 func (b *Builder) Add(ctx context.Context, name string, r io.Reader) error {
 	e, err := b.begin(name)
 	if err != nil {
@@ -81,7 +83,7 @@ func (b *Builder) Add(ctx context.Context, name string, r io.Reader) error {
 		}
 		// Empty content is one empty chunk.
 		if content += int64(len(plain)); content > b.o.MaxContent {
-			return fmt.Errorf("add %q: more than %d bytes of content: %w", name, b.o.MaxContent, ErrTooLarge)
+			return b.tooLarge(name)
 		}
 		sealed = key.Seal(sealed[:0], plain)
 		if err := b.chunk(&e, sealed); err != nil {
@@ -99,8 +101,8 @@ func (b *Builder) Add(ctx context.Context, name string, r io.Reader) error {
 	return nil
 }
 
-// AddSealed adds a resource that was sealed elsewhere, as one chunk. What it
-// opens to is not looked at.
+// AddSealed adds a resource that is sealed already, as one chunk. It does not
+// open it.
 func (b *Builder) AddSealed(ctx context.Context, name string, sealed []byte) error {
 	e, err := b.begin(name)
 	if err != nil {
@@ -108,7 +110,7 @@ func (b *Builder) AddSealed(ctx context.Context, name string, sealed []byte) err
 	}
 	content := b.content + max(0, int64(len(sealed))-urn.Overhead)
 	if content > b.o.MaxContent {
-		return fmt.Errorf("add %q: more than %d bytes of content: %w", name, b.o.MaxContent, ErrTooLarge)
+		return b.tooLarge(name)
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("add %q: %w", name, err)
@@ -119,6 +121,11 @@ func (b *Builder) AddSealed(ctx context.Context, name string, sealed []byte) err
 	e.Leaf = e.Chunks[0].ID
 	b.end(name, e, content)
 	return nil
+}
+
+func (b *Builder) tooLarge(name string) error {
+	return fmt.Errorf("add %q: want at most %d bytes of content in all: %w",
+		name, b.o.MaxContent, ErrTooLarge)
 }
 
 // cutter returns the Reader that cuts r.
@@ -148,7 +155,8 @@ func (b *Builder) begin(name string) (Entry, error) {
 		if err != nil {
 			return e, fmt.Errorf("add %q: %w", name, err)
 		}
-		// Where the system permits it the file loses its name at once, so that nothing is left when the process is killed.
+		// Where the system permits it the name is removed at once, so that a killed process leaves
+		// no file.
 		b.named = os.Remove(f.Name()) != nil
 		b.spool, b.w = f, bufio.NewWriterSize(f, 1<<18)
 	}
@@ -181,7 +189,7 @@ func (b *Builder) chunk(e *Entry, sealed []byte) error {
 	return nil
 }
 
-// A spool is a Builder as the source of its chunks.
+// A spool is a Builder as a ChunkSource.
 type spool Builder
 
 func (s *spool) Chunk(c Chunk) (io.ReaderAt, int64, error) {
@@ -192,8 +200,8 @@ func (s *spool) Chunk(c Chunk) (io.ReaderAt, int64, error) {
 	return s.spool, at, nil
 }
 
-// Build writes the module with everything that was added to w and returns its
-// root. It may be called again, also after more was added.
+// Build writes the module of all resources that were added to w and returns the
+// root. It may be called again, also after further calls of Add.
 func (b *Builder) Build(ctx context.Context, w io.Writer) (merkle.Hash, error) {
 	r, err := Compose(b.store, b.publisher, b.entries, &b.o)
 	if err != nil {
@@ -210,7 +218,7 @@ func (b *Builder) Build(ctx context.Context, w io.Writer) (merkle.Hash, error) {
 	return r.Root(), nil
 }
 
-// A contextWriter fails as soon as its context has ended.
+// A contextWriter fails when its context has ended.
 type contextWriter struct {
 	ctx context.Context
 	w   io.Writer
@@ -223,7 +231,7 @@ func (c contextWriter) Write(p []byte) (int, error) {
 	return c.w.Write(p)
 }
 
-// Close removes the temporary file. The Builder is of no use afterwards.
+// Close removes the temporary file. The Builder cannot be used afterwards.
 func (b *Builder) Close() error {
 	if b.spool == nil {
 		return nil

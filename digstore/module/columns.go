@@ -8,8 +8,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// parseTable reads the body of section 8 into columns, if it is as ours are as
-// far as can be told without the pool.
+// parseTable reads the body of section 8 into columns. It returns nil for a body
+// that a table cannot represent. The pool is checked later, by tabulate.
 func parseTable(b []byte) (*table, []uint64) {
 	if len(b) < 4 {
 		return nil, nil
@@ -18,7 +18,9 @@ func parseTable(b []byte) (*table, []uint64) {
 	if n > int64(len(b)-4)/rowFixed {
 		return nil, nil
 	}
-	t := &table{keys: make([]merkle.Hash, n), starts: make([]uint32, n+1), refs: make([]uint32, 0, (int64(len(b)-4)-n*rowFixed)/4)}
+	refs := (int64(len(b)-4) - n*rowFixed) / 4
+	t := &table{keys: make([]merkle.Hash, n), starts: make([]uint32, n+1),
+		refs: make([]uint32, 0, refs)}
 	totals := make([]uint64, n)
 	b = b[4:]
 	for i := range n {
@@ -50,7 +52,7 @@ func parseTable(b []byte) (*table, []uint64) {
 	return t, totals
 }
 
-// finish makes the recipe. The pipeline has ended.
+// finish makes the recipe after the pipeline has ended.
 func (t *decomposer) finish() (*Recipe, error) {
 	r := &Recipe{chunks: t.pipe.chunks, fill: t.fill, trusted: true}
 	r.measure()
@@ -77,7 +79,8 @@ func (t *decomposer) finish() (*Recipe, error) {
 		}
 	}
 	if r.size > maxModule {
-		return nil, fmt.Errorf("decompose module: %d bytes, at most %d: %w", r.size, int64(maxModule), ErrTooLarge)
+		return nil, fmt.Errorf("decompose module: %d bytes, want at most %d: %w",
+			r.size, int64(maxModule), ErrTooLarge)
 	}
 	if err := r.finish(); err != nil {
 		return nil, fmt.Errorf("decompose module: %w", err)
@@ -85,8 +88,8 @@ func (t *decomposer) finish() (*Recipe, error) {
 	return r, nil
 }
 
-// untable makes plain bytes of a table and of leaves that are not as ours are.
-// They stay in the recipe, so that its resources can be listed.
+// untable makes plain bytes of a key table and of leaves that a table cannot
+// represent. They stay in the recipe, so that its resources can be listed.
 func (t *decomposer) untable() {
 	for i := range t.done {
 		if k := t.done[i].kind; k == partTable || k == partLeaves {
@@ -109,8 +112,8 @@ func (r *Recipe) addFrame(place int64) {
 	r.add(partFrames, n, place, 1)
 }
 
-// tabulate gives r its table, if the last blob's rows and leaves follow from
-// the columns of a table as ours do.
+// tabulate sets the table of r and returns true if the rows and the leaves of the
+// last blob follow from the columns.
 func (t *decomposer) tabulate(r *Recipe) bool {
 	b := t.last
 	if b == nil || b.columns == nil || b.leaves < 0 || b.pool < 0 {
@@ -138,7 +141,7 @@ func (t *decomposer) tabulate(r *Recipe) bool {
 		}
 	}
 	if len(c.keys) == 0 {
-		c.generation = b.id.Root // of no row; what Compose would say
+		c.generation = b.id.Root // there is no row; as Compose sets it
 	}
 	if !c.unique() {
 		return false

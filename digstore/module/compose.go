@@ -15,48 +15,47 @@ import (
 // MaxContent is the default limit on the plaintext of one generation, in bytes.
 const MaxContent = 128000000
 
-// Options say how a module is made. Nil, and the zero value, mean all the
-// defaults. Nothing in them changes the root but Salt and the chunk sizes.
+// Options are settings of a new module. Nil and the zero value are the defaults.
+// Only Salt and the chunk sizes change the root.
 type Options struct {
-	// Template is the WebAssembly module that the data is placed into. It must
-	// have the exports, imports and memory that FORMAT.md 6.4 asks for. Nil
-	// means Stub().
+	// Template is the WebAssembly module that the blob is placed into. It needs
+	// the imports, exports and memory of FORMAT.md 6.4. Default: Stub().
 	Template []byte
 
-	// Padding hides the exact length; the zero value is Padme().
+	// Padding hides the exact length. Default: Padme().
 	Padding Padding
 
-	Metadata       *Metadata       // nil: the empty manifest
-	AuthInfo       *AuthInfo       // nil: nothing is asked for
-	TrustedKeys    []TrustedKey    // nil: the publisher's key, with its usual label
-	ChainState     *ChainState     // nil: left out
-	PublicManifest *PublicManifest // nil: left out
+	Metadata       *Metadata       // nil: that of a plain commit
+	AuthInfo       *AuthInfo       // nil: no requirements
+	TrustedKeys    []TrustedKey    // nil: the publisher key with TrustedLabel
+	ChainState     *ChainState     // nil: no section 12
+	PublicManifest *PublicManifest // nil: no section 13
 
-	// What follows is for a Builder only.
+	// The following fields are used by a Builder only.
 
-	// Salt is the secret of a private store; nil for a public one.
+	// Salt is the secret of a private store. Default: nil, a public store.
 	Salt *urn.Salt
 
-	// ChunkMin, ChunkTarget and ChunkMax are the sizes of chunks in bytes of
-	// plaintext. Non-positive means 16, 64 and 256 KiB. Other sizes give other
-	// roots.
+	// ChunkMin, ChunkTarget and ChunkMax are the sizes of chunks in plaintext
+	// bytes. Default: 16, 64 and 256 KiB. Other sizes give other roots.
 	ChunkMin, ChunkTarget, ChunkMax int
 
 	// MaxContent limits the plaintext of all resources together, in bytes.
-	// Non-positive means MaxContent.
+	// Default: the constant MaxContent.
 	MaxContent int64
 
-	// TempDir is where a Builder keeps sealed chunks until Build. Empty means
-	// the system's directory for temporary files.
+	// TempDir is where a Builder keeps sealed chunks until Build. Default:
+	// os.TempDir.
 	TempDir string
 }
 
-// Compose lays out a module for a generation with those resources, in that
-// order, without touching a chunk body. It computes the root. The leaf of a
-// resource of one chunk is that chunk's id and may be left zero.
+// Compose returns the recipe of a module with those resources, in that order. It
+// computes the root and reads no chunk. The leaf of a resource with one chunk may
+// be zero.
 //
-// A key that comes twice is fs.ErrExist. What does not fit is ErrTooLarge.
-func Compose(store auth.StoreID, publisher auth.PublicKey, entries []Entry, o *Options) (*Recipe, error) {
+// A duplicate key is fs.ErrExist. Content that does not fit is ErrTooLarge.
+func Compose(store auth.StoreID, publisher auth.PublicKey, entries []Entry,
+	o *Options) (*Recipe, error) {
 	if o == nil {
 		o = new(Options)
 	}
@@ -80,7 +79,7 @@ func Compose(store auth.StoreID, publisher auth.PublicKey, entries []Entry, o *O
 	return r, nil
 }
 
-// tabulate makes table and pool of the entries.
+// tabulate makes the table and the pool.
 func (r *Recipe) tabulate(entries []Entry) error {
 	refs := 0
 	for i := range entries {
@@ -95,12 +94,13 @@ func (r *Recipe) tabulate(entries []Entry) error {
 	pool := make(map[merkle.Hash]uint32, refs)
 	for i, e := range entries {
 		if len(e.Chunks) == 0 {
-			return fmt.Errorf("compose module: resource %v has no chunk; empty content is one empty chunk, sealed", e.Key)
+			return fmt.Errorf("compose module: resource %v: want at least one chunk, found none", e.Key)
 		}
 		if len(e.Chunks) > 1 {
 			t.leaves = append(t.leaves, e.Leaf)
 		} else if !e.Leaf.IsZero() && e.Leaf != e.Chunks[0].ID {
-			return fmt.Errorf("compose module: resource %v has the one chunk %v and the leaf %v: they must be the same", e.Key, e.Chunks[0].ID, e.Leaf)
+			const format = "compose module: resource %v: want leaf %v, the id of its chunk, found %v"
+			return fmt.Errorf(format, e.Key, e.Chunks[0].ID, e.Leaf)
 		}
 		for _, c := range e.Chunks {
 			ref, ok := pool[c.ID]
@@ -109,7 +109,8 @@ func (r *Recipe) tabulate(entries []Entry) error {
 				pool[c.ID] = ref
 				r.chunks = append(r.chunks, c)
 			} else if r.chunks[ref].Len != c.Len {
-				return fmt.Errorf("compose module: resource %v: chunk %v of %d bytes, and of %d elsewhere", e.Key, c.ID, c.Len, r.chunks[ref].Len)
+				return fmt.Errorf("compose module: resource %v: chunk %v: want %d bytes as before, found %d",
+					e.Key, c.ID, r.chunks[ref].Len, c.Len)
 			}
 			t.refs = append(t.refs, ref)
 		}
@@ -118,14 +119,14 @@ func (r *Recipe) tabulate(entries []Entry) error {
 	}
 	t.pool = len(r.chunks)
 	if !t.unique() {
-		return fmt.Errorf("compose module: a resource comes twice: %w", fs.ErrExist)
+		return fmt.Errorf("compose module: duplicate resource: %w", fs.ErrExist)
 	}
 	r.measure()
 	return nil
 }
 
-// A body is one section on its way into a module: plain bytes, or a kind of
-// part and its length.
+// A body is the body of one section: plain bytes, then a part of that kind and
+// length.
 type body struct {
 	id    Section
 	plain []byte
@@ -135,7 +136,7 @@ type body struct {
 
 func (b *body) size() int64 { return int64(len(b.plain)) + b.n }
 
-// sections returns everything but the filler, in the order of FORMAT.md 6.1.
+// sections returns all sections but the filler, in the order of FORMAT.md 6.1.
 func (r *Recipe) sections(id ID, publisher auth.PublicKey, o *Options) ([]body, error) {
 	store, root := id.Store, id.Root
 	history := binary.BigEndian.AppendUint32(nil, 1)
@@ -162,6 +163,7 @@ func (r *Recipe) sections(id ID, publisher auth.PublicKey, o *Options) ([]body, 
 		return plain(id, b, err)
 	}
 	trusted := TrustedKeys(keys)
+	count := binary.BigEndian.AppendUint32(nil, uint32(len(r.chunks)))
 	sections := []body{
 		plain(SectionStoreID, store[:], nil),
 		plain(SectionCurrentRoot, root[:], nil),
@@ -171,8 +173,8 @@ func (r *Recipe) sections(id ID, publisher auth.PublicKey, o *Options) ([]body, 
 		encode(SectionMetadata, metadata),
 		encode(SectionAuthInfo, authInfo),
 		{id: SectionKeyTable, kind: partTable, n: r.table.rows()},
-		{id: SectionChunkPool, plain: binary.BigEndian.AppendUint32(nil, uint32(len(r.chunks))), kind: partFrames, n: r.ends[len(r.chunks)]},
-		{id: SectionMerkleNodes, kind: partLeaves, n: 4 + int64(len(merkle.Hash{}))*int64(r.table.len())},
+		{id: SectionChunkPool, plain: count, kind: partFrames, n: r.ends[len(r.chunks)]},
+		{id: SectionMerkleNodes, kind: partLeaves, n: 4 + 32*int64(r.table.len())},
 	}
 	if o.ChainState != nil {
 		sections = append(sections, encode(SectionChainState, o.ChainState))
@@ -183,7 +185,8 @@ func (r *Recipe) sections(id ID, publisher auth.PublicKey, o *Options) ([]body, 
 	return sections, errors.Join(errs...)
 }
 
-// place writes the parts: template, rows, sections, filler, template.
+// place adds the parts: the template before the blob, rows, sections, filler, and
+// the template behind the blob.
 func (r *Recipe) place(id ID, sections []body, o *Options) error {
 	if o.Padding.kind != padNone {
 		sections = append(sections, body{id: SectionFiller, kind: partFiller})
@@ -208,7 +211,8 @@ func (r *Recipe) place(id ID, sections []body, o *Options) error {
 		return fmt.Errorf("compose module: template: %w", err)
 	}
 	if size > maxBlob {
-		return fmt.Errorf("compose module: %d bytes of data, at most %d fit into a module: %w", size, int64(maxBlob), ErrTooLarge)
+		return fmt.Errorf("compose module: blob of %d bytes, want at most %d: %w",
+			size, int64(maxBlob), ErrTooLarge)
 	}
 	before, after, err := wasm.Place(template, blobOffset, size)
 	if err != nil {
@@ -240,6 +244,6 @@ func (r *Recipe) place(id ID, sections []body, o *Options) error {
 	return nil
 }
 
-// maxBlob is what fits between the blob's offset and the end of the largest
-// memory that a module may have; FORMAT.md 6.2.
+// maxBlob is the number of bytes between the address of the blob and the end of
+// the largest memory (FORMAT.md 6.2).
 const maxBlob = 6144*65536 - blobOffset

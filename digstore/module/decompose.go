@@ -11,33 +11,33 @@ import (
 )
 
 const (
-	maxPlain   = 1 << 20   // plain bytes that a recipe holds before long stretches go to put
-	spillSize  = 256 << 10 // how long a stretch goes to put at once
-	minSpill   = 512       // shorter ones stay in the recipe
-	maxKept    = 8 << 20   // plain bytes that a recipe holds at all
-	maxCapture = 24 << 20  // longest key table or leaves that are kept in columns
-	maxParts   = 16 << 10  // parts after which the rest is taken as plain bytes
-	maxPieces  = 1 << 20   // chunks after which the rest is taken as plain bytes
-	fillerUnit = 4096      // filler is recognised in pieces of so many bytes
+	maxPlain   = 1 << 20   // plain bytes in a recipe before long runs are passed to put
+	spillSize  = 256 << 10 // bytes of such a run that are passed at once
+	minSpill   = 512       // shorter runs stay in the recipe
+	maxKept    = 8 << 20   // plain bytes in a recipe
+	maxCapture = 24 << 20  // bytes of a key table or of leaves that become columns
+	maxParts   = 16 << 10  // parts; what follows becomes plain bytes
+	maxPieces  = 1 << 20   // chunks; what follows becomes plain bytes
+	fillerUnit = 4096      // filler is compared in units of so many bytes
 )
 
-// Decompose reads a module to its end and splits it into a Recipe and its
-// chunks, which go to put: each distinct one once, already hashed, in the order
-// of the pool. The sealed bytes are put's only until it returns. The Recipe
-// gives the module back bit for bit, whoever made it; whatever is not a chunk
-// of a well-formed pool or the standard filler stays in it as plain bytes. Of
-// a foreign module with much of that, more than 1 MiB, long stretches go to put
-// as well, under their own ids; Pool lists them like chunks.
+// Decompose reads a module to its end and splits it into a Recipe and its chunks. It
+// calls put for each distinct chunk once, with its id, in the order of the pool. The
+// sealed bytes may not be used after put returns. The Recipe reproduces the module bit
+// for bit, whoever wrote it: bytes that are neither a chunk of a well-formed pool nor
+// the filler of FORMAT.md 6.3 are kept in it. Of a module with more than 1 MiB of such
+// bytes, long runs are passed to put too, under their own ids; Pool lists them like
+// chunks.
 //
-// It accepts what Open accepts, unless the headers alone take 8 MiB, and says
-// nothing about the rest: see Module.Verify, which does not read again what
-// was hashed here. Errors match ErrFormat when the module is at fault; those of
-// r, of put and of ctx come wrapped. Put may have been called when an error
-// comes.
+// Decompose accepts what Open accepts, unless the headers exceed 8 MiB. It does not
+// verify: see Module.Verify, which does not read again what was hashed here. Errors
+// match ErrFormat when the module is malformed; errors of r, put and ctx are wrapped.
+// Put may have been called when an error is returned.
 //
-// Memory stays below 16 MiB besides what the Recipe takes. Put runs beside the
-// reading, in one goroutine, and has returned when Decompose does.
-func Decompose(ctx context.Context, r io.Reader, put func(c Chunk, sealed []byte) error) (*Recipe, error) {
+// It needs less than 16 MiB of memory besides the Recipe. Put is called from one
+// goroutine while r is read, and has returned when Decompose returns.
+func Decompose(ctx context.Context, r io.Reader,
+	put func(c Chunk, sealed []byte) error) (*Recipe, error) {
 	t := &decomposer{ctx: ctx, r: bufio.NewReaderSize(r, 64<<10), pipe: newPipeline(put)}
 	defer t.pipe.close()
 	if err := t.modules(); err != nil {
@@ -51,29 +51,29 @@ func Decompose(ctx context.Context, r io.Reader, put func(c Chunk, sealed []byte
 	return t.finish()
 }
 
-// A decomposer is one run of Decompose.
+// A decomposer is the state of one call of Decompose.
 type decomposer struct {
 	ctx  context.Context
 	r    *bufio.Reader
 	pipe *pipeline
 
-	done  []event // what the module consists of so far
-	kept  int     // plain bytes in it
-	run   []byte  // plain bytes at the end that stay in the recipe
-	bulk  []byte  // and after them, plain bytes that need not
+	done  []event // parts of the module so far
+	kept  int     // plain bytes in them
+	run   []byte  // plain bytes after them that stay in the recipe
+	bulk  []byte  // plain bytes after run that may be passed to put
 	fill  []ID
 	parts int
 
-	last *blob // the blob that was found last
+	last *blob // the last blob so far
 }
 
-// An event is a part whose chunks have no place in the recipe yet.
+// An event is a part whose chunks have no index in the recipe yet.
 type event struct {
 	kind  partKind
 	plain []byte // also of a table and of leaves
 	n     int64  // filler: bytes
-	a     int64  // frames and bodies: number of the first in the stream; filler: byte of the key stream
-	b     int64  // frames: how many; filler: which key stream
+	a     int64  // frames, bodies: index of the first in the stream; filler: offset in the key stream
+	b     int64  // frames: count; filler: index of the key stream
 }
 
 // modules walks the WebAssembly module.
@@ -95,8 +95,8 @@ func (t *decomposer) modules() error {
 	}
 }
 
-// A tape is the decomposer as the Scanner reads it: single bytes are headers, longer
-// stretches are passed over.
+// A tape is the reader of the Scanner: single bytes are headers, which are kept; Read
+// passes over other bytes.
 type tape decomposer
 
 func (t *tape) ReadByte() (byte, error) {
@@ -120,7 +120,7 @@ func (t *tape) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// event appends to the last event what continues it.
+// event appends an event, or extends the last one if e continues it.
 func (t *decomposer) event(e event) {
 	if last := len(t.done) - 1; last >= 0 && t.done[last].kind == e.kind {
 		p := &t.done[last]
@@ -137,10 +137,12 @@ func (t *decomposer) event(e event) {
 	t.done = append(t.done, e)
 }
 
-// cut tells a module that ends too early from a reader that fails.
+// cut returns a FormatError for a module that ends too early, else the error of the
+// reader.
 func (t *decomposer) cut(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return &FormatError{Fault: NotWasm, Offset: -1, Err: fmt.Errorf("the module is cut: %w", io.ErrUnexpectedEOF)}
+		err = fmt.Errorf("module is truncated: %w", io.ErrUnexpectedEOF)
+		return &FormatError{Fault: NotWasm, Offset: -1, Err: err}
 	}
 	return fmt.Errorf("decompose module: %w", err)
 }

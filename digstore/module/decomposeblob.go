@@ -8,18 +8,17 @@ import (
 	"slices"
 )
 
-// A blob is what has to be known of a data section until the next one or the
-// end comes.
+// A blob is the state of a blob until the next one or the end of the module.
 type blob struct {
 	id          ID
-	table       int // its key table in done, -1: none
-	leaves      int // its leaves in done, -1: none
+	table       int // index of its key table in done, -1: none
+	leaves      int // index of its leaves in done, -1: none
 	columns     *table
 	totals      []uint64
-	first, pool int64 // its pool's frames in the stream, pool -1: not whole
+	first, pool int64 // first frame of its pool in the stream, and count; -1: incomplete
 }
 
-// segment takes the payload of a data segment at the blob's address.
+// segment reads the payload of a data segment at the address of the blob.
 func (t *decomposer) segment(n int64) error {
 	head, err := t.keepNext(min(n, blobHeader))
 	if err != nil {
@@ -37,7 +36,8 @@ func (t *decomposer) segment(n int64) error {
 		return t.passNext(n - blobHeader)
 	}
 	if count > 1<<16 {
-		return &FormatError{Fault: BadBlob, Offset: -1, Err: fmt.Errorf("%d rows, at most %d are read", count, 1<<16)}
+		err := fmt.Errorf("%d rows, want at most %d", count, 1<<16)
+		return &FormatError{Fault: BadBlob, Offset: -1, Err: err}
 	}
 	rows, err := t.keepNext(blobRow * count)
 	if err != nil {
@@ -58,20 +58,21 @@ func (t *decomposer) segment(n int64) error {
 	return t.passNext(n - pos)
 }
 
-// A span is a section whose body is more than plain bytes.
+// A span is a section whose body is parsed.
 type span struct {
 	id Section
 	byteRange
 }
 
-// spans returns the sections that are looked into, in the order in which they
-// stand. Of several with one id the first counts; one that overlaps another,
-// the rows or the end is left out.
+// spans returns the sections whose bodies are parsed, in the order of their
+// offsets. Of equal ids the first row counts. A section that overlaps another one
+// or the rows, or ends behind the segment, is left out.
 func spans(rows []byte, from, to int64) []span {
 	var list []span
 	seen := make(map[Section]bool)
 	for ; len(rows) > 0; rows = rows[blobRow:] {
-		s := span{Section(binary.BigEndian.Uint16(rows)), byteRange{int64(binary.BigEndian.Uint32(rows[2:])), int64(binary.BigEndian.Uint32(rows[6:]))}}
+		off, n := binary.BigEndian.Uint32(rows[2:]), binary.BigEndian.Uint32(rows[6:])
+		s := span{Section(binary.BigEndian.Uint16(rows)), byteRange{int64(off), int64(n)}}
 		if !seen[s.id] {
 			list = append(list, s)
 		}
@@ -81,7 +82,8 @@ func spans(rows []byte, from, to int64) []span {
 	out := list[:0]
 	for _, s := range list {
 		switch s.id {
-		case SectionStoreID, SectionCurrentRoot, SectionPublicKey, SectionKeyTable, SectionChunkPool, SectionMerkleNodes, SectionFiller:
+		case SectionStoreID, SectionCurrentRoot, SectionPublicKey, SectionKeyTable,
+			SectionChunkPool, SectionMerkleNodes, SectionFiller:
 			if s.n > 0 && s.off >= from && s.end() <= to {
 				out = append(out, s)
 				from = s.end()
@@ -121,7 +123,7 @@ func (t *decomposer) section(b *blob, s span) (err error) {
 	return t.passNext(s.n)
 }
 
-// capture reads a stretch that may become columns at the end.
+// capture reads a body that finish may represent by columns.
 func (t *decomposer) capture(kind partKind, n int64) (int, error) {
 	t.flush()
 	var body []byte
@@ -137,7 +139,7 @@ func (t *decomposer) capture(kind partKind, n int64) (int, error) {
 	return len(t.done) - 1, nil
 }
 
-// frames takes the pool apart, as far as it is well formed.
+// frames reads the frames of the pool up to the first malformed one.
 func (t *decomposer) frames(b *blob, n int64) error {
 	head, err := t.keepNext(4)
 	if err != nil {
@@ -185,9 +187,8 @@ func (t *decomposer) frames(b *blob, n int64) error {
 	return t.passNext(n)
 }
 
-// peekU32 reads the length in front of a frame. A frame that turns out not to
-// be one must leave its length in the stream, so it is only consumed here when
-// it is good.
+// peekU32 returns the length of the next frame and leaves it in the stream: the
+// length of a malformed frame is a plain byte.
 func (t *decomposer) peekU32() (uint32, error) {
 	p, err := t.r.Peek(4)
 	if err != nil {
@@ -196,7 +197,7 @@ func (t *decomposer) peekU32() (uint32, error) {
 	return binary.BigEndian.Uint32(p), nil
 }
 
-// filler compares a stretch with the standard filler.
+// filler compares a section with the filler of FORMAT.md 6.3.
 func (t *decomposer) filler(id ID, n int64) error {
 	key := newKeystream(id)
 	got, want := make([]byte, fillerUnit*8), make([]byte, fillerUnit*8)
@@ -223,7 +224,8 @@ func (t *decomposer) filler(id ID, n int64) error {
 	return nil
 }
 
-// demote makes plain bytes of what was captured of a blob that is not the last.
+// demote makes plain bytes of what was captured of a blob that is not the last
+// one.
 func (t *decomposer) demote() {
 	b := t.last
 	t.last = nil
@@ -248,7 +250,7 @@ func (t *decomposer) demote() {
 	}
 }
 
-// plainEvents makes events of plain bytes that stand between others.
+// plainEvents returns events for plain bytes between other events.
 func (t *decomposer) plainEvents(p []byte) []event {
 	done := t.done
 	t.done = nil

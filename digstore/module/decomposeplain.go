@@ -8,7 +8,7 @@ func (t *decomposer) keep(p []byte) {
 	t.run = append(t.run, p...)
 }
 
-// pass appends bytes that may go to put if there are many of them.
+// pass appends bytes that may be passed to put.
 func (t *decomposer) pass(p []byte) {
 	t.bulk = append(t.bulk, p...)
 	for len(t.bulk) >= spillSize && t.full() {
@@ -20,7 +20,7 @@ func (t *decomposer) pass(p []byte) {
 
 func (t *decomposer) full() bool { return t.kept+len(t.run)+len(t.bulk) > maxPlain }
 
-// settle decides where the bytes in bulk go.
+// settle passes the bytes in bulk to put, or keeps them in the recipe.
 func (t *decomposer) settle() {
 	if len(t.bulk) >= minSpill && t.full() {
 		t.keepRun()
@@ -49,11 +49,11 @@ func (t *decomposer) keepRun() {
 	}
 }
 
-// spill sends plain bytes to put.
+// spill passes plain bytes to put.
 func (t *decomposer) spill(p []byte) {
 	piece, err := t.pipe.get(len(p))
 	if err != nil {
-		return // it shows at the next frame, or at the end
+		return // the next frame, or the end, returns the error
 	}
 	copy(piece.data, p)
 	t.event(event{kind: partBody, a: int64(t.pipe.sent)})

@@ -12,29 +12,29 @@ var (
 	ErrFormat = errors.New("not a well-formed module")
 
 	// ErrVerify is matched by every *VerifyError.
-	ErrVerify = errors.New("the module does not hold what it claims")
+	ErrVerify = errors.New("module verification failed")
 
 	// ErrRecipe is matched by every error of ParseRecipe.
 	ErrRecipe = errors.New("not a well-formed recipe")
 
-	// ErrDamaged says that what a store keeps is not what it has written: a file on the disk is damaged.
+	// ErrDamaged reports a file on the disk that is not as it was written.
 	ErrDamaged = errors.New("damaged file")
 
-	// ErrTooLarge says that content does not fit: into the cap, into a uniform
-	// length, or into what a module can hold at all.
+	// ErrTooLarge reports content that exceeds the configured limit, the uniform
+	// length, or the largest module.
 	ErrTooLarge = errors.New("too large for a module")
 )
 
-// A Fault is what is wrong with the form of a module.
+// A Fault is a class of format errors.
 type Fault uint8
 
 // The faults.
 const (
-	NotWasm        Fault = iota + 1 // no WebAssembly binary, or one that is cut or runs past its end
+	NotWasm        Fault = iota + 1 // no WebAssembly binary, or a truncated one
 	NoDataSection                   // no data segment at 0x200000 that begins "DIGS"
 	BadBlob                         // magic, version or row table of the blob
-	MissingSection                  // a section that has to be there is not
-	BadLength                       // a section of fixed length has another
+	MissingSection                  // a required section is missing
+	BadLength                       // a section of fixed length has another length
 	BadBody                         // the body of a section does not decode
 )
 
@@ -47,7 +47,7 @@ var faults = [...]string{
 	BadBody:        "section does not decode",
 }
 
-// String says what is wrong.
+// String returns the text of the fault.
 func (f Fault) String() string {
 	if int(f) < len(faults) && faults[f] != "" {
 		return faults[f]
@@ -55,16 +55,15 @@ func (f Fault) String() string {
 	return fmt.Sprintf("fault %d", uint8(f))
 }
 
-// A FormatError says what is wrong with the form of a module, and where. It
-// matches ErrFormat.
+// A FormatError reports a module that is not well-formed. It matches ErrFormat.
 type FormatError struct {
 	Fault   Fault
-	Section Section // 0: none in particular
-	Offset  int64   // in the module, from 0; -1: no place in particular
-	Err     error   // what is behind it, or nil
+	Section Section // 0: unknown
+	Offset  int64   // in the module, from 0; -1: unknown
+	Err     error   // the cause, or nil
 }
 
-// Error says what is wrong, in which section and where.
+// Error returns the fault, the section, the offset and the cause.
 func (e *FormatError) Error() string {
 	s := "read module: " + e.Fault.String()
 	if e.Section != 0 {
@@ -82,10 +81,10 @@ func (e *FormatError) Error() string {
 // Is reports whether target is ErrFormat.
 func (e *FormatError) Is(target error) bool { return target == ErrFormat }
 
-// Unwrap returns what is behind the error.
+// Unwrap returns the cause.
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// A Check is one of the things that Verify holds a module to.
+// A Check is one of the checks of Verify.
 type Check uint8
 
 // The checks, in the order in which Verify makes them.
@@ -103,7 +102,7 @@ var checks = [...]string{
 	CheckLeaf:  "content and leaf",
 }
 
-// String names what is compared.
+// String returns what the check compares.
 func (c Check) String() string {
 	if int(c) < len(checks) && checks[c] != "" {
 		return checks[c]
@@ -111,14 +110,14 @@ func (c Check) String() string {
 	return fmt.Sprintf("check %d", uint8(c))
 }
 
-// A VerifyError says which check a module failed. It matches ErrVerify.
+// A VerifyError reports the check that a module failed. It matches ErrVerify.
 type VerifyError struct {
 	Check     Check
-	Key       merkle.Hash // retrieval key of the resource at fault; zero: none
+	Key       merkle.Hash // retrieval key of the resource; zero: none
 	Want, Got string
 }
 
-// Error says which check failed, what it wanted and what it got.
+// Error returns the check, the resource, and the expected and actual values.
 func (e *VerifyError) Error() string {
 	s := "verify module: " + e.Check.String() + " disagree"
 	if !e.Key.IsZero() {

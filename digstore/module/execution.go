@@ -6,7 +6,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A ChiaBlockRef names a block, for freshness.
+// A ChiaBlockRef names a block of the chain, as proof of freshness.
 type ChiaBlockRef struct {
 	HeaderHash merkle.Hash
 	Height     uint32
@@ -32,7 +32,7 @@ func (c *ChiaBlockRef) decode(r *codec.Reader) {
 	c.Timestamp = r.U64()
 }
 
-// A PublicInput is what an execution proof is made over: 76 bytes exactly.
+// A PublicInput is the public input of an execution proof.
 type PublicInput struct {
 	Nonce [32]byte
 	Block ChiaBlockRef
@@ -41,8 +41,7 @@ type PublicInput struct {
 // MarshalBinary returns the 76 bytes of FORMAT.md 10.
 func (p *PublicInput) MarshalBinary() ([]byte, error) { return marshal(p) }
 
-// UnmarshalBinary reads exactly 76 bytes; unlike for the other structures, more
-// is an error.
+// UnmarshalBinary reads exactly 76 bytes; bytes that follow are an error.
 func (p *PublicInput) UnmarshalBinary(b []byte) error { return UnmarshalStrict(b, p) }
 
 func (p *PublicInput) encode(w *codec.Writer) {
@@ -56,9 +55,8 @@ func (p *PublicInput) decode(r *codec.Reader) {
 	p.Block.decode(r)
 }
 
-// An ExecutionProof is a node's statement that a guest program gave an output.
-// Only its encoding is here. The only prover there is makes mock proofs, which
-// prove nothing.
+// An ExecutionProof states that a guest program returned an output. This package has
+// its encoding and no prover. Existing provers make mock proofs, which prove nothing.
 type ExecutionProof struct {
 	ProgramHash   merkle.Hash
 	PublicInput   []byte // a PublicInput
@@ -96,7 +94,7 @@ func (e *ExecutionProof) decode(r *codec.Reader) {
 	r.Fixed(e.NodeSignature[:])
 }
 
-// A ProofResponse is an ExecutionProof and the root that it is about.
+// A ProofResponse is an ExecutionProof and the root of the generation.
 type ProofResponse struct {
 	Proof ExecutionProof
 	Root  merkle.Hash

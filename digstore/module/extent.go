@@ -5,16 +5,16 @@ import (
 	"iter"
 )
 
-// A Extent is bytes of a module that lie side by side in a ChunkSource, just as they are in the module.
+// An Extent is a part of a module that is contiguous in a ChunkSource, with the same bytes.
 type Extent struct {
 	Offset, Length int64       // in the module
-	Reader         io.ReaderAt // what the source gives
-	At             int64       // where they begin there
+	Reader         io.ReaderAt // of the source
+	At             int64       // offset of the first byte in Reader
 }
 
-// Extents yields, in the order of the module, the stretches of whole frames in src that are at least so many bytes
-// long. Everything between them is to be had from the Image. It ends with the first error, if there is one. What
-// lies in a stretch has not been read, so nothing was checked.
+// Extents yields, in the order of the module, the extents of whole frames in src that have at least
+// least bytes. Use the Image for what lies between them. It ends with the first error. The bytes of
+// an extent are not read, so they are not checked.
 func (r *Recipe) Extents(src ChunkSource, least int64) iter.Seq2[Extent, error] {
 	return func(yield func(Extent, error) bool) {
 		var s Extent
@@ -32,7 +32,8 @@ func (r *Recipe) Extents(src ChunkSource, least int64) iter.Seq2[Extent, error] 
 					return
 				}
 				in, n := p.off+r.ends[i]-r.ends[p.a], r.ends[i+1]-r.ends[i]
-				if s.Length > 0 && s.Offset+s.Length == in && s.At+s.Length == off && sameReader(s.Reader, at) {
+				follows := s.Offset+s.Length == in && s.At+s.Length == off
+				if s.Length > 0 && follows && sameReader(s.Reader, at) {
 					s.Length += n
 					continue
 				}

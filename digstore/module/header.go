@@ -10,17 +10,17 @@ import (
 	"github.com/dig-network/digstore/internal/wasm"
 )
 
-// A header is what Open reads: where the sections lie, and which module it is.
+// A header is what Open reads: the places of the sections, and the identity of
+// the module.
 type header struct {
 	id       ID
 	key      auth.PublicKey
-	blob     byteRange             // in the module, to the end of its last section
-	sections map[Section]byteRange // in the module; of several with one id, the first
+	blob     byteRange             // in the module, to the end of the last section
+	sections map[Section]byteRange // in the module; of equal ids the first
 }
 
-// readHeader finds the blob and reads its rows (FORMAT.md 3 and 4). It
-// reads a few bytes around each section of the WebAssembly module and of the
-// blob, however long they are.
+// readHeader finds the blob and reads its rows (FORMAT.md 3 and 4). Of each
+// section it reads only the header and the first bytes.
 func readHeader(r io.ReaderAt, size int64) (*header, error) {
 	off, n, err := wasm.Find(r, size, blobOffset, isBlob)
 	switch {
@@ -41,8 +41,7 @@ func readHeader(r io.ReaderAt, size int64) (*header, error) {
 	if err := h.readFixed(r, SectionCurrentRoot, h.id.Root[:]); err != nil {
 		return nil, err
 	}
-	// A key of the wrong length is no key: Verify says so, a mere reader need
-	// not care.
+	// Readers need no key. Verify reports one that is missing or malformed.
 	var format *FormatError
 	if err := h.readFixed(r, SectionPublicKey, h.key[:]); err != nil && !errors.As(err, &format) {
 		return nil, err
@@ -50,8 +49,8 @@ func readHeader(r io.ReaderAt, size int64) (*header, error) {
 	return h, nil
 }
 
-// isBlob reports whether a data segment is a blob. An error of the reader shows
-// again as soon as the rows are read.
+// isBlob reports whether a data segment is a blob. It returns true for an error
+// of the reader, which readRows then returns.
 func isBlob(payload io.ReaderAt, n int64) bool {
 	var magic [len(blobMagic)]byte
 	if n < int64(len(magic)) {
@@ -74,7 +73,7 @@ func (h *header) readRows(r io.ReaderAt, segment byteRange) error {
 		return err
 	}
 	if string(head[:4]) != blobMagic || head[4] != 1 {
-		return bad(0, "it begins %q and has version %d, want %q and 1", head[:4], head[4], blobMagic)
+		return bad(0, "magic %q, version %d; want %q, 1", head[:4], head[4], blobMagic)
 	}
 	count := int64(binary.BigEndian.Uint32(head[5:]))
 	if count > (segment.n-blobHeader)/blobRow {
@@ -112,12 +111,13 @@ func (h *header) readFixed(r io.ReaderAt, id Section, dst []byte) error {
 		return &FormatError{Fault: MissingSection, Section: id, Offset: -1}
 	}
 	if at.n != int64(len(dst)) {
-		return &FormatError{Fault: BadLength, Section: id, Offset: at.off, Err: fmt.Errorf("%d bytes, want %d", at.n, len(dst))}
+		err := fmt.Errorf("%d bytes, want %d", at.n, len(dst))
+		return &FormatError{Fault: BadLength, Section: id, Offset: at.off, Err: err}
 	}
 	return readAll(r, dst, at.off)
 }
 
-// readAll fills p from r at off. The bytes are known to lie inside the module.
+// readAll fills p from r at off, which lies inside the module.
 func readAll(r io.ReaderAt, p []byte, off int64) error {
 	n, err := r.ReadAt(p, off)
 	if n == len(p) {

@@ -11,9 +11,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// ErrNotHead says that a new generation does not follow the newest one of the
-// place that was asked to take it. Whoever keeps stores returns it, whoever
-// speaks for them on the network knows it by errors.Is.
+// ErrNotHead reports that the parent of a new generation is not the head of the
+// store. Stores return it, and servers map it to a status.
 var ErrNotHead = errors.New("the parent is not the newest generation")
 
 // An ID names one generation: a store and a root.
@@ -22,12 +21,12 @@ type ID struct {
 	Root  merkle.Hash
 }
 
-// ParseID reads "store:root", each 64 hex digits of either case, and nothing
-// around them (FORMAT.md 1.3).
+// ParseID reads "store:root", 64 hex digits of either case each (FORMAT.md 1.3).
+// Other characters are an error.
 func ParseID(s string) (ID, error) {
 	store, root, ok := strings.Cut(s, ":")
 	if !ok {
-		return ID{}, fmt.Errorf("parse generation id %.140q: no colon, want store:root", s)
+		return ID{}, fmt.Errorf("parse generation id %.140q: want store:root, found no colon", s)
 	}
 	var id ID
 	var err error
@@ -45,8 +44,8 @@ func (id ID) String() string {
 	return hex.EncodeToString(id.Store[:]) + ":" + hex.EncodeToString(id.Root[:])
 }
 
-// FileName returns the name that a module's file usually has: store and root
-// in hex, joined by a hyphen, and ".dig".
+// FileName returns the usual name of the file of a module: store and root in hex,
+// joined by a hyphen, and ".dig".
 func (id ID) FileName() string {
 	return hex.EncodeToString(id.Store[:]) + "-" + hex.EncodeToString(id.Root[:]) + ".dig"
 }
@@ -81,7 +80,7 @@ func (id *ID) UnmarshalBinary(b []byte) error {
 
 // A Generation is one line of a store's history.
 type Generation struct {
-	Number uint64      // its place in the history, from 0
-	Root   merkle.Hash // what it holds
-	Time   time.Time   // when it was committed, to the second
+	Number uint64      // place in the history, from 0
+	Root   merkle.Hash // merkle root of its resources
+	Time   time.Time   // of the commit, in whole seconds
 }

@@ -10,29 +10,28 @@ import (
 )
 
 const (
-	// runSize is how much is read at once of a whole module or resource.
+	// runSize is the number of bytes that are read at once.
 	runSize = 256 << 10
-	// maxMoves is how often a read asks again for chunks that are no longer where the source said.
+	// maxMoves is the number of retries for chunks that have moved in the source.
 	maxMoves = 4
 )
 
-// An Image is the module that a Recipe describes, byte by byte, with its chunk
-// bodies taken from a ChunkSource as they are read. It keeps nothing and may be
-// used by several goroutines at once.
+// An Image is the module that a Recipe describes. Its chunk bodies come from a
+// ChunkSource as they are read. It has no cache. It is safe for concurrent use.
 type Image struct {
 	r   *Recipe
 	src ChunkSource // nil: there are no bodies
 }
 
-// Image gives the whole module. With a nil source all but the chunk bodies can
-// be read; a read that comes upon one ends before it with fs.ErrNotExist.
+// Image returns the whole module. With a nil source a read that reaches the body
+// of a chunk ends before it with fs.ErrNotExist.
 func (r *Recipe) Image(src ChunkSource) *Image { return &Image{r: r, src: src} }
 
 // Size returns the length of the module in bytes.
 func (m *Image) Size() int64 { return m.r.size }
 
-// ReadAt is io.ReaderAt. Chunks that lie side by side in the source are read
-// with one call, however many fit into p.
+// ReadAt implements io.ReaderAt. Chunks that are contiguous in the source are read
+// with one call.
 func (m *Image) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, errors.New("read module: negative offset")
@@ -50,8 +49,11 @@ func (m *Image) ReadAt(p []byte, off int64) (int, error) {
 		from := off + int64(done) - at.off
 		n := int(min(int64(len(p)-done), at.n-from))
 		k, err := m.readPart(at, p[done:done+n], from)
-		for again := 0; again < maxMoves && k < n && m.src != nil && errors.Is(err, fs.ErrNotExist); again++ {
-			var more int // the source has moved a chunk since it said where that lies
+		for retry := 0; retry < maxMoves && k < n; retry++ {
+			if m.src == nil || !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			var more int // the source has moved a chunk since the call of Chunk
 			more, err = m.readPart(at, p[done+k:done+n], from+int64(k))
 			k += more
 		}
@@ -88,8 +90,8 @@ func (m *Image) WriteTo(w io.Writer) (int64, error) {
 	return done, nil
 }
 
-// readPart fills p, which lies inside the part, from its byte from on, and
-// returns how far it came.
+// readPart fills p with the bytes of the part from offset from on, and returns how
+// many it has read. p ends inside the part.
 func (m *Image) readPart(at part, p []byte, from int64) (int, error) {
 	switch at.kind {
 	case partPlain:
@@ -124,7 +126,7 @@ func (m *Image) readPart(at part, p []byte, from int64) (int, error) {
 
 var errNoSource = fmt.Errorf("chunk without a source: %w", fs.ErrNotExist)
 
-// frameAt returns the chunk whose frame holds byte at of all frames.
+// frameAt returns the chunk whose frame holds the byte at offset at of all frames.
 func (m *Image) frameAt(at int64) int {
 	i, ok := slices.BinarySearch(m.r.ends, at)
 	if !ok {
@@ -133,7 +135,7 @@ func (m *Image) frameAt(at int64) int {
 	return i
 }
 
-// readLengths fills p with what is there of frames without their bodies.
+// readLengths fills p with frames up to the first body.
 func (m *Image) readLengths(p []byte, at int64) (int, error) {
 	done := 0
 	for i := m.frameAt(at); done < len(p); i++ {
@@ -146,7 +148,7 @@ func (m *Image) readLengths(p []byte, at int64) (int, error) {
 	return done, nil
 }
 
-// readFrames fills p with frames of chunks, from byte at of all frames on.
+// readFrames fills p with frames, from offset at of all frames on.
 func (m *Image) readFrames(p []byte, at int64) (done int, err error) {
 	chunks, ends := m.r.chunks, m.r.ends
 	i := m.frameAt(at)
@@ -156,7 +158,7 @@ func (m *Image) readFrames(p []byte, at int64) (done int, err error) {
 			return done, err
 		}
 		first, begin := i, off+at-ends[i]
-		run := int64(len(p) - done) // goes on while the next frame lies right behind
+		run := int64(len(p) - done) // ends where the next frame is not contiguous
 		next, behind := src, off
 		for ends[i+1]-at < run {
 			behind = off + 4 + int64(chunks[i].Len)
@@ -174,7 +176,7 @@ func (m *Image) readFrames(p []byte, at int64) (done int, err error) {
 	return done, nil
 }
 
-// readRun fills p with one stretch of the source and checks the lengths in it.
+// readRun fills p with contiguous frames and checks their lengths.
 func (m *Image) readRun(p []byte, src io.ReaderAt, off int64, i int, at int64) error {
 	if err := readFull(src, p, off, m.r.chunks[i]); err != nil {
 		return err
@@ -183,14 +185,16 @@ func (m *Image) readRun(p []byte, src io.ReaderAt, off int64, i int, at int64) e
 		frame := binary.BigEndian.AppendUint32(nil, m.r.chunks[i].Len)
 		for j, want := range frame {
 			if k := m.r.ends[i] - at + int64(j); k >= 0 && k < int64(len(p)) && p[k] != want {
-				return fmt.Errorf("chunk %v: its frame does not say %d bytes, where the recipe does: the place it is read from is damaged: %w", m.r.chunks[i].ID, m.r.chunks[i].Len, ErrVerify)
+				c := m.r.chunks[i]
+				return fmt.Errorf("chunk %v: want a frame of %d bytes, found another length: %w",
+					c.ID, c.Len, ErrVerify)
 			}
 		}
 	}
 	return nil
 }
 
-// readFull fills p or says why not.
+// readFull fills p.
 func readFull(r io.ReaderAt, p []byte, off int64, c Chunk) error {
 	n, err := r.ReadAt(p, off)
 	if n == len(p) {

@@ -12,12 +12,13 @@ import (
 )
 
 const (
-	maxRows   = 1 << 21 // resources of a module that is read without a recipe
-	maxRefs   = 1 << 22 // chunks of one resource of it
-	maxFrames = 1 << 22 // chunks in its pool
+	// Limits of a module that is read without a recipe.
+	maxRows   = 1 << 21 // resources
+	maxRefs   = 1 << 22 // chunks of one resource
+	maxFrames = 1 << 22 // chunks in the pool
 )
 
-var errCount = errors.New("more are counted than there are bytes for")
+var errCount = errors.New("count exceeds the bytes that follow")
 
 // A tableRow is one row of section 8.
 type tableRow struct {
@@ -26,7 +27,7 @@ type tableRow struct {
 	refs []uint32
 }
 
-// A rowReader reads the rows of section 8 one after the other.
+// A rowReader reads the rows of section 8 in order.
 type rowReader struct {
 	m    *Module
 	r    *bufio.Reader
@@ -54,7 +55,7 @@ func (m *Module) rows() (*rowReader, error) {
 		return nil, m.bad(SectionKeyTable, 0, errCount)
 	}
 	if n > maxRows {
-		return nil, m.bad(SectionKeyTable, 0, fmt.Errorf("%d resources, at most %d are read", n, maxRows))
+		return nil, m.bad(SectionKeyTable, 0, fmt.Errorf("%d resources, want at most %d", n, maxRows))
 	}
 	rr.left = int(n)
 	return rr, nil
@@ -73,13 +74,19 @@ func (m *Module) rowAt(off int64) (tableRow, error) {
 
 func (rr *rowReader) fill(p []byte) error {
 	if _, err := io.ReadFull(rr.r, p); err != nil {
-		return fmt.Errorf("read module at byte %d: %w", rr.m.head.sections[SectionKeyTable].off+rr.at, err)
+		return rr.failed(err)
 	}
 	rr.at += int64(len(p))
 	return nil
 }
 
-// key reads the next row without its indices.
+// failed wraps an error of the reader at the present offset.
+func (rr *rowReader) failed(err error) error {
+	at := rr.m.head.sections[SectionKeyTable].off + rr.at
+	return fmt.Errorf("read module at byte %d: %w", at, err)
+}
+
+// key reads the next row up to its indices.
 func (rr *rowReader) key() (row tableRow, refs int64, err error) {
 	row.off = rr.at
 	rr.left--
@@ -98,7 +105,7 @@ func (rr *rowReader) key() (row tableRow, refs int64, err error) {
 	return row, refs, nil
 }
 
-// skip reads the next row and drops its indices.
+// skip reads the next row without keeping its indices.
 func (rr *rowReader) skip() (tableRow, error) {
 	row, refs, err := rr.key()
 	if err != nil {
@@ -109,7 +116,7 @@ func (rr *rowReader) skip() (tableRow, error) {
 		rr.at += int64(k)
 		n -= int64(k)
 		if err != nil {
-			return row, fmt.Errorf("read module at byte %d: %w", rr.m.head.sections[SectionKeyTable].off+rr.at, err)
+			return row, rr.failed(err)
 		}
 	}
 	return row, nil
@@ -122,7 +129,8 @@ func (rr *rowReader) next() (tableRow, error) {
 		return row, err
 	}
 	if refs > maxRefs {
-		return row, rr.m.bad(SectionKeyTable, rr.at-4, fmt.Errorf("resource %v of %d chunks, at most %d are read", row.key, refs, maxRefs))
+		err := fmt.Errorf("resource %v: %d chunks, want at most %d", row.key, refs, maxRefs)
+		return row, rr.m.bad(SectionKeyTable, rr.at-4, err)
 	}
 	b := make([]byte, 4*refs+8)
 	if err := rr.fill(b); err != nil {
@@ -135,7 +143,7 @@ func (rr *rowReader) next() (tableRow, error) {
 	return row, nil
 }
 
-// An index finds rows by their keys.
+// An index finds rows by their keys, which are sorted and distinct.
 type index struct{ rows []indexRow }
 
 type indexRow struct {
@@ -143,8 +151,8 @@ type indexRow struct {
 	off int64 // in section 8
 }
 
-// keys returns the index of the key table, which is read once. Of rows with
-// equal keys it has the first.
+// keys returns the index of the key table, which is read once. Of equal keys it
+// has the first row.
 func (m *Module) keys() (*index, error) {
 	m.indexing.Do(func() { m.index, m.indexErr = m.readKeys() })
 	return m.index, m.indexErr
@@ -170,10 +178,11 @@ func (m *Module) readKeys() (*index, error) {
 
 // find returns the rank of a key.
 func (ix *index) find(key merkle.Hash) (int, bool) {
-	return slices.BinarySearchFunc(ix.rows, key, func(r indexRow, key merkle.Hash) int { return r.key.Compare(key) })
+	compare := func(r indexRow, key merkle.Hash) int { return r.key.Compare(key) }
+	return slices.BinarySearchFunc(ix.rows, key, compare)
 }
 
-// A pool knows where the frames of section 9 are.
+// A pool has the offsets of the frames of section 9.
 type pool struct {
 	at   byteRange
 	offs []uint32 // where the frames begin in the section
@@ -201,7 +210,7 @@ func (m *Module) readPool() (*pool, error) {
 		return nil, m.bad(SectionChunkPool, 0, errCount)
 	}
 	if n > maxFrames {
-		return nil, m.bad(SectionChunkPool, 0, fmt.Errorf("%d chunks, at most %d are read", n, maxFrames))
+		return nil, m.bad(SectionChunkPool, 0, fmt.Errorf("%d chunks, want at most %d", n, maxFrames))
 	}
 	p.offs = make([]uint32, 0, n)
 	off := int64(4)
@@ -212,7 +221,8 @@ func (m *Module) readPool() (*pool, error) {
 			return nil, m.badRead(SectionChunkPool, off, err)
 		}
 		if off += 4 + int64(length); off > s.Size() {
-			return nil, m.bad(SectionChunkPool, off-4-int64(length), fmt.Errorf("chunk of %d bytes runs past the end", length))
+			err := fmt.Errorf("chunk of %d bytes ends behind the section", length)
+			return nil, m.bad(SectionChunkPool, off-4-int64(length), err)
 		}
 	}
 	p.end = uint32(off)
@@ -228,7 +238,7 @@ func (p *pool) body(ref uint32) byteRange {
 	return byteRange{p.at.off + int64(p.offs[ref]) + 4, int64(end-p.offs[ref]) - 4}
 }
 
-// badRead tells a section that is too short from a reader that fails.
+// badRead returns a FormatError for a section that is too short, else err.
 func (m *Module) badRead(id Section, at int64, err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		return m.bad(id, at, err)
@@ -236,7 +246,7 @@ func (m *Module) badRead(id Section, at int64, err error) error {
 	return err
 }
 
-// need returns a section that has to be there.
+// need returns a section; one that is missing is a FormatError.
 func (m *Module) need(id Section) (*io.SectionReader, error) {
 	at, ok := m.head.sections[id]
 	if !ok {
@@ -245,7 +255,7 @@ func (m *Module) need(id Section) (*io.SectionReader, error) {
 	return io.NewSectionReader(m.r, at.off, at.n), nil
 }
 
-// A peeker reads single numbers, a little ahead.
+// A peeker reads single numbers through a small buffer.
 type peeker struct {
 	r    io.ReaderAt
 	size int64

@@ -9,9 +9,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// AuthInfo is section 7: what a host is asked to demand of a reader. A plain
-// store asks for nothing. A node that does not check JWTs must not serve the
-// content of a module with RequiresJWT (FORMAT.md 5.4).
+// AuthInfo is section 7: the requirements for readers. The zero value has none. A
+// node that does not check JWTs must not serve the content of a module with
+// RequiresJWT (FORMAT.md 5.4).
 type AuthInfo struct {
 	RequiresSession    bool
 	RequiresJWT        bool
@@ -22,8 +22,8 @@ type AuthInfo struct {
 // MarshalBinary returns the encoding of FORMAT.md 5.4.
 func (a *AuthInfo) MarshalBinary() ([]byte, error) { return marshal(a) }
 
-// UnmarshalBinary reads the encoding of FORMAT.md 5.4. Any byte but 0 counts
-// as true.
+// UnmarshalBinary reads the encoding of FORMAT.md 5.4. Any byte but 0 is
+// true.
 func (a *AuthInfo) UnmarshalBinary(b []byte) error { return unmarshal(b, a) }
 
 func (a *AuthInfo) encode(w *codec.Writer) {
@@ -37,13 +37,13 @@ func (a *AuthInfo) decode(r *codec.Reader) {
 	*a = AuthInfo{r.U8() != 0, r.U8() != 0, decodeOptionalString(r), decodeStrings(r)}
 }
 
-// A TrustedKey is one row of section 5. It gates nothing any more.
+// A TrustedKey is one row of section 5. It has no effect.
 type TrustedKey struct {
 	PublicKey auth.PublicKey
 	Label     string
 }
 
-// TrustedLabel returns the label that a key in section 5 usually has.
+// TrustedLabel returns the usual label of a key in section 5.
 func TrustedLabel(k auth.PublicKey) string { return "dig-host-key-v1:" + k.String() }
 
 // TrustedKeys is section 5.
@@ -73,8 +73,8 @@ func (t *TrustedKeys) decode(r *codec.Reader) {
 	}
 }
 
-// ChainState is section 12: where on its chain the store stood when the module
-// was made. It is the publisher's word.
+// ChainState is section 12: the state of the store on its chain when the module
+// was made, as the publisher states it.
 type ChainState struct {
 	Version         uint8 // 1
 	Network         string
@@ -110,9 +110,9 @@ func (c *ChainState) decode(r *codec.Reader) {
 	c.CoinsetURL = r.String()
 }
 
-// PublicManifest is section 13: the names of a public store's resources, for
-// all to see. It lies outside the root; a name counts only if its retrieval key
-// is in the key table.
+// PublicManifest is section 13: the names of the resources of a public store,
+// readable for hosts. The root does not cover it: a name counts only if its
+// retrieval key is in the key table.
 type PublicManifest struct {
 	SchemaVersion uint32 // 1
 	Entries       []PublicEntry
@@ -121,9 +121,9 @@ type PublicManifest struct {
 // A PublicEntry is one name in a PublicManifest.
 type PublicEntry struct {
 	Path            string
-	LatestRoot      merkle.Hash // the generation that changed it last
-	GenerationIndex uint64      // that generation's number
-	SHA256Latest    merkle.Hash // of its plaintext
+	LatestRoot      merkle.Hash // root of the generation that changed it last
+	GenerationIndex uint64      // number of that generation
+	SHA256Latest    merkle.Hash // of the plaintext
 	VersionCount    uint32
 }
 
@@ -137,7 +137,8 @@ func (p *PublicManifest) UnmarshalBinary(b []byte) error { return unmarshal(b, p
 func (p *PublicManifest) encode(w *codec.Writer) {
 	w.U32(p.SchemaVersion)
 	w.Count(len(p.Entries))
-	sorted := slices.SortedStableFunc(slices.Values(p.Entries), func(a, b PublicEntry) int { return cmp.Compare(a.Path, b.Path) })
+	byPath := func(a, b PublicEntry) int { return cmp.Compare(a.Path, b.Path) }
+	sorted := slices.SortedStableFunc(slices.Values(p.Entries), byPath)
 	for _, e := range sorted {
 		w.String(e.Path)
 		w.Fixed(e.LatestRoot[:])
@@ -159,10 +160,10 @@ func (p *PublicManifest) decode(r *codec.Reader) {
 	}
 }
 
-// A KeyTableRow is one row of section 8 in its encoded form.
+// A KeyTableRow is one row of section 8.
 type KeyTableRow struct {
 	Key          merkle.Hash
-	Generation   merkle.Hash // the root of the generation that it belongs to
+	Generation   merkle.Hash // root of the generation
 	ChunkIndices []uint32
 	TotalSize    uint64 // sealed bytes
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/dig-network/digstore/internal/codec"
 )
 
-// Metadata is the manifest in section 6 (FORMAT.md 5.3). A nil string is
-// absent, which is not the same as empty. What decodes encodes to the same
-// bytes again, as long as the maps of the input were in order.
+// Metadata is section 6 (FORMAT.md 5.3). A nil string is absent, which differs from
+// empty. Decoded metadata encodes to the same bytes if the maps of the input were
+// in order.
 type Metadata struct {
 	SchemaVersion uint32
 	Name          string
@@ -27,7 +27,7 @@ type Metadata struct {
 	Icon          *string
 	ContentType   *string
 	Links         map[string]string
-	Custom        map[string]json.RawMessage // each a JSON document, kept as its text
+	Custom        map[string]json.RawMessage // JSON documents as text
 }
 
 // An Author is one of the authors of a Metadata.
@@ -40,8 +40,8 @@ type Author struct {
 // messageKey is the custom entry that holds the message of a commit.
 const messageKey = "message"
 
-// Message returns the message of the commit: the custom entry "message", if it
-// is there and is a JSON string.
+// Message returns the message of the commit: the custom entry "message", if it is
+// a JSON string.
 func (m *Metadata) Message() (string, bool) {
 	var s *string
 	if raw, ok := m.Custom[messageKey]; !ok || json.Unmarshal(raw, &s) != nil || s == nil {
@@ -50,7 +50,7 @@ func (m *Metadata) Message() (string, bool) {
 	return *s, true
 }
 
-// SetMessage makes s the message of the commit.
+// SetMessage sets the message of the commit.
 func (m *Metadata) SetMessage(s string) {
 	if m.Custom == nil {
 		m.Custom = make(map[string]json.RawMessage)
@@ -58,14 +58,14 @@ func (m *Metadata) SetMessage(s string) {
 	m.Custom[messageKey] = compact(s)
 }
 
-// compact returns v as JSON without white space, keys in order, and without
-// the escapes that only HTML needs.
+// compact returns v as JSON without white space and without HTML escapes, members
+// in order.
 func compact(v any) json.RawMessage {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		panic(err) // not for a string, nor for what was decoded from JSON
+		panic(err) // v is a string, or was decoded from JSON
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
@@ -117,7 +117,8 @@ func (m *Metadata) decode(r *codec.Reader) {
 		Description:   decodeOptionalString(r),
 	}
 	for n := r.Count(6); n > 0 && r.Err() == nil; n-- {
-		m.Authors = append(m.Authors, Author{r.String(), decodeOptionalString(r), decodeOptionalString(r)})
+		a := Author{r.String(), decodeOptionalString(r), decodeOptionalString(r)}
+		m.Authors = append(m.Authors, a)
 	}
 	m.License = decodeOptionalString(r)
 	m.Homepage = decodeOptionalString(r)
@@ -145,7 +146,7 @@ func (m *Metadata) decode(r *codec.Reader) {
 	}
 }
 
-// metadataJSON is the form in which a person writes a Metadata.
+// metadataJSON is the JSON form of a Metadata.
 type metadataJSON struct {
 	SchemaVersion *uint32                    `json:"schema_version,omitempty"`
 	Name          string                     `json:"name"`
@@ -163,11 +164,10 @@ type metadataJSON struct {
 	Custom        map[string]json.RawMessage `json:"custom,omitempty"`
 }
 
-// UnmarshalJSON reads the form in which a person writes a manifest: the names
-// of FORMAT.md 5.3 as members. Strings that are missing or empty become
-// absent, authors without a name and links that are no strings are left out,
-// and the schema version is 1 unless given. Custom values are made compact,
-// their members in order.
+// UnmarshalJSON reads the JSON form of FORMAT.md 5.3. Strings that are missing or
+// empty become absent. Authors without a name and links that are not strings are
+// left out. The schema version is 1 unless given. Custom values are made compact,
+// with their members in order.
 func (m *Metadata) UnmarshalJSON(b []byte) error {
 	var in metadataJSON
 	if err := json.Unmarshal(b, &in); err != nil {
@@ -182,8 +182,9 @@ func (m *Metadata) UnmarshalJSON(b []byte) error {
 	*m = Metadata{
 		SchemaVersion: 1, Name: in.Name,
 		Version: optional(in.Version), Description: optional(in.Description),
-		License: optional(in.License), Homepage: optional(in.Homepage), Repository: optional(in.Repository),
-		Keywords: in.Keywords, Categories: in.Categories,
+		License: optional(in.License), Homepage: optional(in.Homepage),
+		Repository: optional(in.Repository),
+		Keywords:   in.Keywords, Categories: in.Categories,
 		Icon: optional(in.Icon), ContentType: optional(in.ContentType),
 	}
 	if in.SchemaVersion != nil {
@@ -215,7 +216,7 @@ func (m *Metadata) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MarshalJSON returns the form that UnmarshalJSON reads.
+// MarshalJSON returns the JSON form.
 func (m Metadata) MarshalJSON() ([]byte, error) {
 	text := func(s *string) string {
 		if s == nil {
@@ -250,7 +251,7 @@ func (m Metadata) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// decodeNumbers decodes JSON with its numbers kept as they are written.
+// decodeNumbers decodes JSON and keeps numbers as text.
 func decodeNumbers(raw []byte) (v any, err error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()

@@ -2,7 +2,6 @@ package module
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,18 +12,17 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Module reads one generation of a store from its file form. It executes
-// nothing and believes nothing: see Verify. It reads what it is asked for and
-// keeps little: about 40 bytes for each resource, once one has been looked up,
-// and 4 for each chunk.
+// A Module reads one generation of a store from a .dig file. It executes no code
+// and verifies nothing by itself: see Verify. After the first look-up it keeps
+// about 40 bytes for each resource and 4 for each chunk.
 //
-// A Module may be used by several goroutines at once if its reader may.
+// A Module is safe for concurrent use if its reader is.
 type Module struct {
 	r    io.ReaderAt
 	size int64
 	head *header
 
-	recipe *Recipe // knows the table without reading; nil, or r is its image
+	recipe *Recipe // has the table; nil, or r is its image
 
 	indexing sync.Once
 	index    *index
@@ -37,10 +35,9 @@ type Module struct {
 	poolErr  error
 }
 
-// Open reads the header of a module of that many bytes: the WebAssembly framing
-// as far as it has to be stepped over, the rows of the data section, store id,
-// root and publisher key. Errors match ErrFormat, except those of r itself.
-// Nothing is closed when the Module is done with.
+// Open reads the header of a module of size bytes: the WebAssembly framing, the
+// rows of the blob, store id, root and publisher key. Errors match ErrFormat,
+// except errors of r. A Module need not be closed.
 func Open(r io.ReaderAt, size int64) (*Module, error) {
 	head, err := readHeader(r, size)
 	if err != nil {
@@ -49,8 +46,8 @@ func Open(r io.ReaderAt, size int64) (*Module, error) {
 	return &Module{r: r, size: size, head: head}, nil
 }
 
-// Module returns the module that r makes of the chunks in src: what Open of the
-// image would, but without reading what the recipe knows.
+// Module returns the module of r with the chunks of src. It is Open of the image,
+// without reading what the recipe has. The error is always nil.
 func (r *Recipe) Module(src ChunkSource) (*Module, error) { return r.module(src), nil }
 
 func (r *Recipe) module(src ChunkSource) *Module {
@@ -61,8 +58,8 @@ func (r *Recipe) module(src ChunkSource) *Module {
 	return m
 }
 
-// Resource returns the resource with that retrieval key, its chunks read from
-// src. A key that is not there is fs.ErrNotExist.
+// Resource returns the resource with that retrieval key. Its chunks are read from
+// src. An unknown key is fs.ErrNotExist.
 func (r *Recipe) Resource(key merkle.Hash, src ChunkSource) (*Resource, error) {
 	return r.module(src).Find(key)
 }
@@ -73,16 +70,16 @@ func (m *Module) ID() ID { return m.head.id }
 // Size returns the length of the module in bytes.
 func (m *Module) Size() int64 { return m.size }
 
-// PublicKey returns the publisher's key that the module states; zero if it
-// states none. It has not been checked to be a point of the curve, and nothing
-// in the module proves that it is the publisher's: a signed root does.
+// PublicKey returns the publisher key that the module states; zero if there is
+// none. It may not be a point of the curve. A signature of the root proves that it
+// is the publisher's; the module does not.
 func (m *Module) PublicKey() auth.PublicKey { return m.head.key }
 
 // Reader returns the bytes of the whole module.
 func (m *Module) Reader() *io.SectionReader { return io.NewSectionReader(m.r, 0, m.size) }
 
-// Section returns the body of a section: of several with one id, the first. One
-// that is not there is fs.ErrNotExist.
+// Section returns the body of a section; of equal ids the first. A missing section
+// is fs.ErrNotExist.
 func (m *Module) Section(id Section) (*io.SectionReader, error) {
 	at, ok := m.head.sections[id]
 	if !ok {
@@ -91,7 +88,7 @@ func (m *Module) Section(id Section) (*io.SectionReader, error) {
 	return io.NewSectionReader(m.r, at.off, at.n), nil
 }
 
-// maxBody is the longest section that is read into memory as a whole: manifests
+// maxBody is the length of the longest section that is read as a whole: manifests
 // and histories, not keys, leaves or chunks.
 const maxBody = 16 << 20
 
@@ -101,7 +98,7 @@ func (m *Module) body(id Section) ([]byte, error) {
 		return nil, err
 	}
 	if s.Size() > maxBody {
-		return nil, m.bad(id, 0, fmt.Errorf("%d bytes, at most %d are read", s.Size(), maxBody))
+		return nil, m.bad(id, 0, fmt.Errorf("%d bytes, want at most %d", s.Size(), maxBody))
 	}
 	b := make([]byte, s.Size())
 	return b, readAll(s, b, 0)
@@ -122,15 +119,15 @@ func (m *Module) bad(id Section, at int64, err error) error {
 	return &FormatError{Fault: BadBody, Section: id, Offset: m.head.sections[id].off + at, Err: err}
 }
 
-// History returns the roots in section 3, oldest first. Writers put only the
-// module's own root there; the history of a store is what its origin lists.
+// History returns the roots in section 3, oldest first. Writers put only the root
+// of the module there. The history of a store is the one that its origin lists.
 func (m *Module) History() ([]merkle.Hash, error) {
 	b, err := m.body(SectionRootHistory)
 	if err != nil {
 		return nil, err
 	}
 	if len(b) < 4 || uint64(len(b)-4)/32 < uint64(binary.BigEndian.Uint32(b)) {
-		return nil, m.bad(SectionRootHistory, 0, errors.New("count does not fit"))
+		return nil, m.bad(SectionRootHistory, 0, errCount)
 	}
 	roots := make([]merkle.Hash, binary.BigEndian.Uint32(b))
 	for i := range roots {
@@ -139,8 +136,8 @@ func (m *Module) History() ([]merkle.Hash, error) {
 	return roots, nil
 }
 
-// Metadata returns section 6. As for the methods that follow, a section that is
-// not there is fs.ErrNotExist, and one that does not decode matches ErrFormat.
+// Metadata returns section 6. For this and the following methods, a missing section
+// is fs.ErrNotExist, and one that does not decode matches ErrFormat.
 func (m *Module) Metadata() (*Metadata, error) {
 	v := new(Metadata)
 	return v, m.decode(SectionMetadata, v)
@@ -183,8 +180,8 @@ func (m *Module) Len() (int, error) {
 	return t.left, nil
 }
 
-// Find returns the resource with that retrieval key: the first, if there are
-// several. A key that is not there is fs.ErrNotExist.
+// Find returns the resource with that retrieval key; of equal keys the first. An
+// unknown key is fs.ErrNotExist.
 func (m *Module) Find(key merkle.Hash) (*Resource, error) {
 	if m.recipe != nil {
 		i, rank, ok := m.recipe.table.find(key)
@@ -208,9 +205,9 @@ func (m *Module) Find(key merkle.Hash) (*Resource, error) {
 	return m.resource(row, rank)
 }
 
-// At returns the resource whose key comes at that place, from 0, among the keys
-// in order. There are Len of them, unless a key comes twice. A place past the
-// last is fs.ErrNotExist.
+// At returns the resource of that rank, from 0, in the order of the retrieval keys.
+// There are Len of them, unless keys repeat. A rank past the last is
+// fs.ErrNotExist.
 func (m *Module) At(rank int) (*Resource, error) {
 	if m.recipe != nil {
 		t := m.recipe.table
@@ -238,8 +235,8 @@ func notThere(key merkle.Hash, id ID) error {
 	return fmt.Errorf("find resource %v in generation %v: %w", key, id, fs.ErrNotExist)
 }
 
-// Resources returns the resources in the order of the key table. It ends with
-// the first error, if there is one.
+// Resources returns the resources in the order of the key table. It ends with the
+// first error.
 func (m *Module) Resources() iter.Seq2[*Resource, error] {
 	if m.recipe != nil {
 		return m.knownResources

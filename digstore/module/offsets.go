@@ -1,7 +1,7 @@
 package module
 
-// Offsets returns, for each chunk of Pool, at which byte of the module its body first stands; -1 for one that stands
-// nowhere, which only a recipe that somebody made up has.
+// Offsets returns for each chunk of Pool the offset of its first body in the module. A chunk that
+// the module does not contain has -1; only a malformed recipe has such a chunk.
 func (r *Recipe) Offsets() []int64 {
 	places := make([]int64, len(r.chunks))
 	for i := range places {

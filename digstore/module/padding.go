@@ -8,12 +8,12 @@ import (
 	"golang.org/x/crypto/chacha20"
 )
 
-// UniformSize is the length to which the reference pads the data of every
-// module of every store.
+// UniformSize is the length of the blob that the reference implementation pads
+// every module to.
 const UniformSize = 134217728
 
-// A Padding says how long a module's data becomes (FORMAT.md 6.3), so that
-// its length tells less about the content. The root never depends on it. The
+// A Padding selects the length of the blob (FORMAT.md 6.3), so that the length of
+// a module reveals less about the content. The root does not depend on it. The
 // zero value is Padme.
 type Padding struct {
 	kind paddingKind
@@ -28,12 +28,12 @@ const (
 	padNone
 )
 
-// Padme rounds the length up by at most 12 %, to at least 4096 bytes, so that
-// only O(log log n) bits of it show.
+// Padme rounds the length up by at most 12 %, to at least 4096 bytes. The result
+// reveals O(log log n) bits of the length n.
 func Padme() Padding { return Padding{} }
 
-// Uniform pads to exactly n bytes, 0 meaning UniformSize. Content that does not
-// fit is refused, with ErrTooLarge.
+// Uniform pads to exactly n bytes; 0 means UniformSize. Content that does not fit
+// is ErrTooLarge.
 func Uniform(n int64) Padding {
 	if n == 0 {
 		n = UniformSize
@@ -41,18 +41,18 @@ func Uniform(n int64) Padding {
 	return Padding{kind: padUniform, size: n}
 }
 
-// None leaves the filler out.
+// None writes no filler section.
 func None() Padding { return Padding{kind: padNone} }
 
-// filler returns how many bytes of filler follow data that is n bytes long with
-// an empty filler section.
+// filler returns the length of the filler for a blob that has n bytes with an
+// empty filler section.
 func (p Padding) filler(n int64) (int64, error) {
 	switch p.kind {
 	case padNone:
 		return 0, nil
 	case padUniform:
 		if n > p.size {
-			return 0, fmt.Errorf("pad to %d bytes: content exceeds the uniform-size budget by %d bytes; choose a larger uniform size, or another padding: %w", p.size, n-p.size, ErrTooLarge)
+			return 0, fmt.Errorf("pad blob to %d bytes: it has %d bytes: %w", p.size, n, ErrTooLarge)
 		}
 		return p.size - n, nil
 	}
@@ -68,8 +68,8 @@ func padme(n int64) int64 {
 	return (n + unit - 1) / unit * unit
 }
 
-// A keystream is the filler of one generation: the ChaCha20 key stream under
-// H(store || root || domain) and a zero nonce.
+// A keystream is the filler of one generation: the ChaCha20 key stream of FORMAT.md
+// 6.3.
 type keystream [32]byte
 
 func newKeystream(id ID) keystream {
@@ -83,7 +83,7 @@ func newKeystream(id ID) keystream {
 func (k *keystream) read(p []byte, off int64) {
 	c, err := chacha20.NewUnauthenticatedCipher(k[:], make([]byte, chacha20.NonceSize))
 	if err != nil {
-		panic(err) // only for lengths of key and nonce
+		panic(err) // both lengths are right
 	}
 	c.SetCounter(uint32(off / 64))
 	if skip := int(off % 64); skip > 0 {

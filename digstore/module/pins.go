@@ -5,11 +5,11 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Pins are what a holder of a store remembers so that no origin can take it
-// back: the key that signs the store, and the highest generation seen. The
-// zero value remembers nothing.
+// Pins are what a copy of a store remembers across sessions, so that an origin
+// can neither replace the publisher key nor present an older head. The zero
+// value has no pins.
 type Pins struct {
-	Publisher  auth.PublicKey // zero: no key is known yet
+	Publisher  auth.PublicKey // zero: unknown
 	Root       merkle.Hash    // of the highest generation seen
 	Generation uint64         // its number
 }

@@ -8,27 +8,27 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A pipeline hashes the pieces of a module while the next ones are read: one
-// goroutine gives each its id and hands it to put, another hashes the content of
-// resources of several chunks.
+// A pipeline hashes the pieces of a module while the next ones are read. One
+// goroutine computes the id of each piece and calls put, another one hashes the
+// content of resources with several chunks.
 type pipeline struct {
 	put  func(Chunk, []byte) error
 	sent int // pieces so far
 
 	ids    chan *piece
 	sums   chan *piece
-	free   chan *piece // of the usual size
-	made   int         // how many of them there are
-	large  chan *piece // the one that is longer
+	free   chan *piece // pieces of up to pieceSize bytes
+	made   int         // how many of these exist
+	large  chan *piece // the one longer piece
 	wg     sync.WaitGroup
 	once   sync.Once
 	failed atomic.Bool
 
-	// Once close has returned:
+	// Valid after close:
 	err    error
-	chunks []Chunk             // the distinct ones
-	places []uint32            // for each piece its place in chunks
-	leaves map[int]merkle.Hash // hashes of the content of resources, by their rows
+	chunks []Chunk             // distinct chunks
+	places []uint32            // for each piece its index in chunks
+	leaves map[int]merkle.Hash // hashes of the content of resources, by row
 }
 
 const (
@@ -36,16 +36,16 @@ const (
 	maxMade   = 16
 )
 
-// A piece is a stretch of a module on its way.
+// A piece is a run of bytes of a module that is being hashed.
 type piece struct {
 	data  []byte
 	steps []step
 	users atomic.Int32
 }
 
-// A step is what the content hash does beside a piece: write the piece (row
-// stepWrite), write earlier bytes (data), begin anew (row stepReset), or finish
-// the resource of that row.
+// A step is one operation of the content hash: write the piece (row stepWrite),
+// write earlier bytes (data), reset (row stepReset), or finish the resource of that
+// row.
 type step struct {
 	row  int
 	data []byte
@@ -71,7 +71,7 @@ func newPipeline(put func(Chunk, []byte) error) *pipeline {
 	return p
 }
 
-// get returns a piece of n bytes to fill. It waits until one is free.
+// get returns a piece of n bytes. It waits until one is free.
 func (p *pipeline) get(n int) (*piece, error) {
 	var got *piece
 	if n > pieceSize {
@@ -108,7 +108,7 @@ func (p *pipeline) release(got *piece) {
 	}
 }
 
-// send passes on a piece that has been filled.
+// send passes a filled piece to the goroutines.
 func (p *pipeline) send(got *piece, steps []step) {
 	p.sent++
 	got.steps = steps
@@ -126,7 +126,7 @@ func (p *pipeline) drop(got *piece) {
 	}
 }
 
-// close waits until everything that was sent is done with.
+// close waits until all pieces that were sent are processed.
 func (p *pipeline) close() {
 	p.once.Do(func() {
 		close(p.ids)

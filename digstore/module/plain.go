@@ -10,19 +10,18 @@ import (
 	"github.com/dig-network/digstore/digstore/urn"
 )
 
-// A Plain reads the plaintext of a Resource. It opens a chunk when a byte of it
-// is wanted, and keeps the two that were opened last. Nothing has to be closed.
+// A Plain reads the plaintext of a Resource. It opens a chunk when one of its bytes
+// is read, and keeps the two chunks that were used last. It need not be closed.
 //
-// ReadAt may be called from several goroutines at once; Read, Seek and WriteTo
-// belong to one.
+// ReadAt is safe for concurrent use; Read, Seek and WriteTo are not.
 type Plain struct {
 	r      *Resource
 	k      *urn.Key
-	starts []int64 // starts[i]: where chunk i begins
-	at     int64   // of Read
+	starts []int64 // starts[i]: offset of chunk i
+	at     int64   // offset of the next Read
 
 	mu   sync.Mutex
-	kept [2]opened // the one used last first
+	kept [2]opened // most recently used first
 }
 
 // opened is a chunk in plaintext; buf is nil when there is none.
@@ -37,7 +36,7 @@ func (p *Plain) Size() int64 { return p.starts[len(p.starts)-1] }
 // Read reads the next bytes.
 func (p *Plain) Read(b []byte) (int, error) {
 	if p.at == 0 && p.Size() == 0 {
-		// Empty content is one sealed chunk too, and may be the wrong one.
+		// Empty content is one sealed chunk, which has to open too.
 		if err := p.check(); err != nil {
 			return 0, err
 		}
@@ -50,7 +49,7 @@ func (p *Plain) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// check opens all chunks of content that has no bytes.
+// check opens all chunks of empty content.
 func (p *Plain) check() error {
 	for i := range p.r.chunks {
 		if _, err := p.open(i, nil); err != nil {
@@ -60,7 +59,7 @@ func (p *Plain) check() error {
 	return nil
 }
 
-// Seek sets where the next Read begins, as io.Seeker says.
+// Seek implements io.Seeker.
 func (p *Plain) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekStart:
@@ -69,7 +68,7 @@ func (p *Plain) Seek(offset int64, whence int) (int64, error) {
 	case io.SeekEnd:
 		offset += p.Size()
 	default:
-		return 0, errors.New("seek in resource: bad whence")
+		return 0, errors.New("seek in resource: unknown whence")
 	}
 	if offset < 0 {
 		return 0, errors.New("seek in resource: negative position")
@@ -78,7 +77,7 @@ func (p *Plain) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// ReadAt is io.ReaderAt.
+// ReadAt implements io.ReaderAt.
 func (p *Plain) ReadAt(b []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, errors.New("read resource: negative offset")
@@ -105,20 +104,20 @@ func (p *Plain) ReadAt(b []byte, off int64) (int, error) {
 	return done, nil
 }
 
-// chunkAt returns the chunk that holds byte off, which is inside.
+// chunkAt returns the chunk that holds byte off of the plaintext.
 func (p *Plain) chunkAt(off int64) int {
 	i, ok := slices.BinarySearch(p.starts, off)
 	if !ok {
 		i--
 	}
-	for p.starts[i+1] == off { // pass over chunks without content
+	for p.starts[i+1] == off { // skip empty chunks
 		i++
 	}
 	return i
 }
 
-// keep returns the plaintext of a chunk from what is kept, or opens it in the
-// place of the one that was used longest ago.
+// keep returns the plaintext of a chunk. It opens the chunk unless it is kept, and
+// replaces the least recently used one.
 func (p *Plain) keep(i int) ([]byte, error) {
 	for j, o := range p.kept {
 		if o.buf != nil && o.chunk == i {
@@ -136,10 +135,10 @@ func (p *Plain) keep(i int) ([]byte, error) {
 	return text, nil
 }
 
-// open reads and opens a chunk, into buf if it has room.
+// open reads and opens a chunk, into buf if its capacity suffices.
 func (p *Plain) open(i int, buf []byte) ([]byte, error) {
-	// The length may come from a recipe of anybody's: there is room for a long
-	// chunk only as far as it has been read.
+	// The length may come from an untrusted recipe, so the buffer grows with what
+	// has been read.
 	buf = buf[:0]
 	for n := int(p.r.chunks[i].Len); len(buf) < n; {
 		at := len(buf)
@@ -156,7 +155,7 @@ func (p *Plain) open(i int, buf []byte) ([]byte, error) {
 	return text, nil
 }
 
-// WriteTo writes everything from where the next Read would begin.
+// WriteTo implements io.WriterTo. It writes from the offset of the next Read on.
 func (p *Plain) WriteTo(w io.Writer) (int64, error) {
 	if p.Size() == 0 {
 		return 0, p.check()

@@ -11,26 +11,26 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Recipe is a module without the bodies of its chunks and without its
-// standard filler: everything that is needed to give the module back bit for
-// bit, given a ChunkSource. It takes about 70 bytes for each small resource.
+// A Recipe is a module without the bodies of its chunks and without the filler of
+// FORMAT.md 6.3. With a ChunkSource it reproduces the module bit for bit. It takes
+// about 70 bytes for each small resource.
 //
-// A Recipe comes from Compose, from Decompose or from ParseRecipe. It never
-// changes and may be used by several goroutines at once.
+// Compose, Decompose and ParseRecipe return Recipes. A Recipe never changes and is
+// safe for concurrent use.
 type Recipe struct {
-	chunks []Chunk // every distinct body, in the order of first use
+	chunks []Chunk // distinct chunks, in the order of first use
 	ends   []int64 // ends[i]: total length of the frames of chunks[:i]
-	parts  []part  // the module from its first byte to its last
+	parts  []part  // the whole module, in order
 	size   int64
-	plain  []byte // the bytes of the plain parts, one after the other
-	fill   []ID   // the key streams that filler parts are cut from
-	table  *table // the resources, when the module is laid out as ours are
+	plain  []byte // the bytes of all plain parts
+	fill   []ID   // the key streams of filler parts
+	table  *table // the resources; nil if the module has another layout than that of Compose
 
 	head    *header
 	hashed  map[int]merkle.Hash // leaves of resources of several chunks that Decompose hashed itself
 	trusted bool                // the ids of the chunks were hashed by Decompose
 
-	odd struct { // entries of a module that is not laid out as ours are
+	odd struct { // entries of a module without a table
 		sync.Once
 		entries []Entry
 		byKey   map[merkle.Hash]int
@@ -42,8 +42,8 @@ type Recipe struct {
 	}
 }
 
-// Digest returns the SHA-256 of the recipe's encoding. It says which bytes the module has: recipes of modules with
-// different bytes have different digests. The first call encodes the recipe.
+// Digest returns the SHA-256 of the encoding of the recipe. It identifies the bytes of the module:
+// recipes of different modules have different digests. The first call encodes the recipe.
 func (r *Recipe) Digest() (merkle.Hash, error) {
 	r.digest.Do(func() {
 		var b []byte
@@ -54,7 +54,7 @@ func (r *Recipe) Digest() (merkle.Hash, error) {
 	return r.digest.sum, r.digest.err
 }
 
-// A part is one stretch of the module.
+// A part is a run of bytes of the module.
 type part struct {
 	off, n int64
 	kind   partKind
@@ -64,12 +64,12 @@ type part struct {
 type partKind uint8
 
 const (
-	partPlain  partKind = iota // bytes of the recipe: a is their offset in plain
+	partPlain  partKind = iota // bytes of plain, from offset a on
 	partFrames                 // frames of chunks[a:a+b]
 	partBody                   // the body of chunks[a], without a frame
-	partFiller                 // fill[b]'s key stream, from its byte a on
-	partTable                  // the body of section 8, from table
-	partLeaves                 // the body of section 10, from table
+	partFiller                 // the key stream of fill[b], from offset a on
+	partTable                  // the body of section 8, made from table
+	partLeaves                 // the body of section 10, made from table
 )
 
 // ID returns the store and the root that the module states.
@@ -78,15 +78,15 @@ func (r *Recipe) ID() ID { return r.head.id }
 // Root returns the root that the module states.
 func (r *Recipe) Root() merkle.Hash { return r.head.id.Root }
 
-// PublicKey returns the publisher's key that the module states, zero if none.
+// PublicKey returns the publisher key that the module states; zero if there is none.
 func (r *Recipe) PublicKey() auth.PublicKey { return r.head.key }
 
-// Size returns the length of the whole module in bytes.
+// Size returns the length of the module in bytes.
 func (r *Recipe) Size() int64 { return r.size }
 
-// Pool returns every chunk body that the module takes from a ChunkSource, once
-// each, in the order in which they first stand in the module. For a module laid
-// out as ours are, that is its pool. The slice must not be changed.
+// Pool returns the distinct chunks that the module takes from a ChunkSource, in the
+// order in which they first occur in it. For a module of Compose that is its pool.
+// The slice must not be changed.
 func (r *Recipe) Pool() []Chunk { return r.chunks }
 
 // Len returns the number of resources.
@@ -98,10 +98,10 @@ func (r *Recipe) Len() int {
 	return r.table.len()
 }
 
-// Entries returns the resources in the order of the key table. Of a module
-// that is not laid out as ours are, those are left out whose key comes again or
-// whose chunks do not stand in a well-formed pool; the Resources of Module has
-// them all. The chunks of an entry must not be changed.
+// Entries returns the resources in the order of the key table. If the module has
+// another layout than that of Compose, resources with a repeated key and those
+// whose chunks are not in a well-formed pool are left out; Module.Resources returns
+// all. The chunks of an entry must not be changed.
 func (r *Recipe) Entries() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		if r.table == nil {
@@ -122,8 +122,8 @@ func (r *Recipe) Entries() iter.Seq[Entry] {
 	}
 }
 
-// Entry returns the resource with that retrieval key. The first call sorts the
-// keys; each takes O(log n).
+// Entry returns the resource with that retrieval key. It takes O(log n); the first
+// call sorts the keys.
 func (r *Recipe) Entry(key merkle.Hash) (Entry, bool) {
 	if r.table == nil {
 		r.readOdd()
@@ -145,7 +145,7 @@ func (r *Recipe) entry(i int) Entry {
 	return Entry{Key: t.keys[i], Leaf: t.leaf(i, r.chunks), Chunks: t.chunksOf(i, r.chunks)}
 }
 
-// readOdd reads the resources of a module that is not laid out as ours are.
+// readOdd reads the resources of a module without a table.
 func (r *Recipe) readOdd() {
 	r.odd.Do(func() {
 		r.odd.byKey = make(map[merkle.Hash]int)
@@ -164,7 +164,7 @@ func (r *Recipe) readOdd() {
 	})
 }
 
-// oddChunks finds the chunks of a resource by where their frames stand.
+// oddChunks finds the chunks of a resource by the offsets of their frames.
 func (r *Recipe) oddChunks(res *Resource, e *Entry) bool {
 	for _, at := range res.bodies {
 		c, ok := r.chunkAt(at - 4)
@@ -213,7 +213,7 @@ func (r *Recipe) add(kind partKind, n, a, b int64) {
 	r.size += n
 }
 
-// addPlain appends plain bytes, to the plain part before it if there is one.
+// addPlain appends plain bytes. It extends the last part if that is plain.
 func (r *Recipe) addPlain(b []byte) {
 	if len(b) == 0 {
 		return
@@ -236,26 +236,26 @@ func (r *Recipe) measure() {
 	}
 }
 
-// errTable says that the table of a recipe is not what the module has.
-var errTable = errors.New("the table is not that of the module")
+// errTable reports a recipe whose table is not that of the module.
+var errTable = errors.New("table differs from sections 8, 9 and 10")
 
-// finish reads the header of the module that r makes. A table must be that of
-// the module, so that looking into it is as good as reading the module.
+// finish reads the header of the module. A table must be that of the module, so that
+// look-ups in the table have the results of look-ups in the module.
 func (r *Recipe) finish() error {
 	head, err := readHeader(r.Image(nil), r.size)
 	if err != nil {
 		return err
 	}
 	r.head = head
-	if r.table != nil && !r.ours() {
+	if r.table != nil && !r.tableMatches() {
 		return errTable
 	}
 	return nil
 }
 
-// ours reports whether the sections for which the table speaks are the parts
-// that are made from it.
-func (r *Recipe) ours() bool {
+// tableMatches reports whether sections 8, 9 and 10 are the parts that are made from the
+// table.
+func (r *Recipe) tableMatches() bool {
 	var rows, leaves, frames bool
 	pool := r.head.sections[SectionChunkPool]
 	for _, p := range r.parts {

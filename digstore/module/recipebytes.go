@@ -12,38 +12,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// The encoding of a Recipe. Numbers are unsigned LEB128 unless they have
-// another size here; hashes are 32 raw bytes. Everything of one kind stands
-// together, in the order of the module, so that two generations of a store have
-// long stretches in common.
-//
-//	u8      version = 1
-//	number  chunks C
-//	C ×     number: length of the chunk
-//	C ×     hash: id of the chunk
-//	u8      1 if there is a table, else 0. The table:
-//	        hash    generation, in every row
-//	        number  first chunk of the pool
-//	        number  chunks in the pool
-//	        number  resources N
-//	        N ×     hash: retrieval key
-//	        N ×     number: how many chunks
-//	        for each chunk of each resource, a number d that gives its place in
-//	                the pool: with next = one more than the highest place so
-//	                far, next + d/2 for an even d, next - (d+1)/2 for an odd
-//	                one; so 0 stands for a chunk that is used first here
-//	        for each resource that has not exactly one chunk, a hash: its leaf
-//	number  key streams F
-//	F ×     store id(32) || root(32)
-//	number  parts P
-//	P ×     u8 kind, then numbers:
-//	        0 plain bytes: how many
-//	        1 frames of the pool or of an earlier one: first chunk, how many
-//	        2 body of a chunk, without a frame: chunk
-//	        3 filler: how many bytes, from which byte of the stream, which stream
-//	        4 body of section 8
-//	        5 body of section 10
-//	rest    the plain bytes of all parts, one after the other
+// The encoding of a Recipe is that of remote/RECIPES.md 1. Values of one kind are stored together,
+// in the order of the module, so that two generations of a store have long runs in common.
 const recipeVersion = 1
 
 // deltaRef returns the number that stands for a place in the pool.
@@ -135,10 +105,10 @@ func (t *table) append(b []byte) []byte {
 	return b
 }
 
-// errRecipe is behind what is wrong with the bytes of a recipe.
+// errRecipe is wrapped by errors about values that the encoding does not allow.
 var errRecipe = errors.New("value not allowed")
 
-// A recipeReader reads numbers and hashes, and keeps its first error.
+// A recipeReader reads numbers and hashes. It keeps its first error.
 type recipeReader struct {
 	b   []byte
 	err error
@@ -154,7 +124,7 @@ func (r *recipeReader) fail(format string, args ...any) {
 // take returns the next n bytes, or nil and an error.
 func (r *recipeReader) take(n int) []byte {
 	if n > len(r.b) {
-		r.fail("%d bytes wanted, %d left: %w", n, len(r.b), io.ErrUnexpectedEOF)
+		r.fail("want %d bytes, found %d: %w", n, len(r.b), io.ErrUnexpectedEOF)
 		return nil
 	}
 	p := r.b[:n]
@@ -173,14 +143,14 @@ func (r *recipeReader) byte() byte {
 func (r *recipeReader) number(limit uint64) uint64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 || v > limit || (n > 1 && r.b[n-1] == 0) {
-		r.fail("number: %w: at most %d, in its shortest form", errRecipe, limit)
+		r.fail("number: %w: want at most %d, in its shortest form", errRecipe, limit)
 		return 0
 	}
 	r.b = r.b[n:]
 	return v
 }
 
-// count reads how many items of at least size bytes follow.
+// count reads a number of items that have size bytes or more each.
 func (r *recipeReader) count(size int) int {
 	return int(r.number(uint64(len(r.b) / size)))
 }
@@ -203,10 +173,9 @@ func (r *recipeReader) hashes(n int) []merkle.Hash {
 	return out
 }
 
-// ParseRecipe reads the encoding of a Recipe and keeps no reference to it. What
-// it accepts gives the header of a well-formed module; whether it is the module
-// that is meant, Verify says. Its length may be far above that of b: look at
-// Size before reading it all. Errors match ErrRecipe.
+// ParseRecipe reads the encoding of a Recipe and keeps no reference to b. The header
+// of the module is well-formed then; use Verify for the rest. The module may be much
+// longer than b: check Size before reading all of it. Errors match ErrRecipe.
 func ParseRecipe(b []byte) (*Recipe, error) {
 	r := &recipeReader{b: b}
 	if v := r.byte(); v != recipeVersion {
@@ -257,7 +226,7 @@ func (r *recipeReader) readTable(chunks int) *table {
 		}
 		refs += k
 		if refs > uint64(len(r.b)) {
-			r.fail("chunks of resources: %w: more than there are bytes", errRecipe)
+			r.fail("chunk counts of resources exceed the bytes that follow: %w", errRecipe)
 		}
 		if r.err != nil {
 			return nil
@@ -269,7 +238,7 @@ func (r *recipeReader) readTable(chunks int) *table {
 	for i := range t.refs {
 		ref, ok := undeltaRef(r.number(math.MaxUint64), next)
 		if !ok || int64(ref) >= int64(t.pool) {
-			r.fail("place in the pool: %w", errRecipe)
+			r.fail("index in the pool: %w", errRecipe)
 			return nil
 		}
 		t.refs[i] = ref
@@ -277,16 +246,16 @@ func (r *recipeReader) readTable(chunks int) *table {
 	}
 	t.leaves = r.hashes(others)
 	if r.err == nil && !t.unique() {
-		r.fail("a retrieval key comes twice: %w", errRecipe)
+		r.fail("duplicate retrieval key: %w", errRecipe)
 	}
 	return t
 }
 
-// maxModule bounds the length of a module that a recipe may describe, so that
-// sums cannot overflow.
+// maxModule limits the length of the module of a recipe, so that sums cannot
+// overflow.
 const maxModule = 1 << 33
 
-// readParts reads the parts and returns how many plain bytes they have.
+// readParts reads the parts and returns the number of their plain bytes.
 func (r *recipeReader) readParts(rec *Recipe) (plain int64) {
 	n := r.count(1)
 	rec.parts = make([]part, 0, min(n, 1024))
@@ -325,7 +294,7 @@ func (r *recipeReader) readParts(rec *Recipe) (plain int64) {
 			tables[1]++
 			rec.add(kind, 4+32*int64(rec.table.len()), 0, 0)
 		default:
-			r.fail("part of kind %d: %w here", kind, errRecipe)
+			r.fail("part of kind %d: %w", kind, errRecipe)
 		}
 		if p := len(rec.parts) - 1; p >= 0 && rec.parts[p].n == 0 {
 			r.fail("empty part: %w", errRecipe)
@@ -336,7 +305,7 @@ func (r *recipeReader) readParts(rec *Recipe) (plain int64) {
 		last = kind
 	}
 	if rec.table != nil && tables != [2]int{1, 1} {
-		r.fail("table that stands in the module %d and %d times, want once: %w", tables[0], tables[1], errRecipe)
+		r.fail("table used %d and %d times, want once each: %w", tables[0], tables[1], errRecipe)
 	}
 	return plain
 }

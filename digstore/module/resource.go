@@ -13,23 +13,24 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Resource is one resource of a Module. It never changes and may be used by
-// several goroutines at once if the module's reader may.
+// A Resource is one resource of a Module. It never changes. It is safe for concurrent
+// use if the reader of the module is.
 type Resource struct {
 	m      *Module
 	key    merkle.Hash
 	leaf   merkle.Hash
-	rank   int // among the keys in order: the place of its leaf
+	rank   int // in the order of the keys: index of the leaf
 	chunks []Chunk
-	bodies []int64     // where the chunks lie in the module; nil: known from the recipe
-	row    int         // in the recipe's table
-	hashed merkle.Hash // its content's hash, if the recipe knows it
+	bodies []int64     // offsets of the chunks in the module; nil: the module has a recipe
+	row    int         // in the table of the recipe
+	hashed merkle.Hash // hash of the content, if it is known
 }
 
-// known returns a resource of a module that comes from a recipe.
+// known returns a resource of a module with a recipe.
 func (m *Module) known(i, rank int) *Resource {
 	r := m.recipe
-	res := &Resource{m: m, key: r.table.keys[i], leaf: r.table.leaf(i, r.chunks), rank: rank, chunks: r.table.chunksOf(i, r.chunks), row: i}
+	res := &Resource{m: m, key: r.table.keys[i], leaf: r.table.leaf(i, r.chunks), rank: rank,
+		chunks: r.table.chunksOf(i, r.chunks), row: i}
 	if h, ok := r.hashed[i]; ok {
 		res.hashed = h
 	} else if r.trusted && len(res.chunks) == 1 {
@@ -38,16 +39,18 @@ func (m *Module) known(i, rank int) *Resource {
 	return res
 }
 
-// resource returns a resource of a module that is read from a file.
+// resource returns a resource of a module without a recipe.
 func (m *Module) resource(row tableRow, rank int) (*Resource, error) {
 	pool, err := m.frames()
 	if err != nil {
 		return nil, err
 	}
-	res := &Resource{m: m, key: row.key, rank: rank, chunks: make([]Chunk, len(row.refs)), bodies: make([]int64, len(row.refs))}
+	res := &Resource{m: m, key: row.key, rank: rank,
+		chunks: make([]Chunk, len(row.refs)), bodies: make([]int64, len(row.refs))}
 	for i, ref := range row.refs {
 		if int64(ref) >= int64(len(pool.offs)) {
-			return nil, &VerifyError{Check: CheckIndex, Key: row.key, Want: fmt.Sprintf("a chunk below %d", len(pool.offs)), Got: strconv.Itoa(int(ref))}
+			want := fmt.Sprintf("a chunk below %d", len(pool.offs))
+			return nil, &VerifyError{CheckIndex, row.key, want, strconv.Itoa(int(ref))}
 		}
 		at := pool.body(ref)
 		res.chunks[i].Len = uint32(at.n)
@@ -60,25 +63,26 @@ func (m *Module) resource(row tableRow, rank int) (*Resource, error) {
 // Key returns the retrieval key.
 func (r *Resource) Key() merkle.Hash { return r.key }
 
-// Leaf returns what the module says is the SHA-256 of the sealed bytes.
+// Leaf returns the leaf that the module states. It is the SHA-256 of the sealed bytes
+// if Verify succeeds.
 func (r *Resource) Leaf() merkle.Hash { return r.leaf }
 
-// Chunks returns the sealed chunks in order. Their ids are known, and not zero,
-// only when the module comes from a Recipe. The slice must not be changed.
+// Chunks returns the sealed chunks in order. Without a Recipe their ids are zero. The
+// slice must not be changed.
 func (r *Resource) Chunks() []Chunk { return r.chunks }
 
-// SealedSize returns how many bytes Sealed gives.
+// SealedSize returns the number of sealed bytes.
 func (r *Resource) SealedSize() int64 {
 	return (&Entry{Chunks: r.chunks}).SealedSize()
 }
 
-// Size returns how many bytes the plaintext has, if the chunks open.
+// Size returns the number of plaintext bytes, if the chunks open.
 func (r *Resource) Size() int64 { return (&Entry{Chunks: r.chunks}).Size() }
 
-// Proof returns the proof that the leaf lies below the module's leaves. Its
-// root is what they fold to: the module's root, if the module verifies. All
-// proofs together cost one tree, which is kept; but of a file with more than
-// 65,536 resources each proof reads all leaves.
+// Proof returns the merkle proof of the leaf. Its root is the one that the leaves fold
+// to: the root of the module, if the module verifies. The tree is built once and
+// kept; without a Recipe and with more than 65,536 resources each call reads all
+// leaves.
 func (r *Resource) Proof() (merkle.Proof, error) {
 	if rec := r.m.recipe; rec != nil {
 		return rec.table.grow(rec.chunks).Prove(r.rank)
@@ -86,9 +90,9 @@ func (r *Resource) Proof() (merkle.Proof, error) {
 	return r.m.prove(r.rank)
 }
 
-// Verify checks that the sealed bytes hash to the leaf, and that the leaf
-// proves to the module's root. It is what a reader needs who trusts the root
-// and reads one resource. Errors match ErrVerify, unless reading fails.
+// Verify checks that the sealed bytes hash to the leaf, and that the leaf proves to the
+// root of the module. It suffices for a reader of one resource that trusts the root.
+// Errors match ErrVerify, except errors of the reader.
 func (r *Resource) Verify(ctx context.Context) error {
 	if err := r.verifyContent(ctx, nil); err != nil {
 		return err
@@ -98,7 +102,7 @@ func (r *Resource) Verify(ctx context.Context) error {
 		return err
 	}
 	if err := p.Check(r.leaf, r.m.head.id.Root); err != nil {
-		return &VerifyError{Check: CheckRoot, Key: r.key, Want: r.m.head.id.Root.String(), Got: p.Root.String()}
+		return &VerifyError{CheckRoot, r.key, r.m.head.id.Root.String(), p.Root.String()}
 	}
 	return nil
 }
@@ -119,7 +123,7 @@ func (r *Resource) verifyContent(ctx context.Context, buf []byte) error {
 	return nil
 }
 
-// hash writes the sealed bytes to h, through buf if it has room.
+// hash writes the sealed bytes to h. buf is used as buffer unless it is empty.
 func (r *Resource) hash(ctx context.Context, h hash.Hash, buf []byte) error {
 	if len(buf) == 0 {
 		buf = make([]byte, max(1, min(r.SealedSize(), runSize)))
@@ -140,8 +144,8 @@ func (r *Resource) hash(ctx context.Context, h hash.Hash, buf []byte) error {
 	}
 }
 
-// Sealed returns the sealed bytes: the chunks one after the other, as a server
-// sends them. Nothing about them has been checked.
+// Sealed returns the sealed bytes: the chunks joined in their order, as a server sends
+// them. They are not verified.
 func (r *Resource) Sealed() *io.SectionReader {
 	s := &sealed{r: r, ends: make([]int64, len(r.chunks)+1)}
 	for i, c := range r.chunks {
@@ -150,10 +154,10 @@ func (r *Resource) Sealed() *io.SectionReader {
 	return io.NewSectionReader(s, 0, s.ends[len(r.chunks)])
 }
 
-// A sealed reads the sealed bytes of a resource anywhere.
+// A sealed is the sealed bytes of a resource as an io.ReaderAt.
 type sealed struct {
 	r    *Resource
-	ends []int64 // ends[i]: total length of the chunks before chunk i
+	ends []int64 // ends[i]: offset of chunk i
 }
 
 func (s *sealed) ReadAt(p []byte, off int64) (int, error) {
@@ -176,7 +180,7 @@ func (s *sealed) ReadAt(p []byte, off int64) (int, error) {
 	return done, nil
 }
 
-// readChunk fills p with sealed bytes of a chunk, from its byte off on.
+// readChunk fills p with sealed bytes of a chunk, from offset off on.
 func (r *Resource) readChunk(i int, p []byte, off int64) error {
 	if len(p) == 0 {
 		return nil
@@ -198,13 +202,12 @@ func (r *Resource) readChunk(i int, p []byte, off int64) error {
 	return nil
 }
 
-// Open returns the plaintext, opened with k as it is read. What k does not open
-// is urn.ErrSealed when it is reached; a resource of another name, another
-// store or with another salt fails at its first byte.
+// Open returns the plaintext, which is opened with k as it is read. A chunk that k does
+// not open is urn.ErrSealed when it is reached. A key of another name, store or salt
+// fails at the first byte.
 //
-// That the chunks open says that the publisher sealed each of them for this
-// resource. That they are all of them, in order and of this generation, the
-// leaf says: Verify.
+// A chunk that opens was sealed with the key of this resource. Verify checks that the
+// chunks are complete, in order and of this generation.
 func (r *Resource) Open(k *urn.Key) (*Plain, error) {
 	p := &Plain{r: r, k: k, starts: make([]int64, len(r.chunks)+1)}
 	for i, c := range r.chunks {

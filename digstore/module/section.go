@@ -2,11 +2,11 @@ package module
 
 import "fmt"
 
-// A Section is the id of a part of a module's data (FORMAT.md 5). Ids that
-// are not named here are legal and ignored.
+// A Section is the id of a section of the blob (FORMAT.md 5). Readers ignore
+// ids that are not named here.
 type Section uint16
 
-// The sections that have a meaning.
+// The sections of FORMAT.md 5.
 const (
 	SectionStoreID        Section = 1
 	SectionCurrentRoot    Section = 2
@@ -39,7 +39,7 @@ var sectionNames = [...]string{
 	SectionPublicManifest: "PublicManifest",
 }
 
-// String returns the number of the section, and its name where it has one.
+// String returns the number of the section, and its name if it has one.
 func (s Section) String() string {
 	if int(s) < len(sectionNames) && sectionNames[s] != "" {
 		return fmt.Sprintf("section %d, %s", uint16(s), sectionNames[s])
@@ -48,13 +48,13 @@ func (s Section) String() string {
 }
 
 const (
-	blobOffset = 0x200000 // where the blob lies in the module's memory
+	blobOffset = 0x200000 // address of the blob in the memory of the module
 	blobMagic  = "DIGS"
 	blobHeader = 9  // magic, version, u32 number of rows
 	blobRow    = 10 // u16 id, u32 offset, u32 length
 )
 
-// An byteRange is a stretch of bytes.
+// A byteRange is n bytes from offset off on.
 type byteRange struct{ off, n int64 }
 
 func (e byteRange) end() int64 { return e.off + e.n }

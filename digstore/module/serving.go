@@ -6,14 +6,14 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A ContentRequest is what a guest is asked for content with. Its decoder is
-// strict about option tags, where a guest takes any but 1 for "absent".
+// A ContentRequest asks a guest for content. Its decoder refuses option tags other
+// than 0 and 1; a guest takes them for 0.
 type ContentRequest struct {
 	Key    merkle.Hash
 	Root   *merkle.Hash
-	Range  *[2]uint64 // start, end; guests ignore it
+	Range  *[2]uint64 // start, end; ignored by guests
 	JWT    *[]byte
-	Window *[2]uint64 // not before, not after: unix seconds
+	Window *[2]uint64 // not before, not after, in Unix seconds
 }
 
 // MarshalBinary returns the encoding of FORMAT.md 10.
@@ -45,22 +45,21 @@ func (c *ContentRequest) decode(r *codec.Reader) {
 	c.Window = decodeOptionalPair(r)
 }
 
-// A ContentResponse is what a guest answers: sealed bytes and the proof that
-// they are what the store says. Check it with merkle.Proof.Check against a root
-// that did not come with it.
+// A ContentResponse is the answer of a guest: sealed bytes and their proof. Check it
+// with merkle.Proof.Check against a root from another source.
 type ContentResponse struct {
 	Sealed    []byte // aliases the input when decoded
 	Proof     merkle.Proof
 	Root      merkle.Hash
-	ChunkLens []uint32 // how Sealed splits into chunks; empty: one chunk
+	ChunkLens []uint32 // lengths of the chunks in Sealed; empty: one chunk
 }
 
 // MarshalBinary returns the encoding of FORMAT.md 10, chunk lengths
 // included even when there are none.
 func (c *ContentResponse) MarshalBinary() ([]byte, error) { return marshal(c) }
 
-// UnmarshalBinary reads the encoding of FORMAT.md 10. An early form ended
-// before the chunk lengths; it is read as having none.
+// UnmarshalBinary reads the encoding of FORMAT.md 10. The chunk
+// lengths may be missing, as in an early version.
 func (c *ContentResponse) UnmarshalBinary(b []byte) error { return unmarshal(b, c) }
 
 func (c *ContentResponse) encode(w *codec.Writer) {
@@ -90,7 +89,7 @@ func (c *ContentResponse) decode(r *codec.Reader) {
 	}
 }
 
-// A ProofRequest is what a guest is asked for a proof prelude with.
+// A ProofRequest asks a guest for a proof prelude.
 type ProofRequest struct {
 	Key   merkle.Hash
 	Root  *merkle.Hash
@@ -116,7 +115,7 @@ func (p *ProofRequest) decode(r *codec.Reader) {
 	r.Fixed(p.Nonce[:])
 }
 
-// A ProofPrelude commits to an answer (FORMAT.md 10.2).
+// A ProofPrelude is a commitment to an answer (FORMAT.md 10.2).
 type ProofPrelude struct {
 	Root             merkle.Hash
 	OutputCommitment merkle.Hash // SHA-256 of the sealed bytes that were served
@@ -142,7 +141,7 @@ func (p *ProofPrelude) decode(r *codec.Reader) {
 	r.Fixed(p.ServingDigest[:])
 }
 
-// A PathWalk is how far a guest has come through a resource. No file holds one.
+// A PathWalk is the position of a guest in a resource. It is in no file.
 type PathWalk struct {
 	Key          merkle.Hash
 	ChunkIndices []uint32
@@ -168,12 +167,12 @@ func (p *PathWalk) decode(r *codec.Reader) {
 	p.Cursor = r.U64()
 }
 
-// An AttestationChallenge is what a host is asked to sign. What it signs has a
-// tag in front.
+// An AttestationChallenge asks a host for an attestation. The signed message is
+// "digstore:attest:v1" and the encoding.
 type AttestationChallenge struct {
 	Nonce     [32]byte
 	Store     auth.StoreID
-	Timestamp uint64 // unix seconds
+	Timestamp uint64 // Unix seconds
 }
 
 // MarshalBinary returns the encoding of FORMAT.md 10.
@@ -195,7 +194,7 @@ func (a *AttestationChallenge) decode(r *codec.Reader) {
 	a.Timestamp = r.U64()
 }
 
-// An AttestationResponse is a host's answer to an AttestationChallenge.
+// An AttestationResponse is the answer to an AttestationChallenge.
 type AttestationResponse struct {
 	HostKey    auth.PublicKey
 	InstanceID [32]byte

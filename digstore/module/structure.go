@@ -7,9 +7,10 @@ import (
 	"github.com/dig-network/digstore/internal/codec"
 )
 
-// A Structure is one of the structures of FORMAT.md 5 and 10: MarshalBinary gives its encoding, UnmarshalBinary reads it from the
-// start of a slice and passes over what follows, as the format asks. No input
-// makes it panic or allocate much more than the input's own length.
+// A Structure is one of the structures of FORMAT.md 5 and 10. MarshalBinary
+// returns its encoding. UnmarshalBinary reads it from the start of a slice and
+// ignores bytes that follow. It does not panic, and it allocates in proportion
+// to the input.
 type Structure interface {
 	encoding.BinaryMarshaler
 	encoding.BinaryUnmarshaler
@@ -17,7 +18,7 @@ type Structure interface {
 	decode(r *codec.Reader)
 }
 
-// UnmarshalStrict is v.UnmarshalBinary(b), and an error if bytes follow.
+// UnmarshalStrict is v.UnmarshalBinary(b), but bytes that follow are an error.
 func UnmarshalStrict(b []byte, v Structure) error {
 	r := codec.NewReader(b)
 	v.decode(r)

@@ -8,39 +8,39 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A table is the key table of a module that is laid out as ours are, in
-// columns. Its resources name chunks[first:first+pool], the pool.
+// A table is the key table of a module with the layout of Compose, in columns. Its
+// resources use chunks[first:first+pool], the pool.
 type table struct {
 	generation merkle.Hash   // in every row
-	first      int           // the pool's first chunk
-	pool       int           // how many chunks it has
-	keys       []merkle.Hash // one for each resource, in the order of the table
+	first      int           // index of the first chunk of the pool
+	pool       int           // number of chunks in the pool
+	keys       []merkle.Hash // of the resources, in the order of the table
 	starts     []uint32      // resource i has refs[starts[i]:starts[i+1]]
-	refs       []uint32      // places in the pool
-	leaves     []merkle.Hash // of the resources that have not exactly one chunk, in the order of the table
+	refs       []uint32      // indices in the pool
+	leaves     []merkle.Hash // of resources that have not exactly one chunk, in the same order
 
 	sorting sync.Once
 	order   []uint32 // the resources in the order of their keys
 	prefix  []uint64 // the first eight bytes of their keys, in that order
 	tree    *merkle.Tree
-	many    map[int]int // resource to its place in leaves
+	many    map[int]int // resource to index in leaves
 
 	growing sync.Once
 }
 
 const (
 	rowFixed = 32 + 32 + 4 + 8 // a row of the key table without its indices
-	keyTail  = 32 + 32 + 4     // what comes before the indices
+	keyTail  = 32 + 32 + 4     // the part of a row before the indices
 )
 
 func (t *table) len() int { return len(t.keys) }
 
-// rows returns the length of section 8's body.
+// rows returns the length of the body of section 8.
 func (t *table) rows() int64 { return 4 + rowFixed*int64(len(t.keys)) + 4*int64(len(t.refs)) }
 
 func (t *table) refsOf(i int) []uint32 { return t.refs[t.starts[i]:t.starts[i+1]] }
 
-// sort puts the keys in order, once.
+// sort sorts the keys at the first call.
 func (t *table) sort() {
 	t.sorting.Do(func() {
 		type row struct {
@@ -71,7 +71,7 @@ func (t *table) sort() {
 	})
 }
 
-// find returns the resource with that key, and its rank among the keys.
+// find returns the resource with that key and its rank.
 func (t *table) find(key merkle.Hash) (i, rank int, ok bool) {
 	t.sort()
 	prefix := binary.BigEndian.Uint64(key[:8])
@@ -84,7 +84,7 @@ func (t *table) find(key merkle.Hash) (i, rank int, ok bool) {
 	return 0, 0, false
 }
 
-// unique reports whether no key comes twice.
+// unique reports whether all keys differ.
 func (t *table) unique() bool {
 	t.sort()
 	for at := 1; at < len(t.order); at++ {
@@ -103,7 +103,7 @@ func (t *table) leaf(i int, chunks []Chunk) merkle.Hash {
 	return t.leaves[t.many[i]]
 }
 
-// grow builds the tree over the leaves, once.
+// grow returns the tree over the leaves, which is built at the first call.
 func (t *table) grow(chunks []Chunk) *merkle.Tree {
 	t.growing.Do(func() { t.tree = merkle.NewTree(t.sortedLeaves(chunks)) })
 	return t.tree
@@ -118,8 +118,8 @@ func (t *table) sortedLeaves(chunks []Chunk) []merkle.Hash {
 	return leaves
 }
 
-// chunksOf returns the chunks of resource i. Where they follow each other in
-// the pool, as they do unless a chunk comes twice, they are not copied.
+// chunksOf returns the chunks of resource i. They are copied only if they are not
+// contiguous in the pool.
 func (t *table) chunksOf(i int, chunks []Chunk) []Chunk {
 	refs := t.refsOf(i)
 	if len(refs) == 0 {
@@ -140,8 +140,7 @@ func (t *table) chunksOf(i int, chunks []Chunk) []Chunk {
 	return out
 }
 
-// A window is the part of a longer text, written from its start, that falls
-// into p.
+// A window is a writer that skips bytes and then fills p.
 type window struct {
 	p    []byte
 	skip int64
@@ -158,7 +157,7 @@ func (w *window) write(b []byte) {
 	w.skip = 0
 }
 
-// readRows fills p with the body of section 8 from its byte from on.
+// readRows fills p with the body of section 8, from offset from on.
 func (t *table) readRows(p []byte, from int64, chunks []Chunk) {
 	w := window{p, from}
 	var b [keyTail]byte
@@ -193,13 +192,13 @@ func (t *table) readRows(p []byte, from int64, chunks []Chunk) {
 	}
 }
 
-// rowStart returns where row i begins in the body of section 8.
+// rowStart returns the offset of row i in the body of section 8.
 func (t *table) rowStart(i int) int64 {
 	return 4 + rowFixed*int64(i) + 4*int64(t.starts[i])
 }
 
-// rowAt returns the row that holds byte off of the body of section 8, or the
-// number of rows.
+// rowAt returns the row that holds the byte at offset off of the body of section 8, or
+// the number of rows.
 func (t *table) rowAt(off int64) int {
 	lo, hi := 0, len(t.keys) // rowStart(lo) <= off, and off < rowStart(hi) or hi is past the last
 	for hi-lo > 1 {
@@ -212,7 +211,7 @@ func (t *table) rowAt(off int64) int {
 	return lo
 }
 
-// readLeaves fills p with the body of section 10 from its byte from on.
+// readLeaves fills p with the body of section 10, from offset from on.
 func (t *table) readLeaves(p []byte, from int64, chunks []Chunk) {
 	t.sort()
 	w := window{p, from}

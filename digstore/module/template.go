@@ -2,8 +2,8 @@ package module
 
 import "github.com/dig-network/digstore/internal/wasm"
 
-// The names that a guest must export and may expect from its host; FORMAT.md
-// 6.4. The stub below has exactly these.
+// The functions that a template imports and exports (FORMAT.md 6.4). The stub has
+// these and no others.
 var (
 	hostImports = [...]struct {
 		name string
@@ -46,10 +46,9 @@ const (
 	typeI32I32ToNone
 )
 
-// Stub returns the template of modules for which Options names none: a
-// WebAssembly module with the imports and exports of a guest whose functions
-// all return 0. It carries data and executes nothing. Its 566 bytes never
-// change (FORMAT.md 6.4).
+// Stub returns the default template: a WebAssembly module with the imports and
+// exports of a guest, whose functions return 0. Its 566 bytes never change
+// (FORMAT.md 6.4).
 func Stub() []byte {
 	const i32, i64 = 0x7f, 0x7e
 	types := []byte{6,
@@ -73,7 +72,7 @@ func Stub() []byte {
 	for i, f := range guestExports {
 		functions = append(functions, f.typ)
 		exports = appendName(exports, f.name)
-		exports = append(exports, 0, byte(len(hostImports)+i)) // functions count from the imported ones on
+		exports = append(exports, 0, byte(len(hostImports)+i)) // imported functions come first
 		switch f.typ {
 		case typeI32I32ToNone:
 			code = append(code, 2, 0, 0x0b) // no locals, end

@@ -13,12 +13,12 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// VerifyLeaves checks what needs no chunk: that store id, publisher key, root
-// and leaves are there, and that the leaves fold to the root (FORMAT.md
-// 7.2). Whether it is the store, the key and the root that are wanted is for
-// the caller to ask. It reads the leaves and keeps none of them.
+// VerifyLeaves makes the checks that need no chunk (FORMAT.md 7.2, steps 1 and
+// 2): store id, publisher key, root and leaves are present, and the leaves fold
+// to the root. The caller compares store id, key and root with the expected
+// ones. VerifyLeaves reads the leaves and keeps none of them.
 //
-// Errors match ErrFormat or ErrVerify, unless reading fails.
+// Errors match ErrFormat or ErrVerify, except errors of the reader.
 func (m *Module) VerifyLeaves() error {
 	var key [len(m.head.key)]byte
 	if err := m.head.readFixed(m.r, SectionPublicKey, key[:]); err != nil {
@@ -42,26 +42,21 @@ func (m *Module) VerifyLeaves() error {
 	return nil
 }
 
-// Verify is VerifyLeaves and, for every resource: the pool has its chunks, and
-// they hash to its leaf; and there are as many leaves as distinct keys. So every
-// sealed byte that a reader is given is what the root says.
+// Verify is VerifyLeaves and these checks: there are as many leaves as distinct
+// retrieval keys, and for every resource the pool has its chunks and they hash
+// to its leaf. The sealed bytes of every resource then are those that the root
+// commits to.
 //
-// What lies outside the root lies outside Verify too. Of sections 1 and 4, store
-// id and publisher key, the caller knows what they have to be. A retrieval key
-// may be another one that sorts in the same place: then the resource is not
-// found under its own, and under the other it does not open. Nothing speaks for
-// the WebAssembly around the data, the order of sections, the generation and
-// total size in rows of the key table, the order of rows, chunks that no
-// resource names, where a resource is cut into chunks, filler, and sections 3,
-// 5, 6, 7, 12 and 13.
+// Verify does not check what the root does not cover: see FORMAT.md 7.5. The
+// caller compares the store id and the publisher key with the expected ones.
 //
-// It reads every chunk once; resources whose chunks Decompose hashed on the way
-// are not read again. Errors match ErrFormat or ErrVerify, unless reading fails
-// or ctx ends.
+// It reads every chunk once. Resources whose chunks Decompose has hashed are not
+// read again. Errors match ErrFormat or ErrVerify, except errors of the reader
+// and of ctx.
 func (m *Module) Verify(ctx context.Context) error { return m.VerifyProgress(ctx, nil) }
 
-// VerifyProgress is Verify and calls progress, unless nil, after each resource
-// with how many sealed bytes have been gone through and how many there are.
+// VerifyProgress is Verify, and calls progress, unless nil, after each resource
+// with the sealed bytes that were verified and the total.
 func (m *Module) VerifyProgress(ctx context.Context, progress func(done, total int64)) error {
 	if err := m.VerifyLeaves(); err != nil {
 		return err
@@ -76,7 +71,8 @@ func (m *Module) VerifyProgress(ctx context.Context, progress func(done, total i
 			return err
 		}
 		if int64(len(ix.rows)) != l.n {
-			return &VerifyError{Check: CheckCount, Want: strconv.Itoa(len(ix.rows)), Got: strconv.FormatInt(l.n, 10)}
+			want, got := strconv.Itoa(len(ix.rows)), strconv.FormatInt(l.n, 10)
+			return &VerifyError{Check: CheckCount, Want: want, Got: got}
 		}
 	}
 	var total int64
@@ -95,8 +91,8 @@ func (m *Module) VerifyProgress(ctx context.Context, progress func(done, total i
 	})
 }
 
-// verifyResources hashes resources on several cores. All its goroutines have
-// ended when it returns.
+// verifyResources hashes resources on several goroutines, which have ended when
+// it returns.
 func (m *Module) verifyResources(ctx context.Context, progress func(done int64)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -105,7 +101,7 @@ func (m *Module) verifyResources(ctx context.Context, progress func(done int64))
 	var done int64
 	verify := func(r *Resource, buf []byte) {
 		if err := r.verifyContent(ctx, buf); err != nil {
-			cancel(err) // the first one counts
+			cancel(err) // the first error is returned
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -175,14 +171,15 @@ func (m *Module) leafAt(rank int) (merkle.Hash, error) {
 		return leaf, err
 	}
 	if int64(rank) >= l.n {
-		return leaf, &VerifyError{Check: CheckCount, Want: "more than " + strconv.Itoa(rank), Got: strconv.FormatInt(l.n, 10)}
+		want, got := "more than "+strconv.Itoa(rank), strconv.FormatInt(l.n, 10)
+		return leaf, &VerifyError{Check: CheckCount, Want: want, Got: got}
 	}
 	return leaf, readAll(l.s, leaf[:], 4+32*int64(rank))
 }
 
-// fold returns the root over n leaves from the one at first on. It keeps one
-// hash for each level: an odd last node moves up unchanged, so full subtrees
-// are folded as soon as they are complete and the rest from the right.
+// fold returns the root over n leaves from the leaf first on. It keeps one hash
+// for each level. Full subtrees are folded when they are complete, the rest from
+// the right, since an odd last node moves up unchanged.
 func (l *leafReader) fold(first, n int64) (merkle.Hash, error) {
 	if n == 0 {
 		return merkle.Sum(nil), nil
@@ -207,12 +204,12 @@ func (l *leafReader) fold(first, n int64) (merkle.Hash, error) {
 	return root, nil
 }
 
-// maxTree is for how many leaves a Module that is read from a file keeps their
-// tree, 64 bytes for each.
+// maxTree is the largest number of leaves for which a Module that is read from a
+// file keeps the tree: 64 bytes for each leaf.
 const maxTree = 1 << 16
 
-// prove makes the proof of one leaf. Above maxTree leaves it reads all of them
-// each time.
+// prove makes the proof of one leaf. With more than maxTree leaves it reads all
+// of them each time.
 func (m *Module) prove(rank int) (merkle.Proof, error) {
 	l, err := m.leaves()
 	if err != nil {
@@ -228,7 +225,7 @@ func (m *Module) prove(rank int) (merkle.Proof, error) {
 	return l.prove(int64(rank))
 }
 
-// prove makes the proof of a leaf, reading all of them.
+// prove makes the proof of a leaf. It reads all leaves.
 func (l *leafReader) prove(i int64) (p merkle.Proof, err error) {
 	if p.Leaf, err = l.fold(i, 1); err != nil {
 		return merkle.Proof{}, err
@@ -260,8 +257,8 @@ func (l *leafReader) tree() (*merkle.Tree, error) {
 	return merkle.NewTree(leaves), nil
 }
 
-// path returns the siblings on the way up from leaf i of the n from first on.
-// The left subtree of n leaves has as many as the largest power of two below n.
+// path returns the siblings from leaf i upwards in the tree over n leaves from
+// first on. The left subtree has the largest power of two below n leaves.
 func (l *leafReader) path(first, n, i int64) ([]merkle.Step, error) {
 	if n <= 1 {
 		return nil, nil

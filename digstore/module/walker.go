@@ -2,22 +2,21 @@ package module
 
 import "bytes"
 
-// A walker says what each chunk of a pool means for the hashes of the content of
-// resources, as the chunks come by. It follows the rows as long as they name
-// chunks in the order of the pool. For those that a row comes back to it keeps
-// copies, as far as they fit; a row that comes back to another is given up, and
-// is for Verify to read again.
+// A walker computes the steps of the content hash for each chunk of a pool. It
+// follows the rows while they use chunks in the order of the pool. It keeps copies
+// of chunks that a later row, or a later place of a row, uses again, up to maxHeld
+// bytes. A row that uses another earlier chunk is left to Verify.
 type walker struct {
-	t     *table // nil: nothing is known
+	t     *table // nil: there are no steps
 	row   int
 	at    uint32          // in refs
-	again map[uint32]bool // chunks that some row comes back to
+	again map[uint32]bool // chunks that are used again
 	held  map[uint32][]byte
 	room  int
 }
 
-// maxHeld is how many bytes a walker keeps. Content that comes back to chunks
-// comes back to few: runs of zeros.
+// maxHeld is the number of bytes that a walker keeps. Few chunks are used again:
+// mostly those of runs of zeros.
 const maxHeld = 2 << 20
 
 func newWalker(t *table) *walker {
@@ -41,8 +40,8 @@ func newWalker(t *table) *walker {
 	return w
 }
 
-// steps appends what is to be done with chunk number ref, called for 0, 1, 2, …
-// with its bytes.
+// steps appends the steps of chunk ref, whose bytes are data. It is called for all
+// chunks in order.
 func (w *walker) steps(steps []step, ref uint32, data []byte) []step {
 	if w.t == nil {
 		return nil

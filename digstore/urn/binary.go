@@ -36,7 +36,7 @@ func (u URN) AppendBinary(b []byte) ([]byte, error) {
 func (u URN) MarshalBinary() ([]byte, error) { return u.AppendBinary(nil) }
 
 // UnmarshalBinary reads the encoding of FORMAT.md 9 from the start of b
-// and passes over what follows, as the format asks.
+// and ignores what follows.
 func (u *URN) UnmarshalBinary(b []byte) error {
 	r := codec.NewReader(b)
 	d := URN{Chain: r.String(), Whole: true}

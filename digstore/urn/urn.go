@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// Chain is the label that every content address carries, whatever label
-	// the URN that was given has.
+	// Chain is the chain in rootless URNs, from which keys are derived, whatever
+	// chain the parsed URN has.
 	Chain = "chia"
 
-	// DefaultResource is the resource that a URN without a resource, or with
-	// an empty one, addresses.
+	// DefaultResource is the resource that a URN with an absent or empty resource
+	// addresses.
 	DefaultResource = "index.html"
 
 	prefix = "urn:dig:"
@@ -25,14 +25,14 @@ const (
 // ErrSyntax is wrapped by every error of Parse.
 var ErrSyntax = errors.New("not a urn:dig: address")
 
-// A URN names a store, a generation of it, or a resource in it.
+// A URN is the address of a store, of a generation, or of a resource.
 //
-// The zero Root means the current generation. Whole tells a URN without a
-// resource part ("urn:dig:chia:<store>") from one whose resource is empty
-// ("urn:dig:chia:<store>/"); Resource counts only when Whole is false. An empty
-// Chain stands for "chia".
+// The zero Root stands for the current generation. Whole is true for a URN without a
+// resource part ("urn:dig:chia:<store>"), false for one whose resource is empty
+// ("urn:dig:chia:<store>/"); Resource is used only when Whole is false. An empty Chain
+// stands for "chia".
 //
-// URNs are plain values: they may be compared with == and copied.
+// URNs may be compared with == and copied.
 type URN struct {
 	Chain    string
 	Store    auth.StoreID
@@ -40,23 +40,24 @@ type URN struct {
 	Resource string
 	Whole    bool
 
-	rootGiven bool // a root of 64 zeros was written out
+	rootGiven bool // the root was given and is zero
 }
 
-// Parse reads a URN (FORMAT.md 2). Hex digits may be of either case; the
-// resource is everything after the first slash, as it stands: nothing is
-// decoded, normalised or trimmed. Errors match ErrSyntax.
+// Parse reads a URN (FORMAT.md 2). Hex digits may be of either case. The
+// resource is everything after the first slash; it is not decoded, normalized or
+// trimmed. Errors match ErrSyntax.
 func Parse(s string) (URN, error) {
 	rest, ok := strings.CutPrefix(s, prefix)
 	if !ok {
-		return URN{}, fmt.Errorf("parse %q: %w: it does not begin with %q", clip(s), ErrSyntax, prefix)
+		return URN{}, fmt.Errorf("parse %q: %w: want the prefix %q", clip(s), ErrSyntax, prefix)
 	}
 	var u URN
 	head, resource, ok := strings.Cut(rest, "/")
 	u.Resource, u.Whole = resource, !ok
 	parts := strings.Split(head, ":")
 	if len(parts) > 3 {
-		return URN{}, fmt.Errorf("parse %q: %w: %d parts before the resource, want chain, store and at most a root", clip(s), ErrSyntax, len(parts))
+		return URN{}, fmt.Errorf("parse %q: %w: want chain, store and at most a root, found %d parts",
+			clip(s), ErrSyntax, len(parts))
 	}
 	if u.Chain = parts[0]; u.Chain == "" {
 		return URN{}, fmt.Errorf("parse %q: %w: the chain is empty", clip(s), ErrSyntax)
@@ -78,7 +79,7 @@ func Parse(s string) (URN, error) {
 	return u, nil
 }
 
-// clip keeps an error short when the text is not.
+// clip shortens a text for an error.
 func clip(s string) string {
 	if len(s) > 200 {
 		return s[:200] + "…"
@@ -86,8 +87,8 @@ func clip(s string) string {
 	return s
 }
 
-// String returns the canonical form (FORMAT.md 3). Parse(u.String()) gives
-// u again, with an empty Chain spelled out.
+// String returns the canonical form (FORMAT.md 3). Parse(u.String()) returns u, with
+// "chia" for an empty Chain.
 func (u URN) String() string {
 	chain := u.Chain
 	if chain == "" {
@@ -118,8 +119,7 @@ func (u *URN) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// Rootless returns u without its root: the same resource in whatever
-// generation is current.
+// Rootless returns u without its root: the same resource in the current generation.
 func (u URN) Rootless() URN {
 	u.Root, u.rootGiven = merkle.Hash{}, false
 	return u
@@ -131,8 +131,8 @@ func (u URN) At(root merkle.Hash) URN {
 	return u
 }
 
-// Name returns the resource that u addresses: Resource, or DefaultResource
-// where that is absent or empty (FORMAT.md 4).
+// Name returns the resource that u addresses: Resource, or DefaultResource if that is
+// absent or empty (FORMAT.md 4).
 func (u URN) Name() string {
 	if u.Whole || u.Resource == "" {
 		return DefaultResource
@@ -140,29 +140,26 @@ func (u URN) Name() string {
 	return u.Resource
 }
 
-// IdentityHash returns the SHA-256 of the canonical form as it is, root
-// included. It names the URN; no server is asked for it.
+// IdentityHash returns the SHA-256 of the canonical form, root included. It names the
+// URN. No server is asked for it.
 func (u URN) IdentityHash() merkle.Hash { return merkle.Sum([]byte(u.String())) }
 
-// RetrievalKey returns the content address of the resource that u addresses:
-// what a key table stores and what servers are asked for. Neither the root nor
-// the chain has a part in it, so it stays the same from generation to
-// generation.
+// RetrievalKey returns the retrieval key of the resource that u addresses, which key
+// tables hold and servers are asked for. It does not depend on the root and the
+// chain, so it is the same in all generations.
 func (u URN) RetrievalKey() merkle.Hash { return RetrievalKey(u.Store, u.Name()) }
 
-// Key derives the key that the resource's chunks are sealed with. Salt is the
-// store's secret salt, nil for a public store. As for RetrievalKey, root and
-// chain do not count.
+// Key derives the content key of the resource that u addresses. Salt is the secret salt
+// of the store, nil for a public store. Root and chain are not used.
 func (u URN) Key(salt *Salt) *Key { return NewKey(u.Store, u.Name(), salt) }
 
-// RetrievalKey returns the content address of a resource named exactly so; the
-// empty name is not replaced by DefaultResource.
+// RetrievalKey returns the retrieval key of a resource. An empty name is not replaced
+// by DefaultResource.
 func RetrievalKey(s auth.StoreID, resource string) merkle.Hash {
 	return merkle.Sum(rootless(s, resource))
 }
 
-// rootless returns the canonical rootless URN of a resource, the one text from
-// which retrieval key and content key come.
+// rootless returns the rootless URN of a resource (FORMAT.md 5).
 func rootless(s auth.StoreID, resource string) []byte {
 	b := make([]byte, 0, len(prefix)+len(Chain)+2+64+len(resource))
 	b = append(b, prefix+Chain+":"...)

@@ -25,7 +25,7 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestExits walks the table of remote-protocol 7.7 and architecture §8.
+// TestExits maps errors to exit codes.
 func TestExits(t *testing.T) {
 	for _, c := range []struct {
 		name string

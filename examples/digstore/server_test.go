@@ -41,7 +41,7 @@ type server struct {
 	err    error
 }
 
-// banner is what remote-protocol 7.8 and decision 28 say of it.
+// banner is the JSON that serve prints first.
 type banner struct {
 	Serving bool
 	Bind    string

@@ -124,7 +124,7 @@ func TestChiaKeygenSign(t *testing.T) {
 		}
 		derived += len(c.Hardened) + len(c.Unhardened)
 	}
-	// Child keys: no key of this project is derived from another (store-format 9.1).
+	// Child keys: no key of this project is derived from another.
 	vectors.Count(t, "dig/chia-keygen-sign.json", len(f.Cases), derived)
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // The figure that counts is Cuts and Reader against PlainLoop, which is the
-// loop of store-format 5.2, in one run:
+// loop of digstore/module/FORMAT.md 2.2, in one run:
 //
 //	go test -run '^$' -bench . -count 6 ./internal/cdc
 const benchSize = 32 << 20

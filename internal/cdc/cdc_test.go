@@ -21,7 +21,7 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// reference is the rule as store-format 5.2 has it, byte by byte: the end of
+// reference is the rule as digstore/module/FORMAT.md 2.2 has it, byte by byte: the end of
 // the chunk that begins at start.
 func reference(data []byte, start int, p cdc.Params) int {
 	mask := uint64(1)<<(bits.Len(uint(p.Target))-1) - 1

@@ -8,7 +8,7 @@ import (
 	"github.com/dig-network/digstore/internal/codec"
 )
 
-// An author, of the structure Author in store-format 2.3.
+// An author, as in section 6 of a module.
 type author struct {
 	name    string
 	handle  string // empty: absent

@@ -12,7 +12,7 @@ import (
 	"github.com/dig-network/digstore/internal/wasm"
 )
 
-// address is where a .dig file has its content. Spec: store-format 7.2.
+// address is where a .dig file has its content. See digstore/module/FORMAT.md 3.2.
 const address = 2097152
 
 // digs recognises the content of a store.
@@ -151,7 +151,7 @@ func stub(t testing.TB) []byte {
 	return b
 }
 
-// guest is what store-format 7.5 wants of a template.
+// guest has the imports and exports of a template.
 func guest() (imports []wasm.Import, exports []wasm.Export) {
 	for _, name := range []string{"host_get_public_key", "host_create_attestation", "host_establish_session", "host_verify_session",
 		"jwks_fetch", "host_get_current_time", "host_random_bytes", "host_read_return_buffer"} {
