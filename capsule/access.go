@@ -90,8 +90,10 @@ func (p *AccessProof) decode(r *codec.Reader) {
 
 // An accessWalk is the sequence of chunks that a challenge leads to.
 //
-//	s_0     = SHA-256("dig:access:seed:v1" || entropy || validator || node || plot id || capsule hash)
-//	i_k     = first u64 of SHA-256("dig:access:idx:v1" || s_k) mod chunks, and on by 1, round the end, while it
+//	s_0     = SHA-256("dig:access:seed:v1" || entropy || validator || node || plot id || capsule
+//	hash)
+//	i_k     = first u64 of SHA-256("dig:access:idx:v1" || s_k) mod chunks, and on by 1, round
+//	the end, while it
 //	          was used already
 //	s_(k+1) = SHA-256("dig:access:step:v1" || s_k || chunk i_k)
 type accessWalk struct {

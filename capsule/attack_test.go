@@ -14,17 +14,23 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-func blockHash(height uint64) merkle.Hash { return merkle.Sum(fmt.Appendf(nil, "block %d", height)) }
+func blockHash(height uint64) merkle.Hash {
+	return merkle.Sum(fmt.Appendf(nil, "block %d",
+		height))
+}
 
-// A prover anchors a datastore of its own, whose leaf names the victim's hash, size 1 and the chunk root of one
-// byte. It stores that byte. Even a verifier that trusts the attacker's datastore refuses it, because it asks
+// A prover anchors a datastore of its own, whose leaf names the victim's hash, size 1 and the
+// chunk root of one
+// byte. It stores that byte. Even a verifier that trusts the attacker's datastore refuses it,
+// because it asks
 // about another one.
 func TestForeignHashInOwnDatastore(t *testing.T) {
 	w := newWorld(t)
 	victim := w.manifest.Capsules[1]
 	fake := victim
 	fake.Index, fake.Size, fake.ChunkRoot = 0, 1, merkle.Leaf([]byte{0})
-	own := &capsule.Manifest{Store: auth.StoreID{0xee}, Root: fake.Leaf(), Capsules: []capsule.Descriptor{fake}}
+	own := &capsule.Manifest{Store: auth.StoreID{0xee}, Root: fake.Leaf(),
+		Capsules: []capsule.Descriptor{fake}}
 	if err := own.Check(); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +48,8 @@ func TestForeignHashInOwnDatastore(t *testing.T) {
 	_, err = b.Verify(t.Context(), c, o)
 	wantError(t, "own datastore", err, capsule.ErrProof, capsule.ErrBinding)
 	// The proof is sound for what it says: it is the reference that saves the verifier.
-	if _, err := b.Verify(t.Context(), c, &capsule.VerifyOptions{Refs: []capsule.Ref{own.Ref(0)}}); err != nil {
+	if _, err := b.Verify(t.Context(), c,
+		&capsule.VerifyOptions{Refs: []capsule.Ref{own.Ref(0)}}); err != nil {
 		t.Errorf("asked about its own datastore: %v", err)
 	}
 }
@@ -63,7 +70,10 @@ func (p onePlot) Subroots(context.Context) ([]merkle.Hash, error) {
 	return []merkle.Hash{capsule.Subroot(p.content)}, nil
 }
 
-func (p onePlot) ReadBlock(context.Context, uint32, []byte) ([]byte, error) { return p.content, nil }
+func (p onePlot) ReadBlock(context.Context, uint32, []byte) ([]byte, error) {
+	return p.content,
+		nil
+}
 
 // anySigner has a key of small order, under which one signature verifies for every message.
 type anySigner struct{}
@@ -78,7 +88,8 @@ func TestSmallOrderKeys(t *testing.T) {
 	w := newWorld(t)
 	id := w.plots.ID
 	id.PublicKey = anySigner{}.PublicKey()
-	plots := must(capsuletest.NewPlots(id, capsuletest.Holding{Manifest: w.manifest, Content: map[uint32][]byte{1: w.content}}))
+	plots := must(capsuletest.NewPlots(id, capsuletest.Holding{Manifest: w.manifest,
+		Content: map[uint32][]byte{1: w.content}}))
 	prover := &capsule.Prover{Key: anySigner{}, Plots: plots}
 	c := w.challenge(t, func(c *capsule.Challenge) {
 		w.accessOnly(c)
@@ -96,7 +107,8 @@ func TestSmallOrderKeys(t *testing.T) {
 	d := &capsule.Challenge{ID: "x", Samples: 1}
 	wantError(t, "validator signs", d.Sign(t.Context(), anySigner{}), capsule.ErrKey)
 	d.Minimal = true
-	wantError(t, "validator of a minimal challenge", d.Verify(anySigner{}.PublicKey()), capsule.ErrKey)
+	wantError(t, "validator of a minimal challenge", d.Verify(anySigner{}.PublicKey()),
+		capsule.ErrKey)
 }
 
 // A prover that has hashes and paths but no content cannot deliver chunks.
@@ -149,7 +161,8 @@ func (p blocksPlot) Find(context.Context, merkle.Hash, merkle.Hash) (capsule.Plo
 }
 func (p blocksPlot) Subroots(context.Context) ([]merkle.Hash, error) { return p.subroots, nil }
 func (p blocksPlot) ReadBlock(_ context.Context, i uint32, _ []byte) ([]byte, error) {
-	return p.content[int(i)*capsule.BlockSize : min(len(p.content), int(i+1)*capsule.BlockSize)], nil
+	return p.content[int(i)*capsule.BlockSize : min(len(p.content),
+		int(i+1)*capsule.BlockSize)], nil
 }
 
 // An answer serves one challenge and one node.
@@ -166,12 +179,16 @@ func TestReplayedAndStolenAnswers(t *testing.T) {
 
 	// A thief signs everything anew with its own key.
 	thief := auth.NewNodeKey([32]byte{66})
-	any := w.challenge(t, func(c *capsule.Challenge) { c.Node, c.PlotID = auth.NodePublicKey{}, merkle.Hash{} })
+	any := w.challenge(t, func(c *capsule.Challenge) {
+		c.Node, c.PlotID = auth.NodePublicKey{},
+			merkle.Hash{}
+	})
 	if b, err = w.prover.Prove(t.Context(), any); err != nil {
 		t.Fatal(err)
 	}
 	resign := func(b *capsule.Bundle) {
-		if err := errors.Join(capsule.SignOwnership(t.Context(), b, thief), capsule.SignBundle(t.Context(), b, thief)); err != nil {
+		if err := errors.Join(capsule.SignOwnership(t.Context(), b, thief),
+			capsule.SignBundle(t.Context(), b, thief)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -185,34 +202,42 @@ func TestReplayedAndStolenAnswers(t *testing.T) {
 	stolen.PlotID = stolen.Ownership.Plot.ID()
 	resign(stolen)
 	_, err = stolen.Verify(t.Context(), any, w.options())
-	wantError(t, "put on the thief's plot", err, capsule.ErrProof, capsule.ErrBinding) // the work is of another plot seed
+	// the work is of another plot seed
+	wantError(t, "put on the thief's plot", err, capsule.ErrProof, capsule.ErrBinding)
 
 	stolen.Work.PlotSeed = stolen.Ownership.Plot.Seed()
 	stolen.Work.Nonce = must(capsule.NewCPUWorker(0).Search(t.Context(), capsule.WorkInput{
-		TableDataHash: stolen.Work.TableDataHash, PreviousHash: stolen.Work.PreviousHash, PlotSeed: stolen.Work.PlotSeed, CapsuleHash: stolen.CapsuleHash,
+		TableDataHash: stolen.Work.TableDataHash, PreviousHash: stolen.Work.PreviousHash,
+		PlotSeed: stolen.Work.PlotSeed, CapsuleHash: stolen.CapsuleHash,
 	}, 16))
 	stolen.Work.Achieved = uint8(capsule.ZeroBits(capsule.WorkInput{
-		TableDataHash: stolen.Work.TableDataHash, PreviousHash: stolen.Work.PreviousHash, PlotSeed: stolen.Work.PlotSeed, CapsuleHash: stolen.CapsuleHash,
+		TableDataHash: stolen.Work.TableDataHash, PreviousHash: stolen.Work.PreviousHash,
+		PlotSeed: stolen.Work.PlotSeed, CapsuleHash: stolen.CapsuleHash,
 	}.Hash(stolen.Work.Nonce)))
 	resign(stolen)
 	_, err = stolen.Verify(t.Context(), any, w.options())
-	wantError(t, "with work of its own", err, capsule.ErrProof, capsule.ErrAccess) // the samples are of another plot
+	// the samples are of another plot
+	wantError(t, "with work of its own", err, capsule.ErrProof, capsule.ErrAccess)
 
 	// The plot file itself serves no other key.
-	if _, err := (&capsule.Prover{Key: thief, Plots: w.plots}).Prove(t.Context(), any); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := (&capsule.Prover{Key: thief, Plots: w.plots}).Prove(t.Context(),
+		any); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("stolen plot: %v", err)
 	}
 }
 
-// A prover searches for a plot id that leads to the chunks that it kept. It finds one, and the proof holds, but
+// A prover searches for a plot id that leads to the chunks that it kept. It finds one, and the
+// proof holds, but
 // it is not bound, because that plot was not announced before the entropy.
 func TestPlotIDsAfterTheEntropy(t *testing.T) {
 	w := newWorld(t)
 	kept := func(i uint32) bool { return i < 17 } // half of the capsule
 	c := w.challenge(t, func(c *capsule.Challenge) { w.accessOnly(c); c.PlotID = merkle.Hash{} })
 	for d := uint32(0); d < 1000; d++ {
-		id := capsule.PlotIdentity{PublicKey: w.node.PublicKey(), Difficulty: d % 41, BlockHash: merkle.Hash{byte(d / 41)}}
-		plots := must(capsuletest.NewPlots(id, capsuletest.Holding{Manifest: w.manifest, Content: map[uint32][]byte{1: w.content}}))
+		id := capsule.PlotIdentity{PublicKey: w.node.PublicKey(), Difficulty: d % 41,
+			BlockHash: merkle.Hash{byte(d / 41)}}
+		plots := must(capsuletest.NewPlots(id,
+			capsuletest.Holding{Manifest: w.manifest, Content: map[uint32][]byte{1: w.content}}))
 		found := true
 		for _, i := range capsule.AccessIndices(c, w.node.PublicKey(), plots.ID, w.content) {
 			found = found && kept(i)
@@ -236,7 +261,8 @@ func TestPlotIDsAfterTheEntropy(t *testing.T) {
 	t.Error("no plot id in 1000 leads to what is kept")
 }
 
-// Nodes that miss a share of the chunks pass as rarely as the sampling says, and every chunk can be asked for.
+// Nodes that miss a share of the chunks pass as rarely as the sampling says, and every chunk
+// can be asked for.
 func TestMissingChunks(t *testing.T) {
 	w := newWorld(t)
 	const chunks, tries = 200, 3000

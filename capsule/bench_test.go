@@ -17,15 +17,20 @@ import (
 )
 
 // accessBench has a challenge of 20 samples about a capsule of 16 MiB, and its answer.
-func accessBench(b *testing.B) (*capsule.Prover, *capsule.Challenge, *capsule.Bundle, *capsule.VerifyOptions, []byte) {
+func accessBench(
+	b *testing.B,
+) (*capsule.Prover, *capsule.Challenge, *capsule.Bundle, *capsule.VerifyOptions, []byte) {
 	content := pattern(1, 16<<20)
 	for i := range content { // no two blocks alike
 		content[i] ^= byte(i >> 17)
 	}
 	m := manifestOf(1, content)
 	node := auth.NewNodeKey([32]byte{1})
-	plots := must(capsuletest.NewPlots(capsule.PlotIdentity{PublicKey: node.PublicKey()}, capsuletest.Holding{Manifest: m, Content: map[uint32][]byte{0: content}}))
-	c := &capsule.Challenge{ID: "bench", Type: capsule.PhysicalAccess, CapsuleHash: m.Capsules[0].Hash, Entropy: merkle.Hash{1}, IssuedAt: 1, ExpiresAt: 2, Samples: 20}
+	plots := must(capsuletest.NewPlots(capsule.PlotIdentity{PublicKey: node.PublicKey()},
+		capsuletest.Holding{Manifest: m, Content: map[uint32][]byte{0: content}}))
+	c := &capsule.Challenge{ID: "bench", Type: capsule.PhysicalAccess,
+		CapsuleHash: m.Capsules[0].Hash, Entropy: merkle.Hash{1}, IssuedAt: 1, ExpiresAt: 2,
+		Samples: 20}
 	if err := c.Sign(b.Context(), auth.NewNodeKey([32]byte{2})); err != nil {
 		b.Fatal(err)
 	}
@@ -37,7 +42,8 @@ func accessBench(b *testing.B) (*capsule.Prover, *capsule.Challenge, *capsule.Bu
 	return p, c, bundle, &capsule.VerifyOptions{Refs: []capsule.Ref{m.Ref(0)}}, content
 }
 
-// BenchmarkAccess: Prove and Verify beside what they cannot do without, which is hashing the blocks and the chunks.
+// BenchmarkAccess: Prove and Verify beside what they cannot do without, which is hashing the
+// blocks and the chunks.
 func BenchmarkAccess(b *testing.B) {
 	p, c, bundle, o, content := accessBench(b)
 	b.Run("Prove", func(b *testing.B) {
@@ -72,7 +78,8 @@ func BenchmarkAccess(b *testing.B) {
 	})
 }
 
-// BenchmarkSplit: beside a bare loop on all cores that hashes the same bytes twice, whole and in chunks.
+// BenchmarkSplit: beside a bare loop on all cores that hashes the same bytes twice, whole and
+// in chunks.
 func BenchmarkSplit(b *testing.B) {
 	const size, count = 16 << 20, 8
 	content := pattern(1, size*count)
@@ -80,7 +87,8 @@ func BenchmarkSplit(b *testing.B) {
 		b.SetBytes(int64(len(content)))
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := capsule.Split(b.Context(), auth.StoreID{}, bytes.NewReader(content), nil, nil); err != nil {
+			if _, err := capsule.Split(b.Context(), auth.StoreID{}, bytes.NewReader(content), nil,
+				nil); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -114,7 +122,8 @@ func BenchmarkVerifyReader(b *testing.B) {
 	d := must(capsule.Describe(0, bytes.NewReader(content)))
 	b.SetBytes(int64(len(content)))
 	for b.Loop() {
-		if _, err := io.Copy(io.Discard, capsule.VerifyReader(io.NopCloser(bytes.NewReader(content)), d)); err != nil {
+		if _, err := io.Copy(io.Discard,
+			capsule.VerifyReader(io.NopCloser(bytes.NewReader(content)), d)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -124,7 +133,8 @@ func BenchmarkManifest(b *testing.B) {
 	m := &capsule.Manifest{Store: auth.StoreID{1}}
 	var leaves []merkle.Hash
 	for i := range 100_000 {
-		d := capsule.Descriptor{Index: uint32(i), Size: 1, Hash: merkle.Sum(fmt.Append(nil, i)), ChunkRoot: merkle.Hash{1}}
+		d := capsule.Descriptor{Index: uint32(i), Size: 1, Hash: merkle.Sum(fmt.Append(nil, i)),
+			ChunkRoot: merkle.Hash{1}}
 		m.Capsules = append(m.Capsules, d)
 		leaves = append(leaves, d.Leaf())
 	}
@@ -146,7 +156,8 @@ func BenchmarkSearch(b *testing.B) {
 		w := capsule.NewCPUWorker(0)
 		nonces := uint64(0)
 		for i := 0; b.Loop(); i++ {
-			n, err := w.Search(b.Context(), capsule.WorkInput{PlotSeed: merkle.Sum(fmt.Append(nil, i))}, bits)
+			n, err := w.Search(b.Context(), capsule.WorkInput{PlotSeed: merkle.Sum(fmt.Append(nil,
+				i))}, bits)
 			if err != nil {
 				b.Fatal(err)
 			}

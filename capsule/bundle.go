@@ -82,7 +82,8 @@ func (b *Bundle) proofs() []proofCodec {
 
 // MarshalBinary returns the encoding:
 //
-//	u32 "DIGB" || u16 version 1 || u16 mask || challenge digest (32) || plot id (32) || capsule hash (32) ||
+//	u32 "DIGB" || u16 version 1 || u16 mask || challenge digest (32) || plot id (32) || capsule
+//	hash (32) ||
 //	u64 generated at || for each proof (u32 length || bytes) || signature (64)
 //
 // The bits of the mask are, in the order in which proofs follow: 1 ownership, 2 inclusion, 4

@@ -81,29 +81,34 @@ func (b *Bundle) MarshalJSON() ([]byte, error) {
 		Access      *access    `json:"access,omitempty"`
 		Signature   hexBytes   `json:"node_signature"`
 	}{
-		Digest: hexHash(b.ChallengeDigest), PlotID: hexHash(b.PlotID), CapsuleHash: hexHash(b.CapsuleHash),
+		Digest: hexHash(b.ChallengeDigest), PlotID: hexHash(b.PlotID),
+		CapsuleHash: hexHash(b.CapsuleHash),
 		GeneratedAt: b.GeneratedAt, Signature: b.Signature[:],
 	}
 	if p := b.Ownership; p != nil {
 		view.Ownership = &ownership{
-			p.Plot.PublicKey, hexHash(p.Plot.Root), p.Plot.Difficulty, p.Plot.BlockHeight, hexHash(p.Plot.BlockHash), p.Signature[:],
+			p.Plot.PublicKey, hexHash(p.Plot.Root), p.Plot.Difficulty, p.Plot.BlockHeight,
+			hexHash(p.Plot.BlockHash), p.Signature[:],
 		}
 	}
 	if p := b.Inclusion; p != nil {
 		view.Inclusion = &inclusion{
-			hexHash(p.Ref.Store), p.Ref.Index, p.Size, hexHash(p.ChunkRoot), hexHash(p.Ref.Root), p.Capsules,
+			hexHash(p.Ref.Store), p.Ref.Index, p.Size, hexHash(p.ChunkRoot), hexHash(p.Ref.Root),
+			p.Capsules,
 			p.LeafIndex, p.LeafCount, hexPath(p.Path), hexPath(p.PlotPath),
 		}
 	}
 	if p := b.Work; p != nil {
 		view.Work = &work{
-			workAlgo, p.Bits, p.Achieved, p.Nonce, hexHash(p.TableDataHash), hexHash(p.PreviousHash), hexHash(p.PlotSeed),
+			workAlgo, p.Bits, p.Achieved, p.Nonce, hexHash(p.TableDataHash),
+			hexHash(p.PreviousHash), hexHash(p.PlotSeed),
 		}
 	}
 	if p := b.Access; p != nil {
 		a := &access{
-			BlockHeight: p.EntropyHeight, BlockHash: hexHash(p.Entropy), Root: hexHash(p.ChunkRoot), Chunks: p.Chunks,
-			Final: hexHash(p.Final), PlotID: hexHash(b.PlotID), CapsuleHash: hexHash(b.CapsuleHash),
+			BlockHeight: p.EntropyHeight, BlockHash: hexHash(p.Entropy), Root: hexHash(p.ChunkRoot),
+			Chunks: p.Chunks,
+			Final:  hexHash(p.Final), PlotID: hexHash(b.PlotID), CapsuleHash: hexHash(b.CapsuleHash),
 		}
 		for _, s := range p.Samples {
 			a.Indices = append(a.Indices, s.Index)

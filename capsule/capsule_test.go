@@ -51,10 +51,13 @@ func TestSplit(t *testing.T) {
 			}
 			for _, workers := range []int{0, 1, 5} {
 				var parts [][]byte
-				m, err := capsule.Split(t.Context(), auth.StoreID{7}, iotest.HalfReader(bytes.NewReader(content)),
-					&capsule.SplitOptions{Size: size, Workers: workers}, func(d capsule.Descriptor, r io.Reader) error {
+				m, err := capsule.Split(t.Context(), auth.StoreID{7},
+					iotest.HalfReader(bytes.NewReader(content)),
+					&capsule.SplitOptions{Size: size, Workers: workers}, func(d capsule.Descriptor,
+						r io.Reader) error {
 						b, err := io.ReadAll(r)
-						if want := must(capsule.Describe(uint32(len(parts)), bytes.NewReader(b))); d != want {
+						if want := must(capsule.Describe(uint32(len(parts)),
+							bytes.NewReader(b))); d != want {
 							t.Errorf("capsule %d: %+v, want %+v", len(parts), d, want)
 						}
 						parts = append(parts, b)
@@ -63,10 +66,12 @@ func TestSplit(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := m.Check(); err != nil || !m.Complete() || m.Store != (auth.StoreID{7}) || len(m.Capsules) != len(parts) {
+				if err := m.Check(); err != nil || !m.Complete() || m.Store != (auth.StoreID{7}) ||
+					len(m.Capsules) != len(parts) {
 					t.Errorf("%d bytes in capsules of %d: %v", n, size, err)
 				}
-				if !bytes.Equal(slices.Concat(parts...), content) || m.Size() != uint64(len(content)) {
+				if !bytes.Equal(slices.Concat(parts...), content) ||
+					m.Size() != uint64(len(content)) {
 					t.Errorf("%d bytes in capsules of %d: other content", n, size)
 				}
 				whole := size
@@ -75,7 +80,8 @@ func TestSplit(t *testing.T) {
 				}
 				for i, p := range parts {
 					if len(p) != int(whole) && i != len(parts)-1 || len(p) == 0 && len(parts) > 1 {
-						t.Errorf("%d bytes in capsules of %d: capsule %d has %d bytes", n, size, i, len(p))
+						t.Errorf("%d bytes in capsules of %d: capsule %d has %d bytes", n, size, i,
+							len(p))
 					}
 				}
 			}
@@ -88,26 +94,29 @@ func TestSplitErrors(t *testing.T) {
 	content := pattern(1, 100_000)
 	opts := &capsule.SplitOptions{Size: 1000}
 	var puts atomic.Int32
-	_, err := capsule.Split(t.Context(), auth.StoreID{}, io.MultiReader(bytes.NewReader(content[:5500]), iotest.ErrReader(broken)), opts, nil)
+	_, err := capsule.Split(t.Context(), auth.StoreID{},
+		io.MultiReader(bytes.NewReader(content[:5500]), iotest.ErrReader(broken)), opts, nil)
 	wantError(t, "reader", err, broken)
 	endless := readerFunc(func(p []byte) (int, error) { return len(p), nil })
-	_, err = capsule.Split(t.Context(), auth.StoreID{}, endless, opts, func(d capsule.Descriptor, _ io.Reader) error {
-		if puts.Add(1); d.Index == 5 {
-			return broken
-		}
-		return nil
-	})
+	_, err = capsule.Split(t.Context(), auth.StoreID{}, endless, opts,
+		func(d capsule.Descriptor, _ io.Reader) error {
+			if puts.Add(1); d.Index == 5 {
+				return broken
+			}
+			return nil
+		})
 	wantError(t, "put", err, broken)
 	if n := puts.Load(); n != 6 {
 		t.Errorf("%d calls of put, want 6", n)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err = capsule.Split(ctx, auth.StoreID{}, endless, opts, func(d capsule.Descriptor, _ io.Reader) error {
-		if d.Index == 3 {
-			cancel()
-		}
-		return nil
-	})
+	_, err = capsule.Split(ctx, auth.StoreID{}, endless, opts,
+		func(d capsule.Descriptor, _ io.Reader) error {
+			if d.Index == 3 {
+				cancel()
+			}
+			return nil
+		})
 	wantError(t, "cancelled", err, context.Canceled)
 }
 
@@ -117,7 +126,8 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // zeros reads as n zero bytes.
 func zeros(n int64) io.Reader {
-	return io.LimitReader(readerFunc(func(p []byte) (int, error) { clear(p); return len(p), nil }), n)
+	return io.LimitReader(readerFunc(func(p []byte) (int, error) { clear(p); return len(p), nil }),
+		n)
 }
 
 // heap returns the most heap that use has beyond what was there, sampled.
@@ -153,7 +163,8 @@ func TestSplitMemory(t *testing.T) {
 		n = 2 << 30
 	}
 	most := heap(func() {
-		if _, err := capsule.Split(t.Context(), auth.StoreID{}, zeros(n), &capsule.SplitOptions{Size: 4 << 20, Workers: 2}, nil); err != nil {
+		if _, err := capsule.Split(t.Context(), auth.StoreID{}, zeros(n),
+			&capsule.SplitOptions{Size: 4 << 20, Workers: 2}, nil); err != nil {
 			t.Error(err)
 		}
 	})
@@ -233,7 +244,8 @@ func TestVerifyReader(t *testing.T) {
 			}{content[:n-1], d}
 		}
 		for name, c := range bad {
-			if _, err := io.ReadAll(capsule.VerifyReader(open(c.content), c.d)); !errors.Is(err, capsule.ErrContentMismatch) {
+			if _, err := io.ReadAll(capsule.VerifyReader(open(c.content), c.d)); !errors.Is(err,
+				capsule.ErrContentMismatch) {
 				t.Errorf("%d bytes, %s: %v", n, name, err)
 			}
 			// One who reads exactly as many bytes as there should be sees the error as well.
@@ -250,11 +262,13 @@ func TestVerifyReader(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	d := must(capsule.Describe(0, strings.NewReader("ab")))
-	r := capsule.VerifyReader(io.NopCloser(io.MultiReader(strings.NewReader("a"), iotest.ErrReader(broken))), d)
+	r := capsule.VerifyReader(io.NopCloser(io.MultiReader(strings.NewReader("a"),
+		iotest.ErrReader(broken))), d)
 	if _, err := io.ReadAll(r); !errors.Is(err, broken) {
 		t.Errorf("broken: %v", err)
 	}
-	r = capsule.VerifyReader(io.NopCloser(io.MultiReader(strings.NewReader("ab"), iotest.ErrReader(broken))), d)
+	r = capsule.VerifyReader(io.NopCloser(io.MultiReader(strings.NewReader("ab"),
+		iotest.ErrReader(broken))), d)
 	if _, err := io.ReadAll(r); !errors.Is(err, broken) {
 		t.Errorf("broken at the end: %v", err)
 	}
@@ -281,7 +295,8 @@ func TestRangeProof(t *testing.T) {
 			d := must(capsule.Describe(1, bytes.NewReader(content)))
 			leaves := make([]merkle.Hash, chunks)
 			for i := range leaves {
-				leaves[i] = merkle.Leaf(content[i*capsule.ChunkSize : min(len(content), (i+1)*capsule.ChunkSize)])
+				leaves[i] = merkle.Leaf(content[i*capsule.ChunkSize : min(len(content),
+					(i+1)*capsule.ChunkSize)])
 			}
 			for first := range chunks {
 				for count := uint32(1); first+count <= chunks; count++ {
@@ -290,7 +305,8 @@ func TestRangeProof(t *testing.T) {
 					if err := q.UnmarshalBinary(must(p.MarshalBinary())); err != nil {
 						t.Fatal(err)
 					}
-					part := content[first*capsule.ChunkSize : min(len(content), int(first+count)*capsule.ChunkSize)]
+					part := content[first*capsule.ChunkSize : min(len(content),
+						int(first+count)*capsule.ChunkSize)]
 					if err := q.Check(d, part); err != nil {
 						t.Fatalf("%d of %d from %d: %v", count, chunks, first, err)
 					}
@@ -305,7 +321,8 @@ func TestRangeProof(t *testing.T) {
 					more.Siblings = append(slices.Clone(q.Siblings), merkle.Hash{})
 					wantError(t, "a sibling more", more.Check(d, part), capsule.ErrPath)
 					for i := range q.Siblings {
-						bad := capsule.RangeProof{First: first, Count: count, Siblings: slices.Clone(q.Siblings)}
+						bad := capsule.RangeProof{First: first, Count: count,
+							Siblings: slices.Clone(q.Siblings)}
 						bad.Siblings[i][9] ^= 1
 						wantError(t, "sibling", bad.Check(d, part), capsule.ErrPath)
 						bad.Siblings = q.Siblings[:i]
@@ -316,7 +333,8 @@ func TestRangeProof(t *testing.T) {
 			for _, bad := range [][2]uint32{{0, 0}, {chunks, 1}, {0, chunks + 1}, {1, 1<<32 - 1}} {
 				_, err := capsule.ProveRange(leaves, bad[0], bad[1])
 				wantError(t, "prove outside", err, capsule.ErrPath)
-				wantError(t, "check outside", capsule.RangeProof{First: bad[0], Count: bad[1]}.Check(d, nil), capsule.ErrPath)
+				wantError(t, "check outside",
+					capsule.RangeProof{First: bad[0], Count: bad[1]}.Check(d, nil), capsule.ErrPath)
 			}
 		}
 	}
@@ -361,9 +379,12 @@ func TestManifestJSON(t *testing.T) {
 	m := manifestOf(0xab, pattern(1, 100), nil)
 	m.Created = 1_700_000_000
 	text := must(json.Marshal(m))
-	want := `{"datastore_id":"0x` + strings.Repeat("ab", 32) + `","capsule_count":2,"merkle_root":"0x` + m.Root.String() +
-		`","total_size":100,"creation_time":1700000000,"capsules":[{"index":0,"hash":"0x` + m.Capsules[0].Hash.String() +
-		`","size":100,"chunk_root":"0x` + m.Capsules[0].ChunkRoot.String() + `"},{"index":1,"hash":"0x` + m.Capsules[1].Hash.String() +
+	want := `{"datastore_id":"0x` + strings.Repeat("ab", 32) +
+		`","capsule_count":2,"merkle_root":"0x` + m.Root.String() +
+		`","total_size":100,"creation_time":1700000000,"capsules":[{"index":0,"hash":"0x` +
+		m.Capsules[0].Hash.String() +
+		`","size":100,"chunk_root":"0x` + m.Capsules[0].ChunkRoot.String() +
+		`"},{"index":1,"hash":"0x` + m.Capsules[1].Hash.String() +
 		`","size":0,"chunk_root":"0x` + m.Capsules[1].ChunkRoot.String() + `"}]}`
 	if string(text) != want {
 		t.Errorf("%s, want %s", text, want)
@@ -393,24 +414,29 @@ func TestManifestJSON(t *testing.T) {
 		t.Error("complete")
 	}
 
-	withNull := strings.Replace(want, `"total_size"`, `"parent_root":null,"next_offset":null,"total_size"`, 1)
-	if got, err := capsule.ReadManifest(strings.NewReader(withNull), 0); err != nil || !got.Parent.IsZero() {
+	withNull := strings.Replace(want, `"total_size"`,
+		`"parent_root":null,"next_offset":null,"total_size"`, 1)
+	if got, err := capsule.ReadManifest(strings.NewReader(withNull), 0); err != nil ||
+		!got.Parent.IsZero() {
 		t.Errorf("parent_root null: %v", err)
 	}
-	if got, err := capsule.ReadManifest(strings.NewReader(" \n"+want+"\t\r\n "), 0); err != nil || got.Created != 1_700_000_000 {
+	if got, err := capsule.ReadManifest(strings.NewReader(" \n"+want+"\t\r\n "), 0); err != nil ||
+		got.Created != 1_700_000_000 {
 		t.Errorf("white space: %v", err)
 	}
 	for name, c := range map[string]struct{ old, new, member string }{
-		"a short root":       {m.Root.String(), m.Root.String()[2:], "merkle_root"},
-		"a long root":        {"0x" + m.Root.String(), m.Root.String() + "00", "merkle_root"},
-		"another root":       {m.Root.String(), strings.Repeat("0", 64), "merkle_root"},
-		"a chunk root":       {`"chunk_root":"0x`, `"chunk_root":"0xzz`, "capsules[0].chunk_root"},
-		"null chunk root":    {`"chunk_root":"0x` + m.Capsules[0].ChunkRoot.String() + `"`, `"chunk_root":null`, "capsules[0].chunk_root"},
-		"count":              {`"capsule_count":2`, `"capsule_count":3`, "capsule_count"},
-		"leading zero":       {`"capsule_count":2`, `"capsule_count":02`, "capsule_count"},
-		"size":               {`"size":100`, `"size":101`, "total_size"},
-		"no time":            {`"creation_time":1700000000,`, ``, "creation_time"},
-		"no hash":            {`"hash":"0x` + m.Capsules[1].Hash.String() + `",`, ``, "capsules[1].hash"},
+		"a short root": {m.Root.String(), m.Root.String()[2:], "merkle_root"},
+		"a long root":  {"0x" + m.Root.String(), m.Root.String() + "00", "merkle_root"},
+		"another root": {m.Root.String(), strings.Repeat("0", 64), "merkle_root"},
+		"a chunk root": {`"chunk_root":"0x`, `"chunk_root":"0xzz`, "capsules[0].chunk_root"},
+		"null chunk root": {`"chunk_root":"0x` + m.Capsules[0].ChunkRoot.String() + `"`,
+			`"chunk_root":null`, "capsules[0].chunk_root"},
+		"count":        {`"capsule_count":2`, `"capsule_count":3`, "capsule_count"},
+		"leading zero": {`"capsule_count":2`, `"capsule_count":02`, "capsule_count"},
+		"size":         {`"size":100`, `"size":101`, "total_size"},
+		"no time":      {`"creation_time":1700000000,`, ``, "creation_time"},
+		"no hash": {`"hash":"0x` + m.Capsules[1].Hash.String() + `",`, ``,
+			"capsules[1].hash"},
 		"twice in a capsule": {`"size":0`, `"size":0,"size":0`, "capsules[1].size"},
 		"case in a capsule":  {`"size":0`, `"Size":0`, "capsules[1].Size"},
 		"unknown twice":      {`"total_size"`, `"x":1,"x":2,"total_size"`, "x"},
@@ -420,10 +446,11 @@ func TestManifestJSON(t *testing.T) {
 		"bad word":           {`"total_size"`, `"x":nul,"total_size"`, "x"},
 		"bad number":         {`"total_size"`, `"x":01,"total_size"`, "x"},
 		"bad nest":           {`"total_size"`, `"x":[{"y":[}],"total_size"`, "x"},
-		"deep nest":          {`"total_size"`, `"x":` + strings.Repeat("[", 600) + strings.Repeat("]", 600) + `,"total_size"`, "x"},
-		"no comma":           {`,"total_size"`, `"total_size"`, ""},
-		"comma at the end":   {`}]}`, `},]}`, "capsules"},
-		"two commas":         {`},{"index"`, `},,{"index"`, "capsules[1]"},
+		"deep nest": {`"total_size"`, `"x":` + strings.Repeat("[", 600) +
+			strings.Repeat("]", 600) + `,"total_size"`, "x"},
+		"no comma":         {`,"total_size"`, `"total_size"`, ""},
+		"comma at the end": {`}]}`, `},]}`, "capsules"},
+		"two commas":       {`},{"index"`, `},,{"index"`, "capsules[1]"},
 	} {
 		bad := strings.Replace(want, c.old, c.new, 1)
 		if bad == want {
@@ -436,28 +463,34 @@ func TestManifestJSON(t *testing.T) {
 		}
 	}
 	kept := capsule.Manifest{Created: 5}
-	if err := kept.UnmarshalJSON([]byte(want[1:])); !errors.Is(err, capsule.ErrManifest) || kept.Created != 5 {
+	if err := kept.UnmarshalJSON([]byte(want[1:])); !errors.Is(err, capsule.ErrManifest) ||
+		kept.Created != 5 {
 		t.Errorf("%v, %+v", err, kept)
 	}
-	if err := (&capsule.Manifest{Root: merkle.Root(nil)}).Check(); !errors.Is(err, capsule.ErrManifest) {
+	if err := (&capsule.Manifest{Root: merkle.Root(nil)}).Check(); !errors.Is(err,
+		capsule.ErrManifest) {
 		t.Errorf("no capsules: %v", err)
 	}
-	if _, err := capsule.ReadManifest(strings.NewReader("x"), 0); err == nil || strings.Contains(err.Error(), "member") {
+	if _, err := capsule.ReadManifest(strings.NewReader("x"), 0); err == nil ||
+		strings.Contains(err.Error(), "member") {
 		t.Errorf("an error of the whole: %v", err)
 	}
 	for n := range len(want) {
-		if _, err := capsule.ReadManifest(strings.NewReader(want[:n]), 0); !errors.Is(err, capsule.ErrManifest) {
+		if _, err := capsule.ReadManifest(strings.NewReader(want[:n]), 0); !errors.Is(err,
+			capsule.ErrManifest) {
 			t.Fatalf("cut off after %d: %v", n, err)
 		}
 	}
 	if _, err := capsule.ReadManifest(strings.NewReader(want), int64(len(want))); err != nil {
 		t.Errorf("at the limit: %v", err)
 	}
-	if _, err := capsule.ReadManifest(strings.NewReader(want), int64(len(want))-1); !errors.Is(err, capsule.ErrManifest) {
+	if _, err := capsule.ReadManifest(strings.NewReader(want), int64(len(want))-1); !errors.Is(err,
+		capsule.ErrManifest) {
 		t.Errorf("over the limit: %v", err)
 	}
 	broken := errors.New("broken")
-	if _, err := capsule.ReadManifest(io.MultiReader(strings.NewReader(want[:100]), iotest.ErrReader(broken)), 0); !errors.Is(err, broken) {
+	if _, err := capsule.ReadManifest(io.MultiReader(strings.NewReader(want[:100]),
+		iotest.ErrReader(broken)), 0); !errors.Is(err, broken) {
 		t.Errorf("a reader that fails: %v", err)
 	}
 }
@@ -483,7 +516,8 @@ func TestManifestMemory(t *testing.T) {
 	if most > 2<<20 {
 		t.Errorf("holds %d bytes", most)
 	}
-	long := io.MultiReader(strings.NewReader(text[:at]+`"x":"`), io.LimitReader(letters, 1<<20), strings.NewReader(`",`+text[at:]))
+	long := io.MultiReader(strings.NewReader(text[:at]+`"x":"`), io.LimitReader(letters, 1<<20),
+		strings.NewReader(`",`+text[at:]))
 	if _, err := capsule.ReadManifest(long, 0); err != nil {
 		t.Errorf("a long string: %v", err)
 	}
@@ -498,7 +532,10 @@ func TestRootTrust(t *testing.T) {
 	pinned := capsule.PinnedRoots{m.Store: {m.Root: 2}}
 	signed := func(s capsule.RootStatement, serr, werr error) capsule.RootTrust {
 		return &capsule.SignedRoots{
-			Statement: func(context.Context, auth.StoreID, merkle.Hash) (capsule.RootStatement, error) { return s, serr },
+			Statement: func(context.Context, auth.StoreID, merkle.Hash) (capsule.RootStatement,
+				error) {
+				return s, serr
+			},
 			CanWrite: func(_ context.Context, _ auth.StoreID, key auth.PublicKey) error {
 				if werr == nil && key != owner.PublicKey() {
 					return auth.ErrForbidden
@@ -524,12 +561,20 @@ func TestRootTrust(t *testing.T) {
 		{"nothing pinned", capsule.PinnedRoots(nil), m.Root, capsule.ErrUntrusted},
 		{"signed", signed(right, nil, nil), m.Root, nil},
 		{"signed, another root", signed(right, nil, nil), other, capsule.ErrUntrusted},
-		{"another store", signed(changed(func(s *capsule.RootStatement) { s.Store[0]++ }), nil, nil), m.Root, capsule.ErrUntrusted},
-		{"another count", signed(changed(func(s *capsule.RootStatement) { s.Capsules++ }), nil, nil), m.Root, capsule.ErrUntrusted},
-		{"another generation", signed(changed(func(s *capsule.RootStatement) { s.Generation++ }), nil, nil), m.Root, capsule.ErrUntrusted},
-		{"another key", signed(changed(func(s *capsule.RootStatement) { s.Writer = stranger.PublicKey() }), nil, nil), m.Root, capsule.ErrUntrusted},
-		{"no signature", signed(changed(func(s *capsule.RootStatement) { s.Signature = auth.Signature{} }), nil, nil), m.Root, capsule.ErrUntrusted},
-		{"signed by a stranger", signed(must(capsule.SignRoot(t.Context(), m, 3, stranger)), nil, nil), m.Root, capsule.ErrUntrusted},
+		{"another store", signed(changed(func(s *capsule.RootStatement) { s.Store[0]++ }), nil,
+			nil), m.Root, capsule.ErrUntrusted},
+		{"another count", signed(changed(func(s *capsule.RootStatement) { s.Capsules++ }), nil,
+			nil), m.Root, capsule.ErrUntrusted},
+		{"another generation", signed(changed(func(s *capsule.RootStatement) { s.Generation++ }),
+			nil, nil), m.Root, capsule.ErrUntrusted},
+		{"another key",
+			signed(changed(func(s *capsule.RootStatement) { s.Writer = stranger.PublicKey() }), nil,
+				nil), m.Root, capsule.ErrUntrusted},
+		{"no signature",
+			signed(changed(func(s *capsule.RootStatement) { s.Signature = auth.Signature{} }), nil,
+				nil), m.Root, capsule.ErrUntrusted},
+		{"signed by a stranger", signed(must(capsule.SignRoot(t.Context(), m, 3, stranger)), nil,
+			nil), m.Root, capsule.ErrUntrusted},
 		{"no statement", signed(right, fs.ErrNotExist, nil), m.Root, capsule.ErrUntrusted},
 		{"statements are down", signed(right, down, nil), m.Root, down},
 		{"writers are down", signed(right, nil, down), m.Root, down},
@@ -551,7 +596,8 @@ func TestRootTrust(t *testing.T) {
 }
 
 func TestModuleRoots(t *testing.T) {
-	contents := map[merkle.Hash][]byte{{1}: pattern(1, 100), {2}: pattern(2, 200), {3}: pattern(3, 300)}
+	contents := map[merkle.Hash][]byte{{1}: pattern(1, 100), {2}: pattern(2, 200),
+		{3}: pattern(3, 300)}
 	var opened []byte
 	down := errors.New("down")
 	var failing error
@@ -585,7 +631,8 @@ func TestModuleRoots(t *testing.T) {
 			t.Errorf("generation %d: %d, %v", g, n, err)
 		}
 	}
-	if !bytes.Equal(opened, []byte{3, 4, 2, 4, 1, 4}) { // 4 is tried again each time that it is in the way
+	// 4 is tried again each time that it is in the way
+	if !bytes.Equal(opened, []byte{3, 4, 2, 4, 1, 4}) {
 		t.Errorf("opened %v", opened)
 	}
 	_, err := r.Trusted(t.Context(), auth.StoreID{1}, merkle.Hash{9})
@@ -624,8 +671,10 @@ func TestBundleJSON(t *testing.T) {
 	if err := json.Unmarshal(must(json.Marshal(b)), &view); err != nil {
 		t.Fatal(err)
 	}
-	if view.PlotID != "0x"+b.PlotID.String() || view.Work.Nonce != b.Work.Nonce || len(view.Access.Proofs) != 20 ||
-		view.Access.Indices[0] != 14 || view.Access.Data[0] != fmt.Sprintf("0x%x", b.Access.Samples[0].Chunk) || view.Access.Root != "0x"+b.Access.ChunkRoot.String() {
+	if view.PlotID != "0x"+b.PlotID.String() || view.Work.Nonce != b.Work.Nonce ||
+		len(view.Access.Proofs) != 20 ||
+		view.Access.Indices[0] != 14 || view.Access.Data[0] != fmt.Sprintf("0x%x",
+		b.Access.Samples[0].Chunk) || view.Access.Root != "0x"+b.Access.ChunkRoot.String() {
 		t.Errorf("%+v", view)
 	}
 }
@@ -717,7 +766,8 @@ func TestProverChecksPlots(t *testing.T) {
 		"subroots": blocksPlot{onePlot{rec, w.content}, h.Subroots()[:1]},
 		"hash":     blocksPlot{onePlot{other, w.content}, h.Subroots()},
 	} {
-		_, err := (&capsule.Prover{Key: w.node, Plots: plots}).Prove(t.Context(), w.challenge(t, func(c *capsule.Challenge) { c.Type, c.Samples = capsule.PhysicalAccess, 256 }))
+		_, err := (&capsule.Prover{Key: w.node, Plots: plots}).Prove(t.Context(), w.challenge(t,
+			func(c *capsule.Challenge) { c.Type, c.Samples = capsule.PhysicalAccess, 256 }))
 		wantError(t, name, err, capsule.ErrContentMismatch)
 	}
 }

@@ -80,8 +80,10 @@ type Challenge struct {
 // Canonical returns the bytes that the digest covers, and that the validator signs unless the
 // challenge is minimal:
 //
-//	"dig:challenge:v1" || u8 type || u16 length of id || id || validator (32) || node (32) || plot id (32) ||
-//	capsule hash (32) || u64 entropy height || entropy (32) || u64 issued at || u64 expires at || u16 samples ||
+//	"dig:challenge:v1" || u8 type || u16 length of id || id || validator (32) || node (32) ||
+//	plot id (32) ||
+//	capsule hash (32) || u64 entropy height || entropy (32) || u64 issued at || u64 expires at
+//	|| u16 samples ||
 //	u8 work bits || u8 0
 func (c *Challenge) Canonical() []byte {
 	b := append(make([]byte, 0, 256), challengeTag...)
@@ -156,7 +158,8 @@ func (c *Challenge) Complete(validator, node auth.NodePublicKey) *Challenge {
 	}
 	d := &Challenge{
 		ID: c.ID, Type: c.Type, CapsuleHash: c.CapsuleHash, Signature: c.Signature, Minimal: true,
-		Validator: validator, Node: node, Entropy: merkle.Sum(c.Signature[:]), Samples: DefaultSamples,
+		Validator: validator, Node: node, Entropy: merkle.Sum(c.Signature[:]),
+		Samples: DefaultSamples,
 	}
 	if c.Type == Full || c.Type == ComputationalWork {
 		d.WorkBits = MinimalWorkBits
@@ -175,7 +178,8 @@ func (c *Challenge) Check() error {
 		return bad("challenge_id of %d characters, expected 1 to %d", n, maxChallengeID)
 	}
 	for _, r := range []byte(c.ID) {
-		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '_' || r == '-') {
+		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '_' ||
+			r == '-') {
 			return bad("challenge_id has character %q, expected letters, digits, _ and -", r)
 		}
 	}

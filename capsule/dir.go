@@ -236,7 +236,8 @@ func (s *Dir) publish(m *Manifest, text []byte) error {
 	if err := s.fs.Mkdir(s.name(dir), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := s.fs.SyncDir(s.name("stores")); err != nil { // also when an earlier commit failed here
+	// also when an earlier commit failed here
+	if err := s.fs.SyncDir(s.name("stores")); err != nil {
 		return err
 	}
 	if err := s.checkDirs(dir); err != nil {
@@ -345,7 +346,8 @@ func (s *Dir) manifest(store auth.StoreID, root merkle.Hash) (*Manifest, error) 
 	name := s.name(dir, root.String()+manifestSuffix)
 	info, err := s.fs.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) && !named {
-		return nil, &ManifestError{"", fmt.Errorf("head %v has no manifest", root)} // damage, not absence
+		// damage, not absence
+		return nil, &ManifestError{"", fmt.Errorf("head %v has no manifest", root)}
 	}
 	if err != nil {
 		return nil, err

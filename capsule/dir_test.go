@@ -41,7 +41,8 @@ func store(t *testing.T, s capsule.Store, m *capsule.Manifest, contents ...[]byt
 	return s.Commit(t.Context(), m)
 }
 
-// whole checks that the head of a store is one of the generations given, with all of its content, and returns
+// whole checks that the head of a store is one of the generations given, with all of its
+// content, and returns
 // its index: -1 when there is none.
 func whole(t *testing.T, s *capsule.Dir, generations ...*capsule.Manifest) int {
 	t.Helper()
@@ -72,7 +73,8 @@ func whole(t *testing.T, s *capsule.Dir, generations ...*capsule.Manifest) int {
 	return 0
 }
 
-// Every file operation fails in turn: the error comes back, the store is the old or the new one, and the same
+// Every file operation fails in turn: the error comes back, the store is the old or the new
+// one, and the same
 // calls succeed afterwards.
 func TestDirFailures(t *testing.T) {
 	contents := [][]byte{pattern(1, 5000), pattern(2, 10), pattern(3, 0)}
@@ -114,7 +116,8 @@ func TestDirFailures(t *testing.T) {
 	}
 }
 
-// The power goes at every file operation: what is found then is the old store or the new one, and the new one
+// The power goes at every file operation: what is found then is the old store or the new one,
+// and the new one
 // for certain once Commit has returned.
 func TestDirCrashes(t *testing.T) {
 	contents := [][]byte{pattern(1, 5000), pattern(2, 10), pattern(3, 0)}
@@ -147,7 +150,8 @@ func TestDirCrashes(t *testing.T) {
 			if got := whole(t, s, first, second); got < 0 || err == nil && got != 1 {
 				t.Fatalf("operation %d, seed %d: generation %d after %v", n, seed, got, err)
 			}
-			if err := store(t, s, second, contents...); err != nil || whole(t, s, first, second) != 1 {
+			if err := store(t, s, second, contents...); err != nil ||
+				whole(t, s, first, second) != 1 {
 				t.Fatalf("operation %d, seed %d, again: %v", n, seed, err)
 			}
 		}
@@ -158,7 +162,8 @@ func TestDirCrashes(t *testing.T) {
 	}
 }
 
-// A directory that others have filled: links are not followed, FIFOs do not block, damage is an error and never
+// A directory that others have filled: links are not followed, FIFOs do not block, damage is an
+// error and never
 // an absence, other names are ignored.
 func TestDirHostile(t *testing.T) {
 	if runtime.GOOS == "windows" {
@@ -195,7 +200,10 @@ func TestDirHostile(t *testing.T) {
 		{"nothing", "other", file("x"), true, true},
 		{"content is a link", content, link(outside), false, true},
 		{"content is a FIFO", content, mkfifo, false, true},
-		{"content is a directory", content, func(name string) error { return os.Mkdir(name, 0o755) }, false, true},
+		{"content is a directory", content, func(name string) error {
+			return os.Mkdir(name,
+				0o755)
+		}, false, true},
 		{"content is short", content, file("x"), false, true},
 		{"manifest is a link", manifest, link(outside), true, false},
 		{"manifest is a FIFO", manifest, mkfifo, true, false},
@@ -207,11 +215,15 @@ func TestDirHostile(t *testing.T) {
 		{"head is empty", head, file(""), true, false},
 		{"head is zero", head, file(strings.Repeat("0", 64) + "\n"), true, false},
 		{"head is long", head, file(strings.Repeat("0", 1000)), true, false},
-		{"names that are none", filepath.Join("stores", strings.ToUpper(strings.Repeat("ab", 32))), func(name string) error { return os.Mkdir(name, 0o755) }, true, true},
-		{"a file for a store", filepath.Join("stores", strings.Repeat("ab", 32)), file("x"), true, true},
-		{"a store without a head", filepath.Join("stores", strings.Repeat("ab", 32)), func(name string) error { return os.Mkdir(name, 0o755) }, true, true},
+		{"names that are none", filepath.Join("stores", strings.ToUpper(strings.Repeat("ab", 32))),
+			func(name string) error { return os.Mkdir(name, 0o755) }, true, true},
+		{"a file for a store", filepath.Join("stores", strings.Repeat("ab", 32)), file("x"), true,
+			true},
+		{"a store without a head", filepath.Join("stores", strings.Repeat("ab", 32)),
+			func(name string) error { return os.Mkdir(name, 0o755) }, true, true},
 		{"something in tmp", filepath.Join("tmp", "x"), file("x"), true, true},
-		{"a directory in tmp", filepath.Join("tmp", "d"), func(name string) error { return os.Mkdir(name, 0o755) }, true, true},
+		{"a directory in tmp", filepath.Join("tmp", "d"),
+			func(name string) error { return os.Mkdir(name, 0o755) }, true, true},
 		{"a link in tmp", filepath.Join("tmp", "l"), link(outside), true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -251,7 +263,8 @@ func TestDirHostile(t *testing.T) {
 			}
 		})
 	}
-	for _, name := range []string{"capsules", "stores", "tmp", filepath.Join("stores", m.Store.String())} {
+	for _, name := range []string{"capsules", "stores", "tmp",
+		filepath.Join("stores", m.Store.String())} {
 		dir := t.TempDir()
 		s := mustOpenDir(t, dir, nil)
 		if err := store(t, s, m, contents...); err != nil {
@@ -299,7 +312,8 @@ func TestDirDamage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.Copy(io.Discard, capsule.VerifyReader(rc, m.Capsules[0])); !errors.Is(err, capsule.ErrContentMismatch) {
+		if _, err := io.Copy(io.Discard, capsule.VerifyReader(rc, m.Capsules[0])); !errors.Is(err,
+			capsule.ErrContentMismatch) {
 			t.Errorf("byte %d: %v", at, err)
 		}
 		rc.Close()
@@ -318,7 +332,8 @@ func TestDirTwoProcesses(t *testing.T) {
 	if _, err := capsule.OpenDir(dir, nil); !errors.Is(err, diskfs.ErrLocked) {
 		t.Errorf("a second writer: %v", err)
 	}
-	if r, err := capsule.OpenDir(filepath.Join(dir, "missing"), &capsule.DirOptions{ReadOnly: true}); !errors.Is(err, fs.ErrNotExist) {
+	if r, err := capsule.OpenDir(filepath.Join(dir, "missing"),
+		&capsule.DirOptions{ReadOnly: true}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a reader of nothing: %v, %v", r, err)
 	}
 	exe, err := os.Executable()
@@ -343,11 +358,13 @@ func TestDirTwoProcesses(t *testing.T) {
 	}
 }
 
-// readWhileWritten reads head after head until the last has come. A head is whole whenever it is seen, and never
+// readWhileWritten reads head after head until the last has come. A head is whole whenever it
+// is seen, and never
 // older than the one before.
 func readWhileWritten(t *testing.T, dir string, count int) {
 	s := mustOpenDir(t, dir, &capsule.DirOptions{ReadOnly: true})
-	if err := s.Put(t.Context(), capsule.Descriptor{}, strings.NewReader("")); !errors.Is(err, errors.ErrUnsupported) {
+	if err := s.Put(t.Context(), capsule.Descriptor{}, strings.NewReader("")); !errors.Is(err,
+		errors.ErrUnsupported) {
 		t.Errorf("put by a reader: %v", err)
 	}
 	if err := s.Commit(t.Context(), manifestOf(9, nil)); !errors.Is(err, errors.ErrUnsupported) {

@@ -46,7 +46,8 @@
 //	access     chunks were read, each of which names the next
 //
 // [Bundle.Verify] checks a bundle and opens no plot. The verifier says at which places it knows
-// the capsule: a hash alone is not enough, because every prover can anchor a datastore that names it.
+// the capsule: a hash alone is not enough, because every prover can anchor a datastore that
+// names it.
 // The [Result] says whether the proof is bound to a plot that was announced before the entropy
 // was known.
 //

@@ -68,7 +68,8 @@ func ExampleReadManifest() {
 	// Output: manifest: member datastore_id: malformed JSON: found 'n', expected a string
 }
 
-// A validator challenges a node, the node proves, and the validator verifies with nothing but the manifest.
+// A validator challenges a node, the node proves, and the validator verifies with nothing but
+// the manifest.
 func ExampleProver() {
 	ctx := context.Background()
 	content := bytes.Repeat([]byte("capsule "), 5000)
@@ -85,7 +86,8 @@ func ExampleProver() {
 
 	c := &capsule.Challenge{
 		ID: "example", Type: capsule.PhysicalAccess, CapsuleHash: m.Capsules[0].Hash,
-		Entropy: merkle.Sum([]byte("drawn by the validator")), IssuedAt: 1_700_000_000, ExpiresAt: 1_700_000_060, Samples: 20,
+		Entropy: merkle.Sum([]byte("drawn by the validator")), IssuedAt: 1_700_000_000,
+		ExpiresAt: 1_700_000_060, Samples: 20,
 	}
 	if err := c.Sign(ctx, validator); err != nil {
 		panic(err)
@@ -169,7 +171,8 @@ func ExampleOpenDir() {
 // A node answers only the validators that it knows, and each challenge once.
 func ExampleResponder() {
 	ctx := context.Background()
-	node, validator, other := auth.NewNodeKey([32]byte{1}), auth.NewNodeKey([32]byte{2}), auth.NewNodeKey([32]byte{3})
+	node, validator, other := auth.NewNodeKey([32]byte{1}), auth.NewNodeKey([32]byte{2}),
+		auth.NewNodeKey([32]byte{3})
 	content := []byte("capsule")
 	m, err := capsule.Split(ctx, auth.StoreID{1}, bytes.NewReader(content), nil, nil)
 	if err != nil {
@@ -187,7 +190,8 @@ func ExampleResponder() {
 	for _, key := range []*auth.NodeKey{validator, other} {
 		now := uint64(time.Now().Unix())
 		c := &capsule.Challenge{
-			ID: "1", Type: capsule.DataInclusion, CapsuleHash: m.Capsules[0].Hash, IssuedAt: now, ExpiresAt: now + 60, Samples: 1,
+			ID: "1", Type: capsule.DataInclusion, CapsuleHash: m.Capsules[0].Hash, IssuedAt: now,
+			ExpiresAt: now + 60, Samples: 1,
 		}
 		if err := c.Sign(ctx, key); err != nil {
 			panic(err)
@@ -213,7 +217,10 @@ func ExampleSignedRoots() {
 		panic(err)
 	}
 	trust := &capsule.SignedRoots{
-		Statement: func(context.Context, auth.StoreID, merkle.Hash) (capsule.RootStatement, error) { return s, nil },
+		Statement: func(context.Context, auth.StoreID, merkle.Hash) (capsule.RootStatement,
+			error) {
+			return s, nil
+		},
 		CanWrite: func(_ context.Context, _ auth.StoreID, key auth.PublicKey) error {
 			if key != writer.PublicKey() {
 				return auth.ErrForbidden

@@ -18,7 +18,8 @@ func SignOwnership(ctx context.Context, b *Bundle, by auth.NodeSigner) (err erro
 }
 
 // AccessIndices returns the chunks that c leads to through content.
-func AccessIndices(c *Challenge, node auth.NodePublicKey, plot PlotIdentity, content []byte) []uint32 {
+func AccessIndices(c *Challenge, node auth.NodePublicKey, plot PlotIdentity,
+	content []byte) []uint32 {
 	var list []uint32
 	w := newAccessWalk(c, node, plot.ID(), ChunkCount(uint32(len(content))))
 	for {

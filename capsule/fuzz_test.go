@@ -13,7 +13,8 @@ import (
 
 // Whatever is read as a challenge is written as one that reads the same.
 func FuzzChallenge(f *testing.F) {
-	f.Add([]byte(`{"challenge_id":"a","capsule_hash":"` + fmt.Sprintf("%064d", 1) + `","challenge_type":"full","validator_signature":"` + fmt.Sprintf("%0128d", 1) + `"}`))
+	f.Add([]byte(`{"challenge_id":"a","capsule_hash":"` + fmt.Sprintf("%064d", 1) +
+		`","challenge_type":"full","validator_signature":"` + fmt.Sprintf("%0128d", 1) + `"}`))
 	if len(vectors.Seeds(f, proofVectorFile)) > 0 {
 		w := newWorld(f)
 		f.Add(must(w.challenge(f, nil).MarshalJSON()))
@@ -66,7 +67,8 @@ func FuzzManifest(f *testing.F) {
 	})
 }
 
-// Whatever is read as a bundle is written as the same bytes; only the honest ones of a challenge hold.
+// Whatever is read as a bundle is written as the same bytes; only the honest ones of a
+// challenge hold.
 func FuzzBundle(f *testing.F) {
 	f.Add([]byte("DIGB"))
 	var c *capsule.Challenge
@@ -78,7 +80,8 @@ func FuzzBundle(f *testing.F) {
 		f.Add(honest)
 		f.Add(w.v.Bundle.bytes(f))
 		for _, kind := range []capsule.ChallengeType{capsule.PlotOwnership, capsule.DataInclusion} {
-			b, err := w.prover.Prove(f.Context(), w.challenge(f, func(c *capsule.Challenge) { c.Type = kind }))
+			b, err := w.prover.Prove(f.Context(),
+				w.challenge(f, func(c *capsule.Challenge) { c.Type = kind }))
 			if err != nil {
 				f.Fatal(err)
 			}

@@ -37,7 +37,8 @@ func TestFoldPath(t *testing.T) {
 					t.Errorf("leaf %d of %d, a sibling less: %v", index, count, err)
 				}
 			}
-			if _, err := foldPath(leaf, index, count, append(path, merkle.Hash{})); !errors.Is(err, ErrPath) {
+			if _, err := foldPath(leaf, index, count, append(path, merkle.Hash{})); !errors.Is(err,
+				ErrPath) {
 				t.Errorf("leaf %d of %d, a sibling more: %v", index, count, err)
 			}
 		}

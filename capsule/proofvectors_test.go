@@ -102,7 +102,8 @@ func (b bundleVector) bytes(t testing.TB) []byte {
 
 const proofVectorFile = "plot-proofs.json"
 
-// A world has the plot of the vectors and the two parties of a challenge about its capsule (0x11..11, 1).
+// A world has the plot of the vectors and the two parties of a challenge about its capsule
+// (0x11..11, 1).
 type world struct {
 	v         proofVectors
 	node      *auth.NodeKey
@@ -136,12 +137,14 @@ func newWorld(t testing.TB) *world {
 	other := pattern(4, 4096)
 	w.content = b
 	w.manifest = manifestOf(0x11, a, b, c, a)
-	id := capsule.PlotIdentity{PublicKey: w.node.PublicKey(), Difficulty: 4, BlockHeight: 5000000, BlockHash: merkle.Sum([]byte("block 5000000"))}
+	id := capsule.PlotIdentity{PublicKey: w.node.PublicKey(), Difficulty: 4, BlockHeight: 5000000,
+		BlockHash: merkle.Sum([]byte("block 5000000"))}
 	w.plots = must(capsuletest.NewPlots(id,
 		capsuletest.Holding{Manifest: w.manifest, Content: map[uint32][]byte{0: a, 1: b, 3: a}},
 		capsuletest.Holding{Manifest: manifestOf(5, other), Content: map[uint32][]byte{0: other}},
 	))
-	w.prover = &capsule.Prover{Key: w.node, Plots: w.plots, Now: func() time.Time { return time.Unix(int64(w.now), 0) }}
+	w.prover = &capsule.Prover{Key: w.node, Plots: w.plots,
+		Now: func() time.Time { return time.Unix(int64(w.now), 0) }}
 	return w
 }
 
@@ -149,9 +152,11 @@ func newWorld(t testing.TB) *world {
 func (w *world) challenge(t testing.TB, change func(*capsule.Challenge)) *capsule.Challenge {
 	t.Helper()
 	c := &capsule.Challenge{
-		ID: w.v.Challenge.ID, Type: capsule.Full, Node: w.node.PublicKey(), PlotID: w.plots.ID.ID(), CapsuleHash: w.manifest.Capsules[1].Hash,
-		EntropyHeight: w.v.EntropyHeight, Entropy: w.v.Entropy, IssuedAt: w.v.IssuedAt, ExpiresAt: w.v.ExpiresAt,
-		Samples: w.v.Samples, WorkBits: w.v.WorkBits,
+		ID: w.v.Challenge.ID, Type: capsule.Full, Node: w.node.PublicKey(), PlotID: w.plots.ID.ID(),
+		CapsuleHash:   w.manifest.Capsules[1].Hash,
+		EntropyHeight: w.v.EntropyHeight, Entropy: w.v.Entropy, IssuedAt: w.v.IssuedAt,
+		ExpiresAt: w.v.ExpiresAt,
+		Samples:   w.v.Samples, WorkBits: w.v.WorkBits,
 	}
 	if change != nil {
 		change(c)
@@ -163,7 +168,8 @@ func (w *world) challenge(t testing.TB, change func(*capsule.Challenge)) *capsul
 }
 
 func (w *world) accessOnly(c *capsule.Challenge) {
-	c.ID, c.Type, c.Samples, c.WorkBits = w.v.AccessOnly.ID, capsule.PhysicalAccess, w.v.AccessOnly.Samples, w.v.AccessOnly.WorkBits
+	c.ID, c.Type, c.Samples, c.WorkBits = w.v.AccessOnly.ID, capsule.PhysicalAccess,
+		w.v.AccessOnly.Samples, w.v.AccessOnly.WorkBits
 }
 
 // options are what the validator of the vectors knows.
@@ -184,11 +190,14 @@ func TestProofVectors(t *testing.T) {
 		bundle    bundleVector
 	}{
 		{"full", w.challenge(t, nil), w.v.Challenge, w.v.Bundle},
-		{"physical_access", w.challenge(t, w.accessOnly), w.v.AccessOnly.challengeVector, w.v.AccessOnly.Bundle},
+		{"physical_access", w.challenge(t, w.accessOnly), w.v.AccessOnly.challengeVector,
+			w.v.AccessOnly.Bundle},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if !bytes.Equal(c.challenge.Canonical(), c.want.Canonical) || c.challenge.Digest() != c.want.Digest || c.challenge.Signature != c.want.Signature {
-				t.Errorf("canonical %x, digest %v, signature %v", c.challenge.Canonical(), c.challenge.Digest(), c.challenge.Signature)
+			if !bytes.Equal(c.challenge.Canonical(), c.want.Canonical) ||
+				c.challenge.Digest() != c.want.Digest || c.challenge.Signature != c.want.Signature {
+				t.Errorf("canonical %x, digest %v, signature %v", c.challenge.Canonical(),
+					c.challenge.Digest(), c.challenge.Signature)
 			}
 			if err := c.challenge.Verify(w.v.ValidatorID); err != nil {
 				t.Error(err)
@@ -210,7 +219,8 @@ func TestProofVectors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := capsule.Result{Plot: w.plots.ID, Ref: w.manifest.Ref(1), Bound: true, EntropyUnchecked: true}
+			want := capsule.Result{Plot: w.plots.ID, Ref: w.manifest.Ref(1), Bound: true,
+				EntropyUnchecked: true}
 			if *res != want {
 				t.Errorf("%+v, want %+v", *res, want)
 			}
@@ -219,11 +229,13 @@ func TestProofVectors(t *testing.T) {
 	b := must(capsule.ParseBundle(w.v.Bundle.bytes(t)))
 	for i, s := range w.v.Access.Steps {
 		got := b.Access.Samples[i]
-		if got.Index != s.Index || merkle.Sum(got.Chunk) != s.Sum || len(got.Chunk) != s.Len || len(got.Path) != len(s.Path) {
+		if got.Index != s.Index || merkle.Sum(got.Chunk) != s.Sum || len(got.Chunk) != s.Len ||
+			len(got.Path) != len(s.Path) {
 			t.Errorf("sample %d: chunk %d of %d bytes, want %+v", i, got.Index, len(got.Chunk), s)
 		}
 	}
-	if b.Access.Final != w.v.Access.Final || b.Work.Nonce != w.v.Work.Nonce || int(b.Work.Achieved) != w.v.Work.Achieved {
+	if b.Access.Final != w.v.Access.Final || b.Work.Nonce != w.v.Work.Nonce ||
+		int(b.Work.Achieved) != w.v.Work.Achieved {
 		t.Errorf("final state %v, work %+v", b.Access.Final, b.Work)
 	}
 	vectors.Count(t, proofVectorFile, 2, 0)
@@ -248,13 +260,16 @@ func TestWorkVectors(t *testing.T) {
 	}
 	const file = "plot-work.json"
 	vectors.Load(t, file, &f)
-	in := capsule.WorkInput{TableDataHash: f.Work.Table, PreviousHash: f.Work.Previous, PlotSeed: f.Work.Seed, CapsuleHash: f.Work.Capsule}
+	in := capsule.WorkInput{TableDataHash: f.Work.Table, PreviousHash: f.Work.Previous,
+		PlotSeed: f.Work.Seed, CapsuleHash: f.Work.Capsule}
 	for _, workers := range []int{1, 2, 7} {
 		w := capsule.NewCPUWorker(workers)
 		for _, c := range f.Work.Cases {
 			nonce, err := w.Search(t.Context(), in, c.Bits)
-			if err != nil || nonce != c.Nonce || in.Hash(nonce) != c.Hash || capsule.ZeroBits(c.Hash) != c.Achieved {
-				t.Errorf("%d workers, %d bits: nonce %d, %v, want %d", workers, c.Bits, nonce, err, c.Nonce)
+			if err != nil || nonce != c.Nonce || in.Hash(nonce) != c.Hash ||
+				capsule.ZeroBits(c.Hash) != c.Achieved {
+				t.Errorf("%d workers, %d bits: nonce %d, %v, want %d", workers, c.Bits, nonce, err,
+					c.Nonce)
 			}
 		}
 	}

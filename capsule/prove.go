@@ -126,8 +126,10 @@ func (p *Prover) makeProofs(ctx context.Context, c *Challenge, held Plotted, b *
 	})
 	if c.mask()&maskInclusion != 0 {
 		b.Inclusion = &InclusionProof{
-			Ref: rec.Ref, Size: rec.Descriptor.Size, ChunkRoot: rec.Descriptor.ChunkRoot, Capsules: rec.Capsules,
-			LeafIndex: rec.LeafIndex, LeafCount: rec.LeafCount, Path: rec.Path, PlotPath: rec.PlotPath,
+			Ref: rec.Ref, Size: rec.Descriptor.Size, ChunkRoot: rec.Descriptor.ChunkRoot,
+			Capsules:  rec.Capsules,
+			LeafIndex: rec.LeafIndex, LeafCount: rec.LeafCount, Path: rec.Path,
+			PlotPath: rec.PlotPath,
 		}
 	}
 	wg.Wait()

@@ -145,7 +145,9 @@ func (p *RangeProof) UnmarshalBinary(b []byte) error {
 	r := codec.NewReader(b)
 	q := RangeProof{First: r.U32(), Count: r.U32()}
 	if n := r.Len(); n%len(merkle.Hash{}) != 0 || n > maxRangeSiblings*len(merkle.Hash{}) {
-		return fmt.Errorf("decode range proof: %w: %d bytes of siblings, expected 32 each, at most %d", ErrPath, n, maxRangeSiblings)
+		return fmt.Errorf(
+			"decode range proof: %w: %d bytes of siblings, expected 32 each, at most %d", ErrPath, n,
+			maxRangeSiblings)
 	}
 	for r.Len() > 0 {
 		var h merkle.Hash

@@ -45,8 +45,10 @@ func (p *countingPlots) Find(ctx context.Context, hash, id merkle.Hash) (capsule
 
 func (w *world) responder() (*capsule.Responder, *countingPlots) {
 	plots := &countingPlots{Plots: w.plots}
-	w.prover = &capsule.Prover{Key: w.node, Plots: plots, Now: func() time.Time { return time.Unix(int64(w.now), 0) }}
-	return &capsule.Responder{Prover: w.prover, Validators: []auth.NodePublicKey{w.validator.PublicKey()}}, plots
+	w.prover = &capsule.Prover{Key: w.node, Plots: plots,
+		Now: func() time.Time { return time.Unix(int64(w.now), 0) }}
+	return &capsule.Responder{Prover: w.prover,
+		Validators: []auth.NodePublicKey{w.validator.PublicKey()}}, plots
 }
 
 func TestResponderRefuses(t *testing.T) {
@@ -63,33 +65,74 @@ func TestResponderRefuses(t *testing.T) {
 		{name: "right"},
 		{name: "issued in the future", now: w.v.IssuedAt - 31, want: []error{capsule.ErrExpired}},
 		{name: "issued just now", now: w.v.IssuedAt - 30},
-		{name: "lives too long", challenge: func(c *capsule.Challenge) { c.ExpiresAt = c.IssuedAt + 121 }, want: []error{capsule.ErrExpired}},
-		{name: "lives just long enough", challenge: func(c *capsule.Challenge) { c.ExpiresAt = c.IssuedAt + 120 }},
+		{name: "lives too long", challenge: func(c *capsule.Challenge) {
+			c.ExpiresAt = c.IssuedAt +
+				121
+		}, want: []error{capsule.ErrExpired}},
+		{name: "lives just long enough",
+			challenge: func(c *capsule.Challenge) { c.ExpiresAt = c.IssuedAt + 120 }},
 		{name: "expired", now: w.v.ExpiresAt + 61, want: []error{capsule.ErrExpired}},
 		{name: "just not expired", now: w.v.ExpiresAt + 59},
-		{name: "never expires", challenge: func(c *capsule.Challenge) { c.IssuedAt, c.ExpiresAt = 0, 1<<62 }, want: []error{capsule.ErrExpired}},
-		{name: "ends before it begins", after: func(c *capsule.Challenge) { c.ExpiresAt = c.IssuedAt - 1 }, want: []error{capsule.ErrChallenge}},
-		{name: "too much work", challenge: func(c *capsule.Challenge) { c.Type, c.WorkBits = capsule.Full, 25 }, want: []error{capsule.ErrChallenge, capsule.ErrUnsupported}},
-		{name: "more work than configured", challenge: func(c *capsule.Challenge) { c.Type, c.WorkBits = capsule.Full, 9 },
-			responder: func(r *capsule.Responder) { r.MaxWorkBits = 8 }, want: []error{capsule.ErrUnsupported}},
-		{name: "no samples", after: func(c *capsule.Challenge) { c.Samples = 0 }, want: []error{capsule.ErrUnsupported}},
-		{name: "too many samples", after: func(c *capsule.Challenge) { c.Samples = 257 }, want: []error{capsule.ErrUnsupported}},
-		{name: "unknown type", after: func(c *capsule.Challenge) { c.Type = 5 }, want: []error{capsule.ErrChallenge, capsule.ErrUnsupported}},
-		{name: "no id", after: func(c *capsule.Challenge) { c.ID = "" }, want: []error{capsule.ErrChallenge}},
-		{name: "bad id", after: func(c *capsule.Challenge) { c.ID = "a b" }, want: []error{capsule.ErrChallenge}},
-		{name: "unknown validator", responder: func(r *capsule.Responder) { r.Validators[0] = w.node.PublicKey() }, want: []error{capsule.ErrUnknownValidator}},
+		{name: "never expires", challenge: func(c *capsule.Challenge) {
+			c.IssuedAt, c.ExpiresAt = 0,
+				1<<62
+		}, want: []error{capsule.ErrExpired}},
+		{name: "ends before it begins",
+			after: func(c *capsule.Challenge) { c.ExpiresAt = c.IssuedAt - 1 },
+			want:  []error{capsule.ErrChallenge}},
+		{name: "too much work", challenge: func(c *capsule.Challenge) {
+			c.Type,
+				c.WorkBits = capsule.Full, 25
+		}, want: []error{capsule.ErrChallenge,
+			capsule.ErrUnsupported}},
+		{name: "more work than configured", challenge: func(c *capsule.Challenge) {
+			c.Type,
+				c.WorkBits = capsule.Full, 9
+		},
+			responder: func(r *capsule.Responder) { r.MaxWorkBits = 8 },
+			want:      []error{capsule.ErrUnsupported}},
+		{name: "no samples", after: func(c *capsule.Challenge) { c.Samples = 0 },
+			want: []error{capsule.ErrUnsupported}},
+		{name: "too many samples", after: func(c *capsule.Challenge) { c.Samples = 257 },
+			want: []error{capsule.ErrUnsupported}},
+		{name: "unknown type", after: func(c *capsule.Challenge) { c.Type = 5 },
+			want: []error{capsule.ErrChallenge, capsule.ErrUnsupported}},
+		{name: "no id", after: func(c *capsule.Challenge) { c.ID = "" },
+			want: []error{capsule.ErrChallenge}},
+		{name: "bad id", after: func(c *capsule.Challenge) { c.ID = "a b" },
+			want: []error{capsule.ErrChallenge}},
+		{name: "unknown validator",
+			responder: func(r *capsule.Responder) { r.Validators[0] = w.node.PublicKey() },
+			want:      []error{capsule.ErrUnknownValidator}},
 		{name: "any validator", responder: func(r *capsule.Responder) { r.Validators = nil }},
-		{name: "changed after signing", after: func(c *capsule.Challenge) { c.WorkBits++ }, want: []error{capsule.ErrSignature}},
-		{name: "limited", responder: func(r *capsule.Responder) { r.Limit = func(auth.NodePublicKey) error { return limited } }, want: []error{limited}},
-		{name: "entropy", responder: func(r *capsule.Responder) { r.Chain = chain{peak: 5000130} }, want: []error{capsule.ErrBinding}},
-		{name: "capsule is not here", challenge: func(c *capsule.Challenge) { c.CapsuleHash[0]++ }, want: []error{fs.ErrNotExist}},
-		{name: "another node", challenge: func(c *capsule.Challenge) { c.Node = w.validator.PublicKey() }, want: []error{fs.ErrNotExist}},
+		{name: "changed after signing", after: func(c *capsule.Challenge) { c.WorkBits++ },
+			want: []error{capsule.ErrSignature}},
+		{name: "limited",
+			responder: func(r *capsule.Responder) { r.Limit = func(auth.NodePublicKey) error { return limited } }, want: []error{limited}},
+		{name: "entropy", responder: func(r *capsule.Responder) { r.Chain = chain{peak: 5000130} },
+			want: []error{capsule.ErrBinding}},
+		{name: "capsule is not here", challenge: func(c *capsule.Challenge) { c.CapsuleHash[0]++ },
+			want: []error{fs.ErrNotExist}},
+		{name: "another node",
+			challenge: func(c *capsule.Challenge) { c.Node = w.validator.PublicKey() },
+			want:      []error{fs.ErrNotExist}},
 		{name: "another plot", challenge: func(c *capsule.Challenge) { c.PlotID[0]++ },
-			responder: func(r *capsule.Responder) { r.Held = holds(true, nil) }, want: []error{fs.ErrNotExist}},
-		{name: "in no plot yet", challenge: func(c *capsule.Challenge) { c.CapsuleHash[0]++; c.PlotID = merkle.Hash{} },
-			responder: func(r *capsule.Responder) { r.Held = holds(true, nil) }, want: []error{capsule.ErrNotReady}},
-		{name: "not held either", challenge: func(c *capsule.Challenge) { c.CapsuleHash[0]++; c.PlotID = merkle.Hash{} },
-			responder: func(r *capsule.Responder) { r.Held = holds(false, nil) }, want: []error{fs.ErrNotExist}},
+			responder: func(r *capsule.Responder) {
+				r.Held = holds(true,
+					nil)
+			}, want: []error{fs.ErrNotExist}},
+		{name: "in no plot yet",
+			challenge: func(c *capsule.Challenge) { c.CapsuleHash[0]++; c.PlotID = merkle.Hash{} },
+			responder: func(r *capsule.Responder) {
+				r.Held = holds(true,
+					nil)
+			}, want: []error{capsule.ErrNotReady}},
+		{name: "not held either",
+			challenge: func(c *capsule.Challenge) { c.CapsuleHash[0]++; c.PlotID = merkle.Hash{} },
+			responder: func(r *capsule.Responder) {
+				r.Held = holds(false,
+					nil)
+			}, want: []error{fs.ErrNotExist}},
 	} {
 		w.now = 1700001002
 		if c.now > 0 {
@@ -127,7 +170,8 @@ func holds(held bool, err error) func(context.Context, merkle.Hash) (bool, error
 	return func(context.Context, merkle.Hash) (bool, error) { return held, err }
 }
 
-// The same challenge has one answer, made once, also after its expiry and for many who ask at once; another
+// The same challenge has one answer, made once, also after its expiry and for many who ask at
+// once; another
 // challenge of the same id is refused; failures are not remembered.
 func TestResponderReplay(t *testing.T) {
 	w := newWorld(t)
@@ -159,7 +203,9 @@ func TestResponderReplay(t *testing.T) {
 	if plots.finds != 1 {
 		t.Errorf("%d searches, want 1", plots.finds)
 	}
-	if _, err := r.Answer(t.Context(), w.challenge(t, func(c *capsule.Challenge) { w.accessOnly(c); c.Entropy[0]++ })); !errors.Is(err, capsule.ErrReplay) {
+	if _, err := r.Answer(t.Context(), w.challenge(t,
+		func(c *capsule.Challenge) { w.accessOnly(c); c.Entropy[0]++ })); !errors.Is(err,
+		capsule.ErrReplay) {
 		t.Errorf("the id again: %v, want ErrReplay", err)
 	}
 	w.now = c.ExpiresAt + 120
@@ -211,7 +257,8 @@ func TestResponderFirstGivesUp(t *testing.T) {
 
 func TestMinimalChallenge(t *testing.T) {
 	w := newWorld(t)
-	minimal := &capsule.Challenge{ID: "min_1", Type: capsule.Full, CapsuleHash: w.manifest.Capsules[1].Hash, Minimal: true}
+	minimal := &capsule.Challenge{ID: "min_1", Type: capsule.Full,
+		CapsuleHash: w.manifest.Capsules[1].Hash, Minimal: true}
 	if err := minimal.Sign(t.Context(), w.validator); err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +268,8 @@ func TestMinimalChallenge(t *testing.T) {
 		t.Fatalf("%s became %+v", text, got)
 	}
 	r, plots := w.responder()
-	r.Validators = append([]auth.NodePublicKey{w.node.PublicKey()}, r.Validators...) // each key is tried
+	// each key is tried
+	r.Validators = append([]auth.NodePublicKey{w.node.PublicKey()}, r.Validators...)
 	b, err := r.Answer(t.Context(), got)
 	if err != nil {
 		t.Fatal(err)
@@ -231,10 +279,12 @@ func TestMinimalChallenge(t *testing.T) {
 	if err != nil || res.Bound || res.Unbound != "minimal challenge" {
 		t.Errorf("%+v, %v, want unbound", res, err)
 	}
-	if complete.WorkBits != 16 || complete.Samples != 20 || complete.Entropy != merkle.Sum(minimal.Signature[:]) {
+	if complete.WorkBits != 16 || complete.Samples != 20 ||
+		complete.Entropy != merkle.Sum(minimal.Signature[:]) {
 		t.Errorf("completed to %+v", complete)
 	}
-	if _, err := b.Verify(t.Context(), minimal, w.options()); !errors.Is(err, capsule.ErrChallenge) {
+	if _, err := b.Verify(t.Context(), minimal, w.options()); !errors.Is(err,
+		capsule.ErrChallenge) {
 		t.Errorf("not completed: %v", err)
 	}
 	if _, err := w.prover.Prove(t.Context(), minimal); !errors.Is(err, capsule.ErrChallenge) {
@@ -262,7 +312,8 @@ func TestMinimalChallenge(t *testing.T) {
 	} {
 		r, _ := w.responder()
 		change(r)
-		if _, err := r.Answer(t.Context(), got); !errors.Is(err, capsule.ErrUnknownValidator) && !errors.Is(err, capsule.ErrSignature) {
+		if _, err := r.Answer(t.Context(), got); !errors.Is(err, capsule.ErrUnknownValidator) &&
+			!errors.Is(err, capsule.ErrSignature) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -286,7 +337,9 @@ func TestResponderMemory(t *testing.T) {
 		t.Error("another answer than at first")
 	}
 	capsule.OverflowAnswers(r)
-	if _, err := r.Answer(t.Context(), w.challenge(t, func(c *capsule.Challenge) { w.accessOnly(c); c.Entropy[0]++ })); !errors.Is(err, capsule.ErrReplay) {
+	if _, err := r.Answer(t.Context(), w.challenge(t,
+		func(c *capsule.Challenge) { w.accessOnly(c); c.Entropy[0]++ })); !errors.Is(err,
+		capsule.ErrReplay) {
 		t.Errorf("the id of a dropped answer: %v, want ErrReplay", err)
 	}
 }
@@ -346,7 +399,8 @@ func TestChallengeJSON(t *testing.T) {
 func TestChallengeRefused(t *testing.T) {
 	w := newWorld(t)
 	text := must(w.challenge(t, nil).MarshalJSON())
-	_, err := capsule.ParseChallenge(bytes.Replace(text, []byte(`"samples":20`), []byte(`"samples":20,"samples":20`), 1))
+	_, err := capsule.ParseChallenge(bytes.Replace(text, []byte(`"samples":20`),
+		[]byte(`"samples":20,"samples":20`), 1))
 	wantError(t, "a member twice", err, capsule.ErrChallenge, strictjson.ErrDuplicate)
 	bad := &capsule.Challenge{ID: "a b"}
 	if text, err := bad.MarshalJSON(); !errors.Is(err, capsule.ErrChallenge) {
@@ -366,7 +420,8 @@ func TestChallengeRefused(t *testing.T) {
 		t.Errorf("a worker that fails: %v", err)
 	}
 	w.prover.Plots = brokenPlots{w.plots, broken}
-	if _, err := w.prover.Prove(t.Context(), w.challenge(t, w.accessOnly)); !errors.Is(err, broken) {
+	if _, err := w.prover.Prove(t.Context(), w.challenge(t, w.accessOnly)); !errors.Is(err,
+		broken) {
 		t.Errorf("subroots that cannot be read: %v", err)
 	}
 }
@@ -415,12 +470,15 @@ func TestSignerFails(t *testing.T) {
 	w := newWorld(t)
 	c := w.challenge(t, w.accessOnly)
 	d := *c
-	if err := d.Sign(t.Context(), &failingSigner{NodeKey: w.validator}); !errors.Is(err, errSigner) || d.Signature != c.Signature {
+	if err := d.Sign(t.Context(), &failingSigner{NodeKey: w.validator}); !errors.Is(err,
+		errSigner) || d.Signature != c.Signature {
 		t.Errorf("challenge: %v", err)
 	}
 	for n := range 3 {
-		b, err := (&capsule.Prover{Key: &failingSigner{NodeKey: w.node, after: n}, Plots: w.plots}).Prove(t.Context(), c)
-		if (err == nil) != (n == 2) || err != nil && !errors.Is(err, errSigner) || (b == nil) != (err != nil) {
+		b, err := (&capsule.Prover{Key: &failingSigner{NodeKey: w.node, after: n},
+			Plots: w.plots}).Prove(t.Context(), c)
+		if (err == nil) != (n == 2) || err != nil && !errors.Is(err, errSigner) ||
+			(b == nil) != (err != nil) {
 			t.Errorf("after %d signatures: %v, %v", n, b, err)
 		}
 	}
@@ -428,7 +486,8 @@ func TestSignerFails(t *testing.T) {
 		t.Errorf("verified by another key: %v", err)
 	}
 	kept := capsule.Challenge{ID: "kept"}
-	if err := kept.UnmarshalJSON([]byte("{}")); !errors.Is(err, capsule.ErrChallenge) || kept.ID != "kept" {
+	if err := kept.UnmarshalJSON([]byte("{}")); !errors.Is(err, capsule.ErrChallenge) ||
+		kept.ID != "kept" {
 		t.Errorf("%v, %+v", err, kept)
 	}
 }

@@ -21,7 +21,8 @@ type SplitOptions struct {
 	Workers int    // capsules that are hashed at once; not positive means GOMAXPROCS
 }
 
-const splitMemory = 64 << 20 // what the capsules in memory may take together, when that is more than two
+// splitMemory is what the capsules in memory may take together, when that is more than two.
+const splitMemory = 64 << 20
 
 // Split reads content to its end, cuts it into capsules and returns their manifest, with Created
 // zero. It calls put, which may be nil, for each capsule in order, one call at a time and not on
@@ -32,7 +33,8 @@ const splitMemory = 64 << 20 // what the capsules in memory may take together, w
 // most 64 MiB together. It stops at the first error of r or put, or when ctx ends, but not
 // before a call of r.Read or put in progress has returned.
 func Split(
-	ctx context.Context, s auth.StoreID, r io.Reader, o *SplitOptions, put func(Descriptor, io.Reader) error,
+	ctx context.Context, s auth.StoreID, r io.Reader, o *SplitOptions, put func(Descriptor,
+		io.Reader) error,
 ) (*Manifest, error) {
 	if o == nil {
 		o = new(SplitOptions)

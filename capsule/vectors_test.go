@@ -60,7 +60,8 @@ func TestMerkleVectors(t *testing.T) {
 	vectors.Load(t, file, &f)
 	for _, c := range f.ChunkTrees {
 		content := pattern(c.Seed, c.Size)
-		want := capsule.Descriptor{Index: c.Index, Size: uint32(c.Size), Hash: c.Hash, ChunkRoot: c.ChunkRoot}
+		want := capsule.Descriptor{Index: c.Index, Size: uint32(c.Size), Hash: c.Hash,
+			ChunkRoot: c.ChunkRoot}
 		if got := must(capsule.Describe(c.Index, bytes.NewReader(content))); got != want {
 			t.Errorf("size %d: %+v, want %+v", c.Size, got, want)
 		}
@@ -69,9 +70,11 @@ func TestMerkleVectors(t *testing.T) {
 			h.Write(content[at:min(at+1000, len(content))])
 		}
 		if fmt.Sprint(h.Subroots()) != fmt.Sprint(c.Subroots) || h.Descriptor(c.Index) != want {
-			t.Errorf("size %d in pieces: %+v, subroots %v, want %v", c.Size, h.Descriptor(c.Index), h.Subroots(), c.Subroots)
+			t.Errorf("size %d in pieces: %+v, subroots %v, want %v", c.Size, h.Descriptor(c.Index),
+				h.Subroots(), c.Subroots)
 		}
-		if want.Leaf() != c.Leaf || want.Chunks() != c.Chunks || int(capsule.SubrootCount(want.Size)) != len(c.Subroots) {
+		if want.Leaf() != c.Leaf || want.Chunks() != c.Chunks ||
+			int(capsule.SubrootCount(want.Size)) != len(c.Subroots) {
 			t.Errorf("size %d: leaf %v, %d chunks", c.Size, want.Leaf(), want.Chunks())
 		}
 	}

@@ -47,7 +47,8 @@ func TestFlippedBits(t *testing.T) {
 	for bit := 0; bit < 8*len(raw); bit += step {
 		bad := slices.Clone(raw)
 		bad[bit/8] ^= 1 << (bit % 8)
-		if _, err := capsule.VerifyBundle(t.Context(), bad, c, w.options()); !errors.Is(err, capsule.ErrProof) {
+		if _, err := capsule.VerifyBundle(t.Context(), bad, c, w.options()); !errors.Is(err,
+			capsule.ErrProof) {
 			t.Fatalf("bit %d: %v", bit, err)
 		}
 		n++
@@ -58,12 +59,14 @@ func TestFlippedBits(t *testing.T) {
 			t.Fatalf("%d bytes: %v", cut, err)
 		}
 	}
-	if _, err := capsule.ParseBundle(append(slices.Clone(raw), 0)); !errors.Is(err, capsule.ErrBundle) {
+	if _, err := capsule.ParseBundle(append(slices.Clone(raw), 0)); !errors.Is(err,
+		capsule.ErrBundle) {
 		t.Errorf("a byte behind the end: %v", err)
 	}
 }
 
-// A node that holds its own key signs whatever it likes. Each lie is refused by the check that is there for it.
+// A node that holds its own key signs whatever it likes. Each lie is refused by the check that
+// is there for it.
 func TestDishonestNode(t *testing.T) {
 	w := newWorld(t)
 	challenge := w.challenge(t, nil)
@@ -86,61 +89,106 @@ func TestDishonestNode(t *testing.T) {
 		{"another capsule", func(b *capsule.Bundle) { b.CapsuleHash[0]++ }, capsule.ErrBinding},
 		{"another plot id", func(b *capsule.Bundle) { b.PlotID[0]++ }, capsule.ErrBinding},
 
-		{"public key swapped", func(b *capsule.Bundle) { b.Ownership.Plot.PublicKey = other.PublicKey() }, capsule.ErrBinding},
-		{"difficulty", func(b *capsule.Bundle) { b.Ownership.Plot.Difficulty++ }, capsule.ErrBinding},
-		{"anchor height", func(b *capsule.Bundle) { b.Ownership.Plot.BlockHeight-- }, capsule.ErrBinding},
-		{"anchor hash", func(b *capsule.Bundle) { b.Ownership.Plot.BlockHash[3]++ }, capsule.ErrBinding},
-		{"ownership signature", func(b *capsule.Bundle) { b.Ownership.Signature[2]++ }, capsule.ErrSignature},
+		{"public key swapped",
+			func(b *capsule.Bundle) { b.Ownership.Plot.PublicKey = other.PublicKey() },
+			capsule.ErrBinding},
+		{"difficulty", func(b *capsule.Bundle) { b.Ownership.Plot.Difficulty++ },
+			capsule.ErrBinding},
+		{"anchor height", func(b *capsule.Bundle) { b.Ownership.Plot.BlockHeight-- },
+			capsule.ErrBinding},
+		{"anchor hash", func(b *capsule.Bundle) { b.Ownership.Plot.BlockHash[3]++ },
+			capsule.ErrBinding},
+		{"ownership signature", func(b *capsule.Bundle) { b.Ownership.Signature[2]++ },
+			capsule.ErrSignature},
 
-		{"another datastore", func(b *capsule.Bundle) { b.Inclusion.Ref.Store[0]++ }, capsule.ErrBinding},
+		{"another datastore", func(b *capsule.Bundle) { b.Inclusion.Ref.Store[0]++ },
+			capsule.ErrBinding},
 		{"another root", func(b *capsule.Bundle) { b.Inclusion.Ref.Root[0]++ }, capsule.ErrBinding},
 		{"another index", func(b *capsule.Bundle) { b.Inclusion.Ref.Index++ }, capsule.ErrBinding},
-		{"number of capsules", func(b *capsule.Bundle) { b.Inclusion.Capsules++ }, capsule.ErrBinding},
+		{"number of capsules", func(b *capsule.Bundle) { b.Inclusion.Capsules++ },
+			capsule.ErrBinding},
 		{"size", func(b *capsule.Bundle) { b.Inclusion.Size-- }, capsule.ErrPath},
 		{"chunk root", func(b *capsule.Bundle) { b.Inclusion.ChunkRoot[0]++ }, capsule.ErrPath},
 		{"a sibling", func(b *capsule.Bundle) { b.Inclusion.Path[0][0]++ }, capsule.ErrPath},
-		{"a sibling more", func(b *capsule.Bundle) { b.Inclusion.Path = append(b.Inclusion.Path, merkle.Hash{}) }, capsule.ErrPath},
-		{"a sibling less", func(b *capsule.Bundle) { b.Inclusion.Path = b.Inclusion.Path[:1] }, capsule.ErrPath},
-		{"a sibling of the plot", func(b *capsule.Bundle) { b.Inclusion.PlotPath[0][0]++ }, capsule.ErrPath},
-		{"a sibling of the plot more", func(b *capsule.Bundle) { b.Inclusion.PlotPath = append(b.Inclusion.PlotPath, merkle.Hash{}) }, capsule.ErrPath},
-		{"a sibling of the plot less", func(b *capsule.Bundle) { b.Inclusion.PlotPath = b.Inclusion.PlotPath[:1] }, capsule.ErrPath},
-		{"place in the plot", func(b *capsule.Bundle) { b.Inclusion.LeafIndex = 1 }, capsule.ErrPath},
-		{"place outside the plot", func(b *capsule.Bundle) { b.Inclusion.LeafIndex = b.Inclusion.LeafCount }, capsule.ErrPath},
-		{"a plot of no leaves", func(b *capsule.Bundle) { b.Inclusion.LeafIndex, b.Inclusion.LeafCount = 0, 0 }, capsule.ErrPath},
+		{"a sibling more", func(b *capsule.Bundle) {
+			b.Inclusion.Path = append(b.Inclusion.Path,
+				merkle.Hash{})
+		}, capsule.ErrPath},
+		{"a sibling less", func(b *capsule.Bundle) { b.Inclusion.Path = b.Inclusion.Path[:1] },
+			capsule.ErrPath},
+		{"a sibling of the plot", func(b *capsule.Bundle) { b.Inclusion.PlotPath[0][0]++ },
+			capsule.ErrPath},
+		{"a sibling of the plot more",
+			func(b *capsule.Bundle) {
+				b.Inclusion.PlotPath = append(b.Inclusion.PlotPath,
+					merkle.Hash{})
+			}, capsule.ErrPath},
+		{"a sibling of the plot less",
+			func(b *capsule.Bundle) { b.Inclusion.PlotPath = b.Inclusion.PlotPath[:1] },
+			capsule.ErrPath},
+		{"place in the plot", func(b *capsule.Bundle) { b.Inclusion.LeafIndex = 1 },
+			capsule.ErrPath},
+		{"place outside the plot",
+			func(b *capsule.Bundle) { b.Inclusion.LeafIndex = b.Inclusion.LeafCount },
+			capsule.ErrPath},
+		{"a plot of no leaves", func(b *capsule.Bundle) {
+			b.Inclusion.LeafIndex,
+				b.Inclusion.LeafCount = 0, 0
+		}, capsule.ErrPath},
 
 		{"work: nonce + 1", func(b *capsule.Bundle) { b.Work.Nonce++ }, capsule.ErrWork},
 		{"work: fewer bits", func(b *capsule.Bundle) { b.Work.Bits-- }, capsule.ErrWork},
 		{"work: too little, truthfully", func(b *capsule.Bundle) {
-			in := capsule.WorkInput{TableDataHash: b.Work.TableDataHash, PreviousHash: b.Work.PreviousHash, PlotSeed: b.Work.PlotSeed, CapsuleHash: b.CapsuleHash}
+			in := capsule.WorkInput{TableDataHash: b.Work.TableDataHash,
+				PreviousHash: b.Work.PreviousHash, PlotSeed: b.Work.PlotSeed,
+				CapsuleHash: b.CapsuleHash}
 			b.Work.Nonce = 0
 			b.Work.Achieved = uint8(capsule.ZeroBits(in.Hash(0)))
 		}, capsule.ErrWork},
-		{"work: no bits", func(b *capsule.Bundle) { b.Work.Bits, b.Work.Nonce = 0, 0 }, capsule.ErrWork},
+		{"work: no bits", func(b *capsule.Bundle) { b.Work.Bits, b.Work.Nonce = 0, 0 },
+			capsule.ErrWork},
 		{"work: achieved more", func(b *capsule.Bundle) { b.Work.Achieved++ }, capsule.ErrWork},
 		{"work: achieved less", func(b *capsule.Bundle) { b.Work.Achieved-- }, capsule.ErrWork},
-		{"work: table data hash", func(b *capsule.Bundle) { b.Work.TableDataHash[0]++ }, capsule.ErrBinding},
-		{"work: previous hash", func(b *capsule.Bundle) { b.Work.PreviousHash[0]++ }, capsule.ErrBinding},
+		{"work: table data hash", func(b *capsule.Bundle) { b.Work.TableDataHash[0]++ },
+			capsule.ErrBinding},
+		{"work: previous hash", func(b *capsule.Bundle) { b.Work.PreviousHash[0]++ },
+			capsule.ErrBinding},
 		{"work: plot seed", func(b *capsule.Bundle) { b.Work.PlotSeed[0]++ }, capsule.ErrBinding},
 
-		{"access: entropy height", func(b *capsule.Bundle) { b.Access.EntropyHeight++ }, capsule.ErrBinding},
+		{"access: entropy height", func(b *capsule.Bundle) { b.Access.EntropyHeight++ },
+			capsule.ErrBinding},
 		{"access: entropy", func(b *capsule.Bundle) { b.Access.Entropy[0]++ }, capsule.ErrBinding},
-		{"access: chunk root", func(b *capsule.Bundle) { b.Access.ChunkRoot[0]++ }, capsule.ErrBinding},
-		{"access: number of chunks", func(b *capsule.Bundle) { b.Access.Chunks++ }, capsule.ErrBinding},
+		{"access: chunk root", func(b *capsule.Bundle) { b.Access.ChunkRoot[0]++ },
+			capsule.ErrBinding},
+		{"access: number of chunks", func(b *capsule.Bundle) { b.Access.Chunks++ },
+			capsule.ErrBinding},
 		{"access: reordered", func(b *capsule.Bundle) {
 			b.Access.Samples[0], b.Access.Samples[1] = b.Access.Samples[1], b.Access.Samples[0]
 		}, capsule.ErrAccess},
-		{"access: index", func(b *capsule.Bundle) { b.Access.Samples[3].Index++ }, capsule.ErrAccess},
-		{"access: the last left out", func(b *capsule.Bundle) { b.Access.Samples = b.Access.Samples[:19] }, capsule.ErrAccess},
+		{"access: index", func(b *capsule.Bundle) { b.Access.Samples[3].Index++ },
+			capsule.ErrAccess},
+		{"access: the last left out",
+			func(b *capsule.Bundle) { b.Access.Samples = b.Access.Samples[:19] },
+			capsule.ErrAccess},
 		{"access: none", func(b *capsule.Bundle) { b.Access.Samples = nil }, capsule.ErrAccess},
-		{"access: one twice", func(b *capsule.Bundle) { b.Access.Samples = append(b.Access.Samples, b.Access.Samples[19]) }, capsule.ErrAccess},
-		{"access: short chunk", func(b *capsule.Bundle) { b.Access.Samples[0].Chunk = b.Access.Samples[0].Chunk[:4095] }, capsule.ErrAccess},
-		{"access: a byte", func(b *capsule.Bundle) { b.Access.Samples[0].Chunk[7]++ }, capsule.ErrPath},
-		{"access: a byte of the last", func(b *capsule.Bundle) { b.Access.Samples[19].Chunk[7]++ }, capsule.ErrPath},
-		{"access: a sibling", func(b *capsule.Bundle) { b.Access.Samples[5].Path[1][0]++ }, capsule.ErrPath},
+		{"access: one twice", func(b *capsule.Bundle) {
+			b.Access.Samples = append(b.Access.Samples,
+				b.Access.Samples[19])
+		}, capsule.ErrAccess},
+		{"access: short chunk",
+			func(b *capsule.Bundle) { b.Access.Samples[0].Chunk = b.Access.Samples[0].Chunk[:4095] }, capsule.ErrAccess},
+		{"access: a byte", func(b *capsule.Bundle) { b.Access.Samples[0].Chunk[7]++ },
+			capsule.ErrPath},
+		{"access: a byte of the last", func(b *capsule.Bundle) { b.Access.Samples[19].Chunk[7]++ },
+			capsule.ErrPath},
+		{"access: a sibling", func(b *capsule.Bundle) { b.Access.Samples[5].Path[1][0]++ },
+			capsule.ErrPath},
 		{"access: a sibling more", func(b *capsule.Bundle) {
 			b.Access.Samples[5].Path = append(b.Access.Samples[5].Path, merkle.Hash{})
 		}, capsule.ErrPath},
-		{"access: a sibling less", func(b *capsule.Bundle) { b.Access.Samples[5].Path = b.Access.Samples[5].Path[1:] }, capsule.ErrPath},
+		{"access: a sibling less",
+			func(b *capsule.Bundle) { b.Access.Samples[5].Path = b.Access.Samples[5].Path[1:] },
+			capsule.ErrPath},
 		{"access: final state", func(b *capsule.Bundle) { b.Access.Final[0]++ }, capsule.ErrAccess},
 	} {
 		b := clone(t, honest)
@@ -173,7 +221,8 @@ func TestVerifierKnows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	verify := func(c *capsule.Challenge, change func(*capsule.VerifyOptions)) (*capsule.Result, error) {
+	verify := func(c *capsule.Challenge, change func(*capsule.VerifyOptions)) (*capsule.Result,
+		error) {
 		o := w.options()
 		if change != nil {
 			change(o)
@@ -186,9 +235,15 @@ func TestVerifierKnows(t *testing.T) {
 		want   error
 	}{
 		{"no refs", func(o *capsule.VerifyOptions) { o.Refs = nil }, capsule.ErrBinding},
-		{"refs of other places", func(o *capsule.VerifyOptions) { o.Refs = []capsule.Ref{w.manifest.Ref(0), w.manifest.Ref(2)} }, capsule.ErrBinding},
-		{"the head", func(o *capsule.VerifyOptions) { o.Refs[0].Root = merkle.Hash{} }, capsule.ErrBinding},
-		{"untrusted", func(o *capsule.VerifyOptions) { o.Trust = capsule.PinnedRoots{} }, capsule.ErrUntrusted},
+		{"refs of other places",
+			func(o *capsule.VerifyOptions) {
+				o.Refs = []capsule.Ref{w.manifest.Ref(0),
+					w.manifest.Ref(2)}
+			}, capsule.ErrBinding},
+		{"the head", func(o *capsule.VerifyOptions) { o.Refs[0].Root = merkle.Hash{} },
+			capsule.ErrBinding},
+		{"untrusted", func(o *capsule.VerifyOptions) { o.Trust = capsule.PinnedRoots{} },
+			capsule.ErrUntrusted},
 		{"other count", func(o *capsule.VerifyOptions) {
 			o.Trust = capsule.PinnedRoots{w.manifest.Store: {w.manifest.Root: 3}}
 		}, capsule.ErrBinding},
@@ -200,7 +255,11 @@ func TestVerifierKnows(t *testing.T) {
 		name   string
 		change func(*capsule.VerifyOptions)
 	}{
-		{"several refs", func(o *capsule.VerifyOptions) { o.Refs = append([]capsule.Ref{w.manifest.Ref(0)}, o.Refs...) }},
+		{"several refs",
+			func(o *capsule.VerifyOptions) {
+				o.Refs = append([]capsule.Ref{w.manifest.Ref(0)},
+					o.Refs...)
+			}},
 		{"no trust", func(o *capsule.VerifyOptions) { o.Trust = nil }},
 		{"count not known", func(o *capsule.VerifyOptions) {
 			o.Trust = capsule.PinnedRoots{w.manifest.Store: {w.manifest.Root: 0}}
@@ -216,7 +275,9 @@ func TestVerifierKnows(t *testing.T) {
 		t.Errorf("trust that cannot answer: %v", err)
 	}
 
-	if _, err := verify(w.challenge(t, func(c *capsule.Challenge) { w.accessOnly(c); c.ID = "other" }), nil); !errors.Is(err, capsule.ErrBinding) {
+	if _, err := verify(w.challenge(t,
+		func(c *capsule.Challenge) { w.accessOnly(c); c.ID = "other" }), nil); !errors.Is(err,
+		capsule.ErrBinding) {
 		t.Errorf("another challenge: %v", err)
 	}
 	bad := *challenge
@@ -240,12 +301,14 @@ func TestPinnedNodeAndPlot(t *testing.T) {
 	}
 	for name, pinned := range map[string]*capsule.Challenge{
 		"plot": w.challenge(t, func(c *capsule.Challenge) { w.accessOnly(c); c.PlotID[0]++ }),
-		"node": w.challenge(t, func(c *capsule.Challenge) { w.accessOnly(c); c.Node = w.validator.PublicKey() }),
+		"node": w.challenge(t,
+			func(c *capsule.Challenge) { w.accessOnly(c); c.Node = w.validator.PublicKey() }),
 	} {
 		if _, err := w.prover.Prove(t.Context(), pinned); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("another %s: %v", name, err)
 		}
-		// The node answers anyway: it makes the proofs for a challenge that names nothing, and binds them to this one.
+		// The node answers anyway: it makes the proofs for a challenge that names nothing, and
+		// binds them to this one.
 		lie := *pinned
 		lie.Node, lie.PlotID = auth.NodePublicKey{}, merkle.Hash{}
 		b, err := w.prover.Prove(t.Context(), &lie)
@@ -253,7 +316,8 @@ func TestPinnedNodeAndPlot(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.ChallengeDigest = pinned.Digest()
-		if err := errors.Join(capsule.SignOwnership(t.Context(), b, w.node), capsule.SignBundle(t.Context(), b, w.node)); err != nil {
+		if err := errors.Join(capsule.SignOwnership(t.Context(), b, w.node),
+			capsule.SignBundle(t.Context(), b, w.node)); err != nil {
 			t.Fatal(err)
 		}
 		_, err = b.Verify(t.Context(), pinned, w.options())
@@ -269,7 +333,8 @@ func (t trustError) Trusted(context.Context, auth.StoreID, merkle.Hash) (uint32,
 	return 0, t.err
 }
 
-// chain is a chain whose block of height h has the hash of "block h", and whose peak has a fixed height.
+// chain is a chain whose block of height h has the hash of "block h", and whose peak has a
+// fixed height.
 type chain struct {
 	peak      uint64
 	err       error // of HeightAt
@@ -306,15 +371,30 @@ func TestEntropyAndBinding(t *testing.T) {
 		unchecked bool
 		want      error
 	}{
-		{"newest", at(5000128), func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} }, true, false, nil},
-		{"newest, a block behind", at(5000128), func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000136} }, true, false, nil},
-		{"the last second of it", at(5000128), func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000135} }, true, false, nil},
-		{"two blocks behind", at(5000128), func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000137} }, false, false, capsule.ErrBinding},
-		{"not there yet", at(5000128), func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000127} }, false, false, capsule.ErrBinding},
-		{"no multiple of 8", at(5000129), func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} }, false, false, capsule.ErrBinding},
-		{"an older block", at(5000120), func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} }, false, false, capsule.ErrBinding},
-		{"another hash", func(c *capsule.Challenge) { at(5000128)(c); c.Entropy[0]++ }, func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} }, false, false, capsule.ErrBinding},
-		{"times are down", at(5000128), func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130, err: down} }, false, false, down},
+		{"newest", at(5000128), func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} },
+			true, false, nil},
+		{"newest, a block behind", at(5000128),
+			func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000136} }, true, false, nil},
+		{"the last second of it", at(5000128),
+			func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000135} }, true, false, nil},
+		{"two blocks behind", at(5000128),
+			func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000137} }, false, false,
+			capsule.ErrBinding},
+		{"not there yet", at(5000128),
+			func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000127} }, false, false,
+			capsule.ErrBinding},
+		{"no multiple of 8", at(5000129),
+			func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} }, false, false,
+			capsule.ErrBinding},
+		{"an older block", at(5000120),
+			func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} }, false, false,
+			capsule.ErrBinding},
+		{"another hash", func(c *capsule.Challenge) { at(5000128)(c); c.Entropy[0]++ },
+			func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} }, false, false,
+			capsule.ErrBinding},
+		{"times are down", at(5000128),
+			func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130, err: down} }, false,
+			false, down},
 		{"entropy block is down", at(5000128), func(o *capsule.VerifyOptions) {
 			o.Chain = chain{peak: 5000130, errAt: 5000128, headerErr: down}
 		}, false, false, down},
@@ -328,7 +408,8 @@ func TestEntropyAndBinding(t *testing.T) {
 			o.Chain = chain{peak: 5000130, errAt: 5000000, headerErr: fs.ErrNotExist}
 		}, false, false, nil},
 		{"no chain", at(5000123), nil, true, true, nil},
-		{"no announcements", at(5000123), func(o *capsule.VerifyOptions) { o.PlotSince = nil }, false, true, nil},
+		{"no announcements", at(5000123), func(o *capsule.VerifyOptions) { o.PlotSince = nil },
+			false, true, nil},
 		{"not announced", at(5000123), func(o *capsule.VerifyOptions) {
 			o.PlotSince = func(merkle.Hash) (uint64, bool) { return 0, false }
 		}, false, true, nil},
@@ -338,7 +419,8 @@ func TestEntropyAndBinding(t *testing.T) {
 		{"announced just before", at(5000123), func(o *capsule.VerifyOptions) {
 			o.PlotSince = func(merkle.Hash) (uint64, bool) { return 5000122, true }
 		}, true, true, nil},
-		{"direct mode", func(c *capsule.Challenge) { w.accessOnly(c); c.EntropyHeight = 0 }, func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} }, false, false, nil},
+		{"direct mode", func(c *capsule.Challenge) { w.accessOnly(c); c.EntropyHeight = 0 },
+			func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} }, false, false, nil},
 	} {
 		challenge := w.challenge(t, c.challenge)
 		b, err := w.prover.Prove(t.Context(), challenge)
@@ -364,7 +446,8 @@ func TestEntropyAndBinding(t *testing.T) {
 		if c.name == "direct mode" && res.Unbound != "entropy was drawn by the validator" {
 			t.Errorf("%s: %s", c.name, res.Unbound)
 		}
-		if res.Bound != c.bound || res.Bound != (res.Unbound == "") || res.EntropyUnchecked != c.unchecked {
+		if res.Bound != c.bound || res.Bound != (res.Unbound == "") ||
+			res.EntropyUnchecked != c.unchecked {
 			t.Errorf("%s: %+v", c.name, res)
 		}
 	}
@@ -375,7 +458,8 @@ func TestAnchor(t *testing.T) {
 	w := newWorld(t)
 	with := func(id capsule.PlotIdentity) {
 		id.PublicKey = w.node.PublicKey()
-		w.plots = must(capsuletest.NewPlots(id, capsuletest.Holding{Manifest: w.manifest, Content: map[uint32][]byte{1: w.content}}))
+		w.plots = must(capsuletest.NewPlots(id,
+			capsuletest.Holding{Manifest: w.manifest, Content: map[uint32][]byte{1: w.content}}))
 		w.prover.Plots = w.plots
 	}
 	beacon := func(c *capsule.Challenge) {
@@ -388,14 +472,16 @@ func TestAnchor(t *testing.T) {
 		if _, err := w.prover.Prove(t.Context(), c); !errors.Is(err, capsule.ErrBinding) {
 			t.Errorf("anchor at %d: %v", height, err)
 		}
-		// A node that answers anyway: it proves for entropy of a higher block and says that it is this one's.
+		// A node that answers anyway: it proves for entropy of a higher block and says that it
+		// is this one's.
 		d := w.challenge(t, func(c *capsule.Challenge) { beacon(c); c.EntropyHeight = height + 1 })
 		b, err := w.prover.Prove(t.Context(), d)
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.ChallengeDigest, b.Access.EntropyHeight = c.Digest(), c.EntropyHeight
-		if err := errors.Join(capsule.SignOwnership(t.Context(), b, w.node), capsule.SignBundle(t.Context(), b, w.node)); err != nil {
+		if err := errors.Join(capsule.SignOwnership(t.Context(), b, w.node),
+			capsule.SignBundle(t.Context(), b, w.node)); err != nil {
 			t.Fatal(err)
 		}
 		_, err = b.Verify(t.Context(), c, w.options())
@@ -406,10 +492,13 @@ func TestAnchor(t *testing.T) {
 		id    capsule.PlotIdentity
 		bound bool
 	}{
-		{"anchored", capsule.PlotIdentity{BlockHeight: 5000000, BlockHash: blockHash(5000000), Difficulty: 40}, true},
-		{"another hash", capsule.PlotIdentity{BlockHeight: 5000000, BlockHash: blockHash(5000001)}, false},
+		{"anchored", capsule.PlotIdentity{BlockHeight: 5000000, BlockHash: blockHash(5000000),
+			Difficulty: 40}, true},
+		{"another hash", capsule.PlotIdentity{BlockHeight: 5000000, BlockHash: blockHash(5000001)},
+			false},
 		{"no anchor", capsule.PlotIdentity{}, false},
-		{"difficulty that is none", capsule.PlotIdentity{BlockHeight: 5000000, BlockHash: blockHash(5000000), Difficulty: 41}, false},
+		{"difficulty that is none", capsule.PlotIdentity{BlockHeight: 5000000,
+			BlockHash: blockHash(5000000), Difficulty: 41}, false},
 	} {
 		with(c.id)
 		challenge := w.challenge(t, beacon)
@@ -443,12 +532,16 @@ func TestChallengeTypes(t *testing.T) {
 		{capsule.Full, 8, true, true, true},
 		{capsule.Full, 0, true, false, true},
 	} {
-		challenge := w.challenge(t, func(ch *capsule.Challenge) { ch.Type, ch.WorkBits = c.kind, c.bits })
+		challenge := w.challenge(t, func(ch *capsule.Challenge) {
+			ch.Type, ch.WorkBits = c.kind,
+				c.bits
+		})
 		b, err := w.prover.Prove(t.Context(), challenge)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.Ownership == nil || b.Inclusion != nil != c.inclusion || b.Work != nil != c.work || b.Access != nil != c.samples {
+		if b.Ownership == nil || b.Inclusion != nil != c.inclusion || b.Work != nil != c.work ||
+			b.Access != nil != c.samples {
 			t.Errorf("%v, %d bits: %+v", c.kind, c.bits, b)
 		}
 		if _, err := clone(t, b).Verify(t.Context(), challenge, w.options()); err != nil {
@@ -460,22 +553,29 @@ func TestChallengeTypes(t *testing.T) {
 // Capsules of all the sizes at which the tree changes its shape are proved and verified.
 func TestCapsuleSizes(t *testing.T) {
 	w := newWorld(t)
-	for _, size := range []int{0, 1, 4095, 4096, 4097, 8192, 20 * 4096, 131071, 131072, 131073, 131072 + 4096, 3*131072 + 5*4096, 4 * 131072, 1<<20 + 1} {
+	for _, size := range []int{0, 1, 4095, 4096, 4097, 8192, 20 * 4096, 131071, 131072, 131073,
+		131072 + 4096, 3*131072 + 5*4096, 4 * 131072, 1<<20 + 1} {
 		content := pattern(size, size)
 		m := manifestOf(7, pattern(1, 10), content, pattern(2, 20))
-		w.plots = must(capsuletest.NewPlots(capsule.PlotIdentity{PublicKey: w.node.PublicKey()}, capsuletest.Holding{Manifest: m, Content: map[uint32][]byte{1: content}}))
+		w.plots = must(capsuletest.NewPlots(capsule.PlotIdentity{PublicKey: w.node.PublicKey()},
+			capsuletest.Holding{Manifest: m, Content: map[uint32][]byte{1: content}}))
 		w.prover.Plots = w.plots
-		c := w.challenge(t, func(c *capsule.Challenge) { c.Type, c.CapsuleHash = capsule.PhysicalAccess, m.Capsules[1].Hash })
+		c := w.challenge(t, func(c *capsule.Challenge) {
+			c.Type,
+				c.CapsuleHash = capsule.PhysicalAccess, m.Capsules[1].Hash
+		})
 		b, err := w.prover.Prove(t.Context(), c)
 		if err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
-		if _, err := clone(t, b).Verify(t.Context(), c, &capsule.VerifyOptions{Refs: []capsule.Ref{m.Ref(1)}}); err != nil {
+		if _, err := clone(t, b).Verify(t.Context(), c,
+			&capsule.VerifyOptions{Refs: []capsule.Ref{m.Ref(1)}}); err != nil {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 		seen := map[uint32]bool{}
 		for _, s := range b.Access.Samples {
-			if seen[s.Index] || !bytes.Equal(s.Chunk, content[int(s.Index)*4096:min(len(content), int(s.Index+1)*4096)]) {
+			if seen[s.Index] || !bytes.Equal(s.Chunk,
+				content[int(s.Index)*4096:min(len(content), int(s.Index+1)*4096)]) {
 				t.Errorf("%d bytes: chunk %d", size, s.Index)
 			}
 			seen[s.Index] = true
@@ -520,7 +620,10 @@ func TestBundleForm(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(b *capsule.Bundle){
-		"33 siblings":             func(b *capsule.Bundle) { b.Inclusion.Path = make([]merkle.Hash, 33) },
+		"33 siblings": func(b *capsule.Bundle) {
+			b.Inclusion.Path = make([]merkle.Hash,
+				33)
+		},
 		"33 siblings of the plot": func(b *capsule.Bundle) { b.Inclusion.PlotPath = make([]merkle.Hash, 33) },
 		"257 samples":             func(b *capsule.Bundle) { b.Access.Samples = make([]capsule.AccessSample, 257) },
 		"a chunk of 4097":         func(b *capsule.Bundle) { b.Access.Samples[0].Chunk = make([]byte, 4097) },
@@ -534,7 +637,8 @@ func TestBundleForm(t *testing.T) {
 		if err := capsule.SignBundle(t.Context(), b, w.node); err == nil {
 			t.Errorf("%s: signed", name)
 		}
-		if _, err := b.Verify(t.Context(), w.challenge(t, nil), w.options()); !errors.Is(err, capsule.ErrProof) {
+		if _, err := b.Verify(t.Context(), w.challenge(t, nil), w.options()); !errors.Is(err,
+			capsule.ErrProof) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -542,7 +646,8 @@ func TestBundleForm(t *testing.T) {
 	if err := b.UnmarshalBinary(raw); err != nil || b.CapsuleHash != w.manifest.Capsules[1].Hash {
 		t.Errorf("%v, capsule %v", err, b.CapsuleHash)
 	}
-	if err := b.UnmarshalBinary(raw[1:]); err == nil || b.CapsuleHash != w.manifest.Capsules[1].Hash {
+	if err := b.UnmarshalBinary(raw[1:]); err == nil ||
+		b.CapsuleHash != w.manifest.Capsules[1].Hash {
 		t.Errorf("%v, capsule %v", err, b.CapsuleHash)
 	}
 }

@@ -11,15 +11,18 @@ import (
 
 func testInput(i int) WorkInput {
 	h := func(s string) merkle.Hash { return sha256.Sum256(fmt.Append(nil, s, i)) }
-	return WorkInput{TableDataHash: h("table"), PreviousHash: h("previous"), PlotSeed: h("seed"), CapsuleHash: h("capsule")}
+	return WorkInput{TableDataHash: h("table"), PreviousHash: h("previous"), PlotSeed: h("seed"),
+		CapsuleHash: h("capsule")}
 }
 
 // kernels are all that this processor can run.
 func kernels(in WorkInput, bits int) map[string]workKernel {
-	return map[string]workKernel{"portable": newPortableKernel(in, bits), "chosen": newWorkKernel(in, bits)}
+	return map[string]workKernel{"portable": newPortableKernel(in, bits),
+		"chosen": newWorkKernel(in, bits)}
 }
 
-// Every kernel finds exactly the nonces that crypto/sha256 finds, whatever the place where it begins.
+// Every kernel finds exactly the nonces that crypto/sha256 finds, whatever the place where it
+// begins.
 func TestWorkKernels(t *testing.T) {
 	for i := range 3 {
 		in := testInput(i)
@@ -43,7 +46,8 @@ func TestWorkKernels(t *testing.T) {
 						at = n + 1
 					}
 					if fmt.Sprint(got) != fmt.Sprint(want) {
-						t.Errorf("%s, %d bits from %d: %d nonces, want %d", name, bits, from, len(got), len(want))
+						t.Errorf("%s, %d bits from %d: %d nonces, want %d", name, bits, from,
+							len(got), len(want))
 					}
 				}
 			}
@@ -73,7 +77,8 @@ func BenchmarkWork(b *testing.B) {
 func TestHasherLimit(t *testing.T) {
 	h := NewHasher()
 	h.size = MaxSize - 1
-	if n, err := h.Write([]byte{1, 2}); n != 0 || !errors.Is(err, ErrCapsuleTooLarge) || h.size != MaxSize-1 {
+	if n, err := h.Write([]byte{1, 2}); n != 0 || !errors.Is(err, ErrCapsuleTooLarge) ||
+		h.size != MaxSize-1 {
 		t.Errorf("%d bytes written, %v", n, err)
 	}
 	if n, err := h.Write([]byte{1}); n != 1 || err != nil {

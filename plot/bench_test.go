@@ -102,7 +102,8 @@ func compressHashed(contents [][]byte, c plot.Compression) {
 		go func() {
 			defer wg.Done()
 			var l lz4.Compressor
-			z, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true))
+			z, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
+				zstd.WithSingleSegment(true))
 			out := make([]byte, 0, lz4.CompressBlockBound(capsule.BlockSize))
 			for b := range blocks {
 				if c == plot.LZ4 {
@@ -218,8 +219,9 @@ func BenchmarkProve(b *testing.B) {
 		create(b, dir, o, ds)
 		set := openSet(b, plot.Dir{Path: dir})
 		now := uint64(time.Now().Unix())
-		ch := &capsule.Challenge{Type: capsule.PhysicalAccess, ID: "bench", CapsuleHash: ds.manifest.Capsules[0].Hash,
-			Entropy: ds.manifest.Root, IssuedAt: now, ExpiresAt: now + 100, Samples: 20}
+		ch := &capsule.Challenge{Type: capsule.PhysicalAccess, ID: "bench",
+			CapsuleHash: ds.manifest.Capsules[0].Hash,
+			Entropy:     ds.manifest.Root, IssuedAt: now, ExpiresAt: now + 100, Samples: 20}
 		check(b, ch.Sign(b.Context(), node))
 		prover := &capsule.Prover{Key: node, Plots: set}
 		var answer *capsule.Bundle

@@ -66,8 +66,10 @@ func newEncoder(code uint8) (*encoder, error) {
 		e.buf = make([]byte, lz4.CompressBlockBound(blockSize))
 	case codeZstd:
 		var err error
-		e.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
-			zstd.WithSingleSegment(true), zstd.WithWindowSize(blockSize), zstd.WithLowerEncoderMem(true))
+		e.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1),
+			zstd.WithEncoderCRC(false),
+			zstd.WithSingleSegment(true), zstd.WithWindowSize(blockSize),
+			zstd.WithLowerEncoderMem(true))
 		if err != nil {
 			return nil, err
 		}
@@ -209,7 +211,8 @@ func checkZstd(src []byte, size int) error {
 	case h.Skippable:
 		return errors.New("zstd: skippable frame")
 	case !h.HasFCS || h.FrameContentSize != uint64(size):
-		return fmt.Errorf("zstd: content size %d (declared: %t), expected %d", h.FrameContentSize, h.HasFCS, size)
+		return fmt.Errorf("zstd: content size %d (declared: %t), expected %d", h.FrameContentSize,
+			h.HasFCS, size)
 	case h.DictionaryID != 0:
 		return fmt.Errorf("zstd: dictionary %d", h.DictionaryID)
 	case h.WindowSize > blockSize:

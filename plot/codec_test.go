@@ -94,7 +94,8 @@ func TestFrames(t *testing.T) {
 			case strings.HasPrefix(c.Verdict, "refuse"):
 				if err == nil {
 					t.Errorf("decoded to %d bytes, expected an error", n)
-				} else if !errors.Is(err, plot.ErrLimit) && !errors.Is(err, plot.ErrBlock) && filepath.Ext(c.File) != ".lz4b" {
+				} else if !errors.Is(err, plot.ErrLimit) && !errors.Is(err, plot.ErrBlock) &&
+					filepath.Ext(c.File) != ".lz4b" {
 					t.Errorf("error %v of no class", err)
 				}
 			case strings.HasPrefix(c.Verdict, "accept-or"):

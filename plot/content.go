@@ -67,11 +67,14 @@ func (r *Reader) openRecord(rec Record, chunkRoot merkle.Hash, m Mode) (*Capsule
 	if err := c.head.belongsTo(&rec); err != nil {
 		return nil, err
 	}
-	if end := r.bodyOf(dataTable) + r.tables[dataTable-1].bodySize; rec.Offset+align(c.head.stored) > end {
-		return nil, damaged(ErrExtent, "extent header", rec.Offset, "extent of %d bytes passes the end of C4", c.head.stored)
+	if end := r.bodyOf(dataTable) +
+		r.tables[dataTable-1].bodySize; rec.Offset+align(c.head.stored) > end {
+		return nil, damaged(ErrExtent, "extent header", rec.Offset,
+			"extent of %d bytes passes the end of C4", c.head.stored)
 	}
 	if m == Verified && c.head.chunkRoot != chunkRoot {
-		return nil, damaged(ErrExtent, "extent header", rec.Offset, "chunk root %s, expected %s", c.head.chunkRoot, chunkRoot)
+		return nil, damaged(ErrExtent, "extent header", rec.Offset, "chunk root %s, expected %s",
+			c.head.chunkRoot, chunkRoot)
 	}
 	return c, nil
 }
@@ -101,7 +104,8 @@ func (c *Capsule) subrootList() ([]merkle.Hash, error) {
 		return nil, err
 	}
 	if e.chunkRoot != c.head.chunkRoot {
-		return nil, damaged(ErrTable, fmt.Sprintf("C5 entry %d", i), -1, "chunk root %s, the extent says %s", e.chunkRoot, c.head.chunkRoot)
+		return nil, damaged(ErrTable, fmt.Sprintf("C5 entry %d", i), -1,
+			"chunk root %s, the extent says %s", e.chunkRoot, c.head.chunkRoot)
 	}
 	c.subroots, err = readSubroots(c.r.src, &e, c.r.bodyOf(merkleTable))
 	return c.subroots, err
@@ -124,7 +128,8 @@ func (c *Capsule) entries(first, last int) ([]blockEntry, error) {
 			return nil, err
 		}
 		if i > 0 && e.offset != list[i-1].offset+int64(list[i-1].length) {
-			return nil, damaged(ErrExtent, fmt.Sprintf("entry of block %d", first+i), c.rec.Offset, "leaves a gap")
+			return nil, damaged(ErrExtent, fmt.Sprintf("entry of block %d", first+i), c.rec.Offset,
+				"leaves a gap")
 		}
 		list[i] = e
 	}
@@ -150,7 +155,8 @@ func (c *Capsule) blocks(first, last int, yield func(i int, content []byte) erro
 
 // read is blocks with the checksums of blocks only, and their subroots when
 // they are given.
-func (c *Capsule) read(first, last int, subroots []merkle.Hash, yield func(i int, content []byte) error) error {
+func (c *Capsule) read(first, last int, subroots []merkle.Hash,
+	yield func(i int, content []byte) error) error {
 	buf := blockBuffers.Get().(*blockBuffer)
 	defer blockBuffers.Put(buf)
 	for first <= last {
@@ -166,14 +172,16 @@ func (c *Capsule) read(first, last int, subroots []merkle.Hash, yield func(i int
 		}
 		for n := range list {
 			i, e := first+n, &list[n]
-			content, err := e.open(buf.content[:blockLength(c.rec.Size, i)], stored[e.offset-list[0].offset:][:e.length],
+			content, err := e.open(buf.content[:blockLength(c.rec.Size, i)],
+				stored[e.offset-list[0].offset:][:e.length],
 				c.head.compression, i, c.rec.Offset)
 			if err != nil {
 				return err
 			}
 			if subroots != nil {
 				if got := capsule.Subroot(content); got != subroots[i] {
-					return damaged(ErrContentMismatch, fmt.Sprintf("block %d", i), c.rec.Offset+e.offset,
+					return damaged(ErrContentMismatch, fmt.Sprintf("block %d", i),
+						c.rec.Offset+e.offset,
 						"subroot %s, expected %s", got, subroots[i])
 				}
 			}
@@ -207,11 +215,12 @@ func (c *Capsule) ReadAt(p []byte, off int64) (int, error) {
 		return 0, nil
 	}
 	n := 0
-	err := c.blocks(int(off/blockSize), int((off+int64(len(p))-1)/blockSize), func(i int, content []byte) error {
-		from := max(0, off+int64(n)-int64(i)*blockSize)
-		n += copy(p[n:], content[from:])
-		return nil
-	})
+	err := c.blocks(int(off/blockSize), int((off+int64(len(p))-1)/blockSize),
+		func(i int, content []byte) error {
+			from := max(0, off+int64(n)-int64(i)*blockSize)
+			n += copy(p[n:], content[from:])
+			return nil
+		})
 	if err == nil && n < want {
 		err = io.EOF
 	}
@@ -292,11 +301,13 @@ func newExtentChecker(src io.ReaderAt, size int64) *extentChecker {
 // padding, blocks and content. Damaged blocks are passed to block, when it is
 // not nil, and the check goes on behind them; the first of them is the error.
 // It returns the header and the subroots.
-func (c *extentChecker) check(ctx context.Context, r *Record, chunkRoot merkle.Hash, block func(i int, err error)) (
+func (c *extentChecker) check(ctx context.Context, r *Record, chunkRoot merkle.Hash,
+	block func(i int, err error)) (
 	*extentHeader, []merkle.Hash, error) {
 	page := c.buf.content[:pageSize]
 	if r.Offset > c.size-pageSize {
-		return nil, nil, damaged(ErrExtent, "extent header", r.Offset, "passes the end at %d", c.size)
+		return nil, nil, damaged(ErrExtent, "extent header", r.Offset, "passes the end at %d",
+			c.size)
 	}
 	if err := readFull(c.src, page, r.Offset); err != nil {
 		return nil, nil, err
@@ -309,10 +320,12 @@ func (c *extentChecker) check(ctx context.Context, r *Record, chunkRoot merkle.H
 		return nil, nil, err
 	}
 	if h.chunkRoot != chunkRoot {
-		return nil, nil, damaged(ErrExtent, "extent header", r.Offset+0x60, "chunk root %s, expected %s", h.chunkRoot, chunkRoot)
+		return nil, nil, damaged(ErrExtent, "extent header", r.Offset+0x60,
+			"chunk root %s, expected %s", h.chunkRoot, chunkRoot)
 	}
 	if h.stored > c.size-r.Offset {
-		return nil, nil, damaged(ErrExtent, "extent header", r.Offset+0x58, "%d bytes pass the end at %d", h.stored, c.size)
+		return nil, nil, damaged(ErrExtent, "extent header", r.Offset+0x58,
+			"%d bytes pass the end at %d", h.stored, c.size)
 	}
 	table, err := readBlockTable(c.src, h, r.Offset)
 	if err != nil {
@@ -341,7 +354,8 @@ func (c *extentChecker) zero(at, n int64) error {
 	return nil
 }
 
-func (c *extentChecker) content(ctx context.Context, h *extentHeader, r *Record, table []blockEntry, block func(int, error)) (
+func (c *extentChecker) content(ctx context.Context, h *extentHeader, r *Record, table []blockEntry,
+	block func(int, error)) (
 	[]merkle.Hash, error) {
 	c.sha.Reset()
 	subroots := make([]merkle.Hash, 0, subrootsOf(h.size))
@@ -358,7 +372,8 @@ func (c *extentChecker) content(ctx context.Context, h *extentHeader, r *Record,
 		}
 		for ; at < end; at++ {
 			e := &table[at]
-			content, err := e.open(c.buf.content[:blockLength(h.size, at)], stored[e.offset-base:][:e.length], h.compression, at, r.Offset)
+			content, err := e.open(c.buf.content[:blockLength(h.size, at)],
+				stored[e.offset-base:][:e.length], h.compression, at, r.Offset)
 			if err != nil {
 				if first == nil {
 					first = err
@@ -380,10 +395,12 @@ func (c *extentChecker) content(ctx context.Context, h *extentHeader, r *Record,
 		subroots = append(subroots, capsule.Subroot(nil))
 	}
 	if got := merkle.Hash(c.sha.Sum(nil)); got != h.hash {
-		return subroots, damaged(ErrContentMismatch, "content of "+h.hash.String(), r.Offset, "hash %s", got)
+		return subroots, damaged(ErrContentMismatch, "content of "+h.hash.String(), r.Offset,
+			"hash %s", got)
 	}
 	if got := merkle.Root(subroots); got != h.chunkRoot {
-		return subroots, damaged(ErrContentMismatch, "content of "+h.hash.String(), r.Offset, "chunk root %s, expected %s", got, h.chunkRoot)
+		return subroots, damaged(ErrContentMismatch, "content of "+h.hash.String(), r.Offset,
+			"chunk root %s, expected %s", got, h.chunkRoot)
 	}
 	return subroots, nil
 }

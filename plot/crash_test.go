@@ -20,14 +20,17 @@ import (
 func crashDatastores(t testing.TB) []datastore {
 	tree := corpus.Small(6)
 	return []datastore{
-		newDatastore(t, 1, tree["media/clip-07.bin"], tree["media/clip-06.bin"], tree["media/clip-05.bin"], tree["sizes/1.bin"]),
-		newDatastore(t, 2, tree["media/clip-03.bin"], tree["media/clip-02.bin"], []byte{}, tree["media/clip-02.bin"]),
+		newDatastore(t, 1, tree["media/clip-07.bin"], tree["media/clip-06.bin"],
+			tree["media/clip-05.bin"], tree["sizes/1.bin"]),
+		newDatastore(t, 2, tree["media/clip-03.bin"], tree["media/clip-02.bin"], []byte{},
+			tree["media/clip-02.bin"]),
 	}
 }
 
 // write makes a plot in /plots of a file system in memory.
 func write(fsys diskfs.FS, resume bool, list []datastore, created time.Time) error {
-	o := &plot.Options{Difficulty: plot.NoWork, Compression: plot.LZ4, Created: created, FS: fsys, Resume: resume, Workers: 1}
+	o := &plot.Options{Difficulty: plot.NoWork, Compression: plot.LZ4, Created: created, FS: fsys,
+		Resume: resume, Workers: 1}
 	w, err := plot.Create(context.Background(), "/plots", manifests(list...), node, o)
 	if err != nil {
 		return err
@@ -55,7 +58,8 @@ func plotsIn(t testing.TB, fsys diskfs.FS) []byte {
 			check(t, err)
 			found = b
 		case strings.HasSuffix(e.Name(), ".tmp") && err != nil && len(b) >= 4096 &&
-			!errors.Is(err, plot.ErrIncomplete) && !errors.Is(err, plot.ErrTruncated) && !errors.Is(err, plot.ErrHeader):
+			!errors.Is(err, plot.ErrIncomplete) && !errors.Is(err, plot.ErrTruncated) &&
+			!errors.Is(err, plot.ErrHeader):
 			// Page 0 is written last: before, there is no plot to speak of.
 			t.Errorf("%s: %v", e.Name(), err)
 		}
@@ -85,7 +89,8 @@ func TestCrashes(t *testing.T) {
 		for _, seed := range seeds {
 			after := disk.Recover(seed)
 			if b := plotsIn(t, after); b != nil && !bytes.Equal(b, want) || b == nil && err == nil {
-				t.Fatalf("power cut at call %d, seed %d: %d bytes under the name of a plot (error %v)", n, seed, len(b), err)
+				t.Fatalf(
+					"power cut at call %d, seed %d: %d bytes under the name of a plot (error %v)", n, seed, len(b), err)
 			}
 			err := write(after, true, list, at.Add(time.Hour))
 			if err != nil && !errors.Is(err, fs.ErrExist) {

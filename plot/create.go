@@ -138,7 +138,8 @@ const (
 // A plot of the same id that holds the same generations is an *ExistsError.
 // The plot is locked for this process; another process that writes it is
 // ErrLocked.
-func Create(ctx context.Context, dir string, manifests []*capsule.Manifest, key auth.NodeSigner, o *Options) (*Writer, error) {
+func Create(ctx context.Context, dir string, manifests []*capsule.Manifest, key auth.NodeSigner,
+	o *Options) (*Writer, error) {
 	w := &Writer{dir: dir, key: key}
 	if o != nil {
 		w.o = *o
@@ -149,10 +150,12 @@ func Create(ctx context.Context, dir string, manifests []*capsule.Manifest, key 
 		return nil, err
 	}
 	if w.o.Difficulty > MaxDifficulty {
-		return nil, fmt.Errorf("create plot of difficulty %d: %w of %d", w.o.Difficulty, ErrLimit, MaxDifficulty)
+		return nil, fmt.Errorf("create plot of difficulty %d: %w of %d", w.o.Difficulty, ErrLimit,
+			MaxDifficulty)
 	}
 	if a := w.o.Anchor; a.Network > maxNetwork || a.Network == 0 && a != (Anchor{}) {
-		return nil, fmt.Errorf("create plot: anchor of network %d, expected 1 to %d", a.Network, maxNetwork)
+		return nil, fmt.Errorf("create plot: anchor of network %d, expected 1 to %d", a.Network,
+			maxNetwork)
 	}
 	if err := key.PublicKey().Check(); err != nil {
 		return nil, fmt.Errorf("create plot: %w", err)
@@ -217,7 +220,8 @@ type job struct {
 const maxJob = 64 << 10
 
 func (w *Writer) job() job {
-	return job{Version: version, Created: w.created, Compression: w.o.Compression, Datastores: bodyHash(w.plan.datastores())}
+	return job{Version: version, Created: w.created, Compression: w.o.Compression,
+		Datastores: bodyHash(w.plan.datastores())}
 }
 
 // begin takes the lock and opens the files.
@@ -239,7 +243,8 @@ func (w *Writer) begin(ctx context.Context) error {
 		return err
 	}
 	if resumed {
-		if w.file, err = w.fs.OpenFile(w.path(partSuffix), os.O_RDWR, 0o644); errors.Is(err, fs.ErrNotExist) {
+		if w.file, err = w.fs.OpenFile(w.path(partSuffix), os.O_RDWR, 0o644); errors.Is(err,
+			fs.ErrNotExist) {
 			resumed = false
 		} else if err != nil {
 			return err
@@ -256,11 +261,13 @@ func (w *Writer) begin(ctx context.Context) error {
 		if err := diskfs.WriteFile(w.fs, w.path(jobSuffix), text, 0o644); err != nil {
 			return err
 		}
-		if w.file, err = w.fs.OpenFile(w.path(partSuffix), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644); err != nil {
+		if w.file, err = w.fs.OpenFile(w.path(partSuffix), os.O_RDWR|os.O_CREATE|os.O_EXCL,
+			0o644); err != nil {
 			return err
 		}
 	}
-	if w.scratch, err = w.fs.OpenFile(w.path(scratchSuffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644); err != nil {
+	if w.scratch, err = w.fs.OpenFile(w.path(scratchSuffix), os.O_RDWR|os.O_CREATE|os.O_TRUNC,
+		0o644); err != nil {
 		return err
 	}
 	w.subroots = newOutput(w.scratch, 0)
@@ -413,7 +420,8 @@ func (w *Writer) Add(ctx context.Context, d capsule.Descriptor, r io.Reader) err
 	}
 	_, want, ok := w.Next()
 	if !ok || d != want {
-		return fmt.Errorf("add capsule %d with hash %s: expected capsule %d with hash %s (more to add: %t)",
+		return fmt.Errorf(
+			"add capsule %d with hash %s: expected capsule %d with hash %s (more to add: %t)",
 			d.Index, d.Hash, want.Index, want.Hash, ok)
 	}
 	i := w.plan.extents[len(w.stored)]

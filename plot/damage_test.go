@@ -20,7 +20,8 @@ import (
 var classes = map[string]error{
 	"ErrIncomplete": plot.ErrIncomplete, "ErrMagic": plot.ErrMagic, "ErrVersion": plot.ErrVersion,
 	"ErrHeader": plot.ErrHeader, "ErrTruncated": plot.ErrTruncated, "ErrFooter": plot.ErrFooter,
-	"ErrTable": plot.ErrTable, "ErrIndex": plot.ErrIndex, "ErrExtent": plot.ErrExtent, "ErrBlock": plot.ErrBlock,
+	"ErrTable": plot.ErrTable, "ErrIndex": plot.ErrIndex, "ErrExtent": plot.ErrExtent,
+	"ErrBlock":           plot.ErrBlock,
 	"ErrContentMismatch": plot.ErrContentMismatch,
 }
 
@@ -88,7 +89,8 @@ func TestCorruptVectors(t *testing.T) {
 func small(t testing.TB, c plot.Compression) []byte {
 	t.Helper()
 	tree := corpus.Small(4)
-	a := newDatastore(t, 1, tree["sizes/1.bin"], tree["copies/three.txt"], tree["copies/four.txt"], []byte{})
+	a := newDatastore(t, 1, tree["sizes/1.bin"], tree["copies/three.txt"], tree["copies/four.txt"],
+		[]byte{})
 	b := newDatastore(t, 2, tree["sizes/zeros.bin"][:131_100], tree["sizes/16384.bin"][:5000])
 	o := fast()
 	o.Compression = c
@@ -150,7 +152,8 @@ func TestTruncate(t *testing.T) {
 		}
 	}
 	for _, n := range []int{1, 4095, 4096, 8192} {
-		if err := verify(append(bytes.Clone(file), make([]byte, n)...), plot.Quick); !errors.Is(err, plot.ErrTruncated) {
+		if err := verify(append(bytes.Clone(file), make([]byte, n)...), plot.Quick); !errors.Is(err,
+			plot.ErrTruncated) {
 			t.Errorf("extended by %d bytes: %v", n, err)
 		}
 	}

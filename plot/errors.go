@@ -68,5 +68,6 @@ func (e *FormatError) Error() string {
 func (e *FormatError) Unwrap() error { return e.Err }
 
 func damaged(class error, part string, offset int64, format string, args ...any) error {
-	return &FormatError{Err: class, Part: part, Offset: offset, Detail: fmt.Sprintf(format, args...)}
+	return &FormatError{Err: class, Part: part, Offset: offset,
+		Detail: fmt.Sprintf(format, args...)}
 }

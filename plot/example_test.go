@@ -39,7 +39,8 @@ func Example() {
 	store, manifest := exampleStore(ctx)
 	key := auth.NewNodeKey([32]byte{42})
 
-	w, err := plot.Create(ctx, dir, []*capsule.Manifest{manifest}, key, &plot.Options{Created: time.Unix(1_700_000_000, 0)})
+	w, err := plot.Create(ctx, dir, []*capsule.Manifest{manifest}, key,
+		&plot.Options{Created: time.Unix(1_700_000_000, 0)})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -82,7 +83,8 @@ func ExampleRepair() {
 	}
 	defer os.RemoveAll(dir)
 	store, manifest := exampleStore(ctx)
-	w, err := plot.Create(ctx, dir, []*capsule.Manifest{manifest}, auth.NewNodeKey([32]byte{42}), &plot.Options{Compression: plot.None})
+	w, err := plot.Create(ctx, dir, []*capsule.Manifest{manifest}, auth.NewNodeKey([32]byte{42}),
+		&plot.Options{Compression: plot.None})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -44,5 +44,6 @@ func ParseParts(b []byte) {
 	if x, err := parseExtentHeader(b, 0); err == nil {
 		readBlockTable(bytes.NewReader(b), x, 0)
 	}
-	parseBlockEntry(b, &extentHeader{size: be.Uint32(b[16:]), stored: int64(be.Uint32(b[20:]))}, 0, 0)
+	parseBlockEntry(b, &extentHeader{size: be.Uint32(b[16:]), stored: int64(be.Uint32(b[20:]))}, 0,
+		0)
 }

@@ -70,10 +70,12 @@ func parseExtentHeader(b []byte, at int64) (*extentHeader, error) {
 		return nil, damaged(ErrExtent, "extent header", at, "%d bytes", len(b))
 	}
 	if !bytes.Equal(b[:4], extentMagic[:]) {
-		return nil, damaged(ErrExtent, "extent header", at, "begins with %x, expected %x", b[:4], extentMagic)
+		return nil, damaged(ErrExtent, "extent header", at, "begins with %x, expected %x", b[:4],
+			extentMagic)
 	}
 	if got, want := be.Uint32(b[0x84:]), crc32.Checksum(b[:0x84], castagnoli); got != want {
-		return nil, damaged(ErrExtent, "extent header", at, "checksum %08x, expected %08x", got, want)
+		return nil, damaged(ErrExtent, "extent header", at, "checksum %08x, expected %08x", got,
+			want)
 	}
 	h := &extentHeader{
 		store: auth.StoreID(b[0x08:0x28]), index: be.Uint32(b[0x28:]), size: be.Uint32(b[0x2C:]),
@@ -84,13 +86,17 @@ func parseExtentHeader(b []byte, at int64) (*extentHeader, error) {
 	first := firstBlock(h.size)
 	switch {
 	case be.Uint32(b[4:]) != 1 || b[0x51] != blockLog2 || be.Uint16(b[0x52:]) != 0:
-		return nil, damaged(ErrExtent, "extent header", at+4, "version, block size or flags differ from version 1")
+		return nil, damaged(ErrExtent, "extent header", at+4,
+			"version, block size or flags differ from version 1")
 	case h.compression > codeZstd:
-		return nil, damaged(ErrExtent, "extent header", at+0x50, "compression %d, at most %d", h.compression, codeZstd)
+		return nil, damaged(ErrExtent, "extent header", at+0x50, "compression %d, at most %d",
+			h.compression, codeZstd)
 	case blocks != uint32(blocksOf(h.size)):
-		return nil, damaged(ErrExtent, "extent header", at+0x54, "%d blocks, expected %d", blocks, blocksOf(h.size))
+		return nil, damaged(ErrExtent, "extent header", at+0x54, "%d blocks, expected %d", blocks,
+			blocksOf(h.size))
 	case stored < uint64(first)+uint64(blocks) || stored > uint64(first)+uint64(h.size):
-		return nil, damaged(ErrExtent, "extent header", at+0x58, "%d bytes stored for %d bytes of content", stored, h.size)
+		return nil, damaged(ErrExtent, "extent header", at+0x58,
+			"%d bytes stored for %d bytes of content", stored, h.size)
 	}
 	h.stored = int64(stored)
 	return h, nil
@@ -99,7 +105,8 @@ func parseExtentHeader(b []byte, at int64) (*extentHeader, error) {
 // belongsTo checks that the extent at r.Offset is that of the capsule of r.
 func (h *extentHeader) belongsTo(r *Record) error {
 	if h.size != r.Size || h.hash != r.Hash {
-		return damaged(ErrExtent, "extent header", r.Offset, "capsule %s of %d bytes, the record says %s of %d bytes",
+		return damaged(ErrExtent, "extent header", r.Offset,
+			"capsule %s of %d bytes, the record says %s of %d bytes",
 			h.hash, h.size, r.Hash, r.Size)
 	}
 	return nil
@@ -127,17 +134,21 @@ func (e *blockEntry) append(b []byte) []byte {
 // A block lies inside the extent, and its length fits its content.
 func parseBlockEntry(b []byte, h *extentHeader, i int, at int64) (blockEntry, error) {
 	length := be.Uint32(b[8:])
-	e := blockEntry{length: int(length &^ storedRaw), raw: length&storedRaw != 0, crc: be.Uint32(b[12:])}
+	e := blockEntry{length: int(length &^ storedRaw), raw: length&storedRaw != 0,
+		crc: be.Uint32(b[12:])}
 	offset := be.Uint64(b)
 	content := blockLength(h.size, i)
 	part := fmt.Sprintf("entry of block %d", i)
 	switch {
 	case e.raw && e.length != content, !e.raw && (e.length < 1 || e.length >= content):
-		return e, damaged(ErrExtent, part, at, "%d bytes stored (raw: %t) for %d bytes of content", e.length, e.raw, content)
+		return e, damaged(ErrExtent, part, at, "%d bytes stored (raw: %t) for %d bytes of content",
+			e.length, e.raw, content)
 	case !e.raw && h.compression == codeNone:
 		return e, damaged(ErrExtent, part, at, "compressed in an extent without compression")
-	case offset < uint64(firstBlock(h.size)) || offset > uint64(h.stored) || offset+uint64(e.length) > uint64(h.stored):
-		return e, damaged(ErrExtent, part, at, "offset %d with %d bytes lies outside of the extent", offset, e.length)
+	case offset < uint64(firstBlock(h.size)) || offset > uint64(h.stored) ||
+		offset+uint64(e.length) > uint64(h.stored):
+		return e, damaged(ErrExtent, part, at, "offset %d with %d bytes lies outside of the extent",
+			offset, e.length)
 	}
 	e.offset = int64(offset)
 	return e, nil
@@ -153,7 +164,8 @@ func readBlockTable(r io.ReaderAt, h *extentHeader, at int64) ([]blockEntry, err
 		return nil, err
 	}
 	if got := crc32.Checksum(b, castagnoli); got != h.tableCRC {
-		return nil, damaged(ErrExtent, "block table", at+extentHeaderSize, "checksum %08x, expected %08x", got, h.tableCRC)
+		return nil, damaged(ErrExtent, "block table", at+extentHeaderSize,
+			"checksum %08x, expected %08x", got, h.tableCRC)
 	}
 	list := make([]blockEntry, n)
 	next := firstBlock(h.size)
@@ -163,13 +175,15 @@ func readBlockTable(r io.ReaderAt, h *extentHeader, at int64) ([]blockEntry, err
 			return nil, err
 		}
 		if e.offset != next {
-			return nil, damaged(ErrExtent, fmt.Sprintf("entry of block %d", i), at, "offset %d, expected %d", e.offset, next)
+			return nil, damaged(ErrExtent, fmt.Sprintf("entry of block %d", i), at,
+				"offset %d, expected %d", e.offset, next)
 		}
 		next += int64(e.length)
 		list[i] = e
 	}
 	if next != h.stored {
-		return nil, damaged(ErrExtent, "block table", at, "blocks end at %d, the extent at %d", next, h.stored)
+		return nil, damaged(ErrExtent, "block table", at, "blocks end at %d, the extent at %d",
+			next, h.stored)
 	}
 	return list, nil
 }

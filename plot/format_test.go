@@ -44,7 +44,8 @@ func readLayouts(t *testing.T) map[string][]layout {
 			size, err := strconv.Atoi(strings.TrimSpace(cells[2]))
 			check(t, err)
 			if off != l.size {
-				t.Errorf("§%s: field %s at %d, the one before ends at %d", section, strings.TrimSpace(cells[3]), off, l.size)
+				t.Errorf("§%s: field %s at %d, the one before ends at %d", section,
+					strings.TrimSpace(cells[3]), off, l.size)
 			}
 			l.fields[strings.TrimSpace(cells[3])] = [2]int{off, size}
 			l.size += size
@@ -82,8 +83,10 @@ func TestFormatDocument(t *testing.T) {
 
 	page0 := doc["2"][0]
 	if page0.size != 4096 || string(page0.bytes(t, file, "magic")) != "DIG1" ||
-		page0.uint(t, file, "creation_time") != uint64(info.Created.Unix()) || page0.uint(t, file, "capsule_count") != uint64(info.Capsules) ||
-		page0.uint(t, file, "file_size") != uint64(len(file)) || merkle.Hash(page0.bytes(t, file, "plot_id")) != info.ID ||
+		page0.uint(t, file, "creation_time") != uint64(info.Created.Unix()) ||
+		page0.uint(t, file, "capsule_count") != uint64(info.Capsules) ||
+		page0.uint(t, file, "file_size") != uint64(len(file)) ||
+		merkle.Hash(page0.bytes(t, file, "plot_id")) != info.ID ||
 		merkle.Hash(page0.bytes(t, file, "header_hash")) != merkle.Sum(file[:4064]) {
 		t.Error("§2 does not describe page 0")
 	}
@@ -94,8 +97,10 @@ func TestFormatDocument(t *testing.T) {
 		at := int(binary.BigEndian.Uint32(page0.bytes(t, file, "table_pointers")[4*(i-1):])) * 4096
 		size := int(header.uint(t, file[at:], "body_size"))
 		body[i] = file[at+4096:][:size]
-		if header.size != 128 || string(header.bytes(t, file[at:], "magic")) != "DIGT" || header.uint(t, file[at:], "table_index") != uint64(i) ||
-			!bytes.Equal(header.bytes(t, file[at:], "previous_hash"), previous) || header.uint(t, file[at:], "difficulty") != uint64(g.Difficulty) {
+		if header.size != 128 || string(header.bytes(t, file[at:], "magic")) != "DIGT" ||
+			header.uint(t, file[at:], "table_index") != uint64(i) ||
+			!bytes.Equal(header.bytes(t, file[at:], "previous_hash"), previous) ||
+			header.uint(t, file[at:], "difficulty") != uint64(g.Difficulty) {
 			t.Errorf("§3 does not describe the header of C%d", i)
 		}
 		if i != 4 && merkle.Hash(header.bytes(t, file[at:], "body_hash")) != merkle.Sum(body[i]) {
@@ -112,39 +117,47 @@ func TestFormatDocument(t *testing.T) {
 		t.Error("§4 does not describe the footer")
 	}
 	meta, store, anchor := doc["5"][0], doc["5"][1], doc["5"][2]
-	if meta.size != 128 || store.size != 72 || !bytes.Equal(meta.bytes(t, body[1], "public_key"), info.Key[:]) ||
-		meta.uint(t, body[1], "datastore_count") != uint64(len(info.Datastores)) || meta.uint(t, body[1], "total_stored") != uint64(info.Stored) {
+	if meta.size != 128 || store.size != 72 ||
+		!bytes.Equal(meta.bytes(t, body[1], "public_key"), info.Key[:]) ||
+		meta.uint(t, body[1], "datastore_count") != uint64(len(info.Datastores)) ||
+		meta.uint(t, body[1], "total_stored") != uint64(info.Stored) {
 		t.Error("§5 does not describe C1")
 	}
 	for i, d := range info.Datastores {
 		b := body[1][meta.size+i*store.size:]
-		if !bytes.Equal(store.bytes(t, b, "datastore_id"), d.Store[:]) || merkle.Hash(store.bytes(t, b, "merkle_root")) != d.Root {
+		if !bytes.Equal(store.bytes(t, b, "datastore_id"), d.Store[:]) ||
+			merkle.Hash(store.bytes(t, b, "merkle_root")) != d.Root {
 			t.Errorf("§5 does not describe datastore %d", i)
 		}
 	}
-	if anchor.size != len(body[2]) || anchor.uint(t, body[2], "block_height") != g.BlockHeight || anchor.uint(t, body[2], "network") != uint64(g.Network) {
+	if anchor.size != len(body[2]) || anchor.uint(t, body[2], "block_height") != g.BlockHeight ||
+		anchor.uint(t, body[2], "network") != uint64(g.Network) {
 		t.Error("§5 does not describe C2")
 	}
 	record, head := doc["7"][0], doc["7"][1]
 	extent, block := doc["8"][0], doc["8"][1]
 	tree, work, seal := doc["9"][0], doc["10"][0], doc["11"][0]
-	if record.size != 80 || head.size != 4096 || extent.size != 136 || block.size != 16 || tree.size != 64 || work.size != 16 || seal.size != len(body[7]) {
+	if record.size != 80 || head.size != 4096 || extent.size != 136 || block.size != 16 ||
+		tree.size != 64 || work.size != 16 || seal.size != len(body[7]) {
 		t.Error("sizes of structures differ")
 	}
 	for i, want := range g.Records {
 		rec := body[3][head.uint(t, body[3], "records_off"):][i*record.size:]
-		if !bytes.Equal(record.bytes(t, rec, "capsule_hash"), want.CapsuleHash) || record.uint(t, rec, "plot_offset") != uint64(want.PlotOffset) {
+		if !bytes.Equal(record.bytes(t, rec, "capsule_hash"), want.CapsuleHash) ||
+			record.uint(t, rec, "plot_offset") != uint64(want.PlotOffset) {
 			t.Errorf("§7 does not describe record %d", i)
 		}
 		x := file[record.uint(t, rec, "plot_offset"):]
 		first := block.uint(t, x[extent.size:], "offset")
-		if string(extent.bytes(t, x, "magic")) != "DIGC" || !bytes.Equal(extent.bytes(t, x, "chunk_root"), want.ChunkRoot) ||
+		if string(extent.bytes(t, x, "magic")) != "DIGC" ||
+			!bytes.Equal(extent.bytes(t, x, "chunk_root"), want.ChunkRoot) ||
 			extent.uint(t, x, "stored_size") < first {
 			t.Errorf("§8 does not describe the extent of record %d", i)
 		}
 		e := body[5][16+i*tree.size:]
 		if !bytes.Equal(tree.bytes(t, e, "chunk_root"), want.ChunkRoot) ||
-			tree.uint(t, e, "path_off") != tree.uint(t, e, "subroots_off")+32*tree.uint(t, e, "subroot_count") {
+			tree.uint(t, e, "path_off") != tree.uint(t, e, "subroots_off")+32*tree.uint(t, e,
+				"subroot_count") {
 			t.Errorf("§9 does not describe entry %d of C5", i)
 		}
 		if work.uint(t, body[6][i*work.size:], "nonce") != want.CreationNonce {

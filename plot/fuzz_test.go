@@ -28,7 +28,8 @@ func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, at uint32, patch []byte) {
 		b := bytes.Clone(file)
 		copy(b[int(at)%len(b):], patch)
-		r, err := plot.NewReader(bytes.NewReader(b), int64(len(b)), &plot.ReadOptions{MaxRecords: int(at)%3 - 1})
+		r, err := plot.NewReader(bytes.NewReader(b), int64(len(b)),
+			&plot.ReadOptions{MaxRecords: int(at)%3 - 1})
 		if err == nil {
 			if rec, err := r.LookupHash(hash); err == nil {
 				d, _ := r.Descriptor(rec)
@@ -103,7 +104,8 @@ func FuzzStream(f *testing.F) {
 		}
 		defer r.Close()
 		n, err := io.Copy(io.Discard, r)
-		if n > limit || err != nil && !errors.Is(err, plot.ErrLimit) && !errors.Is(err, plot.ErrBlock) {
+		if n > limit || err != nil && !errors.Is(err, plot.ErrLimit) &&
+			!errors.Is(err, plot.ErrBlock) {
 			t.Errorf("%d bytes, %v", n, err)
 		}
 	})

@@ -98,33 +98,41 @@ func parseHeader(b []byte, size int64) (*header, error) {
 		if len(b) >= 4 && isZero(b) {
 			return nil, damaged(ErrIncomplete, "page 0", 0, "all zero")
 		}
-		return nil, damaged(ErrTruncated, "file", -1, "%d bytes, the smallest plot has %d", size, minPages*pageSize)
+		return nil, damaged(ErrTruncated, "file", -1, "%d bytes, the smallest plot has %d", size,
+			minPages*pageSize)
 	case size%pageSize != 0:
-		return nil, damaged(ErrTruncated, "file", -1, "%d bytes is no multiple of %d", size, pageSize)
+		return nil, damaged(ErrTruncated, "file", -1, "%d bytes is no multiple of %d", size,
+			pageSize)
 	case isZero(b):
 		return nil, damaged(ErrIncomplete, "page 0", 0, "all zero")
 	case !bytes.Equal(b[:4], headerMagic[:]):
-		return nil, damaged(ErrMagic, "page 0", 0, "begins with %x, expected %x", b[:4], headerMagic)
+		return nil, damaged(ErrMagic, "page 0", 0, "begins with %x, expected %x", b[:4],
+			headerMagic)
 	case be.Uint32(b[4:]) != version:
-		return nil, damaged(ErrVersion, "page 0", 4, "version %d, expected %d", be.Uint32(b[4:]), version)
+		return nil, damaged(ErrVersion, "page 0", 4, "version %d, expected %d", be.Uint32(b[4:]),
+			version)
 	}
 	if sum := sha256.Sum256(b[:4064]); !bytes.Equal(sum[:], b[4064:pageSize]) {
-		return nil, damaged(ErrHeader, "page 0", 4064, "hash %x, expected %x", b[4064:pageSize], sum)
+		return nil, damaged(ErrHeader, "page 0", 4064, "hash %x, expected %x", b[4064:pageSize],
+			sum)
 	}
 	h := &header{created: be.Uint64(b[8:]), id: merkle.Hash(b[16:48]), capsules: be.Uint32(b[48:])}
 	switch fileSize := be.Uint64(b[4056:]); {
 	case !isZero(b[80:4048]):
 		return nil, damaged(ErrHeader, "page 0", 80, "padding is not zero")
 	case be.Uint32(b[4048:]) != 12:
-		return nil, damaged(ErrHeader, "page 0", 4048, "page shift %d, expected 12", be.Uint32(b[4048:]))
+		return nil, damaged(ErrHeader, "page 0", 4048, "page shift %d, expected 12",
+			be.Uint32(b[4048:]))
 	case be.Uint32(b[4052:]) != 1:
 		return nil, damaged(ErrHeader, "page 0", 4052, "state %d, expected 1", be.Uint32(b[4052:]))
 	case h.created > 1<<62:
 		return nil, damaged(ErrHeader, "page 0", 8, "creation time %d", h.created)
 	case h.capsules == 0 || h.capsules > MaxCapsules:
-		return nil, damaged(ErrHeader, "page 0", 48, "%d capsules, expected 1 to %d", h.capsules, MaxCapsules)
+		return nil, damaged(ErrHeader, "page 0", 48, "%d capsules, expected 1 to %d", h.capsules,
+			MaxCapsules)
 	case fileSize != uint64(size):
-		return nil, damaged(ErrTruncated, "page 0", 4056, "file has %d bytes, header says %d", size, fileSize)
+		return nil, damaged(ErrTruncated, "page 0", 4056, "file has %d bytes, header says %d", size,
+			fileSize)
 	}
 	h.size = size
 	for i := range h.tables {
@@ -158,20 +166,26 @@ func (f *footer) encode() []byte {
 // header h and the hash of that header.
 func parseFooter(b []byte, at int64, h *header, headerHash []byte) (*footer, error) {
 	if sum := sha256.Sum256(b[:4064]); !bytes.Equal(sum[:], b[4064:pageSize]) {
-		return nil, damaged(ErrFooter, "footer", at+4064, "hash %x, expected %x", b[4064:pageSize], sum)
+		return nil, damaged(ErrFooter, "footer", at+4064, "hash %x, expected %x", b[4064:pageSize],
+			sum)
 	}
-	f := &footer{size: h.size, id: h.id, tip: merkle.Hash(b[48:80]), headerHash: [32]byte(b[80:112])}
+	f := &footer{size: h.size, id: h.id, tip: merkle.Hash(b[48:80]),
+		headerHash: [32]byte(b[80:112])}
 	switch {
 	case !bytes.Equal(b[:4], footerMagic[:]):
-		return nil, damaged(ErrFooter, "footer", at, "begins with %x, expected %x", b[:4], footerMagic)
+		return nil, damaged(ErrFooter, "footer", at, "begins with %x, expected %x", b[:4],
+			footerMagic)
 	case be.Uint32(b[4:]) != version:
-		return nil, damaged(ErrFooter, "footer", at+4, "version %d, expected %d", be.Uint32(b[4:]), version)
+		return nil, damaged(ErrFooter, "footer", at+4, "version %d, expected %d", be.Uint32(b[4:]),
+			version)
 	case be.Uint64(b[8:]) != uint64(h.size):
-		return nil, damaged(ErrFooter, "footer", at+8, "size %d, expected %d", be.Uint64(b[8:]), h.size)
+		return nil, damaged(ErrFooter, "footer", at+8, "size %d, expected %d", be.Uint64(b[8:]),
+			h.size)
 	case merkle.Hash(b[16:48]) != h.id:
 		return nil, damaged(ErrFooter, "footer", at+16, "plot id %x, expected %s", b[16:48], h.id)
 	case !bytes.Equal(f.headerHash[:], headerHash):
-		return nil, damaged(ErrFooter, "footer", at+80, "header hash %x, expected %x", b[80:112], headerHash)
+		return nil, damaged(ErrFooter, "footer", at+80, "header hash %x, expected %x", b[80:112],
+			headerHash)
 	case !isZero(b[112:4064]):
 		return nil, damaged(ErrFooter, "footer", at+112, "unused bytes are not zero")
 	}

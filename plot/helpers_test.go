@@ -31,7 +31,8 @@ type datastore struct {
 
 func newDatastore(t testing.TB, id byte, contents ...[]byte) datastore {
 	t.Helper()
-	d := datastore{manifest: &capsule.Manifest{Store: auth.StoreID(bytes.Repeat([]byte{id}, 32))}, contents: contents}
+	d := datastore{manifest: &capsule.Manifest{Store: auth.StoreID(bytes.Repeat([]byte{id}, 32))},
+		contents: contents}
 	var leaves []merkle.Hash
 	for i, b := range contents {
 		c, err := capsule.Describe(uint32(i), bytes.NewReader(b))
@@ -70,7 +71,8 @@ func add(w *plot.Writer, list ...datastore) error {
 			if ds.manifest.Store != s {
 				continue
 			}
-			if err := w.Add(context.Background(), d, bytes.NewReader(ds.contents[d.Index])); err != nil {
+			if err := w.Add(context.Background(), d,
+				bytes.NewReader(ds.contents[d.Index])); err != nil {
 				return err
 			}
 		}

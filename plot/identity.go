@@ -17,9 +17,11 @@ type Anchor struct {
 const maxNetwork = 2
 
 // identityOf returns the values that the id of a plot commits to.
-func identityOf(key auth.NodePublicKey, root merkle.Hash, difficulty int, a Anchor) capsule.PlotIdentity {
+func identityOf(key auth.NodePublicKey, root merkle.Hash, difficulty int,
+	a Anchor) capsule.PlotIdentity {
 	return capsule.PlotIdentity{
-		PublicKey: key, Root: root, Difficulty: uint32(difficulty), BlockHeight: a.Height, BlockHash: a.Block,
+		PublicKey: key, Root: root, Difficulty: uint32(difficulty), BlockHeight: a.Height,
+		BlockHash: a.Block,
 	}
 }
 

@@ -96,7 +96,8 @@ func TestKills(t *testing.T) {
 		names, err := filepath.Glob(filepath.Join(dir, "*.plot"))
 		check(t, err)
 		if n := count(set); n[0] != len(names) || n[1] != 0 {
-			t.Fatalf("kill %d: the set has %d plots and %d bad files, the directory %d", i, n[0], n[1], len(names))
+			t.Fatalf("kill %d: the set has %d plots and %d bad files, the directory %d", i, n[0],
+				n[1], len(names))
 		}
 		for _, name := range names {
 			if !bytes.Equal(readFile(t, name), want) {

@@ -38,7 +38,8 @@ func (r *Reader) Lookup(s auth.StoreID, index uint32) (Record, error) {
 		}
 		return list.records[i], nil
 	}
-	rec, ok, err := r.inBucket(r.layout.keyOff, bucketOf(r.head.id, k[:], r.layout.keyLog2), func(rec *Record) bool { return rec.key() == k })
+	rec, ok, err := r.inBucket(r.layout.keyOff, bucketOf(r.head.id, k[:], r.layout.keyLog2),
+		func(rec *Record) bool { return rec.key() == k })
 	if err == nil && !ok {
 		err = r.absent(fmt.Sprintf("capsule %d of datastore %s", index, s))
 	}
@@ -53,13 +54,15 @@ func (r *Reader) LookupHash(h merkle.Hash) (Record, error) {
 		return Record{}, err
 	}
 	if list != nil {
-		at := sort.Search(len(list.byHash), func(i int) bool { return list.records[list.byHash[i]].Hash.Compare(h) >= 0 })
+		at := sort.Search(len(list.byHash),
+			func(i int) bool { return list.records[list.byHash[i]].Hash.Compare(h) >= 0 })
 		if at == len(list.byHash) || list.records[list.byHash[at]].Hash != h {
 			return Record{}, r.absent("capsule with hash " + h.String())
 		}
 		return list.records[list.byHash[at]], nil
 	}
-	rec, ok, err := r.inBucket(r.layout.hashOff, bucketOf(r.head.id, h[:], r.layout.hashLog2), func(rec *Record) bool { return rec.Hash == h })
+	rec, ok, err := r.inBucket(r.layout.hashOff, bucketOf(r.head.id, h[:], r.layout.hashLog2),
+		func(rec *Record) bool { return rec.Hash == h })
 	if err == nil && !ok {
 		err = r.absent("capsule with hash " + h.String())
 	}
@@ -98,7 +101,9 @@ func compareKey(r Record, k recordKey) int {
 }
 
 // inBucket reads one page of an index and returns the record that match finds.
-func (r *Reader) inBucket(off int64, n uint32, match func(*Record) bool) (found Record, ok bool, err error) {
+func (r *Reader) inBucket(
+	off int64, n uint32, match func(*Record) bool,
+) (found Record, ok bool, err error) {
 	at := r.bodyOf(indexTable) + off + int64(n)*pageSize
 	page := make([]byte, pageSize)
 	if err := readFull(r.src, page, at); err != nil {
@@ -119,8 +124,10 @@ func (r *Reader) inBucket(off int64, n uint32, match func(*Record) bool) (found 
 // checkOffset checks that a record points into C4.
 func (r *Reader) checkOffset(rec *Record) error {
 	start := r.bodyOf(dataTable)
-	if rec.Offset < start || rec.Offset >= start+r.tables[dataTable-1].bodySize || rec.Offset%pageSize != 0 {
-		return damaged(ErrIndex, fmt.Sprintf("record of capsule %d of datastore %s", rec.Index, rec.Store), -1,
+	if rec.Offset < start || rec.Offset >= start+r.tables[dataTable-1].bodySize ||
+		rec.Offset%pageSize != 0 {
+		return damaged(ErrIndex, fmt.Sprintf("record of capsule %d of datastore %s", rec.Index,
+			rec.Store), -1,
 			"offset %d lies outside of C4", rec.Offset)
 	}
 	return nil
@@ -128,7 +135,8 @@ func (r *Reader) checkOffset(rec *Record) error {
 
 // eachRecord reads the records in order and checks that they ascend and point
 // into C4. yield gets the ordinal, the record and its encoding.
-func (r *Reader) eachRecord(ctx context.Context, yield func(i int, rec *Record, raw []byte) error) error {
+func (r *Reader) eachRecord(ctx context.Context,
+	yield func(i int, rec *Record, raw []byte) error) error {
 	at := r.bodyOf(indexTable) + recordsOff
 	buf := make([]byte, min(1<<20/recordSize, int(r.head.capsules))*recordSize)
 	var last recordKey
@@ -144,7 +152,8 @@ func (r *Reader) eachRecord(ctx context.Context, yield func(i int, rec *Record, 
 			rec := parseRecord(b)
 			k := rec.key()
 			if i > 0 && bytes.Compare(last[:], k[:]) >= 0 {
-				return damaged(ErrIndex, fmt.Sprintf("C3 record %d", i), at+int64(i)*recordSize, "is not in ascending order")
+				return damaged(ErrIndex, fmt.Sprintf("C3 record %d", i), at+int64(i)*recordSize,
+					"is not in ascending order")
 			}
 			if err := r.checkOffset(&rec); err != nil {
 				return err
@@ -206,7 +215,8 @@ func (r *Reader) ordinal(rec *Record) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, ok := slices.BinarySearchFunc(fences, k, func(a, b recordKey) int { return bytes.Compare(a[:], b[:]) })
+	n, ok := slices.BinarySearchFunc(fences, k,
+		func(a, b recordKey) int { return bytes.Compare(a[:], b[:]) })
 	if !ok {
 		n--
 	}
@@ -227,7 +237,8 @@ func (r *Reader) ordinal(rec *Record) (int64, error) {
 }
 
 func (r *Reader) strayRecord(rec *Record) error {
-	return damaged(ErrIndex, fmt.Sprintf("record of capsule %d of datastore %s", rec.Index, rec.Store), -1,
+	return damaged(ErrIndex, fmt.Sprintf("record of capsule %d of datastore %s", rec.Index,
+		rec.Store), -1,
 		"differs between the index and the records")
 }
 
@@ -274,7 +285,8 @@ func (r *Reader) Descriptor(rec Record) (capsule.Descriptor, error) {
 	if err != nil {
 		return capsule.Descriptor{}, err
 	}
-	return capsule.Descriptor{Index: rec.Index, Size: rec.Size, Hash: rec.Hash, ChunkRoot: e.chunkRoot}, nil
+	return capsule.Descriptor{Index: rec.Index, Size: rec.Size, Hash: rec.Hash,
+		ChunkRoot: e.chunkRoot}, nil
 }
 
 // DatastoreProof returns the proof that the capsule of a record lies below the
@@ -299,19 +311,24 @@ func (r *Reader) DatastoreProof(rec Record) (merkle.Proof, error) {
 
 // checkPath makes the proof of a record from its path in C5, which stands at
 // offset at, and checks it against the datastore list.
-func (r *Reader) checkPath(rec *Record, e *merkleEntry, path []byte, at int64) (merkle.Proof, error) {
+func (r *Reader) checkPath(
+	rec *Record, e *merkleEntry, path []byte, at int64,
+) (merkle.Proof, error) {
 	steps, err := parseSteps(path, at)
 	if err != nil {
 		return merkle.Proof{}, err
 	}
 	d, ok := r.stores.find(rec.Store)
 	if !ok || rec.Index >= d.Capsules {
-		return merkle.Proof{}, damaged(ErrTable, "C1", r.bodyOf(metaTable), "has no capsule %d of datastore %s", rec.Index, rec.Store)
+		return merkle.Proof{}, damaged(ErrTable, "C1", r.bodyOf(metaTable),
+			"has no capsule %d of datastore %s", rec.Index, rec.Store)
 	}
-	desc := capsule.Descriptor{Index: rec.Index, Size: rec.Size, Hash: rec.Hash, ChunkRoot: e.chunkRoot}
+	desc := capsule.Descriptor{Index: rec.Index, Size: rec.Size, Hash: rec.Hash,
+		ChunkRoot: e.chunkRoot}
 	p := merkle.Proof{Leaf: desc.Leaf(), Path: steps, Root: d.Root}
 	if err := p.CheckAt(p.Leaf, d.Root, int64(rec.Index), int64(d.Capsules)); err != nil {
-		return p, damaged(ErrTable, fmt.Sprintf("C5 path of capsule %d of datastore %s", rec.Index, rec.Store), at, "%v", err)
+		return p, damaged(ErrTable, fmt.Sprintf("C5 path of capsule %d of datastore %s", rec.Index,
+			rec.Store), at, "%v", err)
 	}
 	return p, nil
 }
@@ -340,7 +357,8 @@ func (r *Reader) Manifest(s auth.StoreID) (*capsule.Manifest, error) {
 		return nil, err
 	}
 	if ds.Capsules > r.head.capsules {
-		return nil, fmt.Errorf("all %d capsules of datastore %s in plot %s: %w", ds.Capsules, s, r.head.id, fs.ErrNotExist)
+		return nil, fmt.Errorf("all %d capsules of datastore %s in plot %s: %w", ds.Capsules, s,
+			r.head.id, fs.ErrNotExist)
 	}
 	m := &capsule.Manifest{Store: s, Root: ds.Root, Created: r.head.created}
 	for i := range ds.Capsules {

@@ -35,7 +35,8 @@ func TestMemory(t *testing.T) {
 		limit   int64 // bytes for each capsule
 	}{{"records in memory", 0, 100}, {"index pages", -1, 4}} {
 		base := heap()
-		r, err := plot.NewReader(bytes.NewReader(file), int64(len(file)), &plot.ReadOptions{MaxRecords: c.records})
+		r, err := plot.NewReader(bytes.NewReader(file), int64(len(file)),
+			&plot.ReadOptions{MaxRecords: c.records})
 		check(t, err)
 		rec, err := r.Lookup(ds.manifest.Store, 7)
 		check(t, err)
@@ -190,7 +191,8 @@ func TestPeakMemory(t *testing.T) {
 			limit := int64(64<<20 + 200*len(src.manifest.Capsules))
 			var info *plot.Info
 			written := peak(func() {
-				w, err := plot.Create(t.Context(), t.TempDir(), []*capsule.Manifest{src.manifest}, node, o)
+				w, err := plot.Create(t.Context(), t.TempDir(), []*capsule.Manifest{src.manifest},
+					node, o)
 				check(t, err)
 				defer w.Close()
 				check(t, w.AddFrom(t.Context(), src))
@@ -205,7 +207,7 @@ func TestPeakMemory(t *testing.T) {
 				_, err = r.Verify(t.Context(), plot.Full, nil)
 				check(t, err)
 			})
-			t.Logf("%d capsules, %d MiB of content: %.1f MiB while writing, %.1f MiB while verifying, limit %.1f MiB",
+			t.Logf("%d capsules, %d MiB of content: %.1f MiB to write, %.1f MiB to verify, limit %.1f MiB",
 				info.Capsules, info.Content>>20, mib(written), mib(verified), mib(limit))
 			if written > limit || verified > limit {
 				t.Errorf("%d and %d bytes of memory, expected at most %d", written, verified, limit)
@@ -222,7 +224,8 @@ func fourByteCapsules(n, distinct int) generated {
 	leaves := make([]merkle.Hash, n)
 	for i := range m.Capsules {
 		b := binary.BigEndian.AppendUint32(nil, uint32(i%distinct))
-		d := capsule.Descriptor{Index: uint32(i), Size: 4, Hash: merkle.Sum(b), ChunkRoot: merkle.Leaf(b)}
+		d := capsule.Descriptor{Index: uint32(i), Size: 4, Hash: merkle.Sum(b),
+			ChunkRoot: merkle.Leaf(b)}
 		m.Capsules[i], leaves[i] = d, d.Leaf()
 	}
 	m.Root = merkle.Root(leaves)

@@ -65,11 +65,15 @@ func (l datastores) len() int { return len(l) / datastoreSize }
 
 func (l datastores) at(i int) Datastore {
 	b := l[i*datastoreSize:]
-	return Datastore{Store: auth.StoreID(b[:32]), Root: merkle.Hash(b[32:64]), Capsules: be.Uint32(b[64:])}
+	return Datastore{Store: auth.StoreID(b[:32]), Root: merkle.Hash(b[32:64]),
+		Capsules: be.Uint32(b[64:])}
 }
 
 func (l datastores) find(s auth.StoreID) (Datastore, bool) {
-	i := sort.Search(l.len(), func(i int) bool { return bytes.Compare(l[i*datastoreSize:][:32], s[:]) >= 0 })
+	i := sort.Search(l.len(), func(i int) bool {
+		return bytes.Compare(l[i*datastoreSize:][:32],
+			s[:]) >= 0
+	})
 	if i == l.len() || !bytes.Equal(l[i*datastoreSize:][:32], s[:]) {
 		return Datastore{}, false
 	}
@@ -79,7 +83,8 @@ func (l datastores) find(s auth.StoreID) (Datastore, bool) {
 // parseMeta reads the body of C1, which begins at offset at.
 func parseMeta(b []byte, at int64, t *tableHeader, h *header) (*metadata, datastores, error) {
 	if len(b) < metaFixed {
-		return nil, nil, damaged(ErrTable, "C1", at, "%d bytes, expected at least %d", len(b), metaFixed)
+		return nil, nil, damaged(ErrTable, "C1", at, "%d bytes, expected at least %d", len(b),
+			metaFixed)
 	}
 	m := &metadata{
 		key: auth.NodePublicKey(b[:32]), root: merkle.Hash(b[32:64]), seed: merkle.Hash(b[64:96]),
@@ -88,28 +93,35 @@ func parseMeta(b []byte, at int64, t *tableHeader, h *header) (*metadata, datast
 	}
 	switch {
 	case be.Uint32(b[96:]) != uint32(t.difficulty):
-		return nil, nil, damaged(ErrTable, "C1", at+96, "difficulty %d, the table header says %d", be.Uint32(b[96:]), t.difficulty)
+		return nil, nil, damaged(ErrTable, "C1", at+96, "difficulty %d, the table header says %d",
+			be.Uint32(b[96:]), t.difficulty)
 	case m.compression > codeZstd:
-		return nil, nil, damaged(ErrTable, "C1", at+100, "compression %d, at most %d", m.compression, codeZstd)
+		return nil, nil, damaged(ErrTable, "C1", at+100, "compression %d, at most %d",
+			m.compression, codeZstd)
 	case b[101] != blockLog2 || b[102] != chunkLog2 || b[103] != 0:
-		return nil, nil, damaged(ErrTable, "C1", at+101, "block size, chunk size or encoding differ from version 1")
+		return nil, nil, damaged(ErrTable, "C1", at+101,
+			"block size, chunk size or encoding differ from version 1")
 	case be.Uint32(b[124:]) != 0:
 		return nil, nil, damaged(ErrTable, "C1", at+124, "unused bytes are not zero")
 	case m.datastores == 0 || m.datastores > h.capsules || t.entries != m.datastores:
-		return nil, nil, damaged(ErrTable, "C1", at+120, "%d datastores for %d capsules, the table header says %d",
+		return nil, nil, damaged(ErrTable, "C1", at+120,
+			"%d datastores for %d capsules, the table header says %d",
 			m.datastores, h.capsules, t.entries)
 	case int64(len(b)) != metaFixed+int64(m.datastores)*datastoreSize:
-		return nil, nil, damaged(ErrTable, "C1", at, "%d bytes for %d datastores", len(b), m.datastores)
+		return nil, nil, damaged(ErrTable, "C1", at, "%d bytes for %d datastores", len(b),
+			m.datastores)
 	}
 	list := datastores(b[metaFixed:])
 	for i := range list.len() {
 		e := list[i*datastoreSize:][:datastoreSize]
 		off := at + metaFixed + int64(i)*datastoreSize
 		if i > 0 && bytes.Compare(list[(i-1)*datastoreSize:][:32], e[:32]) >= 0 {
-			return nil, nil, damaged(ErrTable, fmt.Sprintf("C1 datastore %d", i), off, "is not in ascending order")
+			return nil, nil, damaged(ErrTable, fmt.Sprintf("C1 datastore %d", i), off,
+				"is not in ascending order")
 		}
 		if be.Uint32(e[64:]) == 0 || be.Uint32(e[68:]) != 0 {
-			return nil, nil, damaged(ErrTable, fmt.Sprintf("C1 datastore %d", i), off, "no capsules, or unused bytes that are not zero")
+			return nil, nil, damaged(ErrTable, fmt.Sprintf("C1 datastore %d", i), off,
+				"no capsules, or unused bytes that are not zero")
 		}
 	}
 	return m, list, nil
@@ -126,7 +138,8 @@ func (a *Anchor) encode() []byte {
 // parseAnchor reads the body of C2.
 func parseAnchor(b []byte, at int64) (Anchor, error) {
 	if len(b) != anchorBodySize {
-		return Anchor{}, damaged(ErrTable, "C2", at, "%d bytes, expected %d", len(b), anchorBodySize)
+		return Anchor{}, damaged(ErrTable, "C2", at, "%d bytes, expected %d", len(b),
+			anchorBodySize)
 	}
 	a := Anchor{Network: be.Uint32(b), Height: be.Uint64(b[8:]), Block: merkle.Hash(b[16:])}
 	if a.Network > maxNetwork || be.Uint32(b[4:]) != 0 {

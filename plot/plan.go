@@ -28,10 +28,14 @@ type plan struct {
 }
 
 // newPlan checks manifests and orders their capsules. keep may be nil.
-func newPlan(ctx context.Context, manifests []*capsule.Manifest, keep func(auth.StoreID, capsule.Descriptor) bool,
+func newPlan(ctx context.Context, manifests []*capsule.Manifest,
+	keep func(auth.StoreID, capsule.Descriptor) bool,
 	key auth.NodePublicKey, difficulty int, anchor Anchor) (*plan, error) {
 	p := &plan{key: key, difficulty: difficulty, anchor: anchor, manifests: slices.Clone(manifests)}
-	slices.SortFunc(p.manifests, func(a, b *capsule.Manifest) int { return bytes.Compare(a.Store[:], b.Store[:]) })
+	slices.SortFunc(p.manifests, func(a, b *capsule.Manifest) int {
+		return bytes.Compare(a.Store[:],
+			b.Store[:])
+	})
 	if keep == nil {
 		n := 0
 		for _, m := range p.manifests {
@@ -56,7 +60,8 @@ func newPlan(ctx context.Context, manifests []*capsule.Manifest, keep func(auth.
 			if keep != nil && !keep(m.Store, d) {
 				continue
 			}
-			p.records = append(p.records, Record{Store: m.Store, Index: d.Index, Size: d.Size, Hash: d.Hash})
+			p.records = append(p.records, Record{Store: m.Store, Index: d.Index, Size: d.Size,
+				Hash: d.Hash})
 			p.chunkRoots = append(p.chunkRoots, d.ChunkRoot)
 		}
 	}
@@ -76,7 +81,8 @@ func newPlan(ctx context.Context, manifests []*capsule.Manifest, keep func(auth.
 	}
 	var leaves folder
 	for i, r := range p.records {
-		d := capsule.Descriptor{Index: r.Index, Size: r.Size, Hash: r.Hash, ChunkRoot: p.chunkRoots[i]}
+		d := capsule.Descriptor{Index: r.Index, Size: r.Size, Hash: r.Hash,
+			ChunkRoot: p.chunkRoots[i]}
 		leaves.add(d.PlotLeaf(r.Store))
 	}
 	p.root = leaves.root()
@@ -101,7 +107,8 @@ func (p *plan) share() error {
 	p.first = sameHash(p.records)
 	for i, n := range p.first {
 		if p.records[n].Size != p.records[i].Size || p.chunkRoots[n] != p.chunkRoots[i] {
-			return fmt.Errorf("capsules %d and %d have the hash %s: %w: sizes or chunk roots differ",
+			return fmt.Errorf(
+				"capsules %d and %d have the hash %s: %w: sizes or chunk roots differ",
 				p.records[n].Index, p.records[i].Index, p.records[i].Hash, ErrContentMismatch)
 		}
 	}
@@ -111,7 +118,8 @@ func (p *plan) share() error {
 // descriptor returns the descriptor of a record.
 func (p *plan) descriptor(i uint32) capsule.Descriptor {
 	r := &p.records[i]
-	return capsule.Descriptor{Index: r.Index, Size: r.Size, Hash: r.Hash, ChunkRoot: p.chunkRoots[i]}
+	return capsule.Descriptor{Index: r.Index, Size: r.Size, Hash: r.Hash,
+		ChunkRoot: p.chunkRoots[i]}
 }
 
 // contentSize returns the sum of the sizes of all records, and that of the

@@ -36,7 +36,8 @@ func (r *Reader) groupRoots(ctx context.Context) ([]merkle.Hash, error) {
 		roots = append(roots, merkle.Root(leaves))
 	}
 	if got := merkle.Root(roots); got != r.meta.root {
-		return nil, damaged(ErrTable, "C1", r.bodyOf(metaTable)+32, "plot root %s, the records fold to %s", r.meta.root, got)
+		return nil, damaged(ErrTable, "C1", r.bodyOf(metaTable)+32,
+			"plot root %s, the records fold to %s", r.meta.root, got)
 	}
 	r.groups.Store(&roots)
 	return roots, nil
@@ -46,17 +47,20 @@ func (r *Reader) groupRoots(ctx context.Context) ([]merkle.Hash, error) {
 func (r *Reader) plotLeaves(first int64) ([]merkle.Hash, error) {
 	n := min(groupSize, int64(r.head.capsules)-first)
 	records := make([]byte, n*recordSize)
-	if err := readFull(r.src, records, r.bodyOf(indexTable)+recordsOff+first*recordSize); err != nil {
+	if err := readFull(r.src, records,
+		r.bodyOf(indexTable)+recordsOff+first*recordSize); err != nil {
 		return nil, err
 	}
 	entries := make([]byte, n*merkleEntrySize)
-	if err := readFull(r.src, entries, r.bodyOf(merkleTable)+merkleHead+first*merkleEntrySize); err != nil {
+	if err := readFull(r.src, entries,
+		r.bodyOf(merkleTable)+merkleHead+first*merkleEntrySize); err != nil {
 		return nil, err
 	}
 	leaves := make([]merkle.Hash, n)
 	for i := range leaves {
 		rec := parseRecord(records[i*recordSize:])
-		d := capsule.Descriptor{Index: rec.Index, Size: rec.Size, Hash: rec.Hash, ChunkRoot: merkle.Hash(entries[i*merkleEntrySize:][:32])}
+		d := capsule.Descriptor{Index: rec.Index, Size: rec.Size, Hash: rec.Hash,
+			ChunkRoot: merkle.Hash(entries[i*merkleEntrySize:][:32])}
 		leaves[i] = d.PlotLeaf(rec.Store)
 	}
 	return leaves, nil
@@ -82,7 +86,8 @@ func (r *Reader) plotPath(ctx context.Context, i int64) ([]merkle.Hash, error) {
 		return nil, err
 	}
 	if low.Root != high.Leaf {
-		return nil, damaged(ErrIndex, fmt.Sprintf("C3 record %d", i), -1, "changed while the plot was open")
+		return nil, damaged(ErrIndex, fmt.Sprintf("C3 record %d", i), -1,
+			"changed while the plot was open")
 	}
 	return append(siblings(low.Path), siblings(high.Path)...), nil
 }
@@ -134,7 +139,8 @@ func (r *Reader) plotted(ctx context.Context, rec Record) (*plotted, error) {
 		return nil, err
 	}
 	return &plotted{c: c, record: capsule.PlotRecord{
-		Plot: r.identity(), Ref: capsule.Ref{Store: rec.Store, Root: store.Root, Index: rec.Index}, Descriptor: d,
+		Plot: r.identity(), Ref: capsule.Ref{Store: rec.Store, Root: store.Root,
+			Index: rec.Index}, Descriptor: d,
 		Capsules: store.Capsules, Path: siblings(proof.Path),
 		LeafIndex: uint32(i), LeafCount: r.head.capsules, PlotPath: path,
 	}}, nil

@@ -37,7 +37,8 @@ func (e *merkleEntry) append(b []byte) []byte {
 
 // parseMerkleEntry reads the entry of record i, which has size bytes of
 // content, in a table whose body has bodySize bytes and begins at offset at.
-func parseMerkleEntry(b []byte, i int64, size uint32, records uint32, bodySize, at int64) (merkleEntry, error) {
+func parseMerkleEntry(b []byte, i int64, size uint32, records uint32, bodySize,
+	at int64) (merkleEntry, error) {
 	part, off := fmt.Sprintf("C5 entry %d", i), at+merkleHead+i*merkleEntrySize
 	e := merkleEntry{chunkRoot: merkle.Hash(b[:32])}
 	subrootsOff, pathOff := be.Uint64(b[32:]), be.Uint64(b[40:])
@@ -45,16 +46,20 @@ func parseMerkleEntry(b []byte, i int64, size uint32, records uint32, bodySize, 
 	first := uint64(merkleHead + int64(records)*merkleEntrySize)
 	switch {
 	case subroots != uint32(subrootsOf(size)):
-		return e, damaged(ErrTable, part, off, "%d subroots, expected %d", subroots, subrootsOf(size))
+		return e, damaged(ErrTable, part, off, "%d subroots, expected %d", subroots,
+			subrootsOf(size))
 	case path > maxPath:
 		return e, damaged(ErrTable, part, off, "path of %d steps, at most %d", path, maxPath)
 	case be.Uint64(b[56:]) != 0:
 		return e, damaged(ErrTable, part, off, "unused bytes are not zero")
-	case subrootsOff < first || subrootsOff > uint64(bodySize) || pathOff != subrootsOff+uint64(subroots)*hashSize ||
+	case subrootsOff < first || subrootsOff > uint64(bodySize) ||
+		pathOff != subrootsOff+uint64(subroots)*hashSize ||
 		pathOff+uint64(path)*stepSize > uint64(bodySize):
-		return e, damaged(ErrTable, part, off, "subroots at %d and path at %d lie outside of the table", subrootsOff, pathOff)
+		return e, damaged(ErrTable, part, off,
+			"subroots at %d and path at %d lie outside of the table", subrootsOff, pathOff)
 	}
-	e.subrootsOff, e.pathOff, e.subroots, e.path = int64(subrootsOff), int64(pathOff), int(subroots), int(path)
+	e.subrootsOff, e.pathOff, e.subroots, e.path = int64(subrootsOff), int64(pathOff),
+		int(subroots), int(path)
 	return e, nil
 }
 
@@ -140,7 +145,8 @@ func parseSteps(b []byte, at int64) ([]merkle.Step, error) {
 	for i := range steps {
 		s := b[i*stepSize:]
 		if s[32] > 1 {
-			return nil, damaged(ErrTable, "C5 path", at+int64(i)*stepSize+32, "side %d, expected 0 or 1", s[32])
+			return nil, damaged(ErrTable, "C5 path", at+int64(i)*stepSize+32,
+				"side %d, expected 0 or 1", s[32])
 		}
 		steps[i] = merkle.Step{Hash: merkle.Hash(s[:32]), Left: s[32] == 1}
 	}
@@ -159,7 +165,8 @@ func readSubroots(r io.ReaderAt, e *merkleEntry, at int64) ([]merkle.Hash, error
 		list[i] = merkle.Hash(b[i*hashSize:])
 	}
 	if root := merkle.Root(list); root != e.chunkRoot {
-		return nil, damaged(ErrTable, "C5 subroots", at+e.subrootsOff, "fold to %s, expected %s", root, e.chunkRoot)
+		return nil, damaged(ErrTable, "C5 subroots", at+e.subrootsOff, "fold to %s, expected %s",
+			root, e.chunkRoot)
 	}
 	return list, nil
 }
@@ -180,9 +187,11 @@ func checkWork(b []byte, i int64, at int64, difficulty int, in capsule.WorkInput
 	if difficulty > 0 {
 		want = capsule.ZeroBits(in.Hash(nonce))
 	}
-	if be.Uint32(b[12:]) != 0 || achieved != uint32(want) || want < difficulty || difficulty == 0 && nonce != 0 {
+	if be.Uint32(b[12:]) != 0 || achieved != uint32(want) || want < difficulty || difficulty == 0 &&
+		nonce != 0 {
 		return damaged(ErrTable, fmt.Sprintf("C6 entry %d", i), at+i*workEntrySize,
-			"nonce %d with %d leading zero bits, found %d, expected at least %d", nonce, achieved, want, difficulty)
+			"nonce %d with %d leading zero bits, found %d, expected at least %d", nonce, achieved,
+			want, difficulty)
 	}
 	return nil
 }

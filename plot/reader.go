@@ -125,7 +125,8 @@ func (r *Reader) open(size int64) error {
 	if err := readFull(r.src, page, r.bodyOf(indexTable)); err != nil {
 		return err
 	}
-	l, err := parseIndexHead(page, r.bodyOf(indexTable), h.capsules, r.tables[indexTable-1].bodySize)
+	l, err := parseIndexHead(page, r.bodyOf(indexTable), h.capsules,
+		r.tables[indexTable-1].bodySize)
 	if err != nil {
 		return err
 	}
@@ -171,12 +172,15 @@ func (r *Reader) openTables(page []byte) error {
 		t := &r.tables[c.table-1]
 		if t.entries != c.entries || t.bodySize < c.min || t.bodySize > c.max {
 			return damaged(ErrTable, fmt.Sprintf("C%d header", c.table), r.head.table(c.table),
-				"%d entries in %d bytes, expected %d in %d to %d", t.entries, t.bodySize, c.entries, c.min, c.max)
+				"%d entries in %d bytes, expected %d in %d to %d", t.entries, t.bodySize, c.entries,
+				c.min, c.max)
 		}
 	}
 	data := &r.tables[dataTable-1]
-	if data.entries == 0 || data.entries > n || data.bodySize%pageSize != 0 || data.bodySize < int64(data.entries)*pageSize {
-		return damaged(ErrTable, "C4 header", r.head.table(dataTable), "%d extents in %d bytes for %d capsules",
+	if data.entries == 0 || data.entries > n || data.bodySize%pageSize != 0 ||
+		data.bodySize < int64(data.entries)*pageSize {
+		return damaged(ErrTable, "C4 header", r.head.table(dataTable),
+			"%d extents in %d bytes for %d capsules",
 			data.entries, data.bodySize, n)
 	}
 	return nil
@@ -186,14 +190,16 @@ func (r *Reader) openTables(page []byte) error {
 func (r *Reader) table(i int) ([]byte, error) {
 	t := &r.tables[i-1]
 	if t.bodySize > r.o.MaxTable {
-		return nil, fmt.Errorf("read table C%d of %d bytes: %w of %d", i, t.bodySize, ErrLimit, r.o.MaxTable)
+		return nil, fmt.Errorf("read table C%d of %d bytes: %w of %d", i, t.bodySize, ErrLimit,
+			r.o.MaxTable)
 	}
 	b := make([]byte, t.bodySize)
 	if err := readFull(r.src, b, r.bodyOf(i)); err != nil {
 		return nil, err
 	}
 	if got := bodyHash(b); got != t.bodyHash {
-		return nil, damaged(ErrTable, fmt.Sprintf("C%d", i), r.bodyOf(i), "hash %s, expected %s", got, t.bodyHash)
+		return nil, damaged(ErrTable, fmt.Sprintf("C%d", i), r.bodyOf(i), "hash %s, expected %s",
+			got, t.bodyHash)
 	}
 	return b, nil
 }
@@ -221,10 +227,12 @@ func (r *Reader) openMeta(f *footer) error {
 	}
 	identity := r.identity()
 	if got := identity.Seed(); got != m.seed {
-		return damaged(ErrTable, "C1", r.bodyOf(metaTable)+64, "plot seed %s, expected %s", m.seed, got)
+		return damaged(ErrTable, "C1", r.bodyOf(metaTable)+64, "plot seed %s, expected %s", m.seed,
+			got)
 	}
 	if got := identity.ID(); got != r.head.id {
-		return damaged(ErrTable, "C1", r.bodyOf(metaTable), "plot id %s, page 0 says %s", got, r.head.id)
+		return damaged(ErrTable, "C1", r.bodyOf(metaTable), "plot id %s, page 0 says %s", got,
+			r.head.id)
 	}
 	if b, err = r.table(sealTable); err != nil {
 		return err
@@ -248,7 +256,8 @@ func (r *Reader) Info() *Info {
 
 func (m *metadata) info(h *header, a *Anchor, stores datastores) *Info {
 	info := &Info{
-		ID: h.id, Size: h.size, Created: time.Unix(int64(h.created), 0).UTC(), Key: m.key, Root: m.root,
+		ID: h.id, Size: h.size, Created: time.Unix(int64(h.created),
+			0).UTC(), Key: m.key, Root: m.root,
 		Difficulty: m.difficulty, Compression: compressionOf(m.compression), Anchor: *a,
 		Capsules: int(h.capsules), Content: int64(m.content), Stored: int64(m.stored),
 	}

@@ -37,7 +37,8 @@ func many(n int) datastore {
 	leaves := make([]merkle.Hash, n)
 	for i := range n {
 		b := binary.BigEndian.AppendUint32(nil, uint32(i))
-		c := capsule.Descriptor{Index: uint32(i), Size: 4, Hash: merkle.Sum(b), ChunkRoot: merkle.Leaf(b)}
+		c := capsule.Descriptor{Index: uint32(i), Size: 4, Hash: merkle.Sum(b),
+			ChunkRoot: merkle.Leaf(b)}
 		d.contents = append(d.contents, b)
 		d.manifest.Capsules = append(d.manifest.Capsules, c)
 		leaves[i] = c.Leaf()
@@ -73,7 +74,8 @@ func TestReads(t *testing.T) {
 			t.Errorf("capsule %d: records %+v and %+v", i, rec, byHash)
 		}
 		if src.reads.Load() != 2 || src.bytes.Load() != 2*4096 {
-			t.Errorf("two lookups took %d reads of %d bytes, expected 2 of 8192", src.reads.Load(), src.bytes.Load())
+			t.Errorf("two lookups took %d reads of %d bytes, expected 2 of 8192", src.reads.Load(),
+				src.bytes.Load())
 		}
 	}
 	_, err = r.Descriptor(rec) // reads the record array once
@@ -82,16 +84,19 @@ func TestReads(t *testing.T) {
 	_, err = r.Descriptor(rec)
 	check(t, err)
 	if src.reads.Load() != 2 || src.bytes.Load() > 4080+64 {
-		t.Errorf("a descriptor took %d reads of %d bytes, expected 2 of at most 4144", src.reads.Load(), src.bytes.Load())
+		t.Errorf("a descriptor took %d reads of %d bytes, expected 2 of at most 4144",
+			src.reads.Load(), src.bytes.Load())
 	}
 	src.reset()
 	_, err = r.Lookup(ds.manifest.Store, uint32(n))
-	if !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, plot.ErrUnverified) || src.reads.Load() != 1 {
+	if !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, plot.ErrUnverified) ||
+		src.reads.Load() != 1 {
 		t.Errorf("missing capsule: %v after %d reads", err, src.reads.Load())
 	}
 	_, err = r.Verify(t.Context(), plot.Quick, nil)
 	check(t, err)
-	if _, err = r.Lookup(ds.manifest.Store, uint32(n)); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, plot.ErrUnverified) {
+	if _, err = r.Lookup(ds.manifest.Store, uint32(n)); !errors.Is(err, fs.ErrNotExist) ||
+		errors.Is(err, plot.ErrUnverified) {
 		t.Errorf("missing capsule of a verified plot: %v", err)
 	}
 }
@@ -118,6 +123,7 @@ func TestRangeReads(t *testing.T) {
 	_, err = c.ReadAt(b, 1_500_000)
 	check(t, err)
 	if src.reads.Load() != 1 || src.bytes.Load() > 2*(128<<10) {
-		t.Errorf("a range of 64 KiB took %d reads of %d bytes, expected 1 of at most two blocks", src.reads.Load(), src.bytes.Load())
+		t.Errorf("a range of 64 KiB took %d reads of %d bytes, expected 1 of at most two blocks",
+			src.reads.Load(), src.bytes.Load())
 	}
 }

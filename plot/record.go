@@ -34,7 +34,8 @@ func (r *Record) append(b []byte) []byte {
 // parseRecord reads one record. An offset over MaxSize becomes negative, which
 // no check of an offset takes.
 func parseRecord(b []byte) Record {
-	r := Record{Store: auth.StoreID(b[:32]), Index: be.Uint32(b[32:]), Size: be.Uint32(b[36:]), Hash: merkle.Hash(b[40:72])}
+	r := Record{Store: auth.StoreID(b[:32]), Index: be.Uint32(b[32:]), Size: be.Uint32(b[36:]),
+		Hash: merkle.Hash(b[40:72])}
 	if off := be.Uint64(b[72:]); off <= MaxSize {
 		r.Offset = int64(off)
 	} else {
@@ -103,7 +104,8 @@ func parseIndexHead(b []byte, at int64, records uint32, bodySize int64) (*indexL
 	keyLog2, hashLog2 := be.Uint32(b[8:]), be.Uint32(b[12:])
 	for _, n := range []uint32{keyLog2, hashLog2} {
 		if n > maxBucketLog2 || int64(1)<<n > int64(records) {
-			return nil, damaged(ErrIndex, "C3 head", at+8, "2^%d buckets for %d records", n, records)
+			return nil, damaged(ErrIndex, "C3 head", at+8, "2^%d buckets for %d records", n,
+				records)
 		}
 	}
 	l := layoutIndex(int64(records), int(keyLog2), int(hashLog2))
@@ -111,7 +113,8 @@ func parseIndexHead(b []byte, at int64, records uint32, bodySize int64) (*indexL
 		return nil, damaged(ErrIndex, "C3 head", at, "is not the head of %d records", records)
 	}
 	if bodySize != l.size {
-		return nil, damaged(ErrTable, "C3 header", at-pageSize, "body of %d bytes, expected %d", bodySize, l.size)
+		return nil, damaged(ErrTable, "C3 header", at-pageSize, "body of %d bytes, expected %d",
+			bodySize, l.size)
 	}
 	return &l, nil
 }
@@ -184,7 +187,8 @@ func bucketOrder(hashes []uint32, log2 int) (order, start []uint32) {
 // false. at is the offset of the page in the file.
 func parseBucket(b []byte, at int64, yield func(Record) bool) error {
 	n := int(be.Uint16(b))
-	if n > recordsPerBucket || !isZero(b[2:bucketHead]) || !isZero(b[bucketHead+n*recordSize:pageSize]) {
+	if n > recordsPerBucket || !isZero(b[2:bucketHead]) ||
+		!isZero(b[bucketHead+n*recordSize:pageSize]) {
 		return damaged(ErrIndex, "C3 bucket", at, "is no bucket of %d records", n)
 	}
 	for i := range n {
@@ -309,7 +313,10 @@ func byHash(records []Record) []uint32 {
 // firstOfHash returns the ordinals of the first record of each hash, in order.
 func firstOfHash(records []Record) []uint32 {
 	list := byHash(records)
-	list = slices.CompactFunc(list, func(a, b uint32) bool { return records[a].Hash == records[b].Hash })
+	list = slices.CompactFunc(list, func(a,
+		b uint32) bool {
+		return records[a].Hash == records[b].Hash
+	})
 	slices.Sort(list)
 	return list
 }

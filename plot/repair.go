@@ -38,11 +38,13 @@ type RepairReport struct {
 //
 // Only bytes that are wrong are written, so that a repair that is killed leaves
 // the file no worse, and can be run again.
-func Repair(ctx context.Context, path string, src capsule.Source, progress func(Progress)) (*RepairReport, error) {
+func Repair(ctx context.Context, path string, src capsule.Source,
+	progress func(Progress)) (*RepairReport, error) {
 	return repairFS(ctx, diskfs.OS(), path, src, progress)
 }
 
-func repairFS(ctx context.Context, fsys diskfs.FS, path string, src capsule.Source, progress func(Progress)) (*RepairReport, error) {
+func repairFS(ctx context.Context, fsys diskfs.FS, path string, src capsule.Source,
+	progress func(Progress)) (*RepairReport, error) {
 	f, size, err := openRegular(fsys, path, os.O_RDWR)
 	if err != nil {
 		return nil, err
@@ -65,7 +67,9 @@ type repair struct {
 	r       *Reader
 }
 
-func (j *repair) run(ctx context.Context, size int64, progress func(Progress)) (*RepairReport, error) {
+func (j *repair) run(
+	ctx context.Context, size int64, progress func(Progress),
+) (*RepairReport, error) {
 	out := &RepairReport{}
 	found, err := j.verify(ctx, size, progress)
 	var bad *FormatError
@@ -139,7 +143,8 @@ func (j *repair) extent(ctx context.Context, d *Damage, out *RepairReport) error
 }
 
 // repairBlocks writes blocks again, in ascending order, and returns how many.
-func (c *Capsule) repairBlocks(ctx context.Context, f diskfs.File, blocks []int, src io.Reader) (int, error) {
+func (c *Capsule) repairBlocks(ctx context.Context, f diskfs.File, blocks []int,
+	src io.Reader) (int, error) {
 	subroots, err := c.subrootList()
 	if err != nil {
 		return 0, err
@@ -159,7 +164,8 @@ func (c *Capsule) repairBlocks(ctx context.Context, f diskfs.File, blocks []int,
 			return n, fmt.Errorf("repair block %d of capsule %s: %w", i, c.rec.Hash, err)
 		}
 		if got := capsule.Subroot(content); got != subroots[i] {
-			return n, fmt.Errorf("repair block %d of capsule %s: %w: subroot %s, expected %s", i, c.rec.Hash, ErrContentMismatch, got, subroots[i])
+			return n, fmt.Errorf("repair block %d of capsule %s: %w: subroot %s, expected %s", i,
+				c.rec.Hash, ErrContentMismatch, got, subroots[i])
 		}
 		list, err := c.entries(i, i)
 		if err != nil {
@@ -171,7 +177,8 @@ func (c *Capsule) repairBlocks(ctx context.Context, f diskfs.File, blocks []int,
 				return n, err
 			}
 		}
-		if raw != list[0].raw || len(stored) != list[0].length || crc32.Checksum(stored, castagnoli) != list[0].crc {
+		if raw != list[0].raw || len(stored) != list[0].length ||
+			crc32.Checksum(stored, castagnoli) != list[0].crc {
 			return n, damaged(ErrBlock, fmt.Sprintf("block %d", i), c.rec.Offset+list[0].offset,
 				"was compressed by another encoder and cannot be written in place")
 		}
@@ -204,7 +211,8 @@ func readBlockOf(src io.Reader, b []byte, at, want int64) (int64, error) {
 // damaged. The new extent must take exactly the place of the old one. It is
 // made in a file of its own first: nothing is overwritten by content that turns
 // out to be wrong.
-func (j *repair) rewriteExtent(ctx context.Context, rec *Record, chunkRoot merkle.Hash, src io.Reader) (err error) {
+func (j *repair) rewriteExtent(ctx context.Context, rec *Record, chunkRoot merkle.Hash,
+	src io.Reader) (err error) {
 	end, err := j.r.extentEnd(rec)
 	if err != nil {
 		return err
@@ -226,7 +234,8 @@ func (j *repair) rewriteExtent(ctx context.Context, rec *Record, chunkRoot merkl
 		return err
 	}
 	if out.offset() != end-rec.Offset {
-		return damaged(ErrExtent, "extent of "+rec.Hash.String(), rec.Offset, "was compressed by another encoder and cannot be written in place")
+		return damaged(ErrExtent, "extent of "+rec.Hash.String(), rec.Offset,
+			"was compressed by another encoder and cannot be written in place")
 	}
 	_, err = rewrite(ctx, j.f, rec.Offset, io.NewSectionReader(scratch, 0, end-rec.Offset))
 	return err
@@ -248,7 +257,9 @@ func (j *repair) createScratch() (f diskfs.File, remove func() error, err error)
 
 // rewrite copies src, whole pages, to offset off of f, only where f differs. It
 // returns the number of pages that it wrote.
-func rewrite(ctx context.Context, f diskfs.File, off int64, src *io.SectionReader) (n int, err error) {
+func rewrite(
+	ctx context.Context, f diskfs.File, off int64, src *io.SectionReader,
+) (n int, err error) {
 	have, want := make([]byte, pageSize), make([]byte, pageSize)
 	for at := int64(0); at < src.Size(); at += pageSize {
 		if err := ctx.Err(); err != nil {

@@ -44,7 +44,8 @@ func (s source) Open(_ context.Context, d capsule.Descriptor) (io.ReadCloser, er
 // exact bytes by an honest source, and a lying one changes nothing.
 func TestRepair(t *testing.T) {
 	tree := corpus.Small(11)
-	list := []datastore{newDatastore(t, 1, tree["media/clip-03.bin"], tree["text/book-04.txt"], []byte{}, tree["copies/three.txt"])}
+	list := []datastore{newDatastore(t, 1, tree["media/clip-03.bin"], tree["text/book-04.txt"],
+		[]byte{}, tree["copies/three.txt"])}
 	flip := func(b []byte) []byte {
 		for i := range b {
 			b[i] ^= 1
@@ -68,13 +69,15 @@ func TestRepair(t *testing.T) {
 			at   []int64
 		}{
 			{"a block", []int64{extents[0] + 4096 + 10}},
-			{"blocks of two capsules", []int64{extents[0] + 4096, extents[0] + 140_000, extents[1] + 4100}},
+			{"blocks of two capsules", []int64{extents[0] + 4096, extents[0] + 140_000, extents[1] +
+				4100}},
 			{"a header", []int64{extents[1] + 0x30}},
 			{"a block table", []int64{extents[0] + 136 + 3}},
 			{"padding behind the table", []int64{extents[0] + 4000}},
 			{"padding behind the last block", []int64{extents[3] + 2*4096 - 1}},
 			{"the header of an empty capsule", []int64{extents[2]}},
-			{"everything of an extent", []int64{extents[3], extents[3] + 200, extents[3] + 4096, extents[3] + 8191}},
+			{"everything of an extent", []int64{extents[3], extents[3] + 200, extents[3] + 4096,
+				extents[3] + 8191}},
 		} {
 			t.Run(string(c)+"/"+damage.name, func(t *testing.T) {
 				b := bytes.Clone(whole)
@@ -100,7 +103,8 @@ func TestRepair(t *testing.T) {
 					}
 					check(t, os.WriteFile(path, b, 0o644))
 				}
-				if _, err := plot.Repair(t.Context(), path, source{}, nil); !errors.Is(err, os.ErrNotExist) {
+				if _, err := plot.Repair(t.Context(), path, source{}, nil); !errors.Is(err,
+					os.ErrNotExist) {
 					t.Errorf("empty source: %v", err)
 				}
 				report, err := plot.Repair(t.Context(), path, source{list: list}, nil)
@@ -117,7 +121,8 @@ func TestRepair(t *testing.T) {
 // with the help of the manifest.
 func TestSalvage(t *testing.T) {
 	tree := corpus.Small(12)
-	ds := newDatastore(t, 1, tree["media/clip-03.bin"], tree["text/book-01.txt"], []byte{}, tree["copies/three.txt"], tree["media/clip-03.bin"])
+	ds := newDatastore(t, 1, tree["media/clip-03.bin"], tree["text/book-01.txt"], []byte{},
+		tree["copies/three.txt"], tree["media/clip-03.bin"])
 	path := create(t, t.TempDir(), fast(), ds).Path
 	r := open(t, path, nil)
 	rec, err := r.Lookup(ds.manifest.Store, 1)

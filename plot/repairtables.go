@@ -16,7 +16,9 @@ import (
 // It returns the number of pages that it wrote, and the size of the file, which
 // is that of the copy. Without a copy that fits and is whole nothing is written
 // and damage is returned.
-func (j *repair) tables(ctx context.Context, size int64, damage error) (pages int, newSize int64, err error) {
+func (j *repair) tables(
+	ctx context.Context, size int64, damage error,
+) (pages int, newSize int64, err error) {
 	set, ok := j.src.(*Set)
 	if !ok {
 		return 0, size, damage

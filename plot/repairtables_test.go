@@ -21,7 +21,8 @@ import (
 func smallStores(t testing.TB) []datastore {
 	tree := corpus.Small(4)
 	return []datastore{
-		newDatastore(t, 1, tree["sizes/1.bin"], tree["copies/three.txt"], tree["copies/four.txt"], []byte{}),
+		newDatastore(t, 1, tree["sizes/1.bin"], tree["copies/three.txt"], tree["copies/four.txt"],
+			[]byte{}),
 		newDatastore(t, 2, tree["sizes/zeros.bin"][:131_100], tree["sizes/16384.bin"][:5000]),
 	}
 }
@@ -64,12 +65,13 @@ func TestRepairTables(t *testing.T) {
 		"a damaged footer":      flipped(len(whole) - 1),
 	}
 	damages := map[string][]byte{
-		"magic":              flipped(0),
-		"header":             flipped(100),
-		"no header":          append(make([]byte, page), whole[page:]...),
-		"footer":             flipped(len(whole) - 10),
-		"header and footer":  flipped(100, len(whole)-10),
-		"all headers":        flipped(0, page, tableAt(whole, 1), tableAt(whole, 5), tableAt(whole, 7)),
+		"magic":             flipped(0),
+		"header":            flipped(100),
+		"no header":         append(make([]byte, page), whole[page:]...),
+		"footer":            flipped(len(whole) - 10),
+		"header and footer": flipped(100, len(whole)-10),
+		"all headers": flipped(0, page, tableAt(whole, 1), tableAt(whole, 5),
+			tableAt(whole, 7)),
 		"all but header":     append(bytes.Clone(whole[:end]), make([]byte, len(whole)-end)...),
 		"cut":                whole[:len(whole)-3*page],
 		"cut in the content": whole[:end-page],
@@ -96,9 +98,11 @@ func TestRepairTables(t *testing.T) {
 					t.Fatalf("repair from %s changed the file", what)
 				}
 			}
-			// A copy that is damaged elsewhere is as good, and those that do not fit are passed over.
+			// A copy that is damaged elsewhere is as good, and those that do not fit are passed
+			// over.
 			copied := place(t, flipped(end-page))
-			set := openSet(t, plot.Dir{Path: place(t, foreign["another creation time"])}, plot.Dir{Path: copied},
+			set := openSet(t, plot.Dir{Path: place(t, foreign["another creation time"])},
+				plot.Dir{Path: copied},
 				plot.Dir{Path: filepath.Dir(place(t, whole))})
 			report, err := plot.Repair(t.Context(), path, set, nil)
 			check(t, err)
@@ -108,7 +112,8 @@ func TestRepairTables(t *testing.T) {
 			if got := readFile(t, path); !bytes.Equal(got, whole) {
 				t.Errorf("repaired file differs at %d (%+v)", mismatch(got, whole), report)
 			}
-			if report, err = plot.Repair(t.Context(), path, set, nil); err != nil || report.Pages != 0 {
+			if report, err = plot.Repair(t.Context(), path, set, nil); err != nil ||
+				report.Pages != 0 {
 				t.Errorf("repair of a whole plot: %+v, %v", report, err)
 			}
 			onlyPlot(t, filepath.Dir(path))
@@ -121,7 +126,8 @@ func TestRepairTables(t *testing.T) {
 	}{
 		"a source of content": {flipped(100), source{list: list}},
 		"nothing that says which plot it was": {
-			flipped(0, len(whole)-10, tableAt(whole, 7)), openSet(t, plot.Dir{Path: place(t, whole)}),
+			flipped(0, len(whole)-10, tableAt(whole, 7)), openSet(t,
+				plot.Dir{Path: place(t, whole)}),
 		},
 	} {
 		path := place(t, c.file)
@@ -167,8 +173,10 @@ func TestRepairTablesChanging(t *testing.T) {
 		r, err := plot.NewReader(&changing{whole, other, reads}, int64(len(whole)), nil)
 		check(t, err)
 		n, err := plot.RepairTables(t.Context(), path, r)
-		if got := readFile(t, path); !bytes.Equal(got, damaged) && (err != nil || !bytes.Equal(got, whole)) {
-			t.Errorf("changed after %d reads: %d pages written, %v; byte %d differs", reads, n, err, mismatch(got, damaged))
+		if got := readFile(t, path); !bytes.Equal(got, damaged) &&
+			(err != nil || !bytes.Equal(got, whole)) {
+			t.Errorf("changed after %d reads: %d pages written, %v; byte %d differs", reads, n, err,
+				mismatch(got, damaged))
 		}
 	}
 }
@@ -179,7 +187,8 @@ func TestRepairCrashes(t *testing.T) {
 	list := smallStores(t)
 	whole := readFile(t, create(t, t.TempDir(), fast(), list...).Path)
 	damaged := bytes.Clone(whole[:len(whole)-2*page])
-	for _, at := range []int{0, 4096, 2*page + 5, 3*page + 1, tableAt(whole, 3) + page, tableAt(whole, 5) + 5} {
+	for _, at := range []int{0, 4096, 2*page + 5, 3*page + 1, tableAt(whole, 3) + page,
+		tableAt(whole, 5) + 5} {
 		damaged[at] ^= 1
 	}
 	set := openSet(t, plot.Dir{Path: place(t, whole)})
@@ -208,8 +217,10 @@ func TestRepairCrashes(t *testing.T) {
 			after := d.Recover(seed)
 			got := readFS(t, after)
 			for i := range got {
-				if got[i] != whole[i] && (i >= len(damaged) && got[i] != 0 || i < len(damaged) && got[i] != damaged[i]) {
-					t.Fatalf("cut at call %d, seed %d: byte %d is neither old nor right", n, seed, i)
+				if got[i] != whole[i] && (i >= len(damaged) && got[i] != 0 || i < len(damaged) &&
+					got[i] != damaged[i]) {
+					t.Fatalf("cut at call %d, seed %d: byte %d is neither old nor right", n, seed,
+						i)
 				}
 			}
 			if err == nil && !bytes.Equal(got, whole) || len(got) < len(damaged) {
@@ -219,7 +230,8 @@ func TestRepairCrashes(t *testing.T) {
 				t.Fatalf("cut at call %d, seed %d: second repair: %v", n, seed, err)
 			}
 			if got := readFS(t, after); !bytes.Equal(got, whole) {
-				t.Fatalf("cut at call %d, seed %d: byte %d differs after the second repair", n, seed, mismatch(got, whole))
+				t.Fatalf("cut at call %d, seed %d: byte %d differs after the second repair", n,
+					seed, mismatch(got, whole))
 			}
 		}
 	}

@@ -12,7 +12,8 @@ import (
 
 const page = 4096
 
-// resealed is a plot in which its owner has changed the body of a table: all hashes and the signature hold.
+// resealed is a plot in which its owner has changed the body of a table: all hashes and the
+// signature hold.
 func resealed(t testing.TB, file []byte, table int, edit func(body []byte)) []byte {
 	t.Helper()
 	be, b := binary.BigEndian, bytes.Clone(file)

@@ -27,7 +27,8 @@ func TestRoundTrip(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", c, records), func(t *testing.T) {
 				o := fast()
 				o.Compression = c
-				r := open(t, create(t, t.TempDir(), o, ds).Path, &plot.ReadOptions{MaxRecords: records})
+				r := open(t, create(t, t.TempDir(), o, ds).Path,
+					&plot.ReadOptions{MaxRecords: records})
 				_, err := r.Verify(t.Context(), plot.Full, nil)
 				check(t, err)
 				rnd := rand.New(rand.NewPCG(1, 2))
@@ -61,10 +62,12 @@ func ranges(t *testing.T, c *plot.Capsule, want []byte, rnd *rand.Rand) {
 	_, err = c.Seek(0, io.SeekStart)
 	check(t, err)
 	var buf bytes.Buffer
-	if n, err := c.WriteTo(&buf); err != nil || n != int64(len(want)) || !bytes.Equal(buf.Bytes(), want) {
+	if n, err := c.WriteTo(&buf); err != nil || n != int64(len(want)) ||
+		!bytes.Equal(buf.Bytes(), want) {
 		t.Fatalf("WriteTo gave %d bytes, %v", n, err)
 	}
-	for _, off := range []int64{0, 1, 131071, 131072, 131073, int64(len(want)) - 1, rnd.Int64N(int64(len(want)) + 1)} {
+	for _, off := range []int64{0, 1, 131071, 131072, 131073, int64(len(want)) - 1,
+		rnd.Int64N(int64(len(want)) + 1)} {
 		for _, n := range []int64{0, 1, 4096, 131072, 200_000} {
 			if off < 0 || off > int64(len(want)) {
 				continue
@@ -72,7 +75,8 @@ func ranges(t *testing.T, c *plot.Capsule, want []byte, rnd *rand.Rand) {
 			p := make([]byte, n)
 			m, err := c.ReadAt(p, off)
 			end := min(off+n, int64(len(want)))
-			if err != nil && (err != io.EOF || end-off == n && n > 0) || !bytes.Equal(p[:m], want[off:max(off, end)]) {
+			if err != nil && (err != io.EOF || end-off == n && n > 0) ||
+				!bytes.Equal(p[:m], want[off:max(off, end)]) {
 				t.Fatalf("ReadAt(%d bytes, %d) of %d: %d bytes, %v", n, off, len(want), m, err)
 			}
 		}
@@ -101,7 +105,8 @@ func TestWorkers(t *testing.T) {
 				if !ok {
 					break
 				}
-				check(t, w.Add(t.Context(), d, iotest.HalfReader(bytes.NewReader(ds.contents[d.Index]))))
+				check(t, w.Add(t.Context(), d,
+					iotest.HalfReader(bytes.NewReader(ds.contents[d.Index]))))
 			}
 			_, err = w.Seal(t.Context())
 			check(t, err)
@@ -125,7 +130,8 @@ func TestExists(t *testing.T) {
 	info := create(t, dir, fast(), ds)
 	_, err := plot.Create(t.Context(), dir, manifests(ds), node, fast())
 	var exists *plot.ExistsError
-	if !asError(err, &exists) || exists.ID != info.ID || exists.Path != filepath.Join(dir, plot.FileName(info.ID)) {
+	if !asError(err, &exists) || exists.ID != info.ID ||
+		exists.Path != filepath.Join(dir, plot.FileName(info.ID)) {
 		t.Errorf("error %v", err)
 	}
 	onlyPlot(t, dir)

@@ -46,7 +46,9 @@ type SalvagedExtent struct {
 //
 // A new plot is made by Create with the manifests of the datastores, an
 // Options.Keep that asks Has, and Writer.AddFrom.
-func Salvage(ctx context.Context, src io.ReaderAt, size int64, progress func(Progress)) (*Salvaged, error) {
+func Salvage(
+	ctx context.Context, src io.ReaderAt, size int64, progress func(Progress),
+) (*Salvaged, error) {
 	s := &Salvaged{src: src, size: size, byHash: map[merkle.Hash]int{}}
 	c := newExtentChecker(src, size)
 	page := make([]byte, pageSize)
@@ -67,7 +69,8 @@ func Salvage(ctx context.Context, src io.ReaderAt, size int64, progress func(Pro
 			continue
 		}
 		if len(s.Extents) == MaxCapsules {
-			return s, fmt.Errorf("salvage %d extents: %w of %d", len(s.Extents)+1, ErrLimit, MaxCapsules)
+			return s, fmt.Errorf("salvage %d extents: %w of %d", len(s.Extents)+1, ErrLimit,
+				MaxCapsules)
 		}
 		x := s.examine(ctx, c, h, at)
 		if ctx.Err() != nil {
@@ -89,18 +92,22 @@ func Salvage(ctx context.Context, src io.ReaderAt, size int64, progress func(Pro
 	return s, nil
 }
 
-func (s *Salvaged) examine(ctx context.Context, c *extentChecker, h *extentHeader, at int64) SalvagedExtent {
+func (s *Salvaged) examine(ctx context.Context, c *extentChecker, h *extentHeader,
+	at int64) SalvagedExtent {
 	x := SalvagedExtent{Store: h.store, Offset: at,
-		Descriptor: capsule.Descriptor{Index: h.index, Size: h.size, Hash: h.hash, ChunkRoot: h.chunkRoot}}
+		Descriptor: capsule.Descriptor{Index: h.index, Size: h.size, Hash: h.hash,
+			ChunkRoot: h.chunkRoot}}
 	rec := Record{Store: h.store, Index: h.index, Size: h.size, Hash: h.hash, Offset: at}
-	_, _, x.Err = c.check(ctx, &rec, h.chunkRoot, func(block int, _ error) { x.Damaged = append(x.Damaged, block) })
+	_, _, x.Err = c.check(ctx, &rec, h.chunkRoot,
+		func(block int, _ error) { x.Damaged = append(x.Damaged, block) })
 	return x
 }
 
 // Has reports whether the content of d was found intact.
 func (s *Salvaged) Has(d capsule.Descriptor) bool {
 	i, ok := s.byHash[d.Hash]
-	return ok && s.Extents[i].Descriptor.Size == d.Size && s.Extents[i].Descriptor.ChunkRoot == d.ChunkRoot
+	return ok && s.Extents[i].Descriptor.Size == d.Size &&
+		s.Extents[i].Descriptor.ChunkRoot == d.ChunkRoot
 }
 
 // Stat implements capsule.Source. What a file says of its capsules is not
@@ -113,7 +120,8 @@ func (s *Salvaged) Stat(context.Context, capsule.Ref) (capsule.Descriptor, error
 // checked again, as capsule.VerifyReader does.
 func (s *Salvaged) Open(_ context.Context, d capsule.Descriptor) (io.ReadCloser, error) {
 	if !s.Has(d) {
-		return nil, fmt.Errorf("capsule with hash %s in a salvaged plot: %w", d.Hash, fs.ErrNotExist)
+		return nil, fmt.Errorf("capsule with hash %s in a salvaged plot: %w", d.Hash,
+			fs.ErrNotExist)
 	}
 	x := &s.Extents[s.byHash[d.Hash]]
 	r := &Reader{src: s.src}

@@ -23,7 +23,8 @@ func (w *Writer) Seal(ctx context.Context) (*Info, error) {
 		return nil, w.failed
 	}
 	if _, d, more := w.Next(); more {
-		return nil, fmt.Errorf("seal plot %s: capsule %d with hash %s was not added", w.plan.id, d.Index, d.Hash)
+		return nil, fmt.Errorf("seal plot %s: capsule %d with hash %s was not added", w.plan.id,
+			d.Index, d.Hash)
 	}
 	info, err := w.seal(ctx)
 	if err != nil {
@@ -34,7 +35,8 @@ func (w *Writer) Seal(ctx context.Context) (*Info, error) {
 }
 
 func (w *Writer) seal(ctx context.Context) (*Info, error) {
-	s := &sealer{w: w, h: header{created: w.created, id: w.plan.id, capsules: uint32(len(w.plan.records))}}
+	s := &sealer{w: w, h: header{created: w.created, id: w.plan.id,
+		capsules: uint32(len(w.plan.records))}}
 	if err := s.tables(ctx); err != nil {
 		return nil, err
 	}
@@ -120,13 +122,15 @@ func (s *sealer) tables(ctx context.Context) error {
 	for i := range p.records {
 		p.records[i].Offset = p.records[p.first[i]].Offset
 	}
-	data := tableHeader{index: dataTable, bodySize: w.out.offset() - 2*pageSize, entries: uint32(len(p.extents))}
+	data := tableHeader{index: dataTable, bodySize: w.out.offset() - 2*pageSize,
+		entries: uint32(len(p.extents))}
 	data.bodyHash = s.dataHash()
 	s.h.tables[dataTable-1] = 1
 
 	content, _ := p.contentSize()
-	s.meta = metadata{key: p.key, root: p.root, seed: p.seed, difficulty: p.difficulty, compression: w.code,
-		content: content, datastores: uint32(len(p.manifests))}
+	s.meta = metadata{key: p.key, root: p.root, seed: p.seed, difficulty: p.difficulty,
+		compression: w.code,
+		content:     content, datastores: uint32(len(p.manifests))}
 	for _, n := range w.stored {
 		s.meta.stored += uint64(n)
 	}
@@ -160,10 +164,14 @@ func (s *sealer) tables(ctx context.Context) error {
 	if err := s.table(ctx, merkleTable, s.h.capsules, s.writeMerkle); err != nil {
 		return err
 	}
-	if err := s.table(ctx, workTable, s.h.capsules, func(b io.Writer) error { return s.writeWork(ctx, b) }); err != nil {
+	if err := s.table(ctx, workTable, s.h.capsules,
+		func(b io.Writer) error { return s.writeWork(ctx, b) }); err != nil {
 		return err
 	}
-	if err := s.table(ctx, sealTable, 1, func(b io.Writer) error { return s.writeSeal(ctx, b) }); err != nil {
+	if err := s.table(ctx, sealTable, 1, func(b io.Writer) error {
+		return s.writeSeal(ctx,
+			b)
+	}); err != nil {
 		return err
 	}
 	s.h.size = w.out.offset() + pageSize
@@ -175,7 +183,8 @@ func (s *sealer) tables(ctx context.Context) error {
 
 // table appends table i: a page for its header, the body that write makes, and
 // zeros to a page.
-func (s *sealer) table(ctx context.Context, i int, entries uint32, write func(io.Writer) error) error {
+func (s *sealer) table(ctx context.Context, i int, entries uint32,
+	write func(io.Writer) error) error {
 	out := s.w.out
 	s.h.tables[i-1] = uint32(out.offset() / pageSize)
 	b, err := newBody(out)
@@ -267,7 +276,8 @@ func (s *sealer) writeMerkle(b io.Writer) error {
 		size := int64(subrootsOf(r.Size)) * hashSize
 		src := io.NewSectionReader(w.scratch, offsets[p.first[i]], size)
 		if n, err := io.CopyBuffer(b, src, buf); err != nil || n != size {
-			return fmt.Errorf("read %d bytes of subroots: %d: %w", size, n, errors.Join(err, io.ErrUnexpectedEOF))
+			return fmt.Errorf("read %d bytes of subroots: %d: %w", size, n,
+				errors.Join(err, io.ErrUnexpectedEOF))
 		}
 		path, err := paths.path(int(r.Index))
 		if err != nil {

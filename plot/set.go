@@ -179,7 +179,8 @@ func (s *Set) scanFile(path, class string, out *Scan) {
 }
 
 func sameFile(a, b fs.FileInfo) bool {
-	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && a.Mode() == b.Mode()
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) &&
+		a.Mode() == b.Mode()
 }
 
 // drop forgets a file.
@@ -301,7 +302,9 @@ func (s *Set) readers(other fs.FileInfo) iter.Seq[*Reader] {
 // Verify verifies the plot file at path as Reader.Verify does. A plot that does
 // not pass at level Quick leaves the Set: it is among Bad until its file
 // changes.
-func (s *Set) Verify(ctx context.Context, path string, l Level, progress func(Progress)) (*Report, error) {
+func (s *Set) Verify(
+	ctx context.Context, path string, l Level, progress func(Progress),
+) (*Report, error) {
 	s.mu.RLock()
 	f := s.files[filepath.Clean(path)]
 	s.mu.RUnlock()
@@ -362,7 +365,9 @@ func (s *Set) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor, er
 }
 
 // Locate implements capsule.Locator: the tier is the class of the directory.
-func (s *Set) Locate(_ context.Context, ref capsule.Ref) (plotID merkle.Hash, tier string, err error) {
+func (s *Set) Locate(
+	_ context.Context, ref capsule.Ref,
+) (plotID merkle.Hash, tier string, err error) {
 	_, f, err := s.locate(ref)
 	if err != nil {
 		return plotID, "", err
@@ -501,7 +506,8 @@ func (c *setCapsule) read(f func(*Capsule) (n int64, err error)) error {
 			return first
 		}
 		n, err := f(x)
-		if err == nil || err == io.EOF || errors.Is(err, fs.ErrInvalid) || errors.Is(err, errWrite) {
+		if err == nil || err == io.EOF || errors.Is(err, fs.ErrInvalid) ||
+			errors.Is(err, errWrite) {
 			c.mu.Lock()
 			c.current = slices.Index(c.list, x)
 			c.mu.Unlock()

@@ -50,7 +50,8 @@ func TestSet(t *testing.T) {
 	b := newDatastore(t, 2, tree["text/book-01.txt"], tree["sizes/empty"])
 	ssd, hdd := t.TempDir(), t.TempDir()
 	first := create(t, ssd, fast(), a)
-	check(t, os.WriteFile(filepath.Join(ssd, "junk.plot"), bytes.Repeat([]byte("junk"), 30_000), 0o644))
+	check(t, os.WriteFile(filepath.Join(ssd, "junk.plot"), bytes.Repeat([]byte("junk"), 30_000),
+		0o644))
 	check(t, os.WriteFile(filepath.Join(ssd, "empty.plot"), nil, 0o644))
 	check(t, os.WriteFile(filepath.Join(ssd, "notes.txt"), []byte("no plot"), 0o644))
 	s := openSet(t, plot.Dir{Path: ssd, Class: "l3"}, plot.Dir{Path: hdd, Class: "l4"})
@@ -74,10 +75,12 @@ func TestSet(t *testing.T) {
 			}
 		}
 	}
-	if _, err := s.Stat(t.Context(), capsule.Ref{Store: a.manifest.Store, Root: b.manifest.Root}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.Stat(t.Context(), capsule.Ref{Store: a.manifest.Store,
+		Root: b.manifest.Root}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("capsule of another generation: %v", err)
 	}
-	if id, tier, err := s.Locate(t.Context(), capsule.Ref{Store: b.manifest.Store}); err != nil || id != second.ID || tier != "l4" {
+	if id, tier, err := s.Locate(t.Context(), capsule.Ref{Store: b.manifest.Store}); err != nil ||
+		id != second.ID || tier != "l4" {
 		t.Errorf("located in %s, %s, %v", id, tier, err)
 	}
 	check(t, os.Remove(first.Path))
@@ -122,7 +125,8 @@ func TestBackup(t *testing.T) {
 	if _, err := s.Open(t.Context(), ds.manifest.Capsules[0]); !errors.Is(err, plot.ErrExtent) {
 		t.Errorf("error %v, expected ErrExtent", err)
 	}
-	if _, err := s.Find(t.Context(), ds.manifest.Capsules[0].Hash, merkle.Hash{}); !errors.Is(err, plot.ErrExtent) {
+	if _, err := s.Find(t.Context(), ds.manifest.Capsules[0].Hash, merkle.Hash{}); !errors.Is(err,
+		plot.ErrExtent) {
 		t.Errorf("error %v, expected ErrExtent", err)
 	}
 }
@@ -143,7 +147,8 @@ func TestBackupBlocks(t *testing.T) {
 		}
 		return b
 	}
-	s := openSet(t, plot.Dir{Path: place(t, block(0, 2))}, plot.Dir{Path: place(t, block(1, 2))}, plot.Dir{Path: place(t, block(0, 1))})
+	s := openSet(t, plot.Dir{Path: place(t, block(0, 2))}, plot.Dir{Path: place(t, block(1, 2))},
+		plot.Dir{Path: place(t, block(0, 1))})
 	for name, read := range map[string]func(r io.ReadCloser) ([]byte, error){
 		"Read": func(r io.ReadCloser) ([]byte, error) { return io.ReadAll(struct{ io.Reader }{r}) },
 		"WriteTo": func(r io.ReadCloser) ([]byte, error) {
@@ -212,7 +217,8 @@ func TestSetVerify(t *testing.T) {
 	file[at] ^= 1
 	check(t, os.WriteFile(info.Path, file, 0o644))
 	s := openSet(t, plot.Dir{Path: dir})
-	if _, err := s.Open(t.Context(), capsule.Descriptor{Hash: merkle.Hash{1}}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.Open(t.Context(), capsule.Descriptor{Hash: merkle.Hash{1}}); !errors.Is(err,
+		fs.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := s.Verify(t.Context(), info.Path, plot.Quick, nil); !errors.Is(err, plot.ErrIndex) {
@@ -266,7 +272,8 @@ func TestReplaced(t *testing.T) {
 	check(t, err)
 	replacement := create(t, t.TempDir(), fast(), other)
 	check(t, os.Rename(replacement.Path, info.Path))
-	if out := scan(t, s); len(out.Removed) != 1 || len(out.Added) != 1 || out.Added[0].ID != replacement.ID {
+	if out := scan(t, s); len(out.Removed) != 1 || len(out.Added) != 1 ||
+		out.Added[0].ID != replacement.ID {
 		t.Errorf("scan: %+v", out)
 	}
 	got, err := io.ReadAll(r)

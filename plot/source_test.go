@@ -14,7 +14,8 @@ import (
 func TestSetAsSource(t *testing.T) {
 	for _, c := range []plot.Compression{plot.None, plot.LZ4, plot.Zstd} {
 		t.Run(string(c), func(t *testing.T) {
-			capsuletest.TestSource(t, func(t *testing.T, held []capsuletest.Holding) capsule.Source {
+			capsuletest.TestSource(t, func(t *testing.T,
+				held []capsuletest.Holding) capsule.Source {
 				dir := t.TempDir()
 				half := (len(held) + 1) / 2
 				for _, part := range [][]capsuletest.Holding{held[:half], held[half:]} {
@@ -40,7 +41,10 @@ func createHeld(t *testing.T, dir string, c plot.Compression, held []capsuletest
 	}
 	o := fast()
 	o.Compression = c
-	o.Keep = func(s auth.StoreID, d capsule.Descriptor) bool { return content[s][d.Index] != nil || d.Size == 0 }
+	o.Keep = func(s auth.StoreID, d capsule.Descriptor) bool {
+		return content[s][d.Index] != nil ||
+			d.Size == 0
+	}
 	w, err := plot.Create(t.Context(), dir, list, node, o)
 	check(t, err)
 	defer w.Close()

@@ -23,7 +23,8 @@ const (
 )
 
 // fileOrder is the order of the tables in the file.
-var fileOrder = [7]int{dataTable, metaTable, anchorTable, indexTable, merkleTable, workTable, sealTable}
+var fileOrder = [7]int{dataTable, metaTable, anchorTable, indexTable, merkleTable, workTable,
+	sealTable}
 
 const tableHeaderSize = 128
 
@@ -64,13 +65,15 @@ func parseTableHeader(b []byte, i int, at int64) (*tableHeader, error) {
 	case !bytes.Equal(b[:4], tableMagic[:]):
 		return nil, damaged(ErrTable, part, at, "begins with %x, expected %x", b[:4], tableMagic)
 	case be.Uint32(b[4:]) != uint32(i):
-		return nil, damaged(ErrTable, part, at+4, "table index %d, expected %d", be.Uint32(b[4:]), i)
+		return nil, damaged(ErrTable, part, at+4, "table index %d, expected %d", be.Uint32(b[4:]),
+			i)
 	case bodySize > MaxSize:
 		return nil, damaged(ErrTable, part, at+0x48, "body of %d bytes", bodySize)
 	case be.Uint32(b[0x54:]) != 0:
 		return nil, damaged(ErrTable, part, at+0x54, "flags %d, expected 0", be.Uint32(b[0x54:]))
 	case difficulty > MaxDifficulty:
-		return nil, damaged(ErrTable, part, at+0x58, "difficulty %d, at most %d", difficulty, MaxDifficulty)
+		return nil, damaged(ErrTable, part, at+0x58, "difficulty %d, at most %d", difficulty,
+			MaxDifficulty)
 	case be.Uint32(b[0x5C:]) != 0 || !isZero(b[0x68:pageSize]):
 		return nil, damaged(ErrTable, part, at+0x5C, "unused bytes are not zero")
 	}
@@ -117,12 +120,14 @@ func checkTiling(h *header, tables *[7]tableHeader) error {
 	next := int64(1)
 	for _, i := range fileOrder {
 		if int64(h.tables[i-1]) != next {
-			return damaged(ErrTable, fmt.Sprintf("C%d", i), h.table(i), "begins at page %d, expected %d", h.tables[i-1], next)
+			return damaged(ErrTable, fmt.Sprintf("C%d", i), h.table(i),
+				"begins at page %d, expected %d", h.tables[i-1], next)
 		}
 		next += 1 + pages(tables[i-1].bodySize)
 	}
 	if next*pageSize != h.size-pageSize {
-		return damaged(ErrTable, "C7", h.table(sealTable), "ends at page %d, the footer is page %d", next, h.size/pageSize-1)
+		return damaged(ErrTable, "C7", h.table(sealTable), "ends at page %d, the footer is page %d",
+			next, h.size/pageSize-1)
 	}
 	return nil
 }
@@ -130,25 +135,31 @@ func checkTiling(h *header, tables *[7]tableHeader) error {
 // checkChain checks that each table names the one before it, that all have the
 // same difficulty and the work for it, and that the footer names the last. It
 // returns the hashes of the tables.
-func checkChain(h *header, tables *[7]tableHeader, seed, tip merkle.Hash) (hashes [7]merkle.Hash, err error) {
+func checkChain(
+	h *header, tables *[7]tableHeader, seed, tip merkle.Hash,
+) (hashes [7]merkle.Hash, err error) {
 	var previous merkle.Hash
 	for i := range tables {
 		t := &tables[i]
 		part, at := fmt.Sprintf("C%d header", i+1), h.table(i+1)
 		if t.previous != previous {
-			return hashes, damaged(ErrTable, part, at+0x08, "previous hash %s, expected %s", t.previous, previous)
+			return hashes, damaged(ErrTable, part, at+0x08, "previous hash %s, expected %s",
+				t.previous, previous)
 		}
 		if t.difficulty != tables[0].difficulty {
-			return hashes, damaged(ErrTable, part, at+0x58, "difficulty %d, expected %d", t.difficulty, tables[0].difficulty)
+			return hashes, damaged(ErrTable, part, at+0x58, "difficulty %d, expected %d",
+				t.difficulty, tables[0].difficulty)
 		}
 		previous = t.hash(seed)
 		hashes[i] = previous
 		if n := capsule.ZeroBits(previous); n < t.difficulty {
-			return hashes, damaged(ErrTable, part, at+0x60, "hash has %d leading zero bits, expected %d", n, t.difficulty)
+			return hashes, damaged(ErrTable, part, at+0x60,
+				"hash has %d leading zero bits, expected %d", n, t.difficulty)
 		}
 	}
 	if tip != previous {
-		return hashes, damaged(ErrFooter, "footer", h.size-pageSize+48, "hash of C7 %s, expected %s", tip, previous)
+		return hashes, damaged(ErrFooter, "footer", h.size-pageSize+48,
+			"hash of C7 %s, expected %s", tip, previous)
 	}
 	return hashes, nil
 }

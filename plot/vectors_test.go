@@ -77,7 +77,8 @@ func loadGolden(t testing.TB) (g golden, file []byte) {
 }
 
 // datastores makes the contents that the golden plot describes.
-func (g *golden) datastores(t testing.TB) (list []datastore, keep func(auth.StoreID, capsule.Descriptor) bool) {
+func (g *golden) datastores(t testing.TB) (list []datastore,
+	keep func(auth.StoreID, capsule.Descriptor) bool) {
 	t.Helper()
 	type key struct {
 		store auth.StoreID
@@ -97,7 +98,8 @@ func (g *golden) datastores(t testing.TB) (list []datastore, keep func(auth.Stor
 		}
 		ds := newDatastore(t, d.DatastoreID[0], contents...)
 		if ds.manifest.Root != merkle.Hash(d.MerkleRoot) {
-			t.Fatalf("datastore %s has root %s, expected %s", d.DatastoreID, ds.manifest.Root, d.MerkleRoot)
+			t.Fatalf("datastore %s has root %s, expected %s", d.DatastoreID, ds.manifest.Root,
+				d.MerkleRoot)
 		}
 		list = append(list, ds)
 	}
@@ -110,11 +112,14 @@ func TestGoldenWrite(t *testing.T) {
 	list, keep := g.datastores(t)
 	for _, workers := range []int{1, 2, 16} {
 		o := &plot.Options{
-			Compression: plot.None, Difficulty: g.Difficulty, Created: time.Unix(g.CreationTime, 0), Workers: workers, Keep: keep,
-			Anchor: plot.Anchor{Network: g.Network, Height: g.BlockHeight, Block: merkle.Hash(g.BlockHash)},
+			Compression: plot.None, Difficulty: g.Difficulty, Created: time.Unix(g.CreationTime,
+				0), Workers: workers, Keep: keep,
+			Anchor: plot.Anchor{Network: g.Network, Height: g.BlockHeight,
+				Block: merkle.Hash(g.BlockHash)},
 		}
 		dir := t.TempDir()
-		w, err := plot.Create(t.Context(), dir, manifests(list...), auth.NewNodeKey([32]byte(g.NodeSeed)), o)
+		w, err := plot.Create(t.Context(), dir, manifests(list...),
+			auth.NewNodeKey([32]byte(g.NodeSeed)), o)
 		check(t, err)
 		check(t, add(w, list...))
 		info, err := w.Seal(t.Context())
@@ -125,7 +130,8 @@ func TestGoldenWrite(t *testing.T) {
 		}
 		got := readFile(t, onlyPlot(t, dir))
 		if !bytes.Equal(got, want) {
-			t.Errorf("%d workers: %d bytes differ from the golden %d at offset %d", workers, len(got), len(want), mismatch(got, want))
+			t.Errorf("%d workers: %d bytes differ from the golden %d at offset %d", workers,
+				len(got), len(want), mismatch(got, want))
 		}
 	}
 }
@@ -145,7 +151,8 @@ func TestGoldenRead(t *testing.T) {
 	g, file := loadGolden(t)
 	list, _ := g.datastores(t)
 	for _, records := range []int{0, -1} {
-		r, err := plot.NewReader(bytes.NewReader(file), int64(len(file)), &plot.ReadOptions{MaxRecords: records})
+		r, err := plot.NewReader(bytes.NewReader(file), int64(len(file)),
+			&plot.ReadOptions{MaxRecords: records})
 		check(t, err)
 		for _, level := range []plot.Level{plot.Quick, plot.Full} {
 			if _, err := r.Verify(t.Context(), level, nil); err != nil {
@@ -155,7 +162,8 @@ func TestGoldenRead(t *testing.T) {
 		for _, want := range g.Records {
 			rec, err := r.Lookup(auth.StoreID(want.DatastoreID), want.CapsuleIndex)
 			check(t, err)
-			if rec.Offset != want.PlotOffset || rec.Size != want.CapsuleSize || rec.Hash != merkle.Hash(want.CapsuleHash) {
+			if rec.Offset != want.PlotOffset || rec.Size != want.CapsuleSize ||
+				rec.Hash != merkle.Hash(want.CapsuleHash) {
 				t.Errorf("record %+v, expected %+v", rec, want)
 			}
 			d, err := r.Descriptor(rec)

@@ -129,15 +129,19 @@ func (v *verifier) index(ctx context.Context) error {
 		return err
 	}
 	size := int64(len(v.records)) * recordSize
-	rest := io.NewSectionReader(r.src, r.bodyOf(indexTable)+recordsOff+size, r.layout.size-recordsOff-size)
-	if n, err := io.CopyBuffer(h, onlyReader{contextReader{ctx, rest}}, make([]byte, 1<<18)); err != nil || n != rest.Size() {
+	rest := io.NewSectionReader(r.src, r.bodyOf(indexTable)+recordsOff+size,
+		r.layout.size-recordsOff-size)
+	if n, err := io.CopyBuffer(h, onlyReader{contextReader{ctx, rest}},
+		make([]byte, 1<<18)); err != nil || n != rest.Size() {
 		return errors.Join(err, shortRead(n, rest.Size()))
 	}
 	if got := merkle.Hash(h.Sum(nil)); got != r.tables[indexTable-1].bodyHash {
-		return damaged(ErrIndex, "C3", r.bodyOf(indexTable), "hash %s, expected %s", got, r.tables[indexTable-1].bodyHash)
+		return damaged(ErrIndex, "C3", r.bodyOf(indexTable), "hash %s, expected %s", got,
+			r.tables[indexTable-1].bodyHash)
 	}
 	if content != r.meta.content {
-		return damaged(ErrTable, "C1", r.bodyOf(metaTable)+104, "%d bytes of content, the records have %d", r.meta.content, content)
+		return damaged(ErrTable, "C1", r.bodyOf(metaTable)+104,
+			"%d bytes of content, the records have %d", r.meta.content, content)
 	}
 	return v.sharing()
 }
@@ -147,7 +151,8 @@ func (v *verifier) index(ctx context.Context) error {
 func (v *verifier) sharing() error {
 	first := firstOfHash(v.records)
 	if uint32(len(first)) != v.r.tables[dataTable-1].entries {
-		return damaged(ErrTable, "C4 header", v.r.head.table(dataTable)+0x50, "%d extents, the records name %d",
+		return damaged(ErrTable, "C4 header", v.r.head.table(dataTable)+0x50,
+			"%d extents, the records name %d",
 			v.r.tables[dataTable-1].entries, len(first))
 	}
 	start, next := v.r.bodyOf(dataTable), 0
@@ -156,7 +161,8 @@ func (v *verifier) sharing() error {
 		rec := &v.records[i]
 		if next < len(first) && int(first[next]) == i {
 			if next == 0 && rec.Offset != start || next > 0 && rec.Offset <= byOffset[next-1] {
-				return damaged(ErrIndex, fmt.Sprintf("C3 record %d", i), -1, "offset %d is not in order of first use", rec.Offset)
+				return damaged(ErrIndex, fmt.Sprintf("C3 record %d", i), -1,
+					"offset %d is not in order of first use", rec.Offset)
 			}
 			byOffset = append(byOffset, rec.Offset)
 			next++
@@ -166,7 +172,8 @@ func (v *verifier) sharing() error {
 	for i := range v.records {
 		a, b := &v.records[i], &v.records[seen[i]]
 		if a.Size != b.Size || a.Offset != b.Offset {
-			return damaged(ErrIndex, fmt.Sprintf("C3 record %d", i), -1, "size %d and offset %d, record %d with the same hash has %d and %d",
+			return damaged(ErrIndex, fmt.Sprintf("C3 record %d", i), -1,
+				"size %d and offset %d, record %d with the same hash has %d and %d",
 				a.Size, a.Offset, seen[i], b.Size, b.Offset)
 		}
 	}
@@ -186,7 +193,8 @@ func (v *verifier) buckets(ctx context.Context) error {
 		return damaged(ErrIndex, "C3 head", at, "2^%d and 2^%d buckets, expected 2^%d and 2^%d",
 			r.layout.keyLog2, r.layout.hashLog2, x.layout.keyLog2, x.layout.hashLog2)
 	}
-	in := bufio.NewReaderSize(contextReader{ctx, io.NewSectionReader(r.src, at, r.layout.size)}, 1<<18)
+	in := bufio.NewReaderSize(contextReader{ctx, io.NewSectionReader(r.src, at, r.layout.size)},
+		1<<18)
 	got := make([]byte, 1<<18)
 	return x.write(func(want []byte) error {
 		b := got[:len(want)]
@@ -209,7 +217,8 @@ func (v *verifier) merkleTable(ctx context.Context) error {
 	t := &r.tables[merkleTable-1]
 	at := r.bodyOf(merkleTable)
 	h := sha256.New()
-	in := bufio.NewReaderSize(contextReader{ctx, io.TeeReader(io.NewSectionReader(r.src, at, t.bodySize), h)}, 1<<18)
+	in := bufio.NewReaderSize(contextReader{ctx,
+		io.TeeReader(io.NewSectionReader(r.src, at, t.bodySize), h)}, 1<<18)
 	head := make([]byte, merkleHead)
 	if _, err := io.ReadFull(in, head); err != nil {
 		return err
@@ -232,11 +241,14 @@ func (v *verifier) merkleTable(ctx context.Context) error {
 			return err
 		}
 		if e.subrootsOff != next {
-			return damaged(ErrTable, fmt.Sprintf("C5 entry %d", i), at+merkleHead+int64(i)*merkleEntrySize, "subroots at %d, expected %d", e.subrootsOff, next)
+			return damaged(ErrTable, fmt.Sprintf("C5 entry %d", i),
+				at+merkleHead+int64(i)*merkleEntrySize, "subroots at %d, expected %d",
+				e.subrootsOff, next)
 		}
 		next = e.pathOff + int64(e.path)*stepSize
 		v.chunkRoots[i], pathSteps[i] = e.chunkRoot, uint8(e.path)
-		leaves.add(capsule.Descriptor{Index: rec.Index, Size: rec.Size, Hash: rec.Hash, ChunkRoot: e.chunkRoot}.PlotLeaf(rec.Store))
+		leaves.add(capsule.Descriptor{Index: rec.Index, Size: rec.Size, Hash: rec.Hash,
+			ChunkRoot: e.chunkRoot}.PlotLeaf(rec.Store))
 	}
 	if next != t.bodySize {
 		return damaged(ErrTable, "C5", at, "arrays end at %d, the body at %d", next, t.bodySize)
@@ -248,11 +260,13 @@ func (v *verifier) merkleTable(ctx context.Context) error {
 		return damaged(ErrTable, "C5", at, "hash %s, expected %s", got, t.bodyHash)
 	}
 	if got := leaves.root(); got != r.meta.root {
-		return damaged(ErrTable, "C1", r.bodyOf(metaTable)+32, "plot root %s, the records fold to %s", r.meta.root, got)
+		return damaged(ErrTable, "C1", r.bodyOf(metaTable)+32,
+			"plot root %s, the records fold to %s", r.meta.root, got)
 	}
 	for i, n := range sameHash(v.records) {
 		if v.chunkRoots[i] != v.chunkRoots[n] {
-			return damaged(ErrTable, fmt.Sprintf("C5 entry %d", i), -1, "chunk root differs from that of record %d with the same hash", n)
+			return damaged(ErrTable, fmt.Sprintf("C5 entry %d", i), -1,
+				"chunk root differs from that of record %d with the same hash", n)
 		}
 	}
 	return nil
@@ -276,7 +290,8 @@ func (v *verifier) arrays(in io.Reader, at int64, pathSteps []uint8) error {
 			off += hashSize
 		}
 		if got := sub.root(); got != v.chunkRoots[i] {
-			return damaged(ErrTable, fmt.Sprintf("C5 subroots of record %d", i), off, "fold to %s, expected %s", got, v.chunkRoots[i])
+			return damaged(ErrTable, fmt.Sprintf("C5 subroots of record %d", i), off,
+				"fold to %s, expected %s", got, v.chunkRoots[i])
 		}
 		b := path[:int(pathSteps[i])*stepSize]
 		if _, err := io.ReadFull(in, b); err != nil {
@@ -292,12 +307,14 @@ func (v *verifier) arrays(in io.Reader, at int64, pathSteps []uint8) error {
 			store++
 			used++
 			if store >= v.r.stores.len() || v.r.stores.at(store).Store != rec.Store {
-				return damaged(ErrTable, "C1", v.r.bodyOf(metaTable), "datastores differ from those of the records")
+				return damaged(ErrTable, "C1", v.r.bodyOf(metaTable),
+					"datastores differ from those of the records")
 			}
 		}
 	}
 	if used != v.r.stores.len() {
-		return damaged(ErrTable, "C1", v.r.bodyOf(metaTable), "%d datastores, %d have records", v.r.stores.len(), used)
+		return damaged(ErrTable, "C1", v.r.bodyOf(metaTable), "%d datastores, %d have records",
+			v.r.stores.len(), used)
 	}
 	return nil
 }
@@ -308,14 +325,16 @@ func (v *verifier) work(ctx context.Context) error {
 	t := &r.tables[workTable-1]
 	at := r.bodyOf(workTable)
 	h := sha256.New()
-	in := bufio.NewReaderSize(contextReader{ctx, io.TeeReader(io.NewSectionReader(r.src, at, t.bodySize), h)}, 1<<18)
+	in := bufio.NewReaderSize(contextReader{ctx,
+		io.TeeReader(io.NewSectionReader(r.src, at, t.bodySize), h)}, 1<<18)
 	b := make([]byte, workEntrySize)
 	for i := range v.records {
 		if _, err := io.ReadFull(in, b); err != nil {
 			return err
 		}
-		work := capsule.WorkInput{TableDataHash: v.chunkRoots[i], PreviousHash: r.hashes[merkleTable-1],
-			PlotSeed: r.meta.seed, CapsuleHash: v.records[i].Hash}
+		work := capsule.WorkInput{TableDataHash: v.chunkRoots[i],
+			PreviousHash: r.hashes[merkleTable-1],
+			PlotSeed:     r.meta.seed, CapsuleHash: v.records[i].Hash}
 		if err := checkWork(b, int64(i), at, r.meta.difficulty, work); err != nil {
 			return err
 		}
@@ -380,15 +399,21 @@ func (v *verifier) full(ctx context.Context, report *Report) error {
 
 // extent checks the extent of record i, which must end at limit. Damage is
 // returned as such, a file that cannot be read as an error.
-func (v *verifier) extent(ctx context.Context, c *extentChecker, i uint32, limit int64) (*Damage, int64, error) {
+func (v *verifier) extent(
+	ctx context.Context, c *extentChecker, i uint32, limit int64,
+) (*Damage, int64, error) {
 	rec := &v.records[i]
 	d := &Damage{Store: rec.Store, Index: rec.Index, Hash: rec.Hash, Offset: rec.Offset}
-	h, _, err := c.check(ctx, rec, v.chunkRoots[i], func(block int, _ error) { d.Blocks = append(d.Blocks, block) })
+	h, _, err := c.check(ctx, rec, v.chunkRoots[i],
+		func(block int, _ error) { d.Blocks = append(d.Blocks, block) })
 	if err == nil && rec.Offset+align(h.stored) != limit {
-		err = damaged(ErrExtent, "extent header", rec.Offset, "ends at %d, the next begins at %d", rec.Offset+align(h.stored), limit)
+		err = damaged(ErrExtent, "extent header", rec.Offset, "ends at %d, the next begins at %d",
+			rec.Offset+align(h.stored), limit)
 	}
 	if err == nil && (h.store != rec.Store || h.index != rec.Index) {
-		err = damaged(ErrExtent, "extent header", rec.Offset+8, "names capsule %d of datastore %s, expected %d of %s", h.index, h.store, rec.Index, rec.Store)
+		err = damaged(ErrExtent, "extent header", rec.Offset+8,
+			"names capsule %d of datastore %s, expected %d of %s", h.index, h.store, rec.Index,
+			rec.Store)
 	}
 	if err == nil {
 		return nil, h.stored, nil
@@ -410,7 +435,8 @@ func (v *verifier) dataHash(first []uint32, stored []int64) error {
 		total += uint64(stored[n])
 	}
 	if total != r.meta.stored {
-		return damaged(ErrTable, "C1", r.bodyOf(metaTable)+112, "%d bytes stored, the extents have %d", r.meta.stored, total)
+		return damaged(ErrTable, "C1", r.bodyOf(metaTable)+112,
+			"%d bytes stored, the extents have %d", r.meta.stored, total)
 	}
 	h := sha256.New()
 	h.Write(dataTag)
@@ -418,7 +444,8 @@ func (v *verifier) dataHash(first []uint32, stored []int64) error {
 		h.Write(dataHashEntry(&v.records[i], sizes[n]))
 	}
 	if got := merkle.Hash(h.Sum(nil)); got != r.tables[dataTable-1].bodyHash {
-		return damaged(ErrTable, "C4 header", r.head.table(dataTable)+0x28, "body hash %s, expected %s", r.tables[dataTable-1].bodyHash, got)
+		return damaged(ErrTable, "C4 header", r.head.table(dataTable)+0x28,
+			"body hash %s, expected %s", r.tables[dataTable-1].bodyHash, got)
 	}
 	return nil
 }

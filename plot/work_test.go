@@ -57,8 +57,12 @@ func TestWork(t *testing.T) {
 		search searchFunc
 		err    error // nil: any
 	}{
-		"no work": {func(context.Context, capsule.WorkInput, int) (uint64, error) { return 1, nil }, nil},
-		"error":   {func(context.Context, capsule.WorkInput, int) (uint64, error) { return 0, broken }, broken},
+		"no work": {func(context.Context, capsule.WorkInput, int) (uint64, error) { return 1, nil },
+			nil},
+		"error": {func(context.Context, capsule.WorkInput, int) (uint64, error) {
+			return 0,
+				broken
+		}, broken},
 	} {
 		o.Worker = c.search
 		w, err := plot.Create(t.Context(), t.TempDir(), manifests(ds), node, o)

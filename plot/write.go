@@ -48,7 +48,8 @@ func newExtentWriter(code uint8, workers int) (*extentWriter, error) {
 		w.encoder = append(w.encoder, e)
 	}
 	for range 2*workers + 4 {
-		w.free = append(w.free, &writeBlock{content: make([]byte, 0, blockSize), done: make(chan struct{}, 1)})
+		w.free = append(w.free, &writeBlock{content: make([]byte, 0, blockSize),
+			done: make(chan struct{}, 1)})
 	}
 	return w, nil
 }
@@ -70,13 +71,15 @@ func (b *writeBlock) prepare(e *encoder) {
 // write appends the extent of the capsule of r, whose content is read from src
 // to its end. It returns the header and the subroots. On an error the caller
 // cuts off what was written.
-func (w *extentWriter) write(ctx context.Context, out *output, r *Record, chunkRoot merkle.Hash, src io.Reader) (
+func (w *extentWriter) write(ctx context.Context, out *output, r *Record, chunkRoot merkle.Hash,
+	src io.Reader) (
 	*extentHeader, []merkle.Hash, error) {
 	start := out.offset()
 	if err := out.zeros(firstBlock(r.Size)); err != nil {
 		return nil, nil, err
 	}
-	x := &extentBuilder{out: out, start: start, entries: make([]byte, 0, blocksOf(r.Size)*blockEntrySize)}
+	x := &extentBuilder{out: out, start: start,
+		entries: make([]byte, 0, blocksOf(r.Size)*blockEntrySize)}
 	w.hash.Reset()
 	run := w.parallel
 	if blocksOf(r.Size) <= 1 {
@@ -92,14 +95,17 @@ func (w *extentWriter) write(ctx context.Context, out *output, r *Record, chunkR
 		x.subroots = append(x.subroots, capsule.Subroot(nil))
 	}
 	if got := merkle.Hash(w.hash.Sum(nil)); got != r.Hash {
-		return nil, nil, fmt.Errorf("capsule %d of datastore %s: %w: hash %s, expected %s", r.Index, r.Store, ErrContentMismatch, got, r.Hash)
+		return nil, nil, fmt.Errorf("capsule %d of datastore %s: %w: hash %s, expected %s", r.Index,
+			r.Store, ErrContentMismatch, got, r.Hash)
 	}
 	if got := merkle.Root(x.subroots); got != chunkRoot {
-		return nil, nil, fmt.Errorf("capsule %d of datastore %s: %w: chunk root %s, expected %s", r.Index, r.Store, ErrContentMismatch, got, chunkRoot)
+		return nil, nil, fmt.Errorf("capsule %d of datastore %s: %w: chunk root %s, expected %s",
+			r.Index, r.Store, ErrContentMismatch, got, chunkRoot)
 	}
 	h := &extentHeader{
-		store: r.Store, index: r.Index, size: r.Size, hash: r.Hash, compression: w.code, chunkRoot: chunkRoot,
-		stored: out.offset() - start, tableCRC: crc32.Checksum(x.entries, castagnoli),
+		store: r.Store, index: r.Index, size: r.Size, hash: r.Hash, compression: w.code,
+		chunkRoot: chunkRoot,
+		stored:    out.offset() - start, tableCRC: crc32.Checksum(x.entries, castagnoli),
 	}
 	if err := out.patch(append(h.encode(), x.entries...), start); err != nil {
 		return nil, nil, err
@@ -145,7 +151,8 @@ func atEnd(src io.Reader, r *Record) error {
 	var b [1]byte
 	switch _, err := io.ReadFull(src, b[:]); {
 	case err == nil:
-		return fmt.Errorf("capsule %d of datastore %s: %w: more than %d bytes", r.Index, r.Store, ErrContentMismatch, r.Size)
+		return fmt.Errorf("capsule %d of datastore %s: %w: more than %d bytes", r.Index, r.Store,
+			ErrContentMismatch, r.Size)
 	case errors.Is(err, io.EOF):
 		return nil
 	default:
@@ -168,7 +175,8 @@ func (w *extentWriter) serial(_ context.Context, x *extentBuilder, r *Record, sr
 	return nil
 }
 
-func (w *extentWriter) parallel(ctx context.Context, x *extentBuilder, r *Record, src io.Reader) error {
+func (w *extentWriter) parallel(ctx context.Context, x *extentBuilder, r *Record,
+	src io.Reader) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)

@@ -36,8 +36,8 @@ type Cache struct {
 	aheadLen int64         // their bytes
 	pinned   int64         // bytes of pinned items
 	flights  map[merkle.Hash]*flight
-	removed  uint64                                          // counts calls of Remove and RemoveHash
-	gone     map[auth.StoreID]uint64                         // the count at the last Remove, while loads are running
+	removed  uint64                                          // counts calls of Remove, RemoveHash
+	gone     map[auth.StoreID]uint64                         // removed at the last Remove
 	known    *simplelru.LRU[capsule.Ref, capsule.Descriptor] // of refs with a root
 	absent   *simplelru.LRU[capsule.Ref, time.Time]          // until when
 	readers  *simplelru.LRU[readerKey, lastRead]             // for prefetching
@@ -63,8 +63,9 @@ type item struct {
 // closes it.
 func New(src capsule.Source, o *Options) (*Cache, error) {
 	c := &Cache{
-		src: src, o: o.withDefaults(), items: make(map[merkle.Hash]*item), flights: make(map[merkle.Hash]*flight),
-		gone: make(map[auth.StoreID]uint64), queue: make(chan capsule.Ref, 64),
+		src: src, o: o.withDefaults(), items: make(map[merkle.Hash]*item),
+		flights: make(map[merkle.Hash]*flight),
+		gone:    make(map[auth.StoreID]uint64), queue: make(chan capsule.Ref, 64),
 	}
 	c.loading = semaphore.NewWeighted(c.o.Loading)
 	c.l1, c.l2 = c.o.L1Policy(c.o.L1, c.o.Entries), c.o.L2Policy(c.o.L2, c.o.Entries)

@@ -94,7 +94,8 @@ func (s *source) add(t testing.TB, store byte, count, size int) *capsule.Manifes
 	for i := range count {
 		all = append(all, content(store, i, size)...)
 	}
-	m, err := capsule.Split(context.Background(), auth.StoreID{store}, bytes.NewReader(all), &capsule.SplitOptions{Size: uint32(size)},
+	m, err := capsule.Split(context.Background(), auth.StoreID{store}, bytes.NewReader(all),
+		&capsule.SplitOptions{Size: uint32(size)},
 		func(d capsule.Descriptor, r io.Reader) error { return s.Put(context.Background(), d, r) })
 	if err == nil {
 		err = s.Commit(context.Background(), m)
@@ -124,7 +125,8 @@ func get(t testing.TB, c *cache.Cache, ref capsule.Ref, want []byte) cache.Hit {
 	}
 	defer b.Close()
 	got, err := io.ReadAll(b.Reader())
-	if err != nil || !bytes.Equal(got, want) || b.Size() != int64(len(want)) || b.Hash() != merkle.Sum(want) {
+	if err != nil || !bytes.Equal(got, want) || b.Size() != int64(len(want)) ||
+		b.Hash() != merkle.Sum(want) {
 		t.Fatalf("get %d: %d bytes, %v", ref.Index, len(got), err)
 	}
 	return hit
@@ -135,7 +137,8 @@ func wantHits(t testing.TB, c *cache.Cache, m *capsule.Manifest, size int, want 
 	for _, step := range strings.Fields(want) {
 		var i int
 		var tier string
-		if _, err := fmt.Sscanf(strings.Replace(step, ":", " ", 1), "%d %s", &i, &tier); err != nil {
+		if _, err := fmt.Sscanf(strings.Replace(step, ":", " ", 1), "%d %s", &i,
+			&tier); err != nil {
 			t.Fatal(err)
 		}
 		if hit := get(t, c, m.Ref(uint32(i)), content(m.Store[0], i, size)); hit.String() != tier {
@@ -161,7 +164,8 @@ func TestPromotion(t *testing.T) {
 			t.Errorf("read %d times from the source", s.opened(0))
 		}
 		// One-off reads pass through L2 and leave L1 alone.
-		wantHits(t, c, m, 1000, "1:disk_read 2:disk_read 3:disk_read 4:disk_read 5:disk_read 6:disk_read 7:disk_read 0:l1_hit")
+		wantHits(t, c, m, 1000,
+			"1:disk_read 2:disk_read 3:disk_read 4:disk_read 5:disk_read 6:disk_read 7:disk_read 0:l1_hit")
 		if n := c.Stats().L1Entries; n != 1 {
 			t.Errorf("%d entries in L1, want 1", n)
 		}
@@ -286,10 +290,12 @@ func TestDamagedSource(t *testing.T) {
 		m := s.add(t, 1, 1, 1000)
 		c := newCache(t, s, &cache.Options{L1: 8000, L2: 8000, Dir: dir})
 		s.damage = true
-		if _, _, err := c.Get(t.Context(), m.Ref(0), ""); !errors.Is(err, capsule.ErrContentMismatch) {
+		if _, _, err := c.Get(t.Context(), m.Ref(0), ""); !errors.Is(err,
+			capsule.ErrContentMismatch) {
 			t.Errorf("%v", err)
 		}
-		if rc, err := c.Open(t.Context(), m.Capsules[0]); !errors.Is(err, capsule.ErrContentMismatch) {
+		if rc, err := c.Open(t.Context(), m.Capsules[0]); !errors.Is(err,
+			capsule.ErrContentMismatch) {
 			t.Errorf("open: %v, %v", rc, err)
 		}
 		s.damage, s.err = false, fs.ErrPermission
@@ -493,14 +499,16 @@ func TestPut(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 		wantHits(t, c, m, 1000, "0:l2_hit 0:l1_hit")
-		if err := c.Put(m.Ref(1), m.Capsules[1], content(1, 0, 1000)); !errors.Is(err, capsule.ErrContentMismatch) {
+		if err := c.Put(m.Ref(1), m.Capsules[1], content(1, 0, 1000)); !errors.Is(err,
+			capsule.ErrContentMismatch) {
 			t.Errorf("other content: %v", err)
 		}
 		wantHits(t, c, m, 1000, "1:disk_read")
 	})
 }
 
-// When Remove has returned, nothing of the store is found, and no load that was running puts it back.
+// When Remove has returned, nothing of the store is found, and no load that was running puts it
+// back.
 func TestRemove(t *testing.T) {
 	backings(t, func(t *testing.T, dir string) {
 		s := new(source)
@@ -535,7 +543,8 @@ func TestRemove(t *testing.T) {
 		s.mu.Lock()
 		s.wait = nil
 		s.mu.Unlock()
-		if got, err := io.ReadAll(blob.Reader()); err != nil || !bytes.Equal(got, content(1, 0, 1000)) {
+		if got, err := io.ReadAll(blob.Reader()); err != nil ||
+			!bytes.Equal(got, content(1, 0, 1000)) {
 			t.Errorf("a blob that was handed out: %d bytes, %v", len(got), err)
 		}
 		blob.Close()
@@ -621,7 +630,8 @@ func TestPin(t *testing.T) {
 	})
 }
 
-// After two neighbours the next two are loaded, into a quarter of L1, and never in the way of others.
+// After two neighbours the next two are loaded, into a quarter of L1, and never in the way of
+// others.
 func TestPrefetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(source)
@@ -700,7 +710,8 @@ func TestPrefetch(t *testing.T) {
 	})
 }
 
-// What is ahead gives way to what is touched, the oldest first, and is not prefetched while others load.
+// What is ahead gives way to what is touched, the oldest first, and is not prefetched while
+// others load.
 func TestPrefetchGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(source)
@@ -762,7 +773,8 @@ func TestPrefetchGivesWay(t *testing.T) {
 	})
 }
 
-// A cache that is opened again finds its files, trusts none of them, and leaves alone what is not its own.
+// A cache that is opened again finds its files, trusts none of them, and leaves alone what is
+// not its own.
 func TestDiskAgain(t *testing.T) {
 	s := new(source)
 	m := s.add(t, 1, 6, 1000)
@@ -811,7 +823,8 @@ func TestDiskAgain(t *testing.T) {
 	if st := c.Stats(); st.Mismatches != 2 {
 		t.Errorf("%+v", st)
 	}
-	for _, name := range []string{filepath.Join(dir, "README"), filepath.Join(filepath.Dir(file(0)), "note"), outside} {
+	for _, name := range []string{filepath.Join(dir, "README"),
+		filepath.Join(filepath.Dir(file(0)), "note"), outside} {
 		if b, err := os.ReadFile(name); err != nil || len(b) == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -839,7 +852,8 @@ func TestDiskFails(t *testing.T) {
 		m := s.add(t, 1, 4, 1000)
 		now := time.Unix(1_700_000_000, 0)
 		failing := diskfs.Fail(diskfs.OS(), n, errors.New("disk is full"), nil)
-		c, err := cache.NewFS(s, &cache.Options{L1: 8000, L2: 8000, Dir: filepath.Join(t.TempDir(), "cache"), Now: func() time.Time { return now }}, failing)
+		c, err := cache.NewFS(s, &cache.Options{L1: 8000, L2: 8000, Dir: filepath.Join(t.TempDir(),
+			"cache"), Now: func() time.Time { return now }}, failing)
 		if err != nil {
 			continue
 		}
@@ -875,7 +889,8 @@ func TestDiskOff(t *testing.T) {
 		}
 		return nil
 	})
-	c, err := cache.NewFS(s, &cache.Options{L1: 8000, L2: 8000, Dir: t.TempDir(), Now: func() time.Time { return now }}, fsys)
+	c, err := cache.NewFS(s, &cache.Options{L1: 8000, L2: 8000, Dir: t.TempDir(),
+		Now: func() time.Time { return now }}, fsys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -936,7 +951,8 @@ func (s cached) Close() error { return s.cache.Close() }
 // A store behind a cache is a store, whatever the cache holds.
 func TestAsStore(t *testing.T) {
 	for name, o := range map[string]cache.Options{
-		"default": {}, "tiny": {L1: 20_000, L2: 100_000}, "off": {L1: -1, L2: -1}, "disk": {L1: 20_000, L2: 1 << 20, Dir: "x"},
+		"default": {}, "tiny": {L1: 20_000, L2: 100_000}, "off": {L1: -1,
+			L2: -1}, "disk": {L1: 20_000, L2: 1 << 20, Dir: "x"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			capsuletest.TestStore(t, func(t *testing.T) capsuletest.Instance {
@@ -955,10 +971,12 @@ func TestAsStore(t *testing.T) {
 // A cache in front of a source is a source.
 func TestAsSource(t *testing.T) {
 	for name, o := range map[string]cache.Options{
-		"default": {}, "tiny": {L1: 20_000, L2: 100_000}, "off": {L1: -1, L2: -1}, "disk": {L1: 20_000, L2: 1 << 20, Dir: "x"},
+		"default": {}, "tiny": {L1: 20_000, L2: 100_000}, "off": {L1: -1,
+			L2: -1}, "disk": {L1: 20_000, L2: 1 << 20, Dir: "x"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			capsuletest.TestSource(t, func(t *testing.T, held []capsuletest.Holding) capsule.Source {
+			capsuletest.TestSource(t, func(t *testing.T,
+				held []capsuletest.Holding) capsule.Source {
 				if o.Dir != "" {
 					o.Dir = t.TempDir()
 				}
@@ -1027,7 +1045,8 @@ func TestConcurrent(t *testing.T) {
 							defer release()
 						}
 					case k%10 == 9:
-						if err := c.Put(m.Ref(uint32(i)), m.Capsules[i], content(m.Store[0], i, 1000)); err != nil {
+						if err := c.Put(m.Ref(uint32(i)), m.Capsules[i],
+							content(m.Store[0], i, 1000)); err != nil {
 							t.Error(err)
 						}
 					default:
@@ -1053,7 +1072,8 @@ func TestConcurrent(t *testing.T) {
 		background.Wait()
 		c.Remove(stores[0].Store)
 		c.Remove(stores[1].Store)
-		if st := c.Stats(); st.L1Bytes != 0 || st.L2Bytes != 0 || st.L1Entries != 0 || st.L2Entries != 0 {
+		if st := c.Stats(); st.L1Bytes != 0 || st.L2Bytes != 0 || st.L1Entries != 0 ||
+			st.L2Entries != 0 {
 			t.Errorf("%+v", st)
 		}
 		if dir != "" && countFiles(t, dir) != 0 {

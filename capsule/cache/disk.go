@@ -86,7 +86,8 @@ func (d *disk) list() ([]foundFile, error) {
 			}
 			name := e.Name()
 			if filepath.Ext(name) == tempSuffix && len(name) > 64 && isHash(name[:64], sub.Name()) {
-				_ = d.fs.Remove(filepath.Join(d.dir, sub.Name(), name)) // only room is lost when it stays
+				// only room is lost when it stays
+				_ = d.fs.Remove(filepath.Join(d.dir, sub.Name(), name))
 				continue
 			}
 			if !isHash(name, sub.Name()) {
@@ -168,7 +169,8 @@ func (d *disk) tryWrite(hash merkle.Hash, content []byte) (fileState, error) {
 	return fileState{true, info.Size(), info.ModTime()}, nil
 }
 
-func (d *disk) remove(hash merkle.Hash) { _ = d.fs.Remove(d.name(hash)) } // only room is lost when it stays
+// only room is lost when it stays
+func (d *disk) remove(hash merkle.Hash) { _ = d.fs.Remove(d.name(hash)) }
 
 func (d *disk) open(hash merkle.Hash) (diskfs.File, int64, error) {
 	return diskfs.OpenRegular(d.fs, d.name(hash), os.O_RDONLY)

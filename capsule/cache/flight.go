@@ -174,7 +174,8 @@ func (c *Cache) read(ctx context.Context, d capsule.Descriptor) ([]byte, error) 
 }
 
 func readVerified(ctx context.Context, rc io.ReadCloser, d capsule.Descriptor) ([]byte, error) {
-	content := make([]byte, d.Size) // no more than a quarter of a tier, and within the bytes of all loads
+	// no more than a quarter of a tier, and within the bytes of all loads
+	content := make([]byte, d.Size)
 	r := capsule.VerifyReader(rc, d)
 	for at := 0; ; {
 		if err := ctx.Err(); err != nil {

@@ -124,8 +124,10 @@ func TestPolicies(t *testing.T) {
 						m.limit = rapid.Int64Range(0, 100).Draw(t, "limit")
 						same("resize", p.Resize(m.limit), m.shrink(m.limit, m.entries))
 					}
-					if p.Len() != len(m.keys) || p.Bytes() != m.bytes() || p.Bytes() > m.limit || p.Len() > m.entries {
-						t.Fatalf("%d keys, %d bytes, want %d, %d", p.Len(), p.Bytes(), len(m.keys), m.bytes())
+					if p.Len() != len(m.keys) || p.Bytes() != m.bytes() || p.Bytes() > m.limit ||
+						p.Len() > m.entries {
+						t.Fatalf("%d keys, %d bytes, want %d, %d", p.Len(), p.Bytes(), len(m.keys),
+							m.bytes())
 					}
 				}
 			})

@@ -79,7 +79,8 @@ func (c *Cache) prefetch(ctx context.Context, ref capsule.Ref) {
 	}
 	c.mu.Lock()
 	it := c.items[d.Hash]
-	busy := len(c.flights) > 0 || it != nil && (it.content != nil || it.inL2) || c.flights[d.Hash] != nil
+	busy := len(c.flights) > 0 || it != nil && (it.content != nil || it.inL2) ||
+		c.flights[d.Hash] != nil
 	removed := c.removed
 	c.mu.Unlock()
 	if busy || !c.loading.TryAcquire(c.weight(d)) {
@@ -95,7 +96,8 @@ func (c *Cache) prefetch(ctx context.Context, ref capsule.Ref) {
 	if c.items[d.Hash] != nil || c.removed != removed {
 		return
 	}
-	for len(c.ahead) > 0 && (c.aheadLen+size > c.o.L1/admitted || c.l1.Bytes()+c.aheadLen+size > c.o.L1-c.pinned) {
+	for len(c.ahead) > 0 && (c.aheadLen+size > c.o.L1/admitted ||
+		c.l1.Bytes()+c.aheadLen+size > c.o.L1-c.pinned) {
 		c.dropAhead()
 	}
 	if c.l1.Bytes()+c.aheadLen+size > c.o.L1-c.pinned { // no room without what has been touched

@@ -4,7 +4,8 @@
 //	func TestMyStore(t *testing.T) {
 //		capsuletest.TestStore(t, func(t *testing.T) capsuletest.Instance {
 //			dir := t.TempDir()
-//			return capsuletest.Instance{Open: func(t *testing.T) capsule.Store { return open(t, dir) }}
+//			return capsuletest.Instance{Open: func(t *testing.T) capsule.Store { return open(t,
+//			dir) }}
 //		})
 //	}
 //

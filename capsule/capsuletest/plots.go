@@ -74,7 +74,8 @@ func NewPlots(id capsule.PlotIdentity, held ...Holding) (*Plots, error) {
 			return nil, err
 		}
 		r := &p.records[i]
-		r.Plot, r.LeafIndex, r.LeafCount, r.PlotPath = p.ID, uint32(i), uint32(len(p.records)), hashes(proof)
+		r.Plot, r.LeafIndex, r.LeafCount, r.PlotPath = p.ID, uint32(i), uint32(len(p.records)),
+			hashes(proof)
 	}
 	return p, nil
 }

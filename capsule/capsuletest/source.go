@@ -74,7 +74,8 @@ func testSourceAbsent(t *testing.T, s *sourceTest) {
 			t.Errorf("open: %v, want fs.ErrNotExist", err)
 		}
 	}
-	if _, err := src.Stat(t.Context(), capsule.Ref{Store: other.Store}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := src.Stat(t.Context(), capsule.Ref{Store: other.Store}); !errors.Is(err,
+		fs.ErrNotExist) {
 		t.Errorf("stat of the head of a datastore that is not there: %v, want fs.ErrNotExist", err)
 	}
 }
@@ -96,7 +97,8 @@ func testSourceRoundTrip(t *testing.T, s *sourceTest) {
 // Of a generation that is held in part, the capsules that are there are found.
 func testSourcePart(t *testing.T, s *sourceTest) {
 	g := split(t, 1, 1000, tree(4)[:3500])
-	src := s.open(t, []Holding{{Manifest: g.Manifest, Content: map[uint32][]byte{0: g.content[0], 2: g.content[2]}}})
+	src := s.open(t, []Holding{{Manifest: g.Manifest,
+		Content: map[uint32][]byte{0: g.content[0], 2: g.content[2]}}})
 	for i, d := range g.Capsules {
 		got, err := src.Stat(t.Context(), g.Ref(uint32(i)))
 		if i%2 == 0 {
@@ -199,7 +201,8 @@ func testSourceConcurrent(t *testing.T, s *sourceTest) {
 					continue
 				}
 				part := make([]byte, 1000)
-				if _, err := at.ReadAt(part, int64(i)*1000); err != nil || !bytes.Equal(part, g.content[0][i*1000:][:1000]) {
+				if _, err := at.ReadAt(part, int64(i)*1000); err != nil ||
+					!bytes.Equal(part, g.content[0][i*1000:][:1000]) {
 					t.Errorf("read at %d: %v", i*1000, err)
 				}
 			}

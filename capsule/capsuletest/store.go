@@ -353,7 +353,8 @@ func testSharedContent(t *testing.T, s *storeTest) {
 	one := tree(10)[:1000]
 	a := split(t, 1, 1000, slices.Concat(one, one, one))
 	b := split(t, 2, 1000, slices.Concat(tree(11)[:1000], one))
-	if err := s.Put(t.Context(), a.Capsules[2], bytes.NewReader(one)); err != nil { // under the hash, whatever the index
+	// under the hash, whatever the index
+	if err := s.Put(t.Context(), a.Capsules[2], bytes.NewReader(one)); err != nil {
 		t.Fatal(err)
 	}
 	s.commit(t, a)

@@ -27,7 +27,8 @@ func standIn(t *testing.T) string {
 		t.Skip("the stand-in for the driver is compiled with g++, which is not here")
 	}
 	lib := filepath.Join(t.TempDir(), "libstandin.so")
-	if out, err := exec.Command(cxx, "-O2", "-shared", "-fPIC", "-Wno-unknown-pragmas", "-o", lib, "testdata/driver.cc").CombinedOutput(); err != nil {
+	if out, err := exec.Command(cxx, "-O2", "-shared", "-fPIC", "-Wno-unknown-pragmas", "-o", lib,
+		"testdata/driver.cc").CombinedOutput(); err != nil {
 		t.Fatalf("compile the stand-in: %v\n%s", err, out)
 	}
 	return lib
@@ -35,7 +36,8 @@ func standIn(t *testing.T) string {
 
 func input(i int) capsule.WorkInput {
 	h := func(s string) merkle.Hash { return merkle.Sum(fmt.Append(nil, s, i)) }
-	return capsule.WorkInput{TableDataHash: h("table"), PreviousHash: h("previous"), PlotSeed: h("seed"), CapsuleHash: h("capsule")}
+	return capsule.WorkInput{TableDataHash: h("table"), PreviousHash: h("previous"),
+		PlotSeed: h("seed"), CapsuleHash: h("capsule")}
 }
 
 // agrees checks that w finds what the CPU finds.
@@ -97,7 +99,8 @@ func held(t *testing.T, lib string) {
 	}
 }
 
-// Every call that fails is an error, when the worker is made or when it searches, and what was got is released.
+// Every call that fails is an error, when the worker is made or when it searches, and what was
+// got is released.
 func TestFailingCalls(t *testing.T) {
 	if os.Getenv("FAKE_CUDA_LIBRARY") != "" {
 		testFailingCall(t)
@@ -109,15 +112,23 @@ func TestFailingCalls(t *testing.T) {
 		new      string // what New says
 	}{
 		{"FAKE_CUDA_DEVICES=0", "unavailable"}, {"FAKE_CUDA_DEVICES=1", "works"},
-		{"FAKE_CUDA_FAIL=cuInit", "unavailable"}, {"FAKE_CUDA_FAIL=cuDeviceGetCount", "unavailable"}, {"FAKE_CUDA_FAIL=cuDeviceGet", "fails"},
-		{"FAKE_CUDA_FAIL=cuDeviceGetName", "fails"}, {"FAKE_CUDA_FAIL=cuDeviceGetAttribute", "fails"},
-		{"FAKE_CUDA_FAIL=cuDevicePrimaryCtxRetain", "fails"}, {"FAKE_CUDA_FAIL=cuCtxSetCurrent", "fails"},
-		{"FAKE_CUDA_FAIL=cuModuleLoadData", "fails"}, {"FAKE_CUDA_FAIL=cuModuleGetFunction", "fails"}, {"FAKE_CUDA_FAIL=cuMemAlloc", "fails"},
-		{"FAKE_CUDA_FAIL=cuMemcpyHtoD", "searches badly"}, {"FAKE_CUDA_FAIL=cuMemcpyDtoH", "searches badly"},
-		{"FAKE_CUDA_FAIL=cuLaunchKernel", "searches badly"}, {"FAKE_CUDA_FAIL=cuCtxSynchronize", "searches badly"},
+		{"FAKE_CUDA_FAIL=cuInit", "unavailable"}, {"FAKE_CUDA_FAIL=cuDeviceGetCount",
+			"unavailable"}, {"FAKE_CUDA_FAIL=cuDeviceGet", "fails"},
+		{"FAKE_CUDA_FAIL=cuDeviceGetName", "fails"}, {"FAKE_CUDA_FAIL=cuDeviceGetAttribute",
+			"fails"},
+		{"FAKE_CUDA_FAIL=cuDevicePrimaryCtxRetain", "fails"}, {"FAKE_CUDA_FAIL=cuCtxSetCurrent",
+			"fails"},
+		{"FAKE_CUDA_FAIL=cuModuleLoadData", "fails"}, {"FAKE_CUDA_FAIL=cuModuleGetFunction",
+			"fails"}, {"FAKE_CUDA_FAIL=cuMemAlloc", "fails"},
+		{"FAKE_CUDA_FAIL=cuMemcpyHtoD", "searches badly"}, {"FAKE_CUDA_FAIL=cuMemcpyDtoH",
+			"searches badly"},
+		{"FAKE_CUDA_FAIL=cuLaunchKernel", "searches badly"}, {"FAKE_CUDA_FAIL=cuCtxSynchronize",
+			"searches badly"},
 	} {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestFailingCalls$", "-test.count=1") // the library reads its own environment
-		cmd.Env = append(os.Environ(), "FAKE_CUDA_LIBRARY="+lib, "FAKE_CUDA_WANT="+c.new, c.variable)
+		// the library reads its own environment
+		cmd := exec.Command(os.Args[0], "-test.run=^TestFailingCalls$", "-test.count=1")
+		cmd.Env = append(os.Environ(), "FAKE_CUDA_LIBRARY="+lib, "FAKE_CUDA_WANT="+c.new,
+			c.variable)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", c.variable, err, out)
 		}
@@ -148,12 +159,14 @@ func testFailingCall(t *testing.T) {
 }
 
 func TestUnavailable(t *testing.T) {
-	if _, err := cuda.New(&cuda.Options{Library: "libthat-is-not-there.so"}); !errors.Is(err, cuda.ErrUnavailable) {
+	if _, err := cuda.New(&cuda.Options{Library: "libthat-is-not-there.so"}); !errors.Is(err,
+		cuda.ErrUnavailable) {
 		t.Errorf("no library: %v", err)
 	}
 	lib := standIn(t)
 	for _, number := range []int{-1, 1} {
-		if _, err := cuda.New(&cuda.Options{Library: lib, Device: number}); !errors.Is(err, cuda.ErrUnavailable) {
+		if _, err := cuda.New(&cuda.Options{Library: lib, Device: number}); !errors.Is(err,
+			cuda.ErrUnavailable) {
 			t.Errorf("device %d: %v", number, err)
 		}
 	}
@@ -178,7 +191,9 @@ type countingWorker struct {
 	searches int
 }
 
-func (w *countingWorker) Search(ctx context.Context, in capsule.WorkInput, bits int) (uint64, error) {
+func (w *countingWorker) Search(
+	ctx context.Context, in capsule.WorkInput, bits int,
+) (uint64, error) {
 	w.searches++
 	return w.Worker.Search(ctx, in, bits)
 }
@@ -198,7 +213,8 @@ func TestGPU(t *testing.T) {
 	began := time.Now()
 	nonce, err := w.Search(t.Context(), input(9), 32)
 	took := time.Since(began)
-	t.Logf("32 bits: nonce %d, %v, %.0f million hashes a second, %v", nonce, took, float64(nonce)/took.Seconds()/1e6, err)
+	t.Logf("32 bits: nonce %d, %v, %.0f million hashes a second, %v", nonce, took,
+		float64(nonce)/took.Seconds()/1e6, err)
 	if err := w.Close(); err != nil {
 		t.Error(err)
 	}

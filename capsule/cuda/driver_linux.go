@@ -85,10 +85,13 @@ func load(library string) (*driver, error) {
 	for name, fn := range map[string]any{
 		"cuInit": &d.cuInit, "cuDeviceGetCount": &d.cuDeviceGetCount, "cuDeviceGet": &d.cuDeviceGet,
 		"cuDeviceGetName": &d.cuDeviceGetName, "cuDeviceGetAttribute": &d.cuDeviceGetAttribute,
-		"cuDevicePrimaryCtxRetain": &d.cuDevicePrimaryCtxRetain, "cuDevicePrimaryCtxRelease_v2": &d.cuDevicePrimaryCtxRelease,
-		"cuCtxSetCurrent": &d.cuCtxSetCurrent, "cuCtxSynchronize": &d.cuCtxSynchronize,
-		"cuModuleLoadData": &d.cuModuleLoadData, "cuModuleUnload": &d.cuModuleUnload, "cuModuleGetFunction": &d.cuModuleGetFunction,
-		"cuMemAlloc_v2": &d.cuMemAlloc, "cuMemFree_v2": &d.cuMemFree, "cuMemcpyHtoD_v2": &d.cuMemcpyHtoD, "cuMemcpyDtoH_v2": &d.cuMemcpyDtoH,
+		"cuDevicePrimaryCtxRetain":     &d.cuDevicePrimaryCtxRetain,
+		"cuDevicePrimaryCtxRelease_v2": &d.cuDevicePrimaryCtxRelease,
+		"cuCtxSetCurrent":              &d.cuCtxSetCurrent, "cuCtxSynchronize": &d.cuCtxSynchronize,
+		"cuModuleLoadData": &d.cuModuleLoadData, "cuModuleUnload": &d.cuModuleUnload,
+		"cuModuleGetFunction": &d.cuModuleGetFunction,
+		"cuMemAlloc_v2":       &d.cuMemAlloc, "cuMemFree_v2": &d.cuMemFree,
+		"cuMemcpyHtoD_v2": &d.cuMemcpyHtoD, "cuMemcpyDtoH_v2": &d.cuMemcpyDtoH,
 		"cuLaunchKernel": &d.cuLaunchKernel,
 	} {
 		symbol, err := purego.Dlsym(lib, name)
@@ -191,7 +194,8 @@ func (g *device) search(base uint64, blocks int, count uint32) (uint64, error) {
 	}
 	args := &launchArgs{in: g.in, base: base, count: count, best: g.best}
 	params := &[4]unsafe.Pointer{
-		unsafe.Pointer(&args.in), unsafe.Pointer(&args.base), unsafe.Pointer(&args.count), unsafe.Pointer(&args.best),
+		unsafe.Pointer(&args.in), unsafe.Pointer(&args.base), unsafe.Pointer(&args.count),
+		unsafe.Pointer(&args.best),
 	}
 	var pin runtime.Pinner
 	defer pin.Unpin()

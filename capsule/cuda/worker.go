@@ -34,7 +34,7 @@ const (
 
 	blockSize = 256                  // threads of a block
 	perCore   = 8                    // blocks for each multiprocessor
-	launch    = 5 * time.Millisecond // what a launch should take, so that cancelling does not wait longer
+	launch    = 5 * time.Millisecond // of a launch: cancelling waits no longer
 )
 
 // Worker searches on one GPU. It is safe for concurrent use; one search runs at a time. The

@@ -31,14 +31,17 @@ owner holds the content.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.plotCreateCommand(), a.plotListCommand(), a.plotInfoCommand(), a.plotVerifyCommand(), a.plotExtractCommand(),
-		a.plotRepairCommand(), a.plotSalvageCommand(), a.plotProveCommand(), a.plotCheckProofCommand())
+	cmd.AddCommand(a.plotCreateCommand(), a.plotListCommand(), a.plotInfoCommand(),
+		a.plotVerifyCommand(), a.plotExtractCommand(),
+		a.plotRepairCommand(), a.plotSalvageCommand(), a.plotProveCommand(),
+		a.plotCheckProofCommand())
 	return cmd
 }
 
 // plotProgress shows the progress of a plot operation.
 func (p *progress) plot(e plot.Progress) {
-	p.stage(map[string]string{"write": "writing", "work": "working", "quick": "checking tables", "full": "checking content",
+	p.stage(map[string]string{"write": "writing", "work": "working", "quick": "checking tables",
+		"full":    "checking content",
 		"salvage": "searching"}[e.Phase])
 	p.set(e.Done, e.Total)
 }
@@ -63,7 +66,8 @@ func (a *app) nodeKey(path string) (*auth.NodeKey, error) {
 
 // splitModule returns the manifest of a generation and the source of its
 // capsules. The caller closes the source.
-func splitModule(ctx context.Context, s *digstore.Store, g *digstore.Generation, p *progress) (*capsule.Manifest, *moduleSource, error) {
+func splitModule(ctx context.Context, s *digstore.Store, g *digstore.Generation,
+	p *progress) (*capsule.Manifest, *moduleSource, error) {
 	rc, err := s.Module(ctx, g.Info().Root)
 	if err != nil {
 		return nil, nil, err
@@ -139,8 +143,10 @@ type plotDatastore struct {
 }
 
 func describePlot(i *plot.Info) plotInfo {
-	out := plotInfo{ID: i.ID, Path: i.Path, Size: i.Size, Created: i.Created.Format("2006-01-02T15:04:05Z"), Owner: i.Key.ID(),
-		PublicKey: i.Key.String(), Capsules: i.Capsules, Content: i.Content, Compression: i.Compression, Difficulty: i.Difficulty}
+	out := plotInfo{ID: i.ID, Path: i.Path, Size: i.Size,
+		Created: i.Created.Format("2006-01-02T15:04:05Z"), Owner: i.Key.ID(),
+		PublicKey: i.Key.String(), Capsules: i.Capsules, Content: i.Content,
+		Compression: i.Compression, Difficulty: i.Difficulty}
 	for _, d := range i.Datastores {
 		out.Datastores = append(out.Datastores, plotDatastore{d.Store, d.Root, d.Capsules})
 	}
@@ -165,23 +171,31 @@ goes on where it was.`,
 				return usage("--compression none, lz4 or zstd", "%w", err)
 			}
 			if difficulty < 0 || difficulty > plot.MaxDifficulty {
-				return usage(fmt.Sprintf("--difficulty is 0 to %d", plot.MaxDifficulty), "--difficulty %d", difficulty)
+				return usage(fmt.Sprintf("--difficulty is 0 to %d", plot.MaxDifficulty),
+					"--difficulty %d", difficulty)
 			}
 			o := &plot.Options{Compression: c, Difficulty: difficulty, Resume: true}
 			if difficulty == 0 {
 				o.Difficulty = plot.NoWork
 			}
-			return a.withStore(func(s *digstore.Store) error { return a.plotCreate(cmd.Context(), s, args[0], root, keyFile, o) })
+			return a.withStore(func(s *digstore.Store) error {
+				return a.plotCreate(cmd.Context(), s,
+					args[0], root, keyFile, o)
+			})
 		},
 	}
-	cmd.Flags().StringVar(&root, "root", "", "the generation, by `ROOT` or number (default: the head)")
+	cmd.Flags().StringVar(&root, "root", "",
+		"the generation, by `ROOT` or number (default: the head)")
 	cmd.Flags().StringVar(&compression, "compression", string(plot.Zstd), "none, lz4 or zstd")
-	cmd.Flags().IntVar(&difficulty, "difficulty", plot.DefaultDifficulty, "leading zero `BITS` of the work; 0 makes none")
-	cmd.Flags().StringVar(&keyFile, "key", "", "the node key in `FILE` (default: your own, made when there is none)")
+	cmd.Flags().IntVar(&difficulty, "difficulty", plot.DefaultDifficulty,
+		"leading zero `BITS` of the work; 0 makes none")
+	cmd.Flags().StringVar(&keyFile, "key", "",
+		"the node key in `FILE` (default: your own, made when there is none)")
 	return cmd
 }
 
-func (a *app) plotCreate(ctx context.Context, s *digstore.Store, dir, which, keyFile string, o *plot.Options) error {
+func (a *app) plotCreate(ctx context.Context, s *digstore.Store, dir, which, keyFile string,
+	o *plot.Options) error {
 	g, err := a.generation(ctx, s, which)
 	if err != nil {
 		return err
@@ -226,7 +240,8 @@ func (a *app) plotCreate(ctx context.Context, s *digstore.Store, dir, which, key
 		return err
 	}
 	p.stop()
-	return a.done(describePlot(info), "%s: %s of generation %d in %s, %s", info.Path, plural(info.Capsules, "capsule", "capsules"),
+	return a.done(describePlot(info), "%s: %s of generation %d in %s, %s", info.Path,
+		plural(info.Capsules, "capsule", "capsules"),
 		g.Info().Number, size(info.Size), info.Compression)
 }
 
@@ -238,7 +253,10 @@ func (a *app) plotListCommand() *cobra.Command {
 the files that are no good plots.`,
 		Example: `  digstore plot list /plots`,
 		Args:    cobra.MinimumNArgs(1),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.plotList(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.plotList(cmd.Context(),
+				args)
+		},
 	}
 }
 
@@ -253,7 +271,8 @@ func (a *app) plotList(ctx context.Context, dirs []string) error {
 	for h := range set.Plots() {
 		d := describePlot(h.Info)
 		list = append(list, d)
-		rows = append(rows, []string{d.ID.String()[:16], fmt.Sprint(d.Capsules), size(d.Size), d.Created, d.Path})
+		rows = append(rows, []string{d.ID.String()[:16], fmt.Sprint(d.Capsules), size(d.Size),
+			d.Created, d.Path})
 	}
 	type badPlot struct {
 		Path  string `json:"path"`
@@ -302,7 +321,8 @@ as JSON, when the plot holds all of its capsules.`,
 			return a.plotShow(r)
 		},
 	}
-	cmd.Flags().StringVar(&manifest, "manifest", "", "print the manifest of the datastore with this `ID`")
+	cmd.Flags().StringVar(&manifest, "manifest", "",
+		"print the manifest of the datastore with this `ID`")
 	return cmd
 }
 
@@ -310,12 +330,15 @@ func (a *app) plotShow(r *plot.Reader) error {
 	d := describePlot(r.Info())
 	return a.answer(d, func(w io.Writer) {
 		table(w, [][]string{
-			{"plot", d.ID.String()}, {"owner", fmt.Sprintf("%s (%s)", d.Owner, d.PublicKey)}, {"created", d.Created},
-			{"size", fmt.Sprintf("%s, %s of content", size(d.Size), size(d.Content))}, {"compression", string(d.Compression)},
+			{"plot", d.ID.String()}, {"owner",
+				fmt.Sprintf("%s (%s)", d.Owner, d.PublicKey)}, {"created", d.Created},
+			{"size", fmt.Sprintf("%s, %s of content", size(d.Size),
+				size(d.Content))}, {"compression", string(d.Compression)},
 			{"difficulty", fmt.Sprint(d.Difficulty)}, {"capsules", fmt.Sprint(d.Capsules)},
 		})
 		for _, ds := range d.Datastores {
-			fmt.Fprintf(w, "datastore    %s\n  capsule root %s over %s\n", ds.ID, ds.Root, plural(int(ds.Capsules), "capsule", "capsules"))
+			fmt.Fprintf(w, "datastore    %s\n  capsule root %s over %s\n", ds.ID, ds.Root,
+				plural(int(ds.Capsules), "capsule", "capsules"))
 		}
 	})
 }
@@ -374,10 +397,12 @@ func (a *app) plotVerify(ctx context.Context, path string, level plot.Level) err
 	report, err := r.Verify(ctx, level, p.plot)
 	p.stop()
 	for _, d := range report.Damaged {
-		a.warn("capsule %d of datastore %s at offset %d: %v%s", d.Index, d.Store, d.Offset, d.Err, blockList(d.Blocks))
+		a.warn("capsule %d of datastore %s at offset %d: %v%s", d.Index, d.Store, d.Offset, d.Err,
+			blockList(d.Blocks))
 	}
 	if len(report.Damaged) > 0 {
-		return &hinted{err, "digstore plot repair PLOT --from DIR takes what is damaged from other plots"}
+		return &hinted{err,
+			"digstore plot repair PLOT --from DIR takes what is damaged from other plots"}
 	}
 	if err != nil {
 		return hintTables(err)

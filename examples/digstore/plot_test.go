@@ -23,7 +23,8 @@ func challenge(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	now := uint64(time.Now().Unix())
 	c := &capsule.Challenge{
-		Type: capsule.Full, ID: "from-a-script", CapsuleHash: m.Capsules[0].Hash, Entropy: merkle.Sum([]byte("fresh")),
+		Type: capsule.Full, ID: "from-a-script", CapsuleHash: m.Capsules[0].Hash,
+		Entropy:  merkle.Sum([]byte("fresh")),
 		IssuedAt: now, ExpiresAt: now + 100, Samples: 20, WorkBits: 8,
 	}
 	ts.Check(c.Sign(context.Background(), auth.NewNodeKey([32]byte{77})))

@@ -41,7 +41,8 @@ generation of a store that is its .dig module. Every byte is checked. With
 			return a.plotExtract(cmd.Context(), r, store, index, args[1])
 		},
 	}
-	cmd.Flags().StringVar(&id, "datastore", "", "the datastore, by `ID` (needed when the plot has several)")
+	cmd.Flags().StringVar(&id, "datastore", "",
+		"the datastore, by `ID` (needed when the plot has several)")
 	cmd.Flags().Int64Var(&index, "index", -1, "only the capsule with this `INDEX`")
 	return cmd
 }
@@ -53,7 +54,8 @@ func pickDatastore(r *plot.Reader, id string) (auth.StoreID, error) {
 		return list[0].Store, nil
 	}
 	if id == "" {
-		return auth.StoreID{}, usage("--datastore ID; digstore plot info PLOT lists them", "the plot has %d datastores", len(list))
+		return auth.StoreID{}, usage("--datastore ID; digstore plot info PLOT lists them",
+			"the plot has %d datastores", len(list))
 	}
 	store, err := auth.ParseStoreID(id)
 	if err != nil {
@@ -62,7 +64,8 @@ func pickDatastore(r *plot.Reader, id string) (auth.StoreID, error) {
 	return store, nil
 }
 
-func (a *app) plotExtract(ctx context.Context, r *plot.Reader, store auth.StoreID, index int64, file string) error {
+func (a *app) plotExtract(ctx context.Context, r *plot.Reader, store auth.StoreID, index int64,
+	file string) error {
 	var list []capsule.Descriptor
 	if index >= 0 {
 		if index > 1<<32-1 {
@@ -151,12 +154,15 @@ damaged header, footer or table is repaired from a copy of the same file.`,
 			})
 		},
 	}
-	cmd.Flags().StringArrayVar(&from, "from", nil, "a `PLOT` or a folder of plots (repeatable; default: the store here)")
+	cmd.Flags().StringArrayVar(&from, "from", nil,
+		"a `PLOT` or a folder of plots (repeatable; default: the store here)")
 	return cmd
 }
 
 // modulesOf returns the generation of a store that a plot holds.
-func (a *app) modulesOf(ctx context.Context, s *digstore.Store, path string) (*moduleSource, error) {
+func (a *app) modulesOf(
+	ctx context.Context, s *digstore.Store, path string,
+) (*moduleSource, error) {
 	r, err := plot.Open(path, nil)
 	if err != nil {
 		return nil, hintTables(err)
@@ -170,7 +176,8 @@ func (a *app) modulesOf(ctx context.Context, s *digstore.Store, path string) (*m
 }
 
 // findModule returns the newest generation whose manifest is the one wanted.
-func (a *app) findModule(ctx context.Context, s *digstore.Store, wanted func(*capsule.Manifest) bool) (*moduleSource, error) {
+func (a *app) findModule(ctx context.Context, s *digstore.Store,
+	wanted func(*capsule.Manifest) bool) (*moduleSource, error) {
 	lines, err := s.Generations(ctx)
 	if err != nil {
 		return nil, err
@@ -203,8 +210,9 @@ func hintTables(err error) error {
 	if !errors.As(err, &bad) {
 		return err
 	}
-	return &hinted{err, "digstore plot repair PLOT --from COPY repairs it from a copy of the same file; " +
-		"digstore plot salvage saves what is whole into a new plot"}
+	return &hinted{err,
+		"digstore plot repair PLOT --from COPY repairs it from a copy of the same file; " +
+			"digstore plot salvage saves what is whole into a new plot"}
 }
 
 func (a *app) plotRepair(ctx context.Context, path string, src capsule.Source) error {
@@ -225,8 +233,10 @@ func (a *app) plotRepair(ctx context.Context, path string, src capsule.Source) e
 		Pages   int `json:"pages"`
 		Blocks  int `json:"blocks"`
 		Extents int `json:"extents"`
-	}{report.Pages, report.Blocks, report.Extents}, "the plot is whole: %s of tables, %s and %s written again",
-		plural(report.Pages, "page", "pages"), plural(report.Blocks, "block", "blocks"), plural(report.Extents, "extent", "extents"))
+	}{report.Pages, report.Blocks, report.Extents},
+		"the plot is whole: %s of tables, %s and %s written again",
+		plural(report.Pages, "page", "pages"), plural(report.Blocks, "block",
+			"blocks"), plural(report.Extents, "extent", "extents"))
 }
 
 func (a *app) plotSalvageCommand() *cobra.Command {
@@ -258,12 +268,14 @@ the store here. The old file is not changed.`,
 			}
 			if len(manifests) == 0 {
 				return a.withStore(func(s *digstore.Store) error {
-					src, err := a.findModule(cmd.Context(), s, func(m *capsule.Manifest) bool { return hasAny(found, m) })
+					src, err := a.findModule(cmd.Context(), s,
+						func(m *capsule.Manifest) bool { return hasAny(found, m) })
 					if err != nil {
 						return &hinted{err, "--manifest FILE names the manifest of the datastore"}
 					}
 					defer src.Close()
-					return a.plotSalvage(cmd.Context(), found, args[1], []*capsule.Manifest{src.manifest}, key)
+					return a.plotSalvage(cmd.Context(), found, args[1],
+						[]*capsule.Manifest{src.manifest}, key)
 				})
 			}
 			list, err := readManifests(manifests)
@@ -274,7 +286,8 @@ the store here. The old file is not changed.`,
 		},
 	}
 	cmd.Flags().StringVar(&keyFile, "key", "", "the node key in `FILE` (default: your own)")
-	cmd.Flags().StringArrayVar(&manifests, "manifest", nil, "the manifest of a datastore, as JSON in `FILE` (repeatable)")
+	cmd.Flags().StringArrayVar(&manifests, "manifest", nil,
+		"the manifest of a datastore, as JSON in `FILE` (repeatable)")
 	return cmd
 }
 
@@ -324,12 +337,14 @@ func (a *app) plotSearch(ctx context.Context, f *os.File) (*plot.Salvaged, error
 	return plot.Salvage(ctx, f, info.Size(), p.plot)
 }
 
-func (a *app) plotSalvage(ctx context.Context, found *plot.Salvaged, dir string, list []*capsule.Manifest, key *auth.NodeKey) error {
+func (a *app) plotSalvage(ctx context.Context, found *plot.Salvaged, dir string,
+	list []*capsule.Manifest, key *auth.NodeKey) error {
 	damaged, total := 0, 0
 	for _, x := range found.Extents {
 		if x.Err != nil {
 			damaged++
-			a.warn("capsule %d of datastore %s at offset %d: %v", x.Descriptor.Index, x.Store, x.Offset, x.Err)
+			a.warn("capsule %d of datastore %s at offset %d: %v", x.Descriptor.Index, x.Store,
+				x.Offset, x.Err)
 		}
 	}
 	for _, m := range list {
@@ -360,5 +375,6 @@ func (a *app) plotSalvage(ctx context.Context, found *plot.Salvaged, dir string,
 		plotInfo
 		Damaged int `json:"damaged"`
 		Missing int `json:"missing"`
-	}{describePlot(info), damaged, total - info.Capsules}, "%s: %d of %s saved", info.Path, info.Capsules, plural(total, "capsule", "capsules"))
+	}{describePlot(info), damaged, total - info.Capsules}, "%s: %d of %s saved", info.Path,
+		info.Capsules, plural(total, "capsule", "capsules"))
 }

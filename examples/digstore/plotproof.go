@@ -69,7 +69,8 @@ func (a *app) plotProve(ctx context.Context, dir, challenge, keyFile string) err
 	if err != nil {
 		return err
 	}
-	return a.object(proofAnswer{"0x" + hex.EncodeToString(raw), time.Since(began).Milliseconds(), "0x" + b.PlotID.String()})
+	return a.object(proofAnswer{"0x" + hex.EncodeToString(raw), time.Since(began).Milliseconds(),
+		"0x" + b.PlotID.String()})
 }
 
 func readChallenge(name string) (*capsule.Challenge, error) {
@@ -100,12 +101,14 @@ come from a place that you trust: a node that proves is none.`,
 		},
 	}
 	cmd.Flags().StringVar(&challenge, "challenge", "", "the challenge, as JSON in `FILE`")
-	cmd.Flags().StringArrayVar(&manifests, "manifest", nil, "a manifest that you trust, as JSON in `FILE` (repeatable)")
+	cmd.Flags().StringArrayVar(&manifests, "manifest", nil,
+		"a manifest that you trust, as JSON in `FILE` (repeatable)")
 	_ = cmd.MarkFlagRequired("challenge")
 	return cmd
 }
 
-func (a *app) plotCheckProof(ctx context.Context, answer, challenge string, manifests []string) error {
+func (a *app) plotCheckProof(ctx context.Context, answer, challenge string,
+	manifests []string) error {
 	c, err := readChallenge(challenge)
 	if err != nil {
 		return err
@@ -126,7 +129,8 @@ func (a *app) plotCheckProof(ctx context.Context, answer, challenge string, mani
 	if err != nil {
 		return err
 	}
-	result, err := capsule.VerifyBundle(ctx, raw, c, &capsule.VerifyOptions{Refs: refsOf(list, c.CapsuleHash)})
+	result, err := capsule.VerifyBundle(ctx, raw, c,
+		&capsule.VerifyOptions{Refs: refsOf(list, c.CapsuleHash)})
 	if err != nil {
 		return err
 	}
