@@ -125,7 +125,7 @@ func hashChunk(r io.ReaderAt, off int64, c module.Chunk, name string) error {
 	return nil
 }
 
-// CheckStore reads the footer and the index of every pack of a store, and looks for the chunks of its head in them.
+// CheckStore reads the tombstones of a store, the footer and the index of each of its packs, and looks for the chunks of its head in them.
 // It hashes no chunk. What is damaged is ErrCorrupt, an unknown store fs.ErrNotExist.
 func (w *Workspace) CheckStore(ctx context.Context, id auth.StoreID) error {
 	s, err := w.store(id)
@@ -144,6 +144,9 @@ func (w *Workspace) CheckStore(ctx context.Context, id auth.StoreID) error {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // gc may have removed it
 			return fmt.Errorf("check store %s: %w", s.name, err)
 		}
+	}
+	if _, err := s.Tombstones(ctx, id); err != nil {
+		return fmt.Errorf("check store %s: %w", s.name, err)
 	}
 	head, err := s.Head(ctx)
 	if err != nil || head.Root.IsZero() {

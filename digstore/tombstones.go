@@ -32,6 +32,9 @@ func (s *Store) Tombstones(_ context.Context, id auth.StoreID) ([]auth.Tombstone
 		return nil, fmt.Errorf("tombstones of %s: this is store %s: %w", id, s.set.id, fs.ErrNotExist)
 	}
 	out, err := s.readTombstones()
+	if errors.Is(err, ErrIrregular) {
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read tombstones: %w", err)
 	}
@@ -48,6 +51,9 @@ func (s *Store) readTombstones() ([]auth.Tombstone, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, corrupt(dir, "not a folder")
 	}
 	seen.stamp = stampOf(info)
 	list, err := s.w.fs.ReadDir(dir)

@@ -344,6 +344,9 @@ func (w *Workspace) Store(nameOrID string) (*Store, error) {
 		s.packs.close()
 	}
 	s, err := openStore(w, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = w.missingLocked(name, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", name, err)
 	}
@@ -354,6 +357,18 @@ func (w *Workspace) Store(nameOrID string) (*Store, error) {
 	}
 	w.opened[name] = s
 	return s, nil
+}
+
+// missingLocked is the error for a store whose files are not there: damage, unless it has been removed since
+// workspace.toml was read. The caller holds mu.
+func (w *Workspace) missingLocked(name string, missing error) error {
+	if err := w.refreshLocked(); err != nil {
+		return err
+	}
+	if _, listed := w.reg.Stores[name]; !listed {
+		return missing
+	}
+	return fmt.Errorf("%w: workspace.toml lists it: %s", ErrCorrupt, missing)
 }
 
 // store is Store by id.

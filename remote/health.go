@@ -17,7 +17,8 @@ const healthLife = 5 * time.Second
 // Health returns a handler for GET and HEAD of /healthz and /readyz; anything else is 404. /healthz answers 200 while
 // the program answers at all. /readyz answers 200 with the number of stores that are served and of those that are
 // damaged and therefore not served; 503 when the stores cannot be listed or all of them are damaged. To clients on
-// loopback it names the damaged ones. Neither needs a signature; the state is looked at every 5 seconds at most.
+// loopback it names the damaged ones. Neither needs a signature. The state is looked at every 5 seconds at most, and
+// when a store was found damaged or repaired.
 func Health(s *Server) http.Handler { return &health{server: s} }
 
 type health struct {
@@ -25,6 +26,7 @@ type health struct {
 
 	mu    sync.Mutex
 	until time.Time
+	seen  int // changes of what is set aside, when last was made
 	last  readiness
 }
 
@@ -68,7 +70,8 @@ func (h *health) readiness(r *http.Request) readiness {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.server.opt.Now()
-	if now.Before(h.until) {
+	changes := h.server.aside.changed()
+	if now.Before(h.until) && changes == h.seen {
 		return h.last
 	}
 	state := readiness{Status: "ok"}
@@ -90,7 +93,7 @@ func (h *health) readiness(r *http.Request) readiness {
 		}
 	}
 	if r.Context().Err() == nil {
-		h.last, h.until = state, now.Add(healthLife)
+		h.last, h.until, h.seen = state, now.Add(healthLife), changes
 	}
 	return state
 }

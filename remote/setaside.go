@@ -34,6 +34,7 @@ type setAside struct {
 	mu      sync.Mutex
 	stores  map[auth.StoreID]*damagedStore
 	checked map[auth.StoreID]bool // by the StoreChecker
+	changes int                   // of stores
 }
 
 // A damagedStore is set aside.
@@ -57,8 +58,16 @@ func (a *setAside) note(ctx context.Context, id module.ID, err error) {
 	defer a.mu.Unlock()
 	if a.stores[id.Store] == nil {
 		a.stores[id.Store] = &damagedStore{root: id.Root, err: err}
+		a.changes++
 		a.log.ErrorContext(ctx, "store is damaged and not served", "store", id.Store, "err", err)
 	}
+}
+
+// changed returns how often a store was set aside or served again.
+func (a *setAside) changed() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.changes
 }
 
 // refuse returns why a store is not served; nil when it is. One of its callers at a time checks a store that is set
@@ -85,6 +94,7 @@ func (a *setAside) refuse(ctx context.Context, id auth.StoreID) error {
 	d.checking = false
 	if err == nil {
 		delete(a.stores, id)
+		a.changes++
 		a.log.InfoContext(ctx, "store is repaired and served again", "store", id)
 		return nil
 	}

@@ -118,6 +118,27 @@ func TestDamagedStore(t *testing.T) {
 	}
 }
 
+// TestMissingStore: a store whose files are missing, or are no regular ones, is damaged and not absent.
+func TestMissingStore(t *testing.T) {
+	d := newDesk(t)
+	good, bad := twoStores(t, d)
+	store := filepath.Join(d.dir, ".dig", "stores", "bad")
+	for _, name := range []string{"", "config.toml", "packs", "tombstones"} {
+		t.Run(name, func(t *testing.T) {
+			d.t = t
+			kept := filepath.Join(t.TempDir(), "kept")
+			if name == "tombstones" {
+				check(t, os.WriteFile(filepath.Join(store, name), nil, 0o644))
+				defer os.Remove(filepath.Join(store, name))
+			} else {
+				check(t, os.Rename(filepath.Join(store, name), kept))
+				defer func() { check(t, os.Rename(kept, filepath.Join(store, name))) }()
+			}
+			checkSetAside(t, d, good, bad)
+		})
+	}
+}
+
 // twoStores publishes two stores, of which the second is called bad.
 func twoStores(t *testing.T, d *desk) (good, bad string) {
 	t.Helper()
@@ -172,6 +193,9 @@ func TestDamagedWhileServing(t *testing.T) {
 			s := d.host(".", "--anonymous")
 			if len(s.banner.Stores) != 2 {
 				t.Fatalf("served: %+v", s.banner.Stores)
+			}
+			if _, text, err := get(s, "/readyz"); err != nil || !strings.Contains(string(text), `"stores":2,"damaged":0`) {
+				t.Errorf("/readyz before it is met: %s, %v", text, err)
 			}
 			path := "/stores/" + bad + "/module"
 			if !before {
