@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// Next returns the length of the first chunk of data. atEOF says that nothing
-// follows data; otherwise 0 means that the length depends on what follows. Max
-// bytes, and more than Min, always settle it. Of no data it is 0.
+// Next returns the length of the first chunk of data. atEOF is true if nothing follows
+// data. Otherwise 0 means that the length depends on what follows; it never does for
+// Max bytes that are more than Min. For empty data it returns 0.
 func Next(p Params, data []byte, atEOF bool) int {
 	n, _ := p.rule().next(data, 0, atEOF)
 	return n
@@ -31,17 +31,16 @@ func (r rule) cuts(data []byte, from, to int, dst []int) []int {
 	return dst
 }
 
-// minPart is the least number of bytes that are worth a goroutine. A part also
-// has room for several chunks, since the first ones of a part are wasted.
+// minPart is the smallest number of bytes for one goroutine. A part also holds several
+// chunks, since the first ones of a part are discarded.
 const minPart = 1 << 20
 
 // CutsParallel is Cuts with up to workers goroutines, runtime.GOMAXPROCS of them
 // when workers is not positive. It returns when they have ended. data of less
 // than a few MiB is cut by the caller alone.
 //
-// Each part of data is cut as if a chunk began with it. Real cuts soon meet the
-// ones found there, most often after a chunk or two, and from then on they are
-// the same.
+// Each part of data is cut as if a chunk began with it. After a few chunks, usually one
+// or two, the cuts are those of the whole data.
 func CutsParallel(data []byte, p Params, dst []int, workers int) []int {
 	r := p.rule()
 	if workers <= 0 {

@@ -1,30 +1,25 @@
-// Package cdc cuts data into chunks at places that its content chooses, so that
-// data which has mostly stayed the same has mostly the same chunks. Where the
-// cuts fall is part of the store format: every implementation must find the
-// same ones.
+// Package cdc implements content-defined chunking: it cuts data at offsets that depend
+// on the content, so that two versions of a file have most chunks in common. The cuts
+// are part of the store format (digstore/module/FORMAT.md 2.2); every implementation
+// has to find the same ones.
 //
 // A hash runs over each chunk from its first byte,
 //
 //	h = h<<1 + table[byte]  (mod 2^64)
 //
-// and the chunk ends where it is at least Min bytes long and the low bits of h
-// are all zero, as many bits as make Target bytes a power of two; or at Max
-// bytes; or with the data. At most Min bytes at the end of the data are one
-// chunk. There are no chunks of nothing.
+// and the chunk ends where it has at least Min bytes and the low floor(log2 Target)
+// bits of h are zero, or at Max bytes, or at the end of the data. A rest of at most Min
+// bytes is one chunk. No chunk is empty.
 //
-// [Next] finds the first cut of a slice, [Cuts] all of them, [CutsParallel] all
-// of them with several processors, and a [Reader] cuts a stream. All find the
-// same ones.
+// [Next] returns the first cut of a slice, [Cuts] all cuts, [CutsParallel] all cuts on
+// several goroutines, and a [Reader] cuts a stream. All return the same cuts.
 //
 // # Speed
 //
-// A byte is shifted out of the low k bits of h by the k bytes after it. With the
-// usual mask of 16 bits the hash at a place is therefore that of the 16 bytes
-// before it, wherever the chunk began. So the search starts 16 bytes before the
-// first place where a cut is allowed, and the Min bytes before that are not
-// looked at; it takes two bytes to a step, which halves the chain of dependent
-// additions; and parts of one buffer can be cut apart from each other, because
-// two chains of cuts that meet once stay together.
-//
-// See digstore/module/FORMAT.md 2.2.
+// The low k bits of h depend on the last k bytes only. With the usual mask of 16 bits
+// the masked hash at an offset is that of the 16 bytes before it, wherever the chunk
+// began. The search therefore starts 16 bytes before the first permitted cut and skips
+// the bytes before that. It processes two bytes in a step, which halves the chain of
+// dependent additions. Parts of one buffer can be cut independently, because two
+// sequences of cuts that have one cut in common agree from there on.
 package cdc

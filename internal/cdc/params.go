@@ -12,14 +12,13 @@ const (
 	DefaultMax    = 256 << 10
 )
 
-// Params are the sizes of chunks in bytes. A field that is not positive means
-// its default, so the zero value is what stores use. Any values are allowed
-// and have one meaning, that of the rule in digstore/module/FORMAT.md 2.2; those that Check
-// refuses are of no use.
+// Params are the sizes of chunks in bytes. A field that is not positive has its default,
+// so the zero value is what stores use. The rule of digstore/module/FORMAT.md 2.2
+// defines the cuts for all values, also for those that Check refuses.
 type Params struct {
-	Min    int // no chunk but the last is shorter
-	Target int // a cut is found after Target bytes beyond Min, on average; rounded down to a power of two
-	Max    int // no chunk is longer
+	Min    int // least length of a chunk other than the last
+	Target int // mean distance of a cut from Min; rounded down to a power of two
+	Max    int // greatest length of a chunk
 }
 
 // Check returns an error for sizes that contradict each other.
@@ -43,10 +42,10 @@ func (p Params) filled() Params {
 	return p
 }
 
-// A rule is Params made ready.
+// A rule is Params with the defaults filled in.
 type rule struct {
 	min, max int
-	window   int    // how many bytes the masked hash depends on
+	window   int    // number of bytes that the masked hash depends on
 	mask     uint64 // 2^window - 1
 }
 
@@ -56,9 +55,8 @@ func (p Params) rule() rule {
 	return rule{min: p.Min, max: p.Max, window: k, mask: 1<<k - 1}
 }
 
-// find returns the first cut in chunk[from:to], places counted from the first
-// byte of the chunk, both ends included, or -1. from is 1 or more and to is at
-// most len(chunk).
+// find returns the first cut at an offset from from to to, both included, or -1. from is
+// 1 or more, to is at most len(chunk).
 func (r rule) find(chunk []byte, from, to int) int {
 	if from > to {
 		return -1
@@ -72,8 +70,8 @@ func (r rule) find(chunk []byte, from, to int) int {
 		return from
 	}
 	i := from
-	// Of two bytes a and b, h*4 + (2*table[a]+table[b]) depends on the h before
-	// them once, not twice.
+	// For two bytes a and b, h*4 + (2*table[a]+table[b]) has one dependent operation on
+	// h, not two.
 	for ; to-i >= 8; i += 8 {
 		p := (*[8]byte)(chunk[i:])
 		g := t[p[0]]
@@ -121,9 +119,9 @@ func (r rule) find(chunk []byte, from, to int) int {
 	return -1
 }
 
-// next returns the length of the first chunk of data, of which the first
-// seen places are known to hold no cut. When more follows data and it does not
-// settle the length, it returns 0 and how many places hold none.
+// next returns the length of the first chunk of data. The first seen offsets are known
+// to be no cuts. If the length depends on what follows data, it returns 0 and the
+// number of offsets that are known to be no cuts.
 func (r rule) next(data []byte, seen int, atEOF bool) (n, none int) {
 	if len(data) <= r.min {
 		if atEOF {

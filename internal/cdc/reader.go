@@ -5,24 +5,23 @@ import (
 	"io"
 )
 
-// firstBuffer is the size of a Reader's buffer until a chunk does not fit.
+// firstBuffer is the initial size of the buffer of a Reader.
 const firstBuffer = 2 * DefaultMax
 
-// A Reader cuts a stream into chunks. It is for one goroutine. It holds 512 KiB;
-// with a Max above 256 KiB that grows with the chunks found, to at most four
-// times the longest or what the stream has.
+// A Reader cuts a stream into chunks. It is not safe for concurrent use. Its buffer has
+// 512 KiB. With a Max above 256 KiB it grows to at most four times the longest chunk.
 type Reader struct {
 	src  io.Reader
 	rule rule
 	buf  []byte
-	from int   // the current chunk begins here in buf
-	to   int   // the bytes read end here
-	seen int   // so many places of the current chunk hold no cut
-	err  error // of src, once; io.EOF at its end
+	from int   // where the current chunk begins in buf
+	to   int   // where the bytes that were read end
+	seen int   // number of offsets of the current chunk that are no cuts
+	err  error // of src; io.EOF at its end
 }
 
-// NewReader returns a Reader of the chunks of r. It reads ahead of the chunks
-// that it has given, and starts with the first call of Next.
+// NewReader returns a Reader of the chunks of r. It reads ahead, from the first call of
+// Next on.
 func NewReader(r io.Reader, p Params) *Reader {
 	return &Reader{src: r, rule: p.rule()}
 }
@@ -32,9 +31,9 @@ func (c *Reader) Reset(r io.Reader) {
 	c.src, c.from, c.to, c.seen, c.err = r, 0, 0, 0, nil
 }
 
-// Next returns the next chunk, which is valid until the next call. After the
-// last one the error is io.EOF. An error of the stream is returned instead of
-// the chunk it came in, and stays.
+// Next returns the next chunk, which is valid until the next call. After the last chunk
+// the error is io.EOF. An error of the stream is returned in place of the chunk in
+// which it occurred, and by all further calls.
 func (c *Reader) Next() ([]byte, error) {
 	for {
 		if c.err != nil && c.err != io.EOF {
@@ -55,7 +54,7 @@ func (c *Reader) Next() ([]byte, error) {
 	}
 }
 
-// fill reads more of the stream, at least a byte unless it fails or ends.
+// fill reads at least one byte of the stream, unless it fails or ends.
 func (c *Reader) fill() {
 	if c.to == len(c.buf) {
 		buf := c.buf

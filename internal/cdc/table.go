@@ -1,8 +1,8 @@
 package cdc
 
-// table is what a byte adds to the hash: 256 values of SplitMix64 from the seed
-// 0x123456789abcdef0, the first and the last replaced. See digstore/module/FORMAT.md 2.2.
-// A test makes it again by that rule.
+// table has the value that each byte adds to the hash: 256 values of SplitMix64 from the
+// seed 0x123456789abcdef0, the first and the last replaced. See
+// digstore/module/FORMAT.md 2.2. A test computes it by that rule.
 var table = [256]uint64{
 	0x3b5c9f8e2d71a046, 0xad760cafa1697b60, 0x3501ff44902ca50d, 0x417cb9a826d831df,
 	0x99af6f9b0c4476b6, 0x5d51f5f75b762c59, 0x66239e8c309a282b, 0x53e01f580916c5cb,

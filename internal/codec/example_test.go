@@ -53,6 +53,6 @@ func Example() {
 	// Output:
 	// 000000034164610100000004406164610000000200010203 <nil>
 	// {Ada @ada [1 515]} <nil>
-	// decode at byte 16: value not allowed: count of 2, at most 1 items fit in what is left
+	// decode at byte 16: value not allowed: count 2, want at most 1
 	// true
 }

@@ -8,13 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// ErrValue is wrapped by the errors about bytes that are there but not allowed:
-// an option tag or bool other than 0 and 1, a String that is not UTF-8, a count
-// of more items than fit, bytes after the end. Missing bytes are
-// io.ErrUnexpectedEOF instead.
+// ErrValue is wrapped by errors about values that are not allowed: an option tag or
+// bool other than 0 and 1, a String that is not UTF-8, a count of more items than
+// fit, bytes after the end. Missing bytes are io.ErrUnexpectedEOF.
 var ErrValue = errors.New("value not allowed")
 
-// An Error says where decoding failed and why.
+// An Error reports where decoding failed, and why.
 type Error struct {
 	Offset int   // of the first byte of the field, from the start of the input
 	Err    error // wraps ErrValue or io.ErrUnexpectedEOF, or is the one given to Fail
@@ -26,11 +25,11 @@ func (e *Error) Error() string { return fmt.Sprintf("decode at byte %d: %v", e.O
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// A Reader decodes one value after the other from a slice. It keeps its first
-// error and then reads nothing more. It is for one goroutine.
+// A Reader decodes values from a slice in order. After the first error, which it
+// keeps, it reads nothing. It is not safe for concurrent use.
 type Reader struct {
 	b   []byte
-	at  int // how much of b is read; never more than its length
+	at  int // offset of the next byte
 	err error
 }
 
@@ -43,7 +42,8 @@ func (r *Reader) take(n int) []byte {
 		return nil
 	}
 	if n < 0 || n > len(r.b)-r.at {
-		r.failAt(r.at, fmt.Errorf("%w: wanted %d bytes, %d are left", io.ErrUnexpectedEOF, n, len(r.b)-r.at))
+		left := len(r.b) - r.at
+		r.failAt(r.at, fmt.Errorf("%w: want %d bytes, found %d", io.ErrUnexpectedEOF, n, left))
 		return nil
 	}
 	p := r.b[r.at : r.at+n : r.at+n]
@@ -57,8 +57,8 @@ func (r *Reader) failAt(offset int, err error) {
 	}
 }
 
-// Fail records err, at the current offset, unless there is an error already.
-// Packages use it for what their structures do not allow.
+// Fail records err at the current offset, unless there is an error. Callers use it for
+// values that their structures do not allow.
 func (r *Reader) Fail(err error) { r.failAt(r.at, err) }
 
 // U8 reads one byte.
@@ -93,11 +93,10 @@ func (r *Reader) U64() uint64 {
 	return 0
 }
 
-// Fixed reads len(dst) raw bytes into dst, which it leaves alone on an error.
+// Fixed reads len(dst) raw bytes into dst. On an error dst is not changed.
 func (r *Reader) Fixed(dst []byte) { copy(dst, r.take(len(dst))) }
 
-// Bytes reads a u32 length and so many bytes. The result is a part of the
-// input, not a copy.
+// Bytes reads a u32 length and that many bytes. The result aliases the input.
 func (r *Reader) Bytes() []byte {
 	start := r.at
 	n := r.U32()
@@ -105,13 +104,14 @@ func (r *Reader) Bytes() []byte {
 		return nil
 	}
 	if uint64(n) > uint64(len(r.b)-r.at) {
-		r.failAt(start, fmt.Errorf("%w: length of %d, %d bytes are left", io.ErrUnexpectedEOF, n, len(r.b)-r.at))
+		left := len(r.b) - r.at
+		r.failAt(start, fmt.Errorf("%w: length %d, found %d bytes", io.ErrUnexpectedEOF, n, left))
 		return nil
 	}
 	return r.take(int(n))
 }
 
-// String reads a u32 length and so many bytes of UTF-8.
+// String reads a u32 length and that many bytes of UTF-8.
 func (r *Reader) String() string {
 	start := r.at
 	p := r.Bytes()
@@ -122,13 +122,13 @@ func (r *Reader) String() string {
 	return string(p)
 }
 
-// Count reads the u32 count of a Vec whose items take minItem bytes or more
-// each (at least 1), and refuses one that what remains cannot hold.
+// Count reads the u32 count of a Vec whose items take minItem bytes or more each, at
+// least 1. A count of more items than fit into the rest of the input is an error.
 func (r *Reader) Count(minItem int) int {
 	start := r.at
 	n := r.U32()
 	if fit := (len(r.b) - r.at) / max(minItem, 1); r.err == nil && uint64(n) > uint64(fit) {
-		r.failAt(start, fmt.Errorf("%w: count of %d, at most %d items fit in what is left", ErrValue, n, fit))
+		r.failAt(start, fmt.Errorf("%w: count %d, want at most %d", ErrValue, n, fit))
 	}
 	if r.err != nil {
 		return 0
@@ -141,7 +141,7 @@ func (r *Reader) Bool() bool {
 	start := r.at
 	b := r.U8()
 	if b > 1 {
-		r.failAt(start, fmt.Errorf("%w: byte %#02x, wanted 0 or 1", ErrValue, b))
+		r.failAt(start, fmt.Errorf("%w: byte %#02x, want 0 or 1", ErrValue, b))
 	}
 	return b == 1
 }
@@ -149,10 +149,10 @@ func (r *Reader) Bool() bool {
 // Option reads the tag of an Option and reports whether a value follows.
 func (r *Reader) Option() bool { return r.Bool() }
 
-// Rest reads all that is left. The result is a part of the input, not a copy.
+// Rest reads the rest of the input. The result aliases the input.
 func (r *Reader) Rest() []byte { return r.take(r.Len()) }
 
-// Len returns how many bytes are left: 0 after an error.
+// Len returns the number of bytes that are left; 0 after an error.
 func (r *Reader) Len() int {
 	if r.err != nil {
 		return 0
@@ -160,14 +160,13 @@ func (r *Reader) Len() int {
 	return len(r.b) - r.at
 }
 
-// Offset returns how many bytes have been read.
+// Offset returns the number of bytes that have been read.
 func (r *Reader) Offset() int { return r.at }
 
-// Err returns the first error, which is an *Error, or nil. Bytes that are left
-// are no error; for Done they are.
+// Err returns the first error, an *Error, or nil. Bytes that are left are not an error.
 func (r *Reader) Err() error { return r.err }
 
-// Done is Err, and an error when bytes are left: the strict end.
+// Done is Err, but bytes that are left are an error.
 func (r *Reader) Done() error {
 	if n := r.Len(); n > 0 {
 		r.Fail(fmt.Errorf("%w: %d bytes follow the end", ErrValue, n))

@@ -8,12 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// ErrTooLong is wrapped by the error about a length or count that 32 bits
-// cannot hold.
+// ErrTooLong is wrapped by errors about a length or count above 2^32 - 1.
 var ErrTooLong = errors.New("longer than 2^32-1")
 
-// A Writer appends one value after the other to a slice. It keeps its first
-// error and then appends nothing more. It is for one goroutine.
+// A Writer appends values to a slice. After the first error, which it keeps, it appends
+// nothing. It is not safe for concurrent use.
 type Writer struct {
 	b   []byte
 	err error
@@ -22,8 +21,8 @@ type Writer struct {
 // NewWriter returns a Writer that appends to dst, which may be nil.
 func NewWriter(dst []byte) *Writer { return &Writer{b: dst} }
 
-// Fail records err unless there is an error already. Packages use it for what
-// their structures do not allow.
+// Fail records err, unless there is an error. Callers use it for values that their
+// structures do not allow.
 func (w *Writer) Fail(err error) {
 	if w.err == nil {
 		w.err = err
@@ -99,13 +98,13 @@ func (w *Writer) Bool(v bool) {
 	}
 }
 
-// Option appends the tag of an Option; the value is appended next when there is one.
+// Option appends the tag of an Option. The caller appends the value if there is one.
 func (w *Writer) Option(present bool) { w.Bool(present) }
 
-// Len returns the length of what Done would return.
+// Len returns the length of the slice that Done returns.
 func (w *Writer) Len() int { return len(w.b) }
 
-// Done returns dst with all that was appended, or the first error.
+// Done returns dst with the appended values, or the first error.
 func (w *Writer) Done() ([]byte, error) {
 	if w.err != nil {
 		return nil, w.err

@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// A Kind says what a module imports or exports.
+// A Kind is the kind of an import or export.
 type Kind byte
 
-// The kinds of WebAssembly, by their numbers there.
+// The kinds of WebAssembly with their numbers.
 const (
 	Func Kind = iota
 	Table
@@ -20,7 +20,7 @@ const (
 	Tag
 )
 
-// String names the kind as errors do.
+// String returns the name of the kind.
 func (k Kind) String() string {
 	if names := [...]string{"function", "table", "memory", "global", "tag"}; int(k) < len(names) {
 		return names[k]
@@ -28,21 +28,21 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind %d", byte(k))
 }
 
-// An Import is something that a module expects from its host.
+// An Import is an import of a module.
 type Import struct {
 	Module, Name string
 	Kind         Kind
 }
 
-// An Export is something that a module gives its host.
+// An Export is an export of a module.
 type Export struct {
 	Name string
 	Kind Kind
 }
 
-// Check returns nil when the module has all of these imports and exports, and
-// at least one memory of its own, each of 32 bits and not shared. It may have
-// others. What it lacks is named in an ErrTemplate. See digstore/module/FORMAT.md 6.4.
+// Check returns nil if the module has all of these imports and exports, and at least one
+// memory of its own, each of 32 bits and not shared. It may have other imports and
+// exports. Missing ones are named in an ErrTemplate. See digstore/module/FORMAT.md 6.4.
 func Check(module []byte, imports []Import, exports []Export) error {
 	w := newWalk(&file{r: bytes.NewReader(module), size: int64(len(module))}, int64(len(module)))
 	haveImports, haveExports := map[Import]bool{}, map[Export]bool{}
@@ -111,18 +111,18 @@ func Check(module []byte, imports []Import, exports []Export) error {
 		missing = append(missing, "memory")
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("%w: it has no %s", ErrTemplate, strings.Join(missing, ", no "))
+		return fmt.Errorf("%w: missing %s", ErrTemplate, strings.Join(missing, ", missing "))
 	}
 	return nil
 }
 
-// list reads a count and so many items, which must fill the section.
+// list reads a count and that many items, which must fill the section.
 func (w *walk) list(item func() error) error {
 	n, err := w.u32()
 	if err != nil {
 		return err
 	}
-	for range n { // ends with the section at the latest: an item takes a byte or more
+	for range n { // at the end of the section item fails, since it reads a byte or more
 		if err := item(); err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (w *walk) exportEntry() (e Export, err error) {
 	return e, err
 }
 
-// limits steps over the limits of an imported table or memory.
+// limits skips the limits of an imported table or memory.
 func (w *walk) limits() error {
 	flags, err := w.byte()
 	if err != nil {
@@ -197,10 +197,11 @@ func (w *walk) name() (string, error) {
 		return "", err
 	}
 	if n > maxName {
-		return "", malformed(start, "name of %d bytes, at most %d are allowed", n, maxName)
+		return "", malformed(start, "name of %d bytes, want at most %d", n, maxName)
 	}
 	if int64(n) > w.limit-w.at {
-		return "", malformed(start, "name of %d bytes runs past the end of its section: %w", n, io.ErrUnexpectedEOF)
+		return "", malformed(start, "name of %d bytes ends behind the section: %w",
+			n, io.ErrUnexpectedEOF)
 	}
 	b := make([]byte, n)
 	for i := range b {

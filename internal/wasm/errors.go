@@ -7,17 +7,16 @@ import (
 
 // Errors that callers tell apart.
 var (
-	// ErrModule is wrapped by the errors about bytes that are no WebAssembly
-	// module this package can parse. Where the input ended too early they wrap
-	// io.ErrUnexpectedEOF as well. Errors of a reader are passed on instead.
+	// ErrModule is wrapped by errors about a module that cannot be parsed. For a
+	// truncated module they wrap io.ErrUnexpectedEOF too. Errors of a reader are
+	// returned as they are.
 	ErrModule = errors.New("not a parseable WebAssembly module")
 
-	// ErrNoSegment: the module has no data segment at that address that matches.
+	// ErrNoSegment reports a module without a matching data segment.
 	ErrNoSegment = errors.New("no such data segment")
 
-	// ErrTemplate is wrapped by the errors about a module that cannot carry a
-	// payload: an import, export or memory is missing or of another kind, or
-	// the payload does not fit in its memory.
+	// ErrTemplate is wrapped by errors about a template: an import, export or memory
+	// is missing or of another kind, or the payload does not fit into the memory.
 	ErrTemplate = errors.New("WebAssembly module cannot serve as a template")
 )
 

@@ -64,5 +64,5 @@ func ExampleScanner() {
 func ExampleCheck() {
 	err := wasm.Check(template, nil, []wasm.Export{{Name: "get_proof", Kind: wasm.Func}})
 	fmt.Println(err)
-	// Output: WebAssembly module cannot serve as a template: it has no export of function get_proof
+	// Output: WebAssembly module cannot serve as a template: missing export of function get_proof
 }

@@ -6,16 +6,16 @@ import (
 	"math"
 )
 
-// Find returns where in the module the payload of its last matching data
-// segment lies: n bytes from byte at on. The module is the first size bytes of
-// r. A segment matches when it is active, its offset expression is i32.const
-// offset, and match says so of its payload. The whole module is walked, so an
-// error anywhere in its sections is found (see the package comment); of a
-// payload only what match reads is read.
+// Find returns the place of the payload of the last matching data segment: n bytes from
+// offset at on. The module is the first size bytes of r. A segment matches if it is
+// active, its expression is i32.const offset, and match returns true for its payload.
+// Find checks all sections (see the package comment). Of payloads it reads what match
+// reads.
 //
-// The error is ErrModule or ErrNoSegment, or that of r. match cannot fail: one
-// that meets an error of its reader should keep it for its caller.
-func Find(r io.ReaderAt, size int64, offset uint32, match func(payload io.ReaderAt, n int64) bool) (at, n int64, err error) {
+// The error is ErrModule, ErrNoSegment or that of r. match has no error result; it has to
+// keep an error of its reader for the caller.
+func Find(r io.ReaderAt, size int64, offset uint32,
+	match func(payload io.ReaderAt, n int64) bool) (at, n int64, err error) {
 	if size < 0 {
 		return 0, 0, malformed(0, "negative size %d", size)
 	}
@@ -43,29 +43,29 @@ func Find(r io.ReaderAt, size int64, offset uint32, match func(payload io.Reader
 	return at, n, nil
 }
 
-// A Scanner goes through a module that comes as a stream and stops at each
-// active data segment of one address. It is for one goroutine.
+// A Scanner reads a module as a stream and stops at each active data segment of one
+// address. It is not safe for concurrent use.
 type Scanner struct {
 	*walk
 	offset uint32
-	left   uint32 // segments not read yet of the data section that the walk is in
+	left   uint32 // segments that are left of the present data section
 	inside bool   // in a data section
-	body   int64  // payload that the caller reads before the next call
+	body   int64  // bytes of payload that the caller reads before the next call
 	err    error
 }
 
-// NewScanner returns a Scanner of the module in r for segments whose offset
-// expression is i32.const offset. It takes no byte of r before it has to, so r
-// should be buffered; where r is an io.ByteReader that method is used.
+// NewScanner returns a Scanner of the module in r for segments whose expression is
+// i32.const offset. It does not read ahead, so r should be buffered; it uses
+// io.ByteReader if r implements it.
 func NewScanner(r io.Reader, offset uint32) *Scanner {
 	b, _ := r.(io.ByteReader)
 	return &Scanner{walk: newWalk(&stream{r: r, b: b}, math.MaxInt64), offset: offset}
 }
 
-// Next goes to the next segment and returns the length n of its payload, which
-// is the next n bytes of the reader. The caller reads all of them from there
-// before calling Next again. At the end of the module Next returns io.EOF.
-// Other errors are ErrModule or that of the reader, and stay.
+// Next skips to the next segment and returns the length n of its payload. The payload is
+// the next n bytes of the reader; the caller reads all of them before the next call. At
+// the end of the module Next returns io.EOF. Other errors are ErrModule or those of the
+// reader, and are returned by all further calls.
 func (s *Scanner) Next() (n int64, err error) {
 	if s.err == nil {
 		n, s.err = s.next()
@@ -76,8 +76,8 @@ func (s *Scanner) Next() (n int64, err error) {
 	return n, nil
 }
 
-// Offset returns how many bytes of the module come before what the reader
-// gives next; after Next, before the payload.
+// Offset returns the offset of the next byte of the reader in the module; after Next,
+// that of the payload.
 func (s *Scanner) Offset() int64 { return s.at }
 
 func (s *Scanner) next() (int64, error) {

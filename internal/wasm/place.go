@@ -7,26 +7,27 @@ import (
 	"math"
 )
 
-// Size of a page of memory, and how many of them a module of ours may have.
-// See digstore/module/FORMAT.md 6.4.
+// The size of a page of memory, and the maximum number of pages of a .dig file. See
+// digstore/module/FORMAT.md 6.4.
 const (
 	pageSize = 1 << 16
 	maxPages = 6144
 )
 
-// Place puts a payload of payloadLen bytes, to stand at address offset of
-// memory 0, into a template: the finished module is prefix, the payload, and
-// suffix. It does what the reference compiler does, byte for byte: sections keep their order and bodies; every memory is given at least
-// the pages that the payload needs and the maximum of 6144; the template's own
-// data segments and then the payload make up one data section at the end; a
-// data count section is left out. All sizes are in their shortest form.
+// Place adds a payload of payloadLen bytes at address offset of memory 0 to a template:
+// the module is prefix, the payload, and suffix. The bytes are those of the reference
+// compiler. Sections keep their order and bodies. Every memory gets at least the pages
+// that the payload needs, and the maximum of 6144. One data section at the end has the
+// data segments of the template and then the payload. A data count section is left
+// out. All sizes are in their shortest form.
 //
-// A payload that the memory cannot hold is ErrTemplate, as is a memory that is
-// shared or of 64 bits. prefix shares nothing with template.
+// A payload that does not fit into the memory is ErrTemplate, as is a memory that is
+// shared or of 64 bits. prefix does not alias template.
 func Place(template []byte, offset uint32, payloadLen int64) (prefix, suffix []byte, err error) {
 	const room = maxPages * pageSize
 	if payloadLen < 0 || int64(offset) > room || payloadLen > room-int64(offset) {
-		return nil, nil, fmt.Errorf("%w: %d bytes at address %#x do not fit in %d pages of memory", ErrTemplate, payloadLen, offset, maxPages)
+		return nil, nil, fmt.Errorf("%w: %d bytes at address %#x, want at most %d pages of memory",
+			ErrTemplate, payloadLen, offset, maxPages)
 	}
 	need := uint32((int64(offset) + payloadLen + pageSize - 1) / pageSize)
 
@@ -93,8 +94,8 @@ func appendSection(b []byte, id byte, body []byte) []byte {
 	return append(b, body...)
 }
 
-// growMemories reads a memory section and returns the body of its successor,
-// whose memories have need pages or more.
+// growMemories reads a memory section and returns a body in which each memory has at least
+// need pages.
 func growMemories(w *walk, need uint32) ([]byte, error) {
 	n, err := w.u32()
 	if err != nil {
@@ -107,7 +108,8 @@ func growMemories(w *walk, need uint32) ([]byte, error) {
 			return nil, err
 		}
 		if least = max(least, need); least > maxPages {
-			return nil, fmt.Errorf("%w: memory of at least %d pages, at most %d are allowed", ErrTemplate, least, maxPages)
+			return nil, fmt.Errorf("%w: memory of at least %d pages, want at most %d",
+				ErrTemplate, least, maxPages)
 		}
 		body = appendU32(append(body, 1), least)
 		body = appendU32(body, maxPages)
@@ -122,7 +124,8 @@ func (w *walk) memory() (least uint32, err error) {
 		return 0, err
 	}
 	if flags > 1 {
-		return 0, fmt.Errorf("%w: memory with flags %#02x is shared or not of 32 bits", ErrTemplate, flags)
+		return 0, fmt.Errorf("%w: memory flags %#02x, want one of 32 bits that is not shared",
+			ErrTemplate, flags)
 	}
 	if least, err = w.u32(); err == nil && flags == 1 {
 		_, err = w.u32()

@@ -6,10 +6,10 @@ import (
 	"math"
 )
 
-// A source is where a module is read from, byte by byte and forward only.
+// A source reads a module from front to end.
 type source interface {
 	io.ByteReader
-	skip(n int64) error // past n bytes, n >= 0; io.EOF when there are fewer
+	skip(n int64) error // skips n bytes, n >= 0; io.EOF if there are fewer
 }
 
 // A file is a source of known size that reads headers and skips bodies.
@@ -18,8 +18,8 @@ type file struct {
 	at   int64 // of the next byte
 	size int64
 	buf  [256]byte
-	have []byte // the part of buf not read yet; it ends at...
-	end  int64  // ...this offset
+	have []byte // the part of buf that is not read yet
+	end  int64  // offset of the end of have
 }
 
 func (f *file) ReadByte() (byte, error) {
@@ -56,10 +56,10 @@ func (f *file) skip(n int64) error {
 	return nil
 }
 
-// A stream is a source that takes from r exactly what it is asked for.
+// A stream is a source that does not read ahead.
 type stream struct {
 	r io.Reader
-	b io.ByteReader // r, when it is one
+	b io.ByteReader // r, if it is one
 	p [1]byte
 }
 
@@ -76,17 +76,17 @@ func (s *stream) skip(n int64) error {
 	return err
 }
 
-// A cursor counts what is read from a source and keeps reading inside a limit.
+// A cursor counts the bytes that are read from a source, and does not read past a limit.
 type cursor struct {
 	src   source
 	at    int64 // of the next byte
-	limit int64 // no byte is read from here on; math.MaxInt64: unknown
+	limit int64 // offset of the end; math.MaxInt64: unknown
 }
 
-// byte reads one byte. The end of the limit or of the source is malformed.
+// byte reads one byte. The end of the section or of the source is ErrModule.
 func (c *cursor) byte() (byte, error) {
 	if c.at >= c.limit {
-		return 0, malformed(c.at, "the section ends here: %w", io.ErrUnexpectedEOF)
+		return 0, malformed(c.at, "end of the section: %w", io.ErrUnexpectedEOF)
 	}
 	b, err := c.src.ReadByte()
 	if err != nil {
@@ -99,7 +99,7 @@ func (c *cursor) byte() (byte, error) {
 // skip passes over n bytes.
 func (c *cursor) skip(n int64) error {
 	if n > c.limit-c.at {
-		return malformed(c.at, "%d bytes run past the end: %w", n, io.ErrUnexpectedEOF)
+		return malformed(c.at, "%d bytes end behind the section: %w", n, io.ErrUnexpectedEOF)
 	}
 	if err := c.src.skip(n); err != nil {
 		return c.broken(err)
@@ -108,11 +108,11 @@ func (c *cursor) skip(n int64) error {
 	return nil
 }
 
-// broken makes the end of the input an error about the module, and leaves
-// what went wrong with the source what it is.
+// broken returns ErrModule for the end of the input; other errors of the source are
+// wrapped.
 func (c *cursor) broken(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return malformed(c.at, "the module ends here: %w", io.ErrUnexpectedEOF)
+		return malformed(c.at, "end of the module: %w", io.ErrUnexpectedEOF)
 	}
 	return fmt.Errorf("read WebAssembly module at byte %d: %w", c.at, err)
 }
@@ -137,7 +137,7 @@ func (c *cursor) u32() (uint32, error) {
 	return 0, malformed(start, "number of more than 32 bits")
 }
 
-// signed reads a signed LEB128 of so many bits, 32, 33 or 64.
+// signed reads a signed LEB128 of 32, 33 or 64 bits.
 func (c *cursor) signed(bits int) (int64, error) {
 	start := c.at
 	var v int64
@@ -151,8 +151,7 @@ func (c *cursor) signed(bits int) (int64, error) {
 			continue
 		}
 		if left := bits - shift; left < 7 {
-			// Of the last byte only left bits are the number's: the others
-			// must repeat its sign.
+			// The last byte has left bits of the number; the others repeat the sign.
 			if sign := int8(b<<1) >> left; sign != 0 && sign != -1 {
 				break
 			}

@@ -7,7 +7,7 @@ import (
 
 var preamble = [8]byte{0, 'a', 's', 'm', 1, 0, 0, 0}
 
-// Section ids that mean something here.
+// Ids of sections that are parsed.
 const (
 	customID    = 0
 	importID    = 2
@@ -20,43 +20,45 @@ const (
 	dataCountID = 12
 )
 
-// order has the place of each section by its id. A module has at most one of each, in this
-// order; custom sections (place 0) and those of unknown ids stand anywhere.
-var order = [...]int{1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 13: 6, 6: 7, 7: 8, 8: 9, 9: 10, 12: 11, 10: 12, 11: 13}
+// order has the rank of each section by its id. A module has at most one of each, in this
+// order. Custom sections (rank 0) and sections with unknown ids may stand anywhere.
+var order = [...]int{
+	1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 13: 6, 6: 7, 7: 8, 8: 9, 9: 10, 12: 11, 10: 12, 11: 13,
+}
 
 const (
 	maxName      = 100_000   // bytes of a name
 	maxFunctions = 1_000_000 // bodies in the code section
 )
 
-// A walk goes through a module from front to end: section by section and, in
-// a data section, segment by segment.
+// A walk reads a module from front to end: section by section and, in a data section,
+// segment by segment.
 type walk struct {
 	cursor
 	size    int64 // of the module; math.MaxInt64: unknown
 	started bool
 
-	place     int    // of the last section that has one, in order
+	place     int    // rank of the last section with a rank
 	last      byte   // its id
-	functions uint32 // that were declared and have no body yet
-	segsWant  uint32 // segments that the data count section announced...
-	segsKnown bool   // ...when there is one whose data section has not come
+	functions uint32 // declared functions without a body yet
+	segsWant  uint32 // segments that the data count section announced, if segsKnown
+	segsKnown bool   // there is a data count section, and no data section yet
 }
 
 func newWalk(src source, size int64) *walk {
 	return &walk{cursor: cursor{src: src, limit: size}, size: size}
 }
 
-// A section is one section's place: its body is n bytes from start on.
+// A section has a body of n bytes from offset start on.
 type section struct {
 	id    byte
 	start int64
 	n     int64
 }
 
-// section reads the header of the next section, whose end becomes the limit.
-// The cursor must be where the last one ended. At the end of the module it
-// returns io.EOF.
+// section reads the header of the next section, whose end becomes the limit. The cursor
+// must be at the end of the section before. At the end of the module section returns
+// io.EOF.
 func (w *walk) section() (section, error) {
 	w.limit = w.size
 	if !w.started {
@@ -66,7 +68,7 @@ func (w *walk) section() (section, error) {
 				return section{}, err
 			}
 			if b != want {
-				return section{}, malformed(int64(i), "preamble has %#02x, wanted %#02x", b, want)
+				return section{}, malformed(int64(i), "preamble: want %#02x, found %#02x", want, b)
 			}
 		}
 		w.started = true
@@ -82,7 +84,7 @@ func (w *walk) section() (section, error) {
 		return section{}, w.broken(err)
 	}
 	if id >= 0x80 {
-		return section{}, malformed(w.at, "section with id %#02x", id)
+		return section{}, malformed(w.at, "section id %#02x, want less than 0x80", id)
 	}
 	if int(id) < len(order) && order[id] > 0 {
 		if order[id] <= w.place {
@@ -96,26 +98,29 @@ func (w *walk) section() (section, error) {
 		return section{}, err
 	}
 	if int64(n) > w.limit-w.at {
-		return section{}, malformed(w.at, "section %d of %d bytes runs past the end: %w", id, n, io.ErrUnexpectedEOF)
+		return section{}, malformed(w.at, "section %d of %d bytes ends behind the module: %w",
+			id, n, io.ErrUnexpectedEOF)
 	}
 	w.limit = w.at + int64(n)
 	return section{id: id, start: w.at, n: int64(n)}, nil
 }
 
-// end returns io.EOF, the end of a module that lacks nothing that it announced.
+// end returns io.EOF if all functions and segments that were announced have come.
 func (w *walk) end() error {
 	if w.functions > 0 {
-		return malformed(w.at, "%d functions without a code section: %w", w.functions, io.ErrUnexpectedEOF)
+		return malformed(w.at, "%d functions without a code section: %w",
+			w.functions, io.ErrUnexpectedEOF)
 	}
 	if w.segsKnown && w.segsWant > 0 {
-		return malformed(w.at, "no data section for %d announced segments: %w", w.segsWant, io.ErrUnexpectedEOF)
+		return malformed(w.at, "no data section for %d announced segments: %w",
+			w.segsWant, io.ErrUnexpectedEOF)
 	}
 	return io.EOF
 }
 
-// pass steps over the body of a section that is not the data section, and checks as much of it
-// as the reference's reader does: names are UTF-8, lists begin with a count, there are as many
-// bodies as functions.
+// pass skips the body of a section other than the data section. It checks what the reference
+// implementation checks: names are UTF-8, lists begin with a count, and the number of bodies
+// is that of the functions.
 func (w *walk) pass(c section) error {
 	var err error
 	switch c.id {
@@ -145,7 +150,7 @@ func (w *walk) pass(c section) error {
 	return w.skip(w.limit - w.at)
 }
 
-// bodies steps over the code section.
+// bodies skips the code section.
 func (w *walk) bodies() error {
 	start := w.at
 	n, err := w.u32()
@@ -153,7 +158,8 @@ func (w *walk) bodies() error {
 		return err
 	}
 	if n > maxFunctions || n != w.functions {
-		return malformed(start, "%d function bodies for %d functions, at most %d are allowed", n, w.functions, maxFunctions)
+		return malformed(start, "%d function bodies for %d functions, want at most %d",
+			n, w.functions, maxFunctions)
 	}
 	w.functions = 0
 	for range n {
@@ -168,7 +174,7 @@ func (w *walk) bodies() error {
 	return w.full()
 }
 
-// full checks that the section ends here.
+// full returns an error unless the cursor is at the end of the section.
 func (w *walk) full() error {
 	if w.at < w.limit {
 		return malformed(w.at, "%d bytes follow the last item of a section", w.limit-w.at)
@@ -184,27 +190,27 @@ func (w *walk) segments() (uint32, error) {
 		return 0, err
 	}
 	if fit := (w.limit - w.at) / 2; int64(n) > fit {
-		return 0, malformed(start, "count of %d data segments, at most %d fit", n, fit)
+		return 0, malformed(start, "%d data segments, want at most %d", n, fit)
 	}
 	if w.segsKnown && n != w.segsWant {
-		return 0, malformed(start, "%d data segments, announced were %d", n, w.segsWant)
+		return 0, malformed(start, "%d data segments, want %d as announced", n, w.segsWant)
 	}
 	w.segsKnown = false
 	return n, nil
 }
 
-// A segment is the header of a data segment; the payload comes next.
+// A segment is the header of a data segment.
 type segment struct {
 	active  bool
 	memory  uint32
-	address int32 // of an active one, when...
-	known   bool  // ...its expression is a single i32.const
-	from    int64 // the expression, with its end, is from here...
-	to      int64 // ...to here
+	address int32 // of an active segment, if known
+	known   bool  // the expression is an i32.const
+	from    int64 // where the expression begins
+	to      int64 // where it ends
 	n       int64 // bytes of payload
 }
 
-// standsAt reports whether the payload is put at that address.
+// standsAt reports whether the payload has that address.
 func (s segment) standsAt(offset uint32) bool {
 	return s.active && s.known && uint32(s.address) == offset
 }
@@ -239,14 +245,15 @@ func (w *walk) segment() (segment, error) {
 		return s, err
 	}
 	if s.n = int64(n); s.n > w.limit-w.at {
-		return s, malformed(w.at, "data segment of %d bytes runs past the end of its section: %w", n, io.ErrUnexpectedEOF)
+		return s, malformed(w.at, "data segment of %d bytes ends behind the section: %w",
+			n, io.ErrUnexpectedEOF)
 	}
 	return s, nil
 }
 
-// constant reads a constant expression of one instruction to its end. Its value is known when
-// it is an i32.const. Of an expression of several, which WebAssembly allows, readers take
-// either the first instruction or the sum for the address, so there must not be one.
+// constant reads a constant expression of one instruction. Its value is known if that is an
+// i32.const. WebAssembly allows several instructions; readers disagree about their value, so
+// they are refused.
 func (w *walk) constant() (v int32, known bool, err error) {
 	at := w.at
 	op, err := w.byte()
@@ -277,7 +284,7 @@ func (w *walk) constant() (v int32, known bool, err error) {
 	at = w.at
 	end, err := w.byte()
 	if err == nil && end != 0x0b {
-		err = malformed(at, "constant expression goes on with opcode %#02x, wanted its end", end)
+		err = malformed(at, "constant expression: want its end, found opcode %#02x", end)
 	}
 	return v, known, err
 }
