@@ -5,14 +5,14 @@ import (
 	"io/fs"
 )
 
-// Before wraps fsys so that fn is called before every call on it and on its files, with what is
-// to be done ("open", "rename", "remove", "mkdir", "readdir", "stat", "lstat", "syncdir",
-// "lock"; "read", "write", "seek", "stat", "sync", "truncate" and "close" of files) and the
-// name. Where fn returns an error the call fails with it: nothing is done, but a write writes
-// half of its bytes and a close closes. Letting go of a lock is not announced.
+// Before wraps fsys. It calls fn before every call on the FS and on its files, with the operation
+// ("open", "rename", "remove", "mkdir", "readdir", "stat", "lstat", "syncdir", "lock"; "read",
+// "write", "seek", "stat", "sync", "truncate" and "close" for files) and the name. If fn returns
+// an error the call returns it and does nothing, except that a write writes half of its bytes
+// and a close closes. fn is not called for the release of a lock.
 //
-// fn may itself use fsys, so that a test can let another process act at any point of an
-// operation. It is called concurrently where the methods of the FS are.
+// fn may use fsys, so that a test can simulate another process at any point of an operation. It
+// is called concurrently if the methods of the FS are.
 func Before(fsys FS, fn func(op, name string) error) FS { return &before{fsys, fn} }
 
 type before struct {

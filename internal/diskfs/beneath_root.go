@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// rootFS does with os.Root what Beneath promises, for systems without openat. A name is
-// checked just before it is used: a link that is put in its place in between can lead to
-// another place below top, never out of it.
+// rootFS implements Beneath with os.Root, for systems without openat. A name is checked just
+// before it is used. A link that replaces it in between can lead to another place below top,
+// but not out of it.
 type rootFS struct {
 	osFS
 	top string
@@ -61,7 +61,7 @@ func enter(at *os.Root, op, name, part string) (*os.Root, error) {
 	return next, nil
 }
 
-// underlying takes the reason out of an error that names only an element of the path.
+// underlying returns the cause of an error that names only an element of the path.
 func underlying(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -119,7 +119,8 @@ func (r rootFS) Rename(oldname, newname string) error {
 		return r.osFS.Rename(oldname, newname)
 	}
 	nothing := func(*os.Root, string) error { return nil }
-	if err := errors.Join(r.in("rename", oldname, from, nothing), r.in("rename", newname, to, nothing)); err != nil {
+	err := errors.Join(r.in("rename", oldname, from, nothing), r.in("rename", newname, to, nothing))
+	if err != nil {
 		return err
 	}
 	top, err := os.OpenRoot(r.top)

@@ -157,7 +157,8 @@ func (b beneath) Rename(oldname, newname string) error {
 	})
 }
 
-// RenameNew makes a hard link and removes the old name; where the file system has no hard links it checks and renames.
+// RenameNew makes a hard link and removes the old name; where the file system has no hard links it
+// checks and renames.
 func (b beneath) RenameNew(oldname, newname string) error {
 	from, to := below(b.top, oldname), below(b.top, newname)
 	if from == nil || to == nil {

@@ -12,19 +12,20 @@ import (
 	"time"
 )
 
-// ErrPowerLost is what every call on a Crash returns once its power is cut.
+// ErrPowerLost is returned by every call on a Crash after the power was cut.
 var ErrPowerLost = errors.New("power lost")
 
-// ErrInUse is why a Crash with HoldOpen refuses to remove or rename a file that is open. See InUse.
+// ErrInUse is returned by a Crash with HoldOpen for the removal or renaming of an open file. See
+// InUse.
 var ErrInUse = errors.New("the file is in use")
 
 // CrashOptions are the properties of a simulated disk. nil and the zero value are those of ext4.
 type CrashOptions struct {
-	// FoldCase makes names that differ in case alone one name, as macOS and Windows do. The
-	// spelling with which a file was made is kept.
+	// FoldCase makes names equal that differ only in case, as macOS and Windows do. A file
+	// keeps the spelling with which it was created.
 	FoldCase bool
-	// TimeUnit is the resolution of modification times, which are cut off to a multiple of it:
-	// 1 s on ext3, 2 s on FAT. 0 keeps them as they are.
+	// TimeUnit is the resolution of modification times, which are truncated to it: 1 s on
+	// ext3, 2 s on FAT. 0 does not truncate.
 	TimeUnit time.Duration
 	// Now is the clock of modification times. It is called while the disk is locked. nil is a
 	// clock that moves on by a second with every call, so that modification times differ.
@@ -41,20 +42,20 @@ type Crash struct {
 	o       CrashOptions
 	root    *node
 	calls   int
-	stop    int // the power goes with this call; 0: never
+	stop    int // the power is cut at this call; 0: never
 	syncs   int // calls of File.Sync so far
 	badSync int // the call of File.Sync that fails; 0: none
 	syncErr error
 }
 
-// node is a file, a directory, a link or a special file. For a directory, names and durable map
-// what is seen and what would be found.
+// node is a file, a directory, a link or a special file. For a directory, names has the entries as
+// seen, and durable those after a power cut.
 type node struct {
 	dir     bool
 	mode    fs.FileMode
 	mtime   time.Time
-	data    []byte // a file's bytes as seen
-	synced  []byte // a file's bytes as they would be found
+	data    []byte // the bytes of a file as seen
+	synced  []byte // the bytes of a file after a power cut
 	dirty   bool
 	dropped map[int64]bool // pages that a failed sync gave up: seen, not written
 	bad     map[int64]bool // blocks that cannot be read
@@ -66,10 +67,11 @@ type node struct {
 }
 
 func newDir(perm fs.FileMode) *node {
-	return &node{dir: true, mode: fs.ModeDir | perm, names: map[string]*node{}, durable: map[string]*node{}}
+	return &node{dir: true, mode: fs.ModeDir | perm,
+		names: map[string]*node{}, durable: map[string]*node{}}
 }
 
-// NewCrash returns an empty Crash with default options that holds the directory dir, durably.
+// NewCrash returns a Crash with default options and the durable directory dir.
 func NewCrash(dir string) *Crash { return NewCrashWith(dir, nil) }
 
 // NewCrashWith is NewCrash with options.
@@ -125,7 +127,7 @@ func (c *Crash) now() time.Time {
 	return t
 }
 
-// enter is what every operation on a name begins with. See resolve.
+// enter begins an operation on a name. See resolve.
 func (c *Crash) enter(op, name string, follow bool) (*node, string, *node, error) {
 	if err := c.step(); err != nil {
 		return nil, "", nil, &fs.PathError{Op: op, Path: name, Err: err}
@@ -149,7 +151,7 @@ func (c *Crash) held(op, name string, n *node) error {
 	return nil
 }
 
-// Rename implements FS. A link is renamed itself.
+// Rename implements FS. It does not follow links.
 func (c *Crash) Rename(oldname, newname string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -184,7 +186,7 @@ func (c *Crash) Rename(oldname, newname string) error {
 	return nil
 }
 
-// Remove implements FS. A link is removed itself.
+// Remove implements FS. It does not follow links.
 func (c *Crash) Remove(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -211,7 +213,7 @@ func (c *Crash) Mkdir(name string, perm fs.FileMode) error {
 	return c.make("mkdir", name, newDir(perm))
 }
 
-// make puts n where nothing is.
+// make adds n under a free name.
 func (c *Crash) make(op, name string, n *node) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -286,8 +288,8 @@ func (c *Crash) SyncDir(name string) error {
 	return nil
 }
 
-// TryLock implements FS. A lock file is made like any other, and locked itself, not its name:
-// where it was removed and made again both files can be locked, as with flock.
+// TryLock implements FS. It locks the file, not the name: after the file was removed and created
+// again, both files can be locked, as with flock.
 func (c *Crash) TryLock(name string) (io.Closer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

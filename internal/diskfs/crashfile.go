@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	page  = 4096 // what a failed sync drops, and a later write brings back, as a whole
-	block = 512  // what a power cut keeps or loses, and a disk cannot read, as a whole
+	page  = 4096 // unit in which a failed sync drops data, and a later write restores it
+	block = 512  // unit in which a power cut keeps or loses data, and of bad sectors
 )
 
-// ErrWouldWait is what the opening of a named pipe fails with, where a real one waits for the
-// other end.
+// ErrWouldWait is returned for the opening of a named pipe, which waits for the other end on a real
+// system.
 var ErrWouldWait = errors.New("opening would wait for the other end")
 
-// FailSync makes the n-th call of File.Sync from now, counted from 1, fail with err, as Linux
-// does it: what was to be synced is dropped. It is still seen, but no longer waits to be
-// written, so later calls of Sync succeed and yet after a power cut it is gone, unless it is
-// written again. n <= 0 fails none.
+// FailSync makes the n-th call of File.Sync from now, counted from 1, fail with err. As on Linux,
+// the data that was not synced is dropped: it can be read, but is not written any more. Later
+// calls of Sync succeed, and after a power cut the data is lost, unless it is written again.
+// n <= 0 fails none.
 func (c *Crash) FailSync(n int, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -41,8 +41,8 @@ func (c *Crash) Syncs() int {
 }
 
 // Unreadable makes every read that touches the n bytes at off of the file name fail with
-// syscall.EIO, as a disk with bad sectors does, in blocks of 512 bytes. Writing a block mends
-// it. It stays so in what Recover returns.
+// syscall.EIO, as a disk with bad sectors does, in blocks of 512 bytes. A block that is written can
+// be read again. The disk that Recover returns has the same bad blocks.
 func (c *Crash) Unreadable(name string, off, n int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -106,7 +106,7 @@ func (n *node) truncate(size int64, now time.Time) {
 	n.changed(min(size, was), max(size, was), now)
 }
 
-// changed notes that the bytes from off to end were written.
+// changed records that the bytes from off to end were written.
 func (n *node) changed(off, end int64, now time.Time) {
 	n.dirty, n.mtime = true, now
 	for p := range n.dropped {
@@ -131,8 +131,8 @@ func (n *node) readable(off, end int64) bool {
 	return true
 }
 
-// written returns the bytes that the disk would have if all that waits were written now: those
-// seen, except in dropped pages, where they are the synced ones, or zero.
+// written returns the bytes of the disk if all pending writes were done now: the bytes as seen,
+// but in dropped pages the synced ones, or zeros.
 func (n *node) written() []byte {
 	out := slices.Clone(n.data)
 	for p := range n.dropped {
@@ -146,7 +146,7 @@ func (n *node) written() []byte {
 	return out
 }
 
-// drop forgets what waits to be written.
+// drop discards pending writes.
 func (n *node) drop() {
 	if n.dropped == nil {
 		n.dropped = map[int64]bool{}
@@ -257,7 +257,7 @@ func (f *crashFile) Write(p []byte) (int, error) {
 		f.pos = int64(len(f.n.data))
 	}
 	if err != nil && f.c.calls > f.c.stop {
-		return 0, err // only the call that loses the power does half
+		return 0, err // only the call at which the power is cut writes half
 	}
 	n, err := f.writeAt(p, f.pos, err)
 	f.pos += int64(n)

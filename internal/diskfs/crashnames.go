@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// maxLinks is how many links one name may lead through.
+// maxLinks is the limit of links in the resolution of one name.
 const maxLinks = 40
 
 // Symlink makes name a symbolic link to target, which need not exist.
@@ -18,8 +18,8 @@ func (c *Crash) Symlink(target, name string) error {
 
 // Special makes name a special file: mode is fs.ModeNamedPipe, fs.ModeSocket, fs.ModeDevice or
 // fs.ModeDevice|fs.ModeCharDevice, with permissions. Opening a pipe without syscall.O_NONBLOCK
-// is ErrWouldWait, where a real one waits for ever; opened with it, it is empty. A socket
-// cannot be opened. A device reads as zeros without end.
+// is ErrWouldWait; with it the pipe is empty. A socket cannot be opened. A device reads as
+// zeros without end.
 func (c *Crash) Special(name string, mode fs.FileMode) error {
 	return c.make("mknod", name, &node{mode: mode})
 }
@@ -27,10 +27,12 @@ func (c *Crash) Special(name string, mode fs.FileMode) error {
 // split returns the elements of a path.
 func split(name string) []string {
 	name = filepath.ToSlash(filepath.Clean(name)[len(filepath.VolumeName(name)):])
-	return strings.FieldsFunc(name, func(r rune) bool { return r == '/' || r == '\\' && filepath.Separator == '\\' })
+	return strings.FieldsFunc(name, func(r rune) bool {
+		return r == '/' || r == '\\' && filepath.Separator == '\\'
+	})
 }
 
-// lookup returns the entry of dir that name means, and its spelling there.
+// lookup returns the entry of dir for name, and its spelling there.
 func (c *Crash) lookup(dir *node, name string) (string, *node) {
 	n := dir.names[name]
 	if n != nil || !c.o.FoldCase {

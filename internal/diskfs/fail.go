@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// FailOptions says how a Failing disk fails.
+// FailOptions are settings of a Failing disk.
 type FailOptions struct {
-	// Always makes every call from the n-th on fail, as on a disk that is full or dead, not
+	// Always makes every call from the n-th on fail, as on a full or broken disk. Default:
 	// only the n-th.
 	Always bool
 }

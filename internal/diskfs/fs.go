@@ -29,9 +29,9 @@ type FS interface {
 	// SyncDir makes the names in a directory durable. Where the system has no such call it does
 	// nothing.
 	SyncDir(name string) error
-	// TryLock takes the exclusive lock of the file name, which is made when it is missing,
-	// without waiting. Closing what it returns lets go; so does the end of the process. When
-	// another holder has it the error is a *LockedError.
+	// TryLock takes the exclusive lock of the file name without waiting. A missing file is
+	// created. Closing the result releases the lock, as does the end of the process. If the
+	// lock is held the error is a *LockedError.
 	TryLock(name string) (io.Closer, error)
 }
 
@@ -49,13 +49,13 @@ type File interface {
 	Truncate(size int64) error
 }
 
-// ErrLocked says that somebody else holds a lock. Match with errors.Is.
+// ErrLocked reports a lock that is held. Match with errors.Is.
 var ErrLocked = errors.New("locked by another writer")
 
-// LockedError says which lock is held and, where it is known, by which process.
+// LockedError is the error for a lock that is held.
 type LockedError struct {
 	Name string // the lock file
-	PID  int    // process id of the holder, 0 when not known
+	PID  int    // process id of the holder; 0: unknown
 }
 
 // Error implements error.
@@ -81,7 +81,7 @@ func ReadFile(fsys FS, name string, max int64) ([]byte, error) {
 		return nil, err
 	}
 	if info.Size() > max {
-		return nil, fmt.Errorf("read %s: %d bytes, at most %d are expected here", name, info.Size(), max)
+		return nil, fmt.Errorf("read %s: %d bytes, want at most %d", name, info.Size(), max)
 	}
 	b := make([]byte, info.Size())
 	n, err := io.ReadFull(f, b)

@@ -17,8 +17,7 @@ func OS() FS { return osFS{} }
 
 type osFS struct{}
 
-// InUse reports whether err says that a file could not be renamed or removed because it is open, which
-// only Windows refuses.
+// InUse reports whether a file could not be renamed or removed because it is open, as on Windows.
 func InUse(err error) bool { return errors.Is(err, ErrInUse) || inUse(err) }
 
 func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
@@ -32,7 +31,9 @@ func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 func (osFS) Rename(oldname, newname string) error {
 	return whileBusy(func() error { return os.Rename(oldname, newname) })
 }
-func (osFS) Remove(name string) error                   { return whileBusy(func() error { return os.Remove(name) }) }
+func (osFS) Remove(name string) error {
+	return whileBusy(func() error { return os.Remove(name) })
+}
 func (osFS) Mkdir(name string, perm fs.FileMode) error  { return os.Mkdir(name, perm) }
 func (osFS) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
 func (osFS) Stat(name string) (fs.FileInfo, error)      { return os.Stat(name) }
@@ -50,7 +51,7 @@ func (osFS) TryLock(name string) (io.Closer, error) {
 	if !ok {
 		return nil, &LockedError{Name: name, PID: readPID(name)}
 	}
-	if f, err := os.OpenFile(name, os.O_WRONLY, 0); err == nil { // who holds it is a courtesy: the lock stands without
+	if f, err := os.OpenFile(name, os.O_WRONLY, 0); err == nil { // the process id is for messages
 		_, _ = f.WriteAt(pidLine(), 1)
 		_ = f.Close()
 	}
@@ -66,10 +67,10 @@ func readPID(name string) int {
 	return pidIn(f)
 }
 
-// pidLine is what the holder of a lock writes into the lock file, behind the first byte.
+// pidLine returns the text that the holder of a lock writes into the lock file at byte 1.
 func pidLine() []byte { return fmt.Appendf(nil, "%-10d\n", os.Getpid()) }
 
-// pidIn reads it; 0 when it is not there.
+// pidIn returns the process id in a lock file; 0 if there is none.
 func pidIn(f io.ReaderAt) int {
 	b := make([]byte, 16)
 	n, _ := f.ReadAt(b, 1)

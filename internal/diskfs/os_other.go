@@ -2,8 +2,8 @@
 
 package diskfs
 
-// inUse is false: other systems let open files be renamed and removed.
+// inUse returns false: other systems permit renaming and removing open files.
 func inUse(error) bool { return false }
 
-// whileBusy calls try once, for the same reason.
+// whileBusy calls try once.
 func whileBusy(try func() error) error { return try() }

@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// busyWait bounds how long a name that is in use is tried again. Programs that look at new files, such as
-// virus scanners and indexers, keep them open for moments.
+// busyWait bounds how long a name that is in use is tried again. Programs that look at new files,
+// such as virus scanners and indexers, keep them open for moments.
 const busyWait = 500 * time.Millisecond
 
 func inUse(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
 
-// whileBusy tries an operation again while what it is about is open elsewhere. Windows says access denied
-// where a file to be replaced is open.
+// whileBusy tries an operation again while what it is about is open elsewhere. Windows says access
+// denied where a file to be replaced is open.
 func whileBusy(try func() error) error {
 	deadline := time.Now().Add(busyWait)
 	for wait := time.Millisecond; ; wait *= 2 {

@@ -7,13 +7,12 @@ import (
 	"sync"
 )
 
-// ErrKilled is what every call on a Process returns once it is killed.
+// ErrKilled is returned by every call on a Process that was killed.
 var ErrKilled = errors.New("process killed")
 
-// Process is a disk as one of several processes has it: what the others do is seen at once, and
-// its end closes its files and lets go of its locks, while everything that it has written
-// stays. Make one with NewProcess. Two of them on one Crash, each with a store opened on it,
-// are two processes with caches of their own.
+// Process is a disk as one of several processes sees it. Changes of others are visible at once.
+// The end of the process closes its files and releases its locks; its writes stay. NewProcess
+// returns one. Two of them on one Crash simulate two processes.
 type Process struct {
 	FS
 	mu    sync.Mutex
@@ -23,7 +22,7 @@ type Process struct {
 	held  map[io.Closer]bool
 }
 
-// NewProcess returns fsys as a new process has it.
+// NewProcess returns fsys as a new process sees it.
 func NewProcess(fsys FS) *Process {
 	p := &Process{held: map[io.Closer]bool{}}
 	p.FS = Before(&tracking{fsys, p}, p.step)
@@ -76,7 +75,7 @@ func (p *Process) step(op, name string) error {
 	return &fs.PathError{Op: op, Path: name, Err: ErrKilled}
 }
 
-// hold remembers what the end of the process closes; what comes after its end is closed at once.
+// hold registers c, which the end of the process closes. After the end c is closed at once.
 func (p *Process) hold(c io.Closer) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,7 +87,7 @@ func (p *Process) hold(c io.Closer) error {
 	return nil
 }
 
-// release forgets c, and reports whether the process has not closed it.
+// release unregisters c and reports whether the process has not closed it.
 func (p *Process) release(c io.Closer) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,7 +96,7 @@ func (p *Process) release(c io.Closer) bool {
 	return mine
 }
 
-// tracking notes what a process has open.
+// tracking registers the open files of a process.
 type tracking struct {
 	FS
 	p *Process

@@ -6,19 +6,19 @@ import (
 	"slices"
 )
 
-// Recover returns the disk as it may be found after a power cut at this moment: seed 0 loses
-// everything that was not synced, seed 1 keeps all of it, any other seed decides for every
-// name, and for every block of 512 bytes of every unsynced file, at random. What a rename did
-// to two names is kept or lost together, as on any file system with a journal. What a failed
-// sync dropped is never kept. c itself is left as it is; nothing is open or locked in the
-// result.
+// Recover returns a disk that may be found after a power cut at this moment. Seed 0 loses
+// everything that was not synced, seed 1 keeps all of it. Any other seed decides at random for
+// every name and for every block of 512 bytes of unsynced files. Both names of a rename are kept or
+// lost together, as on a file system with a journal. Data that a failed sync dropped is lost.
+// Recover does not change c. No file of the result is open or locked.
 func (c *Crash) Recover(seed uint64) *Crash { return c.RecoverWith(seed, &c.o) }
 
-// RecoverWith is Recover to a disk with other options.
+// RecoverWith is Recover with other options for the result.
 func (c *Crash) RecoverWith(seed uint64, o *CrashOptions) *Crash {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := &recovery{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x64736b)), done: map[*node]*node{}, kept: map[*node]bool{}}
+	r := &recovery{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x64736b)),
+		done: map[*node]*node{}, kept: map[*node]bool{}}
 	return &Crash{root: r.node(c.root), o: *o, calls: c.calls}
 }
 

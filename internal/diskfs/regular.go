@@ -6,13 +6,13 @@ import (
 	"io/fs"
 )
 
-// ErrNotRegular says that a name leads to something other than a regular file: a link, a
-// directory, a FIFO or a device. It was not opened.
+// ErrNotRegular reports a link, a directory, a FIFO or a device where a regular file was expected.
+// It was not opened.
 var ErrNotRegular = errors.New("not a regular file")
 
-// OpenRegular is OpenFile for a file in a directory that others may have filled: a link at the
-// end of name is not followed, and a FIFO or a device is not opened. The error is then
-// ErrNotRegular. It returns the size as well. A missing file is not made: flag has no
+// OpenRegular is OpenFile for a file in a directory that other users may have written. A link as
+// the last element of name is not followed, and a FIFO or a device is not opened: the error is
+// ErrNotRegular. It also returns the size. It does not create a missing file; flag must not have
 // os.O_CREATE.
 func OpenRegular(fsys FS, name string, flag int) (File, int64, error) {
 	refused := &fs.PathError{Op: "open", Path: name, Err: ErrNotRegular}
@@ -45,7 +45,7 @@ func ReadRegular(fsys FS, name string, max int64) ([]byte, error) {
 	}
 	defer f.Close()
 	if size > max {
-		return nil, fmt.Errorf("read %s: %d bytes, expected at most %d", name, size, max)
+		return nil, fmt.Errorf("read %s: %d bytes, want at most %d", name, size, max)
 	}
 	b := make([]byte, size)
 	n, err := f.ReadAt(b, 0)

@@ -12,9 +12,10 @@ const (
 	writeTemp = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 )
 
-// WriteFile makes name hold data, durably: a temporary file beside it (name + ".tmp") is written, synced and
-// renamed over it, and the directory is synced. On an error name is what it was before, or, where only
-// the last step failed, already the new file. Two concurrent calls for one name must be kept apart by the caller.
+// WriteFile replaces the content of name by data, durably. It writes and syncs a temporary file
+// (name + ".tmp"), renames it to name, and syncs the directory. On an error name has the old
+// content, or, if only the last step failed, the new one. The caller must not call it concurrently
+// for one name.
 func WriteFile(fsys FS, name string, data []byte, perm fs.FileMode) error {
 	if err := writeVia(fsys, name, data, perm, true); err != nil {
 		return err
@@ -22,8 +23,9 @@ func WriteFile(fsys FS, name string, data []byte, perm fs.FileMode) error {
 	return fsys.SyncDir(filepath.Dir(name))
 }
 
-// CreateFile makes name hold data, durably, and only when there is no such name: else it is fs.ErrExist and the file
-// stays as it is. After a crash name is missing or holds all of data. It writes a temporary file (name + ".new") first.
+// CreateFile creates name with data, durably. If name exists, the error is fs.ErrExist and the file
+// is not changed. After a crash name is missing or has all of data. It writes a temporary file
+// (name + ".new") first.
 func CreateFile(fsys FS, name string, data []byte, perm fs.FileMode) error {
 	if _, err := fsys.Stat(name); !errors.Is(err, fs.ErrNotExist) {
 		if err == nil {
@@ -42,8 +44,9 @@ func CreateFile(fsys FS, name string, data []byte, perm fs.FileMode) error {
 	return fsys.SyncDir(filepath.Dir(name))
 }
 
-// RenameNew renames a file to a name that is free; a name that is taken is fs.ErrExist. Where neither FS nor system can
-// do so in one step, another program may take the name between the check and the rename.
+// RenameNew renames a file to a free name. If newname exists, the error is fs.ErrExist. Where
+// neither the FS nor the system has such a call, another program may create newname between the
+// check and the rename.
 func RenameNew(fsys FS, oldname, newname string) error {
 	if r, ok := fsys.(interface{ RenameNew(string, string) error }); ok {
 		return r.RenameNew(oldname, newname)
@@ -57,8 +60,8 @@ func RenameNew(fsys FS, oldname, newname string) error {
 	return fsys.Rename(oldname, newname)
 }
 
-// ReplaceFile is WriteFile without the syncing: after a crash name may be the old file, the new one or a torn one.
-// It is for what can be made again and carries its own checksum.
+// ReplaceFile is WriteFile without sync. After a crash name may be the old file, the new one or a
+// torn one. It is for caches with a checksum.
 func ReplaceFile(fsys FS, name string, data []byte, perm fs.FileMode) error {
 	return writeVia(fsys, name, data, perm, false)
 }
@@ -75,8 +78,8 @@ func writeVia(fsys FS, name string, data []byte, perm fs.FileMode, sync bool) er
 	return nil
 }
 
-// WriteNew writes data to name, which it makes or empties first, and syncs the data when told to.
-// It is for names that nothing refers to yet. On an error the file is removed.
+// WriteNew creates or truncates name, writes data, and syncs it if sync is true. It is for files
+// that nothing refers to yet. On an error it removes the file.
 func WriteNew(fsys FS, name string, data []byte, perm fs.FileMode, sync bool) error {
 	f, err := fsys.OpenFile(name, writeTemp, perm)
 	if err != nil {

@@ -14,15 +14,15 @@ import (
 // Limits of a Reader.
 const (
 	maxName    = 256 // bytes of a name as written
-	maxMembers = 128 // members of an object that is read
-	maxSkip    = 512 // depth of values that are skipped
+	maxMembers = 128 // members of an object
+	maxSkip    = 512 // nesting of a skipped value
 )
 
-// ErrSyntax is a text that is not what the caller reads: no JSON, or another type of value.
+// ErrSyntax reports a text that is not JSON, or a value of another type than the caller reads.
 var ErrSyntax = errors.New("malformed JSON")
 
-// MemberError says at which member of a text reading failed, as in "capsules[3].size". The empty
-// path is the whole text.
+// MemberError reports the member at which reading failed, as in "capsules[3].size". An empty
+// path stands for the whole text.
 type MemberError struct {
 	Path string
 	Err  error
@@ -39,17 +39,17 @@ func (e *MemberError) Error() string {
 // Unwrap returns Err.
 func (e *MemberError) Unwrap() error { return e.Err }
 
-// A Member is a member of an object that the caller knows.
+// A Member is a known member of an object.
 type Member struct {
 	Name     string
 	Required bool
 	Read     func(*Reader) error // reads exactly one value
 }
 
-// A Reader reads one JSON text from a stream, value by value, as the caller knows them. It holds
-// no more than the value that is read at the moment. It refuses names that stand twice in an
-// object that is read, known names in another letter case, numbers that are not unsigned
-// integers in canonical decimal form, null, and text behind the end. It is for one goroutine.
+// A Reader reads one JSON text from a stream, value by value. It holds one value at a time. It
+// refuses duplicate names in an object, known names in another letter case, numbers that are not
+// unsigned integers in canonical decimal form, null, and text behind the end. It is not safe
+// for concurrent use.
 type Reader struct {
 	r    *bufio.Reader
 	path []step
@@ -61,12 +61,12 @@ type step struct {
 	index int
 }
 
-// NewReader returns a Reader of r, of which it reads at most max bytes; a longer text is an error.
+// NewReader returns a Reader of r. A text of more than max bytes is an error.
 func NewReader(r io.Reader, max int64) *Reader {
 	return &Reader{r: bufio.NewReaderSize(&limited{r: r, left: max, max: max}, 16<<10)}
 }
 
-// limited fails where io.LimitedReader ends.
+// limited is io.LimitedReader with an error at the limit.
 type limited struct {
 	r         io.Reader
 	left, max int64
@@ -84,7 +84,7 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// End fails when anything but white space follows.
+// End returns an error if anything but white space follows.
 func (r *Reader) End() error {
 	switch c, err := r.next(); {
 	case err == io.EOF:
@@ -96,7 +96,7 @@ func (r *Reader) End() error {
 	}
 }
 
-// Object reads an object. Members that are not known are skipped.
+// Object reads an object and skips unknown members.
 func (r *Reader) Object(members []Member) error {
 	if err := r.expect('{', "an object"); err != nil {
 		return err
@@ -141,7 +141,7 @@ func (r *Reader) Object(members []Member) error {
 				break
 			}
 			if strings.EqualFold(m.Name, name) {
-				return r.fail(fmt.Errorf("%w: is spelled %q", ErrSyntax, m.Name))
+				return r.fail(fmt.Errorf("%w: want the name %q", ErrSyntax, m.Name))
 			}
 		}
 		if known >= 0 {
@@ -175,7 +175,7 @@ func (r *Reader) Object(members []Member) error {
 	return nil
 }
 
-// Array reads an array, calling read for each item, which it counts from 0.
+// Array reads an array and calls read for each item.
 func (r *Reader) Array(read func(i int) error) error {
 	if err := r.expect('[', "an array"); err != nil {
 		return err
@@ -247,12 +247,12 @@ func (r *Reader) Uint(max uint64) (uint64, error) {
 		v = v*10 + n
 	}
 	if v > max {
-		return 0, r.fail(fmt.Errorf("%w: number %d, at most %d", ErrSyntax, v, max))
+		return 0, r.fail(fmt.Errorf("%w: number %d, want at most %d", ErrSyntax, v, max))
 	}
 	return v, nil
 }
 
-// Text reads a string of at most max bytes as written between its quotes.
+// Text reads a string of at most max bytes, counted as written between the quotes.
 func (r *Reader) Text(max int) (string, error) {
 	if err := r.expect('"', "a string"); err != nil {
 		return "", err
@@ -264,7 +264,7 @@ func (r *Reader) Text(max int) (string, error) {
 	return s, nil
 }
 
-// Null reads a null, if one comes next, and reports whether it did.
+// Null reads a null if one comes next, and reports whether it has.
 func (r *Reader) Null() (bool, error) {
 	c, err := r.next()
 	if err != nil {
@@ -277,7 +277,7 @@ func (r *Reader) Null() (bool, error) {
 	return true, r.fail(r.skip(0))
 }
 
-// text reads the rest of a string, whose opening quote has been read.
+// text reads a string after its opening quote.
 func (r *Reader) text(max int) (string, error) {
 	if b, _ := r.r.Peek(min(r.r.Buffered(), max+1)); plainEnd(b) >= 0 {
 		s := string(b[:plainEnd(b)])
@@ -304,8 +304,8 @@ func (r *Reader) text(max int) (string, error) {
 	return s, nil
 }
 
-// plainEnd returns the place of the quote that ends a string of printable ASCII without escapes,
-// or -1.
+// plainEnd returns the offset of the closing quote of a string of printable ASCII without
+// escapes, or -1.
 func plainEnd(b []byte) int {
 	for i, c := range b {
 		switch {
@@ -318,8 +318,8 @@ func plainEnd(b []byte) int {
 	return -1
 }
 
-// stringRest calls each for every byte of a string after its opening quote, the closing one
-// included.
+// stringRest calls each for every byte of a string after its opening quote, including the
+// closing quote.
 func (r *Reader) stringRest(each func(byte) error) error {
 	for escaped := false; ; {
 		c, err := r.r.ReadByte()
@@ -343,7 +343,7 @@ func (r *Reader) stringRest(each func(byte) error) error {
 	}
 }
 
-// skip reads any value and keeps nothing of it.
+// skip skips any value.
 func (r *Reader) skip(depth int) error {
 	if depth > maxSkip {
 		return ErrDepth
@@ -452,7 +452,7 @@ func (r *Reader) next() (byte, error) {
 	}
 }
 
-// fail gives err the path of the member that is read, unless it has one. A nil err stays nil.
+// fail wraps err with the path of the present member, unless it has a path. nil stays nil.
 func (r *Reader) fail(err error) error {
 	var has *MemberError
 	if err == nil || errors.As(err, &has) {

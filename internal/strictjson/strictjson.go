@@ -10,14 +10,14 @@ import (
 	"unicode/utf8"
 )
 
-// MaxDepth is how deep arrays and objects may be nested.
+// MaxDepth is the limit of nested arrays and objects.
 const MaxDepth = 32
 
-// Errors of Check, which those of Unmarshal match too.
+// Errors of Check and Unmarshal.
 var (
-	// ErrDuplicate is a name that stands twice in one object.
-	ErrDuplicate = errors.New("a name stands twice in one object")
-	// ErrDepth is a value that is nested deeper than MaxDepth.
+	// ErrDuplicate reports a duplicate name in one object.
+	ErrDuplicate = errors.New("duplicate name in an object")
+	// ErrDepth reports a value that is nested deeper than MaxDepth.
 	ErrDepth = fmt.Errorf("nested deeper than %d", MaxDepth)
 )
 
@@ -29,9 +29,10 @@ func Unmarshal(text []byte, v any) error {
 	return json.Unmarshal(text, v)
 }
 
-// Check refuses a text in which a name stands twice in one object ([ErrDuplicate]), or that is nested too deep
-// ([ErrDepth]). Names that differ only in case are the same: encoding/json puts them into the same field. What Check
-// says of a text that is not JSON means nothing. It keeps the names of the objects that are open, and nothing else.
+// Check refuses a text with a duplicate name in one object ([ErrDuplicate]) and one that is
+// nested too deep ([ErrDepth]). Names that differ only in case are duplicates, because
+// encoding/json decodes them into the same field. For a text that is not JSON the result has no
+// meaning. Check keeps the names of open objects only.
 func Check(text []byte) error {
 	var open []object
 	for i := 0; i < len(text); i++ {
@@ -43,7 +44,7 @@ func Check(text []byte) error {
 			open = append(open, object{array: text[i] == '[', name: text[i] == '{'})
 		case '}', ']':
 			if len(open) == 0 {
-				return nil // no JSON
+				return nil // not JSON
 			}
 			open = open[:len(open)-1]
 		case ',':
@@ -65,7 +66,7 @@ func Check(text []byte) error {
 	return nil
 }
 
-// stringEnd returns the place behind the string that begins at from.
+// stringEnd returns the offset behind the string that begins at from.
 func stringEnd(text []byte, from int) int {
 	for i := from + 1; ; {
 		n := bytes.IndexByte(text[i:], '"')
@@ -90,7 +91,7 @@ type object struct {
 	many  map[string]struct{}
 }
 
-// add notes a name, and reports whether it is new.
+// add adds a name and reports whether it is new.
 func (o *object) add(name string) bool {
 	if o.many == nil {
 		if slices.Contains(o.few, name) {
@@ -110,17 +111,17 @@ func (o *object) add(name string) bool {
 	return !twice
 }
 
-// fold is the name that a quoted string stands for, without its case, as encoding/json compares names.
+// fold returns the name in a quoted string with its case folded, as encoding/json compares names.
 func fold(quoted []byte) string {
 	name := strings.Trim(string(quoted), `"`)
 	if strings.IndexByte(name, '\\') >= 0 {
 		if json.Unmarshal(quoted, &name) != nil {
-			return string(quoted) // no JSON
+			return string(quoted) // not JSON
 		}
 	}
 	for i := range len(name) {
 		if name[i] >= utf8.RuneSelf {
-			// By way of upper case, so that the long s and the sign of Kelvin meet their letters.
+			// Through upper case, so that the long s and the Kelvin sign fold too.
 			return strings.ToLower(strings.ToUpper(strings.ToValidUTF8(name, "\uFFFD")))
 		}
 	}

@@ -275,8 +275,8 @@ func jsonLiars() []Liar {
 	return []Liar{
 		lies("no-json", "the descriptor is not one", protocol("unexpected end of JSON input"), answering("", gibberish)),
 		lies("web-page", "the descriptor is a web page", protocol("looking for beginning of value"), answering("", saying("<!doctype html><title>404</title>"))),
-		lies("duplicate-root", "the descriptor names two heads", protocol("a name stands twice in one object"), edited("", secondRoot)),
-		lies("duplicate-line", "a line of the history has two roots", protocol("a name stands twice in one object"), edited("/roots", secondLine)),
+		lies("duplicate-root", "the descriptor names two heads", protocol("duplicate name in an object"), edited("", secondRoot)),
+		lies("duplicate-line", "a line of the history has two roots", protocol("duplicate name in an object"), edited("/roots", secondLine)),
 		lies("deep-json", "the descriptor is a million arrays in one another", protocol("nested deeper than 32"), answering("", deep)),
 		lies("huge-size", "the module's length has four hundred digits", protocol("cannot unmarshal number"),
 			edited("", replacing(`"size":`, `"size":1`+strings.Repeat("0", 400)))),
