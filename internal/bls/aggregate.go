@@ -2,10 +2,10 @@ package bls
 
 import "errors"
 
-// ErrNothing is what Aggregate says of no signatures at all.
+// ErrNothing is returned by Aggregate for no signatures.
 var ErrNothing = errors.New("bls: aggregate of no signatures")
 
-// Aggregate adds signatures up. The error is ErrNothing.
+// Aggregate returns the sum of signatures. The error is ErrNothing.
 func Aggregate(sigs []*Signature) (*Signature, error) {
 	if len(sigs) == 0 {
 		return nil, ErrNothing
@@ -36,8 +36,8 @@ func AggregateVerify(s Scheme, keys []*PublicKey, msgs [][]byte, sig *Signature)
 }
 
 // FastAggregateVerify reports whether sig is the aggregate of one signature by each key over the
-// same message. It has no meaning under Augmented, where the hashed messages differ, and is false
-// there, for no keys, and for keys that cancel each other out.
+// same message. It is false under Augmented, where the hashed messages differ, for no keys, and for
+// keys whose sum is infinity.
 func FastAggregateVerify(s Scheme, keys []*PublicKey, msg []byte, sig *Signature) bool {
 	if s == Augmented || len(keys) == 0 || sig.p.isInfinity() {
 		return false

@@ -7,41 +7,41 @@ import (
 )
 
 const (
-	// factorBits is the length of a batch's random factors. See VerifyBatch.
+	// factorBits is the length of the random factors. See VerifyBatch.
 	factorBits = 64
-	// partSize is how many claims share what is kept of a combination to look closer when it fails.
+	// partSize is the number of claims in a part. If a combination fails, its parts are verified.
 	partSize = 8
-	// hopeless is how many claims of one part have to be false for the parts after it to be verified
-	// claim by claim at once: it is more likely then that they have false ones too.
+	// hopeless is the number of false claims in one part from which on the claims of later
+	// parts are verified one by one: they probably have false claims too.
 	hopeless = 2
 )
 
-// Claim says that Signature is Key's signature over Message.
+// A Claim states that Signature is the signature of Key over Message.
 type Claim struct {
 	Key       *PublicKey
 	Message   []byte
 	Signature *Signature
 }
 
-// VerifyBatch answers for each claim whether it holds, in the order given.
+// VerifyBatch returns for each claim whether it holds, in the given order.
 //
-// Claims are checked together: each is multiplied by a random factor and the products are verified
-// as one equation, which shares the most expensive steps. Where it fails, parts of 8 claims are
-// looked at, and the claims of a part that fails are verified as [PublicKey.Verify] does. So a false
-// claim never spoils its neighbours' answers. 64 true claims take about half the time of 64 calls of
-// Verify; with one false claim among them they take four fifths of those, and 64 false ones take one
-// and a half times as long (BenchmarkVerify64, with cgo; without, a batch gains less: see there).
+// Each claim is multiplied by a random factor, and the products are verified as one equation, which
+// shares the most expensive steps. If it fails, parts of 8 claims are verified, and the claims of a
+// part that fails are verified one by one as by [PublicKey.Verify]. A false claim therefore does
+// not change the results of others. 64 true claims take about half the time of 64 calls of Verify;
+// with one false claim among them four fifths of it, and 64 false claims one and a half times as
+// long (BenchmarkVerify64, with cgo; without cgo a batch saves less).
 //
-// A true claim is always answered with true. A false one is answered with true with a chance of at
-// most 2^-64 for each combination it is in, of which there are two at most. For a combination
-// verifies the equation Π eᵢ^fᵢ = 1, where eᵢ = e(G, sigᵢ) / e(keyᵢ, H(msgᵢ)) is in a group of prime
-// order r > 2^254, and is 1 just when claim i holds. Let claim j be false, and every factor but fⱼ be
-// drawn: then at most one value of fⱼ modulo r satisfies the equation, and fⱼ is drawn from 2^64
-// values that all differ modulo r, after the claims were made. All of this needs points of the
-// subgroup, which parsing made sure of.
+// The result for a true claim is always true. For a false claim it is true with a probability of at
+// most 2^-64 for each combination that has the claim, of which there are at most two. A combination
+// verifies the equation Π eᵢ^fᵢ = 1, where eᵢ = e(G, sigᵢ) / e(keyᵢ, H(msgᵢ)) is in a group of
+// prime order r > 2^254, and is 1 just when claim i holds. Let claim j be false, and every factor
+// but fⱼ be drawn: then at most one value of fⱼ modulo r satisfies the equation, and fⱼ is drawn
+// from 2^64 values that all differ modulo r, after the claims were made. This needs points of the
+// subgroup, which parsing guarantees.
 //
-// rnd must be unpredictable to whoever makes the claims: crypto/rand.Reader. The error is rnd's.
-// It works on the calling goroutine.
+// rnd must be unpredictable for the author of the claims, as crypto/rand.Reader is. The error is
+// that of rnd. VerifyBatch starts no goroutines.
 func VerifyBatch(s Scheme, claims []Claim, rnd io.Reader) ([]bool, error) {
 	ok := make([]bool, len(claims))
 	b, err := combine(s, claims, rnd)
@@ -75,8 +75,8 @@ type term struct {
 	factor uint64
 }
 
-// combine draws the factors and computes the right side of the equation. Claims with a signature at
-// infinity, which are false, are left out.
+// combine draws the factors and computes the right side of the equation. Claims whose signature is
+// infinity are false and left out.
 func combine(s Scheme, claims []Claim, rnd io.Reader) (*batch, error) {
 	b := &batch{scheme: s, claims: claims, terms: make([]term, 0, len(claims))}
 	for i, c := range claims {
@@ -109,7 +109,7 @@ func combine(s Scheme, claims []Claim, rnd io.Reader) (*batch, error) {
 	return b, nil
 }
 
-// holds reports whether terms, of which parts are the products, satisfy their equation.
+// holds reports whether terms, whose products are parts, satisfy their equation.
 func (b *batch) holds(terms []term, parts ...*product) bool {
 	points, factors := make([]*g2, len(terms)), make([]uint64, len(terms))
 	for i, t := range terms {
@@ -118,13 +118,13 @@ func (b *batch) holds(terms []term, parts ...*product) bool {
 	return equal(scaledSum(points, factors), parts...)
 }
 
-// lookCloser answers for the claims of a combination that does not hold.
+// lookCloser sets the results of the claims of a combination that does not hold.
 func (b *batch) lookCloser(ok []bool) {
 	falseBefore := false // some part did not hold
 	despair := false
 	for i, part := range b.parts {
 		terms := b.terms[i*partSize : min((i+1)*partSize, len(b.terms))]
-		known := !falseBefore && i == len(b.parts)-1 // where all before held, the last cannot
+		known := !falseBefore && i == len(b.parts)-1 // if all others hold, the last one does not
 		if !known && !despair && b.holds(terms, part) {
 			for _, t := range terms {
 				ok[t.index] = true

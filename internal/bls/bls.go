@@ -10,35 +10,35 @@ const (
 	SecretKeySize = 32 // a scalar, big-endian
 	PublicKeySize = 48 // a compressed point of G1
 	SignatureSize = 96 // a compressed point of G2
-	MinSeedSize   = 32 // what KeyGenV3 needs at least
+	MinSeedSize   = 32 // least length of the seed of KeyGenV3
 )
 
-// Reasons why bytes are no key and no signature. Parsing errors wrap exactly one of them.
+// Errors of parsing. Each parsing error wraps exactly one of them.
 var (
-	// ErrEncoding: wrong length, a flag or coordinate that is not canonical, no point of the
-	// curve, or one outside the subgroup of prime order. (circl does not tell these apart.)
+	// ErrEncoding reports a wrong length, a flag or coordinate that is not canonical, or a point
+	// that is not on the curve or not in the subgroup of prime order.
 	ErrEncoding = errors.New("not the canonical compressed form of a point of the group")
-	// ErrInfinity: a well-formed encoding of the point at infinity, which is no key.
+	// ErrInfinity reports the point at infinity in place of a public key.
 	ErrInfinity = errors.New("point at infinity")
-	// ErrScalar: zero, or not below the group order.
+	// ErrScalar reports a scalar that is zero or not below the group order.
 	ErrScalar = errors.New("scalar out of range")
-	// ErrSeed: fewer than MinSeedSize bytes.
+	// ErrSeed reports a seed of less than MinSeedSize bytes.
 	ErrSeed = errors.New("seed too short")
 )
 
-// Scheme says which domain tag a message is hashed under and what goes before it.
+// A Scheme selects the domain tag and the prefix of a message.
 type Scheme uint8
 
 const (
-	// Augmented puts the public key before the message. It is the scheme of this project.
+	// Augmented prefixes the message with the public key. It is the scheme of this project.
 	Augmented Scheme = iota
 	// Basic hashes the message as it is. Aggregates over equal messages are unsafe.
 	Basic
-	// Possession hashes the message as it is and relies on proofs of possession made elsewhere.
+	// Possession hashes the message as it is and requires proofs of possession of the keys.
 	Possession
 )
 
-// DST returns the scheme's domain tag, all of it printable ASCII.
+// DST returns the domain tag, which is printable ASCII.
 func (s Scheme) DST() string {
 	switch s {
 	case Basic:
@@ -52,7 +52,7 @@ func (s Scheme) DST() string {
 
 func (s Scheme) dst() []byte { return []byte(s.DST()) }
 
-// augmentation returns what goes before a message signed by k, nil for nothing.
+// augmentation returns the prefix of a message that k signs, nil for none.
 func (s Scheme) augmentation(k *PublicKey) []byte {
 	if s == Augmented {
 		return k.enc[:]
@@ -60,7 +60,7 @@ func (s Scheme) augmentation(k *PublicKey) []byte {
 	return nil
 }
 
-// SecretKey is a scalar that is not zero. It prints nothing of itself: see String.
+// SecretKey is a scalar other than zero. Formatting does not show it: see String.
 type SecretKey struct {
 	k   *scalar
 	pub *PublicKey
@@ -71,7 +71,8 @@ type SecretKey struct {
 // group order. The error is ErrSeed.
 func KeyGenV3(seed []byte) (*SecretKey, error) {
 	if len(seed) < MinSeedSize {
-		return nil, fmt.Errorf("bls: key from %d bytes of seed, want at least %d: %w", len(seed), MinSeedSize, ErrSeed)
+		return nil, fmt.Errorf("bls: key from a seed of %d bytes, want at least %d: %w",
+			len(seed), MinSeedSize, ErrSeed)
 	}
 	return newSecretKey(keyGenV3(seed)), nil
 }
@@ -79,7 +80,8 @@ func KeyGenV3(seed []byte) (*SecretKey, error) {
 // ParseSecretKey reads a scalar of 32 bytes, big-endian. The error is ErrScalar.
 func ParseSecretKey(b []byte) (*SecretKey, error) {
 	if len(b) != SecretKeySize {
-		return nil, fmt.Errorf("bls: secret key of %d bytes, want %d: %w", len(b), SecretKeySize, ErrScalar)
+		return nil, fmt.Errorf("bls: secret key of %d bytes, want %d: %w",
+			len(b), SecretKeySize, ErrScalar)
 	}
 	k, ok := parseScalar(b)
 	if !ok {
@@ -96,7 +98,7 @@ func newSecretKey(k *scalar) *SecretKey {
 // Bytes returns the scalar, big-endian. It is the secret.
 func (sk *SecretKey) Bytes() [SecretKeySize]byte { return sk.k.encode() }
 
-// PublicKey returns the key that verifies what sk signs.
+// PublicKey returns the public key of sk.
 func (sk *SecretKey) PublicKey() *PublicKey { return sk.pub }
 
 // Sign signs msg, which may be empty.
@@ -104,13 +106,13 @@ func (sk *SecretKey) Sign(s Scheme, msg []byte) *Signature {
 	return &Signature{p: sk.k.sign(msg, s.dst(), s.augmentation(sk.pub))}
 }
 
-// String says that there is a key and nothing else of it.
+// String returns a constant text, so that formatting does not show the secret.
 func (sk *SecretKey) String() string { return "bls.SecretKey" }
 
-// GoString is String, so that %#v prints no secret either.
+// GoString returns String.
 func (sk *SecretKey) GoString() string { return sk.String() }
 
-// Format writes String for every verb, since %x and %d would go past it.
+// Format writes String for every verb.
 func (sk *SecretKey) Format(f fmt.State, _ rune) { fmt.Fprint(f, "bls.SecretKey") }
 
 // PublicKey is a point of G1: on the curve, in the subgroup, not infinity.
@@ -122,7 +124,8 @@ type PublicKey struct {
 // ParsePublicKey reads a compressed point. The error wraps ErrEncoding or ErrInfinity.
 func ParsePublicKey(b []byte) (*PublicKey, error) {
 	if len(b) != PublicKeySize {
-		return nil, fmt.Errorf("bls: public key of %d bytes, want %d: %w", len(b), PublicKeySize, ErrEncoding)
+		return nil, fmt.Errorf("bls: public key of %d bytes, want %d: %w",
+			len(b), PublicKeySize, ErrEncoding)
 	}
 	p, err := decodeG1(b)
 	if err != nil {
@@ -145,13 +148,14 @@ func (k *PublicKey) Verify(s Scheme, msg []byte, sig *Signature) bool {
 	return equal(sig.p, eq)
 }
 
-// Signature is a point of G2 in the subgroup. Infinity is one, and never verifies.
+// Signature is a point of the subgroup of G2. It may be infinity, which never verifies.
 type Signature struct{ p *g2 }
 
 // ParseSignature reads a compressed point. The error wraps ErrEncoding.
 func ParseSignature(b []byte) (*Signature, error) {
 	if len(b) != SignatureSize {
-		return nil, fmt.Errorf("bls: signature of %d bytes, want %d: %w", len(b), SignatureSize, ErrEncoding)
+		return nil, fmt.Errorf("bls: signature of %d bytes, want %d: %w",
+			len(b), SignatureSize, ErrEncoding)
 	}
 	p, err := decodeG2(b)
 	if err != nil {

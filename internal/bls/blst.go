@@ -16,12 +16,12 @@ type (
 	g2     blst.P2Affine
 )
 
-// keyGenV3 wants at least 32 bytes.
+// keyGenV3 requires at least 32 bytes.
 func keyGenV3(seed []byte) *scalar { return (*scalar)(blst.KeyGenV3(seed)) }
 
-// parseScalar wants 32 bytes, big-endian.
+// parseScalar requires 32 bytes, big-endian.
 func parseScalar(b []byte) (*scalar, bool) {
-	k := new(blst.SecretKey).Deserialize(b) // nil for zero and for what is not below the order
+	k := new(blst.SecretKey).Deserialize(b) // nil for zero and for values that are not below the order
 	return (*scalar)(k), k != nil
 }
 
@@ -38,7 +38,7 @@ func (k *scalar) sign(msg, dst, aug []byte) *g2 {
 	return (*g2)(new(blst.P2Affine).Sign((*blst.SecretKey)(k), msg, dst, aug))
 }
 
-// decodeG1 wants 48 bytes.
+// decodeG1 requires 48 bytes.
 func decodeG1(b []byte) (*g1, error) {
 	p := new(blst.P1Affine).Uncompress(b)
 	switch {
@@ -59,7 +59,7 @@ func (p *g1) encode() (out [PublicKeySize]byte) {
 
 func (p *g1) isInfinity() bool { return (*blst.P1Affine)(p).Equals(new(blst.P1Affine)) }
 
-// decodeG2 wants 96 bytes.
+// decodeG2 requires 96 bytes.
 func decodeG2(b []byte) (*g2, error) {
 	p := new(blst.P2Affine).Uncompress(b)
 	if p == nil || !p.InG2() {
@@ -95,7 +95,7 @@ func sumG2(points []*g2) *g2 {
 	return (*g2)(sum.ToAffine())
 }
 
-// total is a sum of points of G2 that is being made. Its zero value is not usable: newTotal.
+// total is a running sum of points of G2. newTotal returns one; the zero value is not valid.
 type total blst.P2
 
 func newTotal() *total { return new(total) }
@@ -104,14 +104,14 @@ func (t *total) add(p *g2)         { (*blst.P2)(t).AddAssign((*blst.P2Affine)(p)
 func (t *total) addTotal(o *total) { (*blst.P2)(t).AddAssign((*blst.P2)(o)) } // o may be t
 func (t *total) point() *g2        { return (*g2)((*blst.P2)(t).ToAffine()) }
 
-// product is Π e(f·key, H(aug || msg)), gathered term by term.
+// product is Π e(f·key, H(aug || msg)), computed term by term.
 type product struct{ ctx blst.Pairing }
 
 func newProduct(dst []byte) *product { return &product{blst.PairingCtx(true, dst)} }
 
-// add takes one term into the product, with factor 1 at the cost of none.
+// add multiplies the product by one term. The factor 1 has no cost.
 func (e *product) add(key *g1, factor uint64, msg, aug []byte) {
-	const checked = false // key was, when it was parsed
+	const checked = false // the key was checked when it was parsed
 	var status int
 	if pk := (*blst.P1Affine)(key); factor == 1 {
 		status = blst.PairingAggregatePkInG1(e.ctx, pk, checked, nil, checked, msg, aug)
@@ -123,14 +123,14 @@ func (e *product) add(key *g1, factor uint64, msg, aug []byte) {
 		status = blst.PairingMulNAggregatePkInG1(e.ctx, pk, checked, nil, checked, &f, factorBits, msg, aug)
 	}
 	if status != 0 {
-		panic("bls: a term was refused") // only for a key at infinity, which is none
+		panic("bls: a term was refused") // blst refuses infinity, which no PublicKey is
 	}
 }
 
-// done ends the gathering.
+// done completes the product.
 func (e *product) done() { blst.PairingCommit(e.ctx) }
 
-// equal reports whether e(G, sum) is the product of parts, which are done.
+// equal reports whether e(G, sum) is the product of parts, which are complete.
 func equal(sum *g2, parts ...*product) bool {
 	right := blst.PairingAsFp12(parts[0].ctx)
 	for _, p := range parts[1:] {

@@ -17,13 +17,13 @@ type (
 	g2     circl.G2
 )
 
-// keyGenV3 wants at least 32 bytes.
+// keyGenV3 requires at least 32 bytes.
 func keyGenV3(seed []byte) *scalar {
 	const size = 48
 	ikm := append(append(make([]byte, 0, len(seed)+1), seed...), 0)
 	okm, err := hkdf.Key(sha256.New, ikm, []byte("BLS-SIG-KEYGEN-SALT-"), string([]byte{0, size}), size)
 	if err != nil {
-		panic("bls: " + err.Error()) // 48 bytes are never too many, and SHA-256 is always there
+		panic("bls: " + err.Error()) // HKDF with SHA-256 returns 48 bytes
 	}
 	k := new(circl.Scalar)
 	k.SetBytes(okm) // modulo the order
@@ -32,7 +32,7 @@ func keyGenV3(seed []byte) *scalar {
 	return (*scalar)(k)
 }
 
-// parseScalar wants 32 bytes, big-endian.
+// parseScalar requires 32 bytes, big-endian.
 func parseScalar(b []byte) (*scalar, bool) {
 	k := new(circl.Scalar)
 	if err := k.UnmarshalBinary(b); err != nil || k.IsZero() == 1 {
@@ -44,7 +44,7 @@ func parseScalar(b []byte) (*scalar, bool) {
 func (k *scalar) encode() (out [SecretKeySize]byte) {
 	b, err := (*circl.Scalar)(k).MarshalBinary()
 	if err != nil {
-		panic("bls: " + err.Error()) // circl returns nil always
+		panic("bls: " + err.Error()) // circl always returns nil
 	}
 	copy(out[:], b)
 	return out
@@ -67,7 +67,7 @@ func (k *scalar) sign(msg, dst, aug []byte) *g2 {
 // compressedFlag marks a compressed encoding; circl also reads uncompressed ones.
 const compressedFlag = 0x80
 
-// decodeG1 wants 48 bytes.
+// decodeG1 requires 48 bytes.
 func decodeG1(b []byte) (*g1, error) {
 	p := new(circl.G1)
 	if b[0]&compressedFlag == 0 || p.SetBytes(b) != nil {
@@ -86,7 +86,7 @@ func (p *g1) encode() (out [PublicKeySize]byte) {
 
 func (p *g1) isInfinity() bool { return (*circl.G1)(p).IsIdentity() }
 
-// decodeG2 wants 96 bytes.
+// decodeG2 requires 96 bytes.
 func decodeG2(b []byte) (*g2, error) {
 	p := new(circl.G2)
 	if b[0]&compressedFlag == 0 || p.SetBytes(b) != nil {
@@ -129,7 +129,7 @@ func sumG2(points []*g2) *g2 {
 	return (*g2)(sum)
 }
 
-// total is a sum of points of G2 that is being made. Its zero value is not usable: newTotal.
+// total is a running sum of points of G2. newTotal returns one; the zero value is not valid.
 type total circl.G2
 
 func newTotal() *total {
@@ -142,7 +142,7 @@ func (t *total) add(p *g2)         { (*circl.G2)(t).Add((*circl.G2)(t), (*circl.
 func (t *total) addTotal(o *total) { (*circl.G2)(t).Add((*circl.G2)(t), (*circl.G2)(o)) } // o may be t
 func (t *total) point() *g2        { return (*g2)(t) }
 
-// product is Π e(f·key, H(aug || msg)), gathered term by term.
+// product is Π e(f·key, H(aug || msg)), computed term by term.
 type product struct {
 	dst    []byte
 	keys   []*circl.G1
@@ -151,7 +151,7 @@ type product struct {
 
 func newProduct(dst []byte) *product { return &product{dst: dst} }
 
-// add takes one term into the product, with factor 1 at the cost of none.
+// add multiplies the product by one term. The factor 1 has no cost.
 func (e *product) add(key *g1, factor uint64, msg, aug []byte) {
 	k := (*circl.G1)(key)
 	if factor != 1 {
@@ -161,8 +161,8 @@ func (e *product) add(key *g1, factor uint64, msg, aug []byte) {
 	e.hashes = append(e.hashes, (*circl.G2)(hashToG2(msg, e.dst, aug)))
 }
 
-// scale returns f·p in a time that depends on f, four bits at a time. circl's own multiplication
-// goes through all the bits of a full scalar.
+// scale returns f·p, four bits of f at a time. It is not in constant time. The multiplication of
+// circl processes all bits of a full scalar.
 func scale(p *circl.G1, f uint64) *circl.G1 {
 	var multiples [1 << 4]circl.G1
 	multiples[0].SetIdentity()
@@ -180,10 +180,10 @@ func scale(p *circl.G1, f uint64) *circl.G1 {
 	return out
 }
 
-// done ends the gathering.
+// done completes the product.
 func (e *product) done() {}
 
-// equal reports whether e(G, sum) is the product of parts, which are done.
+// equal reports whether e(G, sum) is the product of parts, which are complete.
 func equal(sum *g2, parts ...*product) bool {
 	keys, hashes, signs := []*circl.G1{circl.G1Generator()}, []*circl.G2{(*circl.G2)(sum)}, []int{1}
 	for _, p := range parts {

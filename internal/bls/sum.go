@@ -1,11 +1,12 @@
 package bls
 
-// windowBits is how many bits of the factors scaledSum takes at a time.
+// windowBits is the number of bits of the factors in one window of scaledSum.
 const windowBits = 4
 
-// scaledSum returns the sum of factors[i]·points[i], by the bucket method: for each window of bits,
-// points are added up by what their factor has there, and the sums are weighted by adding them up
-// once more from above. It takes about 20 additions for each of 64 points, and 100 for one alone.
+// scaledSum returns the sum of factors[i]·points[i] by the bucket method: for each window, the
+// points are added up by the value of their factor in the window, and the running sums of the
+// buckets from the highest one down are added. It takes about 20 additions for each of 64 points,
+// and 100 for a single point.
 func scaledSum(points []*g2, factors []uint64) *g2 {
 	sum := newTotal()
 	for shift := factorBits - windowBits; shift >= 0; shift -= windowBits {
@@ -25,7 +26,7 @@ func scaledSum(points []*g2, factors []uint64) *g2 {
 			}
 			buckets[digit].add(points[i])
 		}
-		var run *total // the sum of the buckets so far, which sum takes once for each step down
+		var run *total // the sum of the buckets so far, added once for each bucket
 		for digit := len(buckets) - 1; digit > 0; digit-- {
 			switch b := buckets[digit]; {
 			case run == nil:
