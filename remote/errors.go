@@ -12,7 +12,7 @@ import (
 // Errors that callers branch on. Absence is [fs.ErrNotExist], presence [fs.ErrExist]; who is asking is
 // [request.ErrUnauthenticated], who may not is [auth.ErrForbidden]; what its publisher has revoked is [auth.ErrRevoked].
 var (
-	// ErrBadURL is a locator that is none of the forms of remote-protocol 1.3.
+	// ErrBadURL is a locator that is none of the forms of remote/PROTOCOL.md 2.2.
 	ErrBadURL = errors.New("remote: not a locator of a store")
 	// ErrInsecure is plain HTTP to a host that is not literally loopback, or an address that the dial
 	// guard refuses.
@@ -41,7 +41,7 @@ var (
 	// that does not decode.
 	ErrProtocol = errors.New("remote: not an answer of this protocol")
 	// ErrRedirect is an origin that sends requests elsewhere, and ErrEncoded one that encodes what it sends
-	// (remote-protocol 1.5, 3.3). Both are an [ErrProtocol].
+	// (remote/PROTOCOL.md 2.3, 4.1). Both are an [ErrProtocol].
 	ErrRedirect = fmt.Errorf("%w: a redirect", ErrProtocol)
 	ErrEncoded  = fmt.Errorf("%w: a content encoding", ErrProtocol)
 	// ErrNoChunkLengths is a resource of several chunks from a host that does not say how long they are: it cannot be
@@ -59,14 +59,14 @@ var (
 	// freshness window apart. The error says by how much.
 	ErrClockSkew = errors.New("remote: clocks disagree")
 	// ErrHubPublisherRequired is a push to a host of dig.net, where a generation is published by a wallet
-	// and not by PUT: give [Pusher] a [Publisher] for the hub, or set ForceRoutes (remote-protocol §10).
+	// and not by PUT: give [Pusher] a [Publisher] for the hub, or set ForceRoutes (remote/PROTOCOL.md 9.8).
 	ErrHubPublisherRequired = errors.New("remote: this host wants a hub publisher")
 )
 
 // A Check names one of the reasons for which an origin can be refused.
 type Check string
 
-// The checks, in the order in which a clone makes them (remote-protocol 7.1).
+// The checks, in the order in which a clone makes them (remote/PROTOCOL.md 9.5).
 const (
 	CheckDescriptor Check = "descriptor"     // the origin's description is well formed and consistent
 	CheckHistory    Check = "history"        // the history has lines with roots, its numbers do not fall, the head stands last

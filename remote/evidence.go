@@ -35,7 +35,7 @@ type Claim struct {
 	Time       time.Time       `json:"time"` // of the line, as told
 	PublicKey  auth.PublicKey  `json:"public_key"`
 	Tagged     *auth.Signature `json:"signature_tagged,omitempty"`   // of root and store under PublicKey
-	Untagged   *auth.Signature `json:"signature_untagged,omitempty"` // the seed form
+	Untagged   *auth.Signature `json:"signature_untagged,omitempty"` // the untagged form
 	Common     *merkle.Hash    `json:"common_root,omitempty"`        // the newest root that both histories have
 	Last       []ClaimLine     `json:"last"`                         // the newest lines, oldest first, at most 64
 	Descriptor *Descriptor     `json:"descriptor,omitempty"`         // as it came, at most 16 of its tombstones

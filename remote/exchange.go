@@ -21,7 +21,7 @@ import (
 )
 
 // An exchange is one signed request and what answers it count as success. Every attempt is made anew:
-// a fresh nonce, timestamp and signature (remote-protocol 2.4).
+// a fresh nonce, timestamp and signature (remote/PROTOCOL.md 3.5).
 type exchange struct {
 	op     request.Op
 	method string

@@ -167,7 +167,7 @@ func contentError(err error) error {
 	return err
 }
 
-// checkChainState holds the coin that a module may embed to the store (remote-protocol 7.1 step 8).
+// checkChainState holds the coin that a module may embed to the store (remote/PROTOCOL.md 9.5).
 func (v *visit) checkChainState(m *module.Module) error {
 	c, err := m.ChainState()
 	switch {

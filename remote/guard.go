@@ -9,7 +9,7 @@ import (
 )
 
 // A Guard decides which addresses a client may dial. It looks at the address after name resolution, so a
-// public name that points into a private network is refused as well (remote-protocol §12.15). The zero
+// public name that points into a private network is refused as well (remote/PROTOCOL.md 2.4). The zero
 // Guard lets public addresses through and nothing else. It may be used concurrently; its fields may not be
 // changed once it is in use.
 type Guard struct {

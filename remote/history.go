@@ -101,8 +101,8 @@ func (t *target) unsigned() bool { return t.signed.Tagged.IsZero() && t.signed.U
 
 func (t *target) line() module.Generation { return t.lines[len(t.lines)-1] }
 
-// aim chooses what to install: the root that is prescribed (decision 32), else the head; and holds the local head against
-// the origin's history (remote-protocol 7.2.3). nil: the root that is prescribed was installed before, and nothing says
+// aim chooses what to install: the root that is prescribed, else the head; and holds the local head against
+// the origin's history (remote/PROTOCOL.md 9.6). nil: the root that is prescribed was installed before, and nothing says
 // that it is the newest again.
 func (v *visit) aim(ctx context.Context, s *sight) (*target, error) {
 	at := len(s.lines) - 1

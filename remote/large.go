@@ -12,7 +12,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Modules that an origin does not give by GET, and where a client finds them instead (remote-protocol 3.3, 8.5).
+// Modules that an origin does not give by GET, and where a client finds them instead (remote/PROTOCOL.md 5.5, 10.6).
 
 // A Large opens modules that an origin does not give by GET. rpc.Large is the one for the JSON-RPC tier.
 type Large interface {

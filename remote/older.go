@@ -16,8 +16,8 @@ import (
 // maxTogether is how many generations are fetched at a time.
 const maxTogether = 4
 
-// older fetches the generations of the history that are not held, when all are wanted (remote-protocol 7.2.5, §11
-// row 4): several at a time, and each becomes visible after the one before it. They come after the head, which alone
+// older fetches the generations of the history that are not held, when all are wanted (remote/PROTOCOL.md
+// 9.7): several at a time, and each becomes visible after the one before it. They come after the head, which alone
 // is signed, so that no unsigned generation is ever the newest.
 func (v *visit) older(ctx context.Context) error {
 	if !v.AllGenerations {

@@ -78,7 +78,7 @@ func verdicts(r *remote.Report) (out []remote.Verdict) {
 	return out
 }
 
-// long says that everything is to be tried, not only what differs most (decision 34).
+// long says that everything is to be tried, not only what differs most.
 func long() bool { return strings.Contains(os.Getenv("DIG_TEST"), "long") }
 
 var pieces = &remote.OriginsOptions{Piece: 32 << 10}

@@ -14,7 +14,7 @@ type PublishRequest struct {
 }
 
 // A Publisher makes a generation the head of its store somewhere. [PutPublisher] is the protocol's own; a
-// hub where each generation is a spend of a wallet is the embedder's to write (remote-protocol §10). This
+// hub where each generation is a spend of a wallet is the embedder's to write (remote/PROTOCOL.md 9.8). This
 // library never logs in anywhere and holds no wallet's keys.
 type Publisher interface {
 	// Publish returns how it ended. The parent no longer being the head is [ErrNonFastForward].

@@ -279,7 +279,7 @@ func TestPullRevert(t *testing.T) {
 	})
 }
 
-// TestPullKey: decision 42.
+// TestPullKey: another publisher key is taken when an anchor confirms what it signed, or when the caller names it.
 func TestPullKey(t *testing.T) {
 	successor := key(0x77)
 	for _, c := range []struct {

@@ -39,12 +39,12 @@ type PutRequest struct {
 }
 
 // Put pushes one generation: push-init, then the body in line or to the address that the origin hands out;
-// a node without push-init gets one plain PUT (remote-protocol §4). body is read from its start, perhaps
+// a node without push-init gets one plain PUT (remote/PROTOCOL.md 6). body is read from its start, perhaps
 // twice, and exactly p.Size bytes of it.
 //
 // Both forms of the signature travel, one of them as the first. A 403 is answered once by the other form as the
 // first, and what comes of that is the outcome. The client remembers the form that an origin accepts, for as long as
-// it lives and in [ClientOptions].PushForms (§11 row 1).
+// it lives and in [ClientOptions].PushForms (remote/PROTOCOL.md 6.1).
 //
 // When the answer is lost, or says that the parent is not the head, the descriptor is read again: a head equal to the
 // root means success. After a lost answer, and after 429, 502, 503 and 504, the push is sent again where the
@@ -239,7 +239,7 @@ func (c *Client) outcome(ctx context.Context, e exchange) (Outcome, error) {
 	return Advanced, nil
 }
 
-// presignedTarget holds an upload address to remote-protocol 4.6: https to a public host, or the origin
+// presignedTarget holds an upload address to remote/PROTOCOL.md 6.6: https to a public host, or the origin
 // itself. The address is a secret, so errors name its host only.
 func (c *Client) presignedTarget(s string) (*url.URL, *http.Transport, error) {
 	u, err := url.Parse(s)

@@ -36,7 +36,7 @@ type Report struct {
 	// given before.
 	Unsigned bool `json:"unsigned"`
 	// HistoryConfirmed says that the anchor's lineage contains every line up to Root. Without it, lines of
-	// generations that are not held are the origin's word (decision 31).
+	// generations that are not held are the origin's word.
 	HistoryConfirmed bool `json:"history_confirmed"`
 	// HeadTime is the time in the line of Root, which is the origin's word, and HeadAge how long ago that was by our
 	// clock. An origin that is frozen shows an old head, and so does a publisher that rests: only an anchor, or other
@@ -48,7 +48,7 @@ type Report struct {
 	// Reverted says that Root stands in the local history before From too: the publisher went back to it, which an
 	// anchor or a root given confirmed, or Trust.AcceptRevert let through.
 	Reverted   bool             `json:"reverted"`
-	NewerHead  merkle.Hash      `json:"newer_head"` // the origin's head, when the anchor confirms only an older one (decision 32)
+	NewerHead  merkle.Hash      `json:"newer_head"` // the origin's head, when the anchor confirms only an older one
 	Tombstones []auth.Tombstone `json:"-"`          // valid ones that were new to us; kept where the Local is a Revoker
 
 	Origins  []Account  `json:"origins"`            // what each origin that was asked did, in the order given

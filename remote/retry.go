@@ -10,7 +10,7 @@ import (
 	"github.com/dig-network/digstore/internal/backoff"
 )
 
-// maxAsked is how long a wait that a server asks for is honoured (remote-protocol 7.6).
+// maxAsked is how long a wait that a server asks for is honoured (remote/PROTOCOL.md 9.2).
 const maxAsked = time.Minute
 
 // A policy says whether a failed attempt may be made again.

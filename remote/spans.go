@@ -23,7 +23,7 @@ import (
 const (
 	partCost    = 256
 	requestCost = 16 << 10
-	largeCost   = 3 << 20 // of a request to a Large, which answers in windows of that (remote-protocol 8.4)
+	largeCost   = 3 << 20 // of a request to a Large, which answers in windows of that (remote/PROTOCOL.md 10.3)
 
 	maxRanges = 128 // in one request
 	maxSpans  = 1 << 16

@@ -50,7 +50,7 @@ func (s *tombstoneSet) insert(t auth.Tombstone) {
 }
 
 // add adds those tombstones of one origin that key has signed for this store, and returns them. Others are ignored: an
-// origin cannot revoke by itself (remote-protocol 5.4). Those of the whole store and of the roots in first are checked
+// origin cannot revoke by itself (remote/PROTOCOL.md 7.3). Those of the whole store and of the roots in first are checked
 // first, then the others until maxFailed have failed. What has failed is not checked again.
 func (s *tombstoneSet) add(ctx context.Context, shown []auth.Tombstone, key auth.PublicKey, first ...merkle.Hash) (added []auth.Tombstone, err error) {
 	failed := 0

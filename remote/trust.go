@@ -10,9 +10,9 @@ import (
 
 // A Trust is the answer to: why believe this origin? The zero value believes nothing, and [Clone] refuses.
 // What a module's root covers is checked always; Trust is about the rest, since key and history lie outside
-// the root and a store's id is in general not bound to its key (remote-protocol §12.6, 7).
+// the root and a store's id is in general not bound to its key (remote/PROTOCOL.md 9.4).
 type Trust struct {
-	// Anchor is asked first, and its answer is the root that is installed (decision 32). An anchor that
+	// Anchor is asked first, and its answer is the root that is installed. An anchor that
 	// fails is a refusal. A head that carries no signature is believed when the Anchor, or Root, confirms it, and not
 	// otherwise; then no key is held from it, and one that is held must be the module's. One that is a [Lineage] too also vouches for older generations.
 	Anchor Anchor
@@ -20,15 +20,15 @@ type Trust struct {
 	Root merkle.Hash
 	// Publisher is a key known by other means. A module with another key is refused.
 	Publisher auth.PublicKey
-	// KeyHashID believes a key whose SHA-256 is the store's id, as with stores that init makes
-	// (decision 25). Other ids it does not help.
+	// KeyHashID believes a key whose SHA-256 is the store's id, as with stores that init makes.
+	// Other ids it does not help.
 	KeyHashID bool
 	// FirstUse believes the first key seen for this store.
 	FirstUse bool
 	// Known remembers the key of every store that was believed; nil: nothing does. A store that it knows by
 	// another key is refused, unless Publisher or AcceptKey names the new one or an Anchor confirms it.
 	Known KnownStores
-	// AcceptKey is a publisher key to take in place of the one that is held, once (decision 42). An Anchor
+	// AcceptKey is a publisher key to take in place of the one that is held, once. An Anchor
 	// that confirms the root which the new key signed does the same.
 	AcceptKey auth.PublicKey
 	// AcceptHead is a head to take although its history does not contain the local one, once: the way past a history

@@ -15,7 +15,7 @@ import (
 // DefaultHost answers for a dig:// locator that names no host.
 const DefaultHost = "rpc.dig.net"
 
-// A URL is a locator: a store, an origin, or both (remote-protocol §1). It is a name on the client's side;
+// A URL is a locator: a store, an origin, or both (remote/PROTOCOL.md 2). It is a name on the client's side;
 // what travels is a request to its [URL.Endpoint]. Equal locators are equal values.
 //
 //	dig://<id>                        the store at DefaultHost
@@ -213,7 +213,7 @@ func (u URL) Endpoint() string {
 }
 
 // WithStore returns u for the store s. A locator that names another store is [ErrBadURL]: what is pushed or
-// pulled is what the local store is, and the locator must agree (remote-protocol 1.4).
+// pulled is what the local store is, and the locator must agree (remote/PROTOCOL.md 2.2).
 func (u URL) WithStore(s auth.StoreID) (URL, error) {
 	if !u.Store.IsZero() && u.Store != s {
 		return URL{}, fmt.Errorf("%w: %s names another store than the local one, %s", ErrBadURL, u, s)
@@ -238,7 +238,7 @@ func (u URL) Hostname() string {
 	return strings.Trim(host, "[]")
 }
 
-// Hub reports whether the host belongs to dig.net, where publishing is a wallet's business (§10).
+// Hub reports whether the host belongs to dig.net, where publishing is a wallet's business (remote/PROTOCOL.md 9.8).
 func (u URL) Hub() bool {
 	host := u.Hostname()
 	return host == "dig.net" || strings.HasSuffix(host, ".dig.net")

@@ -42,7 +42,7 @@ func TestParseURLVectors(t *testing.T) {
 
 const testID = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-// TestParseURL walks the table of remote-protocol 1.3, errors included.
+// TestParseURL walks the table of remote/PROTOCOL.md 2.2, errors included.
 func TestParseURL(t *testing.T) {
 	for _, c := range []struct {
 		in       string

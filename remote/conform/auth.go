@@ -15,17 +15,17 @@ import (
 
 // What the reference is known to do otherwise.
 const (
-	knownReplay = "the reference remembers no nonces (§11 row 8)"
-	knownHead   = "the reference answers HEAD without authentication (§11 row 13)"
-	knownPlus   = "the reference reads a leading + (§2.3)"
-	knownOpen   = "as an origin of anonymous mode does (§2.5); check it as one"
+	knownReplay = "the reference remembers no nonces (§12)"
+	knownHead   = "the reference answers HEAD without authentication (§12)"
+	knownPlus   = "the reference reads a leading + (§3.4)"
+	knownOpen   = "as an origin of anonymous mode does (§3.6); check it as one"
 )
 
 // authChecks look at the door: what a request has to be signed for, and what is wrong with those that are refused. Most
 // ask for the descriptor.
 func authChecks() []check {
 	list := []check{
-		{"auth/signed", "§2.1", Must, func(ctx context.Context, s *session) error {
+		{"auth/signed", "§3.1", Must, func(ctx context.Context, s *session) error {
 			a, err := s.send(ctx, probe{})
 			if err != nil {
 				return err
@@ -40,7 +40,7 @@ func authChecks() []check {
 		{"identity", request.HeaderIdentity}, {"timestamp", request.HeaderTimestamp},
 		{"nonce", request.HeaderNonce}, {"signature", request.HeaderAuth},
 	} {
-		list = append(list, door("auth/missing-"+h.name, "§2.3", Must, "", func(r *http.Request) { r.Header.Del(h.header) }))
+		list = append(list, door("auth/missing-"+h.name, "§3.4", Must, "", func(r *http.Request) { r.Header.Del(h.header) }))
 	}
 	replace := func(header string, values ...string) []func(*http.Request) {
 		var all []func(*http.Request)
@@ -57,25 +57,25 @@ func authChecks() []check {
 		r.Header.Set(request.HeaderAuth, "c0"+strings.Repeat("00", 95))
 	}
 	list = append(list,
-		door("auth/malformed-identity", "§2.3", Must, "", append(replace(request.HeaderIdentity, "x", strings.Repeat("zz", 48), strings.Repeat("ff", 48), strings.Repeat("00", 48)), cut(request.HeaderIdentity))...),
-		door("auth/infinity", "§0.1", Must, "", infinity),
-		door("auth/malformed-timestamp", "§2.3", Must, "", append(replace(request.HeaderTimestamp, "x", "-1", "1e9", "0x10", "18446744073709551616"), func(r *http.Request) {
+		door("auth/malformed-identity", "§3.4", Must, "", append(replace(request.HeaderIdentity, "x", strings.Repeat("zz", 48), strings.Repeat("ff", 48), strings.Repeat("00", 48)), cut(request.HeaderIdentity))...),
+		door("auth/infinity", "§1.2", Must, "", infinity),
+		door("auth/malformed-timestamp", "§3.4", Must, "", append(replace(request.HeaderTimestamp, "x", "-1", "1e9", "0x10", "18446744073709551616"), func(r *http.Request) {
 			r.Header.Set(request.HeaderTimestamp, r.Header.Get(request.HeaderTimestamp)+".0")
 		})...),
-		door("auth/plus-timestamp", "§2.3", Extension, knownPlus, func(r *http.Request) {
+		door("auth/plus-timestamp", "§3.4", Extension, knownPlus, func(r *http.Request) {
 			r.Header.Set(request.HeaderTimestamp, "+"+r.Header.Get(request.HeaderTimestamp))
 		}),
-		door("auth/malformed-nonce", "§2.3", Must, "", append(replace(request.HeaderNonce, "x", strings.Repeat("zz", 32)), cut(request.HeaderNonce))...),
-		door("auth/malformed-signature", "§2.3", Must, "", append(replace(request.HeaderAuth, "x", strings.Repeat("zz", 96), strings.Repeat("ff", 96)), cut(request.HeaderAuth))...),
+		door("auth/malformed-nonce", "§3.4", Must, "", append(replace(request.HeaderNonce, "x", strings.Repeat("zz", 32)), cut(request.HeaderNonce))...),
+		door("auth/malformed-signature", "§3.4", Must, "", append(replace(request.HeaderAuth, "x", strings.Repeat("zz", 96), strings.Repeat("ff", 96)), cut(request.HeaderAuth))...),
 	)
 	var twice []func(*http.Request)
 	for _, header := range []string{request.HeaderIdentity, request.HeaderTimestamp, request.HeaderNonce, request.HeaderAuth} {
 		twice = append(twice, func(r *http.Request) { r.Header.Add(header, r.Header.Get(header)) })
 	}
-	list = append(list, door("auth/duplicate-header", "§2.3", Extension, "the reference takes the first (§2.3)", twice...),
-		check{"auth/stale", "§2.3", Must, func(ctx context.Context, s *session) error { return s.aged(ctx, 401, 310*time.Second, 24*time.Hour) }},
-		check{"auth/future", "§2.3", Must, func(ctx context.Context, s *session) error { return s.aged(ctx, 401, -310*time.Second, -24*time.Hour) }},
-		check{"auth/window", "§2.3", Must, func(ctx context.Context, s *session) error {
+	list = append(list, door("auth/duplicate-header", "§3.4", Extension, "the reference takes the first (§3.4)", twice...),
+		check{"auth/stale", "§3.4", Must, func(ctx context.Context, s *session) error { return s.aged(ctx, 401, 310*time.Second, 24*time.Hour) }},
+		check{"auth/future", "§3.4", Must, func(ctx context.Context, s *session) error { return s.aged(ctx, 401, -310*time.Second, -24*time.Hour) }},
+		check{"auth/window", "§3.4", Must, func(ctx context.Context, s *session) error {
 			if _, err := s.head(ctx); err != nil {
 				return err
 			}
@@ -96,7 +96,7 @@ func authChecks() []check {
 			r.Header.Set(request.HeaderIdentity, freshKey().PublicKey().String())
 			return nil
 		}),
-		check{"auth/upper-case", "§ conventions", Must, func(ctx context.Context, s *session) error {
+		check{"auth/upper-case", "§1.1", Must, func(ctx context.Context, s *session) error {
 			if _, err := s.head(ctx); err != nil {
 				return err
 			}
@@ -107,17 +107,17 @@ func authChecks() []check {
 				return nil
 			}}, http.StatusOK)
 		}},
-		check{"auth/replay", "§2.4", Must, func(ctx context.Context, s *session) error {
+		check{"auth/replay", "§3.5", Must, func(ctx context.Context, s *session) error {
 			return s.replayed(ctx, probe{}, probe{})
 		}},
-		check{"auth/replay-with-another-query", "§2.4", Must, func(ctx context.Context, s *session) error {
+		check{"auth/replay-with-another-query", "§3.5", Must, func(ctx context.Context, s *session) error {
 			head, err := s.head(ctx)
 			if err != nil {
 				return err
 			}
 			return s.replayed(ctx, probe{method: http.MethodHead, tail: "/module", query: "root=" + head.String()}, probe{method: http.MethodHead, tail: "/module"})
 		}},
-		check{"auth/replay-in-parallel", "§2.4", Must, replayRace},
+		check{"auth/replay-in-parallel", "§3.5", Must, replayRace},
 	)
 	return append(list, unsignedChecks()...)
 }
@@ -140,7 +140,7 @@ func door(name, spec string, level Level, known string, changes ...func(*http.Re
 
 // forged is a check that a signature does not go with something else than what was signed.
 func forged(name string, change func(*session, *http.Request) error) check {
-	return check{name, "§0.2", Must, func(ctx context.Context, s *session) error {
+	return check{name, "§1.3", Must, func(ctx context.Context, s *session) error {
 		if err := s.closed(); err != nil {
 			return err
 		}
@@ -261,7 +261,7 @@ func unsignedChecks() []check {
 	}
 	var list []check
 	for _, rt := range routes {
-		list = append(list, check{"auth/unsigned-" + rt.name, "§2.2", Must, func(ctx context.Context, s *session) error {
+		list = append(list, check{"auth/unsigned-" + rt.name, "§3.2", Must, func(ctx context.Context, s *session) error {
 			method := rt.p.method
 			if method == "" {
 				method = http.MethodGet

@@ -25,7 +25,7 @@ type Options struct {
 	Transport http.RoundTripper
 	// UserAgent is <product>/<version>. Default "digstore-conform/1".
 	UserAgent string
-	// Anonymous says that the origin means to answer reads to anybody (remote-protocol 2.5). Checks of signatures on
+	// Anonymous says that the origin means to answer reads to anybody (remote/PROTOCOL.md 3.6). Checks of signatures on
 	// reads are skipped; writes have to be authenticated all the same.
 	Anonymous bool
 	// Write, when set, makes a store at the origin and pushes to it.
@@ -48,7 +48,7 @@ type Options struct {
 type Write struct {
 	// Key is the publisher's. nil: one made for this run, whose store is left behind.
 	Key auth.Signer
-	// Store is the store's id. Zero: the hash of the key (decision 25).
+	// Store is the store's id. Zero: the hash of the key.
 	Store auth.StoreID
 	// Token goes with pushes, where the origin asks for one. It is in no report.
 	Token string
@@ -96,7 +96,7 @@ func freshKey() *auth.Key {
 // A Check names one line of the table.
 type Check struct {
 	Name    string // group/what
-	Section string // of remote-protocol, or of RECIPES.md in package remote
+	Section string // of PROTOCOL.md, or of RECIPES.md in package remote
 	Level   Level
 	Writes  bool // it is made only with [Options.Write]
 }
@@ -198,7 +198,7 @@ func chosen(opt Options) (list []check, err error) {
 	return list, nil
 }
 
-// reach finds out whether anything answers. A dig URL of a loopback host falls back to plain HTTP (remote-protocol 1.5).
+// reach finds out whether anything answers. A dig URL of a loopback host falls back to plain HTTP (remote/PROTOCOL.md 2.3).
 func (s *session) reach(ctx context.Context, u remote.URL) error {
 	a, err := s.send(ctx, probe{})
 	var plain tls.RecordHeaderError

@@ -13,7 +13,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-const knownDecoy = "the reference's decoys are a public formula and carry no proof (§12.18)"
+const knownDecoy = "the reference's decoys are a public formula and carry no proof (§8.4)"
 
 // A reply is the answer of POST /content.
 type reply struct {
@@ -88,7 +88,7 @@ func (s *session) hit(ctx context.Context) (key, root merkle.Hash, sealed []byte
 // contentChecks look at POST /content and /proof.
 func contentChecks() []check {
 	list := []check{
-		{"content/hit", "§6.1", Must, func(ctx context.Context, s *session) error {
+		{"content/hit", "§8.1", Must, func(ctx context.Context, s *session) error {
 			key, root, sealed, err := s.hit(ctx)
 			if err != nil {
 				return err
@@ -105,7 +105,7 @@ func contentChecks() []check {
 			}
 			return r.genuine(root)
 		}},
-		{"content/range", "§6.1", Must, func(ctx context.Context, s *session) error {
+		{"content/range", "§8.1", Must, func(ctx context.Context, s *session) error {
 			key, root, sealed, err := s.hit(ctx)
 			if err != nil {
 				return err
@@ -131,14 +131,14 @@ func contentChecks() []check {
 			}
 			return nil
 		}},
-		{"content/backward-range", "§6.1", Extension, func(ctx context.Context, s *session) error {
+		{"content/backward-range", "§8.1", Extension, func(ctx context.Context, s *session) error {
 			key, root, _, err := s.hit(ctx)
 			if err != nil {
 				return err
 			}
-			return as("the reference answers the whole resource (§6.1)", s.refused(ctx, probe{tail: "/content"}.asJSON(part(key, root, 1, 0)), http.StatusBadRequest))
+			return as("the reference answers the whole resource (§8.1)", s.refused(ctx, probe{tail: "/content"}.asJSON(part(key, root, 1, 0)), http.StatusBadRequest))
 		}},
-		{"content/unknown-members", "§3", Must, func(ctx context.Context, s *session) error {
+		{"content/unknown-members", "§4.2", Must, func(ctx context.Context, s *session) error {
 			key, root, _, err := s.hit(ctx)
 			if err != nil {
 				return err
@@ -147,7 +147,7 @@ func contentChecks() []check {
 			v["conform"] = map[string]any{"x": []int{1}}
 			return s.refused(ctx, probe{tail: "/content"}.asJSON(v), http.StatusOK)
 		}},
-		{"content/older-root", "§6.1", Must, func(ctx context.Context, s *session) error {
+		{"content/older-root", "§8.1", Must, func(ctx context.Context, s *session) error {
 			key, _, _, err := s.hit(ctx)
 			if err != nil {
 				return err
@@ -165,7 +165,7 @@ func contentChecks() []check {
 			}
 			return a.is(http.StatusOK)
 		}},
-		{"content/miss", "§6.1", Must, func(ctx context.Context, s *session) error {
+		{"content/miss", "§8.1", Must, func(ctx context.Context, s *session) error {
 			root, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -179,7 +179,7 @@ func contentChecks() []check {
 			}
 			return nil
 		}},
-		{"content/miss-looks-like-hit", "§6.4", Must, func(ctx context.Context, s *session) error {
+		{"content/miss-looks-like-hit", "§8.4", Must, func(ctx context.Context, s *session) error {
 			key, root, _, err := s.hit(ctx)
 			if err != nil {
 				return err
@@ -202,7 +202,7 @@ func contentChecks() []check {
 			}
 			return nil
 		}},
-		{"content/miss-has-proof", "§6.4", Extension, func(ctx context.Context, s *session) error {
+		{"content/miss-has-proof", "§8.4", Extension, func(ctx context.Context, s *session) error {
 			root, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -217,7 +217,7 @@ func contentChecks() []check {
 			}
 			return nil
 		}},
-		{"content/miss-is-secret", "§6.4", Extension, func(ctx context.Context, s *session) error {
+		{"content/miss-is-secret", "§8.4", Extension, func(ctx context.Context, s *session) error {
 			root, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -232,7 +232,7 @@ func contentChecks() []check {
 			}
 			return nil
 		}},
-		{"content/miss-is-stable", "§6.4", Should, func(ctx context.Context, s *session) error {
+		{"content/miss-is-stable", "§8.4", Should, func(ctx context.Context, s *session) error {
 			root, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -251,7 +251,7 @@ func contentChecks() []check {
 			}
 			return nil
 		}},
-		{"content/miss-has-ranges", "§6.4", Should, func(ctx context.Context, s *session) error {
+		{"content/miss-has-ranges", "§8.4", Should, func(ctx context.Context, s *session) error {
 			root, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -271,30 +271,30 @@ func contentChecks() []check {
 			}
 			return nil
 		}},
-		{"content/unknown-root", "§6.1", Must, func(ctx context.Context, s *session) error {
+		{"content/unknown-root", "§8.1", Must, func(ctx context.Context, s *session) error {
 			return s.refused(ctx, probe{tail: "/content"}.asJSON(lookup(random(), random())), http.StatusNotFound)
 		}},
-		{"content/unknown-store", "§6.1", Must, func(ctx context.Context, s *session) error {
+		{"content/unknown-store", "§8.1", Must, func(ctx context.Context, s *session) error {
 			return s.refused(ctx, probe{tail: "/content", store: nowhere()}.asJSON(lookup(random(), random())), http.StatusNotFound)
 		}},
-		{"content/head-method", "§2.2", Must, func(ctx context.Context, s *session) error {
+		{"content/head-method", "§3.2", Must, func(ctx context.Context, s *session) error {
 			return s.refused(ctx, probe{method: http.MethodGet, tail: "/content"}, http.StatusNotFound, http.StatusMethodNotAllowed)
 		}},
-		{"proof/answer", "§6.2", Must, func(ctx context.Context, s *session) error {
+		{"proof/answer", "§8.3", Must, func(ctx context.Context, s *session) error {
 			key, root, _, err := s.hit(ctx)
 			if err != nil {
 				return err
 			}
 			return s.proof(ctx, key, root)
 		}},
-		{"proof/miss", "§6.2", Must, func(ctx context.Context, s *session) error {
+		{"proof/miss", "§8.3", Must, func(ctx context.Context, s *session) error {
 			root, err := s.head(ctx)
 			if err != nil {
 				return err
 			}
 			return s.proof(ctx, random(), root)
 		}},
-		{"proof/unknown-root", "§6.2", Must, func(ctx context.Context, s *session) error {
+		{"proof/unknown-root", "§8.3", Must, func(ctx context.Context, s *session) error {
 			return s.refused(ctx, probe{tail: "/proof"}.asJSON(lookup(random(), random())), http.StatusNotFound)
 		}},
 	}
@@ -308,7 +308,7 @@ func contentChecks() []check {
 func badLookups(tail string) []check {
 	group := tail[1:]
 	ask := func(name string, level Level, status int, bad func(root merkle.Hash) probe) check {
-		return check{group + "/" + name, "§3, §6.1", level, func(ctx context.Context, s *session) error {
+		return check{group + "/" + name, "§4.2, §8.1", level, func(ctx context.Context, s *session) error {
 			root, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -354,7 +354,7 @@ func (s *session) proof(ctx context.Context, key, root merkle.Hash) error {
 // names lists the names of headers.
 func names(h http.Header) []string { return slices.Sorted(maps.Keys(h)) }
 
-// publicDecoy is what the reference answers for a key that is not there (remote-protocol 6.4).
+// publicDecoy is what the reference answers for a key that is not there (remote/PROTOCOL.md 8.4).
 func publicDecoy(key merkle.Hash) []byte {
 	n := 256 << (key[0] % 8)
 	var out []byte

@@ -62,7 +62,7 @@ func deltaChecks() []check {
 		return probe{tail: "/delta", query: "from=" + from.String() + "&to=" + to.String()}
 	}
 	return []check{
-		{"delta/same", "§6.3", Must, func(ctx context.Context, s *session) error {
+		{"delta/same", "§8.5", Must, func(ctx context.Context, s *session) error {
 			head, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -73,7 +73,7 @@ func deltaChecks() []check {
 			}
 			return err
 		}},
-		{"delta/between", "§6.3", Must, func(ctx context.Context, s *session) error {
+		{"delta/between", "§8.5", Must, func(ctx context.Context, s *session) error {
 			head, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -97,7 +97,7 @@ func deltaChecks() []check {
 			}
 			return nil
 		}},
-		{"delta/have", "§6.3", Must, func(ctx context.Context, s *session) error {
+		{"delta/have", "§8.5", Must, func(ctx context.Context, s *session) error {
 			head, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -123,7 +123,7 @@ func deltaChecks() []check {
 			}
 			return nil
 		}},
-		{"delta/unknown-root", "§6.3", Must, func(ctx context.Context, s *session) error {
+		{"delta/unknown-root", "§8.5", Must, func(ctx context.Context, s *session) error {
 			head, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -135,7 +135,7 @@ func deltaChecks() []check {
 			}
 			return nil
 		}},
-		{"delta/missing-argument", "§6.3", Must, func(ctx context.Context, s *session) error {
+		{"delta/missing-argument", "§8.5", Must, func(ctx context.Context, s *session) error {
 			for _, query := range []string{"", "from=" + random().String(), "to=" + random().String()} {
 				if err := s.refused(ctx, probe{tail: "/delta", query: query}, http.StatusBadRequest); err != nil {
 					return err
@@ -143,7 +143,7 @@ func deltaChecks() []check {
 			}
 			return nil
 		}},
-		{"delta/bad-argument", "§6.3", Must, func(ctx context.Context, s *session) error {
+		{"delta/bad-argument", "§8.5", Must, func(ctx context.Context, s *session) error {
 			return s.refused(ctx, probe{tail: "/delta", query: "from=x&to=y"}, http.StatusBadRequest)
 		}},
 	}
@@ -182,7 +182,7 @@ func (s *session) pool(ctx context.Context) (map[merkle.Hash]bool, error) {
 // tombstoneChecks send tombstones that cannot count: malformed, for another store, or signed by nobody who may.
 func tombstoneChecks() []check {
 	post := func(name string, level Level, status int, body func(s *session, by auth.Signer) any) check {
-		return check{"tombstone/" + name, "§5.3", level, func(ctx context.Context, s *session) error {
+		return check{"tombstone/" + name, "§7.2", level, func(ctx context.Context, s *session) error {
 			if _, err := s.head(ctx); err != nil {
 				return err
 			}

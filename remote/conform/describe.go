@@ -12,7 +12,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-const knownTimes = "the reference makes timestamps up, 1000 + generation (§11 row 20)"
+const knownTimes = "the reference makes timestamps up, 1000 + generation (§12)"
 
 // isHex holds text to n lower-case hex digits.
 func isHex(text string, n int) bool {
@@ -26,7 +26,7 @@ func isHex(text string, n int) bool {
 // describeChecks look at the descriptor and the history.
 func describeChecks() []check {
 	return []check{
-		{"descriptor/shape", "§3.1", Must, func(ctx context.Context, s *session) error {
+		{"descriptor/shape", "§5.1", Must, func(ctx context.Context, s *session) error {
 			a, err := s.expect(ctx, probe{}, http.StatusOK)
 			if err != nil {
 				return err
@@ -52,7 +52,7 @@ func describeChecks() []check {
 			}
 			return nil
 		}},
-		{"descriptor/lower-case", "§ conventions", Should, func(ctx context.Context, s *session) error {
+		{"descriptor/lower-case", "§1.1", Should, func(ctx context.Context, s *session) error {
 			d, err := s.descriptor(ctx)
 			if err != nil {
 				return err
@@ -66,17 +66,17 @@ func describeChecks() []check {
 			}
 			return nil
 		}},
-		{"descriptor/signed", "§4.10", Should, func(ctx context.Context, s *session) error {
+		{"descriptor/signed", "§5.1", Should, func(ctx context.Context, s *session) error {
 			d, err := s.descriptor(ctx)
 			if err != nil {
 				return err
 			}
 			if d.sigs[0].IsZero() {
-				return as("the reference serves none for a head that was not pushed (§11 row 10)", found("push_sig, without which clients refuse the head", "none"))
+				return as("the reference serves none for a head that was not pushed (§12)", found("push_sig, without which clients refuse the head", "none"))
 			}
 			return nil
 		}},
-		{"descriptor/signature", "§7.1", Must, func(ctx context.Context, s *session) error {
+		{"descriptor/signature", "§9.5", Must, func(ctx context.Context, s *session) error {
 			d, err := s.descriptor(ctx)
 			if err != nil {
 				return err
@@ -93,7 +93,7 @@ func describeChecks() []check {
 			}
 			return nil
 		}},
-		{"descriptor/key", "§12.7", Should, func(ctx context.Context, s *session) error {
+		{"descriptor/key", "§9.4", Should, func(ctx context.Context, s *session) error {
 			d, err := s.descriptor(ctx)
 			if err != nil {
 				return err
@@ -107,7 +107,7 @@ func describeChecks() []check {
 			}
 			return nil
 		}},
-		{"descriptor/size", "§3.1", Must, func(ctx context.Context, s *session) error {
+		{"descriptor/size", "§5.1", Must, func(ctx context.Context, s *session) error {
 			d, err := s.descriptor(ctx)
 			if err != nil {
 				return err
@@ -121,7 +121,7 @@ func describeChecks() []check {
 			}
 			return nil
 		}},
-		{"descriptor/tombstones", "§5", Should, func(ctx context.Context, s *session) error {
+		{"descriptor/tombstones", "§7", Should, func(ctx context.Context, s *session) error {
 			d, err := s.descriptor(ctx)
 			if err != nil {
 				return err
@@ -137,7 +137,7 @@ func describeChecks() []check {
 			}
 			return nil
 		}},
-		{"descriptor/head", "§2.2", Must, func(ctx context.Context, s *session) error {
+		{"descriptor/head", "§3.2", Must, func(ctx context.Context, s *session) error {
 			d, err := s.descriptor(ctx)
 			if err != nil {
 				return err
@@ -148,10 +148,10 @@ func describeChecks() []check {
 			}
 			return sameHeaders(d.answer, a, "Content-Type")
 		}},
-		{"descriptor/unknown-store", "§3", Must, func(ctx context.Context, s *session) error {
+		{"descriptor/unknown-store", "§4.2", Must, func(ctx context.Context, s *session) error {
 			return s.refused(ctx, probe{store: nowhere()}, http.StatusNotFound)
 		}},
-		{"roots/shape", "§3.2", Must, func(ctx context.Context, s *session) error {
+		{"roots/shape", "§5.2", Must, func(ctx context.Context, s *session) error {
 			a, err := s.expect(ctx, probe{tail: "/roots", most: 64 << 20}, http.StatusOK)
 			if err != nil {
 				return err
@@ -176,7 +176,7 @@ func describeChecks() []check {
 			}
 			return nil
 		}},
-		{"roots/order", "§3.2", Must, func(ctx context.Context, s *session) error {
+		{"roots/order", "§5.2", Must, func(ctx context.Context, s *session) error {
 			lines, err := s.lines(ctx)
 			if err != nil {
 				return err
@@ -187,13 +187,13 @@ func describeChecks() []check {
 					return found("generations from 0 by 1, oldest first", "%s in place %d", l.Generation, i)
 				}
 				if seen[l.Root] {
-					return as("the reference writes a second line for a head that is pushed again (§4.8)", found("each root once", "generation %d is one of before", i))
+					return as("the reference writes a second line for a head that is pushed again (§6.12)", found("each root once", "generation %d is one of before", i))
 				}
 				seen[l.Root] = true
 			}
 			return nil
 		}},
-		{"roots/ends-with-head", "§7.1", Must, func(ctx context.Context, s *session) error {
+		{"roots/ends-with-head", "§9.5", Must, func(ctx context.Context, s *session) error {
 			lines, err := s.lines(ctx)
 			if err != nil {
 				return err
@@ -207,7 +207,7 @@ func describeChecks() []check {
 			}
 			return nil
 		}},
-		{"roots/times", "§3.2", Should, func(ctx context.Context, s *session) error {
+		{"roots/times", "§5.2", Should, func(ctx context.Context, s *session) error {
 			lines, err := s.lines(ctx)
 			if err != nil {
 				return err
@@ -225,7 +225,7 @@ func describeChecks() []check {
 			}
 			return nil
 		}},
-		{"roots/head", "§2.2", Must, func(ctx context.Context, s *session) error {
+		{"roots/head", "§3.2", Must, func(ctx context.Context, s *session) error {
 			get, err := s.expect(ctx, probe{tail: "/roots", peek: true}, http.StatusOK)
 			if err != nil {
 				return skip("GET /roots is not answered: %v", err)
@@ -236,7 +236,7 @@ func describeChecks() []check {
 			}
 			return sameHeaders(get, a, "Content-Type")
 		}},
-		{"roots/unknown-store", "§3", Must, func(ctx context.Context, s *session) error {
+		{"roots/unknown-store", "§4.2", Must, func(ctx context.Context, s *session) error {
 			return s.refused(ctx, probe{tail: "/roots", store: nowhere()}, http.StatusNotFound)
 		}},
 	}

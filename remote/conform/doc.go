@@ -1,7 +1,7 @@
 // Package conform holds an origin against the dig:// protocol, over HTTP, from outside: one's own server, or a
 // stranger's. It believes nothing that it has not measured, and says for every check which section of the
-// specification it follows, what was wanted and what was found. Spec: remote-protocol, whose §13 it implements as far
-// as one can see a server from outside.
+// specification it follows, what was wanted and what was found. It checks what remote/PROTOCOL.md and
+// remote/RECIPES.md say of a server, as far as one can see that from outside.
 //
 //	report, err := conform.Run(ctx, url, nil)
 //	if err != nil {

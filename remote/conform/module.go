@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	knownHeadOnly = "the reference ignores root= and answers the head (§11 row 3)"
-	knownTags     = "the reference matches one strong tag only (§11 row 14)"
-	knownRanges   = "the reference knows no ranges (§3.3)"
+	knownHeadOnly = "the reference ignores root= and answers the head (§12)"
+	knownTags     = "the reference matches one strong tag only (§12)"
+	knownRanges   = "the reference knows no ranges (§4.5)"
 )
 
 // tag writes a root as an entity tag.
@@ -31,7 +31,7 @@ func moduleProbe(root merkle.Hash) probe {
 // moduleChecks look at GET and HEAD /module, without ranges.
 func moduleChecks() []check {
 	return []check{
-		{"module/get", "§3.3", Must, func(ctx context.Context, s *session) error {
+		{"module/get", "§5.3", Must, func(ctx context.Context, s *session) error {
 			h, err := s.module(ctx)
 			if err != nil {
 				var no *skipped
@@ -51,7 +51,7 @@ func moduleChecks() []check {
 			}
 			return nil
 		}},
-		{"module/too-large", "§8.5", Must, func(ctx context.Context, s *session) error {
+		{"module/too-large", "§10.6", Must, func(ctx context.Context, s *session) error {
 			h, err := s.module(ctx)
 			if err != nil && h.large == nil {
 				return err
@@ -71,7 +71,7 @@ func moduleChecks() []check {
 			}
 			return nil
 		}},
-		{"module/content-type", "§3.3", Must, func(ctx context.Context, s *session) error {
+		{"module/content-type", "§5.3", Must, func(ctx context.Context, s *session) error {
 			h, err := s.viaGet(ctx)
 			if err != nil {
 				return err
@@ -81,7 +81,7 @@ func moduleChecks() []check {
 			}
 			return nil
 		}},
-		{"module/etag", "§3.3", Must, func(ctx context.Context, s *session) error {
+		{"module/etag", "§4.5", Must, func(ctx context.Context, s *session) error {
 			h, err := s.viaGet(ctx)
 			if err != nil {
 				return err
@@ -92,7 +92,7 @@ func moduleChecks() []check {
 			}
 			return nil
 		}},
-		{"module/verifies", "§7.1", Must, func(ctx context.Context, s *session) error {
+		{"module/verifies", "§9.5", Must, func(ctx context.Context, s *session) error {
 			h, err := s.module(ctx)
 			if err != nil {
 				return err
@@ -109,7 +109,7 @@ func moduleChecks() []check {
 			}
 			return nil
 		}},
-		{"module/root-selects", "§3.3", Must, func(ctx context.Context, s *session) error {
+		{"module/root-selects", "§5.3", Must, func(ctx context.Context, s *session) error {
 			old, err := s.older(ctx)
 			if err != nil {
 				return err
@@ -132,21 +132,21 @@ func moduleChecks() []check {
 			}
 			return nil
 		}},
-		{"module/without-root", "§3.3", Must, func(ctx context.Context, s *session) error {
+		{"module/without-root", "§5.3", Must, func(ctx context.Context, s *session) error {
 			head, err := s.small(ctx)
 			if err != nil {
 				return err
 			}
 			a, err := s.expect(ctx, probe{tail: "/module", peek: true}, http.StatusOK)
 			if err != nil {
-				return as("the public gateway demands root= (§3.3)", err)
+				return as("the public gateway demands root= (§5.3)", err)
 			}
 			if got := a.header.Get("ETag"); got != tag(head) {
 				return found("the head", "ETag %q", got)
 			}
 			return nil
 		}},
-		{"module/upper-case-root", "§ conventions", Must, func(ctx context.Context, s *session) error {
+		{"module/upper-case-root", "§1.1", Must, func(ctx context.Context, s *session) error {
 			head, err := s.small(ctx)
 			if err != nil {
 				return err
@@ -155,7 +155,7 @@ func moduleChecks() []check {
 			p.query = "root=" + strings.ToUpper(head.String())
 			return s.refused(ctx, p, http.StatusOK)
 		}},
-		{"module/bad-root", "§3.3", Must, func(ctx context.Context, s *session) error {
+		{"module/bad-root", "§5.3", Must, func(ctx context.Context, s *session) error {
 			if _, err := s.head(ctx); err != nil {
 				return err
 			}
@@ -173,7 +173,7 @@ func moduleChecks() []check {
 			}
 			return nil
 		}},
-		{"module/unknown-root", "§3.3", Must, func(ctx context.Context, s *session) error {
+		{"module/unknown-root", "§5.3", Must, func(ctx context.Context, s *session) error {
 			if _, err := s.head(ctx); err != nil {
 				return err
 			}
@@ -186,15 +186,15 @@ func moduleChecks() []check {
 			}
 			return a.is(http.StatusNotFound)
 		}},
-		{"module/unknown-store", "§3", Must, func(ctx context.Context, s *session) error {
+		{"module/unknown-store", "§4.2", Must, func(ctx context.Context, s *session) error {
 			p := moduleProbe(random())
 			p.store = nowhere()
 			return s.refused(ctx, p, http.StatusNotFound)
 		}},
-		{"module/not-modified", "§3.3", Must, func(ctx context.Context, s *session) error {
+		{"module/not-modified", "§4.5", Must, func(ctx context.Context, s *session) error {
 			return s.unchanged(ctx, http.MethodGet, tag)
 		}},
-		{"module/not-modified-list", "§3.3", Extension, func(ctx context.Context, s *session) error {
+		{"module/not-modified-list", "§4.5", Extension, func(ctx context.Context, s *session) error {
 			for _, form := range []func(merkle.Hash) string{
 				func(r merkle.Hash) string { return `"x", ` + tag(r) },
 				func(r merkle.Hash) string { return "W/" + tag(r) },
@@ -206,7 +206,7 @@ func moduleChecks() []check {
 			}
 			return nil
 		}},
-		{"module/modified", "§3.3", Must, func(ctx context.Context, s *session) error {
+		{"module/modified", "§4.5", Must, func(ctx context.Context, s *session) error {
 			head, err := s.small(ctx)
 			if err != nil {
 				return err
@@ -218,7 +218,7 @@ func moduleChecks() []check {
 			}
 			return nil
 		}},
-		{"module/head", "§3.4", Must, func(ctx context.Context, s *session) error {
+		{"module/head", "§5.4", Must, func(ctx context.Context, s *session) error {
 			h, err := s.viaGet(ctx)
 			if err != nil {
 				return err
@@ -235,7 +235,7 @@ func moduleChecks() []check {
 			}
 			return sameHeaders(h.answer, a, "ETag", "Content-Type")
 		}},
-		{"module/head-unknown-root", "§3.4", Must, func(ctx context.Context, s *session) error {
+		{"module/head-unknown-root", "§5.4", Must, func(ctx context.Context, s *session) error {
 			if _, err := s.head(ctx); err != nil {
 				return err
 			}
@@ -250,8 +250,8 @@ func moduleChecks() []check {
 			}
 			return a.is(http.StatusNotFound)
 		}},
-		{"module/head-not-modified", "§3.4", Extension, func(ctx context.Context, s *session) error {
-			return as("the reference answers HEAD with 200 always (§3.4)", s.unchanged(ctx, http.MethodHead, tag))
+		{"module/head-not-modified", "§4.5", Extension, func(ctx context.Context, s *session) error {
+			return as("the reference answers HEAD with 200 always (§5.4)", s.unchanged(ctx, http.MethodHead, tag))
 		}},
 	}
 }
@@ -294,7 +294,7 @@ func (s *session) unchanged(ctx context.Context, method string, form func(merkle
 // rangeChecks look at what lets a broken download go on.
 func rangeChecks() []check {
 	return []check{
-		{"range/part", "§3.3", Extension, func(ctx context.Context, s *session) error {
+		{"range/part", "§4.5", Extension, func(ctx context.Context, s *session) error {
 			head, h, err := s.ranged(ctx)
 			if err != nil {
 				return err
@@ -330,7 +330,7 @@ func rangeChecks() []check {
 			}
 			return nil
 		}},
-		{"range/advertised", "§3.3", Extension, func(ctx context.Context, s *session) error {
+		{"range/advertised", "§4.5", Extension, func(ctx context.Context, s *session) error {
 			h, err := s.viaGet(ctx)
 			if err != nil {
 				return err
@@ -340,7 +340,7 @@ func rangeChecks() []check {
 			}
 			return nil
 		}},
-		{"range/if-range", "§3.3", Extension, func(ctx context.Context, s *session) error {
+		{"range/if-range", "§4.5", Extension, func(ctx context.Context, s *session) error {
 			head, _, err := s.ranged(ctx)
 			if err != nil {
 				return err
@@ -351,21 +351,21 @@ func rangeChecks() []check {
 			}
 			return s.refused(ctx, p.with("If-Range", tag(random())), http.StatusOK)
 		}},
-		{"range/not-satisfiable", "§3.3", Extension, func(ctx context.Context, s *session) error {
+		{"range/not-satisfiable", "§4.5", Extension, func(ctx context.Context, s *session) error {
 			head, h, err := s.ranged(ctx)
 			if err != nil {
 				return err
 			}
 			return as(knownRanges, s.refused(ctx, moduleProbe(head).with("Range", fmt.Sprintf("bytes=%d-", h.size)), http.StatusRequestedRangeNotSatisfiable))
 		}},
-		{"range/unknown-unit", "§3.3", Must, func(ctx context.Context, s *session) error {
+		{"range/unknown-unit", "§4.5", Must, func(ctx context.Context, s *session) error {
 			head, err := s.small(ctx)
 			if err != nil {
 				return err
 			}
 			return s.refused(ctx, moduleProbe(head).with("Range", "lines=1-2"), http.StatusOK)
 		}},
-		{"range/head", "§3.4", Must, func(ctx context.Context, s *session) error {
+		{"range/head", "§5.4", Must, func(ctx context.Context, s *session) error {
 			head, err := s.small(ctx)
 			if err != nil {
 				return err

@@ -11,7 +11,7 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// pushPresigned pushes through the address that push-init hands out (remote-protocol 4.6). The address is a secret, so
+// pushPresigned pushes through the address that push-init hands out (remote/PROTOCOL.md 6.6). The address is a secret, so
 // findings name its host only.
 func pushPresigned(ctx context.Context, s *session) error {
 	g, parent, err := s.next(ctx)

@@ -11,12 +11,12 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-const knownForm = "the reference takes the tagged form only, since its v0.4.0 (§11 row 1)"
+const knownForm = "the reference takes the tagged form only, since its v0.4.0 (remote/PROTOCOL.md 6.1)"
 
 // pushChecks push to the store that was made for it, and look at what becomes of it.
 func pushChecks() []check {
 	return []check{
-		{"push/first", "§4.7", Must, func(ctx context.Context, s *session) error {
+		{"push/first", "§6.9", Must, func(ctx context.Context, s *session) error {
 			d, err := s.current(ctx)
 			if err != nil {
 				return err
@@ -30,13 +30,13 @@ func pushChecks() []check {
 			}
 			var none *skipped
 			if _, err := s.init(ctx, g, merkle.Hash{}); err != nil && !asError(err, &none) {
-				return as("origins choose whose first push they take (§4.7): allow store "+s.opt.Write.Store.String(), err)
+				return as("origins choose whose first push they take (§6.9): allow store "+s.opt.Write.Store.String(), err)
 			}
 			_, err = s.push(ctx, s.put(g, merkle.Hash{}), g)
 			return err
 		}},
-		{"push/second", "§4.4", Must, func(ctx context.Context, s *session) error { return s.advance(ctx, nil) }},
-		{"push/descriptor", "§3.1", Must, func(ctx context.Context, s *session) error {
+		{"push/second", "§6.4", Must, func(ctx context.Context, s *session) error { return s.advance(ctx, nil) }},
+		{"push/descriptor", "§5.1", Must, func(ctx context.Context, s *session) error {
 			g, _, err := s.last()
 			if err != nil {
 				return err
@@ -54,7 +54,7 @@ func pushChecks() []check {
 			}
 			return nil
 		}},
-		{"push/both-forms-served", "§11 row 1", Extension, func(ctx context.Context, s *session) error {
+		{"push/both-forms-served", "§6.1", Extension, func(ctx context.Context, s *session) error {
 			g, _, err := s.last()
 			if err != nil {
 				return err
@@ -68,21 +68,21 @@ func pushChecks() []check {
 			}
 			return nil
 		}},
-		{"push/served", "§3.3", Must, func(ctx context.Context, s *session) error {
+		{"push/served", "§5.3", Must, func(ctx context.Context, s *session) error {
 			g, _, err := s.last()
 			if err != nil {
 				return err
 			}
 			return s.serves(ctx, g)
 		}},
-		{"push/older-served", "§3.3", Must, func(ctx context.Context, s *session) error {
+		{"push/older-served", "§5.3", Must, func(ctx context.Context, s *session) error {
 			_, g, err := s.last()
 			if err != nil {
 				return err
 			}
 			return s.serves(ctx, g)
 		}},
-		{"push/history", "§3.2", Must, func(ctx context.Context, s *session) error {
+		{"push/history", "§5.2", Must, func(ctx context.Context, s *session) error {
 			newest, before, err := s.last()
 			if err != nil {
 				return err
@@ -97,7 +97,7 @@ func pushChecks() []check {
 			}
 			return nil
 		}},
-		{"push/time", "§3.2", Should, func(ctx context.Context, s *session) error {
+		{"push/time", "§5.2", Should, func(ctx context.Context, s *session) error {
 			if _, _, err := s.last(); err != nil {
 				return err
 			}
@@ -111,7 +111,7 @@ func pushChecks() []check {
 			}
 			return nil
 		}},
-		{"push/init", "§4.5", Should, func(ctx context.Context, s *session) error {
+		{"push/init", "§6.5", Should, func(ctx context.Context, s *session) error {
 			g, parent, err := s.next(ctx)
 			if err != nil {
 				return err
@@ -126,7 +126,7 @@ func pushChecks() []check {
 			}
 			return found("mode inline with upload_id, or presigned with url", "mode %q, upload_id %q", a.Mode, a.Upload)
 		}},
-		{"push/init-of-the-head", "§4.5", Extension, func(ctx context.Context, s *session) error {
+		{"push/init-of-the-head", "§6.5", Extension, func(ctx context.Context, s *session) error {
 			g, before, err := s.last()
 			if err != nil {
 				return err
@@ -135,14 +135,14 @@ func pushChecks() []check {
 			if err == nil && a.Status != "advanced" {
 				err = found("status advanced", "%q", a.Status)
 			}
-			return as("the reference answers 409 (§4.8)", err)
+			return as("the reference answers 409 (§6.12)", err)
 		}},
-		{"push/again", "§4.8", Should, func(ctx context.Context, s *session) error {
+		{"push/again", "§6.12", Should, func(ctx context.Context, s *session) error {
 			g, before, err := s.last()
 			if err != nil {
 				return err
 			}
-			known := "the reference answers 409, or writes a second line (§4.8)"
+			known := "the reference answers 409, or writes a second line (§6.12)"
 			for _, parent := range []merkle.Hash{before.head.Root, g.head.Root} {
 				a, err := s.expect(ctx, s.put(g, parent), http.StatusOK)
 				if err != nil {
@@ -161,15 +161,15 @@ func pushChecks() []check {
 			}
 			return nil
 		}},
-		{"push/seed-form", "§11 row 1", Must, func(ctx context.Context, s *session) error {
+		{"push/seed-form", "§6.1", Must, func(ctx context.Context, s *session) error {
 			return as(knownForm, s.advance(ctx, func(p probe, g generation) probe { return p.without(headerTagged) }))
 		}},
-		{"push/tagged-form", "§11 row 1", Must, func(ctx context.Context, s *session) error {
+		{"push/tagged-form", "§6.1", Must, func(ctx context.Context, s *session) error {
 			return s.advance(ctx, func(p probe, g generation) probe {
 				return p.without(headerTagged).with(headerSignature, g.head.Tagged.String())
 			})
 		}},
-		{"push/parent-from-init", "§4.2", Should, func(ctx context.Context, s *session) error {
+		{"push/parent-from-init", "§6.2", Should, func(ctx context.Context, s *session) error {
 			g, parent, err := s.next(ctx)
 			if err != nil {
 				return err
@@ -181,10 +181,10 @@ func pushChecks() []check {
 			return err
 		}},
 		{"push/by-recipe", "RECIPES §4", Extension, pushByRecipe},
-		{"push/presigned", "§4.6", Must, pushPresigned},
-		{"push/race", "§4.9", Must, pushRace},
-		{"push/pending", "§4.4", Must, pushPending},
-		{"push/promote", "§4.4", Must, func(ctx context.Context, s *session) error {
+		{"push/presigned", "§6.6", Must, pushPresigned},
+		{"push/race", "§6.3", Must, pushRace},
+		{"push/pending", "§6.8", Must, pushPending},
+		{"push/promote", "§6.8", Must, func(ctx context.Context, s *session) error {
 			g, parent, err := s.next(ctx)
 			if err != nil {
 				return err
@@ -238,7 +238,7 @@ func pushRace(ctx context.Context, s *session) error {
 		case errs[i] != nil:
 			return errs[i]
 		case a.status == http.StatusCreated && winner >= 0:
-			return as("the reference checks the parent before it takes the body (§4.9)", found("201 once and 409 once", "201 twice"))
+			return as("the reference checks the parent before it takes the body (§6.3)", found("201 once and 409 once", "201 twice"))
 		case a.status == http.StatusCreated:
 			winner = i
 		case a.status != http.StatusConflict:

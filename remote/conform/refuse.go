@@ -13,7 +13,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-const knownBody = "the reference keeps whatever comes under a signed root (§12.3)"
+const knownBody = "the reference keeps whatever comes under a signed root (§6.3)"
 
 // asError is errors.As.
 func asError[E error](err error, target *E) bool { return errors.As(err, target) }
@@ -70,9 +70,9 @@ func refusalChecks() []check {
 		}
 	}
 	list := []check{
-		bad("another-parent", "§4.3", Must, http.StatusConflict, "", header(headerParent, random().String())),
-		bad("no-parent-at-all", "§4.3", Must, http.StatusConflict, "", header(headerParent, merkle.Hash{}.String())),
-		{"refuse/rollback", "§12.2", Must, func(ctx context.Context, s *session) error {
+		bad("another-parent", "§6.3", Must, http.StatusConflict, "", header(headerParent, random().String())),
+		bad("no-parent-at-all", "§6.3", Must, http.StatusConflict, "", header(headerParent, merkle.Hash{}.String())),
+		{"refuse/rollback", "§6.11", Must, func(ctx context.Context, s *session) error {
 			_, parent, err := s.next(ctx)
 			if err != nil {
 				return err
@@ -84,52 +84,52 @@ func refusalChecks() []check {
 			if i < 0 {
 				return skip("this run has not pushed two generations")
 			}
-			return as("the reference takes it (§12.2)", s.refused(ctx, s.put(s.writer.pushed[i], parent), http.StatusConflict))
+			return as("the reference takes it (§6.11)", s.refused(ctx, s.put(s.writer.pushed[i], parent), http.StatusConflict))
 		}},
-		bad("another-key", "§4.3", Must, http.StatusForbidden, "", signed(func(ctx context.Context, s *session, g generation) (auth.SignedRoot, error) {
+		bad("another-key", "§6.3", Must, http.StatusForbidden, "", signed(func(ctx context.Context, s *session, g generation) (auth.SignedRoot, error) {
 			return auth.SignRoot(ctx, g.head.Store, g.head.Root, freshKey())
 		})),
-		bad("signature-of-another-root", "§4.3", Must, http.StatusForbidden, "", signed(func(ctx context.Context, s *session, g generation) (auth.SignedRoot, error) {
+		bad("signature-of-another-root", "§6.3", Must, http.StatusForbidden, "", signed(func(ctx context.Context, s *session, g generation) (auth.SignedRoot, error) {
 			return auth.SignRoot(ctx, g.head.Store, random(), s.opt.Write.Key)
 		})),
-		bad("signature-of-another-store", "§4.3", Must, http.StatusForbidden, "", signed(func(ctx context.Context, s *session, g generation) (auth.SignedRoot, error) {
+		bad("signature-of-another-store", "§6.3", Must, http.StatusForbidden, "", signed(func(ctx context.Context, s *session, g generation) (auth.SignedRoot, error) {
 			return auth.SignRoot(ctx, nowhere(), g.head.Root, s.opt.Write.Key)
 		})),
-		bad("wrong-tagged-signature", "§4.1", Extension, http.StatusForbidden, "the reference does not look at this header (§4.1)",
+		bad("wrong-tagged-signature", "§6.1", Extension, http.StatusForbidden, "the reference does not look at this header (§6.1)",
 			func(ctx context.Context, s *session, p probe, g generation, _ merkle.Hash) (probe, error) {
 				other, err := auth.SignRoot(ctx, g.head.Store, g.head.Root, freshKey())
 				return p.with(headerTagged, other.Tagged.String()), err
 			}),
-		bad("malformed-tagged-signature", "§4.1", Extension, http.StatusUnprocessableEntity, "the reference does not look at this header (§4.1)", header(headerTagged, "x")),
-		bad("no-signature", "§4.3", Must, http.StatusUnprocessableEntity, "", header(headerSignature, "")),
-		bad("malformed-signature", "§4.3", Must, http.StatusUnprocessableEntity, "", header(headerSignature, "x")),
-		bad("malformed-parent", "§4.2", Must, http.StatusUnprocessableEntity, "", header(headerParent, "x")),
-		bad("missing-parent", "§4.2", Should, http.StatusUnprocessableEntity, "the reference takes the head for the parent (§4.2)", header(headerParent, "")),
-		bad("unknown-mode", "§4.2", Extension, http.StatusUnprocessableEntity, "the reference takes everything but pending for advance (§4.2)", header(headerMode, "perhaps")),
-		bad("two-roots", "§4.2", Extension, http.StatusUnprocessableEntity, "the reference takes the query's (§4.2)", header(headerRoot, random().String())),
-		bad("missing-root", "§4.2", Must, http.StatusUnprocessableEntity, "", func(_ context.Context, _ *session, p probe, _ generation, _ merkle.Hash) (probe, error) {
+		bad("malformed-tagged-signature", "§6.1", Extension, http.StatusUnprocessableEntity, "the reference does not look at this header (§6.1)", header(headerTagged, "x")),
+		bad("no-signature", "§6.3", Must, http.StatusUnprocessableEntity, "", header(headerSignature, "")),
+		bad("malformed-signature", "§6.3", Must, http.StatusUnprocessableEntity, "", header(headerSignature, "x")),
+		bad("malformed-parent", "§6.2", Must, http.StatusUnprocessableEntity, "", header(headerParent, "x")),
+		bad("missing-parent", "§6.2", Should, http.StatusUnprocessableEntity, "the reference takes the head for the parent (§6.2)", header(headerParent, "")),
+		bad("unknown-mode", "§6.2", Extension, http.StatusUnprocessableEntity, "the reference takes everything but pending for advance (§6.2)", header(headerMode, "perhaps")),
+		bad("two-roots", "§6.2", Extension, http.StatusUnprocessableEntity, "the reference takes the query's (§6.2)", header(headerRoot, random().String())),
+		bad("missing-root", "§6.2", Must, http.StatusUnprocessableEntity, "", func(_ context.Context, _ *session, p probe, _ generation, _ merkle.Hash) (probe, error) {
 			p.query = ""
 			return p.without(headerRoot), nil
 		}),
-		bad("malformed-root", "§4.2", Must, http.StatusUnprocessableEntity, "", func(_ context.Context, _ *session, p probe, _ generation, _ merkle.Hash) (probe, error) {
+		bad("malformed-root", "§6.2", Must, http.StatusUnprocessableEntity, "", func(_ context.Context, _ *session, p probe, _ generation, _ merkle.Hash) (probe, error) {
 			p.query = "root=x"
 			return p.with(headerRoot, "x"), nil
 		}),
-		bad("body-of-another-root", "§4.3", Must, http.StatusUnprocessableEntity, knownBody, body(func(ctx context.Context, s *session, g generation) (generation, error) {
+		bad("body-of-another-root", "§6.3", Must, http.StatusUnprocessableEntity, knownBody, body(func(ctx context.Context, s *session, g generation) (generation, error) {
 			other, err := s.fresh(ctx)
 			g.body = other.body
 			return g, err
 		})),
-		bad("body-with-a-flipped-bit", "§4.3", Must, http.StatusUnprocessableEntity, knownBody, body(func(_ context.Context, _ *session, g generation) (generation, error) {
+		bad("body-with-a-flipped-bit", "§6.3", Must, http.StatusUnprocessableEntity, knownBody, body(func(_ context.Context, _ *session, g generation) (generation, error) {
 			g.body = slices.Clone(g.body)
 			g.body[len(g.body)-1] ^= 1 // of the last chunk: there is no filler
 			return g, nil
 		})),
-		bad("body-cut-short", "§4.3", Must, http.StatusUnprocessableEntity, knownBody, body(func(_ context.Context, _ *session, g generation) (generation, error) {
+		bad("body-cut-short", "§6.3", Must, http.StatusUnprocessableEntity, knownBody, body(func(_ context.Context, _ *session, g generation) (generation, error) {
 			g.body = g.body[:len(g.body)-7]
 			return g, nil
 		})),
-		bad("body-of-another-store", "§4.3", Must, http.StatusUnprocessableEntity, knownBody, body(func(ctx context.Context, s *session, g generation) (generation, error) {
+		bad("body-of-another-store", "§6.3", Must, http.StatusUnprocessableEntity, knownBody, body(func(ctx context.Context, s *session, g generation) (generation, error) {
 			other, err := s.build(ctx, nowhere(), s.opt.Write.Key, s.opt.Write.Key.PublicKey())
 			if err != nil {
 				return g, err
@@ -137,10 +137,10 @@ func refusalChecks() []check {
 			other.head, err = auth.SignRoot(ctx, s.opt.Write.Store, other.head.Root, s.opt.Write.Key)
 			return other, err
 		})),
-		bad("body-with-another-key", "§4.3", Must, http.StatusUnprocessableEntity, knownBody, body(func(ctx context.Context, s *session, g generation) (generation, error) {
+		bad("body-with-another-key", "§6.3", Must, http.StatusUnprocessableEntity, knownBody, body(func(ctx context.Context, s *session, g generation) (generation, error) {
 			return s.build(ctx, s.opt.Write.Store, s.opt.Write.Key, freshKey().PublicKey())
 		})),
-		bad("not-the-announced-bytes", "§4.3", Extension, http.StatusUnprocessableEntity, "the reference ignores what push-init declares (§4.5)",
+		bad("not-the-announced-bytes", "§6.3", Extension, http.StatusUnprocessableEntity, "the reference ignores what push-init declares (§6.5)",
 			func(ctx context.Context, s *session, p probe, g generation, parent merkle.Hash) (probe, error) {
 				other := g
 				other.body = append(slices.Clone(g.body[:len(g.body)-1]), g.body[len(g.body)-1]^1)
@@ -154,7 +154,7 @@ func refusalChecks() []check {
 		bad("recipe-with-another-chunk", "RECIPES §4", Extension, http.StatusUnprocessableEntity, "", func(ctx context.Context, s *session, _ probe, g generation, parent merkle.Hash) (probe, error) {
 			return s.byRecipe(ctx, g, parent, func(chunks []byte) { chunks[0] ^= 1 })
 		}),
-		{"refuse/too-large", "§4.3", Must, func(ctx context.Context, s *session) error {
+		{"refuse/too-large", "§6.3", Must, func(ctx context.Context, s *session) error {
 			g, parent, err := s.next(ctx)
 			if err != nil {
 				return err
@@ -163,7 +163,7 @@ func refusalChecks() []check {
 			p.body, p.stream, p.size = nil, &untouched{}, 1<<40
 			return s.refused(ctx, p, http.StatusRequestEntityTooLarge)
 		}},
-		{"refuse/before-the-body", "§4.3", Should, func(ctx context.Context, s *session) error {
+		{"refuse/before-the-body", "§6.3", Should, func(ctx context.Context, s *session) error {
 			g, parent, err := s.next(ctx)
 			if err != nil {
 				return err
@@ -175,7 +175,7 @@ func refusalChecks() []check {
 				return skip("the push was not refused as refuse/another-parent wants: %v", err)
 			}
 			if stream.read.Load() {
-				return as("the reference takes the whole body first (§4.3)", found("a refusal by the headers, with the body unread (Expect: 100-continue)", "100 Continue"))
+				return as("the reference takes the whole body first (§6.3)", found("a refusal by the headers, with the body unread (Expect: 100-continue)", "100 Continue"))
 			}
 			return nil
 		}},
@@ -186,7 +186,7 @@ func refusalChecks() []check {
 // initRefusals announce what must not be pushed.
 func initRefusals() []check {
 	bad := func(name string, level Level, status int, make func(ctx context.Context, s *session, g generation, parent merkle.Hash) (probe, error)) check {
-		return check{"refuse/" + name, "§4.5", level, func(ctx context.Context, s *session) error {
+		return check{"refuse/" + name, "§6.5", level, func(ctx context.Context, s *session) error {
 			g, parent, err := s.next(ctx)
 			if err != nil {
 				return err
@@ -222,7 +222,7 @@ func initRefusals() []check {
 			p := probe{tail: "/module/complete", store: s.opt.Write.Store}.asJSON(map[string]string{"upload_id": g.head.Root.String(), "new_root": g.head.Root.String()})
 			return s.signatures(p, g.head), nil
 		}),
-		{"refuse/without-a-token", "§4.3", Should, func(ctx context.Context, s *session) error {
+		{"refuse/without-a-token", "§6.3", Should, func(ctx context.Context, s *session) error {
 			if s.opt.Write.Token == "" {
 				return skip("no token is known to be wanted")
 			}
@@ -236,7 +236,7 @@ func initRefusals() []check {
 			p.store = store
 			return s.refused(ctx, p, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound)
 		}},
-		{"refuse/leaves-no-trace", "§4.9", Must, func(ctx context.Context, s *session) error {
+		{"refuse/leaves-no-trace", "§6.3", Must, func(ctx context.Context, s *session) error {
 			if !s.writer.counted {
 				return skip("nothing was refused")
 			}

@@ -12,8 +12,8 @@ import (
 // errorChecks look at how the origin refuses: at what was collected from all the others, and at a few things more.
 func errorChecks() []check {
 	return []check{
-		{"errors/no-reflection", "§12.25", Should, reflection},
-		{"errors/form", "§3", Should, func(ctx context.Context, s *session) error {
+		{"errors/no-reflection", "§4.2", Should, reflection},
+		{"errors/form", "§4.2", Should, func(ctx context.Context, s *session) error {
 			for _, r := range s.refusals {
 				if strings.HasPrefix(r.what, "HEAD ") || !strings.Contains(r.what, "{id}") || r.text == "" {
 					continue
@@ -29,7 +29,7 @@ func errorChecks() []check {
 			}
 			return nil
 		}},
-		{"errors/texts", "§3", Should, func(ctx context.Context, s *session) error {
+		{"errors/texts", "§4.2", Should, func(ctx context.Context, s *session) error {
 			for _, r := range s.refusals {
 				if strings.HasPrefix(r.what, "HEAD ") || !strings.Contains(r.what, "{id}") || !strings.HasPrefix(r.kind, "text/plain") {
 					continue
@@ -40,18 +40,18 @@ func errorChecks() []check {
 			}
 			return nil
 		}},
-		{"errors/in-json", "§3", Extension, func(ctx context.Context, s *session) error {
+		{"errors/in-json", "§4.2", Extension, func(ctx context.Context, s *session) error {
 			a, err := s.expect(ctx, probe{store: nowhere()}.with("Accept", "application/json"), http.StatusNotFound)
 			if err != nil {
 				return skip("no refusal came: %v", err)
 			}
 			var b struct{ Error, Message string }
 			if json.Unmarshal(a.body, &b) != nil || b.Error+b.Message == "" {
-				return as("the reference answers plain text (§3)", found("JSON with error and message for who prefers it", "%s", a))
+				return as("the reference answers plain text (§4.2)", found("JSON with error and message for who prefers it", "%s", a))
 			}
 			return nil
 		}},
-		{"errors/nosniff", "§3", Extension, func(ctx context.Context, s *session) error {
+		{"errors/nosniff", "§4.2", Extension, func(ctx context.Context, s *session) error {
 			for _, r := range s.refusals {
 				if strings.Contains(r.what, "{id}") && !r.sniff {
 					return found("X-Content-Type-Options: nosniff", "none from %s, status %d", r.what, r.status)
@@ -59,7 +59,7 @@ func errorChecks() []check {
 			}
 			return nil
 		}},
-		{"errors/internal", "§3", Must, func(ctx context.Context, s *session) error {
+		{"errors/internal", "§4.2", Must, func(ctx context.Context, s *session) error {
 			for _, r := range s.refusals {
 				if r.status >= 500 && r.status != http.StatusServiceUnavailable && r.status != http.StatusNotImplemented {
 					return found("no failure of the server in this run", "status %d from %s", r.status, r.what)
@@ -67,14 +67,14 @@ func errorChecks() []check {
 			}
 			return nil
 		}},
-		{"limits/body", "§3.8", Should, func(ctx context.Context, s *session) error {
+		{"limits/body", "§4.4", Should, func(ctx context.Context, s *session) error {
 			a, err := s.send(ctx, probe{tail: "/content"}.asText(`{"x":"`+strings.Repeat("x", 2<<20)+`"}`))
 			if err != nil {
 				return nil // the connection was cut, which will do
 			}
 			return a.is(http.StatusRequestEntityTooLarge)
 		}},
-		{"limits/headers", "§12.12", Should, func(ctx context.Context, s *session) error {
+		{"limits/headers", "§4.4", Should, func(ctx context.Context, s *session) error {
 			a, err := s.send(ctx, probe{}.with("X-Conform", strings.Repeat("x", 1200<<10)))
 			if err != nil {
 				return nil // as above

@@ -17,7 +17,7 @@ var ErrNonconforming = errors.New("origin does not conform")
 // A Result is the outcome of one check.
 type Result struct {
 	Check   string        `json:"check"`   // group/name
-	Section string        `json:"section"` // of remote-protocol, or of RECIPES.md in package remote
+	Section string        `json:"section"` // of PROTOCOL.md, or of RECIPES.md in package remote
 	Level   Level         `json:"level"`
 	Verdict Verdict       `json:"verdict"`
 	Wanted  string        `json:"wanted,omitempty"` // of a finding

@@ -11,7 +11,7 @@ import (
 // revokeChecks revoke generations of the store that was made for it.
 func revokeChecks() []check {
 	return []check{
-		{"revoke/root", "§5.3", Must, func(ctx context.Context, s *session) error {
+		{"revoke/root", "§7.2", Must, func(ctx context.Context, s *session) error {
 			t, err := s.tombstone(ctx, s.oldest(), auth.Superseded)
 			if err != nil {
 				return err
@@ -25,7 +25,7 @@ func revokeChecks() []check {
 			}
 			return one(list, t)
 		}},
-		{"revoke/again", "§5.3", Must, func(ctx context.Context, s *session) error {
+		{"revoke/again", "§7.2", Must, func(ctx context.Context, s *session) error {
 			t, err := s.tombstone(ctx, s.oldest(), auth.Compromise)
 			if err != nil {
 				return err
@@ -41,7 +41,7 @@ func revokeChecks() []check {
 			}
 			return one(list, t)
 		}},
-		{"revoke/in-advance", "§5.3", Extension, func(ctx context.Context, s *session) error {
+		{"revoke/in-advance", "§7.2", Extension, func(ctx context.Context, s *session) error {
 			if len(s.writer.pushed) == 0 {
 				return skip("this run has pushed nothing")
 			}
@@ -51,7 +51,7 @@ func revokeChecks() []check {
 			}
 			return s.revoke(ctx, t)
 		}},
-		{"revoke/push-of-a-revoked-root", "§5.5", Extension, func(ctx context.Context, s *session) error {
+		{"revoke/push-of-a-revoked-root", "§7.4", Extension, func(ctx context.Context, s *session) error {
 			g, parent, err := s.next(ctx)
 			if err != nil {
 				return err
@@ -63,7 +63,7 @@ func revokeChecks() []check {
 			if err := s.revoke(ctx, t); err != nil {
 				return skip("it could not be revoked: %v", err)
 			}
-			return as("the reference takes pushes of revoked roots (§5.5)", s.refused(ctx, s.put(g, parent), http.StatusForbidden))
+			return as("the reference takes pushes of revoked roots (§7.4)", s.refused(ctx, s.put(g, parent), http.StatusForbidden))
 		}},
 	}
 }
@@ -71,7 +71,7 @@ func revokeChecks() []check {
 // lastChecks look back at all the others, and end the life of the store that was made for them.
 func lastChecks() []check {
 	return []check{
-		{"limits/retry-after", "§9", Should, func(ctx context.Context, s *session) error {
+		{"limits/retry-after", "§3.7", Should, func(ctx context.Context, s *session) error {
 			if len(s.limited) == 0 {
 				return skip("the origin was never too busy")
 			}
@@ -82,7 +82,7 @@ func lastChecks() []check {
 			}
 			return nil
 		}},
-		{"revoke/store", "§5.5", Extension, func(ctx context.Context, s *session) error {
+		{"revoke/store", "§7.4", Extension, func(ctx context.Context, s *session) error {
 			if !s.opt.Write.RevokeStore {
 				return skip("the store shall go on living")
 			}
@@ -97,7 +97,7 @@ func lastChecks() []check {
 			if err := s.revoke(ctx, t); err != nil {
 				return err
 			}
-			return as("the reference takes pushes into revoked stores (§5.5)", s.refused(ctx, s.put(g, parent), http.StatusForbidden))
+			return as("the reference takes pushes into revoked stores (§7.4)", s.refused(ctx, s.put(g, parent), http.StatusForbidden))
 		}},
 	}
 }

@@ -12,7 +12,7 @@ import (
 // routeChecks look at paths, methods and the connection.
 func routeChecks() []check {
 	return []check{
-		{"route/tls", "§12.27", Must, func(ctx context.Context, s *session) error {
+		{"route/tls", "§2.3", Must, func(ctx context.Context, s *session) error {
 			if strings.HasPrefix(s.origin, "http://") {
 				return skip("plain HTTP, as on loopback")
 			}
@@ -25,7 +25,7 @@ func routeChecks() []check {
 			}
 			return nil
 		}},
-		{"route/clock", "§12.29", Should, func(ctx context.Context, s *session) error {
+		{"route/clock", "§3.4", Should, func(ctx context.Context, s *session) error {
 			skew, err := s.skew(ctx)
 			if err != nil {
 				return err
@@ -35,7 +35,7 @@ func routeChecks() []check {
 			}
 			return nil
 		}},
-		{"route/bad-id", "§2.3", Must, func(ctx context.Context, s *session) error {
+		{"route/bad-id", "§3.4", Must, func(ctx context.Context, s *session) error {
 			for _, id := range []string{"x", s.store.String()[:62], s.store.String() + "00", strings.Repeat("g", 64)} {
 				if err := s.refused(ctx, probe{path: "/stores/" + id}, http.StatusBadRequest); err != nil {
 					return err
@@ -43,13 +43,13 @@ func routeChecks() []check {
 			}
 			return nil
 		}},
-		{"route/upper-case-id", "§ conventions", Must, func(ctx context.Context, s *session) error {
+		{"route/upper-case-id", "§1.1", Must, func(ctx context.Context, s *session) error {
 			if _, err := s.head(ctx); err != nil {
 				return err
 			}
 			return s.refused(ctx, probe{path: "/stores/" + strings.ToUpper(s.store.String()), op: "fetch"}, http.StatusOK)
 		}},
-		{"route/unknown-path", "§2.2", Must, func(ctx context.Context, s *session) error {
+		{"route/unknown-path", "§3.2", Must, func(ctx context.Context, s *session) error {
 			for _, tail := range []string{"/nowhere", "/module/nowhere"} {
 				if err := s.refused(ctx, probe{tail: tail}, http.StatusNotFound, http.StatusMethodNotAllowed); err != nil {
 					return err
@@ -57,7 +57,7 @@ func routeChecks() []check {
 			}
 			return nil
 		}},
-		{"route/unknown-method", "§2.2", Must, func(ctx context.Context, s *session) error {
+		{"route/unknown-method", "§3.2", Must, func(ctx context.Context, s *session) error {
 			for _, p := range []probe{{method: "DELETE"}, {method: "PATCH", tail: "/module"}, {method: "PUT", tail: "/roots"}} {
 				if err := s.refused(ctx, p, http.StatusNotFound, http.StatusMethodNotAllowed); err != nil {
 					return err
@@ -65,7 +65,7 @@ func routeChecks() []check {
 			}
 			return nil
 		}},
-		{"route/no-redirect", "§3", Must, func(ctx context.Context, s *session) error {
+		{"route/no-redirect", "§4.2", Must, func(ctx context.Context, s *session) error {
 			id := s.store.String()
 			for _, path := range []string{"/stores/" + id + "/", "/stores/" + id + "/roots/", "/stores//" + id, "/stores/" + id + "//roots", "/stores/" + id + "/../" + id} {
 				a, err := s.send(ctx, probe{path: path})
@@ -78,7 +78,7 @@ func routeChecks() []check {
 			}
 			return nil
 		}},
-		{"route/no-compression", "§3.3", Must, func(ctx context.Context, s *session) error {
+		{"route/no-compression", "§5.3", Must, func(ctx context.Context, s *session) error {
 			head, err := s.head(ctx)
 			if err != nil {
 				return err

@@ -12,7 +12,7 @@ import (
 	"github.com/dig-network/digstore/remote/rpc"
 )
 
-const knownNode = "a version of the reference's node does so (§8.3)"
+const knownNode = "a version of the reference's node does so (§10.3)"
 
 // A callReply is one answer of JSON-RPC.
 type callReply struct {
@@ -134,7 +134,7 @@ const health = `{"jsonrpc":"2.0","id":"conform","method":"dig.health"}`
 // rpcChecks look at the envelope of the JSON-RPC tier, and at the methods that say what it is.
 func rpcChecks() []check {
 	list := []check{
-		tierCheck("rpc/envelope", "§8.1", Must, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/envelope", "§10.1", Must, func(ctx context.Context, s *session) error {
 			for _, id := range []string{"7", `"conform"`, "null"} {
 				a, err := s.post(ctx, strings.Replace(health, `"conform"`, id, 1))
 				if err != nil {
@@ -146,8 +146,8 @@ func rpcChecks() []check {
 			}
 			return nil
 		}),
-		tierCheck("rpc/parse-error", "§8.1", Must, func(ctx context.Context, s *session) error { return s.badBody(ctx, "{", -32700) }),
-		tierCheck("rpc/invalid-request", "§8.6", Must, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/parse-error", "§10.1", Must, func(ctx context.Context, s *session) error { return s.badBody(ctx, "{", -32700) }),
+		tierCheck("rpc/invalid-request", "§10.5", Must, func(ctx context.Context, s *session) error {
 			for _, body := range []string{"1", "{}", `{"jsonrpc":"2.0","method":7}`} {
 				if err := s.badBody(ctx, body, -32600); err != nil {
 					return err
@@ -155,8 +155,8 @@ func rpcChecks() []check {
 			}
 			return nil
 		}),
-		tierCheck("rpc/empty-batch", "§8.6", Must, func(ctx context.Context, s *session) error { return s.badBody(ctx, "[]", -32600) }),
-		tierCheck("rpc/batch", "§8.1", Must, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/empty-batch", "§10.5", Must, func(ctx context.Context, s *session) error { return s.badBody(ctx, "[]", -32600) }),
+		tierCheck("rpc/batch", "§10.1", Must, func(ctx context.Context, s *session) error {
 			first, second := strings.Replace(health, `"conform"`, "1", 1), strings.Replace(health, `"conform"`, "2", 1)
 			note := `{"jsonrpc":"2.0","method":"dig.health"}`
 			a, err := s.post(ctx, "["+first+",7,"+note+","+second+"]")
@@ -176,7 +176,7 @@ func rpcChecks() []check {
 			}
 			return nil
 		}),
-		tierCheck("rpc/batch-limit", "§8.1", Extension, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/batch-limit", "§10.1", Extension, func(ctx context.Context, s *session) error {
 			a, err := s.post(ctx, "["+strings.TrimSuffix(strings.Repeat(health+",", 1000), ",")+"]")
 			if err != nil {
 				return err
@@ -186,7 +186,7 @@ func rpcChecks() []check {
 			}
 			return nil
 		}),
-		tierCheck("rpc/notification", "§8.1", Must, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/notification", "§10.1", Must, func(ctx context.Context, s *session) error {
 			a, err := s.post(ctx, `{"jsonrpc":"2.0","method":"dig.health"}`)
 			if err != nil {
 				return err
@@ -196,10 +196,10 @@ func rpcChecks() []check {
 			}
 			return nil
 		}),
-		tierCheck("rpc/unknown-method", "§8.6", Must, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/unknown-method", "§10.5", Must, func(ctx context.Context, s *session) error {
 			return s.refusedCall(ctx, "dig.conform", map[string]any{}, rpc.CodeNoMethod)
 		}),
-		tierCheck("rpc/methods", "§8.2", Must, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/methods", "§10.2", Must, func(ctx context.Context, s *session) error {
 			list, _ := s.methods(ctx)
 			for _, name := range list {
 				r, err := s.call(ctx, name, map[string]any{})
@@ -217,7 +217,7 @@ func rpcChecks() []check {
 			}
 			return nil
 		}),
-		tierCheck("rpc/health", "§8.2", Must, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/health", "§10.2", Must, func(ctx context.Context, s *session) error {
 			var h struct {
 				OK      bool    `json:"ok"`
 				Service string  `json:"service"`
@@ -231,7 +231,7 @@ func rpcChecks() []check {
 			}
 			return nil
 		}),
-		tierCheck("rpc/params", "§8.6", Must, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/params", "§10.5", Must, func(ctx context.Context, s *session) error {
 			for _, params := range []any{map[string]any{}, map[string]any{"store_id": "x", "retrieval_key": random()},
 				map[string]any{"store_id": s.store, "retrieval_key": random(), "root": "x"}, []string{"x"}} {
 				if err := s.refusedCall(ctx, "dig.getContent", params, rpc.CodeParams); err != nil {
@@ -240,7 +240,7 @@ func rpcChecks() []check {
 			}
 			return nil
 		}),
-		tierCheck("rpc/unknown-store", "§8.6", Must, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/unknown-store", "§10.5", Must, func(ctx context.Context, s *session) error {
 			for _, method := range []string{"dig.getContent", "dig.getCapsule"} {
 				if err := s.refusedCall(ctx, method, map[string]any{"store_id": nowhere(), "root": random(), "retrieval_key": random()}, rpc.CodeUnavailable); err != nil {
 					return err
@@ -248,7 +248,7 @@ func rpcChecks() []check {
 			}
 			return nil
 		}),
-		tierCheck("rpc/unknown-root", "§8.6", Must, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/unknown-root", "§10.5", Must, func(ctx context.Context, s *session) error {
 			for _, method := range []string{"dig.getContent", "dig.getCapsule"} {
 				if err := s.refusedCall(ctx, method, map[string]any{"store_id": s.store, "root": random(), "retrieval_key": random()}, rpc.CodeUnavailable); err != nil {
 					return err
@@ -256,14 +256,14 @@ func rpcChecks() []check {
 			}
 			return nil
 		}),
-		tierCheck("rpc/cors", "§8.1", Must, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/cors", "§10.1", Must, func(ctx context.Context, s *session) error {
 			a, err := s.post(ctx, health)
 			if err != nil {
 				return err
 			}
 			return cors(a)
 		}),
-		tierCheck("rpc/preflight", "§8.1", Must, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/preflight", "§10.1", Must, func(ctx context.Context, s *session) error {
 			p := probe{method: http.MethodOptions, path: "/"}.with("Origin", "https://example.org")
 			a, err := s.expect(ctx, p.with("Access-Control-Request-Method", "POST"), http.StatusNoContent)
 			if err != nil {
@@ -271,7 +271,7 @@ func rpcChecks() []check {
 			}
 			return cors(a)
 		}),
-		tierCheck("rpc/page-headers", "§8.1", Should, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/page-headers", "§10.1", Should, func(ctx context.Context, s *session) error {
 			a, err := s.post(ctx, health)
 			if err != nil {
 				return err
@@ -281,7 +281,7 @@ func rpcChecks() []check {
 			}
 			return nil
 		}),
-		tierCheck("rpc/body-limit", "§8.1", Extension, func(ctx context.Context, s *session) error {
+		tierCheck("rpc/body-limit", "§10.1", Extension, func(ctx context.Context, s *session) error {
 			a, err := s.post(ctx, `{"x":"`+strings.Repeat("x", 1<<20)+`"}`)
 			if err != nil {
 				return nil // the connection was cut, which will do

@@ -15,7 +15,7 @@ import (
 	"github.com/dig-network/digstore/remote/rpc"
 )
 
-// A window is the chunk object of remote-protocol 8.3. What is nil was not said.
+// A window is the chunk object of remote/PROTOCOL.md 10.3. What is nil was not said.
 type window struct {
 	Sealed   []byte       `json:"ciphertext"`
 	Total    *int64       `json:"total_length"`
@@ -40,7 +40,7 @@ func (s *session) named(root merkle.Hash, more ...any) map[string]any {
 	return p
 }
 
-// hold compares a window with what remote-protocol 8.4 says it is. length < 0: it was not asked for.
+// hold compares a window with what remote/PROTOCOL.md 10.3 says it is. length < 0: it was not asked for.
 func (w window) hold(total, offset, length int64) error {
 	const block, most = rpc.Block, rpc.MaxWindow
 	span := int64(most)
@@ -71,7 +71,7 @@ func (w window) hold(total, offset, length int64) error {
 // rpcWindowChecks look at the methods that bring something.
 func rpcWindowChecks() []check {
 	return []check{
-		{"rpc/content", "§8.6", Must, func(ctx context.Context, s *session) error {
+		{"rpc/content", "§10.5", Must, func(ctx context.Context, s *session) error {
 			key, root, sealed, err := s.hit(ctx)
 			if err != nil {
 				return err
@@ -104,7 +104,7 @@ func rpcWindowChecks() []check {
 			}
 			return reply{sealed: got, proof: first.Proof}.genuine(root)
 		}},
-		{"rpc/content-window", "§8.4", Must, func(ctx context.Context, s *session) error {
+		{"rpc/content-window", "§10.3", Must, func(ctx context.Context, s *session) error {
 			key, root, sealed, err := s.hit(ctx)
 			if err != nil {
 				return err
@@ -125,7 +125,7 @@ func rpcWindowChecks() []check {
 			}
 			return nil
 		}},
-		{"rpc/proof-on-every-window", "§8.3", Should, func(ctx context.Context, s *session) error {
+		{"rpc/proof-on-every-window", "§10.3", Should, func(ctx context.Context, s *session) error {
 			m, err := s.opened(ctx)
 			if err != nil {
 				return err
@@ -152,7 +152,7 @@ func rpcWindowChecks() []check {
 			}
 			return skip("no resource has more than one window")
 		}},
-		{"rpc/miss", "§8.6", Must, func(ctx context.Context, s *session) error {
+		{"rpc/miss", "§10.5", Must, func(ctx context.Context, s *session) error {
 			root, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -169,7 +169,7 @@ func rpcWindowChecks() []check {
 			}
 			return nil
 		}},
-		{"rpc/capsule", "§8.4", Must, func(ctx context.Context, s *session) error {
+		{"rpc/capsule", "§10.3", Must, func(ctx context.Context, s *session) error {
 			h, err := s.module(ctx)
 			if err != nil {
 				return err
@@ -195,7 +195,7 @@ func rpcWindowChecks() []check {
 			}
 			return nil
 		}},
-		{"rpc/module-alias", "§8.2", Should, func(ctx context.Context, s *session) error {
+		{"rpc/module-alias", "§10.2", Should, func(ctx context.Context, s *session) error {
 			root, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -212,7 +212,7 @@ func rpcWindowChecks() []check {
 			}
 			return nil
 		}},
-		{"rpc/latest", "§8.1", Must, func(ctx context.Context, s *session) error {
+		{"rpc/latest", "§10.1", Must, func(ctx context.Context, s *session) error {
 			root, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -232,7 +232,7 @@ func rpcWindowChecks() []check {
 			}
 			return nil
 		}},
-		{"rpc/program-hash", "§8.3", Should, func(ctx context.Context, s *session) error {
+		{"rpc/program-hash", "§10.3", Should, func(ctx context.Context, s *session) error {
 			h, err := s.module(ctx)
 			if err != nil {
 				return err
@@ -251,7 +251,7 @@ func rpcWindowChecks() []check {
 			}
 			return nil
 		}},
-		{"rpc/manifest", "§8.2", Must, func(ctx context.Context, s *session) error {
+		{"rpc/manifest", "§10.2", Must, func(ctx context.Context, s *session) error {
 			root, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -265,7 +265,7 @@ func rpcWindowChecks() []check {
 			}
 			return nil
 		}},
-		{"rpc/metadata", "§8.2", Must, func(ctx context.Context, s *session) error {
+		{"rpc/metadata", "§10.2", Must, func(ctx context.Context, s *session) error {
 			root, err := s.head(ctx)
 			if err != nil {
 				return err
@@ -285,7 +285,7 @@ func rpcWindowChecks() []check {
 			}
 			return nil
 		}},
-		{"rpc/proof", "§8.2", Must, func(ctx context.Context, s *session) error {
+		{"rpc/proof", "§10.2", Must, func(ctx context.Context, s *session) error {
 			key, root, sealed, err := s.hit(ctx)
 			if err != nil {
 				return err
@@ -303,7 +303,7 @@ func rpcWindowChecks() []check {
 			}
 			return reply{sealed: sealed, proof: p.Inclusion}.genuine(root)
 		}},
-		{"rpc/proof-status", "§8.2", Must, func(ctx context.Context, s *session) error {
+		{"rpc/proof-status", "§10.2", Must, func(ctx context.Context, s *session) error {
 			var p struct {
 				ID      string          `json:"proof_id"`
 				Status  string          `json:"status"`
@@ -318,7 +318,7 @@ func rpcWindowChecks() []check {
 			}
 			return nil
 		}},
-		{"rpc/capsules", "§8.2", Must, func(ctx context.Context, s *session) error {
+		{"rpc/capsules", "§10.2", Must, func(ctx context.Context, s *session) error {
 			lines, err := s.lines(ctx)
 			if err != nil {
 				return err

@@ -13,7 +13,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Headers of pushes (remote-protocol 4.1).
+// Headers of pushes (remote/PROTOCOL.md 6.1).
 const (
 	headerParent    = "X-Dig-Parent"
 	headerRoot      = "X-Dig-Root"

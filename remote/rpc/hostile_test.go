@@ -47,7 +47,7 @@ func TestJSONOfStrangers(t *testing.T) {
 	}
 }
 
-// TestErrorsAs: what the codes stand for (remote-protocol 8.6).
+// TestErrorsAs: what the codes stand for (remote/PROTOCOL.md 10.5).
 func TestErrorsAs(t *testing.T) {
 	for _, tc := range []struct {
 		code   int

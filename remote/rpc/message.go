@@ -11,7 +11,7 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// Codes of errors (remote-protocol 8.6).
+// Codes of errors (remote/PROTOCOL.md 10.5).
 const (
 	CodeParse          = -32700 // the body is no JSON
 	CodeInvalidRequest = -32600 // no request, or an empty or too long batch
@@ -39,7 +39,7 @@ func (e *Error) Error() string {
 }
 
 // As gives every other error than those that Is matches, and [CodeLimited], as a [*remote.StatusError] of the status 200
-// that it came with (remote-protocol 8.6), for who asks for one.
+// that it came with (remote/PROTOCOL.md 10.5), for who asks for one.
 func (e *Error) As(target any) bool {
 	status, ok := target.(**remote.StatusError)
 	if !ok || e.Code == CodeUnavailable || e.Code == CodeUnanchored || e.Code == CodeLimited {

@@ -146,7 +146,7 @@ func (Large) OpenModule(ctx context.Context, via remote.Via, id module.ID, offse
 	return r, r.(*moduleReader).Size(), nil
 }
 
-// windows reads something long piece by piece, and holds the origin to its word (remote-protocol 8.4).
+// windows reads something long piece by piece, and compares what the origin says with what came (remote/PROTOCOL.md 10.4).
 type windows struct {
 	c      *Client
 	method string

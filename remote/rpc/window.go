@@ -5,13 +5,13 @@ import (
 )
 
 // What is long is read in windows, which begin and end at blocks of 64 KiB, except at the end of all
-// (remote-protocol 8.4).
+// (remote/PROTOCOL.md 10.3).
 const (
 	Block     = 64 << 10   // bytes; windows begin at its multiples
 	MaxWindow = 48 * Block // bytes of the longest window: 3 MiB
 )
 
-// A Window is a piece of a resource, sealed, or of a module: the chunk object of remote-protocol 8.3.
+// A Window is a piece of a resource, sealed, or of a module: the chunk object of remote/PROTOCOL.md 10.3.
 type Window struct {
 	Ciphertext     []byte      `json:"ciphertext"`      // raw bytes, for a module
 	TotalLength    int64       `json:"total_length"`    // of the whole

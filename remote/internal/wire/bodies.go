@@ -21,7 +21,7 @@ import (
 const (
 	HeaderParent    = "X-Dig-Parent"           // 64 hex: the root a push extends; zeros for none
 	HeaderRoot      = "X-Dig-Root"             // 64 hex: the root that is pushed
-	HeaderSignature = "X-Dig-Signature"        // 192 hex: push signature, seed form unless only the tagged one is known
+	HeaderSignature = "X-Dig-Signature"        // 192 hex: push signature, either form
 	HeaderTagged    = "X-Dig-Signature-Tagged" // 192 hex: push signature, tagged form
 	HeaderPushMode  = "X-Dig-Push-Mode"        // ModeAdvance or ModePending
 	HeaderUploadID  = "X-Dig-Upload-Id"        // what push-init answered
@@ -43,7 +43,7 @@ const (
 	TypeModule = "application/wasm"
 )
 
-// Limits (remote-protocol 3.8 and §7).
+// Limits (remote/PROTOCOL.md 4.4 and 9.1).
 const (
 	DefaultMaxModule = 1 << 30  // bytes of a module that either side takes by default
 	DefaultMaxDelta  = 64 << 20 // decoded bytes of chunks and rows in one delta, by default
@@ -56,7 +56,7 @@ const (
 	MaxAnswerJSON  = 64 << 10 // bytes of the answer to push-init
 )
 
-// rootBody is one line of GET /stores/{id}/roots: {"roots":[…]}, oldest first (remote-protocol 3.2).
+// rootBody is one line of GET /stores/{id}/roots: {"roots":[…]}, oldest first (remote/PROTOCOL.md 5.2).
 type rootBody struct {
 	Generation uint64 `json:"generation"`
 	Root       string `json:"root"`
@@ -176,7 +176,7 @@ func DecodeNext(dec *json.Decoder, v any) error {
 	return strictjson.Unmarshal(text, v)
 }
 
-// InitBody is the request of push-init (remote-protocol 4.5).
+// InitBody is the request of push-init (remote/PROTOCOL.md 6.5).
 type InitBody struct {
 	ParentRoot  string `json:"parent_root"` // "" for none
 	NewRoot     string `json:"new_root"`
@@ -193,7 +193,7 @@ type InitAnswer struct {
 	URL      string `json:"url,omitempty"`
 }
 
-// CompleteBody is the request of push-complete (remote-protocol 4.6).
+// CompleteBody is the request of push-complete (remote/PROTOCOL.md 6.7).
 type CompleteBody struct {
 	UploadID string `json:"upload_id"`
 	NewRoot  string `json:"new_root"`
@@ -205,7 +205,7 @@ type ErrorBody struct {
 	Message string `json:"message,omitempty"`
 }
 
-// ErrorMessage takes the server's words out of an error body of either form (remote-protocol §3): message,
+// ErrorMessage takes the server's words out of an error body of either form (remote/PROTOCOL.md 4.2): message,
 // else error, else the text; shortened, without control characters.
 func ErrorMessage(body []byte) string {
 	text := string(body)

@@ -1,6 +1,6 @@
 package wire
 
-// ContentRequest is the request of POST /stores/{id}/content (remote-protocol 6.1); without a range, of
+// ContentRequest is the request of POST /stores/{id}/content (remote/PROTOCOL.md 8.1); without a range, of
 // POST /stores/{id}/proof (6.2).
 type ContentRequest struct {
 	Key   *string       `json:"retrieval_key"`
@@ -29,8 +29,8 @@ type DeltaRequest struct {
 	Have []string `json:"have"`
 }
 
-// DeltaChunk is one chunk of an answer to delta, sealed; DeltaRow is one row of the key table, as store-format 2.3
-// encodes it.
+// DeltaChunk is one chunk of an answer to delta, sealed; DeltaRow is one row of the key table, as
+// digstore/module/FORMAT.md 5.5 encodes it.
 type (
 	DeltaChunk struct {
 		Hash string `json:"hash"`

@@ -10,13 +10,13 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Descriptor is the answer to GET /stores/{id} (remote-protocol 3.1). Zero fields are not said.
+// A Descriptor is the answer to GET /stores/{id} (remote/PROTOCOL.md 5.1). Zero fields are not said.
 type Descriptor struct {
 	Root       merkle.Hash    // the head
 	Size       int64          // bytes of the head's module
 	PublicKey  auth.PublicKey // the key the server checks pushes with
 	PushSig    auth.Signature // of the head, the tagged form when that is known
-	Untagged   auth.Signature // the seed form, when it is known besides
+	Untagged   auth.Signature // the untagged form, when it is known besides
 	Tombstones []auth.Tombstone
 }
 
@@ -30,7 +30,7 @@ type descriptorBody struct {
 	Tombstones  []TombstoneBody `json:"tombstones"`
 }
 
-// MarshalJSON writes the members in the order of remote-protocol 3.1.
+// MarshalJSON writes the members in the order of remote/PROTOCOL.md 5.1.
 func (d *Descriptor) MarshalJSON() ([]byte, error) {
 	b := descriptorBody{CurrentRoot: d.Root.String(), Size: d.Size, Tombstones: []TombstoneBody{}}
 	if !d.PublicKey.IsZero() {

@@ -5,5 +5,5 @@
 // It decides nothing: what a request may do is package server's business, what an answer is worth that of package
 // remote.
 //
-// Spec: remote-protocol §3 to §6, and remote/RECIPES.md.
+// See remote/PROTOCOL.md 4 to 8, and remote/RECIPES.md.
 package wire

@@ -19,7 +19,7 @@ var (
 	ErrNoBase         = errors.New("remote: the recipe builds on one that is not here")
 )
 
-// StatusError returns the error that a status of a server stands for (remote-protocol 7.7), nil when it
+// StatusError returns the error that a status of a server stands for (remote/PROTOCOL.md 9.12), nil when it
 // stands for none.
 func StatusError(code int) error {
 	switch code {

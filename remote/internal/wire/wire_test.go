@@ -16,7 +16,7 @@ import (
 
 func hexOf(b string, n int) string { return strings.Repeat(b, n) }
 
-// TestDescriptorJSON holds the bytes of a descriptor: members and order of remote-protocol 3.1.
+// TestDescriptorJSON holds the bytes of a descriptor: members and order of remote/PROTOCOL.md 5.1.
 func TestDescriptorJSON(t *testing.T) {
 	d := &Descriptor{Root: merkle.Hash(bytes.Repeat([]byte{0x20}, 32)), Size: 134300000,
 		PublicKey: auth.PublicKey(bytes.Repeat([]byte{0xb1}, 48)), PushSig: auth.Signature(bytes.Repeat([]byte{0x91}, 96)),
