@@ -5,7 +5,7 @@ import (
 	"math/big"
 )
 
-// maxShift is the most bits that ash and lsh shift by, either way.
+// maxShift is the limit of the bits by which ash and lsh shift, in both directions.
 const maxShift = 65535
 
 // integerOperator applies an operator on atoms as integers. Operators with a fixed number of
@@ -50,7 +50,7 @@ func (m *machine) fold(op byte, args []*Node) (*Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		// What there is so far is gone through once more for every argument.
+		// Each argument reads the intermediate result once more.
 		if err := m.spend(int64(total.BitLen() / 512)); err != nil {
 			return nil, err
 		}
@@ -77,7 +77,7 @@ func (m *machine) fold(op byte, args []*Node) (*Node, error) {
 	return m.number(total)
 }
 
-// divide does the divisions, which all round towards minus infinity.
+// divide implements the divisions, which round towards minus infinity.
 func (m *machine) divide(op byte, args []*Node) (*Node, error) {
 	a, err := m.integer(op, args[0])
 	if err != nil {
@@ -115,8 +115,8 @@ func (m *machine) divide(op byte, args []*Node) (*Node, error) {
 	return m.pair(left, right)
 }
 
-// shift shifts to the left, or to the right by a negative number of bits. The argument of lsh has
-// no sign.
+// shift shifts to the left, or by a negative number of bits to the right. The argument of lsh is
+// unsigned.
 func (m *machine) shift(op byte, args []*Node) (*Node, error) {
 	v, err := m.integer(op, args[0])
 	if err != nil {
@@ -143,7 +143,8 @@ func (m *machine) integer(op byte, n *Node) (*big.Int, error) {
 		return nil, fail(op, "%v is no integer", n)
 	}
 	if len(n.atom) > m.limits.Integer {
-		return nil, fmt.Errorf("operator %d: an integer of %d bytes, %d are allowed: %w", op, len(n.atom), m.limits.Integer, ErrTooLarge)
+		return nil, fmt.Errorf("operator %d: integer of %d bytes, want at most %d: %w",
+			op, len(n.atom), m.limits.Integer, ErrTooLarge)
 	}
 	if err := m.spend(int64(len(n.atom) / 64)); err != nil {
 		return nil, err
@@ -151,18 +152,19 @@ func (m *machine) integer(op byte, n *Node) (*big.Int, error) {
 	return toBig(n.atom), nil
 }
 
-// number makes the atom of an integer of allowed length.
+// number returns the atom of an integer of allowed length.
 func (m *machine) number(v *big.Int) (*Node, error) {
 	if n := v.BitLen() / 8; n >= m.limits.Integer {
-		return nil, fmt.Errorf("a result of %d bytes, %d are allowed: %w", n+1, m.limits.Integer, ErrTooLarge)
+		return nil, fmt.Errorf("result of %d bytes, want at most %d: %w",
+			n+1, m.limits.Integer, ErrTooLarge)
 	}
 	return m.atom(fromBig(v))
 }
 
-// product accounts for a multiplication, before it is done.
+// product counts the steps of a multiplication before it is done.
 func (m *machine) product(a, b *big.Int) error {
 	if n := (a.BitLen() + b.BitLen()) / 8; n > m.limits.Integer {
-		return fmt.Errorf("a product of %d bytes, %d are allowed: %w", n, m.limits.Integer, ErrTooLarge)
+		return fmt.Errorf("product of %d bytes, want at most %d: %w", n, m.limits.Integer, ErrTooLarge)
 	}
 	return m.spend(words(a) * words(b) / 64)
 }

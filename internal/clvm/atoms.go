@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// atomTable holds what almost every atom of a program needs: the nodes and the hashes of the empty
-// atom and of the atoms of one byte.
+// atomTable has the nodes and hashes of the most frequent atoms: the empty one and those of one
+// byte.
 type atomTable struct {
 	empty     Node
 	emptyHash [32]byte
@@ -14,7 +14,7 @@ type atomTable struct {
 	oneHash   [256][32]byte
 }
 
-// atoms returns the table, which is made once and read ever after.
+// atoms returns the table, which is made at the first call.
 var atoms = sync.OnceValue(func() *atomTable {
 	t := &atomTable{emptyHash: sha256.Sum256([]byte{1})}
 	for b := range t.one {

@@ -1,6 +1,6 @@
 package clvm
 
-// Curry returns the program that has the first arguments of mod filled in:
+// Curry returns the program mod with its first arguments bound:
 //
 //	(a (q . mod) (c (q . arg1) (c (q . arg2) … 1)))
 func Curry(mod *Node, args ...*Node) *Node {
@@ -13,8 +13,8 @@ func Curry(mod *Node, args ...*Node) *Node {
 	return List(a, Pair(q, mod), rest)
 }
 
-// CurryHash returns the tree hash of Curry from the tree hashes of its parts. An argument that is a
-// value goes in as HashAtom of it.
+// CurryHash returns the tree hash of Curry from the tree hashes of its parts. That of an atom is
+// HashAtom.
 func CurryHash(mod [32]byte, args ...[32]byte) [32]byte {
 	t := atoms()
 	q, a, c, end := t.oneHash[opQuote], t.oneHash[opApply], t.oneHash[opCons], t.emptyHash
@@ -25,8 +25,8 @@ func CurryHash(mod [32]byte, args ...[32]byte) [32]byte {
 	return HashPair(a, HashPair(HashPair(q, mod), HashPair(rest, end)))
 }
 
-// Uncurry undoes Curry. ok is false where the node is not exactly what Curry makes; with no
-// arguments it still is.
+// Uncurry is the inverse of Curry. ok is false if the node does not have exactly the form that
+// Curry returns. There may be no arguments.
 func (n *Node) Uncurry() (mod *Node, args []*Node, ok bool) {
 	mod, rest, ok := n.call(opApply)
 	for ok && rest.left != nil {
@@ -41,7 +41,7 @@ func (n *Node) Uncurry() (mod *Node, args []*Node, ok bool) {
 	return mod, args, true
 }
 
-// call takes (op (q . quoted) rest) apart.
+// call returns the parts of (op (q . quoted) rest).
 func (n *Node) call(op byte) (quoted, rest *Node, ok bool) {
 	items, ok := n.Exactly(3)
 	if !ok || !items[0].isByte(op) || items[1].left == nil || !items[1].left.isByte(opQuote) {

@@ -50,7 +50,7 @@ func ExampleRun_limits() {
 	endless := clvm.List(clvm.Int(2), clvm.Int(1), clvm.Int(1)) // (a 1 1)
 	_, err := clvm.Run(context.Background(), endless, endless, &clvm.Limits{Steps: 1000})
 	fmt.Println(err)
-	// Output: run a program, 1000 steps in: more than 1000 steps: program over its limits
+	// Output: run program, at step 1000: more than 1000 steps: program over its limits
 }
 
 // A back-reference names a part that was read before, which is then shared.

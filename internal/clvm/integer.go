@@ -6,8 +6,8 @@ import (
 	"math/big"
 )
 
-// AppendInt appends the atom that means v: two's complement, big-endian, in as few bytes as hold
-// it. 0 is empty, 128 is 0080, -1 is ff.
+// AppendInt appends the atom of v: the shortest two's complement, big-endian. 0 is empty, 128 is
+// 0080, -1 is ff.
 func AppendInt(dst []byte, v int64) []byte {
 	if v == 0 {
 		return dst
@@ -22,8 +22,8 @@ func AppendInt(dst []byte, v int64) []byte {
 	return dst
 }
 
-// AppendUint appends the atom that means v, which takes 9 bytes from 1<<63 on. It is the form of
-// the amount in a coin id.
+// AppendUint appends the atom of v, which has 9 bytes from 1<<63 on. It is the form of the amount
+// in a coin id.
 func AppendUint(dst []byte, v uint64) []byte {
 	if v > math.MaxInt64 {
 		return binary.BigEndian.AppendUint64(append(dst, 0), v)
@@ -31,7 +31,7 @@ func AppendUint(dst []byte, v uint64) []byte {
 	return AppendInt(dst, int64(v))
 }
 
-// significant returns an integer without the leading bytes that only repeat its sign.
+// significant returns an integer without redundant leading bytes.
 func significant(s string) string {
 	for len(s) > 1 && (s[0] == 0 && s[1] < 0x80 || s[0] == 0xff && s[1] >= 0x80) {
 		s = s[1:]
@@ -42,7 +42,7 @@ func significant(s string) string {
 	return s
 }
 
-// toBig returns the integer that an atom means.
+// toBig returns the integer of an atom.
 func toBig(s string) *big.Int {
 	v := new(big.Int).SetBytes([]byte(s))
 	if s != "" && s[0] >= 0x80 {
@@ -51,7 +51,7 @@ func toBig(s string) *big.Int {
 	return v
 }
 
-// fromBig returns the shortest atom that means v.
+// fromBig returns the shortest atom of v.
 func fromBig(v *big.Int) []byte {
 	switch v.Sign() {
 	case 0:

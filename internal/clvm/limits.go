@@ -5,43 +5,43 @@ import (
 	"errors"
 )
 
-// Errors of Parse, Append and Run. What they return wraps one of these, or the error of the context.
+// Errors of Parse, Append and Run. Their errors wrap one of these, or are those of the context.
 var (
-	// ErrMalformed is a serialised program that does not follow the format.
+	// ErrMalformed reports a malformed serialized program.
 	ErrMalformed = errors.New("malformed program")
-	// ErrTooLarge is a program that needs more than its Limits allow, in whatever respect.
+	// ErrTooLarge reports a program that exceeds one of its Limits.
 	ErrTooLarge = errors.New("program over its limits")
-	// ErrUnsupportedOp is a program that uses an operator which this interpreter does not have. The
-	// chain may still accept it.
+	// ErrUnsupportedOp reports an operator that this interpreter does not have. The chain may
+	// have it.
 	ErrUnsupportedOp = errors.New("unsupported operator")
-	// ErrFailed is a program that ends without a value: it raised, or an operator got arguments
-	// that it does not take.
+	// ErrFailed reports a program that has no value: it raised, or an operator got arguments of
+	// another kind.
 	ErrFailed = errors.New("program failed")
 )
 
-// Limits bound what a program from a stranger may cost. A field of 0 or less has its default, and a
-// nil *Limits has every default (auth/chain/LINEAGE.md 2.4).
+// Limits bound the cost of untrusted programs. A field of 0 or less has its default, and a nil
+// *Limits has all defaults (auth/chain/LINEAGE.md 2.4).
 type Limits struct {
-	// Input is the most bytes that Parse reads and that Append writes; default 16 MiB.
+	// Input is the limit of the bytes that Parse reads and Append writes. Default: 16 MiB.
 	Input int
-	// Nodes is the most nodes that Parse makes; default 2,000,000.
+	// Nodes is the limit of the nodes that Parse returns. Default: 2,000,000.
 	Nodes int
-	// Steps is the most steps of Run; default 20,000,000. To evaluate a node is one step. The time
-	// of an operator over long arguments counts as well: a step for every 64 bytes that it reads,
-	// and one for every 64 products of 8-byte words in a multiplication or a division.
+	// Steps is the limit of the steps of Run. Default: 20,000,000. The evaluation of a node is one
+	// step. An operator takes one more for every 64 bytes of its arguments, and for every 64
+	// products of 8-byte words in a multiplication or division.
 	Steps int64
-	// Depth is the most operators of Run that wait for an argument at a time; default 10,000.
+	// Depth is the limit of nested operators in Run. Default: 10,000.
 	Depth int
-	// Bytes is the most memory that Run takes for new nodes, at 48 bytes each and the bytes of
-	// new atoms; default 64 MiB.
+	// Bytes is the limit of the memory for new nodes in Run: 48 bytes each, and the bytes of new
+	// atoms. Default: 64 MiB.
 	Bytes int64
-	// Integer is the most bytes of an operand or a result of arithmetic; default 1 MiB.
+	// Integer is the limit of the bytes of an operand or result of arithmetic. Default: 1 MiB.
 	Integer int
 }
 
 const nodeSize = 48
 
-// DefaultLimits returns the limits that a nil *Limits stands for.
+// DefaultLimits returns the limits of a nil *Limits.
 func DefaultLimits() Limits { return (*Limits)(nil).orDefaults() }
 
 // orDefaults returns the limits with every default filled in.

@@ -6,20 +6,19 @@ import (
 	"sync/atomic"
 )
 
-// A Node is an atom, which is a string of bytes, or a pair of two Nodes. It never changes, so any
-// number of goroutines may use it and any number of trees may share it. The zero Node is the empty
-// atom.
+// A Node is an atom, which is a string of bytes, or a pair of two Nodes. It never changes, so it is
+// safe for concurrent use, and trees may share it. The zero Node is the empty atom.
 type Node struct {
 	left, right *Node  // both nil in an atom
 	atom        string // empty in a pair
 	hash        atomic.Pointer[[32]byte]
 }
 
-// longAtom is the length from which the hash of an atom is kept with it. Shorter ones cost no more
-// to hash again than a pair does.
+// longAtom is the length from which on the hash of an atom is kept. Hashing a shorter atom again
+// takes no longer than hashing a pair.
 const longAtom = 64
 
-// Nil returns the empty atom: the number 0, the value false, the end of a list.
+// Nil returns the empty atom, which is 0, false, and the end of a list.
 func Nil() *Node { return atoms().node("") }
 
 // Atom returns the atom of those bytes, which it copies.
@@ -28,10 +27,10 @@ func Atom(b []byte) *Node { return atoms().node(string(b)) }
 // Text returns the atom of the bytes of s.
 func Text(s string) *Node { return atoms().node(s) }
 
-// Int returns the atom that means v: two's complement, big-endian, in as few bytes as hold it.
+// Int returns the atom of v: the shortest two's complement, big-endian.
 func Int(v int64) *Node { return Atom(AppendInt(nil, v)) }
 
-// Uint returns the atom that means v, as Int does.
+// Uint returns the atom of v, as Int does.
 func Uint(v uint64) *Node { return Atom(AppendUint(nil, v)) }
 
 // Pair returns the pair of two nodes, neither of which may be a nil pointer.
@@ -42,7 +41,7 @@ func Pair(left, right *Node) *Node {
 	return &Node{left: left, right: right}
 }
 
-// List returns the list of items: pairs whose right sides follow one another and end in Nil.
+// List returns the list of items, which ends in Nil.
 func List(items ...*Node) *Node {
 	list := Nil()
 	for i := len(items) - 1; i >= 0; i-- {
@@ -72,7 +71,7 @@ func (n *Node) Bytes32() (b [32]byte, ok bool) {
 	return b, true
 }
 
-// Int64 returns the integer that an atom means, where it fits. Needless leading bytes are allowed.
+// Int64 returns the integer of an atom, if it fits. Redundant leading bytes are allowed.
 func (n *Node) Int64() (v int64, ok bool) {
 	s := significant(n.atom)
 	if n.left != nil || len(s) > 8 {
@@ -87,8 +86,8 @@ func (n *Node) Int64() (v int64, ok bool) {
 	return v, true
 }
 
-// Uint64 returns the integer that an atom means, where it is neither negative nor too large.
-// Needless leading zeros are allowed.
+// Uint64 returns the integer of an atom, if it is neither negative nor too large. Redundant leading
+// zeros are allowed.
 func (n *Node) Uint64() (v uint64, ok bool) {
 	s := significant(n.atom)
 	if n.left != nil || s != "" && s[0] >= 0x80 || len(s) > 9 || len(s) == 9 && s[0] != 0 {
@@ -100,7 +99,7 @@ func (n *Node) Uint64() (v uint64, ok bool) {
 	return v, true
 }
 
-// Items gives the items of a list up to its end, whatever atom that is. An atom has no items.
+// Items returns the items of a list up to its end, which may be any atom. An atom has no items.
 func (n *Node) Items() iter.Seq[*Node] {
 	return func(yield func(*Node) bool) {
 		for ; n.left != nil; n = n.right {
@@ -111,7 +110,7 @@ func (n *Node) Items() iter.Seq[*Node] {
 	}
 }
 
-// Take returns the first k items of a list and what follows them. ok is false where there are fewer.
+// Take returns the first k items of a list and the rest. ok is false if there are fewer.
 func (n *Node) Take(k int) (items []*Node, rest *Node, ok bool) {
 	items = make([]*Node, 0, min(k, 8))
 	for len(items) < k {
@@ -123,7 +122,7 @@ func (n *Node) Take(k int) (items []*Node, rest *Node, ok bool) {
 	return items, n, true
 }
 
-// Exactly returns the items of a list that has k of them and ends in Nil.
+// Exactly returns the items of a list of k items that ends in Nil.
 func (n *Node) Exactly(k int) (items []*Node, ok bool) {
 	items, rest, ok := n.Take(k)
 	return items, ok && rest.IsNil()

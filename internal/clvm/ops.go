@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// The operators by their codes (auth/chain/LINEAGE.md 4.3). Those of the chain that are missing here are
-// ErrUnsupportedOp: points of BLS and other curves, modpow, keccak and softfork.
+// The operators by their codes (auth/chain/LINEAGE.md 4.3). Those of the chain that are missing
+// here are ErrUnsupportedOp: points of BLS and other curves, modpow, keccak and softfork.
 const (
 	opQuote    = 1
 	opApply    = 2
@@ -41,12 +41,12 @@ const (
 	opMod      = 61
 )
 
-// fail is the error of an operator whose arguments are not what it takes.
+// fail returns the error of an operator with wrong arguments.
 func fail(op byte, format string, a ...any) error {
 	return fmt.Errorf("operator %d: "+format+": %w", append(append([]any{op}, a...), ErrFailed)...)
 }
 
-// operator applies an operator that has a value without evaluating anything more.
+// operator applies an operator that evaluates nothing.
 func (m *machine) operator(op byte, args []*Node) (*Node, error) {
 	if n := arity(op); n >= 0 && len(args) != n {
 		return nil, fail(op, "%d arguments where %d belong", len(args), n)
@@ -86,13 +86,14 @@ func (m *machine) operator(op byte, args []*Node) (*Node, error) {
 		return m.atoms.bool(op == opAll), nil
 	case opEq, opGrBytes, opSha256, opSubstr, opStrlen, opConcat, opCoinid:
 		return m.bytesOperator(op, args)
-	case opAdd, opSubtract, opMultiply, opDiv, opDivmod, opMod, opGr, opAsh, opLsh, opLogand, opLogior, opLogxor, opLognot:
+	case opAdd, opSubtract, opMultiply, opDiv, opDivmod, opMod, opGr,
+		opAsh, opLsh, opLogand, opLogior, opLogxor, opLognot:
 		return m.integerOperator(op, args)
 	}
 	return nil, fmt.Errorf("operator %d: %w", op, ErrUnsupportedOp)
 }
 
-// arity is the number of arguments of an operator, -1 where that varies.
+// arity returns the number of arguments of an operator, -1 if it varies.
 func arity(op byte) int {
 	switch op {
 	case opFirst, opRest, opListp, opStrlen, opLognot, opNot:
@@ -141,7 +142,8 @@ func (m *machine) bytesOperator(op byte, args []*Node) (*Node, error) {
 	return m.atoms.node(string(b)), nil
 }
 
-// read accounts for reading every argument, which must be an atom, and returns their total length.
+// read counts the steps of reading all arguments, which must be atoms, and returns their total
+// length.
 func (m *machine) read(op byte, args []*Node) (total int, err error) {
 	for _, arg := range args {
 		if arg.left != nil {

@@ -5,18 +5,19 @@ import (
 	"math/bits"
 )
 
-// Parse reads one serialised program, which must be all of b. Parts named by a back-reference are
-// shared, not copied. The nodes keep one copy of b alive. Errors are ErrMalformed and, where b is
-// longer or has more nodes than limits allow, ErrTooLarge.
+// Parse reads one serialized program, which must be all of b. Nodes of back-references are shared.
+// The nodes keep one copy of b in memory. Errors are ErrMalformed and, if b exceeds limits,
+// ErrTooLarge.
 func Parse(b []byte, limits *Limits) (*Node, error) {
 	l := limits.orDefaults()
 	if len(b) > l.Input {
-		return nil, fmt.Errorf("parse a program of %d bytes, %d are allowed: %w", len(b), l.Input, ErrTooLarge)
+		return nil, fmt.Errorf("parse program: %d bytes, want at most %d: %w",
+			len(b), l.Input, ErrTooLarge)
 	}
 	p := parser{in: string(b), nodes: l.Nodes, atoms: atoms()}
 	n, err := p.program()
 	if err != nil {
-		return nil, fmt.Errorf("parse a program of %d bytes, at byte %d: %w", len(b), p.at, err)
+		return nil, fmt.Errorf("parse program at byte %d of %d: %w", p.at, len(b), err)
 	}
 	return n, nil
 }
@@ -33,20 +34,20 @@ type parser struct {
 	nodes int // how many more may be made
 	atoms *atomTable
 
-	// done is what was parsed and not yet made part of a pair, the newest last. The program may
-	// refer to it as to a list that has the newest first: lists[i] is that list of done[:i+1], made
-	// when it is first asked for.
+	// done has the nodes that were parsed and are not yet part of a pair, the newest last. A
+	// back-reference starts at the list of them, the newest first: lists[i] is that list of
+	// done[:i+1], made at its first use.
 	done  []*Node
 	lists []*Node
-	// open has one entry for every pair begun: the number of its sides that are still to come.
+	// open has for every pair that was begun the number of its missing sides.
 	open []byte
 }
 
-// program reads everything. The sides of a pair lie next to each other in done when both are there.
+// program reads the whole input. The two sides of a pair are adjacent in done.
 func (p *parser) program() (*Node, error) {
 	for {
 		if p.at == len(p.in) {
-			return nil, fmt.Errorf("the input ends within a program: %w", ErrMalformed)
+			return nil, fmt.Errorf("input ends within a program: %w", ErrMalformed)
 		}
 		head := p.in[p.at]
 		p.at++
@@ -77,7 +78,7 @@ func (p *parser) program() (*Node, error) {
 	return p.done[0], nil
 }
 
-// push adds a node to what is done and makes every pair that it completes.
+// push appends a node to done and makes the pairs that it completes.
 func (p *parser) push(n *Node) error {
 	for {
 		p.done = append(p.done, n)
@@ -133,28 +134,28 @@ func (p *parser) bytes(head byte) (string, error) {
 	}
 	more := bits.LeadingZeros8(^head) - 1
 	if more > 4 {
-		return "", fmt.Errorf("no atom begins with %02x: %w", head, ErrMalformed)
+		return "", fmt.Errorf("byte %02x begins no atom: %w", head, ErrMalformed)
 	}
 	size := uint64(head) & (0x3f >> more)
 	for range more {
 		if p.at == len(p.in) {
-			return "", fmt.Errorf("the input ends within a length: %w", ErrMalformed)
+			return "", fmt.Errorf("input ends within a length: %w", ErrMalformed)
 		}
 		size = size<<8 | uint64(p.in[p.at])
 		p.at++
 	}
 	if size > uint64(len(p.in)-p.at) {
-		return "", fmt.Errorf("an atom of %d bytes where %d follow: %w", size, len(p.in)-p.at, ErrMalformed)
+		return "", fmt.Errorf("atom of %d bytes, found %d: %w", size, len(p.in)-p.at, ErrMalformed)
 	}
 	s := p.in[p.at : p.at+int(size)]
 	p.at += int(size)
 	return s, nil
 }
 
-// back reads the path of a back-reference and returns what it names.
+// back reads the path of a back-reference and returns its node.
 func (p *parser) back() (*Node, error) {
 	if p.at == len(p.in) || p.in[p.at] >= markBack {
-		return nil, fmt.Errorf("a back-reference without a path: %w", ErrMalformed)
+		return nil, fmt.Errorf("back-reference without a path: %w", ErrMalformed)
 	}
 	head := p.in[p.at]
 	p.at++
@@ -168,12 +169,12 @@ func (p *parser) back() (*Node, error) {
 	}
 	n := lookup(list, path)
 	if n == nil {
-		return nil, fmt.Errorf("the back-reference %x leads into an atom: %w", path, ErrMalformed)
+		return nil, fmt.Errorf("back-reference %x leads into an atom: %w", path, ErrMalformed)
 	}
 	return n, nil
 }
 
-// list returns done as a list, the newest first. Those pairs count as nodes.
+// list returns done as a list, the newest first. Its pairs count as nodes.
 func (p *parser) list() (*Node, error) {
 	list := &p.atoms.empty
 	if len(p.lists) > 0 {

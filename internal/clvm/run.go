@@ -5,28 +5,29 @@ import (
 	"fmt"
 )
 
-// Run evaluates a program in an environment, which for a puzzle is its solution, and returns the
-// value. The value may share nodes with both. Errors are ErrFailed, ErrUnsupportedOp, ErrTooLarge
-// and that of ctx, which is looked at every 4096 steps. Run recurses on nothing: no program
-// overflows the stack.
+// Run evaluates a program in an environment and returns the value. The environment of a puzzle is
+// its solution. The value may share nodes with both. Errors are ErrFailed, ErrUnsupportedOp,
+// ErrTooLarge and that of ctx, which is checked every 4096 steps. Run is not recursive, so no
+// program overflows the stack.
 func Run(ctx context.Context, program, env *Node, limits *Limits) (*Node, error) {
 	l := limits.orDefaults()
-	m := machine{ctx: ctx, atoms: atoms(), limits: l, steps: l.Steps, bytes: l.Bytes, look: l.Steps + lookEvery}
+	m := machine{ctx: ctx, atoms: atoms(), limits: l,
+		steps: l.Steps, bytes: l.Bytes, look: l.Steps + lookEvery}
 	v, err := m.run(program, env)
 	if err != nil {
-		return nil, fmt.Errorf("run a program, %d steps in: %w", l.Steps-max(m.steps, 0), err)
+		return nil, fmt.Errorf("run program, at step %d: %w", l.Steps-max(m.steps, 0), err)
 	}
 	return v, nil
 }
 
-// A machine is one run. Instead of recursing it keeps the operators that wait for an argument in
-// frames, and the arguments that they have in values.
+// A machine is the state of one run. frames has the operators whose arguments are being evaluated,
+// values the arguments that were evaluated.
 type machine struct {
 	ctx    context.Context
 	atoms  *atomTable
 	limits Limits
 	steps  int64 // left
-	look   int64 // at so many steps left ctx is looked at
+	look   int64 // number of steps left at which ctx is checked
 	bytes  int64 // left
 	frames []frame
 	values []*Node
@@ -43,7 +44,7 @@ type frame struct {
 // A job is a program to evaluate in an environment.
 type job struct{ program, env *Node }
 
-// lookEvery is the number of steps from one look at the context to the next.
+// lookEvery is the number of steps between two checks of the context.
 const lookEvery = 4096
 
 func (m *machine) run(program, env *Node) (*Node, error) {
@@ -64,8 +65,8 @@ func (m *machine) run(program, env *Node) (*Node, error) {
 	}
 }
 
-// begin evaluates a job as far as it can without evaluating another: the answer is a value or else,
-// with v a nil pointer, the job to do next.
+// begin evaluates a job until another job has to be evaluated. It returns a value or, with v a nil
+// pointer, the next job.
 func (m *machine) begin(j job) (v *Node, next job, err error) {
 	if err := m.spend(1); err != nil {
 		return nil, next, err
@@ -83,14 +84,14 @@ func (m *machine) begin(j job) (v *Node, next job, err error) {
 		return p.right, next, nil
 	}
 	if len(m.frames) == m.limits.Depth {
-		return nil, next, fmt.Errorf("more than %d operators inside one another: %w", m.limits.Depth, ErrTooLarge)
+		return nil, next, fmt.Errorf("more than %d nested operators: %w", m.limits.Depth, ErrTooLarge)
 	}
 	m.frames = append(m.frames, frame{op.atom, p.right, j.env, len(m.values)})
 	return m.resume()
 }
 
-// resume goes on with the last frame: with its next argument or, when it has them all, by applying
-// its operator. The answer is as that of begin.
+// resume continues the last frame: it evaluates its next argument or, if it has all, applies its
+// operator. The results are those of begin.
 func (m *machine) resume() (v *Node, next job, err error) {
 	f := &m.frames[len(m.frames)-1]
 	if r := f.rest; r.left != nil {
@@ -98,7 +99,7 @@ func (m *machine) resume() (v *Node, next job, err error) {
 		return nil, job{r.left, f.env}, nil
 	}
 	if f.rest.atom != "" {
-		return nil, next, fmt.Errorf("the arguments of operator %x end in %v: %w", f.op, f.rest, ErrFailed)
+		return nil, next, fmt.Errorf("arguments of operator %x end in %v: %w", f.op, f.rest, ErrFailed)
 	}
 	v, next, err = m.apply(f.op, m.values[f.base:])
 	m.values = m.values[:f.base]
@@ -106,11 +107,11 @@ func (m *machine) resume() (v *Node, next job, err error) {
 	return v, next, err
 }
 
-// unevaluated does ((op) arg …), which applies op to the arguments as they stand. As on the chain, any
-// atom may end both lists.
+// unevaluated evaluates ((op) arg …), which applies op to the arguments without evaluating them. As
+// on the chain, any atom may end both lists.
 func (m *machine) unevaluated(op *Node, j job) (v *Node, next job, err error) {
 	if op.right.left != nil || op.left.left != nil {
-		return nil, next, fmt.Errorf("%v where an operator belongs: %w", op, ErrFailed)
+		return nil, next, fmt.Errorf("want an operator, found %v: %w", op, ErrFailed)
 	}
 	base := len(m.values)
 	for arg := range j.program.right.Items() {
@@ -131,12 +132,12 @@ func (m *machine) variable(env *Node, path string) (*Node, error) {
 	}
 	v := lookup(env, path)
 	if v == nil {
-		return nil, fmt.Errorf("the variable %.40x is not there: %w", path, ErrFailed)
+		return nil, fmt.Errorf("variable %.40x does not exist: %w", path, ErrFailed)
 	}
 	return v, nil
 }
 
-// apply applies an operator to its arguments. The answer is as that of begin.
+// apply applies an operator to its arguments. The results are those of begin.
 func (m *machine) apply(op string, args []*Node) (v *Node, next job, err error) {
 	if len(op) != 1 {
 		return nil, next, fmt.Errorf("operator %.40x: %w", op, ErrUnsupportedOp)

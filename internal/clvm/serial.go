@@ -2,9 +2,9 @@ package clvm
 
 import "fmt"
 
-// Append appends the serialised node to dst, in the plain form with the shortest lengths and no
-// back-references. It writes at most limits.Input bytes, for a small tree that shares its parts may
-// be endless when it is written out; over that it is ErrTooLarge, and dst is returned as it was.
+// Append appends the serialized node to dst, with the shortest lengths and without back-references.
+// It writes at most limits.Input bytes, since a small tree with shared parts can have a very long
+// form. Above that the error is ErrTooLarge, and dst is returned unchanged.
 func Append(dst []byte, n *Node, limits *Limits) ([]byte, error) {
 	w := writer{dst: dst, limit: limits.orDefaults().Input}
 	if err := w.write(n); err != nil {
@@ -13,7 +13,7 @@ func Append(dst []byte, n *Node, limits *Limits) ([]byte, error) {
 	return w.dst, nil
 }
 
-// A writer appends nodes to dst until limit more bytes are there.
+// A writer appends nodes to dst, at most limit bytes.
 type writer struct {
 	dst   []byte
 	limit int
@@ -41,7 +41,7 @@ func (w *writer) write(n *Node) error {
 
 func (w *writer) take(n int) error {
 	if n > w.limit {
-		return fmt.Errorf("serialise a program: more bytes than allowed: %w", ErrTooLarge)
+		return fmt.Errorf("serialize program: more bytes than allowed: %w", ErrTooLarge)
 	}
 	w.limit -= n
 	return nil
@@ -67,7 +67,7 @@ func (w *writer) atom(s string) error {
 	case n < 1<<34:
 		head, size = [5]byte{0xf8 | byte(n>>32), byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, 5
 	default:
-		return fmt.Errorf("serialise an atom of %d bytes: %w", n, ErrTooLarge)
+		return fmt.Errorf("serialize atom of %d bytes: %w", n, ErrTooLarge)
 	}
 	if err := w.take(size + len(s)); err != nil {
 		return err

@@ -24,9 +24,9 @@ func HashPair(left, right [32]byte) [32]byte {
 	return sha256.Sum256(buf[:])
 }
 
-// TreeHash returns the hash that stands for the node on the chain, the puzzle hash of a program.
-// Every pair is hashed once, however often it occurs in the tree, and keeps its hash: to ask again,
-// of the node or of any part of it, costs nothing. The depth of the tree is of no matter.
+// TreeHash returns the hash that identifies the node on the chain; for a program it is the puzzle
+// hash. Every pair is hashed once, however often it occurs in the tree, and its hash is kept. The
+// depth of the tree is not limited.
 func (n *Node) TreeHash() [32]byte {
 	h := hasher{atoms: atoms()}
 	if n.left == nil {
@@ -41,7 +41,7 @@ func (n *Node) TreeHash() [32]byte {
 type hasher struct {
 	atoms *atomTable
 	slab  [][32]byte // room for hashes that are kept
-	todo  []*Node    // pairs that wait for one below them, the lowest last
+	todo  []*Node    // pairs whose sides are not hashed yet, the lowest last
 }
 
 // pair returns the hash of a pair.
@@ -52,7 +52,7 @@ func (h *hasher) pair(root *Node) *[32]byte {
 	for len(h.todo) > 0 {
 		n := h.todo[len(h.todo)-1]
 		if n.hash.Load() == nil {
-			// Nothing is hashed before both sides can be.
+			// Both sides have to be hashed first.
 			left, right := n.left.unhashed(), n.right.unhashed()
 			if left {
 				h.todo = append(h.todo, n.left)
@@ -75,7 +75,7 @@ func (h *hasher) pair(root *Node) *[32]byte {
 // unhashed reports whether the node is a pair that has no hash yet.
 func (n *Node) unhashed() bool { return n.left != nil && n.hash.Load() == nil }
 
-// side puts the hash of a side of a pair into dst. If it is a pair, it has one.
+// side copies the hash of a side of a pair to dst. A side that is a pair has been hashed.
 func (h *hasher) side(dst *[32]byte, n *Node) {
 	if n.left != nil {
 		*dst = *n.hash.Load()
@@ -84,7 +84,7 @@ func (h *hasher) side(dst *[32]byte, n *Node) {
 	h.atom(dst, n)
 }
 
-// atom puts the hash of an atom into dst.
+// atom copies the hash of an atom to dst.
 func (h *hasher) atom(dst *[32]byte, n *Node) {
 	switch {
 	case len(n.atom) == 0:
@@ -104,7 +104,7 @@ func (h *hasher) atom(dst *[32]byte, n *Node) {
 	}
 }
 
-// keep remembers the hash of a node.
+// keep stores the hash of a node.
 func (h *hasher) keep(n *Node, sum [32]byte) *[32]byte {
 	if len(h.slab) == cap(h.slab) {
 		h.slab = make([][32]byte, 0, min(max(4, 2*cap(h.slab)), 128))
