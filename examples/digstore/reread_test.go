@@ -74,6 +74,9 @@ func reread(root string) error {
 // verifyAll verifies every store below root.
 func verifyAll(root string) error {
 	damaged := filepath.SplitList(os.Getenv(damagedVar))
+	for i, dir := range damaged {
+		damaged[i] = filepath.Clean(dir) // scripts write slashes
+	}
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
 			return err
