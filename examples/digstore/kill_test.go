@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,10 +62,12 @@ func (d *desk) kill(within time.Duration, at string, args ...string) bool {
 	if err := cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
+	var byUs atomic.Bool
 	interrupted := rand.N(3) == 0 // as by Ctrl-C: it ends by itself, and says how to go on
 	timer := time.AfterFunc(rand.N(within), func() {
 		if !interrupted || interrupt(cmd.Process) != nil {
-			_ = cmd.Process.Kill()
+			byUs.Store(true)
+			byUs.Store(cmd.Process.Kill() == nil)
 		}
 	})
 	defer timer.Stop()
@@ -74,10 +78,14 @@ func (d *desk) kill(within time.Duration, at string, args ...string) bool {
 		}
 		return false
 	}
-	if cmd.ProcessState.Exited() && err != nil {
+	died := !cmd.ProcessState.Exited()
+	if runtime.GOOS == "windows" && byUs.Load() {
+		died = cmd.ProcessState.ExitCode() == 1 // what Kill makes it there
+	}
+	if !died && err != nil {
 		d.t.Fatalf("digstore %v in %s, not killed: %v\n%s", args, at, err, stderr.String())
 	}
-	return cmd.ProcessState.Exited()
+	return !died
 }
 
 func (d *desk) write(name string, content []byte) {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestCommitBesideChanges commits a folder in which another program removes
@@ -26,6 +28,15 @@ func TestCommitBesideChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer log.Close()
+	// Windows refuses to remove or replace a file while a commit reads it.
+	insist := func(do func() error) error {
+		err := do()
+		for runtime.GOOS == "windows" && err != nil {
+			time.Sleep(time.Millisecond)
+			err = do()
+		}
+		return err
+	}
 	stop, done := make(chan struct{}), make(chan error)
 	go func() {
 		var err error
@@ -37,12 +48,13 @@ func TestCommitBesideChanges(t *testing.T) {
 			default:
 			}
 			file := filepath.Join(d.dir, name(i%300))
-			err = os.Remove(file)
+			err = insist(func() error { return os.Remove(file) })
 			if i%10 == 0 {
 				_, werr := log.WriteString("a line of the log\n")
 				err = errors.Join(err, werr)
 			}
-			err = errors.Join(err, os.WriteFile(file+".part", []byte(fmt.Sprint(i)), 0o666), os.Rename(file+".part", file))
+			err = errors.Join(err, os.WriteFile(file+".part", []byte(fmt.Sprint(i)), 0o666),
+				insist(func() error { return os.Rename(file+".part", file) }))
 		}
 		done <- err
 	}()
