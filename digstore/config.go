@@ -138,6 +138,9 @@ func checkNewName(name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
+	if strings.HasPrefix(name, removedPrefix) {
+		return fmt.Errorf("store name %q: %s begins the names of removed stores: %w", name, removedPrefix, fs.ErrInvalid)
+	}
 	if isDevice(name) || strings.HasSuffix(name, ".") || isSettingsName(name) {
 		return fmt.Errorf("store name %q: some systems cannot have such a directory: %w", name, fs.ErrInvalid)
 	}

@@ -107,8 +107,8 @@ func (o *witness) read(sc *scenario, states []string, done *atomic.Int64) error 
 	if errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(window, func(s step) bool { return s.piecemeal || s.removes }) {
 		return nil // what was listed has been dropped since
 	}
-	if errors.Is(err, digstore.ErrCorrupt) && slices.ContainsFunc(window, func(s step) bool { return s.removes }) {
-		return nil // some of its files are gone
+	if errors.Is(err, digstore.ErrRemoved) && slices.ContainsFunc(window, func(s step) bool { return s.removes }) {
+		return nil
 	}
 	if err != nil {
 		return err

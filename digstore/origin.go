@@ -278,9 +278,7 @@ func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Reci
 		if _, ok := r.taken(name); ok {
 			return fmt.Errorf("the name %q is taken by another store: %w", name, fs.ErrExist)
 		}
-		if err := w.clearRemoved(dir); err != nil {
-			return err
-		}
+		w.stores.forget(name) // it may have been removed by another process
 		settings := settings{id: id, maxSize: DefaultMaxSize}
 		if set, err := w.readConfig(dir); err != nil || set.id != id { // else: left by a crash
 			if err := w.makeStore(dir, settings, nil); err != nil {
@@ -326,75 +324,4 @@ func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Reci
 		return err
 	}
 	return behind
-}
-
-// removedMark is in a store's directory from when it is being removed.
-const removedMark = "removed"
-
-// clearRemoved deletes the rest of a removed store. The caller holds the workspace's lock.
-func (w *Workspace) clearRemoved(dir string) error {
-	if _, err := w.fs.Stat(filepath.Join(dir, removedMark)); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	return w.removeDir(dir)
-}
-
-// removeDir deletes a store's directory, the mark last.
-func (w *Workspace) removeDir(dir string) error {
-	list, err := w.fs.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range list {
-		if e.Name() == removedMark {
-			continue
-		}
-		if err := diskfs.RemoveAll(w.fs, filepath.Join(dir, e.Name())); err != nil {
-			return err
-		}
-	}
-	if err := w.fs.SyncDir(dir); err != nil {
-		return err
-	}
-	return diskfs.RemoveAll(w.fs, dir)
-}
-
-// Remove takes a store out of the workspace and deletes it from the disk, with its publisher key: for good. It waits for
-// a writer at work, as writers wait for each other; no writer begins after that.
-func (w *Workspace) Remove(nameOrID string) error {
-	s, err := w.Store(nameOrID)
-	if err != nil {
-		return fmt.Errorf("remove store: %w", err)
-	}
-	l, err := s.lock(context.Background())
-	if err != nil {
-		return fmt.Errorf("remove store: %w", err)
-	}
-	err = w.update(context.Background(), func(r *registry) error {
-		// What an interrupted removal leaves is not taken for a store by the next one of that name.
-		if err := diskfs.WriteFile(w.fs, filepath.Join(s.dir, removedMark), nil, 0o600); err != nil {
-			return err
-		}
-		delete(r.Stores, s.name)
-		if r.Active == s.name {
-			r.Active = ""
-		}
-		return nil
-	})
-	if cerr := l.Close(); err == nil { // before its file is removed, for Windows; the mark keeps writers out
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("remove store: %w", err)
-	}
-	w.mu.Lock()
-	delete(w.opened, s.name)
-	w.mu.Unlock()
-	s.packs.close()
-	if err := w.removeDir(s.dir); err != nil {
-		return fmt.Errorf("remove store %s: %w", s.name, err)
-	}
-	return nil
 }

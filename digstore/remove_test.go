@@ -3,6 +3,7 @@ package digstore_test
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/internal/vectors"
 )
 
 // A store is not removed under a writer of another process, nothing of it is left open when it is removed, and a writer
@@ -54,4 +56,99 @@ func TestRemoveBesideAWriter(t *testing.T) {
 	if _, err := s.Commit(ctx, nil, nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("commit to a store that is being removed: %v, want not exist", err)
 	}
+}
+
+// A reader beside a removal, and beside one after which a store of the same name and key is made, reads all of the store or
+// is told that it is gone. It never finds damage, at whichever of its operations the other process acts.
+func TestReadBesideRemove(t *testing.T) {
+	old, next := corpus.Tree{"a": []byte("one"), "b/c": []byte("two")}, corpus.Tree{"a": []byte("three")}
+	if vectors.Long(t) {
+		old, next = corpus.Small(1), corpus.Small(2)
+	}
+	for _, c := range []struct {
+		name        string
+		warm, again bool // the reader has read the store before; another store is made
+	}{
+		{"fresh reader", false, false},
+		{"warm reader", true, false},
+		{"fresh reader, made again", false, true},
+		{"warm reader, made again", true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			make := func(w *digstore.Workspace, tree corpus.Tree) {
+				s := must(w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher}))
+				check(t, s.StageFS(ctx, tree.FS()))
+				must(s.Commit(ctx, nil, nil))
+			}
+			base := diskfs.NewCrash(home)
+			w := must(digstore.Init(home, sweepOptions(base)))
+			make(w, old)
+			check(t, w.Close())
+			for n, fired := 1, true; fired; n++ {
+				disk := base.Recover(1)
+				fired = false
+				var calls, at int
+				r := must(digstore.Open(home, sweepOptions(diskfs.Before(disk, func(string, string) error {
+					if calls++; at > 0 && calls == at {
+						fired = true
+						w := must(digstore.Open(home, sweepOptions(disk)))
+						defer w.Close()
+						check(t, w.Remove("site"))
+						if c.again {
+							make(w, next)
+						}
+					}
+					return nil
+				}))))
+				if c.warm {
+					if got := must(readSite(r)); corpus.Diff(old, got) != "" {
+						t.Fatal("the reader does not read")
+					}
+				}
+				at = calls + n
+				got, err := readSite(r)
+				whole := err == nil && (corpus.Diff(old, got) == "" || c.again && corpus.Diff(next, got) == "")
+				gone := errors.Is(err, digstore.ErrRemoved) || errors.Is(err, fs.ErrNotExist)
+				if !whole && !gone || errors.Is(err, digstore.ErrCorrupt) {
+					t.Errorf("beside operation %d of the reader: %d files, %v", n, len(got), err)
+				}
+				at = 0
+				got, err = readSite(r)
+				if fired && c.again && (err != nil || corpus.Diff(next, got) != "") || fired && !c.again && !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("after operation %d of the reader: %d files, %v", n, len(got), err)
+				}
+				check(t, r.Close())
+			}
+		})
+	}
+}
+
+// readSite reads the files of the one generation of the store "site".
+func readSite(w *digstore.Workspace) (corpus.Tree, error) {
+	s, err := w.Store("site")
+	if err != nil {
+		return nil, err
+	}
+	g, err := s.Latest()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Verify(ctx, g.Info().Root, &digstore.VerifyOptions{Deep: true}); err != nil {
+		return nil, err
+	}
+	names, _, err := g.Names()
+	if err != nil {
+		return nil, err
+	}
+	tree := corpus.Tree{}
+	for _, name := range names {
+		p, err := g.Resource(name)
+		if err != nil {
+			return nil, err
+		}
+		if tree[name], err = io.ReadAll(p); err != nil {
+			return nil, err
+		}
+	}
+	return tree, nil
 }

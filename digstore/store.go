@@ -115,9 +115,7 @@ func (w *Workspace) create(ctx context.Context, id StoreID, o *StoreOptions) (*S
 				return fmt.Errorf("create store: %s is here as %q: %w", id, n, fs.ErrExist)
 			}
 		}
-		if err := w.clearRemoved(dir); err != nil {
-			return fmt.Errorf("create store %s: %w", name, err)
-		}
+		w.stores.forget(name) // it may have been removed by another process
 		if err := w.makeStore(dir, set, key); err != nil {
 			return fmt.Errorf("create store %s: %w", name, err)
 		}
@@ -193,7 +191,10 @@ func (w *Workspace) hasKey(dir string) (bool, error) {
 
 func openStore(w *Workspace, name string) (*Store, error) {
 	s := &Store{w: w, name: name, dir: filepath.Join(w.dot, "stores", name)}
-	var err error
+	err := w.stores.opened(name)
+	if err != nil {
+		return nil, fmt.Errorf("read store: %w", err)
+	}
 	if s.set, err = w.readConfig(s.dir); err != nil {
 		return nil, err
 	}
@@ -245,10 +246,14 @@ func (s *Store) SetContentRoot(dir string) error {
 
 // lock takes the store's writer lock.
 func (s *Store) lock(ctx context.Context) (io.Closer, error) {
-	if err := s.w.checkDirs(s.dir); err != nil {
-		return nil, fmt.Errorf("store %s: %w", s.name, err)
+	err := s.w.checkDirs(s.dir)
+	var l io.Closer
+	if err == nil {
+		l, err = s.w.lock(ctx, filepath.Join(s.dir, "lock"))
 	}
-	l, err := s.w.lock(ctx, filepath.Join(s.dir, "lock"))
+	if errors.Is(err, ErrRemoved) {
+		err = fmt.Errorf("%w: %w", err, fs.ErrNotExist)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("store %s: %w", s.name, err)
 	}

@@ -54,12 +54,13 @@ func TestKeyOfAnUnlistedStore(t *testing.T) {
 	disk := diskfs.NewCrash("/ws")
 	w := must(digstore.Init("/ws", options(disk)))
 	s := must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "site"}))
-	key := must(s.Signer()).Seed()
+	signer := must(s.Signer())
+	key := signer.Seed()
 	check(t, w.Close())
 	check(t, disk.Remove("/ws/.dig/workspace.toml")) // lost
 	for n := range 3 {
 		w = must(digstore.Open("/ws", options(disk)))
-		_, err := w.Create(digstore.StoreID{byte(n)}, &digstore.StoreOptions{Name: "site", Key: must(s.Signer())})
+		_, err := w.Create(digstore.StoreID{byte(n)}, &digstore.StoreOptions{Name: "site", Key: signer})
 		check(t, err)
 		check(t, w.Close())
 		got := must(diskfs.ReadFile(disk, "/ws/.dig/stores/site.old-1/signing_key.bin", 100))

@@ -59,9 +59,10 @@ type Options struct {
 // A Workspace is a .dig directory: stores, and which of them is active. It may be used by several goroutines, and
 // by several processes at once: what one commits, the others see at their next call.
 type Workspace struct {
-	dir      string // holds .dig
-	dot      string // .dig itself
-	fs       diskfs.FS
+	dir      string    // holds .dig
+	dot      string    // .dig itself
+	fs       diskfs.FS // stores
+	stores   *storeFS
 	now      func() time.Time
 	rand     io.Reader
 	lockWait time.Duration
@@ -92,12 +93,14 @@ func newWorkspace(dir string, o *Options) *Workspace {
 	if o == nil {
 		o = &Options{}
 	}
-	w := &Workspace{dir: dir, dot: filepath.Join(dir, dotDig), fs: o.FS, now: o.Now, rand: o.Rand,
+	w := &Workspace{dir: dir, dot: filepath.Join(dir, dotDig), now: o.Now, rand: o.Rand,
 		lockWait: o.LockWait, workers: o.Workers, excludes: o.Excludes, safe: o.SafeDirs,
 		opened: map[string]*Store{}, outside: map[string]bool{}}
-	if w.fs == nil {
-		w.fs = diskfs.Beneath(dir)
+	w.stores = &storeFS{FS: o.FS, stores: filepath.Join(w.dot, "stores"), dirs: map[string]fs.FileInfo{}}
+	if w.stores.FS == nil {
+		w.stores.FS = diskfs.Beneath(dir)
 	}
+	w.fs = w.stores
 	if w.now == nil {
 		w.now = time.Now
 	}
@@ -283,6 +286,13 @@ func (w *Workspace) update(ctx context.Context, change func(*registry) error) er
 	if err != nil {
 		return err
 	}
+	hidden, err := w.hideRemoved(&reg)
+	if err != nil && !diskfs.InUse(err) {
+		return err
+	}
+	for _, dir := range hidden {
+		_ = diskfs.RemoveAll(w.fs, dir) // the next change tries again
+	}
 	if err := change(&reg); err != nil {
 		return err
 	}
@@ -337,7 +347,7 @@ func (w *Workspace) Store(nameOrID string) (*Store, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s := w.opened[name]; s != nil {
-		if w.reg.Stores[name].ID == s.set.id.String() {
+		if w.reg.Stores[name].ID == s.set.id.String() && w.stores.current(name) {
 			return s, nil
 		}
 		delete(w.opened, name) // removed by another process, and made anew

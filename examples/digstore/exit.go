@@ -128,6 +128,7 @@ var exits = []struct {
 	{transport, exitNetwork, "NETWORK", "check the host's name and the network, and run it again"},
 	{is(fs.ErrInvalid), exitUsage, "INVALID_ARGUMENT", "choose another name"},
 	{is(fs.ErrExist), exitUsage, "INVALID_ARGUMENT", "choose a name that is free"},
+	{is(digstore.ErrRemoved), exitNotFound, "NOT_FOUND", "another program removed the store meanwhile"},
 	{is(fs.ErrNotExist), exitNotFound, "NOT_FOUND", "check the name; digstore log and digstore stores list what is here"},
 	{func(error) bool { return true }, exitOther, "ERROR", "nothing was left half done: mend this and run it again"},
 }

@@ -315,6 +315,11 @@ func (i *unixInfo) Sys() any           { return &i.st }
 // Owner returns the user and the group that the file belongs to.
 func (i *unixInfo) Owner() (uid, gid int) { return int(i.st.Uid), int(i.st.Gid) }
 
+func (i *unixInfo) sameFile(other fs.FileInfo) bool {
+	o, ok := other.(*unixInfo)
+	return ok && i.st.Dev == o.st.Dev && i.st.Ino == o.st.Ino
+}
+
 func (i *unixInfo) Mode() fs.FileMode {
 	mode := fs.FileMode(i.st.Mode & 0o777)
 	switch i.st.Mode & unix.S_IFMT {

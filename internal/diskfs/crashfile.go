@@ -341,7 +341,7 @@ func (f *crashFile) Close() error {
 }
 
 func (n *node) info(name string) fs.FileInfo {
-	return &nodeInfo{name: name, size: int64(len(n.data)), mode: n.mode, mtime: n.mtime}
+	return &nodeInfo{name: name, size: int64(len(n.data)), mode: n.mode, mtime: n.mtime, of: n}
 }
 
 type nodeInfo struct {
@@ -349,6 +349,12 @@ type nodeInfo struct {
 	size  int64
 	mode  fs.FileMode
 	mtime time.Time
+	of    *node
+}
+
+func (i *nodeInfo) sameFile(other fs.FileInfo) bool {
+	o, ok := other.(*nodeInfo)
+	return ok && i.of == o.of
 }
 
 func (i *nodeInfo) Name() string       { return i.name }

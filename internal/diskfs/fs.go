@@ -115,13 +115,17 @@ func MkdirAll(fsys FS, dir string, perm fs.FileMode) error {
 	return fsys.SyncDir(parent)
 }
 
-// RemoveAll removes name and everything below it. A missing name is no error.
+// RemoveAll removes name and everything below it. A missing name is no error. Several calls may
+// remove one name at once.
 func RemoveAll(fsys FS, name string) error {
 	err := fsys.Remove(name)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	list, lerr := fsys.ReadDir(name)
+	if errors.Is(lerr, fs.ErrNotExist) { // another process removes it too
+		return nil
+	}
 	if lerr != nil {
 		return errors.Join(err, lerr)
 	}
