@@ -43,7 +43,8 @@ func (s *Store) Recipe(_ context.Context, root merkle.Hash) (*module.Recipe, err
 
 // MissingChunks returns the places in r.Pool() of the chunks that are not here, ascending, each chunk once. What an
 // Assemble of the same root has brought before it broke off is here. A length that is not that of the chunk is
-// module.ErrVerify.
+// module.ErrVerify. A gc of another process may remove chunks until Assemble has begun: Assemble is fs.ErrNotExist then,
+// and MissingChunks names what to bring in the next attempt.
 func (s *Store) MissingChunks(_ context.Context, r *module.Recipe) ([]int, error) {
 	if err := s.sweepNow(); err != nil {
 		return nil, fmt.Errorf("look for chunks: %w", err)

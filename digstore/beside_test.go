@@ -205,7 +205,11 @@ func (s *shared) pull(w *digstore.Workspace) error {
 			return err
 		}
 		g.Number = at.Number + 1
-		return here.Assemble(ctx, []module.Generation{g}, signed, recipe, head, putting(recipe, chunks, lacking), deep)
+		err = here.Assemble(ctx, []module.Generation{g}, signed, recipe, head, putting(recipe, chunks, lacking), deep)
+		if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, digstore.ErrCorrupt) { // a gc came between the two calls
+			err = fmt.Errorf("%w: %w", module.ErrNotHead, err)
+		}
+		return err
 	})
 	if err == nil {
 		s.acknowledged(g.Root, tree)

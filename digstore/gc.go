@@ -342,32 +342,42 @@ func (c *collection) remove() error {
 	if err := c.removeRecipes(); err != nil {
 		return err
 	}
-	if n, err := s.transfers(); err != nil {
+	if err := c.removePacks(); err != nil {
 		return err
-	} else if n > 0 { // some have begun since
-		c.report.Transfers, c.report.Freed, c.dead = n, 0, nil
 	}
-	if len(c.dead) > 0 { // a pack of the same name may come back, with other chunks
-		if err := s.packs.dropIndex(c.dead); err != nil {
-			return err
-		}
-		if err := s.syncDirs("packs"); err != nil {
-			return err
-		}
+	s.packs.reload()
+	s.packs.tidy()
+	return sweepIncoming(s.w.fs, filepath.Join(s.dir, incomingDir), func(string) bool { return false })
+}
+
+// removePacks deletes the packs that nothing needs, unless generations are being received. None begins to be received
+// meanwhile: a transfer that begins later does not find the packs.
+func (c *collection) removePacks() error {
+	s := c.s
+	if len(c.dead) == 0 {
+		return nil
+	}
+	gate, n, err := s.lockTransfers()
+	if err != nil {
+		return err
+	}
+	defer gate.Close()
+	if n > 0 { // begun since
+		c.report.Transfers, c.report.Freed = n, 0
+		return nil
+	}
+	if err := s.packs.dropIndex(c.dead); err != nil { // a pack of the same name may come back, with other chunks
+		return err
+	}
+	if err := s.syncDirs("packs"); err != nil {
+		return err
 	}
 	for _, name := range c.dead {
 		if err := s.packs.remove(name); err != nil {
 			return err
 		}
 	}
-	if len(c.dead) > 0 {
-		if err := s.syncDirs("packs"); err != nil {
-			return err
-		}
-	}
-	s.packs.reload()
-	s.packs.tidy()
-	return sweepIncoming(s.w.fs, filepath.Join(s.dir, incomingDir), func(string) bool { return false })
+	return s.syncDirs("packs")
 }
 
 // noteDropped notes which lines are not held on purpose from now on.

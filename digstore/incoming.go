@@ -55,6 +55,9 @@ func beginIncoming(fsys diskfs.FS, dir string, packs *packSet, begin func(*incom
 	if in.lock, err = lockTransfer(fsys, dir); err != nil {
 		return nil, fmt.Errorf("receive: %w", err)
 	}
+	if packs != nil {
+		packs.reload() // a gc may have removed packs before it could see this transfer; none does from now on
+	}
 	if err := begin(in); err != nil {
 		in.close()
 		return nil, err
@@ -224,11 +227,30 @@ func (s *Store) transfers() (n int, err error) {
 	if _, err := s.w.fs.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
-	gate, err := lockGate(s.w.fs, dir)
+	gate, n, err := s.lockTransfers()
 	if err != nil {
-		return 0, fmt.Errorf("look for transfers: %w", err)
+		return 0, err
 	}
-	defer gate.Close()
+	return n, gate.Close()
+}
+
+// lockTransfers keeps transfers from beginning until gate is closed, and returns how many are under way.
+func (s *Store) lockTransfers() (gate io.Closer, n int, err error) {
+	dir := filepath.Join(s.dir, incomingDir)
+	gate, err = lockGate(s.w.fs, dir)
+	if err != nil {
+		return nil, 0, fmt.Errorf("look for transfers: %w", err)
+	}
+	n, err = s.countTransfers(dir)
+	if err != nil {
+		_ = gate.Close()
+		return nil, 0, err
+	}
+	return gate, n, nil
+}
+
+// countTransfers is transfers for a caller that holds the gate of dir.
+func (s *Store) countTransfers(dir string) (n int, err error) {
 	list, err := s.w.fs.ReadDir(dir)
 	if err != nil {
 		return 0, fmt.Errorf("look for transfers: %w", err)
