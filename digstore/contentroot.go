@@ -32,16 +32,11 @@ func (s *Store) contentRoot() (string, error) {
 		return "", err
 	}
 	real, top := realPath(root), realPath(s.w.dir)
-	inside, path := within(top, real), real
-	if inside {
-		path = strings.TrimPrefix(real, top)
-	}
+	inside := within(top, real)
 	refused := &ContentRootError{Store: s.name, ContentRoot: real, Workspace: top}
-	for part := range strings.SplitSeq(filepath.ToSlash(path), "/") {
-		if isSettingsName(part) {
-			refused.Never = true
-			return "", refused
-		}
+	if holdsSettings(top, real) {
+		refused.Never = true
+		return "", refused
 	}
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
@@ -52,6 +47,20 @@ func (s *Store) contentRoot() (string, error) {
 		return "", refused
 	}
 	return root, nil
+}
+
+// holdsSettings reports whether a path is, or lies in, a folder of settings or keys, such as .git. Of a path below the
+// workspace's folder top only what stands behind that counts. Both are real paths.
+func holdsSettings(top, path string) bool {
+	if within(top, path) {
+		path = strings.TrimPrefix(path, top)
+	}
+	for part := range strings.SplitSeq(filepath.ToSlash(path), "/") {
+		if isSettingsName(part) {
+			return true
+		}
+	}
+	return false
 }
 
 // within reports whether a path is dir or lies below it.

@@ -13,9 +13,12 @@ import (
 )
 
 // StageFile stages the content that the file at path has at one moment, under name. Links are followed; what is not
-// a regular file is an error. A file that does not hold still long enough to be read is a *ChangingError.
+// a regular file is an error. A file in a folder of settings or keys, such as .git, or called so, is fs.ErrInvalid. A file that does not hold still long enough to be read is a *ChangingError.
 func (s *Store) StageFile(ctx context.Context, name, path string) (Staged, error) {
 	staged := Staged{Name: name}
+	if holdsSettings(realPath(s.w.dir), realPath(path)) {
+		return staged, fmt.Errorf("%s holds settings or keys of a program, which are not published: %w", path, fs.ErrInvalid)
+	}
 	err := s.stage(ctx, func(add func(string, io.Reader) error) (err error) {
 		staged.Size, err = addFile(ctx, name, func() (fs.File, error) { return regular.Open(path) }, add)
 		return err

@@ -21,6 +21,53 @@ type StageOptions struct {
 	// Skipped is called with the name of each file that was found and is gone, or is no regular file any more, when
 	// it is to be read. Such a file is not staged.
 	Skipped func(name string)
+	// Unsafe is called, before anything is staged, with the names that a commit would refuse, sorted; see
+	// Store.CheckStaging. Those that are among the files to be staged are left out when it returns nil; an error ends
+	// the staging. Default: they are staged, and the commit refuses them or leaves them out.
+	Unsafe func(refused []KeyNameError) error
+}
+
+// CheckStaging returns the names that a commit would refuse, sorted, were names staged besides what is staged already.
+// Those that it would refuse without them are not returned.
+func (s *Store) CheckStaging(names ...string) ([]KeyNameError, error) {
+	staged, err := s.Staged()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]string, 0, len(staged)+len(names))
+	for _, f := range staged {
+		all = append(all, f.Name)
+	}
+	slices.Sort(all)
+	known := map[string]bool{}
+	for _, r := range checkNames(all) {
+		known[r.Key] = !slices.Contains(names, r.Key)
+	}
+	all = append(all, names...)
+	slices.Sort(all)
+	refused := checkNames(slices.Compact(all))
+	return slices.DeleteFunc(refused, func(r KeyNameError) bool { return known[r.Key] }), nil
+}
+
+// leaveOutUnsafe calls o.Unsafe where a commit would refuse names, and drops those from list.
+func (s *Store) leaveOutUnsafe(list []Staged, o *StageOptions) ([]Staged, error) {
+	if o.Unsafe == nil {
+		return list, nil
+	}
+	names := make([]string, len(list))
+	for i, f := range list {
+		names[i] = f.Name
+	}
+	refused, err := s.CheckStaging(names...)
+	if err != nil || len(refused) == 0 {
+		return list, err
+	}
+	if err := o.Unsafe(refused); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(list, func(f Staged) bool {
+		return slices.ContainsFunc(refused, func(r KeyNameError) bool { return r.Key == f.Name })
+	}), nil
 }
 
 // StageFS stages files of fsys under their names. A pattern names a file, a directory with everything below it, or
@@ -40,6 +87,9 @@ func (s *Store) StageFiles(ctx context.Context, fsys fs.FS, patterns []string, o
 	}
 	list, err := s.w.listFS(ctx, fsys, patterns)
 	if err != nil {
+		return nil, fmt.Errorf("stage: %w", err)
+	}
+	if list, err = s.leaveOutUnsafe(list, o); err != nil {
 		return nil, fmt.Errorf("stage: %w", err)
 	}
 	var staged []Staged

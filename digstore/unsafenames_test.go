@@ -3,6 +3,7 @@ package digstore_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -117,5 +118,45 @@ func TestCommitOfUnsafeFiles(t *testing.T) {
 	delete(got, digstore.GenerationResource)
 	if diff := corpus.Diff(content, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What a commit would refuse is known before it is staged: by its name, beside what is staged, and by where the file lies.
+func TestCheckStaging(t *testing.T) {
+	dir := t.TempDir()
+	w := must(digstore.Init(dir, nil))
+	defer w.Close()
+	s := must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "s"}))
+	write(t, dir, files{"w/.git": "gitdir: x", "w/.hg/hgrc": "x", "page": "x"})
+	stage(t, s, files{"q/r": "1", ".git/staged": "2"})
+	for _, c := range []struct{ names, want []string }{
+		{[]string{"page", "q/s"}, nil},
+		{[]string{"w/.git"}, []string{"w/.git"}},
+		{[]string{"page", "q"}, []string{"q"}},
+		{[]string{"q/r/s"}, []string{"q/r"}},
+		{[]string{".git/staged"}, []string{".git/staged"}},
+	} {
+		if got := must(s.CheckStaging(c.names...)); !slices.Equal(keysOf(got), c.want) {
+			t.Errorf("%q: refused %q, want %q", c.names, keysOf(got), c.want)
+		}
+	}
+	for path, ok := range map[string]bool{"page": true, "w/.git": false, "w/.hg/hgrc": false, ".dig/stores/s/signing_key.bin": false} {
+		if _, err := s.StageFile(ctx, "key", filepath.Join(dir, path)); ok != (err == nil) || !ok && !errors.Is(err, fs.ErrInvalid) {
+			t.Errorf("stage %s: %v", path, err)
+		}
+	}
+	if _, err := s.Unstage(); err != nil {
+		t.Fatal(err)
+	}
+	all := corpus.Tree{"a\u202eb": []byte("x"), "ok": []byte("y")}
+	var refused []digstore.KeyNameError
+	stop := errors.New("stop")
+	o := &digstore.StageOptions{Unsafe: func(list []digstore.KeyNameError) error { refused = list; return stop }}
+	if _, err := s.StageFiles(ctx, all.FS(), nil, o); !errors.Is(err, stop) || len(must(s.Staged())) != 0 {
+		t.Errorf("stage what is refused: %v", err)
+	}
+	o.Unsafe = func([]digstore.KeyNameError) error { return nil }
+	if got := must(s.StageFiles(ctx, all.FS(), nil, o)); len(got) != 1 || got[0].Name != "ok" || len(refused) != 1 {
+		t.Errorf("staged %v without %v", got, refused)
 	}
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,7 +17,7 @@ import (
 
 func (a *app) addCommand() *cobra.Command {
 	var key string
-	var all bool
+	var all, skipUnsafe bool
 	cmd := &cobra.Command{
 		Use:   "add [PATH...]",
 		Short: "Stage files for the next commit",
@@ -27,7 +29,8 @@ takes the content root by itself when nothing is staged.
 A file is known by its path below the content root, or below the current
 folder when the store has none. Folders are walked; what .gitignore or
 .digignore names is left out. --key names a single file, or standard input,
-differently.`,
+differently. Names that cannot be files are refused, as commit refuses them;
+--skip-unsafe leaves them out.`,
 		Example: `  digstore add --all
   digstore add site/index.html site/img
   digstore add --key about.html /tmp/draft.html
@@ -39,15 +42,16 @@ differently.`,
 			if key != "" && len(args) != 1 {
 				return usage("usage: digstore add --key KEY FILE", "--key names one file")
 			}
-			return a.withStore(func(s *digstore.Store) error { return a.add(cmd.Context(), s, args, key) })
+			return a.withStore(func(s *digstore.Store) error { return a.add(cmd.Context(), s, args, key, skipUnsafe) })
 		},
 	}
 	cmd.Flags().StringVar(&key, "key", "", "the resource `KEY` of the one file that is added")
 	cmd.Flags().BoolVarP(&all, "all", "A", false, "stage the whole content root")
+	cmd.Flags().BoolVar(&skipUnsafe, "skip-unsafe", false, "leave out names that cannot be files")
 	return cmd
 }
 
-func (a *app) add(ctx context.Context, s *digstore.Store, paths []string, key string) error {
+func (a *app) add(ctx context.Context, s *digstore.Store, paths []string, key string, skipUnsafe bool) error {
 	a.resume = "what was staged so far is kept; run the same command again"
 	p := a.progress("staging")
 	defer p.stop()
@@ -56,7 +60,7 @@ func (a *app) add(ctx context.Context, s *digstore.Store, paths []string, key st
 	if key != "" {
 		err = stageOne(ctx, s, key, paths[0], a.input)
 	} else {
-		skipped, err = a.stage(ctx, s, paths, p.set)
+		skipped, err = a.stage(ctx, s, paths, skipUnsafe, p.set)
 	}
 	if err != nil {
 		return err
@@ -80,7 +84,7 @@ func (a *app) add(ctx context.Context, s *digstore.Store, paths []string, key st
 }
 
 // stage stages paths below the content root, or the current folder without one. It returns the files that vanished.
-func (a *app) stage(ctx context.Context, s *digstore.Store, paths []string, progress func(done, total int64)) (skipped []string, err error) {
+func (a *app) stage(ctx context.Context, s *digstore.Store, paths []string, skipUnsafe bool, progress func(done, total int64)) (skipped []string, err error) {
 	if err := a.agree(s); err != nil {
 		return nil, err
 	}
@@ -109,6 +113,13 @@ func (a *app) stage(ctx context.Context, s *digstore.Store, paths []string, prog
 	_, err = s.StageFiles(ctx, os.DirFS(base), patterns, &digstore.StageOptions{
 		Progress: progress,
 		Skipped:  func(name string) { skipped = append(skipped, name) },
+		Unsafe: func(refused []digstore.KeyNameError) error {
+			if !skipUnsafe {
+				return addUnsafe(refused)
+			}
+			a.listUnsafe(refused)
+			return nil
+		},
 	})
 	return skipped, err
 }
@@ -129,15 +140,31 @@ func below(base, path string) (string, error) {
 	return filepath.ToSlash(rel), nil
 }
 
+// addUnsafe is the error of names that a commit would refuse.
+func addUnsafe(refused []digstore.KeyNameError) error {
+	return &hinted{&digstore.UnsafeNamesError{Names: refused}, "choose other names with --key, or leave these out with --skip-unsafe"}
+}
+
 // stageOne stages one file, or standard input for "-", under a key.
 func stageOne(ctx context.Context, s *digstore.Store, key, path string, in io.Reader) error {
+	refused, err := s.CheckStaging(key)
+	if err != nil {
+		return err
+	}
+	if len(refused) > 0 {
+		return addUnsafe(refused)
+	}
 	if path == "-" {
 		return s.Stage(ctx, key, in)
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return usage("name a file", "--key %s: %s is a folder", printable(key), path)
 	}
-	if _, err := s.StageFile(ctx, key, path); err != nil {
+	_, err = s.StageFile(ctx, key, path)
+	if errors.Is(err, fs.ErrInvalid) {
+		return &hinted{err, "copy it to another folder if it is to be published"}
+	}
+	if err != nil {
 		return fmt.Errorf("stage %s: %w", path, err)
 	}
 	return nil

@@ -65,6 +65,7 @@ func TestScripts(t *testing.T) {
 			"chown":     chown,
 			"challenge": challenge,
 			"module":    otherModule,
+			"bad":       badName,
 		},
 		Condition: func(cond string) (bool, error) {
 			switch cond {
@@ -245,6 +246,19 @@ func chown(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return os.Chown(path, uid, -1)
 	}))
+}
+
+// bad [--remove] FOLDER makes a file whose name a commit refuses, or removes it.
+func badName(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: bad [--remove] FOLDER")
+	}
+	name := filepath.Join(ts.MkAbs(args[len(args)-1]), "a\u202eb")
+	if args[0] == "--remove" {
+		ts.Check(os.Remove(name))
+		return
+	}
+	ts.Check(os.WriteFile(name, []byte("x"), 0o644))
 }
 
 // module FILE NAME... writes a module as another implementation can: with resources of any
