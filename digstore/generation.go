@@ -29,6 +29,7 @@ type Generation struct {
 	own  []string // names in the order of the key table, nil when they are not kept
 
 	recipe *module.Recipe // nil: it lies in the form of the reference
+	digest func() (merkle.Hash, error)
 
 	more Names // by WithNames
 
@@ -43,7 +44,7 @@ func (s *Store) open(line module.Generation) (*Generation, error) {
 	h, err := s.recipe(line.Root)
 	if errors.Is(err, fs.ErrNotExist) { // it may be one that the reference has written
 		var ok bool
-		g.mod, g.own, ok, err = s.openLegacy(line.Root)
+		g.mod, g.digest, g.own, ok, err = s.openLegacy(line.Root)
 		if err == nil && !ok {
 			err = s.notHeld(line)
 		}
@@ -55,7 +56,7 @@ func (s *Store) open(line module.Generation) (*Generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.recipe, g.own = h.recipe, h.names
+	g.recipe, g.digest, g.own = h.recipe, h.recipe.Digest, h.names
 	if g.mod, err = h.recipe.Module(s.packs); err != nil {
 		return nil, fmt.Errorf("store %s: generation %s: %w", s.name, line.Root, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
@@ -48,11 +49,11 @@ func (s *Store) manifestName(root merkle.Hash) string {
 }
 
 // openLegacy opens a generation that the reference has written: its module, or what its manifest and chunks make.
-func (s *Store) openLegacy(root merkle.Hash) (*module.Module, []string, bool, error) {
-	var names []string
+// digest is that of moduleReader.Digest.
+func (s *Store) openLegacy(root merkle.Hash) (mod *module.Module, digest func() (merkle.Hash, error), names []string, ok bool, err error) {
 	man, err := s.readManifest(root)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, false, err
+		return nil, nil, nil, false, err
 	}
 	if man != nil {
 		for _, r := range man.KeyTable {
@@ -61,20 +62,44 @@ func (s *Store) openLegacy(root merkle.Hash) (*module.Module, []string, bool, er
 	}
 	name := s.legacyName(root)
 	if info, err := s.w.fs.Stat(name); err == nil {
-		mod, err := module.Open(&packFile{set: s.packs, name: name}, info.Size())
+		file := &packFile{set: s.packs, name: name}
+		mod, err := module.Open(file, info.Size())
 		if err != nil {
-			return nil, nil, false, fmt.Errorf("open %s: %w", name, err)
+			return nil, nil, nil, false, fmt.Errorf("open %s: %w", name, err)
 		}
 		if want := (module.ID{Store: s.set.id, Root: root}); mod.ID() != want {
-			return nil, nil, false, corrupt(name, "is %s", mod.ID())
+			return nil, nil, nil, false, corrupt(name, "is %s", mod.ID())
 		}
-		return mod, names, true, nil
+		digest := func() (merkle.Hash, error) { return file.digest(s.w.now()) }
+		return mod, digest, names, true, nil
 	}
 	if man == nil {
-		return nil, nil, false, nil
+		return nil, nil, nil, false, nil
 	}
-	mod, err := s.composeLegacy(root, man)
-	return mod, names, err == nil, err
+	r, err := s.composeLegacy(root, man)
+	if err == nil {
+		mod, err = r.Module(s.packs)
+	}
+	if err != nil {
+		return nil, nil, nil, false, err
+	}
+	return mod, r.Digest, names, true, nil
+}
+
+// digest stands for the bytes of the file: it is made of its size and time, and zero while the time is too young to
+// tell a later change.
+func (f *packFile) digest(now time.Time) (merkle.Hash, error) {
+	info, err := f.stat()
+	if err != nil {
+		return merkle.Hash{}, err
+	}
+	stamp := stampOf(info)
+	if !stamp.stable(now) {
+		return merkle.Hash{}, nil
+	}
+	b := binary.BigEndian.AppendUint64([]byte("file"), uint64(stamp.size))
+	b = binary.BigEndian.AppendUint64(b, uint64(stamp.mtime.Unix()))
+	return merkle.Sum(binary.BigEndian.AppendUint64(b, uint64(stamp.mtime.Nanosecond()))), nil
 }
 
 func (s *Store) readManifest(root merkle.Hash) (*manifest, error) {
@@ -93,8 +118,8 @@ func (s *Store) readManifest(root merkle.Hash) (*manifest, error) {
 	return &m, nil
 }
 
-// composeLegacy makes a module of a manifest and the publisher key that trusted_keys.json names first.
-func (s *Store) composeLegacy(root merkle.Hash, man *manifest) (*module.Module, error) {
+// composeLegacy makes the recipe of a module of a manifest and the publisher key that trusted_keys.json names first.
+func (s *Store) composeLegacy(root merkle.Hash, man *manifest) (*module.Recipe, error) {
 	name := s.manifestName(root)
 	entries := make([]module.Entry, len(man.KeyTable))
 	for i, row := range man.KeyTable {
@@ -136,7 +161,7 @@ func (s *Store) composeLegacy(root merkle.Hash, man *manifest) (*module.Module, 
 	if r.Root() != root {
 		return nil, corrupt(name, "its resources make root %s", r.Root())
 	}
-	return r.Module(s.packs)
+	return r, nil
 }
 
 func (s *Store) hashChunk(h *leafHash, c module.Chunk) error {

@@ -20,11 +20,11 @@ func (s *Store) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, 
 		return nil, err
 	}
 	if g.recipe == nil {
-		return &moduleReader{SectionReader: g.mod.Reader()}, nil
+		return &moduleReader{SectionReader: g.mod.Reader(), digest: g.digest}, nil
 	}
 	packs := checkedPacks{s, root}
 	image := io.NewSectionReader(g.recipe.Image(packs), 0, g.recipe.Size())
-	return &moduleReader{SectionReader: image, recipe: g.recipe, packs: packs}, nil
+	return &moduleReader{SectionReader: image, recipe: g.recipe, packs: packs, digest: g.digest}, nil
 }
 
 // moduleReader is the bytes of a module.
@@ -32,15 +32,12 @@ type moduleReader struct {
 	*io.SectionReader
 	recipe *module.Recipe // nil: of the reference's
 	packs  checkedPacks
+	digest func() (merkle.Hash, error)
 }
 
-// Digest says which bytes the module has; zero for a module of the reference.
-func (m *moduleReader) Digest() (merkle.Hash, error) {
-	if m.recipe == nil {
-		return merkle.Hash{}, nil
-	}
-	return m.recipe.Digest()
-}
+// Digest stands for the bytes that the module has; zero where nothing does, as for a module of the reference that was
+// written just now.
+func (m *moduleReader) Digest() (merkle.Hash, error) { return m.digest() }
 
 // Close implements io.Closer.
 func (m *moduleReader) Close() error { return nil }

@@ -191,7 +191,11 @@ func (c *Contents) take(ctx context.Context, id module.ID) (*volume, error) {
 		file.Close()
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
-	v, kept := c.volumes.Get(key)
+	var v *volume
+	kept := false
+	if key.Known() {
+		v, kept = c.volumes.Get(key)
+	}
 	if !kept {
 		v = &volume{id: id, key: key}
 	}
@@ -200,7 +204,7 @@ func (c *Contents) take(ctx context.Context, id module.ID) (*volume, error) {
 		c.forget(v)
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
-	if !kept { // what is not there shall not push out what is
+	if !kept && key.Known() { // what is not there shall not push out what is
 		c.volumes.ContainsOrAdd(key, v)
 	}
 	if fresh {

@@ -60,9 +60,6 @@ func (s *Server) getRoots(w http.ResponseWriter, c *call) error {
 
 // size is the length of a module that is held.
 func (s *Server) size(ctx context.Context, id module.ID) (int64, error) {
-	if n, ok := s.sizes.Get(id); ok {
-		return n, nil
-	}
 	m, n, err := s.open(ctx, id.Store, id.Root)
 	if err != nil {
 		return 0, err
@@ -87,7 +84,6 @@ func (s *Server) open(ctx context.Context, store auth.StoreID, root merkle.Hash)
 		m.Close()
 		return nil, 0, fmt.Errorf("measure module %s: %w", root, err)
 	}
-	s.sizes.Add(module.ID{Store: store, Root: root}, n)
 	return m, n, nil
 }
 

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/dig-network/digstore/auth"
@@ -152,7 +151,6 @@ type Server struct {
 	deltas      *semaphore.Weighted // each a delta that is being computed
 	bodies      *budget             // bytes of JSON requests, beyond what everybody may send
 	inits       declarations
-	sizes       *lru.Cache[module.ID, int64] // of modules, so that a descriptor need not open the head's
 	contents    *Contents
 	aside       *setAside
 	recipes     *recipes
@@ -172,7 +170,6 @@ func NewServer(b Backend, o *ServerOptions) *Server {
 		deltas: semaphore.NewWeighted(int64(opt.Limits.Deltas)),
 		bodies: &budget{total: opt.Limits.Bodies, perAddress: max(opt.Limits.Bodies/4, maxDeltaJSON)},
 		inits:  newDeclarations(),
-		sizes:  remembering[module.ID, int64](1024),
 	}
 	s.recipes = newRecipes(b)
 	s.receiver, _ = b.(Receiver)

@@ -108,7 +108,6 @@ func TestStrangersAreForgotten(t *testing.T) {
 		"stores":        {s.perStore.byKey.Len(), s.opt.Limits.Tracked},
 		"announcements": {s.inits.byKey.Len(), maxDeclarations},
 		"uploads":       {len(s.uploads.byAddress) + len(s.uploads.byIdentity) + len(s.uploads.byStore), 0},
-		"sizes":         {s.sizes.Len(), 0},
 		"volumes":       {s.contents.volumes.Len(), 0},
 		"decoys":        {s.contents.decoys.leaves.Len(), 0},
 	} {

@@ -166,14 +166,18 @@ func (m *Memory) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser,
 		return nil, m.absent(root)
 	}
 	image := recipe.Image(m.chunks)
-	return &imageReader{io.NewSectionReader(image, 0, image.Size()), image}, nil
+	return &imageReader{io.NewSectionReader(image, 0, image.Size()), image, recipe}, nil
 }
 
 // An imageReader reads a module from recipe and chunks.
 type imageReader struct {
 	*io.SectionReader
-	image *module.Image
+	image  *module.Image
+	recipe *module.Recipe
 }
+
+// Digest implements [remote.Digested].
+func (r *imageReader) Digest() (merkle.Hash, error) { return r.recipe.Digest() }
 
 // WriteTo writes what is left; the whole image does it in one go.
 func (r *imageReader) WriteTo(w io.Writer) (int64, error) {

@@ -157,8 +157,10 @@ func (p *programs) read(ctx context.Context, id module.ID) (merkle.Hash, error) 
 		return merkle.Hash{}, err
 	}
 	hash := merkle.Hash(sum.Sum(nil))
-	p.known.Add(key, hash)
-	p.hashed.Add(id, struct{}{})
+	if key.Known() {
+		p.known.Add(key, hash)
+		p.hashed.Add(id, struct{}{})
+	}
 	return hash, nil
 }
 
