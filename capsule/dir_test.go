@@ -209,6 +209,8 @@ func TestDirHostile(t *testing.T) {
 		{"manifest is a FIFO", manifest, mkfifo, true, false},
 		{"manifest is damaged", manifest, file(`{"datastore_id":1}`), true, false},
 		{"manifest is another's", manifest, file(string(must(other.MarshalJSON()))), true, false},
+		{"manifest is another store's", manifest,
+			file(string(must(manifestOf(2, contents...).MarshalJSON()))), true, false},
 		{"manifest is gone", manifest, func(string) error { return nil }, true, false},
 		{"head is a link", head, link(outside), true, false},
 		{"head is a FIFO", head, mkfifo, true, false},
@@ -290,6 +292,25 @@ func TestDirHostile(t *testing.T) {
 			t.Errorf("%s is a link: followed", name)
 		}
 	}
+}
+
+// A link whose text is as long as the content is not taken for the content.
+func TestDirCommitLink(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("making a link needs a privilege")
+	}
+	content := pattern(2, 10)
+	m := manifestOf(1, content)
+	dir := t.TempDir()
+	s := mustOpenDir(t, dir, nil)
+	if err := s.Put(t.Context(), m.Capsules[0], bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "capsules", m.Capsules[0].Hash.String())
+	if err := errors.Join(os.Remove(name), os.Symlink("0123456789", name)); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, "commit", s.Commit(t.Context(), m), capsule.ErrContentMismatch)
 }
 
 // Content that rots on disk is found by the one who reads it.

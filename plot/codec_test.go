@@ -3,6 +3,7 @@ package plot_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"io"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/internal/vectors"
 	"github.com/dig-network/digstore/plot"
 )
@@ -103,5 +105,19 @@ func TestFrames(t *testing.T) {
 				t.Errorf("%s: %d bytes, %v", c.Verdict, n, err)
 			}
 		})
+	}
+}
+
+// A frame may not want a window larger than a block.
+func TestZstdWindow(t *testing.T) {
+	out := make([]byte, capsule.BlockSize)
+	for log2, want := range map[byte]bool{17: true, 18: false} {
+		frame := []byte{0x28, 0xb5, 0x2f, 0xfd, 0x80, (log2 - 10) << 3} // with a size of 4 bytes
+		frame = binary.LittleEndian.AppendUint32(frame, uint32(len(out)))
+		block := uint32(len(out))<<3 | 1<<1 | 1 // the last one, one byte repeated
+		frame = append(frame, byte(block), byte(block>>8), byte(block>>16), 'x')
+		if err := plot.DecodeBlock(out, frame, 2); (err == nil) != want {
+			t.Errorf("window of 2^%d bytes: %v", log2, err)
+		}
 	}
 }

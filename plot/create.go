@@ -342,16 +342,8 @@ func (w *Writer) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	size := info.Size()
 	at := int64(2 * pageSize)
-	if size < at {
-		w.out.start = 0
-		if err := w.file.Truncate(0); err != nil {
-			return err
-		}
-		return w.out.zeros(at)
-	}
-	c := newExtentChecker(w.file, size)
+	c := newExtentChecker(w.file, info.Size())
 	for len(w.stored) < len(w.plan.extents) {
 		i := w.plan.extents[len(w.stored)]
 		r := w.plan.records[i]

@@ -143,6 +143,11 @@ func TestSalvage(t *testing.T) {
 	for _, d := range ds.manifest.Capsules {
 		kept = append(kept, s.Has(d))
 	}
+	forged := ds.manifest.Capsules[0]
+	forged.ChunkRoot[0]++
+	if s.Has(forged) {
+		t.Error("a capsule of another chunk root was found")
+	}
 	if want := []bool{true, false, true, true, true}; !equal(kept, want) {
 		t.Errorf("kept %v, expected %v", kept, want)
 	}

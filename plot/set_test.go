@@ -287,6 +287,44 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
+// A plot that is overwritten in place by another one of the same size is noticed by its time.
+func TestOverwritten(t *testing.T) {
+	dir := t.TempDir()
+	info := create(t, dir, fast(), newDatastore(t, 1, []byte("first")))
+	other := newDatastore(t, 2, []byte("other"))
+	replacement := readFile(t, create(t, t.TempDir(), fast(), other).Path)
+	s := openSet(t, plot.Dir{Path: dir})
+	check(t, os.WriteFile(info.Path, replacement, 0o644))
+	at := time.Now().Add(time.Minute)
+	check(t, os.Chtimes(info.Path, at, at))
+	out := scan(t, s)
+	if len(out.Added) != 1 || len(out.Removed) != 1 {
+		t.Errorf("scan: %+v", out)
+	}
+	if got := readAll(t, s, other.manifest.Capsules[0]); string(got) != "other" {
+		t.Errorf("content %q", got)
+	}
+}
+
+// A plot whose content is damaged stays in the set for what is whole.
+func TestSetVerifyContent(t *testing.T) {
+	ds := newDatastore(t, 1, []byte("whole"), []byte("damaged"))
+	dir := t.TempDir()
+	info := create(t, dir, fast(), ds)
+	file := readFile(t, info.Path)
+	rec, err := open(t, info.Path, nil).Lookup(ds.manifest.Store, 1)
+	check(t, err)
+	file[rec.Offset+page] ^= 1
+	check(t, os.WriteFile(info.Path, file, 0o644))
+	s := openSet(t, plot.Dir{Path: dir})
+	if _, err := s.Verify(t.Context(), info.Path, plot.Full, nil); !errors.Is(err, plot.ErrBlock) {
+		t.Errorf("verify: %v", err)
+	}
+	if got := readAll(t, s, ds.manifest.Capsules[0]); string(got) != "whole" {
+		t.Errorf("content %q", got)
+	}
+}
+
 // Scans, reads and closing go on at once.
 func TestSetConcurrent(t *testing.T) {
 	ds := newDatastore(t, 1, contentsOf(corpus.Small(5))...)

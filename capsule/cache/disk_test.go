@@ -102,6 +102,43 @@ func TestDiskAgain(t *testing.T) {
 	}
 }
 
+// A cache that is opened counts only files of its own that its size admits.
+func TestDiskForeign(t *testing.T) {
+	s := new(source)
+	m := s.add(t, 1, 2, 3000)
+	dir := t.TempDir()
+	large, other := m.Capsules[0].Hash.String(), m.Capsules[1].Hash.String()
+	sub := "00"
+	if other[:2] == sub {
+		sub = "01"
+	}
+	folder := filepath.Join(dir, other[:2], other)
+	misplaced := filepath.Join(dir, sub, other)
+	for _, err := range []error{
+		os.MkdirAll(filepath.Join(dir, large[:2]), 0o755), os.MkdirAll(folder, 0o755),
+		os.MkdirAll(filepath.Dir(misplaced), 0o755),
+		os.WriteFile(filepath.Join(dir, large[:2], large), content(1, 0, 3000), 0o644),
+		os.WriteFile(misplaced, []byte("short"), 0o644),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := newCache(t, s, &cache.Options{L1: -1, L2: 8000, Dir: dir})
+	if st := c.Stats(); st.L2Entries != 0 || st.L2Bytes != 0 {
+		t.Errorf("%+v", st)
+	}
+	for _, name := range []string{folder, misplaced} {
+		if _, err := os.Lstat(name); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := os.Lstat(filepath.Join(dir, large[:2], large))
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is too large is still there: %v", err)
+	}
+}
+
 // A disk that fails switches the tier off for a minute; serving goes on.
 func TestDiskFails(t *testing.T) {
 	for n := 1; n < 60; n++ {

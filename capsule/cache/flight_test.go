@@ -118,6 +118,46 @@ func TestWaitersLeave(t *testing.T) {
 	})
 }
 
+// A read of the same hash under another chunk root does not share the load, and fails.
+func TestFlightOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, m, c := setUp(t, 1, &cache.Options{L1: 8000, L2: 8000})
+		s.wait = make(chan struct{})
+		first := make(chan error, 1)
+		go func() {
+			_, err := c.Open(t.Context(), m.Capsules[0])
+			first <- err
+		}()
+		synctest.Wait()
+		other := m.Capsules[0]
+		other.ChunkRoot[0]++
+		second := make(chan error, 1)
+		go func() {
+			_, err := c.Open(t.Context(), other)
+			second <- err
+		}()
+		synctest.Wait()
+		close(s.wait)
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		if err := <-second; !errors.Is(err, capsule.ErrContentMismatch) {
+			t.Errorf("another chunk root: %v", err)
+		}
+	})
+}
+
+// A capsule in memory is not the answer to a descriptor of another size.
+func TestSizeDiffers(t *testing.T) {
+	_, m, c := setUp(t, 1, nil)
+	wantHits(t, c, m, 1000, "0:disk_read 0:l2_hit")
+	other := m.Capsules[0]
+	other.Size++
+	if _, err := c.Open(t.Context(), other); !errors.Is(err, capsule.ErrContentMismatch) {
+		t.Errorf("%v", err)
+	}
+}
+
 // All loads together hold a bounded number of bytes.
 func TestLoadingBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

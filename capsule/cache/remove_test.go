@@ -2,10 +2,12 @@ package cache_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dig-network/digstore/auth"
@@ -79,6 +81,60 @@ func TestRemove(t *testing.T) {
 		}
 		c.RemoveHash(a.Capsules[0].Hash)
 		wantHits(t, c, a, 1000, "1:l2_hit 0:disk_read")
+	})
+}
+
+// A load for no store that is known is not kept when something was removed meanwhile, and neither
+// is what is prefetched.
+func TestRemoveWhileLoading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, m, c := setUp(t, 6, &cache.Options{L1: 40_000, L2: 40_000})
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		go c.Run(ctx)
+		load := func(read func()) {
+			s.mu.Lock()
+			s.wait = make(chan struct{})
+			s.mu.Unlock()
+			go read()
+			synctest.Wait()
+			c.Remove(m.Store)
+			close(s.wait)
+			synctest.Wait()
+			if st := c.Stats(); st.L1Entries+st.L2Entries != 0 {
+				t.Errorf("%+v", st)
+			}
+		}
+		load(func() {
+			rc, err := c.Open(ctx, m.Capsules[0])
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			rc.Close()
+		})
+		s.mu.Lock()
+		s.wait = nil
+		s.mu.Unlock()
+		read := reader(t, c, m)
+		read("a", 1)
+		s.mu.Lock()
+		s.wait = make(chan struct{})
+		s.mu.Unlock()
+		if err := c.Put(m.Ref(2), m.Capsules[2], content(1, 2, 1000)); err != nil {
+			t.Error(err)
+		}
+		read("a", 2) // 3 is prefetched, and waits
+		c.Remove(m.Store)
+		close(s.wait)
+		synctest.Wait()
+		if n := s.opened(3); n != 1 {
+			t.Errorf("%d reads of capsule 3, expected 1", n)
+		}
+		s.mu.Lock()
+		s.wait = nil
+		s.mu.Unlock()
+		wantHits(t, c, m, 1000, "3:disk_read")
 	})
 }
 
