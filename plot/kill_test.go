@@ -20,7 +20,17 @@ import (
 // childDir names the directory in which a test process writes a plot.
 const childDir = "DIG_PLOT_TEST_DIR"
 
+// childMany names the directory in which a test process writes many plots.
+const childMany = "DIG_PLOT_TEST_MANY"
+
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(childMany); dir != "" {
+		if err := writeManyAsChild(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if dir := os.Getenv(childDir); dir != "" {
 		if err := writeAsChild(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
