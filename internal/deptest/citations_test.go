@@ -19,8 +19,7 @@ var foreign = regexp.MustCompile(`(?i)\bdecisions? \d|\b(remote-protocol|store-f
 
 // stillForeign are directories whose references to such documents, and to documents that are not
 // written yet, are being replaced.
-var stillForeign = []string{"remote", "remote/conform", "remote/internal/wire",
-	"remote/remotetest", "remote/rpc", "remote/server"}
+var stillForeign = []string{"remote", "remote/remotetest", "remote/rpc", "remote/server"}
 
 var (
 	commentBreak = regexp.MustCompile(`\n[ \t]*//[ \t]*`)
@@ -51,15 +50,18 @@ func (c *citer) still() bool {
 
 func (c *citer) fault(what string) { c.faults = append(c.faults, c.name+": "+what) }
 
-// find returns the path of a document that the file names: beside the file, or from the root.
+// find returns the path of a document that the file names: in the folder of the file, or in the
+// nearest folder above it.
 func (c *citer) find(name string) string {
-	for _, dir := range []string{filepath.Dir(c.name), "."} {
+	for dir := filepath.Dir(filepath.FromSlash(c.name)); ; dir = filepath.Dir(dir) {
 		path := filepath.Join(c.top, dir, filepath.FromSlash(name))
 		if _, err := os.Stat(path); err == nil {
 			return path
 		}
+		if dir == "." {
+			return ""
+		}
 	}
-	return ""
 }
 
 // check checks every citation of a text, and returns the text without them.
