@@ -71,7 +71,8 @@ func (w *world) check(rnd *rand.Rand, r *replica) error {
 	}
 	for _, l := range held {
 		if !slices.ContainsFunc(answer.Verified, func(v line) bool { return v.Root == l.Root }) {
-			return fmt.Errorf("%s: verify leaves out generation %d, root %s, which is held", r, l.Number, l.Root)
+			return fmt.Errorf("%s: verify leaves out generation %d, root %s, which is held",
+				r, l.Number, l.Root)
 		}
 	}
 	list := []line{held[len(held)-1]}
@@ -105,13 +106,15 @@ func (w *world) checkModule(r *replica, l line) error {
 	if want == "" {
 		r.store.modules[l.Root] = got
 	} else if got != want {
-		return fmt.Errorf("its module of %d bytes has the hash %s, expected %s", len(out.stdout), got, want)
+		return fmt.Errorf("its module of %d bytes has the hash %s, expected %s",
+			len(out.stdout), got, want)
 	}
 	if !r.names(l.Root) {
 		return nil
 	}
 	dir := "check"
-	if out, err = w.p.quietly(command{where: r.where, args: on(r, "checkout", fmt.Sprint(l.Number), filepath.Join(w.Dir, dir))}); err != nil {
+	args := on(r, "checkout", fmt.Sprint(l.Number), filepath.Join(w.Dir, dir))
+	if out, err = w.p.quietly(command{where: r.where, args: args}); err != nil {
 		return err
 	}
 	if out.code == codeVerification && revoked {

@@ -123,7 +123,8 @@ func (r *replica) observe(got []line, c change) error {
 		case want.Held && !g.Held && (c.keep == 0 || i >= len(got)-c.keep):
 			return fmt.Errorf("%s: generation %d, root %s, is no longer held", r, g.Number, g.Root)
 		case !want.Held && g.Held && !c.holds:
-			return fmt.Errorf("%s: generation %d, root %s, is held; expected it dropped", r, g.Number, g.Root)
+			return fmt.Errorf("%s: generation %d, root %s, is held; expected it dropped",
+				r, g.Number, g.Root)
 		}
 	}
 	for i := len(r.lines); i < len(got); i++ {

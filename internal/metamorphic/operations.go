@@ -196,7 +196,8 @@ func (w *world) takeKilled(rnd *rand.Rand, s *step, at *server) error {
 	}
 	acknowledged := !out.killed && out.code == 0
 	if !acknowledged && !out.killed && at == nil && !slices.Contains(s.codes, out.code) {
-		return fmt.Errorf("%s: ended before it was killed, expected exit code %v: %v", s.command.shell(), s.codes, out)
+		return fmt.Errorf("%s: ended before it was killed, expected exit code %v: %v",
+			s.command.shell(), s.codes, out)
 	}
 	for r := range s.changes {
 		r.ahead = r.ahead || s.kind == "pull" && !acknowledged
@@ -249,7 +250,8 @@ func (w *world) pair(rnd *rand.Rand) error {
 		changes[r] = changes[r].merge(c)
 	}
 	for i, s := range []*step{a, b} {
-		if !slices.Contains(s.codes, outs[i].code) && !slices.Contains([]int{0, 1, 4, 5, 6, 7, 17}, outs[i].code) {
+		if !slices.Contains(s.codes, outs[i].code) &&
+			!slices.Contains([]int{0, 1, 4, 5, 6, 7, 17}, outs[i].code) {
 			return fmt.Errorf("%s: beside another command: %v", s.command.shell(), outs[i])
 		}
 		for r := range s.changes {
@@ -354,7 +356,9 @@ func errorsIn(errs ...error) error {
 }
 
 // on returns the arguments for a command on a replica.
-func on(r *replica, args ...string) []string { return append([]string{"--store", r.store.id}, args...) }
+func on(r *replica, args ...string) []string {
+	return append([]string{"--store", r.store.id}, args...)
+}
 
 // edit returns a changed copy of a publisher's folder.
 func (w *world) edit(rnd *rand.Rand, r *replica) corpus.Tree {
@@ -461,7 +465,10 @@ func (w *world) push(rnd *rand.Rand, r *replica) *step {
 	if rnd.IntN(6) == 0 {
 		args = append(args, "--head-only")
 	}
-	return &step{kind: "push", command: command{where: r.where, args: args}, codes: w.pushCodes(r, host),
+	return &step{
+		kind:    "push",
+		command: command{where: r.where, args: args},
+		codes:   w.pushCodes(r, host),
 		changes: map[*replica]change{host: {appends: true, holds: true}, r: {}},
 		done: func(outcome) error {
 			if host.head() != r.head() {
@@ -476,7 +483,8 @@ func (w *world) push(rnd *rand.Rand, r *replica) *step {
 				place = at
 			}
 			return nil
-		}}
+		},
+	}
 }
 
 func (w *world) pushPending(rnd *rand.Rand, r *replica) *step {
@@ -484,8 +492,12 @@ func (w *world) pushPending(rnd *rand.Rand, r *replica) *step {
 	if r.head() == "" || host.head() == "" {
 		return nil
 	}
-	return &step{kind: "push pending", command: command{where: r.where, args: on(r, "push", "--pending", w.host.url())},
-		codes: w.pushCodes(r, host), changes: map[*replica]change{host: {}, r: {}}}
+	return &step{
+		kind:    "push pending",
+		command: command{where: r.where, args: on(r, "push", "--pending", w.host.url())},
+		codes:   w.pushCodes(r, host),
+		changes: map[*replica]change{host: {}, r: {}},
+	}
 }
 
 func (w *world) promote(rnd *rand.Rand, r *replica) *step {
@@ -494,14 +506,18 @@ func (w *world) promote(rnd *rand.Rand, r *replica) *step {
 		return nil
 	}
 	last := r.lines[len(r.lines)-1].Number
-	return &step{kind: "promote", command: command{where: r.where, args: on(r, "promote", fmt.Sprint(last), w.host.url())},
-		codes: w.pushCodes(r, host), changes: map[*replica]change{host: {appends: true, holds: true}, r: {}},
+	return &step{
+		kind:    "promote",
+		command: command{where: r.where, args: on(r, "promote", fmt.Sprint(last), w.host.url())},
+		codes:   w.pushCodes(r, host),
+		changes: map[*replica]change{host: {appends: true, holds: true}, r: {}},
 		done: func(outcome) error {
 			if host.head() != r.head() {
 				return fmt.Errorf("the host's head is %q, expected %q", host.head(), r.head())
 			}
 			return nil
-		}}
+		},
+	}
 }
 
 // origin picks a server that has the store.
@@ -571,15 +587,19 @@ func (w *world) pull(rnd *rand.Rand, r *replica) *step {
 // cloneInto clones a store from the host into an existing workspace.
 func (w *world) cloneInto(rnd *rand.Rand, r *replica) *step {
 	from := w.replica("host", r.store)
-	return &step{kind: "clone", command: command{where: r.where, args: []string{"clone", w.host.url() + "/stores/" + r.store.id}},
-		codes: []int{0}, changes: map[*replica]change{r: {appends: true, holds: true}},
+	return &step{
+		kind:    "clone",
+		command: command{where: r.where, args: []string{"clone", w.host.url() + "/stores/" + r.store.id}},
+		codes:   []int{0},
+		changes: map[*replica]change{r: {appends: true, holds: true}},
 		done: func(outcome) error {
 			r.exists = true
 			if r.head() != from.head() {
 				return fmt.Errorf("the head is %q, expected %q", r.head(), from.head())
 			}
 			return nil
-		}}
+		},
+	}
 }
 
 func (w *world) gc(rnd *rand.Rand, r *replica) *step {
@@ -589,8 +609,11 @@ func (w *world) gc(rnd *rand.Rand, r *replica) *step {
 
 func (w *world) gcKeep(rnd *rand.Rand, r *replica) *step {
 	keep := 1 + rnd.IntN(3)
-	return &step{kind: "gc keep", command: command{where: r.where, args: on(r, "gc", "--yes", "--keep", fmt.Sprint(keep))},
-		codes: []int{0}, changes: map[*replica]change{r: {keep: keep}},
+	return &step{
+		kind:    "gc keep",
+		command: command{where: r.where, args: on(r, "gc", "--yes", "--keep", fmt.Sprint(keep))},
+		codes:   []int{0},
+		changes: map[*replica]change{r: {keep: keep}},
 		done: func(outcome) error {
 			for i, l := range r.lines {
 				if l.Held && i < len(r.lines)-keep {
@@ -598,7 +621,8 @@ func (w *world) gcKeep(rnd *rand.Rand, r *replica) *step {
 				}
 			}
 			return nil
-		}}
+		},
+	}
 }
 
 // revoke takes back one generation that the host holds. The head is left alone
@@ -607,7 +631,8 @@ func (w *world) revoke(rnd *rand.Rand, r *replica) *step {
 	host := w.replica("host", r.store)
 	var fit []line
 	for _, l := range r.lines {
-		if host.find(l.Root) >= 0 && !r.store.isRevoked(l.Root) && (l.Root != host.head() || rnd.IntN(3) == 0) {
+		if host.find(l.Root) >= 0 && !r.store.isRevoked(l.Root) &&
+			(l.Root != host.head() || rnd.IntN(3) == 0) {
 			fit = append(fit, l)
 		}
 	}
@@ -656,7 +681,10 @@ func (w *world) importElsewhere(rnd *rand.Rand, r *replica) *step {
 	if at := to.find(l.Root); at >= 0 && to.lines[at].Held {
 		codes = []int{2} // it exists
 	}
-	return &step{kind: "import", command: command{where: to.where, args: []string{"import", file}}, codes: codes,
+	return &step{
+		kind:    "import",
+		command: command{where: to.where, args: []string{"import", file}},
+		codes:   codes,
 		prepare: func() error {
 			out, err := w.p.run(command{where: r.where, args: on(r, "export", fmt.Sprint(l.Number), file)})
 			if err != nil {
@@ -674,7 +702,8 @@ func (w *world) importElsewhere(rnd *rand.Rand, r *replica) *step {
 				return fmt.Errorf("root %s is not held", l.Root)
 			}
 			return nil
-		}}
+		},
+	}
 }
 
 // cloneFresh clones into a new workspace, checks it and removes it.
@@ -688,7 +717,8 @@ func (w *world) cloneFresh(rnd *rand.Rand, from *replica) *step {
 	}
 	w.clones++
 	dir := fmt.Sprintf("clone-%d", w.clones)
-	args, codes := []string{"clone", at.url() + "/stores/" + from.store.id, dir}, readable(from, []int{0})
+	args := []string{"clone", at.url() + "/stores/" + from.store.id, dir}
+	codes := readable(from, []int{0})
 	all := rnd.IntN(2) == 0
 	if all {
 		args = append(args, "--all")
@@ -729,14 +759,16 @@ func (w *world) cloneFresh(rnd *rand.Rand, from *replica) *step {
 				return fmt.Errorf("the clone's head is %q, expected %q", fresh.head(), from.head())
 			}
 			for _, l := range from.held() {
-				if at := fresh.find(l.Root); all && !several && !from.store.isRevoked(l.Root) && (at < 0 || !fresh.lines[at].Held) {
+				if at := fresh.find(l.Root); all && !several && !from.store.isRevoked(l.Root) &&
+					(at < 0 || !fresh.lines[at].Held) {
 					return fmt.Errorf("root %s is not held", l.Root)
 				}
 			}
 			return nil
 		},
 		always: func() error {
-			if fresh.head() == "" && slices.Equal(codes, []int{0}) { // it was killed: it goes on where it stopped
+			// After a kill the clone continues where it stopped.
+			if fresh.head() == "" && slices.Equal(codes, []int{0}) {
 				if err := look(false); err != nil {
 					return err
 				}
@@ -775,22 +807,31 @@ func (w *world) catFrom(rnd *rand.Rand, from *replica) *step {
 	if s.isRevoked(l.Root) || s.isRevoked(from.head()) {
 		codes = []int{0, 5}
 	}
-	return &step{kind: "cat", command: command{where: ".", args: []string{"cat", "urn:dig:chia:" + s.id + ":" + l.Root + "/" + name,
-		"--from", at.url()}},
-		codes: codes, changes: map[*replica]change{from: {}},
+	return &step{
+		kind: "cat",
+		command: command{
+			where: ".",
+			args: []string{"cat", "urn:dig:chia:" + s.id + ":" + l.Root + "/" + name,
+				"--from", at.url()},
+		},
+		codes:   codes,
+		changes: map[*replica]change{from: {}},
 		done: func(o outcome) error {
 			if string(o.stdout) != string(text) {
-				return fmt.Errorf("%q has %d bytes that differ from the %d expected", name, len(o.stdout), len(text))
+				return fmt.Errorf("%q has %d bytes that differ from the %d expected",
+					name, len(o.stdout), len(text))
 			}
 			return nil
-		}}
+		},
+	}
 }
 
 // pick returns a file of a tree, a large one every other time.
 func pick(rnd *rand.Rand, tree corpus.Tree) (string, []byte) {
 	names := tree.Names()
 	if rnd.IntN(2) == 0 {
-		large := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return len(tree[n]) < 150_000 })
+		large := slices.DeleteFunc(slices.Clone(names),
+			func(n string) bool { return len(tree[n]) < 150_000 })
 		if len(large) > 0 {
 			names = large
 		}
@@ -813,8 +854,15 @@ func (w *world) checkout(rnd *rand.Rand, r *replica) *step {
 	if r.store.isRevoked(l.Root) {
 		codes = []int{0, 5}
 	}
-	return &step{kind: "checkout", command: command{where: r.where, args: on(r, "checkout", fmt.Sprint(l.Number), filepath.Join(w.Dir, dir))},
-		codes: codes, changes: map[*replica]change{r: {}},
-		done:   func(outcome) error { return w.compare(dir, r.store.trees[l.Root]) },
-		always: func() error { return w.remove(dir) }}
+	return &step{
+		kind: "checkout",
+		command: command{
+			where: r.where,
+			args:  on(r, "checkout", fmt.Sprint(l.Number), filepath.Join(w.Dir, dir)),
+		},
+		codes:   codes,
+		changes: map[*replica]change{r: {}},
+		done:    func(outcome) error { return w.compare(dir, r.store.trees[l.Root]) },
+		always:  func() error { return w.remove(dir) },
+	}
 }

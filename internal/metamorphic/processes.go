@@ -97,9 +97,13 @@ func (p *processes) leftover() (string, error) {
 func (p *processes) start(where string, args []string) *exec.Cmd {
 	cmd := exec.Command(p.binary, append([]string{"-C", where}, args...)...)
 	cmd.Dir = p.dir
-	cmd.Env = append(append(os.Environ(), p.env...), "DIG_IDENTITY_DIR="+p.identity(where), "TMPDIR="+p.temporary())
+	cmd.Env = append(append(os.Environ(), p.env...),
+		"DIG_IDENTITY_DIR="+p.identity(where), "TMPDIR="+p.temporary())
 	return cmd
 }
+
+// plainChars are the characters that a shell takes as they are.
+const plainChars = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:$="
 
 // shell returns a command as the script has it.
 func (c command) shell() string {
@@ -110,14 +114,15 @@ func (c command) shell() string {
 	b.WriteString("dig " + c.where)
 	for _, a := range c.args {
 		b.WriteByte(' ')
-		if strings.Trim(a, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:$=") == "" && a != "" {
+		if a != "" && strings.Trim(a, plainChars) == "" {
 			b.WriteString(a)
 		} else {
 			b.WriteString("'" + strings.ReplaceAll(a, "'", `'\''`) + "'")
 		}
 	}
 	if c.stops != nil {
-		fmt.Fprintf(&b, " & sleep %.3f; kill -9 $%s; wait $!", c.kill.Seconds(), strings.ToUpper(c.stops.where))
+		fmt.Fprintf(&b,
+			" & sleep %.3f; kill -9 $%s; wait $!", c.kill.Seconds(), strings.ToUpper(c.stops.where))
 	}
 	if c.next {
 		b.WriteString(" &")
@@ -193,7 +198,8 @@ func (p *processes) object(v any, where string, args ...string) error {
 		return fmt.Errorf("digstore -C %s %s: %v", where, strings.Join(args, " "), out)
 	}
 	if err := json.Unmarshal(out.stdout, v); err != nil {
-		return fmt.Errorf("digstore -C %s %s: %w: %s", where, strings.Join(args, " "), err, clip(out.stdout))
+		return fmt.Errorf("digstore -C %s %s: %w: %s",
+			where, strings.Join(args, " "), err, clip(out.stdout))
 	}
 	return nil
 }
@@ -232,7 +238,9 @@ func (s *server) url() string { return fmt.Sprintf("http://127.0.0.1:%d", s.port
 
 // begin starts the server and waits until it listens.
 func (s *server) begin() error {
-	args := append([]string{"serve", "--json", "--bind", "127.0.0.1:" + strconv.Itoa(s.port)}, s.args...)
+	args := append(
+		[]string{"serve", "--json", "--bind", "127.0.0.1:" + strconv.Itoa(s.port)},
+		s.args...)
 	s.cmd, s.stderr, s.ended = s.p.start(s.where, args), &safeBuffer{}, make(chan struct{})
 	s.cmd.Stderr = s.stderr
 	out, err := s.cmd.StdoutPipe()
@@ -265,7 +273,8 @@ func (s *server) begin() error {
 		s.port, err = strconv.Atoi(port)
 	}
 	args[3] = "127.0.0.1:" + port
-	s.p.note("serve%s & %s=$!; sleep 1", strings.TrimPrefix(command{where: s.where, args: args}.shell(), "dig"), strings.ToUpper(s.where))
+	s.p.note("serve%s & %s=$!; sleep 1",
+		strings.TrimPrefix(command{where: s.where, args: args}.shell(), "dig"), strings.ToUpper(s.where))
 	return err
 }
 
@@ -280,7 +289,8 @@ func (s *server) kill() {
 
 // check reports what is wrong with a server that runs.
 func (s *server) check() error {
-	if text := s.stderr.String(); strings.Contains(text, "DATA RACE") || strings.Contains(text, "panic") {
+	text := s.stderr.String()
+	if strings.Contains(text, "DATA RACE") || strings.Contains(text, "panic") {
 		return fmt.Errorf("serve in %s:\n%s", s.where, text)
 	}
 	select {

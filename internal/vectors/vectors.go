@@ -120,8 +120,9 @@ func Seeds(f testing.TB, pattern string) [][]byte {
 	return seeds
 }
 
-// Load decodes a JSON vector file into v, which is a pointer to a struct. Members that v does not name are
-// ignored: another file of the same shape may say more. Anything after the document fails the test.
+// Load decodes a JSON vector file into v, which is a pointer to a struct. Members that v does not
+// name are ignored: another file of the same shape may say more. Anything after the document fails
+// the test.
 func Load(t testing.TB, name string, v any) {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(File(t, name)))
@@ -133,14 +134,15 @@ func Load(t testing.TB, name string, v any) {
 	}
 }
 
-// Count logs how many cases of a vector file (or of one list in it) a test passed and skipped, for the tally that
-// the report of a run gives. It is called after the cases. Where one of them failed it claims none as passed. A
-// file without a case is logged as such: there was nothing to check.
+// Count logs how many cases of a vector file (or of one list in it) a test passed and skipped, for
+// the tally that the report of a run gives. It is called after the cases. Where one of them failed
+// it claims none as passed. A file without a case is logged as such: there was nothing to check.
 func Count(t testing.TB, name string, passed, skipped int) {
 	t.Helper()
 	switch {
 	case t.Failed():
-		t.Logf("vectors %s: 0 of %d counted as passed, for the test has failed; %d skipped", name, passed, skipped)
+		t.Logf("vectors %s: 0 of %d counted as passed, for the test has failed; %d skipped",
+			name, passed, skipped)
 	case passed+skipped == 0:
 		t.Logf("vectors %s: skipped, for it has no case", name)
 	default:
