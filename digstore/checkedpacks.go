@@ -21,6 +21,9 @@ const (
 	// stableAfter is how old the last change of a pack has to be for a check to be remembered: a file that changes twice
 	// within the granularity of its modification time looks unchanged.
 	stableAfter = 2 * time.Second
+	// hashedFor is how long a chunk that was hashed counts as undamaged: a disk may lose bits without a change of size
+	// or time. To hash every chunk each time would make serving four times as expensive.
+	hashedFor = 10 * time.Minute
 )
 
 // A packCheck names a chunk that was hashed and found undamaged. It holds while the file has this size and time.
@@ -32,8 +35,8 @@ type packCheck struct {
 }
 
 // checkedPacks are the packs of a store as the source of one generation. It hashes a chunk before it is read for the
-// first time, and again when its pack has changed. A chunk that is damaged or missing is ErrCorrupt. Safe for
-// concurrent use.
+// first time, again when its pack has changed, and after hashedFor. A chunk that is damaged or missing is ErrCorrupt.
+// Safe for concurrent use.
 type checkedPacks struct {
 	s    *Store
 	root merkle.Hash // of the generation
@@ -62,17 +65,18 @@ func (p checkedPacks) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	return r, off, nil
 }
 
-// check hashes a chunk unless that was done before and the file has not changed since.
+// check hashes a chunk unless that was done not long ago and the file has not changed since.
 func (f *packFile) check(off int64, c module.Chunk) error {
 	info, err := f.stat()
 	if err != nil {
 		return fmt.Errorf("check pack: %w", err)
 	}
 	now := packCheck{f, off, info.Size(), info.ModTime().UnixNano()}
+	begin := f.set.now()
 	f.set.mu.Lock()
-	_, known := f.set.checked[now]
+	at, known := f.set.checked[now]
 	f.set.mu.Unlock()
-	if known {
+	if age := begin.Sub(at); known && age >= 0 && age < hashedFor {
 		return nil
 	}
 	if err := hashChunk(f, off, c, f.name); err != nil {
@@ -84,9 +88,9 @@ func (f *packFile) check(off int64, c module.Chunk) error {
 	f.set.mu.Lock()
 	defer f.set.mu.Unlock()
 	if f.set.checked == nil || len(f.set.checked) >= keptChecks {
-		f.set.checked = map[packCheck]struct{}{}
+		f.set.checked = map[packCheck]time.Time{}
 	}
-	f.set.checked[now] = struct{}{}
+	f.set.checked[now] = begin
 	return nil
 }
 
@@ -125,8 +129,8 @@ func hashChunk(r io.ReaderAt, off int64, c module.Chunk, name string) error {
 	return nil
 }
 
-// CheckStore reads the tombstones of a store, the footer and the index of each of its packs, and looks for the chunks of its head in them.
-// It hashes no chunk. What is damaged is ErrCorrupt, an unknown store fs.ErrNotExist.
+// CheckStore reads the tombstones of a store, the footer and the index of each of its packs, and looks for the chunks
+// of its head in them. It hashes no chunk. What is damaged is ErrCorrupt, an unknown store fs.ErrNotExist.
 func (w *Workspace) CheckStore(ctx context.Context, id auth.StoreID) error {
 	s, err := w.store(id)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -37,11 +38,12 @@ type packSet struct {
 	tick   atomic.Int64
 	oldAt  map[merkle.Hash]string
 
-	checked map[packCheck]struct{} // chunks that were hashed; see checkedPacks
+	now     func() time.Time
+	checked map[packCheck]time.Time // when chunks were hashed; see checkedPacks
 }
 
-func newPackSet(fsys diskfs.FS, storeDir string) *packSet {
-	return &packSet{fs: fsys, dir: filepath.Join(storeDir, "packs"), old: filepath.Join(storeDir, "generations"),
+func newPackSet(fsys diskfs.FS, storeDir string, now func() time.Time) *packSet {
+	return &packSet{fs: fsys, now: now, dir: filepath.Join(storeDir, "packs"), old: filepath.Join(storeDir, "generations"),
 		files: map[string]*packFile{}}
 }
 

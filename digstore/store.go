@@ -198,7 +198,7 @@ func openStore(w *Workspace, name string) (*Store, error) {
 	if s.set, err = w.readConfig(s.dir); err != nil {
 		return nil, err
 	}
-	s.packs = newPackSet(w.fs, s.dir)
+	s.packs = newPackSet(w.fs, s.dir, w.now)
 	return s, nil
 }
 
