@@ -130,6 +130,25 @@ func TestPrefetchGivesWay(t *testing.T) {
 		}
 		close(s.wait)
 		<-done
+
+		// Nothing is loaded ahead while a load is running, also when it has ended afterwards.
+		busy := newCache(t, s, &cache.Options{L1: 8000, L2: 40_000})
+		go busy.Run(ctx)
+		wantHits(t, busy, m, 1000, "10:disk_read 11:disk_read")
+		s.mu.Lock()
+		wait := make(chan struct{})
+		s.wait = wait
+		s.mu.Unlock()
+		go busy.Get(ctx, m.Ref(30), "")
+		synctest.Wait()
+		reader(t, busy, m)("b", 10)
+		reader(t, busy, m)("b", 11)
+		close(wait)
+		synctest.Wait()
+		if n := busy.Stats().Prefetched; n != 0 {
+			t.Errorf("%d prefetched while another load was running", n)
+		}
+
 		c2 := newCache(t, s, &cache.Options{L1: 8000, L2: 40_000, Prefetch: -1})
 		go c2.Run(ctx)
 		for i := range uint32(4) {

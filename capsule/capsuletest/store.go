@@ -272,6 +272,10 @@ func testBroken(t *testing.T, s *storeTest) {
 	if _, err := s.Open(t.Context(), g.Capsules[0]); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("open: %v, want fs.ErrNotExist", err)
 	}
+	if err := s.Put(t.Context(), g.Capsules[0], new(endless)); !errors.Is(err,
+		capsule.ErrContentMismatch) {
+		t.Errorf("put of an endless reader: %v, want ErrContentMismatch", err)
+	}
 	if err := s.Put(t.Context(), g.Capsules[0],
 		iotest.DataErrReader(iotest.HalfReader(bytes.NewReader(g.content[0])))); err != nil {
 		t.Error(err)
@@ -279,6 +283,16 @@ func testBroken(t *testing.T, s *storeTest) {
 	s.commit(t, g)
 	s.again(t)
 	s.has(t, g, true)
+}
+
+// An endless reader has no end, but fails after 64 MiB, which is more than any capsule here.
+type endless struct{ n int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.n += len(p); e.n > 64<<20 {
+		return 0, errors.New("read past any capsule")
+	}
+	return len(p), nil
 }
 
 // A generation appears whole or not at all.

@@ -295,7 +295,22 @@ func openPlots(ctx context.Context, dirs ...string) (*plot.Set, error) {
 	for _, d := range dirs {
 		list = append(list, plot.Dir{Path: d})
 	}
-	return plot.OpenSet(ctx, nil, list...)
+	set, err := plot.OpenSet(ctx, nil, list...)
+	return set, noPlot(err)
+}
+
+// openPlot opens the plot file at path.
+func openPlot(path string) (*plot.Reader, error) {
+	r, err := plot.Open(path, nil)
+	return r, noPlot(err)
+}
+
+// noPlot adds to the error of a file or folder that is not there where plots are found.
+func noPlot(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return &hinted{err, "check the path; digstore plot list FOLDER lists the plots in a folder"}
 }
 
 func (a *app) plotInfoCommand() *cobra.Command {
@@ -310,7 +325,7 @@ as JSON, when the plot holds all of its capsules.`,
   digstore plot info /plots/dig-….plot --manifest DATASTORE >manifest.json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := plot.Open(args[0], nil)
+			r, err := openPlot(args[0])
 			if err != nil {
 				return err
 			}
@@ -387,9 +402,9 @@ byte of the file is checked.`,
 }
 
 func (a *app) plotVerify(ctx context.Context, path string, level plot.Level) error {
-	r, err := plot.Open(path, nil)
+	r, err := openPlot(path)
 	if err != nil {
-		return hintTables(err)
+		return err
 	}
 	defer r.Close()
 	p := a.progress("checking tables")
@@ -405,7 +420,7 @@ func (a *app) plotVerify(ctx context.Context, path string, level plot.Level) err
 			"digstore plot repair PLOT --from DIR takes what is damaged from other plots"}
 	}
 	if err != nil {
-		return hintTables(err)
+		return err
 	}
 	what := "every byte"
 	if level == plot.Quick {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -29,7 +30,7 @@ generation of a store that is its .dig module. Every byte is checked. With
   digstore plot extract /plots/dig-….plot capsule --datastore ID --index 4`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := plot.Open(args[0], nil)
+			r, err := openPlot(args[0])
 			if err != nil {
 				return err
 			}
@@ -38,12 +39,17 @@ generation of a store that is its .dig module. Every byte is checked. With
 			if err != nil {
 				return err
 			}
+			if !cmd.Flags().Changed("index") {
+				index = -1
+			} else if index < 0 {
+				return usage("an index counts from 0", "--index %d", index)
+			}
 			return a.plotExtract(cmd.Context(), r, store, index, args[1])
 		},
 	}
 	cmd.Flags().StringVar(&id, "datastore", "",
 		"the datastore, by `ID` (needed when the plot has several)")
-	cmd.Flags().Int64Var(&index, "index", -1, "only the capsule with this `INDEX`")
+	cmd.Flags().Int64Var(&index, "index", 0, "only the capsule with this `INDEX`")
 	return cmd
 }
 
@@ -72,6 +78,9 @@ func (a *app) plotExtract(ctx context.Context, r *plot.Reader, store auth.StoreI
 			return usage("an index counts from 0", "--index %d", index)
 		}
 		rec, err := r.Lookup(store, uint32(index))
+		if errors.Is(err, fs.ErrNotExist) {
+			return &hinted{err, "digstore plot info PLOT says how many capsules there are"}
+		}
 		if err != nil {
 			return err
 		}
@@ -163,9 +172,9 @@ damaged header, footer or table is repaired from a copy of the same file.`,
 func (a *app) modulesOf(
 	ctx context.Context, s *digstore.Store, path string,
 ) (*moduleSource, error) {
-	r, err := plot.Open(path, nil)
+	r, err := openPlot(path)
 	if err != nil {
-		return nil, hintTables(err)
+		return nil, err
 	}
 	defer r.Close()
 	d, err := r.Datastore(s.ID())
@@ -204,17 +213,6 @@ func (a *app) findModule(ctx context.Context, s *digstore.Store,
 	return nil, fmt.Errorf("generation of this plot in store %s: %w", s.Name(), os.ErrNotExist)
 }
 
-// hintTables adds to the error of a damaged plot how it can be repaired.
-func hintTables(err error) error {
-	var bad *plot.FormatError
-	if !errors.As(err, &bad) {
-		return err
-	}
-	return &hinted{err,
-		"digstore plot repair PLOT --from COPY repairs it from a copy of the same file; " +
-			"digstore plot salvage saves what is whole into a new plot"}
-}
-
 func (a *app) plotRepair(ctx context.Context, path string, src capsule.Source) error {
 	a.resume = "run the same command again"
 	p := a.progress("checking tables")
@@ -227,7 +225,7 @@ func (a *app) plotRepair(ctx context.Context, path string, src capsule.Source) e
 		}
 	}
 	if err != nil {
-		return hintTables(err)
+		return err
 	}
 	return a.done(struct {
 		Pages   int `json:"pages"`
