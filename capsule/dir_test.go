@@ -218,7 +218,9 @@ func TestDirHostile(t *testing.T) {
 		{"head is zero", head, file(strings.Repeat("0", 64) + "\n"), true, false},
 		{"head is long", head, file(strings.Repeat("0", 1000)), true, false},
 		{"names that are none", filepath.Join("stores", strings.ToUpper(strings.Repeat("ab", 32))),
-			func(name string) error { return os.Mkdir(name, 0o755) }, true, true},
+			func(name string) error {
+				return errors.Join(os.Mkdir(name, 0o755), file("x")(filepath.Join(name, "head")))
+			}, true, true},
 		{"a file for a store", filepath.Join("stores", strings.Repeat("ab", 32)), file("x"), true,
 			true},
 		{"a store without a head", filepath.Join("stores", strings.Repeat("ab", 32)),

@@ -339,14 +339,15 @@ type chain struct {
 	peak      uint64
 	err       error // of HeightAt
 	errAt     uint64
-	headerErr error // of HeaderHash at errAt
+	headerErr error  // of HeaderHash at errAt
+	since     uint64 // blocks that came after the time that HeightAt is asked about
 }
 
 func (c chain) HeaderHash(_ context.Context, height uint64) (merkle.Hash, error) {
 	if height == c.errAt && c.headerErr != nil {
 		return merkle.Hash{}, c.headerErr
 	}
-	if height > c.peak {
+	if height > c.peak+c.since {
 		return merkle.Hash{}, fs.ErrNotExist
 	}
 	return blockHash(height), nil
@@ -382,6 +383,12 @@ func TestEntropyAndBinding(t *testing.T) {
 			capsule.ErrBinding},
 		{"not there yet", at(5000128),
 			func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000127} }, false, false,
+			capsule.ErrBinding},
+		{"just come", at(5000128),
+			func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000127, since: 1} }, true, false,
+			nil},
+		{"two blocks too early", at(5000128),
+			func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000126, since: 2} }, false, false,
 			capsule.ErrBinding},
 		{"no multiple of 8", at(5000129),
 			func(o *capsule.VerifyOptions) { o.Chain = chain{peak: 5000130} }, false, false,
