@@ -11,10 +11,21 @@ import (
 // are powers of 1000, Ki, Mi and Gi of 1024.
 type amount int64
 
-// String implements pflag.Value.
+// units are those of an amount, the largest first.
+var units = []struct {
+	name  string
+	bytes amount
+}{{"GiB", 1 << 30}, {"GB", 1e9}, {"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"kB", 1e3}}
+
+// String implements pflag.Value: what Set reads, in the largest unit of which it is a multiple.
 func (n *amount) String() string {
 	if *n == 0 {
 		return ""
+	}
+	for _, unit := range units {
+		if *n%unit.bytes == 0 {
+			return strconv.FormatInt(int64(*n/unit.bytes), 10) + unit.name
+		}
 	}
 	return strconv.FormatInt(int64(*n), 10)
 }

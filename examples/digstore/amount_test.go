@@ -13,4 +13,15 @@ func TestAmount(t *testing.T) {
 			t.Errorf("%q: %d, %v; want %d", text, n, err, want)
 		}
 	}
+	for n, want := range map[amount]string{0: "", 1: "1", 1023: "1023", 1000: "1kB", 1024: "1KiB", 128e6: "128MB", 1 << 30: "1GiB",
+		16 << 30: "16GiB", 5e9: "5GB", 1<<30 + 1: "1073741825"} {
+		got := n.String()
+		if got != want {
+			t.Errorf("%d is written %q, want %q", n, got, want)
+		}
+		var back amount
+		if err := back.Set(got); n != 0 && (err != nil || back != n) {
+			t.Errorf("%q is read as %d, %v; want %d", got, back, err, n)
+		}
+	}
 }

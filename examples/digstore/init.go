@@ -16,6 +16,7 @@ import (
 func (a *app) initCommand() *cobra.Command {
 	var dir, id string
 	var o digstore.StoreOptions
+	var longest amount
 	cmd := &cobra.Command{
 		Use:   "init NAME",
 		Short: "Make a store, and the workspace around it when there is none",
@@ -32,7 +33,7 @@ root: the folder that a commit publishes when nothing was staged by hand.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Name = args[0]
-			o.ContentRoot, o.Activate = dir, true
+			o.ContentRoot, o.Activate, o.MaxSize = dir, true, int64(longest)
 			return a.init(id, &o)
 		},
 	}
@@ -40,7 +41,7 @@ root: the folder that a commit publishes when nothing was staged by hand.`,
 	cmd.Flags().StringVar(&id, "id", "", "launcher `ID` of the store, 64 hex digits (default: hash of the publisher key)")
 	cmd.Flags().BoolVar(&o.Private, "private", false, "seal with a secret salt: a URN alone does not open the content")
 	cmd.Flags().BoolVar(&o.Listed, "listed", false, "put the list of names into every generation, for everyone to see")
-	cmd.Flags().Int64Var(&o.MaxSize, "max-size", 0, "content `BYTES` a generation may have (default 128000000)")
+	cmd.Flags().Var(&longest, "max-size", "the most content that a generation may have, a `SIZE` as 500MB (default: 128MB)")
 	cmd.MarkFlagsMutuallyExclusive("private", "listed")
 	_ = cmd.MarkFlagDirname("dir")
 	return cmd
