@@ -17,6 +17,8 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/auth/request/noncefile"
@@ -168,6 +170,8 @@ type layoutReader struct {
 	t     *testing.T
 	doc   *docs.Doc
 	files map[string][]byte
+
+	deltas int // recipes that were built on another one
 }
 
 // file returns the only file that matches a pattern, or the first one.
@@ -207,7 +211,7 @@ func (r *layoutReader) sum(section string, l docs.Layout, b []byte, name string,
 // The tables of LAYOUT.md describe the files that the code writes.
 func TestLayoutDocument(t *testing.T) {
 	s, found := layoutWorkspace(t)
-	r := &layoutReader{t, docs.Open(t, "LAYOUT.md"), found}
+	r := &layoutReader{t: t, doc: docs.Open(t, "LAYOUT.md"), files: found}
 	gens, err := s.Generations(context.Background())
 	check(t, err)
 	head := gens[len(gens)-1]
@@ -216,6 +220,9 @@ func TestLayoutDocument(t *testing.T) {
 	r.historyIndex(gens)
 	r.packs(head.Root)
 	r.recipe(head)
+	if r.deltas == 0 {
+		t.Error("no recipe was built on another one: section 7.3 was not checked")
+	}
 	r.tombstone(s.ID())
 	r.statIndex(head.Root)
 	r.publishing(head.Root)
@@ -347,19 +354,74 @@ func (r *layoutReader) packs(root merkle.Hash) {
 }
 
 func (r *layoutReader) recipe(head module.Generation) {
-	text := r.files["stores/site/recipes/"+head.Root.String()+".recipe"]
+	body := r.recipeBody(head.Root)
+	size := binary.BigEndian.Uint32(body)
+	recipe, err := module.ParseRecipe(body[4 : 4+size])
+	if err != nil || recipe.Root() != head.Root {
+		r.t.Fatalf("section 7.1 does not describe the body: %v", err)
+	}
+	names := body[4+size:]
+	if names[0] != 1 || int(binary.BigEndian.Uint32(names[1:])) != recipe.Len() {
+		r.t.Fatal("section 7.1 does not describe the names")
+	}
+	names = names[5:]
+	for range recipe.Len() {
+		n := 4 + binary.BigEndian.Uint32(names)
+		if !bytes.HasPrefix(names[4:n], []byte("file ")) {
+			r.t.Errorf("section 7.1 does not describe the name %q", names[4:n])
+		}
+		names = names[n:]
+	}
+	if len(names) > 0 {
+		r.t.Errorf("section 7.1: %d bytes follow the names", len(names))
+	}
+}
+
+// recipeBody returns the body of the recipe of a root.
+func (r *layoutReader) recipeBody(root merkle.Hash) []byte {
+	r.t.Helper()
+	text := r.files["stores/site/recipes/"+root.String()+".recipe"]
 	l := r.doc.Layouts("7")[0]
 	r.magic("7", l, text)
-	base, depth := merkle.Hash(l.Bytes(text, "base")), l.Uint(text, "depth")
-	for depth > 0 {
-		text = r.files["stores/site/recipes/"+base.String()+".recipe"]
-		if got := l.Uint(text, "depth"); got != depth-1 {
-			r.t.Fatalf("section 7: a recipe of depth %d is built on one of depth %d", depth, got)
+	decoder, err := zstd.NewReader(nil)
+	check(r.t, err)
+	defer decoder.Close()
+	body, err := decoder.DecodeAll(text[l.Size:], nil)
+	check(r.t, err)
+	if l.Uint(text, "depth") > 0 {
+		base := merkle.Hash(l.Bytes(text, "base"))
+		baseDepth := l.Uint(r.files["stores/site/recipes/"+base.String()+".recipe"], "depth")
+		if baseDepth != l.Uint(text, "depth")-1 {
+			r.t.Fatalf("section 7: the base has depth %d", baseDepth)
 		}
-		base, depth = merkle.Hash(l.Bytes(text, "base")), depth-1
+		body = layoutDelta(r.recipeBody(base), body)
+		r.deltas++
 	}
-	if frame := text[l.Size:]; !bytes.HasPrefix(frame, []byte{0x28, 0xb5, 0x2f, 0xfd}) {
-		r.t.Errorf("section 7: no zstd frame at byte %d: % x", l.Size, frame[:4])
+	if uint64(len(body)) != l.Uint(text, "body_size") {
+		r.t.Fatalf("section 7: the body has %d bytes", len(body))
+	}
+	r.sum("7", l, text, "checksum", body)
+	return body
+}
+
+// layoutDelta applies a delta as section 7.3 describes it.
+func layoutDelta(base, delta []byte) (out []byte) {
+	number := func() int {
+		n, size := binary.Uvarint(delta)
+		delta = delta[size:]
+		return int(n)
+	}
+	for end := 0; ; {
+		n := number()
+		out, delta = append(out, delta[:n]...), delta[n:]
+		if n = number(); n == 0 {
+			return out
+		}
+		d, size := binary.Varint(delta)
+		delta = delta[size:]
+		start := end + int(d)
+		end = start + n
+		out = append(out, base[start:end]...)
 	}
 }
 
