@@ -1,5 +1,5 @@
-// Package digstore keeps stores on your disk: workspaces, staging, commits, history, checkout, and the modules of
-// all generations, given back bit for bit.
+// Package digstore keeps stores on a disk: workspaces, staging, commits, history and checkout. It
+// returns the module of every generation bit for bit.
 //
 // # In short
 //
@@ -8,80 +8,81 @@
 //	r, err := s.Commit(ctx, nil, &digstore.CommitOptions{Message: "first"})
 //	http.ListenAndServe(addr, http.FileServerFS(r.Generation))
 //
-// A [Workspace] is a .dig directory with stores in it. A [Store] grows by generations. A [Generation] is a set of
-// resources and an fs.FS. Commit makes one of what is staged or, with nothing staged, of the store's content root.
+// A [Workspace] is a .dig directory with stores. A [Store] is a sequence of generations. A
+// [Generation] is a set of resources and an fs.FS. Commit makes one from the staged resources or,
+// if nothing is staged, from the content root of the store.
 //
-// A Workspace is also what package remote serves and pushes to, and a Store what it clones and pulls into; the two
-// packages know nothing of each other, only of the interfaces between them.
+// Package remote serves a Workspace and receives pushes into it, and it clones and pulls into a
+// Store. The two packages do not import each other; the interfaces are in package remote.
 //
 // # On disk
 //
-// LAYOUT.md, beside this package, describes every file byte by byte:
+// LAYOUT.md, beside this package, describes every file: its format, when it is durable, and what
+// is removed after a crash.
 //
-//	.dig/workspace.toml                     stores, and which is active
+//	.dig/workspace.toml                     the stores, and the active one
 //	.dig/lock                               held while workspace.toml is changed
 //	.dig/stores/<name>/config.toml          settings
 //	                   roots.log            the history: a line for each generation
-//	                   roots.proof          each line a second time, with checksums
-//	                   roots.dropped        which lines are of generations that are not held on purpose
-//	                   history/*.idx        where in roots.log a root's line is; can be made again
-//	                   publishing           what the last writer published, durable before any of it
-//	                   lock                 held by the one writer
-//	                   <id>.staging.bin     what is staged
-//	                   signing_key.bin      the publisher key, where it is here
-//	                   writer_key.bin       a key that was adopted: it commits here whoever signed the head
-//	                   packs/<root>.<n>.pack  the chunks that a generation brought; n is a serial number, 16 hex digits
-//	                   packs/gc-*.pack      chunks that gc kept of several packs
-//	                   packs/run-*.idx      merged indexes of packs; can be made again
-//	                   recipes/<root>.recipe  a module without its chunks, as a difference from an earlier one
+//	                   roots.proof          checksums of the lines
+//	                   roots.dropped        lines whose generations are not held on purpose
+//	                   history/*.idx        index of roots.log by root; a cache
+//	                   publishing           what the last writer published
+//	                   lock                 held by the writer
+//	                   <id>.staging.bin     staged resources
+//	                   signing_key.bin      the publisher key
+//	                   writer_key.bin       an adopted key, which commits in place of it
+//	                   packs/*.pack         chunks
+//	                   packs/run-*.idx      merged indexes of packs; a cache
+//	                   recipes/<root>.recipe  a module without its chunks
 //	                   sigs/                signatures of roots
 //	                   tombstones/          revocations
-//	                   pending/             pushed generations that wait to become the head
-//	                   incoming/            modules, or chunks of them, that are being received, or broke off
-//	                   evidence/            what speaks against origins
-//	                   pins.json            the publisher's key, highest root and generation, and that there is roots.proof
-//	                   statindex            how the content root looked at the last commit
+//	                   pending/             pushed generations that are not the head yet
+//	                   incoming/            transfers
+//	                   evidence/            documents against origins
+//	                   pins.json            the publisher key, and the highest root and generation
+//	                   statindex            state of the content root at the last commit; a cache
 //
-// The formats stand where they are written: packs in pack.go, indexes in packindex.go, recipes in recipes.go, the
-// stat index in statindex.go, the journal of a transfer in incoming.go, what becomes of chunks that come one by one
-// in assemble.go, roots.log in loglines.go, roots.proof and roots.dropped in proofs.go, the index of roots.log in
-// historyindex.go, publishing in sweep.go. A store of the
-// reference is read as it is; its generations/ and modules/ are never written.
+// A store of the reference implementation is read as it is; its generations/ and modules/ are
+// never written.
 //
 // # Long histories
 //
-// What is asked of a history of 100,000 generations costs little more than of one of 1,000: the head, the last
-// lines, a line by its root, a generation by its root, and a commit, an install or a push on top of it read the lines
-// behind the last index file, at most some 256, and one or two pages of each of a few index files. Only
-// [Store.Generations], [Store.History] and [Store.GC] go through it all. No directory that grows with the history
-// is listed but packs/, once in a process that reads or writes chunks, together with the indexes of chunks there.
+// Most operations on a history of 100,000 generations cost little more than on one of 1,000: the
+// head, the last lines, the line or the generation of a root, a commit, an install and a push.
+// They read at most about 256 lines of roots.log, and a few pages of index files. Only
+// [Store.Generations], [Store.History] and [Store.GC] read the whole history. Of the directories
+// that grow with the history only packs/ is listed, once in each process that reads or writes
+// chunks.
 //
-// # What a crash leaves
+// # Crashes
 //
-// A generation is there when its line is in roots.log, which is appended last and synced, after everything it needs
-// is durable. A line that is torn does not count and is cut off by the next writer, who also removes what belongs to no
-// line: he finds in publishing what that may be. Signatures lie beside. So after a crash, or a failure at any
-// single step, a store is what it was before or what it was to become.
+// A generation exists when its line is in roots.log. The line is appended and synced last, when
+// everything that the generation needs is durable. The next writer cuts off a torn line and removes
+// files that belong to no line. After a crash, or a failure of any step, a store is what it was
+// before or what it was to become.
 //
-// # What damage is
+// # Damage
 //
-// A line of roots.log that is not as roots.proof has it, a generation that is missing and was not dropped, and a
-// signature that was kept and is missing are damage: [ErrCorrupt] for readers and writers. Writers then change nothing,
-// and nothing is removed. What may replace a missing head is taken by Install, Assemble and Import.
+// Damage is [ErrCorrupt], for readers and writers: a line of roots.log that differs from
+// roots.proof, a generation that is missing and was not dropped, and a signature that was kept and
+// is missing. Writers then change and remove nothing. Install, Assemble and Import can bring back
+// a missing head.
 //
-// A store that the reference, or a version before roots.proof, has made goes on without proofs: its lines are believed as
-// they stand, with a head that is not held as the one sign of damage. [Store.Adopt] verifies what is held and makes the
-// proofs, and [Store.Proven] says whether there are any.
+// A store that the reference implementation, or a version before roots.proof, has made has no
+// proofs. Its lines are taken as they are; the only damage that is detected is a head that is not
+// held. [Store.Adopt] verifies the generations and writes the proofs. [Store.Proven] reports
+// whether there are any.
 //
 // # Writers and readers
 //
-// One writer at a time works on a store, by a lock on disk that other processes respect too; a second one waits
-// for a while ([Options].LockWait) and is then told who holds it, in a [*LockedError]. Readers take no lock. What
-// another process commits is seen at the next call, for the cost of one stat.
+// One writer at a time changes a store. It holds a lock on disk, which other processes respect. A
+// second writer waits for [Options].LockWait and then returns a [*LockedError]. Readers take no
+// lock. They see the commits of other processes at the next call, for the cost of one stat.
 //
-// What is remembered between two calls is held against the disk before it is used: a recipe against the header of its
-// file, roots.log against its size and time, and all of it is forgotten by a writer who finds in publishing another
-// serial number than its own. A gc writes what it moves before it removes anything, no name of a pack is used
-// twice, and a reader that finds a pack gone looks up again where its chunks are. While a generation is being received,
-// which the lock of its directory in incoming/ says, a gc of another process removes no pack.
+// Caches are checked before they are used: a recipe by the header of its file, roots.log by its
+// size and time. A writer discards all caches if publishing has another serial number than its
+// own. GC writes what it moves before it removes anything. Names of packs are not reused. A reader
+// that does not find a pack looks up its chunks again. While a transfer is running, GC removes no
+// pack.
 package digstore
