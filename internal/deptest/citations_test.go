@@ -19,7 +19,8 @@ var foreign = regexp.MustCompile(`(?i)\bdecisions? \d|\b(remote-protocol|store-f
 
 // stillForeign are directories whose references to such documents, and to documents that are not
 // written yet, are being replaced.
-var stillForeign = []string{"remote", "remote/remotetest", "remote/rpc", "remote/server"}
+var stillForeign = []string{"remote", "remote/remotetest", "remote/rpc", "remote/server",
+	"remote/server/rpc"}
 
 var (
 	commentBreak = regexp.MustCompile(`\n[ \t]*//[ \t]*`)
