@@ -23,8 +23,8 @@
 //     commit, history, checkout. A generation is an [io/fs.FS].
 //
 //   - [github.com/dig-network/digstore/remote]: dig://, the remote: a client
-//     that clones, pulls and pushes with all checks, and a server that is an
-//     [net/http.Handler]. remote/rpc is the dig.* JSON-RPC tier for readers;
+//     that clones, pulls and pushes with all checks. remote/server is a server,
+//     an [net/http.Handler]; remote/rpc is the dig.* JSON-RPC tier for readers;
 //     remote/conform tests any origin against the protocol, and
 //     remote/remotetest has an honest origin and its liars, for tests.
 //
@@ -40,7 +40,7 @@
 //
 // digstore and remote do not import each other. They meet through small
 // interfaces over auth and module: a [digstore.Workspace] is what a
-// [remote.Server] serves, a [digstore.Store] is what [remote.Clone] fills.
+// [server.Server] serves, a [digstore.Store] is what [remote.Clone] fills.
 //
 // Documents for other implementations lie beside the packages: digstore/urn/FORMAT.md (addresses,
 // keys and sealing), digstore/module/FORMAT.md (the .dig file), digstore/LAYOUT.md (a workspace on
@@ -53,6 +53,6 @@
 //
 // [digstore.Workspace]: https://pkg.go.dev/github.com/dig-network/digstore/digstore#Workspace
 // [digstore.Store]: https://pkg.go.dev/github.com/dig-network/digstore/digstore#Store
-// [remote.Server]: https://pkg.go.dev/github.com/dig-network/digstore/remote#Server
+// [server.Server]: https://pkg.go.dev/github.com/dig-network/digstore/remote/server#Server
 // [remote.Clone]: https://pkg.go.dev/github.com/dig-network/digstore/remote#Clone
 package dig

@@ -3,6 +3,7 @@ package digstore_test
 import (
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // digstore and remote do not import each other; here is where they meet.
@@ -17,12 +18,12 @@ var (
 	_ remote.Lines       = (*digstore.Store)(nil)
 	_ remote.Witness     = (*digstore.Store)(nil)
 
-	_ remote.Backend  = (*digstore.Workspace)(nil)
-	_ remote.Receiver = (*digstore.Workspace)(nil)
+	_ server.Backend  = (*digstore.Workspace)(nil)
+	_ server.Receiver = (*digstore.Workspace)(nil)
 	_ remote.Revoker  = (*digstore.Workspace)(nil)
-	_ remote.Lister   = (*digstore.Workspace)(nil)
-	_ remote.Promoter = (*digstore.Workspace)(nil)
+	_ server.Lister   = (*digstore.Workspace)(nil)
+	_ server.Promoter = (*digstore.Workspace)(nil)
 
-	_ remote.RecipeBackend  = (*digstore.Workspace)(nil)
-	_ remote.RecipeReceiver = (*digstore.Workspace)(nil)
+	_ server.RecipeBackend  = (*digstore.Workspace)(nil)
+	_ server.RecipeReceiver = (*digstore.Workspace)(nil)
 )

@@ -13,6 +13,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // freshWorkspace is a workspace on the disk that is opened anew for every call, as by a command of its own. After a
@@ -282,10 +283,10 @@ var (
 	_ remote.Revoker        = freshStore{}
 	_ remote.Lines          = freshStore{}
 	_ remote.Witness        = freshStore{}
-	_ remote.Receiver       = freshWorkspace{}
+	_ server.Receiver       = freshWorkspace{}
 	_ remote.Revoker        = freshWorkspace{}
-	_ remote.Lister         = freshWorkspace{}
-	_ remote.Promoter       = freshWorkspace{}
-	_ remote.RecipeBackend  = freshWorkspace{}
-	_ remote.RecipeReceiver = freshWorkspace{}
+	_ server.Lister         = freshWorkspace{}
+	_ server.Promoter       = freshWorkspace{}
+	_ server.RecipeBackend  = freshWorkspace{}
+	_ server.RecipeReceiver = freshWorkspace{}
 )

@@ -19,11 +19,12 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 func TestRemoteContract(t *testing.T) {
 	t.Run("backend", func(t *testing.T) {
-		remotetest.TestBackend(t, func(t *testing.T) remote.Backend {
+		remotetest.TestBackend(t, func(t *testing.T) server.Backend {
 			w, err := digstore.Init(t.TempDir(), nil)
 			check(t, err)
 			t.Cleanup(func() { w.Close() })
@@ -31,10 +32,10 @@ func TestRemoteContract(t *testing.T) {
 		})
 	})
 	t.Run("backend, opened for each call", func(t *testing.T) {
-		remotetest.TestBackend(t, func(t *testing.T) remote.Backend { return newFresh(t) })
+		remotetest.TestBackend(t, func(t *testing.T) server.Backend { return newFresh(t) })
 	})
 	t.Run("mirror, opened for each call", func(t *testing.T) {
-		remotetest.TestMirror(t, func(t *testing.T, id auth.StoreID) (remote.Local, remote.Backend) {
+		remotetest.TestMirror(t, func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
 			f := newFresh(t)
 			return f.store(id), f
 		})
@@ -43,7 +44,7 @@ func TestRemoteContract(t *testing.T) {
 		remotetest.TestLocal(t, func(t *testing.T, id auth.StoreID) remote.Local { return newFresh(t).store(id) })
 	})
 	t.Run("mirror", func(t *testing.T) {
-		remotetest.TestMirror(t, func(t *testing.T, id auth.StoreID) (remote.Local, remote.Backend) {
+		remotetest.TestMirror(t, func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
 			w := must(digstore.Init(t.TempDir(), nil))
 			t.Cleanup(func() { w.Close() })
 			return must(w.Create(id, nil)), w

@@ -18,7 +18,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// What follows makes a Workspace something that remote.Server can serve and push to. An unknown store is
+// What follows makes a Workspace something that server.Server can serve and push to. An unknown store is
 // fs.ErrNotExist everywhere.
 
 // Stores yields the ids of all stores, without opening them: one that is damaged is among them.

@@ -32,7 +32,7 @@ func emptyWorkspace(t testing.TB) *digstore.Workspace {
 	return w
 }
 
-// push sends generation i of a store as remote.Server would.
+// push sends generation i of a store as server.Server would.
 func push(t testing.TB, w *digstore.Workspace, from *digstore.Store, gens []module.Generation, i int, parent merkle.Hash, pending bool) error {
 	t.Helper()
 	head, err := from.SignedRoot(context.Background(), gens[i].Root)

@@ -20,6 +20,7 @@ import (
 	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // TestOtherModuleOfRoot: a generation that was dropped comes back as a module with another layout and metadata. What a
@@ -33,7 +34,7 @@ func TestOtherModuleOfRoot(t *testing.T) {
 	for i, g := range gens {
 		check(t, w.Receive(ctx, signedAs(t, from, g.Root), parentOf(gens, i), false, bytes.NewReader(moduleOf(t, from, g.Root)), deep))
 	}
-	c := remote.NewContents(w, nil)
+	c := server.NewContents(w, nil)
 	id := module.ID{Store: from.ID(), Root: gens[0].Root}
 	read := func() (sealed map[string]string, message string) {
 		sealed = map[string]string{}
@@ -132,7 +133,7 @@ func TestDigestOfReferenceModule(t *testing.T) {
 			at := time.Now().Add(-age - time.Duration(i)*time.Minute)
 			check(t, os.Chtimes(name, at, at))
 			m := must(w.Module(ctx, id.Store, id.Root))
-			digest := must(m.(remote.Digested).Digest())
+			digest := must(m.(server.Digested).Digest())
 			if age == 0 && i == 0 && !digest.IsZero() {
 				t.Error("a file that may still change within its time has a digest")
 			}
@@ -152,16 +153,16 @@ func TestModulesOfOneRoot(t *testing.T) {
 	id, all := modulesOf(t, messages...)
 	for _, blind := range []bool{false, true} {
 		back := &either{blind: blind, Workspace: all[0]}
-		server := remote.NewServer(back, &remote.ServerOptions{Anonymous: true})
+		srv := server.New(back, &server.Options{Anonymous: true})
 		for range 2 {
 			for i, m := range messages {
 				back.Workspace = all[i]
-				got := must(server.Contents().Metadata(ctx, id))
+				got := must(srv.Contents().Metadata(ctx, id))
 				if text, _ := got.Message(); text != m {
 					t.Errorf("blind %v: message %q, want %q", blind, text, m)
 				}
 				w := httptest.NewRecorder()
-				server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/stores/"+id.Store.String(), nil))
+				srv.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/stores/"+id.Store.String(), nil))
 				var d remote.Descriptor
 				check(t, json.Unmarshal(w.Body.Bytes(), &d))
 				if want := int64(len(moduleOf(t, must(all[i].Store("")), id.Root))); d.Size != want {

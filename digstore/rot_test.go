@@ -13,7 +13,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/internal/corpus"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // TestRotWhileServing: a bit that rots in a pack after its chunk was hashed, without a change of size or time, is
@@ -28,8 +28,8 @@ func TestRotWhileServing(t *testing.T) {
 	w := must(digstore.Open(dir, &digstore.Options{Now: func() time.Time { return now }}))
 	defer w.Close()
 	s := must(w.Store(""))
-	server := remote.NewServer(w, &remote.ServerOptions{Anonymous: true})
-	health := remote.Health(server)
+	host := server.New(w, &server.Options{Anonymous: true})
+	health := server.Health(host)
 	get := func(h http.Handler, path string) *httptest.ResponseRecorder {
 		r := httptest.NewRecorder()
 		defer func() { _ = recover() }() // as net/http does with an answer that broke off
@@ -37,7 +37,7 @@ func TestRotWhileServing(t *testing.T) {
 		return r
 	}
 	module := "/stores/" + s.ID().String() + "/module"
-	if got := get(server, module); got == nil || got.Code != http.StatusOK {
+	if got := get(host, module); got == nil || got.Code != http.StatusOK {
 		t.Fatalf("before: %+v", got)
 	}
 
@@ -59,10 +59,10 @@ func TestRotWhileServing(t *testing.T) {
 	if err := read(); !errors.Is(err, digstore.ErrCorrupt) {
 		t.Errorf("after ten minutes: %v, want ErrCorrupt", err)
 	}
-	if got := get(server, module); got != nil && got.Code == http.StatusOK {
+	if got := get(host, module); got != nil && got.Code == http.StatusOK {
 		t.Error("a damaged module looks whole")
 	}
-	if got := get(server, module); got == nil || got.Code != http.StatusServiceUnavailable {
+	if got := get(host, module); got == nil || got.Code != http.StatusServiceUnavailable {
 		t.Errorf("the store is not set aside: %+v", got)
 	}
 	if got := get(health, "/readyz"); !strings.Contains(got.Body.String(), `"damaged":1`) {

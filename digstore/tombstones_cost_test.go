@@ -17,6 +17,7 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // TestDescriptorCost: a descriptor takes as many file operations at 200 tombstones as at one, and shows at once what
@@ -27,7 +28,7 @@ func TestDescriptorCost(t *testing.T) {
 	now := time.Now()
 	w := must(digstore.Open(dir, &digstore.Options{FS: disk, Now: func() time.Time { return now }}))
 	defer w.Close()
-	server := remote.NewServer(w, &remote.ServerOptions{Anonymous: true})
+	srv := server.New(w, &server.Options{Anonymous: true})
 
 	other := must(digstore.Open(dir, nil)) // another process
 	defer other.Close()
@@ -45,7 +46,7 @@ func TestDescriptorCost(t *testing.T) {
 		t.Helper()
 		before := disk.Calls()
 		w := httptest.NewRecorder()
-		server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/stores/"+s.ID().String(), nil))
+		srv.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/stores/"+s.ID().String(), nil))
 		var d remote.Descriptor
 		check(t, json.Unmarshal(must(io.ReadAll(w.Result().Body)), &d))
 		if len(d.Tombstones) != want || d.Root != gens[0].Root {

@@ -17,7 +17,7 @@ const writerFile = "writer_key.bin"
 
 // AdoptKey keeps k, durably, as the key that commits here from now on, whichever key signed the head. It is for a
 // writer whom the chain authorizes, and for the owner after a writer's generation was pulled. Other hosts accept what
-// it signs if the chain lists the key (auth/chain/LINEAGE.md 9): see remote.ServerOptions.Authority and
+// it signs if the chain lists the key (auth/chain/LINEAGE.md 9): see server.Options.Authority and
 // remote.Trust.Anchor.
 //
 // What is held of the publisher (Pins) stays, so pulls check what they checked before. Another key that is here already

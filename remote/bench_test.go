@@ -14,6 +14,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // sink is a Local that takes modules apart, has them checked, and keeps nothing but a count.
@@ -25,15 +26,15 @@ func (s sink) Install(ctx context.Context, _ []module.Generation, _ auth.SignedR
 }
 
 // unlimited lets a benchmark ask as often as it likes.
-var unlimited = func() remote.Limits {
-	all := remote.Rate{PerSecond: math.Inf(1)}
-	return remote.Limits{PerIP: all, PerIdentity: all, PerStore: all}
+var unlimited = func() server.Limits {
+	all := server.Rate{PerSecond: math.Inf(1)}
+	return server.Limits{PerIP: all, PerIdentity: all, PerStore: all}
 }()
 
 // BenchmarkFetch holds Clone against a plain GET that hashes what it gets, from the same listener: 32 MiB
 // that do not compress, nothing written.
 func BenchmarkFetch(b *testing.B) {
-	s := newSite(b, 0, &remote.ServerOptions{Limits: unlimited})
+	s := newSite(b, 0, &server.Options{Limits: unlimited})
 	data := make([]byte, 32<<20)
 	rand.NewChaCha8([32]byte{}).Read(data)
 	head, err := s.memory.Publish(b.Context(), s.publisher, fstest.MapFS{"file": {Data: data}})
@@ -100,7 +101,7 @@ func BenchmarkFetch(b *testing.B) {
 
 // BenchmarkPullNothing is a pull that finds nothing new: one signed request.
 func BenchmarkPullNothing(b *testing.B) {
-	s := newSite(b, 1, &remote.ServerOptions{Limits: unlimited})
+	s := newSite(b, 1, &server.Options{Limits: unlimited})
 	c := s.client(s.listen(), nil)
 	to := (&direct{Memory: s.memory}).empty()
 	if _, err := remote.Clone(b.Context(), to, c, remote.Trust{FirstUse: true}); err != nil {

@@ -13,18 +13,18 @@ import (
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // TestCheckHost: web pages cannot use a server on loopback by a name that they let point to it; programs, and proxies
 // that are named, can.
 func TestCheckHost(t *testing.T) {
-	server := httptest.NewServer(remote.CheckHost(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv := httptest.NewServer(server.CheckHost(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, "served")
 	}), []string{"dig.example", "192.0.2.7"}))
-	defer server.Close()
-	at := server.Listener.Addr().String()
+	defer srv.Close()
+	at := srv.Listener.Addr().String()
 	_, port, err := net.SplitHostPort(at)
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +57,7 @@ func TestCheckHost(t *testing.T) {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "http://any.example/", nil)
 	far := context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}))
-	remote.CheckHost(http.NotFoundHandler(), nil).ServeHTTP(w, r.WithContext(far))
+	server.CheckHost(http.NotFoundHandler(), nil).ServeHTTP(w, r.WithContext(far))
 	if w.Code != 404 {
 		t.Errorf("on another address: %d", w.Code)
 	}
@@ -84,7 +84,7 @@ func TestHealth(t *testing.T) {
 	other := auth.StoreID{1}
 	back := damaged{remotetest.NewStores(s.now, s.memory, remotetest.NewMemory(other, s.now)), map[auth.StoreID]bool{}}
 	s.serve(back, nil)
-	health := remote.Health(s.server)
+	health := server.Health(s.server)
 	type state struct {
 		Status  string
 		Stores  int

@@ -140,9 +140,9 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 	if c.opt.Guard == nil {
 		c.opt.Guard = new(Guard)
 	}
-	c.opt.MaxModule = positive(c.opt.MaxModule, DefaultMaxModule)
-	c.opt.MaxContent = positive(c.opt.MaxContent, DefaultMaxContent)
-	c.opt.Attempts = positive(c.opt.Attempts, 4)
+	c.opt.MaxModule = orDefault(c.opt.MaxModule, DefaultMaxModule)
+	c.opt.MaxContent = orDefault(c.opt.MaxContent, DefaultMaxContent)
+	c.opt.Attempts = orDefault(c.opt.Attempts, 4)
 	if c.opt.Now == nil {
 		c.opt.Now = time.Now
 	}
@@ -160,7 +160,7 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 
 // minRate returns the least rate of answers in bytes a second.
 func (o *ClientOptions) minRate() int64 {
-	least := positive(o.MinRate, DefaultMinRate)
+	least := orDefault(o.MinRate, DefaultMinRate)
 	if o.Bandwidth != nil && o.Bandwidth.down != nil {
 		least = min(least, max(1, int64(o.Bandwidth.down.Limit())/16))
 	}
@@ -272,3 +272,11 @@ func (c *Client) Revoke(ctx context.Context, t auth.Tombstone) error {
 }
 
 func okStatus(code int) bool { return code == http.StatusOK }
+
+// orDefault returns v, or the default where v is not positive.
+func orDefault[T int | int64 | time.Duration](v, otherwise T) T {
+	if v > 0 {
+		return v
+	}
+	return otherwise
+}

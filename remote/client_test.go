@@ -25,6 +25,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 func TestClientReads(t *testing.T) {
@@ -276,7 +277,7 @@ func TestClientHeaders(t *testing.T) {
 
 // TestClientKeepsConnection: the requests of a clone use one connection.
 func TestClientKeepsConnection(t *testing.T) {
-	s := newSite(t, 40, &remote.ServerOptions{})
+	s := newSite(t, 40, &server.Options{})
 	var opened atomic.Int64
 	srv := httptest.NewUnstartedServer(s.server)
 	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {

@@ -21,17 +21,18 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // withSecret makes what is answered the same in every run.
-func withSecret(b remote.Backend) *remote.Contents {
-	return remote.NewContents(b, &remote.ContentsOptions{Secret: []byte("a secret of the tests")})
+func withSecret(b server.Backend) *server.Contents {
+	return server.NewContents(b, &server.ContentsOptions{Secret: []byte("a secret of the tests")})
 }
 
 // newContentSite is a site whose decoys are known.
 func newContentSite(t testing.TB, generations int) *site {
 	s := newSite(t, generations, nil)
-	s.serve(s.stores, &remote.ServerOptions{Contents: withSecret(s.stores), Limits: noLimit})
+	s.serve(s.stores, &server.Options{Contents: withSecret(s.stores), Limits: noLimit})
 	return s
 }
 
@@ -190,11 +191,11 @@ func TestContentOfRevokedAndNarrowed(t *testing.T) {
 		return s.do("POST", s.path("/content"), strings.NewReader(contentBody(merkle.Hash{}, root, "")), asJSON)
 	}
 	want(t, ask(s.heads[0].Root), 200, "*")
-	s.serve(s.stores, &remote.ServerOptions{WithholdRevoked: true})
+	s.serve(s.stores, &server.Options{WithholdRevoked: true})
 	want(t, ask(s.heads[0].Root), 410, "revoked")
 	want(t, ask(s.heads[1].Root), 200, "*")
 	want(t, s.do("GET", s.path(fmt.Sprintf("/delta?from=%s&to=%s", s.heads[1].Root, s.heads[0].Root)), nil), 410, "revoked")
-	s.serve(s.stores, &remote.ServerOptions{Only: []auth.StoreID{{1}}})
+	s.serve(s.stores, &server.Options{Only: []auth.StoreID{{1}}})
 	want(t, ask(s.heads[1].Root), 404, "unknown store")
 	if _, err := s.server.Contents().Open(t.Context(), module.ID{Store: s.id, Root: s.heads[1].Root}, merkle.Hash{}); err == nil {
 		t.Error("Contents serves what the server does not")
@@ -219,8 +220,8 @@ func gated(t testing.TB) *site {
 func TestGatedModulesAnswerDecoys(t *testing.T) {
 	s := gated(t)
 	key := urn.RetrievalKey(s.id, "index.html")
-	for _, kind := range []remote.DecoyKind{remote.DecoyKeyed, remote.DecoyReference, remote.DecoyGuest} {
-		s.serve(s.stores, &remote.ServerOptions{Contents: remote.NewContents(s.stores, &remote.ContentsOptions{Decoys: kind})})
+	for _, kind := range []server.DecoyKind{server.DecoyKeyed, server.DecoyReference, server.DecoyGuest} {
+		s.serve(s.stores, &server.Options{Contents: server.NewContents(s.stores, &server.ContentsOptions{Decoys: kind})})
 		a, _ := s.content(t, key, s.head().Root, "")
 		var p merkle.Proof
 		if len(a.Proof) > 0 {
@@ -254,9 +255,9 @@ func TestGatedModulesAnswerDecoys(t *testing.T) {
 }
 
 // provers of the tests.
-type prover func(ctx context.Context, id module.ID, key merkle.Hash, served *remote.Content) (*module.ExecutionProof, error)
+type prover func(ctx context.Context, id module.ID, key merkle.Hash, served *server.Content) (*module.ExecutionProof, error)
 
-func (p prover) Prove(ctx context.Context, id module.ID, key merkle.Hash, served *remote.Content) (*module.ExecutionProof, error) {
+func (p prover) Prove(ctx context.Context, id module.ID, key merkle.Hash, served *server.Content) (*module.ExecutionProof, error) {
 	return p(ctx, id, key, served)
 }
 
@@ -272,7 +273,7 @@ func TestProofRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	var asked []merkle.Hash
-	s.serve(s.stores, &remote.ServerOptions{Prover: prover(func(ctx context.Context, id module.ID, key merkle.Hash, served *remote.Content) (*module.ExecutionProof, error) {
+	s.serve(s.stores, &server.Options{Prover: prover(func(ctx context.Context, id module.ID, key merkle.Hash, served *server.Content) (*module.ExecutionProof, error) {
 		if id != (module.ID{Store: s.id, Root: s.head().Root}) || served.Size() == 0 {
 			t.Errorf("asked about %v, %d bytes", id, served.Size())
 		}
@@ -285,7 +286,7 @@ func TestProofRoute(t *testing.T) {
 	if len(asked) != 2 {
 		t.Errorf("asked %d times", len(asked))
 	}
-	s.serve(s.stores, &remote.ServerOptions{Prover: prover(func(context.Context, module.ID, merkle.Hash, *remote.Content) (*module.ExecutionProof, error) {
+	s.serve(s.stores, &server.Options{Prover: prover(func(context.Context, module.ID, merkle.Hash, *server.Content) (*module.ExecutionProof, error) {
 		return nil, errors.New("the secret prover is out of order")
 	})})
 	want(t, ask(), 500, "internal server error")
@@ -354,7 +355,7 @@ func TestContentsReopens(t *testing.T) {
 }
 
 type countingBackend struct {
-	remote.Backend
+	server.Backend
 	open, opened int
 	gone         bool
 }
@@ -382,9 +383,9 @@ func (r *countingReader) Close() error { r.b.open--; return nil }
 func TestLargeModulesAreForElsewhere(t *testing.T) {
 	s := newSite(t, 1, nil)
 	size := int64(len(s.modules[0]))
-	s.serve(s.stores, &remote.ServerOptions{MaxInlineModule: size})
+	s.serve(s.stores, &server.Options{MaxInlineModule: size})
 	want(t, s.do("GET", s.path("/module"), nil), 200, string(s.modules[0]))
-	s.serve(s.stores, &remote.ServerOptions{MaxInlineModule: size - 1})
+	s.serve(s.stores, &server.Options{MaxInlineModule: size - 1})
 	root := s.head().Root
 	want(t, s.do("GET", s.path("/module?root="+root.String()), nil), 413,
 		fmt.Sprintf(`{"error":"capsule_too_large_for_get","total_length":%d,"rpc_method":"dig.getCapsule","store_id":"%s","root":"%s"}`, size, s.id, root))

@@ -8,16 +8,16 @@ import (
 
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // TestCacheableReads: GET of a resource answers without a signature where reads are anonymous: the bytes of the POST
 // route, decoys included, under a tag that names them, and for every cache where the root is named.
 func TestCacheableReads(t *testing.T) {
 	s := newSite(t, 2, nil)
-	for _, kind := range []remote.DecoyKind{remote.DecoyKeyed, remote.DecoyReference, remote.DecoyGuest} {
-		contents := remote.NewContents(s.stores, &remote.ContentsOptions{Secret: []byte("a secret"), Decoys: kind})
-		s.serve(s.stores, &remote.ServerOptions{Contents: contents, Limits: noLimit, Anonymous: true})
+	for _, kind := range []server.DecoyKind{server.DecoyKeyed, server.DecoyReference, server.DecoyGuest} {
+		contents := server.NewContents(s.stores, &server.ContentsOptions{Secret: []byte("a secret"), Decoys: kind})
+		s.serve(s.stores, &server.Options{Contents: contents, Limits: noLimit, Anonymous: true})
 		unsigned := set("X-Dig-Auth", "-")
 		tags := map[string]string{}
 		for _, key := range []merkle.Hash{urn.RetrievalKey(s.id, "deep/in/here"), urn.RetrievalKey(s.id, "not there"), {7}} {
@@ -66,7 +66,7 @@ func TestCacheableReads(t *testing.T) {
 // TestCacheableReadsRefused: what the route does not answer, and to whom.
 func TestCacheableReadsRefused(t *testing.T) {
 	s := newSite(t, 1, nil)
-	s.serve(s.stores, &remote.ServerOptions{Limits: noLimit, Anonymous: true})
+	s.serve(s.stores, &server.Options{Limits: noLimit, Anonymous: true})
 	key, root := urn.RetrievalKey(s.id, "index.html").String(), s.head().Root.String()
 	unsigned := set("X-Dig-Auth", "-")
 	for _, c := range []struct {
@@ -90,7 +90,7 @@ func TestCacheableReadsRefused(t *testing.T) {
 	} {
 		want(t, s.do(c.method, s.path(c.tail), nil, unsigned), c.status, c.text)
 	}
-	s.serve(s.stores, &remote.ServerOptions{Limits: noLimit})
+	s.serve(s.stores, &server.Options{Limits: noLimit})
 	path := s.path("/content/" + key + "?root=" + root)
 	want(t, s.do("GET", path, nil), 401, "request authentication failed: missing X-Dig-Identity")
 	r := s.request("POST", s.path("/content"), nil) // signed for content

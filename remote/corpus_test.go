@@ -9,6 +9,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // TestCorpus: every kind of change that users make to many files at once is pulled and pushed, and is at the other end
@@ -18,9 +19,9 @@ func TestCorpus(t *testing.T) {
 	if vectors.Long(t) {
 		tree = corpus.Large(1)
 	}
-	s, host := newSite(t, 0, nil), newSite(t, 0, &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}})
+	s, host := newSite(t, 0, nil), newSite(t, 0, &server.Options{Policy: server.TrustOnFirstUse{}})
 	host.stores = remotetest.NewStores(host.now)
-	host.serve(host.stores, &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}})
+	host.serve(host.stores, &server.Options{Policy: server.TrustOnFirstUse{}})
 	from, to := s.client(s.listen(), nil), host.client(host.listen(), nil)
 	publish := func(tree corpus.Tree) merkle.Hash {
 		t.Helper()

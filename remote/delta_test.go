@@ -18,6 +18,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // A deltaAnswer is what delta answers, read by somebody else's code.
@@ -180,7 +181,7 @@ func TestDeltaTooLarge(t *testing.T) {
 		size += int64(len(r.Entry))
 	}
 	ask := func(limit int64) *http.Response {
-		s.serve(s.stores, &remote.ServerOptions{MaxDelta: limit})
+		s.serve(s.stores, &server.Options{MaxDelta: limit})
 		return s.do("GET", s.deltaPath(s.heads[0].Root, s.heads[1].Root), nil)
 	}
 	want(t, ask(size), 200, "*")
@@ -380,7 +381,7 @@ func TestClientProofRefuses(t *testing.T) {
 
 func FuzzContentRequest(f *testing.F) {
 	s := newContentSite(f, 1)
-	s.serve(s.stores, &remote.ServerOptions{Anonymous: true, Limits: noLimit})
+	s.serve(s.stores, &server.Options{Anonymous: true, Limits: noLimit})
 	f.Add([]byte(contentBody(urn.RetrievalKey(s.id, "index.html"), s.head().Root, `{"start":1,"end":18446744073709551615}`)))
 	f.Add([]byte(contentBody(merkle.Hash{}, s.head().Root, "null")))
 	f.Add([]byte(fmt.Sprintf(`{"to":"%s","have":["%s"]}`, s.head().Root, s.head().Root)))

@@ -12,6 +12,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // One resource, without a clone. The root is known from elsewhere; a resource that is not there is answered with a
@@ -70,7 +71,7 @@ func ExampleContents_Open() {
 	ctx := context.Background()
 	origin, there, _ := published(ctx, fstest.MapFS{"index.html": {Data: []byte("hello")}})
 	defer origin.Close()
-	contents := remote.NewContents(remotetest.NewStores(nil, there), &remote.ContentsOptions{Decoys: remote.DecoyReference})
+	contents := server.NewContents(remotetest.NewStores(nil, there), &server.ContentsOptions{Decoys: server.DecoyReference})
 	head, err := there.Head(ctx)
 	if err != nil {
 		log.Fatal(err)

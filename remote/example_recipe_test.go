@@ -11,6 +11,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // A generation is pushed as pending, and made the head later, when the chain has confirmed it: then only its recipe
@@ -19,8 +20,8 @@ func ExamplePusher_Promote() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
 	here := remotetest.NewMemory(auth.StoreIDFromKey(publisher.PublicKey()), nil)
-	server := remote.NewServer(remotetest.NewStores(nil), &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}})
-	origin := remotetest.NewOrigin(server)
+	srv := server.New(remotetest.NewStores(nil), &server.Options{Policy: server.TrustOnFirstUse{}})
+	origin := remotetest.NewOrigin(srv)
 	defer origin.Close()
 	client, err := origin.Client(here.ID(), nil)
 	if err != nil {

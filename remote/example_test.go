@@ -12,6 +12,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // published returns an origin that serves a store of one generation, without a network, and the publisher's
@@ -24,7 +25,7 @@ func published(ctx context.Context, files fstest.MapFS) (*remotetest.Origin, *re
 	if _, err := store.Publish(ctx, publisher, files); err != nil {
 		log.Fatal(err)
 	}
-	return remotetest.NewOrigin(remote.NewServer(remotetest.NewStores(nil, store), nil)), store, publisher
+	return remotetest.NewOrigin(server.New(remotetest.NewStores(nil, store), nil)), store, publisher
 }
 
 // A store is cloned into an empty one, for a reason, and brought up to date later. *digstore.Store takes the
@@ -116,8 +117,8 @@ func ExamplePush() {
 	if _, err := mine.Publish(ctx, publisher, fstest.MapFS{"a": {Data: []byte("2")}}); err != nil {
 		log.Fatal(err)
 	}
-	node := remotetest.NewOrigin(remote.NewServer(remotetest.NewStores(nil), &remote.ServerOptions{
-		Policy: remote.AllowList{mine.ID(): publisher.PublicKey()},
+	node := remotetest.NewOrigin(server.New(remotetest.NewStores(nil), &server.Options{
+		Policy: server.AllowList{mine.ID(): publisher.PublicKey()},
 	}))
 	defer node.Close()
 	client, err := node.Client(mine.ID(), nil)
@@ -154,8 +155,8 @@ func ExamplePublisher() {
 	ctx := context.Background()
 	node, mine, publisher := published(ctx, fstest.MapFS{"a": {Data: []byte("1")}})
 	node.Close()
-	empty := remotetest.NewOrigin(remote.NewServer(remotetest.NewStores(nil), &remote.ServerOptions{
-		Policy: remote.AllowList{mine.ID(): publisher.PublicKey()},
+	empty := remotetest.NewOrigin(server.New(remotetest.NewStores(nil), &server.Options{
+		Policy: server.AllowList{mine.ID(): publisher.PublicKey()},
 	}))
 	defer empty.Close()
 	client, err := empty.Client(mine.ID(), nil)

@@ -111,7 +111,7 @@ func (l *Ladder) rungs() []URL {
 }
 
 func (l *Ladder) ask(ctx context.Context, probe func(context.Context, string) error, origin string) error {
-	ctx, cancel := context.WithTimeout(ctx, positive(l.ProbeTimeout, ProbeTimeout))
+	ctx, cancel := context.WithTimeout(ctx, orDefault(l.ProbeTimeout, ProbeTimeout))
 	defer cancel()
 	return probe(ctx, origin)
 }

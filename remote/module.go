@@ -96,7 +96,7 @@ func (c *Client) maxModule() sizeLimit {
 }
 
 func (s *Sync) maxModule() sizeLimit {
-	return sizeLimit{positive(s.MaxModule, DefaultMaxModule), "Sync.MaxModule"}
+	return sizeLimit{orDefault(s.MaxModule, DefaultMaxModule), "Sync.MaxModule"}
 }
 
 // exceeded is the error for what has n bytes; -1: it has more than the limit, and how many is not known.

@@ -58,8 +58,8 @@ func NewOrigins(mirrors []Mirror, o *OriginsOptions) (*Origins, error) {
 	if o != nil {
 		all.opt = *o
 	}
-	all.opt.Piece = positive(all.opt.Piece, 1<<20)
-	all.opt.Patience = positive(all.opt.Patience, 10*time.Second)
+	all.opt.Piece = orDefault(all.opt.Piece, 1<<20)
+	all.opt.Patience = orDefault(all.opt.Patience, 10*time.Second)
 	names := map[string]int{}
 	for _, m := range mirrors {
 		if m.Name == "" {

@@ -2,15 +2,14 @@ package remote
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"sync"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/readerat"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -229,14 +228,14 @@ func (p *Pusher) publish(ctx context.Context, to Publisher, from Local, signed a
 // publishModule checks a module and hands it to the publisher.
 func (p *Pusher) publishModule(ctx context.Context, to Publisher, r PublishRequest) (Outcome, error) {
 	root := r.Head.Root
-	m, err := module.Open(readerAt(r.Module), r.Size)
+	m, err := module.Open(readerat.New(r.Module), r.Size)
 	if err == nil {
 		err = selfCheck(r.Head, m, func() error { return m.Verify(ctx) })
 	}
 	if err != nil {
 		return "", fmt.Errorf("remote: local generation %s is not fit to be pushed: %w", root, contentError(err))
 	}
-	if r.Hash, err = hashOf(ctx, r.Module); err != nil {
+	if r.Hash, err = readerat.Sum(ctx, r.Module); err != nil {
 		return "", fmt.Errorf("remote: read local generation %s: %w", root, err)
 	}
 	out, err := to.Publish(ctx, r)
@@ -270,52 +269,4 @@ func selfCheck(signed auth.SignedRoot, m *module.Module, verify func() error) er
 		return &VerificationError{Check: CheckSignature, Err: err}
 	}
 	return nil
-}
-
-// hashOf reads r from its start.
-func hashOf(ctx context.Context, r io.ReadSeeker) (merkle.Hash, error) {
-	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return merkle.Hash{}, err
-	}
-	h, buf := sha256.New(), make([]byte, bufferSize)
-	for {
-		if err := ctx.Err(); err != nil {
-			return merkle.Hash{}, err
-		}
-		n, err := r.Read(buf)
-		h.Write(buf[:n])
-		switch err {
-		case nil:
-		case io.EOF:
-			return merkle.Hash(h.Sum(nil)), nil
-		default:
-			return merkle.Hash{}, err
-		}
-	}
-}
-
-// readerAt reads r at offsets. What cannot do so by itself is moved there and back again, one at a time.
-func readerAt(r io.ReadSeeker) io.ReaderAt {
-	if at, ok := r.(io.ReaderAt); ok {
-		return at
-	}
-	return &seekingReaderAt{r: r}
-}
-
-type seekingReaderAt struct {
-	mu sync.Mutex
-	r  io.ReadSeeker
-}
-
-func (s *seekingReaderAt) ReadAt(p []byte, off int64) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, err := s.r.Seek(off, io.SeekStart); err != nil {
-		return 0, err
-	}
-	n, err := io.ReadFull(s.r, p)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = io.EOF
-	}
-	return n, err
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // publisher returns a site without stores that takes first pushes, its listener, and a local store of n
@@ -25,7 +26,7 @@ func publisher(t *testing.T, n int) (*site, *line, *direct) {
 	t.Helper()
 	s := newSite(t, 0, nil)
 	s.stores = remotetest.NewStores(s.now)
-	s.serve(s.stores, &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}})
+	s.serve(s.stores, &server.Options{Policy: server.TrustOnFirstUse{}})
 	local, _ := store(t, auth.StoreID{}, n)
 	return s, s.listen(), local
 }

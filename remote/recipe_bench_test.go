@@ -7,11 +7,12 @@ import (
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/internal/wire"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // BenchmarkPullDelta holds a pull of one generation in which a twentieth of the files is new against a clone of it.
 func BenchmarkPullDelta(b *testing.B) {
-	s, l, to := grown(b, 2000, 1, &remote.ServerOptions{Limits: unlimited})
+	s, l, to := grown(b, 2000, 1, &server.Options{Limits: unlimited})
 	size := s.recipe(1).Size()
 	b.Run("pull", func(b *testing.B) {
 		var m meter

@@ -14,9 +14,9 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/internal/wire"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // documented returns the bytes that RECIPES.md gives under a name.
@@ -168,7 +168,7 @@ func TestServedRecipe(t *testing.T) {
 		want(t, s.do("GET", head, nil, set("Accept", recipe), set("X-Dig-Recipe-Base", bad)), 400, "bad request: bad recipe base")
 	}
 	t.Run("of a module that is too long for GET", func(t *testing.T) {
-		s.serve(s.stores, &remote.ServerOptions{MaxInlineModule: 5000})
+		s.serve(s.stores, &server.Options{MaxInlineModule: 5000})
 		want(t, s.do("GET", head, nil), 413, "*")
 		want(t, s.do("GET", head, nil, set("Accept", recipe)), 200, "*")
 		want(t, s.do("GET", head, nil, set("Range", "bytes=0-1,9-4999")), 206, "*")

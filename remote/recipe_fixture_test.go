@@ -15,6 +15,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // manyFiles are n files of 0.5 to 3 KB that do not compress, and a large one of several chunks. Generation g has one in
@@ -42,7 +43,7 @@ func noise(seed uint64, n int) []byte {
 }
 
 // grown returns a site with generations 0 to g of n files, its line, and a store that holds generation 0 of them.
-func grown(t testing.TB, n, g int, o *remote.ServerOptions) (*site, *line, *remotetest.Memory) {
+func grown(t testing.TB, n, g int, o *server.Options) (*site, *line, *remotetest.Memory) {
 	t.Helper()
 	s := newSite(t, 0, o)
 	s.grow(n, 0)
@@ -115,9 +116,9 @@ func (c meteredConn) Write(p []byte) (int, error) {
 
 // plainBackend is a backend that knows no recipes.
 type plainBackend struct {
-	remote.Backend
-	remote.Receiver
-	remote.Promoter
+	server.Backend
+	server.Receiver
+	server.Promoter
 }
 
 // plainLocal is a Local that makes no module of a recipe.

@@ -8,6 +8,7 @@ import (
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/rpc"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // TestPullRecipeLarge: of a module that an origin gives neither by GET nor in ranges, the chunks that are missing come
@@ -26,7 +27,7 @@ func TestPullRecipeLarge(t *testing.T) {
 	if err := s.memoryInto(to, 0); err != nil {
 		t.Fatal(err)
 	}
-	s.serve(s.stores, &remote.ServerOptions{MaxInlineModule: 1000})
+	s.serve(s.stores, &server.Options{MaxInlineModule: 1000})
 	tier := rpc.NewHandler(s.server.Contents(), nil)
 	windows := 0
 	l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {

@@ -11,6 +11,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/readerat"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
@@ -139,7 +140,7 @@ func (p *Pusher) putRecipe(ctx context.Context, to *Client, from Local, signed a
 	if err := to.checkPut(put); err != nil {
 		return "", err
 	}
-	out, err := to.putRecipe(ctx, put, body, base.Root(), readerAt(src))
+	out, err := to.putRecipe(ctx, put, body, base.Root(), readerat.New(src))
 	if err == nil {
 		report.Sent += body.Size
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/internal/wire"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // pushed returns a site that has been pushed generation 0 of n files, its listener, and the store it came from, which
@@ -27,7 +28,7 @@ func pushed(t testing.TB, n int) (*site, *line, *remotetest.Memory) {
 	from.grow(n, 0)
 	s := newSite(t, 0, nil)
 	s.stores = remotetest.NewStores(s.now)
-	s.serve(s.stores, &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}})
+	s.serve(s.stores, &server.Options{Policy: server.TrustOnFirstUse{}})
 	l := s.listen()
 	if _, err := remote.Push(t.Context(), s.client(l, nil), from.memory); err != nil {
 		t.Fatal(err)
@@ -265,13 +266,13 @@ func TestPutRecipeChunked(t *testing.T) {
 func TestPutRecipeLimits(t *testing.T) {
 	s, _, local := pushed(t, 60)
 	good := recipeBody(t, s.recipe(1), s.recipe(0), local)
-	s.serve(s.stores, &remote.ServerOptions{MaxModule: s.recipe(1).Size() - 1})
+	s.serve(s.stores, &server.Options{MaxModule: s.recipe(1).Size() - 1})
 	want(t, s.putRecipe(good), 413, "*")
-	s.serve(s.stores, &remote.ServerOptions{MaxModule: int64(len(good)) - 1})
+	s.serve(s.stores, &server.Options{MaxModule: int64(len(good)) - 1})
 	want(t, s.putRecipe(good), 413, "*")
 	s.serve(plainBackend{s.stores, s.stores, s.stores}, nil)
 	want(t, s.putRecipe(good), 415, "*")
-	s.serve(remotetest.NewStores(s.now), &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}})
+	s.serve(remotetest.NewStores(s.now), &server.Options{Policy: server.TrustOnFirstUse{}})
 	want(t, s.put(s.head(), merkle.Hash{}, good, set("Content-Type", "application/vnd.dig.recipe"), set("X-Dig-Recipe-Base", s.heads[0].Root.String())), 412, "*")
 }
 

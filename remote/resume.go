@@ -112,7 +112,7 @@ func (v *visit) again(ctx context.Context, err error, failures *int, moved bool)
 	if *failures++; moved {
 		*failures = 1
 	}
-	if *failures >= positive(v.Attempts, 4) {
+	if *failures >= orDefault(v.Attempts, 4) {
 		return false
 	}
 	wait := backoff.Wait(*failures)

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/dig-network/digstore/auth/request"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // everyRoute is one request of each kind, none of which gets far without a signature.
@@ -91,7 +91,7 @@ func TestReplay(t *testing.T) {
 }
 
 func TestAnonymous(t *testing.T) {
-	s := newSite(t, 1, &remote.ServerOptions{Anonymous: true})
+	s := newSite(t, 1, &server.Options{Anonymous: true})
 	unsigned := func(r *http.Request) { r.Header.Set("X-Dig-Auth", "-") } // keeps the fixture from signing
 	mod, head := s.next()
 	put := func() *http.Response {
@@ -102,9 +102,9 @@ func TestAnonymous(t *testing.T) {
 	}
 	want(t, put(), 401, "request authentication failed: missing X-Dig-Identity")
 	want(t, s.do("POST", s.path("/tombstone"), nil, unsigned), 401, "request authentication failed: missing X-Dig-Identity")
-	s.serve(s.stores, &remote.ServerOptions{Anonymous: true, AnonymousWrites: true})
+	s.serve(s.stores, &server.Options{Anonymous: true, AnonymousWrites: true})
 	want(t, put(), 201, "")
 	want(t, s.do("GET", s.path("/module"), nil, unsigned), 200, string(mod))
-	s.serve(s.stores, &remote.ServerOptions{AnonymousWrites: true}) // means nothing by itself
+	s.serve(s.stores, &server.Options{AnonymousWrites: true}) // means nothing by itself
 	want(t, s.do("GET", s.path(""), bytes.NewReader(nil), unsigned), 401, "request authentication failed: missing X-Dig-Identity")
 }

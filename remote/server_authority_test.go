@@ -14,8 +14,8 @@ import (
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // An authority answers by what a test says, and writes down what it was asked.
@@ -37,7 +37,7 @@ func storeKey(k *auth.Key) header { return set("X-Dig-Store-Key", k.PublicKey().
 
 func TestAuthority(t *testing.T) {
 	a := new(authority)
-	s := newSite(t, 1, &remote.ServerOptions{Limits: noLimit, Authority: a})
+	s := newSite(t, 1, &server.Options{Limits: noLimit, Authority: a})
 	mod, head := s.next()
 	parent := s.head().Root
 	for _, tc := range []struct {
@@ -86,9 +86,9 @@ func TestAuthority(t *testing.T) {
 	t.Run("unsettled where nothing is kept", func(t *testing.T) {
 		a.settled = false
 		s.serve(struct {
-			remote.Backend
-			remote.Receiver
-		}{s.stores, s.stores}, &remote.ServerOptions{Authority: a})
+			server.Backend
+			server.Receiver
+		}{s.stores, s.stores}, &server.Options{Authority: a})
 		mod, next := s.build(s.id, s.publisher, 7)
 		want(t, s.put(next, head.Root, mod), 503, "whether this may be published is not settled yet")
 	})
@@ -102,7 +102,7 @@ func TestAnotherKey(t *testing.T) {
 	mod, head := s.build(s.id, heir, 1)
 	parent := s.head().Root
 	want(t, s.put(head, parent, mod, storeKey(heir)), 403, badSignature) // nobody to ask
-	s.serve(s.stores, &remote.ServerOptions{Limits: noLimit, Authority: a})
+	s.serve(s.stores, &server.Options{Limits: noLimit, Authority: a})
 	want(t, s.put(head, parent, mod), 403, badSignature) // not named
 	want(t, s.put(head, parent, mod, set("X-Dig-Store-Key", "12")), 422, invalid+"malformed store key")
 	want(t, s.put(head, parent, mod, func(r *http.Request) {
@@ -139,9 +139,9 @@ func TestFirstPushByAuthority(t *testing.T) {
 	a := &authority{err: auth.ErrForbidden}
 	s := newSite(t, 0, nil)
 	mod, head := s.next()
-	s.serve(remotetest.NewStores(s.now), &remote.ServerOptions{Authority: a})
+	s.serve(remotetest.NewStores(s.now), &server.Options{Authority: a})
 	want(t, s.put(head, merkle.Hash{}, mod, storeKey(s.publisher)), 404, "unknown store")
-	s.serve(remotetest.NewStores(s.now), &remote.ServerOptions{Authority: a, Policy: remote.TrustOnFirstUse{}})
+	s.serve(remotetest.NewStores(s.now), &server.Options{Authority: a, Policy: server.TrustOnFirstUse{}})
 	body := new(touched)
 	want(t, s.do("PUT", s.path("/module?root="+head.Root.String()), body, pushHeaders(head, merkle.Hash{}), storeKey(s.publisher)), 403, "*")
 	if body.read || len(a.held) != 1 || !a.held[0].IsZero() {
@@ -157,7 +157,7 @@ func TestFirstPushByAuthority(t *testing.T) {
 func TestCompleteByAuthority(t *testing.T) {
 	a := new(authority)
 	b := newBucket(t)
-	s := newSite(t, 1, &remote.ServerOptions{Authority: a, Objects: b})
+	s := newSite(t, 1, &server.Options{Authority: a, Objects: b})
 	mod, head := s.next()
 	want(t, s.announce(head, s.head().Root, mod), 200, "*")
 	b.fill(mod)
@@ -228,7 +228,7 @@ func TestAnotherKeyInAWorkspace(t *testing.T) {
 	defer func() { ws.Close() }()
 	a := &authority{settled: true}
 	s := newSite(t, 1, nil)
-	opt := &remote.ServerOptions{Limits: noLimit, Authority: a, Policy: remote.TrustOnFirstUse{}}
+	opt := &server.Options{Limits: noLimit, Authority: a, Policy: server.TrustOnFirstUse{}}
 	s.serve(ws, opt)
 	want(t, s.put(s.heads[0], merkle.Hash{}, s.modules[0]), 201, "")
 	heir := key(0x77)

@@ -15,7 +15,7 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 func TestAuthorize(t *testing.T) {
@@ -28,7 +28,7 @@ func TestAuthorize(t *testing.T) {
 	var answer error
 	var log bytes.Buffer
 	s := newSite(t, 1, nil)
-	opt := remote.ServerOptions{Limits: noLimit, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	opt := server.Options{Limits: noLimit, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 		Authorize: func(_ context.Context, who auth.PublicKey, op request.Op, store auth.StoreID) error {
 			asked = append(asked, question{who, op, store})
 			return answer
@@ -107,9 +107,9 @@ func (b untouchable) Revoke(context.Context, auth.Tombstone) error { return b.to
 // 401, elsewhere 404 or 405, and nothing is ever looked up or read for it.
 func TestNothingRunsUnauthenticated(t *testing.T) {
 	s := newSite(t, 0, nil)
-	for _, opt := range []*remote.ServerOptions{
+	for _, opt := range []*server.Options{
 		{Limits: noLimit},
-		{Limits: noLimit, Policy: remote.TrustOnFirstUse{}, PushToken: "sesame", Objects: newBucket(t)},
+		{Limits: noLimit, Policy: server.TrustOnFirstUse{}, PushToken: "sesame", Objects: newBucket(t)},
 	} {
 		s.serve(untouchable{t}, opt)
 		routes := 0

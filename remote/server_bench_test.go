@@ -22,8 +22,8 @@ import (
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/internal/bls"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // fileBackend has its module in a plain file.
@@ -84,7 +84,7 @@ func BenchmarkServeModule(b *testing.B) {
 		b.Fatal(err)
 	}
 	inMemory := remotetest.NewStores(s.now, memory)
-	opt := &remote.ServerOptions{Limits: noLimit, Now: s.now}
+	opt := &server.Options{Limits: noLimit, Now: s.now}
 	ways := []struct {
 		name string
 		h    http.Handler
@@ -92,9 +92,9 @@ func BenchmarkServeModule(b *testing.B) {
 		url  string
 	}{
 		{name: "ServeFile", h: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, name) })},
-		{name: "packs", h: remote.NewServer(ws, opt)},
-		{name: "file", h: remote.NewServer(fileBackend{inMemory, name}, opt)},
-		{name: "memory", h: remote.NewServer(inMemory, opt)},
+		{name: "packs", h: server.New(ws, opt)},
+		{name: "file", h: server.New(fileBackend{inMemory, name}, opt)},
+		{name: "memory", h: server.New(inMemory, opt)},
 	}
 	for i := range ways {
 		l := httptest.NewServer(ways[i].h)
@@ -131,7 +131,7 @@ func BenchmarkServeModule(b *testing.B) {
 
 // BenchmarkDescriptor is the smallest signed request, without a network.
 func BenchmarkDescriptor(b *testing.B) {
-	s := newSite(b, 1, &remote.ServerOptions{Limits: noLimit})
+	s := newSite(b, 1, &server.Options{Limits: noLimit})
 	b.ReportAllocs()
 	for b.Loop() {
 		b.StopTimer()
@@ -155,11 +155,11 @@ func (anyNonce) Use(context.Context, request.Nonce, time.Time) error { return ni
 func BenchmarkSmallRequests(b *testing.B) {
 	const identities, round = 500, 1024
 	s := newSite(b, 1, nil)
-	server := func(batch int) *remote.Server {
-		return remote.NewServer(s.stores, &remote.ServerOptions{Limits: noLimit, Now: s.now,
+	srv := func(batch int) *server.Server {
+		return server.New(s.stores, &server.Options{Limits: noLimit, Now: s.now,
 			Guard: &request.Guard{Now: s.now, Start: start, Nonces: anyNonce{}, MaxBatch: batch}})
 	}
-	batches, single := server(0), server(1)
+	batches, single := srv(0), srv(1)
 	var requests [identities]*http.Request
 	var claims [identities]bls.Claim
 	var raw [identities]auth.Signature
@@ -179,7 +179,7 @@ func BenchmarkSmallRequests(b *testing.B) {
 		}
 		claims[i], raw[i] = bls.Claim{Key: key, Message: msg[:]}, sig
 	}
-	ask := func(by *remote.Server, i int) {
+	ask := func(by *server.Server, i int) {
 		w := httptest.NewRecorder()
 		if by.ServeHTTP(w, requests[i%identities]); w.Code != http.StatusOK {
 			b.Error(w.Code, w.Body)

@@ -14,6 +14,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // anchorAt is an anchor that knows one root.
@@ -30,13 +31,13 @@ func TestFirstPush(t *testing.T) {
 	mod, head := s.build(s.id, s.publisher, 0)
 	stranger := key(0x11)
 	other, otherHead := s.build(s.id, stranger, 0)
-	listed := func(k auth.PublicKey) remote.AllowList { return remote.AllowList{s.id: k} }
+	listed := func(k auth.PublicKey) server.AllowList { return server.AllowList{s.id: k} }
 	announce := func(k auth.PublicKey) io.Reader {
 		return strings.NewReader(`{"parent_root":"","new_root":"` + head.Root.String() + `","store_pubkey":"` + k.String() + `"}`)
 	}
 	for _, tc := range []struct {
 		name     string
-		opt      *remote.ServerOptions
+		opt      *server.Options
 		hs       []header
 		announce auth.PublicKey // zero: bare PUT
 		initCode int
@@ -46,30 +47,30 @@ func TestFirstPush(t *testing.T) {
 		text     string
 	}{
 		{name: "unknown", mod: mod, head: head, status: 404, text: "unknown store"},
-		{name: "listed", opt: &remote.ServerOptions{Policy: listed(auth.PublicKey{})}, mod: mod, head: head, status: 201},
-		{name: "listed, announced", opt: &remote.ServerOptions{Policy: listed(auth.PublicKey{})},
+		{name: "listed", opt: &server.Options{Policy: listed(auth.PublicKey{})}, mod: mod, head: head, status: 201},
+		{name: "listed, announced", opt: &server.Options{Policy: listed(auth.PublicKey{})},
 			announce: s.publisher.PublicKey(), initCode: 200, mod: mod, head: head, status: 201},
-		{name: "listed with its key", opt: &remote.ServerOptions{Policy: listed(s.publisher.PublicKey())}, mod: mod, head: head, status: 201},
-		{name: "listed with another key", opt: &remote.ServerOptions{Policy: listed(stranger.PublicKey())}, mod: mod, head: head, status: 403, text: badSignature},
-		{name: "listed with another key, announced", opt: &remote.ServerOptions{Policy: listed(stranger.PublicKey())},
+		{name: "listed with its key", opt: &server.Options{Policy: listed(s.publisher.PublicKey())}, mod: mod, head: head, status: 201},
+		{name: "listed with another key", opt: &server.Options{Policy: listed(stranger.PublicKey())}, mod: mod, head: head, status: 403, text: badSignature},
+		{name: "listed with another key, announced", opt: &server.Options{Policy: listed(stranger.PublicKey())},
 			announce: s.publisher.PublicKey(), initCode: 403, mod: mod, head: head, status: 403, text: badSignature},
-		{name: "listed with its key, another in the header", opt: &remote.ServerOptions{Policy: listed(s.publisher.PublicKey())},
+		{name: "listed with its key, another in the header", opt: &server.Options{Policy: listed(s.publisher.PublicKey())},
 			hs: []header{storeKey(stranger)}, mod: mod, head: head, status: 403, text: "push not authorized: another key is held for this store"},
-		{name: "module of another key than listed", opt: &remote.ServerOptions{Policy: listed(s.publisher.PublicKey())}, mod: other, head: head, status: 422,
+		{name: "module of another key than listed", opt: &server.Options{Policy: listed(s.publisher.PublicKey())}, mod: other, head: head, status: 422,
 			text: invalid + "public key is not the store's"},
-		{name: "another store is listed", opt: &remote.ServerOptions{Policy: remote.AllowList{{1}: {}}}, mod: mod, head: head, status: 404, text: "unknown store"},
-		{name: "first use", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}}, mod: mod, head: head, status: 201},
-		{name: "first use by anybody", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}}, mod: other, head: otherHead, status: 201},
-		{name: "signature by a key that is not in the module", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}}, mod: other, head: head, status: 403, text: badSignature},
-		{name: "anchored", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{Anchor: anchorAt(head.Root)}}, mod: mod, head: head, status: 201},
-		{name: "anchored elsewhere", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{Anchor: anchorAt{1}}}, mod: mod, head: head, status: 403,
+		{name: "another store is listed", opt: &server.Options{Policy: server.AllowList{{1}: {}}}, mod: mod, head: head, status: 404, text: "unknown store"},
+		{name: "first use", opt: &server.Options{Policy: server.TrustOnFirstUse{}}, mod: mod, head: head, status: 201},
+		{name: "first use by anybody", opt: &server.Options{Policy: server.TrustOnFirstUse{}}, mod: other, head: otherHead, status: 201},
+		{name: "signature by a key that is not in the module", opt: &server.Options{Policy: server.TrustOnFirstUse{}}, mod: other, head: head, status: 403, text: badSignature},
+		{name: "anchored", opt: &server.Options{Policy: server.TrustOnFirstUse{Anchor: anchorAt(head.Root)}}, mod: mod, head: head, status: 201},
+		{name: "anchored elsewhere", opt: &server.Options{Policy: server.TrustOnFirstUse{Anchor: anchorAt{1}}}, mod: mod, head: head, status: 403,
 			text: "push not authorized: not allowed here"},
-		{name: "token", opt: &remote.ServerOptions{PushToken: "sesame"}, hs: []header{bearer("sesame")}, mod: mod, head: head, status: 201},
-		{name: "token, other scheme", opt: &remote.ServerOptions{PushToken: "sesame"}, hs: []header{set("Authorization", "Basic sesame")}, mod: mod, head: head, status: 401, text: "missing bearer token"},
-		{name: "wrong token", opt: &remote.ServerOptions{PushToken: "sesame"}, hs: []header{bearer("sesam")}, mod: mod, head: head, status: 401, text: "missing bearer token"},
-		{name: "no token", opt: &remote.ServerOptions{PushToken: "sesame"}, mod: mod, head: head, status: 401, text: "missing bearer token"},
-		{name: "narrowed", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}, Only: []auth.StoreID{{1}}}, mod: mod, head: head, status: 404, text: "unknown store"},
-		{name: "noise", opt: &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}}, mod: []byte("noise"), head: head, status: 422,
+		{name: "token", opt: &server.Options{PushToken: "sesame"}, hs: []header{bearer("sesame")}, mod: mod, head: head, status: 201},
+		{name: "token, other scheme", opt: &server.Options{PushToken: "sesame"}, hs: []header{set("Authorization", "Basic sesame")}, mod: mod, head: head, status: 401, text: "missing bearer token"},
+		{name: "wrong token", opt: &server.Options{PushToken: "sesame"}, hs: []header{bearer("sesam")}, mod: mod, head: head, status: 401, text: "missing bearer token"},
+		{name: "no token", opt: &server.Options{PushToken: "sesame"}, mod: mod, head: head, status: 401, text: "missing bearer token"},
+		{name: "narrowed", opt: &server.Options{Policy: server.TrustOnFirstUse{}, Only: []auth.StoreID{{1}}}, mod: mod, head: head, status: 404, text: "unknown store"},
+		{name: "noise", opt: &server.Options{Policy: server.TrustOnFirstUse{}}, mod: []byte("noise"), head: head, status: 422,
 			text: invalid + "no public key near the start of the module; announce the push with push-init"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -92,13 +93,13 @@ func TestFirstPush(t *testing.T) {
 func TestFirstPushWithUnknownLength(t *testing.T) {
 	s := newSite(t, 0, nil)
 	mod, head := s.build(s.id, s.publisher, 0)
-	s.serve(remotetest.NewStores(s.now), &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}})
+	s.serve(remotetest.NewStores(s.now), &server.Options{Policy: server.TrustOnFirstUse{}})
 	r := s.request("PUT", s.path("/module?root="+head.Root.String()), io.MultiReader(bytes.NewReader(mod)), pushHeaders(head, merkle.Hash{}))
 	r.ContentLength = -1
 	want(t, s.answer(r), 201, "")
 	want(t, s.do("GET", s.path("/module"), nil), 200, string(mod))
 
-	s.serve(remotetest.NewStores(s.now), &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}, MaxModule: 1000})
+	s.serve(remotetest.NewStores(s.now), &server.Options{Policy: server.TrustOnFirstUse{}, MaxModule: 1000})
 	r = s.request("PUT", s.path("/module?root="+head.Root.String()), io.MultiReader(bytes.NewReader(mod)), pushHeaders(head, merkle.Hash{}))
 	r.ContentLength = -1
 	want(t, s.answer(r), 413, "module too large: 1001 bytes")
@@ -106,7 +107,7 @@ func TestFirstPushWithUnknownLength(t *testing.T) {
 
 func TestPushWithAToken(t *testing.T) {
 	s := newSite(t, 1, nil)
-	s.serve(remotetest.NewStores(s.now), &remote.ServerOptions{PushToken: "sesame"})
+	s.serve(remotetest.NewStores(s.now), &server.Options{PushToken: "sesame"})
 	origin := remotetest.NewOrigin(s.server)
 	defer origin.Close()
 	for _, tc := range []struct {
@@ -127,7 +128,7 @@ func TestPushWithAToken(t *testing.T) {
 
 func TestSeveralStoresOfOneServer(t *testing.T) {
 	s := newSite(t, 0, nil)
-	s.serve(remotetest.NewStores(s.now), &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}})
+	s.serve(remotetest.NewStores(s.now), &server.Options{Policy: server.TrustOnFirstUse{}})
 	for n := range 3 {
 		by := key(byte(0x70 + n))
 		id := auth.StoreIDFromKey(by.PublicKey())

@@ -17,8 +17,8 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // start is when the clock of the fixtures stands at first.
@@ -50,7 +50,7 @@ type site struct {
 	id        auth.StoreID
 	memory    *remotetest.Memory
 	stores    *remotetest.Stores
-	server    *remote.Server
+	server    *server.Server
 	heads     []auth.SignedRoot
 	modules   [][]byte
 
@@ -61,7 +61,7 @@ type site struct {
 }
 
 // newSite serves one store of the given number of generations.
-func newSite(t testing.TB, generations int, o *remote.ServerOptions) *site {
+func newSite(t testing.TB, generations int, o *server.Options) *site {
 	t.Helper()
 	s := &site{t: t, publisher: key(0x2a), identity: key(0x63)}
 	s.clock.Store(start.Unix())
@@ -80,13 +80,13 @@ func newSite(t testing.TB, generations int, o *remote.ServerOptions) *site {
 }
 
 // serve puts a server with options o before b.
-func (s *site) serve(b remote.Backend, o *remote.ServerOptions) {
-	var opt remote.ServerOptions
+func (s *site) serve(b server.Backend, o *server.Options) {
+	var opt server.Options
 	if o != nil {
 		opt = *o
 	}
 	opt.Now = s.now
-	s.server = remote.NewServer(b, &opt)
+	s.server = server.New(b, &opt)
 }
 
 func (s *site) now() time.Time { return time.Unix(s.clock.Load(), 0).UTC() }

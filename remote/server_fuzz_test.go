@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // FuzzServer sends what no client would. Whatever it is: no panic, no redirect, no status 500, and nothing of it in the
 // answer, but for the roots and bytes that were asked for.
 func FuzzServer(f *testing.F) {
-	s := newSite(f, 2, &remote.ServerOptions{Anonymous: true, AnonymousWrites: true, Policy: remote.TrustOnFirstUse{},
+	s := newSite(f, 2, &server.Options{Anonymous: true, AnonymousWrites: true, Policy: server.TrustOnFirstUse{},
 		PushToken: "sesame", Limits: noLimit, MaxModule: 1 << 20})
 	mod, head := s.next()
 	f.Add("GET", s.path(""), "Accept", "application/json", []byte(nil))
@@ -50,7 +50,7 @@ const marker = "<script>"
 
 // TestNothingIsReflected puts the same words everywhere and looks for them in the answers.
 func TestNothingIsReflected(t *testing.T) {
-	s := newSite(t, 1, &remote.ServerOptions{Anonymous: true, AnonymousWrites: true, PushToken: "sesame"})
+	s := newSite(t, 1, &server.Options{Anonymous: true, AnonymousWrites: true, PushToken: "sesame"})
 	escaped := strings.NewReplacer("<", "%3C", ">", "%3E").Replace(marker)
 	everywhere := func(r *http.Request) {
 		for _, name := range []string{"X-Dig-Root", "X-Dig-Parent", "X-Dig-Signature", "X-Dig-Push-Mode", "Range", "Accept",

@@ -10,41 +10,41 @@ import (
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // noLimit is a Limits under which nothing is refused.
-var noLimit = remote.Limits{
-	PerIP:       remote.Rate{PerSecond: math.Inf(1)},
-	PerIdentity: remote.Rate{PerSecond: math.Inf(1)},
-	PerStore:    remote.Rate{PerSecond: math.Inf(1)},
+var noLimit = server.Limits{
+	PerIP:       server.Rate{PerSecond: math.Inf(1)},
+	PerIdentity: server.Rate{PerSecond: math.Inf(1)},
+	PerStore:    server.Rate{PerSecond: math.Inf(1)},
 }
 
 func from(addr string) header { return func(r *http.Request) { r.RemoteAddr = addr } }
 
 func TestRates(t *testing.T) {
-	three := remote.Rate{PerSecond: 0.5, Burst: 3}
+	three := server.Rate{PerSecond: 0.5, Burst: 3}
 	get := func(s *site, hs ...header) *http.Response { return s.do("GET", s.path("/roots"), nil, hs...) }
 	for _, tc := range []struct {
 		name   string
-		change func(*remote.Limits)
+		change func(*server.Limits)
 		others func(s *site) *http.Response // somebody who has not been counted
 	}{
-		{"by address", func(l *remote.Limits) { l.PerIP = three }, func(s *site) *http.Response { return get(s, from("198.51.100.7:1")) }},
-		{"by identity", func(l *remote.Limits) { l.PerIdentity = three }, func(s *site) *http.Response {
+		{"by address", func(l *server.Limits) { l.PerIP = three }, func(s *site) *http.Response { return get(s, from("198.51.100.7:1")) }},
+		{"by identity", func(l *server.Limits) { l.PerIdentity = three }, func(s *site) *http.Response {
 			r := s.request("GET", s.path("/roots"), nil)
 			r.Header.Del("X-Dig-Auth")
 			s.sign(r, key(0x64))
 			return s.answer(r)
 		}},
-		{"by store", func(l *remote.Limits) { l.PerStore = three }, func(s *site) *http.Response {
+		{"by store", func(l *server.Limits) { l.PerStore = three }, func(s *site) *http.Response {
 			return s.do("GET", "/stores/"+auth.StoreID{1}.String()+"/roots", nil)
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			limits := noLimit
 			tc.change(&limits)
-			s := newSite(t, 1, &remote.ServerOptions{Limits: limits})
+			s := newSite(t, 1, &server.Options{Limits: limits})
 			for range 3 {
 				want(t, get(s), 200, "*")
 			}
@@ -65,8 +65,8 @@ func TestRates(t *testing.T) {
 
 func TestAddressLimitComesBeforeSignatures(t *testing.T) {
 	limits := noLimit
-	limits.PerIP = remote.Rate{PerSecond: 1, Burst: 1}
-	s := newSite(t, 1, &remote.ServerOptions{Limits: limits})
+	limits.PerIP = server.Rate{PerSecond: 1, Burst: 1}
+	s := newSite(t, 1, &server.Options{Limits: limits})
 	unsigned := set("X-Dig-Auth", "-")
 	want(t, s.do("GET", s.path(""), nil, unsigned), 401, "*")
 	want(t, s.do("GET", s.path(""), nil, unsigned), 429, "rate limited")
@@ -74,7 +74,7 @@ func TestAddressLimitComesBeforeSignatures(t *testing.T) {
 
 func TestForwardedFor(t *testing.T) {
 	limits := noLimit
-	limits.PerIP = remote.Rate{PerSecond: 0.001, Burst: 1}
+	limits.PerIP = server.Rate{PerSecond: 0.001, Burst: 1}
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	for _, tc := range []struct {
 		name          string
@@ -93,7 +93,7 @@ func TestForwardedFor(t *testing.T) {
 		{"peers without an address", []header{from("@")}, []header{from("")}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := newSite(t, 1, &remote.ServerOptions{Limits: limits, TrustedProxies: proxies})
+			s := newSite(t, 1, &server.Options{Limits: limits, TrustedProxies: proxies})
 			want(t, s.do("GET", s.path(""), nil, tc.first...), 200, "*")
 			status := 200
 			if tc.same {
@@ -106,9 +106,9 @@ func TestForwardedFor(t *testing.T) {
 
 func TestTablesAreBounded(t *testing.T) {
 	limits := noLimit
-	limits.PerIP = remote.Rate{PerSecond: 0.001, Burst: 1}
+	limits.PerIP = server.Rate{PerSecond: 0.001, Burst: 1}
 	limits.Tracked = 4
-	s := newSite(t, 1, &remote.ServerOptions{Limits: limits, Anonymous: true})
+	s := newSite(t, 1, &server.Options{Limits: limits, Anonymous: true})
 	unsigned := set("X-Dig-Auth", "-")
 	get := func(n int) int {
 		return s.do("GET", s.path("/roots"), nil, unsigned, from(fmt.Sprintf("192.0.2.%d:1", n))).StatusCode
@@ -127,11 +127,11 @@ func TestTablesAreBounded(t *testing.T) {
 }
 
 func TestUploadsAtOnce(t *testing.T) {
-	for name, limit := range map[string]func(*remote.Limits){
-		"of all":          func(l *remote.Limits) { l.Uploads = 1 },
-		"of the store":    func(l *remote.Limits) { l.UploadsPerStore = 1 },
-		"of the address":  func(l *remote.Limits) { l.UploadsPerAddress = 1 },
-		"of the identity": func(l *remote.Limits) { l.UploadsPerIdentity = 1 },
+	for name, limit := range map[string]func(*server.Limits){
+		"of all":          func(l *server.Limits) { l.Uploads = 1 },
+		"of the store":    func(l *server.Limits) { l.UploadsPerStore = 1 },
+		"of the address":  func(l *server.Limits) { l.UploadsPerAddress = 1 },
+		"of the identity": func(l *server.Limits) { l.UploadsPerIdentity = 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			limits := noLimit
@@ -142,8 +142,8 @@ func TestUploadsAtOnce(t *testing.T) {
 }
 
 // uploadsAtOnce sends two uploads at once where one is allowed.
-func uploadsAtOnce(t *testing.T, limits remote.Limits) {
-	s := newSite(t, 1, &remote.ServerOptions{Limits: limits})
+func uploadsAtOnce(t *testing.T, limits server.Limits) {
+	s := newSite(t, 1, &server.Options{Limits: limits})
 	mod, head := s.next()
 	body, feed := io.Pipe()
 	first := make(chan int)

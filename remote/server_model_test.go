@@ -18,6 +18,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // A model is what a server has to remember of a store, in the simplest form.
@@ -91,7 +92,7 @@ func TestServerIsItsModel(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 0))
 			backend := remotetest.NewStores(s.now)
-			s.serve(backend, &remote.ServerOptions{Limits: noLimit, Policy: remote.TrustOnFirstUse{}})
+			s.serve(backend, &server.Options{Limits: noLimit, Policy: server.TrustOnFirstUse{}})
 			m := &model{revoked: map[merkle.Hash]bool{}}
 			for range 25 {
 				s.clock.Add(1)
@@ -159,7 +160,7 @@ func TestPullersBesideAPublisher(t *testing.T) {
 	}
 	s := newSite(t, generations, nil)
 	backend := remotetest.NewStores(s.now)
-	s.serve(backend, &remote.ServerOptions{Limits: noLimit, Policy: remote.TrustOnFirstUse{}})
+	s.serve(backend, &server.Options{Limits: noLimit, Policy: server.TrustOnFirstUse{}})
 	want(t, s.put(s.heads[0], merkle.Hash{}, s.modules[0]), 201, "")
 	goroutines := runtime.NumGoroutine()
 	origin := remotetest.NewOrigin(s.server)

@@ -23,13 +23,14 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // A bucket is an object store behind a TLS listener of its own: who knows an address may PUT there once.
 type bucket struct {
 	*httptest.Server
 	mu      sync.Mutex
-	tickets map[string]remote.Upload // by path
+	tickets map[string]server.Upload // by path
 	objects map[string][]byte
 	header  http.Header // of the last PUT
 	presign error
@@ -37,7 +38,7 @@ type bucket struct {
 }
 
 func newBucket(t testing.TB) *bucket {
-	b := &bucket{tickets: map[string]remote.Upload{}, objects: map[string][]byte{}}
+	b := &bucket{tickets: map[string]server.Upload{}, objects: map[string][]byte{}}
 	b.Server = httptest.NewTLSServer(http.HandlerFunc(b.put))
 	t.Cleanup(b.Close)
 	return b
@@ -61,7 +62,7 @@ func (b *bucket) put(w http.ResponseWriter, r *http.Request) {
 	b.objects[u.Name] = object
 }
 
-func (b *bucket) Presign(_ context.Context, u remote.Upload) (string, error) {
+func (b *bucket) Presign(_ context.Context, u server.Upload) (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	path := fmt.Sprintf("/%x", sha256.Sum256([]byte("secret "+u.Name)))
@@ -127,7 +128,7 @@ func (s *site) complete(head auth.SignedRoot, hs ...header) *http.Response {
 // TestPresignedPush is the whole way with our client: only the module travels to the bucket, the origin hears of it.
 func TestPresignedPush(t *testing.T) {
 	b := newBucket(t)
-	s := newSite(t, 1, &remote.ServerOptions{Objects: b})
+	s := newSite(t, 1, &server.Options{Objects: b})
 	mod, head := s.next()
 	l := s.listen()
 	pool := x509.NewCertPool()
@@ -155,7 +156,7 @@ func TestPresignedPush(t *testing.T) {
 
 func TestCompleteRefusals(t *testing.T) {
 	b := newBucket(t)
-	s := newSite(t, 1, &remote.ServerOptions{Objects: b})
+	s := newSite(t, 1, &server.Options{Objects: b})
 	mod, head := s.next()
 	parent := s.head().Root
 	complete := func(body string, hs ...header) *http.Response {
@@ -205,11 +206,11 @@ func TestCompleteRefusals(t *testing.T) {
 		})
 	}
 	t.Run("too large", func(t *testing.T) {
-		s.serve(s.stores, &remote.ServerOptions{Objects: b, MaxModule: int64(len(mod))})
+		s.serve(s.stores, &server.Options{Objects: b, MaxModule: int64(len(mod))})
 		want(t, s.announce(head, parent, mod), 200, "*")
 		b.fill(append(bytes.Clone(mod), 0))
 		want(t, s.complete(head), 413, "*")
-		s.serve(s.stores, &remote.ServerOptions{Objects: b})
+		s.serve(s.stores, &server.Options{Objects: b})
 	})
 	t.Run("the bucket breaks off", func(t *testing.T) {
 		want(t, s.announce(head, parent, mod), 200, "*")
@@ -234,12 +235,12 @@ func TestCompleteRefusals(t *testing.T) {
 // TestCompleteAfterARestart: what was announced is forgotten, and the request says it again.
 func TestCompleteAfterARestart(t *testing.T) {
 	b := newBucket(t)
-	s := newSite(t, 1, &remote.ServerOptions{Objects: b})
+	s := newSite(t, 1, &server.Options{Objects: b})
 	mod, head := s.next()
 	parent := s.head().Root
 	want(t, s.announce(head, parent, mod), 200, "*")
 	b.fill(mod)
-	s.serve(s.stores, &remote.ServerOptions{Objects: b})
+	s.serve(s.stores, &server.Options{Objects: b})
 	want(t, s.complete(head), 422, invalid+"missing parent")
 	b.fill(mod)
 	want(t, s.complete(head, set("X-Dig-Parent", parent.String())), 201, "")
@@ -247,7 +248,7 @@ func TestCompleteAfterARestart(t *testing.T) {
 
 func TestCompletePending(t *testing.T) {
 	b := newBucket(t)
-	s := newSite(t, 1, &remote.ServerOptions{Objects: b})
+	s := newSite(t, 1, &server.Options{Objects: b})
 	mod, head := s.next()
 	pending := set("X-Dig-Push-Mode", "pending")
 	want(t, s.announce(head, s.head().Root, mod), 200, "*")
@@ -265,12 +266,12 @@ func TestFirstPushByBucket(t *testing.T) {
 	b := newBucket(t)
 	s := newSite(t, 0, nil)
 	mod, head := s.next()
-	s.serve(remotetest.NewStores(s.now), &remote.ServerOptions{Objects: b})
+	s.serve(remotetest.NewStores(s.now), &server.Options{Objects: b})
 	want(t, s.announce(head, merkle.Hash{}, mod), 404, "unknown store")
 	if len(b.tickets) != 0 {
 		t.Error("a stranger was handed an address")
 	}
-	s.serve(remotetest.NewStores(s.now), &remote.ServerOptions{Objects: b, Policy: remote.TrustOnFirstUse{}})
+	s.serve(remotetest.NewStores(s.now), &server.Options{Objects: b, Policy: server.TrustOnFirstUse{}})
 	want(t, s.announce(head, merkle.Hash{}, mod), 200, "*")
 	b.fill(mod)
 	want(t, s.complete(head), 201, "")
@@ -280,7 +281,7 @@ func TestFirstPushByBucket(t *testing.T) {
 // TestPresignFallsBack: without an address, or without a size, modules come in line.
 func TestPresignFallsBack(t *testing.T) {
 	b := newBucket(t)
-	s := newSite(t, 1, &remote.ServerOptions{Objects: b})
+	s := newSite(t, 1, &server.Options{Objects: b})
 	mod, head := s.next()
 	inline := `{"mode":"inline","upload_id":"` + head.Root.String() + `"}`
 	body := fmt.Sprintf(`{"parent_root":"%s","new_root":"%s"}`, s.head().Root, head.Root)

@@ -20,8 +20,8 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // quarter is a module of 1 MiB that is no module: the server does not look into what it serves.
@@ -146,18 +146,18 @@ func TestSlowWriters(t *testing.T) {
 	})
 }
 
-// TestHTTPServerLimits: the limits of NewHTTPServer.
+// TestHTTPServerLimits: the limits of server.NewHTTPServer.
 func TestHTTPServerLimits(t *testing.T) {
 	s := newSite(t, 1, nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := remote.NewHTTPServer(s.server, nil)
+	srv := server.NewHTTPServer(s.server, nil)
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
+	go func() { done <- srv.Serve(l) }()
 	defer func() {
-		server.Close()
+		srv.Close()
 		<-done
 	}()
 	r := s.request("GET", "http://"+l.Addr().String()+s.path(""), nil, set("X-Filler", strings.Repeat("x", 64<<10)))
@@ -171,8 +171,8 @@ func TestHTTPServerLimits(t *testing.T) {
 	if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("64 KiB of headers: %s", res.Status)
 	}
-	if server.ReadHeaderTimeout == 0 || server.IdleTimeout == 0 || server.TLSConfig.MinVersion < 0x0303 || server.HTTP2 == nil {
-		t.Errorf("%+v", server)
+	if srv.ReadHeaderTimeout == 0 || srv.IdleTimeout == 0 || srv.TLSConfig.MinVersion < 0x0303 || srv.HTTP2 == nil {
+		t.Errorf("%+v", srv)
 	}
 }
 
@@ -180,7 +180,7 @@ func TestHTTPServerLimits(t *testing.T) {
 func TestPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
-		o := remotetest.NewOrigin(remote.Paced(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o := remotetest.NewOrigin(server.Paced(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, err := io.ReadAll(r.Body)
 			for n := 0; n < 100 && err == nil; n++ {
 				_, err = w.Write(quarter)
@@ -219,11 +219,11 @@ func TestOverHTTP2(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := remote.NewHTTPServer(s.server, &tls.Config{Certificates: lender.TLS.Certificates, MinVersion: tls.VersionTLS10})
-	server.ErrorLog = log.New(io.Discard, "", 0)
+	srv := server.NewHTTPServer(s.server, &tls.Config{Certificates: lender.TLS.Certificates, MinVersion: tls.VersionTLS10})
+	srv.ErrorLog = log.New(io.Discard, "", 0)
 	done := make(chan error, 1)
-	go func() { done <- server.ServeTLS(l, "", "") }()
-	defer func() { server.Close(); <-done }()
+	go func() { done <- srv.ServeTLS(l, "", "") }()
+	defer func() { srv.Close(); <-done }()
 	trust := lender.Client().Transport.(*http.Transport).TLSClientConfig
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trust.Clone(), ForceAttemptHTTP2: true}}
 	defer client.CloseIdleConnections()

@@ -21,6 +21,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 const (
@@ -196,7 +197,7 @@ func TestPushOfAWrongModule(t *testing.T) {
 }
 
 func TestPushTooLarge(t *testing.T) {
-	s := newSite(t, 1, &remote.ServerOptions{MaxModule: 1 << 20})
+	s := newSite(t, 1, &server.Options{MaxModule: 1 << 20})
 	_, head := s.next()
 	hs := pushHeaders(head, s.head().Root)
 	declared := s.request("PUT", s.path("/module?root="+head.Root.String()), &touched{}, hs)
@@ -218,7 +219,7 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestPushRace(t *testing.T) {
-	s := newSite(t, 1, &remote.ServerOptions{Limits: remote.Limits{UploadsPerStore: 100, Uploads: 100, UploadsPerAddress: 100, UploadsPerIdentity: 100}})
+	s := newSite(t, 1, &server.Options{Limits: server.Limits{UploadsPerStore: 100, Uploads: 100, UploadsPerAddress: 100, UploadsPerIdentity: 100}})
 	parent := s.head().Root
 	type entry struct {
 		mod  []byte
@@ -369,8 +370,8 @@ func TestPending(t *testing.T) {
 	want(t, s.put(head, heads[2].Root, mod), 201, "") // the client's way to promote
 
 	s.serve(struct {
-		remote.Backend
-		remote.Receiver
+		server.Backend
+		server.Receiver
 	}{s.stores, s.stores}, nil)
 	want(t, s.put(head, heads[2].Root, mod, pending), 422, invalid+"pending pushes are not taken here")
 	if err := s.server.Promote(t.Context(), s.id, head.Root); !errors.Is(err, errors.ErrUnsupported) {
@@ -398,6 +399,6 @@ func TestPushToABackendInNeed(t *testing.T) {
 	mod, head := s.next()
 	s.serve(lossy{s.stores}, nil)
 	want(t, s.put(head, s.head().Root, mod), 500, "internal server error")
-	s.serve(keyless{s.stores}, &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}, PushToken: "sesame"})
+	s.serve(keyless{s.stores}, &server.Options{Policy: server.TrustOnFirstUse{}, PushToken: "sesame"})
 	want(t, s.put(head, s.head().Root, mod, bearer("sesame")), 403, "push not authorized: no key is known for this store")
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // ranges asks for n single bytes.
@@ -145,7 +145,7 @@ func TestRouter(t *testing.T) {
 
 func TestReadOnlyBackendHasReadRoutes(t *testing.T) {
 	s := newSite(t, 1, nil)
-	s.serve(struct{ remote.Backend }{s.stores}, nil)
+	s.serve(struct{ server.Backend }{s.stores}, nil)
 	want(t, s.do("GET", s.path("/module"), nil), 200, string(s.modules[0]))
 	want(t, s.put(s.heads[0], merkle.Hash{}, s.modules[0]), 405, "method not allowed")
 	want(t, s.do("POST", s.path("/module/upload"), nil), 404, "not found")
@@ -171,7 +171,7 @@ func TestServing(t *testing.T) {
 	if len(got) != 2 || got[s.id].Root != s.head().Root || !got[empty.ID()].Root.IsZero() {
 		t.Errorf("serving %v", got)
 	}
-	s.serve(remotetest.NewStores(s.now, s.memory, empty), &remote.ServerOptions{Only: []auth.StoreID{empty.ID()}})
+	s.serve(remotetest.NewStores(s.now, s.memory, empty), &server.Options{Only: []auth.StoreID{empty.ID()}})
 	want(t, s.do("GET", s.path(""), nil), 404, "unknown store")
 	for id := range s.server.Serving(t.Context()) {
 		if id.Store != empty.ID() {
@@ -211,7 +211,7 @@ func TestWithholdRevoked(t *testing.T) {
 	}
 	revoked := s.path("/module?root=" + s.heads[0].Root.String())
 	want(t, s.do("GET", revoked, nil), 200, string(s.modules[0]))
-	s.serve(s.stores, &remote.ServerOptions{WithholdRevoked: true})
+	s.serve(s.stores, &server.Options{WithholdRevoked: true})
 	want(t, s.do("GET", revoked, nil), 410, "revoked")
 	want(t, s.do("GET", s.path("/module"), nil), 200, string(s.modules[1]))
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth/request"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 const (
@@ -47,7 +47,7 @@ func TestReplayByAge(t *testing.T) {
 			t.Run(fmt.Sprintf("%s %s after %d s", c.method, c.tail, age), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := newSite(t, 1, nil)
-					anew := func() { s.server = remote.NewServer(s.stores, &remote.ServerOptions{Limits: noLimit}) }
+					anew := func() { s.server = server.New(s.stores, &server.Options{Limits: noLimit}) }
 					s.clock.Store(time.Now().Unix())
 					anew()
 					used, kept := s.capture(c.method, c.tail), s.capture(c.method, c.tail)
@@ -90,7 +90,7 @@ func TestReplayByAge(t *testing.T) {
 
 // TestReplayInParallel: of many copies that come at once exactly one passes, whatever their query.
 func TestReplayInParallel(t *testing.T) {
-	s := newSite(t, 1, &remote.ServerOptions{Limits: noLimit})
+	s := newSite(t, 1, &server.Options{Limits: noLimit})
 	for range 5 {
 		c := s.capture("GET", "/module")
 		var passed, replayed atomic.Int32

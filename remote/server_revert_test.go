@@ -7,7 +7,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // reverting is a backend that remembers what it was asked to make the head again.
@@ -43,7 +43,7 @@ func TestRevertIsSpokenFor(t *testing.T) {
 	yes, no := consent{settled: true}, consent{err: auth.ErrForbidden}
 	for _, c := range []struct {
 		name      string
-		authority remote.Authority
+		authority server.Authority
 		may       func(*http.Request, auth.PublicKey, auth.StoreID) bool
 		status    int
 	}{
@@ -59,13 +59,13 @@ func TestRevertIsSpokenFor(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t, 3, nil)
 			back := &reverting{memories: s.stores}
-			s.serve(back, &remote.ServerOptions{Authority: c.authority, MayRevert: c.may})
+			s.serve(back, &server.Options{Authority: c.authority, MayRevert: c.may})
 			want(t, s.put(s.heads[1], s.head().Root, s.modules[1]), c.status, "*")
 			if n := len(back.roots); (n == 1) != (c.status == 201) || n == 1 && back.roots[0] != s.heads[1].Root {
 				t.Errorf("made the head again: %v", back.roots)
 			}
 			want(t, s.put(s.heads[1], s.heads[0].Root, s.modules[1]), 409, "non-fast-forward push")
-			s.serve(s.stores, &remote.ServerOptions{Authority: c.authority, MayRevert: c.may}) // which cannot
+			s.serve(s.stores, &server.Options{Authority: c.authority, MayRevert: c.may}) // which cannot
 			want(t, s.put(s.heads[1], s.head().Root, s.modules[1]), 409, "non-fast-forward push")
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 var asJSON = set("Content-Type", "application/json")
@@ -33,7 +34,7 @@ func tombstoneBody(record, sig string) string {
 }
 
 func TestTombstone(t *testing.T) {
-	s := newSite(t, 2, &remote.ServerOptions{MaxTombstones: 2})
+	s := newSite(t, 2, &server.Options{MaxTombstones: 2})
 	root := s.heads[0].Root
 	at := auth.Tombstone{Store: s.id, Root: root, NotAfter: 1_700_000_000, Reason: auth.Compromise}
 	good := s.tombstone(at, s.publisher)

@@ -19,6 +19,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // slowAddress is where the slow clients of a test come from, as a trusted proxy says.
@@ -96,17 +97,17 @@ func TestSlowPushes(t *testing.T) {
 	}
 	limits := noLimit
 	limits.Bodies = 8 << 20
-	s.serve(remotetest.NewStores(s.now, s.memory, theirs), &remote.ServerOptions{
-		Limits: limits, Policy: remote.TrustOnFirstUse{}, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	s.serve(remotetest.NewStores(s.now, s.memory, theirs), &server.Options{
+		Limits: limits, Policy: server.TrustOnFirstUse{}, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := remote.NewHTTPServer(s.server, nil)
+	srv := server.NewHTTPServer(s.server, nil)
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	t.Cleanup(func() { server.Close(); <-done })
+	go func() { done <- srv.Serve(l) }()
+	t.Cleanup(func() { srv.Close(); <-done })
 	at := l.Addr().String()
 
 	sign := func(store auth.StoreID, by *auth.Key, n byte) auth.SignedRoot {
@@ -215,16 +216,16 @@ func TestSlowPushes(t *testing.T) {
 // TestRefusedBodies: a client that sends a body as fast as it can finds the answer, not a reset, and no more than
 // 256 KiB of what it sends are read.
 func TestRefusedBodies(t *testing.T) {
-	s := newSite(t, 1, &remote.ServerOptions{Limits: noLimit})
+	s := newSite(t, 1, &server.Options{Limits: noLimit})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	counting := &countingListener{Listener: l}
-	server := remote.NewHTTPServer(s.server, nil)
+	srv := server.NewHTTPServer(s.server, nil)
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(counting) }()
-	t.Cleanup(func() { server.Close(); <-done })
+	go func() { done <- srv.Serve(counting) }()
+	t.Cleanup(func() { srv.Close(); <-done })
 	_, head := s.next()
 	for _, tc := range []struct {
 		name   string

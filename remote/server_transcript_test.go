@@ -22,7 +22,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 var update = flag.Bool("update", false, "write the goldens anew")
@@ -34,7 +34,7 @@ func TestTranscripts(t *testing.T) {
 	for _, tc := range []struct {
 		name        string
 		generations int
-		opt         *remote.ServerOptions
+		opt         *server.Options
 		play        func(s *site)
 	}{
 		{"descriptor", 2, nil, func(s *site) {
@@ -99,7 +99,7 @@ func TestTranscripts(t *testing.T) {
 			mod, head := s.next()
 			s.put(head, s.head().Root, mod)
 		}},
-		{"refused-pushes", 2, &remote.ServerOptions{PushToken: "sesame", MaxModule: 10_000}, func(s *site) {
+		{"refused-pushes", 2, &server.Options{PushToken: "sesame", MaxModule: 10_000}, func(s *site) {
 			mod, head := s.next()
 			parent := s.head().Root
 			s.put(head, parent, mod, del("X-Dig-Parent"))
@@ -117,7 +117,7 @@ func TestTranscripts(t *testing.T) {
 			s.do("POST", s.path("/module/upload"), strings.NewReader("{"), pushHeaders(head, parent))
 			s.do("POST", s.path("/module/upload"), strings.NewReader(s.announcement(head, head.Root, mod)), pushHeaders(head, parent))
 		}},
-		{"presigned", 1, &remote.ServerOptions{Objects: objects}, func(s *site) {
+		{"presigned", 1, &server.Options{Objects: objects}, func(s *site) {
 			mod, head := s.next()
 			s.announce(head, s.head().Root, mod)
 			s.complete(head)
@@ -128,18 +128,18 @@ func TestTranscripts(t *testing.T) {
 			s.complete(head)
 			s.complete(head, set("X-Dig-Signature", s.heads[0].Tagged.String()))
 		}},
-		{"forbidden", 1, &remote.ServerOptions{Authorize: func(context.Context, auth.PublicKey, request.Op, auth.StoreID) error { return fs.ErrPermission }}, func(s *site) {
+		{"forbidden", 1, &server.Options{Authorize: func(context.Context, auth.PublicKey, request.Op, auth.StoreID) error { return fs.ErrPermission }}, func(s *site) {
 			s.do("GET", s.path(""), nil)
 			s.do("HEAD", s.path("/module"), nil)
 			s.do("POST", s.path("/content"), strings.NewReader("{}"), set("Accept", "application/json"))
 		}},
-		{"limited", 1, &remote.ServerOptions{Limits: remote.Limits{PerIP: remote.Rate{PerSecond: 0.1, Burst: 2}}, MaxInlineModule: 1000}, func(s *site) {
+		{"limited", 1, &server.Options{Limits: server.Limits{PerIP: server.Rate{PerSecond: 0.1, Burst: 2}}, MaxInlineModule: 1000}, func(s *site) {
 			s.do("GET", s.path("/module"), nil)
 			s.do("HEAD", s.path("/module"), nil)
 			s.do("GET", s.path("/module"), nil)
 			s.do("GET", s.path("/module"), nil, set("Accept", "application/json"))
 		}},
-		{"withheld", 2, &remote.ServerOptions{WithholdRevoked: true}, func(s *site) {
+		{"withheld", 2, &server.Options{WithholdRevoked: true}, func(s *site) {
 			body := s.tombstone(auth.Tombstone{Store: s.id, Root: s.heads[0].Root, NotAfter: 1_700_000_000}, s.publisher)
 			s.do("POST", s.path("/tombstone"), strings.NewReader(body), asJSON)
 			s.do("GET", s.path("/module?root="+s.heads[0].Root.String()), nil)
@@ -150,7 +150,7 @@ func TestTranscripts(t *testing.T) {
 			s.serve(failing{s.stores}, nil)
 			s.do("GET", s.path(""), nil)
 			s.do("GET", s.path(""), nil, set("Accept", "application/json"))
-			s.serve(s.stores, &remote.ServerOptions{Guard: &request.Guard{Now: s.now, Start: start, Nonces: request.NewNonces(&request.NoncesOptions{Max: 1})}})
+			s.serve(s.stores, &server.Options{Guard: &request.Guard{Now: s.now, Start: start, Nonces: request.NewNonces(&request.NoncesOptions{Max: 1})}})
 			s.do("GET", s.path(""), nil)
 			mod, head := s.next()
 			s.put(head, s.head().Root, mod)
@@ -183,12 +183,12 @@ func TestTranscripts(t *testing.T) {
 // A shelf is an object store with one place, and an address that does not change.
 type shelf struct{ object []byte }
 
-// Presign implements remote.ObjectStore.
-func (b *shelf) Presign(context.Context, remote.Upload) (string, error) {
+// Presign implements server.ObjectStore.
+func (b *shelf) Presign(context.Context, server.Upload) (string, error) {
 	return "https://bucket.example/a-secret", nil
 }
 
-// Open implements remote.ObjectStore.
+// Open implements server.ObjectStore.
 func (b *shelf) Open(context.Context, string) (io.ReadCloser, error) {
 	if b.object == nil {
 		return nil, fs.ErrNotExist
@@ -196,7 +196,7 @@ func (b *shelf) Open(context.Context, string) (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(b.object)), nil
 }
 
-// Remove implements remote.ObjectStore.
+// Remove implements server.ObjectStore.
 func (b *shelf) Remove(context.Context, string) error { b.object = nil; return nil }
 
 // golden holds got against a file under testdata, or writes it.

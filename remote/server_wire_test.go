@@ -17,8 +17,8 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // These tests talk to the server over connections, since that is what they are about.
@@ -100,7 +100,7 @@ func TestUploadThatStops(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSite(t, 1, &remote.ServerOptions{Limits: remote.Limits{UploadsPerStore: 1}})
+				s := newSite(t, 1, &server.Options{Limits: server.Limits{UploadsPerStore: 1}})
 				mod, head := s.next()
 				o := remotetest.NewOrigin(s.server)
 				defer o.Close()
@@ -168,7 +168,7 @@ func TestModuleThatBreaksOff(t *testing.T) {
 }
 
 // failing is a backend out of order.
-type failing struct{ remote.Backend }
+type failing struct{ server.Backend }
 
 func (failing) Head(context.Context, auth.StoreID) (auth.SignedRoot, error) {
 	return auth.SignedRoot{}, errors.New("cannot read /secret/path")
@@ -226,7 +226,7 @@ func TestModuleByReaderAndByWriterTo(t *testing.T) {
 
 // TestHugeLengthsCostNothing declares what nobody could keep.
 func TestHugeLengthsCostNothing(t *testing.T) {
-	s := newSite(t, 1, &remote.ServerOptions{MaxModule: 1 << 50, Policy: remote.TrustOnFirstUse{}})
+	s := newSite(t, 1, &server.Options{MaxModule: 1 << 50, Policy: server.TrustOnFirstUse{}})
 	_, head := s.next()
 	other := auth.SignedRoot{Store: auth.StoreID{1}, Root: head.Root}
 	signed, err := auth.SignRoot(t.Context(), other.Store, head.Root, s.publisher)

@@ -11,6 +11,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // A village is a store on the chain, the server that serves it by the chain's word, and those who follow it.
@@ -23,13 +24,13 @@ type village struct {
 	client   *remote.Client
 }
 
-func newVillage(t *testing.T, owner *auth.Key, authority func(*chain.Resolver) remote.Authority) *village {
+func newVillage(t *testing.T, owner *auth.Key, authority func(*chain.Resolver) server.Authority) *village {
 	t.Helper()
 	v := &village{t: t, chain: newChain(t), stores: remotetest.NewStores(nil)}
 	v.store = v.chain.Mint(chain.Metadata{}, chaintest.Standard(owner.PublicKey()))
 	v.settle()
 	v.resolver = chain.NewResolver(v.chain, fresh())
-	origin := remotetest.NewOrigin(remote.NewServer(v.stores, &remote.ServerOptions{Policy: remote.TrustOnFirstUse{}, Authority: authority(v.resolver)}))
+	origin := remotetest.NewOrigin(server.New(v.stores, &server.Options{Policy: server.TrustOnFirstUse{}, Authority: authority(v.resolver)}))
 	t.Cleanup(func() { origin.Close() })
 	var err error
 	if v.client, err = origin.Client(v.store.ID(), &remote.ClientOptions{Attempts: 1}); err != nil {
@@ -93,7 +94,7 @@ func keys(n int) []*auth.Key {
 func TestChangingHands(t *testing.T) {
 	k := keys(2)
 	former, heir := k[0], k[1]
-	v := newVillage(t, former, func(r *chain.Resolver) remote.Authority { return chain.OnChainKey{Resolver: r} })
+	v := newVillage(t, former, func(r *chain.Resolver) server.Authority { return chain.OnChainKey{Resolver: r} })
 
 	theirs := remotetest.NewMemory(v.store.ID(), nil) // the former owner's copy
 	one := v.commit(theirs, former, "one")
@@ -121,7 +122,7 @@ func TestChangingHands(t *testing.T) {
 	v.push("the former owner", theirs, false, auth.ErrForbidden)
 
 	// Whoever serves what the former owner signs is not believed.
-	rogue := remotetest.NewOrigin(remote.NewServer(remotetest.NewStores(nil, theirs), nil))
+	rogue := remotetest.NewOrigin(server.New(remotetest.NewStores(nil, theirs), nil))
 	defer rogue.Close()
 	client, err := rogue.Client(v.store.ID(), nil)
 	if err != nil {
@@ -143,7 +144,7 @@ func TestChangingHands(t *testing.T) {
 // TestFormerKeyUntilSettled: a transfer that is not settled takes nothing from the former owner yet, for it may vanish.
 func TestFormerKeyUntilSettled(t *testing.T) {
 	k := keys(2)
-	v := newVillage(t, k[0], func(r *chain.Resolver) remote.Authority { return chain.OnChainKey{Resolver: r} })
+	v := newVillage(t, k[0], func(r *chain.Resolver) server.Authority { return chain.OnChainKey{Resolver: r} })
 	copied := remotetest.NewMemory(v.store.ID(), nil)
 	v.commit(copied, k[0], "zero")
 	v.push("first", copied, false, nil)
@@ -162,7 +163,7 @@ func TestFormerKeyUntilSettled(t *testing.T) {
 func TestWriters(t *testing.T) {
 	k := keys(2)
 	owner, deploy := k[0], k[1]
-	v := newVillage(t, owner, func(r *chain.Resolver) remote.Authority { return chain.OnChainKey{Resolver: r} })
+	v := newVillage(t, owner, func(r *chain.Resolver) server.Authority { return chain.OnChainKey{Resolver: r} })
 	writer := chaintest.Writer(chaintest.Standard(deploy.PublicKey()))
 
 	origin := remotetest.NewMemory(v.store.ID(), nil)
@@ -198,7 +199,7 @@ func TestWriters(t *testing.T) {
 // TestTipRoot: where the root on the chain is the authority, whoever brings it is let in, and nothing else is.
 func TestTipRoot(t *testing.T) {
 	k := keys(2)
-	v := newVillage(t, k[0], func(r *chain.Resolver) remote.Authority { return chain.TipRoot{Resolver: r} })
+	v := newVillage(t, k[0], func(r *chain.Resolver) server.Authority { return chain.TipRoot{Resolver: r} })
 	local := remotetest.NewMemory(v.store.ID(), nil)
 	one := v.commit(local, k[0], "one")
 	v.push("not on the chain", local, false, auth.ErrForbidden)

@@ -11,6 +11,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // What package remote takes for the chain.
@@ -27,7 +28,7 @@ func TestRemote(t *testing.T) {
 	blocks := newChain(t)
 	onChain := blocks.Mint(chain.Metadata{}, chaintest.Standard(first.PublicKey()))
 	there := remotetest.NewMemory(onChain.ID(), nil)
-	origin := remotetest.NewOrigin(remote.NewServer(remotetest.NewStores(nil, there), nil))
+	origin := remotetest.NewOrigin(server.New(remotetest.NewStores(nil, there), nil))
 	defer origin.Close()
 	client, err := origin.Client(onChain.ID(), nil)
 	if err != nil {

@@ -31,6 +31,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // simulatorChallenge is what spends on network simulator0 are signed with.
@@ -311,7 +312,7 @@ func TestSimulator(t *testing.T) {
 		}
 		return head.Root
 	}
-	origin := remotetest.NewOrigin(remote.NewServer(remotetest.NewStores(nil, there), nil))
+	origin := remotetest.NewOrigin(server.New(remotetest.NewStores(nil, there), nil))
 	defer origin.Close()
 	client, err := origin.Client(store.ID(), nil)
 	if err != nil {

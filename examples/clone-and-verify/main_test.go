@@ -10,7 +10,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 func TestMain(m *testing.M) {
@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := httptest.NewServer(remote.NewServer(ws, nil))
+	host := httptest.NewServer(server.New(ws, nil))
 	t.Cleanup(host.Close)
 	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: func(env *testscript.Env) error {
 		env.Setenv("URL", host.URL+"/stores/"+store.ID().String())

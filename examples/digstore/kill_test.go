@@ -199,7 +199,7 @@ func TestKillPush(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(d.dir, "host"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	serve := func() *server {
+	serve := func() *serverProcess {
 		s, err := startServer(filepath.Join(d.dir, "host"), filepath.Join(d.dir, "identity"), "serve", "--allow", id)
 		if err != nil {
 			t.Fatal(err)

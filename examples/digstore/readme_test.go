@@ -12,6 +12,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // publish is the README's recipe "Publish from Go".
@@ -30,9 +31,9 @@ func publish(ctx context.Context, dir, addr string) error {
 	if _, err := store.Commit(ctx, nil, &digstore.CommitOptions{Message: "first"}); err != nil {
 		return err
 	}
-	server := remote.NewHTTPServer(remote.NewServer(ws, nil), nil)
-	server.Addr = addr
-	return server.ListenAndServe()
+	srv := server.NewHTTPServer(server.New(ws, nil), nil)
+	srv.Addr = addr
+	return srv.ListenAndServe()
 }
 
 // cloneSite is the README's recipe "Clone from Go and serve it as a web site".

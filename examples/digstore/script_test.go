@@ -181,7 +181,7 @@ func halt(ts *testscript.TestScript, neg bool, args []string) {
 	if !ok {
 		ts.Fatalf("no server %s", args[0])
 	}
-	ts.Check(s.(*server).stop())
+	ts.Check(s.(*serverProcess).stop())
 }
 
 // mode PERM FILE... checks permissions.

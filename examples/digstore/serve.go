@@ -25,6 +25,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/rpc"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // serveFlags are the flags of serve.
@@ -136,7 +137,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		if f.allowAny || f.pushTokenFile != "" {
 			return usage("leave --store out, or name what is let in with --allow ID", "--store serves one store, --allow-any and --push-token-file let in any")
 		}
-		if list, ok := o.Policy.(remote.AllowList); ok {
+		if list, ok := o.Policy.(server.AllowList); ok {
 			o.Only = slices.Collect(maps.Keys(list))
 		}
 	}
@@ -171,12 +172,12 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		defer nonces.Close()
 		o.Guard = &request.Guard{Nonces: nonces}
 	}
-	server := remote.NewServer(ws, o)
-	handler, err := f.handler(server, o)
+	srv := server.New(ws, o)
+	handler, err := f.handler(srv, o)
 	if err != nil {
 		return err
 	}
-	served, damaged, err := headsOf(ctx, server, o.Logger)
+	served, damaged, err := headsOf(ctx, srv, o.Logger)
 	if err != nil {
 		return err
 	}
@@ -230,18 +231,18 @@ func (f serveFlags) certificate() (*tls.Certificate, error) {
 
 // handler is the server, with its health and JSON-RPC beside it. It is no
 // ServeMux, which would redirect.
-func (f serveFlags) handler(server *remote.Server, o *remote.ServerOptions) (http.Handler, error) {
-	var rest http.Handler = server
+func (f serveFlags) handler(srv *server.Server, o *server.Options) (http.Handler, error) {
+	var rest http.Handler = srv
 	if !f.noRPC && len(f.identities) == 0 {
-		rest = rpc.NewHandler(server.Contents(), &rpc.Options{
+		rest = rpc.NewHandler(srv.Contents(), &rpc.Options{
 			PerIP: o.Limits.PerIP, TrustedProxies: o.TrustedProxies, Version: buildVersion().Version, Logger: o.Logger,
 		})
 	}
-	health := remote.Paced(remote.Health(server), 0)
+	health := server.Paced(server.Health(srv), 0)
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/stores/"):
-			server.ServeHTTP(w, r)
+			srv.ServeHTTP(w, r)
 		case r.URL.Path == "/healthz", r.URL.Path == "/readyz":
 			health.ServeHTTP(w, r)
 		default:
@@ -256,13 +257,13 @@ func (f serveFlags) handler(server *remote.Server, o *remote.ServerOptions) (htt
 	if host != "" {
 		hosts = append(hosts, host)
 	}
-	return remote.CheckHost(h, hosts), nil
+	return server.CheckHost(h, hosts), nil
 }
 
 // headsOf lists the stores that have a generation. Those that are damaged are
 // logged and left out; damaged is what is wrong with the last of them.
-func headsOf(ctx context.Context, server *remote.Server, log *slog.Logger) (list []module.ID, damaged, err error) {
-	for id, err := range server.Serving(ctx) {
+func headsOf(ctx context.Context, srv *server.Server, log *slog.Logger) (list []module.ID, damaged, err error) {
+	for id, err := range srv.Serving(ctx) {
 		switch {
 		case err == nil && !id.Root.IsZero():
 			list = append(list, id)
@@ -322,14 +323,14 @@ func (a *app) listen(ctx context.Context, l net.Listener, certificate *tls.Certi
 	if certificate != nil {
 		config.Certificates = []tls.Certificate{*certificate}
 	}
-	server := remote.NewHTTPServer(h, config)
-	server.ErrorLog = log.New(&httpLog{slog.New(slog.NewTextHandler(&lockedWriter{a}, nil))}, "", 0)
+	srv := server.NewHTTPServer(h, config)
+	srv.ErrorLog = log.New(&httpLog{slog.New(slog.NewTextHandler(&lockedWriter{a}, nil))}, "", 0)
 	failed := make(chan error, 1)
 	go func() {
 		if certificate != nil {
-			failed <- server.ServeTLS(l, "", "")
+			failed <- srv.ServeTLS(l, "", "")
 		} else {
-			failed <- server.Serve(l)
+			failed <- srv.Serve(l)
 		}
 	}()
 	select {
@@ -339,8 +340,8 @@ func (a *app) listen(ctx context.Context, l net.Listener, certificate *tls.Certi
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := server.Shutdown(last); errors.Is(err, context.DeadlineExceeded) {
-		server.Close() // uploads that are cut off here leave the old state
+	if err := srv.Shutdown(last); errors.Is(err, context.DeadlineExceeded) {
+		srv.Close() // uploads that are cut off here leave the old state
 	}
 	<-failed
 	a.note("stopped")

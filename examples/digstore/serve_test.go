@@ -22,7 +22,7 @@ import (
 )
 
 // host starts digstore serve in a folder of the desk; the test's end stops it.
-func (d *desk) host(at string, args ...string) *server {
+func (d *desk) host(at string, args ...string) *serverProcess {
 	d.t.Helper()
 	s, err := startServer(filepath.Join(d.dir, at), filepath.Join(d.dir, "identity"), args...)
 	if err != nil {
@@ -48,7 +48,7 @@ func TestReplayAfterRestart(t *testing.T) {
 		}
 		return r.Header
 	}
-	send := func(s *server, path, method string, h http.Header) (int, string) {
+	send := func(s *serverProcess, path, method string, h http.Header) (int, string) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, s.url+"/stores/"+id.String()+path, strings.NewReader("{}"))
 		if err != nil {
@@ -173,7 +173,7 @@ func TestDamagedWhileServing(t *testing.T) {
 	check(t, err)
 	broken := bytes.Clone(whole)
 	broken[8+4+100] ^= 1 // inside the first chunk
-	get := func(s *server, path string) (int, []byte, error) {
+	get := func(s *serverProcess, path string) (int, []byte, error) {
 		res, err := http.Get(s.url + path)
 		if err != nil {
 			return 0, nil, err
@@ -413,7 +413,7 @@ func TestRevert(t *testing.T) {
 func TestQuota(t *testing.T) {
 	d := newDesk(t)
 	mine, yours := filepath.Join(d.dir, "identity"), filepath.Join(d.dir, "another")
-	push := func(s *server, identity string, size int) bool {
+	push := func(s *serverProcess, identity string, size int) bool {
 		t.Helper()
 		at, err := os.MkdirTemp(d.dir, "p")
 		check(t, err)
@@ -444,7 +444,7 @@ func TestQuota(t *testing.T) {
 	} {
 		host := strings.ReplaceAll(c.name, " ", "-")
 		check(t, os.Mkdir(filepath.Join(d.dir, host), 0o755))
-		var s *server
+		var s *serverProcess
 		for i, taken := range c.pushes {
 			if i%2 == 0 {
 				s = d.host(host, append([]string{"--allow-any"}, c.args...)...)

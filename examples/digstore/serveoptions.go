@@ -14,12 +14,12 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/auth/request/noncefile"
 	"github.com/dig-network/digstore/digstore"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // serverOptions makes the library's options of the flags.
-func (a *app) serverOptions(f serveFlags) (*remote.ServerOptions, error) {
-	o := &remote.ServerOptions{
+func (a *app) serverOptions(f serveFlags) (*server.Options, error) {
+	o := &server.Options{
 		Anonymous: f.anonymous,
 		MaxModule: int64(f.maxModule),
 		Logger:    slog.New(slog.NewTextHandler(&lockedWriter{a}, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -27,7 +27,7 @@ func (a *app) serverOptions(f serveFlags) (*remote.ServerOptions, error) {
 	if !(f.requests > 0) {
 		return nil, usage("give a number above 0", "--requests: %v is none", f.requests)
 	}
-	each := remote.Rate{PerSecond: f.requests, Burst: int(min(max(4*f.requests, 1), 1e6))}
+	each := server.Rate{PerSecond: f.requests, Burst: int(min(max(4*f.requests, 1), 1e6))}
 	o.Limits.PerIP, o.Limits.PerIdentity = each, each
 	for _, text := range f.proxies {
 		network, err := netip.ParsePrefix(text)
@@ -44,7 +44,7 @@ func (a *app) serverOptions(f serveFlags) (*remote.ServerOptions, error) {
 		if f.maxStores < 0 || f.totalStores < 0 {
 			return nil, usage("give a number of stores, or 0 for no limit", "--max-stores: below zero")
 		}
-		o.Quota = &remote.Quota{Stores: f.maxStores, TotalStores: f.totalStores, Bytes: int64(f.quota), TotalBytes: int64(f.totalQuota)}
+		o.Quota = &server.Quota{Stores: f.maxStores, TotalStores: f.totalStores, Bytes: int64(f.quota), TotalBytes: int64(f.totalQuota)}
 	}
 	if o.MayRevert, err = f.mayRevert(); err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func (a *app) nonces(ws *digstore.Workspace) (*noncefile.File, error) {
 }
 
 // authorityBy says whose signature counts; nil is the rule without a chain.
-func (f serveFlags) authorityBy(r *chain.Resolver) (remote.Authority, error) {
+func (f serveFlags) authorityBy(r *chain.Resolver) (server.Authority, error) {
 	if f.authority != "" && f.authority != "store-key" && r == nil {
 		return nil, usage("name one with --chain URL or --chain full-node", "--authority %s: no source for the chain is configured", f.authority)
 	}
@@ -165,17 +165,17 @@ func (f serveFlags) authorityBy(r *chain.Resolver) (remote.Authority, error) {
 }
 
 // policy says whose first push is taken.
-func (f serveFlags) policy(r *chain.Resolver) (remote.Policy, error) {
+func (f serveFlags) policy(r *chain.Resolver) (server.Policy, error) {
 	if f.allowAny && r != nil {
-		return remote.TrustOnFirstUse{Anchor: r}, nil
+		return server.TrustOnFirstUse{Anchor: r}, nil
 	}
 	if f.allowAny {
-		return remote.TrustOnFirstUse{}, nil
+		return server.TrustOnFirstUse{}, nil
 	}
 	if len(f.allow) == 0 {
-		return remote.RejectUnknown{}, nil
+		return server.RejectUnknown{}, nil
 	}
-	list := remote.AllowList{}
+	list := server.AllowList{}
 	for _, entry := range f.allow {
 		text, keyText, hasKey := strings.Cut(entry, "=")
 		id, err := auth.ParseStoreID(text)

@@ -31,8 +31,8 @@ import (
 // running holds the servers of all scripts by process id.
 var running sync.Map
 
-// server is a "digstore serve" in a process of its own.
-type server struct {
+// serverProcess is a "digstore serve" in a process of its own.
+type serverProcess struct {
 	cmd    *exec.Cmd
 	url    string
 	banner banner
@@ -83,14 +83,14 @@ func TestBanner(t *testing.T) {
 }
 
 // startServer runs digstore with args and "serve --json" and waits for its banner.
-func startServer(dir, identity string, args ...string) (*server, error) {
+func startServer(dir, identity string, args ...string) (*serverProcess, error) {
 	if !slices.Contains(args, "serve") {
 		args = append([]string{"serve"}, args...)
 	}
 	if !slices.Contains(args, "--bind") {
 		args = append(args, "--bind", "127.0.0.1:0")
 	}
-	s := &server{cmd: exec.Command("digstore", append(args, "--json")...)}
+	s := &serverProcess{cmd: exec.Command("digstore", append(args, "--json")...)}
 	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr = dir, append(os.Environ(), "DIG_IDENTITY_DIR="+identity), &s.stderr
 	interruptible(s.cmd)
 	out, err := s.cmd.StdoutPipe()
@@ -115,7 +115,7 @@ func startServer(dir, identity string, args ...string) (*server, error) {
 
 // stop interrupts the server; the error is that of its end. A server that cannot be interrupted, because
 // it has ended or Windows has no console here, or that does not end, is killed.
-func (s *server) stop() error {
+func (s *serverProcess) stop() error {
 	s.once.Do(func() {
 		if err := interrupt(s.cmd.Process); err != nil {
 			_ = s.cmd.Process.Kill()

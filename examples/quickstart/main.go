@@ -21,6 +21,7 @@ import (
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 func main() {
@@ -37,7 +38,7 @@ func main() {
 	fmt.Printf("published %d files, sealed and signed, as root %v\n", len(site), root)
 
 	listener := must(net.Listen("tcp", "127.0.0.1:0"))
-	go http.Serve(listener, remote.NewServer(publisher, nil))
+	go http.Serve(listener, server.New(publisher, nil))
 	url := must(remote.ParseURL(fmt.Sprintf("http://%v/stores/%v", listener.Addr(), store.ID())))
 	fmt.Println("serving at", url)
 

@@ -18,7 +18,7 @@ import (
 	"github.com/dig-network/digstore/auth/chain/chaintest"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // A publisher is a store in a workspace, served over HTTP by a server that can be made to lie.
@@ -37,7 +37,7 @@ func newPublisher(t *testing.T, id auth.StoreID) *publisher {
 	store, err := ws.Create(id, &digstore.StoreOptions{Key: auth.NewKey([auth.SeedSize]byte{1})})
 	check(t, err)
 	p := &publisher{t: t, store: store}
-	honest := remote.NewServer(ws, nil)
+	honest := server.New(ws, nil)
 	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p.lie.Load() && strings.HasSuffix(r.URL.Path, "/module") {
 			w = liar{w}

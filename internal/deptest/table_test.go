@@ -50,6 +50,7 @@ var table = []row{
 	{pkg: "internal/diskfs", third: onDisk},
 	{pkg: "internal/bls", third: blst},
 	{pkg: "merkle"},
+	{pkg: "internal/readerat", house: []string{"merkle"}},
 
 	{pkg: "auth", house: []string{"internal/bls", "internal/codec", "internal/secretfile", "merkle"}, third: blst},
 	{pkg: "auth/request", house: []string{"auth", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru), http: true},
@@ -67,16 +68,19 @@ var table = []row{
 
 	{pkg: "plot", house: []string{"capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(plots, onDisk)},
 	{pkg: "digstore", house: []string{"digstore/module", "digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/diskfs", "internal/regular", "internal/secretfile"}, third: store},
-	{pkg: "remote/internal/wire", house: []string{"digstore/module", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(sealed, zstd, lru), http: true},
-	{pkg: "remote", house: []string{"remote/internal/wire", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/backoff", "internal/codec", "internal/netguard", "internal/strictjson"}, third: join(wire, lru), http: true},
-	{pkg: "remote/rpc", house: []string{"remote", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
+	{pkg: "remote/internal/wire", house: []string{"digstore/module", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(sealed, zstd), http: true},
+	{pkg: "remote", house: []string{"remote/internal/wire", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/backoff", "internal/netguard",
+		"internal/readerat", "internal/strictjson"}, third: wire, http: true},
+	{pkg: "remote/server", house: []string{"remote/internal/wire", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/codec", "internal/netguard",
+		"internal/readerat", "internal/strictjson"}, third: join(wire, lru), http: true},
+	{pkg: "remote/rpc", house: []string{"remote", "remote/server", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/conform", house: []string{"remote", "remote/internal/wire", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
-	{pkg: "remote/remotetest", house: []string{"remote", "remote/internal/wire", "internal/corpus", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
+	{pkg: "remote/remotetest", house: []string{"remote", "remote/server", "remote/internal/wire", "internal/corpus", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
 
 	{pkg: "node/economy"},
 
 	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
-		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/regular"},
+		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/server", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/regular"},
 		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},
 }
 

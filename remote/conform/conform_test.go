@@ -22,6 +22,7 @@ import (
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/conform"
 	"github.com/dig-network/digstore/remote/rpc"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // workspace is the world's store on disk.
@@ -48,18 +49,18 @@ func TestOurServer(t *testing.T) {
 	always := []string{"limits/retry-after", "module/too-large", "refuse/without-a-token", "route/tls", "push/presigned"}
 	for _, tc := range []struct {
 		name    string
-		backend func(t testing.TB) remote.Backend
-		server  *remote.ServerOptions
+		backend func(t testing.TB) server.Backend
+		server  *server.Options
 		options conform.Options
 		skipped func(check string) bool // besides always
 	}{
-		{"memory", func(t testing.TB) remote.Backend { return large.memory(t) }, nil, conform.Options{}, nil},
-		{"workspace", func(t testing.TB) remote.Backend { return w.workspace(t) }, nil, conform.Options{}, nil},
-		{"anonymous", func(t testing.TB) remote.Backend { return w.memory(t) }, &remote.ServerOptions{Anonymous: true}, conform.Options{Anonymous: true},
+		{"memory", func(t testing.TB) server.Backend { return large.memory(t) }, nil, conform.Options{}, nil},
+		{"workspace", func(t testing.TB) server.Backend { return w.workspace(t) }, nil, conform.Options{}, nil},
+		{"anonymous", func(t testing.TB) server.Backend { return w.memory(t) }, &server.Options{Anonymous: true}, conform.Options{Anonymous: true},
 			func(check string) bool { return strings.HasPrefix(check, "auth/") }},
-		{"uploads that go elsewhere", func(t testing.TB) remote.Backend { return w.memory(t) }, &remote.ServerOptions{Objects: newShelf()}, conform.Options{Only: []string{"push/*"}}, nil},
-		{"a token, and modules that are too large", func(t testing.TB) remote.Backend { return w.memory(t) },
-			&remote.ServerOptions{Policy: remote.RejectUnknown{}, PushToken: "t0ken", MaxInlineModule: 10 << 10},
+		{"uploads that go elsewhere", func(t testing.TB) server.Backend { return w.memory(t) }, &server.Options{Objects: newShelf()}, conform.Options{Only: []string{"push/*"}}, nil},
+		{"a token, and modules that are too large", func(t testing.TB) server.Backend { return w.memory(t) },
+			&server.Options{Policy: server.RejectUnknown{}, PushToken: "t0ken", MaxInlineModule: 10 << 10},
 			conform.Options{Write: &conform.Write{Token: "t0ken"}},
 			func(check string) bool {
 				return strings.HasPrefix(check, "module/") || strings.HasPrefix(check, "range/") || strings.HasPrefix(check, "recipe/") || check == "revoke/store"

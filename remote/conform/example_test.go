@@ -11,6 +11,7 @@ import (
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/conform"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // A server of one's own is held against what others will ask of it.
@@ -21,7 +22,7 @@ func ExampleRun() {
 	if _, err := store.Publish(ctx, publisher, fstest.MapFS{"index.html": {Data: []byte("<h1>hello</h1>")}}); err != nil {
 		log.Fatal(err)
 	}
-	origin := remotetest.NewOrigin(remote.NewServer(remotetest.NewStores(nil, store), nil))
+	origin := remotetest.NewOrigin(server.New(remotetest.NewStores(nil, store), nil))
 	defer origin.Close()
 
 	// A program has a host name here, and needs no transport of its own.

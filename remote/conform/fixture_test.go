@@ -22,9 +22,10 @@ import (
 	"github.com/dig-network/digstore/remote/conform"
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/rpc"
+	"github.com/dig-network/digstore/remote/server"
 )
 
-var noLimit = remote.Rate{PerSecond: math.Inf(1)}
+var noLimit = server.Rate{PerSecond: math.Inf(1)}
 
 // noise is n bytes that do not compress, and differ with seed.
 func noise(seed uint32, n int) []byte {
@@ -86,22 +87,22 @@ func (w *world) memory(t testing.TB) *remotetest.Stores {
 }
 
 // serve is an origin of both tiers over a backend, open for first pushes and without limits unless o says otherwise.
-func serve(b remote.Backend, o *remote.ServerOptions) http.Handler {
-	opt := remote.ServerOptions{Policy: remote.TrustOnFirstUse{}, Limits: remote.Limits{PerIP: noLimit, PerIdentity: noLimit, PerStore: noLimit}}
+func serve(b server.Backend, o *server.Options) http.Handler {
+	opt := server.Options{Policy: server.TrustOnFirstUse{}, Limits: server.Limits{PerIP: noLimit, PerIdentity: noLimit, PerStore: noLimit}}
 	if o != nil {
 		limits := opt.Limits
 		if opt = *o; opt.Policy == nil {
-			opt.Policy = remote.TrustOnFirstUse{}
+			opt.Policy = server.TrustOnFirstUse{}
 		}
-		if opt.Limits == (remote.Limits{}) {
+		if opt.Limits == (server.Limits{}) {
 			opt.Limits = limits
 		}
 	}
-	server := remote.NewServer(b, &opt)
-	tier := rpc.NewHandler(server.Contents(), &rpc.Options{PerIP: noLimit})
+	srv := server.New(b, &opt)
+	tier := rpc.NewHandler(srv.Contents(), &rpc.Options{PerIP: noLimit})
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/stores/") {
-			server.ServeHTTP(out, r)
+			srv.ServeHTTP(out, r)
 			return
 		}
 		if objects, ok := opt.Objects.(*shelf); ok && strings.HasPrefix(r.URL.Path, "/objects/") {
@@ -120,7 +121,7 @@ type shelf struct {
 
 func newShelf() *shelf { return &shelf{bodies: map[string][]byte{}} }
 
-func (s *shelf) Presign(_ context.Context, u remote.Upload) (string, error) {
+func (s *shelf) Presign(_ context.Context, u server.Upload) (string, error) {
 	return "http://127.0.0.1/objects/" + u.Name, nil
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 func chosen(patterns []string, name string) bool {
@@ -25,11 +25,11 @@ func chosen(patterns []string, name string) bool {
 }
 
 // options are those of the server that is spoiled.
-func (sp spoil) options() *remote.ServerOptions {
+func (sp spoil) options() *server.Options {
 	if sp.check == "module/too-large" {
-		return &remote.ServerOptions{MaxInlineModule: 1 << 10}
+		return &server.Options{MaxInlineModule: 1 << 10}
 	}
-	o := &remote.ServerOptions{Policy: remote.RejectUnknown{}, PushToken: "t0ken"}
+	o := &server.Options{Policy: server.RejectUnknown{}, PushToken: "t0ken"}
 	if sp.check == "push/presigned" {
 		o.Objects = newShelf()
 	}

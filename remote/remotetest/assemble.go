@@ -12,12 +12,13 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 var (
 	_ remote.Assembler      = (*Memory)(nil)
-	_ remote.RecipeBackend  = (*Stores)(nil)
-	_ remote.RecipeReceiver = (*Stores)(nil)
+	_ server.RecipeBackend  = (*Stores)(nil)
+	_ server.RecipeReceiver = (*Stores)(nil)
 )
 
 // Recipe implements [remote.Assembler].
@@ -136,7 +137,7 @@ func (b both) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	return b.second.Chunk(c)
 }
 
-// Recipe implements [remote.RecipeBackend].
+// Recipe implements [server.RecipeBackend].
 func (b *Stores) Recipe(_ context.Context, s auth.StoreID, root merkle.Hash) (*module.Recipe, error) {
 	m, err := b.Store(s)
 	if err != nil {
@@ -145,7 +146,7 @@ func (b *Stores) Recipe(_ context.Context, s auth.StoreID, root merkle.Hash) (*m
 	return m.known(root)
 }
 
-// ReceiveRecipe implements [remote.RecipeReceiver].
+// ReceiveRecipe implements [server.RecipeReceiver].
 func (b *Stores) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r *module.Recipe, base merkle.Hash,
 	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
 	m, err := b.Store(head.Store)

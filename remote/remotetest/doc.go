@@ -1,10 +1,10 @@
 // Package remotetest helps to test what clones, pulls, pushes and serves.
 //
 // [Memory] is a store in memory: a [remote.Local] with everything that is optional there. [Stores] puts several of
-// them together into a [remote.Backend] that also takes pushes and tombstones. Both are small but whole: they keep
+// them together into a [server.Backend] that also takes pushes and tombstones. Both are small but whole: they keep
 // generations as [module.Recipe] and each chunk once, and hold modules to what the interfaces promise.
 //
-// [NewOrigin] serves an [http.Handler], usually a [*remote.Server], over pipes inside the process: real HTTP, no ports,
+// [NewOrigin] serves an [http.Handler], usually a [*server.Server], over pipes inside the process: real HTTP, no ports,
 // and no waiting under testing/synctest.
 //
 // [Liars] are origins that do not tell the truth, each in one way, about the store of a [World]. Each names the check

@@ -14,7 +14,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // A Guest answers for one module as the reference's guest program does (store-format §12),
@@ -46,7 +46,7 @@ func (g Guest) Content(ctx context.Context, request []byte) ([]byte, error) {
 		}
 	}
 	if res == nil {
-		return remote.GuestDecoy(req.Key, root).MarshalBinary()
+		return server.GuestDecoy(req.Key, root).MarshalBinary()
 	}
 	proof, err := res.Proof()
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // head is the generation that liars lie about.
@@ -323,7 +324,7 @@ func (b *liarBackend) Module(ctx context.Context, s auth.StoreID, root merkle.Ha
 
 // wholeModules is a backend that knows no recipes, so that its modules are asked for.
 type wholeModules struct {
-	remote.Backend
+	server.Backend
 	remote.Revoker
 }
 

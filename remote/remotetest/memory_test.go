@@ -13,6 +13,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -56,19 +57,19 @@ func TestMemoryIsKept(t *testing.T) {
 }
 
 func TestMemoryIsAMirror(t *testing.T) {
-	remotetest.TestMirror(t, func(_ *testing.T, id auth.StoreID) (remote.Local, remote.Backend) {
+	remotetest.TestMirror(t, func(_ *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
 		m := remotetest.NewMemory(id, nil)
 		return m, remotetest.NewStores(nil, m)
 	})
 }
 
 func TestStoresAreABackend(t *testing.T) {
-	remotetest.TestBackend(t, func(*testing.T) remote.Backend { return remotetest.NewStores(nil) })
+	remotetest.TestBackend(t, func(*testing.T) server.Backend { return remotetest.NewStores(nil) })
 }
 
 // TestReadOnlyBackend holds what can only be read to what is left of the promises.
 func TestReadOnlyBackend(t *testing.T) {
-	remotetest.TestBackend(t, func(*testing.T) remote.Backend { return struct{ remote.Backend }{remotetest.NewStores(nil)} })
+	remotetest.TestBackend(t, func(*testing.T) server.Backend { return struct{ server.Backend }{remotetest.NewStores(nil)} })
 }
 
 // TestHonest is the other half of TestLiars: visits to an origin that does not lie.

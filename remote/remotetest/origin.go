@@ -22,7 +22,7 @@ type Origin struct {
 	done   chan struct{} // closed when the server has returned
 }
 
-// NewOrigin returns an origin that answers with h: a [*remote.Server], or one of the [Liars]. It starts with the
+// NewOrigin returns an origin that answers with h: a [*server.Server], or one of the [Liars]. It starts with the
 // first Dial. The caller closes it.
 func NewOrigin(h http.Handler) *Origin {
 	return &Origin{

@@ -14,17 +14,18 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 var (
-	_ remote.Backend  = (*Stores)(nil)
-	_ remote.Receiver = (*Stores)(nil)
-	_ remote.Promoter = (*Stores)(nil)
+	_ server.Backend  = (*Stores)(nil)
+	_ server.Receiver = (*Stores)(nil)
+	_ server.Promoter = (*Stores)(nil)
 	_ remote.Revoker  = (*Stores)(nil)
-	_ remote.Lister   = (*Stores)(nil)
+	_ server.Lister   = (*Stores)(nil)
 )
 
-// Stores are the memory stores that a server serves: a [remote.Backend] with everything that is optional there.
+// Stores are the memory stores that a server serves: a [server.Backend] with everything that is optional there.
 // Safe for concurrent use.
 type Stores struct {
 	now func() time.Time
@@ -53,7 +54,7 @@ func (b *Stores) Store(s auth.StoreID) (*Memory, error) {
 	return nil, fmt.Errorf("store %s: %w", s, fs.ErrNotExist)
 }
 
-// Head implements [remote.Backend].
+// Head implements [server.Backend].
 func (b *Stores) Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, error) {
 	m, err := b.Store(s)
 	if err != nil {
@@ -62,7 +63,7 @@ func (b *Stores) Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, err
 	return m.Head(ctx)
 }
 
-// Generations implements [remote.Backend].
+// Generations implements [server.Backend].
 func (b *Stores) Generations(ctx context.Context, s auth.StoreID) ([]module.Generation, error) {
 	m, err := b.Store(s)
 	if err != nil {
@@ -71,7 +72,7 @@ func (b *Stores) Generations(ctx context.Context, s auth.StoreID) ([]module.Gene
 	return m.Generations(ctx)
 }
 
-// Module implements [remote.Backend].
+// Module implements [server.Backend].
 func (b *Stores) Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
 	m, err := b.Store(s)
 	if err != nil {
@@ -80,7 +81,7 @@ func (b *Stores) Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (
 	return m.Module(ctx, root)
 }
 
-// Stores implements [remote.Lister].
+// Stores implements [server.Lister].
 func (b *Stores) Stores(context.Context) iter.Seq2[auth.StoreID, error] {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -116,7 +117,7 @@ func (b *Stores) Revoke(ctx context.Context, t auth.Tombstone) error {
 	return m.Revoke(ctx, t)
 }
 
-// Receive implements [remote.Receiver].
+// Receive implements [server.Receiver].
 func (b *Stores) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader,
 	check func(*module.Module) error) error {
 	recipe, chunks, err := decompose(ctx, r, check)
@@ -163,7 +164,7 @@ func (m *Memory) advance(root merkle.Hash) {
 		Time: m.now().UTC().Truncate(time.Second)})
 }
 
-// Pending implements [remote.Promoter].
+// Pending implements [server.Promoter].
 func (b *Stores) Pending(_ context.Context, s auth.StoreID) ([]module.Generation, error) {
 	m, err := b.Store(s)
 	if err != nil {
@@ -178,7 +179,7 @@ func (b *Stores) Pending(_ context.Context, s auth.StoreID) ([]module.Generation
 	return all, nil
 }
 
-// Promote implements [remote.Promoter].
+// Promote implements [server.Promoter].
 func (b *Stores) Promote(_ context.Context, s auth.StoreID, root merkle.Hash) error {
 	m, err := b.Store(s)
 	if err != nil {
@@ -199,7 +200,7 @@ func (b *Stores) Promote(_ context.Context, s auth.StoreID, root merkle.Hash) er
 	return nil
 }
 
-// Drop implements [remote.Promoter].
+// Drop implements [server.Promoter].
 func (b *Stores) Drop(_ context.Context, s auth.StoreID, root merkle.Hash) error {
 	m, err := b.Store(s)
 	if err != nil {

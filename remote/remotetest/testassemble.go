@@ -11,6 +11,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // A deal is a generation of a World as recipe and chunks.
@@ -129,11 +130,11 @@ func (w *localTest) assemble(t *testing.T) {
 	next.same(t, r, err)
 }
 
-// recipes holds a Backend to [remote.RecipeBackend] and [remote.RecipeReceiver].
+// recipes holds a Backend to [server.RecipeBackend] and [server.RecipeReceiver].
 func (w *backendTest) recipes(t *testing.T) {
 	ctx := t.Context()
 	b := w.open(t)
-	back, receiver := b.(remote.RecipeBackend), b.(remote.RecipeReceiver)
+	back, receiver := b.(server.RecipeBackend), b.(server.RecipeReceiver)
 	if err := w.push(t, b, 0, false); err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +169,7 @@ func (w *backendTest) recipes(t *testing.T) {
 		t.Fatalf("promote: %v", err)
 	}
 	w.holds(t, b, 2)
-	if p, ok := b.(remote.Promoter); ok {
+	if p, ok := b.(server.Promoter); ok {
 		if left, err := p.Pending(ctx, w.Store); err != nil || len(left) != 0 {
 			t.Errorf("pending after the promotion: %v, %v", left, err)
 		}

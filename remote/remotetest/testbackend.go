@@ -14,41 +14,42 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestBackend holds an implementation of [remote.Backend] to what the interfaces promise: of Receiver, Promoter,
+// TestBackend holds an implementation of [server.Backend] to what the interfaces promise: of Receiver, Promoter,
 // Revoker and Lister those that it has as well. open returns one without any store, for each subtest. A backend that
-// is no [remote.Receiver] cannot be filled from outside, and is only asked for what it does not have.
-func TestBackend(t *testing.T, open func(t *testing.T) remote.Backend) {
+// is no [server.Receiver] cannot be filled from outside, and is only asked for what it does not have.
+func TestBackend(t *testing.T, open func(t *testing.T) server.Backend) {
 	w, err := NewWorld(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := &backendTest{World: w, open: open}
 	t.Run("unknown store", b.unknownStore)
-	if _, ok := open(t).(remote.Receiver); !ok {
+	if _, ok := open(t).(server.Receiver); !ok {
 		return
 	}
 	t.Run("receive", b.receive)
 	t.Run("refuse", b.refuse)
 	t.Run("race", b.race)
-	if _, ok := open(t).(remote.Promoter); ok {
+	if _, ok := open(t).(server.Promoter); ok {
 		t.Run("pending", b.pending)
 	}
-	if _, ok := open(t).(remote.RecipeReceiver); ok {
+	if _, ok := open(t).(server.RecipeReceiver); ok {
 		t.Run("recipes", b.recipes)
 	}
 	if _, ok := open(t).(remote.Revoker); ok {
 		t.Run("revoke", b.revoke)
 	}
-	if _, ok := open(t).(remote.Lister); ok {
+	if _, ok := open(t).(server.Lister); ok {
 		t.Run("list", b.list)
 	}
 }
 
 type backendTest struct {
 	*World
-	open func(t *testing.T) remote.Backend
+	open func(t *testing.T) server.Backend
 }
 
 func (w *backendTest) unknownStore(t *testing.T) {
@@ -62,7 +63,7 @@ func (w *backendTest) unknownStore(t *testing.T) {
 	if r, ok := b.(remote.Revoker); ok {
 		absence(t, "Revoke", r.Revoke(ctx, auth.Tombstone{Store: w.Store}))
 	}
-	if p, ok := b.(remote.Promoter); ok {
+	if p, ok := b.(server.Promoter); ok {
 		_, err := p.Pending(ctx, w.Store)
 		absence(t, "Pending", err)
 		absence(t, "Promote", p.Promote(ctx, w.Store, w.Heads[0].Root))
@@ -77,13 +78,13 @@ func absence(t *testing.T, what string, err error) {
 }
 
 // push receives generation n on top of the one before it.
-func (w *World) push(t *testing.T, b remote.Backend, n int, pending bool) error {
+func (w *World) push(t *testing.T, b server.Backend, n int, pending bool) error {
 	t.Helper()
 	parent := merkle.Hash{}
 	if n > 0 {
 		parent = w.Heads[n-1].Root
 	}
-	return b.(remote.Receiver).Receive(t.Context(), w.Heads[n], parent, pending, bytes.NewReader(w.Modules[n]),
+	return b.(server.Receiver).Receive(t.Context(), w.Heads[n], parent, pending, bytes.NewReader(w.Modules[n]),
 		func(m *module.Module) error {
 			if id := (module.ID{Store: w.Store, Root: w.Heads[n].Root}); m.ID() != id {
 				t.Errorf("check is given %s, want %s", m.ID(), id)
@@ -93,7 +94,7 @@ func (w *World) push(t *testing.T, b remote.Backend, n int, pending bool) error 
 }
 
 // holds wants the first n generations to be there, and nothing else of the store.
-func (w *World) holds(t *testing.T, b remote.Backend, n int) {
+func (w *World) holds(t *testing.T, b server.Backend, n int) {
 	t.Helper()
 	ctx := t.Context()
 	lines, err := b.Generations(ctx, w.Store)
@@ -171,7 +172,7 @@ func (w *backendTest) receive(t *testing.T) {
 
 func (w *backendTest) refuse(t *testing.T) {
 	ctx, b := t.Context(), w.open(t)
-	r := b.(remote.Receiver)
+	r := b.(server.Receiver)
 	mine := errors.New("mine")
 	for n := range 2 { // once with no store there, once with one
 		mod, head, parent := w.Modules[n], w.Heads[n], merkle.Hash{}
@@ -213,7 +214,7 @@ func (w *backendTest) refuse(t *testing.T) {
 // race lets generations that all follow the same head come in at once, first pushes too.
 func (w *backendTest) race(t *testing.T) {
 	b := w.open(t)
-	r := b.(remote.Receiver)
+	r := b.(server.Receiver)
 	ctx := t.Context()
 	for _, parent := range []merkle.Hash{{}, w.Heads[0].Root} {
 		roots := []int{0, 0, 0}
@@ -255,7 +256,7 @@ func (w *backendTest) race(t *testing.T) {
 
 func (w *backendTest) pending(t *testing.T) {
 	ctx, b := t.Context(), w.open(t)
-	p := b.(remote.Promoter)
+	p := b.(server.Promoter)
 	wait := func(n int) {
 		t.Helper()
 		if err := w.push(t, b, n, true); err != nil {
@@ -298,14 +299,14 @@ func (w *backendTest) pending(t *testing.T) {
 	w.holds(t, b, 2)
 
 	aside := w.Heads[2]
-	if err := b.(remote.Receiver).Receive(ctx, aside, w.Heads[1].Root, true, bytes.NewReader(w.Modules[2]), func(*module.Module) error { return nil }); err != nil {
+	if err := b.(server.Receiver).Receive(ctx, aside, w.Heads[1].Root, true, bytes.NewReader(w.Modules[2]), func(*module.Module) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	mod, head, err := Module(ctx, w.Store, w.Publisher, content(7), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.(remote.Receiver).Receive(ctx, head, w.Heads[1].Root, false, bytes.NewReader(mod), func(*module.Module) error { return nil }); err != nil {
+	if err := b.(server.Receiver).Receive(ctx, head, w.Heads[1].Root, false, bytes.NewReader(mod), func(*module.Module) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Promote(ctx, w.Store, aside.Root); !errors.Is(err, module.ErrNotHead) {
@@ -358,7 +359,7 @@ func (w *backendTest) list(t *testing.T) {
 		t.Fatal(err)
 	}
 	var ids []auth.StoreID
-	for id, err := range b.(remote.Lister).Stores(t.Context()) {
+	for id, err := range b.(server.Lister).Stores(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,12 +14,13 @@ import (
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // TestMirror clones a publisher's store, that clone again, and that one's clone: with all generations, signatures of
 // both forms and tombstones. Each of the three has to serve on what the publisher serves, to the byte, on every route
 // that reads. open returns an empty store with that id as both, what is filled and what serves it.
-func TestMirror(t *testing.T, open func(t *testing.T, id auth.StoreID) (remote.Local, remote.Backend)) {
+func TestMirror(t *testing.T, open func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend)) {
 	w, err := NewWorld(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -37,9 +38,9 @@ func TestMirror(t *testing.T, open func(t *testing.T, id auth.StoreID) (remote.L
 			t.Fatal(err)
 		}
 	}
-	all := remote.Rate{PerSecond: math.Inf(1)}
-	serve := func(b remote.Backend) http.Handler {
-		return remote.NewServer(b, &remote.ServerOptions{Limits: remote.Limits{PerIP: all, PerIdentity: all, PerStore: all}, Anonymous: true, DecoySecret: bytes.Repeat([]byte{7}, 32)})
+	all := server.Rate{PerSecond: math.Inf(1)}
+	serve := func(b server.Backend) http.Handler {
+		return server.New(b, &server.Options{Limits: server.Limits{PerIP: all, PerIdentity: all, PerStore: all}, Anonymous: true, DecoySecret: bytes.Repeat([]byte{7}, 32)})
 	}
 	first := serve(NewStores(nil, publisher))
 	sync := remote.Sync{AllGenerations: true, Trust: remote.Trust{Publisher: w.Publisher.PublicKey(), AllowUnsignedHistory: true}}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/internal/corpus"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // Generations is how many generations the store of a [World] has.
@@ -82,6 +82,6 @@ func (w *World) Honest(ctx context.Context, n int) (http.Handler, error) {
 	return w.serve(NewStores(w.now, m)), nil
 }
 
-func (w *World) serve(b remote.Backend) http.Handler {
-	return remote.NewServer(b, &remote.ServerOptions{Now: w.now})
+func (w *World) serve(b server.Backend) http.Handler {
+	return server.New(b, &server.Options{Now: w.now})
 }

@@ -13,9 +13,9 @@
 //
 // # Serving
 //
-// A [Handler] is an [net/http.Handler] beside a [remote.Server], and answers from the same [remote.Contents]:
+// A [Handler] is an [net/http.Handler] beside a [server.Server], and answers from the same [server.Contents]:
 //
-//	server := remote.NewServer(workspace, nil)
+//	server := server.New(workspace, nil)
 //	mux.Handle("/stores/", server)
 //	mux.Handle("/", rpc.NewHandler(server.Contents(), nil))
 //

@@ -12,6 +12,7 @@ import (
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/rpc"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // One resource is read and held against a root that is known from elsewhere: here the publisher's own word for it.
@@ -25,10 +26,10 @@ func Example() {
 	}
 
 	// A server of both tiers. A program gives the mux to http.ListenAndServe, and serves a *digstore.Workspace.
-	server := remote.NewServer(remotetest.NewStores(nil, store), nil)
+	srv := server.New(remotetest.NewStores(nil, store), nil)
 	mux := http.NewServeMux()
-	mux.Handle("/stores/", server)
-	mux.Handle("/", rpc.NewHandler(server.Contents(), nil))
+	mux.Handle("/stores/", srv)
+	mux.Handle("/", rpc.NewHandler(srv.Contents(), nil))
 	origin := remotetest.NewOrigin(mux)
 	defer origin.Close()
 
@@ -59,10 +60,10 @@ func ExampleLarge() {
 	if _, err := there.Publish(ctx, publisher, fstest.MapFS{"large.bin": {Data: make([]byte, 100_000)}}); err != nil {
 		log.Fatal(err)
 	}
-	server := remote.NewServer(remotetest.NewStores(nil, there), &remote.ServerOptions{MaxInlineModule: 10_000})
+	srv := server.New(remotetest.NewStores(nil, there), &server.Options{MaxInlineModule: 10_000})
 	mux := http.NewServeMux()
-	mux.Handle("/stores/", server)
-	mux.Handle("/", rpc.NewHandler(server.Contents(), nil))
+	mux.Handle("/stores/", srv)
+	mux.Handle("/", rpc.NewHandler(srv.Contents(), nil))
 	origin := remotetest.NewOrigin(mux)
 	defer origin.Close()
 

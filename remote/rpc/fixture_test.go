@@ -20,17 +20,18 @@ import (
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/rpc"
+	"github.com/dig-network/digstore/remote/server"
 )
 
-var noLimit = remote.Rate{PerSecond: math.Inf(1)}
+var noLimit = server.Rate{PerSecond: math.Inf(1)}
 
 // A site is a store of some generations behind both tiers.
 type site struct {
 	publisher *auth.Key
 	id        auth.StoreID
 	memory    *remotetest.Memory
-	contents  *remote.Contents
-	server    *remote.Server
+	contents  *server.Contents
+	server    *server.Server
 	handler   *rpc.Handler
 	heads     []auth.SignedRoot
 	modules   [][]byte
@@ -87,9 +88,9 @@ func newSite(t testing.TB, generations int, large bool) *site {
 		s.heads, s.modules = append(s.heads, head), append(s.modules, mod)
 	}
 	stores := remotetest.NewStores(now, s.memory, remotetest.NewMemory(auth.StoreID{0xee}, now))
-	s.contents = remote.NewContents(stores, &remote.ContentsOptions{Secret: []byte("a secret of the tests")})
-	s.server = remote.NewServer(stores, &remote.ServerOptions{Contents: s.contents, MaxInlineModule: 1 << 10,
-		Limits: remote.Limits{PerIP: noLimit, PerIdentity: noLimit, PerStore: noLimit}})
+	s.contents = server.NewContents(stores, &server.ContentsOptions{Secret: []byte("a secret of the tests")})
+	s.server = server.New(stores, &server.Options{Contents: s.contents, MaxInlineModule: 1 << 10,
+		Limits: server.Limits{PerIP: noLimit, PerIdentity: noLimit, PerStore: noLimit}})
 	s.handler = rpc.NewHandler(s.contents, &rpc.Options{PerIP: noLimit})
 	return s
 }

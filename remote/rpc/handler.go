@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/digstore/module"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // document describes the methods: OpenRPC 1.3.
@@ -28,7 +28,7 @@ type Options struct {
 	// MaxAnswer is how many bytes of modules and resources one answer brings, before base64. Default 16 MiB.
 	MaxAnswer int64
 	// PerIP bounds the HTTP requests of one address: default 50 a second, burst 200. Over it: status 429.
-	PerIP remote.Rate
+	PerIP server.Rate
 	// Tracked is how many addresses are remembered. Default 16,384.
 	Tracked int
 	// TrustedProxies are the peers whose X-Forwarded-For is believed. Default none.
@@ -38,7 +38,7 @@ type Options struct {
 	// 429. Defaults 64 MiB and 8 MiB.
 	MaxMemory      int64
 	MaxMemoryPerIP int64
-	// Patience is how long a client may be silent while its request or an answer is on the way: [remote.Paced]. Default
+	// Patience is how long a client may be silent while its request or an answer is on the way: [server.Paced]. Default
 	// 1 minute.
 	Patience time.Duration
 	// Version is what dig.health says. Default "1".
@@ -82,25 +82,25 @@ func (o *Options) withDefaults() Options {
 // web page. It is an [http.Handler] and safe for concurrent use.
 type Handler struct {
 	opt      Options
-	contents *remote.Contents
-	limit    *remote.AddressLimit
-	memory   *remote.MemoryLimit
+	contents *server.Contents
+	limit    *server.AddressLimit
+	memory   *server.MemoryLimit
 	table    map[string]method
 	programs *programs
 	paced    http.Handler // serve, for slow clients too
 }
 
-// NewHandler returns a Handler that answers from c. Beside a [remote.Server] take its [remote.Server.Contents], so that
+// NewHandler returns a Handler that answers from c. Beside a [server.Server] take its [server.Server.Contents], so that
 // both give the same decoys and serve the same stores. It starts nothing and needs no closing. o may be nil.
-func NewHandler(c *remote.Contents, o *Options) *Handler {
+func NewHandler(c *server.Contents, o *Options) *Handler {
 	opt := o.withDefaults()
 	h := &Handler{opt: opt, contents: c, table: table(),
-		limit:  remote.NewAddressLimit(opt.PerIP, opt.Tracked, opt.TrustedProxies),
-		memory: remote.NewMemoryLimit(opt.MaxMemory, opt.MaxMemoryPerIP, opt.TrustedProxies)}
+		limit:  server.NewAddressLimit(opt.PerIP, opt.Tracked, opt.TrustedProxies),
+		memory: server.NewMemoryLimit(opt.MaxMemory, opt.MaxMemoryPerIP, opt.TrustedProxies)}
 	h.programs = newPrograms(func(ctx context.Context, id module.ID) (io.ReadSeekCloser, error) {
 		return c.Module(ctx, id.Store, id.Root)
 	})
-	h.paced = remote.Paced(http.HandlerFunc(h.serve), opt.Patience)
+	h.paced = server.Paced(http.HandlerFunc(h.serve), opt.Patience)
 	return h
 }
 
@@ -164,7 +164,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 
 // readRequest reads the body of a request, up to maxBody. Memory for it is taken as it arrives, and what an answer holds
 // is taken first. It returns the status of the refusal, 200 when there is none.
-func readRequest(from io.Reader, memory *remote.MemoryShare) (body []byte, status int) {
+func readRequest(from io.Reader, memory *server.MemoryShare) (body []byte, status int) {
 	if !memory.Grow(answerMemory) {
 		return nil, http.StatusTooManyRequests
 	}
@@ -187,7 +187,7 @@ func readRequest(from io.Reader, memory *remote.MemoryShare) (body []byte, statu
 }
 
 // answer writes the replies to a body, each when it is ready, so that one at a time is held.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte, memory *remote.MemoryShare) {
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte, memory *server.MemoryShare) {
 	messages, batch, bad := parseBody(body, h.opt.MaxBatch)
 	if bad != nil {
 		write(w, &reply{Err: bad})

@@ -19,8 +19,8 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/rpc"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 var update = flag.Bool("update", false, "write the goldens anew")
@@ -287,7 +287,7 @@ func TestBudget(t *testing.T) {
 
 func TestHTTP(t *testing.T) {
 	s := newSite(t, 1, false)
-	h := rpc.NewHandler(s.contents, &rpc.Options{PerIP: remote.Rate{PerSecond: 1, Burst: 4}, Now: func() time.Time { return time.Unix(0, 0) }})
+	h := rpc.NewHandler(s.contents, &rpc.Options{PerIP: server.Rate{PerSecond: 1, Burst: 4}, Now: func() time.Time { return time.Unix(0, 0) }})
 	for _, tc := range []struct {
 		method, target, body string
 		status               int

@@ -21,9 +21,9 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/vectors"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/rpc"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // listen serves h on a real socket until the test ends.
@@ -33,10 +33,10 @@ func listen(t *testing.T, h http.Handler) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := remote.NewHTTPServer(h, nil)
+	srv := server.NewHTTPServer(h, nil)
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	t.Cleanup(func() { server.Close(); <-done })
+	go func() { done <- srv.Serve(l) }()
+	t.Cleanup(func() { srv.Close(); <-done })
 	return l.Addr().String()
 }
 
@@ -153,7 +153,7 @@ func TestMemoryOfBodies(t *testing.T) {
 
 // A slowBackend has generations of any root, whose modules are read when the test lets them.
 type slowBackend struct {
-	remote.Backend
+	server.Backend
 	opened, closed atomic.Int64
 	reading        chan struct{} // gets one for each module that is being read
 	let            chan struct{} // a module goes on for each
@@ -189,7 +189,7 @@ func (m *slowModule) Close() error                   { m.of.closed.Add(1); retur
 // on when they have gone; how many may wait is bounded.
 func TestHashing(t *testing.T) {
 	b := &slowBackend{reading: make(chan struct{}, 100), let: make(chan struct{}, 100)}
-	h := rpc.NewHandler(remote.NewContents(b, nil), &rpc.Options{PerIP: noLimit})
+	h := rpc.NewHandler(server.NewContents(b, nil), &rpc.Options{PerIP: noLimit})
 	ask := func(ctx context.Context, n byte) string {
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"dig.getCapsule","params":{"store_id":%q,"root":%q}}`,
 			auth.StoreID{1}, merkle.Hash{n, 1})
@@ -251,7 +251,7 @@ func TestHashing(t *testing.T) {
 
 // A breakingBackend has modules that can be hashed, and of which only the first bytes can be read later.
 type breakingBackend struct {
-	remote.Backend
+	server.Backend
 	opened atomic.Int64
 	good   int64 // bytes
 }
@@ -282,7 +282,7 @@ func (m *breakingModule) Close() error                       { return nil }
 // TestBrokenStream: a window that cannot be read is an error; one that breaks off on the way does not look whole.
 func TestBrokenStream(t *testing.T) {
 	for _, good := range []int64{0, 100 << 10} {
-		h := rpc.NewHandler(remote.NewContents(&breakingBackend{good: good}, nil), &rpc.Options{PerIP: noLimit})
+		h := rpc.NewHandler(server.NewContents(&breakingBackend{good: good}, nil), &rpc.Options{PerIP: noLimit})
 		o := remotetest.NewOrigin(h)
 		client := &http.Client{Transport: &http.Transport{DialContext: o.Dial}}
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"dig.getCapsule","params":{"store_id":%q,"root":%q}}`,

@@ -9,7 +9,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // Parameters, by name. Pointers that are nil were not given.
@@ -123,7 +123,7 @@ type method struct {
 type call struct {
 	context.Context
 	budget *int64              // bytes that its whole answer may still bring
-	memory *remote.MemoryShare // what it holds of the handler's memory
+	memory *server.MemoryShare // what it holds of the handler's memory
 }
 
 // answers makes a method out of a function of typed parameters.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // Limits of the hashing of modules, which any reader can cause.
@@ -30,7 +30,7 @@ var errHashing = &Error{Code: CodeLimited, Message: "too many modules are being 
 type programs struct {
 	open   func(context.Context, module.ID) (io.ReadSeekCloser, error)
 	places *semaphore.Weighted
-	known  *lru.Cache[remote.ContentKey, merkle.Hash]
+	known  *lru.Cache[server.ContentKey, merkle.Hash]
 	hashed *lru.Cache[module.ID, struct{}] // generations of which known has a hash
 
 	mu      sync.Mutex
@@ -47,7 +47,7 @@ type hashing struct {
 }
 
 func newPrograms(open func(context.Context, module.ID) (io.ReadSeekCloser, error)) *programs {
-	known, err := lru.New[remote.ContentKey, merkle.Hash](keptPrograms)
+	known, err := lru.New[server.ContentKey, merkle.Hash](keptPrograms)
 	if err != nil {
 		panic("rpc: " + err.Error()) // the size is positive
 	}
@@ -142,7 +142,7 @@ func (p *programs) read(ctx context.Context, id module.ID) (merkle.Hash, error) 
 		return merkle.Hash{}, err
 	}
 	defer m.Close()
-	key, err := remote.KeyOf(id, m)
+	key, err := server.KeyOf(id, m)
 	if err != nil {
 		return merkle.Hash{}, err
 	}
@@ -165,13 +165,13 @@ func (p *programs) read(ctx context.Context, id module.ID) (merkle.Hash, error) 
 }
 
 // key says which bytes the module of a generation has now.
-func (p *programs) key(ctx context.Context, id module.ID) (remote.ContentKey, error) {
+func (p *programs) key(ctx context.Context, id module.ID) (server.ContentKey, error) {
 	m, err := p.open(ctx, id)
 	if err != nil {
-		return remote.ContentKey{}, err
+		return server.ContentKey{}, err
 	}
 	defer m.Close()
-	return remote.KeyOf(id, m)
+	return server.KeyOf(id, m)
 }
 
 // stoppable is a writer that fails when a context ends.

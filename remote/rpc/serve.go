@@ -12,6 +12,7 @@ import (
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // ManifestName is the resource that a store describes itself with.
@@ -86,7 +87,7 @@ func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset, length
 }
 
 // window is a window of a resource that has been opened, which it closes when it has been sent.
-func (h *Handler) window(c *call, id module.ID, content *remote.Content, program merkle.Hash, offset, length *uint64) (*Window, error) {
+func (h *Handler) window(c *call, id module.ID, content *server.Content, program merkle.Hash, offset, length *uint64) (*Window, error) {
 	w := cut(content.Size(), or(offset), length)
 	w.Root, w.ProgramHash = id.Root, program
 	proof, err := content.ProofBytes()

@@ -3,7 +3,7 @@
 //
 //	nonces, err := noncefile.Open("nonces.bin", nil)
 //	guard := &request.Guard{Nonces: nonces}
-//	server := remote.NewServer(backend, &remote.ServerOptions{Guard: guard})
+//	server := server.New(backend, &server.Options{Guard: guard})
 package noncefile
 
 import (

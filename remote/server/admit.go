@@ -1,0 +1,210 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"io/fs"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
+)
+
+// A push is one on the server's side: what headers, or push-init's body, ask for, held against what is here.
+type push struct {
+	request  *http.Request
+	store    auth.StoreID
+	identity auth.PublicKey
+	root     merkle.Hash
+	parent   merkle.Hash
+	sigs     signatures
+
+	head      auth.SignedRoot // what is here; zero root: nothing yet
+	held      auth.PublicKey  // the store's key so far
+	key       auth.PublicKey  // that signatures are checked with; zero: the module will say
+	bearer    bool            // a first push that only the push token can allow
+	signed    auth.SignedRoot // what judge found good
+	unsettled bool            // so far only to be kept as pending
+	again     bool            // the root stands in the history, and may be the head again
+}
+
+// signatures are the two signature headers of a push.
+type signatures struct {
+	any    auth.Signature // either form
+	tagged auth.Signature // zero: not sent
+}
+
+// find looks the store up, and asks the policy when it is not here (remote-protocol 4.7). declared is the publisher's
+// key as far as the request has named one.
+func (s *Server) find(ctx context.Context, p *push, declared auth.PublicKey) error {
+	head, err := s.head(ctx, p.store)
+	if err != nil && (!errors.Is(err, fs.ErrNotExist) || s.narrowed(p.store)) {
+		return err
+	}
+	p.head, p.held = head, head.PublicKey
+	switch p.key = p.held; {
+	case !p.key.IsZero():
+		if s.opt.Authority != nil && !declared.IsZero() { // which says whether another key may sign
+			p.key = declared
+		}
+		return nil
+	case !head.Root.IsZero(): // whose word would count?
+		return forbidden("no key is known for this store")
+	}
+	return s.admit(ctx, p, declared)
+}
+
+// admit asks the policy about a first push, and settles the key.
+func (s *Server) admit(ctx context.Context, p *push, declared auth.PublicKey) error {
+	key, err := s.opt.Policy.Admit(ctx, FirstPush{Store: p.store, Root: p.root, Publisher: declared, Identity: p.identity})
+	if p.bearer = errors.Is(err, fs.ErrNotExist) && s.opt.PushToken != ""; err != nil && !p.bearer {
+		return err
+	}
+	if p.key = key; key.IsZero() {
+		p.key = declared
+	}
+	if !declared.IsZero() && declared != p.key {
+		return forbidden("another key is held for this store")
+	}
+	return nil
+}
+
+// judge makes the checks from the signature on that need no body, in the order of remote-protocol 4.3, the Authority's
+// last. done says that the pushed root is the head already.
+func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
+	if p.signed, err = p.sigs.check(p.store, p.root, p.key); err != nil {
+		return false, err
+	}
+	ts, err := s.tombstones(ctx, p.store)
+	if err != nil {
+		return false, err
+	}
+	if isRevoked(ts, p.root) {
+		return false, forbidden("revoked")
+	}
+	if p.root == p.head.Root {
+		return true, nil
+	}
+	if p.head.Root.IsZero() {
+		if !p.parent.IsZero() {
+			return false, nonFastForward()
+		}
+		return false, s.ask(ctx, p)
+	}
+	known, err := s.inHistory(ctx, p.store, p.root)
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case p.parent != p.head.Root:
+		return false, nonFastForward()
+	case known:
+		return false, s.judgeAgain(ctx, p)
+	}
+	return false, s.ask(ctx, p)
+}
+
+// judgeAgain judges a push of a root that stands in the history. Its signature is an old one, which anybody can send:
+// something else has to speak for it.
+func (s *Server) judgeAgain(ctx context.Context, p *push) error {
+	bound := s.opt.MayRevert != nil && s.opt.MayRevert(p.request, p.identity, p.store)
+	byRoot, ok := s.opt.Authority.(interface{ ByRoot() bool })
+	named := ok && byRoot.ByRoot()
+	if s.reverter == nil || !bound && !named {
+		return nonFastForward()
+	}
+	err := s.ask(ctx, p)
+	switch {
+	case err != nil && !bound && errors.Is(err, auth.ErrForbidden):
+		return nonFastForward() // the authority names another root
+	case err != nil:
+		return err
+	case p.unsettled:
+		return &refusal{status: http.StatusServiceUnavailable, text: "whether this may be published is not settled yet", retry: askAgain}
+	}
+	p.again = true
+	return nil
+}
+
+// revert makes the root of a push the head again.
+func (s *Server) revert(ctx context.Context, p *push, pending bool) error {
+	if pending {
+		return nonFastForward() // it is confirmed already
+	}
+	err := s.reverter.Revert(ctx, p.signed, p.parent)
+	if errors.Is(err, fs.ErrNotExist) { // it is not held
+		refused := nonFastForward()
+		refused.cause = err
+		return refused
+	}
+	return err
+}
+
+// inHistory reports whether a root is that of a confirmed generation.
+func (s *Server) inHistory(ctx context.Context, store auth.StoreID, root merkle.Hash) (bool, error) {
+	if lines, ok := s.back.(BackendLines); ok {
+		_, err := lines.Line(ctx, store, root)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	gens, err := s.back.Generations(ctx, store)
+	return slices.ContainsFunc(gens, func(g module.Generation) bool { return g.Root == root }), err
+}
+
+// checkBearer asks for the push token where nothing else allows a first push. It compares in constant time, lengths
+// included.
+func (s *Server) checkBearer(c *call, p *push) error {
+	if !p.bearer {
+		return nil
+	}
+	scheme, token, _ := strings.Cut(c.Header.Get("Authorization"), " ")
+	got, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(s.opt.PushToken))
+	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		return missingBearer()
+	}
+	return nil
+}
+
+// parseSignatures reads the two signature headers.
+func parseSignatures(h http.Header) (sigs signatures, err error) {
+	text := header(h, wire.HeaderSignature)
+	if text == "" {
+		return sigs, invalid("missing signature")
+	}
+	if sigs.any, err = auth.ParseSignature(text); err != nil {
+		return sigs, invalid("malformed signature")
+	}
+	if sigs.tagged, err = wire.Optional(header(h, wire.HeaderTagged), auth.ParseSignature); err != nil {
+		return sigs, invalid("malformed tagged signature")
+	}
+	return sigs, nil
+}
+
+// header is the value of a header. One that was sent twice is what no parser takes.
+func header(h http.Header, name string) string { return strings.Join(h.Values(name), ",") }
+
+// check verifies what was sent under the store's key: X-Dig-Signature in either form, X-Dig-Signature-Tagged in its own.
+func (g signatures) check(s auth.StoreID, root merkle.Hash, key auth.PublicKey) (auth.SignedRoot, error) {
+	bad := forbidden("bad BLS signature")
+	signed, err := auth.AcceptRoot(s, root, key, g.any)
+	if err != nil {
+		bad.cause = err
+		return auth.SignedRoot{}, bad
+	}
+	if !g.tagged.IsZero() && g.tagged != signed.Tagged {
+		tagged := auth.SignedRoot{Store: s, Root: root, PublicKey: key, Tagged: g.tagged}
+		if bad.cause = tagged.Check(); bad.cause != nil {
+			return auth.SignedRoot{}, bad
+		}
+		signed.Tagged = g.tagged
+	}
+	return signed, nil
+}

@@ -1,0 +1,375 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/readerat"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
+)
+
+// Bounds of what a Contents remembers: generations, and their resources together. One generation may be larger than
+// the second; it is then the only one.
+const (
+	keptVolumes   = 32
+	keptResources = 1 << 19
+)
+
+// A Contents answers for single resources of the generations of a [Backend]: for every retrieval key there is an
+// answer, a decoy where the generation has no such resource (remote-protocol 6.4). It is what the content and proof
+// routes and the JSON-RPC tier of package rpc serve from; both must use the same one, since answers that differed
+// would give the decoys away: see [Server.Contents].
+//
+// It keeps keys and leaves of the generations that were asked for last, about 150 bytes a resource, and no reader open
+// between two requests. Safe for concurrent use.
+type Contents struct {
+	back     Backend
+	revoker  Revoker // nil: no tombstones
+	withhold bool
+	only     func(auth.StoreID) bool // nil: every store
+	decoys   decoys
+	aside    *setAside
+
+	mu      sync.Mutex // held while volumes is changed in more than one step
+	volumes *lru.Cache[ContentKey, *volume]
+}
+
+// ContentsOptions are the choices of a [Contents].
+type ContentsOptions struct {
+	// Decoys is the kind of decoys. Default [DecoyKeyed].
+	Decoys DecoyKind
+	// Secret makes keyed decoys; whoever knows it can tell them. nil: one from the system's generator, for the life
+	// of the Contents. Decoys change with it, and what changes when a server starts anew is no resource: give a kept
+	// one of 32 random bytes to a server that lives long.
+	Secret []byte
+	// WithholdRevoked refuses resources of revoked roots with [auth.ErrRevoked].
+	WithholdRevoked bool
+}
+
+// NewContents returns a Contents over b. o may be nil. It starts nothing and needs no closing.
+func NewContents(b Backend, o *ContentsOptions) *Contents {
+	if o == nil {
+		o = new(ContentsOptions)
+	}
+	c := &Contents{back: b, withhold: o.WithholdRevoked, decoys: newDecoys(o.Decoys, o.Secret),
+		volumes: remembering[ContentKey, *volume](keptVolumes)}
+	c.revoker, _ = b.(Revoker)
+	c.aside = newSetAside(b, slog.New(slog.DiscardHandler), time.Now)
+	return c
+}
+
+// Head is [Backend] Head.
+func (c *Contents) Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, error) {
+	if !c.serves(s) {
+		return auth.SignedRoot{}, fmt.Errorf("store %s is not served: %w", s, fs.ErrNotExist)
+	}
+	if err := c.aside.refuse(ctx, s); err != nil {
+		return auth.SignedRoot{}, err
+	}
+	head, err := c.back.Head(ctx, s)
+	c.aside.note(ctx, module.ID{Store: s}, err)
+	return head, err
+}
+
+// Generations is [Backend] Generations.
+func (c *Contents) Generations(ctx context.Context, s auth.StoreID) ([]module.Generation, error) {
+	if !c.serves(s) {
+		return nil, fmt.Errorf("store %s is not served: %w", s, fs.ErrNotExist)
+	}
+	if err := c.aside.refuse(ctx, s); err != nil {
+		return nil, err
+	}
+	list, err := c.back.Generations(ctx, s)
+	c.aside.note(ctx, module.ID{Store: s}, err)
+	return list, err
+}
+
+// Module is [Backend] Module. A root that is withheld is [auth.ErrRevoked].
+func (c *Contents) Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+	if !c.serves(s) {
+		return nil, fmt.Errorf("store %s is not served: %w", s, fs.ErrNotExist)
+	}
+	if err := c.withheld(ctx, module.ID{Store: s, Root: root}); err != nil {
+		return nil, err
+	}
+	id := module.ID{Store: s, Root: root}
+	if err := c.aside.refuse(ctx, s); err != nil {
+		return nil, err
+	}
+	m, err := c.back.Module(ctx, s, root)
+	if err != nil {
+		c.aside.note(ctx, id, err)
+		return nil, err
+	}
+	return c.aside.watch(ctx, id, m), nil
+}
+
+func (c *Contents) serves(s auth.StoreID) bool { return c.only == nil || c.only(s) }
+
+// withheld is auth.ErrRevoked for a revoked root when those are not served.
+func (c *Contents) withheld(ctx context.Context, id module.ID) error {
+	if !c.withhold || c.revoker == nil {
+		return nil
+	}
+	ts, err := c.revoker.Tombstones(ctx, id.Store)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if isRevoked(ts, id.Root) {
+		return fmt.Errorf("generation %s is withheld: %w", id, auth.ErrRevoked)
+	}
+	return nil
+}
+
+// Open returns what is answered for a retrieval key in a confirmed generation: the resource, or a decoy; nothing in
+// the result says which. A generation that is not held is [fs.ErrNotExist], and so is an unknown store. The caller
+// closes the result.
+func (c *Contents) Open(ctx context.Context, id module.ID, key merkle.Hash) (*Content, error) {
+	v, err := c.take(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	content, err := c.decoys.answer(v, key)
+	if err != nil {
+		c.forget(v)
+		v.leave()
+		return nil, fmt.Errorf("look up a resource of generation %s: %w", id, err)
+	}
+	content.close = sync.OnceValue(func() error { v.leave(); return nil })
+	return content, nil
+}
+
+// Metadata returns section 6 of a generation's module, nil when it has none. A generation that is not held is
+// [fs.ErrNotExist].
+func (c *Contents) Metadata(ctx context.Context, id module.ID) (*module.Metadata, error) {
+	v, err := c.take(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer v.leave()
+	m, err := v.mod.Metadata()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return m, err
+}
+
+// take returns a generation, entered; the caller leaves it.
+func (c *Contents) take(ctx context.Context, id module.ID) (*volume, error) {
+	if !c.serves(id.Store) {
+		return nil, fmt.Errorf("store %s is not served: %w", id.Store, fs.ErrNotExist)
+	}
+	if err := c.withheld(ctx, id); err != nil {
+		return nil, err
+	}
+	if err := c.aside.refuse(ctx, id.Store); err != nil {
+		return nil, err
+	}
+	// The reader may outlive this request: another one may still use it.
+	m, err := c.back.Module(context.WithoutCancel(ctx), id.Store, id.Root)
+	if err != nil {
+		c.aside.note(ctx, id, err)
+		return nil, fmt.Errorf("open generation %s: %w", id, err)
+	}
+	file := c.aside.watch(ctx, id, m)
+	key, err := KeyOf(id, file)
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("open generation %s: %w", id, err)
+	}
+	var v *volume
+	kept := false
+	if key.Known() {
+		v, kept = c.volumes.Get(key)
+	}
+	if !kept {
+		v = &volume{id: id, key: key}
+	}
+	fresh, err := v.enter(file)
+	if err != nil {
+		c.forget(v)
+		return nil, fmt.Errorf("open generation %s: %w", id, err)
+	}
+	if !kept && key.Known() { // what is not there shall not push out what is
+		c.volumes.ContainsOrAdd(key, v)
+	}
+	if fresh {
+		c.trim()
+	}
+	return v, nil
+}
+
+// forget drops a volume, so that the next request reads it anew.
+func (c *Contents) forget(v *volume) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if kept, ok := c.volumes.Peek(v.key); ok && kept == v {
+		c.volumes.Remove(v.key)
+	}
+}
+
+// trim drops the volumes used least recently until what is remembered fits.
+func (c *Contents) trim() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sum := int64(0)
+	for _, v := range c.volumes.Values() {
+		sum += v.weight.Load()
+	}
+	for sum > keptResources && c.volumes.Len() > 1 {
+		_, v, _ := c.volumes.RemoveOldest()
+		sum -= v.weight.Load()
+	}
+}
+
+// A volume is one generation, parsed once. Its reader is open while somebody reads: whoever enters leaves.
+type volume struct {
+	id  module.ID
+	key ContentKey
+
+	weight atomic.Int64 // keys and chunks that are remembered
+
+	mu    sync.Mutex
+	users int
+	file  io.ReadSeekCloser
+	at    io.ReaderAt // of file; does not change while there are users
+	mod   *module.Module
+	keys  []merkle.Hash // distinct, in order: the place of a key is the rank of its leaf
+	gated bool          // for holders of a token only: everything is a decoy (store-format 12.2)
+
+	hashing sync.Mutex
+	chunks  []poolChunk // nil: not wanted yet
+}
+
+// ReadAt reads the module through the reader that is open.
+func (v *volume) ReadAt(p []byte, off int64) (int, error) { return v.at.ReadAt(p, off) }
+
+// enter takes a reader of the module for one more user, and parses the module for the first; fresh says so. It closes
+// the reader when another one is open.
+func (v *volume) enter(file io.ReadSeekCloser) (fresh bool, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.users == 0 {
+		v.file, v.at = file, readerat.New(file)
+	} else {
+		file.Close()
+	}
+	if v.mod == nil {
+		if err := v.parse(); err != nil {
+			v.file.Close() // of the first user: who comes later finds it parsed
+			return false, err
+		}
+		fresh = true
+	}
+	v.users++
+	return fresh, nil
+}
+
+func (v *volume) leave() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.users--; v.users == 0 {
+		v.file.Close()
+		v.file, v.at = nil, nil
+	}
+}
+
+func (v *volume) parse() error {
+	size, err := v.file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	m, err := module.Open(v, size)
+	if err != nil {
+		return err
+	}
+	if m.ID() != v.id {
+		return fmt.Errorf("%w: the module says that it is %s", wire.ErrVerification, m.ID())
+	}
+	var keys []merkle.Hash
+	for row, err := range tableRows(m) {
+		if err != nil {
+			return err
+		}
+		keys = append(keys, row.Key)
+	}
+	slices.SortFunc(keys, merkle.Hash.Compare)
+	v.keys = slices.Compact(keys)
+	info, err := m.AuthInfo()
+	v.gated = err == nil && info.RequiresJWT || err != nil && !errors.Is(err, fs.ErrNotExist)
+	v.mod = m
+	v.weight.Store(int64(len(v.keys)))
+	return nil
+}
+
+// errCut is a section whose counts run past its end.
+var errCut = fmt.Errorf("%w: a section counts more than it has", module.ErrFormat)
+
+// tableRows yields the rows of a module's key table as they stand (store-format 7.3, section 8). It stops after an
+// error.
+func tableRows(m *module.Module) func(yield func(module.KeyTableRow, error) bool) {
+	return func(yield func(module.KeyTableRow, error) bool) {
+		s, err := m.Section(module.SectionKeyTable)
+		if err != nil {
+			yield(module.KeyTableRow{}, fmt.Errorf("%w: %w", module.ErrFormat, err))
+			return
+		}
+		r := bufio.NewReaderSize(s, 64<<10)
+		left := s.Size()
+		fill := func(p []byte) error {
+			if left -= int64(len(p)); left < 0 {
+				return errCut
+			}
+			_, err := io.ReadFull(r, p)
+			return err
+		}
+		var head [4]byte
+		if err := fill(head[:]); err != nil {
+			yield(module.KeyTableRow{}, err)
+			return
+		}
+		var fixed [68]byte
+		var tail []byte
+		for n := binary.BigEndian.Uint32(head[:]); n > 0; n-- {
+			var row module.KeyTableRow
+			err := fill(fixed[:])
+			copy(row.Key[:], fixed[:])
+			copy(row.Generation[:], fixed[32:])
+			refs := int64(binary.BigEndian.Uint32(fixed[64:]))
+			if err == nil && refs > (left-8)/4 {
+				err = errCut
+			}
+			if err == nil {
+				tail = slices.Grow(tail[:0], int(4*refs+8))[:4*refs+8]
+				err = fill(tail)
+			}
+			if err != nil {
+				yield(row, err)
+				return
+			}
+			row.ChunkIndices = make([]uint32, refs)
+			for i := range row.ChunkIndices {
+				row.ChunkIndices[i] = binary.BigEndian.Uint32(tail[4*i:])
+			}
+			row.TotalSize = binary.BigEndian.Uint64(tail[4*refs:])
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,337 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
+)
+
+// Limits of delta (remote-protocol 3.8, 6.3).
+const (
+	// DefaultMaxDelta is how many decoded bytes of chunks and rows a server sends as one delta by default: 64 MiB.
+	DefaultMaxDelta = wire.DefaultMaxDelta
+
+	maxDeltaJSON  = 8 << 20 // bytes of a request: wire.MaxHave entries and what is around them
+	maxPoolChunks = 1 << 20 // of a module that deltas are made from
+)
+
+// getDelta answers GET and HEAD /stores/{id}/delta?from=&to=. Spec: remote-protocol 6.3.
+func (s *Server) getDelta(w http.ResponseWriter, c *call) error {
+	query := c.URL.Query()
+	if query.Get("from") == "" || query.Get("to") == "" {
+		return badRequest("from and to required")
+	}
+	from, err1 := merkle.ParseHash(query.Get("from"))
+	to, err2 := merkle.ParseHash(query.Get("to"))
+	if err1 != nil || err2 != nil {
+		return badRequest("bad from/to hex")
+	}
+	if _, err := s.head(c.Context(), c.store); err != nil {
+		return err
+	}
+	return s.delta(w, c, from, to, func() (*deltaBase, error) { return s.deltaFrom(c, from) })
+}
+
+// A deltaBase is what a client has.
+type deltaBase struct {
+	chunks map[merkle.Hash]bool
+	rows   map[merkle.Hash]merkle.Hash // leaf by key; nil: none
+}
+
+// deltaFrom is what the client has that holds a generation.
+func (s *Server) deltaFrom(c *call, from merkle.Hash) (*deltaBase, error) {
+	old, err := s.contents.take(c.Context(), module.ID{Store: c.store, Root: from})
+	if err != nil {
+		return nil, rootRefusal(err)
+	}
+	defer old.leave()
+	chunks, err := old.pool(c.Context())
+	if err != nil {
+		return nil, deltaRefusal(err)
+	}
+	leaves, err := old.leaves()
+	if err != nil {
+		return nil, err
+	}
+	have := &deltaBase{make(map[merkle.Hash]bool, len(chunks)), make(map[merkle.Hash]merkle.Hash, len(leaves))}
+	for _, c := range chunks {
+		have.chunks[c.id] = true
+	}
+	for rank, key := range old.keys {
+		have.rows[key] = leaves[rank]
+	}
+	return have, nil
+}
+
+// postDelta answers POST /stores/{id}/delta. Every row of the key table is a change: what the client has is chunks.
+func (s *Server) postDelta(w http.ResponseWriter, c *call) error {
+	var body wire.DeltaRequest
+	if err := s.readJSON(c, maxDeltaJSON, &body, "body is not a delta request"); err != nil {
+		return err
+	}
+	if body.To == nil || body.Have == nil {
+		return invalid("body is not a delta request")
+	}
+	to, err := merkle.ParseHash(*body.To)
+	if err != nil {
+		return badRequest("bad from/to hex")
+	}
+	if len(body.Have) > wire.MaxHave {
+		return bodyTooLarge(wire.MaxHave, "chunks")
+	}
+	have := &deltaBase{chunks: make(map[merkle.Hash]bool, len(body.Have))}
+	for _, text := range body.Have {
+		id, err := merkle.ParseHash(text)
+		if err != nil {
+			return badRequest("bad chunk hash")
+		}
+		have.chunks[id] = true
+	}
+	body.Have = nil
+	if _, err := s.head(c.Context(), c.store); err != nil {
+		return err
+	}
+	return s.delta(w, c, merkle.Hash{}, to, func() (*deltaBase, error) { return have, nil })
+}
+
+// A deltaPlan is which chunks and rows of a generation are sent. It takes a bit for each of them, so that it costs
+// little while a client takes its time to read the answer.
+type deltaPlan struct {
+	v            *volume
+	pool         []poolChunk
+	chunks, rows bitset
+	size         int64 // bytes that are sent, before they are encoded
+}
+
+// delta answers with what the client lacks of a generation. The delta is computed in one of few places, which is given
+// back before the answer is sent. Nothing is sent before it is known to be within the limit.
+func (s *Server) delta(w http.ResponseWriter, c *call, from, to merkle.Hash, base func() (*deltaBase, error)) error {
+	plan, err := s.planDelta(c, to, base)
+	if err != nil {
+		return err
+	}
+	defer plan.v.leave()
+	return s.sendDelta(w, c, from, to, plan)
+}
+
+// planDelta finds the chunks of a generation that the client does not have, and the rows of its key table that changed.
+// The caller leaves the volume of the plan.
+func (s *Server) planDelta(c *call, to merkle.Hash, base func() (*deltaBase, error)) (plan *deltaPlan, err error) {
+	if !s.deltas.TryAcquire(1) {
+		return nil, rateLimited(time.Second)
+	}
+	defer s.deltas.Release(1)
+	have, err := base()
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.contents.take(c.Context(), module.ID{Store: c.store, Root: to})
+	if err != nil {
+		return nil, rootRefusal(err)
+	}
+	defer func() {
+		if err != nil {
+			v.leave()
+		}
+	}()
+	plan = &deltaPlan{v: v}
+	if plan.pool, err = v.pool(c.Context()); err != nil {
+		return nil, deltaRefusal(err)
+	}
+	leaves, err := v.leaves()
+	if err != nil {
+		return nil, err
+	}
+	for i, chunk := range plan.pool {
+		if !have.chunks[chunk.id] {
+			have.chunks[chunk.id] = true // once, also where a pool has it twice
+			plan.chunks.set(i)
+			plan.size += chunk.n
+		}
+	}
+	i := 0
+	for row, err := range tableRows(v.mod) {
+		if err != nil {
+			return nil, err
+		}
+		rank, _ := slices.BinarySearchFunc(v.keys, row.Key, merkle.Hash.Compare)
+		if leaf, ok := have.rows[row.Key]; !ok || leaf != leaves[rank] {
+			plan.rows.set(i)
+			plan.size += int64(76 + 4*len(row.ChunkIndices))
+		}
+		i++
+	}
+	if plan.size > s.opt.MaxDelta {
+		return nil, deltaTooLarge(plan.size)
+	}
+	return plan, nil
+}
+
+// sendDelta sends the chunks and rows of a plan.
+func (s *Server) sendDelta(w http.ResponseWriter, c *call, from, to merkle.Hash, plan *deltaPlan) error {
+	out := &lateWriter{w: w, head: func(h http.Header) { h.Set("Content-Type", wire.TypeJSON) }}
+	if c.Method == http.MethodHead {
+		return out.flush()
+	}
+	fmt.Fprintf(out, `{"from":"%s","to":"%s","chunks":[`, from, to)
+	separator := ""
+	for i, chunk := range plan.pool {
+		if !plan.chunks.has(i) {
+			continue
+		}
+		if err := c.Context().Err(); err != nil {
+			return out.broke(s, c, err)
+		}
+		fmt.Fprintf(out, `%s{"hash":"%s","data_b64":"`, separator, chunk.id)
+		separator = ","
+		if err := writeBase64(out, io.NewSectionReader(plan.v, chunk.off, chunk.n)); err != nil {
+			return out.broke(s, c, err)
+		}
+		io.WriteString(out, `"}`)
+	}
+	io.WriteString(out, `],"key_table_changes":[`)
+	separator = ""
+	i := -1
+	for row, err := range tableRows(plan.v.mod) {
+		if err != nil {
+			return out.broke(s, c, err)
+		}
+		if i++; !plan.rows.has(i) {
+			continue
+		}
+		entry, err := row.MarshalBinary()
+		if err != nil {
+			return out.broke(s, c, err)
+		}
+		text := base64.StdEncoding.EncodeToString(entry)
+		if _, err := fmt.Fprintf(out, `%s{"entry_b64":"%s"}`, separator, text); err != nil {
+			return out.broke(s, c, err)
+		}
+		separator = ","
+	}
+	io.WriteString(out, "]}")
+	return out.flush()
+}
+
+// A bitset is a set of small numbers.
+type bitset []uint64
+
+func (b *bitset) set(i int) {
+	for len(*b) <= i/64 {
+		*b = append(*b, 0)
+	}
+	(*b)[i/64] |= 1 << (i % 64)
+}
+
+func (b bitset) has(i int) bool { return i/64 < len(b) && b[i/64]>>(i%64)&1 != 0 }
+
+// errPool is a module with more chunks than deltas are made from.
+var errPool = errors.New("remote: too many chunks for a delta")
+
+func deltaRefusal(err error) error {
+	if errors.Is(err, errPool) {
+		return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("delta too large: over %d chunks", maxPoolChunks))
+	}
+	return err
+}
+
+// A poolChunk is where a chunk lies in a module, and its hash.
+type poolChunk struct {
+	id     merkle.Hash
+	off, n int64 // in the module
+}
+
+// pool returns the chunks of a volume that has been entered. The first call reads and hashes them all.
+func (v *volume) pool(ctx context.Context) ([]poolChunk, error) {
+	v.hashing.Lock()
+	defer v.hashing.Unlock()
+	if v.chunks != nil {
+		return v.chunks, nil
+	}
+	chunks, err := readPool(ctx, v.mod)
+	if err != nil {
+		return nil, fmt.Errorf("read the chunks of generation %s: %w", v.id, err)
+	}
+	v.chunks = chunks
+	v.weight.Add(int64(len(chunks)))
+	return chunks, nil
+}
+
+// readPool hashes what stands in section 9 (store-format 7.3): u32 count, and for each chunk u32 length and body.
+func readPool(ctx context.Context, m *module.Module) ([]poolChunk, error) {
+	s, err := m.Section(module.SectionChunkPool)
+	if err != nil {
+		return nil, err
+	}
+	_, base, size := s.Outer()
+	r := bufio.NewReaderSize(s, copySize)
+	at := int64(0)
+	number := func() (int64, error) {
+		var b [4]byte
+		if at += 4; at > size {
+			return 0, errCut
+		}
+		_, err := io.ReadFull(r, b[:])
+		return int64(binary.BigEndian.Uint32(b[:])), err
+	}
+	n, err := number()
+	if err != nil {
+		return nil, err
+	}
+	if n > maxPoolChunks {
+		return nil, errPool
+	}
+	chunks := make([]poolChunk, 0, min(n, (size-4)/4))
+	h := sha256.New()
+	for range n {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		length, err := number()
+		if err != nil {
+			return nil, err
+		}
+		c := poolChunk{off: base + at, n: length}
+		if at += length; at > size {
+			return nil, errCut
+		}
+		h.Reset()
+		if _, err := io.CopyN(h, r, length); err != nil {
+			return nil, err
+		}
+		h.Sum(c.id[:0])
+		chunks = append(chunks, c)
+	}
+	return chunks, nil
+}
+
+// leaves reads the leaves of a volume that has been entered, one for each of its keys.
+func (v *volume) leaves() ([]merkle.Hash, error) {
+	s, err := v.mod.Section(module.SectionMerkleNodes)
+	if err != nil {
+		return nil, err
+	}
+	if s.Size() < 4+int64(len(v.keys))*int64(len(merkle.Hash{})) {
+		return nil, errCut
+	}
+	leaves := make([]merkle.Hash, len(v.keys))
+	r := bufio.NewReaderSize(io.NewSectionReader(s, 4, s.Size()-4), 64<<10)
+	for i := range leaves {
+		if _, err := io.ReadFull(r, leaves[i][:]); err != nil {
+			return nil, err
+		}
+	}
+	return leaves, nil
+}

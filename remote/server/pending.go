@@ -1,0 +1,79 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
+)
+
+// A Promoter is a [Receiver] that can make a pending root its head without being sent the module again. Optional:
+// without it pushes of mode pending are refused.
+type Promoter interface {
+	// Pending lists what was received with pending set and has neither become the head nor been dropped, oldest
+	// first: Root, Time of reception, and the Number that it would get. An unknown store is [fs.ErrNotExist].
+	Pending(ctx context.Context, s auth.StoreID) ([]module.Generation, error)
+	// Promote makes a pending root the head, as Receive would have: under the lock it compares the parent that
+	// the push named with the head ([module.ErrNotHead]). A root that is not pending is [fs.ErrNotExist].
+	Promote(ctx context.Context, s auth.StoreID, root merkle.Hash) error
+	// Drop forgets a pending root. One that is not pending is no error.
+	Drop(ctx context.Context, s auth.StoreID, root merkle.Hash) error
+}
+
+// Promote makes a pending root the head of its store, after the chain has confirmed it or whatever else the program
+// waits for (remote-protocol 4.4). A root that is not pending, or has been for longer than PendingTTL, is
+// [fs.ErrNotExist]; a parent that is not the head any more is [ErrNonFastForward]; a revoked one is [auth.ErrRevoked]; a
+// backend that is no [Promoter] is [errors.ErrUnsupported].
+func (s *Server) Promote(ctx context.Context, store auth.StoreID, root merkle.Hash) error {
+	err := s.promote(ctx, store, root)
+	if errors.Is(err, module.ErrNotHead) && !errors.Is(err, wire.ErrNonFastForward) {
+		err = fmt.Errorf("%w: %w", wire.ErrNonFastForward, err)
+	}
+	if err != nil {
+		return fmt.Errorf("promote root %s of store %s: %w", root, store, err)
+	}
+	return nil
+}
+
+func (s *Server) promote(ctx context.Context, store auth.StoreID, root merkle.Hash) error {
+	if s.promoter == nil {
+		return fmt.Errorf("the backend keeps no pending roots: %w", errors.ErrUnsupported)
+	}
+	ts, err := s.tombstones(ctx, store)
+	if err != nil {
+		return err
+	}
+	if isRevoked(ts, root) {
+		return auth.ErrRevoked
+	}
+	s.trimPending(ctx, store)
+	return s.promoter.Promote(ctx, store, root)
+}
+
+// trimPending drops the pending roots of a store that are too old or too many. What cannot be dropped now is dropped
+// next time.
+func (s *Server) trimPending(ctx context.Context, store auth.StoreID) {
+	all, err := s.promoter.Pending(ctx, store)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.log.ErrorContext(ctx, "cannot list pending roots", "store", store, "err", err)
+		}
+		return
+	}
+	slices.SortStableFunc(all, func(a, b module.Generation) int { return a.Time.Compare(b.Time) })
+	oldest := s.opt.Now().Add(-s.opt.PendingTTL)
+	for i, g := range all {
+		if len(all)-i <= s.opt.MaxPending && !g.Time.Before(oldest) {
+			continue
+		}
+		if err := s.promoter.Drop(ctx, store, g.Root); err != nil {
+			s.log.ErrorContext(ctx, "cannot drop a pending root", "store", store, "root", g.Root, "err", err)
+		}
+	}
+}

@@ -1,0 +1,40 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
+)
+
+// A Prover makes execution proofs for POST /stores/{id}/proof. The package has none: without one the answer is the
+// empty proof, which stands for "no execution proof" (remote-protocol 6.2).
+type Prover interface {
+	// Prove returns a proof that key was served with served, a decoy where the generation does not have it: a Prover
+	// that tells the two apart tells everybody. nil stands for no proof. served is closed by the caller.
+	Prove(ctx context.Context, id module.ID, key merkle.Hash, served *Content) (*module.ExecutionProof, error)
+}
+
+// postProof answers POST /stores/{id}/proof. Spec: remote-protocol 6.2.
+func (s *Server) postProof(w http.ResponseWriter, c *call) error {
+	l, content, err := s.look(c, "body is not a proof request")
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	answer := wire.ProofAnswer{Proof: []byte{}, Root: l.id.Root.String()}
+	if s.opt.Prover != nil {
+		proof, err := s.opt.Prover.Prove(c.Context(), l.id, l.key, content)
+		if err != nil {
+			return &refusal{status: http.StatusInternalServerError, text: "internal server error", cause: err}
+		}
+		if proof != nil {
+			if answer.Proof, err = proof.MarshalBinary(); err != nil {
+				return err
+			}
+		}
+	}
+	return writeJSON(w, c.Request, answer)
+}

@@ -1,0 +1,165 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"strconv"
+	"strings"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
+)
+
+const (
+	keptPacks = 128       // packed recipes that a server keeps
+	keptPack  = 128 << 10 // how long each may be: differences are short, and what is no difference is packed quickly
+	packing   = 2         // recipes that are packed at a time
+	unpacking = 96 << 20  // bytes that recipes of pushes may take while they are unpacked, all of them together
+)
+
+// recipes is what a server needs for the extension; nil when the backend knows no recipes.
+type recipes struct {
+	back     RecipeBackend
+	receiver RecipeReceiver // nil: they are not taken
+	packs    *lru.Cache[packKey, []byte]
+	packing  *semaphore.Weighted
+	memory   *budget // bytes
+}
+
+// packKey names what was packed, and against what, by the digests of the recipes.
+type packKey struct {
+	store        auth.StoreID
+	recipe, base merkle.Hash
+}
+
+func newRecipes(b Backend) *recipes {
+	back, ok := b.(RecipeBackend)
+	if !ok {
+		return nil
+	}
+	r := &recipes{back: back, packs: remembering[packKey, []byte](keptPacks), packing: semaphore.NewWeighted(packing),
+		memory: &budget{total: unpacking}}
+	r.receiver, _ = b.(RecipeReceiver)
+	return r
+}
+
+// announce says in the answer to a GET of a descriptor that recipes are taken.
+func (r *recipes) announce(h http.Header) {
+	if r != nil && r.receiver != nil {
+		h.Set(wire.HeaderRecipe, wire.TakesRecipes)
+	}
+}
+
+// giveRecipe answers a GET of a confirmed module by its recipe, when the request prefers that. done is false when the
+// module is the answer.
+func (s *Server) giveRecipe(w http.ResponseWriter, c *call, root merkle.Hash) (done bool, err error) {
+	if s.recipes == nil {
+		return false, nil
+	}
+	w.Header().Set("Vary", "Accept, "+wire.HeaderBase)
+	if !prefersRecipe(c.Request) {
+		return false, nil
+	}
+	bases, err := readBases(c.Header)
+	if err != nil {
+		return false, err
+	}
+	b, err := s.packed(c.Context(), c.store, root, bases)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, wire.ErrTooLarge) {
+		return false, nil // there is none, or it does not travel
+	}
+	if err != nil {
+		return false, err
+	}
+	w.Header().Set("Content-Type", wire.TypeRecipe)
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.Write(b)
+	return true, nil
+}
+
+// prefersRecipe reports whether a request is best answered by a recipe. One for a part of the module, or one that is
+// conditional, means the module.
+func prefersRecipe(r *http.Request) bool {
+	if r.Method != http.MethodGet {
+		return false
+	}
+	for _, k := range []string{"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+		if r.Header.Get(k) != "" {
+			return false
+		}
+	}
+	accept := strings.Join(r.Header.Values("Accept"), ",")
+	return strings.Contains(accept, wire.TypeRecipe) &&
+		quality(accept, "application", "vnd.dig.recipe") > quality(accept, "application", "wasm")
+}
+
+// readBases reads the roots that a request names as bases.
+func readBases(h http.Header) ([]merkle.Hash, error) {
+	var bases []merkle.Hash
+	for _, line := range h.Values(wire.HeaderBase) {
+		for text := range strings.SplitSeq(line, ",") {
+			root, err := merkle.ParseHash(strings.TrimSpace(text))
+			if err != nil || root.IsZero() || len(bases) == wire.MaxBases {
+				return nil, badRequest("bad recipe base")
+			}
+			bases = append(bases, root)
+		}
+	}
+	return bases, nil
+}
+
+// packed returns the recipe of root, packed against the first of bases that is served here too.
+func (s *Server) packed(ctx context.Context, store auth.StoreID, root merkle.Hash, bases []merkle.Hash) ([]byte, error) {
+	r, err := s.recipes.back.Recipe(ctx, store, root)
+	if err != nil {
+		return nil, err
+	}
+	key := packKey{store: store}
+	if key.recipe, err = r.Digest(); err != nil {
+		return nil, err
+	}
+	var base *module.Recipe
+	for _, b := range bases {
+		m, _, err := s.open(ctx, store, b)
+		if err == nil {
+			m.Close()
+			if base, err = s.recipes.back.Recipe(ctx, store, b); errors.Is(err, fs.ErrNotExist) {
+				break
+			} else if err != nil {
+				return nil, err
+			}
+			if key.base, err = base.Digest(); err != nil {
+				return nil, err
+			}
+			break
+		}
+		if f := refusalOf(err); f.status != http.StatusNotFound {
+			return nil, err
+		}
+	}
+	if b, ok := s.recipes.packs.Get(key); ok {
+		return b, nil
+	}
+	if err := s.recipes.packing.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer s.recipes.packing.Release(1)
+	if b, ok := s.recipes.packs.Get(key); ok { // of the one that went before
+		return b, nil
+	}
+	b, err := wire.PackRecipe(r, base)
+	if errors.Is(err, wire.ErrTooLarge) && base != nil {
+		b, err = wire.PackRecipe(r, nil)
+	}
+	if err == nil && len(b) <= keptPack {
+		s.recipes.packs.Add(key, b)
+	}
+	return b, err
+}

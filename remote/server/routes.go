@@ -1,0 +1,156 @@
+package server
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore/module"
+)
+
+// A route is one line of the table: what a request has to be signed for, and who answers it.
+type route struct {
+	op     request.Op
+	handle func(http.ResponseWriter, *call) error
+}
+
+// A call is an authenticated, rate-limited request.
+type call struct {
+	*http.Request
+	store    auth.StoreID
+	op       request.Op
+	key      string         // what follows contentPath
+	address  netip.Addr     // of the client; see clientAddr
+	identity auth.PublicKey // zero when no signature was needed
+	body     *pacedBody     // Request.Body
+	memory   share          // of Server.bodies, given back when the handler returns
+}
+
+// share returns a share of b for the call's client, which holds nothing yet.
+func (c *call) share(b *budget) share {
+	return share{of: b, by: holder{c.address, c.identity, c.store}}
+}
+
+// table lists the routes by what follows /stores/{id}, and by method. HEAD is answered by the route of GET, under its
+// operation (remote-protocol 2.2). What the backend cannot do is not there.
+func (s *Server) table() map[string]map[string]route {
+	t := map[string]map[string]route{
+		"":        {http.MethodGet: {request.Fetch, s.getDescriptor}},
+		"/roots":  {http.MethodGet: {request.Roots, s.getRoots}},
+		"/module": {http.MethodGet: {request.Module, s.getModule}},
+
+		"/content":  {http.MethodPost: {request.Content, s.postContent}},
+		contentPath: {http.MethodGet: {request.Content, s.getContent}},
+		"/proof":    {http.MethodPost: {request.Proof, s.postProof}},
+		"/delta":    {http.MethodGet: {request.Delta, s.getDelta}, http.MethodPost: {request.Delta, s.postDelta}},
+	}
+	if s.receiver != nil {
+		t["/module"][http.MethodPut] = route{request.Push, s.putModule}
+		t["/module/upload"] = map[string]route{http.MethodPost: {request.PushInit, s.postInit}}
+		t["/module/complete"] = map[string]route{http.MethodPost: {request.PushComplete, s.postComplete}}
+	}
+	if s.revoker != nil {
+		t["/tombstone"] = map[string]route{http.MethodPost: {request.Tombstone, s.postTombstone}}
+	}
+	return t
+}
+
+// ServeHTTP answers one request: route, store id, limit by address, authentication, limits by identity and store,
+// Authorize, handler (remote-protocol 2.3). A client that does not take an answer, or does not bring a body, in
+// reasonable time is cut off, as far as the ResponseWriter can set deadlines. An answer that is made before the whole
+// body has come is sent at once; at most 256 KiB of the rest are read.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body := newPacedBody(w, r, s.opt.UploadIdle)
+	out := newPacedWriter(w, r, s.opt.DownloadIdle, body)
+	out.Header().Set("X-Content-Type-Options", "nosniff")
+	if err := s.handle(out, r, body); err != nil {
+		s.refuse(out, r, err)
+	}
+	out.finish()
+}
+
+// handle runs the handler of a request. What the request holds of the server's budgets is given back when it returns.
+func (s *Server) handle(w http.ResponseWriter, r *http.Request, body *pacedBody) error {
+	c, handle, err := s.enter(w, r)
+	if err != nil {
+		return err
+	}
+	c.body = body
+	c.memory = c.share(s.bodies)
+	defer c.memory.release()
+	err = handle(w, c)
+	if !c.op.Mutating() {
+		s.aside.note(c.Context(), module.ID{Store: c.store}, err)
+	}
+	return err
+}
+
+// enter is the door: everything that is checked for every route alike.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*call, func(http.ResponseWriter, *call) error, error) {
+	rest, ok := strings.CutPrefix(r.URL.Path, "/stores/")
+	if !ok || r.URL.RawPath != "" { // an escaped slash or letter is no name of ours
+		return nil, nil, noRoute()
+	}
+	id, tail := rest, ""
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		id, tail = rest[:i], rest[i:]
+	}
+	key := ""
+	if rest, ok := strings.CutPrefix(tail, contentPath); ok && rest != "" {
+		tail, key = contentPath, rest
+	}
+	methods, ok := s.routes[tail]
+	if !ok || tail == contentPath && key == "" {
+		return nil, nil, noRoute()
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	rt, ok := methods[method]
+	if !ok {
+		w.Header().Set("Allow", allowed(methods))
+		return nil, nil, noMethod()
+	}
+	store, err := auth.ParseStoreID(id)
+	if err != nil {
+		return nil, nil, badRequest("bad store id")
+	}
+	c := &call{Request: r, store: store, op: rt.op, key: key, address: clientAddr(r, s.opt.TrustedProxies)}
+	now := s.opt.Now()
+	if wait := s.perIP.take(c.address, now); wait > 0 {
+		return nil, nil, rateLimited(wait)
+	}
+	if open := s.opt.Anonymous && (!rt.op.Mutating() || s.opt.AnonymousWrites); !open {
+		if c.identity, err = s.opt.Guard.Check(r, rt.op, store); err != nil {
+			return nil, nil, err
+		}
+		if wait := s.perIdentity.take(c.identity, now); wait > 0 {
+			return nil, nil, rateLimited(wait)
+		}
+	}
+	if wait := s.perStore.take(store, now); wait > 0 {
+		return nil, nil, rateLimited(wait)
+	}
+	if s.opt.Authorize != nil {
+		if err := s.opt.Authorize(r.Context(), c.identity, rt.op, store); err != nil {
+			return nil, nil, unauthorized(err)
+		}
+	}
+	return c, rt.handle, nil
+}
+
+func allowed(methods map[string]route) string {
+	var names []string
+	for m := range methods {
+		names = append(names, m)
+		if m == http.MethodGet {
+			names = append(names, http.MethodHead)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,136 @@
+package server
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
+)
+
+// getModule answers GET and HEAD /stores/{id}/module. Spec: remote-protocol 3.3, 3.4.
+func (s *Server) getModule(w http.ResponseWriter, c *call) error {
+	query := c.URL.Query()
+	var want merkle.Hash
+	if query.Has("root") {
+		var err error
+		if want, err = merkle.ParseHash(query.Get("root")); err != nil {
+			return badRequest("bad root")
+		}
+	}
+	head, err := s.head(c.Context(), c.store)
+	if err != nil {
+		return err
+	}
+	if !query.Has("root") {
+		want = head.Root
+	}
+	if want.IsZero() {
+		return unknownRoot()
+	}
+	if s.opt.WithholdRevoked {
+		ts, err := s.tombstones(c.Context(), c.store)
+		if err != nil {
+			return err
+		}
+		if isRevoked(ts, want) {
+			return revoked()
+		}
+	}
+	m, size, err := s.open(c.Context(), c.store, want)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if done, err := s.giveRecipe(w, c, want); done || err != nil {
+		return err
+	}
+	if limit := s.opt.MaxInlineModule; limit > 0 && size > limit && c.Method != http.MethodHead && !asksForLess(c.Request, want, limit) {
+		return s.refuseLarge(w, module.ID{Store: c.store, Root: want}, size)
+	}
+	w.Header().Set("ETag", wire.ETag(want))
+	w.Header().Set("Content-Type", wire.TypeModule)
+	out := &moduleWriter{ResponseWriter: w, size: size}
+	http.ServeContent(out, servedRanges(c.Request), "", time.Time{}, m)
+	if out.unsatisfiable {
+		return refuse(http.StatusRequestedRangeNotSatisfiable, "bad request: range not satisfiable")
+	}
+	if out.err != nil {
+		s.aside.note(c.Context(), module.ID{Store: c.store, Root: want}, out.err)
+		if c.Context().Err() == nil {
+			s.log.ErrorContext(c.Context(), "module broke off", "store", c.store, "root", want, "err", out.err)
+		}
+		panic(http.ErrAbortHandler) // a body that broke off must not look whole
+	}
+	return nil
+}
+
+// copySize is the unit in which modules go out: so large that the calls do not count beside the bytes.
+const copySize = 256 << 10
+
+var copyBuffers = sync.Pool{New: func() any { b := make([]byte, copySize); return &b }}
+
+// A moduleWriter stands under http.ServeContent, which would copy through 32 KiB: a module that can write itself
+// does so, a file goes out by the system's own call, anything else in large pieces. It remembers what went wrong,
+// which ServeContent does not say.
+type moduleWriter struct {
+	http.ResponseWriter
+	size          int64
+	unsatisfiable bool
+	err           error
+}
+
+// Unwrap is for http.ResponseController.
+func (w *moduleWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader holds back status 416 and Write its text, for which we have our own.
+func (w *moduleWriter) WriteHeader(status int) {
+	if status == http.StatusRequestedRangeNotSatisfiable {
+		w.unsatisfiable = true
+		return
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *moduleWriter) Write(p []byte) (int, error) {
+	if w.unsatisfiable {
+		return len(p), nil
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom gets what ServeContent copies: part.N bytes of the module from where it stands.
+func (w *moduleWriter) ReadFrom(src io.Reader) (n int64, err error) {
+	part, ok := src.(*io.LimitedReader)
+	if !ok {
+		part = &io.LimitedReader{R: src, N: w.size}
+	}
+	want := part.N
+	switch r := part.R.(type) {
+	case *os.File:
+		n, err = io.Copy(w.ResponseWriter, part)
+	case io.WriterTo:
+		if want == w.size {
+			n, err = r.WriteTo(w.ResponseWriter)
+			break
+		}
+		n, err = copyPart(w.ResponseWriter, part)
+	default:
+		n, err = copyPart(w.ResponseWriter, part)
+	}
+	if err == nil && n != want {
+		err = io.ErrUnexpectedEOF
+	}
+	w.err = err
+	return n, err
+}
+
+func copyPart(w io.Writer, part *io.LimitedReader) (int64, error) {
+	buf := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buf)
+	return io.CopyBuffer(struct{ io.Writer }{w}, part, *buf)
+}

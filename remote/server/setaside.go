@@ -1,0 +1,215 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/readerat"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A StoreChecker is a [Backend] that can check what it keeps of a store without reading all of it. What is damaged is
+// [module.ErrDamaged]. The server asks when it lists a store for the first time, and while it is set aside.
+type StoreChecker interface {
+	CheckStore(ctx context.Context, s auth.StoreID) error
+}
+
+// checkAgain is how long a store that is damaged is not checked again.
+const checkAgain = 5 * time.Second
+
+// setAside knows the stores that are damaged. They are not served until a check finds that they are repaired. Safe for
+// concurrent use.
+type setAside struct {
+	back Backend
+	log  *slog.Logger
+	now  func() time.Time
+
+	mu      sync.Mutex
+	stores  map[auth.StoreID]*damagedStore
+	checked map[auth.StoreID]bool // by the StoreChecker
+	changes int                   // of stores
+}
+
+// A damagedStore is set aside.
+type damagedStore struct {
+	root     merkle.Hash // of the generation that could not be read; zero: none in particular
+	err      error
+	next     time.Time // of the next check
+	checking bool
+}
+
+func newSetAside(b Backend, log *slog.Logger, now func() time.Time) *setAside {
+	return &setAside{back: b, log: log, now: now, stores: map[auth.StoreID]*damagedStore{}, checked: map[auth.StoreID]bool{}}
+}
+
+// note sets a store aside if err says that it is damaged. The next request checks it once more.
+func (a *setAside) note(ctx context.Context, id module.ID, err error) {
+	if !errors.Is(err, module.ErrDamaged) {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stores[id.Store] == nil {
+		a.stores[id.Store] = &damagedStore{root: id.Root, err: err}
+		a.changes++
+		a.log.ErrorContext(ctx, "store is damaged and not served", "store", id.Store, "err", err)
+	}
+}
+
+// changed returns how often a store was set aside or served again.
+func (a *setAside) changed() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.changes
+}
+
+// refuse returns why a store is not served; nil when it is. One of its callers at a time checks a store that is set
+// aside, no more often than every 5 seconds and for a tenth of the time.
+func (a *setAside) refuse(ctx context.Context, id auth.StoreID) error {
+	a.mu.Lock()
+	d := a.stores[id]
+	if d == nil {
+		a.mu.Unlock()
+		return nil
+	}
+	begin := a.now()
+	if d.checking || begin.Before(d.next) {
+		defer a.mu.Unlock()
+		return damagedRefusal(d.err)
+	}
+	d.checking = true
+	a.mu.Unlock()
+
+	err := a.check(ctx, module.ID{Store: id, Root: d.root})
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	d.checking = false
+	if err == nil {
+		delete(a.stores, id)
+		a.changes++
+		a.log.InfoContext(ctx, "store is repaired and served again", "store", id)
+		return nil
+	}
+	end := a.now()
+	d.next = end.Add(max(checkAgain, 10*end.Sub(begin)))
+	return damagedRefusal(d.err)
+}
+
+func damagedRefusal(err error) error {
+	return &refusal{status: http.StatusServiceUnavailable, text: "store is damaged and not served", cause: err}
+}
+
+// first checks a store that is listed for the first time.
+func (a *setAside) first(ctx context.Context, id auth.StoreID) {
+	checker, ok := a.back.(StoreChecker)
+	a.mu.Lock()
+	known := a.checked[id]
+	a.mu.Unlock()
+	if !ok || known {
+		return
+	}
+	err := checker.CheckStore(ctx, id)
+	if ctx.Err() != nil {
+		return
+	}
+	a.note(ctx, module.ID{Store: id}, err)
+	a.mu.Lock()
+	a.checked[id] = true
+	a.mu.Unlock()
+}
+
+// check reads a store again: what its backend checks, its head, and the whole of one generation.
+func (a *setAside) check(ctx context.Context, id module.ID) error {
+	if checker, ok := a.back.(StoreChecker); ok {
+		if err := checker.CheckStore(ctx, id.Store); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	head, err := a.back.Head(ctx, id.Store)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := a.back.Generations(ctx, id.Store); err != nil {
+		return err
+	}
+	if id.Root.IsZero() {
+		id.Root = head.Root
+	}
+	if id.Root.IsZero() {
+		return nil
+	}
+	m, err := a.back.Module(ctx, id.Store, id.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	_, err = io.Copy(stoppedWriter{ctx}, m)
+	return err
+}
+
+// stoppedWriter drops what is written, and fails when its context ends.
+type stoppedWriter struct{ ctx context.Context }
+
+func (w stoppedWriter) Write(b []byte) (int, error) {
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// A watchedModule sets the store aside when its module cannot be read.
+type watchedModule struct {
+	io.ReadSeekCloser
+	at   io.ReaderAt
+	note func(error)
+}
+
+func (a *setAside) watch(ctx context.Context, id module.ID, m io.ReadSeekCloser) *watchedModule {
+	ctx = context.WithoutCancel(ctx) // it may be read for longer than the request takes
+	return &watchedModule{m, readerat.New(m), func(err error) { a.note(ctx, id, err) }}
+}
+
+// Read implements io.Reader.
+func (m *watchedModule) Read(p []byte) (int, error) {
+	n, err := m.ReadSeekCloser.Read(p)
+	m.note(err)
+	return n, err
+}
+
+// ReadAt implements io.ReaderAt.
+func (m *watchedModule) ReadAt(p []byte, off int64) (int, error) {
+	n, err := m.at.ReadAt(p, off)
+	m.note(err)
+	return n, err
+}
+
+// WriteTo implements io.WriterTo.
+func (m *watchedModule) WriteTo(w io.Writer) (int64, error) {
+	n, err := io.Copy(w, m.ReadSeekCloser)
+	m.note(err)
+	return n, err
+}
+
+// Digest implements [Digested]; zero when the module has none.
+func (m *watchedModule) Digest() (merkle.Hash, error) {
+	d, ok := m.ReadSeekCloser.(Digested)
+	if !ok {
+		return merkle.Hash{}, nil
+	}
+	return d.Digest()
+}
