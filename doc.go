@@ -24,7 +24,8 @@
 //
 //   - [github.com/dig-network/digstore/remote]: dig://, the remote: a client
 //     that clones, pulls and pushes with all checks. remote/server is a server,
-//     an [net/http.Handler]; remote/rpc is the dig.* JSON-RPC tier for readers;
+//     an [net/http.Handler]; remote/rpc is the dig.* JSON-RPC tier for readers, with its
+//     handler in remote/server/rpc;
 //     remote/conform tests any origin against the protocol, and
 //     remote/remotetest has an honest origin and its liars, for tests.
 //

@@ -9,6 +9,7 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/rpc"
 	"github.com/dig-network/digstore/remote/server"
+	serverrpc "github.com/dig-network/digstore/remote/server/rpc"
 )
 
 // TestPullRecipeLarge: of a module that an origin gives neither by GET nor in ranges, the chunks that are missing come
@@ -28,7 +29,7 @@ func TestPullRecipeLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.serve(s.stores, &server.Options{MaxInlineModule: 1000})
-	tier := rpc.NewHandler(s.server.Contents(), nil)
+	tier := serverrpc.NewHandler(s.server.Contents(), nil)
 	windows := 0
 	l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
 		if tail == "/" {

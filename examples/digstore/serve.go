@@ -24,8 +24,8 @@ import (
 	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
-	"github.com/dig-network/digstore/remote/rpc"
 	"github.com/dig-network/digstore/remote/server"
+	"github.com/dig-network/digstore/remote/server/rpc"
 )
 
 // serveFlags are the flags of serve.

@@ -73,14 +73,17 @@ var table = []row{
 		"internal/readerat", "internal/strictjson"}, third: wire, http: true},
 	{pkg: "remote/server", house: []string{"remote/internal/wire", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/codec", "internal/netguard",
 		"internal/readerat", "internal/strictjson"}, third: join(wire, lru), http: true},
-	{pkg: "remote/rpc", house: []string{"remote", "remote/server", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
+	{pkg: "remote/internal/jsonrpc", house: []string{"auth", "merkle"}, third: blst},
+	{pkg: "remote/rpc", house: []string{"remote", "remote/internal/jsonrpc", "remote/internal/wire", "digstore/module", "digstore/urn", "auth", "merkle", "internal/strictjson"}, third: wire, http: true},
+	{pkg: "remote/server/rpc", house: []string{"remote/server", "remote/rpc", "remote/internal/wire", "remote/internal/jsonrpc", "digstore/module", "digstore/urn", "auth", "merkle", "internal/strictjson"},
+		third: join(wire, lru), http: true},
 	{pkg: "remote/conform", house: []string{"remote", "remote/internal/wire", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/remotetest", house: []string{"remote", "remote/server", "remote/internal/wire", "internal/corpus", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
 
 	{pkg: "node/economy"},
 
 	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
-		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/server", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/regular"},
+		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/regular"},
 		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},
 }
 

@@ -21,8 +21,8 @@ import (
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/conform"
 	"github.com/dig-network/digstore/remote/remotetest"
-	"github.com/dig-network/digstore/remote/rpc"
 	"github.com/dig-network/digstore/remote/server"
+	"github.com/dig-network/digstore/remote/server/rpc"
 )
 
 var noLimit = server.Rate{PerSecond: math.Inf(1)}

@@ -19,6 +19,7 @@ import (
 	"github.com/dig-network/digstore/internal/strictjson"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/internal/jsonrpc"
 )
 
 // ClientOptions say how a [Client] talks. The zero value dials public addresses and literal loopback.
@@ -95,34 +96,34 @@ const (
 // Capsules lists the generations of a store: dig.listCapsules.
 func (c *Client) Capsules(ctx context.Context, s auth.StoreID) ([]Capsule, error) {
 	var list CapsuleList
-	err := c.call(ctx, "dig.listCapsules", storeParams{&s}, maxListBody, &list)
+	err := c.call(ctx, "dig.listCapsules", jsonrpc.StoreParams{Store: &s}, maxListBody, &list)
 	return list.Capsules, err
 }
 
 // Metadata reads what a generation says of itself: dig.getMetadata. A zero root means the newest.
 func (c *Client) Metadata(ctx context.Context, id module.ID) (*Metadata, error) {
-	return ask[Metadata](ctx, c, "dig.getMetadata", rootParams{&id.Store, rootName(id.Root)})
+	return ask[Metadata](ctx, c, "dig.getMetadata", jsonrpc.RootParams{Store: &id.Store, Root: rootName(id.Root)})
 }
 
 // Proof asks for the inclusion proof of a retrieval key: dig.getProof. A zero root means the newest.
 func (c *Client) Proof(ctx context.Context, id module.ID, key merkle.Hash) (*Proof, error) {
-	return ask[Proof](ctx, c, "dig.getProof", proofParams{Store: &id.Store, Key: &key, Root: rootName(id.Root)})
+	return ask[Proof](ctx, c, "dig.getProof", jsonrpc.ProofParams{Store: &id.Store, Key: &key, Root: rootName(id.Root)})
 }
 
 // ProofStatus asks how far an execution proof has come: dig.getProofStatus.
 func (c *Client) ProofStatus(ctx context.Context, s auth.StoreID, proofID string) (*ProofStatus, error) {
-	return ask[ProofStatus](ctx, c, "dig.getProofStatus", statusParams{&s, &proofID})
+	return ask[ProofStatus](ctx, c, "dig.getProofStatus", jsonrpc.StatusParams{Store: &s, ProofID: &proofID})
 }
 
 // Health asks how the origin is: dig.health.
 func (c *Client) Health(ctx context.Context) (*Health, error) {
-	return ask[Health](ctx, c, "dig.health", noParams{})
+	return ask[Health](ctx, c, "dig.health", jsonrpc.NoParams{})
 }
 
 // Methods asks what the origin implements: dig.methods.
 func (c *Client) Methods(ctx context.Context) ([]string, error) {
 	var list MethodList
-	err := c.call(ctx, "dig.methods", noParams{}, maxSmallBody, &list)
+	err := c.call(ctx, "dig.methods", jsonrpc.NoParams{}, maxSmallBody, &list)
 	return list.Methods, err
 }
 

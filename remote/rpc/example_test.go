@@ -13,6 +13,7 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/rpc"
 	"github.com/dig-network/digstore/remote/server"
+	serverrpc "github.com/dig-network/digstore/remote/server/rpc"
 )
 
 // One resource is read and held against a root that is known from elsewhere: here the publisher's own word for it.
@@ -29,7 +30,7 @@ func Example() {
 	srv := server.New(remotetest.NewStores(nil, store), nil)
 	mux := http.NewServeMux()
 	mux.Handle("/stores/", srv)
-	mux.Handle("/", rpc.NewHandler(srv.Contents(), nil))
+	mux.Handle("/", serverrpc.NewHandler(srv.Contents(), nil))
 	origin := remotetest.NewOrigin(mux)
 	defer origin.Close()
 
@@ -63,7 +64,7 @@ func ExampleLarge() {
 	srv := server.New(remotetest.NewStores(nil, there), &server.Options{MaxInlineModule: 10_000})
 	mux := http.NewServeMux()
 	mux.Handle("/stores/", srv)
-	mux.Handle("/", rpc.NewHandler(srv.Contents(), nil))
+	mux.Handle("/", serverrpc.NewHandler(srv.Contents(), nil))
 	origin := remotetest.NewOrigin(mux)
 	defer origin.Close()
 

@@ -21,6 +21,7 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/rpc"
 	"github.com/dig-network/digstore/remote/server"
+	serverrpc "github.com/dig-network/digstore/remote/server/rpc"
 )
 
 var noLimit = server.Rate{PerSecond: math.Inf(1)}
@@ -32,7 +33,7 @@ type site struct {
 	memory    *remotetest.Memory
 	contents  *server.Contents
 	server    *server.Server
-	handler   *rpc.Handler
+	handler   *serverrpc.Handler
 	heads     []auth.SignedRoot
 	modules   [][]byte
 }
@@ -91,7 +92,7 @@ func newSite(t testing.TB, generations int, large bool) *site {
 	s.contents = server.NewContents(stores, &server.ContentsOptions{Secret: []byte("a secret of the tests")})
 	s.server = server.New(stores, &server.Options{Contents: s.contents, MaxInlineModule: 1 << 10,
 		Limits: server.Limits{PerIP: noLimit, PerIdentity: noLimit, PerStore: noLimit}})
-	s.handler = rpc.NewHandler(s.contents, &rpc.Options{PerIP: noLimit})
+	s.handler = serverrpc.NewHandler(s.contents, &serverrpc.Options{PerIP: noLimit})
 	return s
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote/rpc"
 	"github.com/dig-network/digstore/remote/server"
+	serverrpc "github.com/dig-network/digstore/remote/server/rpc"
 )
 
 var update = flag.Bool("update", false, "write the goldens anew")
@@ -273,7 +274,7 @@ func TestEnvelope(t *testing.T) {
 
 func TestBudget(t *testing.T) {
 	s := newSite(t, 1, true)
-	s.handler = rpc.NewHandler(s.contents, &rpc.Options{PerIP: noLimit, MaxAnswer: 2*rpc.MaxWindow + 10})
+	s.handler = serverrpc.NewHandler(s.contents, &serverrpc.Options{PerIP: noLimit, MaxAnswer: 2*rpc.MaxWindow + 10})
 	call := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"dig.getCapsule","params":{"store_id":"%s"}}`, s.id)
 	w := post(s.handler, "["+call+","+call+","+call+"]")
 	var replies []struct {
@@ -287,7 +288,7 @@ func TestBudget(t *testing.T) {
 
 func TestHTTP(t *testing.T) {
 	s := newSite(t, 1, false)
-	h := rpc.NewHandler(s.contents, &rpc.Options{PerIP: server.Rate{PerSecond: 1, Burst: 4}, Now: func() time.Time { return time.Unix(0, 0) }})
+	h := serverrpc.NewHandler(s.contents, &serverrpc.Options{PerIP: server.Rate{PerSecond: 1, Burst: 4}, Now: func() time.Time { return time.Unix(0, 0) }})
 	for _, tc := range []struct {
 		method, target, body string
 		status               int

@@ -20,6 +20,7 @@ import (
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/rpc"
+	serverrpc "github.com/dig-network/digstore/remote/server/rpc"
 )
 
 func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
@@ -94,7 +95,7 @@ func TestPatience(t *testing.T) {
 				done := make(chan struct{})
 				origin := remotetest.NewOrigin(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					start := time.Now()
-					rpc.NewHandler(s.contents, nil).ServeHTTP(w, r)
+					serverrpc.NewHandler(s.contents, nil).ServeHTTP(w, r)
 					took = time.Since(start)
 					close(done)
 				}))

@@ -24,6 +24,7 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/rpc"
 	"github.com/dig-network/digstore/remote/server"
+	serverrpc "github.com/dig-network/digstore/remote/server/rpc"
 )
 
 // listen serves h on a real socket until the test ends.
@@ -45,7 +46,7 @@ func listen(t *testing.T, h http.Handler) string {
 // are cut off.
 func TestSilentReaders(t *testing.T) {
 	s := newSite(t, 1, true)
-	h := rpc.NewHandler(s.contents, &rpc.Options{PerIP: noLimit, Patience: 3 * time.Second,
+	h := serverrpc.NewHandler(s.contents, &serverrpc.Options{PerIP: noLimit, Patience: 3 * time.Second,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	var active atomic.Int64
 	at := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -112,7 +113,7 @@ func TestSilentReaders(t *testing.T) {
 // TestMemoryOfBodies: a body takes memory as it comes, and one that is too much for its address is refused.
 func TestMemoryOfBodies(t *testing.T) {
 	s := newSite(t, 1, false)
-	h := rpc.NewHandler(s.contents, &rpc.Options{PerIP: noLimit, MaxMemory: 4 << 20, MaxMemoryPerIP: 1200 << 10})
+	h := serverrpc.NewHandler(s.contents, &serverrpc.Options{PerIP: noLimit, MaxMemory: 4 << 20, MaxMemoryPerIP: 1200 << 10})
 	send := func(from string, body io.Reader) int {
 		r := httptest.NewRequestWithContext(t.Context(), "POST", "/", body)
 		r.RemoteAddr = from + ":1"
@@ -189,7 +190,7 @@ func (m *slowModule) Close() error                   { m.of.closed.Add(1); retur
 // on when they have gone; how many may wait is bounded.
 func TestHashing(t *testing.T) {
 	b := &slowBackend{reading: make(chan struct{}, 100), let: make(chan struct{}, 100)}
-	h := rpc.NewHandler(server.NewContents(b, nil), &rpc.Options{PerIP: noLimit})
+	h := serverrpc.NewHandler(server.NewContents(b, nil), &serverrpc.Options{PerIP: noLimit})
 	ask := func(ctx context.Context, n byte) string {
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"dig.getCapsule","params":{"store_id":%q,"root":%q}}`,
 			auth.StoreID{1}, merkle.Hash{n, 1})
@@ -282,7 +283,7 @@ func (m *breakingModule) Close() error                       { return nil }
 // TestBrokenStream: a window that cannot be read is an error; one that breaks off on the way does not look whole.
 func TestBrokenStream(t *testing.T) {
 	for _, good := range []int64{0, 100 << 10} {
-		h := rpc.NewHandler(server.NewContents(&breakingBackend{good: good}, nil), &rpc.Options{PerIP: noLimit})
+		h := serverrpc.NewHandler(server.NewContents(&breakingBackend{good: good}, nil), &serverrpc.Options{PerIP: noLimit})
 		o := remotetest.NewOrigin(h)
 		client := &http.Client{Transport: &http.Transport{DialContext: o.Dial}}
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"dig.getCapsule","params":{"store_id":%q,"root":%q}}`,

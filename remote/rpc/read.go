@@ -11,6 +11,7 @@ import (
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/internal/jsonrpc"
 )
 
 // Read reads one resource of a public store and returns its plaintext, once the sealed bytes hash to the leaf, the leaf
@@ -63,7 +64,7 @@ func (c *Client) resource(ctx context.Context, u urn.URN) (windows, error) {
 	}
 	key, name := u.RetrievalKey(), root.String()
 	return windows{c: c, root: root, limit: c.opt.MaxContent, method: "dig.getContent", params: func(offset, length uint64) any {
-		return contentParams{Store: &u.Store, Key: &key, Root: &name, Offset: &offset, Length: &length}
+		return jsonrpc.ContentParams{Store: &u.Store, Key: &key, Root: &name, Offset: &offset, Length: &length}
 	}}, nil
 }
 
@@ -82,7 +83,7 @@ func (c *Client) Module(ctx context.Context, id module.ID, offset int64) (io.Rea
 	name := id.Root.String()
 	r := &moduleReader{ctx: ctx, w: windows{c: c, root: id.Root, limit: c.opt.MaxModule, at: offset, method: "dig.getCapsule",
 		params: func(offset, length uint64) any {
-			return capsuleParams{Store: &id.Store, Root: &name, Offset: &offset, Length: &length}
+			return jsonrpc.CapsuleParams{Store: &id.Store, Root: &name, Offset: &offset, Length: &length}
 		}}}
 	if err := r.more(); err != nil {
 		return nil, fmt.Errorf("rpc: read module %s: %w", id, err)

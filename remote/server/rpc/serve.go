@@ -11,12 +11,11 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/internal/jsonrpc"
+	"github.com/dig-network/digstore/remote/internal/wire"
+	"github.com/dig-network/digstore/remote/rpc"
 	"github.com/dig-network/digstore/remote/server"
 )
-
-// ManifestName is the resource that a store describes itself with.
-const ManifestName = ".well-known/dig/manifest.json"
 
 // maxMetadata is how long the JSON of metadata may be, in bytes.
 const maxMetadata = 3 << 20
@@ -45,7 +44,7 @@ func (h *Handler) generation(ctx context.Context, store *auth.StoreID, root *str
 	return id, nil
 }
 
-func (h *Handler) getContent(c *call, p *contentParams) (*Window, error) {
+func (h *Handler) getContent(c *call, p *jsonrpc.ContentParams) (*servedWindow, error) {
 	if p.Key == nil {
 		return nil, badParams("retrieval_key is missing")
 	}
@@ -56,21 +55,21 @@ func (h *Handler) getContent(c *call, p *contentParams) (*Window, error) {
 	return h.content(c, id, *p.Key, p.Offset, p.Length)
 }
 
-func (h *Handler) getManifest(c *call, p *capsuleParams) (*Manifest, error) {
+func (h *Handler) getManifest(c *call, p *jsonrpc.CapsuleParams) (*servedManifest, error) {
 	id, err := h.generation(c, p.Store, p.Root)
 	if err != nil {
 		return nil, err
 	}
-	key := urn.RetrievalKey(id.Store, ManifestName)
+	key := urn.RetrievalKey(id.Store, rpc.ManifestName)
 	w, err := h.content(c, id, key, p.Offset, p.Length)
 	if err != nil {
 		return nil, err
 	}
-	return &Manifest{*w, key}, nil
+	return &servedManifest{*w, key}, nil
 }
 
 // content is a window of a resource, or of a decoy.
-func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset, length *uint64) (*Window, error) {
+func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset, length *uint64) (*servedWindow, error) {
 	program, err := h.programs.hash(c, id)
 	if err != nil {
 		return nil, err
@@ -87,7 +86,7 @@ func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset, length
 }
 
 // window is a window of a resource that has been opened, which it closes when it has been sent.
-func (h *Handler) window(c *call, id module.ID, content *server.Content, program merkle.Hash, offset, length *uint64) (*Window, error) {
+func (h *Handler) window(c *call, id module.ID, content *server.Content, program merkle.Hash, offset, length *uint64) (*servedWindow, error) {
 	w := cut(content.Size(), or(offset), length)
 	w.Root, w.ProgramHash = id.Root, program
 	proof, err := content.ProofBytes()
@@ -101,7 +100,7 @@ func (h *Handler) window(c *call, id module.ID, content *server.Content, program
 	return w, c.from(w, content, content.Close)
 }
 
-func (h *Handler) getCapsule(c *call, p *capsuleParams) (*Window, error) {
+func (h *Handler) getCapsule(c *call, p *jsonrpc.CapsuleParams) (*servedWindow, error) {
 	id, err := h.generation(c, p.Store, p.Root)
 	if err != nil {
 		return nil, err
@@ -129,7 +128,7 @@ func (h *Handler) getCapsule(c *call, p *capsuleParams) (*Window, error) {
 }
 
 // from has the bytes of a window read when it is sent, if the answer has room for them. closed is called then.
-func (c *call) from(w *Window, bytes io.ReaderAt, closed func() error) error {
+func (c *call) from(w *servedWindow, bytes io.ReaderAt, closed func() error) error {
 	if err := c.spend(w.Length); err != nil {
 		return err
 	}
@@ -144,7 +143,7 @@ func (c *call) hold(n int64) error {
 		return err
 	}
 	if !c.memory.Grow(2 * n) {
-		return &Error{Code: CodeLimited, Message: "too much is being sent: ask again later"}
+		return &rpc.Error{Code: rpc.CodeLimited, Message: "too much is being sent: ask again later"}
 	}
 	return nil
 }
@@ -152,7 +151,7 @@ func (c *call) hold(n int64) error {
 // spend takes n bytes off what the answer may bring.
 func (c *call) spend(n int64) error {
 	if n > *c.budget {
-		return &Error{Code: CodeRuntime, Message: "the answer would be too long: ask for less at once"}
+		return &rpc.Error{Code: rpc.CodeRuntime, Message: "the answer would be too long: ask for less at once"}
 	}
 	*c.budget -= n
 	return nil
@@ -175,7 +174,7 @@ func or(n *uint64) uint64 {
 	return *n
 }
 
-func (h *Handler) getMetadata(c *call, p *rootParams) (*Metadata, error) {
+func (h *Handler) getMetadata(c *call, p *jsonrpc.RootParams) (*rpc.Metadata, error) {
 	id, err := h.generation(c, p.Store, p.Root)
 	if err != nil {
 		return nil, err
@@ -188,18 +187,18 @@ func (h *Handler) getMetadata(c *call, p *rootParams) (*Metadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := &Metadata{m, program, id.Root}
+	answer := &rpc.Metadata{Manifest: m, ProgramHash: program, Root: id.Root}
 	text, err := json.Marshal(answer)
 	if err != nil {
 		return nil, err
 	}
 	if len(text) > maxMetadata {
-		return nil, &Error{Code: CodeTooLarge, Message: "metadata too large"}
+		return nil, &rpc.Error{Code: rpc.CodeTooLarge, Message: "metadata too large"}
 	}
 	return answer, c.hold(int64(len(text)))
 }
 
-func (h *Handler) getProof(c *call, p *proofParams) (*Proof, error) {
+func (h *Handler) getProof(c *call, p *jsonrpc.ProofParams) (*rpc.Proof, error) {
 	if p.Key == nil {
 		return nil, badParams("retrieval_key is missing")
 	}
@@ -220,14 +219,14 @@ func (h *Handler) getProof(c *call, p *proofParams) (*Proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	status := ProofElsewhere
+	status := rpc.ProofElsewhere
 	if p.ProofID != nil {
-		status = ProofNotFound
+		status = rpc.ProofNotFound
 	}
-	return &Proof{InclusionProof: append([]byte{}, proof...), ProgramHash: program, Root: id.Root, ExecutionProofStatus: status}, nil
+	return &rpc.Proof{InclusionProof: append([]byte{}, proof...), ProgramHash: program, Root: id.Root, ExecutionProofStatus: status}, nil
 }
 
-func (h *Handler) getProofStatus(c *call, p *statusParams) (*ProofStatus, error) {
+func (h *Handler) getProofStatus(c *call, p *jsonrpc.StatusParams) (*rpc.ProofStatus, error) {
 	if p.Store == nil || p.ProofID == nil || len(*p.ProofID) > maxID {
 		return nil, badParams("store_id or proof_id are missing, or too long")
 	}
@@ -235,14 +234,14 @@ func (h *Handler) getProofStatus(c *call, p *statusParams) (*ProofStatus, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &ProofStatus{ProofID: *p.ProofID, Status: ProofNotFound}
+	s := &rpc.ProofStatus{ProofID: *p.ProofID, Status: rpc.ProofNotFound}
 	if !head.Root.IsZero() {
 		s.Root = &head.Root
 	}
 	return s, nil
 }
 
-func (h *Handler) listCapsules(c *call, p *storeParams) (*CapsuleList, error) {
+func (h *Handler) listCapsules(c *call, p *jsonrpc.StoreParams) (*rpc.CapsuleList, error) {
 	if p.Store == nil {
 		return nil, badParams("store_id is missing")
 	}
@@ -254,9 +253,9 @@ func (h *Handler) listCapsules(c *call, p *storeParams) (*CapsuleList, error) {
 	if err := c.hold(line * int64(len(lines))); err != nil {
 		return nil, err
 	}
-	list := &CapsuleList{*p.Store, make([]Capsule, len(lines))}
+	list := &rpc.CapsuleList{Store: *p.Store, Capsules: make([]rpc.Capsule, len(lines))}
 	for i, g := range lines {
-		list.Capsules[i] = Capsule{Seq: g.Number, Root: g.Root}
+		list.Capsules[i] = rpc.Capsule{Seq: g.Number, Root: g.Root}
 	}
 	for i := max(0, len(lines)-listedPrograms); i < len(lines); i++ {
 		if sum, ok := h.programs.remembered(c, module.ID{Store: *p.Store, Root: lines[i].Root}); ok {
@@ -266,30 +265,32 @@ func (h *Handler) listCapsules(c *call, p *storeParams) (*CapsuleList, error) {
 	return list, nil
 }
 
-func (h *Handler) health(*call, *noParams) (*Health, error) {
-	return &Health{OK: true, Service: "dig-rpc", Methods: h.names(), Status: "ok", Version: h.opt.Version}, nil
+func (h *Handler) health(*call, *jsonrpc.NoParams) (*rpc.Health, error) {
+	return &rpc.Health{OK: true, Service: "dig-rpc", Methods: h.names(), Status: "ok", Version: h.opt.Version}, nil
 }
 
-func (h *Handler) methods(*call, *noParams) (*MethodList, error) { return &MethodList{h.names()}, nil }
+func (h *Handler) methods(*call, *jsonrpc.NoParams) (*rpc.MethodList, error) {
+	return &rpc.MethodList{Methods: h.names()}, nil
+}
 
-func (h *Handler) discover(*call, *noParams) (json.RawMessage, error) { return document, nil }
+func (h *Handler) discover(*call, *jsonrpc.NoParams) (json.RawMessage, error) { return document, nil }
 
 // fail is the answer to an error of a method. What the client may not see is logged.
-func (h *Handler) fail(ctx context.Context, method string, err error) *Error {
-	var ours *Error
+func (h *Handler) fail(ctx context.Context, method string, err error) *rpc.Error {
+	var ours *rpc.Error
 	switch {
 	case errors.As(err, &ours):
 		return ours
 	case errors.Is(err, fs.ErrNotExist):
-		return &Error{Code: CodeUnavailable, Message: "not available at the requested root"}
+		return &rpc.Error{Code: rpc.CodeUnavailable, Message: "not available at the requested root"}
 	case errors.Is(err, auth.ErrRevoked):
-		return &Error{Code: CodeUnavailable, Message: "revoked"}
-	case errors.Is(err, module.ErrFormat), errors.Is(err, module.ErrVerify), errors.Is(err, remote.ErrVerification):
+		return &rpc.Error{Code: rpc.CodeUnavailable, Message: "revoked"}
+	case errors.Is(err, module.ErrFormat), errors.Is(err, module.ErrVerify), errors.Is(err, wire.ErrVerification):
 		h.opt.Logger.ErrorContext(ctx, "module does not decode", "method", method, "err", err)
-		return &Error{Code: CodeUnavailable, Message: "not available at the requested root"}
+		return &rpc.Error{Code: rpc.CodeUnavailable, Message: "not available at the requested root"}
 	}
 	if ctx.Err() == nil {
 		h.opt.Logger.ErrorContext(ctx, "request failed", "method", method, "err", err)
 	}
-	return &Error{Code: CodeInternal, Message: "internal error"}
+	return &rpc.Error{Code: rpc.CodeInternal, Message: "internal error"}
 }

@@ -22,7 +22,7 @@ type source struct {
 }
 
 // stream is where the bytes of a window that the handler made come from; nil for one that has its bytes.
-func (w *Window) stream() *source { return w.from }
+func (w *servedWindow) stream() *source { return w.from }
 
 // A streamBuffer is the room of a window in base64.
 type streamBuffer struct {

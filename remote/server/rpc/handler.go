@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/remote/rpc"
 	"github.com/dig-network/digstore/remote/server"
 )
 
@@ -224,7 +225,7 @@ func (h *Handler) reply(c *call, text json.RawMessage) *reply {
 	}
 	method, ok := h.table[*m.Method]
 	if !ok {
-		return &reply{ID: m.ID, Err: &Error{Code: CodeNoMethod, Message: "method not found"}}
+		return &reply{ID: m.ID, Err: &rpc.Error{Code: rpc.CodeNoMethod, Message: "method not found"}}
 	}
 	result, err := method.call(h, c, m.Params)
 	if err != nil {

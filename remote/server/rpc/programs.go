@@ -11,6 +11,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/rpc"
 	"github.com/dig-network/digstore/remote/server"
 )
 
@@ -23,7 +24,7 @@ const (
 )
 
 // errHashing says that too many modules wait to be hashed.
-var errHashing = &Error{Code: CodeLimited, Message: "too many modules are being hashed: ask again later"}
+var errHashing = &rpc.Error{Code: rpc.CodeLimited, Message: "too many modules are being hashed: ask again later"}
 
 // programs knows the SHA-256 of modules. A module is read once, however many ask for it at the same time, and no
 // longer than one of them waits. Safe for concurrent use.

@@ -1,0 +1,75 @@
+package rpc
+
+import (
+	"encoding/json"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// Metadata is what a generation says of itself.
+type Metadata struct {
+	Manifest    *module.Metadata `json:"manifest"` // nil: nothing
+	ProgramHash merkle.Hash      `json:"program_hash"`
+	Root        merkle.Hash      `json:"root"`
+}
+
+// States of an execution proof.
+const (
+	ProofSucceeded = "succeeded"
+	ProofRunning   = "running"
+	ProofQueued    = "queued"
+	ProofNotFound  = "not_found"
+	ProofElsewhere = "request_via_control_plane" // this tier makes none
+)
+
+// A Proof is what a node can prove about a resource: that it is there. It never comes with an execution proof.
+type Proof struct {
+	InclusionProof       []byte          `json:"inclusion_proof"` // encoded
+	ProgramHash          merkle.Hash     `json:"program_hash"`
+	Root                 merkle.Hash     `json:"root"`
+	ExecutionProof       json.RawMessage `json:"execution_proof"` // null
+	ExecutionProofStatus string          `json:"execution_proof_status"`
+	NodeKey              *string         `json:"node_pubkey"`
+	BlockHeader          *string         `json:"block_header"`
+}
+
+// A ProofStatus says how far an execution proof has come.
+type ProofStatus struct {
+	ProofID     string          `json:"proof_id"`
+	Status      string          `json:"status"`
+	Receipt     json.RawMessage `json:"receipt"` // null
+	NodeKey     *string         `json:"node_pubkey"`
+	BlockHeader *string         `json:"block_header"`
+	Root        *merkle.Hash    `json:"root"` // nil: the store has no generation
+}
+
+// A Capsule is one generation in a list. What is nil is not known to the node, or costs too much to say.
+type Capsule struct {
+	Seq         uint64       `json:"seq"`
+	Root        merkle.Hash  `json:"root"`
+	ProgramHash *merkle.Hash `json:"program_hash,omitempty"`
+	CoinID      *string      `json:"coin_id,omitempty"`
+	AnchoredAt  *int64       `json:"anchored_at,omitempty"`
+}
+
+// A CapsuleList is the generations of a store, oldest first.
+type CapsuleList struct {
+	Store    auth.StoreID `json:"store_id"`
+	Capsules []Capsule    `json:"capsules"`
+}
+
+// Health is what a node says of itself.
+type Health struct {
+	OK      bool     `json:"ok"`
+	Service string   `json:"service"`
+	Methods []string `json:"methods"`
+	Status  string   `json:"status"`
+	Version string   `json:"version"`
+}
+
+// MethodList is the names of what a node implements.
+type MethodList struct {
+	Methods []string `json:"methods"`
+}

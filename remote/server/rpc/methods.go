@@ -1,0 +1,71 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"reflect"
+	"slices"
+
+	"github.com/dig-network/digstore/remote/rpc"
+	"github.com/dig-network/digstore/remote/server"
+)
+
+// A method is one line of the table.
+type method struct {
+	params, result reflect.Type
+	call           func(h *Handler, c *call, params json.RawMessage) (any, error)
+}
+
+// A call is one request on its way.
+type call struct {
+	context.Context
+	budget *int64              // bytes that its whole answer may still bring
+	memory *server.MemoryShare // what it holds of the handler's memory
+}
+
+// answers makes a method out of a function of typed parameters.
+func answers[P, R any](f func(*Handler, *call, *P) (R, error)) method {
+	return method{reflect.TypeFor[P](), reflect.TypeFor[R](), func(h *Handler, c *call, text json.RawMessage) (any, error) {
+		p := new(P)
+		if text != nil && string(text) != "null" {
+			if text[0] != '{' {
+				return nil, badParams("parameters are given by name")
+			}
+			if err := json.Unmarshal(text, p); err != nil {
+				return nil, badParams("malformed parameters")
+			}
+		}
+		return f(h, c, p)
+	}}
+}
+
+// table lists what the handler implements (remote-protocol 8.2).
+func table() map[string]method {
+	return map[string]method{
+		"dig.getContent":     answers((*Handler).getContent),
+		"dig.getCapsule":     answers((*Handler).getCapsule),
+		"dig.getModule":      answers((*Handler).getCapsule),
+		"dig.getManifest":    answers((*Handler).getManifest),
+		"dig.getMetadata":    answers((*Handler).getMetadata),
+		"dig.getProof":       answers((*Handler).getProof),
+		"dig.getProofStatus": answers((*Handler).getProofStatus),
+		"dig.listCapsules":   answers((*Handler).listCapsules),
+		"dig.health":         answers((*Handler).health),
+		"dig.methods":        answers((*Handler).methods),
+		"rpc.discover":       answers((*Handler).discover),
+	}
+}
+
+// names lists the methods in order.
+func (h *Handler) names() []string {
+	var all []string
+	for name := range h.table {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func badParams(why string) *rpc.Error {
+	return &rpc.Error{Code: rpc.CodeParams, Message: "invalid params: " + why}
+}
