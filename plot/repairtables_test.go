@@ -125,6 +125,10 @@ func TestRepairTables(t *testing.T) {
 		src  capsule.Source
 	}{
 		"a source of content": {flipped(100), source{list: list}},
+		"the header of another plot": {
+			append(bytes.Clone(foreign["another creation time"][:page]), whole[page:]...),
+			openSet(t, plot.Dir{Path: place(t, whole)}),
+		},
 		"nothing that says which plot it was": {
 			flipped(0, len(whole)-10, tableAt(whole, 7)), openSet(t,
 				plot.Dir{Path: place(t, whole)}),

@@ -187,6 +187,44 @@ func TestBackupBlocks(t *testing.T) {
 	}
 }
 
+// A plot that gives other content under the hash of a capsule does not fill in for blocks that are
+// damaged in another one, also when the caller knows no chunk root.
+func TestBackupOfAnother(t *testing.T) {
+	good, bad := make([]byte, 3*capsule.BlockSize), make([]byte, 3*capsule.BlockSize)
+	fill(good, 1)
+	fill(bad, 2)
+	ds := newDatastore(t, 1, good)
+	d := ds.manifest.Capsules[0]
+	o := fast()
+	o.Compression = plot.None
+	f := &forged{b: readFile(t, create(t, t.TempDir(), o, newDatastore(t, 2, bad)).Path)}
+	f.edit(0, func(r []byte) { copy(r[40:72], d.Hash[:]) })
+	copy(f.at(0)[0x30:], d.Hash[:])
+	f.sealExtent(0)
+	f.sealData()
+	f.reroot()
+	lying := f.seal(t)
+	check(t, verify(lying, plot.Quick))
+	// The set asks the plot with the lower id first.
+	for o.Anchor.Network = 1; ; o.Anchor.Height++ {
+		file := readFile(t, create(t, t.TempDir(), o, ds).Path)
+		if bytes.Compare(file[16:48], lying[16:48]) > 0 {
+			continue
+		}
+		file[3*page+capsule.BlockSize] ^= 1
+		s := openSet(t, plot.Dir{Path: place(t, file)}, plot.Dir{Path: place(t, lying)})
+		d.ChunkRoot = merkle.Hash{}
+		r, err := s.Open(t.Context(), d)
+		check(t, err)
+		defer r.Close()
+		got, err := io.ReadAll(r)
+		if !errors.Is(err, plot.ErrBlock) || !bytes.Equal(got, good[:capsule.BlockSize]) {
+			t.Errorf("%d bytes, %v, expected the first block and ErrBlock", len(got), err)
+		}
+		return
+	}
+}
+
 // A limited writer fails after so many bytes.
 type limited struct {
 	left int
