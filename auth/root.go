@@ -18,8 +18,8 @@ var ErrUnsigned = errors.New("root carries no signature")
 
 // SignedRoot is the publisher's word that Root is a generation of Store. The signature has two
 // forms: Tagged over SHA-256("digstore:push:v1" || root || store id), which the
-// reference makes, and Untagged over SHA-256(root || store id), which the seed describes. A form
-// that is not known is zero.
+// reference makes, and Untagged over SHA-256(root || store id), the original form. A form that is
+// not known is zero.
 //
 // The signature says nothing about when, nor about what else was signed: an old root stays
 // validly signed for ever. Freshness is the business of package remote.

@@ -18,8 +18,8 @@ type Authority interface {
 	Publish(ctx context.Context, head auth.SignedRoot, held auth.PublicKey) (settled bool, err error)
 }
 
-// StoreKey is the [Authority] that wants the key that is held for the store, whatever the chain says: the seed's default.
-// Where none is held it takes any; whether a first push may come is not its business.
+// StoreKey is the [Authority] that requires the key that is held for the store, whatever the chain
+// says. It is the default. If no key is held it accepts any; it does not decide about first pushes.
 type StoreKey struct{}
 
 // Publish implements [Authority].

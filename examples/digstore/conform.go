@@ -32,7 +32,7 @@ func (a *app) conformCommand() *cobra.Command {
 		Long: `Conform asks a host that serves a store some 300 questions, and holds what it
 answers against the dig:// protocol. It prints a line for each check: pass, fail
 (others rely on it), warn (recommended, or an extension) or skip, with the
-section of the specification, what was wanted and what was found. It fails when
+section of remote/PROTOCOL.md, what was wanted and what was found. It fails when
 a requirement is not met.
 
 Nothing at the host changes. With --write it also pushes to a store that it

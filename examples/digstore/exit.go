@@ -77,7 +77,7 @@ var exits = []struct {
 	{is(capsule.ErrChallenge), exitUsage, "INVALID_ARGUMENT", "a challenge is the JSON body of POST /validation/challenge"},
 	{is(capsule.ErrManifest), exitVerification, "VERIFICATION_FAILED", "the manifest contradicts itself; get it from a place that you trust"},
 	{is(plot.ErrLocked), exitLocked, "LOCKED", "wait until the other program is done and run this again"},
-	{is(conform.ErrNonconforming), exitNonconforming, "NONCONFORMING", "the report names the sections of the specification"},
+	{is(conform.ErrNonconforming), exitNonconforming, "NONCONFORMING", "the report names the sections of remote/PROTOCOL.md"},
 	{is(chain.ErrUnavailable), exitNetwork, "NETWORK", "check the chain's source with digstore anchor show, or name another one with --chain"},
 	{is(chain.ErrRateLimited), exitNetwork, "NETWORK", "wait, or name another source with --chain"},
 	{is(chain.ErrStoreNotFound), exitVerification, "VERIFICATION_FAILED", "where the store is on no chain, say so with --chain none"},

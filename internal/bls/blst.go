@@ -120,7 +120,8 @@ func (e *product) add(key *g1, factor uint64, msg, aug []byte) {
 		var wide [SecretKeySize]byte
 		binary.LittleEndian.PutUint64(wide[:], factor)
 		f.FromLEndian(wide[:])
-		status = blst.PairingMulNAggregatePkInG1(e.ctx, pk, checked, nil, checked, &f, factorBits, msg, aug)
+		status = blst.PairingMulNAggregatePkInG1(e.ctx, pk, checked, nil, checked, &f, factorBits,
+			msg, aug)
 	}
 	if status != 0 {
 		panic("bls: a term was refused") // blst refuses infinity, which no PublicKey is

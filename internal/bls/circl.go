@@ -21,7 +21,8 @@ type (
 func keyGenV3(seed []byte) *scalar {
 	const size = 48
 	ikm := append(append(make([]byte, 0, len(seed)+1), seed...), 0)
-	okm, err := hkdf.Key(sha256.New, ikm, []byte("BLS-SIG-KEYGEN-SALT-"), string([]byte{0, size}), size)
+	salt, info := []byte("BLS-SIG-KEYGEN-SALT-"), string([]byte{0, size})
+	okm, err := hkdf.Key(sha256.New, ikm, salt, info, size)
 	if err != nil {
 		panic("bls: " + err.Error()) // HKDF with SHA-256 returns 48 bytes
 	}
@@ -138,9 +139,11 @@ func newTotal() *total {
 	return (*total)(t)
 }
 
-func (t *total) add(p *g2)         { (*circl.G2)(t).Add((*circl.G2)(t), (*circl.G2)(p)) }
-func (t *total) addTotal(o *total) { (*circl.G2)(t).Add((*circl.G2)(t), (*circl.G2)(o)) } // o may be t
-func (t *total) point() *g2        { return (*g2)(t) }
+func (t *total) add(p *g2) { (*circl.G2)(t).Add((*circl.G2)(t), (*circl.G2)(p)) }
+func (t *total) addTotal(o *total) { // o may be t
+	(*circl.G2)(t).Add((*circl.G2)(t), (*circl.G2)(o))
+}
+func (t *total) point() *g2 { return (*g2)(t) }
 
 // product is Π e(f·key, H(aug || msg)), computed term by term.
 type product struct {

@@ -116,7 +116,8 @@ func (d *Doc) Compare(number, key, value string, want map[string]string) {
 		if said, ok := got[name]; !ok {
 			d.t.Errorf("%s, section %s: %s %q is missing", d.name, number, key, name)
 		} else if said != v {
-			d.t.Errorf("%s, section %s: %s of %q is %q, the code has %q", d.name, number, value, name, said, v)
+			d.t.Errorf("%s, section %s: %s of %q is %q, the code has %q",
+				d.name, number, value, name, said, v)
 		}
 	}
 	for name := range got {

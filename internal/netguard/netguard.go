@@ -1,6 +1,6 @@
-// Package netguard refuses to dial addresses that are not public: private networks, loopback, link-local, metadata
-// services of clouds. It looks at an address after name resolution, so that a public name that points into a private
-// network is refused as well.
+// Package netguard refuses to dial addresses that are not public: private networks, loopback,
+// link-local addresses, metadata services of clouds. It checks an address after name resolution, so
+// a public name that resolves to a private address is refused too.
 package netguard
 
 import (
@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// A Guard decides which addresses may be dialled. It may be used concurrently; its fields may not be changed once it is
-// in use. The zero Guard allows public addresses and no others.
+// A Guard decides which addresses may be dialled. It may be used concurrently; its fields may not
+// be changed once it is in use. The zero Guard allows public addresses and no others.
 type Guard struct {
 	AllowPrivate bool           // allows every address
 	Networks     []netip.Prefix // allowed besides
@@ -33,7 +33,8 @@ func (g *Guard) refuse(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", refusal, fmt.Errorf(format, args...))
 }
 
-// special lists what is not a public unicast address. IPv6 outside 2000::/3 is refused without a list.
+// special lists what is not a public unicast address. IPv6 outside 2000::/3 is refused without a
+// list.
 var special = func() (list []netip.Prefix) {
 	for _, s := range []string{
 		"0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
@@ -51,9 +52,9 @@ var (
 	nat64    = netip.MustParsePrefix("64:ff9b::/96")
 )
 
-// Check returns an error when a may not be dialled: private,
-// loopback, link-local, shared (100.64.0.0/10), multicast, documentation and other reserved ranges, cloud
-// metadata among them, and IPv6 forms that carry such an IPv4 address.
+// Check returns an error when a may not be dialled: private, loopback, link-local, shared
+// (100.64.0.0/10), multicast, documentation and other reserved ranges, cloud metadata among them,
+// and IPv6 forms that carry such an IPv4 address.
 func (g *Guard) Check(a netip.Addr) error {
 	bare := a.WithZone("").Unmap()
 	if g.AllowPrivate || public(bare) {
@@ -87,7 +88,8 @@ func public(a netip.Addr) bool {
 	return true
 }
 
-// CheckName returns an error for names that stand for this machine, whatever a resolver says of them.
+// CheckName returns an error for names that stand for this machine, whatever a resolver says of
+// them.
 func (g *Guard) CheckName(host string) error {
 	name := strings.ToLower(strings.TrimSuffix(host, "."))
 	if !g.AllowPrivate && (name == "localhost" || strings.HasSuffix(name, ".localhost")) {
@@ -108,8 +110,8 @@ func (g *Guard) control(_ context.Context, _, address string, _ syscall.RawConn)
 // loopbackNets is what a literally loopback origin may reach.
 var loopbackNets = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
-// IsLoopback reports whether a host, without a port, is literally loopback: localhost, ::1 or an IPv4 address in
-// 127.0.0.0/8.
+// IsLoopback reports whether a host, without a port, is literally loopback: localhost, ::1 or an
+// IPv4 address in 127.0.0.0/8.
 func IsLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
@@ -118,9 +120,10 @@ func IsLoopback(host string) bool {
 	return err == nil && (ip == netip.IPv6Loopback() || ip.Is4() && ip.IsLoopback())
 }
 
-// Dialer returns a dial function that the guard controls. With loopback set, a host for which [IsLoopback] holds may
-// reach loopback, and only that.
-func (g *Guard) Dialer(timeout time.Duration, loopback bool) func(ctx context.Context, network, addr string) (net.Conn, error) {
+// Dialer returns a dial function that the guard controls. With loopback set, a host for which
+// [IsLoopback] holds may reach loopback, and only that.
+func (g *Guard) Dialer(timeout time.Duration, loopback bool) func(ctx context.Context,
+	network, addr string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(addr)
 		if err != nil {
