@@ -41,10 +41,11 @@ func (v *visit) believe(ctx context.Context, t *target, key auth.PublicKey) (err
 			return err
 		}
 	}
-	if err := v.revoked(t.line().Root); err != nil {
-		// The key is believed, so its word is kept although nothing is installed, and the key with it: a store that
-		// holds nothing yet would not know whose word it is.
-		if v.vouched(t) {
+	if err := v.revokedUnder(key, t.line().Root); err != nil {
+		// Where the key is believed its word is kept although nothing is installed, and the key with it: a store that
+		// holds nothing yet would not know whose word it is. First use cannot choose among several origins.
+		if v.vouched(t) && (v.several == nil || t.basis != ByFirstUse) {
+			v.believeClaims(key)
 			err = errors.Join(err, v.pinKey(ctx, key))
 		}
 		return errors.Join(err, v.keep(ctx))
@@ -89,6 +90,7 @@ func (v *visit) fetch(ctx context.Context, t *target) error {
 		return &movedError{open}
 	}
 	if err == nil {
+		v.believeClaims(t.key)
 		v.certify(t)
 	}
 	return err

@@ -448,6 +448,35 @@ func TestOriginsKeys(t *testing.T) {
 	}
 }
 
+// TestOriginsFalseKeyTombstone: an origin with a head and a tombstone of the store by a key of its own stops no clone of
+// a store whose key another origin proves, and its tombstone and key are not kept.
+func TestOriginsFalseKeyTombstone(t *testing.T) {
+	proven, _ := store(t, [32]byte{}, 1)
+	forged := &direct{Memory: proven.empty()}
+	forged.publish(t, key(9), 1)
+	stone, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: proven.ID(), Reason: auth.Takedown}, key(9))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged.describe = func(d *remote.Descriptor) { d.Tombstones = []auth.Tombstone{stone} }
+	liar, honest := remote.Mirror{Name: "a", Origin: forged}, remote.Mirror{Name: "b", Origin: proven}
+	for _, list := range [][]remote.Mirror{{liar, honest}, {honest, liar}} {
+		all, err := remote.NewOrigins(list, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := proven.empty()
+		report, err := remote.Clone(t.Context(), to, all, remote.Trust{FirstUse: true})
+		kept, kerr := to.Tombstones(t.Context(), to.ID())
+		if kerr != nil {
+			t.Fatal(kerr)
+		}
+		if err != nil || report.Basis != remote.ByKeyHash || len(kept) != 0 {
+			t.Errorf("first %s: %v, %d tombstones kept", list[0].Name, err, len(kept))
+		}
+	}
+}
+
 // TestOriginsFork: two branches of one publisher are refused with evidence, unless an anchor or the caller names one.
 func TestOriginsFork(t *testing.T) {
 	a, by := store(t, launcher, 2)

@@ -58,11 +58,12 @@ type visit struct {
 	several *Origins // nil: there is one origin
 	store   auth.StoreID
 
-	head    auth.SignedRoot // of the Local
-	local   *chronicle      // its history
-	pins    Pins            // what is held of earlier visits
-	ahead   bool            // their root is not in the local history
-	kept    *tombstoneSet   // of this store: kept before, or seen on this visit
+	head    auth.SignedRoot                  // of the Local
+	local   *chronicle                       // its history
+	pins    Pins                             // what is held of earlier visits
+	ahead   bool                             // their root is not in the local history
+	kept    *tombstoneSet                    // of this store: kept before, or seen on this visit
+	claims  map[auth.PublicKey]*tombstoneSet // seen on this visit, by keys that are not held
 	known   auth.PublicKey
 	want    merkle.Hash // the root that is prescribed; zero: none is
 	lineage map[merkle.Hash]int
@@ -138,6 +139,7 @@ func (s *Sync) visit(ctx context.Context, to Local) (*visit, error) {
 		return nil, err
 	}
 	v.kept = newTombstoneSet(v.store, kept)
+	v.claims = map[auth.PublicKey]*tombstoneSet{}
 	if k := s.Trust.Known; k != nil {
 		if v.known, _, err = k.Known(ctx, v.store); err != nil {
 			return nil, fmt.Errorf("remote: read known stores: %w", err)

@@ -106,14 +106,51 @@ func (s *tombstoneSet) candidates(shown []auth.Tombstone, first []merkle.Hash) [
 	return out
 }
 
-// take adds the tombstones that each of several origins shows and key has signed: see tombstoneSet.add.
+// take adds the tombstones that each of several origins shows and key has signed: see tombstoneSet.add. They are claims,
+// which count under that key alone, unless the key is held.
 func (v *visit) take(ctx context.Context, shown [][]auth.Tombstone, key auth.PublicKey, first ...merkle.Hash) error {
+	set := v.kept
+	if key != v.pins.Publisher {
+		set = v.claims[key]
+		if set == nil {
+			set = newTombstoneSet(v.store, nil)
+			v.claims[key] = set
+		}
+	}
 	for _, list := range shown {
-		added, err := v.kept.add(ctx, list, key, first...)
-		v.report.Tombstones = append(v.report.Tombstones, added...)
+		added, err := set.add(ctx, list, key, first...)
+		if set == v.kept {
+			v.report.Tombstones = append(v.report.Tombstones, added...)
+		}
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// believeClaims makes the claims under key those of the store: key is its publisher's.
+func (v *visit) believeClaims(key auth.PublicKey) {
+	set := v.claims[key]
+	if set == nil {
+		return
+	}
+	delete(v.claims, key)
+	for _, t := range set.valid {
+		if !v.kept.roots[t.Root] {
+			v.kept.insert(t)
+			v.report.Tombstones = append(v.report.Tombstones, t)
+		}
+	}
+}
+
+// revokedUnder is revoked, for a target whose key may not be the publisher's: claims under that key count too.
+func (v *visit) revokedUnder(key auth.PublicKey, root merkle.Hash) error {
+	if err := v.revoked(root); err != nil {
+		return err
+	}
+	if set := v.claims[key]; set != nil {
+		return set.revoked(root)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func TestForgedTombstones(t *testing.T) {
 			shown = [][]auth.Tombstone{slices.Concat(forged, honest)}
 		}
 		for range 2 {
-			v := &visit{kept: newTombstoneSet(auth.StoreID{}, nil)}
+			v := &visit{kept: newTombstoneSet(auth.StoreID{}, nil), pins: Pins{Publisher: publisher.PublicKey()}}
 			for range 3 { // as an unsteady head makes it
 				if err := v.take(t.Context(), shown, publisher.PublicKey(), head); err != nil {
 					t.Fatal(err)
