@@ -12,6 +12,7 @@ import (
 
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/bandwidth"
 )
 
 // Bytes pass at the rate that is set, each direction for itself, over all connections together.
@@ -33,7 +34,7 @@ func TestBandwidth(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := remote.NewBandwidth(c.down, c.up)
+				b := bandwidth.New(c.down, c.up)
 				begin := time.Now()
 				var wg sync.WaitGroup
 				for range c.conns {
@@ -69,7 +70,7 @@ func TestBandwidthClose(t *testing.T) {
 		near, far := net.Pipe()
 		defer near.Close()
 		go io.Copy(io.Discard, near)
-		c := remote.NewBandwidth(0, 1).Conn(far)
+		c := bandwidth.New(0, 1).Conn(far)
 		time.AfterFunc(time.Second, func() { c.Close() })
 		begin := time.Now()
 		if _, err := c.Write(make([]byte, 10_000)); !errors.Is(err, net.ErrClosed) || time.Since(begin) != time.Second {
@@ -84,7 +85,7 @@ func TestBandwidthOfClients(t *testing.T) {
 	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("ETag", `"`+merkle.Hash{1}.String()+`"`)
 		w.Write(body)
-	}, remote.ClientOptions{Bandwidth: remote.NewBandwidth(20_000, 0)}, func(t *testing.T, c *remote.Client) {
+	}, remote.ClientOptions{Bandwidth: bandwidth.New(20_000, 0)}, func(t *testing.T, c *remote.Client) {
 		begin := time.Now()
 		var wg sync.WaitGroup
 		for range 2 {

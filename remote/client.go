@@ -60,7 +60,7 @@ type ClientOptions struct {
 	// Dial replaces dialling, guard and all. Tests and tunnels use it.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Bandwidth bounds how fast bytes move, together with every other client that has the same one. nil: no bound.
-	Bandwidth *Bandwidth
+	Bandwidth Bandwidth
 	// AllowLoopbackHTTP lets a dig:// locator whose host is literally loopback fall back to plain HTTP
 	// when what listens there does not speak TLS (remote-protocol 1.5).
 	AllowLoopbackHTTP bool
@@ -153,16 +153,18 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 		dial, elsewhere = c.opt.Guard.dialer(true), c.strict.dialer(false)
 	}
 	c.minRate = c.opt.minRate()
-	c.transport = newTransport(c.opt.TLS, c.opt.Bandwidth.dialer(dial))
-	c.presigned = newTransport(c.opt.TLS, c.opt.Bandwidth.dialer(elsewhere))
+	c.transport = newTransport(c.opt.TLS, bounded(c.opt.Bandwidth, dial))
+	c.presigned = newTransport(c.opt.TLS, bounded(c.opt.Bandwidth, elsewhere))
 	return c, nil
 }
 
 // minRate returns the least rate of answers in bytes a second.
 func (o *ClientOptions) minRate() int64 {
 	least := orDefault(o.MinRate, DefaultMinRate)
-	if o.Bandwidth != nil && o.Bandwidth.down != nil {
-		least = min(least, max(1, int64(o.Bandwidth.down.Limit())/16))
+	if o.Bandwidth != nil {
+		if n := o.Bandwidth.Received(); n > 0 {
+			least = min(least, max(1, n/16))
+		}
 	}
 	return least
 }

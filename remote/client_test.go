@@ -24,6 +24,7 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/bandwidth"
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/server"
 )
@@ -636,7 +637,7 @@ func TestSlowByOwnBound(t *testing.T) {
 		w.Header().Set("ETag", `"`+strings.Repeat("20", 32)+`"`)
 		w.Write(make([]byte, 200<<10))
 	}
-	o := remote.ClientOptions{Attempts: 1, Bandwidth: remote.NewBandwidth(512, 0)}
+	o := remote.ClientOptions{Attempts: 1, Bandwidth: bandwidth.New(512, 0)}
 	inBubble(t, h, o, func(t *testing.T, client *remote.Client) {
 		r, err := client.Module(t.Context(), merkle.Hash(bytes.Repeat([]byte{0x20}, 32)))
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/bandwidth"
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
@@ -87,7 +88,7 @@ func ExampleDeriveIdentity() {
 	}
 	client, err := remote.NewClient(u, &remote.ClientOptions{
 		IdentityAt: func(host string) (auth.Signer, error) { return remote.DeriveIdentity(mine, host) },
-		Bandwidth:  remote.NewBandwidth(2_000_000, 500_000), // bytes a second, received and sent
+		Bandwidth:  bandwidth.New(2_000_000, 500_000), // bytes a second, received and sent
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -3,11 +3,36 @@ package remote
 import (
 	"context"
 	"io"
+	"net"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
+
+// A Bandwidth bounds how fast bytes move through connections. Package bandwidth has one.
+type Bandwidth interface {
+	// Conn returns c with the bound on it.
+	Conn(c net.Conn) net.Conn
+	// Received is how many bytes a second are received at most; 0: there is no bound.
+	Received() int64
+}
+
+// bounded puts the bound on the connections that dial returns; nil bounds nothing.
+func bounded(b Bandwidth, dial dialFunc) dialFunc {
+	if b == nil {
+		return dial
+	}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return b.Conn(c), nil
+	}
+}
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // An Origin is one store at one place, seen from a reader. [*Client] is one over HTTP; anything that can
 // answer will do. Methods may be called concurrently.

@@ -94,5 +94,5 @@ func NewTransport(o *ClientOptions) (http.RoundTripper, error) {
 		}
 		dial = guard.dialer(true)
 	}
-	return watchedTransport{newTransport(o.TLS, o.Bandwidth.dialer(dial)), o.minRate()}, nil
+	return watchedTransport{newTransport(o.TLS, bounded(o.Bandwidth, dial)), o.minRate()}, nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/bandwidth"
 	"github.com/dig-network/digstore/remote/rpc"
 )
 
@@ -96,7 +97,7 @@ func (a *app) clientOptions(h hostFlags) (*remote.ClientOptions, error) {
 		o.IdentityAt = func(host string) (auth.Signer, error) { return remote.DeriveIdentity(key, host) }
 	}
 	if h.rate > 0 {
-		o.Bandwidth = remote.NewBandwidth(int64(h.rate), int64(h.rate))
+		o.Bandwidth = bandwidth.New(int64(h.rate), int64(h.rate))
 	}
 	if h.ca != "" {
 		if o.TLS, err = trustCA(h.ca); err != nil {

@@ -23,7 +23,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/bandwidth"
 	"github.com/dig-network/digstore/remote/server"
 	"github.com/dig-network/digstore/remote/server/rpc"
 )
@@ -204,7 +204,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		return err
 	}
 	if f.rate > 0 {
-		listener = remote.NewBandwidth(int64(f.rate), int64(f.rate)).Listener(listener)
+		listener = bandwidth.New(int64(f.rate), int64(f.rate)).Listener(listener)
 	}
 	return a.listen(ctx, listener, certificate, handler)
 }

@@ -20,7 +20,8 @@ var (
 	lru    = []string{"github.com/hashicorp/golang-lru/v2/..."}
 	zstd   = []string{"github.com/klauspost/compress/zstd"}
 	store  = join(sealed, onDisk, worker, zstd, []string{"github.com/BurntSushi/toml"})
-	wire   = join(sealed, worker, zstd, []string{"golang.org/x/time/rate"})
+	client = join(sealed, worker, zstd) // what a client brings
+	wire   = join(client, []string{"golang.org/x/time/rate"})
 	plots  = join(blst, worker, zstd, []string{"github.com/pierrec/lz4/v4"})
 	daemon = join(wire, plots, lru, []string{"google.golang.org/protobuf/...", "github.com/hashicorp/yamux"})
 	screen = []string{"github.com/spf13/cobra/...", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8/...", "golang.org/x/term", "go.yaml.in/yaml/v3"}
@@ -70,11 +71,12 @@ var table = []row{
 	{pkg: "digstore", house: []string{"digstore/module", "digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/diskfs", "internal/regular", "internal/secretfile"}, third: store},
 	{pkg: "remote/internal/wire", house: []string{"digstore/module", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(sealed, zstd), http: true},
 	{pkg: "remote", house: []string{"remote/internal/wire", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/backoff", "internal/netguard",
-		"internal/readerat", "internal/strictjson"}, third: wire, http: true},
+		"internal/readerat", "internal/strictjson"}, third: client, http: true},
+	{pkg: "remote/bandwidth", third: []string{"golang.org/x/time/rate"}},
 	{pkg: "remote/server", house: []string{"remote/internal/wire", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/codec", "internal/netguard",
 		"internal/readerat", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/internal/jsonrpc", house: []string{"auth", "merkle"}, third: blst},
-	{pkg: "remote/rpc", house: []string{"remote", "remote/internal/jsonrpc", "remote/internal/wire", "digstore/module", "digstore/urn", "auth", "merkle", "internal/strictjson"}, third: wire, http: true},
+	{pkg: "remote/rpc", house: []string{"remote", "remote/internal/jsonrpc", "remote/internal/wire", "digstore/module", "digstore/urn", "auth", "merkle", "internal/strictjson"}, third: client, http: true},
 	{pkg: "remote/server/rpc", house: []string{"remote/server", "remote/rpc", "remote/internal/wire", "remote/internal/jsonrpc", "digstore/module", "digstore/urn", "auth", "merkle", "internal/strictjson"},
 		third: join(wire, lru), http: true},
 	{pkg: "remote/conform", house: []string{"remote", "remote/internal/wire", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
@@ -83,7 +85,7 @@ var table = []row{
 	{pkg: "node/economy"},
 
 	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
-		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/regular"},
+		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/bandwidth", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/regular"},
 		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},
 }
 

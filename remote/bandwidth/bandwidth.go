@@ -1,7 +1,8 @@
-package remote
+// Package bandwidth bounds how many bytes a second pass through connections, those of clients of package remote and those
+// that a listener accepts.
+package bandwidth
 
 import (
-	"context"
 	"net"
 	"sync"
 	"time"
@@ -9,10 +10,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Bandwidth bounds how many bytes a second are received and sent, together, over all the connections that share
-// it: those of clients that have it in their [ClientOptions], and those of a listener from [Bandwidth.Listener].
+// A Limit bounds how many bytes a second are received and sent, together, over all the connections that share
+// it: those of clients that have it as remote.ClientOptions.Bandwidth, and those of a listener from [Limit.Listener].
 // What is counted is what passes through the connection, TLS and headers included. It may be used concurrently.
-type Bandwidth struct {
+type Limit struct {
 	down, up *rate.Limiter // nil: no bound
 }
 
@@ -23,9 +24,9 @@ const (
 	maxPiece = 64 << 10
 )
 
-// NewBandwidth returns a Bandwidth of down bytes a second received and up bytes a second sent. What is not positive
+// New returns a Limit of down bytes a second received and up bytes a second sent. What is not positive
 // is no bound.
-func NewBandwidth(down, up int64) *Bandwidth { return &Bandwidth{newBound(down), newBound(up)} }
+func New(down, up int64) *Limit { return &Limit{newBound(down), newBound(up)} }
 
 func newBound(perSecond int64) *rate.Limiter {
 	if perSecond <= 0 {
@@ -35,7 +36,7 @@ func newBound(perSecond int64) *rate.Limiter {
 }
 
 // Conn returns c with the bound on it. Closing it ends the waits of its readers and writers.
-func (b *Bandwidth) Conn(c net.Conn) net.Conn {
+func (b *Limit) Conn(c net.Conn) net.Conn {
 	if b == nil || b.down == nil && b.up == nil {
 		return c
 	}
@@ -43,11 +44,11 @@ func (b *Bandwidth) Conn(c net.Conn) net.Conn {
 }
 
 // Listener returns l with the bound on every connection that it accepts.
-func (b *Bandwidth) Listener(l net.Listener) net.Listener { return boundListener{l, b} }
+func (b *Limit) Listener(l net.Listener) net.Listener { return boundListener{l, b} }
 
 type boundListener struct {
 	net.Listener
-	b *Bandwidth
+	b *Limit
 }
 
 func (l boundListener) Accept() (net.Conn, error) {
@@ -58,18 +59,12 @@ func (l boundListener) Accept() (net.Conn, error) {
 	return l.b.Conn(c), nil
 }
 
-// dialer puts the bound on what dial returns. A nil Bandwidth bounds nothing.
-func (b *Bandwidth) dialer(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
-	if b == nil {
-		return dial
+// Received returns how many bytes a second are received at most; 0: there is no bound.
+func (b *Limit) Received() int64 {
+	if b == nil || b.down == nil {
+		return 0
 	}
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		c, err := dial(ctx, network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return b.Conn(c), nil
-	}
+	return int64(b.down.Limit())
 }
 
 // boundConn waits for its share: after reading, so that what is there is given on at once and the sender is held back
