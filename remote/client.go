@@ -18,7 +18,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Times of a client that are not negotiable (remote-protocol §7).
+// Times of a client that are not negotiable (remote/PROTOCOL.md 9.1).
 const (
 	dialTimeout   = 10 * time.Second // dial, and TLS handshake
 	headerTimeout = 30 * time.Second // from the end of the request to the headers of the answer
@@ -44,7 +44,7 @@ type ClientOptions struct {
 	Identity auth.Signer
 	// IdentityAt, if set, gives the key that signs in place of Identity at one host ("example.org:8443"), asked once.
 	// With a key for each, as [DeriveIdentity] makes them, hosts cannot tell that it is the same client that reads
-	// from all of them (remote-protocol §12.20).
+	// from all of them (remote/PROTOCOL.md 3.8).
 	IdentityAt func(host string) (auth.Signer, error)
 	// UserAgent is <product>/<version>. Default "digstore-go/1".
 	UserAgent string
@@ -62,7 +62,7 @@ type ClientOptions struct {
 	// Bandwidth bounds how fast bytes move, together with every other client that has the same one. nil: no bound.
 	Bandwidth Bandwidth
 	// AllowLoopbackHTTP lets a dig:// locator whose host is literally loopback fall back to plain HTTP
-	// when what listens there does not speak TLS (remote-protocol 1.5).
+	// when what listens there does not speak TLS (remote/PROTOCOL.md 2.3).
 	AllowLoopbackHTTP bool
 	// MaxModule is the longest module that is read, in bytes, and the longest resource of [Client.Fetch]. Default
 	// [DefaultMaxModule].
@@ -102,7 +102,7 @@ type Client struct {
 	mu      sync.Mutex
 	origin  string // scheme://host of the requests; "" before the first
 	signer  auth.Signer
-	form    auth.PushForm // that this origin accepted last (§11 row 1); "": not known
+	form    auth.PushForm // that this origin accepted last (remote/PROTOCOL.md 6.1); "": not known
 	singly  bool          // it answers one range at a time at most
 	recipes bool          // it takes recipes
 }

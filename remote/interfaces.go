@@ -180,7 +180,7 @@ type Witness interface {
 	Evidence(ctx context.Context) ([][]byte, error)
 }
 
-// Pins are what a store remembers between two meetings with its origins (decision 26).
+// Pins are what a store remembers between two meetings with its origins.
 type Pins = module.Pins
 
 // A Pinner is a [Local] that keeps [Pins]. Optional; without it the key of the local head is what is held.
@@ -201,7 +201,7 @@ type Revoker interface {
 	Revoke(ctx context.Context, t auth.Tombstone) error
 }
 
-// A KnownStores remembers which key was believed for which store by first use (decision 26).
+// A KnownStores remembers which key was believed for which store by first use.
 // digstore.OpenKnownStores is the one beside the identity key.
 type KnownStores interface {
 	// Known returns the key that was believed for the store, and whether there is one.

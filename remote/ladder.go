@@ -29,7 +29,7 @@ const ProbeTimeout = 500 * time.Millisecond
 
 // A Ladder is a [Resolver] that looks for a node nearby when a locator names no host: the node that is configured,
 // else the first to answer of https://dig.local, http://dig.local (only with AllowPlainLocal), http://localhost:9778
-// and https://rpc.dig.net (remote-protocol 1.6). Locators that name a host it resolves as [SeedResolver] does. It asks
+// and https://rpc.dig.net (remote/PROTOCOL.md 2.5). Locators that name a host it resolves as [SeedResolver] does. It asks
 // anew at every call, so a client, which resolves once, stays with what it found. It may be used concurrently; its
 // fields may not be changed once it is in use.
 //

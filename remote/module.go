@@ -110,7 +110,7 @@ func (l sizeLimit) exceeded(n int64) error {
 
 // checkETag holds the entity tag of an answer against the root that was asked for. A weak tag counts too, which a proxy
 // makes of the host's: the root is computed again from what comes. The reference answers
-// every root with its head (remote-protocol 3.3).
+// every root with its head (remote/PROTOCOL.md 5.3).
 func checkETag(resp *http.Response, root merkle.Hash) error {
 	tag := resp.Header.Get("ETag")
 	if got, err := wire.ParseETag(strings.TrimPrefix(tag, "W/")); err != nil || got != root {

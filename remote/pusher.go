@@ -29,7 +29,7 @@ type Pusher struct {
 	Pending bool
 	// HeadOnly pushes the newest generation and skips those between the origin's head and it.
 	HeadOnly bool
-	// ForceRoutes pushes over the protocol's routes also where a hub is expected (remote-protocol §10).
+	// ForceRoutes pushes over the protocol's routes also where a hub is expected (remote/PROTOCOL.md 9.8).
 	ForceRoutes bool
 	// Progress, if set, hears of the bytes that are sent for each generation: (root, 0, total) first, then growing. It
 	// begins anew where the module is sent after all because the origin had no use for the recipe.

@@ -26,7 +26,7 @@ func (e *openError) Unwrap() error { return e.err }
 // install gives the module of the last line to the Local. A download that breaks is taken up where it
 // broke, when the Local has kept what came and the origin can go on from there, else from its start; so
 // are parts that an earlier run left behind. A part that turns out not to belong to what follows costs one
-// download from the start: the whole is verified in any case (remote-protocol 7.5).
+// download from the start: the whole is verified in any case (remote/PROTOCOL.md 9.11).
 func (v *visit) install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, size int64,
 	check func(*module.Module) error) error {
 	held, err := v.installHeld(ctx, lines, head, check)

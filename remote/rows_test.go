@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A row is one row of remote-protocol §11, or one item of §13, and the tests that hold us to it: "package TestName", the
+// A row is one property of the protocol and the tests that check it: "package TestName", the
 // package as its path in the repository, or "file.txtar" for a script of examples/digstore.
 type row struct {
 	row   string

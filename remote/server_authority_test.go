@@ -94,7 +94,7 @@ func TestAuthority(t *testing.T) {
 	})
 }
 
-// TestAnotherKey: a store's key changes where the Authority says so, and nowhere else (decision 42).
+// TestAnotherKey: a store's key changes where the Authority says so, and nowhere else.
 func TestAnotherKey(t *testing.T) {
 	a := &authority{settled: true}
 	s := newSite(t, 1, nil)

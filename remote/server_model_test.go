@@ -45,7 +45,7 @@ func (m *model) forget(root merkle.Hash) {
 	m.pending = slices.DeleteFunc(m.pending, func(w waiting) bool { return w.root == root })
 }
 
-// push is remote-protocol 4.3 from step 3 on, for pushes that are well signed.
+// push is remote/PROTOCOL.md 6.3 from step 9 on, for pushes that are well signed.
 func (m *model) push(root, parent merkle.Hash, pending bool) int {
 	switch {
 	case m.revoked[root]:

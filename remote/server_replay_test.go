@@ -37,7 +37,7 @@ func (c captured) replay(s *site, query string) *http.Response {
 	return s.answer(r)
 }
 
-// TestReplayByAge: remote-protocol 2.4 with nonces in memory, on the clock of the system. A request is good once, for 300
+// TestReplayByAge: remote/PROTOCOL.md 3.5 with nonces in memory, on the clock of the system. A request is good once, for 300
 // seconds; a server that has started anew knows nothing of the reads before it, and takes nothing that changes
 // something from more than 5 seconds before its start.
 func TestReplayByAge(t *testing.T) {
@@ -112,7 +112,7 @@ func TestReplayInParallel(t *testing.T) {
 	}
 }
 
-// TestClockThatStepsBack: a nonce that was forgotten does not become good again (remote-protocol §12.29).
+// TestClockThatStepsBack: a nonce that was forgotten does not become good again (remote/PROTOCOL.md 3.5).
 func TestClockThatStepsBack(t *testing.T) {
 	s := newSite(t, 1, nil)
 	c := s.capture("GET", "")

@@ -17,11 +17,6 @@ import (
 var foreign = regexp.MustCompile(`(?i)\bdecisions? \d|\b(remote-protocol|store-format|plot-and-proofs|` +
 	`chain-writing)\b|\bnode\.md\b|\b(architecture|chain) §?\d|\bseed 00\d|\.\./shared`)
 
-// stillForeign are directories whose references to such documents, and to documents that are not
-// written yet, are being replaced.
-var stillForeign = []string{"remote", "remote/remotetest", "remote/rpc", "remote/server",
-	"remote/server/rpc"}
-
 var (
 	commentBreak = regexp.MustCompile(`\n[ \t]*//[ \t]*`)
 	link         = regexp.MustCompile(`\[[^\]]*\]\(([^)\s]+)\)`)
@@ -42,11 +37,6 @@ type citer struct {
 	top    string // the root of the repository
 	name   string // of the file, from the root, with slashes
 	faults []string
-}
-
-// still reports whether the references of the file's directory are being replaced.
-func (c *citer) still() bool {
-	return slices.Contains(stillForeign, filepath.ToSlash(filepath.Dir(c.name)))
 }
 
 func (c *citer) fault(what string) { c.faults = append(c.faults, c.name+": "+what) }
@@ -73,7 +63,7 @@ func (c *citer) check(text string) string {
 		if path == "" {
 			// A test that reads a document of another package names it alone in its messages.
 			message := strings.HasSuffix(c.name, "_test.go") && !strings.Contains(parts[1], "/")
-			if !c.still() && !message {
+			if !message {
 				c.fault("there is no document " + parts[1])
 			}
 			return ""
@@ -135,9 +125,6 @@ func (c *citer) document(text string) {
 }
 
 func (c *citer) foreign(text string) {
-	if c.still() {
-		return
-	}
 	for _, match := range foreign.FindAllString(text, -1) {
 		c.fault("it refers to " + match + ", which is not in the repository")
 	}

@@ -66,7 +66,7 @@ func ofHead(w *world, a *reply) bool {
 		a.Header.Get("Range") == "" && a.Header.Get("If-None-Match") == ""
 }
 
-// decoy is the reference's formula (remote-protocol 6.4).
+// decoy is the reference's formula (remote/PROTOCOL.md 8.4).
 func decoy(sent string) []byte {
 	var b struct {
 		Key merkle.Hash `json:"retrieval_key"`

@@ -17,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A Guest answers for one module as the reference's guest program does (store-format §12),
+// A Guest answers for one module as the reference's guest program does (remote/PROTOCOL.md 8.4),
 // without executing anything, so that answers of hosts and of that program can be compared with
 // it. It may be used concurrently if the module's reader may.
 type Guest struct {
@@ -210,8 +210,8 @@ func withoutOddTags(request []byte, sizes ...int) []byte {
 	return b
 }
 
-// seed is H(key || tag), and keystream n bytes of ChaCha20 under a zero nonce (store-format
-// 12.3).
+// seed is H(key || tag), and keystream n bytes of ChaCha20 under a zero nonce (remote/PROTOCOL.md
+// 8.4).
 func seed(key merkle.Hash, tag string) merkle.Hash {
 	return merkle.Sum(append(key[:len(key):len(key)], tag...))
 }

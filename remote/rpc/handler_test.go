@@ -29,7 +29,7 @@ var update = flag.Bool("update", false, "write the goldens anew")
 type params map[string]any
 
 // TestWindowsOfAModule asks for every offset with every length at which the arithmetic could go wrong, and holds what
-// comes against the rule of remote-protocol 8.4.
+// comes against the rule of remote/PROTOCOL.md 10.3.
 func TestWindowsOfAModule(t *testing.T) {
 	s := newSite(t, 1, true)
 	mod := s.modules[0]

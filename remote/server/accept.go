@@ -7,7 +7,7 @@ import (
 )
 
 // wantsJSON reports whether a request's Accept prefers application/json to text/plain. Nothing said, or both alike:
-// false, since plain text is what the reference sends (remote-protocol §3).
+// false, since plain text is what the reference sends (remote/PROTOCOL.md 4.2).
 func wantsJSON(h http.Header) bool {
 	accept := strings.Join(h.Values("Accept"), ",")
 	if accept == "" {

@@ -40,7 +40,7 @@ type signatures struct {
 	tagged auth.Signature // zero: not sent
 }
 
-// find looks the store up, and asks the policy when it is not here (remote-protocol 4.7). declared is the publisher's
+// find looks the store up, and asks the policy when it is not here (remote/PROTOCOL.md 6.9). declared is the publisher's
 // key as far as the request has named one.
 func (s *Server) find(ctx context.Context, p *push, declared auth.PublicKey) error {
 	head, err := s.head(ctx, p.store)
@@ -75,7 +75,7 @@ func (s *Server) admit(ctx context.Context, p *push, declared auth.PublicKey) er
 	return nil
 }
 
-// judge makes the checks from the signature on that need no body, in the order of remote-protocol 4.3, the Authority's
+// judge makes the checks from the signature on that need no body, in the order of remote/PROTOCOL.md 6.3, the Authority's
 // last. done says that the pushed root is the head already.
 func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
 	if p.signed, err = p.sigs.check(p.store, p.root, p.key); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // An Authority decides whose signature counts, where that is not simply the key that a store is held under: the
-// chain, by the keys that may write there, or by the root itself (chain §7). Methods may be called concurrently.
+// chain, by the keys that may write there, or by the root itself (auth/chain/LINEAGE.md 9.3). Methods may be called concurrently.
 //
 // One that consents to no root but the newest that it knows itself may have a method ByRoot() bool that returns true:
 // its consent then also speaks for a root that the history has already.

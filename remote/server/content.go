@@ -98,7 +98,7 @@ func lookupOf(b *wire.ContentRequest, c *call) (l lookup, err error) {
 }
 
 // readJSON decodes the body of a request: a type other than JSON is 415, more than limit bytes 413, no JSON 400, JSON
-// of another shape 422 with that text (remote-protocol §3).
+// of another shape 422 with that text (remote/PROTOCOL.md 4.3).
 func (s *Server) readJSON(c *call, limit int64, v any, shape string) error {
 	if kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || kind != wire.TypeJSON {
 		return unsupportedType()
@@ -182,7 +182,7 @@ func rootRefusal(err error) error {
 	return err
 }
 
-// postContent answers POST /stores/{id}/content. Spec: remote-protocol 6.1.
+// postContent answers POST /stores/{id}/content. See remote/PROTOCOL.md 8.1.
 func (s *Server) postContent(w http.ResponseWriter, c *call) error {
 	l, content, err := s.look(c, "body is not a content request")
 	if err != nil {

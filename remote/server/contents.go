@@ -31,7 +31,7 @@ const (
 )
 
 // A Contents answers for single resources of the generations of a [Backend]: for every retrieval key there is an
-// answer, a decoy where the generation has no such resource (remote-protocol 6.4). It is what the content and proof
+// answer, a decoy where the generation has no such resource (remote/PROTOCOL.md 8.4). It is what the content and proof
 // routes and the JSON-RPC tier of package rpc serve from; both must use the same one, since answers that differed
 // would give the decoys away: see [Server.Contents].
 //
@@ -250,7 +250,7 @@ type volume struct {
 	at    io.ReaderAt // of file; does not change while there are users
 	mod   *module.Module
 	keys  []merkle.Hash // distinct, in order: the place of a key is the rank of its leaf
-	gated bool          // for holders of a token only: everything is a decoy (store-format 12.2)
+	gated bool          // for holders of a token only: everything is a decoy (digstore/module/FORMAT.md 5.4)
 
 	hashing sync.Mutex
 	chunks  []poolChunk // nil: not wanted yet
@@ -320,7 +320,7 @@ func (v *volume) parse() error {
 // errCut is a section whose counts run past its end.
 var errCut = fmt.Errorf("%w: a section counts more than it has", module.ErrFormat)
 
-// tableRows yields the rows of a module's key table as they stand (store-format 7.3, section 8). It stops after an
+// tableRows yields the rows of a module's key table as they stand (digstore/module/FORMAT.md 5.5). It stops after an
 // error.
 func tableRows(m *module.Module) func(yield func(module.KeyTableRow, error) bool) {
 	return func(yield func(module.KeyTableRow, error) bool) {

@@ -25,12 +25,12 @@ type DecoyKind uint8
 const (
 	// DecoyKeyed has the shape of a resource of the same generation: length, chunks and path are those of one that
 	// depends on the key, its bytes and siblings come from a secret, and a hit costs the same work. Only who checks
-	// the proof can tell (remote-protocol 6.4).
+	// the proof can tell (remote/PROTOCOL.md 8.4).
 	DecoyKeyed DecoyKind = iota
 	// DecoyReference is what the reference node answers: a power of two of bytes that anybody can compute, and no
 	// proof. It hides nothing.
 	DecoyReference
-	// DecoyGuest is what the reference's guest program answers (store-format 12.3). Anybody can compute it too.
+	// DecoyGuest is what the reference's guest program answers (remote/PROTOCOL.md 8.4). Anybody can compute it too.
 	DecoyGuest
 )
 
@@ -190,7 +190,7 @@ func (s stream) read(p []byte, off int64) {
 	ctr.XORKeyStream(p, p)
 }
 
-// referenceDecoy is the reference node's (remote-protocol 6.4): 256 << (key[0] mod 8) bytes, no proof.
+// referenceDecoy is the reference node's (remote/PROTOCOL.md 8.4): 256 << (key[0] mod 8) bytes, no proof.
 func referenceDecoy(key, root merkle.Hash) *Content {
 	b := make([]byte, 0, 256<<(key[0]%8))
 	for n := uint32(0); len(b) < cap(b); n++ {

@@ -18,7 +18,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Limits of delta (remote-protocol 3.8, 6.3).
+// Limits of delta (remote/PROTOCOL.md 4.4, 8.5).
 const (
 	// DefaultMaxDelta is how many decoded bytes of chunks and rows a server sends as one delta by default: 64 MiB.
 	DefaultMaxDelta = wire.DefaultMaxDelta
@@ -27,7 +27,7 @@ const (
 	maxPoolChunks = 1 << 20 // of a module that deltas are made from
 )
 
-// getDelta answers GET and HEAD /stores/{id}/delta?from=&to=. Spec: remote-protocol 6.3.
+// getDelta answers GET and HEAD /stores/{id}/delta?from=&to=. See remote/PROTOCOL.md 8.5.
 func (s *Server) getDelta(w http.ResponseWriter, c *call) error {
 	query := c.URL.Query()
 	if query.Get("from") == "" || query.Get("to") == "" {
@@ -269,7 +269,7 @@ func (v *volume) pool(ctx context.Context) ([]poolChunk, error) {
 	return chunks, nil
 }
 
-// readPool hashes what stands in section 9 (store-format 7.3): u32 count, and for each chunk u32 length and body.
+// readPool hashes what stands in section 9 (digstore/module/FORMAT.md 5.6): u32 count, and for each chunk u32 length and body.
 func readPool(ctx context.Context, m *module.Module) ([]poolChunk, error) {
 	s, err := m.Section(module.SectionChunkPool)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// getDescriptor answers GET /stores/{id}. Spec: remote-protocol 3.1.
+// getDescriptor answers GET /stores/{id}. See remote/PROTOCOL.md 5.1.
 func (s *Server) getDescriptor(w http.ResponseWriter, c *call) error {
 	head, err := s.head(c.Context(), c.store)
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *Server) getDescriptor(w http.ResponseWriter, c *call) error {
 	return writeJSON(w, c.Request, d)
 }
 
-// getRoots answers GET /stores/{id}/roots. Spec: remote-protocol 3.2.
+// getRoots answers GET /stores/{id}/roots. See remote/PROTOCOL.md 5.2.
 func (s *Server) getRoots(w http.ResponseWriter, c *call) error {
 	if _, err := s.head(c.Context(), c.store); err != nil {
 		return err

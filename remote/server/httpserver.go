@@ -23,7 +23,7 @@ const (
 // config is for ServeTLS and may be nil; a copy of it is used, with TLS 1.2 as the least version. The caller may set
 // other fields before serving, serves, and shuts down.
 //
-// Spec: remote-protocol §12.27.
+// See remote/PROTOCOL.md 2.3 and 4.4.
 func NewHTTPServer(h http.Handler, config *tls.Config) *http.Server {
 	if config == nil {
 		config = new(tls.Config)

@@ -17,7 +17,7 @@ type Rate struct {
 
 // Limits bounds what a [Server] does for others. A field that is not positive takes its default.
 //
-// Spec: remote-protocol §9.
+// See remote/PROTOCOL.md 3.7 and 4.4.
 type Limits struct {
 	// PerIP is taken from before any signature is looked at, since checking one is the expensive step. IPv6
 	// addresses count by /64. Default 50 a second, burst 200.

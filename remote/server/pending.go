@@ -27,7 +27,7 @@ type Promoter interface {
 }
 
 // Promote makes a pending root the head of its store, after the chain has confirmed it or whatever else the program
-// waits for (remote-protocol 4.4). A root that is not pending, or has been for longer than PendingTTL, is
+// waits for (remote/PROTOCOL.md 6.8). A root that is not pending, or has been for longer than PendingTTL, is
 // [fs.ErrNotExist]; a parent that is not the head any more is [ErrNonFastForward]; a revoked one is [auth.ErrRevoked]; a
 // backend that is no [Promoter] is [errors.ErrUnsupported].
 func (s *Server) Promote(ctx context.Context, store auth.StoreID, root merkle.Hash) error {

@@ -20,7 +20,7 @@ type FirstPush struct {
 // A Policy decides about first pushes. Admit may be called concurrently and more than once for one push: before the
 // body, and once more with the module's own key when that was not declared.
 //
-// Spec: remote-protocol 4.7.
+// See remote/PROTOCOL.md 6.9.
 type Policy interface {
 	// Admit returns the key with which the store has to be signed; the zero key means whichever the push brings,
 	// which is held from then on. [fs.ErrNotExist] refuses as unknown (404), [auth.ErrForbidden] as not allowed (403).

@@ -32,7 +32,7 @@ type Upload struct {
 }
 
 // An ObjectStore takes modules in a server's place, at addresses to which whoever knows them may PUT: push-init hands
-// one out, and push-complete has the object received from there (remote-protocol 4.5, 4.6). What was uploaded is
+// one out, and push-complete has the object received from there (remote/PROTOCOL.md 6.5 to 6.7). What was uploaded is
 // checked like what comes in line. Methods may be called concurrently.
 //
 // Uploads that nobody completes stay behind: the object store has to drop what is older than a day or so.
@@ -67,7 +67,7 @@ func (s *Server) presign(ctx context.Context, p *push, decl declaration, answer 
 }
 
 // postComplete answers POST /stores/{id}/module/complete: it receives what was uploaded elsewhere. Statuses are those
-// of PUT. Spec: remote-protocol 4.6.
+// of PUT. See remote/PROTOCOL.md 6.7.
 func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	if s.opt.Objects == nil {
 		return invalid("this node serves inline uploads; PUT the module to /module?root= instead")

@@ -10,14 +10,14 @@ import (
 )
 
 // A Prover makes execution proofs for POST /stores/{id}/proof. The package has none: without one the answer is the
-// empty proof, which stands for "no execution proof" (remote-protocol 6.2).
+// empty proof, which stands for "no execution proof" (remote/PROTOCOL.md 8.3).
 type Prover interface {
 	// Prove returns a proof that key was served with served, a decoy where the generation does not have it: a Prover
 	// that tells the two apart tells everybody. nil stands for no proof. served is closed by the caller.
 	Prove(ctx context.Context, id module.ID, key merkle.Hash, served *Content) (*module.ExecutionProof, error)
 }
 
-// postProof answers POST /stores/{id}/proof. Spec: remote-protocol 6.2.
+// postProof answers POST /stores/{id}/proof. See remote/PROTOCOL.md 8.3.
 func (s *Server) postProof(w http.ResponseWriter, c *call) error {
 	l, content, err := s.look(c, "body is not a proof request")
 	if err != nil {

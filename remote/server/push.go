@@ -17,7 +17,7 @@ import (
 )
 
 // putModule answers PUT /stores/{id}/module. The body is not touched before the headers have passed, so that a client
-// that waits for 100 (Continue) sends nothing in vain. Spec: remote-protocol 4.1 to 4.4.
+// that waits for 100 (Continue) sends nothing in vain. See remote/PROTOCOL.md 6.1 to 6.4.
 func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	ctx := c.Context()
 	if c.ContentLength > s.opt.MaxModule {
@@ -189,7 +189,7 @@ func (s *Server) verify(ctx context.Context, p *push, m *module.Module, body *up
 	return s.verifyModule(ctx, p, m, decl, func() (merkle.Hash, error) { return body.sum(), nil })
 }
 
-// verifyModule is the check of a module that has come in; sum is its SHA-256. Spec: remote-protocol 4.3 steps 7 and 8.
+// verifyModule is the check of a module that has come in; sum is its SHA-256. See remote/PROTOCOL.md 6.3.
 func (s *Server) verifyModule(ctx context.Context, p *push, m *module.Module, decl declaration, sum func() (merkle.Hash, error)) error {
 	if err := s.verifyHead(p, m, decl); err != nil {
 		return err

@@ -29,7 +29,7 @@ type declarationKey struct {
 }
 
 const (
-	declarationLife = 15 * time.Minute // remote-protocol 4.2
+	declarationLife = 15 * time.Minute // remote/PROTOCOL.md 6.2
 	maxDeclarations = 4096
 )
 
@@ -55,7 +55,7 @@ func (d declarations) put(k declarationKey, decl declaration) { d.byKey.Add(k, d
 
 func (d declarations) drop(k declarationKey) { d.byKey.Remove(k) }
 
-// postInit answers POST /stores/{id}/module/upload: would a push like this be taken? Spec: remote-protocol 4.5.
+// postInit answers POST /stores/{id}/module/upload: would a push like this be taken? See remote/PROTOCOL.md 6.5.
 func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 	text, err := s.readBody(c, wire.MaxRequestJSON)
 	if err != nil {

@@ -57,7 +57,7 @@ func (r *recipePut) find(ctx context.Context, s *Server, p *push) (err error) {
 	return err
 }
 
-// receive takes the body. Spec: RECIPES.md; the checks are those of remote-protocol 4.3 steps 7 and 8.
+// receive takes the body. See remote/RECIPES.md 4; the checks are those of remote/PROTOCOL.md 6.3.
 func (r *recipePut) receive(c *call, s *Server, p *push, pending bool, body *upload, decl declaration) error {
 	ctx := c.Context()
 	memory := c.share(r.of.memory)

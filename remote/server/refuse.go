@@ -18,7 +18,7 @@ import (
 )
 
 // A refusal is an answer that is not a success: status and text are all that the other side sees, and nothing of
-// what it sent stands in them (remote-protocol §3, §12.25). It is an error so that it can travel through a backend
+// what it sent stands in them (remote/PROTOCOL.md 4.2). It is an error so that it can travel through a backend
 // and come back (a body that grows too large, a check that fails).
 type refusal struct {
 	status int
@@ -44,7 +44,7 @@ func (r *refusal) Is(target error) bool {
 
 func refuse(status int, text string) *refusal { return &refusal{status: status, text: text} }
 
-// The texts of remote-protocol §3. What varies in them is chosen from constants and numbers.
+// The texts of remote/PROTOCOL.md 4.2. What varies in them is chosen from constants and numbers.
 func badRequest(detail string) *refusal { return refuse(http.StatusBadRequest, "bad request: "+detail) }
 func invalid(detail string) *refusal {
 	return refuse(http.StatusUnprocessableEntity, "module failed validation: "+detail)

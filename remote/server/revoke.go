@@ -9,7 +9,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// postTombstone answers POST /stores/{id}/tombstone. Spec: remote-protocol 5.3.
+// postTombstone answers POST /stores/{id}/tombstone. See remote/PROTOCOL.md 7.2.
 func (s *Server) postTombstone(w http.ResponseWriter, c *call) error {
 	ctx := c.Context()
 	var body wire.TombstoneBody

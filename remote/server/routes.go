@@ -35,7 +35,7 @@ func (c *call) share(b *budget) share {
 }
 
 // table lists the routes by what follows /stores/{id}, and by method. HEAD is answered by the route of GET, under its
-// operation (remote-protocol 2.2). What the backend cannot do is not there.
+// operation (remote/PROTOCOL.md 3.2). What the backend cannot do is not there.
 func (s *Server) table() map[string]map[string]route {
 	t := map[string]map[string]route{
 		"":        {http.MethodGet: {request.Fetch, s.getDescriptor}},
@@ -59,7 +59,7 @@ func (s *Server) table() map[string]map[string]route {
 }
 
 // ServeHTTP answers one request: route, store id, limit by address, authentication, limits by identity and store,
-// Authorize, handler (remote-protocol 2.3). A client that does not take an answer, or does not bring a body, in
+// Authorize, handler (remote/PROTOCOL.md 3.3). A client that does not take an answer, or does not bring a body, in
 // reasonable time is cut off, as far as the ResponseWriter can set deadlines. An answer that is made before the whole
 // body has come is sent at once; at most 256 KiB of the rest are read.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

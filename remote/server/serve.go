@@ -12,7 +12,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// getModule answers GET and HEAD /stores/{id}/module. Spec: remote-protocol 3.3, 3.4.
+// getModule answers GET and HEAD /stores/{id}/module. See remote/PROTOCOL.md 5.3, 5.4.
 func (s *Server) getModule(w http.ResponseWriter, c *call) error {
 	query := c.URL.Query()
 	var want merkle.Hash

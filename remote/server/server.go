@@ -31,7 +31,7 @@ type Options struct {
 	// is asked about every request, reads included, after authentication and limits and before anything is looked
 	// up, so that who is forbidden does not learn what is here; about a request that nobody had to sign with the zero
 	// key. It does not stand before what else is served from [Server.Contents]. nil: everybody may.
-	// Spec: remote-protocol 2.3.
+	// See remote/PROTOCOL.md 3.3.
 	Authorize func(ctx context.Context, identity auth.PublicKey, op request.Op, store auth.StoreID) error
 	// Only narrows what is served and taken to these stores. nil: every store of the backend.
 	Only []auth.StoreID

@@ -19,7 +19,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// statuses is the table of remote-protocol §3 and 7.7: what a server answers for an error, and what a client makes of
+// statuses is the table of remote/PROTOCOL.md 4.2 and 9.12: what a server answers for an error, and what a client makes of
 // the answer.
 var statuses = []struct {
 	err    error

@@ -39,7 +39,7 @@ func answers[P, R any](f func(*Handler, *call, *P) (R, error)) method {
 	}}
 }
 
-// table lists what the handler implements (remote-protocol 8.2).
+// table lists what the handler implements (remote/PROTOCOL.md 10.2).
 func table() map[string]method {
 	return map[string]method{
 		"dig.getContent":     answers((*Handler).getContent),
