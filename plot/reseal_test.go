@@ -143,7 +143,8 @@ func (f *forged) seal(t testing.TB) []byte {
 		head := f.header(i)
 		body := f.body(i)[:min(f.bodySize(i), len(f.body(i)))]
 		if i == 7 {
-			m := slices.Concat([]byte("dig:plot:seal:v1"), f.b[16:48], last[:], f.b[8:16], f.b[48:52])
+			m := slices.Concat([]byte("dig:plot:seal:v1"), f.b[16:48], last[:], f.b[8:16],
+				f.b[48:52])
 			sig, err := node.Sign(t.Context(), m)
 			check(t, err)
 			copy(body[32:], sig[:])
@@ -211,19 +212,26 @@ func TestLies(t *testing.T) {
 		{"too many capsules", opened, plot.ErrHeader, func(f *forged) { put(f.b[48:], 1<<24+1) }},
 		{"file size", opened, plot.ErrTruncated, func(f *forged) { set(f.b, 4062, 9) }},
 
-		{"magic of the footer", opened, plot.ErrFooter, func(f *forged) { set(f.footer(), 0, 'X') }},
-		{"version of the footer", opened, plot.ErrFooter, func(f *forged) { set(f.footer(), 7, 2) }},
+		{"magic of the footer", opened, plot.ErrFooter,
+			func(f *forged) { set(f.footer(), 0, 'X') }},
+		{"version of the footer", opened, plot.ErrFooter,
+			func(f *forged) { set(f.footer(), 7, 2) }},
 		{"size in the footer", opened, plot.ErrFooter, func(f *forged) { set(f.footer(), 15, 1) }},
 		{"plot id in the footer", opened, plot.ErrFooter, func(f *forged) { f.footer()[16]++ }},
-		{"unused bytes of the footer", opened, plot.ErrFooter, func(f *forged) { set(f.footer(), 112, 1) }},
+		{"unused bytes of the footer", opened, plot.ErrFooter,
+			func(f *forged) { set(f.footer(), 112, 1) }},
 
 		{"magic of a table", opened, plot.ErrTable, func(f *forged) { set(f.header(5), 0, 'X') }},
 		{"index of a table", opened, plot.ErrTable, func(f *forged) { set(f.header(5), 7, 6) }},
 		{"flags of a table", opened, plot.ErrTable, func(f *forged) { set(f.header(6), 0x57, 1) }},
-		{"unused bytes of a table", opened, plot.ErrTable, func(f *forged) { set(f.header(6), 0x5F, 1) }},
-		{"end of a table page", opened, plot.ErrTable, func(f *forged) { set(f.header(7), page-1, 1) }},
-		{"difficulty of one table", opened, plot.ErrTable, func(f *forged) { set(f.header(5), 0x5B, 1) }},
-		{"difficulty over the limit", opened, plot.ErrTable, func(f *forged) { set(f.header(5), 0x5B, 41) }},
+		{"unused bytes of a table", opened, plot.ErrTable,
+			func(f *forged) { set(f.header(6), 0x5F, 1) }},
+		{"end of a table page", opened, plot.ErrTable,
+			func(f *forged) { set(f.header(7), page-1, 1) }},
+		{"difficulty of one table", opened, plot.ErrTable,
+			func(f *forged) { set(f.header(5), 0x5B, 1) }},
+		{"difficulty over the limit", opened, plot.ErrTable,
+			func(f *forged) { set(f.header(5), 0x5B, 41) }},
 		{"work of the tables", opened, plot.ErrTable, func(f *forged) {
 			for i := 1; i <= 7; i++ {
 				set(f.header(i), 0x5B, 16)
@@ -238,12 +246,14 @@ func TestLies(t *testing.T) {
 		{"records of C6", opened, plot.ErrTable, func(f *forged) { put(f.header(6)[0x50:], 5) }},
 		{"records of C7", opened, plot.ErrTable, func(f *forged) { put(f.header(7)[0x50:], 2) }},
 		{"no extents", opened, plot.ErrTable, func(f *forged) { put(f.header(4)[0x50:], 0) }},
-		{"more extents than records", opened, plot.ErrTable, func(f *forged) { put(f.header(4)[0x50:], 7) }},
+		{"more extents than records", opened, plot.ErrTable,
+			func(f *forged) { put(f.header(4)[0x50:], 7) }},
 		{"size of C4", opened, plot.ErrTable, func(f *forged) { f.grow(4, -1) }},
 		{"size of C6", opened, plot.ErrTable, func(f *forged) { f.grow(6, 16) }},
 		{"a page behind C7", opened, plot.ErrTable, func(f *forged) { f.insert(len(f.b)-page, 1) }},
 
-		{"difficulty in C1", opened, plot.ErrTable, func(f *forged) { set(f.body(1), 99, 1); f.reidentify() }},
+		{"difficulty in C1", opened, plot.ErrTable,
+			func(f *forged) { set(f.body(1), 99, 1); f.reidentify() }},
 		{"compression in C1", opened, plot.ErrTable, func(f *forged) { set(f.body(1), 100, 3) }},
 		{"block size in C1", opened, plot.ErrTable, func(f *forged) { set(f.body(1), 101, 16) }},
 		{"chunk size in C1", opened, plot.ErrTable, func(f *forged) { set(f.body(1), 102, 13) }},
@@ -262,9 +272,12 @@ func TestLies(t *testing.T) {
 			}
 		}},
 		{"count of datastores", opened, plot.ErrTable, func(f *forged) { put(f.body(1)[120:], 1) }},
-		{"a datastore twice", opened, plot.ErrTable, func(f *forged) { copy(f.body(1)[200:232], f.body(1)[128:160]) }},
-		{"a datastore without capsules", opened, plot.ErrTable, func(f *forged) { put(f.body(1)[128+64:], 0) }},
-		{"unused bytes of a datastore", opened, plot.ErrTable, func(f *forged) { set(f.body(1), 128+71, 1) }},
+		{"a datastore twice", opened, plot.ErrTable,
+			func(f *forged) { copy(f.body(1)[200:232], f.body(1)[128:160]) }},
+		{"a datastore without capsules", opened, plot.ErrTable,
+			func(f *forged) { put(f.body(1)[128+64:], 0) }},
+		{"unused bytes of a datastore", opened, plot.ErrTable,
+			func(f *forged) { set(f.body(1), 128+71, 1) }},
 		{"a datastore without records", quick, plot.ErrTable, func(f *forged) {
 			f.grow(1, 72)
 			put(f.header(1)[0x50:], 3)
@@ -272,13 +285,16 @@ func TestLies(t *testing.T) {
 			set(f.body(1), 272, 3)
 			set(f.body(1), 272+67, 1)
 		}},
-		{"fewer capsules than an index", quick, plot.ErrTable, func(f *forged) { put(f.body(1)[128+64:], 3) }},
+		{"fewer capsules than an index", quick, plot.ErrTable,
+			func(f *forged) { put(f.body(1)[128+64:], 3) }},
 		{"more content than there is", quick, plot.ErrTable, func(f *forged) { f.body(1)[111]++ }},
-		{"more stored bytes than there are", full, plot.ErrTable, func(f *forged) { f.body(1)[119]++ }},
+		{"more stored bytes than there are", full, plot.ErrTable,
+			func(f *forged) { f.body(1)[119]++ }},
 
 		{"network", opened, plot.ErrTable, func(f *forged) { set(f.body(2), 3, 3) }},
 		{"unused bytes in C2", opened, plot.ErrTable, func(f *forged) { set(f.body(2), 7, 1) }},
-		{"a block without a network", opened, plot.ErrTable, func(f *forged) { set(f.body(2), 15, 1); f.reidentify() }},
+		{"a block without a network", opened, plot.ErrTable,
+			func(f *forged) { set(f.body(2), 15, 1); f.reidentify() }},
 		{"another key in C7", opened, plot.ErrTable, func(f *forged) { f.body(7)[0]++ }},
 		{"padding of a table", quick, plot.ErrTable, func(f *forged) { set(f.body(7), page-1, 1) }},
 
@@ -290,7 +306,8 @@ func TestLies(t *testing.T) {
 			put(f.body(3)[8:], 3)
 			be.PutUint64(f.body(3)[32:], uint64(key+8*page))
 		}},
-		{"unused bytes behind the records", quick, plot.ErrIndex, func(f *forged) { set(f.body(3), 2*page-1, 1) }},
+		{"unused bytes behind the records", quick, plot.ErrIndex,
+			func(f *forged) { set(f.body(3), 2*page-1, 1) }},
 		{"a record that a bucket lacks", quick, plot.ErrIndex, func(f *forged) {
 			bucket := f.body(3)[be.Uint64(f.body(3)[24:]):]
 			set(bucket, 1, 5)
@@ -301,7 +318,8 @@ func TestLies(t *testing.T) {
 			copy(f.record(one), b)
 			copy(f.record(empty), a)
 		}},
-		{"an offset inside a page", quick, plot.ErrIndex, func(f *forged) { f.edit(noise, func(r []byte) { r[79]++ }) }},
+		{"an offset inside a page", quick, plot.ErrIndex,
+			func(f *forged) { f.edit(noise, func(r []byte) { r[79]++ }) }},
 		{"an offset outside C4", quick, plot.ErrIndex, func(f *forged) {
 			f.edit(noise, func(r []byte) { be.PutUint64(r[72:], uint64(tableAt(f.b, 1))) })
 		}},
@@ -332,10 +350,13 @@ func TestLies(t *testing.T) {
 				be.PutUint64(f.entry(one)[at:], be.Uint64(f.entry(one)[at:])+hashSize)
 			}
 		}},
-		{"bytes behind the arrays of C5", quick, plot.ErrTable, func(f *forged) { f.grow(5, hashSize) }},
+		{"bytes behind the arrays of C5", quick, plot.ErrTable,
+			func(f *forged) { f.grow(5, hashSize) }},
 		{"a subroot", quick, plot.ErrTable, func(f *forged) { f.subroots(zeros)[0]++ }},
-		{"a path", quick, plot.ErrTable, func(f *forged) { f.body(5)[be.Uint64(f.entry(one)[40:])]++ }},
-		{"side of a path", quick, plot.ErrTable, func(f *forged) { f.body(5)[be.Uint64(f.entry(one)[40:])+32] = 2 }},
+		{"a path", quick, plot.ErrTable,
+			func(f *forged) { f.body(5)[be.Uint64(f.entry(one)[40:])]++ }},
+		{"side of a path", quick, plot.ErrTable,
+			func(f *forged) { f.body(5)[be.Uint64(f.entry(one)[40:])+32] = 2 }},
 		{"equal capsules of two chunk roots", quick, plot.ErrTable, func(f *forged) {
 			f.entry(again)[0]++
 			f.subroots(again)[0]++
@@ -346,15 +367,21 @@ func TestLies(t *testing.T) {
 		{"unused bytes in C6", quick, plot.ErrTable, func(f *forged) { set(f.body(6), 15, 1) }},
 
 		{"hash of C4", full, plot.ErrTable, func(f *forged) { f.header(4)[0x28]++ }},
-		{"index in an extent", full, plot.ErrExtent, func(f *forged) { f.at(noise)[0x2B]++; f.sealExtent(noise) }},
-		{"datastore in an extent", full, plot.ErrExtent, func(f *forged) { f.at(noise)[8]++; f.sealExtent(noise) }},
-		{"version of an extent", full, plot.ErrExtent, func(f *forged) { set(f.at(noise), 7, 2); f.sealExtent(noise) }},
-		{"compression of an extent", full, plot.ErrExtent, func(f *forged) { set(f.at(zeros), 0x50, 3); f.sealExtent(zeros) }},
-		{"compressed block in an extent without compression", full, plot.ErrExtent, func(f *forged) {
-			set(f.at(zeros), 0x50, 0)
-			f.sealExtent(zeros)
-		}},
-		{"number of blocks", full, plot.ErrExtent, func(f *forged) { f.at(noise)[0x57]++; f.sealExtent(noise) }},
+		{"index in an extent", full, plot.ErrExtent,
+			func(f *forged) { f.at(noise)[0x2B]++; f.sealExtent(noise) }},
+		{"datastore in an extent", full, plot.ErrExtent,
+			func(f *forged) { f.at(noise)[8]++; f.sealExtent(noise) }},
+		{"version of an extent", full, plot.ErrExtent,
+			func(f *forged) { set(f.at(noise), 7, 2); f.sealExtent(noise) }},
+		{"compression of an extent", full, plot.ErrExtent,
+			func(f *forged) { set(f.at(zeros), 0x50, 3); f.sealExtent(zeros) }},
+		{"compressed block in an extent without compression", full, plot.ErrExtent,
+			func(f *forged) {
+				set(f.at(zeros), 0x50, 0)
+				f.sealExtent(zeros)
+			}},
+		{"number of blocks", full, plot.ErrExtent,
+			func(f *forged) { f.at(noise)[0x57]++; f.sealExtent(noise) }},
 		{"bytes behind the last block", full, plot.ErrExtent, func(f *forged) {
 			f.at(zeros)[0x5F]++
 			f.sealExtent(zeros)
@@ -376,7 +403,8 @@ func TestLies(t *testing.T) {
 			f.insert(tableAt(f.b, 1), 1)
 			f.grow(4, page)
 		}},
-		{"padding behind the block table", full, plot.ErrExtent, func(f *forged) { set(f.at(noise), page-1, 1) }},
+		{"padding behind the block table", full, plot.ErrExtent,
+			func(f *forged) { set(f.at(noise), page-1, 1) }},
 		{"hash of a capsule", full, plot.ErrContentMismatch, func(f *forged) {
 			f.edit(noise, func(r []byte) { r[40]++ })
 			f.at(noise)[0x30]++
@@ -391,7 +419,8 @@ func TestLies(t *testing.T) {
 			f.sealExtent(noise)
 			f.reroot()
 		}},
-		{"chunk root of an extent", full, plot.ErrExtent, func(f *forged) { f.at(noise)[0x60]++; f.sealExtent(noise) }},
+		{"chunk root of an extent", full, plot.ErrExtent,
+			func(f *forged) { f.at(noise)[0x60]++; f.sealExtent(noise) }},
 	} {
 		f := &forged{b: bytes.Clone(whole)}
 		c.edit(f)
@@ -399,7 +428,8 @@ func TestLies(t *testing.T) {
 		for level := opened; level <= full; level++ {
 			err := checkAt(b, level)
 			if level < c.level && err != nil || level >= c.level && !errors.Is(err, c.want) {
-				t.Errorf("%s: level %d: %v, expected %v at level %d", c.what, level, err, c.want, c.level)
+				t.Errorf("%s: level %d: %v, expected %v at level %d", c.what, level, err, c.want,
+					c.level)
 			}
 		}
 	}
@@ -412,3 +442,53 @@ func TestLies(t *testing.T) {
 }
 
 const hashSize = 32
+
+// What an open does not read is checked when it is read.
+func TestUnverified(t *testing.T) {
+	o := fast()
+	o.Compression = plot.None
+	list := smallStores(t)
+	whole := readFile(t, create(t, t.TempDir(), o, list...).Path)
+	const zeros, noise = 4, 5
+	first, last := list[0].manifest.Capsules[0], list[1].manifest.Capsules[1]
+	reader := func(b []byte) *plot.Reader {
+		t.Helper()
+		r, err := plot.NewReader(bytes.NewReader(b), int64(len(b)), nil)
+		check(t, err)
+		return r
+	}
+
+	// Other content, with checksums and subroots that fit it.
+	f := &forged{b: bytes.Clone(whole)}
+	content := f.at(noise)[page:][:last.Size]
+	content[0]++
+	be.PutUint32(f.at(noise)[136+12:], crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli)))
+	f.sealExtent(noise)
+	subroot := capsule.Subroot(content)
+	copy(f.subroots(noise), subroot[:])
+	c, err := reader(f.b).Capsule(last, plot.Verified)
+	check(t, err)
+	var out bytes.Buffer
+	if n, err := c.WriteTo(&out); !errors.Is(err, plot.ErrTable) || n != 0 {
+		t.Errorf("other content: %d bytes, %v", n, err)
+	}
+
+	// A proof is not made from leaves that do not fold to the root of the plot.
+	f = &forged{b: bytes.Clone(whole)}
+	f.entry(zeros)[0]++
+	if _, err := reader(f.b).Find(t.Context(), first.Hash, merkle.Hash{}); !errors.Is(err,
+		plot.ErrTable) {
+		t.Errorf("proof beside a damaged chunk root: %v", err)
+	}
+
+	// Nor from leaves that change afterwards.
+	f = &forged{b: bytes.Clone(whole)}
+	r := reader(f.b)
+	p, err := r.Find(t.Context(), first.Hash, merkle.Hash{})
+	check(t, err)
+	check(t, p.Close())
+	f.entry(zeros)[0]++
+	if _, err := r.Find(t.Context(), first.Hash, merkle.Hash{}); !errors.Is(err, plot.ErrIndex) {
+		t.Errorf("proof from a plot that changed: %v", err)
+	}
+}
