@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/dig-network/digstore/internal/secretfile"
 )
@@ -31,19 +30,21 @@ func (e *KeyFileError) Unwrap() error { return ErrKeyFile }
 // a missing file is fs.ErrNotExist. A file of another length, one that is not a regular file and,
 // where files have Unix permissions, one that belongs to another user, that group or others may read
 // or write, or that lies in a directory where they may replace it, is refused with a *KeyFileError.
-func ReadKey(path string) (*Key, error) {
+func ReadKey(path string) (*Key, error) { return readKey(secretfile.Disk{}, path) }
+
+func readKey[F secretfile.File](fsys secretfile.FS[F], path string) (*Key, error) {
 	// Before it is opened, too: opening a pipe would wait for somebody to write.
-	info, err := os.Stat(path)
+	info, err := fsys.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
 	if err := checkKeyFile(path, info); err != nil {
 		return nil, err
 	}
-	if err := checkKeyDir(path); err != nil {
+	if err := checkKeyDir(fsys, path); err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
+	f, err := fsys.OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
@@ -76,9 +77,9 @@ func checkKeyFile(path string, info fs.FileInfo) error {
 }
 
 // checkKeyDir refuses a directory in which other users may put another file in the place of the key file.
-func checkKeyDir(path string) error {
+func checkKeyDir[F secretfile.File](fsys secretfile.FS[F], path string) error {
 	dir := filepath.Dir(path)
-	info, err := os.Stat(dir)
+	info, err := fsys.Stat(dir)
 	if err != nil {
 		return fmt.Errorf("check the directory of the key file: %w", err)
 	}
@@ -102,8 +103,13 @@ func refused(path string, err error) error {
 // keeps it there. Of two processes that do so at once, both get the key of one of them. Missing
 // directories are made with mode 0700. A file that is refused stays as it is: it is never
 // overwritten.
-func LoadKey(path string) (*Key, error) {
-	k, err := ReadKey(path)
+func LoadKey(path string) (*Key, error) { return loadKey(secretfile.Disk{}, path) }
+
+func loadKey[F secretfile.File](fsys secretfile.FS[F], path string) (*Key, error) {
+	k, err := readKey(fsys, path)
+	if err == nil {
+		secretfile.Sweep(fsys, path)
+	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return k, err
 	}
@@ -111,9 +117,11 @@ func LoadKey(path string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := SaveKey(path, k); errors.Is(err, fs.ErrExist) {
-		return ReadKey(path) // somebody else was first
-	} else if err != nil {
+	err = saveKey(fsys, path, k)
+	if errors.Is(err, fs.ErrExist) { // another process was first
+		return readKey(fsys, path)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return k, nil
@@ -122,102 +130,23 @@ func LoadKey(path string) (*Key, error) {
 // SaveKey keeps k in a new file of mode 0600, synced to disk when it returns. The file appears
 // whole or not at all; one that is there already is fs.ErrExist and stays as it is. Missing
 // directories are made with mode 0700; one in which other users may write is a *KeyFileError.
-func SaveKey(path string, k *Key) (err error) {
+func SaveKey(path string, k *Key) error { return saveKey(secretfile.Disk{}, path, k) }
+
+func saveKey[F secretfile.File](fsys secretfile.FS[F], path string, k *Key) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("save key file: %w", err)
 		}
 	}()
-	dir := filepath.Dir(path)
-	if err := makeDir(dir); err != nil {
+	if err := secretfile.MkdirAll(fsys, filepath.Dir(path)); err != nil {
 		return err
 	}
-	if err := checkKeyDir(path); err != nil {
+	if err := checkKeyDir(fsys, path); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(path); err == nil {
-		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
-	}
-	temp, err := writeTemp(dir, k.Seed())
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp)
-	// A link, and not a rename, because it fails where the name is taken.
-	if err := os.Link(temp, path); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		if err := createWhole(path, k.Seed()); err != nil { // no links on this file system
-			return err
-		}
-	}
-	return syncDir(dir)
-}
-
-// makeDir makes dir and the parents it needs, durably: what gained a name is synced.
-func makeDir(dir string) error {
-	if info, err := os.Stat(dir); err == nil && info.IsDir() {
-		return nil
-	}
-	parent := filepath.Dir(dir)
-	if parent != dir {
-		if err := makeDir(parent); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(parent)
-}
-
-// writeTemp writes the seed to a new file of mode 0600 in dir, synced, and returns its name.
-func writeTemp(dir string, seed [SeedSize]byte) (name string, err error) {
-	f, err := os.CreateTemp(dir, ".key-*")
-	if err != nil {
-		return "", err
-	}
-	if err := writeSynced(f, seed); err != nil {
-		os.Remove(f.Name())
-		return "", err
-	}
-	return f.Name(), nil
-}
-
-// createWhole writes the seed to a file that must be new, where links cannot be had. A crash on
-// the way can leave a file that is too short, which ReadKey refuses.
-func createWhole(path string, seed [SeedSize]byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	if err := writeSynced(f, seed); err != nil {
-		os.Remove(path)
-		return err
-	}
-	return nil
-}
-
-// writeSynced writes the seed, syncs and closes f.
-func writeSynced(f *os.File, seed [SeedSize]byte) error {
-	_, err := f.Write(seed[:])
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// syncDir makes a new name in dir durable. Windows has no such call and needs none.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	seed := k.Seed()
+	defer clear(seed[:])
+	return secretfile.Create(fsys, path, seed[:])
 }
 
 // IdentityPath returns where this user's identity key is kept (remote/PROTOCOL.md 3.8):

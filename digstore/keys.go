@@ -10,6 +10,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/internal/secretfile"
 )
 
 // keyFile is the publisher key: 32 bytes, the seed, mode 0600. See LAYOUT.md 4.3.
@@ -140,5 +141,5 @@ func writeKey(fsys diskfs.FS, dir string, k *auth.Key) error {
 		return err
 	}
 	seed := k.Seed()
-	return diskfs.CreateFile(fsys, filepath.Join(dir, keyFile), seed[:], 0o600)
+	return secretfile.Create(fsys, filepath.Join(dir, keyFile), seed[:])
 }

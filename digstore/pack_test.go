@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -115,5 +116,49 @@ func TestPackLength(t *testing.T) {
 			t.Errorf("longer %v: it is finished", longer)
 		}
 		p.abandon()
+	}
+}
+
+// A chunk of another length than that of the pack's index, and one that the index places into the magic of the pack, is not
+// given out: the index has a checksum of its own, and says nothing of what a recipe names.
+func TestChunkOfAnotherLength(t *testing.T) {
+	disk, dir := diskfs.OS(), t.TempDir()
+	if err := diskfs.MkdirAll(disk, filepath.Join(dir, "packs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p, err := createPack(disk, filepath.Join(dir, "packs", "one.pack"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := module.Chunk{ID: merkle.Sum([]byte("good")), Len: 4}
+	if err := p.add(good.ID, []byte("good")); err != nil {
+		t.Fatal(err)
+	}
+	before := merkle.Sum([]byte("before"))
+	p.note(before, int64(len(packMagic))-1, 4) // as a damaged writer would have it
+	for _, err := range []error{p.endChunks(), p.finish(), p.sync(), p.close()} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	packs := newPackSet(disk, dir, time.Now)
+	defer packs.close()
+	for _, c := range []struct {
+		name  string
+		chunk module.Chunk
+		holds error
+		want  error
+	}{
+		{"as it is", good, nil, nil},
+		{"longer", module.Chunk{ID: good.ID, Len: 5}, module.ErrVerify, ErrCorrupt},
+		{"shorter", module.Chunk{ID: good.ID, Len: 3}, module.ErrVerify, ErrCorrupt},
+		{"in the magic", module.Chunk{ID: before, Len: 4}, nil, ErrCorrupt},
+	} {
+		if _, err := packs.holds(c.chunk); !errors.Is(err, c.holds) {
+			t.Errorf("%s: holds: %v, want %v", c.name, err, c.holds)
+		}
+		if _, _, err := packs.Chunk(c.chunk); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
-	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/internal/secretfile"
 )
 
 // DecoySecret returns the 32 random bytes that a server of this workspace makes decoys from, so that the decoy of a
@@ -26,7 +26,7 @@ func (w *Workspace) DecoySecret() ([]byte, error) {
 		if _, err := io.ReadFull(w.rand, secret); err != nil {
 			return nil, fmt.Errorf("make decoy secret: %w", err)
 		}
-		if err := diskfs.CreateFile(w.fs, name, secret, 0o600); !errors.Is(err, fs.ErrExist) {
+		if err := secretfile.Create(w.fs, name, secret); !errors.Is(err, fs.ErrExist) {
 			return secret, err
 		}
 	}

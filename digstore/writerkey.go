@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/dig-network/digstore/auth"
-	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/internal/secretfile"
 )
 
 // writerFile is a key that commits here without being the one that signed the head: 32 bytes, the seed, mode 0600. It
@@ -41,7 +41,7 @@ func (s *Store) AdoptKey(k *auth.Key) error {
 		return nil
 	}
 	seed := k.Seed()
-	if err := diskfs.CreateFile(s.w.fs, filepath.Join(s.dir, writerFile), seed[:], 0o600); err != nil {
+	if err := secretfile.Create(s.w.fs, filepath.Join(s.dir, writerFile), seed[:]); err != nil {
 		return fmt.Errorf("adopt key: %w", err)
 	}
 	return nil

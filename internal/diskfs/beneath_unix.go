@@ -170,6 +170,9 @@ func (b beneath) RenameNew(oldname, newname string) error {
 			switch err {
 			case nil:
 				err = again(func() error { return unix.Unlinkat(dir, base, 0) })
+				if err == unix.ENOENT { // another process has removed it
+					err = nil
+				}
 			case unix.EPERM, unix.ENOTSUP, unix.ENOSYS, unix.EMLINK:
 				return RenameNew(struct{ FS }{b}, oldname, newname)
 			}

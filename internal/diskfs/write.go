@@ -23,27 +23,6 @@ func WriteFile(fsys FS, name string, data []byte, perm fs.FileMode) error {
 	return fsys.SyncDir(filepath.Dir(name))
 }
 
-// CreateFile creates name with data, durably. If name exists, the error is fs.ErrExist and the file
-// is not changed. After a crash name is missing or has all of data. It writes a temporary file
-// (name + ".new") first.
-func CreateFile(fsys FS, name string, data []byte, perm fs.FileMode) error {
-	if _, err := fsys.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-		if err == nil {
-			err = &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
-		}
-		return err
-	}
-	tmp := name + ".new"
-	if err := WriteNew(fsys, tmp, data, perm, true); err != nil {
-		return err
-	}
-	if err := RenameNew(fsys, tmp, name); err != nil {
-		_ = fsys.Remove(tmp)
-		return err
-	}
-	return fsys.SyncDir(filepath.Dir(name))
-}
-
 // RenameNew renames a file to a free name. If newname exists, the error is fs.ErrExist. Where
 // neither the FS nor the system has such a call, another program may create newname between the
 // check and the rename.
