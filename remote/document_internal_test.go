@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"go/ast"
-	"go/parser"
-	"go/token"
 	"maps"
 	"reflect"
 	"slices"
@@ -138,12 +136,8 @@ func clientLimits(t *testing.T, doc *docs.Doc) {
 // constants returns the values of the string constants of a type in this folder.
 func constants(t *testing.T, typ string) (values []string) {
 	t.Helper()
-	files, err := parser.ParseDir(token.NewFileSet(), ".", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range files {
-		ast.Inspect(p, func(n ast.Node) bool {
+	for _, file := range docs.Source(t, ".") {
+		ast.Inspect(file, func(n ast.Node) bool {
 			spec, ok := n.(*ast.ValueSpec)
 			if !ok || len(spec.Values) == 0 {
 				return true

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"go/ast"
-	"go/parser"
 	"go/token"
-	"io/fs"
 	"net/http"
 	"strconv"
 	"strings"
@@ -142,12 +140,8 @@ func textsDocument(t *testing.T, doc *docs.Doc) {
 func refusals(t *testing.T, dir string) (texts []string) {
 	t.Helper()
 	makers := docs.Set("badRequest", "invalid", "forbidden", "refuse")
-	files, err := parser.ParseDir(token.NewFileSet(), dir, func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range files {
-		ast.Inspect(p, func(n ast.Node) bool {
+	for _, file := range docs.Source(t, dir) {
+		ast.Inspect(file, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
 			if !ok || len(call.Args) == 0 {
 				return true
