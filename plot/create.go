@@ -132,8 +132,9 @@ const (
 
 // Create begins a plot of the capsules of manifests, at most one for each
 // datastore, in the directory dir. Content is then given to Add in the order of
-// Next, and Seal ends the plot; Close must be called in any case. Nothing but a
-// whole plot ever has the name of a plot.
+// Next, and Seal ends the plot; Close must be called in any case. The Writer
+// reads the manifests until then. Nothing but a whole plot ever has the name of
+// a plot.
 //
 // A plot of the same id that holds the same generations is an *ExistsError.
 // The plot is locked for this process; another process that writes it is
@@ -348,7 +349,7 @@ func (w *Writer) resume(ctx context.Context) error {
 		i := w.plan.extents[len(w.stored)]
 		r := w.plan.records[i]
 		r.Offset = at
-		h, subroots, err := c.check(ctx, &r, w.plan.chunkRoots[i], nil)
+		h, subroots, err := c.check(ctx, &r, w.plan.chunkRoot(i), nil)
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -418,7 +419,7 @@ func (w *Writer) Add(ctx context.Context, d capsule.Descriptor, r io.Reader) err
 	}
 	i := w.plan.extents[len(w.stored)]
 	at := w.out.offset()
-	h, subroots, err := w.extents.write(ctx, w.out, &w.plan.records[i], w.plan.chunkRoots[i], r)
+	h, subroots, err := w.extents.write(ctx, w.out, &w.plan.records[i], w.plan.chunkRoot(i), r)
 	if err == nil {
 		err = w.keep(i, at, h, subroots)
 	}

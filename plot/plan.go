@@ -18,11 +18,10 @@ type plan struct {
 	difficulty int
 	anchor     Anchor
 
-	manifests  []*capsule.Manifest // ascending by store, one for each datastore
-	records    []Record            // in order; offsets are set as extents are written
-	chunkRoots []merkle.Hash       // of the records
-	first      []uint32            // ordinal of the first record of the same hash
-	extents    []uint32            // ordinals of the records that have their own extent, in order
+	manifests []*capsule.Manifest // ascending by store, one for each datastore
+	records   []Record            // in order; offsets are set as extents are written
+	first     []uint32            // ordinal of the first record of the same hash
+	extents   []uint32            // ordinals of the records that have their own extent, in order
 
 	root, seed, id merkle.Hash
 }
@@ -41,7 +40,7 @@ func newPlan(ctx context.Context, manifests []*capsule.Manifest,
 		for _, m := range p.manifests {
 			n += len(m.Capsules)
 		}
-		p.records, p.chunkRoots = make([]Record, 0, n), make([]merkle.Hash, 0, n)
+		p.records = make([]Record, 0, n)
 	}
 	for i, m := range p.manifests {
 		if err := ctx.Err(); err != nil {
@@ -62,7 +61,6 @@ func newPlan(ctx context.Context, manifests []*capsule.Manifest,
 			}
 			p.records = append(p.records, Record{Store: m.Store, Index: d.Index, Size: d.Size,
 				Hash: d.Hash})
-			p.chunkRoots = append(p.chunkRoots, d.ChunkRoot)
 		}
 	}
 	// A datastore of which nothing is kept has no entry.
@@ -81,8 +79,7 @@ func newPlan(ctx context.Context, manifests []*capsule.Manifest,
 	}
 	var leaves folder
 	for i, r := range p.records {
-		d := capsule.Descriptor{Index: r.Index, Size: r.Size, Hash: r.Hash,
-			ChunkRoot: p.chunkRoots[i]}
+		d := p.descriptor(uint32(i))
 		leaves.add(d.PlotLeaf(r.Store))
 	}
 	p.root = leaves.root()
@@ -106,7 +103,7 @@ func (p *plan) share() error {
 	p.extents = firstOfHash(p.records)
 	p.first = sameHash(p.records)
 	for i, n := range p.first {
-		if p.records[n].Size != p.records[i].Size || p.chunkRoots[n] != p.chunkRoots[i] {
+		if p.records[n].Size != p.records[i].Size || p.chunkRoot(n) != p.chunkRoot(uint32(i)) {
 			return fmt.Errorf(
 				"capsules %d and %d have the hash %s: %w: sizes or chunk roots differ",
 				p.records[n].Index, p.records[i].Index, p.records[i].Hash, ErrContentMismatch)
@@ -115,12 +112,17 @@ func (p *plan) share() error {
 	return nil
 }
 
-// descriptor returns the descriptor of a record.
+// descriptor returns the descriptor of a record. A manifest has the capsule of
+// index n at n, which newPlan has checked.
 func (p *plan) descriptor(i uint32) capsule.Descriptor {
 	r := &p.records[i]
-	return capsule.Descriptor{Index: r.Index, Size: r.Size, Hash: r.Hash,
-		ChunkRoot: p.chunkRoots[i]}
+	n, _ := slices.BinarySearchFunc(p.manifests, r.Store[:],
+		func(m *capsule.Manifest, store []byte) int { return bytes.Compare(m.Store[:], store) })
+	return p.manifests[n].Capsules[r.Index]
 }
+
+// chunkRoot returns the chunk root of a record.
+func (p *plan) chunkRoot(i uint32) merkle.Hash { return p.descriptor(i).ChunkRoot }
 
 // contentSize returns the sum of the sizes of all records, and that of the
 // distinct ones.

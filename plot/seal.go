@@ -252,8 +252,9 @@ func (s *sealer) writeMerkle(b io.Writer) error {
 		for p.manifests[store].Store != r.Store {
 			store++
 		}
-		e := merkleEntry{chunkRoot: p.chunkRoots[i], subrootsOff: at, subroots: subrootsOf(r.Size),
-			path: pathLength(r.Index, uint32(len(p.manifests[store].Capsules)))}
+		all := p.manifests[store].Capsules
+		e := merkleEntry{chunkRoot: all[r.Index].ChunkRoot, subrootsOff: at,
+			subroots: subrootsOf(r.Size), path: pathLength(r.Index, uint32(len(all)))}
 		e.pathOff = at + int64(e.subroots)*hashSize
 		at = e.pathOff + int64(e.path)*stepSize
 		if _, err := b.Write(e.append(make([]byte, 0, merkleEntrySize))); err != nil {
@@ -368,7 +369,7 @@ func (s *sealer) searchWork(ctx context.Context, first int, entries []byte) erro
 // searchOne returns the entry of record i.
 func (s *sealer) searchOne(ctx context.Context, i int) ([]byte, error) {
 	p := s.w.plan
-	in := capsule.WorkInput{TableDataHash: p.chunkRoots[i], PreviousHash: s.previous,
+	in := capsule.WorkInput{TableDataHash: p.chunkRoot(uint32(i)), PreviousHash: s.previous,
 		PlotSeed: p.seed, CapsuleHash: p.records[i].Hash}
 	nonce, err := s.w.o.Worker.Search(ctx, in, p.difficulty)
 	if err != nil {
