@@ -102,26 +102,23 @@ func TestGCBesideTransfer(t *testing.T) {
 		t.Run(way.name+", gc in between", func(t *testing.T) {
 			for n, fired := 1, true; fired; n += step {
 				disk := base.Recover(1)
-				fired = false
-				calls, done := 0, make(chan error, 1)
-				w := must(digstore.Open(home, sweepOptions(diskfs.Before(disk, func(string, string) error {
-					if calls++; calls == n {
-						fired = true
-						go func() {
-							other := must(digstore.Open(home, sweepOptions(disk)))
-							defer other.Close()
-							done <- gc(other)
-						}()
-						select {
-						case err := <-done:
-							done <- err
-						case <-time.After(wait): // it waits for the transfer
-						}
+				done := make(chan error, 1)
+				during := &trigger{act: func() {
+					go func() {
+						other := must(digstore.Open(home, sweepOptions(disk)))
+						defer other.Close()
+						done <- gc(other)
+					}()
+					select {
+					case err := <-done:
+						done <- err
+					case <-time.After(wait): // it waits for the transfer
 					}
-					return nil
-				}))))
+				}}
+				during.at.Store(int64(n))
+				w := must(digstore.Open(home, sweepOptions(during.on(disk))))
 				err := way.send(w, none)
-				if fired {
+				if fired = during.fired.Load(); fired {
 					if err := <-done; err != nil && !errors.Is(err, digstore.ErrLocked) {
 						t.Errorf("gc beside operation %d: %v", n, err)
 					}
@@ -139,8 +136,6 @@ func TestGCBesideTransfer(t *testing.T) {
 		t.Run(way.name+", begun beside gc", func(t *testing.T) {
 			for n, fired := 1, true; fired; n += step {
 				disk := base.Recover(1)
-				fired = false
-				calls := 0
 				begun, proceed, done := make(chan bool, 1), make(chan bool), make(chan error, 1)
 				other := must(digstore.Open(home, sweepOptions(disk)))
 				send := func() error {
@@ -152,29 +147,27 @@ func TestGCBesideTransfer(t *testing.T) {
 						}
 					})
 				}
-				w := must(digstore.Open(home, sweepOptions(diskfs.Before(disk, func(string, string) error {
-					if calls++; calls == n {
-						fired = true
-						go func() {
-							err := send()
-							select {
-							case begun <- true:
-							default:
-							}
-							done <- err
-						}()
+				during := &trigger{act: func() {
+					go func() {
+						err := send()
 						select {
-						case <-begun:
-						case <-time.After(wait): // it waits for the gc
+						case begun <- true:
+						default:
 						}
+						done <- err
+					}()
+					select {
+					case <-begun:
+					case <-time.After(wait): // it waits for the gc
 					}
-					return nil
-				}))))
+				}}
+				during.at.Store(int64(n))
+				w := must(digstore.Open(home, sweepOptions(during.on(disk))))
 				if err := gc(w); err != nil {
 					t.Errorf("gc, and a transfer begins at operation %d: %v", n, err)
 				}
 				close(proceed)
-				if fired {
+				if fired = during.fired.Load(); fired {
 					err := <-done
 					if again(err, way.list) {
 						err = send()

@@ -86,35 +86,33 @@ func TestReadBesideRemove(t *testing.T) {
 			check(t, w.Close())
 			for n, fired := 1, true; fired; n++ {
 				disk := base.Recover(1)
-				fired = false
-				var calls, at int
-				r := must(digstore.Open(home, sweepOptions(diskfs.Before(disk, func(string, string) error {
-					if calls++; at > 0 && calls == at {
-						fired = true
-						w := must(digstore.Open(home, sweepOptions(disk)))
-						defer w.Close()
-						check(t, w.Remove("site"))
-						if c.again {
-							make(w, next)
-						}
+				during := &trigger{act: func() {
+					w := must(digstore.Open(home, sweepOptions(disk)))
+					defer w.Close()
+					check(t, w.Remove("site"))
+					if c.again {
+						make(w, next)
 					}
-					return nil
-				}))))
+				}}
+				r := must(digstore.Open(home, sweepOptions(during.on(disk))))
 				if c.warm {
 					if got := must(readSite(r)); corpus.Diff(old, got) != "" {
 						t.Fatal("the reader does not read")
 					}
 				}
-				at = calls + n
+				during.at.Store(during.calls.Load() + int64(n))
 				got, err := readSite(r)
 				whole := err == nil && (corpus.Diff(old, got) == "" || c.again && corpus.Diff(next, got) == "")
 				gone := errors.Is(err, digstore.ErrRemoved) || errors.Is(err, fs.ErrNotExist)
 				if !whole && !gone || errors.Is(err, digstore.ErrCorrupt) {
 					t.Errorf("beside operation %d of the reader: %d files, %v", n, len(got), err)
 				}
-				at = 0
+				during.at.Store(0)
 				got, err = readSite(r)
-				if fired && c.again && (err != nil || corpus.Diff(next, got) != "") || fired && !c.again && !errors.Is(err, fs.ErrNotExist) {
+				fired = during.fired.Load()
+				switch {
+				case fired && c.again && (err != nil || corpus.Diff(next, got) != ""),
+					fired && !c.again && !errors.Is(err, fs.ErrNotExist):
 					t.Errorf("after operation %d of the reader: %d files, %v", n, len(got), err)
 				}
 				check(t, r.Close())
