@@ -347,9 +347,9 @@ func (w *Writer) resume(ctx context.Context) error {
 	c := newExtentChecker(w.file, info.Size())
 	for len(w.stored) < len(w.plan.extents) {
 		i := w.plan.extents[len(w.stored)]
-		r := w.plan.records[i]
+		r := w.plan.record(i)
 		r.Offset = at
-		h, subroots, err := c.check(ctx, &r, w.plan.chunkRoot(i), nil)
+		h, subroots, err := c.check(ctx, &r, w.plan.capsule(i).ChunkRoot, nil)
 		if err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -375,7 +375,7 @@ func (w *Writer) resume(ctx context.Context) error {
 
 // keep notes the extent of record i.
 func (w *Writer) keep(i uint32, at int64, h *extentHeader, subroots []merkle.Hash) error {
-	w.plan.records[i].Offset = at
+	w.plan.places[i].offset = at
 	w.stored = append(w.stored, h.stored)
 	for _, s := range subroots {
 		if _, err := w.subroots.Write(s[:]); err != nil {
@@ -400,7 +400,7 @@ func (w *Writer) Next() (auth.StoreID, capsule.Descriptor, bool) {
 		return auth.StoreID{}, capsule.Descriptor{}, false
 	}
 	i := w.plan.extents[len(w.stored)]
-	return w.plan.records[i].Store, w.plan.descriptor(i), true
+	return w.plan.store(i), w.plan.descriptor(i), true
 }
 
 // Add reads r to its end and appends it as the content of d, which must be what
@@ -419,7 +419,8 @@ func (w *Writer) Add(ctx context.Context, d capsule.Descriptor, r io.Reader) err
 	}
 	i := w.plan.extents[len(w.stored)]
 	at := w.out.offset()
-	h, subroots, err := w.extents.write(ctx, w.out, &w.plan.records[i], w.plan.chunkRoot(i), r)
+	rec := w.plan.record(i)
+	h, subroots, err := w.extents.write(ctx, w.out, &rec, d.ChunkRoot, r)
 	if err == nil {
 		err = w.keep(i, at, h, subroots)
 	}

@@ -190,7 +190,7 @@ func (r *Reader) recordList() (*recordList, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.byHash = byHash(l.records)
+	l.byHash = byHash(recordSlice(l.records))
 	r.records.Store(l)
 	return l, nil
 }

@@ -19,11 +19,18 @@ type plan struct {
 	anchor     Anchor
 
 	manifests []*capsule.Manifest // ascending by store, one for each datastore
-	records   []Record            // in order; offsets are set as extents are written
+	places    []place             // of the records, in order
 	first     []uint32            // ordinal of the first record of the same hash
 	extents   []uint32            // ordinals of the records that have their own extent, in order
 
 	root, seed, id merkle.Hash
+}
+
+// A place says which capsule a record is of, and where it lies.
+type place struct {
+	manifest uint32 // number among the manifests
+	index    uint32 // of the capsule
+	offset   int64  // of the extent in the file, once it is written
 }
 
 // newPlan checks manifests and orders their capsules. keep may be nil.
@@ -40,14 +47,17 @@ func newPlan(ctx context.Context, manifests []*capsule.Manifest,
 		for _, m := range p.manifests {
 			n += len(m.Capsules)
 		}
-		p.records = make([]Record, 0, n)
+		p.places = make([]place, 0, n)
 	}
-	for i, m := range p.manifests {
+	kept := 0 // manifests; a datastore of which nothing is kept has no entry
+	for i := range len(p.manifests) - 1 {
+		if s := p.manifests[i].Store; s == p.manifests[i+1].Store {
+			return nil, fmt.Errorf("two generations of datastore %s: a plot holds one", s)
+		}
+	}
+	for _, m := range p.manifests {
 		if err := ctx.Err(); err != nil {
 			return nil, err
-		}
-		if i > 0 && p.manifests[i-1].Store == m.Store {
-			return nil, fmt.Errorf("two generations of datastore %s: a plot holds one", m.Store)
 		}
 		if err := m.Check(); err != nil {
 			return nil, err
@@ -55,20 +65,19 @@ func newPlan(ctx context.Context, manifests []*capsule.Manifest,
 		if !m.Complete() {
 			return nil, fmt.Errorf("manifest of datastore %s: chunk roots are missing", m.Store)
 		}
+		before := len(p.places)
 		for _, d := range m.Capsules {
-			if keep != nil && !keep(m.Store, d) {
-				continue
+			if keep == nil || keep(m.Store, d) {
+				p.places = append(p.places, place{manifest: uint32(kept), index: d.Index})
 			}
-			p.records = append(p.records, Record{Store: m.Store, Index: d.Index, Size: d.Size,
-				Hash: d.Hash})
+		}
+		if len(p.places) > before {
+			p.manifests[kept] = m
+			kept++
 		}
 	}
-	// A datastore of which nothing is kept has no entry.
-	p.manifests = slices.DeleteFunc(p.manifests, func(m *capsule.Manifest) bool {
-		i := p.search(makeKey(m.Store, 0))
-		return i == len(p.records) || p.records[i].Store != m.Store
-	})
-	switch n := len(p.records); {
+	p.manifests = p.manifests[:kept]
+	switch n := len(p.places); {
 	case n == 0:
 		return nil, fmt.Errorf("create plot: no capsules")
 	case n > MaxCapsules:
@@ -78,9 +87,9 @@ func newPlan(ctx context.Context, manifests []*capsule.Manifest,
 		return nil, err
 	}
 	var leaves folder
-	for i, r := range p.records {
+	for i, at := range p.places {
 		d := p.descriptor(uint32(i))
-		leaves.add(d.PlotLeaf(r.Store))
+		leaves.add(d.PlotLeaf(p.manifests[at.manifest].Store))
 	}
 	p.root = leaves.root()
 	identity := identityOf(key, p.root, difficulty, anchor)
@@ -88,50 +97,50 @@ func newPlan(ctx context.Context, manifests []*capsule.Manifest,
 	return p, nil
 }
 
-// search returns the ordinal of the first record whose key is not below k.
-func (p *plan) search(k recordKey) int {
-	i, _ := slices.BinarySearchFunc(p.records, k, func(r Record, k recordKey) int {
-		rk := r.key()
-		return bytes.Compare(rk[:], k[:])
-	})
-	return i
-}
-
 // share finds the records that use the extent of an earlier one. Equal hashes
 // must come with equal sizes and chunk roots.
 func (p *plan) share() error {
-	p.extents = firstOfHash(p.records)
-	p.first = sameHash(p.records)
+	p.extents = firstOfHash(p)
+	p.first = sameHash(p)
 	for i, n := range p.first {
-		if p.records[n].Size != p.records[i].Size || p.chunkRoot(n) != p.chunkRoot(uint32(i)) {
+		a, b := p.descriptor(n), p.descriptor(uint32(i))
+		if a.Size != b.Size || a.ChunkRoot != b.ChunkRoot {
 			return fmt.Errorf(
 				"capsules %d and %d have the hash %s: %w: sizes or chunk roots differ",
-				p.records[n].Index, p.records[i].Index, p.records[i].Hash, ErrContentMismatch)
+				a.Index, b.Index, b.Hash, ErrContentMismatch)
 		}
 	}
 	return nil
 }
 
-// descriptor returns the descriptor of a record. A manifest has the capsule of
-// index n at n, which newPlan has checked.
-func (p *plan) descriptor(i uint32) capsule.Descriptor {
-	r := &p.records[i]
-	n, _ := slices.BinarySearchFunc(p.manifests, r.Store[:],
-		func(m *capsule.Manifest, store []byte) int { return bytes.Compare(m.Store[:], store) })
-	return p.manifests[n].Capsules[r.Index]
+// capsule returns the descriptor of a record where it lies. A manifest has the
+// capsule of index n at n, which newPlan has checked.
+func (p *plan) capsule(i uint32) *capsule.Descriptor {
+	at := p.places[i]
+	return &p.manifests[at.manifest].Capsules[at.index]
 }
 
-// chunkRoot returns the chunk root of a record.
-func (p *plan) chunkRoot(i uint32) merkle.Hash { return p.descriptor(i).ChunkRoot }
+func (p *plan) descriptor(i uint32) capsule.Descriptor { return *p.capsule(i) }
+
+func (p *plan) store(i uint32) auth.StoreID { return p.manifests[p.places[i].manifest].Store }
+
+// A plan is a recordSource.
+func (p *plan) count() int                 { return len(p.places) }
+func (p *plan) hash(i uint32) *merkle.Hash { return &p.capsule(i).Hash }
+func (p *plan) record(i uint32) Record {
+	d := p.capsule(i)
+	return Record{Store: p.store(i), Index: d.Index, Size: d.Size, Hash: d.Hash,
+		Offset: p.places[i].offset}
+}
 
 // contentSize returns the sum of the sizes of all records, and that of the
 // distinct ones.
 func (p *plan) contentSize() (all, distinct uint64) {
-	for i := range p.records {
-		all += uint64(p.records[i].Size)
+	for i := range p.places {
+		all += uint64(p.capsule(uint32(i)).Size)
 	}
 	for _, i := range p.extents {
-		distinct += uint64(p.records[i].Size)
+		distinct += uint64(p.capsule(i).Size)
 	}
 	return all, distinct
 }

@@ -199,11 +199,25 @@ func parseBucket(b []byte, at int64, yield func(Record) bool) error {
 	return nil
 }
 
+// A recordSource is the records of a plot in order, by ordinal.
+type recordSource interface {
+	count() int
+	record(i uint32) Record
+	hash(i uint32) *merkle.Hash // of the content; not to be changed
+}
+
+// A recordSlice is records in memory.
+type recordSlice []Record
+
+func (s recordSlice) count() int                 { return len(s) }
+func (s recordSlice) record(i uint32) Record     { return s[i] }
+func (s recordSlice) hash(i uint32) *merkle.Hash { return &s[i].Hash }
+
 // An index is the sorted records of a plot and their order in both bucket
 // indexes.
 type index struct {
 	layout   indexLayout
-	records  []Record
+	records  recordSource
 	byKey    buckets
 	byHash   buckets
 	distinct []uint32 // ordinals of the first record of each hash, in record order
@@ -212,14 +226,15 @@ type index struct {
 type buckets struct{ order, start []uint32 }
 
 // newIndex sorts records into the two indexes. The records are in order.
-func newIndex(ctx context.Context, id merkle.Hash, records []Record) (*index, error) {
+func newIndex(ctx context.Context, id merkle.Hash, records recordSource) (*index, error) {
 	x := &index{records: records}
-	hashes := make([]uint32, len(records))
-	for i := range records {
+	hashes := make([]uint32, records.count())
+	for i := range hashes {
 		if i%4096 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		k := records[i].key()
+		r := records.record(uint32(i))
+		k := r.key()
 		hashes[i] = bucketHash(id, k[:])
 	}
 	keyLog2, err := smallestLog2(hashes)
@@ -233,7 +248,7 @@ func newIndex(ctx context.Context, id merkle.Hash, records []Record) (*index, er
 		if i%4096 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		hashes = append(hashes, bucketHash(id, records[n].Hash[:]))
+		hashes = append(hashes, bucketHash(id, records.hash(n)[:]))
 	}
 	hashLog2, err := smallestLog2(hashes)
 	if err != nil {
@@ -243,7 +258,7 @@ func newIndex(ctx context.Context, id merkle.Hash, records []Record) (*index, er
 	for i, n := range x.byHash.order {
 		x.byHash.order[i] = x.distinct[n]
 	}
-	x.layout = layoutIndex(int64(len(records)), keyLog2, hashLog2)
+	x.layout = layoutIndex(int64(records.count()), keyLog2, hashLog2)
 	return x, nil
 }
 
@@ -254,7 +269,8 @@ func (x *index) page(b []byte, of *buckets, n int) {
 	be.PutUint16(b, uint16(len(list)))
 	at := bucketHead
 	for _, i := range list {
-		x.records[i].append(b[at:at])
+		r := x.records.record(i)
+		r.append(b[at:at])
 		at += recordSize
 	}
 }
@@ -266,19 +282,20 @@ func (x *index) write(put func([]byte) error) error {
 		return err
 	}
 	b := make([]byte, 0, 64*pageSize)
-	for i := range x.records {
+	for i := range x.records.count() {
 		if len(b)+recordSize > cap(b) {
 			if err := put(b); err != nil {
 				return err
 			}
 			b = b[:0]
 		}
-		b = x.records[i].append(b)
+		r := x.records.record(uint32(i))
+		b = r.append(b)
 	}
 	if err := put(b); err != nil {
 		return err
 	}
-	size := int64(len(x.records)) * recordSize
+	size := int64(x.records.count()) * recordSize
 	if err := put(zeroPage[:align(size)-size]); err != nil {
 		return err
 	}
@@ -296,13 +313,13 @@ func (x *index) write(put func([]byte) error) error {
 
 // byHash returns the ordinals of all records, sorted by hash and then by
 // ordinal.
-func byHash(records []Record) []uint32 {
-	list := make([]uint32, len(records))
+func byHash(records recordSource) []uint32 {
+	list := make([]uint32, records.count())
 	for i := range list {
 		list[i] = uint32(i)
 	}
 	slices.SortFunc(list, func(a, b uint32) int {
-		if c := records[a].Hash.Compare(records[b].Hash); c != 0 {
+		if c := records.hash(a).Compare(*records.hash(b)); c != 0 {
 			return c
 		}
 		return cmp.Compare(a, b)
@@ -311,22 +328,21 @@ func byHash(records []Record) []uint32 {
 }
 
 // firstOfHash returns the ordinals of the first record of each hash, in order.
-func firstOfHash(records []Record) []uint32 {
+func firstOfHash(records recordSource) []uint32 {
 	list := byHash(records)
-	list = slices.CompactFunc(list, func(a,
-		b uint32) bool {
-		return records[a].Hash == records[b].Hash
+	list = slices.CompactFunc(list, func(a, b uint32) bool {
+		return *records.hash(a) == *records.hash(b)
 	})
 	slices.Sort(list)
 	return list
 }
 
 // sameHash returns for each record the ordinal of the first one with its hash.
-func sameHash(records []Record) []uint32 {
+func sameHash(records recordSource) []uint32 {
 	list := byHash(records)
-	first := make([]uint32, len(records))
+	first := make([]uint32, records.count())
 	for i, n := range list {
-		if i > 0 && records[list[i-1]].Hash == records[n].Hash {
+		if i > 0 && *records.hash(list[i-1]) == *records.hash(n) {
 			first[n] = first[list[i-1]]
 		} else {
 			first[n] = n

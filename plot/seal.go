@@ -36,7 +36,7 @@ func (w *Writer) Seal(ctx context.Context) (*Info, error) {
 
 func (w *Writer) seal(ctx context.Context) (*Info, error) {
 	s := &sealer{w: w, h: header{created: w.created, id: w.plan.id,
-		capsules: uint32(len(w.plan.records))}}
+		capsules: uint32(w.plan.count())}}
 	if err := s.tables(ctx); err != nil {
 		return nil, err
 	}
@@ -119,8 +119,8 @@ type sealer struct {
 
 func (s *sealer) tables(ctx context.Context) error {
 	w, p := s.w, s.w.plan
-	for i := range p.records {
-		p.records[i].Offset = p.records[p.first[i]].Offset
+	for i := range p.places {
+		p.places[i].offset = p.places[p.first[i]].offset
 	}
 	data := tableHeader{index: dataTable, bodySize: w.out.offset() - 2*pageSize,
 		entries: uint32(len(p.extents))}
@@ -147,7 +147,7 @@ func (s *sealer) tables(ctx context.Context) error {
 		return err
 	}
 	if err := s.table(ctx, indexTable, s.h.capsules, func(b io.Writer) error {
-		x, err := newIndex(ctx, p.id, p.records)
+		x, err := newIndex(ctx, p.id, p)
 		if err != nil {
 			return err
 		}
@@ -217,14 +217,15 @@ var dataTag = []byte("dig:plot:c4:v1")
 // dataHash returns the body hash of C4.
 func (s *sealer) dataHash() (sum merkle.Hash) {
 	p := s.w.plan
-	stored := make([]int64, len(p.records))
+	stored := make([]int64, p.count())
 	for n, i := range p.extents {
 		stored[i] = s.w.stored[n]
 	}
 	h := sha256.New()
 	h.Write(dataTag)
-	for i := range p.records {
-		h.Write(dataHashEntry(&p.records[i], stored[p.first[i]]))
+	for i := range p.count() {
+		r := p.record(uint32(i))
+		h.Write(dataHashEntry(&r, stored[p.first[i]]))
 	}
 	h.Sum(sum[:0])
 	return sum
@@ -245,10 +246,10 @@ func (s *sealer) writeMerkle(b io.Writer) error {
 	if _, err := b.Write(merkleHeadBytes(s.h.capsules)); err != nil {
 		return err
 	}
-	at := int64(merkleHead) + int64(len(p.records))*merkleEntrySize
+	at := int64(merkleHead) + int64(p.count())*merkleEntrySize
 	store := 0
-	for i := range p.records {
-		r := &p.records[i]
+	for i := range p.count() {
+		r := p.record(uint32(i))
 		for p.manifests[store].Store != r.Store {
 			store++
 		}
@@ -265,8 +266,8 @@ func (s *sealer) writeMerkle(b io.Writer) error {
 	buf, steps := make([]byte, 32<<10), make([]byte, 0, maxPath*stepSize)
 	store = 0
 	var paths *pathMaker
-	for i := range p.records {
-		r := &p.records[i]
+	for i := range p.count() {
+		r := p.record(uint32(i))
 		for p.manifests[store].Store != r.Store {
 			store++
 			paths = nil
@@ -296,11 +297,11 @@ func (s *sealer) writeMerkle(b io.Writer) error {
 // extent begin in the scratch file.
 func (s *sealer) subrootOffsets() []int64 {
 	p := s.w.plan
-	offsets := make([]int64, len(p.records))
+	offsets := make([]int64, p.count())
 	at := int64(0)
 	for _, i := range p.extents {
 		offsets[i] = at
-		at += int64(subrootsOf(p.records[i].Size)) * hashSize
+		at += int64(subrootsOf(p.capsule(i).Size)) * hashSize
 	}
 	return offsets
 }
@@ -312,7 +313,7 @@ const workBatch = 1024
 // writeWork searches for the work of each record and writes the body of C6.
 // Records are searched for at the same time, as many as there are workers.
 func (s *sealer) writeWork(ctx context.Context, b io.Writer) error {
-	total := len(s.w.plan.records)
+	total := s.w.plan.count()
 	batch := make([]byte, 0, workBatch*workEntrySize)
 	for first := 0; first < total; first += workBatch {
 		n := min(workBatch, total-first)
@@ -334,7 +335,7 @@ func (s *sealer) searchWork(ctx context.Context, first int, entries []byte) erro
 	if p.difficulty == 0 {
 		return ctx.Err() // all entries are zero
 	}
-	n, total := len(entries)/workEntrySize, len(p.records)
+	n, total := len(entries)/workEntrySize, p.count()
 	var next atomic.Int64
 	found := make(chan struct{}, n)
 	g, gctx := errgroup.WithContext(ctx)
@@ -369,16 +370,17 @@ func (s *sealer) searchWork(ctx context.Context, first int, entries []byte) erro
 // searchOne returns the entry of record i.
 func (s *sealer) searchOne(ctx context.Context, i int) ([]byte, error) {
 	p := s.w.plan
-	in := capsule.WorkInput{TableDataHash: p.chunkRoot(uint32(i)), PreviousHash: s.previous,
-		PlotSeed: p.seed, CapsuleHash: p.records[i].Hash}
+	d := p.capsule(uint32(i))
+	in := capsule.WorkInput{TableDataHash: d.ChunkRoot, PreviousHash: s.previous,
+		PlotSeed: p.seed, CapsuleHash: d.Hash}
 	nonce, err := s.w.o.Worker.Search(ctx, in, p.difficulty)
 	if err != nil {
-		return nil, fmt.Errorf("work of capsule %d: %w", p.records[i].Index, err)
+		return nil, fmt.Errorf("work of capsule %d: %w", d.Index, err)
 	}
 	achieved := capsule.ZeroBits(in.Hash(nonce))
 	if achieved < p.difficulty {
 		return nil, fmt.Errorf("work of capsule %d: nonce %d has %d leading zero bits, expected %d",
-			p.records[i].Index, nonce, achieved, p.difficulty)
+			d.Index, nonce, achieved, p.difficulty)
 	}
 	return appendWork(make([]byte, 0, workEntrySize), nonce, achieved), nil
 }

@@ -149,7 +149,7 @@ func (v *verifier) index(ctx context.Context) error {
 // sharing checks that records with equal hashes use one extent, and others
 // different ones in order of first use.
 func (v *verifier) sharing() error {
-	first := firstOfHash(v.records)
+	first := firstOfHash(recordSlice(v.records))
 	if uint32(len(first)) != v.r.tables[dataTable-1].entries {
 		return damaged(ErrTable, "C4 header", v.r.head.table(dataTable)+0x50,
 			"%d extents, the records name %d",
@@ -168,7 +168,7 @@ func (v *verifier) sharing() error {
 			next++
 		}
 	}
-	seen := sameHash(v.records)
+	seen := sameHash(recordSlice(v.records))
 	for i := range v.records {
 		a, b := &v.records[i], &v.records[seen[i]]
 		if a.Size != b.Size || a.Offset != b.Offset {
@@ -184,7 +184,7 @@ func (v *verifier) sharing() error {
 // file.
 func (v *verifier) buckets(ctx context.Context) error {
 	r := v.r
-	x, err := newIndex(ctx, r.head.id, v.records)
+	x, err := newIndex(ctx, r.head.id, recordSlice(v.records))
 	if err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func (v *verifier) merkleTable(ctx context.Context) error {
 		return damaged(ErrTable, "C1", r.bodyOf(metaTable)+32,
 			"plot root %s, the records fold to %s", r.meta.root, got)
 	}
-	for i, n := range sameHash(v.records) {
+	for i, n := range sameHash(recordSlice(v.records)) {
 		if v.chunkRoots[i] != v.chunkRoots[n] {
 			return damaged(ErrTable, fmt.Sprintf("C5 entry %d", i), -1,
 				"chunk root differs from that of record %d with the same hash", n)
@@ -347,7 +347,7 @@ func (v *verifier) work(ctx context.Context) error {
 
 // full checks C4: the stored sizes by the body hash, and every extent.
 func (v *verifier) full(ctx context.Context, report *Report) error {
-	first := firstOfHash(v.records)
+	first := firstOfHash(recordSlice(v.records))
 	var total int64
 	for _, i := range first {
 		total += int64(v.records[i].Size)
@@ -440,7 +440,7 @@ func (v *verifier) dataHash(first []uint32, stored []int64) error {
 	}
 	h := sha256.New()
 	h.Write(dataTag)
-	for i, n := range sameHash(v.records) {
+	for i, n := range sameHash(recordSlice(v.records)) {
 		h.Write(dataHashEntry(&v.records[i], sizes[n]))
 	}
 	if got := merkle.Hash(h.Sum(nil)); got != r.tables[dataTable-1].bodyHash {
