@@ -100,8 +100,8 @@ func newPlan(ctx context.Context, manifests []*capsule.Manifest,
 // share finds the records that use the extent of an earlier one. Equal hashes
 // must come with equal sizes and chunk roots.
 func (p *plan) share() error {
-	p.extents = firstOfHash(p)
 	p.first = sameHash(p)
+	p.extents = firstOfHash(p.first)
 	for i, n := range p.first {
 		a, b := p.descriptor(n), p.descriptor(uint32(i))
 		if a.Size != b.Size || a.ChunkRoot != b.ChunkRoot {

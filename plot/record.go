@@ -216,17 +216,18 @@ func (s recordSlice) hash(i uint32) *merkle.Hash { return &s[i].Hash }
 // An index is the sorted records of a plot and their order in both bucket
 // indexes.
 type index struct {
-	layout   indexLayout
-	records  recordSource
-	byKey    buckets
-	byHash   buckets
-	distinct []uint32 // ordinals of the first record of each hash, in record order
+	layout  indexLayout
+	records recordSource
+	byKey   buckets
+	byHash  buckets
 }
 
 type buckets struct{ order, start []uint32 }
 
-// newIndex sorts records into the two indexes. The records are in order.
-func newIndex(ctx context.Context, id merkle.Hash, records recordSource) (*index, error) {
+// newIndex sorts records into the two indexes. The records are in order, and
+// distinct is what firstOfHash returns for them.
+func newIndex(ctx context.Context, id merkle.Hash, records recordSource,
+	distinct []uint32) (*index, error) {
 	x := &index{records: records}
 	hashes := make([]uint32, records.count())
 	for i := range hashes {
@@ -242,9 +243,8 @@ func newIndex(ctx context.Context, id merkle.Hash, records recordSource) (*index
 		return nil, err
 	}
 	x.byKey.order, x.byKey.start = bucketOrder(hashes, keyLog2)
-	x.distinct = firstOfHash(records)
 	hashes = hashes[:0]
-	for i, n := range x.distinct {
+	for i, n := range distinct {
 		if i%4096 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -256,7 +256,7 @@ func newIndex(ctx context.Context, id merkle.Hash, records recordSource) (*index
 	}
 	x.byHash.order, x.byHash.start = bucketOrder(hashes, hashLog2)
 	for i, n := range x.byHash.order {
-		x.byHash.order[i] = x.distinct[n]
+		x.byHash.order[i] = distinct[n]
 	}
 	x.layout = layoutIndex(int64(records.count()), keyLog2, hashLog2)
 	return x, nil
@@ -327,16 +327,6 @@ func byHash(records recordSource) []uint32 {
 	return list
 }
 
-// firstOfHash returns the ordinals of the first record of each hash, in order.
-func firstOfHash(records recordSource) []uint32 {
-	list := byHash(records)
-	list = slices.CompactFunc(list, func(a, b uint32) bool {
-		return *records.hash(a) == *records.hash(b)
-	})
-	slices.Sort(list)
-	return list
-}
-
 // sameHash returns for each record the ordinal of the first one with its hash.
 func sameHash(records recordSource) []uint32 {
 	list := byHash(records)
@@ -349,4 +339,22 @@ func sameHash(records recordSource) []uint32 {
 		}
 	}
 	return first
+}
+
+// firstOfHash returns the ordinals of the first record of each hash, in order,
+// from what sameHash returns.
+func firstOfHash(first []uint32) []uint32 {
+	count := 0
+	for i, n := range first {
+		if int(n) == i {
+			count++
+		}
+	}
+	list := make([]uint32, 0, count)
+	for i, n := range first {
+		if int(n) == i {
+			list = append(list, n)
+		}
+	}
+	return list
 }

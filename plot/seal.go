@@ -147,7 +147,7 @@ func (s *sealer) tables(ctx context.Context) error {
 		return err
 	}
 	if err := s.table(ctx, indexTable, s.h.capsules, func(b io.Writer) error {
-		x, err := newIndex(ctx, p.id, p)
+		x, err := newIndex(ctx, p.id, p, p.extents)
 		if err != nil {
 			return err
 		}

@@ -70,6 +70,8 @@ type verifier struct {
 	r          *Reader
 	progress   func(Progress)
 	records    []Record
+	first      []uint32 // ordinal of the first record of the same hash
+	extents    []uint32 // ordinals of the records that have their own extent, in order
 	chunkRoots []merkle.Hash
 }
 
@@ -143,23 +145,24 @@ func (v *verifier) index(ctx context.Context) error {
 		return damaged(ErrTable, "C1", r.bodyOf(metaTable)+104,
 			"%d bytes of content, the records have %d", r.meta.content, content)
 	}
+	v.first = sameHash(recordSlice(v.records))
+	v.extents = firstOfHash(v.first)
 	return v.sharing()
 }
 
 // sharing checks that records with equal hashes use one extent, and others
 // different ones in order of first use.
 func (v *verifier) sharing() error {
-	first := firstOfHash(recordSlice(v.records))
-	if uint32(len(first)) != v.r.tables[dataTable-1].entries {
+	if uint32(len(v.extents)) != v.r.tables[dataTable-1].entries {
 		return damaged(ErrTable, "C4 header", v.r.head.table(dataTable)+0x50,
 			"%d extents, the records name %d",
-			v.r.tables[dataTable-1].entries, len(first))
+			v.r.tables[dataTable-1].entries, len(v.extents))
 	}
 	start, next := v.r.bodyOf(dataTable), 0
-	byOffset := make([]int64, 0, len(first))
+	byOffset := make([]int64, 0, len(v.extents))
 	for i := range v.records {
 		rec := &v.records[i]
-		if next < len(first) && int(first[next]) == i {
+		if next < len(v.extents) && int(v.extents[next]) == i {
 			if next == 0 && rec.Offset != start || next > 0 && rec.Offset <= byOffset[next-1] {
 				return damaged(ErrIndex, fmt.Sprintf("C3 record %d", i), -1,
 					"offset %d is not in order of first use", rec.Offset)
@@ -168,13 +171,12 @@ func (v *verifier) sharing() error {
 			next++
 		}
 	}
-	seen := sameHash(recordSlice(v.records))
 	for i := range v.records {
-		a, b := &v.records[i], &v.records[seen[i]]
+		a, b := &v.records[i], &v.records[v.first[i]]
 		if a.Size != b.Size || a.Offset != b.Offset {
 			return damaged(ErrIndex, fmt.Sprintf("C3 record %d", i), -1,
 				"size %d and offset %d, record %d with the same hash has %d and %d",
-				a.Size, a.Offset, seen[i], b.Size, b.Offset)
+				a.Size, a.Offset, v.first[i], b.Size, b.Offset)
 		}
 	}
 	return nil
@@ -184,7 +186,7 @@ func (v *verifier) sharing() error {
 // file.
 func (v *verifier) buckets(ctx context.Context) error {
 	r := v.r
-	x, err := newIndex(ctx, r.head.id, recordSlice(v.records))
+	x, err := newIndex(ctx, r.head.id, recordSlice(v.records), v.extents)
 	if err != nil {
 		return err
 	}
@@ -263,7 +265,7 @@ func (v *verifier) merkleTable(ctx context.Context) error {
 		return damaged(ErrTable, "C1", r.bodyOf(metaTable)+32,
 			"plot root %s, the records fold to %s", r.meta.root, got)
 	}
-	for i, n := range sameHash(recordSlice(v.records)) {
+	for i, n := range v.first {
 		if v.chunkRoots[i] != v.chunkRoots[n] {
 			return damaged(ErrTable, fmt.Sprintf("C5 entry %d", i), -1,
 				"chunk root differs from that of record %d with the same hash", n)
@@ -347,35 +349,34 @@ func (v *verifier) work(ctx context.Context) error {
 
 // full checks C4: the stored sizes by the body hash, and every extent.
 func (v *verifier) full(ctx context.Context, report *Report) error {
-	first := firstOfHash(recordSlice(v.records))
 	var total int64
-	for _, i := range first {
+	for _, i := range v.extents {
 		total += int64(v.records[i].Size)
 	}
-	stored := make([]int64, len(first))
-	damage := make([]*Damage, len(first))
+	stored := make([]int64, len(v.extents))
+	damage := make([]*Damage, len(v.extents))
 	var next, done atomic.Int64
 	var mu sync.Mutex
 	g, gctx := errgroup.WithContext(ctx)
-	for range min(runtime.GOMAXPROCS(0), len(first)) {
+	for range min(runtime.GOMAXPROCS(0), len(v.extents)) {
 		g.Go(func() error {
 			end := v.r.bodyOf(dataTable) + v.r.tables[dataTable-1].bodySize
 			c := newExtentChecker(v.r.src, end)
 			for {
 				n := int(next.Add(1)) - 1
-				if n >= len(first) {
+				if n >= len(v.extents) {
 					return nil
 				}
 				limit := end
-				if n+1 < len(first) {
-					limit = v.records[first[n+1]].Offset
+				if n+1 < len(v.extents) {
+					limit = v.records[v.extents[n+1]].Offset
 				}
-				d, size, err := v.extent(gctx, c, first[n], limit)
+				d, size, err := v.extent(gctx, c, v.extents[n], limit)
 				if err != nil {
 					return err
 				}
 				stored[n], damage[n] = size, d
-				now := done.Add(int64(v.records[first[n]].Size))
+				now := done.Add(int64(v.records[v.extents[n]].Size))
 				mu.Lock()
 				v.report("full", now, total)
 				mu.Unlock()
@@ -394,7 +395,7 @@ func (v *verifier) full(ctx context.Context, report *Report) error {
 	if len(report.Damaged) > 0 {
 		return report.Damaged[0].Err
 	}
-	return v.dataHash(first, stored)
+	return v.dataHash(stored)
 }
 
 // extent checks the extent of record i, which must end at limit. Damage is
@@ -426,11 +427,11 @@ func (v *verifier) extent(
 	return d, 0, nil
 }
 
-func (v *verifier) dataHash(first []uint32, stored []int64) error {
+func (v *verifier) dataHash(stored []int64) error {
 	r := v.r
 	sizes := make([]int64, len(v.records))
 	var total uint64
-	for n, i := range first {
+	for n, i := range v.extents {
 		sizes[i] = stored[n]
 		total += uint64(stored[n])
 	}
@@ -440,7 +441,7 @@ func (v *verifier) dataHash(first []uint32, stored []int64) error {
 	}
 	h := sha256.New()
 	h.Write(dataTag)
-	for i, n := range sameHash(recordSlice(v.records)) {
+	for i, n := range v.first {
 		h.Write(dataHashEntry(&v.records[i], sizes[n]))
 	}
 	if got := merkle.Hash(h.Sum(nil)); got != r.tables[dataTable-1].bodyHash {
