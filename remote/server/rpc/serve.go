@@ -44,6 +44,14 @@ func (h *Handler) generation(ctx context.Context, store *auth.StoreID, root *str
 	return id, nil
 }
 
+// generationAndProgram finds the generation that a request names, and its program hash.
+func (h *Handler) generationAndProgram(c *call, store *auth.StoreID, root *string) (id module.ID, program merkle.Hash, err error) {
+	if id, err = h.generation(c, store, root); err == nil {
+		program, err = h.programs.hash(c, id)
+	}
+	return id, program, err
+}
+
 func (h *Handler) getContent(c *call, p *jsonrpc.ContentParams) (*servedWindow, error) {
 	if p.Key == nil {
 		return nil, badParams("retrieval_key is missing")
@@ -101,11 +109,7 @@ func (h *Handler) window(c *call, id module.ID, content *server.Content, program
 }
 
 func (h *Handler) getCapsule(c *call, p *jsonrpc.CapsuleParams) (*servedWindow, error) {
-	id, err := h.generation(c, p.Store, p.Root)
-	if err != nil {
-		return nil, err
-	}
-	program, err := h.programs.hash(c, id)
+	id, program, err := h.generationAndProgram(c, p.Store, p.Root)
 	if err != nil {
 		return nil, err
 	}
@@ -175,11 +179,7 @@ func or(n *uint64) uint64 {
 }
 
 func (h *Handler) getMetadata(c *call, p *jsonrpc.RootParams) (*rpc.Metadata, error) {
-	id, err := h.generation(c, p.Store, p.Root)
-	if err != nil {
-		return nil, err
-	}
-	program, err := h.programs.hash(c, id)
+	id, program, err := h.generationAndProgram(c, p.Store, p.Root)
 	if err != nil {
 		return nil, err
 	}
@@ -202,11 +202,7 @@ func (h *Handler) getProof(c *call, p *jsonrpc.ProofParams) (*rpc.Proof, error) 
 	if p.Key == nil {
 		return nil, badParams("retrieval_key is missing")
 	}
-	id, err := h.generation(c, p.Store, p.Root)
-	if err != nil {
-		return nil, err
-	}
-	program, err := h.programs.hash(c, id)
+	id, program, err := h.generationAndProgram(c, p.Store, p.Root)
 	if err != nil {
 		return nil, err
 	}
