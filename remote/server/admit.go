@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
@@ -24,14 +26,111 @@ type push struct {
 	root     merkle.Hash
 	parent   merkle.Hash
 	sigs     signatures
+	decl     declaration
+	declared bool // decl is what a push-init announced
+	pending  bool // to be kept, and not to become the head
+	recipe   bool // it brings a recipe and chunks
 
-	head      auth.SignedRoot // what is here; zero root: nothing yet
-	held      auth.PublicKey  // the store's key so far
-	key       auth.PublicKey  // that signatures are checked with; zero: the module will say
-	bearer    bool            // a first push that only the push token can allow
-	signed    auth.SignedRoot // what judge found good
-	unsettled bool            // so far only to be kept as pending
-	again     bool            // the root stands in the history, and may be the head again
+	head   auth.SignedRoot // what is here; zero root: nothing yet
+	held   auth.PublicKey  // the store's key so far
+	key    auth.PublicKey  // that signatures are checked with; zero: the module will say
+	bearer bool            // a first push that only the push token can allow
+	signed auth.SignedRoot // what judge found good
+	again  bool            // the root stands in the history, and may be the head again
+
+	unsettled bool // the authority has it kept as pending
+}
+
+func newPush(c *call) *push {
+	return &push{request: c.Request, store: c.store, identity: c.identity}
+}
+
+// declarationKey is what a push-init of the same push is remembered under.
+func (p *push) declarationKey() declarationKey { return declarationKey{p.store, p.root, p.identity} }
+
+// A pushForm reads what one route says of a push.
+type pushForm struct {
+	// target reads the root, and what is declared of the module, the publisher's key among it.
+	target func() error
+	// statements reads what else there is: parent, mode, signatures.
+	statements func() error
+	// key finds the publisher's key where neither the store nor the request names one.
+	key func() (auth.PublicKey, error)
+}
+
+// prepare makes the checks of a push that need no module, for all routes alike and in the order of remote/PROTOCOL.md
+// 6.3. done says that the root is the head already.
+func (s *Server) prepare(ctx context.Context, p *push, form pushForm) (done bool, err error) {
+	targetErr := form.target()
+	if err := s.find(ctx, p, p.decl.key); err != nil {
+		return false, err
+	}
+	if err := cmp.Or(targetErr, form.statements()); err != nil {
+		return false, err
+	}
+	if p.decl.size > s.opt.MaxModule {
+		return false, tooLarge(p.decl.size)
+	}
+	if err := s.checkBearer(p); err != nil {
+		return false, err
+	}
+	if p.key.IsZero() {
+		key, err := form.key()
+		if err != nil {
+			return false, err
+		}
+		if err := s.admit(ctx, p, key); err != nil {
+			return false, err
+		}
+		if err := s.checkBearer(p); err != nil {
+			return false, err
+		}
+	}
+	done, err = s.judge(ctx, p)
+	p.pending = p.pending || p.unsettled
+	return done, err
+}
+
+// An arrival is how the module of a push comes.
+type arrival struct {
+	place  share        // of Server.uploads, which accept takes one of
+	brings int64        // bytes besides what is here, for the quota; 0: not known
+	take   func() error // has the backend receive it; for a root of the history, only reads it
+}
+
+// accept takes a push that prepare let pass, and returns the status of its answer.
+func (s *Server) accept(ctx context.Context, p *push, a arrival) (status int, err error) {
+	if !p.again {
+		if err := s.checkQuota(ctx, p, a.brings); err != nil {
+			return 0, err
+		}
+	}
+	if !a.place.grow(1) {
+		return 0, rateLimited(time.Second)
+	}
+	defer a.place.release()
+	err = a.take()
+	if p.again {
+		if err == nil {
+			err = s.revert(ctx, p)
+		}
+		if err != nil {
+			return 0, err
+		}
+		return http.StatusCreated, nil
+	}
+	if err != nil {
+		if head, herr := s.head(ctx, p.store); herr == nil && head.Root == p.root {
+			return http.StatusOK, nil // the same push came twice at once, and the other one was first
+		}
+		return 0, receiveError(err)
+	}
+	s.setOwner(ctx, p)
+	if p.pending {
+		s.trimPending(ctx, p.store)
+		return http.StatusAccepted, nil
+	}
+	return http.StatusCreated, nil
 }
 
 // signatures are the two signature headers of a push.
@@ -133,8 +232,8 @@ func (s *Server) judgeAgain(ctx context.Context, p *push) error {
 }
 
 // revert makes the root of a push the head again.
-func (s *Server) revert(ctx context.Context, p *push, pending bool) error {
-	if pending {
+func (s *Server) revert(ctx context.Context, p *push) error {
+	if p.pending {
 		return nonFastForward() // it is confirmed already
 	}
 	err := s.reverter.Revert(ctx, p.signed, p.parent)
@@ -161,11 +260,11 @@ func (s *Server) inHistory(ctx context.Context, store auth.StoreID, root merkle.
 
 // checkBearer asks for the push token where nothing else allows a first push. It compares in constant time, lengths
 // included.
-func (s *Server) checkBearer(c *call, p *push) error {
+func (s *Server) checkBearer(p *push) error {
 	if !p.bearer {
 		return nil
 	}
-	scheme, token, _ := strings.Cut(c.Header.Get("Authorization"), " ")
+	scheme, token, _ := strings.Cut(p.request.Header.Get("Authorization"), " ")
 	got, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(s.opt.PushToken))
 	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 		return missingBearer()

@@ -54,11 +54,13 @@ func objectName(p *push) string {
 }
 
 // presign puts an address into the answer to push-init, where there is somebody who hands them out.
-func (s *Server) presign(ctx context.Context, p *push, decl declaration, answer *wire.InitAnswer) {
-	if s.opt.Objects == nil || decl.size == 0 || p.again {
+func (s *Server) presign(ctx context.Context, p *push, answer *wire.InitAnswer) {
+	if s.opt.Objects == nil || p.decl.size == 0 || p.again {
 		return
 	}
-	url, err := s.opt.Objects.Presign(ctx, Upload{Name: objectName(p), Store: p.store, Root: p.root, Size: decl.size, Hash: decl.program})
+	url, err := s.opt.Objects.Presign(ctx, Upload{
+		Name: objectName(p), Store: p.store, Root: p.root, Size: p.decl.size, Hash: p.decl.program,
+	})
 	if err != nil {
 		s.log.ErrorContext(ctx, "no address for an upload, it will come in line", "store", p.store, "root", p.root, "err", err)
 		return
@@ -77,38 +79,29 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	p := &push{request: c.Request, store: c.store, identity: c.identity}
-	bodyErr := p.readComplete(text)
-	decl, declared := s.inits.get(declarationKey{c.store, p.root, c.identity}, s.opt.Now())
-	keyErr := decl.readKey(c.Request)
-	if err := s.find(ctx, p, decl.key); err != nil {
-		return err
-	}
-	if err := cmp.Or(bodyErr, keyErr); err != nil {
-		return err
-	}
-	pending, err := s.readPut(c, p, decl, declared)
+	p := newPush(c)
+	done, err := s.prepare(ctx, p, pushForm{
+		target: func() error {
+			err := p.readComplete(text)
+			s.readDeclaration(p)
+			return cmp.Or(err, p.decl.readKey(c.Request))
+		},
+		statements: func() error { return s.readStatements(c, p) },
+		key: func() (auth.PublicKey, error) {
+			return auth.PublicKey{}, invalid("no public key is known; announce the push with push-init")
+		},
+	})
 	if err != nil {
 		return err
 	}
-	if err := s.checkBearer(c, p); err != nil {
-		return err
-	}
-	if p.key.IsZero() {
-		return invalid("no public key is known; announce the push with push-init")
-	}
-	done, err := s.judge(ctx, p)
-	if err != nil {
-		return err
-	}
-	pending = pending || p.unsettled
-	if p.again {
-		err = s.revert(ctx, p, pending)
-	} else if !done {
-		if err := s.checkQuota(ctx, p, 0); err != nil {
-			return err
-		}
-		err = s.receiveObject(c, p, decl, pending)
+	status := http.StatusOK
+	if !done {
+		status, err = s.accept(ctx, p, arrival{place: c.share(s.uploads), take: func() error {
+			if p.again {
+				return nil
+			}
+			return s.receiveObject(ctx, p)
+		}})
 	}
 	if err == nil || refusalOf(err).status == http.StatusUnprocessableEntity {
 		s.removeObject(ctx, p) // it has been taken, or never will be
@@ -116,19 +109,8 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	if !done && !p.again {
-		s.setOwner(ctx, p)
-	}
 	// The announcement stays until its time is over: the answer may be lost, and this request come again.
-	switch {
-	case done:
-		return s.advanced(w, p, http.StatusOK)
-	case pending:
-		s.trimPending(ctx, c.store)
-		w.WriteHeader(http.StatusAccepted)
-		return nil
-	}
-	return s.advanced(w, p, http.StatusCreated)
+	return answerPush(w, p, status)
 }
 
 // readComplete reads the body of a push-complete.
@@ -148,40 +130,21 @@ func (p *push) readComplete(text []byte) error {
 }
 
 // receiveObject takes a module from the object store. One that is not there any more may be pending already.
-func (s *Server) receiveObject(c *call, p *push, decl declaration, pending bool) error {
-	ctx := c.Context()
-	place := c.share(s.uploads)
-	if !place.grow(1) {
-		return rateLimited(time.Second)
-	}
-	defer place.release()
+func (s *Server) receiveObject(ctx context.Context, p *push) error {
 	object, err := s.opt.Objects.Open(ctx, objectName(p))
 	if errors.Is(err, fs.ErrNotExist) {
-		return s.receivedBefore(ctx, p, pending)
+		return s.receivedBefore(ctx, p)
 	}
 	if err != nil {
 		return unreadable(err)
 	}
 	defer object.Close()
-	body := &upload{body: objectReader{object}, length: -1, max: s.opt.MaxModule}
-	if !decl.program.IsZero() {
-		body.hash = sha256.New()
-	}
-	err = s.receiver.Receive(ctx, p.signed, p.parent, pending, body, func(m *module.Module) error {
-		return s.verify(ctx, p, m, body, decl)
-	})
-	if err == nil {
-		return nil
-	}
-	if head, herr := s.head(ctx, p.store); herr == nil && head.Root == p.root {
-		return nil // completed twice at once
-	}
-	return receiveError(err)
+	return s.receive(ctx, p, &upload{body: objectReader{object}, length: -1, max: s.opt.MaxModule})
 }
 
 // receivedBefore answers for an upload that is not there: its root may be pending, from a completion whose answer
 // was lost, or to be promoted now.
-func (s *Server) receivedBefore(ctx context.Context, p *push, pending bool) error {
+func (s *Server) receivedBefore(ctx context.Context, p *push) error {
 	nothing := invalid("nothing was uploaded")
 	if s.promoter == nil {
 		return nothing
@@ -194,10 +157,10 @@ func (s *Server) receivedBefore(ctx context.Context, p *push, pending bool) erro
 	switch {
 	case !slices.ContainsFunc(all, func(g module.Generation) bool { return g.Root == p.root }):
 		return nothing
-	case pending:
+	case p.pending:
 		return nil
 	}
-	return receiveError(s.promoter.Promote(ctx, p.store, p.root))
+	return s.promoter.Promote(ctx, p.store, p.root)
 }
 
 func (s *Server) removeObject(ctx context.Context, p *push) {

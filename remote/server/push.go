@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"io/fs"
@@ -16,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// putModule answers PUT /stores/{id}/module. The body is not touched before the headers have passed, so that a client
+// putModule answers PUT /stores/{id}/module. The body is not read before the headers were checked, so that a client
 // that waits for 100 (Continue) sends nothing in vain. See remote/PROTOCOL.md 6.1 to 6.4.
 func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	ctx := c.Context()
@@ -24,98 +25,63 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 		return tooLarge(c.ContentLength)
 	}
 	recipe, recipeErr := s.readRecipePut(c.Request)
-	p := &push{request: c.Request, store: c.store, identity: c.identity}
-	rootErr := p.readRoot(c.Request)
-	mine := declarationKey{c.store, p.root, c.identity}
-	decl, declared := s.inits.get(mine, s.opt.Now())
-	keyErr := decl.readKey(c.Request)
-	if err := s.find(ctx, p, decl.key); err != nil {
-		return err
-	}
-	if err := cmp.Or(rootErr, keyErr, recipeErr); err != nil {
-		return err
-	}
-	pending, err := s.readPut(c, p, decl, declared)
+	body := newUpload(c, s.opt.MaxModule)
+	p := newPush(c)
+	done, err := s.prepare(ctx, p, pushForm{
+		target: func() error {
+			err := p.readRoot(c.Request)
+			s.readDeclaration(p)
+			return cmp.Or(err, p.decl.readKey(c.Request))
+		},
+		statements: func() error { return cmp.Or(recipeErr, s.readStatements(c, p)) },
+		key: func() (auth.PublicKey, error) {
+			if recipe != nil {
+				return auth.PublicKey{}, noBaseHere() // nothing is
+			}
+			return s.peekKey(c, body)
+		},
+	})
 	if err != nil {
 		return err
 	}
-	if err := s.checkBearer(c, p); err != nil {
-		return err
-	}
-	body := newUpload(c, s.opt.MaxModule, !decl.program.IsZero())
-	if p.key.IsZero() && recipe != nil {
-		return noBaseHere() // nothing is
-	}
-	if p.key.IsZero() { // only the module says: its first bytes have to be read before anything can be judged
-		key, err := s.peekKey(c, body)
-		if err != nil {
-			return err
-		}
-		if err := s.admit(ctx, p, key); err != nil {
-			return err
-		}
-		if err := s.checkBearer(c, p); err != nil {
-			return err
-		}
-	}
-	done, err := s.judge(ctx, p)
-	if err != nil {
-		return err
-	}
-	pending = pending || p.unsettled
 	if done {
-		return s.advanced(w, p, http.StatusOK)
+		return answerPush(w, p, http.StatusOK)
 	}
-	if recipe != nil && !p.again {
+	a := arrival{place: c.share(s.uploads)}
+	switch {
+	case p.again: // the module is held: what comes is read and dropped
+		a.take = func() error {
+			_, err := io.Copy(io.Discard, body)
+			return err
+		}
+	case recipe != nil:
 		if err := recipe.find(ctx, s, p); err != nil {
 			return err
 		}
-	}
-	if !p.again {
-		brings := c.ContentLength
-		if recipe == nil && !p.isNew() {
-			brings = 0 // a module has much that is here
+		p.recipe, a.brings = true, max(c.ContentLength, 0)
+		a.take = func() error { return recipe.receive(c, s, p, body) }
+	default:
+		if p.isNew() {
+			a.brings = max(c.ContentLength, 0)
 		}
-		if err := s.checkQuota(ctx, p, brings); err != nil {
-			return err
-		}
+		a.take = func() error { return s.receive(ctx, p, body) }
 	}
-	place := c.share(s.uploads)
-	if !place.grow(1) {
-		return rateLimited(time.Second)
-	}
-	defer place.release()
-	if p.again {
-		if _, err := io.Copy(io.Discard, body); err != nil { // it is here already
-			return err
-		}
-		if err := s.revert(ctx, p, pending); err != nil {
-			return err
-		}
-		s.inits.drop(mine)
-		return s.advanced(w, p, http.StatusCreated)
-	}
-	if recipe != nil {
-		err = recipe.receive(c, s, p, pending, body, decl)
-	} else {
-		err = s.receiver.Receive(ctx, p.signed, p.parent, pending, body, func(m *module.Module) error {
-			return s.verify(ctx, p, m, body, decl)
-		})
-	}
+	status, err := s.accept(ctx, p, a)
 	if err != nil {
-		if head, herr := s.head(ctx, p.store); herr == nil && head.Root == p.root {
-			return s.advanced(w, p, http.StatusOK) // the same push came twice at once, and the other one was first
-		}
-		return receiveError(err)
+		return err
 	}
-	s.setOwner(ctx, p)
-	s.inits.drop(mine)
-	if pending {
-		s.trimPending(ctx, c.store)
-		w.WriteHeader(http.StatusAccepted)
-		return nil
+	s.inits.drop(p.declarationKey())
+	return answerPush(w, p, status)
+}
+
+// receive has the backend take a module that comes whole.
+func (s *Server) receive(ctx context.Context, p *push, body *upload) error {
+	if !p.decl.program.IsZero() {
+		body.hash = sha256.New()
 	}
-	return s.advanced(w, p, http.StatusCreated)
+	return s.receiver.Receive(ctx, p.signed, p.parent, p.pending, body, func(m *module.Module) error {
+		return s.verify(ctx, p, m, func() (merkle.Hash, error) { return body.sum(), nil })
+	})
 }
 
 // peekKey reads the publisher's key from the first bytes of a module. Until it is known no signature can be checked, so
@@ -159,42 +125,42 @@ func (p *push) readRoot(r *http.Request) error {
 	return nil
 }
 
-// readPut reads the other headers of a PUT: parent (declared beforehand when it is missing), mode, signatures.
-func (s *Server) readPut(c *call, p *push, decl declaration, declared bool) (pending bool, err error) {
+// readDeclaration takes what a push-init of the same identity announced for this root.
+func (s *Server) readDeclaration(p *push) {
+	p.decl, p.declared = s.inits.get(p.declarationKey(), s.opt.Now())
+}
+
+// readStatements reads the other headers of a push: parent (declared beforehand when it is missing), mode, signatures.
+func (s *Server) readStatements(c *call, p *push) (err error) {
 	switch text := header(c.Header, wire.HeaderParent); {
 	case text != "":
 		if p.parent, err = merkle.ParseHash(text); err != nil {
-			return false, invalid("malformed parent")
+			return invalid("malformed parent")
 		}
-	case declared:
-		p.parent = decl.parent
+	case p.declared:
+		p.parent = p.decl.parent
 	default:
-		return false, invalid("missing parent")
+		return invalid("missing parent")
 	}
 	switch header(c.Header, wire.HeaderPushMode) {
 	case "", wire.ModeAdvance:
 	case wire.ModePending:
-		if pending = true; s.promoter == nil {
-			return false, invalid("pending pushes are not taken here")
+		if p.pending = true; s.promoter == nil {
+			return invalid("pending pushes are not taken here")
 		}
 	default:
-		return false, invalid("unknown push mode")
+		return invalid("unknown push mode")
 	}
 	p.sigs, err = parseSignatures(c.Header)
-	return pending, err
+	return err
 }
 
-// verify is the check of a module that has come in whole.
-func (s *Server) verify(ctx context.Context, p *push, m *module.Module, body *upload, decl declaration) error {
-	return s.verifyModule(ctx, p, m, decl, func() (merkle.Hash, error) { return body.sum(), nil })
-}
-
-// verifyModule is the check of a module that has come in; sum is its SHA-256. See remote/PROTOCOL.md 6.3.
-func (s *Server) verifyModule(ctx context.Context, p *push, m *module.Module, decl declaration, sum func() (merkle.Hash, error)) error {
-	if err := s.verifyHead(p, m, decl); err != nil {
+// verify is the check of a module that has come in; sum is its SHA-256. See remote/PROTOCOL.md 6.3.
+func (s *Server) verify(ctx context.Context, p *push, m *module.Module, sum func() (merkle.Hash, error)) error {
+	if err := s.verifyHead(p, m); err != nil {
 		return err
 	}
-	if want := decl.program; !want.IsZero() {
+	if want := p.decl.program; !want.IsZero() {
 		got, err := sum()
 		if err != nil {
 			return err
@@ -215,8 +181,8 @@ func (s *Server) verifyModule(ctx context.Context, p *push, m *module.Module, de
 }
 
 // verifyHead is the part of verify that needs no chunk.
-func (s *Server) verifyHead(p *push, m *module.Module, decl declaration) error {
-	if decl.size > 0 && m.Size() != decl.size {
+func (s *Server) verifyHead(p *push, m *module.Module) error {
+	if p.decl.size > 0 && m.Size() != p.decl.size {
 		return invalid("size does not match push-init")
 	}
 	if m.ID().Store != p.store {
@@ -231,10 +197,12 @@ func (s *Server) verifyHead(p *push, m *module.Module, decl declaration) error {
 	return nil
 }
 
-// advanced answers a push whose root is the head now.
-func (s *Server) advanced(w http.ResponseWriter, p *push, status int) error {
-	w.Header().Set("ETag", wire.ETag(p.root))
-	w.Header().Set("Content-Length", "0") // so that an answer before the body is whole at once
+// answerPush answers a push that was not refused.
+func answerPush(w http.ResponseWriter, p *push, status int) error {
+	if status != http.StatusAccepted {
+		w.Header().Set("ETag", wire.ETag(p.root))
+		w.Header().Set("Content-Length", "0") // so that an answer before the body is whole at once
+	}
 	w.WriteHeader(status)
 	return nil
 }

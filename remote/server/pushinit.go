@@ -61,33 +61,20 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	p := &push{request: c.Request, store: c.store, identity: c.identity}
-	decl, bodyErr := p.readInit(text)
-	keyErr := decl.readKey(c.Request)
-	if err := s.find(c.Context(), p, decl.key); err != nil {
-		return err
-	}
-	if err := cmp.Or(bodyErr, keyErr); err != nil {
-		return err
-	}
-	if p.sigs, err = parseSignatures(c.Header); err != nil {
-		return err
-	}
-	if decl.size > s.opt.MaxModule {
-		return tooLarge(decl.size)
-	}
-	if err := s.checkBearer(c, p); err != nil {
-		return err
-	}
-	if p.key.IsZero() {
-		return invalid("missing store_pubkey")
-	}
-	done, err := s.judge(c.Context(), p)
+	p := newPush(c)
+	done, err := s.prepare(c.Context(), p, pushForm{
+		target: func() error { return cmp.Or(p.readInit(text), p.decl.readKey(c.Request)) },
+		statements: func() (err error) {
+			p.sigs, err = parseSignatures(c.Header)
+			return err
+		},
+		key: func() (auth.PublicKey, error) { return auth.PublicKey{}, invalid("missing store_pubkey") },
+	})
 	if err != nil {
 		return err
 	}
 	if !done && !p.again {
-		brings := decl.size
+		brings := p.decl.size
 		if !p.isNew() {
 			brings = 0 // a module has much that is here
 		}
@@ -99,35 +86,35 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 	if done {
 		answer.Status = wire.StatusAdvanced
 	} else {
-		decl.until = s.opt.Now().Add(declarationLife)
-		s.inits.put(declarationKey{c.store, p.root, c.identity}, decl)
-		s.presign(c.Context(), p, decl, &answer)
+		p.decl.until = s.opt.Now().Add(declarationLife)
+		s.inits.put(p.declarationKey(), p.decl)
+		s.presign(c.Context(), p, &answer)
 	}
 	return writeJSON(w, c.Request, answer)
 }
 
-// readInit reads the body of a push-init: root and parent into p, what else it announces into the declaration.
-// Members that the reference ignores may be missing, but not malformed.
-func (p *push) readInit(text []byte) (decl declaration, err error) {
+// readInit reads the body of a push-init: root, parent, and what it announces of the module. Members that the
+// reference ignores may be missing, but not malformed.
+func (p *push) readInit(text []byte) (err error) {
 	bad := invalid("bad push-init body")
 	var b wire.InitBody
 	if err := json.Unmarshal(text, &b); err != nil || b.SizeBytes < 0 {
-		return decl, bad
+		return bad
 	}
 	var root, parent, program merkle.Hash
 	if root, err = merkle.ParseHash(b.NewRoot); err != nil || root.IsZero() {
-		return decl, invalid("malformed new_root")
+		return invalid("malformed new_root")
 	}
 	if parent, err = wire.Optional(b.ParentRoot, merkle.ParseHash); err != nil {
-		return decl, invalid("malformed parent_root")
+		return invalid("malformed parent_root")
 	}
 	if program, err = wire.Optional(b.ProgramHash, merkle.ParseHash); err != nil {
-		return decl, invalid("malformed program_hash")
+		return invalid("malformed program_hash")
 	}
-	if decl.key, err = wire.Optional(b.StorePubkey, auth.ParsePublicKey); err != nil {
-		return decl, invalid("malformed store_pubkey")
+	if p.decl.key, err = wire.Optional(b.StorePubkey, auth.ParsePublicKey); err != nil {
+		return invalid("malformed store_pubkey")
 	}
 	p.root, p.parent = root, parent
-	decl.parent, decl.program, decl.size = parent, program, b.SizeBytes
-	return decl, nil
+	p.decl.parent, p.decl.program, p.decl.size = parent, program, b.SizeBytes
+	return nil
 }

@@ -58,7 +58,7 @@ func (r *recipePut) find(ctx context.Context, s *Server, p *push) (err error) {
 }
 
 // receive takes the body. See remote/RECIPES.md 4; the checks are those of remote/PROTOCOL.md 6.3.
-func (r *recipePut) receive(c *call, s *Server, p *push, pending bool, body *upload, decl declaration) error {
+func (r *recipePut) receive(c *call, s *Server, p *push, body *upload) error {
 	ctx := c.Context()
 	memory := c.share(r.of.memory)
 	defer memory.release()
@@ -72,14 +72,14 @@ func (r *recipePut) receive(c *call, s *Server, p *push, pending bool, body *upl
 	if err != nil {
 		return err
 	}
-	if err := s.verifyHead(p, m, decl); err != nil { // before the chunks are read
+	if err := s.verifyHead(p, m); err != nil { // before the chunks are read
 		return err
 	}
-	err = r.of.receiver.ReceiveRecipe(ctx, p.signed, p.parent, pending, r.recipe, r.root, func(put func(int, []byte) error) error {
-		return bodyRefusal(r.readChunks(body, put))
-	}, func(m *module.Module) error {
-		return s.verifyModule(ctx, p, m, decl, func() (merkle.Hash, error) { return readerat.Sum(ctx, m.Reader()) })
-	})
+	fetch := func(put func(int, []byte) error) error { return bodyRefusal(r.readChunks(body, put)) }
+	check := func(m *module.Module) error {
+		return s.verify(ctx, p, m, func() (merkle.Hash, error) { return readerat.Sum(ctx, m.Reader()) })
+	}
+	err = r.of.receiver.ReceiveRecipe(ctx, p.signed, p.parent, p.pending, r.recipe, r.root, fetch, check)
 	if answer := new(refusal); errors.Is(err, fs.ErrNotExist) && !errors.As(err, &answer) {
 		gone := noBaseHere() // or some of its chunks: a gc was faster
 		gone.cause = err

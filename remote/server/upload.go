@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"hash"
 	"io"
@@ -37,12 +36,8 @@ type upload struct {
 	ahead bytes.Reader // read by peekKey, not yet given out
 }
 
-func newUpload(c *call, max int64, hashed bool) *upload {
-	u := &upload{body: c.body, length: c.ContentLength, max: max}
-	if hashed {
-		u.hash = sha256.New()
-	}
-	return u
+func newUpload(c *call, max int64) *upload {
+	return &upload{body: c.body, length: c.ContentLength, max: max}
 }
 
 // Read implements io.Reader.
