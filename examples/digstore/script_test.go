@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("DIG_IDENTITY_DIR", filepath.Join(env.WorkDir, "identity"))
 			env.Setenv("SOURCE", sourceDir())
 			env.Setenv(rereadVar, env.WorkDir)
+			env.Setenv("GORACE", os.Getenv("GORACE")) // how the programs of the scenarios report races
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
