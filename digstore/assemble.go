@@ -1,17 +1,16 @@
 package digstore
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"sync"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/pack"
+	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -55,14 +54,14 @@ func (s *Store) MissingChunks(_ context.Context, r *module.Recipe) ([]int, error
 	}
 	here := make(map[merkle.Hash]bool, len(arrived))
 	for _, e := range arrived {
-		here[e.id] = true
+		here[e.ID] = true
 	}
 	var lacking []int
 	for i, c := range r.Pool() {
 		if here[c.ID] {
 			continue
 		}
-		had, err := s.packs.holds(c)
+		had, err := s.packs.Holds(c)
 		if err != nil {
 			return nil, fmt.Errorf("look for chunks: %w", err)
 		}
@@ -195,10 +194,10 @@ func (s *Store) receiveRecipe(ctx context.Context, id module.ID, head auth.Signe
 		if p.base, err = s.w.Recipe(ctx, s.set.id, base); err != nil {
 			return err
 		}
-		if p.more, err = openPackSource(s.w.fs, s.pendingName(base, packExt), s.packs); err != nil {
+		if p.more, err = packdir.OpenAlone(s.w.fs, s.pendingName(base, packdir.Ext), s.packs); err != nil {
 			return err
 		}
-		defer p.more.close()
+		defer p.more.Close()
 		if base == id.Root && !pending {
 			return s.advance(ctx, p, id, head, parent, fetch, check)
 		}
@@ -230,7 +229,7 @@ func (s *Store) advance(ctx context.Context, p *parts, id module.ID, head auth.S
 	if err := checkAs(p.base.WithVerified(p.base, nil), p.more, id, check); err != nil {
 		return err
 	}
-	p.more.close() // Windows renames no open file
+	p.more.Close() // Windows renames no open file
 	l, h, err := s.lockClean(ctx)
 	if err != nil {
 		return err
@@ -259,7 +258,7 @@ type parts struct {
 	in     *incoming // nil: what comes is only looked at
 	recipe *module.Recipe
 	base   *module.Recipe // nil: none
-	more   *packSource    // chunks that only the base has; nil: none
+	more   *packdir.Alone // chunks that only the base has; nil: none
 	keep   bool           // what came of a broken fetch
 
 	mu sync.Mutex
@@ -277,14 +276,13 @@ func (p *parts) accept(ctx context.Context, id module.ID, fetch func(put func(i 
 		err = p.complete(ctx)
 	}
 	if err != nil {
-		p.in.pack.flush()
-		p.in.keep = p.keep && p.in.pack.err == nil
+		p.in.keep = p.in.pack.Flush() == nil && p.keep
 		return err
 	}
-	if err := p.in.pack.endChunks(); err != nil {
+	if err := p.in.pack.EndChunks(); err != nil {
 		return err
 	}
-	came := func(c module.Chunk) bool { return p.in.pack.has(c.ID) }
+	came := func(c module.Chunk) bool { return p.in.pack.Has(c.ID) }
 	if err := checkAs(p.recipe.WithVerified(p.base, came), p.in, id, check); err != nil {
 		return err
 	}
@@ -327,50 +325,50 @@ func (p *parts) put(i int, sealed []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.in.packs != nil {
-		if had, err := p.in.packs.holds(c); had || err != nil {
+		if had, err := p.in.packs.Holds(c); had || err != nil {
 			return err
 		}
 	}
-	if p.in.pack.has(c.ID) {
+	if p.in.pack.Has(c.ID) {
 		return nil
 	}
-	return p.in.pack.add(c.ID, sealed)
+	return p.in.pack.Add(c.ID, sealed)
 }
 
 // complete makes sure that every chunk is there, and copies what only the base has.
 func (p *parts) complete(ctx context.Context) error {
 	var buf []byte
 	for i, c := range p.recipe.Pool() {
-		if p.in.pack.has(c.ID) {
+		if p.in.pack.Has(c.ID) {
 			continue
 		}
 		if p.in.packs != nil {
-			if had, err := p.in.packs.holds(c); err != nil {
+			if had, err := p.in.packs.Holds(c); err != nil {
 				return err
 			} else if had {
 				continue
 			}
 		}
-		e, ok := p.more.find(c)
-		if !ok {
-			return missingChunk(c)
-		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		var err error
-		if buf, err = readFrame(p.more.f, e, buf); err != nil {
+		sealed, ok, err := p.more.Read(c, buf)
+		if err == nil && !ok {
+			err = packdir.Missing(c)
+		}
+		if err == nil {
+			err = p.put(i, sealed)
+		}
+		if err != nil {
 			return err
 		}
-		if err := p.put(i, buf); err != nil {
-			return err
-		}
+		buf = sealed[:0]
 	}
 	return nil
 }
 
 // openParts begins to receive the chunks of r in dir, or goes on with what is there.
-func openParts(fsys diskfs.FS, dir string, packs *packSet, r *module.Recipe) (*incoming, error) {
+func openParts(fsys diskfs.FS, dir string, packs *packdir.Dir, r *module.Recipe) (*incoming, error) {
 	return beginIncoming(fsys, dir, packs, func(in *incoming) error { return in.collect(r) })
 }
 
@@ -384,12 +382,12 @@ func (in *incoming) collect(r *module.Recipe) error {
 	if len(had) == 0 {
 		return in.start()
 	}
-	in.pack, err = reopenPack(in.fs, name, had, end)
+	in.pack, err = packdir.Reopen(in.fs, name, had, end)
 	return err
 }
 
 // collected reads an unfinished pack of chunks of r, up to where something else begins, and hashes them.
-func collected(fsys diskfs.FS, name string, r *module.Recipe) (had []packEntry, end int64, err error) {
+func collected(fsys diskfs.FS, name string, r *module.Recipe) (had []pack.Entry, end int64, err error) {
 	f, err := fsys.OpenFile(name, openRead, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, nil
@@ -406,40 +404,12 @@ func collected(fsys diskfs.FS, name string, r *module.Recipe) (had []packEntry, 
 	for _, c := range r.Pool() {
 		want[c.ID] = c.Len
 	}
-	b := bufio.NewReaderSize(f, 256<<10)
-	var head [len(packMagic)]byte
-	if _, err := io.ReadFull(b, head[:]); err != nil || string(head[:]) != packMagic {
-		return nil, 0, ignoreEnd(err)
+	had, end, err = pack.ReadUnfinished(f, info.Size(), func(id merkle.Hash) (uint32, bool) {
+		n, ok := want[id]
+		return n, ok
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("take up a transfer: %w", err)
 	}
-	end = int64(len(packMagic))
-	for buf := []byte(nil); ; {
-		if _, err := io.ReadFull(b, head[:4]); err != nil {
-			return had, end, ignoreEnd(err)
-		}
-		n := binary.BigEndian.Uint32(head[:])
-		if int64(n) > info.Size()-end {
-			return had, end, nil
-		}
-		if uint32(cap(buf)) < n {
-			buf = make([]byte, n)
-		}
-		buf = buf[:n]
-		if _, err := io.ReadFull(b, buf); err != nil {
-			return had, end, ignoreEnd(err)
-		}
-		id := merkle.Sum(buf)
-		if size, ok := want[id]; !ok || size != n {
-			return had, end, nil
-		}
-		had = append(had, packEntry{id, end, n})
-		end += 4 + int64(n)
-	}
-}
-
-// ignoreEnd is nil for what a torn file reads as.
-func ignoreEnd(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return nil
-	}
-	return err
+	return had, end, nil
 }

@@ -13,10 +13,14 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 )
+
+// commitPack is the pack of a commit that is being made.
+const commitPack = "commit.tmp"
 
 // GenerationResource is the resource that a commit with Again adds: the number of the generation in decimal.
 const GenerationResource = ".well-known/dig/generation"
@@ -124,7 +128,7 @@ type commit struct {
 	bytes   int64
 	skipped []string // files that were listed and are gone
 	unread  []string // ignore files that are no regular files
-	pack    *packWriter
+	pack    *packdir.Writer
 	closers []func()
 }
 
@@ -133,7 +137,7 @@ func (c *commit) close() {
 		f()
 	}
 	if c.pack != nil {
-		c.pack.abandon()
+		c.pack.Abandon()
 	}
 }
 
@@ -291,7 +295,7 @@ func (c *commit) seal(ctx context.Context) error {
 	if err := diskfs.MkdirAll(s.w.fs, filepath.Join(s.dir, "packs"), 0o755); err != nil { // a reference's workspace has none
 		return err
 	}
-	pack, err := createPack(s.w.fs, filepath.Join(s.dir, "packs", commitPack))
+	pack, err := packdir.Create(s.w.fs, filepath.Join(s.dir, "packs", commitPack))
 	if err != nil {
 		return err
 	}
@@ -357,13 +361,13 @@ func (c *commit) keep(chunks []module.Chunk, frames []byte) error {
 		if first == i {
 			return nil
 		}
-		return c.pack.addFrames(frames[from:off], chunks[first:i])
+		return c.pack.AddFrames(frames[from:off], chunks[first:i])
 	}
 	for i, ch := range chunks {
-		had := c.pack.has(ch.ID)
+		had := c.pack.Has(ch.ID)
 		if !had {
 			var err error
-			if had, err = c.s.packs.has(ch.ID); err != nil {
+			if had, err = c.s.packs.Has(ch.ID); err != nil {
 				return err
 			}
 		}

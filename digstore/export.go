@@ -178,7 +178,7 @@ func (s *Store) checkChunks(g *Generation) error {
 		return nil // the module lies in one file, which was opened
 	}
 	for _, c := range g.recipe.Pool() {
-		held, err := s.packs.holds(c)
+		held, err := s.packs.Holds(c)
 		if err == nil && !held {
 			_, _, err = s.packs.Chunk(c) // written by another process since, or of the older layout
 		}

@@ -2,14 +2,11 @@ package digstore
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -48,7 +45,7 @@ func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
 	defer l.Close()
-	c := &collection{s: s, o: o, h: h, report: &GCReport{}, live: map[merkle.Hash]bool{}, repeated: map[merkle.Hash]bool{}}
+	c := &collection{s: s, o: o, h: h, report: &GCReport{}, repeated: map[merkle.Hash]bool{}}
 	if err := s.intend(nil, s.nextSerial()); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
@@ -59,7 +56,7 @@ func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
 	if c.report.Transfers == 0 {
-		if err := c.copyLive(ctx); err != nil {
+		if err := c.compact(ctx); err != nil {
 			return nil, fmt.Errorf("gc: %w", err)
 		}
 	}
@@ -83,8 +80,8 @@ type collection struct {
 	h      *history
 	report *GCReport
 	kept   []module.Generation
-	live   map[merkle.Hash]bool // chunks; true: its place is settled
-	dead   []string             // packs to be removed
+	live   []merkle.Hash // chunks, some of them more than once
+	dead   []string      // packs to be removed
 
 	repeated map[merkle.Hash]bool // roots with several lines
 }
@@ -134,7 +131,7 @@ func (c *collection) choose() error {
 			return err
 		}
 		for _, ch := range kept.recipe.Pool() {
-			c.live[ch.ID] = false
+			c.live = append(c.live, ch.ID)
 		}
 	}
 	roots, err := c.s.pendingRoots()
@@ -147,140 +144,17 @@ func (c *collection) choose() error {
 			return err
 		}
 		for _, ch := range recipe.Pool() {
-			c.live[ch.ID] = false
+			c.live = append(c.live, ch.ID)
 		}
 	}
 	return nil
 }
 
-// copyLive copies what is still needed of packs that are not needed whole into one new pack.
-func (c *collection) copyLive(ctx context.Context) error {
-	s, dir := c.s, filepath.Join(c.s.dir, "packs")
-	list, err := s.w.fs.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	type part struct {
-		pack string
-		rows []packEntry
-	}
-	var parts []part
-	var total int64
-	for _, e := range list {
-		if !strings.HasSuffix(e.Name(), packExt) {
-			continue
-		}
-		rows, err := readPackIndex(s.w.fs, filepath.Join(dir, e.Name()))
-		if err != nil {
-			return err
-		}
-		var need []packEntry
-		n := len(rows) / packRow
-		for i := range n {
-			row := parseRow(rows[i*packRow:])
-			if settled, wanted := c.live[row.id]; wanted && !settled {
-				need = append(need, row)
-			}
-		}
-		for _, row := range need {
-			c.live[row.id] = true
-		}
-		if len(need) == n {
-			continue
-		}
-		c.dead = append(c.dead, e.Name())
-		if info, err := s.w.fs.Stat(filepath.Join(dir, e.Name())); err == nil {
-			c.report.Freed += info.Size()
-		}
-		if len(need) > 0 {
-			slices.SortFunc(need, func(a, b packEntry) int { return int(a.off - b.off) })
-			for _, row := range need {
-				total += int64(row.n)
-			}
-			parts = append(parts, part{e.Name(), need})
-		}
-	}
-	if len(parts) == 0 {
-		return nil
-	}
-	out, err := createPack(s.w.fs, filepath.Join(dir, "gc.tmp"))
-	if err != nil {
-		return err
-	}
-	defer out.abandon()
-	var done int64
-	var buf []byte
-	for _, p := range parts {
-		f, err := s.w.fs.OpenFile(filepath.Join(dir, p.pack), openRead, 0)
-		if err != nil {
-			return err
-		}
-		err = func() error {
-			defer f.Close()
-			for _, row := range p.rows {
-				if err := ctx.Err(); err != nil {
-					return context.Cause(ctx)
-				}
-				if buf, err = readFrame(f, row, buf); err != nil {
-					return fmt.Errorf("pack %s: %w", p.pack, err)
-				}
-				if err := out.add(row.id, buf); err != nil {
-					return err
-				}
-				done += int64(row.n)
-				if c.o.Progress != nil {
-					c.o.Progress(done, total)
-				}
-			}
-			return nil
-		}()
-		if err != nil {
-			return err
-		}
-	}
-	if err := out.finish(); err != nil {
-		return err
-	}
-	if err := out.sync(); err != nil {
-		return err
-	}
-	if err := out.close(); err != nil {
-		return err
-	}
-	c.report.Freed -= out.off
-	sum := newLeafHash()
-	for _, e := range out.entries {
-		sum.add(e.id[:])
-	}
-	id := sum.sum()
-	name := "gc-" + hex.EncodeToString(id[:8]) + packExt
-	if err := s.w.fs.Rename(out.name, filepath.Join(dir, name)); err != nil {
-		return err
-	}
-	// An interrupted gc may have left the very same pack.
-	c.dead = slices.DeleteFunc(c.dead, func(d string) bool { return d == name })
-	return s.syncDirs("packs")
-}
-
-// readFrame reads a chunk out of a pack and checks it.
-func readFrame(f io.ReaderAt, row packEntry, buf []byte) ([]byte, error) {
-	if row.n > 1<<30 {
-		return nil, corrupt("chunk "+row.id.String(), "%d bytes", row.n)
-	}
-	if cap(buf) < int(row.n) {
-		buf = make([]byte, row.n)
-	}
-	buf = buf[:row.n]
-	if _, err := f.ReadAt(buf, row.off+4); err != nil {
-		return nil, err
-	}
-	if merkle.Sum(buf) != row.id {
-		return nil, corrupt("chunk "+row.id.String(), "its bytes have another hash")
-	}
-	return buf, nil
+// compact copies what is needed of packs that are not needed as a whole to a new pack.
+func (c *collection) compact(ctx context.Context) error {
+	done, err := c.s.packs.Compact(ctx, c.live, c.o.Progress)
+	c.dead, c.report.Freed = done.Dead, done.Freed
+	return err
 }
 
 // rebase rewrites the recipes that are built on a dropped one.
@@ -345,8 +219,8 @@ func (c *collection) remove() error {
 	if err := c.removePacks(); err != nil {
 		return err
 	}
-	s.packs.reload()
-	s.packs.tidy()
+	s.packs.Reload()
+	s.packs.Tidy()
 	return sweepIncoming(s.w.fs, filepath.Join(s.dir, incomingDir), func(string) bool { return false })
 }
 
@@ -366,14 +240,14 @@ func (c *collection) removePacks() error {
 		c.report.Transfers, c.report.Freed = n, 0
 		return nil
 	}
-	if err := s.packs.dropIndex(c.dead); err != nil { // a pack of the same name may come back, with other chunks
+	if err := s.packs.DropIndex(c.dead); err != nil { // a pack of the same name may come back, with other chunks
 		return err
 	}
 	if err := s.syncDirs("packs"); err != nil {
 		return err
 	}
 	for _, name := range c.dead {
-		if err := s.packs.remove(name); err != nil {
+		if err := s.packs.Remove(name); err != nil {
 			return err
 		}
 	}

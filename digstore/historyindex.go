@@ -116,7 +116,7 @@ func (s *Store) openRuns(log diskfs.File, size int64) (runs []*rootRun, newest m
 
 func parseRunName(name string) *rootRun {
 	r := &rootRun{file: name}
-	text, ok := strings.CutSuffix(name, runExt)
+	text, ok := strings.CutSuffix(name, ".idx")
 	if n, err := fmt.Sscanf(text, "%016x-%016x", &r.from, &r.to); !ok || err != nil || n != 2 || len(text) != 33 || r.from < 0 || r.to <= r.from {
 		return nil
 	}
@@ -256,7 +256,7 @@ func (s *Store) index(h *history) {
 		return
 	}
 	r.lastSum = crc32.Checksum(line, castagnoli)
-	r.file = fmt.Sprintf("%016x-%016x%s", r.from, r.to, runExt)
+	r.file = fmt.Sprintf("%016x-%016x%s", r.from, r.to, ".idx")
 	if diskfs.MkdirAll(s.w.fs, dir, 0o755) != nil {
 		return
 	}

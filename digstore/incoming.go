@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/dig-network/digstore/digstore/internal/pack"
+	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -30,9 +32,9 @@ import (
 type incoming struct {
 	fs    diskfs.FS
 	dir   string
-	packs *packSet // the store's; nil when the store does not exist yet
+	packs *packdir.Dir // the store's; nil when the store does not exist yet
 	lock  io.Closer
-	pack  *packWriter
+	pack  *packdir.Writer
 	log   *journalWriter // nil: not to be resumed
 	old   io.Reader      // what came before
 	keep  bool
@@ -44,19 +46,19 @@ const (
 )
 
 // openIncoming begins to receive in dir, or goes on with what is there.
-func openIncoming(fsys diskfs.FS, dir string, packs *packSet) (*incoming, error) {
+func openIncoming(fsys diskfs.FS, dir string, packs *packdir.Dir) (*incoming, error) {
 	return beginIncoming(fsys, dir, packs, (*incoming).resume)
 }
 
 // beginIncoming locks the directory and has its files opened.
-func beginIncoming(fsys diskfs.FS, dir string, packs *packSet, begin func(*incoming) error) (*incoming, error) {
+func beginIncoming(fsys diskfs.FS, dir string, packs *packdir.Dir, begin func(*incoming) error) (*incoming, error) {
 	in := &incoming{fs: fsys, dir: dir, packs: packs}
 	var err error
 	if in.lock, err = lockTransfer(fsys, dir); err != nil {
 		return nil, fmt.Errorf("receive: %w", err)
 	}
 	if packs != nil {
-		packs.reload() // a gc may have removed packs before it could see this transfer; none does from now on
+		packs.Reload() // a gc may have removed packs before it could see this transfer; none does from now on
 	}
 	if err := begin(in); err != nil {
 		in.close()
@@ -67,7 +69,7 @@ func beginIncoming(fsys diskfs.FS, dir string, packs *packSet, begin func(*incom
 
 // start begins without anything that came before.
 func (in *incoming) start() (err error) {
-	in.pack, err = createPack(in.fs, filepath.Join(in.dir, incomingPack))
+	in.pack, err = packdir.Create(in.fs, filepath.Join(in.dir, incomingPack))
 	return err
 }
 
@@ -83,24 +85,24 @@ func (in *incoming) resume() error {
 		}
 		return in.start()
 	}
-	var had []packEntry
+	var had []pack.Entry
 	for _, r := range j.records {
 		if r.fresh {
-			had = append(had, packEntry{r.chunk.ID, r.off, r.chunk.Len})
+			had = append(had, pack.Entry{ID: r.chunk.ID, Offset: r.off, Len: r.chunk.Len})
 		}
 	}
-	if in.pack, err = reopenPack(in.fs, filepath.Join(in.dir, incomingPack), had, j.pack); err != nil {
+	if in.pack, err = packdir.Reopen(in.fs, filepath.Join(in.dir, incomingPack), had, j.pack); err != nil {
 		return err
 	}
 	if in.log, err = reopenJournal(in.fs, in.dir, j); err != nil {
 		return err
 	}
-	in.old = &replay{j: j, src: newPackSource(in.pack.f, had, in.packs)}
+	in.old = &replay{j: j, src: packdir.NewAlone(in.pack.Path(), in.pack.File(), had, in.packs)}
 	return nil
 }
 
 // newIncoming begins to receive under a random name below dir.
-func newIncoming(w *Workspace, dir string, packs *packSet) (*incoming, error) {
+func newIncoming(w *Workspace, dir string, packs *packdir.Dir) (*incoming, error) {
 	var b [8]byte
 	if _, err := io.ReadFull(w.rand, b[:]); err != nil {
 		return nil, fmt.Errorf("receive: %w", err)
@@ -120,16 +122,16 @@ func (in *incoming) decompose(ctx context.Context, r io.Reader) (*module.Recipe,
 		from = &logReader{from, in.log}
 	}
 	recipe, err := module.Decompose(ctx, from, func(c module.Chunk, sealed []byte) error {
-		fresh := !in.pack.has(c.ID)
+		fresh := !in.pack.Has(c.ID)
 		if fresh && in.packs != nil {
-			had, err := in.packs.has(c.ID)
+			had, err := in.packs.Has(c.ID)
 			if err != nil {
 				return err
 			}
 			fresh = !had
 		}
 		if fresh {
-			if err := in.pack.add(c.ID, sealed); err != nil {
+			if err := in.pack.Add(c.ID, sealed); err != nil {
 				return err
 			}
 		}
@@ -139,51 +141,50 @@ func (in *incoming) decompose(ctx context.Context, r io.Reader) (*module.Recipe,
 		return nil
 	})
 	if err != nil && in.log != nil && (tee.err != nil || ctx.Err() != nil) {
-		in.pack.flush()
-		if in.pack.err == nil && in.log.flush() == nil {
+		if in.pack.Flush() == nil && in.log.flush() == nil {
 			in.keep = true
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return recipe, in.pack.endChunks()
+	return recipe, in.pack.EndChunks()
 }
 
 // Chunk implements module.ChunkSource: what has arrived, and what the store has. All has arrived before the first call.
 func (in *incoming) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
-	if in.pack != nil && in.pack.has(c.ID) {
+	if in.pack != nil && in.pack.Has(c.ID) {
 		return in.pack.Chunk(c)
 	}
 	if in.packs == nil {
-		return nil, 0, missingChunk(c)
+		return nil, 0, packdir.Missing(c)
 	}
 	return in.packs.Chunk(c)
 }
 
 // seal finishes and syncs the pack.
 func (in *incoming) seal() error {
-	if err := in.pack.finish(); err != nil {
+	if err := in.pack.Finish(); err != nil {
 		return err
 	}
-	return in.pack.sync()
+	return in.pack.Sync()
 }
 
 // packed returns the name of the sealed pack, "" when it has no chunk. The pack can no longer be read through in.
 func (in *incoming) packed() (string, error) {
-	if err := in.pack.close(); err != nil {
+	if err := in.pack.Close(); err != nil {
 		return "", fmt.Errorf("receive: %w", err)
 	}
-	if len(in.pack.entries) == 0 {
+	if len(in.pack.Entries()) == 0 {
 		return "", nil
 	}
-	return in.pack.name, nil
+	return in.pack.Path(), nil
 }
 
 // close lets go; without keep it removes the directory.
 func (in *incoming) close() {
 	if in.pack != nil {
-		_ = in.pack.close()
+		_ = in.pack.Close()
 	}
 	if in.log != nil {
 		in.log.close()
@@ -314,6 +315,9 @@ type journalWriter struct {
 	err   error
 }
 
+// journalEvery is how many bytes of the stream may come before the journal is written.
+const journalEvery = 8 << 20
+
 func journalName(dir string) string { return filepath.Join(dir, "journal") }
 
 func createJournal(fsys diskfs.FS, dir string) (*journalWriter, error) {
@@ -359,7 +363,7 @@ func (j *journalWriter) chunk(c module.Chunk, sealed []byte, fresh bool) error {
 	}
 	j.record(kind, nil, &c.ID, c.Len)
 	j.done += i + len(sealed)
-	if j.since > writeback {
+	if j.since > journalEvery {
 		return j.flush()
 	}
 	return j.err

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -183,14 +184,14 @@ func (s *Store) newLines(h *history, lines []module.Generation) ([]module.Genera
 
 // keepIncoming publishes what was received. The caller holds the lock.
 func (s *Store) keepIncoming(ctx context.Context, h *history, in *incoming, recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
-	if err := s.checkPool(recipe, in.pack.has); err != nil {
+	if err := s.checkPool(recipe, in.pack.Has); err != nil {
 		return err
 	}
 	name, err := in.packed()
 	if err != nil {
 		return err
 	}
-	return s.publish(ctx, h, &arrival{recipe: recipe, packed: name, chunks: in.pack.entries, head: head, lines: lines})
+	return s.publish(ctx, h, &arrival{recipe: recipe, packed: name, chunks: in.pack.Entries(), head: head, lines: lines})
 }
 
 // checkPool makes sure that every chunk is there: a gc may have run while the module came.
@@ -199,12 +200,12 @@ func (s *Store) checkPool(recipe *module.Recipe, brought func(id merkle.Hash) bo
 		if brought(c.ID) {
 			continue
 		}
-		had, err := s.packs.has(c.ID)
+		had, err := s.packs.Has(c.ID)
 		if err != nil {
 			return err
 		}
 		if !had {
-			return fmt.Errorf("a gc has removed a chunk that was counted on (run the command again): %w", missingChunk(c))
+			return fmt.Errorf("a gc has removed a chunk that was counted on (run the command again): %w", packdir.Missing(c))
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -62,7 +63,7 @@ func (s *Store) openLegacy(root merkle.Hash) (mod *module.Module, digest func() 
 	}
 	name := s.legacyName(root)
 	if info, err := s.w.fs.Stat(name); err == nil {
-		file := &packFile{set: s.packs, name: name}
+		file := s.packs.File(name)
 		mod, err := module.Open(file, info.Size())
 		if err != nil {
 			return nil, nil, nil, false, fmt.Errorf("open %s: %w", name, err)
@@ -70,7 +71,7 @@ func (s *Store) openLegacy(root merkle.Hash) (mod *module.Module, digest func() 
 		if want := (module.ID{Store: s.set.id, Root: root}); mod.ID() != want {
 			return nil, nil, nil, false, corrupt(name, "is %s", mod.ID())
 		}
-		digest := func() (merkle.Hash, error) { return file.digest(s.w.now()) }
+		digest := func() (merkle.Hash, error) { return fileDigest(file, s.w.now()) }
 		return mod, digest, names, true, nil
 	}
 	if man == nil {
@@ -86,10 +87,10 @@ func (s *Store) openLegacy(root merkle.Hash) (mod *module.Module, digest func() 
 	return mod, r.Digest, names, true, nil
 }
 
-// digest stands for the bytes of the file: it is made of its size and time, and zero while the time is too young to
+// fileDigest stands for the bytes of a file: it is made of its size and time, and zero while the time is too young to
 // tell a later change.
-func (f *packFile) digest(now time.Time) (merkle.Hash, error) {
-	info, err := f.stat()
+func fileDigest(f *packdir.File, now time.Time) (merkle.Hash, error) {
+	info, err := f.Stat()
 	if err != nil {
 		return merkle.Hash{}, err
 	}
@@ -176,33 +177,43 @@ func (s *Store) hashChunk(h *leafHash, c module.Chunk) error {
 	return err
 }
 
-// oldChunk finds a chunk file of the reference, in whatever generation has it. The caller holds mu.
-func (p *packSet) oldChunk(c module.Chunk) (io.ReaderAt, bool) {
-	if p.oldAt == nil {
-		p.oldAt = map[merkle.Hash]string{}
-		gens, err := p.fs.ReadDir(p.old)
+// oldChunks finds the chunk files of the reference, in whatever generation they are. It is used by one goroutine at a time.
+type oldChunks struct {
+	fs  diskfs.FS
+	dir string                 // generations/
+	at  map[merkle.Hash]string // nil: not looked at
+}
+
+// chunk returns a chunk whose frame begins at 0.
+func (o *oldChunks) chunk(c module.Chunk) (io.ReaderAt, bool) {
+	if o.at == nil {
+		o.at = map[merkle.Hash]string{}
+		gens, err := o.fs.ReadDir(o.dir)
 		if err != nil {
 			return nil, false
 		}
 		for _, g := range gens {
-			dir := filepath.Join(p.old, g.Name(), "chunks")
-			list, err := p.fs.ReadDir(dir)
+			dir := filepath.Join(o.dir, g.Name(), "chunks")
+			list, err := o.fs.ReadDir(dir)
 			if err != nil {
 				continue
 			}
 			for _, e := range list {
 				if id, err := merkle.ParseHash(e.Name()); err == nil {
-					p.oldAt[id] = filepath.Join(dir, e.Name())
+					o.at[id] = filepath.Join(dir, e.Name())
 				}
 			}
 		}
 	}
-	name, ok := p.oldAt[c.ID]
+	name, ok := o.at[c.ID]
 	if !ok {
 		return nil, false
 	}
-	return &chunkFile{fs: p.fs, name: name, n: c.Len}, true
+	return &chunkFile{fs: o.fs, name: name, n: c.Len}, true
 }
+
+// forget makes the next call look at the folders again.
+func (o *oldChunks) forget() { o.at = nil }
 
 // chunkFile is a chunk of the reference, a file of its own, with the length in front that a pool has.
 type chunkFile struct {

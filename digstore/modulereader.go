@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 
+	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -22,7 +22,7 @@ func (s *Store) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, 
 	if g.recipe == nil {
 		return &moduleReader{SectionReader: g.mod.Reader(), digest: g.digest}, nil
 	}
-	packs := checkedPacks{s, root}
+	packs := s.packs.Checked(root, func() (bool, error) { return s.holds(root) })
 	image := io.NewSectionReader(g.recipe.Image(packs), 0, g.recipe.Size())
 	return &moduleReader{SectionReader: image, recipe: g.recipe, packs: packs, digest: g.digest}, nil
 }
@@ -31,7 +31,7 @@ func (s *Store) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, 
 type moduleReader struct {
 	*io.SectionReader
 	recipe *module.Recipe // nil: of the reference's
-	packs  checkedPacks
+	packs  packdir.Checked
 	digest func() (merkle.Hash, error)
 }
 
@@ -83,87 +83,35 @@ func (m *moduleReader) copyTo(w io.Writer, at, end int64) (int64, error) {
 
 // writeStretches writes from offset at to the end of the last long stretch.
 func (m *moduleReader) writeStretches(w io.Writer, direct io.ReaderFrom, at int64) (int64, error) {
-	var f packHandle
-	defer f.close()
+	var handle packdir.Handle
+	defer handle.Close()
 	for s, err := range m.recipe.Extents(m.packs, minStretch) {
 		if err != nil {
 			return at, err
 		}
 		end := s.Offset + s.Length
-		if end-at < minStretch || !f.open(s.Reader) {
+		if end-at < minStretch {
+			continue
+		}
+		file := handle.Open(s.Reader)
+		if file == nil {
 			continue
 		}
 		if at, err = m.copyTo(w, at, s.Offset); err != nil {
 			return at, err
 		}
-		if _, err := f.file.Seek(s.At+at-s.Offset, io.SeekStart); err != nil {
+		if _, err := file.Seek(s.At+at-s.Offset, io.SeekStart); err != nil {
 			return at, fmt.Errorf("read pack: %w", err)
 		}
-		n, err := direct.ReadFrom(&io.LimitedReader{R: f.file, N: end - at})
+		n, err := direct.ReadFrom(&io.LimitedReader{R: file, N: end - at})
 		if at += n; err == nil && at < end {
-			err = fmt.Errorf("read pack %s: %w", f.of.name, io.ErrUnexpectedEOF)
+			err = fmt.Errorf("read pack %s: %w", handle.Path(), io.ErrUnexpectedEOF)
 		}
 		if err != nil {
 			return at, err
 		}
 	}
 	return at, nil
-}
-
-// packHandle is a pack opened for one reader, with a place of its own in the file.
-type packHandle struct {
-	of   *packFile
-	file *os.File
-}
-
-// open opens the file of a pack, and reports whether it is one that the system can copy from: on the disk, and the
-// very file that others read.
-func (h *packHandle) open(r io.ReaderAt) bool {
-	p, ok := r.(*packFile)
-	if !ok {
-		return false
-	}
-	if h.of == p {
-		return h.file != nil
-	}
-	h.close()
-	h.of = p
-	f, err := p.set.fs.OpenFile(p.name, openRead, 0)
-	if err != nil {
-		return false
-	}
-	file, ok := f.(*os.File)
-	if !ok || !p.is(file) {
-		_ = f.Close()
-		return false
-	}
-	h.file = file
-	return true
-}
-
-func (h *packHandle) close() {
-	if h.file != nil {
-		_ = h.file.Close()
-	}
-	h.of, h.file = nil, nil
-}
-
-// is reports whether an open file is that of the pack: by now another one may have its name.
-func (f *packFile) is(file *os.File) bool {
-	if f.openFile() != nil {
-		return false
-	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	if f.f == nil {
-		return false
-	}
-	mine, err := f.f.Stat()
-	if err != nil {
-		return false
-	}
-	its, err := file.Stat()
-	return err == nil && os.SameFile(mine, its)
 }
 
 type onlyWriter struct{ io.Writer }

@@ -184,7 +184,7 @@ func (s *Store) takeIn(ctx context.Context, h *history, in *incoming, recipe *mo
 	if err := h.follows(recipe.Root(), parent); err != nil {
 		return err
 	}
-	if err := s.checkPool(recipe, in.pack.has); err != nil {
+	if err := s.checkPool(recipe, in.pack.Has); err != nil {
 		return err
 	}
 	pins, err := s.readPins()
@@ -289,7 +289,7 @@ func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Reci
 		if err != nil {
 			return err
 		}
-		defer s.packs.close()
+		defer s.packs.Close()
 		l, h, err := s.lockClean(ctx)
 		if err != nil {
 			return err
@@ -303,7 +303,7 @@ func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Reci
 		err = s.takeIn(ctx, h, in, recipe, head, parent, pending)
 		switch _, founded := h.head(); {
 		case err != nil && !founded:
-			s.packs.close()
+			s.packs.Close()
 			_ = l.Close() // Windows removes no open file; the store is not registered, so nothing else opens it
 			if key, kerr := w.hasKey(dir); kerr == nil && !key {
 				_ = diskfs.RemoveAll(w.fs, dir)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -46,7 +47,7 @@ func (s *Store) keepPending(in *incoming, recipe *module.Recipe, head auth.Signe
 		return err
 	}
 	if pack != "" {
-		if err := s.w.fs.Rename(pack, s.pendingName(root, packExt)); err != nil {
+		if err := s.w.fs.Rename(pack, s.pendingName(root, packdir.Ext)); err != nil {
 			return err
 		}
 	}
@@ -174,14 +175,16 @@ func (s *Store) promote(ctx context.Context, h *history, head auth.SignedRoot, p
 	}
 	a := &arrival{recipe: recipe, lines: []module.Generation{s.nextLine(h, root)}, head: head}
 	brought := map[merkle.Hash]bool{}
-	rows, err := readPackIndex(s.w.fs, s.pendingName(root, packExt))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // it may have brought no chunk
+	index, err := packdir.ReadIndex(s.w.fs, s.pendingName(root, packdir.Ext))
+	switch {
+	case err == nil && index.Len() > 0:
+		a.packed = s.pendingName(root, packdir.Ext)
+		for e := range index.Entries() {
+			a.chunks = append(a.chunks, e)
+			brought[e.ID] = true
+		}
+	case err != nil && !errors.Is(err, fs.ErrNotExist): // it may have brought no chunk
 		return err
-	}
-	for i := 0; i < len(rows); i += packRow {
-		a.packed = s.pendingName(root, packExt)
-		a.chunks = append(a.chunks, parseRow(rows[i:]))
-		brought[a.chunks[len(a.chunks)-1].id] = true
 	}
 	if err := s.checkPool(recipe, func(id merkle.Hash) bool { return brought[id] }); err != nil {
 		return err
@@ -224,7 +227,7 @@ func (w *Workspace) Drop(ctx context.Context, id auth.StoreID, root merkle.Hash)
 
 // dropPending removes a pending generation, its marker first. The caller holds the lock.
 func (s *Store) dropPending(root merkle.Hash) error {
-	for _, ext := range []string{".json", recipeExt, packExt} {
+	for _, ext := range []string{".json", recipeExt, packdir.Ext} {
 		if err := s.w.fs.Remove(s.pendingName(root, ext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("drop %s: %w", root, err)
 		}
@@ -280,11 +283,11 @@ func (s *Store) sweepPending(h *history, last intent) error {
 // takeBack moves the pack of a promotion that broke off back to the pending generation.
 func (s *Store) takeBack(last intent) error {
 	for _, name := range s.packNames(last) {
-		err := s.w.fs.Rename(name, s.pendingName(last.root, packExt))
+		err := s.w.fs.Rename(name, s.pendingName(last.root, packdir.Ext))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		s.packs.reload()
+		s.packs.Reload()
 		if err == nil {
 			err = s.syncDirs("pending")
 		}

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/pack"
+	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -19,9 +21,9 @@ import (
 type arrival struct {
 	recipe *module.Recipe
 	names  []string            // of own commits
-	pack   *packWriter         // what it brings, to be finished; nil or empty when it brings no chunk
+	pack   *packdir.Writer     // what it brings, to be finished; nil or empty when it brings no chunk
 	packed string              // or the name of a pack that is finished and synced
-	chunks []packEntry         // of packed
+	chunks []pack.Entry        // of packed
 	head   auth.SignedRoot     // signatures, those that are known
 	lines  []module.Generation // for roots.log; none when the line is there already
 }
@@ -66,15 +68,15 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 	serial := s.nextSerial()
 	newPack := ""
 	var g errgroup.Group
-	if a.pack != nil && len(a.pack.entries) > 0 {
+	if a.pack != nil && len(a.pack.Entries()) > 0 {
 		newPack = s.packName(root, serial)
-		renames = append(renames, [2]string{a.pack.name, newPack})
-		a.chunks = a.pack.entries
+		renames = append(renames, [2]string{a.pack.Path(), newPack})
+		a.chunks = a.pack.Entries()
 		g.Go(func() error {
-			if err := a.pack.finish(); err != nil {
+			if err := a.pack.Finish(); err != nil {
 				return err
 			}
-			return a.pack.sync()
+			return a.pack.Sync()
 		})
 	} else if a.packed != "" {
 		newPack = s.packName(root, serial)
@@ -105,7 +107,7 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 		return fmt.Errorf("publish %s: %w", root, err)
 	}
 	if a.pack != nil {
-		if err := a.pack.close(); err != nil {
+		if err := a.pack.Close(); err != nil {
 			return fmt.Errorf("publish %s: %w", root, err)
 		}
 	}
@@ -131,9 +133,9 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 		return fmt.Errorf("publish %s: %w", root, err)
 	}
 	if newPack != "" {
-		s.packs.added(filepath.Base(newPack), a.chunks)
+		s.packs.Added(filepath.Base(newPack), a.chunks)
 	}
-	s.packs.tidy()
+	s.packs.Tidy()
 	s.mu.Lock()
 	s.cache.put(root, kept)
 	s.mu.Unlock()
@@ -151,12 +153,12 @@ func (s *Store) syncDirs(names ...string) error {
 
 // packName returns the name of the pack that the writer of that serial number makes.
 func (s *Store) packName(root merkle.Hash, serial uint64) string {
-	return filepath.Join(s.dir, "packs", fmt.Sprintf("%s.%016x%s", root, serial, packExt))
+	return filepath.Join(s.dir, "packs", fmt.Sprintf("%s.%016x%s", root, serial, packdir.Ext))
 }
 
 // packNames returns the names that the pack of a writer may have. Earlier versions named packs by the root alone.
 func (s *Store) packNames(last intent) []string {
-	return []string{s.packName(last.root, last.serial), filepath.Join(s.dir, "packs", last.root.String()+packExt)}
+	return []string{s.packName(last.root, last.serial), filepath.Join(s.dir, "packs", last.root.String()+packdir.Ext)}
 }
 
 // sigFile is a signature sidecar: sigs/<root>.sig or .untagged.sig. See LAYOUT.md 8.1.

@@ -55,7 +55,7 @@ func (w *Workspace) Remove(nameOrID string) error {
 	w.mu.Lock()
 	delete(w.opened, s.name)
 	w.mu.Unlock()
-	s.packs.close()
+	s.packs.Close()
 	if err := w.sweepRemoved(context.Background()); err != nil {
 		return fmt.Errorf("remove store %s: %w", s.name, err)
 	}

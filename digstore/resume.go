@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/dig-network/digstore/digstore/internal/pack"
+	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -34,8 +36,8 @@ type journalRecord struct {
 const maxJournal = 1 << 29
 
 // readJournal reads the journal in dir; an empty one when there is none that says anything.
-func readJournal(fsys diskfs.FS, dir string, packs *packSet) (*journal, error) {
-	j := &journal{pack: int64(len(packMagic))}
+func readJournal(fsys diskfs.FS, dir string, packs *packdir.Dir) (*journal, error) {
+	j := &journal{pack: int64(len(pack.Magic))}
 	info, err := fsys.Stat(filepath.Join(dir, incomingPack))
 	if errors.Is(err, fs.ErrNotExist) {
 		return j, nil
@@ -67,7 +69,7 @@ func readJournal(fsys diskfs.FS, dir string, packs *packSet) (*journal, error) {
 			j.pack += 4 + int64(rec.chunk.Len)
 			seen[rec.chunk.ID] = true
 		case !seen[rec.chunk.ID]:
-			if had, err := packs.has(rec.chunk.ID); err != nil || !had {
+			if had, err := packs.Has(rec.chunk.ID); err != nil || !had {
 				return j, err
 			}
 		}
@@ -99,29 +101,6 @@ func parseRecord(b []byte) (rec journalRecord, n int, ok bool) {
 		return rec, 0, false
 	}
 	return rec, n + sum, crc32.Checksum(b[:n], castagnoli) == binary.BigEndian.Uint32(b[n:])
-}
-
-// reopenPack goes on with an unfinished pack that has those chunks and counts up to end.
-func reopenPack(fsys diskfs.FS, name string, had []packEntry, end int64) (*packWriter, error) {
-	f, err := fsys.OpenFile(name, openCreate, 0o644)
-	if err == nil {
-		if err = f.Truncate(end); err == nil {
-			_, err = f.Seek(end, io.SeekStart)
-		}
-		if err != nil {
-			_ = f.Close()
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("take up a transfer: %w", err)
-	}
-	p := &packWriter{fs: fsys, name: name, f: f, at: map[merkle.Hash]int32{}, off: end, flushed: end, pushed: end}
-	for _, e := range had {
-		if !p.has(e.id) {
-			p.note(e.id, e.off, e.n)
-		}
-	}
-	return p, nil
 }
 
 // replay gives again what a journal has noted down.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -26,7 +27,7 @@ type Store struct {
 	name  string
 	dir   string
 	set   settings
-	packs *packSet
+	packs *packdir.Dir
 
 	mu        sync.Mutex
 	hist      *history
@@ -198,7 +199,9 @@ func openStore(w *Workspace, name string) (*Store, error) {
 	if s.set, err = w.readConfig(s.dir); err != nil {
 		return nil, err
 	}
-	s.packs = newPackSet(w.fs, s.dir, w.now)
+	old := &oldChunks{fs: w.fs, dir: filepath.Join(s.dir, "generations")}
+	s.packs = packdir.New(w.fs, filepath.Join(s.dir, "packs"),
+		&packdir.Options{Fallback: old.chunk, Reloaded: old.forget, Now: w.now})
 	return s, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -91,7 +92,7 @@ func (s *Store) keepUp(serial uint64) {
 	}
 	s.mu.Unlock()
 	if !same {
-		s.packs.reload()
+		s.packs.Reload()
 	}
 }
 
@@ -175,7 +176,7 @@ func (s *Store) sweepDir(sub string, orphan func(name string) bool) error {
 		removed = true
 	}
 	if sub == "packs" && removed {
-		s.packs.reload()
+		s.packs.Reload()
 	}
 	return nil
 }
@@ -203,7 +204,7 @@ func (s *Store) sweepAll(h *history) error {
 				return true
 			}
 			root, err := merkle.ParseHash(strings.SplitN(name, ".", 2)[0])
-			return err == nil && !strings.HasSuffix(name, runExt) && !known[root] // else: not named by a root
+			return err == nil && !strings.HasSuffix(name, packdir.IndexExt) && !known[root] // else: not named by a root
 		})
 		if err != nil {
 			return err
@@ -219,7 +220,7 @@ func (s *Store) sweepRoot(h *history, last intent) error {
 	if err != nil {
 		return err
 	}
-	names := []string{filepath.Join(s.dir, "packs", commitPack), filepath.Join(s.dir, "packs", runTemp)}
+	names := []string{filepath.Join(s.dir, "packs", commitPack), filepath.Join(s.dir, "packs", packdir.IndexTemp)}
 	for _, name := range []string{s.recipeName(root), s.sigName(root, true), s.sigName(root, false)} {
 		names = append(names, name+".tmp")
 		if !there {
@@ -239,6 +240,6 @@ func (s *Store) sweepRoot(h *history, last intent) error {
 			return err
 		}
 	}
-	s.packs.reload()
+	s.packs.Reload()
 	return nil
 }

@@ -237,7 +237,7 @@ func (w *Workspace) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, s := range w.opened {
-		s.packs.close()
+		s.packs.Close()
 	}
 	clear(w.opened)
 	return nil
@@ -351,7 +351,7 @@ func (w *Workspace) Store(nameOrID string) (*Store, error) {
 			return s, nil
 		}
 		delete(w.opened, name) // removed by another process, and made anew
-		s.packs.close()
+		s.packs.Close()
 	}
 	s, err := openStore(w, name)
 	if errors.Is(err, fs.ErrNotExist) {

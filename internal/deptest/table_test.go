@@ -68,7 +68,11 @@ var table = []row{
 	{pkg: "digstore/module", house: []string{"digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/wasm"}, third: sealed},
 
 	{pkg: "plot", house: []string{"capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(plots, onDisk)},
-	{pkg: "digstore", house: []string{"digstore/module", "digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/diskfs", "internal/regular", "internal/secretfile"}, third: store},
+	{pkg: "digstore/internal/damage", house: []string{"digstore/module"}, third: sealed},
+	{pkg: "digstore/internal/pack", house: []string{"digstore/internal/damage", "digstore/module", "merkle"}, third: sealed},
+	{pkg: "digstore/internal/packdir", house: []string{"digstore/internal/damage", "digstore/internal/pack", "digstore/module", "merkle", "internal/diskfs"}, third: store},
+	{pkg: "digstore", house: []string{"digstore/internal/damage", "digstore/internal/pack", "digstore/internal/packdir",
+		"digstore/module", "digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/diskfs", "internal/regular", "internal/secretfile"}, third: store},
 	{pkg: "remote/internal/wire", house: []string{"digstore/module", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(sealed, zstd), http: true},
 	{pkg: "remote", house: []string{"remote/internal/wire", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/backoff", "internal/netguard",
 		"internal/readerat", "internal/strictjson"}, third: client, http: true},

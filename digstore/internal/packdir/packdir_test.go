@@ -1,4 +1,4 @@
-package digstore
+package packdir_test
 
 import (
 	"errors"
@@ -7,8 +7,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"github.com/dig-network/digstore/digstore/internal/pack"
+	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -39,18 +40,18 @@ func (f shortFile) Write(b []byte) (int, error) {
 }
 
 // newPack begins a pack and adds chunks, of which the last lies in the buffer.
-func newPack(t *testing.T, disk diskfs.FS) (p *packWriter, chunks []module.Chunk) {
+func newPack(t *testing.T, disk diskfs.FS) (p *packdir.Writer, chunks []module.Chunk) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "one.pack")
-	p, err := createPack(disk, name)
+	p, err := packdir.Create(disk, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.close() })
+	t.Cleanup(func() { p.Close() })
 	for i := range 40 {
 		b := []byte(strings.Repeat(string(rune('a'+i)), 10_000*i+1))
 		c := module.Chunk{ID: merkle.Sum(b), Len: uint32(len(b))}
-		if err := p.add(c.ID, b); err != nil {
+		if err := p.Add(c.ID, b); err != nil {
 			t.Fatal(err)
 		}
 		chunks = append(chunks, c)
@@ -65,21 +66,21 @@ func TestPackPhases(t *testing.T) {
 	if _, _, err := p.Chunk(chunks[0]); err == nil {
 		t.Error("a chunk is given out while others are added")
 	}
-	if err := errors.Join(p.endChunks(), p.endChunks()); err != nil {
+	if err := errors.Join(p.EndChunks(), p.EndChunks()); err != nil {
 		t.Fatal(err)
 	}
-	if p.add(merkle.Hash{1}, []byte("late")) == nil || p.addFrames(make([]byte, 5), []module.Chunk{{ID: merkle.Hash{2}, Len: 1}}) == nil {
+	if p.Add(merkle.Hash{1}, []byte("late")) == nil || p.AddFrames(make([]byte, 5), []module.Chunk{{ID: merkle.Hash{2}, Len: 1}}) == nil {
 		t.Error("a chunk is added while others are read")
 	}
 	readAll(t, p, chunks)
-	if err := errors.Join(p.finish(), p.sync(), p.close()); err != nil {
+	if err := errors.Join(p.Finish(), p.Sync(), p.Close()); err != nil {
 		t.Fatal(err)
 	}
-	src, err := openPackSource(diskfs.OS(), p.name, nil)
+	src, err := packdir.OpenAlone(diskfs.OS(), p.Path(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer src.close()
+	defer src.Close()
 	readAll(t, src, chunks)
 }
 
@@ -94,7 +95,7 @@ func readAll(t *testing.T, src module.ChunkSource, chunks []module.Chunk) {
 					t.Error(err)
 					return
 				}
-				if _, err := readFrame(r, packEntry{c.ID, off, c.Len}, nil); err != nil {
+				if _, err := pack.ReadFrame("pack", r, pack.Entry{ID: c.ID, Offset: off, Len: c.Len}, nil); err != nil {
 					t.Error(err)
 				}
 			}
@@ -107,15 +108,15 @@ func readAll(t *testing.T, src module.ChunkSource, chunks []module.Chunk) {
 func TestPackLength(t *testing.T) {
 	for _, longer := range []bool{false, true} {
 		name := filepath.Join(t.TempDir(), "one.pack")
-		p, err := createPack(shortDisk{diskfs.OS(), longer}, name)
+		p, err := packdir.Create(shortDisk{diskfs.OS(), longer}, name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		b := []byte("chunk")
-		if err := errors.Join(p.add(merkle.Sum(b), b), p.finish()); err == nil {
+		if err := errors.Join(p.Add(merkle.Sum(b), b), p.Finish()); err == nil {
 			t.Errorf("longer %v: it is finished", longer)
 		}
-		p.abandon()
+		p.Abandon()
 	}
 }
 
@@ -126,23 +127,27 @@ func TestChunkOfAnotherLength(t *testing.T) {
 	if err := diskfs.MkdirAll(disk, filepath.Join(dir, "packs"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p, err := createPack(disk, filepath.Join(dir, "packs", "one.pack"))
+	name := filepath.Join(dir, "packs", "one.pack")
+	if err := diskfs.WriteFile(disk, name, []byte(pack.Magic), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	before := merkle.Sum([]byte("before")) // as a damaged writer would have it
+	wrong := []pack.Entry{{ID: before, Offset: int64(len(pack.Magic)) - 1, Len: 4}}
+	p, err := packdir.Reopen(disk, name, wrong, int64(len(pack.Magic)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	good := module.Chunk{ID: merkle.Sum([]byte("good")), Len: 4}
-	if err := p.add(good.ID, []byte("good")); err != nil {
+	if err := p.Add(good.ID, []byte("good")); err != nil {
 		t.Fatal(err)
 	}
-	before := merkle.Sum([]byte("before"))
-	p.note(before, int64(len(packMagic))-1, 4) // as a damaged writer would have it
-	for _, err := range []error{p.endChunks(), p.finish(), p.sync(), p.close()} {
+	for _, err := range []error{p.EndChunks(), p.Finish(), p.Sync(), p.Close()} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	packs := newPackSet(disk, dir, time.Now)
-	defer packs.close()
+	packs := packdir.New(disk, filepath.Join(dir, "packs"), nil)
+	defer packs.Close()
 	for _, c := range []struct {
 		name  string
 		chunk module.Chunk
@@ -150,11 +155,11 @@ func TestChunkOfAnotherLength(t *testing.T) {
 		want  error
 	}{
 		{"as it is", good, nil, nil},
-		{"longer", module.Chunk{ID: good.ID, Len: 5}, module.ErrVerify, ErrCorrupt},
-		{"shorter", module.Chunk{ID: good.ID, Len: 3}, module.ErrVerify, ErrCorrupt},
-		{"in the magic", module.Chunk{ID: before, Len: 4}, nil, ErrCorrupt},
+		{"longer", module.Chunk{ID: good.ID, Len: 5}, module.ErrVerify, module.ErrDamaged},
+		{"shorter", module.Chunk{ID: good.ID, Len: 3}, module.ErrVerify, module.ErrDamaged},
+		{"in the magic", module.Chunk{ID: before, Len: 4}, nil, module.ErrDamaged},
 	} {
-		if _, err := packs.holds(c.chunk); !errors.Is(err, c.holds) {
+		if _, err := packs.Holds(c.chunk); !errors.Is(err, c.holds) {
 			t.Errorf("%s: holds: %v, want %v", c.name, err, c.holds)
 		}
 		if _, _, err := packs.Chunk(c.chunk); !errors.Is(err, c.want) {
