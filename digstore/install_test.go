@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -22,9 +23,18 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
+// Suites that pass with one open workspace run with the small World when it is opened for each call.
 func TestRemoteContract(t *testing.T) {
-	t.Run("backend", func(t *testing.T) {
-		remotetest.TestBackend(t, func(t *testing.T) server.Backend {
+	ctx := context.Background()
+	small := must(remotetest.NewWorld(ctx, nil))
+	sizes := func(name string, suite func(t *testing.T, w *remotetest.World)) {
+		t.Run(name, func(t *testing.T) { suite(t, small) })
+		if vectors.Long(t) {
+			t.Run(name+", large", func(t *testing.T) { suite(t, largeWorld()) })
+		}
+	}
+	sizes("backend", func(t *testing.T, w *remotetest.World) {
+		remotetest.TestBackend(t, w, func(t *testing.T) server.Backend {
 			w, err := digstore.Init(t.TempDir(), nil)
 			check(t, err)
 			t.Cleanup(func() { w.Close() })
@@ -32,34 +42,34 @@ func TestRemoteContract(t *testing.T) {
 		})
 	})
 	t.Run("backend, opened for each call", func(t *testing.T) {
-		remotetest.TestBackend(t, func(t *testing.T) server.Backend { return newFresh(t) })
+		remotetest.TestBackend(t, small, func(t *testing.T) server.Backend { return newFresh(t) })
 	})
 	t.Run("mirror, opened for each call", func(t *testing.T) {
-		remotetest.TestMirror(t, func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
+		remotetest.TestMirror(t, small, func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
 			f := newFresh(t)
 			return f.store(id), f
 		})
 	})
 	t.Run("local, opened for each call", func(t *testing.T) {
-		remotetest.TestLocal(t, func(t *testing.T, id auth.StoreID) remote.Local { return newFresh(t).store(id) })
+		remotetest.TestLocal(t, small, func(t *testing.T, id auth.StoreID) remote.Local { return newFresh(t).store(id) })
 	})
-	t.Run("mirror", func(t *testing.T) {
-		remotetest.TestMirror(t, func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
+	sizes("mirror", func(t *testing.T, w *remotetest.World) {
+		remotetest.TestMirror(t, w, func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
 			w := must(digstore.Init(t.TempDir(), nil))
 			t.Cleanup(func() { w.Close() })
 			return must(w.Create(id, nil)), w
 		})
 	})
-	t.Run("liars", func(t *testing.T) {
+	sizes("liars", func(t *testing.T, w *remotetest.World) {
 		vectors.NeedLong(t) // it takes 8 s
-		remotetest.TestLiars(t, func(t *testing.T, id auth.StoreID) remote.Local {
+		remotetest.TestLiars(t, w, func(t *testing.T, id auth.StoreID) remote.Local {
 			w := must(digstore.Init(t.TempDir(), nil))
 			t.Cleanup(func() { w.Close() })
 			return must(w.Create(id, nil))
 		})
 	})
-	t.Run("persistence", func(t *testing.T) {
-		remotetest.TestPersistence(t, func(t *testing.T, id auth.StoreID) func() remote.Local {
+	sizes("persistence", func(t *testing.T, w *remotetest.World) {
+		remotetest.TestPersistence(t, w, func(t *testing.T, id auth.StoreID) func() remote.Local {
 			dir := t.TempDir()
 			w := must(digstore.Init(dir, nil))
 			must(w.Create(id, nil))
@@ -71,8 +81,8 @@ func TestRemoteContract(t *testing.T) {
 			}
 		})
 	})
-	t.Run("local", func(t *testing.T) {
-		remotetest.TestLocal(t, func(t *testing.T, id auth.StoreID) remote.Local {
+	sizes("local", func(t *testing.T, w *remotetest.World) {
+		remotetest.TestLocal(t, w, func(t *testing.T, id auth.StoreID) remote.Local {
 			w, err := digstore.Init(t.TempDir(), nil)
 			check(t, err)
 			t.Cleanup(func() { w.Close() })
@@ -82,6 +92,10 @@ func TestRemoteContract(t *testing.T) {
 		})
 	})
 }
+
+var largeWorld = sync.OnceValue(func() *remotetest.World {
+	return must(remotetest.NewLargeWorld(context.Background(), nil))
+})
 
 // history makes n generations, each with one file more than the one before, and with other content in several files of
 // several chunks.

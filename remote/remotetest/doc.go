@@ -16,8 +16,12 @@
 //
 //	func TestStore(t *testing.T) {
 //		open := func(t *testing.T, id auth.StoreID) remote.Local { return newStore(t.TempDir(), id) }
-//		remotetest.TestLocal(t, open)
-//		remotetest.TestLiars(t, open)
+//		w, err := remotetest.NewWorld(t.Context(), nil) // or NewLargeWorld
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//		remotetest.TestLocal(t, w, open)
+//		remotetest.TestLiars(t, w, open)
 //	}
 //
 // Nothing here is fit for production: memory is all the storage there is.

@@ -54,7 +54,7 @@ func otherID(w *World, mod []byte) error {
 
 // otherCoin says that the store stands on the chain as another one.
 func otherCoin(ctx context.Context, w *World) (http.Handler, error) {
-	mod, signed, err := Module(ctx, w.Store, w.Publisher, content(head), &module.Options{ChainState: &module.ChainState{LauncherID: merkle.Hash{9}}})
+	mod, signed, err := Module(ctx, w.Store, w.Publisher, w.content(head), &module.Options{ChainState: &module.ChainState{LauncherID: merkle.Hash{9}}})
 	if err != nil {
 		return nil, err
 	}
@@ -349,7 +349,7 @@ func swapped(other func(ctx context.Context, w *World) ([]byte, error)) origin {
 }
 
 func foreign(ctx context.Context, w *World) ([]byte, error) {
-	mod, _, err := Module(ctx, auth.StoreIDFromKey(w.attacker.PublicKey()), w.attacker, content(head), nil)
+	mod, _, err := Module(ctx, auth.StoreIDFromKey(w.attacker.PublicKey()), w.attacker, w.content(head), nil)
 	return mod, err
 }
 

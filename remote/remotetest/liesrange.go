@@ -3,6 +3,7 @@ package remotetest
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -183,16 +184,27 @@ func wrongChunk(ctx context.Context, w *World, _ *module.Recipe) ([]byte, error)
 
 // flipFirst turns a bit of every chunk over that the head does not share with the generation before it.
 func flipFirst(w *World, mod []byte) error {
+	shared := map[merkle.Hash]bool{}
+	err := eachChunk(w.Modules[head-1], func(sealed []byte) { shared[merkle.Sum(sealed)] = true })
+	if err != nil {
+		return err
+	}
+	return eachChunk(mod, func(sealed []byte) {
+		if !shared[merkle.Sum(sealed)] {
+			sealed[0] ^= 1
+		}
+	})
+}
+
+// eachChunk calls do with each chunk of a module's pool, in order. What do writes to it is written to mod.
+func eachChunk(mod []byte, do func(sealed []byte)) error {
 	at, err := section(mod, module.SectionChunkPool)
 	if err != nil {
 		return err
 	}
-	before := w.Modules[head-1]
 	for pos := at.from + 4; pos+4 <= at.to; {
-		n := int(mod[pos])<<24 | int(mod[pos+1])<<16 | int(mod[pos+2])<<8 | int(mod[pos+3])
-		if body := mod[pos+4 : pos+4+n]; !bytes.Contains(before, body) {
-			body[0] ^= 1
-		}
+		n := int(binary.BigEndian.Uint32(mod[pos:]))
+		do(mod[pos+4 : pos+4+n])
 		pos += 4 + n
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/vectors"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/server"
@@ -20,9 +22,40 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func memory(_ *testing.T, id auth.StoreID) remote.Local { return remotetest.NewMemory(id, nil) }
 
-func TestMemoryIsALocal(t *testing.T) { remotetest.TestLocal(t, memory) }
+// worlds runs a suite with the small World, and in a long run with the large one.
+func worlds(t *testing.T, suite func(t *testing.T, w *remotetest.World)) {
+	t.Helper()
+	with := func(name string, world func() (*remotetest.World, error)) {
+		t.Run(name, func(t *testing.T) {
+			w, err := world()
+			if err != nil {
+				t.Fatal(err)
+			}
+			suite(t, w)
+		})
+	}
+	with("small", smallWorld)
+	if vectors.Long(t) {
+		with("large", largeWorld)
+	}
+}
 
-func TestLiars(t *testing.T) { remotetest.TestLiars(t, memory) }
+var (
+	smallWorld = sync.OnceValues(func() (*remotetest.World, error) {
+		return remotetest.NewWorld(context.Background(), nil)
+	})
+	largeWorld = sync.OnceValues(func() (*remotetest.World, error) {
+		return remotetest.NewLargeWorld(context.Background(), nil)
+	})
+)
+
+func TestMemoryIsALocal(t *testing.T) {
+	worlds(t, func(t *testing.T, w *remotetest.World) { remotetest.TestLocal(t, w, memory) })
+}
+
+func TestLiars(t *testing.T) {
+	worlds(t, func(t *testing.T, w *remotetest.World) { remotetest.TestLiars(t, w, memory) })
+}
 
 // minimal is a Local without any of the optional interfaces. It keeps nothing of what breaks off.
 type minimal struct {
@@ -45,31 +78,43 @@ func TestMinimal(t *testing.T) {
 		m := remotetest.NewMemory(id, nil)
 		return minimal{m, m}
 	}
-	t.Run("local", func(t *testing.T) { remotetest.TestLocal(t, open) })
-	t.Run("liars", func(t *testing.T) { remotetest.TestLiars(t, open) })
+	w, err := smallWorld()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("local", func(t *testing.T) { remotetest.TestLocal(t, w, open) })
+	t.Run("liars", func(t *testing.T) { remotetest.TestLiars(t, w, open) })
 }
 
 func TestMemoryIsKept(t *testing.T) {
-	remotetest.TestPersistence(t, func(_ *testing.T, id auth.StoreID) func() remote.Local {
-		m := remotetest.NewMemory(id, nil)
-		return func() remote.Local { return m }
+	worlds(t, func(t *testing.T, w *remotetest.World) {
+		remotetest.TestPersistence(t, w, func(_ *testing.T, id auth.StoreID) func() remote.Local {
+			m := remotetest.NewMemory(id, nil)
+			return func() remote.Local { return m }
+		})
 	})
 }
 
 func TestMemoryIsAMirror(t *testing.T) {
-	remotetest.TestMirror(t, func(_ *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
-		m := remotetest.NewMemory(id, nil)
-		return m, remotetest.NewStores(nil, m)
+	worlds(t, func(t *testing.T, w *remotetest.World) {
+		remotetest.TestMirror(t, w, func(_ *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
+			m := remotetest.NewMemory(id, nil)
+			return m, remotetest.NewStores(nil, m)
+		})
 	})
 }
 
 func TestStoresAreABackend(t *testing.T) {
-	remotetest.TestBackend(t, func(*testing.T) server.Backend { return remotetest.NewStores(nil) })
+	worlds(t, func(t *testing.T, w *remotetest.World) {
+		remotetest.TestBackend(t, w, func(*testing.T) server.Backend { return remotetest.NewStores(nil) })
+	})
 }
 
 // TestReadOnlyBackend holds what can only be read to what is left of the promises.
 func TestReadOnlyBackend(t *testing.T) {
-	remotetest.TestBackend(t, func(*testing.T) server.Backend { return struct{ server.Backend }{remotetest.NewStores(nil)} })
+	worlds(t, func(t *testing.T, w *remotetest.World) {
+		remotetest.TestBackend(t, w, func(*testing.T) server.Backend { return struct{ server.Backend }{remotetest.NewStores(nil)} })
+	})
 }
 
 // TestHonest is the other half of TestLiars: visits to an origin that does not lie.

@@ -18,13 +18,9 @@ import (
 )
 
 // TestBackend holds an implementation of [server.Backend] to what the interfaces promise: of Receiver, Promoter,
-// Revoker and Lister those that it has as well. open returns one without any store, for each subtest. A backend that
+// Revoker and Lister those that it has as well. What is pushed are the generations of w. open returns one without any store, for each subtest. A backend that
 // is no [server.Receiver] cannot be filled from outside, and is only asked for what it does not have.
-func TestBackend(t *testing.T, open func(t *testing.T) server.Backend) {
-	w, err := NewWorld(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestBackend(t *testing.T, w *World, open func(t *testing.T) server.Backend) {
 	b := &backendTest{World: w, open: open}
 	t.Run("unknown store", b.unknownStore)
 	if _, ok := open(t).(server.Receiver); !ok {
@@ -302,7 +298,7 @@ func (w *backendTest) pending(t *testing.T) {
 	if err := b.(server.Receiver).Receive(ctx, aside, w.Heads[1].Root, true, bytes.NewReader(w.Modules[2]), func(*module.Module) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	mod, head, err := Module(ctx, w.Store, w.Publisher, content(7), nil)
+	mod, head, err := Module(ctx, w.Store, w.Publisher, w.content(7), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

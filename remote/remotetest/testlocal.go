@@ -17,12 +17,8 @@ import (
 )
 
 // TestLocal holds an implementation of [remote.Local] to what the interfaces promise: of Resumer, Assembler, Pinner, Revoker,
-// Signatures, Lines and Witness those that it has as well. open returns an empty store with that id, for each subtest.
-func TestLocal(t *testing.T, open func(t *testing.T, id auth.StoreID) remote.Local) {
-	w, err := NewWorld(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+// Signatures, Lines and Witness those that it has as well. What is installed are the generations of w. open returns an empty store with that id, for each subtest.
+func TestLocal(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID) remote.Local) {
 	l := &localTest{World: w, open: func(t *testing.T) remote.Local { return open(t, w.Store) }}
 	t.Run("empty", l.empty)
 	t.Run("install", l.install)

@@ -17,14 +17,10 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestMirror clones a publisher's store, that clone again, and that one's clone: with all generations, signatures of
+// TestMirror clones the store of w, that clone again, and that one's clone: with all generations, signatures of
 // both forms and tombstones. Each of the three has to serve on what the publisher serves, to the byte, on every route
 // that reads. open returns an empty store with that id as both, what is filled and what serves it.
-func TestMirror(t *testing.T, open func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend)) {
-	w, err := NewWorld(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestMirror(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend)) {
 	publisher, err := w.Memory(t.Context(), Generations)
 	if err != nil {
 		t.Fatal(err)

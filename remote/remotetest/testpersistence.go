@@ -9,13 +9,9 @@ import (
 )
 
 // TestPersistence holds an implementation of [remote.Local] that outlives its process to what must outlive it: history
-// and modules, pins, tombstones and evidence, of what is optional there what it has. open makes an empty store with that
+// and modules, pins, tombstones and evidence, of what is optional there what it has. What comes is of w. open makes an empty store with that
 // id; each call of what it returns closes the store and opens it anew.
-func TestPersistence(t *testing.T, open func(t *testing.T, id auth.StoreID) (reopen func() remote.Local)) {
-	w, err := NewWorld(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestPersistence(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID) (reopen func() remote.Local)) {
 	trust := remote.Trust{Publisher: w.Publisher.PublicKey()}
 
 	t.Run("rollback", func(t *testing.T) {

@@ -26,15 +26,27 @@ type World struct {
 
 	attacker *auth.Key
 	now      func() time.Time
+	files    corpus.Tree // of generation 0, without its pages
+	large    bool
 }
 
-// NewWorld builds the store. now is the clock of the servers that are made from it; nil is [time.Now].
+// NewWorld builds a store of about 2 MiB in 60 files. now is the clock of the servers that are made from it; nil is
+// [time.Now].
 func NewWorld(ctx context.Context, now func() time.Time) (*World, error) {
-	w := &World{Publisher: seeded(1), attacker: seeded(2), now: now}
+	return newWorld(ctx, corpus.Small(1), false, now)
+}
+
+// NewLargeWorld builds a store as [NewWorld] does, of about 24 MiB in 3,000 files, some of them of several MB.
+func NewLargeWorld(ctx context.Context, now func() time.Time) (*World, error) {
+	return newWorld(ctx, corpus.Large(1), true, now)
+}
+
+func newWorld(ctx context.Context, files corpus.Tree, large bool, now func() time.Time) (*World, error) {
+	w := &World{Publisher: seeded(1), attacker: seeded(2), now: now, files: files, large: large}
 	w.Store = auth.StoreIDFromKey(w.Publisher.PublicKey())
 	for n := range w.Heads {
 		var err error
-		if w.Modules[n], w.Heads[n], err = Module(ctx, w.Store, w.Publisher, content(n), nil); err != nil {
+		if w.Modules[n], w.Heads[n], err = Module(ctx, w.Store, w.Publisher, w.content(n), nil); err != nil {
 			return nil, err
 		}
 	}
@@ -50,10 +62,10 @@ func seeded(n byte) *auth.Key {
 	return auth.NewKey(seed)
 }
 
-// content is what generation n holds: a page that changes, one that does not, and the small corpus, of which every
-// file of several chunks changes from one generation to the next.
-func content(n int) fs.FS {
-	tree := corpus.Small(1)
+// content is what generation n holds: a page that changes, one that does not, and the files, of which every one of
+// several chunks changes from one generation to the next.
+func (w *World) content(n int) fs.FS {
+	tree := w.files.Clone()
 	for i := range n {
 		tree = corpus.Edits()[2+i].Apply(tree, uint64(i)) // new content, then bytes at the front, in every large file
 	}
