@@ -385,13 +385,27 @@ var operations = []operation{
 	{"serve", (*shared).serve},
 }
 
+// pairs says which pairs of operations a run takes: all that gc is one of, and in a long run a part of the others.
+func pairs(t *testing.T) func(a, b string) bool {
+	part, parts := vectors.Part(t)
+	long, others := vectors.Long(t), 0
+	return func(a, b string) bool {
+		if a == "gc" || b == "gc" {
+			return true
+		}
+		others++
+		return long && others%parts == part
+	}
+}
+
 // TestAfterAnother: whatever another process did to a store, what one that was there before does next is right, and
 // so is what both leave.
 func TestAfterAnother(t *testing.T) {
 	from, gens, trees := source(t, sharedAtFirst+4)
+	taken := pairs(t)
 	for _, first := range operations[:5] { // those that change the store
 		for _, then := range operations {
-			if first.name != "gc" && then.name != "gc" && !vectors.Long(t) {
+			if !taken(first.name, then.name) {
 				continue
 			}
 			t.Run(first.name+", "+then.name, func(t *testing.T) {
@@ -414,9 +428,10 @@ func TestBesideAnother(t *testing.T) {
 		rounds = 30
 	}
 	from, gens, trees := source(t, sharedAtFirst+2*rounds)
+	taken := pairs(t)
 	for i, one := range operations[:5] {
 		for _, other := range operations[i:] {
-			if one.name != "gc" && !vectors.Long(t) {
+			if !taken(one.name, other.name) {
 				continue
 			}
 			t.Run(one.name+", "+other.name, func(t *testing.T) {

@@ -18,14 +18,15 @@ import (
 // transfer succeeds, and all that is kept is whole. Where a list of what is lacking was made before the transfer began, a
 // gc in between may make it fs.ErrNotExist, and never damage; with a new list it succeeds.
 func TestGCBesideTransfer(t *testing.T) {
-	step := 7
+	first, step := 1, 7
 	const wait = 100 * time.Millisecond
 	again := func(err error, list bool) bool {
 		return list && errors.Is(err, fs.ErrNotExist) && !errors.Is(err, digstore.ErrCorrupt) || errors.Is(err, digstore.ErrLocked)
 	}
 	trees := edited(t, corpus.Tree{"a": bytes.Repeat([]byte("one"), 100), "b": []byte("two")}, "one byte")
 	if vectors.Long(t) {
-		step = 1
+		part, parts := vectors.Part(t)
+		first, step = 1+part, parts
 		trees = edited(t, corpus.Small(4), "new content in every large file")
 	}
 	trees = append(trees, edited(t, trees[0], "one byte")[1]) // needs what only generation 0 has
@@ -100,7 +101,7 @@ func TestGCBesideTransfer(t *testing.T) {
 		}
 		none := func() {}
 		t.Run(way.name+", gc in between", func(t *testing.T) {
-			for n, fired := 1, true; fired; n += step {
+			for n, fired := first, true; fired; n += step {
 				disk := base.Recover(1)
 				done := make(chan error, 1)
 				during := &trigger{act: func() {
@@ -134,7 +135,7 @@ func TestGCBesideTransfer(t *testing.T) {
 			}
 		})
 		t.Run(way.name+", begun beside gc", func(t *testing.T) {
-			for n, fired := 1, true; fired; n += step {
+			for n, fired := first, true; fired; n += step {
 				disk := base.Recover(1)
 				begun, proceed, done := make(chan bool, 1), make(chan bool), make(chan error, 1)
 				other := must(digstore.Open(home, sweepOptions(disk)))

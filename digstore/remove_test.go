@@ -61,6 +61,7 @@ func TestRemoveBesideAWriter(t *testing.T) {
 // A reader beside a removal, and beside one after which a store of the same name and key is made, reads all of the store or
 // is told that it is gone. It never finds damage, at whichever of its operations the other process acts.
 func TestReadBesideRemove(t *testing.T) {
+	part, parts := vectors.Part(t)
 	old, next := corpus.Tree{"a": []byte("one"), "b/c": []byte("two")}, corpus.Tree{"a": []byte("three")}
 	if vectors.Long(t) {
 		old, next = corpus.Small(1), corpus.Small(2)
@@ -84,7 +85,7 @@ func TestReadBesideRemove(t *testing.T) {
 			w := must(digstore.Init(home, sweepOptions(base)))
 			make(w, old)
 			check(t, w.Close())
-			for n, fired := 1, true; fired; n++ {
+			for n, fired := 1+part, true; fired; n += parts {
 				disk := base.Recover(1)
 				during := &trigger{act: func() {
 					w := must(digstore.Open(home, sweepOptions(disk)))
