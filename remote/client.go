@@ -99,9 +99,10 @@ type Client struct {
 	presigned *http.Transport // to hosts that the origin names
 	strict    *Guard          // what those may be
 
+	origin *lazy[string]      // of the requests, as URL.Origin has it
+	signer *lazy[auth.Signer] // from IdentityAt
+
 	mu      sync.Mutex
-	origin  string // scheme://host of the requests; "" before the first
-	signer  auth.Signer
 	form    auth.PushForm // that this origin accepted last (remote/PROTOCOL.md 6.1); "": not known
 	singly  bool          // it answers one range at a time at most
 	recipes bool          // it takes recipes
@@ -112,14 +113,14 @@ var _ RangeOrigin = (*Client)(nil)
 // NewClient returns a client for the store that u names. It dials nothing. An URL that ParseURL would not
 // accept, or without a store, is [ErrBadURL].
 func NewClient(u URL, o *ClientOptions) (*Client, error) {
-	u, err := ParseURL(u.String())
+	u, err := u.Canonical()
 	if err != nil {
 		return nil, err
 	}
 	if u.Store.IsZero() {
 		return nil, fmt.Errorf("%w: %s names no store", ErrBadURL, u)
 	}
-	c := &Client{url: u}
+	c := &Client{url: u, origin: newLazy[string](), signer: newLazy[auth.Signer]()}
 	if o != nil {
 		c.opt = *o
 	}

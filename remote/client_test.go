@@ -661,3 +661,48 @@ func TestClientCancel(t *testing.T) {
 		}
 	})
 }
+
+// blocked is a resolver, and an IdentityAt, that waits until it is let go.
+type blocked struct {
+	asked, gone chan struct{}
+}
+
+func (b blocked) wait() {
+	b.asked <- struct{}{}
+	<-b.gone
+}
+
+func (b blocked) Resolve(ctx context.Context, u remote.URL) ([]remote.URL, error) {
+	b.wait()
+	return remote.SeedResolver{}.Resolve(ctx, u)
+}
+
+// TestWaitForAnotherEnds: a request that waits for another one to resolve the locator, or to ask for the identity, ends
+// with its context; so does asking the client what it knows.
+func TestWaitForAnotherEnds(t *testing.T) {
+	b := blocked{make(chan struct{}), make(chan struct{})}
+	for name, opt := range map[string]*remote.ClientOptions{
+		"resolver": {Resolver: b},
+		"identity": {IdentityAt: func(string) (auth.Signer, error) { b.wait(); return key(1), nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, 1, nil)
+			c := s.client(s.listen(), opt)
+			first := make(chan error)
+			go func() {
+				_, err := c.Describe(t.Context())
+				first <- err
+			}()
+			<-b.asked
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			if _, err := c.Describe(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the one that waits: %v", err)
+			}
+			b.gone <- struct{}{}
+			if err := <-first; err != nil {
+				t.Errorf("the one that is waited for: %v", err)
+			}
+		})
+	}
+}

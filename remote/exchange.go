@@ -44,9 +44,7 @@ func (c *Client) do(ctx context.Context, e exchange) (*http.Response, error) {
 	resp, err := c.attempt(ctx, origin, e)
 	if err != nil && c.fallBack(err) {
 		origin = "http://" + c.url.Host
-		c.mu.Lock()
-		c.origin = origin
-		c.mu.Unlock()
+		c.origin.set(origin)
 		resp, err = c.attempt(ctx, origin, e)
 	}
 	return resp, err
@@ -54,27 +52,23 @@ func (c *Client) do(ctx context.Context, e exchange) (*http.Response, error) {
 
 // base returns the origin, and resolves the locator the first time.
 func (c *Client) base(ctx context.Context) (string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.origin != "" {
-		return c.origin, nil
-	}
-	found, err := c.opt.Resolver.Resolve(ctx, c.url)
-	if err != nil {
-		return "", fmt.Errorf("remote: resolve %s: %w", c.url, err)
-	}
-	if len(found) == 0 {
-		return "", fmt.Errorf("remote: resolve %s: %w: no origin answers for it", c.url, ErrBadURL)
-	}
-	u, err := ParseURL(found[0].String())
-	if l, ok := c.opt.Resolver.(*Ladder); ok && l.admits(found[0]) {
-		u, err = found[0], nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("remote: resolve %s: %w", c.url, err)
-	}
-	c.origin = u.Origin()
-	return c.origin, nil
+	return c.origin.get(ctx, func() (string, error) {
+		found, err := c.opt.Resolver.Resolve(ctx, c.url)
+		if err != nil {
+			return "", fmt.Errorf("remote: resolve %s: %w", c.url, err)
+		}
+		if len(found) == 0 {
+			return "", fmt.Errorf("remote: resolve %s: %w: no origin answers for it", c.url, ErrBadURL)
+		}
+		u, err := found[0].Canonical()
+		if l, ok := c.opt.Resolver.(*Ladder); ok && l.admits(found[0]) {
+			u, err = found[0], nil
+		}
+		if err != nil {
+			return "", fmt.Errorf("remote: resolve %s: %w", c.url, err)
+		}
+		return u.Origin(), nil
+	})
 }
 
 // fallBack reports whether err is a listener on literal loopback that speaks plain HTTP where TLS was
@@ -86,7 +80,7 @@ func (c *Client) fallBack(err error) bool {
 }
 
 func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.Response, error) {
-	by, err := c.identity(origin)
+	by, err := c.identity(ctx, origin)
 	if err != nil {
 		return nil, err
 	}
@@ -136,20 +130,19 @@ func plainBody(resp *http.Response) error {
 }
 
 // identity returns the key that signs at an origin. It asks IdentityAt once.
-func (c *Client) identity(origin string) (auth.Signer, error) {
+func (c *Client) identity(ctx context.Context, origin string) (auth.Signer, error) {
 	if c.opt.IdentityAt == nil {
 		return c.opt.Identity, nil
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.signer == nil {
+	return c.signer.get(ctx, func() (auth.Signer, error) {
 		_, host, _ := strings.Cut(origin, "://")
-		var err error
-		if c.signer, err = c.opt.IdentityAt(host); err != nil {
+		host, _, _ = strings.Cut(host, "/")
+		signer, err := c.opt.IdentityAt(host)
+		if err != nil {
 			return nil, fmt.Errorf("remote: identity for %s: %w", host, err)
 		}
-	}
-	return c.signer, nil
+		return signer, nil
+	})
 }
 
 // post sends v as JSON and wants 200 or 201.

@@ -24,7 +24,7 @@ type Large interface {
 // A Via is how a [Large] reaches the origin that a [Client] speaks to: as the client itself does, but without a
 // signature.
 type Via struct {
-	Origin    string            // scheme://host[:port]
+	Origin    string            // as [URL.Origin] has it
 	Transport http.RoundTripper // guarded, follows no redirect, fails where an answer is too slow
 	UserAgent string
 	MaxModule int64 // longest module that is read, in bytes

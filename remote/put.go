@@ -246,10 +246,7 @@ func (c *Client) presignedTarget(s string) (*url.URL, *http.Transport, error) {
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
 		return nil, nil, fmt.Errorf("remote: push-init: %w: the upload address does not parse", ErrProtocol)
 	}
-	c.mu.Lock()
-	origin := c.origin
-	c.mu.Unlock()
-	if u.Scheme+"://"+u.Host == origin {
+	if origin, _ := c.origin.peek(); sameHost(u, origin) {
 		return u, c.transport, nil
 	}
 	if u.Scheme != "https" {
@@ -264,6 +261,12 @@ func (c *Client) presignedTarget(s string) (*url.URL, *http.Transport, error) {
 		}
 	}
 	return u, c.presigned, nil
+}
+
+// sameHost reports whether u has the scheme and the host of an origin.
+func sameHost(u *url.URL, origin string) bool {
+	at, err := url.Parse(origin)
+	return err == nil && u.Scheme == at.Scheme && u.Host == at.Host
 }
 
 func pushMode(pending bool) string {

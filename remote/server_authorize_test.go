@@ -109,7 +109,7 @@ func TestNothingRunsUnauthenticated(t *testing.T) {
 	s := newSite(t, 0, nil)
 	for _, opt := range []*server.Options{
 		{Limits: noLimit},
-		{Limits: noLimit, Policy: server.TrustOnFirstUse{}, PushToken: "sesame", Objects: newBucket(t)},
+		{Limits: noLimit, Policy: server.TrustOnFirstUse{}, Credential: server.Credentials{"push": "sesame"}.Check, Objects: newBucket(t)},
 	} {
 		s.serve(untouchable{t}, opt)
 		routes := 0

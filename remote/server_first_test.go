@@ -65,10 +65,10 @@ func TestFirstPush(t *testing.T) {
 		{name: "anchored", opt: &server.Options{Policy: server.TrustOnFirstUse{Anchor: anchorAt(head.Root)}}, mod: mod, head: head, status: 201},
 		{name: "anchored elsewhere", opt: &server.Options{Policy: server.TrustOnFirstUse{Anchor: anchorAt{1}}}, mod: mod, head: head, status: 403,
 			text: "push not authorized: not allowed here"},
-		{name: "token", opt: &server.Options{PushToken: "sesame"}, hs: []header{bearer("sesame")}, mod: mod, head: head, status: 201},
-		{name: "token, other scheme", opt: &server.Options{PushToken: "sesame"}, hs: []header{set("Authorization", "Basic sesame")}, mod: mod, head: head, status: 401, text: "missing bearer token"},
-		{name: "wrong token", opt: &server.Options{PushToken: "sesame"}, hs: []header{bearer("sesam")}, mod: mod, head: head, status: 401, text: "missing bearer token"},
-		{name: "no token", opt: &server.Options{PushToken: "sesame"}, mod: mod, head: head, status: 401, text: "missing bearer token"},
+		{name: "token", opt: &server.Options{Credential: server.Credentials{"push": "sesame"}.Check}, hs: []header{bearer("sesame")}, mod: mod, head: head, status: 201},
+		{name: "token, other scheme", opt: &server.Options{Credential: server.Credentials{"push": "sesame"}.Check}, hs: []header{set("Authorization", "Basic sesame")}, mod: mod, head: head, status: 401, text: "missing bearer token"},
+		{name: "wrong token", opt: &server.Options{Credential: server.Credentials{"push": "sesame"}.Check}, hs: []header{bearer("sesam")}, mod: mod, head: head, status: 401, text: "missing bearer token"},
+		{name: "no token", opt: &server.Options{Credential: server.Credentials{"push": "sesame"}.Check}, mod: mod, head: head, status: 401, text: "missing bearer token"},
 		{name: "narrowed", opt: &server.Options{Policy: server.TrustOnFirstUse{}, Only: []auth.StoreID{{1}}}, mod: mod, head: head, status: 404, text: "unknown store"},
 		{name: "noise", opt: &server.Options{Policy: server.TrustOnFirstUse{}}, mod: []byte("noise"), head: head, status: 422,
 			text: invalid + "no public key near the start of the module; announce the push with push-init"},
@@ -107,7 +107,7 @@ func TestFirstPushWithUnknownLength(t *testing.T) {
 
 func TestPushWithAToken(t *testing.T) {
 	s := newSite(t, 1, nil)
-	s.serve(remotetest.NewStores(s.now), &server.Options{PushToken: "sesame"})
+	s.serve(remotetest.NewStores(s.now), &server.Options{Credential: server.Credentials{"push": "sesame"}.Check})
 	origin := remotetest.NewOrigin(s.server)
 	defer origin.Close()
 	for _, tc := range []struct {

@@ -15,7 +15,7 @@ import (
 // answer, but for the roots and bytes that were asked for.
 func FuzzServer(f *testing.F) {
 	s := newSite(f, 2, &server.Options{Anonymous: true, AnonymousWrites: true, Policy: server.TrustOnFirstUse{},
-		PushToken: "sesame", Limits: noLimit, MaxModule: 1 << 20})
+		Credential: server.Credentials{"push": "sesame"}.Check, Limits: noLimit, MaxModule: 1 << 20})
 	mod, head := s.next()
 	f.Add("GET", s.path(""), "Accept", "application/json", []byte(nil))
 	f.Add("GET", s.path("/module"), "Range", "bytes=1-2", []byte(nil))
@@ -50,7 +50,7 @@ const marker = "<script>"
 
 // TestNothingIsReflected puts the same words everywhere and looks for them in the answers.
 func TestNothingIsReflected(t *testing.T) {
-	s := newSite(t, 1, &server.Options{Anonymous: true, AnonymousWrites: true, PushToken: "sesame"})
+	s := newSite(t, 1, &server.Options{Anonymous: true, AnonymousWrites: true, Credential: server.Credentials{"push": "sesame"}.Check})
 	escaped := strings.NewReplacer("<", "%3C", ">", "%3E").Replace(marker)
 	everywhere := func(r *http.Request) {
 		for _, name := range []string{"X-Dig-Root", "X-Dig-Parent", "X-Dig-Signature", "X-Dig-Push-Mode", "Range", "Accept",

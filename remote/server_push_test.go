@@ -399,6 +399,6 @@ func TestPushToABackendInNeed(t *testing.T) {
 	mod, head := s.next()
 	s.serve(lossy{s.stores}, nil)
 	want(t, s.put(head, s.head().Root, mod), 500, "internal server error")
-	s.serve(keyless{s.stores}, &server.Options{Policy: server.TrustOnFirstUse{}, PushToken: "sesame"})
+	s.serve(keyless{s.stores}, &server.Options{Policy: server.TrustOnFirstUse{}, Credential: server.Credentials{"push": "sesame"}.Check})
 	want(t, s.put(head, s.head().Root, mod, bearer("sesame")), 403, "push not authorized: no key is known for this store")
 }

@@ -2,7 +2,6 @@ package remote_test
 
 import (
 	"context"
-	"net/http"
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
@@ -39,12 +38,12 @@ func (tip) ByRoot() bool { return true }
 // TestRevertIsSpokenFor: a root of the history becomes the head again only when something besides its old signature
 // speaks for it.
 func TestRevertIsSpokenFor(t *testing.T) {
-	may := func(*http.Request, auth.PublicKey, auth.StoreID) bool { return true }
+	may := func(server.Requester, auth.StoreID) bool { return true }
 	yes, no := consent{settled: true}, consent{err: auth.ErrForbidden}
 	for _, c := range []struct {
 		name      string
 		authority server.Authority
-		may       func(*http.Request, auth.PublicKey, auth.StoreID) bool
+		may       func(server.Requester, auth.StoreID) bool
 		status    int
 	}{
 		{"nothing", nil, nil, 409},
@@ -54,7 +53,7 @@ func TestRevertIsSpokenFor(t *testing.T) {
 		{"one that is not settled", tip{consent{}}, nil, 503},
 		{"a writer", nil, may, 201},
 		{"a writer, against the authority", no, may, 403},
-		{"a writer whom configuration does not name", nil, func(*http.Request, auth.PublicKey, auth.StoreID) bool { return false }, 409},
+		{"a writer whom configuration does not name", nil, func(server.Requester, auth.StoreID) bool { return false }, 409},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t, 3, nil)

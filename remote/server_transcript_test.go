@@ -99,7 +99,7 @@ func TestTranscripts(t *testing.T) {
 			mod, head := s.next()
 			s.put(head, s.head().Root, mod)
 		}},
-		{"refused-pushes", 2, &server.Options{PushToken: "sesame", MaxModule: 10_000}, func(s *site) {
+		{"refused-pushes", 2, &server.Options{Credential: server.Credentials{"push": "sesame"}.Check, MaxModule: 10_000}, func(s *site) {
 			mod, head := s.next()
 			parent := s.head().Root
 			s.put(head, parent, mod, del("X-Dig-Parent"))

@@ -23,11 +23,15 @@ const DefaultHost = "rpc.dig.net"
 //	dig://[<owner>@]<host>[:port]/<id>          also /stores/<id>
 //	dig://[<owner>@]<host>[:port]               an origin
 //	https://<host>[:port][/stores/<id>]
-//	http://<host>[:port][/stores/<id>]          literally loopback hosts only
+//	https://<host>[:port]<prefix>/stores[/<id>]  a server that is mounted under a path
+//	http://<host>[:port][/stores/<id>]           literally loopback hosts only; with a prefix as https
+//
+// A dig locator has no prefix: it names a store, and where a host keeps it is that host's business.
 type URL struct {
 	Scheme string       // "dig", "https" or "http"
 	Owner  string       // what stood before the @; display only, never sent, never trusted
 	Host   string       // lower case, with the port if one was given; "" in a dig URL: DefaultHost
+	Prefix string       // path before /stores, as "/a/b"; "" for none, as in every dig URL
 	Store  auth.StoreID // zero: the URL names an origin only
 }
 
@@ -36,7 +40,8 @@ type URL struct {
 //
 // Refused are: any other scheme, path, query or fragment; a password, an empty owner; control characters,
 // blanks, "%", "\" and letters outside ASCII (write such hosts in punycode); an empty port or one outside
-// 1 to 65535; a host that ends in a number and is no IPv4 address; a host that is a store id with a path.
+// 1 to 65535; a host that ends in a number and is no IPv4 address; a host that is a store id with a path; a prefix with
+// an empty part, "." or "..", or with anything but letters, digits and "-._~", or of more than 255 bytes.
 func ParseURL(s string) (URL, error) {
 	bad := func(why string) (URL, error) {
 		return URL{}, fmt.Errorf("%w: %q: %s", ErrBadURL, shown(s), why)
@@ -89,8 +94,8 @@ func ParseURL(s string) (URL, error) {
 		}
 		u.Host = host
 		if u.Scheme != "dig" && tail != "" {
-			if tail, ok = strings.CutPrefix(tail, "stores/"); !ok {
-				return bad("the path after the host must be /stores/<64 hex digits>")
+			if u.Prefix, tail, err = cutPrefix("/" + tail); err != nil {
+				return bad(err.Error())
 			}
 		}
 		if tail != "" {
@@ -110,6 +115,35 @@ func ParseURL(s string) (URL, error) {
 	}
 	return u, nil
 }
+
+// cutPrefix splits the path of an https locator into what stands before /stores, and the store id.
+func cutPrefix(path string) (prefix, id string, err error) {
+	i := strings.LastIndex(path, "/stores/")
+	if i < 0 {
+		i = len(path) - len("/stores")
+		if i <= 0 || path[i:] != "/stores" { // an origin without a prefix is written without /stores
+			return "", "", fmt.Errorf("the path after the host must be /stores/<64 hex digits>, perhaps with a prefix")
+		}
+		id = ""
+	} else {
+		id = path[i+len("/stores/"):]
+	}
+	if prefix = path[:i]; prefix == "" {
+		return "", id, nil
+	}
+	if len(prefix) > 255 {
+		return "", "", fmt.Errorf("the prefix before /stores is longer than 255 characters")
+	}
+	for part := range strings.SplitSeq(prefix[1:], "/") {
+		if part == "" || part == "." || part == ".." || strings.Trim(part, prefixChars) != "" {
+			return "", "", fmt.Errorf("part %q of the prefix before /stores is not allowed", part)
+		}
+	}
+	return prefix, id, nil
+}
+
+// prefixChars are the characters of a prefix that no part of HTTP rewrites.
+const prefixChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
 // parseHost checks host[:port] and returns it in lower case with the port in its shortest form.
 func parseHost(s string) (string, error) {
@@ -182,17 +216,29 @@ func (u URL) String() string {
 		s += u.Owner + "@"
 	}
 	switch {
+	case u.Store.IsZero() && u.Prefix != "":
+		return s + u.Host + u.Prefix + "/stores"
 	case u.Store.IsZero():
 		return s + u.Host
 	case u.Scheme != "dig":
-		return s + u.Host + "/stores/" + u.Store.String()
+		return s + u.Host + u.Prefix + "/stores/" + u.Store.String()
 	case u.Host == "":
 		return s + u.Store.String()
 	}
 	return s + u.Host + "/" + u.Store.String()
 }
 
-// Origin returns scheme and host of the requests: https for a dig locator, without owner and path.
+// Canonical returns u as [ParseURL] reads its text. A value that was put together by hand and is no locator is
+// [ErrBadURL].
+func (u URL) Canonical() (URL, error) {
+	c, err := ParseURL(u.String())
+	if err == nil && c.Prefix != u.Prefix {
+		return URL{}, fmt.Errorf("%w: the host %q has a path", ErrBadURL, shown(u.Host))
+	}
+	return c, err
+}
+
+// Origin returns scheme, host and prefix of the requests: https for a dig locator, without owner and store.
 func (u URL) Origin() string {
 	scheme, host := u.Scheme, u.Host
 	if scheme == "dig" {
@@ -201,7 +247,7 @@ func (u URL) Origin() string {
 	if host == "" {
 		host = DefaultHost
 	}
-	return scheme + "://" + host
+	return scheme + "://" + host + u.Prefix
 }
 
 // Endpoint returns the address that requests for the store go to, or the origin when no store is named.

@@ -76,6 +76,13 @@ func TestParseURL(t *testing.T) {
 		{in: "http://LocalHost/stores/ID", endpoint: "http://localhost/stores/ID", text: "http://localhost/stores/ID"},
 		{in: "http://127.9.9.9:1/stores/ID", endpoint: "http://127.9.9.9:1/stores/ID"},
 		{in: "http://[::1]:8443", endpoint: "http://[::1]:8443"},
+		{in: "https://host/dig/v1.0_~/stores/ID", endpoint: "https://host/dig/v1.0_~/stores/ID"},
+		{in: "https://Host:1/A/stores/ID/", endpoint: "https://host:1/A/stores/ID", text: "https://host:1/A/stores/ID"},
+		{in: "https://host/stores/stores/ID", endpoint: "https://host/stores/stores/ID"},
+		{in: "http://localhost/a/b/stores/ID", endpoint: "http://localhost/a/b/stores/ID"},
+		{in: "https://host/a/stores", endpoint: "https://host/a"},
+		{in: "https://host/a/stores/", endpoint: "https://host/a", text: "https://host/a/stores"},
+		{in: "https://host/" + strings.Repeat("a", 254) + "/stores/ID", endpoint: "https://host/" + strings.Repeat("a", 254) + "/stores/ID"},
 
 		{in: "http://host/stores/ID", err: remote.ErrInsecure},
 		{in: "http://localhost.example/stores/ID", err: remote.ErrInsecure},
@@ -94,6 +101,11 @@ func TestParseURL(t *testing.T) {
 		{in: "dig://0x7f000001/ID"}, {in: "dig://0177.0.0.1/ID"}, {in: "dig://[127.0.0.1]/ID"}, {in: "dig://[::1/ID"},
 		{in: "dig://[::1]x/ID"}, {in: "dig://[fe80::1%25eth0]/ID"}, {in: "dig://" + strings.Repeat("a.", 127) + "a/ID"},
 		{in: "dig://" + strings.Repeat("0", 64)}, {in: "https://host/ID"}, {in: "https://alice@host/stores/ID"},
+		{in: "https://host/a/ID"}, {in: "https://host/stores"}, {in: "https://host//stores/ID"}, {in: "https://host/a//stores/ID"},
+		{in: "https://host/./stores/ID"}, {in: "https://host/a/../stores/ID"}, {in: "https://host/a@b/stores/ID"},
+		{in: "https://host/a:b/stores/ID"}, {in: "https://host/a;b/stores/ID"}, {in: "https://host/a/stores/ID/b"},
+		{in: "https://host/a/stores/" + strings.Repeat("0", 64)}, {in: "https://host/" + strings.Repeat("a", 255) + "/stores/ID"},
+		{in: "http://host/a/stores/ID", err: remote.ErrInsecure}, {in: "dig://host/a/stores/ID"}, {in: "dig://host/a/ID"},
 		{in: "https:///stores/ID"}, {in: "ftp://host/ID"}, {in: "dig:ID"}, {in: "urn:dig:chia:ID"},
 	} {
 		full := func(s string) string { return strings.ReplaceAll(s, "ID", testID) }

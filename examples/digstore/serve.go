@@ -141,11 +141,6 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 			o.Only = slices.Collect(maps.Keys(list))
 		}
 	}
-	if f.pushTokenFile != "" {
-		if o.PushToken, err = readToken(f.pushTokenFile); err != nil {
-			return err
-		}
-	}
 	takes := f.allowAny || len(f.allow) > 0 || f.pushTokenFile != ""
 	open := a.workspaceHere
 	if takes {

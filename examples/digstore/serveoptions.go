@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -60,9 +59,11 @@ func (a *app) serverOptions(f serveFlags) (*server.Options, error) {
 		return nil, err
 	}
 	if f.pushTokenFile != "" {
-		if o.PushToken, err = readToken(f.pushTokenFile); err != nil {
+		token, err := readToken(f.pushTokenFile)
+		if err != nil {
 			return nil, err
 		}
+		o.Credential = server.Credentials{"push-token": token}.Check
 	}
 	return o, nil
 }
@@ -90,7 +91,7 @@ func (f serveFlags) authorize() (func(context.Context, auth.PublicKey, request.O
 
 // mayRevert lets the identities that --writer-identity names for a store make
 // an older root its head again; nil lets nobody.
-func (f serveFlags) mayRevert() (func(*http.Request, auth.PublicKey, auth.StoreID) bool, error) {
+func (f serveFlags) mayRevert() (func(server.Requester, auth.StoreID) bool, error) {
 	if len(f.writers) == 0 {
 		return nil, nil
 	}
@@ -111,8 +112,8 @@ func (f serveFlags) mayRevert() (func(*http.Request, auth.PublicKey, auth.StoreI
 		}
 		named[writer{store, identity}] = true
 	}
-	return func(_ *http.Request, identity auth.PublicKey, store auth.StoreID) bool {
-		return named[writer{store, identity}]
+	return func(by server.Requester, store auth.StoreID) bool {
+		return named[writer{store, by.Identity}]
 	}, nil
 }
 

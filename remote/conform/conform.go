@@ -122,7 +122,7 @@ func table() []check {
 // that nothing answers there, or that ctx is done; what the origin does wrong is in the report.
 func Run(ctx context.Context, u remote.URL, o *Options) (*Report, error) {
 	opt := o.withDefaults()
-	u, err := remote.ParseURL(u.String())
+	u, err := u.Canonical()
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func Run(ctx context.Context, u remote.URL, o *Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{opt: opt, origin: u.Origin(), store: u.Store, http: opt.Transport}
+	s := &session{opt: opt, origin: u.Origin(), prefix: u.Prefix, store: u.Store, http: opt.Transport}
 	if s.http == nil {
 		if s.http, err = remote.NewTransport(nil); err != nil {
 			return nil, err

@@ -60,7 +60,7 @@ func TestOurServer(t *testing.T) {
 			func(check string) bool { return strings.HasPrefix(check, "auth/") }},
 		{"uploads that go elsewhere", func(t testing.TB) server.Backend { return w.memory(t) }, &server.Options{Objects: newShelf()}, conform.Options{Only: []string{"push/*"}}, nil},
 		{"a token, and modules that are too large", func(t testing.TB) server.Backend { return w.memory(t) },
-			&server.Options{Policy: server.RejectUnknown{}, PushToken: "t0ken", MaxInlineModule: 10 << 10},
+			&server.Options{Policy: server.RejectUnknown{}, Credential: server.Credentials{"push": "t0ken"}.Check, MaxInlineModule: 10 << 10},
 			conform.Options{Write: &conform.Write{Token: "t0ken"}},
 			func(check string) bool {
 				return strings.HasPrefix(check, "module/") || strings.HasPrefix(check, "range/") || strings.HasPrefix(check, "recipe/") || check == "revoke/store"

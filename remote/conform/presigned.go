@@ -29,7 +29,7 @@ func pushPresigned(ctx context.Context, s *session) error {
 	if err != nil || target.Host == "" {
 		return found("an address to upload to", "none that parses")
 	}
-	if target.Scheme+"://"+target.Host != s.origin {
+	if target.Scheme+"://"+target.Host+s.prefix != s.origin {
 		guard := new(remote.Guard)
 		ip, err := netip.ParseAddr(target.Hostname())
 		switch {

@@ -24,7 +24,8 @@ import (
 // A session is one run: whom it asks, and what is known so far.
 type session struct {
 	opt    Options
-	origin string
+	origin string // with its prefix
+	prefix string
 	store  auth.StoreID
 	http   http.RoundTripper
 
@@ -119,7 +120,7 @@ func (s *session) make(ctx context.Context, p probe) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	u.Path, u.RawQuery = where, p.query
+	u.Path, u.RawQuery = u.Path+where, p.query
 	r := (&http.Request{Method: p.method, URL: u, Host: u.Host, Header: http.Header{}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(ctx)
 	switch {
 	case p.stream != nil:
@@ -237,7 +238,7 @@ func (s *session) note(r *http.Request, a *answer) {
 
 // route is a path with its id left out, for messages.
 func route(path string) string {
-	rest, ok := strings.CutPrefix(path, "/stores/")
+	_, rest, ok := strings.Cut(path, "/stores/") // behind the prefix of the origin
 	if !ok {
 		return path
 	}

@@ -29,7 +29,7 @@ func (sp spoil) options() *server.Options {
 	if sp.check == "module/too-large" {
 		return &server.Options{MaxInlineModule: 1 << 10}
 	}
-	o := &server.Options{Policy: server.RejectUnknown{}, PushToken: "t0ken"}
+	o := &server.Options{Policy: server.RejectUnknown{}, Credential: server.Credentials{"push": "t0ken"}.Check}
 	if sp.check == "push/presigned" {
 		o.Objects = newShelf()
 	}

@@ -50,7 +50,7 @@ type Client struct {
 
 // NewClient returns a client for the origin of u. It dials nothing. o may be nil.
 func NewClient(u remote.URL, o *ClientOptions) (*Client, error) {
-	u, err := remote.ParseURL(u.String())
+	u, err := u.Canonical()
 	if err != nil {
 		return nil, err
 	}

@@ -3,8 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -20,9 +18,9 @@ import (
 
 // A push is one on the server's side: what headers, or push-init's body, ask for, held against what is here.
 type push struct {
-	request  *http.Request
+	by       Requester // zero: no request brings it
+	request  bool      // an HTTP request brings it
 	store    auth.StoreID
-	identity auth.PublicKey
 	root     merkle.Hash
 	parent   merkle.Hash
 	sigs     signatures
@@ -34,19 +32,20 @@ type push struct {
 	head   auth.SignedRoot // what is here; zero root: nothing yet
 	held   auth.PublicKey  // the store's key so far
 	key    auth.PublicKey  // that signatures are checked with; zero: the module will say
-	bearer bool            // a first push that only the push token can allow
+	bearer bool            // a first push that only a credential can allow
 	signed auth.SignedRoot // what judge found good
 	again  bool            // the root stands in the history, and may be the head again
 
 	unsettled bool // the authority has it kept as pending
+	unchanged bool // the backend had it as it is already
 }
 
 func newPush(c *call) *push {
-	return &push{request: c.Request, store: c.store, identity: c.identity}
+	return &push{request: true, by: c.by, store: c.store}
 }
 
 // declarationKey is what a push-init of the same push is remembered under.
-func (p *push) declarationKey() declarationKey { return declarationKey{p.store, p.root, p.identity} }
+func (p *push) declarationKey() declarationKey { return declarationKey{p.store, p.root, p.by.Identity} }
 
 // A pushForm reads what one route says of a push.
 type pushForm struct {
@@ -71,7 +70,7 @@ func (s *Server) prepare(ctx context.Context, p *push, form pushForm) (done bool
 	if p.decl.size > s.opt.MaxModule {
 		return false, tooLarge(p.decl.size)
 	}
-	if err := s.checkBearer(p); err != nil {
+	if err := p.checkBearer(); err != nil {
 		return false, err
 	}
 	if p.key.IsZero() {
@@ -82,7 +81,7 @@ func (s *Server) prepare(ctx context.Context, p *push, form pushForm) (done bool
 		if err := s.admit(ctx, p, key); err != nil {
 			return false, err
 		}
-		if err := s.checkBearer(p); err != nil {
+		if err := p.checkBearer(); err != nil {
 			return false, err
 		}
 	}
@@ -110,27 +109,31 @@ func (s *Server) accept(ctx context.Context, p *push, a arrival) (status int, er
 	}
 	defer a.place.release()
 	err = a.take()
-	if p.again {
-		if err == nil {
-			err = s.revert(ctx, p)
-		}
-		if err != nil {
-			return 0, err
-		}
-		return http.StatusCreated, nil
-	}
-	if err != nil {
+	switch {
+	case p.again && err == nil:
+		err = s.revert(ctx, p)
+	case !p.again && err != nil:
 		if head, herr := s.head(ctx, p.store); herr == nil && head.Root == p.root {
 			return http.StatusOK, nil // the same push came twice at once, and the other one was first
 		}
-		return 0, receiveError(err)
+		err = receiveError(err)
 	}
-	s.setOwner(ctx, p)
+	if err != nil {
+		return 0, err
+	}
+	status = http.StatusCreated
+	if !p.again {
+		s.setOwner(ctx, p)
+	}
 	if p.pending {
 		s.trimPending(ctx, p.store)
-		return http.StatusAccepted, nil
+		status = http.StatusAccepted
 	}
-	return http.StatusCreated, nil
+	if !p.unchanged {
+		s.notify(ctx, Received{Requester: p.by, Event: EventPush, Store: p.store, Root: p.root, Parent: p.parent,
+			Pending: p.pending, Recipe: p.recipe, Again: p.again})
+	}
+	return status, nil
 }
 
 // signatures are the two signature headers of a push.
@@ -161,8 +164,9 @@ func (s *Server) find(ctx context.Context, p *push, declared auth.PublicKey) err
 
 // admit asks the policy about a first push, and settles the key.
 func (s *Server) admit(ctx context.Context, p *push, declared auth.PublicKey) error {
-	key, err := s.opt.Policy.Admit(ctx, FirstPush{Store: p.store, Root: p.root, Publisher: declared, Identity: p.identity})
-	if p.bearer = errors.Is(err, fs.ErrNotExist) && s.opt.PushToken != ""; err != nil && !p.bearer {
+	key, err := s.opt.Policy.Admit(ctx, FirstPush{Store: p.store, Root: p.root, Publisher: declared, Requester: p.by})
+	p.bearer = errors.Is(err, fs.ErrNotExist) && s.opt.Credential != nil && p.request
+	if err != nil && !p.bearer {
 		return err
 	}
 	if p.key = key; key.IsZero() {
@@ -212,7 +216,7 @@ func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
 // judgeAgain judges a push of a root that stands in the history. Its signature is an old one, which anybody can send:
 // something else has to speak for it.
 func (s *Server) judgeAgain(ctx context.Context, p *push) error {
-	bound := s.opt.MayRevert != nil && s.opt.MayRevert(p.request, p.identity, p.store)
+	bound := p.request && s.opt.MayRevert != nil && s.opt.MayRevert(p.by, p.store)
 	byRoot, ok := s.opt.Authority.(interface{ ByRoot() bool })
 	named := ok && byRoot.ByRoot()
 	if s.reverter == nil || !bound && !named {
@@ -258,15 +262,9 @@ func (s *Server) inHistory(ctx context.Context, store auth.StoreID, root merkle.
 	return slices.ContainsFunc(gens, func(g module.Generation) bool { return g.Root == root }), err
 }
 
-// checkBearer asks for the push token where nothing else allows a first push. It compares in constant time, lengths
-// included.
-func (s *Server) checkBearer(p *push) error {
-	if !p.bearer {
-		return nil
-	}
-	scheme, token, _ := strings.Cut(p.request.Header.Get("Authorization"), " ")
-	got, want := sha256.Sum256([]byte(strings.TrimSpace(token))), sha256.Sum256([]byte(s.opt.PushToken))
-	if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+// checkBearer wants a credential where nothing else allows a first push.
+func (p *push) checkBearer() error {
+	if p.bearer && p.by.Credential == "" {
 		return missingBearer()
 	}
 	return nil

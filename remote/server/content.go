@@ -88,6 +88,7 @@ func lookupOf(b *wire.ContentRequest, c *call) (l lookup, err error) {
 	if l.id.Root, err = merkle.ParseHash(*b.Root); err != nil {
 		return l, badRequest("bad root")
 	}
+	c.root = l.id.Root
 	if l.end = 1<<63 - 1; b.Range != nil {
 		l.start, l.end = *b.Range.Start, *b.Range.End
 	}

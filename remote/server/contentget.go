@@ -48,6 +48,7 @@ func (s *Server) getContent(w http.ResponseWriter, c *call) error {
 	if id.Root.IsZero() {
 		return unknownRoot()
 	}
+	c.root = id.Root
 	content, err := s.contents.Open(c.Context(), id, key)
 	if err != nil {
 		return rootRefusal(err)

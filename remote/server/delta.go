@@ -38,6 +38,7 @@ func (s *Server) getDelta(w http.ResponseWriter, c *call) error {
 	if err1 != nil || err2 != nil {
 		return badRequest("bad from/to hex")
 	}
+	c.root = to
 	if _, err := s.head(c.Context(), c.store); err != nil {
 		return err
 	}
@@ -88,6 +89,7 @@ func (s *Server) postDelta(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return badRequest("bad from/to hex")
 	}
+	c.root = to
 	if len(body.Have) > wire.MaxHave {
 		return bodyTooLarge(wire.MaxHave, "chunks")
 	}

@@ -24,4 +24,10 @@
 // [NewHTTPServer] puts limits on connections around it, [Paced] the same patience around other handlers. Whose
 // signature counts for a push is the key that the store is held under, or what an [Authority] says. Modules need not
 // pass through the server: an [ObjectStore] can take them.
+//
+// # Inside a program
+//
+// A program that has a Server in it names the credentials of requests ([Options].Credential, [Credentials]), is told what
+// was received ([Options].Received) and of every request ([Options].Access), and gives it modules that came by another
+// way than HTTP ([Server.Receive]). Under a path prefix a Server stands behind [net/http.StripPrefix].
 package server

@@ -65,6 +65,9 @@ type pacedWriter struct {
 	http1 bool       // one request at a time on the connection
 	begun bool
 	early bool
+
+	status int   // of the answer; 0: 200, or not begun
+	sent   int64 // bytes of the answer's body
 }
 
 func newPacedWriter(w http.ResponseWriter, r *http.Request, full time.Duration, body *pacedBody) *pacedWriter {
@@ -94,6 +97,9 @@ func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // WriteHeader implements http.ResponseWriter.
 func (w *pacedWriter) WriteHeader(status int) {
 	w.begin()
+	if w.status == 0 {
+		w.status = status
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -103,6 +109,7 @@ func (w *pacedWriter) Write(p []byte) (done int, err error) {
 	for {
 		piece := p[:min(len(p), copySize)]
 		n, err := w.pace.wait(len(piece), func() (int, error) { return w.ResponseWriter.Write(piece) })
+		w.sent += int64(n)
 		done, p = done+n, p[n:]
 		if err != nil || len(p) == 0 {
 			return done, err
@@ -134,6 +141,7 @@ func (w *pacedWriter) ReadFrom(src io.Reader) (done int64, err error) {
 			n, err := direct.ReadFrom(piece)
 			return int(n), err
 		})
+		w.sent += int64(n)
 		done, part.N = done+int64(n), part.N-int64(n)
 		if err != nil || n < want || part.N == 0 {
 			return done, err

@@ -52,8 +52,16 @@ func (s *Server) promote(ctx context.Context, store auth.StoreID, root merkle.Ha
 	if isRevoked(ts, root) {
 		return auth.ErrRevoked
 	}
+	head, err := s.back.Head(ctx, store)
+	if err != nil {
+		return err
+	}
 	s.trimPending(ctx, store)
-	return s.promoter.Promote(ctx, store, root)
+	if err := s.promoter.Promote(ctx, store, root); err != nil {
+		return err
+	}
+	s.notify(ctx, Received{Event: EventPromotion, Store: store, Root: root, Parent: head.Root})
+	return nil
 }
 
 // trimPending drops the pending roots of a store that are too old or too many. What cannot be dropped now is dropped

@@ -14,7 +14,7 @@ type FirstPush struct {
 	Store     auth.StoreID
 	Root      merkle.Hash
 	Publisher auth.PublicKey // as declared beforehand; zero when only the module will say
-	Identity  auth.PublicKey // who asks; zero on a server that lets anybody write
+	Requester                // zero for [Server.Receive]
 }
 
 // A Policy decides about first pushes. Admit may be called concurrently and more than once for one push: before the

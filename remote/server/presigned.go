@@ -49,7 +49,7 @@ type ObjectStore interface {
 
 // objectName is what an upload is called. The identity is in it so that nobody else's upload takes its place.
 func objectName(p *push) string {
-	who := sha256.Sum256(p.identity[:])
+	who := sha256.Sum256(p.by.Identity[:])
 	return fmt.Sprintf("%s/%s-%x", p.store, p.root, who[:8])
 }
 
@@ -91,6 +91,7 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 			return auth.PublicKey{}, invalid("no public key is known; announce the push with push-init")
 		},
 	})
+	c.root = p.root
 	if err != nil {
 		return err
 	}
@@ -158,6 +159,7 @@ func (s *Server) receivedBefore(ctx context.Context, p *push) error {
 	case !slices.ContainsFunc(all, func(g module.Generation) bool { return g.Root == p.root }):
 		return nothing
 	case p.pending:
+		p.unchanged = true
 		return nil
 	}
 	return s.promoter.Promote(ctx, p.store, p.root)

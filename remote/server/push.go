@@ -41,6 +41,7 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 			return s.peekKey(c, body)
 		},
 	})
+	c.root = p.root
 	if err != nil {
 		return err
 	}

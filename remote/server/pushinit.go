@@ -70,6 +70,7 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 		},
 		key: func() (auth.PublicKey, error) { return auth.PublicKey{}, invalid("missing store_pubkey") },
 	})
+	c.root = p.root
 	if err != nil {
 		return err
 	}

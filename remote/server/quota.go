@@ -42,7 +42,7 @@ func (s *Server) checkQuota(ctx context.Context, p *push, bytes int64) error {
 		stores int
 		bytes  int64
 	}
-	owner, owned := p.identity, p.isNew()
+	owner, owned := p.by.Identity, p.isNew()
 	var stores []module.Owned
 	for o, err := range s.owners.Owned(ctx) {
 		if err != nil {
@@ -81,7 +81,7 @@ func (s *Server) setOwner(ctx context.Context, p *push) {
 	if s.opt.Quota == nil || !p.isNew() {
 		return
 	}
-	if err := s.owners.SetOwner(context.WithoutCancel(ctx), p.store, p.identity); err != nil {
+	if err := s.owners.SetOwner(context.WithoutCancel(ctx), p.store, p.by.Identity); err != nil {
 		s.log.ErrorContext(ctx, "cannot note who brought a store: it has no quota", "store", p.store, "err", err)
 	}
 }

@@ -36,8 +36,14 @@ func (r *refusal) Error() string {
 
 func (r *refusal) Unwrap() error { return r.cause }
 
-// Is makes a refusal match the error that a client reads from its status.
+// Is makes a refusal match the error that a client reads from its status, and those of [Server.Receive].
 func (r *refusal) Is(target error) bool {
+	switch target {
+	case ErrVerification:
+		return r.status == http.StatusUnprocessableEntity
+	case ErrUnavailable:
+		return r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable
+	}
 	s := wire.StatusError(r.status)
 	return s != nil && target == s
 }

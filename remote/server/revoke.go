@@ -24,6 +24,7 @@ func (s *Server) postTombstone(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
+	c.root = t.Root
 	if t.Store != c.store {
 		return invalid("tombstone store_id does not match path")
 	}
@@ -44,6 +45,7 @@ func (s *Server) postTombstone(w http.ResponseWriter, c *call) error {
 	if err := s.revoker.Revoke(ctx, t); err != nil {
 		return err
 	}
+	s.notify(ctx, Received{Requester: c.by, Event: EventRevocation, Store: t.Store, Root: t.Root})
 	w.WriteHeader(http.StatusCreated)
 	return nil
 }

@@ -5,10 +5,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
 )
 
 // A route is one line of the table: what a request has to be signed for, and who answers it.
@@ -20,18 +22,19 @@ type route struct {
 // A call is an authenticated, rate-limited request.
 type call struct {
 	*http.Request
-	store    auth.StoreID
-	op       request.Op
-	key      string         // what follows contentPath
-	address  netip.Addr     // of the client; see clientAddr
-	identity auth.PublicKey // zero when no signature was needed
-	body     *pacedBody     // Request.Body
-	memory   share          // of Server.bodies, given back when the handler returns
+	store   auth.StoreID
+	root    merkle.Hash // of the generation that it is about, for Options.Access
+	op      request.Op
+	key     string     // what follows contentPath
+	address netip.Addr // of the client; see clientAddr
+	by      Requester  // Identity is zero when no signature was needed; Credential is that of mutating operations
+	body    *pacedBody // Request.Body
+	memory  share      // of Server.bodies, given back when the handler returns
 }
 
 // share returns a share of b for the call's client, which holds nothing yet.
 func (c *call) share(b *budget) share {
-	return share{of: b, by: holder{c.address, c.identity, c.store}}
+	return share{of: b, by: holder{c.address, c.by.Identity, c.store}}
 }
 
 // table lists the routes by what follows /stores/{id}, and by method. HEAD is answered by the route of GET, under its
@@ -66,18 +69,28 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := newPacedBody(w, r, s.opt.UploadIdle)
 	out := newPacedWriter(w, r, s.opt.DownloadIdle, body)
 	out.Header().Set("X-Content-Type-Options", "nosniff")
-	if err := s.handle(out, r, body); err != nil {
-		s.refuse(out, r, err)
-	}
+	s.answer(out, r, body)
 	out.finish()
 }
 
+// answer writes the answer of a request, and has it observed.
+func (s *Server) answer(out *pacedWriter, r *http.Request, body *pacedBody) {
+	begin := time.Now()
+	a := &Access{Start: s.opt.Now(), Address: clientAddr(r, s.opt.TrustedProxies), Aborted: true}
+	defer s.observe(r.Context(), a, out, body, begin) // also when the handler panics
+	if err := s.handle(out, r, body, a); err != nil {
+		s.refuse(out, r, err)
+	}
+	a.Aborted = false
+}
+
 // handle runs the handler of a request. What the request holds of the server's budgets is given back when it returns.
-func (s *Server) handle(w http.ResponseWriter, r *http.Request, body *pacedBody) error {
-	c, handle, err := s.enter(w, r)
+func (s *Server) handle(w http.ResponseWriter, r *http.Request, body *pacedBody, a *Access) error {
+	c, handle, err := s.enter(w, r, a)
 	if err != nil {
 		return err
 	}
+	defer func() { a.Root = c.root }()
 	c.body = body
 	c.memory = c.share(s.bodies)
 	defer c.memory.release()
@@ -88,8 +101,8 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, body *pacedBody)
 	return err
 }
 
-// enter is the door: everything that is checked for every route alike.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*call, func(http.ResponseWriter, *call) error, error) {
+// enter makes the checks that are the same for every route. It notes in a what it finds.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, a *Access) (*call, func(http.ResponseWriter, *call) error, error) {
 	rest, ok := strings.CutPrefix(r.URL.Path, "/stores/")
 	if !ok || r.URL.RawPath != "" { // an escaped slash or letter is no name of ours
 		return nil, nil, noRoute()
@@ -106,6 +119,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*call, func(http
 	if !ok || tail == contentPath && key == "" {
 		return nil, nil, noRoute()
 	}
+	a.Route = routeName(tail)
 	method := r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
@@ -115,20 +129,23 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*call, func(http
 		w.Header().Set("Allow", allowed(methods))
 		return nil, nil, noMethod()
 	}
+	a.Method = r.Method
 	store, err := auth.ParseStoreID(id)
 	if err != nil {
 		return nil, nil, badRequest("bad store id")
 	}
-	c := &call{Request: r, store: store, op: rt.op, key: key, address: clientAddr(r, s.opt.TrustedProxies)}
+	a.Store = store
+	c := &call{Request: r, store: store, op: rt.op, key: key, address: a.Address}
 	now := s.opt.Now()
 	if wait := s.perIP.take(c.address, now); wait > 0 {
 		return nil, nil, rateLimited(wait)
 	}
 	if open := s.opt.Anonymous && (!rt.op.Mutating() || s.opt.AnonymousWrites); !open {
-		if c.identity, err = s.opt.Guard.Check(r, rt.op, store); err != nil {
+		if c.by.Identity, err = s.opt.Guard.Check(r, rt.op, store); err != nil {
 			return nil, nil, err
 		}
-		if wait := s.perIdentity.take(c.identity, now); wait > 0 {
+		a.Identity = fingerprint(c.by.Identity)
+		if wait := s.perIdentity.take(c.by.Identity, now); wait > 0 {
 			return nil, nil, rateLimited(wait)
 		}
 	}
@@ -136,11 +153,23 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request) (*call, func(http
 		return nil, nil, rateLimited(wait)
 	}
 	if s.opt.Authorize != nil {
-		if err := s.opt.Authorize(r.Context(), c.identity, rt.op, store); err != nil {
+		if err := s.opt.Authorize(r.Context(), c.by.Identity, rt.op, store); err != nil {
 			return nil, nil, unauthorized(err)
 		}
 	}
+	if rt.op.Mutating() {
+		c.by.Credential = s.credential(r)
+		a.Credential = c.by.Credential
+	}
 	return c, rt.handle, nil
+}
+
+// routeName is how a route is called in [Access].
+func routeName(tail string) string {
+	if tail == contentPath {
+		tail += "{key}"
+	}
+	return "/stores/{id}" + tail
 }
 
 func allowed(methods map[string]route) string {

@@ -32,6 +32,7 @@ func (s *Server) getModule(w http.ResponseWriter, c *call) error {
 	if want.IsZero() {
 		return unknownRoot()
 	}
+	c.root = want
 	if s.opt.WithholdRevoked {
 		ts, err := s.tombstones(c.Context(), c.store)
 		if err != nil {

@@ -39,14 +39,22 @@ type Options struct {
 	Policy Policy
 	// Authority decides whose signature counts. nil: that of the key which the store is held under.
 	Authority Authority
-	// MayRevert reports whether configuration binds the identity, or a credential in the request, to this store as a
+	// MayRevert reports whether configuration binds the identity or the credential of a request to this store as a
 	// writer's: one that is merely valid here does not count. Such a push may make a root of the history the head again,
 	// which needs a [Reverter]; so may the root that an Authority names by itself (ByRoot). All others are answered
 	// 409, since an old signature that is sent again must not roll a store back. nil: nobody's.
-	MayRevert func(r *http.Request, identity auth.PublicKey, store auth.StoreID) bool
-	// PushToken, when not empty, lets whoever bears it make a first push that Policy refuses as unknown. Updates
-	// need the store's signature only. It is compared in constant time.
-	PushToken string
+	MayRevert func(by Requester, store auth.StoreID) bool
+	// Credential names the credential that a push or a tombstone carries in its headers: "" and no error where it
+	// carries none, an error where it carries one that is not valid, which counts as none. It is asked after
+	// authentication, limits and Authorize. A request with a credential may make a first push that Policy refuses as
+	// unknown; updates need the store's signature only. nil: there are none. [Credentials] has one.
+	Credential func(r *http.Request) (name string, err error)
+	// Received is called after a push, a promotion or a revocation, when it is durable and before it is answered. The
+	// context does not end with the request. Calls may be concurrent, and those of one store in another order than that
+	// of its history. An error is logged; it changes neither what was received nor the answer.
+	Received func(ctx context.Context, r Received) error
+	// Access is called at the end of every request, for an access log and for metrics. Calls may be concurrent.
+	Access func(ctx context.Context, a Access)
 	// Quota bounds the stores that pushes bring, and needs a backend that is an [Owners]. What is over is answered by
 	// 507. nil: no bound.
 	Quota *Quota
@@ -125,7 +133,9 @@ func (o *Options) withDefaults() Options {
 
 // A Server answers the routes under /stores/ from a [Backend]. It is an [http.Handler] and safe for concurrent use;
 // listening, TLS and timeouts of connections are the program's business. Mount it at "/stores/", or as the only
-// handler: an [http.ServeMux] in front of it redirects unclean paths, the Server itself never redirects.
+// handler: an [http.ServeMux] in front of it redirects unclean paths, the Server itself never redirects. Under a path
+// prefix it stands behind [http.StripPrefix], and is reached by https://host/prefix/stores/ID; a dig:// locator has no
+// prefix.
 //
 // What the backend can do decides which routes there are: a [Receiver] takes pushes, a [Revoker] takes tombstones, a
 // [Promoter] takes pending pushes.

@@ -1,0 +1,87 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// Receive takes a module that comes from elsewhere than an HTTP request, such as from a peer, with the checks of a PUT
+// (remote/PROTOCOL.md 6.3): Only, Policy, signatures, tombstones, parent, Authority, quota, a place among the uploads,
+// and every check of the module. It has no identity and no credential; Authorize is not asked. head.PublicKey is the
+// publisher's key as declared, and may be zero for a store that is here.
+//
+// pending says that the generation is kept and is not the head yet, since the Authority has not settled it. A root that
+// is the head already is no error, and body is not read. Otherwise body is read up to MaxModule bytes; Receive does not
+// close it.
+//
+// Errors match [fs.ErrNotExist] (a store that is unknown and not taken), [auth.ErrForbidden], [ErrNonFastForward],
+// [ErrVerification] (a malformed or false module), [ErrTooLarge], [ErrUnavailable] (try again later), or are those of body
+// and of the backend. A backend that is no [Receiver] is [errors.ErrUnsupported].
+//
+// [fs.ErrNotExist]: https://pkg.go.dev/io/fs#ErrNotExist
+func (s *Server) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, body io.Reader) (pending bool, err error) {
+	pending, err = s.receiveModule(ctx, head, parent, body)
+	if err != nil {
+		return false, fmt.Errorf("receive root %s of store %s: %w", head.Root, head.Store, receiverError(err))
+	}
+	return pending, nil
+}
+
+// receiverError is err with the meaning that its answer to a PUT would have.
+func receiverError(err error) error {
+	r := refusalOf(err)
+	switch {
+	case r.status != http.StatusInternalServerError:
+		return r
+	case errors.Is(err, fs.ErrNotExist): // among the backend's own files: the store is known
+		return errors.New(err.Error())
+	}
+	return err
+}
+
+func (s *Server) receiveModule(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, body io.Reader) (bool, error) {
+	if s.receiver == nil {
+		return false, fmt.Errorf("the backend takes no pushes: %w", errors.ErrUnsupported)
+	}
+	p := &push{store: head.Store, root: head.Root, parent: parent}
+	p.decl.key = head.PublicKey
+	done, err := s.prepare(ctx, p, pushForm{
+		target: func() error {
+			if head.Root.IsZero() {
+				return invalid("malformed root")
+			}
+			return nil
+		},
+		statements: func() error {
+			p.sigs = signatures{any: head.Untagged, tagged: head.Tagged}
+			if p.sigs.any.IsZero() {
+				p.sigs.any = head.Tagged
+			}
+			if p.sigs.any.IsZero() {
+				return invalid("missing signature")
+			}
+			return nil
+		},
+		key: func() (auth.PublicKey, error) { return auth.PublicKey{}, invalid("no public key is known") },
+	})
+	if err != nil || done {
+		return false, err
+	}
+	_, err = s.accept(ctx, p, arrival{
+		place: share{of: s.uploads, by: holder{store: p.store}},
+		take: func() error {
+			if p.again {
+				return nil
+			}
+			return s.receive(ctx, p, &upload{body: body, length: -1, max: s.opt.MaxModule})
+		},
+	})
+	return p.pending, err
+}
