@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -219,6 +221,44 @@ func treeOf(t *testing.T, dir string) (text string) {
 		return nil
 	}))
 	return text
+}
+
+// A holder that removes the lock file before it releases the lock does not let two others in: one
+// with the lock of the removed file, one with that of a new file.
+func TestRemovedLock(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "lock")
+	var holders, taken atomic.Int32
+	var g sync.WaitGroup
+	for range 4 {
+		g.Go(func() {
+			d := diskfs.Beneath(dir)
+			for until := time.Now().Add(300 * time.Millisecond); time.Now().Before(until); {
+				l, err := d.TryLock(name)
+				if errors.Is(err, diskfs.ErrLocked) {
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				taken.Add(1)
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("%d holders", n)
+				}
+				runtime.Gosched()
+				holders.Add(-1)
+				if err := d.Remove(name); err != nil && runtime.GOOS != "windows" {
+					t.Error(err)
+				}
+				_ = l.Close()
+			}
+		})
+	}
+	g.Wait()
+	if taken.Load() == 0 {
+		t.Error("the lock was never taken")
+	}
 }
 
 // What a link is in the way of is not there for a reader either.

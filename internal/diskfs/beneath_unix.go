@@ -280,12 +280,53 @@ func (b beneath) SyncDir(name string) error {
 	return syncOpenDir(os.NewFile(uintptr(fd), name))
 }
 
-// TryLock locks with flock, as OS does, and writes the process id behind the first byte.
+// TryLock locks with flock, as OS does, and writes the process id behind the first byte. The
+// holder may remove the file before it releases the lock: the lock of a file that no longer has
+// the name is not taken.
 func (b beneath) TryLock(name string) (io.Closer, error) {
 	parts := below(b.top, name)
 	if parts == nil {
 		return b.osFS.TryLock(name)
 	}
+	for range maxLockTries {
+		f, err := b.lock(name, parts)
+		if err != nil {
+			return nil, err
+		}
+		named, err := b.isNamed(f, name)
+		if err == nil && named {
+			_, _ = f.WriteAt(pidLine(), 1) // for messages only
+			return f, nil
+		}
+		_ = f.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, &LockedError{Name: name}
+}
+
+// maxLockTries is how often TryLock begins anew when another process removes the file meanwhile.
+const maxLockTries = 100
+
+// isNamed reports whether name leads to f.
+func (b beneath) isNamed(f *os.File, name string) (bool, error) {
+	info, err := b.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var opened unixInfo
+	if err := again(func() error { return unix.Fstat(int(f.Fd()), &opened.st) }); err != nil {
+		return false, &fs.PathError{Op: "lock", Path: name, Err: err}
+	}
+	return opened.sameFile(info), nil
+}
+
+// lock opens and locks a file.
+func (b beneath) lock(name string, parts []string) (*os.File, error) {
 	f, err := b.open(name, parts, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
@@ -299,7 +340,6 @@ func (b beneath) TryLock(name string) (io.Closer, error) {
 		}
 		return nil, &fs.PathError{Op: "lock", Path: name, Err: err}
 	}
-	_, _ = f.WriteAt(pidLine(), 1) // for messages only
 	return f, nil
 }
 
