@@ -82,7 +82,7 @@ func OpenDir(path string, o *DirOptions) (*Dir, error) {
 	}
 	d := &Dir{fs: o.fs, path: path, known: make(map[manifestKey]*Manifest)}
 	if d.fs == nil {
-		d.fs = diskfs.OS()
+		d.fs = diskfs.Beneath(path)
 	}
 	if err := d.open(o.ReadOnly); err != nil {
 		return nil, fmt.Errorf("open capsule directory %s: %w", path, errors.Join(err, d.Close()))

@@ -12,9 +12,11 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/capsule/cache"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/internal/vectors"
 	"github.com/dig-network/digstore/merkle"
@@ -292,6 +294,55 @@ func TestDirHostile(t *testing.T) {
 		}
 		if err == nil {
 			t.Errorf("%s is a link: followed", name)
+		}
+	}
+}
+
+// A lock file that is none is not opened: nothing waits, and nothing elsewhere is changed.
+func TestDirHostileLock(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("links and FIFOs are made with Unix calls")
+	}
+	outside := filepath.Join(t.TempDir(), "outside")
+	if err := os.WriteFile(outside, []byte("kept as it is"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, plant := range map[string]func(string) error{
+		"link":      func(name string) error { return os.Symlink(outside, name) },
+		"hard link": func(name string) error { return os.Link(outside, name) },
+		"FIFO":      mkfifo,
+	} {
+		for of, open := range map[string]func(dir string) (io.Closer, error){
+			"dir": func(dir string) (io.Closer, error) { return capsule.OpenDir(dir, nil) },
+			"cache": func(dir string) (io.Closer, error) {
+				return cache.New(new(capsule.Memory), &cache.Options{Dir: dir})
+			},
+		} {
+			t.Run(of+" "+name, func(t *testing.T) {
+				dir := t.TempDir()
+				if err := plant(filepath.Join(dir, "lock")); err != nil {
+					t.Fatal(err)
+				}
+				opened := make(chan error, 1)
+				go func() {
+					c, err := open(dir)
+					if err == nil {
+						_ = c.Close()
+					}
+					opened <- err
+				}()
+				select {
+				case err := <-opened:
+					if err == nil {
+						t.Error("opened")
+					}
+				case <-time.After(20 * time.Second):
+					t.Error("it waits")
+				}
+				if b, err := os.ReadFile(outside); err != nil || string(b) != "kept as it is" {
+					t.Errorf("a file elsewhere was changed: %q, %v", b, err)
+				}
+			})
 		}
 	}
 }

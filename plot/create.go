@@ -54,7 +54,8 @@ type Options struct {
 	// Progress, when not nil, is called from the goroutine of Add and Seal,
 	// after each capsule and each hundredth of the search for work.
 	Progress func(Progress)
-	// FS is where the plot is written. Default: the disk.
+	// FS is where the plot is written. Default: the disk, where no link in the
+	// directory is followed and only regular files are opened.
 	FS diskfs.FS
 }
 
@@ -107,7 +108,7 @@ type Writer struct {
 	created uint64
 	code    uint8
 
-	lock     io.Closer
+	lock     *plotLock
 	file     diskfs.File // the plot under its temporary name
 	scratch  diskfs.File // subroots of the extents so far
 	subroots *output
@@ -197,7 +198,7 @@ func (w *Writer) setDefaults() {
 		w.o.Worker = capsule.NewCPUWorker(w.o.Workers)
 	}
 	if w.o.FS == nil {
-		w.o.FS = diskfs.OS()
+		w.o.FS = diskfs.Beneath(w.dir)
 	}
 	w.fs = w.o.FS
 }
@@ -227,11 +228,10 @@ func (w *Writer) job() job {
 
 // begin takes the lock and opens the files.
 func (w *Writer) begin(ctx context.Context) error {
-	lock, err := w.fs.TryLock(w.path(lockSuffix))
-	if err != nil {
+	var err error
+	if w.lock, err = lockPlot(w.fs, w.path("")); err != nil {
 		return fmt.Errorf("create plot %s: %w", w.plan.id, err)
 	}
-	w.lock = lock
 	var exists *ExistsError
 	if err := w.checkExisting(); errors.As(err, &exists) {
 		// A crash behind the rename has left the other files.
@@ -476,7 +476,8 @@ func (w *Writer) Close() error {
 	if !w.done && !w.o.Resume {
 		errs = append(errs, w.discard())
 	}
-	errs = append(errs, w.unlock())
+	errs = append(errs, w.lock.release())
+	w.lock = nil
 	w.file, w.scratch = nil, nil
 	if w.failed == nil {
 		w.failed = fs.ErrClosed
@@ -484,15 +485,30 @@ func (w *Writer) Close() error {
 	return errors.Join(errs...)
 }
 
-// unlock gives up the lock. Its file is removed first where that is possible
-// while it is held, else behind it.
-func (w *Writer) unlock() error {
-	lock := w.lock
-	w.lock = nil
-	removed := w.fs.Remove(w.path(lockSuffix)) == nil
-	err := lock.Close()
+// A plotLock is the lock of the process that writes or repairs a plot.
+type plotLock struct {
+	fs   diskfs.FS
+	name string
+	held io.Closer
+}
+
+// lockPlot takes the lock of the plot file at path.
+func lockPlot(fsys diskfs.FS, path string) (*plotLock, error) {
+	l := &plotLock{fs: fsys, name: path + lockSuffix}
+	var err error
+	if l.held, err = fsys.TryLock(l.name); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// release gives up the lock. Its file is removed first where that is possible
+// while it is held, else after it was released.
+func (l *plotLock) release() error {
+	removed := l.fs.Remove(l.name) == nil
+	err := l.held.Close()
 	if !removed {
-		w.fs.Remove(w.path(lockSuffix))
+		l.fs.Remove(l.name)
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 
+	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
@@ -12,7 +13,10 @@ import (
 var DecodeBlock = decodeBlock
 
 // RepairFS is Repair on a file system of tests.
-var RepairFS = repairFS
+func RepairFS(ctx context.Context, fsys diskfs.FS, path string, src capsule.Source,
+	progress func(Progress)) (*RepairReport, error) {
+	return repairFS(ctx, fsys, fsys, path, src, progress)
+}
 
 // RepairTables repairs everything outside of the content of the plot at path
 // from that of r, whatever isCopy says before.
@@ -22,7 +26,7 @@ func RepairTables(ctx context.Context, path string, r *Reader) (int, error) {
 		return 0, err
 	}
 	defer f.Close()
-	j := &repair{fs: diskfs.OS(), scratch: path + repairSuffix, f: f}
+	j := &repair{fs: diskfs.OS(), path: path, f: f}
 	return j.tablesOf(ctx, size, r)
 }
 

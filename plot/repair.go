@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -37,19 +38,23 @@ type RepairReport struct {
 // are verified before any of them is written. Without a copy see Salvage.
 //
 // Only bytes that are wrong are written, so that a repair that is killed leaves
-// the file no worse, and can be run again.
+// the file no worse, and can be run again. Readers of the file may go on
+// meanwhile. Another process that repairs tables or whole extents of the same
+// file, or writes a plot of its name, is ErrLocked.
 func Repair(ctx context.Context, path string, src capsule.Source,
 	progress func(Progress)) (*RepairReport, error) {
-	return repairFS(ctx, diskfs.OS(), path, src, progress)
+	return repairFS(ctx, diskfs.OS(), diskfs.Beneath(filepath.Dir(path)), path, src, progress)
 }
 
-func repairFS(ctx context.Context, fsys diskfs.FS, path string, src capsule.Source,
+// repairFS repairs the plot file at path in fsys and makes files beside it in
+// beside.
+func repairFS(ctx context.Context, fsys, beside diskfs.FS, path string, src capsule.Source,
 	progress func(Progress)) (*RepairReport, error) {
 	f, size, err := openRegular(fsys, path, os.O_RDWR)
 	if err != nil {
 		return nil, err
 	}
-	j := &repair{fs: fsys, scratch: path + repairSuffix, f: f, src: src}
+	j := &repair{fs: beside, path: path, f: f, src: src}
 	report, err := j.run(ctx, size, progress)
 	return report, errors.Join(err, f.Close())
 }
@@ -60,11 +65,11 @@ const repairSuffix = ".repair"
 
 // A repair is the repair of one plot file.
 type repair struct {
-	fs      diskfs.FS
-	scratch string
-	f       diskfs.File
-	src     capsule.Source
-	r       *Reader
+	fs   diskfs.FS // for the files beside the plot
+	path string    // of the plot
+	f    diskfs.File
+	src  capsule.Source
+	r    *Reader
 }
 
 func (j *repair) run(
@@ -241,18 +246,21 @@ func (j *repair) rewriteExtent(ctx context.Context, rec *Record, chunkRoot merkl
 	return err
 }
 
-// createScratch makes the file beside the plot. remove closes and removes it.
-// A killed repair may have left one; a file that is made exclusively is never
-// reached through a link.
+// createScratch locks the plot and makes the file beside it. remove closes and
+// removes the file and releases the lock. A killed repair may have left a file.
 func (j *repair) createScratch() (f diskfs.File, remove func() error, err error) {
-	if err := j.fs.Remove(j.scratch); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, err
-	}
-	f, err = j.fs.OpenFile(j.scratch, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	lock, err := lockPlot(j.fs, j.path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("repair plot %s: %w", j.path, err)
 	}
-	return f, func() error { return errors.Join(f.Close(), j.fs.Remove(j.scratch)) }, nil
+	name := j.path + repairSuffix
+	if err = j.fs.Remove(name); err == nil || errors.Is(err, fs.ErrNotExist) {
+		f, err = j.fs.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, lock.release())
+	}
+	return f, func() error { return errors.Join(f.Close(), j.fs.Remove(name), lock.release()) }, nil
 }
 
 // rewrite copies src, whole pages, to offset off of f, only where f differs. It

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -93,9 +94,10 @@ func (w *Writer) publish(ctx context.Context, s *sealer) (*Info, error) {
 // checkReplaced verifies the new file in full when another one has its name,
 // so that a good file is never replaced by a bad one.
 func (w *Writer) checkReplaced(ctx context.Context) error {
-	old, err := w.fs.Stat(w.path(""))
-	if err != nil || old == nil {
+	if _, err := w.fs.Lstat(w.path("")); errors.Is(err, fs.ErrNotExist) {
 		return nil
+	} else if err != nil {
+		return err
 	}
 	info, err := w.file.Stat()
 	if err != nil {

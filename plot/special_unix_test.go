@@ -3,6 +3,8 @@
 package plot_test
 
 import (
+	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -20,17 +22,122 @@ func TestSpecialFiles(t *testing.T) {
 	check(t, os.Symlink(info.Path, filepath.Join(dir, "link.plot")))
 	check(t, os.Mkdir(filepath.Join(dir, "folder.plot"), 0o755))
 	check(t, syscall.Mkfifo(filepath.Join(dir, "fifo.plot"), 0o644))
-	done := make(chan struct{})
+	opened := make(chan [2]int, 1)
 	go func() {
-		defer close(done)
-		s := openSet(t, plot.Dir{Path: dir})
-		if n := count(s); n != [2]int{0, 3} {
-			t.Errorf("%d plots and bad files, expected 0 and 3", n)
+		s, err := plot.OpenSet(t.Context(), nil, plot.Dir{Path: dir})
+		if err != nil {
+			t.Error(err)
+			close(opened)
+			return
 		}
+		defer s.Close()
+		opened <- count(s)
 	}()
 	select {
-	case <-done:
+	case n := <-opened:
+		if n != [2]int{0, 3} {
+			t.Errorf("%d plots and bad files, expected 0 and 3", n)
+		}
 	case <-time.After(20 * time.Second):
 		t.Fatal("a scan waits for a special file")
 	}
+}
+
+// Names that a writer or a repair uses beside a plot lead elsewhere, or to what
+// blocks. Nothing elsewhere is changed and nothing waits: it fails, or does
+// without what stands there.
+func TestSpecialFilesBeside(t *testing.T) {
+	content := bytes.Repeat([]byte("content"), 40_000)
+	ds := newDatastore(t, 1, []byte("first"), content)
+	whole := readFile(t, create(t, t.TempDir(), fast(), ds).Path)
+	// interrupted returns a directory with an unfinished plot.
+	interrupted := func(t *testing.T, _ string) (do func() error, path string) {
+		dir := t.TempDir()
+		w := begin(t, dir, ds)
+		path = filepath.Join(dir, plot.FileName(w.ID()))
+		_, d, _ := w.Next()
+		check(t, w.Add(t.Context(), d, bytes.NewReader(ds.contents[d.Index])))
+		check(t, w.Close())
+		return func() error { return resume(t.Context(), dir, ds) }, path
+	}
+	repairable := func(t *testing.T, _ string) (do func() error, path string) {
+		path = filepath.Join(t.TempDir(), "damaged.plot")
+		damaged := bytes.Clone(whole)
+		damaged[2*4096+0x30] ^= 1 // an extent header: the extent is made in a file beside
+		check(t, os.WriteFile(path, damaged, 0o644))
+		return func() error {
+			_, err := plot.Repair(t.Context(), path, source{list: []datastore{ds}}, nil)
+			return err
+		}, path
+	}
+	kinds := map[string]func(at, outside string) error{
+		"link": func(at, outside string) error { return os.Symlink(outside, at) },
+		"link to nothing": func(at, outside string) error {
+			return os.Symlink(filepath.Join(filepath.Dir(outside), "new"), at)
+		},
+		"hard link": func(at, outside string) error { return os.Link(outside, at) },
+		"fifo":      func(at, _ string) error { return syscall.Mkfifo(at, 0o644) },
+		"folder":    func(at, _ string) error { return os.Mkdir(at, 0o755) },
+	}
+	for kind, plant := range kinds {
+		for _, c := range []struct {
+			suffix string
+			make   func(*testing.T, string) (func() error, string)
+		}{
+			{"", interrupted}, {".tmp", interrupted}, {".sub", interrupted},
+			{".job", interrupted}, {".job.tmp", interrupted}, {".lock", interrupted},
+			{".repair", repairable}, {".lock", repairable},
+		} {
+			t.Run(kind+" "+c.suffix, func(t *testing.T) {
+				elsewhere := t.TempDir()
+				outside := filepath.Join(elsewhere, "file")
+				check(t, os.WriteFile(outside, content, 0o644))
+				do, path := c.make(t, elsewhere)
+				check(t, os.RemoveAll(path+c.suffix))
+				check(t, plant(path+c.suffix, outside))
+				done := make(chan error, 1)
+				go func() { done <- do() }()
+				select {
+				case err := <-done:
+					if err == nil && !bytes.Equal(readFile(t, path), whole) {
+						t.Error("succeeded without the plot")
+					}
+				case <-time.After(20 * time.Second):
+					t.Fatal("it waits")
+				}
+				list, err := os.ReadDir(elsewhere)
+				check(t, err)
+				if len(list) != 1 || !bytes.Equal(readFile(t, outside), content) {
+					t.Errorf("files elsewhere were changed: %v", list)
+				}
+			})
+		}
+	}
+}
+
+func begin(t *testing.T, dir string, ds datastore) *plot.Writer {
+	t.Helper()
+	o := fast()
+	o.Resume = true
+	w, err := plot.Create(t.Context(), dir, manifests(ds), node, o)
+	check(t, err)
+	return w
+}
+
+// resume goes on with an unfinished plot.
+func resume(ctx context.Context, dir string, ds datastore) error {
+	o := fast()
+	o.Resume = true
+	w, err := plot.Create(ctx, dir, manifests(ds), node, o)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if err := add(w, ds); err != nil {
+		return err
+	}
+	if _, err := w.Seal(ctx); err != nil {
+		return err
+	}
+	return w.Close()
 }

@@ -84,7 +84,7 @@ func (o *Options) withDefaults() Options {
 		d.L2Policy = NewLFU
 	}
 	if d.fs == nil {
-		d.fs = diskfs.OS()
+		d.fs = diskfs.Beneath(d.Dir)
 	}
 	return d
 }
