@@ -1,7 +1,6 @@
 package capsule
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -24,7 +22,7 @@ import (
 //
 //	lock                          held by the one process that writes
 //	capsules/<64 hex digits>      the content of each capsule under its hash
-//	stores/<id>/<root>.json       the manifest of a committed generation
+//	stores/<id>/<root>.json       the manifest of a committed generation, and its note
 //	stores/<id>/head              the capsule root of the head, 64 hex digits and a line feed
 //	tmp/                          content that is being put; emptied by OpenDir
 //
@@ -43,18 +41,24 @@ type Dir struct {
 	lock io.Closer // nil when read-only
 	temp atomic.Uint64
 
-	commit sync.Mutex // one commit at a time
+	top fs.FileInfo // of stores, as it was opened
+
+	commit sync.Mutex // one commit or removal at a time
 
 	mu    sync.Mutex
-	known map[manifestKey]*Manifest // what was read last
+	known map[manifestKey]knownManifest // what was read last
 }
 
-// manifestKey names a manifest and the file that it was read from.
+// manifestKey names a generation.
 type manifestKey struct {
-	store    auth.StoreID
-	root     merkle.Hash
-	size     int64
-	modified time.Time
+	store auth.StoreID
+	root  merkle.Hash
+}
+
+// knownManifest is what a manifest file had, and the file that it was read from.
+type knownManifest struct {
+	info fs.FileInfo
+	kept Kept
 }
 
 // knownManifests is how many manifests are kept in memory.
@@ -80,11 +84,15 @@ func OpenDir(path string, o *DirOptions) (*Dir, error) {
 	if o == nil {
 		o = new(DirOptions)
 	}
-	d := &Dir{fs: o.fs, path: path, known: make(map[manifestKey]*Manifest)}
+	d := &Dir{fs: o.fs, path: path, known: make(map[manifestKey]knownManifest)}
 	if d.fs == nil {
 		d.fs = diskfs.Beneath(path)
 	}
-	if err := d.open(o.ReadOnly); err != nil {
+	err := d.open(o.ReadOnly)
+	if err == nil {
+		d.top, err = d.fs.Lstat(d.name("stores"))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open capsule directory %s: %w", path, errors.Join(err, d.Close()))
 	}
 	return d, nil
@@ -163,8 +171,8 @@ func (s *Dir) Put(ctx context.Context, d Descriptor, r io.Reader) error {
 }
 
 func (s *Dir) put(ctx context.Context, d Descriptor, r io.Reader) (err error) {
-	if s.lock == nil {
-		return fmt.Errorf("directory is open read-only: %w", errors.ErrUnsupported)
+	if err := s.writable(); err != nil {
+		return err
 	}
 	tmp := s.name("tmp", fmt.Sprintf("%v-%d", d.Hash, s.temp.Add(1)))
 	f, err := s.fs.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
@@ -197,60 +205,13 @@ func (s *Dir) content(hash merkle.Hash) string { return s.name("capsules", hash.
 
 // Commit implements Store.
 func (s *Dir) Commit(ctx context.Context, m *Manifest) error {
-	text, err := m.AppendJSON(nil) // checks m
-	if err != nil {
-		return err
-	}
-	if s.lock == nil {
-		return fmt.Errorf("commit root %v of store %v: directory is open read-only: %w", m.Root,
-			m.Store, errors.ErrUnsupported)
-	}
-	s.commit.Lock()
-	defer s.commit.Unlock()
-	for _, d := range m.Capsules {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
-		}
-		info, err := s.fs.Lstat(s.content(d.Hash))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return notPut(m, d)
-		case err != nil:
-			return fmt.Errorf("commit root %v of store %v: %w", m.Root, m.Store, err)
-		case !info.Mode().IsRegular() || info.Size() != int64(d.Size):
-			return sizeDiffers(m, d, info.Size())
-		}
-	}
-	if err := s.publish(m, text); err != nil {
-		return fmt.Errorf("commit root %v of store %v: %w", m.Root, m.Store, err)
-	}
-	return nil
+	return s.CommitWith(ctx, m, nil)
 }
 
-// publish makes the names of the content durable, then the manifest, then the head.
-func (s *Dir) publish(m *Manifest, text []byte) error {
-	if err := s.fs.SyncDir(s.name("capsules")); err != nil {
-		return err
-	}
-	dir := filepath.Join("stores", m.Store.String())
-	if err := s.fs.Mkdir(s.name(dir), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	// also when an earlier commit failed here
-	if err := s.fs.SyncDir(s.name("stores")); err != nil {
-		return err
-	}
-	if err := s.checkDirs(dir); err != nil {
-		return err
-	}
-	if err := diskfs.WriteFile(s.fs, s.name(dir, m.Root.String()+manifestSuffix), text,
-		0o644); err != nil {
-		return err
-	}
-	return diskfs.WriteFile(s.fs, s.name(dir, "head"), []byte(m.Root.String()+"\n"), 0o644)
-}
-
-const manifestSuffix = ".json"
+const (
+	manifestSuffix = ".json"
+	headName       = "head"
+)
 
 // Open implements Source.
 func (s *Dir) Open(ctx context.Context, d Descriptor) (io.ReadCloser, error) {
@@ -298,7 +259,7 @@ func (s *Dir) Stores(ctx context.Context) iter.Seq2[auth.StoreID, error] {
 			if err != nil || id.String() != e.Name() || !e.IsDir() {
 				continue
 			}
-			if _, err := s.fs.Lstat(s.name("stores", e.Name(), "head")); errors.Is(err,
+			if _, err := s.fs.Lstat(s.name("stores", e.Name(), headName)); errors.Is(err,
 				fs.ErrNotExist) {
 				continue
 			}
@@ -320,54 +281,51 @@ func (s *Dir) Manifest(
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	m, err := s.manifest(store, root)
+	k, err := s.manifest(store, root)
 	if err != nil {
 		return nil, fmt.Errorf("manifest of store %v: %w", store, err)
 	}
-	return m, nil
+	return k.Manifest, nil
 }
 
-func (s *Dir) manifest(store auth.StoreID, root merkle.Hash) (*Manifest, error) {
+func (s *Dir) manifest(store auth.StoreID, root merkle.Hash) (Kept, error) {
 	dir := filepath.Join("stores", store.String())
 	if err := s.checkDirs(dir); err != nil {
-		return nil, err
+		return Kept{}, err
 	}
 	named := !root.IsZero()
 	if !named {
-		text, err := diskfs.ReadRegular(s.fs, s.name(dir, "head"), 128)
-		if err != nil {
-			return nil, err
-		}
-		if root, err = merkle.ParseHash(strings.TrimSuffix(string(text),
-			"\n")); err != nil || root.IsZero() {
-			return nil, &ManifestError{"", fmt.Errorf("head of %q, expected a root", text)}
+		var err error
+		if root, err = s.head(dir); err != nil {
+			return Kept{}, err
 		}
 	}
 	name := s.name(dir, root.String()+manifestSuffix)
 	info, err := s.fs.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) && !named {
 		// damage, not absence
-		return nil, &ManifestError{"", fmt.Errorf("head %v has no manifest", root)}
+		return Kept{}, &ManifestError{"", fmt.Errorf("head %v has no manifest", root)}
 	}
 	if err != nil {
-		return nil, err
+		return Kept{}, err
 	}
-	key := manifestKey{store, root, info.Size(), info.ModTime()}
+	key := manifestKey{store, root}
 	s.mu.Lock()
-	m := s.known[key]
+	known := s.known[key]
 	s.mu.Unlock()
-	if m != nil {
-		return m, nil
+	if known.info != nil && sameVersion(known.info, info) {
+		return known.kept, nil
 	}
 	text, err := diskfs.ReadRegular(s.fs, name, MaxManifest)
 	if err != nil {
-		return nil, err
+		return Kept{}, err
 	}
-	if m, err = ReadManifest(bytes.NewReader(text), 0); err != nil {
-		return nil, err
+	kept, err := readKept(text)
+	if err != nil {
+		return Kept{}, err
 	}
-	if m.Store != store || m.Root != root {
-		return nil, &ManifestError{"", fmt.Errorf("found root %v of store %v, expected root %v",
+	if m := kept.Manifest; m.Store != store || m.Root != root {
+		return Kept{}, &ManifestError{"", fmt.Errorf("found root %v of store %v, expected root %v",
 			m.Root, m.Store, root)}
 	}
 	s.mu.Lock()
@@ -375,6 +333,24 @@ func (s *Dir) manifest(store auth.StoreID, root merkle.Hash) (*Manifest, error) 
 	if len(s.known) >= knownManifests {
 		clear(s.known)
 	}
-	s.known[key] = m
-	return m, nil
+	s.known[key] = knownManifest{info, kept}
+	return kept, nil
+}
+
+// sameVersion reports whether two descriptions of a name are of one file that did not change.
+func sameVersion(a, b fs.FileInfo) bool {
+	return a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && diskfs.SameFile(a, b)
+}
+
+// head returns the root that the file head of a store directory names.
+func (s *Dir) head(dir string) (root merkle.Hash, err error) {
+	text, err := diskfs.ReadRegular(s.fs, s.name(dir, headName), 128)
+	if err != nil {
+		return root, err
+	}
+	root, err = merkle.ParseHash(strings.TrimSuffix(string(text), "\n"))
+	if err != nil || root.IsZero() {
+		return merkle.Hash{}, &ManifestError{"", fmt.Errorf("head of %q, expected a root", text)}
+	}
+	return root, nil
 }
