@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io/fs"
 
+	"github.com/dig-network/digstore/digstore/internal/rootlog"
 	"github.com/dig-network/digstore/digstore/module"
-	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -30,7 +28,7 @@ func (s *Store) Adopt(ctx context.Context, progress func(done, total int64)) (*A
 	}
 	defer l.Close()
 	rep, err := s.adopt(ctx, progress)
-	s.forgetHistory()
+	s.log.Forget()
 	if err != nil {
 		return nil, fmt.Errorf("adopt: %w", err)
 	}
@@ -38,27 +36,27 @@ func (s *Store) Adopt(ctx context.Context, progress func(done, total int64)) (*A
 }
 
 func (s *Store) adopt(ctx context.Context, progress func(done, total int64)) (*AdoptReport, error) {
-	list, err := s.linesToAdopt()
+	list, err := s.log.Unproven()
 	if err != nil {
 		return nil, err
 	}
 	rep := &AdoptReport{Lines: len(list)}
 	latest := make(map[merkle.Hash]int, len(list))
 	for i, p := range list {
-		latest[p.line.Root] = i
+		latest[p.Line.Root] = i
 	}
-	var gone dropped
+	var gone rootlog.Dropped
 	for i := range list {
-		line := list[i].line
+		line := list[i].Line
 		there, err := s.hasAny(line.Root)
 		if err != nil {
 			return nil, err
 		}
 		if !there && i == len(list)-1 {
-			return nil, corrupt(s.logName(), "generation %d, the head, with root %s: it is not held", line.Number, line.Root)
+			return nil, corrupt(s.log.Path(), "generation %d, the head, with root %s: it is not held", line.Number, line.Root)
 		}
 		if !there || latest[line.Root] != i {
-			gone = gone.with(uint64(i), uint64(i)+1)
+			gone = gone.With(uint64(i), uint64(i)+1)
 			continue
 		}
 		signed, made, err := s.verifyToAdopt(ctx, line, progress)
@@ -68,63 +66,12 @@ func (s *Store) adopt(ctx context.Context, progress func(done, total int64)) (*A
 		if rep.Verified++; made {
 			rep.Signed++
 		}
-		list[i].signed = signed
+		list[i].Signed = signed
 	}
 	if len(list) == 0 {
 		return rep, nil
 	}
-	b := proofHeader(uint64(len(list)))
-	for i := range list {
-		b = append(b, list[i].block(uint64(i))...)
-	}
-	if err := s.writeDropped(gone); err != nil {
-		return nil, err
-	}
-	if err := s.cutTail(&history{s: s, size: list[len(list)-1].end, lines: make([]module.Generation, len(list))}); err != nil {
-		return nil, err
-	}
-	if err := diskfs.WriteFile(s.w.fs, s.proofName(), b, 0o644); err != nil {
-		return nil, err
-	}
-	return rep, s.setProven()
-}
-
-// linesToAdopt reads roots.log, and holds the part of it that is proven against its proofs.
-func (s *Store) linesToAdopt() ([]lineProof, error) {
-	text, err := diskfs.ReadFile(s.w.fs, s.logName(), maxLog)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	p, err := s.openProofs()
-	if err != nil && !errors.Is(err, ErrCorrupt) {
-		return nil, err
-	}
-	if p != nil {
-		defer p.close()
-		if _, err := p.check(s.logName(), text, 0, 0, p.confirmed, false); err != nil {
-			return nil, err
-		}
-	}
-	var list []lineProof
-	size, _, err := eachLine(s.logName(), text, 0, func(g module.Generation, off int) bool {
-		if n := len(list); n > 0 {
-			list[n-1].end = int64(off)
-		}
-		list = append(list, lineProof{line: g})
-		return true
-	})
-	if err != nil {
-		return nil, err
-	}
-	begin := int64(0)
-	for i := range list {
-		if i == len(list)-1 {
-			list[i].end = int64(size)
-		}
-		list[i].sum = crc32.Checksum(text[begin:list[i].end], castagnoli)
-		begin = list[i].end
-	}
-	return list, nil
+	return rep, s.log.Adopt(list, gone)
 }
 
 // verifyToAdopt verifies a generation that is held, and makes its signature where that is missing and the key is here.
@@ -158,9 +105,9 @@ func (s *Store) verifyToAdopt(ctx context.Context, line module.Generation, progr
 // Proven reports whether the lines of the history have proofs. Those of a store that the reference or an earlier version
 // has made have none until Adopt makes them. A store without a generation is proven.
 func (s *Store) Proven(context.Context) (bool, error) {
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return false, err
 	}
-	return h.proven || h.len() == 0, nil
+	return h.Proven() || h.Len() == 0, nil
 }

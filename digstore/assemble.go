@@ -24,11 +24,11 @@ const partsExt = ".parts"
 // Recipe returns the recipe of a generation that is held; fs.ErrNotExist when it is not, or lies in the form of the
 // reference. It must not be changed.
 func (s *Store) Recipe(_ context.Context, root merkle.Hash) (*module.Recipe, error) {
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return nil, err
 	}
-	if _, ok, err := h.find(root); err != nil {
+	if _, ok, err := h.Find(root); err != nil {
 		return nil, fmt.Errorf("recipe of %s: %w", root, err)
 	} else if !ok {
 		return nil, fmt.Errorf("recipe of %s: store %s: %w", root, s.name, fs.ErrNotExist)

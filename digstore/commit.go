@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -116,7 +117,7 @@ func (s *Store) mayWrite(key auth.PublicKey) error {
 type commit struct {
 	s       *Store
 	o       *CommitOptions
-	h       *history
+	h       *history.History
 	signer  auth.Signer
 	started int64
 
@@ -202,7 +203,7 @@ func (c *commit) gather(ctx context.Context) error {
 		return err
 	}
 	if c.o.Again {
-		number := []byte(strconv.FormatUint(c.h.len(), 10))
+		number := []byte(strconv.FormatUint(c.h.Len(), 10))
 		again := &job{input: sectionInput(GenerationResource, bytes.NewReader(number), 0, int64(len(number)))}
 		c.remove(func(name string) bool { return name == GenerationResource })
 		c.add(again)
@@ -404,7 +405,7 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 		mo.Metadata = &module.Metadata{SchemaVersion: 1}
 		mo.Metadata.SetMessage(c.o.Message)
 	}
-	number := c.h.len()
+	number := c.h.Len()
 	if c.old != nil {
 		mo.PublicManifest = c.old.next(c.jobs, rootOf(entries), number)
 	}
@@ -413,10 +414,10 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	root := recipe.Root()
-	if g, ok, err := c.h.find(root); err != nil {
+	if g, ok, err := c.h.Find(root); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	} else if ok {
-		head, _ := c.h.head()
+		head, _ := c.h.Head()
 		if g.Number == head.Number {
 			c.noteFiles(root) // what was read because it was new need not be read again
 		}

@@ -153,11 +153,11 @@ func (s *Store) History(ctx context.Context) ([]HistoryEntry, error) {
 
 // HistoryTail is History of the last n generations. What it costs depends on n.
 func (s *Store) HistoryTail(ctx context.Context, n int) ([]HistoryEntry, error) {
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return nil, err
 	}
-	lines, err := h.tail(uint64(max(n, 0)))
+	lines, err := h.Tail(uint64(max(n, 0)))
 	if err != nil {
 		return nil, err
 	}

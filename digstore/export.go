@@ -109,7 +109,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 		return nil, fmt.Errorf("import: %w", err)
 	}
 	defer l.Close()
-	line, ok, err := h.find(root)
+	line, ok, err := h.Find(root)
 	if err == nil && !ok {
 		line = s.nextLine(h, root)
 		err = s.checkHead(h)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -66,7 +67,7 @@ func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 	if err := c.remove(); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
-	if head, ok := h.head(); ok {
+	if head, ok := h.Head(); ok {
 		if err := s.intend(&head.Root, s.nextSerial()); err != nil {
 			return nil, fmt.Errorf("gc: %w", err)
 		}
@@ -77,7 +78,7 @@ func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 type collection struct {
 	s      *Store
 	o      *GCOptions
-	h      *history
+	h      *history.History
 	report *GCReport
 	kept   []module.Generation
 	live   []merkle.Hash // chunks, some of them more than once
@@ -90,13 +91,13 @@ type collection struct {
 func (c *collection) choose() error {
 	all := c.o.Keep <= 0 && len(c.o.Roots) == 0
 	for _, r := range c.o.Roots {
-		if _, ok, err := c.h.find(r); err != nil {
+		if _, ok, err := c.h.Find(r); err != nil {
 			return err
 		} else if !ok {
 			return fmt.Errorf("keep root %s: %w", r, fs.ErrNotExist)
 		}
 	}
-	lines, err := c.h.every()
+	lines, err := c.h.Every()
 	if err != nil {
 		return err
 	}
@@ -167,7 +168,7 @@ func (c *collection) rebase() error {
 		keep[g.Root] = true
 	}
 	only := func(n uint64) (root merkle.Hash, ok bool) {
-		g, err := c.h.line(n)
+		g, err := c.h.Line(n)
 		return g.Root, err == nil && keep[g.Root]
 	}
 	changed := false
@@ -256,17 +257,17 @@ func (c *collection) removePacks() error {
 
 // noteDropped notes which lines are not held on purpose from now on.
 func (c *collection) noteDropped() error {
-	if len(c.report.Dropped) == 0 || !c.h.proven {
+	if len(c.report.Dropped) == 0 || !c.h.Proven() {
 		return nil
 	}
-	d, err := c.s.readDropped()
+	d, err := c.s.log.Dropped()
 	if err != nil {
 		return err
 	}
 	for _, g := range c.report.Dropped {
-		d = d.with(g.Number, g.Number+1)
+		d = d.With(g.Number, g.Number+1)
 	}
-	return c.s.writeDropped(d)
+	return c.s.log.SetDropped(d)
 }
 
 // removeRecipes deletes the recipes of dropped generations. None goes before those that are built on it, on the

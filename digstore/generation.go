@@ -65,17 +65,16 @@ func (s *Store) open(line module.Generation) (*Generation, error) {
 
 // notHeld is the error of a generation that is not here: fs.ErrNotExist if that is on purpose, else ErrCorrupt.
 func (s *Store) notHeld(line module.Generation) error {
-	p, err := s.openProofs()
+	proven, err := s.log.HasProofs()
 	if err != nil {
 		return err
 	}
-	if p != nil {
-		p.close()
-		d, err := s.readDropped()
+	if proven {
+		d, err := s.log.Dropped()
 		if err != nil {
 			return err
 		}
-		if !d.has(line.Number) {
+		if !d.Has(line.Number) {
 			return corrupt(s.recipeName(line.Root), "it is missing: generation %d was not dropped", line.Number)
 		}
 	}

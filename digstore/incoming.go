@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/internal/pack"
 	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
@@ -211,7 +212,7 @@ func (t *teeReader) Read(b []byte) (int, error) {
 }
 
 // sweepIncoming removes rests of modules that were being received: of pushes, and of roots that are held by now.
-func (s *Store) sweepIncoming(*history) error {
+func (s *Store) sweepIncoming(*history.History) error {
 	return sweepIncoming(s.w.fs, filepath.Join(s.dir, incomingDir), func(name string) bool {
 		root, err := merkle.ParseHash(strings.TrimSuffix(name, partsExt))
 		if err != nil {

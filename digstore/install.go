@@ -8,10 +8,14 @@ import (
 	"io/fs"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
+
+// lastSecond is the end of the year 9999 in Unix seconds: later times have no form in JSON.
+const lastSecond = 253402300799
 
 // Install takes the module in r apart as it comes, calls check on the module that the store can give back, and
 // only then makes it visible. lines are the history lines that follow the store's; the last is the generation in
@@ -62,17 +66,17 @@ func (s *Store) expect(lines []module.Generation, head *auth.SignedRoot) (root m
 	if head.Root != root {
 		return root, false, fmt.Errorf("%s: the signatures are of root %s", root, head.Root)
 	}
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return root, false, err
 	}
-	_, ok, err := h.find(root)
+	_, ok, err := h.Find(root)
 	if err != nil {
 		return root, false, err
 	}
 	if ok {
 		held, err = s.holds(root)
-		if err == nil && held && lines[0].Number < h.len() {
+		if err == nil && held && lines[0].Number < h.Len() {
 			err = fs.ErrExist
 		}
 		if err != nil {
@@ -109,7 +113,7 @@ func (s *Store) again(ctx context.Context, root merkle.Hash, lines []module.Gene
 	if err := s.writeSigs(head); err != nil {
 		return err
 	}
-	return s.extend(h, lines)
+	return s.log.Extend(h, lines)
 }
 
 // settle publishes what was received and checked, under the lock.
@@ -153,9 +157,9 @@ func (in *incoming) accept(ctx context.Context, id module.ID, r io.Reader, check
 
 // newLines returns those of lines that the history lacks: all, when they follow it, and none, when there is one and it
 // is a line of a generation that is not held. Their times are those of 1970 to 9999, so that each has a form in JSON.
-func (s *Store) newLines(h *history, lines []module.Generation) ([]module.Generation, error) {
-	if first := lines[0]; len(lines) == 1 && first.Number < h.len() {
-		have, err := h.line(first.Number)
+func (s *Store) newLines(h *history.History, lines []module.Generation) ([]module.Generation, error) {
+	if first := lines[0]; len(lines) == 1 && first.Number < h.Len() {
+		have, err := h.Line(first.Number)
 		if err != nil {
 			return nil, err
 		}
@@ -175,15 +179,15 @@ func (s *Store) newLines(h *history, lines []module.Generation) ([]module.Genera
 		if seconds := g.Time.Unix(); seconds < 0 || seconds > lastSecond {
 			return nil, fmt.Errorf("time of history line %d: expected 1970 to 9999, found %d seconds: %w", g.Number, seconds, module.ErrFormat)
 		}
-		if g.Number != h.len()+uint64(i) {
-			return nil, fmt.Errorf("history line %d follows %d generations here: %w", g.Number, h.len(), module.ErrNotHead)
+		if g.Number != h.Len()+uint64(i) {
+			return nil, fmt.Errorf("history line %d follows %d generations here: %w", g.Number, h.Len(), module.ErrNotHead)
 		}
 	}
 	return lines, nil
 }
 
 // keepIncoming publishes what was received. The caller holds the lock.
-func (s *Store) keepIncoming(ctx context.Context, h *history, in *incoming, recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
+func (s *Store) keepIncoming(ctx context.Context, h *history.History, in *incoming, recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
 	if err := s.checkPool(recipe, in.pack.Has); err != nil {
 		return err
 	}
@@ -214,11 +218,11 @@ func (s *Store) checkPool(recipe *module.Recipe, brought func(id merkle.Hash) bo
 // Head returns the newest generation with the signatures that are known; a zero root when the store has none.
 // Where the store's key is here, missing signatures are made for the answer; nothing is written.
 func (s *Store) Head(ctx context.Context) (auth.SignedRoot, error) {
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return auth.SignedRoot{}, err
 	}
-	g, ok := h.head()
+	g, ok := h.Head()
 	if !ok {
 		pins, err := s.readPins()
 		if err != nil {
@@ -235,11 +239,11 @@ func (s *Store) Head(ctx context.Context) (auth.SignedRoot, error) {
 
 // SignedRoot is Head for one generation of the history; fs.ErrNotExist when the root is not in it.
 func (s *Store) SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRoot, error) {
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return auth.SignedRoot{}, err
 	}
-	if _, ok, err := h.find(root); err != nil {
+	if _, ok, err := h.Find(root); err != nil {
 		return auth.SignedRoot{}, err
 	} else if !ok {
 		return auth.SignedRoot{}, fmt.Errorf("store %s: root %s: %w", s.name, root, fs.ErrNotExist)

@@ -99,7 +99,7 @@ var largeWorld = sync.OnceValue(func() *remotetest.World {
 
 // history makes n generations, each with one file more than the one before, and with other content in several files of
 // several chunks.
-func history(t *testing.T, n int) (*digstore.Store, []module.Generation, []files) {
+func history(t testing.TB, n int) (*digstore.Store, []module.Generation, []files) {
 	t.Helper()
 	_, s := inMemory(t, nil)
 	content := files{"big": noise(9, 600_000)}

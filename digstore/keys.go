@@ -83,11 +83,11 @@ func (s *Store) publisher() (auth.PublicKey, error) {
 	if err != nil {
 		return p.Publisher, err
 	}
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return p.Publisher, err
 	}
-	head, ok := h.head()
+	head, ok := h.Head()
 	if !ok || head.Root == p.Root && !p.Publisher.IsZero() {
 		return p.Publisher, nil
 	}

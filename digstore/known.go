@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/module"
 )
 
@@ -15,7 +16,7 @@ type known struct {
 
 // openKnown reads the stat index of a content root and the recipe it belongs to. What is missing or does not fit gives
 // an empty one: then everything is read.
-func (s *Store) openKnown(content string, h *history, rehash bool) *known {
+func (s *Store) openKnown(content string, h *history.History, rehash bool) *known {
 	if rehash {
 		return &known{}
 	}
@@ -23,7 +24,7 @@ func (s *Store) openKnown(content string, h *history, rehash bool) *known {
 	if x == nil {
 		return &known{}
 	}
-	if _, ok, err := h.find(x.root); err != nil || !ok {
+	if _, ok, err := h.Find(x.root); err != nil || !ok {
 		return &known{}
 	}
 	kept, err := s.recipe(x.root)

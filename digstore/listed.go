@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -17,9 +18,9 @@ type manifests struct {
 }
 
 // oldManifests reads section 13 of the head; without one the manifest begins anew.
-func (s *Store) oldManifests(h *history) (*manifests, error) {
+func (s *Store) oldManifests(h *history.History) (*manifests, error) {
 	m := &manifests{at: map[string]module.PublicEntry{}}
-	line, ok := h.head()
+	line, ok := h.Head()
 	if !ok {
 		return m, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -180,8 +181,8 @@ func (s *Store) receive(ctx context.Context, id module.ID, head auth.SignedRoot,
 }
 
 // takeIn makes a received generation the head, or pending. The caller holds the store's lock.
-func (s *Store) takeIn(ctx context.Context, h *history, in *incoming, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
-	if err := h.follows(recipe.Root(), parent); err != nil {
+func (s *Store) takeIn(ctx context.Context, h *history.History, in *incoming, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
+	if err := follows(h, recipe.Root(), parent); err != nil {
 		return err
 	}
 	if err := s.checkPool(recipe, in.pack.Has); err != nil {
@@ -220,14 +221,14 @@ func (w *Workspace) Revert(ctx context.Context, head auth.SignedRoot, parent mer
 }
 
 // revert is Revert for the holder of the lock.
-func (s *Store) revert(ctx context.Context, h *history, head auth.SignedRoot, parent merkle.Hash) error {
-	if top, _ := h.head(); top.Root != parent {
+func (s *Store) revert(ctx context.Context, h *history.History, head auth.SignedRoot, parent merkle.Hash) error {
+	if top, _ := h.Head(); top.Root != parent {
 		return fmt.Errorf("parent %s, the head is %s: %w", parent, top.Root, module.ErrNotHead)
 	}
 	if head.Root == parent {
 		return fmt.Errorf("it is the head: %w", fs.ErrExist)
 	}
-	if _, ok, err := h.find(head.Root); err != nil {
+	if _, ok, err := h.Find(head.Root); err != nil {
 		return err
 	} else if !ok {
 		return fmt.Errorf("it is not in the history: %w", fs.ErrNotExist)
@@ -244,13 +245,13 @@ func (s *Store) revert(ctx context.Context, h *history, head auth.SignedRoot, pa
 }
 
 // follows checks that a new root comes behind the head: an all-zero parent stands for none.
-func (h *history) follows(root, parent merkle.Hash) error {
-	if g, ok, err := h.find(root); err != nil {
+func follows(h *history.History, root, parent merkle.Hash) error {
+	if g, ok, err := h.Find(root); err != nil {
 		return err
 	} else if ok {
 		return fmt.Errorf("root %s is generation %d: %w", root, g.Number, fs.ErrExist)
 	}
-	head, _ := h.head()
+	head, _ := h.Head()
 	if head.Root != parent {
 		return fmt.Errorf("parent %s, the head is %s: %w", parent, head.Root, module.ErrNotHead)
 	}
@@ -258,8 +259,8 @@ func (h *history) follows(root, parent merkle.Hash) error {
 }
 
 // nextLine is the history line of a new head.
-func (s *Store) nextLine(h *history, root merkle.Hash) module.Generation {
-	return module.Generation{Number: h.len(), Root: root, Time: time.Unix(s.w.now().Unix(), 0).UTC()}
+func (s *Store) nextLine(h *history.History, root merkle.Hash) module.Generation {
+	return module.Generation{Number: h.Len(), Root: root, Time: time.Unix(s.w.now().Unix(), 0).UTC()}
 }
 
 // found makes a store for its first generation. The store becomes known with its line in workspace.toml; what
@@ -295,13 +296,13 @@ func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Reci
 			return err
 		}
 		defer l.Close()
-		if _, ok := h.head(); !ok {
+		if _, ok := h.Head(); !ok {
 			if err := s.writePins(module.Pins{Publisher: recipe.PublicKey()}); err != nil {
 				return err
 			}
 		}
 		err = s.takeIn(ctx, h, in, recipe, head, parent, pending)
-		switch _, founded := h.head(); {
+		switch _, founded := h.Head(); {
 		case err != nil && !founded:
 			s.packs.Close()
 			_ = l.Close() // Windows removes no open file; the store is not registered, so nothing else opens it

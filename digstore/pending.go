@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -112,7 +113,7 @@ func (w *Workspace) Pending(_ context.Context, id auth.StoreID) ([]module.Genera
 	if err != nil {
 		return nil, err
 	}
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +123,7 @@ func (w *Workspace) Pending(_ context.Context, id auth.StoreID) ([]module.Genera
 	}
 	var out []module.Generation
 	for _, root := range roots {
-		if _, ok, err := h.find(root); err != nil {
+		if _, ok, err := h.Find(root); err != nil {
 			return nil, err
 		} else if ok { // promoted, or pushed since
 			continue
@@ -134,7 +135,7 @@ func (w *Workspace) Pending(_ context.Context, id auth.StoreID) ([]module.Genera
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, module.Generation{Number: h.len(), Root: root, Time: time.Unix(p.Time, 0).UTC()})
+		out = append(out, module.Generation{Number: h.Len(), Root: root, Time: time.Unix(p.Time, 0).UTC()})
 	}
 	slices.SortStableFunc(out, func(a, b module.Generation) int { return a.Time.Compare(b.Time) })
 	return out, nil
@@ -164,9 +165,9 @@ func (w *Workspace) Promote(ctx context.Context, id auth.StoreID, root merkle.Ha
 }
 
 // promote makes a pending generation the head behind parent, with those signatures. The caller holds the lock.
-func (s *Store) promote(ctx context.Context, h *history, head auth.SignedRoot, parent merkle.Hash) error {
+func (s *Store) promote(ctx context.Context, h *history.History, head auth.SignedRoot, parent merkle.Hash) error {
 	root := head.Root
-	if err := h.follows(root, parent); err != nil {
+	if err := follows(h, root, parent); err != nil {
 		return err
 	}
 	recipe, err := s.pendingRecipe(root)
@@ -242,7 +243,7 @@ func (s *Store) dropPending(root merkle.Hash) error {
 
 // sweepPending removes rests of pending generations, and takes back the pack of one whose promotion broke off, so
 // that nothing comes to rest on it. The caller holds the lock.
-func (s *Store) sweepPending(h *history, last intent) error {
+func (s *Store) sweepPending(h *history.History, last intent) error {
 	dir := filepath.Join(s.dir, "pending")
 	list, err := s.w.fs.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -261,7 +262,7 @@ func (s *Store) sweepPending(h *history, last intent) error {
 		if err != nil {
 			continue
 		}
-		_, done, err := h.find(root)
+		_, done, err := h.Find(root)
 		if err != nil {
 			return fmt.Errorf("sweep: %w", err)
 		}

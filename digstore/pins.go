@@ -48,6 +48,12 @@ func (s *Store) writePinFile(f pinFile) error {
 	return diskfs.WriteFile(s.w.fs, s.pinsName(), append(text, '\n'), 0o644)
 }
 
+// isProven reports whether roots.proof has been written.
+func (s *Store) isProven() (bool, error) {
+	f, err := s.readPinFile()
+	return f.Proven, err
+}
+
 // setProven notes, durably, that roots.proof has been written. The caller holds the lock.
 func (s *Store) setProven() error {
 	f, err := s.readPinFile()

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/internal/pack"
 	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
@@ -35,10 +36,10 @@ type arrival struct {
 //
 // The caller holds the store's lock and has swept. When it fails, nothing is visible, but for a failure of the
 // very last step, after which the generation may be there: nothing that it needs is removed then.
-func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
+func (s *Store) publish(ctx context.Context, h *history.History, a *arrival) error {
 	fsys, root := s.w.fs, a.recipe.Root()
-	number := h.len()
-	line, there, err := h.find(root)
+	number := h.Len()
+	line, there, err := h.Find(root)
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", root, err)
 	}
@@ -48,7 +49,7 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 		number = line.Number
 	}
 	// The recipe of a root with several lines stands alone: recipes between these lines may be built on it.
-	repeated, err := h.repeated(root, a.lines)
+	repeated, err := h.Repeated(root, a.lines)
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", root, err)
 	}
@@ -86,10 +87,10 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 	g.Go(func() error { return s.intend(&root, serial) })
 	g.Go(func() error {
 		base, baseRoot := s.baseOf(func(n uint64) (merkle.Hash, bool) {
-			if n >= h.len() {
+			if n >= h.Len() {
 				return merkle.Hash{}, false
 			}
-			g, err := h.line(n)
+			g, err := h.Line(n)
 			return g.Root, err == nil
 		}, number)
 		b, err := kept.encode(base, baseRoot)
@@ -98,7 +99,7 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 		}
 		return diskfs.WriteNew(fsys, recipeName+".tmp", b, 0o644, true)
 	})
-	g.Go(func() error { return s.prove(h, a.lines, len(s.sigFiles(a.head)) > 0) })
+	g.Go(func() error { return s.log.Prove(h, a.lines, len(s.sigFiles(a.head)) > 0) })
 	for _, sig := range s.sigFiles(a.head) {
 		renames = append(renames, [2]string{sig.name + ".tmp", sig.name})
 		g.Go(func() error { return diskfs.WriteNew(fsys, sig.name+".tmp", sig.bytes, 0o644, true) })
@@ -127,7 +128,7 @@ func (s *Store) publish(ctx context.Context, h *history, a *arrival) error {
 	if len(a.lines) == 0 {
 		err = s.syncDirs("recipes")
 	} else if err = s.syncDirs("packs", "sigs", "recipes"); err == nil {
-		err = s.extendProven(h, a.lines)
+		err = s.log.ExtendProven(h, a.lines)
 	}
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", root, err)
@@ -221,4 +222,17 @@ func (s *Store) readSigs(root merkle.Hash) (r auth.SignedRoot, err error) {
 		copy(f.to[:], b)
 	}
 	return r, nil
+}
+
+// checkSigned is ErrCorrupt when signatures of a generation were known and are not kept.
+func (s *Store) checkSigned(line module.Generation) error {
+	signed, err := s.log.Signed(line.Number)
+	if err != nil || !signed {
+		return err
+	}
+	r, err := s.readSigs(line.Root)
+	if err == nil && r.Tagged.IsZero() && r.Untagged.IsZero() {
+		err = corrupt(s.sigName(line.Root, true), "it is missing: generation %d was signed", line.Number)
+	}
+	return err
 }

@@ -48,11 +48,11 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 	}
 	files := st.setUnsafe(tree.files)
 	st.Unread = tree.unread
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)
 	}
-	head, ok := h.head()
+	head, ok := h.Head()
 	if !ok {
 		for _, f := range files {
 			st.Added = append(st.Added, f.name)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
@@ -28,19 +29,16 @@ type Store struct {
 	dir   string
 	set   settings
 	packs *packdir.Dir
+	log   *history.Log
 
-	mu        sync.Mutex
-	hist      *history
-	histStamp fileStamp
-	cache     recipeCache
-	reading   singleflight.Group
-	tombs     tombMemo
-	intent    intent          // of the last writer, or the one at work: changed under the lock on disk, and mu
-	made      auth.SignedRoot // signatures that were missing when a reader asked for them
-	upTo      uint64          // serial number of the last writer whose packs and recipes may be remembered
+	mu      sync.Mutex
+	cache   recipeCache
+	reading singleflight.Group
+	tombs   tombMemo
+	intent  intent          // of the last writer, or the one at work: changed under the lock on disk, and mu
+	made    auth.SignedRoot // signatures that were missing when a reader asked for them
+	upTo    uint64          // serial number of the last writer whose packs and recipes may be remembered
 
-	fullMu sync.Mutex
-	full   []module.Generation // the history, once all of it was asked for
 }
 
 // StoreOptions are the settings of a new store. nil and the zero value mean the defaults.
@@ -199,6 +197,7 @@ func openStore(w *Workspace, name string) (*Store, error) {
 	if s.set, err = w.readConfig(s.dir); err != nil {
 		return nil, err
 	}
+	s.log = history.New(w.fs, s.dir, &history.Options{MustProve: s.isProven, Proven: s.setProven})
 	old := &oldChunks{fs: w.fs, dir: filepath.Join(s.dir, "generations")}
 	s.packs = packdir.New(w.fs, filepath.Join(s.dir, "packs"),
 		&packdir.Options{Fallback: old.chunk, Reloaded: old.forget, Now: w.now})
@@ -264,7 +263,7 @@ func (s *Store) lock(ctx context.Context) (io.Closer, error) {
 }
 
 // lockClean is lockSwept for writers that build on the head: a head that is not held is ErrCorrupt.
-func (s *Store) lockClean(ctx context.Context) (io.Closer, *history, error) {
+func (s *Store) lockClean(ctx context.Context) (io.Closer, *history.History, error) {
 	l, h, err := s.lockSwept(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -278,8 +277,8 @@ func (s *Store) lockClean(ctx context.Context) (io.Closer, *history, error) {
 
 // checkHead is ErrCorrupt when the head is not held, or was signed and its signature is not kept: then its line names
 // another root than that of what was committed or received last, or what that needs is gone.
-func (s *Store) checkHead(h *history) error {
-	head, ok := h.head()
+func (s *Store) checkHead(h *history.History) error {
+	head, ok := h.Head()
 	if !ok {
 		return nil
 	}
@@ -290,7 +289,7 @@ func (s *Store) checkHead(h *history) error {
 	if there {
 		return s.checkSigned(head)
 	}
-	return corrupt(s.logName(), "generation %d, the head, with root %s: it is not held", head.Number, head.Root)
+	return corrupt(s.log.Path(), "generation %d, the head, with root %s: it is not held", head.Number, head.Root)
 }
 
 // hasAny reports whether a generation is here, also in the form of the reference.
@@ -308,22 +307,22 @@ func (s *Store) hasAny(root merkle.Hash) (bool, error) {
 }
 
 // lockSwept takes the lock, reads the history as it is now and sweeps what a writer that died has left.
-func (s *Store) lockSwept(ctx context.Context) (io.Closer, *history, error) {
+func (s *Store) lockSwept(ctx context.Context) (io.Closer, *history.History, error) {
 	l, err := s.lock(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	err = s.checkThere()
-	var h *history
+	var h *history.History
 	if err == nil {
-		h, err = s.readHistory()
+		h, err = s.log.Read()
 	}
 	if err == nil {
 		err = s.sweep(h)
 	}
-	if err == nil && len(h.lines) >= indexLines { // another version has written them, or an index could not be
-		s.index(h)
-		h, err = s.readHistory()
+	if err == nil && h.NeedsIndex() { // another version has written them, or an index could not be
+		s.log.Index(h)
+		h, err = s.log.Read()
 	}
 	if err != nil {
 		_ = l.Close()
@@ -359,7 +358,7 @@ func (s *Store) sweepNow() error {
 		return fmt.Errorf("store %s: %w", s.name, err)
 	}
 	defer l.Close()
-	h, err := s.readHistory()
+	h, err := s.log.Read()
 	if err != nil {
 		return err
 	}
@@ -368,22 +367,22 @@ func (s *Store) sweepNow() error {
 
 // Generations returns the history, oldest first, numbered from 0, generations that are not held included.
 func (s *Store) Generations(context.Context) ([]module.Generation, error) {
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return nil, err
 	}
-	lines, err := h.every()
+	lines, err := h.Every()
 	return slices.Clone(lines), err
 }
 
 // Line returns the line of a root; fs.ErrNotExist when it is not in the history. It reads of the history what
 // grows with its logarithm, as At, Head and Latest do.
 func (s *Store) Line(_ context.Context, root merkle.Hash) (module.Generation, error) {
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return module.Generation{}, err
 	}
-	g, ok, err := h.find(root)
+	g, ok, err := h.Find(root)
 	if err == nil && !ok {
 		err = fmt.Errorf("store %s: root %s: %w", s.name, root, fs.ErrNotExist)
 	}
@@ -392,20 +391,20 @@ func (s *Store) Line(_ context.Context, root merkle.Hash) (module.Generation, er
 
 // Tail returns the last n lines of the history, or all there are, oldest first. It reads no more of it than those.
 func (s *Store) Tail(_ context.Context, n int) ([]module.Generation, error) {
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return nil, err
 	}
-	return h.tail(uint64(max(n, 0)))
+	return h.Tail(uint64(max(n, 0)))
 }
 
 // Latest opens the newest generation; fs.ErrNotExist when the store has none.
 func (s *Store) Latest() (*Generation, error) {
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return nil, err
 	}
-	g, ok := h.head()
+	g, ok := h.Head()
 	if !ok {
 		return nil, fmt.Errorf("store %s has no generation: %w", s.name, fs.ErrNotExist)
 	}
@@ -415,11 +414,11 @@ func (s *Store) Latest() (*Generation, error) {
 // At opens the generation of a root. A root that is not in the history, or whose generation is not held here, is
 // fs.ErrNotExist.
 func (s *Store) At(root merkle.Hash) (*Generation, error) {
-	h, err := s.history()
+	h, err := s.log.Current()
 	if err != nil {
 		return nil, err
 	}
-	line, ok, err := h.find(root)
+	line, ok, err := h.Find(root)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -120,7 +121,7 @@ func parseIntent(b []byte) (i intent) {
 // sweep removes what a writer that died has left: temporary files, and packs, recipes and signatures of a root that
 // did not come into the history. Where the head is not held it removes nothing: then the history may name another root
 // than that of what is here. The caller holds the lock.
-func (s *Store) sweep(h *history) error {
+func (s *Store) sweep(h *history.History) error {
 	switch err := s.checkHead(h); {
 	case errors.Is(err, ErrCorrupt):
 		s.keepUp(0)
@@ -135,7 +136,7 @@ func (s *Store) sweep(h *history) error {
 	if err := s.sweepPending(h, last); err != nil { // first: what it takes back is no orphan
 		return err
 	}
-	for _, sub := range []string{"", historyDir, "tombstones", "pending", "evidence"} {
+	for _, sub := range []string{"", history.IndexDir, "tombstones", "pending", "evidence"} {
 		if err := s.sweepDir(sub, func(name string) bool { return strings.HasSuffix(name, ".tmp") }); err != nil {
 			return err
 		}
@@ -189,8 +190,8 @@ func (s *Store) sweepFile(name string) error {
 }
 
 // sweepAll looks through packs, recipes and signatures.
-func (s *Store) sweepAll(h *history) error {
-	lines, err := h.every()
+func (s *Store) sweepAll(h *history.History) error {
+	lines, err := h.Every()
 	if err != nil {
 		return err
 	}
@@ -214,9 +215,9 @@ func (s *Store) sweepAll(h *history) error {
 }
 
 // sweepRoot removes what the writer of that intent may have left.
-func (s *Store) sweepRoot(h *history, last intent) error {
+func (s *Store) sweepRoot(h *history.History, last intent) error {
 	root := last.root
-	_, there, err := h.find(root)
+	_, there, err := h.Find(root)
 	if err != nil {
 		return err
 	}

@@ -14,13 +14,13 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// probeAbove is the length of a chunk in bytes above which ReadFrame reads the last byte of the frame
-// before it allocates memory for the chunk, because an index may be wrong.
+// probeAbove is the length of a chunk in bytes above which ReadFrame reads the last byte of the
+// frame before it allocates memory for the chunk, because an index may be wrong.
 const probeAbove = 64 << 20
 
-// ReadFrame reads the frame of a chunk and hashes the chunk. Another length, other bytes and a frame
-// that cannot be read are damage; a missing file is fs.ErrNotExist. name is that of the file, for
-// errors. It returns the sealed chunk, which is a part of buf where buf is large enough.
+// ReadFrame reads the frame of a chunk and hashes the chunk. Another length, other bytes and a
+// frame that cannot be read are damage; a missing file is fs.ErrNotExist. name is that of the file,
+// for errors. It returns the sealed chunk, which is a part of buf where buf is large enough.
 func ReadFrame(name string, r io.ReaderAt, e Entry, buf []byte) ([]byte, error) {
 	if uint64(e.Len)+4 > math.MaxInt {
 		return nil, damage.In(name, "chunk %s has %d bytes", e.ID, e.Len)

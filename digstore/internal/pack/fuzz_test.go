@@ -28,8 +28,8 @@ func packOf(t testing.TB, chunks ...string) []byte {
 	return b.Bytes()
 }
 
-// FuzzReadIndex: an index that is read finds its own chunks, and a pack that names a chunk has it or
-// is damaged.
+// FuzzReadIndex: an index that is read finds its own chunks, and a pack that names a chunk has it
+// or is damaged.
 func FuzzReadIndex(f *testing.F) {
 	f.Add(packOf(f))
 	f.Add(packOf(f, "one", "", "three"))

@@ -135,7 +135,8 @@ func (d *Dir) copyChunks(ctx context.Context, sources []source,
 }
 
 // copyFrom adds the chunks of one source, whose pack is f.
-func copyFrom(ctx context.Context, out *Writer, s source, f diskfs.File, copied func(n uint32)) error {
+func copyFrom(ctx context.Context, out *Writer, s source, f diskfs.File,
+	copied func(n uint32)) error {
 	var buf []byte
 	for _, e := range s.need {
 		if ctx.Err() != nil {

@@ -11,12 +11,12 @@
 // it read them anew. A pack that another process has just written or moved is found, because Chunk
 // reads the indexes again before it reports a chunk as missing.
 //
-// [Dir.Checked] is the same source for the chunks of one generation, and hashes each chunk before it
-// is read.
+// [Dir.Checked] is the same source for the chunks of one generation, and hashes each chunk before
+// it is read.
 //
-// A [Writer] is a pack that is being written. An [Alone] is a pack that belongs to no index: that of
-// a pending generation, or of a transfer that continues.
+// A [Writer] is a pack that is being written. An [Alone] is a pack that belongs to no index: that
+// of a pending generation, or of a transfer that continues.
 //
-// Readers need no lock. [Dir.Added], [Dir.Tidy], [Dir.DropIndex] and [Dir.Remove] are for the holder
-// of the lock of the store.
+// Readers need no lock. [Dir.Added], [Dir.Tidy], [Dir.DropIndex] and [Dir.Remove] are for the
+// holder of the lock of the store.
 package packdir

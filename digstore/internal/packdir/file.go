@@ -117,7 +117,9 @@ func (d *Dir) opened(f *File) {
 	d.open = append(d.open, f)
 	var oldest *File
 	if len(d.open) > maxOpen {
-		oldest = slices.MinFunc(d.open, func(a, b *File) int { return int(a.used.Load() - b.used.Load()) })
+		oldest = slices.MinFunc(d.open, func(a, b *File) int {
+			return int(a.used.Load() - b.used.Load())
+		})
 		d.open = slices.DeleteFunc(d.open, func(o *File) bool { return o == oldest })
 	}
 	d.mu.Unlock()

@@ -59,8 +59,8 @@ func newPack(t *testing.T, disk diskfs.FS) (p *packdir.Writer, chunks []module.C
 	return p, chunks
 }
 
-// TestPackPhases: what is being added cannot be read, what can be read by many at once cannot be added to, and the
-// pack that comes out has every chunk.
+// TestPackPhases: what is being added cannot be read, what can be read by many at once cannot be
+// added to, and the pack that comes out has every chunk.
 func TestPackPhases(t *testing.T) {
 	p, chunks := newPack(t, diskfs.OS())
 	if _, _, err := p.Chunk(chunks[0]); err == nil {
@@ -69,7 +69,8 @@ func TestPackPhases(t *testing.T) {
 	if err := errors.Join(p.EndChunks(), p.EndChunks()); err != nil {
 		t.Fatal(err)
 	}
-	if p.Add(merkle.Hash{1}, []byte("late")) == nil || p.AddFrames(make([]byte, 5), []module.Chunk{{ID: merkle.Hash{2}, Len: 1}}) == nil {
+	late := []module.Chunk{{ID: merkle.Hash{2}, Len: 1}}
+	if p.Add(merkle.Hash{1}, []byte("late")) == nil || p.AddFrames(make([]byte, 5), late) == nil {
 		t.Error("a chunk is added while others are read")
 	}
 	readAll(t, p, chunks)
@@ -95,7 +96,8 @@ func readAll(t *testing.T, src module.ChunkSource, chunks []module.Chunk) {
 					t.Error(err)
 					return
 				}
-				if _, err := pack.ReadFrame("pack", r, pack.Entry{ID: c.ID, Offset: off, Len: c.Len}, nil); err != nil {
+				e := pack.Entry{ID: c.ID, Offset: off, Len: c.Len}
+				if _, err := pack.ReadFrame("pack", r, e, nil); err != nil {
 					t.Error(err)
 				}
 			}
@@ -120,8 +122,9 @@ func TestPackLength(t *testing.T) {
 	}
 }
 
-// A chunk of another length than that of the pack's index, and one that the index places into the magic of the pack, is not
-// given out: the index has a checksum of its own, and says nothing of what a recipe names.
+// A chunk of another length than that of the pack's index, and one that the index places into the
+// magic of the pack, is not given out: the index has a checksum of its own, and says nothing of
+// what a recipe names.
 func TestChunkOfAnotherLength(t *testing.T) {
 	disk, dir := diskfs.OS(), t.TempDir()
 	if err := diskfs.MkdirAll(disk, filepath.Join(dir, "packs"), 0o755); err != nil {

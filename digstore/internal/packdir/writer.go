@@ -57,7 +57,9 @@ func (w *Writer) Path() string { return w.path }
 func (w *Writer) File() diskfs.File { return w.f }
 
 // Add is pack.Writer.Add. Its errors name the file.
-func (w *Writer) Add(id merkle.Hash, sealed []byte) error { return w.name(w.Writer.Add(id, sealed)) }
+func (w *Writer) Add(id merkle.Hash, sealed []byte) error {
+	return w.name(w.Writer.Add(id, sealed))
+}
 
 // AddFrames is pack.Writer.AddFrames. Its errors name the file.
 func (w *Writer) AddFrames(frames []byte, chunks []module.Chunk) error {

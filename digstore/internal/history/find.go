@@ -1,18 +1,21 @@
-package digstore
+package history
 
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 
+	"github.com/dig-network/digstore/digstore/internal/damage"
+	"github.com/dig-network/digstore/digstore/internal/rootlog"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 )
 
-// find returns the line of a root, the latest where it has several.
-func (h *history) find(root merkle.Hash) (g module.Generation, ok bool, err error) {
+// Find returns the line of a root, the latest where it has several.
+func (h *History) Find(root merkle.Hash) (g module.Generation, ok bool, err error) {
 	if i, ok := h.at[root]; ok {
 		return h.lines[i], true, nil
 	}
@@ -28,7 +31,7 @@ func (h *history) find(root merkle.Hash) (g module.Generation, ok bool, err erro
 		return g, ok, nil
 	}
 	// The index is damaged, or another process has merged it. It is read anew for the next call.
-	h.s.forgetHistory()
+	h.log.Forget()
 	lines, err := h.scan(f, 0, h.past, 0, h.start)
 	if err != nil {
 		return g, false, fmt.Errorf("look for root %s in the history: %w", root, err)
@@ -41,15 +44,15 @@ func (h *history) find(root merkle.Hash) (g module.Generation, ok bool, err erro
 	return module.Generation{}, false, nil
 }
 
-// repeated reports whether a root has more than one line, those in more included.
-func (h *history) repeated(root merkle.Hash, more []module.Generation) (bool, error) {
+// Repeated reports whether a root has more than one line, those in more included.
+func (h *History) Repeated(root merkle.Hash, more []module.Generation) (bool, error) {
 	n := 0
 	for _, g := range more {
 		if g.Root == root {
 			n++
 		}
 	}
-	last, ok, err := h.find(root)
+	last, ok, err := h.Find(root)
 	if err != nil || !ok || n > 0 {
 		return n > 1 || n > 0 && ok, err
 	}
@@ -61,15 +64,17 @@ func (h *history) repeated(root merkle.Hash, more []module.Generation) (bool, er
 	if h.past == 0 {
 		return false, nil
 	}
-	lines, err := h.every()
+	lines, err := h.Every()
 	if err != nil {
 		return false, err
 	}
-	return slices.ContainsFunc(lines, func(g module.Generation) bool { return g.Root == root && g.Number != last.Number }), nil
+	other := func(g module.Generation) bool { return g.Root == root && g.Number != last.Number }
+	return slices.ContainsFunc(lines, other), nil
 }
 
 // lookUp finds the latest line of a root that the index files cover.
-func (h *history) lookUp(log io.ReaderAt, root merkle.Hash) (g module.Generation, ok bool, err error) {
+func (h *History) lookUp(log io.ReaderAt, root merkle.Hash) (
+	g module.Generation, ok bool, err error) {
 	for _, r := range slices.Backward(h.runs) {
 		offs, err := h.inRun(r, root)
 		if err != nil {
@@ -89,32 +94,36 @@ func (h *history) lookUp(log io.ReaderAt, root merkle.Hash) (g module.Generation
 }
 
 // lineAt reads the line that begins at off, before the tail.
-func (h *history) lineAt(log io.ReaderAt, off int64) (module.Generation, error) {
+func (h *History) lineAt(log io.ReaderAt, off int64) (module.Generation, error) {
 	if !h.proven {
-		return lineAt(log, off)
+		return rootlog.LineAt(log, off)
 	}
-	p, err := h.s.openProofs()
+	p, err := h.log.openProofs()
 	if err != nil {
 		return module.Generation{}, err
 	}
 	if p == nil {
-		return module.Generation{}, corrupt(h.s.proofName(), "it is missing")
+		return module.Generation{}, damage.In(h.log.proofName(), "it is missing")
 	}
 	defer p.close()
-	return p.lineOf(h.s.logName(), log, off)
+	return p.LineOf(log, off)
 }
 
-func (h *history) inRun(r *rootRun, root merkle.Hash) ([]int64, error) {
-	f, err := h.s.w.fs.OpenFile(filepath.Join(h.s.dir, historyDir, r.file), openRead, 0)
+func (h *History) inRun(r *rootlog.Index, root merkle.Hash) ([]int64, error) {
+	f, err := h.log.fs.OpenFile(filepath.Join(h.log.dir, indexDir, r.FileName()), os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return r.find(f, root)
+	offs, err := r.Find(f, root)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", r.FileName(), err)
+	}
+	return offs, nil
 }
 
-// line returns the line of a number, which must be below len.
-func (h *history) line(n uint64) (module.Generation, error) {
+// Line returns the line of a number, which must be below Len.
+func (h *History) Line(n uint64) (module.Generation, error) {
 	if n >= h.past {
 		return h.lines[n-h.past], nil
 	}
@@ -125,13 +134,13 @@ func (h *history) line(n uint64) (module.Generation, error) {
 	return lines[0], nil
 }
 
-// tail returns the last n lines, or all there are, oldest first.
-func (h *history) tail(n uint64) ([]module.Generation, error) {
-	n = min(n, h.len())
+// Tail returns the last n lines, or all there are, oldest first.
+func (h *History) Tail(n uint64) ([]module.Generation, error) {
+	n = min(n, h.Len())
 	if m := uint64(len(h.lines)); n <= m {
 		return slices.Clone(h.lines[m-n:]), nil
 	}
-	lines, err := h.between(h.len()-n, h.past)
+	lines, err := h.between(h.Len()-n, h.past)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +148,7 @@ func (h *history) tail(n uint64) ([]module.Generation, error) {
 }
 
 // between returns the lines from number from up to, not including, to, all of them before the tail.
-func (h *history) between(from, to uint64) ([]module.Generation, error) {
+func (h *History) between(from, to uint64) ([]module.Generation, error) {
 	f, err := h.open()
 	if err != nil {
 		return nil, err
@@ -150,7 +159,7 @@ func (h *history) between(from, to uint64) ([]module.Generation, error) {
 		return h.scan(f, from, to, 0, 0)
 	}
 	if at, err := h.seek(f, from); err == nil {
-		lines, err = h.scan(f, from, to, at, min(h.start, at+int64(to-from)*maxLine))
+		lines, err = h.scan(f, from, to, at, min(h.start, at+int64(to-from)*rootlog.MaxLine))
 		if err == nil && uint64(len(lines)) >= to-from {
 			return lines[: to-from : to-from], nil
 		}
@@ -158,7 +167,7 @@ func (h *history) between(from, to uint64) ([]module.Generation, error) {
 	// The log is not as regular as ours are.
 	lines, err = h.scan(f, 0, h.past, 0, h.start)
 	if err == nil && uint64(len(lines)) < to {
-		err = corrupt(h.s.logName(), "%d lines where there were %d", len(lines), h.past)
+		err = damage.In(h.log.Path(), "%d lines where there were %d", len(lines), h.past)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read history: %w", err)
@@ -167,18 +176,19 @@ func (h *history) between(from, to uint64) ([]module.Generation, error) {
 }
 
 // seek returns where the line of a number before the tail begins.
-func (h *history) seek(f io.ReaderAt, n uint64) (int64, error) {
+func (h *History) seek(f io.ReaderAt, n uint64) (int64, error) {
 	for _, r := range h.runs {
-		if n < r.first+r.rows {
-			return seekLine(f, n, r.from, r.to, r.first, r.rows)
+		if n < r.First+r.Rows {
+			return r.Seek(f, n)
 		}
 	}
 	return 0, io.ErrUnexpectedEOF
 }
 
-// scan reads lines before the tail, from number next on. In a proven history they go up to, not including, number
-// behind; in another one they are those in [from, to) of the log.
-func (h *history) scan(f io.ReaderAt, next, behind uint64, from, to int64) (lines []module.Generation, err error) {
+// scan reads lines before the tail, from number next on. In a proven history they go up to, not
+// including, number behind; in another one they are those in [from, to) of the log.
+func (h *History) scan(f io.ReaderAt, next, behind uint64, from, to int64) (
+	lines []module.Generation, err error) {
 	if h.proven {
 		return h.scanProven(f, next, behind)
 	}
@@ -187,80 +197,85 @@ func (h *history) scan(f io.ReaderAt, next, behind uint64, from, to int64) (line
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	_, _, err = eachLine(h.s.logName(), text[:n], next, func(g module.Generation, _ int) bool {
+	_, _, err = rootlog.Lines(text[:n], next, func(g module.Generation, _ int) bool {
 		lines = append(lines, g)
 		return true
 	})
+	if err != nil {
+		err = fmt.Errorf("%s: %w", h.log.Path(), err)
+	}
 	return lines, err
 }
 
-func (h *history) scanProven(f io.ReaderAt, next, behind uint64) ([]module.Generation, error) {
-	p, err := h.s.openProofs()
+func (h *History) scanProven(f io.ReaderAt, next, behind uint64) ([]module.Generation, error) {
+	p, err := h.log.openProofs()
 	if err != nil {
 		return nil, err
 	}
 	if p == nil {
-		return nil, corrupt(h.s.proofName(), "it is missing")
+		return nil, damage.In(h.log.proofName(), "it is missing")
 	}
 	defer p.close()
-	begin, err := p.start(next)
+	begin, err := p.Start(next)
 	if err != nil {
 		return nil, err
 	}
-	end, err := p.start(behind)
+	end, err := p.Start(behind)
 	if err != nil {
 		return nil, err
 	}
 	if end < begin {
-		return nil, corrupt(p.name, "line %d ends before line %d begins", behind-1, next)
+		return nil, damage.In(h.log.proofName(), "line %d ends before line %d begins", behind-1, next)
 	}
 	text := make([]byte, end-begin)
 	n, err := f.ReadAt(text, begin)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	list, err := p.check(h.s.logName(), text[:n], begin, next, behind, false)
+	list, err := p.Check(text[:n], begin, next, behind, false)
 	if err != nil {
 		return nil, err
 	}
 	if uint64(len(list)) != behind-next {
-		return nil, corrupt(p.name, "%d blocks from line %d on, want %d", len(list), next, behind-next)
+		return nil, damage.In(h.log.proofName(), "%d blocks from line %d on, want %d",
+			len(list), next, behind-next)
 	}
 	lines := make([]module.Generation, len(list))
 	for i, l := range list {
-		lines[i] = l.line
+		lines[i] = l.Line
 	}
 	return lines, nil
 }
 
-func (h *history) open() (diskfs.File, error) {
-	f, err := h.s.w.fs.OpenFile(h.s.logName(), openRead, 0)
+func (h *History) open() (diskfs.File, error) {
+	f, err := h.log.fs.OpenFile(h.log.Path(), os.O_RDONLY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("read history: %w", err)
 	}
 	return f, nil
 }
 
-// every returns all lines, which must not be changed. The store keeps them, and reads only what was added since.
-func (h *history) every() ([]module.Generation, error) {
+// Every returns all lines. The caller must not change them. The Log keeps them and reads only those
+// that were added since.
+func (h *History) Every() ([]module.Generation, error) {
 	if h.past == 0 {
 		return h.lines, nil
 	}
-	s := h.s
-	s.fullMu.Lock()
-	defer s.fullMu.Unlock()
-	have := min(uint64(len(s.full)), h.len())
+	log := h.log
+	log.fullMu.Lock()
+	defer log.fullMu.Unlock()
+	have := min(uint64(len(log.full)), h.Len())
 	if have > 0 {
-		if g, err := h.line(have - 1); err != nil || g.Root != s.full[have-1].Root {
+		if g, err := h.Line(have - 1); err != nil || g.Root != log.full[have-1].Root {
 			have = 0
 		}
 	}
-	if have < h.len() {
-		rest, err := h.tail(h.len() - have)
+	if have < h.Len() {
+		rest, err := h.Tail(h.Len() - have)
 		if err != nil {
 			return nil, err
 		}
-		s.full = append(s.full[:have], rest...) // nobody was given what lies behind
+		log.full = append(log.full[:have], rest...) // no caller has what follows
 	}
-	return s.full[:h.len():h.len()], nil
+	return log.full[:h.Len():h.Len()], nil
 }
