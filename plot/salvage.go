@@ -103,6 +103,9 @@ func (s *Salvaged) examine(ctx context.Context, c *extentChecker, h *extentHeade
 	return x
 }
 
+// Any reports whether any content was found intact.
+func (s *Salvaged) Any() bool { return len(s.byHash) > 0 }
+
 // Has reports whether the content of d was found intact.
 func (s *Salvaged) Has(d capsule.Descriptor) bool {
 	i, ok := s.byHash[d.Hash]

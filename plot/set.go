@@ -49,10 +49,11 @@ type setFile struct {
 	gone        bool // closed when the last user is done
 }
 
-// A BadFile is a file with the name of a plot that could not be opened as one.
+// A BadFile is a file with the name of a plot that could not be opened as one,
+// or that did not pass Set.Verify.
 type BadFile struct {
 	Path string
-	Err  error
+	Err  error // names the path
 }
 
 // A Scan is what one scan has changed.
@@ -80,9 +81,10 @@ func OpenSet(ctx context.Context, o *ReadOptions, dirs ...Dir) (*Set, error) {
 }
 
 // Scan reads the directories again. Files that have not changed are not opened
-// again, whether they are good or bad. Reads in progress of a plot that is gone
-// go on. When a directory cannot be read, the plots in it are kept and the
-// error says which.
+// again, whether they are good or bad; one that could not be read, such as for
+// want of file descriptors, is tried again. Reads in progress of a plot that is
+// gone continue. When a directory cannot be read, the plots in it are kept and
+// the error says which.
 func (s *Set) Scan(ctx context.Context) (*Scan, error) {
 	s.scan.Lock()
 	defer s.scan.Unlock()
@@ -158,7 +160,7 @@ func (s *Set) scanFile(path, class string, out *Scan) {
 		}
 		return
 	}
-	if err == nil && old != nil && old.info != nil && sameFile(old.info, info) {
+	if err == nil && old != nil && old.settled() && sameFile(old.info, info) {
 		return
 	}
 	f := &setFile{path: path, class: class, info: info, err: err}
@@ -171,11 +173,19 @@ func (s *Set) scanFile(path, class string, out *Scan) {
 	s.mu.Lock()
 	s.files[path] = f
 	s.mu.Unlock()
-	if f.r != nil {
+	switch {
+	case f.r != nil:
 		out.Added = append(out.Added, f.r.Info())
-	} else {
+	case old == nil || old.settled() || old.err.Error() != f.err.Error():
 		out.Bad = append(out.Bad, BadFile{Path: path, Err: f.err})
 	}
+}
+
+// settled reports whether f is as it is until its file changes: open, or known
+// to be no good plot.
+func (f *setFile) settled() bool {
+	var bad *FormatError
+	return f.r != nil || errors.As(f.err, &bad) || errors.Is(f.err, ErrMagic)
 }
 
 func sameFile(a, b fs.FileInfo) bool {
@@ -321,7 +331,8 @@ func (s *Set) Verify(
 	if errors.As(err, &bad) && len(report.Damaged) == 0 {
 		s.mu.Lock()
 		if s.files[f.path] == f {
-			s.files[f.path] = &setFile{path: f.path, class: f.class, info: f.info, err: err}
+			s.files[f.path] = &setFile{path: f.path, class: f.class, info: f.info,
+				err: fmt.Errorf("verify plot %s: %w", f.path, err)}
 			s.closeLocked(f)
 		}
 		s.mu.Unlock()

@@ -5,6 +5,7 @@ package plot_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -140,4 +141,39 @@ func resume(ctx context.Context, dir string, ds datastore) error {
 		return err
 	}
 	return w.Close()
+}
+
+// A plot that could not be opened for want of file descriptors is opened by a
+// later scan, although its file has not changed. It is reported as bad once.
+func TestFileDescriptors(t *testing.T) {
+	dir := t.TempDir()
+	s := openSet(t, plot.Dir{Path: dir})
+	for i := range byte(3) {
+		create(t, dir, fast(), newDatastore(t, i, []byte("content")))
+	}
+	var limit syscall.Rlimit
+	check(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
+	few := limit
+	few.Cur = 40
+	check(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few))
+	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+	var held []*os.File // all descriptors that are left
+	for {
+		f, err := os.Open(os.DevNull)
+		if errors.Is(err, syscall.EMFILE) {
+			break
+		}
+		check(t, err)
+		defer f.Close()
+		held = append(held, f)
+	}
+	// Each descriptor that is given back serves for the directory and then for
+	// one plot.
+	for i, bad := range []int{2, 0, 0} {
+		check(t, held[i].Close())
+		out := scan(t, s)
+		if len(out.Added) != 1 || len(out.Bad) != bad || count(s) != [2]int{i + 1, 2 - i} {
+			t.Errorf("scan %d: %+v, plots and bad files %d", i, out, count(s))
+		}
+	}
 }

@@ -72,6 +72,7 @@ var exits = []struct {
 	{is(auth.ErrRevoked), exitVerification, "VERIFICATION_FAILED", "the publisher took this back; ask the publisher for what replaces it"},
 	{is(digstore.ErrCorrupt), exitVerification, "VERIFICATION_FAILED", "restore the file from a backup, or clone the store again"},
 	{as[*plot.FormatError], exitVerification, "VERIFICATION_FAILED", "digstore plot repair PLOT --from COPY repairs it from a copy of the same file; digstore plot salvage saves what is whole"},
+	{is(plot.ErrMagic), exitUsage, "INVALID_ARGUMENT", "name a plot file; digstore plot list FOLDER lists the plots in a folder"},
 	{is(capsule.ErrContentMismatch), exitVerification, "VERIFICATION_FAILED", "what the source gave is not the content of the capsule; name another one"},
 	{is(capsule.ErrProof), exitVerification, "VERIFICATION_FAILED", "the answer does not prove what the challenge asks for"},
 	{is(capsule.ErrChallenge), exitUsage, "INVALID_ARGUMENT", "a challenge is the JSON body of POST /validation/challenge"},

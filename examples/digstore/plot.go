@@ -220,10 +220,7 @@ func (a *app) plotCreate(ctx context.Context, s *digstore.Store, dir, which, key
 	var exists *plot.ExistsError
 	if errors.As(err, &exists) {
 		p.stop()
-		return a.done(struct {
-			ID   merkle.Hash `json:"plot_id"`
-			Path string      `json:"path"`
-		}{exists.ID, exists.Path}, "this plot is there already: %s", exists.Path)
+		return a.plotExists(exists)
 	}
 	if err != nil {
 		return err
@@ -243,6 +240,16 @@ func (a *app) plotCreate(ctx context.Context, s *digstore.Store, dir, which, key
 	return a.done(describePlot(info), "%s: %s of generation %d in %s, %s", info.Path,
 		plural(info.Capsules, "capsule", "capsules"),
 		g.Info().Number, size(info.Size), info.Compression)
+}
+
+// plotExists describes the plot that is there already.
+func (a *app) plotExists(e *plot.ExistsError) error {
+	r, err := openPlot(e.Path)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return a.done(describePlot(r.Info()), "this plot is there already: %s", e.Path)
 }
 
 func (a *app) plotListCommand() *cobra.Command {
@@ -281,7 +288,7 @@ func (a *app) plotList(ctx context.Context, dirs []string) error {
 	bad := []badPlot{}
 	for b := range set.Bad() {
 		bad = append(bad, badPlot{b.Path, b.Err.Error()})
-		a.warn("%s: %v", b.Path, b.Err)
+		a.warn("%v", b.Err)
 	}
 	return a.answer(struct {
 		Plots []plotInfo `json:"plots"`

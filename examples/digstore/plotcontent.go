@@ -264,6 +264,10 @@ the store here. The old file is not changed.`,
 			if err != nil {
 				return err
 			}
+			if !found.Any() {
+				err := fmt.Errorf("salvage %s: whole capsules: %w", args[0], fs.ErrNotExist)
+				return &hinted{err, "the file is no plot, or nothing of its content is left"}
+			}
 			if len(manifests) == 0 {
 				return a.withStore(func(s *digstore.Store) error {
 					src, err := a.findModule(cmd.Context(), s,
@@ -357,6 +361,11 @@ func (a *app) plotSalvage(ctx context.Context, found *plot.Salvaged, dir string,
 		Resume: true, Progress: p.plot,
 		Keep: func(_ auth.StoreID, d capsule.Descriptor) bool { return found.Has(d) },
 	})
+	var exists *plot.ExistsError
+	if errors.As(err, &exists) {
+		p.stop()
+		return a.plotExists(exists)
+	}
 	if err != nil {
 		return err
 	}
