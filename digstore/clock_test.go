@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
@@ -35,17 +36,17 @@ func TestCommitClocks(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		first, second digstore.Options
-		want          int // files that the second commit reads
+		all           bool // the second commit reads every file again, not the new one alone
 	}{
-		{"right", digstore.Options{}, digstore.Options{}, 1},
-		{"it went back", digstore.Options{}, digstore.Options{Now: at(-time.Hour)}, 3},
-		{"it was ahead", digstore.Options{Now: at(time.Hour)}, digstore.Options{}, 1},
-		{"it was behind", digstore.Options{Now: at(-time.Hour)}, digstore.Options{}, 3},
-		{"the disk's is behind", digstore.Options{FS: lateFS{diskfs.OS(), time.Minute}}, digstore.Options{}, 3},
+		{"right", digstore.Options{}, digstore.Options{}, false},
+		{"it went back", digstore.Options{}, digstore.Options{Now: at(-time.Hour)}, true},
+		{"it was ahead", digstore.Options{Now: at(time.Hour)}, digstore.Options{}, false},
+		{"it was behind", digstore.Options{Now: at(-time.Hour)}, digstore.Options{}, true},
+		{"the disk's is behind", digstore.Options{FS: lateFS{diskfs.OS(), time.Minute}}, digstore.Options{}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			want := files{"a": "1", "b": noise(1, 1<<20)}
+			want := among(corpus.Small(1), files{"a": "1", "b": noise(1, 1<<20)})
 			write(t, dir, want)
 			time.Sleep(60 * time.Millisecond)
 			w, err := digstore.Init(dir, &c.first)
@@ -65,8 +66,12 @@ func TestCommitClocks(t *testing.T) {
 			r, err := s.Commit(ctx, nil, nil)
 			check(t, err)
 			wantFiles(t, r.Generation, want)
-			if r.Changed != c.want {
-				t.Errorf("%d files were read, want %d", r.Changed, c.want)
+			read := 1
+			if c.all {
+				read = len(want)
+			}
+			if r.Changed != read {
+				t.Errorf("%d files were read, want %d", r.Changed, read)
 			}
 		})
 	}

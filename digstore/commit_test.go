@@ -21,7 +21,7 @@ import (
 
 func TestCommitStaged(t *testing.T) {
 	_, s := inMemory(t, &digstore.StoreOptions{Name: "site"})
-	want := files{"index.html": "<h1>hi</h1>", "empty": "", "big": noise(1, 700_000), "a/b/c": noise(2, 100)}
+	want := among(base(t, 1), files{"index.html": "<h1>hi</h1>", "empty": "", "big": noise(1, 700_000), "a/b/c": noise(2, 100)})
 	g := commit(t, s, want, &digstore.CommitOptions{Message: "first"})
 	wantFiles(t, g, want)
 	if g.Message() != "first" || g.Info().Number != 0 {
@@ -199,8 +199,8 @@ func write(t testing.TB, root string, content files) {
 
 func TestCommitContentRoot(t *testing.T) {
 	ctx := context.Background()
-	content := files{"index.html": "hi", "deep/er/est/x": noise(1, 20_000), "größe/日本": "ü", "empty": "",
-		"big.bin": noise(2, 5<<20+17), ".well-known/dot": "dot"}
+	content := among(base(t, 2), files{"index.html": "hi", "deep/er/est/x": noise(1, 20_000), "größe/日本": "ü", "empty": "",
+		"big.bin": noise(2, 5<<20+17), ".well-known/dot": "dot"})
 	s, root := site(t, content, nil)
 	write(t, root, files{".gitignore": "*.log\n/private/\n", "x.log": "no", "private/secret": "no", "deep/private/yes": "yes"})
 	content[".gitignore"], content["deep/private/yes"] = "*.log\n/private/\n", "yes"

@@ -3,6 +3,7 @@ package digstore_test
 import (
 	"bytes"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -20,6 +21,16 @@ func base(t testing.TB, seed uint64) corpus.Tree {
 		return corpus.Large(seed)
 	}
 	return corpus.Small(seed)
+}
+
+// among returns those files and, below "many", the files of a corpus.
+func among(tree corpus.Tree, own files) files {
+	all := files{}
+	for name, b := range tree {
+		all["many/"+name] = string(b)
+	}
+	maps.Copy(all, own)
+	return all
 }
 
 // edited returns a tree and what it becomes by the edits of those names, one after the other.

@@ -18,9 +18,11 @@ import (
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/corpus"
 )
 
-var tree = files{"index.html": "<h1>hi</h1>", "a/b/c.txt": "c", "a/b.txt": "b", "a.txt": "a", "empty": "", "big": noise(3, 300_000)}
+var tree = among(corpus.Small(2), files{"index.html": "<h1>hi</h1>", "a/b/c.txt": "c", "a/b.txt": "b",
+	"a.txt": "a", "empty": "", "big": noise(3, 300_000)})
 
 func TestGenerationIsFS(t *testing.T) {
 	_, s := inMemory(t, nil)

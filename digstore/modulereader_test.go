@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -79,7 +80,7 @@ func TestModuleWriteTo(t *testing.T) {
 
 // TestManyReaders: a thousand readers, in waves, see whole modules while a publisher commits and collects garbage, and leave no file open.
 func TestManyReaders(t *testing.T) {
-	s, dir := site(t, files{"large": noise(1, 400_000), "a": "0"}, nil)
+	s, dir := site(t, among(corpus.Small(1), files{"a": "0"}), nil)
 	must(s.Commit(ctx, nil, nil))
 	first := must(s.Latest()).Info().Root
 	want := moduleOf(t, s, first)
@@ -146,7 +147,7 @@ func TestModuleOfDamagedPack(t *testing.T) {
 	w := must(digstore.Init(dir, options(nil)))
 	defer w.Close()
 	s := must(w.Create(digstore.StoreID{}, nil))
-	stage(t, s, files{"large": noise(1, 3_000_000), "a": "small"})
+	stage(t, s, among(corpus.Small(1), files{"large": noise(1, 3_000_000), "a": "small"}))
 	root := must(s.Commit(ctx, nil, nil)).Generation.Info().Root
 	want := moduleOf(t, s, root)
 	pack := must(filepath.Glob(filepath.Join(dir, ".dig", "stores", "*", "packs", "*.pack")))[0]

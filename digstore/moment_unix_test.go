@@ -262,7 +262,7 @@ func TestCommitBesideLoops(t *testing.T) {
 // TestStageOneMoment: the same for what is staged.
 func TestStageOneMoment(t *testing.T) {
 	ctx := context.Background()
-	s, root := site(t, files{"log": noise(1, 3<<20), "gone": "1", "pipe": "2", "still": "3"}, nil)
+	s, root := site(t, files{"log": noise(1, 3<<20), "gone": "1", "pipe": "2", "still": "3", "other": noise(3, 400_000)}, nil)
 	log := filepath.Join(root, "log")
 	f, err := os.OpenFile(log, os.O_WRONLY|os.O_APPEND, 0)
 	check(t, err)
@@ -282,7 +282,7 @@ func TestStageOneMoment(t *testing.T) {
 		},
 	})
 	check(t, err)
-	if len(list) != 3 || !slices.Equal(skipped, []string{"gone"}) {
+	if len(list) != 4 || !slices.Equal(skipped, []string{"gone"}) {
 		t.Errorf("staged %v, skipped %q", list, skipped)
 	}
 	one, err := s.StageFile(ctx, "copy", log)

@@ -18,8 +18,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// manyFiles are n files of 0.5 to 3 KB that do not compress, and a large one of several chunks. Generation g has one in
-// twenty of them other than generation g-1, and the large one's end.
+// manyFiles are n files of 0.5 to 3 KB that do not compress, and large ones of several chunks. Generation g has one in
+// twenty of them other than generation g-1, and the end of the first large one.
 func manyFiles(n, g int) fstest.MapFS {
 	all := fstest.MapFS{}
 	for i := range n {
@@ -33,6 +33,9 @@ func manyFiles(n, g int) fstest.MapFS {
 	}
 	large := append(noise(1, 200<<10), noise(uint64(g)+2, 2000)...)
 	all["large"] = &fstest.MapFile{Data: large}
+	for k := range uint64(3) {
+		all[fmt.Sprint("large ", k)] = &fstest.MapFile{Data: noise(100+k, 150<<10)}
+	}
 	return all
 }
 

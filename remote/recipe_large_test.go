@@ -3,8 +3,8 @@ package remote_test
 import (
 	"net/http"
 	"testing"
-	"testing/fstest"
 
+	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/rpc"
@@ -17,8 +17,11 @@ import (
 func TestPullRecipeLarge(t *testing.T) {
 	s := newSite(t, 0, nil)
 	l := s.listen()
+	tree := corpus.Small(1)
+	tree["b"] = noise(7, 12<<20)
 	for g := range 2 {
-		head, err := s.memory.Publish(t.Context(), s.publisher, fstest.MapFS{"a": {Data: noise(uint64(g), 9000)}, "b": {Data: noise(7, 12<<20)}})
+		tree["a"] = noise(uint64(g), 9000)
+		head, err := s.memory.Publish(t.Context(), s.publisher, tree.FS())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 )
@@ -20,7 +21,9 @@ import (
 func TestFetch(t *testing.T) {
 	big := make([]byte, 9<<20) // three parts, many chunks
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(big)
-	origin, there, _ := published(t.Context(), fstest.MapFS{"index.html": {Data: []byte("hello")}, "empty": {}, "big": {Data: big}})
+	tree := corpus.Small(1)
+	tree["index.html"], tree["empty"], tree["big"] = []byte("hello"), nil, big
+	origin, there, _ := published(t.Context(), tree.FS().(fstest.MapFS))
 	defer origin.Close()
 	c, err := origin.Client(there.ID(), nil)
 	if err != nil {
@@ -58,7 +61,9 @@ func TestFetch(t *testing.T) {
 func TestContentLimits(t *testing.T) {
 	big := make([]byte, 3<<20)
 	_, _ = rand.NewChaCha8([32]byte{2}).Read(big)
-	origin, there, _ := published(t.Context(), fstest.MapFS{"big": {Data: big}})
+	tree := corpus.Small(1)
+	tree["big"] = big
+	origin, there, _ := published(t.Context(), tree.FS().(fstest.MapFS))
 	defer origin.Close()
 	head, err := there.Head(t.Context())
 	if err != nil {

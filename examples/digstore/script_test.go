@@ -318,7 +318,8 @@ func noSecret(ts *testscript.TestScript, neg bool, args []string) {
 	}))
 }
 
-// flip FILE OFFSET changes one bit; a negative offset counts from the end.
+// flip FILE OFFSET changes one byte, and a second time changes it back. A digit of
+// hexadecimal stays one. A negative offset counts from the end.
 func flip(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: flip FILE OFFSET")
@@ -335,7 +336,11 @@ func flip(ts *testscript.TestScript, neg bool, args []string) {
 	if offset < 0 {
 		offset += len(b)
 	}
-	b[offset] ^= 1
+	if c := b[offset]; 'a' <= c && c <= 'f' {
+		b[offset] = 'a' + ((c - 'a') ^ 1) // '`' and 'g' are none
+	} else {
+		b[offset] ^= 1
+	}
 	ts.Check(os.WriteFile(names[0], b, 0o600))
 }
 
@@ -363,8 +368,9 @@ func blob(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(name, pattern(args[0], n), 0o666))
 }
 
-// corpus DIR SEED [EDIT...] makes DIR hold the small tree of that seed, changed
-// by the edits of those names, one after the other.
+// corpus DIR SEED [EDIT...] makes DIR hold the small tree of that seed, or the
+// large one where CORPUS is "large", changed by the edits of those names, one
+// after the other.
 func corpusTree(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: corpus DIR SEED [EDIT...]")
@@ -372,6 +378,9 @@ func corpusTree(ts *testscript.TestScript, neg bool, args []string) {
 	seed, err := strconv.ParseUint(args[1], 10, 64)
 	ts.Check(err)
 	tree := corpus.Small(seed)
+	if ts.Getenv("CORPUS") == "large" {
+		tree = corpus.Large(seed)
+	}
 	for _, name := range args[2:] {
 		i := slices.IndexFunc(corpus.Edits(), func(e corpus.Edit) bool { return e.Name == name })
 		if i < 0 {
