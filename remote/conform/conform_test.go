@@ -18,6 +18,8 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/corpus"
+	"github.com/dig-network/digstore/internal/vectors"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/conform"
@@ -45,7 +47,12 @@ func (w *world) workspace(t testing.TB) *digstore.Workspace {
 
 // TestOurServer: it passes everything, read and write.
 func TestOurServer(t *testing.T) {
-	w, large := newWorld(t, 70<<10), newWorld(t, rpc.MaxWindow+3*rpc.Block+77)
+	tree := corpus.Small(1)
+	w := newWorld(t, tree, 70<<10)
+	if vectors.Long(t) {
+		tree = corpus.Large(1)
+	}
+	large := newWorld(t, tree, rpc.MaxWindow+3*rpc.Block+77)
 	always := []string{"limits/retry-after", "module/too-large", "refuse/without-a-token", "route/tls", "push/presigned"}
 	for _, tc := range []struct {
 		name    string
@@ -92,7 +99,7 @@ func TestOurServer(t *testing.T) {
 
 // TestReadOnly: without Write nothing at the origin changes, and reading the store that was written is possible.
 func TestReadOnly(t *testing.T) {
-	w := newWorld(t, 1<<10)
+	w := newWorld(t, corpus.Small(1), 1<<10)
 	stores := w.memory(t)
 	tally := func() string {
 		lines, err := stores.Generations(t.Context(), w.id)
@@ -129,7 +136,7 @@ func TestReadOnly(t *testing.T) {
 
 // TestReference: an origin that differs as the reference is known to do is told so, and nothing else is found.
 func TestReference(t *testing.T) {
-	w := newWorld(t, 1<<10)
+	w := newWorld(t, corpus.Small(1), 1<<10)
 	server := serve(w.memory(t), nil)
 	shape := http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		tail := r.URL.Path[min(len(r.URL.Path), len("/stores/")+64):]
@@ -185,7 +192,7 @@ func (p plain) WriteHeader(status int) {
 
 // TestBelowHTTP spoils what a handler does not see.
 func TestBelowHTTP(t *testing.T) {
-	w := newWorld(t, 1<<10)
+	w := newWorld(t, corpus.Small(1), 1<<10)
 	for _, check := range []string{"route/tls", "limits/headers"} {
 		o := &conform.Options{Only: []string{check}}
 		r := run(t, serve(w.memory(t), nil), w.id, o, func(next http.RoundTripper) http.RoundTripper { return below{next} })
@@ -323,7 +330,7 @@ func TestChecks(t *testing.T) {
 
 // TestNoSecrets: the token is not in a report, also where the origin throws it back.
 func TestNoSecrets(t *testing.T) {
-	w := newWorld(t, 1<<10)
+	w := newWorld(t, corpus.Small(1), 1<<10)
 	server := serve(w.memory(t), nil)
 	mirror := http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if r.Method == "GET" {

@@ -12,12 +12,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/conform"
 	"github.com/dig-network/digstore/remote/remotetest"
@@ -39,17 +39,17 @@ func noise(seed uint32, n int) []byte {
 	return b
 }
 
-// files are the content of generation n: something small, something of that size, and two files of several chunks that
-// change with every generation.
-func files(n, size int) fstest.MapFS {
-	large := noise(0, size)
-	return fstest.MapFS{
-		"new/0":      {Data: noise(uint32(100+10*n), 150_000)},
-		"new/1":      {Data: noise(uint32(101+10*n), 200_000)},
-		"index.html": {Data: fmt.Appendf(nil, "<h1>generation %d</h1>", n)},
-		"same.txt":   {Data: []byte("the same in every generation, and a little longer than the page")},
-		"large.bin":  {Data: large},
+// files are the content of generation n: something small, something of that size, and a tree of which every file of
+// several chunks changes with every generation.
+func files(tree corpus.Tree, n, size int) fs.FS {
+	all := tree.Clone()
+	for i := range n {
+		all = corpus.Edits()[2+i].Apply(all, uint64(i)) // new content, then bytes at the front
 	}
+	all["index.html"] = fmt.Appendf(nil, "<h1>generation %d</h1>", n)
+	all["same.txt"] = []byte("the same in every generation, and a little longer than the page")
+	all["large.bin"] = noise(0, size)
+	return all.FS()
 }
 
 // A world is what is the same in every site: three modules and their heads.
@@ -60,12 +60,12 @@ type world struct {
 	modules   [][]byte
 }
 
-func newWorld(t testing.TB, size int) *world {
+func newWorld(t testing.TB, tree corpus.Tree, size int) *world {
 	t.Helper()
 	w := &world{publisher: auth.NewKey([32]byte{1})}
 	w.id = auth.StoreIDFromKey(w.publisher.PublicKey())
 	for n := range 3 {
-		mod, head, err := remotetest.Module(context.Background(), w.id, w.publisher, files(n, size), &module.Options{TempDir: t.TempDir()})
+		mod, head, err := remotetest.Module(context.Background(), w.id, w.publisher, files(tree, n, size), &module.Options{TempDir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -291,6 +291,9 @@ func (s *session) unchanged(ctx context.Context, method string, form func(merkle
 	return nil
 }
 
+// isPartial reports whether an answer is a part of a module.
+func isPartial(a *answer) bool { return a.status == http.StatusPartialContent }
+
 // rangeChecks look at what lets a broken download go on.
 func rangeChecks() []check {
 	return []check{
@@ -308,7 +311,7 @@ func rangeChecks() []check {
 				{"bytes=-5", n - 5, n}, {fmt.Sprintf("bytes=%d-%d", n-3, n+100), n - 3, n},
 			} {
 				p := moduleProbe(head).with("Range", part.text)
-				p.peek, p.most = false, 1<<20
+				p.peek, p.reads = false, isPartial // others send the whole module
 				a, err := s.send(ctx, p)
 				if err != nil {
 					return err

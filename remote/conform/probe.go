@@ -64,6 +64,8 @@ type probe struct {
 	into   io.Writer // takes the body of a success
 	most   int64     // bytes of a body that are read; 0: 16 MiB
 	peek   bool      // the body of a success is not read
+	// reads reports of a success, by status and header, whether its body is read; nil: it is, unless peek is set.
+	reads func(*answer) bool
 }
 
 // An answer is what came.
@@ -199,7 +201,8 @@ func (s *session) roundTrip(r *http.Request, p probe) (*answer, error) {
 	defer resp.Body.Close()
 	a := &answer{status: resp.StatusCode, header: resp.Header, length: resp.ContentLength, tls: resp.TLS}
 	success := a.status/100 == 2
-	if !(success && p.peek) {
+	unread := success && (p.peek || p.reads != nil && !p.reads(a))
+	if !unread {
 		most := p.most
 		if most == 0 {
 			most = 16 << 20

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/remote/conform"
 )
 
@@ -180,7 +181,7 @@ func long() bool { return strings.Contains(os.Getenv("DIG_TEST"), "long") }
 // TestSpoiled: whatever is wrong in one way is found by the check that is for it, and by none of its group; the short
 // run leaves most of those out.
 func TestSpoiled(t *testing.T) {
-	w := newWorld(t, 100<<10)
+	w := newWorld(t, corpus.Small(1), 100<<10)
 	made := map[string]bool{}
 	for _, sp := range spoils(w) {
 		if made[sp.check] {
