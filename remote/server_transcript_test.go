@@ -221,7 +221,7 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// record writes one exchange: headers by name, bodies that are no text by length and hash.
+// record writes one exchange: headers by name, bodies that are no text, or long, by length and hash.
 func record(w *bytes.Buffer, r *http.Request, sent []byte, res *http.Response, got []byte) {
 	fmt.Fprintf(w, "> %s %s\n", r.Method, r.URL.RequestURI())
 	lines(w, "> ", r.Header)
@@ -243,7 +243,7 @@ func lines(w *bytes.Buffer, mark string, h http.Header) {
 func content(w *bytes.Buffer, mark string, b []byte) {
 	switch {
 	case len(b) == 0:
-	case utf8.Valid(b) && !bytes.ContainsRune(b, 0):
+	case utf8.Valid(b) && !bytes.ContainsRune(b, 0) && len(b) < 20_000:
 		fmt.Fprintf(w, "%s\n%s%s\n", mark, mark, b)
 	default:
 		fmt.Fprintf(w, "%s\n%s(%d bytes, SHA-256 %s)\n", mark, mark, len(b), merkle.Sum(b))
