@@ -122,7 +122,7 @@ func clientLimits(t *testing.T, doc *docs.Doc) {
 		"module": c.opt.MaxModule, "resource": c.opt.MaxContent, "descriptor": wire.MaxDescriptor, "history": wire.MaxRoots,
 		"error body": wire.MaxErrorBody, "push-init answer": wire.MaxAnswerJSON, "content window": contentWindow, "content answer": maxContentJSON,
 		"proof answer": maxProofJSON, "ranges": maxRanges, "range gap": partCost, "single range gap": requestCost,
-		"least rate": c.minRate, "attempts": int64(c.opt.Attempts), "progress": worthwhile, "readings": maxReadings, "moves": maxMoves,
+		"least rate": c.minRate, "attempts": int64(c.opt.Attempts), "progress": minProgress, "readings": maxReadings, "moves": maxMoves,
 		"older generations": maxTogether, "tombstones": maxTombstones, "failed tombstones": maxFailed, "evidence": MaxEvidence, "evidence size": MaxEvidenceSize,
 	} {
 		want[name] = strconv.FormatInt(n, 10)

@@ -39,7 +39,7 @@ var (
 	ErrTooLarge = wire.ErrTooLarge
 	// ErrProtocol is an answer that this protocol does not know: a redirect, a compressed body, a body
 	// that does not decode.
-	ErrProtocol = errors.New("remote: not an answer of this protocol")
+	ErrProtocol = wire.ErrProtocol
 	// ErrRedirect is an origin that sends requests elsewhere, and ErrEncoded one that encodes what it sends
 	// (remote/PROTOCOL.md 2.3, 4.1). Both are an [ErrProtocol].
 	ErrRedirect = fmt.Errorf("%w: a redirect", ErrProtocol)

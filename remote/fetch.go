@@ -72,8 +72,8 @@ func (v *visit) pinKey(ctx context.Context, key auth.PublicKey) error {
 }
 
 // fetch installs the target.
-func (v *visit) fetch(ctx context.Context, t *target) error {
-	err := v.transfer(ctx, t.lines, t.signed, t.size, func(m *module.Module) error {
+func (v *visit) fetch(ctx context.Context, d *downloader, t *target) error {
+	check := func(m *module.Module) error {
 		if err := v.checkModule(ctx, m, t.line().Root, t.size); err != nil {
 			return err
 		}
@@ -85,36 +85,38 @@ func (v *visit) fetch(ctx context.Context, t *target) error {
 				Got: "one signed by " + t.signed.PublicKey.String()}
 		}
 		return nil
-	})
+	}
+	came, err := d.install(ctx, delivery{lines: t.lines, head: t.signed, size: t.size, check: check})
 	if open, gone := notServed(err); t.head && gone {
 		return &movedError{open}
 	}
-	if err == nil {
-		v.believeClaims(t.key)
-		v.certify(t)
+	if err != nil {
+		return err
 	}
-	return err
+	v.installed(t.line(), came)
+	v.believeClaims(t.key)
+	v.certify(t, came)
+	return nil
 }
 
-// arrival is how a generation came.
-type arrival struct {
-	recipe bool // as a recipe, not as a module
-	parts  bool // and ranges of the module, for what was not held
-	held   bool // not at all: it was here
+// installed notes a generation that was installed.
+func (v *visit) installed(g module.Generation, came arrival) {
+	v.report.Installed = append(v.report.Installed, g)
+	v.report.Bytes += came.bytes
 }
 
 // certify notes what a generation that was installed as the head has passed.
-func (v *visit) certify(t *target) {
+func (v *visit) certify(t *target, came arrival) {
 	root := t.line().Root.String()
 	switch {
-	case v.came.held:
-	case v.came.recipe:
+	case came.held:
+	case came.recipe:
 		v.passed(CheckRecipe, "root "+root+", and the ids of its chunks")
 	default:
 		v.passed(CheckETag, "the root asked for, "+root)
 		v.passed(CheckFormat, "the layout of a module, to its last byte")
 	}
-	if v.came.parts {
+	if came.parts {
 		v.passed(CheckRange, "the ranges asked for, of root "+root)
 	}
 	v.passed(CheckStore, "store "+v.store.String())

@@ -8,6 +8,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/multisource"
 )
 
 // A Bandwidth bounds how fast bytes move through connections. Package bandwidth has one.
@@ -68,15 +69,12 @@ type RecipeOrigin interface {
 	OpenRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (*RecipeAnswer, error)
 }
 
-// A RecipeAnswer is what an origin gave that was asked for a recipe: that, or the module itself.
-type RecipeAnswer struct {
-	Recipe *module.Recipe // nil: the module is what came
-	Size   int64          // of the recipe as it travelled, in bytes
-	Module io.ReadCloser  // as from Origin.Module, to be closed; nil when Recipe is not
-}
+// A RecipeAnswer is what an origin gave that was asked for a recipe: Recipe, and Size, the bytes of it that travelled;
+// or the module itself, Module, as from [Origin].Module, which is to be closed.
+type RecipeAnswer = multisource.RecipeAnswer
 
-// A Span is a run of bytes of a module.
-type Span struct{ Offset, Length int64 }
+// A Span is a run of bytes of a module: Offset and Length.
+type Span = multisource.Span
 
 // A SpanOrigin is an [Origin] that gives single parts of a module. Optional.
 type SpanOrigin interface {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/multisource"
 )
 
 // A Mirror is one of several origins of a store.
@@ -46,8 +47,8 @@ type Origins struct {
 
 var _ RangeOrigin = (*Origins)(nil)
 
-// errSlow is why an origin is left out that answers, but much later than others.
-var errSlow = errors.New("much slower than another origin")
+// errSlow is why an origin is excluded that answers, but much later than others.
+var errSlow = multisource.ErrSlow
 
 // NewOrigins joins mirrors of one store, at least one. It asks nobody. A name that comes twice gets a number.
 func NewOrigins(mirrors []Mirror, o *OriginsOptions) (*Origins, error) {
@@ -93,7 +94,7 @@ func (o *Origins) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, 
 
 // ModuleFrom implements [RangeOrigin]. A mirror that is none begins at 0.
 func (o *Origins) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64) (r io.ReadCloser, start int64, err error) {
-	err = o.first(func(from Origin) error { r, start, err = moduleFrom(ctx, from, root, offset); return err })
+	err = o.first(func(from Origin) error { r, start, err = multisource.OpenAt(ctx, from, root, offset); return err })
 	return r, start, err
 }
 
@@ -108,21 +109,4 @@ func (o *Origins) first(ask func(Origin) error) error {
 		all = append(all, fmt.Errorf("%s: %w", m.Name, err))
 	}
 	return errors.Join(all...)
-}
-
-// moduleFrom opens a module at an offset where the origin can, else at its start.
-func moduleFrom(ctx context.Context, from Origin, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
-	if r, ok := from.(RangeOrigin); ok && offset > 0 {
-		return r.ModuleFrom(ctx, root, offset)
-	}
-	r, err := from.Module(ctx, root)
-	return r, 0, err
-}
-
-// sizeOf is the length of the whole module as its reader says it; 0 when it does not.
-func sizeOf(r io.Reader) int64 {
-	if s, ok := r.(interface{ Size() int64 }); ok {
-		return max(0, s.Size())
-	}
-	return 0
 }

@@ -60,7 +60,7 @@ func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, er
 	v.account(sights)
 	p := &Preview{Store: v.store, From: v.head.Root, Root: v.head.Root, UpToDate: best.target == nil, Publisher: v.pins.Publisher,
 		Unanchored: v.want.IsZero(), Checks: best.checks, Origins: v.report.Origins, Coming: []Coming{}}
-	v.crowd(best, sights)
+	d, _ := v.downloader(best, sights)
 	var lines []module.Generation
 	if s.AllGenerations {
 		if lines, err = v.local.lines(ctx); err != nil {
@@ -70,7 +70,7 @@ func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, er
 	if t := best.target; t != nil {
 		p.Root, p.Generation, p.Lines = t.line().Root, t.line().Number, len(t.lines)
 		p.Publisher, p.Basis, p.Unsigned = t.key, t.basis, t.unsigned()
-		if err := p.add(ctx, v, to, t.line(), t.size); err != nil {
+		if err := p.add(ctx, d, to, t.line(), t.size); err != nil {
 			return nil, err
 		}
 		lines = append(lines[:len(lines):len(lines)], t.lines[:len(t.lines)-1]...)
@@ -88,7 +88,7 @@ func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, er
 			continue
 		}
 		seen[g.Root] = true
-		if err := p.add(ctx, v, to, g, 0); err != nil {
+		if err := p.add(ctx, d, to, g, 0); err != nil {
 			return nil, err
 		}
 	}
@@ -99,18 +99,15 @@ func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, er
 type reading struct{ Local }
 
 // add notes a generation, unless it is held.
-func (p *Preview) add(ctx context.Context, v *visit, to Local, g module.Generation, size int64) error {
-	r, err := to.Module(ctx, g.Root)
-	if err == nil {
-		return r.Close()
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remote: look for local generation %s: %w", g.Root, err)
+func (p *Preview) add(ctx context.Context, d *downloader, to Local, g module.Generation, size int64) error {
+	held, err := has(ctx, to, g.Root)
+	if held || err != nil {
+		return err
 	}
 	c := Coming{Generation: g.Number, Root: g.Root, Size: -1, Transfer: -1}
 	if size > 0 {
 		c.Size = size
-	} else if m, ok := v.from.(interface {
+	} else if m, ok := d.from.(interface {
 		Stat(context.Context, merkle.Hash) (int64, error)
 	}); ok {
 		switch c.Size, err = m.Stat(ctx, g.Root); {
@@ -120,7 +117,7 @@ func (p *Preview) add(ctx context.Context, v *visit, to Local, g module.Generati
 			return fmt.Errorf("remote: ask for the size of %s: %w", g.Root, err)
 		}
 	}
-	if c.Transfer, c.Recipe, err = v.price(ctx, to, g, c.Size); err != nil {
+	if c.Transfer, c.Recipe, err = d.price(ctx, to, g, c.Size); err != nil {
 		return err
 	}
 	p.Coming = append(p.Coming, c)
@@ -129,7 +126,7 @@ func (p *Preview) add(ctx context.Context, v *visit, to Local, g module.Generati
 
 // price is what fetching a generation would cost: its recipe and what of it is not held where that is less than the
 // module, else the rest of the module.
-func (v *visit) price(ctx context.Context, to Local, g module.Generation, size int64) (bytes int64, recipe bool, err error) {
+func (d *downloader) price(ctx context.Context, to Local, g module.Generation, size int64) (bytes int64, recipe bool, err error) {
 	bytes = size
 	if kept, ok := to.(Resumer); ok && size > 0 {
 		held, err := kept.Held(ctx, g.Root)
@@ -139,11 +136,11 @@ func (v *visit) price(ctx context.Context, to Local, g module.Generation, size i
 		bytes = max(0, size-held)
 	}
 	assembler, ok1 := to.(Assembler)
-	from, ok2 := v.from.(RecipeOrigin)
+	from, ok2 := d.from.(RecipeOrigin)
 	if !ok1 || !ok2 {
 		return bytes, false, nil
 	}
-	bases, err := v.bases(ctx, assembler, g)
+	bases, err := d.bases(ctx, assembler, g)
 	if err != nil || len(bases) == 0 {
 		return bytes, false, err
 	}
@@ -156,7 +153,7 @@ func (v *visit) price(ctx context.Context, to Local, g module.Generation, size i
 	case answer.Recipe == nil:
 		return bytes, false, answer.Module.Close()
 	}
-	a := &assembly{visit: v, from: from, recipe: answer.Recipe, places: answer.Recipe.Offsets(), done: answer.Size}
+	a := &assembly{from: from, recipe: answer.Recipe, offsets: answer.Recipe.Offsets(), done: answer.Size}
 	if err := a.find(ctx, assembler); err != nil {
 		return 0, false, err
 	}

@@ -7,9 +7,17 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
+// spans makes spans of offsets and lengths.
+func spans(of ...int64) (list []Span) {
+	for ; len(of) > 0; of = of[2:] {
+		list = append(list, Span{Offset: of[0], Length: of[1]})
+	}
+	return list
+}
+
 // TestBatch: neighbours are asked for as one, no more than so many at once, and what is done is not asked for.
 func TestBatch(t *testing.T) {
-	want := []Span{{0, 10}, {14, 6}, {300, 10}, {310, 5}, {1000, 1}}
+	want := spans(0, 10, 14, 6, 300, 10, 310, 5, 1000, 1)
 	s := &spanning{want: want, done: make([]bool, len(want))}
 	for _, tc := range []struct {
 		n    int
@@ -17,12 +25,12 @@ func TestBatch(t *testing.T) {
 		done int // this one is, from now on
 		want []Span
 	}{
-		{9, 256, -1, []Span{{0, 20}, {300, 15}, {1000, 1}}},
-		{9, 3, -1, []Span{{0, 10}, {14, 6}, {300, 15}, {1000, 1}}},
-		{1, 5000, -1, []Span{{0, 1001}}},
-		{2, 256, -1, []Span{{0, 20}, {300, 15}}},
-		{9, 256, 0, []Span{{14, 6}, {300, 15}, {1000, 1}}},
-		{9, 256, 3, []Span{{14, 6}, {300, 10}, {1000, 1}}},
+		{9, 256, -1, spans(0, 20, 300, 15, 1000, 1)},
+		{9, 3, -1, spans(0, 10, 14, 6, 300, 15, 1000, 1)},
+		{1, 5000, -1, spans(0, 1001)},
+		{2, 256, -1, spans(0, 20, 300, 15)},
+		{9, 256, 0, spans(14, 6, 300, 15, 1000, 1)},
+		{9, 256, 3, spans(14, 6, 300, 10, 1000, 1)},
 	} {
 		if tc.done >= 0 {
 			s.note(tc.done)

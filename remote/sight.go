@@ -11,6 +11,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
 // A sight is what one origin shows of the store on one visit.
@@ -246,7 +247,7 @@ func (v *visit) noneLeft(sights []*sight) error {
 	refused := false
 	for _, s := range sights {
 		all = append(all, fmt.Errorf("%s: %w", s.name, s.err))
-		refused = refused || isLie(s.err)
+		refused = refused || wire.IsFault(s.err)
 	}
 	err := errors.Join(all...)
 	if !refused {
@@ -254,11 +255,6 @@ func (v *visit) noneLeft(sights []*sight) error {
 	}
 	return &VerificationError{Check: CheckSources, Want: "one origin that passes every check",
 		Got: fmt.Sprintf("%d that do not", len(sights)), Err: err}
-}
-
-// isLie reports whether err is what an origin did, and not the way to it.
-func isLie(err error) bool {
-	return errors.Is(err, ErrVerification) || errors.Is(err, ErrProtocol) || errors.Is(err, ErrTooLarge)
 }
 
 // account puts into the report what became of each origin.
@@ -282,7 +278,7 @@ func (v *visit) account(sights []*sight) {
 			a.Verdict = OriginSlow
 		case errors.Is(s.err, ErrRollback) && len(sights) > 1: // a mirror that lags behind us is no liar
 			a.Verdict = OriginBehind
-		case isLie(s.err):
+		case wire.IsFault(s.err):
 			a.Verdict = OriginRefused
 		case s.err != nil:
 			a.Verdict = OriginUnreachable

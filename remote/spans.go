@@ -98,8 +98,8 @@ func (s *spanning) batch(n int, gap int64) (ranges []Span) {
 		if s.done[i] {
 			continue
 		}
-		if last := len(ranges) - 1; last >= 0 && w.Offset-ranges[last].end() <= gap {
-			ranges[last].Length = w.end() - ranges[last].Offset
+		if last := len(ranges) - 1; last >= 0 && w.Offset-ranges[last].End() <= gap {
+			ranges[last].Length = w.End() - ranges[last].Offset
 			continue
 		}
 		if len(ranges) == n {
@@ -115,8 +115,6 @@ func (s *spanning) note(i int) {
 	s.done[i] = true
 	s.left--
 }
-
-func (s Span) end() int64 { return s.Offset + s.Length }
 
 // ask makes one request for some of what is missing. When it succeeds there is less of that, or the client has learned
 // how to ask better.
@@ -144,7 +142,7 @@ func (s *spanning) ask(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
-		return &VerificationError{Check: CheckRange, Want: "bytes up to " + strconv.FormatInt(s.asked.end(), 10),
+		return &VerificationError{Check: CheckRange, Want: "bytes up to " + strconv.FormatInt(s.asked.End(), 10),
 			Got: "a module without them, " + wire.Printable(resp.Header.Get("Content-Range"), 60)}
 	}
 	if err := checkETag(resp, s.root); err != nil {
@@ -172,7 +170,8 @@ func (s *spanning) ask(ctx context.Context) error {
 
 // expect notes what the answer may hold: parts of a server that has joined some ranges are longer, but not much.
 func (s *spanning) expect(ranges []Span) {
-	s.asked = Span{ranges[0].Offset, ranges[len(ranges)-1].end() - ranges[0].Offset}
+	begin := ranges[0].Offset
+	s.asked = Span{Offset: begin, Length: ranges[len(ranges)-1].End() - begin}
 	s.quota = 64 << 10
 	for _, r := range ranges {
 		s.quota += 2 * r.Length
@@ -187,7 +186,7 @@ func rangeHeader(ranges []Span) string {
 		}
 		b = strconv.AppendInt(b, r.Offset, 10)
 		b = append(b, '-')
-		b = strconv.AppendInt(b, r.end()-1, 10)
+		b = strconv.AppendInt(b, r.End()-1, 10)
 	}
 	return string(b)
 }
@@ -219,8 +218,8 @@ func (s *spanning) part(h http.Header, body io.Reader) error {
 	text := h.Get("Content-Range")
 	span, total, ok := wire.ParseContentRange(text)
 	at := Span(span)
-	if !ok || at.Offset < s.asked.Offset || at.end() > s.asked.end() {
-		return lyingRange("parts within bytes "+strconv.FormatInt(s.asked.Offset, 10)+" to "+strconv.FormatInt(s.asked.end()-1, 10), wire.Printable(text, 100))
+	if !ok || at.Offset < s.asked.Offset || at.End() > s.asked.End() {
+		return lyingRange("parts within bytes "+strconv.FormatInt(s.asked.Offset, 10)+" to "+strconv.FormatInt(s.asked.End()-1, 10), wire.Printable(text, 100))
 	}
 	if s.total == 0 {
 		s.total = total
@@ -238,7 +237,7 @@ func (s *spanning) part(h http.Header, body io.Reader) error {
 func (s *spanning) give(at Span, body *exactly) error {
 	pos, any := at.Offset, false
 	first, _ := slices.BinarySearchFunc(s.want, at.Offset, func(w Span, off int64) int { return cmp.Compare(w.Offset, off) })
-	for i := first; i < len(s.want) && s.want[i].end() <= at.end(); i++ {
+	for i := first; i < len(s.want) && s.want[i].End() <= at.End(); i++ {
 		w := s.want[i]
 		if s.done[i] {
 			continue
@@ -257,11 +256,11 @@ func (s *spanning) give(at Span, body *exactly) error {
 		if _, err := io.Copy(io.Discard, span); err != nil {
 			return body.fault(err)
 		}
-		pos, any = w.end(), true
+		pos, any = w.End(), true
 		s.note(i)
 	}
 	if !any {
-		return lyingRange("parts that were asked for", fmt.Sprintf("bytes %d to %d", at.Offset, at.end()-1))
+		return lyingRange("parts that were asked for", fmt.Sprintf("bytes %d to %d", at.Offset, at.End()-1))
 	}
 	if _, err := io.Copy(io.Discard, body); err != nil {
 		return body.fault(err)

@@ -52,8 +52,7 @@ const maxMoves = 3
 // visit is one clone or pull on its way.
 type visit struct {
 	*Sync
-	to   Local
-	from Origin // that modules are fetched from
+	to Local
 
 	several *Origins // nil: there is one origin
 	store   auth.StoreID
@@ -68,10 +67,8 @@ type visit struct {
 	want    merkle.Hash // the root that is prescribed; zero: none is
 	lineage map[merkle.Hash]int
 	report  Report
-	came    arrival // how the last of report.Installed came
-	written int     // how many of its tombstones are written down
+	written int // how many of its tombstones are written down
 
-	turns    sync.Map // of generations that are fetched at a time: root to the chan that the one before closes
 	Progress func(root merkle.Hash, done, total int64)
 	OnRetry  func(err error, wait time.Duration)
 }
@@ -242,19 +239,25 @@ func (v *visit) once(ctx context.Context, from Origin, seen merkle.Hash, moved *
 			return seen, fmt.Errorf("remote: the origin says that its head is %s and does not give it: %w", seen, moved.err)
 		}
 		v.report.Checks = best.checks
-		crowd := v.crowd(best, sights)
-		err = v.fetch(ctx, best.target)
-		if err != nil && v.gaveUp(ctx, crowd, err) {
-			continue
-		}
-		if err != nil {
+		again, err := v.install(ctx, best, sights)
+		if !again {
 			return best.d.Root, err
 		}
-		if err := v.settle(ctx, best); err != nil {
-			return best.d.Root, err
-		}
-		return best.d.Root, v.older(ctx)
 	}
+}
+
+// install fetches and installs what was chosen, and older generations after it. again says that the origins it comes
+// from were all excluded, and others may be chosen.
+func (v *visit) install(ctx context.Context, best *sight, all []*sight) (again bool, err error) {
+	d, done := v.downloader(best, all)
+	defer done()
+	if err := v.fetch(ctx, d, best.target); err != nil {
+		return v.gaveUp(ctx, d, err), err
+	}
+	if err := v.settle(ctx, best); err != nil {
+		return false, err
+	}
+	return false, v.older(ctx, d)
 }
 
 func (v *visit) upToDate(ctx context.Context, s *sight, all []*sight) error {
@@ -272,8 +275,9 @@ func (v *visit) upToDate(ctx context.Context, s *sight, all []*sight) error {
 	if !v.AllGenerations {
 		return nil
 	}
-	v.crowd(s, all)
-	return v.older(ctx)
+	d, done := v.downloader(s, all)
+	defer done()
+	return v.older(ctx, d)
 }
 
 // dated completes the report with what is known of the head's line and of the history before it.

@@ -16,8 +16,14 @@ var (
 	ErrVerification   = errors.New("remote: verification failed")
 	ErrNonFastForward = fmt.Errorf("remote: push is not a fast-forward: %w", module.ErrNotHead)
 	ErrTooLarge       = errors.New("remote: too large")
+	ErrProtocol       = errors.New("remote: not an answer of this protocol")
 	ErrNoBase         = errors.New("remote: the recipe builds on one that is not here")
 )
+
+// IsFault reports whether err is what an origin did, and not the way to it.
+func IsFault(err error) bool {
+	return errors.Is(err, ErrVerification) || errors.Is(err, ErrProtocol) || errors.Is(err, ErrTooLarge)
+}
 
 // StatusError returns the error that a status of a server stands for (remote/PROTOCOL.md 9.12), nil when it
 // stands for none.

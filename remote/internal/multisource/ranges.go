@@ -1,4 +1,4 @@
-package remote
+package multisource
 
 import (
 	"bytes"
@@ -6,23 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// OpenRecipe implements [RecipeOrigin]: the recipe of the first source that has one, else the module.
-func (c *crowd) OpenRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (*RecipeAnswer, error) {
-	c.mu.Lock()
-	asked := c.live()
-	r := c.round(root)
-	if r.alone != nil {
-		asked = []*source{r.alone}
-	}
-	c.mu.Unlock()
-	for _, s := range asked {
-		from, ok := s.from.(RecipeOrigin)
+// OpenRecipe implements [RecipeOpener]: the recipe of the first source that has one, else the module.
+func (c *Set) OpenRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (*RecipeAnswer, error) {
+	for _, s := range c.asked(root) {
+		from, ok := s.from.(RecipeOpener)
 		if !ok {
 			continue
 		}
@@ -31,13 +26,14 @@ func (c *crowd) OpenRecipe(ctx context.Context, root merkle.Hash, bases []*modul
 		case err != nil && ctx.Err() != nil:
 			return nil, err
 		case err != nil:
-			if isLie(err) {
+			if wire.IsFault(err) {
 				c.accuse(s, err)
 			}
 			continue
 		case answer.Recipe != nil:
 			c.mu.Lock()
-			r.tried = append(r.tried[:0], s)
+			t := c.transfer(root)
+			t.tried = append(t.tried[:0], s)
 			c.mu.Unlock()
 			return answer, nil
 		}
@@ -51,15 +47,19 @@ func (c *crowd) OpenRecipe(ctx context.Context, root merkle.Hash, bases []*modul
 	return &RecipeAnswer{Module: mod}, nil
 }
 
-// Spans implements [SpanOrigin]. The parts are dealt out among the sources; one that take refuses is asked of another.
-func (c *crowd) Spans(ctx context.Context, root merkle.Hash, want []Span, take func(i int, body io.Reader) error) error {
+// asked returns the sources that are asked for a generation.
+func (c *Set) asked(root merkle.Hash) []*Source {
 	c.mu.Lock()
-	asked := c.live()
-	if alone := c.round(root).alone; alone != nil {
-		asked = []*source{alone}
+	defer c.mu.Unlock()
+	if alone := c.transfer(root).alone; alone != nil {
+		return []*Source{alone}
 	}
-	c.mu.Unlock()
-	d := &deal{c: c, root: root, want: want, take: take, left: c.lots(want)}
+	return c.live()
+}
+
+// Spans implements [Spanner]. The parts are shared out among the sources; one that take refuses is asked of another.
+func (c *Set) Spans(ctx context.Context, root merkle.Hash, want []Span, take func(i int, body io.Reader) error) error {
+	d := &scheduler{c: c, root: root, want: want, take: take, left: c.batches(want)}
 	d.ctx, d.cancel = context.WithCancel(ctx)
 	defer d.cancel()
 	d.changed.L = &d.mu
@@ -69,8 +69,8 @@ func (c *crowd) Spans(ctx context.Context, root merkle.Hash, want []Span, take f
 		d.changed.Broadcast()
 	})()
 	var group sync.WaitGroup
-	for _, s := range asked {
-		if from, ok := s.from.(SpanOrigin); ok {
+	for _, s := range c.asked(root) {
+		if from, ok := s.from.(Spanner); ok {
 			group.Go(func() { d.work(s, from) })
 		}
 	}
@@ -79,23 +79,23 @@ func (c *crowd) Spans(ctx context.Context, root merkle.Hash, want []Span, take f
 	case d.err != nil:
 		return d.err
 	case len(d.left) > 0 && ctx.Err() == nil:
-		return errors.Join(append(d.failed, fmt.Errorf("remote: fetch parts of %s: %w: no origin gives them", root, ErrProtocol))...)
+		return errors.Join(append(d.failed, fmt.Errorf("remote: fetch parts of %s: %w: no origin gives them", root, wire.ErrProtocol))...)
 	}
 	return ctx.Err()
 }
 
-// A lot is some spans that are asked for together.
-type lot struct {
+// A batch is a run of spans that are asked for together.
+type batch struct {
 	from, to int // in want
 	bytes    int64
-	not      []*source // that had them wrong, or not at all
+	failed   []*Source // that gave them wrong, or not at all
 }
 
-// lots cuts want into runs of about a piece.
-func (c *crowd) lots(want []Span) (out []*lot) {
+// batches cuts want into batches of about a segment.
+func (c *Set) batches(want []Span) (out []*batch) {
 	for i, w := range want {
-		if len(out) == 0 || out[len(out)-1].bytes+w.Length > c.opt.Piece {
-			out = append(out, &lot{from: i})
+		if len(out) == 0 || out[len(out)-1].bytes+w.Length > c.opt.Segment {
+			out = append(out, &batch{from: i})
 		}
 		l := out[len(out)-1]
 		l.to, l.bytes = i+1, l.bytes+w.Length
@@ -103,9 +103,9 @@ func (c *crowd) lots(want []Span) (out []*lot) {
 	return out
 }
 
-// A deal is what is left to do of a call of Spans.
-type deal struct {
-	c      *crowd
+// A scheduler shares out the batches of one call of Spans.
+type scheduler struct {
+	c      *Set
 	ctx    context.Context
 	cancel context.CancelFunc
 	root   merkle.Hash
@@ -115,26 +115,26 @@ type deal struct {
 	taking sync.Mutex // take is called by one at a time
 
 	mu      sync.Mutex
-	left    []*lot
+	left    []*batch
 	busy    int
 	failed  []error
 	err     error
 	changed sync.Cond
 }
 
-// next gives a source a lot that it has not failed with. It waits while lots are out that may come back.
-func (d *deal) next(s *source) *lot {
+// next gives a source a batch that it has not failed with. It waits while others fetch batches that may fail.
+func (d *scheduler) next(s *Source) *batch {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for d.err == nil && d.ctx.Err() == nil {
 		for i, l := range d.left {
-			if !contains(l.not, s) && !d.c.out(s) {
+			if !slices.Contains(l.failed, s) && !d.c.excluded(s) {
 				d.left = append(d.left[:i:i], d.left[i+1:]...)
 				d.busy++
 				return l
 			}
 		}
-		if d.busy == 0 || d.c.out(s) {
+		if d.busy == 0 || d.c.excluded(s) {
 			return nil
 		}
 		d.changed.Wait()
@@ -142,7 +142,7 @@ func (d *deal) next(s *source) *lot {
 	return nil
 }
 
-func (d *deal) work(s *source, from SpanOrigin) {
+func (d *scheduler) work(s *Source, from Spanner) {
 	for l := d.next(s); l != nil; l = d.next(s) {
 		err, refused := d.fetch(s, from, l)
 		d.mu.Lock()
@@ -150,23 +150,23 @@ func (d *deal) work(s *source, from SpanOrigin) {
 		switch {
 		case err == nil:
 		case d.ctx.Err() != nil:
-		case refused != nil && !errors.Is(refused, ErrVerification) && !errors.Is(refused, module.ErrVerify):
-			if d.err == nil { // not an origin's fault
+		case refused != nil && !errors.Is(refused, wire.ErrVerification) && !errors.Is(refused, module.ErrVerify):
+			if d.err == nil { // the fault of no origin
 				d.err = err
 				d.cancel()
 			}
 		default:
 			d.failed = append(d.failed, fmt.Errorf("%s: %w", s.name, err))
-			l.not = append(l.not, s)
+			l.failed = append(l.failed, s)
 			d.left = append(d.left, l)
-			if refused == nil && (isLie(err) || isRetried(err)) {
+			if refused == nil && (wire.IsFault(err) || d.c.opt.Retried(err)) {
 				d.c.accuse(s, err)
 			}
 			if refused != nil {
 				w := d.want[l.from]
 				d.c.mu.Lock()
-				r := d.c.round(d.root)
-				r.doubt = append(r.doubt, saying{by: s, offset: w.Offset, n: l.bytes})
+				t := d.c.transfer(d.root)
+				t.disputed = append(t.disputed, contribution{by: s, offset: w.Offset, n: l.bytes})
 				d.c.mu.Unlock()
 			}
 		}
@@ -175,13 +175,13 @@ func (d *deal) work(s *source, from SpanOrigin) {
 	}
 }
 
-// fetch gets the spans of a lot; refused is an error of take that is not one of reading what the origin sent. A span that
-// is longer than a piece goes through as it comes, others are read first, so that a slow origin does not hold up the rest.
-func (d *deal) fetch(s *source, from SpanOrigin, l *lot) (err, refused error) {
+// fetch gets the spans of a batch; refused is an error of take that is not one of reading what the origin sent. A span that
+// is longer than a segment goes through as it comes, others are read first, so that a slow origin does not hold up the rest.
+func (d *scheduler) fetch(s *Source, from Spanner, l *batch) (err, refused error) {
 	err = from.Spans(d.ctx, d.root, d.want[l.from:l.to], func(i int, body io.Reader) error {
 		sent := &spanReader{r: body, left: d.want[l.from+i].Length}
 		body = sent
-		if d.want[l.from+i].Length <= d.c.opt.Piece {
+		if d.want[l.from+i].Length <= d.c.opt.Segment {
 			part := make([]byte, d.want[l.from+i].Length)
 			if _, err := io.ReadFull(body, part); err != nil {
 				return err
@@ -198,7 +198,7 @@ func (d *deal) fetch(s *source, from SpanOrigin, l *lot) (err, refused error) {
 	})
 	if err == nil {
 		d.c.mu.Lock()
-		s.account.Bytes += l.bytes
+		s.bytes += l.bytes
 		d.c.mu.Unlock()
 	}
 	return err, refused
@@ -217,13 +217,4 @@ func (s *spanReader) Read(p []byte) (int, error) {
 		s.err = err
 	}
 	return n, err
-}
-
-func contains(list []*source, s *source) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
 }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -22,95 +21,99 @@ const (
 	smallModule = 2 * requestCost
 )
 
-// assemble installs the last line's generation from its recipe and the chunks that are not held, where both sides can
-// and it costs less than the module. done is false when the module is to be had whole; opened is that, if the origin
+// assemble installs a generation from its recipe and the chunks that are not held, where both sides can and it costs
+// less than the module. An arrival that is none means that the module is to be had whole; opened is that, if the origin
 // gave it in place of the recipe.
 //
 // An origin whose recipe lies is refused like one whose module does: there is no second chance with the whole module.
-func (v *visit) assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot, size int64,
-	check func(*module.Module) error) (done bool, opened io.ReadCloser, err error) {
-	to, ok1 := v.to.(Assembler)
-	from, ok2 := v.from.(RecipeOrigin)
+func (d *downloader) assemble(ctx context.Context, w delivery) (came arrival, opened io.ReadCloser, err error) {
+	to, ok1 := d.to.(Assembler)
+	from, ok2 := d.from.(RecipeOrigin)
 	if !ok1 || !ok2 {
-		return false, nil, nil
+		return came, nil, nil
 	}
-	line := lines[len(lines)-1]
-	bases, err := v.bases(ctx, to, line)
+	line := w.line()
+	bases, err := d.bases(ctx, to, line)
 	if err != nil || len(bases) == 0 {
-		return false, nil, err
+		return came, nil, err
 	}
-	held, err := v.heldOf(ctx, line.Root)
+	held, err := d.heldOf(ctx, line.Root)
 	if err != nil {
-		return false, nil, err
+		return came, nil, err
 	}
-	if likely := cmp.Or(size, bases[0].Size()); likely-held < smallModule {
-		return false, nil, nil
+	if likely := cmp.Or(w.size, bases[0].Size()); likely-held < smallModule {
+		return came, nil, nil
 	}
 	answer, err := from.OpenRecipe(ctx, line.Root, bases)
 	switch {
 	case errors.Is(err, ErrTooLarge): // the recipe; the module has a limit of its own
-		return false, nil, nil
+		return came, nil, nil
 	case err != nil:
-		return false, nil, &openError{fmt.Errorf("remote: fetch %s: %w", line.Root, err)}
+		return came, nil, &openError{fmt.Errorf("remote: fetch %s: %w", line.Root, err)}
 	case answer.Recipe == nil && held > 0: // the rest of it costs less
-		return false, nil, answer.Module.Close()
+		return came, nil, answer.Module.Close()
 	case answer.Recipe == nil:
-		return false, answer.Module, nil
+		return came, answer.Module, nil
 	}
 	r := answer.Recipe
-	if limit := v.maxModule(); r.Size() > limit.bytes {
-		return false, nil, fmt.Errorf("remote: fetch %s: %w", line.Root, limit.exceeded(r.Size()))
+	if r.Size() > d.limit.bytes {
+		return came, nil, fmt.Errorf("remote: fetch %s: %w", line.Root, d.limit.exceeded(r.Size()))
 	}
-	if size > 0 && r.Size() != size {
-		return false, nil, &VerificationError{Check: CheckSize, Want: strconv.FormatInt(size, 10), Got: strconv.FormatInt(r.Size(), 10)}
+	if w.size > 0 && r.Size() != w.size {
+		return came, nil, &VerificationError{Check: CheckSize, Want: strconv.FormatInt(w.size, 10), Got: strconv.FormatInt(r.Size(), 10)}
 	}
-	if err := v.turn(ctx, line.Root); err != nil {
-		return false, nil, err
+	if err := d.turn(ctx, line.Root); err != nil {
+		return came, nil, err
 	}
-	a := &assembly{visit: v, from: from, recipe: r, places: r.Offsets(), done: answer.Size}
+	a := &assembly{from: from, recipe: r, offsets: r.Offsets(), done: answer.Size, progress: d.progress}
+	came, err = d.assembleFrom(ctx, w, to, a, bases[0].Root(), r.Size()-held)
+	return came, nil, err
+}
+
+// assembleFrom installs a generation whose recipe has come. It gives up, without an error, where that would cost as
+// much as most.
+func (d *downloader) assembleFrom(ctx context.Context, w delivery, to Assembler, a *assembly, base merkle.Hash, most int64) (came arrival, err error) {
+	root := w.line().Root
 	for failures := 0; ; {
 		got := a.done
-		if err = a.find(ctx, to); err != nil {
-			return false, nil, err
+		if err := a.find(ctx, to); err != nil {
+			return came, err
 		}
-		if a.cost() >= r.Size()-held {
-			return false, nil, nil
+		if a.cost() >= most {
+			return came, nil
 		}
-		err = to.Assemble(ctx, lines, head, r, bases[0].Root(), func(put func(int, []byte) error) error {
+		err := to.Assemble(ctx, w.lines, w.head, a.recipe, base, func(put func(int, []byte) error) error {
 			return a.fetch(ctx, put)
-		}, check)
+		}, w.check)
 		switch {
 		case err == nil:
-			v.report.Installed = append(v.report.Installed, line)
-			v.report.Bytes += a.done
-			v.came = arrival{recipe: true, parts: a.parts}
-			return true, nil, nil
+			return arrival{bytes: a.done, recipe: true, parts: a.parts}, nil
 		case ctx.Err() != nil:
-			return false, nil, fmt.Errorf("remote: fetch %s: %w", line.Root, context.Cause(ctx))
+			return came, fmt.Errorf("remote: fetch %s: %w", root, context.Cause(ctx))
 		case errors.Is(a.broken, errors.ErrUnsupported):
-			return false, nil, nil
+			return came, nil
 		case a.broken == nil && !errors.Is(err, fs.ErrNotExist): // a gc may have taken chunks, or the base, meanwhile
-			return false, nil, contentError(err)
+			return came, contentError(err)
 		}
 		if a.broken != nil {
-			if err = fmt.Errorf("remote: fetch chunks of %s: %w", line.Root, a.broken); lasting(err) {
-				return false, nil, err
+			if err = fmt.Errorf("remote: fetch chunks of %s: %w", root, a.broken); lasting(err) {
+				return came, err
 			}
 		}
-		moved := a.done >= got+worthwhile
-		if isRetried(a.broken) && !moved || !v.again(ctx, err, &failures, moved) {
-			return false, nil, err
+		moved := a.done >= got+minProgress
+		if isRetried(a.broken) && !moved || !d.again(ctx, err, &failures, moved) {
+			return came, err
 		}
 	}
 }
 
 // heldOf is how many bytes of the module are here from an earlier try.
-func (v *visit) heldOf(ctx context.Context, root merkle.Hash) (int64, error) {
-	resumer, ok := v.to.(Resumer)
+func (d *downloader) heldOf(ctx context.Context, root merkle.Hash) (int64, error) {
+	resumer, ok := d.to.(Resumer)
 	if !ok {
 		return 0, nil
 	}
-	if _, ok := v.from.(RangeOrigin); !ok {
+	if _, ok := d.from.(RangeOrigin); !ok {
 		return 0, nil
 	}
 	held, err := resumer.Held(ctx, root)
@@ -122,10 +125,10 @@ func (v *visit) heldOf(ctx context.Context, root merkle.Hash) (int64, error) {
 
 // bases returns the recipes of generations that are held here and are likely to have much in common with the one that
 // is wanted, the likeliest first: its neighbours in the history, and the head.
-func (v *visit) bases(ctx context.Context, to Assembler, line module.Generation) ([]*module.Recipe, error) {
-	lines, err := v.local.tail(ctx, maxNeighbours)
+func (d *downloader) bases(ctx context.Context, to Assembler, line module.Generation) ([]*module.Recipe, error) {
+	lines, err := d.local.tail(ctx, maxNeighbours)
 	if err == nil && len(lines) > 0 && line.Number <= lines[len(lines)-1].Number {
-		lines, err = v.local.lines(ctx)
+		lines, err = d.local.lines(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -140,7 +143,7 @@ func (v *visit) bases(ctx context.Context, to Assembler, line module.Generation)
 			roots = append(roots, lines[i].Root)
 		}
 	}
-	roots = append(roots, v.head.Root)
+	roots = append(roots, d.head)
 	var bases []*module.Recipe
 	for i, root := range roots {
 		if root.IsZero() || root == line.Root || slices.Contains(roots[:i], root) {
@@ -160,34 +163,34 @@ func (v *visit) bases(ctx context.Context, to Assembler, line module.Generation)
 	return bases, nil
 }
 
-// assembly is a generation on its way in as chunks.
+// An assembly is a generation that comes as chunks.
 type assembly struct {
-	*visit
-	from    SpanOrigin
-	recipe  *module.Recipe
-	places  []int64
-	lacking []int  // what is not held, in the order of the module
-	wanted  []Span // where that lies
-	parts   bool   // some of that came
-	done    int64  // bytes that came, the recipe's included
-	total   int64  // done when all is here
-	broken  error  // why the chunks stopped coming
+	from     SpanOrigin
+	recipe   *module.Recipe
+	offsets  []int64 // of the chunks in the module
+	missing  []int   // chunks that are not held, in the order of the module
+	wanted   []Span  // their bytes
+	parts    bool    // some of that came
+	done     int64   // bytes that came, the recipe's included
+	total    int64   // done when all is here
+	broken   error   // why the chunks stopped coming
+	progress func(root merkle.Hash, done, total int64)
 }
 
 // find learns what is not held.
 func (a *assembly) find(ctx context.Context, to Assembler) (err error) {
-	if a.lacking, err = to.MissingChunks(ctx, a.recipe); err != nil {
+	if a.missing, err = to.MissingChunks(ctx, a.recipe); err != nil {
 		return chunkError(fmt.Errorf("remote: look for chunks of %s: %w", a.recipe.Root(), err))
 	}
-	a.lacking = slices.Clone(a.lacking)
-	slices.SortFunc(a.lacking, func(i, j int) int { return cmp.Compare(a.places[i], a.places[j]) })
+	a.missing = slices.Clone(a.missing)
+	slices.SortFunc(a.missing, func(i, j int) int { return cmp.Compare(a.offsets[i], a.offsets[j]) })
 	a.wanted, a.broken, a.total = a.wanted[:0], nil, a.done
-	for _, i := range a.lacking {
+	for _, i := range a.missing {
 		c := a.recipe.Pool()[i]
-		if a.places[i] < 0 {
+		if a.offsets[i] < 0 {
 			return &VerificationError{Check: CheckRecipe, Want: "chunks of the module", Got: c.ID.String() + ", which stands nowhere in it"}
 		}
-		a.wanted = append(a.wanted, Span{a.places[i], int64(c.Len)})
+		a.wanted = append(a.wanted, Span{Offset: a.offsets[i], Length: int64(c.Len)})
 		a.total += int64(c.Len)
 	}
 	return nil
@@ -203,7 +206,7 @@ func (a *assembly) cost() int64 {
 			ranges++
 		}
 		bytes += w.Length
-		end = w.end()
+		end = w.End()
 	}
 	return bytes + ranges*partCost + (ranges+maxRanges-1)/maxRanges*requestCost
 }
@@ -216,7 +219,7 @@ func (a *assembly) fetch(ctx context.Context, put func(int, []byte) error) error
 	for from := 0; from < len(a.wanted); from += maxSpans {
 		to := min(from+maxSpans, len(a.wanted))
 		err := a.from.Spans(ctx, a.recipe.Root(), a.wanted[from:to], func(n int, body io.Reader) error {
-			i := a.lacking[from+n]
+			i := a.missing[from+n]
 			size := int(a.recipe.Pool()[i].Len)
 			if cap(buf) < size {
 				buf = make([]byte, size)
@@ -243,8 +246,8 @@ func (a *assembly) fetch(ctx context.Context, put func(int, []byte) error) error
 }
 
 func (a *assembly) report() {
-	if a.Progress != nil {
-		a.Progress(a.recipe.Root(), a.done, max(a.total, a.done))
+	if a.progress != nil {
+		a.progress(a.recipe.Root(), a.done, max(a.total, a.done))
 	}
 }
 
