@@ -396,8 +396,11 @@ var ErrUnavailable = errors.New("directory of the store is not available")
 // there.
 func (s *Dir) Available() error {
 	info, err := s.fs.Lstat(s.name("stores"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s: found no directory", ErrUnavailable, s.path)
+	}
 	if err != nil {
-		return fmt.Errorf("%w: %s: %v", ErrUnavailable, s.path, err)
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if !diskfs.SameFile(s.top, info) {
 		return fmt.Errorf("%w: %s: found another directory", ErrUnavailable, s.path)

@@ -90,6 +90,8 @@ var table = []row{
 	{pkg: "remote/remotetest", house: []string{"remote", "remote/server", "remote/internal/wire", "internal/corpus", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
 
 	{pkg: "node/economy"},
+	{pkg: "node/storage", house: []string{"capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(blst, onDisk, worker)},
+	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 
 	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
 		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/bandwidth", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/regular"},
@@ -107,7 +109,7 @@ var testLibraries = []string{
 
 // testPackages are packages of ours that exist for tests: only they may import
 // package testing outside of tests, and only tests and they import each other.
-var testPackages = []string{"internal/vectors", "internal/docs", "auth/chain/chaintest", "remote/remotetest", "capsule/capsuletest"}
+var testPackages = []string{"internal/vectors", "internal/docs", "auth/chain/chaintest", "remote/remotetest", "capsule/capsuletest", "node/nodetest"}
 
 func join(lists ...[]string) []string {
 	var all []string

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/gofrs/flock"
 )
@@ -19,6 +21,21 @@ type osFS struct{}
 
 // InUse reports whether a file could not be renamed or removed because it is open, as on Windows.
 func InUse(err error) bool { return errors.Is(err, ErrInUse) || inUse(err) }
+
+// NoSpace reports whether a write failed because the disk is full or a quota is used up.
+func NoSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || noSpace(err)
+}
+
+// Free returns how many bytes a user without privileges can still write to the disk that has name.
+// Where the system has no such call the error is errors.ErrUnsupported.
+func Free(name string) (int64, error) {
+	n, err := free(name)
+	if err != nil {
+		return 0, &fs.PathError{Op: "statfs", Path: name, Err: err}
+	}
+	return int64(min(n, math.MaxInt64)), nil
+}
 
 func (osFS) OpenFile(name string, flag int, perm fs.FileMode) (File, error) {
 	f, err := os.OpenFile(name, flag, perm)

@@ -26,3 +26,18 @@ func whileBusy(try func() error) error {
 		time.Sleep(wait)
 	}
 }
+
+func noSpace(err error) bool {
+	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) ||
+		errors.Is(err, windows.ERROR_DISK_QUOTA_EXCEEDED)
+}
+
+func free(name string) (uint64, error) {
+	path, err := windows.UTF16PtrFromString(name)
+	if err != nil {
+		return 0, err
+	}
+	var n uint64
+	err = windows.GetDiskFreeSpaceEx(path, &n, nil, nil)
+	return n, err
+}
