@@ -238,6 +238,29 @@ func (s *shared) commit(w *digstore.Workspace) error {
 	return nil
 }
 
+// names gives the store the names of every generation that is held.
+func (s *shared) names(w *digstore.Workspace) error {
+	return s.eachHeld(w, func(g *digstore.Generation) error {
+		s.mu.Lock()
+		tree := s.roots[g.ID().Root]
+		s.mu.Unlock()
+		if _, err := g.WithNames(tree.Names()).KeepNames(ctx); err != nil {
+			return err
+		}
+		here, err := w.Store("site")
+		if err != nil {
+			return err
+		}
+		if g, err = here.At(g.ID().Root); err != nil {
+			return err
+		}
+		if _, unnamed, err := g.Names(); unnamed > 0 || err != nil {
+			return fmt.Errorf("%d resources of generation %d have no name: %w", unnamed, g.Info().Number, err)
+		}
+		return here.CheckNames()
+	})
+}
+
 func (s *shared) gc(w *digstore.Workspace) error {
 	here, err := w.Store("site")
 	if err != nil {
@@ -379,6 +402,7 @@ var operations = []operation{
 	{"receive recipe", (*shared).receiveRecipe},
 	{"pull", (*shared).pull},
 	{"commit", (*shared).commit},
+	{"names", (*shared).names},
 	{"verify", (*shared).verify},
 	{"cat", (*shared).cat},
 	{"checkout", (*shared).checkout},
@@ -403,7 +427,7 @@ func pairs(t *testing.T) func(a, b string) bool {
 func TestAfterAnother(t *testing.T) {
 	from, gens, trees := source(t, sharedAtFirst+4)
 	taken := pairs(t)
-	for _, first := range operations[:5] { // those that change the store
+	for _, first := range operations[:6] { // those that change the store
 		for _, then := range operations {
 			if !taken(first.name, then.name) {
 				continue
@@ -429,7 +453,7 @@ func TestBesideAnother(t *testing.T) {
 	}
 	from, gens, trees := source(t, sharedAtFirst+2*rounds)
 	taken := pairs(t)
-	for i, one := range operations[:5] {
+	for i, one := range operations[:6] {
 		for _, other := range operations[i:] {
 			if !taken(one.name, other.name) {
 				continue

@@ -58,13 +58,15 @@ func (g *Generation) Checkout(ctx context.Context, dir string, o *CheckoutOption
 	if o == nil {
 		o = &CheckoutOptions{}
 	}
-	names, unnamed, err := g.Names()
+	t, err := g.names()
 	if err != nil {
 		return nil, fmt.Errorf("check out %s: %w", g.info.Root, err)
 	}
-	if unnamed > 0 && !o.Partial {
-		return nil, fmt.Errorf("check out %s: %w", g.info.Root, &UnnamedError{unnamed, unnamed + len(names)})
+	missing := t.missing()
+	if missing != nil && !o.Partial {
+		return nil, fmt.Errorf("check out %s: %w", g.info.Root, missing)
 	}
+	names, unnamed := t.names, t.total-len(t.names)
 	refused := checkNames(names)
 	if len(refused) > 0 && !o.Partial {
 		return nil, fmt.Errorf("check out %s: %w", g.info.Root, &UnsafeNamesError{refused})

@@ -436,7 +436,8 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 		defer close(noted)
 		c.noteFiles(root)
 	}()
-	err = s.publish(ctx, c.h, &arrival{recipe: recipe, names: names, pack: c.pack, head: signed, lines: []module.Generation{line}})
+	err = s.publish(ctx, c.h, &arrival{recipe: recipe, names: names, learned: names, pack: c.pack,
+		head: signed, lines: []module.Generation{line}})
 	<-noted
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)

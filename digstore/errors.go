@@ -104,12 +104,21 @@ func (e *ChangingError) Error() string {
 // An UnnamedError says that a checkout or listing lacks names: a generation holds only hashes of them.
 type UnnamedError struct {
 	Missing, Total int // resources without a name, resources altogether
+	// Damage is the error of files with names of this store that could not be read; nil: they were read.
+	Damage error
 }
 
 // Error implements error.
 func (e *UnnamedError) Error() string {
-	return fmt.Sprintf("%d of %d resources have no known name: ask the publisher for a list (urn --all)", e.Missing, e.Total)
+	text := fmt.Sprintf("%d of %d resources have no known name: ask the publisher for a list (urn --all)", e.Missing, e.Total)
+	if e.Damage != nil {
+		text += fmt.Sprintf("; names that were kept here cannot be read: %v", e.Damage)
+	}
+	return text
 }
+
+// Unwrap returns Damage.
+func (e *UnnamedError) Unwrap() error { return e.Damage }
 
 // A KeyNameError says that a resource key cannot become a file below a directory.
 type KeyNameError struct {

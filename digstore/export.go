@@ -121,6 +121,9 @@ func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
+	if err := s.learnListed(in, recipe); err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
 	if err := s.keepIncoming(ctx, h, in, recipe, signed, lines); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}

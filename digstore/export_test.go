@@ -1,5 +1,7 @@
 package digstore
 
+import "io/fs"
+
 // AnyNames lets a commit take resources whatever their names, as other implementations do.
 func (o *CommitOptions) AnyNames() *CommitOptions {
 	o.anyNames = true
@@ -8,3 +10,20 @@ func (o *CommitOptions) AnyNames() *CommitOptions {
 
 // OnWindows corrects what the vectors expect of a name on Windows.
 var OnWindows = onWindows
+
+// Learn adds names to those that the store has learned.
+func (s *Store) Learn(list []string) (int, error) { return s.learn(list) }
+
+// NameFiles describes the files of names, oldest first.
+func (s *Store) NameFiles() ([]fs.FileInfo, error) {
+	files, err := s.nameFiles()
+	var list []fs.FileInfo
+	for _, f := range files {
+		info, err := s.w.fs.Stat(f.path)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, info)
+	}
+	return list, err
+}

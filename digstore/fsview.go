@@ -61,8 +61,8 @@ func (g *Generation) ReadDir(name string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "readdir", Path: name, Err: err}
 	}
-	if missing := t.total - len(t.names); missing > 0 {
-		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errors.Join(errors.ErrUnsupported, &UnnamedError{missing, t.total})}
+	if missing := t.missing(); missing != nil {
+		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errors.Join(errors.ErrUnsupported, missing)}
 	}
 	isDir, err := g.isDir(name)
 	if err == nil && !isDir {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 
@@ -62,6 +63,9 @@ func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 		}
 	}
 	if err := c.rebase(); err != nil {
+		return nil, fmt.Errorf("gc: %w", err)
+	}
+	if err := c.keepNames(); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
 	if err := c.remove(); err != nil {
@@ -206,6 +210,20 @@ func (c *collection) rebase() error {
 		return c.s.syncDirs("recipes")
 	}
 	return nil
+}
+
+// keepNames keeps the names that only the dropped generations may have.
+func (c *collection) keepNames() error {
+	var roots []merkle.Hash
+	for _, g := range c.report.Dropped {
+		roots = append(roots, g.Root)
+	}
+	set := nameSet{}
+	if err := c.s.addNamesOf(set, roots); err != nil {
+		return err
+	}
+	_, err := c.s.learn(slices.Collect(maps.Keys(set)))
+	return err
 }
 
 // remove deletes what is not needed any more: first the recipes, then index files that speak of dead packs, then those.

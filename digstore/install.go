@@ -131,6 +131,9 @@ func (s *Store) settle(ctx context.Context, in *incoming, recipe *module.Recipe,
 			return err
 		}
 	}
+	if err := s.learnListed(in, recipe); err != nil {
+		return err
+	}
 	return s.keepIncoming(ctx, h, in, recipe, head, lines)
 }
 

@@ -223,6 +223,7 @@ func TestLayoutDocument(t *testing.T) {
 	if r.deltas == 0 {
 		t.Error("no recipe was built on another one: section 7.3 was not checked")
 	}
+	r.names()
 	r.tombstone(s.ID())
 	r.statIndex(head.Root)
 	r.publishing(head.Root)
@@ -422,6 +423,27 @@ func layoutDelta(base, delta []byte) (out []byte) {
 		start := end + int(d)
 		end = start + n
 		out = append(out, base[start:end]...)
+	}
+}
+
+func (r *layoutReader) names() {
+	name, text := r.file("stores/site/names/*.names")
+	l := r.doc.Layouts("7.4")[0]
+	r.magic("7.4", l, text)
+	r.sum("7.4", l, text, "checksum", text[12:])
+	if len(path.Base(name)) != 16+len(".names") {
+		r.t.Errorf("section 7.4 does not describe the name %s", name)
+	}
+	rest := text[l.Size:]
+	for i := range l.Uint(text, "count") {
+		n := 4 + int(binary.BigEndian.Uint32(rest))
+		if want := fmt.Sprint("file ", i); string(rest[4:n]) != want {
+			r.t.Errorf("section 7.4: name %q, want %q", rest[4:n], want)
+		}
+		rest = rest[n:]
+	}
+	if len(rest) != 0 {
+		r.t.Errorf("section 7.4: %d bytes follow the names", len(rest))
 	}
 }
 

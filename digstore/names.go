@@ -15,7 +15,6 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
 )
 
@@ -179,6 +178,16 @@ func parseJSONNames(text []byte) (Names, error) {
 type nameTable struct {
 	names []string // sorted
 	total int      // resources in the generation
+
+	damage error // files of names that cannot be read; nil: none was needed
+}
+
+// missing returns an error if a resource has no name.
+func (t *nameTable) missing() *UnnamedError {
+	if n := t.total - len(t.names); n > 0 {
+		return &UnnamedError{Missing: n, Total: t.total, Damage: t.damage}
+	}
+	return nil
 }
 
 // WithNames returns the same generation with more names to list resources by.
@@ -224,14 +233,12 @@ func (g *Generation) findNames() (*nameTable, error) {
 	for _, n := range g.own {
 		try(n)
 	}
-	m, err := g.mod.PublicManifest()
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, module.ErrFormat) {
-		return nil, fmt.Errorf("generation %s: %w", g.info.Root, err)
+	listed, err := g.listed()
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		for _, e := range m.Entries {
-			try(e.Path)
-		}
+	for _, n := range listed {
+		try(n)
 	}
 	discovered, err := g.discover()
 	if err != nil {
@@ -242,6 +249,16 @@ func (g *Generation) findNames() (*nameTable, error) {
 	}
 	for _, n := range g.more {
 		try(n)
+	}
+	if len(t.names) < total {
+		kept, damage, err := g.s.keptNames()
+		if err != nil {
+			return nil, err
+		}
+		t.damage = damage
+		for _, n := range kept {
+			try(n)
+		}
 	}
 	slices.Sort(t.names)
 	return t, nil

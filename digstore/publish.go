@@ -27,6 +27,8 @@ type arrival struct {
 	chunks []pack.Entry        // of packed
 	head   auth.SignedRoot     // signatures, those that are known
 	lines  []module.Generation // for roots.log; none when the line is there already
+
+	learned []string // names to be kept for all generations
 }
 
 // publish makes a generation visible (LAYOUT.md 12.2): pack, recipe and signatures are written under temporary names
@@ -99,6 +101,12 @@ func (s *Store) publish(ctx context.Context, h *history.History, a *arrival) err
 		}
 		return diskfs.WriteNew(fsys, recipeName+".tmp", b, 0o644, true)
 	})
+	if len(a.learned) > 0 {
+		g.Go(func() error {
+			_, err := s.learn(a.learned)
+			return err
+		})
+	}
 	g.Go(func() error { return s.log.Prove(h, a.lines, len(s.sigFiles(a.head)) > 0) })
 	for _, sig := range s.sigFiles(a.head) {
 		renames = append(renames, [2]string{sig.name + ".tmp", sig.name})

@@ -136,7 +136,7 @@ func (s *Store) sweep(h *history.History) error {
 	if err := s.sweepPending(h, last); err != nil { // first: what it takes back is no orphan
 		return err
 	}
-	for _, sub := range []string{"", history.IndexDir, "tombstones", "pending", "evidence"} {
+	for _, sub := range []string{"", history.IndexDir, "tombstones", "pending", "evidence", namesDir} {
 		if err := s.sweepDir(sub, func(name string) bool { return strings.HasSuffix(name, ".tmp") }); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -105,6 +106,19 @@ func (v versions) scenarios(t *testing.T) []scenario {
 		{name: "import", setup: emptySite, steps: []step{
 			importing(rel[0]),
 			importing(rel[1]),
+		}},
+		{name: "names", setup: setups(emptySite, install(rel[:1]).do), steps: []step{
+			keepNames(rel[0], v(0), "a"),
+			keepNames(rel[0], v(0), ""),
+			install(rel[1:2]),
+			keepNames(rel[1], v(1), ""),
+		}},
+		{name: "clone of a listed store", setup: emptySite, steps: []step{
+			importing(listedRelease(t, v(0))),
+			{what: "import key", do: onSite(func(s *digstore.Store) error { return s.ImportKey(publisher) })},
+			{what: "stage", do: staging("one more", 10)},
+			committing(),
+			gc(&digstore.GCOptions{Keep: 1}),
 		}},
 		{name: "gc and install again", setup: v.commit(0, 10), steps: []step{
 			gc(&digstore.GCOptions{Keep: 8}),
@@ -213,6 +227,33 @@ func committing() step {
 		_, err := s.Commit(ctx, nil, &digstore.CommitOptions{Message: "new"})
 		return err
 	}), since: []error{digstore.ErrUnchanged, digstore.ErrNothingStaged, digstore.ErrCorrupt}} // a torn rest of what was staged
+}
+
+// keepNames gives the store the names of a generation that begin with prefix.
+func keepNames(r release, content files, prefix string) step {
+	return step{what: "keep names", do: onSite(func(s *digstore.Store) error {
+		g, err := s.At(r.line.Root)
+		if err != nil {
+			return err
+		}
+		var list digstore.Names
+		for name := range content {
+			if strings.HasPrefix(name, prefix) {
+				list = append(list, name)
+			}
+		}
+		_, err = g.WithNames(list).KeepNames(ctx)
+		return err
+	})}
+}
+
+// listedRelease is a generation that lists its names.
+func listedRelease(t *testing.T, content files) release {
+	w := must(digstore.Init("/ws", options(diskfs.NewCrash("/ws"))))
+	defer w.Close()
+	s := must(w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher, Listed: true}))
+	g := commit(t, s, content, nil)
+	return release{g.Info(), must(s.Head(ctx)), moduleOf(t, s, g.Info().Root)}
 }
 
 // transfer gives Install a module, from where an earlier attempt broke off.

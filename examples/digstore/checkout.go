@@ -20,10 +20,10 @@ func (a *app) checkoutCommand() *cobra.Command {
 		Long: `Checkout writes every resource of a generation below DIR, each checked as it is
 opened. A generation holds hashes of names, not names; they are known for one's
 own commits and for stores made with --listed. Otherwise the publisher's list,
-made with "digstore urn --all", is given with --names. When names are missing
-nothing is written, unless --partial asks for what can be named. So it is with
-names that cannot be files, such as .git/config: --partial leaves them out and
-lists them.`,
+made with "digstore urn --all", is given with --names. The store keeps the names
+that it has learned, for all of its generations. When names are missing nothing
+is written, unless --partial asks for what can be named. So it is with names that
+cannot be files, such as .git/config: --partial leaves them out and lists them.`,
 		Example: `  digstore checkout out
   digstore checkout 3 out
   digstore checkout --names names.txt out`,
@@ -62,6 +62,9 @@ func (a *app) checkout(ctx context.Context, s *digstore.Store, which, dir, names
 			return usage("give what digstore urn --all printed", "%s: %w", names, err)
 		}
 		g = g.WithNames(list)
+		if _, err := g.KeepNames(ctx); err != nil {
+			a.warn("the names were not kept for later: %v", err)
+		}
 	}
 	p := a.progress("checking out")
 	defer p.stop()

@@ -65,6 +65,7 @@ var exits = []struct {
 	{as[*digstore.RecurringRootError], exitOther, "ERROR", "digstore commit --again makes it a generation of its own"},
 	{is(digstore.ErrNoKey), exitOther, "ERROR", "bring the publisher key with: digstore key import FILE; who may write by the chain brings their own with --writer"},
 	{as[*digstore.ChangingError], exitOther, "ERROR", "run it again when the program that writes the file is done, or name the file in .digignore"},
+	{damagedNames, exitVerification, "VERIFICATION_FAILED", "ask the publisher for the output of digstore urn --all and give it with --names"},
 	{as[*digstore.UnnamedError], exitOther, "ERROR", "ask the publisher for the output of digstore urn --all and give it with --names, or take what has a name with --partial"},
 	{as[*digstore.UnsafeNamesError], exitOther, "ERROR", "--skip-unsafe leaves them out of a commit, --partial out of a checkout; read them with: digstore cat KEY -o FILE"},
 	{as[*digstore.KeyNameError], exitOther, "ERROR", "read it with: digstore cat KEY -o FILE"},
@@ -132,6 +133,11 @@ var exits = []struct {
 	{is(digstore.ErrRemoved), exitNotFound, "NOT_FOUND", "another program removed the store meanwhile"},
 	{is(fs.ErrNotExist), exitNotFound, "NOT_FOUND", "check the name; digstore log and digstore stores list what is here"},
 	{func(error) bool { return true }, exitOther, "ERROR", "nothing was left half done: mend this and run it again"},
+}
+
+// damagedNames matches names that are missing because the file that had them is damaged.
+func damagedNames(err error) bool {
+	return as[*digstore.UnnamedError](err) && errors.Is(err, digstore.ErrCorrupt)
 }
 
 func is(target error) func(error) bool {

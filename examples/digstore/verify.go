@@ -97,6 +97,9 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 		text = append(text, fmt.Sprintf("generation %d is whole: %s checked, %s, %s", line.Number, how, size(r.Bytes), signed))
 	}
 	p.stop()
+	if err := s.CheckNames(); err != nil {
+		return &hinted{err, "the content is whole; names that were kept here are damaged: remove the file, then commit, or give the names again with checkout --names"}
+	}
 	if a.quiet && !a.json {
 		return nil
 	}

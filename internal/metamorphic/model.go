@@ -146,11 +146,6 @@ func (r *replica) observe(got []line, c change) error {
 	if len(got) > 0 && !got[len(got)-1].Held {
 		return fmt.Errorf("%s: the head, root %s, is not held", r, got[len(got)-1].Root)
 	}
-	for _, g := range got {
-		if !g.Held {
-			delete(r.made, g.Root) // the names of a commit go with its content
-		}
-	}
 	r.lines = slices.Clone(got)
 	r.exists = r.exists || len(got) > 0
 	return nil
