@@ -53,6 +53,8 @@ type CommitReport struct {
 	Files       int    // resources in the generation
 	Changed     int    // resources that were read; the others were taken over by the stat index
 	Bytes       int64  // plaintext of all resources
+	// Listed says that the generation carries the names of its resources, for everybody to see; see Store.Listed.
+	Listed bool
 	// Skipped are files of the content root that were listed and were removed, or replaced by something that is no
 	// regular file, before they were read. The generation lacks them. Folders end in a slash. Sorted.
 	Skipped []string
@@ -124,7 +126,7 @@ type commit struct {
 	content string         // the content root, "" when committing what is staged
 	jobs    []*job         // in the order of the key table
 	todo    []*job         // those that have to be read
-	old     *manifests     // what the previous generation's section 13 says, for listed stores
+	old     *manifests     // what the previous generation's section 13 says; nil: this one is not listed
 	unsafe  []KeyNameError // names that SkipUnsafe has left out
 	bytes   int64
 	skipped []string // files that were listed and are gone
@@ -164,11 +166,9 @@ func (c *commit) gather(ctx context.Context) error {
 		if err := c.s.mayWrite(c.signer.PublicKey()); err != nil {
 			return err
 		}
-		if c.s.set.listed {
-			var err error
-			if c.old, err = c.s.oldManifests(c.h); err != nil {
-				return err
-			}
+		var err error
+		if c.old, err = c.s.oldManifests(c.h); err != nil {
+			return err
 		}
 		if c.content == "" {
 			return nil
@@ -450,7 +450,7 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 		return nil, fmt.Errorf("commit: read back: %w", err)
 	}
 	return &CommitReport{Generation: g, ContentRoot: c.content, Files: len(c.jobs),
-		Changed: c.read(), Bytes: c.bytes, Skipped: c.skipped, Unread: c.unread,
+		Changed: c.read(), Bytes: c.bytes, Listed: c.old != nil, Skipped: c.skipped, Unread: c.unread,
 		Unsafe: c.unsafe}, nil
 }
 

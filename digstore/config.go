@@ -33,7 +33,7 @@ type config struct {
 	SecretSalt  string `toml:"secret_salt,omitempty"`
 	Label       string `toml:"label,omitempty"`
 	Description string `toml:"description,omitempty"`
-	Listed      bool   `toml:"listed,omitempty"`
+	Listed      *bool  `toml:"listed,omitempty"`
 }
 
 // settings is what a config says, checked.
@@ -43,7 +43,7 @@ type settings struct {
 	maxSize int64
 	label   string
 	about   string
-	listed  bool
+	listed  *bool // nil: as the head
 }
 
 // readConfig reads the settings of the store in dir. Where they hold a salt, the file is a secret.

@@ -259,3 +259,68 @@ func TestNamesLimit(t *testing.T) {
 		t.Error("a file over the limit is read")
 	}
 }
+
+// A clone of a listed store that has the key goes on listing; a store that says otherwise, or whose head does not name
+// all of its resources, does not.
+func TestListedClone(t *testing.T) {
+	tree := corpus.Small(2)
+	list := func(names ...string) *module.PublicManifest {
+		m := &module.PublicManifest{SchemaVersion: 1}
+		for _, n := range names {
+			m.Entries = append(m.Entries, module.PublicEntry{Path: n})
+		}
+		return m
+	}
+	for _, c := range []struct {
+		name string
+		list *module.PublicManifest // of the module that is imported
+		key  bool                   // the store is made with its key
+		want bool
+	}{
+		{"listed", list(tree.Names()...), false, true},
+		{"not listed", nil, false, false},
+		{"some names", list(tree.Names()[1:]...), false, false},
+		{"a name twice", list(append(tree.Names()[1:], tree.Names()[1])...), false, false},
+		{"made with its key", list(tree.Names()...), true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			key := auth.NewKey([auth.SeedSize]byte{4})
+			id := auth.StoreIDFromKey(key.PublicKey())
+			dir := t.TempDir()
+			w := must(digstore.Init(dir, nil))
+			o := &digstore.StoreOptions{Name: "site", ContentRoot: "content"}
+			if c.key {
+				o.Key = key
+			}
+			s := must(w.Create(id, o))
+			must(s.Import(ctx, bytes.NewReader(builtModule(t, id, key, tree, c.list)), auth.SignedRoot{}, nil))
+			if !c.key {
+				check(t, s.ImportKey(key))
+			}
+			check(t, w.Close())
+			s = freshSite(t, dir)
+			if got := must(s.Listed()); got != c.want {
+				t.Errorf("Listed is %v", got)
+			}
+			next := edited(t, tree, "one byte")[1]
+			root := commitTree(t, dir, s, next)
+			_, err := must(freshSite(t, dir).At(root)).Module().PublicManifest()
+			if errors.Is(err, fs.ErrNotExist) == c.want {
+				t.Errorf("section 13 of the commit: %v", err)
+			}
+		})
+	}
+}
+
+// builtModule returns a module of a tree that lists those names, none if list is nil.
+func builtModule(t *testing.T, id digstore.StoreID, key *auth.Key, tree corpus.Tree, list *module.PublicManifest) []byte {
+	t.Helper()
+	b := module.NewBuilder(id, key.PublicKey(), &module.Options{PublicManifest: list, TempDir: t.TempDir()})
+	defer b.Close()
+	for _, name := range tree.Names() {
+		check(t, b.Add(ctx, name, bytes.NewReader(tree[name])))
+	}
+	var out bytes.Buffer
+	must(b.Build(ctx, &out))
+	return out.Bytes()
+}

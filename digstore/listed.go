@@ -17,31 +17,59 @@ type manifests struct {
 	at map[string]module.PublicEntry
 }
 
-// oldManifests reads section 13 of the head; without one the manifest begins anew.
+// oldManifests reads section 13 of the head. It is nil if the next generation does not carry one: the store is private,
+// its settings say so, or they say nothing and the head does not name all of its resources.
 func (s *Store) oldManifests(h *history.History) (*manifests, error) {
+	set := s.set.listed
+	if s.set.salt != nil || set != nil && !*set {
+		return nil, nil
+	}
 	m := &manifests{at: map[string]module.PublicEntry{}}
+	complete, err := s.readHeadManifest(h, m)
+	if err != nil {
+		return nil, fmt.Errorf("list names: %w", err)
+	}
+	if set == nil && !complete {
+		return nil, nil
+	}
+	return m, nil
+}
+
+// readHeadManifest adds section 13 of the head, and reports whether it names all resources. The root does not cover the
+// section: a host may have changed it, but then it does not know the names of all resources.
+func (s *Store) readHeadManifest(h *history.History, m *manifests) (complete bool, err error) {
 	line, ok := h.Head()
 	if !ok {
-		return m, nil
+		return false, nil
 	}
 	g, err := s.open(line)
 	if errors.Is(err, fs.ErrNotExist) {
-		return m, nil
+		return false, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list names: %w", err)
+		return false, err
 	}
 	old, err := g.mod.PublicManifest()
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, module.ErrFormat) {
-		return m, nil
+		return false, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list names: %w", err)
+		return false, err
 	}
 	for _, p := range old.Entries {
 		m.at[p.Path] = p
 	}
-	return m, nil
+	if s.set.listed != nil { // then the head does not decide
+		return true, nil
+	}
+	total, err := g.mod.Len()
+	if err != nil {
+		return false, err
+	}
+	named, err := g.listed()
+	distinct := nameSet{}
+	distinct.add(named)
+	return len(distinct) == total, err
 }
 
 // next makes section 13 of a generation: the paths with the hash of their plaintext and the generation in which it

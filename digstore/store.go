@@ -81,7 +81,10 @@ func (w *Workspace) create(ctx context.Context, id StoreID, o *StoreOptions) (*S
 		}
 		id = auth.StoreIDFromKey(key.PublicKey())
 	}
-	set := settings{id: id, maxSize: o.MaxSize, label: o.Label, about: o.Description, listed: o.Listed}
+	set := settings{id: id, maxSize: o.MaxSize, label: o.Label, about: o.Description}
+	if key != nil || o.Listed { // a clone goes on as the generations that it gets
+		set.listed = &o.Listed
+	}
 	if set.maxSize <= 0 {
 		set.maxSize = DefaultMaxSize
 	}
@@ -213,8 +216,16 @@ func (s *Store) Name() string { return s.name }
 // Private reports whether the store has a secret salt.
 func (s *Store) Private() bool { return s.set.salt != nil }
 
-// Listed reports whether commits carry the names of the resources.
-func (s *Store) Listed() bool { return s.set.listed }
+// Listed reports whether commits carry the names of the resources. A store that was made by Create with a key has a
+// setting for it. Without one it goes on as the generation before: a clone of a listed store is listed.
+func (s *Store) Listed() (bool, error) {
+	h, err := s.log.Current()
+	if err != nil {
+		return false, err
+	}
+	m, err := s.oldManifests(h)
+	return m != nil, err
+}
 
 // MaxSize returns the cap on a generation's plaintext in bytes.
 func (s *Store) MaxSize() int64 { return s.set.maxSize }

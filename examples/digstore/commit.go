@@ -77,6 +77,9 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 	a.listUnsafe(r.Unsafe)
 	a.warnUnread(r.Unread)
 	a.warnLarge(r.Generation.Module().Size())
+	if r.Listed {
+		a.note("the store is listed: everybody can see the names of its files")
+	}
 	info := r.Generation.Info()
 	return a.done(struct {
 		Store      string       `json:"store"`
@@ -85,11 +88,12 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 		Files      int          `json:"files"`
 		Bytes      int64        `json:"bytes"`
 		Changed    int          `json:"changed"`
+		Listed     bool         `json:"listed,omitempty"`
 		From       string       `json:"content_root,omitempty"`
 		Message    string       `json:"message,omitempty"`
 		Skipped    []string     `json:"skipped,omitempty"`
 		Unsafe     []unsafeName `json:"unsafe,omitempty"`
-	}{s.Name(), info.Number, info.Root, r.Files, r.Bytes, r.Changed, r.ContentRoot, o.Message, r.Skipped, unsafeNames(r.Unsafe)},
+	}{s.Name(), info.Number, info.Root, r.Files, r.Bytes, r.Changed, r.Listed, r.ContentRoot, o.Message, r.Skipped, unsafeNames(r.Unsafe)},
 		"generation %d: %s, %s\nroot %s", info.Number, plural(r.Files, "file", "files"), size(r.Bytes), info.Root)
 }
 

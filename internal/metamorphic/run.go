@@ -235,6 +235,6 @@ func (w *world) begin() error {
 			return fmt.Errorf("%v: %v", c.args, out)
 		}
 	}
-	second.publishes = true
+	second.publishes, second.listed = true, true // it goes on as the generations that it has
 	return w.put(second, corpus.Small(r.Uint64()))
 }
