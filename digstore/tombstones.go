@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,10 +40,9 @@ func (s *Store) Tombstones(_ context.Context, id auth.StoreID) ([]auth.Tombstone
 	return out, nil
 }
 
-// readTombstones asks the disk for the folder and its names alone where the rest is remembered.
+// readTombstones asks the disk for the names of the files alone where the rest is remembered.
 func (s *Store) readTombstones() ([]auth.Tombstone, error) {
 	dir := filepath.Join(s.dir, "tombstones")
-	seen := tombFolder{at: s.w.now()} // before all that is looked at
 	info, err := s.w.fs.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -55,44 +53,35 @@ func (s *Store) readTombstones() ([]auth.Tombstone, error) {
 	if !info.IsDir() {
 		return nil, corrupt(dir, "not a folder")
 	}
-	seen.stamp = stampOf(info)
 	list, err := s.w.fs.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
+	var names []string
 	for _, e := range list {
 		if strings.HasSuffix(e.Name(), ".tomb") {
-			seen.names = append(seen.names, e.Name())
+			names = append(names, e.Name())
 		}
 	}
-	if len(seen.names) == 0 {
+	if len(names) == 0 {
 		return nil, nil
 	}
 	key, err := s.publisher()
 	if err != nil {
 		return nil, err
 	}
-	return s.tombs.read(s, dir, seen, key)
+	return s.tombs.read(s, dir, names, key)
 }
 
-// tombMemo remembers the valid tombstones of a store, so that each signature is checked once, and files are looked at
-// once while their folder stays as it is. It knows the files that were there at the last call, and no others.
-// Safe for concurrent use.
+// tombMemo remembers the tombstones of a store, so that each signature is checked once, and the file of a valid
+// tombstone is looked at once in tombsFor, however many others come meanwhile. A file that is not valid is looked at in
+// each call. It knows the files that were there at the last call, and no others. Safe for concurrent use.
 type tombMemo struct {
 	mu      sync.Mutex
 	key     auth.PublicKey // that signatures were checked with
-	folder  tombFolder     // when the files were last looked at
+	at      time.Time      // when all files were last looked at
 	files   map[string]tombFile
-	valid   []auth.Tombstone
 	checked int // signatures so far
-}
-
-// A tombFolder is what is known of the folder of the tombstones at one time. A new file changes its names, and a file
-// that is replaced by another of its name changes its stamp.
-type tombFolder struct {
-	at    time.Time
-	stamp fileStamp
-	names []string
 }
 
 // A tombFile is what is known of one file.
@@ -102,49 +91,60 @@ type tombFile struct {
 	bytes  string
 	tomb   auth.Tombstone
 	valid  bool
+
+	written bool // by this process, since it was looked at
 }
 
 // stampUnit is the coarsest unit of modification times: that of FAT.
 const stampUnit = 2 * time.Second
 
-// tombsFor is how long the files are not looked at while their folder shows no change. It bounds how long a file that
-// was changed in place, which the folder does not show, counts as it was.
+// tombsFor is how long the file of a valid tombstone is not looked at again. It bounds how long a tombstone counts as
+// it was after its file was damaged or replaced by another process. A new file counts at once.
 const tombsFor = time.Minute
 
 // stable reports whether any later change gives another stamp than one seen at that time.
 func (f fileStamp) stable(at time.Time) bool { return f.mtime.Add(stampUnit).Before(at) }
 
-// same reports whether nothing in the folder has changed from f to now.
-func (f tombFolder) same(now tombFolder) bool {
-	age := now.at.Sub(f.at)
-	return f.stamp == now.stamp && f.stamp.stable(f.at) && age >= 0 && age < tombsFor &&
-		slices.Equal(f.names, now.names)
-}
-
-// read returns the valid tombstones in dir, which is as seen.
-func (m *tombMemo) read(s *Store, dir string, seen tombFolder, key auth.PublicKey) ([]auth.Tombstone, error) {
+// read returns the valid tombstones among the files of these names in dir.
+func (m *tombMemo) read(s *Store, dir string, names []string, key auth.PublicKey) ([]auth.Tombstone, error) {
+	now := s.w.now() // before the files are looked at
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.key != key {
-		m.key, m.files, m.folder = key, nil, tombFolder{}
+		m.key, m.files, m.at = key, nil, time.Time{}
 	}
-	if m.folder.same(seen) {
-		return slices.Clone(m.valid), nil
-	}
-	files := make(map[string]tombFile, len(seen.names))
-	var valid []auth.Tombstone
-	for _, name := range seen.names {
-		file, err := m.file(s, filepath.Join(dir, name), m.files[name])
-		if err != nil {
-			return nil, err
+	age := now.Sub(m.at)
+	all := age < 0 || age >= tombsFor
+	files := make(map[string]tombFile, len(names))
+	valid := make([]auth.Tombstone, 0, len(names))
+	for _, name := range names {
+		file := m.files[name]
+		if all || !file.valid || file.written {
+			var err error
+			if file, err = m.file(s, filepath.Join(dir, name), file); err != nil {
+				return nil, err
+			}
 		}
 		files[name] = file
 		if file.valid {
 			valid = append(valid, file.tomb)
 		}
 	}
-	m.files, m.valid, m.folder = files, valid, seen
-	return slices.Clone(valid), nil
+	m.files = files
+	if all {
+		m.at = now
+	}
+	return valid, nil
+}
+
+// written has the file of that name looked at in the next call.
+func (m *tombMemo) written(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if file, ok := m.files[name]; ok {
+		file.written = true
+		m.files[name] = file
+	}
 }
 
 // file returns what is known of a file, given what was.
@@ -156,6 +156,7 @@ func (m *tombMemo) file(s *Store, name string, known tombFile) (tombFile, error)
 	}
 	stamp := stampOf(info)
 	if known.stable && known.stamp == stamp {
+		known.written = false
 		return known, nil
 	}
 	b, err := diskfs.ReadFile(s.w.fs, name, maxConfig)
@@ -202,7 +203,9 @@ func (s *Store) Revoke(ctx context.Context, t auth.Tombstone) error {
 	if err := diskfs.MkdirAll(s.w.fs, filepath.Join(s.dir, "tombstones"), 0o755); err != nil {
 		return fmt.Errorf("revoke: %w", err)
 	}
-	if err := diskfs.WriteFile(s.w.fs, s.tombName(t.Root), append(t.Sig[:], record...), 0o644); err != nil {
+	name := s.tombName(t.Root)
+	defer s.tombs.written(filepath.Base(name))
+	if err := diskfs.WriteFile(s.w.fs, name, append(t.Sig[:], record...), 0o644); err != nil {
 		return fmt.Errorf("revoke: %w", err)
 	}
 	return nil

@@ -74,20 +74,26 @@ func TestDescriptorCost(t *testing.T) {
 	if many := get(200); many != one {
 		t.Errorf("a descriptor takes %d file operations at 1 tombstone, %d at 200", one, many)
 	}
+	revoke(200, key)
+	if many := get(201); many > one+10 {
+		t.Errorf("a descriptor takes %d file operations at 1 tombstone, %d just after the 201st", one, many)
+	}
 
 	name := filepath.Join(dir, ".dig/stores/site/tombstones/root-"+last.Root.String()+".tomb")
 	good := must(os.ReadFile(name))
 	bad := append([]byte(nil), good...)
 	bad[100] ^= 1
 	check(t, diskfs.WriteFile(diskfs.OS(), name, bad, 0o644))
-	get(199)
+	get(201)
+	now = now.Add(time.Minute)
+	get(200)
 	check(t, diskfs.WriteFile(diskfs.OS(), name, good, 0o644))
-	get(200)
+	get(201)
 	old()
-	get(200)
+	get(201)
 	check(t, os.WriteFile(name, bad, 0o644)) // in place: the folder does not show it
 	now = now.Add(time.Minute)
-	get(199)
+	get(200)
 	check(t, os.Remove(name))
-	get(199)
+	get(200)
 }

@@ -86,6 +86,8 @@ func TestTombstonesAreCheckedOnce(t *testing.T) {
 		if err := diskfs.WriteFile(disk, name, bad, 0o644); err != nil {
 			t.Fatal(err)
 		}
+		valid(n+1, n+2) // what was valid counts for a minute
+		now = now.Add(time.Minute)
 		valid(n, n+3)
 		if err := disk.Remove(name); err != nil {
 			t.Fatal(err)
