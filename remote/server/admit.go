@@ -92,16 +92,19 @@ func (s *Server) prepare(ctx context.Context, p *push, form pushForm) (done bool
 
 // An arrival is how the module of a push comes.
 type arrival struct {
-	place  share        // of Server.uploads, which accept takes one of
-	brings int64        // bytes besides what is here, for the quota; 0: not known
-	take   func() error // has the backend receive it; for a root of the history, only reads it
+	place share        // of Server.uploads, which accept takes one of
+	body  *upload      // bounded by accept as the quota has it
+	take  func() error // has the backend receive it; for a root of the history, only reads it
 }
 
 // accept takes a push that prepare let pass, and returns the status of its answer.
 func (s *Server) accept(ctx context.Context, p *push, a arrival) (status int, err error) {
 	if !p.again {
-		if err := s.checkQuota(ctx, p, a.brings); err != nil {
+		if a.body.room, err = s.room(ctx, p); err != nil {
 			return 0, err
+		}
+		if a.body.length > a.body.room {
+			return 0, noRoom()
 		}
 	}
 	if !a.place.grow(1) {

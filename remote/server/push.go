@@ -48,7 +48,7 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	if done {
 		return answerPush(w, p, http.StatusOK)
 	}
-	a := arrival{place: c.share(s.uploads)}
+	a := arrival{place: c.share(s.uploads), body: body}
 	switch {
 	case p.again: // the module is held: what comes is read and dropped
 		a.take = func() error {
@@ -59,12 +59,9 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 		if err := recipe.find(ctx, s, p); err != nil {
 			return err
 		}
-		p.recipe, a.brings = true, max(c.ContentLength, 0)
+		p.recipe = true
 		a.take = func() error { return recipe.receive(c, s, p, body) }
 	default:
-		if p.isNew() {
-			a.brings = max(c.ContentLength, 0)
-		}
 		a.take = func() error { return s.receive(ctx, p, body) }
 	}
 	status, err := s.accept(ctx, p, a)

@@ -75,12 +75,12 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 		return err
 	}
 	if !done && !p.again {
-		brings := p.decl.size
-		if !p.isNew() {
-			brings = 0 // a module has much that is here
-		}
-		if err := s.checkQuota(c.Context(), p, brings); err != nil {
+		room, err := s.room(c.Context(), p)
+		if err != nil {
 			return err
+		}
+		if p.decl.size > room {
+			return noRoom()
 		}
 	}
 	answer := wire.InitAnswer{Mode: wire.ModeInline, UploadID: p.root.String()}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"net/http"
 
 	"github.com/dig-network/digstore/auth"
@@ -13,7 +14,8 @@ import (
 
 // A Quota bounds what pushes may fill of a server's disk with stores that they bring: how many, and how many bytes,
 // those of one identity and all of them. A field that is not positive is no limit. Identities cost nothing, so it is the
-// totals that protect a disk; the others share it out. What is under way at the same time may go beyond a limit by a
+// totals that protect a disk; the others share it out. A store may go beyond a limit of bytes by as much as it held
+// before, since any part of a module that comes whole may be there already, and what is under way at the same time by a
 // module each.
 type Quota struct {
 	Stores, TotalStores int
@@ -28,32 +30,33 @@ type Owners interface {
 	Owned(ctx context.Context) iter.Seq2[module.Owned, error]
 }
 
-// checkQuota refuses a push that has no room: bytes is how many it brings besides what is here, 0 where that is not
-// known. Stores without an owner have no quota.
-func (s *Server) checkQuota(ctx context.Context, p *push, bytes int64) error {
+// room returns how many bytes the body of a push may have. Any part of a module may be in its store already, so a
+// module may be larger than what the quota leaves by as many bytes as the store holds. What a recipe brings is not
+// here. Stores without an owner have no quota.
+func (s *Server) room(ctx context.Context, p *push) (int64, error) {
 	q := s.opt.Quota
 	if q == nil {
-		return nil
+		return math.MaxInt64, nil
 	}
 	if s.owners == nil {
-		return fmt.Errorf("remote: check the quota of a push: the backend knows no owners: %w", errors.ErrUnsupported)
+		return 0, fmt.Errorf("remote: check the quota of a push: the backend knows no owners: %w", errors.ErrUnsupported)
 	}
 	var all, own struct {
 		stores int
 		bytes  int64
 	}
-	owner, owned := p.by.Identity, p.isNew()
+	owner, owned, held := p.by.Identity, p.isNew(), int64(0)
 	var stores []module.Owned
 	for o, err := range s.owners.Owned(ctx) {
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if stores = append(stores, o); o.Store == p.store {
-			owner, owned = o.Owner, true
+			owner, owned, held = o.Owner, true, o.Bytes
 		}
 	}
 	if !owned {
-		return nil
+		return math.MaxInt64, nil
 	}
 	for _, o := range stores {
 		all.stores, all.bytes = all.stores+1, all.bytes+o.Bytes
@@ -61,17 +64,30 @@ func (s *Server) checkQuota(ctx context.Context, p *push, bytes int64) error {
 			own.stores, own.bytes = own.stores+1, own.bytes+o.Bytes
 		}
 	}
-	if p.isNew() && (over(int64(q.Stores), int64(own.stores), 1) || over(int64(q.TotalStores), int64(all.stores), 1)) {
-		return refuse(http.StatusInsufficientStorage, "quota exceeded: no more stores are taken")
+	if p.isNew() && min(left(int64(q.Stores), int64(own.stores)), left(int64(q.TotalStores), int64(all.stores))) < 1 {
+		return 0, refuse(http.StatusInsufficientStorage, "quota exceeded: no more stores are taken")
 	}
-	bytes = max(bytes, 1)
-	if over(q.Bytes, own.bytes, bytes) || over(q.TotalBytes, all.bytes, bytes) {
-		return refuse(http.StatusInsufficientStorage, "quota exceeded: no more bytes are taken")
+	room := min(left(q.Bytes, own.bytes), left(q.TotalBytes, all.bytes))
+	if room < 1 {
+		return 0, noRoom()
 	}
-	return nil
+	if !p.recipe && room < math.MaxInt64-held {
+		room += held
+	}
+	return room, nil
 }
 
-func over(limit, used, more int64) bool { return limit > 0 && used > limit-more }
+// left is what a limit leaves; one that is not positive is none.
+func left(limit, used int64) int64 {
+	if limit <= 0 {
+		return math.MaxInt64
+	}
+	return limit - used
+}
+
+func noRoom() error {
+	return refuse(http.StatusInsufficientStorage, "quota exceeded: no more bytes are taken")
+}
 
 // isNew reports whether a push brings the first generation of its store.
 func (p *push) isNew() bool { return p.head.Root.IsZero() }

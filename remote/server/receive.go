@@ -74,13 +74,15 @@ func (s *Server) receiveModule(ctx context.Context, head auth.SignedRoot, parent
 	if err != nil || done {
 		return false, err
 	}
+	upload := &upload{body: body, length: -1, max: s.opt.MaxModule}
 	_, err = s.accept(ctx, p, arrival{
 		place: share{of: s.uploads, by: holder{store: p.store}},
+		body:  upload,
 		take: func() error {
 			if p.again {
 				return nil
 			}
-			return s.receive(ctx, p, &upload{body: body, length: -1, max: s.opt.MaxModule})
+			return s.receive(ctx, p, upload)
 		},
 	})
 	return p.pending, err

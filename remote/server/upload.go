@@ -29,6 +29,7 @@ type upload struct {
 	body   io.Reader
 	length int64 // as announced; -1: not
 	max    int64
+	room   int64     // that the quota leaves; 0: not asked
 	taken  int64     // from the connection
 	n      int64     // given out
 	hash   hash.Hash // of what was given out; nil: not wanted
@@ -67,6 +68,9 @@ func (u *upload) fill(p []byte) (int, error) {
 	n, err := u.body.Read(p)
 	if u.taken += int64(n); u.taken > u.max {
 		return 0, tooLarge(u.taken)
+	}
+	if u.room > 0 && u.taken > u.room {
+		return 0, noRoom()
 	}
 	if answer := new(refusal); err != nil && err != io.EOF && !errors.As(err, &answer) {
 		broken := badRequest("body broke off")
