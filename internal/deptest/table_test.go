@@ -92,6 +92,7 @@ var table = []row{
 
 	{pkg: "node/economy"},
 	{pkg: "node/storage", house: []string{"capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(blst, onDisk, worker)},
+	{pkg: "node/index", house: []string{"node/storage", "capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(blst, onDisk, worker)},
 	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 
 	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
