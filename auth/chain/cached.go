@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/dig-network/digstore/internal/codec"
+	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -148,7 +149,11 @@ func (c *Cached) note() error {
 	if err != nil {
 		return err
 	}
-	return writeFile(c.blocks(), data)
+	if err := writeFile(c.blocks(), data); err != nil {
+		return err
+	}
+	diskfs.RemoveStale(diskfs.OS(), c.dir)
+	return nil
 }
 
 func (c *Cached) blocks() string { return filepath.Join(c.dir, "blocks") }
@@ -208,7 +213,7 @@ func (c *Cached) drop(above uint32) error {
 		if !ours || !cut || err != nil || uint32(height) <= above && above != 0 {
 			continue
 		}
-		if err := os.Remove(filepath.Join(c.dir, f.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := diskfs.OS().Remove(filepath.Join(c.dir, f.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}

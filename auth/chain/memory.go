@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/internal/codec"
+	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -47,38 +47,23 @@ func (d *Dir) Load(_ context.Context, store auth.StoreID) ([]byte, error) {
 
 // Save implements [Memory].
 func (d *Dir) Save(_ context.Context, store auth.StoreID, data []byte) error {
-	return writeFile(d.name(store), data)
+	if err := writeFile(d.name(store), data); err != nil {
+		return err
+	}
+	diskfs.RemoveStale(diskfs.OS(), d.path)
+	return nil
 }
 
 // String returns the directory, which errors name.
 func (d *Dir) String() string { return d.path }
 
-// writeFile replaces a file at once or not at all.
+// writeFile replaces a file at once or not at all, durably. Several processes may do so at once.
 func writeFile(name string, data []byte) error {
-	dir := filepath.Dir(name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	fsys := diskfs.OS()
+	if err := diskfs.MkdirAll(fsys, filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone after the rename
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), name); err != nil {
-		return err
-	}
-	if d, err := os.Open(dir); err == nil { // so that the name is durable too, where directories can be synced
-		d.Sync()
-		d.Close()
-	}
-	return nil
+	return diskfs.WriteShared(fsys, name, data, 0o600)
 }
 
 // What is kept of a store, version 1 (encoding: package codec):

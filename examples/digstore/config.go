@@ -1,15 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/BurntSushi/toml"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/internal/regular"
 )
 
@@ -93,23 +94,17 @@ func (c *config) write() (path string, err error) {
 	if path, err = configPath(); err != nil {
 		return path, err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	var text bytes.Buffer
+	if err := toml.NewEncoder(&text).Encode(c); err != nil {
 		return path, err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".config-*")
-	if err != nil {
+	fsys := diskfs.OS()
+	if err := diskfs.MkdirAll(fsys, filepath.Dir(path), 0o700); err != nil {
 		return path, err
 	}
-	defer os.Remove(f.Name()) // gone after the rename
-	err = toml.NewEncoder(f).Encode(c)
-	if err == nil {
-		err = f.Sync()
+	if err := diskfs.WriteShared(fsys, path, text.Bytes(), 0o600); err != nil {
+		return path, err
 	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return path, fmt.Errorf("write %s: %w", path, err)
-	}
-	return path, os.Rename(f.Name(), path)
+	diskfs.RemoveStale(fsys, filepath.Dir(path))
+	return path, nil
 }

@@ -55,9 +55,9 @@ var table = []row{
 
 	{pkg: "auth", house: []string{"internal/bls", "internal/codec", "internal/secretfile", "merkle"}, third: blst},
 	{pkg: "auth/request", house: []string{"auth", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru), http: true},
-	{pkg: "auth/chain", house: []string{"auth", "merkle", "internal/backoff", "internal/bls", "internal/clvm", "internal/codec", "internal/regular", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
+	{pkg: "auth/chain", house: []string{"auth", "merkle", "internal/backoff", "internal/bls", "internal/clvm", "internal/codec", "internal/diskfs", "internal/regular", "internal/strictjson"}, third: join(blst, lru, onDisk, worker), http: true},
 	{pkg: "auth/request/noncefile", house: []string{"auth/request", "auth", "internal/diskfs", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru, onDisk), http: true},
-	{pkg: "auth/chain/chaintest", house: []string{"auth", "auth/chain", "merkle", "internal/bls", "internal/clvm", "internal/codec", "internal/strictjson"}, third: join(blst, lru, worker), http: true},
+	{pkg: "auth/chain/chaintest", house: []string{"auth", "auth/chain", "merkle", "internal/bls", "internal/clvm", "internal/codec", "internal/diskfs", "internal/strictjson"}, third: join(blst, lru, onDisk, worker), http: true},
 
 	{pkg: "capsule/internal/workhash"},
 	{pkg: "capsule", house: []string{"capsule/internal/workhash", "auth", "merkle", "internal/codec", "internal/diskfs", "internal/strictjson"}, third: join(blst, onDisk, worker)},
@@ -96,7 +96,7 @@ var table = []row{
 	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 
 	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
-		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/bandwidth", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/regular"},
+		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/bandwidth", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/diskfs", "internal/regular"},
 		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},
 }
 

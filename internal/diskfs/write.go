@@ -1,10 +1,14 @@
 package diskfs
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 )
 
 const (
@@ -21,6 +25,52 @@ func WriteFile(fsys FS, name string, data []byte, perm fs.FileMode) error {
 		return err
 	}
 	return fsys.SyncDir(filepath.Dir(name))
+}
+
+// staleAfter is the age from which a temporary file of WriteShared is that of a writer that was
+// killed.
+const staleAfter = time.Minute
+
+const (
+	sharedExt    = ".tmp"
+	sharedRandom = 8 // bytes
+)
+
+// WriteShared is WriteFile for a name that several processes may write at once: the last one
+// counts. Each writes a temporary file of its own (name, ".", 16 random hex digits, ".tmp"). What
+// a writer that was killed leaves, RemoveStale removes.
+func WriteShared(fsys FS, name string, data []byte, perm fs.FileMode) error {
+	var random [sharedRandom]byte
+	_, _ = rand.Read(random[:]) // does not fail
+	tmp := name + "." + hex.EncodeToString(random[:]) + sharedExt
+	if err := WriteNew(fsys, tmp, data, perm, true); err != nil {
+		return err
+	}
+	if err := fsys.Rename(tmp, name); err != nil {
+		_ = fsys.Remove(tmp)
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(name))
+}
+
+// RemoveStale removes the temporary files of WriteShared in dir that are over a minute old. What
+// cannot be removed stays.
+func RemoveStale(fsys FS, dir string) {
+	list, err := fsys.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range list {
+		name, isTemp := strings.CutSuffix(e.Name(), sharedExt)
+		random, err := hex.DecodeString(name[strings.LastIndexByte(name, '.')+1:])
+		if !isTemp || err != nil || len(random) != sharedRandom {
+			continue
+		}
+		info, err := e.Info()
+		if err == nil && time.Since(info.ModTime()) > staleAfter {
+			_ = fsys.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }
 
 // RenameNew renames a file to a free name. If newname exists, the error is fs.ErrExist. Where
