@@ -74,7 +74,8 @@ func (d *downloader) assemble(ctx context.Context, w delivery) (came arrival, op
 // much as most.
 func (d *downloader) assembleFrom(ctx context.Context, w delivery, to Assembler, a *assembly, base merkle.Hash, most int64) (came arrival, err error) {
 	root := w.line().Root
-	for failures := 0; ; {
+	tries := budgetOf(ctx)
+	for {
 		got := a.done
 		if err := a.find(ctx, to); err != nil {
 			return came, err
@@ -101,7 +102,7 @@ func (d *downloader) assembleFrom(ctx context.Context, w delivery, to Assembler,
 			}
 		}
 		moved := a.done >= got+minProgress
-		if isRetried(a.broken) && !moved || !d.again(ctx, err, &failures, moved) {
+		if isRetried(a.broken) && !moved || !d.again(ctx, err, tries, moved) {
 			return came, err
 		}
 	}

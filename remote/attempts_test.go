@@ -2,14 +2,56 @@ package remote_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/rpc"
 )
+
+// TestAttemptsInTurn: a host that breaks in one way after the other is asked four times in all for a module.
+func TestAttemptsInTurn(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		held bool // a generation before it, so that the recipe is asked for first
+	}{{"clone", false}, {"pull", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // it waits
+			s, l, to := grown(t, 400, 1, nil)
+			if !c.held {
+				to = remotetest.NewMemory(s.id, nil)
+			}
+			asked := 0
+			l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
+				if tail != "/module" {
+					return false
+				}
+				asked++
+				if asked%2 == 1 {
+					http.Error(w, "busy", http.StatusServiceUnavailable)
+					return true
+				}
+				r.Header.Del("Accept") // the whole module, of which the first bytes come
+				rec := httptest.NewRecorder()
+				s.server.ServeHTTP(rec, r)
+				for name, values := range rec.Header() {
+					w.Header()[name] = values
+				}
+				w.WriteHeader(rec.Code)
+				w.Write(rec.Body.Bytes()[:1000])
+				panic(http.ErrAbortHandler)
+			}
+			_, err := remote.Pull(t.Context(), to, s.client(l, nil), remote.Trust{FirstUse: true})
+			if err == nil || asked != 4 {
+				t.Errorf("%d requests, want 4; %v", asked, err)
+			}
+		})
+	}
+}
 
 // TestAttempts: a host that always breaks one kind of request is asked four times for it, whatever retries around it.
 func TestAttempts(t *testing.T) {

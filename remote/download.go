@@ -61,8 +61,8 @@ type downloader struct {
 // install fetches a generation and installs it: from one origin after another where there are several and what they
 // sent is refused.
 func (d *downloader) install(ctx context.Context, w delivery) (arrival, error) {
-	if d.several == nil {
-		return d.attempt(ctx, w)
+	if d.several == nil { // each of several origins has a budget of its own
+		return d.attempt(withBudget(ctx), w)
 	}
 	root := w.line().Root
 	for {
@@ -101,7 +101,8 @@ func (d *downloader) attempt(ctx context.Context, w delivery) (arrival, error) {
 func (d *downloader) download(ctx context.Context, w delivery, first io.ReadCloser) (came arrival, err error) {
 	root := w.line().Root
 	var best int64
-	for failures, fresh := 0, false; ; first = nil {
+	tries := budgetOf(ctx)
+	for fresh := false; ; first = nil {
 		t, resumed, err := d.open(ctx, root, w.size, fresh, first)
 		if err != nil {
 			return came, err
@@ -123,7 +124,7 @@ func (d *downloader) download(ctx context.Context, w delivery, first io.ReadClos
 			if moved {
 				best = t.done
 			}
-			if !d.again(ctx, err, &failures, moved) {
+			if !d.again(ctx, err, tries, moved) {
 				return came, err
 			}
 		default:
@@ -171,16 +172,17 @@ func (notFetched) Read([]byte) (int, error) {
 	return 0, errors.New("remote: the generation is held, and its module is not fetched")
 }
 
-// again rests before a transfer that broke with err is taken up once more, and reports whether it is to be. failures
+// again rests before a transfer that broke with err is taken up once more, and reports whether it is to be. tries
 // counts the attempts in a row that did not get on; moved says that the last one did.
-func (d *downloader) again(ctx context.Context, err error, failures *int, moved bool) bool {
-	if *failures++; moved {
-		*failures = 1
+func (d *downloader) again(ctx context.Context, err error, tries *budget, moved bool) bool {
+	if moved {
+		tries.reset()
 	}
-	if *failures >= d.attempts {
+	failed := tries.fail()
+	if failed >= d.attempts {
 		return false
 	}
-	wait := backoff.Wait(*failures)
+	wait := backoff.Wait(failed)
 	if d.onRetry != nil {
 		d.onRetry(err, wait)
 	}

@@ -19,7 +19,7 @@ func ExampleNewOrigins() {
 		log.Fatal(err)
 	}
 	var mirrors []remote.Mirror
-	for _, name := range []string{"wrong-id", "", "stale-head"} {
+	for _, name := range []string{"forged-signature", "", "stale-head"} {
 		h, err := w.Honest(ctx, remotetest.Generations)
 		for _, liar := range remotetest.Liars() {
 			if liar.Name == name {

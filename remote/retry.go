@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/dig-network/digstore/internal/backoff"
@@ -72,18 +73,43 @@ func lasting(err error) bool {
 		errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &verify)
 }
 
-// retry calls f until it succeeds, fails for good, or has been called as often as the options say: the error is a
-// retriedError then.
+// A budget counts the failed requests of one transfer. What retries within the transfer and around it counts in the
+// same budget, which its context carries. Methods may be called concurrently.
+type budget struct{ failed atomic.Int32 }
+
+type budgetKey struct{}
+
+// withBudget returns a context with a budget of its own.
+func withBudget(ctx context.Context) context.Context {
+	return context.WithValue(ctx, budgetKey{}, new(budget))
+}
+
+// budgetOf returns the budget of a context, or a new one.
+func budgetOf(ctx context.Context) *budget {
+	if b, ok := ctx.Value(budgetKey{}).(*budget); ok {
+		return b
+	}
+	return new(budget)
+}
+
+// fail counts a failure, and returns how many there are since the last reset.
+func (b *budget) fail() int { return int(b.failed.Add(1)) }
+
+// reset forgets the failures before a request that brought something.
+func (b *budget) reset() { b.failed.Store(0) }
+
+// retry calls f until it succeeds, fails for good, or the budget of ctx is used up: the error is a retriedError then.
 func (c *Client) retry(ctx context.Context, again policy, f func() error) error {
-	for attempt := 1; ; attempt++ {
+	for b := budgetOf(ctx); ; {
 		err := f()
 		if err == nil || ctx.Err() != nil || !again(err) {
 			return err
 		}
-		if attempt >= c.opt.Attempts {
+		failed := b.fail()
+		if failed >= c.opt.Attempts {
 			return &retriedError{err}
 		}
-		wait := backoff.Wait(attempt)
+		wait := backoff.Wait(failed)
 		var status *StatusError
 		if errors.As(err, &status) && status.RetryAfter > 0 {
 			wait = min(status.RetryAfter, maxAsked)
