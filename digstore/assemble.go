@@ -37,7 +37,7 @@ func (s *Store) Recipe(_ context.Context, root merkle.Hash) (*module.Recipe, err
 	if err != nil {
 		return nil, fmt.Errorf("recipe of %s: %w", root, err)
 	}
-	return kept.recipe, nil
+	return kept.Recipe, nil
 }
 
 // MissingChunks returns the places in r.Pool() of the chunks that are not here, ascending, each chunk once. What an

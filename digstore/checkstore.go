@@ -41,7 +41,7 @@ func (w *Workspace) CheckStore(ctx context.Context, id auth.StoreID) error {
 		return err
 	}
 	s.packs.Reload()
-	for _, c := range h.recipe.Pool() {
+	for _, c := range h.Recipe.Pool() {
 		if _, _, err := s.packs.Chunk(c); errors.Is(err, fs.ErrNotExist) {
 			return corrupt(s.packs.Path(), "no pack has chunk %s of generation %s", c.ID, head.Root)
 		} else if err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/dig-network/digstore/digstore/internal/history"
+	"github.com/dig-network/digstore/digstore/internal/recipefile"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -135,7 +136,7 @@ func (c *collection) choose() error {
 		if err != nil {
 			return err
 		}
-		for _, ch := range kept.recipe.Pool() {
+		for _, ch := range kept.Recipe.Pool() {
 			c.live = append(c.live, ch.ID)
 		}
 	}
@@ -188,9 +189,7 @@ func (c *collection) rebase() error {
 		if c.repeated[g.Root] { // as in publish
 			number = 0
 		}
-		base, root := c.s.baseOf(only, number)
-		again := &held{body: kept.body}
-		b, err := again.encode(base, root)
+		b, err := recipefile.Encode(kept.bytes, c.s.baseOf(only, number))
 		if err != nil {
 			return err
 		}

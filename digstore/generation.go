@@ -56,8 +56,8 @@ func (s *Store) open(line module.Generation) (*Generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.recipe, g.digest, g.own = h.recipe, h.recipe.Digest, h.names
-	if g.mod, err = h.recipe.Module(s.packs); err != nil {
+	g.recipe, g.digest, g.own = h.Recipe, h.Recipe.Digest, h.Names
+	if g.mod, err = h.Recipe.Module(s.packs); err != nil {
 		return nil, fmt.Errorf("store %s: generation %s: %w", s.name, line.Root, err)
 	}
 	return g, nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/dig-network/digstore/digstore/internal/names"
+	"github.com/dig-network/digstore/digstore/internal/recipefile"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -246,7 +247,7 @@ func (s *Store) heldRoots() ([]merkle.Hash, error) {
 			return nil, fmt.Errorf("list generations: %w", err)
 		}
 		for _, e := range list {
-			if root, err := merkle.ParseHash(strings.TrimSuffix(e.Name(), recipeExt)); err == nil {
+			if root, err := merkle.ParseHash(strings.TrimSuffix(e.Name(), recipefile.Ext)); err == nil {
 				roots = append(roots, root)
 			}
 		}

@@ -28,14 +28,14 @@ func (s *Store) openKnown(content string, h *history.History, rehash bool) *know
 		return &known{}
 	}
 	kept, err := s.recipe(x.root)
-	if err != nil || kept.names == nil {
+	if err != nil || kept.Names == nil {
 		return &known{}
 	}
 	// Both lists are sorted by name, but for a resource that a commit has added.
 	k := &known{index: x, entries: make([]module.Entry, len(x.files))}
 	at, i := 0, 0
-	for e := range kept.recipe.Entries() {
-		name := kept.names[i]
+	for e := range kept.Recipe.Entries() {
+		name := kept.Names[i]
 		i++
 		if at < len(x.files) && x.files[at].name == name {
 			k.entries[at] = e

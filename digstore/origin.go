@@ -237,10 +237,10 @@ func (s *Store) revert(ctx context.Context, h *history.History, head auth.Signed
 	if err != nil {
 		return err
 	}
-	if err := s.checkPool(kept.recipe, func(merkle.Hash) bool { return false }); err != nil {
+	if err := s.checkPool(kept.Recipe, func(merkle.Hash) bool { return false }); err != nil {
 		return err
 	}
-	return s.publish(ctx, h, &arrival{recipe: kept.recipe, names: kept.names, head: head,
+	return s.publish(ctx, h, &arrival{recipe: kept.Recipe, names: kept.Names, head: head,
 		lines: []module.Generation{s.nextLine(h, head.Root)}})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/internal/packdir"
+	"github.com/dig-network/digstore/digstore/internal/recipefile"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -52,15 +53,15 @@ func (s *Store) keepPending(in *incoming, recipe *module.Recipe, head auth.Signe
 			return err
 		}
 	}
-	kept, err := newHeld(recipe, nil)
+	body, err := recipefile.NewBody(recipe, nil)
 	if err != nil {
 		return err
 	}
-	b, err := kept.encode(nil, merkle.Hash{})
+	b, err := recipefile.Encode(body.Bytes, nil)
 	if err != nil {
 		return err
 	}
-	if err := diskfs.WriteFile(s.w.fs, s.pendingName(root, recipeExt), b, 0o644); err != nil {
+	if err := diskfs.WriteFile(s.w.fs, s.pendingName(root, recipefile.Ext), b, 0o644); err != nil {
 		return err
 	}
 	return s.writePending(root, head, parent)
@@ -197,19 +198,20 @@ func (s *Store) promote(ctx context.Context, h *history.History, head auth.Signe
 }
 
 func (s *Store) pendingRecipe(root merkle.Hash) (*module.Recipe, error) {
-	name := s.pendingName(root, recipeExt)
-	b, err := diskfs.ReadFile(s.w.fs, name, maxBody)
+	name := s.pendingName(root, recipefile.Ext)
+	b, err := diskfs.ReadFile(s.w.fs, name, recipefile.MaxBody)
 	if err != nil {
 		return nil, err
 	}
 	kept, err := s.decodeHeld(name, b, 0)
+	var body *recipefile.Body
 	if err == nil {
-		err = kept.parse()
+		body, err = recipefile.ParseBody(kept.bytes)
 	}
 	if err != nil {
 		return nil, corrupt(name, "%v", err)
 	}
-	return kept.recipe, nil
+	return body.Recipe, nil
 }
 
 // Drop forgets a pending generation. One that is not pending is no error.
@@ -228,7 +230,7 @@ func (w *Workspace) Drop(ctx context.Context, id auth.StoreID, root merkle.Hash)
 
 // dropPending removes a pending generation, its marker first. The caller holds the lock.
 func (s *Store) dropPending(root merkle.Hash) error {
-	for _, ext := range []string{".json", recipeExt, packdir.Ext} {
+	for _, ext := range []string{".json", recipefile.Ext, packdir.Ext} {
 		if err := s.w.fs.Remove(s.pendingName(root, ext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("drop %s: %w", root, err)
 		}

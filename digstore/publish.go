@@ -88,14 +88,14 @@ func (s *Store) publish(ctx context.Context, h *history.History, a *arrival) err
 	recipeName := s.recipeName(root)
 	g.Go(func() error { return s.intend(&root, serial) })
 	g.Go(func() error {
-		base, baseRoot := s.baseOf(func(n uint64) (merkle.Hash, bool) {
+		base := s.baseOf(func(n uint64) (merkle.Hash, bool) {
 			if n >= h.Len() {
 				return merkle.Hash{}, false
 			}
 			g, err := h.Line(n)
 			return g.Root, err == nil
 		}, number)
-		b, err := kept.encode(base, baseRoot)
+		b, err := kept.encode(base)
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package digstore
+package recipefile
 
 import (
 	"bytes"

@@ -1,21 +1,18 @@
-package digstore
+package recipefile
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math/bits"
 )
 
-// A delta makes one run of bytes from another: a sequence of
+// deltaBlock is how many bytes of a target must agree with the base to be copied. The base is
+// indexed once for as many bytes.
 //
-//	uvarint n || n bytes              to be inserted, n may be 0
-//	uvarint n || varint d             n bytes of the base, from where the last copy ended plus d; n = 0 ends the delta
-//
-// in turn. Recipes are columns of hashes that do not compress, of which a commit changes a few; this finds what
-// stayed in one pass, at any shift, where a general compressor with a dictionary looks at samples and misses the rest.
-const (
-	deltaBlock = 16 // every so many bytes of the base are indexed, and that many must agree
-)
+// Recipes are columns of hashes, which do not compress, and of which a commit changes a few. One
+// pass finds what stayed, wherever it has moved to.
+const deltaBlock = 16
 
 var errDelta = errors.New("the difference from the base does not decode")
 
@@ -34,14 +31,19 @@ func appendDelta(dst, base, target []byte) []byte {
 	for i := 0; i+deltaBlock <= len(base); i += deltaBlock {
 		table[deltaHash(base[i:], shift)] = uint32(i + 1)
 	}
+	// same reports whether a block of the base is one of the target.
+	same := func(b, t int) bool {
+		return b >= 0 && b+deltaBlock <= len(base) &&
+			bytes.Equal(base[b:b+deltaBlock], target[t:t+deltaBlock])
+	}
 	from, last := 0, 0 // target[from:] is not written yet; base[:last] is where the last copy ended
 	for at := 0; at+deltaBlock <= len(target); {
 		b := -1
-		if last+deltaBlock <= len(base) && string(base[last:last+deltaBlock]) == string(target[at:at+deltaBlock]) {
-			b = last // most often it just goes on
-		} else if c := table[deltaHash(target[at:], shift)]; c > 0 && string(base[c-1:c-1+deltaBlock]) == string(target[at:at+deltaBlock]) {
-			b = int(c - 1)
-		} else if skip := last + at - from; skip+deltaBlock <= len(base) && string(base[skip:skip+deltaBlock]) == string(target[at:at+deltaBlock]) {
+		if same(last, at) {
+			b = last // in most cases the copy continues
+		} else if c := int(table[deltaHash(target[at:], shift)]) - 1; same(c, at) {
+			b = c
+		} else if skip := last + at - from; same(skip, at) {
 			b = skip // as many bytes were replaced
 		}
 		if b < 0 {
@@ -105,7 +107,10 @@ func applyDelta(base, delta []byte, size int) ([]byte, error) {
 		}
 		d, w := binary.Varint(delta)
 		at := last + d
-		if w <= 0 || at < 0 || at > int64(len(base)) || n > uint64(int64(len(base))-at) || n > uint64(size-len(out)) {
+		if w <= 0 || at < 0 || at > int64(len(base)) || n > uint64(int64(len(base))-at) {
+			return nil, errDelta
+		}
+		if n > uint64(size-len(out)) {
 			return nil, errDelta
 		}
 		out = append(out, base[at:at+int64(n)]...)
