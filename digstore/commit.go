@@ -15,6 +15,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/internal/packdir"
+	"github.com/dig-network/digstore/digstore/internal/scan"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -160,7 +161,7 @@ func (c *commit) gather(ctx context.Context) error {
 		}
 	}
 	var before *known
-	tree := &walked{}
+	tree := &scan.Tree{}
 	var g errgroup.Group
 	g.Go(func() error {
 		if err := c.s.mayWrite(c.signer.PublicKey()); err != nil {
@@ -181,12 +182,12 @@ func (c *commit) gather(ctx context.Context) error {
 		return nil
 	})
 	if c.content != "" {
-		tree, err = c.s.w.walk(ctx, c.content)
+		tree, err = c.s.w.scan(ctx, c.content)
 	}
 	if err := errors.Join(g.Wait(), err); err != nil {
 		return err
 	}
-	c.skipped, c.unread = tree.gone, tree.unread
+	c.skipped, c.unread = tree.Gone, tree.Unread
 	switch {
 	case len(recs) > 0:
 		for _, r := range recs {
@@ -194,10 +195,10 @@ func (c *commit) gather(ctx context.Context) error {
 		}
 	case c.content == "":
 		return fmt.Errorf("%w, and the store has no content root", ErrNothingStaged)
-	case len(tree.files) == 0:
+	case len(tree.Files) == 0:
 		return fmt.Errorf("%w: there is no file in %s", ErrNothingStaged, c.content)
 	default:
-		c.addFiles(tree.files, before)
+		c.addFiles(tree.Files, before)
 	}
 	if err := c.checkNames(); err != nil {
 		return err
@@ -216,12 +217,12 @@ func (c *commit) gather(ctx context.Context) error {
 
 // addFiles takes the files of the content root. What looks as it did when a generation was made of it is taken
 // from that one's recipe.
-func (c *commit) addFiles(files []found, before *known) {
+func (c *commit) addFiles(files []scan.Found, before *known) {
 	next := before.cursor()
 	jobs := make([]job, len(files))
 	for i, f := range files {
 		j := &jobs[i]
-		j.input, j.stat, j.bytes = fileInput(c.content, f), f.stat, f.stat.size
+		j.input, j.stat, j.bytes = fileInput(c.content, f), f.Stat, f.Stat.Size
 		if e, ok := next(f); ok && c.takeOver(j) {
 			j.entry = e
 		}
@@ -476,7 +477,7 @@ func (c *commit) noteFiles(root merkle.Hash) {
 	x := &statIndex{root: root, time: c.started, content: abs}
 	for _, j := range c.jobs {
 		if j.name != GenerationResource || !c.o.Again {
-			x.files = append(x.files, found{j.name, j.stat})
+			x.files = append(x.files, scan.Found{Name: j.name, Stat: j.stat})
 		}
 	}
 	c.s.writeStatIndex(x)

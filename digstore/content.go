@@ -3,12 +3,14 @@ package digstore
 import (
 	"io"
 	"path/filepath"
+
+	"github.com/dig-network/digstore/digstore/internal/scan"
 )
 
 // fileInput is a file below a content root.
-func fileInput(root string, f found) input {
-	return input{name: f.name, size: f.stat.size, open: func() (contentReader, error) {
-		r, err := openRaw(filepath.Join(root, filepath.FromSlash(f.name)))
+func fileInput(root string, f scan.Found) input {
+	return input{name: f.Name, size: f.Stat.Size, open: func() (contentReader, error) {
+		r, err := scan.Open(filepath.Join(root, filepath.FromSlash(f.Name)))
 		if err != nil {
 			return nil, err
 		}
@@ -25,12 +27,12 @@ func sectionInput(name string, r io.ReaderAt, off, size int64) input {
 
 type section struct{ r *io.SectionReader }
 
-func (s *section) stat() (statKey, error) { return statKey{size: s.r.Size()}, nil }
+func (s *section) Stat() (scan.Stat, error) { return scan.Stat{Size: s.r.Size()}, nil }
 
-func (s *section) since(statKey) (still, replaced bool, err error) { return true, true, nil }
+func (s *section) Since(scan.Stat) (still, replaced bool, err error) { return true, true, nil }
 
-// readAt reads up to len(b) bytes at off; 0 at the end.
-func (s *section) readAt(b []byte, off int64) (int, error) {
+// ReadAt reads up to len(b) bytes at off; 0 at the end.
+func (s *section) ReadAt(b []byte, off int64) (int, error) {
 	n, err := s.r.ReadAt(b, off)
 	if err == io.EOF {
 		err = nil
@@ -38,4 +40,4 @@ func (s *section) readAt(b []byte, off int64) (int, error) {
 	return n, err
 }
 
-func (s *section) close() {}
+func (s *section) Close() {}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/dig-network/digstore/digstore/internal/history"
+	"github.com/dig-network/digstore/digstore/internal/scan"
 	"github.com/dig-network/digstore/digstore/module"
 )
 
@@ -37,7 +38,7 @@ func (s *Store) openKnown(content string, h *history.History, rehash bool) *know
 	for e := range kept.Recipe.Entries() {
 		name := kept.Names[i]
 		i++
-		if at < len(x.files) && x.files[at].name == name {
+		if at < len(x.files) && x.files[at].Name == name {
 			k.entries[at] = e
 			at++
 		}
@@ -50,16 +51,16 @@ func (s *Store) openKnown(content string, h *history.History, rehash bool) *know
 
 // cursor returns a function that is asked about files in the order of their names and returns the entries of those
 // that have not changed.
-func (k *known) cursor() func(found) (module.Entry, bool) {
+func (k *known) cursor() func(scan.Found) (module.Entry, bool) {
 	at := 0
-	return func(f found) (module.Entry, bool) {
+	return func(f scan.Found) (module.Entry, bool) {
 		if k.index == nil {
 			return module.Entry{}, false
 		}
-		for at < len(k.index.files) && k.index.files[at].name < f.name {
+		for at < len(k.index.files) && k.index.files[at].Name < f.Name {
 			at++
 		}
-		if at == len(k.index.files) || k.index.files[at].name != f.name || !k.index.same(k.index.files[at].stat, f.stat) {
+		if at == len(k.index.files) || k.index.files[at].Name != f.Name || !k.index.same(k.index.files[at].Stat, f.Stat) {
 			return module.Entry{}, false
 		}
 		return k.entries[at], true

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/dig-network/digstore/digstore/internal/scan"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/internal/cdc"
@@ -42,12 +43,12 @@ type input struct {
 
 // contentReader is an open content: a file, or a part of the staging file.
 type contentReader interface {
-	stat() (statKey, error)
-	// since compares the content with how it was when stat returned before: still says that it looks the same,
+	Stat() (scan.Stat, error)
+	// Since compares the content with how it was when Stat returned before: still says that it looks the same,
 	// replaced that its name has been given to another file, so that this one is as it will ever be.
-	since(before statKey) (still, replaced bool, err error)
-	readAt(b []byte, off int64) (int, error)
-	close()
+	Since(before scan.Stat) (still, replaced bool, err error)
+	ReadAt(b []byte, off int64) (int, error)
+	Close()
 }
 
 // outcome is what became of a job.
@@ -64,7 +65,7 @@ type job struct {
 	input
 	entry module.Entry
 	bytes int64       // plaintext
-	stat  statKey     // of the file that was read, for the stat index
+	stat  scan.Stat   // of the file that was read, for the stat index
 	plain merkle.Hash // SHA-256 of the plaintext, when asked for
 	fresh bool        // went through the pipeline
 
@@ -73,7 +74,7 @@ type job struct {
 	sure    bool        // a change while it was read would show
 	limit   int64       // read no more than this many bytes; 0: all
 	before  merkle.Hash // the leaf of the previous attempt, of limit bytes; zero: none
-	first   statKey     // the stat of that attempt
+	first   scan.Stat   // the stat of that attempt
 	calm    bool        // the file held still during an attempt before
 	opened  int64       // when this attempt began, in nanoseconds since 1970
 
@@ -152,7 +153,7 @@ func (p *pipeline) run(ctx context.Context, jobs []*job) error {
 // settle decides whether the attempt counts, and else prepares the next one, if it is not the last.
 func (j *job) settle(last bool) bool {
 	read := j.large || j.entry.Chunks != nil
-	part := j.bytes < j.stat.size
+	part := j.bytes < j.stat.Size
 	switch {
 	case j.outcome == gone:
 		return true
@@ -164,12 +165,12 @@ func (j *job) settle(last bool) bool {
 		j.limit, j.before, j.calm = 0, merkle.Hash{}, true
 	case !j.before.IsZero() && j.before == j.entry.Leaf:
 		j.outcome, j.stat = settled, j.first
-		j.stat.size = j.bytes // so that the stat index does not take the file for what was read
+		j.stat.Size = j.bytes // so that the stat index does not take the file for what was read
 		return true
 	default:
 		j.limit, j.before, j.first = j.bytes, j.entry.Leaf, j.stat
 	}
-	j.outcome, j.large, j.size = changing, false, j.stat.size
+	j.outcome, j.large, j.size = changing, false, j.stat.Size
 	j.entry.Chunks, j.entry.Leaf = nil, merkle.Hash{}
 	return false
 }
@@ -177,16 +178,16 @@ func (j *job) settle(last bool) bool {
 // length is how many bytes to read of the open file that j.stat describes.
 func (j *job) length() int64 {
 	if j.limit > 0 {
-		return min(j.limit, j.stat.size)
+		return min(j.limit, j.stat.Size)
 	}
-	return j.stat.size
+	return j.stat.Size
 }
 
 // finish notes whether the file changed while it was read.
 func (j *job) finish(r contentReader) error {
-	still, replaced, err := r.since(j.stat)
-	other := j.first.inode != 0 && j.first.inode != j.stat.inode // than in the attempt before
-	j.still, j.sure = still, replaced || other || j.stat.olderThan(j.opened)
+	still, replaced, err := r.Since(j.stat)
+	other := j.first.Inode != 0 && j.first.Inode != j.stat.Inode // than in the attempt before
+	j.still, j.sure = still, replaced || other || j.stat.OlderThan(j.opened)
 	return err
 }
 
@@ -201,8 +202,8 @@ func (j *job) openJob() (contentReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if j.stat, err = r.stat(); err != nil {
-		r.close()
+	if j.stat, err = r.Stat(); err != nil {
+		r.Close()
 		return nil, err
 	}
 	return r, nil
@@ -386,13 +387,13 @@ func (j *job) readSmall(scratch []byte) ([]byte, error) {
 	if err != nil || r == nil {
 		return nil, err
 	}
-	defer r.close()
-	if j.stat.size > smallSize {
+	defer r.Close()
+	if j.stat.Size > smallSize {
 		return nil, nil
 	}
 	n := 0
 	for most := int(j.length()); n < most; {
-		m, err := r.readAt(scratch[n:most], int64(n))
+		m, err := r.ReadAt(scratch[n:most], int64(n))
 		if err != nil {
 			return nil, err
 		}
@@ -418,7 +419,7 @@ func (j *job) readSmall(scratch []byte) ([]byte, error) {
 func reads(r contentReader, want []byte) (bool, error) {
 	var buf [32 << 10]byte
 	for n := 0; n < len(want); {
-		m, err := r.readAt(buf[:min(len(buf), len(want)-n)], int64(n))
+		m, err := r.ReadAt(buf[:min(len(buf), len(want)-n)], int64(n))
 		if err != nil || m == 0 || !bytes.Equal(buf[:m], want[n:n+m]) {
 			return false, err
 		}
@@ -433,8 +434,8 @@ func (p *pipeline) feedLarge(ctx context.Context, j *job, emit func(*unit) error
 	if err != nil || r == nil {
 		return err
 	}
-	defer r.close()
-	if j.stat.size <= smallSize {
+	defer r.Close()
+	if j.stat.Size <= smallSize {
 		return nil // the next attempt reads it as a small one
 	}
 	length := j.length()
@@ -462,7 +463,7 @@ func (p *pipeline) feedLarge(ctx context.Context, j *job, emit func(*unit) error
 		n := copy(win.buf, carry)
 		for n < len(win.buf) && !eof {
 			most := min(int64(len(win.buf)-n), length-j.bytes)
-			m, err := r.readAt(win.buf[n:n+int(most)], j.bytes)
+			m, err := r.ReadAt(win.buf[n:n+int(most)], j.bytes)
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/dig-network/digstore/digstore/internal/scan"
 )
 
 func sortNames(list []string) { slices.SortFunc(list, strings.Compare) }
@@ -126,13 +128,21 @@ func (s *Store) StageFiles(ctx context.Context, fsys fs.FS, patterns []string, o
 	return staged, nil
 }
 
+// scan lists the files of a content root.
+func (w *Workspace) scan(ctx context.Context, root string) (*scan.Tree, error) {
+	return scan.Walk(ctx, root, w.scanOptions())
+}
+
+func (w *Workspace) scanOptions() *scan.Options {
+	return &scan.Options{Workers: w.workers, Excludes: w.excludes, Workspace: w.dir, Skip: isSettingsDir}
+}
+
 // listFS finds the files that patterns mean, sorted by name, each once.
 func (w *Workspace) listFS(ctx context.Context, fsys fs.FS, patterns []string) ([]Staged, error) {
 	if len(patterns) == 0 {
 		patterns = []string{"."}
 	}
 	found := map[string]int64{}
-	top := (*ignoreList)(nil).with("", parseIgnore([]byte(strings.Join(w.excludes, "\n"))))
 	for _, p := range patterns {
 		p = path.Clean(strings.TrimSuffix(p, "/"))
 		matches := []string{p}
@@ -146,7 +156,7 @@ func (w *Workspace) listFS(ctx context.Context, fsys fs.FS, patterns []string) (
 		}
 		before := len(found)
 		for _, m := range matches {
-			if err := listOne(ctx, fsys, m, top, found); err != nil {
+			if err := w.listOne(ctx, fsys, m, found); err != nil {
 				return nil, err
 			}
 		}
@@ -175,7 +185,7 @@ func anyBelow(found map[string]int64, names []string) bool {
 }
 
 // listOne adds a file, or what lies below a directory.
-func listOne(ctx context.Context, fsys fs.FS, name string, rules *ignoreList, found map[string]int64) error {
+func (w *Workspace) listOne(ctx context.Context, fsys fs.FS, name string, found map[string]int64) error {
 	if slices.ContainsFunc(strings.Split(name, "/"), isSettingsDir) {
 		return &KeyNameError{name, "settings of a program are not published"}
 	}
@@ -193,96 +203,16 @@ func listOne(ctx context.Context, fsys fs.FS, name string, rules *ignoreList, fo
 		found[name] = info.Size()
 		return nil
 	}
-	if name == "." {
-		return listDir(ctx, fsys, "", rules, found)
-	}
-	// The ignore files of the directories above hold too.
-	at := ""
-	for _, part := range strings.Split(name, "/") {
-		list, err := fs.ReadDir(fsys, path.Join(".", at))
-		if err != nil {
-			return err
-		}
-		if rules, err = rulesIn(fsys, at, list, rules); err != nil {
-			return err
-		}
-		at += part + "/"
-	}
-	return listDir(ctx, fsys, at, rules, found)
-}
-
-// listDir walks the directory prefix, "" or ending in a slash.
-func listDir(ctx context.Context, fsys fs.FS, prefix string, rules *ignoreList, found map[string]int64) error {
-	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
-	}
-	list, err := fs.ReadDir(fsys, path.Join(".", prefix))
+	tree, err := scan.FS(ctx, fsys, name, w.scanOptions())
 	if err != nil {
 		return err
 	}
-	if rules, err = rulesIn(fsys, prefix, list, rules); err != nil {
-		return err
-	}
-	for _, e := range list {
-		name := prefix + e.Name()
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
+	for _, f := range tree.Files {
+		if !utf8.ValidString(f.Name) {
+			return fmt.Errorf("%s: the name is not UTF-8, so it cannot be a resource key "+
+				"(rename it, or ignore it)", f.Name)
 		}
-		switch {
-		case isSettingsDir(e.Name()):
-		case e.IsDir():
-			if rules.ignores(name, true) {
-				continue
-			}
-			if err := listDir(ctx, fsys, name+"/", rules, found); err != nil {
-				return err
-			}
-		case e.Type().IsRegular() && !rules.ignores(name, false):
-			if !utf8.ValidString(name) {
-				return fmt.Errorf("%s: the name is not UTF-8, so it cannot be a resource key (rename it, or ignore it)", name)
-			}
-			info, err := e.Info()
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			found[name] = info.Size()
-		}
+		found[f.Name] = f.Stat.Size
 	}
 	return nil
-}
-
-func readIgnoreFS(fsys fs.FS, name string) ([]ignorePattern, error) {
-	f, err := fsys.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxIgnore+1))
-	if err == nil && len(text) > maxIgnore {
-		err = fmt.Errorf("read %s: more than %d bytes", name, maxIgnore)
-	}
-	return parseIgnore(text), err
-}
-
-// rulesIn adds the ignore files of a directory to the rules.
-func rulesIn(fsys fs.FS, prefix string, list []fs.DirEntry, rules *ignoreList) (*ignoreList, error) {
-	var patterns []ignorePattern
-	for _, file := range ignoreFiles {
-		// A link does not count, as in git.
-		if !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == file && e.Type().IsRegular() }) {
-			continue
-		}
-		more, err := readIgnoreFS(fsys, prefix+file)
-		if err != nil {
-			return nil, err
-		}
-		patterns = append(patterns, more...)
-	}
-	return rules.with(prefix, patterns), nil
 }

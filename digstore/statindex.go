@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"path/filepath"
 
+	"github.com/dig-network/digstore/digstore/internal/scan"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -22,32 +23,13 @@ type statIndex struct {
 	root    merkle.Hash // the generation
 	time    int64       // before any file was read, by the clock of the file system
 	content string      // the content root
-	files   []found
+	files   []scan.Found
 }
 
 const (
 	statMagic = "DIGSTAT1"
 	statRow   = 8 + 8 + 8 + 8 + 4
-	// fineStep is the longest step of a time stamp that has a fraction of a second: clocks tick every 16 ms on
-	// Windows, every 10 ms or faster elsewhere, and exFAT counts in 10 ms.
-	fineStep = 20_000_000
-	// coarseStep is the longest step of one that has none: FAT counts in 2 s, ext3, HFS+, ext4 with inodes of 128
-	// bytes and many NFS servers in 1 s.
-	coarseStep = 2_000_000_000
 )
-
-// olderThan reports whether a change of the file at the time at, or later, would show in its times. How coarsely the
-// file system counts is inferred from the times themselves.
-func (k statKey) olderThan(at int64) bool {
-	older := func(t int64) bool {
-		step := int64(fineStep)
-		if t%1_000_000_000 == 0 {
-			step = coarseStep
-		}
-		return t < at-step
-	}
-	return older(k.mtime) && older(k.ctime) // a ctime of 0 is older than anything
-}
 
 func (s *Store) statIndexName() string { return filepath.Join(s.dir, "statindex") }
 
@@ -102,7 +84,7 @@ func parseStatIndex(b []byte) *statIndex {
 	if count > (len(b)-at)/(2+statRow) {
 		return nil
 	}
-	x.files = make([]found, count)
+	x.files = make([]scan.Found, count)
 	for i := range x.files {
 		if len(b)-at < 2 {
 			return nil
@@ -113,11 +95,11 @@ func parseStatIndex(b []byte) *statIndex {
 			return nil
 		}
 		f := &x.files[i]
-		f.name = text[at : at+n]
+		f.Name = text[at : at+n]
 		row := b[at+n:]
-		f.stat = statKey{size: int64(binary.BigEndian.Uint64(row)), mtime: int64(binary.BigEndian.Uint64(row[8:])),
-			ctime: int64(binary.BigEndian.Uint64(row[16:])), inode: binary.BigEndian.Uint64(row[24:]), mode: binary.BigEndian.Uint32(row[32:])}
-		if i > 0 && x.files[i-1].name >= f.name {
+		f.Stat = scan.Stat{Size: int64(binary.BigEndian.Uint64(row)), Mtime: int64(binary.BigEndian.Uint64(row[8:])),
+			Ctime: int64(binary.BigEndian.Uint64(row[16:])), Inode: binary.BigEndian.Uint64(row[24:]), Mode: binary.BigEndian.Uint32(row[32:])}
+		if i > 0 && x.files[i-1].Name >= f.Name {
 			return nil
 		}
 		at += n + statRow
@@ -132,7 +114,7 @@ func parseStatIndex(b []byte) *statIndex {
 func (x *statIndex) marshal() []byte {
 	size := 64 + len(x.content)
 	for i := range x.files {
-		size += 2 + len(x.files[i].name) + statRow
+		size += 2 + len(x.files[i].Name) + statRow
 	}
 	b := append(make([]byte, 0, size), statMagic...)
 	b = append(b, 0, 0, 0, 0)
@@ -146,24 +128,24 @@ func (x *statIndex) marshal() []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(x.files)))
 	for i := range x.files {
 		f := &x.files[i]
-		if len(f.name) > 1<<16-1 {
+		if len(f.Name) > 1<<16-1 {
 			return nil
 		}
-		b = binary.BigEndian.AppendUint16(b, uint16(len(f.name)))
-		b = append(b, f.name...)
-		b = binary.BigEndian.AppendUint64(b, uint64(f.stat.size))
-		b = binary.BigEndian.AppendUint64(b, uint64(f.stat.mtime))
-		b = binary.BigEndian.AppendUint64(b, uint64(f.stat.ctime))
-		b = binary.BigEndian.AppendUint64(b, f.stat.inode)
-		b = binary.BigEndian.AppendUint32(b, f.stat.mode)
+		b = binary.BigEndian.AppendUint16(b, uint16(len(f.Name)))
+		b = append(b, f.Name...)
+		b = binary.BigEndian.AppendUint64(b, uint64(f.Stat.Size))
+		b = binary.BigEndian.AppendUint64(b, uint64(f.Stat.Mtime))
+		b = binary.BigEndian.AppendUint64(b, uint64(f.Stat.Ctime))
+		b = binary.BigEndian.AppendUint64(b, f.Stat.Inode)
+		b = binary.BigEndian.AppendUint32(b, f.Stat.Mode)
 	}
 	binary.BigEndian.PutUint32(b[len(statMagic):], crc32.Checksum(b[len(statMagic)+4:], castagnoli))
 	return b
 }
 
 // same reports whether the file still looks as it did, and would not if it had changed since.
-func (x *statIndex) same(then, now statKey) bool {
-	return then == now && then.olderThan(x.time)
+func (x *statIndex) same(then, now scan.Stat) bool {
+	return then == now && then.OlderThan(x.time)
 }
 
 // writeStatIndex replaces the index. When it cannot be written, the next commit reads more than it need.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/dig-network/digstore/digstore/internal/scan"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/merkle"
@@ -42,12 +43,12 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 	if st.ContentRoot == "" {
 		return st, nil
 	}
-	tree, err := s.w.walk(ctx, st.ContentRoot)
+	tree, err := s.w.scan(ctx, st.ContentRoot)
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)
 	}
-	files := st.setUnsafe(tree.files)
-	st.Unread = tree.unread
+	files := st.setUnsafe(tree.Files)
+	st.Unread = tree.Unread
 	h, err := s.log.Current()
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)
@@ -55,7 +56,7 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 	head, ok := h.Head()
 	if !ok {
 		for _, f := range files {
-			st.Added = append(st.Added, f.name)
+			st.Added = append(st.Added, f.Name)
 		}
 		return st, nil
 	}
@@ -75,15 +76,15 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 }
 
 // setUnsafe notes the files that a commit refuses and returns the others.
-func (st *Status) setUnsafe(files []found) []found {
+func (st *Status) setUnsafe(files []scan.Found) []scan.Found {
 	names := make([]string, len(files))
 	for i, f := range files {
-		names[i] = f.name
+		names[i] = f.Name
 	}
 	st.Unsafe = checkNames(names)
 	left := st.Unsafe
-	return slices.DeleteFunc(files, func(f found) bool {
-		if len(left) == 0 || left[0].Key != f.name {
+	return slices.DeleteFunc(files, func(f scan.Found) bool {
+		if len(left) == 0 || left[0].Key != f.Name {
 			return false
 		}
 		left = left[1:]
@@ -92,10 +93,10 @@ func (st *Status) setUnsafe(files []found) []found {
 }
 
 // compare fills in the status by looks alone, and reports whether looks were enough.
-func (st *Status) compare(files []found, x *statIndex) bool {
+func (st *Status) compare(files []scan.Found, x *statIndex) bool {
 	unchanged, at := 0, 0
 	for _, f := range files {
-		if at == len(x.files) || x.files[at].name != f.name || !x.same(x.files[at].stat, f.stat) {
+		if at == len(x.files) || x.files[at].Name != f.Name || !x.same(x.files[at].Stat, f.Stat) {
 			return false
 		}
 		at++
@@ -106,7 +107,7 @@ func (st *Status) compare(files []found, x *statIndex) bool {
 }
 
 // compareContent compares files with the head, reading those that the stat index does not vouch for.
-func (s *Store) compareContent(ctx context.Context, st *Status, files []found, head module.Generation) error {
+func (s *Store) compareContent(ctx context.Context, st *Status, files []scan.Found, head module.Generation) error {
 	g, err := s.open(head)
 	if err != nil {
 		return err
@@ -124,7 +125,7 @@ func (s *Store) compareContent(ctx context.Context, st *Status, files []found, h
 	var todo []*job
 	var leaves []merkle.Hash
 	for _, f := range files {
-		key := urn.RetrievalKey(s.set.id, f.name)
+		key := urn.RetrievalKey(s.set.id, f.Name)
 		there[key] = true
 		if _, same := next(f); same {
 			st.Unchanged++
@@ -133,11 +134,11 @@ func (s *Store) compareContent(ctx context.Context, st *Status, files []found, h
 		r, err := g.mod.Find(key)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			st.Added = append(st.Added, f.name)
+			st.Added = append(st.Added, f.Name)
 		case err != nil:
 			return err
-		case r.Size() != f.stat.size:
-			st.Modified = append(st.Modified, f.name)
+		case r.Size() != f.Stat.Size:
+			st.Modified = append(st.Modified, f.Name)
 		default:
 			todo = append(todo, &job{input: fileInput(st.ContentRoot, f)})
 			leaves = append(leaves, r.Leaf())

@@ -1,8 +1,10 @@
-package digstore
+package scan_test
 
 import (
 	"testing"
 	"time"
+
+	"github.com/dig-network/digstore/digstore/internal/scan"
 )
 
 func TestOlderThan(t *testing.T) {
@@ -26,7 +28,7 @@ func TestOlderThan(t *testing.T) {
 		{"in the future", now + 1000*second + 1, now - 50_000_001, false},
 		{"ctime in the future", now - 1000*second, now + 1000*second + 1, false},
 	} {
-		if got := (statKey{mtime: c.mtime, ctime: c.ctime}).olderThan(now); got != c.want {
+		if got := (scan.Stat{Mtime: c.mtime, Ctime: c.ctime}).OlderThan(now); got != c.want {
 			t.Errorf("%s: %t, want %t", c.name, got, c.want)
 		}
 	}

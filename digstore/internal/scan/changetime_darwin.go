@@ -1,4 +1,4 @@
-package digstore
+package scan
 
 import (
 	"os"

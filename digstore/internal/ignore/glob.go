@@ -1,13 +1,13 @@
-package digstore
+package ignore
 
 import (
 	"slices"
 	"strings"
 )
 
-// A glob is a pattern of git's ignore files. It matches as git's wildmatch does: * and ? stop at slashes, ** between
-// slashes crosses them, [a-z] is a class of bytes, \ quotes. The time for a match is bounded by the product of the
-// lengths of pattern and name.
+// A glob is a pattern of git's ignore files. It matches as git's wildmatch does: * and ? stop at
+// slashes, ** between slashes crosses them, [a-z] is a class of bytes, \ quotes. The time for a
+// match is bounded by the product of the lengths of pattern and name.
 type glob struct {
 	prefix string // what a name begins with
 	suffix string // what it ends with, when tokens is a single star
@@ -50,8 +50,8 @@ func parseGlob(p string) (g glob, ok bool) {
 	if n < 0 {
 		return glob{prefix: p}, true
 	}
-	// What follows the literal beginning is a pattern of its own: in "a**/b" the ** counts as if it stood
-	// between slashes, as it does in git.
+	// What follows the literal beginning is a pattern of its own: in "a**/b" the ** counts as if it
+	// stood between slashes, as it does in git.
 	g.prefix, p = p[:n], p[n:]
 	if p[0] == '*' && !strings.ContainsAny(p[1:], `*?[\/`) {
 		g.tokens, g.suffix = []token{{kind: star}}, p[1:]
@@ -63,20 +63,16 @@ func parseGlob(p string) (g glob, ok bool) {
 		case '?':
 			t.kind = anyByte
 		case '*':
-			end := i
-			for end < len(p) && p[end] == '*' {
-				end++
-			}
-			t.kind = star
+			end := i + len(p[i:]) - len(strings.TrimLeft(p[i:], "*"))
 			rest := p[end:]
-			if end-i > 1 && (i == 0 || p[i-1] == '/') {
-				switch {
-				case strings.HasPrefix(rest, "/"):
-					g.tokens = append(g.tokens, token{kind: skipDirs})
-					t.kind = starStar
-				case rest == "" || strings.HasPrefix(rest, `\/`):
-					t.kind = starStar
-				}
+			between := end-i > 1 && (i == 0 || p[i-1] == '/') // two stars or more between slashes
+			t.kind = star
+			switch {
+			case between && strings.HasPrefix(rest, "/"):
+				g.tokens = append(g.tokens, token{kind: skipDirs})
+				t.kind = starStar
+			case between && (rest == "" || strings.HasPrefix(rest, `\/`)):
+				t.kind = starStar
 			}
 			i = end - 1
 		case '[':
@@ -100,7 +96,8 @@ func parseGlob(p string) (g glob, ok bool) {
 	return g, true
 }
 
-// parseClass reads the class that p begins with and returns how many bytes it has; 0 when it does not end.
+// parseClass reads the class that p begins with and returns how many bytes it has; 0 when it does
+// not end.
 func parseClass(p string) (set byteSet, n int) {
 	i := 1
 	negate := i < len(p) && (p[i] == '!' || p[i] == '^')

@@ -1,7 +1,6 @@
-package digstore
+package ignore
 
 import (
-	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,14 +14,15 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// excluded reports whether the rules of the folder sub leave a file in it out, by itself or with a folder above it.
-func excluded(rules *ignoreList, sub, name string) bool {
+// excluded reports whether the rules of the folder sub leave a file in it out, by itself or with a
+// folder above it.
+func excluded(rules *List, sub, name string) bool {
 	for i := len(sub); i < len(name); i++ {
-		if name[i] == '/' && rules.ignores(name[:i], true) {
+		if name[i] == '/' && rules.Ignores(name[:i], true) {
 			return true
 		}
 	}
-	return rules.ignores(name, false)
+	return rules.Ignores(name, false)
 }
 
 // randomText makes a text of parts.
@@ -34,7 +34,8 @@ func randomText(r *rand.Rand, parts []string, most int) string {
 	return b.String()
 }
 
-// TestIgnoreAgreesWithGit makes ignore files of one to three random lines, and asks git about random paths.
+// TestIgnoreAgreesWithGit makes ignore files of one to three random lines, and asks git about
+// random paths.
 func TestIgnoreAgreesWithGit(t *testing.T) {
 	git, err := exec.LookPath("git")
 	if err != nil {
@@ -63,7 +64,7 @@ func TestIgnoreAgreesWithGit(t *testing.T) {
 	}
 	run("", "init", "-q")
 	fixed := []string{"*a*a*a*a*a*b", "foo**/bar", "a/**/b", "**/a", "a/**", "**", "/", "//", "!", "a\\", "a/ ", "a\\  ", "\ufeffa", "*.b", "a*b/**/*c"}
-	texts, rules, queries := []string{}, []*ignoreList{}, strings.Builder{}
+	texts, rules, queries := []string{}, []*List{}, strings.Builder{}
 	paths := map[string]int{}
 	for i := range ignoreFiles {
 		text := ""
@@ -81,7 +82,7 @@ func TestIgnoreAgreesWithGit(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, sub, ".gitignore"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		texts, rules = append(texts, text), append(rules, (*ignoreList)(nil).with(sub, parseIgnore([]byte(text))))
+		texts, rules = append(texts, text), append(rules, (*List)(nil).With(sub, Parse([]byte(text))))
 		for range 12 {
 			name := sub
 			for k := range 1 + r.IntN(4) {
@@ -162,7 +163,8 @@ func FuzzGlob(f *testing.F) {
 	})
 }
 
-// plainMatch is a matcher by the words of gitignore's manual, for patterns that are known to be well formed.
+// plainMatch is a matcher by the words of gitignore's manual, for patterns that are known to be
+// well formed.
 func plainMatch(p, name string, first bool) bool {
 	if p == "" {
 		return name == ""
@@ -192,15 +194,4 @@ func plainMatch(p, name string, first bool) bool {
 		p = p[1:]
 	}
 	return name != "" && name[0] == p[0] && plainMatch(p[1:], name[1:], p[0] == '/')
-}
-
-// TestIgnoreLimit: an ignore file that is too long is an error, not a part of its lines.
-func TestIgnoreLimit(t *testing.T) {
-	name := filepath.Join(t.TempDir(), ".gitignore")
-	if err := os.WriteFile(name, bytes.Repeat([]byte("a\n"), maxIgnore/2+1), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := readIgnore(name); err == nil {
-		t.Error("it was read")
-	}
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package digstore
+package scan
 
 import (
 	"os"
@@ -10,7 +10,7 @@ import (
 // listing is a directory and what is in it.
 type listing struct {
 	path    string
-	entries []dirEntry
+	entries []entry
 }
 
 // follow says whether path may be a link.
@@ -32,19 +32,20 @@ func openListing(path string, _ []byte, follow bool) (*listing, error) {
 	}
 	l := &listing{path: path}
 	for _, e := range list {
-		l.entries = append(l.entries, dirEntry{e.Name(), e.Type().IsRegular(), e.IsDir()})
+		l.entries = append(l.entries, entry{e.Name(), e.Type().IsRegular(), e.IsDir()})
 	}
 	return l, nil
 }
 
-// stat describes an entry, without following a link.
-func (l *listing) stat(base string) (statKey, error) {
-	name := filepath.Join(l.path, base)
+// stat implements directory.
+func (l *listing) stat(i int) (k Stat, regular bool, err error) {
+	name := filepath.Join(l.path, l.entries[i].name)
 	info, err := os.Lstat(name)
 	if err != nil {
-		return statKey{}, err
+		return Stat{}, false, err
 	}
-	return keyOf(info, changeTimeAt(name, info)), nil
+	k = keyOf(info, changeTimeAt(name, info))
+	return k, k.isRegular(), nil
 }
 
 func (l *listing) close() {}

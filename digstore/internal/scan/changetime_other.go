@@ -1,6 +1,6 @@
 //go:build !linux && !windows && !darwin
 
-package digstore
+package scan
 
 import "os"
 

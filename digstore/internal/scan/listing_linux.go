@@ -1,4 +1,4 @@
-package digstore
+package scan
 
 import (
 	"encoding/binary"
@@ -13,12 +13,11 @@ import (
 type listing struct {
 	fd      int
 	path    string
-	entries []dirEntry
+	entries []entry
 }
 
-// openListing reads a directory, with system calls of its own: no poller, no sorting, no object for each entry.
-// buf is scratch space.
-// follow says whether path may be a link.
+// openListing reads a directory, with system calls of its own: no poller, no sorting, no object for
+// each entry. buf is scratch space. follow says whether path may be a link.
 func openListing(path string, buf []byte, follow bool) (*listing, error) {
 	flags := unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
 	if !follow {
@@ -55,7 +54,8 @@ func openListing(path string, buf []byte, follow bool) (*listing, error) {
 	}
 }
 
-// parse reads linux_dirent64 records: u64 inode, i64 offset, u16 length of the record, u8 type, name, NUL.
+// parse reads linux_dirent64 records: u64 inode, i64 offset, u16 length of the record, u8 type,
+// name, NUL.
 func (l *listing) parse(b []byte) error {
 	const header = int(unsafe.Offsetof(unix.Dirent{}.Name))
 	for len(b) >= header {
@@ -75,7 +75,7 @@ func (l *listing) parse(b []byte) error {
 		if string(name) == "." || string(name) == ".." {
 			continue
 		}
-		e := dirEntry{name: string(name)}
+		e := entry{name: string(name)}
 		switch kind {
 		case unix.DT_REG:
 			e.file = true
@@ -104,13 +104,16 @@ func (l *listing) fstatat(base string, st *unix.Stat_t) error {
 	}
 }
 
-// stat describes an entry, without following a link.
-func (l *listing) stat(base string) (statKey, error) {
+// stat implements directory.
+func (l *listing) stat(i int) (k Stat, regular bool, err error) {
+	base := l.entries[i].name
 	var st unix.Stat_t
 	if err := l.fstatat(base, &st); err != nil {
-		return statKey{}, &fs.PathError{Op: "stat", Path: l.path + string(os.PathSeparator) + base, Err: err}
+		path := l.path + string(os.PathSeparator) + base
+		return Stat{}, false, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	return keyOfStat(&st), nil
+	k = keyOfStat(&st)
+	return k, k.isRegular(), nil
 }
 
 func (l *listing) close() { _ = unix.Close(l.fd) }

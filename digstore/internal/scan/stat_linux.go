@@ -1,4 +1,4 @@
-package digstore
+package scan
 
 import (
 	"io/fs"
@@ -9,10 +9,13 @@ import (
 	"github.com/dig-network/digstore/internal/regular"
 )
 
-// rawFile is an open file without the runtime's poller, which regular files have no use for.
-type rawFile int
+// A File is an open regular file, for reading. It is an open file without the runtime's poller,
+// which regular files have no use for.
+type File int
 
-func openRaw(name string) (rawFile, error) {
+// Open opens a file. A name that leads to a link or to anything else that is no regular file is
+// regular.ErrNotRegular.
+func Open(name string) (File, error) {
 	for {
 		fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 		if err == unix.EINTR {
@@ -25,48 +28,50 @@ func openRaw(name string) (rawFile, error) {
 		default:
 			return -1, &fs.PathError{Op: "open", Path: name, Err: err}
 		}
-		f := rawFile(fd)
+		f := File(fd)
 		st, err := f.fstat()
 		if err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG {
 			err = &fs.PathError{Op: "open", Path: name, Err: regular.ErrNotRegular}
 		}
 		if err != nil {
-			f.close()
+			f.Close()
 			return -1, err
 		}
 		return f, nil
 	}
 }
 
-func (f rawFile) fstat() (unix.Stat_t, error) {
+func (f File) fstat() (unix.Stat_t, error) {
 	var st unix.Stat_t
 	err := unix.Fstat(int(f), &st)
 	return st, os.NewSyscallError("fstat", err)
 }
 
-func (f rawFile) stat() (statKey, error) {
+// Stat describes the file.
+func (f File) Stat() (Stat, error) {
 	st, err := f.fstat()
 	return keyOfStat(&st), err
 }
 
-func keyOfStat(st *unix.Stat_t) statKey {
-	return statKey{st.Size, st.Mtim.Nano(), st.Ctim.Nano(), st.Ino, st.Mode}
+func keyOfStat(st *unix.Stat_t) Stat {
+	return Stat{st.Size, st.Mtim.Nano(), st.Ctim.Nano(), st.Ino, st.Mode}
 }
 
-func (k statKey) regular() bool { return k.mode&unix.S_IFMT == unix.S_IFREG }
+func (k Stat) isRegular() bool { return k.Mode&unix.S_IFMT == unix.S_IFREG }
 
-// since compares the file with how it was. The ctime of a file that has lost its name says nothing about its content.
-func (f rawFile) since(before statKey) (still, replaced bool, err error) {
+// Since compares the file with how it was. The ctime of a file that has lost its name says nothing
+// about its content.
+func (f File) Since(before Stat) (still, replaced bool, err error) {
 	st, err := f.fstat()
 	now := keyOfStat(&st)
 	if replaced = st.Nlink == 0; replaced {
-		now.ctime = before.ctime
+		now.Ctime = before.Ctime
 	}
 	return now == before, replaced, err
 }
 
-// readAt reads up to len(b) bytes at off; 0 at the end.
-func (f rawFile) readAt(b []byte, off int64) (int, error) {
+// ReadAt reads up to len(b) bytes at off. It returns 0 without an error at the end.
+func (f File) ReadAt(b []byte, off int64) (int, error) {
 	for {
 		n, err := unix.Pread(int(f), b, off)
 		if err == unix.EINTR {
@@ -79,4 +84,5 @@ func (f rawFile) readAt(b []byte, off int64) (int, error) {
 	}
 }
 
-func (f rawFile) close() { _ = unix.Close(int(f)) }
+// Close closes the file.
+func (f File) Close() { _ = unix.Close(int(f)) }
