@@ -131,12 +131,20 @@ func (c *collection) choose() error {
 			c.report.Dropped = append(c.report.Dropped, g)
 		}
 	}
+	c.s.packs.Reload() // others may have moved chunks
 	for _, g := range c.kept {
 		kept, err := c.s.recipe(g.Root)
 		if err != nil {
 			return err
 		}
 		for _, ch := range kept.Recipe.Pool() {
+			there, err := c.s.packs.Has(ch.ID)
+			if err != nil {
+				return err
+			}
+			if !there { // what would be dropped may be all that is whole
+				return corrupt(c.s.packs.Path(), "chunk %s of generation %d is missing", ch.ID, g.Number)
+			}
 			c.live = append(c.live, ch.ID)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -77,13 +79,18 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 	}
 	results := make([]verified, 0, len(lines))
 	var text []string
+	var damaged damages
 	for _, line := range lines {
 		r, err := s.Verify(ctx, line.Root, &digstore.VerifyOptions{Deep: deep, Progress: p.set})
 		if all && errors.Is(err, fs.ErrNotExist) && !errors.Is(err, digstore.ErrCorrupt) {
 			continue // not held
 		}
+		if err != nil && all && ctx.Err() == nil {
+			damaged = append(damaged, damagedGeneration{line.Number, err})
+			continue
+		}
 		if err != nil {
-			return &hinted{err, "what is kept here is damaged: clone the store again, or pull it from another host"}
+			return &hinted{err, damagedHint}
 		}
 		why := revoked.of(line.Root)
 		results = append(results, verified{line.Number, line.Root, r.Signed, r.Resources, r.Bytes, why})
@@ -97,6 +104,16 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 		text = append(text, fmt.Sprintf("generation %d is whole: %s checked, %s, %s", line.Number, how, size(r.Bytes), signed))
 	}
 	p.stop()
+	if len(damaged) > 0 {
+		if !a.json && !a.quiet {
+			w := &screen{w: a.out}
+			printLines(w, text)
+			if err := w.flush(); err != nil {
+				return err
+			}
+		}
+		return &hinted{damaged.of(len(results) + len(damaged)), damagedHint}
+	}
 	if err := s.CheckNames(); err != nil {
 		return &hinted{err, "the content is whole; names that were kept here are damaged: remove the file, then commit, or give the names again with checkout --names"}
 	}
@@ -109,11 +126,36 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 		Deep    bool         `json:"deep"`
 		Proven  bool         `json:"history_proven"`
 		Good    []verified   `json:"verified"`
-	}{s.Name(), s.ID(), deep, proven, results}, func(w io.Writer) {
-		for _, line := range text {
-			fmt.Fprintln(w, printable(line))
-		}
-	})
+	}{s.Name(), s.ID(), deep, proven, results}, func(w io.Writer) { printLines(w, text) })
+}
+
+func printLines(w io.Writer, lines []string) {
+	for _, line := range lines {
+		fmt.Fprintln(w, printable(line))
+	}
+}
+
+const damagedHint = "what is kept here is damaged: clone the store again, or pull it from another host"
+
+// damages are the generations of a store that verification found damaged.
+type damages []damagedGeneration
+
+type damagedGeneration struct {
+	number uint64
+	err    error
+}
+
+// of is one error for all of them, of so many that were looked at.
+func (d damages) of(total int) error {
+	if len(d) == 1 {
+		return fmt.Errorf("1 of %d generations is damaged: generation %d: %w", total, d[0].number, d[0].err)
+	}
+	also := make([]string, 0, len(d)-1)
+	for _, one := range d[1:] {
+		also = append(also, strconv.FormatUint(one.number, 10))
+	}
+	return fmt.Errorf("%d of %d generations are damaged, also %s; the first, generation %d: %w",
+		len(d), total, strings.Join(also, ", "), d[0].number, d[0].err)
 }
 
 // toVerify lists the generations to look at.
