@@ -27,6 +27,8 @@ var (
 	ErrLocked = diskfs.ErrLocked
 	// ErrCorrupt says that a file of the workspace is not what it has to be.
 	ErrCorrupt = module.ErrDamaged
+	// ErrRemoved says that a store was removed while it was read. Opening it again is fs.ErrNotExist.
+	ErrRemoved = module.ErrRemoved
 )
 
 // A LockedError says which lock is held, and by which process where that is known. It matches ErrLocked.

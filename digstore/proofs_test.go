@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/dig-network/digstore/digstore"
@@ -56,6 +57,41 @@ func TestDamagedLines(t *testing.T) {
 			}
 		}
 		at += len(line)
+	}
+}
+
+// TestHistoryGone: a history that loses its files while a process has the store open is damaged, and not empty, also
+// where nothing proves that there were lines.
+func TestHistoryGone(t *testing.T) {
+	files := []string{"roots.log", "roots.proof", "pins.json"}
+	for n := range files {
+		t.Run(strings.Join(files[:n+1], ", "), func(t *testing.T) {
+			disk, _ := richDisk(t, 4)
+			w, s := siteOn(t, disk)
+			defer w.Close()
+			if list := must(s.Generations(ctx)); len(list) == 0 {
+				t.Fatal("no generation")
+			}
+			for _, name := range files[:n+1] {
+				check(t, disk.Remove(filepath.Join(siteDir, name)))
+			}
+			before := allFiles(t, disk, siteDir)
+			list, err := s.Generations(ctx)
+			if !errors.Is(err, digstore.ErrCorrupt) {
+				t.Errorf("%d generations, %v", len(list), err)
+			}
+			stage(t, s, map[string]string{"a": "b"})
+			_, commitErr := s.Commit(ctx, nil, nil)
+			_, gcErr := s.GC(ctx, nil)
+			if !errors.Is(commitErr, digstore.ErrCorrupt) || !errors.Is(gcErr, digstore.ErrCorrupt) {
+				t.Errorf("commit: %v; gc: %v", commitErr, gcErr)
+			}
+			for _, name := range before {
+				if _, err := disk.Stat(name); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }
 

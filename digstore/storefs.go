@@ -12,9 +12,6 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// ErrRemoved says that a store was removed while it was read. Opening it again is fs.ErrNotExist.
-var ErrRemoved = errors.New("store was removed")
-
 // storeFS is the file system of a workspace. Calls on files of a store whose directory was removed, or removed and made
 // again, since the store was opened are ErrRemoved. Without that, readers would take what is gone for a file that a store
 // may lack, or for damage, and would mix the files of two stores.

@@ -101,6 +101,8 @@ func refusalOf(err error) *refusal {
 		r = &refusal{status: http.StatusServiceUnavailable, text: "too many requests to remember", retry: full.RetryAfter}
 	case errors.Is(err, request.ErrBusy):
 		r = &refusal{status: http.StatusServiceUnavailable, text: "too many requests to authenticate", retry: time.Second}
+	case errors.Is(err, module.ErrRemoved): // a moment ago, whatever else was found because of it
+		r = unknownStore()
 	case errors.Is(err, module.ErrDamaged):
 		r = refuse(http.StatusInternalServerError, "internal server error")
 	case errors.Is(err, wire.ErrNonFastForward), errors.Is(err, module.ErrNotHead), errors.Is(err, fs.ErrExist):

@@ -52,7 +52,7 @@ func newSetAside(b Backend, log *slog.Logger, now func() time.Time) *setAside {
 
 // note sets a store aside if err says that it is damaged. The next request checks it once more.
 func (a *setAside) note(ctx context.Context, id module.ID, err error) {
-	if !errors.Is(err, module.ErrDamaged) {
+	if !errors.Is(err, module.ErrDamaged) || errors.Is(err, module.ErrRemoved) {
 		return
 	}
 	a.mu.Lock()

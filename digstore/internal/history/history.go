@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dig-network/digstore/digstore/internal/damage"
@@ -44,6 +45,7 @@ type Log struct {
 	mu    sync.Mutex
 	hist  *History
 	stamp stamp
+	seen  atomic.Bool // lines were read: roots.log is there for good
 
 	fullMu sync.Mutex
 	full   []module.Generation // all lines, once they were asked for
@@ -156,6 +158,9 @@ func (l *Log) readLog() (*History, error) {
 			_, err = p.Check(nil, 0, 0, p.Len, true)
 			return h, err
 		}
+		if l.seen.Load() {
+			return nil, damage.In(l.Path(), "it is missing, and it had lines")
+		}
 		return h, nil
 	}
 	if err != nil {
@@ -192,6 +197,9 @@ func (l *Log) readLog() (*History, error) {
 	}
 	if n := len(h.lines); n > 0 {
 		h.newest, h.last = h.lines[n-1], h.offs[n-1]
+	}
+	if h.Len() > 0 {
+		l.seen.Store(true)
 	}
 	return h, nil
 }

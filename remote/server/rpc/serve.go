@@ -277,7 +277,7 @@ func (h *Handler) fail(ctx context.Context, method string, err error) *rpc.Error
 	switch {
 	case errors.As(err, &ours):
 		return ours
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, module.ErrRemoved):
 		return &rpc.Error{Code: rpc.CodeUnavailable, Message: "not available at the requested root"}
 	case errors.Is(err, auth.ErrRevoked):
 		return &rpc.Error{Code: rpc.CodeUnavailable, Message: "revoked"}
