@@ -21,38 +21,42 @@ func (a *app) addCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add [PATH...]",
 		Short: "Stage files for the next commit",
-		Long: `Add puts files into the staging area. A generation holds exactly what is
-staged when it is committed; nothing is carried over from the one before. When
-everything below the content root is to be published, no add is needed: commit
-takes the content root by itself when nothing is staged.
+		Long: `Add puts files into the staging area. The next commit makes a generation of
+exactly the staged files; files of the previous generation are not carried over.
+When nothing is staged, commit takes the whole content root, so add is not
+needed to publish a folder.
 
-A file is known by its path below the content root, or below the current
-folder when the store has none. Folders are walked; what .gitignore or
-.digignore names is left out. --key names a single file, or standard input,
-differently. Names that cannot be files are refused, as commit refuses them;
---skip-unsafe leaves them out.`,
+The name of a file is its path below the content root, or below the current
+folder when the store has no content root. Folders are added with all files
+below them, except those that .gitignore or .digignore excludes. --key gives a
+single file, or standard input ("-"), another name. A name that a checkout
+cannot write as a file is refused; --skip-unsafe leaves such files out.`,
 		Example: `  digstore add --all
   digstore add site/index.html site/img
   digstore add --key about.html /tmp/draft.html
   echo hello | digstore add --key hello.txt -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
-				return usage("usage: "+cmd.UseLine(), "add wants paths, or --all")
+				return usage("usage: "+cmd.UseLine(), "add: give paths, or --all")
 			}
 			if key != "" && len(args) != 1 {
-				return usage("usage: digstore add --key KEY FILE", "--key names one file")
+				return usage("usage: digstore add --key KEY FILE", "--key takes exactly one file")
 			}
-			return a.withStore(func(s *digstore.Store) error { return a.add(cmd.Context(), s, args, key, skipUnsafe) })
+			return a.withStore(func(s *digstore.Store) error {
+				return a.add(cmd.Context(), s, args, key, skipUnsafe)
+			})
 		},
 	}
-	cmd.Flags().StringVar(&key, "key", "", "the resource `KEY` of the one file that is added")
+	cmd.Flags().StringVar(&key, "key", "", "the name (`KEY`) of the file; only with one file")
 	cmd.Flags().BoolVarP(&all, "all", "A", false, "stage the whole content root")
-	cmd.Flags().BoolVar(&skipUnsafe, "skip-unsafe", false, "leave out names that cannot be files")
+	cmd.Flags().BoolVar(&skipUnsafe, "skip-unsafe", false,
+		"leave out files whose names a checkout refuses")
 	return cmd
 }
 
-func (a *app) add(ctx context.Context, s *digstore.Store, paths []string, key string, skipUnsafe bool) error {
-	a.resume = "what was staged so far is kept; run the same command again"
+func (a *app) add(ctx context.Context, s *digstore.Store, paths []string, key string,
+	skipUnsafe bool) error {
+	a.resume = "the files staged so far are kept; run the same command again"
 	p := a.progress("staging")
 	defer p.stop()
 	var skipped []string
@@ -80,18 +84,22 @@ func (a *app) add(ctx context.Context, s *digstore.Store, paths []string, key st
 		Staged  int      `json:"staged"`
 		Bytes   int64    `json:"bytes"`
 		Skipped []string `json:"skipped,omitempty"`
-	}{s.Name(), len(staged), total, skipped}, "%s staged, %s", plural(len(staged), "file", "files"), size(total))
+	}{s.Name(), len(staged), total, skipped}, "%s staged, %s", plural(len(staged), "file", "files"),
+		size(total))
 }
 
-// stage stages paths below the content root, or the current folder without one. It returns the files that vanished.
-func (a *app) stage(ctx context.Context, s *digstore.Store, paths []string, skipUnsafe bool, progress func(done, total int64)) (skipped []string, err error) {
-	if err := a.agree(s); err != nil {
+// stage stages paths below the content root, or below the current folder if the
+// store has none. It returns the files that were removed while it ran.
+func (a *app) stage(ctx context.Context, s *digstore.Store, paths []string, skipUnsafe bool,
+	progress func(done, total int64)) (skipped []string, err error) {
+	if err := a.confirmContentRoot(s); err != nil {
 		return nil, err
 	}
 	base := s.ContentRoot()
 	if base == "" {
 		if len(paths) == 0 {
-			return nil, usage("name the files, or make the store with: digstore init NAME --dir DIR", "store %s has no content root", s.Name())
+			return nil, usage("name the files to add, or use a store made with init --dir DIR",
+				"store %s has no content root", s.Name())
 		}
 		base = "."
 	}
@@ -124,7 +132,7 @@ func (a *app) stage(ctx context.Context, s *digstore.Store, paths []string, skip
 	return skipped, err
 }
 
-// below names a path relative to base, as resources are named.
+// below returns the resource name of a path: the path relative to base.
 func below(base, path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -132,7 +140,7 @@ func below(base, path string) (string, error) {
 	}
 	rel, err := filepath.Rel(base, abs)
 	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
-		return "", usage("add it with --key, which names it", "%s lies outside of %s", path, base)
+		return "", usage("add it under a name with --key KEY", "%s is outside of %s", path, base)
 	}
 	if _, err := os.Lstat(abs); err != nil {
 		return "", err
@@ -140,9 +148,10 @@ func below(base, path string) (string, error) {
 	return filepath.ToSlash(rel), nil
 }
 
-// addUnsafe is the error of names that a commit would refuse.
+// addUnsafe returns the error for names that a commit refuses.
 func addUnsafe(refused []digstore.KeyNameError) error {
-	return &hinted{&digstore.UnsafeNamesError{Names: refused}, "choose other names with --key, or leave these out with --skip-unsafe"}
+	return &hinted{&digstore.UnsafeNamesError{Names: refused},
+		"give them other names with --key, or leave them out with --skip-unsafe"}
 }
 
 // stageOne stages one file, or standard input for "-", under a key.
@@ -162,7 +171,7 @@ func stageOne(ctx context.Context, s *digstore.Store, key, path string, in io.Re
 	}
 	_, err = s.StageFile(ctx, key, path)
 	if errors.Is(err, fs.ErrInvalid) {
-		return &hinted{err, "copy it to another folder if it is to be published"}
+		return &hinted{err, "to publish this file, copy it to another folder first"}
 	}
 	if err != nil {
 		return fmt.Errorf("stage %s: %w", path, err)

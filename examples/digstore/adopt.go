@@ -9,12 +9,12 @@ import (
 func (a *app) adoptCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "adopt",
-		Short: "Verify a history of another program and prove it from now on",
-		Long: `Adopt verifies every chunk of every generation that is held, and writes the proofs
-that the history of a new store has from the start: what is damaged later is then
-told from what was never there. Use it once in a workspace that another program,
-or an earlier version of this one, has written. Generations that are not held are
-taken to be so on purpose.`,
+		Short: "Verify a history that another program wrote, and protect it with proofs",
+		Long: `Adopt verifies every chunk of every generation that is held here, then writes
+proofs for the history. With proofs, digstore can tell damage of the history from
+generations that were never here. New stores have proofs from the start. Run
+adopt once for a store that another program, or an earlier version of digstore,
+wrote. Generations whose content is not here are recorded as not held.`,
 		Example: `  digstore adopt`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -31,7 +31,8 @@ taken to be so on purpose.`,
 					Lines    int `json:"generations"`
 					Verified int `json:"verified"`
 					Signed   int `json:"signatures_made"`
-				}{r.Lines, r.Verified, r.Signed}, "%s, %d verified and proven from now on", plural(r.Lines, "generation", "generations"), r.Verified)
+				}{r.Lines, r.Verified, r.Signed}, "%s, %d verified; the history has proofs now",
+					plural(r.Lines, "generation", "generations"), r.Verified)
 			})
 		},
 	}

@@ -7,17 +7,18 @@ import (
 	"strings"
 )
 
-// amount is a number of bytes, given as 500000, 500k, 2MB or 2MiB: k, M and G
-// are powers of 1000, Ki, Mi and Gi of 1024.
+// amount is a number of bytes, written as 500000, 500k, 2MB or 2MiB. The units k,
+// M and G are powers of 1000; Ki, Mi and Gi are powers of 1024.
 type amount int64
 
-// units are those of an amount, the largest first.
+// units are the units of an amount, largest first.
 var units = []struct {
 	name  string
 	bytes amount
 }{{"GiB", 1 << 30}, {"GB", 1e9}, {"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"kB", 1e3}}
 
-// String implements pflag.Value: what Set reads, in the largest unit of which it is a multiple.
+// String implements pflag.Value. It returns a text that Set reads, in the largest
+// unit that divides the amount.
 func (n *amount) String() string {
 	if *n == 0 {
 		return ""
@@ -52,11 +53,11 @@ func (n *amount) Set(text string) error {
 	case "gi":
 		unit = 1 << 30
 	default:
-		return fmt.Errorf("%q is no unit: use k, M, G, or KiB, MiB, GiB", text[len(digits):])
+		return fmt.Errorf("%q is not a unit: use k, M, G, KiB, MiB or GiB", text[len(digits):])
 	}
 	v, err := strconv.ParseFloat(digits, 64)
 	if err != nil || !(v*unit >= 1) || v*unit > math.MaxInt64/2 {
-		return fmt.Errorf("%q is no number of bytes, as 500k or 2MB", text)
+		return fmt.Errorf("%q is not a number of bytes, such as 500k or 2MB", text)
 	}
 	*n = amount(v * unit)
 	return nil

@@ -15,24 +15,27 @@ import (
 func (a *app) anchorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "anchor",
-		Short: "Read what the chain says about a store",
-		Long: `A store may have a coin on Chia's chain that says which root counts, which
-counted before, and who may write. Anchor reads it from a source that is not
-believed beyond its form: what hashes can check is checked.
+		Short: "Read a store's roots and writers from the Chia chain",
+		Long: `A store can have a coin on the Chia chain. The coin names the current root of the
+store, its history names the earlier roots, and it says who may write. Anchor
+reads the coin from a source, such as a public host or your own full node, and
+checks everything that hashes can check.
 
-Clone, pull, push and promote hold themselves to it with the same --chain.`,
+Clone, pull, push and promote take the same --chain flag, and then accept only
+the root that the chain names.`,
 		Example: `  digstore anchor use https://api.coinset.org
   digstore anchor show
   digstore anchor verify`,
-		Args: cobra.NoArgs,
+		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.anchorShowCommand(), a.anchorHistoryCommand(), a.anchorVerifyCommand(), a.anchorWritersCommand(), a.anchorUseCommand())
+	cmd.AddCommand(a.anchorShowCommand(), a.anchorHistoryCommand(), a.anchorVerifyCommand(),
+		a.anchorWritersCommand(), a.anchorUseCommand())
 	return cmd
 }
 
-// storeID is the store that a command of anchor is about: a name, an id or a
-// URN; the active one where args name none.
+// storeID returns the store that args name by name, id or URN, or else the active
+// store.
 func (a *app) storeID(args []string) (id auth.StoreID, err error) {
 	text := optional(args)
 	if u, err := urn.Parse(text); err == nil {
@@ -51,8 +54,12 @@ func (a *app) storeID(args []string) (id auth.StoreID, err error) {
 	return id, err
 }
 
-// anchorRun is the frame of the commands that ask the chain about a store.
-func (a *app) anchorRun(f *chainFlags, timeout *time.Duration, run func(context.Context, *chain.Resolver, auth.StoreID, []string) error) func(*cobra.Command, []string) error {
+// A storeQuery asks the chain about a store.
+type storeQuery func(context.Context, *chain.Resolver, auth.StoreID, []string) error
+
+// anchorRun returns the RunE of a command that asks the chain about a store.
+func (a *app) anchorRun(f *chainFlags, timeout *time.Duration,
+	run storeQuery) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		r, err := a.required(f)
 		if err != nil {
@@ -69,7 +76,7 @@ func (a *app) anchorRun(f *chainFlags, timeout *time.Duration, run func(context.
 	}
 }
 
-// registerTimeout is --timeout of the commands that ask the chain alone.
+// registerTimeout adds --timeout to a command that asks the chain only.
 func registerTimeout(cmd *cobra.Command, timeout *time.Duration) {
-	cmd.Flags().DurationVar(timeout, "timeout", 0, "give up after this `TIME` in all, as 90s or 10m")
+	cmd.Flags().DurationVar(timeout, "timeout", 0, "stop after this `TIME`, such as 90s or 10m")
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strconv"
 	"time"
@@ -18,14 +19,16 @@ func (a *app) anchorHistoryCommand() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "history [STORE]",
-		Short: "List every coin the store has had on the chain",
-		Long: `History prints the lineage of the store, oldest first: the block, its time, the
-root, and who wrote it. Changes of owner repeat the root.`,
+		Short: "List every coin that the store has had on the chain",
+		Long: `History prints the coins of the store, oldest first: the block, its time, the
+root, and the role that wrote it. A change of owner repeats the root.`,
 		Example: `  digstore anchor history
   digstore anchor history ID --json`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeStores,
-		RunE: a.anchorRun(&f, &timeout, func(ctx context.Context, r *chain.Resolver, id auth.StoreID, _ []string) error {
+		RunE: a.anchorRun(&f, &timeout, func(
+			ctx context.Context, r *chain.Resolver, id auth.StoreID, _ []string,
+		) error {
 			entries, err := r.History(ctx, id)
 			if err != nil {
 				return err
@@ -49,7 +52,9 @@ func (a *app) printLineage(id auth.StoreID, entries []chain.Entry) error {
 	}
 	rows := make([]row, 0, len(entries))
 	for _, e := range entries {
-		r := row{Generation: e.Generation, Root: e.Root, CoinID: e.CoinID, Height: e.Height, By: e.By.String()}
+		r := row{
+			Generation: e.Generation, Root: e.Root, CoinID: e.CoinID, Height: e.Height, By: e.By.String(),
+		}
 		if e.Time != 0 {
 			at := time.Unix(int64(e.Time), 0).UTC()
 			r.Time = &at
@@ -63,7 +68,8 @@ func (a *app) printLineage(id auth.StoreID, entries []chain.Entry) error {
 			if r.Time != nil {
 				at = r.Time.Local().Format("2006-01-02 15:04:05")
 			}
-			cells = append(cells, []string{strconv.Itoa(r.Generation), "block " + strconv.FormatUint(uint64(r.Height), 10), at, r.Root.String(), r.By})
+			cells = append(cells, []string{strconv.Itoa(r.Generation), fmt.Sprintf("block %d", r.Height),
+				at, r.Root.String(), r.By})
 		}
 		table(w, cells)
 	})

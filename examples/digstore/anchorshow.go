@@ -19,13 +19,15 @@ func (a *app) anchorShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [STORE]",
 		Short: "Show the store's newest generation on the chain",
-		Long: `Show prints what the newest coin of the store says, and how deep it is. STORE is
-a name, an id or a URN; without it, the active store.`,
+		Long: `Show prints the newest coin of the store and how many blocks confirm it. STORE is
+a name, an id or a URN (default: the active store).`,
 		Example: `  digstore anchor show
   digstore anchor show urn:dig:chia:ID --chain full-node --json`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeStores,
-		RunE: a.anchorRun(&f, &timeout, func(ctx context.Context, r *chain.Resolver, id auth.StoreID, _ []string) error {
+		RunE: a.anchorRun(&f, &timeout, func(
+			ctx context.Context, r *chain.Resolver, id auth.StoreID, _ []string,
+		) error {
 			t, err := r.Tip(ctx, id)
 			if err != nil {
 				return err
@@ -51,8 +53,12 @@ func (a *app) printTip(t *chain.Tip) error {
 		PendingRoot *merkle.Hash `json:"pending_root,omitempty"`
 		PendingAt   uint32       `json:"pending_height,omitempty"`
 		MeltedAt    uint32       `json:"melted_height,omitempty"`
-	}{StoreID: t.Store, Root: t.Root(), anchored: newAnchored(t), CoinID: t.CoinID(), Bytes: t.Metadata.Bytes,
-		Label: text(t.Metadata.Label), Description: text(t.Metadata.Description), PendingAt: t.PendingHeight, MeltedAt: t.MeltedHeight}
+	}{
+		StoreID: t.Store, Root: t.Root(), anchored: newAnchored(t), CoinID: t.CoinID(),
+		Bytes: t.Metadata.Bytes, Label: text(t.Metadata.Label),
+		Description: text(t.Metadata.Description),
+		PendingAt:   t.PendingHeight, MeltedAt: t.MeltedHeight,
+	}
 	if t.OwnerKnown {
 		v.Owner = &t.Owner
 	}
@@ -61,7 +67,10 @@ func (a *app) printTip(t *chain.Tip) error {
 		v.PendingRoot = &root
 	}
 	return a.answer(v, func(w io.Writer) {
-		rows := [][]string{{"store", v.StoreID.String()}, {"root", v.Root.String()}, {"status", v.anchored.String()}, {"coin", v.CoinID.String()}}
+		rows := [][]string{
+			{"store", v.StoreID.String()}, {"root", v.Root.String()},
+			{"status", v.anchored.String()}, {"coin", v.CoinID.String()},
+		}
 		if v.Label != "" {
 			rows = append(rows, []string{"label", v.Label})
 		}
@@ -73,17 +82,20 @@ func (a *app) printTip(t *chain.Tip) error {
 		}
 		switch {
 		case v.MeltedAt != 0:
-			rows = append(rows, []string{"melted", fmt.Sprintf("in block %d: the store is no more", v.MeltedAt)})
+			rows = append(rows, []string{"melted",
+				fmt.Sprintf("in block %d: the store was destroyed", v.MeltedAt)})
 		case v.PendingRoot != nil:
-			rows = append(rows, []string{"pending", fmt.Sprintf("root %s in block %d", v.PendingRoot, v.PendingAt)})
+			rows = append(rows, []string{"pending",
+				fmt.Sprintf("root %s in block %d", v.PendingRoot, v.PendingAt)})
 		case v.PendingAt != 0:
-			rows = append(rows, []string{"pending", fmt.Sprintf("something in block %d", v.PendingAt)})
+			rows = append(rows, []string{"pending",
+				fmt.Sprintf("a change in block %d, not read yet", v.PendingAt)})
 		}
 		table(w, rows)
 	})
 }
 
-// text is what stands on the chain, "" where nothing does.
+// text returns *s, or "" for nil.
 func text(s *string) string {
 	if s == nil {
 		return ""

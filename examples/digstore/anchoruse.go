@@ -11,11 +11,12 @@ func (a *app) anchorUseCommand() *cobra.Command {
 	var network, chiaRoot string
 	cmd := &cobra.Command{
 		Use:   "use SOURCE...",
-		Short: "Say where the chain is read when --chain does not",
-		Long: `Use writes the sources to config.toml beside the identity key: URLs of hosts
-that speak as a full node does, or full-node for one's own. Several have to
-agree. From then on every clone, pull and push is held to the chain, and refused
-where it cannot be read; --chain none is the exception. "use none" goes back.`,
+		Short: "Set the default sources of the chain",
+		Long: `Use writes the sources to config.toml beside the identity key. A source is the
+URL of a host with the RPC of a Chia full node, or full-node for your own node.
+Several sources must agree. From then on clone, pull and push accept only the
+root that the chain names, and fail when the chain cannot be read. --chain none
+makes an exception for one command; "anchor use none" removes the setting.`,
 		Example: `  digstore anchor use https://api.coinset.org
   digstore anchor use full-node --chia-root ~/.chia/mainnet
   digstore anchor use none`,
@@ -32,7 +33,9 @@ where it cannot be read; --chain none is the exception. "use none" goes back.`,
 }
 
 func (a *app) anchorUse(sources []string, network, chiaRoot string) error {
-	if _, err := a.resolver(&chainFlags{sources: sources, network: network, chiaRoot: chiaRoot}); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	flags := &chainFlags{sources: sources, network: network, chiaRoot: chiaRoot}
+	_, err := a.resolver(flags)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	c, err := readConfig()
@@ -49,7 +52,7 @@ func (a *app) anchorUse(sources []string, network, chiaRoot string) error {
 	}
 	v := map[string]any{"file": path, "sources": sources}
 	if len(c.Chain.Sources) == 0 {
-		return a.done(v, "the chain is not read unless --chain says so")
+		return a.done(v, "the chain is read only with --chain")
 	}
-	return a.done(v, "the chain is read at %s", sources)
+	return a.done(v, "the chain is read from %s", sources)
 }

@@ -19,14 +19,16 @@ func (a *app) anchorVerifyCommand() *cobra.Command {
 	var ever bool
 	cmd := &cobra.Command{
 		Use:   "verify [STORE]",
-		Short: "Check that the head here is the root on the chain",
-		Long: `Verify asks whether the head of the store, or --root, is its newest root on the
-chain; with --any, whether it ever was one.`,
+		Short: "Check that the local head is the root on the chain",
+		Long: `Verify checks that the head of the store, or --root, is the newest root on the
+chain. With --any it checks that the chain has had the root at some time.`,
 		Example: `  digstore anchor verify
   digstore anchor verify --root 0 --any`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeStores,
-		RunE: a.anchorRun(&f, &timeout, func(ctx context.Context, r *chain.Resolver, id auth.StoreID, _ []string) error {
+		RunE: a.anchorRun(&f, &timeout, func(
+			ctx context.Context, r *chain.Resolver, id auth.StoreID, _ []string,
+		) error {
 			h, err := a.rootToVerify(ctx, id, root)
 			if err != nil {
 				return err
@@ -42,19 +44,22 @@ chain; with --any, whether it ever was one.`,
 			if err != nil {
 				return err
 			}
-			return a.done(map[string]any{"store_id": id, "root": h, "anchor": v}, "root %s is %s of the store on the chain\n%s", h, how, v)
+			return a.done(map[string]any{"store_id": id, "root": h, "anchor": v},
+				"root %s is %s of the store on the chain\n%s", h, how, v)
 		}),
 	}
 	f.register(cmd)
 	registerTimeout(cmd, &timeout)
-	cmd.Flags().StringVar(&root, "root", "", "the `ROOT` to look for: a root, its first digits, or a number (default: the head)")
-	cmd.Flags().BoolVar(&ever, "any", false, "any root that the store has had will do")
+	cmd.Flags().StringVar(&root, "root", "",
+		"the `ROOT` to check: a root, its first digits, or a number (default: the head)")
+	cmd.Flags().BoolVar(&ever, "any", false, "accept any root that the chain has had")
 	_ = cmd.RegisterFlagCompletionFunc("root", a.completeRoots)
 	return cmd
 }
 
-// rootToVerify is a root by itself, or a generation of the store here.
-func (a *app) rootToVerify(ctx context.Context, id auth.StoreID, text string) (root merkle.Hash, err error) {
+// rootToVerify returns the root that text names: a root, or a local generation.
+func (a *app) rootToVerify(ctx context.Context, id auth.StoreID, text string) (root merkle.Hash,
+	err error) {
 	if root, err = merkle.ParseHash(text); err == nil {
 		return root, nil
 	}

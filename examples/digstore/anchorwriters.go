@@ -20,15 +20,17 @@ func (a *app) anchorWritersCommand() *cobra.Command {
 	var keyText string
 	cmd := &cobra.Command{
 		Use:   "writers [STORE]",
-		Short: "List who may write, by the chain",
+		Short: "List the keys that may write, according to the chain",
 		Long: `Writers prints the owner and the delegates of the store as puzzle hashes and
-addresses. With --key it says which role that key has in the newest settled
-generation; --key mine is the publisher key of the store here.`,
+addresses. With --key it prints the role of that key in the newest settled
+generation; "--key mine" is the publisher key of the local store.`,
 		Example: `  digstore anchor writers
   digstore anchor writers --key mine`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeStores,
-		RunE: a.anchorRun(&f, &timeout, func(ctx context.Context, r *chain.Resolver, id auth.StoreID, _ []string) error {
+		RunE: a.anchorRun(&f, &timeout, func(
+			ctx context.Context, r *chain.Resolver, id auth.StoreID, _ []string,
+		) error {
 			if keyText != "" {
 				return a.roleOf(ctx, r, id, keyText)
 			}
@@ -41,11 +43,12 @@ generation; --key mine is the publisher key of the store here.`,
 	}
 	f.register(cmd)
 	registerTimeout(cmd, &timeout)
-	cmd.Flags().StringVar(&keyText, "key", "", "the role of this `KEY`, or of mine")
+	cmd.Flags().StringVar(&keyText, "key", "", "print the role of this public `KEY`, or of \"mine\"")
 	return cmd
 }
 
-func (a *app) roleOf(ctx context.Context, r *chain.Resolver, id auth.StoreID, keyText string) error {
+func (a *app) roleOf(ctx context.Context, r *chain.Resolver, id auth.StoreID,
+	keyText string) error {
 	var key auth.PublicKey
 	var err error
 	if keyText == "mine" {
@@ -68,11 +71,14 @@ func (a *app) roleOf(ctx context.Context, r *chain.Resolver, id auth.StoreID, ke
 	if err != nil && settled {
 		return err
 	}
-	v := map[string]any{"store_id": id, "public_key": key, "role": role.String(), "may_write": role.MayWrite() && settled, "settled": settled}
-	if !settled {
-		return a.done(v, "%.16s… will be %s once that is settled: %v", key, role, err)
+	v := map[string]any{
+		"store_id": id, "public_key": key, "role": role.String(),
+		"may_write": role.MayWrite() && settled, "settled": settled,
 	}
-	return a.done(v, "%.16s… is %s", key, role)
+	if !settled {
+		return a.done(v, "key %.16s… is %s, not settled yet: %v", key, role, err)
+	}
+	return a.done(v, "key %.16s… is %s", key, role)
 }
 
 func (a *app) printWriters(t *chain.Tip, network string) error {
@@ -92,14 +98,16 @@ func (a *app) printWriters(t *chain.Tip, network string) error {
 	}
 	if t.DelegatesKnown {
 		for _, d := range t.Delegates {
-			rows = append(rows, row{d.Role.String(), d.Puzzle, chain.Address(prefix, d.Puzzle), d.Fee})
+			r := row{d.Role.String(), d.Puzzle, chain.Address(prefix, d.Puzzle), d.Fee}
+			rows = append(rows, r)
 		}
 	}
 	known := t.OwnerKnown && t.DelegatesKnown
 	if !known {
-		a.warn("the chain does not show all who may write")
+		a.warn("the list is incomplete: the chain does not show all writers")
 	}
-	return a.answer(map[string]any{"store_id": t.Store, "status": t.Status, "complete": known, "writers": rows}, func(w io.Writer) {
+	v := map[string]any{"store_id": t.Store, "status": t.Status, "complete": known, "writers": rows}
+	return a.answer(v, func(w io.Writer) {
 		var cells [][]string
 		for _, r := range rows {
 			cells = append(cells, []string{r.Role, r.PuzzleHash.String(), r.Address})

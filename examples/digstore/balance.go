@@ -19,8 +19,9 @@ func (a *app) balanceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "balance ADDRESS",
 		Short: "Show the XCH and DIG at an address",
-		Long: `Balance adds up what the chain has at an address (xch1…) or puzzle hash. It
-reads, and cannot spend. DIG is the source's count: see the note it prints.`,
+		Long: `Balance prints the XCH and DIG at an address (xch1…) or puzzle hash. It only
+reads the chain. The amount of DIG is what the source reports and is not
+verified.`,
 		Example: `  digstore balance xch1… --chain https://api.coinset.org
   digstore balance xch1… --json`,
 		Args:              cobra.ExactArgs(1),
@@ -44,7 +45,7 @@ func (a *app) balance(ctx context.Context, r *chain.Resolver, text string) error
 	owner, err := merkle.ParseHash(text)
 	if err != nil {
 		if _, owner, err = chain.ParseAddress(text); err != nil {
-			return usage("an address begins with xch1 or txch1", "%w", err)
+			return usage("give an address that begins with xch1 or txch1, or a puzzle hash", "%w", err)
 		}
 	}
 	a.resume = "nothing was changed; run the same command again"
@@ -63,8 +64,8 @@ func (a *app) balance(ctx context.Context, r *chain.Resolver, text string) error
 	}
 	v := struct {
 		PuzzleHash merkle.Hash `json:"puzzle_hash"`
-		XCH        amounts     `json:"xch"` // in mojos: a million millions are 1 XCH
-		DIG        amounts     `json:"dig"` // a thousand are 1 DIG
+		XCH        amounts     `json:"xch"` // in mojos: 10^12 are 1 XCH
+		DIG        amounts     `json:"dig"` // in units of 0.001 DIG
 	}{owner, amounts(xch), amounts(dig)}
 	return a.answer(v, func(w io.Writer) {
 		table(w, [][]string{
@@ -72,12 +73,12 @@ func (a *app) balance(ctx context.Context, r *chain.Resolver, text string) error
 			{"DIG", decimal(dig.Amount, 3), plural(dig.Coins, "coin", "coins")},
 		})
 		if dig.Coins > 0 && !dig.Verified {
-			a.note("anybody can make coins look like DIG: what they are shows when they are spent")
+			a.note("the amount of DIG is not verified: it may count coins that are not DIG")
 		}
 	})
 }
 
-// decimal writes an amount with its decimal point.
+// decimal formats an amount with that many digits after the decimal point.
 func decimal(n uint64, digits int) string {
 	s := fmt.Sprintf("%0*d", digits+1, n)
 	whole, part := s[:len(s)-digits], strings.TrimRight(s[len(s)-digits:], "0")

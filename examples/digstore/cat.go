@@ -22,15 +22,15 @@ func (a *app) catCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cat KEY|URN",
 		Short: "Write one resource to standard output",
-		Long: `Cat opens one resource, checks it chunk by chunk, and writes it out. It is
-named by its key in the active store, or by a URN, which may name a generation.
+		Long: `Cat writes one resource, after each of its chunks was checked. The resource is
+named by its key in the active store, or by a URN, which can name a generation.
 A URN without a resource means index.html.
 
-With --from URL it is read straight from a host, without a clone: only that
-resource travels, with the proof that it belongs to the root. The root stands in
-the URN or in --root; without either it is the host's head, which its publisher
-has signed. Several --from are tried in turn. --anonymous reads over JSON-RPC,
-where nothing names you, and needs a root.`,
+With --from URL it reads the resource from a host, without a clone. Only that
+resource is downloaded, with a proof that it belongs to the root. The root is
+the one in the URN or in --root, or else the signed head of the host. Several
+--from are tried in order. --anonymous uses JSON-RPC, which needs no identity;
+the root must be given then.`,
 		Example: `  digstore cat index.html
   digstore cat urn:dig:chia:ID/img/logo.png -o logo.png
   digstore cat index.html --root 3
@@ -43,19 +43,21 @@ where nothing names you, and needs a root.`,
 			}
 			for _, name := range []string{"anonymous", "publisher", "salt"} {
 				if cmd.Flags().Changed(name) {
-					return usage("add --from URL, or leave it out", "--%s is for reading at a host", name)
+					return usage("add --from URL, or leave it out", "--%s is only for --from", name)
 				}
 			}
 			return a.cat(cmd.Context(), args[0], f.root, f.file)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.root, "root", "", "the `ROOT` to read from: a root, its first digits, or a number (default: the head)")
+	flags.StringVar(&f.root, "root", "",
+		"the generation to read: a `ROOT`, its first digits, or a number (default: the head)")
 	flags.StringVarP(&f.file, "output", "o", "", "write to `FILE`, which must not exist yet")
-	flags.StringArrayVar(&f.from, "from", nil, "read at the host of this `URL`; may be repeated")
-	flags.StringVar(&f.publisher, "publisher", "", "with --from: the publisher `KEY` that you know from elsewhere")
+	flags.StringArrayVar(&f.from, "from", nil, "read from the host at this `URL`; may be repeated")
+	flags.StringVar(&f.publisher, "publisher", "", "with --from: the publisher `KEY` to expect")
 	flags.StringVar(&f.salt, "salt", "", "with --from: a `FILE` with the salt of a private store")
-	flags.BoolVar(&f.anonymous, "anonymous", false, "with --from: read over JSON-RPC, without an identity")
+	flags.BoolVar(&f.anonymous, "anonymous", false,
+		"with --from: read over JSON-RPC, without an identity")
 	f.host.register(cmd)
 	f.chain.register(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("root", a.completeRoots)
@@ -92,19 +94,19 @@ func (a *app) cat(ctx context.Context, what, root, file string) error {
 	})
 }
 
-// parseURN reads a URN, which may not name a root when --root does.
+// parseURN parses a URN. If --root was given, the URN must not name a root.
 func parseURN(text string, rooted bool) (urn.URN, error) {
 	u, err := urn.Parse(text)
 	if err != nil {
 		return u, usage("a URN is urn:dig:chia:ID[:ROOT]/KEY", "%w", err)
 	}
 	if rooted && !u.Root.IsZero() {
-		return u, usage("leave --root out", "the URN names its root")
+		return u, usage("leave --root out", "both the URN and --root name a root")
 	}
 	return u, nil
 }
 
-// write gives the content of a resource to a file or to standard output.
+// write writes the content of a resource to a file or to standard output.
 func (a *app) write(r io.Reader, key string, n int64, file string) error {
 	if file == "" && a.json {
 		return a.writeBase64(r, key, n)
@@ -115,7 +117,7 @@ func (a *app) write(r io.Reader, key string, n int64, file string) error {
 	})
 }
 
-// deliver has a resource written to a file or to standard output.
+// deliver calls give with a file or standard output.
 func (a *app) deliver(key, file string, give func(io.Writer) error) error {
 	if file == "" && a.json {
 		var content bytes.Buffer
@@ -143,8 +145,7 @@ func (a *app) deliver(key, file string, give func(io.Writer) error) error {
 	return a.done(map[string]any{"key": key, "size": out.n, "file": file}, "%s: %s", file, size(out.n))
 }
 
-// writeBase64 writes the object of cat --json without holding the content in
-// memory.
+// writeBase64 writes the JSON object of cat, without the content in memory.
 func (a *app) writeBase64(r io.Reader, key string, n int64) error {
 	name, err := json.Marshal(key)
 	if err != nil {

@@ -22,8 +22,8 @@ type catFlags struct {
 	chain                       chainFlags
 }
 
-// catFrom reads one resource at a host. Of several the first that gives it
-// counts: what comes is checked, so it does not matter which.
+// catFrom reads one resource from the first host that sends it. The content is
+// checked, so it does not matter which host that is.
 func (a *app) catFrom(ctx context.Context, what string, f catFlags) error {
 	ctx, stop := a.within(ctx, f.host)
 	defer stop()
@@ -32,14 +32,14 @@ func (a *app) catFrom(ctx context.Context, what string, f catFlags) error {
 	if err != nil {
 		return err
 	}
-	trust, _, err := a.believe(&trustFlags{root: f.root, publisher: f.publisher}, &f.chain)
+	trust, _, err := a.trustOf(&trustFlags{root: f.root, publisher: f.publisher}, &f.chain)
 	if err != nil {
 		return err
 	}
 	if !address.Root.IsZero() {
 		trust.Root = address.Root
 	}
-	if !trust.Root.IsZero() { // says which generation is wanted; it need not be the newest
+	if !trust.Root.IsZero() { // the root selects a generation, which need not be the newest
 		trust.Anchor, address = nil, address.At(trust.Root)
 	}
 	salt, err := a.saltFor(address, f.salt)
@@ -51,25 +51,31 @@ func (a *app) catFrom(ctx context.Context, what string, f catFlags) error {
 	if f.anonymous {
 		read = r.anonymous
 	}
-	return a.deliver(address.Name(), f.file, func(w io.Writer) error { return r.first(ctx, f.from, read, w) })
+	return a.deliver(address.Name(), f.file, func(w io.Writer) error {
+		return r.first(ctx, f.from, read, w)
+	})
 }
 
-// remoteRead reads one resource at a host.
+// remoteRead reads one resource from a host.
 type remoteRead struct {
 	app     *app
 	host    hostFlags
 	address urn.URN
 	trust   *remote.Trust
 	salt    *urn.Salt
-	scratch *os.File // sealed bytes, until they are believed
+	scratch *os.File // holds sealed bytes until they are verified
 }
 
-// first reads from one host after the other until one has given something.
-func (r *remoteRead) first(ctx context.Context, from []string, read func(context.Context, remote.URL, io.Writer) error, w io.Writer) (err error) {
+// A readFunc writes the resource of a remoteRead, read from a host.
+type readFunc func(context.Context, remote.URL, io.Writer) error
+
+// first tries the hosts in order until one has sent something.
+func (r *remoteRead) first(ctx context.Context, from []string, read readFunc,
+	w io.Writer) (err error) {
 	if r.scratch, err = os.CreateTemp("", "digstore-*"); err != nil {
 		return err
 	}
-	// Where the system permits it the file loses its name at once, so that nothing is left when the process is killed.
+	// An open file can be removed on Unix. Then nothing is left if the process is killed.
 	if os.Remove(r.scratch.Name()) != nil {
 		defer os.Remove(r.scratch.Name())
 	}
@@ -91,7 +97,7 @@ func (r *remoteRead) first(ctx context.Context, from []string, read func(context
 	return err
 }
 
-// counter counts what is written.
+// counter counts the bytes written to w.
 type counter struct {
 	w io.Writer
 	n int64
@@ -103,19 +109,21 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// addressAt is what cat reads: a URN, or a key of the store that the URL names.
+// addressAt returns the address of what cat reads: a URN, or a key in the store
+// that the URL names.
 func addressAt(what string, f catFlags) (urn.URN, error) {
 	if strings.HasPrefix(what, "urn:") {
 		return parseURN(what, f.root != "")
 	}
 	u, err := remote.ParseURL(f.from[0])
 	if err == nil && u.Store.IsZero() {
-		err = usage("give a URN, or a URL with the store id", "%s names no store to find %s in", u, printable(what))
+		err = usage("give a URN, or a URL with the store id", "%s names no store, and %s is not a URN", u,
+			printable(what))
 	}
 	return urn.URN{Store: u.Store, Resource: what}, err
 }
 
-// saltFor is what opens a private store: the file's, or that of the store here.
+// saltFor returns the salt of a private store: from file, or from the local store.
 func (a *app) saltFor(u urn.URN, file string) (*urn.Salt, error) {
 	if file != "" {
 		b, err := readSecret(file, a.input)
@@ -130,7 +138,7 @@ func (a *app) saltFor(u urn.URN, file string) (*urn.Salt, error) {
 	}
 	ws, err := a.workspace()
 	if err != nil {
-		return nil, nil // nothing is here
+		return nil, nil // no workspace, so no salt
 	}
 	defer ws.Close()
 	s, err := ws.Store(u.Store.String())
@@ -140,7 +148,7 @@ func (a *app) saltFor(u urn.URN, file string) (*urn.Salt, error) {
 	return s.Salt(), nil
 }
 
-// signed reads by the routes under /stores/.
+// signed reads with signed requests below /stores/.
 func (r *remoteRead) signed(ctx context.Context, u remote.URL, w io.Writer) error {
 	c, err := r.app.client(ctx, u, r.host)
 	if err != nil {
@@ -152,15 +160,16 @@ func (r *remoteRead) signed(ctx context.Context, u remote.URL, w io.Writer) erro
 		return err
 	}
 	if b.Basis == remote.ByFirstUse {
-		r.app.warn("nothing vouches for publisher key %.16s…: this is what the host shows", b.Publisher)
+		r.app.warn("publisher key %.16s… is not confirmed: it is the key that the host sent", b.Publisher)
 	}
 	return c.Fetch(ctx, b.Root, r.address.Name(), r.salt, r.scratch, w)
 }
 
-// anonymous reads over JSON-RPC, which has no signed heads.
+// anonymous reads over JSON-RPC, which has no signed heads, so the root must be known.
 func (r *remoteRead) anonymous(ctx context.Context, u remote.URL, w io.Writer) error {
 	if r.trust.Root.IsZero() && r.trust.Anchor == nil {
-		return usage("name the root in the URN or with --root, or the chain with --chain", "--anonymous needs a root: nothing that a host says there is signed")
+		return usage("name the root in the URN or with --root, or use --chain",
+			"--anonymous needs a root, because its answers are not signed")
 	}
 	u, err := r.host.nearest(ctx, u)
 	if err != nil {
@@ -174,8 +183,10 @@ func (r *remoteRead) anonymous(ctx context.Context, u remote.URL, w io.Writer) e
 	if err != nil {
 		return err
 	}
-	c, err := rpc.NewClient(u, &rpc.ClientOptions{Transport: transport, UserAgent: o.UserAgent, OnRetry: o.OnRetry, Anchor: r.trust.Anchor,
-		MaxContent: remote.DefaultMaxModule})
+	c, err := rpc.NewClient(u, &rpc.ClientOptions{
+		Transport: transport, UserAgent: o.UserAgent, OnRetry: o.OnRetry, Anchor: r.trust.Anchor,
+		MaxContent: remote.DefaultMaxModule,
+	})
 	if err != nil {
 		return err
 	}

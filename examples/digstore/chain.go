@@ -18,8 +18,8 @@ import (
 	"github.com/dig-network/digstore/auth/chain"
 )
 
-// chainFlags say where the chain is read. What they leave open, the user's
-// configuration says: digstore anchor use.
+// chainFlags say where the chain is read. The defaults are in the user's
+// configuration; see digstore anchor use.
 type chainFlags struct {
 	sources  []string
 	network  string
@@ -29,16 +29,21 @@ type chainFlags struct {
 
 func (f *chainFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.sources, "chain", nil, "the `SOURCE` that says which root counts: a URL, full-node, full-node=URL, or none; several have to agree")
+	flags.StringArrayVar(&f.sources, "chain", nil,
+		"accept only the root that this chain `SOURCE` names: "+
+			"a URL, full-node, full-node=URL, or none; may be repeated, then the sources must agree")
 	flags.StringVar(&f.network, "network", "", "the `NAME` of the chain's network (default: mainnet)")
-	flags.StringVar(&f.chiaRoot, "chia-root", "", "the `DIR` with a full node's certificates (default: $CHIA_ROOT, else ~/.chia/mainnet)")
-	flags.Uint32Var(&f.depth, "depth", 0, "how many blocks `DEEP` a root has to be to count (default: 1; 32 is settled)")
+	flags.StringVar(&f.chiaRoot, "chia-root", "",
+		"the `DIR` with a full node's certificates (default: $CHIA_ROOT, else ~/.chia/mainnet)")
+	flags.Uint32Var(&f.depth, "depth", 0,
+		"how many blocks (`N`) must confirm a root (default: 1; settled are 32)")
 	_ = cmd.MarkFlagDirname("chia-root")
-	_ = cmd.RegisterFlagCompletionFunc("chain", cobra.FixedCompletions([]cobra.Completion{"full-node", "none"}, noFiles))
+	_ = cmd.RegisterFlagCompletionFunc("chain",
+		cobra.FixedCompletions([]cobra.Completion{"full-node", "none"}, noFiles))
 }
 
-// resolver reads the chain as flags and configuration say; nil where neither
-// names a source. Nothing is asked yet.
+// resolver returns the resolver for the sources of the flags, or else of the
+// configuration. It is nil if neither names one. Nothing is requested yet.
 func (a *app) resolver(f *chainFlags) (*chain.Resolver, error) {
 	c, err := readConfig()
 	if err != nil {
@@ -58,7 +63,8 @@ func (a *app) resolver(f *chainFlags) (*chain.Resolver, error) {
 	}
 	if slices.Contains(sources, "none") {
 		if len(sources) > 1 {
-			return nil, usage("leave the others out, or none", "--chain none stands alone")
+			return nil, usage("give either none or other sources",
+				"--chain none cannot be combined with other sources")
 		}
 		return nil, nil
 	}
@@ -85,27 +91,30 @@ func (a *app) resolver(f *chainFlags) (*chain.Resolver, error) {
 		}
 	}
 	return chain.NewResolver(source, &chain.Options{
-		Network: network, MinDepth: f.depth, Memory: chain.NewDir(filepath.Join(kept, "seen-"+orMainnet(network))),
+		Network: network, MinDepth: f.depth,
+		Memory: chain.NewDir(filepath.Join(kept, "seen-"+orMainnet(network))),
 	}), nil
 }
 
-// required is resolver for commands that are nothing without it.
+// required is resolver for commands that need the chain.
 func (a *app) required(f *chainFlags) (*chain.Resolver, error) {
 	r, err := a.resolver(f)
 	if err == nil && r == nil {
-		err = usage("name one with --chain URL or --chain full-node, or for good with: digstore anchor use URL", "no source for the chain is configured")
+		err = usage("use --chain URL or --chain full-node, or set one with: digstore anchor use URL",
+			"no chain source is configured")
 	}
 	return r, err
 }
 
-// source is one place where the chain is read.
+// source returns the chain source with that name.
 func (a *app) source(name, chiaRoot string) (chain.Source, error) {
 	o := &chain.RPCOptions{UserAgent: userAgent(), OnRetry: a.noteRetry}
 	kind, base, _ := strings.Cut(name, "=")
 	if kind != "full-node" {
 		s, err := chain.NewRPC(name, o)
 		if err != nil {
-			return nil, usage("a source is an https URL, full-node, full-node=URL, or none", "--chain: %w", err)
+			return nil, usage("a source is an https URL, full-node, full-node=URL or none", "--chain: %w",
+				err)
 		}
 		return s, nil
 	}
@@ -118,12 +127,12 @@ func (a *app) source(name, chiaRoot string) (chain.Source, error) {
 	}
 	s, err := chain.NewFullNode(base, chiaRoot, o)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &hinted{err, "start the full node once, or say where its folder is with --chia-root DIR"}
+		return nil, &hinted{err, "start the full node once, or name its folder with --chia-root DIR"}
 	}
 	return s, err
 }
 
-// cacheName is the folder in which the spends of a source are kept.
+// cacheName returns the name of the cache folder of a source.
 func cacheName(network, source string) string {
 	host := source
 	if u, err := url.Parse(source); err == nil && u.Hostname() != "" {
@@ -145,33 +154,39 @@ func orMainnet(network string) string {
 	return filepath.Base(network)
 }
 
-// anchored is what the chain says of a store, for people and programs.
+// anchored is the part of command output that describes a tip on the chain.
 type anchored struct {
-	Status     chain.Status `json:"status"`
-	Height     uint32       `json:"height"`
-	Depth      uint32       `json:"depth"`
-	Peak       uint32       `json:"peak"`
-	Trust      chain.Trust  `json:"trust"`
-	Source     string       `json:"source"`
-	Generation *int         `json:"generation,omitempty"` // place in the lineage; absent: not asked for
+	Status chain.Status `json:"status"`
+	Height uint32       `json:"height"`
+	Depth  uint32       `json:"depth"`
+	Peak   uint32       `json:"peak"`
+	Trust  chain.Trust  `json:"trust"`
+	Source string       `json:"source"`
+	// index in the lineage; absent if not requested
+	Generation *int `json:"generation,omitempty"`
 }
 
 func newAnchored(t *chain.Tip) *anchored {
-	v := &anchored{Status: t.Status, Height: t.Height, Depth: t.Depth, Peak: t.Peak.Height, Trust: t.Trust, Source: t.Source}
+	v := &anchored{
+		Status: t.Status, Height: t.Height, Depth: t.Depth, Peak: t.Peak.Height,
+		Trust: t.Trust, Source: t.Source,
+	}
 	if t.Generation >= 0 {
 		v.Generation = &t.Generation
 	}
 	return v
 }
 
-// String says what an answer of the chain rests on.
+// String describes the tip in one line.
 func (v *anchored) String() string {
-	return fmt.Sprintf("%s in block %d, %s deep, by %s (%s)", v.Status, v.Height, plural(int(v.Depth), "block", "blocks"), v.Source, v.Trust)
+	return fmt.Sprintf("%s in block %d, %s deep, by %s (%s)", v.Status, v.Height,
+		plural(int(v.Depth), "block", "blocks"), v.Source, v.Trust)
 }
 
-// anchorOf is the chain's word on what was just taken. It was asked a moment
-// ago, so it costs nothing.
-func (a *app) anchorOf(ctx context.Context, r *chain.Resolver, store auth.StoreID) (*anchored, error) {
+// anchorOf returns the tip of a store, which the resolver usually has in memory. It
+// is nil without a resolver.
+func (a *app) anchorOf(ctx context.Context, r *chain.Resolver,
+	store auth.StoreID) (*anchored, error) {
 	if r == nil {
 		return nil, nil
 	}
@@ -181,7 +196,8 @@ func (a *app) anchorOf(ctx context.Context, r *chain.Resolver, store auth.StoreI
 	}
 	v := newAnchored(t)
 	if t.Status == chain.StatusShallow {
-		a.warn("the chain has this root in a block that is only %d deep: it may still vanish", t.Depth)
+		a.warn("this root is %s deep on the chain and may still vanish",
+			plural(int(t.Depth), "block", "blocks"))
 	}
 	return v, nil
 }

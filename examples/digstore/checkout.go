@@ -16,14 +16,16 @@ func (a *app) checkoutCommand() *cobra.Command {
 	var o digstore.CheckoutOptions
 	cmd := &cobra.Command{
 		Use:   "checkout [ROOT] DIR",
-		Short: "Write a generation out as a folder",
-		Long: `Checkout writes every resource of a generation below DIR, each checked as it is
-opened. A generation holds hashes of names, not names; they are known for one's
-own commits and for stores made with --listed. Otherwise the publisher's list,
-made with "digstore urn --all", is given with --names. The store keeps the names
-that it has learned, for all of its generations. When names are missing nothing
-is written, unless --partial asks for what can be named. So it is with names that
-cannot be files, such as .git/config: --partial leaves them out and lists them.`,
+		Short: "Write the files of a generation to a folder",
+		Long: `Checkout writes every resource of a generation to a file below DIR, and checks
+each one. A generation has hashes of names, not the names. The names are known
+for commits that were made here, and for stores made with init --listed. For
+other stores, ask the publisher for the output of "digstore urn --all" and pass
+it with --names. The store keeps these names for all of its generations.
+
+If a name is missing, or cannot be written as a file (such as .git/config),
+checkout writes nothing. With --partial it writes the other files and lists
+those that it leaves out.`,
 		Example: `  digstore checkout out
   digstore checkout 3 out
   digstore checkout --names names.txt out`,
@@ -39,14 +41,17 @@ cannot be files, such as .git/config: --partial leaves them out and lists them.`
 			})
 		},
 	}
-	cmd.Flags().StringVar(&names, "names", "", "a `FILE` with the names, as urn --all prints them, text or JSON")
-	cmd.Flags().BoolVar(&o.Partial, "partial", false, "write what has a name that can be a file, and leave out the rest")
+	cmd.Flags().StringVar(&names, "names", "",
+		"a `FILE` with the output of digstore urn --all, text or JSON")
+	cmd.Flags().BoolVar(&o.Partial, "partial", false,
+		"leave out resources without a name that can be a file")
 	_ = cmd.MarkFlagFilename("names")
 	return cmd
 }
 
-func (a *app) checkout(ctx context.Context, s *digstore.Store, which, dir, names string, o digstore.CheckoutOptions) error {
-	a.resume = "no file is half written; run the same command again"
+func (a *app) checkout(ctx context.Context, s *digstore.Store, which, dir, names string,
+	o digstore.CheckoutOptions) error {
+	a.resume = "no file was written partially; run the same command again"
 	g, err := a.generation(ctx, s, which)
 	if err != nil {
 		return err
@@ -59,7 +64,7 @@ func (a *app) checkout(ctx context.Context, s *digstore.Store, which, dir, names
 		defer f.Close()
 		list, err := digstore.ParseNames(f)
 		if err != nil {
-			return usage("give what digstore urn --all printed", "%s: %w", names, err)
+			return usage("give a file with the output of digstore urn --all", "%s: %w", names, err)
 		}
 		g = g.WithNames(list)
 		if _, err := g.KeepNames(ctx); err != nil {
@@ -77,7 +82,7 @@ func (a *app) checkout(ctx context.Context, s *digstore.Store, which, dir, names
 	a.listUnsafe(report.Unsafe)
 	left := ""
 	if report.Unnamed > 0 {
-		left = fmt.Sprintf(", %d left out for want of a name", report.Unnamed)
+		left = fmt.Sprintf(", %d without a name left out", report.Unnamed)
 	}
 	return a.done(struct {
 		Root    merkle.Hash  `json:"root"`

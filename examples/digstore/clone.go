@@ -21,29 +21,31 @@ func (a *app) cloneCommand() *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
 		Use:   "clone URL [DIR]",
-		Short: "Fetch a store from a host and check every byte of it",
-		Long: `Clone fetches the head of a store, checks that chunks, leaves, root and the
-publisher's signature agree, and keeps it. With DIR it makes a workspace there;
-without, the store goes into the workspace of the current folder, which is made
-when there is none, under its id or --name, and becomes the active one.
+		Short: "Download a store from a host and check every byte",
+		Long: `Clone downloads the head of a store, and checks its chunks, leaves and root and
+the publisher's signature. With DIR it makes a new workspace in DIR. Without DIR
+it adds the store to the workspace of the current folder (made if there is none)
+under the store's id or --name, and makes it the active store.
 
-URL is dig://[owner@]HOST[:PORT]/ID, dig://ID at rpc.dig.net, https://HOST/stores/ID,
-http:// on loopback, or a URN, which is looked for at the configured origin.
+URL is one of dig://[owner@]HOST[:PORT]/ID, dig://ID (at rpc.dig.net),
+https://HOST/stores/ID, http:// for a loopback address, or a URN, which is read
+from the origin of the active store, or else from rpc.dig.net.
 
-The publisher key is believed on first use and held from then on, unless the
-store id proves it or --publisher or --root say what to believe. A clone that
-was broken off goes on where it stopped when it is run again.
+If the store id does not prove the publisher key, and neither --publisher nor
+--root is given, clone trusts the key that the host sends, and pins it: a later
+pull refuses any other key.
 
-With --from, several hosts are asked at once: each is held to all checks, the
-bytes come from all that pass, and whoever lies is left out and named.
-
-With --chain, the root that the chain has is the one that is taken.`,
+An interrupted clone continues when it is run again. With --from it downloads
+from several hosts at once; every host must pass all checks, and a host that
+fails one is left out and named. With --chain it accepts only the root that the
+chain names.`,
 		Example: `  digstore clone dig://example.org/ID
   digstore clone http://127.0.0.1:8443/stores/ID copy
   digstore clone dig://ID mirror --publisher KEY --all
   digstore clone dig://example.org/ID --from https://mirror.example --from dig://other.example`,
 		Args: cobra.RangeArgs(1, 2),
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string,
+			cobra.ShellCompDirective) {
 			if len(args) == 1 {
 				return nil, cobra.ShellCompDirectiveFilterDirs
 			}
@@ -58,12 +60,13 @@ With --chain, the root that the chain has is the one that is taken.`,
 		},
 	}
 	f.register(cmd)
-	cmd.Flags().StringVar(&name, "name", "", "`NAME` of the store in the workspace (default: its id)")
+	cmd.Flags().StringVar(&name, "name", "",
+		"the `NAME` of the store in the workspace (default: its id)")
 	return cmd
 }
 
 func (a *app) clone(ctx context.Context, text, dir, name string, f *syncFlags) error {
-	trust, chain, err := a.believe(&f.trust, &f.chain)
+	trust, chain, err := a.trustOf(&f.trust, &f.chain)
 	if err != nil {
 		return err
 	}
@@ -87,13 +90,14 @@ func (a *app) clone(ctx context.Context, text, dir, name string, f *syncFlags) e
 	}
 	defer dest.ws.Close()
 
-	a.resume = "what has arrived is kept; run the same command again and it goes on from there"
+	a.resume = resumeTransfer
 	p := a.progress("connecting")
 	defer p.stop()
 	report, err := a.sync(f, trust, p).Clone(ctx, dest.store, from)
 	p.stop()
 	if err != nil {
-		if begun := dest.begun || p.done.Load() > 0; !begun || !goesOn(err) {
+		started := dest.existed || p.done.Load() > 0
+		if !started || !resumable(err) {
 			dest.undo()
 		}
 		return a.because(err, report, f.verbose)
@@ -112,16 +116,17 @@ func (a *app) clone(ctx context.Context, text, dir, name string, f *syncFlags) e
 	if err != nil {
 		return err
 	}
-	return a.told(r, f.verbose, "cloned %s at root %s (%d bytes)\ngeneration %d: %s", r.StoreID, r.Root, r.ModuleSize, r.Generation, r.trusted())
+	return a.told(r, f.verbose, "cloned %s at root %s (%d bytes)\ngeneration %d: %s",
+		r.StoreID, r.Root, r.ModuleSize, r.Generation, r.trusted())
 }
 
-// cloneSource reads what clone is given. A URN is looked for at the origin of
-// the active store, at rpc.dig.net without one, and its root is what is wanted.
+// cloneSource parses the URL or URN of clone. A URN is read from the origin of the
+// active store, or else from rpc.dig.net; its root becomes trust.Root.
 func (a *app) cloneSource(text string, trust *remote.Trust) (remote.URL, error) {
 	if !strings.HasPrefix(text, "urn:") {
 		u, err := remote.ParseURL(text)
 		if err == nil && u.Store.IsZero() {
-			err = usage("add the store id: "+u.Origin()+"/stores/ID", "%s names a host and no store", text)
+			err = usage("add the store id: "+u.Origin()+"/stores/ID", "%s does not name a store", text)
 		}
 		return u, err
 	}
@@ -131,7 +136,7 @@ func (a *app) cloneSource(text string, trust *remote.Trust) (remote.URL, error) 
 	}
 	if !name.Root.IsZero() {
 		if !trust.Root.IsZero() && trust.Root != name.Root {
-			return remote.URL{}, usage("leave --root out", "the URN names another root than --root")
+			return remote.URL{}, usage("leave --root out", "--root and the URN name different roots")
 		}
 		trust.Root = name.Root
 	}
@@ -152,17 +157,17 @@ func (a *app) cloneSource(text string, trust *remote.Trust) (remote.URL, error) 
 	return u, nil
 }
 
-// destination is where a clone goes, and what it had to make for it.
+// destination is the workspace and the store of a clone.
 type destination struct {
-	ws    *digstore.Workspace
-	store *digstore.Store
-	own   bool   // the workspace is for this clone alone
-	made  string // the folder that was made, or "" when it was there
-	begun bool   // an earlier run that was broken off made the store
+	ws      *digstore.Workspace
+	store   *digstore.Store
+	own     bool   // the workspace was made for this clone
+	made    string // the folder that was made, "" if it existed
+	existed bool   // an interrupted clone made the store
 }
 
-// destination opens or makes the workspace and the store. A store that is
-// there without a generation is a clone that was broken off: it goes on.
+// destination opens or makes the workspace and the store. A store without a
+// generation is an interrupted clone, which continues.
 func (a *app) destination(u remote.URL, dir, name string) (_ *destination, err error) {
 	d := &destination{own: dir != ""}
 	if d.own {
@@ -182,15 +187,21 @@ func (a *app) destination(u remote.URL, dir, name string) (_ *destination, err e
 	d.store, err = d.ws.Store(u.Store.String())
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && d.own && holdsStores(d.ws):
-		err = &hinted{fmt.Errorf("%s is a workspace already: %w", dir, fs.ErrExist), "clone into it with: digstore -C " + dir + " clone URL"}
+		err = &hinted{
+			fmt.Errorf("%s is a workspace already: %w", dir, fs.ErrExist),
+			"clone into it with: digstore -C " + dir + " clone URL",
+		}
 	case errors.Is(err, fs.ErrNotExist):
 		if d.store, err = d.ws.Create(u.Store, &digstore.StoreOptions{Name: name}); err != nil {
 			d.undo()
 		}
 	case err == nil:
-		d.begun = true
+		d.existed = true
 		if _, latest := d.store.Latest(); latest == nil {
-			err = &hinted{fmt.Errorf("store %s is here already: %w", u.Store, fs.ErrExist), "bring it up to date with: digstore pull"}
+			err = &hinted{
+				fmt.Errorf("store %s is here already: %w", u.Store, fs.ErrExist),
+				"download new generations with: digstore pull",
+			}
 		}
 	}
 	if err != nil {
@@ -200,8 +211,8 @@ func (a *app) destination(u remote.URL, dir, name string) (_ *destination, err e
 	return d, nil
 }
 
-// holdsStores reports whether a workspace is in use. One that is not is a clone
-// that was broken off early.
+// holdsStores reports whether a workspace has stores. One without stores is left by a
+// clone that was interrupted early.
 func holdsStores(ws *digstore.Workspace) bool {
 	for range ws.All() {
 		return true
@@ -209,7 +220,8 @@ func holdsStores(ws *digstore.Workspace) bool {
 	return false
 }
 
-// undo takes away what was made for a clone that came to nothing. A store with a key is not the clone's.
+// undo removes the files of a failed clone. It keeps a store with a key, which the
+// clone did not make.
 func (d *destination) undo() {
 	if d.store != nil {
 		if _, err := d.store.Signer(); !errors.Is(err, digstore.ErrNoKey) {
@@ -226,8 +238,11 @@ func (d *destination) undo() {
 	}
 }
 
-// goesOn reports whether a clone that failed so is worth going on with: the
-// origin was not refused, the way was broken.
-func goesOn(err error) bool {
+// resumeTransfer is the hint after an interrupted clone or pull.
+const resumeTransfer = "what was downloaded is kept; run the same command again to continue"
+
+// resumable reports whether a clone that failed with err can continue: the connection
+// failed, or the user interrupted it, but no check failed.
+func resumable(err error) bool {
 	return errors.Is(err, context.Canceled) || exitCode(err) == exitNetwork
 }

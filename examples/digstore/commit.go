@@ -17,24 +17,24 @@ func (a *app) commitCommand() *cobra.Command {
 	var o digstore.CommitOptions
 	cmd := &cobra.Command{
 		Use:   "commit",
-		Short: "Make a new generation of what is staged, or of the content root",
-		Long: `Commit seals the staged files, signs their root with the publisher key and
-appends a generation to the store's history. When nothing is staged and the
-store has a content root, it takes the content root as it is.
+		Short: "Make a generation of the staged files, or of the content root",
+		Long: `Commit encrypts the staged files, signs their root with the publisher key and
+adds a generation to the history of the store. When nothing is staged and the
+store has a content root, commit takes all files of the content root.
 
-Links and other things that are no regular files are left out, and so is what
-.gitignore or .digignore names. Each file is taken as it was at one moment: one
-that keeps changing while it is read stops the commit, one that vanishes is
-left out and named. Files that look as they did at the last commit,
-by size, times and inode, are not read again; --rehash reads them all.
+Links and special files are left out, and so are the files that .gitignore or
+.digignore excludes, and the folders .git, .hg, .svn and .dig. If a file keeps
+changing while it is read, the commit stops. A file that is removed meanwhile is
+left out and named. Files with the same size, times and inode as at the last
+commit are not read again, unless --rehash is given.
 
-A name that cannot be written as a file everywhere is refused, such as .git/x, q
-beside q/r, or one that turns the direction of writing; --skip-unsafe leaves
-such files out and lists them. The folders .git, .hg, .svn and .dig are always
-left out.
+Commit refuses a name that some system cannot write as a file, such as .git/x, or
+q and q/r together, or a name that changes the direction of text. --skip-unsafe
+leaves such files out and lists them.
 
-A generation whose content was there before is refused, since nobody could tell
-it from a replay; --again adds a small resource that makes it a new one.`,
+Content that an earlier generation already had gives the same root, which looks
+like a replay of the old generation, so commit refuses it. --again adds a small
+resource that makes the root a new one.`,
 		Example: `  digstore commit -m "new prices"
   digstore add --all && digstore commit -m "all of it"
   digstore commit --again -m "back to the old prices"`,
@@ -43,10 +43,14 @@ it from a replay; --again adds a small resource that makes it a new one.`,
 			return a.withStore(func(s *digstore.Store) error { return a.commit(cmd.Context(), s, o) })
 		},
 	}
-	cmd.Flags().StringVarP(&o.Message, "message", "m", "", "what has changed; everyone who clones can read it")
-	cmd.Flags().BoolVar(&o.Again, "again", false, "commit content that an earlier generation already had")
-	cmd.Flags().BoolVar(&o.SkipUnsafe, "skip-unsafe", false, "leave out files whose names a checkout refuses")
-	cmd.Flags().BoolVar(&o.Rehash, "rehash", false, "read every file, whatever its times say")
+	cmd.Flags().StringVarP(&o.Message, "message", "m", "",
+		"a `TEXT` that describes the change; readers of the store can see it")
+	cmd.Flags().BoolVar(&o.Again, "again", false,
+		"make a new generation of content that an earlier one had")
+	cmd.Flags().BoolVar(&o.SkipUnsafe, "skip-unsafe", false,
+		"leave out files whose names a checkout refuses")
+	cmd.Flags().BoolVar(&o.Rehash, "rehash", false,
+		"read every file, even if its size and times are unchanged")
 	return cmd
 }
 
@@ -57,7 +61,7 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 		return err
 	}
 	if len(staged) == 0 && s.ContentRoot() != "" {
-		if err := a.agree(s); err != nil {
+		if err := a.confirmContentRoot(s); err != nil {
 			return err
 		}
 		a.note("nothing is staged: taking the whole of %s", s.ContentRoot())
@@ -67,7 +71,9 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 	o.Progress = p.set
 	r, err := s.Commit(ctx, nil, &o)
 	if errors.Is(err, auth.ErrForbidden) {
-		return &hinted{err, "where the chain lets this key write: digstore key export FILE, then digstore key import --writer FILE"}
+		return &hinted{err,
+			"if the chain authorizes this key: digstore key export FILE, then digstore key import " +
+				"--writer FILE"}
 	}
 	if err != nil {
 		return err
@@ -78,7 +84,7 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 	a.warnUnread(r.Unread)
 	a.warnLarge(r.Generation.Module().Size())
 	if r.Listed {
-		a.note("the store is listed: everybody can see the names of its files")
+		a.note("the store is listed: anyone can read the names of its files")
 	}
 	info := r.Generation.Info()
 	return a.done(struct {
@@ -93,14 +99,18 @@ func (a *app) commit(ctx context.Context, s *digstore.Store, o digstore.CommitOp
 		Message    string       `json:"message,omitempty"`
 		Skipped    []string     `json:"skipped,omitempty"`
 		Unsafe     []unsafeName `json:"unsafe,omitempty"`
-	}{s.Name(), info.Number, info.Root, r.Files, r.Bytes, r.Changed, r.Listed, r.ContentRoot, o.Message, r.Skipped, unsafeNames(r.Unsafe)},
-		"generation %d: %s, %s\nroot %s", info.Number, plural(r.Files, "file", "files"), size(r.Bytes), info.Root)
+	}{
+		s.Name(), info.Number, info.Root, r.Files, r.Bytes, r.Changed, r.Listed, r.ContentRoot,
+		o.Message, r.Skipped, unsafeNames(r.Unsafe),
+	}, "generation %d: %s, %s\nroot %s", info.Number, plural(r.Files, "file", "files"),
+		size(r.Bytes), info.Root)
 }
 
-// warnLarge warns of a module that is longer than what others take by default.
+// warnLarge warns of a module that is longer than the default limit of clients and hosts.
 func (a *app) warnLarge(n int64) {
 	if n > remote.DefaultMaxModule {
-		a.warn("the module of this generation has %s: clients and hosts take at most %s unless they are told --max-module", size(n), size(remote.DefaultMaxModule))
+		a.warn("the module of this generation has %s: clients and hosts accept at most %s "+
+			"unless --max-module allows more", size(n), size(remote.DefaultMaxModule))
 	}
 }
 
@@ -117,28 +127,28 @@ func unsafeNames(list []digstore.KeyNameError) (out []unsafeName) {
 	return out
 }
 
-// listUnsafe says which resources were left out.
+// listUnsafe warns of resources that were left out because of their names.
 func (a *app) listUnsafe(list []digstore.KeyNameError) {
 	for i := range list {
 		a.warn("left out: %v", &list[i])
 	}
 }
 
-// warnSkipped names files that were found and were gone when they were to be read.
+// warnSkipped warns of files that were removed before they could be read.
 func (a *app) warnSkipped(act string, names []string) {
 	for _, name := range names {
-		a.warn("%s vanished and was not %s", printable(name), act)
+		a.warn("%s was removed meanwhile and was not %s", printable(name), act)
 	}
 }
 
-// warnUnread names ignore files that do not count.
+// warnUnread warns of ignore files that were not read.
 func (a *app) warnUnread(names []string) {
 	for _, name := range names {
-		a.warn("%s is no regular file, so nothing is left out by it", printable(name))
+		a.warn("%s is not a regular file: its patterns are not used", printable(name))
 	}
 }
 
-// firstLine shortens a message for a list.
+// firstLine returns the first line of a message, with an ellipsis if there are more.
 func firstLine(s string) string {
 	line, _, more := strings.Cut(s, "\n")
 	if more {

@@ -11,12 +11,13 @@ import (
 	"github.com/dig-network/digstore/digstore"
 )
 
-// Completions look at what is here: stores, roots, keys. They write nothing
-// and say nothing when something is missing.
+// Completions offer the names of local stores, roots and keys. They write nothing, and
+// offer nothing on an error.
 
 const noFiles = cobra.ShellCompDirectiveNoFileComp
 
-func (a *app) completeStores(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+func (a *app) completeStores(*cobra.Command, []string, string) ([]string,
+	cobra.ShellCompDirective) {
 	var names []string
 	if a.enter() != nil {
 		return nil, noFiles
@@ -35,7 +36,7 @@ func (a *app) completeStores(*cobra.Command, []string, string) ([]string, cobra.
 	return names, noFiles
 }
 
-// completeWith offers what list finds in the store.
+// completeWith offers the names that list returns for the store.
 func (a *app) completeWith(list func(*digstore.Store) []string) []string {
 	var found []string
 	if a.enter() == nil {
@@ -47,22 +48,24 @@ func (a *app) completeWith(list func(*digstore.Store) []string) []string {
 	return found
 }
 
-// unfit reports whether a completion would do more to a terminal than show
-// itself. A tab may stand before what describes it.
+// unfit reports whether a completion has hidden characters. One tab may separate the
+// description.
 func unfit(completion string) bool {
 	word, about, _ := strings.Cut(completion, "\t")
 	return hasHidden(word) || hasHidden(about)
 }
 
-// completeRoots offers roots with number and message; a folder may follow.
-func (a *app) completeRoots(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+// completeRoots offers roots, with number and message, and file names.
+func (a *app) completeRoots(cmd *cobra.Command, _ []string,
+	_ string) ([]string, cobra.ShellCompDirective) {
 	return a.completeWith(func(s *digstore.Store) (found []string) {
 		entries, err := s.HistoryTail(cmd.Context(), 50)
 		if err != nil {
 			return nil
 		}
 		for _, e := range slices.Backward(entries) {
-			found = append(found, fmt.Sprintf("%s\tgeneration %d %s", e.Root, e.Number, printable(firstLine(e.Message))))
+			about := fmt.Sprintf("generation %d %s", e.Number, printable(firstLine(e.Message)))
+			found = append(found, e.Root.String()+"\t"+about)
 		}
 		return found
 	}), cobra.ShellCompDirectiveDefault
@@ -79,7 +82,8 @@ func (a *app) completeKeys(*cobra.Command, []string, string) ([]string, cobra.Sh
 	}), noFiles
 }
 
-func (a *app) completeStaged(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+func (a *app) completeStaged(*cobra.Command, []string, string) ([]string,
+	cobra.ShellCompDirective) {
 	return a.completeWith(func(s *digstore.Store) (found []string) {
 		staged, _ := s.Staged()
 		for _, f := range staged {
@@ -89,7 +93,8 @@ func (a *app) completeStaged(*cobra.Command, []string, string) ([]string, cobra.
 	}), noFiles
 }
 
-func (a *app) completeRemotes(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+func (a *app) completeRemotes(*cobra.Command, []string, string) ([]string,
+	cobra.ShellCompDirective) {
 	return a.completeWith(func(s *digstore.Store) []string {
 		remotes, _ := s.Remotes()
 		return slices.Sorted(maps.Keys(remotes))

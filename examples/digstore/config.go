@@ -17,23 +17,25 @@ import (
 // config is the user's config.toml, beside the identity key.
 type config struct {
 	Chain struct {
-		Sources  []string `toml:"sources"` // as --chain has them
+		Sources  []string `toml:"sources"` // as in --chain
 		Network  string   `toml:"network,omitempty"`
 		ChiaRoot string   `toml:"chia_root,omitempty"`
 	} `toml:"chain"`
 	Safe struct {
-		Directories []string `toml:"directories,omitempty"` // whose .dig may belong to another user; "*" for all
+		// Directories are folders whose .dig may belong to another user; "*" means all.
+		Directories []string `toml:"directories,omitempty"`
 	} `toml:"safe,omitempty"`
 	ContentRoots []contentRoot `toml:"content_roots,omitempty"`
 }
 
-// contentRoot is a folder outside of a workspace's own that the user lets it publish.
+// contentRoot is a folder outside of the workspace's folder that the workspace may
+// publish.
 type contentRoot struct {
 	Workspace string `toml:"workspace"` // absolute, links resolved
 	Folder    string `toml:"folder"`
 }
 
-// contentRoots returns the folders that a workspace may publish besides its own.
+// contentRoots returns the folders outside of a workspace's folder that it may publish.
 func (c *config) contentRoots(workspace string) (list []string) {
 	for _, r := range c.ContentRoots {
 		if r.Workspace == realPath(workspace) {
@@ -65,12 +67,12 @@ func configPath() (string, error) {
 	return filepath.Join(dir, "config.toml"), err
 }
 
-// readConfig reads the configuration; none is the empty one.
+// readConfig reads the configuration, which is empty if there is no file.
 func readConfig() (*config, error) {
 	c := new(config)
 	path, err := configPath()
 	if err != nil {
-		return c, nil // no such folder, as where no home is set: nothing was configured
+		return c, nil // no configuration folder, for example because HOME is not set
 	}
 	text, err := regular.ReadFile(path, maxSmallFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +86,7 @@ func readConfig() (*config, error) {
 		err = fmt.Errorf("unknown setting %s", meta.Undecoded()[0])
 	}
 	if err != nil {
-		return nil, usage("mend the file, or remove it", "%s: %w", path, err)
+		return nil, usage("correct the file, or remove it", "%s: %w", path, err)
 	}
 	return c, nil
 }

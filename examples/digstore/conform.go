@@ -13,7 +13,7 @@ import (
 	"github.com/dig-network/digstore/remote/conform"
 )
 
-// conformFlags say what a check of a host may do, and where its report goes.
+// conformFlags are the flags of conform without those of every host command.
 type conformFlags struct {
 	write     bool
 	keyFile   string
@@ -29,17 +29,16 @@ func (a *app) conformCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "conform URL",
 		Short: "Check a host against the protocol",
-		Long: `Conform asks a host that serves a store some 300 questions, and holds what it
-answers against the dig:// protocol. It prints a line for each check: pass, fail
-(others rely on it), warn (recommended, or an extension) or skip, with the
-section of remote/PROTOCOL.md, what was wanted and what was found. It fails when
-a requirement is not met.
+		Long: `Conform sends about 300 requests to a host that serves a store, and compares the
+answers with the dig:// protocol. It prints one line for each check: pass, fail
+(a requirement is not met), warn (a recommendation or an extension) or skip, with
+the section of remote/PROTOCOL.md, and what was expected and found. It fails if
+any requirement is not met.
 
-Nothing at the host changes. With --write it also pushes to a store that it
-makes, where the host takes first pushes, and ends by revoking it. --key FILE
-keeps that store's key (made when the file is not there), so that the same store
-is pushed to the next time; it is not revoked then. URL may leave the store out
-with --write.`,
+Conform changes nothing at the host. With --write it also makes a new store,
+pushes to it and revokes it; the host must accept first pushes. With --key FILE
+the key of that store is kept in FILE, the next run uses the same store, and it
+is not revoked. With --write, URL need not name a store.`,
 		Example: `  digstore conform dig://node.example.org/ID
   digstore conform http://127.0.0.1:8443/stores/ID --junit report.xml
   digstore conform http://127.0.0.1:8443 --write --key test.key
@@ -48,7 +47,7 @@ with --write.`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !f.write && (f.keyFile != "" || f.tokenFile != "") {
-				return usage("add --write", "--key and --token-file are for --write")
+				return usage("add --write", "--key and --token-file need --write")
 			}
 			ctx, cancel := a.within(cmd.Context(), host)
 			defer cancel()
@@ -57,11 +56,14 @@ with --write.`,
 	}
 	host.register(cmd)
 	flags := cmd.Flags()
-	flags.BoolVar(&f.write, "write", false, "push to a store made for it")
-	flags.StringVar(&f.keyFile, "key", "", "the `FILE` with the publisher key of that store")
-	flags.StringVar(&f.tokenFile, "token-file", "", "a `FILE` with the token for a first push (default: $DIG_PUSH_TOKEN)")
-	flags.BoolVar(&f.anonymous, "anonymous", false, "the host means to answer reads without signatures")
-	flags.StringArrayVar(&f.only, "only", nil, "make the checks whose names match `PATTERN` only; may be repeated")
+	flags.BoolVar(&f.write, "write", false, "also test pushes, to a store made for the test")
+	flags.StringVar(&f.keyFile, "key", "",
+		"with --write: the `FILE` of the test store's key, made if missing")
+	flags.StringVar(&f.tokenFile, "token-file", "",
+		"a `FILE` with the token for a first push (default: $DIG_PUSH_TOKEN)")
+	flags.BoolVar(&f.anonymous, "anonymous", false, "expect that the host answers unsigned reads")
+	flags.StringArrayVar(&f.only, "only", nil,
+		"make only the checks whose names match `PATTERN`; may be repeated")
 	flags.StringVar(&f.junit, "junit", "", "also write the report to `FILE`, as JUnit XML")
 	for _, name := range []string{"key", "token-file", "junit"} {
 		_ = cmd.MarkFlagFilename(name)
@@ -78,7 +80,8 @@ func (a *app) conform(ctx context.Context, where string, host hostFlags, f confo
 		return err
 	}
 	if u.Store.IsZero() && !f.write {
-		return usage("add the id of a store that the host serves, or --write", "%s names no store", where)
+		return usage("add the id of a store that the host serves, or --write", "%s does not name a store",
+			where)
 	}
 	o, err := a.clientOptions(host)
 	if err != nil {
@@ -92,9 +95,12 @@ func (a *app) conform(ctx context.Context, where string, host hostFlags, f confo
 		defer t.CloseIdleConnections()
 	}
 	a.resume = "nothing at the host was changed; run the same command again"
-	opt := &conform.Options{Identity: o.Identity, Transport: transport, UserAgent: o.UserAgent, Anonymous: f.anonymous, Only: f.only}
+	opt := &conform.Options{
+		Identity: o.Identity, Transport: transport, UserAgent: o.UserAgent,
+		Anonymous: f.anonymous, Only: f.only,
+	}
 	if f.write {
-		a.resume = "the store that was made for it stays at the host; run the same command again"
+		a.resume = "the test store remains at the host; run the same command again"
 		if opt.Write, err = f.writes(); err != nil {
 			return err
 		}
@@ -116,13 +122,15 @@ func (a *app) conform(ctx context.Context, where string, host hostFlags, f confo
 			return err
 		}
 	}
-	if err := a.answer(report, func(w io.Writer) { _ = report.WriteTable(w) }); err != nil { // an error of stdout shows at exit
+	// a.answer returns the error of the writer.
+	err = a.answer(report, func(w io.Writer) { _ = report.WriteTable(w) })
+	if err != nil {
 		return err
 	}
 	return report.Err()
 }
 
-// writes is the store that is made at the host.
+// writes returns the settings of the test store.
 func (f conformFlags) writes() (*conform.Write, error) {
 	token, err := pushToken(f.tokenFile)
 	if err != nil {

@@ -22,35 +22,42 @@ import (
 	"github.com/dig-network/digstore/remote/rpc"
 )
 
-// hostFlags are the flags of every command that speaks to a host.
+// hostFlags are the flags of every command that connects to a host.
 type hostFlags struct {
 	ca       string
 	node     string
 	timeout  time.Duration
 	rate     amount
-	minRate  amount // of answers; 0: the library's default
+	minRate  amount // of answers; 0 is the default of package remote
 	separate bool
-	longest  amount // module that is taken; 0: the library's default
+	longest  amount // the largest module; 0 is the default of package remote
 
-	token   string // of a first push; secret
-	changes bool   // the command changes the store there
+	token   string // for a first push; secret
+	changes bool   // the command changes the store at the host
 
-	forms remote.PushForms // of the store that is pushed; nil: not remembered
+	forms remote.PushForms // of the store to push; nil if not remembered
 }
 
 func (h *hostFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&h.ca, "ca", "", "a PEM `FILE` with a private certificate authority to believe as well")
-	flags.StringVar(&h.node, "node", "", "the node for locators without a host: its `URL`, or auto for the nearest (default: $DIG_NODE_URL, else rpc.dig.net)")
-	flags.DurationVar(&h.timeout, "timeout", 0, "give up after this `TIME` in all, as 90s or 10m (default: never, while answers come at --min-rate)")
-	flags.Var(&h.rate, "limit-rate", "at most this `RATE` each way, in bytes a second, as 500k or 2MB")
-	flags.Var(&h.minRate, "min-rate", "give up on a host whose answers come more slowly, a `SIZE` a second as 500 or 20k (default: 1KiB)")
-	flags.BoolVar(&h.separate, "separate-identity", false, "sign with a key that only this host sees")
+	flags.StringVar(&h.ca, "ca", "",
+		"also trust the certificate authorities in this PEM `FILE`")
+	flags.StringVar(&h.node, "node", "", "the `URL` of the node for URLs without a host, or auto "+
+		"for the nearest (default: $DIG_NODE_URL, else rpc.dig.net)")
+	flags.DurationVar(&h.timeout, "timeout", 0,
+		"stop after this `TIME`, such as 90s or 10m (default: no limit)")
+	flags.Var(&h.rate, "limit-rate",
+		"at most this `RATE` in each direction, in bytes a second, such as 500k or 2MB")
+	flags.Var(&h.minRate, "min-rate",
+		"stop if a host sends fewer bytes a second, a `SIZE` such as 500 or 20k (default: 1KiB)")
+	flags.BoolVar(&h.separate, "separate-identity", false,
+		"sign requests with a key that is used at this host only")
 	_ = cmd.MarkFlagFilename("ca")
-	_ = cmd.RegisterFlagCompletionFunc("node", cobra.FixedCompletions([]cobra.Completion{"auto"}, noFiles))
+	_ = cmd.RegisterFlagCompletionFunc("node",
+		cobra.FixedCompletions([]cobra.Completion{"auto"}, noFiles))
 }
 
-// within bounds a command by --timeout.
+// within returns a context that ends after --timeout.
 func (a *app) within(ctx context.Context, h hostFlags) (context.Context, context.CancelFunc) {
 	if a.timeout = h.timeout; h.timeout <= 0 {
 		return ctx, func() {}
@@ -58,8 +65,8 @@ func (a *app) within(ctx context.Context, h hostFlags) (context.Context, context
 	return context.WithTimeout(ctx, h.timeout)
 }
 
-// client makes a client for one store at one host. Nothing is sent yet, but
-// for --node auto, which looks who answers.
+// client returns a client for one store at one host. It sends nothing, except that
+// --node auto searches for a node.
 func (a *app) client(ctx context.Context, u remote.URL, h hostFlags) (*remote.Client, error) {
 	o, err := a.clientOptions(h)
 	if err != nil {
@@ -71,7 +78,7 @@ func (a *app) client(ctx context.Context, u remote.URL, h hostFlags) (*remote.Cl
 	return remote.NewClient(u, o)
 }
 
-// noteRetry tells the user why an attempt failed.
+// noteRetry tells the user why an attempt failed and when the next one begins.
 func (a *app) noteRetry(err error, wait time.Duration) {
 	a.note("%v: trying again in %v", err, wait.Round(time.Millisecond))
 }
@@ -86,7 +93,7 @@ func (a *app) clientOptions(h hostFlags) (*remote.ClientOptions, error) {
 		UserAgent:         userAgent(),
 		Bearer:            h.token,
 		AllowLoopbackHTTP: true,
-		Guard:             &remote.Guard{AllowPrivate: true}, // a person names the host
+		Guard:             &remote.Guard{AllowPrivate: true}, // the user named the host
 		Large:             rpc.Large{},
 		PushForms:         h.forms,
 		MaxModule:         int64(h.longest),
@@ -107,7 +114,7 @@ func (a *app) clientOptions(h hostFlags) (*remote.ClientOptions, error) {
 	return o, nil
 }
 
-// nodeName is the node that was configured, "" where none was.
+// nodeName returns the configured node, or "".
 func (h hostFlags) nodeName() string {
 	if h.node != "" {
 		return h.node
@@ -115,7 +122,7 @@ func (h hostFlags) nodeName() string {
 	return os.Getenv("DIG_NODE_URL")
 }
 
-// nearest gives a locator without a host the node that --node says.
+// nearest adds the host of the configured node to a URL without a host.
 func (h hostFlags) nearest(ctx context.Context, u remote.URL) (remote.URL, error) {
 	name := h.nodeName()
 	if u.Host != "" || name == "" {
@@ -125,7 +132,7 @@ func (h hostFlags) nearest(ctx context.Context, u remote.URL) (remote.URL, error
 	if text := os.Getenv("DIG_NODE_PORT"); text != "" {
 		port, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || port == 0 {
-			return u, usage("a port is a number from 1 to 65535", "DIG_NODE_PORT: %q is no port", text)
+			return u, usage("a port is a number from 1 to 65535", "DIG_NODE_PORT: invalid port %q", text)
 		}
 		ladder.Port = uint16(port)
 	}
@@ -156,7 +163,8 @@ func readToken(path string) (string, error) {
 	return token, nil
 }
 
-// trustCA is the system's certificate authorities and those of a file.
+// trustCA returns a configuration that trusts the certificate authorities of the
+// system and of a file.
 func trustCA(path string) (*tls.Config, error) {
 	pem, err := regular.ReadFile(path, maxSmallFile)
 	if err != nil {
@@ -167,13 +175,13 @@ func trustCA(path string) (*tls.Config, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, usage("give a file with CERTIFICATE blocks", "--ca %s: no certificate in it", path)
+		return nil, usage("give a file with CERTIFICATE blocks", "--ca %s: no certificate found", path)
 	}
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
-// locate turns the name of a remote, or a locator, into the place of s there.
-// "origin" where it is not set is the configured node's.
+// locate returns the URL of store s at a remote or a URL. If the remote "origin" is
+// not set, it is the configured node.
 func (h hostFlags) locate(s *digstore.Store, nameOrURL string) (remote.URL, error) {
 	text := nameOrURL
 	if !strings.Contains(text, "://") {
@@ -185,7 +193,8 @@ func (h hostFlags) locate(s *digstore.Store, nameOrURL string) (remote.URL, erro
 			return remote.URL{Scheme: "dig", Store: s.ID()}, nil
 		}
 		if text, err = s.Remote(nameOrURL); err != nil {
-			return remote.URL{}, &hinted{err, fmt.Sprintf("digstore remote add %s URL makes it", printable(nameOrURL))}
+			return remote.URL{}, &hinted{err, "set it with: digstore remote add " + printable(nameOrURL) +
+				" URL"}
 		}
 	}
 	u, err := remote.ParseURL(text)
@@ -195,7 +204,7 @@ func (h hostFlags) locate(s *digstore.Store, nameOrURL string) (remote.URL, erro
 	return u.WithStore(s.ID())
 }
 
-// orOrigin is the remote that a command names, "origin" when it names none.
+// orOrigin returns the remote that args name, or "origin".
 func orOrigin(args []string) string {
 	if len(args) == 0 {
 		return "origin"
@@ -203,7 +212,7 @@ func orOrigin(args []string) string {
 	return args[0]
 }
 
-// transfer shows the progress of one generation after the other.
+// transfer returns a function that shows the progress of one generation after another.
 func (p *progress) transfer(verb string) func(root merkle.Hash, done, total int64) {
 	return func(root merkle.Hash, done, total int64) {
 		p.stage(fmt.Sprintf("%s %.8s", verb, root))

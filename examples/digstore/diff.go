@@ -13,10 +13,11 @@ import (
 func (a *app) diffCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "diff [OLD [NEW]]",
-		Short: "What changed from one generation to another",
+		Short: "List the changes from one generation to another",
 		Long: `Diff lists the resources that were added, modified and removed between two
-generations. Without NEW it is the head; without both, the head against the
-generation before it. Resources whose names are not known show their key hash.`,
+generations. Without NEW it compares OLD with the head; without both it compares
+the head with the generation before it. A resource without a known name is
+listed by its retrieval key.`,
 		Example: `  digstore diff
   digstore diff 0
   digstore diff 3 7 --json`,
@@ -55,7 +56,9 @@ func (a *app) diff(ctx context.Context, s *digstore.Store, args []string) error 
 	if err != nil {
 		return err
 	}
-	added, modified, removed := withKeys(d.Added, d.UnnamedAdded), withKeys(d.Modified, d.UnnamedModified), withKeys(d.Removed, d.UnnamedRemoved)
+	added := withKeys(d.Added, d.UnnamedAdded)
+	modified := withKeys(d.Modified, d.UnnamedModified)
+	removed := withKeys(d.Removed, d.UnnamedRemoved)
 	return a.answer(struct {
 		From     *merkle.Hash `json:"from,omitempty"`
 		To       merkle.Hash  `json:"to"`
@@ -64,11 +67,13 @@ func (a *app) diff(ctx context.Context, s *digstore.Store, args []string) error 
 		Removed  []string     `json:"removed"`
 		NewBytes int64        `json:"new_bytes"`
 	}{nonZero(from), to.Info().Root, added, modified, removed, d.NewBytes}, func(w io.Writer) {
-		a.changes(w, "", []change{{"added", green, added}, {"modified", yellow, modified}, {"removed", red, removed}})
+		a.changes(w, "", []change{
+			{"added", green, added}, {"modified", yellow, modified}, {"removed", red, removed},
+		})
 	})
 }
 
-// withKeys are names, and behind them the retrieval keys of what has no name.
+// withKeys returns names, then the retrieval keys of resources without a name.
 func withKeys(names []string, unnamed []merkle.Hash) []string {
 	all := append([]string{}, names...)
 	for _, key := range unnamed {

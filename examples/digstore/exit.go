@@ -42,9 +42,9 @@ const (
 	exitInterrupted    = 130 // 128 + SIGINT, as shells say it
 )
 
-// exits is the one table of what an error means to a caller of the program:
-// the first row that matches counts. hint is what to do where the command
-// that failed does not know better.
+// exits maps errors to exit codes, to the codes of --json and to hints. The
+// first row that matches applies. A hint that the failed command gives replaces
+// the one of the table.
 var exits = []struct {
 	match func(error) bool
 	exit  int
@@ -52,87 +52,87 @@ var exits = []struct {
 	hint  string
 }{
 	{as[*interrupted], exitInterrupted, "INTERRUPTED", ""},
-	{as[*outputError], exitOther, "ERROR", "what was asked for may be done all the same: only the answer is lost"},
+	{as[*outputError], exitOther, "ERROR", "the command may have succeeded; only its output is lost"},
 	{as[*usageError], exitUsage, "INVALID_ARGUMENT", ""},
 	{is(digstore.ErrNoWorkspace), exitNoStore, "NO_STORE", "digstore init NAME makes a store here; -C DIR works in another folder"},
-	{is(digstore.ErrOldLayout), exitOther, "ERROR", "digstore migrate changes it to the present layout"},
+	{is(digstore.ErrOldLayout), exitOther, "ERROR", "change it to the current layout with: digstore migrate"},
 	{as[*digstore.AccessError], exitOther, "ERROR", ""}, // hintOf
 	{as[*digstore.ContentRootError], exitOther, "ERROR", "choose another content root in workspace.toml"},
-	{is(digstore.ErrIrregular), exitVerification, "VERIFICATION_FAILED", "do not use a workspace that you did not make; else move this aside"},
-	{is(digstore.ErrLocked), exitLocked, "LOCKED", "wait until the other program is done and run this again"},
-	{is(digstore.ErrNothingStaged), exitOther, "ERROR", "digstore add PATH... stages files"},
+	{is(digstore.ErrIrregular), exitVerification, "VERIFICATION_FAILED", "if you did not make this workspace, do not use it; otherwise move the file away"},
+	{is(digstore.ErrLocked), exitLocked, "LOCKED", "wait until the other program has finished, then run the command again"},
+	{is(digstore.ErrNothingStaged), exitOther, "ERROR", "stage files with: digstore add PATH..."},
 	{is(digstore.ErrUnchanged), exitOther, "ERROR", "digstore status shows what a commit would publish"},
-	{as[*digstore.RecurringRootError], exitOther, "ERROR", "digstore commit --again makes it a generation of its own"},
-	{is(digstore.ErrNoKey), exitOther, "ERROR", "bring the publisher key with: digstore key import FILE; who may write by the chain brings their own with --writer"},
-	{as[*digstore.ChangingError], exitOther, "ERROR", "run it again when the program that writes the file is done, or name the file in .digignore"},
-	{damagedNames, exitVerification, "VERIFICATION_FAILED", "ask the publisher for the output of digstore urn --all and give it with --names"},
-	{as[*digstore.UnnamedError], exitOther, "ERROR", "ask the publisher for the output of digstore urn --all and give it with --names, or take what has a name with --partial"},
-	{as[*digstore.UnsafeNamesError], exitOther, "ERROR", "--skip-unsafe leaves them out of a commit, --partial out of a checkout; read them with: digstore cat KEY -o FILE"},
+	{as[*digstore.RecurringRootError], exitOther, "ERROR", "to commit it as a new generation, use: digstore commit --again"},
+	{is(digstore.ErrNoKey), exitOther, "ERROR", "import the publisher key with: digstore key import FILE; if the chain authorizes your key, import it with --writer"},
+	{as[*digstore.ChangingError], exitOther, "ERROR", "run the command again when the file is no longer written to, or list the file in .digignore"},
+	{damagedNames, exitVerification, "VERIFICATION_FAILED", "ask the publisher for the output of digstore urn --all and pass it with --names"},
+	{as[*digstore.UnnamedError], exitOther, "ERROR", "ask the publisher for the output of digstore urn --all and pass it with --names, or write only the resources with known names with --partial"},
+	{as[*digstore.UnsafeNamesError], exitOther, "ERROR", "commit --skip-unsafe and checkout --partial leave them out; read one with: digstore cat KEY -o FILE"},
 	{as[*digstore.KeyNameError], exitOther, "ERROR", "read it with: digstore cat KEY -o FILE"},
-	{as[*digstore.TooLargeError], exitOther, "ERROR", "publish less, or raise max_size in the store's config.toml"},
-	{is(auth.ErrRevoked), exitVerification, "VERIFICATION_FAILED", "the publisher took this back; ask the publisher for what replaces it"},
+	{as[*digstore.TooLargeError], exitOther, "ERROR", "publish fewer files, or raise max_size in the store's config.toml"},
+	{is(auth.ErrRevoked), exitVerification, "VERIFICATION_FAILED", "the publisher revoked this; ask the publisher which root replaces it"},
 	{is(digstore.ErrCorrupt), exitVerification, "VERIFICATION_FAILED", "restore the file from a backup, or clone the store again"},
-	{as[*plot.FormatError], exitVerification, "VERIFICATION_FAILED", "digstore plot repair PLOT --from COPY repairs it from a copy of the same file; digstore plot salvage saves what is whole"},
+	{as[*plot.FormatError], exitVerification, "VERIFICATION_FAILED", "repair it from a copy of the same file with: digstore plot repair PLOT --from COPY; or save the undamaged capsules with: digstore plot salvage"},
 	{is(plot.ErrMagic), exitUsage, "INVALID_ARGUMENT", "name a plot file; digstore plot list FOLDER lists the plots in a folder"},
-	{is(capsule.ErrContentMismatch), exitVerification, "VERIFICATION_FAILED", "what the source gave is not the content of the capsule; name another one"},
+	{is(capsule.ErrContentMismatch), exitVerification, "VERIFICATION_FAILED", "the source sent different content for the capsule; use another source"},
 	{is(capsule.ErrProof), exitVerification, "VERIFICATION_FAILED", "the answer does not prove what the challenge asks for"},
 	{is(capsule.ErrChallenge), exitUsage, "INVALID_ARGUMENT", "a challenge is the JSON body of POST /validation/challenge"},
-	{is(capsule.ErrManifest), exitVerification, "VERIFICATION_FAILED", "the manifest contradicts itself; get it from a place that you trust"},
-	{is(plot.ErrLocked), exitLocked, "LOCKED", "wait until the other program is done and run this again"},
+	{is(capsule.ErrManifest), exitVerification, "VERIFICATION_FAILED", "the manifest is inconsistent; get it from a source that you trust"},
+	{is(plot.ErrLocked), exitLocked, "LOCKED", "wait until the other program has finished, then run the command again"},
 	{is(conform.ErrNonconforming), exitNonconforming, "NONCONFORMING", "the report names the sections of remote/PROTOCOL.md"},
-	{is(chain.ErrUnavailable), exitNetwork, "NETWORK", "check the chain's source with digstore anchor show, or name another one with --chain"},
+	{is(chain.ErrUnavailable), exitNetwork, "NETWORK", "check the chain source with digstore anchor show, or name another one with --chain"},
 	{is(chain.ErrRateLimited), exitNetwork, "NETWORK", "wait, or name another source with --chain"},
-	{is(chain.ErrStoreNotFound), exitVerification, "VERIFICATION_FAILED", "where the store is on no chain, say so with --chain none"},
-	{is(chain.ErrMelted), exitVerification, "VERIFICATION_FAILED", "its owner has destroyed the store on the chain; --chain none takes it all the same"},
+	{is(chain.ErrStoreNotFound), exitVerification, "VERIFICATION_FAILED", "if the store is not on the chain, use --chain none"},
+	{is(chain.ErrMelted), exitVerification, "VERIFICATION_FAILED", "the owner destroyed the store on the chain; --chain none ignores the chain"},
 	{is(chain.ErrWrongNetwork), exitVerification, "VERIFICATION_FAILED", "name the network with --network, or another source with --chain"},
-	{is(chain.ErrShallow), exitVerification, "VERIFICATION_FAILED", "wait for some more blocks"},
-	{onChain, exitVerification, "VERIFICATION_FAILED", "nothing was taken; try another source with --chain"},
-	{is(remote.ErrBadURL), exitUsage, "INVALID_ARGUMENT", "a locator is dig://HOST/ID, https://HOST/stores/ID, or http:// on loopback"},
-	{is(remote.ErrInsecure), exitUsage, "INVALID_ARGUMENT", "use dig:// or https://; plain http:// is for loopback"},
+	{is(chain.ErrShallow), exitVerification, "VERIFICATION_FAILED", "wait until more blocks confirm it"},
+	{onChain, exitVerification, "VERIFICATION_FAILED", "nothing was changed; try another source with --chain"},
+	{is(remote.ErrBadURL), exitUsage, "INVALID_ARGUMENT", "a URL of a store is dig://HOST/ID, https://HOST/stores/ID or http://127.0.0.1:PORT/stores/ID"},
+	{is(remote.ErrInsecure), exitUsage, "INVALID_ARGUMENT", "use dig:// or https://; http:// is allowed for loopback addresses only"},
 	{is(remote.ErrNoLocalNode), exitNoLocalNode, "NO_LOCAL_NODE", "start a node here, or name one with --node URL"},
 	{is(remote.ErrHubPublisherRequired), exitOther, "ERROR", "push to a host of your own, or use the hub's own tools"},
 	{is(remote.ErrClockSkew), exitUnauthorized, "UNAUTHORIZED", "set this machine's clock"},
-	{is(remote.ErrKeyChanged), exitVerification, "VERIFICATION_FAILED", "ask the publisher; where the store is on the chain, repeat with --chain; if the new key is right, with --accept-key KEY"},
-	{is(remote.ErrUntrusted), exitVerification, "VERIFICATION_FAILED", "say what to believe with --publisher KEY or --root ROOT"},
-	{is(remote.ErrRollback), exitVerification, "VERIFICATION_FAILED", "this host is behind or was tampered with; try another one, or take an earlier root that the publisher went back to with --accept-revert"},
-	{is(remote.ErrForked), exitVerification, "VERIFICATION_FAILED", "the publisher has signed two histories: ask which one counts, and take it with --accept-head ROOT"},
-	{is(remote.ErrDiverged), exitVerification, "VERIFICATION_FAILED", "this host holds another history of the store; try another one, or take it with --accept-head ROOT"},
-	{is(remote.ErrNoChunkLengths), exitVerification, "VERIFICATION_FAILED", "digstore clone URL, then: digstore cat KEY"},
+	{is(remote.ErrKeyChanged), exitVerification, "VERIFICATION_FAILED", "ask the publisher; if the store is on the chain, use --chain; if the new key is right, use --accept-key KEY"},
+	{is(remote.ErrUntrusted), exitVerification, "VERIFICATION_FAILED", "name the publisher key with --publisher KEY, or the root with --root ROOT"},
+	{is(remote.ErrRollback), exitVerification, "VERIFICATION_FAILED", "this host is behind, or was tampered with: try another host; if the publisher went back to this root, use --accept-revert"},
+	{is(remote.ErrForked), exitVerification, "VERIFICATION_FAILED", "the publisher signed two histories: ask which one is right, and accept it with --accept-head ROOT"},
+	{is(remote.ErrDiverged), exitVerification, "VERIFICATION_FAILED", "this host has a different history of the store; try another host, or accept it with --accept-head ROOT"},
+	{is(remote.ErrNoChunkLengths), exitVerification, "VERIFICATION_FAILED", "clone the store with: digstore clone URL; then run: digstore cat KEY"},
 	{as[*remote.VerificationError], exitVerification, "VERIFICATION_FAILED", "nothing was taken from this host; try another one"},
-	{status(401, 403), exitUnauthorized, "UNAUTHORIZED", "ask who runs the host to let you in"},
-	{status(404), exitNotFound, "NOT_FOUND", "check the host and the store id; a first push needs the host's --allow"},
-	{proxied, exitNetwork, "NETWORK", "the proxy in front of the host refused this; who runs it can raise its limit of body sizes"},
-	{status(413), exitNetwork, "NETWORK", "the host takes no more; who runs it can raise its --max-module"},
-	{status(409), exitNonFastForward, "NON_FAST_FORWARD", "the host has what you do not: digstore pull"},
-	{status(400, 405, 415, 501), exitNetwork, "NETWORK", "the host does not understand this request; digstore version and who runs the host say which versions meet"},
-	{status(421), exitNetwork, "NETWORK", "the host does not answer to this name; use the name that who runs it has given"},
-	{status(422), exitNetwork, "NETWORK", "the host refuses what was sent, and will again; digstore verify --deep checks it here"},
-	{status(507), exitNetwork, "NETWORK", "the host takes no more from you; who runs it can raise its --quota or --max-stores, or remove something"},
-	{status(500), exitNetwork, "NETWORK", "the host has a fault of its own, which its log names; tell who runs it, or use another host"},
-	{redirected, exitNetwork, "NETWORK", "no redirect is followed; name the host that it leads to"},
-	{as[*remote.StatusError], exitNetwork, "NETWORK", "try again later, or another host"},
-	{is(remote.ErrNonFastForward), exitNonFastForward, "NON_FAST_FORWARD", "the host has what you do not: digstore pull"},
-	{is(module.ErrNotHead), exitNonFastForward, "NON_FAST_FORWARD", "somebody else was faster: digstore pull, then again"},
+	{status(401, 403), exitUnauthorized, "UNAUTHORIZED", "ask the operator of the host for access"},
+	{status(404), exitNotFound, "NOT_FOUND", "check the host and the store id; a first push needs --allow ID at the host"},
+	{proxied, exitNetwork, "NETWORK", "a proxy in front of the host refused the size; its operator can raise the limit for request bodies"},
+	{status(413), exitNetwork, "NETWORK", "the host accepts no larger module; its operator can raise --max-module"},
+	{status(409), exitNonFastForward, "NON_FAST_FORWARD", "the host has generations that are not here; get them with: digstore pull"},
+	{status(400, 405, 415, 501), exitNetwork, "NETWORK", "the host does not understand this request; compare its version with digstore version"},
+	{status(421), exitNetwork, "NETWORK", "the host does not serve this name; ask its operator for the right name"},
+	{status(422), exitNetwork, "NETWORK", "the host refused the content; check it here with: digstore verify --deep"},
+	{status(507), exitNetwork, "NETWORK", "your quota at the host is used up; its operator can raise --quota or --max-stores, or remove stores"},
+	{status(500), exitNetwork, "NETWORK", "the host had an internal error, which is in its log; tell its operator, or use another host"},
+	{redirected, exitNetwork, "NETWORK", "redirects are not followed; use the URL that it redirects to"},
+	{as[*remote.StatusError], exitNetwork, "NETWORK", "try again later, or try another host"},
+	{is(remote.ErrNonFastForward), exitNonFastForward, "NON_FAST_FORWARD", "the host has generations that are not here; get them with: digstore pull"},
+	{is(module.ErrNotHead), exitNonFastForward, "NON_FAST_FORWARD", "another push came first; run digstore pull, then push again"},
 	{is(remote.ErrVerification), exitVerification, "VERIFICATION_FAILED", "nothing was taken from this host; try another one"},
-	{is(module.ErrFormat), exitVerification, "VERIFICATION_FAILED", "this is not a module, or a damaged one"},
-	{is(module.ErrVerify), exitVerification, "VERIFICATION_FAILED", "the content is not what was signed"},
-	{is(urn.ErrSealed), exitVerification, "VERIFICATION_FAILED", "the content is damaged, or the store is private and its salt is not here"},
+	{is(module.ErrFormat), exitVerification, "VERIFICATION_FAILED", "the file is not a module, or is damaged"},
+	{is(module.ErrVerify), exitVerification, "VERIFICATION_FAILED", "the content does not match the signed root"},
+	{is(urn.ErrSealed), exitVerification, "VERIFICATION_FAILED", "the content is damaged, or the store is private and its salt was not imported"},
 	{is(auth.ErrSignature), exitVerification, "VERIFICATION_FAILED", "the signature is not the publisher's"},
 	{is(request.ErrUnauthenticated), exitUnauthorized, "UNAUTHORIZED", "check this machine's clock and digstore identity"},
-	{is(auth.ErrForbidden), exitUnauthorized, "UNAUTHORIZED", "ask who runs the host to let you in"},
-	{is(auth.ErrKeyFile), exitOther, "ERROR", "a key file is yours alone, and holds 32 bytes"},
-	{is(remote.ErrTooLarge), exitNetwork, "NETWORK", "the limit is this program's own: --max-module SIZE takes longer modules on clone and pull"},
-	{is(remote.ErrProtocol), exitNetwork, "NETWORK", "check the URL: something else answers there"},
-	{is(remote.ErrTooSlow), exitNetwork, "NETWORK", "try another host, or wait for slower answers with --min-rate SIZE"},
+	{is(auth.ErrForbidden), exitUnauthorized, "UNAUTHORIZED", "ask the operator of the host for access"},
+	{is(auth.ErrKeyFile), exitOther, "ERROR", "a key file has 32 bytes, and only its owner may read it"},
+	{is(remote.ErrTooLarge), exitNetwork, "NETWORK", "this is a limit of this program; clone and pull raise it with --max-module SIZE"},
+	{is(remote.ErrProtocol), exitNetwork, "NETWORK", "check the URL: the server does not speak the dig:// protocol"},
+	{is(remote.ErrTooSlow), exitNetwork, "NETWORK", "try another host, or accept slower answers with --min-rate SIZE"},
 	{hostname, exitNetwork, "NETWORK", "the certificate is for another host; check the host's name"},
-	{expired, exitNetwork, "NETWORK", "check this machine's clock; if it is right, who runs the host has to renew the certificate"},
+	{expired, exitNetwork, "NETWORK", "check this machine's clock; if it is right, the operator of the host must renew the certificate"},
 	{as[*tls.CertificateVerificationError], exitNetwork, "NETWORK", "if you know who signed the certificate, trust that authority with --ca FILE"},
-	{transport, exitNetwork, "NETWORK", "check the host's name and the network, and run it again"},
+	{transport, exitNetwork, "NETWORK", "check the host's name and the network, then run the command again"},
 	{is(fs.ErrInvalid), exitUsage, "INVALID_ARGUMENT", "choose another name"},
-	{is(fs.ErrExist), exitUsage, "INVALID_ARGUMENT", "choose a name that is free"},
-	{is(digstore.ErrRemoved), exitNotFound, "NOT_FOUND", "another program removed the store meanwhile"},
+	{is(fs.ErrExist), exitUsage, "INVALID_ARGUMENT", "choose a name that does not exist yet"},
+	{is(digstore.ErrRemoved), exitNotFound, "NOT_FOUND", "another program removed the store while this one used it"},
 	{is(fs.ErrNotExist), exitNotFound, "NOT_FOUND", "check the name; digstore log and digstore stores list what is here"},
-	{func(error) bool { return true }, exitOther, "ERROR", "nothing was left half done: mend this and run it again"},
+	{func(error) bool { return true }, exitOther, "ERROR", "no partial change remains; correct the cause and run the command again"},
 }
 
 // damagedNames matches names that are missing because the file that had them is damaged.
@@ -169,10 +169,10 @@ func proxied(err error) bool {
 	return errors.As(err, &s) && s.Proxy && s.Code == http.StatusRequestEntityTooLarge
 }
 
-// redirected reports whether a host sent on to another address.
+// redirected reports whether a host answered with a redirect.
 func redirected(err error) bool { return errors.Is(err, remote.ErrRedirect) }
 
-// hostname reports whether a certificate is for other hosts.
+// hostname reports whether a certificate is for another host.
 func hostname(err error) bool {
 	return as[*tls.CertificateVerificationError](err) && as[x509.HostnameError](err)
 }
@@ -180,22 +180,26 @@ func hostname(err error) bool {
 // expired reports whether a certificate is not valid at this time.
 func expired(err error) bool {
 	var invalid x509.CertificateInvalidError
-	return as[*tls.CertificateVerificationError](err) && errors.As(err, &invalid) && invalid.Reason == x509.Expired
+	return as[*tls.CertificateVerificationError](err) && errors.As(err, &invalid) &&
+		invalid.Reason == x509.Expired
 }
 
-// transport reports whether the way to the host broke. A net.Error will not
-// do: errors of files are such too.
+// transport reports whether the connection to the host failed. It does not test
+// for net.Error, because errors of files implement that interface too.
 func transport(err error) bool {
-	return errors.Is(err, remote.ErrConnection) || as[*url.Error](err) || as[*net.OpError](err) || as[*net.DNSError](err) || as[tls.RecordHeaderError](err) ||
-		as[*tls.CertificateVerificationError](err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF)
+	return errors.Is(err, remote.ErrConnection) || as[*url.Error](err) || as[*net.OpError](err) ||
+		as[*net.DNSError](err) || as[tls.RecordHeaderError](err) ||
+		as[*tls.CertificateVerificationError](err) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// onChain reports whether the chain, or what reads it, refused.
+// onChain reports whether a check against the chain failed.
 func onChain(err error) bool {
 	return slices.ContainsFunc([]error{
-		chain.ErrNotAnchored, chain.ErrNotMinted, chain.ErrNotDataStore, chain.ErrUpdaterChanged, chain.ErrInvalidSpend, chain.ErrUnsupportedOp,
-		chain.ErrUnresolvable, chain.ErrWritersUnknown, chain.ErrOldBlock, chain.ErrSourceInvalid, chain.ErrRollback,
-		chain.ErrSourcesDisagree, chain.ErrStaleSource, chain.ErrMalformed, chain.ErrTooLarge,
+		chain.ErrNotAnchored, chain.ErrNotMinted, chain.ErrNotDataStore, chain.ErrUpdaterChanged,
+		chain.ErrInvalidSpend, chain.ErrUnsupportedOp, chain.ErrUnresolvable, chain.ErrWritersUnknown,
+		chain.ErrOldBlock, chain.ErrSourceInvalid, chain.ErrRollback, chain.ErrSourcesDisagree,
+		chain.ErrStaleSource, chain.ErrMalformed, chain.ErrTooLarge,
 	}, func(target error) bool { return errors.Is(err, target) })
 }
 
@@ -209,8 +213,8 @@ func exitCode(err error) int {
 	return exitOther
 }
 
-// fail reports an error, one line for what happened and one for what to do,
-// and returns the exit code.
+// fail prints an error and, on a second line, its hint. It returns the exit
+// code.
 func (a *app) fail(err error) int {
 	for _, row := range exits {
 		if !row.match(err) {
@@ -239,7 +243,7 @@ func (a *app) fail(err error) int {
 	return exitOther
 }
 
-// hintOf is what to do about err: what the command knew, else the table's.
+// hintOf returns the hint that err carries, or else the one of the table.
 func hintOf(err error, general string) string {
 	var stopped *interrupted
 	var late *timedOut
@@ -256,8 +260,9 @@ func hintOf(err error, general string) string {
 	case errors.As(err, &wrong):
 		return wrong.hint
 	case errors.As(err, &access):
-		return fmt.Sprintf("check that no other user has changed anything, then run: %s; digstore safe DIR accepts a folder "+
-			"whose users you trust with all that digstore does there", access.Fix)
+		return fmt.Sprintf("check that no other user has changed anything, then run: %s; "+
+			"or, if you trust the users who can write there, accept the folder with: digstore safe DIR",
+			access.Fix)
 	}
 	return general
 }

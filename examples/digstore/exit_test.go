@@ -114,7 +114,7 @@ func TestHints(t *testing.T) {
 		{refused(400), "does not understand"},
 		{refused(421), "name"},
 		{refused(422), "verify --deep"},
-		{refused(500), "tell who runs it"},
+		{refused(500), "tell its operator"},
 		{refused(507), "--quota"},
 		{fmt.Errorf("%w: %w", remote.ErrRedirect, refused(302)), "redirect"},
 		{refused(429), later},
@@ -193,7 +193,7 @@ func TestWarnLarge(t *testing.T) {
 	for _, c := range []struct {
 		size int64
 		want string
-	}{{remote.DefaultMaxModule, ""}, {remote.DefaultMaxModule + 1, "warning: the module of this generation has 1.0 GiB: clients and hosts take at most 1.0 GiB"}} {
+	}{{remote.DefaultMaxModule, ""}, {remote.DefaultMaxModule + 1, "warning: the module of this generation has 1.0 GiB: clients and hosts accept at most 1.0 GiB"}} {
 		var out, stderr bytes.Buffer
 		newApp(nil, &out, &stderr).warnLarge(c.size)
 		if got := stderr.String(); (got == "") != (c.want == "") || !strings.HasPrefix(got, c.want) {

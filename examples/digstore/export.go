@@ -15,9 +15,10 @@ import (
 func (a *app) exportCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "export [ROOT] FILE",
-		Short: "Write a generation as one .dig file",
-		Long: `Export writes the module of a generation: one file that verifies on its own,
-bit for bit what a host serves. FILE must not exist yet; "-" is standard output.`,
+		Short: "Write a generation to a .dig file",
+		Long: `Export writes the module of a generation: one file with its encrypted content and
+its proofs, the same bytes that a host serves. FILE must not exist yet; "-" is
+standard output.`,
 		Example: `  digstore export site.dig
   digstore export 3 - | sha256sum`,
 		Args:              cobra.RangeArgs(1, 2),
@@ -27,7 +28,9 @@ bit for bit what a host serves. FILE must not exist yet; "-" is standard output.
 			if len(args) == 2 {
 				which, file = args[0], args[1]
 			}
-			return a.withStore(func(s *digstore.Store) error { return a.export(cmd.Context(), s, which, file) })
+			return a.withStore(func(s *digstore.Store) error {
+				return a.export(cmd.Context(), s, which, file)
+			})
 		},
 	}
 }
@@ -40,14 +43,16 @@ func (a *app) export(ctx context.Context, s *digstore.Store, which, file string)
 	root := g.Info().Root
 	if file == "-" {
 		if a.json {
-			return usage("name a file", "standard output is for the JSON object")
+			return usage("name a file", "--json needs standard output for its object")
 		}
 		_, err := s.Export(ctx, root, a.out, nil)
 		return err
 	}
 	p := a.progress("exporting")
 	defer p.stop()
-	n, err := createFile(file, func(w io.Writer) (int64, error) { return s.Export(ctx, root, w, p.set) })
+	n, err := createFile(file, func(w io.Writer) (int64, error) {
+		return s.Export(ctx, root, w, p.set)
+	})
 	if err != nil {
 		return err
 	}
@@ -59,7 +64,8 @@ func (a *app) export(ctx context.Context, s *digstore.Store, which, file string)
 	}{root, file, n}, "%s: %s of generation %d", file, size(n), g.Info().Number)
 }
 
-// createFile fills a file that must not exist yet; a failure leaves none.
+// createFile creates a file, which must not exist yet, and fills it. On failure it
+// removes the file.
 func createFile(path string, fill func(io.Writer) (int64, error)) (int64, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {

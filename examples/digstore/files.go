@@ -5,11 +5,12 @@ import (
 	"io"
 )
 
-// maxSmallFile bounds what is read whole: certificates, tokens, settings.
+// maxSmallFile is the limit in bytes of certificates, tokens and settings, which are
+// read into memory.
 const maxSmallFile = 1 << 20
 
-// interruptedReader reads a stream that may wait for ever, as a terminal or a
-// pipe does, until ctx ends.
+// interruptedReader reads a stream that may block, such as a terminal or a pipe, until
+// ctx ends.
 type interruptedReader struct {
 	ctx context.Context
 	r   io.Reader

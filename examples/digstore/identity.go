@@ -16,11 +16,11 @@ func (a *app) identityCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "identity",
 		Short: "Show the identity key that signs this machine's requests",
-		Long: `Identity prints the public key that names you to hosts. It is made on first
-use and kept under the user's configuration folder, or in $DIG_IDENTITY_DIR. It
-is not a publisher key: it cannot change any store.
+		Long: `Identity prints the public key with which this machine signs its requests to
+hosts. The key is made on first use and kept in your configuration folder, or in
+$DIG_IDENTITY_DIR. It is not a publisher key: it cannot change any store.
 
-With --at HOST it prints the key that --separate-identity shows to that host.`,
+With --at HOST it prints the key that --separate-identity uses at that host.`,
 		Example: `  digstore identity
   digstore identity --at example.org:8443
   DIG_IDENTITY_DIR=/run/secrets/dig digstore identity`,
@@ -41,11 +41,12 @@ With --at HOST it prints the key that --separate-identity shows to that host.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&at, "at", "", "the key for `HOST[:PORT]` alone")
+	cmd.Flags().StringVar(&at, "at", "",
+		"print the key that --separate-identity uses at `HOST[:PORT]`")
 	return cmd
 }
 
-// identity loads the identity key, and makes it when there is none.
+// identity loads the identity key, or makes it if there is none.
 func identity() (path string, key *auth.Key, err error) {
 	if path, err = auth.IdentityPath(); err != nil {
 		return "", nil, err

@@ -19,22 +19,24 @@ func (a *app) importCommand() *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Take a .dig file in as a generation",
-		Long: `Import verifies a module, every byte of it, and keeps it as the next generation
-of its store. The store is made when it is not there yet. A .dig file carries no
-signature over its root, so nothing vouches for who made it: compare the root
-and the key that are printed with what you know.`,
+		Short: "Add a .dig file as a generation",
+		Long: `Import verifies every byte of a .dig file and adds it as the next generation of
+its store. The store is made if it is not there yet. A .dig file has no signature
+of its root, so it does not prove who made it: compare the root and the key that
+import prints with those that the publisher gave you.`,
 		Example: `  digstore import site.dig
   digstore import site.dig --name mirror`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.importFile(cmd.Context(), args[0], name) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.importFile(cmd.Context(), args[0], name)
+		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "`NAME` of the store if it is made (default: its id)")
+	cmd.Flags().StringVar(&name, "name", "", "the `NAME` of the store if it is new (default: its id)")
 	return cmd
 }
 
 func (a *app) importFile(ctx context.Context, path, name string) error {
-	a.resume = "nothing was taken in; run the same command again"
+	a.resume = "nothing was imported; run the same command again"
 	f, err := regular.Open(path)
 	if err != nil {
 		return err
@@ -77,5 +79,6 @@ func (a *app) importFile(ctx context.Context, path, name string) error {
 		Root       merkle.Hash    `json:"root"`
 		PublicKey  auth.PublicKey `json:"public_key"`
 	}{s.Name(), s.ID(), g.Info().Number, g.Info().Root, m.PublicKey()},
-		"store %s, generation %d\nroot %s\nkey  %s", s.Name(), g.Info().Number, g.Info().Root, m.PublicKey())
+		"store %s, generation %d\nroot %s\nkey  %s",
+		s.Name(), g.Info().Number, g.Info().Root, m.PublicKey())
 }

@@ -19,17 +19,18 @@ func (a *app) initCommand() *cobra.Command {
 	var longest amount
 	cmd := &cobra.Command{
 		Use:   "init NAME",
-		Short: "Make a store, and the workspace around it when there is none",
-		Long: `Init makes a store called NAME with a publisher key of its own, and makes it
-the active one. The store's id is the SHA-256 of the publisher's public key;
---id takes a launcher id that was minted elsewhere instead.
+		Short: "Make a store, and a workspace if there is none",
+		Long: `Init makes a store called NAME with a new publisher key, and makes it the active
+store. The id of the store is the SHA-256 of the public key, or with --id the
+launcher id of a store that was minted on the chain.
 
-The store is kept in the nearest workspace, from the current folder upwards, or
-else under .dig in the current folder. --dir names the content
-root: the folder that a commit publishes when nothing was staged by hand.`,
+The store is kept in the workspace (the .dig folder) of the current folder or of
+the nearest folder above it; if there is none, init makes one in the current
+folder. --dir names the content root: the folder that commit publishes when
+nothing is staged.`,
 		Example: `  digstore init site --dir site
   digstore init diary --private
-  digstore init site --dir public --listed     clones can list the files`,
+  digstore init site --dir public --listed     readers can list the file names`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Name = args[0]
@@ -37,11 +38,16 @@ root: the folder that a commit publishes when nothing was staged by hand.`,
 			return a.init(id, &o)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "the content root: the folder that commits publish")
-	cmd.Flags().StringVar(&id, "id", "", "launcher `ID` of the store, 64 hex digits (default: hash of the publisher key)")
-	cmd.Flags().BoolVar(&o.Private, "private", false, "seal with a secret salt: a URN alone does not open the content")
-	cmd.Flags().BoolVar(&o.Listed, "listed", false, "put the list of names into every generation, for everyone to see")
-	cmd.Flags().Var(&longest, "max-size", "the most content that a generation may have, a `SIZE` as 500MB (default: 128MB)")
+	cmd.Flags().StringVar(&dir, "dir", "",
+		"the content root: the folder (`DIR`) that commit publishes")
+	cmd.Flags().StringVar(&id, "id", "",
+		"the `ID` of the store, 64 hex digits (default: hash of the publisher key)")
+	cmd.Flags().BoolVar(&o.Private, "private", false,
+		"encrypt with a secret salt as well: the URN alone does not open the content")
+	cmd.Flags().BoolVar(&o.Listed, "listed", false,
+		"publish the list of file names with every generation")
+	cmd.Flags().Var(&longest, "max-size",
+		"the most content in one generation, a `SIZE` such as 500MB (default: 128MB)")
 	cmd.MarkFlagsMutuallyExclusive("private", "listed")
 	_ = cmd.MarkFlagDirname("dir")
 	return cmd
@@ -75,13 +81,14 @@ func (a *app) init(id string, o *digstore.StoreOptions) error {
 		return err
 	}
 	defer ws.Close()
-	if below, err := filepath.Rel(ws.Dir(), o.ContentRoot); o.ContentRoot != "" && err == nil && filepath.IsLocal(below) {
-		o.ContentRoot = below // so that the project can be moved
+	below, err := filepath.Rel(ws.Dir(), o.ContentRoot)
+	if o.ContentRoot != "" && err == nil && filepath.IsLocal(below) {
+		o.ContentRoot = below // relative, so that the project can be moved
 	}
 	outside := filepath.IsAbs(o.ContentRoot)
 	s, err := ws.Create(store, o)
 	if errors.Is(err, fs.ErrExist) {
-		return &hinted{err, "choose another name, or work on the store that is there: digstore stores"}
+		return &hinted{err, "choose another name; digstore stores lists the stores"}
 	}
 	if err != nil {
 		return err
@@ -100,5 +107,5 @@ func (a *app) init(id string, o *digstore.StoreOptions) error {
 		Private     bool           `json:"private"`
 		Listed      bool           `json:"listed"`
 	}{s.Name(), ws.Dir(), s.ID(), o.Key.PublicKey(), o.ContentRoot, o.Private, o.Listed},
-		"store %s made: %s", s.Name(), s.ID())
+		"made store %s: %s", s.Name(), s.ID())
 }

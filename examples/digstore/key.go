@@ -22,15 +22,16 @@ func (a *app) keyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key",
 		Short: "Show, export or import the publisher key of a store",
-		Long: `The publisher key signs the generations of a store: who has it can publish as
-the store's owner. It is kept in the store's folder, and a clone has none.
+		Long: `The publisher key signs the generations of a store. Anyone who has the key can
+publish as the owner of the store. It is kept in the store's folder; a clone does
+not have it.
 
-A private store has a secret salt as well: whoever has it can read the store.
-Export and import move the salt with --salt.`,
+A private store also has a secret salt. Anyone who has the salt and a URN can
+read the resource. Export and import handle the salt with --salt.`,
 		Example: `  digstore key show
   digstore key export backup.key
   digstore key export --salt readers.salt`,
-		Args: cobra.NoArgs,
+		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.keyShowCommand(), a.keyExportCommand(), a.keyImportCommand())
@@ -40,8 +41,8 @@ Export and import move the salt with --salt.`,
 func (a *app) keyShowCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "show",
-		Short:   "Print the public half of the publisher key",
-		Long:    `Show prints the public key. The secret is never printed.`,
+		Short:   "Print the public key of the publisher",
+		Long:    `Show prints the public part of the publisher key, never the secret.`,
 		Example: "  digstore key show --json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -65,12 +66,12 @@ func (a *app) keyExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export FILE",
 		Short: "Write the secret key to a new file",
-		Long: `Export writes the secret seed as 64 hex digits to FILE, which must not exist yet
-and gets mode 0600. Whoever has this file can publish as you. Keep it away
-from the machine: a lost key means that the store can no longer be changed.
+		Long: `Export writes the secret key as 64 hex digits to FILE, which must not exist yet
+and gets mode 0600. Anyone who has this file can publish as you. Keep a copy on
+another machine: without the key the store can no longer be changed.
 
-With --salt it writes the secret salt of a private store instead: give it to
-those who shall read the store. Publishing takes the key.`,
+With --salt it writes the secret salt of a private store instead. Give the salt
+to the readers of the store; it does not let them publish.`,
 		Example: `  digstore key export /media/stick/site.key
   digstore key export --salt readers.salt`,
 		Args: cobra.ExactArgs(1),
@@ -83,7 +84,7 @@ those who shall read the store. Publishing takes the key.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&salt, "salt", false, "the secret salt of a private store, for its readers")
+	cmd.Flags().BoolVar(&salt, "salt", false, "export the secret salt of a private store instead")
 	return cmd
 }
 
@@ -91,17 +92,17 @@ func (a *app) keyImportCommand() *cobra.Command {
 	var salt, writer bool
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Take a publisher key in, so that this store can commit",
-		Long: `Import reads a key from FILE, as export wrote it or as the 32 raw bytes of a
-signing_key.bin; "-" is standard input. The key must be the one that signed the
-store's head.
+		Short: "Import a publisher key, so that this clone can commit",
+		Long: `Import reads a key from FILE: the output of export, or the 32 bytes of a
+signing_key.bin. "-" is standard input. The key must be the one that signed the
+head of the store.
 
-With --writer it may be another one: that of somebody whom the chain lets write
-to this store, or the owner's own after a writer's generation was pulled. What
-it signs is taken by hosts that ask the chain (serve --authority), and by clones
-that are held to it (pull --chain).
+With --writer it accepts any key. Use it for a key that the chain authorizes to
+write to the store, or for the owner's key when a writer signed the head. The
+generations that it signs are accepted by hosts and clones that check the chain
+(serve --authority, pull --chain).
 
-With --salt it takes in the secret salt that export --salt wrote, so that this
+With --salt it imports the secret salt that export --salt wrote, so that this
 clone of a private store can be read.`,
 		Example: `  digstore key import site.key
   printenv DEPLOY_KEY | digstore key import -
@@ -117,8 +118,9 @@ clone of a private store can be read.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&salt, "salt", false, "the secret salt of a private store, for its readers")
-	cmd.Flags().BoolVar(&writer, "writer", false, "any key, for one who may write by the chain")
+	cmd.Flags().BoolVar(&salt, "salt", false, "import the secret salt of a private store instead")
+	cmd.Flags().BoolVar(&writer, "writer", false,
+		"accept a key that did not sign the head, such as a writer's on the chain")
 	cmd.MarkFlagsMutuallyExclusive("salt", "writer")
 	return cmd
 }
@@ -132,21 +134,24 @@ func (a *app) exportKey(s *digstore.Store, path string) error {
 	if err := writeSecret(path, hex.EncodeToString(seed[:])); err != nil {
 		return err
 	}
-	return a.done(map[string]any{"file": path, "public_key": key.PublicKey()}, "secret key written to %s: keep it safe", path)
+	return a.done(map[string]any{"file": path, "public_key": key.PublicKey()},
+		"secret key written to %s: keep it safe", path)
 }
 
 func (a *app) exportSalt(s *digstore.Store, path string) error {
 	salt := s.Salt()
 	if salt == nil {
-		return usage("only a private store has a salt, and only where it was made or imported", "store %s has no secret salt here", s.Name())
+		return usage("only a private store has a salt; a clone has it after key import --salt",
+			"store %s has no secret salt here", s.Name())
 	}
 	if err := writeSecret(path, salt.Hex()); err != nil {
 		return err
 	}
-	return a.done(map[string]any{"file": path, "store": s.Name()}, "secret salt written to %s: whoever has it can read the store", path)
+	return a.done(map[string]any{"file": path, "store": s.Name()},
+		"secret salt written to %s: anyone who has it can read the store", path)
 }
 
-// writeSecret writes a line to a new file that only the user may read.
+// writeSecret writes a line to a new file with mode 0600.
 func writeSecret(path, line string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -178,9 +183,10 @@ func (a *app) importKey(s *digstore.Store, path string, writer bool) error {
 	}
 	switch {
 	case errors.Is(err, auth.ErrForbidden):
-		return &hinted{err, "it can sign what follows only where the chain lets it write: digstore key import --writer"}
+		return &hinted{err,
+			"if the chain authorizes this key to write, use: digstore key import --writer"}
 	case errors.Is(err, fs.ErrExist):
-		return &hinted{err, "a store commits with one key: use another clone for this one"}
+		return &hinted{err, "a store has one key: use another clone for this key"}
 	case err != nil:
 		return err
 	}
@@ -200,10 +206,11 @@ func (a *app) importSalt(ctx context.Context, s *digstore.Store, path string) er
 	if err := s.ImportSalt(ctx, salt); err != nil {
 		return err
 	}
-	return a.done(map[string]any{"store": s.Name()}, "store %s can be read now, if this is its salt", s.Name())
+	return a.done(map[string]any{"store": s.Name()},
+		"salt imported: store %s can be read now if this is its salt", s.Name())
 }
 
-// readSecret reads a small file, or standard input where path is "-".
+// readSecret reads a small file, or standard input if path is "-".
 func readSecret(path string, in io.Reader) ([]byte, error) {
 	if path != "-" {
 		f, err := regular.Open(path)
@@ -220,7 +227,7 @@ func readSecret(path string, in io.Reader) ([]byte, error) {
 	return b, nil
 }
 
-// readKey reads a seed, raw or in hex. Its errors never repeat what was read.
+// readKey reads a seed, raw or in hex. Its errors do not contain what was read.
 func readKey(path string, in io.Reader) (*auth.Key, error) {
 	b, err := readSecret(path, in)
 	if err != nil {
@@ -231,7 +238,8 @@ func readKey(path string, in io.Reader) (*auth.Key, error) {
 	}
 	key, err := auth.ParseKey(string(bytes.TrimSpace(b)))
 	if err != nil {
-		return nil, usage("give a file that digstore key export wrote, or a signing_key.bin", "%s: %w", path, err)
+		return nil, usage("give a file that digstore key export wrote, or a signing_key.bin", "%s: %w",
+			path, err)
 	}
 	return key, nil
 }

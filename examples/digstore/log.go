@@ -19,9 +19,10 @@ func (a *app) logCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "log",
 		Short: "List the generations, newest first",
-		Long: `Log prints the history of the store: number, time, root and message of every
-generation. In a clone the lines of generations that are not held are only the
-origin's word; they are marked, and so are those that the publisher has revoked.`,
+		Long: `Log prints the number, time, root and message of every generation. A clone does
+not have the content of every generation. The lines of those that are not held
+here were sent by the host and are not verified; log marks them, and it marks
+generations that the publisher revoked.`,
 		Example: `  digstore log
   digstore log -n 5 --json`,
 		Args: cobra.NoArgs,
@@ -42,11 +43,12 @@ origin's word; they are marked, and so are those that the publisher has revoked.
 			})
 		},
 	}
-	cmd.Flags().IntVarP(&limit, "number", "n", 0, "at most `N` generations")
+	cmd.Flags().IntVarP(&limit, "number", "n", 0, "print at most `N` generations")
 	return cmd
 }
 
-// writable is a time that JSON can have, nil for others: an origin could bring in any before they were refused.
+// writable returns t if JSON can represent it, or else nil. Earlier versions stored
+// any time that a host sent.
 func writable(t time.Time) *time.Time {
 	t = t.UTC()
 	if t.Year() < 1970 || t.Year() > 9999 {
@@ -55,7 +57,7 @@ func writable(t time.Time) *time.Time {
 	return &t
 }
 
-// shown is a time for people.
+// shown formats a time for text output.
 func shown(t *time.Time) string {
 	if t == nil {
 		return "unknown time"
@@ -67,7 +69,7 @@ func (a *app) printLog(s *digstore.Store, entries []digstore.HistoryEntry, revok
 	type row struct {
 		Generation uint64      `json:"generation"`
 		Root       merkle.Hash `json:"root"`
-		Time       *time.Time  `json:"time"` // null: the line has none that can be written
+		Time       *time.Time  `json:"time"` // null: not a time that JSON can represent
 		Held       bool        `json:"held"`
 		Message    string      `json:"message,omitempty"`
 		Revoked    string      `json:"revoked,omitempty"`
@@ -75,9 +77,11 @@ func (a *app) printLog(s *digstore.Store, entries []digstore.HistoryEntry, revok
 	rows := make([]row, 0, len(entries))
 	for i := len(entries) - 1; i >= 0; i-- {
 		e := entries[i]
-		rows = append(rows, row{e.Number, e.Root, writable(e.Time), e.Held, e.Message, revoked.of(e.Root)})
+		r := row{e.Number, e.Root, writable(e.Time), e.Held, e.Message, revoked.of(e.Root)}
+		rows = append(rows, r)
 	}
-	return a.answer(map[string]any{"store": s.Name(), "store_id": s.ID(), "generations": rows}, func(w io.Writer) {
+	v := map[string]any{"store": s.Name(), "store_id": s.ID(), "generations": rows}
+	return a.answer(v, func(w io.Writer) {
 		if len(rows) == 0 {
 			fmt.Fprintln(w, "no generation yet")
 			return
@@ -86,12 +90,13 @@ func (a *app) printLog(s *digstore.Store, entries []digstore.HistoryEntry, revok
 		for i, r := range rows {
 			what := firstLine(r.Message)
 			if !r.Held {
-				what = "not held: the origin's word"
+				what = "not held, not verified"
 			}
 			if r.Revoked != "" {
 				what = strings.TrimSpace("revoked: " + r.Revoked + "  " + what)
 			}
-			cells[i] = []string{strconv.FormatUint(r.Generation, 10), shown(r.Time), r.Root.String(), what}
+			number := strconv.FormatUint(r.Generation, 10)
+			cells[i] = []string{number, shown(r.Time), r.Root.String(), what}
 		}
 		table(w, cells)
 	})

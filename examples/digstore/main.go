@@ -1,10 +1,9 @@
 // Digstore publishes folders as verified stores, serves them, and clones,
-// pulls and pushes them over the dig:// remote.
+// pulls and pushes them over the dig:// protocol.
 //
-// The program is a reader of the library: a command parses its flags, calls
-// one or two functions of digstore or remote, and prints what came back. Each
-// command has a file of its own; exit.go turns errors into exit codes, and
-// says what to do about them.
+// A command parses its flags, calls the library and prints the result. Each
+// command has its own file. File exit.go maps errors to exit codes and hints,
+// and file output.go has the rules of output.
 package main
 
 import (
@@ -19,16 +18,20 @@ func main() {
 	limitMemory()
 	a := newApp(os.Stdin, os.Stdout, os.Stderr)
 	code := a.run(os.Args[1:])
-	if err := os.Stdout.Close(); err != nil && code == 0 && !errors.Is(err, fs.ErrInvalid) && !errors.Is(err, syscall.EBADF) {
-		a.out.err = &outputError{err} // what a file server took for the time being
+	err := os.Stdout.Close()
+	if errors.Is(err, fs.ErrInvalid) || errors.Is(err, syscall.EBADF) {
+		err = nil // the program was started without a standard output
+	}
+	if err != nil && code == 0 {
+		a.out.err = &outputError{err} // a network file system reports a write error at close
 		code = a.fail(a.out.err)
 	}
 	os.Exit(code)
 }
 
-// limitMemory keeps the program small: it may take some memory before it
-// collects at all, and collects eagerly well under the 64 MiB that a command
-// may use in all. GOGC and GOMEMLIMIT win where they are set.
+// limitMemory sets a soft limit of 40 MiB, so that a command stays below 64 MiB
+// in all, and lets a small heap grow before the first collection. It changes
+// nothing where GOGC or GOMEMLIMIT are set.
 func limitMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)

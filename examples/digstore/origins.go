@@ -23,13 +23,16 @@ func (f *syncFlags) register(cmd *cobra.Command) {
 	f.host.register(cmd)
 	f.trust.register(cmd)
 	f.chain.register(cmd)
-	cmd.Flags().StringArrayVar(&f.from, "from", nil, "take from the host of this `URL` as well; may be repeated")
-	cmd.Flags().Var(&f.host.longest, "max-module", "the largest module to take, a `SIZE` as 500MB or 2GiB (default: 1GiB)")
-	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "say what was checked, and against what")
+	cmd.Flags().StringArrayVar(&f.from, "from", nil,
+		"download from the host at this `URL` too; may be repeated")
+	cmd.Flags().Var(&f.host.longest, "max-module",
+		"the largest module to accept, a `SIZE` such as 500MB or 2GiB (default: 1GiB)")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "print what was checked, and against what")
 }
 
-// believe makes the library's Trust, with the chain where one is configured.
-func (a *app) believe(t *trustFlags, c *chainFlags) (remote.Trust, *chain.Resolver, error) {
+// trustOf returns the remote.Trust of the flags, with the chain as its anchor if a
+// source is configured.
+func (a *app) trustOf(t *trustFlags, c *chainFlags) (remote.Trust, *chain.Resolver, error) {
 	trust, err := t.trust()
 	if err != nil {
 		return trust, nil, err
@@ -41,7 +44,7 @@ func (a *app) believe(t *trustFlags, c *chainFlags) (remote.Trust, *chain.Resolv
 	return trust, r, err
 }
 
-// sync makes the library's Sync.
+// sync returns the remote.Sync of the flags.
 func (a *app) sync(f *syncFlags, trust remote.Trust, p *progress) *remote.Sync {
 	return &remote.Sync{
 		Trust: trust, AllGenerations: f.trust.all, MaxModule: int64(f.host.longest),
@@ -49,9 +52,10 @@ func (a *app) sync(f *syncFlags, trust remote.Trust, p *progress) *remote.Sync {
 	}
 }
 
-// origin is the one host, or the several that --from adds, of the store that
-// first names. The caller calls done.
-func (a *app) origin(ctx context.Context, first remote.URL, f *syncFlags) (from remote.Origin, done func(), err error) {
+// origin returns the origin at first or, with --from, one origin made of several.
+// The caller calls done.
+func (a *app) origin(ctx context.Context, first remote.URL,
+	f *syncFlags) (from remote.Origin, done func(), err error) {
 	urls := []remote.URL{first}
 	for _, text := range f.from {
 		u, err := remote.ParseURL(text)

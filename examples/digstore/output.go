@@ -17,18 +17,17 @@ import (
 	"golang.org/x/term"
 )
 
-// The rules of output: what was asked for goes to stdout, everything about
-// the run to stderr. With --json stdout gets exactly one object, of an error
-// too, and stderr one object a line. --quiet drops what is only about the
-// run; warnings and errors stay.
+// The rules of output: results go to stdout, and notes, warnings, errors and progress
+// to stderr. With --json stdout gets exactly one object, also for an error, and stderr
+// gets one object per line. --quiet drops notes and progress.
 //
-// Names, messages and what hosts say come from other people. None of them
-// reaches a terminal as it is: printable is for a name or another value,
-// oneLine for a sentence. answer, done, note, warn and the JSON objects escape
-// what got past them.
+// Names, messages and texts of hosts are untrusted. They are escaped before they
+// reach a terminal: use printable for a name or another value, and oneLine for a
+// sentence. As a second barrier, answer, done, note, warn and the JSON objects escape
+// what was not.
 
-// stdout is standard output, which remembers its first error, so that no
-// command can succeed whose answer was not written.
+// stdout is standard output. It keeps its first error, so that a command fails if its
+// result was not written.
 type stdout struct {
 	io.Writer
 	err error
@@ -51,14 +50,17 @@ type outputError struct{ err error }
 func (e *outputError) Error() string { return fmt.Sprintf("write standard output: %v", e.err) }
 func (e *outputError) Unwrap() error { return e.err }
 
-// closedPipe reports whether the reader of standard output has gone away, as
-// head does when it has seen enough.
+// closedPipe reports whether the reader of standard output closed its pipe, as head
+// does.
 func closedPipe(err error) bool {
 	var out *outputError
-	return errors.As(err, &out) && (errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) || brokenPipe(err))
+	if !errors.As(err, &out) {
+		return false
+	}
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe) || brokenPipe(err)
 }
 
-// answer prints what was asked for: v with --json, else what text writes.
+// answer prints a result: v with --json, or else the output of text.
 func (a *app) answer(v any, text func(w io.Writer)) error {
 	if a.json {
 		return a.object(v)
@@ -68,7 +70,7 @@ func (a *app) answer(v any, text func(w io.Writer)) error {
 	return w.flush()
 }
 
-// done reports an act that was done; --quiet leaves it out.
+// done prints that a command has succeeded. --quiet drops the text.
 func (a *app) done(v any, format string, args ...any) error {
 	if a.quiet && !a.json {
 		return nil
@@ -84,14 +86,14 @@ func (a *app) object(v any) error {
 	return writeLine(a.out, v)
 }
 
-// note tells something about the run on stderr.
+// note prints a note to stderr.
 func (a *app) note(format string, args ...any) {
 	if !a.quiet {
 		a.tell("note", "", fmt.Sprintf(format, plainArgs(args)...))
 	}
 }
 
-// warn tells something that needs attention on stderr, also with --quiet.
+// warn prints a warning to stderr, also with --quiet.
 func (a *app) warn(format string, args ...any) {
 	a.tell("warning", yellow, fmt.Sprintf(format, plainArgs(args)...))
 }
@@ -112,7 +114,7 @@ func (a *app) tell(kind, color, msg string) {
 	a.errMu.Lock()
 	defer a.errMu.Unlock()
 	if a.json {
-		_ = writeLine(a.err, map[string]string{kind: msg}) // stderr: nowhere to report to
+		_ = writeLine(a.err, map[string]string{kind: msg}) // an error of stderr cannot be reported
 		return
 	}
 	w := a.err
@@ -126,8 +128,7 @@ func (a *app) tell(kind, color, msg string) {
 	fmt.Fprintf(w, "%s %s\n", a.paint(a.err, color, kind+":"), oneLine(msg))
 }
 
-// writeLine writes v as one line of JSON, in which a terminal finds nothing
-// to obey.
+// writeLine writes v as one line of JSON without hidden characters.
 func writeLine(w io.Writer, v any) error {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -139,7 +140,7 @@ func writeLine(w io.Writer, v any) error {
 	return err
 }
 
-// escapeJSON escapes hidden characters, which stand only inside of strings.
+// escapeJSON escapes hidden characters, which occur only inside strings.
 func escapeJSON(b []byte) []byte {
 	if !hasHidden(strings.TrimSuffix(string(b), "\n")) {
 		return b
@@ -158,9 +159,8 @@ func escapeJSON(b []byte) []byte {
 	return out
 }
 
-// screen writes text and escapes what a terminal would obey or not show, but
-// for line ends, tabs and the colours of paint. It gathers the text and keeps
-// the first error.
+// screen writes text and escapes hidden characters, except line ends, tabs and the
+// colours of paint. It buffers the text and keeps the first error.
 type screen struct {
 	w   io.Writer
 	buf bytes.Buffer
@@ -206,7 +206,8 @@ func escapeText(b []byte) []byte {
 	return out
 }
 
-// colourLen is the length of one of our own escape sequences that text begins with, else 0.
+// colourLen returns the length of the escape sequence of paint at the start of text,
+// or 0.
 func colourLen(text string) int {
 	for _, color := range []string{red, green, yellow, "0"} {
 		if s := "\x1b[" + color + "m"; strings.HasPrefix(text, s) {
@@ -223,9 +224,10 @@ const (
 	yellow = "33"
 )
 
-// paint colours s when w is a terminal that may be coloured.
+// paint colours s if w is a terminal and colours are not disabled.
 func (a *app) paint(w io.Writer, color, s string) string {
-	if color == "" || a.noColor || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || !isTerminal(w) {
+	disabled := a.noColor || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
+	if color == "" || disabled || !isTerminal(w) {
 		return s
 	}
 	return "\x1b[" + color + "m" + s + "\x1b[0m"
@@ -256,30 +258,31 @@ func table(w io.Writer, rows [][]string) {
 		}
 		fmt.Fprintln(tw)
 	}
-	_ = tw.Flush() // w keeps its error
+	_ = tw.Flush() // the writer keeps the error
 }
 
-// hidden reports whether a terminal obeys a character, or shows nothing, or
-// not where it stands: control characters, marks of direction, separators of
-// lines and words, fillers, what is not assigned.
+// hidden reports whether a terminal interprets a character, does not show it, or shows
+// it in another place: control characters, direction marks, separators, fillers and
+// unassigned characters.
 func hidden(r rune) bool {
 	switch {
-	case r == '\ufe0e' || r == '\ufe0f': // between text and emoji
+	case r == '\ufe0e' || r == '\ufe0f': // select text or emoji style
 		return false
-	case r == '\u2800': // a blank of Braille
+	case r == '\u2800': // Braille blank
 		return true
 	}
-	return !strconv.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+	return !strconv.IsPrint(r) ||
+		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// hasHidden reports whether s has hidden characters, or is not UTF-8.
+// hasHidden reports whether s has hidden characters or is not UTF-8.
 func hasHidden(s string) bool {
 	return !utf8.ValidString(s) || strings.ContainsFunc(s, hidden)
 }
 
-// printable returns a name for one line of a terminal: as it is or, where it
-// has hidden characters, quoted as in Go. A name that begins with a quote is
-// quoted too, so that the two can be told apart.
+// printable returns a name for one line of a terminal: unchanged, or quoted as in Go if
+// it has hidden characters. A name that begins with a quote is quoted too, so that
+// quoted names are unambiguous.
 func printable(s string) string {
 	if hasHidden(s) || strings.HasPrefix(s, `"`) {
 		return quote(s)
@@ -287,7 +290,7 @@ func printable(s string) string {
 	return s
 }
 
-// quote quotes s so that strconv.Unquote gives it back.
+// quote quotes s so that strconv.Unquote returns it.
 func quote(s string) string {
 	out := []byte{'"'}
 	for len(s) > 0 {
@@ -305,8 +308,8 @@ func quote(s string) string {
 	return string(append(out, '"'))
 }
 
-// appendEscape appends the escape of one character as Go writes it; text is the
-// character, or a byte that is not UTF-8.
+// appendEscape appends the Go escape of one character. text is the character, or a byte
+// that is not UTF-8.
 func appendEscape(out []byte, text string, r rune) []byte {
 	switch {
 	case r == utf8.RuneError && len(text) == 1:
@@ -325,13 +328,13 @@ func appendEscape(out []byte, text string, r rune) []byte {
 	return fmt.Appendf(out, `\u%04x`, r)
 }
 
-// oneLine makes one line of a message, and escapes what is hidden in it.
+// oneLine returns a message as one line, with hidden characters escaped.
 func oneLine(s string) string {
 	s = strings.NewReplacer("\r\n", " ", "\n", " ", "\t", " ", "\r", " ").Replace(s)
 	return string(escapeText([]byte(strings.ReplaceAll(s, "\x1b", `\x1b`))))
 }
 
-// size writes a number of bytes for people.
+// size formats a number of bytes for text output.
 func size(n int64) string {
 	const unit = 1024
 	if n < unit {
@@ -345,7 +348,7 @@ func size(n int64) string {
 	return fmt.Sprintf("%.1f %ciB", value, "KMGT"[suffix])
 }
 
-// plural writes a count with its noun.
+// plural formats a count with its noun.
 func plural(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

@@ -21,14 +21,14 @@ import (
 func (a *app) plotCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plot",
-		Short: "Keep generations in plot files, and prove that they are kept",
-		Long: `A plot file keeps capsules: slices of 16 MiB of a generation. It detects every
-damage, can be repaired from another copy, and proves to a validator that its
-owner holds the content.`,
+		Short: "Keep generations in plot files, and prove it to validators",
+		Long: `A plot file keeps generations in capsules, slices of 16 MiB. It detects any damage
+of its content, can be repaired from another copy, and lets its owner prove to a
+validator that the content is kept.`,
 		Example: `  digstore plot create /plots
   digstore plot list /plots
   digstore plot verify /plots/dig-….plot`,
-		Args: cobra.NoArgs,
+		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(a.plotCreateCommand(), a.plotListCommand(), a.plotInfoCommand(),
@@ -46,8 +46,8 @@ func (p *progress) plot(e plot.Progress) {
 	p.set(e.Done, e.Total)
 }
 
-// nodeKey reads the node key in path, or the user's own, which is made when
-// there is none.
+// nodeKey reads the node key in path, or else the user's, which is made if there is
+// none.
 func (a *app) nodeKey(path string) (*auth.NodeKey, error) {
 	if path != "" {
 		return auth.ReadNodeKey(path)
@@ -93,7 +93,7 @@ func splitModule(ctx context.Context, s *digstore.Store, g *digstore.Generation,
 	return m, &moduleSource{module: rc, manifest: m}, nil
 }
 
-// A moduleSource is the capsules of one module. It is for one goroutine.
+// A moduleSource is a capsule.Source of one module. It is not safe for concurrent use.
 type moduleSource struct {
 	module   io.ReadSeekCloser
 	manifest *capsule.Manifest
@@ -121,7 +121,7 @@ func (m *moduleSource) Open(_ context.Context, d capsule.Descriptor) (io.ReadClo
 
 func (m *moduleSource) Close() error { return m.module.Close() }
 
-// plotInfo is what commands say about a plot.
+// plotInfo is the description of a plot in command output.
 type plotInfo struct {
 	ID          merkle.Hash      `json:"plot_id"`
 	Path        string           `json:"path"`
@@ -159,20 +159,20 @@ func (a *app) plotCreateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create DIR",
 		Short: "Write a generation into a plot file",
-		Long: `Create cuts the module of the head, or of --root, into capsules and writes them
-into a plot file in DIR, owned by the node key. Interrupted, the same command
-goes on where it was.`,
+		Long: `Create cuts the module of the head, or of --root, into capsules and writes them to
+a new plot file in DIR, owned by the node key. After an interrupt, run the same
+command again to continue.`,
 		Example: `  digstore plot create /plots
   digstore plot create /plots --root 3 --compression none --difficulty 0`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := plot.ParseCompression(compression)
 			if err != nil {
-				return usage("--compression none, lz4 or zstd", "%w", err)
+				return usage("use none, lz4 or zstd", "--compression: %w", err)
 			}
 			if difficulty < 0 || difficulty > plot.MaxDifficulty {
-				return usage(fmt.Sprintf("--difficulty is 0 to %d", plot.MaxDifficulty),
-					"--difficulty %d", difficulty)
+				return usage(fmt.Sprintf("give a number from 0 to %d", plot.MaxDifficulty),
+					"--difficulty %d: out of range", difficulty)
 			}
 			o := &plot.Options{Compression: c, Difficulty: difficulty, Resume: true}
 			if difficulty == 0 {
@@ -185,12 +185,12 @@ goes on where it was.`,
 		},
 	}
 	cmd.Flags().StringVar(&root, "root", "",
-		"the generation, by `ROOT` or number (default: the head)")
+		"the generation: a `ROOT`, its first digits, or a number (default: the head)")
 	cmd.Flags().StringVar(&compression, "compression", string(plot.Zstd), "none, lz4 or zstd")
 	cmd.Flags().IntVar(&difficulty, "difficulty", plot.DefaultDifficulty,
-		"leading zero `BITS` of the work; 0 makes none")
+		"difficulty of the plot's proof of work, in leading zero `BITS`; 0: none")
 	cmd.Flags().StringVar(&keyFile, "key", "",
-		"the node key in `FILE` (default: your own, made when there is none)")
+		"the `FILE` with the node key (default: your node key, made if missing)")
 	return cmd
 }
 
@@ -204,7 +204,7 @@ func (a *app) plotCreate(ctx context.Context, s *digstore.Store, dir, which, key
 	if err != nil {
 		return err
 	}
-	a.resume = "run the same command again: it goes on where it was"
+	a.resume = "run the same command again to continue"
 	p := a.progress("hashing")
 	defer p.stop()
 	m, src, err := splitModule(ctx, s, g, p)
@@ -256,8 +256,8 @@ func (a *app) plotListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list DIR...",
 		Short: "List the plots in folders",
-		Long: `List opens the plots in folders, which checks what each says of itself, and names
-the files that are no good plots.`,
+		Long: `List opens the plots in folders, checks the header and the signature of each, and
+names the files that are not valid plots.`,
 		Example: `  digstore plot list /plots`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -312,7 +312,7 @@ func openPlot(path string) (*plot.Reader, error) {
 	return r, noPlot(err)
 }
 
-// noPlot adds to the error of a file or folder that is not there where plots are found.
+// noPlot adds a hint to the error of a missing file or folder.
 func noPlot(err error) error {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -324,10 +324,10 @@ func (a *app) plotInfoCommand() *cobra.Command {
 	var manifest string
 	cmd := &cobra.Command{
 		Use:   "info PLOT",
-		Short: "Show what a plot says of itself",
-		Long: `Info opens a plot, which checks its header, its tables' chain and its signature,
-and prints what is in it. With --manifest it prints the manifest of a datastore
-as JSON, when the plot holds all of its capsules.`,
+		Short: "Show the header and the contents of a plot",
+		Long: `Info checks the header, the tables and the signature of a plot, and prints what
+the plot contains. With --manifest it prints the manifest of a datastore as JSON,
+if the plot has all of its capsules.`,
 		Example: `  digstore plot info /plots/dig-….plot
   digstore plot info /plots/dig-….plot --manifest DATASTORE >manifest.json`,
 		Args: cobra.ExactArgs(1),
@@ -386,15 +386,15 @@ func (a *app) plotVerifyCommand() *cobra.Command {
 	var quick, full bool
 	cmd := &cobra.Command{
 		Use:   "verify PLOT",
-		Short: "Check a plot: every byte, or all but the content",
-		Long: `Verify checks a plot and names what is damaged. Unless --quick is given, every
-byte of the file is checked.`,
+		Short: "Check every byte of a plot, or only its tables",
+		Long: `Verify checks every byte of a plot and names the damaged capsules. With --quick it
+checks the header, footer and tables, but not the content.`,
 		Example: `  digstore plot verify /plots/dig-….plot
   digstore plot verify --quick /plots/dig-….plot`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if quick && full {
-				return usage("usage: "+cmd.UseLine(), "--quick and --full exclude each other")
+				return usage("usage: "+cmd.UseLine(), "--quick and --full cannot be combined")
 			}
 			level := plot.Full
 			if quick {
@@ -403,7 +403,7 @@ byte of the file is checked.`,
 			return a.plotVerify(cmd.Context(), args[0], level)
 		},
 	}
-	cmd.Flags().BoolVar(&quick, "quick", false, "check the tables and not the content")
+	cmd.Flags().BoolVar(&quick, "quick", false, "check the tables only, not the content")
 	cmd.Flags().BoolVar(&full, "full", false, "check everything (the default)")
 	return cmd
 }
@@ -424,7 +424,7 @@ func (a *app) plotVerify(ctx context.Context, path string, level plot.Level) err
 	}
 	if len(report.Damaged) > 0 {
 		return &hinted{err,
-			"digstore plot repair PLOT --from DIR takes what is damaged from other plots"}
+			"repair it from other plots with: digstore plot repair PLOT --from DIR"}
 	}
 	if err != nil {
 		return err

@@ -23,9 +23,9 @@ func (a *app) plotExtractCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "extract PLOT FILE",
 		Short: "Write the content of a datastore, or of one capsule, to a file",
-		Long: `Extract writes all capsules of a datastore, one after the other, to FILE: for a
-generation of a store that is its .dig module. Every byte is checked. With
---index it writes one capsule. FILE must not exist yet.`,
+		Long: `Extract writes all capsules of a datastore, in order, to FILE. For a generation of
+a store the result is its .dig file. Every byte is checked. With --index it writes
+one capsule only. FILE must not exist yet.`,
 		Example: `  digstore plot extract /plots/dig-….plot site.dig
   digstore plot extract /plots/dig-….plot capsule --datastore ID --index 4`,
 		Args: cobra.ExactArgs(2),
@@ -42,7 +42,7 @@ generation of a store that is its .dig module. Every byte is checked. With
 			if !cmd.Flags().Changed("index") {
 				index = -1
 			} else if index < 0 {
-				return usage("an index counts from 0", "--index %d", index)
+				return usage("give an index from 0 to 4294967295", "--index %d: out of range", index)
 			}
 			return a.plotExtract(cmd.Context(), r, store, index, args[1])
 		},
@@ -60,7 +60,7 @@ func pickDatastore(r *plot.Reader, id string) (auth.StoreID, error) {
 		return list[0].Store, nil
 	}
 	if id == "" {
-		return auth.StoreID{}, usage("--datastore ID; digstore plot info PLOT lists them",
+		return auth.StoreID{}, usage("name one with --datastore ID; digstore plot info PLOT lists them",
 			"the plot has %d datastores", len(list))
 	}
 	store, err := auth.ParseStoreID(id)
@@ -75,11 +75,11 @@ func (a *app) plotExtract(ctx context.Context, r *plot.Reader, store auth.StoreI
 	var list []capsule.Descriptor
 	if index >= 0 {
 		if index > 1<<32-1 {
-			return usage("an index counts from 0", "--index %d", index)
+			return usage("give an index from 0 to 4294967295", "--index %d: out of range", index)
 		}
 		rec, err := r.Lookup(store, uint32(index))
 		if errors.Is(err, fs.ErrNotExist) {
-			return &hinted{err, "digstore plot info PLOT says how many capsules there are"}
+			return &hinted{err, "digstore plot info PLOT shows how many capsules there are"}
 		}
 		if err != nil {
 			return err
@@ -132,14 +132,14 @@ func (a *app) plotRepairCommand() *cobra.Command {
 	var from []string
 	cmd := &cobra.Command{
 		Use:   "repair PLOT",
-		Short: "Write damaged content of a plot again, in place",
-		Long: `Repair checks every byte of a plot and writes what is damaged again, from the
-plots that --from names, or from the generations of the store here. What comes
-from there is checked before it is written: content against the plot's own
-hashes, and a header, footer or table by the signature of the plot's owner.
+		Short: "Repair damaged parts of a plot in place",
+		Long: `Repair checks every byte of a plot and writes damaged parts again, from the plots
+that --from names, or from the generations of the local store. It checks what it
+reads before it writes it: content against the hashes of the plot, and a header,
+footer or table with the signature of the plot's owner.
 
-Content is repaired from any plot, or store, that has the same capsules. A
-damaged header, footer or table is repaired from a copy of the same file.`,
+Content can be repaired from any plot or store that has the same capsules. A
+header, footer or table can only be repaired from a copy of the same file.`,
 		Example: `  digstore plot repair /plots/dig-….plot
   digstore plot repair /plots/dig-….plot --from /backup
   digstore plot repair /plots/dig-….plot --from /backup/copy.plot`,
@@ -164,7 +164,7 @@ damaged header, footer or table is repaired from a copy of the same file.`,
 		},
 	}
 	cmd.Flags().StringArrayVar(&from, "from", nil,
-		"a `PLOT` or a folder of plots (repeatable; default: the store here)")
+		"a `PLOT` or a folder of plots; may be repeated (default: the local store)")
 	return cmd
 }
 
@@ -179,12 +179,12 @@ func (a *app) modulesOf(
 	defer r.Close()
 	d, err := r.Datastore(s.ID())
 	if err != nil {
-		return nil, &hinted{err, "--from PLOT names another plot, or a folder of plots"}
+		return nil, &hinted{err, "name another plot, or a folder of plots, with --from PLOT"}
 	}
 	return a.findModule(ctx, s, func(m *capsule.Manifest) bool { return m.Root == d.Root })
 }
 
-// findModule returns the newest generation whose manifest is the one wanted.
+// findModule returns the newest generation for which wanted returns true.
 func (a *app) findModule(ctx context.Context, s *digstore.Store,
 	wanted func(*capsule.Manifest) bool) (*moduleSource, error) {
 	lines, err := s.Generations(ctx)
@@ -242,11 +242,11 @@ func (a *app) plotSalvageCommand() *cobra.Command {
 	var manifests []string
 	cmd := &cobra.Command{
 		Use:   "salvage PLOT DIR",
-		Short: "Save what is whole in a damaged file into a new plot",
-		Long: `Salvage searches a file for capsules, also when its header, footer or tables are
-lost, and writes those that are whole into a new plot in DIR. Which capsules a
-datastore has is taken from manifests (--manifest), or from the generations of
-the store here. The old file is not changed.`,
+		Short: "Copy undamaged capsules of a damaged file to a new plot",
+		Long: `Salvage searches a file for capsules, even if its header, footer or tables are
+lost, and writes the undamaged ones to a new plot in DIR. The list of capsules of
+a datastore is read from manifests (--manifest), or from the generations of the
+local store. The damaged file is not changed.`,
 		Example: `  digstore plot salvage damaged.plot /plots
   digstore plot salvage damaged.plot /plots --manifest manifest.json`,
 		Args: cobra.ExactArgs(2),
@@ -273,7 +273,7 @@ the store here. The old file is not changed.`,
 					src, err := a.findModule(cmd.Context(), s,
 						func(m *capsule.Manifest) bool { return hasAny(found, m) })
 					if err != nil {
-						return &hinted{err, "--manifest FILE names the manifest of the datastore"}
+						return &hinted{err, "give the manifest of the datastore with --manifest FILE"}
 					}
 					defer src.Close()
 					return a.plotSalvage(cmd.Context(), found, args[1],
@@ -287,9 +287,9 @@ the store here. The old file is not changed.`,
 			return a.plotSalvage(cmd.Context(), found, args[1], list, key)
 		},
 	}
-	cmd.Flags().StringVar(&keyFile, "key", "", "the node key in `FILE` (default: your own)")
+	cmd.Flags().StringVar(&keyFile, "key", "", "the `FILE` with the node key (default: your node key)")
 	cmd.Flags().StringArrayVar(&manifests, "manifest", nil,
-		"the manifest of a datastore, as JSON in `FILE` (repeatable)")
+		"the manifest of a datastore, as JSON in `FILE`; may be repeated")
 	return cmd
 }
 
@@ -332,7 +332,7 @@ func (a *app) plotSearch(ctx context.Context, f *os.File) (*plot.Salvaged, error
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, usage("name a plot file", "%s is no regular file", f.Name())
+		return nil, usage("name a plot file", "%s is not a regular file", f.Name())
 	}
 	p := a.progress("searching")
 	defer p.stop()

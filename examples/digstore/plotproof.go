@@ -24,17 +24,16 @@ func (a *app) plotProveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prove DIR",
 		Short: "Answer the challenge of a validator",
-		Long: `Prove answers a challenge, the JSON body of POST /validation/challenge, from the
-plots in DIR, and prints the answer as JSON. The plots must be owned by the
-node key.`,
+		Long: `Prove answers a challenge (the JSON body of POST /validation/challenge) from the
+plots in DIR, and prints the answer as JSON. The node key must own the plots.`,
 		Example: `  digstore plot prove /plots --challenge challenge.json >answer.json`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.plotProve(cmd.Context(), args[0], challenge, keyFile)
 		},
 	}
-	cmd.Flags().StringVar(&challenge, "challenge", "", "the challenge, as JSON in `FILE`")
-	cmd.Flags().StringVar(&keyFile, "key", "", "the node key in `FILE` (default: your own)")
+	cmd.Flags().StringVar(&challenge, "challenge", "", "a `FILE` with the challenge, as JSON")
+	cmd.Flags().StringVar(&keyFile, "key", "", "the `FILE` with the node key (default: your node key)")
 	_ = cmd.MarkFlagRequired("challenge")
 	return cmd
 }
@@ -92,17 +91,17 @@ func (a *app) plotCheckProofCommand() *cobra.Command {
 		Use:   "check-proof ANSWER",
 		Short: "Check the answer to a challenge",
 		Long: `Check-proof checks an answer, as "plot prove" prints it, against the challenge
-and the manifests of the datastores that are asked about. The manifests must
-come from a place that you trust: a node that proves is none.`,
-		Example: `  digstore plot check-proof answer.json --challenge challenge.json --manifest manifest.json`,
+and the manifests of the datastores. Get the manifests from a source that you
+trust, not from the node that gives the proof.`,
+		Example: `  digstore plot check-proof answer.json --challenge challenge.json --manifest m.json`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.plotCheckProof(cmd.Context(), args[0], challenge, manifests)
 		},
 	}
-	cmd.Flags().StringVar(&challenge, "challenge", "", "the challenge, as JSON in `FILE`")
+	cmd.Flags().StringVar(&challenge, "challenge", "", "a `FILE` with the challenge, as JSON")
 	cmd.Flags().StringArrayVar(&manifests, "manifest", nil,
-		"a manifest that you trust, as JSON in `FILE` (repeatable)")
+		"a `FILE` with a manifest that you trust, as JSON; may be repeated")
 	_ = cmd.MarkFlagRequired("challenge")
 	return cmd
 }

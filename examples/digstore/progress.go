@@ -10,11 +10,10 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 )
 
-// beat is how often a progress line is written with --json: a reader never
-// waits longer than 2 seconds for a sign of life.
-const beat = time.Second
+// progressInterval is how often a progress line is written with --json.
+const progressInterval = time.Second
 
-// progress shows how far one command is: a bar on a terminal, JSON lines with
+// progress shows the progress of one command: a bar on a terminal, JSON lines with
 // --json, nothing otherwise. Its methods may be called from any goroutine.
 type progress struct {
 	app         *app
@@ -27,7 +26,7 @@ type progress struct {
 	once        sync.Once
 }
 
-// progress starts showing; the caller calls stop before it prints a result.
+// progress starts to show progress. The caller calls stop before it prints a result.
 func (a *app) progress(label string) *progress {
 	p := &progress{app: a, quit: make(chan struct{})}
 	p.stage(label)
@@ -47,10 +46,10 @@ func (a *app) progress(label string) *progress {
 	return p
 }
 
-// stage names what is being done now.
+// stage sets the label.
 func (p *progress) stage(label string) { p.label.Store(&label) }
 
-// set says how much is done of how much; a total of 0 is unknown.
+// set sets the progress. A total of 0 means unknown.
 func (p *progress) set(done, total int64) {
 	p.done.Store(done)
 	p.total.Store(total)
@@ -60,7 +59,7 @@ func (p *progress) set(done, total int64) {
 	}
 }
 
-// stop takes the bar away. It may be called more than once.
+// stop removes the bar. It may be called more than once.
 func (p *progress) stop() {
 	p.once.Do(func() {
 		close(p.quit)
@@ -73,7 +72,7 @@ func (p *progress) stop() {
 	})
 }
 
-// showAbove makes notes and warnings appear above a bar; nil when there is none.
+// showAbove sets the writer of notes and warnings while there is a bar; nil means no bar.
 func (a *app) showAbove(w io.Writer) {
 	a.errMu.Lock()
 	defer a.errMu.Unlock()
@@ -91,14 +90,14 @@ func (p *progress) figures() string {
 	return ""
 }
 
-// lines writes {"progress":…,"done":…,"total":…} on every beat.
+// lines writes {"progress":…,"done":…,"total":…} at every interval.
 func (p *progress) lines() {
 	type line struct {
 		Progress string `json:"progress"`
 		Done     int64  `json:"done"`
 		Total    int64  `json:"total,omitempty"`
 	}
-	tick := time.NewTicker(beat)
+	tick := time.NewTicker(progressInterval)
 	defer tick.Stop()
 	for {
 		p.app.errMu.Lock()

@@ -17,16 +17,17 @@ func (a *app) promoteCommand() *cobra.Command {
 	var forceRoutes bool
 	cmd := &cobra.Command{
 		Use:   "promote [ROOT] [REMOTE]",
-		Short: "Make a pending generation the head of its store at a host",
-		Long: `Promote makes a generation the head at REMOTE ("origin" without one) that was
-left there with digstore push --pending: the store's head, or the one that ROOT
-names. Where the host knows how and still has it, next to nothing travels; else it
-is sent as push does.`,
+		Short: "Make a pending generation the head of the store at a host",
+		Long: `Promote makes a generation the head of the store at REMOTE (default: origin),
+after digstore push --pending left it there. ROOT names the generation (default:
+the local head). If the host no longer has it, promote sends it as push does.`,
 		Example: `  digstore push --pending
   digstore promote
   digstore promote 5b1f09ae backup`,
 		Args: cobra.MaximumNArgs(2),
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(
+			cmd *cobra.Command, args []string, text string,
+		) ([]string, cobra.ShellCompDirective) {
 			switch len(args) {
 			case 0:
 				found, _ := a.completeRoots(cmd, args, text)
@@ -48,19 +49,22 @@ is sent as push does.`,
 			ctx, stop := a.within(cmd.Context(), host)
 			defer stop()
 			return a.withStore(func(s *digstore.Store) error {
-				return a.promote(ctx, s, root, orOrigin(args), host, &anchor, &remote.Pusher{ForceRoutes: forceRoutes})
+				pusher := &remote.Pusher{ForceRoutes: forceRoutes}
+				return a.promote(ctx, s, root, orOrigin(args), host, &anchor, pusher)
 			})
 		},
 	}
 	host.register(cmd)
 	anchor.register(cmd)
-	cmd.Flags().StringVar(&tokenFile, "token-file", "", "a `FILE` with the token for a first push (default: $DIG_PUSH_TOKEN)")
-	cmd.Flags().BoolVar(&forceRoutes, "force-routes", false, "use PUT at hosts of dig.net too")
+	cmd.Flags().StringVar(&tokenFile, "token-file", "",
+		"a `FILE` with the token for a first push (default: $DIG_PUSH_TOKEN)")
+	cmd.Flags().BoolVar(&forceRoutes, "force-routes", false, "push with PUT to hosts of dig.net too")
 	_ = cmd.MarkFlagFilename("token-file")
 	return cmd
 }
 
-func (a *app) promote(ctx context.Context, s *digstore.Store, text, to string, host hostFlags, anchor *chainFlags, pusher *remote.Pusher) error {
+func (a *app) promote(ctx context.Context, s *digstore.Store, text, to string, host hostFlags,
+	anchor *chainFlags, pusher *remote.Pusher) error {
 	var root merkle.Hash // the head
 	if text != "" {
 		line, err := findRoot(ctx, s, text)
@@ -77,7 +81,7 @@ func (a *app) promote(ctx context.Context, s *digstore.Store, text, to string, h
 		return err
 	}
 	defer c.Close()
-	a.resume = "the host shows the old head or the new one; run the same command again"
+	a.resume = "the host has either the old head or the new one; run the same command again"
 	p := a.progress("connecting")
 	defer p.stop()
 	pusher.Progress = p.transfer("promoting")

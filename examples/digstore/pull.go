@@ -16,13 +16,15 @@ func (a *app) pullCommand() *cobra.Command {
 	var dry bool
 	cmd := &cobra.Command{
 		Use:   "pull [REMOTE]",
-		Short: "Bring a store up to date with a host",
-		Long: `Pull fetches what is new at REMOTE, the name of a remote or a URL ("origin"
-without one), with the checks of clone. Where the host knows how, only what has
-changed travels. A host that went back, took another branch, or shows another
-publisher key is refused, and what speaks against it is kept.
+		Short: "Download new generations from a host",
+		Long: `Pull downloads the generations that REMOTE has and this store does not. REMOTE is
+the name of a remote or a URL (default: origin). Pull makes the same checks as
+clone, and downloads only what has changed if the host supports that.
 
---dry-run says what would come, and changes nothing.`,
+Pull refuses a host that went back to an older root, has a different history, or
+sends another publisher key. It keeps the evidence in the store's folder.
+
+--dry-run prints what a pull would download, and changes nothing.`,
 		Example: `  digstore pull
   digstore pull backup --dry-run
   digstore pull https://example.org --from dig://mirror.example`,
@@ -35,16 +37,19 @@ publisher key is refused, and what speaks against it is kept.
 			}
 			ctx, stop := a.within(cmd.Context(), f.host)
 			defer stop()
-			return a.withStore(func(s *digstore.Store) error { return pull(ctx, s, orOrigin(args), &f) })
+			return a.withStore(func(s *digstore.Store) error {
+				return pull(ctx, s, orOrigin(args), &f)
+			})
 		},
 	}
 	f.register(cmd)
-	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false, "say what would come, and change nothing")
+	cmd.Flags().BoolVarP(&dry, "dry-run", "n", false,
+		"print what would be downloaded, and change nothing")
 	return cmd
 }
 
 func (a *app) pull(ctx context.Context, s *digstore.Store, where string, f *syncFlags) error {
-	trust, chain, err := a.believe(&f.trust, &f.chain)
+	trust, chain, err := a.trustOf(&f.trust, &f.chain)
 	if err != nil {
 		return err
 	}
@@ -53,7 +58,7 @@ func (a *app) pull(ctx context.Context, s *digstore.Store, where string, f *sync
 		return err
 	}
 	defer done()
-	a.resume = "what has arrived is kept; run the same command again and it goes on from there"
+	a.resume = resumeTransfer
 	p := a.progress("connecting")
 	defer p.stop()
 	report, err := a.sync(f, trust, p).Pull(ctx, s, from)
@@ -72,11 +77,13 @@ func (a *app) pull(ctx context.Context, s *digstore.Store, where string, f *sync
 	if r.UpToDate {
 		return a.told(r, f.verbose, "already up to date at %s", r.Root)
 	}
-	return a.told(r, f.verbose, "pulled; local root is now %s\ngeneration %d: %s", r.Root, r.Generation, r.trusted())
+	return a.told(r, f.verbose, "pulled; local root is now %s\ngeneration %d: %s",
+		r.Root, r.Generation, r.trusted())
 }
 
-// pullSource is where a pull comes from, until done.
-func (a *app) pullSource(ctx context.Context, s *digstore.Store, where string, f *syncFlags) (from remote.Origin, done func(), err error) {
+// pullSource returns the origin of a pull. The caller calls done.
+func (a *app) pullSource(ctx context.Context, s *digstore.Store, where string,
+	f *syncFlags) (from remote.Origin, done func(), err error) {
 	u, err := f.host.locate(s, where)
 	if err != nil {
 		return nil, nil, err
@@ -84,9 +91,10 @@ func (a *app) pullSource(ctx context.Context, s *digstore.Store, where string, f
 	return a.origin(ctx, u, f)
 }
 
-// dryPull says what a pull would bring.
-func (a *app) dryPull(ctx context.Context, s *digstore.Store, where string, f *syncFlags) error {
-	trust, _, err := a.believe(&f.trust, &f.chain)
+// dryPull prints what a pull would download.
+func (a *app) dryPull(ctx context.Context, s *digstore.Store, where string,
+	f *syncFlags) error {
+	trust, _, err := a.trustOf(&f.trust, &f.chain)
 	if err != nil {
 		return err
 	}
@@ -96,7 +104,7 @@ func (a *app) dryPull(ctx context.Context, s *digstore.Store, where string, f *s
 	}
 	defer done()
 	a.resume = "nothing was changed; run the same command again"
-	p := a.progress("asking")
+	p := a.progress("connecting")
 	defer p.stop()
 	preview, err := a.sync(f, trust, p).Preview(ctx, s, from)
 	p.stop()
@@ -107,11 +115,13 @@ func (a *app) dryPull(ctx context.Context, s *digstore.Store, where string, f *s
 		if preview.UpToDate && len(preview.Coming) == 0 {
 			fmt.Fprintf(w, "already up to date at %s\n", preview.Root)
 		} else if !preview.UpToDate {
-			fmt.Fprintf(w, "a pull would bring %s, to root %s\n", plural(preview.Lines, "generation", "generations"), preview.Root)
+			fmt.Fprintf(w, "a pull would bring %s, to root %s\n",
+				plural(preview.Lines, "generation", "generations"), preview.Root)
 		}
 		var rows [][]string
 		for _, c := range preview.Coming {
-			rows = append(rows, []string{fmt.Sprintf("  generation %d", c.Generation), c.Root.String(), sized(c.Size), coming(c)})
+			name := fmt.Sprintf("  generation %d", c.Generation)
+			rows = append(rows, []string{name, c.Root.String(), sized(c.Size), coming(c)})
 		}
 		table(w, rows)
 		if f.verbose {
@@ -122,18 +132,18 @@ func (a *app) dryPull(ctx context.Context, s *digstore.Store, where string, f *s
 
 func sized(n int64) string {
 	if n < 0 {
-		return "of unknown size"
+		return "unknown size"
 	}
 	return size(n)
 }
 
-// coming says what of a generation would travel.
+// coming describes what of a generation would be downloaded.
 func coming(c remote.Coming) string {
 	switch {
 	case c.Transfer < 0 || c.Transfer == c.Size:
-		return "as a whole"
+		return "to download completely"
 	case c.Recipe:
-		return size(c.Transfer) + " of it to fetch, what has changed"
+		return size(c.Transfer) + " to download: what has changed"
 	}
-	return size(c.Transfer) + " of it to fetch, the rest is here"
+	return size(c.Transfer) + " to download; the rest is here"
 }

@@ -20,18 +20,20 @@ func (a *app) pushCommand() *cobra.Command {
 	var pending, headOnly, forceRoutes bool
 	cmd := &cobra.Command{
 		Use:   "push [REMOTE]",
-		Short: "Bring a host up to date with the store",
-		Long: `Push sends what REMOTE lacks, the name of a remote or a URL ("origin" without
-one). The host takes it on the publisher's signature, which is kept with every
-generation: pushing on what somebody else signed needs no key. Where the host
-knows how, only what has changed travels.
+		Short: "Upload new generations to a host",
+		Long: `Push uploads the generations that REMOTE does not have. REMOTE is the name of a
+remote or a URL (default: origin). The host accepts them because the publisher
+signed them; the signature is part of each generation, so a clone can be pushed
+without the publisher key. Push uploads only what has changed if the host
+supports that.
 
-With --pending the new generation waits at the host until digstore promote makes
-it the head. With --chain only the root that the chain has is pushed as the head.
+With --pending the new generation stays pending at the host until digstore
+promote makes it the head. With --chain push accepts only the root that the chain
+names as the new head.
 
-A store that the host does not know yet is taken when the host allows its id, or
-on a token: --token-file FILE, or the variable DIG_PUSH_TOKEN. Hosts of dig.net
-publish through a wallet; --force-routes tries the plain way there all the same.`,
+The first push of a store needs permission: the host allows the store's id, or
+you have a token (--token-file FILE, or the variable DIG_PUSH_TOKEN). Hosts of
+dig.net publish through a wallet; --force-routes pushes directly anyway.`,
 		Example: `  digstore push
   digstore push http://127.0.0.1:8444
   digstore push backup --token-file token.txt`,
@@ -55,21 +57,25 @@ publish through a wallet; --force-routes tries the plain way there all the same.
 	}
 	host.register(cmd)
 	anchor.register(cmd)
-	cmd.Flags().StringVar(&tokenFile, "token-file", "", "a `FILE` with the token for a first push (default: $DIG_PUSH_TOKEN)")
-	cmd.Flags().BoolVar(&pending, "pending", false, "leave the new generation at the host without making it the head")
-	cmd.Flags().BoolVar(&headOnly, "head-only", false, "leave out generations between the host's head and ours")
-	cmd.Flags().BoolVar(&forceRoutes, "force-routes", false, "use PUT at hosts of dig.net too")
+	cmd.Flags().StringVar(&tokenFile, "token-file", "",
+		"a `FILE` with the token for a first push (default: $DIG_PUSH_TOKEN)")
+	cmd.Flags().BoolVar(&pending, "pending", false,
+		"upload the new generation without making it the head")
+	cmd.Flags().BoolVar(&headOnly, "head-only", false,
+		"upload the head only, without the generations before it")
+	cmd.Flags().BoolVar(&forceRoutes, "force-routes", false, "push with PUT to hosts of dig.net too")
 	_ = cmd.MarkFlagFilename("token-file")
 	return cmd
 }
 
-func (a *app) push(ctx context.Context, s *digstore.Store, to string, host hostFlags, pusher *remote.Pusher) error {
+func (a *app) push(ctx context.Context, s *digstore.Store, to string, host hostFlags,
+	pusher *remote.Pusher) error {
 	c, err := a.pushTarget(ctx, s, to, host, pusher)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	a.resume = "the host shows the old head or the new one; run the same command again"
+	a.resume = "the host has either the old head or the new one; run the same command again"
 	p := a.progress("connecting")
 	defer p.stop()
 	pusher.Progress = p.transfer("uploading")
@@ -81,10 +87,10 @@ func (a *app) push(ctx context.Context, s *digstore.Store, to string, host hostF
 	return a.pushed(report, c.URL())
 }
 
-// confirmed holds the root that is to be a host's head against the chain, where
-// one is configured; a zero root is the store's head. What only waits there
-// need not be on the chain yet.
-func (a *app) confirmed(ctx context.Context, s *digstore.Store, root merkle.Hash, f *chainFlags, pending bool) error {
+// confirmed checks that the chain names root, if a source is configured. A zero
+// root means the store's head. A pending generation need not be on the chain.
+func (a *app) confirmed(ctx context.Context, s *digstore.Store, root merkle.Hash, f *chainFlags,
+	pending bool) error {
 	r, err := a.resolver(f)
 	if r == nil || err != nil || pending {
 		return err
@@ -96,18 +102,22 @@ func (a *app) confirmed(ctx context.Context, s *digstore.Store, root merkle.Hash
 		}
 		root = head.Root
 	}
-	if err := r.VerifyRoot(ctx, s.ID(), root, chain.TipOnly); errors.Is(err, chain.ErrNotAnchored) {
-		return &hinted{err, "leave it there with digstore push --pending, write the root to the chain, then: digstore promote"}
-	} else if err != nil {
+	err = r.VerifyRoot(ctx, s.ID(), root, chain.TipOnly)
+	if errors.Is(err, chain.ErrNotAnchored) {
+		return &hinted{err,
+			"run digstore push --pending, write the root to the chain, then run digstore promote"}
+	}
+	if err != nil {
 		return err
 	}
 	_, err = a.anchorOf(ctx, r, s.ID())
 	return err
 }
 
-// pushTarget is the host that a push goes to; it gives the pusher the store's
-// key, where that is here.
-func (a *app) pushTarget(ctx context.Context, s *digstore.Store, to string, host hostFlags, pusher *remote.Pusher) (*remote.Client, error) {
+// pushTarget returns the client of the host to push to. It sets the signer of
+// pusher if the store's key is here.
+func (a *app) pushTarget(ctx context.Context, s *digstore.Store, to string, host hostFlags,
+	pusher *remote.Pusher) (*remote.Client, error) {
 	u, err := host.locate(s, to)
 	if err != nil {
 		return nil, err
@@ -122,7 +132,7 @@ func (a *app) pushTarget(ctx context.Context, s *digstore.Store, to string, host
 	return a.client(ctx, u, host)
 }
 
-// pushed prints what a push or a promotion did.
+// pushed prints the report of a push or a promotion.
 func (a *app) pushed(r *remote.PushReport, at remote.URL) error {
 	v := struct {
 		PushedRoot merkle.Hash   `json:"pushed_root"`
@@ -133,17 +143,22 @@ func (a *app) pushed(r *remote.PushReport, at remote.URL) error {
 		UpToDate   bool          `json:"up_to_date"`
 		Pending    bool          `json:"pending"`
 		Claimed    bool          `json:"claimed"`
-	}{r.Root, r.Pushed, at.Endpoint(), r.Bytes, r.Sent, r.UpToDate, r.Pending, false}
+	}{
+		PushedRoot: r.Root, Pushed: r.Pushed, Remote: at.Endpoint(), Bytes: r.Bytes,
+		BytesSent: r.Sent, UpToDate: r.UpToDate, Pending: r.Pending,
+	}
 	switch {
 	case r.UpToDate:
 		return a.done(v, "%s is up to date at %s", at.Origin(), r.Root)
 	case r.Pending:
-		return a.done(v, "left root %s pending at %s (%s sent of %s)", r.Root, at.Origin(), size(r.Sent), size(r.Bytes))
+		return a.done(v, "left root %s pending at %s (%s sent of %s)",
+			r.Root, at.Origin(), size(r.Sent), size(r.Bytes))
 	}
-	return a.done(v, "pushed root %s to %s\n%s sent of %s", r.Root, at.Origin(), size(r.Sent), size(r.Bytes))
+	return a.done(v, "pushed root %s to %s\n%s sent of %s",
+		r.Root, at.Origin(), size(r.Sent), size(r.Bytes))
 }
 
-// pushToken is the token that a first push may need.
+// pushToken returns the token for a first push, "" if there is none.
 func pushToken(file string) (string, error) {
 	if file == "" {
 		return os.Getenv("DIG_PUSH_TOKEN"), nil

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/remote"
@@ -107,7 +109,7 @@ func checkLine(t *testing.T, args []string) {
 			break
 		}
 	}
-	root := newApp(nil, io.Discard, io.Discard).rootCommand(nil)
+	root := newApp(nil, io.Discard, io.Discard).rootCommand()
 	cmd, rest, err := root.Find(args)
 	if err == nil {
 		err = cmd.ParseFlags(rest)
@@ -120,34 +122,16 @@ func checkLine(t *testing.T, args []string) {
 	}
 }
 
-// A command is found under its name, also when only those are made that a
-// command line may mean.
-func TestMakers(t *testing.T) {
-	a := newApp(nil, io.Discard, io.Discard)
-	for _, m := range a.makers() {
-		if name := m.make().Name(); name != m.name {
-			t.Errorf("%s makes the command %s", m.name, name)
-		}
-	}
-	for _, c := range []struct {
-		line string
-		want int
-	}{{"pull", 1}, {"--store log pull --json", 2}, {"", len(a.makers())}, {"help pull", len(a.makers())}, {"__complete pull", len(a.makers())}, {"pul", len(a.makers())}} {
-		if got := len(a.commands(strings.Fields(c.line))); got != c.want {
-			t.Errorf("%q makes %d commands, want %d", c.line, got, c.want)
-		}
-	}
-}
-
 // Every command says what it does, at length, and shows how.
 func TestHelp(t *testing.T) {
-	root := newApp(nil, io.Discard, io.Discard).rootCommand(nil)
+	root := newApp(nil, io.Discard, io.Discard).rootCommand()
 	seen := 0
 	for _, cmd := range append(root.Commands(), root) {
 		for _, c := range append(cmd.Commands(), cmd) {
 			seen++
 			if c.Short == "" || c.Long == "" || c.Example == "" {
-				t.Errorf("%s lacks help: short %t, long %t, examples %t", c.CommandPath(), c.Short != "", c.Long != "", c.Example != "")
+				t.Errorf("%s lacks help: short %t, long %t, examples %t",
+					c.CommandPath(), c.Short != "", c.Long != "", c.Example != "")
 			}
 			for line := range strings.Lines(c.Example) {
 				if !strings.HasPrefix(line, "  ") || len(line) > 100 {
@@ -156,7 +140,21 @@ func TestHelp(t *testing.T) {
 			}
 		}
 	}
+	if missing := missingCommands(root); len(missing) > 0 {
+		t.Errorf("commands without a group: %v", missing)
+	}
 	if seen < 30 {
 		t.Errorf("only %d commands", seen)
 	}
+}
+
+// missingCommands returns the commands that the list of the help text does not show under a
+// title.
+func missingCommands(root *cobra.Command) (names []string) {
+	for _, cmd := range root.Commands() {
+		if cmd.GroupID == "" || !root.ContainsGroup(cmd.GroupID) {
+			names = append(names, cmd.Name())
+		}
+	}
+	return names
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// received is what clone and pull print.
+// received is the result that clone and pull print.
 type received struct {
 	Store      string         `json:"store"`
 	StoreID    auth.StoreID   `json:"store_id"`
@@ -30,11 +30,12 @@ type received struct {
 	Report     *remote.Report `json:"report"`
 }
 
-// newReceived joins the report of a clone or pull with what is here now.
+// newReceived joins the report of a clone or pull with the state of the store.
 func newReceived(s *digstore.Store, r *remote.Report) (received, error) {
 	v := received{
-		Store: s.Name(), StoreID: s.ID(), Root: r.Root, Generation: r.Generation, Bytes: r.Bytes, PublicKey: r.Publisher,
-		KeyProven: r.KeyProven, Basis: r.Basis, Unanchored: r.Unanchored, UpToDate: r.UpToDate, NewerHead: nonZero(r.NewerHead),
+		Store: s.Name(), StoreID: s.ID(), Root: r.Root, Generation: r.Generation,
+		Bytes: r.Bytes, PublicKey: r.Publisher, KeyProven: r.KeyProven, Basis: r.Basis,
+		Unanchored: r.Unanchored, UpToDate: r.UpToDate, NewerHead: nonZero(r.NewerHead),
 		Report: r,
 	}
 	if r.UpToDate {
@@ -48,8 +49,7 @@ func newReceived(s *digstore.Store, r *remote.Report) (received, error) {
 	return v, nil
 }
 
-// told prints what clone or pull did, and with verbose what was checked and
-// against what.
+// told prints the result of clone or pull and, with verbose, the checks.
 func (a *app) told(v received, verbose bool, format string, args ...any) error {
 	if a.json || !verbose {
 		return a.done(v, format, args...)
@@ -60,7 +60,7 @@ func (a *app) told(v received, verbose bool, format string, args ...any) error {
 	})
 }
 
-// explain writes a report for people.
+// explain writes the checks and the hosts of a report.
 func (a *app) explain(w io.Writer, r *remote.Report) {
 	var rows [][]string
 	for _, c := range r.Checks {
@@ -74,27 +74,34 @@ func (a *app) explain(w io.Writer, r *remote.Report) {
 		rows = append(rows, []string{"  host " + o.Origin, oneLine(what)})
 	}
 	if !r.HeadTime.IsZero() {
-		rows = append(rows, []string{"  head of", fmt.Sprintf("%s, %s ago by this clock", r.HeadTime.Local().Format("2006-01-02 15:04:05"), r.HeadAge.Round(time.Second))})
+		at := r.HeadTime.Local().Format("2006-01-02 15:04:05")
+		rows = append(rows, []string{"  head from",
+			fmt.Sprintf("%s, %s ago by this machine's clock", at, r.HeadAge.Round(time.Second))})
 	}
 	table(w, rows)
 }
 
-// warnReport says what the result rests on where that is not much, and who
-// was found out.
+// warnReport warns of a key or root that is not confirmed, of revocations, of
+// missing generations and of hosts that failed.
 func (a *app) warnReport(r *remote.Report) {
 	switch {
 	case r.Basis == remote.ByFirstUse:
-		a.warn("nothing vouches for publisher key %.16s…: it is believed on first use and held from now on", r.Publisher)
+		a.warn("publisher key %.16s… is not confirmed: it is trusted on first use and pinned from now on",
+			r.Publisher)
 	case r.KeyChanged && r.Basis == remote.ByAnchor:
-		a.warn("the publisher key has changed to %.16s…, and the chain confirms what it signed; it is held from now on", r.Publisher)
+		a.warn("the publisher key has changed to %.16s…; the chain confirms the root that it signed, "+
+			"and the key is pinned from now on", r.Publisher)
 	case r.KeyChanged:
-		a.warn("the publisher key has changed to %.16s…, as you accepted; it is held from now on", r.Publisher)
+		a.warn("the publisher key has changed to %.16s…, as you accepted; it is pinned from now on",
+			r.Publisher)
 	}
 	if r.Diverged {
-		a.warn("root %.16s… does not follow from what was here before; it was taken as you accepted", r.Root)
+		a.warn("root %.16s… does not follow from the history that was here; it was taken as you accepted",
+			r.Root)
 	}
 	if r.Unsigned {
-		a.warn("root %.16s… carries no signature of its publisher; it was taken because %s confirms it, and no key is held from it", r.Root, confirmedBy(r.Basis))
+		a.warn("root %.16s… has no signature of its publisher; it was taken because %s confirms it, "+
+			"and no key was pinned", r.Root, confirmedBy(r.Basis))
 	}
 	if r.Reverted {
 		a.warn("root %.16s… was here before: the publisher went back to it", r.Root)
@@ -115,7 +122,7 @@ func (a *app) warnReport(r *remote.Report) {
 		a.warn("its publisher has revoked %s: %v", what, t.Reason)
 	}
 	for _, m := range r.Missing {
-		a.warn("generation %d was not to be had: %v", m.Number, m.Err)
+		a.warn("generation %d is missing: %v", m.Number, m.Err)
 	}
 	if len(r.Origins) > 1 {
 		a.warnOrigins(r)
@@ -130,7 +137,7 @@ func confirmedBy(b remote.Basis) string {
 	return "--root"
 }
 
-// warnOrigins tells of those among several that are not what they should be.
+// warnOrigins names the hosts that were refused, were left out or are behind.
 func (a *app) warnOrigins(r *remote.Report) {
 	for _, o := range r.Origins {
 		switch o.Verdict {
@@ -144,7 +151,7 @@ func (a *app) warnOrigins(r *remote.Report) {
 	}
 }
 
-// refused is an error of clone or pull with what is known of its cause.
+// refused is an error of clone or pull with its report.
 type refused struct {
 	err    error
 	report *remote.Report
@@ -166,7 +173,7 @@ func (a *app) because(err error, r *remote.Report, verbose bool) error {
 	return &refused{err, r}
 }
 
-// reportOf is the report that comes with an error, if one does.
+// reportOf returns the report of an error, or nil.
 func reportOf(err error) *remote.Report {
 	var e *refused
 	if errors.As(err, &e) {
@@ -175,9 +182,9 @@ func reportOf(err error) *remote.Report {
 	return nil
 }
 
-// trusted says what the result rests on.
+// trusted describes why the publisher key and the head are trusted.
 func (r received) trusted() string {
-	why := "publisher key believed by " + string(r.Basis)
+	why := "publisher key trusted by " + string(r.Basis)
 	if r.KeyProven {
 		why = "the store id proves the publisher key"
 	}
@@ -185,7 +192,7 @@ func (r received) trusted() string {
 	case r.Anchor != nil:
 		return why + "\n" + r.Anchor.String()
 	case r.Unanchored:
-		why += ", freshness is the host's word"
+		why += ", freshness not verified"
 	}
 	return why
 }

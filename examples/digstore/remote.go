@@ -16,19 +16,19 @@ func (a *app) remoteCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remote",
 		Short: "Name the hosts that the store is pulled from and pushed to",
-		Long: `A remote is a name for a host of the active store. The one called "origin" is
-what pull and push take by themselves; where it is not set it is rpc.dig.net.`,
+		Long: `A remote is a name for a host of the active store. Pull and push use the remote
+"origin" by default. If it is not set, it is rpc.dig.net.`,
 		Example: `  digstore remote add origin dig://example.org/ID
   digstore remote list`,
-		Args: cobra.NoArgs,
+		Args: noSubcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		&cobra.Command{
 			Use:   "add NAME URL",
-			Short: "Remember a host under a name",
-			Long: `Add remembers URL as the remote NAME, which must be free. URL is a
-dig:// locator, https://HOST[/stores/ID], or http:// on loopback.`,
+			Short: "Give a host a name",
+			Long: `Add gives the host at URL the NAME, which must be new. URL is dig://HOST/ID,
+https://HOST[/stores/ID], or http:// for a loopback address.`,
 			Example: `  digstore remote add origin dig://example.org:8443/ID
   digstore remote add backup https://backup.example.org`,
 			Args: cobra.ExactArgs(2),
@@ -39,7 +39,7 @@ dig:// locator, https://HOST[/stores/ID], or http:// on loopback.`,
 		&cobra.Command{
 			Use:     "list",
 			Short:   "List the remotes",
-			Long:    `List prints a line "NAME<TAB>URL" for every remote of the store.`,
+			Long:    `List prints a line "NAME<TAB>URL" for each remote of the store.`,
 			Example: "  digstore remote list --json",
 			Args:    cobra.NoArgs,
 			RunE: func(*cobra.Command, []string) error {
@@ -58,8 +58,8 @@ dig:// locator, https://HOST[/stores/ID], or http:// on loopback.`,
 		},
 		&cobra.Command{
 			Use:               "remove NAME",
-			Short:             "Forget a remote",
-			Long:              `Remove forgets the remote NAME; the host keeps what it has.`,
+			Short:             "Remove a remote",
+			Long:              `Remove removes the name; nothing changes at the host.`,
 			Example:           "  digstore remote remove backup",
 			Args:              cobra.ExactArgs(1),
 			ValidArgsFunction: a.completeRemotes,

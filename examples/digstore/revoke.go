@@ -17,17 +17,17 @@ func (a *app) revokeCommand() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "revoke --root ROOT|--all [REMOTE]",
-		Short: "Take back a generation, or the whole store, for good",
-		Long: `Revoke signs a tombstone with the publisher key and leaves it at REMOTE
-("origin" without one). Whoever sees it refuses that generation, or with --all
-every generation, past and to come. It cannot be withdrawn.`,
+		Short: "Revoke a generation, or the whole store, permanently",
+		Long: `Revoke signs a tombstone with the publisher key and sends it to REMOTE (default:
+origin). Hosts and clones that have the tombstone refuse that generation or, with
+--all, every past and future generation. A revocation cannot be undone.`,
 		Example: `  digstore revoke --root 5b1f09ae --reason superseded
   digstore revoke --all --reason compromise --yes backup`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeRemotes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all == (root != "") {
-				return usage("usage: "+cmd.UseLine(), "revoke wants --root or --all")
+				return usage("usage: "+cmd.UseLine(), "revoke: give --root or --all")
 			}
 			return a.withStore(func(s *digstore.Store) error {
 				return a.revoke(cmd.Context(), s, root, reason, orOrigin(args), host)
@@ -35,19 +35,22 @@ every generation, past and to come. It cannot be withdrawn.`,
 		},
 	}
 	host.register(cmd)
-	cmd.Flags().StringVar(&root, "root", "", "the `ROOT` to revoke: a root, its first digits, or a number")
+	cmd.Flags().StringVar(&root, "root", "",
+		"the `ROOT` to revoke: a root, its first digits, or a number")
 	cmd.Flags().BoolVar(&all, "all", false, "revoke the whole store")
-	cmd.Flags().StringVar(&reason, "reason", "unspecified", "`WHY`: unspecified, compromise, superseded or takedown")
+	cmd.Flags().StringVar(&reason, "reason", "unspecified",
+		"the `REASON`: unspecified, compromise, superseded or takedown")
 	_ = cmd.RegisterFlagCompletionFunc("root", a.completeRoots)
 	_ = cmd.RegisterFlagCompletionFunc("reason", cobra.FixedCompletions(
-		[]cobra.Completion{"unspecified", "compromise", "superseded", "takedown"}, cobra.ShellCompDirectiveNoFileComp))
+		[]cobra.Completion{"unspecified", "compromise", "superseded", "takedown"}, noFiles))
 	return cmd
 }
 
-func (a *app) revoke(ctx context.Context, s *digstore.Store, root, reason, at string, host hostFlags) error {
+func (a *app) revoke(ctx context.Context, s *digstore.Store, root, reason, at string,
+	host hostFlags) error {
 	why, err := auth.ParseReason(reason)
 	if err != nil {
-		return usage("choose one of those", "--reason: %w", err)
+		return usage("choose one of these", "--reason: %w", err)
 	}
 	t := auth.Tombstone{Store: s.ID(), NotAfter: uint64(time.Now().Unix()), Reason: why}
 	what := "the whole store " + s.Name()
@@ -80,14 +83,14 @@ func (a *app) revoke(ctx context.Context, s *digstore.Store, root, reason, at st
 		return err
 	}
 	defer c.Close()
-	a.resume = "the host has it or not; run the same command again"
+	a.resume = "the host may have the revocation already; run the same command again"
 	p := a.progress("connecting")
 	defer p.stop()
 	if err := c.Revoke(ctx, t); err != nil {
 		return err
 	}
 	if err := s.Revoke(ctx, t); err != nil {
-		return fmt.Errorf("revoked at %s, and not noted here: %w", u.Origin(), err)
+		return fmt.Errorf("revoked at %s, but not in the local store: %w", u.Origin(), err)
 	}
 	p.stop()
 	v := map[string]any{"revoked": "store", "reason": why.String()}

@@ -15,13 +15,14 @@ func (a *app) safeCommand() *cobra.Command {
 	var remove bool
 	cmd := &cobra.Command{
 		Use:   "safe [DIR]",
-		Short: "Say which folders may have a workspace that other users can change",
-		Long: `A .dig folder that belongs to another user is refused, because what stands in
-it decides what digstore reads and publishes. Nothing is written, and no key is
-read, where another user owns a folder on the way to the store or may write to
-it. Safe adds DIR to the list of folders where such a .dig is used nevertheless;
-"*" stands for every folder. A key that others can read is refused there too.
-The list lies in config.toml beside the identity key. Without DIR it is printed.`,
+		Short: "List folders whose workspace other users may own or change",
+		Long: `The files in .dig decide what digstore reads and publishes. Therefore digstore
+refuses a .dig folder of another user, and neither writes nor reads a key where
+another user owns, or may write to, a folder in the path of the store.
+
+Safe adds DIR to the list of folders where digstore does not refuse; "*" means
+every folder. A key file that other users can read is refused there too. The list
+is in config.toml beside the identity key. Without DIR, safe prints the list.`,
 		Example: `  digstore safe /srv/shared/site
   digstore safe
   digstore safe --remove /srv/shared/site`,
@@ -33,7 +34,8 @@ The list lies in config.toml beside the identity key. Without DIR it is printed.
 				return err
 			}
 			if len(args) == 0 {
-				return a.answer(map[string]any{"directories": list(c.Safe.Directories)}, func(w io.Writer) {
+				v := map[string]any{"directories": list(c.Safe.Directories)}
+				return a.answer(v, func(w io.Writer) {
 					for _, dir := range c.Safe.Directories {
 						fmt.Fprintln(w, printable(dir))
 					}
@@ -42,7 +44,7 @@ The list lies in config.toml beside the identity key. Without DIR it is printed.
 			return a.setSafe(c, args[0], remove)
 		},
 	}
-	cmd.Flags().BoolVar(&remove, "remove", false, "take DIR off the list")
+	cmd.Flags().BoolVar(&remove, "remove", false, "remove DIR from the list")
 	return cmd
 }
 
@@ -57,7 +59,8 @@ func (a *app) setSafe(c *config, dir string, remove bool) error {
 		}
 		dir = realPath(dir)
 	}
-	dirs := slices.DeleteFunc(c.Safe.Directories, func(other string) bool { return other == dir })
+	isDir := func(other string) bool { return other == dir }
+	dirs := slices.DeleteFunc(c.Safe.Directories, isDir)
 	if !remove {
 		dirs = append(dirs, dir)
 	}
@@ -66,20 +69,22 @@ func (a *app) setSafe(c *config, dir string, remove bool) error {
 	if err != nil {
 		return err
 	}
-	what := "a workspace in %s is used whoever owns it"
+	what := "a workspace in %s may belong to any user"
 	if remove {
-		what = "a workspace in %s is used only when you own it"
+		what = "a workspace in %s must belong to you"
 	}
-	return a.done(map[string]any{"file": path, "directories": list(dirs)}, what, printable(dir))
+	v := map[string]any{"file": path, "directories": list(dirs)}
+	return a.done(v, what, printable(dir))
 }
 
 func (a *app) migrateCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "migrate [DIR]",
-		Short: "Change a workspace of the oldest layout to the present one",
-		Long: `Migrate moves the one store of a .dig folder in the reference's oldest layout to
-.dig/stores/default. DIR is the folder that holds .dig (default: the current
-one). It is run once; a workspace that has the present layout stays as it is.`,
+		Short: "Convert a workspace from the oldest layout",
+		Long: `The first versions of the reference implementation kept a single store directly
+in .dig. Migrate moves it to .dig/stores/default. DIR is the folder that has the
+.dig folder (default: the current folder). A workspace with the current layout is
+not changed.`,
 		Example: `  digstore migrate
   digstore migrate /srv/old`,
 		Args:              cobra.MaximumNArgs(1),
@@ -99,9 +104,9 @@ one). It is run once; a workspace that has the present layout stays as it is.`,
 			}
 			v := map[string]any{"dir": dir, "migrated": changed}
 			if !changed {
-				return a.done(v, "%s has the present layout already", printable(dir))
+				return a.done(v, "%s already has the current layout", printable(dir))
 			}
-			return a.done(v, "%s is migrated: its store is called default", printable(dir))
+			return a.done(v, "migrated %s: its store is called default", printable(dir))
 		},
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// markServing notes in the workspace that this process serves it, for warnSamePlace. nil: it cannot be noted, as on a
-// disk that is read-only.
+// markServing records in the workspace that this process serves it, for
+// warnSamePlace. It returns nil if that fails, for example on a read-only disk.
 func (a *app) markServing(ws *digstore.Workspace, addr net.Addr) io.Closer {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
@@ -20,13 +20,13 @@ func (a *app) markServing(ws *digstore.Workspace, addr net.Addr) io.Closer {
 	}
 	mark, err := ws.MarkServing(tcp.Port)
 	if err != nil {
-		return nil // only a warning of push is lost
+		return nil // push only loses a warning
 	}
 	return mark
 }
 
-// warnSamePlace warns when a push would go to the workspace that it comes from. A URL that leads there by another name
-// or a proxy is not noticed.
+// warnSamePlace warns if the target of a push serves the workspace that is pushed. It
+// does not detect another host name or a proxy.
 func (a *app) warnSamePlace(to remote.URL) {
 	at, err := url.Parse(to.Endpoint())
 	if err != nil || !thisMachine(at.Hostname()) {
@@ -34,7 +34,7 @@ func (a *app) warnSamePlace(to remote.URL) {
 	}
 	port, err := strconv.Atoi(at.Port())
 	if err != nil {
-		return // a standard port, where a proxy is before a server
+		return // a standard port, which serve does not use
 	}
 	ws, err := a.workspace()
 	if err != nil {
@@ -42,7 +42,8 @@ func (a *app) warnSamePlace(to remote.URL) {
 	}
 	defer ws.Close()
 	if same, err := ws.ServedAt(port); err == nil && same {
-		a.warn("%s serves this workspace, %s: the store is not copied anywhere", to.Origin(), printable(ws.Dir()))
+		a.warn("%s serves this workspace, %s: the store is not copied anywhere", to.Origin(),
+			printable(ws.Dir()))
 	}
 }
 

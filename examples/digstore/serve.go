@@ -20,6 +20,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
@@ -56,37 +57,35 @@ func (a *app) serveCommand() *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Let others clone, pull and push",
-		Long: `Serve answers the dig:// remote for every store of the workspace, or for the one
-that --store names, until it is stopped. What other processes commit shows
-without a restart. Port 0 takes a free port and prints it.
+		Short: "Serve stores to clients that clone, pull and push",
+		Long: `Serve answers the dig:// protocol for every store of the workspace, or for the
+store that --store names, until it is stopped. It serves the commits of other
+processes without a restart. With port 0 it uses a free port and prints it.
 
-Every push of a store that is here is taken on its publisher's signature. The
-first push of a store that is not here needs --allow ID, which may name the key
-too, or --allow-any, or the token of --push-token-file.
+Pushes. Serve accepts a push to a store that is here if its publisher signed it.
+The first push of a new store needs --allow ID (or ID=PUBKEY), --allow-any, or
+the token of --push-token-file. With --allow-any, --quota and --max-stores limit
+what one identity may push, and --total-quota and --total-max-stores what all
+identities may push together.
 
-Web pages and readers without an identity are answered over JSON-RPC (dig.*) at
-POST /. --allow-identity KEY, which digstore identity prints, lets only those in
-that are named, and leaves JSON-RPC out.
+Readers. JSON-RPC (dig.*) at POST / serves web pages and readers without an
+identity. With --allow-identity KEY only the named identities are served, and
+there is no JSON-RPC. Digstore identity prints a KEY.
 
---authority says whose signature counts for an update: store-key, the key that
-the store is held under, as without it; on-chain-key, any key that may write by
-the chain; both; or tip, whoever brings the root that the chain has. What the
-chain has not settled yet waits as pending. With --chain, --allow-any takes a
-store only at the root that the chain has.
+Authority. --authority selects the signature that an update needs: store-key
+(default), the key of the store; on-chain-key, any key that may write according
+to the chain; both; or tip, any signature if the root is the one on the chain.
+An update that the chain has not settled is kept pending. With --chain,
+--allow-any accepts a new store only at the root that the chain names.
 
-Without --tls-cert it speaks plain HTTP; dig:// and https:// then need a proxy
-with TLS in front, except on loopback. On connections to a loopback address it
-answers requests for loopback names only, so that no web page can use it; where
-a proxy passes on another name, --allow-host names that one.
+Network. Without --tls-cert it serves plain HTTP; then dig:// and https:// need a
+proxy with TLS in front, except on loopback. On a loopback address it answers
+requests for loopback host names only, so that web pages cannot use it; if a
+proxy sends another host name, allow it with --allow-host.
 
-With --allow-any one identity may bring 16 stores and 1 GiB, and all of them
-together 1000 and 16 GiB, as --max-stores, --quota, --total-max-stores and
---total-quota say.
-
-GET /healthz says that it runs, GET /readyz how many stores are served. A damaged
-store is named in the log and set aside; the others are served. Its requests are
-answered by 503 until it is repaired.`,
+Health. GET /healthz reports that the server runs, GET /readyz how many stores
+are served. A damaged store is logged, and its requests get status 503 until it
+is repaired; the other stores are served.`,
 		Example: `  digstore serve
   digstore serve --bind 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
   digstore serve --bind 127.0.0.1:0 --allow ID
@@ -94,38 +93,61 @@ answered by 503 until it is repaired.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), f) },
 	}
+	f.register(cmd)
+	return cmd
+}
+
+func (f *serveFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.bind, "bind", "127.0.0.1:8443", "`HOST:PORT` to listen on")
 	flags.StringVar(&f.cert, "tls-cert", "", "certificate `FILE` (PEM)")
 	flags.StringVar(&f.key, "tls-key", "", "private key `FILE` of the certificate (PEM)")
-	flags.BoolVar(&f.anonymous, "anonymous", false, "let everybody read without a signed request")
-	flags.StringArrayVar(&f.allow, "allow", nil, "take a first push of store `ID[=PUBKEY]`; may be repeated")
-	flags.BoolVar(&f.allowAny, "allow-any", false, "take a first push of any store")
-	flags.StringVar(&f.pushTokenFile, "push-token-file", "", "a `FILE` with the token that lets its bearer make a first push")
-	flags.BoolVar(&f.noRPC, "no-rpc", false, "leave JSON-RPC out")
-	flags.StringArrayVar(&f.identities, "allow-identity", nil, "let the identity `KEY` in, and nobody who is not named; may be repeated")
-	flags.StringArrayVar(&f.writers, "writer-identity", nil, "let the identity KEY make an older root of store ID its head again, as `ID=KEY`; may be repeated")
-	flags.StringArrayVar(&f.proxies, "trusted-proxy", nil, "believe what the proxies of this `NETWORK` say of their peers, as 10.0.0.0/8; may be repeated")
-	flags.StringArrayVar(&f.allowHosts, "allow-host", nil, "answer requests for this `HOST` on loopback too, as those of a proxy; may be repeated")
-	flags.Float64Var(&f.requests, "requests", 50, "at most `N` requests a second of one address, and of one identity")
-	flags.Var(&f.maxModule, "max-module", "the largest module that a push may bring, a `SIZE` as 500MB (default: 1GiB)")
+	flags.BoolVar(&f.anonymous, "anonymous", false, "answer unsigned read requests")
+	flags.StringArrayVar(&f.allow, "allow", nil,
+		"accept the first push of store `ID[=PUBKEY]`; may be repeated")
+	flags.BoolVar(&f.allowAny, "allow-any", false, "accept the first push of any store")
+	flags.StringVar(&f.pushTokenFile, "push-token-file", "",
+		"a `FILE` with a token; a client that sends it may make first pushes")
+	flags.BoolVar(&f.noRPC, "no-rpc", false, "do not serve JSON-RPC")
+	flags.StringArrayVar(&f.identities, "allow-identity", nil,
+		"serve only the identity `KEY`; may be repeated")
+	flags.StringArrayVar(&f.writers, "writer-identity", nil,
+		"let identity KEY make an older root of store ID the head again, as `ID=KEY`; may be repeated")
+	flags.StringArrayVar(&f.proxies, "trusted-proxy", nil,
+		"trust proxies in `NETWORK`, such as 10.0.0.0/8, to report client addresses; may be repeated")
+	flags.StringArrayVar(&f.allowHosts, "allow-host", nil,
+		"on loopback, also answer requests for this `HOST` name; may be repeated")
+	flags.Float64Var(&f.requests, "requests", 50,
+		"at most `N` requests a second from one address, and from one identity")
+	flags.Var(&f.maxModule, "max-module",
+		"the largest module in a push, a `SIZE` such as 500MB (default: 1GiB)")
 	f.quota, f.totalQuota = 1<<30, 16<<30
-	flags.Var(&f.quota, "quota", "with --allow-any: at most this `SIZE` on the disk for the stores that one identity has brought")
-	flags.IntVar(&f.maxStores, "max-stores", 16, "with --allow-any: at most `N` stores that one identity has brought")
-	flags.Var(&f.totalQuota, "total-quota", "with --allow-any: at most this `SIZE` for all stores that pushes have brought")
-	flags.IntVar(&f.totalStores, "total-max-stores", 1000, "with --allow-any: at most `N` stores that pushes have brought")
-	flags.Var(&f.rate, "limit-rate", "at most this `RATE` each way, in bytes a second, as 500k or 2MB")
+	flags.Var(&f.quota, "quota",
+		"with --allow-any: at most this `SIZE` on disk for the stores that one identity pushed")
+	flags.IntVar(&f.maxStores, "max-stores", 16,
+		"with --allow-any: at most `N` stores that one identity pushed")
+	flags.Var(&f.totalQuota, "total-quota",
+		"with --allow-any: at most this `SIZE` on disk for all pushed stores")
+	flags.IntVar(&f.totalStores, "total-max-stores", 1000,
+		"with --allow-any: at most `N` pushed stores")
+	flags.Var(&f.rate, "limit-rate",
+		"at most this `RATE` in each direction, in bytes a second, such as 500k or 2MB")
 	f.chain.register(cmd)
-	flags.StringVar(&f.authority, "authority", "", "whose signature counts: `WHO` is store-key, on-chain-key, both or tip")
+	flags.StringVar(&f.authority, "authority", "",
+		"the signature that an update needs: store-key, on-chain-key, both or tip (`RULE`)")
 	_ = cmd.RegisterFlagCompletionFunc("authority", cobra.FixedCompletions(
-		[]cobra.Completion{"store-key", "on-chain-key", "both", "tip"}, cobra.ShellCompDirectiveNoFileComp))
+		[]cobra.Completion{"store-key", "on-chain-key", "both", "tip"}, noFiles))
 	cmd.MarkFlagsMutuallyExclusive("anonymous", "allow-identity")
 	cmd.MarkFlagsRequiredTogether("tls-cert", "tls-key")
 	cmd.MarkFlagsMutuallyExclusive("allow", "allow-any")
 	for _, name := range []string{"tls-cert", "tls-key", "push-token-file"} {
 		_ = cmd.MarkFlagFilename(name)
 	}
-	return cmd
+}
+
+// accepts reports whether the flags allow first pushes.
+func (f serveFlags) accepts() bool {
+	return f.allowAny || len(f.allow) > 0 || f.pushTokenFile != ""
 }
 
 func (a *app) serve(ctx context.Context, f serveFlags) error {
@@ -133,17 +155,12 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	if a.store != "" {
-		if f.allowAny || f.pushTokenFile != "" {
-			return usage("leave --store out, or name what is let in with --allow ID", "--store serves one store, --allow-any and --push-token-file let in any")
-		}
-		if list, ok := o.Policy.(server.AllowList); ok {
-			o.Only = slices.Collect(maps.Keys(list))
-		}
+	if a.store != "" && (f.allowAny || f.pushTokenFile != "") {
+		return usage("leave --store out, or use --allow ID for first pushes",
+			"--store cannot be combined with --allow-any and --push-token-file")
 	}
-	takes := f.allowAny || len(f.allow) > 0 || f.pushTokenFile != ""
 	open := a.workspaceHere
-	if takes {
+	if f.accepts() {
 		open = a.findOrInit
 	}
 	ws, err := open()
@@ -151,12 +168,8 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		return err
 	}
 	defer ws.Close()
-	if a.store != "" {
-		s, err := a.pick(ws)
-		if err != nil {
-			return err
-		}
-		o.Only = append(o.Only, s.ID())
+	if o.Only, err = a.onlyStores(ws, o.Policy); err != nil {
+		return err
 	}
 	o.DecoySecret = a.decoySecret(ws)
 	nonces, err := a.nonces(ws)
@@ -172,16 +185,9 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	served, damaged, err := headsOf(ctx, srv, o.Logger)
+	served, err := f.served(ctx, srv, o.Logger)
 	if err != nil {
 		return err
-	}
-	if len(served) == 0 && damaged != nil && !takes {
-		return damaged
-	}
-	if len(served) == 0 && !takes {
-		return &hinted{fmt.Errorf("nothing to serve, no store has a generation: %w", fs.ErrNotExist),
-			"commit first, or let others push with --allow ID or --allow-any"}
 	}
 	certificate, err := f.certificate()
 	if err != nil {
@@ -204,7 +210,41 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	return a.listen(ctx, listener, certificate, handler)
 }
 
-// certificate reads what --tls-cert and --tls-key name; nil without them.
+// onlyStores returns the ids of the only stores to serve, nil for all: the store that
+// --store names and those that --allow names.
+func (a *app) onlyStores(ws *digstore.Workspace, policy server.Policy) ([]auth.StoreID, error) {
+	if a.store == "" {
+		return nil, nil
+	}
+	var only []auth.StoreID
+	if list, ok := policy.(server.AllowList); ok {
+		only = slices.Collect(maps.Keys(list))
+	}
+	s, err := a.pick(ws)
+	if err != nil {
+		return nil, err
+	}
+	return append(only, s.ID()), nil
+}
+
+// served returns the stores that have a generation. Without any it is an error,
+// unless pushes can bring some.
+func (f serveFlags) served(ctx context.Context, srv *server.Server,
+	log *slog.Logger) ([]module.ID, error) {
+	list, damaged, err := headsOf(ctx, srv, log)
+	if err != nil || len(list) > 0 || f.accepts() {
+		return list, err
+	}
+	if damaged != nil {
+		return nil, damaged
+	}
+	return nil, &hinted{
+		fmt.Errorf("nothing to serve, no store has a generation: %w", fs.ErrNotExist),
+		"commit first, or accept pushes with --allow ID or --allow-any",
+	}
+}
+
+// certificate reads the files of --tls-cert and --tls-key. It is nil without them.
 func (f serveFlags) certificate() (*tls.Certificate, error) {
 	if f.cert == "" {
 		return nil, nil
@@ -219,18 +259,22 @@ func (f serveFlags) certificate() (*tls.Certificate, error) {
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return nil, &hinted{fmt.Errorf("--tls-cert %s, --tls-key %s: %w", f.cert, f.key, err), "give a certificate in PEM and the key that belongs to it"}
+		return nil, &hinted{
+			fmt.Errorf("--tls-cert %s, --tls-key %s: %w", f.cert, f.key, err),
+			"give a certificate in PEM and its private key",
+		}
 	}
 	return &pair, nil
 }
 
-// handler is the server, with its health and JSON-RPC beside it. It is no
+// handler returns the server with the health and JSON-RPC handlers. It does not use a
 // ServeMux, which would redirect.
 func (f serveFlags) handler(srv *server.Server, o *server.Options) (http.Handler, error) {
 	var rest http.Handler = srv
 	if !f.noRPC && len(f.identities) == 0 {
 		rest = rpc.NewHandler(srv.Contents(), &rpc.Options{
-			PerIP: o.Limits.PerIP, TrustedProxies: o.TrustedProxies, Version: buildVersion().Version, Logger: o.Logger,
+			PerIP: o.Limits.PerIP, TrustedProxies: o.TrustedProxies,
+			Version: buildVersion().Version, Logger: o.Logger,
 		})
 	}
 	health := server.Paced(server.Health(srv), 0)
@@ -255,9 +299,10 @@ func (f serveFlags) handler(srv *server.Server, o *server.Options) (http.Handler
 	return server.CheckHost(h, hosts), nil
 }
 
-// headsOf lists the stores that have a generation. Those that are damaged are
-// logged and left out; damaged is what is wrong with the last of them.
-func headsOf(ctx context.Context, srv *server.Server, log *slog.Logger) (list []module.ID, damaged, err error) {
+// headsOf lists the stores that have a generation. Damaged stores are logged and left
+// out; damaged is the error of the last of them.
+func headsOf(ctx context.Context, srv *server.Server,
+	log *slog.Logger) (list []module.ID, damaged, err error) {
 	for id, err := range srv.Serving(ctx) {
 		switch {
 		case err == nil && !id.Root.IsZero():
@@ -265,8 +310,9 @@ func headsOf(ctx context.Context, srv *server.Server, log *slog.Logger) (list []
 		case err != nil && id.Store.IsZero():
 			return nil, nil, err
 		case err != nil:
-			if !errors.Is(err, module.ErrDamaged) { // that the server has logged
-				log.ErrorContext(ctx, "store cannot be read and is not served", "store", id.Store, "err", err)
+			if !errors.Is(err, module.ErrDamaged) { // the server logs that one
+				log.ErrorContext(ctx, "store cannot be read and is not served",
+					"store", id.Store, "err", err)
 			}
 			damaged = err
 		}
@@ -287,8 +333,11 @@ func (a *app) banner(f serveFlags, dir string, addr net.Addr, served []module.ID
 		URL       string  `json:"url"`
 		Auth      string  `json:"auth"`
 		Stores    []store `json:"stores"`
-		*store            // the single members, when there is one
-	}{Serving: true, Workspace: dir, Bind: addr.String(), URL: "http://" + addr.String(), Auth: "required", Stores: []store{}}
+		*store            // if there is exactly one store
+	}{
+		Serving: true, Workspace: dir, Bind: addr.String(), URL: "http://" + addr.String(),
+		Auth: "required", Stores: []store{},
+	}
 	if f.cert != "" {
 		v.URL = "https://" + addr.String()
 	}
@@ -302,7 +351,7 @@ func (a *app) banner(f serveFlags, dir string, addr net.Addr, served []module.ID
 		v.store = &v.Stores[0]
 	}
 	if ip, ok := addr.(*net.TCPAddr); f.cert == "" && (!ok || !ip.IP.IsLoopback()) {
-		a.warn("serving plain HTTP: dig:// needs TLS, by --tls-cert and --tls-key or by a proxy in front")
+		a.warn("serving plain HTTP: dig:// needs TLS, with --tls-cert and --tls-key or a proxy in front")
 	}
 	return a.answer(v, func(w io.Writer) {
 		fmt.Fprintf(w, "serving on %s\n", v.URL)
@@ -312,8 +361,9 @@ func (a *app) banner(f serveFlags, dir string, addr net.Addr, served []module.ID
 	})
 }
 
-// listen serves until ctx ends, then gives running requests some seconds.
-func (a *app) listen(ctx context.Context, l net.Listener, certificate *tls.Certificate, h http.Handler) error {
+// listen serves until ctx ends. Then it waits at most 5 seconds for open requests.
+func (a *app) listen(ctx context.Context, l net.Listener, certificate *tls.Certificate,
+	h http.Handler) error {
 	config := new(tls.Config)
 	if certificate != nil {
 		config.Certificates = []tls.Certificate{*certificate}
@@ -336,15 +386,16 @@ func (a *app) listen(ctx context.Context, l net.Listener, certificate *tls.Certi
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := srv.Shutdown(last); errors.Is(err, context.DeadlineExceeded) {
-		srv.Close() // uploads that are cut off here leave the old state
+		srv.Close() // an upload that this interrupts changes nothing
 	}
 	<-failed
 	a.note("stopped")
 	return nil
 }
 
-// httpLog passes on what an http.Server logs: a panic of a handler as an error,
-// and the rest as a warning. Handshakes that fail are anybody's doing, and many.
+// httpLog forwards the log of an http.Server: the panic of a handler as an error,
+// failed TLS handshakes, which any client can cause, as debug messages, and the rest
+// as warnings.
 type httpLog struct{ to *slog.Logger }
 
 func (l *httpLog) Write(b []byte) (int, error) {
@@ -360,7 +411,7 @@ func (l *httpLog) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// lockedWriter lets a logger share stderr.
+// lockedWriter writes the lines of a logger to stderr.
 type lockedWriter struct{ a *app }
 
 func (w *lockedWriter) Write(b []byte) (int, error) {

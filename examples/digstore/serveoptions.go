@@ -16,22 +16,24 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// serverOptions makes the library's options of the flags.
+// serverOptions returns the server.Options of the flags.
 func (a *app) serverOptions(f serveFlags) (*server.Options, error) {
 	o := &server.Options{
 		Anonymous: f.anonymous,
 		MaxModule: int64(f.maxModule),
-		Logger:    slog.New(slog.NewTextHandler(&lockedWriter{a}, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Logger: slog.New(slog.NewTextHandler(&lockedWriter{a},
+			&slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	if !(f.requests > 0) {
-		return nil, usage("give a number above 0", "--requests: %v is none", f.requests)
+		return nil, usage("give a number above 0", "--requests: %v is not above 0", f.requests)
 	}
 	each := server.Rate{PerSecond: f.requests, Burst: int(min(max(4*f.requests, 1), 1e6))}
 	o.Limits.PerIP, o.Limits.PerIdentity = each, each
 	for _, text := range f.proxies {
 		network, err := netip.ParsePrefix(text)
 		if err != nil {
-			return nil, usage("a network is ADDRESS/BITS, as 10.0.0.0/8 or 127.0.0.1/32", "--trusted-proxy: %w", err)
+			return nil, usage("a network is ADDRESS/BITS, such as 10.0.0.0/8 or 127.0.0.1/32",
+				"--trusted-proxy: %w", err)
 		}
 		o.TrustedProxies = append(o.TrustedProxies, network)
 	}
@@ -41,9 +43,13 @@ func (a *app) serverOptions(f serveFlags) (*server.Options, error) {
 	}
 	if f.allowAny {
 		if f.maxStores < 0 || f.totalStores < 0 {
-			return nil, usage("give a number of stores, or 0 for no limit", "--max-stores: below zero")
+			return nil, usage("give a number of stores, or 0 for no limit",
+				"--max-stores, --total-max-stores: negative number")
 		}
-		o.Quota = &server.Quota{Stores: f.maxStores, TotalStores: f.totalStores, Bytes: int64(f.quota), TotalBytes: int64(f.totalQuota)}
+		o.Quota = &server.Quota{
+			Stores: f.maxStores, TotalStores: f.totalStores,
+			Bytes: int64(f.quota), TotalBytes: int64(f.totalQuota),
+		}
 	}
 	if o.MayRevert, err = f.mayRevert(); err != nil {
 		return nil, err
@@ -68,8 +74,11 @@ func (a *app) serverOptions(f serveFlags) (*server.Options, error) {
 	return o, nil
 }
 
-// authorize lets in whom --allow-identity names; nil lets in everybody.
-func (f serveFlags) authorize() (func(context.Context, auth.PublicKey, request.Op, auth.StoreID) error, error) {
+// An authorizeFunc decides whether an identity may make a request.
+type authorizeFunc = func(context.Context, auth.PublicKey, request.Op, auth.StoreID) error
+
+// authorize allows the identities that --allow-identity names; nil allows all.
+func (f serveFlags) authorize() (authorizeFunc, error) {
 	if len(f.identities) == 0 {
 		return nil, nil
 	}
@@ -77,21 +86,24 @@ func (f serveFlags) authorize() (func(context.Context, auth.PublicKey, request.O
 	for _, text := range f.identities {
 		key, err := auth.ParsePublicKey(text)
 		if err != nil {
-			return nil, usage("a key is 96 hex digits, as digstore identity prints it", "--allow-identity: %w", err)
+			return nil, usage("a key is 96 hex digits, as digstore identity prints it",
+				"--allow-identity: %w", err)
 		}
 		named[key] = true
 	}
-	return func(_ context.Context, who auth.PublicKey, _ request.Op, _ auth.StoreID) error {
-		if !named[who] {
+	return func(_ context.Context, identity auth.PublicKey, _ request.Op, _ auth.StoreID) error {
+		if !named[identity] {
 			return auth.ErrForbidden
 		}
 		return nil
 	}, nil
 }
 
-// mayRevert lets the identities that --writer-identity names for a store make
-// an older root its head again; nil lets nobody.
-func (f serveFlags) mayRevert() (func(server.Requester, auth.StoreID) bool, error) {
+// A revertFunc decides whether an identity may make an older root the head again.
+type revertFunc = func(server.Requester, auth.StoreID) bool
+
+// mayRevert allows the identities that --writer-identity names; nil allows none.
+func (f serveFlags) mayRevert() (revertFunc, error) {
 	if len(f.writers) == 0 {
 		return nil, nil
 	}
@@ -104,11 +116,13 @@ func (f serveFlags) mayRevert() (func(server.Requester, auth.StoreID) bool, erro
 		id, key, ok := strings.Cut(entry, "=")
 		store, err := auth.ParseStoreID(id)
 		if err != nil || !ok {
-			return nil, usage("give ID=KEY: a store's id and an identity, as digstore identity prints it", "--writer-identity: %.200q is none", entry)
+			return nil, usage("give ID=KEY: a store's id and an identity, as digstore identity prints it",
+				"--writer-identity: %.200q is not ID=KEY", entry)
 		}
 		identity, err := auth.ParsePublicKey(key)
 		if err != nil {
-			return nil, usage("a key is 96 hex digits, as digstore identity prints it", "--writer-identity: %w", err)
+			return nil, usage("a key is 96 hex digits, as digstore identity prints it",
+				"--writer-identity: %w", err)
 		}
 		named[writer{store, identity}] = true
 	}
@@ -117,38 +131,39 @@ func (f serveFlags) mayRevert() (func(server.Requester, auth.StoreID) bool, erro
 	}, nil
 }
 
-// decoySecret is what decoys are made with. It is kept in the workspace, so
-// that the decoy of a key is the same after a restart; else a reader could
-// tell it by asking twice.
+// decoySecret returns the secret that decoys are derived from. It is kept in the
+// workspace, so that the decoy of a key is the same after a restart. Otherwise a
+// reader could detect a decoy because it changes.
 func (a *app) decoySecret(ws *digstore.Workspace) []byte {
 	secret, err := ws.DecoySecret()
 	if err != nil {
-		a.warn("decoys will be other ones after a restart: %v", err)
+		a.warn("answers for missing resources will change after a restart, which reveals them: %v", err)
 		return nil
 	}
 	return secret
 }
 
-// nonces opens the file in which the nonces of pushes and revocations are kept,
-// so that none of them is taken again after a restart. nil: they are kept in
-// memory only, and requests from before the start are refused.
+// nonces opens the file that keeps the nonces of pushes and revocations, so that
+// none of them is accepted again after a restart. If it returns nil, nonces are kept
+// in memory only, and requests from before the start are refused.
 func (a *app) nonces(ws *digstore.Workspace) (*noncefile.File, error) {
 	name := filepath.Join(ws.Dir(), ".dig", "nonces.bin")
 	file, err := noncefile.Open(name, &noncefile.Options{Beneath: ws.Dir()})
 	switch {
 	case errors.Is(err, noncefile.ErrDamaged):
 		return nil, &hinted{err, "wait ten minutes, remove the file, and start again"}
-	case err != nil: // a disk that is read-only, or another serve in this workspace
-		a.warn("a push that was taken in the last minutes may be taken again: %v", err)
+	case err != nil: // a read-only disk, or another serve in this workspace
+		a.warn("a push of the last minutes could be replayed: %v", err)
 		return nil, nil
 	}
 	return file, nil
 }
 
-// authorityBy says whose signature counts; nil is the rule without a chain.
+// authorityBy returns the Authority that --authority names; nil is the default.
 func (f serveFlags) authorityBy(r *chain.Resolver) (server.Authority, error) {
 	if f.authority != "" && f.authority != "store-key" && r == nil {
-		return nil, usage("name one with --chain URL or --chain full-node", "--authority %s: no source for the chain is configured", f.authority)
+		return nil, usage("name one with --chain URL or --chain full-node",
+			"--authority %s: no chain source is configured", f.authority)
 	}
 	switch f.authority {
 	case "":
@@ -162,10 +177,11 @@ func (f serveFlags) authorityBy(r *chain.Resolver) (server.Authority, error) {
 	case "tip":
 		return chain.TipRoot{Resolver: r}, nil
 	}
-	return nil, usage("choose store-key, on-chain-key, both or tip", "--authority: %q is none", f.authority)
+	return nil, usage("choose store-key, on-chain-key, both or tip",
+		"--authority: unknown value %q", f.authority)
 }
 
-// policy says whose first push is taken.
+// policy returns the policy for first pushes.
 func (f serveFlags) policy(r *chain.Resolver) (server.Policy, error) {
 	if f.allowAny && r != nil {
 		return server.TrustOnFirstUse{Anchor: r}, nil

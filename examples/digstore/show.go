@@ -16,22 +16,24 @@ import (
 func (a *app) showCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show [ROOT]",
-		Short: "Describe one generation and list what it holds",
-		Long: `Show prints who published a generation, when, how large it is, and the names
-and sizes of its resources as far as they are known. ROOT is a root, its first
-8 or more digits, or a generation's number; without it, the head.`,
+		Short: "Show one generation and list its resources",
+		Long: `Show prints the publisher key, time and size of a generation, and the names and
+sizes of its resources with known names. ROOT is a root, its first 8 or more
+digits, or the number of a generation (default: the head).`,
 		Example: `  digstore show
   digstore show 0
   digstore show 5b1f09ae --json`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeRoots,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withStore(func(s *digstore.Store) error { return a.show(cmd.Context(), s, optional(args)) })
+			return a.withStore(func(s *digstore.Store) error {
+				return a.show(cmd.Context(), s, optional(args))
+			})
 		},
 	}
 }
 
-// optional is the first argument, or "".
+// optional returns the first argument, or "".
 func optional(args []string) string {
 	if len(args) == 0 {
 		return ""
@@ -69,14 +71,17 @@ func (a *app) show(ctx context.Context, s *digstore.Store, which string) error {
 		StoreID    auth.StoreID   `json:"store_id"`
 		Generation uint64         `json:"generation"`
 		Root       merkle.Hash    `json:"root"`
-		Time       *time.Time     `json:"time"` // null: the line has none that can be written
+		Time       *time.Time     `json:"time"` // null: not a time that JSON can represent
 		PublicKey  auth.PublicKey `json:"public_key"`
 		ModuleSize int64          `json:"module_size"`
 		Resources  int            `json:"resources"`
 		Message    string         `json:"message,omitempty"`
 		Revoked    string         `json:"revoked,omitempty"`
 		Files      []file         `json:"files"`
-	}{s.Name(), s.ID(), g.Info().Number, g.Info().Root, writable(g.Info().Time), g.PublicKey(), g.Module().Size(), len(names) + unnamed, g.Message(), revoked.of(g.Info().Root), files}
+	}{
+		s.Name(), s.ID(), g.Info().Number, g.Info().Root, writable(g.Info().Time), g.PublicKey(),
+		g.Module().Size(), len(names) + unnamed, g.Message(), revoked.of(g.Info().Root), files,
+	}
 	return a.answer(v, func(w io.Writer) {
 		fmt.Fprintf(w, "store       %s  %s\n", printable(v.Store), v.StoreID)
 		fmt.Fprintf(w, "generation  %d\nroot        %s\n", v.Generation, v.Root)

@@ -7,10 +7,9 @@ import (
 	"syscall"
 )
 
-// interruptible returns a context that the first Ctrl-C (or SIGTERM) cancels,
-// so that commands stop at a place the next run continues from. The second
-// one ends the process at once: whatever it is, the disk holds the old state
-// or the new one.
+// interruptible returns a context that the first Ctrl-C (or SIGTERM) cancels. A
+// command then stops at a point from which the next run can continue. The second
+// signal ends the process at once; the disk then has the old state or the new one.
 func (a *app) interruptible(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
@@ -23,7 +22,7 @@ func (a *app) interruptible(parent context.Context) (context.Context, func()) {
 			return
 		}
 		cancel()
-		a.note("stopping; once more to stop at once")
+		a.note("stopping; press Ctrl-C again to stop at once")
 		select {
 		case <-signals:
 			os.Exit(exitInterrupted)

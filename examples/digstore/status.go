@@ -15,15 +15,15 @@ import (
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "What a commit would publish, compared with the head",
-		Long: `Status shows what is staged and how the content root differs from the head.
-Files that look as they did at the last commit, by size and times, are not read.`,
+		Short: "Show what a commit would change",
+		Long: `Status lists the staged files, and how the files of the content root differ from
+the head. Files with the same size and times as at the last commit are not read.`,
 		Example: `  digstore status
   digstore --store site --json status`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withStore(func(s *digstore.Store) error {
-				if err := a.agree(s); err != nil {
+				if err := a.confirmContentRoot(s); err != nil {
 					return err
 				}
 				st, err := s.Status(cmd.Context())
@@ -67,7 +67,10 @@ func (a *app) printStatus(ctx context.Context, s *digstore.Store, st *digstore.S
 		Removed     []string     `json:"removed"`
 		Unchanged   int          `json:"unchanged"`
 		Unsafe      []string     `json:"unsafe,omitempty"` // a commit refuses these names
-	}{s.Name(), s.ID(), nonZero(head.Root), why, st.ContentRoot, staged, list(st.Added), list(st.Modified), list(st.Removed), st.Unchanged, unsafe}, func(w io.Writer) {
+	}{
+		s.Name(), s.ID(), nonZero(head.Root), why, st.ContentRoot, staged,
+		list(st.Added), list(st.Modified), list(st.Removed), st.Unchanged, unsafe,
+	}, func(w io.Writer) {
 		fmt.Fprintf(w, "store %s  %s\n", printable(s.Name()), s.ID())
 		if head.Root.IsZero() {
 			fmt.Fprintln(w, "no generation yet")
@@ -77,12 +80,15 @@ func (a *app) printStatus(ctx context.Context, s *digstore.Store, st *digstore.S
 		if why != "" {
 			fmt.Fprintf(w, "%s  %s\n", a.paint(w, red, "revoked"), why)
 		}
-		a.changes(w, "  ", []change{{"staged", green, staged}, {"added", green, st.Added}, {"modified", yellow, st.Modified}, {"removed", red, st.Removed}, {"unsafe", red, unsafe}})
+		a.changes(w, "  ", []change{
+			{"staged", green, staged}, {"added", green, st.Added}, {"modified", yellow, st.Modified},
+			{"removed", red, st.Removed}, {"unsafe", red, unsafe},
+		})
 		switch {
 		case len(staged) > 0:
-			fmt.Fprintln(w, "digstore commit -m MESSAGE publishes exactly what is staged")
+			fmt.Fprintln(w, "digstore commit -m MESSAGE commits the staged files only")
 		case !st.Clean():
-			fmt.Fprintln(w, "digstore commit -m MESSAGE publishes the content root as it is")
+			fmt.Fprintln(w, "digstore commit -m MESSAGE commits the content root")
 		case st.ContentRoot != "":
 			fmt.Fprintln(w, "nothing has changed")
 		default:
@@ -91,7 +97,7 @@ func (a *app) printStatus(ctx context.Context, s *digstore.Store, st *digstore.S
 	})
 }
 
-// list is never null in JSON.
+// list returns names, which are [] and not null in JSON if there are none.
 func list(names []string) []string {
 	if names == nil {
 		return []string{}
@@ -99,7 +105,7 @@ func list(names []string) []string {
 	return names
 }
 
-// change is a group of names that status and diff show under one mark.
+// change is a group of names that status and diff print with the same mark.
 type change struct {
 	mark, color string
 	names       []string

@@ -13,7 +13,7 @@ func (a *app) storesCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "stores",
 		Short: "List the stores of the workspace",
-		Long:  `Stores lists what is kept under the nearest .dig folder; a star marks the active store.`,
+		Long:  `Stores lists the stores of the workspace. A star marks the active store.`,
 		Example: `  digstore stores
   digstore -C /srv/stores stores --json`,
 		Args: cobra.NoArgs,
@@ -32,7 +32,7 @@ func (a *app) listStores(cmd *cobra.Command) error {
 		StoreID     auth.StoreID `json:"store_id"`
 		Root        *merkle.Hash `json:"root,omitempty"`
 		Generations uint64       `json:"generations"`
-		Revoked     string       `json:"revoked,omitempty"` // its head
+		Revoked     string       `json:"revoked,omitempty"` // why the head is revoked
 		ContentRoot string       `json:"content_root,omitempty"`
 		Active      bool         `json:"active"`
 	}
@@ -49,7 +49,10 @@ func (a *app) listStores(cmd *cobra.Command) error {
 		if err != nil {
 			return err
 		}
-		r := row{Name: s.Name(), StoreID: s.ID(), ContentRoot: s.ContentRoot(), Active: s.Name() == active}
+		r := row{
+			Name: s.Name(), StoreID: s.ID(), ContentRoot: s.ContentRoot(),
+			Active: s.Name() == active,
+		}
 		if len(last) > 0 {
 			r.Root, r.Generations = &last[0].Root, last[0].Number+1
 			revoked, err := revocations(cmd.Context(), s)

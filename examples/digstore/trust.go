@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// trustFlags say what is believed of a host: by default the first publisher
-// key seen, which is held from then on.
+// trustFlags say which publisher key and root to accept. The default is to trust the
+// key on first use and to pin it.
 type trustFlags struct {
 	root       string
 	publisher  string
@@ -23,17 +23,25 @@ type trustFlags struct {
 }
 
 func (t *trustFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&t.root, "root", "", "the `ROOT` that you know from elsewhere; no other is taken")
-	cmd.Flags().StringVar(&t.publisher, "publisher", "", "the publisher `KEY` that you know from elsewhere; no other is taken")
-	cmd.Flags().StringVar(&t.acceptKey, "accept-key", "", "a publisher `KEY` that has replaced the one held")
-	cmd.Flags().StringVar(&t.acceptHead, "accept-head", "", "a `ROOT` to take although it does not follow from the one held")
-	cmd.Flags().BoolVar(&t.revert, "accept-revert", false, "take a root that was here before the head, where the publisher went back to it")
-	cmd.Flags().BoolVar(&t.all, "all", false, "fetch the older generations too; they carry no signature of their own")
+	cmd.Flags().StringVar(&t.root, "root", "",
+		"accept only this `ROOT`, which you know from another source")
+	cmd.Flags().StringVar(&t.publisher, "publisher", "",
+		"accept only this publisher `KEY`, which you know from another source")
+	cmd.Flags().StringVar(&t.acceptKey, "accept-key", "",
+		"accept this new publisher `KEY` in place of the pinned one")
+	cmd.Flags().StringVar(&t.acceptHead, "accept-head", "",
+		"accept this `ROOT` although it does not follow from the local head")
+	cmd.Flags().BoolVar(&t.revert, "accept-revert", false,
+		"accept an older root that the publisher went back to")
+	cmd.Flags().BoolVar(&t.all, "all", false,
+		"download the older generations too; their roots are not signed")
 }
 
-// trust makes the library's Trust.
+// trust returns the remote.Trust of the flags.
 func (t *trustFlags) trust() (remote.Trust, error) {
-	trust := remote.Trust{FirstUse: true, KeyHashID: true, AllowUnsignedHistory: t.all, AcceptRevert: t.revert}
+	trust := remote.Trust{
+		FirstUse: true, KeyHashID: true, AllowUnsignedHistory: t.all, AcceptRevert: t.revert,
+	}
 	var err error
 	for _, f := range []struct {
 		name, text string

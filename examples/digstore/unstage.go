@@ -10,14 +10,14 @@ func (a *app) unstageCommand() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "unstage [KEY...]",
-		Short: "Take files out of the staging area again",
-		Long:  `Unstage forgets staged files; the files themselves and every generation stay.`,
+		Short: "Remove files from the staging area",
+		Long:  `Unstage removes files from the staging area. It does not change the files themselves.`,
 		Example: `  digstore unstage draft.html
   digstore unstage --all`,
 		ValidArgsFunction: a.completeStaged,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
-				return usage("usage: "+cmd.UseLine(), "unstage wants keys, or --all")
+				return usage("usage: "+cmd.UseLine(), "unstage: give keys, or --all")
 			}
 			return a.withStore(func(s *digstore.Store) error {
 				n, err := s.Unstage(args...)

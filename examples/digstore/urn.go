@@ -18,13 +18,14 @@ func (a *app) urnCommand() *cobra.Command {
 	var root string
 	cmd := &cobra.Command{
 		Use:   "urn [KEY]",
-		Short: "Print the address of a resource, of the store, or of everything",
-		Long: `Urn prints the URN of a resource, or of the store without KEY. In a public store
-a URN is also what opens the resource: who has it can read it, at any host.
+		Short: "Print the address (URN) of a resource, or of the store",
+		Long: `Urn prints the URN of the resource KEY, or without KEY the URN of the store. The
+key that decrypts a resource is derived from its URN: anyone who has the URN of
+a resource of a public store can read it, from any host.
 
---all prints one line "KEY<TAB>URN" for every resource, pinned to its
-generation. That list is what "digstore checkout --names" takes. A key or URN
-with characters that do not show is quoted as in Go: "two\nlines".`,
+--all prints a line "KEY<TAB>URN" for every resource; the URNs name the
+generation. Readers pass this list to "digstore checkout --names". A key or URN
+with invisible characters is quoted as in Go: "two\nlines".`,
 		Example: `  digstore urn index.html
   digstore urn --pin index.html
   digstore urn --all > names.txt`,
@@ -32,7 +33,7 @@ with characters that do not show is quoted as in Go: "two\nlines".`,
 		ValidArgsFunction: a.completeKeys,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all && len(args) > 0 {
-				return usage("usage: "+cmd.UseLine(), "urn wants a key or --all, not both")
+				return usage("usage: "+cmd.UseLine(), "urn: give a key or --all, not both")
 			}
 			return a.withStore(func(s *digstore.Store) error {
 				if all {
@@ -42,14 +43,16 @@ with characters that do not show is quoted as in Go: "two\nlines".`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "list every resource of the generation")
+	cmd.Flags().BoolVar(&all, "all", false, "print every resource of the generation")
 	cmd.Flags().BoolVar(&pin, "pin", false, "name the generation in the URN")
-	cmd.Flags().StringVar(&root, "root", "", "the `ROOT` to look at (default: the head)")
+	cmd.Flags().StringVar(&root, "root", "",
+		"the generation: a `ROOT`, its first digits, or a number (default: the head)")
 	_ = cmd.RegisterFlagCompletionFunc("root", a.completeRoots)
 	return cmd
 }
 
-func (a *app) printURN(ctx context.Context, s *digstore.Store, args []string, root string, pin bool) error {
+func (a *app) printURN(ctx context.Context, s *digstore.Store, args []string, root string,
+	pin bool) error {
 	u := urn.URN{Store: s.ID(), Whole: len(args) == 0, Resource: optional(args)}
 	if pin || root != "" {
 		g, err := a.generation(ctx, s, root)
@@ -67,7 +70,8 @@ func (a *app) printURN(ctx context.Context, s *digstore.Store, args []string, ro
 
 // nameField writes a name so that digstore.ParseNames reads it back.
 func nameField(name string) string {
-	if strings.HasPrefix(name, "urn:") || strings.HasPrefix(name, "{") || strings.HasPrefix(name, "[") {
+	if strings.HasPrefix(name, "urn:") || strings.HasPrefix(name, "{") ||
+		strings.HasPrefix(name, "[") {
 		return quote(name)
 	}
 	return printable(name)

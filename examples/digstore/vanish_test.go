@@ -72,7 +72,7 @@ func TestCommitBesideChanges(t *testing.T) {
 		}
 		skipped = v.Skipped
 		for _, name := range skipped {
-			if !strings.Contains(stderr.String(), name+" vanished") {
+			if !strings.Contains(stderr.String(), name+" was removed") {
 				t.Errorf("%s was left out without a warning:\n%s", name, stderr.String())
 			}
 		}

@@ -21,10 +21,11 @@ func (a *app) verifyCommand() *cobra.Command {
 	var deep, all bool
 	cmd := &cobra.Command{
 		Use:   "verify [ROOT]",
-		Short: "Check that what is kept is what was signed",
-		Long: `Verify recomputes the root of a generation from its leaves and checks the
-publisher's signature over it. --deep also reads every chunk and hashes it up to
-the root. Without ROOT it checks the head, with --all every generation held.`,
+		Short: "Check a generation against its root and signature",
+		Long: `Verify computes the root of a generation from its leaves, and checks the
+publisher's signature of the root. With --deep it also reads and hashes every
+chunk. ROOT is a root, its first 8 or more digits, or the number of a generation
+(default: the head). --all checks every generation whose content is here.`,
 		Example: `  digstore verify --deep
   digstore verify 0
   digstore verify --all --deep`,
@@ -32,7 +33,7 @@ the root. Without ROOT it checks the head, with --all every generation held.`,
 		ValidArgsFunction: a.completeRoots,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all && len(args) > 0 {
-				return usage("usage: "+cmd.UseLine(), "verify wants a root or --all, not both")
+				return usage("usage: "+cmd.UseLine(), "verify: give a root or --all, not both")
 			}
 			return a.withStore(func(s *digstore.Store) error {
 				return a.verify(cmd.Context(), s, optional(args), deep, all)
@@ -40,11 +41,11 @@ the root. Without ROOT it checks the head, with --all every generation held.`,
 		},
 	}
 	cmd.Flags().BoolVar(&deep, "deep", false, "read and hash every chunk")
-	cmd.Flags().BoolVar(&all, "all", false, "every generation that is held")
+	cmd.Flags().BoolVar(&all, "all", false, "check every generation whose content is here")
 	return cmd
 }
 
-// verified is what verify says about one generation.
+// verified is the result for one generation.
 type verified struct {
 	Generation uint64      `json:"generation"`
 	Root       merkle.Hash `json:"root"`
@@ -69,7 +70,8 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 		return err
 	}
 	if !proven {
-		a.note("the history of store %s has no proofs, so damage of its lines cannot be told: digstore adopt verifies it and makes them", s.Name())
+		a.note("the history of store %s has no proofs, so damage of it cannot be detected; "+
+			"make them with: digstore adopt", s.Name())
 	}
 	p := a.progress("verifying")
 	defer p.stop()
@@ -93,7 +95,8 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 			return &hinted{err, damagedHint}
 		}
 		why := revoked.of(line.Root)
-		results = append(results, verified{line.Number, line.Root, r.Signed, r.Resources, r.Bytes, why})
+		results = append(results,
+			verified{line.Number, line.Root, r.Signed, r.Resources, r.Bytes, why})
 		signed := "signed by its publisher"
 		if !r.Signed {
 			signed = "no signature is known"
@@ -101,7 +104,8 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 		if why != "" {
 			signed += ", revoked: " + why
 		}
-		text = append(text, fmt.Sprintf("generation %d is whole: %s checked, %s, %s", line.Number, how, size(r.Bytes), signed))
+		text = append(text, fmt.Sprintf("generation %d is whole: %s checked, %s, %s",
+			line.Number, how, size(r.Bytes), signed))
 	}
 	p.stop()
 	if len(damaged) > 0 {
@@ -115,7 +119,8 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 		return &hinted{damaged.of(len(results) + len(damaged)), damagedHint}
 	}
 	if err := s.CheckNames(); err != nil {
-		return &hinted{err, "the content is whole; names that were kept here are damaged: remove the file, then commit, or give the names again with checkout --names"}
+		return &hinted{err, "the content is undamaged, but a file with names is damaged: remove that file, " +
+			"then commit, or give the names again with checkout --names"}
 	}
 	if a.quiet && !a.json {
 		return nil
@@ -158,8 +163,9 @@ func (d damages) of(total int) error {
 		len(d), total, strings.Join(also, ", "), d[0].number, d[0].err)
 }
 
-// toVerify lists the generations to look at.
-func (a *app) toVerify(ctx context.Context, s *digstore.Store, which string, all bool) ([]module.Generation, error) {
+// toVerify returns the generations to verify.
+func (a *app) toVerify(ctx context.Context, s *digstore.Store, which string,
+	all bool) ([]module.Generation, error) {
 	if all {
 		return s.Generations(ctx)
 	}

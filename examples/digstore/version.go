@@ -13,7 +13,7 @@ func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version of this program",
-		Long:    `Version prints what this program was built from.`,
+		Long:    `Version prints the version, the source revision and the Go version of this program.`,
 		Example: "  digstore version",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -29,7 +29,7 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 }
 
-// version is what the Go tool wrote into the program.
+// version is the build information of the program.
 type version struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
@@ -62,5 +62,5 @@ func buildVersion() version {
 	return v
 }
 
-// userAgent names the program to servers.
+// userAgent returns the User-Agent header of requests.
 func userAgent() string { return "digstore/" + buildVersion().Version }

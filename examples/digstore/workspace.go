@@ -18,11 +18,15 @@ import (
 
 // workspace opens the nearest workspace; the caller closes it.
 func (a *app) workspace() (*digstore.Workspace, error) {
-	return openWith(func(o *digstore.Options) (*digstore.Workspace, error) { return digstore.Find(".", o) })
+	return openWith(func(o *digstore.Options) (*digstore.Workspace, error) {
+		return digstore.Find(".", o)
+	})
 }
 
-// openWith opens a workspace with what the user's configuration allows.
-func openWith(open func(*digstore.Options) (*digstore.Workspace, error)) (*digstore.Workspace, error) {
+// openWith opens a workspace with the safe folders and content roots of the user's
+// configuration.
+func openWith(open func(*digstore.Options) (*digstore.Workspace, error)) (*digstore.Workspace,
+	error) {
 	c, err := readConfig()
 	if err != nil {
 		return nil, err
@@ -37,8 +41,8 @@ func openWith(open func(*digstore.Options) (*digstore.Workspace, error)) (*digst
 	return ws, nil
 }
 
-// workspaceHere is workspace for commands that may be meant for the current folder alone: it says which workspace is
-// used where that is another folder's.
+// workspaceHere is workspace, with a note if the workspace is not that of the current
+// folder.
 func (a *app) workspaceHere() (*digstore.Workspace, error) {
 	ws, err := a.workspace()
 	if err != nil {
@@ -50,7 +54,8 @@ func (a *app) workspaceHere() (*digstore.Workspace, error) {
 	return ws, nil
 }
 
-// findOrInit is workspaceHere, or makes a workspace in the current folder.
+// findOrInit is workspaceHere, or makes a workspace in the current folder if there is
+// none.
 func (a *app) findOrInit() (*digstore.Workspace, error) {
 	ws, err := a.workspaceHere()
 	if !errors.Is(err, digstore.ErrNoWorkspace) {
@@ -63,15 +68,16 @@ func (a *app) findOrInit() (*digstore.Workspace, error) {
 	return digstore.Init(here, nil)
 }
 
-// agree asks, once, before a folder outside of the workspace is published, and keeps the answer in the user's
-// configuration: what lies in .dig may come from somebody else.
-func (a *app) agree(s *digstore.Store) error {
+// confirmContentRoot asks the user before the first time that a folder outside of the
+// workspace's folder is published, because the setting in .dig may come from another
+// user. The answer is kept in the user's configuration.
+func (a *app) confirmContentRoot(s *digstore.Store) error {
 	err := s.CheckContentRoot()
 	var outside *digstore.ContentRootError
 	if !errors.As(err, &outside) || outside.Never {
 		return err
 	}
-	question := fmt.Sprintf("let store %s publish %s, which lies outside of the workspace's folder %s",
+	question := fmt.Sprintf("let store %s publish %s, which is outside of the workspace's folder %s",
 		s.Name(), printable(outside.ContentRoot), printable(outside.Workspace))
 	if err := a.confirm(question); err != nil {
 		return err
@@ -85,12 +91,14 @@ func (a *app) allowContentRoot(s *digstore.Store, workspace, root string) error 
 		return err
 	}
 	if !slices.Contains(c.contentRoots(workspace), root) {
-		c.ContentRoots = append(c.ContentRoots, contentRoot{Workspace: realPath(workspace), Folder: root})
+		c.ContentRoots = append(c.ContentRoots,
+			contentRoot{Workspace: realPath(workspace), Folder: root})
 		path, err := c.write()
 		if err != nil {
 			return err
 		}
-		a.note("%s lies outside of the workspace's folder; that it may be published stands in %s", printable(root), path)
+		a.note("%s is outside of the workspace's folder; the permission to publish it was written to %s",
+			printable(root), path)
 	}
 	s.AllowContentRoot(root)
 	return nil
@@ -114,7 +122,7 @@ func (a *app) pick(ws *digstore.Workspace) (*digstore.Store, error) {
 	if a.store != "" {
 		s, err := ws.Store(a.store)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, &hinted{err, "digstore stores lists those that are here"}
+			return nil, &hinted{err, "digstore stores lists the stores of this workspace"}
 		}
 		return s, err
 	}
@@ -125,9 +133,10 @@ func (a *app) pick(ws *digstore.Workspace) (*digstore.Store, error) {
 	return s, err
 }
 
-// generation opens the generation that text names: "" is the head, else see
-// findRoot. It warns of one that is revoked.
-func (a *app) generation(ctx context.Context, s *digstore.Store, text string) (*digstore.Generation, error) {
+// generation opens the generation that text names: "" is the head; see findRoot for
+// other texts. It warns of a revoked generation.
+func (a *app) generation(ctx context.Context, s *digstore.Store,
+	text string) (*digstore.Generation, error) {
 	g, err := a.findGeneration(ctx, s, text)
 	if err != nil {
 		return nil, err
@@ -149,7 +158,7 @@ func revocations(ctx context.Context, s *digstore.Store) (revoked, error) {
 	return s.Tombstones(ctx, s.ID())
 }
 
-// of says why a root is revoked, by itself or with the whole store; "": it is not.
+// of returns why a root, or the whole store, is revoked; "" if it is not.
 func (r revoked) of(root merkle.Hash) (why string) {
 	for _, t := range r {
 		if t.Revokes(root) {
@@ -162,12 +171,16 @@ func (r revoked) of(root merkle.Hash) (why string) {
 	return why
 }
 
-// findGeneration is generation without a word on revocations.
-func (a *app) findGeneration(ctx context.Context, s *digstore.Store, text string) (*digstore.Generation, error) {
+// findGeneration is generation without the warning.
+func (a *app) findGeneration(ctx context.Context, s *digstore.Store,
+	text string) (*digstore.Generation, error) {
 	if text == "" {
 		g, err := s.Latest()
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, &hinted{fmt.Errorf("store %s has no generation yet: %w", s.Name(), fs.ErrNotExist), "digstore commit -m MESSAGE makes the first"}
+			return nil, &hinted{
+				fmt.Errorf("store %s has no generation yet: %w", s.Name(), fs.ErrNotExist),
+				"make the first with: digstore commit -m MESSAGE",
+			}
 		}
 		return g, err
 	}
@@ -178,8 +191,8 @@ func (a *app) findGeneration(ctx context.Context, s *digstore.Store, text string
 	return s.At(line.Root)
 }
 
-// findRoot finds a generation by its root, by the first 8 or more digits of
-// its root, or by its number. The newest are looked at first.
+// findRoot finds a generation by its root, by the first 8 or more digits of its root,
+// or by its number.
 func findRoot(ctx context.Context, s *digstore.Store, text string) (module.Generation, error) {
 	if root, err := merkle.ParseHash(text); err == nil {
 		line, err := s.Line(ctx, root)
@@ -204,7 +217,8 @@ func findRoot(ctx context.Context, s *digstore.Store, text string) (module.Gener
 		if len(text) > len(root) || !strings.EqualFold(root[:len(text)], text) {
 			continue
 		}
-		found = slices.DeleteFunc(found, func(g module.Generation) bool { return g.Root == line.Root }) // its latest line counts
+		// A root can occur more than once; its last line counts.
+		found = slices.DeleteFunc(found, func(g module.Generation) bool { return g.Root == line.Root })
 		found = append(found, line)
 	}
 	switch len(found) {
@@ -213,7 +227,8 @@ func findRoot(ctx context.Context, s *digstore.Store, text string) (module.Gener
 	case 1:
 		return found[0], nil
 	}
-	return module.Generation{}, usage("give more digits", "root %s: %d generations begin so", text, len(found))
+	return module.Generation{}, usage("give more digits", "root %s: %d roots begin with it", text,
+		len(found))
 }
 
 // numbered finds a generation by its number.
@@ -223,7 +238,10 @@ func numbered(ctx context.Context, s *digstore.Store, number uint64) (module.Gen
 		return module.Generation{}, err
 	}
 	if len(last) == 0 || number > last[0].Number {
-		return module.Generation{}, &hinted{fmt.Errorf("generation %d: %w", number, fs.ErrNotExist), "digstore log lists the generations"}
+		return module.Generation{}, &hinted{
+			fmt.Errorf("generation %d: %w", number, fs.ErrNotExist),
+			"digstore log lists the generations",
+		}
 	}
 	lines, err := s.Tail(ctx, int(last[0].Number-number)+1)
 	if err != nil {
@@ -233,5 +251,8 @@ func numbered(ctx context.Context, s *digstore.Store, number uint64) (module.Gen
 }
 
 func noRoot(text string) error {
-	return &hinted{fmt.Errorf("root %s: %w", printable(text), fs.ErrNotExist), "give a root of digstore log, its first 8 or more digits, or the generation's number"}
+	return &hinted{
+		fmt.Errorf("root %s: %w", printable(text), fs.ErrNotExist),
+		"give a root that digstore log lists, its first 8 or more digits, or a generation's number",
+	}
 }
