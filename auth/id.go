@@ -10,16 +10,15 @@ import (
 	"github.com/dig-network/digstore/internal/bls"
 )
 
-// StoreID names a store (datastore): 32 bytes, as text 64 hex digits, written in lower case and
-// read in either (digstore/urn/FORMAT.md 1). It is not bound to a key: see StoreIDFromKey.
+// StoreID names a store (datastore): 32 bytes. Its text form is 64 hex digits, written in lower
+// case and read in either case (digstore/urn/FORMAT.md 1). It proves no key: see StoreIDFromKey.
 type StoreID [32]byte
 
-// StoreIDFromKey returns the id of a store that no chain knows: the SHA-256 of its publisher's
-// public key. Where a store's id equals this value, the key is the store's; where it
-// does not, nothing follows.
+// StoreIDFromKey returns the id of a store without a coin: the SHA-256 of its publisher's public
+// key. If a store's id equals this value, the id proves the key. Otherwise it proves nothing.
 func StoreIDFromKey(pub PublicKey) StoreID { return sha256.Sum256(pub[:]) }
 
-// ParseStoreID reads exactly 64 hex digits of either case, and nothing else around them.
+// ParseStoreID parses exactly 64 hex digits of either case.
 func ParseStoreID(s string) (id StoreID, err error) {
 	return id, parseHex("store id", id[:], []byte(s))
 }
@@ -36,14 +35,14 @@ func (id StoreID) Compare(other StoreID) int { return bytes.Compare(id[:], other
 // MarshalText returns what String returns.
 func (id StoreID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
 
-// UnmarshalText reads what ParseStoreID reads.
+// UnmarshalText parses the text as ParseStoreID does.
 func (id *StoreID) UnmarshalText(text []byte) error { return parseHex("store id", id[:], text) }
 
-// PublicKey is a BLS12-381 public key as it travels: a compressed point of G1, 48 bytes, as text
-// 96 hex digits. Any 48 bytes are a PublicKey; whether they are a key is what NewVerifier finds out.
+// PublicKey is an encoded BLS12-381 public key: a compressed point of G1 in 48 bytes. Its text form
+// is 96 hex digits. The bytes may be invalid: NewVerifier checks them.
 type PublicKey [48]byte
 
-// ParsePublicKey reads exactly 96 hex digits of either case. It does not look at the point.
+// ParsePublicKey parses exactly 96 hex digits of either case. It does not check the point.
 func ParsePublicKey(s string) (k PublicKey, err error) {
 	return k, parseHex("public key", k[:], []byte(s))
 }
@@ -51,11 +50,11 @@ func ParsePublicKey(s string) (k PublicKey, err error) {
 // String returns 96 lower-case hex digits.
 func (k PublicKey) String() string { return hex.EncodeToString(k[:]) }
 
-// IsZero reports whether k is all zeros, which stands for a key that is not known.
+// IsZero reports whether k is all zeros, which means that the key is not known.
 func (k PublicKey) IsZero() bool { return k == PublicKey{} }
 
-// Fingerprint returns Chia's short name of a key: the first four bytes of its SHA-256, big-endian.
-// It tells a few keys apart for a reader and proves nothing.
+// Fingerprint returns Chia's fingerprint of a key: the first four bytes of its SHA-256, big-endian.
+// It is for display and proves nothing.
 func (k PublicKey) Fingerprint() uint32 {
 	h := sha256.Sum256(k[:])
 	return binary.BigEndian.Uint32(h[:4])
@@ -64,14 +63,14 @@ func (k PublicKey) Fingerprint() uint32 {
 // MarshalText returns what String returns.
 func (k PublicKey) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, k[:]), nil }
 
-// UnmarshalText reads what ParsePublicKey reads.
+// UnmarshalText parses the text as ParsePublicKey does.
 func (k *PublicKey) UnmarshalText(text []byte) error { return parseHex("public key", k[:], text) }
 
-// Signature is a BLS12-381 signature as it travels: a compressed point of G2, 96 bytes, as text
-// 192 hex digits. The zero value stands for a signature that is not known; it verifies nothing.
+// Signature is an encoded BLS12-381 signature: a compressed point of G2 in 96 bytes. Its text form
+// is 192 hex digits. The zero value means that the signature is not known; it never verifies.
 type Signature [96]byte
 
-// ParseSignature reads exactly 192 hex digits of either case. It does not look at the point.
+// ParseSignature parses exactly 192 hex digits of either case. It does not check the point.
 func ParseSignature(s string) (sig Signature, err error) {
 	return sig, parseHex("signature", sig[:], []byte(s))
 }
@@ -85,19 +84,21 @@ func (s Signature) IsZero() bool { return s == Signature{} }
 // MarshalText returns what String returns.
 func (s Signature) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, s[:]), nil }
 
-// UnmarshalText reads what ParseSignature reads.
+// UnmarshalText parses the text as ParseSignature does.
 func (s *Signature) UnmarshalText(text []byte) error { return parseHex("signature", s[:], text) }
 
-// parseHex fills dst from text, which must be exactly its hex digits; dst is left alone otherwise.
-// The text is not repeated in the error: it may be hostile, or a secret in the wrong place.
+// parseHex decodes text, which must have exactly the hex digits of dst. On an error dst is not
+// changed. The error does not contain the text, which may be untrusted, or a secret in the wrong
+// place.
 func parseHex(what string, dst, text []byte) error {
 	if len(text) != 2*len(dst) {
-		return fmt.Errorf("parse %s: %d characters, want %d hex digits", what, len(text), 2*len(dst))
+		return fmt.Errorf("parse %s: want %d hex digits, found %d characters", what, 2*len(dst),
+			len(text))
 	}
 	var room [bls.SignatureSize]byte
 	b := room[:len(dst)]
 	if _, err := hex.Decode(b, text); err != nil {
-		return fmt.Errorf("parse %s: not all of its %d characters are hex digits", what, len(text))
+		return fmt.Errorf("parse %s: want hex digits, found another character", what)
 	}
 	copy(dst, b)
 	return nil

@@ -10,11 +10,11 @@ import (
 	"github.com/dig-network/digstore/internal/bls"
 )
 
-// SeedSize is the length in bytes of the secret that keys of both kinds are made from.
+// SeedSize is the length in bytes of the seed of a Key or a NodeKey.
 const SeedSize = 32
 
-// Key is a BLS secret key: of a person (the identity key) or of a store (the publisher key). It is
-// a Signer and a Verifier, safe for concurrent use, and prints as a fingerprint only.
+// Key is a BLS secret key of a user (the identity key) or of a store (the publisher key). It is a
+// Signer and a Verifier, is safe for concurrent use, and prints as a fingerprint.
 type Key struct {
 	seed [SeedSize]byte
 	sk   *bls.SecretKey
@@ -26,18 +26,18 @@ var (
 	_ Verifier = (*Key)(nil)
 )
 
-// NewKey makes the key of a seed (remote/PROTOCOL.md 1.2: KeyGen of draft 3, "KeyGenV3"). Every seed is
-// good. A seed is not the scalar: software that imports scalars needs Chia's derivation first.
+// NewKey derives a key from a seed with KeyGen of draft 3, "KeyGenV3" (remote/PROTOCOL.md 1.2).
+// Every seed is valid. The seed is not the scalar of the key.
 func NewKey(seed [SeedSize]byte) *Key {
 	sk, err := bls.KeyGenV3(seed[:])
 	if err != nil {
-		panic("auth: " + err.Error()) // only for seeds under 32 bytes
+		panic("auth: " + err.Error()) // only for seeds shorter than 32 bytes
 	}
 	return &Key{seed: seed, sk: sk, v: verifier{key: sk.PublicKey()}}
 }
 
-// GenerateKey makes a key from 32 bytes of rnd; nil means crypto/rand. The error is rnd's: there
-// is no fallback.
+// GenerateKey makes a key from 32 bytes of rnd; nil means crypto/rand. It returns rnd's error and
+// uses no other source.
 func GenerateKey(rnd io.Reader) (*Key, error) {
 	seed, err := newSeed(rnd)
 	if err != nil {
@@ -46,8 +46,8 @@ func GenerateKey(rnd io.Reader) (*Key, error) {
 	return NewKey(seed), nil
 }
 
-// ParseKey reads the text form in which keys are handed over: exactly 64 hex digits of the seed.
-// The error does not repeat them.
+// ParseKey parses the text form of a secret key: exactly 64 hex digits of the seed. The error does
+// not contain the text.
 func ParseKey(text string) (*Key, error) {
 	var seed [SeedSize]byte
 	if err := parseHex("key", seed[:], []byte(text)); err != nil {
@@ -56,16 +56,16 @@ func ParseKey(text string) (*Key, error) {
 	return NewKey(seed), nil
 }
 
-// Seed returns the secret, for export and for key files.
+// Seed returns the secret seed, for export and for key files.
 func (k *Key) Seed() [SeedSize]byte { return k.seed }
 
-// PublicKey returns the key that verifies.
+// PublicKey returns the public key.
 func (k *Key) PublicKey() PublicKey { return k.v.PublicKey() }
 
-// Verify is Verifier's, for the key's own signatures.
+// Verify implements Verifier.
 func (k *Key) Verify(msg []byte, sig Signature) error { return k.v.Verify(msg, sig) }
 
-// Sign signs msg in constant time. It blocks on nothing; the error is that of a ctx already ended.
+// Sign signs msg in constant time. It does not block; it fails only if ctx is done.
 func (k *Key) Sign(ctx context.Context, msg []byte) (Signature, error) {
 	if err := ctx.Err(); err != nil {
 		return Signature{}, fmt.Errorf("sign with %v: %w", k, err)
@@ -79,10 +79,10 @@ func (k *Key) String() string { return fmt.Sprintf("bls:%08x", k.PublicKey().Fin
 // GoString returns what String returns.
 func (k *Key) GoString() string { return k.String() }
 
-// Format writes String whatever the verb, so that %x and %+v show no secret.
+// Format writes String for every verb, so that %x and %+v do not print the secret.
 func (k *Key) Format(f fmt.State, _ rune) { io.WriteString(f, k.String()) }
 
-// MarshalJSON returns String as a JSON string. There is no way back from it.
+// MarshalJSON returns String as a JSON string. It cannot be unmarshalled.
 func (k *Key) MarshalJSON() ([]byte, error) { return json.Marshal(k.String()) }
 
 func newSeed(rnd io.Reader) (seed [SeedSize]byte, err error) {
@@ -90,7 +90,7 @@ func newSeed(rnd io.Reader) (seed [SeedSize]byte, err error) {
 		rnd = rand.Reader
 	}
 	if _, err := io.ReadFull(rnd, seed[:]); err != nil {
-		return seed, fmt.Errorf("draw the %d random bytes of a key: %w", SeedSize, err)
+		return seed, fmt.Errorf("generate key: read %d random bytes: %w", SeedSize, err)
 	}
 	return seed, nil
 }

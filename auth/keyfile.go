@@ -11,13 +11,13 @@ import (
 	"github.com/dig-network/digstore/internal/secretfile"
 )
 
-// ErrKeyFile is wrapped where a file is there and is not taken as a key file.
+// ErrKeyFile is wrapped by errors about a file that exists and is not a valid key file.
 var ErrKeyFile = errors.New("key file refused")
 
-// KeyFileError says why a key file was refused. It is ErrKeyFile, and says what to do.
+// KeyFileError reports why a key file was refused. It wraps ErrKeyFile.
 type KeyFileError struct {
 	Path string
-	Why  string // what is wrong, and what to do about it
+	Why  string // what is wrong with the file, and how to correct it
 }
 
 // Error implements error.
@@ -26,14 +26,14 @@ func (e *KeyFileError) Error() string { return fmt.Sprintf("key file %s: %s", e.
 // Unwrap returns ErrKeyFile.
 func (e *KeyFileError) Unwrap() error { return ErrKeyFile }
 
-// ReadKey reads a key file: exactly 32 raw bytes, the seed (remote/PROTOCOL.md 3.8). It creates nothing;
-// a missing file is fs.ErrNotExist. A file of another length, one that is not a regular file and,
-// where files have Unix permissions, one that belongs to another user, that group or others may read
-// or write, or that lies in a directory where they may replace it, is refused with a *KeyFileError.
+// ReadKey reads a key file: exactly 32 bytes, the seed (remote/PROTOCOL.md 3.8). A missing file is
+// fs.ErrNotExist. A file of another length, or one that is not regular, is a *KeyFileError. On
+// systems with Unix permissions it is also a *KeyFileError if another user owns the file, if group
+// or others may read or write it, or if they may replace it in its directory.
 func ReadKey(path string) (*Key, error) { return readKey(secretfile.Disk{}, path) }
 
 func readKey[F secretfile.File](fsys secretfile.FS[F], path string) (*Key, error) {
-	// Before it is opened, too: opening a pipe would wait for somebody to write.
+	// Check the file before it is opened: opening a pipe would block.
 	info, err := fsys.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key file: %w", err)
@@ -55,20 +55,20 @@ func readKey[F secretfile.File](fsys secretfile.FS[F], path string) (*Key, error
 	if err := checkKeyFile(path, info); err != nil {
 		return nil, err
 	}
-	var b [SeedSize + 1]byte // one more, to see that there is no more
+	var b [SeedSize + 1]byte // one byte more, to detect a longer file
 	defer clear(b[:])
 	n, err := io.ReadFull(f, b[:])
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read key file: %w", err)
 	}
 	if n != SeedSize {
-		return nil, &KeyFileError{path, fmt.Sprintf(
-			"%d bytes, want exactly %d; restore it from a backup or, if no key was ever in it, remove it", info.Size(), SeedSize)}
+		return nil, &KeyFileError{path, fmt.Sprintf("want %d bytes, found %d; "+
+			"restore it from a backup or, if it never had a key, remove it", SeedSize, info.Size())}
 	}
 	return NewKey([SeedSize]byte(b[:])), nil
 }
 
-// checkKeyFile refuses what is no file, or not its owner's alone.
+// checkKeyFile refuses a file that is not regular, or that other users may read or change.
 func checkKeyFile(path string, info fs.FileInfo) error {
 	if !info.Mode().IsRegular() {
 		return &KeyFileError{path, "not a regular file"}
@@ -76,7 +76,7 @@ func checkKeyFile(path string, info fs.FileInfo) error {
 	return refused(path, secretfile.CheckFile(path, info))
 }
 
-// checkKeyDir refuses a directory in which other users may put another file in the place of the key file.
+// checkKeyDir refuses a directory in which other users may replace the key file.
 func checkKeyDir[F secretfile.File](fsys secretfile.FS[F], path string) error {
 	dir := filepath.Dir(path)
 	info, err := fsys.Stat(dir)
@@ -86,7 +86,7 @@ func checkKeyDir[F secretfile.File](fsys secretfile.FS[F], path string) error {
 	return refused(path, secretfile.CheckDir(dir, info))
 }
 
-// refused makes a *KeyFileError of a *secretfile.AccessError.
+// refused converts a *secretfile.AccessError to a *KeyFileError.
 func refused(path string, err error) error {
 	var access *secretfile.AccessError
 	if !errors.As(err, &access) {
@@ -96,13 +96,13 @@ func refused(path string, err error) error {
 	if access.Path != path {
 		why = access.Error()
 	}
-	return &KeyFileError{path, fmt.Sprintf("%s; check that no other user has read or changed it, then run: %s", why, access.Fix)}
+	return &KeyFileError{path, fmt.Sprintf(
+		"%s; check that no other user has read or changed it, then run: %s", why, access.Fix)}
 }
 
-// LoadKey reads the key file at path as ReadKey does or, when there is none, makes a new key and
-// keeps it there. Of two processes that do so at once, both get the key of one of them. Missing
-// directories are made with mode 0700. A file that is refused stays as it is: it is never
-// overwritten.
+// LoadKey reads the key file at path as ReadKey does. If there is none, it makes a new key and
+// writes it there. If two processes do so at the same time, both return the same key. Missing
+// directories are made with mode 0700. An existing file is never overwritten.
 func LoadKey(path string) (*Key, error) { return loadKey(secretfile.Disk{}, path) }
 
 func loadKey[F secretfile.File](fsys secretfile.FS[F], path string) (*Key, error) {
@@ -118,7 +118,7 @@ func loadKey[F secretfile.File](fsys secretfile.FS[F], path string) (*Key, error
 		return nil, err
 	}
 	err = saveKey(fsys, path, k)
-	if errors.Is(err, fs.ErrExist) { // another process was first
+	if errors.Is(err, fs.ErrExist) { // another process wrote it first
 		return readKey(fsys, path)
 	}
 	if err != nil {
@@ -127,9 +127,10 @@ func loadKey[F secretfile.File](fsys secretfile.FS[F], path string) (*Key, error
 	return k, nil
 }
 
-// SaveKey keeps k in a new file of mode 0600, synced to disk when it returns. The file appears
-// whole or not at all; one that is there already is fs.ErrExist and stays as it is. Missing
-// directories are made with mode 0700; one in which other users may write is a *KeyFileError.
+// SaveKey writes k to a new file with mode 0600 and syncs it to disk. The file is created
+// completely or not at all. If it exists, SaveKey returns fs.ErrExist and does not change it.
+// Missing directories are made with mode 0700. A directory in which other users may write is a
+// *KeyFileError.
 func SaveKey(path string, k *Key) error { return saveKey(secretfile.Disk{}, path, k) }
 
 func saveKey[F secretfile.File](fsys secretfile.FS[F], path string, k *Key) (err error) {
@@ -149,11 +150,10 @@ func saveKey[F secretfile.File](fsys secretfile.FS[F], path string, k *Key) (err
 	return secretfile.Create(fsys, path, seed[:])
 }
 
-// IdentityPath returns where this user's identity key is kept (remote/PROTOCOL.md 3.8):
-// $DIG_IDENTITY_DIR/identity_key.bin when that variable is set and not empty, else
-// dig/identity_key.bin in the user's configuration directory as os.UserConfigDir finds it, but for
-// a relative XDG_CONFIG_HOME, which counts as unset. It touches no file. The same directory holds
-// what else belongs to the person: known_stores.json, session.json.
+// IdentityPath returns the path of the user's identity key (remote/PROTOCOL.md 3.8). It is
+// $DIG_IDENTITY_DIR/identity_key.bin if that variable is not empty, or else dig/identity_key.bin in
+// os.UserConfigDir, where a relative XDG_CONFIG_HOME is ignored. It reads no file. The directory
+// also has the user's other files, such as known_stores.json.
 func IdentityPath() (string, error) {
 	const file = "identity_key.bin"
 	if dir := os.Getenv("DIG_IDENTITY_DIR"); dir != "" {
@@ -166,7 +166,7 @@ func IdentityPath() (string, error) {
 		config = filepath.Join(home, ".config")
 	}
 	if err != nil {
-		return "", fmt.Errorf("find the identity key: %w; set DIG_IDENTITY_DIR to the directory to keep it in", err)
+		return "", fmt.Errorf("find the directory of the identity key: %w; set DIG_IDENTITY_DIR", err)
 	}
 	return filepath.Join(config, "dig", file), nil
 }

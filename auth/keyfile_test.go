@@ -86,7 +86,7 @@ func TestKeyFilesOfOtherLengths(t *testing.T) {
 			_, err := read(path)
 			refused(t, err, auth.ErrKeyFile)
 			var e *auth.KeyFileError
-			same(t, errors.As(err, &e) && e.Path == path && strings.Contains(e.Why, "want exactly 32"), true)
+			same(t, errors.As(err, &e) && e.Path == path && strings.Contains(e.Why, "want 32 bytes"), true)
 		}
 		if !bytes.Equal(must(os.ReadFile(path)), content) {
 			t.Errorf("a file of %d bytes was changed", n)

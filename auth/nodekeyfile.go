@@ -2,8 +2,8 @@ package auth
 
 import "path/filepath"
 
-// NodeKeyPath returns where the key of a node of this user lies:
-// "node_key.bin" beside the identity key. See IdentityPath.
+// NodeKeyPath returns the path of the user's node key: node_key.bin in the directory of the
+// identity key. See IdentityPath.
 func NodeKeyPath() (string, error) {
 	identity, err := IdentityPath()
 	if err != nil {
@@ -12,8 +12,8 @@ func NodeKeyPath() (string, error) {
 	return filepath.Join(filepath.Dir(identity), "node_key.bin"), nil
 }
 
-// LoadNodeKey reads the node key in the file at path, or makes one and writes
-// it there, as LoadKey does. The file holds the seed, 32 bytes.
+// LoadNodeKey reads the node key in the file at path, or makes one and writes it there, as LoadKey
+// does. The file has the 32 bytes of the seed.
 func LoadNodeKey(path string) (*NodeKey, error) {
 	k, err := LoadKey(path)
 	if err != nil {

@@ -9,20 +9,19 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// pushTag separates the tagged form of a push signature from everything else that is signed
-// (remote/PROTOCOL.md 1.3).
+// pushTag is the domain tag of the tagged form of a push signature (remote/PROTOCOL.md 1.3).
 const pushTag = "digstore:push:v1"
 
-// ErrUnsigned is returned for a root of which no signature is known at all.
+// ErrUnsigned is wrapped by errors about a root without any known signature.
 var ErrUnsigned = errors.New("root carries no signature")
 
-// SignedRoot is the publisher's word that Root is a generation of Store. The signature has two
-// forms: Tagged over SHA-256("digstore:push:v1" || root || store id), which the
-// reference makes, and Untagged over SHA-256(root || store id), the original form. A form that is
+// SignedRoot is the publisher's statement that Root is a generation of Store. The signature has two
+// forms. Tagged signs SHA-256("digstore:push:v1" || root || store id), as the reference
+// implementation does. Untagged signs SHA-256(root || store id), the original form. A form that is
 // not known is zero.
 //
-// The signature says nothing about when, nor about what else was signed: an old root stays
-// validly signed for ever. Freshness is the business of package remote.
+// The signature does not say when it was made, and an old root stays validly signed. Package remote
+// checks that a root is current.
 type SignedRoot struct {
 	Store     StoreID
 	Root      merkle.Hash
@@ -40,7 +39,7 @@ const (
 	FormTagged   PushForm = "tagged"   // over SHA-256("digstore:push:v1" || root || store id)
 )
 
-// Other returns the other form: the untagged one unless f is that.
+// Other returns FormTagged for FormUntagged, and FormUntagged for any other form.
 func (f PushForm) Other() PushForm {
 	if f == FormUntagged {
 		return FormTagged
@@ -48,7 +47,7 @@ func (f PushForm) Other() PushForm {
 	return FormUntagged
 }
 
-// Signature returns the signature in one form, zero when it is not known.
+// Signature returns the signature in one form, zero if it is not known.
 func (r SignedRoot) Signature(form PushForm) Signature {
 	if form == FormTagged {
 		return r.Tagged
@@ -56,7 +55,7 @@ func (r SignedRoot) Signature(form PushForm) Signature {
 	return r.Untagged
 }
 
-// SignRoot signs both forms. The error is the signer's.
+// SignRoot signs both forms. It returns the signer's error.
 func SignRoot(ctx context.Context, s StoreID, root merkle.Hash, by Signer) (SignedRoot, error) {
 	r := SignedRoot{Store: s, Root: root, PublicKey: by.PublicKey()}
 	for _, form := range []struct {
@@ -72,9 +71,9 @@ func SignRoot(ctx context.Context, s StoreID, root merkle.Hash, by Signer) (Sign
 	return r, nil
 }
 
-// AcceptRoot makes a SignedRoot of signatures whose form is not known, as they come from the wire:
-// each is tried as either form, those that verify are kept, others and zero ones are dropped. It
-// fails when none is left: with ErrUnsigned where all were zero, else ErrSignature or ErrPublicKey.
+// AcceptRoot makes a SignedRoot of received signatures whose form is not known. It tries each as
+// either form, keeps those that verify, and drops the others. If none verifies, the error wraps
+// ErrUnsigned if all were zero, and otherwise ErrSignature or ErrPublicKey.
 func AcceptRoot(s StoreID, root merkle.Hash, pub PublicKey, sigs ...Signature) (SignedRoot, error) {
 	r := SignedRoot{Store: s, Root: root, PublicKey: pub}
 	v, err := NewVerifier(pub)
@@ -100,9 +99,9 @@ func AcceptRoot(s StoreID, root merkle.Hash, pub PublicKey, sigs ...Signature) (
 	return r, nil
 }
 
-// Check verifies every form that is known, under r.PublicKey, and wants at least one. Errors wrap
-// ErrUnsigned, ErrPublicKey or ErrSignature and say which form failed. Whether r.PublicKey is the
-// publisher's is for the caller to know.
+// Check verifies every known form with r.PublicKey and requires at least one. Errors wrap
+// ErrUnsigned, ErrPublicKey or ErrSignature and name the form that failed. Check does not know
+// whether r.PublicKey is the publisher's key.
 func (r SignedRoot) Check() error {
 	if r.Tagged.IsZero() && r.Untagged.IsZero() {
 		return r.failed(ErrUnsigned)

@@ -15,30 +15,31 @@ const (
 	scopeRoot    = 0
 	scopeStore   = 1
 
-	// MaxTombstoneSize is the length of the longest tombstone record in bytes: one generation's.
-	// A whole store's is 42.
+	// MaxTombstoneSize is the length in bytes of the longest tombstone record, that of one
+	// generation. The record of a whole store has 42 bytes.
 	MaxTombstoneSize   = 74
 	storeTombstoneSize = 42
 )
 
 // Errors of tombstones.
 var (
-	// ErrTombstone is wrapped where bytes are no tombstone record.
+	// ErrTombstone is wrapped by errors about a malformed tombstone record.
 	ErrTombstone = errors.New("malformed tombstone record")
-	// ErrRevoked is wrapped where a valid tombstone names the root, or the whole store, that was asked for.
+	// ErrRevoked is wrapped by errors about a root that a valid tombstone revokes, alone or with
+	// the whole store.
 	ErrRevoked = errors.New("revoked by its publisher")
 )
 
-// Reason says why something was revoked. Values that are not named here mean Unspecified to a
-// reader and are kept as they are.
+// Reason says why a generation or a store was revoked. Other values than the constants are kept and
+// mean Unspecified.
 type Reason uint8
 
 // The reasons of remote/PROTOCOL.md 7.1.
 const (
 	Unspecified Reason = 0
 	Compromise  Reason = 1 // the key, or what was published, is no longer trustworthy
-	Superseded  Reason = 2 // another generation takes its place
-	Takedown    Reason = 3 // the publisher wants it gone
+	Superseded  Reason = 2 // another generation replaces it
+	Takedown    Reason = 3 // the publisher withdraws the content
 )
 
 // String returns unspecified, compromise, superseded or takedown.
@@ -55,27 +56,27 @@ func (r Reason) String() string {
 	}
 }
 
-// ParseReason reads what String writes.
+// ParseReason parses the result of String.
 func ParseReason(s string) (Reason, error) {
 	for r := Unspecified; r <= Takedown; r++ {
 		if s == r.String() {
 			return r, nil
 		}
 	}
-	return 0, fmt.Errorf("reason %q, want unspecified, compromise, superseded or takedown", s)
+	return 0, fmt.Errorf("parse reason %q: want unspecified, compromise, superseded or takedown", s)
 }
 
-// Tombstone revokes a generation or, when Root is zero, the whole store. It never expires and
+// Tombstone revokes a generation or, if Root is zero, the whole store. It does not expire and
 // cannot be withdrawn (remote/PROTOCOL.md 7).
 type Tombstone struct {
 	Store    StoreID
 	Root     merkle.Hash // zero: the whole store
-	NotAfter uint64      // unix seconds of the revocation itself; not an expiry
+	NotAfter uint64      // time of the revocation in unix seconds; not an expiry time
 	Reason   Reason
 	Sig      Signature
 }
 
-// SignTombstone returns t signed by the store's key. The error is the signer's.
+// SignTombstone returns t signed with the store's key. It returns the signer's error.
 func SignTombstone(ctx context.Context, t Tombstone, by Signer) (Tombstone, error) {
 	msg := t.message()
 	sig, err := by.Sign(ctx, msg[:])
@@ -86,7 +87,7 @@ func SignTombstone(ctx context.Context, t Tombstone, by Signer) (Tombstone, erro
 	return t, nil
 }
 
-// Check verifies t.Sig under pub, the publisher's key. Errors wrap ErrPublicKey or ErrSignature.
+// Check verifies t.Sig with pub, the publisher's key. Errors wrap ErrPublicKey or ErrSignature.
 func (t Tombstone) Check(pub PublicKey) error {
 	msg := t.message()
 	if err := verifyBy(pub, msg[:], t.Sig); err != nil {
@@ -95,13 +96,13 @@ func (t Tombstone) Check(pub PublicKey) error {
 	return nil
 }
 
-// Revokes reports whether t takes back the given generation of its store.
+// Revokes reports whether t revokes the generation of its store with that root.
 func (t Tombstone) Revokes(root merkle.Hash) bool { return t.WholeStore() || t.Root == root }
 
-// WholeStore reports whether t revokes every generation, past and to come.
+// WholeStore reports whether t revokes every past and future generation.
 func (t Tombstone) WholeStore() bool { return t.Root.IsZero() }
 
-// AppendBinary appends the record, which is the signed part, without the signature:
+// AppendBinary appends the record, the signed part without the signature:
 //
 //	store id (32) || 0 || root (32) || u64 not after || reason (1)      74 bytes, one generation
 //	store id (32) || 1 || u64 not after || reason (1)                   42 bytes, the whole store
@@ -124,13 +125,14 @@ func (t Tombstone) MarshalBinary() ([]byte, error) {
 	return t.AppendBinary(make([]byte, 0, MaxTombstoneSize))
 }
 
-// ParseTombstone reads a record and joins it with its signature, which it does not check: see
-// Check. A wrong length, an unknown scope, bytes left over and a generation whose root is zero
-// (which would read as the whole store) are errors that wrap ErrTombstone.
+// ParseTombstone parses a record and joins it with its signature, which it does not check: see
+// Check. A wrong length, an unknown scope, and a generation whose root is zero are errors that wrap
+// ErrTombstone.
 func ParseTombstone(record []byte, sig Signature) (Tombstone, error) {
 	t := Tombstone{Sig: sig}
 	if len(record) <= len(t.Store) {
-		return Tombstone{}, fmt.Errorf("%w: %d bytes", ErrTombstone, len(record))
+		return Tombstone{}, fmt.Errorf("%w: want %d or %d bytes, found %d",
+			ErrTombstone, storeTombstoneSize, MaxTombstoneSize, len(record))
 	}
 	copy(t.Store[:], record)
 	scope, rest, want := record[len(t.Store)], record[len(t.Store)+1:], storeTombstoneSize
@@ -139,14 +141,16 @@ func ParseTombstone(record []byte, sig Signature) (Tombstone, error) {
 	}
 	switch {
 	case scope != scopeRoot && scope != scopeStore:
-		return Tombstone{}, fmt.Errorf("%w: scope %d, want %d or %d", ErrTombstone, scope, scopeRoot, scopeStore)
+		return Tombstone{}, fmt.Errorf("%w: want scope %d or %d, found %d",
+			ErrTombstone, scopeRoot, scopeStore, scope)
 	case len(record) != want:
-		return Tombstone{}, fmt.Errorf("%w: %d bytes of scope %d, want %d", ErrTombstone, len(record), scope, want)
+		return Tombstone{}, fmt.Errorf("%w: scope %d: want %d bytes, found %d",
+			ErrTombstone, scope, want, len(record))
 	}
 	if scope == scopeRoot {
 		rest = rest[copy(t.Root[:], rest):]
 		if t.Root.IsZero() {
-			return Tombstone{}, fmt.Errorf("%w: one generation is revoked, and its root is zero", ErrTombstone)
+			return Tombstone{}, fmt.Errorf("%w: scope 0 with a zero root", ErrTombstone)
 		}
 	}
 	t.NotAfter = binary.BigEndian.Uint64(rest)

@@ -9,37 +9,37 @@ import (
 )
 
 var (
-	// ErrSignature is what every failing check of a signature wraps: the key, the bytes and the
-	// signature do not belong together.
+	// ErrSignature is wrapped by every error of a signature check: the signature is not that of
+	// this key and these bytes.
 	ErrSignature = errors.New("signature does not verify")
-	// ErrPublicKey is wrapped where bytes are no usable key: not a canonical point of the group,
-	// the point at infinity, or (of a node key) a point of small order.
-	ErrPublicKey = errors.New("not a usable public key")
-	// ErrForbidden means that the caller is known and may not do this (HTTP 403).
+	// ErrPublicKey is wrapped by errors about an invalid public key: not a canonical point of the
+	// group, the point at infinity or, for a node key, a point of small order.
+	ErrPublicKey = errors.New("invalid public key")
+	// ErrForbidden means that the caller is authenticated and not authorized (HTTP 403).
 	ErrForbidden = errors.New("forbidden")
 )
 
-// Signer signs for one public key. Implementations are safe for concurrent use and sign in
-// Chia's augmented scheme: the hashed bytes are the 48 bytes of the public key, then msg.
+// Signer signs for one public key. Implementations are safe for concurrent use and use Chia's
+// augmented scheme: the hashed bytes are the 48 bytes of the public key, then msg.
 type Signer interface {
-	// PublicKey returns the key that verifies. It is always the same one and does not block.
+	// PublicKey returns the public key, always the same one. It does not block.
 	PublicKey() PublicKey
-	// Sign signs msg of any length, also none. It may block: on a device, on a person.
+	// Sign signs msg of any length, including 0. It may block on a device or a user.
 	Sign(ctx context.Context, msg []byte) (Signature, error)
 }
 
-// Verifier is one public key that is known to be valid. Implementations are safe for concurrent use.
+// Verifier is a public key that is known to be valid. Implementations are safe for concurrent use.
 type Verifier interface {
 	// PublicKey returns the key.
 	PublicKey() PublicKey
-	// Verify returns nil when sig is the key's signature over msg, and else an error that
+	// Verify returns nil if sig is the key's signature of msg, and otherwise an error that
 	// wraps ErrSignature.
 	Verify(msg []byte, sig Signature) error
 }
 
-// NewVerifier decodes a public key: on the curve, in the subgroup, not infinity. The error wraps
-// ErrPublicKey. It costs about a fifteenth of a verification; callers that see a key often keep
-// the Verifier.
+// NewVerifier decodes a public key and checks that it is on the curve, in the subgroup and not the
+// point at infinity. The error wraps ErrPublicKey. It takes about a fifteenth of the time of a
+// verification, so callers that use a key often keep its Verifier.
 func NewVerifier(pub PublicKey) (Verifier, error) {
 	k, err := bls.ParsePublicKey(pub[:])
 	if err != nil {
@@ -63,7 +63,7 @@ func (v *verifier) Verify(msg []byte, sig Signature) error {
 	return nil
 }
 
-// verifyBy checks one signature by a key that is not decoded yet.
+// verifyBy verifies one signature by a key that is not decoded yet.
 func verifyBy(pub PublicKey, msg []byte, sig Signature) error {
 	v, err := NewVerifier(pub)
 	if err != nil {

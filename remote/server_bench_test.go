@@ -157,7 +157,7 @@ func BenchmarkSmallRequests(b *testing.B) {
 	s := newSite(b, 1, nil)
 	srv := func(batch int) *server.Server {
 		return server.New(s.stores, &server.Options{Limits: noLimit, Now: s.now,
-			Guard: &request.Guard{Now: s.now, Start: start, Nonces: anyNonce{}, MaxBatch: batch}})
+			Authenticator: &request.Authenticator{Now: s.now, Start: start, Nonces: anyNonce{}, MaxBatch: batch}})
 	}
 	batches, single := srv(0), srv(1)
 	var requests [identities]*http.Request

@@ -150,7 +150,7 @@ func TestTranscripts(t *testing.T) {
 			s.serve(failing{s.stores}, nil)
 			s.do("GET", s.path(""), nil)
 			s.do("GET", s.path(""), nil, set("Accept", "application/json"))
-			s.serve(s.stores, &server.Options{Guard: &request.Guard{Now: s.now, Start: start, Nonces: request.NewNonces(&request.NoncesOptions{Max: 1})}})
+			s.serve(s.stores, &server.Options{Authenticator: &request.Authenticator{Now: s.now, Start: start, Nonces: request.NewNonces(&request.NoncesOptions{Max: 1})}})
 			s.do("GET", s.path(""), nil)
 			mod, head := s.next()
 			s.put(head, s.head().Root, mod)

@@ -27,7 +27,7 @@ func TestHostileAuthHeaders(t *testing.T) {
 	}
 	vectors.Load(t, "dig/hostile-auth-headers.json", &f)
 	s := newSite(t, 1, nil)
-	s.serve(s.stores, &server.Options{Limits: noLimit, Guard: &request.Guard{Now: s.now, Start: start.Add(-time.Hour)}})
+	s.serve(s.stores, &server.Options{Limits: noLimit, Authenticator: &request.Authenticator{Now: s.now, Start: start.Add(-time.Hour)}})
 	for _, c := range f.Cases {
 		for _, route := range everyRoute {
 			body := &touched{}
@@ -70,7 +70,7 @@ func (s *site) spoil(r *http.Request, name string, value any) {
 	}
 	op, _ := request.OpOf(r.Method, strings.TrimPrefix(r.URL.Path, s.path("")))
 	if name == request.HeaderNonce && strings.Trim(sent, "0") == "" {
-		s.serve(s.stores, &server.Options{Limits: noLimit, Guard: &request.Guard{Now: s.now, Start: start.Add(-time.Hour)}}) // it has not been used there
+		s.serve(s.stores, &server.Options{Limits: noLimit, Authenticator: &request.Authenticator{Now: s.now, Start: start.Add(-time.Hour)}}) // it has not been used there
 	}
 	if err := request.SignAt(r, op, s.id, s.identity, time.Unix(at, 0), [request.NonceSize]byte(nonce)); err != nil {
 		s.t.Fatal(err)

@@ -15,47 +15,48 @@ const (
 	DefaultMaxBatch = 64
 	// DefaultMaxWaiting is how many requests may wait for their signature to be verified.
 	DefaultMaxWaiting = 4096
-	// minShare is the least that a leader takes of what waits, so that few do not become too many
-	// small batches.
+	// minShare is how many waiting signatures a leader takes at least, so that batches do not
+	// become too small.
 	minShare = 16
 )
 
-// batcher verifies the signatures of requests that come at the same time together.
+// batcher verifies the signatures of concurrent requests together.
 //
-// It has no goroutine of its own. A caller that finds a core free leads: it verifies its signature
-// at once, and answers for all that it took along from the queue. While every core has a leader,
-// callers queue. A leader that is done hands its lead to the caller that has waited longest, which
-// takes a share of the queue. So nobody waits for company, and batches are as long as there is load.
+// It has no goroutine of its own. While fewer callers than cores verify, a caller becomes a
+// leader: it verifies its own signature at once, together with some of the queue. Otherwise the
+// caller joins the queue. A leader that is done makes the oldest caller of the queue a leader.
+// So no caller waits for others to fill a batch, and batches grow with the load.
 type batcher struct {
 	max, maxWaiting int
 
 	mu      sync.Mutex
-	queue   []*check // oldest first; empty unless all leads are taken
-	leaders int      // leads taken, at most one for each core
+	queue   []*check // oldest first; empty unless there is a leader for each core
+	leaders int      // at most one for each core
 	budget  budget
 }
 
 // check is one signature to verify.
 type check struct {
 	claim bls.Claim
-	ok    bool          // the verdict, once it is there
-	wake  chan wakening // of one message
+	ok    bool        // the result, once there is one
+	wake  chan signal // with room for one
 }
 
-// wakening is what a caller in the queue hears.
-type wakening bool
+// signal wakes a caller in the queue.
+type signal bool
 
 const (
-	answered wakening = false // the verdict is there
-	lead     wakening = true  // it has a lead, and is no longer in the queue
+	verified signal = false // the result is in check.ok
+	lead     signal = true  // the caller is a leader and no longer in the queue
 )
 
 func newBatcher(maxBatch, maxWaiting int) *batcher {
-	return &batcher{max: maxBatch, maxWaiting: maxWaiting, budget: newBudget(runtime.GOMAXPROCS(0), maxBatch)}
+	return &batcher{max: maxBatch, maxWaiting: maxWaiting,
+		budget: newBudget(runtime.GOMAXPROCS(0), maxBatch)}
 }
 
-// verify reports whether claim holds. The error is ErrBusy, or that of a ctx which ended while the
-// claim was in the queue; others' answers do not depend on it.
+// verify reports whether claim is true. The error is ErrBusy, or ctx's error if ctx ends while the
+// claim is in the queue. That does not affect other claims.
 func (b *batcher) verify(ctx context.Context, claim bls.Claim) (bool, error) {
 	c := &check{claim: claim}
 	b.mu.Lock()
@@ -68,7 +69,7 @@ func (b *batcher) verify(ctx context.Context, claim bls.Claim) (bool, error) {
 		b.mu.Unlock()
 		return false, ErrBusy
 	}
-	c.wake = make(chan wakening, 1)
+	c.wake = make(chan signal, 1)
 	b.queue = append(b.queue, c)
 	b.mu.Unlock()
 
@@ -85,7 +86,7 @@ func (b *batcher) verify(ctx context.Context, claim bls.Claim) (bool, error) {
 	}
 }
 
-// leave takes c out of the queue or, where it was just given a lead, gives that to the next.
+// leave removes c from the queue. If c was just made a leader, the next in the queue becomes one.
 func (b *batcher) leave(c *check) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -98,12 +99,12 @@ func (b *batcher) leave(c *check) {
 		if w == lead {
 			b.pass()
 		}
-	default: // some leader has it, who will not be heard
+	default: // a leader verifies it; the result is not read
 	}
 }
 
-// leadFrom verifies c and a share of the queue, with a lead that it takes and b.mu locked. It leaves
-// b.mu unlocked, and the lead with another.
+// leadFrom verifies c and a share of the queue as a leader. b.mu is locked on entry and unlocked on
+// return. At the end it passes the lead on.
 func (b *batcher) leadFrom(c *check) {
 	n := b.share()
 	batch := append(make([]*check, 0, n), c)
@@ -112,28 +113,29 @@ func (b *batcher) leadFrom(c *check) {
 	b.budget.reserve(n)
 	b.mu.Unlock()
 
-	bad := n // should settle panic, all are refused
+	bad := n // if settle panics, all are refused
 	defer func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.budget.settle(n, bad)
 		for _, other := range batch[1:] {
-			other.wake <- answered
+			other.wake <- verified
 		}
 		b.pass()
 	}()
 	bad = settle(batch)
 }
 
-// share returns how many claims the next leader verifies, its own included: what the leaders have to
-// do between them, within what may be lost if they should fail.
+// share returns how many claims the next leader verifies, its own included: its part of the queue,
+// limited by the budget.
 func (b *batcher) share() int {
 	waiting, cores := len(b.queue)+1, runtime.GOMAXPROCS(0)
 	share := max(minShare, (waiting+cores-1)/cores)
 	return min(waiting, share, b.max, b.budget.batch())
 }
 
-// pass gives a lead to who has waited longest, or up. b.mu is locked.
+// pass makes the oldest caller of the queue a leader, or ends the lead if there is none. b.mu is
+// locked.
 func (b *batcher) pass() {
 	if len(b.queue) == 0 || b.leaders > runtime.GOMAXPROCS(0) {
 		b.leaders--
@@ -144,7 +146,7 @@ func (b *batcher) pass() {
 	next.wake <- lead
 }
 
-// settle verifies batch and returns how many of it do not hold.
+// settle verifies batch and returns how many of its claims are false.
 func settle(batch []*check) (bad int) {
 	claims := make([]bls.Claim, len(batch))
 	for i, c := range batch {
@@ -152,7 +154,7 @@ func settle(batch []*check) (bad int) {
 	}
 	oks, err := bls.VerifyBatch(bls.Augmented, claims, rand.Reader)
 	for i, c := range batch {
-		if err != nil { // no randomness; with crypto/rand the program would have ended
+		if err != nil { // no random bytes; crypto/rand would end the program
 			c.ok = c.claim.Key.Verify(bls.Augmented, c.claim.Message, c.claim.Signature)
 		} else {
 			c.ok = oks[i]

@@ -31,7 +31,7 @@ func BenchmarkSign(b *testing.B) {
 // BenchmarkCheck checks one request again and again, with a nonce store that forgets.
 func BenchmarkCheck(b *testing.B) {
 	now := time.Unix(1700000000, 0)
-	guard := &request.Guard{Now: clock(now), Nonces: store{}}
+	guard := &request.Authenticator{Now: clock(now), Nonces: store{}}
 	r := get(b)
 	r.Header = sign(b, request.Fetch, auth.StoreID{}, auth.NewKey(seed(1)), now, seed(1))
 	for b.Loop() {
@@ -70,12 +70,12 @@ func newCrowd(b *testing.B, identities int, now time.Time) *crowd {
 }
 
 // guards returns one that verifies in batches and one that does not, with nonce stores that forget.
-func guards(now time.Time) (batches, single *request.Guard) {
-	return &request.Guard{Now: clock(now), Nonces: store{}}, &request.Guard{Now: clock(now), Nonces: store{}, MaxBatch: 1}
+func guards(now time.Time) (batches, single *request.Authenticator) {
+	return &request.Authenticator{Now: clock(now), Nonces: store{}}, &request.Authenticator{Now: clock(now), Nonces: store{}, MaxBatch: 1}
 }
 
 // check checks request i of the crowd.
-func (c *crowd) check(g *request.Guard, i int) error {
+func (c *crowd) check(g *request.Authenticator, i int) error {
 	_, err := g.Check(c.requests[i%len(c.requests)], request.Fetch, auth.StoreID{})
 	return err
 }
@@ -106,7 +106,7 @@ func BenchmarkSaturated(b *testing.B) {
 	batches, single := guards(now)
 	for _, mode := range []struct {
 		name  string
-		guard *request.Guard
+		guard *request.Authenticator
 	}{{"one by one", single}, {"batches", batches}} {
 		b.Run(mode.name, func(b *testing.B) {
 			var next atomic.Int64
@@ -195,27 +195,27 @@ func BenchmarkRefused(b *testing.B) {
 	const outside = "800000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000004"
 	for _, tc := range []struct {
 		name  string
-		spoil func(g *request.Guard, r *http.Request)
+		spoil func(g *request.Authenticator, r *http.Request)
 		each  func(r *http.Request, i int64) // nil: all alike
 	}{
-		{"stale", func(g *request.Guard, _ *http.Request) { g.Now = clock(now.Add(time.Hour)) }, nil},
-		{"missing", func(_ *request.Guard, r *http.Request) { r.Header.Del(request.HeaderAuth) }, nil},
-		{"malformed", func(_ *request.Guard, r *http.Request) { r.Header.Set(request.HeaderAuth, "00") }, nil},
-		{"replayed", func(g *request.Guard, r *http.Request) {
+		{"stale", func(g *request.Authenticator, _ *http.Request) { g.Now = clock(now.Add(time.Hour)) }, nil},
+		{"missing", func(_ *request.Authenticator, r *http.Request) { r.Header.Del(request.HeaderAuth) }, nil},
+		{"malformed", func(_ *request.Authenticator, r *http.Request) { r.Header.Set(request.HeaderAuth, "00") }, nil},
+		{"replayed", func(g *request.Authenticator, r *http.Request) {
 			if _, err := g.Check(r, request.Fetch, auth.StoreID{}); err != nil {
 				b.Fatal(err)
 			}
 		}, nil},
-		{"no key", func(_ *request.Guard, r *http.Request) { r.Header.Set(request.HeaderIdentity, outside) }, nil},
-		{"no key, another each time", func(*request.Guard, *http.Request) {}, func(r *http.Request, i int64) {
+		{"no key", func(_ *request.Authenticator, r *http.Request) { r.Header.Set(request.HeaderIdentity, outside) }, nil},
+		{"no key, another each time", func(*request.Authenticator, *http.Request) {}, func(r *http.Request, i int64) {
 			r.Header[request.HeaderIdentity] = []string{fmt.Sprintf("8%095x", i)}
 		}},
-		{"no point", func(_ *request.Guard, r *http.Request) {
+		{"no point", func(_ *request.Authenticator, r *http.Request) {
 			r.Header.Set(request.HeaderAuth, "80"+strings.Repeat("0", 189)+"1")
 		}, nil},
 	} {
 		b.Run(tc.name, func(b *testing.B) {
-			guard, first := &request.Guard{Now: clock(now)}, get(b)
+			guard, first := &request.Authenticator{Now: clock(now)}, get(b)
 			first.Header = sign(b, request.Fetch, auth.StoreID{}, k, now, seed(1))
 			tc.spoil(guard, first)
 			var n atomic.Int64

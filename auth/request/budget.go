@@ -1,36 +1,37 @@
 package request
 
-// budget decides how much may be verified in batches when some of the signatures are bad. It counts
-// in units of one verification.
+// budget limits the cost of batches when some of the signatures are bad. Its unit is the cost
+// of one verification.
 //
-// Batches gain while their claims are true and lose when many are false. The budget holds what was
-// gained lately, and a batch is made only when it covers the most that this batch can lose. A true
-// claim that was verified alone adds a tenth of a unit, so that batches come back after a flood of
-// bad signatures. Hence all the work of any sequence of claims, over however many cores, is at most
-// 1.1 times that of verifying each alone, plus what the budget starts with.
+// A batch of true claims costs less than verifying each alone; one with many false claims costs
+// more. The budget is what was saved recently. A batch is made only if the budget covers the
+// most that it can lose. A true claim that was verified alone adds a tenth of a unit, so that
+// batches are made again after a flood of bad signatures. The cost of any sequence of claims,
+// on any number of cores, is therefore at most 1.1 times that of verifying each alone, plus the
+// initial budget.
 type budget struct {
 	left, most float64
 }
 
 const (
-	// costOfFalse is what one false claim adds to a batch: its part is looked at, and the claims
-	// of that part are verified one by one.
+	// costOfFalse is what one false claim adds to the cost of a batch: the part of the batch that
+	// has it is verified claim by claim.
 	costOfFalse = 12
 	// recovery is what a true claim that was verified alone adds.
 	recovery = 0.1
 )
 
-// newBudget returns a budget that is full: one that lets so many leaders make batches of n.
+// newBudget returns a full budget, with which that many leaders can make batches of n.
 func newBudget(leaders, n int) budget {
 	most := float64(leaders) * worst(n)
 	return budget{left: most, most: most}
 }
 
-// cost is what a batch of n takes when all of it is true: about 0.42 for each claim, and one for
-// the equation (bls.BenchmarkVerify64).
+// cost is the cost of a batch of n true claims: about 0.42 for each claim, and 1 for the equation
+// (bls.BenchmarkVerify64).
 func cost(n int) float64 { return 1 + float64(n)/2 }
 
-// worst is what a batch of n loses at most: its cost, with each claim verified besides.
+// worst is the most that a batch of n can lose: its cost, if each claim must be verified alone too.
 func worst(n int) float64 {
 	if n == 1 {
 		return 0
@@ -38,20 +39,20 @@ func worst(n int) float64 {
 	return cost(n)
 }
 
-// batch returns the length of the longest batch that the budget covers: 1 when that is under
-// worthwhile.
+// batch returns the length of the longest batch that the budget covers, or 1 if that is below
+// minBatch.
 func (b *budget) batch() int {
-	const worthwhile = 4 // shorter ones gain too little to fill the budget again
-	if n := int(2 * (b.left - 1)); n >= worthwhile {
+	const minBatch = 4 // shorter batches save too little to fill the budget again
+	if n := int(2 * (b.left - 1)); n >= minBatch {
 		return n
 	}
 	return 1
 }
 
-// reserve takes out what a batch of n can lose.
+// reserve subtracts the most that a batch of n can lose.
 func (b *budget) reserve(n int) { b.left -= worst(n) }
 
-// settle puts back what was reserved, with what the batch has gained or lost.
+// settle adds what was reserved for a batch, and what the batch saved or lost.
 func (b *budget) settle(n, bad int) {
 	gain := float64(n) - cost(n) - min(float64(n), costOfFalse*float64(bad))
 	if n == 1 {

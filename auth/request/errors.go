@@ -6,29 +6,29 @@ import (
 )
 
 var (
-	// ErrUnauthenticated is what every *Error is: HTTP 401.
+	// ErrUnauthenticated is wrapped by every *Error. Its HTTP status is 401.
 	ErrUnauthenticated = errors.New("request authentication failed")
-	// ErrReplayed is a NonceStore's answer for a nonce that it remembers.
+	// ErrReplayed is returned by a NonceStore for a nonce that was used.
 	ErrReplayed = errors.New("nonce was used before")
-	// ErrForgotten is a NonceStore's answer where it may have known the nonce and forgotten it,
-	// because the clock has stepped back.
+	// ErrForgotten is returned by a NonceStore for a nonce that it may have forgotten, because the
+	// clock has stepped back.
 	ErrForgotten = errors.New("nonce may have been forgotten")
-	// ErrNoncesFull means that no more nonces can be remembered for now: HTTP 503. See FullError.
+	// ErrNoncesFull means that a NonceStore has no room. Its HTTP status is 503. See FullError.
 	ErrNoncesFull = errors.New("nonce memory is full")
-	// ErrBusy means that too many requests wait for their signature to be verified: HTTP 503.
+	// ErrBusy means that too many requests wait for a verification. Its HTTP status is 503.
 	ErrBusy = errors.New("too many requests wait to be authenticated, try again in a second")
 )
 
-// Kind is why a request was not authenticated.
+// Kind classifies why a request was not authenticated.
 type Kind uint8
 
 // The kinds of Error.
 const (
-	Missing   Kind = iota + 1 // a header is not there
-	Malformed                 // a header is there twice, or is not what it should be
-	Stale                     // the timestamp is too far from now, or from before the server's start
-	Replayed                  // the same request came before
-	Signature                 // the signature is not the identity's over this request
+	Missing   Kind = iota + 1 // a header is missing
+	Malformed                 // a header occurs twice or has a wrong format
+	Stale                     // the timestamp is outside of the window, or before the server's start
+	Replayed                  // the nonce was used before
+	Signature                 // the signature does not verify
 )
 
 // String returns the kind's name in lower case.
@@ -48,11 +48,11 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Error says why a request is not authenticated. Its text is fixed for each reason and repeats
-// nothing of the request, so it may be sent back as it is (remote/PROTOCOL.md 3.4).
+// Error reports why a request was not authenticated. Its text is fixed for each reason and has
+// nothing from the request, so a server may send it to the client (remote/PROTOCOL.md 3.4).
 type Error struct {
 	Kind   Kind
-	Reason string // as remote/PROTOCOL.md 3.4 words it
+	Reason string // a text of remote/PROTOCOL.md 3.4
 }
 
 // Error implements error.
@@ -61,7 +61,7 @@ func (e *Error) Error() string { return ErrUnauthenticated.Error() + ": " + e.Re
 // Unwrap returns ErrUnauthenticated.
 func (e *Error) Unwrap() error { return ErrUnauthenticated }
 
-// FullError is ErrNoncesFull with the time after which some room will have come free.
+// FullError is ErrNoncesFull with the time after which a NonceStore has room again.
 type FullError struct{ RetryAfter time.Duration }
 
 // Error implements error.

@@ -14,7 +14,7 @@ import (
 // A server that tells callers whether it believes them, and a client that sends one request twice.
 func Example() {
 	store := auth.StoreID{0x0d, 0x16}
-	guard := &request.Guard{Start: time.Now()}
+	guard := &request.Authenticator{Start: time.Now()}
 	server := func(w http.ResponseWriter, r *http.Request) {
 		op, ok := request.OpOf(r.Method, "/roots")
 		if !ok {

@@ -8,28 +8,29 @@ import (
 	"github.com/dig-network/digstore/internal/bls"
 )
 
-// keyCacheSize bounds each of the two halves of keyCache, which take about 1 MiB when full, and
-// badKeys what it knows to be no keys, which takes 100 KiB.
+// keyCacheSize limits the keys in each half of keyCache, about 1 MiB in all. badKeys limits the
+// invalid keys, about 100 KiB.
 const (
 	keyCacheSize = 4096
 	badKeys      = 1024
 )
 
-// keyCache remembers decoded identity keys; decoding one is about a twentieth of a check alone, and
-// a tenth of one in a batch. New keys go to the young half. When that is full it becomes the old half
-// and the former old half is dropped. A key in the old half that is used again is young again, so
-// that what is in use stays.
+// keyCache caches decoded identity keys. Decoding takes about a twentieth of the time of a
+// check, and a tenth in a batch. New keys go to the young half. When it is full, it becomes the
+// old half, and the previous old half is dropped. A key of the old half that is used moves to
+// the young half.
 //
-// What is no key takes as long to find out, and nobody needs a signature to ask, so that is
-// remembered too, apart from the keys; all of it is forgotten when there is no more room.
+// Detecting an invalid key takes as long as decoding a valid one, and a client needs no
+// signature to cause it. So invalid keys are cached too, in a separate map, which is cleared
+// when it is full.
 type keyCache struct {
 	mu         sync.Mutex
 	young, old map[auth.PublicKey]*bls.PublicKey
 	bad        map[auth.PublicKey]struct{}
 }
 
-// get returns the key decoded. The error is bls.ParsePublicKey's, or errBadKey. Of keys only what keep
-// was told of is remembered.
+// get returns the decoded key. The error is bls.ParsePublicKey's or errBadKey. get does not add
+// valid keys to the cache: see keep.
 func (c *keyCache) get(pub auth.PublicKey) (*bls.PublicKey, error) {
 	c.mu.Lock()
 	k, ok := c.young[pub]
@@ -58,10 +59,10 @@ func (c *keyCache) get(pub auth.PublicKey) (*bls.PublicKey, error) {
 	return k, err
 }
 
-// errBadKey is for a key that was found to be none before.
-var errBadKey = errors.New("no key")
+// errBadKey is the error of a key in keyCache.bad.
+var errBadKey = errors.New("invalid key")
 
-// keep remembers k, the key of pub, which has just verified a signature: others are not worth the room.
+// keep adds k, the key of pub, to the cache. It is called only for keys with a valid signature.
 func (c *keyCache) keep(pub auth.PublicKey, k *bls.PublicKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

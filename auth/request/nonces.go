@@ -10,56 +10,56 @@ import (
 	"github.com/dig-network/digstore/auth"
 )
 
-// Nonce is a request's nonce, with what a store needs to know about it.
+// Nonce is the nonce of a request, with its identity and times.
 type Nonce struct {
 	Identity auth.PublicKey
 	Value    [NonceSize]byte
 	At       time.Time // the request's timestamp
-	Until    time.Time // when the request is stale for sure, and the nonce may be forgotten
-	Mutating bool      // the request changes what the server holds: Op.Mutating
+	Until    time.Time // when the request is stale and the nonce may be forgotten
+	Mutating bool      // Op.Mutating of the request
 }
 
-// NonceStore remembers nonces. Servers that answer under one name can share one, or each has its
-// own and some sender may be believed once by each. It is safe for concurrent use.
+// NonceStore stores used nonces. Servers with the same host name should share one; if each has its
+// own, a request can be accepted once by each. Implementations are safe for concurrent use.
 type NonceStore interface {
-	// Use remembers n and returns nil or, in the same step, finds that it must not be used:
-	// ErrReplayed when it is remembered already, ErrForgotten when it may have been and was
-	// forgotten, ErrNoncesFull (perhaps a *FullError) when it cannot be remembered. Other errors
-	// are failures of the store; the request is not accepted then. now is the guard's clock.
+	// Use atomically checks and stores n. It returns ErrReplayed if n is stored already,
+	// ErrForgotten if n may have been stored and forgotten, and ErrNoncesFull (or a *FullError) if
+	// there is no room. Other errors are failures of the store. The request is accepted only if the
+	// error is nil. now is the time of the Authenticator.
 	Use(ctx context.Context, n Nonce, now time.Time) error
 }
 
-// Peeker is what a NonceStore can be besides, for a Guard to refuse replays before it verifies a
-// signature. It is safe for concurrent use.
+// Peeker is an optional interface of a NonceStore. With it an Authenticator refuses replays
+// before it verifies a signature. Implementations are safe for concurrent use.
 type Peeker interface {
-	// Peek returns ErrReplayed or ErrForgotten where Use would, and nil otherwise, and remembers
-	// nothing. Other errors are failures of the store.
+	// Peek returns ErrReplayed or ErrForgotten if Use would, and stores nothing. Other errors are
+	// failures of the store.
 	Peek(ctx context.Context, n Nonce, now time.Time) error
 }
 
-// A Persistent is what a NonceStore can be besides: one that remembers the nonces of mutating
-// requests after a restart. It is safe for concurrent use.
+// Persistent is an optional interface of a NonceStore that keeps the nonces of mutating requests
+// after a restart. Implementations are safe for concurrent use.
 type Persistent interface {
-	// Since returns the timestamp from which on such nonces are remembered. A Guard refuses
-	// mutating requests with earlier ones.
+	// Since returns the earliest timestamp for which nonces are kept. An Authenticator refuses
+	// mutating requests with earlier timestamps.
 	Since() time.Time
 }
 
-// Limits of a Nonces that are not given otherwise.
+// The default limits of a Nonces.
 const (
 	DefaultMaxNonces            = 1 << 20
 	DefaultMaxNoncesPerIdentity = 1 << 14
 )
 
-// NoncesOptions are a Nonces' limits. Zero and negative values mean the defaults.
+// NoncesOptions are the limits of a Nonces. Zero and negative values mean the defaults.
 type NoncesOptions struct {
 	Max            int // entries in all: 1,048,576
 	MaxPerIdentity int // entries of one identity: 16,384
 }
 
-// Nonces is a NonceStore in memory. It takes about 70 bytes for each entry and 40 for each identity,
-// grows with use up to its limits, and forgets an entry only when its time is over. It starts
-// nothing: what is over is dropped while new nonces come.
+// Nonces is a NonceStore in memory. It uses about 70 bytes for each entry and 40 for each
+// identity, up to its limits. It forgets an entry only after its Until time. It has no
+// goroutine: Use and Peek remove expired entries.
 type Nonces struct {
 	max, maxPerIdentity int
 
@@ -67,13 +67,13 @@ type Nonces struct {
 	seen   map[nonceKey]struct{}
 	byTime map[int64]*expiring // by the second after which they are forgotten
 	count  map[holder]int      // entries of each identity
-	pruned int64               // the second of the last look for expired entries
+	pruned int64               // the second of the last prune
 	floor  int64               // the newest timestamp of a forgotten entry
 }
 
-// nonceKey and holder are the beginnings of SHA-256(identity || nonce) and SHA-256(identity), so
-// that memory does not depend on how many identities there are. Equal nonceKeys of different
-// nonces need 2^64 work, for one's own request to be refused; equal holders share a limit.
+// nonceKey and holder are the first bytes of SHA-256(identity || nonce) and SHA-256(identity),
+// which saves memory. To find two nonces with the same nonceKey takes 2^64 hashes and only
+// makes one's own request fail. Identities with the same holder share a limit.
 type (
 	nonceKey [16]byte
 	holder   [8]byte
@@ -94,7 +94,7 @@ var (
 	_ Peeker     = (*Nonces)(nil)
 )
 
-// NewNonces makes an empty memory. Nil options mean the defaults.
+// NewNonces returns an empty Nonces. Nil options mean the defaults.
 func NewNonces(o *NoncesOptions) *Nonces {
 	n := &Nonces{max: DefaultMaxNonces, maxPerIdentity: DefaultMaxNoncesPerIdentity}
 	if o != nil && o.Max > 0 {
@@ -113,7 +113,7 @@ func (m *Nonces) reset() {
 	m.count = make(map[holder]int)
 }
 
-// Use is NonceStore's. It does not block, and ignores ctx.
+// Use implements NonceStore. It does not block and ignores ctx.
 func (m *Nonces) Use(_ context.Context, n Nonce, now time.Time) error {
 	key, from := keysOf(n)
 	m.mu.Lock()
@@ -137,7 +137,7 @@ func (m *Nonces) Use(_ context.Context, n Nonce, now time.Time) error {
 	return nil
 }
 
-// Peek is Peeker's. It does not block, and ignores ctx.
+// Peek implements Peeker. It does not block and ignores ctx.
 func (m *Nonces) Peek(_ context.Context, n Nonce, now time.Time) error {
 	key, _ := keysOf(n)
 	m.mu.Lock()
@@ -156,15 +156,15 @@ func (m *Nonces) peek(key nonceKey, at time.Time) error {
 	return nil
 }
 
-// Len returns how many nonces are remembered, expired ones that were not dropped yet included.
+// Len returns the number of entries, including expired ones that were not removed yet.
 func (m *Nonces) Len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.seen)
 }
 
-// prune drops what ended before now. There is one list for each second, so a look at all of them
-// is short, and one in a second is enough.
+// prune removes the entries that expired before now. There is one list for each second, and prune
+// runs at most once a second.
 func (m *Nonces) prune(now int64) {
 	if now == m.pruned {
 		return
@@ -184,11 +184,11 @@ func (m *Nonces) prune(now int64) {
 		delete(m.byTime, until)
 	}
 	if len(m.seen) == 0 {
-		m.reset() // maps keep the room that they grew to
+		m.reset() // a map does not shrink
 	}
 }
 
-// untilNext returns how long it takes until the next entry of anyone is forgotten, at least a second.
+// untilNext returns the time until the next entry expires, at least a second.
 func (m *Nonces) untilNext(now int64) time.Duration {
 	next := int64(math.MaxInt64)
 	for until := range m.byTime {

@@ -2,7 +2,7 @@ package request
 
 import "net/http"
 
-// Op is what a request asks for: the method tag that its signature covers.
+// Op is an operation of the protocol. The signature of a request covers it.
 type Op string
 
 // The operations of remote/PROTOCOL.md 3.2.
@@ -19,9 +19,9 @@ const (
 	Tombstone    Op = "tombstone"     // POST /tombstone
 )
 
-// OpOf returns the operation of an HTTP method and what follows /stores/{id} in the path, "" or
-// beginning with a slash. It is false where there is none: such a request gets 404 or 405 and
-// reaches no handler.
+// OpOf returns the operation of an HTTP method and the path after /stores/{id}, which is "" or
+// begins with a slash. It returns false if there is no such operation; a server answers with
+// 404 or 405.
 func OpOf(method, tail string) (Op, bool) {
 	if method == http.MethodHead {
 		method = http.MethodGet
@@ -52,8 +52,8 @@ func OpOf(method, tail string) (Op, bool) {
 	return op, op != ""
 }
 
-// Mutating reports whether the operation changes what a server holds. Such requests are never
-// accepted when their nonce cannot be remembered.
+// Mutating reports whether the operation changes a store at the server. Such a request is accepted
+// only if its nonce can be stored.
 func (op Op) Mutating() bool {
 	return op == Push || op == PushInit || op == PushComplete || op == Tombstone
 }

@@ -26,8 +26,8 @@ const NonceSize = 32
 
 const messageTag = "digstore:req:v1"
 
-// Message returns the 32 bytes that are signed for a request (package comment). Of the time only
-// the unix second counts.
+// Message returns the 32 bytes that are signed for a request; see the package comment. It uses the
+// time in whole seconds.
 func Message(op Op, s auth.StoreID, at time.Time, nonce [NonceSize]byte) [32]byte {
 	return message(op, s, uint64(at.Unix()), nonce)
 }
@@ -42,19 +42,20 @@ func message(op Op, s auth.StoreID, at uint64, nonce [NonceSize]byte) [32]byte {
 	return sha256.Sum256(b)
 }
 
-// Sign signs r for one attempt, with the time of now and a fresh nonce, and sets its four headers,
-// replacing what was in them. by.Sign runs under r's context. The request must not be sent again
-// under the same signature, also not by the HTTP library on its own after a broken connection.
+// Sign signs r for one attempt, with the current time and a new nonce. It sets the four headers and
+// replaces their previous values. It passes r's context to by.Sign. The request must not be sent
+// twice with the same signature, not even by the HTTP client after a broken connection.
 func Sign(r *http.Request, op Op, s auth.StoreID, by auth.Signer) error {
 	var nonce [NonceSize]byte
 	rand.Read(nonce[:]) // never fails
 	return SignAt(r, op, s, by, time.Now(), nonce)
 }
 
-// SignAt is Sign with the caller's clock and randomness.
-func SignAt(r *http.Request, op Op, s auth.StoreID, by auth.Signer, at time.Time, nonce [NonceSize]byte) error {
+// SignAt is Sign with a given time and nonce.
+func SignAt(r *http.Request, op Op, s auth.StoreID, by auth.Signer, at time.Time,
+	nonce [NonceSize]byte) error {
 	if !op.Valid() {
-		return fmt.Errorf("sign request: no operation %q", op)
+		return fmt.Errorf("sign request: unknown operation %q", op)
 	}
 	msg := Message(op, s, at, nonce)
 	sig, err := by.Sign(r.Context(), msg[:])

@@ -57,7 +57,7 @@ func seed(b byte) (s [32]byte) {
 	return s
 }
 
-// clock is a Guard's Now that stands still.
+// clock returns a clock that always shows the same time.
 func clock(at time.Time) func() time.Time { return func() time.Time { return at } }
 
 // get makes a request without headers.
@@ -92,7 +92,7 @@ func TestVectors(t *testing.T) {
 			"X-Dig-Identity": {c.PK.String()}, "X-Dig-Timestamp": {c.Timestamp},
 			"X-Dig-Nonce": {c.Nonce.String()}, "X-Dig-Auth": {c.Signature.String()},
 		}
-		who, err := (&request.Guard{Now: clock(at)}).Check(r, c.Method, c.StoreID)
+		who, err := (&request.Authenticator{Now: clock(at)}).Check(r, c.Method, c.StoreID)
 		if unix > math.MaxInt64 { // never fresh; the signature is looked at all the same
 			same(t, kind(err), request.Stale)
 			who, err = c.PK, verify(c.PK, msg[:], c.Signature)
@@ -260,7 +260,7 @@ func TestHostileHeaders(t *testing.T) {
 			}
 			for _, route := range routes {
 				r := hostile(t, c.Header, values, route.method, route.tail, route.op, store, k, other, now)
-				guard := &request.Guard{Now: clock(now), Start: now.Add(-time.Hour)}
+				guard := &request.Authenticator{Now: clock(now), Start: now.Add(-time.Hour)}
 				op, ok := request.OpOf(r.Method, strings.TrimPrefix(r.URL.Path, "/stores/"+store.String()))
 				same(t, ok, true)
 				who, err := guard.Check(r, op, store)

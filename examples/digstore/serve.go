@@ -178,7 +178,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	}
 	if nonces != nil {
 		defer nonces.Close()
-		o.Guard = &request.Guard{Nonces: nonces}
+		o.Authenticator = &request.Authenticator{Nonces: nonces}
 	}
 	srv := server.New(ws, o)
 	handler, err := f.handler(srv, o)

@@ -141,7 +141,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request, a *Access) (*call
 		return nil, nil, rateLimited(wait)
 	}
 	if open := s.opt.Anonymous && (!rt.op.Mutating() || s.opt.AnonymousWrites); !open {
-		if c.by.Identity, err = s.opt.Guard.Check(r, rt.op, store); err != nil {
+		if c.by.Identity, err = s.opt.Authenticator.Check(r, rt.op, store); err != nil {
 			return nil, nil, err
 		}
 		a.Identity = fingerprint(c.by.Identity)

@@ -94,10 +94,10 @@ type Options struct {
 	// DownloadIdle is how long a client may take nothing of its answer before it is cut off; in the long run it has to
 	// take 4 KiB a second. Default 1 minute. It needs a ResponseWriter that can set write deadlines.
 	DownloadIdle time.Duration
-	// Guard authenticates requests. Default one of its own, with a window of 300 s and a bounded nonce memory, which
+	// Authenticator authenticates requests. Default one of its own, with a window of 300 s and a bounded nonce memory, which
 	// does not outlive the process: package noncefile keeps the nonces of pushes and tombstones on disk.
-	Guard *request.Guard
-	// Now is the clock of limits, pending roots and the default Guard. Default [time.Now].
+	Authenticator *request.Authenticator
+	// Now is the clock of limits, pending roots and the default Authenticator. Default [time.Now].
 	Now func() time.Time
 	// Logger gets what answers do not say: the causes of status 500. Default: discarded. No keys or tokens are logged.
 	Logger *slog.Logger
@@ -122,8 +122,8 @@ func (o *Options) withDefaults() Options {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
-	if d.Guard == nil {
-		d.Guard = &request.Guard{Now: d.Now, Start: d.Now()}
+	if d.Authenticator == nil {
+		d.Authenticator = &request.Authenticator{Now: d.Now, Start: d.Now()}
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)

@@ -1,9 +1,9 @@
-// Package noncefile keeps the nonces of mutating requests in a file, so that no restart of a server
-// makes a request good a second time.
+// Package noncefile keeps the nonces of mutating requests in a file, so that a server refuses
+// replays after a restart.
 //
 //	nonces, err := noncefile.Open("nonces.bin", nil)
-//	guard := &request.Guard{Nonces: nonces}
-//	server := server.New(backend, &server.Options{Guard: guard})
+//	authenticator := &request.Authenticator{Nonces: nonces}
+//	server := server.New(backend, &server.Options{Authenticator: authenticator})
 package noncefile
 
 import (
@@ -24,20 +24,19 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// DefaultMax is how many nonces of mutating requests a file holds by default.
+// DefaultMax is how many nonces of mutating requests a file has at most by default.
 const DefaultMax = 1 << 17
 
-// Options are the choices of a [File]. Fields that are not positive, and nil ones, take their defaults.
+// Options configure a [File]. Zero, negative and nil values mean the defaults.
 type Options struct {
-	// FS is where the file lives. Default: the disk, or, where Beneath is set, the part of it below
-	// that folder, in which no link is followed.
+	// FS is the file system. Default: that of the operating system or, if Beneath is set, the part
+	// of it below that folder, where links are not followed.
 	FS      diskfs.FS
 	Beneath string
-	// Max is how many nonces of mutating requests are remembered at the same time; more of them are
-	// refused with [request.ErrNoncesFull]. Default [DefaultMax]. The file has at most 200 bytes
-	// for each.
+	// Max is how many nonces of mutating requests are kept at the same time. More are refused with
+	// [request.ErrNoncesFull]. Default [DefaultMax]. The file has at most 200 bytes for each.
 	Max int
-	// Memory bounds what is remembered in memory, the nonces of reads included.
+	// Memory limits the nonces in memory, including those of reads.
 	Memory *request.NoncesOptions
 	// Now is the clock that Open uses. Default [time.Now].
 	Now func() time.Time
@@ -45,11 +44,11 @@ type Options struct {
 
 // The file is a header and records of equal length, integers in big-endian order:
 //
-//	header  "DIGNONC1" || i64 since || u32 CRC-32C of what stands before it
-//	record  identity(48) || nonce(32) || i64 at || i64 until || u32 CRC-32C of what stands before it
+//	header  "DIGNONC1" || i64 since || u32 CRC-32C of the bytes before it
+//	record  identity(48) || nonce(32) || i64 at || i64 until || u32 CRC-32C of the bytes before it
 //
-// Times are unix seconds. A record whose checksum does not hold was being written when the server
-// died, so its request was never accepted: it is skipped.
+// Times are unix seconds. A record with a wrong checksum was not written completely before a crash.
+// Its request was not accepted, so the record is skipped.
 const (
 	magic      = "DIGNONC1"
 	headerSize = len(magic) + 8 + 4
@@ -57,23 +56,23 @@ const (
 
 	// startSlack is how much older than a new file a request may be.
 	startSlack = 5 * time.Second
-	// firstRewrite is how many records a file has at least before it is written anew.
+	// firstRewrite is how many records a file has at least before it is rewritten.
 	firstRewrite = 1024
-	// fullWait is how long a full file is left as it is.
+	// fullWait is how long a full file is not rewritten.
 	fullWait = 10 * time.Second
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// ErrDamaged says that a file of nonces has no readable header. A server that starts without the
-// file may accept requests of the last ten minutes again; after ten minutes it can be removed.
+// ErrDamaged means that a file of nonces has no valid header. The file can be removed ten minutes
+// after the last request. If it is removed earlier, requests of that time can be replayed.
 var ErrDamaged = errors.New("not a file of nonces")
 
-// A File is a [request.NonceStore] that remembers all nonces in memory and those of mutating
-// requests in a file too. Use returns for such a nonce when it is on disk: requests that come at
-// the same time share a sync. The file is written anew when more than half of it is over.
+// A File is a [request.NonceStore] that keeps all nonces in memory, and those of mutating
+// requests in a file too. Use returns after such a nonce was synced to disk; concurrent
+// requests share a sync. The file is rewritten when more than half of its records have expired.
 //
-// It is safe for concurrent use. One File at a time has the file open.
+// It is safe for concurrent use. Only one File at a time can have a file open.
 type File struct {
 	fsys diskfs.FS
 	name string
@@ -81,19 +80,19 @@ type File struct {
 	mem  *request.Nonces
 	lock io.Closer
 
-	syncing sync.Mutex // held while the file is synced or written anew; taken before mu
+	syncing sync.Mutex // held while the file is synced or rewritten; locked before mu
 
 	mu      sync.Mutex
 	f       diskfs.File
 	size    int64
-	rewrite int             // records in the file from which on it is written anew
+	rewrite int             // number of records at which the file is rewritten
 	inFile  int             // records in the file
-	live    []request.Nonce // what the file is written from, in the order of arrival
+	live    []request.Nonce // nonces that have not expired, in the order of arrival
 	since   time.Time
 	full    time.Time // until then the file has no room
 	written uint64    // records written in all
-	synced  uint64    // and of these synced
-	broken  bool      // a write failed: the file has to be written anew
+	synced  uint64    // records of written that are synced
+	broken  bool      // a write failed: the file must be rewritten
 }
 
 var (
@@ -102,9 +101,9 @@ var (
 	_ request.Persistent = (*File)(nil)
 )
 
-// Open opens the file of a name, or makes one. Of requests from more than 5 seconds before it was
-// made it knows nothing: see Since. A file that another File has open is [diskfs.ErrLocked], one
-// without a readable header ErrDamaged. The caller closes it.
+// Open opens a file, or makes it if it does not exist. A new file has no nonces of earlier
+// requests: see Since. A file that another File has open is [diskfs.ErrLocked], and one without
+// a valid header ErrDamaged. The caller closes the File.
 func Open(name string, o *Options) (*File, error) {
 	if o == nil {
 		o = &Options{}
@@ -130,7 +129,7 @@ func Open(name string, o *Options) (*File, error) {
 	}
 	err = s.load(now)
 	if err == nil {
-		err = s.writeAnew(now)
+		err = s.rewriteFile(now)
 	}
 	if err != nil {
 		_ = s.lock.Close()
@@ -150,7 +149,7 @@ func (s *File) load(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if len(b) < headerSize || string(b[:len(magic)]) != magic || !sumHolds(b[:headerSize]) {
+	if len(b) < headerSize || string(b[:len(magic)]) != magic || !checksumMatches(b[:headerSize]) {
 		return ErrDamaged
 	}
 	s.since = time.Unix(int64(binary.BigEndian.Uint64(b[len(magic):])), 0)
@@ -166,14 +165,14 @@ func (s *File) load(now time.Time) error {
 			continue
 		}
 		if err := s.mem.Use(context.Background(), n, now); err != nil {
-			return err // the memory is smaller than it was
+			return err // Options.Memory is smaller than before
 		}
 		s.live = append(s.live, n)
 	}
 	return nil
 }
 
-// expire reports whether a nonce is over. What is forgotten cannot be told from what never came.
+// expire reports whether a nonce has expired. It then moves since behind the nonce's timestamp.
 func (s *File) expire(n request.Nonce, now time.Time) bool {
 	if !n.Until.Before(now) {
 		return false
@@ -184,11 +183,12 @@ func (s *File) expire(n request.Nonce, now time.Time) bool {
 	return true
 }
 
-// writeAnew writes the file with what is not over. The caller holds both locks, or is alone.
-func (s *File) writeAnew(now time.Time) error {
+// rewriteFile replaces the file with one of the nonces that have not expired. The caller holds both
+// locks, or is the only user.
+func (s *File) rewriteFile(now time.Time) error {
 	s.live = slices.DeleteFunc(s.live, func(n request.Nonce) bool { return s.expire(n, now) })
 	b := append(make([]byte, 0, headerSize+len(s.live)*recordSize), magic...)
-	b = sealed(binary.BigEndian.AppendUint64(b, uint64(s.since.Unix())), 0)
+	b = withChecksum(binary.BigEndian.AppendUint64(b, uint64(s.since.Unix())), 0)
 	for _, n := range s.live {
 		b = appendRecord(b, n)
 	}
@@ -210,20 +210,20 @@ func (s *File) writeAnew(now time.Time) error {
 	return nil
 }
 
-// Since is that of [request.Persistent]: the time at which the file was made, less 5 seconds, or
-// the newest timestamp that it has forgotten.
+// Since implements [request.Persistent]. It returns the time 5 seconds before the file was made, or
+// the newest timestamp of a forgotten nonce.
 func (s *File) Since() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.since
 }
 
-// Peek is [request.Peeker]'s.
+// Peek implements [request.Peeker].
 func (s *File) Peek(ctx context.Context, n request.Nonce, now time.Time) error {
 	return s.mem.Peek(ctx, n, now)
 }
 
-// Use is [request.NonceStore]'s. A nonce that could not be written is not accepted, now or later.
+// Use implements [request.NonceStore]. A nonce that could not be written stays refused.
 func (s *File) Use(ctx context.Context, n request.Nonce, now time.Time) error {
 	if !n.Mutating {
 		return s.mem.Use(ctx, n, now)
@@ -240,7 +240,7 @@ func (s *File) Use(ctx context.Context, n request.Nonce, now time.Time) error {
 	return nil
 }
 
-// room makes sure that the file can take a record, and writes it anew where that helps.
+// room makes room for a record, if necessary by a rewrite.
 func (s *File) room(now time.Time) error {
 	s.mu.Lock()
 	need := s.broken || s.inFile >= s.rewrite || len(s.live) >= s.max
@@ -255,10 +255,10 @@ func (s *File) room(now time.Time) error {
 	if wait := s.full.Sub(now); wait > 0 && wait <= fullWait {
 		return &request.FullError{RetryAfter: wait}
 	}
-	if !s.broken && s.inFile < s.rewrite && len(s.live) < s.max { // another one was first
+	if !s.broken && s.inFile < s.rewrite && len(s.live) < s.max { // another call did it
 		return nil
 	}
-	if err := s.writeAnew(now); err != nil {
+	if err := s.rewriteFile(now); err != nil {
 		return fmt.Errorf("write nonces %s: %w", s.name, err)
 	}
 	if len(s.live) >= s.max {
@@ -268,7 +268,7 @@ func (s *File) room(now time.Time) error {
 	return nil
 }
 
-// keep writes a record and waits until it is synced.
+// keep writes a record and syncs it.
 func (s *File) keep(n request.Nonce) error {
 	s.mu.Lock()
 	s.live = append(s.live, n)
@@ -312,7 +312,7 @@ func (s *File) keep(n request.Nonce) error {
 	return nil
 }
 
-// Close lets go of the file. The File must not be used afterwards.
+// Close closes the file. The File must not be used afterwards.
 func (s *File) Close() error {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
@@ -327,12 +327,12 @@ func (s *File) Close() error {
 	return errors.Join(err, s.lock.Close())
 }
 
-// sealed appends the checksum of b from begin on.
-func sealed(b []byte, begin int) []byte {
+// withChecksum appends the checksum of b[begin:].
+func withChecksum(b []byte, begin int) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[begin:], castagnoli))
 }
 
-func sumHolds(b []byte) bool {
+func checksumMatches(b []byte) bool {
 	n := len(b) - 4
 	return crc32.Checksum(b[:n], castagnoli) == binary.BigEndian.Uint32(b[n:])
 }
@@ -343,11 +343,11 @@ func appendRecord(b []byte, n request.Nonce) []byte {
 	b = append(b, n.Value[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(n.At.Unix()))
 	b = binary.BigEndian.AppendUint64(b, uint64(n.Until.Unix()))
-	return sealed(b, begin)
+	return withChecksum(b, begin)
 }
 
 func parseRecord(b []byte) (n request.Nonce, ok bool) {
-	if !sumHolds(b) {
+	if !checksumMatches(b) {
 		return n, false
 	}
 	at := copy(n.Identity[:], b)

@@ -53,7 +53,7 @@ func TestReplayAfterRestart(t *testing.T) {
 			disk := diskfs.NewCrash("/d")
 			now := start
 			check := func(s *noncefile.File, header http.Header) error {
-				guard := &request.Guard{Now: func() time.Time { return now }, Nonces: s}
+				guard := &request.Authenticator{Now: func() time.Time { return now }, Nonces: s}
 				_, err := guard.Check(&http.Request{Header: header}, op, store)
 				return err
 			}

@@ -17,13 +17,13 @@ import (
 const (
 	// DefaultWindow is how far a timestamp may be from now, either way.
 	DefaultWindow = 300 * time.Second
-	// startSlack is how much older than the guard's start a mutating request may be.
+	// startSlack is how much older than the server's start a mutating request may be.
 	startSlack = 5 * time.Second
-	// forgetSlack is how long after its request is stale a nonce is kept.
+	// forgetSlack is how long a nonce is kept after its request is stale.
 	forgetSlack = time.Second
 )
 
-// The fixed answers of remote/PROTOCOL.md 3.4.
+// The errors of remote/PROTOCOL.md 3.4.
 var (
 	noIdentity   = &Error{Missing, "missing " + HeaderIdentity}
 	noTimestamp  = &Error{Missing, "missing/invalid " + HeaderTimestamp}
@@ -39,27 +39,27 @@ var (
 	replayed     = &Error{Replayed, "replayed nonce"}
 )
 
-// Guard checks requests. Its zero value works. Fields may be changed until the first Check; a
-// Guard must not be copied after it. It is safe for concurrent use, and there should be one for a
-// server, not one for each request.
-type Guard struct {
-	// Window is how far a timestamp may be from now, in whole seconds, either way; the limit itself
-	// is accepted. Zero and negative values mean 300 seconds.
+// An Authenticator authenticates requests. Its zero value is ready to use. Its fields must not
+// be changed, and it must not be copied, after the first Check. It is safe for concurrent use.
+// A server uses one Authenticator for all requests.
+type Authenticator struct {
+	// Window is how far a timestamp may be before or after now, in whole seconds, the limit
+	// included. Zero and negative values mean 300 seconds.
 	Window time.Duration
 	// Now is the clock. Nil means time.Now.
 	Now func() time.Time
 	// Nonces remembers the nonces of accepted requests. Nil means NewNonces(nil).
 	Nonces NonceStore
-	// Start is when the server started. Where Nonces is not Persistent, mutating requests that were
-	// signed more than 5 seconds before it are refused, since the server may have accepted them
-	// before its start; those that it accepted with a timestamp in the future pass once more.
-	// Zero means the time of the first Check.
+	// Start is when the server started. If Nonces is not Persistent, mutating requests that were
+	// signed more than 5 seconds before it are refused, because the server may have accepted them
+	// before its start. Requests that it accepted with a timestamp in the future can be replayed
+	// once. Zero means the time of the first Check.
 	Start time.Time
-	// MaxBatch is how many signatures are verified together at most, when more requests come than
-	// there are cores. 1 means each by itself. Zero and negative values mean 64.
+	// MaxBatch is how many signatures are verified together at most, if more requests wait than
+	// there are cores. 1 disables batches. Zero and negative values mean 64.
 	MaxBatch int
-	// MaxWaiting is how many requests may wait for a core that verifies their signature; Check
-	// refuses more with ErrBusy. Zero and negative values mean 4,096.
+	// MaxWaiting is how many requests may wait for a verification. Check refuses more with
+	// ErrBusy. Zero and negative values mean 4,096.
 	MaxWaiting int
 
 	once  sync.Once
@@ -67,7 +67,7 @@ type Guard struct {
 	batch *batcher
 }
 
-func (g *Guard) init() {
+func (g *Authenticator) init() {
 	if g.Window <= 0 {
 		g.Window = DefaultWindow
 	}
@@ -89,19 +89,20 @@ func (g *Guard) init() {
 	g.batch = newBatcher(g.MaxBatch, g.MaxWaiting)
 }
 
-// Check authenticates r as a request for op on store s and returns who sent it. It reads the four
-// headers and nothing else of r. What is cheap to check is checked first, and nothing is remembered
-// of a request whose signature does not verify. It starts no goroutine: signatures that wait at the
-// same time are verified together, on the goroutines of the callers, at most one for each core.
+// Check authenticates r as a request for op on store s and returns the identity of its sender.
+// It reads only the four headers of r. Cheap checks come first, and a request whose signature
+// does not verify leaves no state. Check starts no goroutine: waiting signatures are verified
+// together on the goroutines of the callers, at most one for each core.
 //
-// Errors are an *Error, which is ErrUnauthenticated and may be sent back; for mutating operations
-// ErrNoncesFull (a *FullError), which asks for 503 and Retry-After; ErrBusy, which asks for the same;
-// that of r's context, when it ends while r waits; or a failure of the NonceStore.
-// Anyone with a key passes: what they may do is decided elsewhere.
-func (g *Guard) Check(r *http.Request, op Op, s auth.StoreID) (auth.PublicKey, error) {
+// The error is an *Error, which wraps ErrUnauthenticated and may be sent to the client;
+// ErrNoncesFull (a *FullError) for a mutating operation; ErrBusy; the error of r's context, if
+// it ends while r waits; or an error of the NonceStore. A server answers ErrNoncesFull and
+// ErrBusy with status 503 and Retry-After. Check accepts any valid key: it does not decide what
+// the identity may do.
+func (g *Authenticator) Check(r *http.Request, op Op, s auth.StoreID) (auth.PublicKey, error) {
 	g.once.Do(g.init)
 	if !op.Valid() {
-		return auth.PublicKey{}, fmt.Errorf("check request: no operation %q", op)
+		return auth.PublicKey{}, fmt.Errorf("check request: unknown operation %q", op)
 	}
 	now := g.Now()
 	c, err := read(r.Header)
@@ -114,8 +115,11 @@ func (g *Guard) Check(r *http.Request, op Op, s auth.StoreID) (auth.PublicKey, e
 	if err := c.decode(); err != nil {
 		return auth.PublicKey{}, err
 	}
-	at := time.Unix(int64(c.at), 0) // fresh, hence within int64
-	n := Nonce{Identity: c.identity, Value: c.nonce, At: at, Until: at.Add(g.Window + forgetSlack), Mutating: op.Mutating()}
+	at := time.Unix(int64(c.at), 0) // fresh, so it fits in an int64
+	n := Nonce{
+		Identity: c.identity, Value: c.nonce,
+		At: at, Until: at.Add(g.Window + forgetSlack), Mutating: op.Mutating(),
+	}
 	if known, ok := g.Nonces.(Peeker); ok {
 		if err := known.Peek(r.Context(), n, now); err != nil {
 			return auth.PublicKey{}, refusal(err)
@@ -131,7 +135,7 @@ func (g *Guard) Check(r *http.Request, op Op, s auth.StoreID) (auth.PublicKey, e
 	return c.identity, nil
 }
 
-// refusal is the answer to an error of a NonceStore.
+// refusal converts an error of a NonceStore to that of Check.
 func refusal(err error) error {
 	switch {
 	case errors.Is(err, ErrReplayed):
@@ -142,8 +146,8 @@ func refusal(err error) error {
 	return fmt.Errorf("remember the nonce of a request: %w", err)
 }
 
-// verify checks the signature, perhaps together with others.
-func (g *Guard) verify(ctx context.Context, op Op, s auth.StoreID, c *credentials) error {
+// verify verifies the signature, possibly in a batch.
+func (g *Authenticator) verify(ctx context.Context, op Op, s auth.StoreID, c *credentials) error {
 	key, err := g.keys.get(c.identity)
 	if err != nil {
 		return badKey
@@ -164,11 +168,12 @@ func (g *Guard) verify(ctx context.Context, op Op, s auth.StoreID, c *credential
 	return nil
 }
 
-// fresh reports whether a timestamp is within the window and, for what changes something, not from
-// a time of which no nonces are remembered.
-func (g *Guard) fresh(at uint64, now time.Time, op Op) bool {
+// fresh reports whether a timestamp is in the window and, for a mutating operation, in the time of
+// which nonces are kept.
+func (g *Authenticator) fresh(at uint64, now time.Time, op Op) bool {
 	t, window := int64(at), int64(g.Window/time.Second)
-	if t < 0 || t < now.Unix()-window || t > now.Unix()+window { // negative: over the largest int64
+	// negative: more than the largest int64
+	if t < 0 || t < now.Unix()-window || t > now.Unix()+window {
 		return false
 	}
 	if !op.Mutating() {
@@ -181,7 +186,7 @@ func (g *Guard) fresh(at uint64, now time.Time, op Op) bool {
 	return t >= since.Unix()
 }
 
-// credentials are the four headers, first as text and then decoded.
+// credentials are the four headers, as text and decoded.
 type credentials struct {
 	identityText, nonceText, sigText string
 
@@ -191,8 +196,8 @@ type credentials struct {
 	sig      auth.Signature
 }
 
-// read finds the headers, each exactly once, and parses the timestamp. A header that is there twice
-// is malformed, for the two could be read differently by a proxy and by us.
+// read returns the headers and parses the timestamp. A header that occurs twice is malformed,
+// because a proxy could use the other value.
 func read(h http.Header) (c credentials, err error) {
 	var at string
 	for _, f := range []struct {
@@ -222,7 +227,7 @@ func read(h http.Header) (c credentials, err error) {
 	return c, nil
 }
 
-// parseTimestamp reads a canonical decimal number: what it takes is what strconv writes.
+// parseTimestamp parses a canonical decimal number, as strconv.FormatUint writes it.
 func parseTimestamp(text string) (uint64, error) {
 	n, err := strconv.ParseUint(text, 10, 64)
 	if err == nil && strconv.FormatUint(n, 10) != text {
@@ -231,7 +236,7 @@ func parseTimestamp(text string) (uint64, error) {
 	return n, err
 }
 
-// decode turns the texts into bytes.
+// decode decodes the texts.
 func (c *credentials) decode() error {
 	if c.identity.UnmarshalText([]byte(c.identityText)) != nil {
 		return badIdentity

@@ -49,7 +49,7 @@ func TestUnknownOp(t *testing.T) {
 	if err := request.Sign(r, "erase", auth.StoreID{}, auth.NewKey(seed(1))); err == nil {
 		t.Error("signed")
 	}
-	_, err := new(request.Guard).Check(r, "erase", auth.StoreID{})
+	_, err := new(request.Authenticator).Check(r, "erase", auth.StoreID{})
 	if err == nil || errors.Is(err, request.ErrUnauthenticated) {
 		t.Errorf("got %v, want an error of the program's own", err)
 	}
@@ -60,7 +60,7 @@ func TestReplay(t *testing.T) {
 	for _, seconds := range []int{0, 1, 299, 300, 301, 302, 601, 3600} {
 		t.Run(strconv.Itoa(seconds), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				guard, store := new(request.Guard), auth.StoreID{1}
+				guard, store := new(request.Authenticator), auth.StoreID{1}
 				k := auth.NewKey(seed(1))
 				r := get(t)
 				if err := request.Sign(r, request.Push, store, k); err != nil {
@@ -91,7 +91,7 @@ func TestWindow(t *testing.T) {
 		{0, -301, false}, {0, -300, true}, {0, -299, true}, {0, 0, true}, {0, 299, true}, {0, 300, true}, {0, 301, false},
 		{-time.Second, 300, true}, {10 * time.Second, 10, true}, {10 * time.Second, -11, false},
 	} {
-		guard := &request.Guard{Window: c.window, Now: clock(now)}
+		guard := &request.Authenticator{Window: c.window, Now: clock(now)}
 		r := get(t)
 		r.Header = sign(t, request.Fetch, store, k, now.Add(time.Duration(c.offset)*time.Second), seed(1))
 		_, err := guard.Check(r, request.Fetch, store)
@@ -112,7 +112,7 @@ func TestStart(t *testing.T) {
 		}{
 			{-6 * time.Second, !route.op.Mutating()}, {-5 * time.Second, true}, {0, true}, {20 * time.Second, true},
 		} {
-			guard := &request.Guard{Now: clock(start.Add(10 * time.Second)), Start: start}
+			guard := &request.Authenticator{Now: clock(start.Add(10 * time.Second)), Start: start}
 			r := get(t)
 			r.Header = sign(t, route.op, store, k, start.Add(c.signed), seed(1))
 			_, err := guard.Check(r, route.op, store)
@@ -122,7 +122,7 @@ func TestStart(t *testing.T) {
 		}
 	}
 	// Without a start, it is the first check.
-	guard := &request.Guard{Now: clock(start)}
+	guard := &request.Authenticator{Now: clock(start)}
 	r := get(t)
 	r.Header = sign(t, request.Push, store, k, start.Add(-6*time.Second), seed(1))
 	_, err := guard.Check(r, request.Push, store)
@@ -146,7 +146,7 @@ func TestTimestamp(t *testing.T) {
 		r, now := get(t), time.Unix(c.now, 0)
 		r.Header = sign(t, request.Push, auth.StoreID{1}, auth.NewKey(seed(1)), now, seed(1))
 		r.Header[request.HeaderTimestamp] = []string{c.text}
-		guard := &request.Guard{Now: clock(now), Start: now}
+		guard := &request.Authenticator{Now: clock(now), Start: now}
 		_, err := guard.Check(r, request.Push, auth.StoreID{1})
 		if kind(err) != c.kind || (err == nil) != (c.kind == 0) {
 			t.Errorf("%q: %v, want %v", c.text, err, c.kind)
@@ -158,7 +158,7 @@ func TestTimestamp(t *testing.T) {
 // nonces that others must not use.
 func TestNonceOfTwoIdentities(t *testing.T) {
 	now, store := time.Unix(1700000000, 0), auth.StoreID{1}
-	guard := &request.Guard{Now: clock(now)}
+	guard := &request.Authenticator{Now: clock(now)}
 	for _, want := range []request.Kind{0, request.Replayed} {
 		for b := range byte(3) {
 			r := get(t)
@@ -196,7 +196,7 @@ func TestKindsAndOrder(t *testing.T) {
 	}
 	r := get(t)
 	r.Header = sign(t, request.Fetch, store, k, now, seed(1))
-	guard := &request.Guard{Now: clock(now)}
+	guard := &request.Authenticator{Now: clock(now)}
 	for _, s := range steps {
 		s.change(r.Header)
 		_, err := guard.Check(r, request.Fetch, store)
@@ -221,7 +221,7 @@ func TestKindsAndOrder(t *testing.T) {
 
 // Of many copies of one request that arrive at once, one gets in.
 func TestReplayAtOnce(t *testing.T) {
-	guard, store := new(request.Guard), auth.StoreID{1}
+	guard, store := new(request.Authenticator), auth.StoreID{1}
 	r := get(t)
 	if err := request.Sign(r, request.Module, store, auth.NewKey(seed(1))); err != nil {
 		t.Fatal(err)
@@ -246,7 +246,7 @@ func TestReplayAtOnce(t *testing.T) {
 // A replay is refused for what it is before anybody looks at its signature.
 func TestReplayBeforeSignature(t *testing.T) {
 	now, k := time.Unix(1700000000, 0), auth.NewKey(seed(1))
-	guard, r := &request.Guard{Now: clock(now)}, get(t)
+	guard, r := &request.Authenticator{Now: clock(now)}, get(t)
 	r.Header = sign(t, request.Module, auth.StoreID{}, k, now, seed(1))
 	broken := r.Clone(t.Context())
 	broken.Header.Set(request.HeaderAuth, strings.Repeat("a", 192))
@@ -259,7 +259,7 @@ func TestReplayBeforeSignature(t *testing.T) {
 // Of requests that many send at once, good ones and bad, each gets its own answer.
 func TestManyAtOnce(t *testing.T) {
 	for _, batch := range []int{0, 1, 3} {
-		guard, good := &request.Guard{MaxBatch: batch}, auth.StoreID{1}
+		guard, good := &request.Authenticator{MaxBatch: batch}, auth.StoreID{1}
 		var wg sync.WaitGroup
 		for i := range byte(40) {
 			wg.Go(func() {
@@ -301,7 +301,7 @@ func TestNonceStoreAnswers(t *testing.T) {
 		{broken, broken, broken},
 	} {
 		for op, want := range map[request.Op]error{request.Roots: c.read, request.Push: c.write, request.Tombstone: c.write} {
-			guard := &request.Guard{Now: clock(now), Nonces: store{c.answer}}
+			guard := &request.Authenticator{Now: clock(now), Nonces: store{c.answer}}
 			r := get(t)
 			r.Header = sign(t, op, auth.StoreID{}, auth.NewKey(seed(1)), now, seed(1))
 			_, err := guard.Check(r, op, auth.StoreID{})
@@ -313,7 +313,7 @@ func TestNonceStoreAnswers(t *testing.T) {
 
 // Many identities go through the cache of decoded keys; each is still told from the others.
 func TestManyIdentities(t *testing.T) {
-	guard, store := new(request.Guard), auth.StoreID{1}
+	guard, store := new(request.Authenticator), auth.StoreID{1}
 	keys := make([]*auth.Key, 20)
 	for i := range keys {
 		keys[i] = auth.NewKey(seed(byte(i)))
@@ -337,14 +337,14 @@ func TestManyIdentities(t *testing.T) {
 	}
 }
 
-func FuzzGuard(f *testing.F) {
+func FuzzAuthenticator(f *testing.F) {
 	now := time.Unix(1700000000, 0)
 	h := sign(f, request.Push, auth.StoreID{1}, auth.NewKey(seed(1)), now, seed(7))
 	f.Add(h.Get(request.HeaderIdentity), h.Get(request.HeaderTimestamp), h.Get(request.HeaderNonce), h.Get(request.HeaderAuth))
 	f.Add("", "18446744073709551616", "0x", "\x00")
 	key := h.Get(request.HeaderIdentity)
 	f.Fuzz(func(t *testing.T, identity, at, nonce, sig string) {
-		guard := &request.Guard{Now: clock(now)}
+		guard := &request.Authenticator{Now: clock(now)}
 		r := get(t)
 		r.Header = http.Header{"X-Dig-Identity": {identity}, "X-Dig-Timestamp": {at}, "X-Dig-Nonce": {nonce}, "X-Dig-Auth": {sig}}
 		who, err := guard.Check(r, request.Push, auth.StoreID{1})
@@ -392,7 +392,7 @@ func TestNoncesOnAnyClock(t *testing.T) {
 				c = all[dice.IntN(len(all))]
 			}
 			if d := now - c.nonce.At.Unix(); d < -300 || d > 300 {
-				continue // stale: the guard does not ask
+				continue // stale: refused without a look at the nonces
 			}
 			peeked := nonces.Peek(t.Context(), c.nonce, time.Unix(now, 0))
 			err := nonces.Use(t.Context(), c.nonce, time.Unix(now, 0))
@@ -440,7 +440,7 @@ func TestNoncesAreBounded(t *testing.T) {
 // A clock that steps back makes requests fresh again whose nonces are forgotten.
 func TestClockStepsBack(t *testing.T) {
 	now := time.Unix(1700000000, 0)
-	guard := &request.Guard{Now: func() time.Time { return now }, Start: now.Add(-time.Hour)}
+	guard := &request.Authenticator{Now: func() time.Time { return now }, Start: now.Add(-time.Hour)}
 	k, store := auth.NewKey(seed(1)), auth.StoreID{1}
 	check := func(h http.Header) error {
 		r := get(t)
