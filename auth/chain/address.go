@@ -7,8 +7,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// An address is a puzzle hash in bech32m (BIP 350): a prefix, "1", 52 characters of five bits each, and six of
-// a checksum.
+// An address is a puzzle hash in bech32m (BIP 350): a prefix, "1", 52 characters of five bits
+// each, and six of a checksum.
 const (
 	bech32Set    = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 	bech32mFinal = 0x2bc830a3
@@ -23,11 +23,11 @@ const (
 	PrefixTestnet = "txch" // on test networks and simulators
 )
 
-// Address returns the address of a puzzle hash. The prefix is one of the constants, or another of 1 to 83
-// lower-case letters and digits without the letter's own separator; any other panics.
+// Address returns the address of a puzzle hash. The prefix is one of the constants, or 1 to 83
+// lower-case letters and digits. Address panics for any other prefix.
 func Address(prefix string, puzzleHash merkle.Hash) string {
 	if !isPrefix(prefix) {
-		panic(fmt.Sprintf("chain: %q is no prefix of an address", prefix))
+		panic(fmt.Sprintf("chain: invalid address prefix %q", prefix))
 	}
 	words := toWords(puzzleHash)
 	sum := polymod(prefix, append(words[:], make([]byte, checkWords)...)) ^ bech32mFinal
@@ -43,41 +43,42 @@ func Address(prefix string, puzzleHash merkle.Hash) string {
 	return b.String()
 }
 
-// ParseAddress reads an address of any prefix. Upper case is read too, a mixture is not.
+// ParseAddress parses an address with any prefix, in lower or upper case, not mixed.
 func ParseAddress(s string) (prefix string, puzzleHash merkle.Hash, err error) {
 	refuse := func(why string) (string, merkle.Hash, error) {
 		if len(s) > 100 {
 			s = s[:100] + "…"
 		}
-		return "", merkle.Hash{}, fmt.Errorf("address %q: %s", s, why)
+		return "", merkle.Hash{}, fmt.Errorf("parse address %q: %s", s, why)
 	}
 	low := strings.ToLower(s)
 	if low != s && strings.ToUpper(s) != s {
-		return refuse("upper and lower case are mixed")
+		return refuse("mixed upper and lower case")
 	}
 	at := strings.LastIndexByte(low, '1')
 	if at < 0 || !isPrefix(low[:at]) {
-		return refuse("wanted a prefix such as xch, then 1")
+		return refuse("want a prefix such as xch, then 1")
 	}
 	prefix = low[:at]
 	data := low[at+1:]
 	if len(data) != addressWords+checkWords {
-		return refuse(fmt.Sprintf("found %d characters after the prefix, wanted %d", len(data), addressWords+checkWords))
+		return refuse(fmt.Sprintf("want %d characters after the prefix, found %d",
+			addressWords+checkWords, len(data)))
 	}
 	words := make([]byte, len(data))
 	for i := range len(data) {
 		w := strings.IndexByte(bech32Set, data[i])
 		if w < 0 {
-			return refuse(fmt.Sprintf("%q does not occur in addresses", data[i]))
+			return refuse(fmt.Sprintf("invalid character %q", data[i]))
 		}
 		words[i] = byte(w)
 	}
 	if polymod(prefix, words) != bech32mFinal {
-		return refuse("the checksum does not match: a character is wrong")
+		return refuse("checksum does not match")
 	}
 	puzzleHash, ok := fromWords([addressWords]byte(words))
 	if !ok {
-		return refuse("its last bits are not zero")
+		return refuse("nonzero padding")
 	}
 	return prefix, puzzleHash, nil
 }
@@ -91,7 +92,7 @@ func isPrefix(s string) bool {
 	return len(s) >= 1 && len(s) <= maxPrefix
 }
 
-// toWords cuts 256 bits into words of five, the last filled up with zeros.
+// toWords splits 256 bits into words of five bits. The last is padded with zeros.
 func toWords(h merkle.Hash) (words [addressWords]byte) {
 	for bit := range 256 {
 		words[bit/5] |= h[bit/8] >> (7 - bit%8) & 1 << (4 - bit%5)

@@ -7,17 +7,17 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// ahead asks for spends before they are needed, where the records at hand tell which will be. It asks for each once,
-// and holds at most walkAhead.
-type ahead struct {
+// A prefetcher requests spends before they are needed, if the known records tell which are next. It
+// requests each spend once and keeps at most walkAhead.
+type prefetcher struct {
 	source Source
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	asked  map[merkle.Hash]*answer
+	asked  map[merkle.Hash]*answer // by coin
 }
 
-// answer is one spend, once done is closed.
+// answer is the result of one request. It is set when done is closed.
 type answer struct {
 	height uint32
 	done   chan struct{}
@@ -25,20 +25,21 @@ type answer struct {
 	err    error
 }
 
-func newAhead(ctx context.Context, source Source) *ahead {
-	a := &ahead{source: source, asked: make(map[merkle.Hash]*answer)}
+func newPrefetcher(ctx context.Context, source Source) *prefetcher {
+	a := &prefetcher{source: source, asked: make(map[merkle.Hash]*answer)}
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	return a
 }
 
-// stop ends what is still asked, and waits for it.
-func (a *ahead) stop() {
+// stop cancels open requests and waits for them.
+func (a *prefetcher) stop() {
 	a.cancel()
 	a.wg.Wait()
 }
 
-// spend returns the spend of a coin, and has those after it asked for.
-func (a *ahead) spend(ctx context.Context, q *questions, id merkle.Hash, height uint32) (*CoinSpend, error) {
+// spend returns the spend of a coin, and requests the following spends.
+func (a *prefetcher) spend(ctx context.Context, q *questions, id merkle.Hash,
+	height uint32) (*CoinSpend, error) {
 	a.ask(id, height)
 	for next, ok := q.odd[id]; ok && len(a.asked) < walkAhead; next, ok = q.odd[next] {
 		rec := q.records[next]
@@ -50,13 +51,13 @@ func (a *ahead) spend(ctx context.Context, q *questions, id merkle.Hash, height 
 	w := a.asked[id]
 	delete(a.asked, id)
 	<-w.done
-	if w.height != height { // what was foreseen was wrong
+	if w.height != height { // the record was wrong
 		return a.source.CoinSpend(ctx, id, height)
 	}
 	return w.spend, w.err
 }
 
-func (a *ahead) ask(id merkle.Hash, height uint32) {
+func (a *prefetcher) ask(id merkle.Hash, height uint32) {
 	if a.asked[id] != nil {
 		return
 	}

@@ -12,29 +12,35 @@ import (
 // blockTime is how long a block takes on mainnet, on average.
 const blockTime = 18750 * time.Millisecond
 
-// maxBack is how many blocks are gone back for one with a time.
+// maxBack is how many blocks back a block with a time is searched.
 const maxBack = 256
 
-// errMoved is a contradiction that a reorganisation between two questions explains: asked again, it may be gone.
+// errMoved is a contradiction that a reorganization between two requests can cause. The
+// requests are repeated once.
 var errMoved = errors.New("the chain moved")
 
-// ask asks the source about a store whose turn the caller has.
-func (r *Resolver) ask(ctx context.Context, store auth.StoreID, h *held, whole bool) (*view, error) {
+// ask reads a store from the source. The caller has the store's turn.
+func (r *Resolver) ask(ctx context.Context, store auth.StoreID, h *held, whole bool) (*view,
+	error) {
 	if err := r.checkNetwork(ctx); err != nil {
 		return nil, err
 	}
 	var line *lineage
 	var peak *Block
 	for try := 1; ; try++ {
-		q := &questions{Source: r.source, name: nameOf(r.source), store: store, settled: r.opt.SettledDepth, hops: r.opt.MaxHops}
+		q := &questions{
+			Source: r.source, name: nameOf(r.source), store: store,
+			settled: r.opt.SettledDepth, hops: r.opt.MaxHops,
+		}
 		var err error
 		if peak, err = q.peak(ctx); err == nil {
 			line, err = q.resolve(ctx, h.line, whole)
 		}
 		if err == nil && q.highest > q.top.Height {
-			// A block may have come while we asked.
+			// A new block may have arrived meanwhile.
 			if peak, err = q.peak(ctx); err == nil && q.highest > peak.Height {
-				err = q.invalid("the peak", "it speaks of block %d, and its newest is %d", q.highest, peak.Height)
+				err = q.invalid("the peak", "an answer names block %d, and the newest is %d", q.highest,
+					peak.Height)
 			}
 		}
 		if err == nil {
@@ -52,8 +58,7 @@ func (r *Resolver) ask(ctx context.Context, store auth.StoreID, h *held, whole b
 	now := r.opt.Now()
 	line.checked = now
 	line.settle(*peak, r.opt.SettledDepth)
-	changed := h.line == nil || len(h.line.entries) != len(line.entries) || h.line.settled != line.settled || h.line.whole != line.whole || (h.line.melted == nil) != (line.melted == nil) ||
-		h.line.entries[len(h.line.entries)-1] != line.entries[len(line.entries)-1]
+	changed := h.line == nil || line.differs(h.line)
 	if r.opt.Memory != nil && (changed || now.Sub(h.line.checked) >= time.Minute) {
 		if err := r.remember(ctx, store, line, seen); err != nil {
 			return nil, err
@@ -63,7 +68,7 @@ func (r *Resolver) ask(ctx context.Context, store auth.StoreID, h *held, whole b
 	return &view{line: line, peak: *peak, at: now}, nil
 }
 
-// checkNetwork asks once which network the source is on, where it can say.
+// checkNetwork checks the network of the source once, if the source can tell it.
 func (r *Resolver) checkNetwork(ctx context.Context) error {
 	n, ok := r.source.(NetworkSource)
 	if !ok {
@@ -88,16 +93,16 @@ func (r *Resolver) checkNetwork(ctx context.Context) error {
 		return err
 	}
 	if name != r.opt.Network {
-		return &SourceError{Source: nameOf(r.source), Asked: "its network", Err: fmt.Errorf("%w: it is on %s, and %s is wanted; name a source of that network, or the network of this source",
-			ErrWrongNetwork, quote(name), r.opt.Network)}
+		err := fmt.Errorf("%w: want %s, found %s", ErrWrongNetwork, r.opt.Network, quote(name))
+		return &SourceError{Source: nameOf(r.source), Asked: "its network", Err: err}
 	}
 	known = true
 	return nil
 }
 
-// checkPresent holds the newest block against the clock. Most blocks have no time: then one that was seen before
-// serves, if the blocks since account for the time since, or else the nearest one that has a time. It returns
-// the newest block with a time that is known now.
+// checkPresent compares the time of the newest block with the clock. Most blocks have no time.
+// Then it uses a block that was seen before, if the number of blocks since fits the time since,
+// or else the nearest block with a time. It returns the newest known block with a time.
 func (r *Resolver) checkPresent(ctx context.Context, peak, seen Block) (Block, error) {
 	if r.opt.MaxSkew < 0 {
 		return seen, nil
@@ -114,14 +119,16 @@ func (r *Resolver) checkPresent(ctx context.Context, peak, seen Block) (Block, e
 		return seen, err
 	}
 	if off := now.Sub(b.When()); off.Abs() > r.opt.MaxSkew {
-		return seen, &SourceError{Source: nameOf(r.source), Asked: "its newest block", Err: fmt.Errorf(
-			"%w: block %d is of %s, %v from now, and %v are allowed; wait until the source has caught up, name another, or set this machine's clock",
-			ErrStaleSource, peak.Height, b.When().UTC().Format(time.RFC3339), off.Round(time.Second), r.opt.MaxSkew)}
+		err := fmt.Errorf("%w: block %d has the time %s, %v from now, allowed are %v; the source is "+
+			"behind, "+
+			"or this machine's clock is wrong", ErrStaleSource, peak.Height,
+			b.When().UTC().Format(time.RFC3339), off.Round(time.Second), r.opt.MaxSkew)
+		return seen, &SourceError{Source: nameOf(r.source), Asked: "its newest block", Err: err}
 	}
 	return b, nil
 }
 
-// timed returns the nearest block that has a time: b itself or one before it.
+// timed returns the nearest block with a time: b or one before it.
 func timed(ctx context.Context, src Source, b Block) (Block, error) {
 	for range maxBack {
 		if b.Time != 0 {
@@ -138,18 +145,21 @@ func timed(ctx context.Context, src Source, b Block) (Block, error) {
 			return b, err
 		}
 		if next == nil {
-			return b, &SourceError{Source: nameOf(src), Asked: fmt.Sprintf("block %d", to), Err: fmt.Errorf("%w: it has block %d and not this one", ErrSourceInvalid, b.Height)}
+			err := fmt.Errorf("%w: it has block %d and not this one", ErrSourceInvalid, b.Height)
+			return b, &SourceError{Source: nameOf(src), Asked: fmt.Sprintf("block %d", to), Err: err}
 		}
 		b = *next
 	}
-	return b, &SourceError{Source: nameOf(src), Asked: "the time of its newest block", Err: fmt.Errorf("%w: no block near %d has one", ErrSourceInvalid, b.Height)}
+	err := fmt.Errorf("%w: no block near %d has a time", ErrSourceInvalid, b.Height)
+	return b, &SourceError{Source: nameOf(src), Asked: "the time of its newest block", Err: err}
 }
 
-// blockAt is BlockAt of an answer that is held to the question.
+// blockAt is BlockAt with a check that the answer has the height of the request.
 func blockAt(ctx context.Context, src Source, height uint32) (*Block, error) {
 	b, err := src.BlockAt(ctx, height)
 	if err == nil && b != nil && b.Height != height {
-		return nil, &SourceError{Source: nameOf(src), Asked: fmt.Sprintf("block %d", height), Err: fmt.Errorf("%w: it answered with block %d", ErrSourceInvalid, b.Height)}
+		err := fmt.Errorf("%w: it answered with block %d", ErrSourceInvalid, b.Height)
+		return nil, &SourceError{Source: nameOf(src), Asked: fmt.Sprintf("block %d", height), Err: err}
 	}
 	return b, err
 }

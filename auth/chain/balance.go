@@ -10,17 +10,19 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Balance is what lies at one puzzle hash.
+// A Balance is the sum of the coins at a puzzle hash.
 type Balance struct {
 	Amount uint64 // in mojos, or in base units of the asset: 1000 are 1 DIG
 	Coins  int
-	// Verified says that every coin is what it counts as. Coins of an asset are not: anybody can pay mojos to the place
-	// where they lie, and those are no asset.
+	// Verified means that every coin is of the asset. It is false for assets other than XCH:
+	// anyone can send mojos to the puzzle hash of an asset, and these are not coins of the
+	// asset.
 	Verified bool
 }
 
-// Balance adds up the unspent coins of the puzzle owner, as the source tells: of XCH for the zero asset, else of that
-// asset, such as [DIG]. A source that cannot find coins by puzzle hash is [errors.ErrUnsupported].
+// Balance returns the sum of the unspent coins of the puzzle hash owner, as the source reports
+// them. The zero asset is XCH; another is, for example, [DIG]. If the source cannot find coins
+// by puzzle hash, the error is [errors.ErrUnsupported].
 func (r *Resolver) Balance(ctx context.Context, owner, asset merkle.Hash) (Balance, error) {
 	b := Balance{Verified: asset.IsZero()}
 	at := owner
@@ -42,35 +44,38 @@ func (r *Resolver) Balance(ctx context.Context, owner, asset merkle.Hash) (Balan
 		return failed(err)
 	}
 	wrong := func(format string, args ...any) (Balance, error) {
-		return failed(&SourceError{Source: nameOf(r.source), Asked: "the coins at " + at.String(), Err: fmt.Errorf("%w: %s", ErrSourceInvalid, fmt.Sprintf(format, args...))})
+		err := fmt.Errorf("%w: %s", ErrSourceInvalid, fmt.Sprintf(format, args...))
+		return failed(&SourceError{Source: nameOf(r.source), Asked: "the coins at " + at.String(),
+			Err: err})
 	}
 	seen := make(map[merkle.Hash]bool, len(list))
 	for _, rec := range list {
 		id := rec.Coin.ID()
 		switch {
 		case rec.Coin.PuzzleHash != at:
-			return wrong("coin %v lies at %v", id, rec.Coin.PuzzleHash)
+			return wrong("coin %v has puzzle hash %v", id, rec.Coin.PuzzleHash)
 		case rec.Spent != 0:
 			return wrong("coin %v was spent in block %d", id, rec.Spent)
 		case seen[id]:
-			return wrong("coin %v is there twice", id)
+			return wrong("duplicate coin %v", id)
 		}
 		seen[id] = true
 		var over uint64
 		if b.Amount, over = bits.Add64(b.Amount, rec.Coin.Amount, 0); over != 0 {
-			return wrong("its coins hold more than there is")
+			return wrong("the sum overflows")
 		}
 		b.Coins++
 	}
 	return b, nil
 }
 
-// maxOwned bounds how many stores are looked at for one owner.
+// maxOwned is how many stores are read for one owner at most.
 const maxOwned = 1000
 
-// Owned returns the stores that were minted for an owner, by its hint, and are the owner's still. Stores that came to the
-// owner later are not found: no hint names them. Hints are free for everybody, so each store is read; what is no
-// store is passed over. Without a [HintSource] it is [errors.ErrUnsupported]. See auth/chain/LINEAGE.md 7.8.
+// Owned returns the stores that were minted with an owner's hint and still belong to the owner.
+// It does not find stores that the owner received later. Anyone can set a hint, so each store
+// is read, and coins that are not stores are ignored. Without a [HintSource] the error is
+// [errors.ErrUnsupported]. See auth/chain/LINEAGE.md 7.8.
 func (r *Resolver) Owned(ctx context.Context, owner merkle.Hash) ([]*Tip, error) {
 	failed := func(err error) ([]*Tip, error) {
 		return nil, fmt.Errorf("stores of owner %v: %w", owner, err)
@@ -99,7 +104,8 @@ func (r *Resolver) Owned(ctx context.Context, owner merkle.Hash) ([]*Tip, error)
 		looked[id] = true
 		t, err := r.Tip(ctx, id)
 		switch {
-		case errors.Is(err, ErrNotDataStore) || errors.Is(err, ErrNotMinted) || errors.Is(err, ErrUpdaterChanged) || errors.Is(err, ErrShallow):
+		case errors.Is(err, ErrNotDataStore) || errors.Is(err, ErrNotMinted) ||
+			errors.Is(err, ErrUpdaterChanged) || errors.Is(err, ErrShallow):
 		case err != nil:
 			return failed(err)
 		case t.Status != StatusMelted && t.OwnerKnown && t.Owner == owner:

@@ -18,28 +18,30 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Cached is a [Source] that keeps settled spends on disk and does not ask for them again; everything else it asks its
-// source. Of several hosts in a [Quorum] each has a cache of its own, or the quorum has one.
+// A Cached is a [Source] that keeps settled spends on disk and does not request them again. It
+// forwards all other requests to its source. In a [Quorum] each source can have a Cached, or
+// the Quorum can have one.
 //
-// It keeps nothing that could easily vanish: a spend is kept once it is SettledDepth deep. Against deeper
-// reorganisations it notes which block was the newest when it kept something, and before it first answers from the
-// disk, and whenever the source's peak goes back, it asks whether the latest of those blocks is still there. What
-// lies above the last one that is, is dropped.
+// A spend is kept once it is SettledDepth deep. To detect deeper reorganizations, Cached
+// records the newest block whenever it keeps a spend. Before it first uses the disk, and
+// whenever the height of the source's peak decreases, it checks that the latest recorded block
+// is still on the chain, and removes the spends above the last one that is.
 //
-// The directory holds a file for each spend, <coin id>-<height>.spend, and the file "blocks". It may be removed at any
-// time. Programs may share it, one source for one directory.
+// The directory has a file for each spend, <coin id>-<height>.spend, and the file "blocks". It
+// may be removed at any time. Several programs may use it, with the same source.
 type Cached struct {
 	source  Source
 	dir     string
 	settled uint32
 
 	mu      sync.Mutex
-	checked bool    // marks are those of the directory, and hold
-	marks   []Block // by height, rising; without times
+	checked bool    // marks were read from the directory and checked
+	marks   []Block // recorded blocks by ascending height, without times
 	peak    Block   // the newest block
 }
 
-// maxMarks is how many blocks are noted; every second of the older ones goes when there are more.
+// maxMarks is how many blocks are recorded. If there are more, every second of the older ones
+// is removed.
 const maxMarks = 64
 
 var (
@@ -51,8 +53,8 @@ var (
 	_ TrustSource   = (*Cached)(nil)
 )
 
-// NewCached returns a source that keeps spends that source tells in a directory, which is made when it is first needed.
-// A settledDepth of 0 is 32.
+// NewCached returns a Cached that keeps the spends of source in a directory, which is made when
+// it is first needed. A settledDepth of 0 means 32.
 func NewCached(source Source, dir string, settledDepth uint32) *Cached {
 	if settledDepth == 0 {
 		settledDepth = 32
@@ -60,10 +62,10 @@ func NewCached(source Source, dir string, settledDepth uint32) *Cached {
 	return &Cached{source: source, dir: dir, settled: settledDepth}
 }
 
-// String returns how the source underneath prints.
+// String returns the name of the source.
 func (c *Cached) String() string { return nameOf(c.source) }
 
-// Trust returns that of the source underneath.
+// Trust returns the Trust of the source.
 func (c *Cached) Trust() Trust { return trustOf(c.source) }
 
 // Peak implements [Source].
@@ -117,19 +119,19 @@ func (c *Cached) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (
 		err = c.check(ctx)
 	}
 	if err == nil {
-		err = c.note()
+		err = c.markPeak()
 	}
 	if err == nil {
 		err = writeFile(name, data)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("keep a spend in %s: %w", c.dir, err)
+		return nil, fmt.Errorf("write a spend to %s: %w", c.dir, err)
 	}
 	return sp, nil
 }
 
-// note has the newest block among the marks.
-func (c *Cached) note() error {
+// markPeak adds the newest block to the marks.
+func (c *Cached) markPeak() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if n := len(c.marks); n > 0 && c.marks[n-1].Height >= c.peak.Height {
@@ -158,8 +160,8 @@ func (c *Cached) note() error {
 
 func (c *Cached) blocks() string { return filepath.Join(c.dir, "blocks") }
 
-// check asks whether the latest mark is still on the chain, where that is not known, and drops what is above the
-// last one that is.
+// check checks once that the latest mark is still on the chain, and removes the spends above
+// the last mark that is.
 func (c *Cached) check(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,7 +170,7 @@ func (c *Cached) check(ctx context.Context) error {
 	}
 	data, err := regular.ReadFile(c.blocks(), maxCacheFile)
 	if err == nil {
-		c.marks = decodeMarks(data) // none where the file is damaged, so all spends go
+		c.marks = decodeMarks(data) // none if the file is damaged; then all spends are removed
 	}
 	n := len(c.marks)
 	for n > 0 {
@@ -213,7 +215,8 @@ func (c *Cached) drop(above uint32) error {
 		if !ours || !cut || err != nil || uint32(height) <= above && above != 0 {
 			continue
 		}
-		if err := diskfs.OS().Remove(filepath.Join(c.dir, f.Name())); err != nil && !errors.Is(err, os.ErrNotExist) {
+		err = diskfs.OS().Remove(filepath.Join(c.dir, f.Name()))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
@@ -237,7 +240,8 @@ func (c *Cached) Children(ctx context.Context, parents []merkle.Hash) ([]CoinRec
 }
 
 // ByHint implements [HintSource].
-func (c *Cached) ByHint(ctx context.Context, hint merkle.Hash, includeSpent bool) ([]CoinRecord, error) {
+func (c *Cached) ByHint(ctx context.Context, hint merkle.Hash, includeSpent bool) ([]CoinRecord,
+	error) {
 	if s, ok := c.source.(HintSource); ok {
 		return s.ByHint(ctx, hint, includeSpent)
 	}
@@ -245,15 +249,16 @@ func (c *Cached) ByHint(ctx context.Context, hint merkle.Hash, includeSpent bool
 }
 
 // ByPuzzleHash implements [PuzzleSource].
-func (c *Cached) ByPuzzleHash(ctx context.Context, puzzleHash merkle.Hash, includeSpent bool) ([]CoinRecord, error) {
+func (c *Cached) ByPuzzleHash(ctx context.Context, puzzleHash merkle.Hash,
+	includeSpent bool) ([]CoinRecord, error) {
 	if s, ok := c.source.(PuzzleSource); ok {
 		return s.ByPuzzleHash(ctx, puzzleHash, includeSpent)
 	}
 	return nil, errors.ErrUnsupported
 }
 
-// A file of the cache is its content and the SHA-256 of it. A spend: parent, puzzle hash, amount u64, puzzle and
-// solution as bytes. The marks: a Vec of height u32 and hash.
+// A file of the cache has its content and the SHA-256 of the content. A spend: parent, puzzle
+// hash, amount u64, puzzle and solution as bytes. The marks: a Vec of height u32 and hash.
 
 func sealed(w *codec.Writer) ([]byte, error) {
 	b, err := w.Done()
@@ -261,7 +266,8 @@ func sealed(w *codec.Writer) ([]byte, error) {
 	return append(b, sum[:]...), err
 }
 
-// unsealed returns a reader of the content; of nothing where the checksum is wrong, which then fails.
+// unsealed returns a reader of the content. If the checksum is wrong the reader is empty, so
+// reading fails.
 func unsealed(b []byte) *codec.Reader {
 	n := len(b) - sha256.Size
 	if n < 0 || sha256.Sum256(b[:n]) != [32]byte(b[n:]) {

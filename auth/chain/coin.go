@@ -8,15 +8,15 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Coin is what the chain consists of: an amount that its puzzle holds, and the coin that made it.
+// A Coin is a coin of the chain: its parent coin, its puzzle and its amount.
 type Coin struct {
 	Parent     merkle.Hash // id of the coin whose spend made this one
-	PuzzleHash merkle.Hash // tree hash of the program that has to be run to spend it
+	PuzzleHash merkle.Hash // tree hash of the program that a spend runs
 	Amount     uint64      // in mojos, or in base units of an asset
 }
 
-// ID returns the coin's id: SHA-256(parent || puzzle hash || amount), the amount as a program writes
-// integers, so 0 is no byte and 128 is two. See auth/chain/LINEAGE.md 1.2.
+// ID returns the coin's id: SHA-256(parent || puzzle hash || amount), with the amount in the
+// encoding of CLVM integers, so 0 has no byte and 128 has two. See auth/chain/LINEAGE.md 1.2.
 func (c Coin) ID() merkle.Hash {
 	b := make([]byte, 0, 73)
 	b = append(b, c.Parent[:]...)
@@ -24,19 +24,19 @@ func (c Coin) ID() merkle.Hash {
 	return sha256.Sum256(clvm.AppendUint(b, c.Amount))
 }
 
-// A CoinRecord is what a source says about a coin. That it was made and spent at these heights is the
-// source's word; that the id is the coin's is for the reader to check.
+// A CoinRecord is the answer of a source about a coin. The heights cannot be verified. The
+// caller checks that the id is that of the coin.
 type CoinRecord struct {
 	Coin      Coin
 	Confirmed uint32 // height of the block that made it
 	Spent     uint32 // height of the block that spent it; 0 when it is unspent
 	Time      uint64 // of the block that made it, in seconds since 1970; 0 when not known
-	// Pending is a height above what the source vouches for at which the coin seems to have been spent;
-	// 0 otherwise. A [Quorum] sets it.
+	// Pending is the height at which some, but too few, sources of a [Quorum] say that the coin
+	// was spent; 0 otherwise.
 	Pending uint32
 }
 
-// A CoinSpend is how a coin was spent: its puzzle and what the puzzle was run with, both serialized.
+// A CoinSpend is the spend of a coin: its puzzle and the puzzle's solution, both serialized.
 type CoinSpend struct {
 	Coin     Coin
 	Puzzle   []byte
@@ -53,7 +53,7 @@ type Block struct {
 	PrevTransaction uint32
 }
 
-// When returns Time as a time, the zero time when there is none.
+// When returns Time as a time.Time, the zero time if there is none.
 func (b Block) When() time.Time {
 	if b.Time == 0 {
 		return time.Time{}

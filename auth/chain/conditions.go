@@ -9,18 +9,19 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// made is what a spend does to a store: the coin it makes and the metadata that the coin carries.
+// made is the effect of a spend: the new store coin and its metadata.
 type made struct {
 	melted   bool
 	inner    merkle.Hash // of the new coin
 	amount   uint64
-	memos    *clvm.Node // nil: none
-	list     *clvm.Node // metadata as it is written
+	memos    *clvm.Node // nil if there are none
+	list     *clvm.Node // the metadata, encoded
 	metadata Metadata
 }
 
-// run runs the inner puzzle and reads its conditions. The two layers around it are applied by rule: they wrap
-// the one odd coin, and take the new metadata. See auth/chain/LINEAGE.md 5.4.
+// run runs the inner puzzle and reads its conditions. It applies the rules of the two outer
+// layers itself: they wrap the one odd coin and set the new metadata. See auth/chain/LINEAGE.md
+// 5.4.
 func (o *opened) run(ctx context.Context) (*made, error) {
 	conditions, err := clvm.Run(ctx, o.inner, o.solution, nil)
 	if err != nil {
@@ -36,19 +37,19 @@ func (o *opened) run(ctx context.Context) (*made, error) {
 		switch op, _ := items[0].Int64(); {
 		case isOp(items[0], condCreateCoin) && isOdd(items[2]):
 			if create != nil {
-				return nil, fmt.Errorf("%w: it makes two odd coins", ErrInvalidSpend)
+				return nil, fmt.Errorf("%w: two odd coins are made", ErrInvalidSpend)
 			}
 			create = items
 			memos, _, _ = rest.Pair()
 		case op == condNewMetadata && isOp(items[0], condNewMetadata):
 			if update != nil {
-				return nil, fmt.Errorf("%w: it updates the metadata twice", ErrInvalidSpend)
+				return nil, fmt.Errorf("%w: the metadata is updated twice", ErrInvalidSpend)
 			}
 			update = items
 		}
 	}
 	if create == nil {
-		return nil, fmt.Errorf("%w: it makes no odd coin", ErrInvalidSpend)
+		return nil, fmt.Errorf("%w: no odd coin is made", ErrInvalidSpend)
 	}
 	if v, ok := create[2].Int64(); ok && v == amountMelt {
 		return &made{melted: true}, nil
@@ -56,14 +57,15 @@ func (o *opened) run(ctx context.Context) (*made, error) {
 	inner, isHash := create[1].Bytes32()
 	amount, isAmount := create[2].Uint64()
 	if !isHash || !isAmount {
-		return nil, fmt.Errorf("%w: it makes a coin at %v of %v", ErrInvalidSpend, create[1], create[2])
+		return nil, fmt.Errorf("%w: the new coin has puzzle hash %v and amount %v", ErrInvalidSpend,
+			create[1], create[2])
 	}
 	m := &made{inner: inner, amount: amount, memos: memos, list: o.list, metadata: o.metadata}
 	if update == nil {
 		return m, nil
 	}
 	if found := merkle.Hash(update[1].TreeHash()); found != updater {
-		return nil, fmt.Errorf("%w: it updates the metadata by the program %v", ErrInvalidSpend, found)
+		return nil, fmt.Errorf("%w: unknown metadata updater %v", ErrInvalidSpend, found)
 	}
 	// ((new-metadata new-updater) extra-conditions)
 	var pair []*clvm.Node
@@ -72,10 +74,11 @@ func (o *opened) run(ctx context.Context) (*made, error) {
 		pair, _, ok = result[0].Take(2)
 	}
 	if !ok {
-		return nil, fmt.Errorf("%w: what it gives the updater is %v", ErrInvalidSpend, update[2])
+		return nil, fmt.Errorf("%w: the updater gets %v", ErrInvalidSpend, update[2])
 	}
 	if guard, ok := pair[1].Bytes32(); !ok || merkle.Hash(guard) != updater {
-		return nil, fmt.Errorf("%w, to %v: what the store says from here on is guarded by rules that are not known", ErrUpdaterChanged, pair[1])
+		return nil, fmt.Errorf("%w to %v, so later metadata cannot be verified",
+			ErrUpdaterChanged, pair[1])
 	}
 	m.list = pair[0]
 	if m.metadata, err = readMetadata(m.list); err != nil {
@@ -84,7 +87,7 @@ func (o *opened) run(ctx context.Context) (*made, error) {
 	return m, nil
 }
 
-// isOp reports whether an atom is the opcode, written as it has to be.
+// isOp reports whether an atom is the canonical encoding of an opcode.
 func isOp(n *clvm.Node, op int64) bool {
 	s, ok := n.Atom()
 	return ok && s == string(clvm.AppendInt(nil, op))
@@ -97,10 +100,14 @@ func isOdd(n *clvm.Node) bool {
 }
 
 // state returns the state of the new coin.
-func (m *made) state(before *State, by Role) (*State, error) {
+func (m *made) state(before *State, by Role) *State {
 	next := &State{
-		Store:      before.Store,
-		Coin:       Coin{Parent: before.CoinID(), PuzzleHash: storePuzzleHash(before.Store, m.list.TreeHash(), m.inner), Amount: m.amount},
+		Store: before.Store,
+		Coin: Coin{
+			Parent:     before.CoinID(),
+			PuzzleHash: storePuzzleHash(before.Store, m.list.TreeHash(), m.inner),
+			Amount:     m.amount,
+		},
 		Generation: before.Generation,
 		Metadata:   m.metadata,
 		Inner:      m.inner,
@@ -118,5 +125,5 @@ func (m *made) state(before *State, by Role) (*State, error) {
 		}
 	}
 	next.readOwner(memos, before)
-	return next, nil
+	return next
 }

@@ -1,4 +1,5 @@
-// Package chain reads what Chia's chain says about a store: which root it has now, which it had, and who may write.
+// Package chain reads the coins of a store from the Chia chain: the current root, the earlier
+// roots, and the keys that may write.
 //
 // # In short
 //
@@ -10,53 +11,60 @@
 //
 // # A store on the chain
 //
-// A store is a row of coins of which one is unspent. The first is made by a launcher coin, whose id is the store's id
-// for ever; each spend of one makes the next. A coin is fixed by its id: id, puzzle hash and the hash of what the coin
-// carries are hashes of one another, so who knows an id and sees a puzzle and a solution can compute the next coin.
-// [Launch] and [State.Next] do that, and [State.Search] where a puzzle uses an operator that package
-// internal/clvm does not have. A [State] is what one coin says: the root, metadata, the owner and the delegates.
+// A store is a sequence of coins, of which the last is unspent. A launcher coin makes the first
+// one; its id is the store's id. Each spend of a coin makes the next. The id of a coin is a
+// hash of its parent's id, its puzzle hash and its amount, and the puzzle hash covers the state
+// of the store. So a spend (puzzle and solution) proves the next coin. [Launch] and
+// [State.Next] compute it, and [State.Search] does if the puzzle uses an operator that package
+// internal/clvm does not have. A [State] is what one coin says: the root, metadata, the owner
+// and the delegates.
 //
 //	launcher ──spend──▶ first coin ──spend──▶ coin ──spend──▶ coin, unspent: the tip
 //	 = store id         generation 0          1               2
 //
-// The owner's name and those of the delegates are words beside a spend, which anyone may write there. They are taken
-// only where they hash to what the coin has; else OwnerKnown or DelegatesKnown is false, and nobody is let in by them.
+// The names of the owner and of the delegates are memos of a spend, which anyone can write.
+// They are used only if they hash to what the coin has. Otherwise OwnerKnown or DelegatesKnown
+// is false, and nothing is authorized by them.
 //
-// # What is believed
+// # What is verified
 //
-// A [Source] is asked for coins and spends, and its answers are material: every coin, puzzle and state is held to
-// hashes that begin with the store's id. Three things no hash shows, and they are the source's word: that a spend
-// happened, that none came after it, and in which block it was. What stands against a false word:
+// The answers of a [Source] are not trusted: every coin, puzzle and state is checked against
+// hashes that begin with the store's id. Hashes do not show that a spend happened, that none
+// came after it, and in which block it was. Against a source that lies about these there are:
 //
-//   - a full node of one's own ([NewFullNode]), or several sources that have to agree ([Quorum]);
-//   - the newest block has to be of the present ([Options].MaxSkew);
-//   - a generation that was once settled has to stay ([ErrRollback]), from one program to the next with a [Memory];
+//   - one's own full node ([NewFullNode]), or several sources that must agree ([Quorum]);
+//   - a limit for the age of the newest block ([Options].MaxSkew);
+//   - the rule that a settled generation stays ([ErrRollback]), across restarts with a [Memory];
 //   - the network's name ([Options].Network).
 //
-// Where the source cannot be asked, or is not believed, there is an error and nothing else: [ErrUnavailable] and
-// [ErrRateLimited] are trouble with the network, everything else is a check that failed. Each error names the host,
-// what was asked and what to do. An older answer stands in only where AllowCached says so, and then says [StatusCached].
+// If the source cannot be reached, or its answer fails a check, the result is an error.
+// [ErrUnavailable] and [ErrRateLimited] are errors of the network; any other error is a failed
+// check. Errors name the host and the request. An older answer is returned only if
+// Options.AllowCached allows it, and then has [StatusCached].
 //
-// # Settled and not
+// # Settled generations
 //
-// Blocks can be given up again. A generation in the newest block is read (Options.MinDepth 1) and called
-// [StatusShallow]; from SettledDepth on, 32 blocks or about ten minutes, it is [StatusAnchored]. Only what is settled says
-// who may write ([Resolver.CanWrite], [Authority]), so that a key which is removed is refused from that depth on. When the
-// chain gives a generation up, the resolver goes back to the newest one that is still there, and on from it.
+// A reorganization can remove blocks. A generation is read from the newest block on
+// (Options.MinDepth 1) and has [StatusShallow]. From SettledDepth on, 32 blocks or about ten
+// minutes, it has [StatusAnchored]. Only settled generations authorize writers
+// ([Resolver.CanWrite], [Authority]), so a removed key is refused from that depth on. After a
+// reorganization the resolver continues from the newest generation that is still on the chain.
 //
-// # What it costs
+// # Costs
 //
-// The tip of a store takes three calls: the newest block, the coins hinted to the store, and the spend that made the
-// newest of them. A whole history takes one call for each spent coin and four or five besides. With what was found before,
-// and nothing new, it is two calls. A block without a time costs one more, now and then. See TestResolverCalls.
+// The tip of a store takes three requests: the newest block, the coins hinted to the store, and
+// the spend that made the newest of them. A whole history takes one request for each spent coin
+// and four or five more. If the lineage is known and nothing is new, it takes two. Sometimes a
+// block without a time costs one more. See TestResolverCalls.
 //
 // # Sources
 //
-// [RPC] speaks to a full node or a public host of the same shape, [Static] answers from what was put into it, [Cached]
-// keeps settled spends on disk, [Quorum] takes several. [Pinned] has roots from a configuration and is no source but an
-// anchor. Package chaintest has a whole chain in memory, for tests.
+// [RPC] connects to a full node or a public host with the same interface. [Static] returns what
+// was added to it. [Cached] keeps settled spends on disk. [Quorum] combines several sources.
+// [Pinned] has roots from a configuration; it is an anchor and not a source. Package chaintest
+// has a whole chain in memory, for tests.
 //
-// Everything here only reads. Nothing signs, and no key is ever needed.
+// This package only reads. It signs nothing and needs no key.
 //
-// LINEAGE.md, beside the code, describes what is read and every check that is made.
+// LINEAGE.md, in the directory of this package, describes what is read and every check.
 package chain

@@ -5,62 +5,64 @@ import (
 	"fmt"
 )
 
-// What a source could not do. Package remote's commands take the first two for network trouble, and every
-// other error of this package for a check that failed.
+// Errors of requests to a source. The first two are errors of the network; all other errors of
+// this package are failed checks.
 var (
-	// ErrUnavailable: no answer, or a source that is still catching up. Asking again may help.
-	ErrUnavailable = errors.New("the chain source could not be asked")
-	// ErrRateLimited: the source wants to be asked less often.
-	ErrRateLimited = errors.New("the chain source refuses for too many requests")
-	// ErrMalformed: an answer that is not of the form that the question has.
+	// ErrUnavailable: no answer, or the source is not synchronized yet. The request can be
+	// repeated later.
+	ErrUnavailable = errors.New("chain source unavailable")
+	// ErrRateLimited: the source refuses because of too many requests.
+	ErrRateLimited = errors.New("too many requests to the chain source")
+	// ErrMalformed: the answer does not have the form that the request needs.
 	ErrMalformed = errors.New("malformed answer of the chain source")
-	// ErrTooLarge: an answer, a program or a lineage beyond a stated limit.
-	ErrTooLarge = errors.New("over a limit")
+	// ErrTooLarge: an answer, a program or a lineage exceeds a limit, which the error states.
+	ErrTooLarge = errors.New("limit exceeded")
 )
 
-// Why what a source says is not believed.
+// Errors about a source that cannot be trusted.
 var (
-	// ErrSourceInvalid: an answer that contradicts hashes, or itself.
-	ErrSourceInvalid = errors.New("the chain source contradicts itself")
-	// ErrRollback: a lineage without the coin that was its settled tip before.
+	// ErrSourceInvalid: an answer contradicts a hash or another answer.
+	ErrSourceInvalid = errors.New("invalid answer of the chain source")
+	// ErrRollback: the lineage does not have the coin that was its settled tip before.
 	ErrRollback = errors.New("the chain source lost a settled generation")
-	// ErrSourcesDisagree: several sources, and too few say the same.
+	// ErrSourcesDisagree: too few of several sources give the same answer.
 	ErrSourcesDisagree = errors.New("the chain sources disagree")
 	// ErrStaleSource: the source's newest block is too old, or from the future.
-	ErrStaleSource = errors.New("the chain source is not at the present")
+	ErrStaleSource = errors.New("the chain source is not current")
 	// ErrWrongNetwork: the source is on another network.
 	ErrWrongNetwork = errors.New("the chain source is on another network")
 )
 
-// What the chain says about a store.
+// Errors about a store on the chain.
 var (
-	// ErrStoreNotFound: no coin has the store's id. It may be a store that no chain knows.
+	// ErrStoreNotFound: no coin has the store's id. The store may exist without a coin.
 	ErrStoreNotFound = errors.New("no such store on the chain")
-	// ErrNotMinted: the launcher coin is there, and not spent: the store does not exist yet.
+	// ErrNotMinted: the launcher coin is not spent yet, so the store has no first coin.
 	ErrNotMinted = errors.New("the store is not minted yet")
 	// ErrNotDataStore: the coin launched something else: an NFT, an identity, a store of another kind.
 	ErrNotDataStore = errors.New("not a data store")
 	// ErrMelted: the store was destroyed. The error is a [*MeltedError].
 	ErrMelted = errors.New("the store was melted")
-	// ErrUpdaterChanged: the program that guards the metadata was replaced, so what follows is not known.
+	// ErrUpdaterChanged: the program that updates the metadata was replaced, so later states
+	// are not known.
 	ErrUpdaterChanged = errors.New("the store's metadata updater was changed")
-	// ErrInvalidSpend: a spend that the network cannot have accepted.
+	// ErrInvalidSpend: the network cannot have accepted the spend.
 	ErrInvalidSpend = errors.New("not a valid spend of a store coin")
-	// ErrUnsupportedOp: a program needs an operator that is not built in.
-	ErrUnsupportedOp = errors.New("a program uses an operator that is not built in")
-	// ErrUnresolvable: what such a program did could not be found by searching either.
-	ErrUnresolvable = errors.New("the spend cannot be read")
+	// ErrUnsupportedOp: a program uses an operator that package internal/clvm does not have.
+	ErrUnsupportedOp = errors.New("unsupported operator in a program")
+	// ErrUnresolvable: the effect of such a program was not found by a search either.
+	ErrUnresolvable = errors.New("effect of the spend not found")
 	// ErrNotAnchored: the root is not the store's newest, or was never one of its roots.
 	ErrNotAnchored = errors.New("the chain does not confirm the root")
 	// ErrWritersUnknown: the chain does not show who may write.
-	ErrWritersUnknown = errors.New("it is not known who may write")
-	// ErrOldBlock: the block is on the chain, and too old for what it is to show.
+	ErrWritersUnknown = errors.New("writers of the store not known")
+	// ErrOldBlock: the block is on the chain and older than the window.
 	ErrOldBlock = errors.New("the block is too old")
-	// ErrShallow: what was asked for is on the chain, but not deep enough to be settled.
+	// ErrShallow: the generation is on the chain, but not deep enough.
 	ErrShallow = errors.New("not settled on the chain yet")
 )
 
-// A MeltedError is [ErrMelted] with what the store was last.
+// A MeltedError is [ErrMelted] with the last state of the store.
 type MeltedError struct {
 	Last   *State
 	Height uint32 // of the block that melted it; 0 when not known
@@ -71,7 +73,8 @@ func (e *MeltedError) Error() string {
 	if e.Height == 0 {
 		return fmt.Sprintf("store %v: %v; its last root was %v", e.Last.Store, ErrMelted, e.Last.Root())
 	}
-	return fmt.Sprintf("store %v: %v at height %d; its last root was %v", e.Last.Store, ErrMelted, e.Height, e.Last.Root())
+	return fmt.Sprintf("store %v: %v at height %d; its last root was %v",
+		e.Last.Store, ErrMelted, e.Height, e.Last.Root())
 }
 
 // Is reports whether target is ErrMelted.

@@ -9,16 +9,17 @@ import (
 	"github.com/dig-network/digstore/internal/regular"
 )
 
-// FullNodeURL is where a full node answers on its own machine.
+// FullNodeURL is the default URL of the RPC of a local full node.
 const FullNodeURL = "https://localhost:8555"
 
-// NewFullNode returns a source that asks a full node, with the certificates in its Chia directory (such as
-// ~/.chia/mainnet): config/ssl/full_node/private_full_node.crt and .key show the node who asks, and
-// config/ssl/ca/private_ca.crt is the only authority that is believed about the node, under the name chia.net,
-// which is the one in Chia's certificates. base "" is [FullNodeURL]. o.TLS is not used.
+// NewFullNode returns a source for a full node, with the certificates in the node's Chia
+// directory, such as ~/.chia/mainnet. The client certificate is
+// config/ssl/full_node/private_full_node.crt with its .key. The only trusted authority is
+// config/ssl/ca/private_ca.crt, for the name chia.net, which Chia's certificates have. An empty
+// base means [FullNodeURL]. o.TLS is not used.
 //
-// A full node of one's own is believed alone: its trust is [TrustNode] unless o says otherwise.
-// A directory without certificates is [fs.ErrNotExist].
+// The Trust of the source is [TrustNode] unless o sets another. If the directory has no
+// certificates, the error is [fs.ErrNotExist].
 func NewFullNode(base, chiaRoot string, o *RPCOptions) (*RPC, error) {
 	if base == "" {
 		base = FullNodeURL
@@ -30,18 +31,20 @@ func NewFullNode(base, chiaRoot string, o *RPCOptions) (*RPC, error) {
 	ssl := filepath.Join(chiaRoot, "config", "ssl")
 	authority, err := regular.ReadFile(filepath.Join(ssl, "ca", "private_ca.crt"), maxCertificate)
 	if err != nil {
-		return nil, fmt.Errorf("full node: read the authority of its Chia directory: %w; give the directory of a node that was started once", err)
+		return nil, fmt.Errorf("full node: read the authority of its Chia directory: %w", err)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(authority) {
-		return nil, fmt.Errorf("full node: %s holds no certificate", filepath.Join(ssl, "ca", "private_ca.crt"))
+		return nil, fmt.Errorf("full node: no certificate in %s",
+			filepath.Join(ssl, "ca", "private_ca.crt"))
 	}
 	name := filepath.Join(ssl, "full_node", "private_full_node")
 	mine, err := readPair(name+".crt", name+".key")
 	if err != nil {
 		return nil, fmt.Errorf("full node: read the client certificate of its Chia directory: %w", err)
 	}
-	opt.TLS = &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{mine}, ServerName: "chia.net"}
+	opt.TLS = &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{mine},
+		ServerName: "chia.net"}
 	if opt.Trust == "" {
 		opt.Trust = TrustNode
 	}

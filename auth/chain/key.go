@@ -12,10 +12,11 @@ import (
 )
 
 // groupOrder is the order of the groups of BLS12-381.
-var groupOrder, _ = new(big.Int).SetString("73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001", 16)
+var groupOrder,
+	_ = new(big.Int).SetString("73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001", 16)
 
-// SyntheticKey returns the key that stands in the standard puzzle of a wallet's key: the key shifted by
-// SHA-256(key || default hidden puzzle), read as a signed number. Bytes that are no key are
+// SyntheticKey returns the key in the standard puzzle of a wallet's key: the key plus the
+// offset SHA-256(key || default hidden puzzle), read as a signed number. An invalid key is
 // [auth.ErrPublicKey]. See auth/chain/LINEAGE.md 3.5.
 func SyntheticKey(wallet auth.PublicKey) (auth.PublicKey, error) {
 	k, err := bls.ParsePublicKey(wallet[:])
@@ -35,13 +36,14 @@ func SyntheticKey(wallet auth.PublicKey) (auth.PublicKey, error) {
 	return k.Bytes(), nil
 }
 
-// StandardPuzzleHash returns the puzzle hash of the standard puzzle that holds this key, which is a synthetic
-// one. Where a wallet's key is meant, see [SyntheticKey].
+// StandardPuzzleHash returns the puzzle hash of the standard puzzle with this synthetic key.
+// For a wallet's key, see [SyntheticKey].
 func StandardPuzzleHash(synthetic auth.PublicKey) merkle.Hash {
 	return clvm.CurryHash(modStandard, clvm.HashAtom(synthetic[:]))
 }
 
-// puzzlesOf returns the puzzle hashes under which a key may stand on the chain: as it is, and as a wallet's.
+// puzzlesOf returns the puzzle hashes of a key on the chain: of the key itself, and as a
+// wallet's key.
 func puzzlesOf(key auth.PublicKey) ([2]merkle.Hash, error) {
 	synthetic, err := SyntheticKey(key)
 	if err != nil {

@@ -8,20 +8,20 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// opened is a store coin's puzzle and solution, taken apart.
+// opened is the parsed puzzle and solution of a store coin.
 type opened struct {
 	coin      Coin
-	list      *clvm.Node // metadata as it is written
+	list      *clvm.Node // the metadata, encoded
 	metadata  Metadata
 	inner     *clvm.Node // the program
 	innerHash merkle.Hash
 	solution  *clvm.Node // of the inner program
 
-	layered bool        // inner is a delegation layer around
-	owner   merkle.Hash // this puzzle; else inner is the owner's puzzle
+	layered bool        // inner is a delegation layer
+	owner   merkle.Hash // the owner's puzzle hash: in the delegation layer, or that of inner
 }
 
-// openStore takes the layers of a store coin apart: singleton, state, inner puzzle.
+// openStore parses the layers of a store coin: singleton, state, inner puzzle.
 func openStore(store auth.StoreID, sp *CoinSpend) (*opened, error) {
 	puzzle, solution, err := parse(sp)
 	if err != nil {
@@ -50,7 +50,8 @@ func openStore(store auth.StoreID, sp *CoinSpend) (*opened, error) {
 		items, _, ok = items[2].Take(1)
 	}
 	if !ok {
-		return nil, fmt.Errorf("%w: the solution %v is not (proof amount (inner))", ErrInvalidSpend, solution)
+		return nil, fmt.Errorf("%w: the solution %v is not (proof amount (inner))", ErrInvalidSpend,
+			solution)
 	}
 	o.solution = items[0]
 	o.owner = o.innerHash
@@ -64,7 +65,7 @@ func openStore(store auth.StoreID, sp *CoinSpend) (*opened, error) {
 	return o, nil
 }
 
-// curried returns the n arguments that were filled into the program of that hash.
+// curried returns the n arguments that are curried into the program with that hash.
 func curried(p *clvm.Node, mod merkle.Hash, n int) ([]*clvm.Node, bool) {
 	program, args, ok := p.Uncurry()
 	if !ok || len(args) != n || merkle.Hash(program.TreeHash()) != mod {
@@ -73,8 +74,8 @@ func curried(p *clvm.Node, mod merkle.Hash, n int) ([]*clvm.Node, bool) {
 	return args, true
 }
 
-// state returns what the puzzle says about the coin that was spent. Whose leaves are in a delegation layer it
-// does not say.
+// state returns the state of the spent coin, as far as the puzzle shows it. It does not show
+// the delegates of a delegation layer.
 func (o *opened) state(store auth.StoreID) *State {
 	return &State{
 		Store: store, Coin: o.coin, Generation: -1, Metadata: o.metadata, Inner: o.innerHash,
@@ -82,7 +83,7 @@ func (o *opened) state(store auth.StoreID) *State {
 	}
 }
 
-// by returns who spent the coin. See auth/chain/LINEAGE.md 5.6.
+// by returns the role that spent the coin. See auth/chain/LINEAGE.md 5.6.
 func (o *opened) by() Role {
 	if !o.layered {
 		return RoleOwner

@@ -5,26 +5,33 @@ import (
 	"time"
 )
 
-// A lineage is the coins of a store, or the last of them. It is changed only while it is built; every holder of a
-// view sees it as it was.
+// A lineage is the sequence of coins of a store, or its last part. It is not changed after it
+// was built.
 type lineage struct {
 	entries []Entry      // oldest first
-	states  []*State     // of the last entries: from the newest settled one on
+	states  []*State     // of the last entries, from the newest settled one on
 	whole   bool         // entries begin with the first coin
-	settled int          // how many entries are settled, by the deepest that was ever seen: the guard against rollback
-	melted  *MeltedError // the last coin was spent to end the store
-	pending uint32       // height at which the last coin is said to be spent, by too few sources
+	settled int          // how many entries were settled at any time; they may not vanish
+	melted  *MeltedError // not nil if the spend of the last coin destroyed the store
+	pending uint32       // height at which some sources, but too few, say that the last coin was spent
 	checked time.Time    // when the source last confirmed the last entry
 }
 
-// clone returns a lineage that can be changed without a trace in l.
+// differs reports whether l has other entries than old, or whether what is known of them differs.
+func (l *lineage) differs(old *lineage) bool {
+	return len(old.entries) != len(l.entries) || old.settled != l.settled ||
+		old.whole != l.whole || (old.melted == nil) != (l.melted == nil) ||
+		old.entries[len(old.entries)-1] != l.entries[len(l.entries)-1]
+}
+
+// clone returns a copy that can be changed without effect on l.
 func (l *lineage) clone() *lineage {
 	c := *l
 	c.entries, c.states = slices.Clip(l.entries), slices.Clip(l.states)
 	return &c
 }
 
-// state returns the state of entry i, nil when it is not at hand.
+// state returns the state of entry i, or nil if it is not known.
 func (l *lineage) state(i int) *State {
 	if at := i - (len(l.entries) - len(l.states)); i >= 0 && at >= 0 && at < len(l.states) {
 		return l.states[at]
@@ -35,7 +42,7 @@ func (l *lineage) state(i int) *State {
 // tip returns the newest state.
 func (l *lineage) tip() *State { return l.state(len(l.entries) - 1) }
 
-// deep returns the index of the newest entry of at least that depth, -1 when there is none.
+// deep returns the index of the newest entry with at least that depth, or -1.
 func (l *lineage) deep(peak Block, want uint32) int {
 	for i := len(l.entries) - 1; i >= 0; i-- {
 		if depth(peak, l.entries[i].Height) >= want {
@@ -45,19 +52,20 @@ func (l *lineage) deep(peak Block, want uint32) int {
 	return -1
 }
 
-// read returns the index of the newest entry that may be read: of that depth, or settled once, whatever the peak is
-// now; -1 when there is none. Its state is at hand if the lineage is whole.
+// read returns the index of the newest entry that may be read, or -1: one with that depth, or
+// one that was settled at any time. Its state is known if the lineage is whole.
 func (l *lineage) read(peak Block, want uint32) int { return max(l.deep(peak, want), l.settled-1) }
 
-// add appends a state that is confirmed by rec.
+// add appends a state that rec confirms.
 func (l *lineage) add(s *State, rec *CoinRecord) {
 	l.entries = append(l.entries, Entry{
-		Generation: s.Generation, CoinID: s.CoinID(), Root: s.Root(), Height: rec.Confirmed, Time: rec.Time, By: s.By,
+		Generation: s.Generation, CoinID: s.CoinID(), Root: s.Root(), Height: rec.Confirmed,
+		Time: rec.Time, By: s.By,
 	})
 	l.states = append(l.states, s)
 }
 
-// cut drops entry i and what follows. It does not touch what settled says.
+// cut removes entry i and those after it. It does not change settled.
 func (l *lineage) cut(i int) {
 	dropped := len(l.entries) - i
 	l.entries = slices.Clip(l.entries[:i])
@@ -65,7 +73,8 @@ func (l *lineage) cut(i int) {
 	l.melted = nil
 }
 
-// settle notes which entries are settled at that peak, and lets go of states that nothing will go back to.
+// settle updates the number of settled entries at that peak, and removes states that are not
+// needed any more.
 func (l *lineage) settle(peak Block, want uint32) {
 	l.settled = max(l.settled, l.deep(peak, want)+1)
 	if first := len(l.entries) - len(l.states); l.settled-1 > first {

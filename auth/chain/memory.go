@@ -16,15 +16,16 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Memory keeps what a [Resolver] found, for the next program. Methods may be called concurrently.
+// A Memory keeps the lineages that a [Resolver] has read, across restarts. Methods may be
+// called concurrently.
 type Memory interface {
-	// Load returns what was saved last for a store; [fs.ErrNotExist] when nothing was.
+	// Load returns the data that was saved last for a store, or [fs.ErrNotExist].
 	Load(ctx context.Context, store auth.StoreID) ([]byte, error)
-	// Save keeps data in place of what was saved before, durably and at once or not at all.
+	// Save replaces the data of a store, atomically and durably.
 	Save(ctx context.Context, store auth.StoreID, data []byte) error
 }
 
-// The largest files that are read back, in bytes.
+// The limits in bytes of files that are read.
 const (
 	maxCacheFile   = 64 << 20 // of a Memory or of Cached
 	maxCertificate = 1 << 20
@@ -33,7 +34,7 @@ const (
 // A Dir is a [Memory] in a directory: a file <store id>.chain for each store.
 type Dir struct{ path string }
 
-// NewDir returns a memory in a directory, which is made when it is first needed.
+// NewDir returns a Dir for a directory, which is made when it is first needed.
 func NewDir(path string) *Dir { return &Dir{path} }
 
 func (d *Dir) name(store auth.StoreID) string {
@@ -54,10 +55,10 @@ func (d *Dir) Save(_ context.Context, store auth.StoreID, data []byte) error {
 	return nil
 }
 
-// String returns the directory, which errors name.
+// String returns the path of the directory.
 func (d *Dir) String() string { return d.path }
 
-// writeFile replaces a file at once or not at all, durably. Several processes may do so at once.
+// writeFile replaces a file atomically and durably. Several processes may do so at the same time.
 func writeFile(name string, data []byte) error {
 	fsys := diskfs.OS()
 	if err := diskfs.MkdirAll(fsys, filepath.Dir(name), 0o700); err != nil {
@@ -66,23 +67,25 @@ func writeFile(name string, data []byte) error {
 	return diskfs.WriteShared(fsys, name, data, 0o600)
 }
 
-// What is kept of a store, version 1 (encoding: package codec):
+// The saved form of a lineage, version 1, encoded with package codec:
 //
 //	"digchain1"  9 bytes
 //	network      String
 //	store        [32]byte
 //	whole        bool        the entries begin with the store's first coin
-//	settled      u32         how many entries are settled
+//	settled      u32         number of settled entries
 //	checked      u64         when the source last confirmed the last entry, seconds since 1970
-//	melted       u32         height of the block that ended the store; 0: it lives
+//	melted       u32         height of the block that destroyed the store; 0: none
 //	seen         u32, u64    height and time of the newest block with a time; 0, 0: none
-//	entries      Vec: generation u32 (2^32-1: not known), coin id, root, height u32, time u64, role u8
+//	entries      Vec: generation u32 (2^32-1: not known), coin id, root, height u32,
+//	             time u64, role u8
 //	states       Vec: those of the last entries
-//	checksum     [32]byte    SHA-256 of all before
+//	checksum     [32]byte    SHA-256 of the bytes before it
 //
-// A state: parent, puzzle hash, amount u64; inner; owner, known bool; delegates Vec (role u8, puzzle, fee u64), known
-// bool; of the metadata the label, description, bytes, size proof, program and size bucket as Options, and
-// the dropped keys as a Vec of String. Generation, root and role are in the entry.
+// A state: parent, puzzle hash, amount u64; inner; owner, known bool; delegates Vec (role u8,
+// puzzle, fee u64), known bool; of the metadata the label, description, bytes, size proof,
+// program and size bucket as Options, and the dropped keys as a Vec of String. Generation, root
+// and role are in the entry.
 const memoryTag = "digchain1"
 
 const noGeneration = 1<<32 - 1
@@ -94,12 +97,12 @@ func (r *Resolver) remember(ctx context.Context, store auth.StoreID, l *lineage,
 		err = r.opt.Memory.Save(ctx, store, data)
 	}
 	if err != nil {
-		return fmt.Errorf("keep what the chain says of store %v: %w", store, err)
+		return fmt.Errorf("save the lineage of store %v: %w", store, err)
 	}
 	return nil
 }
 
-// recall loads a lineage; nil when none was saved.
+// recall loads a lineage. It is nil if none was saved.
 func (r *Resolver) recall(ctx context.Context, store auth.StoreID) (*lineage, Block, error) {
 	data, err := r.opt.Memory.Load(ctx, store)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -111,7 +114,8 @@ func (r *Resolver) recall(ctx context.Context, store auth.StoreID) (*lineage, Bl
 		l, seen, err = decodeLineage(data, r.opt.Network, store)
 	}
 	if err != nil {
-		return nil, Block{}, fmt.Errorf("recall what the chain said of store %v (from %s; remove it to read the chain anew, without the guard against rollback): %w",
+		return nil, Block{}, fmt.Errorf("load the saved lineage of store %v from %s (if it is removed, "+
+			"the chain is read again, without the check for a rollback): %w",
 			store, memoryName(r.opt.Memory), err)
 	}
 	return l, seen, nil
@@ -199,29 +203,30 @@ func (s *State) encode(w *codec.Writer) {
 	}
 }
 
-// decodeLineage reads what encode wrote. The result holds together: coin ids are those of the states.
+// decodeLineage parses the result of encode. It checks that the states have the coin ids of
+// their entries.
 func decodeLineage(b []byte, network string, store auth.StoreID) (*lineage, Block, error) {
 	if len(b) < sha256.Size {
 		return nil, Block{}, fmt.Errorf("%w: %d bytes", ErrMalformed, len(b))
 	}
 	body := b[:len(b)-sha256.Size]
 	if sha256.Sum256(body) != [32]byte(b[len(body):]) {
-		return nil, Block{}, fmt.Errorf("%w: the checksum does not match", ErrMalformed)
+		return nil, Block{}, fmt.Errorf("%w: wrong checksum", ErrMalformed)
 	}
 	r := codec.NewReader(body)
 	var tag [len(memoryTag)]byte
 	r.Fixed(tag[:])
 	if r.Err() == nil && string(tag[:]) != memoryTag {
-		r.Fail(fmt.Errorf("begins with %q, wanted %q", tag[:], memoryTag))
+		r.Fail(fmt.Errorf("want the tag %q, found %q", memoryTag, tag[:]))
 	}
 	var id auth.StoreID
 	found := r.String()
 	if r.Fixed(id[:]); r.Err() == nil {
 		if found != network {
-			return nil, Block{}, fmt.Errorf("%w: it was read from %s, and %s is wanted", ErrWrongNetwork, quote(found), network)
+			return nil, Block{}, fmt.Errorf("%w: want %s, found %s", ErrWrongNetwork, network, quote(found))
 		}
 		if id != store {
-			r.Fail(fmt.Errorf("it is about store %v", id))
+			r.Fail(fmt.Errorf("want store %v, found %v", store, id))
 		}
 	}
 	l := &lineage{whole: r.Bool(), settled: int(r.U32()), checked: time.Unix(int64(r.U64()), 0)}
@@ -244,15 +249,18 @@ func decodeLineage(b []byte, network string, store auth.StoreID) (*lineage, Bloc
 	if err := r.Done(); err != nil {
 		return nil, Block{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	if len(l.entries) == 0 || len(l.states) == 0 || len(l.states) > len(l.entries) || l.settled > len(l.entries) ||
+	if len(l.entries) == 0 || len(l.states) == 0 || len(l.states) > len(l.entries) ||
+		l.settled > len(l.entries) ||
 		l.settled > 0 && l.state(l.settled-1) == nil {
-		return nil, Block{}, fmt.Errorf("%w: %d entries, %d states, %d settled", ErrMalformed, len(l.entries), len(l.states), l.settled)
+		return nil, Block{}, fmt.Errorf("%w: %d entries, %d states, %d settled", ErrMalformed,
+			len(l.entries), len(l.states), l.settled)
 	}
 	for i, s := range l.states {
 		e := l.entries[len(l.entries)-len(l.states)+i]
 		s.Generation, s.Metadata.Root, s.By = e.Generation, e.Root, e.By
 		if s.CoinID() != e.CoinID {
-			return nil, Block{}, fmt.Errorf("%w: state %d is not that of coin %v", ErrMalformed, i, e.CoinID)
+			return nil, Block{}, fmt.Errorf("%w: state %d is not the state of coin %v", ErrMalformed, i,
+				e.CoinID)
 		}
 	}
 	if melted != 0 {

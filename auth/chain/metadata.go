@@ -9,8 +9,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Metadata is what a store coin carries: the root, and what its writer says about it. Absent items are nil.
-// See auth/chain/LINEAGE.md 3.4.
+// Metadata is the metadata of a store coin: the root, and items that its writer chose. Absent
+// items are nil. See auth/chain/LINEAGE.md 3.4.
 type Metadata struct {
 	Root        merkle.Hash
 	Label       *string
@@ -19,8 +19,8 @@ type Metadata struct {
 	SizeProof   *string
 	Program     *merkle.Hash // hash of a program, in newer stores
 	SizeBucket  *uint64      // 0 to 10: the size is at most 2^SizeBucket MiB, in newer stores
-	// Dropped are keys whose items were not of their form and were passed over, and "?" for an item
-	// that was no pair. At most 16 are kept.
+	// Dropped are the keys of items that were ignored because of a wrong form, "?" for an item that is
+	// not a pair. At most 16 are kept.
 	Dropped []string
 }
 
@@ -29,13 +29,15 @@ const (
 	maxSizeBucket = 10
 )
 
-// Hash returns the tree hash of the metadata as it is written: the root, then the items that are there, in the
+// Hash returns the tree hash of the encoded metadata: the root, then the present items in the
 // order of the fields.
 func (m Metadata) Hash() merkle.Hash { return m.node().TreeHash() }
 
 func (m Metadata) node() *clvm.Node {
 	list := []*clvm.Node{clvm.Atom(m.Root[:])}
-	item := func(key string, value *clvm.Node) { list = append(list, clvm.Pair(clvm.Text(key), value)) }
+	item := func(key string, value *clvm.Node) {
+		list = append(list, clvm.Pair(clvm.Text(key), value))
+	}
 	if m.Label != nil {
 		item("l", clvm.Text(*m.Label))
 	}
@@ -57,16 +59,16 @@ func (m Metadata) node() *clvm.Node {
 	return clvm.List(list...)
 }
 
-// readMetadata reads the list that a store coin carries. Only the root has to be right: one careless writer is
-// not to make a store unreadable.
+// readMetadata parses the metadata of a store coin. Only the root must be valid, so that a
+// writer's mistake in another item does not make the store unreadable.
 func readMetadata(n *clvm.Node) (Metadata, error) {
 	first, rest, ok := n.Pair()
 	if !ok {
-		return Metadata{}, fmt.Errorf("metadata %v is no list", n)
+		return Metadata{}, fmt.Errorf("metadata %v: want a list", n)
 	}
 	root, ok := first.Bytes32()
 	if !ok {
-		return Metadata{}, fmt.Errorf("the metadata's root %v is not 32 bytes", first)
+		return Metadata{}, fmt.Errorf("root %v of the metadata: want 32 bytes", first)
 	}
 	m := Metadata{Root: root}
 	for item := range rest.Items() {
@@ -82,7 +84,8 @@ func readMetadata(n *clvm.Node) (Metadata, error) {
 	return m, nil
 }
 
-// read takes one item, and reports whether it was of its form. Later ones win.
+// read sets one item and reports whether its form is right. A later item with the same key
+// replaces it.
 func (m *Metadata) read(key string, value *clvm.Node) bool {
 	text := func(dst **string) bool {
 		s, ok := value.Atom()
@@ -118,7 +121,7 @@ func (m *Metadata) read(key string, value *clvm.Node) bool {
 		}
 		return ok
 	}
-	return true // not ours to judge
+	return true // an unknown key
 }
 
 func (m *Metadata) drop(key string) {

@@ -5,20 +5,21 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Memos are words that anyone may add to a spend. A reading of them is believed only if it makes the inner
-// puzzle hash that the coin has. See auth/chain/LINEAGE.md 5.7.
+// Anyone can add memos to a spend. An owner and delegates from memos are used only if they make
+// the inner puzzle hash of the coin. See auth/chain/LINEAGE.md 5.7.
 
-// maxDelegates bounds what memos may name; with more, delegates are not known.
+// maxDelegates is the limit of delegates in memos. With more, the delegates are not known.
 const maxDelegates = 1 << 12
 
-// readOwner fills in who owns s and who its delegates are, from memos and from the state before, which is nil
-// for the first one.
+// readOwner sets the owner and the delegates of s, from memos and from the previous state,
+// which is nil for the first.
 func (s *State) readOwner(memos *clvm.Node, before *State) {
 	known := func(owner merkle.Hash, delegates []Delegate) {
 		s.Owner, s.OwnerKnown, s.Delegates, s.DelegatesKnown = owner, true, delegates, true
 	}
 	if owner, delegates, ok := parseMemos(memos); ok {
-		if len(delegates) == 0 && owner == s.Inner || delegationHash(s.Store, owner, DelegatesRoot(delegates)) == s.Inner {
+		if len(delegates) == 0 && owner == s.Inner ||
+			delegationHash(s.Store, owner, DelegatesRoot(delegates)) == s.Inner {
 			known(owner, delegates)
 			return
 		}
@@ -43,8 +44,9 @@ func (s *State) readOwner(memos *clvm.Node, before *State) {
 	s.Delegates, s.DelegatesKnown = nil, false
 }
 
-// parseMemos reads an owner and the delegates after it: 01 and a puzzle for an admin, 02 and a puzzle for a
-// writer, 03, a puzzle and a fee for an oracle. ok says that the list has this form and nothing else.
+// parseMemos parses an owner and the delegates after it: 01 and a puzzle for an admin, 02 and a
+// puzzle for a writer, 03, a puzzle and a fee for an oracle. ok means that the list has exactly
+// this form.
 func parseMemos(memos *clvm.Node) (owner merkle.Hash, delegates []Delegate, ok bool) {
 	first, rest, ok := memos.Pair()
 	if !ok {

@@ -8,8 +8,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Tree hashes of the programs that stores are made of. Only the hashes are needed: a reveal is compared with
-// them. See auth/chain/LINEAGE.md 2.1.
+// Tree hashes of the programs of store coins. A revealed puzzle is compared with them, so the
+// programs are not needed. See auth/chain/LINEAGE.md 2.1.
 var (
 	modSingleton  = hash("7faa3253bfddd1e0decb0906b2dc6247bbc4cf608f58345d173adb63e8b47c9f")
 	modLauncher   = hash("eff07522495060c066f66f32acc2a77e3a3e737aca8baea4d1a64ea4cdc13da9")
@@ -17,12 +17,14 @@ var (
 	modDelegation = hash("c3b249466cb15c51e5abb5c54ef5077c1624ae2e6a0f8f7a3fa197a943a5d62e")
 	modWriter     = hash("407f70ea751c25052708219ae148b45db2f61af2287da53d600b2486f12b3ca6")
 	modStandard   = hash("e9aaa49f45bad5c889b86ee3341550c155cfdd10c3a6757de618d20612fffd52")
-	modHidden     = hash("711d6c4e32c92e53179b199484cf8c897542bc57f2b22582799f9d657eec4699") // the default one: (=)
-	modCAT        = hash("37bef360ee858133b69d595a906dc45d01af50379dad515eb9518abb7c1d2a7a")
-	updater       = merkle.Hash(clvm.Int(11).TreeHash()) // the program 11, which returns its third argument
+	// the default one: (=)
+	modHidden = hash("711d6c4e32c92e53179b199484cf8c897542bc57f2b22582799f9d657eec4699")
+	modCAT    = hash("37bef360ee858133b69d595a906dc45d01af50379dad515eb9518abb7c1d2a7a")
+	// the program 11, which returns its third argument
+	updater = merkle.Hash(clvm.Int(11).TreeHash())
 )
 
-// Conditions that a store coin's inner puzzle ends in. See auth/chain/LINEAGE.md 2.2.
+// Conditions that the inner puzzle of a store coin returns. See auth/chain/LINEAGE.md 2.2.
 const (
 	condCreateCoin  = 51
 	condAnnounce    = 62 // in an oracle: auth/chain/LINEAGE.md 3.2
@@ -31,29 +33,29 @@ const (
 	amountMelt      = -113
 )
 
-// DIG is the asset id of DIG on mainnet. Its amounts are in thousandths.
+// DIG returns the asset id of DIG on mainnet. Its amounts are in units of 0.001 DIG.
 func DIG() merkle.Hash {
 	return hash("a406d3a9de984d03c9591c10d917593b434d5263cabe2b42f6b367df16832f81")
 }
 
-// LauncherHint is the hint that a mint may give a store's launcher: SHA-256("datastore").
+// LauncherHint returns the hint that a mint can set for a store's launcher: SHA-256("datastore").
 func LauncherHint() merkle.Hash { return merkle.Sum([]byte("datastore")) }
 
-// ownerHintDomain goes before the owner's puzzle hash in its hint.
+// ownerHintDomain is hashed before the owner's puzzle hash in its hint.
 const ownerHintDomain = "dig:datastore:owner:v1"
 
-// OwnerHint returns the hint under which the stores that were minted for an owner are found:
+// OwnerHint returns the hint of the stores that were minted for an owner:
 // SHA-256("dig:datastore:owner:v1" || puzzle hash).
 func OwnerHint(owner merkle.Hash) merkle.Hash {
 	return sha256.Sum256(append([]byte(ownerHintDomain), owner[:]...))
 }
 
-// CATPuzzleHash returns where coins of an asset lie that belong to the puzzle inner.
+// CATPuzzleHash returns the puzzle hash of the coins of an asset that belong to the puzzle inner.
 func CATPuzzleHash(asset, inner merkle.Hash) merkle.Hash {
 	return clvm.CurryHash(modCAT, clvm.HashAtom(modCAT[:]), clvm.HashAtom(asset[:]), inner)
 }
 
-// Leaf returns the hash under which a delegate stands in the tree of delegates.
+// Leaf returns the leaf of a delegate in the tree of delegates.
 func (d Delegate) Leaf() merkle.Hash {
 	switch d.Role {
 	case RoleWriter:
@@ -67,7 +69,7 @@ func (d Delegate) Leaf() merkle.Hash {
 	return d.Puzzle
 }
 
-// DelegatesRoot returns the root of the tree of delegates, whose order matters: zero for none.
+// DelegatesRoot returns the root of the tree of delegates in their order, zero if there are none.
 func DelegatesRoot(list []Delegate) merkle.Hash {
 	leaves := make([]merkle.Hash, len(list))
 	for i, d := range list {
@@ -76,7 +78,8 @@ func DelegatesRoot(list []Delegate) merkle.Hash {
 	return delegatesRoot(leaves)
 }
 
-// delegatesRoot splits after the larger half. It is tree hashing, with the root of nothing as zero.
+// delegatesRoot splits the list after the larger half, and hashes pairs. The root of an empty
+// list is zero.
 func delegatesRoot(leaves []merkle.Hash) merkle.Hash {
 	switch n := len(leaves); n {
 	case 0:
@@ -91,10 +94,12 @@ func delegatesRoot(leaves []merkle.Hash) merkle.Hash {
 
 // delegationHash returns the hash of the delegation layer around an owner.
 func delegationHash(store auth.StoreID, owner, root merkle.Hash) merkle.Hash {
-	return clvm.CurryHash(modDelegation, clvm.HashAtom(modDelegation[:]), clvm.HashAtom(store[:]), clvm.HashAtom(owner[:]), clvm.HashAtom(root[:]))
+	return clvm.CurryHash(modDelegation, clvm.HashAtom(modDelegation[:]), clvm.HashAtom(store[:]),
+		clvm.HashAtom(owner[:]), clvm.HashAtom(root[:]))
 }
 
-// InnerPuzzleHash returns the hash of a store's inner puzzle: the owner's where there are no delegates.
+// InnerPuzzleHash returns the hash of a store's inner puzzle. Without delegates it is the
+// owner's puzzle hash.
 func InnerPuzzleHash(store auth.StoreID, owner merkle.Hash, delegates []Delegate) merkle.Hash {
 	if len(delegates) == 0 {
 		return owner
@@ -108,16 +113,18 @@ func StorePuzzleHash(store auth.StoreID, metadata Metadata, inner merkle.Hash) m
 }
 
 func storePuzzleHash(store auth.StoreID, metadata, inner merkle.Hash) merkle.Hash {
-	state := clvm.CurryHash(modState, clvm.HashAtom(modState[:]), metadata, clvm.HashAtom(updater[:]), inner)
+	state := clvm.CurryHash(modState, clvm.HashAtom(modState[:]), metadata, clvm.HashAtom(updater[:]),
+		inner)
 	return clvm.CurryHash(modSingleton, singletonStruct(store), state)
 }
 
 // singletonStruct returns the hash of (singleton launcher-id . launcher).
 func singletonStruct(store auth.StoreID) merkle.Hash {
-	return clvm.HashPair(clvm.HashAtom(modSingleton[:]), clvm.HashPair(clvm.HashAtom(store[:]), clvm.HashAtom(modLauncher[:])))
+	return clvm.HashPair(clvm.HashAtom(modSingleton[:]),
+		clvm.HashPair(clvm.HashAtom(store[:]), clvm.HashAtom(modLauncher[:])))
 }
 
-// hash reads a constant of this package.
+// hash parses a constant of this package.
 func hash(digits string) merkle.Hash {
 	h, err := merkle.ParseHash(digits)
 	if err != nil {

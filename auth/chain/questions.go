@@ -9,7 +9,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// questions is one round of questions about one store, and what the answers said besides.
+// questions are the requests for one read of a store, and the records that they returned.
 type questions struct {
 	Source
 	name    string
@@ -17,25 +17,26 @@ type questions struct {
 	settled uint32
 	hops    int
 
-	top     Block                      // the newest block
-	highest uint32                     // the highest that an answer spoke of
-	records map[merkle.Hash]CoinRecord // by hint, under the coin's id
-	odd     map[merkle.Hash]merkle.Hash
-	hinted  bool // records were asked for
+	top     Block                       // the newest block
+	highest uint32                      // the greatest height in an answer
+	records map[merkle.Hash]CoinRecord  // of the coins with the store's hint, by id
+	odd     map[merkle.Hash]merkle.Hash // the coin with an odd amount, by parent
+	hinted  bool                        // records were requested
 	lookups int
 }
 
-// invalid is an answer that contradicts hashes, or another answer.
+// invalid returns the error for an answer that contradicts a hash or another answer.
 func (q *questions) invalid(asked, format string, args ...any) error {
-	return &SourceError{Source: q.name, Asked: asked, Err: fmt.Errorf("%w: %s; name another source", ErrSourceInvalid, fmt.Sprintf(format, args...))}
+	err := fmt.Errorf("%w: %s", ErrSourceInvalid, fmt.Sprintf(format, args...))
+	return &SourceError{Source: q.name, Asked: asked, Err: err}
 }
 
-// moved is invalid where a reorganisation may be the cause.
+// moved is invalid for a contradiction that a reorganization can cause.
 func (q *questions) moved(asked, format string, args ...any) error {
 	return fmt.Errorf("%w%w", q.invalid(asked, format, args...), hidden{errMoved})
 }
 
-// hidden is an error for errors.Is that adds no words.
+// hidden wraps an error for errors.Is and has no text.
 type hidden struct{ error }
 
 func (hidden) Error() string   { return "" }
@@ -47,13 +48,14 @@ func (q *questions) peak(ctx context.Context) (*Block, error) {
 		return nil, err
 	}
 	if b == nil {
-		return nil, &SourceError{Source: q.name, Asked: "its newest block", Err: fmt.Errorf("%w: it has none", ErrUnavailable)}
+		return nil, &SourceError{Source: q.name, Asked: "its newest block",
+			Err: fmt.Errorf("%w: it has none", ErrUnavailable)}
 	}
 	q.top = *b
 	return b, nil
 }
 
-// check holds a record against its own hash and against itself.
+// check checks the id and the heights of a record.
 func (q *questions) check(id merkle.Hash, rec *CoinRecord) error {
 	asked := fmt.Sprintf("coin %v", id)
 	switch found := rec.Coin.ID(); {
@@ -66,7 +68,7 @@ func (q *questions) check(id merkle.Hash, rec *CoinRecord) error {
 	return nil
 }
 
-// record returns what is known of a coin, nil when there is none.
+// record returns the record of a coin, nil if there is none.
 func (q *questions) record(ctx context.Context, id merkle.Hash) (*CoinRecord, error) {
 	if rec, ok := q.records[id]; ok {
 		q.highest = max(q.highest, rec.Confirmed, rec.Spent)
@@ -88,8 +90,8 @@ func (q *questions) record(ctx context.Context, id merkle.Hash) (*CoinRecord, er
 	return rec, q.check(id, rec)
 }
 
-// prefetch asks for the records of all coins that are hinted to the store, once. They save lookups and decide
-// nothing. A list that is too long is done without.
+// prefetch requests the records of all coins with the store's hint, once. They only save
+// lookups. A list that is too long is ignored.
 func (q *questions) prefetch(ctx context.Context) error {
 	src, ok := q.Source.(HintSource)
 	if !ok || q.hinted {
@@ -103,7 +105,8 @@ func (q *questions) prefetch(ctx context.Context) error {
 		}
 		return err
 	}
-	q.records, q.odd = make(map[merkle.Hash]CoinRecord, len(list)), make(map[merkle.Hash]merkle.Hash, len(list))
+	q.records = make(map[merkle.Hash]CoinRecord, len(list))
+	q.odd = make(map[merkle.Hash]merkle.Hash, len(list))
 	for _, rec := range list {
 		if rec.Spent != 0 && rec.Spent < rec.Confirmed {
 			continue
@@ -117,7 +120,7 @@ func (q *questions) prefetch(ctx context.Context) error {
 	return nil
 }
 
-// checkSpend holds a spend to the coin that was asked about.
+// checkSpend checks that a spend is that of the requested coin.
 func (q *questions) checkSpend(coin Coin, height uint32, sp *CoinSpend) error {
 	asked := fmt.Sprintf("the spend of coin %v", coin.ID())
 	switch {

@@ -13,34 +13,36 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// QuorumOptions say how a [Quorum] counts. The zero value is good.
+// QuorumOptions configure a [Quorum]. The zero value means the defaults.
 type QuorumOptions struct {
-	// Agree is how many sources have to say the same. Default: more than half.
+	// Agree is how many sources must give the same answer. Default: more than half.
 	Agree int
-	// Lag is how many blocks a source may be behind the best one to be heard. Default 3.
+	// Lag is how many blocks a source may be behind the highest one to be used. Default 3.
 	Lag uint32
-	// Margin is how many blocks below the lowest peak that is heard the sources are compared. Default 2.
+	// Margin is how many blocks below the lowest peak of the used sources they are compared.
+	// Default 2.
 	Margin uint32
-	// Hold is for how long one height of comparison serves. Default 15 s.
+	// Hold is for how long a height of comparison is used. Default 15 s.
 	Hold time.Duration
 	// Now is the clock. nil: time.Now.
 	Now func() time.Time
 }
 
-// A Quorum is a [Source] made of several, which believes what enough of them say. Sources are never at quite the same
-// block, so it shows the chain as of a height that all have reached: what is newer does not exist for it yet, save as
-// the Pending of a record. Where too few agree it is [ErrSourcesDisagree], with who said what; where too few can be
-// asked, [ErrUnavailable]. See auth/chain/LINEAGE.md 10.2.
+// A Quorum is a [Source] that combines several. It returns an answer if enough of them give the
+// same. The peaks of sources differ by some blocks, so a Quorum shows the chain at a height
+// that all have reached. It hides newer blocks, except in the Pending of a record. If too few
+// sources agree, the error is [ErrSourcesDisagree] and has the answers; if too few answer, it
+// is [ErrUnavailable]. See auth/chain/LINEAGE.md 10.2.
 type Quorum struct {
 	sources []Source
 	opt     QuorumOptions
 
-	turn  chan struct{} // holds one token: who has it may begin a round
+	turn  chan struct{} // has one token; the goroutine that takes it may begin a round
 	until time.Time
 	round quorumRound
 }
 
-// quorumRound is one height of comparison, and who has reached it.
+// quorumRound is a height of comparison, and the sources that have reached it.
 type quorumRound struct {
 	height  uint32
 	present []Source
@@ -55,8 +57,8 @@ var (
 	_ TrustSource   = (*Quorum)(nil)
 )
 
-// NewQuorum returns a source made of these. Agree has to be more than half of them, and not more than there are: an
-// error else.
+// NewQuorum returns a Quorum of sources. It is an error if Agree is not more than half of them,
+// or more than there are.
 func NewQuorum(sources []Source, o *QuorumOptions) (*Quorum, error) {
 	q := &Quorum{sources: slices.Clone(sources), turn: make(chan struct{}, 1)}
 	q.turn <- struct{}{}
@@ -72,7 +74,8 @@ func NewQuorum(sources []Source, o *QuorumOptions) (*Quorum, error) {
 		q.opt.Now = time.Now
 	}
 	if q.opt.Agree > n || q.opt.Agree <= n/2 {
-		return nil, fmt.Errorf("chain quorum: %d of %d sources; wanted more than half, and no more than there are", q.opt.Agree, n)
+		return nil, fmt.Errorf("chain quorum: want from %d to %d of %d sources to agree, found %d",
+			n/2+1, n, n, q.opt.Agree)
 	}
 	return q, nil
 }
@@ -89,7 +92,7 @@ func (q *Quorum) String() string {
 // Trust is [TrustQuorum].
 func (q *Quorum) Trust() Trust { return TrustQuorum }
 
-// begin returns the current round, and begins one where there is none or the last is over.
+// begin returns the current round, or begins one if there is none or the last has ended.
 func (q *Quorum) begin(ctx context.Context) (quorumRound, error) {
 	select {
 	case <-q.turn:
@@ -100,13 +103,14 @@ func (q *Quorum) begin(ctx context.Context) (quorumRound, error) {
 	if q.opt.Now().Before(q.until) {
 		return q.round, nil
 	}
-	votes := asks(ctx, q.sources, len(q.sources)+1, func(ctx context.Context, s Source) (*Block, string, error) {
-		b, err := s.Peak(ctx)
-		if err == nil && b == nil {
-			err = fmt.Errorf("%w: it has no block", ErrUnavailable)
-		}
-		return b, "", err
-	})
+	votes := askAll(ctx, q.sources, len(q.sources)+1,
+		func(ctx context.Context, s Source) (*Block, string, error) {
+			b, err := s.Peak(ctx)
+			if err == nil && b == nil {
+				err = fmt.Errorf("%w: no block", ErrUnavailable)
+			}
+			return b, "", err
+		})
 	var best uint32
 	var errs []error
 	for _, v := range votes {
@@ -125,15 +129,22 @@ func (q *Quorum) begin(ctx context.Context) (quorumRound, error) {
 		}
 	}
 	if len(present) < q.opt.Agree {
-		return quorumRound{}, &SourceError{Source: q.String(), Asked: "the newest block", Err: because(fmt.Errorf("%w: %d of %d sources are there and within %d blocks of the best, and %d have to be",
-			ErrUnavailable, len(present), len(q.sources), q.opt.Lag, q.opt.Agree), errs)}
+		err := fmt.Errorf("%w: want %d of %d sources within %d blocks of the highest, found %d",
+			ErrUnavailable, q.opt.Agree, len(q.sources), q.opt.Lag, len(present))
+		return quorumRound{}, q.failed("the newest block", because(err, errs))
 	}
 	if low <= q.opt.Margin {
-		return quorumRound{}, &SourceError{Source: q.String(), Asked: "the newest block", Err: fmt.Errorf("%w: a peak of %d leaves nothing to compare", ErrUnavailable, low)}
+		err := fmt.Errorf("%w: a peak of %d is too low to compare", ErrUnavailable, low)
+		return quorumRound{}, q.failed("the newest block", err)
 	}
 	q.round = quorumRound{height: low - q.opt.Margin, present: present}
 	q.until = q.opt.Now().Add(q.opt.Hold)
 	return q.round, nil
+}
+
+// failed returns the error of a request.
+func (q *Quorum) failed(asked string, err error) error {
+	return &SourceError{Source: q.String(), Asked: asked, Err: err}
 }
 
 // Peak returns the block at the height of comparison.
@@ -151,13 +162,14 @@ func (q *Quorum) BlockAt(ctx context.Context, height uint32) (*Block, error) {
 	if err != nil || height > round.height {
 		return nil, err
 	}
-	return agreed(q, fmt.Sprintf("block %d", height), asks(ctx, round.present, q.opt.Agree, func(ctx context.Context, s Source) (*Block, string, error) {
+	ask := func(ctx context.Context, s Source) (*Block, string, error) {
 		b, err := blockAt(ctx, s, height)
 		if b == nil {
 			return nil, "none", err
 		}
-		return b, fmt.Sprintf("%v of time %d", b.Hash, b.Time), err
-	}))
+		return b, fmt.Sprintf("%v with time %d", b.Hash, b.Time), err
+	}
+	return agreed(q, fmt.Sprintf("block %d", height), askAll(ctx, round.present, q.opt.Agree, ask))
 }
 
 // CoinRecord implements [Source].
@@ -166,7 +178,7 @@ func (q *Quorum) CoinRecord(ctx context.Context, id merkle.Hash) (*CoinRecord, e
 	if err != nil {
 		return nil, err
 	}
-	votes := asks(ctx, round.present, q.opt.Agree, func(ctx context.Context, s Source) (*CoinRecord, string, error) {
+	ask := func(ctx context.Context, s Source) (*CoinRecord, string, error) {
 		rec, err := s.CoinRecord(ctx, id)
 		if err != nil || rec == nil {
 			return nil, "no such coin", err
@@ -176,7 +188,8 @@ func (q *Quorum) CoinRecord(ctx context.Context, id merkle.Hash) (*CoinRecord, e
 			return nil, "no such coin", nil
 		}
 		return &clipped, recordKey(clipped), nil
-	})
+	}
+	votes := askAll(ctx, round.present, q.opt.Agree, ask)
 	rec, err := agreed(q, fmt.Sprintf("coin %v", id), votes)
 	if rec != nil {
 		for _, v := range votes {
@@ -188,7 +201,7 @@ func (q *Quorum) CoinRecord(ctx context.Context, id merkle.Hash) (*CoinRecord, e
 	return rec, err
 }
 
-// clip shows a record as of the height of comparison.
+// clip returns a record at the height of comparison, and false if the coin does not exist there.
 func (round quorumRound) clip(rec CoinRecord) (CoinRecord, bool) {
 	if rec.Confirmed > round.height {
 		return rec, false
@@ -213,7 +226,7 @@ func (q *Quorum) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (
 	if err != nil || height > round.height {
 		return nil, err
 	}
-	return agreed(q, fmt.Sprintf("the spend of coin %v", id), asks(ctx, round.present, q.opt.Agree, func(ctx context.Context, s Source) (*CoinSpend, string, error) {
+	ask := func(ctx context.Context, s Source) (*CoinSpend, string, error) {
 		sp, err := s.CoinSpend(ctx, id, height)
 		if err != nil || sp == nil {
 			return nil, "no such spend", err
@@ -223,24 +236,28 @@ func (q *Quorum) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (
 		h.Write(sp.Puzzle)
 		h.Write(sp.Solution)
 		return sp, fmt.Sprintf("spend %x of coin %v", h.Sum(nil), sp.Coin.ID()), nil
-	}))
+	}
+	asked := fmt.Sprintf("the spend of coin %v", id)
+	return agreed(q, asked, askAll(ctx, round.present, q.opt.Agree, ask))
 }
 
 // Network implements [NetworkSource].
 func (q *Quorum) Network(ctx context.Context) (string, error) {
-	return agreed(q, "the network", asks(ctx, q.sources, q.opt.Agree, func(ctx context.Context, s Source) (string, string, error) {
+	ask := func(ctx context.Context, s Source) (string, string, error) {
 		n, ok := s.(NetworkSource)
 		if !ok {
 			return "", "", errors.ErrUnsupported
 		}
 		name, err := n.Network(ctx)
 		return name, quote(name), err
-	}))
+	}
+	return agreed(q, "the network", askAll(ctx, q.sources, q.opt.Agree, ask))
 }
 
 // Children implements [ChildSource].
 func (q *Quorum) Children(ctx context.Context, parents []merkle.Hash) ([]CoinRecord, error) {
-	return q.list(ctx, "coins by parent", true, true, func(ctx context.Context, s Source) ([]CoinRecord, error) {
+	l := listRequirements{asked: "coins by parent", includeSpent: true, strict: true}
+	return q.list(ctx, l, func(ctx context.Context, s Source) ([]CoinRecord, error) {
 		if c, ok := s.(ChildSource); ok {
 			return c.Children(ctx, parents)
 		}
@@ -248,9 +265,12 @@ func (q *Quorum) Children(ctx context.Context, parents []merkle.Hash) ([]CoinRec
 	})
 }
 
-// ByHint implements [HintSource]. Coins that too few sources know are left out: hints decide nothing.
-func (q *Quorum) ByHint(ctx context.Context, hint merkle.Hash, includeSpent bool) ([]CoinRecord, error) {
-	return q.list(ctx, fmt.Sprintf("coins of hint %v", hint), includeSpent, false, func(ctx context.Context, s Source) ([]CoinRecord, error) {
+// ByHint implements [HintSource]. It leaves out coins that too few sources know, because hints
+// are not needed for a decision.
+func (q *Quorum) ByHint(ctx context.Context, hint merkle.Hash, includeSpent bool) ([]CoinRecord,
+	error) {
+	l := listRequirements{asked: fmt.Sprintf("coins of hint %v", hint), includeSpent: includeSpent}
+	return q.list(ctx, l, func(ctx context.Context, s Source) ([]CoinRecord, error) {
 		if c, ok := s.(HintSource); ok {
 			return c.ByHint(ctx, hint, true)
 		}
@@ -258,9 +278,13 @@ func (q *Quorum) ByHint(ctx context.Context, hint merkle.Hash, includeSpent bool
 	})
 }
 
-// ByPuzzleHash implements [PuzzleSource]. Coins that too few sources know are a disagreement.
-func (q *Quorum) ByPuzzleHash(ctx context.Context, puzzleHash merkle.Hash, includeSpent bool) ([]CoinRecord, error) {
-	return q.list(ctx, fmt.Sprintf("coins at %v", puzzleHash), includeSpent, true, func(ctx context.Context, s Source) ([]CoinRecord, error) {
+// ByPuzzleHash implements [PuzzleSource]. A coin that too few sources know is an error.
+func (q *Quorum) ByPuzzleHash(ctx context.Context, puzzleHash merkle.Hash,
+	includeSpent bool) ([]CoinRecord, error) {
+	l := listRequirements{
+		asked: fmt.Sprintf("coins at %v", puzzleHash), includeSpent: includeSpent, strict: true,
+	}
+	return q.list(ctx, l, func(ctx context.Context, s Source) ([]CoinRecord, error) {
 		if c, ok := s.(PuzzleSource); ok {
 			return c.ByPuzzleHash(ctx, puzzleHash, true)
 		}
@@ -268,20 +292,27 @@ func (q *Quorum) ByPuzzleHash(ctx context.Context, puzzleHash merkle.Hash, inclu
 	})
 }
 
-// list asks everybody for a list with spent coins, and returns the records that enough lists have. With strict set, a
-// record that fewer have is a disagreement.
-func (q *Quorum) list(ctx context.Context, asked string, includeSpent, strict bool, question func(context.Context, Source) ([]CoinRecord, error)) ([]CoinRecord, error) {
+// listRequirements say which records a list has.
+type listRequirements struct {
+	asked        string // what the list is, for errors
+	includeSpent bool
+	strict       bool // a record that too few sources have is an error
+}
+
+// list requests a list with spent coins from all sources, and returns the records that enough
+// of them have.
+func (q *Quorum) list(ctx context.Context, l listRequirements,
+	question func(context.Context, Source) ([]CoinRecord, error)) ([]CoinRecord, error) {
 	round, err := q.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	votes := asks(ctx, round.present, len(q.sources)+1, func(ctx context.Context, s Source) ([]CoinRecord, string, error) {
+	ask := func(ctx context.Context, s Source) ([]CoinRecord, string, error) {
 		list, err := question(ctx, s)
 		return list, "", err
-	})
-	count := make(map[string]int)
-	records := make(map[string]CoinRecord)
-	var order []string
+	}
+	votes := askAll(ctx, round.present, len(q.sources)+1, ask)
+	tally := recordTally{count: make(map[string]int), records: make(map[string]CoinRecord)}
 	var errs []error
 	answered := 0
 	for _, v := range votes {
@@ -290,38 +321,52 @@ func (q *Quorum) list(ctx context.Context, asked string, includeSpent, strict bo
 			continue
 		}
 		answered++
-		once := make(map[string]bool)
-		for _, rec := range v.what {
-			clipped, there := round.clip(rec)
-			key := recordKey(clipped)
-			if !there || once[key] {
-				continue
-			}
-			once[key] = true
-			if count[key]++; count[key] == 1 {
-				order = append(order, key)
-			}
-			records[key] = clipped
-		}
+		tally.add(round, v.what)
 	}
 	if answered < q.opt.Agree {
 		for _, err := range errs {
 			if errors.Is(err, errors.ErrUnsupported) {
-				return nil, fmt.Errorf("%s: %s: %w", q, asked, errors.ErrUnsupported)
+				return nil, fmt.Errorf("%s: %s: %w", q, l.asked, errors.ErrUnsupported)
 			}
 		}
-		return nil, &SourceError{Source: q.String(), Asked: asked, Err: because(fmt.Errorf("%w: %d answered, and %d have to", ErrUnavailable, answered, q.opt.Agree), errs)}
+		err := fmt.Errorf("%w: want %d answers, found %d", ErrUnavailable, q.opt.Agree, answered)
+		return nil, q.failed(l.asked, because(err, errs))
 	}
 	var out []CoinRecord
-	for _, key := range order {
-		switch {
-		case count[key] >= q.opt.Agree:
-			if rec := records[key]; includeSpent || rec.Spent == 0 {
+	for _, key := range tally.order {
+		switch count := tally.count[key]; {
+		case count >= q.opt.Agree:
+			if rec := tally.records[key]; l.includeSpent || rec.Spent == 0 {
 				out = append(out, rec)
 			}
-		case strict:
-			return nil, &SourceError{Source: q.String(), Asked: asked, Err: fmt.Errorf("%w: %d of %d know %s", ErrSourcesDisagree, count[key], answered, key)}
+		case l.strict:
+			err := fmt.Errorf("%w: %d of %d know %s", ErrSourcesDisagree, count, answered, key)
+			return nil, q.failed(l.asked, err)
 		}
 	}
 	return out, nil
+}
+
+// A recordTally counts how many lists have a record.
+type recordTally struct {
+	count   map[string]int // by recordKey
+	records map[string]CoinRecord
+	order   []string // keys in the order in which they were first found
+}
+
+// add counts the records of one list, each once, at the height of comparison.
+func (t *recordTally) add(round quorumRound, list []CoinRecord) {
+	counted := make(map[string]bool)
+	for _, rec := range list {
+		clipped, there := round.clip(rec)
+		key := recordKey(clipped)
+		if !there || counted[key] {
+			continue
+		}
+		counted[key] = true
+		if t.count[key]++; t.count[key] == 1 {
+			t.order = append(t.order, key)
+		}
+		t.records[key] = clipped
+	}
 }

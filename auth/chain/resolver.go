@@ -12,62 +12,65 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Options say what a [Resolver] believes. The zero value is good for mainnet.
+// Options configure a [Resolver]. The zero value means the defaults, for mainnet.
 type Options struct {
-	// Network is the network that the source has to be on, where it can say. Default [Mainnet].
+	// Network is the network that the source must be on, if it can tell. Default [Mainnet].
 	Network string
-	// MinDepth is how deep a generation has to be to be read: 1 is in the newest block. Default 1; at
-	// most SettledDepth.
+	// MinDepth is the depth from which a generation is read; 1 is the newest block. Default 1; at most
+	// SettledDepth.
 	MinDepth uint32
-	// SettledDepth is how deep a generation has to be to be settled. Default 32.
+	// SettledDepth is the depth from which a generation is settled. Default 32.
 	SettledDepth uint32
-	// TipAge is how long an answer is given again without asking. Default 15 s; negative: not at all.
+	// TipAge is for how long an answer is returned again without a request. Default 15 s;
+	// negative: never.
 	TipAge time.Duration
-	// AllowCached lets the newest settled generation stand, with status [StatusCached], when the source cannot
-	// be asked and the last time it could be is no longer ago than this. Default 0: it never does.
+	// AllowCached lets Tip return the newest settled generation, with [StatusCached], while the
+	// source is unavailable, for this time after its last answer. Default 0: never.
 	AllowCached time.Duration
-	// MaxSkew is how far the source's newest block may be from Now. Default 15 minutes; negative: any.
+	// MaxSkew is how far the time of the source's newest block may be from Now. Default 15
+	// minutes; negative: no limit.
 	MaxSkew time.Duration
 	// MaxHops is how many coins a lineage may have. Default 100,000.
 	MaxHops int
-	// Memory keeps what was found from one program to the next, and with it the guard against sources that
-	// lose settled generations. nil: nothing is kept.
+	// Memory keeps the lineages across restarts, so that a source cannot drop a settled
+	// generation. nil: they are kept in memory only.
 	Memory Memory
-	// Stores is how many stores are held in memory. Default 256.
+	// Stores is how many stores are kept in memory. Default 256.
 	Stores int
 	// Now is the clock. nil: time.Now.
 	Now func() time.Time
 }
 
-// A Resolver answers what the chain says about stores. What was found is kept, and the next question starts
-// there. It may be used concurrently; questions about one store are asked one after the other.
+// A Resolver reads stores from the chain. It keeps the lineage of a store, and continues from
+// there at the next request. It is safe for concurrent use; requests about one store run one
+// after another.
 //
-// It is what package remote takes for an Anchor and a Lineage.
+// It is an Anchor and a Lineage of package remote.
 type Resolver struct {
 	source Source
 	opt    Options
 	held   *lru.Cache[auth.StoreID, *held]
-	named  chan bool // holds true once the network is known to be the right one
+	named  chan bool // has one value: whether the network was checked
 }
 
-// held is what a Resolver holds of one store.
+// held is what a Resolver keeps of one store.
 type held struct {
-	turn   chan struct{} // holds one token: who has it may ask and change the rest
-	loaded bool          // from the Memory
-	line   *lineage      // nil: nothing is known
+	turn   chan struct{} // has one token; the goroutine that takes it may use the other fields
+	loaded bool          // the Memory was read
+	line   *lineage      // nil if nothing is known
 	seen   Block         // the newest block with a time that was seen
 	last   *view         // the last answer
 }
 
-// A view is one answer of the source about one store.
+// A view is the result of one read of a store.
 type view struct {
 	line *lineage // never changed
 	peak Block
 	at   time.Time
-	err  error // the store is not there
+	err  error // not nil if the store does not exist
 }
 
-// NewResolver returns a resolver that asks source. It asks nothing yet.
+// NewResolver returns a Resolver that reads from source. It makes no request yet.
 func NewResolver(source Source, o *Options) *Resolver {
 	r := &Resolver{source: source, named: make(chan bool, 1)}
 	if o != nil {
@@ -99,23 +102,23 @@ func NewResolver(source Source, o *Options) *Resolver {
 	if r.opt.Now == nil {
 		r.opt.Now = time.Now
 	}
-	r.held, _ = lru.New[auth.StoreID, *held](r.opt.Stores) // fails for a size below 1 only
+	r.held, _ = lru.New[auth.StoreID, *held](r.opt.Stores) // fails only for a size below 1
 	r.named <- false
 	return r
 }
 
 // An Entry is one coin of a store's history.
 type Entry struct {
-	Generation int // place of the coin, from 0; see Roots for what package remote counts
+	Generation int // index of the coin, from 0; Roots counts differently
 	CoinID     merkle.Hash
 	Root       merkle.Hash // zero for a store without content
 	Height     uint32      // of the block that made the coin
-	Time       uint64      // of that block, in seconds since 1970; 0 when the source did not say
-	By         Role        // who spent the coin before
+	Time       uint64      // of that block, in seconds since 1970; 0 if not known
+	By         Role        // that spent the previous coin
 }
 
-// History returns every coin the store has had, oldest first: changes of owner and oracle spends, which repeat the
-// root, included. Generations that are not deep enough to be read are not in it.
+// History returns every coin that the store has had, oldest first, including changes of owner
+// and oracle spends, which repeat the root. It leaves out generations that are not deep enough.
 func (r *Resolver) History(ctx context.Context, store auth.StoreID) ([]Entry, error) {
 	v, err := r.look(ctx, store, true)
 	if err != nil {
@@ -124,7 +127,7 @@ func (r *Resolver) History(ctx context.Context, store auth.StoreID) ([]Entry, er
 	return append([]Entry(nil), v.line.entries[:v.line.read(v.peak, r.opt.MinDepth)+1]...), nil
 }
 
-// Lineage returns the roots of History as [Roots] does. It makes a Resolver what package remote calls a Lineage.
+// Lineage returns the roots of History as [Roots] does. It implements remote.Lineage.
 func (r *Resolver) Lineage(ctx context.Context, store auth.StoreID) ([]merkle.Hash, error) {
 	entries, err := r.History(ctx, store)
 	if err != nil {
@@ -133,8 +136,9 @@ func (r *Resolver) Lineage(ctx context.Context, store auth.StoreID) ([]merkle.Ha
 	return Roots(entries), nil
 }
 
-// Roots returns the roots of a history, oldest first, without the zero root and without repeats that follow one
-// another. A root that comes back after another one stands there again. See auth/chain/LINEAGE.md 7.5.
+// Roots returns the roots of a history, oldest first, without the zero root and without
+// consecutive duplicates. A root that returns after another one is listed again. See
+// auth/chain/LINEAGE.md 7.5.
 func Roots(history []Entry) []merkle.Hash {
 	var roots []merkle.Hash
 	for _, e := range history {
@@ -145,7 +149,8 @@ func Roots(history []Entry) []merkle.Hash {
 	return roots
 }
 
-// look answers from what is held, or asks. With whole set the answer has the history from the first coin on.
+// look returns the last answer if it is recent, or else reads the store. With whole the answer
+// has the history from the first coin on.
 func (r *Resolver) look(ctx context.Context, store auth.StoreID, whole bool) (*view, error) {
 	h, done, err := r.hold(ctx, store)
 	if err != nil {
@@ -172,7 +177,7 @@ func (r *Resolver) look(ctx context.Context, store auth.StoreID, whole bool) (*v
 	return v, nil
 }
 
-// hold takes the turn of a store, with what the Memory has of it.
+// hold takes the turn of a store and loads its lineage from the Memory.
 func (r *Resolver) hold(ctx context.Context, store auth.StoreID) (*held, func(), error) {
 	h, ok := r.held.Get(store)
 	if !ok {
@@ -185,7 +190,7 @@ func (r *Resolver) hold(ctx context.Context, store auth.StoreID) (*held, func(),
 	select {
 	case <-h.turn:
 	case <-ctx.Done():
-		return nil, nil, fmt.Errorf("wait for the chain's answer about store %v: %w", store, context.Cause(ctx))
+		return nil, nil, fmt.Errorf("wait to read store %v from the chain: %w", store, context.Cause(ctx))
 	}
 	done := func() { h.turn <- struct{}{} }
 	if !h.loaded && r.opt.Memory != nil {
@@ -200,7 +205,7 @@ func (r *Resolver) hold(ctx context.Context, store auth.StoreID) (*held, func(),
 	return h, done, nil
 }
 
-// nameOf returns how a source prints.
+// nameOf returns the name of a source.
 func nameOf(s Source) string {
 	if n, ok := s.(fmt.Stringer); ok {
 		return n.String()
@@ -208,7 +213,7 @@ func nameOf(s Source) string {
 	return fmt.Sprintf("a %T", s)
 }
 
-// trustOf returns how far a source's word goes.
+// trustOf returns the Trust of a source.
 func trustOf(s Source) Trust {
 	if t, ok := s.(TrustSource); ok {
 		return t.Trust()
@@ -216,7 +221,7 @@ func trustOf(s Source) Trust {
 	return TrustSingle
 }
 
-// depth returns how deep a block is; the newest is 1.
+// depth returns the depth of a block; that of the newest is 1.
 func depth(peak Block, height uint32) uint32 {
 	if height > peak.Height {
 		return 0

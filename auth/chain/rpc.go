@@ -14,7 +14,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Limits of what an RPC source may answer. See auth/chain/LINEAGE.md 2.4 and 6.2.
+// Limits of the answers of an RPC source. See auth/chain/LINEAGE.md 2.4 and 6.2.
 const (
 	maxRecordAnswer = 1 << 20  // bytes of one record, or the state
 	maxListAnswer   = 8 << 20  // bytes of one page of a list
@@ -23,30 +23,31 @@ const (
 	maxRecords      = 100_000
 )
 
-// RPCOptions say how an [RPC] asks. The zero value is good for a public host.
+// RPCOptions configure an [RPC]. The zero value means the defaults, for a public host.
 type RPCOptions struct {
-	// TLS is cloned; client certificates, RootCAs and ServerName are what it is for. TLS 1.2 is the least
-	// spoken, and InsecureSkipVerify is refused.
+	// TLS sets client certificates, RootCAs and ServerName. It is cloned. The minimum version
+	// is TLS 1.2, and InsecureSkipVerify is refused.
 	TLS *tls.Config
 	// UserAgent is <product>/<version>. Default "digstore-go/1".
 	UserAgent string
-	// Timeout is for one try, answer and all. Default 10 s. The caller's deadline holds besides.
+	// Timeout limits one attempt, including its answer. Default 10 s. The caller's deadline
+	// applies too.
 	Timeout time.Duration
-	// Attempts is how often a call is tried in all. Default 4.
+	// Attempts is the number of attempts of a call. Default 4.
 	Attempts int
-	// AllowUnsynced takes the word of a node that is still catching up with its network.
+	// AllowUnsynced accepts the answers of a node that is not synchronized with its network.
 	AllowUnsynced bool
-	// Trust is how far the source's word goes. Default [TrustSingle]; [NewFullNode] sets [TrustNode].
+	// Trust is the Trust of the source. Default [TrustSingle]; [NewFullNode] sets [TrustNode].
 	Trust Trust
 	// Dial replaces dialling. Tests and tunnels use it.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// OnRetry, if set, is told why a try failed and how long the client waits before the next.
+	// OnRetry, if set, is called with the error of a failed attempt and the wait before the next.
 	OnRetry func(err error, wait time.Duration)
 }
 
-// An RPC is a [Source] that speaks the JSON RPC of Chia's full node, to such a node or to a public host of
-// the same shape. It believes nothing but the form of an answer. It may be used concurrently, and dials when
-// it is first asked.
+// An RPC is a [Source] that uses the JSON RPC of Chia's full node, of such a node or of a
+// public host with the same interface. It checks only the form of an answer. It is safe for
+// concurrent use and connects at the first request.
 type RPC struct {
 	base      string // without a slash at the end
 	opt       RPCOptions
@@ -62,30 +63,31 @@ var (
 	_ TrustSource   = (*RPC)(nil)
 )
 
-// NewRPC returns a source that asks the host at base, such as https://api.coinset.org. base is an https URL, or
-// http to a literal loopback address or localhost, without user, query and fragment. It dials nothing.
+// NewRPC returns an RPC for the host at base, such as https://api.coinset.org. base is an https
+// URL, or an http URL of a loopback address or localhost, without user, query and fragment.
+// NewRPC does not connect.
 func NewRPC(base string, o *RPCOptions) (*RPC, error) {
 	u, err := url.Parse(base)
 	if err != nil {
-		return nil, fmt.Errorf("chain source: parse its URL: %w", err)
+		return nil, fmt.Errorf("chain source: %w", err)
 	}
 	switch {
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("chain source at %s: give a URL without user, query and fragment", u.Host)
+		return nil, fmt.Errorf("chain source at %s: want a URL without user, query and fragment", u.Host)
 	case u.Host == "":
-		return nil, fmt.Errorf("chain source %q: it names no host; wanted https://HOST", base)
+		return nil, fmt.Errorf("chain source %q: want https://HOST, found no host", base)
 	case u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()):
 	case u.Scheme == "http":
-		return nil, fmt.Errorf("chain source %s: plain http is for this machine only; use https", base)
+		return nil, fmt.Errorf("chain source %s: http is allowed for loopback addresses only", base)
 	default:
-		return nil, fmt.Errorf("chain source %q: wanted https://HOST", base)
+		return nil, fmt.Errorf("chain source %q: want https://HOST", base)
 	}
 	r := &RPC{base: strings.TrimRight(u.String(), "/")}
 	if o != nil {
 		r.opt = *o
 	}
 	if r.opt.TLS != nil && r.opt.TLS.InsecureSkipVerify {
-		return nil, fmt.Errorf("chain source %s: certificates are always verified; give RootCAs and ServerName instead", base)
+		return nil, fmt.Errorf("chain source %s: InsecureSkipVerify is not allowed", base)
 	}
 	if r.opt.UserAgent == "" {
 		r.opt.UserAgent = "digstore-go/1"
@@ -124,13 +126,13 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// String returns the host's URL, which is how errors name the source.
+// String returns the host's URL.
 func (r *RPC) String() string { return r.base }
 
-// Trust returns what the options say.
+// Trust returns RPCOptions.Trust.
 func (r *RPC) Trust() Trust { return r.opt.Trust }
 
-// Close lets go of idle connections. The source can be used afterwards.
+// Close closes idle connections. The RPC can be used afterwards.
 func (r *RPC) Close() { r.transport.CloseIdleConnections() }
 
 // CoinRecord implements [Source] by get_coin_record_by_name.
@@ -148,7 +150,7 @@ func (r *RPC) CoinRecord(ctx context.Context, id merkle.Hash) (*CoinRecord, erro
 	case err != nil:
 		return nil, err
 	case a.Record == nil:
-		return nil, r.malformed(c, "it has no coin_record")
+		return nil, r.malformed(c, "no coin_record")
 	}
 	rec, err := a.Record.record()
 	if err != nil {
@@ -162,18 +164,19 @@ func (r *RPC) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (*Co
 	var a struct {
 		Spend *wireSpend `json:"coin_solution"`
 	}
-	c := call{method: "get_puzzle_and_solution", about: fmt.Sprintf("%v at height %d", id, height), limit: maxSpendAnswer}
+	c := call{method: "get_puzzle_and_solution", about: fmt.Sprintf("%v at height %d", id, height),
+		limit: maxSpendAnswer}
 	err := r.call(ctx, c, struct {
 		ID     wireHash `json:"coin_id"`
 		Height uint32   `json:"height"`
 	}{wireHash(id), height}, &a)
 	switch {
 	case refusedWith(err, "INVALID_HEIGHT_FOR_COIN") || refusedLike(err, "invalid height"):
-		return nil, nil // unknown, unspent, or spent elsewhere: one answer for all three
+		return nil, nil // unknown, unspent, or spent in another block: the answer is the same
 	case err != nil:
 		return nil, err
 	case a.Spend == nil:
-		return nil, r.malformed(c, "it has no coin_solution")
+		return nil, r.malformed(c, "no coin_solution")
 	}
 	sp, err := a.Spend.spend()
 	if err != nil {
@@ -198,13 +201,13 @@ func (r *RPC) Peak(ctx context.Context) (*Block, error) {
 	}
 	switch {
 	case a.State == nil:
-		return nil, r.malformed(c, "it has no blockchain_state")
+		return nil, r.malformed(c, "no blockchain_state")
 	case a.State.Sync == nil && !r.opt.AllowUnsynced:
-		return nil, r.malformed(c, "it does not say whether the node is synced")
+		return nil, r.malformed(c, "no sync state")
 	case !r.opt.AllowUnsynced && !a.State.Sync.Synced:
-		return nil, r.failed(c, fmt.Errorf("%w: the node is still catching up with its network; wait until it is synced, or name another source", ErrUnavailable))
+		return nil, r.failed(c, fmt.Errorf("%w: the node is not synchronized yet", ErrUnavailable))
 	case a.State.Peak == nil:
-		return nil, r.failed(c, fmt.Errorf("%w: the node has no block yet; wait until it is synced, or name another source", ErrUnavailable))
+		return nil, r.failed(c, fmt.Errorf("%w: the node has no block yet", ErrUnavailable))
 	}
 	b, err := a.State.Peak.block()
 	if err != nil {
@@ -223,13 +226,14 @@ func (r *RPC) BlockAt(ctx context.Context, height uint32) (*Block, error) {
 		Height uint32 `json:"height"`
 	}{height}, &a)
 	switch {
-	case refusedWith(err, "BLOCK_HEIGHT_NOT_FOUND", "BLOCK_HASH_NOT_FOUND", "BLOCK_DOES_NOT_EXIST", "HEIGHT_NOT_IN_BLOCKCHAIN") ||
+	case refusedWith(err, "BLOCK_HEIGHT_NOT_FOUND", "BLOCK_HASH_NOT_FOUND",
+		"BLOCK_DOES_NOT_EXIST", "HEIGHT_NOT_IN_BLOCKCHAIN") ||
 		refusedLike(err, "not found in chain"):
 		return nil, nil
 	case err != nil:
 		return nil, err
 	case a.Record == nil:
-		return nil, r.malformed(c, "it has no block_record")
+		return nil, r.malformed(c, "no block_record")
 	}
 	b, err := a.Record.block()
 	if err != nil {
@@ -248,7 +252,7 @@ func (r *RPC) Network(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if a.Name == "" {
-		return "", r.malformed(c, "it has no network_name")
+		return "", r.malformed(c, "no network_name")
 	}
 	return a.Name, nil
 }
@@ -267,7 +271,7 @@ func refusedWith(err error, codes ...string) bool {
 	return false
 }
 
-// refusedLike reports whether err is a refusal without a code whose text has these words.
+// refusedLike reports whether err is a refusal without a code whose text contains words.
 func refusedLike(err error, words string) bool {
 	var f *refusal
 	return errors.As(err, &f) && f.code == "" && strings.Contains(strings.ToLower(f.text), words)

@@ -424,8 +424,10 @@ func TestRPCUnreachable(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = chain.NewResolver(r, nil).CurrentRoot(t.Context(), [32]byte{1})
-	if !errors.Is(err, chain.ErrUnavailable) || !strings.Contains(err.Error(), srv.URL) || !strings.Contains(err.Error(), "name another source") {
-		t.Errorf("%v, want ErrUnavailable, the host and what to do", err)
+	text := fmt.Sprint(err)
+	if !errors.Is(err, chain.ErrUnavailable) || !strings.Contains(text, srv.URL) ||
+		!strings.Contains(text, "get_network_info") || !strings.Contains(text, "refused") {
+		t.Errorf("%v, want ErrUnavailable, the host, the request and the cause", err)
 	}
 }
 

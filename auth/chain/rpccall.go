@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	maxAsked  = time.Minute // of a wait that a host asks for (auth/chain/LINEAGE.md 6.3)
-	maxQuoted = 200         // bytes of a host's words that an error repeats
+	maxAsked  = time.Minute // the longest Retry-After that is followed (auth/chain/LINEAGE.md 6.3)
+	maxQuoted = 200         // the longest text of a host in an error, in bytes
 )
 
-// A call is one question, for errors and limits.
+// A call describes a request for errors, and limits its answer.
 type call struct {
 	method string
-	about  string // what it asks about, if anything
+	about  string // the object of the request, or ""
 	limit  int64  // bytes of the answer
 }
 
-// A SourceError says what was asked of which source, and why there is no answer to work with.
+// A SourceError reports that a request to a source failed.
 type SourceError struct {
-	Source string // how the source prints: a URL for an [RPC]
-	Asked  string // the method and what it was asked about
+	Source string // the name of the source, a URL for an [RPC]
+	Asked  string // the method and the object of the request
 	Err    error
 }
 
@@ -52,23 +52,23 @@ func (r *RPC) failed(c call, err error) error {
 }
 
 func (r *RPC) malformed(c call, what string) error {
-	return r.failed(c, fmt.Errorf("%w: %s; is this the RPC of a Chia full node?", ErrMalformed, what))
+	return r.failed(c, fmt.Errorf("%w: %s; want an answer of a Chia full node", ErrMalformed, what))
 }
 
-// A refusal is an answer with success false.
+// A refusal is an answer with "success": false.
 type refusal struct{ code, text string }
 
 func (f *refusal) Error() string {
 	if f.code != "" {
-		return fmt.Sprintf("it refused with %s: %s", quote(f.code), quote(f.text))
+		return fmt.Sprintf("refused with %s: %s", quote(f.code), quote(f.text))
 	}
-	return "it refused with " + quote(f.text)
+	return "refused with " + quote(f.text)
 }
 
-// Unwrap: a source that does not answer the question could not be asked.
+// Unwrap returns ErrUnavailable.
 func (f *refusal) Unwrap() error { return ErrUnavailable }
 
-// quote makes words of a host fit to print.
+// quote quotes a text of a host and limits its length.
 func quote(s string) string {
 	if len(s) > maxQuoted {
 		s = s[:maxQuoted] + "…"
@@ -76,16 +76,16 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
-// passing is a failure that may have passed when the question is asked again.
-type passing struct {
+// temporary is an error after which the request can be repeated.
+type temporary struct {
 	err   error
-	after time.Duration // that the host asked to be left alone; 0 when it did not
+	after time.Duration // Retry-After of the host; 0 if there is none
 }
 
-func (p *passing) Error() string { return p.err.Error() }
-func (p *passing) Unwrap() error { return p.err }
+func (t *temporary) Error() string { return t.err.Error() }
+func (t *temporary) Unwrap() error { return t.err }
 
-// call posts req and decodes the answer into out, as often as the options allow.
+// call posts req and decodes the answer to out. It makes as many attempts as the options allow.
 func (r *RPC) call(ctx context.Context, c call, req, out any) error {
 	body, err := json.Marshal(req)
 	if err != nil {
@@ -99,12 +99,15 @@ func (r *RPC) call(ctx context.Context, c call, req, out any) error {
 		if ctx.Err() != nil {
 			return r.failed(c, context.Cause(ctx))
 		}
-		var p *passing
+		var p *temporary
 		if !errors.As(err, &p) {
 			return r.failed(c, err)
 		}
 		if attempt >= r.opt.Attempts {
-			return r.failed(c, fmt.Errorf("%w (%d tries)", p.err, attempt))
+			if attempt == 1 {
+				return r.failed(c, p.err)
+			}
+			return r.failed(c, fmt.Errorf("%w (%d attempts)", p.err, attempt))
 		}
 		wait := backoff.Wait(attempt)
 		if p.after > 0 {
@@ -114,16 +117,17 @@ func (r *RPC) call(ctx context.Context, c call, req, out any) error {
 			r.opt.OnRetry(r.failed(c, p.err), wait)
 		}
 		if backoff.Sleep(ctx, wait) != nil {
-			return r.failed(c, fmt.Errorf("%w; the last try: %w", context.Cause(ctx), p.err))
+			return r.failed(c, fmt.Errorf("%w; the last attempt: %w", context.Cause(ctx), p.err))
 		}
 	}
 }
 
-// try posts once.
+// try makes one attempt.
 func (r *RPC) try(ctx context.Context, c call, body []byte, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opt.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base+"/"+c.method, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base+"/"+c.method,
+		bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -135,7 +139,7 @@ func (r *RPC) try(ctx context.Context, c call, body []byte, out any) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection can serve again
+		io.CopyN(io.Discard, resp.Body, 64<<10) // so that the connection can be used again
 		return refusedStatus(resp)
 	}
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, c.limit+1))
@@ -143,7 +147,7 @@ func (r *RPC) try(ctx context.Context, c call, body []byte, out any) error {
 	case err != nil:
 		return unreachable(err)
 	case int64(len(answer)) > c.limit:
-		return fmt.Errorf("%w: the answer is longer than %d bytes", ErrTooLarge, c.limit)
+		return fmt.Errorf("%w: answer longer than %d bytes", ErrTooLarge, c.limit)
 	}
 	var head struct {
 		Success    *bool  `json:"success"`
@@ -153,11 +157,11 @@ func (r *RPC) try(ctx context.Context, c call, body []byte, out any) error {
 		} `json:"structuredError"`
 	}
 	if err := json.Unmarshal(answer, &head); err != nil {
-		return fmt.Errorf("%w: %w; is this the RPC of a Chia full node?", ErrMalformed, err)
+		return fmt.Errorf("%w: %w; want an answer of a Chia full node", ErrMalformed, err)
 	}
 	switch {
 	case head.Success == nil:
-		return fmt.Errorf("%w: it does not say success; is this the RPC of a Chia full node?", ErrMalformed)
+		return fmt.Errorf("%w: no member success; want an answer of a Chia full node", ErrMalformed)
 	case !*head.Success:
 		f := &refusal{text: head.Error}
 		if head.Structured != nil {
@@ -171,7 +175,8 @@ func (r *RPC) try(ctx context.Context, c call, body []byte, out any) error {
 	return nil
 }
 
-// unreachable is for an exchange that broke. One that a certificate ended would break again.
+// unreachable returns the error of a failed exchange. It is temporary unless a certificate is
+// the cause.
 func unreachable(err error) error {
 	var (
 		cert *tls.CertificateVerificationError
@@ -179,16 +184,18 @@ func unreachable(err error) error {
 	)
 	switch {
 	case errors.As(err, &cert):
-		return fmt.Errorf("%w: %w; a full node needs the authority of its own Chia directory, a public host one that this machine trusts", ErrUnavailable, err)
-	case errors.As(err, &op) && op.Op == "remote error": // crypto/tls says so of an alert
-		return fmt.Errorf("%w: %w; a full node wants a client certificate of its own Chia directory", ErrUnavailable, err)
+		return fmt.Errorf("%w: %w; a full node uses the authority in its Chia directory", ErrUnavailable,
+			err)
+	case errors.As(err, &op) && op.Op == "remote error": // a TLS alert
+		return fmt.Errorf("%w: %w; a full node requires a client certificate from its Chia directory",
+			ErrUnavailable, err)
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return &passing{err: fmt.Errorf("%w: %w; check its address and the network, or name another source", ErrUnavailable, err)}
+	return &temporary{err: fmt.Errorf("%w: %w", ErrUnavailable, err)}
 }
 
-// refusedStatus is for an answer that is not 200.
+// refusedStatus returns the error of a status other than 200.
 func refusedStatus(resp *http.Response) error {
 	var after time.Duration
 	if s, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && s > 0 && s < 1<<20 {
@@ -196,11 +203,12 @@ func refusedStatus(resp *http.Response) error {
 	}
 	switch code := resp.StatusCode; {
 	case code == http.StatusTooManyRequests:
-		return &passing{err: fmt.Errorf("%w: %s; wait, or use a full node of your own", ErrRateLimited, resp.Status), after: after}
-	case code == http.StatusBadGateway || code == http.StatusServiceUnavailable || code == http.StatusGatewayTimeout:
-		return &passing{err: fmt.Errorf("%w: %s; try later, or name another source", ErrUnavailable, resp.Status), after: after}
+		return &temporary{err: fmt.Errorf("%w: %s", ErrRateLimited, resp.Status), after: after}
+	case code == http.StatusBadGateway || code == http.StatusServiceUnavailable ||
+		code == http.StatusGatewayTimeout:
+		return &temporary{err: fmt.Errorf("%w: %s", ErrUnavailable, resp.Status), after: after}
 	case code >= 300 && code < 400:
-		return fmt.Errorf("%w: %s; redirects are not followed: give the URL that answers itself", ErrUnavailable, resp.Status)
+		return fmt.Errorf("%w: %s; redirects are not followed", ErrUnavailable, resp.Status)
 	}
-	return fmt.Errorf("%w: %s; is this the RPC of a Chia full node?", ErrUnavailable, resp.Status)
+	return fmt.Errorf("%w: %s; want status 200 of a Chia full node", ErrUnavailable, resp.Status)
 }

@@ -13,25 +13,29 @@ func (r *RPC) Children(ctx context.Context, parents []merkle.Hash) ([]CoinRecord
 	for i, p := range parents {
 		ids[i] = wireHash(p)
 	}
-	c := call{method: "get_coin_records_by_parent_ids", about: fmt.Sprintf("%d coins", len(ids)), limit: maxListAnswer}
+	c := call{method: "get_coin_records_by_parent_ids", about: fmt.Sprintf("%d coins", len(ids)),
+		limit: maxListAnswer}
 	return r.list(ctx, c, listRequest{Parents: ids, Spent: true})
 }
 
 // ByHint implements [HintSource] by get_coin_records_by_hint.
-func (r *RPC) ByHint(ctx context.Context, hint merkle.Hash, includeSpent bool) ([]CoinRecord, error) {
+func (r *RPC) ByHint(ctx context.Context, hint merkle.Hash, includeSpent bool) ([]CoinRecord,
+	error) {
 	h := wireHash(hint)
 	c := call{method: "get_coin_records_by_hint", about: hint.String(), limit: maxListAnswer}
 	return r.list(ctx, c, listRequest{Hint: &h, Spent: includeSpent})
 }
 
 // ByPuzzleHash implements [PuzzleSource] by get_coin_records_by_puzzle_hash.
-func (r *RPC) ByPuzzleHash(ctx context.Context, puzzleHash merkle.Hash, includeSpent bool) ([]CoinRecord, error) {
+func (r *RPC) ByPuzzleHash(ctx context.Context, puzzleHash merkle.Hash,
+	includeSpent bool) ([]CoinRecord, error) {
 	h := wireHash(puzzleHash)
-	c := call{method: "get_coin_records_by_puzzle_hash", about: puzzleHash.String(), limit: maxListAnswer}
+	c := call{method: "get_coin_records_by_puzzle_hash", about: puzzleHash.String(),
+		limit: maxListAnswer}
 	return r.list(ctx, c, listRequest{PuzzleHash: &h, Spent: includeSpent})
 }
 
-// list asks for a list of coins, page by page, and returns all of it or an error.
+// list requests all pages of a list of coins. It returns the whole list or an error.
 func (r *RPC) list(ctx context.Context, c call, req listRequest) ([]CoinRecord, error) {
 	var all []CoinRecord
 	for range maxPages {
@@ -44,7 +48,7 @@ func (r *RPC) list(ctx context.Context, c call, req listRequest) ([]CoinRecord, 
 			return nil, err
 		}
 		if a.Records == nil {
-			return nil, r.malformed(c, "it has no coin_records")
+			return nil, r.malformed(c, "no coin_records")
 		}
 		if len(all)+len(*a.Records) > maxRecords {
 			return nil, r.failed(c, fmt.Errorf("%w: more than %d coins", ErrTooLarge, maxRecords))
@@ -60,7 +64,7 @@ func (r *RPC) list(ctx context.Context, c call, req listRequest) ([]CoinRecord, 
 		case !a.Truncated:
 			return all, nil
 		case a.Next == "" || a.Next == req.Cursor:
-			return nil, r.malformed(c, "the list is cut off and nothing says how to go on")
+			return nil, r.malformed(c, "truncated list without a new cursor")
 		}
 		req.Cursor = a.Next
 	}

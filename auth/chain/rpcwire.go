@@ -8,10 +8,12 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// The JSON of the RPC. Members that are needed are pointers, so that one that is missing is not read as
-// zero; members that are not needed are not named, for some of them are beyond 64 bits. See auth/chain/LINEAGE.md 6.1.
+// The JSON of the RPC. Required members are pointers, so that a missing one is not read as
+// zero. Other members are not decoded, because some exceed 64 bits. See auth/chain/LINEAGE.md
+// 6.1.
 
-// A wireHash is 32 bytes in hex: written with 0x, read with or without, in any case.
+// A wireHash is 32 bytes in hex, written with the prefix 0x and read with or without it, in
+// either case.
 type wireHash merkle.Hash
 
 // MarshalText returns 0x and 64 digits.
@@ -21,13 +23,13 @@ func (h wireHash) MarshalText() ([]byte, error) { return hex.AppendEncode([]byte
 func (h *wireHash) UnmarshalText(text []byte) error {
 	text = trimHex(text)
 	if len(text) != 2*len(h) {
-		return fmt.Errorf("found %d hex digits, wanted %d", len(text), 2*len(h))
+		return fmt.Errorf("want %d hex digits, found %d", 2*len(h), len(text))
 	}
 	_, err := hex.Decode(h[:], text)
 	return err
 }
 
-// wireBytes is bytes in hex, as wireHash.
+// wireBytes are bytes in hex, like wireHash.
 type wireBytes []byte
 
 // UnmarshalText reads digits, after 0x or without it.
@@ -46,7 +48,8 @@ func trimHex(text []byte) []byte {
 	return text
 }
 
-// listRequest asks for coins. Members that are not meant are left out: a full node takes null for a value.
+// listRequest is the body of a request for coins. Unused members are omitted, because a full
+// node refuses null.
 type listRequest struct {
 	Parents    []wireHash `json:"parent_ids,omitempty"`
 	Hint       *wireHash  `json:"hint,omitempty"`
@@ -63,9 +66,10 @@ type wireCoin struct {
 
 func (w *wireCoin) coin() (Coin, error) {
 	if w == nil || w.Parent == nil || w.PuzzleHash == nil || w.Amount == nil {
-		return Coin{}, errors.New("a coin without parent_coin_info, puzzle_hash or amount")
+		return Coin{}, errors.New("coin without parent_coin_info, puzzle_hash or amount")
 	}
-	return Coin{Parent: merkle.Hash(*w.Parent), PuzzleHash: merkle.Hash(*w.PuzzleHash), Amount: *w.Amount}, nil
+	return Coin{Parent: merkle.Hash(*w.Parent), PuzzleHash: merkle.Hash(*w.PuzzleHash),
+		Amount: *w.Amount}, nil
 }
 
 type wireRecord struct {
@@ -82,9 +86,9 @@ func (w *wireRecord) record() (CoinRecord, error) {
 	case err != nil:
 		return CoinRecord{}, err
 	case w.Confirmed == nil || w.SpentAt == nil:
-		return CoinRecord{}, errors.New("a coin record without confirmed_block_index or spent_block_index")
+		return CoinRecord{}, errors.New("coin record without confirmed_block_index or spent_block_index")
 	case w.Spent != nil && *w.Spent != (*w.SpentAt > 0):
-		return CoinRecord{}, fmt.Errorf("spent is %v and spent_block_index is %d", *w.Spent, *w.SpentAt)
+		return CoinRecord{}, fmt.Errorf("spent is %v but spent_block_index is %d", *w.Spent, *w.SpentAt)
 	}
 	return CoinRecord{Coin: coin, Confirmed: *w.Confirmed, Spent: *w.SpentAt, Time: w.Time}, nil
 }
@@ -101,7 +105,7 @@ func (w *wireSpend) spend() (CoinSpend, error) {
 	case err != nil:
 		return CoinSpend{}, err
 	case w.Puzzle == nil || w.Solution == nil:
-		return CoinSpend{}, errors.New("a spend without puzzle_reveal or solution")
+		return CoinSpend{}, errors.New("spend without puzzle_reveal or solution")
 	}
 	return CoinSpend{Coin: coin, Puzzle: *w.Puzzle, Solution: *w.Solution}, nil
 }
@@ -115,7 +119,7 @@ type wireBlock struct {
 
 func (w *wireBlock) block() (Block, error) {
 	if w.Height == nil || w.Hash == nil {
-		return Block{}, errors.New("a block record without height or header_hash")
+		return Block{}, errors.New("block record without height or header_hash")
 	}
 	b := Block{Height: *w.Height, Hash: merkle.Hash(*w.Hash), PrevTransaction: w.Prev}
 	if w.Time != nil {

@@ -8,17 +8,18 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Bounds of a search: pairs that are looked at, and candidates of each kind that are tried.
+// Limits of a search: pairs that are visited, and candidates of each kind.
 const (
 	maxSearchPairs      = 1 << 18
 	maxSearchCandidates = 64
 )
 
-// Search is [State.Next] for a spend whose puzzle cannot be run ([ErrUnsupportedOp]): child is the coin with an
-// odd amount that, by its source, the spend made. The metadata and the inner puzzle that make the child's puzzle
-// hash are looked for in the text of puzzle and solution. What is found is as certain as what running gives,
-// for nothing else makes that hash; that the child exists is for the caller to ask, as with Next. Errors
-// wrap [ErrUnresolvable] where nothing fits, and else are those of Next. See auth/chain/LINEAGE.md 5.8.
+// Search is [State.Next] for a spend whose puzzle cannot be run ([ErrUnsupportedOp]). child is
+// the coin with an odd amount that the source says the spend made. Search looks in puzzle and
+// solution for the metadata and the inner puzzle that make the child's puzzle hash. The hash
+// proves the result, as with Next. The caller must check that the child exists. The error wraps
+// [ErrUnresolvable] if nothing fits; other errors are those of Next. See auth/chain/LINEAGE.md
+// 5.8.
 func (s *State) Search(ctx context.Context, sp *CoinSpend, child Coin) (*State, error) {
 	next, err := s.search(ctx, sp, child)
 	if err != nil {
@@ -33,7 +34,8 @@ func (s *State) search(ctx context.Context, sp *CoinSpend, child Coin) (*State, 
 		return nil, err
 	}
 	if child.Parent != s.CoinID() || child.Amount%2 == 0 {
-		return nil, fmt.Errorf("%w: coin %v, of %d, is no store coin made by this spend", ErrSourceInvalid, child.ID(), child.Amount)
+		return nil, fmt.Errorf("%w: coin %v with amount %d is not a store coin made by this spend",
+			ErrSourceInvalid, child.ID(), child.Amount)
 	}
 	c := candidates{}
 	c.addMetadata(o.list)
@@ -54,14 +56,15 @@ func (s *State) search(ctx context.Context, sp *CoinSpend, child Coin) (*State, 
 			if m.metadata, err = readMetadata(list); err != nil {
 				return nil, fmt.Errorf("%w: %w", ErrNotDataStore, err)
 			}
-			return c.owned(m, before, o.by())
+			return c.owned(m, before, o.by()), nil
 		}
 	}
-	return nil, fmt.Errorf("%w: none of %d metadata and %d inner puzzles in it makes puzzle %v", ErrUnresolvable,
+	return nil, fmt.Errorf("%w: none of %d metadata and %d inner puzzles makes puzzle hash %v",
+		ErrUnresolvable,
 		len(c.metadata), len(c.inner), child.PuzzleHash)
 }
 
-// candidates is what a spend might mean.
+// candidates are values in a spend that the new coin may have.
 type candidates struct {
 	metadata []*clvm.Node
 	inner    []merkle.Hash // puzzle hashes
@@ -77,7 +80,7 @@ func (c *candidates) addMetadata(list *clvm.Node) {
 
 func (c *candidates) addInner(h merkle.Hash) { c.inner = candidate(c.inner, h) }
 
-// candidate appends what is not there yet, while there is room.
+// candidate appends v if it is not in the list and the list is not full.
 func candidate[T comparable](list []T, v T) []T {
 	for _, have := range list {
 		if have == v {
@@ -90,7 +93,7 @@ func candidate[T comparable](list []T, v T) []T {
 	return append(list, v)
 }
 
-// collect looks at every pair of the programs, each once however often it occurs.
+// collect visits every pair of the programs, each once.
 func (c *candidates) collect(ctx context.Context, programs ...*clvm.Node) error {
 	seen := map[*clvm.Node]bool{}
 	for todo := programs; len(todo) > 0; {
@@ -112,7 +115,8 @@ func (c *candidates) collect(ctx context.Context, programs ...*clvm.Node) error 
 	return nil
 }
 
-// look takes what a pair may mean: (51 ph amount memos), (-24 updater ((metadata …) …)), (-13 root . memos).
+// look adds the candidates of a pair: (51 ph amount memos), (-24 updater ((metadata …) …)),
+// (-13 root . memos).
 func (c *candidates) look(n *clvm.Node) {
 	items, rest, ok := n.Take(2)
 	if !ok {
@@ -136,7 +140,7 @@ func (c *candidates) look(n *clvm.Node) {
 	}
 }
 
-// first goes into the first item of a list, so many lists deep.
+// first returns the first item of the first item of a list, and so on, depth times.
 func first(n *clvm.Node, depth int) (*clvm.Node, bool) {
 	ok := true
 	for range depth {
@@ -147,20 +151,18 @@ func first(n *clvm.Node, depth int) (*clvm.Node, bool) {
 	return n, true
 }
 
-// owned returns the state of the new coin by the memos that say most about whose it is.
-func (c *candidates) owned(m *made, before *State, by Role) (best *State, err error) {
+// owned returns the state of the new coin with the memos that give the most complete owner and
+// delegates.
+func (c *candidates) owned(m *made, before *State, by Role) (best *State) {
 	for _, memos := range append([]*clvm.Node{nil}, c.memos...) {
 		m.memos = memos
-		s, err := m.state(before, by)
-		if err != nil {
-			return nil, err
-		}
+		s := m.state(before, by)
 		if s.OwnerKnown && s.DelegatesKnown {
-			return s, nil
+			return s
 		}
 		if best == nil || s.OwnerKnown && !best.OwnerKnown {
 			best = s
 		}
 	}
-	return best, nil
+	return best
 }

@@ -10,19 +10,21 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Launch reads the spend of a store's launcher coin and returns the store's first state. Everything is held to
-// hashes: that the coin is the store's launcher, that the puzzle is the coin's, and that what the solution says
-// makes the puzzle hash that it names. Errors wrap [ErrSourceInvalid], [ErrMalformed], [ErrNotDataStore] or
-// [ErrTooLarge]. See auth/chain/LINEAGE.md 5.2.
+// Launch reads the spend of a store's launcher coin and returns the store's first state. It
+// checks by hashes that the coin is the store's launcher, that the puzzle is the coin's, and
+// that the state in the solution makes the puzzle hash in the solution. Errors wrap
+// [ErrSourceInvalid], [ErrMalformed], [ErrNotDataStore] or [ErrTooLarge]. See
+// auth/chain/LINEAGE.md 5.2.
 func Launch(store auth.StoreID, sp *CoinSpend) (*State, error) {
 	failed := func(err error) (*State, error) {
 		return nil, fmt.Errorf("read the launch of store %v: %w", store, err)
 	}
 	switch id := sp.Coin.ID(); {
 	case id != merkle.Hash(store):
-		return failed(fmt.Errorf("%w: the spend is that of coin %v", ErrSourceInvalid, id))
+		return failed(fmt.Errorf("%w: the source sent the spend of coin %v", ErrSourceInvalid, id))
 	case sp.Coin.PuzzleHash != modLauncher:
-		return failed(fmt.Errorf("%w: the coin's puzzle %v is not the launcher", ErrNotDataStore, sp.Coin.PuzzleHash))
+		return failed(fmt.Errorf("%w: the coin's puzzle %v is not the launcher", ErrNotDataStore,
+			sp.Coin.PuzzleHash))
 	}
 	_, solution, err := parse(sp)
 	if err != nil {
@@ -31,13 +33,15 @@ func Launch(store auth.StoreID, sp *CoinSpend) (*State, error) {
 	// (full-puzzle-hash amount key-value-list …), the last being (metadata inner . memos)
 	items, _, ok := solution.Take(3)
 	if !ok {
-		return failed(fmt.Errorf("%w: the launcher's solution %v has fewer than 3 items", ErrNotDataStore, solution))
+		return failed(fmt.Errorf("%w: the launcher's solution %v has fewer than 3 items", ErrNotDataStore,
+			solution))
 	}
 	full, isHash := items[0].Bytes32()
 	amount, isAmount := items[1].Uint64()
 	kv, memos, ok := items[2].Take(2)
 	if !isHash || !isAmount || !ok {
-		return failed(fmt.Errorf("%w: the launcher's solution %v is not (hash amount (metadata inner …))", ErrNotDataStore, solution))
+		return failed(fmt.Errorf("%w: the launcher's solution %v is not (hash amount (metadata inner …))",
+			ErrNotDataStore, solution))
 	}
 	if amount%2 == 0 {
 		return failed(fmt.Errorf("%w: the first coin's amount %d is even", ErrNotDataStore, amount))
@@ -55,7 +59,9 @@ func Launch(store auth.StoreID, sp *CoinSpend) (*State, error) {
 		return failed(fmt.Errorf("%w: the inner puzzle hash %v is not 32 bytes", ErrNotDataStore, kv[1]))
 	}
 	if want := storePuzzleHash(store, list.TreeHash(), inner); want != full {
-		return failed(fmt.Errorf("%w: it launched puzzle %x, a store would be %v (another kind of token, or another updater)", ErrNotDataStore, full, want))
+		return failed(fmt.Errorf("%w: want puzzle hash %v, found %x (another kind of token, or another "+
+			"updater)",
+			ErrNotDataStore, want, full))
 	}
 	s := &State{
 		Store:    store,
@@ -71,10 +77,11 @@ func Launch(store auth.StoreID, sp *CoinSpend) (*State, error) {
 	return s, nil
 }
 
-// Next reads the spend of the state's coin and returns the state that it made. That the new coin exists is for
-// the caller to ask: a spend that was made up makes one that does not. A melted store is a [*MeltedError].
-// Other errors wrap [ErrSourceInvalid], [ErrMalformed], [ErrInvalidSpend], [ErrUpdaterChanged],
-// [ErrUnsupportedOp], [ErrTooLarge] or the context's error. See auth/chain/LINEAGE.md 5.3 to 5.5.
+// Next reads the spend of the state's coin and returns the state of the new coin. The caller
+// must check that the new coin exists, because anyone can invent a spend. A melted store is a
+// [*MeltedError]. Other errors wrap [ErrSourceInvalid], [ErrMalformed], [ErrInvalidSpend],
+// [ErrUpdaterChanged], [ErrUnsupportedOp], [ErrTooLarge] or the context's error. See
+// auth/chain/LINEAGE.md 5.3 to 5.5.
 func (s *State) Next(ctx context.Context, sp *CoinSpend) (*State, error) {
 	next, err := s.next(ctx, sp)
 	if err != nil {
@@ -95,13 +102,15 @@ func (s *State) next(ctx context.Context, sp *CoinSpend) (*State, error) {
 	if made.melted {
 		return nil, &MeltedError{Last: s}
 	}
-	return made.state(before, o.by())
+	return made.state(before, o.by()), nil
 }
 
-// open takes the spend of the state's coin apart, and returns the state with what the puzzle shows of the owner.
+// open parses the spend of the state's coin. It returns the state with the owner that the
+// puzzle shows.
 func (s *State) open(sp *CoinSpend) (*State, *opened, error) {
 	if sp.Coin != s.Coin {
-		return nil, nil, fmt.Errorf("%w: the spend is that of coin %v", ErrSourceInvalid, sp.Coin.ID())
+		return nil, nil, fmt.Errorf("%w: the source sent the spend of coin %v", ErrSourceInvalid,
+			sp.Coin.ID())
 	}
 	o, err := openStore(s.Store, sp)
 	if err != nil {
@@ -115,10 +124,11 @@ func (s *State) open(sp *CoinSpend) (*State, *opened, error) {
 	return before, o, nil
 }
 
-// FromSpend reads the spend of any coin of a store, and returns the state that it made: Next for a coin of
-// which nothing else is known. Its Generation is -1, or 0 after the launcher. A coin that is no store coin of
-// this store is [ErrNotDataStore]. A coin with the puzzle of this store can be spent only if its lineage
-// reaches the launcher, so a spend that happened needs no history. See auth/chain/LINEAGE.md 7.2.
+// FromSpend reads the spend of any coin of a store and returns the state of the new coin, like
+// Next, without a known state. Its Generation is -1, or 0 after the launcher. A coin of another
+// kind, or of another store, is [ErrNotDataStore]. The network spends a coin with the puzzle of
+// this store only if its lineage reaches the launcher, so a spend that happened proves the
+// lineage. See auth/chain/LINEAGE.md 7.2.
 func FromSpend(ctx context.Context, store auth.StoreID, sp *CoinSpend) (*State, error) {
 	if sp.Coin.PuzzleHash == modLauncher {
 		return Launch(store, sp)
@@ -130,13 +140,14 @@ func FromSpend(ctx context.Context, store auth.StoreID, sp *CoinSpend) (*State, 
 	return o.state(store).Next(ctx, sp)
 }
 
-// parse reads both programs of a spend and checks that the puzzle is the coin's.
+// parse parses both programs of a spend and checks that the puzzle is the coin's.
 func parse(sp *CoinSpend) (puzzle, solution *clvm.Node, err error) {
 	if puzzle, err = clvm.Parse(sp.Puzzle, nil); err != nil {
 		return nil, nil, fmt.Errorf("puzzle: %w", programError(err))
 	}
 	if found := merkle.Hash(puzzle.TreeHash()); found != sp.Coin.PuzzleHash {
-		return nil, nil, fmt.Errorf("%w: the puzzle hashes to %v, the coin's is %v", ErrSourceInvalid, found, sp.Coin.PuzzleHash)
+		return nil, nil, fmt.Errorf("%w: want puzzle hash %v, found %v",
+			ErrSourceInvalid, sp.Coin.PuzzleHash, found)
 	}
 	if solution, err = clvm.Parse(sp.Solution, nil); err != nil {
 		return nil, nil, fmt.Errorf("solution: %w", programError(err))
@@ -144,7 +155,7 @@ func parse(sp *CoinSpend) (puzzle, solution *clvm.Node, err error) {
 	return puzzle, solution, nil
 }
 
-// programError adds what this package calls an error of the interpreter.
+// programError wraps an error of the interpreter with the matching error of this package.
 func programError(err error) error {
 	for _, e := range []struct{ theirs, ours error }{
 		{clvm.ErrMalformed, ErrMalformed}, {clvm.ErrTooLarge, ErrTooLarge},

@@ -11,15 +11,15 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Static is a [Source] of what was put into it: for tests, and to read what was recorded.
-// It may be used concurrently.
+// A Static is a [Source] with the coins and blocks that were added to it, for tests and
+// recorded data. It is safe for concurrent use.
 type Static struct {
 	mu      sync.Mutex
 	name    string // of the network
 	records map[merkle.Hash]CoinRecord
 	spends  map[merkle.Hash]CoinSpend
 	hints   map[merkle.Hash][]merkle.Hash
-	blocks  []Block // by height, rising
+	blocks  []Block // by ascending height
 }
 
 var (
@@ -33,7 +33,7 @@ var (
 // NewStatic returns an empty chain of a network of that name, such as [Mainnet].
 func NewStatic(network string) *Static { return &Static{name: network} }
 
-// Add puts a coin in, in place of one of the same id, under hints.
+// Add adds a coin with hints. It replaces a coin with the same id.
 func (s *Static) Add(rec CoinRecord, hints ...merkle.Hash) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,7 +47,7 @@ func (s *Static) Add(rec CoinRecord, hints ...merkle.Hash) {
 	}
 }
 
-// Spend puts the spend of a coin in, in the block of that height, and marks the coin's record.
+// Spend adds the spend of a coin in the block at that height, and updates the coin's record.
 func (s *Static) Spend(sp CoinSpend, height uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,15 +62,15 @@ func (s *Static) Spend(sp CoinSpend, height uint32) {
 	}
 }
 
-// Grow appends blocks, which rise in height.
+// Grow appends blocks in ascending height.
 func (s *Static) Grow(blocks ...Block) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.blocks = append(s.blocks, blocks...)
 }
 
-// Cut takes the chain back to before a height: blocks and coins from it on are gone, and coins that were spent from it
-// on are unspent again. It is one half of a reorganisation.
+// Cut removes the blocks and coins from a height on, and the spends in these blocks. It is the
+// first half of a reorganization.
 func (s *Static) Cut(height uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,7 +90,7 @@ func (s *Static) Cut(height uint32) {
 	}
 }
 
-// String returns how errors name the source.
+// String returns the name of the source.
 func (s *Static) String() string { return "the static source" }
 
 // CoinRecord implements [Source].
@@ -147,13 +147,17 @@ func (s *Static) Children(_ context.Context, parents []merkle.Hash) ([]CoinRecor
 }
 
 // ByPuzzleHash implements [PuzzleSource].
-func (s *Static) ByPuzzleHash(_ context.Context, puzzleHash merkle.Hash, includeSpent bool) ([]CoinRecord, error) {
+func (s *Static) ByPuzzleHash(_ context.Context, puzzleHash merkle.Hash,
+	includeSpent bool) ([]CoinRecord, error) {
 	return s.find(includeSpent, func(rec CoinRecord) bool { return rec.Coin.PuzzleHash == puzzleHash })
 }
 
 // ByHint implements [HintSource].
-func (s *Static) ByHint(_ context.Context, hint merkle.Hash, includeSpent bool) ([]CoinRecord, error) {
-	return s.find(includeSpent, func(rec CoinRecord) bool { return slices.Contains(s.hints[hint], rec.Coin.ID()) })
+func (s *Static) ByHint(_ context.Context, hint merkle.Hash, includeSpent bool) ([]CoinRecord,
+	error) {
+	return s.find(includeSpent, func(rec CoinRecord) bool {
+		return slices.Contains(s.hints[hint], rec.Coin.ID())
+	})
 }
 
 // find returns the records that match, oldest first.
@@ -172,11 +176,11 @@ func (s *Static) find(includeSpent bool, match func(CoinRecord) bool) ([]CoinRec
 	return out, nil
 }
 
-// A Pinned answers from roots that are known by other means, in place of the chain. It is what package remote calls an
-// Anchor; what rests on it is [StatusUnanchored]. It does not change while it is used.
+// A Pinned has roots from a configuration, in place of the chain. It is an Anchor of package
+// remote. Its tips have [StatusUnanchored]. It must not be changed while it is used.
 type Pinned map[auth.StoreID]merkle.Hash
 
-// CurrentRoot returns the root that is pinned; [ErrStoreNotFound] when there is none.
+// CurrentRoot returns the pinned root, or [ErrStoreNotFound].
 func (p Pinned) CurrentRoot(_ context.Context, store auth.StoreID) (merkle.Hash, error) {
 	root, ok := p[store]
 	if !ok {
@@ -185,11 +189,14 @@ func (p Pinned) CurrentRoot(_ context.Context, store auth.StoreID) (merkle.Hash,
 	return root, nil
 }
 
-// Tip returns the root that is pinned, with status [StatusUnanchored] and nothing else known.
+// Tip returns the pinned root with [StatusUnanchored]. Nothing else is known.
 func (p Pinned) Tip(ctx context.Context, store auth.StoreID) (*Tip, error) {
 	root, err := p.CurrentRoot(ctx, store)
 	if err != nil {
 		return nil, err
 	}
-	return &Tip{State: State{Store: store, Generation: -1, Metadata: Metadata{Root: root}}, Status: StatusUnanchored, Trust: TrustPinned, Source: "the configuration"}, nil
+	return &Tip{
+		State:  State{Store: store, Generation: -1, Metadata: Metadata{Root: root}},
+		Status: StatusUnanchored, Trust: TrustPinned, Source: "the configuration",
+	}, nil
 }

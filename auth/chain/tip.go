@@ -10,28 +10,29 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Tip is the newest generation of a store that is deep enough to be read, and what that rests on.
+// A Tip is the newest generation of a store that is deep enough, with its block and its source.
 type Tip struct {
 	State
-	Height uint32 // of the block that holds it
-	Depth  uint32 // 1: in the newest block
+	Height uint32 // of its block
+	Depth  uint32 // of its block; 1 is the newest block
 	Peak   Block  // the newest block of the source; its Time may be 0
 	Status Status
 	Trust  Trust
-	Source string    // how the source prints
-	Asked  time.Time // when the source said so
-	// Pending is a newer state that is not deep enough yet, and PendingHeight the block that holds it. Pending
-	// may be nil next to a height: something is known to follow, and not what.
+	Source string    // the name of the source
+	Asked  time.Time // when the source was asked
+	// Pending is a newer state that is not deep enough yet, and PendingHeight is the height of
+	// its block. If only PendingHeight is set, the newer state is not known.
 	Pending       *State
 	PendingHeight uint32
 	// MeltedHeight is the block that destroyed the store, for status StatusMelted.
 	MeltedHeight uint32
 }
 
-// Tip returns the newest generation of a store. It asks for no history where it can do without: then Generation is
-// -1. A store that was destroyed is no error here: its Status is [StatusMelted]. Errors wrap those of [Source] and
-// [ErrStoreNotFound], [ErrNotMinted], [ErrNotDataStore], [ErrShallow], [ErrSourceInvalid], [ErrRollback],
-// [ErrStaleSource], [ErrWrongNetwork] and the others of this package.
+// Tip returns the newest generation of a store. It does not read the history if it does not
+// need it; then Generation is -1. A destroyed store is not an error; its Status is
+// [StatusMelted]. Errors wrap those of [Source], [ErrStoreNotFound], [ErrNotMinted],
+// [ErrNotDataStore], [ErrShallow], [ErrSourceInvalid], [ErrRollback], [ErrStaleSource],
+// [ErrWrongNetwork] and the others of this package.
 func (r *Resolver) Tip(ctx context.Context, store auth.StoreID) (*Tip, error) {
 	v, err := r.look(ctx, store, false)
 	if err != nil {
@@ -39,13 +40,13 @@ func (r *Resolver) Tip(ctx context.Context, store auth.StoreID) (*Tip, error) {
 	}
 	i := v.line.read(v.peak, r.opt.MinDepth)
 	if i < 0 || v.line.state(i) == nil {
-		// Only the last generations are at hand: what is deep enough may be before them.
+		// The last generations are not deep enough: an earlier one may be.
 		if v, err = r.look(ctx, store, true); err != nil {
 			return r.cachedTip(ctx, store, err)
 		}
 		if i = v.line.read(v.peak, r.opt.MinDepth); i < 0 {
-			return nil, fmt.Errorf("store %v: %w: its first coin is in block %d of %d, and a depth of %d is wanted",
-				store, ErrShallow, v.line.entries[0].Height, v.peak.Height, r.opt.MinDepth)
+			return nil, fmt.Errorf("store %v: %w: want depth %d, found the first coin in block %d of %d",
+				store, ErrShallow, r.opt.MinDepth, v.line.entries[0].Height, v.peak.Height)
 		}
 	}
 	return r.tip(v, i), nil
@@ -76,9 +77,11 @@ func (r *Resolver) tip(v *view, i int) *Tip {
 	return t
 }
 
-// cachedTip stands in for an answer when the source cannot be asked, where the options allow it.
+// cachedTip returns the newest settled generation while the source is unavailable, if the
+// options allow it.
 func (r *Resolver) cachedTip(ctx context.Context, store auth.StoreID, why error) (*Tip, error) {
-	if r.opt.AllowCached <= 0 || !errors.Is(why, ErrUnavailable) && !errors.Is(why, ErrRateLimited) || ctx.Err() != nil {
+	unavailable := errors.Is(why, ErrUnavailable) || errors.Is(why, ErrRateLimited)
+	if r.opt.AllowCached <= 0 || !unavailable || ctx.Err() != nil {
 		return nil, why
 	}
 	h, done, err := r.hold(ctx, store)
@@ -87,25 +90,27 @@ func (r *Resolver) cachedTip(ctx context.Context, store auth.StoreID, why error)
 	}
 	defer done()
 	if h.line == nil || h.line.settled == 0 {
-		return nil, fmt.Errorf("%w (and nothing settled is kept of store %v)", why, store)
+		return nil, fmt.Errorf("%w (no settled generation of store %v was kept)", why, store)
 	}
 	if age := r.opt.Now().Sub(h.line.checked); age > r.opt.AllowCached || age < -r.opt.AllowCached {
-		return nil, fmt.Errorf("%w (what is kept of store %v is %v old, and %v are allowed)", why, store, age.Round(time.Second), r.opt.AllowCached)
+		return nil, fmt.Errorf("%w (the kept generation of store %v is %v old, allowed are %v)",
+			why, store, age.Round(time.Second), r.opt.AllowCached)
 	}
 	i := h.line.settled - 1
 	e := h.line.entries[i]
 	t := &Tip{
-		State: *h.line.state(i), Height: e.Height, Depth: r.opt.SettledDepth, Status: StatusCached, Trust: trustOf(r.source),
+		State: *h.line.state(i), Height: e.Height, Depth: r.opt.SettledDepth, Status: StatusCached,
+		Trust:  trustOf(r.source),
 		Source: nameOf(r.source), Asked: h.line.checked,
 	}
-	if m := h.line.melted; m != nil { // not to be taken for one that lives
+	if m := h.line.melted; m != nil {
 		t.Status, t.MeltedHeight = StatusMelted, m.Height
 	}
 	return t, nil
 }
 
-// CurrentRoot returns the root of the store's newest generation, zero where it has no content yet. It makes a
-// Resolver what package remote calls an Anchor. A destroyed store is a [*MeltedError]; other errors are those of
+// CurrentRoot returns the root of the store's newest generation, zero if it has no content yet.
+// It implements remote.Anchor. A destroyed store is a [*MeltedError]; other errors are those of
 // Tip.
 func (r *Resolver) CurrentRoot(ctx context.Context, store auth.StoreID) (merkle.Hash, error) {
 	t, err := r.alive(ctx, store)
@@ -115,7 +120,7 @@ func (r *Resolver) CurrentRoot(ctx context.Context, store auth.StoreID) (merkle.
 	return t.Root(), nil
 }
 
-// alive is Tip for a store that is to be there still.
+// alive is Tip with an error for a destroyed store.
 func (r *Resolver) alive(ctx context.Context, store auth.StoreID) (*Tip, error) {
 	t, err := r.Tip(ctx, store)
 	if err == nil && t.Status == StatusMelted {

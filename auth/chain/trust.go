@@ -1,6 +1,7 @@
 package chain
 
-// Trust says whose word it is that spends happened and that no newer one did. Hashes show the rest.
+// Trust says which kind of source confirms that spends happened and that there is no newer one.
+// Hashes prove the rest.
 type Trust string
 
 const (
@@ -10,13 +11,15 @@ const (
 	TrustPinned Trust = "pinned by configuration"
 )
 
-// A Status says what an answer rests on.
+// A Status says how an answer was obtained.
 type Status string
 
 const (
-	StatusAnchored   Status = "anchored"   // read from the chain, and settled
-	StatusShallow    Status = "shallow"    // read from the chain, and not settled: it may still vanish
-	StatusCached     Status = "cached"     // read from the chain earlier; the source cannot be asked now
+	StatusAnchored Status = "anchored" // read from the chain, and settled
+	// read from the chain, not settled: a reorganization can remove it
+	StatusShallow Status = "shallow"
+	// read from the chain earlier; the source is unavailable now
+	StatusCached     Status = "cached"
 	StatusUnanchored Status = "unanchored" // not read from the chain
-	StatusMelted     Status = "melted"     // the store was destroyed; this was its last state
+	StatusMelted     Status = "melted"     // the store was destroyed; this is its last state
 )

@@ -9,18 +9,19 @@ import (
 	"sync"
 )
 
-// A vote is what one source said.
+// A vote is the answer of one source.
 type vote[T any] struct {
-	seat int // its place among those who were asked
+	seat int // the index of the source
 	who  Source
 	what T
 	key  string // equal for equal answers
 	err  error
 }
 
-// asks puts a question to all of these at once. It returns when enough have said the same, or all have answered. The votes stand in
-// the order of those who were asked, whoever was faster.
-func asks[T any](ctx context.Context, of []Source, enough int, question func(context.Context, Source) (T, string, error)) []vote[T] {
+// askAll sends a request to all sources at once. It returns when enough answers have the same
+// key, or all have answered. The votes are in the order of the sources.
+func askAll[T any](ctx context.Context, of []Source, enough int,
+	question func(context.Context, Source) (T, string, error)) []vote[T] {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -47,7 +48,7 @@ func asks[T any](ctx context.Context, of []Source, enough int, question func(con
 	return votes
 }
 
-// agreed returns what enough votes say, or an error that names the parties.
+// agreed returns the answer of enough votes, or an error with the answers of all.
 func agreed[T any](q *Quorum, asked string, votes []vote[T]) (T, error) {
 	var said, failed []string
 	keys := make(map[string][]string)
@@ -71,12 +72,12 @@ func agreed[T any](q *Quorum, asked string, votes []vote[T]) (T, error) {
 	}
 	err := ErrUnavailable
 	if len(keys) > 1 {
-		err, errs = ErrSourcesDisagree, nil // what others failed with is not why
+		err, errs = ErrSourcesDisagree, nil // failed requests are not the cause
 	}
-	return none, &SourceError{Source: q.String(), Asked: asked, Err: because(fmt.Errorf("%w: %s", err, strings.Join(said, "; ")), errs)}
+	return none, q.failed(asked, because(fmt.Errorf("%w: %s", err, strings.Join(said, "; ")), errs))
 }
 
-// because adds the causes of missing answers to an error.
+// because adds the errors of failed requests to an error.
 func because(err error, causes []error) error {
 	if len(causes) == 0 {
 		return err
@@ -84,7 +85,7 @@ func because(err error, causes []error) error {
 	return fmt.Errorf("%w (%w)", err, several(causes))
 }
 
-// several are errors in one line.
+// several are errors that print in one line.
 type several []error
 
 func (e several) Error() string {

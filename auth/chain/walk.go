@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	walkAhead     = 4  // spends that are asked for ahead of the one that is read
-	lookupsToHint = 8  // single lookups before all records are asked for at once
-	maxCandidates = 32 // coins of a hint that are looked at
+	walkAhead     = 4  // spends that are requested ahead
+	lookupsToHint = 8  // single lookups before all records are requested at once
+	maxCandidates = 32 // coins of a hint that are tried
 )
 
-// resolve returns the lineage of the store: from what is known, by the newest coin alone, or from the launcher on.
-// What is known is not changed.
+// resolve returns the lineage of the store. It continues from known, or reads only the newest
+// coin, or reads from the launcher on. It does not change known.
 func (q *questions) resolve(ctx context.Context, known *lineage, whole bool) (*lineage, error) {
 	if known != nil && (known.whole || !whole) {
 		line, err := q.resume(ctx, known)
@@ -38,11 +38,12 @@ func (q *questions) resolve(ctx context.Context, known *lineage, whole bool) (*l
 	if err != nil {
 		return nil, err
 	}
-	return line, q.guard(known, line)
+	return line, q.checkSettled(known, line)
 }
 
-// guard refuses a lineage without the newest generation that was settled before, and takes the guard over.
-func (q *questions) guard(known, line *lineage) error {
+// checkSettled refuses a lineage without the newest generation that was settled before, and updates
+// line.settled.
+func (q *questions) checkSettled(known, line *lineage) error {
 	if known == nil || known.settled == 0 {
 		return nil
 	}
@@ -50,18 +51,21 @@ func (q *questions) guard(known, line *lineage) error {
 	if !line.has(e) {
 		return q.rollback(e)
 	}
-	line.settled = max(line.settled, 1+slices.IndexFunc(line.entries, func(o Entry) bool { return o.CoinID == e.CoinID }))
+	same := func(o Entry) bool { return o.CoinID == e.CoinID }
+	line.settled = max(line.settled, 1+slices.IndexFunc(line.entries, same))
 	return nil
 }
 
 func (q *questions) rollback(e Entry) error {
-	return &SourceError{Source: q.name, Asked: "the history of the store", Err: fmt.Errorf(
-		"%w: coin %v with root %v, which was settled in block %d, is not in it; the source lies, is behind, or is on another network: name another source",
-		ErrRollback, e.CoinID, e.Root, e.Height)}
+	err := fmt.Errorf("%w: coin %v with root %v, settled in block %d, is missing; the source is "+
+		"wrong, behind, "+
+		"or on another network", ErrRollback, e.CoinID, e.Root, e.Height)
+	return &SourceError{Source: q.name, Asked: "the history of the store", Err: err}
 }
 
-// resume goes on from what is known. Generations that the chain has given up are dropped, as far as they were not
-// settled. It returns nil when it finds nothing to go on from and the whole history has to be read.
+// resume continues from the newest known generation that is still on the chain. It drops later
+// ones that are not, unless they were settled. It returns nil if the whole history must be
+// read.
 func (q *questions) resume(ctx context.Context, known *lineage) (*lineage, error) {
 	line := known.clone()
 	line.melted, line.pending = nil, 0
@@ -82,8 +86,9 @@ func (q *questions) resume(ctx context.Context, known *lineage) (*lineage, error
 	return nil, nil
 }
 
-// newest finds the newest coin by its hint, and makes sure of it by the spend that made it: two questions for a store
-// of any age. It returns nil when that does not lead anywhere. See auth/chain/LINEAGE.md 7.2.
+// newest finds the newest coin by its hint, and verifies it with the spend that made it. It
+// takes two requests for a store of any age. It returns nil if it finds none. See
+// auth/chain/LINEAGE.md 7.2.
 func (q *questions) newest(ctx context.Context) (*lineage, error) {
 	src, ok := q.Source.(HintSource)
 	if !ok {
@@ -96,7 +101,8 @@ func (q *questions) newest(ctx context.Context) (*lineage, error) {
 	if err != nil {
 		return nil, err
 	}
-	list = slices.DeleteFunc(list, func(rec CoinRecord) bool { return rec.Coin.Amount%2 == 0 || rec.Spent != 0 })
+	other := func(rec CoinRecord) bool { return rec.Coin.Amount%2 == 0 || rec.Spent != 0 }
+	list = slices.DeleteFunc(list, other)
 	slices.SortFunc(list, func(a, b CoinRecord) int { return cmp.Compare(b.Confirmed, a.Confirmed) })
 	for _, rec := range list[:min(len(list), maxCandidates)] {
 		sp, err := q.CoinSpend(ctx, rec.Coin.Parent, rec.Confirmed)
@@ -121,7 +127,8 @@ func (q *questions) newest(ctx context.Context) (*lineage, error) {
 	return nil, nil
 }
 
-// launch reads the launcher and returns a lineage of the store's first coin, and that coin's record.
+// launch reads the launcher. It returns a lineage with the store's first coin, and that coin's
+// record.
 func (q *questions) launch(ctx context.Context) (*lineage, *CoinRecord, error) {
 	rec, err := q.record(ctx, merkle.Hash(q.store))
 	if err != nil {
@@ -130,9 +137,10 @@ func (q *questions) launch(ctx context.Context) (*lineage, *CoinRecord, error) {
 	asked := "the store's launcher"
 	switch {
 	case rec == nil:
-		return nil, nil, &SourceError{Source: q.name, Asked: asked, Err: fmt.Errorf("%w; is the id right, and the network?", ErrStoreNotFound)}
+		return nil, nil, &SourceError{Source: q.name, Asked: asked, Err: ErrStoreNotFound}
 	case rec.Spent == 0:
-		return nil, nil, &SourceError{Source: q.name, Asked: asked, Err: fmt.Errorf("%w: its launcher coin waits to be spent", ErrNotMinted)}
+		err := fmt.Errorf("%w: its launcher coin is not spent", ErrNotMinted)
+		return nil, nil, &SourceError{Source: q.name, Asked: asked, Err: err}
 	}
 	sp, err := q.CoinSpend(ctx, merkle.Hash(q.store), rec.Spent)
 	if err == nil {
@@ -150,8 +158,9 @@ func (q *questions) launch(ctx context.Context) (*lineage, *CoinRecord, error) {
 	return line, rec, err
 }
 
-// confirm adds a state that a spend in the block of that height made, if the chain has the coin.
-func (q *questions) confirm(ctx context.Context, line *lineage, s *State, height uint32) (*CoinRecord, error) {
+// confirm adds a state that a spend in the block at height made, if the chain has its coin.
+func (q *questions) confirm(ctx context.Context, line *lineage, s *State,
+	height uint32) (*CoinRecord, error) {
 	id := s.CoinID()
 	rec, err := q.record(ctx, id)
 	if err != nil {
@@ -160,27 +169,30 @@ func (q *questions) confirm(ctx context.Context, line *lineage, s *State, height
 	asked := fmt.Sprintf("coin %v", id)
 	switch {
 	case rec == nil:
-		return nil, q.moved(asked, "the spend in block %d makes it, and it is not there", height)
+		return nil, q.moved(asked, "the spend in block %d makes it, but it does not exist", height)
 	case rec.Confirmed != height:
-		return nil, q.moved(asked, "the spend in block %d makes it, and it was made in block %d", height, rec.Confirmed)
+		return nil, q.moved(asked, "the spend in block %d makes it, but it is of block %d", height,
+			rec.Confirmed)
 	case len(line.entries) >= q.hops:
-		return nil, &SourceError{Source: q.name, Asked: "the history of the store", Err: fmt.Errorf("%w: more than %d coins", ErrTooLarge, q.hops)}
+		err := fmt.Errorf("%w: more than %d coins", ErrTooLarge, q.hops)
+		return nil, &SourceError{Source: q.name, Asked: "the history of the store", Err: err}
 	}
 	line.add(s, rec)
 	if depth(q.top, rec.Confirmed) >= q.settled {
-		line.states = []*State{s} // nothing goes back before it
+		line.states = []*State{s} // earlier states are not needed
 	}
 	return rec, nil
 }
 
-// walkFrom goes on from the last coin of the lineage, whose record is rec. See auth/chain/LINEAGE.md 7.1.
+// walkFrom reads the coins after the last coin of the lineage, whose record is rec. See
+// auth/chain/LINEAGE.md 7.1.
 func (q *questions) walkFrom(ctx context.Context, line *lineage, rec *CoinRecord) error {
-	if rec.Spent != 0 && line.whole && len(line.entries) == 1 { // the first coin has no hint, and there are more
+	if rec.Spent != 0 && line.whole && len(line.entries) == 1 { // more coins follow the first
 		if err := q.prefetch(ctx); err != nil {
 			return err
 		}
 	}
-	ahead := newAhead(ctx, q.Source)
+	ahead := newPrefetcher(ctx, q.Source)
 	defer ahead.stop()
 	for rec.Spent != 0 {
 		s := line.tip()
@@ -213,8 +225,9 @@ func (q *questions) walkFrom(ctx context.Context, line *lineage, rec *CoinRecord
 	return nil
 }
 
-// search reads a spend whose puzzle cannot be run, with the help of the coins that it made.
-func (q *questions) search(ctx context.Context, s *State, sp *CoinSpend, why error) (*State, error) {
+// search reads a spend whose puzzle cannot be run, from the coins that it made.
+func (q *questions) search(ctx context.Context, s *State, sp *CoinSpend, why error) (*State,
+	error) {
 	var made []CoinRecord
 	if id, ok := q.odd[s.CoinID()]; ok {
 		made = append(made, q.records[id])

@@ -10,33 +10,36 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// DefaultWatchInterval is how long [Resolver.Watch] waits by default between two looks: about one block with
-// transactions.
+// DefaultWatchInterval is the default interval of [Resolver.Watch], about the time of one block
+// with transactions.
 const DefaultWatchInterval = time.Minute
 
-// WatchOptions say how a [Resolver.Watch] looks. A nil *WatchOptions is all defaults.
+// WatchOptions configure [Resolver.Watch]. A nil *WatchOptions means the defaults.
 type WatchOptions struct {
-	// Every is the pause between the end of one turn of the loop and the next look. Default
-	// [DefaultWatchInterval]. A look within [Options.TipAge] of the last answer gets that answer again.
+	// Every is the pause between the end of an iteration of the loop and the next request.
+	// Default [DefaultWatchInterval]. A request within [Options.TipAge] of the last answer gets
+	// that answer again.
 	Every time.Duration
-	// Held returns the root that the watcher has, zero for none: a tip with another root is yielded at every look
-	// until the watcher has it, so that what failed is tried again. nil: the root that was yielded last, and the
-	// first tip is always yielded.
+	// Held returns the root that the caller has, zero for none. A tip with another root is
+	// yielded again after each request until the caller has it, so that a failed action is
+	// repeated. nil means the root that was yielded last; then the first tip is always yielded.
 	Held func() merkle.Hash
-	// Pause waits, and returns an error once ctx is done. nil: a timer. Tests and programs with a trigger of their
-	// own set it.
+	// Pause waits for d and returns an error when ctx is done. nil means a timer. Tests, and
+	// programs that are notified of new blocks, set it.
 	Pause func(ctx context.Context, d time.Duration) error
 }
 
-// Watch follows a store: it asks for [Resolver.Tip] again and again, and yields the tip when its root is another one
-// than before, or than the watcher has; see [WatchOptions]. It looks once at the beginning. Tips are as deep as
-// [Options.MinDepth] says: what is not is not yielded. A root that the chain gave up is followed by the one before
-// it.
+// Watch calls [Resolver.Tip] at once and then repeatedly, and yields the tip when its root
+// differs from the previous one, or from the caller's; see [WatchOptions]. Tips have at least
+// the depth of [Options.MinDepth]. If a reorganization removes a root, Watch yields the tip
+// before it.
 //
-// A look that fails yields a nil tip and the error of Tip, and the watch goes on: whether to is for the loop to say,
-// by leaving it. A store that was destroyed is yielded with [StatusMelted], and ends the watch. The end of ctx ends it
-// without a word. Nothing runs beside the loop, which may be started again.
-func (r *Resolver) Watch(ctx context.Context, store auth.StoreID, o *WatchOptions) iter.Seq2[*Tip, error] {
+// If Tip fails, Watch yields a nil tip and the error, and continues; the caller can leave the
+// loop. A destroyed store is yielded with [StatusMelted] and ends the loop. When ctx ends, the
+// loop ends without an error. Watch starts no goroutine, and its result can be used for several
+// loops.
+func (r *Resolver) Watch(ctx context.Context, store auth.StoreID, o *WatchOptions) iter.Seq2[*Tip,
+	error] {
 	var opt WatchOptions
 	if o != nil {
 		opt = *o

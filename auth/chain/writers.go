@@ -8,14 +8,16 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// CanWrite returns which role a key has in the store's newest settled generation, RoleNone when none. A key stands on
-// the chain as it is or as the synthetic key of a wallet's; see [StandardPuzzleHash].
+// CanWrite returns the role of a key in the store's newest settled generation, or RoleNone. The
+// chain has a key itself, or the synthetic key of a wallet's key; see [StandardPuzzleHash].
 //
-// Only settled generations count, for what is not settled may vanish: a writer who was removed keeps the
-// role until that is settled. A key that has a role only in a newer generation is that role and [ErrShallow]. Where
-// the chain does not show who may write, the answer is [ErrWritersUnknown]; it says why. A destroyed store is a
-// [*MeltedError]; other errors are those of Tip. See auth/chain/LINEAGE.md 9.2.
-func (r *Resolver) CanWrite(ctx context.Context, store auth.StoreID, key auth.PublicKey) (Role, error) {
+// Only settled generations count, because others may vanish: a removed writer keeps the role
+// until the removal is settled. For a key with a role in a newer generation only, CanWrite
+// returns that role and [ErrShallow]. If the chain does not show the writers, the error is
+// [ErrWritersUnknown]. A destroyed store is a [*MeltedError]; other errors are those of Tip.
+// See auth/chain/LINEAGE.md 9.2.
+func (r *Resolver) CanWrite(ctx context.Context, store auth.StoreID, key auth.PublicKey) (Role,
+	error) {
 	puzzles, err := puzzlesOf(key)
 	if err != nil {
 		return RoleNone, err
@@ -42,12 +44,15 @@ func (r *Resolver) CanWrite(ctx context.Context, store auth.StoreID, key auth.Pu
 		return RoleNone, err
 	}
 	e := v.line.entries[len(v.line.entries)-1]
-	return role, fmt.Errorf("key %v is %v of store %v since block %d: %w: it is %d deep, and %d are wanted; wait about %d minutes",
-		key, role, store, e.Height, ErrShallow, depth(v.peak, e.Height), r.opt.SettledDepth,
-		1+int(blockTime.Minutes()*float64(r.opt.SettledDepth-depth(v.peak, e.Height))))
+	found := depth(v.peak, e.Height)
+	minutes := 1 + int(blockTime.Minutes()*float64(r.opt.SettledDepth-found))
+	return role,
+		fmt.Errorf("key %v is %v of store %v since block %d: %w: want depth %d, found %d; settled in "+
+			"about %d minutes",
+			key, role, store, e.Height, ErrShallow, r.opt.SettledDepth, found, minutes)
 }
 
-// settled returns what the chain says, and the newest settled state in it, nil when there is none.
+// settled reads a store and returns its newest settled state, nil if there is none.
 func (r *Resolver) settled(ctx context.Context, store auth.StoreID) (*view, *State, error) {
 	v, err := r.look(ctx, store, false)
 	if err == nil && !v.line.whole && v.line.settled == 0 {
@@ -72,28 +77,33 @@ func (s *State) roleOf(puzzles [2]merkle.Hash) (Role, error) {
 	}
 	switch {
 	case !s.OwnerKnown:
-		return RoleNone, fmt.Errorf("store %v: %w: its owner was changed without saying to whom; the next spend will show it", s.Store, ErrWritersUnknown)
+		return RoleNone,
+			fmt.Errorf("store %v: %w: the last spend does not name the new owner; the next spend shows it",
+				s.Store, ErrWritersUnknown)
 	case !s.DelegatesKnown:
-		return RoleNone, fmt.Errorf("store %v: %w: its delegates were changed without saying who they are; the owner can say it with the next change", s.Store, ErrWritersUnknown)
+		return RoleNone, fmt.Errorf("store %v: %w: the last spend does not name the delegates", s.Store,
+			ErrWritersUnknown)
 	}
 	return RoleNone, nil
 }
 
-// A RootMode says which of a store's roots will do.
+// A RootMode says which of a store's roots VerifyRoot accepts.
 type RootMode uint8
 
 const (
-	TipOnly       RootMode = iota // the newest one
-	AnyGeneration                 // any that the store has had
+	TipOnly       RootMode = iota // the newest root
+	AnyGeneration                 // any root that the store has had
 )
 
-// VerifyRoot checks that a root is the store's newest, or one that it has had. One that is not is [ErrNotAnchored];
-// other errors are those of CurrentRoot.
-func (r *Resolver) VerifyRoot(ctx context.Context, store auth.StoreID, root merkle.Hash, mode RootMode) error {
+// VerifyRoot checks that a root is the store's newest, or any root that it has had. Otherwise
+// the error is [ErrNotAnchored]; other errors are those of CurrentRoot.
+func (r *Resolver) VerifyRoot(ctx context.Context, store auth.StoreID, root merkle.Hash,
+	mode RootMode) error {
 	if mode == TipOnly {
 		found, err := r.CurrentRoot(ctx, store)
 		if err == nil && (found != root || root.IsZero()) {
-			err = fmt.Errorf("store %v: %w: %s says its root is %v, not %v", store, ErrNotAnchored, nameOf(r.source), found, root)
+			err = fmt.Errorf("store %v: %w: want root %v, found %v at %s",
+				store, ErrNotAnchored, root, found, nameOf(r.source))
 		}
 		return err
 	}
@@ -106,5 +116,6 @@ func (r *Resolver) VerifyRoot(ctx context.Context, store auth.StoreID, root merk
 			return nil
 		}
 	}
-	return fmt.Errorf("store %v: %w: %v is none of the %d roots that %s knows", store, ErrNotAnchored, root, len(roots), nameOf(r.source))
+	return fmt.Errorf("store %v: %w: root %v is not one of the %d roots at %s",
+		store, ErrNotAnchored, root, len(roots), nameOf(r.source))
 }

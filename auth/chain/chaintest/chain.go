@@ -147,7 +147,8 @@ func (c *Chain) coin(puzzleHash merkle.Hash, amount uint64, hint *merkle.Hash) c
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.minted++
-	k := chain.Coin{Parent: merkle.Sum(binary.BigEndian.AppendUint32([]byte("chaintest "), c.minted)), PuzzleHash: puzzleHash, Amount: amount}
+	k := chain.Coin{Parent: merkle.Sum(binary.BigEndian.AppendUint32([]byte("chaintest "), c.minted)),
+		PuzzleHash: puzzleHash, Amount: amount}
 	c.add(k, hint, c.next())
 	return k
 }

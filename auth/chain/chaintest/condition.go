@@ -12,8 +12,8 @@ type Condition struct{ node *clvm.Node }
 // Serialized returns the condition of those serialised bytes, which are the caller's to get right.
 func Serialized(b []byte) Condition { return Condition{parse(b)} }
 
-// CreateCoin makes a coin, with 32-byte memos. A store's own coin is the one with an odd amount; its
-// puzzle hash is that of the inner puzzle, and its first memo is the store's id.
+// CreateCoin makes a coin, with 32-byte memos. A store's own coin is the one with an odd
+// amount; its puzzle hash is that of the inner puzzle, and its first memo is the store's id.
 func CreateCoin(puzzleHash merkle.Hash, amount uint64, memos ...merkle.Hash) Condition {
 	list := make([]*clvm.Node, len(memos))
 	for i, m := range memos {
@@ -41,7 +41,8 @@ func UpdateMetadata(m chain.Metadata) Condition {
 	return UpdateMetadataBy(m, guard)
 }
 
-// UpdateMetadataBy replaces a store's metadata, and the program that guards it by the one of that hash.
+// UpdateMetadataBy replaces a store's metadata, and the program that guards it by the one of
+// that hash.
 func UpdateMetadataBy(m chain.Metadata, guard merkle.Hash) Condition {
 	result := clvm.List(clvm.List(metadataNode(m), hashNode(guard)), clvm.Nil())
 	return Condition{clvm.List(clvm.Int(-24), updater(), result)}

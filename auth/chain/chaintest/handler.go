@@ -25,9 +25,10 @@ type HandlerOptions struct {
 	Alter func(method string, answer []byte) []byte
 }
 
-// Handler returns the JSON RPC of a full node that has this chain, or of a public service where there
-// are pages (auth/chain/LINEAGE.md 6.1 to 6.4). It is for POST requests to /<method>, and it counts as calls of the
-// source. A request that a full node chokes on, such as one with a null in it, is refused.
+// Handler returns the JSON RPC of a full node that has this chain, or of a public service where
+// there are pages (auth/chain/LINEAGE.md 6.1 to 6.4). It is for POST requests to /<method>, and
+// it counts as calls of the source. A request that a full node chokes on, such as one with a
+// null in it, is refused.
 func (c *Chain) Handler(options *HandlerOptions) http.Handler {
 	h := &handler{chain: c}
 	if options != nil {
@@ -274,7 +275,8 @@ func (h *handler) list(q *query, list []chain.CoinRecord, err error) (map[string
 }
 
 func coinJSON(k chain.Coin) any {
-	return map[string]any{"parent_coin_info": hexHash(k.Parent), "puzzle_hash": hexHash(k.PuzzleHash), "amount": k.Amount}
+	return map[string]any{"parent_coin_info": hexHash(k.Parent), "puzzle_hash": hexHash(k.PuzzleHash),
+		"amount": k.Amount}
 }
 
 func recordJSON(r chain.CoinRecord) any {
@@ -284,8 +286,8 @@ func recordJSON(r chain.CoinRecord) any {
 	}
 }
 
-// blockJSON has some of the members that a full node gives and nobody here needs; two of them do not
-// fit 64 bits.
+// blockJSON has some of the members that a full node gives and nobody here needs; two of them
+// do not fit 64 bits.
 func blockJSON(b *chain.Block) any {
 	var timestamp any
 	if b.Time != 0 {

@@ -10,8 +10,8 @@ import (
 )
 
 // The puzzle of a store coin, from the outside: singleton, state, and the owner's puzzle or the
-// delegation layer around it. See auth/chain/LINEAGE.md 3.3. Package chain knows these layers by hashes; here they
-// are programs, so that each of the two checks the other.
+// delegation layer around it. See auth/chain/LINEAGE.md 3.3. Package chain knows these layers
+// by hashes; here they are programs, so that each of the two checks the other.
 
 // updater is the program that guards the metadata.
 func updater() *clvm.Node { return clvm.Int(11) }
@@ -40,7 +40,8 @@ func (s *Store) inner(p place) *clvm.Node {
 	}
 	mod := program("delegation")
 	hash, root := mod.TreeHash(), delegatesRoot(p.delegates)
-	return clvm.Curry(mod, clvm.Atom(hash[:]), clvm.Atom(s.id[:]), hashNode(p.owner.Hash()), clvm.Atom(root[:]))
+	return clvm.Curry(mod, clvm.Atom(hash[:]), clvm.Atom(s.id[:]), hashNode(p.owner.Hash()),
+		clvm.Atom(root[:]))
 }
 
 // ownership is the memos that say whose a store is: the owner's puzzle hash, then each delegate.
@@ -103,7 +104,9 @@ func (s *Store) proof(d *Delegate) *clvm.Node {
 // metadataNode is the list that a store coin carries.
 func metadataNode(m chain.Metadata) *clvm.Node {
 	list := []*clvm.Node{hashNode(m.Root)}
-	item := func(key string, value *clvm.Node) { list = append(list, clvm.Pair(clvm.Text(key), value)) }
+	item := func(key string, value *clvm.Node) {
+		list = append(list, clvm.Pair(clvm.Text(key), value))
+	}
 	if m.Label != nil {
 		item("l", clvm.Text(*m.Label))
 	}

@@ -65,7 +65,8 @@ type Puzzle struct {
 func Anyone(n int) Puzzle {
 	all := clvm.Int(1)
 	return Puzzle{
-		program:  clvm.List(clvm.Int(3), clvm.Pair(clvm.Int(1), clvm.Int(int64(n))), all, all), // (i (q . n) 1 1)
+		// (i (q . n) 1 1)
+		program:  clvm.List(clvm.Int(3), clvm.Pair(clvm.Int(1), clvm.Int(int64(n))), all, all),
 		solution: func(conditions *clvm.Node) *clvm.Node { return conditions },
 	}
 }
@@ -89,7 +90,8 @@ func Quoted(conditions ...Condition) Puzzle {
 	}
 }
 
-// Opaque returns a puzzle as Anyone does, which uses an operator that this library's interpreter does not have.
+// Opaque returns a puzzle as Anyone does, which uses an operator that this library's
+// interpreter does not have.
 func Opaque(n int) Puzzle {
 	all := clvm.Int(1)
 	unknown := clvm.List(clvm.Int(62), clvm.Pair(clvm.Int(1), clvm.Int(int64(n)))) // keccak256
@@ -99,8 +101,8 @@ func Opaque(n int) Puzzle {
 	}
 }
 
-// StorePuzzle returns the puzzle of a coin of the store with that metadata and inner puzzle, all three
-// serialised. An error means that one of them cannot be parsed.
+// StorePuzzle returns the puzzle of a coin of the store with that metadata and inner puzzle,
+// all three serialised. An error means that one of them cannot be parsed.
 func StorePuzzle(store auth.StoreID, metadata, inner []byte) ([]byte, error) {
 	list, err := clvm.Parse(metadata, nil)
 	if err != nil {
@@ -139,10 +141,12 @@ func Writer(p Puzzle) Delegate {
 // Oracle returns an oracle that pays fee, which must be even, to a puzzle hash.
 func Oracle(to merkle.Hash, fee uint64) Delegate {
 	say := Condition{clvm.List(clvm.Int(62), clvm.Text("$"))}
-	return Delegate{chain.Delegate{Role: chain.RoleOracle, Puzzle: to, Fee: fee}, Quoted(CreateCoin(to, fee), say)}
+	return Delegate{chain.Delegate{Role: chain.RoleOracle, Puzzle: to, Fee: fee},
+		Quoted(CreateCoin(to, fee), say)}
 }
 
 // Spend returns a spend of a coin at the puzzle's hash with these conditions, without making it.
 func (p Puzzle) Spend(coin chain.Coin, conditions ...Condition) *chain.CoinSpend {
-	return &chain.CoinSpend{Coin: coin, Puzzle: serial(p.program), Solution: serial(p.solution(conditionList(conditions)))}
+	return &chain.CoinSpend{Coin: coin, Puzzle: serial(p.program),
+		Solution: serial(p.solution(conditionList(conditions)))}
 }

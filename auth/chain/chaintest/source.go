@@ -44,7 +44,8 @@ func (c *Chain) CoinRecord(ctx context.Context, id merkle.Hash) (*chain.CoinReco
 }
 
 // CoinSpend implements chain.Source.
-func (c *Chain) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (*chain.CoinSpend, error) {
+func (c *Chain) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (*chain.CoinSpend,
+	error) {
 	defer c.called("CoinSpend")()
 	k := c.coins[id]
 	if k == nil || k.spend == nil || k.Spent != height {
@@ -82,15 +83,21 @@ func (c *Chain) Children(ctx context.Context, parents []merkle.Hash) ([]chain.Co
 }
 
 // ByHint implements chain.HintSource.
-func (c *Chain) ByHint(ctx context.Context, hint merkle.Hash, includeSpent bool) ([]chain.CoinRecord, error) {
+func (c *Chain) ByHint(ctx context.Context, hint merkle.Hash,
+	includeSpent bool) ([]chain.CoinRecord, error) {
 	defer c.called("ByHint")()
-	return c.list(func(k *coin) bool { return k.hinted && k.hint == hint && (includeSpent || k.Spent == 0) }), ctx.Err()
+	return c.list(func(k *coin) bool {
+		return k.hinted && k.hint == hint && (includeSpent || k.Spent == 0)
+	}), ctx.Err()
 }
 
 // ByPuzzleHash implements chain.PuzzleSource.
-func (c *Chain) ByPuzzleHash(ctx context.Context, puzzleHash merkle.Hash, includeSpent bool) ([]chain.CoinRecord, error) {
+func (c *Chain) ByPuzzleHash(ctx context.Context, puzzleHash merkle.Hash,
+	includeSpent bool) ([]chain.CoinRecord, error) {
 	defer c.called("ByPuzzleHash")()
-	return c.list(func(k *coin) bool { return k.Coin.PuzzleHash == puzzleHash && (includeSpent || k.Spent == 0) }), ctx.Err()
+	return c.list(func(k *coin) bool {
+		return k.Coin.PuzzleHash == puzzleHash && (includeSpent || k.Spent == 0)
+	}), ctx.Err()
 }
 
 // Network implements chain.NetworkSource.

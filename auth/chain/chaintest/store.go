@@ -10,8 +10,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Store is a store on a [Chain], and what is needed to spend its coin. It is used by one goroutine
-// at a time.
+// A Store is a store on a [Chain], and what is needed to spend its coin. It is used by one
+// goroutine at a time.
 type Store struct {
 	chain *Chain
 	id    auth.StoreID
@@ -30,16 +30,20 @@ type place struct {
 	melted    bool
 }
 
-// Mint makes a store with one launcher coin, which is made and spent in one block. The launcher has the hint
-// of the owner, as DIG's mints give it.
+// Mint makes a store with one launcher coin, which is made and spent in one block. The launcher
+// has the hint of the owner, as DIG's mints give it.
 func (c *Chain) Mint(metadata chain.Metadata, owner Puzzle, delegates ...Delegate) *Store {
 	hint := chain.OwnerHint(owner.Hash())
-	return c.mint(func() chain.Coin { return c.Hinted(program("launcher").TreeHash(), 1, hint) }, metadata, owner, delegates)
+	return c.mint(func() chain.Coin {
+		return c.Hinted(program("launcher").TreeHash(), 1, hint)
+	}, metadata, owner, delegates)
 }
 
-// MintFrom is Mint with a launcher coin that the spend of another coin made. That coin need not be on the chain: a test
-// that does to another chain what it does to this one has the same stores on both.
-func (c *Chain) MintFrom(parent merkle.Hash, metadata chain.Metadata, owner Puzzle, delegates ...Delegate) *Store {
+// MintFrom is Mint with a launcher coin that the spend of another coin made. That coin need not
+// be on the chain: a test that does to another chain what it does to this one has the same
+// stores on both.
+func (c *Chain) MintFrom(parent merkle.Hash, metadata chain.Metadata, owner Puzzle,
+	delegates ...Delegate) *Store {
 	return c.mint(func() chain.Coin {
 		k := chain.Coin{Parent: parent, PuzzleHash: program("launcher").TreeHash(), Amount: 1}
 		c.mu.Lock()
@@ -49,12 +53,14 @@ func (c *Chain) MintFrom(parent merkle.Hash, metadata chain.Metadata, owner Puzz
 	}, metadata, owner, delegates)
 }
 
-func (c *Chain) mint(launch func() chain.Coin, metadata chain.Metadata, owner Puzzle, delegates []Delegate) *Store {
+func (c *Chain) mint(launch func() chain.Coin, metadata chain.Metadata, owner Puzzle,
+	delegates []Delegate) *Store {
 	var s *Store
 	c.once(func() {
 		coin := launch()
 		launcher := program("launcher")
-		s = &Store{chain: c, id: auth.StoreID(coin.ID()), now: place{metadata: metadata, owner: owner, layered: len(delegates) > 0, delegates: delegates}}
+		s = &Store{chain: c, id: auth.StoreID(coin.ID()),
+			now: place{metadata: metadata, owner: owner, layered: len(delegates) > 0, delegates: delegates}}
 		s.now.coin = chain.Coin{Parent: coin.ID(), PuzzleHash: s.puzzle(s.now).TreeHash(), Amount: 1}
 		memos := clvm.Nil()
 		if s.now.layered {
@@ -101,11 +107,13 @@ func (s *Store) ID() auth.StoreID { return s.id }
 // Coin returns the store's coin, or the last one before it was melted.
 func (s *Store) Coin() chain.Coin { return s.now.coin }
 
-// State returns what the store is now. It comes from how the store was made, not from reading the chain.
+// State returns what the store is now. It comes from how the store was made, not from reading
+// the chain.
 func (s *Store) State() *chain.State {
 	state := &chain.State{
 		Store: s.id, Coin: s.now.coin, Generation: len(s.past), Metadata: s.now.metadata,
-		Inner: s.inner(s.now).TreeHash(), Owner: s.now.owner.Hash(), OwnerKnown: true, DelegatesKnown: true, By: s.now.by,
+		Inner: s.inner(s.now).TreeHash(), Owner: s.now.owner.Hash(), OwnerKnown: true,
+		DelegatesKnown: true, By: s.now.by,
 	}
 	for _, d := range s.now.delegates {
 		state.Delegates = append(state.Delegates, d.Delegate)
@@ -177,7 +185,8 @@ func (s *Store) step(by *Delegate, next place, conditions ...Condition) {
 		s.now.melted = true
 		return
 	}
-	next.coin = chain.Coin{Parent: s.now.coin.ID(), PuzzleHash: s.puzzle(next).TreeHash(), Amount: s.now.coin.Amount}
+	next.coin = chain.Coin{Parent: s.now.coin.ID(), PuzzleHash: s.puzzle(next).TreeHash(),
+		Amount: s.now.coin.Amount}
 	s.chain.must(sp, next.coin, s.id)
 	s.past = append(s.past, s.now)
 	s.now = next
@@ -196,7 +205,8 @@ func (s *Store) Solve(by *Delegate, conditions ...Condition) *chain.CoinSpend {
 		inner = clvm.List(s.proof(by), by.puzzle.program, by.puzzle.solution(list))
 	}
 	solution := clvm.List(s.lineageProof(), clvm.Uint(s.now.coin.Amount), clvm.List(inner))
-	return &chain.CoinSpend{Coin: s.now.coin, Puzzle: serial(s.puzzle(s.now)), Solution: serial(solution)}
+	return &chain.CoinSpend{Coin: s.now.coin, Puzzle: serial(s.puzzle(s.now)),
+		Solution: serial(solution)}
 }
 
 // lineageProof says where the coin comes from: the launcher, or another coin of the store.
