@@ -111,7 +111,7 @@ func ExampleParseAddress() {
 	// Output:
 	// xch ec7c304708c7d59c078d5ae098d0dea004decf47fa1cafebb266c10ad6466ce8
 	// txch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qpaxqsh
-	// address "xch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qv6pk3z": the checksum does not match: a character is wrong
+	// parse address "xch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qv6pk3z": checksum does not match
 }
 
 // A root that is known by other means stands for the chain.
