@@ -1,6 +1,9 @@
 package digstore
 
-import "io/fs"
+import (
+	"errors"
+	"io/fs"
+)
 
 // AnyNames lets a commit take resources whatever their names, as other implementations do.
 func (o *CommitOptions) AnyNames() *CommitOptions {
@@ -26,4 +29,10 @@ func (s *Store) NameFiles() ([]fs.FileInfo, error) {
 		list = append(list, info)
 	}
 	return list, err
+}
+
+// KeptNames returns the names that the store has learned.
+func (s *Store) KeptNames() ([]string, error) {
+	list, damage, err := s.keptNames()
+	return list, errors.Join(damage, err)
 }

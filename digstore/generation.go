@@ -15,10 +15,10 @@ import (
 // A Generation is one state of a store: resources under names. It is an fs.FS, read-only, and never changes;
 // several goroutines may use it.
 //
-// A generation holds hashes of names, not names. Open and Resource work for whoever knows a name. Listing needs
+// A generation holds hashes of names, not names. Open and Resource work for a caller that knows a name. Listing needs
 // the names themselves: those of own commits, those that the module shows (section 13, or the discovery resource),
-// or those that WithNames brings. Where one is missing, ReadDir is an *fs.PathError with
-// errors.ErrUnsupported.
+// those that WithNames brings, or those that the store has learned from other generations and by KeepNames. Where one
+// is missing, ReadDir is an *fs.PathError with errors.ErrUnsupported.
 //
 // As in any fs.FS, a name such as "a//b" cannot be opened by Open, nor listed; Resource opens it. Where one
 // resource is called "a" and another "a/b", "a" is listed as a directory.

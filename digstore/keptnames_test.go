@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/internal/vectors"
@@ -107,6 +109,24 @@ func TestNamesServeAllGenerations(t *testing.T) {
 		pull(t, dir, 1)
 		wantNamed(t, dir, gens[1].Root, trees[1])
 	})
+	t.Run("listed by another generation", func(t *testing.T) {
+		key := auth.NewKey([auth.SeedSize]byte{4})
+		id := auth.StoreIDFromKey(key.PublicKey())
+		dir := t.TempDir()
+		w := must(digstore.Init(dir, nil))
+		must(w.Create(id, &digstore.StoreOptions{Name: "site"}))
+		check(t, w.Close())
+		for i, list := range []*module.PublicManifest{listOf(append(trees[0].Names(), "not in it")...), nil} {
+			mod := builtModule(t, id, key, trees[i], list)
+			must(freshSite(t, dir).Import(ctx, bytes.NewReader(mod), auth.SignedRoot{}, nil))
+		}
+		for i, g := range must(freshSite(t, dir).Generations(ctx)) {
+			wantNamed(t, dir, g.Root, trees[i])
+		}
+		if n := must(freshSite(t, dir).Learn([]string{"not in it"})); n != 1 {
+			t.Error("a name that no resource has was kept")
+		}
+	})
 	for _, earlier := range []bool{false, true} {
 		t.Run(fmt.Sprint("own commit, earlier version ", earlier), func(t *testing.T) {
 			dir := clone(t)
@@ -155,6 +175,27 @@ func TestNamesAreReadWhenNeeded(t *testing.T) {
 	must(must(s.At(gens[0].Root)).ReadDir("."))
 	if reads.Load() == 0 {
 		t.Error("names are not read")
+	}
+}
+
+// A reader that another process disturbs, by merging files, finds all names all the same.
+func TestNamesAreMergedMeanwhile(t *testing.T) {
+	dir, s, _ := commitTrees(t, []corpus.Tree{{"a": []byte("1")}})
+	for round := range 3 {
+		var once sync.Once
+		disk := diskfs.Before(diskfs.OS(), func(op, name string) error {
+			if op == "open" && filepath.Dir(name) == namesDir(dir) {
+				once.Do(func() { must(s.Learn([]string{fmt.Sprint("new ", round)})) })
+			}
+			return nil
+		})
+		w := must(digstore.Open(dir, &digstore.Options{FS: disk}))
+		check(t, must(w.Store("site")).CheckNames())
+		kept := must(must(w.Store("site")).KeptNames())
+		if len(kept) != 2+round {
+			t.Errorf("round %d: %q", round, kept)
+		}
+		check(t, w.Close())
 	}
 }
 
@@ -264,24 +305,20 @@ func TestNamesLimit(t *testing.T) {
 // all of its resources, does not.
 func TestListedClone(t *testing.T) {
 	tree := corpus.Small(2)
-	list := func(names ...string) *module.PublicManifest {
-		m := &module.PublicManifest{SchemaVersion: 1}
-		for _, n := range names {
-			m.Entries = append(m.Entries, module.PublicEntry{Path: n})
-		}
-		return m
-	}
+	all := listOf(tree.Names()...)
 	for _, c := range []struct {
 		name string
 		list *module.PublicManifest // of the module that is imported
 		key  bool                   // the store is made with its key
+		salt *urn.Salt              // is imported
 		want bool
 	}{
-		{"listed", list(tree.Names()...), false, true},
-		{"not listed", nil, false, false},
-		{"some names", list(tree.Names()[1:]...), false, false},
-		{"a name twice", list(append(tree.Names()[1:], tree.Names()[1])...), false, false},
-		{"made with its key", list(tree.Names()...), true, false},
+		{"listed", all, false, nil, true},
+		{"not listed", nil, false, nil, false},
+		{"some names", listOf(tree.Names()[1:]...), false, nil, false},
+		{"a name twice", listOf(append(tree.Names()[1:], tree.Names()[1])...), false, nil, false},
+		{"made with its key", all, true, nil, false},
+		{"private", all, false, &urn.Salt{1}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			key := auth.NewKey([auth.SeedSize]byte{4})
@@ -294,6 +331,9 @@ func TestListedClone(t *testing.T) {
 			}
 			s := must(w.Create(id, o))
 			must(s.Import(ctx, bytes.NewReader(builtModule(t, id, key, tree, c.list)), auth.SignedRoot{}, nil))
+			if c.salt != nil {
+				check(t, s.ImportSalt(ctx, c.salt))
+			}
 			if !c.key {
 				check(t, s.ImportKey(key))
 			}
@@ -310,6 +350,15 @@ func TestListedClone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// listOf is a section 13 with those names.
+func listOf(names ...string) *module.PublicManifest {
+	m := &module.PublicManifest{SchemaVersion: 1}
+	for _, n := range names {
+		m.Entries = append(m.Entries, module.PublicEntry{Path: n})
+	}
+	return m
 }
 
 // builtModule returns a module of a tree that lists those names, none if list is nil.
