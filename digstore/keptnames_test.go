@@ -103,9 +103,11 @@ func TestNamesServeAllGenerations(t *testing.T) {
 		if n := must(g.WithNames(list).KeepNames(ctx)); n != len(trees[0]) {
 			t.Errorf("%d new names, want %d", n, len(trees[0]))
 		}
-		if n := must(g.WithNames(list).KeepNames(ctx)); n != 0 {
+		l := must(diskfs.OS().TryLock(filepath.Join(filepath.Dir(namesDir(dir)), "lock")))
+		if n := must(g.WithNames(list).KeepNames(ctx)); n != 0 { // without a lock
 			t.Errorf("%d new names the second time", n)
 		}
+		check(t, l.Close())
 		pull(t, dir, 1)
 		wantNamed(t, dir, gens[1].Root, trees[1])
 	})
@@ -270,8 +272,13 @@ func TestNamesAreAddedCheaply(t *testing.T) {
 			t.Fatalf("commit %d has written the first names again", i+2)
 		}
 	}
-	if n := must(s.NameFiles()); n[len(n)-1].Name() == first.Name() {
+	last := must(s.NameFiles())
+	if last[len(last)-1].Name() == first.Name() {
 		t.Error("the new names are in no file")
+	}
+	commit(t, s, files{"new 0": "y"}, nil)
+	if now := must(s.NameFiles()); now[len(now)-1].Name() != last[len(last)-1].Name() {
+		t.Error("a commit without new names has written a file")
 	}
 }
 
