@@ -46,7 +46,7 @@ func (t *Trust) Believe(ctx context.Context, s auth.StoreID, from Origin) (*Beli
 			b.Basis = ByAnchor
 		}
 		// The key is the origin's word, and matters here for tombstones only.
-		if basis, _, err := t.judge(j, d.PublicKey); err != nil || basis == ByFirstUse {
+		if basis, _, err := t.judge(j, d.PublicKey, notNoted); err != nil || basis == ByFirstUse {
 			return b, nil
 		}
 	} else {
@@ -54,7 +54,7 @@ func (t *Trust) Believe(ctx context.Context, s auth.StoreID, from Origin) (*Beli
 		if err != nil {
 			return nil, &VerificationError{Check: CheckSignature, Err: err}
 		}
-		if b.Basis, _, err = t.judge(j, signed.PublicKey); err != nil {
+		if b.Basis, _, err = t.judge(j, signed.PublicKey, notNoted); err != nil {
 			return nil, err
 		}
 		b.Publisher, b.KeyProven = signed.PublicKey, auth.StoreIDFromKey(signed.PublicKey) == s

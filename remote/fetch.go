@@ -1,10 +1,12 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 
 	"github.com/dig-network/digstore/auth"
@@ -32,7 +34,7 @@ func (v *visit) foresee(ctx context.Context, s *sight) error {
 // believe decides on a key: is it the publisher's, and did it revoke what is to be installed?
 func (v *visit) believe(ctx context.Context, t *target, key auth.PublicKey) (err error) {
 	j := judgement{store: v.store, held: v.pins.Publisher, known: v.known, anchored: t.anchored, signed: !t.unsigned()}
-	if t.basis, t.changed, err = v.Trust.judge(j, key); err != nil {
+	if t.basis, t.changed, err = v.Trust.judge(j, key, t.passed); err != nil {
 		return err
 	}
 	t.key = key
@@ -41,7 +43,7 @@ func (v *visit) believe(ctx context.Context, t *target, key auth.PublicKey) (err
 			return err
 		}
 	}
-	if err := v.revokedUnder(key, t.line().Root); err != nil {
+	if err := v.revokedUnder(key, t.line().Root, t.passed); err != nil {
 		// Where the key is believed its word is kept although nothing is installed, and the key with it: a store that
 		// holds nothing yet would not know whose word it is. First use cannot choose among several origins.
 		if v.vouched(t) && (v.several == nil || t.basis != ByFirstUse) {
@@ -73,8 +75,10 @@ func (v *visit) pinKey(ctx context.Context, key auth.PublicKey) error {
 
 // fetch installs the target.
 func (v *visit) fetch(ctx context.Context, d *downloader, t *target) error {
+	before := slices.Clone(t.checks)
 	check := func(m *module.Module) error {
-		if err := v.checkModule(ctx, m, t.line().Root, t.size); err != nil {
+		t.checks = slices.Clone(before) // of another attempt's module they say nothing
+		if err := v.checkModule(ctx, m, t.line().Root, t.size, t.passed); err != nil {
 			return err
 		}
 		if t.unsigned() {
@@ -84,6 +88,7 @@ func (v *visit) fetch(ctx context.Context, d *downloader, t *target) error {
 			return &VerificationError{Check: CheckSignature, Want: "a head signed by the module's key " + m.PublicKey().String(),
 				Got: "one signed by " + t.signed.PublicKey.String()}
 		}
+		t.passed(CheckSignature, "key "+t.signed.PublicKey.String()+" over root "+t.line().Root.String())
 		return nil
 	}
 	came, err := d.install(ctx, delivery{lines: t.lines, head: t.signed, size: t.size, check: check})
@@ -95,7 +100,8 @@ func (v *visit) fetch(ctx context.Context, d *downloader, t *target) error {
 	}
 	v.installed(t.line(), came)
 	v.believeClaims(t.key)
-	v.certify(t, came)
+	came.passed(t)
+	v.report.Checks = append(v.report.Checks, t.inOrder()...)
 	return nil
 }
 
@@ -105,57 +111,73 @@ func (v *visit) installed(g module.Generation, came arrival) {
 	v.report.Bytes += came.bytes
 }
 
-// certify notes what a generation that was installed as the head has passed.
-func (v *visit) certify(t *target, came arrival) {
+// passed notes the checks that are made while a module, or its recipe, is read.
+func (came arrival) passed(t *target) {
 	root := t.line().Root.String()
 	switch {
 	case came.held:
 	case came.recipe:
-		v.passed(CheckRecipe, "root "+root+", and the ids of its chunks")
+		t.passed(CheckRecipe, "root "+root+", and the ids of its chunks")
 	default:
-		v.passed(CheckETag, "the root asked for, "+root)
-		v.passed(CheckFormat, "the layout of a module, to its last byte")
+		t.passed(CheckETag, "the root asked for, "+root)
+		t.passed(CheckFormat, "the layout of a module, to its last byte")
 	}
 	if came.parts {
-		v.passed(CheckRange, "the ranges asked for, of root "+root)
+		t.passed(CheckRange, "the ranges asked for, of root "+root)
 	}
-	v.passed(CheckStore, "store "+v.store.String())
-	v.passed(CheckRoot, "root "+root)
-	if t.size > 0 {
-		v.passed(CheckSize, strconv.FormatInt(t.size, 10)+" bytes, as described")
-	}
-	v.passed(CheckContent, "its own chunks, leaves and root "+root)
-	v.passed(CheckChainState, "store "+v.store.String()+", where it names a coin")
-	if !t.unsigned() {
-		v.passed(CheckSignature, "key "+t.key.String()+" over root "+root)
-	}
-	v.passed(CheckTombstone, fmt.Sprintf("%d valid tombstones", len(v.kept.valid)))
-	switch {
-	case !v.Trust.Publisher.IsZero():
-		v.passed(CheckPublisher, "the key given, "+v.Trust.Publisher.String())
-	case !v.pins.Publisher.IsZero():
-		v.passed(CheckPublisher, "the key held, "+v.pins.Publisher.String())
-	default:
-		v.passed(CheckPublisher, "nothing: none was held")
-	}
-	v.passed(CheckTrust, string(t.basis))
+}
+
+// A passedFunc notes a check that was made and passed.
+type passedFunc func(c Check, against string)
+
+// passed notes a check of the target, in place of an earlier one of the same name.
+func (t *target) passed(c Check, against string) {
+	t.checks = slices.DeleteFunc(t.checks, func(p Passed) bool { return p.Check == c })
+	t.checks = append(t.checks, Passed{c, against})
+}
+
+// installOrder is the order in which a report lists the checks of what was installed.
+var installOrder = []Check{CheckRecipe, CheckETag, CheckFormat, CheckRange, CheckStore, CheckRoot, CheckSize, CheckContent,
+	CheckChainState, CheckSignature, CheckTombstone, CheckPublisher, CheckTrust}
+
+// inOrder are the checks that the target passed.
+func (t *target) inOrder() []Passed {
+	return slices.SortedStableFunc(slices.Values(t.checks), func(a, b Passed) int {
+		return cmp.Compare(slices.Index(installOrder, a.Check), slices.Index(installOrder, b.Check))
+	})
 }
 
 // checkModule makes the checks that every module must pass, whatever vouches for it.
-func (v *visit) checkModule(ctx context.Context, m *module.Module, root merkle.Hash, size int64) error {
-	if id := m.ID(); id.Store != v.store {
+func (v *visit) checkModule(ctx context.Context, m *module.Module, root merkle.Hash, size int64, passed passedFunc) error {
+	id := m.ID()
+	if id.Store != v.store {
 		return &VerificationError{Check: CheckStore, Want: v.store.String(), Got: id.Store.String()}
-	} else if id.Root != root {
+	}
+	passed(CheckStore, "store "+v.store.String())
+	if id.Root != root {
 		return &VerificationError{Check: CheckRoot, Want: root.String(), Got: id.Root.String()}
 	}
-	if size > 0 && m.Size() != size {
-		return &VerificationError{Check: CheckSize, Want: strconv.FormatInt(size, 10), Got: strconv.FormatInt(m.Size(), 10)}
+	passed(CheckRoot, "root "+root.String())
+	if size > 0 {
+		want := strconv.FormatInt(size, 10)
+		if m.Size() != size {
+			return &VerificationError{Check: CheckSize, Want: want, Got: strconv.FormatInt(m.Size(), 10)}
+		}
+		passed(CheckSize, want+" bytes, as described")
 	}
 	if err := m.Verify(ctx); err != nil {
 		return contentError(err)
 	}
-	return v.checkChainState(m)
+	passed(CheckContent, "its own chunks, leaves and root "+root.String())
+	if err := v.checkChainState(m); err != nil {
+		return err
+	}
+	passed(CheckChainState, "store "+v.store.String()+", where it names a coin")
+	return nil
 }
+
+// notNoted is for checks that no report lists.
+func notNoted(Check, string) {}
 
 // contentError names the check that an error of package module belongs to.
 func contentError(err error) error {

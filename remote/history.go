@@ -89,10 +89,11 @@ type target struct {
 	signed   auth.SignedRoot     // zero signatures unless head
 	shown    [][]auth.Tombstone  // of the origins' descriptors, unchecked
 
-	// What the check of its module found.
+	// What the checks found.
 	key     auth.PublicKey
 	basis   Basis
 	changed bool
+	checks  []Passed
 }
 
 // unsigned reports whether no signature of the root is known: older roots travel without one, and some hosts have none

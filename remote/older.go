@@ -82,7 +82,7 @@ func (v *visit) fetchOlder(ctx context.Context, d *downloader, g module.Generati
 	}
 	signed := auth.SignedRoot{Store: v.store, Root: g.Root}
 	check := func(m *module.Module) error {
-		if err := v.checkModule(ctx, m, g.Root, 0); err != nil {
+		if err := v.checkModule(ctx, m, g.Root, 0, notNoted); err != nil {
 			return err
 		}
 		want := v.pins.Publisher

@@ -344,8 +344,3 @@ func (v *visit) confirmed(lines []module.Generation) bool {
 	}
 	return v.lineage != nil
 }
-
-// passed notes a check of the module that was fetched.
-func (v *visit) passed(c Check, against string) {
-	v.report.Checks = append(v.report.Checks, Passed{c, against})
-}

@@ -145,13 +145,18 @@ func (v *visit) believeClaims(key auth.PublicKey) {
 }
 
 // revokedUnder is revoked, for a target whose key may not be the publisher's: claims under that key count too.
-func (v *visit) revokedUnder(key auth.PublicKey, root merkle.Hash) error {
+func (v *visit) revokedUnder(key auth.PublicKey, root merkle.Hash, passed passedFunc) error {
 	if err := v.revoked(root); err != nil {
 		return err
 	}
+	n := len(v.kept.valid)
 	if set := v.claims[key]; set != nil {
-		return set.revoked(root)
+		if err := set.revoked(root); err != nil {
+			return err
+		}
+		n += len(set.valid)
 	}
+	passed(CheckTombstone, fmt.Sprintf("%d valid tombstones", n))
 	return nil
 }
 

@@ -109,42 +109,77 @@ type judgement struct {
 }
 
 // judge decides on the key of a module. changed says that it takes the place of another one.
-func (t *Trust) judge(j judgement, key auth.PublicKey) (basis Basis, changed bool, err error) {
-	refuse := func(check Check, want auth.PublicKey, err error) (Basis, bool, error) {
-		return "", false, &VerificationError{Check: check, Want: want.String(), Got: key.String(), Err: err}
+func (t *Trust) judge(j judgement, key auth.PublicKey, passed passedFunc) (basis Basis, changed bool, err error) {
+	if changed, err = t.checkPublisher(j, key, passed); err != nil {
+		return "", false, err
 	}
+	basis, err = t.basis(j, key, passed)
+	return basis, changed, err
+}
+
+// checkPublisher holds the key of a module against the keys that are given or known. changed says that it takes the
+// place of another one.
+func (t *Trust) checkPublisher(j judgement, key auth.PublicKey, passed passedFunc) (changed bool, err error) {
 	if !t.Publisher.IsZero() && key != t.Publisher {
-		return refuse(CheckPublisher, t.Publisher, ErrKeyChanged)
+		return false, &VerificationError{Check: CheckPublisher, Want: t.Publisher.String(), Got: key.String(), Err: ErrKeyChanged}
 	}
-	accepted := !t.AcceptKey.IsZero() && key == t.AcceptKey
-	byAnchor := t.Anchor != nil && j.anchored
 	before, named := j.held, false
 	if before.IsZero() { // an earlier first use binds, unless the caller names the key
 		before, named = j.known, !t.Publisher.IsZero()
 	}
 	changed = !before.IsZero() && key != before
-	if changed && !named && !(j.signed && (accepted || byAnchor)) {
-		return refuse(CheckPublisher, before, fmt.Errorf("%w: without an anchor that confirms it, only naming the new "+
-			"key lets it through", ErrKeyChanged))
+	if changed && !named && !(j.signed && (t.accepts(key) || t.byAnchor(j))) {
+		return false, &VerificationError{Check: CheckPublisher, Want: before.String(), Got: key.String(),
+			Err: fmt.Errorf("%w: without an anchor that confirms it, only naming the new key lets it through", ErrKeyChanged)}
 	}
 	switch {
-	case byAnchor:
-		return ByAnchor, changed, nil
-	case j.anchored:
-		return ByRoot, changed, nil
 	case !t.Publisher.IsZero():
-		return ByPublisher, changed, nil
-	case accepted:
-		return ByAcceptKey, changed, nil
+		passed(CheckPublisher, "the key given, "+t.Publisher.String())
 	case !j.held.IsZero():
-		return ByPin, false, nil
-	case (t.KeyHashID || t.FirstUse) && auth.StoreIDFromKey(key) == j.store:
-		return ByKeyHash, false, nil
-	case t.FirstUse && !j.known.IsZero():
-		return ByKnown, false, nil
-	case t.FirstUse:
-		return ByFirstUse, false, nil
+		passed(CheckPublisher, "the key held, "+j.held.String())
+	case !j.known.IsZero():
+		passed(CheckPublisher, "the key of an earlier first use, "+j.known.String())
+	default:
+		passed(CheckPublisher, "nothing: none was held")
 	}
-	return "", false, &VerificationError{Check: CheckTrust, Got: "publisher " + key.String(),
-		Err: ErrUntrusted}
+	return changed, nil
 }
+
+// basis is why the key of a module, which checkPublisher let pass, is believed.
+func (t *Trust) basis(j judgement, key auth.PublicKey, passed passedFunc) (Basis, error) {
+	basis := t.firstBasis(j, key)
+	if basis == "" {
+		return "", &VerificationError{Check: CheckTrust, Got: "publisher " + key.String(), Err: ErrUntrusted}
+	}
+	passed(CheckTrust, string(basis))
+	return basis, nil
+}
+
+// firstBasis is the strongest basis that holds; "" for none.
+func (t *Trust) firstBasis(j judgement, key auth.PublicKey) Basis {
+	switch {
+	case t.byAnchor(j):
+		return ByAnchor
+	case j.anchored:
+		return ByRoot
+	case !t.Publisher.IsZero():
+		return ByPublisher
+	case t.accepts(key):
+		return ByAcceptKey
+	case !j.held.IsZero():
+		return ByPin
+	case (t.KeyHashID || t.FirstUse) && auth.StoreIDFromKey(key) == j.store:
+		return ByKeyHash
+	case t.FirstUse && !j.known.IsZero():
+		return ByKnown
+	case t.FirstUse:
+		return ByFirstUse
+	}
+	return ""
+}
+
+// accepts reports whether AcceptKey names the key.
+func (t *Trust) accepts(key auth.PublicKey) bool { return !t.AcceptKey.IsZero() && key == t.AcceptKey }
+
+// byAnchor reports whether the anchor confirmed the root.
+func (t *Trust) byAnchor(j judgement) bool { return t.Anchor != nil && j.anchored }
