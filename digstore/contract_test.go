@@ -10,17 +10,14 @@ import (
 var (
 	_ remote.Local       = (*digstore.Store)(nil)
 	_ remote.Resumer     = (*digstore.Store)(nil)
-	_ remote.Pinner      = (*digstore.Store)(nil)
-	_ remote.Signatures  = (*digstore.Store)(nil)
-	_ remote.Revoker     = (*digstore.Store)(nil)
+	_ remote.TrustStore  = (*digstore.Store)(nil)
+	_ remote.History     = (*digstore.Store)(nil)
 	_ remote.KnownStores = (*digstore.KnownStores)(nil)
 	_ remote.Assembler   = (*digstore.Store)(nil)
-	_ remote.Lines       = (*digstore.Store)(nil)
-	_ remote.Witness     = (*digstore.Store)(nil)
 
 	_ server.Backend  = (*digstore.Workspace)(nil)
 	_ server.Receiver = (*digstore.Workspace)(nil)
-	_ remote.Revoker  = (*digstore.Workspace)(nil)
+	_ server.Revoker  = (*digstore.Workspace)(nil)
 	_ server.Lister   = (*digstore.Workspace)(nil)
 	_ server.Promoter = (*digstore.Workspace)(nil)
 

@@ -48,9 +48,9 @@ func (s *Store) listEvidence() (list []evidence, err error) {
 	return list, nil
 }
 
-// KeepEvidence keeps a document of at most 256 KiB that speaks against an origin, durably, and returns the path of its
+// PutEvidence keeps a document of at most 256 KiB that speaks against an origin, durably, and returns the path of its
 // file. The same bytes are kept once. Of more than 32 documents the oldest go.
-func (s *Store) KeepEvidence(ctx context.Context, doc []byte) (name string, err error) {
+func (s *Store) PutEvidence(ctx context.Context, doc []byte) (name string, err error) {
 	if len(doc) > maxEvidenceSize {
 		return "", fmt.Errorf("keep evidence: %d bytes, at most %d are kept", len(doc), maxEvidenceSize)
 	}
@@ -93,7 +93,7 @@ func (s *Store) KeepEvidence(ctx context.Context, doc []byte) (name string, err 
 	return name, nil
 }
 
-// Evidence returns the documents that KeepEvidence has kept, oldest first.
+// Evidence returns the documents that PutEvidence has kept, oldest first.
 func (s *Store) Evidence(context.Context) ([][]byte, error) {
 	list, err := s.listEvidence()
 	if err != nil {

@@ -15,9 +15,9 @@ func TestEvidence(t *testing.T) {
 	_, s := siteOn(t, disk)
 	names := map[string]bool{}
 	for i := range remote.MaxEvidence + 3 {
-		name, err := s.KeepEvidence(ctx, fmt.Appendf(nil, `{"n":%d}`, i))
+		name, err := s.PutEvidence(ctx, fmt.Appendf(nil, `{"n":%d}`, i))
 		check(t, err)
-		again, err := s.KeepEvidence(ctx, fmt.Appendf(nil, `{"n":%d}`, i))
+		again, err := s.PutEvidence(ctx, fmt.Appendf(nil, `{"n":%d}`, i))
 		if err != nil || again != name || !strings.HasSuffix(name, ".json") {
 			t.Errorf("kept as %s, then as %s, %v", name, again, err)
 		}
@@ -33,11 +33,11 @@ func TestEvidence(t *testing.T) {
 			t.Errorf("document %d: %s, want %s", i, doc, want)
 		}
 	}
-	if _, err := s.KeepEvidence(ctx, make([]byte, remote.MaxEvidenceSize+1)); err == nil {
+	if _, err := s.PutEvidence(ctx, make([]byte, remote.MaxEvidenceSize+1)); err == nil {
 		t.Error("too long a document was kept")
 	}
 	large := bytes.Repeat([]byte{'x'}, remote.MaxEvidenceSize)
-	if _, err := s.KeepEvidence(ctx, large); err != nil {
+	if _, err := s.PutEvidence(ctx, large); err != nil {
 		t.Errorf("the longest document: %v", err)
 	}
 }

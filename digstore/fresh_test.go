@@ -245,9 +245,13 @@ func (f freshStore) Tail(ctx context.Context, n int) ([]module.Generation, error
 	return of(f, func(s *digstore.Store) ([]module.Generation, error) { return s.Tail(ctx, n) })
 }
 
-func (f freshStore) KeepEvidence(ctx context.Context, doc []byte) (name string, err error) {
+func (f freshStore) KeepSigned(ctx context.Context, r auth.SignedRoot) error {
+	return f.change(func(s *digstore.Store) error { return s.KeepSigned(ctx, r) })
+}
+
+func (f freshStore) PutEvidence(ctx context.Context, doc []byte) (name string, err error) {
 	err = f.change(func(s *digstore.Store) error {
-		name, err = s.KeepEvidence(ctx, doc)
+		name, err = s.PutEvidence(ctx, doc)
 		return err
 	})
 	return name, err
@@ -278,13 +282,10 @@ func (f freshStore) Revoke(ctx context.Context, t auth.Tombstone) error {
 var (
 	_ remote.Resumer        = freshStore{}
 	_ remote.Assembler      = freshStore{}
-	_ remote.Pinner         = freshStore{}
-	_ remote.Signatures     = freshStore{}
-	_ remote.Revoker        = freshStore{}
-	_ remote.Lines          = freshStore{}
-	_ remote.Witness        = freshStore{}
+	_ remote.TrustStore     = freshStore{}
+	_ remote.History        = freshStore{}
 	_ server.Receiver       = freshWorkspace{}
-	_ remote.Revoker        = freshWorkspace{}
+	_ server.Revoker        = freshWorkspace{}
 	_ server.Lister         = freshWorkspace{}
 	_ server.Promoter       = freshWorkspace{}
 	_ server.RecipeBackend  = freshWorkspace{}

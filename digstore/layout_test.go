@@ -86,7 +86,7 @@ func layoutWorkspace(t *testing.T) (*digstore.Store, map[string][]byte) {
 	check(t, err)
 	check(t, s.Revoke(ctx, tomb))
 	check(t, s.AddRemote("origin", "https://example.org/stores/"+s.ID().String()))
-	_, err = s.KeepEvidence(ctx, []byte("{}"))
+	_, err = s.PutEvidence(ctx, []byte("{}"))
 	check(t, err)
 	check(t, w.SetOwner(ctx, s.ID(), key.PublicKey()))
 	check(t, s.Stage(ctx, "staged", strings.NewReader("content")))

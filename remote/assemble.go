@@ -166,7 +166,7 @@ func (d *downloader) bases(ctx context.Context, to Assembler, line module.Genera
 
 // An assembly is a generation that comes as chunks.
 type assembly struct {
-	from     SpanOrigin
+	from     RangeOrigin
 	recipe   *module.Recipe
 	offsets  []int64 // of the chunks in the module
 	missing  []int   // chunks that are not held, in the order of the module

@@ -12,7 +12,7 @@ import (
 )
 
 // A chronicle is the history of a Local, of which no more is read than is asked for: with nothing new, a long history
-// costs what a short one does, where the Local is a [Lines].
+// costs what a short one does, where the Local is a [History].
 type chronicle struct {
 	of   Local
 	all  []module.Generation // once it has been read
@@ -33,7 +33,7 @@ func (c *chronicle) lines(ctx context.Context) ([]module.Generation, error) {
 
 // line finds the line of a root.
 func (c *chronicle) line(ctx context.Context, root merkle.Hash) (g module.Generation, ok bool, err error) {
-	if l, has := c.of.(Lines); has && !c.read {
+	if l, has := c.of.(History); has && !c.read {
 		g, err = l.Line(ctx, root)
 		if errors.Is(err, fs.ErrNotExist) {
 			return g, false, nil
@@ -52,7 +52,7 @@ func (c *chronicle) line(ctx context.Context, root merkle.Hash) (g module.Genera
 
 // tail returns the last n lines, or all there are, oldest first.
 func (c *chronicle) tail(ctx context.Context, n int) ([]module.Generation, error) {
-	if l, has := c.of.(Lines); has && !c.read {
+	if l, has := c.of.(History); has && !c.read {
 		last, err := l.Tail(ctx, n)
 		if err != nil {
 			return nil, fmt.Errorf("remote: read local history: %w", err)

@@ -108,8 +108,6 @@ type Client struct {
 	recipes bool          // it takes recipes
 }
 
-var _ RangeOrigin = (*Client)(nil)
-
 // NewClient returns a client for the store that u names. It dials nothing. An URL that ParseURL would not
 // accept, or without a store, is [ErrBadURL].
 func NewClient(u URL, o *ClientOptions) (*Client, error) {
@@ -195,6 +193,9 @@ func newTransport(conf *tls.Config, dial func(context.Context, string, string) (
 
 // URL returns the locator that the client was made for.
 func (c *Client) URL() URL { return c.url }
+
+// String returns scheme, host and prefix of the locator that the client was made for: its name in reports.
+func (c *Client) String() string { return c.url.Origin() }
 
 // Close lets idle connections go. The client may be used on.
 func (c *Client) Close() error {

@@ -48,7 +48,7 @@ func TestCloneOverHTTP(t *testing.T) {
 		t.Errorf("progress %d of %d, report %d, want %d", done, total, report.Bytes, n)
 	}
 	pins, err := to.Pins(t.Context())
-	if want := (remote.Pins{Publisher: s.publisher.PublicKey(), Root: head.Root, Generation: 2}); err != nil || pins != want {
+	if want := (module.Pins{Publisher: s.publisher.PublicKey(), Root: head.Root, Generation: 2}); err != nil || pins != want {
 		t.Errorf("pins %+v, %v", pins, err)
 	}
 

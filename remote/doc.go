@@ -24,7 +24,7 @@
 // same with settings.
 //
 // An origin that goes back, or shows a history that does not contain what is held, is refused, and what speaks against
-// it, both heads with their signatures, is kept as [Evidence] where the Local is a [Witness]. The way on is an anchor
+// it, both heads with their signatures, is kept as [Evidence] where the Local is a [TrustStore]. The way on is an anchor
 // whose lineage has both, or to name the head: Trust.AcceptHead. A tombstone that was seen once holds for ever, whoever
 // hides it later; the report names who does, and how old the head is, since an origin that is frozen shows nothing else.
 //
@@ -35,7 +35,7 @@
 //
 // A [Local] is a store on our side; *digstore.Store is one, remotetest.Memory another. It is small, and what it can do
 // besides (keep tombstones, keep pins, go on with a broken download) are interfaces of one or two methods that are found
-// by type assertion: [Revoker], [Resumer], [Pinner], [Signatures], [Lines], [Witness]. So a program that clones into
+// by type assertion: [TrustStore], [Resumer], [TrustStore], [History], [History], [TrustStore]. So a program that clones into
 // memory links no workspace. Package remotetest has origins that lie.
 //
 // # Single resources

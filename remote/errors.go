@@ -97,7 +97,7 @@ type VerificationError struct {
 	Check     Check
 	Want, Got string // in words; may be empty
 	Err       error  // the cause; may be nil
-	// Evidence is the name under which a [Witness] keeps what speaks against the origin; "": it keeps nothing.
+	// Evidence is the name under which a [TrustStore] keeps what speaks against the origin; "": it keeps nothing.
 	Evidence string
 }
 

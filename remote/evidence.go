@@ -14,7 +14,7 @@ import (
 )
 
 // An Evidence is what speaks against an origin, or against a publisher: that two heads of one store do not go
-// together. It is kept where the Local is a [Witness], as its JSON, so that others can be shown it.
+// together. It is kept where the Local is a [TrustStore], as its JSON, so that others can be shown it.
 //
 // What is proven in it are the two signatures, see [Evidence.Check]: a publisher that never signed beside its own
 // history cannot be made to look so, except with roots that it signed and then did not publish. Which lines stood
@@ -77,7 +77,7 @@ func (e *Evidence) Check() error {
 	return nil
 }
 
-// ParseEvidence reads what a [Witness] keeps. It checks no signature.
+// ParseEvidence reads what a [TrustStore] keeps. It checks no signature.
 func ParseEvidence(doc []byte) (*Evidence, error) {
 	if len(doc) > MaxEvidenceSize {
 		return nil, fmt.Errorf("remote: evidence: %w: %d bytes, at most %d are read", ErrTooLarge, len(doc), MaxEvidenceSize)
@@ -158,7 +158,7 @@ func (v *visit) testify(ctx context.Context, s *sight, err error) error {
 // witness keeps e and returns its name, "" where nothing keeps it. It stands in the report in any case.
 func (v *visit) witness(ctx context.Context, e *Evidence) (name string, err error) {
 	e.Found = v.now().UTC().Truncate(time.Second)
-	w, ok := v.to.(Witness)
+	w, ok := v.to.(TrustStore)
 	if !ok {
 		v.report.Evidence = append(v.report.Evidence, *e)
 		return "", nil
@@ -181,7 +181,7 @@ func (v *visit) witness(ctx context.Context, e *Evidence) (name string, err erro
 		}
 	}
 	if err == nil {
-		name, err = w.KeepEvidence(ctx, doc)
+		name, err = w.PutEvidence(ctx, doc)
 	}
 	if err != nil {
 		return "", fmt.Errorf("remote: keep evidence: %w", err)

@@ -141,13 +141,13 @@ func ExamplePush() {
 // wallet stands for a hub's publisher: one that pays for each generation on chain.
 type wallet struct{}
 
-func (wallet) Publish(_ context.Context, r remote.PublishRequest) (remote.Outcome, error) {
+func (wallet) Publish(_ context.Context, r remote.PublishRequest) (bool, error) {
 	if _, err := r.Module.Seek(0, io.SeekStart); err != nil {
-		return "", err
+		return false, err
 	}
 	n, err := io.Copy(io.Discard, r.Module) // upload, spend, wait for a block
 	fmt.Println("the wallet published a module, all of it:", n == r.Size, "after nothing:", r.Parent.IsZero())
-	return remote.Pending, err
+	return true, err
 }
 
 // A push to a hub goes through a Publisher of one's own.

@@ -63,11 +63,11 @@ func (v *visit) vouched(t *target) bool {
 
 // pinKey keeps the publisher's key where none is held yet.
 func (v *visit) pinKey(ctx context.Context, key auth.PublicKey) error {
-	p, ok := v.to.(Pinner)
+	p, ok := v.to.(TrustStore)
 	if !ok || !v.pins.Publisher.IsZero() {
 		return nil
 	}
-	if err := p.Pin(ctx, Pins{Publisher: key}); err != nil {
+	if err := p.Pin(ctx, module.Pins{Publisher: key}); err != nil {
 		return fmt.Errorf("remote: keep pins: %w", err)
 	}
 	return nil

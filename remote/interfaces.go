@@ -45,23 +45,36 @@ type Origin interface {
 	Generations(ctx context.Context) ([]module.Generation, error)
 	// Module opens the bytes of one generation. A generation that the origin does not hold is
 	// [fs.ErrNotExist]; one that answers with another generation is a [*VerificationError] of [CheckETag].
-	// The reader may have a method Size() int64 (the length of the whole module, -1 when not known).
-	// The caller closes it.
+	// The reader may be a [Sized]. The caller closes it.
 	Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, error)
 }
 
-// A RangeOrigin is an [Origin] that can go on where a transfer broke off.
+// A Sized is a module reader, of an [Origin], that knows the length of the whole module. Optional.
+type Sized interface {
+	// Size returns the length in bytes; -1 when it is not known.
+	Size() int64
+}
+
+// A RangeOrigin is an [Origin] that gives parts of a module, and can go on where a transfer broke off. Optional.
 type RangeOrigin interface {
 	Origin
 	// ModuleFrom is Module from byte offset on. start is the offset of the reader's first byte: the one
 	// asked for, or 0 when the origin begins anew.
 	ModuleFrom(ctx context.Context, root merkle.Hash, offset int64) (r io.ReadCloser, start int64, err error)
+	// Stat returns the length of a module in bytes; [errors.ErrUnsupported] when that cannot be told without the module.
+	// Other errors are those of Module.
+	Stat(ctx context.Context, root merkle.Hash) (int64, error)
+	// Spans gives each of want to take, in any order, from one goroutine at a time. want ascends and does not overlap;
+	// body has exactly Length bytes, or fails. An error of take ends it and comes back wrapped. An origin that is
+	// several calls take once more with the same part from another one when the error is [ErrVerification]. An origin
+	// that gives no single parts is [errors.ErrUnsupported].
+	Spans(ctx context.Context, root merkle.Hash, want []Span, take func(i int, body io.Reader) error) error
 }
 
 // A RecipeOrigin is an [Origin] that can give the recipe of a generation in place of its module, so that only the
 // chunks that are not held have to come. Optional. RECIPES.md says what travels.
 type RecipeOrigin interface {
-	SpanOrigin
+	RangeOrigin
 	// OpenRecipe asks for the recipe of root. The answer may be packed against one of bases, the recipes of
 	// generations that are held here, likeliest first, of which at most 8 are named. An origin that knows
 	// no recipes, or has none of this generation, answers with the module. Errors are those of Module; a recipe
@@ -75,15 +88,6 @@ type RecipeAnswer = multisource.RecipeAnswer
 
 // A Span is a run of bytes of a module: Offset and Length.
 type Span = multisource.Span
-
-// A SpanOrigin is an [Origin] that gives single parts of a module. Optional.
-type SpanOrigin interface {
-	Origin
-	// Spans gives each of want to take, in any order, from one goroutine at a time. want ascends and does not overlap;
-	// body has exactly Length bytes, or fails. An error of take ends it and comes back wrapped. An origin that is
-	// several calls take once more with the same part from another one when the error is [ErrVerification].
-	Spans(ctx context.Context, root merkle.Hash, want []Span, take func(i int, body io.Reader) error) error
-}
 
 // A Local is one store on our side: what [Clone] and [Pull] fill and [Push] reads. *digstore.Store is one;
 // remotetest.Memory is another. Methods may be called concurrently.
@@ -113,17 +117,18 @@ type Local interface {
 		check func(*module.Module) error) error
 }
 
-// A Signatures is a [Local] that knows the signatures of generations before the head; [Push] needs them to
-// send several generations in order. Optional.
-type Signatures interface {
+// A History is a [Local] that finds single lines of its history without reading it all, and keeps the signatures of
+// generations before the head. Optional: without it each look reads the whole history, and [Push] sends the head only.
+type History interface {
+	// Line returns the line of a root; [fs.ErrNotExist] when it is not in the history.
+	Line(ctx context.Context, root merkle.Hash) (module.Generation, error)
+	// Tail returns the last n lines, or all there are, oldest first.
+	Tail(ctx context.Context, n int) ([]module.Generation, error)
 	// SignedRoot is Head for one generation of the history; [fs.ErrNotExist] when the root is not in it.
 	// A generation for which no signature is known answers without any.
 	SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRoot, error)
-}
-
-// A SignatureKeeper is a [Local] that keeps signatures that [Pusher.Signer] made. Optional.
-type SignatureKeeper interface {
-	// KeepSigned keeps the signatures of a generation of the history, durably. The caller has checked them.
+	// KeepSigned keeps signatures that [Pusher].Signer made of a generation of the history, durably. The caller has
+	// checked them.
 	KeepSigned(ctx context.Context, r auth.SignedRoot) error
 }
 
@@ -154,49 +159,30 @@ type Assembler interface {
 		fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error
 }
 
-// A Lines is a [Local] that finds single lines of its history without reading it all. Optional; [Pull] with nothing
-// new then costs no more in a long history than in a short one.
-type Lines interface {
-	// Line returns the line of a root; [fs.ErrNotExist] when it is not in the history.
-	Line(ctx context.Context, root merkle.Hash) (module.Generation, error)
-	// Tail returns the last n lines, or all there are, oldest first.
-	Tail(ctx context.Context, n int) ([]module.Generation, error)
-}
-
-// Limits of what a [Witness] keeps.
+// Limits of the evidence that a [TrustStore] keeps.
 const (
 	MaxEvidence     = 32        // documents; the oldest go
 	MaxEvidenceSize = 256 << 10 // bytes of one
 )
 
-// A Witness is a [Local] that keeps what speaks against an origin: the JSON of an [Evidence]. Optional.
-type Witness interface {
-	// KeepEvidence keeps a document of at most [MaxEvidenceSize] bytes, durably, and returns the name under which a
-	// person finds it, a path perhaps. The same bytes are kept once. Beyond [MaxEvidence] documents the oldest goes.
-	KeepEvidence(ctx context.Context, doc []byte) (name string, err error)
-	// Evidence returns the documents that are kept, oldest first.
-	Evidence(ctx context.Context) ([][]byte, error)
-}
-
-// Pins are what a store remembers between two meetings with its origins.
-type Pins = module.Pins
-
-// A Pinner is a [Local] that keeps [Pins]. Optional; without it the key of the local head is what is held.
-type Pinner interface {
-	// Pins returns what is held; the zero Pins when nothing is.
-	Pins(ctx context.Context) (Pins, error)
+// A TrustStore is a [Local] that remembers what it has learned of its publisher and of its origins. Optional; without
+// it the key of the local head is what is held, and no tombstone and no evidence outlives a visit.
+type TrustStore interface {
+	// Pins returns what is held of earlier visits; the zero Pins when nothing is.
+	Pins(ctx context.Context) (module.Pins, error)
 	// Pin replaces what is held, durably.
-	Pin(ctx context.Context, p Pins) error
-}
-
-// A Revoker is a [Local] that keeps the tombstones that were seen and are valid, so that no origin can hide them later.
-// Optional.
-type Revoker interface {
+	Pin(ctx context.Context, p module.Pins) error
 	// Tombstones returns the valid tombstones kept for a store, at most one a root and one for the store.
 	Tombstones(ctx context.Context, s auth.StoreID) ([]auth.Tombstone, error)
-	// Revoke keeps t, durably, in place of one of the same scope and root. The caller has checked its
-	// signature. An unknown store is [fs.ErrNotExist].
+	// Revoke keeps t, durably, in place of one of the same scope and root, so that no origin can hide it later. The
+	// caller has checked its signature. An unknown store is [fs.ErrNotExist].
 	Revoke(ctx context.Context, t auth.Tombstone) error
+	// PutEvidence keeps what speaks against an origin, the JSON of an [Evidence] of at most [MaxEvidenceSize] bytes,
+	// durably, and returns the name under which a person finds it, a path perhaps. The same bytes are kept once. Beyond
+	// [MaxEvidence] documents the oldest goes.
+	PutEvidence(ctx context.Context, doc []byte) (name string, err error)
+	// Evidence returns the documents that are kept, oldest first.
+	Evidence(ctx context.Context) ([][]byte, error)
 }
 
 // A KnownStores remembers which key was believed for which store by first use.

@@ -14,7 +14,7 @@ import (
 
 // A Mirror is one of several origins of a store.
 type Mirror struct {
-	// Name is how errors and reports call it. "": scheme and host where the origin is a [Client].
+	// Name is how errors and reports call it. "": what the origin says as a [fmt.Stringer]; of a [Client], scheme and host.
 	Name   string
 	Origin Origin
 }
@@ -45,7 +45,7 @@ type Origins struct {
 	opt     OriginsOptions
 }
 
-var _ RangeOrigin = (*Origins)(nil)
+var _ Origin = (*Origins)(nil)
 
 // errSlow is why an origin is excluded that answers, but much later than others.
 var errSlow = multisource.ErrSlow
@@ -92,7 +92,7 @@ func (o *Origins) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, 
 	return r, err
 }
 
-// ModuleFrom implements [RangeOrigin]. A mirror that is none begins at 0.
+// ModuleFrom is Module from an offset on. A mirror that is no [RangeOrigin] begins at 0.
 func (o *Origins) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64) (r io.ReadCloser, start int64, err error) {
 	err = o.first(func(from Origin) error { r, start, err = multisource.OpenAt(ctx, from, root, offset); return err })
 	return r, start, err

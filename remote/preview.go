@@ -107,10 +107,10 @@ func (p *Preview) add(ctx context.Context, d *downloader, to Local, g module.Gen
 	c := Coming{Generation: g.Number, Root: g.Root, Size: -1, Transfer: -1}
 	if size > 0 {
 		c.Size = size
-	} else if m, ok := d.from.(interface {
-		Stat(context.Context, merkle.Hash) (int64, error)
-	}); ok {
+	} else if m, ok := d.from.(RangeOrigin); ok {
 		switch c.Size, err = m.Stat(ctx, g.Root); {
+		case errors.Is(err, errors.ErrUnsupported):
+			c.Size = -1
 		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrVerification):
 			return nil // this origin does not have it
 		case err != nil:

@@ -13,18 +13,19 @@ type PublishRequest struct {
 	Module io.ReadSeeker
 }
 
-// A Publisher makes a generation the head of its store somewhere. [PutPublisher] is the protocol's own; a
+// A Publisher makes a generation the head of its store somewhere. [Client.Put] is the protocol's own; a
 // hub where each generation is a spend of a wallet is the embedder's to write (remote/PROTOCOL.md 9.8). This
 // library never logs in anywhere and holds no wallet's keys.
 type Publisher interface {
-	// Publish returns how it ended. The parent no longer being the head is [ErrNonFastForward].
-	Publish(ctx context.Context, r PublishRequest) (Outcome, error)
+	// Publish returns when the generation is the head, or, with pending, is kept to be the head later. The parent no
+	// longer being the head is [ErrNonFastForward].
+	Publish(ctx context.Context, r PublishRequest) (pending bool, err error)
 }
 
-// PutPublisher publishes over the routes of the dig:// remote: [Client.Put].
-type PutPublisher struct{ Client *Client }
+// putPublisher publishes over the routes of the dig:// remote.
+type putPublisher struct{ client *Client }
 
 // Publish implements [Publisher].
-func (p PutPublisher) Publish(ctx context.Context, r PublishRequest) (Outcome, error) {
-	return p.Client.Put(ctx, r.PutRequest, r.Module)
+func (p putPublisher) Publish(ctx context.Context, r PublishRequest) (pending bool, err error) {
+	return p.client.Put(ctx, r.PutRequest, r.Module)
 }

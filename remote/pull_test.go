@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
@@ -112,7 +113,7 @@ func TestPullAncestry(t *testing.T) {
 	t.Run("pins outlive the generations", func(t *testing.T) {
 		origin, by := store(t, launcher, 1)
 		to := origin.empty()
-		if err := to.Pin(t.Context(), remote.Pins{Publisher: by.PublicKey(), Root: merkle.Hash{7}, Generation: 5}); err != nil {
+		if err := to.Pin(t.Context(), module.Pins{Publisher: by.PublicKey(), Root: merkle.Hash{7}, Generation: 5}); err != nil {
 			t.Fatal(err)
 		}
 		_, err := remote.Pull(t.Context(), to, origin, remote.Trust{})

@@ -20,7 +20,7 @@ func Push(ctx context.Context, to *Client, from Local) (*PushReport, error) {
 
 // A Pusher says how to push where [Push] does not fit. It may be used concurrently for different stores.
 type Pusher struct {
-	// Publisher publishes; nil: [PutPublisher] over the client.
+	// Publisher publishes; nil: over the client, by [Client.Put].
 	Publisher Publisher
 	// Signer is the store's key, where it is at hand: it signs the forms that are missing. nil: only what
 	// is signed already is pushed.
@@ -85,7 +85,7 @@ func (p *Pusher) push(ctx context.Context, to *Client, from Local, last merkle.H
 			return nil, fmt.Errorf("%w: publishing to %s is a transaction of the store's wallet on chain",
 				ErrHubPublisherRequired, to.url.Hostname())
 		}
-		publisher = PutPublisher{to}
+		publisher = putPublisher{to}
 	}
 	head, err := from.Head(ctx)
 	if err != nil {
@@ -145,7 +145,7 @@ func (p *Pusher) push(ctx context.Context, to *Client, from Local, last merkle.H
 		if err == nil {
 			err = p.publish(ctx, publisher, from, signed, parent, report)
 		}
-		if k, ok := from.(SignatureKeeper); ok && made && err == nil {
+		if k, ok := from.(History); ok && made && err == nil {
 			if err = k.KeepSigned(ctx, signed); err != nil {
 				return report, fmt.Errorf("remote: %s is pushed, keep its signatures: %w", g.Root, err)
 			}
@@ -167,7 +167,7 @@ func (p *Pusher) push(ctx context.Context, to *Client, from Local, last merkle.H
 
 // localTombstones returns the valid tombstones that a Local keeps; none where it keeps none.
 func localTombstones(ctx context.Context, l Local) ([]auth.Tombstone, error) {
-	r, ok := l.(Revoker)
+	r, ok := l.(TrustStore)
 	if !ok {
 		return nil, nil
 	}
@@ -183,7 +183,7 @@ func (p *Pusher) signed(ctx context.Context, from Local, root merkle.Hash, head 
 	r = auth.SignedRoot{Store: from.ID(), Root: root}
 	if root == head.Root {
 		r = head
-	} else if s, ok := from.(Signatures); ok {
+	} else if s, ok := from.(History); ok {
 		if r, err = s.SignedRoot(ctx, root); err != nil {
 			return r, false, fmt.Errorf("remote: read signature of %s: %w", root, err)
 		}
@@ -200,7 +200,7 @@ func (p *Pusher) signed(ctx context.Context, from Local, root merkle.Hash, head 
 
 // publish checks one generation and hands it to the publisher.
 func (p *Pusher) publish(ctx context.Context, to Publisher, from Local, signed auth.SignedRoot, parent merkle.Hash, report *PushReport) error {
-	out, tried, err := p.publishRecipe(ctx, to, from, signed, parent, report)
+	pending, tried, err := p.publishRecipe(ctx, to, from, signed, parent, report)
 	if err != nil {
 		return fmt.Errorf("remote: push %s: %w", signed.Root, err)
 	}
@@ -214,35 +214,35 @@ func (p *Pusher) publish(ctx context.Context, to Publisher, from Local, signed a
 		return fmt.Errorf("remote: measure local generation %s: %w", signed.Root, err)
 	}
 	if !tried {
-		if out, err = p.publishModule(ctx, to, r); err != nil {
+		if pending, err = p.publishModule(ctx, to, r); err != nil {
 			return err
 		}
 		report.Sent += r.Size
 	}
 	report.Pushed = append(report.Pushed, signed.Root)
 	report.Bytes += r.Size
-	report.Pending = out == Pending
+	report.Pending = pending
 	return nil
 }
 
 // publishModule checks a module and hands it to the publisher.
-func (p *Pusher) publishModule(ctx context.Context, to Publisher, r PublishRequest) (Outcome, error) {
+func (p *Pusher) publishModule(ctx context.Context, to Publisher, r PublishRequest) (pending bool, err error) {
 	root := r.Head.Root
 	m, err := module.Open(readerat.New(r.Module), r.Size)
 	if err == nil {
 		err = selfCheck(r.Head, m, func() error { return m.Verify(ctx) })
 	}
 	if err != nil {
-		return "", fmt.Errorf("remote: local generation %s is not fit to be pushed: %w", root, contentError(err))
+		return false, fmt.Errorf("remote: local generation %s is not fit to be pushed: %w", root, contentError(err))
 	}
 	if r.Hash, err = readerat.Sum(ctx, r.Module); err != nil {
-		return "", fmt.Errorf("remote: read local generation %s: %w", root, err)
+		return false, fmt.Errorf("remote: read local generation %s: %w", root, err)
 	}
-	out, err := to.Publish(ctx, r)
+	pending, err = to.Publish(ctx, r)
 	if err != nil {
-		return "", fmt.Errorf("remote: push %s: %w", root, err)
+		return false, fmt.Errorf("remote: push %s: %w", root, err)
 	}
-	return out, nil
+	return pending, nil
 }
 
 func (p *Pusher) progressOf(root merkle.Hash) func(done, total int64) {

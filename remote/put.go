@@ -19,15 +19,6 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// An Outcome is how a push that was not refused ended.
-type Outcome string
-
-// The outcomes.
-const (
-	Advanced Outcome = "advanced" // the generation is the head
-	Pending  Outcome = "pending"  // it is kept and not the head yet
-)
-
 // A PutRequest is a generation to be pushed.
 type PutRequest struct {
 	Head     auth.SignedRoot // store, root, key, and at least one form of the signature
@@ -50,12 +41,12 @@ type PutRequest struct {
 // root means success. After a lost answer, and after 429, 502, 503 and 504, the push is sent again where the
 // descriptor still has the parent as the head.
 //
-// Refusals are [*StatusError].
-func (c *Client) Put(ctx context.Context, p PutRequest, body io.ReadSeeker) (Outcome, error) {
+// pending says that the generation is kept and is not the head yet. Refusals are [*StatusError].
+func (c *Client) Put(ctx context.Context, p PutRequest, body io.ReadSeeker) (pending bool, err error) {
 	if err := c.checkPut(p); err != nil {
-		return "", err
+		return false, err
 	}
-	return c.settle(ctx, p, func() (Outcome, error) { return c.put(ctx, p, body) })
+	return c.settle(ctx, p, func() (bool, error) { return c.put(ctx, p, body) })
 }
 
 func (c *Client) checkPut(p PutRequest) error {
@@ -70,12 +61,12 @@ func (c *Client) checkPut(p PutRequest) error {
 
 // settle sends a push until it is known how it ended. An answer that was lost, or that says that another push came
 // first, is settled by the origin's head. The push is sent again only where that head is still the parent.
-func (c *Client) settle(ctx context.Context, p PutRequest, send func() (Outcome, error)) (out Outcome, err error) {
+func (c *Client) settle(ctx context.Context, p PutRequest, send func() (bool, error)) (pending bool, err error) {
 	unchanged := false // the origin's head is the parent
 	err = c.retry(ctx, func(error) bool { return unchanged }, func() error {
 		unchanged = false
 		var err error
-		if out, err = send(); err == nil || ctx.Err() != nil {
+		if pending, err = send(); err == nil || ctx.Err() != nil {
 			return err
 		}
 		passing := readPolicy(err)
@@ -84,7 +75,7 @@ func (c *Client) settle(ctx context.Context, p PutRequest, send func() (Outcome,
 		}
 		d, derr := c.Describe(ctx)
 		if derr == nil && d.Root == p.Head.Root && !p.Pending {
-			out = Advanced
+			pending = false
 			return nil
 		}
 		atParent := derr == nil && d.Root == p.Parent
@@ -92,7 +83,7 @@ func (c *Client) settle(ctx context.Context, p PutRequest, send func() (Outcome,
 		unchanged = passing && (atParent || empty)
 		return err
 	})
-	return out, err
+	return pending, err
 }
 
 // hasStatus reports whether err is an answer with one of the statuses.
@@ -101,20 +92,20 @@ func hasStatus(err error, codes ...int) bool {
 	return errors.As(err, &status) && slices.Contains(codes, status.Code)
 }
 
-func (c *Client) put(ctx context.Context, p PutRequest, body io.ReadSeeker) (Outcome, error) {
+func (c *Client) put(ctx context.Context, p PutRequest, body io.ReadSeeker) (pending bool, err error) {
 	answer, err := c.pushInit(ctx, p)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	switch {
 	case answer.Status == wire.StatusAdvanced:
-		return Advanced, nil
+		return false, nil
 	case answer.Mode == wire.ModeInline:
 		return c.putInline(ctx, p, answer.UploadID, body)
 	case answer.Mode == wire.ModePresigned:
 		return c.putPresigned(ctx, p, answer, body)
 	}
-	return "", fmt.Errorf("remote: push-init: %w: unknown upload mode %q", ErrProtocol, wire.Printable(answer.Mode, 40))
+	return false, fmt.Errorf("remote: push-init: %w: unknown upload mode %q", ErrProtocol, wire.Printable(answer.Mode, 40))
 }
 
 // pushInit announces the generation. A node that has no such route answers as one that takes bodies in
@@ -149,7 +140,7 @@ func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer wire.InitAn
 }
 
 // putInline sends the module to the origin itself.
-func (c *Client) putInline(ctx context.Context, p PutRequest, upload string, body io.ReadSeeker) (out Outcome, err error) {
+func (c *Client) putInline(ctx context.Context, p PutRequest, upload string, body io.ReadSeeker) (pending bool, err error) {
 	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
 		h = putHeader(h, p, wire.TypeModule)
 		if upload != "" {
@@ -159,11 +150,11 @@ func (c *Client) putInline(ctx context.Context, p PutRequest, upload string, bod
 		if err != nil {
 			return err
 		}
-		out, err = c.outcome(ctx, exchange{op: request.Push, method: http.MethodPut, path: "/module",
+		pending, err = c.outcome(ctx, exchange{op: request.Push, method: http.MethodPut, path: "/module",
 			query: "root=" + p.Head.Root.String(), header: h, body: src, size: p.Size})
 		return err
 	})
-	return out, err
+	return pending, err
 }
 
 // putHeader is the header of a PUT, given that of every leg of the push.
@@ -178,28 +169,28 @@ func putHeader(h http.Header, p PutRequest, kind string) http.Header {
 }
 
 // putPresigned sends the module where the origin said, without any header of ours, and tells the origin.
-func (c *Client) putPresigned(ctx context.Context, p PutRequest, a wire.InitAnswer, body io.ReadSeeker) (out Outcome, err error) {
+func (c *Client) putPresigned(ctx context.Context, p PutRequest, a wire.InitAnswer, body io.ReadSeeker) (pending bool, err error) {
 	target, transport, err := c.presignedTarget(a.URL)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	if p.Progress != nil {
 		p.Progress(0, p.Size)
 	}
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
-		return "", fmt.Errorf("remote: rewind module: %w", err)
+		return false, fmt.Errorf("remote: rewind module: %w", err)
 	}
 	req := (&http.Request{Method: http.MethodPut, URL: target, Host: target.Host, ContentLength: p.Size,
 		Header: http.Header{"User-Agent": {c.opt.UserAgent}},
 		Body:   io.NopCloser(io.LimitReader(body, p.Size))}).WithContext(ctx)
 	resp, err := roundTrip(transport, c.minRate, req)
 	if err != nil {
-		return "", fmt.Errorf("remote: PUT to %s: %w", target.Host, &connectionError{err})
+		return false, fmt.Errorf("remote: PUT to %s: %w", target.Host, &connectionError{err})
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		e := &StatusError{Method: http.MethodPut, Path: target.Path, Code: resp.StatusCode}
-		return "", fmt.Errorf("remote: upload to %s was refused, nothing is published: %w", target.Host, e)
+		return false, fmt.Errorf("remote: upload to %s was refused, nothing is published: %w", target.Host, e)
 	}
 	if p.Progress != nil {
 		p.Progress(p.Size, p.Size)
@@ -209,34 +200,31 @@ func (c *Client) putPresigned(ctx context.Context, p PutRequest, a wire.InitAnsw
 	}
 	done, err := json.Marshal(wire.CompleteBody{UploadID: a.UploadID, NewRoot: p.Head.Root.String()})
 	if err != nil {
-		return "", fmt.Errorf("remote: encode request: %w", err)
+		return false, fmt.Errorf("remote: encode request: %w", err)
 	}
 	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
 		h = h.Clone()
 		h.Set(wire.HeaderParent, p.Parent.String()) // a server that has started anew meanwhile knows it no more
 		h.Set(wire.HeaderPushMode, pushMode(p.Pending))
 		h.Set("Content-Type", wire.TypeJSON)
-		out, err = c.outcome(ctx, exchange{op: request.PushComplete, method: http.MethodPost, path: "/module/complete",
+		pending, err = c.outcome(ctx, exchange{op: request.PushComplete, method: http.MethodPost, path: "/module/complete",
 			header: h, body: bytes.NewReader(done), size: int64(len(done))})
 		return err
 	})
-	return out, err
+	return pending, err
 }
 
 // outcome makes one attempt of what ends a push, and reads its status.
-func (c *Client) outcome(ctx context.Context, e exchange) (Outcome, error) {
+func (c *Client) outcome(ctx context.Context, e exchange) (pending bool, err error) {
 	e.ok = func(code int) bool {
 		return code == http.StatusOK || code == http.StatusCreated || code == http.StatusAccepted
 	}
 	resp, err := c.do(ctx, e)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	resp.Body.Close()
-	if resp.StatusCode == http.StatusAccepted {
-		return Pending, nil
-	}
-	return Advanced, nil
+	return resp.StatusCode == http.StatusAccepted, nil
 }
 
 // presignedTarget holds an upload address to remote/PROTOCOL.md 6.6: https to a public host, or the origin

@@ -22,22 +22,22 @@ import (
 //
 // [ErrNoBase] says that the origin does not hold base, [errors.ErrUnsupported] that it takes no recipes, and
 // [ErrTooLarge] that this one is too long to travel: then [Client.Put] is the way. All else is as with Put.
-func (c *Client) PutRecipe(ctx context.Context, p PutRequest, r, base *module.Recipe, src io.ReaderAt) (Outcome, error) {
+func (c *Client) PutRecipe(ctx context.Context, p PutRequest, r, base *module.Recipe, src io.ReaderAt) (pending bool, err error) {
 	if err := c.checkPut(p); err != nil {
-		return "", err
+		return false, err
 	}
 	body, err := wire.NewRecipeBody(r, base)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	return c.putRecipe(ctx, p, body, base.Root(), src)
 }
 
-func (c *Client) putRecipe(ctx context.Context, p PutRequest, body *wire.RecipeBody, base merkle.Hash, src io.ReaderAt) (Outcome, error) {
-	return c.settle(ctx, p, func() (Outcome, error) { return c.sendRecipe(ctx, p, body, base, src) })
+func (c *Client) putRecipe(ctx context.Context, p PutRequest, body *wire.RecipeBody, base merkle.Hash, src io.ReaderAt) (pending bool, err error) {
+	return c.settle(ctx, p, func() (bool, error) { return c.sendRecipe(ctx, p, body, base, src) })
 }
 
-func (c *Client) sendRecipe(ctx context.Context, p PutRequest, body *wire.RecipeBody, base merkle.Hash, src io.ReaderAt) (out Outcome, err error) {
+func (c *Client) sendRecipe(ctx context.Context, p PutRequest, body *wire.RecipeBody, base merkle.Hash, src io.ReaderAt) (pending bool, err error) {
 	var read *wire.RecipeReader
 	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
 		h = putHeader(h, p, wire.TypeRecipe)
@@ -48,23 +48,23 @@ func (c *Client) sendRecipe(ctx context.Context, p PutRequest, body *wire.Recipe
 			p.Progress(0, body.Size)
 			from = &counted{r: read, total: body.Size, progress: p.Progress}
 		}
-		out, err = c.outcome(ctx, exchange{op: request.Push, method: http.MethodPut, path: "/module",
+		pending, err = c.outcome(ctx, exchange{op: request.Push, method: http.MethodPut, path: "/module",
 			query: "root=" + p.Head.Root.String(), header: h, body: from, size: body.Size})
 		return err
 	})
 	if err != nil && read != nil && read.Failed() != nil {
-		return "", read.Failed()
+		return false, read.Failed()
 	}
 	var status *StatusError
 	if errors.As(err, &status) {
 		switch status.Code {
 		case http.StatusPreconditionFailed:
-			return "", fmt.Errorf("%w: %w", ErrNoBase, err)
+			return false, fmt.Errorf("%w: %w", ErrNoBase, err)
 		case http.StatusUnsupportedMediaType:
-			return "", fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+			return false, fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 		}
 	}
-	return out, err
+	return pending, err
 }
 
 // TakesRecipes reports whether the origin has said so in its descriptor.
@@ -78,18 +78,18 @@ func (c *Client) takesRecipes() bool {
 // false when the module is to be sent. The module is not read but for the chunks that are sent: the origin holds the
 // others, and it was verified when it came here.
 func (p *Pusher) publishRecipe(ctx context.Context, to Publisher, from Local, signed auth.SignedRoot, parent merkle.Hash,
-	report *PushReport) (out Outcome, tried bool, err error) {
-	put, ok1 := to.(PutPublisher)
+	report *PushReport) (pending, tried bool, err error) {
+	put, ok1 := to.(putPublisher)
 	store, ok2 := from.(Assembler)
-	if !ok1 || !ok2 || !put.Client.takesRecipes() {
-		return "", false, nil
+	if !ok1 || !ok2 || !put.client.takesRecipes() {
+		return false, false, nil
 	}
 	r, err := store.Recipe(ctx, signed.Root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", false, nil
+		return false, false, nil
 	}
 	if err != nil {
-		return "", true, fmt.Errorf("remote: read recipe of %s: %w", signed.Root, err)
+		return false, true, fmt.Errorf("remote: read recipe of %s: %w", signed.Root, err)
 	}
 	bases := []merkle.Hash{parent}
 	if p.promotes {
@@ -101,50 +101,50 @@ func (p *Pusher) publishRecipe(ctx context.Context, to Publisher, from Local, si
 			continue
 		}
 		if err != nil {
-			return "", true, fmt.Errorf("remote: read recipe of %s: %w", root, err)
+			return false, true, fmt.Errorf("remote: read recipe of %s: %w", root, err)
 		}
-		out, err = p.putRecipe(ctx, put.Client, from, signed, parent, r, base, report)
+		pending, err = p.putRecipe(ctx, put.client, from, signed, parent, r, base, report)
 		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, ErrTooLarge) && !isStatus(err) {
-			return "", false, nil
+			return false, false, nil
 		}
 		if !errors.Is(err, ErrNoBase) {
-			return out, true, err
+			return pending, true, err
 		}
 	}
-	return "", false, nil
+	return false, false, nil
 }
 
 // putRecipe sends one recipe; errors.ErrUnsupported says that the module costs less.
 func (p *Pusher) putRecipe(ctx context.Context, to *Client, from Local, signed auth.SignedRoot, parent merkle.Hash,
-	r, base *module.Recipe, report *PushReport) (Outcome, error) {
+	r, base *module.Recipe, report *PushReport) (bool, error) {
 	m, err := r.Module(nil)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	if err := selfCheck(signed, m, m.VerifyLeaves); err != nil {
-		return "", fmt.Errorf("remote: local generation %s is not fit to be pushed: %w", signed.Root, err)
+		return false, fmt.Errorf("remote: local generation %s is not fit to be pushed: %w", signed.Root, err)
 	}
 	body, err := wire.NewRecipeBody(r, base)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	if body.Size >= r.Size() {
-		return "", errors.ErrUnsupported
+		return false, errors.ErrUnsupported
 	}
 	src, err := from.Module(ctx, signed.Root)
 	if err != nil {
-		return "", fmt.Errorf("remote: open local generation %s: %w", signed.Root, err)
+		return false, fmt.Errorf("remote: open local generation %s: %w", signed.Root, err)
 	}
 	defer src.Close()
 	put := PutRequest{Head: signed, Parent: parent, Pending: p.Pending, Size: r.Size(), Progress: p.progressOf(signed.Root)}
 	if err := to.checkPut(put); err != nil {
-		return "", err
+		return false, err
 	}
-	out, err := to.putRecipe(ctx, put, body, base.Root(), readerat.New(src))
+	pending, err := to.putRecipe(ctx, put, body, base.Root(), readerat.New(src))
 	if err == nil {
 		report.Sent += body.Size
 	}
-	return out, err
+	return pending, err
 }
 
 // isStatus reports whether an origin said so.

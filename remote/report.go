@@ -49,10 +49,10 @@ type Report struct {
 	// anchor or a root given confirmed, or Trust.AcceptRevert let through.
 	Reverted   bool             `json:"reverted"`
 	NewerHead  merkle.Hash      `json:"newer_head"` // the origin's head, when the anchor confirms only an older one
-	Tombstones []auth.Tombstone `json:"-"`          // valid ones that were new to us; kept where the Local is a Revoker
+	Tombstones []auth.Tombstone `json:"-"`          // valid ones that were new to us; kept where the Local is a TrustStore
 
 	Origins  []Account  `json:"origins"`            // what each origin that was asked did, in the order given
-	Evidence []Evidence `json:"evidence,omitempty"` // of what was found to speak against one; kept where the Local is a Witness
+	Evidence []Evidence `json:"evidence,omitempty"` // of what was found to speak against one; kept where the Local is a TrustStore
 }
 
 // A Passed is a check that was made and passed.
@@ -85,7 +85,7 @@ type Account struct {
 	// Withheld are the tombstones that we know to be valid and this origin does not show: it hides them, or has not
 	// heard of them.
 	Withheld []auth.Tombstone `json:"-"`
-	Evidence string           `json:"evidence,omitempty"` // the name under which a Witness keeps it
+	Evidence string           `json:"evidence,omitempty"` // the name under which a TrustStore keeps it
 }
 
 // A Missing is a generation that was wanted and not installed.

@@ -32,6 +32,12 @@ func (r *ranged) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64)
 	return rc, offset, err
 }
 
+func (r *ranged) Stat(context.Context, merkle.Hash) (int64, error) { return 0, errors.ErrUnsupported }
+
+func (r *ranged) Spans(context.Context, merkle.Hash, []remote.Span, func(int, io.Reader) error) error {
+	return errors.ErrUnsupported
+}
+
 // breakAt makes the origin's modules break after so many bytes, the first time after the first number, and
 // so on; after the last they come whole.
 func (d *direct) breakAt(after ...int) {

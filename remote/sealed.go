@@ -92,16 +92,13 @@ func OpenContent(r *module.ContentResponse, root merkle.Hash, k *urn.Key) ([]byt
 	return plain.Bytes(), nil
 }
 
-// A Scratch keeps sealed bytes until they are believed: an [*os.File], usually.
-type Scratch interface {
+// Fetch reads one resource as [Client.Content] does, with a part and a chunk of it in memory at a time: the sealed bytes
+// go to scratch, usually an [*os.File], from its offset 0 on, and the plaintext to w when all of them have been proven; see [Sealed.Open]. The
+// caller clears scratch.
+func (c *Client) Fetch(ctx context.Context, root merkle.Hash, name string, salt *urn.Salt, scratch interface {
 	io.ReaderAt
 	io.WriterAt
-}
-
-// Fetch reads one resource as [Client.Content] does, with a part and a chunk of it in memory at a time: the sealed bytes
-// go to scratch from its offset 0 on, and the plaintext to w when all of them have been proven; see [Sealed.Open]. The
-// caller clears scratch.
-func (c *Client) Fetch(ctx context.Context, root merkle.Hash, name string, salt *urn.Salt, scratch Scratch, w io.Writer) error {
+}, w io.Writer) error {
 	sum, size := sha256.New(), int64(0)
 	proof, lens, err := c.contentParts(ctx, root, urn.RetrievalKey(c.url.Store, name), c.maxModule(), func(at int64, part []byte) error {
 		sum.Write(part)

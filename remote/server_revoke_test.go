@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
 	"github.com/dig-network/digstore/remote/server"
 )
@@ -95,7 +95,7 @@ func TestTombstoneForAStoreWithoutGenerations(t *testing.T) {
 	s := newSite(t, 0, nil)
 	body := s.tombstone(auth.Tombstone{Store: s.id}, s.publisher)
 	want(t, s.do("POST", s.path("/tombstone"), strings.NewReader(body), asJSON), 422, invalid+"no usable key is known for this store")
-	if err := s.memory.Pin(t.Context(), remote.Pins{Publisher: s.publisher.PublicKey()}); err != nil {
+	if err := s.memory.Pin(t.Context(), module.Pins{Publisher: s.publisher.PublicKey()}); err != nil {
 		t.Fatal(err)
 	}
 	s.serve(remotetest.NewStores(s.now, s.memory), nil)

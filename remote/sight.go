@@ -304,11 +304,8 @@ func withheld(known, shown []auth.Tombstone) (out []auth.Tombstone) {
 
 // originName is how an origin is named in reports.
 func originName(o Origin) string {
-	switch o := o.(type) {
-	case interface{ URL() URL }:
-		return o.URL().Origin()
-	case fmt.Stringer:
-		return o.String()
+	if s, ok := o.(fmt.Stringer); ok {
+		return s.String()
 	}
 	return "the origin"
 }

@@ -32,7 +32,7 @@ const (
 // errNoParts is an origin that gives modules only whole.
 var errNoParts = fmt.Errorf("the origin gives modules only whole: %w", errors.ErrUnsupported)
 
-// Spans implements [SpanOrigin] with GET and Range: neighbours are asked for as one, and up to 128 ranges in one request
+// Spans implements [RangeOrigin] with GET and Range: neighbours are asked for as one, and up to 128 ranges in one request
 // where the origin answers such requests, else one at a time. An origin that knows no ranges is
 // [errors.ErrUnsupported]; what it gives of a module that is too large for GET comes through ClientOptions.Large.
 //

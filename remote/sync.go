@@ -59,7 +59,7 @@ type visit struct {
 
 	head    auth.SignedRoot                  // of the Local
 	local   *chronicle                       // its history
-	pins    Pins                             // what is held of earlier visits
+	pins    module.Pins                      // what is held of earlier visits
 	ahead   bool                             // their root is not in the local history
 	kept    *tombstoneSet                    // of this store: kept before, or seen on this visit
 	claims  map[auth.PublicKey]*tombstoneSet // seen on this visit, by keys that are not held
@@ -98,7 +98,7 @@ func (s *Sync) Clone(ctx context.Context, to Local, from Origin) (*Report, error
 }
 
 // Pull brings to up to the origin's head, or to the root that the anchor names. With nothing new it makes
-// one request, and reads no history where to is a [Lines]. The local head must stand in the origin's history, before a
+// one request, and reads no history where to is a [History]. The local head must stand in the origin's history, before a
 // root that the local history does not have, else the error matches [ErrRollback] (the origin offers what we have had before), [ErrForked] (the publisher has signed both
 // heads) or [ErrDiverged], and what speaks against the origin is kept (see [Evidence]), unless an anchor confirms the
 // root and its lineage contains the local head, or Trust.AcceptHead names the origin's head. The publisher key must be
@@ -123,7 +123,7 @@ func (s *Sync) visit(ctx context.Context, to Local) (*visit, error) {
 		return nil, fmt.Errorf("remote: read local head: %w", err)
 	}
 	v.report.From, v.report.Root = v.head.Root, v.head.Root
-	if p, ok := to.(Pinner); ok {
+	if p, ok := to.(TrustStore); ok {
 		if v.pins, err = p.Pins(ctx); err != nil {
 			return nil, fmt.Errorf("remote: read pins: %w", err)
 		}
@@ -321,8 +321,8 @@ func (v *visit) settle(ctx context.Context, s *sight) error {
 	if v.vouched(t) {
 		key = t.key
 	}
-	v.pins = Pins{Publisher: key, Root: t.line().Root, Generation: t.line().Number}
-	if p, ok := v.to.(Pinner); ok {
+	v.pins = module.Pins{Publisher: key, Root: t.line().Root, Generation: t.line().Number}
+	if p, ok := v.to.(TrustStore); ok {
 		if err := p.Pin(ctx, v.pins); err != nil {
 			return fmt.Errorf("remote: keep pins: %w", err)
 		}

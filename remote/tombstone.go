@@ -162,7 +162,7 @@ func (v *visit) revokedUnder(key auth.PublicKey, root merkle.Hash, passed passed
 
 // keep writes the new ones down, so that no origin can hide them later.
 func (v *visit) keep(ctx context.Context) error {
-	r, ok := v.to.(Revoker)
+	r, ok := v.to.(TrustStore)
 	if !ok {
 		return nil
 	}

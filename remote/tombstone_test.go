@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -55,7 +56,7 @@ func TestForgedTombstones(t *testing.T) {
 			shown = [][]auth.Tombstone{slices.Concat(forged, honest)}
 		}
 		for range 2 {
-			v := &visit{kept: newTombstoneSet(auth.StoreID{}, nil), pins: Pins{Publisher: publisher.PublicKey()}}
+			v := &visit{kept: newTombstoneSet(auth.StoreID{}, nil), pins: module.Pins{Publisher: publisher.PublicKey()}}
 			for range 3 { // as an unsteady head makes it
 				if err := v.take(t.Context(), shown, publisher.PublicKey(), head); err != nil {
 					t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/server"
 )
 
@@ -325,7 +324,7 @@ func (b *liarBackend) Module(ctx context.Context, s auth.StoreID, root merkle.Ha
 // wholeModules is a backend that knows no recipes, so that its modules are asked for.
 type wholeModules struct {
 	server.Backend
-	remote.Revoker
+	server.Revoker
 }
 
 type nopCloser struct{ io.ReadSeeker }

@@ -355,19 +355,17 @@ func unsatisfied(w *World, h http.Header, _ int, _ []byte) (int, []byte) {
 
 // knowing is a local store that has seen its publisher revoke the store.
 func knowing(ctx context.Context, w *World, l remote.Local) (bool, error) {
-	r, ok := l.(remote.Revoker)
+	r, ok := l.(remote.TrustStore)
 	if !ok {
 		return false, nil
 	}
-	if p, ok := l.(remote.Pinner); ok { // whose word it is
-		pins, err := p.Pins(ctx)
-		if err != nil {
-			return false, err
-		}
-		pins.Publisher = w.Publisher.PublicKey()
-		if err := p.Pin(ctx, pins); err != nil {
-			return false, err
-		}
+	pins, err := r.Pins(ctx)
+	if err != nil {
+		return false, err
+	}
+	pins.Publisher = w.Publisher.PublicKey() // whose word it is
+	if err := r.Pin(ctx, pins); err != nil {
+		return false, err
 	}
 	t, err := auth.SignTombstone(ctx, auth.Tombstone{Store: w.Store, NotAfter: 1_700_000_000, Reason: auth.Compromise}, w.Publisher)
 	if err != nil {
@@ -378,9 +376,9 @@ func knowing(ctx context.Context, w *World, l remote.Local) (bool, error) {
 
 // pinned is a local store that has seen the head before, and lost it.
 func pinned(ctx context.Context, w *World, l remote.Local) (bool, error) {
-	p, ok := l.(remote.Pinner)
+	p, ok := l.(remote.TrustStore)
 	if !ok {
 		return false, nil
 	}
-	return true, p.Pin(ctx, remote.Pins{Publisher: w.Publisher.PublicKey(), Root: w.Heads[head].Root, Generation: head})
+	return true, p.Pin(ctx, module.Pins{Publisher: w.Publisher.PublicKey(), Root: w.Heads[head].Root, Generation: head})
 }

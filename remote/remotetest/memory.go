@@ -22,11 +22,8 @@ import (
 var (
 	_ remote.Local      = (*Memory)(nil)
 	_ remote.Resumer    = (*Memory)(nil)
-	_ remote.Pinner     = (*Memory)(nil)
-	_ remote.Revoker    = (*Memory)(nil)
-	_ remote.Signatures = (*Memory)(nil)
-	_ remote.Lines      = (*Memory)(nil)
-	_ remote.Witness    = (*Memory)(nil)
+	_ remote.TrustStore = (*Memory)(nil)
+	_ remote.History    = (*Memory)(nil)
 )
 
 // A Memory is one store kept in memory: generations as recipes, and every sealed chunk once. It is a [remote.Local]
@@ -44,7 +41,7 @@ type Memory struct {
 	signed  map[merkle.Hash]auth.SignedRoot
 	pending []pendingRoot
 	tombs   []auth.Tombstone
-	pins    remote.Pins
+	pins    module.Pins
 	parts   map[merkle.Hash][]byte // what arrived of broken installs
 	proofs  [][]byte               // evidence, oldest first
 }
@@ -87,7 +84,7 @@ func (m *Memory) signature(root merkle.Hash) auth.SignedRoot {
 	return r
 }
 
-// SignedRoot implements [remote.Signatures].
+// SignedRoot implements [remote.History].
 func (m *Memory) SignedRoot(_ context.Context, root merkle.Hash) (auth.SignedRoot, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -97,6 +94,17 @@ func (m *Memory) SignedRoot(_ context.Context, root merkle.Hash) (auth.SignedRoo
 	return m.signature(root), nil
 }
 
+// KeepSigned implements [remote.History].
+func (m *Memory) KeepSigned(_ context.Context, r auth.SignedRoot) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.line(r.Root) < 0 {
+		return m.absent(r.Root)
+	}
+	m.signed[r.Root] = r
+	return nil
+}
+
 // Generations implements [remote.Local].
 func (m *Memory) Generations(context.Context) ([]module.Generation, error) {
 	m.mu.RLock()
@@ -104,7 +112,7 @@ func (m *Memory) Generations(context.Context) ([]module.Generation, error) {
 	return slices.Clone(m.lines), nil
 }
 
-// Line implements [remote.Lines].
+// Line implements [remote.History].
 func (m *Memory) Line(_ context.Context, root merkle.Hash) (module.Generation, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -114,15 +122,15 @@ func (m *Memory) Line(_ context.Context, root merkle.Hash) (module.Generation, e
 	return module.Generation{}, m.absent(root)
 }
 
-// Tail implements [remote.Lines].
+// Tail implements [remote.History].
 func (m *Memory) Tail(_ context.Context, n int) ([]module.Generation, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return slices.Clone(m.lines[max(0, len(m.lines)-n):]), nil
 }
 
-// KeepEvidence implements [remote.Witness].
-func (m *Memory) KeepEvidence(_ context.Context, doc []byte) (string, error) {
+// PutEvidence implements [remote.TrustStore].
+func (m *Memory) PutEvidence(_ context.Context, doc []byte) (string, error) {
 	if len(doc) > remote.MaxEvidenceSize {
 		return "", fmt.Errorf("keep evidence in store %s: %w: %d bytes", m.id, remote.ErrTooLarge, len(doc))
 	}
@@ -136,7 +144,7 @@ func (m *Memory) KeepEvidence(_ context.Context, doc []byte) (string, error) {
 	return name, nil
 }
 
-// Evidence implements [remote.Witness].
+// Evidence implements [remote.TrustStore].
 func (m *Memory) Evidence(context.Context) ([][]byte, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -305,22 +313,22 @@ func (m *Memory) Discard(_ context.Context, root merkle.Hash) error {
 	return nil
 }
 
-// Pins implements [remote.Pinner].
-func (m *Memory) Pins(context.Context) (remote.Pins, error) {
+// Pins implements [remote.TrustStore].
+func (m *Memory) Pins(context.Context) (module.Pins, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.pins, nil
 }
 
-// Pin implements [remote.Pinner].
-func (m *Memory) Pin(_ context.Context, p remote.Pins) error {
+// Pin implements [remote.TrustStore].
+func (m *Memory) Pin(_ context.Context, p module.Pins) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.pins = p
 	return nil
 }
 
-// Tombstones implements [remote.Revoker] for the one store there is.
+// Tombstones implements [remote.TrustStore] for the one store there is.
 func (m *Memory) Tombstones(_ context.Context, s auth.StoreID) ([]auth.Tombstone, error) {
 	if s != m.id {
 		return nil, fmt.Errorf("tombstones of store %s: %w", s, fs.ErrNotExist)
@@ -330,7 +338,7 @@ func (m *Memory) Tombstones(_ context.Context, s auth.StoreID) ([]auth.Tombstone
 	return slices.Clone(m.tombs), nil
 }
 
-// Revoke implements [remote.Revoker].
+// Revoke implements [remote.TrustStore].
 func (m *Memory) Revoke(_ context.Context, t auth.Tombstone) error {
 	if t.Store != m.id {
 		return fmt.Errorf("revoke in store %s: %w", t.Store, fs.ErrNotExist)

@@ -13,7 +13,6 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/server"
 )
 
@@ -21,7 +20,7 @@ var (
 	_ server.Backend  = (*Stores)(nil)
 	_ server.Receiver = (*Stores)(nil)
 	_ server.Promoter = (*Stores)(nil)
-	_ remote.Revoker  = (*Stores)(nil)
+	_ server.Revoker  = (*Stores)(nil)
 	_ server.Lister   = (*Stores)(nil)
 )
 
@@ -99,7 +98,7 @@ func (b *Stores) Stores(context.Context) iter.Seq2[auth.StoreID, error] {
 	}
 }
 
-// Tombstones implements [remote.Revoker].
+// Tombstones implements [server.Revoker].
 func (b *Stores) Tombstones(ctx context.Context, s auth.StoreID) ([]auth.Tombstone, error) {
 	m, err := b.Store(s)
 	if err != nil {
@@ -108,7 +107,7 @@ func (b *Stores) Tombstones(ctx context.Context, s auth.StoreID) ([]auth.Tombsto
 	return m.Tombstones(ctx, s)
 }
 
-// Revoke implements [remote.Revoker].
+// Revoke implements [server.Revoker].
 func (b *Stores) Revoke(ctx context.Context, t auth.Tombstone) error {
 	m, err := b.Store(t.Store)
 	if err != nil {

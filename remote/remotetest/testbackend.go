@@ -13,7 +13,6 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
-	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/server"
 )
 
@@ -35,7 +34,7 @@ func TestBackend(t *testing.T, w *World, open func(t *testing.T) server.Backend)
 	if _, ok := open(t).(server.RecipeReceiver); ok {
 		t.Run("recipes", b.recipes)
 	}
-	if _, ok := open(t).(remote.Revoker); ok {
+	if _, ok := open(t).(server.Revoker); ok {
 		t.Run("revoke", b.revoke)
 	}
 	if _, ok := open(t).(server.Lister); ok {
@@ -56,7 +55,7 @@ func (w *backendTest) unknownStore(t *testing.T) {
 	absence(t, "Generations", err)
 	_, err = b.Module(ctx, w.Store, w.Heads[0].Root)
 	absence(t, "Module", err)
-	if r, ok := b.(remote.Revoker); ok {
+	if r, ok := b.(server.Revoker); ok {
 		absence(t, "Revoke", r.Revoke(ctx, auth.Tombstone{Store: w.Store}))
 	}
 	if p, ok := b.(server.Promoter); ok {
@@ -315,12 +314,12 @@ func (w *backendTest) revoke(t *testing.T) {
 	if err := w.push(t, b, 0, false); err != nil {
 		t.Fatal(err)
 	}
-	keepsTombstones(t, b.(remote.Revoker), w.World)
+	keepsTombstones(t, b.(server.Revoker), w.World)
 	w.holds(t, b, 1)
 }
 
 // keepsTombstones is what backends and locals have in common.
-func keepsTombstones(t *testing.T, r remote.Revoker, w *World) {
+func keepsTombstones(t *testing.T, r server.Revoker, w *World) {
 	t.Helper()
 	ctx := t.Context()
 	var want []auth.Tombstone

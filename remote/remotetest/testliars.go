@@ -87,14 +87,12 @@ func holdsNoKey(t *testing.T, w *World, l remote.Local, holds bool) {
 	if err != nil || got.Root != w.Heads[head].Root {
 		t.Errorf("head %s, %v: want %s", got.Root, err, w.Heads[head].Root)
 	}
-	if p, ok := l.(remote.Pinner); ok {
+	if p, ok := l.(remote.TrustStore); ok {
 		pins, err := p.Pins(t.Context())
 		if err != nil || pins.Root != got.Root || pins.Publisher.IsZero() == holds {
 			t.Errorf("pins %+v, %v: a key was held before: %v", pins, err, holds)
 		}
-	}
-	if r, ok := l.(remote.Revoker); ok {
-		if stones, err := r.Tombstones(t.Context(), w.Store); err != nil || len(stones) != 0 {
+		if stones, err := p.Tombstones(t.Context(), w.Store); err != nil || len(stones) != 0 {
 			t.Errorf("%d tombstones are kept, %v", len(stones), err)
 		}
 	}

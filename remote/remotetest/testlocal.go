@@ -16,8 +16,9 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestLocal holds an implementation of [remote.Local] to what the interfaces promise: of Resumer, Assembler, Pinner, Revoker,
-// Signatures, Lines and Witness those that it has as well. What is installed are the generations of w. open returns an empty store with that id, for each subtest.
+// TestLocal holds an implementation of [remote.Local] to what the interfaces promise: of Resumer, Assembler, TrustStore
+// and History those that it has as well. What is installed are the generations of w. open returns an empty store with
+// that id, for each subtest.
 func TestLocal(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID) remote.Local) {
 	l := &localTest{World: w, open: func(t *testing.T) remote.Local { return open(t, w.Store) }}
 	t.Run("empty", l.empty)
@@ -30,20 +31,14 @@ func TestLocal(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID) 
 	if _, ok := l.open(t).(remote.Assembler); ok {
 		t.Run("assemble", l.assemble)
 	}
-	if _, ok := l.open(t).(remote.Pinner); ok {
+	if _, ok := l.open(t).(remote.TrustStore); ok {
 		t.Run("pin", l.pin)
-	}
-	if _, ok := l.open(t).(remote.Revoker); ok {
 		t.Run("revoke", l.revoke)
-	}
-	if _, ok := l.open(t).(remote.Signatures); ok {
-		t.Run("signatures", l.signatures)
-	}
-	if _, ok := l.open(t).(remote.Lines); ok {
-		t.Run("lines", l.single)
-	}
-	if _, ok := l.open(t).(remote.Witness); ok {
 		t.Run("witness", l.witness)
+	}
+	if _, ok := l.open(t).(remote.History); ok {
+		t.Run("signatures", l.signatures)
+		t.Run("lines", l.single)
 	}
 }
 
@@ -197,7 +192,7 @@ func (w *localTest) repeat(t *testing.T) {
 		if head, err := l.Head(ctx); err != nil || head.Root != last.Root {
 			t.Errorf("head %s, %v: want %s", head.Root, err, last.Root)
 		}
-		if s, ok := l.(remote.Lines); ok {
+		if s, ok := l.(remote.History); ok {
 			if g, err := s.Line(ctx, last.Root); err != nil || g.Number != last.Number {
 				t.Errorf("line of the head %+v, %v: want number %d", g, err, last.Number)
 			}
@@ -308,12 +303,12 @@ func (w *localTest) resume(t *testing.T) {
 
 func (w *localTest) pin(t *testing.T) {
 	ctx := t.Context()
-	p := w.open(t).(remote.Pinner)
+	p := w.open(t).(remote.TrustStore)
 	if got, err := p.Pins(ctx); err != nil || got.Root != (merkle.Hash{}) {
 		t.Errorf("pins of an empty store: %+v, %v", got, err)
 	}
 	for n := range w.Heads {
-		want := remote.Pins{Publisher: w.Publisher.PublicKey(), Root: w.Heads[n].Root, Generation: uint64(n)}
+		want := module.Pins{Publisher: w.Publisher.PublicKey(), Root: w.Heads[n].Root, Generation: uint64(n)}
 		if err := p.Pin(ctx, want); err != nil {
 			t.Fatal(err)
 		}
@@ -328,13 +323,13 @@ func (w *localTest) revoke(t *testing.T) {
 	if err := w.put(t, l, w.lines(1), 0); err != nil { // so that the key is known that tombstones are held to
 		t.Fatal(err)
 	}
-	keepsTombstones(t, l.(remote.Revoker), w.World)
+	keepsTombstones(t, l.(remote.TrustStore), w.World)
 	w.has(t, l, 1, 0)
 }
 
 func (w *localTest) signatures(t *testing.T) {
 	ctx, l := t.Context(), w.open(t)
-	s := l.(remote.Signatures)
+	s := l.(remote.History)
 	if err := w.put(t, l, w.lines(2), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -347,11 +342,17 @@ func (w *localTest) signatures(t *testing.T) {
 	if _, err := s.SignedRoot(ctx, w.Heads[2].Root); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("signatures of what is not in the history: %v", err)
 	}
+	if err := s.KeepSigned(ctx, w.Heads[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.SignedRoot(ctx, w.Heads[0].Root); err != nil || got.Tagged != w.Heads[0].Tagged || got.Untagged != w.Heads[0].Untagged {
+		t.Errorf("signatures that were kept: %+v, %v", got, err)
+	}
 }
 
 func (w *localTest) single(t *testing.T) {
 	ctx, l := t.Context(), w.open(t)
-	s := l.(remote.Lines)
+	s := l.(remote.History)
 	tail := func(n, from, to int) {
 		t.Helper()
 		got, err := s.Tail(ctx, n)
@@ -383,7 +384,7 @@ func (w *localTest) single(t *testing.T) {
 
 func (w *localTest) witness(t *testing.T) {
 	ctx, l := t.Context(), w.open(t)
-	s := l.(remote.Witness)
+	s := l.(remote.TrustStore)
 	doc := func(n int) []byte { return fmt.Appendf(nil, "{\"n\":%d}\n", n) }
 	kept := func(from, to int) {
 		t.Helper()
@@ -400,21 +401,21 @@ func (w *localTest) witness(t *testing.T) {
 	kept(0, 0)
 	names := map[string]bool{}
 	for n := range remote.MaxEvidence {
-		name, err := s.KeepEvidence(ctx, doc(n))
+		name, err := s.PutEvidence(ctx, doc(n))
 		if err != nil || name == "" || names[name] {
 			t.Fatalf("document %d is kept as %q, %v", n, name, err)
 		}
 		names[name] = true
 	}
-	if name, err := s.KeepEvidence(ctx, doc(1)); err != nil || !names[name] {
+	if name, err := s.PutEvidence(ctx, doc(1)); err != nil || !names[name] {
 		t.Errorf("the same again is kept as %q, %v", name, err)
 	}
 	kept(0, remote.MaxEvidence)
-	if _, err := s.KeepEvidence(ctx, doc(remote.MaxEvidence)); err != nil {
+	if _, err := s.PutEvidence(ctx, doc(remote.MaxEvidence)); err != nil {
 		t.Fatal(err)
 	}
 	kept(1, remote.MaxEvidence+1)
-	if _, err := s.KeepEvidence(ctx, make([]byte, remote.MaxEvidenceSize+1)); err == nil {
+	if _, err := s.PutEvidence(ctx, make([]byte, remote.MaxEvidenceSize+1)); err == nil {
 		t.Error("a document that is too long is kept")
 	}
 	w.has(t, l, 0)

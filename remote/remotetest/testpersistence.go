@@ -30,7 +30,7 @@ func TestPersistence(t *testing.T, w *World, open func(t *testing.T, id auth.Sto
 			}
 		}
 		l := reopen()
-		if s, ok := l.(remote.Witness); ok {
+		if s, ok := l.(remote.TrustStore); ok {
 			docs, err := s.Evidence(t.Context())
 			if err != nil || len(docs) != 1 {
 				t.Fatalf("%d documents, %v: want one, since both say the same", len(docs), err)
@@ -45,7 +45,7 @@ func TestPersistence(t *testing.T, w *World, open func(t *testing.T, id auth.Sto
 	t.Run("revoked", func(t *testing.T) {
 		reopen := open(t, w.Store)
 		l := reopen()
-		if _, ok := l.(remote.Revoker); !ok {
+		if _, ok := l.(remote.TrustStore); !ok {
 			return // it keeps no tombstones
 		}
 		pull(t, w, l, 2, trust)

@@ -14,14 +14,22 @@ import (
 // Fetch reads one resource as [Client.ReadPrivate] does, with a window and a chunk of it in memory at a time: the sealed
 // bytes go to scratch from its offset 0 on, and the plaintext to w when all of them have been proven; see
 // [remote.Sealed]. salt is nil for a public store. The caller clears scratch.
-func (c *Client) Fetch(ctx context.Context, u urn.URN, salt *urn.Salt, scratch remote.Scratch, w io.Writer) error {
+func (c *Client) Fetch(ctx context.Context, u urn.URN, salt *urn.Salt, scratch interface {
+	io.ReaderAt
+	io.WriterAt
+}, w io.Writer) error {
 	if err := c.fetch(ctx, u, salt, scratch, w); err != nil {
 		return fmt.Errorf("rpc: fetch %s: %w", u, err)
 	}
 	return nil
 }
 
-func (c *Client) fetch(ctx context.Context, u urn.URN, salt *urn.Salt, scratch remote.Scratch, out io.Writer) error {
+type readerWriterAt interface {
+	io.ReaderAt
+	io.WriterAt
+}
+
+func (c *Client) fetch(ctx context.Context, u urn.URN, salt *urn.Salt, scratch readerWriterAt, out io.Writer) error {
 	w, err := c.resource(ctx, u)
 	if err != nil {
 		return err

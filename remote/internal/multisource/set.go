@@ -62,9 +62,12 @@ func OpenAt(ctx context.Context, from Origin, root merkle.Hash, offset int64) (r
 	return r, 0, err
 }
 
-// SizeOf is the length of the whole module as its reader tells it by a method Size() int64; 0 when it does not.
+// A Sized is a module reader that knows the length of the whole module, -1 where it does not.
+type Sized interface{ Size() int64 }
+
+// SizeOf is the length of the whole module where its reader is a [Sized]; 0 when it does not tell.
 func SizeOf(r io.Reader) int64 {
-	if s, ok := r.(interface{ Size() int64 }); ok {
+	if s, ok := r.(Sized); ok {
 		return max(0, s.Size())
 	}
 	return 0
@@ -244,6 +247,18 @@ func (c *Set) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64) (i
 		return nil, 0, c.opt.Refusal(CheckSources, "one origin that passes every check", "none is left")
 	}
 	return nil, 0, errors.Join(all...)
+}
+
+// Stat implements [Sizer]. [errors.ErrUnsupported] says that no source can tell.
+func (c *Set) Stat(ctx context.Context, root merkle.Hash) (int64, error) {
+	c.mu.Lock()
+	able := c.live()
+	c.mu.Unlock()
+	n := sizeAt(ctx, able, root)
+	if n == 0 {
+		return 0, fmt.Errorf("remote: size of %s: %w", root, errors.ErrUnsupported)
+	}
+	return n, nil
 }
 
 // sizeAt is the length of a module: that of a head, or what the first source tells that can tell it without the module;
