@@ -36,6 +36,9 @@
 //   - [github.com/dig-network/digstore/plot]: plot files, in which capsules are
 //     kept, found by one read, verified and repaired.
 //
+//   - Below node is what a node is made of: node/storage keeps capsules, node/index knows them,
+//     node/policy decides what is taken, by the values of node/economy.
+//
 // The module of a generation is content like any other: cut into capsules it
 // can be kept in plots.
 //
@@ -46,7 +49,8 @@
 // Documents for other implementations lie beside the packages: digstore/urn/FORMAT.md (addresses,
 // keys and sealing), digstore/module/FORMAT.md (the .dig file), digstore/LAYOUT.md (a workspace on
 // a disk), remote/PROTOCOL.md (dig://), remote/RECIPES.md (a generation as what changed),
-// auth/chain/LINEAGE.md (a store on the chain) and plot/FORMAT.md (the plot file).
+// auth/chain/LINEAGE.md (a store on the chain), plot/FORMAT.md (the plot file) and node/PROTOCOL.md
+// (a node).
 //
 // The folder examples holds programs that stand on these packages; start with
 // examples/quickstart, which runs the whole way in one process. The command

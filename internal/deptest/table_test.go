@@ -94,6 +94,8 @@ var table = []row{
 	{pkg: "remote/remotetest", house: []string{"remote", "remote/server", "remote/internal/wire", "internal/corpus", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
 
 	{pkg: "node/economy"},
+	{pkg: "node/policy", house: []string{"node/economy", "internal/strictjson"}},
+	{pkg: "node/policy/scorer", house: []string{"node/policy", "node/economy", "internal/strictjson"}, third: lru, http: true},
 	{pkg: "node/storage", house: []string{"capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(blst, onDisk, worker)},
 	{pkg: "node/index", house: []string{"node/storage", "capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(blst, onDisk, worker)},
 	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
