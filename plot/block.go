@@ -248,15 +248,18 @@ func checkZstd(src []byte, size int) error {
 // dst has exactly the length of the content; the result is dst, or src itself
 // for a raw block.
 func (e *blockEntry) open(dst, src []byte, code uint8, i int, at int64) ([]byte, error) {
-	part := fmt.Sprintf("block %d", i)
 	if got := crc32.Checksum(src, castagnoli); got != e.crc {
-		return nil, damaged(ErrBlock, part, at+e.offset, "checksum %08x, expected %08x", got, e.crc)
+		return nil, damaged(ErrBlock, blockPart(i), at+e.offset, "checksum %08x, expected %08x",
+			got, e.crc)
 	}
 	if e.raw {
 		return src, nil
 	}
 	if err := decodeBlock(dst, src, code); err != nil {
-		return nil, damaged(ErrBlock, part, at+e.offset, "%v", err)
+		return nil, damaged(ErrBlock, blockPart(i), at+e.offset, "%v", err)
 	}
 	return dst, nil
 }
+
+// blockPart names block i in a FormatError.
+func blockPart(i int) string { return fmt.Sprintf("block %d", i) }

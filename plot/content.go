@@ -40,7 +40,66 @@ type Capsule struct {
 	mu       sync.Mutex
 	subroots []merkle.Hash
 
-	pos int64
+	stream blockStream
+}
+
+// A blockStream is the position of Read, Seek and WriteTo in the content of a
+// capsule. Read keeps the block that it is in, so that small reads decode and
+// check each block once.
+type blockStream struct {
+	pos    int64
+	block  []byte // content of block number; nil when there is none
+	number int64
+}
+
+// read implements Read over size bytes of content, which readAt reads.
+func (s *blockStream) read(p []byte, size int64,
+	readAt func([]byte, int64) (int, error)) (int, error) {
+	if s.pos >= size {
+		return 0, io.EOF
+	}
+	number := s.pos / blockSize
+	if s.block == nil || s.number != number {
+		rest := size - number*blockSize
+		if int64(len(p)) >= min(blockSize, rest) {
+			n, err := readAt(p, s.pos)
+			s.pos += int64(n)
+			if n > 0 && errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return n, err
+		}
+		if s.block == nil {
+			s.block = make([]byte, 0, min(blockSize, size))
+		}
+		block := s.block[:min(blockSize, rest)]
+		s.number = -1 // until it is read
+		if n, err := readAt(block, number*blockSize); n < len(block) {
+			return 0, err
+		}
+		s.block, s.number = block, number
+	}
+	n := copy(p, s.block[s.pos-number*blockSize:])
+	s.pos += int64(n)
+	return n, nil
+}
+
+// seek implements Seek over size bytes of content.
+func (s *blockStream) seek(off int64, whence int, size int64) (int64, error) {
+	switch whence {
+	case io.SeekStart:
+	case io.SeekCurrent:
+		off += s.pos
+	case io.SeekEnd:
+		off += size
+	default:
+		return 0, fmt.Errorf("seek with whence %d: %w", whence, fs.ErrInvalid)
+	}
+	if off < 0 {
+		return 0, fmt.Errorf("seek to %d: %w", off, fs.ErrInvalid)
+	}
+	s.pos = off
+	return off, nil
 }
 
 // Capsule opens the content that d describes, which is found by its hash, in
@@ -86,7 +145,10 @@ func (c *Capsule) Size() int64 { return int64(c.rec.Size) }
 func (c *Capsule) Record() Record { return c.rec }
 
 // Close ends the use of the Capsule. It never fails.
-func (c *Capsule) Close() error { return nil }
+func (c *Capsule) Close() error {
+	c.stream.block = nil
+	return nil
+}
 
 // subrootList returns the subroots, which it reads at the first call.
 func (c *Capsule) subrootList() ([]merkle.Hash, error) {
@@ -180,7 +242,7 @@ func (c *Capsule) read(first, last int, subroots []merkle.Hash,
 			}
 			if subroots != nil {
 				if got := capsule.Subroot(content); got != subroots[i] {
-					return damaged(ErrContentMismatch, fmt.Sprintf("block %d", i),
+					return damaged(ErrContentMismatch, blockPart(i),
 						c.rec.Offset+e.offset,
 						"subroot %s, expected %s", got, subroots[i])
 				}
@@ -228,50 +290,22 @@ func (c *Capsule) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // Read implements io.Reader. It is for one goroutine, as Seek and WriteTo are.
-func (c *Capsule) Read(p []byte) (int, error) {
-	n, err := c.ReadAt(p, c.pos)
-	c.pos += int64(n)
-	if n > 0 && errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return n, err
-}
+func (c *Capsule) Read(p []byte) (int, error) { return c.stream.read(p, c.Size(), c.ReadAt) }
 
 // Seek implements io.Seeker.
 func (c *Capsule) Seek(off int64, whence int) (int64, error) {
-	at, err := seek(off, whence, c.pos, c.Size())
-	if err == nil {
-		c.pos = at
-	}
-	return at, err
-}
-
-// seek returns where a Seek leads from position pos of size bytes.
-func seek(off int64, whence int, pos, size int64) (int64, error) {
-	switch whence {
-	case io.SeekStart:
-	case io.SeekCurrent:
-		off += pos
-	case io.SeekEnd:
-		off += size
-	default:
-		return 0, fmt.Errorf("seek with whence %d: %w", whence, fs.ErrInvalid)
-	}
-	if off < 0 {
-		return 0, fmt.Errorf("seek to %d: %w", off, fs.ErrInvalid)
-	}
-	return off, nil
+	return c.stream.seek(off, whence, c.Size())
 }
 
 // WriteTo implements io.WriterTo.
 func (c *Capsule) WriteTo(w io.Writer) (int64, error) {
-	start := c.pos
+	start := c.stream.pos
 	err := c.writeFrom(start, func(b []byte) error {
 		n, err := w.Write(b)
-		c.pos += int64(n)
+		c.stream.pos += int64(n)
 		return err
 	})
-	return c.pos - start, err
+	return c.stream.pos - start, err
 }
 
 // writeFrom calls write with the content from offset start on, by blocks.

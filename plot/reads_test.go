@@ -6,12 +6,15 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/internal/vectors"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/plot"
@@ -125,5 +128,86 @@ func TestRangeReads(t *testing.T) {
 	if src.reads.Load() != 1 || src.bytes.Load() > 2*(128<<10) {
 		t.Errorf("a range of 64 KiB took %d reads of %d bytes, expected 1 of at most two blocks",
 			src.reads.Load(), src.bytes.Load())
+	}
+}
+
+// Small reads decode and check each block once.
+func TestSmallReads(t *testing.T) {
+	content := make([]byte, 3*(128<<10)+5000)
+	for i := range content {
+		content[i] = byte(i * i >> 7)
+	}
+	ds := newDatastore(t, 1, content)
+	o := fast()
+	o.Compression = plot.None
+	file := readFile(t, create(t, t.TempDir(), o, ds).Path)
+	src := &countingReader{src: bytes.NewReader(file)}
+	r, err := plot.NewReader(src, int64(len(file)), nil)
+	check(t, err)
+	c, err := r.Capsule(ds.manifest.Capsules[0], plot.Verified)
+	check(t, err)
+	_, err = c.ReadAt(make([]byte, 1), 0)
+	check(t, err)
+	src.reset()
+	got, err := io.ReadAll(iotest.OneByteReader(c))
+	check(t, err)
+	if !bytes.Equal(got, content) || src.reads.Load() != 4 || src.bytes.Load() != int64(len(content)) {
+		t.Errorf("%d bytes in single bytes took %d reads of %d bytes", len(got), src.reads.Load(),
+			src.bytes.Load())
+	}
+}
+
+// Read, Seek, ReadAt and WriteTo in any order do what those of a bytes.Reader do.
+func TestReadSeek(t *testing.T) {
+	content := corpus.Small(5)["media/clip-03.bin"]
+	ds := newDatastore(t, 1, content)
+	dir := t.TempDir()
+	r := open(t, create(t, dir, fast(), ds).Path, nil)
+	c, err := r.Capsule(ds.manifest.Capsules[0], plot.Verified)
+	check(t, err)
+	inSet, err := openSet(t, plot.Dir{Path: dir}).Open(t.Context(), ds.manifest.Capsules[0])
+	check(t, err)
+	defer inSet.Close()
+	for name, got := range map[string]io.Reader{"capsule": c, "set": inSet} {
+		want := bytes.NewReader(content)
+		rnd := rand.New(rand.NewPCG(3, 4))
+		for n := range 400 {
+			size := []int{0, 1, 10, 5000, 131_072, 300_000}[rnd.IntN(6)]
+			switch rnd.IntN(5) {
+			case 0:
+				off := rnd.Int64N(int64(len(content)) + 1000)
+				a, aerr := got.(io.Seeker).Seek(off, io.SeekStart)
+				b, berr := want.Seek(off, io.SeekStart)
+				if a != b || aerr != nil || berr != nil {
+					t.Fatalf("%s, step %d: seek to %d: %d, %v", name, n, off, a, aerr)
+				}
+			case 1:
+				off := rnd.Int64N(int64(len(content)))
+				p := make([]byte, min(size, len(content)-int(off)))
+				if _, err := got.(io.ReaderAt).ReadAt(p, off); err != nil && err != io.EOF ||
+					!bytes.Equal(p, content[off:][:len(p)]) {
+					t.Fatalf("%s, step %d: read %d bytes at %d: %v", name, n, len(p), off, err)
+				}
+			case 2:
+				if n%50 != 0 {
+					continue // it moves to the end
+				}
+				var a, b bytes.Buffer
+				_, aerr := got.(io.WriterTo).WriteTo(&a)
+				_, berr := want.WriteTo(&b)
+				if !bytes.Equal(a.Bytes(), b.Bytes()) || aerr != nil || berr != nil {
+					t.Fatalf("%s, step %d: wrote %d bytes, want %d: %v", name, n, a.Len(), b.Len(),
+						aerr)
+				}
+			default:
+				a, b := make([]byte, size), make([]byte, size)
+				an, aerr := io.ReadFull(got, a)
+				bn, berr := io.ReadFull(want, b)
+				if an != bn || aerr != berr || !bytes.Equal(a, b) {
+					t.Fatalf("%s, step %d: read %d bytes: %d, %v, want %d, %v", name, n, size, an,
+						aerr, bn, berr)
+				}
+			}
+		}
 	}
 }

@@ -184,7 +184,7 @@ func (c *Capsule) repairBlocks(ctx context.Context, f diskfs.File, blocks []int,
 		}
 		if raw != list[0].raw || len(stored) != list[0].length ||
 			crc32.Checksum(stored, castagnoli) != list[0].crc {
-			return n, damaged(ErrBlock, fmt.Sprintf("block %d", i), c.rec.Offset+list[0].offset,
+			return n, damaged(ErrBlock, blockPart(i), c.rec.Offset+list[0].offset,
 				"was compressed by another encoder and cannot be written in place")
 		}
 		if _, err := f.WriteAt(stored, c.rec.Offset+list[0].offset); err != nil {

@@ -449,9 +449,9 @@ func (r *Reader) openVerified(d capsule.Descriptor) (*Capsule, error) {
 // A setCapsule reads a capsule from a plot of a Set, and from another one where
 // that is damaged.
 type setCapsule struct {
-	set *Set
-	d   capsule.Descriptor
-	pos int64
+	set    *Set
+	d      capsule.Descriptor
+	stream blockStream
 
 	mu       sync.Mutex
 	list     []*Capsule // of the plots that were opened
@@ -551,45 +551,34 @@ func (c *setCapsule) ReadAt(p []byte, off int64) (n int, err error) {
 }
 
 // Read implements io.Reader. It is for one goroutine, as Seek and WriteTo are.
-func (c *setCapsule) Read(p []byte) (int, error) {
-	n, err := c.ReadAt(p, c.pos)
-	c.pos += int64(n)
-	if n > 0 && errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return n, err
-}
+func (c *setCapsule) Read(p []byte) (int, error) { return c.stream.read(p, c.Size(), c.ReadAt) }
 
 // Seek implements io.Seeker.
 func (c *setCapsule) Seek(off int64, whence int) (int64, error) {
-	at, err := seek(off, whence, c.pos, c.Size())
-	if err == nil {
-		c.pos = at
-	}
-	return at, err
+	return c.stream.seek(off, whence, c.Size())
 }
 
 // WriteTo implements io.WriterTo.
 func (c *setCapsule) WriteTo(w io.Writer) (int64, error) {
-	start := c.pos
+	start := c.stream.pos
 	var failed error // of w
 	err := c.read(func(from *Capsule) (int64, error) {
-		began := c.pos
+		began := c.stream.pos
 		err := from.writeFrom(began, func(b []byte) error {
 			n, err := w.Write(b)
-			c.pos += int64(n)
+			c.stream.pos += int64(n)
 			failed = err
 			return err
 		})
 		if failed != nil {
 			err = errWrite
 		}
-		return c.pos - began, err
+		return c.stream.pos - began, err
 	})
 	if failed != nil {
 		err = failed
 	}
-	return c.pos - start, err
+	return c.stream.pos - start, err
 }
 
 // Close implements io.Closer.
