@@ -319,7 +319,8 @@ func (c *Capsule) writeFrom(start int64, write func([]byte) error) error {
 	})
 }
 
-// An extentChecker verifies whole extents in place. It is for one goroutine.
+// An extentChecker verifies whole extents in place. It is for one goroutine,
+// which calls release in the end.
 type extentChecker struct {
 	src  io.ReaderAt
 	size int64 // no extent passes it
@@ -328,8 +329,11 @@ type extentChecker struct {
 }
 
 func newExtentChecker(src io.ReaderAt, size int64) *extentChecker {
-	return &extentChecker{src: src, size: size, buf: new(blockBuffer), sha: sha256.New()}
+	return &extentChecker{src: src, size: size, buf: blockBuffers.Get().(*blockBuffer),
+		sha: sha256.New()}
 }
+
+func (c *extentChecker) release() { blockBuffers.Put(c.buf) }
 
 // check verifies all bytes of the extent at r.Offset: its header, block table,
 // padding, blocks and content. Damaged blocks are passed to block, when it is

@@ -345,6 +345,7 @@ func (w *Writer) resume(ctx context.Context) error {
 	}
 	at := int64(2 * pageSize)
 	c := newExtentChecker(w.file, info.Size())
+	defer c.release()
 	for len(w.stored) < len(w.plan.extents) {
 		i := w.plan.extents[len(w.stored)]
 		r := w.plan.record(i)

@@ -171,8 +171,8 @@ func TestPeakMemory(t *testing.T) {
 		long   bool // too slow for a short run
 	}{
 		{"256 MiB", plot.None, large(16), false},
-		{"2 GiB", plot.None, large(128), true},
-		{"2 GiB, zstd", plot.Zstd, large(128), true},
+		{"1 GiB", plot.None, large(64), true},
+		{"512 MiB, zstd", plot.Zstd, large(32), true},
 		{"100,000 capsules", plot.None, small(100_000, 1000), false},
 		{"100,000 distinct capsules", plot.None, small(100_000, 100_000), true},
 		{"1,000,000 capsules", plot.None, small(1_000_000, 1000), true},

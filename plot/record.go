@@ -281,7 +281,7 @@ func (x *index) write(put func([]byte) error) error {
 	if err := put(x.layout.encode()); err != nil {
 		return err
 	}
-	b := make([]byte, 0, 64*pageSize)
+	b := make([]byte, 0, min(64*pageSize/recordSize, x.records.count())*recordSize)
 	for i := range x.records.count() {
 		if len(b)+recordSize > cap(b) {
 			if err := put(b); err != nil {

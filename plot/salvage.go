@@ -51,6 +51,7 @@ func Salvage(
 ) (*Salvaged, error) {
 	s := &Salvaged{src: src, size: size, byHash: map[merkle.Hash]int{}}
 	c := newExtentChecker(src, size)
+	defer c.release()
 	page := make([]byte, pageSize)
 	damagedEnd := int64(0)
 	for at := int64(0); at+pageSize <= size; {

@@ -134,7 +134,7 @@ func (v *verifier) index(ctx context.Context) error {
 	rest := io.NewSectionReader(r.src, r.bodyOf(indexTable)+recordsOff+size,
 		r.layout.size-recordsOff-size)
 	if n, err := io.CopyBuffer(h, onlyReader{contextReader{ctx, rest}},
-		make([]byte, 1<<18)); err != nil || n != rest.Size() {
+		make([]byte, bufferSize(rest.Size()))); err != nil || n != rest.Size() {
 		return errors.Join(err, shortRead(n, rest.Size()))
 	}
 	if got := merkle.Hash(h.Sum(nil)); got != r.tables[indexTable-1].bodyHash {
@@ -196,8 +196,8 @@ func (v *verifier) buckets(ctx context.Context) error {
 			r.layout.keyLog2, r.layout.hashLog2, x.layout.keyLog2, x.layout.hashLog2)
 	}
 	in := bufio.NewReaderSize(contextReader{ctx, io.NewSectionReader(r.src, at, r.layout.size)},
-		1<<18)
-	got := make([]byte, 1<<18)
+		bufferSize(r.layout.size))
+	got := make([]byte, bufferSize(r.layout.size))
 	return x.write(func(want []byte) error {
 		b := got[:len(want)]
 		if _, err := io.ReadFull(in, b); err != nil {
@@ -220,7 +220,7 @@ func (v *verifier) merkleTable(ctx context.Context) error {
 	at := r.bodyOf(merkleTable)
 	h := sha256.New()
 	in := bufio.NewReaderSize(contextReader{ctx,
-		io.TeeReader(io.NewSectionReader(r.src, at, t.bodySize), h)}, 1<<18)
+		io.TeeReader(io.NewSectionReader(r.src, at, t.bodySize), h)}, bufferSize(t.bodySize))
 	head := make([]byte, merkleHead)
 	if _, err := io.ReadFull(in, head); err != nil {
 		return err
@@ -328,7 +328,7 @@ func (v *verifier) work(ctx context.Context) error {
 	at := r.bodyOf(workTable)
 	h := sha256.New()
 	in := bufio.NewReaderSize(contextReader{ctx,
-		io.TeeReader(io.NewSectionReader(r.src, at, t.bodySize), h)}, 1<<18)
+		io.TeeReader(io.NewSectionReader(r.src, at, t.bodySize), h)}, bufferSize(t.bodySize))
 	b := make([]byte, workEntrySize)
 	for i := range v.records {
 		if _, err := io.ReadFull(in, b); err != nil {
@@ -362,6 +362,7 @@ func (v *verifier) full(ctx context.Context, report *Report) error {
 		g.Go(func() error {
 			end := v.r.bodyOf(dataTable) + v.r.tables[dataTable-1].bodySize
 			c := newExtentChecker(v.r.src, end)
+			defer c.release()
 			for {
 				n := int(next.Add(1)) - 1
 				if n >= len(v.extents) {
@@ -450,6 +451,9 @@ func (v *verifier) dataHash(stored []int64) error {
 	}
 	return nil
 }
+
+// bufferSize returns the size of a buffer for reading n bytes in order.
+func bufferSize(n int64) int { return int(min(1<<18, max(pageSize, n))) }
 
 // shortRead returns an error unless all of want bytes were read.
 func shortRead(got, want int64) error {
