@@ -306,7 +306,7 @@ func (c *commit) seal(ctx context.Context) error {
 	for _, j := range c.todo {
 		total += j.size
 	}
-	p := &pipeline{s: s, workers: s.w.workers, plain: c.old != nil, most: s.set.maxSize, keep: c.keep}
+	p := &pipeline{s: s, salt: s.salt(), workers: s.w.workers, plain: c.old != nil, most: s.set.maxSize, keep: c.keep}
 	if c.o.Progress != nil {
 		c.o.Progress(0, total)
 		p.step = func(n int64) {

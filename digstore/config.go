@@ -21,6 +21,9 @@ const DefaultMaxSize = 128_000_000
 // maxConfig bounds every small file that is read whole.
 const maxConfig = 4 << 20
 
+// configFile has the settings of a store.
+const configFile = "config.toml"
+
 // saltFile repeats a private store's salt in hex, for the reference's tools. It need not be there; where it is, it agrees with config.toml.
 const saltFile = "secret_salt.hex"
 
@@ -49,7 +52,7 @@ type settings struct {
 // readConfig reads the settings of the store in dir. Where they hold a salt, the file is a secret.
 func (w *Workspace) readConfig(dir string) (settings, error) {
 	var set settings
-	name := filepath.Join(dir, "config.toml")
+	name := filepath.Join(dir, configFile)
 	text, err := diskfs.ReadFile(w.fs, name, maxConfig)
 	if err != nil {
 		return set, fmt.Errorf("read store settings: %w", err)
@@ -96,7 +99,7 @@ func (s settings) write(fsys diskfs.FS, dir string) error {
 	if s.salt != nil {
 		c.Visibility, c.SecretSalt = "private", s.salt.Hex()
 	}
-	if err := writeTOML(fsys, filepath.Join(dir, "config.toml"), c); err != nil {
+	if err := writeTOML(fsys, filepath.Join(dir, configFile), c); err != nil {
 		return fmt.Errorf("write store settings: %w", err)
 	}
 	if s.salt == nil {

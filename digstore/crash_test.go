@@ -113,7 +113,6 @@ func (o *witness) read(sc *scenario, states []string, done *atomic.Int64) error 
 	if err != nil {
 		return err
 	}
-	got, states = lasting(got), allLasting(states)
 	for done := from; done <= to; done++ {
 		if sc.permits(got, states, done) == nil {
 			return nil

@@ -115,7 +115,7 @@ func (g *Generation) Resource(name string) (*module.Plain, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resource %.200q: %w", name, err)
 	}
-	p, err := r.Open(urn.NewKey(g.s.set.id, name, g.s.set.salt))
+	p, err := r.Open(urn.NewKey(g.s.set.id, name, g.s.salt()))
 	if err != nil {
 		return nil, fmt.Errorf("resource %.200q: %w", name, err)
 	}

@@ -21,7 +21,7 @@ type manifests struct {
 // its settings say so, or they say nothing and the head does not name all of its resources.
 func (s *Store) oldManifests(h *history.History) (*manifests, error) {
 	set := s.set.listed
-	if s.set.salt != nil || set != nil && !*set {
+	if s.salt() != nil || set != nil && !*set {
 		return nil, nil
 	}
 	m := &manifests{at: map[string]module.PublicEntry{}}

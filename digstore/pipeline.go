@@ -105,6 +105,7 @@ type window struct {
 
 type pipeline struct {
 	s       *Store
+	salt    *urn.Salt
 	workers int
 	plain   bool  // hash plaintexts too
 	most    int64 // a resource of more bytes is a *TooLargeError; 0: no limit
@@ -356,7 +357,7 @@ func (p *pipeline) doSmall(u *unit, j *job, scratch []byte) error {
 		j.plain = merkle.Sum(plain)
 	}
 	j.bytes = int64(len(plain))
-	j.key = urn.NewKey(p.s.set.id, j.name, p.s.set.salt)
+	j.key = urn.NewKey(p.s.set.id, j.name, p.salt)
 	j.entry.Key = urn.RetrievalKey(p.s.set.id, j.name)
 	first, at := len(u.chunks), len(u.frames)
 	for rest := plain; ; {
@@ -442,7 +443,7 @@ func (p *pipeline) feedLarge(ctx context.Context, j *job, emit func(*unit) error
 	if p.most > 0 && length > p.most {
 		return &TooLargeError{length, p.most}
 	}
-	j.key = urn.NewKey(p.s.set.id, j.name, p.s.set.salt)
+	j.key = urn.NewKey(p.s.set.id, j.name, p.salt)
 	j.entry.Key = urn.RetrievalKey(p.s.set.id, j.name)
 	j.hash, j.large, j.fresh, j.bytes = newLeafHash(), true, true, 0
 	var plain *leafHash

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"sync"
+	"time"
 
 	"github.com/dig-network/digstore/digstore/urn"
 )
@@ -13,15 +15,57 @@ import (
 // Salt returns a copy of the secret salt of a private store; nil when the store is public, or is the clone of a
 // private one that nobody has given the salt.
 func (s *Store) Salt() *urn.Salt {
-	if s.set.salt == nil {
+	known := s.salt()
+	if known == nil {
 		return nil
 	}
-	salt := *s.set.salt
+	salt := *known
 	return &salt
 }
 
-// ImportSalt keeps the secret salt of a private store in a clone of it, which makes the clone readable: the next
-// time that the workspace is opened, the store is private and has the salt. A wrong salt shows as urn.ErrSealed when
+// A saltMemo is the salt as the settings had it when they were read last.
+type saltMemo struct {
+	mu    sync.Mutex
+	salt  *urn.Salt // nil: none
+	size  int64     // of the settings
+	mtime time.Time
+}
+
+// salt returns the salt, nil where there is none. It reads the settings again when they have changed, as an import by
+// another process changes them; settings that cannot be read change nothing. What it returns must not be written to.
+func (s *Store) salt() *urn.Salt {
+	info, err := s.w.fs.Stat(filepath.Join(s.dir, configFile))
+	m := &s.salts
+	m.mu.Lock()
+	same := err != nil || info.Size() == m.size && info.ModTime().Equal(m.mtime)
+	m.mu.Unlock()
+	if !same {
+		_, _ = s.readSettings()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.salt
+}
+
+// readSettings reads the settings, and remembers their salt.
+func (s *Store) readSettings() (settings, error) {
+	info, err := s.w.fs.Stat(filepath.Join(s.dir, configFile))
+	if err != nil {
+		return settings{}, fmt.Errorf("read store settings: %w", err)
+	}
+	set, err := s.w.readConfig(s.dir)
+	if err != nil {
+		return settings{}, err
+	}
+	m := &s.salts
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.salt, m.size, m.mtime = set.salt, info.Size(), info.ModTime()
+	return set, nil
+}
+
+// ImportSalt keeps the secret salt of a private store in a clone of it, which makes the clone readable: the store
+// is private and has the salt, in this process and in others that have it open. A wrong salt shows as urn.ErrSealed when
 // a resource is read, and another one takes its place; where the publisher key is, another salt is fs.ErrExist.
 func (s *Store) ImportSalt(ctx context.Context, salt *urn.Salt) error {
 	l, err := s.lock(ctx)

@@ -35,7 +35,12 @@ func TestPrivateClone(t *testing.T) {
 		want error
 	}{{"none", nil, urn.ErrSealed}, {"wrong", wrong, urn.ErrSealed}, {"right", right, nil}, {"right again", right, nil}} {
 		if c.salt != nil {
-			check(t, to.ImportSalt(ctx, c.salt))
+			other := must(digstore.Open("/clone", options(disk))) // as another process
+			check(t, must(other.Store("copy")).ImportSalt(ctx, c.salt))
+			check(t, other.Close())
+		}
+		if to.Private() != (c.salt != nil) || c.salt != nil && *to.Salt() != *c.salt {
+			t.Errorf("%s salt: the open store has %v", c.name, to.Salt())
 		}
 		check(t, w.Close())
 		w, err = digstore.Open("/clone", options(disk))

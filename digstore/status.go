@@ -144,7 +144,7 @@ func (s *Store) compareContent(ctx context.Context, st *Status, files []scan.Fou
 			leaves = append(leaves, r.Leaf())
 		}
 	}
-	p := &pipeline{s: s, workers: s.w.workers, keep: func([]module.Chunk, []byte) error { return nil }}
+	p := &pipeline{s: s, salt: s.salt(), workers: s.w.workers, keep: func([]module.Chunk, []byte) error { return nil }}
 	if len(todo) > 0 {
 		if err := p.run(ctx, todo); err != nil {
 			return err

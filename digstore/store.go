@@ -35,6 +35,7 @@ type Store struct {
 	cache   recipeCache
 	reading singleflight.Group
 	tombs   tombMemo
+	salts   saltMemo
 	intent  intent          // of the last writer, or the one at work: changed under the lock on disk, and mu
 	made    auth.SignedRoot // signatures that were missing when a reader asked for them
 	upTo    uint64          // serial number of the last writer whose packs and recipes may be remembered
@@ -197,7 +198,7 @@ func openStore(w *Workspace, name string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read store: %w", err)
 	}
-	if s.set, err = w.readConfig(s.dir); err != nil {
+	if s.set, err = s.readSettings(); err != nil {
 		return nil, err
 	}
 	s.log = history.New(w.fs, s.dir, &history.Options{MustProve: s.isProven, Proven: s.setProven})
@@ -214,7 +215,7 @@ func (s *Store) ID() auth.StoreID { return s.set.id }
 func (s *Store) Name() string { return s.name }
 
 // Private reports whether the store has a secret salt.
-func (s *Store) Private() bool { return s.set.salt != nil }
+func (s *Store) Private() bool { return s.salt() != nil }
 
 // Listed reports whether commits carry the names of the resources. A store that was made by Create with a key has a
 // setting for it. Without one it goes on as the generation before: a clone of a listed store is listed.
