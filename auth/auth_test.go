@@ -31,7 +31,10 @@ type fails struct {
 	err error
 }
 
-func (f fails) Sign(context.Context, []byte) (auth.Signature, error) { return auth.Signature{}, f.err }
+func (f fails) Sign(context.Context, []byte) (auth.Signature, error) {
+	return auth.Signature{},
+		f.err
+}
 
 func TestTextForms(t *testing.T) {
 	k := auth.NewKey(seed(1))
@@ -55,7 +58,8 @@ func TestTextForms(t *testing.T) {
 					t.Errorf("%q: got %v, %v", s, v, err)
 				}
 			}
-			for _, s := range []string{"", c.text[1:], c.text + "0", c.text + "00", "0x" + c.text, " " + c.text, c.text[1:] + "g", c.text[1:] + "\n", c.text[2:] + "é"} {
+			for _, s := range []string{"", c.text[1:], c.text + "0", c.text + "00", "0x" + c.text, " " +
+				c.text, c.text[1:] + "g", c.text[1:] + "\n", c.text[2:] + "é"} {
 				if v, err := c.parse(s); err == nil {
 					t.Errorf("%q: got %v, want an error", s, v)
 				}
@@ -73,7 +77,8 @@ func TestJSON(t *testing.T) {
 		NSig  auth.NodeSignature
 	}
 	k, n := auth.NewKey(seed(2)), auth.NewNodeKey(seed(2))
-	want := all{auth.StoreIDFromKey(k.PublicKey()), k.PublicKey(), must(k.Sign(t.Context(), nil)), n.PublicKey(), must(n.Sign(t.Context(), nil))}
+	want := all{auth.StoreIDFromKey(k.PublicKey()), k.PublicKey(), must(k.Sign(t.Context(), nil)),
+		n.PublicKey(), must(n.Sign(t.Context(), nil))}
 	var got all
 	if err := json.Unmarshal(must(json.Marshal(want)), &got); err != nil || got != want {
 		t.Errorf("got %v, %v, want %v", got, err, want)
@@ -178,8 +183,10 @@ func TestSignerErrorsComeThrough(t *testing.T) {
 
 func TestTombstones(t *testing.T) {
 	k := auth.NewKey(seed(6))
-	one := must(auth.SignTombstone(t.Context(), auth.Tombstone{Store: auth.StoreID{1}, Root: merkle.Hash{2}, NotAfter: 1 << 63, Reason: 200}, k))
-	whole := must(auth.SignTombstone(t.Context(), auth.Tombstone{Store: auth.StoreID{1}, Reason: auth.Takedown}, k))
+	one := must(auth.SignTombstone(t.Context(),
+		auth.Tombstone{Store: auth.StoreID{1}, Root: merkle.Hash{2}, NotAfter: 1 << 63, Reason: 200}, k))
+	whole := must(auth.SignTombstone(t.Context(),
+		auth.Tombstone{Store: auth.StoreID{1}, Reason: auth.Takedown}, k))
 	same(t, one.Revokes(merkle.Hash{2}), true)
 	same(t, one.Revokes(merkle.Hash{3}), false)
 	same(t, one.WholeStore(), false)
@@ -222,7 +229,8 @@ func TestReasons(t *testing.T) {
 func TestNodeIDs(t *testing.T) {
 	id := auth.NewNodeKey(seed(1)).ID()
 	same(t, must(auth.ParseNodeID(string(id))), id)
-	for _, s := range []string{"", "dig1", string(id[1:]), string(id) + "0", "dig1" + strings.Repeat("g", 16), "dig1" + strings.Repeat("A", 16), "DIG1" + string(id[4:])} {
+	for _, s := range []string{"", "dig1", string(id[1:]), string(id) + "0", "dig1" +
+		strings.Repeat("g", 16), "dig1" + strings.Repeat("A", 16), "DIG1" + string(id[4:])} {
 		if _, err := auth.ParseNodeID(s); err == nil {
 			t.Errorf("%q parses", s)
 		}
@@ -232,7 +240,8 @@ func TestNodeIDs(t *testing.T) {
 func TestGenerateKeys(t *testing.T) {
 	s := seed(9)
 	same(t, must(auth.GenerateKey(bytes.NewReader(s[:]))).PublicKey(), auth.NewKey(s).PublicKey())
-	same(t, must(auth.GenerateNodeKey(bytes.NewReader(s[:]))).PublicKey(), auth.NewNodeKey(s).PublicKey())
+	same(t, must(auth.GenerateNodeKey(bytes.NewReader(s[:]))).PublicKey(),
+		auth.NewNodeKey(s).PublicKey())
 	_, err := auth.GenerateKey(bytes.NewReader(s[:31]))
 	refused(t, err, io.ErrUnexpectedEOF)
 	_, err = auth.GenerateNodeKey(bytes.NewReader(nil))
@@ -261,7 +270,8 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		}
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%o", "%b"} {
-		for _, v := range []any{k, n, holder{k, n}, &holder{k, n}, []*auth.Key{k}, map[string]*auth.NodeKey{"a": n}} {
+		for _, v := range []any{k, n, holder{k, n}, &holder{k, n}, []*auth.Key{k},
+			map[string]*auth.NodeKey{"a": n}} {
 			show(verb, fmt.Sprintf(verb, v))
 		}
 	}
@@ -276,7 +286,8 @@ func TestSecretsDoNotPrint(t *testing.T) {
 }
 
 func FuzzTombstone(f *testing.F) {
-	for _, t := range []auth.Tombstone{{Store: auth.StoreID{1}, Root: merkle.Hash{2}, NotAfter: 3, Reason: 1}, {NotAfter: 1}} {
+	for _, t := range []auth.Tombstone{{Store: auth.StoreID{1}, Root: merkle.Hash{2}, NotAfter: 3,
+		Reason: 1}, {NotAfter: 1}} {
 		f.Add(must(t.MarshalBinary()))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -14,8 +14,9 @@ import (
 
 const sweptKey = "/home/dig/identity_key.bin"
 
-// afterFailure checks what a key file is like after an attempt that failed: there is no key, or one that can be read, and
-// the next attempt leaves the key and nothing else. saved is the key that an attempt has returned; nil for none.
+// afterFailure checks what a key file is like after an attempt that failed: there is no key, or
+// one that can be read, and the next attempt leaves the key and nothing else. saved is the key
+// that an attempt has returned; nil for none.
 func afterFailure(disk *diskfs.Crash, saved *Key) error {
 	before, err := readKey(disk, sweptKey)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -42,7 +43,8 @@ func afterFailure(disk *diskfs.Crash, saved *Key) error {
 	return nil
 }
 
-// A key file is whole or not there, whichever operation fails, is the last before a kill, or before a loss of power.
+// A key file is whole or not there, whichever operation fails, is the last before a kill, or
+// before a loss of power.
 func TestSaveKeyAtEveryOperation(t *testing.T) {
 	broken := errors.New("broken")
 	points := 0
@@ -86,8 +88,8 @@ func TestSaveKeyAtEveryOperation(t *testing.T) {
 	}
 }
 
-// Of two processes that make a key at once, both have the same one, whichever of them is between which operations, and
-// both leave the key and nothing else.
+// Of two processes that make a key at once, both have the same one, whichever of them is
+// between which operations, and both leave the key and nothing else.
 func TestLoadKeyBesideAnother(t *testing.T) {
 	for n, fired := 1, true; fired; n++ {
 		disk := diskfs.NewCrash("/home")
@@ -121,7 +123,8 @@ func TestSweepBesideKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := sweptKey + ".0123456789abcdef.new"
-	others := []string{sweptKey + ".new", sweptKey + ".0123.new", sweptKey + ".0123456789abcdef", "/home/dig/other.0123456789abcdef.new"}
+	others := []string{sweptKey + ".new", sweptKey + ".0123.new", sweptKey + ".0123456789abcdef",
+		"/home/dig/other.0123456789abcdef.new"}
 	for _, name := range append(others, left) {
 		if err := diskfs.WriteNew(disk, name, nil, 0o600, true); err != nil {
 			t.Fatal(err)
@@ -140,7 +143,8 @@ func TestSweepBesideKey(t *testing.T) {
 	}
 }
 
-// A pipe is refused without waiting for a writer, and so is a file that takes the place of the key after it was looked at.
+// A pipe is refused without waiting for a writer, and so is a file that takes the place of the
+// key after it was looked at.
 func TestReadKeyOfOtherFiles(t *testing.T) {
 	disk := diskfs.NewCrash("/home")
 	if _, err := loadKey(disk, sweptKey); err != nil {
@@ -153,7 +157,8 @@ func TestReadKeyOfOtherFiles(t *testing.T) {
 				return nil
 			}
 			replaced = true
-			return errors.Join(disk.Remove(sweptKey), diskfs.WriteNew(disk, sweptKey, make([]byte, SeedSize), 0o644, true))
+			return errors.Join(disk.Remove(sweptKey),
+				diskfs.WriteNew(disk, sweptKey, make([]byte, SeedSize), 0o644, true))
 		}), sweptKey)
 		if !replaced || !errors.Is(err, ErrKeyFile) {
 			t.Errorf("a file that others can read, after the first look: %v", err)

@@ -167,7 +167,8 @@ func TestIdentityPath(t *testing.T) {
 	}
 	t.Setenv("HOME", "")
 	t.Setenv("XDG_CONFIG_HOME", "")
-	if path, err := auth.IdentityPath(); err == nil || !strings.Contains(err.Error(), "DIG_IDENTITY_DIR") {
+	if path, err := auth.IdentityPath(); err == nil ||
+		!strings.Contains(err.Error(), "DIG_IDENTITY_DIR") {
 		t.Errorf("without a home: %q, %v", path, err)
 	}
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/dig-network/digstore/auth"
 )
 
-// TestKeyFileOfOthers: a key that other users know, or may replace, is not used, and none is made where they may.
+// TestKeyFileOfOthers: a key that other users know, or may replace, is not used, and none is
+// made where they may.
 func TestKeyFileOfOthers(t *testing.T) {
 	const nobody = 65534
 	for _, c := range []struct {
@@ -47,17 +48,20 @@ func TestKeyFileOfOthers(t *testing.T) {
 				}
 				return os.Chown(path, uid, uid)
 			}
-			if err := errors.Join(os.Chmod(path, c.file), os.Chmod(dir, c.dir), own(path, c.ownedBy), own(dir, c.dirOf)); err != nil {
+			if err := errors.Join(os.Chmod(path, c.file), os.Chmod(dir, c.dir), own(path, c.ownedBy),
+				own(dir, c.dirOf)); err != nil {
 				t.Fatal(err)
 			}
 			for _, read := range []func(string) (*auth.Key, error){auth.ReadKey, auth.LoadKey} {
 				got, err := read(path)
-				if c.ok && (err != nil || got.PublicKey() != key.PublicKey()) || !c.ok && !errors.Is(err, auth.ErrKeyFile) {
+				if c.ok && (err != nil || got.PublicKey() != key.PublicKey()) ||
+					!c.ok && !errors.Is(err, auth.ErrKeyFile) {
 					t.Errorf("read: %v", err)
 				}
 			}
 			if c.ownedBy == 0 {
-				if err := auth.SaveKey(second, key); (err == nil) != c.ok || err != nil && !errors.Is(err, auth.ErrKeyFile) {
+				if err := auth.SaveKey(second, key); (err == nil) != c.ok ||
+					err != nil && !errors.Is(err, auth.ErrKeyFile) {
 					t.Errorf("save: %v", err)
 				}
 			}

@@ -8,8 +8,8 @@ import (
 	"github.com/dig-network/digstore/auth"
 )
 
-// Under a key of small order, the zero scalar and that key as R sign many messages. Such keys and keys that
-// are not canonical are refused before any equation is looked at.
+// Under a key of small order, the zero scalar and that key as R sign many messages. Such keys
+// and keys that are not canonical are refused before any equation is looked at.
 func TestNodeKeysRefused(t *testing.T) {
 	const ff30 = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
 	const zero30 = "000000000000000000000000000000000000000000000000000000000000"

@@ -77,9 +77,9 @@ func TestWycheproofEd25519(t *testing.T) {
 	vectors.Count(t, file, n, 0)
 }
 
-// The vectors of CCTV differ in what lenient and strict verifiers make of them; the flags say why.
-// Our rule is: R must be canonical, the equation must hold without multiplying by the cofactor, and the
-// public key must be canonical and not of small order.
+// The vectors of CCTV differ in what lenient and strict verifiers make of them; the flags say
+// why. Our rule is: R must be canonical, the equation must hold without multiplying by the
+// cofactor, and the public key must be canonical and not of small order.
 func TestCCTVEd25519(t *testing.T) {
 	var cases []struct {
 		Number   int
@@ -173,11 +173,13 @@ func TestNodeSpecValues(t *testing.T) {
 	same(t, k.PublicKey().String(), "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8")
 	same(t, k.ID(), "dig103a107bff3ce10be")
 	dht := k.PublicKey().DHTKey()
-	same(t, vectors.Hex(dht[:]).String(), "56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c")
+	same(t, vectors.Hex(dht[:]).String(),
+		"56475aa75463474c0285df5dbf2bcab73da651358839e9b77481b2eab107708c")
 	payload := must(hexBytes("1a4a0a201111111111111111111111111111111111111111111111111111111111111111102a1a2003a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8208080404a2003a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8510807060504030201" +
 		"0000000065920080"))
 	sig := must(k.Sign(t.Context(), payload))
-	same(t, sig.String(), "bf1499e6a5a8244429bc1b1d634e8fd2d425d4b3feef5f5f97b5a9ee192352862f06f438e148b9593a4dd1feb11f03868ad9b669a40fc4141c422ed450dd9705")
+	same(t, sig.String(),
+		"bf1499e6a5a8244429bc1b1d634e8fd2d425d4b3feef5f5f97b5a9ee192352862f06f438e148b9593a4dd1feb11f03868ad9b669a40fc4141c422ed450dd9705")
 	same(t, k.PublicKey().Verify(payload, sig), nil)
 	refused(t, k.PublicKey().Verify(slices.Concat(payload, []byte{0}), sig), auth.ErrSignature)
 	same(t, len(auth.NodePublicKey{}), ed25519.PublicKeySize)

@@ -1,27 +1,27 @@
 // Package merkle has the hashes, trees and inclusion proofs of the DIG Network.
-// It stands on the standard library alone.
+// It imports the standard library only.
 //
-// A [Hash] is 32 bytes of SHA-256. A tree folds a list of them into one root:
+// A [Hash] is a SHA-256 digest. A tree combines a list of hashes into one root:
 //
 //	node(l, r) = SHA-256("digstore:node:v1" || l || r)
 //
 // Each level pairs neighbours from left to right, and an odd last node moves up
 // unchanged. One leaf is its own root; the root of no leaves is the SHA-256 of
-// nothing. The order of leaves is the caller's: resources of a store stand in
-// ascending order of their keys, chunks and capsules in order of their indices.
+// the empty string. The caller orders the leaves: resources of a store by
+// ascending keys, chunks and capsules by their indices.
 //
-// What a leaf is differs. In a store it is the plain SHA-256 of the sealed
-// bytes of a resource ([Sum]), in a plot the tagged hash of a chunk ([Leaf]).
+// In a store a leaf is the SHA-256 of the sealed bytes of a resource ([Sum]). In
+// a plot it is the tagged hash of a chunk ([Leaf]).
 //
-// [Root] folds without keeping anything. A [Tree] keeps its levels, for many
-// proofs. A [Proof] says that a leaf lies below a root. Whoever checks one brings
-// leaf and root: the leaf computed from the bytes received, the root from a
-// source other than the one that sent the proof.
+// [Root] computes a root only. A [Tree] keeps its levels, for many proofs. A
+// [Proof] states that a leaf is in the tree with a root. The caller that checks a
+// proof computes the leaf from the received bytes, and gets the root from
+// another source than the proof.
 //
 //	err := proof.Check(merkle.Sum(body), trustedRoot)
 //
-// Where the place of the leaf and the number of leaves are known as well,
-// [Proof.CheckAt] also holds the path to its one right shape.
+// If the index of the leaf and the number of leaves are known, [Proof.CheckAt]
+// also checks the length and the sides of the path.
 //
 // See digstore/module/FORMAT.md 2.4 and 2.5, and plot/FORMAT.md 1.
 package merkle

@@ -63,6 +63,6 @@ func ExampleParseHash() {
 	h, err := merkle.ParseHash("E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855")
 	fmt.Println(h == merkle.Root(nil), err)
 	// Output:
-	// parse hash: found 6 characters, wanted 64 hexadecimal digits
+	// parse hash: want 64 hex digits, found 6 characters
 	// true <nil>
 }

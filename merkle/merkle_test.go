@@ -118,7 +118,8 @@ func refuse(t *testing.T, p merkle.Proof, leaf, root merkle.Hash, i, n, bits int
 			t.Errorf("leaf %d of %d: a surplus step passed the walk", i, n)
 		}
 	}
-	for _, at := range [][2]int64{{int64(i) + 1, int64(n)}, {int64(i) - 1, int64(n)}, {int64(i), 2*int64(n) + 1}, {int64(i), int64(i)}, {-1, -1}} {
+	for _, at := range [][2]int64{{int64(i) + 1, int64(n)}, {int64(i) - 1, int64(n)},
+		{int64(i), 2*int64(n) + 1}, {int64(i), int64(i)}, {-1, -1}} {
 		if p.CheckAt(leaf, root, at[0], at[1]) == nil {
 			t.Errorf("leaf %d of %d: believed as %d of %d", i, n, at[0], at[1])
 		}
@@ -128,7 +129,8 @@ func refuse(t *testing.T, p merkle.Proof, leaf, root merkle.Hash, i, n, bits int
 // The walk stays right at the far end of the counts that it takes.
 func TestCheckAtHuge(t *testing.T) {
 	leaf, up := nth(0), nth(1)
-	p := merkle.Proof{Leaf: leaf, Root: merkle.Node(up, leaf), Path: []merkle.Step{{Hash: up, Left: true}}}
+	p := merkle.Proof{Leaf: leaf, Root: merkle.Node(up, leaf),
+		Path: []merkle.Step{{Hash: up, Left: true}}}
 	if err := p.CheckAt(leaf, p.Root, 1<<62, 1<<62+1); err != nil {
 		t.Errorf("last of 2^62+1: %v", err)
 	}
@@ -143,7 +145,8 @@ func TestHashText(t *testing.T) {
 	if got, err := merkle.ParseHash(upper); err != nil || got != h {
 		t.Errorf("ParseHash(%s) = %v, %v", upper, got, err)
 	}
-	for _, s := range []string{"", h.String()[1:], h.String() + "0", " " + h.String()[1:], "0x" + h.String(), strings.Repeat("g", 64)} {
+	for _, s := range []string{"", h.String()[1:], h.String() + "0", " " + h.String()[1:], "0x" +
+		h.String(), strings.Repeat("g", 64)} {
 		if _, err := merkle.ParseHash(s); err == nil {
 			t.Errorf("ParseHash(%q) passed", s)
 		}
@@ -155,7 +158,8 @@ func TestHashText(t *testing.T) {
 	if !(merkle.Hash{}).IsZero() || h.IsZero() {
 		t.Error("IsZero is wrong")
 	}
-	if a, b := (merkle.Hash{0x7f}), (merkle.Hash{0x80}); a.Compare(b) != -1 || b.Compare(a) != 1 || a.Compare(a) != 0 {
+	if a, b := (merkle.Hash{0x7f}), (merkle.Hash{0x80}); a.Compare(b) != -1 || b.Compare(a) != 1 ||
+		a.Compare(a) != 0 {
 		t.Error("Compare does not order bytes as unsigned numbers")
 	}
 }

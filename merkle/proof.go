@@ -7,37 +7,35 @@ import (
 	"math"
 )
 
-// Errors about proofs. Each one that this package returns from decoding or
-// checking wraps ErrProof.
+// Errors about proofs. Each error of decoding or checking a proof wraps ErrProof.
 var (
-	// ErrProof: the proof is malformed, or it does not hold.
+	// ErrProof: the proof is malformed or wrong.
 	ErrProof = errors.New("merkle proof")
-	// ErrRoot: the proof holds by itself but under another root than the one
-	// asked for. So does what a server sends for a key that it does not have.
-	// It wraps ErrProof.
+	// ErrRoot: the proof is consistent, but for another root. A server sends such
+	// a proof for a key that it does not have. It wraps ErrProof.
 	ErrRoot = fmt.Errorf("%w of another root", ErrProof)
 )
 
-// A Proof says that a leaf lies below a root. As it comes from the other side
-// it says nothing yet: see Check.
+// A Proof states that a leaf is in the tree with a root. A received Proof must be
+// checked: see Check.
 type Proof struct {
 	Leaf Hash   `json:"leaf"`
-	Path []Step `json:"path"` // the siblings on the way up, that of the leaf first
+	Path []Step `json:"path"` // the siblings from the leaf to the root
 	Root Hash   `json:"root"`
 }
 
-// A Step is the sibling of a node on the way to the root.
+// A Step is the sibling of a node on the path to the root.
 type Step struct {
 	Hash Hash `json:"hash"`
-	Left bool `json:"is_left"` // the sibling stands on the left
+	Left bool `json:"is_left"` // the sibling is the left node
 }
 
-// Check returns nil when p is about leaf, folds to its own root and that is
-// root, in this order. Leaf and root must not be taken from the proof or from
-// the answer it came with. Another root is ErrRoot, anything else ErrProof.
+// Check checks that p is for leaf, that its path leads to its root, and that this
+// is root. The caller must not take leaf and root from the proof or from the
+// answer that had it. A wrong root is ErrRoot, any other error ErrProof.
 func (p Proof) Check(leaf, root Hash) error {
 	if p.Leaf != leaf {
-		return fmt.Errorf("%w: is about leaf %v, the content has %v", ErrProof, p.Leaf, leaf)
+		return fmt.Errorf("%w: want leaf %v, found %v", ErrProof, leaf, p.Leaf)
 	}
 	h := p.Leaf
 	for _, s := range p.Path {
@@ -48,17 +46,16 @@ func (p Proof) Check(leaf, root Hash) error {
 		}
 	}
 	if h != p.Root {
-		return fmt.Errorf("%w: path folds to %v, the proof names root %v", ErrProof, h, p.Root)
+		return fmt.Errorf("%w: path leads to %v, the proof has root %v", ErrProof, h, p.Root)
 	}
 	if p.Root != root {
-		return fmt.Errorf("%w: found %v, wanted %v", ErrRoot, p.Root, root)
+		return fmt.Errorf("%w: want %v, found %v", ErrRoot, root, p.Root)
 	}
 	return nil
 }
 
-// CheckAt is Check for a leaf whose place is known: index, from 0, among count
-// leaves. The path must have exactly the steps of that place, each on its
-// side.
+// CheckAt is Check for a leaf with a known index, from 0, of count leaves. The path
+// must have exactly the steps of that index, each on its side.
 func (p Proof) CheckAt(leaf, root Hash, index, count int64) error {
 	if index < 0 || index >= count {
 		return fmt.Errorf("%w: index %d is not among %d leaves", ErrProof, index, count)
@@ -70,15 +67,18 @@ func (p Proof) CheckAt(leaf, root Hash, index, count int64) error {
 			continue // an odd last node moves up
 		}
 		if len(rest) == 0 {
-			return fmt.Errorf("%w: path of leaf %d of %d ends after %d steps", ErrProof, index, count, len(p.Path))
+			return fmt.Errorf("%w: path of leaf %d of %d ends after %d steps", ErrProof, index, count,
+				len(p.Path))
 		}
 		if rest[0].Left != left {
-			return fmt.Errorf("%w: path of leaf %d of %d: step %d is on the wrong side", ErrProof, index, count, len(p.Path)-len(rest))
+			return fmt.Errorf("%w: path of leaf %d of %d: step %d is on the wrong side", ErrProof, index,
+				count, len(p.Path)-len(rest))
 		}
 		rest = rest[1:]
 	}
 	if len(rest) > 0 {
-		return fmt.Errorf("%w: path of leaf %d of %d has %d steps too many", ErrProof, index, count, len(rest))
+		return fmt.Errorf("%w: path of leaf %d of %d has %d steps too many", ErrProof, index, count,
+			len(rest))
 	}
 	return p.Check(leaf, root)
 }
@@ -93,7 +93,8 @@ const (
 // otherwise), root; big-endian.
 func (p Proof) AppendBinary(b []byte) ([]byte, error) {
 	if uint64(len(p.Path)) > math.MaxUint32 {
-		return b, fmt.Errorf("encode %w: %d steps, at most %d fit", ErrProof, len(p.Path), uint32(math.MaxUint32))
+		return b, fmt.Errorf("encode %w: %d steps, at most %d fit", ErrProof, len(p.Path),
+			uint32(math.MaxUint32))
 	}
 	b = append(b, p.Leaf[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(p.Path)))
@@ -130,13 +131,15 @@ func (p *Proof) UnmarshalBinary(b []byte) error {
 // it. It allocates no more than b holds.
 func ParseProof(b []byte) (p Proof, rest []byte, err error) {
 	if len(b) < proofSize {
-		return Proof{}, b, fmt.Errorf("decode %w: %d bytes, the shortest has %d", ErrProof, len(b), proofSize)
+		return Proof{}, b, fmt.Errorf("decode %w: %d bytes, the shortest has %d", ErrProof, len(b),
+			proofSize)
 	}
 	rest = b[copy(p.Leaf[:], b):]
 	n := binary.BigEndian.Uint32(rest)
 	rest = rest[4:]
 	if uint64(n) > uint64((len(rest)-len(p.Root))/stepSize) {
-		return Proof{}, b, fmt.Errorf("decode %w: %d steps and a root do not fit in %d bytes", ErrProof, n, len(rest))
+		return Proof{}, b, fmt.Errorf("decode %w: %d steps and a root do not fit in %d bytes", ErrProof,
+			n, len(rest))
 	}
 	if n > 0 {
 		p.Path = make([]Step, n)
@@ -146,7 +149,8 @@ func ParseProof(b []byte) (p Proof, rest []byte, err error) {
 		copy(s.Hash[:], rest)
 		side := rest[len(s.Hash)]
 		if side > 1 {
-			return Proof{}, b, fmt.Errorf("decode %w: step %d has side byte %d, wanted 0 or 1", ErrProof, i, side)
+			return Proof{}, b, fmt.Errorf("decode %w: step %d has side byte %d, wanted 0 or 1", ErrProof, i,
+				side)
 		}
 		s.Left = side == 1
 		rest = rest[stepSize:]

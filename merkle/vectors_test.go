@@ -72,7 +72,8 @@ func TestStoreVectors(t *testing.T) {
 		t.Errorf("root of no leaves = %v, want %v", got, file.EmptyRoot)
 	}
 	left, right := nth(1), nth(2)
-	if got, want := merkle.Node(left, right), merkle.Sum(append(append([]byte(file.NodeTag), left[:]...), right[:]...)); got != want {
+	if got, want := merkle.Node(left, right), merkle.Sum(append(append([]byte(file.NodeTag),
+		left[:]...), right[:]...)); got != want {
 		t.Errorf("Node = %v, want %v by the tag of the file", got, want)
 	}
 	if got, want := merkle.Leaf([]byte("x")), merkle.Sum([]byte(file.LeafTag+"x")); got != want {
@@ -105,7 +106,8 @@ func TestStoreVectors(t *testing.T) {
 			if err := back.UnmarshalBinary(want.Encoded); err != nil {
 				t.Errorf("%s: %v", c.Name, err)
 			}
-			if err := back.CheckAt(nth(want.Index), c.Root, int64(want.Index), int64(c.LeafCount)); err != nil {
+			if err := back.CheckAt(nth(want.Index), c.Root, int64(want.Index),
+				int64(c.LeafCount)); err != nil {
 				t.Errorf("%s: %v", c.Name, err)
 			}
 			passed++
@@ -229,7 +231,8 @@ func TestPlotVectors(t *testing.T) {
 		if tree.Root() != c.ChunkRoot || merkle.Sum(content) != c.CapsuleHash {
 			t.Errorf("size %d: chunk root %v, capsule hash %v", c.Size, tree.Root(), merkle.Sum(content))
 		}
-		if got := capsuleLeaf(c.CapsuleIndex, uint32(c.Size), c.CapsuleHash, c.ChunkRoot); got != c.CapsuleLeaf {
+		if got := capsuleLeaf(c.CapsuleIndex, uint32(c.Size), c.CapsuleHash,
+			c.ChunkRoot); got != c.CapsuleLeaf {
 			t.Errorf("size %d: capsule leaf %v, want %v", c.Size, got, c.CapsuleLeaf)
 		}
 		var subroots []merkle.Hash
@@ -257,7 +260,8 @@ func TestPlotVectors(t *testing.T) {
 		var leaves []merkle.Hash
 		for i := range n {
 			content := pattern(uint32(i), 1000+i)
-			leaves = append(leaves, capsuleLeaf(uint32(i), uint32(1000+i), merkle.Sum(content), merkle.Root(chunkLeaves(content))))
+			leaves = append(leaves, capsuleLeaf(uint32(i), uint32(1000+i), merkle.Sum(content),
+				merkle.Root(chunkLeaves(content))))
 		}
 		if d := cmp.Diff(c.Leaves, leaves); d != "" || merkle.Root(leaves) != c.Root {
 			t.Errorf("%s: root %v, leaves (-want +got):\n%s", c.Capsules, merkle.Root(leaves), d)

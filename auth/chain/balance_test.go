@@ -20,7 +20,8 @@ func TestBalance(t *testing.T) {
 		c.Coin(owner, amount)
 	}
 	gone := c.Coin(owner, 1000)
-	if err := c.Spend(&chain.CoinSpend{Coin: gone, Puzzle: []byte{1}, Solution: []byte{0x80}}, nil, nil); err != nil {
+	if err := c.Spend(&chain.CoinSpend{Coin: gone, Puzzle: []byte{1}, Solution: []byte{0x80}}, nil,
+		nil); err != nil {
 		t.Fatal(err)
 	}
 	c.Coin(chaintest.Anyone(2).Hash(), 9)
@@ -42,14 +43,16 @@ func TestBalance(t *testing.T) {
 			t.Errorf("%s: %+v, %v, want %+v", q.what, got, err, q.want)
 		}
 	}
-	if _, err := chain.NewResolver(bare{c}, unhurried()).Balance(t.Context(), owner, merkle.Hash{}); !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := chain.NewResolver(bare{c}, unhurried()).Balance(t.Context(), owner,
+		merkle.Hash{}); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("of a source that finds no coins: %v, want ErrUnsupported", err)
 	}
 }
 
 func TestBalanceOfLiars(t *testing.T) {
 	owner := chaintest.Anyone(1).Hash()
-	coin := chain.CoinRecord{Coin: chain.Coin{Parent: merkle.Hash{1}, PuzzleHash: owner, Amount: 5}, Confirmed: 1}
+	coin := chain.CoinRecord{Coin: chain.Coin{Parent: merkle.Hash{1}, PuzzleHash: owner, Amount: 5},
+		Confirmed: 1}
 	big := coin
 	big.Coin.Amount = math.MaxUint64
 	elsewhere, spent := coin, coin
@@ -61,13 +64,17 @@ func TestBalanceOfLiars(t *testing.T) {
 		"a coin twice":               {coin, coin},
 		"more than there is":         {coin, big},
 	} {
-		p := &party{Chain: newChain(t), name: "liar", list: func([]chain.CoinRecord) []chain.CoinRecord { return list }}
-		if got, err := chain.NewResolver(p, unhurried()).Balance(t.Context(), owner, merkle.Hash{}); !errors.Is(err, chain.ErrSourceInvalid) {
+		p := &party{Chain: newChain(t), name: "liar", list: func([]chain.CoinRecord) []chain.CoinRecord {
+			return list
+		}}
+		if got, err := chain.NewResolver(p, unhurried()).Balance(t.Context(), owner,
+			merkle.Hash{}); !errors.Is(err, chain.ErrSourceInvalid) {
 			t.Errorf("%s: %+v, %v, want ErrSourceInvalid", what, got, err)
 		}
 	}
 	p := &party{Chain: newChain(t), name: "down", down: chain.ErrUnavailable}
-	if _, err := chain.NewResolver(p, unhurried()).Balance(t.Context(), owner, merkle.Hash{}); !errors.Is(err, chain.ErrUnavailable) {
+	if _, err := chain.NewResolver(p, unhurried()).Balance(t.Context(), owner,
+		merkle.Hash{}); !errors.Is(err, chain.ErrUnavailable) {
 		t.Errorf("of a source that is down: %v, want ErrUnavailable", err)
 	}
 }
@@ -76,7 +83,8 @@ func TestOwned(t *testing.T) {
 	owner, other := chaintest.Anyone(1), chaintest.Anyone(2)
 	c := newChain(t)
 	mint := func(owner chaintest.Puzzle) *chaintest.Store { return c.Mint(chain.Metadata{}, owner) }
-	kept, updated, given, melted, got := mint(owner), mint(owner), mint(owner), mint(owner), mint(other)
+	kept, updated, given, melted, got := mint(owner), mint(owner), mint(owner), mint(owner),
+		mint(other)
 	updated.Update(root(1))
 	delegated := c.Mint(chain.Metadata{}, owner, chaintest.Writer(other))
 	given.Transfer(other)
@@ -101,13 +109,15 @@ func TestOwned(t *testing.T) {
 		}
 		return ids
 	}
-	if ids, want := owned(owner), []auth.StoreID{kept.ID(), updated.ID(), delegated.ID()}; !slices.Equal(ids, want) {
+	if ids, want := owned(owner), []auth.StoreID{kept.ID(), updated.ID(),
+		delegated.ID()}; !slices.Equal(ids, want) {
 		t.Errorf("owned %v, want %v", ids, want)
 	}
 	if ids := owned(other); len(ids) != 0 {
 		t.Errorf("owned by the other: %v, want none", ids)
 	}
-	if _, err := chain.NewResolver(bare{c}, unhurried()).Owned(t.Context(), owner.Hash()); !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := chain.NewResolver(bare{c}, unhurried()).Owned(t.Context(),
+		owner.Hash()); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("of a source without hints: %v, want ErrUnsupported", err)
 	}
 }

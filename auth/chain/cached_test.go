@@ -20,7 +20,8 @@ func TestCached(t *testing.T) {
 		c.Calls()
 		// The chain's own resolver keeps nothing, so every spend goes through the cache.
 		got, err := chain.NewResolver(chain.NewCached(c, dir, 0), fresh()).Lineage(t.Context(), s.ID())
-		if wanted := roots(1, want[0]); err != nil || !slices.Equal(got[:min(len(got), len(wanted))], wanted) || len(got) != len(wanted)+len(want)-1 {
+		if wanted := roots(1, want[0]); err != nil ||
+			!slices.Equal(got[:min(len(got), len(wanted))], wanted) || len(got) != len(wanted)+len(want)-1 {
 			t.Fatalf("%v, %v, want %v and more", got, err, wanted)
 		}
 		calls := c.Calls()
@@ -65,7 +66,8 @@ func TestCached(t *testing.T) {
 	if spends, _ := resolve(5, 7); spends != 2 {
 		t.Errorf("one file cut off, one gone: %d spends, want 2", spends)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "blocks"), []byte("not what it was"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "blocks"), []byte("not what it was"),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	if spends, _ := resolve(5, 7); spends != 7 {

@@ -34,8 +34,9 @@ func TestLineageDocument(t *testing.T) {
 			"HIDDEN (default hidden puzzle, `(=)`)":        modHidden.String(),
 			"CAT (v2)":                                     modCAT.String(), "UPDATER (the program 11, serialised `0b`)": updater.String(),
 		})
-		numbers := map[string]int64{"CREATE_COIN": condCreateCoin, "CREATE_PUZZLE_ANNOUNCEMENT": condAnnounce,
-			"NEW_METADATA": condNewMetadata, "NEW_DELEGATES": condNewMerkle, "MELT (an amount)": amountMelt}
+		numbers := map[string]int64{"CREATE_COIN": condCreateCoin,
+			"CREATE_PUZZLE_ANNOUNCEMENT": condAnnounce,
+			"NEW_METADATA":               condNewMetadata, "NEW_DELEGATES": condNewMerkle, "MELT (an amount)": amountMelt}
 		decimal, atom := map[string]string{}, map[string]string{}
 		for name, n := range numbers {
 			decimal[name], atom[name] = strconv.FormatInt(n, 10), hex.EncodeToString(clvm.AppendInt(nil, n))
@@ -51,10 +52,15 @@ func TestLineageDocument(t *testing.T) {
 	})
 	t.Run("limits", func(t *testing.T) {
 		o := NewResolver(NewStatic(Mainnet), nil).opt
-		seconds := func(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s" }
-		want := map[string]string{"tip age": seconds(o.TipAge), "maximum skew": fmt.Sprintf("%d min", o.MaxSkew/time.Minute),
-			"block window": seconds(DefaultBlockWindow), "block time": seconds(blockTime), "wait that a host may ask for": seconds(maxAsked)}
-		for name, n := range map[string]int{"minimum depth": int(o.MinDepth), "settled depth": int(o.SettledDepth),
+		seconds := func(d time.Duration) string {
+			return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s"
+		}
+		want := map[string]string{"tip age": seconds(o.TipAge),
+			"maximum skew": fmt.Sprintf("%d min", o.MaxSkew/time.Minute),
+			"block window": seconds(DefaultBlockWindow), "block time": seconds(blockTime),
+			"wait that a host may ask for": seconds(maxAsked)}
+		for name, n := range map[string]int{"minimum depth": int(o.MinDepth),
+			"settled depth": int(o.SettledDepth),
 			"maximum coins": o.MaxHops, "stores in memory": o.Stores, "blocks without a time": maxBack, "spends asked ahead": walkAhead,
 			"lookups before hints": lookupsToHint, "hint candidates": maxCandidates, "delegates": maxDelegates,
 			"search pairs": maxSearchPairs, "search candidates": maxSearchCandidates, "dropped keys": maxDropped,
@@ -67,14 +73,16 @@ func TestLineageDocument(t *testing.T) {
 		doc.Compare("2.4", "name", "value", want)
 	})
 	t.Run("statuses", func(t *testing.T) {
-		doc.Compare("8.2", "status", "status", docs.Set(string(StatusAnchored), string(StatusShallow), string(StatusCached),
-			string(StatusUnanchored), string(StatusMelted)))
+		doc.Compare("8.2", "status", "status",
+			docs.Set(string(StatusAnchored), string(StatusShallow), string(StatusCached),
+				string(StatusUnanchored), string(StatusMelted)))
 		want := map[string]string{}
 		for r := RoleNone; r <= RoleOracle; r++ {
 			want[r.String()] = map[bool]string{true: "yes", false: "no"}[r.MayWrite()]
 		}
 		doc.Compare("9.1", "role", "may change the root", want)
-		doc.Compare("10.1", "trust", "trust", docs.Set(string(TrustNode), string(TrustSingle), string(TrustQuorum), string(TrustPinned)))
+		doc.Compare("10.1", "trust", "trust", docs.Set(string(TrustNode), string(TrustSingle),
+			string(TrustQuorum), string(TrustPinned)))
 	})
 	t.Run("errors", func(t *testing.T) {
 		want := map[string]string{}
@@ -98,7 +106,8 @@ func TestLineageDocument(t *testing.T) {
 // programLimits adds the limits of the interpreter, by the names of section 2.4.
 func programLimits(want map[string]string) {
 	d := clvm.DefaultLimits()
-	for name, n := range map[string]int64{"input": int64(d.Input), "nodes": int64(d.Nodes), "steps": d.Steps,
+	for name, n := range map[string]int64{"input": int64(d.Input), "nodes": int64(d.Nodes),
+		"steps": d.Steps,
 		"depth": int64(d.Depth), "bytes": d.Bytes, "integer": int64(d.Integer)} {
 		want[name] = strconv.FormatInt(n, 10)
 	}
@@ -150,9 +159,11 @@ func questionsDocument(t *testing.T, doc *docs.Doc) {
 // memoryDocument reads the file of a lineage by the types in the tables of 11.1.
 func memoryDocument(t *testing.T, doc *docs.Doc) {
 	text, n, program := "text", uint64(5), merkle.Hash{9}
-	s := &State{Store: auth.StoreID{1}, Coin: Coin{Parent: merkle.Hash{2}, PuzzleHash: merkle.Hash{3}, Amount: 1}, Inner: merkle.Hash{4},
+	s := &State{Store: auth.StoreID{1}, Coin: Coin{Parent: merkle.Hash{2}, PuzzleHash: merkle.Hash{3},
+		Amount: 1}, Inner: merkle.Hash{4},
 		Owner: merkle.Hash{5}, Delegates: []Delegate{{Role: RoleOracle, Puzzle: merkle.Hash{6}, Fee: 8}},
-		Metadata: Metadata{Label: &text, Description: &text, Bytes: &n, SizeProof: &text, Program: &program, SizeBucket: &n, Dropped: []string{"a", "b"}}}
+		Metadata: Metadata{Label: &text, Description: &text, Bytes: &n, SizeProof: &text,
+			Program: &program, SizeBucket: &n, Dropped: []string{"a", "b"}}}
 	l := &lineage{checked: time.Unix(77, 0)}
 	l.add(s, &CoinRecord{Confirmed: 3, Time: 4})
 	data, err := l.encode(Mainnet, s.Store, Block{})
@@ -221,7 +232,8 @@ func exampleDocument(doc *docs.Doc) {
 	}
 	store, owner, label, size := auth.StoreID(of(1)), of(2), "site", uint64(300)
 	m := Metadata{Root: of(3), Label: &label, Bytes: &size}
-	delegates := []Delegate{{Role: RoleWriter, Puzzle: of(4)}, {Role: RoleOracle, Puzzle: of(5), Fee: 1000}}
+	delegates := []Delegate{{Role: RoleWriter, Puzzle: of(4)},
+		{Role: RoleOracle, Puzzle: of(5), Fee: 1000}}
 	text, _ := clvm.Append(nil, m.node(), nil)
 	inner := InnerPuzzleHash(store, owner, delegates)
 	full := StorePuzzleHash(store, m, inner)

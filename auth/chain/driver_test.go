@@ -49,7 +49,8 @@ func TestDriver(t *testing.T) {
 // readScenarios runs a command and calls check with each scenario that it prints, until check
 // returns false. Then it kills the command, which may be writing more than a pipe takes, and
 // only then waits for it.
-func readScenarios(ctx context.Context, command func(context.Context) *exec.Cmd, check func(*scenario) bool) error {
+func readScenarios(ctx context.Context, command func(context.Context) *exec.Cmd,
+	check func(*scenario) bool) error {
 	ctx, kill := context.WithCancel(ctx)
 	defer kill()
 	cmd := command(ctx)

@@ -14,7 +14,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A village is a store on the chain, the server that serves it by the chain's word, and those who follow it.
+// A village is a store on the chain, the server that serves it by the chain's word, and those
+// who follow it.
 type village struct {
 	t        *testing.T
 	chain    *chaintest.Chain
@@ -24,13 +25,15 @@ type village struct {
 	client   *remote.Client
 }
 
-func newVillage(t *testing.T, owner *auth.Key, authority func(*chain.Resolver) server.Authority) *village {
+func newVillage(t *testing.T, owner *auth.Key,
+	authority func(*chain.Resolver) server.Authority) *village {
 	t.Helper()
 	v := &village{t: t, chain: newChain(t), stores: remotetest.NewStores(nil)}
 	v.store = v.chain.Mint(chain.Metadata{}, chaintest.Standard(owner.PublicKey()))
 	v.settle()
 	v.resolver = chain.NewResolver(v.chain, fresh())
-	origin := remotetest.NewOrigin(server.New(v.stores, &server.Options{Policy: server.TrustOnFirstUse{}, Authority: authority(v.resolver)}))
+	origin := remotetest.NewOrigin(server.New(v.stores,
+		&server.Options{Policy: server.TrustOnFirstUse{}, Authority: authority(v.resolver)}))
 	t.Cleanup(func() { origin.Close() })
 	var err error
 	if v.client, err = origin.Client(v.store.ID(), &remote.ClientOptions{Attempts: 1}); err != nil {
@@ -47,7 +50,8 @@ func (v *village) settle() { v.chain.Farm(32) }
 func (v *village) clone() *remotetest.Memory {
 	v.t.Helper()
 	m := remotetest.NewMemory(v.store.ID(), nil)
-	if _, err := remote.Clone(v.t.Context(), m, v.client, remote.Trust{Anchor: v.resolver}); err != nil {
+	if _, err := remote.Clone(v.t.Context(), m, v.client,
+		remote.Trust{Anchor: v.resolver}); err != nil {
 		v.t.Fatalf("clone: %v", err)
 	}
 	return m
@@ -89,12 +93,14 @@ func keys(n int) []*auth.Key {
 	return list
 }
 
-// TestChangingHands: a store that changes hands. Old clones pull on, the new owner's key is taken, and the former one
-// is refused from the depth at which the transfer is settled.
+// TestChangingHands: a store that changes hands. Old clones pull on, the new owner's key is
+// taken, and the former one is refused from the depth at which the transfer is settled.
 func TestChangingHands(t *testing.T) {
 	k := keys(2)
 	former, heir := k[0], k[1]
-	v := newVillage(t, former, func(r *chain.Resolver) server.Authority { return chain.OnChainKey{Resolver: r} })
+	v := newVillage(t, former, func(r *chain.Resolver) server.Authority {
+		return chain.OnChainKey{Resolver: r}
+	})
 
 	theirs := remotetest.NewMemory(v.store.ID(), nil) // the former owner's copy
 	one := v.commit(theirs, former, "one")
@@ -136,15 +142,19 @@ func TestChangingHands(t *testing.T) {
 	if head, err := old.Head(t.Context()); err != nil || head.Root != two {
 		t.Errorf("after a pull from the former owner: head %+v, %v, want root %v", head, err, two)
 	}
-	if report, err := remote.Clone(t.Context(), remotetest.NewMemory(v.store.ID(), nil), client, remote.Trust{Anchor: v.resolver}); err == nil && report.Root != two {
+	if report, err := remote.Clone(t.Context(), remotetest.NewMemory(v.store.ID(), nil), client,
+		remote.Trust{Anchor: v.resolver}); err == nil && report.Root != two {
 		t.Errorf("cloned from the former owner: %+v, want root %v or a refusal", report, two)
 	}
 }
 
-// TestFormerKeyUntilSettled: a transfer that is not settled takes nothing from the former owner yet, for it may vanish.
+// TestFormerKeyUntilSettled: a transfer that is not settled takes nothing from the former owner
+// yet, for it may vanish.
 func TestFormerKeyUntilSettled(t *testing.T) {
 	k := keys(2)
-	v := newVillage(t, k[0], func(r *chain.Resolver) server.Authority { return chain.OnChainKey{Resolver: r} })
+	v := newVillage(t, k[0], func(r *chain.Resolver) server.Authority {
+		return chain.OnChainKey{Resolver: r}
+	})
 	copied := remotetest.NewMemory(v.store.ID(), nil)
 	v.commit(copied, k[0], "zero")
 	v.push("first", copied, false, nil)
@@ -159,11 +169,14 @@ func TestFormerKeyUntilSettled(t *testing.T) {
 	v.push("32 blocks deep", copied, false, auth.ErrForbidden)
 }
 
-// TestWriters: a writer is gained and lost. The writer's key signs, old clones pull on, and the owner's key does after it.
+// TestWriters: a writer is gained and lost. The writer's key signs, old clones pull on, and the
+// owner's key does after it.
 func TestWriters(t *testing.T) {
 	k := keys(2)
 	owner, deploy := k[0], k[1]
-	v := newVillage(t, owner, func(r *chain.Resolver) server.Authority { return chain.OnChainKey{Resolver: r} })
+	v := newVillage(t, owner, func(r *chain.Resolver) server.Authority {
+		return chain.OnChainKey{Resolver: r}
+	})
 	writer := chaintest.Writer(chaintest.Standard(deploy.PublicKey()))
 
 	origin := remotetest.NewMemory(v.store.ID(), nil)
@@ -196,10 +209,13 @@ func TestWriters(t *testing.T) {
 	v.pull("an old clone, at the end", old, three)
 }
 
-// TestTipRoot: where the root on the chain is the authority, whoever brings it is let in, and nothing else is.
+// TestTipRoot: where the root on the chain is the authority, whoever brings it is let in, and
+// nothing else is.
 func TestTipRoot(t *testing.T) {
 	k := keys(2)
-	v := newVillage(t, k[0], func(r *chain.Resolver) server.Authority { return chain.TipRoot{Resolver: r} })
+	v := newVillage(t, k[0], func(r *chain.Resolver) server.Authority {
+		return chain.TipRoot{Resolver: r}
+	})
 	local := remotetest.NewMemory(v.store.ID(), nil)
 	one := v.commit(local, k[0], "one")
 	v.push("not on the chain", local, false, auth.ErrForbidden)
@@ -212,7 +228,8 @@ func TestTipRoot(t *testing.T) {
 	v.store.Update(two)
 	v.settle()
 	v.push("another key with the root of the chain", local, false, nil)
-	if head, err := v.clone().Head(t.Context()); err != nil || head.Root != two || head.PublicKey != k[1].PublicKey() {
+	if head, err := v.clone().Head(t.Context()); err != nil || head.Root != two ||
+		head.PublicKey != k[1].PublicKey() {
 		t.Errorf("cloned %+v, %v", head, err)
 	}
 }

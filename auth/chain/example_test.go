@@ -13,8 +13,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A store is read from a host that speaks the RPC of a full node. Here that is a chain in memory; a program names
-// https://api.coinset.org or its own node in its place.
+// A store is read from a host that speaks the RPC of a full node. Here that is a chain in
+// memory; a program names https://api.coinset.org or its own node in its place.
 func Example() {
 	ctx := context.Background()
 	blocks := chaintest.New(nil)
@@ -100,7 +100,9 @@ func ExampleNewQuorum() {
 
 // An address is a puzzle hash that people can copy.
 func ExampleParseAddress() {
-	prefix, puzzle, err := chain.ParseAddress("xch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qv6pk3y") // DIG's treasury
+	// DIG's treasury
+	prefix, puzzle,
+		err := chain.ParseAddress("xch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qv6pk3y")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -108,10 +110,9 @@ func ExampleParseAddress() {
 	fmt.Println(chain.Address(chain.PrefixTestnet, puzzle))
 	_, _, err = chain.ParseAddress("xch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qv6pk3z")
 	fmt.Println(err)
-	// Output:
-	// xch ec7c304708c7d59c078d5ae098d0dea004decf47fa1cafebb266c10ad6466ce8
-	// txch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qpaxqsh
-	// parse address "xch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qv6pk3z": checksum does not match
+	// Output: xch ec7c304708c7d59c078d5ae098d0dea004decf47fa1cafebb266c10ad6466ce8
+	// txch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qpaxqsh parse address
+	// "xch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qv6pk3z": checksum does not match
 }
 
 // A root that is known by other means stands for the chain.

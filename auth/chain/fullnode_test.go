@@ -33,19 +33,22 @@ func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	a := new(authority)
 	a.cert, a.key = issue(t, nil, &x509.Certificate{
-		Subject: pkix.Name{CommonName: "Chia CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: "Chia CA"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign,
 	})
 	return a
 }
 
 // issue makes a certificate by a, or by itself.
-func issue(t *testing.T, a *authority, template *x509.Certificate) (*x509.Certificate, *ecdsa.PrivateKey) {
+func issue(t *testing.T, a *authority, template *x509.Certificate) (*x509.Certificate,
+	*ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template.SerialNumber, template.NotBefore, template.NotAfter = big.NewInt(time.Now().UnixNano()), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	template.SerialNumber, template.NotBefore, template.NotAfter = big.NewInt(time.Now().UnixNano()),
+		time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	by := &authority{template, key}
 	if a != nil {
 		by = a
@@ -72,7 +75,8 @@ func (a *authority) leaf(t *testing.T, name string) (tls.Certificate, []byte, []
 	if err != nil {
 		t.Fatal(err)
 	}
-	crt, k := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+	crt, k := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+		Bytes: cert.Raw}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	pair, err := tls.X509KeyPair(crt, k)
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +115,8 @@ func TestFullNode(t *testing.T) {
 		clients.AddCert(mine.cert)
 		srv := httptest.NewUnstartedServer(c.Handler(nil))
 		srv.Config.ErrorLog = log.New(io.Discard, "", 0)
-		srv.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients, MaxVersion: version}
+		srv.TLS = &tls.Config{Certificates: []tls.Certificate{pair},
+			ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients, MaxVersion: version}
 		srv.StartTLS()
 		t.Cleanup(srv.Close)
 		return srv.URL
@@ -131,7 +136,8 @@ func TestFullNode(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tries := 0
-			r, err := chain.NewFullNode(tt.url, tt.root, &chain.RPCOptions{OnRetry: func(error, time.Duration) { tries++ }})
+			r, err := chain.NewFullNode(tt.url, tt.root,
+				&chain.RPCOptions{OnRetry: func(error, time.Duration) { tries++ }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +160,8 @@ func TestFullNode(t *testing.T) {
 	if _, err := chain.NewFullNode("", t.TempDir(), nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("an empty directory: %v, want fs.ErrNotExist", err)
 	}
-	if _, err := chain.NewRPC("https://localhost", &chain.RPCOptions{TLS: &tls.Config{InsecureSkipVerify: true}}); err == nil {
+	if _, err := chain.NewRPC("https://localhost",
+		&chain.RPCOptions{TLS: &tls.Config{InsecureSkipVerify: true}}); err == nil {
 		t.Error("a source that verifies nothing was made")
 	}
 }

@@ -33,21 +33,24 @@ func bytesOf(digits string) []byte {
 	return b
 }
 
-// FuzzNext: a spend of any inner puzzle, with any metadata and solution, is refused with a reason or
-// read as the network reads it: wherever running the whole puzzle with the whole solution has a value, the odd
-// coin in it is the one that was computed by the rules of the layers.
+// FuzzNext: a spend of any inner puzzle, with any metadata and solution, is refused with a
+// reason or read as the network reads it: wherever running the whole puzzle with the whole
+// solution has a value, the odd coin in it is the one that was computed by the rules of the
+// layers.
 func FuzzNext(f *testing.F) {
 	zeroRoot := "ffa0" + hex.EncodeToString(make([]byte, 32)) + "80"
 	newRoot := "ffa0" + hex.EncodeToString(make([]byte, 31)) + "0180"
 	guard := clvm.Int(11).TreeHash()
 	create := "ff33ffa0" + hex.EncodeToString(guard[:]) + "ff0180"
 	update := "ff81e8ff0bffffff" + newRoot + "ffa0" + hex.EncodeToString(guard[:]) + "80ff808080"
-	for _, inner := range []string{"01", "ff01ff" + create + "80", "ff01ff" + update + "ff" + create + "80", "ff01ff" + create + "ff" + update + "80"} {
+	for _, inner := range []string{"01", "ff01ff" + create + "80", "ff01ff" + update + "ff" + create +
+		"80", "ff01ff" + create + "ff" + update + "80"} {
 		f.Add(bytesOf(inner), bytesOf(zeroRoot), bytesOf("80"))
 	}
 	f.Add(bytesOf("01"), bytesOf(zeroRoot), bytesOf("ff"+create+"80"))
 	f.Add(bytesOf("01"), bytesOf(zeroRoot), bytesOf("ff"+update+"ff"+create+"80"))
-	f.Add(bytesOf("01"), bytesOf("ffa0"+hex.EncodeToString(make([]byte, 32))+"ffff6c826869ffff622a80"), bytesOf("ff"+create+"80"))
+	f.Add(bytesOf("01"), bytesOf("ffa0"+hex.EncodeToString(make([]byte, 32))+"ffff6c826869ffff622a80"),
+		bytesOf("ff"+create+"80"))
 
 	s := chaintest.New(nil).Mint(chain.Metadata{}, chaintest.Anyone(1))
 	id := s.ID()
@@ -78,7 +81,8 @@ func FuzzNext(f *testing.F) {
 		if err != nil {
 			return // it shares too much to be written out
 		}
-		sp := &chain.CoinSpend{Coin: chain.Coin{Parent: parent, PuzzleHash: program.TreeHash(), Amount: 1}, Puzzle: puzzle, Solution: text}
+		sp := &chain.CoinSpend{Coin: chain.Coin{Parent: parent, PuzzleHash: program.TreeHash(),
+			Amount: 1}, Puzzle: puzzle, Solution: text}
 		next, err := chain.FromSpend(t.Context(), id, sp)
 		if err != nil {
 			if !ofThisPackage(err) {
@@ -101,7 +105,8 @@ func FuzzNext(f *testing.F) {
 			amount, isAmount := items[2].Uint64()
 			if op == "\x33" && isHash && isAmount && amount%2 == 1 {
 				found++
-				if made := (chain.Coin{Parent: sp.Coin.ID(), PuzzleHash: ph, Amount: amount}); made != next.Coin {
+				if made := (chain.Coin{Parent: sp.Coin.ID(), PuzzleHash: ph,
+					Amount: amount}); made != next.Coin {
 					t.Fatalf("run as a whole it makes %+v, read it makes %+v", made, next.Coin)
 				}
 			}
@@ -112,7 +117,8 @@ func FuzzNext(f *testing.F) {
 	})
 }
 
-// addPieces adds what a spend is made of to the seeds of FuzzNext: inner puzzle, metadata and inner solution.
+// addPieces adds what a spend is made of to the seeds of FuzzNext: inner puzzle, metadata and
+// inner solution.
 func addPieces(f *testing.F, sp *chain.CoinSpend) {
 	program, err := clvm.Parse(sp.Puzzle, nil)
 	if err != nil {
@@ -135,12 +141,13 @@ func addPieces(f *testing.F, sp *chain.CoinSpend) {
 	f.Add(texts[0], texts[1], texts[2])
 }
 
-// FuzzLaunch: whatever a launcher's solution says, it is refused with a reason, or it is a store that
-// the rest of the package takes for one.
+// FuzzLaunch: whatever a launcher's solution says, it is refused with a reason, or it is a
+// store that the rest of the package takes for one.
 func FuzzLaunch(f *testing.F) {
 	c := chaintest.New(nil)
 	owner := chaintest.Anyone(1)
-	s := c.Mint(chain.Metadata{Root: merkle.Sum([]byte("one"))}, owner, chaintest.Writer(chaintest.Anyone(2)))
+	s := c.Mint(chain.Metadata{Root: merkle.Sum([]byte("one"))}, owner,
+		chaintest.Writer(chaintest.Anyone(2)))
 	record, err := c.CoinRecord(context.Background(), merkle.Hash(s.ID()))
 	if err != nil {
 		f.Fatal(err)
@@ -158,13 +165,15 @@ func FuzzLaunch(f *testing.F) {
 			}
 			return
 		}
-		if state.Generation != 0 || state.Coin.Parent != record.Coin.ID() || state.Coin.Amount%2 == 0 || state.By != chain.RoleNone {
+		if state.Generation != 0 || state.Coin.Parent != record.Coin.ID() || state.Coin.Amount%2 == 0 ||
+			state.By != chain.RoleNone {
 			t.Fatalf("%+v is no first state", state)
 		}
 	})
 }
 
-// FuzzSearch: whatever is searched, and for whatever child, the answer is a reason or a state of that child.
+// FuzzSearch: whatever is searched, and for whatever child, the answer is a reason or a state
+// of that child.
 func FuzzSearch(f *testing.F) {
 	c := chaintest.New(nil)
 	s := c.Mint(chain.Metadata{}, chaintest.Opaque(1))

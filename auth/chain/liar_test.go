@@ -24,8 +24,8 @@ var sentinels = []error{
 	chain.ErrStoreNotFound, chain.ErrNotMinted, chain.ErrNotDataStore, chain.ErrInvalidSpend, chain.ErrUpdaterChanged,
 }
 
-// TestLiars alters every member of every answer of an honest host in turn, in several ways. Either the lie is found out,
-// with an error that names the host, or it makes no difference.
+// TestLiars alters every member of every answer of an honest host in turn, in several ways.
+// Either the lie is found out, with an error that names the host, or it makes no difference.
 func TestLiars(t *testing.T) {
 	c := newChain(t)
 	writer := chaintest.Writer(chaintest.Anyone(2))
@@ -55,7 +55,10 @@ func TestLiars(t *testing.T) {
 		return answer
 	}
 	var alter atomic.Pointer[func(string, []byte) []byte]
-	rpc := rpcTo(t, c.Handler(&chaintest.HandlerOptions{Alter: func(method string, answer []byte) []byte { return (*alter.Load())(method, answer) }}), once())
+	rpc := rpcTo(t, c.Handler(&chaintest.HandlerOptions{Alter: func(method string,
+		answer []byte) []byte {
+		return (*alter.Load())(method, answer)
+	}}), once())
 	for name, hints := range map[string]bool{"with hints": true, "without hints": false} {
 		t.Run(name, func(t *testing.T) {
 			if !hints {
@@ -65,7 +68,8 @@ func TestLiars(t *testing.T) {
 			if !hints {
 				source = named{bare{rpc}, rpc}
 			}
-			ask := func(how func(string, []byte) []byte) (lineage []merkle.Hash, now merkle.Hash, errs []error) {
+			ask := func(how func(string, []byte) []byte) (lineage []merkle.Hash, now merkle.Hash,
+				errs []error) {
 				alter.Store(&how)
 				lineage, err := chain.NewResolver(source, fresh()).Lineage(t.Context(), s.ID())
 				errs = append(errs, err)
@@ -73,11 +77,14 @@ func TestLiars(t *testing.T) {
 				return lineage, now, append(errs, err)
 			}
 			clear(seen)
-			if lineage, now, errs := ask(collect); !slices.Equal(lineage, want) || now != root(3) || errors.Join(errs...) != nil {
+			if lineage, now, errs := ask(collect); !slices.Equal(lineage, want) || now != root(3) ||
+				errors.Join(errs...) != nil {
 				t.Fatalf("an honest host: %v, %v, %v", lineage, now, errs)
 			}
 			found := 0
-			for _, l := range slices.SortedFunc(maps.Keys(seen), func(a, b lie) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }) {
+			for _, l := range slices.SortedFunc(maps.Keys(seen), func(a, b lie) int {
+				return strings.Compare(fmt.Sprint(a), fmt.Sprint(b))
+			}) {
 				lineage, now, errs := ask(func(method string, answer []byte) []byte {
 					if method != l.method {
 						return answer
@@ -229,7 +236,8 @@ func TestLiarsConsistent(t *testing.T) {
 			c, s := minted(t, 2)
 			tt.make(c, s)
 			for _, source := range []chain.Source{c, bare{c}} {
-				if got, err := chain.NewResolver(source, fresh()).CurrentRoot(t.Context(), s.ID()); !errors.Is(err, tt.want) {
+				if got, err := chain.NewResolver(source, fresh()).CurrentRoot(t.Context(),
+					s.ID()); !errors.Is(err, tt.want) {
 					t.Errorf("%v, %v, want %v", got, err, tt.want)
 				}
 			}
@@ -241,7 +249,8 @@ func TestLiarsConsistent(t *testing.T) {
 	for i := range 5 {
 		other := c.Mint(chain.Metadata{Root: root(9)}, chaintest.Anyone(10+i))
 		sp := other.Solve(nil, chaintest.CreateCoin(chaintest.Anyone(1).Hash(), 1))
-		c.Spend(sp, []chain.Coin{{Parent: other.Coin().ID(), PuzzleHash: s.Coin().PuzzleHash, Amount: 1}}, &hint)
+		c.Spend(sp, []chain.Coin{{Parent: other.Coin().ID(), PuzzleHash: s.Coin().PuzzleHash, Amount: 1}},
+			&hint)
 	}
 	for what, ask := range map[string]func(*chain.Resolver) (merkle.Hash, error){
 		"tip": func(r *chain.Resolver) (merkle.Hash, error) { return r.CurrentRoot(t.Context(), s.ID()) },
@@ -261,7 +270,8 @@ func TestLiarsHeights(t *testing.T) {
 	c, s := minted(t, 2)
 	future := future{c}
 	for _, source := range []chain.Source{future, bare{future}} {
-		if got, err := chain.NewResolver(source, fresh()).CurrentRoot(t.Context(), s.ID()); !errors.Is(err, chain.ErrSourceInvalid) {
+		if got, err := chain.NewResolver(source, fresh()).CurrentRoot(t.Context(),
+			s.ID()); !errors.Is(err, chain.ErrSourceInvalid) {
 			t.Errorf("%v, %v, want ErrSourceInvalid", got, err)
 		}
 	}

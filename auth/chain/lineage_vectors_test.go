@@ -78,14 +78,17 @@ func (sc *scenario) check(t *testing.T) {
 			t.Fatalf("step %d, %s: %v", i, st.Op, err)
 		}
 		want := st.Expect
-		if next.Coin != want.Coin.coin() || next.CoinID() != want.ID || next.Store != want.Launcher || next.Generation != i {
-			t.Errorf("step %d, %s: coin %+v, generation %d; want %+v", i, st.Op, next.Coin, next.Generation, want.Coin.coin())
+		if next.Coin != want.Coin.coin() || next.CoinID() != want.ID || next.Store != want.Launcher ||
+			next.Generation != i {
+			t.Errorf("step %d, %s: coin %+v, generation %d; want %+v", i, st.Op, next.Coin, next.Generation,
+				want.Coin.coin())
 		}
 		if d := cmp.Diff(want.Metadata.metadata(), next.Metadata); d != "" {
 			t.Errorf("step %d, %s: metadata (-want +got)\n%s", i, st.Op, d)
 		}
 		if !next.OwnerKnown || next.Owner != want.Owner {
-			t.Errorf("step %d, %s: owner %v, known %v, want %v", i, st.Op, next.Owner, next.OwnerKnown, want.Owner)
+			t.Errorf("step %d, %s: owner %v, known %v, want %v", i, st.Op, next.Owner, next.OwnerKnown,
+				want.Owner)
 		}
 		if d := cmp.Diff(delegates(t, want.Delegates), next.Delegates); d != "" || !next.DelegatesKnown {
 			t.Errorf("step %d, %s: delegates known %v (-want +got)\n%s", i, st.Op, next.DelegatesKnown, d)
@@ -93,12 +96,14 @@ func (sc *scenario) check(t *testing.T) {
 		if next.By != spenders()[st.Op] {
 			t.Errorf("step %d, %s: spent by %v", i, st.Op, next.By)
 		}
-		if got := chain.StorePuzzleHash(sc.Launcher, next.Metadata, next.Inner); got != next.Coin.PuzzleHash {
+		if got := chain.StorePuzzleHash(sc.Launcher, next.Metadata,
+			next.Inner); got != next.Coin.PuzzleHash {
 			t.Errorf("step %d, %s: puzzle %v of its parts, want %v", i, st.Op, got, next.Coin.PuzzleHash)
 		}
 		if i > 0 { // what the spend alone shows is the same, save what came before it
 			alone, err := chain.FromSpend(t.Context(), sc.Launcher, sp)
-			if err != nil || alone.Coin != next.Coin || alone.Owner != next.Owner || !alone.OwnerKnown || alone.Generation != -1 {
+			if err != nil || alone.Coin != next.Coin || alone.Owner != next.Owner || !alone.OwnerKnown ||
+				alone.Generation != -1 {
 				t.Errorf("step %d, %s: from the spend alone: %+v, %v", i, st.Op, alone, err)
 			}
 			searched, err := state.Search(t.Context(), sp, next.Coin)
@@ -109,7 +114,8 @@ func (sc *scenario) check(t *testing.T) {
 		state = next
 	}
 	if sc.Invalid != nil {
-		if _, err := state.Next(t.Context(), sc.Invalid.Spend.spend()); !errors.Is(err, chain.ErrSourceInvalid) {
+		if _, err := state.Next(t.Context(), sc.Invalid.Spend.spend()); !errors.Is(err,
+			chain.ErrSourceInvalid) {
 			t.Errorf("%s: %v, want ErrSourceInvalid", sc.Invalid.Why, err)
 		}
 	}
@@ -159,7 +165,8 @@ func TestVectorsLegacy(t *testing.T) {
 		if sp.Coin.ID() != c.ID {
 			t.Errorf("coin %v, want %v", sp.Coin.ID(), c.ID)
 		}
-		if got := chain.StorePuzzleHash(c.Launcher, chain.Metadata{Root: c.Root}, c.Inner); got != sp.Coin.PuzzleHash {
+		if got := chain.StorePuzzleHash(c.Launcher, chain.Metadata{Root: c.Root},
+			c.Inner); got != sp.Coin.PuzzleHash {
 			t.Errorf("coin %v: puzzle %v, want %v", c.ID, got, sp.Coin.PuzzleHash)
 		}
 		got, err := chain.FromSpend(t.Context(), c.Launcher, sp)
@@ -168,7 +175,8 @@ func TestVectorsLegacy(t *testing.T) {
 			continue
 		}
 		want := c.Expect
-		if got.CoinID() != want.ID || got.Coin.PuzzleHash != want.PuzzleHash || got.Coin.Amount != want.Amount || got.Root() != want.Root || got.Owner != want.Owner {
+		if got.CoinID() != want.ID || got.Coin.PuzzleHash != want.PuzzleHash ||
+			got.Coin.Amount != want.Amount || got.Root() != want.Root || got.Owner != want.Owner {
 			t.Errorf("coin %v: made %+v, want %+v", c.ID, got, want)
 		}
 	}
@@ -208,10 +216,12 @@ func TestVectorsMint(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Root() != c.Expect.Root || got.Coin.PuzzleHash != c.Expect.Eve || c.Spend.Coin.coin().Parent != c.Expect.Parent || got.Owner != c.Owner || !got.OwnerKnown {
+		if got.Root() != c.Expect.Root || got.Coin.PuzzleHash != c.Expect.Eve ||
+			c.Spend.Coin.coin().Parent != c.Expect.Parent || got.Owner != c.Owner || !got.OwnerKnown {
 			t.Errorf("launched %+v, want %+v", got, c.Expect)
 		}
-		if memos := []merkle.Hash{chain.OwnerHint(c.Owner), chain.LauncherHint()}; !cmp.Equal(memos, c.Expect.Memos) {
+		if memos := []merkle.Hash{chain.OwnerHint(c.Owner), chain.LauncherHint()}; !cmp.Equal(memos,
+			c.Expect.Memos) {
 			t.Errorf("hints %v, want %v", memos, c.Expect.Memos)
 		}
 	}

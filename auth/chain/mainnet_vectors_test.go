@@ -52,7 +52,8 @@ func TestVectorsMainnet(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", sp.Op, err)
 			}
-			if state.Root() != sp.Expect.Root || state.CoinID() != sp.Expect.ID || sp.Expect.Inner != nil && state.Inner != *sp.Expect.Inner {
+			if state.Root() != sp.Expect.Root || state.CoinID() != sp.Expect.ID ||
+				sp.Expect.Inner != nil && state.Inner != *sp.Expect.Inner {
 				t.Errorf("%s: %+v, want %+v", sp.Op, state, sp.Expect)
 			}
 			coins[sp.Coin.coin().ID()], coins[state.CoinID()] = sp.Coin.coin(), state.Coin
@@ -68,7 +69,8 @@ func TestVectorsMainnet(t *testing.T) {
 			if !ok || rec.Spent != (rec.SpentAt > 0) {
 				t.Fatalf("record of coin %v: %+v", rec.ID, rec)
 			}
-			source.Add(chain.CoinRecord{Coin: coin, Confirmed: confirmed, Spent: rec.SpentAt}, merkle.Hash(s.Store))
+			source.Add(chain.CoinRecord{Coin: coin, Confirmed: confirmed, Spent: rec.SpentAt},
+				merkle.Hash(s.Store))
 			spentAt[rec.ID] = rec.SpentAt
 			confirmed = max(confirmed, rec.SpentAt) // each is made where the one before it is spent
 		}
@@ -78,11 +80,13 @@ func TestVectorsMainnet(t *testing.T) {
 		source.Grow(chain.Block{Height: confirmed + 100})
 		r := chain.NewResolver(source, &chain.Options{Network: s.Network, MaxSkew: -1})
 		tip, err := r.Tip(t.Context(), s.Store)
-		if err != nil || tip.CoinID() != s.Tip || tip.Root() != s.Root || tip.Status != chain.StatusAnchored || !tip.OwnerKnown {
+		if err != nil || tip.CoinID() != s.Tip || tip.Root() != s.Root ||
+			tip.Status != chain.StatusAnchored || !tip.OwnerKnown {
 			t.Errorf("tip %+v, %v, want coin %v with root %v", tip, err, s.Tip, s.Root)
 		}
 		history, err := r.History(t.Context(), s.Store)
-		if err != nil || len(history) != len(s.Spends) || history[0].CoinID != s.Eve || history[len(history)-1].CoinID != s.Tip || !history[0].Root.IsZero() {
+		if err != nil || len(history) != len(s.Spends) || history[0].CoinID != s.Eve ||
+			history[len(history)-1].CoinID != s.Tip || !history[0].Root.IsZero() {
 			t.Errorf("history %+v, %v", history, err)
 		}
 	}

@@ -41,11 +41,17 @@ func FuzzRPC(f *testing.F) {
 	for _, seed := range vectors.Seeds(f, "chain-rpc.json") {
 		f.Add(string(seed))
 	}
-	f.Add(`{"success":true,"coin_record":{"coin":{"parent_coin_info":"` + sixty4 + `","puzzle_hash":"` + sixty4 + `","amount":1},"confirmed_block_index":1,"spent_block_index":0,"spent":false}}`)
-	f.Add(`{"success":true,"coin_records":[{"coin":{"parent_coin_info":"` + sixty4 + `","puzzle_hash":"` + sixty4 + `","amount":1},"confirmed_block_index":1,"spent_block_index":0}]}`)
-	f.Add(`{"success":true,"coin_solution":{"coin":{"parent_coin_info":"` + sixty4 + `","puzzle_hash":"` + sixty4 + `","amount":1},"puzzle_reveal":"80","solution":"0x80"}}`)
-	f.Add(`{"success":true,"block_record":{"height":1,"header_hash":"` + sixty4 + `","timestamp":null}}`)
-	f.Add(`{"success":true,"blockchain_state":{"peak":{"height":1,"header_hash":"` + sixty4 + `"},"sync":{"synced":true}},"network_name":"mainnet"}`)
+	f.Add(`{"success":true,"coin_record":{"coin":{"parent_coin_info":"` + sixty4 +
+		`","puzzle_hash":"` + sixty4 +
+		`","amount":1},"confirmed_block_index":1,"spent_block_index":0,"spent":false}}`)
+	f.Add(`{"success":true,"coin_records":[{"coin":{"parent_coin_info":"` + sixty4 +
+		`","puzzle_hash":"` + sixty4 + `","amount":1},"confirmed_block_index":1,"spent_block_index":0}]}`)
+	f.Add(`{"success":true,"coin_solution":{"coin":{"parent_coin_info":"` + sixty4 +
+		`","puzzle_hash":"` + sixty4 + `","amount":1},"puzzle_reveal":"80","solution":"0x80"}}`)
+	f.Add(`{"success":true,"block_record":{"height":1,"header_hash":"` + sixty4 +
+		`","timestamp":null}}`)
+	f.Add(`{"success":true,"blockchain_state":{"peak":{"height":1,"header_hash":"` + sixty4 +
+		`"},"sync":{"synced":true}},"network_name":"mainnet"}`)
 	var answer atomic.Pointer[string]
 	o := once()
 	o.Dial = piped(f, roundTrip(func() string { return *answer.Load() }))
@@ -66,14 +72,16 @@ func FuzzRPC(f *testing.F) {
 			func() (bool, error) { v, err := r.ByHint(ctx, merkle.Hash{}, true); return v != nil, err },
 		} {
 			found, err := ask()
-			if err != nil && (found || !errors.Is(err, chain.ErrMalformed) && !errors.Is(err, chain.ErrUnavailable) && !errors.Is(err, chain.ErrTooLarge)) {
+			if err != nil && (found || !errors.Is(err, chain.ErrMalformed) &&
+				!errors.Is(err, chain.ErrUnavailable) && !errors.Is(err, chain.ErrTooLarge)) {
 				t.Errorf("%v with an answer: %v", err, found)
 			}
 		}
 	})
 }
 
-// What a memory gives back may be anything: it does not crash a resolver. (That it is true is not checked: it is ours.)
+// What a memory gives back may be anything: it does not crash a resolver. (That it is true is
+// not checked: it is ours.)
 func FuzzMemory(f *testing.F) {
 	c, s := minted(f, 3)
 	dir := f.TempDir()

@@ -15,7 +15,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A party is one source of a quorum: a chain, with a name, and what is wrong with it. A nil function changes nothing.
+// A party is one source of a quorum: a chain, with a name, and what is wrong with it. A nil
+// function changes nothing.
 type party struct {
 	*chaintest.Chain
 	name    string
@@ -45,7 +46,8 @@ func (p *party) CoinRecord(ctx context.Context, id merkle.Hash) (*chain.CoinReco
 	return alter(v, err, p.down, p.record)
 }
 
-func (p *party) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (*chain.CoinSpend, error) {
+func (p *party) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (*chain.CoinSpend,
+	error) {
 	v, err := p.Chain.CoinSpend(ctx, id, height)
 	return alter(v, err, p.down, p.spend)
 }
@@ -60,12 +62,14 @@ func (p *party) BlockAt(ctx context.Context, height uint32) (*chain.Block, error
 	return alter(v, err, p.down, p.block)
 }
 
-func (p *party) ByHint(ctx context.Context, hint merkle.Hash, spent bool) ([]chain.CoinRecord, error) {
+func (p *party) ByHint(ctx context.Context, hint merkle.Hash, spent bool) ([]chain.CoinRecord,
+	error) {
 	v, err := p.Chain.ByHint(ctx, hint, spent)
 	return alter(v, err, p.down, p.list)
 }
 
-func (p *party) ByPuzzleHash(ctx context.Context, puzzleHash merkle.Hash, spent bool) ([]chain.CoinRecord, error) {
+func (p *party) ByPuzzleHash(ctx context.Context, puzzleHash merkle.Hash,
+	spent bool) ([]chain.CoinRecord, error) {
 	v, err := p.Chain.ByPuzzleHash(ctx, puzzleHash, spent)
 	return alter(v, err, p.down, p.list)
 }
@@ -83,10 +87,13 @@ func (p *party) Network(ctx context.Context) (string, error) {
 	return alter(v, err, p.down, nil)
 }
 
-// alike is a chain with one store of three generations and n blocks above them. Every one is the same.
+// alike is a chain with one store of three generations and n blocks above them. Every one is
+// the same.
 func alike(n int) (*chaintest.Chain, *chaintest.Store) {
 	now := time.Now()
-	c := chaintest.New(&chaintest.Options{Network: chain.Mainnet, Now: func() time.Time { return now.Truncate(time.Hour) }})
+	c := chaintest.New(&chaintest.Options{Network: chain.Mainnet, Now: func() time.Time {
+		return now.Truncate(time.Hour)
+	}})
 	s := c.Mint(chain.Metadata{}, chaintest.Anyone(1))
 	for i := 1; i <= 2; i++ {
 		s.Update(root(i))
@@ -123,8 +130,8 @@ func quorum(t *testing.T, parties []*party, o *chain.QuorumOptions) *chain.Quoru
 // unhurried are options of a resolver that does not look at the clock.
 func unhurried() *chain.Options { return &chain.Options{TipAge: -1, MaxSkew: -1} }
 
-// lies are what can be wrong with a source. Each is noticed where a majority says otherwise, and the
-// majority is believed.
+// lies are what can be wrong with a source. Each is noticed where a majority says otherwise,
+// and the majority is believed.
 func lies() map[string]func(*party) {
 	otherHash := func(h merkle.Hash) merkle.Hash { h[3] ^= 1; return h }
 	record := func(f func(*chain.CoinRecord)) func(*party) {
@@ -249,25 +256,30 @@ func TestQuorumLag(t *testing.T) {
 	near, s := alike(10)
 	ahead, _ := alike(12)
 	behind, _ := alike(6)
-	a, b, c := &party{Chain: near, name: "a"}, &party{Chain: ahead, name: "b"}, &party{Chain: behind, name: "c"}
+	a, b, c := &party{Chain: near, name: "a"}, &party{Chain: ahead, name: "b"}, &party{Chain: behind,
+		name: "c"}
 	c.record = func(*chain.CoinRecord) *chain.CoinRecord { return nil }
 	q := quorum(t, []*party{a, b, c}, nil)
 	peak, err := q.Peak(t.Context())
 	if err != nil || peak.Height != near.Height()-2 {
-		t.Fatalf("peak %+v, %v, want height %d: two below the lower of the two that are near", peak, err, near.Height()-2)
+		t.Fatalf("peak %+v, %v, want height %d: two below the lower of the two that are near", peak, err,
+			near.Height()-2)
 	}
 	if b, err := q.BlockAt(t.Context(), near.Height()); b != nil || err != nil {
 		t.Errorf("a block above the height of comparison: %+v, %v", b, err)
 	}
-	if got, err := chain.NewResolver(q, unhurried()).CurrentRoot(t.Context(), s.ID()); err != nil || got != root(2) {
+	if got, err := chain.NewResolver(q, unhurried()).CurrentRoot(t.Context(), s.ID()); err != nil ||
+		got != root(2) {
 		t.Errorf("root %v, %v", got, err)
 	}
 	// With b down, c is not far behind the best any more.
 	b.down = chain.ErrUnavailable
-	if peak, err := quorum(t, []*party{a, b, c}, &chain.QuorumOptions{Lag: 4}).Peak(t.Context()); err != nil || peak.Height != behind.Height()-2 {
+	if peak, err := quorum(t, []*party{a, b, c},
+		&chain.QuorumOptions{Lag: 4}).Peak(t.Context()); err != nil || peak.Height != behind.Height()-2 {
 		t.Errorf("peak %+v, %v, want height %d", peak, err, behind.Height()-2)
 	}
-	if _, err := quorum(t, []*party{a, b, c}, nil).Peak(t.Context()); !errors.Is(err, chain.ErrUnavailable) {
+	if _, err := quorum(t, []*party{a, b, c}, nil).Peak(t.Context()); !errors.Is(err,
+		chain.ErrUnavailable) {
 		t.Errorf("one of three is down and one far behind: %v, want ErrUnavailable", err)
 	}
 }
@@ -286,7 +298,8 @@ func TestQuorumPending(t *testing.T) {
 		t.Fatal(err)
 	}
 	if tip.Root() != root(2) || tip.PendingHeight != three[0].Height() {
-		t.Errorf("root %v, pending at %d; want %v, and the update pending at %d", tip.Root(), tip.PendingHeight, root(2), three[0].Height())
+		t.Errorf("root %v, pending at %d; want %v, and the update pending at %d", tip.Root(),
+			tip.PendingHeight, root(2), three[0].Height())
 	}
 	for _, p := range three {
 		p.Farm(2)
@@ -302,11 +315,13 @@ func TestQuorumLists(t *testing.T) {
 	three, s := parties(t)
 	q := quorum(t, three, nil)
 	r := chain.NewResolver(q, unhurried())
-	if b, err := r.Balance(t.Context(), at, merkle.Hash{}); err != nil || b != (chain.Balance{Amount: 12, Coins: 1, Verified: true}) {
+	if b, err := r.Balance(t.Context(), at, merkle.Hash{}); err != nil ||
+		b != (chain.Balance{Amount: 12, Coins: 1, Verified: true}) {
 		t.Errorf("balance %+v, %v", b, err)
 	}
 	three[1].list = func(list []chain.CoinRecord) []chain.CoinRecord {
-		return append(list, chain.CoinRecord{Coin: chain.Coin{PuzzleHash: at, Amount: 1000}, Confirmed: 1})
+		return append(list, chain.CoinRecord{Coin: chain.Coin{PuzzleHash: at, Amount: 1000},
+			Confirmed: 1})
 	}
 	if b, err := r.Balance(t.Context(), at, merkle.Hash{}); !errors.Is(err, chain.ErrSourcesDisagree) {
 		t.Errorf("one knows more coins: %+v, %v, want ErrSourcesDisagree", b, err)
@@ -319,7 +334,9 @@ func TestQuorumLists(t *testing.T) {
 func TestQuorumHolds(t *testing.T) {
 	three, _ := parties(t)
 	now := time.Now()
-	q := quorum(t, three, &chain.QuorumOptions{Hold: time.Minute, Now: func() time.Time { return now }})
+	q := quorum(t, three, &chain.QuorumOptions{Hold: time.Minute, Now: func() time.Time {
+		return now
+	}})
 	peak := func() uint32 {
 		t.Helper()
 		b, err := q.Peak(t.Context())
@@ -353,7 +370,8 @@ func TestNewQuorum(t *testing.T) {
 		{[]chain.Source{a, b, c}, 0, true}, {[]chain.Source{a, b, c}, 1, false}, {[]chain.Source{a, b, c}, 2, true}, {[]chain.Source{a, b, c}, 3, true},
 		{[]chain.Source{a, b, c}, 4, false}, {[]chain.Source{a, b, c}, -1, false},
 	} {
-		if _, err := chain.NewQuorum(q.sources, &chain.QuorumOptions{Agree: q.agree}); (err == nil) != q.ok {
+		if _, err := chain.NewQuorum(q.sources,
+			&chain.QuorumOptions{Agree: q.agree}); (err == nil) != q.ok {
 			t.Errorf("%d of %d: %v, want allowed: %v", q.agree, len(q.sources), err, q.ok)
 		}
 	}

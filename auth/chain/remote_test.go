@@ -21,8 +21,9 @@ var (
 	_ remote.Anchor  = chain.Pinned(nil)
 )
 
-// TestRemote follows one store from clone to clone: the root that is installed is the chain's, a new publisher key is
-// taken when the chain confirms what it signed, and a root that the chain has not is refused.
+// TestRemote follows one store from clone to clone: the root that is installed is the chain's,
+// a new publisher key is taken when the chain confirms what it signed, and a root that the
+// chain has not is refused.
 func TestRemote(t *testing.T) {
 	first, second := auth.NewKey([auth.SeedSize]byte{1}), auth.NewKey([auth.SeedSize]byte{2})
 	blocks := newChain(t)
@@ -47,7 +48,8 @@ func TestRemote(t *testing.T) {
 	here := remotetest.NewMemory(onChain.ID(), nil)
 
 	one := publish(first, "one")
-	if _, err := remote.Clone(t.Context(), here, client, trust); !errors.Is(err, remote.ErrVerification) {
+	if _, err := remote.Clone(t.Context(), here, client, trust); !errors.Is(err,
+		remote.ErrVerification) {
 		t.Errorf("a store without a root on the chain: %v, want ErrVerification", err)
 	}
 	onChain.Update(one)
@@ -56,7 +58,8 @@ func TestRemote(t *testing.T) {
 		t.Fatalf("clone: %+v, %v", report, err)
 	}
 	two := publish(first, "two")
-	if report, err = remote.Pull(t.Context(), here, client, trust); err != nil || report.Root != one || report.NewerHead != two {
+	if report, err = remote.Pull(t.Context(), here, client, trust); err != nil || report.Root != one ||
+		report.NewerHead != two {
 		t.Errorf("the origin is ahead of the chain: %+v, %v, want root %v", report, err, one)
 	}
 	onChain.Update(two)
@@ -67,17 +70,20 @@ func TestRemote(t *testing.T) {
 	// The store changes hands, and the new owner publishes under a key of its own.
 	onChain.Transfer(chaintest.Standard(second.PublicKey()))
 	three := publish(second, "three")
-	if _, err = remote.Pull(t.Context(), here, client, remote.Trust{}); !errors.Is(err, remote.ErrVerification) {
+	if _, err = remote.Pull(t.Context(), here, client, remote.Trust{}); !errors.Is(err,
+		remote.ErrVerification) {
 		t.Errorf("another key, without the chain: %v, want ErrVerification", err)
 	}
 	onChain.Update(three)
-	if report, err = remote.Pull(t.Context(), here, client, trust); err != nil || report.Root != three || !report.KeyChanged || report.Publisher != second.PublicKey() {
+	if report, err = remote.Pull(t.Context(), here, client, trust); err != nil ||
+		report.Root != three || !report.KeyChanged || report.Publisher != second.PublicKey() {
 		t.Errorf("another key: %+v, %v, want root %v", report, err, three)
 	}
 	// A chain that cannot be asked is a refusal, and nothing is installed.
 	onChain.Update(publish(second, "four"))
 	down := remote.Trust{Anchor: chain.NewResolver(&broken{blocks, chain.ErrUnavailable}, fresh())}
-	if _, err = remote.Pull(t.Context(), here, client, down); !errors.Is(err, remote.ErrVerification) || !errors.Is(err, chain.ErrUnavailable) {
+	if _, err = remote.Pull(t.Context(), here, client, down); !errors.Is(err,
+		remote.ErrVerification) || !errors.Is(err, chain.ErrUnavailable) {
 		t.Errorf("a chain that cannot be asked: %v", err)
 	}
 	if head, err := here.Head(t.Context()); err != nil || head.Root != three {

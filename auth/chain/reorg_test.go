@@ -40,10 +40,12 @@ func TestReorg(t *testing.T) {
 				t.Errorf("after the reorganisation: %v, %v, want %v", got, err, root(3))
 			}
 			s.Update(root(6))
-			if got, err := r.Lineage(t.Context(), s.ID()); err != nil || !slices.Equal(got, append(roots(1, 3), root(6))) {
+			if got, err := r.Lineage(t.Context(), s.ID()); err != nil ||
+				!slices.Equal(got, append(roots(1, 3), root(6))) {
 				t.Errorf("on the other branch: %v, %v", got, err)
 			}
-			if tip, err := r.Tip(t.Context(), s.ID()); err != nil || tip.Generation != 4 || tip.CoinID() != s.Coin().ID() {
+			if tip, err := r.Tip(t.Context(), s.ID()); err != nil || tip.Generation != 4 ||
+				tip.CoinID() != s.Coin().ID() {
 				t.Errorf("on the other branch: %+v, %v", tip, err)
 			}
 		})
@@ -97,7 +99,8 @@ type hooked struct {
 	before func()
 }
 
-func (h hooked) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (*chain.CoinSpend, error) {
+func (h hooked) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (*chain.CoinSpend,
+	error) {
 	h.before()
 	return h.Chain.CoinSpend(ctx, id, height)
 }
@@ -180,18 +183,21 @@ func TestMinDepth(t *testing.T) {
 	c.Farm(4)
 	s.Update(root(3))
 	tip, err := r.Tip(t.Context(), s.ID())
-	if err != nil || tip.Root() != root(2) || tip.Pending == nil || tip.Pending.Root() != root(3) || tip.PendingHeight != c.Height() {
+	if err != nil || tip.Root() != root(2) || tip.Pending == nil || tip.Pending.Root() != root(3) ||
+		tip.PendingHeight != c.Height() {
 		t.Errorf("%+v, %v", tip, err)
 	}
 	if got, err := r.Lineage(t.Context(), s.ID()); err != nil || !slices.Equal(got, roots(1, 2)) {
 		t.Errorf("lineage %v, %v", got, err)
 	}
 	s.Melt()
-	if tip, err = r.Tip(t.Context(), s.ID()); err != nil || tip.Status != chain.StatusShallow || tip.PendingHeight == 0 {
+	if tip, err = r.Tip(t.Context(), s.ID()); err != nil || tip.Status != chain.StatusShallow ||
+		tip.PendingHeight == 0 {
 		t.Errorf("melted above: %+v, %v", tip, err)
 	}
 	c.Farm(4)
-	if tip, err = r.Tip(t.Context(), s.ID()); err != nil || tip.Status != chain.StatusMelted || tip.Root() != root(3) {
+	if tip, err = r.Tip(t.Context(), s.ID()); err != nil || tip.Status != chain.StatusMelted ||
+		tip.Root() != root(3) {
 		t.Errorf("melted: %+v, %v", tip, err)
 	}
 }
@@ -215,7 +221,9 @@ func TestCachedStatus(t *testing.T) {
 	s.Update(root(3))
 	now := time.Now()
 	b := &broken{Chain: c}
-	o := &chain.Options{TipAge: -1, MaxSkew: -1, Now: func() time.Time { return now }, AllowCached: time.Hour, Memory: chain.NewDir(t.TempDir())}
+	o := &chain.Options{TipAge: -1, MaxSkew: -1, Now: func() time.Time {
+		return now
+	}, AllowCached: time.Hour, Memory: chain.NewDir(t.TempDir())}
 	r := chain.NewResolver(b, o)
 	b.err = chain.ErrUnavailable
 	if _, err := r.Tip(t.Context(), s.ID()); !errors.Is(err, chain.ErrUnavailable) {
@@ -281,7 +289,8 @@ func TestPresent(t *testing.T) {
 			}
 		})
 	}
-	// Blocks without a time are taken by those before them, and a source that stands still is found out.
+	// Blocks without a time are taken by those before them, and a source that stands still is
+	// found out.
 	for c.Farm(1); ; c.Farm(1) {
 		if b, _ := c.Peak(t.Context()); b.Time == 0 {
 			break
@@ -300,14 +309,17 @@ func TestPresent(t *testing.T) {
 		c.Calls()
 		_, err := r.CurrentRoot(t.Context(), s.ID())
 		if calls := c.Calls(); !errors.Is(err, tt.want) || sum(calls) > tt.calls+calls["Network"] {
-			t.Errorf("after %v: %v with %v; want %v with at most %d calls", tt.after, err, calls, tt.want, tt.calls)
+			t.Errorf("after %v: %v with %v; want %v with at most %d calls", tt.after, err, calls, tt.want,
+				tt.calls)
 		}
 	}
 }
 
 func TestVerifyBlock(t *testing.T) {
 	now := time.Now()
-	c := chaintest.New(&chaintest.Options{Network: chain.Mainnet, Now: func() time.Time { return now }})
+	c := chaintest.New(&chaintest.Options{Network: chain.Mainnet, Now: func() time.Time {
+		return now
+	}})
 	for range 60 { // 20 minutes
 		now = now.Add(20 * time.Second)
 		c.Farm(1)
@@ -371,9 +383,11 @@ func TestPeakGoesBack(t *testing.T) {
 			tip, err := r.Tip(t.Context(), s.ID())
 			want := map[uint32]int{1: 4, 32: 3}[minDepth]
 			if err != nil || tip.Root() != root(want) {
-				t.Errorf("depth %d, %d blocks behind: %+v, %v, want root %d", minDepth, behind.lag, tip, err, want)
+				t.Errorf("depth %d, %d blocks behind: %+v, %v, want root %d", minDepth, behind.lag, tip, err,
+					want)
 			}
-			if role, err := r.CanWrite(t.Context(), s.ID(), key(t, 1)); role != chain.RoleNone || err != nil {
+			if role, err := r.CanWrite(t.Context(), s.ID(), key(t, 1)); role != chain.RoleNone ||
+				err != nil {
 				t.Errorf("depth %d, %d blocks behind: %v, %v", minDepth, behind.lag, role, err)
 			}
 		}

@@ -101,11 +101,13 @@ func TestResolverTip(t *testing.T) {
 			if d := cmp.Diff(*want, tip.State); d != "" {
 				t.Errorf("state (-want +got)\n%s", d)
 			}
-			if tip.Status != chain.StatusShallow || tip.Depth != 1 || tip.Height != c.Height() || tip.Trust != chain.TrustSingle {
+			if tip.Status != chain.StatusShallow || tip.Depth != 1 || tip.Height != c.Height() ||
+				tip.Trust != chain.TrustSingle {
 				t.Errorf("tip %+v", tip)
 			}
 			c.Farm(31)
-			if tip, err = chain.NewResolver(source, fresh()).Tip(t.Context(), s.ID()); err != nil || tip.Status != chain.StatusAnchored || tip.Depth != 32 {
+			if tip, err = chain.NewResolver(source, fresh()).Tip(t.Context(), s.ID()); err != nil ||
+				tip.Status != chain.StatusAnchored || tip.Depth != 32 {
 				t.Errorf("32 deep: %+v, %v", tip, err)
 			}
 		})
@@ -122,14 +124,17 @@ func TestResolverMelted(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Melt()
-	for name, r := range map[string]*chain.Resolver{"known before": r, "new": chain.NewResolver(c, fresh())} {
+	for name, r := range map[string]*chain.Resolver{"known before": r,
+		"new": chain.NewResolver(c, fresh())} {
 		tip, err := r.Tip(t.Context(), s.ID())
-		if err != nil || tip.Status != chain.StatusMelted || tip.Root() != root(2) || tip.MeltedHeight != c.Height() {
+		if err != nil || tip.Status != chain.StatusMelted || tip.Root() != root(2) ||
+			tip.MeltedHeight != c.Height() {
 			t.Errorf("%s: %+v, %v", name, tip, err)
 		}
 		_, err = r.CurrentRoot(t.Context(), s.ID())
 		var melted *chain.MeltedError
-		if !errors.As(err, &melted) || melted.Last.Root() != root(2) || melted.Height != c.Height() || !errors.Is(err, chain.ErrMelted) {
+		if !errors.As(err, &melted) || melted.Last.Root() != root(2) || melted.Height != c.Height() ||
+			!errors.Is(err, chain.ErrMelted) {
 			t.Errorf("%s: current root: %v", name, err)
 		}
 		if _, err := r.CanWrite(t.Context(), s.ID(), key(t, 1)); !errors.Is(err, chain.ErrMelted) {
@@ -145,11 +150,13 @@ func TestResolverRefuses(t *testing.T) {
 	c := newChain(t)
 	waiting := c.Coin(hash("eff07522495060c066f66f32acc2a77e3a3e737aca8baea4d1a64ea4cdc13da9"), 1)
 	other := c.Coin(chaintest.Anyone(1).Hash(), 1)
-	if err := c.Spend(&chain.CoinSpend{Coin: other, Puzzle: []byte{1}, Solution: []byte{0x80}}, nil, nil); err != nil {
+	if err := c.Spend(&chain.CoinSpend{Coin: other, Puzzle: []byte{1}, Solution: []byte{0x80}}, nil,
+		nil); err != nil {
 		t.Fatal(err)
 	}
 	changed := c.Mint(chain.Metadata{}, chaintest.Anyone(1))
-	sp := changed.Solve(nil, chaintest.CreateCoin(chaintest.Anyone(1).Hash(), 1), chaintest.UpdateMetadataBy(chain.Metadata{Root: root(1)}, merkle.Hash{1}))
+	sp := changed.Solve(nil, chaintest.CreateCoin(chaintest.Anyone(1).Hash(), 1),
+		chaintest.UpdateMetadataBy(chain.Metadata{Root: root(1)}, merkle.Hash{1}))
 	if err := c.Spend(sp, nil, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -177,7 +184,8 @@ func TestResolverRefuses(t *testing.T) {
 			}
 		})
 	}
-	if _, err := chain.NewResolver(c, &chain.Options{Network: "testnet11"}).Tip(t.Context(), changed.ID()); !errors.Is(err, chain.ErrWrongNetwork) {
+	if _, err := chain.NewResolver(c, &chain.Options{Network: "testnet11"}).Tip(t.Context(),
+		changed.ID()); !errors.Is(err, chain.ErrWrongNetwork) {
 		t.Errorf("on another network: %v", err)
 	}
 }
@@ -236,7 +244,8 @@ func TestResolverCalls(t *testing.T) {
 		calls := c.Calls()
 		others := sum(calls) - calls["CoinSpend"] - calls["Network"]
 		if calls["CoinSpend"] != tt.spends || others > tt.others {
-			t.Errorf("%s took %v, want %d spends and at most %d others", tt.name, calls, tt.spends, tt.others)
+			t.Errorf("%s took %v, want %d spends and at most %d others", tt.name, calls, tt.spends,
+				tt.others)
 		}
 		t.Logf("%s: %v", tt.name, calls)
 	}
@@ -250,8 +259,9 @@ func sum(calls map[string]int) int {
 	return n
 }
 
-// TestResolverLong resolves a long lineage, and looks at the memory on the way: states of settled generations are let
-// go of, and only what the history has of each coin, and the records that were asked for ahead, stay.
+// TestResolverLong resolves a long lineage, and looks at the memory on the way: states of
+// settled generations are let go of, and only what the history has of each coin, and the
+// records that were asked for ahead, stay.
 func TestResolverLong(t *testing.T) {
 	coins := 1000
 	if vectors.Long(t) {
@@ -276,7 +286,8 @@ func TestResolverLong(t *testing.T) {
 	took := time.Since(began)
 	got = nil
 	after := heap() - before
-	t.Logf("%d coins in %v; memory at most %d bytes more on the way, %d after it", coins, took, source.peak-before, after)
+	t.Logf("%d coins in %v; memory at most %d bytes more on the way, %d after it", coins, took,
+		source.peak-before, after)
 	if limit := int64(1<<20 + 1000*coins); source.peak-before > limit {
 		t.Errorf("%d bytes more on the way, want at most %d", source.peak-before, limit)
 	}
@@ -297,7 +308,8 @@ type watched struct {
 	peak int64
 }
 
-func (w *watched) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (*chain.CoinSpend, error) {
+func (w *watched) CoinSpend(ctx context.Context, id merkle.Hash, height uint32) (*chain.CoinSpend,
+	error) {
 	w.mu.Lock()
 	if w.n++; w.n%w.every == 0 {
 		w.peak = max(w.peak, w.heap())

@@ -77,7 +77,8 @@ func TestVectorsRPC(t *testing.T) {
 			}
 			refused := func(err error) {
 				t.Helper()
-				if !errors.Is(err, chain.ErrUnavailable) || !strings.Contains(err.Error(), body.Error) || !strings.Contains(err.Error(), r.String()) {
+				if !errors.Is(err, chain.ErrUnavailable) || !strings.Contains(err.Error(), body.Error) ||
+					!strings.Contains(err.Error(), r.String()) {
 					t.Errorf("%v, want ErrUnavailable with %q and the host", err, body.Error)
 				}
 			}
@@ -103,7 +104,9 @@ func TestVectorsRPC(t *testing.T) {
 				return
 			case "get_puzzle_and_solution":
 				sp, err := r.CoinSpend(t.Context(), body.Solution.Coin.coin().ID(), 1)
-				if err != nil || sp.Coin != body.Solution.Coin.coin() || string(sp.Puzzle) != string(body.Solution.Puzzle) || string(sp.Solution) != string(body.Solution.Solution) {
+				if err != nil || sp.Coin != body.Solution.Coin.coin() ||
+					string(sp.Puzzle) != string(body.Solution.Puzzle) ||
+					string(sp.Solution) != string(body.Solution.Solution) {
 					t.Errorf("%+v, %v", sp, err)
 				}
 			case "get_coin_record_by_name":
@@ -126,7 +129,8 @@ func TestVectorsRPC(t *testing.T) {
 			default:
 				t.Fatalf("endpoint %q", c.Endpoint)
 			}
-			if c.Request != nil && strings.Join(strings.Fields(string(asked)), "") != strings.Join(strings.Fields(string(c.Request)), "") {
+			if c.Request != nil && strings.Join(strings.Fields(string(asked)),
+				"") != strings.Join(strings.Fields(string(c.Request)), "") {
 				t.Errorf("asked %s, want %s", asked, c.Request)
 			}
 		})
@@ -155,7 +159,8 @@ func (b vectorBlock) block() chain.Block {
 
 // What cannot be taken for an answer, call by call.
 func TestRPCRefuses(t *testing.T) {
-	const coin = `"coin":{"parent_coin_info":"0x` + sixty4 + `","puzzle_hash":"` + sixty4 + `","amount":1}`
+	const coin = `"coin":{"parent_coin_info":"0x` + sixty4 + `","puzzle_hash":"` + sixty4 +
+		`","amount":1}`
 	record := func(members string) string {
 		return `{"success":true,"coin_record":{` + members + `}}`
 	}
@@ -252,14 +257,17 @@ func TestRPCLimits(t *testing.T) {
 	if _, err := rpcTo(t, pad(2<<20), once()).Peak(t.Context()); !errors.Is(err, chain.ErrTooLarge) {
 		t.Errorf("a state of 2 MiB: %v, want ErrTooLarge", err)
 	}
-	if _, err := rpcTo(t, pad(9<<20), once()).ByHint(t.Context(), merkle.Hash{}, true); !errors.Is(err, chain.ErrTooLarge) {
+	if _, err := rpcTo(t, pad(9<<20), once()).ByHint(t.Context(), merkle.Hash{}, true); !errors.Is(err,
+		chain.ErrTooLarge) {
 		t.Errorf("a list of 9 MiB: %v, want ErrTooLarge", err)
 	}
 	var page atomic.Int32
 	endless := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `{"success":true,"coin_records":[],"truncated":true,"next_cursor":"%d"}`, page.Add(1))
+		fmt.Fprintf(w, `{"success":true,"coin_records":[],"truncated":true,"next_cursor":"%d"}`,
+			page.Add(1))
 	})
-	if _, err := rpcTo(t, endless, once()).ByHint(t.Context(), merkle.Hash{}, true); !errors.Is(err, chain.ErrTooLarge) || page.Load() != 100 {
+	if _, err := rpcTo(t, endless, once()).ByHint(t.Context(), merkle.Hash{}, true); !errors.Is(err,
+		chain.ErrTooLarge) || page.Load() != 100 {
 		t.Errorf("an endless list: %v after %d pages, want ErrTooLarge after 100", err, page.Load())
 	}
 }
@@ -282,8 +290,10 @@ func TestRPCStatus(t *testing.T) {
 			}
 			w.WriteHeader(code)
 		}), o)
-		if _, err := r.Peak(t.Context()); !errors.Is(err, want.err) || calls.Load() != want.calls || !strings.Contains(err.Error(), fmt.Sprint(code)) {
-			t.Errorf("status %d: %v after %d calls, want %v after %d", code, err, calls.Load(), want.err, want.calls)
+		if _, err := r.Peak(t.Context()); !errors.Is(err, want.err) || calls.Load() != want.calls ||
+			!strings.Contains(err.Error(), fmt.Sprint(code)) {
+			t.Errorf("status %d: %v after %d calls, want %v after %d", code, err, calls.Load(), want.err,
+				want.calls)
 		}
 	}
 }
@@ -302,7 +312,8 @@ func TestRPCAddress(t *testing.T) {
 }
 
 // piped serves a handler in memory, so that a bubble of synctest knows of all that waits.
-func piped(t testing.TB, h http.Handler) func(ctx context.Context, network, addr string) (net.Conn, error) {
+func piped(t testing.TB, h http.Handler) func(ctx context.Context, network, addr string) (net.Conn,
+	error) {
 	l := &pipes{accept: make(chan net.Conn), closed: make(chan struct{})}
 	srv := &http.Server{Handler: h}
 	done := make(chan struct{})
@@ -383,7 +394,8 @@ func TestRPCTries(t *testing.T) {
 	inBubble("slow", slow, func(t *testing.T, r *chain.RPC) {
 		began := time.Now()
 		_, err := r.Peak(t.Context())
-		if took := time.Since(began); !errors.Is(err, chain.ErrUnavailable) || took < 40*time.Second || took > 42*time.Second {
+		if took := time.Since(began); !errors.Is(err, chain.ErrUnavailable) || took < 40*time.Second ||
+			took > 42*time.Second {
 			t.Errorf("%v after %v, want ErrUnavailable after four times 10s", err, took)
 		}
 	})
@@ -434,7 +446,8 @@ func TestRPCUnreachable(t *testing.T) {
 // A whole store over HTTP, with lists in pages.
 func TestRPCResolves(t *testing.T) {
 	c, s := minted(t, 40)
-	for name, o := range map[string]*chaintest.HandlerOptions{"full node": nil, "in pages": {Page: 7}} {
+	for name, o := range map[string]*chaintest.HandlerOptions{"full node": nil,
+		"in pages": {Page: 7}} {
 		t.Run(name, func(t *testing.T) {
 			r := chain.NewResolver(rpcTo(t, c.Handler(o), once()), fresh())
 			if got, err := r.Lineage(t.Context(), s.ID()); err != nil || len(got) != 40 {

@@ -13,8 +13,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// TestSearchLegacy: where running says what a spend did, searching says the same. The reference's scenarios are
-// searched where they are run.
+// TestSearchLegacy: where running says what a spend did, searching says the same. The
+// reference's scenarios are searched where they are run.
 func TestSearchLegacy(t *testing.T) {
 	var legacy struct {
 		Cases []struct {
@@ -30,12 +30,14 @@ func TestSearchLegacy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, err := (&chain.State{Store: c.Launcher, Coin: sp.Coin, Generation: -1}).Search(t.Context(), sp, next.Coin)
+		found, err := (&chain.State{Store: c.Launcher, Coin: sp.Coin, Generation: -1}).Search(t.Context(),
+			sp, next.Coin)
 		if err != nil {
 			t.Errorf("coin %v: %v", sp.Coin.ID(), err)
 			continue
 		}
-		if found.Coin != next.Coin || found.Root() != next.Root() || found.Owner != next.Owner || found.OwnerKnown != next.OwnerKnown {
+		if found.Coin != next.Coin || found.Root() != next.Root() || found.Owner != next.Owner ||
+			found.OwnerKnown != next.OwnerKnown {
 			t.Errorf("coin %v: searched %+v, run %+v", sp.Coin.ID(), found, next)
 		}
 	}
@@ -92,7 +94,8 @@ func TestSearchOpaque(t *testing.T) {
 		if _, err := state.Search(t.Context(), sp, other); !errors.Is(err, chain.ErrUnresolvable) {
 			t.Errorf("%s: for another child: %v, want ErrUnresolvable", step.what, err)
 		}
-		for _, wrong := range []chain.Coin{{Parent: merkle.Hash{1}, PuzzleHash: s.Coin().PuzzleHash, Amount: 1}, {Parent: s.Coin().Parent, PuzzleHash: s.Coin().PuzzleHash, Amount: 2}} {
+		for _, wrong := range []chain.Coin{{Parent: merkle.Hash{1}, PuzzleHash: s.Coin().PuzzleHash,
+			Amount: 1}, {Parent: s.Coin().Parent, PuzzleHash: s.Coin().PuzzleHash, Amount: 2}} {
 			if _, err := state.Search(t.Context(), sp, wrong); !errors.Is(err, chain.ErrSourceInvalid) {
 				t.Errorf("%s: for %+v: %v, want ErrSourceInvalid", step.what, wrong, err)
 			}

@@ -52,7 +52,8 @@ func startSimulator(t *testing.T) *simulator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script, dir := filepath.Join("testdata", "simulator", "run.sh"), filepath.Join(cache, "digstore-test", "chia-simulator")
+	script, dir := filepath.Join("testdata", "simulator", "run.sh"), filepath.Join(cache,
+		"digstore-test", "chia-simulator")
 	cmd := exec.CommandContext(t.Context(), script, "start", dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -67,7 +68,8 @@ func startSimulator(t *testing.T) *simulator {
 	lines := strings.Fields(string(out))
 	s := &simulator{t: t, root: lines[0], url: "https://localhost:" + lines[1]}
 	ssl := filepath.Join(s.root, "config", "ssl")
-	pair, err := tls.LoadX509KeyPair(filepath.Join(ssl, "full_node", "private_full_node.crt"), filepath.Join(ssl, "full_node", "private_full_node.key"))
+	pair, err := tls.LoadX509KeyPair(filepath.Join(ssl, "full_node", "private_full_node.crt"),
+		filepath.Join(ssl, "full_node", "private_full_node.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +79,8 @@ func startSimulator(t *testing.T) *simulator {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(authority)
-	s.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, ServerName: "chia.net"}}}
+	s.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool,
+		Certificates: []tls.Certificate{pair}, ServerName: "chia.net"}}}
 	t.Cleanup(s.client.CloseIdleConnections)
 	for deadline := time.Now().Add(2 * time.Minute); ; { // the services start in the background
 		if _, err := s.ask("get_blockchain_state", map[string]any{}); err == nil {
@@ -125,7 +128,8 @@ func (s *simulator) must(method string, request map[string]any) map[string]json.
 // farm makes blocks with transactions, whose rewards go to a puzzle.
 func (s *simulator) farm(blocks int, to merkle.Hash) {
 	s.t.Helper()
-	s.must("farm_block", map[string]any{"address": chain.Address(chain.PrefixTestnet, to), "blocks": blocks, "guarantee_tx_block": true})
+	s.must("farm_block", map[string]any{"address": chain.Address(chain.PrefixTestnet, to),
+		"blocks": blocks, "guarantee_tx_block": true})
 }
 
 // push sends spends, with the signatures that they want, and farms the block that takes them.
@@ -149,14 +153,16 @@ func (s *simulator) push(keys []*auth.Key, spends ...*chain.CoinSpend) {
 		b := all.Bytes()
 		sum = b[:]
 	}
-	answer := s.must("push_tx", map[string]any{"spend_bundle": map[string]any{"coin_spends": list, "aggregated_signature": "0x" + hex.EncodeToString(sum)}})
+	answer := s.must("push_tx", map[string]any{"spend_bundle": map[string]any{"coin_spends": list,
+		"aggregated_signature": "0x" + hex.EncodeToString(sum)}})
 	if string(answer["status"]) != `"SUCCESS"` {
 		s.t.Fatalf("push_tx: %s", answer["status"])
 	}
 	s.farm(1, merkle.Hash{1})
 }
 
-// sign makes the signatures that running a spend asks for: each over the message, the coin and the network.
+// sign makes the signatures that running a spend asks for: each over the message, the coin and
+// the network.
 func (s *simulator) sign(keys []*auth.Key, sp *chain.CoinSpend) (list []*bls.Signature) {
 	s.t.Helper()
 	puzzle, err := clvm.Parse(sp.Puzzle, nil)
@@ -183,7 +189,10 @@ func (s *simulator) sign(keys []*auth.Key, sp *chain.CoinSpend) (list []*bls.Sig
 		key, _ := items[1].Atom()
 		message, _ := items[2].Atom()
 		id := sp.Coin.ID()
-		at := slices.IndexFunc(keys, func(k *auth.Key) bool { p := k.PublicKey(); return string(p[:]) == key })
+		at := slices.IndexFunc(keys, func(k *auth.Key) bool {
+			p := k.PublicKey()
+			return string(p[:]) == key
+		})
 		if at < 0 {
 			s.t.Fatalf("the spend of coin %v wants a signature by %x", id, key)
 		}
@@ -200,9 +209,9 @@ func (s *simulator) sign(keys []*auth.Key, sp *chain.CoinSpend) (list []*bls.Sig
 	return list
 }
 
-// TestSimulator follows stores on a full node of Chia's, over its own RPC with its own certificates: what is done to
-// a store of chaintest is pushed to the node as well, which runs and signs for it by its own rules. It runs with
-// DIG_TEST=real and needs python3.
+// TestSimulator follows stores on a full node of Chia's, over its own RPC with its own
+// certificates: what is done to a store of chaintest is pushed to the node as well, which runs
+// and signs for it by its own rules. It runs with DIG_TEST=real and needs python3.
 func TestSimulator(t *testing.T) {
 	vectors.NeedReal(t)
 	sim := startSimulator(t)
@@ -217,10 +226,13 @@ func TestSimulator(t *testing.T) {
 	}
 	const settled = 6 // blocks are slow to make
 	newResolver := func() *chain.Resolver {
-		return chain.NewResolver(source, &chain.Options{Network: network, TipAge: -1, SettledDepth: settled, MaxSkew: 24 * time.Hour}) // its blocks run ahead of the clock
+		// its blocks run ahead of the clock
+		return chain.NewResolver(source, &chain.Options{Network: network, TipAge: -1,
+			SettledDepth: settled, MaxSkew: 24 * time.Hour})
 	}
 	r := newResolver()
-	if _, err := chain.NewResolver(source, nil).Tip(t.Context(), auth.StoreID{1}); !errors.Is(err, chain.ErrWrongNetwork) {
+	if _, err := chain.NewResolver(source, nil).Tip(t.Context(), auth.StoreID{1}); !errors.Is(err,
+		chain.ErrWrongNetwork) {
 		t.Errorf("for mainnet: %v, want ErrWrongNetwork", err)
 	}
 	if _, err := r.Tip(t.Context(), auth.StoreID{1}); !errors.Is(err, chain.ErrStoreNotFound) {
@@ -236,7 +248,8 @@ func TestSimulator(t *testing.T) {
 		t.Fatalf("no coin to begin with: %v", err)
 	}
 	funds, err := r.Balance(t.Context(), purse.Hash(), merkle.Hash{})
-	if err != nil || funds.Coins != len(coins) || funds.Amount < coins[0].Coin.Amount || !funds.Verified {
+	if err != nil || funds.Coins != len(coins) || funds.Amount < coins[0].Coin.Amount ||
+		!funds.Verified {
 		t.Errorf("balance %+v, %v, want that of %d coins", funds, err, len(coins))
 	}
 
@@ -269,7 +282,8 @@ func TestSimulator(t *testing.T) {
 		if d := cmp.Diff(*store.State(), tip.State); d != "" {
 			t.Errorf("%s: state (-want +got)\n%s", what, d)
 		}
-		t.Logf("%s: generation %d, root %.8v, block %d, %s, by %s, trust %q", what, tip.Generation, tip.Root(), tip.Height, tip.Status, tip.By, tip.Trust)
+		t.Logf("%s: generation %d, root %.8v, block %d, %s, by %s, trust %q", what, tip.Generation,
+			tip.Root(), tip.Height, tip.Status, tip.By, tip.Trust)
 	}
 	launcher := spendOf(merkle.Hash(store.ID()))
 	pay := purse.Spend(fund, chaintest.CreateCoin(launcher.Coin.PuzzleHash, 1))
@@ -288,7 +302,8 @@ func TestSimulator(t *testing.T) {
 	do("update by a writer", func() { store.UpdateBy(&deploy, chain.Metadata{Root: root(2)}) })
 	role := func(when string, k *auth.Key, want chain.Role, wantErr error) {
 		t.Helper()
-		if got, err := r.CanWrite(t.Context(), store.ID(), k.PublicKey()); got != want || !errors.Is(err, wantErr) {
+		if got, err := r.CanWrite(t.Context(), store.ID(), k.PublicKey()); got != want ||
+			!errors.Is(err, wantErr) {
 			t.Errorf("%s: %v, %v, want %v, %v", when, got, err, want, wantErr)
 		}
 	}
@@ -321,7 +336,8 @@ func TestSimulator(t *testing.T) {
 	defer client.Close()
 	one := publish("one")
 	here := remotetest.NewMemory(store.ID(), nil)
-	if _, err := remote.Clone(t.Context(), here, client, remote.Trust{Anchor: r}); !errors.Is(err, remote.ErrVerification) {
+	if _, err := remote.Clone(t.Context(), here, client, remote.Trust{Anchor: r}); !errors.Is(err,
+		remote.ErrVerification) {
 		t.Errorf("cloned a root that is not on the chain: %v", err)
 	}
 	do("update to the module", func() { store.Update(one) })
@@ -331,21 +347,26 @@ func TestSimulator(t *testing.T) {
 	}
 	sim.farm(settled, merkle.Hash{1}) // the chain goes back behind what follows, and no further
 	do("update that will not last", func() { store.Update(publish("two")) })
-	if report, err = remote.Pull(t.Context(), here, client, remote.Trust{Anchor: r}); err != nil || report.Root != store.State().Root() {
+	if report, err = remote.Pull(t.Context(), here, client, remote.Trust{Anchor: r}); err != nil ||
+		report.Root != store.State().Root() {
 		t.Fatalf("pull: %+v, %v", report, err)
 	}
-	sim.must("reorg_blocks", map[string]any{"num_of_blocks_to_rev": 1, "num_of_new_blocks": 2, "random_seed": true})
+	sim.must("reorg_blocks", map[string]any{"num_of_blocks_to_rev": 1, "num_of_new_blocks": 2,
+		"random_seed": true})
 	tip, err := r.Tip(t.Context(), store.ID())
 	if err != nil || tip.Root() != one {
 		t.Errorf("after the reorganisation: %+v, %v, want root %v", tip, err, one)
 	} else {
-		t.Logf("reorganised away: generation %d, root %.8v, block %d of %d", tip.Generation, tip.Root(), tip.Height, tip.Peak.Height)
+		t.Logf("reorganised away: generation %d, root %.8v, block %d of %d", tip.Generation, tip.Root(),
+			tip.Height, tip.Peak.Height)
 	}
 	again := remotetest.NewMemory(store.ID(), nil)
-	if report, err = remote.Clone(t.Context(), again, client, remote.Trust{Anchor: newResolver()}); err != nil || report.Root != one {
+	if report, err = remote.Clone(t.Context(), again, client,
+		remote.Trust{Anchor: newResolver()}); err != nil || report.Root != one {
 		t.Errorf("clone after the reorganisation: %+v, %v, want root %v", report, err, one)
 	}
-	if list, err := newResolver().Lineage(t.Context(), store.ID()); err != nil || !slices.Equal(list, []merkle.Hash{root(1), root(2), one}) {
+	if list, err := newResolver().Lineage(t.Context(), store.ID()); err != nil ||
+		!slices.Equal(list, []merkle.Hash{root(1), root(2), one}) {
 		t.Errorf("lineage after the reorganisation: %v, %v", list, err)
 	}
 	// The same spend is put in another block; then the store ends.
@@ -357,7 +378,8 @@ func TestSimulator(t *testing.T) {
 	if tip, err := r.Tip(t.Context(), store.ID()); err != nil || tip.Status != chain.StatusMelted {
 		t.Errorf("melted: %+v, %v", tip, err)
 	}
-	if _, err := newResolver().CurrentRoot(context.Background(), store.ID()); !errors.Is(err, chain.ErrMelted) {
+	if _, err := newResolver().CurrentRoot(context.Background(), store.ID()); !errors.Is(err,
+		chain.ErrMelted) {
 		t.Errorf("melted: %v, want ErrMelted", err)
 	}
 }

@@ -22,7 +22,8 @@ func serialized(t *testing.T, digits string) chaintest.Condition {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return chaintest.Serialized(bytes.ReplaceAll(b, []byte{0xa0, 0x55}, append([]byte{0xa0}, bytes.Repeat([]byte{7}, 32)...)))
+	return chaintest.Serialized(bytes.ReplaceAll(b, []byte{0xa0, 0x55},
+		append([]byte{0xa0}, bytes.Repeat([]byte{7}, 32)...)))
 }
 
 // TestNextConditions holds what an inner puzzle may say against what is made of it.
@@ -67,8 +68,10 @@ func TestNextConditions(t *testing.T) {
 			if !errors.Is(err, c.err) {
 				t.Fatalf("%+v, %v; want error %v", next, err, c.err)
 			}
-			if err == nil && (next.Root() != c.root || next.Coin.Amount != c.amount || next.Coin.Parent != state.CoinID()) {
-				t.Errorf("root %v, coin %+v; want root %v and amount %d", next.Root(), next.Coin, c.root, c.amount)
+			if err == nil && (next.Root() != c.root || next.Coin.Amount != c.amount ||
+				next.Coin.Parent != state.CoinID()) {
+				t.Errorf("root %v, coin %+v; want root %v and amount %d", next.Root(), next.Coin, c.root,
+					c.amount)
 			}
 		})
 	}
@@ -102,12 +105,14 @@ func TestNextMemos(t *testing.T) {
 		{"none, and another owner", other.Hash(), nil, other.Hash(), false, false},
 		{"no delegates, and there are some", layer, []merkle.Hash{id, owner.Hash()}, layer, false, false},
 	} {
-		next, err := s.State().Next(t.Context(), s.Solve(nil, chaintest.CreateCoin(m.inner, 1, m.memos...)))
+		next, err := s.State().Next(t.Context(),
+			s.Solve(nil, chaintest.CreateCoin(m.inner, 1, m.memos...)))
 		if err != nil {
 			t.Errorf("%s: %v", m.what, err)
 			continue
 		}
-		if next.Owner != m.owner || next.OwnerKnown != m.known || next.DelegatesKnown != m.delegates || next.Inner != m.inner || len(next.Delegates) != 0 {
+		if next.Owner != m.owner || next.OwnerKnown != m.known || next.DelegatesKnown != m.delegates ||
+			next.Inner != m.inner || len(next.Delegates) != 0 {
 			t.Errorf("%s: %+v", m.what, next)
 		}
 	}
@@ -120,7 +125,9 @@ func TestOwnerShownLater(t *testing.T) {
 	writer := chaintest.Writer(chaintest.Anyone(2))
 	s := c.Mint(chain.Metadata{}, owner, writer)
 	state := s.State()
-	state.Owner, state.OwnerKnown, state.Delegates, state.DelegatesKnown = state.Inner, false, nil, false // as after foreign memos
+	// as after foreign memos
+	state.Owner, state.OwnerKnown, state.Delegates, state.DelegatesKnown = state.Inner, false, nil,
+		false
 	s.UpdateBy(&writer, chain.Metadata{Root: merkle.Sum([]byte("one"))})
 	next, err := state.Next(t.Context(), lastSpend(t, c, state.Coin))
 	if err != nil {
@@ -148,7 +155,8 @@ func TestMutatedSpends(t *testing.T) {
 	launch, update := lastSpend(t, c, launcher.Coin), lastSpend(t, c, first.Coin)
 
 	edit := func(sp *chain.CoinSpend, f func(sp *chain.CoinSpend)) *chain.CoinSpend {
-		e := &chain.CoinSpend{Coin: sp.Coin, Puzzle: bytes.Clone(sp.Puzzle), Solution: bytes.Clone(sp.Solution)}
+		e := &chain.CoinSpend{Coin: sp.Coin, Puzzle: bytes.Clone(sp.Puzzle),
+			Solution: bytes.Clone(sp.Solution)}
 		f(e)
 		return e
 	}
@@ -177,25 +185,32 @@ func TestMutatedSpends(t *testing.T) {
 	if _, err := chain.Launch(stranger.ID(), launch); !errors.Is(err, chain.ErrSourceInvalid) {
 		t.Errorf("the launch of another store: %v, want ErrSourceInvalid", err)
 	}
-	if _, err := chain.FromSpend(t.Context(), stranger.ID(), update); !errors.Is(err, chain.ErrNotDataStore) {
+	if _, err := chain.FromSpend(t.Context(), stranger.ID(), update); !errors.Is(err,
+		chain.ErrNotDataStore) {
 		t.Errorf("the update of another store: %v, want ErrNotDataStore", err)
 	}
 
 	// One byte changed, anywhere.
 	real := s.Coin()
 	for i := range launch.Solution {
-		state, err := chain.Launch(s.ID(), edit(launch, func(sp *chain.CoinSpend) { sp.Solution[i] ^= 0x40 }))
+		state, err := chain.Launch(s.ID(), edit(launch, func(sp *chain.CoinSpend) {
+			sp.Solution[i] ^= 0x40
+		}))
 		if err == nil && state.Coin == first.Coin && !cmp.Equal(state, first) {
 			t.Errorf("launch, byte %d of the solution: believed as %+v", i, state)
 		}
 	}
 	for i := range update.Puzzle {
-		if _, err := first.Next(t.Context(), edit(update, func(sp *chain.CoinSpend) { sp.Puzzle[i] ^= 1 })); err == nil {
+		if _, err := first.Next(t.Context(), edit(update, func(sp *chain.CoinSpend) {
+			sp.Puzzle[i] ^= 1
+		})); err == nil {
 			t.Errorf("update, byte %d of the puzzle: believed", i)
 		}
 	}
 	for i := range update.Solution {
-		state, err := first.Next(t.Context(), edit(update, func(sp *chain.CoinSpend) { sp.Solution[i] ^= 0x40 }))
+		state, err := first.Next(t.Context(), edit(update, func(sp *chain.CoinSpend) {
+			sp.Solution[i] ^= 0x40
+		}))
 		if err == nil && state.Coin == real && state.Root() != s.State().Root() {
 			t.Errorf("update, byte %d of the solution: the real coin, and root %v", i, state.Root())
 		}

@@ -108,7 +108,8 @@ func TestVectorsIDs(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got := (chain.Coin{Parent: c.Parent, PuzzleHash: c.Puzzle, Amount: amount}).ID(); got != c.Coin {
+				if got := (chain.Coin{Parent: c.Parent, PuzzleHash: c.Puzzle,
+					Amount: amount}).ID(); got != c.Coin {
 					t.Errorf("id %v, want %v", got, c.Coin)
 				}
 			case "standard_puzzle_hash":
@@ -185,7 +186,8 @@ func TestVectorsPuzzleHash(t *testing.T) {
 			if got := chain.DelegatesRoot(list); c.Root != nil && got != *c.Root {
 				t.Errorf("root of the delegates %v, want %v", got, *c.Root)
 			}
-			if got := chain.InnerPuzzleHash(c.Launcher, c.Owner, list); c.Layer == (len(list) > 0) && got != c.Inner {
+			if got := chain.InnerPuzzleHash(c.Launcher, c.Owner, list); c.Layer == (len(list) > 0) &&
+				got != c.Inner {
 				t.Errorf("inner puzzle %v, want %v", got, c.Inner)
 			}
 			if got := chain.StorePuzzleHash(c.Launcher, c.Metadata.metadata(), c.Inner); got != c.Store {

@@ -14,8 +14,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A watch yields a root when it is deep enough and another one than before, goes on after errors and a
-// reorganisation, and ends with the store.
+// A watch yields a root when it is deep enough and another one than before, goes on after
+// errors and a reorganisation, and ends with the store.
 func TestWatch(t *testing.T) {
 	c := newChain(t)
 	source := &broken{Chain: c}
@@ -35,7 +35,8 @@ func TestWatch(t *testing.T) {
 		func() { s.Transfer(chaintest.Anyone(2)); c.Farm(2) }, // no other root
 		func() { s.Melt(); c.Farm(2) },
 	}
-	want := []string{"1: root 1", "5: root 2", "6: unavailable", "7: unavailable", "9: root 1", "10: root 3", "12: melted"}
+	want := []string{"1: root 1", "5: root 2", "6: unavailable", "7: unavailable", "9: root 1",
+		"10: root 3", "12: melted"}
 	var got []string
 	look := 1
 	label := func(tip *chain.Tip, err error) string {

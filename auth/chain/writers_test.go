@@ -27,9 +27,11 @@ func TestCanWrite(t *testing.T) {
 	check := func(when string, wants map[auth.PublicKey]want) {
 		t.Helper()
 		for k, w := range wants {
-			for how, r := range map[string]*chain.Resolver{"known": r, "new": chain.NewResolver(c, fresh())} {
+			for how, r := range map[string]*chain.Resolver{"known": r,
+				"new": chain.NewResolver(c, fresh())} {
 				if role, err := r.CanWrite(t.Context(), s.ID(), k); role != w.role || !errors.Is(err, w.err) {
-					t.Errorf("%s, %s: key %d is %v, %v; want %v, %v", when, how, k.Fingerprint(), role, err, w.role, w.err)
+					t.Errorf("%s, %s: key %d is %v, %v; want %v, %v", when, how, k.Fingerprint(), role, err,
+						w.role, w.err)
 				}
 			}
 		}
@@ -38,17 +40,23 @@ func TestCanWrite(t *testing.T) {
 	c.Farm(31)
 	check("settled", map[auth.PublicKey]want{owner: {chain.RoleOwner, nil}, stranger: {}})
 	s.Delegate(nil, chaintest.Writer(chaintest.Standard(wallet)))
-	check("writer in sight", map[auth.PublicKey]want{owner: {chain.RoleOwner, nil}, writer: {chain.RoleWriter, chain.ErrShallow}})
+	check("writer in sight", map[auth.PublicKey]want{owner: {chain.RoleOwner, nil},
+		writer: {chain.RoleWriter, chain.ErrShallow}})
 	c.Farm(31)
-	check("writer settled", map[auth.PublicKey]want{owner: {chain.RoleOwner, nil}, writer: {chain.RoleWriter, nil}})
+	check("writer settled", map[auth.PublicKey]want{owner: {chain.RoleOwner, nil},
+		writer: {chain.RoleWriter, nil}})
 	s.Transfer(chaintest.Standard(second))
 	s.Update(root(1))
-	check("handed over", map[auth.PublicKey]want{owner: {chain.RoleOwner, nil}, writer: {chain.RoleWriter, nil}, second: {chain.RoleOwner, chain.ErrShallow}})
+	check("handed over", map[auth.PublicKey]want{owner: {chain.RoleOwner, nil},
+		writer: {chain.RoleWriter, nil}, second: {chain.RoleOwner, chain.ErrShallow}})
 	c.Farm(31)
-	check("handed over for good", map[auth.PublicKey]want{owner: {}, writer: {}, second: {chain.RoleOwner, nil}})
+	check("handed over for good", map[auth.PublicKey]want{owner: {}, writer: {},
+		second: {chain.RoleOwner, nil}})
 	// Who is paid by an oracle may not write for that.
-	s = c.Mint(chain.Metadata{}, chaintest.Standard(owner), chaintest.Oracle(chaintest.Standard(writer).Hash(), 2),
-		chaintest.Oracle(chaintest.Standard(second).Hash(), 2), chaintest.Writer(chaintest.Standard(second)))
+	s = c.Mint(chain.Metadata{}, chaintest.Standard(owner),
+		chaintest.Oracle(chaintest.Standard(writer).Hash(), 2),
+		chaintest.Oracle(chaintest.Standard(second).Hash(),
+			2), chaintest.Writer(chaintest.Standard(second)))
 	c.Farm(31)
 	check("oracles", map[auth.PublicKey]want{writer: {}, second: {chain.RoleWriter, nil}})
 }
@@ -57,7 +65,8 @@ func TestCanWrite(t *testing.T) {
 func TestAuthority(t *testing.T) {
 	owner, former, added, stranger := key(t, 1), key(t, 2), key(t, 3), key(t, 4)
 	c := newChain(t)
-	s := c.Mint(chain.Metadata{}, chaintest.Standard(owner), chaintest.Writer(chaintest.Standard(former)))
+	s := c.Mint(chain.Metadata{}, chaintest.Standard(owner),
+		chaintest.Writer(chaintest.Standard(former)))
 	s.Update(root(1))
 	melted := c.Mint(chain.Metadata{}, chaintest.Standard(owner))
 	melted.Melt()
@@ -96,12 +105,14 @@ func TestAuthority(t *testing.T) {
 		{"another root", tip, owner, 2, owner, false, auth.ErrForbidden},
 	} {
 		head := auth.SignedRoot{Store: s.ID(), Root: root(tt.root), PublicKey: tt.key}
-		if settled, err := tt.by.Publish(t.Context(), head, tt.held); settled != tt.settled || !errors.Is(err, tt.want) {
+		if settled, err := tt.by.Publish(t.Context(), head, tt.held); settled != tt.settled ||
+			!errors.Is(err, tt.want) {
 			t.Errorf("%s: settled %v, %v; want %v, %v", tt.name, settled, err, tt.settled, tt.want)
 		}
 	}
 	s.Update(root(3))
-	if settled, err := tip.Publish(t.Context(), auth.SignedRoot{Store: s.ID(), Root: root(3)}, owner); settled || err != nil {
+	if settled, err := tip.Publish(t.Context(), auth.SignedRoot{Store: s.ID(), Root: root(3)},
+		owner); settled || err != nil {
 		t.Errorf("the newest root, a moment ago: %v, %v", settled, err)
 	}
 	c.Farm(31)
@@ -114,7 +125,8 @@ func TestAuthority(t *testing.T) {
 	}
 	for name, store := range map[string]auth.StoreID{"melted": melted.ID(), "unknown": {1}} {
 		for _, by := range []chain.Authority{onChain, tip} {
-			if _, err := by.Publish(t.Context(), auth.SignedRoot{Store: store, Root: root(1), PublicKey: owner}, owner); !errors.Is(err, auth.ErrForbidden) {
+			if _, err := by.Publish(t.Context(), auth.SignedRoot{Store: store, Root: root(1),
+				PublicKey: owner}, owner); !errors.Is(err, auth.ErrForbidden) {
 				t.Errorf("a store that is %s, by %T: %v", name, by, err)
 			}
 		}
@@ -133,8 +145,10 @@ func TestCanWriteUnknown(t *testing.T) {
 	}
 	// The owner goes to a puzzle of which no memo speaks, which a delegation layer could be.
 	to := chaintest.Standard(key(t, 2))
-	next := chain.Coin{Parent: s.Coin().ID(), PuzzleHash: chain.StorePuzzleHash(s.ID(), chain.Metadata{}, to.Hash()), Amount: 1}
-	if err := c.Spend(s.Solve(nil, chaintest.CreateCoin(to.Hash(), 1)), []chain.Coin{next}, nil); err != nil {
+	next := chain.Coin{Parent: s.Coin().ID(),
+		PuzzleHash: chain.StorePuzzleHash(s.ID(), chain.Metadata{}, to.Hash()), Amount: 1}
+	if err := c.Spend(s.Solve(nil, chaintest.CreateCoin(to.Hash(), 1)), []chain.Coin{next},
+		nil); err != nil {
 		t.Fatal(err)
 	}
 	c.Farm(31)
@@ -142,7 +156,8 @@ func TestCanWriteUnknown(t *testing.T) {
 	if err != nil || tip.OwnerKnown || tip.Owner != to.Hash() || tip.DelegatesKnown {
 		t.Errorf("handed over without a word: %+v, %v", tip, err)
 	}
-	if role, err := r.CanWrite(t.Context(), s.ID(), owner); role != chain.RoleNone || !errors.Is(err, chain.ErrWritersUnknown) {
+	if role, err := r.CanWrite(t.Context(), s.ID(), owner); role != chain.RoleNone ||
+		!errors.Is(err, chain.ErrWritersUnknown) {
 		t.Errorf("somebody: %v, %v, want ErrWritersUnknown", role, err)
 	}
 	// A key whose own puzzle it is needs no memo.

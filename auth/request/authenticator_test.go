@@ -154,8 +154,8 @@ func TestTimestamp(t *testing.T) {
 	}
 }
 
-// TestNonceOfTwoIdentities: a nonce that one identity used is not used up for another one, which could choose the
-// nonces that others must not use.
+// TestNonceOfTwoIdentities: a nonce that one identity used is not used up for another one,
+// which could choose the nonces that others must not use.
 func TestNonceOfTwoIdentities(t *testing.T) {
 	now, store := time.Unix(1700000000, 0), auth.StoreID{1}
 	guard := &request.Authenticator{Now: clock(now)}
@@ -250,7 +250,10 @@ func TestReplayBeforeSignature(t *testing.T) {
 	r.Header = sign(t, request.Module, auth.StoreID{}, k, now, seed(1))
 	broken := r.Clone(t.Context())
 	broken.Header.Set(request.HeaderAuth, strings.Repeat("a", 192))
-	check := func(r *http.Request) error { _, err := guard.Check(r, request.Module, auth.StoreID{}); return err }
+	check := func(r *http.Request) error {
+		_, err := guard.Check(r, request.Module, auth.StoreID{})
+		return err
+	}
 	same(t, kind(check(broken)), request.Signature)
 	same(t, check(r), nil)
 	same(t, kind(check(broken)), request.Replayed)
@@ -300,7 +303,8 @@ func TestNonceStoreAnswers(t *testing.T) {
 		{&request.FullError{RetryAfter: time.Minute}, nil, request.ErrNoncesFull},
 		{broken, broken, broken},
 	} {
-		for op, want := range map[request.Op]error{request.Roots: c.read, request.Push: c.write, request.Tombstone: c.write} {
+		for op, want := range map[request.Op]error{request.Roots: c.read, request.Push: c.write,
+			request.Tombstone: c.write} {
 			guard := &request.Authenticator{Now: clock(now), Nonces: store{c.answer}}
 			r := get(t)
 			r.Header = sign(t, op, auth.StoreID{}, auth.NewKey(seed(1)), now, seed(1))
@@ -340,13 +344,15 @@ func TestManyIdentities(t *testing.T) {
 func FuzzAuthenticator(f *testing.F) {
 	now := time.Unix(1700000000, 0)
 	h := sign(f, request.Push, auth.StoreID{1}, auth.NewKey(seed(1)), now, seed(7))
-	f.Add(h.Get(request.HeaderIdentity), h.Get(request.HeaderTimestamp), h.Get(request.HeaderNonce), h.Get(request.HeaderAuth))
+	f.Add(h.Get(request.HeaderIdentity), h.Get(request.HeaderTimestamp), h.Get(request.HeaderNonce),
+		h.Get(request.HeaderAuth))
 	f.Add("", "18446744073709551616", "0x", "\x00")
 	key := h.Get(request.HeaderIdentity)
 	f.Fuzz(func(t *testing.T, identity, at, nonce, sig string) {
 		guard := &request.Authenticator{Now: clock(now)}
 		r := get(t)
-		r.Header = http.Header{"X-Dig-Identity": {identity}, "X-Dig-Timestamp": {at}, "X-Dig-Nonce": {nonce}, "X-Dig-Auth": {sig}}
+		r.Header = http.Header{"X-Dig-Identity": {identity}, "X-Dig-Timestamp": {at},
+			"X-Dig-Nonce": {nonce}, "X-Dig-Auth": {sig}}
 		who, err := guard.Check(r, request.Push, auth.StoreID{1})
 		if err != nil {
 			if !reasons[err.Error()] {
@@ -354,7 +360,8 @@ func FuzzAuthenticator(f *testing.F) {
 			}
 			return
 		}
-		if who.String() != key || !strings.EqualFold(sig, h.Get(request.HeaderAuth)) || !strings.EqualFold(nonce, h.Get(request.HeaderNonce)) {
+		if who.String() != key || !strings.EqualFold(sig, h.Get(request.HeaderAuth)) ||
+			!strings.EqualFold(nonce, h.Get(request.HeaderNonce)) {
 			t.Fatalf("accepted from %s", who)
 		}
 	})
@@ -383,7 +390,8 @@ func TestNoncesOnAnyClock(t *testing.T) {
 			var c *captured
 			if len(all) == 0 || dice.IntN(2) == 0 {
 				at := time.Unix(now+dice.Int64N(601)-300, 0)
-				c = &captured{nonce: request.Nonce{Identity: auth.PublicKey{byte(dice.IntN(3))}, At: at, Until: at.Add(301 * time.Second)}}
+				c = &captured{nonce: request.Nonce{Identity: auth.PublicKey{byte(dice.IntN(3))}, At: at,
+					Until: at.Add(301 * time.Second)}}
 				for i := range c.nonce.Value {
 					c.nonce.Value[i] = byte(dice.Uint32())
 				}
@@ -412,8 +420,9 @@ func TestNoncesAreBounded(t *testing.T) {
 	n := 0
 	use := func(identity byte, at time.Time) error {
 		n++
-		return nonces.Use(t.Context(), request.Nonce{Identity: auth.PublicKey{identity}, Value: [32]byte{byte(n), byte(n >> 8)},
-			At: at, Until: at.Add(301 * time.Second)}, now)
+		return nonces.Use(t.Context(), request.Nonce{Identity: auth.PublicKey{identity},
+			Value: [32]byte{byte(n), byte(n >> 8)},
+			At:    at, Until: at.Add(301 * time.Second)}, now)
 	}
 	for range 4 {
 		same(t, use(1, now), nil)

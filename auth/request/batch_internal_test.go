@@ -216,7 +216,8 @@ func TestBudget(t *testing.T) {
 				flights = append(flights[:i], flights[i+1:]...)
 			}
 			if b.left < 0 || work > 1.1*claims+start {
-				t.Fatalf("trial %d, step %d: budget %v, work %v for %v claims", trial, step, b.left, work, claims)
+				t.Fatalf("trial %d, step %d: budget %v, work %v for %v claims", trial, step, b.left, work,
+					claims)
 			}
 		}
 		for _, f := range flights {

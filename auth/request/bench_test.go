@@ -71,7 +71,8 @@ func newCrowd(b *testing.B, identities int, now time.Time) *crowd {
 
 // guards returns one that verifies in batches and one that does not, with nonce stores that forget.
 func guards(now time.Time) (batches, single *request.Authenticator) {
-	return &request.Authenticator{Now: clock(now), Nonces: store{}}, &request.Authenticator{Now: clock(now), Nonces: store{}, MaxBatch: 1}
+	return &request.Authenticator{Now: clock(now),
+		Nonces: store{}}, &request.Authenticator{Now: clock(now), Nonces: store{}, MaxBatch: 1}
 }
 
 // check checks request i of the crowd.
@@ -122,11 +123,11 @@ func BenchmarkSaturated(b *testing.B) {
 	}
 }
 
-// BenchmarkRatios measures the ways side by side in short turns, so that they see the same machine:
-// a round is 1,024 requests, from 64 callers for each core. Figures: batches against one by one and
-// against bare batches (more is better, at least 1.6 and 0.85 are wanted), a flood of bad signatures
-// against one by one (at most about 1.1), and one request when idle against its verification alone
-// (at most 1.4).
+// BenchmarkRatios measures the ways side by side in short turns, so that they see the same
+// machine: a round is 1,024 requests, from 64 callers for each core. Figures: batches against
+// one by one and against bare batches (more is better, at least 1.6 and 0.85 are wanted), a
+// flood of bad signatures against one by one (at most about 1.1), and one request when idle
+// against its verification alone (at most 1.4).
 func BenchmarkRatios(b *testing.B) {
 	const round = 1024
 	now := time.Unix(1700000000, 0)
@@ -137,7 +138,8 @@ func BenchmarkRatios(b *testing.B) {
 	for i, r := range c.requests {
 		bad.requests[i] = get(b)
 		bad.requests[i].Header = r.Header.Clone()
-		bad.requests[i].Header[request.HeaderAuth] = c.requests[(i+1)%len(c.requests)].Header[request.HeaderAuth]
+		bad.requests[i].Header[request.HeaderAuth] = c.requests[(i+
+			1)%len(c.requests)].Header[request.HeaderAuth]
 	}
 	cores := runtime.GOMAXPROCS(0)
 	timed := func(callers, each int, f func(i int)) time.Duration {
@@ -186,9 +188,10 @@ func BenchmarkRatios(b *testing.B) {
 	b.ReportMetric(float64(done*b.N)/together.Seconds(), "checks/s")
 }
 
-// BenchmarkRefused is what requests cost that are refused before any pairing, on all cores at once: 50,000 and more a
-// second are wanted of those that are stale, malformed or replayed. The last two are the dearest refusals that there
-// are: a point of the curve that is no key, another one each time, and a signature that is no point.
+// BenchmarkRefused is what requests cost that are refused before any pairing, on all cores at
+// once: 50,000 and more a second are wanted of those that are stale, malformed or replayed. The
+// last two are the dearest refusals that there are: a point of the curve that is no key,
+// another one each time, and a signature that is no point.
 func BenchmarkRefused(b *testing.B) {
 	now := time.Unix(1700000000, 0)
 	k := auth.NewKey(seed(1))

@@ -23,7 +23,8 @@ func TestProtocolDocument(t *testing.T) {
 	doc := docs.Open(t, "../../remote/PROTOCOL.md")
 	store, at, nonce := filled[auth.StoreID](1), time.Unix(1_700_000_000, 0), filled[[32]byte](7)
 	want := map[string]string{}
-	for _, op := range []Op{Fetch, Roots, Module, Content, Proof, Delta, Push, PushInit, PushComplete, Tombstone} {
+	for _, op := range []Op{Fetch, Roots, Module, Content, Proof, Delta, Push, PushInit, PushComplete,
+		Tombstone} {
 		msg := Message(op, store, at, nonce)
 		want[string(op)] = hex.EncodeToString(msg[:])
 	}
@@ -70,7 +71,8 @@ func signature(t *testing.T, by *auth.Key, msg []byte) string {
 	return sig.String()
 }
 
-// operationsDocument compares the table of routes with OpOf, which does not know the route of one resource.
+// operationsDocument compares the table of routes with OpOf, which does not know the route of
+// one resource.
 func operationsDocument(t *testing.T, doc *docs.Doc) {
 	documented := map[string]Op{}
 	for _, row := range doc.Tables("3.2", "method")[0] {
@@ -88,7 +90,8 @@ func operationsDocument(t *testing.T, doc *docs.Doc) {
 		}
 	}
 	for _, method := range []string{"GET", "HEAD", "PUT", "POST", "DELETE"} {
-		for _, tail := range []string{"", "/roots", "/module", "/module/upload", "/module/complete", "/content", "/proof", "/delta", "/tombstone"} {
+		for _, tail := range []string{"", "/roots", "/module", "/module/upload", "/module/complete",
+			"/content", "/proof", "/delta", "/tombstone"} {
 			if op, ok := OpOf(method, tail); ok && documented[method+" "+tail] != op {
 				t.Errorf("PROTOCOL.md 3.2 has no %s %s", method, tail)
 			}
@@ -99,7 +102,8 @@ func operationsDocument(t *testing.T, doc *docs.Doc) {
 // reasonsDocument compares the reasons of 401 with those of the code.
 func reasonsDocument(t *testing.T, doc *docs.Doc) {
 	want := map[string]bool{}
-	for _, e := range []*Error{noIdentity, noTimestamp, badTimestamp, noNonce, noAuth, stale, badIdentity, badKey, badNonce, badAuth, badSignature, replayed} {
+	for _, e := range []*Error{noIdentity, noTimestamp, badTimestamp, noNonce, noAuth, stale,
+		badIdentity, badKey, badNonce, badAuth, badSignature, replayed} {
 		want[e.Reason] = true
 	}
 	for _, row := range doc.Tables("3.4", "step")[0] {
@@ -111,7 +115,8 @@ func reasonsDocument(t *testing.T, doc *docs.Doc) {
 	for reason := range want {
 		t.Errorf("PROTOCOL.md 3.4 has no reason %q", reason)
 	}
-	if DefaultWindow != 300*time.Second || DefaultMaxNonces != 1_048_576 || DefaultMaxNoncesPerIdentity != 16_384 ||
+	if DefaultWindow != 300*time.Second || DefaultMaxNonces != 1_048_576 ||
+		DefaultMaxNoncesPerIdentity != 16_384 ||
 		startSlack != 5*time.Second || forgetSlack != time.Second {
 		t.Error("PROTOCOL.md 3.4 and 3.5 state other limits than the code has")
 	}
@@ -126,7 +131,8 @@ func tombstonesDocument(t *testing.T, doc *docs.Doc) {
 	} {
 		b, _ := stone.MarshalBinary() // never fails
 		l := records[i]
-		if len(b) != l.Size || string(l.Bytes(b, "store id")) != string(stone.Store[:]) || l.Uint(b, "scope") != uint64(i) ||
+		if len(b) != l.Size || string(l.Bytes(b, "store id")) != string(stone.Store[:]) ||
+			l.Uint(b, "scope") != uint64(i) ||
 			l.Uint(b, "not_after") != stone.NotAfter || l.Uint(b, "reason") != uint64(stone.Reason) {
 			t.Errorf("PROTOCOL.md 7.1 does not describe %x", b)
 		}

@@ -101,7 +101,8 @@ func TestVectors(t *testing.T) {
 			t.Errorf("case %d %s: got %v, want valid %v", i, c.Why, err, c.Valid)
 		}
 		if !c.Valid {
-			same(t, kind(err) == request.Signature || kind(err) == request.Malformed || unix > math.MaxInt64, true)
+			same(t, kind(err) == request.Signature || kind(err) == request.Malformed || unix > math.MaxInt64,
+				true)
 			continue
 		}
 		same(t, who, c.PK)
@@ -109,7 +110,8 @@ func TestVectors(t *testing.T) {
 		same(t, merkle.Sum(c.Preimage), merkle.Hash(msg))
 
 		signed := get(t)
-		if err := request.SignAt(signed, c.Method, c.StoreID, must(auth.ParseKey(c.Seed)), at, nonce); err != nil {
+		if err := request.SignAt(signed, c.Method, c.StoreID, must(auth.ParseKey(c.Seed)), at,
+			nonce); err != nil {
 			t.Fatal(err)
 		}
 		for name := range r.Header {
@@ -148,7 +150,8 @@ func TestStoreVectors(t *testing.T) {
 			continue
 		}
 		r := get(t)
-		if err := request.SignAt(r, c.Method, c.StoreID, must(auth.ParseKey(c.Seed)), time.Unix(c.Timestamp, 0), [32]byte(c.Nonce)); err != nil {
+		if err := request.SignAt(r, c.Method, c.StoreID, must(auth.ParseKey(c.Seed)),
+			time.Unix(c.Timestamp, 0), [32]byte(c.Nonce)); err != nil {
 			t.Fatal(err)
 		}
 		msg := request.Message(c.Method, c.StoreID, time.Unix(c.Timestamp, 0), [32]byte(c.Nonce))
@@ -282,7 +285,8 @@ func TestHostileHeaders(t *testing.T) {
 
 // hostile writes a request as it goes over the wire, with one header changed, and reads it as a
 // server does. It is signed over the changed value where that is a timestamp or a nonce.
-func hostile(t *testing.T, header string, values []string, method, tail string, op request.Op, store auth.StoreID, k, other *auth.Key, now time.Time) *http.Request {
+func hostile(t *testing.T, header string, values []string, method, tail string, op request.Op,
+	store auth.StoreID, k, other *auth.Key, now time.Time) *http.Request {
 	t.Helper()
 	right := sign(t, op, store, k, now, seed(7))
 	wrong := sign(t, op, store, other, now, seed(8))
@@ -293,12 +297,14 @@ func hostile(t *testing.T, header string, values []string, method, tail string, 
 				right = sign(t, op, store, k, time.Unix(at, 0), seed(7))
 			}
 		}
-		if nonce, err := hexBytes(values); i == 0 && header == request.HeaderNonce && err == nil && len(nonce) == 32 {
+		if nonce, err := hexBytes(values); i == 0 && header == request.HeaderNonce && err == nil &&
+			len(nonce) == 32 {
 			right = sign(t, op, store, k, now, [32]byte(nonce))
 		}
 	}
 	var raw strings.Builder
-	fmt.Fprintf(&raw, "%s /stores/%s%s HTTP/1.1\r\nHost: example.net\r\nContent-Length: 0\r\n", method, store, tail)
+	fmt.Fprintf(&raw, "%s /stores/%s%s HTTP/1.1\r\nHost: example.net\r\nContent-Length: 0\r\n", method,
+		store, tail)
 	for name, v := range right {
 		if name != header {
 			fmt.Fprintf(&raw, "%s: %s\r\n", name, v[0])
@@ -319,7 +325,8 @@ func hostile(t *testing.T, header string, values []string, method, tail string, 
 // tests want the same few.
 var signed sync.Map
 
-func sign(t testing.TB, op request.Op, store auth.StoreID, k *auth.Key, at time.Time, nonce [32]byte) http.Header {
+func sign(t testing.TB, op request.Op, store auth.StoreID, k *auth.Key, at time.Time,
+	nonce [32]byte) http.Header {
 	t.Helper()
 	type question struct {
 		op    request.Op

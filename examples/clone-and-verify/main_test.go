@@ -27,7 +27,8 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site := fstest.MapFS{"index.html": {Data: []byte("hello")}, "photo.jpg": {Data: make([]byte, 300_000)}}
+	site := fstest.MapFS{"index.html": {Data: []byte("hello")},
+		"photo.jpg": {Data: make([]byte, 300_000)}}
 	if err := store.StageFS(context.Background(), site); err != nil {
 		t.Fatal(err)
 	}

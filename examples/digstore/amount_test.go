@@ -13,7 +13,8 @@ func TestAmount(t *testing.T) {
 			t.Errorf("%q: %d, %v; want %d", text, n, err, want)
 		}
 	}
-	for n, want := range map[amount]string{0: "", 1: "1", 1023: "1023", 1000: "1kB", 1024: "1KiB", 128e6: "128MB", 1 << 30: "1GiB",
+	for n, want := range map[amount]string{0: "", 1: "1", 1023: "1023", 1000: "1kB", 1024: "1KiB",
+		128e6: "128MB", 1 << 30: "1GiB",
 		16 << 30: "16GiB", 5e9: "5GB", 1<<30 + 1: "1073741825"} {
 		got := n.String()
 		if got != want {

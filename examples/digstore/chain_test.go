@@ -32,7 +32,8 @@ func mint(ts *testscript.TestScript, neg bool, args []string) {
 	c := chaintest.New(&chaintest.Options{Network: "simulator0"})
 	label := "a store"
 	writer := chaintest.Writer(chaintest.Anyone(2))
-	b := &blockchain{Chain: c, store: c.Mint(chain.Metadata{Label: &label}, chaintest.Anyone(1), writer), writer: writer}
+	b := &blockchain{Chain: c, store: c.Mint(chain.Metadata{Label: &label}, chaintest.Anyone(1),
+		writer), writer: writer}
 	b.server = httptest.NewServer(c.Handler(nil))
 	ts.Defer(b.server.Close)
 	chains.Store(b.server.URL, b)

@@ -153,7 +153,8 @@ func TestPrintable(t *testing.T) {
 		if got != c.want {
 			t.Errorf("printable(%q) = %s, want %s", c.in, got, c.want)
 		}
-		if back, err := strconv.Unquote(got); strings.HasPrefix(got, `"`) && (err != nil || back != c.in) {
+		if back, err := strconv.Unquote(got); strings.HasPrefix(got, `"`) &&
+			(err != nil || back != c.in) {
 			t.Errorf("%s unquotes to %q, %v; want %q", got, back, err, c.in)
 		}
 		if line := oneLine(c.in); hasHidden(line) {
@@ -171,7 +172,8 @@ func TestPrintable(t *testing.T) {
 			t.Error(err)
 		}
 		var v struct{ Key string }
-		if err := json.Unmarshal(object.Bytes(), &v); err != nil || v.Key != strings.ToValidUTF8(c.in, "\ufffd") {
+		if err := json.Unmarshal(object.Bytes(), &v); err != nil ||
+			v.Key != strings.ToValidUTF8(c.in, "\ufffd") {
 			t.Errorf("%s: %q, %v; want %q", object.Bytes(), v.Key, err, c.in)
 		}
 		if hasHidden(strings.TrimSuffix(object.String(), "\n")) {
@@ -181,7 +183,8 @@ func TestPrintable(t *testing.T) {
 }
 
 func TestSize(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 128_000_000: "122.1 MiB", 1 << 40: "1.0 TiB"} {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB",
+		128_000_000: "122.1 MiB", 1 << 40: "1.0 TiB"} {
 		if got := size(n); got != want {
 			t.Errorf("size(%d) = %s, want %s", n, got, want)
 		}
@@ -193,7 +196,8 @@ func TestWarnLarge(t *testing.T) {
 	for _, c := range []struct {
 		size int64
 		want string
-	}{{remote.DefaultMaxModule, ""}, {remote.DefaultMaxModule + 1, "warning: the module of this generation has 1.0 GiB: clients and hosts accept at most 1.0 GiB"}} {
+	}{{remote.DefaultMaxModule, ""}, {remote.DefaultMaxModule + 1,
+		"warning: the module of this generation has 1.0 GiB: clients and hosts accept at most 1.0 GiB"}} {
 		var out, stderr bytes.Buffer
 		newApp(nil, &out, &stderr).warnLarge(c.size)
 		if got := stderr.String(); (got == "") != (c.want == "") || !strings.HasPrefix(got, c.want) {

@@ -22,15 +22,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// A front is a host before a real one that changes what passes, as old hosts and proxies do. It writes a line
-// "METHOD PATH STATUS" for each request and "CONNECTION" for each connection.
+// A front is a host before a real one that changes what passes, as old hosts and proxies do. It
+// writes a line "METHOD PATH STATUS" for each request and "CONNECTION" for each connection.
 type front struct {
-	mu     sync.Mutex
-	log    *os.File
-	times  int // that a fault with a count still happens
-	to     *httputil.ReverseProxy
-	first  []byte                                                      // the first descriptor
-	before func(f *front, w http.ResponseWriter, r *http.Request) bool // answers, or leaves it to the host
+	mu    sync.Mutex
+	log   *os.File
+	times int // that a fault with a count still happens
+	to    *httputil.ReverseProxy
+	first []byte // the first descriptor
+	// answers, or leaves it to the host
+	before func(f *front, w http.ResponseWriter, r *http.Request) bool
 }
 
 // frontFaults are what a front can do; NAME=COUNT does it so many times.
@@ -233,8 +234,8 @@ func (a *frontAnswer) WriteHeader(status int) {
 
 func (a *frontAnswer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// fronting NAME URL FAULT[=COUNT] puts a front before the host at URL, sets NAME to its URL and writes its requests
-// to $WORK/NAME.log. It ends with the script.
+// fronting NAME URL FAULT[=COUNT] puts a front before the host at URL, sets NAME to its URL and
+// writes its requests to $WORK/NAME.log. It ends with the script.
 func fronting(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: fronting NAME URL FAULT[=COUNT]")

@@ -32,7 +32,8 @@ var plants = []struct {
 	{"folder", func(at, _ string) error { return os.MkdirAll(filepath.Join(at, "lock"), 0o755) }},
 }
 
-// commandsOnHostile is what is run in the workspace. OUT is a new folder, URL and ID a live host and its store.
+// commandsOnHostile is what is run in the workspace. OUT is a new folder, URL and ID a live
+// host and its store.
 var commandsOnHostile = [][]string{
 	{"status"}, {"log"}, {"show"}, {"diff", "0", "1"}, {"cat", "index.html"}, {"checkout", "OUT/out"}, {"export", "OUT/x.dig"},
 	{"urn", "--all"}, {"verify", "--all", "--deep"}, {"gc", "--keep", "1"}, {"stores"}, {"use", "site"},
@@ -55,8 +56,9 @@ var extraNames = []string{
 	"stores/site/secret_salt.hex", "stores/site/history", "stores/site/history/index.tmp",
 }
 
-// TestHostileWorkspace puts links, hard links, FIFOs and folders in the place of each file of .dig, as an archive or a git
-// clone can, and runs the commands there: nothing outside of .dig changes, and none waits for ever.
+// TestHostileWorkspace puts links, hard links, FIFOs and folders in the place of each file of
+// .dig, as an archive or a git clone can, and runs the commands there: nothing outside of .dig
+// changes, and none waits for ever.
 func TestHostileWorkspace(t *testing.T) {
 	step := 41 // all of them would take ten minutes
 	if vectors.Long(t) {
@@ -90,11 +92,12 @@ func TestHostileWorkspace(t *testing.T) {
 	d.must("template", "add", "site/index.html")
 
 	var targets []string
-	check(t, filepath.WalkDir(filepath.Join(template, ".dig"), func(path string, _ fs.DirEntry, err error) error {
-		rel, _ := filepath.Rel(template, path)
-		targets = append(targets, rel)
-		return err
-	}))
+	check(t, filepath.WalkDir(filepath.Join(template, ".dig"),
+		func(path string, _ fs.DirEntry, err error) error {
+			rel, _ := filepath.Rel(template, path)
+			targets = append(targets, rel)
+			return err
+		}))
 	for _, name := range extraNames {
 		if rel := filepath.Join(".dig", filepath.FromSlash(name)); !slices.Contains(targets, rel) {
 			targets = append(targets, rel)
@@ -107,12 +110,14 @@ func TestHostileWorkspace(t *testing.T) {
 	for i, target := range targets {
 		for j, plant := range plants {
 			for k, command := range commandsOnHostile {
-				onlyServed := command[0] == "serve" && (target == byPush || filepath.Base(target) == "nonces.bin")
+				onlyServed := command[0] == "serve" &&
+					(target == byPush || filepath.Base(target) == "nonces.bin")
 				if (i+3*j+k)%step != 0 && !onlyServed {
 					continue
 				}
 				runs++
-				h := hostile{d: d, template: template, target: target, outside: filepath.Join(base, "outside"), pushed: other}
+				h := hostile{d: d, template: template, target: target, outside: filepath.Join(base, "outside"),
+					pushed: other}
 				what := fmt.Sprintf("%s in place of %s: %v", plant.kind, target, command)
 				h.try(t, what, plant.do, command, replace)
 			}
@@ -127,7 +132,8 @@ type hostile struct {
 	pushed                    string // store of the folder host, which is pushed to serve
 }
 
-func (h *hostile) try(t *testing.T, what string, plant func(at, outside string) error, command []string, replace *strings.Replacer) {
+func (h *hostile) try(t *testing.T, what string, plant func(at, outside string) error,
+	command []string, replace *strings.Replacer) {
 	t.Helper()
 	ws, out := filepath.Join(h.d.dir, "ws"), filepath.Join(h.d.dir, "OUT")
 	for _, dir := range []string{ws, out, h.outside} {
@@ -137,7 +143,8 @@ func (h *hostile) try(t *testing.T, what string, plant func(at, outside string) 
 	check(t, os.Chmod(filepath.Join(ws, ".dig", "stores", "site", "signing_key.bin"), 0o600))
 	check(t, os.MkdirAll(filepath.Join(h.outside, "dir", "lock"), 0o755))
 	check(t, os.Mkdir(out, 0o755))
-	for _, name := range []string{"file", "dir/file", "dir/workspace.toml", "dir/pack.tmp", "dir/roots.log"} {
+	for _, name := range []string{"file", "dir/file", "dir/workspace.toml", "dir/pack.tmp",
+		"dir/roots.log"} {
 		check(t, os.WriteFile(filepath.Join(h.outside, filepath.FromSlash(name)), []byte("keep"), 0o644))
 	}
 	at := filepath.Join(ws, h.target)
@@ -180,7 +187,8 @@ func (h *hostile) serve(ws string, args []string) {
 	}
 	defer s.stop()
 	to := s.url + "/stores/" + h.pushed
-	newApp(bytes.NewReader(nil), io.Discard, io.Discard).run([]string{"-C", filepath.Join(h.d.dir, "host"), "push", to})
+	newApp(bytes.NewReader(nil), io.Discard,
+		io.Discard).run([]string{"-C", filepath.Join(h.d.dir, "host"), "push", to})
 }
 
 // snapshot is every name below dir with mode and content.

@@ -73,7 +73,8 @@ func TestInterruptedClone(t *testing.T) {
 	}
 	_, _ = io.Copy(io.Discard, stderr)
 	_ = clone.Wait()
-	if code := clone.ProcessState.ExitCode(); code != exitInterrupted || !strings.Contains(stdout.String(), "again to continue") {
+	if code := clone.ProcessState.ExitCode(); code != exitInterrupted ||
+		!strings.Contains(stdout.String(), "again to continue") {
 		t.Fatalf("exit code %d, want %d and how to go on:\n%s", code, exitInterrupted, stdout.String())
 	}
 	d.must(".", "clone", front.URL+"/stores/"+id, "copy")

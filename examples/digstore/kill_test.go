@@ -200,7 +200,8 @@ func TestKillPush(t *testing.T) {
 		t.Fatal(err)
 	}
 	serve := func() *serverProcess {
-		s, err := startServer(filepath.Join(d.dir, "host"), filepath.Join(d.dir, "identity"), "serve", "--allow", id)
+		s, err := startServer(filepath.Join(d.dir, "host"), filepath.Join(d.dir, "identity"), "serve",
+			"--allow", id)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,8 +15,10 @@ import (
 )
 
 var (
-	metamorphicSeed  = flag.Uint64("metamorphic.seed", 0, "repeat the steps of this seed (0: a random one)")
-	metamorphicTime  = flag.Duration("metamorphic.time", 0, "run sequence after sequence for so long (0: a few seconds)")
+	metamorphicSeed = flag.Uint64("metamorphic.seed", 0,
+		"repeat the steps of this seed (0: a random one)")
+	metamorphicTime = flag.Duration("metamorphic.time", 0,
+		"run sequence after sequence for so long (0: a few seconds)")
 	metamorphicSteps = flag.Int("metamorphic.steps", 40, "steps of a sequence")
 )
 
@@ -54,7 +56,8 @@ func TestMetamorphic(t *testing.T) {
 			counts[kind] += c
 		}
 		if err != nil {
-			t.Fatalf("%v\nrepeat it with: go test ./examples/digstore -run TestMetamorphic -metamorphic.seed %d", err, seed)
+			t.Fatalf("%v\nrepeat it with: go test ./examples/digstore -run TestMetamorphic "+
+				"-metamorphic.seed %d", err, seed)
 		}
 		if err := os.RemoveAll(dir); err != nil {
 			t.Fatal(err)

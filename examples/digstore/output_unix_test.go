@@ -20,8 +20,10 @@ import (
 // strange makes a tree whose names have what breaks lines and terminals.
 func strange(t *testing.T, dir string) corpus.Tree {
 	tree := corpus.Small(1)
-	for _, name := range []string{"two\nlines", "tab\tname", "\x1b[31mred", "c1\u009b31m", `"quoted".txt`, `"q"`, `back\slash`, "[draft].md", "{x}",
-		"zero\u200bwidth", "\ufeffmark", "line\u2028end", "del\x7f", "cr\r", "urn:x", " space ", "größe 日本 🎉.png"} {
+	for _, name := range []string{"two\nlines", "tab\tname", "\x1b[31mred", "c1\u009b31m",
+		`"quoted".txt`, `"q"`, `back\slash`, "[draft].md", "{x}",
+		"zero\u200bwidth", "\ufeffmark", "line\u2028end", "del\x7f", "cr\r", "urn:x", " space ",
+		"größe 日本 🎉.png"} {
 		tree[name] = []byte(name)
 	}
 	if err := tree.Write(dir); err != nil {
@@ -57,7 +59,8 @@ func TestStandardOutputFull(t *testing.T) {
 			d.must(".", "remote", "add", "origin", "dig://example.org/"+id)
 			for _, args := range printing(id) {
 				asJSON := strings.Contains(how, "json")
-				if text := slices.Contains([]string{"help", "completion", "__complete"}, args[0]) || args[len(args)-1] == "--help"; asJSON && text {
+				if text := slices.Contains([]string{"help", "completion", "__complete"}, args[0]) ||
+					args[len(args)-1] == "--help"; asJSON && text {
 					continue
 				}
 				if asJSON {
@@ -94,10 +97,12 @@ func TestStandardOutputFull(t *testing.T) {
 				switch {
 				case how == "closed pipe":
 					signal := cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()
-					if err == nil || code != exitOther && signal != syscall.SIGPIPE || strings.Contains(stderr.String(), "standard output") {
+					if err == nil || code != exitOther && signal != syscall.SIGPIPE ||
+						strings.Contains(stderr.String(), "standard output") {
 						t.Errorf("digstore %q: %v\n%s", args, err, stderr.String())
 					}
-				case code != exitOther || !strings.Contains(stderr.String(), "write standard output") || !strings.Contains(stderr.String(), "no space left"):
+				case code != exitOther || !strings.Contains(stderr.String(), "write standard output") ||
+					!strings.Contains(stderr.String(), "no space left"):
 					t.Errorf("digstore %q: exit code %d, want 1 and the error:\n%s", args, code, stderr.String())
 				}
 			}
@@ -117,7 +122,8 @@ func TestStrangeNames(t *testing.T) {
 	if n := strings.Count(list, "\n"); n != len(tree) {
 		t.Errorf("%d lines for %d names", n, len(tree))
 	}
-	for _, line := range []string{"größe 日本 🎉.png\turn:", "back\\slash\turn:", `"two\nlines"` + "\t\"urn:", `"tab\tname"` + "\t"} {
+	for _, line := range []string{"größe 日本 🎉.png\turn:", "back\\slash\turn:", `"two\nlines"` +
+		"\t\"urn:", `"tab\tname"` + "\t"} {
 		if !strings.Contains("\n"+list, "\n"+line) {
 			t.Errorf("no line %q in the list", line)
 		}
@@ -234,7 +240,8 @@ func TestInterruptedInput(t *testing.T) {
 		late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
 		if !late.Stop() || cmd.ProcessState.ExitCode() != exitInterrupted {
-			t.Errorf("digstore %q: exit code %d, want %d", args, cmd.ProcessState.ExitCode(), exitInterrupted)
+			t.Errorf("digstore %q: exit code %d, want %d", args, cmd.ProcessState.ExitCode(),
+				exitInterrupted)
 		}
 	}
 }
@@ -274,7 +281,8 @@ func TestServeAnnounces(t *testing.T) {
 				continue
 			}
 			var v map[string]any
-			if err := json.Unmarshal(stdout.Bytes(), &v); err != nil || v["error"] == nil || v["serving"] != nil {
+			if err := json.Unmarshal(stdout.Bytes(), &v); err != nil || v["error"] == nil ||
+				v["serving"] != nil {
 				t.Errorf("digstore %q wrote %q, want one object with the error", args, stdout.String())
 			}
 		}

@@ -39,7 +39,8 @@ func publish(ctx context.Context, dir, addr string) error {
 }
 
 // cloneSite is the README's recipe "Clone from Go and serve it as a web site".
-func cloneSite(ctx context.Context, ws *digstore.Workspace, id string, key auth.PublicKey, addr string) error {
+func cloneSite(ctx context.Context, ws *digstore.Workspace, id string, key auth.PublicKey,
+	addr string) error {
 	u, err := remote.ParseURL("dig://example.org/" + id)
 	if err != nil {
 		return err

@@ -20,7 +20,8 @@ const (
 )
 
 // changing are the commands that change a store, here or at a host.
-var changing = []string{"add", "clone", "commit", "gc", "import", "init", "promote", "pull", "push", "revoke", "unstage"}
+var changing = []string{"add", "clone", "commit", "gc", "import", "init", "promote", "pull", "push",
+	"revoke", "unstage"}
 
 // program is the digstore of the tests. In scripts a command that changes a
 // store and succeeds ends only when a new process has verified everything that

@@ -290,32 +290,33 @@ func otherModule(ts *testscript.TestScript, neg bool, args []string) {
 // lies in a file below the work folder.
 func noSecret(ts *testscript.TestScript, neg bool, args []string) {
 	output := strings.ToLower(ts.ReadFile("stdout") + ts.ReadFile("stderr"))
-	ts.Check(filepath.WalkDir(ts.MkAbs(ts.Getenv("WORK")), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		var secret string
-		switch d.Name() {
-		case "signing_key.bin", "writer_key.bin", "identity_key.bin":
-			b, err := os.ReadFile(path)
-			if err != nil {
+	ts.Check(filepath.WalkDir(ts.MkAbs(ts.Getenv("WORK")),
+		func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
 				return err
 			}
-			secret = hex.EncodeToString(b)
-		case "secret_salt.hex":
-			b, err := os.ReadFile(path)
-			if err != nil {
-				return err
+			var secret string
+			switch d.Name() {
+			case "signing_key.bin", "writer_key.bin", "identity_key.bin":
+				b, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				secret = hex.EncodeToString(b)
+			case "secret_salt.hex":
+				b, err := os.ReadFile(path)
+				if err != nil {
+					return err
+				}
+				secret = string(b)
+			default:
+				return nil
 			}
-			secret = string(b)
-		default:
+			if strings.Contains(output, secret) || strings.Contains(output, secret[:16]) {
+				return fmt.Errorf("the output shows what is in %s", path)
+			}
 			return nil
-		}
-		if strings.Contains(output, secret) || strings.Contains(output, secret[:16]) {
-			return fmt.Errorf("the output shows what is in %s", path)
-		}
-		return nil
-	}))
+		}))
 }
 
 // flip FILE OFFSET changes one byte, and a second time changes it back. A digit of

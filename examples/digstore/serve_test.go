@@ -50,7 +50,8 @@ func TestReplayAfterRestart(t *testing.T) {
 	}
 	send := func(s *serverProcess, path, method string, h http.Header) (int, string) {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), method, s.url+"/stores/"+id.String()+path, strings.NewReader("{}"))
+		r, err := http.NewRequestWithContext(t.Context(), method, s.url+"/stores/"+id.String()+path,
+			strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +96,8 @@ func TestReplayAfterRestart(t *testing.T) {
 	s.once.Do(func() { _ = s.cmd.Wait() })
 	s = d.host(".")
 	for _, c := range all {
-		if code, text := send(s, c.path, c.method, c.used); code != http.StatusUnauthorized || !strings.Contains(text, "replayed nonce") {
+		if code, text := send(s, c.path, c.method, c.used); code != http.StatusUnauthorized ||
+			!strings.Contains(text, "replayed nonce") {
 			t.Errorf("%s %s after a restart: %d %s", c.method, c.path, code, text)
 		}
 		if code, text := send(s, c.path, c.method, c.kept); code == http.StatusUnauthorized {
@@ -118,7 +120,8 @@ func TestDamagedStore(t *testing.T) {
 	}
 }
 
-// TestMissingStore: a store whose files are missing, or are no regular ones, is damaged and not absent.
+// TestMissingStore: a store whose files are missing, or are no regular ones, is damaged and not
+// absent.
 func TestMissingStore(t *testing.T) {
 	d := newDesk(t)
 	good, bad := twoStores(t, d)
@@ -151,7 +154,8 @@ func twoStores(t *testing.T, d *desk) (good, bad string) {
 			ID string `json:"store_id"`
 		}
 	}
-	if err := json.Unmarshal([]byte(d.must(".", "--json", "stores")), &list); err != nil || len(list.Stores) != 2 {
+	if err := json.Unmarshal([]byte(d.must(".", "--json", "stores")), &list); err != nil ||
+		len(list.Stores) != 2 {
 		t.Fatal(err, list)
 	}
 	if bad = list.Stores[0].ID; bad == good {
@@ -160,8 +164,9 @@ func twoStores(t *testing.T, d *desk) (good, bad string) {
 	return good, bad
 }
 
-// TestDamagedWhileServing: chunks that are damaged while serve runs, or before it in a way that only reading shows, are
-// never sent. The store is set aside when it is met, and served again when it is repaired.
+// TestDamagedWhileServing: chunks that are damaged while serve runs, or before it in a way that
+// only reading shows, are never sent. The store is set aside when it is met, and served again
+// when it is repaired.
 func TestDamagedWhileServing(t *testing.T) {
 	d := newDesk(t)
 	good, bad := twoStores(t, d)
@@ -194,7 +199,8 @@ func TestDamagedWhileServing(t *testing.T) {
 			if len(s.banner.Stores) != 2 {
 				t.Fatalf("served: %+v", s.banner.Stores)
 			}
-			if _, text, err := get(s, "/readyz"); err != nil || !strings.Contains(string(text), `"stores":2,"damaged":0`) {
+			if _, text, err := get(s, "/readyz"); err != nil ||
+				!strings.Contains(string(text), `"stores":2,"damaged":0`) {
 				t.Errorf("/readyz before it is met: %s, %v", text, err)
 			}
 			path := "/stores/" + bad + "/module"
@@ -214,21 +220,24 @@ func TestDamagedWhileServing(t *testing.T) {
 					t.Errorf("%s: %d %.100s %v, want 503", path, status, text, err)
 				}
 			}
-			if _, text, err := get(s, "/readyz"); err != nil || !strings.Contains(string(text), `"stores":1,"damaged":1,"damaged_stores":["`+bad+`"]`) {
+			if _, text, err := get(s, "/readyz"); err != nil ||
+				!strings.Contains(string(text), `"stores":1,"damaged":1,"damaged_stores":["`+bad+`"]`) {
 				t.Errorf("/readyz: %s, %v", text, err)
 			}
 			d.must(".", "clone", s.url+"/stores/"+good, filepath.Join(t.TempDir(), "copy"))
 
 			check(t, os.WriteFile(packs[0], whole, 0o644))
 			status, got := 0, []byte(nil)
-			for began := time.Now(); status != 200 && time.Since(began) < time.Minute; time.Sleep(100 * time.Millisecond) {
+			for began := time.Now(); status != 200 &&
+				time.Since(began) < time.Minute; time.Sleep(100 * time.Millisecond) {
 				status, got, err = get(s, path)
 			}
 			if status != 200 || err != nil || want != nil && !bytes.Equal(got, want) {
 				t.Errorf("repaired: %d, %d bytes, %v", status, len(got), err)
 			}
 			s.stop()
-			if log := s.stderr.String(); strings.Count(log, "store is damaged and not served") != 1 || !strings.Contains(log, bad) {
+			if log := s.stderr.String(); strings.Count(log, "store is damaged and not served") != 1 ||
+				!strings.Contains(log, bad) {
 				t.Errorf("the log names it other than once: %s", log)
 			}
 		})
@@ -271,11 +280,13 @@ func checkSetAside(t *testing.T, d *desk, good, bad string) {
 	}
 	text, err := io.ReadAll(res.Body)
 	res.Body.Close()
-	if err != nil || res.StatusCode != 200 || !strings.Contains(string(text), `"stores":1,"damaged":1,"damaged_stores":["`+bad+`"]`) {
+	if err != nil || res.StatusCode != 200 ||
+		!strings.Contains(string(text), `"stores":1,"damaged":1,"damaged_stores":["`+bad+`"]`) {
 		t.Errorf("/readyz: %s %s", res.Status, text)
 	}
 	d.must(".", "clone", s.url+"/stores/"+good, filepath.Join(t.TempDir(), "copy"))
-	if s.stop(); !strings.Contains(s.stderr.String(), "store is damaged and not served") || !strings.Contains(s.stderr.String(), bad) {
+	if s.stop(); !strings.Contains(s.stderr.String(), "store is damaged and not served") ||
+		!strings.Contains(s.stderr.String(), bad) {
 		t.Errorf("the log does not name it: %s", s.stderr.String())
 	}
 }
@@ -291,7 +302,9 @@ func TestPanicsAreLogged(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- a.listen(ctx, l, nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("a handler broke") }))
+		done <- a.listen(ctx, l, nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			panic("a handler broke")
+		}))
 	}()
 	if res, err := http.Get("http://" + l.Addr().String()); err == nil {
 		res.Body.Close()
@@ -319,7 +332,8 @@ func TestHostOnLoopback(t *testing.T) {
 		{nil, "evil.example", 421}, {nil, "localhost", 200}, {[]string{"--allow-host", "dig.example"}, "dig.example", 200},
 	} {
 		s := d.host(".", c.args...)
-		r, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/", strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"dig.health"}`))
+		r, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/",
+			strings.NewReader(`{"jsonrpc":"2.0","id":1,"method":"dig.health"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -364,7 +378,8 @@ func TestRevert(t *testing.T) {
 	n := byte(0)
 	put := func(by *auth.Key, parent merkle.Hash, mode string) int {
 		t.Helper()
-		r, err := http.NewRequestWithContext(t.Context(), "PUT", s.url+"/stores/"+id.String()+"/module?root="+first.String(), strings.NewReader("a module"))
+		r, err := http.NewRequestWithContext(t.Context(), "PUT", s.url+"/stores/"+id.String()+
+			"/module?root="+first.String(), strings.NewReader("a module"))
 		check(t, err)
 		n++
 		check(t, request.SignAt(r, request.Push, id, by, time.Now(), [32]byte{n}))

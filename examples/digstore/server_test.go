@@ -64,7 +64,8 @@ func TestBanner(t *testing.T) {
 	}
 	defer one.stop()
 	b := one.banner
-	if !b.Serving || b.Auth != "required" || b.StoreID != id || len(b.Root) != 64 || len(b.Stores) != 1 || b.Stores[0].StoreID != id || b.Stores[0].Root != b.Root {
+	if !b.Serving || b.Auth != "required" || b.StoreID != id || len(b.Root) != 64 ||
+		len(b.Stores) != 1 || b.Stores[0].StoreID != id || b.Stores[0].Root != b.Root {
 		t.Errorf("banner of one store: %+v", b)
 	}
 	if b.URL != "http://"+b.Bind || strings.HasSuffix(b.Bind, ":0") {
@@ -77,7 +78,8 @@ func TestBanner(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer two.stop()
-	if b := two.banner; b.Auth != "anonymous" || b.StoreID != "" || b.Root != "" || len(b.Stores) != 2 {
+	if b := two.banner; b.Auth != "anonymous" || b.StoreID != "" || b.Root != "" ||
+		len(b.Stores) != 2 {
 		t.Errorf("banner of two stores: %+v", b)
 	}
 }
@@ -91,7 +93,8 @@ func startServer(dir, identity string, args ...string) (*serverProcess, error) {
 		args = append(args, "--bind", "127.0.0.1:0")
 	}
 	s := &serverProcess{cmd: exec.Command("digstore", append(args, "--json")...)}
-	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr = dir, append(os.Environ(), "DIG_IDENTITY_DIR="+identity), &s.stderr
+	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr = dir, append(os.Environ(), "DIG_IDENTITY_DIR="+
+		identity), &s.stderr
 	interruptible(s.cmd)
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -113,8 +116,9 @@ func startServer(dir, identity string, args ...string) (*serverProcess, error) {
 	return s, nil
 }
 
-// stop interrupts the server; the error is that of its end. A server that cannot be interrupted, because
-// it has ended or Windows has no console here, or that does not end, is killed.
+// stop interrupts the server; the error is that of its end. A server that cannot be
+// interrupted, because it has ended or Windows has no console here, or that does not end, is
+// killed.
 func (s *serverProcess) stop() error {
 	s.once.Do(func() {
 		if err := interrupt(s.cmd.Process); err != nil {
@@ -149,7 +153,8 @@ func certs(ts *testscript.TestScript, neg bool, args []string) {
 		return key
 	}
 	write := func(name, kind string, der []byte) {
-		ts.Check(os.WriteFile(ts.MkAbs(name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+		ts.Check(os.WriteFile(ts.MkAbs(name), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}),
+			0o600))
 	}
 	caKey, key := newKey(), newKey()
 	ca := &x509.Certificate{
@@ -162,7 +167,8 @@ func certs(ts *testscript.TestScript, neg bool, args []string) {
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "test host"},
 		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, &key.PublicKey, caKey)
 	ts.Check(err)

@@ -6,7 +6,7 @@ func (a *app) useCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "use NAME",
 		Short:             "Make a store the active one",
-		Long:              `Use makes a store, given by name or id, the active one: commands use it without --store.`,
+		Long:              `Use makes a store the active one, which commands use without --store.`,
 		Example:           "  digstore use site",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeStores,

@@ -119,8 +119,9 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 		return &hinted{damaged.of(len(results) + len(damaged)), damagedHint}
 	}
 	if err := s.CheckNames(); err != nil {
-		return &hinted{err, "the content is undamaged, but a file with names is damaged: remove that file, " +
-			"then commit, or give the names again with checkout --names"}
+		return &hinted{err,
+			"the content is undamaged, but a file with names is damaged: remove that file, " +
+				"then commit, or give the names again with checkout --names"}
 	}
 	if a.quiet && !a.json {
 		return nil
@@ -140,7 +141,8 @@ func printLines(w io.Writer, lines []string) {
 	}
 }
 
-const damagedHint = "what is kept here is damaged: clone the store again, or pull it from another host"
+const damagedHint = "what is kept here is damaged: clone the store again, or pull it from " +
+	"another host"
 
 // damages are the generations of a store that verification found damaged.
 type damages []damagedGeneration
@@ -153,7 +155,8 @@ type damagedGeneration struct {
 // of is one error for all of them, of so many that were looked at.
 func (d damages) of(total int) error {
 	if len(d) == 1 {
-		return fmt.Errorf("1 of %d generations is damaged: generation %d: %w", total, d[0].number, d[0].err)
+		return fmt.Errorf("1 of %d generations is damaged: generation %d: %w", total, d[0].number,
+			d[0].err)
 	}
 	also := make([]string, 0, len(d)-1)
 	for _, one := range d[1:] {

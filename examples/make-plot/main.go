@@ -26,11 +26,13 @@ func run(ctx context.Context, out io.Writer) {
 
 	// The content of a datastore is cut into capsules.
 	content, store := bytes.Repeat([]byte("what is kept "), 300_000), &capsule.Memory{}
-	manifest := must(capsule.Split(ctx, auth.StoreID{7}, bytes.NewReader(content), &capsule.SplitOptions{Size: 1 << 20},
+	manifest := must(capsule.Split(ctx, auth.StoreID{7}, bytes.NewReader(content),
+		&capsule.SplitOptions{Size: 1 << 20},
 		func(d capsule.Descriptor, r io.Reader) error { return store.Put(ctx, d, r) }))
 
 	// Write a plot of them.
-	w := must(plot.Create(ctx, dir, []*capsule.Manifest{manifest}, node, &plot.Options{Compression: plot.None}))
+	w := must(plot.Create(ctx, dir, []*capsule.Manifest{manifest}, node,
+		&plot.Options{Compression: plot.None}))
 	defer w.Close()
 	check(w.AddFrom(ctx, store))
 	info := must(w.Seal(ctx))
@@ -41,10 +43,12 @@ func run(ctx context.Context, out io.Writer) {
 	defer plots.Close()
 	now, asked := uint64(time.Now().Unix()), manifest.Capsules[2]
 	c := &capsule.Challenge{Type: capsule.PhysicalAccess, ID: "example", CapsuleHash: asked.Hash,
-		Entropy: merkle.Sum([]byte("fresh random bytes")), IssuedAt: now, ExpiresAt: now + 60, Samples: 20}
+		Entropy: merkle.Sum([]byte("fresh random bytes")), IssuedAt: now, ExpiresAt: now +
+			60, Samples: 20}
 	check(c.Sign(ctx, validator))
 	proof := must((&capsule.Prover{Key: node, Plots: plots}).Prove(ctx, c))
-	result := must(proof.Verify(ctx, c, &capsule.VerifyOptions{Refs: []capsule.Ref{manifest.Ref(asked.Index)}}))
+	result := must(proof.Verify(ctx, c,
+		&capsule.VerifyOptions{Refs: []capsule.Ref{manifest.Ref(asked.Index)}}))
 	fmt.Fprintf(out, "capsule %d is proved to be in plot %.8s…\n", result.Ref.Index, result.Plot.ID())
 
 	// A byte of the file is damaged, and repaired from the datastore.

@@ -44,7 +44,8 @@ func main() {
 
 	origin := must(remote.NewClient(url, nil))
 	reader := must(digstore.Init(filepath.Join(dir, "reader"), nil))
-	trust := remote.Trust{Root: root} // known from elsewhere; see Trust for the other reasons to believe
+	// known from elsewhere; see Trust for the other reasons to believe
+	trust := remote.Trust{Root: root}
 	copied := must(reader.Create(store.ID(), nil))
 	must(remote.Clone(ctx, copied, origin, trust))
 	page := must(fs.ReadFile(must(copied.Latest()), "index.html"))
@@ -52,7 +53,8 @@ func main() {
 
 	victim := must(must(digstore.Init(filepath.Join(dir, "victim"), nil)).Create(store.ID(), nil))
 	_, err := remote.Clone(ctx, victim, tamperer{origin}, trust)
-	if _, latest := victim.Latest(); !errors.Is(err, remote.ErrVerification) || !errors.Is(latest, fs.ErrNotExist) {
+	if _, latest := victim.Latest(); !errors.Is(err, remote.ErrVerification) ||
+		!errors.Is(latest, fs.ErrNotExist) {
 		log.Fatalf("one bit was flipped and not refused: %v, %v", err, latest)
 	}
 	fmt.Println("a host that flips one bit is refused, nothing is kept:", err)

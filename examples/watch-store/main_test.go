@@ -52,7 +52,8 @@ func newPublisher(t *testing.T, id auth.StoreID) *publisher {
 // commit makes a generation, most of which is content, and returns its root.
 func (p *publisher) commit(text string) merkle.Hash {
 	p.t.Helper()
-	check(p.t, p.store.StageFS(p.t.Context(), fstest.MapFS{"text": {Data: bytes.Repeat([]byte(text), 50_000)}}))
+	check(p.t, p.store.StageFS(p.t.Context(),
+		fstest.MapFS{"text": {Data: bytes.Repeat([]byte(text), 50_000)}}))
 	report, err := p.store.Commit(p.t.Context(), nil, nil)
 	check(p.t, err)
 	return report.Generation.Info().Root
@@ -72,8 +73,8 @@ func (l liar) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (l liar) Unwrap() http.ResponseWriter { return l.ResponseWriter }
 
-// TestRun goes through what happens to a store between one look of the program and the next, and holds what it prints
-// to what is wanted: how its one line begins, or nothing.
+// TestRun goes through what happens to a store between one look of the program and the next,
+// and holds what it prints to what is wanted: how its one line begins, or nothing.
 func TestRun(t *testing.T) {
 	blocks := chaintest.New(nil)
 	onChain := blocks.Mint(chain.Metadata{}, chaintest.Anyone(1))
@@ -112,7 +113,8 @@ func TestRun(t *testing.T) {
 		t.Helper()
 		got, _ := io.ReadAll(&out)
 		want := steps[at].want
-		if want == nil && len(got) > 0 || want != nil && !strings.HasPrefix(string(got), want()) || bytes.Count(got, []byte("\n")) > 1 {
+		if want == nil && len(got) > 0 || want != nil && !strings.HasPrefix(string(got), want()) ||
+			bytes.Count(got, []byte("\n")) > 1 {
 			t.Errorf("%s: prints %q", steps[at].name, got)
 		}
 		t.Logf("%s: %s", steps[at].name, got)
@@ -126,7 +128,8 @@ func TestRun(t *testing.T) {
 		return nil
 	}
 	dir := t.TempDir()
-	run(t.Context(), []string{"-chain", rpc.URL, "-depth", "3", "-every", "1ns", p.url, dir}, &out, pause)
+	run(t.Context(), []string{"-chain", rpc.URL, "-depth", "3", "-every", "1ns", p.url, dir}, &out,
+		pause)
 	if at != len(steps)-1 {
 		t.Fatalf("the program ended at %q", steps[at].name)
 	}

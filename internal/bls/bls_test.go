@@ -39,7 +39,8 @@ func TestGolden(t *testing.T) {
 	for n := range 24 {
 		sk := keyOf(t, draw(dice, 32+n))
 		msg := draw(dice, 7*n)
-		fmt.Fprintf(&b, "seed and message drawn with %d\nsecret    %s\npublic    %s\n", n, secretHex(sk), keyHex(sk.PublicKey()))
+		fmt.Fprintf(&b, "seed and message drawn with %d\nsecret    %s\npublic    %s\n", n, secretHex(sk),
+			keyHex(sk.PublicKey()))
 		for _, s := range []bls.Scheme{bls.Augmented, bls.Basic, bls.Possession} {
 			fmt.Fprintf(&b, "signature %s\n", sigHex(sk.Sign(s, msg)))
 		}
@@ -88,7 +89,8 @@ func TestSameHash(t *testing.T) {
 			var want bls12381.G2
 			want.Hash(msg, dst)
 			if got := bls.HashToG2(msg, dst); !bytes.Equal(got[:], want.BytesCompressed()) {
-				t.Errorf("message of %d bytes, tag of %d: got %x, want %x", size, tag, got, want.BytesCompressed())
+				t.Errorf("message of %d bytes, tag of %d: got %x, want %x", size, tag, got,
+					want.BytesCompressed())
 			}
 		}
 	}
@@ -271,7 +273,8 @@ func TestUncompressed(t *testing.T) {
 func TestBasicAggregateWantsDistinctMessages(t *testing.T) {
 	a, b := keyOf(t, bytes.Repeat([]byte{1}, 32)), keyOf(t, bytes.Repeat([]byte{2}, 32))
 	msg := []byte("same")
-	for s, want := range map[bls.Scheme]bool{bls.Basic: false, bls.Possession: true, bls.Augmented: true} {
+	for s, want := range map[bls.Scheme]bool{bls.Basic: false, bls.Possession: true,
+		bls.Augmented: true} {
 		sum, err := bls.Aggregate([]*bls.Signature{a.Sign(s, msg), b.Sign(s, msg)})
 		if err != nil {
 			t.Fatal(err)

@@ -182,7 +182,8 @@ func TestChiaPublished(t *testing.T) {
 		same(t, secretHex(keyOf(t, c.Seed)), c.Master.String())
 	}
 	for tag, want := range f.Hash {
-		got := bls.HashToG2([]byte("abcdef0123456789"), []byte("BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_"+tag+"_"))
+		got := bls.HashToG2([]byte("abcdef0123456789"),
+			[]byte("BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_"+tag+"_"))
 		same(t, hex.EncodeToString(got[:]), want.String())
 	}
 	for _, b := range f.NotParsing {

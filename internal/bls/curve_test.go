@@ -32,7 +32,8 @@ func (v *fp2) UnmarshalText(text []byte) error {
 }
 
 // fieldOrder is the order of the field of coordinates (RFC 9380 8.8.2).
-var fieldOrder, _ = new(big.Int).SetString("1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab", 16)
+var fieldOrder,
+	_ = new(big.Int).SetString("1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab", 16)
 
 // compress writes an affine point of G2 as ZCash does: c1 || c0 of x, and in the first byte that it
 // is compressed and whether y is the larger of the two roots.
@@ -83,7 +84,8 @@ func TestHashToCurve(t *testing.T) {
 // is what the twin without cgo hashes with; that blst's is equal, long tags included, is what
 // TestSameHash shows.
 func TestExpandMessage(t *testing.T) {
-	for _, file := range []string{"expand_message_xmd_SHA256_38.json", "expand_message_xmd_SHA256_256.json"} {
+	for _, file := range []string{"expand_message_xmd_SHA256_38.json",
+		"expand_message_xmd_SHA256_256.json"} {
 		t.Run(file, func(t *testing.T) {
 			var f struct {
 				DST, Hash, Name string
@@ -102,7 +104,8 @@ func TestExpandMessage(t *testing.T) {
 				if !ok {
 					t.Fatalf("length %q", c.Length)
 				}
-				got := expander.NewExpanderMD(crypto.SHA256, []byte(f.DST)).Expand([]byte(c.Msg), uint(n.Uint64()))
+				got := expander.NewExpanderMD(crypto.SHA256, []byte(f.DST)).Expand([]byte(c.Msg),
+					uint(n.Uint64()))
 				same(t, hex.EncodeToString(got), c.UniformBytes.String())
 			}
 			vectors.Count(t, file, len(f.Tests), 0)
@@ -130,7 +133,8 @@ func TestMultiplesOfG1(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%d·G: %v", c.K, err)
 		}
-		sk, err := bls.ParseSecretKey(new(big.Int).SetUint64(c.K).FillBytes(make([]byte, bls.SecretKeySize)))
+		sk, err := bls.ParseSecretKey(new(big.Int).SetUint64(c.K).FillBytes(make([]byte,
+			bls.SecretKeySize)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,7 +35,8 @@ func ExampleVerifyBatch() {
 	}
 	var claims []bls.Claim
 	for _, msg := range []string{"one", "two", "three"} {
-		claims = append(claims, bls.Claim{Key: sk.PublicKey(), Message: []byte(msg), Signature: sk.Sign(bls.Augmented, []byte(msg))})
+		claims = append(claims, bls.Claim{Key: sk.PublicKey(), Message: []byte(msg),
+			Signature: sk.Sign(bls.Augmented, []byte(msg))})
 	}
 	claims[1].Message = []byte("too")
 	ok, err := bls.VerifyBatch(bls.Augmented, claims, rand.Reader)

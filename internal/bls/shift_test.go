@@ -29,7 +29,8 @@ func TestShift(t *testing.T) {
 		t.Errorf("5·G shifted by 5: %v, want 10·G", err)
 	}
 	order, _ := hex.DecodeString("73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001")
-	minusThree, _ := hex.DecodeString("73eda753299d7d483339d80809a1d80553bda402fffe5bfefffffffefffffffe")
+	minusThree,
+		_ := hex.DecodeString("73eda753299d7d483339d80809a1d80553bda402fffe5bfefffffffefffffffe")
 	if _, err := key(3).Shift(minusThree); !errors.Is(err, bls.ErrInfinity) {
 		t.Errorf("3·G shifted by -3: %v, want ErrInfinity", err)
 	}

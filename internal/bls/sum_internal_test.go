@@ -19,7 +19,8 @@ func TestScaledSum(t *testing.T) {
 		want := newTotal()
 		for i := range points {
 			points[i] = sk.Sign(Augmented, []byte{byte(i / 2)}).p // each point twice
-			factors[i] = []uint64{dice.Uint64(), 0, 1, math.MaxUint64, 1 << 63, dice.Uint64() & 0xf0f0}[dice.IntN(6)]
+			factors[i] = []uint64{dice.Uint64(), 0, 1, math.MaxUint64, 1 << 63,
+				dice.Uint64() & 0xf0f0}[dice.IntN(6)]
 			one := newTotal()
 			for bit := 63; bit >= 0; bit-- {
 				one.addTotal(one)

@@ -166,7 +166,8 @@ func TestChunkVectors(t *testing.T) {
 		if !slices.Equal(lengths, c.Lengths) || !slices.Equal(hashes, c.Hashes) {
 			t.Errorf("%s: lengths %v, want %v", c.Name, lengths, c.Lengths)
 		}
-		if got, want := stream(t, cdc.NewReader(bytes.NewReader(c.Input), p), c.Input), cdc.Cuts(c.Input, p, nil); !slices.Equal(got, want) {
+		if got, want := stream(t, cdc.NewReader(bytes.NewReader(c.Input), p), c.Input), cdc.Cuts(c.Input,
+			p, nil); !slices.Equal(got, want) {
 			t.Errorf("%s: cut in a stream at %v, want %v", c.Name, got, want)
 		}
 	}
@@ -235,7 +236,8 @@ func (c *chunky) Read(p []byte) (int, error) {
 func TestParallel(t *testing.T) {
 	data := noise(1, 9<<20)
 	copy(data[3<<20:], make([]byte, 2<<20)) // two MiB without a place to cut at
-	for _, p := range []cdc.Params{{}, {Min: 64, Target: 1 << 10, Max: 4 << 10}, {Min: 8, Target: 1 << 20, Max: 1 << 16}, {Max: math.MaxInt}, {Min: 100, Target: 1, Max: 100}} {
+	for _, p := range []cdc.Params{{}, {Min: 64, Target: 1 << 10, Max: 4 << 10},
+		{Min: 8, Target: 1 << 20, Max: 1 << 16}, {Max: math.MaxInt}, {Min: 100, Target: 1, Max: 100}} {
 		want := cdc.Cuts(data, p, nil)
 		for _, n := range []int{0, 1, 2, 3, 7, 1000} {
 			if got := cdc.CutsParallel(data, p, []int{-1}, n); got[0] != -1 || !slices.Equal(got[1:], want) {
@@ -250,7 +252,8 @@ func TestParallel(t *testing.T) {
 
 func TestReaderErrors(t *testing.T) {
 	broken := errors.New("broken")
-	r := cdc.NewReader(io.MultiReader(bytes.NewReader(noise(1, 300_000)), iotest.ErrReader(broken)), cdc.Params{})
+	r := cdc.NewReader(io.MultiReader(bytes.NewReader(noise(1, 300_000)), iotest.ErrReader(broken)),
+		cdc.Params{})
 	var err error
 	for err == nil {
 		_, err = r.Next()

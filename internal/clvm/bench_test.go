@@ -40,9 +40,9 @@ func hashMessages(count map[int]int) {
 	}
 }
 
-// BenchmarkTreeHash compares the tree hash with the bare SHA-256 calls that it consists of: metric
-// "of-sha256" is the part of the rate of those which it reaches. The tree is parsed anew each time, for a tree
-// keeps its hashes.
+// BenchmarkTreeHash compares the tree hash with the bare SHA-256 calls that it consists of:
+// metric "of-sha256" is the part of the rate of those which it reaches. The tree is parsed anew
+// each time, for a tree keeps its hashes.
 func BenchmarkTreeHash(b *testing.B) {
 	for _, c := range []struct {
 		name string

@@ -28,7 +28,8 @@ func lispItem(words []string) (*clvm.Node, []string) {
 	if word == "(" {
 		return lispTail(rest)
 	}
-	if b, err := hex.DecodeString(strings.TrimPrefix(word, "0x")); err == nil && strings.HasPrefix(word, "0x") {
+	if b, err := hex.DecodeString(strings.TrimPrefix(word, "0x")); err == nil &&
+		strings.HasPrefix(word, "0x") {
 		return clvm.Atom(b), rest
 	}
 	if v, err := strconv.ParseInt(word, 10, 64); err == nil {
@@ -119,7 +120,9 @@ func TestRunLimits(t *testing.T) {
 		spin   = lisp("(a 1 1)")
 		wrap   = clvm.Nil()
 		grown  = strings.Repeat("(f ", 2000) + "1" + strings.Repeat(")", 2000)
-		cyclic = func(body string) *clvm.Node { return clvm.Pair(lisp("(a 2 (c 2 "+body+"))"), clvm.Int(77)) }
+		cyclic = func(body string) *clvm.Node {
+			return clvm.Pair(lisp("(a 2 (c 2 "+body+"))"), clvm.Int(77))
+		}
 	)
 	for range 2000 {
 		wrap = clvm.Pair(wrap, clvm.Nil())
@@ -292,7 +295,8 @@ func TestCurry(t *testing.T) {
 			}
 		}
 	}
-	got, err := clvm.Run(context.Background(), clvm.Curry(mod, clvm.Int(1), clvm.Int(2)), lisp("(3)"), nil)
+	got, err := clvm.Run(context.Background(), clvm.Curry(mod, clvm.Int(1), clvm.Int(2)), lisp("(3)"),
+		nil)
 	if err != nil || text(t, got) != "06" {
 		t.Errorf("1 + 2 + 3 = %v, %v", got, err)
 	}

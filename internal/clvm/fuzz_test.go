@@ -84,7 +84,8 @@ func FuzzRun(f *testing.F) {
 		limits := &clvm.Limits{Steps: 50_000, Depth: 100, Bytes: 1 << 20, Integer: 1 << 10}
 		first, err := clvm.Run(context.Background(), program, env, limits)
 		if err != nil {
-			if !errors.Is(err, clvm.ErrFailed) && !errors.Is(err, clvm.ErrUnsupportedOp) && !errors.Is(err, clvm.ErrTooLarge) {
+			if !errors.Is(err, clvm.ErrFailed) && !errors.Is(err, clvm.ErrUnsupportedOp) &&
+				!errors.Is(err, clvm.ErrTooLarge) {
 				t.Fatalf("an error of another kind: %v", err)
 			}
 			return
@@ -107,7 +108,8 @@ func FuzzOperator(f *testing.F) {
 		for _, op := range clvm.Ops() {
 			program := clvm.Pair(clvm.List(clvm.Atom([]byte{op})), args)
 			_, err := clvm.Run(context.Background(), program, clvm.Nil(), &clvm.Limits{Steps: 10_000})
-			if err != nil && !errors.Is(err, clvm.ErrFailed) && !errors.Is(err, clvm.ErrUnsupportedOp) && !errors.Is(err, clvm.ErrTooLarge) {
+			if err != nil && !errors.Is(err, clvm.ErrFailed) && !errors.Is(err, clvm.ErrUnsupportedOp) &&
+				!errors.Is(err, clvm.ErrTooLarge) {
 				t.Fatalf("operator %d: an error of another kind: %v", op, err)
 			}
 		}
@@ -119,7 +121,8 @@ func FuzzOperator(f *testing.F) {
 func FuzzSharedHash(f *testing.F) {
 	f.Add([]byte{0x00, 0x11, 0x22, 0x33, 0x01, 0xff, 0x76})
 	f.Fuzz(func(t *testing.T, in []byte) {
-		nodes := []*clvm.Node{clvm.Nil(), clvm.Int(1), clvm.Int(-300), clvm.Atom(make([]byte, 32)), clvm.Atom(make([]byte, 63)), clvm.Atom(make([]byte, 200))}
+		nodes := []*clvm.Node{clvm.Nil(), clvm.Int(1), clvm.Int(-300), clvm.Atom(make([]byte, 32)),
+			clvm.Atom(make([]byte, 63)), clvm.Atom(make([]byte, 200))}
 		var want [][32]byte
 		for _, n := range nodes {
 			want = append(want, naiveHash(n))
@@ -157,7 +160,8 @@ func TestArithmetic(t *testing.T) {
 			return
 		}
 		q, r := apply(t, "/", a, b), apply(t, "%", a, b)
-		if sum := new(big.Int).Mul(q, y); sum.Add(sum, r).Cmp(x) != 0 || r.CmpAbs(y) >= 0 || r.Sign()*y.Sign() < 0 {
+		if sum := new(big.Int).Mul(q, y); sum.Add(sum, r).Cmp(x) != 0 || r.CmpAbs(y) >= 0 ||
+			r.Sign()*y.Sign() < 0 {
 			t.Errorf("%v divided by %v is %v and %v over", x, y, q, r)
 		}
 	})
@@ -189,7 +193,8 @@ func apply(t *rapid.T, op string, args ...[]byte) *big.Int {
 	}
 	atom, ok := got.Atom()
 	v := integer([]byte(atom))
-	if short := len(v.Bytes()); !ok || len(atom) > 0 && integer([]byte(atom[1:])).Cmp(v) == 0 || len(atom) < short {
+	if short := len(v.Bytes()); !ok || len(atom) > 0 && integer([]byte(atom[1:])).Cmp(v) == 0 ||
+		len(atom) < short {
 		t.Fatalf("(%s %x) is %v, not an integer in its shortest form", op, args, got)
 	}
 	return v

@@ -17,16 +17,18 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// TestChia is a differential test against Chia's own interpreter, the Python package chia_rs: random
-// programs have the same value there, or fail there as well. It runs with DIG_TEST=real and needs
-// python3; testdata/chia/run.sh installs the package below the user's cache directory.
+// TestChia is a differential test against Chia's own interpreter, the Python package chia_rs:
+// random programs have the same value there, or fail there as well. It runs with DIG_TEST=real
+// and needs python3; testdata/chia/run.sh installs the package below the user's cache
+// directory.
 func TestChia(t *testing.T) {
 	vectors.NeedReal(t)
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), filepath.Join("testdata", "chia", "run.sh"), filepath.Join(cache, "digstore-test", "chia_rs"))
+	cmd := exec.CommandContext(t.Context(), filepath.Join("testdata", "chia", "run.sh"),
+		filepath.Join(cache, "digstore-test", "chia_rs"))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -120,7 +122,8 @@ func (g generator) data(depth int) *clvm.Node {
 	case 1:
 		return clvm.Int(int64(g.Uint64()) >> g.IntN(64))
 	case 2:
-		return clvm.Text(strings.Repeat("\x00", g.IntN(3)) + strings.Repeat("\xff", g.IntN(3)) + "ab"[:g.IntN(3)])
+		return clvm.Text(strings.Repeat("\x00", g.IntN(3)) + strings.Repeat("\xff", g.IntN(3)) +
+			"ab"[:g.IntN(3)])
 	}
 	b := make([]byte, []int{0, 1, 2, 3, 4, 5, 8, 9, 32, 32, 33, 70}[g.IntN(12)])
 	for i := range b {

@@ -94,7 +94,8 @@ func TestSerialVectors(t *testing.T) {
 			t.Errorf("%d: %.40s: tree hash %x, want %s", i, c.Serialized, got, c.TreeHash)
 		}
 		if got := text(t, n); (got == c.Serialized.String()) == c.UsesBackref {
-			t.Errorf("%d: written again: %.40s, read: %.40s, with back-references: %v", i, got, c.Serialized, c.UsesBackref)
+			t.Errorf("%d: written again: %.40s, read: %.40s, with back-references: %v", i, got, c.Serialized,
+				c.UsesBackref)
 		}
 	}
 	vectors.Count(t, name, len(file.Cases), 0)

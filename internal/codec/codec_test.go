@@ -174,7 +174,8 @@ func TestSticky(t *testing.T) {
 	dst := []byte{7}
 	r.Fixed(dst)
 	r.Fail(errors.New("later"))
-	if r.U8() != 0 || r.U16() != 0 || r.U32() != 0 || r.U64() != 0 || r.String() != "" || r.Bool() || r.Option() ||
+	if r.U8() != 0 || r.U16() != 0 || r.U32() != 0 || r.U64() != 0 || r.String() != "" || r.Bool() ||
+		r.Option() ||
 		r.Count(1) != 0 || len(r.Rest()) != 0 || r.Len() != 0 || dst[0] != 7 {
 		t.Error("something was read after an error")
 	}

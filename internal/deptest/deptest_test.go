@@ -38,10 +38,14 @@ func faults(g graph) []string {
 				out = append(out, name+" imports package testing outside of its tests")
 			}
 		}
-		for _, chain := range g.chains(p.ImportPath, house, func(path string) bool { return g.third(path) && !match(r.third, path) }) {
+		for _, chain := range g.chains(p.ImportPath, house, func(path string) bool {
+			return g.third(path) && !match(r.third, path)
+		}) {
 			out = append(out, name+" may not bring "+chain)
 		}
-		if chain, ok := g.chains(p.ImportPath, func(string) bool { return true }, func(path string) bool { return path == "net/http" })["net/http"]; ok && !r.http {
+		if chain, ok := g.chains(p.ImportPath, func(string) bool {
+			return true
+		}, func(path string) bool { return path == "net/http" })["net/http"]; ok && !r.http {
 			out = append(out, name+" may not bring "+chain)
 		}
 		if slices.Contains(siblings, name) {
@@ -66,7 +70,9 @@ func faults(g graph) []string {
 func idle(g graph, table []row) []string {
 	var out []string
 	for _, r := range table {
-		if !slices.ContainsFunc(g.house(), func(name string) bool { return match([]string{r.pkg}, name) }) {
+		if !slices.ContainsFunc(g.house(), func(name string) bool {
+			return match([]string{r.pkg}, name)
+		}) {
 			out = append(out, r.pkg+" has a row in the table, and there is no such package")
 		}
 	}
@@ -121,7 +127,8 @@ func TestTable(t *testing.T) {
 // The check finds what it is for, and says how it came in.
 func TestFaults(t *testing.T) {
 	graphOf := func(imports map[string][]string) graph {
-		g := graph{"net/http": {ImportPath: "net/http", Standard: true}, "testing": {ImportPath: "testing", Standard: true}}
+		g := graph{"net/http": {ImportPath: "net/http", Standard: true},
+			"testing": {ImportPath: "testing", Standard: true}}
 		for path, list := range imports {
 			g[path] = &pkg{ImportPath: path, Imports: list}
 		}
@@ -156,7 +163,8 @@ func TestFaults(t *testing.T) {
 
 // A row that no package has is found, one for all packages below included.
 func TestIdle(t *testing.T) {
-	g := graph{long("merkle"): {ImportPath: long("merkle")}, long("examples/a"): {ImportPath: long("examples/a")}}
+	g := graph{long("merkle"): {ImportPath: long("merkle")},
+		long("examples/a"): {ImportPath: long("examples/a")}}
 	got := idle(g, []row{{pkg: "merkle"}, {pkg: "examples/..."}, {pkg: "plot"}, {pkg: "node/..."}})
 	want := []string{"plot has a row in the table, and there is no such package",
 		"node/... has a row in the table, and there is no such package"}

@@ -33,7 +33,8 @@ type graph map[string]*pkg
 func list(t *testing.T, env ...string) graph {
 	t.Helper()
 	lookAround(t)
-	cmd := exec.Command("go", "list", "-e", "-deps", "-json=ImportPath,Standard,Imports,TestImports,XTestImports,Error", ours+"/...")
+	cmd := exec.Command("go", "list", "-e", "-deps",
+		"-json=ImportPath,Standard,Imports,TestImports,XTestImports,Error", ours+"/...")
 	cmd.Env = append(os.Environ(), env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -13,8 +13,10 @@ type row struct {
 
 // Groups of third-party packages.
 var (
-	blst   = []string{"github.com/supranational/blst/bindings/go", "github.com/cloudflare/circl/..."} // circl without cgo
-	sealed = append([]string{"golang.org/x/sys/cpu", "golang.org/x/crypto/chacha20"}, blst...)        // what urn and module bring
+	// circl without cgo
+	blst = []string{"github.com/supranational/blst/bindings/go", "github.com/cloudflare/circl/..."}
+	// what urn and module bring
+	sealed = append([]string{"golang.org/x/sys/cpu", "golang.org/x/crypto/chacha20"}, blst...)
 	onDisk = []string{"github.com/gofrs/flock", "golang.org/x/sys/..."}
 	worker = []string{"golang.org/x/sync/..."}
 	lru    = []string{"github.com/hashicorp/golang-lru/v2/..."}
@@ -23,8 +25,10 @@ var (
 	client = join(sealed, worker, zstd) // what a client brings
 	wire   = join(client, []string{"golang.org/x/time/rate"})
 	plots  = join(blst, worker, zstd, []string{"github.com/pierrec/lz4/v4"})
-	daemon = join(wire, plots, lru, []string{"google.golang.org/protobuf/...", "github.com/hashicorp/yamux"})
-	screen = []string{"github.com/spf13/cobra/...", "github.com/spf13/pflag", "github.com/vbauerster/mpb/v8/...", "golang.org/x/term", "go.yaml.in/yaml/v3"}
+	daemon = join(wire, plots, lru, []string{"google.golang.org/protobuf/...",
+		"github.com/hashicorp/yamux"})
+	screen = []string{"github.com/spf13/cobra/...", "github.com/spf13/pflag",
+		"github.com/vbauerster/mpb/v8/...", "golang.org/x/term", "go.yaml.in/yaml/v3"}
 )
 
 // table has every package and no other, lowest floor first: a row names only
@@ -116,7 +120,8 @@ var testLibraries = []string{
 
 // testPackages are packages of ours that exist for tests: only they may import
 // package testing outside of tests, and only tests and they import each other.
-var testPackages = []string{"internal/vectors", "internal/docs", "auth/chain/chaintest", "remote/remotetest", "capsule/capsuletest", "node/nodetest"}
+var testPackages = []string{"internal/vectors", "internal/docs", "auth/chain/chaintest",
+	"remote/remotetest", "capsule/capsuletest", "node/nodetest"}
 
 func join(lists ...[]string) []string {
 	var all []string

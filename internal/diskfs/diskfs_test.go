@@ -54,7 +54,8 @@ func TestOperations(t *testing.T) {
 			}
 			check(t, f.Sync())
 			check(t, f.Close())
-			if _, err := fsys.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); !errors.Is(err, fs.ErrExist) {
+			if _, err := fsys.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); !errors.Is(err,
+				fs.ErrExist) {
 				t.Fatalf("exclusive open of an existing file: %v, want ErrExist", err)
 			}
 			a, err := fsys.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
@@ -70,7 +71,8 @@ func TestOperations(t *testing.T) {
 				t.Fatalf("after a rename: %v, want ErrNotExist", err)
 			}
 			list, err := fsys.ReadDir(dir)
-			if err != nil || len(list) != 2 || list[0].Name() != "a" || !list[0].IsDir() || list[1].Name() != "g" {
+			if err != nil || len(list) != 2 || list[0].Name() != "a" || !list[0].IsDir() ||
+				list[1].Name() != "g" {
 				t.Fatalf("ReadDir = %v, %v; want a/ and g", list, err)
 			}
 			if err := fsys.Remove(filepath.Join(dir, "a")); err == nil {
@@ -161,7 +163,8 @@ func TestCrashForgets(t *testing.T) {
 		}
 		b, err := diskfs.ReadFile(after, "/d/f", 1<<20)
 		check(t, err)
-		torn = torn || !bytes.Equal(b, bytes.Repeat([]byte("old "), 1000)) && !bytes.Equal(b, bytes.Repeat([]byte("new "), 1000))
+		torn = torn || !bytes.Equal(b, bytes.Repeat([]byte("old "), 1000)) &&
+			!bytes.Equal(b, bytes.Repeat([]byte("new "), 1000))
 	}
 	if !lost || !torn {
 		t.Fatalf("names lost: %v, files torn: %v; want both to happen", lost, torn)

@@ -47,7 +47,8 @@ func TestFoldCase(t *testing.T) {
 	write(t, disk, "/d/Site/Key", "two")
 	for _, disk := range []*diskfs.Crash{disk, disk.Recover(1)} {
 		list, err := disk.ReadDir("/d/SITE")
-		if err != nil || len(list) != 1 || list[0].Name() != "KEY" || read(t, disk, "/d/site/key") != "two" {
+		if err != nil || len(list) != 1 || list[0].Name() != "KEY" ||
+			read(t, disk, "/d/site/key") != "two" {
 			t.Fatalf("found %v, %v; want one file, as it was spelled first", list, err)
 		}
 	}
@@ -65,7 +66,8 @@ func TestCoarseTimes(t *testing.T) {
 	for _, c := range []struct {
 		clock time.Duration
 		want  time.Duration
-	}{{0, 0}, {1999 * time.Millisecond, 0}, {2 * time.Second, 2 * time.Second}, {-time.Hour, -time.Hour}} {
+	}{{0, 0}, {1999 * time.Millisecond, 0}, {2 * time.Second, 2 * time.Second}, {-time.Hour,
+		-time.Hour}} {
 		now = time.Unix(1_800_000_000, 0).Add(c.clock)
 		write(t, disk, "/d/f", "x")
 		info, err := disk.Stat("/d/f")
@@ -122,7 +124,8 @@ func TestUnreadable(t *testing.T) {
 	for _, c := range []struct {
 		off, n int64
 		want   error
-	}{{0, 512, nil}, {0, 513, syscall.EIO}, {512, 1, syscall.EIO}, {1023, 1, syscall.EIO}, {1024, 976, nil}} {
+	}{{0, 512, nil}, {0, 513, syscall.EIO}, {512, 1, syscall.EIO}, {1023, 1, syscall.EIO}, {1024, 976,
+		nil}} {
 		if _, err := f.ReadAt(make([]byte, c.n), c.off); !errors.Is(err, c.want) {
 			t.Errorf("read of %d bytes at %d: %v, want %v", c.n, c.off, err, c.want)
 		}
@@ -154,7 +157,8 @@ func TestLinks(t *testing.T) {
 			at := func(name string) string { return filepath.Join(d.dir, name) }
 			check(t, diskfs.MkdirAll(d, at("real/sub"), 0o755))
 			write(t, d, at("real/sub/f"), "text")
-			for name, target := range map[string]string{"dir": "real", "file": "dir/sub/../sub/f", "up": "../real/sub",
+			for name, target := range map[string]string{"dir": "real", "file": "dir/sub/../sub/f",
+				"up":  "../real/sub",
 				"abs": at("real"), "gone": "real/gone", "loop": "loop"} {
 				if name == "up" {
 					check(t, d.symlink(target, at("real/up")))
@@ -212,11 +216,13 @@ func TestSpecialFiles(t *testing.T) {
 	check(t, disk.Special("/d/pipe", fs.ModeNamedPipe|0o600))
 	check(t, disk.Special("/d/socket", fs.ModeSocket|0o600))
 	check(t, disk.Special("/d/zero", fs.ModeDevice|fs.ModeCharDevice|0o600))
-	for name, want := range map[string]error{"pipe": diskfs.ErrWouldWait, "socket": syscall.ENXIO, "zero": nil} {
+	for name, want := range map[string]error{"pipe": diskfs.ErrWouldWait, "socket": syscall.ENXIO,
+		"zero": nil} {
 		if _, err := disk.OpenFile("/d/"+name, os.O_RDONLY, 0); !errors.Is(err, want) {
 			t.Errorf("open %s: %v, want %v", name, err, want)
 		}
-		if info, err := disk.Stat("/d/" + name); err != nil || info.Mode().IsRegular() || info.Size() != 0 {
+		if info, err := disk.Stat("/d/" + name); err != nil || info.Mode().IsRegular() ||
+			info.Size() != 0 {
 			t.Errorf("Stat of %s: %v, %v", name, info, err)
 		}
 	}

@@ -28,10 +28,12 @@ func TestOpenRegular(t *testing.T) {
 	if b, err := diskfs.ReadRegular(diskfs.OS(), file, 6); err == nil {
 		t.Errorf("too long: %q", b)
 	}
-	if _, _, err := diskfs.OpenRegular(diskfs.OS(), filepath.Join(dir, "gone"), os.O_RDONLY); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := diskfs.OpenRegular(diskfs.OS(), filepath.Join(dir, "gone"),
+		os.O_RDONLY); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: %v", err)
 	}
-	if _, _, err := diskfs.OpenRegular(diskfs.OS(), dir, os.O_RDONLY); !errors.Is(err, diskfs.ErrNotRegular) {
+	if _, _, err := diskfs.OpenRegular(diskfs.OS(), dir, os.O_RDONLY); !errors.Is(err,
+		diskfs.ErrNotRegular) {
 		t.Errorf("directory: %v", err)
 	}
 	if runtime.GOOS == "windows" {
@@ -41,14 +43,16 @@ func TestOpenRegular(t *testing.T) {
 	if err := os.Symlink(file, link); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := diskfs.OpenRegular(diskfs.OS(), link, os.O_RDONLY); !errors.Is(err, diskfs.ErrNotRegular) {
+	if _, _, err := diskfs.OpenRegular(diskfs.OS(), link, os.O_RDONLY); !errors.Is(err,
+		diskfs.ErrNotRegular) {
 		t.Errorf("link: %v", err)
 	}
 	// A file that becomes a link between the look and the opening.
 	if _, _, err := diskfs.OpenRegular(swapped{diskfs.OS(), file}, link, os.O_RDONLY); err == nil {
 		t.Error("a link that looked like a file was opened")
 	}
-	if _, _, err := diskfs.OpenRegular(swapped{diskfs.OS(), file}, os.DevNull, os.O_RDONLY); !errors.Is(err, diskfs.ErrNotRegular) {
+	if _, _, err := diskfs.OpenRegular(swapped{diskfs.OS(), file}, os.DevNull,
+		os.O_RDONLY); !errors.Is(err, diskfs.ErrNotRegular) {
 		t.Errorf("a device that looked like a file: %v", err)
 	}
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // TestWriteShared: of several writers of a name the last one counts, although another program
-// has the file open now and then, and nothing else is left. What killed writers have left is removed a minute later.
+// has the file open now and then, and nothing else is left. What killed writers have left is
+// removed a minute later.
 func TestWriteShared(t *testing.T) {
 	dir := t.TempDir()
 	name, fsys := filepath.Join(dir, "f.toml"), diskfs.OS()
@@ -53,7 +54,8 @@ func TestWriteShared(t *testing.T) {
 		t.Errorf("%d bytes, %v: want those of one writer", len(got), err)
 	}
 
-	keep := []string{"0123456789abcdef.tmp2", "f.toml.0123.tmp", "f.toml.tmp", "fresh.0123456789abcdef.tmp", "notes"}
+	keep := []string{"0123456789abcdef.tmp2", "f.toml.0123.tmp", "f.toml.tmp",
+		"fresh.0123456789abcdef.tmp", "notes"}
 	for _, other := range append(keep, "f.toml.0123456789abcdef.tmp", "g.0123456789abcdef.tmp") {
 		check(t, os.WriteFile(filepath.Join(dir, other), nil, 0o600))
 		if other != "fresh.0123456789abcdef.tmp" {
@@ -66,7 +68,8 @@ func TestWriteShared(t *testing.T) {
 	for _, e := range must(os.ReadDir(dir)) {
 		left = append(left, e.Name())
 	}
-	want := []string{"0123456789abcdef.tmp2", "f.toml", "f.toml.0123.tmp", "f.toml.tmp", "fresh.0123456789abcdef.tmp", "notes"}
+	want := []string{"0123456789abcdef.tmp2", "f.toml", "f.toml.0123.tmp", "f.toml.tmp",
+		"fresh.0123456789abcdef.tmp", "notes"}
 	if fmt.Sprint(left) != fmt.Sprint(want) {
 		t.Errorf("left %v, want %v", left, want)
 	}
@@ -79,8 +82,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// TestWriteSharedFails: whatever fails, the name has the old content or the new one, and no temporary file is left
-// where it can be removed.
+// TestWriteSharedFails: whatever fails, the name has the old content or the new one, and no
+// temporary file is left where it can be removed.
 func TestWriteSharedFails(t *testing.T) {
 	for n := 1; ; n++ {
 		disk := diskfs.NewCrash("/d")

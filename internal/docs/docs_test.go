@@ -42,7 +42,8 @@ func (r *recorder) Errorf(string, ...any) { r.errors++ }
 
 func TestCompare(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "DOC.md")
-	const text = "## 1. First\n\n| name | value |\n|---|---|\n| a | 1 |\n| b | 2 |\n\n| other | value |\n|---|---|\n| c | 3 |\n"
+	const text = "## 1. First\n\n| name | value |\n|---|---|\n| a | 1 |\n| b | 2 |\n\n| other | " +
+		"value |\n|---|---|\n| c | 3 |\n"
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,8 @@ func bestEngine() engine {
 	switch {
 	case !(x.HasAES && x.HasPCLMULQDQ && x.HasAVX):
 		return portable
-	case !(x.HasAVX2 && x.HasAVX512F && x.HasAVX512VAES && x.HasAVX512VPCLMULQDQ && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL):
+	case !(x.HasAVX2 && x.HasAVX512F && x.HasAVX512VAES && x.HasAVX512VPCLMULQDQ && x.HasAVX512BW &&
+		x.HasAVX512DQ && x.HasAVX512VL):
 		return narrow
 	}
 	return wide

@@ -122,7 +122,8 @@ func TestAppend(t *testing.T) {
 	for _, room := range []int{0, 100} {
 		dst := append(make([]byte, 0, 3+room), "dst"...)
 		sealed := s.Seal(dst, []byte("plaintext"))
-		if want := append([]byte("dst"), s.Seal(nil, []byte("plaintext"))...); !bytes.Equal(sealed, want) {
+		if want := append([]byte("dst"), s.Seal(nil, []byte("plaintext"))...); !bytes.Equal(sealed,
+			want) {
 			t.Errorf("room %d: sealed to %x, want %x", room, sealed, want)
 		}
 		if got, err := s.Open(dst, sealed[3:]); err != nil || string(got) != "dstplaintext" {

@@ -34,7 +34,8 @@ func good(t *testing.T, name any, m message) bool {
 		}
 		s := a.WithNonce([12]byte(m.nonce))
 		got, err = s.Open(nil, s.Seal(nil, m.plaintext))
-		if err != nil || !bytes.Equal(got, m.plaintext) || !bytes.Equal(s.Seal(nil, m.plaintext), m.sealed) {
+		if err != nil || !bytes.Equal(got, m.plaintext) ||
+			!bytes.Equal(s.Seal(nil, m.plaintext), m.sealed) {
 			t.Errorf("%v, %s: the Sealer of the nonce differs: %v", name, engine, err)
 			ok = false
 		}
@@ -47,7 +48,8 @@ func bad(t *testing.T, name any, m message) bool {
 	t.Helper()
 	ok := true
 	for engine, a := range gcmsiv.Every((*[32]byte)(m.key)) {
-		if got, err := a.Open(nil, m.nonce, m.sealed, m.aad); !errors.Is(err, gcmsiv.ErrOpen) || got != nil {
+		if got, err := a.Open(nil, m.nonce, m.sealed, m.aad); !errors.Is(err, gcmsiv.ErrOpen) ||
+			got != nil {
 			t.Errorf("%v, %s: opened a bad message: %x, %v", name, engine, got, err)
 			ok = false
 		}
@@ -91,8 +93,10 @@ func TestRFC8452(t *testing.T) {
 		for engine, a := range gcmsiv.Every((*[32]byte)(c.Key)) {
 			auth, enc := a.Derived([12]byte(c.Nonce))
 			// The cases of counter wrap state no derived keys.
-			if len(c.AuthKey) > 0 && !bytes.Equal(auth[:], c.AuthKey) || len(c.EncKey) > 0 && !bytes.Equal(enc[:], c.EncKey) {
-				t.Errorf("case %d, %s: derived keys\n got %x %x\nwant %x %x", i, engine, auth, enc, c.AuthKey, c.EncKey)
+			if len(c.AuthKey) > 0 && !bytes.Equal(auth[:], c.AuthKey) ||
+				len(c.EncKey) > 0 && !bytes.Equal(enc[:], c.EncKey) {
+				t.Errorf("case %d, %s: derived keys\n got %x %x\nwant %x %x", i, engine, auth, enc, c.AuthKey,
+					c.EncKey)
 				ok = false
 			}
 		}
@@ -177,9 +181,11 @@ func TestStoreAEAD(t *testing.T) {
 			m.plaintext = c.PlaintextGen
 			m.sealed = gcmsiv.Portable((*[32]byte)(c.Key)).Seal(nil, v.Nonce, m.plaintext, v.AAD)
 			sum := sha256.Sum256(m.sealed)
-			ok = len(m.sealed) == c.SealedLen && bytes.Equal(sum[:], c.SealedSHA256) && bytes.HasSuffix(m.sealed, c.Tag)
+			ok = len(m.sealed) == c.SealedLen && bytes.Equal(sum[:], c.SealedSHA256) &&
+				bytes.HasSuffix(m.sealed, c.Tag)
 			if !ok {
-				t.Errorf("%s: sealed to %d bytes of hash %x, want %d of %x", c.Name, len(m.sealed), sum, c.SealedLen, c.SealedSHA256)
+				t.Errorf("%s: sealed to %d bytes of hash %x, want %d of %x", c.Name, len(m.sealed), sum,
+					c.SealedLen, c.SealedSHA256)
 			}
 		}
 		n.add(good(t, c.Name, m) && ok)

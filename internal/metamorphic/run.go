@@ -161,7 +161,8 @@ mkdir -p "$W"/p0 "$W"/p1 "$W"/host "$W"/mirror "$W"/archive
 			fmt.Fprintf(&b, "# tree %d: %v\n", i, err)
 		}
 	}
-	_ = os.WriteFile(filepath.Join(w.Dir, "script.sh"), []byte(b.String()), 0o666) // it is printed as well
+	// it is printed as well
+	_ = os.WriteFile(filepath.Join(w.Dir, "script.sh"), []byte(b.String()), 0o666)
 	return b.String()
 }
 

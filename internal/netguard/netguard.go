@@ -108,7 +108,8 @@ func (g *Guard) control(_ context.Context, _, address string, _ syscall.RawConn)
 }
 
 // loopbackNets is what a literally loopback origin may reach.
-var loopbackNets = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+var loopbackNets = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"),
+	netip.MustParsePrefix("::1/128")}
 
 // IsLoopback reports whether a host, without a port, is literally loopback: localhost, ::1 or an
 // IPv4 address in 127.0.0.0/8.

@@ -33,8 +33,8 @@ func Sum(ctx context.Context, r io.ReadSeeker) (merkle.Hash, error) {
 	}
 }
 
-// New returns r itself where it is an io.ReaderAt. Else it returns one that seeks before each read, one read at a time:
-// r must not be used otherwise meanwhile.
+// New returns r itself where it is an io.ReaderAt. Else it returns one that seeks before each
+// read, one read at a time: r must not be used otherwise meanwhile.
 func New(r io.ReadSeeker) io.ReaderAt {
 	if at, ok := r.(io.ReaderAt); ok {
 		return at

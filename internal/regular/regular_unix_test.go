@@ -43,7 +43,8 @@ func TestReadFile(t *testing.T) {
 		{"loop", 5, "", nil},
 	} {
 		b, err := regular.ReadFile(at(c.name), c.max)
-		if string(b) != c.want || (err == nil) != (c.want != "") || c.err != nil && !errors.Is(err, c.err) {
+		if string(b) != c.want || (err == nil) != (c.want != "") ||
+			c.err != nil && !errors.Is(err, c.err) {
 			t.Errorf("%s, at most %d bytes: %q, %v; want %q, %v", c.name, c.max, b, err, c.want, c.err)
 		}
 	}

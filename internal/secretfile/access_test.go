@@ -77,13 +77,15 @@ func TestPrivateGroup(t *testing.T) {
 
 // What Fix holds is one word for a shell.
 func TestQuote(t *testing.T) {
-	for _, name := range []string{"a", "/a/b-c", "it's", "$HOME", "a\nb", "`id`", `"`, `\`, "~", "a b", "*"} {
+	for _, name := range []string{"a", "/a/b-c", "it's", "$HOME", "a\nb", "`id`", `"`, `\`, "~", "a b",
+		"*"} {
 		err := secretfile.CheckFile(name, file{mode: 0o644, uid: os.Geteuid()})
 		var access *secretfile.AccessError
 		if !errors.As(err, &access) {
 			t.Fatal(err)
 		}
-		out, err := exec.Command("sh", "-c", strings.Replace(access.Fix, "chmod 600", "printf %s", 1)).Output()
+		out, err := exec.Command("sh", "-c", strings.Replace(access.Fix, "chmod 600", "printf %s",
+			1)).Output()
 		if err != nil || string(out) != name {
 			t.Errorf("%q: the shell reads %q, %v", name, out, err)
 		}

@@ -14,7 +14,8 @@ type noLinks struct{ Disk }
 
 func (noLinks) RenameNew(string, string) error { return errNoLinks }
 
-// Of several calls at once one makes the file, whole, and nothing else is left; with hard links and without.
+// Of several calls at once one makes the file, whole, and nothing else is left; with hard links
+// and without.
 func TestCreate(t *testing.T) {
 	for name, create := range map[string]func(path string, data []byte) error{
 		"links":    func(path string, data []byte) error { return Create(Disk{}, path, data) },
@@ -52,7 +53,8 @@ func TestCreate(t *testing.T) {
 
 // What cannot be written is not left behind.
 func TestCreateFails(t *testing.T) {
-	if err := Create(Disk{}, filepath.Join(t.TempDir(), "missing", "key"), nil); !errors.Is(err, fs.ErrNotExist) {
+	if err := Create(Disk{}, filepath.Join(t.TempDir(), "missing", "key"), nil); !errors.Is(err,
+		fs.ErrNotExist) {
 		t.Errorf("no directory: %v", err)
 	}
 	dir := t.TempDir()

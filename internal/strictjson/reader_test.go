@@ -61,7 +61,8 @@ func TestReader(t *testing.T) {
 		`{"x":[1,-2.5e3,true,false,null,"\"",{"n":{}}],"n":7}`: `{7  []}`,
 		`{"n":1,"s":"12345678901234567890"}`:                   `{1 12345678901234567890 []}`,
 	} {
-		for _, in := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text))} {
+		for _, in := range []io.Reader{strings.NewReader(text),
+			iotest.OneByteReader(strings.NewReader(text))} {
 			v, err := parse(in, int64(len(text)))
 			if err != nil || fmt.Sprint(v) != want {
 				t.Errorf("%s: %v, %v, want %s", text, v, err, want)
@@ -90,7 +91,8 @@ func TestReader(t *testing.T) {
 	for i := range 200 {
 		fmt.Fprintf(&many, `"x%d":0,`, i)
 	}
-	if _, err := parse(strings.NewReader("{"+many.String()+`"n":1}`), 1<<20); !errors.Is(err, strictjson.ErrSyntax) {
+	if _, err := parse(strings.NewReader("{"+many.String()+`"n":1}`), 1<<20); !errors.Is(err,
+		strictjson.ErrSyntax) {
 		t.Errorf("many members: %v", err)
 	}
 }
@@ -108,7 +110,8 @@ func TestReaderLimit(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	for n := range 20 {
-		if _, err := parse(io.MultiReader(strings.NewReader(text[:n]), iotest.ErrReader(broken)), 1<<20); !errors.Is(err, broken) {
+		if _, err := parse(io.MultiReader(strings.NewReader(text[:n]), iotest.ErrReader(broken)),
+			1<<20); !errors.Is(err, broken) {
 			t.Errorf("broken after %d: %v", n, err)
 		}
 	}

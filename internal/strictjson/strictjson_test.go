@@ -49,7 +49,8 @@ func TestUnmarshal(t *testing.T) {
 			}
 		})
 	}
-	for _, text := range []string{"", "{", `{"a"`, `{"a":1}{`, `"`, `"\`, "]", `{"a":1}x`, `{"\u00":1,"\u00":2}`} {
+	for _, text := range []string{"", "{", `{"a"`, `{"a":1}{`, `"`, `"\`, "]", `{"a":1}x`,
+		`{"\u00":1,"\u00":2}`} {
 		var v any
 		if strictjson.Unmarshal([]byte(text), &v) == nil {
 			t.Errorf("%s is taken", text)
@@ -70,7 +71,8 @@ func FuzzCheck(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Count(string(text), ":") < strings.Count(string(b), `":`)-strings.Count(string(b), `\":`) {
+		if strings.Count(string(text), ":") < strings.Count(string(b), `":`)-strings.Count(string(b),
+			`\":`) {
 			t.Errorf("%s became %s", text, b)
 		}
 		if err := strictjson.Check(b); err != nil {
@@ -80,7 +82,8 @@ func FuzzCheck(f *testing.F) {
 }
 
 func BenchmarkCheck(b *testing.B) {
-	text := []byte(`{"roots":[` + strings.Repeat(`{"generation":1234,"root":"`+strings.Repeat("ab", 32)+`","timestamp":1700000000},`, 1000) + `{}]}`)
+	text := []byte(`{"roots":[` + strings.Repeat(`{"generation":1234,"root":"`+
+		strings.Repeat("ab", 32)+`","timestamp":1700000000},`, 1000) + `{}]}`)
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
 		if err := strictjson.Check(text); err != nil {

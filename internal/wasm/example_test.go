@@ -23,9 +23,10 @@ func Example() {
 	}
 	module := bytes.Join([][]byte{prefix, payload, suffix}, nil)
 
-	at, n, err := wasm.Find(bytes.NewReader(module), int64(len(module)), address, func(p io.ReaderAt, n int64) bool {
-		return n >= 4
-	})
+	at, n, err := wasm.Find(bytes.NewReader(module), int64(len(module)), address,
+		func(p io.ReaderAt, n int64) bool {
+			return n >= 4
+		})
 	fmt.Printf("%s %v\n", module[at:at+n], err)
 	_, _, err = wasm.Find(bytes.NewReader(template), int64(len(template)), address, nil)
 	fmt.Println(errors.Is(err, wasm.ErrNoSegment))

@@ -83,15 +83,18 @@ func TestModuleVectors(t *testing.T) {
 		if sat, sn, err := scan(bytes.NewReader(b)); err != nil || sat != at || sn != n {
 			t.Errorf("%s: in a stream %d bytes at %d, %v", c.Name, sn, sat, err)
 		}
-		if !bytes.Contains(b[:at], []byte("DIGS\x01\x00\x00\x00")) { // else rekeyed: the reference's clone appends a blob
+		// else rekeyed: the reference's clone appends a blob
+		if !bytes.Contains(b[:at], []byte("DIGS\x01\x00\x00\x00")) {
 			prefix, suffix, err := wasm.Place(templates[c.Template](t), address, n)
 			if err != nil || !bytes.Equal(prefix, b[:at]) || !bytes.Equal(suffix, b[at+n:]) {
-				t.Errorf("%s: placed into template %s: %v\n%x\nwant\n%x", c.Name, c.Template, err, prefix, b[:at])
+				t.Errorf("%s: placed into template %s: %v\n%x\nwant\n%x", c.Name, c.Template, err, prefix,
+					b[:at])
 			}
 		}
 		imports, exports := guest()
 		err = wasm.Check(b, imports, exports)
-		if stub := c.Template == "stub"; (err == nil) != stub || !stub && !errors.Is(err, wasm.ErrTemplate) {
+		if stub := c.Template == "stub"; (err == nil) != stub ||
+			!stub && !errors.Is(err, wasm.ErrTemplate) {
 			t.Errorf("%s: as a template: %v", c.Name, err)
 		}
 		passed++
@@ -100,7 +103,8 @@ func TestModuleVectors(t *testing.T) {
 		b := vectors.File(t, "store/"+c.File)
 		var want error // others are about the content, which is found
 		if c.Error != nil {
-			want = map[string]error{"bad_wasm": wasm.ErrModule, "no_data_section": wasm.ErrNoSegment}[*c.Error]
+			want = map[string]error{"bad_wasm": wasm.ErrModule,
+				"no_data_section": wasm.ErrNoSegment}[*c.Error]
 		}
 		_, _, err := wasm.Find(bytes.NewReader(b), int64(len(b)), address, digs)
 		_, _, serr := scan(bytes.NewReader(b))
@@ -153,11 +157,13 @@ func stub(t testing.TB) []byte {
 
 // guest has the imports and exports of a template.
 func guest() (imports []wasm.Import, exports []wasm.Export) {
-	for _, name := range []string{"host_get_public_key", "host_create_attestation", "host_establish_session", "host_verify_session",
+	for _, name := range []string{"host_get_public_key", "host_create_attestation",
+		"host_establish_session", "host_verify_session",
 		"jwks_fetch", "host_get_current_time", "host_random_bytes", "host_read_return_buffer"} {
 		imports = append(imports, wasm.Import{Module: "dig_host", Name: name, Kind: wasm.Func})
 	}
-	for _, name := range []string{"get_store_id", "get_current_roothash", "get_roothash_history", "get_public_key", "get_metadata",
+	for _, name := range []string{"get_store_id", "get_current_roothash", "get_roothash_history",
+		"get_public_key", "get_metadata",
 		"get_authentication_info", "get_content", "get_proof", "alloc", "dealloc", "init"} {
 		exports = append(exports, wasm.Export{Name: name, Kind: wasm.Func})
 	}

@@ -79,7 +79,8 @@ func TestFind(t *testing.T) {
 		if !errors.Is(err, c.want) || at != c.at || n != c.n {
 			t.Errorf("%s: %d bytes at %d, %v, want %d at %d, %v", c.name, n, at, err, c.n, c.at, c.want)
 		}
-		if sat, sn, serr := scan(iotest.OneByteReader(bytes.NewReader(b))); !errors.Is(serr, c.want) || sat != at || sn != n {
+		if sat, sn, serr := scan(iotest.OneByteReader(bytes.NewReader(b))); !errors.Is(serr, c.want) ||
+			sat != at || sn != n {
 			t.Errorf("%s: in a stream %d bytes at %d, %v", c.name, sn, sat, serr)
 		}
 	}
@@ -168,7 +169,8 @@ func TestCut(t *testing.T) {
 	for n := range whole {
 		b := whole[:n]
 		_, _, err := wasm.Find(bytes.NewReader(b), int64(n), address, digs)
-		if !errors.Is(err, wasm.ErrNoSegment) && !(errors.Is(err, wasm.ErrModule) && errors.Is(err, io.ErrUnexpectedEOF)) {
+		if !errors.Is(err, wasm.ErrNoSegment) &&
+			!(errors.Is(err, wasm.ErrModule) && errors.Is(err, io.ErrUnexpectedEOF)) {
 			t.Errorf("cut after %d bytes: %v", n, err)
 		}
 		_, _, err = scan(bytes.NewReader(b))
@@ -200,7 +202,8 @@ func TestReaderErrors(t *testing.T) {
 			t.Errorf("file broken from byte %d: %v", n, err)
 		}
 	}
-	if _, _, err := wasm.Find(bytes.NewReader(nil), -1, address, digs); !errors.Is(err, wasm.ErrModule) {
+	if _, _, err := wasm.Find(bytes.NewReader(nil), -1, address, digs); !errors.Is(err,
+		wasm.ErrModule) {
 		t.Errorf("negative size: %v", err)
 	}
 }
@@ -213,7 +216,8 @@ type brokenAt struct {
 }
 
 func (f brokenAt) ReadAt(p []byte, off int64) (int, error) {
-	sections := append([]byte("\x00asm\x01\x00\x00\x00"), bytes.Repeat([]byte("\x00\x06\x05hello"), 124)...)
+	sections := append([]byte("\x00asm\x01\x00\x00\x00"),
+		bytes.Repeat([]byte("\x00\x06\x05hello"), 124)...)
 	if off >= f.n {
 		return 0, f.err
 	}
@@ -284,8 +288,10 @@ func TestCheck(t *testing.T) {
 	if err := wasm.Check(stub(t), imports, exports); err != nil {
 		t.Errorf("stub: %v", err)
 	}
-	missing := append(exports, wasm.Export{Name: "get_weather", Kind: wasm.Func}, wasm.Export{Name: "init", Kind: wasm.Global})
-	err := wasm.Check(stub(t), append(imports, wasm.Import{Module: "env", Name: "abort", Kind: wasm.Func}), missing)
+	missing := append(exports, wasm.Export{Name: "get_weather", Kind: wasm.Func},
+		wasm.Export{Name: "init", Kind: wasm.Global})
+	err := wasm.Check(stub(t), append(imports,
+		wasm.Import{Module: "env", Name: "abort", Kind: wasm.Func}), missing)
 	if !errors.Is(err, wasm.ErrTemplate) {
 		t.Fatalf("missing names: %v", err)
 	}
@@ -356,7 +362,9 @@ func FuzzPlace(f *testing.F) {
 			return
 		}
 		b := append(append(bytes.Clone(prefix), payload...), suffix...)
-		at, n, err := wasm.Find(bytes.NewReader(b), int64(len(b)), offset, func(io.ReaderAt, int64) bool { return true })
+		at, n, err := wasm.Find(bytes.NewReader(b), int64(len(b)), offset, func(io.ReaderAt, int64) bool {
+			return true
+		})
 		if err != nil || at != int64(len(prefix)) || n != int64(len(payload)) {
 			t.Errorf("%d bytes at %d, %v, want %d at %d", n, at, err, len(payload), len(prefix))
 		}

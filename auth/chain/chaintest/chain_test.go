@@ -51,7 +51,8 @@ func TestTogether(t *testing.T) {
 	if r, err := c.CoinRecord(t.Context(), first.ID()); err != nil || r.Spent != c.Height() {
 		t.Errorf("the first coin: %+v, %v", r, err)
 	}
-	if r, err := c.CoinRecord(t.Context(), s.Coin().Parent); err != nil || r.Confirmed != c.Height() || r.Spent != c.Height() {
+	if r, err := c.CoinRecord(t.Context(), s.Coin().Parent); err != nil || r.Confirmed != c.Height() ||
+		r.Spent != c.Height() {
 		t.Errorf("the coin between: %+v, %v; want it made and spent in one block", r, err)
 	}
 }
@@ -84,7 +85,8 @@ func TestReorg(t *testing.T) {
 		t.Errorf("the block below: %+v, %v, want %v", b, err, abandoned.Hash)
 	}
 	s.Update(root(3))
-	if got, err := chain.NewResolver(c, nil).Lineage(t.Context(), s.ID()); err != nil || len(got) != 2 || got[1] != root(3) {
+	if got, err := chain.NewResolver(c, nil).Lineage(t.Context(), s.ID()); err != nil ||
+		len(got) != 2 || got[1] != root(3) {
 		t.Errorf("the other history: %v, %v", got, err)
 	}
 

@@ -16,8 +16,8 @@ import (
 
 func root(i int) merkle.Hash { return merkle.Sum([]byte{byte(i), byte(i >> 8)}) }
 
-// runWhole runs a spend's whole puzzle with its whole solution, as the network does, and returns the
-// odd coins that it makes.
+// runWhole runs a spend's whole puzzle with its whole solution, as the network does, and
+// returns the odd coins that it makes.
 func runWhole(t *testing.T, sp *chain.CoinSpend) (made []chain.Coin) {
 	t.Helper()
 	puzzle, err := clvm.Parse(sp.Puzzle, nil)
@@ -50,8 +50,8 @@ func runWhole(t *testing.T, sp *chain.CoinSpend) (made []chain.Coin) {
 	return made
 }
 
-// TestStepsAgree: whatever happens to a store, three accounts of it agree: how the step was made, what package
-// chain reads from the spend, and what the network gets by running it.
+// TestStepsAgree: whatever happens to a store, three accounts of it agree: how the step was
+// made, what package chain reads from the spend, and what the network gets by running it.
 func TestStepsAgree(t *testing.T) {
 	c := chaintest.New(nil)
 	label := "a label"

@@ -47,7 +47,8 @@ func TestHandler(t *testing.T) {
 		{"get_puzzle_and_solution", `{"coin_id":"` + eve + `"}`, []string{`height: missing`}},
 		{"push_tx", `{}`, []string{`404`}},
 	} {
-		resp, err := server.Client().Post(server.URL+"/"+q.method, "application/json", strings.NewReader(q.body))
+		resp, err := server.Client().Post(server.URL+"/"+q.method, "application/json",
+			strings.NewReader(q.body))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,24 +31,28 @@ var start = time.Unix(1_700_000_000, 0)
 
 // nonce is one of many, for a request of a mutating operation that is signed at a time.
 func nonce(n int, at time.Time) request.Nonce {
-	return request.Nonce{Identity: auth.PublicKey{byte(n % 50), 1}, Value: sha256.Sum256(fmt.Append(nil, n)), At: at,
+	return request.Nonce{Identity: auth.PublicKey{byte(n % 50), 1},
+		Value: sha256.Sum256(fmt.Append(nil, n)), At: at,
 		Until: at.Add(request.DefaultWindow + time.Second), Mutating: true}
 }
 
 func open(t *testing.T, fsys diskfs.FS, now time.Time, max int) *noncefile.File {
 	t.Helper()
-	s, err := noncefile.Open(name, &noncefile.Options{FS: fsys, Now: func() time.Time { return now }, Max: max})
+	s, err := noncefile.Open(name, &noncefile.Options{FS: fsys, Now: func() time.Time {
+		return now
+	}, Max: max})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-// TestReplayAfterRestart: what changes something passes once, whenever it was signed and whether or not the server
-// starts anew. What did not pass before a restart passes after it.
+// TestReplayAfterRestart: what changes something passes once, whenever it was signed and
+// whether or not the server starts anew. What did not pass before a restart passes after it.
 func TestReplayAfterRestart(t *testing.T) {
 	key, store := auth.NewKey([32]byte{1}), auth.StoreID{2}
-	for _, op := range []request.Op{request.Push, request.PushInit, request.PushComplete, request.Tombstone, request.Fetch} {
+	for _, op := range []request.Op{request.Push, request.PushInit, request.PushComplete,
+		request.Tombstone, request.Fetch} {
 		for _, signed := range []time.Duration{-299, -100, -6, 0, 120, 300} {
 			disk := diskfs.NewCrash("/d")
 			now := start
@@ -59,7 +63,8 @@ func TestReplayAfterRestart(t *testing.T) {
 			}
 			sign := func(n byte) http.Header {
 				r := &http.Request{Header: http.Header{}}
-				if err := request.SignAt(r, op, store, key, start.Add(signed*time.Second), [32]byte{n}); err != nil {
+				if err := request.SignAt(r, op, store, key, start.Add(signed*time.Second),
+					[32]byte{n}); err != nil {
 					t.Fatal(err)
 				}
 				return r.Header
@@ -75,7 +80,8 @@ func TestReplayAfterRestart(t *testing.T) {
 				now = now.Add(time.Second / 4)
 				s = open(t, disk, now, 0)
 				err := check(s, used)
-				if replayed := new(request.Error); op.Mutating() != (errors.As(err, &replayed) && replayed.Kind == request.Replayed) {
+				if replayed := new(request.Error); op.Mutating() != (errors.As(err, &replayed) &&
+					replayed.Kind == request.Replayed) {
 					t.Errorf("%s at %d s, after a restart: %v", op, signed, err)
 				}
 			}
@@ -87,15 +93,17 @@ func TestReplayAfterRestart(t *testing.T) {
 	}
 }
 
-// TestPowerCuts: whatever call the power is cut at, a nonce that was accepted is remembered, and what was not is not in
-// the way of the file.
+// TestPowerCuts: whatever call the power is cut at, a nonce that was accepted is remembered,
+// and what was not is not in the way of the file.
 func TestPowerCuts(t *testing.T) {
 	for cut, more := 1, true; more; cut++ {
 		for seed := range uint64(4) {
 			disk := diskfs.NewCrash("/d")
 			disk.StopAfter(cut)
 			var accepted []request.Nonce
-			s, err := noncefile.Open(name, &noncefile.Options{FS: disk, Now: func() time.Time { return start }})
+			s, err := noncefile.Open(name, &noncefile.Options{FS: disk, Now: func() time.Time {
+				return start
+			}})
 			for n := 0; err == nil && n < 8; n++ {
 				next := nonce(n, start.Add(time.Duration(n)*time.Second))
 				if err = s.Use(t.Context(), next, start); err == nil {
@@ -109,7 +117,8 @@ func TestPowerCuts(t *testing.T) {
 			s = open(t, disk.Recover(seed), start, 0)
 			for _, n := range accepted {
 				if err := s.Use(t.Context(), n, start); !errors.Is(err, request.ErrReplayed) {
-					t.Fatalf("cut %d, seed %d: %d were accepted, one of them again: %v", cut, seed, len(accepted), err)
+					t.Fatalf("cut %d, seed %d: %d were accepted, one of them again: %v", cut, seed, len(accepted),
+						err)
 				}
 			}
 			if err := s.Use(t.Context(), nonce(100, start), start); err != nil {
@@ -120,13 +129,16 @@ func TestPowerCuts(t *testing.T) {
 	}
 }
 
-// TestFailedWrites: a request whose nonce is not on disk is refused, and the next ones pass when the disk works again.
+// TestFailedWrites: a request whose nonce is not on disk is refused, and the next ones pass
+// when the disk works again.
 func TestFailedWrites(t *testing.T) {
 	for fail := 1; ; fail++ {
 		disk := diskfs.NewCrash("/d")
 		open(t, disk, start, 0).Close()
 		broken := diskfs.Fail(disk, fail, errors.New("no space"), nil)
-		s, err := noncefile.Open(name, &noncefile.Options{FS: broken, Now: func() time.Time { return start }})
+		s, err := noncefile.Open(name, &noncefile.Options{FS: broken, Now: func() time.Time {
+			return start
+		}})
 		if err != nil {
 			continue
 		}
@@ -156,10 +168,11 @@ func TestFailedWrites(t *testing.T) {
 	}
 }
 
-// TestFailedSync: a sync that fails refuses every request that waited for it, though a second sync would succeed: the
-// system may have dropped what it could not write.
+// TestFailedSync: a sync that fails refuses every request that waited for it, though a second
+// sync would succeed: the system may have dropped what it could not write.
 func TestFailedSync(t *testing.T) {
-	disk := &syncFS{FS: diskfs.NewCrash("/d"), written: make(chan struct{}, 2), fail: make(chan struct{})}
+	disk := &syncFS{FS: diskfs.NewCrash("/d"), written: make(chan struct{}, 2),
+		fail: make(chan struct{})}
 	s := open(t, disk, start, 0)
 	defer s.Close()
 	disk.armed.Store(true)
@@ -178,7 +191,8 @@ func TestFailedSync(t *testing.T) {
 	}
 }
 
-// syncFS is a file system on which, once armed, the first sync waits until fail is closed, and fails.
+// syncFS is a file system on which, once armed, the first sync waits until fail is closed, and
+// fails.
 type syncFS struct {
 	diskfs.FS
 	armed, failed atomic.Bool
@@ -259,8 +273,8 @@ func TestFileIsBounded(t *testing.T) {
 	}
 }
 
-// TestForgotten: a timestamp of which the file has forgotten nonces is refused, after a restart and on a clock that
-// steps back too; but not for ever when the clock was years ahead once.
+// TestForgotten: a timestamp of which the file has forgotten nonces is refused, after a restart
+// and on a clock that steps back too; but not for ever when the clock was years ahead once.
 func TestForgotten(t *testing.T) {
 	disk := diskfs.NewCrash("/d")
 	s := open(t, disk, start, 0)
@@ -335,7 +349,8 @@ func TestDamage(t *testing.T) {
 		}
 		for n := range 3 {
 			err := s.Use(t.Context(), nonce(n, start), start)
-			if hit := n == (i-20)/100; hit != (err == nil) || err != nil && !errors.Is(err, request.ErrReplayed) {
+			if hit := n == (i-20)/100; hit != (err == nil) ||
+				err != nil && !errors.Is(err, request.ErrReplayed) {
 				t.Errorf("byte %d: nonce %d: %v", i, n, err)
 			}
 		}

@@ -38,7 +38,8 @@ func fetch(url, name string) error {
 	}
 	defer f.Close()
 	sum := sha256.New()
-	if _, err := io.CopyBuffer(io.MultiWriter(f, sum), struct{ io.Reader }{resp.Body}, make([]byte, 256<<10)); err != nil {
+	if _, err := io.CopyBuffer(io.MultiWriter(f, sum), struct{ io.Reader }{resp.Body},
+		make([]byte, 256<<10)); err != nil {
 		return err
 	}
 	fmt.Printf("%x\n", sum.Sum(nil))

@@ -32,7 +32,9 @@ var cases = []struct {
 }
 
 func version(l *lab) error {
-	return l.alone("version", "< 20 ms", side{run: func(int) (sample, error) { return run(l.dir, l.digstore, "version") }})
+	return l.alone("version", "< 20 ms", side{run: func(int) (sample, error) {
+		return run(l.dir, l.digstore, "version")
+	}})
 }
 
 // store makes a fresh workspace with a store over a content root.
@@ -131,7 +133,8 @@ func commitChange(l *lab) error {
 				return err
 			}
 			for _, args := range [][]string{{"init", "-q"}, {"config", "user.email", "bench@example.org"},
-				{"config", "user.name", "bench"}, {"config", "gc.auto", "0"}, {"add", "-A"}, {"commit", "-qm", "first"}} {
+				{"config", "user.name", "bench"}, {"config", "gc.auto", "0"}, {"add", "-A"}, {"commit", "-qm",
+					"first"}} {
 				if _, err := run(tree, "git", args...); err != nil {
 					return err
 				}
@@ -151,7 +154,8 @@ func commitChange(l *lab) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%-34s %d bytes; changed files %d bytes; bound 1.1 x + 64 KiB = %d (chunks of unchanged parts make it smaller)\n",
+	fmt.Printf("%-34s %d bytes; changed files %d bytes; bound 1.1 x + 64 KiB = %d (chunks of "+
+		"unchanged parts make it smaller)\n",
 		"  the store grew by", grown, changed, changed*11/10+64<<10)
 	return nil
 }
@@ -197,7 +201,8 @@ func open(l *lab) error {
 		return err
 	}
 	for i := range 1000 {
-		if err := os.WriteFile(filepath.Join(tree, "index.html"), fmt.Appendf(nil, "generation %d", i), 0o666); err != nil {
+		if err := os.WriteFile(filepath.Join(tree, "index.html"), fmt.Appendf(nil, "generation %d", i),
+			0o666); err != nil {
 			return err
 		}
 		if _, err := run(ws, l.digstore, "--quiet", "commit", "-m", "next"); err != nil {

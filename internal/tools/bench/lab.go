@@ -34,7 +34,8 @@ func newLab(data string, runs int) (*lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{data: data, dir: dir, runs: runs, digstore: filepath.Join(dir, "digstore"), mkdata: filepath.Join(dir, "mkdata")}
+	l := &lab{data: data, dir: dir, runs: runs, digstore: filepath.Join(dir, "digstore"),
+		mkdata: filepath.Join(dir, "mkdata")}
 	if l.self, err = os.Executable(); err != nil {
 		return nil, err
 	}
@@ -73,7 +74,8 @@ func run(dir, program string, args ...string) (sample, error) {
 	out, err := cmd.Output()
 	s := sample{wall: time.Since(start), out: out}
 	if err != nil {
-		return s, fmt.Errorf("%s %s: %w\n%s%s", filepath.Base(program), strings.Join(args, " "), err, out, stderr.String())
+		return s, fmt.Errorf("%s %s: %w\n%s%s", filepath.Base(program), strings.Join(args, " "), err, out,
+			stderr.String())
 	}
 	s.rss = peak(cmd.ProcessState)
 	return s, nil
@@ -95,7 +97,8 @@ type server struct {
 
 // serve starts `digstore serve` in dir and waits for its banner.
 func (l *lab) serve(dir string, flags ...string) (*server, error) {
-	return start(l.digstore, dir, append([]string{"--json", "serve", "--bind", "127.0.0.1:0"}, flags...)...)
+	return start(l.digstore, dir, append([]string{"--json", "serve", "--bind", "127.0.0.1:0"},
+		flags...)...)
 }
 
 // start starts a server that prints where it listens.

@@ -42,8 +42,12 @@ func serveBig(l *lab) error {
 	}
 	defer plain.stop()
 	err = l.versus("20 signed GETs of D2, time", "<= 1.25, 0.8 x the rate",
-		side{run: func(int) (sample, error) { return l.inside("discard", s.URL+"/stores/"+id, "20", "1") }},
-		side{name: "http.ServeFile, no auth", run: func(int) (sample, error) { return l.inside("discard-plain", plain.URL, "20") }})
+		side{run: func(int) (sample, error) {
+			return l.inside("discard", s.URL+"/stores/"+id, "20", "1")
+		}},
+		side{name: "http.ServeFile, no auth", run: func(int) (sample, error) {
+			return l.inside("discard-plain", plain.URL, "20")
+		}})
 	if err != nil {
 		return err
 	}
@@ -87,7 +91,10 @@ func fileServer(name string) error {
 		return err
 	}
 	fmt.Printf("{\"bind\":%q}\n", ln.Addr())
-	srv := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, name) })}
+	srv := &http.Server{ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.ServeFile(w, r, name)
+		})}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	context.AfterFunc(ctx, func() { srv.Close() })

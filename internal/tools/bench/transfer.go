@@ -228,7 +228,9 @@ func hundredThousand(l *lab) error {
 		{"pull with nothing new of 100,000", func(h *history) (sample, error) { return run(h.copy, l.digstore, "--quiet", "pull") }},
 		{"descriptor of 100,000", func(h *history) (sample, error) { return run(l.dir, l.self, "get", h.url) }},
 	} {
-		err := l.versus(c.title, "<= 1.7, log 100,000 / log 1,000", side{run: func(int) (sample, error) { return c.run(large) }},
+		err := l.versus(c.title, "<= 1.7, log 100,000 / log 1,000", side{run: func(int) (sample, error) {
+			return c.run(large)
+		}},
 			side{name: "of 1,000", run: func(int) (sample, error) { return c.run(small) }})
 		if err != nil {
 			return err
@@ -329,7 +331,8 @@ func (r *relay) pass(client net.Conn, to string) {
 	var both sync.WaitGroup
 	for _, way := range [][2]net.Conn{{client, server}, {server, client}} {
 		both.Go(func() {
-			_, _ = io.Copy(way[0], io.TeeReader(way[1], (*counter)(&r.n))) // a broken way ends the connection
+			// a broken way ends the connection
+			_, _ = io.Copy(way[0], io.TeeReader(way[1], (*counter)(&r.n)))
 			client.Close()
 			server.Close()
 		})

@@ -22,7 +22,8 @@ func oracle(t testing.TB, key [32]byte) tink.AEAD {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := aesgcmsiv.NewKey(secretdata.NewBytesFromData(key[:], insecuresecretdataaccess.Token{}), 0, params)
+	k, err := aesgcmsiv.NewKey(secretdata.NewBytesFromData(key[:], insecuresecretdataaccess.Token{}),
+		0, params)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,14 +69,16 @@ func TestAgree(t *testing.T) {
 		ours, theirs := gcmsiv.New(&key), oracle(t, key)
 
 		sealed := ours.Seal(nil, nonce[:], plaintext, aad)
-		if got, err := theirs.Decrypt(append(nonce[:], sealed...), aad); err != nil || !bytes.Equal(got, plaintext) {
+		if got, err := theirs.Decrypt(append(nonce[:], sealed...), aad); err != nil ||
+			!bytes.Equal(got, plaintext) {
 			t.Fatalf("%d bytes: tink does not open ours: %v", n, err)
 		}
 		foreign, err := theirs.Encrypt(plaintext, aad)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := ours.Open(nil, foreign[:12], foreign[12:], aad); err != nil || !bytes.Equal(got, plaintext) {
+		if got, err := ours.Open(nil, foreign[:12], foreign[12:], aad); err != nil ||
+			!bytes.Equal(got, plaintext) {
 			t.Fatalf("%d bytes: ours does not open tink's: %v", n, err)
 		}
 	}
