@@ -59,15 +59,15 @@ func (s *Store) Export(ctx context.Context, root merkle.Hash, w io.Writer, progr
 // store's publisher where that key is known; signed carries signatures for the root, and may be zero. A generation
 // that is held already is fs.ErrExist.
 func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot, progress func(done, total int64)) (*Generation, error) {
-	if err := s.sweepNow(); err != nil {
+	if err := s.sweepNow(ctx); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	in, err := newIncoming(s.w, s.dir, s.packs)
+	in, err := s.receiveNew(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	defer in.close()
-	recipe, err := in.decompose(ctx, r)
+	defer in.Close()
+	recipe, err := in.Decompose(ctx, r)
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
@@ -101,7 +101,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 	if err := s.checkRevoked(root); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	if err := in.seal(); err != nil {
+	if err := in.Seal(); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
 	l, h, err := s.lockSwept(ctx) // what comes may be what is missing

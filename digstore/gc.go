@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path/filepath"
 	"slices"
 
 	"github.com/dig-network/digstore/digstore/internal/history"
+	"github.com/dig-network/digstore/digstore/internal/incoming"
 	"github.com/dig-network/digstore/digstore/internal/recipefile"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
@@ -55,7 +55,7 @@ func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 	if err := c.choose(); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
-	if c.report.Transfers, err = s.transfers(); err != nil {
+	if c.report.Transfers, err = incoming.Running(ctx, s.w.fs, s.incomingDir()); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
 	if c.report.Transfers == 0 {
@@ -69,7 +69,7 @@ func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 	if err := c.keepNames(); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
-	if err := c.remove(); err != nil {
+	if err := c.remove(ctx); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
 	if head, ok := h.Head(); ok {
@@ -234,7 +234,7 @@ func (c *collection) keepNames() error {
 }
 
 // remove deletes what is not needed any more: first the recipes, then index files that speak of dead packs, then those.
-func (c *collection) remove() error {
+func (c *collection) remove(ctx context.Context) error {
 	s := c.s
 	if err := c.noteDropped(); err != nil {
 		return err
@@ -242,22 +242,22 @@ func (c *collection) remove() error {
 	if err := c.removeRecipes(); err != nil {
 		return err
 	}
-	if err := c.removePacks(); err != nil {
+	if err := c.removePacks(ctx); err != nil {
 		return err
 	}
 	s.packs.Reload()
 	s.packs.Tidy()
-	return sweepIncoming(s.w.fs, filepath.Join(s.dir, incomingDir), func(string) bool { return false })
+	return incoming.Sweep(ctx, s.w.fs, s.incomingDir(), incoming.None)
 }
 
 // removePacks deletes the packs that nothing needs, unless generations are being received. None begins to be received
 // meanwhile: a transfer that begins later does not find the packs.
-func (c *collection) removePacks() error {
+func (c *collection) removePacks(ctx context.Context) error {
 	s := c.s
 	if len(c.dead) == 0 {
 		return nil
 	}
-	gate, n, err := s.lockTransfers()
+	gate, n, err := incoming.Hold(ctx, s.w.fs, s.incomingDir())
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/internal/history"
+	"github.com/dig-network/digstore/digstore/internal/incoming"
 	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
@@ -28,7 +29,7 @@ const lastSecond = 253402300799
 // Held says how much, and the next Install of the root is given a reader that starts there. A generation that is
 // held already is fs.ErrExist. The lock is taken only at the end, so other writers do not wait for the transfer.
 func (s *Store) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader, check func(*module.Module) error) error {
-	root, held, err := s.expect(lines, &head)
+	root, held, err := s.expect(ctx, lines, &head)
 	if err == nil && held {
 		err = s.again(ctx, root, lines, head, check)
 	}
@@ -38,12 +39,12 @@ func (s *Store) Install(ctx context.Context, lines []module.Generation, head aut
 	if held {
 		return nil
 	}
-	in, err := openIncoming(s.w.fs, s.partDir(root), s.packs)
+	in, err := incoming.Open(ctx, s.w.fs, s.partDir(root), s.packs)
 	if err != nil {
 		return fmt.Errorf("install %s: %w", root, err)
 	}
-	defer in.close()
-	recipe, err := in.accept(ctx, module.ID{Store: s.set.id, Root: root}, r, check)
+	defer in.Close()
+	recipe, err := in.Accept(ctx, module.ID{Store: s.set.id, Root: root}, r, check)
 	if err != nil {
 		return fmt.Errorf("install %s: %w", root, err)
 	}
@@ -55,7 +56,7 @@ func (s *Store) Install(ctx context.Context, lines []module.Generation, head aut
 
 // expect returns the root that lines lead to, if it may be installed, and sweeps before its transfer. held says that
 // the generation is here, and only its line is new.
-func (s *Store) expect(lines []module.Generation, head *auth.SignedRoot) (root merkle.Hash, held bool, err error) {
+func (s *Store) expect(ctx context.Context, lines []module.Generation, head *auth.SignedRoot) (root merkle.Hash, held bool, err error) {
 	if len(lines) == 0 {
 		return root, false, errors.New("no history line is given")
 	}
@@ -83,7 +84,7 @@ func (s *Store) expect(lines []module.Generation, head *auth.SignedRoot) (root m
 			return root, false, fmt.Errorf("%s: %w", root, err)
 		}
 	}
-	return root, held, s.sweepNow()
+	return root, held, s.sweepNow(ctx)
 }
 
 // again appends lines that lead to a generation which is held.
@@ -117,7 +118,7 @@ func (s *Store) again(ctx context.Context, root merkle.Hash, lines []module.Gene
 }
 
 // settle publishes what was received and checked, under the lock.
-func (s *Store) settle(ctx context.Context, in *incoming, recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
+func (s *Store) settle(ctx context.Context, in *incoming.Transfer, recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
 	l, h, err := s.lockSwept(ctx) // what comes may be what is missing
 	if err != nil {
 		return err
@@ -135,27 +136,6 @@ func (s *Store) settle(ctx context.Context, in *incoming, recipe *module.Recipe,
 		return err
 	}
 	return s.keepIncoming(ctx, h, in, recipe, head, lines)
-}
-
-// accept takes a module apart and has it checked.
-func (in *incoming) accept(ctx context.Context, id module.ID, r io.Reader, check func(*module.Module) error) (*module.Recipe, error) {
-	recipe, err := in.decompose(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	mod, err := recipe.Module(in)
-	if err != nil {
-		return nil, err
-	}
-	if check != nil {
-		if err := check(mod); err != nil {
-			return nil, err
-		}
-	}
-	if recipe.ID() != id {
-		return nil, fmt.Errorf("the module is %s, want %s: %w", recipe.ID(), id, module.ErrVerify)
-	}
-	return recipe, in.seal()
 }
 
 // newLines returns those of lines that the history lacks: all, when they follow it, and none, when there is one and it
@@ -190,15 +170,15 @@ func (s *Store) newLines(h *history.History, lines []module.Generation) ([]modul
 }
 
 // keepIncoming publishes what was received. The caller holds the lock.
-func (s *Store) keepIncoming(ctx context.Context, h *history.History, in *incoming, recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
-	if err := s.checkPool(recipe, in.pack.Has); err != nil {
+func (s *Store) keepIncoming(ctx context.Context, h *history.History, in *incoming.Transfer, recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
+	if err := s.checkPool(recipe, in.Has); err != nil {
 		return err
 	}
-	name, err := in.packed()
+	name, err := in.Packed()
 	if err != nil {
 		return err
 	}
-	return s.publish(ctx, h, &arrival{recipe: recipe, packed: name, chunks: in.pack.Entries(), head: head, lines: lines})
+	return s.publish(ctx, h, &arrival{recipe: recipe, packed: name, chunks: in.Entries(), head: head, lines: lines})
 }
 
 // checkPool makes sure that every chunk is there: a gc may have run while the module came.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/dig-network/digstore/digstore/internal/incoming"
 	"github.com/dig-network/digstore/digstore/internal/names"
 	"github.com/dig-network/digstore/digstore/internal/recipefile"
 	"github.com/dig-network/digstore/digstore/module"
@@ -294,7 +295,7 @@ func (g *Generation) listed() ([]string, error) {
 }
 
 // learnListed learns the names that a generation which is being received lists. The caller holds the store's lock.
-func (s *Store) learnListed(in *incoming, recipe *module.Recipe) error {
+func (s *Store) learnListed(in *incoming.Transfer, recipe *module.Recipe) error {
 	mod, err := recipe.Module(in)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/internal/history"
+	"github.com/dig-network/digstore/digstore/internal/incoming"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
@@ -134,15 +135,12 @@ func (w *Workspace) Receive(ctx context.Context, head auth.SignedRoot, parent me
 	if s != nil {
 		return s.receive(ctx, id, head, parent, pending, r, check)
 	}
-	if err := sweepIncoming(w.fs, filepath.Join(w.dot, incomingDir), func(string) bool { return false }); err != nil {
+	in, err := w.receiveFirst(ctx)
+	if err != nil {
 		return fmt.Errorf("receive %s: %w", id, err)
 	}
-	in, err := newIncoming(w, w.dot, nil)
-	if err != nil {
-		return err
-	}
-	defer in.close()
-	recipe, err := in.accept(ctx, id, r, check)
+	defer in.Close()
+	recipe, err := in.Accept(ctx, id, r, check)
 	if err != nil {
 		return fmt.Errorf("receive %s: %w", id, err)
 	}
@@ -157,15 +155,15 @@ func (w *Workspace) Receive(ctx context.Context, head auth.SignedRoot, parent me
 
 // receive is Receive for a store that is here.
 func (s *Store) receive(ctx context.Context, id module.ID, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader, check func(*module.Module) error) error {
-	if err := s.sweepNow(); err != nil {
+	if err := s.sweepNow(ctx); err != nil {
 		return fmt.Errorf("receive %s: %w", id, err)
 	}
-	in, err := newIncoming(s.w, s.dir, s.packs)
+	in, err := s.receiveNew(ctx)
 	if err != nil {
 		return err
 	}
-	defer in.close()
-	recipe, err := in.accept(ctx, id, r, check)
+	defer in.Close()
+	recipe, err := in.Accept(ctx, id, r, check)
 	if err != nil {
 		return fmt.Errorf("receive %s: %w", id, err)
 	}
@@ -181,11 +179,11 @@ func (s *Store) receive(ctx context.Context, id module.ID, head auth.SignedRoot,
 }
 
 // takeIn makes a received generation the head, or pending. The caller holds the store's lock.
-func (s *Store) takeIn(ctx context.Context, h *history.History, in *incoming, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
+func (s *Store) takeIn(ctx context.Context, h *history.History, in *incoming.Transfer, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
 	if err := follows(h, recipe.Root(), parent); err != nil {
 		return err
 	}
-	if err := s.checkPool(recipe, in.pack.Has); err != nil {
+	if err := s.checkPool(recipe, in.Has); err != nil {
 		return err
 	}
 	pins, err := s.readPins()
@@ -265,7 +263,7 @@ func (s *Store) nextLine(h *history.History, root merkle.Hash) module.Generation
 
 // found makes a store for its first generation. The store becomes known with its line in workspace.toml; what
 // a crash before that leaves is taken up by the next push of the store.
-func (w *Workspace) found(ctx context.Context, in *incoming, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
+func (w *Workspace) found(ctx context.Context, in *incoming.Transfer, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
 	id := recipe.ID().Store
 	name := id.String()
 	dir := filepath.Join(w.dot, "stores", name)

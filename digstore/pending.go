@@ -13,6 +13,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/internal/history"
+	"github.com/dig-network/digstore/digstore/internal/incoming"
 	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/internal/recipefile"
 	"github.com/dig-network/digstore/digstore/module"
@@ -36,7 +37,7 @@ func (s *Store) pendingName(root merkle.Hash, ext string) string {
 }
 
 // keepPending keeps what was received as pending. The caller holds the lock.
-func (s *Store) keepPending(in *incoming, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash) error {
+func (s *Store) keepPending(in *incoming.Transfer, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash) error {
 	root := recipe.Root()
 	if _, err := s.w.fs.Stat(s.pendingName(root, ".json")); err == nil {
 		return s.writePending(root, head, parent)
@@ -44,7 +45,7 @@ func (s *Store) keepPending(in *incoming, recipe *module.Recipe, head auth.Signe
 	if err := diskfs.MkdirAll(s.w.fs, filepath.Join(s.dir, "pending"), 0o755); err != nil {
 		return err
 	}
-	pack, err := in.packed()
+	pack, err := in.Packed()
 	if err != nil {
 		return err
 	}

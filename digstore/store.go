@@ -330,7 +330,7 @@ func (s *Store) lockSwept(ctx context.Context) (io.Closer, *history.History, err
 		h, err = s.log.Read()
 	}
 	if err == nil {
-		err = s.sweep(h)
+		err = s.sweep(ctx, h)
 	}
 	if err == nil && h.NeedsIndex() { // another version has written them, or an index could not be
 		s.log.Index(h)
@@ -357,7 +357,7 @@ func (s *Store) checkThere() error {
 
 // sweepNow sweeps before a transfer, which must not count on chunks that a writer that died has left, or that another
 // process has removed. While another writer has the lock it does not sweep: that one has.
-func (s *Store) sweepNow() error {
+func (s *Store) sweepNow(ctx context.Context) error {
 	if err := s.w.checkDirs(s.dir); err != nil {
 		return fmt.Errorf("store %s: %w", s.name, err)
 	}
@@ -374,7 +374,7 @@ func (s *Store) sweepNow() error {
 	if err != nil {
 		return err
 	}
-	return s.sweep(h)
+	return s.sweep(ctx, h)
 }
 
 // Generations returns the history, oldest first, numbered from 0, generations that are not held included.

@@ -1,6 +1,7 @@
 package digstore
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -121,7 +122,7 @@ func parseIntent(b []byte) (i intent) {
 // sweep removes what a writer that died has left: temporary files, and packs, recipes and signatures of a root that
 // did not come into the history. Where the head is not held it removes nothing: then the history may name another root
 // than that of what is here. The caller holds the lock.
-func (s *Store) sweep(h *history.History) error {
+func (s *Store) sweep(ctx context.Context, h *history.History) error {
 	switch err := s.checkHead(h); {
 	case errors.Is(err, ErrCorrupt):
 		s.keepUp(0)
@@ -153,7 +154,7 @@ func (s *Store) sweep(h *history.History) error {
 		return err
 	}
 	s.keepUp(last.serial)
-	return s.sweepIncoming(h)
+	return s.sweepIncoming(ctx)
 }
 
 // sweepDir removes the files of a directory that belong to nothing.
