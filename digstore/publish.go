@@ -39,116 +39,154 @@ type arrival struct {
 // The caller holds the store's lock and has swept. When it fails, nothing is visible, but for a failure of the
 // very last step, after which the generation may be there: nothing that it needs is removed then.
 func (s *Store) publish(ctx context.Context, h *history.History, a *arrival) error {
-	fsys, root := s.w.fs, a.recipe.Root()
-	number := h.Len()
-	line, there, err := h.Find(root)
-	if err != nil {
-		return fmt.Errorf("publish %s: %w", root, err)
+	p := &publication{s: s, h: h, arrival: a, root: a.recipe.Root()}
+	err := p.prepare()
+	if err == nil {
+		err = p.write(ctx)
 	}
-	if n := len(a.lines); n > 0 {
-		number = a.lines[n-1].Number
-	} else if there {
-		number = line.Number
-	}
-	// The recipe of a root with several lines stands alone: recipes between these lines may be built on it.
-	repeated, err := h.Repeated(root, a.lines)
-	if err != nil {
-		return fmt.Errorf("publish %s: %w", root, err)
-	}
-	if repeated {
-		number = 0
-	}
-	kept, err := newHeld(a.recipe.WithVerified(nil, nil), a.names) // whoever verifies it later is to read the disk
-	if err != nil {
-		return err
-	}
-	for _, dir := range []string{"packs", "recipes", "sigs"} { // a reference's workspace has none yet
-		if err := diskfs.MkdirAll(fsys, filepath.Join(s.dir, dir), 0o755); err != nil {
-			return fmt.Errorf("publish %s: %w", root, err)
-		}
-	}
-	var renames [][2]string
-	serial := s.nextSerial()
-	newPack := ""
-	var g errgroup.Group
-	if a.pack != nil && len(a.pack.Entries()) > 0 {
-		newPack = s.packName(root, serial)
-		renames = append(renames, [2]string{a.pack.Path(), newPack})
-		a.chunks = a.pack.Entries()
-		g.Go(func() error {
-			if err := a.pack.Finish(); err != nil {
-				return err
-			}
-			return a.pack.Sync()
-		})
-	} else if a.packed != "" {
-		newPack = s.packName(root, serial)
-		renames = append(renames, [2]string{a.packed, newPack})
-	}
-	recipeName := s.recipeName(root)
-	g.Go(func() error { return s.intend(&root, serial) })
-	g.Go(func() error {
-		base := s.baseOf(func(n uint64) (merkle.Hash, bool) {
-			if n >= h.Len() {
-				return merkle.Hash{}, false
-			}
-			g, err := h.Line(n)
-			return g.Root, err == nil
-		}, number)
-		b, err := kept.encode(base)
-		if err != nil {
-			return err
-		}
-		return diskfs.WriteNew(fsys, recipeName+".tmp", b, 0o644, true)
-	})
-	if len(a.learned) > 0 {
-		g.Go(func() error {
-			_, err := s.learn(a.learned)
-			return err
-		})
-	}
-	g.Go(func() error { return s.log.Prove(h, a.lines, len(s.sigFiles(a.head)) > 0) })
-	for _, sig := range s.sigFiles(a.head) {
-		renames = append(renames, [2]string{sig.name + ".tmp", sig.name})
-		g.Go(func() error { return diskfs.WriteNew(fsys, sig.name+".tmp", sig.bytes, 0o644, true) })
-	}
-	if err := errors.Join(g.Wait(), ctx.Err()); err != nil {
-		return fmt.Errorf("publish %s: %w", root, err)
-	}
-	if a.pack != nil {
-		if err := a.pack.Close(); err != nil {
-			return fmt.Errorf("publish %s: %w", root, err)
-		}
-	}
-	for _, r := range renames {
-		if err := fsys.Rename(r[0], r[1]); err != nil {
-			return fmt.Errorf("publish %s: %w", root, err)
-		}
-	}
-	if there {
-		if err := s.syncDirs("packs", "sigs"); err != nil {
-			return fmt.Errorf("publish %s: %w", root, err)
-		}
-	}
-	if err := fsys.Rename(recipeName+".tmp", recipeName); err != nil {
-		return fmt.Errorf("publish %s: %w", root, err)
-	}
-	if len(a.lines) == 0 {
-		err = s.syncDirs("recipes")
-	} else if err = s.syncDirs("packs", "sigs", "recipes"); err == nil {
-		err = s.log.ExtendProven(h, a.lines)
+	if err == nil {
+		err = p.rename()
 	}
 	if err != nil {
-		return fmt.Errorf("publish %s: %w", root, err)
+		return fmt.Errorf("publish %s: %w", p.root, err)
 	}
-	if newPack != "" {
-		s.packs.Added(filepath.Base(newPack), a.chunks)
+	if p.newPack != "" {
+		s.packs.Added(filepath.Base(p.newPack), a.chunks)
 	}
 	s.packs.Tidy()
 	s.mu.Lock()
-	s.cache.put(root, kept)
+	s.cache.put(p.root, p.kept)
 	s.mu.Unlock()
 	return nil
+}
+
+// publication is an arrival that is being published.
+type publication struct {
+	*arrival
+	s       *Store
+	h       *history.History
+	root    merkle.Hash
+	number  uint64 // of the generation, for the base of its recipe; 0: none
+	there   bool   // the line is in the history already
+	kept    *held
+	newPack string      // the path that the pack gets; "" without one
+	renames [][2]string // of all files but the recipe
+}
+
+// prepare finds out which number the generation has, and makes the directories.
+func (p *publication) prepare() error {
+	line, there, err := p.h.Find(p.root)
+	if err != nil {
+		return err
+	}
+	p.there, p.number = there, p.h.Len()
+	if n := len(p.lines); n > 0 {
+		p.number = p.lines[n-1].Number
+	} else if there {
+		p.number = line.Number
+	}
+	// The recipe of a root with several lines has no base: recipes between these lines may be built
+	// on it.
+	repeated, err := p.h.Repeated(p.root, p.lines)
+	if err != nil {
+		return err
+	}
+	if repeated {
+		p.number = 0
+	}
+	// A later verification is to read the disk.
+	if p.kept, err = newHeld(p.recipe.WithVerified(nil, nil), p.names); err != nil {
+		return err
+	}
+	for _, dir := range []string{"packs", "recipes", "sigs"} { // a reference's workspace has none yet
+		if err := diskfs.MkdirAll(p.s.w.fs, filepath.Join(p.s.dir, dir), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write writes and syncs all files under temporary names, and the proofs of the lines.
+func (p *publication) write(ctx context.Context) error {
+	s := p.s
+	var g errgroup.Group
+	serial := s.nextSerial()
+	if p.pack != nil && len(p.pack.Entries()) > 0 {
+		p.newPack = s.packName(p.root, serial)
+		p.renames = append(p.renames, [2]string{p.pack.Path(), p.newPack})
+		p.chunks = p.pack.Entries()
+		g.Go(func() error {
+			if err := p.pack.Finish(); err != nil {
+				return err
+			}
+			return p.pack.Sync()
+		})
+	} else if p.packed != "" {
+		p.newPack = s.packName(p.root, serial)
+		p.renames = append(p.renames, [2]string{p.packed, p.newPack})
+	}
+	g.Go(func() error { return s.intend(&p.root, serial) })
+	g.Go(p.writeRecipe)
+	if len(p.learned) > 0 {
+		g.Go(func() error {
+			_, err := s.learn(p.learned)
+			return err
+		})
+	}
+	signatures := s.sigFiles(p.head)
+	g.Go(func() error { return s.log.Prove(p.h, p.lines, len(signatures) > 0) })
+	for _, sig := range signatures {
+		p.renames = append(p.renames, [2]string{sig.name + ".tmp", sig.name})
+		g.Go(func() error { return diskfs.WriteNew(s.w.fs, sig.name+".tmp", sig.bytes, 0o644, true) })
+	}
+	return errors.Join(g.Wait(), ctx.Err())
+}
+
+// writeRecipe writes the recipe, as a difference from an earlier one where there is one.
+func (p *publication) writeRecipe() error {
+	base := p.s.baseOf(func(n uint64) (merkle.Hash, bool) {
+		if n >= p.h.Len() {
+			return merkle.Hash{}, false
+		}
+		g, err := p.h.Line(n)
+		return g.Root, err == nil
+	}, p.number)
+	b, err := p.kept.encode(base)
+	if err != nil {
+		return err
+	}
+	return diskfs.WriteNew(p.s.w.fs, p.s.recipeName(p.root)+".tmp", b, 0o644, true)
+}
+
+// rename gives the files their names and appends the lines.
+func (p *publication) rename() error {
+	fsys := p.s.w.fs
+	if p.pack != nil {
+		if err := p.pack.Close(); err != nil {
+			return err
+		}
+	}
+	for _, r := range p.renames {
+		if err := fsys.Rename(r[0], r[1]); err != nil {
+			return err
+		}
+	}
+	if p.there {
+		if err := p.s.syncDirs("packs", "sigs"); err != nil {
+			return err
+		}
+	}
+	name := p.s.recipeName(p.root)
+	if err := fsys.Rename(name+".tmp", name); err != nil {
+		return err
+	}
+	if len(p.lines) == 0 {
+		return p.s.syncDirs("recipes")
+	}
+	if err := p.s.syncDirs("packs", "sigs", "recipes"); err != nil {
+		return err
+	}
+	return p.s.log.ExtendProven(p.h, p.lines)
 }
 
 // syncDirs syncs directories of the store, together.

@@ -19,30 +19,42 @@ func (r *Recipe) Extents(src ChunkSource, least int64) iter.Seq2[Extent, error] 
 	return func(yield func(Extent, error) bool) {
 		var s Extent
 		emit := func() bool { return s.Length < least || s.Length == 0 || yield(s, nil) }
+		for f, err := range r.frames(src) {
+			if err != nil {
+				if emit() {
+					yield(Extent{}, err)
+				}
+				return
+			}
+			follows := s.Offset+s.Length == f.Offset && s.At+s.Length == f.At
+			if s.Length > 0 && follows && sameReader(s.Reader, f.Reader) {
+				s.Length += f.Length
+				continue
+			}
+			if !emit() {
+				return
+			}
+			s = f
+		}
+		emit()
+	}
+}
+
+// frames yields the extent of each frame. It ends with the first error.
+func (r *Recipe) frames(src ChunkSource) iter.Seq2[Extent, error] {
+	return func(yield func(Extent, error) bool) {
 		for _, p := range r.parts {
 			if p.kind != partFrames {
 				continue
 			}
 			for i := p.a; i < p.a+p.b; i++ {
 				at, off, err := src.Chunk(r.chunks[i])
-				if err != nil {
-					if emit() {
-						yield(Extent{}, err)
-					}
+				f := Extent{Offset: p.off + r.ends[i] - r.ends[p.a], Length: r.ends[i+1] - r.ends[i],
+					Reader: at, At: off}
+				if !yield(f, err) || err != nil {
 					return
 				}
-				in, n := p.off+r.ends[i]-r.ends[p.a], r.ends[i+1]-r.ends[i]
-				follows := s.Offset+s.Length == in && s.At+s.Length == off
-				if s.Length > 0 && follows && sameReader(s.Reader, at) {
-					s.Length += n
-					continue
-				}
-				if !emit() {
-					return
-				}
-				s = Extent{Offset: in, Length: n, Reader: at, At: off}
 			}
 		}
-		emit()
 	}
 }
