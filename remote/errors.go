@@ -35,6 +35,9 @@ var (
 	// ErrNonFastForward is a push whose parent is not the head: pull first. It is
 	// [module.ErrNotHead] seen from the network.
 	ErrNonFastForward = wire.ErrNonFastForward
+	// ErrSuperseded is a push of a generation that comes before the origin's head. It is an [ErrNonFastForward]
+	// that pulling does not change.
+	ErrSuperseded = fmt.Errorf("remote: the origin has a later generation: %w", ErrNonFastForward)
 	// ErrTooLarge is a module or a body over a stated limit.
 	ErrTooLarge = wire.ErrTooLarge
 	// ErrProtocol is an answer that this protocol does not know: a redirect, a compressed body, a body

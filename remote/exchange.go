@@ -174,9 +174,8 @@ func (noRepeat) Close() error             { return nil }
 func (c *Client) refused(resp *http.Response) error {
 	e := &StatusError{Method: resp.Request.Method, Path: resp.Request.URL.Path, Code: resp.StatusCode}
 	if plainBody(resp) == nil {
-		if text, err := io.ReadAll(io.LimitReader(resp.Body, wire.MaxErrorBody)); err == nil {
-			e.Message, e.Proxy = wire.ErrorMessage(text), isWebPage(resp.Header, text)
-		}
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, wire.MaxErrorBody)) // of an answer that breaks off, what came
+		e.Message, e.Proxy = wire.ErrorMessage(text), isWebPage(resp.Header, text)
 	}
 	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.opt.Now())
 	switch {

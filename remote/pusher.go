@@ -57,7 +57,7 @@ type PushReport struct {
 // each chunk is held to its id before it is sent.
 //
 // The origin's head must stand in the local history, else the error is [ErrNonFastForward] and nothing is
-// sent: pull first. A store without a generation is [fs.ErrNotExist]. A host of dig.net without a Publisher
+// sent: pull first. Where it comes after what is pushed, the error is [ErrSuperseded]. A store without a generation is [fs.ErrNotExist]. A host of dig.net without a Publisher
 // is [ErrHubPublisherRequired]. Report and error come together when some generations were pushed.
 func (p *Pusher) Push(ctx context.Context, to *Client, from Local) (*PushReport, error) {
 	return p.push(ctx, to, from, merkle.Hash{})
@@ -128,15 +128,18 @@ func (p *Pusher) push(ctx context.Context, to *Client, from Local, last merkle.H
 	if end == 0 {
 		return nil, fmt.Errorf("remote: push: the local history has no generation %s: %w", last, fs.ErrNotExist)
 	}
-	local = local[:end]
 	next := 0
 	if !report.Parent.IsZero() {
-		if next = find(local, report.Parent) + 1; next == 0 {
+		switch next = find(local, report.Parent) + 1; {
+		case next == 0:
 			return nil, fmt.Errorf("%w: the origin's head %s is not in the local history: pull first", ErrNonFastForward, report.Parent)
+		case next > end:
+			return nil, fmt.Errorf("%w: its head is %s, generation %d here; this is %s, generation %d",
+				ErrSuperseded, report.Parent, local[next-1].Number, last, local[end-1].Number)
 		}
 	}
 	parent := report.Parent
-	for _, g := range local[next:] {
+	for _, g := range local[next:end] {
 		isLast := g.Root == last
 		if !isLast && (p.HeadOnly || p.Pending || tombstones.revoked(g.Root) != nil) {
 			continue

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/chain"
@@ -104,6 +105,7 @@ var exits = []struct {
 	{proxied, exitNetwork, "NETWORK", "a proxy in front of the host refused the size; its operator can raise the limit for request bodies"},
 	{status(413), exitNetwork, "NETWORK", "the host accepts no larger module; its operator can raise --max-module"},
 	{status(409), exitNonFastForward, "NON_FAST_FORWARD", "the host has generations that are not here; get them with: digstore pull"},
+	{plainToTLS, exitNetwork, "NETWORK", "the host speaks TLS: use dig:// or https:// for it"},
 	{status(400, 405, 415, 501), exitNetwork, "NETWORK", "the host does not understand this request; compare its version with digstore version"},
 	{status(421), exitNetwork, "NETWORK", "the host does not serve this name; ask its operator for the right name"},
 	{status(422), exitNetwork, "NETWORK", "the host refused the content; check it here with: digstore verify --deep"},
@@ -111,6 +113,7 @@ var exits = []struct {
 	{status(500), exitNetwork, "NETWORK", "the host had an internal error, which is in its log; tell its operator, or use another host"},
 	{redirected, exitNetwork, "NETWORK", "redirects are not followed; use the URL that it redirects to"},
 	{as[*remote.StatusError], exitNetwork, "NETWORK", "try again later, or try another host"},
+	{is(remote.ErrSuperseded), exitNonFastForward, "NON_FAST_FORWARD", "the host has a later generation; to publish this content again, commit it again and push that"},
 	{is(remote.ErrNonFastForward), exitNonFastForward, "NON_FAST_FORWARD", "the host has generations that are not here; get them with: digstore pull"},
 	{is(module.ErrNotHead), exitNonFastForward, "NON_FAST_FORWARD", "another push came first; run digstore pull, then push again"},
 	{is(remote.ErrVerification), exitVerification, "VERIFICATION_FAILED", "nothing was taken from this host; try another one"},
@@ -167,6 +170,12 @@ func status(codes ...int) func(error) bool {
 func proxied(err error) bool {
 	var s *remote.StatusError
 	return errors.As(err, &s) && s.Proxy && s.Code == http.StatusRequestEntityTooLarge
+}
+
+// plainToTLS reports whether a server in Go, as ours is, was spoken to without the TLS that it expects.
+func plainToTLS(err error) bool {
+	var s *remote.StatusError
+	return errors.As(err, &s) && s.Code == http.StatusBadRequest && strings.Contains(s.Message, "HTTP request to an HTTPS server")
 }
 
 // redirected reports whether a host answered with a redirect.

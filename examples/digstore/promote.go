@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +24,8 @@ after digstore push --pending left it there. ROOT names the generation (default:
 the local head). If the host no longer has it, promote sends it as push does.`,
 		Example: `  digstore push --pending
   digstore promote
-  digstore promote 5b1f09ae backup`,
+  digstore promote 5b1f09ae backup
+  digstore promote dig://example.org/ID`,
 		Args: cobra.MaximumNArgs(2),
 		ValidArgsFunction: func(
 			cmd *cobra.Command, args []string, text string,
@@ -43,7 +45,7 @@ the local head). If the host no longer has it, promote sends it as push does.`,
 				return err
 			}
 			root := ""
-			if len(args) > 0 {
+			if len(args) > 0 && (len(args) > 1 || !strings.Contains(args[0], "://")) { // a lone URL is no root
 				root, args = args[0], args[1:]
 			}
 			ctx, stop := a.within(cmd.Context(), host)
