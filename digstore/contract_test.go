@@ -8,12 +8,12 @@ import (
 
 // digstore and remote do not import each other; here is where they meet.
 var (
-	_ remote.Local       = (*digstore.Store)(nil)
-	_ remote.Resumer     = (*digstore.Store)(nil)
-	_ remote.TrustStore  = (*digstore.Store)(nil)
-	_ remote.History     = (*digstore.Store)(nil)
-	_ remote.KnownStores = (*digstore.KnownStores)(nil)
-	_ remote.Assembler   = (*digstore.Store)(nil)
+	_ remote.Local      = (*digstore.Store)(nil)
+	_ remote.Resumer    = (*digstore.Store)(nil)
+	_ remote.TrustStore = (*digstore.Store)(nil)
+	_ remote.History    = (*digstore.Store)(nil)
+	_ remote.KnownKeys  = (*digstore.KnownStores)(nil)
+	_ remote.Assembler  = (*digstore.Store)(nil)
 
 	_ server.Backend  = (*digstore.Workspace)(nil)
 	_ server.Receiver = (*digstore.Workspace)(nil)

@@ -55,8 +55,8 @@ type ClientOptions struct {
 	// TLS is cloned; RootCAs and client certificates are what it is for. TLS 1.2 is the least spoken, and
 	// InsecureSkipVerify is refused.
 	TLS *tls.Config
-	// Guard decides what may be dialled. nil: the zero Guard.
-	Guard *Guard
+	// Guard decides what may be dialled. nil: the zero DialGuard.
+	Guard *DialGuard
 	// Dial replaces dialling, guard and all. Tests and tunnels use it.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Bandwidth bounds how fast bytes move, together with every other client that has the same one. nil: no bound.
@@ -64,6 +64,10 @@ type ClientOptions struct {
 	// AllowLoopbackHTTP lets a dig:// locator whose host is literally loopback fall back to plain HTTP
 	// when what listens there does not speak TLS (remote/PROTOCOL.md 2.3).
 	AllowLoopbackHTTP bool
+	// AllowPlainLocal takes http://dig.local where the Resolver leads there: plain HTTP to a name that is not literally
+	// loopback. Whoever can answer for that name in the local network sees and may change what passes; modules are
+	// verified all the same.
+	AllowPlainLocal bool
 	// MaxModule is the longest module that is read, in bytes, and the longest resource of [Client.Fetch]. Default
 	// [DefaultMaxModule].
 	MaxModule int64
@@ -97,7 +101,7 @@ type Client struct {
 	minRate   int64 // of answers, bytes a second
 	transport *http.Transport
 	presigned *http.Transport // to hosts that the origin names
-	strict    *Guard          // what those may be
+	strict    *DialGuard      // what those may be
 
 	origin *lazy[string]      // of the requests, as URL.Origin has it
 	signer *lazy[auth.Signer] // from IdentityAt
@@ -137,7 +141,7 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 		c.opt.Resolver = SeedResolver{}
 	}
 	if c.opt.Guard == nil {
-		c.opt.Guard = new(Guard)
+		c.opt.Guard = new(DialGuard)
 	}
 	c.opt.MaxModule = orDefault(c.opt.MaxModule, DefaultMaxModule)
 	c.opt.MaxContent = orDefault(c.opt.MaxContent, DefaultMaxContent)
@@ -146,7 +150,7 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 		c.opt.Now = time.Now
 	}
 	// Hosts that the origin names are none that the caller meant: AllowPrivate does not extend to them.
-	c.strict = &Guard{Networks: c.opt.Guard.Networks}
+	c.strict = &DialGuard{Networks: c.opt.Guard.Networks}
 	dial, elsewhere := c.opt.Dial, c.opt.Dial
 	if dial == nil {
 		dial, elsewhere = c.opt.Guard.dialer(true), c.strict.dialer(false)

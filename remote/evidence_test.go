@@ -203,7 +203,7 @@ func TestReportJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		if back.Store != report.Store || back.Root != report.Root || len(back.Checks) != len(report.Checks) || len(back.Origins) != 1 ||
-			back.Origins[0].Verdict != string(report.Origins[0].Verdict) || len(back.Installed) != len(report.Installed) {
+			back.Origins[0].Verdict != string(report.Origins[0].State) || len(back.Installed) != len(report.Installed) {
 			t.Errorf("%s", text)
 		}
 	}

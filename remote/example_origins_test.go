@@ -49,7 +49,7 @@ func ExampleNewOrigins() {
 	}
 	fmt.Println("generation", report.Generation)
 	for _, a := range report.Origins {
-		fmt.Println(a.Origin, "is", a.Verdict)
+		fmt.Println(a.Origin, "is", a.State)
 	}
 	// Output:
 	// generation 2

@@ -61,7 +61,7 @@ func (c *Client) base(ctx context.Context) (string, error) {
 			return "", fmt.Errorf("remote: resolve %s: %w: no origin answers for it", c.url, ErrBadURL)
 		}
 		u, err := found[0].Canonical()
-		if l, ok := c.opt.Resolver.(*Ladder); ok && l.admits(found[0]) {
+		if c.opt.AllowPlainLocal && found[0].Scheme == "http" && found[0].Host == LocalHost {
 			u, err = found[0], nil
 		}
 		if err != nil {

@@ -22,7 +22,7 @@ func TestGuardVectors(t *testing.T) {
 		} `json:"cases"`
 	}
 	vectors.Load(t, "dig/ssrf-hosts.json", &v)
-	guard := new(remote.Guard)
+	guard := new(remote.DialGuard)
 	for _, c := range v.Cases {
 		if err := admit(guard, c.Host); (err == nil) != c.Public {
 			t.Errorf("%s: %v, want public %v", c.Host, err, c.Public)
@@ -31,7 +31,7 @@ func TestGuardVectors(t *testing.T) {
 	vectors.Count(t, "dig/ssrf-hosts.json", len(v.Cases), 0)
 }
 
-func admit(g *remote.Guard, host string) error {
+func admit(g *remote.DialGuard, host string) error {
 	if strings.HasPrefix(host, "[") { // a zone is written as in a URL
 		text, err := url.PathUnescape(strings.Trim(host, "[]"))
 		if err != nil {
@@ -58,7 +58,7 @@ func TestGuardNAT64(t *testing.T) {
 	for addr, ok := range map[string]bool{
 		"64:ff9b::8.8.8.8": true, "64:ff9b::10.1.2.3": false, "64:ff9b::127.0.0.1": false, "64:ff9b:1::8.8.8.8": false,
 	} {
-		if err := new(remote.Guard).Check(netip.MustParseAddr(addr)); (err == nil) != ok {
+		if err := new(remote.DialGuard).Check(netip.MustParseAddr(addr)); (err == nil) != ok {
 			t.Errorf("%s: %v", addr, err)
 		}
 	}
@@ -68,13 +68,13 @@ func TestGuardExceptions(t *testing.T) {
 	private := netip.MustParseAddr("10.1.2.3")
 	for _, c := range []struct {
 		name  string
-		guard remote.Guard
+		guard remote.DialGuard
 		ok    bool
 	}{
-		{"zero", remote.Guard{}, false},
-		{"its network", remote.Guard{Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}, true},
-		{"another network", remote.Guard{Networks: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}}, false},
-		{"all private ones", remote.Guard{AllowPrivate: true}, true},
+		{"zero", remote.DialGuard{}, false},
+		{"its network", remote.DialGuard{Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}, true},
+		{"another network", remote.DialGuard{Networks: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}}, false},
+		{"all private ones", remote.DialGuard{AllowPrivate: true}, true},
 	} {
 		err := c.guard.Check(private)
 		if (err == nil) != c.ok || err != nil && !errors.Is(err, remote.ErrInsecure) {

@@ -185,9 +185,9 @@ type TrustStore interface {
 	Evidence(ctx context.Context) ([][]byte, error)
 }
 
-// A KnownStores remembers which key was believed for which store by first use.
+// A KnownKeys remembers which key was believed for which store by first use.
 // digstore.OpenKnownStores is the one beside the identity key.
-type KnownStores interface {
+type KnownKeys interface {
 	// Known returns the key that was believed for the store, and whether there is one.
 	Known(ctx context.Context, s auth.StoreID) (auth.PublicKey, bool, error)
 	// Remember notes the key, durably, in place of an earlier one.

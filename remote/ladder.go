@@ -33,13 +33,13 @@ const ProbeTimeout = 500 * time.Millisecond
 // anew at every call, so a client, which resolves once, stays with what it found. It may be used concurrently; its
 // fields may not be changed once it is in use.
 //
-// A client reaches dig.local only through a [Guard] that lets its address be dialled.
+// A client reaches dig.local only through a [DialGuard] that lets its address be dialled.
 type Ladder struct {
 	// Node is where a locator without a host goes, without asking. Its Store is not used. Zero: look for one.
 	Node URL
 	// Port is the local node's. Default [LocalPort].
 	Port uint16
-	// AllowPlainLocal tries http://dig.local too: plain HTTP to a name that is not literally loopback. Whoever can
+	// AllowPlainLocal tries http://dig.local too, which a client takes only with [ClientOptions].AllowPlainLocal: plain HTTP to a name that is not literally loopback. Whoever can
 	// answer for that name in the local network sees and may change what passes; modules are verified all the same.
 	AllowPlainLocal bool
 	// LocalOnly leaves the public node out, for what changes a store: nothing found is [ErrNoLocalNode].
@@ -72,7 +72,7 @@ func (l *Ladder) Resolve(ctx context.Context, u URL) ([]URL, error) {
 		t := l.Transport
 		if t == nil {
 			var err error
-			if t, err = NewTransport(&ClientOptions{Guard: &Guard{AllowPrivate: true}}); err != nil {
+			if t, err = NewTransport(&ClientOptions{Guard: &DialGuard{AllowPrivate: true}}); err != nil {
 				return nil, err
 			}
 		}
@@ -114,11 +114,6 @@ func (l *Ladder) ask(ctx context.Context, probe func(context.Context, string) er
 	ctx, cancel := context.WithTimeout(ctx, orDefault(l.ProbeTimeout, ProbeTimeout))
 	defer cancel()
 	return probe(ctx, origin)
-}
-
-// admits reports whether a resolved origin may be spoken to although ParseURL would refuse it.
-func (l *Ladder) admits(u URL) bool {
-	return l.AllowPlainLocal && u.Scheme == "http" && u.Host == LocalHost
 }
 
 // Probe asks through t whether a node of this protocol answers at an origin: dig.health of the JSON-RPC tier, which

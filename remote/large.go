@@ -90,7 +90,7 @@ func NewTransport(o *ClientOptions) (http.RoundTripper, error) {
 	if dial == nil {
 		guard := o.Guard
 		if guard == nil {
-			guard = new(Guard)
+			guard = new(DialGuard)
 		}
 		dial = guard.dialer(true)
 	}

@@ -71,9 +71,9 @@ func holdsHead(t *testing.T, w *remotetest.World, to *remotetest.Memory) {
 	sameModule(t, want, to, head.Root)
 }
 
-func verdicts(r *remote.Report) (out []remote.Verdict) {
+func verdicts(r *remote.Report) (out []remote.OriginState) {
 	for _, a := range r.Origins {
-		out = append(out, a.Verdict)
+		out = append(out, a.State)
 	}
 	return out
 }
@@ -94,7 +94,7 @@ func TestOrigins(t *testing.T) {
 		t.Fatal(err)
 	}
 	holdsHead(t, w, to)
-	equal(t, "verdicts", verdicts(report), []remote.Verdict{remote.OriginBehind, remote.OriginUsed, remote.OriginUsed, remote.OriginBehind})
+	equal(t, "verdicts", verdicts(report), []remote.OriginState{remote.OriginBehind, remote.OriginUsed, remote.OriginUsed, remote.OriginBehind})
 	if a, b := report.Origins[1].Bytes, report.Origins[2].Bytes; a+b != int64(len(w.Modules[2])) {
 		t.Errorf("%d and %d bytes of %d", a, b, len(w.Modules[2]))
 	}
@@ -147,18 +147,18 @@ func TestOriginsLiars(t *testing.T) {
 				if liar.Clone.IsZero() {
 					return
 				}
-				t.Logf("%s: %v", bad.Verdict, bad.Err)
+				t.Logf("%s: %v", bad.State, bad.Err)
 				switch liar.Clone.Check {
 				case remote.CheckContent, remote.CheckSignature, remote.CheckStore, remote.CheckRoot, remote.CheckFormat, remote.CheckChainState:
 					// The lie is in a few bytes of the module: another one may have sent the true ones.
 				default:
 					if bad.Err == nil && bad.Bytes > 0 {
-						t.Errorf("it is %s, with %d bytes", bad.Verdict, bad.Bytes)
+						t.Errorf("it is %s, with %d bytes", bad.State, bad.Bytes)
 					}
 				}
 				for _, good := range report.Origins[1:] {
-					if good.Verdict != remote.OriginUsed {
-						t.Errorf("%s is %s: %v", good.Origin, good.Verdict, good.Err)
+					if good.State != remote.OriginUsed {
+						t.Errorf("%s is %s: %v", good.Origin, good.State, good.Err)
 					}
 				}
 			})
@@ -213,8 +213,8 @@ func TestOriginsPieces(t *testing.T) {
 		}
 		holdsHead(t, w, to)
 		for i, a := range report.Origins {
-			if (a.Verdict == remote.OriginRefused) != (i == place) {
-				t.Errorf("liar at %d: %s is %s: %v", place, a.Origin, a.Verdict, a.Err)
+			if (a.State == remote.OriginRefused) != (i == place) {
+				t.Errorf("liar at %d: %s is %s: %v", place, a.Origin, a.State, a.Err)
 			}
 		}
 	}
@@ -251,11 +251,11 @@ func TestOriginsRecipes(t *testing.T) {
 					}
 					holdsHead(t, w, to)
 					for i, a := range report.Origins {
-						t.Logf("%s is %s, %d bytes, %v", a.Origin, a.Verdict, a.Bytes, a.Err)
-						if a.Verdict == remote.OriginRefused && (i != place || liar.Name == "") {
-							t.Errorf("%s is %s: %v", a.Origin, a.Verdict, a.Err)
+						t.Logf("%s is %s, %d bytes, %v", a.Origin, a.State, a.Bytes, a.Err)
+						if a.State == remote.OriginRefused && (i != place || liar.Name == "") {
+							t.Errorf("%s is %s: %v", a.Origin, a.State, a.Err)
 						}
-						if strings.HasPrefix(liar.Name, "chunk") && i == place && a.Verdict == remote.OriginUsed && a.Bytes > 0 {
+						if strings.HasPrefix(liar.Name, "chunk") && i == place && a.State == remote.OriginUsed && a.Bytes > 0 {
 							t.Errorf("%s is used", a.Origin)
 						}
 						if liar.Name == "" && a.Bytes > int64(len(w.Modules[2]))/2 {
@@ -376,7 +376,7 @@ func TestOriginsSlow(t *testing.T) {
 		if took := time.Since(begun); took > time.Minute {
 			t.Errorf("it took %v", took)
 		}
-		if a := report.Origins[0]; a.Verdict != remote.OriginSlow && a.Bytes > 0 {
+		if a := report.Origins[0]; a.State != remote.OriginSlow && a.Bytes > 0 {
 			t.Errorf("%+v", a)
 		}
 	})
@@ -436,7 +436,7 @@ func TestOriginsKeys(t *testing.T) {
 	if err != nil || report.Basis != remote.ByKeyHash {
 		t.Fatalf("%+v, %v", report, err)
 	}
-	equal(t, "verdicts", verdicts(report), []remote.Verdict{remote.OriginRefused, remote.OriginUsed})
+	equal(t, "verdicts", verdicts(report), []remote.OriginState{remote.OriginRefused, remote.OriginUsed})
 	if _, err := remote.NewOrigins(nil, nil); !errors.Is(err, remote.ErrBadURL) {
 		t.Errorf("none: %v", err)
 	}

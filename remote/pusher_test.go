@@ -489,7 +489,7 @@ func TestPresignedTarget(t *testing.T) {
 			}
 			return tail == "/module/upload"
 		}
-		_, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{Guard: &remote.Guard{AllowPrivate: true}}), local.Memory)
+		_, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{Guard: &remote.DialGuard{AllowPrivate: true}}), local.Memory)
 		if !errors.Is(err, remote.ErrInsecure) && !errors.Is(err, remote.ErrProtocol) {
 			t.Errorf("%s: %v", target, err)
 		}

@@ -61,22 +61,22 @@ type Passed struct {
 	Against string `json:"against"` // what it was held against, in words: values of ours, of the caller's, or another answer of the origin
 }
 
-// A Verdict says what became of an origin.
-type Verdict string
+// An OriginState says what became of an origin.
+type OriginState string
 
-// The verdicts.
+// The states.
 const (
-	OriginUsed        Verdict = "used"        // it was believed as far as it was asked
-	OriginBehind      Verdict = "behind"      // what it shows is true, and older than what another origin shows
-	OriginRefused     Verdict = "refused"     // a check refused it: it lies, or passes lies on
-	OriginSlow        Verdict = "slow"        // others were faster by far, and took its place
-	OriginUnreachable Verdict = "unreachable" // it did not answer, or not to the end
+	OriginUsed        OriginState = "used"        // it was believed as far as it was asked
+	OriginBehind      OriginState = "behind"      // what it shows is true, and older than what another origin shows
+	OriginRefused     OriginState = "refused"     // a check refused it: it lies, or passes lies on
+	OriginSlow        OriginState = "slow"        // others were faster by far, and took its place
+	OriginUnreachable OriginState = "unreachable" // it did not answer, or not to the end
 )
 
 // An Account is what one origin said and what became of it.
 type Account struct {
 	Origin     string      `json:"origin"`     // its name
-	Verdict    Verdict     `json:"verdict"`    //
+	State      OriginState `json:"verdict"`    //
 	Head       merkle.Hash `json:"head"`       // that it shows; zero: it showed none
 	Generation uint64      `json:"generation"` // of its head, as far as its history was read
 	Bytes      int64       `json:"bytes"`      // of modules that came from it and were used
@@ -98,7 +98,7 @@ type Missing struct {
 func (r *Report) Liars() []Account {
 	var out []Account
 	for _, a := range r.Origins {
-		if a.Verdict == OriginRefused {
+		if a.State == OriginRefused {
 			out = append(out, a)
 		}
 	}

@@ -134,7 +134,7 @@ func TestPresignedPush(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AddCert(b.Certificate())
 	c := s.client(l, &remote.ClientOptions{TLS: &tls.Config{RootCAs: pool},
-		Guard: &remote.Guard{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
+		Guard: &remote.DialGuard{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
 	req := remote.PutRequest{Head: head, Parent: s.head().Root, Size: int64(len(mod)), Hash: merkle.Sum(mod)}
 	out, err := c.Put(t.Context(), req, bytes.NewReader(mod))
 	if err != nil || out {

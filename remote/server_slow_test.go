@@ -165,7 +165,7 @@ func TestSlowPushes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := remote.NewClient(u, &remote.ClientOptions{Identity: s.identity, Guard: &remote.Guard{AllowPrivate: true}, Attempts: 1, Now: s.now})
+	client, err := remote.NewClient(u, &remote.ClientOptions{Identity: s.identity, Guard: &remote.DialGuard{AllowPrivate: true}, Attempts: 1, Now: s.now})
 	if err != nil {
 		t.Fatal(err)
 	}

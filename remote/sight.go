@@ -196,9 +196,9 @@ func (v *visit) newest(ctx context.Context, left []*sight) (*sight, error) {
 		}
 	}
 	for _, s := range left {
-		s.account.Verdict = OriginUsed
+		s.account.State = OriginUsed
 		if s.target == nil && best.target != nil || s.d.Root != best.d.Root && find(best.lines, s.d.Root) >= 0 {
-			s.account.Verdict = OriginBehind
+			s.account.State = OriginBehind
 		}
 	}
 	return best, nil
@@ -275,15 +275,15 @@ func (v *visit) account(sights []*sight) {
 		}
 		switch {
 		case errors.Is(s.err, errSlow):
-			a.Verdict = OriginSlow
+			a.State = OriginSlow
 		case errors.Is(s.err, ErrRollback) && len(sights) > 1: // a mirror that lags behind us is no liar
-			a.Verdict = OriginBehind
+			a.State = OriginBehind
 		case wire.IsFault(s.err):
-			a.Verdict = OriginRefused
+			a.State = OriginRefused
 		case s.err != nil:
-			a.Verdict = OriginUnreachable
-		case a.Verdict == "":
-			a.Verdict = OriginUsed
+			a.State = OriginUnreachable
+		case a.State == "":
+			a.State = OriginUsed
 		}
 		v.report.Origins = append(v.report.Origins, *a)
 	}

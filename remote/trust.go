@@ -27,7 +27,7 @@ type Trust struct {
 	FirstUse bool
 	// Known remembers the key of every store that was believed; nil: nothing does. A store that it knows by
 	// another key is refused, unless Publisher or AcceptKey names the new one or an Anchor confirms it.
-	Known KnownStores
+	Known KnownKeys
 	// AcceptKey is a publisher key to take in place of the one that is held, once. An Anchor
 	// that confirms the root which the new key signed does the same.
 	AcceptKey auth.PublicKey

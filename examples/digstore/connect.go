@@ -93,7 +93,7 @@ func (a *app) clientOptions(h hostFlags) (*remote.ClientOptions, error) {
 		UserAgent:         userAgent(),
 		Bearer:            h.token,
 		AllowLoopbackHTTP: true,
-		Guard:             &remote.Guard{AllowPrivate: true}, // the user named the host
+		Guard:             &remote.DialGuard{AllowPrivate: true}, // the user named the host
 		Large:             rpc.Large{},
 		PushForms:         h.forms,
 		MaxModule:         int64(h.longest),

@@ -67,7 +67,7 @@ func (a *app) explain(w io.Writer, r *remote.Report) {
 		rows = append(rows, []string{"  checked " + string(c.Check), "against " + c.Against})
 	}
 	for _, o := range r.Origins {
-		what := string(o.Verdict)
+		what := string(o.State)
 		if o.Err != nil {
 			what += ": " + o.Err.Error()
 		}
@@ -140,7 +140,7 @@ func confirmedBy(b remote.Basis) string {
 // warnOrigins names the hosts that were refused, were left out or are behind.
 func (a *app) warnOrigins(r *remote.Report) {
 	for _, o := range r.Origins {
-		switch o.Verdict {
+		switch o.State {
 		case remote.OriginRefused:
 			a.warn("%s was refused: %v", o.Origin, o.Err)
 		case remote.OriginUnreachable, remote.OriginSlow:

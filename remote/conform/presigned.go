@@ -30,7 +30,7 @@ func pushPresigned(ctx context.Context, s *session) error {
 		return found("an address to upload to", "none that parses")
 	}
 	if target.Scheme+"://"+target.Host+s.prefix != s.origin {
-		guard := new(remote.Guard)
+		guard := new(remote.DialGuard)
 		ip, err := netip.ParseAddr(target.Hostname())
 		switch {
 		case target.Scheme != "https":
