@@ -47,6 +47,9 @@ func wantNamed(t testing.TB, dir string, root merkle.Hash, want corpus.Tree) {
 	}
 }
 
+// lastNames is the file of names after two commits of new names.
+const lastNames = "0000000000000002.names"
+
 // A generation that gc drops has its names again when it comes back, also if the names were only in recipes, as in
 // stores of earlier versions.
 func TestNamesOfDroppedGenerations(t *testing.T) {
@@ -54,7 +57,11 @@ func TestNamesOfDroppedGenerations(t *testing.T) {
 	for name, text := range trees[0] {
 		trees[1]["moved/"+name] = text
 	}
-	for _, earlier := range []bool{false, true} {
+	for names, lose := range map[string]func(dir string) error{
+		"are kept":         func(string) error { return nil },
+		"were not kept":    os.RemoveAll,
+		"kept are damaged": func(dir string) error { return os.Truncate(filepath.Join(dir, lastNames), 3) },
+	} {
 		for way, send := range map[string]func(s *digstore.Store, g module.Generation, head auth.SignedRoot, mod []byte) error{
 			"install": func(s *digstore.Store, g module.Generation, head auth.SignedRoot, mod []byte) error {
 				return s.Install(ctx, []module.Generation{g}, head, bytes.NewReader(mod), deep)
@@ -64,12 +71,10 @@ func TestNamesOfDroppedGenerations(t *testing.T) {
 				return err
 			},
 		} {
-			t.Run(fmt.Sprint(way, ", earlier version ", earlier), func(t *testing.T) {
+			t.Run(way+", names "+names, func(t *testing.T) {
 				dir, s, gens := commitTrees(t, trees)
 				head, mod := signedAs(t, s, gens[0].Root), moduleOf(t, s, gens[0].Root)
-				if earlier {
-					check(t, os.RemoveAll(namesDir(dir)))
-				}
+				check(t, lose(namesDir(dir)))
 				must(freshSite(t, dir).GC(ctx, &digstore.GCOptions{Keep: 1}))
 				check(t, send(freshSite(t, dir), gens[0], head, mod))
 				wantNamed(t, dir, gens[0].Root, trees[0])
@@ -238,6 +243,8 @@ func TestDamagedNames(t *testing.T) {
 	wantNamed(t, dir, gens[1].Root, trees[1]) // its names are in its recipe
 
 	last := corpus.Tree{"one": []byte("1"), "two": []byte("4")}
+	unfinished := filepath.Join(namesDir(dir), "0000000000000009.names.tmp")
+	check(t, os.WriteFile(unfinished, bad, 0o600))
 	root := commitTree(t, dir, s, last)
 	wantNamed(t, dir, root, last)
 	wantNamed(t, dir, gens[0].Root, trees[0]) // the commit knows the name that was lost
@@ -246,6 +253,9 @@ func TestDamagedNames(t *testing.T) {
 	}
 	if now := must(os.ReadFile(files[0])); !bytes.Equal(now, bad) {
 		t.Error("a writer has changed the damaged file")
+	}
+	if _, err := os.Stat(unfinished); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what a killed writer has left: %v", err)
 	}
 	verifyAll(t, freshSite(t, dir))
 }
