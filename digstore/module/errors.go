@@ -86,42 +86,42 @@ func (e *FormatError) Is(target error) bool { return target == ErrFormat }
 // Unwrap returns the cause.
 func (e *FormatError) Unwrap() error { return e.Err }
 
-// A Check is one of the checks of Verify.
-type Check uint8
+// A Mismatch names two parts of a module that Verify compares and that disagree.
+type Mismatch uint8
 
-// The checks, in the order in which Verify makes them.
+// The mismatches, in the order in which Verify looks for them.
 const (
-	CheckRoot  Check = iota + 1 // the leaves fold to the root
-	CheckCount                  // there are as many leaves as distinct keys
-	CheckIndex                  // a resource names only chunks that the pool has
-	CheckLeaf                   // a resource's chunks hash to its leaf
+	RootMismatch  Mismatch = iota + 1 // the root of the leaves is not the root
+	CountMismatch                     // there are not as many leaves as distinct keys
+	IndexMismatch                     // a resource names a chunk that the pool does not have
+	LeafMismatch                      // the hash of a resource's chunks is not its leaf
 )
 
-var checks = [...]string{
-	CheckRoot:  "leaves and root",
-	CheckCount: "leaves and keys",
-	CheckIndex: "chunk indices and pool",
-	CheckLeaf:  "content and leaf",
+var mismatches = [...]string{
+	RootMismatch:  "leaves and root",
+	CountMismatch: "leaves and keys",
+	IndexMismatch: "chunk indices and pool",
+	LeafMismatch:  "content and leaf",
 }
 
-// String returns what the check compares.
-func (c Check) String() string {
-	if int(c) < len(checks) && checks[c] != "" {
-		return checks[c]
+// String returns the two parts, such as "leaves and root".
+func (m Mismatch) String() string {
+	if int(m) < len(mismatches) && mismatches[m] != "" {
+		return mismatches[m]
 	}
-	return fmt.Sprintf("check %d", uint8(c))
+	return fmt.Sprintf("mismatch %d", uint8(m))
 }
 
-// A VerifyError reports the check that a module failed. It matches ErrVerify.
+// A VerifyError reports that a module failed Verify. It matches ErrVerify.
 type VerifyError struct {
-	Check     Check
+	Mismatch  Mismatch
 	Key       merkle.Hash // retrieval key of the resource; zero: none
 	Want, Got string
 }
 
-// Error returns the check, the resource, and the expected and actual values.
+// Error returns the two parts, the resource, and the expected and actual values.
 func (e *VerifyError) Error() string {
-	s := "verify module: " + e.Check.String() + " disagree"
+	s := "verify module: " + e.Mismatch.String() + " disagree"
 	if !e.Key.IsZero() {
 		s += " for resource " + e.Key.String()
 	}

@@ -87,7 +87,7 @@ func ExampleModule_Verify() {
 
 	err := m.Verify(context.Background())
 	var v *module.VerifyError
-	fmt.Println(errors.As(err, &v), v.Check)
+	fmt.Println(errors.As(err, &v), v.Mismatch)
 	// Output: true content and leaf
 }
 

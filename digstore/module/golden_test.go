@@ -175,7 +175,7 @@ func TestErrorsRead(t *testing.T) {
 		{&module.FormatError{Fault: module.BadLength, Section: 2, Offset: 7, Err: errDisk}, module.ErrFormat,
 			"read module: section has the wrong length (section 2, CurrentRoot) at byte 7: disk on fire"},
 		{&module.FormatError{Fault: module.NotWasm, Offset: -1}, module.ErrFormat, "read module: not a WebAssembly module"},
-		{&module.VerifyError{Check: module.CheckCount, Want: "1", Got: "2"}, module.ErrVerify,
+		{&module.VerifyError{Mismatch: module.CountMismatch, Want: "1", Got: "2"}, module.ErrVerify,
 			"verify module: leaves and keys disagree: want 1, got 2"},
 	} {
 		if c.err.Error() != c.want || !errors.Is(c.err, c.is) {

@@ -50,7 +50,7 @@ func (m *Module) resource(row tableRow, rank int) (*Resource, error) {
 	for i, ref := range row.refs {
 		if int64(ref) >= int64(len(pool.offs)) {
 			want := fmt.Sprintf("a chunk below %d", len(pool.offs))
-			return nil, &VerifyError{CheckIndex, row.key, want, strconv.Itoa(int(ref))}
+			return nil, &VerifyError{IndexMismatch, row.key, want, strconv.Itoa(int(ref))}
 		}
 		at := pool.body(ref)
 		res.chunks[i].Len = uint32(at.n)
@@ -102,7 +102,7 @@ func (r *Resource) Verify(ctx context.Context) error {
 		return err
 	}
 	if err := p.Check(r.leaf, r.m.head.id.Root); err != nil {
-		return &VerifyError{CheckRoot, r.key, r.m.head.id.Root.String(), p.Root.String()}
+		return &VerifyError{RootMismatch, r.key, r.m.head.id.Root.String(), p.Root.String()}
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (r *Resource) verifyContent(ctx context.Context, buf []byte) error {
 		h.Sum(sum[:0])
 	}
 	if sum != r.leaf {
-		return &VerifyError{Check: CheckLeaf, Key: r.key, Want: r.leaf.String(), Got: sum.String()}
+		return &VerifyError{Mismatch: LeafMismatch, Key: r.key, Want: r.leaf.String(), Got: sum.String()}
 	}
 	return nil
 }

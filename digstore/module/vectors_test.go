@@ -435,7 +435,7 @@ func class(err error) string {
 	var verify *module.VerifyError
 	switch {
 	case errors.As(err, &verify) && errors.Is(err, module.ErrVerify):
-		return map[module.Check]string{module.CheckRoot: "root_mismatch"}[verify.Check]
+		return map[module.Mismatch]string{module.RootMismatch: "root_mismatch"}[verify.Mismatch]
 	case errors.As(err, &format) && errors.Is(err, module.ErrFormat):
 		switch format.Fault {
 		case module.NotWasm:

@@ -37,7 +37,7 @@ func (m *Module) VerifyLeaves() error {
 		}
 	}
 	if want := m.head.id.Root; root != want {
-		return &VerifyError{Check: CheckRoot, Want: want.String(), Got: root.String()}
+		return &VerifyError{Mismatch: RootMismatch, Want: want.String(), Got: root.String()}
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ func (m *Module) VerifyProgress(ctx context.Context, progress func(done, total i
 		}
 		if int64(len(ix.rows)) != l.n {
 			want, got := strconv.Itoa(len(ix.rows)), strconv.FormatInt(l.n, 10)
-			return &VerifyError{Check: CheckCount, Want: want, Got: got}
+			return &VerifyError{Mismatch: CountMismatch, Want: want, Got: got}
 		}
 	}
 	var total int64
@@ -172,7 +172,7 @@ func (m *Module) leafAt(rank int) (merkle.Hash, error) {
 	}
 	if int64(rank) >= l.n {
 		want, got := "more than "+strconv.Itoa(rank), strconv.FormatInt(l.n, 10)
-		return leaf, &VerifyError{Check: CheckCount, Want: want, Got: got}
+		return leaf, &VerifyError{Mismatch: CountMismatch, Want: want, Got: got}
 	}
 	return leaf, readAll(l.s, leaf[:], 4+32*int64(rank))
 }
