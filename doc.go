@@ -33,8 +33,8 @@
 //     most 4 GiB, and proofs that a node keeps them; capsule/cache is a cache for
 //     any source.
 //
-//   - [github.com/dig-network/digstore/plot]: plot files, which keep capsules:
-//     find, verify, repair.
+//   - [github.com/dig-network/digstore/plot]: plot files, which
+//     keep capsules: find, verify, repair.
 //
 //   - Below node is what a node is made of: node/storage keeps capsules, node/index knows them,
 //     node/policy decides what is taken, by the values of node/economy.

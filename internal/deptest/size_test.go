@@ -23,7 +23,6 @@ const (
 // tooLarge lists the functions that exceed maxFunction or maxNesting and are not split yet: the
 // folder of the package and the name.
 var tooLarge = map[string]bool{
-	"digstore.publish":                       true,
 	"internal/gcmsiv.sub":                    true,
 	"internal/tools/gcmsivasm.polyvalAVX512": true,
 	"remote.push":                            true,
