@@ -45,11 +45,11 @@
 // interfaces over auth and module: a [server.Server] serves a
 // [digstore.Workspace], and [remote.Clone] writes to a [digstore.Store].
 //
-// Documents for other implementations are in the folders of the packages: digstore/urn/FORMAT.md (addresses,
-// keys and sealing), digstore/module/FORMAT.md (the .dig file), digstore/LAYOUT.md (a workspace on
-// a disk), remote/PROTOCOL.md (dig://), remote/RECIPES.md (a generation as what changed),
-// auth/chain/LINEAGE.md (a store on the chain), plot/FORMAT.md (the plot file) and node/PROTOCOL.md
-// (a node).
+// Documents for other implementations are in the folders of the packages:
+// digstore/urn/FORMAT.md (addresses, keys and sealing), digstore/module/FORMAT.md
+// (the .dig file), digstore/LAYOUT.md (a workspace on a disk), remote/PROTOCOL.md
+// (dig://), remote/RECIPES.md (a generation as what changed),
+// auth/chain/LINEAGE.md (a store on the chain) and plot/FORMAT.md (the plot file).
 //
 // The folder examples has programs that use these packages; start with
 // examples/quickstart, which publishes, serves and clones a store in one process.
