@@ -172,10 +172,12 @@ func proxied(err error) bool {
 	return errors.As(err, &s) && s.Proxy && s.Code == http.StatusRequestEntityTooLarge
 }
 
-// plainToTLS reports whether a server in Go, as ours is, was spoken to without the TLS that it expects.
+// plainToTLS reports whether a server in Go, as ours is, was spoken to without the TLS that it
+// expects.
 func plainToTLS(err error) bool {
 	var s *remote.StatusError
-	return errors.As(err, &s) && s.Code == http.StatusBadRequest && strings.Contains(s.Message, "HTTP request to an HTTPS server")
+	return errors.As(err, &s) && s.Code == http.StatusBadRequest &&
+		strings.Contains(s.Message, "HTTP request to an HTTPS server")
 }
 
 // redirected reports whether a host answered with a redirect.

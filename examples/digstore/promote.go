@@ -45,7 +45,8 @@ the local head). If the host no longer has it, promote sends it as push does.`,
 				return err
 			}
 			root := ""
-			if len(args) > 0 && (len(args) > 1 || !strings.Contains(args[0], "://")) { // a lone URL is no root
+			// a lone URL is no root
+			if len(args) > 0 && (len(args) > 1 || !strings.Contains(args[0], "://")) {
 				root, args = args[0], args[1:]
 			}
 			ctx, stop := a.within(cmd.Context(), host)

@@ -46,6 +46,7 @@ var longLines = map[string]int{
 	"auth":     10,
 	"capsule":  5,
 	"digstore": 990,
+	"examples": 5,
 	"internal": 4,
 	"node":     30,
 	"plot":     5,
