@@ -39,12 +39,13 @@ func TestFlippedBits(t *testing.T) {
 	w := newWorld(t)
 	c := w.challenge(t, w.accessOnly)
 	raw := w.v.AccessOnly.Bundle.bytes(t)
+	part, parts := vectors.Part(t)
 	step := 61
 	if vectors.Long(t) {
-		step = 1
+		step = parts
 	}
 	n := 0
-	for bit := 0; bit < 8*len(raw); bit += step {
+	for bit := part; bit < 8*len(raw); bit += step {
 		bad := slices.Clone(raw)
 		bad[bit/8] ^= 1 << (bit % 8)
 		if _, err := capsule.VerifyBundle(t.Context(), bad, c, w.options()); !errors.Is(err,
@@ -54,7 +55,7 @@ func TestFlippedBits(t *testing.T) {
 		n++
 	}
 	t.Logf("%d of %d bits", n, 8*len(raw))
-	for cut := 0; cut < len(raw); cut += step {
+	for cut := part; cut < len(raw); cut += step {
 		if _, err := capsule.ParseBundle(raw[:cut]); !errors.Is(err, capsule.ErrBundle) {
 			t.Fatalf("%d bytes: %v", cut, err)
 		}
