@@ -23,9 +23,20 @@ const childDir = "DIG_PLOT_TEST_DIR"
 // childMany names the directory in which a test process writes many plots.
 const childMany = "DIG_PLOT_TEST_MANY"
 
+// childRepair names the directory in which a test process damages and repairs a
+// plot.
+const childRepair = "DIG_PLOT_TEST_REPAIR"
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childMany); dir != "" {
 		if err := writeManyAsChild(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	if dir := os.Getenv(childRepair); dir != "" {
+		if err := repairAsChild(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,4 +142,101 @@ func readStore(t *testing.T, set *plot.Set, ds plot.Datastore) {
 			t.Fatalf("capsule %v: %d bytes that differ", ref, len(got))
 		}
 	}
+}
+
+// repairAsChild damages the plot dir/a/x.plot and repairs it from dir/b, in its
+// blocks, an extent header and its tables, again and again.
+func repairAsChild(dir string) error {
+	path := filepath.Join(dir, "a", "x.plot")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	from, err := plot.OpenSet(ctx, nil, plot.Dir{Path: filepath.Join(dir, "b")})
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	for i := range 30 {
+		at := []int{4*page + 5, 4*page + 140_000, 2*page + 0x30, tableAt(b, 5) + page + 20}[i%4]
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteAt([]byte{b[at] ^ 1}, int64(at))
+		if err := errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+		report, err := plot.Repair(ctx, path, from, nil)
+		if err != nil || report.Blocks+report.Extents+report.Pages == 0 {
+			return fmt.Errorf("repair %d: %+v: %w", i, report, err)
+		}
+	}
+	return nil
+}
+
+// A set reads a plot while another process damages it and repairs it in place. What
+// it reads is right or an error, and always right where there is a backup.
+func TestRepairBesideReaders(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("damage to an open file has not been tried on Windows")
+	}
+	dir := t.TempDir()
+	ds := storeOf(t, 1)
+	o := fast()
+	o.Compression = plot.None
+	whole := readFile(t, create(t, t.TempDir(), o, ds).Path)
+	for name, sub := range map[string]string{"x.plot": "a", "copy.plot": "b"} {
+		check(t, os.MkdirAll(filepath.Join(dir, sub), 0o755))
+		check(t, os.WriteFile(filepath.Join(dir, sub, name), whole, 0o644))
+	}
+	alone := openSet(t, plot.Dir{Path: filepath.Join(dir, "a")})
+	backed := openSet(t, plot.Dir{Path: filepath.Join(dir, "a")},
+		plot.Dir{Path: filepath.Join(dir, "b")})
+	c := exec.Command(os.Args[0], "-test.run=^$")
+	c.Env = append(os.Environ(), childRepair+"="+dir)
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	check(t, c.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	d := ds.manifest.Capsules[0]
+	reads, failed := 0, 0
+	for running := true; running; reads++ {
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatalf("child: %v: %s", err, &out)
+			}
+			running = false
+		default:
+		}
+		scan(t, alone)
+		if got, err := tryRead(t.Context(), alone, d); err != nil {
+			failed++
+		} else if !bytes.Equal(got, ds.contents[0]) {
+			t.Fatalf("read %d: wrong content", reads)
+		}
+		scan(t, backed)
+		if got, err := tryRead(t.Context(), backed, d); err != nil ||
+			!bytes.Equal(got, ds.contents[0]) {
+			t.Fatalf("read %d with a backup: %d bytes, %v", reads, len(got), err)
+		}
+	}
+	t.Logf("%d reads, %d met damage", reads, failed)
+	if got := readFile(t, filepath.Join(dir, "a", "x.plot")); !bytes.Equal(got, whole) {
+		t.Errorf("byte %d differs in the end", mismatch(got, whole))
+	}
+	scan(t, alone)
+	readStore(t, alone, plot.Datastore{Store: ds.manifest.Store, Root: ds.manifest.Root})
+}
+
+func tryRead(ctx context.Context, src capsule.Source, d capsule.Descriptor) ([]byte, error) {
+	r, err := src.Open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return io.ReadAll(r)
 }

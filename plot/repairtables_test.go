@@ -248,3 +248,25 @@ func readFS(t testing.TB, fsys diskfs.FS) []byte {
 	check(t, err)
 	return b
 }
+
+// A repair of an extent does not run beside a writer or another repair.
+func TestRepairLocked(t *testing.T) {
+	list := smallStores(t)
+	path := create(t, t.TempDir(), fast(), list...).Path
+	whole := readFile(t, path)
+	damaged := bytes.Clone(whole)
+	damaged[2*page+0x30] ^= 1
+	check(t, os.WriteFile(path, damaged, 0o644))
+	l, err := diskfs.OS().TryLock(path + ".lock")
+	check(t, err)
+	_, err = plot.Repair(t.Context(), path, source{list: list}, nil)
+	if !errors.Is(err, plot.ErrLocked) || !bytes.Equal(readFile(t, path), damaged) {
+		t.Errorf("repaired beside another: %v", err)
+	}
+	check(t, l.Close())
+	_, err = plot.Repair(t.Context(), path, source{list: list}, nil)
+	check(t, err)
+	if got := onlyPlot(t, filepath.Dir(path)); !bytes.Equal(readFile(t, got), whole) {
+		t.Error("the repaired file differs")
+	}
+}
