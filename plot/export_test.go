@@ -7,6 +7,7 @@ import (
 
 	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/merkle"
 )
 
 // DecodeBlock is decodeBlock, for tests of blocks by themselves.
@@ -28,6 +29,21 @@ func RepairTables(ctx context.Context, path string, r *Reader) (int, error) {
 	defer f.Close()
 	j := &repair{fs: diskfs.OS(), path: path, f: f}
 	return j.tablesOf(ctx, size, r)
+}
+
+// EncodeIndex returns the body of C3 of records, which are in order.
+func EncodeIndex(id merkle.Hash, records []Record) ([]byte, error) {
+	list := recordSlice(records)
+	x, err := newIndex(context.Background(), id, list, firstOfHash(sameHash(list)))
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	err = x.write(func(b []byte) error {
+		out.Write(b)
+		return nil
+	})
+	return out.Bytes(), err
 }
 
 // ParseParts parses b, two pages, as each part of a plot.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/internal/vectors"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/plot"
 )
@@ -166,5 +168,47 @@ func TestFormatDocument(t *testing.T) {
 	}
 	if !bytes.Equal(seal.bytes(t, body[7], "public_key"), info.Key[:]) {
 		t.Error("§11 does not describe C7")
+	}
+}
+
+// FORMAT.md and the constants are those of plot-layout.json.
+func TestLayoutVectors(t *testing.T) {
+	type field struct {
+		Field        string
+		Offset, Size int
+	}
+	var file struct {
+		Header []field
+		Record []field `json:"capsule_record"`
+		Sizes  map[string]int
+		Max    struct {
+			CapsuleSize uint64 `json:"capsule_size"`
+			Pages       int64
+		}
+	}
+	vectors.Load(t, "plot-layout.json", &file)
+	doc := readLayouts(t)
+	for _, f := range file.Header {
+		if got := doc["2"][0].fields[f.Field]; got != [2]int{f.Offset, f.Size} {
+			t.Errorf("§2: %s at %d, expected %d", f.Field, got, [2]int{f.Offset, f.Size})
+		}
+	}
+	for _, f := range file.Record {
+		if got := doc["7"][0].fields[f.Field]; got != [2]int{f.Offset, f.Size} {
+			t.Errorf("§7: %s at %d, expected %d", f.Field, got, [2]int{f.Offset, f.Size})
+		}
+	}
+	for name, got := range map[string]int{
+		"table_header": doc["3"][0].size, "capsule_record": doc["7"][0].size,
+		"extent_header": doc["8"][0].size, "block_table_entry": doc["8"][1].size,
+		"c5_entry": doc["9"][0].size, "c6_entry": doc["10"][0].size,
+	} {
+		if want, ok := file.Sizes[name]; ok && got != want {
+			t.Errorf("%s has %d bytes, expected %d", name, got, want)
+		}
+	}
+	if m := file.Max; m.CapsuleSize != capsule.MaxSize || m.Pages*page != plot.MaxSize {
+		t.Errorf("limits %+v, expected %d and %d pages", m, uint64(capsule.MaxSize),
+			int64(plot.MaxSize)/page)
 	}
 }

@@ -2,10 +2,13 @@ package plot_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +185,50 @@ func TestGoldenRead(t *testing.T) {
 			}
 			if _, err := r.DatastoreProof(rec); err != nil {
 				t.Error(err)
+			}
+		}
+	}
+}
+
+// The records and both bucket indexes of C3 are those of plot-index.json.
+func TestIndexVectors(t *testing.T) {
+	var file struct {
+		Cases []struct {
+			Records  uint32
+			PlotID   vectors.Hex `json:"plot_id"`
+			Sum      vectors.Hex `json:"records_sha256"`
+			KeyLog2  int         `json:"key_log2"`
+			HashLog2 int         `json:"hash_log2"`
+			KeySum   vectors.Hex `json:"key_index_sha256"`
+			HashSum  vectors.Hex `json:"hash_index_sha256"`
+		}
+	}
+	vectors.Load(t, "plot-index.json", &file)
+	for _, c := range file.Cases {
+		var records []plot.Record
+		for i := range c.Records {
+			store := binary.BigEndian.AppendUint32([]byte("ds"), i/100)
+			content := binary.BigEndian.AppendUint32([]byte("cap"), i)
+			records = append(records, plot.Record{Store: auth.StoreID(merkle.Sum(store)),
+				Index: i % 100, Size: i, Hash: merkle.Sum(content), Offset: int64(i+2) * 4096})
+		}
+		slices.SortFunc(records, func(a, b plot.Record) int {
+			return cmp.Or(bytes.Compare(a.Store[:], b.Store[:]), cmp.Compare(a.Index, b.Index))
+		})
+		b, err := plot.EncodeIndex(merkle.Hash(c.PlotID), records)
+		check(t, err)
+		keyOff, hashOff := binary.BigEndian.Uint64(b[24:]), binary.BigEndian.Uint64(b[32:])
+		if len(b) != int(hashOff)+4096<<c.HashLog2 || hashOff != keyOff+4096<<c.KeyLog2 {
+			t.Errorf("%d records: indexes of %d and %d bytes, expected 2^%d and 2^%d pages",
+				c.Records, hashOff-keyOff, len(b)-int(hashOff), c.KeyLog2, c.HashLog2)
+		}
+		for part, x := range map[string]struct{ got, want []byte }{
+			"records":    {b[4096:][:c.Records*80], c.Sum},
+			"key index":  {b[keyOff:hashOff], c.KeySum},
+			"hash index": {b[hashOff:], c.HashSum},
+		} {
+			if merkle.Sum(x.got) != merkle.Hash(x.want) {
+				t.Errorf("%s of %d records differs", part, c.Records)
 			}
 		}
 	}
