@@ -26,7 +26,9 @@ func (c contents) Open(ctx context.Context, d capsule.Descriptor) (io.ReadCloser
 }
 
 // makePlot writes a plot of generations.
-func makePlot(t *testing.T, dir string, from storage.Storage, o *plot.Options, m ...*capsule.Manifest) {
+func makePlot(
+	t *testing.T, dir string, from storage.Storage, o *plot.Options, m ...*capsule.Manifest,
+) {
 	t.Helper()
 	key := auth.NewNodeKey([32]byte{42})
 	w, err := plot.Create(t.Context(), dir, m, key, o)
@@ -93,7 +95,8 @@ func TestUpdatePlots(t *testing.T) {
 	update(t, sparse, index.NewPlotSource("plots", plot.Dir{Path: half}), 0, 1, 0, 0)
 	for _, d := range a.Capsules {
 		got, err := sparse.Stat(a.Ref(d.Index))
-		if d.Index%2 == 0 && (err != nil || got != d) || d.Index%2 == 1 && !errors.Is(err, fs.ErrNotExist) {
+		there := d.Index%2 == 0
+		if there && (err != nil || got != d) || !there && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("capsule %d of a plot with a part: %+v, %v", d.Index, got, err)
 		}
 	}

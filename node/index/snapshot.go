@@ -21,11 +21,11 @@ import (
 //	"DIGINDEX" || u32 version = 1 || u64 capsules || u32 sources || u32 items || u32 generations
 //	for each source:      name
 //	for each named item:  u32 source || name || stamp
-//	for each generation:  store(32) || root(32) || u64 created || u32 count || u32 described || u8 sparse ||
-//	                      sparse: u32 index for each capsule described
+//	for each generation:  store(32) || root(32) || u64 created || u32 count || u32 described ||
+//	                      u8 sparse || sparse: u32 index for each capsule described
 //	                      hash(32) || chunk root(32) || u32 size for each
 //	                      u32 holders, and for each: u32 source || u32 item || stamp || u8 head ||
-//	                      u8 partial || partial: u64 for each 64 capsules, the first in the lowest bit
+//	                      u8 partial || partial: u64 for each 64 capsules, from the lowest bit
 //	SHA-256 of all that is before
 //
 // A stamp is u64 size, u64 seconds and u32 nanoseconds. An item is its number from 1 in the list,

@@ -23,7 +23,9 @@ import (
 )
 
 // add puts files into a storage as the capsules of a generation.
-func add(t *testing.T, s storage.Storage, store byte, head bool, files ...[]byte) *capsule.Manifest {
+func add(
+	t *testing.T, s storage.Storage, store byte, head bool, files ...[]byte,
+) *capsule.Manifest {
 	t.Helper()
 	m := &capsule.Manifest{Store: auth.StoreID{store}}
 	var leaves []merkle.Hash

@@ -22,7 +22,9 @@ type rates struct {
 	err   error
 }
 
-func (r rates) Score(context.Context, policy.Features) (policy.Score, error) { return r.score, r.err }
+func (r rates) Score(context.Context, policy.Features) (policy.Score, error) {
+	return r.score, r.err
+}
 
 func must(t testing.TB, s policy.Settings, filters map[string]policy.Filter) *policy.Policy {
 	t.Helper()
@@ -55,11 +57,13 @@ func TestRules(t *testing.T) {
 	black := policy.Settings{Whitelist: []string{"my*"}, Blacklist: []string{"*DATA"}}
 	rewarding := policy.Settings{MinReward: ptr(economy.DIG)}
 	all := rewarding
-	all.AcceptAll, all.MinProviders, all.TierFilter = ptr(true), ptr(5), &policy.Tiers{economy.TierFilter{1}}
+	all.AcceptAll, all.MinProviders = ptr(true), ptr(5)
+	all.TierFilter = &policy.Tiers{economy.TierFilter{1}}
 	quota := policy.Settings{Mode: policy.Archive, AcceptAll: ptr(false), MaxSizeGB: ptr(1.0)}
-	scored := func(score float64, model string, err error, on policy.OnError) map[string]policy.Filter {
-		return map[string]policy.Filter{"s": {Scorer: rates{policy.Score{Value: score, Model: model}, err},
-			OnError: on}}
+	type filters map[string]policy.Filter
+	scored := func(score float64, model string, err error, on policy.OnError) filters {
+		s := rates{policy.Score{Value: score, Model: model}, err}
+		return filters{"s": {Scorer: s, OnError: on}}
 	}
 	filter := policy.Settings{AIFilter: ptr("s")}
 	broken := errors.New("broken")
@@ -68,13 +72,14 @@ func TestRules(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		settings policy.Settings
-		filters  map[string]policy.Filter
+		filters  filters
 		edit     edit
 		code     string
 		accept   bool
 	}{
-		{"operator", selective, nil, func(c *policy.Candidate, _ *policy.State) { c.Origin = policy.Local },
-			policy.CodeLocal, true},
+		{"operator", selective, nil,
+			func(c *policy.Candidate, _ *policy.State) { c.Origin = policy.Local }, policy.CodeLocal,
+			true},
 		{"operator, on a full disk", black, nil, func(c *policy.Candidate, s *policy.State) {
 			c.Origin, s.Free = policy.Local, 0
 		}, policy.CodeLocal, true},
@@ -88,8 +93,8 @@ func TestRules(t *testing.T) {
 			func(c *policy.Candidate, s *policy.State) { s.Free = 5*gib + c.Size }, policy.CodeWhitelisted,
 			true},
 		{"reserve of a small storage", list, nil,
-			func(_ *policy.Candidate, s *policy.State) { s.Capacity, s.Free = 2*gib, gib }, policy.CodeNoSpace,
-			false},
+			func(_ *policy.Candidate, s *policy.State) { s.Capacity, s.Free = 2*gib, gib },
+			policy.CodeNoSpace, false},
 		{"too many plots", archive, nil,
 			func(_ *policy.Candidate, s *policy.State) { s.Plots, s.MaxPlots = 3, 3 }, policy.CodeNoSpace,
 			false},
@@ -125,7 +130,8 @@ func TestRules(t *testing.T) {
 			func(c *policy.Candidate, _ *policy.State) { c.Tier, c.Providers = 3, 4 },
 			policy.CodeTooFewProviders, false},
 		{"cache, popular", policy.Settings{Mode: policy.Cache}, nil,
-			func(c *policy.Candidate, _ *policy.State) { c.Tier, c.Providers = 3, 5 }, policy.CodeDefault, true},
+			func(c *policy.Candidate, _ *policy.State) { c.Tier, c.Providers = 3, 5 }, policy.CodeDefault,
+			true},
 		{"over the quota", quota, nil,
 			func(c *policy.Candidate, s *policy.State) { s.Accepted, c.Size = 1e9, 1 }, policy.CodeModeQuota,
 			false},
@@ -136,8 +142,9 @@ func TestRules(t *testing.T) {
 			func(c *policy.Candidate, s *policy.State) { s.Accepted, c.Size = 2e9, 0 }, policy.CodeModeQuota,
 			false},
 		{"accept_all skips 6 to 10", all, scored(0, "m", nil, ""), none, policy.CodeDefault, true},
-		{"accept_all does not skip 2", policy.Settings{Mode: policy.Archive, Blacklist: []string{"mydata"}},
-			nil, none, policy.CodeBlacklisted, false},
+		{"accept_all does not skip 2",
+			policy.Settings{Mode: policy.Archive, Blacklist: []string{"mydata"}}, nil,
+			none, policy.CodeBlacklisted, false},
 		{"scored well", filter, scored(0.5, "m", nil, ""), none, policy.CodeDefault, true},
 		{"scored low", filter, scored(0.49, "m", nil, ""), none, policy.CodeScoredLow, false},
 		{"scorer fails, heuristic", filter, scored(0, "", broken, ""), none, policy.CodeScoredLow, false},
@@ -146,10 +153,12 @@ func TestRules(t *testing.T) {
 			policy.CodeDefault, true},
 		{"scorer fails, reject", filter, scored(1, "", broken, policy.Reject), none, policy.CodeScoredLow,
 			false},
-		{"scorer fails, accept", filter, scored(0, "", broken, policy.Accept), none, policy.CodeDefault, true},
+		{"scorer fails, accept", filter, scored(0, "", broken, policy.Accept), none,
+			policy.CodeDefault, true},
 		{"score is no number", filter, scored(math.NaN(), "m", nil, policy.Reject), none,
 			policy.CodeScoredLow, false},
-		{"score without a model", filter, scored(1, "", nil, policy.Reject), none, policy.CodeScoredLow, false},
+		{"score without a model", filter, scored(1, "", nil, policy.Reject), none,
+			policy.CodeScoredLow, false},
 	} {
 		cand, state := candidate(), roomy()
 		c.edit(&cand, &state)
@@ -192,7 +201,8 @@ func TestTargets(t *testing.T) {
 	}
 	c := candidate()
 	c.Tier, c.Providers = 1, 9
-	if d := must(t, policy.CacheSettings(), nil).Decide(t.Context(), c, roomy()); d.TTL != 168*time.Hour {
+	cache := must(t, policy.CacheSettings(), nil)
+	if d := cache.Decide(t.Context(), c, roomy()); d.TTL != 168*time.Hour {
 		t.Errorf("time to live %v", d.TTL)
 	}
 }
@@ -337,7 +347,8 @@ func TestWorth(t *testing.T) {
 		t.Errorf("expected %v a day, wanted 0.2", got)
 	}
 	offers := []economy.Bribe{{RewardPerTB: 10 * economy.DIG}}
-	if got := policy.Bribes(r, offers, economy.Usage{Held: 1, Total: 1, Bytes: 1e12}); got != economy.DIG {
+	usage := economy.Usage{Held: 1, Total: 1, Bytes: 1e12}
+	if got := policy.Bribes(r, offers, usage); got != economy.DIG {
 		t.Errorf("bribes %v a day, wanted 1", got)
 	}
 	if got := policy.PerDay(economy.DIG, 0); got != 0 {

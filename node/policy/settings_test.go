@@ -69,7 +69,8 @@ func TestParseSettings(t *testing.T) {
 			t.Errorf("%s: %+v, %v, expected %+v", c.text, got, err, c.config)
 		}
 	}
-	s, err := policy.ParseSettings([]byte(`{"mode":"cache","tier_filter":null,"whitelist":["None\"","True"]}`))
+	s, err := policy.ParseSettings([]byte(
+		`{"mode":"cache","tier_filter":null,"whitelist":["None\"","True"]}`))
 	if err != nil || s.Whitelist[0] != `None"` || s.Whitelist[1] != "True" {
 		t.Errorf("words in strings: %+v, %v", s, err)
 	}
@@ -133,8 +134,8 @@ func TestParseCacheSize(t *testing.T) {
 			t.Errorf("%q: %+v, %v, expected %+v", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "%", "10", "-1%", "101%", "1e2%", "NaN%", "10 gb", "GB", "1.2.3GB",
-		"99999999999TB", "0x10B", "+1GB"} {
+	for _, text := range []string{"", "%", "10", "-1%", "101%", "1e2%", "NaN%", "10 gb", "GB",
+		"1.2.3GB", "99999999999TB", "0x10B", "+1GB"} {
 		if got, err := policy.ParseCacheSize(text); err == nil {
 			t.Errorf("%q: %+v, expected an error", text, got)
 		}

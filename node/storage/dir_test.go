@@ -223,8 +223,8 @@ func openOn(t *testing.T, fsys diskfs.FS) *storage.Dir {
 	return openDir(t, "/d/store", &storage.DirOptions{FS: fsys})
 }
 
-// From some file operation on all fail, as on a full disk, for every operation in turn. The error comes back and is
-// never an absence, and the same instance makes the change once the disk has room.
+// From some file operation on all fail, as on a full disk, for every operation in turn. The error
+// comes back and is never an absence, and the same instance makes the change once the disk has room.
 func TestDirNoSpace(t *testing.T) {
 	store, list, after := steps(t)
 	for i, step := range list {

@@ -57,7 +57,8 @@ func NewMemory(o *MemoryOptions) *Memory {
 		o = new(MemoryOptions)
 	}
 	return &Memory{limit: o.Limit, contents: map[merkle.Hash]*memoryContent{},
-		refs: map[merkle.Hash]int{}, staged: map[merkle.Hash]bool{}, stores: map[auth.StoreID]*memoryStore{}}
+		refs: map[merkle.Hash]int{}, staged: map[merkle.Hash]bool{},
+		stores: map[auth.StoreID]*memoryStore{}}
 }
 
 // Put implements Storage. Content above the limit is read up to the limit only.

@@ -192,8 +192,8 @@ func newExec(t *testing.T, argv ...string) *scorer.Exec {
 func TestExec(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	t.Setenv("SECRET", "x")
-	s := newExec(t, program(t, `cat > "$1"; env >> "$1"; pwd >> "$1"; echo '{"score":0.5,"model":"m"}'`),
-		out)
+	s := newExec(t, program(t, `cat > "$1"; env >> "$1"; pwd >> "$1"
+echo '{"score":0.5,"model":"m"}'`), out)
 	got, err := s.Score(t.Context(), features())
 	if want := (policy.Score{Value: 0.5, Model: "m"}); err != nil || got != want {
 		t.Fatalf("%+v, %v, expected %+v", got, err, want)
@@ -295,7 +295,8 @@ func (c *counted) Score(context.Context, policy.Features) (policy.Score, error) 
 func TestCached(t *testing.T) {
 	under := &counted{}
 	now := time.Unix(1_700_000_000, 0)
-	s := scorer.NewCached(under, time.Hour, &scorer.CachedOptions{Now: func() time.Time { return now }})
+	clock := &scorer.CachedOptions{Now: func() time.Time { return now }}
+	s := scorer.NewCached(under, time.Hour, clock)
 	ask := func(f policy.Features, want string) {
 		t.Helper()
 		if got, err := s.Score(t.Context(), f); err != nil || got.Model != want {
