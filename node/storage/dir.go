@@ -263,13 +263,27 @@ func (s *Dir) Generation(
 func (s *Dir) Held(
 	ctx context.Context, store auth.StoreID,
 ) iter.Seq2[capsule.Descriptor, error] {
-	return held(ctx, s.Generations(ctx, store), func(d capsule.Descriptor) (bool, error) {
-		c, err := s.dir.StatContent(d.Hash)
-		if err = s.settle(err); errors.Is(err, fs.ErrNotExist) {
-			return false, nil
+	return func(yield func(capsule.Descriptor, error) bool) {
+		absent, stopped := false, false
+		there := func(d capsule.Descriptor) (bool, error) {
+			c, err := s.dir.StatContent(d.Hash)
+			if errors.Is(err, fs.ErrNotExist) {
+				absent = true // if the directory is in its place, which is looked at once
+				return false, nil
+			}
+			return c.Size == int64(d.Size), s.settle(err)
 		}
-		return c.Size == int64(d.Size), err
-	})
+		held(ctx, s.Generations(ctx, store), there)(func(d capsule.Descriptor, err error) bool {
+			stopped = !yield(d, err)
+			return !stopped
+		})
+		if !absent || stopped {
+			return
+		}
+		if err := s.available(); err != nil {
+			yield(capsule.Descriptor{}, err)
+		}
+	}
 }
 
 // Stamps implements Stamper.

@@ -467,6 +467,31 @@ func TestDirVolumeGone(t *testing.T) {
 	}
 }
 
+// A volume that goes away while its content is looked at is no absence of the content.
+func TestDirHeldVolumeGone(t *testing.T) {
+	disk := diskfs.NewCrash("/d")
+	m := manifest(t, 1, one, two)
+	gone, going := false, false
+	s := openOn(t, diskfs.Before(disk, func(op, name string) error {
+		gone = gone || going && op == "lstat" && strings.Contains(name, "capsules")
+		if gone {
+			return &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
+		}
+		return nil
+	}))
+	if err := add(s, m, "", true, one, two); err != nil {
+		t.Fatal(err)
+	}
+	going = true
+	var last error
+	for _, err := range s.Held(t.Context(), m.Store) {
+		last = err
+	}
+	if !errors.Is(last, storage.ErrUnavailable) {
+		t.Errorf("held: %v, expected ErrUnavailable", last)
+	}
+}
+
 // One process writes and is killed in the middle, again and again; another reads meanwhile. What
 // was acknowledged is there, and what is there is whole.
 func TestDirTwoProcesses(t *testing.T) {
