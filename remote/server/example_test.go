@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -127,4 +128,31 @@ func ExampleOptions_authorize() {
 	// Output:
 	// let in: true forbidden: false
 	// let in: false forbidden: true
+}
+
+// A program with a server in it names credentials, is told what was received and of each request, and gives it a module
+// that came by another way than HTTP.
+func ExampleServer_Receive() {
+	ctx := context.Background()
+	publisher := auth.NewKey([32]byte{1})
+	id := auth.StoreIDFromKey(publisher.PublicKey())
+	srv := server.New(remotetest.NewStores(nil), &server.Options{
+		Policy:     server.AllowList{id: publisher.PublicKey()},
+		Credential: server.Credentials{"alice": "a long random secret"}.Check,
+		Received: func(_ context.Context, r server.Received) error {
+			fmt.Println("received:", r.Event, r.Root.IsZero(), r.Pending)
+			return nil
+		},
+		Access: func(_ context.Context, a server.Access) { fmt.Println(a.Method, a.Route, a.Status) },
+	})
+	mod, head, err := remotetest.Module(ctx, id, publisher, fstest.MapFS{"index.html": {Data: []byte("<h1>hello</h1>")}}, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	pending, err := srv.Receive(ctx, head, merkle.Hash{}, bytes.NewReader(mod))
+	fmt.Println("pending:", pending, err)
+	// Output:
+	// received: push false false
+	// pending: false <nil>
 }
