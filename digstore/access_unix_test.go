@@ -54,7 +54,7 @@ func TestAccess(t *testing.T) {
 			w := must(digstore.Init(dir, nil))
 			s := must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "s", ContentRoot: "site", Private: true}))
 			if strings.HasSuffix(c.path, "writer_key.bin") {
-				check(t, s.AdoptKey(must(s.Signer())))
+				check(t, s.AdoptKey(ctx, must(s.Signer())))
 			}
 			check(t, w.Close())
 			path := filepath.Join(dir, c.path)
@@ -106,10 +106,10 @@ func TestAccessOperations(t *testing.T) {
 	check(t, os.Chmod(stores, 0o777))
 	for name, do := range map[string]func() error{
 		"create": func() error { _, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "t"}); return err },
-		"remove": func() error { return w.Remove("s") },
-		"use":    func() error { return w.Use("s") },
+		"remove": func() error { return w.Remove(ctx, "s") },
+		"use":    func() error { return w.Use(ctx, "s") },
 		"stage":  func() error { return s.Stage(t.Context(), "x", strings.NewReader("x")) },
-		"import": func() error { return s.ImportKey(key) },
+		"import": func() error { return s.ImportKey(ctx, key) },
 		"signer": func() error { _, err := s.Signer(); return err },
 		"gc":     func() error { _, err := s.GC(t.Context(), nil); return err },
 	} {
@@ -126,5 +126,5 @@ func TestAccessOperations(t *testing.T) {
 	if _, err := w.DecoySecret(); !errors.As(err, new(*digstore.AccessError)) {
 		t.Errorf("decoy secret: %v", err)
 	}
-	check(t, w.Remove("s"))
+	check(t, w.Remove(ctx, "s"))
 }

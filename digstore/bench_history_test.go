@@ -21,7 +21,7 @@ func BenchmarkHistoryIndex(b *testing.B) {
 	lines[len(lines)-1].Root = gens[0].Root
 	text := bytes.NewReader(moduleOf(b, from, gens[0].Root))
 	check(b, s.Install(ctx, lines, must(from.SignedRoot(ctx, gens[0].Root)), text, nil))
-	check(b, s.ImportKey(must(from.Signer())))
+	check(b, s.ImportKey(ctx, must(from.Signer())))
 	check(b, w.Close())
 	open := func() *digstore.Store {
 		w := must(digstore.Open(dir, nil))

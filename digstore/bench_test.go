@@ -32,7 +32,7 @@ func BenchmarkCommit(b *testing.B) {
 		for b.Loop() {
 			b.StopTimer()
 			fresh, _ := site(b, nil, nil)
-			check(b, fresh.SetContentRoot(root))
+			check(b, fresh.SetContentRoot(ctx, root))
 			b.StartTimer()
 			_, err := fresh.Commit(ctx, nil, nil)
 			check(b, err)

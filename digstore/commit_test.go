@@ -62,7 +62,7 @@ func TestCommitRefuses(t *testing.T) {
 	if _, err := s.Commit(ctx, nil, nil); !errors.Is(err, digstore.ErrUnchanged) {
 		t.Errorf("the head again: %v", err)
 	}
-	_, err := s.Unstage()
+	_, err := s.Unstage(ctx)
 	check(t, err)
 	second := commit(t, s, files{"a": "2"}, nil)
 	stage(t, s, files{"a": "1"})
@@ -89,11 +89,11 @@ func TestCommitRefuses(t *testing.T) {
 	if _, err := s.Commit(ctx, other, nil); !errors.Is(err, auth.ErrForbidden) {
 		t.Errorf("another's key: %v", err)
 	}
-	if _, err := s.Unstage("b"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.Unstage(ctx, "b"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("unstage what is not: %v", err)
 	}
 	stage(t, s, files{"b": "b", "c": "c"})
-	if n, err := s.Unstage("a", "c"); err != nil || n != 2 {
+	if n, err := s.Unstage(ctx, "a", "c"); err != nil || n != 2 {
 		t.Errorf("unstage: %d, %v", n, err)
 	}
 	if list, err := s.Staged(); err != nil || fmt.Sprint(list) != "[{b 1}]" {

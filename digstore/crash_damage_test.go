@@ -35,11 +35,11 @@ func richDisk(t testing.TB, n int) (*diskfs.Crash, map[merkle.Hash][]byte) {
 		truth[r.line.Root] = r.module
 	}
 	write(t, content, version(n-1))
-	check(t, s.SetContentRoot(content))
+	check(t, s.SetContentRoot(ctx, content))
 	must(s.Commit(ctx, nil, &digstore.CommitOptions{Message: fmt.Sprint("version ", n-1)})) // writes the stat index
 	check(t, w.Receive(ctx, rel[n].head, rel[n-1].line.Root, true, bytes.NewReader(rel[n].module), deep))
 	check(t, s.Pin(ctx, module.Pins{Publisher: publisher.PublicKey(), Root: rel[n-1].line.Root, Generation: uint64(n - 1)}))
-	check(t, s.AddRemote("origin", "https://example.org/stores/1"))
+	check(t, s.AddRemote(ctx, "origin", "https://example.org/stores/1"))
 	check(t, s.Revoke(ctx, must(auth.SignTombstone(ctx, auth.Tombstone{Store: siteID, Root: merkle.Hash{1}, NotAfter: 1}, publisher))))
 	check(t, stageAll(files{"a": "staged", "b": noise(3, 300)})(s))
 	return disk.Recover(1), truth
@@ -196,7 +196,7 @@ func generationReadsRight(s *digstore.Store, root merkle.Hash, want []byte) erro
 
 // commitsRight makes a generation of new content. It may be refused.
 func commitsRight(s *digstore.Store, number int) error {
-	if _, err := s.Unstage(); err != nil {
+	if _, err := s.Unstage(ctx); err != nil {
 		return named(err)
 	}
 	want := version(number)

@@ -159,12 +159,12 @@ func TestInstall(t *testing.T) {
 		t.Errorf("commit in a clone: %v", err)
 	}
 	other := auth.NewKey([32]byte{7})
-	if err := to.ImportKey(other); !errors.Is(err, auth.ErrForbidden) {
+	if err := to.ImportKey(ctx, other); !errors.Is(err, auth.ErrForbidden) {
 		t.Errorf("import another's key: %v", err)
 	}
 	key, err := from.Signer()
 	check(t, err)
-	check(t, to.ImportKey(key))
+	check(t, to.ImportKey(ctx, key))
 	g := commit(t, to, files{"mine": "now"}, nil)
 	if g.Info().Number != 4 {
 		t.Errorf("number %d, want 4", g.Info().Number)

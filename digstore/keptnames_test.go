@@ -139,7 +139,7 @@ func TestNamesServeAllGenerations(t *testing.T) {
 			dir := clone(t)
 			pull(t, dir, 1)
 			s := freshSite(t, dir)
-			check(t, s.ImportKey(must(from.Signer())))
+			check(t, s.ImportKey(ctx, must(from.Signer())))
 			commitTree(t, dir, s, trees[2])
 			if earlier {
 				check(t, os.RemoveAll(namesDir(dir)))
@@ -352,7 +352,7 @@ func TestListedClone(t *testing.T) {
 				check(t, s.ImportSalt(ctx, c.salt))
 			}
 			if !c.key {
-				check(t, s.ImportKey(key))
+				check(t, s.ImportKey(ctx, key))
 			}
 			check(t, w.Close())
 			s = freshSite(t, dir)

@@ -44,8 +44,7 @@ func (s *Store) readKey(file string) (*auth.Key, error) {
 
 // ImportKey keeps k as the store's publisher key. Another key that is here already is fs.ErrExist. A key that
 // does not sign this store (another one is pinned, or signed the head) is auth.ErrForbidden.
-func (s *Store) ImportKey(k *auth.Key) error {
-	ctx := context.Background()
+func (s *Store) ImportKey(ctx context.Context, k *auth.Key) error {
 	l, err := s.lock(ctx)
 	if err != nil {
 		return fmt.Errorf("import key: %w", err)

@@ -61,7 +61,7 @@ func layoutWorkspace(t *testing.T) (*digstore.Store, map[string][]byte) {
 	// Commits, so many that the indexes of packs are merged.
 	key, err := from.Signer()
 	check(t, err)
-	check(t, s.ImportKey(key))
+	check(t, s.ImportKey(ctx, key))
 	for i := range 9 {
 		text := []byte(noise(uint64(i), 3000))
 		check(t, os.WriteFile(filepath.Join(content, fmt.Sprint("file ", i)), text, 0o600))
@@ -85,7 +85,7 @@ func layoutWorkspace(t *testing.T) (*digstore.Store, map[string][]byte) {
 	tomb, err = auth.SignTombstone(ctx, tomb, key)
 	check(t, err)
 	check(t, s.Revoke(ctx, tomb))
-	check(t, s.AddRemote("origin", "https://example.org/stores/"+s.ID().String()))
+	check(t, s.AddRemote(ctx, "origin", "https://example.org/stores/"+s.ID().String()))
 	_, err = s.PutEvidence(ctx, []byte("{}"))
 	check(t, err)
 	check(t, w.SetOwner(ctx, s.ID(), key.PublicKey()))
@@ -94,7 +94,7 @@ func layoutWorkspace(t *testing.T) (*digstore.Store, map[string][]byte) {
 	check(t, err)
 	other, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "other", Private: true})
 	check(t, err)
-	check(t, other.AdoptKey(must(other.Signer())))
+	check(t, other.AdoptKey(ctx, must(other.Signer())))
 
 	mark, err := w.MarkServing(8443)
 	check(t, err)

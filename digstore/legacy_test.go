@@ -106,7 +106,7 @@ func TestReferenceWorkspace(t *testing.T) {
 	put("generations/"+root.String()+"/manifest.json", v.Manifest.Text)
 	put("roots.log", fmt.Sprintf("0\t%s\t1717000000\n", root))
 	_, made := inMemoryOf(t, id)
-	check(t, made.ImportKey(auth.NewKey([32]byte(v.SigningKey.Seed))))
+	check(t, made.ImportKey(ctx, auth.NewKey([32]byte(v.SigningKey.Seed))))
 	g := commit(t, made, want, nil)
 	for r, err := range g.Module().Resources() {
 		check(t, err)
@@ -206,7 +206,7 @@ func TestWorkspaceFileVectors(t *testing.T) {
 		if _, err := s.Commit(ctx, nil, nil); !errors.Is(err, digstore.ErrCorrupt) {
 			t.Errorf("%s: Commit: %v", c.Name, err)
 		}
-		_, err = s.Unstage()
+		_, err = s.Unstage(ctx)
 		check(t, err)
 		commit(t, s, files{"a": "b"}, nil)
 		passed++
@@ -300,7 +300,7 @@ func TestOldestLayout(t *testing.T) {
 		t.Errorf("open has changed .dig to %v, %v", list, err)
 	}
 	for i := range 2 {
-		changed, err := digstore.Migrate("/ws", options(disk))
+		changed, err := digstore.Migrate(ctx, "/ws", options(disk))
 		check(t, err)
 		if changed != (i == 0) {
 			t.Errorf("migration %d changed something: %v", i, changed)

@@ -12,7 +12,7 @@ import (
 // Migrate changes the workspace of the folder dir from the reference's oldest layout, with one store in .dig itself, to
 // the present one, where that store is called "default". It reports whether there was something to change. A migration
 // that broke off is taken up again. Errors are those of Open.
-func Migrate(dir string, o *Options) (bool, error) {
+func Migrate(ctx context.Context, dir string, o *Options) (bool, error) {
 	w := newWorkspace(dir, o)
 	switch err := w.checkDot(); {
 	case err == nil:
@@ -20,7 +20,7 @@ func Migrate(dir string, o *Options) (bool, error) {
 	case !errors.Is(err, ErrOldLayout):
 		return false, fmt.Errorf("migrate %s: %w", dir, err)
 	}
-	if err := w.migrate(); err != nil {
+	if err := w.migrate(ctx); err != nil {
 		return false, fmt.Errorf("migrate %s: %w", dir, err)
 	}
 	return true, nil
@@ -28,7 +28,7 @@ func Migrate(dir string, o *Options) (bool, error) {
 
 // migrate moves the one store of the reference's oldest layout to stores/default (LAYOUT.md 13.3). config.toml moves
 // last, so that a migration that broke off is taken up again.
-func (w *Workspace) migrate() error {
+func (w *Workspace) migrate(ctx context.Context) error {
 	set, err := w.readConfig(w.dot)
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (w *Workspace) migrate() error {
 	if err := w.checkDirs(w.dot); err != nil {
 		return err
 	}
-	l, err := w.lock(context.Background(), filepath.Join(w.dot, "lock"))
+	l, err := w.lock(ctx, filepath.Join(w.dot, "lock"))
 	if err != nil {
 		return err
 	}

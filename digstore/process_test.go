@@ -288,7 +288,7 @@ func TestKilled(t *testing.T) {
 		if got := len(must(s.Generations(ctx))); got <= n {
 			t.Fatalf("%d generations after a commit that was through, %d before", got, n)
 		}
-		must(s.Unstage())
+		must(s.Unstage(ctx))
 		if err := stageAll(version(n))(s); err != nil {
 			t.Fatal(err)
 		}

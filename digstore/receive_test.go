@@ -152,7 +152,7 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("revoke an unknown store: %v", err)
 	}
 	s := must(w.Store(""))
-	check(t, s.ImportKey(key))
+	check(t, s.ImportKey(ctx, key))
 	stage(t, s, files{"a": "b"})
 	if _, err := s.Commit(ctx, nil, nil); !errors.Is(err, auth.ErrRevoked) {
 		t.Errorf("commit to a revoked store: %v", err)
@@ -217,7 +217,7 @@ func TestReceiveAnotherKey(t *testing.T) {
 	}
 	s := must(w.Store(""))
 	former := must(from.Signer())
-	if err := s.ImportKey(former); !errors.Is(err, auth.ErrForbidden) {
+	if err := s.ImportKey(ctx, former); !errors.Is(err, auth.ErrForbidden) {
 		t.Errorf("import of the former key: %v", err)
 	}
 	for i, key := range []*auth.Key{former, heir} {
@@ -228,7 +228,7 @@ func TestReceiveAnotherKey(t *testing.T) {
 	if list := must(s.Tombstones(ctx, s.ID())); len(list) != 1 || list[0].Root != (merkle.Hash{2}) {
 		t.Errorf("tombstones %v", list)
 	}
-	check(t, s.ImportKey(heir))
+	check(t, s.ImportKey(ctx, heir))
 	stage(t, s, files{"b": "by the heir"})
 	must(s.Commit(ctx, nil, nil))
 }

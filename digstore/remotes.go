@@ -90,11 +90,11 @@ func (s *Store) Remote(name string) (string, error) {
 }
 
 // AddRemote sets a remote; one of that name that is there already is fs.ErrExist, unless it is the same.
-func (s *Store) AddRemote(name, url string) error {
+func (s *Store) AddRemote(ctx context.Context, name, url string) error {
 	if err := checkName(name); err != nil {
 		return fmt.Errorf("add remote: %w", err)
 	}
-	return s.changeRemotes(context.Background(), func(f *remotesFile) error {
+	return s.changeRemotes(ctx, func(f *remotesFile) error {
 		if old, ok := f.Remotes[name]; ok && old != url {
 			return fmt.Errorf("add remote %q: it is %s: %w", name, old, fs.ErrExist)
 		}
@@ -104,8 +104,8 @@ func (s *Store) AddRemote(name, url string) error {
 }
 
 // RemoveRemote takes a remote away; an unknown one is fs.ErrNotExist.
-func (s *Store) RemoveRemote(name string) error {
-	return s.changeRemotes(context.Background(), func(f *remotesFile) error {
+func (s *Store) RemoveRemote(ctx context.Context, name string) error {
+	return s.changeRemotes(ctx, func(f *remotesFile) error {
 		if _, ok := f.Remotes[name]; !ok {
 			return fmt.Errorf("remove remote %.100q: %w", name, fs.ErrNotExist)
 		}

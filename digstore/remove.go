@@ -27,16 +27,16 @@ const (
 // Remove takes a store out of the workspace and deletes it from the disk, with its publisher key: for good. It waits for
 // a writer at work, as writers wait for each other; no writer begins after that. Where it is interrupted after the store is
 // out of the workspace, the next change of the workspace deletes the files.
-func (w *Workspace) Remove(nameOrID string) error {
+func (w *Workspace) Remove(ctx context.Context, nameOrID string) error {
 	s, err := w.Store(nameOrID)
 	if err != nil {
 		return fmt.Errorf("remove store: %w", err)
 	}
-	l, err := s.lock(context.Background())
+	l, err := s.lock(ctx)
 	if err != nil {
 		return fmt.Errorf("remove store: %w", err)
 	}
-	err = w.update(context.Background(), func(r *registry) error {
+	err = w.update(ctx, func(r *registry) error {
 		if err := diskfs.WriteFile(w.fs, filepath.Join(s.dir, removedMark), nil, 0o600); err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func (w *Workspace) Remove(nameOrID string) error {
 	delete(w.opened, s.name)
 	w.mu.Unlock()
 	s.packs.Close()
-	if err := w.sweepRemoved(context.Background()); err != nil {
+	if err := w.sweepRemoved(ctx); err != nil {
 		return fmt.Errorf("remove store %s: %w", s.name, err)
 	}
 	return nil

@@ -31,14 +31,14 @@ func TestRemoveBesideAWriter(t *testing.T) {
 
 	key := must(s.Signer())
 	l := must(disk.TryLock("/ws/.dig/stores/site/lock"))
-	if err := w.Remove("site"); !errors.Is(err, digstore.ErrLocked) {
+	if err := w.Remove(ctx, "site"); !errors.Is(err, digstore.ErrLocked) {
 		t.Errorf("remove beside a writer: %v, want locked", err)
 	}
 	check(t, l.Close())
 	verifyAll(t, must(w.Store("site")))
 
 	check(t, other.Close()) // its packs; Windows removes no open file
-	check(t, w.Remove("site"))
+	check(t, w.Remove(ctx, "site"))
 	if _, err := disk.Stat("/ws/.dig/stores/site"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the store's directory: %v, want it gone", err)
 	}
@@ -90,7 +90,7 @@ func TestReadBesideRemove(t *testing.T) {
 				during := &trigger{act: func() {
 					w := must(digstore.Open(home, sweepOptions(disk)))
 					defer w.Close()
-					check(t, w.Remove("site"))
+					check(t, w.Remove(ctx, "site"))
 					if c.again {
 						make(w, next)
 					}

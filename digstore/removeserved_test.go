@@ -39,7 +39,7 @@ func TestServedBesideRemove(t *testing.T) {
 				during := &trigger{act: func() {
 					w := must(digstore.Open(home, sweepOptions(disk)))
 					defer w.Close()
-					check(t, w.Remove("site"))
+					check(t, w.Remove(ctx, "site"))
 				}}
 				w := must(digstore.Open(home, sweepOptions(during.on(disk))))
 				srv := server.New(w, &server.Options{Anonymous: true})

@@ -251,8 +251,8 @@ func appendFrame(ctx context.Context, f diskfs.File, off int64, name string, r i
 
 // Unstage takes resources out of the next commit and returns how many it took; without names all of them. A name
 // that is not staged is fs.ErrNotExist, and then nothing is changed.
-func (s *Store) Unstage(names ...string) (int, error) {
-	l, err := s.lock(context.Background())
+func (s *Store) Unstage(ctx context.Context, names ...string) (int, error) {
+	l, err := s.lock(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("unstage: %w", err)
 	}
@@ -281,7 +281,7 @@ func (s *Store) Unstage(names ...string) (int, error) {
 		return 0, fmt.Errorf("unstage %.200q: %w", n, fs.ErrNotExist)
 	}
 	tmp := s.stagingName() + ".tmp"
-	err = s.copyStaging(tmp, f, keep)
+	err = s.copyStaging(ctx, tmp, f, keep)
 	if cerr := f.Close(); err == nil { // Windows replaces no open file
 		err = cerr
 	}
@@ -298,7 +298,7 @@ func (s *Store) Unstage(names ...string) (int, error) {
 	return len(recs) - len(keep), nil
 }
 
-func (s *Store) copyStaging(tmp string, from diskfs.File, keep []record) error {
+func (s *Store) copyStaging(ctx context.Context, tmp string, from diskfs.File, keep []record) error {
 	f, err := s.w.fs.OpenFile(tmp, openTrunc, 0o600)
 	if err != nil {
 		return err
@@ -306,7 +306,7 @@ func (s *Store) copyStaging(tmp string, from diskfs.File, keep []record) error {
 	defer f.Close()
 	buf, end := make([]byte, 256<<10), int64(0)
 	for _, r := range keep {
-		n, err := appendFrame(context.Background(), f, end, r.name, io.NewSectionReader(from, r.off, r.size), buf, false)
+		n, err := appendFrame(ctx, f, end, r.name, io.NewSectionReader(from, r.off, r.size), buf, false)
 		if err != nil {
 			return err
 		}

@@ -245,9 +245,9 @@ func (s *Store) ContentRoot() string {
 }
 
 // SetContentRoot sets the folder that commits are made from, relative to the workspace's folder or absolute; "" for none.
-func (s *Store) SetContentRoot(dir string) error {
+func (s *Store) SetContentRoot(ctx context.Context, dir string) error {
 	s.w.AllowContentRoot(dir)
-	return s.w.update(context.Background(), func(r *registry) error {
+	return s.w.update(ctx, func(r *registry) error {
 		e, ok := r.Stores[s.name]
 		if !ok {
 			return fmt.Errorf("set content root: store %s: %w", s.name, fs.ErrNotExist)

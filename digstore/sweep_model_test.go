@@ -95,7 +95,7 @@ func (m *model) unstage(t *rapid.T) {
 		t.Skip("nothing staged")
 	}
 	name := rapid.SampledFrom(slices.Sorted(maps.Keys(m.staged))).Draw(t, "name")
-	if n, err := m.own.s.Unstage(name); n != 1 || err != nil {
+	if n, err := m.own.s.Unstage(ctx, name); n != 1 || err != nil {
 		t.Fatalf("unstage %s: %d, %v", name, n, err)
 	}
 	delete(m.staged, name)
@@ -333,7 +333,7 @@ func (m *model) crash(t *rapid.T) {
 		var b bytes.Buffer
 		must(p.s.Export(ctx, lines[p.lines-1].Root, &b, nil))
 		m.all = append(m.all, generation{lines[p.lines-1], must(p.s.Head(ctx)), m.staged, b.Bytes()})
-		must(p.s.Unstage()) // it may not have come to that
+		must(p.s.Unstage(ctx)) // it may not have come to that
 		m.staged = files{}
 	}
 }

@@ -44,9 +44,9 @@ func (v versions) scenarios(t *testing.T) []scenario {
 		{name: "later commit", setup: setups(v.commit(0, 3), onSite(stageAll(v(3)))), steps: []step{committing()}},
 		{name: "eighth commit", setup: setups(v.commit(0, 7), onSite(stageAll(v(7)))), steps: []step{committing()}},
 		{name: "commit content root", setup: v.commit(0, 0), steps: []step{
-			{what: "set content root", do: onSite(func(s *digstore.Store) error { return s.SetContentRoot(old) })},
+			{what: "set content root", do: onSite(func(s *digstore.Store) error { return s.SetContentRoot(ctx, old) })},
 			committing(),
-			{what: "set content root", do: onSite(func(s *digstore.Store) error { return s.SetContentRoot(young) })},
+			{what: "set content root", do: onSite(func(s *digstore.Store) error { return s.SetContentRoot(ctx, young) })},
 			committing(),
 		}},
 		{name: "commit listed", setup: func(w *digstore.Workspace) error {
@@ -56,7 +56,7 @@ func (v versions) scenarios(t *testing.T) []scenario {
 			}
 			return err
 		}, steps: []step{
-			{what: "set content root", do: onSite(func(s *digstore.Store) error { return s.SetContentRoot(young) })},
+			{what: "set content root", do: onSite(func(s *digstore.Store) error { return s.SetContentRoot(ctx, young) })},
 			committing(),
 		}},
 		{name: "clone", setup: emptySite, steps: []step{install(rel[:1])}},
@@ -100,7 +100,7 @@ func (v versions) scenarios(t *testing.T) []scenario {
 			receiveRecipe(rel[2], rel[1].line.Root, false, rel[2].line.Root),
 		}},
 		{name: "writer", setup: setups(emptySite, install(rel[:1]).do, onSite(stageAll(v(5)))), steps: []step{
-			{what: "adopt", do: onSite(func(s *digstore.Store) error { return s.AdoptKey(key) })},
+			{what: "adopt", do: onSite(func(s *digstore.Store) error { return s.AdoptKey(ctx, key) })},
 			committing(),
 		}},
 		{name: "import", setup: emptySite, steps: []step{
@@ -115,7 +115,7 @@ func (v versions) scenarios(t *testing.T) []scenario {
 		}},
 		{name: "clone of a listed store", setup: emptySite, steps: []step{
 			importing(listedRelease(t, v(0))),
-			{what: "import key", do: onSite(func(s *digstore.Store) error { return s.ImportKey(publisher) })},
+			{what: "import key", do: onSite(func(s *digstore.Store) error { return s.ImportKey(ctx, publisher) })},
 			{what: "stage", do: staging("one more", 10)},
 			committing(),
 			gc(&digstore.GCOptions{Keep: 1}),
@@ -146,20 +146,20 @@ func smallScenarios() []scenario {
 				_, err := w.Create(digstore.StoreID{3}, &digstore.StoreOptions{Name: "secret", Private: true, MaxSize: 1000, Activate: true})
 				return err
 			}, since: []error{fs.ErrExist}},
-			{what: "use", do: func(w *digstore.Workspace) error { return w.Use("new") }},
+			{what: "use", do: func(w *digstore.Workspace) error { return w.Use(ctx, "new") }},
 		}},
 		{name: "stage and unstage", setup: commitVersions(0, 0), steps: []step{
 			{what: "stage", do: staging("a", 2000)},
 			{what: "stage", do: staging("b", 10)},
 			{what: "stage over", do: staging("a", 3000)},
-			{what: "unstage", do: onSite(func(s *digstore.Store) error { _, err := s.Unstage("b"); return err }), since: []error{fs.ErrNotExist}},
-			{what: "unstage all", do: onSite(func(s *digstore.Store) error { _, err := s.Unstage(); return err })},
+			{what: "unstage", do: onSite(func(s *digstore.Store) error { _, err := s.Unstage(ctx, "b"); return err }), since: []error{fs.ErrNotExist}},
+			{what: "unstage all", do: onSite(func(s *digstore.Store) error { _, err := s.Unstage(ctx); return err })},
 		}},
 		{name: "clone of a long history", setup: emptySite, steps: []step{installAfter(300, rel[0]), installAfter(301, rel[1])}},
 		{name: "growing into an index", setup: setups(emptySite, installAfter(254, rel[0]).do), steps: []step{
 			installAfter(255, rel[1]), installAfter(256, rel[2])}},
 		{name: "remove", setup: commitVersions(0, 1), steps: []step{
-			{what: "remove", removes: true, do: func(w *digstore.Workspace) error { return w.Remove("site") }, since: []error{fs.ErrNotExist}},
+			{what: "remove", removes: true, do: func(w *digstore.Workspace) error { return w.Remove(ctx, "site") }, since: []error{fs.ErrNotExist}},
 			{what: "create", do: func(w *digstore.Workspace) error {
 				_, err := w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher})
 				return err
@@ -168,10 +168,10 @@ func smallScenarios() []scenario {
 		{name: "small things", setup: setups(emptySite, install(rel[:1]).do), steps: []step{
 			{what: "import salt", do: onSite(func(s *digstore.Store) error { return s.ImportSalt(ctx, &urn.Salt{1}) }), since: []error{fs.ErrExist}},
 			{what: "import another salt", do: onSite(func(s *digstore.Store) error { return s.ImportSalt(ctx, &urn.Salt{2}) }), since: []error{fs.ErrExist}},
-			{what: "import key", do: onSite(func(s *digstore.Store) error { return s.ImportKey(publisher) })},
-			{what: "add remote", do: onSite(func(s *digstore.Store) error { return s.AddRemote("origin", "https://example.org/stores/1") })},
-			{what: "add remote", do: onSite(func(s *digstore.Store) error { return s.AddRemote("other", "https://example.net/stores/1") })},
-			{what: "remove remote", do: onSite(func(s *digstore.Store) error { return s.RemoveRemote("origin") }), since: []error{fs.ErrNotExist}},
+			{what: "import key", do: onSite(func(s *digstore.Store) error { return s.ImportKey(ctx, publisher) })},
+			{what: "add remote", do: onSite(func(s *digstore.Store) error { return s.AddRemote(ctx, "origin", "https://example.org/stores/1") })},
+			{what: "add remote", do: onSite(func(s *digstore.Store) error { return s.AddRemote(ctx, "other", "https://example.net/stores/1") })},
+			{what: "remove remote", do: onSite(func(s *digstore.Store) error { return s.RemoveRemote(ctx, "origin") }), since: []error{fs.ErrNotExist}},
 			{what: "pin", do: onSite(func(s *digstore.Store) error {
 				return s.Pin(ctx, module.Pins{Publisher: publisher.PublicKey(), Root: rel[0].line.Root})
 			})},

@@ -145,7 +145,7 @@ func TestCheckStaging(t *testing.T) {
 			t.Errorf("stage %s: %v", path, err)
 		}
 	}
-	if _, err := s.Unstage(); err != nil {
+	if _, err := s.Unstage(ctx); err != nil {
 		t.Fatal(err)
 	}
 	all := corpus.Tree{"a\u202eb": []byte("x"), "ok": []byte("y")}

@@ -388,12 +388,12 @@ func (w *Workspace) store(id auth.StoreID) (*Store, error) { return w.Store(id.S
 func (w *Workspace) Active() (*Store, error) { return w.Store("") }
 
 // Use makes a store, by name or id, the active one.
-func (w *Workspace) Use(nameOrID string) error {
+func (w *Workspace) Use(ctx context.Context, nameOrID string) error {
 	name, err := w.find(nameOrID)
 	if err != nil {
 		return fmt.Errorf("use store: %w", err)
 	}
-	return w.update(context.Background(), func(r *registry) error {
+	return w.update(ctx, func(r *registry) error {
 		r.Active = name
 		return nil
 	})

@@ -64,11 +64,11 @@ func TestWorkspace(t *testing.T) {
 	if s.Name() != "a" || s.MaxSize() != 5 || label != "A" || about != "the first" || s.ContentRoot() != filepath.Join(found.Dir(), "site") {
 		t.Errorf("found %s, %d, %s, %s, %s", s.Name(), s.MaxSize(), label, about, s.ContentRoot())
 	}
-	check(t, found.Use(b.ID().String()))
+	check(t, found.Use(ctx, b.ID().String()))
 	if s, err := w.Active(); err != nil || s.ID() != b.ID() {
 		t.Errorf("active: %v, %v", s, err)
 	}
-	check(t, a.SetContentRoot(""))
+	check(t, a.SetContentRoot(ctx, ""))
 	if must(found.Store("a")).ContentRoot() != "" {
 		t.Error("the content root is still there")
 	}
@@ -82,7 +82,7 @@ func TestWorkspace(t *testing.T) {
 	if n != 2 {
 		t.Errorf("%d stores, want 2", n)
 	}
-	check(t, w.Remove("a"))
+	check(t, w.Remove(ctx, "a"))
 	if _, err := found.Store("a"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a removed store: %v", err)
 	}
@@ -163,16 +163,16 @@ func TestRemotes(t *testing.T) {
 	if url, err := s.Remote("origin"); err != nil || url != digstore.DefaultOrigin {
 		t.Errorf("origin is %q, %v", url, err)
 	}
-	check(t, s.AddRemote("origin", "dig://host/x"))
-	check(t, s.AddRemote("origin", "dig://host/x"))
-	if err := s.AddRemote("origin", "dig://other/x"); !errors.Is(err, fs.ErrExist) {
+	check(t, s.AddRemote(ctx, "origin", "dig://host/x"))
+	check(t, s.AddRemote(ctx, "origin", "dig://host/x"))
+	if err := s.AddRemote(ctx, "origin", "dig://other/x"); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("add again: %v", err)
 	}
 	if url, err := s.Remote("origin"); err != nil || url != "dig://host/x" {
 		t.Errorf("origin is %q, %v", url, err)
 	}
-	check(t, s.RemoveRemote("origin"))
-	for _, err := range []error{s.RemoveRemote("origin"), second(s.Remote("other"))} {
+	check(t, s.RemoveRemote(ctx, "origin"))
+	for _, err := range []error{s.RemoveRemote(ctx, "origin"), second(s.Remote("other"))} {
 		if !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("an unknown remote: %v", err)
 		}
@@ -185,12 +185,12 @@ func second(_ string, err error) error { return err }
 func TestPushForms(t *testing.T) {
 	ctx := t.Context()
 	w, s := inMemory(t, &digstore.StoreOptions{Name: "s"})
-	check(t, s.AddRemote("origin", "dig://host/x"))
+	check(t, s.AddRemote(ctx, "origin", "dig://host/x"))
 	want := map[string]auth.PushForm{"https://host:8443": auth.FormTagged, "http://127.0.0.1:8444": auth.FormUntagged}
 	for origin, form := range want {
 		check(t, s.KeepPushForm(ctx, origin, form))
 	}
-	check(t, s.AddRemote("backup", "dig://other/x"))
+	check(t, s.AddRemote(ctx, "backup", "dig://other/x"))
 	check(t, w.Close())
 	s = must(w.Store("s"))
 	for origin, form := range want {

@@ -22,8 +22,8 @@ const writerFile = "writer_key.bin"
 //
 // What is held of the publisher (Pins) stays, so pulls check what they checked before. Another key that is here already
 // is fs.ErrExist; the same one is adopted.
-func (s *Store) AdoptKey(k *auth.Key) error {
-	l, err := s.lock(context.Background())
+func (s *Store) AdoptKey(ctx context.Context, k *auth.Key) error {
+	l, err := s.lock(ctx)
 	if err != nil {
 		return fmt.Errorf("adopt key: %w", err)
 	}

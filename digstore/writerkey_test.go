@@ -26,15 +26,15 @@ func TestAdoptKey(t *testing.T) {
 	check(t, s.Pin(ctx, pins))
 
 	writer, other := auth.NewKey([auth.SeedSize]byte{1}), auth.NewKey([auth.SeedSize]byte{2})
-	if err := s.ImportKey(writer); !errors.Is(err, auth.ErrForbidden) {
+	if err := s.ImportKey(ctx, writer); !errors.Is(err, auth.ErrForbidden) {
 		t.Errorf("import a writer's key as the publisher's: %v", err)
 	}
-	check(t, s.AdoptKey(writer))
-	check(t, s.AdoptKey(writer))
-	if err := s.AdoptKey(other); !errors.Is(err, fs.ErrExist) {
+	check(t, s.AdoptKey(ctx, writer))
+	check(t, s.AdoptKey(ctx, writer))
+	if err := s.AdoptKey(ctx, other); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("adopt a second key: %v, want fs.ErrExist", err)
 	}
-	if err := s.ImportKey(publisher); !errors.Is(err, fs.ErrExist) {
+	if err := s.ImportKey(ctx, publisher); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("import the publisher's key beside it: %v, want fs.ErrExist", err)
 	}
 	disk = disk.Recover(1)
@@ -69,7 +69,7 @@ func TestAdoptKey(t *testing.T) {
 	if _, err := o.Commit(ctx, nil, nil); !errors.Is(err, auth.ErrForbidden) {
 		t.Errorf("the owner's commit after the writer's, unasked: %v", err)
 	}
-	check(t, o.AdoptKey(publisher))
+	check(t, o.AdoptKey(ctx, publisher))
 	must(o.Commit(ctx, nil, nil))
 	if head := signed(t, o); head.PublicKey != publisher.PublicKey() {
 		t.Errorf("the owner's head %+v", head)
@@ -81,7 +81,7 @@ func TestAdoptKeyBeforeSalt(t *testing.T) {
 	w := must(digstore.Init(home, options(diskfs.NewCrash(home))))
 	check(t, emptySite(w))
 	s := must(w.Store("site"))
-	check(t, s.AdoptKey(auth.NewKey([auth.SeedSize]byte{1})))
+	check(t, s.AdoptKey(ctx, auth.NewKey([auth.SeedSize]byte{1})))
 	check(t, s.ImportSalt(ctx, &urn.Salt{1}))
 	check(t, s.ImportSalt(ctx, &urn.Salt{2}))
 }

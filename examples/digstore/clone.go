@@ -102,10 +102,10 @@ func (a *app) clone(ctx context.Context, text, dir, name string, f *syncFlags) e
 		}
 		return a.because(err, report, f.verbose)
 	}
-	if err := dest.store.AddRemote("origin", u.String()); err != nil {
+	if err := dest.store.AddRemote(ctx, "origin", u.String()); err != nil {
 		return err
 	}
-	if err := dest.ws.Use(dest.store.Name()); err != nil {
+	if err := dest.ws.Use(ctx, dest.store.Name()); err != nil {
 		return err
 	}
 	a.warnReport(report)
@@ -227,7 +227,8 @@ func (d *destination) undo() {
 		if _, err := d.store.Signer(); !errors.Is(err, digstore.ErrNoKey) {
 			return
 		}
-		_ = d.ws.Remove(d.store.Name()) // best effort: nothing was installed
+		// Best effort: nothing was installed. It is done after an interrupt too.
+		_ = d.ws.Remove(context.Background(), d.store.Name())
 	}
 	if d.own {
 		_ = d.ws.Close()

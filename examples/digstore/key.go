@@ -114,7 +114,7 @@ clone of a private store can be read.`,
 				if salt {
 					return a.importSalt(cmd.Context(), s, args[0])
 				}
-				return a.importKey(s, args[0], writer)
+				return a.importKey(cmd.Context(), s, args[0], writer)
 			})
 		},
 	}
@@ -171,15 +171,15 @@ func writeSecret(path, line string) error {
 	return nil
 }
 
-func (a *app) importKey(s *digstore.Store, path string, writer bool) error {
+func (a *app) importKey(ctx context.Context, s *digstore.Store, path string, writer bool) error {
 	key, err := readKey(path, a.input)
 	if err != nil {
 		return err
 	}
 	if writer {
-		err = s.AdoptKey(key)
+		err = s.AdoptKey(ctx, key)
 	} else {
-		err = s.ImportKey(key)
+		err = s.ImportKey(ctx, key)
 	}
 	switch {
 	case errors.Is(err, auth.ErrForbidden):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -32,8 +33,10 @@ https://HOST[/stores/ID], or http:// for a loopback address.`,
 			Example: `  digstore remote add origin dig://example.org:8443/ID
   digstore remote add backup https://backup.example.org`,
 			Args: cobra.ExactArgs(2),
-			RunE: func(_ *cobra.Command, args []string) error {
-				return a.withStore(func(s *digstore.Store) error { return a.addRemote(s, args[0], args[1]) })
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return a.withStore(func(s *digstore.Store) error {
+					return a.addRemote(cmd.Context(), s, args[0], args[1])
+				})
 			},
 		},
 		&cobra.Command{
@@ -63,9 +66,9 @@ https://HOST[/stores/ID], or http:// for a loopback address.`,
 			Example:           "  digstore remote remove backup",
 			Args:              cobra.ExactArgs(1),
 			ValidArgsFunction: a.completeRemotes,
-			RunE: func(_ *cobra.Command, args []string) error {
+			RunE: func(cmd *cobra.Command, args []string) error {
 				return a.withStore(func(s *digstore.Store) error {
-					if err := s.RemoveRemote(args[0]); err != nil {
+					if err := s.RemoveRemote(cmd.Context(), args[0]); err != nil {
 						return err
 					}
 					return a.done(map[string]string{"removed": args[0]}, "removed remote %s", args[0])
@@ -75,7 +78,7 @@ https://HOST[/stores/ID], or http:// for a loopback address.`,
 	return cmd
 }
 
-func (a *app) addRemote(s *digstore.Store, name, text string) error {
+func (a *app) addRemote(ctx context.Context, s *digstore.Store, name, text string) error {
 	u, err := remote.ParseURL(text)
 	if err != nil {
 		return err
@@ -83,7 +86,7 @@ func (a *app) addRemote(s *digstore.Store, name, text string) error {
 	if _, err := u.WithStore(s.ID()); err != nil {
 		return err
 	}
-	if err := s.AddRemote(name, text); err != nil {
+	if err := s.AddRemote(ctx, name, text); err != nil {
 		return err
 	}
 	return a.done(map[string]string{"name": name, "url": text}, "added remote %s -> %s", name, text)

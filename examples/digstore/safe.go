@@ -89,7 +89,7 @@ not changed.`,
   digstore migrate /srv/old`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: onlyDirs,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]
@@ -98,7 +98,8 @@ not changed.`,
 			if err != nil {
 				return err
 			}
-			changed, err := digstore.Migrate(dir, &digstore.Options{SafeDirs: c.Safe.Directories})
+			o := &digstore.Options{SafeDirs: c.Safe.Directories}
+			changed, err := digstore.Migrate(cmd.Context(), dir, o)
 			if err != nil {
 				return err
 			}

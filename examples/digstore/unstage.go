@@ -20,7 +20,7 @@ func (a *app) unstageCommand() *cobra.Command {
 				return usage("usage: "+cmd.UseLine(), "unstage: give keys, or --all")
 			}
 			return a.withStore(func(s *digstore.Store) error {
-				n, err := s.Unstage(args...)
+				n, err := s.Unstage(cmd.Context(), args...)
 				if err != nil {
 					return err
 				}

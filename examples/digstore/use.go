@@ -10,7 +10,7 @@ func (a *app) useCommand() *cobra.Command {
 		Example:           "  digstore use site",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeStores,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			ws, err := a.workspace()
 			if err != nil {
 				return err
@@ -21,7 +21,7 @@ func (a *app) useCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := ws.Use(s.Name()); err != nil {
+			if err := ws.Use(cmd.Context(), s.Name()); err != nil {
 				return err
 			}
 			return a.done(map[string]string{"active": s.Name()}, "store %s is active", s.Name())
