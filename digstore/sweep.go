@@ -184,10 +184,11 @@ func (s *Store) sweepDir(sub string, orphan func(name string) bool) error {
 }
 
 func (s *Store) sweepFile(name string) error {
-	if err := s.w.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("sweep: %w", err)
+	err := s.w.fs.Remove(name)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || diskfs.InUse(err) { // a removed pack that is being read, on Windows
+		return nil
 	}
-	return nil
+	return fmt.Errorf("sweep: %w", err)
 }
 
 // sweepAll looks through packs, recipes and signatures.

@@ -236,13 +236,19 @@ func (d *Dir) Added(name string, entries []pack.Entry) {
 	}
 }
 
-// Remove deletes a pack that nothing needs. On Windows a pack that is being read stays.
+// Remove deletes a pack that nothing needs. It takes the name away first: on Windows a file that another process has
+// open may stay in its directory, and be opened, until it is closed there. What is left then has the name of a
+// temporary file. A pack that cannot be renamed while it is open stays.
 func (d *Dir) Remove(name string) error {
 	name = filepath.Join(d.path, name)
-	err := d.fs.Remove(name)
+	gone := name + ".tmp"
+	err := d.fs.Rename(name, gone)
 	if diskfs.InUse(err) {
 		d.shut(name)
-		err = d.fs.Remove(name)
+		err = d.fs.Rename(name, gone)
+	}
+	if err == nil {
+		err = d.fs.Remove(gone)
 	}
 	if diskfs.InUse(err) || errors.Is(err, fs.ErrNotExist) {
 		return nil
