@@ -170,3 +170,31 @@ func TestChunkOfAnotherLength(t *testing.T) {
 		}
 	}
 }
+
+// lazyDisk leaves a removed file in its directory, as Windows may while another process has it open.
+type lazyDisk struct{ diskfs.FS }
+
+func (lazyDisk) Remove(string) error { return nil }
+
+// TestRemoveTakesTheName: a removed pack does not count as held any more, even while its file stays.
+func TestRemoveTakesTheName(t *testing.T) {
+	disk := lazyDisk{diskfs.OS()}
+	p, chunks := newPack(t, disk)
+	if err := p.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	dir := packdir.New(disk, filepath.Dir(p.Path()), nil)
+	defer dir.Close()
+	has := func(want bool) {
+		t.Helper()
+		if got, err := dir.Has(chunks[0].ID); got != want || err != nil {
+			t.Errorf("held: %v, %v; want %v", got, err, want)
+		}
+	}
+	has(true)
+	if err := dir.Remove(filepath.Base(p.Path())); err != nil {
+		t.Fatal(err)
+	}
+	dir.Reload()
+	has(false)
+}
