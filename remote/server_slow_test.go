@@ -68,7 +68,7 @@ func (c *slowClient) answered(t *testing.T) {
 	if c.status == 0 {
 		return
 	}
-	if err := c.conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := c.conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	res, err := http.ReadResponse(bufio.NewReader(c.conn), nil)
@@ -78,7 +78,7 @@ func (c *slowClient) answered(t *testing.T) {
 	if text, err := io.ReadAll(res.Body); res.StatusCode != c.status || err != nil {
 		t.Errorf("%s: %d %q, %v; want %d", c.name, res.StatusCode, text, err, c.status)
 	}
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > 20*time.Second { // of a busy machine; the pace of a body ends it after 60 s
 		t.Errorf("%s: the answer took %v", c.name, took)
 	}
 }

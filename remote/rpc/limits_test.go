@@ -217,7 +217,7 @@ func TestHashing(t *testing.T) {
 		text = ask(short, 200)
 		stop()
 		time.Sleep(20 * time.Millisecond) // the probe came before one of the 16: that one gets the place now
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > time.Minute {
 			t.Fatal("a 17th module may wait: ", text)
 		}
 	}
@@ -229,7 +229,7 @@ func TestHashing(t *testing.T) {
 	b.let <- struct{}{}
 	b.let <- struct{}{}
 	for began := time.Now(); b.closed.Load() < 2; time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > time.Minute {
 			t.Fatal("modules are read on for nobody")
 		}
 	}
