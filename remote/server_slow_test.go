@@ -152,8 +152,8 @@ func TestSlowPushes(t *testing.T) {
 			set("X-Dig-Recipe-Base", ownHead.Root.String())), 40<<20, recipe, wanted)
 		add("a delta", s.request("POST", s.path("/delta"), nil, asJSON), 8<<20, []byte("{"), 0)
 		add("a long delta", s.request("POST", s.path("/delta"), nil, asJSON), 8<<20, bytes.Repeat([]byte(" "), 70<<10), 0)
-		if i < 2 { // the places of the keyless must be taken one by one
-			time.Sleep(50 * time.Millisecond)
+		if i < 4 { // those that are to hold the places must come before the others
+			time.Sleep(300 * time.Millisecond)
 		}
 	}
 	for _, c := range clients {
