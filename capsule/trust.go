@@ -109,7 +109,8 @@ func (m *Manifest) Statement() (RootStatement, bool) {
 // SetStatement puts s into m. It fails when s is about another store, root or number of capsules.
 func (m *Manifest) SetStatement(s RootStatement) error {
 	if s.Store != m.Store || s.Root != m.Root || uint64(s.Capsules) != uint64(len(m.Capsules)) {
-		return fmt.Errorf("root statement of store %v, root %v, %d capsules: manifest is of store %v, root %v, %d capsules",
+		return fmt.Errorf("root statement of store %v, root %v, %d capsules: "+
+			"manifest is of store %v, root %v, %d capsules",
 			s.Store, s.Root, s.Capsules, m.Store, m.Root, len(m.Capsules))
 	}
 	m.Generation, m.Writer, m.Signature = s.Generation, s.Writer, s.Signature

@@ -92,7 +92,8 @@ func TestFrames(t *testing.T) {
 				t.Errorf("allocated %d bytes", grown)
 			}
 			switch {
-			case strings.Contains(c.Verdict, "decodes it"): // a fault of the decoder: the hash of the content finds it
+			case strings.Contains(c.Verdict, "decodes it"):
+				// A fault of the decoder: the hash of the content finds it.
 			case strings.HasPrefix(c.Verdict, "refuse"):
 				if err == nil {
 					t.Errorf("decoded to %d bytes, expected an error", n)

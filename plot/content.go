@@ -337,7 +337,7 @@ func (c *extentChecker) release() { blockBuffers.Put(c.buf) }
 
 // check verifies all bytes of the extent at r.Offset: its header, block table,
 // padding, blocks and content. Damaged blocks are passed to block, when it is
-// not nil, and the check goes on behind them; the first of them is the error.
+// not nil, and the check continues after them; the first of them is the error.
 // It returns the header and the subroots.
 func (c *extentChecker) check(ctx context.Context, r *Record, chunkRoot merkle.Hash,
 	block func(i int, err error)) (

@@ -90,7 +90,8 @@ func TestCrashes(t *testing.T) {
 			after := disk.Recover(seed)
 			if b := plotsIn(t, after); b != nil && !bytes.Equal(b, want) || b == nil && err == nil {
 				t.Fatalf(
-					"power cut at call %d, seed %d: %d bytes under the name of a plot (error %v)", n, seed, len(b), err)
+					"power cut at call %d, seed %d: %d bytes under the name of a plot (error %v)", n,
+					seed, len(b), err)
 			}
 			err := write(after, true, list, at.Add(time.Hour))
 			if err != nil && !errors.Is(err, fs.ErrExist) {

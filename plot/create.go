@@ -49,7 +49,7 @@ type Options struct {
 	// Workers goroutines.
 	Worker capsule.Worker
 	// Resume keeps what is written when the Writer is closed before the end,
-	// and goes on from what an earlier one left.
+	// and continues from what an earlier one left.
 	Resume bool
 	// Progress, when not nil, is called from the goroutine of Add and Seal,
 	// after each capsule and each hundredth of the search for work.

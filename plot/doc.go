@@ -8,17 +8,18 @@
 // for their content in order ([Writer.Next], [Writer.Add], or
 // [Writer.AddFrom]), and [Writer.Seal] makes the file a plot: its first page
 // is written last, so that an interrupted one is never taken for a plot. With
-// Options.Resume the next Create goes on where the last one was interrupted,
-// and ends with the same bytes.
+// Options.Resume the next Create continues where the last one was interrupted,
+// and the file ends with the same bytes.
 //
 // # Reading
 //
-// [Open] checks what a plot says of itself in a few reads. [Reader.Lookup] and
-// [Reader.LookupHash] find records, and [Reader.Capsule] gives content as an
-// io.ReadSeeker, io.ReaderAt and io.WriterTo. In mode [Verified] each block is
-// checked against the chunk root of the caller's descriptor, so that neither
-// the disk nor the maker of the plot can pass off other content. A [Set] is
-// the plots of some directories, whose files may come and go.
+// [Open] checks the header, the chain of tables and the signature in a few
+// reads. [Reader.Lookup] and [Reader.LookupHash] find records, and
+// [Reader.Capsule] returns content as an io.ReadSeeker, io.ReaderAt and
+// io.WriterTo. In mode [Verified] each block is checked against the chunk root
+// of the caller's descriptor, so that neither the disk nor the maker of the plot
+// can substitute other content. A [Set] is the plots of some directories, whose
+// files may be added and removed meanwhile.
 //
 // # Checking and repairing
 //
@@ -33,8 +34,7 @@
 //
 // FORMAT.md beside this package describes the file byte by byte. All errors
 // about a file are a [*FormatError] of one of the classes of this package.
-// Numbers in a file are never believed: counts are checked against the size of
-// the file before anything is allocated.
+// Counts in a file are checked against its size before anything is allocated.
 //
 // A Reader and a Set are safe for concurrent use; a Writer is for one
 // goroutine. Package capsule proves to others what a plot holds.

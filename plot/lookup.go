@@ -70,7 +70,7 @@ func (r *Reader) LookupHash(h merkle.Hash) (Record, error) {
 }
 
 // Records yields all records in order: ascending by datastore and index. It
-// stops behind an error.
+// stops after an error.
 func (r *Reader) Records() iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		stopped := false

@@ -203,7 +203,8 @@ func TestPeakMemory(t *testing.T) {
 				_, err = r.Verify(t.Context(), plot.Full, nil)
 				check(t, err)
 			})
-			t.Logf("%d capsules, %d MiB of content: %.1f MiB to write, %.1f MiB to verify, limit %.1f MiB",
+			t.Logf("%d capsules, %d MiB of content: "+
+				"%.1f MiB to write, %.1f MiB to verify, limit %.1f MiB",
 				info.Capsules, info.Content>>20, mib(written), mib(verified), mib(limit))
 			if written > limit || verified > limit {
 				t.Errorf("%d and %d bytes of memory, expected at most %d", written, verified, limit)
