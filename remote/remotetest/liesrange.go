@@ -87,12 +87,16 @@ func part(res http.ResponseWriter, root merkle.Hash, from, to, total int, body [
 func otherObject(w *World, res http.ResponseWriter, from, to int) {
 	mod := w.Modules[0]
 	to = min(to, len(mod))
+	from = min(from, to)
 	part(res, w.Heads[0].Root, from, to, len(mod), mod[from:to])
 }
 
 // otherRange gives another part than the one that was asked for.
 func otherRange(w *World, res http.ResponseWriter, from, to int) {
 	mod := w.Modules[head]
+	if from == 0 {
+		from, to = 2, to+1
+	}
 	part(res, w.Heads[head].Root, from-1, to-1, len(mod), mod[from-1:to-1])
 }
 
