@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"net/http/httptest"
+	"strings"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/chain"
@@ -100,19 +101,19 @@ func ExampleNewQuorum() {
 
 // An address is a puzzle hash that people can copy.
 func ExampleParseAddress() {
-	// DIG's treasury
-	prefix, puzzle,
-		err := chain.ParseAddress("xch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qv6pk3y")
+	const treasury = "xch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qv6pk3y" // of DIG
+	prefix, puzzle, err := chain.ParseAddress(treasury)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(prefix, puzzle)
 	fmt.Println(chain.Address(chain.PrefixTestnet, puzzle))
-	_, _, err = chain.ParseAddress("xch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qv6pk3z")
-	fmt.Println(err)
+	_, _, err = chain.ParseAddress(strings.Replace(treasury, "pk3y", "pk3z", 1))
+	fmt.Println(strings.Replace(err.Error(), `": `, "\":\n", 1))
 	// Output: xch ec7c304708c7d59c078d5ae098d0dea004decf47fa1cafebb266c10ad6466ce8
-	// txch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qpaxqsh parse address
-	// "xch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qv6pk3z": checksum does not match
+	// txch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qpaxqsh
+	// parse address "xch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qv6pk3z":
+	// checksum does not match
 }
 
 // A root that is known by other means stands for the chain.
