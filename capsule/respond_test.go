@@ -81,13 +81,11 @@ func TestResponderRefuses(t *testing.T) {
 			after: func(c *capsule.Challenge) { c.ExpiresAt = c.IssuedAt - 1 },
 			want:  []error{capsule.ErrChallenge}},
 		{name: "too much work", challenge: func(c *capsule.Challenge) {
-			c.Type,
-				c.WorkBits = capsule.Full, 25
+			c.Type, c.WorkBits = capsule.Full, 25
 		}, want: []error{capsule.ErrChallenge,
 			capsule.ErrUnsupported}},
 		{name: "more work than configured", challenge: func(c *capsule.Challenge) {
-			c.Type,
-				c.WorkBits = capsule.Full, 9
+			c.Type, c.WorkBits = capsule.Full, 9
 		},
 			responder: func(r *capsule.Responder) { r.MaxWorkBits = 8 },
 			want:      []error{capsule.ErrUnsupported}},

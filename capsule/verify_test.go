@@ -133,8 +133,7 @@ func TestDishonestNode(t *testing.T) {
 			func(b *capsule.Bundle) { b.Inclusion.LeafIndex = b.Inclusion.LeafCount },
 			capsule.ErrPath},
 		{"a plot of no leaves", func(b *capsule.Bundle) {
-			b.Inclusion.LeafIndex,
-				b.Inclusion.LeafCount = 0, 0
+			b.Inclusion.LeafIndex, b.Inclusion.LeafCount = 0, 0
 		}, capsule.ErrPath},
 
 		{"work: nonce + 1", func(b *capsule.Bundle) { b.Work.Nonce++ }, capsule.ErrWork},
@@ -569,8 +568,7 @@ func TestCapsuleSizes(t *testing.T) {
 			capsuletest.Holding{Manifest: m, Content: map[uint32][]byte{1: content}}))
 		w.prover.Plots = w.plots
 		c := w.challenge(t, func(c *capsule.Challenge) {
-			c.Type,
-				c.CapsuleHash = capsule.PhysicalAccess, m.Capsules[1].Hash
+			c.Type, c.CapsuleHash = capsule.PhysicalAccess, m.Capsules[1].Hash
 		})
 		b, err := w.prover.Prove(t.Context(), c)
 		if err != nil {
