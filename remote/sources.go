@@ -41,7 +41,7 @@ func (v *visit) downloader(best *sight, all []*sight) (d *downloader, done func(
 	d.from = severalSources{d.several, best}
 	return d, func() {
 		for i, s := range have {
-			err, bytes := d.several.Outcome(i)
+			bytes, err := d.several.Outcome(i)
 			if s.err == nil {
 				s.err = err
 			}

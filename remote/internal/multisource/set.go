@@ -151,11 +151,11 @@ type contribution struct {
 	sum    [sha256.Size]byte
 }
 
-// Outcome returns why the i-th source was excluded, nil when it was not, and how many bytes of it were used.
-func (c *Set) Outcome(i int) (err error, bytes int64) {
+// Outcome returns how many bytes of the i-th source were used, and why it was excluded; nil when it was not.
+func (c *Set) Outcome(i int) (bytes int64, excluded error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.sources[i].err, c.sources[i].bytes
+	return c.sources[i].bytes, c.sources[i].err
 }
 
 // ExcludeAll excludes the sources that are left.

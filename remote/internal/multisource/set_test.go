@@ -129,8 +129,8 @@ func TestSet(t *testing.T) {
 			if err := fetch(t, set, body); err != nil {
 				t.Fatal(err)
 			}
-			first, n := set.Outcome(0)
-			second, m := set.Outcome(1)
+			n, first := set.Outcome(0)
+			m, second := set.Outcome(1)
 			if (first != nil) != c.excluded || second != nil {
 				t.Errorf("excluded: %v and %v", first, second)
 			}
@@ -155,7 +155,7 @@ func TestSetOfLiars(t *testing.T) {
 		t.Errorf("error %v, want a failed verification", err)
 	}
 	for i := range sources {
-		if err, _ := set.Outcome(i); err == nil {
+		if _, err := set.Outcome(i); err == nil {
 			t.Errorf("source %d is not excluded", i)
 		}
 	}
@@ -201,7 +201,7 @@ func TestSpans(t *testing.T) {
 	if err := set.Settle(head, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err, n := set.Outcome(0); n > 0 || !errors.Is(err, wire.ErrVerification) {
+	if n, err := set.Outcome(0); n > 0 || !errors.Is(err, wire.ErrVerification) {
 		t.Errorf("the first source: %v, %d bytes", err, n)
 	}
 }
