@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/dig-network/digstore/auth"
@@ -137,6 +138,9 @@ const (
 // reads the manifests until then. Nothing but a whole plot ever has the name of
 // a plot.
 //
+// The disk must have room for the content and 3 % more, else the error is
+// syscall.ENOSPC and nothing is written.
+//
 // A plot of the same id that holds the same generations is an *ExistsError.
 // The plot is locked for this process; another process that writes it is
 // ErrLocked.
@@ -197,10 +201,10 @@ func (w *Writer) setDefaults() {
 	if w.o.Worker == nil {
 		w.o.Worker = capsule.NewCPUWorker(w.o.Workers)
 	}
-	if w.o.FS == nil {
-		w.o.FS = diskfs.Beneath(w.dir)
-	}
 	w.fs = w.o.FS
+	if w.fs == nil {
+		w.fs = diskfs.Beneath(w.dir)
+	}
 }
 
 // ID returns the id that the plot will have.
@@ -255,6 +259,9 @@ func (w *Writer) begin(ctx context.Context) error {
 		if err := w.discard(); err != nil {
 			return err
 		}
+		if err := w.checkFree(); err != nil {
+			return err
+		}
 		text, err := json.Marshal(w.job())
 		if err != nil {
 			return err
@@ -277,6 +284,27 @@ func (w *Writer) begin(ctx context.Context) error {
 		return w.resume(ctx)
 	}
 	return w.out.zeros(2 * pageSize)
+}
+
+// checkFree compares the free space of the disk with the size of the content and
+// 3 % for the tables. A plot that is resumed has taken a part of it already, and
+// is not checked.
+func (w *Writer) checkFree() error {
+	if w.o.FS != nil { // another disk than that of dir
+		return nil
+	}
+	free, err := diskfs.Free(w.dir)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create plot %s: %w", w.plan.id, err)
+	}
+	if need := w.total + w.total*3/100; free < need {
+		return fmt.Errorf("create plot %s: %d bytes are free in %s, expected %d: %w",
+			w.plan.id, free, w.dir, need, syscall.ENOSPC)
+	}
+	return nil
 }
 
 // checkExisting returns an *ExistsError when the plot is there already.
