@@ -97,11 +97,12 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	}
 	status := http.StatusOK
 	if !done {
-		status, err = s.accept(ctx, p, arrival{place: c.share(s.uploads), take: func() error {
+		body := &upload{length: -1, max: s.opt.MaxModule}
+		status, err = s.accept(ctx, p, arrival{place: c.share(s.uploads), body: body, take: func() error {
 			if p.again {
 				return nil
 			}
-			return s.receiveObject(ctx, p)
+			return s.receiveObject(ctx, p, body)
 		}})
 	}
 	if err == nil || refusalOf(err).status == http.StatusUnprocessableEntity {
@@ -131,7 +132,7 @@ func (p *push) readComplete(text []byte) error {
 }
 
 // receiveObject takes a module from the object store. One that is not there any more may be pending already.
-func (s *Server) receiveObject(ctx context.Context, p *push) error {
+func (s *Server) receiveObject(ctx context.Context, p *push, body *upload) error {
 	object, err := s.opt.Objects.Open(ctx, objectName(p))
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.receivedBefore(ctx, p)
@@ -140,7 +141,8 @@ func (s *Server) receiveObject(ctx context.Context, p *push) error {
 		return unreadable(err)
 	}
 	defer object.Close()
-	return s.receive(ctx, p, &upload{body: objectReader{object}, length: -1, max: s.opt.MaxModule})
+	body.body = objectReader{object}
+	return s.receive(ctx, p, body)
 }
 
 // receivedBefore answers for an upload that is not there: its root may be pending, from a completion whose answer
