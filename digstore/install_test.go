@@ -28,9 +28,15 @@ func TestRemoteContract(t *testing.T) {
 	ctx := context.Background()
 	small := must(remotetest.NewWorld(ctx, nil))
 	sizes := func(name string, suite func(t *testing.T, w *remotetest.World)) {
-		t.Run(name, func(t *testing.T) { suite(t, small) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			suite(t, small)
+		})
 		if vectors.Long(t) {
-			t.Run(name+", large", func(t *testing.T) { suite(t, largeWorld()) })
+			t.Run(name+", large", func(t *testing.T) {
+				t.Parallel()
+				suite(t, largeWorld())
+			})
 		}
 	}
 	sizes("backend", func(t *testing.T, w *remotetest.World) {
@@ -42,15 +48,18 @@ func TestRemoteContract(t *testing.T) {
 		})
 	})
 	t.Run("backend, opened for each call", func(t *testing.T) {
+		t.Parallel()
 		remotetest.TestBackend(t, small, func(t *testing.T) server.Backend { return newFresh(t) })
 	})
 	t.Run("mirror, opened for each call", func(t *testing.T) {
+		t.Parallel()
 		remotetest.TestMirror(t, small, func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
 			f := newFresh(t)
 			return f.store(id), f
 		})
 	})
 	t.Run("local, opened for each call", func(t *testing.T) {
+		t.Parallel()
 		remotetest.TestLocal(t, small, func(t *testing.T, id auth.StoreID) remote.Local { return newFresh(t).store(id) })
 	})
 	sizes("mirror", func(t *testing.T, w *remotetest.World) {
