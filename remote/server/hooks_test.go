@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
@@ -388,6 +389,7 @@ func TestAccess(t *testing.T) {
 		must(t, resp, err).Body.Close()
 	}
 	size := int64(len(w.Modules[0]))
+	took := time.Duration(0)
 	id := "/stores/{id}"
 	for _, step := range []struct {
 		name string
@@ -419,9 +421,10 @@ func TestAccess(t *testing.T) {
 		step.do()
 		for _, want := range step.want {
 			got := <-lines
-			if got.Start.IsZero() || got.Duration <= 0 || !got.Address.IsLoopback() {
+			if got.Start.IsZero() || got.Duration < 0 || !got.Address.IsLoopback() {
 				t.Errorf("%s: %+v", step.name, got)
 			}
+			took += got.Duration // one alone is 0 where the clock is coarse
 			if strings.Contains(fmt.Sprintf("%+v", got), "sesame") {
 				t.Errorf("%s: a secret, or what a client made up, is in %+v", step.name, got)
 			}
@@ -439,6 +442,9 @@ func TestAccess(t *testing.T) {
 				t.Errorf("%s:\n%+v\nwant\n%+v", step.name, got, want)
 			}
 		}
+	}
+	if took == 0 {
+		t.Error("no request took any time")
 	}
 }
 
