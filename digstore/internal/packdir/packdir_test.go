@@ -183,6 +183,9 @@ func TestRemoveTakesTheName(t *testing.T) {
 	if err := p.Finish(); err != nil {
 		t.Fatal(err)
 	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
 	dir := packdir.New(disk, filepath.Dir(p.Path()), nil)
 	defer dir.Close()
 	has := func(want bool) {
