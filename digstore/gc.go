@@ -48,7 +48,8 @@ func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
 	defer l.Close()
-	c := &collection{s: s, o: o, h: h, report: &GCReport{}, repeated: map[merkle.Hash]bool{}}
+	c := &collection{s: s, o: o, h: h, report: &GCReport{}, live: map[merkle.Hash]bool{},
+		repeated: map[merkle.Hash]bool{}}
 	if err := s.intend(nil, s.nextSerial()); err != nil {
 		return nil, fmt.Errorf("gc: %w", err)
 	}
@@ -86,8 +87,8 @@ type collection struct {
 	h      *history.History
 	report *GCReport
 	kept   []module.Generation
-	live   []merkle.Hash // chunks, some of them more than once
-	dead   []string      // packs to be removed
+	live   map[merkle.Hash]bool // chunks
+	dead   []string             // packs to be removed
 
 	repeated map[merkle.Hash]bool // roots with several lines
 }
@@ -138,6 +139,9 @@ func (c *collection) choose() error {
 			return err
 		}
 		for _, ch := range kept.Recipe.Pool() {
+			if c.live[ch.ID] {
+				continue
+			}
 			there, err := c.s.packs.Has(ch.ID)
 			if err != nil {
 				return err
@@ -145,7 +149,7 @@ func (c *collection) choose() error {
 			if !there { // what would be dropped may be all that is whole
 				return corrupt(c.s.packs.Path(), "chunk %s of generation %d is missing", ch.ID, g.Number)
 			}
-			c.live = append(c.live, ch.ID)
+			c.live[ch.ID] = true
 		}
 	}
 	roots, err := c.s.pendingRoots()
@@ -158,7 +162,7 @@ func (c *collection) choose() error {
 			return err
 		}
 		for _, ch := range recipe.Pool() {
-			c.live = append(c.live, ch.ID)
+			c.live[ch.ID] = true
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,12 +34,9 @@ type Compaction struct {
 // chunk that lies in several packs one copy stays. progress, unless it is nil, is called with the
 // bytes of chunks that are copied and that are to be copied. The caller then removes the packs in
 // Dead, after it has called DropIndex.
-func (d *Dir) Compact(ctx context.Context, live []merkle.Hash,
+func (d *Dir) Compact(ctx context.Context, live map[merkle.Hash]bool,
 	progress func(done, total int64)) (c Compaction, err error) {
-	wanted := make(map[merkle.Hash]bool, len(live))
-	for _, id := range live {
-		wanted[id] = true
-	}
+	wanted := maps.Clone(live)
 	names, err := d.Names()
 	if err != nil {
 		return c, err
