@@ -249,25 +249,14 @@ func (s *Dir) Stat(ctx context.Context, ref Ref) (Descriptor, error) {
 // Stores implements Lister. A store directory without a head is passed over.
 func (s *Dir) Stores(ctx context.Context) iter.Seq2[auth.StoreID, error] {
 	return func(yield func(auth.StoreID, error) bool) {
-		list, err := s.fs.ReadDir(s.name("stores"))
-		if err != nil {
-			yield(auth.StoreID{}, fmt.Errorf("list stores: %w", err))
-			return
-		}
-		for _, e := range list { // sorted by name
-			id, err := auth.ParseStoreID(e.Name())
-			if err != nil || id.String() != e.Name() || !e.IsDir() {
-				continue
+		for id, err := range s.StoreDirs(ctx) {
+			if err == nil {
+				_, err := s.fs.Lstat(s.name("stores", id.String(), headName))
+				if errors.Is(err, fs.ErrNotExist) {
+					continue
+				}
 			}
-			if _, err := s.fs.Lstat(s.name("stores", e.Name(), headName)); errors.Is(err,
-				fs.ErrNotExist) {
-				continue
-			}
-			if err := ctx.Err(); err != nil {
-				yield(auth.StoreID{}, err)
-				return
-			}
-			if !yield(id, nil) {
+			if !yield(id, err) {
 				return
 			}
 		}
