@@ -104,9 +104,11 @@ func TestReads(t *testing.T) {
 	}
 }
 
-// Ranges of a capsule without compression take one read each, once it is open.
-func TestRangeReads(t *testing.T) {
-	content := make([]byte, 3<<20)
+// countedCapsule returns a capsule of size bytes in a plot without compression, its content, and
+// the file, which counts its reads.
+func countedCapsule(t *testing.T, size int) (*countingReader, *plot.Capsule, []byte) {
+	t.Helper()
+	content := make([]byte, size)
 	for i := range content {
 		content[i] = byte(i * i >> 7)
 	}
@@ -119,8 +121,14 @@ func TestRangeReads(t *testing.T) {
 	check(t, err)
 	c, err := r.Capsule(ds.manifest.Capsules[0], plot.Verified)
 	check(t, err)
+	return src, c, content
+}
+
+// Ranges of a capsule without compression take one read each, once it is open.
+func TestRangeReads(t *testing.T) {
+	src, c, _ := countedCapsule(t, 3<<20)
 	b := make([]byte, 64<<10)
-	_, err = c.ReadAt(b, 0)
+	_, err := c.ReadAt(b, 0)
 	check(t, err)
 	src.reset()
 	_, err = c.ReadAt(b, 1_500_000)
@@ -133,20 +141,8 @@ func TestRangeReads(t *testing.T) {
 
 // Small reads decode and check each block once.
 func TestSmallReads(t *testing.T) {
-	content := make([]byte, 3*(128<<10)+5000)
-	for i := range content {
-		content[i] = byte(i * i >> 7)
-	}
-	ds := newDatastore(t, 1, content)
-	o := fast()
-	o.Compression = plot.None
-	file := readFile(t, create(t, t.TempDir(), o, ds).Path)
-	src := &countingReader{src: bytes.NewReader(file)}
-	r, err := plot.NewReader(src, int64(len(file)), nil)
-	check(t, err)
-	c, err := r.Capsule(ds.manifest.Capsules[0], plot.Verified)
-	check(t, err)
-	_, err = c.ReadAt(make([]byte, 1), 0)
+	src, c, content := countedCapsule(t, 3*(128<<10)+5000)
+	_, err := c.ReadAt(make([]byte, 1), 0)
 	check(t, err)
 	src.reset()
 	got, err := io.ReadAll(iotest.OneByteReader(c))

@@ -39,12 +39,12 @@ type sourceTest struct {
 }
 
 // holds returns a source of whole generations.
-func (s *sourceTest) holds(t *testing.T, all ...generation) capsule.Source {
+func (s *sourceTest) holds(t *testing.T, all ...Generation) capsule.Source {
 	t.Helper()
 	var held []Holding
 	for _, g := range all {
 		h := Holding{Manifest: g.Manifest, Content: map[uint32][]byte{}}
-		for i, b := range g.content {
+		for i, b := range g.Content {
 			h.Content[uint32(i)] = b
 		}
 		held = append(held, h)
@@ -64,11 +64,11 @@ func (s *sourceTest) open(t *testing.T, held []Holding) capsule.Source {
 }
 
 func testSourceAbsent(t *testing.T, s *sourceTest) {
-	g, other := split(t, 1, 1000, tree(1)[:2500]), split(t, 2, 1000, tree(2)[:2500])
-	older := split(t, 1, 1000, tree(3)[:2500])
+	g, other := Split(t, 1, 1000, tree(1)[:2500]), Split(t, 2, 1000, tree(2)[:2500])
+	older := Split(t, 1, 1000, tree(3)[:2500])
 	src := s.holds(t, g)
 	has(t, src, g, true)
-	for _, missing := range []generation{other, older} {
+	for _, missing := range []Generation{other, older} {
 		lacks(t, src, missing)
 		if _, err := src.Open(t.Context(), missing.Capsules[0]); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("open: %v, want fs.ErrNotExist", err)
@@ -82,11 +82,11 @@ func testSourceAbsent(t *testing.T, s *sourceTest) {
 
 func testSourceRoundTrip(t *testing.T, s *sourceTest) {
 	small := tree(2)
-	all := []generation{
-		split(t, 1, 100_000, small), split(t, 2, 0, nil), split(t, 3, 4096, small[:4096*3]),
+	all := []Generation{
+		Split(t, 1, 100_000, small), Split(t, 2, 0, nil), Split(t, 3, 4096, small[:4096*3]),
 	}
 	for i, n := range []int{1, 4095, 4097, capsule.BlockSize, capsule.BlockSize + 1} {
-		all = append(all, split(t, byte(4+i), 0, small[:n]))
+		all = append(all, Split(t, byte(4+i), 0, small[:n]))
 	}
 	src := s.holds(t, all...)
 	for _, g := range all {
@@ -96,16 +96,16 @@ func testSourceRoundTrip(t *testing.T, s *sourceTest) {
 
 // Of a generation that is held in part, the capsules that are there are found.
 func testSourcePart(t *testing.T, s *sourceTest) {
-	g := split(t, 1, 1000, tree(4)[:3500])
+	g := Split(t, 1, 1000, tree(4)[:3500])
 	src := s.open(t, []Holding{{Manifest: g.Manifest,
-		Content: map[uint32][]byte{0: g.content[0], 2: g.content[2]}}})
+		Content: map[uint32][]byte{0: g.Content[0], 2: g.Content[2]}}})
 	for i, d := range g.Capsules {
 		got, err := src.Stat(t.Context(), g.Ref(uint32(i)))
 		if i%2 == 0 {
 			if err != nil || got != d {
 				t.Errorf("stat capsule %d: %+v, %v", i, got, err)
 			}
-			opens(t, src, d, g.content[i])
+			opens(t, src, d, g.Content[i])
 			continue
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -119,8 +119,8 @@ func testSourcePart(t *testing.T, s *sourceTest) {
 
 func testSourceShared(t *testing.T, s *sourceTest) {
 	one := tree(10)[:1000]
-	a := split(t, 1, 1000, slices.Concat(one, one, one))
-	b := split(t, 2, 1000, slices.Concat(tree(11)[:1000], one))
+	a := Split(t, 1, 1000, slices.Concat(one, one, one))
+	b := Split(t, 2, 1000, slices.Concat(tree(11)[:1000], one))
 	src := s.holds(t, a, b)
 	has(t, src, a, true)
 	has(t, src, b, true)
@@ -128,7 +128,7 @@ func testSourceShared(t *testing.T, s *sourceTest) {
 
 // A descriptor that is not that of the content never gives content that verifies.
 func testSourceMismatch(t *testing.T, s *sourceTest) {
-	g := split(t, 1, 300_000, tree(5)[:200_000])
+	g := Split(t, 1, 300_000, tree(5)[:200_000])
 	src := s.holds(t, g)
 	d := g.Capsules[0]
 	for name, d := range map[string]capsule.Descriptor{
@@ -149,11 +149,11 @@ func testSourceMismatch(t *testing.T, s *sourceTest) {
 	// Without a chunk root the hash decides.
 	withoutRoot := d
 	withoutRoot.ChunkRoot = merkle.Hash{}
-	opens(t, src, withoutRoot, g.content[0])
+	opens(t, src, withoutRoot, g.Content[0])
 }
 
 func testSourceCancelled(t *testing.T, s *sourceTest) {
-	g := split(t, 1, 1000, tree(13)[:1500])
+	g := Split(t, 1, 1000, tree(13)[:1500])
 	src := s.holds(t, g)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -169,7 +169,7 @@ func testSourceCancelled(t *testing.T, s *sourceTest) {
 
 // Many readers at once; run it under the race detector.
 func testSourceConcurrent(t *testing.T, s *sourceTest) {
-	g := split(t, 1, 50_000, tree(15)[:400_000])
+	g := Split(t, 1, 50_000, tree(15)[:400_000])
 	src := s.holds(t, g)
 	shared, err := src.Open(t.Context(), g.Capsules[0])
 	if err != nil {
@@ -193,7 +193,7 @@ func testSourceConcurrent(t *testing.T, s *sourceTest) {
 					return
 				}
 				b, err := io.ReadAll(capsule.VerifyReader(rc, d))
-				if err != nil || !bytes.Equal(b, g.content[i]) {
+				if err != nil || !bytes.Equal(b, g.Content[i]) {
 					t.Errorf("read capsule %d: %d bytes, %v", i, len(b), err)
 				}
 				rc.Close()
@@ -202,7 +202,7 @@ func testSourceConcurrent(t *testing.T, s *sourceTest) {
 				}
 				part := make([]byte, 1000)
 				if _, err := at.ReadAt(part, int64(i)*1000); err != nil ||
-					!bytes.Equal(part, g.content[0][i*1000:][:1000]) {
+					!bytes.Equal(part, g.Content[0][i*1000:][:1000]) {
 					t.Errorf("read at %d: %v", i*1000, err)
 				}
 			}
@@ -212,7 +212,7 @@ func testSourceConcurrent(t *testing.T, s *sourceTest) {
 }
 
 // has checks that a source holds all of g, under its root and, when it is the head, without one.
-func has(t *testing.T, s capsule.Source, g generation, head bool) {
+func has(t *testing.T, s capsule.Source, g Generation, head bool) {
 	t.Helper()
 	for i, want := range g.Capsules {
 		for _, root := range []merkle.Hash{g.Root, {}} {
@@ -224,7 +224,7 @@ func has(t *testing.T, s capsule.Source, g generation, head bool) {
 				t.Fatalf("stat %v: %+v, %v, want %+v", ref, got, err, want)
 			}
 		}
-		opens(t, s, want, g.content[i])
+		opens(t, s, want, g.Content[i])
 	}
 	past := capsule.Ref{Store: g.Store, Root: g.Root, Index: uint32(len(g.Capsules))}
 	if _, err := s.Stat(t.Context(), past); !errors.Is(err, fs.ErrNotExist) {
@@ -280,7 +280,7 @@ func opens(t *testing.T, s capsule.Source, d capsule.Descriptor, content []byte)
 }
 
 // lacks checks that what is named is absent.
-func lacks(t *testing.T, s capsule.Source, g generation) {
+func lacks(t *testing.T, s capsule.Source, g Generation) {
 	t.Helper()
 	for i := range g.Capsules {
 		if _, err := s.Stat(t.Context(), g.Ref(uint32(i))); !errors.Is(err, fs.ErrNotExist) {

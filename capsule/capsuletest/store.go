@@ -71,62 +71,29 @@ func (s *storeTest) again(t *testing.T) {
 	s.Store = s.instance.Open(t)
 }
 
-// generation is a manifest with the content of its capsules.
-type generation struct {
-	*capsule.Manifest
-	content [][]byte
-}
-
-func split(t *testing.T, store byte, size uint32, content []byte) generation {
-	t.Helper()
-	var g generation
-	m, err := capsule.Split(t.Context(), auth.StoreID{store}, bytes.NewReader(content),
-		&capsule.SplitOptions{Size: size},
-		func(_ capsule.Descriptor, r io.Reader) error {
-			b, err := io.ReadAll(r)
-			g.content = append(g.content, b)
-			return err
-		})
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.Manifest = m
-	m.Created = 1_700_000_000
-	return g
-}
-
-// tree is the content of a small tree of files, one after the other.
+// tree is the content of a small tree of files, at most 1 MiB.
 func tree(seed uint64) []byte {
-	files := corpus.Small(seed)
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	var b []byte
-	for _, name := range names {
-		b = append(b, files[name]...)
-	}
+	b := corpus.Small(seed).Concat()
 	return b[:min(len(b), 1<<20)]
 }
 
-func (s *storeTest) put(t *testing.T, g generation) {
+func (s *storeTest) put(t *testing.T, g Generation) {
 	t.Helper()
 	for i, d := range g.Capsules {
-		if err := s.Put(t.Context(), d, bytes.NewReader(g.content[i])); err != nil {
+		if err := s.Put(t.Context(), d, bytes.NewReader(g.Content[i])); err != nil {
 			t.Fatalf("put capsule %d of %d bytes: %v", i, d.Size, err)
 		}
 	}
 }
 
-func (s *storeTest) commit(t *testing.T, g generation) {
+func (s *storeTest) commit(t *testing.T, g Generation) {
 	t.Helper()
 	if err := s.Commit(t.Context(), g.Manifest); err != nil {
 		t.Fatalf("commit: %v", err)
 	}
 }
 
-func (s *storeTest) has(t *testing.T, g generation, head bool) {
+func (s *storeTest) has(t *testing.T, g Generation, head bool) {
 	t.Helper()
 	has(t, s.Store, g, head)
 }
@@ -136,7 +103,7 @@ func (s *storeTest) opens(t *testing.T, d capsule.Descriptor, content []byte) {
 	opens(t, s.Store, d, content)
 }
 
-func (s *storeTest) lacks(t *testing.T, g generation) {
+func (s *storeTest) lacks(t *testing.T, g Generation) {
 	t.Helper()
 	lacks(t, s.Store, g)
 }
@@ -160,7 +127,7 @@ func (s *storeTest) lists(t *testing.T, want ...auth.StoreID) {
 }
 
 func testAbsent(t *testing.T, s *storeTest) {
-	g := split(t, 1, 1000, tree(1)[:2500])
+	g := Split(t, 1, 1000, tree(1)[:2500])
 	for range 2 {
 		s.lacks(t, g)
 		s.lists(t)
@@ -177,10 +144,10 @@ func testAbsent(t *testing.T, s *storeTest) {
 
 func testRoundTrip(t *testing.T, s *storeTest) {
 	small := tree(2)
-	all := []generation{split(t, 1, 100_000, small), split(t, 2, 0, nil), split(t, 3, 4096,
+	all := []Generation{Split(t, 1, 100_000, small), Split(t, 2, 0, nil), Split(t, 3, 4096,
 		small[:4096*3])}
 	for i, n := range []int{1, 4095, 4097, capsule.BlockSize, capsule.BlockSize + 1} {
-		all = append(all, split(t, byte(4+i), 0, small[:n]))
+		all = append(all, Split(t, byte(4+i), 0, small[:n]))
 	}
 	for _, g := range all {
 		s.put(t, g)
@@ -199,12 +166,12 @@ func testRoundTrip(t *testing.T, s *storeTest) {
 
 // What was put but not committed can be opened, and cannot be found by its place.
 func testUnseen(t *testing.T, s *storeTest) {
-	g := split(t, 1, 1000, tree(3)[:2500])
+	g := Split(t, 1, 1000, tree(3)[:2500])
 	s.put(t, g)
 	s.lacks(t, g)
 	s.lists(t)
 	for i, d := range g.Capsules {
-		s.opens(t, d, g.content[i])
+		s.opens(t, d, g.Content[i])
 	}
 	s.commit(t, g)
 	s.again(t)
@@ -213,8 +180,8 @@ func testUnseen(t *testing.T, s *storeTest) {
 
 // Content that does not match is refused and leaves nothing.
 func testMismatch(t *testing.T, s *storeTest) {
-	g := split(t, 1, 300_000, tree(4)[:200_000])
-	d, content := g.Capsules[0], g.content[0]
+	g := Split(t, 1, 300_000, tree(4)[:200_000])
+	d, content := g.Capsules[0], g.Content[0]
 	flipped := slices.Clone(content)
 	flipped[len(flipped)-1] ^= 1
 	for _, c := range []struct {
@@ -263,9 +230,9 @@ func testMismatch(t *testing.T, s *storeTest) {
 
 // A reader that fails is the error of Put, and small reads are as good as large ones.
 func testBroken(t *testing.T, s *storeTest) {
-	g := split(t, 1, 0, tree(5)[:100_000])
+	g := Split(t, 1, 0, tree(5)[:100_000])
 	broken := errors.New("broken")
-	r := io.MultiReader(bytes.NewReader(g.content[0][:50_000]), iotest.ErrReader(broken))
+	r := io.MultiReader(bytes.NewReader(g.Content[0][:50_000]), iotest.ErrReader(broken))
 	if err := s.Put(t.Context(), g.Capsules[0], r); !errors.Is(err, broken) {
 		t.Errorf("put: %v, want the reader's error", err)
 	}
@@ -277,7 +244,7 @@ func testBroken(t *testing.T, s *storeTest) {
 		t.Errorf("put of an endless reader: %v, want ErrContentMismatch", err)
 	}
 	if err := s.Put(t.Context(), g.Capsules[0],
-		iotest.DataErrReader(iotest.HalfReader(bytes.NewReader(g.content[0])))); err != nil {
+		iotest.DataErrReader(iotest.HalfReader(bytes.NewReader(g.Content[0])))); err != nil {
 		t.Error(err)
 	}
 	s.commit(t, g)
@@ -297,12 +264,12 @@ func (e *endless) Read(p []byte) (int, error) {
 
 // A generation appears whole or not at all.
 func testCommitRefused(t *testing.T, s *storeTest) {
-	g := split(t, 1, 1000, tree(6)[:3500])
+	g := Split(t, 1, 1000, tree(6)[:3500])
 	for i, d := range g.Capsules {
 		if i == 2 {
 			continue
 		}
-		if err := s.Put(t.Context(), d, bytes.NewReader(g.content[i])); err != nil {
+		if err := s.Put(t.Context(), d, bytes.NewReader(g.Content[i])); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -328,7 +295,7 @@ func testCommitRefused(t *testing.T, s *storeTest) {
 	s.lists(t)
 	s.again(t)
 	s.lacks(t, g)
-	if err := s.Put(t.Context(), g.Capsules[2], bytes.NewReader(g.content[2])); err != nil {
+	if err := s.Put(t.Context(), g.Capsules[2], bytes.NewReader(g.Content[2])); err != nil {
 		t.Fatal(err)
 	}
 	s.put(t, g) // a store may forget what was not committed when it is opened again
@@ -338,9 +305,9 @@ func testCommitRefused(t *testing.T, s *storeTest) {
 }
 
 func testGenerations(t *testing.T, s *storeTest) {
-	a, b := split(t, 1, 1000, tree(7)[:3500]), split(t, 1, 1000, tree(8)[:1500])
-	other := split(t, 2, 1000, tree(9)[:500])
-	for _, g := range []generation{a, b, other} {
+	a, b := Split(t, 1, 1000, tree(7)[:3500]), Split(t, 1, 1000, tree(8)[:1500])
+	other := Split(t, 2, 1000, tree(9)[:500])
+	for _, g := range []Generation{a, b, other} {
 		s.put(t, g)
 	}
 	s.commit(t, a)
@@ -365,14 +332,14 @@ func testGenerations(t *testing.T, s *storeTest) {
 // Equal capsules, of one generation or of several, are found at all their places.
 func testSharedContent(t *testing.T, s *storeTest) {
 	one := tree(10)[:1000]
-	a := split(t, 1, 1000, slices.Concat(one, one, one))
-	b := split(t, 2, 1000, slices.Concat(tree(11)[:1000], one))
+	a := Split(t, 1, 1000, slices.Concat(one, one, one))
+	b := Split(t, 2, 1000, slices.Concat(tree(11)[:1000], one))
 	// under the hash, whatever the index
 	if err := s.Put(t.Context(), a.Capsules[2], bytes.NewReader(one)); err != nil {
 		t.Fatal(err)
 	}
 	s.commit(t, a)
-	if err := s.Put(t.Context(), b.Capsules[0], bytes.NewReader(b.content[0])); err != nil {
+	if err := s.Put(t.Context(), b.Capsules[0], bytes.NewReader(b.Content[0])); err != nil {
 		t.Fatal(err)
 	}
 	s.commit(t, b)
@@ -383,7 +350,7 @@ func testSharedContent(t *testing.T, s *storeTest) {
 
 // A generation that is committed again with a root statement has it.
 func testStatement(t *testing.T, s *storeTest) {
-	g := split(t, 1, 1000, tree(12)[:1500])
+	g := Split(t, 1, 1000, tree(12)[:1500])
 	s.put(t, g)
 	s.commit(t, g)
 	s.has(t, g, true)
@@ -406,15 +373,15 @@ func testStatement(t *testing.T, s *storeTest) {
 }
 
 func testCancelled(t *testing.T, s *storeTest) {
-	g := split(t, 1, 1000, tree(13)[:1500])
+	g := Split(t, 1, 1000, tree(13)[:1500])
 	s.put(t, g)
 	s.commit(t, g)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	d := g.Capsules[0]
-	other := split(t, 2, 1000, tree(14)[:500])
+	other := Split(t, 2, 1000, tree(14)[:500])
 	for name, err := range map[string]error{
-		"put":  s.Put(ctx, other.Capsules[0], bytes.NewReader(other.content[0])),
+		"put":  s.Put(ctx, other.Capsules[0], bytes.NewReader(other.Content[0])),
 		"stat": second(s.Stat(ctx, g.Ref(0))),
 		"open": second(s.Open(ctx, d)),
 	} {
@@ -433,16 +400,16 @@ func second[T any](_ T, err error) error { return err }
 func testConcurrent(t *testing.T, s *storeTest) {
 	content := tree(15)
 	shared := content[:10_000]
-	var all []generation
+	var all []Generation
 	for i := range 8 {
-		all = append(all, split(t, byte(i+1), 10_000, slices.Concat(shared,
+		all = append(all, Split(t, byte(i+1), 10_000, slices.Concat(shared,
 			content[20_000*i:20_000*(i+1)])))
 	}
 	var wg sync.WaitGroup
 	for _, g := range all {
 		wg.Go(func() {
 			for i, d := range g.Capsules {
-				if err := s.Put(t.Context(), d, bytes.NewReader(g.content[i])); err != nil {
+				if err := s.Put(t.Context(), d, bytes.NewReader(g.Content[i])); err != nil {
 					t.Errorf("put: %v", err)
 				}
 			}

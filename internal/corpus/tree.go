@@ -32,6 +32,16 @@ func (t Tree) Size() int64 {
 	return n
 }
 
+// Concat returns the contents of all files, one after the other, in the order of
+// Names.
+func (t Tree) Concat() []byte {
+	b := make([]byte, 0, t.Size())
+	for _, name := range t.Names() {
+		b = append(b, t[name]...)
+	}
+	return b
+}
+
 // epoch is the modification time of all files of a Tree.FS.
 var epoch = time.Unix(1_700_000_000, 0)
 

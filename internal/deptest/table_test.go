@@ -104,7 +104,7 @@ var table = []row{
 	{pkg: "node/policy/scorer", house: []string{"node/policy", "node/economy", "internal/strictjson"}, third: lru, http: true},
 	{pkg: "node/storage", house: []string{"capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(blst, onDisk, worker)},
 	{pkg: "node/index", house: []string{"node/storage", "plot", "capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(plots, onDisk)},
-	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
+	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "capsule/capsuletest", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 
 	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
 		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/bandwidth", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/diskfs", "internal/regular"},

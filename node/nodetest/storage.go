@@ -16,6 +16,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/capsule/capsuletest"
 	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/node/storage"
@@ -81,75 +82,23 @@ type model struct {
 	generations map[merkle.Hash]*storage.Generation
 }
 
-// generation is a manifest with the content of its capsules.
-type generation struct {
-	*capsule.Manifest
-	content [][]byte
-}
-
 func closeStorage(s storage.Storage) {
 	if c, ok := s.(io.Closer); ok {
 		c.Close()
 	}
 }
 
-// content is that of a small tree of files, one after the other.
-func content(seed uint64) []byte {
-	files := corpus.Small(seed)
-	var b []byte
-	for _, name := range files.Names() {
-		b = append(b, files[name]...)
-	}
-	return b
-}
-
-// split cuts content into capsules of size bytes.
-func split(t *testing.T, store byte, size uint32, content []byte) generation {
-	t.Helper()
-	var g generation
-	m, err := capsule.Split(t.Context(), auth.StoreID{store}, bytes.NewReader(content),
-		&capsule.SplitOptions{Size: size},
-		func(_ capsule.Descriptor, r io.Reader) error {
-			b, err := io.ReadAll(r)
-			g.content = append(g.content, b)
-			return err
-		})
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.Manifest = m
-	m.Created = 1_700_000_000
-	return g
-}
-
-// of makes a generation whose capsules have the given contents.
-func of(t *testing.T, store byte, contents ...[]byte) generation {
-	t.Helper()
-	m := &capsule.Manifest{Store: auth.StoreID{store}, Created: 1_700_000_000}
-	var leaves []merkle.Hash
-	for i, b := range contents {
-		d, err := capsule.Describe(uint32(i), bytes.NewReader(b))
-		if err != nil {
-			t.Fatal(err)
-		}
-		m.Capsules = append(m.Capsules, d)
-		leaves = append(leaves, d.Leaf())
-	}
-	m.Root = merkle.Root(leaves)
-	return generation{m, contents}
-}
-
-func (h *harness) put(g generation) {
+func (h *harness) put(g capsuletest.Generation) {
 	h.t.Helper()
 	for i, d := range g.Capsules {
-		if err := h.Put(h.t.Context(), d, bytes.NewReader(g.content[i])); err != nil {
+		if err := h.Put(h.t.Context(), d, bytes.NewReader(g.Content[i])); err != nil {
 			h.t.Fatalf("put capsule %d of %d bytes: %v", i, d.Size, err)
 		}
-		h.contents[d.Hash] = g.content[i]
+		h.contents[d.Hash] = g.Content[i]
 	}
 }
 
-func (h *harness) commit(g generation, meta string, head bool) {
+func (h *harness) commit(g capsuletest.Generation, meta string, head bool) {
 	h.t.Helper()
 	kept := &storage.Generation{Manifest: g.Manifest, Meta: []byte(meta), Head: head}
 	if err := h.Commit(h.t.Context(), kept); err != nil {
@@ -167,7 +116,7 @@ func (h *harness) commit(g generation, meta string, head bool) {
 }
 
 // add puts and commits.
-func (h *harness) add(g generation, meta string, head bool) {
+func (h *harness) add(g capsuletest.Generation, meta string, head bool) {
 	h.t.Helper()
 	h.put(g)
 	h.commit(g, meta, head)
@@ -414,7 +363,7 @@ func (h *harness) lacks(d capsule.Descriptor) {
 }
 
 func testAbsent(t *testing.T, h *harness) {
-	g := of(t, 1, []byte("a"))
+	g := capsuletest.Of(t, 1, []byte("a"))
 	h.check()
 	h.lacks(g.Capsules[0])
 	_, stat := h.Stat(t.Context(), g.Ref(0))
@@ -452,18 +401,18 @@ func testContents(t *testing.T, h *harness) {
 	for _, name := range files.Names() {
 		contents = append(contents, files[name])
 	}
-	h.add(of(t, 1, contents...), "files", true)
-	b := content(2)
+	h.add(capsuletest.Of(t, 1, contents...), "files", true)
+	b := corpus.Small(2).Concat()
 	for i, n := range []int{0, 1, 4095, 4096, 4097, capsule.BlockSize, capsule.BlockSize + 1} {
-		h.add(split(t, byte(2+i), 0, b[:n]), "", i%2 == 0)
+		h.add(capsuletest.Split(t, byte(2+i), 0, b[:n]), "", i%2 == 0)
 	}
-	h.add(split(t, 20, 300_000, b), "", true)
+	h.add(capsuletest.Split(t, 20, 300_000, b), "", true)
 	h.check()
 }
 
 func testRanges(t *testing.T, h *harness) {
-	b := content(3)[:300_000]
-	g := split(t, 1, 0, b)
+	b := corpus.Small(3).Concat()[:300_000]
+	g := capsuletest.Split(t, 1, 0, b)
 	h.add(g, "", true)
 	h.again()
 	size := int64(len(b))
@@ -492,7 +441,7 @@ func testRanges(t *testing.T, h *harness) {
 
 // What was put is opened at once, and is in no datastore before the commit.
 func testStaged(t *testing.T, h *harness) {
-	g := split(t, 1, 1000, content(4)[:2500])
+	g := capsuletest.Split(t, 1, 1000, corpus.Small(4).Concat()[:2500])
 	h.put(g)
 	h.matches(h.Storage, "the instance")
 	if u, err := h.Usage(t.Context()); err != nil || u.Staged != 3 || u.Bytes != 2500 {
@@ -505,8 +454,8 @@ func testStaged(t *testing.T, h *harness) {
 
 // Content that does not match is refused, and leaves what was there.
 func testWrongBytes(t *testing.T, h *harness) {
-	b := content(5)[:200_000]
-	g := split(t, 1, 0, b)
+	b := corpus.Small(5).Concat()[:200_000]
+	g := capsuletest.Split(t, 1, 0, b)
 	d := g.Capsules[0]
 	flipped := bytes.Clone(b)
 	flipped[len(b)-1] ^= 1
@@ -559,12 +508,12 @@ func reader(b []byte) func() io.Reader {
 
 // A generation appears whole or not at all.
 func testCommitRefused(t *testing.T, h *harness) {
-	g := split(t, 1, 1000, content(6)[:3500])
+	g := capsuletest.Split(t, 1, 1000, corpus.Small(6).Concat()[:3500])
 	for i, d := range g.Capsules {
 		if i == 2 {
 			continue
 		}
-		if err := h.Put(t.Context(), d, bytes.NewReader(g.content[i])); err != nil {
+		if err := h.Put(t.Context(), d, bytes.NewReader(g.Content[i])); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -602,8 +551,8 @@ func testCommitRefused(t *testing.T, h *harness) {
 
 // Older generations come late, heads go forward and back, and a removed head leaves none.
 func testHeads(t *testing.T, h *harness) {
-	a, b, c := of(t, 1, []byte("a"), []byte("x")), of(t, 1, []byte("b")), of(t, 1, []byte("c"))
-	other := of(t, 2, []byte("a"))
+	a, b, c := capsuletest.Of(t, 1, []byte("a"), []byte("x")), capsuletest.Of(t, 1, []byte("b")), capsuletest.Of(t, 1, []byte("c"))
+	other := capsuletest.Of(t, 2, []byte("a"))
 	h.add(a, "late", false)
 	h.check() // a store without a head
 	h.add(b, "", true)
@@ -627,7 +576,7 @@ func testHeads(t *testing.T, h *harness) {
 
 // Meta is kept as it is, and appears with its manifest.
 func testMeta(t *testing.T, h *harness) {
-	g := of(t, 1, []byte("a"))
+	g := capsuletest.Of(t, 1, []byte("a"))
 	key := auth.NewKey([auth.SeedSize]byte{1})
 	statement, err := capsule.SignRoot(t.Context(), g.Manifest, 7, key)
 	if err != nil {
@@ -666,8 +615,8 @@ func testMeta(t *testing.T, h *harness) {
 
 // A generation whose content was released is described as before; what is put again is back.
 func testPartialHoldings(t *testing.T, h *harness) {
-	g := split(t, 1, 1000, content(7)[:3500])
-	shared := of(t, 2, g.content[1], []byte("own"))
+	g := capsuletest.Split(t, 1, 1000, corpus.Small(7).Concat()[:3500])
+	shared := capsuletest.Of(t, 2, g.Content[1], []byte("own"))
 	h.add(g, "", true)
 	h.add(shared, "", true)
 	h.release(g.Capsules[1].Hash, g.Capsules[3].Hash, merkle.Hash{9})
@@ -675,10 +624,10 @@ func testPartialHoldings(t *testing.T, h *harness) {
 	h.check()
 	h.lacks(g.Capsules[3])
 	again := g.Capsules[1]
-	if err := h.Put(t.Context(), again, bytes.NewReader(g.content[1])); err != nil {
+	if err := h.Put(t.Context(), again, bytes.NewReader(g.Content[1])); err != nil {
 		t.Fatal(err)
 	}
-	h.contents[again.Hash] = g.content[1]
+	h.contents[again.Hash] = g.Content[1]
 	h.discard(again.Hash) // it is named, so it stays
 	h.check()
 	h.remove(g.Store, g.Root)
@@ -686,7 +635,7 @@ func testPartialHoldings(t *testing.T, h *harness) {
 }
 
 func testDiscard(t *testing.T, h *harness) {
-	g, staged := split(t, 1, 1000, content(8)[:2500]), of(t, 1, []byte("a"), []byte("b"))
+	g, staged := capsuletest.Split(t, 1, 1000, corpus.Small(8).Concat()[:2500]), capsuletest.Of(t, 1, []byte("a"), []byte("b"))
 	h.add(g, "", true)
 	h.put(staged)
 	h.discard(g.Capsules[0].Hash, staged.Capsules[0].Hash, merkle.Hash{1})
@@ -703,7 +652,7 @@ func testDiscard(t *testing.T, h *harness) {
 	h.discard(staged.Capsules[0].Hash, staged.Capsules[1].Hash)
 	h.check()
 	if l, ok := h.Storage.(storage.OrphanLister); ok {
-		left := of(t, 3, []byte("left"))
+		left := capsuletest.Of(t, 3, []byte("left"))
 		h.put(left)
 		n := 0
 		for o, err := range l.Orphans(t.Context()) {
@@ -723,15 +672,15 @@ func testDiscard(t *testing.T, h *harness) {
 // Content goes with the last generation that names it. What is staged stays.
 func testRemove(t *testing.T, h *harness) {
 	one := []byte("one")
-	a, b := of(t, 1, one, one, []byte("two")), of(t, 1, []byte("two"), []byte("three"))
-	c := of(t, 2, []byte("three"), []byte("four"))
-	for _, g := range []generation{a, b, c} {
+	a, b := capsuletest.Of(t, 1, one, one, []byte("two")), capsuletest.Of(t, 1, []byte("two"), []byte("three"))
+	c := capsuletest.Of(t, 2, []byte("three"), []byte("four"))
+	for _, g := range []capsuletest.Generation{a, b, c} {
 		h.add(g, "", true)
 	}
 	h.remove(a.Store, a.Root)
 	h.lacks(a.Capsules[0])
 	h.check()
-	staged := of(t, 3, []byte("two"))
+	staged := capsuletest.Of(t, 3, []byte("two"))
 	h.put(staged)
 	if err := h.Remove(t.Context(), b.Store, b.Root); err != nil {
 		t.Fatal(err)
@@ -739,7 +688,7 @@ func testRemove(t *testing.T, h *harness) {
 	delete(h.stores, b.Store)
 	h.commit(staged, "", true)
 	h.check()
-	for _, g := range []generation{a, b} {
+	for _, g := range []capsuletest.Generation{a, b} {
 		h.add(g, "", g.Root == a.Root)
 	}
 	h.remove(a.Store, merkle.Hash{})
@@ -753,14 +702,14 @@ func testRemove(t *testing.T, h *harness) {
 }
 
 func testCancelled(t *testing.T, h *harness) {
-	g := split(t, 1, 1000, content(9)[:1500])
+	g := capsuletest.Split(t, 1, 1000, corpus.Small(9).Concat()[:1500])
 	h.add(g, "", true)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	other := of(t, 2, []byte("other"))
+	other := capsuletest.Of(t, 2, []byte("other"))
 	again := &storage.Generation{Manifest: g.Manifest, Meta: []byte("new")}
 	for name, err := range map[string]error{
-		"put":        h.Put(ctx, other.Capsules[0], bytes.NewReader(other.content[0])),
+		"put":        h.Put(ctx, other.Capsules[0], bytes.NewReader(other.Content[0])),
 		"stat":       second(h.Stat(ctx, g.Ref(0))),
 		"open":       second(h.Open(ctx, g.Capsules[0], 0, -1)),
 		"commit":     h.Commit(ctx, again),
@@ -793,18 +742,18 @@ func firstError[T any](seq func(func(T, error) bool)) (err error) {
 
 // Writers, readers and removals at once; run it under the race detector.
 func testConcurrent(t *testing.T, h *harness) {
-	b := content(10)
+	b := corpus.Small(10).Concat()
 	shared := b[:10_000]
-	var all []generation
+	var all []capsuletest.Generation
 	for i := range 6 {
-		all = append(all, of(t, byte(i+1), shared, b[20_000*i:20_000*(i+1)]))
+		all = append(all, capsuletest.Of(t, byte(i+1), shared, b[20_000*i:20_000*(i+1)]))
 	}
 	var wg sync.WaitGroup
 	for i, g := range all {
 		wg.Go(func() {
 			for try := range 100 {
 				for i, d := range g.Capsules {
-					if err := h.Put(t.Context(), d, bytes.NewReader(g.content[i])); err != nil {
+					if err := h.Put(t.Context(), d, bytes.NewReader(g.Content[i])); err != nil {
 						t.Errorf("put: %v", err)
 					}
 				}
@@ -855,7 +804,7 @@ func testConcurrent(t *testing.T, h *harness) {
 		}
 		h.stores[g.Store] = &model{head: g.Root, generations: map[merkle.Hash]*storage.Generation{
 			g.Root: {Manifest: g.Manifest}}}
-		h.contents[g.Capsules[0].Hash], h.contents[g.Capsules[1].Hash] = g.content[0], g.content[1]
+		h.contents[g.Capsules[0].Hash], h.contents[g.Capsules[1].Hash] = g.Content[0], g.Content[1]
 	}
 	h.check()
 }
@@ -867,12 +816,12 @@ func testRandom(t *testing.T, h *harness) {
 	for i := range pool {
 		pool[i] = fmt.Appendf(nil, "content %d", i)
 	}
-	pick := func() generation {
+	pick := func() capsuletest.Generation {
 		var contents [][]byte
 		for range 1 + r.IntN(3) {
 			contents = append(contents, pool[r.IntN(len(pool))])
 		}
-		return of(t, byte(1+r.IntN(2)), contents...)
+		return capsuletest.Of(t, byte(1+r.IntN(2)), contents...)
 	}
 	for n := range 60 {
 		g := pick()

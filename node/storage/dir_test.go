@@ -164,13 +164,7 @@ func TestDirCrashes(t *testing.T) {
 	store, list, after := steps(t)
 	for i, step := range list {
 		for n := 1; ; n++ {
-			disk := diskfs.NewCrash("/d")
-			s := openOn(t, disk)
-			for _, earlier := range list[:i] {
-				if err := earlier(s); err != nil {
-					t.Fatal(err)
-				}
-			}
+			disk, s := diskAfter(t, list[:i])
 			disk.StopAfter(n)
 			err := step(s)
 			for seed := range seeds {
@@ -218,6 +212,19 @@ func collected(t *testing.T, s *storage.Dir) {
 	}
 }
 
+// diskAfter returns a disk with a storage after some steps.
+func diskAfter(t *testing.T, steps []func(storage.Storage) error) (*diskfs.Crash, *storage.Dir) {
+	t.Helper()
+	disk := diskfs.NewCrash("/d")
+	s := openOn(t, disk)
+	for _, step := range steps {
+		if err := step(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return disk, s
+}
+
 func openOn(t *testing.T, fsys diskfs.FS) *storage.Dir {
 	t.Helper()
 	return openDir(t, "/d/store", &storage.DirOptions{FS: fsys})
@@ -229,13 +236,7 @@ func TestDirNoSpace(t *testing.T) {
 	store, list, after := steps(t)
 	for i, step := range list {
 		for n := 1; ; n++ {
-			disk := diskfs.NewCrash("/d")
-			s := openOn(t, disk)
-			for _, earlier := range list[:i] {
-				if err := earlier(s); err != nil {
-					t.Fatal(err)
-				}
-			}
+			disk, s := diskAfter(t, list[:i])
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
