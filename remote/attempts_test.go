@@ -25,13 +25,12 @@ func TestAttemptsInTurn(t *testing.T) {
 			if !c.held {
 				to = remotetest.NewMemory(s.id, nil)
 			}
-			asked := 0
+			var asked atomic.Int32
 			l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
 				if tail != "/module" {
 					return false
 				}
-				asked++
-				if asked%2 == 1 {
+				if asked.Add(1)%2 == 1 {
 					http.Error(w, "busy", http.StatusServiceUnavailable)
 					return true
 				}
@@ -46,8 +45,8 @@ func TestAttemptsInTurn(t *testing.T) {
 				panic(http.ErrAbortHandler)
 			}
 			_, err := remote.Pull(t.Context(), to, s.client(l, nil), remote.Trust{FirstUse: true})
-			if err == nil || asked != 4 {
-				t.Errorf("%d requests, want 4; %v", asked, err)
+			if n := asked.Load(); err == nil || n != 4 {
+				t.Errorf("%d requests, want 4; %v", n, err)
 			}
 		})
 	}
