@@ -11,8 +11,9 @@ import (
 	"github.com/dig-network/digstore/internal/secretfile"
 )
 
-// checkDirs returns an *AccessError where other users may replace files in a directory on the way from .dig to dir, both
-// included, unless the options name the workspace safe. What is missing is not checked.
+// checkDirs returns an *AccessError where other users may replace files in a directory on the way
+// from .dig to dir, both included, unless the options name the workspace safe. What is missing is
+// not checked.
 func (w *Workspace) checkDirs(dir string) error {
 	if w.isSafe() {
 		return nil
@@ -46,8 +47,9 @@ func (w *Workspace) readSecret(name string) ([]byte, error) {
 	return diskfs.ReadFile(w.fs, name, maxConfig)
 }
 
-// checkSecret returns an *AccessError for a file that another user than root can read or owns, or whose directory
-// checkDirs refuses. Who owns it does not matter where the options name the workspace safe.
+// checkSecret returns an *AccessError for a file that another user than root can read or owns, or
+// whose directory checkDirs refuses. Who owns it does not matter where the options name the
+// workspace safe.
 func (w *Workspace) checkSecret(name string) error {
 	info, err := w.fs.Stat(name)
 	if err != nil {
@@ -86,5 +88,7 @@ func (w *Workspace) isSafe() bool {
 		return false
 	}
 	here := realPath(w.dir)
-	return slices.ContainsFunc(w.safe, func(dir string) bool { return dir == "*" || realPath(dir) == here })
+	return slices.ContainsFunc(w.safe, func(dir string) bool {
+		return dir == "*" || realPath(dir) == here
+	})
 }

@@ -52,7 +52,8 @@ func TestAccess(t *testing.T) {
 			site := filepath.Join(dir, "site")
 			check(t, corpus.Small(1).Write(site))
 			w := must(digstore.Init(dir, nil))
-			s := must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "s", ContentRoot: "site", Private: true}))
+			s := must(w.Create(digstore.StoreID{},
+				&digstore.StoreOptions{Name: "s", ContentRoot: "site", Private: true}))
 			if strings.HasSuffix(c.path, "writer_key.bin") {
 				check(t, s.AdoptKey(ctx, must(s.Signer())))
 			}

@@ -17,10 +17,11 @@ type AdoptReport struct {
 	Signed   int // generations whose missing signature was made
 }
 
-// Adopt makes a history proven that another program, or an earlier version, has written. Every generation that is held is
-// verified deep first, and the ones that are not held are taken to be so on purpose; the head must be held. Signatures of
-// own generations that are missing are made, where the key is here. What is proven already and not as it was written
-// is ErrCorrupt, and nothing is changed then. progress is called as with Verify, for one generation after the other.
+// Adopt makes a history proven that another program, or an earlier version, has written. Every
+// generation that is held is verified deep first, and the ones that are not held are taken to be so
+// on purpose; the head must be held. Signatures of own generations that are missing are made, where
+// the key is here. What is proven already and not as it was written is ErrCorrupt, and nothing is
+// changed then. progress is called as with Verify, for one generation after the other.
 func (s *Store) Adopt(ctx context.Context, progress func(done, total int64)) (*AdoptReport, error) {
 	l, err := s.lock(ctx)
 	if err != nil {
@@ -53,7 +54,8 @@ func (s *Store) adopt(ctx context.Context, progress func(done, total int64)) (*A
 			return nil, err
 		}
 		if !there && i == len(list)-1 {
-			return nil, corrupt(s.log.Path(), "generation %d, the head, with root %s: it is not held", line.Number, line.Root)
+			return nil, corrupt(s.log.Path(), "generation %d, the head, with root %s: it is not held",
+				line.Number, line.Root)
 		}
 		if !there || latest[line.Root] != i {
 			gone = gone.With(uint64(i), uint64(i)+1)
@@ -74,9 +76,10 @@ func (s *Store) adopt(ctx context.Context, progress func(done, total int64)) (*A
 	return rep, s.log.Adopt(list, gone)
 }
 
-// verifyToAdopt verifies a generation that is held, and makes its signature where that is missing and the key is here.
-// signed says that there is one then.
-func (s *Store) verifyToAdopt(ctx context.Context, line module.Generation, progress func(done, total int64)) (signed, made bool, err error) {
+// verifyToAdopt verifies a generation that is held, and makes its signature where that is missing
+// and the key is here. signed says that there is one then.
+func (s *Store) verifyToAdopt(ctx context.Context, line module.Generation,
+	progress func(done, total int64)) (signed, made bool, err error) {
 	g, err := s.open(line)
 	if err != nil {
 		return false, false, err
@@ -102,8 +105,9 @@ func (s *Store) verifyToAdopt(ctx context.Context, line module.Generation, progr
 	return err == nil, err == nil, err
 }
 
-// Proven reports whether the lines of the history have proofs. Those of a store that the reference or an earlier version
-// has made have none until Adopt makes them. A store without a generation is proven.
+// Proven reports whether the lines of the history have proofs. Those of a store that the reference
+// or an earlier version has made have none until Adopt makes them. A store without a generation is
+// proven.
 func (s *Store) Proven(context.Context) (bool, error) {
 	h, err := s.log.Current()
 	if err != nil {

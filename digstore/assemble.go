@@ -13,8 +13,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Recipe returns the recipe of a generation that is held; fs.ErrNotExist when it is not, or lies in the form of the
-// reference. It must not be changed.
+// Recipe returns the recipe of a generation that is held; fs.ErrNotExist when it is not, or lies in
+// the form of the reference. It must not be changed.
 func (s *Store) Recipe(_ context.Context, root merkle.Hash) (*module.Recipe, error) {
 	h, err := s.log.Current()
 	if err != nil {
@@ -32,10 +32,11 @@ func (s *Store) Recipe(_ context.Context, root merkle.Hash) (*module.Recipe, err
 	return kept.Recipe, nil
 }
 
-// MissingChunks returns the places in r.Pool() of the chunks that are not here, ascending, each chunk once. What an
-// Assemble of the same root has brought before it broke off is here. A length that is not that of the chunk is
-// module.ErrVerify. A gc of another process may remove chunks until Assemble has begun: Assemble is fs.ErrNotExist then,
-// and MissingChunks names what to bring in the next attempt.
+// MissingChunks returns the places in r.Pool() of the chunks that are not here, ascending, each
+// chunk once. What an Assemble of the same root has brought before it broke off is here. A length
+// that is not that of the chunk is module.ErrVerify. A gc of another process may remove chunks
+// until Assemble has begun: Assemble is fs.ErrNotExist then, and MissingChunks names what to bring
+// in the next attempt.
 func (s *Store) MissingChunks(ctx context.Context, r *module.Recipe) ([]int, error) {
 	if err := s.sweepNow(ctx); err != nil {
 		return nil, fmt.Errorf("look for chunks: %w", err)
@@ -64,15 +65,16 @@ func (s *Store) MissingChunks(ctx context.Context, r *module.Recipe) ([]int, err
 	return lacking, nil
 }
 
-// Assemble is Install for a generation that comes as recipe and chunks. fetch is called once and calls put for every
-// chunk that MissingChunks names, in any order; i is its place in r.Pool(). put may be called by several goroutines, keeps
-// no reference to sealed, and refuses bytes that are not the chunk's, with module.ErrVerify. A chunk that is neither
-// put nor held is fs.ErrNotExist.
+// Assemble is Install for a generation that comes as recipe and chunks. fetch is called once and
+// calls put for every chunk that MissingChunks names, in any order; i is its place in r.Pool(). put
+// may be called by several goroutines, keeps no reference to sealed, and refuses bytes that are not
+// the chunk's, with module.ErrVerify. A chunk that is neither put nor held is fs.ErrNotExist.
 //
-// base is zero, or a generation that is held and was verified: the module that check is given need not read what it
-// has in common with that, nor what put has just hashed, and reads everything else. Errors and the lock are as with
-// Install; what came before fetch failed is kept.
-func (s *Store) Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r *module.Recipe, base merkle.Hash,
+// base is zero, or a generation that is held and was verified: the module that check is given need
+// not read what it has in common with that, nor what put has just hashed, and reads everything
+// else. Errors and the lock are as with Install; what came before fetch failed is kept.
+func (s *Store) Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot,
+	r *module.Recipe, base merkle.Hash,
 	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
 	root, held, err := s.expect(ctx, lines, &head)
 	if err == nil && held {
@@ -106,7 +108,8 @@ func (s *Store) Assemble(ctx context.Context, lines []module.Generation, head au
 }
 
 // Recipe is Store.Recipe, for pending generations too.
-func (w *Workspace) Recipe(ctx context.Context, id auth.StoreID, root merkle.Hash) (*module.Recipe, error) {
+func (w *Workspace) Recipe(ctx context.Context, id auth.StoreID,
+	root merkle.Hash) (*module.Recipe, error) {
 	s, err := w.store(id)
 	if err != nil {
 		return nil, err
@@ -128,11 +131,12 @@ func (w *Workspace) Recipe(ctx context.Context, id auth.StoreID, root merkle.Has
 	return r, nil
 }
 
-// ReceiveRecipe is Receive for a generation that comes as recipe and chunks; fetch, put and check are as with
-// Store.Assemble. base is zero, or a generation that is here, confirmed or pending, else fs.ErrNotExist; what only a
-// pending one has need not be put. The root itself, pending, may be its own base: then it becomes the head, and
-// there is nothing to put.
-func (w *Workspace) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r *module.Recipe, base merkle.Hash,
+// ReceiveRecipe is Receive for a generation that comes as recipe and chunks; fetch, put and check
+// are as with Store.Assemble. base is zero, or a generation that is here, confirmed or pending,
+// else fs.ErrNotExist; what only a pending one has need not be put. The root itself, pending, may
+// be its own base: then it becomes the head, and there is nothing to put.
+func (w *Workspace) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
+	pending bool, r *module.Recipe, base merkle.Hash,
 	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
 	id := module.ID{Store: head.Store, Root: head.Root}
 	s, err := w.store(head.Store)
@@ -151,7 +155,8 @@ func (w *Workspace) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, par
 }
 
 // foundRecipe receives the first generation of a store.
-func (w *Workspace) foundRecipe(ctx context.Context, id module.ID, head auth.SignedRoot, parent merkle.Hash, pending bool, r *module.Recipe, base merkle.Hash,
+func (w *Workspace) foundRecipe(ctx context.Context, id module.ID, head auth.SignedRoot,
+	parent merkle.Hash, pending bool, r *module.Recipe, base merkle.Hash,
 	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
 	if !base.IsZero() {
 		return fmt.Errorf("base %s: %w", base, fs.ErrNotExist)
@@ -172,7 +177,8 @@ func (w *Workspace) foundRecipe(ctx context.Context, id module.ID, head auth.Sig
 }
 
 // receiveRecipe receives a generation of a store that is here.
-func (s *Store) receiveRecipe(ctx context.Context, id module.ID, head auth.SignedRoot, parent merkle.Hash, pending bool, r *module.Recipe, base merkle.Hash,
+func (s *Store) receiveRecipe(ctx context.Context, id module.ID, head auth.SignedRoot,
+	parent merkle.Hash, pending bool, r *module.Recipe, base merkle.Hash,
 	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
 	if err := s.sweepNow(ctx); err != nil {
 		return err
@@ -183,7 +189,8 @@ func (s *Store) receiveRecipe(ctx context.Context, id module.ID, head auth.Signe
 		if p.Base, err = s.w.Recipe(ctx, s.set.id, base); err != nil {
 			return err
 		}
-		if p.More, err = packdir.OpenAlone(s.w.fs, s.pendingName(base, packdir.Ext), s.packs); err != nil {
+		if p.More, err = packdir.OpenAlone(s.w.fs, s.pendingName(base, packdir.Ext),
+			s.packs); err != nil {
 			return err
 		}
 		defer p.More.Close()
@@ -207,7 +214,8 @@ func (s *Store) receiveRecipe(ctx context.Context, id module.ID, head auth.Signe
 }
 
 // advance makes a pending generation the head because its recipe came again.
-func (s *Store) advance(ctx context.Context, p *incoming.Parts, id module.ID, head auth.SignedRoot, parent merkle.Hash,
+func (s *Store) advance(ctx context.Context, p *incoming.Parts, id module.ID, head auth.SignedRoot,
+	parent merkle.Hash,
 	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
 	if err := sameRecipe(p.Recipe, p.Base); err != nil {
 		return err
@@ -237,7 +245,8 @@ func sameRecipe(a, b *module.Recipe) error {
 		return err
 	}
 	if string(x) != string(y) {
-		return fmt.Errorf("the recipe is another one than that of the pending generation: %w", module.ErrVerify)
+		return fmt.Errorf("the recipe is another one than that of the pending generation: %w",
+			module.ErrVerify)
 	}
 	return nil
 }

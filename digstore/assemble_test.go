@@ -17,7 +17,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// takenApart is a module as a stranger sends it: its recipe, which nothing is known about, and its chunks.
+// takenApart is a module as a stranger sends it: its recipe, which nothing is known about, and its
+// chunks.
 func takenApart(body []byte) (*module.Recipe, map[merkle.Hash][]byte) {
 	chunks := map[merkle.Hash][]byte{}
 	r := must(module.Decompose(ctx, bytes.NewReader(body), func(c module.Chunk, sealed []byte) error {
@@ -28,7 +29,8 @@ func takenApart(body []byte) (*module.Recipe, map[merkle.Hash][]byte) {
 }
 
 // putting gives Assemble the chunks at those places.
-func putting(r *module.Recipe, chunks map[merkle.Hash][]byte, places []int) func(put func(int, []byte) error) error {
+func putting(r *module.Recipe, chunks map[merkle.Hash][]byte,
+	places []int) func(put func(int, []byte) error) error {
 	return func(put func(int, []byte) error) error {
 		for _, i := range places {
 			if err := put(i, chunks[r.Pool()[i].ID]); err != nil {
@@ -60,9 +62,10 @@ func TestAssemble(t *testing.T) {
 			t.Errorf("generation %d lacks %d chunks of %d", i, len(lacking), want)
 		}
 		var read int64
-		err := to.Assemble(ctx, []module.Generation{g}, must(from.SignedRoot(ctx, g.Root)), r, base, putting(r, chunks, lacking), func(m *module.Module) error {
-			return m.VerifyProgress(ctx, func(done, _ int64) { read = done })
-		})
+		err := to.Assemble(ctx, []module.Generation{g}, must(from.SignedRoot(ctx, g.Root)), r, base,
+			putting(r, chunks, lacking), func(m *module.Module) error {
+				return m.VerifyProgress(ctx, func(done, _ int64) { read = done })
+			})
 		check(t, err)
 		if read == 0 {
 			t.Error("nothing was verified")
@@ -84,7 +87,8 @@ func TestAssemble(t *testing.T) {
 	}
 }
 
-// TestAssembleBroken: what came before a transfer broke off need not come again, and the history shows nothing of it.
+// TestAssembleBroken: what came before a transfer broke off need not come again, and the history
+// shows nothing of it.
 func TestAssembleBroken(t *testing.T) {
 	from, gens, _ := history(t, 2)
 	body := moduleOf(t, from, gens[1].Root)
@@ -99,10 +103,11 @@ func TestAssembleBroken(t *testing.T) {
 		if len(lacking) == 0 {
 			break
 		}
-		err := to.Assemble(ctx, gens, signed(t, from), r, merkle.Hash{}, func(put func(int, []byte) error) error {
-			check(t, putting(r, chunks, lacking[:min(2, len(lacking))])(put))
-			return broken
-		}, deep)
+		err := to.Assemble(ctx, gens, signed(t, from), r, merkle.Hash{},
+			func(put func(int, []byte) error) error {
+				check(t, putting(r, chunks, lacking[:min(2, len(lacking))])(put))
+				return broken
+			}, deep)
 		if !errors.Is(err, broken) || round > len(all) {
 			t.Fatalf("round %d: %v", round, err)
 		}
@@ -116,7 +121,8 @@ func TestAssembleBroken(t *testing.T) {
 	}
 	check(t, to.Assemble(ctx, gens, signed(t, from), r, merkle.Hash{}, putting(r, chunks, all), deep))
 	verifyAll(t, to)
-	if err := to.Assemble(ctx, gens, signed(t, from), r, merkle.Hash{}, nil, deep); !errors.Is(err, fs.ErrExist) {
+	if err := to.Assemble(ctx, gens, signed(t, from), r, merkle.Hash{}, nil,
+		deep); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("again: %v", err)
 	}
 }
@@ -156,7 +162,8 @@ func TestAssembleRefuses(t *testing.T) {
 			if lines := must(to.Generations(ctx)); len(lines) > 0 {
 				t.Errorf("history %v after a refusal", lines)
 			}
-			check(t, to.Assemble(ctx, gens[:2], signedAs(t, from, gens[1].Root), r, merkle.Hash{}, putting(r, chunks, must(to.MissingChunks(ctx, r))), deep))
+			check(t, to.Assemble(ctx, gens[:2], signedAs(t, from, gens[1].Root), r, merkle.Hash{},
+				putting(r, chunks, must(to.MissingChunks(ctx, r))), deep))
 			verifyAll(t, to)
 		})
 	}
@@ -171,7 +178,8 @@ func signedAs(t *testing.T, s *digstore.Store, root merkle.Hash) auth.SignedRoot
 	return r
 }
 
-// TestAssembleReads: what a verified base has is not read again; without one, what is held is, and damage is found.
+// TestAssembleReads: what a verified base has is not read again; without one, what is held is, and
+// damage is found.
 func TestAssembleReads(t *testing.T) {
 	from, gens, _ := history(t, 2)
 	r, chunks := takenApart(moduleOf(t, from, gens[1].Root))
@@ -182,7 +190,8 @@ func TestAssembleReads(t *testing.T) {
 		disk := diskfs.NewCrash(home)
 		w := must(digstore.Init(home, options(disk)))
 		to := must(w.Create(from.ID(), &digstore.StoreOptions{Name: "copy"}))
-		check(t, to.Install(ctx, gens[:1], auth.SignedRoot{}, bytes.NewReader(moduleOf(t, from, gens[0].Root)), deep))
+		check(t, to.Install(ctx, gens[:1], auth.SignedRoot{},
+			bytes.NewReader(moduleOf(t, from, gens[0].Root)), deep))
 		packs := filepath.Join(home, ".dig/stores/copy/packs")
 		list := must(disk.ReadDir(packs))
 		if len(list) != 1 {
@@ -194,11 +203,13 @@ func TestAssembleReads(t *testing.T) {
 			must(f.WriteAt([]byte("damage"), off))
 		}
 		check(t, f.Close())
-		err := to.Assemble(ctx, gens[1:], auth.SignedRoot{}, r, c.base, putting(r, chunks, must(to.MissingChunks(ctx, r))), deep)
+		err := to.Assemble(ctx, gens[1:], auth.SignedRoot{}, r, c.base,
+			putting(r, chunks, must(to.MissingChunks(ctx, r))), deep)
 		if !errors.Is(err, c.want) {
 			t.Errorf("on base %s: %v, want %v", c.base, err, c.want)
 		}
-		if _, err := to.Verify(ctx, gens[0].Root, &digstore.VerifyOptions{Deep: true}); !errors.Is(err, module.ErrVerify) {
+		if _, err := to.Verify(ctx, gens[0].Root,
+			&digstore.VerifyOptions{Deep: true}); !errors.Is(err, module.ErrVerify) {
 			t.Errorf("a deep verification did not read: %v", err)
 		}
 		check(t, w.Close())
@@ -209,9 +220,11 @@ func TestReceiveRecipe(t *testing.T) {
 	from, gens, states := history(t, 4)
 	w := emptyWorkspace(t)
 	id := from.ID()
-	send := func(i int, parent merkle.Hash, pending bool, base merkle.Hash, places func(*module.Recipe) []int) error {
+	send := func(i int, parent merkle.Hash, pending bool, base merkle.Hash,
+		places func(*module.Recipe) []int) error {
 		r, chunks := takenApart(moduleOf(t, from, gens[i].Root))
-		return w.ReceiveRecipe(ctx, signedAs(t, from, gens[i].Root), parent, pending, r, base, putting(r, chunks, places(r)), deep)
+		return w.ReceiveRecipe(ctx, signedAs(t, from, gens[i].Root), parent, pending, r, base,
+			putting(r, chunks, places(r)), deep)
 	}
 	fresh := func(base merkle.Hash) func(*module.Recipe) []int { // what the base does not have
 		return func(r *module.Recipe) []int {
@@ -232,7 +245,8 @@ func TestReceiveRecipe(t *testing.T) {
 	if _, err := w.Recipe(ctx, id, gens[0].Root); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("recipe of an unknown store: %v", err)
 	}
-	if err := send(0, merkle.Hash{}, false, gens[0].Root, everything); !errors.Is(err, fs.ErrNotExist) {
+	if err := send(0, merkle.Hash{}, false, gens[0].Root,
+		everything); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a base in an unknown store: %v", err)
 	}
 	if err := send(0, merkle.Hash{}, false, merkle.Hash{}, none); !errors.Is(err, fs.ErrNotExist) {
@@ -245,7 +259,8 @@ func TestReceiveRecipe(t *testing.T) {
 	if err := send(1, gens[0].Root, false, gens[3].Root, everything); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a base that is not held: %v", err)
 	}
-	if err := send(1, gens[2].Root, false, gens[0].Root, fresh(gens[0].Root)); !errors.Is(err, module.ErrNotHead) {
+	if err := send(1, gens[2].Root, false, gens[0].Root,
+		fresh(gens[0].Root)); !errors.Is(err, module.ErrNotHead) {
 		t.Errorf("behind another head: %v", err)
 	}
 	check(t, send(1, gens[0].Root, true, gens[0].Root, fresh(gens[0].Root)))
@@ -282,10 +297,13 @@ func TestAdvanceAnother(t *testing.T) {
 	w := emptyWorkspace(t)
 	r0, chunks := takenApart(moduleOf(t, from, gens[0].Root))
 	head := signedAs(t, from, gens[0].Root)
-	check(t, w.ReceiveRecipe(ctx, head, merkle.Hash{}, true, r0, merkle.Hash{}, putting(r0, chunks, everything(r0)), deep))
+	check(t, w.ReceiveRecipe(ctx, head, merkle.Hash{}, true, r0, merkle.Hash{},
+		putting(r0, chunks, everything(r0)), deep))
 	g := must(from.At(gens[0].Root))
-	again := must(module.Compose(from.ID(), g.PublicKey(), slices.Collect(r0.Entries()), &module.Options{Padding: module.None()}))
-	err := w.ReceiveRecipe(ctx, head, merkle.Hash{}, false, again, gens[0].Root, func(func(int, []byte) error) error { return nil }, deep)
+	again := must(module.Compose(from.ID(), g.PublicKey(), slices.Collect(r0.Entries()),
+		&module.Options{Padding: module.None()}))
+	err := w.ReceiveRecipe(ctx, head, merkle.Hash{}, false, again, gens[0].Root,
+		func(func(int, []byte) error) error { return nil }, deep)
 	if !errors.Is(err, module.ErrVerify) {
 		t.Errorf("another module of the same root: %v", err)
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/dig-network/digstore/digstore"
 )
 
-// benchSite is 1,000 files of 1 to 40 KiB in nested folders: a tenth of what internal/tools/mkdata makes.
+// benchSite is 1,000 files of 1 to 40 KiB in nested folders: a tenth of what internal/tools/mkdata
+// makes.
 func benchSite(b *testing.B) (files, int64) {
 	content, size := files{}, int64(0)
 	for i := range 1000 {
@@ -46,7 +47,8 @@ func BenchmarkCommit(b *testing.B) {
 			b.StopTimer()
 			for range 10 {
 				n++
-				write(b, root, files{fmt.Sprintf("d%d/e%d/%d.txt", n%7, n%31, n%1000): noise(uint64(n+5000), 9000)})
+				write(b, root,
+					files{fmt.Sprintf("d%d/e%d/%d.txt", n%7, n%31, n%1000): noise(uint64(n+5000), 9000)})
 			}
 			b.StartTimer()
 			_, err := s.Commit(ctx, nil, nil)
@@ -99,13 +101,15 @@ func BenchmarkCheckout(b *testing.B) {
 	}
 }
 
-// BenchmarkAssemble pulls a generation in which 10 of 1,000 files have changed: as recipe and chunks, and whole.
+// BenchmarkAssemble pulls a generation in which 10 of 1,000 files have changed: as recipe and
+// chunks, and whole.
 func BenchmarkAssemble(b *testing.B) {
 	content, _ := benchSite(b)
 	s, root := site(b, content, nil)
 	must(s.Commit(ctx, nil, nil))
 	for n := range 10 {
-		write(b, root, files{fmt.Sprintf("d%d/e%d/%d.txt", n%7, n%31, n%1000): noise(uint64(n+5000), 9000)})
+		write(b, root,
+			files{fmt.Sprintf("d%d/e%d/%d.txt", n%7, n%31, n%1000): noise(uint64(n+5000), 9000)})
 	}
 	must(s.Commit(ctx, nil, nil))
 	gens := must(s.Generations(ctx))
@@ -125,7 +129,8 @@ func BenchmarkAssemble(b *testing.B) {
 			to := fresh()
 			b.StartTimer()
 			lacking := must(to.MissingChunks(ctx, recipe))
-			check(b, to.Assemble(ctx, gens[1:], auth.SignedRoot{}, recipe, gens[0].Root, putting(recipe, chunks, lacking), deep))
+			check(b, to.Assemble(ctx, gens[1:], auth.SignedRoot{}, recipe, gens[0].Root,
+				putting(recipe, chunks, lacking), deep))
 		}
 	})
 	b.Run("whole", func(b *testing.B) {

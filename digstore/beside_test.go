@@ -50,12 +50,15 @@ func numbered(tree corpus.Tree, n int) corpus.Tree {
 	return tree
 }
 
-func newShared(t testing.TB, from *digstore.Store, gens []module.Generation, trees []corpus.Tree) *shared {
+func newShared(t testing.TB, from *digstore.Store, gens []module.Generation,
+	trees []corpus.Tree) *shared {
 	t.Helper()
-	s := &shared{dir: t.TempDir(), from: from, gens: gens, trees: trees, roots: map[merkle.Hash]corpus.Tree{}}
+	s := &shared{dir: t.TempDir(), from: from, gens: gens, trees: trees,
+		roots: map[merkle.Hash]corpus.Tree{}}
 	w := must(digstore.Init(s.dir, nil))
 	defer w.Close()
-	must(w.Create(from.ID(), &digstore.StoreOptions{Name: "site", Key: must(from.Signer()), ContentRoot: "content"}))
+	must(w.Create(from.ID(),
+		&digstore.StoreOptions{Name: "site", Key: must(from.Signer()), ContentRoot: "content"}))
 	for range sharedAtFirst {
 		check(t, s.receive(w))
 	}
@@ -169,7 +172,8 @@ func (s *shared) receiveRecipe(w *digstore.Workspace) error {
 				places = append(places, i)
 			}
 		}
-		return w.ReceiveRecipe(ctx, signed, head, false, recipe, head, putting(recipe, chunks, places), deep)
+		return w.ReceiveRecipe(ctx, signed, head, false, recipe, head,
+			putting(recipe, chunks, places), deep)
 	})
 	if err == nil {
 		s.acknowledged(g.Root, tree)
@@ -205,8 +209,10 @@ func (s *shared) pull(w *digstore.Workspace) error {
 			return err
 		}
 		g.Number = at.Number + 1
-		err = here.Assemble(ctx, []module.Generation{g}, signed, recipe, head, putting(recipe, chunks, lacking), deep)
-		if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, digstore.ErrCorrupt) { // a gc came between the two calls
+		err = here.Assemble(ctx, []module.Generation{g}, signed, recipe, head,
+			putting(recipe, chunks, lacking), deep)
+		if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, digstore.ErrCorrupt) {
+			// a gc came between the two calls
 			err = fmt.Errorf("%w: %w", module.ErrNotHead, err)
 		}
 		return err
@@ -255,7 +261,8 @@ func (s *shared) names(w *digstore.Workspace) error {
 			return err
 		}
 		if _, unnamed, err := g.Names(); unnamed > 0 || err != nil {
-			return fmt.Errorf("%d resources of generation %d have no name: %w", unnamed, g.Info().Number, err)
+			return fmt.Errorf("%d resources of generation %d have no name: %w", unnamed,
+				g.Info().Number, err)
 		}
 		return here.CheckNames()
 	})
@@ -355,7 +362,8 @@ func (s *shared) checkout(w *digstore.Workspace) error {
 		dir := filepath.Join(s.dir, fmt.Sprint("out", s.count))
 		s.count++
 		s.mu.Unlock()
-		_, err = g.WithNames(tree.Names()).Checkout(ctx, dir, &digstore.CheckoutOptions{Partial: tree == nil})
+		_, err = g.WithNames(tree.Names()).Checkout(ctx, dir,
+			&digstore.CheckoutOptions{Partial: tree == nil})
 		if now, herr := here.Latest(); herr == nil && now.ID() != g.ID() {
 			continue
 		}
@@ -369,7 +377,8 @@ func (s *shared) checkout(w *digstore.Workspace) error {
 	}
 }
 
-// want opens the store anew and checks that all that was acknowledged is in its history, and what is held is whole.
+// want opens the store anew and checks that all that was acknowledged is in its history, and what
+// is held is whole.
 func (s *shared) want(t testing.TB) {
 	t.Helper()
 	w := must(digstore.Open(s.dir, nil))
@@ -386,7 +395,8 @@ func (s *shared) want(t testing.TB) {
 	}
 	check(t, s.verify(w))
 	check(t, s.cat(w))
-	if _, err := here.Verify(ctx, lines[len(lines)-1].Root, &digstore.VerifyOptions{Deep: true}); err != nil {
+	if _, err := here.Verify(ctx, lines[len(lines)-1].Root,
+		&digstore.VerifyOptions{Deep: true}); err != nil {
 		t.Errorf("head: %v", err)
 	}
 }
@@ -409,7 +419,8 @@ var operations = []operation{
 	{"serve", (*shared).serve},
 }
 
-// pairs says which pairs of operations a run takes: all that gc is one of, and in a long run a part of the others.
+// pairs says which pairs of operations a run takes: all that gc is one of, and in a long run a part
+// of the others.
 func pairs(t *testing.T) func(a, b string) bool {
 	part, parts := vectors.Part(t)
 	long, others := vectors.Long(t), 0
@@ -422,8 +433,8 @@ func pairs(t *testing.T) func(a, b string) bool {
 	}
 }
 
-// TestAfterAnother: whatever another process did to a store, what one that was there before does next is right, and
-// so is what both leave.
+// TestAfterAnother: whatever another process did to a store, what one that was there before does
+// next is right, and so is what both leave.
 func TestAfterAnother(t *testing.T) {
 	from, gens, trees := source(t, sharedAtFirst+4)
 	taken := pairs(t)
@@ -479,7 +490,8 @@ func TestBesideAnother(t *testing.T) {
 	}
 }
 
-// TestGCDuringTransfer: chunks that a transfer counts on outlive a gc of another process, whatever way it comes.
+// TestGCDuringTransfer: chunks that a transfer counts on outlive a gc of another process, whatever
+// way it comes.
 func TestGCDuringTransfer(t *testing.T) {
 	trees := edited(t, corpus.Small(4), "new content in every large file")
 	trees = append(trees, edited(t, trees[0], "one byte")[1]) // needs what only generation 0 has
@@ -518,11 +530,14 @@ func TestGCDuringTransfer(t *testing.T) {
 			w := must(digstore.Init(dir, nil))
 			defer w.Close()
 			for i := range 2 {
-				check(t, w.Receive(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), false, bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep))
+				check(t, w.Receive(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), false,
+					bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep))
 			}
 			other := must(digstore.Open(dir, nil))
 			defer other.Close()
-			gc := func() *digstore.GCReport { return must(must(other.Store("")).GC(ctx, &digstore.GCOptions{Keep: 1})) }
+			gc := func() *digstore.GCReport {
+				return must(must(other.Store("")).GC(ctx, &digstore.GCOptions{Keep: 1}))
+			}
 			check(t, way.send(w, func() {
 				if r := gc(); len(r.Dropped) != 1 || r.Transfers != 1 || r.Freed != 0 {
 					t.Errorf("gc during the transfer: %+v", r)

@@ -24,15 +24,18 @@ import (
 
 // CheckoutOptions are settings of a checkout. nil and the zero value mean the defaults.
 type CheckoutOptions struct {
-	// Partial writes what can be written: the resources whose names are known when others are not, without those
-	// whose names cannot be files, which CheckoutReport.Unsafe lists. Without it the error is an *UnnamedError or
-	// an *UnsafeNamesError, and nothing is written.
+	// Partial writes what can be written: the resources whose names are known when others are not,
+	// without those whose names cannot be files, which CheckoutReport.Unsafe lists. Without it the
+	// error is an *UnnamedError or an *UnsafeNamesError, and nothing is written.
 	Partial bool
-	// Overwrite replaces files that are there. Without it one such file is fs.ErrExist, before anything is written.
+	// Overwrite replaces files that are there. Without it one such file is fs.ErrExist, before
+	// anything is written.
 	Overwrite bool
-	// FS is where the files are written. Default: the disk, where no link below the folder is followed.
+	// FS is where the files are written. Default: the disk, where no link below the folder is
+	// followed.
 	FS diskfs.FS
-	// Progress is called with bytes of content written and to be written, from one goroutine at a time.
+	// Progress is called with bytes of content written and to be written, from one goroutine at a
+	// time.
 	Progress func(done, total int64)
 }
 
@@ -44,17 +47,18 @@ type CheckoutReport struct {
 	Bytes   int64
 }
 
-// Checkout writes the generation's resources as files below dir, which is made when it is missing. Where names are
-// missing it is an *UnnamedError and nothing is written, unless Partial is set. A resource key that would leave
-// dir, or cannot be a file, is a *KeyNameError, and nothing is written. Symbolic links in dir that lead out of it
-// are not followed.
+// Checkout writes the generation's resources as files below dir, which is made when it is missing.
+// Where names are missing it is an *UnnamedError and nothing is written, unless Partial is set. A
+// resource key that would leave dir, or cannot be a file, is a *KeyNameError, and nothing is
+// written. Symbolic links in dir that lead out of it are not followed.
 //
-// A directory that is missing appears all at once, when everything is written. Into one that is there the files move
-// when all of them are written beside each other in a folder of their own, .dig-checkout- and 32 hex digits, and what
-// stands in their way was found before: nothing is ever half of a file, and no name but those of the resources is
-// touched. What a checkout that was killed has left is removed by the next one. Nothing is synced: a checkout can be
-// made again.
-func (g *Generation) Checkout(ctx context.Context, dir string, o *CheckoutOptions) (*CheckoutReport, error) {
+// A directory that is missing appears all at once, when everything is written. Into one that is
+// there the files move when all of them are written beside each other in a folder of their own,
+// .dig-checkout- and 32 hex digits, and what stands in their way was found before: nothing is ever
+// half of a file, and no name but those of the resources is touched. What a checkout that was
+// killed has left is removed by the next one. Nothing is synced: a checkout can be made again.
+func (g *Generation) Checkout(ctx context.Context, dir string,
+	o *CheckoutOptions) (*CheckoutReport, error) {
 	if o == nil {
 		o = &CheckoutOptions{}
 	}
@@ -72,7 +76,8 @@ func (g *Generation) Checkout(ctx context.Context, dir string, o *CheckoutOption
 		return nil, fmt.Errorf("check out %s: %w", g.info.Root, &UnsafeNamesError{refused})
 	}
 	names = without(names, refused)
-	c := &checkout{g: g, o: o, fs: o.FS, report: &CheckoutReport{Files: len(names), Unnamed: unnamed, Unsafe: refused}}
+	c := &checkout{g: g, o: o, fs: o.FS,
+		report: &CheckoutReport{Files: len(names), Unnamed: unnamed, Unsafe: refused}}
 	if err := c.plan(names); err != nil {
 		return nil, fmt.Errorf("check out %s: %w", g.info.Root, err)
 	}
@@ -164,8 +169,9 @@ func (c *checkout) whole(ctx context.Context, dir string) error {
 	return c.fs.Rename(work.out, dir)
 }
 
-// into brings the files into a folder that is there. Nothing in it changes before all of them lie in a folder for the
-// work, checked, and the places where they go were found free, or may be overwritten.
+// into brings the files into a folder that is there. Nothing in it changes before all of them lie
+// in a folder for the work, checked, and the places where they go were found free, or may be
+// overwritten.
 func (c *checkout) into(ctx context.Context, dir string) error {
 	c.at = c.confined(dir)
 	sweepWork(c.at, dir)
@@ -183,7 +189,8 @@ func (c *checkout) into(ctx context.Context, dir string) error {
 	return c.move(ctx, work.out, dir)
 }
 
-// move moves what was written from out into dir: whole folders where dir has none of that name, else file by file.
+// move moves what was written from out into dir: whole folders where dir has none of that name,
+// else file by file.
 func (c *checkout) move(ctx context.Context, out, dir string) error {
 	place := func(name string) (from, to string) {
 		return filepath.Join(out, filepath.FromSlash(name)), filepath.Join(dir, filepath.FromSlash(name))
@@ -225,8 +232,8 @@ func (c *checkout) confined(dir string) diskfs.FS {
 	return diskfs.Beneath(dir)
 }
 
-// conflicts looks for what is in the way in dir: for folders all that is no folder, for files folders, and files unless
-// they may be overwritten.
+// conflicts looks for what is in the way in dir: for folders all that is no folder, for files
+// folders, and files unless they may be overwritten.
 func (c *checkout) conflicts(dir string) error {
 	c.missing = map[string]bool{}
 	for _, d := range c.dirs {
@@ -271,7 +278,8 @@ func (c *checkout) fill(ctx context.Context, out string) error {
 		return err
 	}
 	for _, d := range c.dirs {
-		if err := fsys.Mkdir(filepath.Join(out, filepath.FromSlash(d)), 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := fsys.Mkdir(filepath.Join(out, filepath.FromSlash(d)), 0o777); err != nil &&
+			!errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
@@ -306,7 +314,8 @@ func (c *checkout) fill(ctx context.Context, out string) error {
 	return g.Wait()
 }
 
-// foldedNames refuses names that out's file system takes for one, of which there could be only one file.
+// foldedNames refuses names that out's file system takes for one, of which there could be only one
+// file.
 func (c *checkout) foldedNames(fsys diskfs.FS, out string) error {
 	folds, err := foldsCase(fsys, out)
 	if err != nil || !folds {
@@ -322,7 +331,8 @@ func (c *checkout) foldedNames(fsys diskfs.FS, out string) error {
 		key := foldCase(f.name)
 		other, taken := spelled[key]
 		if taken {
-			refused = append(refused, KeyNameError{f.name, fmt.Sprintf("this file system takes it for %.200q", other)})
+			refused = append(refused,
+				KeyNameError{f.name, fmt.Sprintf("this file system takes it for %.200q", other)})
 			c.total -= f.res.Size()
 			return true
 		}
@@ -334,7 +344,9 @@ func (c *checkout) foldedNames(fsys diskfs.FS, out string) error {
 	}
 	c.report.Files -= len(refused)
 	c.report.Unsafe = append(c.report.Unsafe, refused...)
-	slices.SortFunc(c.report.Unsafe, func(a, b KeyNameError) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(c.report.Unsafe, func(a, b KeyNameError) int {
+		return strings.Compare(a.Key, b.Key)
+	})
 	return nil
 }
 

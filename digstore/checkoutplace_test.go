@@ -25,16 +25,19 @@ func madeOf(t testing.TB, tree corpus.Tree) *digstore.Generation {
 	return must(s.Commit(context.Background(), nil, nil)).Generation
 }
 
-// A checkout into a folder in use leaves every file that is not the generation's as it is, whatever its name, and gives
-// names that are alike in 200 bytes their own content.
+// A checkout into a folder in use leaves every file that is not the generation's as it is, whatever
+// its name, and gives names that are alike in 200 bytes their own content.
 func TestCheckoutBesideFilesOfTheUser(t *testing.T) {
 	long := strings.Repeat("n", 240)
-	content := corpus.Tree{long + "1": []byte("one"), long + "2": []byte("two"), "NAME": []byte("three"), "sub/x": []byte("four")}
+	content := corpus.Tree{long + "1": []byte("one"), long + "2": []byte("two"),
+		"NAME": []byte("three"), "sub/x": []byte("four")}
 	maps.Copy(content, corpus.Small(2))
 	g := madeOf(t, content)
 	work := ".dig-checkout-" + strings.Repeat("0", 32)
-	mine := corpus.Tree{".NAME.dig-tmp": []byte("mine"), "." + long[:200] + ".dig-tmp": []byte("mine"), "sub/.x.dig-tmp": []byte("mine"),
-		work + "/lock": []byte("mine"), work + "/notes": []byte("mine"), ".dig-checkout-mine/out/x": []byte("mine")}
+	mine := corpus.Tree{".NAME.dig-tmp": []byte("mine"), "." + long[:200] + ".dig-tmp": []byte("mine"),
+		"sub/.x.dig-tmp": []byte("mine"),
+		work + "/lock":   []byte("mine"), work +
+			"/notes": []byte("mine"), ".dig-checkout-mine/out/x": []byte("mine")}
 	for _, overwrite := range []bool{false, true} {
 		dir := t.TempDir()
 		check(t, mine.Write(dir))
@@ -50,7 +53,8 @@ func TestCheckoutBesideFilesOfTheUser(t *testing.T) {
 
 // What is in the way is found before anything in the folder changes.
 func TestCheckoutConflictsComeFirst(t *testing.T) {
-	content := corpus.Tree{"a": []byte("1"), "sub/b": []byte("2"), "z": []byte("3"), "deep/er/c": []byte("4")}
+	content := corpus.Tree{"a": []byte("1"), "sub/b": []byte("2"), "z": []byte("3"),
+		"deep/er/c": []byte("4")}
 	g := madeOf(t, content)
 	for name, c := range map[string]struct {
 		there     corpus.Tree
@@ -101,10 +105,12 @@ func diskTree(t testing.TB, disk diskfs.FS, dir string) (tree corpus.Tree, work 
 	return tree, work
 }
 
-// A checkout that is killed, or whose disk fails, at any operation leaves no file that is half of itself, touches no file
-// of the user, and the next checkout completes it and removes what was left.
+// A checkout that is killed, or whose disk fails, at any operation leaves no file that is half of
+// itself, touches no file of the user, and the next checkout completes it and removes what was
+// left.
 func TestCheckoutSweep(t *testing.T) {
-	content := corpus.Tree{"a": []byte("1"), "sub/b": []byte(noise(1, 300_000)), "sub/c": nil, "d": []byte(noise(2, 150_000)), "e/f/g": []byte("2")}
+	content := corpus.Tree{"a": []byte("1"), "sub/b": []byte(noise(1, 300_000)), "sub/c": nil,
+		"d": []byte(noise(2, 150_000)), "e/f/g": []byte("2")}
 	step := 1
 	if vectors.Long(t) {
 		content = corpus.Small(3)
@@ -153,7 +159,8 @@ func TestCheckoutSweep(t *testing.T) {
 					}
 					got, _ := diskTree(t, disk, "/top/out")
 					for name, text := range got {
-						if way != "power cut" && string(text) != string(content[name]) && string(text) != string(target.there[name]) {
+						if way != "power cut" && string(text) != string(content[name]) &&
+							string(text) != string(target.there[name]) {
 							t.Fatalf("operation %d: %s holds %d other bytes", n, name, len(text))
 						}
 					}
@@ -162,7 +169,8 @@ func TestCheckoutSweep(t *testing.T) {
 							t.Fatalf("operation %d: %s of %d bytes is gone", n, name, len(text))
 						}
 					}
-					_, err = g.Checkout(context.Background(), "/top/out", &digstore.CheckoutOptions{FS: disk, Overwrite: true})
+					_, err = g.Checkout(context.Background(), "/top/out",
+						&digstore.CheckoutOptions{FS: disk, Overwrite: true})
 					check(t, err)
 					want := maps.Clone(target.there)
 					if want == nil {
@@ -187,7 +195,8 @@ var errBroken = errors.New("the disk is broken")
 
 // On a disk that takes README and Readme for one, one of them is refused, or left out and listed.
 func TestCheckoutWhereCaseIsFolded(t *testing.T) {
-	content := corpus.Tree{"README": []byte("1"), "Readme": []byte("2"), "sub/a": []byte("3"), "SUB": []byte("4"), "ſ": []byte("5"), "S": []byte("6")}
+	content := corpus.Tree{"README": []byte("1"), "Readme": []byte("2"), "sub/a": []byte("3"),
+		"SUB": []byte("4"), "ſ": []byte("5"), "S": []byte("6")}
 	g := madeOf(t, content)
 	disk := diskfs.NewCrashWith("/top", &diskfs.CrashOptions{FoldCase: true})
 	_, err := g.Checkout(context.Background(), "/top/out", &digstore.CheckoutOptions{FS: disk})
@@ -198,7 +207,8 @@ func TestCheckoutWhereCaseIsFolded(t *testing.T) {
 	if got, work := diskTree(t, disk, "/top"); len(got)+len(work) > 0 {
 		t.Errorf("it left %v, %v", got.Names(), work)
 	}
-	r, err := g.Checkout(context.Background(), "/top/out", &digstore.CheckoutOptions{FS: disk, Partial: true})
+	r, err := g.Checkout(context.Background(), "/top/out",
+		&digstore.CheckoutOptions{FS: disk, Partial: true})
 	check(t, err)
 	got, _ := diskTree(t, disk, "/top/out")
 	want := corpus.Tree{"README": []byte("1"), "sub/a": []byte("3"), "S": []byte("6")}

@@ -9,10 +9,11 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// A checkout writes its files in a folder for the work, .dig-checkout- and 32 random hex digits, which holds two
-// things: out, where the files are, and lock, which is locked as long as the checkout is at work. A folder of such a
-// name that holds nothing else and whose lock is free was left by a checkout that was killed, and the next checkout
-// beside it removes it. No resource can have such a name: see checkKeyName.
+// A checkout writes its files in a folder for the work, .dig-checkout- and 32 random hex digits,
+// which holds two things: out, where the files are, and lock, which is locked as long as the
+// checkout is at work. A folder of such a name that holds nothing else and whose lock is free was
+// left by a checkout that was killed, and the next checkout beside it removes it. No resource can
+// have such a name: see checkKeyName.
 
 // checkoutWork is the folder for the work of one checkout.
 type checkoutWork struct {
@@ -44,8 +45,8 @@ func makeWork(fsys diskfs.FS, dir string, random io.Reader) (*checkoutWork, erro
 	return w, nil
 }
 
-// remove removes the folder with what is left in it. Where that fails the lock's file stays, by which the next checkout
-// knows the folder.
+// remove removes the folder with what is left in it. Where that fails the lock's file stays, by
+// which the next checkout knows the folder.
 func (w *checkoutWork) remove() {
 	err := diskfs.RemoveAll(w.fs, w.out)
 	if w.lock != nil {
@@ -58,7 +59,8 @@ func (w *checkoutWork) remove() {
 	_ = w.fs.Remove(w.dir)
 }
 
-// sweepWork removes the folders below dir that checkouts have left. It does what it can: what it cannot remove stays.
+// sweepWork removes the folders below dir that checkouts have left. It does what it can: what it
+// cannot remove stays.
 func sweepWork(fsys diskfs.FS, dir string) {
 	list, err := fsys.ReadDir(dir)
 	if err != nil {

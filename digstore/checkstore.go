@@ -9,8 +9,9 @@ import (
 	"github.com/dig-network/digstore/auth"
 )
 
-// CheckStore reads the tombstones of a store, the footer and the index of each of its packs, and looks for the chunks
-// of its head in them. It hashes no chunk. What is damaged is ErrCorrupt, an unknown store fs.ErrNotExist.
+// CheckStore reads the tombstones of a store, the footer and the index of each of its packs, and
+// looks for the chunks of its head in them. It hashes no chunk. What is damaged is ErrCorrupt, an
+// unknown store fs.ErrNotExist.
 func (w *Workspace) CheckStore(ctx context.Context, id auth.StoreID) error {
 	s, err := w.store(id)
 	if err != nil {

@@ -32,7 +32,9 @@ func (l lateInfo) ModTime() time.Time { return l.FileInfo.ModTime().Add(-l.by) }
 // TestCommitClocks: when the times of files cannot be relied on, files are read again.
 func TestCommitClocks(t *testing.T) {
 	ctx := context.Background()
-	at := func(d time.Duration) func() time.Time { return func() time.Time { return time.Now().Add(d) } }
+	at := func(d time.Duration) func() time.Time {
+		return func() time.Time { return time.Now().Add(d) }
+	}
 	for _, c := range []struct {
 		name          string
 		first, second digstore.Options

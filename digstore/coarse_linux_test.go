@@ -36,16 +36,20 @@ func coarse(t *testing.T) string {
 	return dir
 }
 
-// TestCommitCoarseTimes: an edit in the second of the commit, of the same size and with the same times, is seen.
+// TestCommitCoarseTimes: an edit in the second of the commit, of the same size and with the same
+// times, is seen.
 func TestCommitCoarseTimes(t *testing.T) {
 	t.Run("all on the coarse disk", func(t *testing.T) {
 		dir := coarse(t)
 		editsAreSeen(t, dir, filepath.Join(dir, "site"))
 	})
-	t.Run("only the content", func(t *testing.T) { editsAreSeen(t, t.TempDir(), filepath.Join(coarse(t), "site")) })
+	t.Run("only the content", func(t *testing.T) {
+		editsAreSeen(t, t.TempDir(), filepath.Join(coarse(t), "site"))
+	})
 }
 
-// editsAreSeen edits files of the content root again and again, right after each commit of the workspace in dir.
+// editsAreSeen edits files of the content root again and again, right after each commit of the
+// workspace in dir.
 func editsAreSeen(t *testing.T, dir, root string) {
 	ctx := context.Background()
 	want := among(corpus.Small(1), files{"a": "0", "large": noise(1, 1<<20), "still": "1"})

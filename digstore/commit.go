@@ -24,7 +24,8 @@ import (
 // commitPack is the pack of a commit that is being made.
 const commitPack = "commit.tmp"
 
-// GenerationResource is the resource that a commit with Again adds: the number of the generation in decimal.
+// GenerationResource is the resource that a commit with Again adds: the number of the generation in
+// decimal.
 const GenerationResource = ".well-known/dig/generation"
 
 // CommitOptions are settings of one commit. nil and the zero value mean the defaults.
@@ -35,11 +36,11 @@ type CommitOptions struct {
 	Again bool
 	// Rehash reads every file, whatever the stat index says.
 	Rehash bool
-	// SkipUnsafe leaves out what cannot become files when the generation is checked out, and CommitReport.Unsafe
-	// lists it. Without it, such a name is an *UnsafeNamesError.
+	// SkipUnsafe leaves out what cannot become files when the generation is checked out, and
+	// CommitReport.Unsafe lists it. Without it, such a name is an *UnsafeNamesError.
 	SkipUnsafe bool
-	// Module says how the module is made: Padding, Template and the like. Its Metadata, PublicManifest and Salt are
-	// set by the commit.
+	// Module says how the module is made: Padding, Template and the like. Its Metadata, PublicManifest
+	// and Salt are set by the commit.
 	Module *module.Options
 	// Progress is called with bytes of content done and to be done, from one goroutine.
 	Progress func(done, total int64)
@@ -54,26 +55,31 @@ type CommitReport struct {
 	Files       int    // resources in the generation
 	Changed     int    // resources that were read; the others were taken over by the stat index
 	Bytes       int64  // plaintext of all resources
-	// Listed says that the generation carries the names of its resources, for everybody to see; see Store.Listed.
+	// Listed says that the generation carries the names of its resources, for everybody to see; see
+	// Store.Listed.
 	Listed bool
-	// Skipped are files of the content root that were listed and were removed, or replaced by something that is no
-	// regular file, before they were read. The generation lacks them. Folders end in a slash. Sorted.
+	// Skipped are files of the content root that were listed and were removed, or replaced by
+	// something that is no regular file, before they were read. The generation lacks them. Folders end
+	// in a slash. Sorted.
 	Skipped []string
 	// Unsafe is what SkipUnsafe has left out, sorted by key.
 	Unsafe []KeyNameError
-	// Unread are .gitignore and .digignore files that are links, pipes or the like. As in git they do not count.
+	// Unread are .gitignore and .digignore files that are links, pipes or the like. As in git they do
+	// not count.
 	Unread []string
 }
 
-// Commit makes a generation of what is staged or, when nothing is and the store has one, of its content root. signer is
-// the publisher; nil means the key that the store keeps (Signer).
+// Commit makes a generation of what is staged or, when nothing is and the store has one, of its
+// content root. signer is the publisher; nil means the key that the store keeps (Signer).
 //
-// Content that is the head's is ErrUnchanged, an earlier generation's a *RecurringRootError; content over the cap
-// is a *TooLargeError; nothing to commit is ErrNothingStaged; a resource that Checkout cannot write as a file is an
-// *UnsafeNamesError. Each file is taken as it was at one moment: one that
-// does not hold still long enough to be read is a *ChangingError. Until Commit returns without an error the store is what
-// it was, but that a failure of the disk in the very last step may leave the generation there.
-func (s *Store) Commit(ctx context.Context, signer auth.Signer, o *CommitOptions) (*CommitReport, error) {
+// Content that is the head's is ErrUnchanged, an earlier generation's a *RecurringRootError;
+// content over the cap is a *TooLargeError; nothing to commit is ErrNothingStaged; a resource that
+// Checkout cannot write as a file is an *UnsafeNamesError. Each file is taken as it was at one
+// moment: one that does not hold still long enough to be read is a *ChangingError. Until Commit
+// returns without an error the store is what it was, but that a failure of the disk in the very
+// last step may leave the generation there.
+func (s *Store) Commit(ctx context.Context, signer auth.Signer,
+	o *CommitOptions) (*CommitReport, error) {
 	if o == nil {
 		o = &CommitOptions{}
 	}
@@ -100,7 +106,8 @@ func (s *Store) Commit(ctx context.Context, signer auth.Signer, o *CommitOptions
 	return c.publish(ctx)
 }
 
-// mayWrite refuses a key that is neither the one that signs this store nor adopted, and a revoked store.
+// mayWrite refuses a key that is neither the one that signs this store nor adopted, and a revoked
+// store.
 func (s *Store) mayWrite(key auth.PublicKey) error {
 	want, err := s.publisher()
 	if err != nil {
@@ -111,7 +118,8 @@ func (s *Store) mayWrite(key auth.PublicKey) error {
 		return err
 	}
 	if !want.IsZero() && want != key && adopted != key {
-		return fmt.Errorf("store %s is signed by another key (%08x, not %08x): %w", s.name, want.Fingerprint(), key.Fingerprint(), auth.ErrForbidden)
+		return fmt.Errorf("store %s is signed by another key (%08x, not %08x): %w", s.name,
+			want.Fingerprint(), key.Fingerprint(), auth.ErrForbidden)
 	}
 	return s.checkRevoked(merkle.Hash{})
 }
@@ -124,10 +132,11 @@ type commit struct {
 	signer  auth.Signer
 	started int64
 
-	content string         // the content root, "" when committing what is staged
-	jobs    []*job         // in the order of the key table
-	todo    []*job         // those that have to be read
-	old     *manifests     // what the previous generation's section 13 says; nil: this one is not listed
+	content string // the content root, "" when committing what is staged
+	jobs    []*job // in the order of the key table
+	todo    []*job // those that have to be read
+	// what the previous generation's section 13 says; nil: this one is not listed
+	old     *manifests
 	unsafe  []KeyNameError // names that SkipUnsafe has left out
 	bytes   int64
 	skipped []string // files that were listed and are gone
@@ -145,8 +154,8 @@ func (c *commit) close() {
 	}
 }
 
-// gather finds out what there is to commit, and what of it is known already. The head's recipe and the stat index
-// are read while the content root is listed.
+// gather finds out what there is to commit, and what of it is known already. The head's recipe and
+// the stat index are read while the content root is listed.
 func (c *commit) gather(ctx context.Context) error {
 	f, recs, _, err := c.s.openStaging(openRead)
 	if err != nil {
@@ -205,7 +214,8 @@ func (c *commit) gather(ctx context.Context) error {
 	}
 	if c.o.Again {
 		number := []byte(strconv.FormatUint(c.h.Len(), 10))
-		again := &job{input: sectionInput(GenerationResource, bytes.NewReader(number), 0, int64(len(number)))}
+		again := &job{input: sectionInput(GenerationResource, bytes.NewReader(number), 0,
+			int64(len(number)))}
 		c.remove(func(name string) bool { return name == GenerationResource })
 		c.add(again)
 	}
@@ -215,8 +225,8 @@ func (c *commit) gather(ctx context.Context) error {
 	return nil
 }
 
-// addFiles takes the files of the content root. What looks as it did when a generation was made of it is taken
-// from that one's recipe.
+// addFiles takes the files of the content root. What looks as it did when a generation was made of
+// it is taken from that one's recipe.
 func (c *commit) addFiles(files []scan.Found, before *known) {
 	next := before.cursor()
 	jobs := make([]job, len(files))
@@ -262,7 +272,8 @@ func (c *commit) checkNames() error {
 	c.remove(func(name string) bool { return drop[name] })
 	c.unsafe = refused
 	if len(c.jobs) == 0 {
-		return fmt.Errorf("%w: every name was left out (%w)", ErrNothingStaged, &UnsafeNamesError{refused})
+		return fmt.Errorf("%w: every name was left out (%w)", ErrNothingStaged,
+			&UnsafeNamesError{refused})
 	}
 	return nil
 }
@@ -279,7 +290,8 @@ func (c *commit) remove(drop func(name string) bool) {
 	c.todo = slices.DeleteFunc(c.todo, func(j *job) bool { return drop(j.name) })
 }
 
-// takeOver reports whether an unchanged resource of a listed store need not be read: its hash must be known too.
+// takeOver reports whether an unchanged resource of a listed store need not be read: its hash must
+// be known too.
 func (c *commit) takeOver(j *job) bool {
 	if c.old == nil {
 		return true
@@ -294,7 +306,8 @@ func (c *commit) takeOver(j *job) bool {
 // seal brings what has to be read into the pack.
 func (c *commit) seal(ctx context.Context) error {
 	s := c.s
-	if err := diskfs.MkdirAll(s.w.fs, filepath.Join(s.dir, "packs"), 0o755); err != nil { // a reference's workspace has none
+	if err := diskfs.MkdirAll(s.w.fs, filepath.Join(s.dir, "packs"), 0o755); err != nil {
+		// a reference's workspace has none
 		return err
 	}
 	pack, err := packdir.Create(s.w.fs, filepath.Join(s.dir, "packs", commitPack))
@@ -306,7 +319,8 @@ func (c *commit) seal(ctx context.Context) error {
 	for _, j := range c.todo {
 		total += j.size
 	}
-	p := &pipeline{s: s, salt: s.salt(), workers: s.w.workers, plain: c.old != nil, most: s.set.maxSize, keep: c.keep}
+	p := &pipeline{s: s, salt: s.salt(), workers: s.w.workers, plain: c.old != nil,
+		most: s.set.maxSize, keep: c.keep}
 	if c.o.Progress != nil {
 		c.o.Progress(0, total)
 		p.step = func(n int64) {
@@ -483,7 +497,8 @@ func (c *commit) noteFiles(root merkle.Hash) {
 	c.s.writeStatIndex(x)
 }
 
-// rootOf computes the root of a generation (module/FORMAT.md 2.4): leaves in the order of their keys.
+// rootOf computes the root of a generation (module/FORMAT.md 2.4): leaves in the order of their
+// keys.
 func rootOf(entries []module.Entry) merkle.Hash {
 	order := make([]*module.Entry, len(entries))
 	for i := range entries {

@@ -21,7 +21,8 @@ import (
 
 func TestCommitStaged(t *testing.T) {
 	_, s := inMemory(t, &digstore.StoreOptions{Name: "site"})
-	want := among(base(t, 1), files{"index.html": "<h1>hi</h1>", "empty": "", "big": noise(1, 700_000), "a/b/c": noise(2, 100)})
+	want := among(base(t, 1),
+		files{"index.html": "<h1>hi</h1>", "empty": "", "big": noise(1, 700_000), "a/b/c": noise(2, 100)})
 	g := commit(t, s, want, &digstore.CommitOptions{Message: "first"})
 	wantFiles(t, g, want)
 	if g.Message() != "first" || g.Info().Number != 0 {
@@ -68,7 +69,8 @@ func TestCommitRefuses(t *testing.T) {
 	stage(t, s, files{"a": "1"})
 	_, err = s.Commit(ctx, nil, nil)
 	var recurring *digstore.RecurringRootError
-	if !errors.As(err, &recurring) || recurring.Earlier.Number != 0 || errors.Is(err, digstore.ErrUnchanged) {
+	if !errors.As(err, &recurring) || recurring.Earlier.Number != 0 ||
+		errors.Is(err, digstore.ErrUnchanged) {
 		t.Errorf("an earlier root: %v", err)
 	}
 	r, err := s.Commit(ctx, nil, &digstore.CommitOptions{Again: true})
@@ -81,7 +83,8 @@ func TestCommitRefuses(t *testing.T) {
 	stage(t, s, files{"a": noise(1, 1001)})
 	_, err = s.Commit(ctx, nil, nil)
 	var large *digstore.TooLargeError
-	if !errors.As(err, &large) || large.Size != 1001 || large.Max != 1000 || !errors.Is(err, module.ErrTooLarge) || !strings.Contains(err.Error(), "max-size") {
+	if !errors.As(err, &large) || large.Size != 1001 || large.Max != 1000 ||
+		!errors.Is(err, module.ErrTooLarge) || !strings.Contains(err.Error(), "max-size") {
 		t.Errorf("over the cap: %v", err)
 	}
 	other, err := auth.GenerateKey(nil)
@@ -131,14 +134,18 @@ func TestCommitRootVectors(t *testing.T) {
 			s, err := w.Create(c.StoreID, &digstore.StoreOptions{Name: "v", Key: key})
 			check(t, err)
 			if c.SecretSalt != nil { // Create would make a salt of its own
-				text := fmt.Sprintf("store_id = %q\ndata_dir = \"\"\nmax_size = 0\nvisibility = \"private\"\nsecret_salt = %q\n", c.StoreID, *c.SecretSalt)
+				text :=
+					fmt.Sprintf(
+						"store_id = %q\ndata_dir = \"\"\nmax_size = 0\nvisibility = \"private\"\nsecret_salt = %q\n",
+						c.StoreID, *c.SecretSalt)
 				check(t, diskfs.WriteFile(disk, "/ws/.dig/stores/v/config.toml", []byte(text), 0o600))
 				check(t, w.Close())
 				s, err = w.Store("v")
 				check(t, err)
 			}
 			if len(c.Files) == 0 {
-				if _, err := s.Commit(context.Background(), nil, nil); !errors.Is(err, digstore.ErrNothingStaged) {
+				if _, err := s.Commit(context.Background(), nil,
+					nil); !errors.Is(err, digstore.ErrNothingStaged) {
 					t.Fatal(err)
 				}
 				return
@@ -199,10 +206,12 @@ func write(t testing.TB, root string, content files) {
 
 func TestCommitContentRoot(t *testing.T) {
 	ctx := context.Background()
-	content := among(base(t, 2), files{"index.html": "hi", "deep/er/est/x": noise(1, 20_000), "größe/日本": "ü", "empty": "",
-		"big.bin": noise(2, 5<<20+17), ".well-known/dot": "dot"})
+	content := among(base(t, 2),
+		files{"index.html": "hi", "deep/er/est/x": noise(1, 20_000), "größe/日本": "ü", "empty": "",
+			"big.bin": noise(2, 5<<20+17), ".well-known/dot": "dot"})
 	s, root := site(t, content, nil)
-	write(t, root, files{".gitignore": "*.log\n/private/\n", "x.log": "no", "private/secret": "no", "deep/private/yes": "yes"})
+	write(t, root, files{".gitignore": "*.log\n/private/\n", "x.log": "no", "private/secret": "no",
+		"deep/private/yes": "yes"})
 	content[".gitignore"], content["deep/private/yes"] = "*.log\n/private/\n", "yes"
 	var steps, last int64
 	r, err := s.Commit(ctx, nil, &digstore.CommitOptions{Progress: func(done, total int64) {
@@ -242,7 +251,8 @@ func TestCommitContentRoot(t *testing.T) {
 	verifyAll(t, s)
 }
 
-// TestCommitRacy: a file that changes without looking different, at the moment of the commit, is found out about.
+// TestCommitRacy: a file that changes without looking different, at the moment of the commit, is
+// found out about.
 func TestCommitRacy(t *testing.T) {
 	ctx := context.Background()
 	s, root := site(t, files{"a": "one", "b": "same"}, nil)
@@ -262,7 +272,8 @@ func TestCommitRacy(t *testing.T) {
 	wantFiles(t, r.Generation, files{"a": "two", "b": "same"})
 }
 
-// TestCommitListed: section 13 says which names there are, and when each changed; the root is the same as without.
+// TestCommitListed: section 13 says which names there are, and when each changed; the root is the
+// same as without.
 func TestCommitListed(t *testing.T) {
 	ctx := context.Background()
 	s, root := site(t, files{"a": "1", "b": "1"}, &digstore.StoreOptions{Listed: true})

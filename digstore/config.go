@@ -15,7 +15,8 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// DefaultMaxSize is the cap on the plaintext of one generation in bytes unless a store sets another.
+// DefaultMaxSize is the cap on the plaintext of one generation in bytes unless a store sets
+// another.
 const DefaultMaxSize = 128_000_000
 
 // maxConfig bounds every small file that is read whole.
@@ -24,7 +25,8 @@ const maxConfig = 4 << 20
 // configFile has the settings of a store.
 const configFile = "config.toml"
 
-// saltFile repeats a private store's salt in hex, for the reference's tools. It need not be there; where it is, it agrees with config.toml.
+// saltFile repeats a private store's salt in hex, for the reference's tools. It need not be there;
+// where it is, it agrees with config.toml.
 const saltFile = "secret_salt.hex"
 
 // config is a store's config.toml. See LAYOUT.md 4.1.
@@ -105,7 +107,8 @@ func (s settings) write(fsys diskfs.FS, dir string) error {
 	if s.salt == nil {
 		return nil
 	}
-	if err := diskfs.WriteFile(fsys, filepath.Join(dir, saltFile), []byte(s.salt.Hex()), 0o600); err != nil {
+	if err := diskfs.WriteFile(fsys, filepath.Join(dir, saltFile), []byte(s.salt.Hex()),
+		0o600); err != nil {
 		return fmt.Errorf("write secret salt: %w", err)
 	}
 	return nil
@@ -129,28 +132,35 @@ const (
 
 // checkName refuses what cannot be a store's directory (LAYOUT.md 3.1).
 func checkName(name string) error {
-	if name == "" || len(name) > maxName || strings.Trim(name, nameChars) != "" || name == "." || name == ".." {
-		return fmt.Errorf("store name %.200q: want at most %d letters, digits, dots, hyphens and underscores: %w", name, maxName, fs.ErrInvalid)
+	if name == "" || len(name) > maxName || strings.Trim(name, nameChars) != "" ||
+		name == "." || name == ".." {
+		return fmt.Errorf(
+			"store name %.200q: want at most %d letters, digits, dots, hyphens and underscores: %w", name,
+			maxName, fs.ErrInvalid)
 	}
 	return nil
 }
 
-// checkNewName is checkName for a store that is to be made, whose directory any system must be able to have: without
-// names of devices, which Windows has in every directory, and without a dot at the end, which Windows drops.
+// checkNewName is checkName for a store that is to be made, whose directory any system must be able
+// to have: without names of devices, which Windows has in every directory, and without a dot at the
+// end, which Windows drops.
 func checkNewName(name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
 	if strings.HasPrefix(name, removedPrefix) {
-		return fmt.Errorf("store name %q: %s begins the names of removed stores: %w", name, removedPrefix, fs.ErrInvalid)
+		return fmt.Errorf("store name %q: %s begins the names of removed stores: %w", name,
+			removedPrefix, fs.ErrInvalid)
 	}
 	if isDevice(name) || strings.HasSuffix(name, ".") || isSettingsName(name) {
-		return fmt.Errorf("store name %q: some systems cannot have such a directory: %w", name, fs.ErrInvalid)
+		return fmt.Errorf("store name %q: some systems cannot have such a directory: %w",
+			name, fs.ErrInvalid)
 	}
 	return nil
 }
 
-// taken returns the store whose name is name but for upper and lower case: on many systems both have one directory.
+// taken returns the store whose name is name but for upper and lower case: on many systems both
+// have one directory.
 func (r *registry) taken(name string) (string, bool) {
 	for other := range r.Stores {
 		if strings.EqualFold(other, name) {

@@ -5,11 +5,12 @@ import (
 	"strings"
 )
 
-// A workspace says in .dig which folder a commit publishes, and .dig may come from an archive or a git clone. So a
-// folder outside of the workspace's own counts only when the caller has named it.
+// A workspace says in .dig which folder a commit publishes, and .dig may come from an archive or a
+// git clone. So a folder outside of the workspace's own counts only when the caller has named it.
 
-// AllowContentRoot lets commits of this workspace be made from a folder outside of the workspace's own folder, or from
-// one below it, as long as the workspace is open. SetContentRoot and Create do so for the folder that they are given.
+// AllowContentRoot lets commits of this workspace be made from a folder outside of the workspace's
+// own folder, or from one below it, as long as the workspace is open. SetContentRoot and Create do
+// so for the folder that they are given.
 func (w *Workspace) AllowContentRoot(dir string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -19,13 +20,15 @@ func (w *Workspace) AllowContentRoot(dir string) {
 // AllowContentRoot is Workspace.AllowContentRoot.
 func (s *Store) AllowContentRoot(dir string) { s.w.AllowContentRoot(dir) }
 
-// CheckContentRoot returns a *ContentRootError when commits may not be made from the store's content root.
+// CheckContentRoot returns a *ContentRootError when commits may not be made from the store's
+// content root.
 func (s *Store) CheckContentRoot() error {
 	_, err := s.contentRoot()
 	return err
 }
 
-// contentRoot returns the folder that commits are made from, "" when there is none, after a check that they may be.
+// contentRoot returns the folder that commits are made from, "" when there is none, after a check
+// that they may be.
 func (s *Store) contentRoot() (string, error) {
 	root, err := s.namedContentRoot()
 	if err != nil || root == "" {
@@ -49,8 +52,9 @@ func (s *Store) contentRoot() (string, error) {
 	return root, nil
 }
 
-// holdsSettings reports whether a path is, or lies in, a folder of settings or keys, such as .git. Of a path below the
-// workspace's folder top only what stands behind that counts. Both are real paths.
+// holdsSettings reports whether a path is, or lies in, a folder of settings or keys, such as .git.
+// Of a path below the workspace's folder top only what stands behind that counts. Both are real
+// paths.
 func holdsSettings(top, path string) bool {
 	if within(top, path) {
 		path = strings.TrimPrefix(path, top)

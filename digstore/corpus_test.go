@@ -48,12 +48,14 @@ func edited(t testing.TB, tree corpus.Tree, edits ...string) []corpus.Tree {
 }
 
 // commitTrees makes a workspace on the disk in which each tree is a generation of the store "site".
-func commitTrees(t testing.TB, trees []corpus.Tree) (dir string, s *digstore.Store, gens []module.Generation) {
+func commitTrees(t testing.TB,
+	trees []corpus.Tree) (dir string, s *digstore.Store, gens []module.Generation) {
 	t.Helper()
 	dir = t.TempDir()
 	w := must(digstore.Init(dir, nil))
 	t.Cleanup(func() { w.Close() })
-	s = must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "site", ContentRoot: "content"}))
+	s = must(w.Create(digstore.StoreID{},
+		&digstore.StoreOptions{Name: "site", ContentRoot: "content"}))
 	for _, tree := range trees {
 		commitTree(t, dir, s, tree)
 	}
@@ -67,8 +69,8 @@ func commitTree(t testing.TB, dir string, s *digstore.Store, tree corpus.Tree) m
 	return must(s.Commit(ctx, nil, &digstore.CommitOptions{Rehash: true})).Generation.ID().Root
 }
 
-// wantOnDisk opens the workspace of dir anew and checks that its one store holds those generations, the last one as
-// the head, byte for byte.
+// wantOnDisk opens the workspace of dir anew and checks that its one store holds those generations,
+// the last one as the head, byte for byte.
 func wantOnDisk(t testing.TB, dir string, gens []module.Generation, trees []corpus.Tree) {
 	t.Helper()
 	w, err := digstore.Open(dir, nil)
@@ -110,8 +112,9 @@ func contentOf(t testing.TB, g *digstore.Generation, want corpus.Tree) corpus.Tr
 	return got
 }
 
-// TestTransfers: whatever way two generations take, of which the second changes every file of several chunks, a fresh
-// process finds them whole. The check reads with several workers while the pack is not finished.
+// TestTransfers: whatever way two generations take, of which the second changes every file of
+// several chunks, a fresh process finds them whole. The check reads with several workers while the
+// pack is not finished.
 func TestTransfers(t *testing.T) {
 	const changed = "new content in every large file"
 	trees := edited(t, base(t, 1), changed)

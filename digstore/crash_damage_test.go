@@ -21,7 +21,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// richDisk is a disk with a store of n generations that has every kind of file, and the modules of its generations.
+// richDisk is a disk with a store of n generations that has every kind of file, and the modules of
+// its generations.
 func richDisk(t testing.TB, n int) (*diskfs.Crash, map[merkle.Hash][]byte) {
 	t.Helper()
 	disk, content := diskfs.NewCrash(home), t.TempDir()
@@ -36,11 +37,18 @@ func richDisk(t testing.TB, n int) (*diskfs.Crash, map[merkle.Hash][]byte) {
 	}
 	write(t, content, version(n-1))
 	check(t, s.SetContentRoot(ctx, content))
-	must(s.Commit(ctx, nil, &digstore.CommitOptions{Message: fmt.Sprint("version ", n-1)})) // writes the stat index
-	check(t, w.Receive(ctx, rel[n].head, rel[n-1].line.Root, true, bytes.NewReader(rel[n].module), deep))
-	check(t, s.Pin(ctx, module.Pins{Publisher: publisher.PublicKey(), Root: rel[n-1].line.Root, Generation: uint64(n - 1)}))
+	// writes the stat index
+	must(s.Commit(ctx, nil, &digstore.CommitOptions{Message: fmt.Sprint("version ", n-1)}))
+	check(t,
+		w.Receive(ctx, rel[n].head, rel[n-1].line.Root, true, bytes.NewReader(rel[n].module), deep))
+	check(t,
+		s.Pin(ctx, module.Pins{Publisher: publisher.PublicKey(), Root: rel[n-1].line.Root,
+			Generation: uint64(n - 1)}))
 	check(t, s.AddRemote(ctx, "origin", "https://example.org/stores/1"))
-	check(t, s.Revoke(ctx, must(auth.SignTombstone(ctx, auth.Tombstone{Store: siteID, Root: merkle.Hash{1}, NotAfter: 1}, publisher))))
+	check(t,
+		s.Revoke(ctx,
+			must(auth.SignTombstone(ctx, auth.Tombstone{Store: siteID, Root: merkle.Hash{1}, NotAfter: 1},
+				publisher))))
 	check(t, stageAll(files{"a": "staged", "b": noise(3, 300)})(s))
 	return disk.Recover(1), truth
 }
@@ -68,7 +76,8 @@ var damages = map[string]func(b []byte, at int) []byte{
 	"grown":        func(b []byte, at int) []byte { return append(b, b[at:]...) },
 }
 
-// TestDamagedFiles: whatever happens to a file of a workspace, what can still be read is right, and what cannot says so. Caches are made again.
+// TestDamagedFiles: whatever happens to a file of a workspace, what can still be read is right, and
+// what cannot says so. Caches are made again.
 func TestDamagedFiles(t *testing.T) {
 	base, truth := richDisk(t, 9)
 	intact := must(stateOf(base.Recover(1)))
@@ -110,7 +119,8 @@ func TestDamagedFiles(t *testing.T) {
 }
 
 // damageErrors are what reading a damaged workspace may fail with.
-var damageErrors = []error{digstore.ErrCorrupt, module.ErrFormat, module.ErrVerify, urn.ErrSealed, fs.ErrNotExist, auth.ErrSignature,
+var damageErrors = []error{digstore.ErrCorrupt, module.ErrFormat, module.ErrVerify, urn.ErrSealed,
+	fs.ErrNotExist, auth.ErrSignature,
 	auth.ErrForbidden, module.ErrTooLarge, digstore.ErrNoKey, auth.ErrRevoked}
 
 func named(err error) error {
@@ -122,8 +132,8 @@ func named(err error) error {
 	return fmt.Errorf("an error that cannot be told: %w", err)
 }
 
-// readsRight reads all that can be read, and may commit something new. It fails when something is other than it was written, or when an error
-// has no name.
+// readsRight reads all that can be read, and may commit something new. It fails when something is
+// other than it was written, or when an error has no name.
 func readsRight(disk diskfs.FS, truth map[merkle.Hash][]byte, commit bool) error {
 	w, err := digstore.Open(home, sweepOptions(disk))
 	if err != nil {
@@ -219,9 +229,9 @@ func commitsRight(s *digstore.Store, number int) error {
 	return nil
 }
 
-// TestTornHistory cuts roots.log at every byte, and leaves other rests of a write behind its last line. What a crash may
-// leave does not count, and anything else is damage: in a history whose lines are confirmed, in one whose lines are not,
-// as after a crash, and in one without proofs.
+// TestTornHistory cuts roots.log at every byte, and leaves other rests of a write behind its last
+// line. What a crash may leave does not count, and anything else is damage: in a history whose
+// lines are confirmed, in one whose lines are not, as after a crash, and in one without proofs.
 func TestTornHistory(t *testing.T) {
 	disk := diskfs.NewCrash(home)
 	w := must(digstore.Init(home, sweepOptions(disk)))
@@ -256,8 +266,10 @@ func TestTornHistory(t *testing.T) {
 			check(t, diskfs.WriteFile(disk, log, []byte(tail), 0o644))
 			w := must(digstore.Open(home, sweepOptions(disk)))
 			got, err := must(w.Store("site")).Generations(ctx)
-			if want == damaged && !errors.Is(err, digstore.ErrCorrupt) || want != damaged && (err != nil || len(got) != want) {
-				t.Fatalf("world %d, %d bytes, the last %q: %d generations, %v, want %d", world, len(tail), tail[max(0, len(tail)-10):], len(got), err, want)
+			if want == damaged && !errors.Is(err, digstore.ErrCorrupt) ||
+				want != damaged && (err != nil || len(got) != want) {
+				t.Fatalf("world %d, %d bytes, the last %q: %d generations, %v, want %d", world, len(tail),
+					tail[max(0, len(tail)-10):], len(got), err, want)
 			}
 			check(t, w.Close())
 			if len(tail) <= len(text) && len(tail)%13 > 0 {
@@ -278,7 +290,8 @@ func TestTornHistory(t *testing.T) {
 			} else if err != nil {
 				t.Fatalf("world %d, %d bytes: commit behind a torn tail: %v", world, len(tail), err)
 			} else if got := must(must(w.Store("site")).Generations(ctx)); len(got) != 5 {
-				t.Fatalf("world %d, %d bytes: %d generations after further commits, want 5", world, len(tail), len(got))
+				t.Fatalf("world %d, %d bytes: %d generations after further commits, want 5", world,
+					len(tail), len(got))
 			}
 			check(t, w.Close())
 		}
@@ -297,7 +310,8 @@ func writeAt(t testing.TB, disk diskfs.FS, name string, off int64, b []byte) {
 func unproven(t testing.TB, disk diskfs.FS) {
 	t.Helper()
 	for _, name := range []string{"roots.proof", "roots.dropped", "pins.json"} {
-		if err := disk.Remove(filepath.Join(siteDir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := disk.Remove(filepath.Join(siteDir, name)); err != nil &&
+			!errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}

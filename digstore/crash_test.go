@@ -13,9 +13,9 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// TestCrashAtEveryOperation cuts the power at every operation of every scenario. What was not synced may be lost (seed
-// 0), kept (seed 1) or mixed: whatever is found afterwards must be the state that the finished steps had led to, or the
-// next one.
+// TestCrashAtEveryOperation cuts the power at every operation of every scenario. What was not
+// synced may be lost (seed 0), kept (seed 1) or mixed: whatever is found afterwards must be the
+// state that the finished steps had led to, or the next one.
 func TestCrashAtEveryOperation(t *testing.T) {
 	seeds := uint64(3)
 	if vectors.Long(t) {
@@ -35,15 +35,16 @@ func TestCrashAtEveryOperation(t *testing.T) {
 				seed += uint64(n) * seeds
 			}
 			if jerr := sc.judge(disk.Recover(seed), states, done); jerr != nil {
-				t.Errorf("%s: power lost at operation %d of %d, seed %d, after %d steps and %v:\n%v", sc.name, n, calls, seed, done, err, jerr)
+				t.Errorf("%s: power lost at operation %d of %d, seed %d, after %d steps and %v:\n%v", sc.name,
+					n, calls, seed, done, err, jerr)
 			}
 		}
 		return points
 	})
 }
 
-// TestKillAtEveryOperation kills the process at every operation of every scenario, while another one reads all the
-// time. A third one brings the scenario to its end.
+// TestKillAtEveryOperation kills the process at every operation of every scenario, while another
+// one reads all the time. A third one brings the scenario to its end.
 func TestKillAtEveryOperation(t *testing.T) {
 	sweep(t, 2, func(sc *scenario, base *diskfs.Crash, states []string, n, calls int) int {
 		if err := sc.killAt(base, states, n); err != nil {
@@ -97,17 +98,20 @@ func (sc *scenario) killAt(base *diskfs.Crash, states []string, n int) error {
 	return nil
 }
 
-// read is look beside a scenario that runs: what is read of several states at different times may be mixed, but what
-// every one of them has must be there.
+// read is look beside a scenario that runs: what is read of several states at different times may
+// be mixed, but what every one of them has must be there.
 func (o *witness) read(sc *scenario, states []string, done *atomic.Int64) error {
 	from := int(done.Load())
 	got, err := o.state()
 	to := min(int(done.Load())+1, len(states)-1)
 	window := sc.steps[min(from, len(sc.steps)-1):to]
-	if errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(window, func(s step) bool { return s.piecemeal || s.removes }) {
+	if errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(window, func(s step) bool {
+		return s.piecemeal || s.removes
+	}) {
 		return nil // what was listed has been dropped since
 	}
-	if errors.Is(err, digstore.ErrRemoved) && slices.ContainsFunc(window, func(s step) bool { return s.removes }) {
+	if errors.Is(err, digstore.ErrRemoved) &&
+		slices.ContainsFunc(window, func(s step) bool { return s.removes }) {
 		return nil
 	}
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Diff is what changed between two generations, by resource. Names are sorted; a resource whose name is known in neither
-// generation is told by its retrieval key.
+// A Diff is what changed between two generations, by resource. Names are sorted; a resource whose
+// name is known in neither generation is told by its retrieval key.
 type Diff struct {
 	Added, Removed, Modified []string
 	UnnamedAdded             []merkle.Hash
@@ -25,10 +25,12 @@ type Diff struct {
 
 // Empty reports whether nothing changed.
 func (d *Diff) Empty() bool {
-	return len(d.Added)+len(d.Removed)+len(d.Modified)+len(d.UnnamedAdded)+len(d.UnnamedRemoved)+len(d.UnnamedModified) == 0
+	return len(d.Added)+len(d.Removed)+len(d.Modified)+len(d.UnnamedAdded)+len(d.UnnamedRemoved)+
+		len(d.UnnamedModified) == 0
 }
 
-// Diff compares two generations that are held: what b has, seen from a. A zero a is the empty generation.
+// Diff compares two generations that are held: what b has, seen from a. A zero a is the empty
+// generation.
 func (s *Store) Diff(_ context.Context, a, b merkle.Hash) (*Diff, error) {
 	var from, to *Generation
 	var err error
@@ -71,7 +73,8 @@ func sideOf(g *Generation) (*side, error) {
 	return s, nil
 }
 
-// DiffGenerations compares two generations of a store, with all names that either of them knows; a may be nil.
+// DiffGenerations compares two generations of a store, with all names that either of them knows; a
+// may be nil.
 func DiffGenerations(a, b *Generation) (*Diff, error) {
 	from, err := sideOf(a)
 	if err != nil {
@@ -145,8 +148,8 @@ type HistoryEntry struct {
 	Resources int    // when held
 }
 
-// History returns the generations with what is known of each, oldest first. The line of one that is neither held
-// nor signed is the word of the origin it came from.
+// History returns the generations with what is known of each, oldest first. The line of one that is
+// neither held nor signed is the word of the origin it came from.
 func (s *Store) History(ctx context.Context) ([]HistoryEntry, error) {
 	return s.HistoryTail(ctx, math.MaxInt)
 }

@@ -15,7 +15,8 @@ var (
 	ErrNoWorkspace = errors.New("no workspace")
 	// ErrOldLayout says that .dig has the reference's oldest layout; see Migrate.
 	ErrOldLayout = errors.New("workspace in the oldest layout, with one store in .dig itself")
-	// ErrIrregular says that a link or a special file stands where a file or folder of the workspace belongs.
+	// ErrIrregular says that a link or a special file stands where a file or folder of the workspace
+	// belongs.
 	ErrIrregular = diskfs.ErrIrregular
 	// ErrNothingStaged says that a commit had nothing to commit.
 	ErrNothingStaged = errors.New("nothing staged")
@@ -23,7 +24,8 @@ var (
 	ErrUnchanged = errors.New("nothing changed")
 	// ErrNoKey says that the store's publisher key is not here.
 	ErrNoKey = errors.New("no publisher key")
-	// ErrLocked is matched by the error of a writer that waited in vain for another one, a *LockedError.
+	// ErrLocked is matched by the error of a writer that waited in vain for another one, a
+	// *LockedError.
 	ErrLocked = diskfs.ErrLocked
 	// ErrCorrupt says that a file of the workspace is not what it has to be.
 	ErrCorrupt = module.ErrDamaged
@@ -31,14 +33,17 @@ var (
 	ErrRemoved = module.ErrRemoved
 )
 
-// A LockedError says which lock is held, and by which process where that is known. It matches ErrLocked.
+// A LockedError says which lock is held, and by which process where that is known. It matches
+// ErrLocked.
 type LockedError = diskfs.LockedError
 
-// An AccessError says that other users can read a secret file of the workspace, or can replace files in one of its folders.
+// An AccessError says that other users can read a secret file of the workspace, or can replace
+// files in one of its folders.
 type AccessError = secretfile.AccessError
 
-// A ContentRootError says that a store's content root lies outside of the folder of its workspace, or below a
-// folder of settings such as .git, and that nothing was read there. See Workspace.AllowContentRoot.
+// A ContentRootError says that a store's content root lies outside of the folder of its workspace,
+// or below a folder of settings such as .git, and that nothing was read there. See
+// Workspace.AllowContentRoot.
 type ContentRootError struct {
 	Store       string // the store's name
 	ContentRoot string // absolute, links resolved
@@ -49,13 +54,15 @@ type ContentRootError struct {
 // Error implements error.
 func (e *ContentRootError) Error() string {
 	if e.Never {
-		return fmt.Sprintf("content root of store %s: %s holds settings or keys, which are not published", e.Store, e.ContentRoot)
+		return fmt.Sprintf("content root of store %s: %s holds settings or keys, which are not published",
+			e.Store, e.ContentRoot)
 	}
-	return fmt.Sprintf("content root of store %s: %s lies outside of the workspace's folder %s", e.Store, e.ContentRoot, e.Workspace)
+	return fmt.Sprintf("content root of store %s: %s lies outside of the workspace's folder %s",
+		e.Store, e.ContentRoot, e.Workspace)
 }
 
-// A RecurringRootError refuses a commit whose root stands in the history already. It matches ErrUnchanged
-// only when that is the head.
+// A RecurringRootError refuses a commit whose root stands in the history already. It matches
+// ErrUnchanged only when that is the head.
 type RecurringRootError struct {
 	Earlier module.Generation // where the root stands
 	Head    uint64            // number of the head
@@ -64,10 +71,13 @@ type RecurringRootError struct {
 // Error implements error.
 func (e *RecurringRootError) Error() string {
 	if e.Earlier.Number == e.Head {
-		return fmt.Sprintf("commit: nothing changed since generation %d (root %s)", e.Earlier.Number, e.Earlier.Root)
+		return fmt.Sprintf("commit: nothing changed since generation %d (root %s)",
+			e.Earlier.Number, e.Earlier.Root)
 	}
-	return fmt.Sprintf("commit: the content is that of generation %d (root %s), and its signature says nothing about when: "+
-		"a new generation needs a root of its own", e.Earlier.Number, e.Earlier.Root)
+	return fmt.Sprintf(
+		"commit: the content is that of generation %d (root %s), and its signature says nothing "+
+			"about when: "+
+			"a new generation needs a root of its own", e.Earlier.Number, e.Earlier.Root)
 }
 
 // Is reports whether target is ErrUnchanged and the root is the head's.
@@ -82,13 +92,16 @@ type TooLargeError struct {
 
 // Error implements error.
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("commit: %d bytes of content, the store's cap is %d (max_size in config.toml, init --max-size)", e.Size, e.Max)
+	return fmt.Sprintf(
+		"commit: %d bytes of content, the store's cap is %d (max_size in config.toml, init --max-size)",
+		e.Size, e.Max)
 }
 
 // Is reports whether target is module.ErrTooLarge.
 func (e *TooLargeError) Is(target error) bool { return target == module.ErrTooLarge }
 
-// A ChangingError says that files changed each time they were read, so that their content at one moment could not be had.
+// A ChangingError says that files changed each time they were read, so that their content at one
+// moment could not be had.
 type ChangingError struct {
 	Names []string // resource keys, sorted
 }
@@ -98,21 +111,26 @@ func (e *ChangingError) Error() string {
 	const shown = 3
 	text := fmt.Sprintf("%.200q changed while it was read", e.Names[0])
 	if len(e.Names) > 1 {
-		text = fmt.Sprintf("%d files changed while they were read: %.200q", len(e.Names), e.Names[:min(shown, len(e.Names))])
+		text = fmt.Sprintf("%d files changed while they were read: %.200q", len(e.Names),
+			e.Names[:min(shown, len(e.Names))])
 	}
 	return text
 }
 
-// An UnnamedError says that a checkout or listing lacks names: a generation holds only hashes of them.
+// An UnnamedError says that a checkout or listing lacks names: a generation holds only hashes of
+// them.
 type UnnamedError struct {
 	Missing, Total int // resources without a name, resources altogether
-	// Damage is the error of files with names of this store that could not be read; nil: they were read.
+	// Damage is the error of files with names of this store that could not be read; nil: they were
+	// read.
 	Damage error
 }
 
 // Error implements error.
 func (e *UnnamedError) Error() string {
-	text := fmt.Sprintf("%d of %d resources have no known name: ask the publisher for a list (urn --all)", e.Missing, e.Total)
+	text :=
+		fmt.Sprintf("%d of %d resources have no known name: ask the publisher for a list (urn --all)",
+			e.Missing, e.Total)
 	if e.Damage != nil {
 		text += fmt.Sprintf("; names that were kept here cannot be read: %v", e.Damage)
 	}
@@ -132,7 +150,8 @@ func (e *KeyNameError) Error() string {
 	return fmt.Sprintf("resource key %.200q cannot be a file: %s", e.Key, e.Why)
 }
 
-// An UnsafeNamesError says which resources cannot become files side by side. It wraps a *KeyNameError for each.
+// An UnsafeNamesError says which resources cannot become files side by side. It wraps a
+// *KeyNameError for each.
 type UnsafeNamesError struct {
 	Names []KeyNameError // sorted by key
 }

@@ -21,8 +21,9 @@ const (
 	maxEvidenceSize = 256 << 10 // bytes of one
 )
 
-// evidence is a document that speaks against an origin, evidence/<unix seconds>-<8 hex digits of its SHA-256>.json. Of
-// several in one second each is given the second after the one before, so that they stay in order.
+// evidence is a document that speaks against an origin, evidence/<unix seconds>-<8 hex digits of
+// its SHA-256>.json. Of several in one second each is given the second after the one before, so
+// that they stay in order.
 type evidence struct {
 	name string
 	time int64
@@ -48,8 +49,9 @@ func (s *Store) listEvidence() (list []evidence, err error) {
 	return list, nil
 }
 
-// PutEvidence keeps a document of at most 256 KiB that speaks against an origin, durably, and returns the path of its
-// file. The same bytes are kept once. Of more than 32 documents the oldest go.
+// PutEvidence keeps a document of at most 256 KiB that speaks against an origin, durably, and
+// returns the path of its file. The same bytes are kept once. Of more than 32 documents the oldest
+// go.
 func (s *Store) PutEvidence(ctx context.Context, doc []byte) (name string, err error) {
 	if len(doc) > maxEvidenceSize {
 		return "", fmt.Errorf("keep evidence: %d bytes, at most %d are kept", len(doc), maxEvidenceSize)
@@ -69,7 +71,8 @@ func (s *Store) PutEvidence(ctx context.Context, doc []byte) (name string, err e
 		if e.sum != sum {
 			continue
 		}
-		if b, err := diskfs.ReadFile(s.w.fs, e.name, maxEvidenceSize); err == nil && string(b) == string(doc) {
+		if b, err := diskfs.ReadFile(s.w.fs, e.name, maxEvidenceSize); err == nil &&
+			string(b) == string(doc) {
 			return e.name, nil
 		}
 	}

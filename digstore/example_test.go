@@ -22,8 +22,10 @@ func Example() {
 	if err := os.MkdirAll(filepath.Join(dir, "site", "posts"), 0o755); err != nil {
 		log.Fatal(err)
 	}
-	for name, text := range map[string]string{"index.html": "<h1>hello</h1>", "posts/1.txt": "first post"} {
-		if err := os.WriteFile(filepath.Join(dir, "site", filepath.FromSlash(name)), []byte(text), 0o644); err != nil {
+	for name, text := range map[string]string{"index.html": "<h1>hello</h1>",
+		"posts/1.txt": "first post"} {
+		if err := os.WriteFile(filepath.Join(dir, "site", filepath.FromSlash(name)), []byte(text),
+			0o644); err != nil {
 			log.Fatal(err)
 		}
 	}

@@ -15,9 +15,11 @@ import (
 
 func isNotHeld(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// Export writes a generation as a plain .dig module, bit for bit what was committed or received, and returns its
-// length. It is verified before a byte is written: damage on the disk is module.ErrVerify or ErrCorrupt.
-func (s *Store) Export(ctx context.Context, root merkle.Hash, w io.Writer, progress func(done, total int64)) (int64, error) {
+// Export writes a generation as a plain .dig module, bit for bit what was committed or received,
+// and returns its length. It is verified before a byte is written: damage on the disk is
+// module.ErrVerify or ErrCorrupt.
+func (s *Store) Export(ctx context.Context, root merkle.Hash, w io.Writer,
+	progress func(done, total int64)) (int64, error) {
 	g, err := s.At(root)
 	if err != nil {
 		return 0, fmt.Errorf("export: %w", err)
@@ -54,11 +56,12 @@ func (s *Store) Export(ctx context.Context, root merkle.Hash, w io.Writer, progr
 	}
 }
 
-// Import takes a plain .dig module of this store, verifies all of it and keeps it: as the newest generation or,
-// when its line is in the history but it is not held, in that line's place. The module must be signed by the
-// store's publisher where that key is known; signed carries signatures for the root, and may be zero. A generation
-// that is held already is fs.ErrExist.
-func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot, progress func(done, total int64)) (*Generation, error) {
+// Import takes a plain .dig module of this store, verifies all of it and keeps it: as the newest
+// generation or, when its line is in the history but it is not held, in that line's place. The
+// module must be signed by the store's publisher where that key is known; signed carries signatures
+// for the root, and may be zero. A generation that is held already is fs.ErrExist.
+func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
+	progress func(done, total int64)) (*Generation, error) {
 	if err := s.sweepNow(ctx); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
@@ -73,14 +76,16 @@ func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 	}
 	root := recipe.Root()
 	if recipe.ID().Store != s.set.id {
-		return nil, fmt.Errorf("import: the module is of store %s, this is %s: %w", recipe.ID().Store, s.set.id, module.ErrVerify)
+		return nil, fmt.Errorf("import: the module is of store %s, this is %s: %w", recipe.ID().Store,
+			s.set.id, module.ErrVerify)
 	}
 	want, err := s.publisher()
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
 	if !want.IsZero() && want != recipe.PublicKey() {
-		return nil, fmt.Errorf("import: the module is of key %08x, the store's is %08x: %w", recipe.PublicKey().Fingerprint(), want.Fingerprint(), auth.ErrForbidden)
+		return nil, fmt.Errorf("import: the module is of key %08x, the store's is %08x: %w",
+			recipe.PublicKey().Fingerprint(), want.Fingerprint(), auth.ErrForbidden)
 	}
 	mod, err := recipe.Module(in)
 	if err != nil {
@@ -91,7 +96,8 @@ func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 	}
 	if !signed.Root.IsZero() {
 		if signed.Root != root || signed.Store != s.set.id || signed.PublicKey != recipe.PublicKey() {
-			return nil, fmt.Errorf("import: the signatures are of %s, not of %s: %w", signed.Root, root, auth.ErrSignature)
+			return nil, fmt.Errorf("import: the signatures are of %s, not of %s: %w", signed.Root,
+				root, auth.ErrSignature)
 		}
 		if err := signed.Check(); err != nil {
 			return nil, fmt.Errorf("import: %w", err)
@@ -151,10 +157,11 @@ type VerifyReport struct {
 	Resources  int
 }
 
-// Verify checks a generation as it lies on disk: that its leaves make its root, with Deep that every resource's
-// bytes make its leaf (module/FORMAT.md 7.2), and that the signature that is kept is the publisher's. What fails is
-// module.ErrVerify, module.ErrFormat or auth.ErrSignature.
-func (s *Store) Verify(ctx context.Context, root merkle.Hash, o *VerifyOptions) (*VerifyReport, error) {
+// Verify checks a generation as it lies on disk: that its leaves make its root, with Deep that
+// every resource's bytes make its leaf (module/FORMAT.md 7.2), and that the signature that is kept
+// is the publisher's. What fails is module.ErrVerify, module.ErrFormat or auth.ErrSignature.
+func (s *Store) Verify(ctx context.Context, root merkle.Hash,
+	o *VerifyOptions) (*VerifyReport, error) {
 	if o == nil {
 		o = &VerifyOptions{}
 	}
@@ -193,12 +200,14 @@ func (s *Store) checkChunks(g *Generation) error {
 }
 
 // verify verifies a generation, which may be one that no history names yet.
-func (s *Store) verify(ctx context.Context, g *Generation, o *VerifyOptions) (*VerifyReport, error) {
+func (s *Store) verify(ctx context.Context, g *Generation,
+	o *VerifyOptions) (*VerifyReport, error) {
 	root := g.info.Root
 	var err error
 	rep := &VerifyReport{Generation: g.info, Bytes: g.mod.Size()}
 	if want := (module.ID{Store: s.set.id, Root: root}); g.mod.ID() != want {
-		return nil, fmt.Errorf("verify: %w: the module is %s, want %s", module.ErrVerify, g.mod.ID(), want)
+		return nil, fmt.Errorf("verify: %w: the module is %s, want %s",
+			module.ErrVerify, g.mod.ID(), want)
 	}
 	if o.Deep {
 		err = g.mod.VerifyProgress(ctx, o.Progress)

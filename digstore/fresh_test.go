@@ -16,8 +16,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// freshWorkspace is a workspace on the disk that is opened anew for every call, as by a command of its own. After a
-// call that changes something another one verifies everything that is held.
+// freshWorkspace is a workspace on the disk that is opened anew for every call, as by a command of
+// its own. After a call that changes something another one verifies everything that is held.
 type freshWorkspace struct {
 	t   *testing.T
 	dir string
@@ -77,7 +77,8 @@ func got[T any](f freshWorkspace, do func(w *digstore.Workspace) (T, error)) (v 
 }
 
 // opened is got for a module, which keeps its workspace open.
-func (f freshWorkspace) opened(do func(w *digstore.Workspace) (io.ReadSeekCloser, error)) (io.ReadSeekCloser, error) {
+func (f freshWorkspace) opened(do func(w *digstore.Workspace) (io.ReadSeekCloser,
+	error)) (io.ReadSeekCloser, error) {
 	w, err := digstore.Open(f.dir, nil)
 	if err != nil {
 		return nil, err
@@ -100,31 +101,47 @@ func (f freshWorkspace) Head(ctx context.Context, s auth.StoreID) (auth.SignedRo
 	return got(f, func(w *digstore.Workspace) (auth.SignedRoot, error) { return w.Head(ctx, s) })
 }
 
-func (f freshWorkspace) Generations(ctx context.Context, s auth.StoreID) ([]module.Generation, error) {
-	return got(f, func(w *digstore.Workspace) ([]module.Generation, error) { return w.Generations(ctx, s) })
+func (f freshWorkspace) Generations(ctx context.Context,
+	s auth.StoreID) ([]module.Generation, error) {
+	return got(f, func(w *digstore.Workspace) ([]module.Generation, error) {
+		return w.Generations(ctx, s)
+	})
 }
 
-func (f freshWorkspace) Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
-	return f.opened(func(w *digstore.Workspace) (io.ReadSeekCloser, error) { return w.Module(ctx, s, root) })
+func (f freshWorkspace) Module(ctx context.Context, s auth.StoreID,
+	root merkle.Hash) (io.ReadSeekCloser, error) {
+	return f.opened(func(w *digstore.Workspace) (io.ReadSeekCloser, error) {
+		return w.Module(ctx, s, root)
+	})
 }
 
-func (f freshWorkspace) Recipe(ctx context.Context, s auth.StoreID, root merkle.Hash) (*module.Recipe, error) {
-	return got(f, func(w *digstore.Workspace) (*module.Recipe, error) { return w.Recipe(ctx, s, root) })
+func (f freshWorkspace) Recipe(ctx context.Context, s auth.StoreID,
+	root merkle.Hash) (*module.Recipe, error) {
+	return got(f, func(w *digstore.Workspace) (*module.Recipe, error) {
+		return w.Recipe(ctx, s, root)
+	})
 }
 
-func (f freshWorkspace) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader, check func(*module.Module) error) error {
-	return f.change(func(w *digstore.Workspace) error { return w.Receive(ctx, head, parent, pending, r, check) })
+func (f freshWorkspace) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
+	pending bool, r io.Reader, check func(*module.Module) error) error {
+	return f.change(func(w *digstore.Workspace) error {
+		return w.Receive(ctx, head, parent, pending, r, check)
+	})
 }
 
-func (f freshWorkspace) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r *module.Recipe,
-	base merkle.Hash, fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
+func (f freshWorkspace) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
+	pending bool, r *module.Recipe,
+	base merkle.Hash, fetch func(put func(i int, sealed []byte) error) error,
+	check func(*module.Module) error) error {
 	return f.change(func(w *digstore.Workspace) error {
 		return w.ReceiveRecipe(ctx, head, parent, pending, r, base, fetch, check)
 	})
 }
 
 func (f freshWorkspace) Pending(ctx context.Context, s auth.StoreID) ([]module.Generation, error) {
-	return got(f, func(w *digstore.Workspace) ([]module.Generation, error) { return w.Pending(ctx, s) })
+	return got(f, func(w *digstore.Workspace) ([]module.Generation, error) {
+		return w.Pending(ctx, s)
+	})
 }
 
 func (f freshWorkspace) Promote(ctx context.Context, s auth.StoreID, root merkle.Hash) error {
@@ -136,7 +153,9 @@ func (f freshWorkspace) Drop(ctx context.Context, s auth.StoreID, root merkle.Ha
 }
 
 func (f freshWorkspace) Tombstones(ctx context.Context, s auth.StoreID) ([]auth.Tombstone, error) {
-	return got(f, func(w *digstore.Workspace) ([]auth.Tombstone, error) { return w.Tombstones(ctx, s) })
+	return got(f, func(w *digstore.Workspace) ([]auth.Tombstone, error) {
+		return w.Tombstones(ctx, s)
+	})
 }
 
 func (f freshWorkspace) Revoke(ctx context.Context, t auth.Tombstone) error {
@@ -205,10 +224,13 @@ func (f freshStore) Generations(ctx context.Context) ([]module.Generation, error
 }
 
 func (f freshStore) Module(ctx context.Context, root merkle.Hash) (io.ReadSeekCloser, error) {
-	return f.f.opened(func(w *digstore.Workspace) (io.ReadSeekCloser, error) { return w.Module(ctx, f.id, root) })
+	return f.f.opened(func(w *digstore.Workspace) (io.ReadSeekCloser, error) {
+		return w.Module(ctx, f.id, root)
+	})
 }
 
-func (f freshStore) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader, check func(*module.Module) error) error {
+func (f freshStore) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot,
+	r io.Reader, check func(*module.Module) error) error {
 	return f.change(func(s *digstore.Store) error { return s.Install(ctx, lines, head, r, check) })
 }
 
@@ -232,9 +254,12 @@ func (f freshStore) MissingChunks(ctx context.Context, r *module.Recipe) ([]int,
 	return of(f, func(s *digstore.Store) ([]int, error) { return s.MissingChunks(ctx, r) })
 }
 
-func (f freshStore) Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r *module.Recipe, base merkle.Hash,
+func (f freshStore) Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot,
+	r *module.Recipe, base merkle.Hash,
 	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
-	return f.change(func(s *digstore.Store) error { return s.Assemble(ctx, lines, head, r, base, fetch, check) })
+	return f.change(func(s *digstore.Store) error {
+		return s.Assemble(ctx, lines, head, r, base, fetch, check)
+	})
 }
 
 func (f freshStore) Line(ctx context.Context, root merkle.Hash) (module.Generation, error) {
@@ -277,8 +302,8 @@ func (f freshStore) Revoke(ctx context.Context, t auth.Tombstone) error {
 	return f.change(func(s *digstore.Store) error { return s.Revoke(ctx, t) })
 }
 
-// The contracts hold for commands of their own as well as for one process: nothing that one instance knows is needed by
-// the next.
+// The contracts hold for commands of their own as well as for one process: nothing that one
+// instance knows is needed by the next.
 var (
 	_ remote.Resumer        = freshStore{}
 	_ remote.Assembler      = freshStore{}

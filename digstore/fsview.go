@@ -13,9 +13,9 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// Open implements fs.FS. A file is also an io.Seeker, io.ReaderAt and io.WriterTo. What has no resource of that
-// name and is no directory of one is fs.ErrNotExist; where names are missing, a directory can only be found out
-// about by name, not listed.
+// Open implements fs.FS. A file is also an io.Seeker, io.ReaderAt and io.WriterTo. What has no
+// resource of that name and is no directory of one is fs.ErrNotExist; where names are missing, a
+// directory can only be found out about by name, not listed.
 func (g *Generation) Open(name string) (fs.File, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
@@ -51,8 +51,9 @@ func (g *Generation) Stat(name string) (fs.FileInfo, error) {
 	return f.Stat()
 }
 
-// ReadDir implements fs.ReadDirFS. Where the names of some resources are not known it is an *fs.PathError
-// with errors.ErrUnsupported: a list with gaps would say that what it lacks is not there.
+// ReadDir implements fs.ReadDirFS. Where the names of some resources are not known it is an
+// *fs.PathError with errors.ErrUnsupported: a list with gaps would say that what it lacks is not
+// there.
 func (g *Generation) ReadDir(name string) ([]fs.DirEntry, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrInvalid}
@@ -62,7 +63,8 @@ func (g *Generation) ReadDir(name string) ([]fs.DirEntry, error) {
 		return nil, &fs.PathError{Op: "readdir", Path: name, Err: err}
 	}
 	if missing := t.missing(); missing != nil {
-		return nil, &fs.PathError{Op: "readdir", Path: name, Err: errors.Join(errors.ErrUnsupported, missing)}
+		return nil, &fs.PathError{Op: "readdir", Path: name,
+			Err: errors.Join(errors.ErrUnsupported, missing)}
 	}
 	isDir, err := g.isDir(name)
 	if err == nil && !isDir {
@@ -80,7 +82,8 @@ func (g *Generation) ReadDir(name string) ([]fs.DirEntry, error) {
 		prefix = ""
 	}
 	dirs, files := map[string]bool{}, map[string]bool{}
-	for i := sort.SearchStrings(t.names, prefix); i < len(t.names) && strings.HasPrefix(t.names[i], prefix); i++ {
+	for i := sort.SearchStrings(t.names, prefix); i < len(t.names) &&
+		strings.HasPrefix(t.names[i], prefix); i++ {
 		if !fs.ValidPath(t.names[i]) || t.names[i] == "." {
 			continue
 		}
@@ -118,7 +121,8 @@ func (g *Generation) isDir(name string) (bool, error) {
 		return false, err
 	}
 	prefix := name + "/"
-	for i := sort.SearchStrings(t.names, prefix); i < len(t.names) && strings.HasPrefix(t.names[i], prefix); i++ {
+	for i := sort.SearchStrings(t.names, prefix); i < len(t.names) &&
+		strings.HasPrefix(t.names[i], prefix); i++ {
 		if fs.ValidPath(t.names[i]) {
 			return true, nil
 		}

@@ -23,8 +23,8 @@ func FuzzPublishing(f *testing.F) {
 	})
 }
 
-// FuzzHistoryIndex: an index that is not right does not count. One whose checksums are right may hide a line, but what it
-// finds is right, and the log itself is not touched.
+// FuzzHistoryIndex: an index that is not right does not count. One whose checksums are right may
+// hide a line, but what it finds is right, and the log itself is not touched.
 func FuzzHistoryIndex(f *testing.F) {
 	lines := imagined(0, 600)
 	disk := diskfs.NewCrash(home)
@@ -53,7 +53,8 @@ func FuzzHistoryIndex(f *testing.F) {
 		}
 		for _, want := range []int{0, 77, 599} {
 			g, err := s.Line(ctx, lines[want].Root)
-			if err == nil && g != lines[want] || err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, digstore.ErrCorrupt) {
+			if err == nil && g != lines[want] || err != nil && !errors.Is(err, fs.ErrNotExist) &&
+				!errors.Is(err, digstore.ErrCorrupt) {
 				t.Fatalf("line %d: %v, %v", want, g, err)
 			}
 			if tail := must(s.Tail(ctx, want+1)); len(tail) != want+1 || tail[0] != lines[599-want] {
@@ -74,7 +75,8 @@ func fixIndex(b []byte) {
 	}
 }
 
-// FuzzParts: whatever is kept of chunks that came before a transfer broke off, taking it up ends in the module that was sent.
+// FuzzParts: whatever is kept of chunks that came before a transfer broke off, taking it up ends in
+// the module that was sent.
 func FuzzParts(f *testing.F) {
 	rel := releases(1)[0]
 	recipe, chunks := takenApart(rel.module)
@@ -96,7 +98,8 @@ func FuzzParts(f *testing.F) {
 		defer w.Close()
 		s := must(w.Store("site"))
 		lacking := must(s.MissingChunks(ctx, recipe))
-		check(t, s.Assemble(ctx, []module.Generation{rel.line}, rel.head, recipe, merkle.Hash{}, putting(recipe, chunks, lacking), deep))
+		check(t, s.Assemble(ctx, []module.Generation{rel.line}, rel.head, recipe, merkle.Hash{},
+			putting(recipe, chunks, lacking), deep))
 		check(t, generationReadsRight(s, rel.line.Root, rel.module))
 	})
 }

@@ -14,10 +14,12 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// The fuzz targets put any bytes in the place of one file of a workspace and then do all that can be done with it, through the
-// public functions only: what is read is right or refused by a named error, whatever the file says, and nothing panics.
+// The fuzz targets put any bytes in the place of one file of a workspace and then do all that can
+// be done with it, through the public functions only: what is read is right or refused by a named
+// error, whatever the file says, and nothing panics.
 
-// fuzzFile fuzzes the first file below .dig whose name ends so. fix makes a checksum right, so that what lies behind it is reached.
+// fuzzFile fuzzes the first file below .dig whose name ends so. fix makes a checksum right, so that
+// what lies behind it is reached.
 func fuzzFile(f *testing.F, suffix string, generations int, fix func(b []byte)) {
 	base, truth := richDisk(f, generations)
 	var name string
@@ -117,12 +119,14 @@ func FuzzPendingPack(f *testing.F) {
 	})
 }
 
-// FuzzStatIndex: an index that is not right does not count. One with a right checksum is believed, but does not panic.
+// FuzzStatIndex: an index that is not right does not count. One with a right checksum is believed,
+// but does not panic.
 func FuzzStatIndex(f *testing.F) {
 	disk, content := diskfs.NewCrash(home), f.TempDir()
 	write(f, content, version(0))
 	w := must(digstore.Init(home, sweepOptions(disk)))
-	s := must(w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher, ContentRoot: content}))
+	s := must(w.Create(siteID,
+		&digstore.StoreOptions{Name: "site", Key: publisher, ContentRoot: content}))
 	must(s.Commit(ctx, nil, nil))
 	write(f, content, files{"index.html": "<p>changed"})
 	check(f, w.Close())
@@ -150,7 +154,8 @@ func FuzzStatIndex(f *testing.F) {
 	})
 }
 
-// FuzzJournal: whatever is kept of a transfer that broke off, taking it up ends in the module that was sent, or in an error and then in it.
+// FuzzJournal: whatever is kept of a transfer that broke off, taking it up ends in the module that
+// was sent, or in an error and then in it.
 func FuzzJournal(f *testing.F) {
 	rel := releases(1)[0]
 	disk := diskfs.NewCrash(home)
@@ -167,7 +172,9 @@ func FuzzJournal(f *testing.F) {
 	check(f, w.Close())
 	base := disk.Recover(1)
 	for _, name := range []string{"journal", "pack.tmp"} {
-		f.Add(name == "journal", must(diskfs.ReadFile(base, filepath.Join(home, ".dig/stores/site/incoming", rel.line.Root.String(), name), 1<<20)))
+		f.Add(name == "journal",
+			must(diskfs.ReadFile(base,
+				filepath.Join(home, ".dig/stores/site/incoming", rel.line.Root.String(), name), 1<<20)))
 	}
 	f.Fuzz(func(t *testing.T, journal bool, b []byte) {
 		name := "pack.tmp"
@@ -175,7 +182,9 @@ func FuzzJournal(f *testing.F) {
 			name = "journal"
 		}
 		disk := base.Recover(1)
-		check(t, diskfs.WriteFile(disk, filepath.Join(home, ".dig/stores/site/incoming", rel.line.Root.String(), name), b, 0o600))
+		check(t,
+			diskfs.WriteFile(disk,
+				filepath.Join(home, ".dig/stores/site/incoming", rel.line.Root.String(), name), b, 0o600))
 		w := must(digstore.Open(home, sweepOptions(disk)))
 		defer w.Close()
 		s := must(w.Store("site"))

@@ -16,7 +16,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// GCOptions say what is kept. The head always is. nil keeps every generation and removes only what none of them needs.
+// GCOptions say what is kept. The head always is. nil keeps every generation and removes only what
+// none of them needs.
 type GCOptions struct {
 	// Keep is how many of the newest generations are kept; 0, with no Roots, means all.
 	Keep int
@@ -30,15 +31,16 @@ type GCOptions struct {
 type GCReport struct {
 	Dropped []module.Generation // no longer held
 	Freed   int64               // bytes of packs
-	// Transfers is how many generations were being received meanwhile. They may count on chunks that nothing else
-	// needs, so with one or more no pack was removed, and the next gc removes them.
+	// Transfers is how many generations were being received meanwhile. They may count on chunks that
+	// nothing else needs, so with one or more no pack was removed, and the next gc removes them.
 	Transfers int
 }
 
-// GC drops generations that are no longer wanted, and the chunks that only they used. Their lines stay in the
-// history, as not held. Whatever it is interrupted by, everything that is kept can be read all the time: what is
-// still needed of a pack is copied to a new one, and recipes that are built on dropped ones are rewritten, before
-// anything is removed. While generations are being received no pack is removed.
+// GC drops generations that are no longer wanted, and the chunks that only they used. Their lines
+// stay in the history, as not held. Whatever it is interrupted by, everything that is kept can be
+// read all the time: what is still needed of a pack is copied to a new one, and recipes that are
+// built on dropped ones are rewritten, before anything is removed. While generations are being
+// received no pack is removed.
 func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 	if o == nil {
 		o = &GCOptions{}
@@ -237,7 +239,8 @@ func (c *collection) keepNames() error {
 	return err
 }
 
-// remove deletes what is not needed any more: first the recipes, then index files that speak of dead packs, then those.
+// remove deletes what is not needed any more: first the recipes, then index files that speak of
+// dead packs, then those.
 func (c *collection) remove(ctx context.Context) error {
 	s := c.s
 	if err := c.noteDropped(); err != nil {
@@ -254,8 +257,8 @@ func (c *collection) remove(ctx context.Context) error {
 	return incoming.Sweep(ctx, s.w.fs, s.incomingDir(), incoming.None)
 }
 
-// removePacks deletes the packs that nothing needs, unless generations are being received. None begins to be received
-// meanwhile: a transfer that begins later does not find the packs.
+// removePacks deletes the packs that nothing needs, unless generations are being received. None
+// begins to be received meanwhile: a transfer that begins later does not find the packs.
 func (c *collection) removePacks(ctx context.Context) error {
 	s := c.s
 	if len(c.dead) == 0 {
@@ -270,7 +273,8 @@ func (c *collection) removePacks(ctx context.Context) error {
 		c.report.Transfers, c.report.Freed = n, 0
 		return nil
 	}
-	if err := s.packs.DropIndex(c.dead); err != nil { // a pack of the same name may come back, with other chunks
+	if err := s.packs.DropIndex(c.dead); err != nil {
+		// a pack of the same name may come back, with other chunks
 		return err
 	}
 	if err := s.syncDirs("packs"); err != nil {
@@ -299,8 +303,8 @@ func (c *collection) noteDropped() error {
 	return c.s.log.SetDropped(d)
 }
 
-// removeRecipes deletes the recipes of dropped generations. None goes before those that are built on it, on the
-// disk either: else what is left when this breaks off could not be read.
+// removeRecipes deletes the recipes of dropped generations. None goes before those that are built
+// on it, on the disk either: else what is left when this breaks off could not be read.
 func (c *collection) removeRecipes() error {
 	s := c.s
 	level := make(map[merkle.Hash]int, len(c.report.Dropped))

@@ -9,22 +9,27 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// TestGCKeepsPending: what a pending generation needs of a dropped one stays, whatever way it was pushed.
+// TestGCKeepsPending: what a pending generation needs of a dropped one stays, whatever way it was
+// pushed.
 func TestGCKeepsPending(t *testing.T) {
 	trees := edited(t, corpus.Small(5), "new content in every large file")
-	trees = append(trees, edited(t, trees[0], "one byte in every large file")[1]) // needs what only generation 0 has
+	// needs what only generation 0 has
+	trees = append(trees, edited(t, trees[0], "one byte in every large file")[1])
 	_, from, gens := commitTrees(t, trees)
 	last := gens[2]
 	for _, recipe := range []bool{false, true} {
 		dir := t.TempDir()
 		w := must(digstore.Init(dir, nil))
 		for i := range 2 {
-			check(t, w.Receive(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), false, bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep))
+			check(t, w.Receive(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), false,
+				bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep))
 		}
 		if r, chunks := takenApart(moduleOf(t, from, last.Root)); recipe {
-			check(t, w.ReceiveRecipe(ctx, signedAs(t, from, last.Root), gens[1].Root, true, r, merkle.Hash{}, putting(r, chunks, everything(r)), deep))
+			check(t, w.ReceiveRecipe(ctx, signedAs(t, from, last.Root), gens[1].Root, true, r, merkle.Hash{},
+				putting(r, chunks, everything(r)), deep))
 		} else {
-			check(t, w.Receive(ctx, signedAs(t, from, last.Root), gens[1].Root, true, bytes.NewReader(moduleOf(t, from, last.Root)), deep))
+			check(t, w.Receive(ctx, signedAs(t, from, last.Root), gens[1].Root, true,
+				bytes.NewReader(moduleOf(t, from, last.Root)), deep))
 		}
 		check(t, w.Close())
 

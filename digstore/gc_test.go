@@ -13,7 +13,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// TestGC: whatever is kept stays whole, bit for bit; what is dropped is not held, keeps its line and can be installed again.
+// TestGC: whatever is kept stays whole, bit for bit; what is dropped is not held, keeps its line
+// and can be installed again.
 func TestGC(t *testing.T) {
 	ctx := context.Background()
 	for _, c := range []struct {
@@ -83,7 +84,8 @@ func TestGC(t *testing.T) {
 		})
 	}
 	s, _, _ := history(t, 1)
-	if _, err := s.GC(ctx, &digstore.GCOptions{Roots: []merkle.Hash{{1}}}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := s.GC(ctx,
+		&digstore.GCOptions{Roots: []merkle.Hash{{1}}}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("keep an unknown root: %v", err)
 	}
 }
@@ -94,7 +96,8 @@ func TestManyGenerations(t *testing.T) {
 	const n = 150
 	var states []files
 	for i := range n {
-		state := files{fmt.Sprint("f", i%7): noise(uint64(i), 300), "fixed": "x", fmt.Sprint("g", i%11): fmt.Sprint(i)}
+		state := files{fmt.Sprint("f", i%7): noise(uint64(i), 300), "fixed": "x",
+			fmt.Sprint("g", i%11): fmt.Sprint(i)}
 		commit(t, s, state, nil)
 		states = append(states, state)
 	}

@@ -14,16 +14,19 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A gc of another process, as a whole at any point of a transfer, and a transfer that begins at any point of a gc: the
-// transfer succeeds, and all that is kept is whole. Where a list of what is lacking was made before the transfer began, a
-// gc in between may make it fs.ErrNotExist, and never damage; with a new list it succeeds.
+// A gc of another process, as a whole at any point of a transfer, and a transfer that begins at any
+// point of a gc: the transfer succeeds, and all that is kept is whole. Where a list of what is
+// lacking was made before the transfer began, a gc in between may make it fs.ErrNotExist, and never
+// damage; with a new list it succeeds.
 func TestGCBesideTransfer(t *testing.T) {
 	first, step := 1, 7
 	const wait = 100 * time.Millisecond
 	again := func(err error, list bool) bool {
-		return list && errors.Is(err, fs.ErrNotExist) && !errors.Is(err, digstore.ErrCorrupt) || errors.Is(err, digstore.ErrLocked)
+		return list && errors.Is(err, fs.ErrNotExist) && !errors.Is(err, digstore.ErrCorrupt) ||
+			errors.Is(err, digstore.ErrLocked)
 	}
-	trees := edited(t, corpus.Tree{"a": bytes.Repeat([]byte("one"), 100), "b": []byte("two")}, "one byte")
+	trees := edited(t, corpus.Tree{"a": bytes.Repeat([]byte("one"), 100), "b": []byte("two")},
+		"one byte")
 	if vectors.Long(t) {
 		part, parts := vectors.Part(t)
 		first, step = 1+part, parts
@@ -40,7 +43,8 @@ func TestGCBesideTransfer(t *testing.T) {
 	base := diskfs.NewCrash(home)
 	w := must(digstore.Init(home, sweepOptions(base)))
 	for i := range 2 {
-		check(t, w.Receive(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), false, bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep))
+		check(t, w.Receive(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), false,
+			bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep))
 	}
 	check(t, w.Close())
 

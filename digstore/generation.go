@@ -12,16 +12,17 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Generation is one state of a store: resources under names. It is an fs.FS, read-only, and never changes;
-// several goroutines may use it.
+// A Generation is one state of a store: resources under names. It is an fs.FS, read-only, and never
+// changes; several goroutines may use it.
 //
-// A generation holds hashes of names, not names. Open and Resource work for a caller that knows a name. Listing needs
-// the names themselves: those of own commits, those that the module shows (section 13, or the discovery resource),
-// those that WithNames brings, or those that the store has learned from other generations and by KeepNames. Where one
-// is missing, ReadDir is an *fs.PathError with errors.ErrUnsupported.
+// A generation holds hashes of names, not names. Open and Resource work for a caller that knows a
+// name. Listing needs the names themselves: those of own commits, those that the module shows
+// (section 13, or the discovery resource), those that WithNames brings, or those that the store has
+// learned from other generations and by KeepNames. Where one is missing, ReadDir is an
+// *fs.PathError with errors.ErrUnsupported.
 //
-// As in any fs.FS, a name such as "a//b" cannot be opened by Open, nor listed; Resource opens it. Where one
-// resource is called "a" and another "a/b", "a" is listed as a directory.
+// As in any fs.FS, a name such as "a//b" cannot be opened by Open, nor listed; Resource opens it.
+// Where one resource is called "a" and another "a/b", "a" is listed as a directory.
 type Generation struct {
 	s    *Store
 	info module.Generation
@@ -63,7 +64,8 @@ func (s *Store) open(line module.Generation) (*Generation, error) {
 	return g, nil
 }
 
-// notHeld is the error of a generation that is not here: fs.ErrNotExist if that is on purpose, else ErrCorrupt.
+// notHeld is the error of a generation that is not here: fs.ErrNotExist if that is on purpose, else
+// ErrCorrupt.
 func (s *Store) notHeld(line module.Generation) error {
 	proven, err := s.log.HasProofs()
 	if err != nil {
@@ -75,10 +77,12 @@ func (s *Store) notHeld(line module.Generation) error {
 			return err
 		}
 		if !d.Has(line.Number) {
-			return corrupt(s.recipeName(line.Root), "it is missing: generation %d was not dropped", line.Number)
+			return corrupt(s.recipeName(line.Root),
+				"it is missing: generation %d was not dropped", line.Number)
 		}
 	}
-	return fmt.Errorf("store %s: generation %s is not held here: %w", s.name, line.Root, fs.ErrNotExist)
+	return fmt.Errorf("store %s: generation %s is not held here: %w", s.name,
+		line.Root, fs.ErrNotExist)
 }
 
 // Info returns the generation's line in the history.
@@ -108,8 +112,8 @@ func (g *Generation) URN(name string) urn.URN {
 	return urn.URN{Store: g.s.set.id, Root: g.info.Root, Resource: name}
 }
 
-// Resource opens the content of a resource named exactly so; fs.ErrNotExist when there is none. Bytes that are
-// damaged, or a salt that is not the store's, are urn.ErrSealed when they are read.
+// Resource opens the content of a resource named exactly so; fs.ErrNotExist when there is none.
+// Bytes that are damaged, or a salt that is not the store's, are urn.ErrSealed when they are read.
 func (g *Generation) Resource(name string) (*module.Plain, error) {
 	r, err := g.mod.Find(urn.RetrievalKey(g.s.set.id, name))
 	if err != nil {
@@ -122,8 +126,8 @@ func (g *Generation) Resource(name string) (*module.Plain, error) {
 	return p, nil
 }
 
-// OpenURN opens the resource that an address of this store leads to, whatever root it names: with no resource
-// part, or an empty one, index.html (urn/FORMAT.md 4).
+// OpenURN opens the resource that an address of this store leads to, whatever root it names: with
+// no resource part, or an empty one, index.html (urn/FORMAT.md 4).
 func (g *Generation) OpenURN(u urn.URN) (*module.Plain, error) {
 	if u.Store != g.s.set.id {
 		return nil, fmt.Errorf("%s is of another store than %s: %w", u, g.s.set.id, fs.ErrNotExist)

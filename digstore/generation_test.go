@@ -21,8 +21,9 @@ import (
 	"github.com/dig-network/digstore/internal/corpus"
 )
 
-var tree = among(corpus.Small(2), files{"index.html": "<h1>hi</h1>", "a/b/c.txt": "c", "a/b.txt": "b",
-	"a.txt": "a", "empty": "", "big": noise(3, 300_000)})
+var tree = among(corpus.Small(2),
+	files{"index.html": "<h1>hi</h1>", "a/b/c.txt": "c", "a/b.txt": "b",
+		"a.txt": "a", "empty": "", "big": noise(3, 300_000)})
 
 func TestGenerationIsFS(t *testing.T) {
 	_, s := inMemory(t, nil)
@@ -44,10 +45,12 @@ func TestGenerationIsFS(t *testing.T) {
 	}
 }
 
-// TestOddNames: what fs.FS cannot name is read by Resource, and listed nowhere; a name that is a directory too is one.
+// TestOddNames: what fs.FS cannot name is read by Resource, and listed nowhere; a name that is a
+// directory too is one.
 func TestOddNames(t *testing.T) {
 	_, s := inMemory(t, nil)
-	odd := files{"a": "file", "a/b": "below", "/abs": "1", "x//y": "2", "z/": "3", "../up": "4", ".": "5"}
+	odd := files{"a": "file", "a/b": "below", "/abs": "1", "x//y": "2", "z/": "3",
+		"../up": "4", ".": "5"}
 	g := commit(t, s, odd, new(digstore.CommitOptions).AnyNames())
 	wantFiles(t, g, odd)
 	var seen []string
@@ -61,20 +64,24 @@ func TestOddNames(t *testing.T) {
 }
 
 // strip returns the same generation without its names: as in a clone.
-func strip(t *testing.T, from *digstore.Store, g *digstore.Generation) (*digstore.Store, *digstore.Generation) {
+func strip(t *testing.T, from *digstore.Store,
+	g *digstore.Generation) (*digstore.Store, *digstore.Generation) {
 	t.Helper()
 	_, to := inMemoryOf(t, from.ID())
 	line := g.Info()
 	line.Number = 0
-	check(t, to.Install(context.Background(), []module.Generation{line}, signed(t, from), strings.NewReader(string(moduleOf(t, from, line.Root))), deep))
+	check(t, to.Install(context.Background(), []module.Generation{line}, signed(t, from),
+		strings.NewReader(string(moduleOf(t, from, line.Root))), deep))
 	c, err := to.At(line.Root)
 	check(t, err)
 	return to, c
 }
 
 func TestNames(t *testing.T) {
-	discovery, err := json.Marshal(map[string]any{"schema_version": 1, "resources": []map[string]string{
-		{"key": "index.html", "label": "x", "type": "text/html"}, {"key": "not there", "label": "", "type": ""}}})
+	discovery, err := json.Marshal(map[string]any{"schema_version": 1,
+		"resources": []map[string]string{
+			{"key": "index.html", "label": "x", "type": "text/html"}, {"key": "not there",
+				"label": "", "type": ""}}})
 	check(t, err)
 	for _, c := range []struct {
 		name    string
@@ -109,7 +116,8 @@ func TestNames(t *testing.T) {
 			_, err = g.ReadDir(".")
 			var pe *fs.PathError
 			var un *digstore.UnnamedError
-			if unnamed > 0 && !(errors.Is(err, errors.ErrUnsupported) && errors.As(err, &pe) && errors.As(err, &un) && un.Missing == unnamed) {
+			if unnamed > 0 && !(errors.Is(err, errors.ErrUnsupported) && errors.As(err, &pe) &&
+				errors.As(err, &un) && un.Missing == unnamed) {
 				t.Errorf("ReadDir without names: %v", err)
 			}
 			if unnamed == 0 {
@@ -150,7 +158,8 @@ func TestURNs(t *testing.T) {
 	if b, _ := io.ReadAll(p); string(b) != "i" {
 		t.Errorf("the URN of the store gives %q, want index.html", b)
 	}
-	if _, err := g.OpenURN(urn.URN{Store: auth.StoreID{1}, Resource: "a"}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := g.OpenURN(urn.URN{Store: auth.StoreID{1},
+		Resource: "a"}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("another store's URN: %v", err)
 	}
 	if _, err := g.Open("a b"); err != nil {

@@ -41,14 +41,15 @@ func options(disk diskfs.FS) *digstore.Options {
 	return &digstore.Options{FS: disk, Now: clock(), Rand: &zeros{}, LockWait: -1, Workers: 2}
 }
 
-// inMemory makes a workspace with one store on a disk in memory. At the end of the test what the disk has must be whole
-// for a process that finds it after a loss of power.
+// inMemory makes a workspace with one store on a disk in memory. At the end of the test what the
+// disk has must be whole for a process that finds it after a loss of power.
 func inMemory(t testing.TB, o *digstore.StoreOptions) (*digstore.Workspace, *digstore.Store) {
 	t.Helper()
 	return inMemoryWith(t, digstore.StoreID{}, o)
 }
 
-func inMemoryWith(t testing.TB, id digstore.StoreID, o *digstore.StoreOptions) (*digstore.Workspace, *digstore.Store) {
+func inMemoryWith(t testing.TB, id digstore.StoreID,
+	o *digstore.StoreOptions) (*digstore.Workspace, *digstore.Store) {
 	t.Helper()
 	disk := diskfs.NewCrash("/ws")
 	w, err := digstore.Init("/ws", options(disk))
@@ -76,7 +77,8 @@ func inMemoryWith(t testing.TB, id digstore.StoreID, o *digstore.StoreOptions) (
 type files map[string]string
 
 // commit stages files and commits them.
-func commit(t testing.TB, s *digstore.Store, content files, o *digstore.CommitOptions) *digstore.Generation {
+func commit(t testing.TB, s *digstore.Store, content files,
+	o *digstore.CommitOptions) *digstore.Generation {
 	t.Helper()
 	stage(t, s, content)
 	r, err := s.Commit(context.Background(), nil, o)
@@ -105,7 +107,8 @@ func wantFiles(t testing.TB, g *digstore.Generation, want files) {
 		got, err := io.ReadAll(p)
 		check(t, err)
 		if string(got) != text {
-			t.Errorf("generation %d, %s: %d bytes differ from the %d wanted", g.Info().Number, name, len(got), len(text))
+			t.Errorf("generation %d, %s: %d bytes differ from the %d wanted", g.Info().Number, name,
+				len(got), len(text))
 		}
 	}
 }

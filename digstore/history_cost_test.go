@@ -89,14 +89,16 @@ func (f *countingFile) WriteAt(b []byte, off int64) (int, error) {
 	return n, err
 }
 
-// longStore makes a store with n generations that are not held but for three, and some on top of them that are. Files stand in the
-// directories as they would for all of them, where nobody ought to look.
+// longStore makes a store with n generations that are not held but for three, and some on top of
+// them that are. Files stand in the directories as they would for all of them, where nobody ought
+// to look.
 func longStore(t testing.TB, n int) (*diskfs.Crash, []module.Generation) {
 	disk := diskfs.NewCrash(home)
 	w, s := siteOn(t, disk)
 	lines := imagined(0, n)
 	at := 0
-	for i, to := range []int{n * 7 / 8, n * 98 / 100, n} { // so that there are indexes of every magnitude
+	for i, to := range []int{n * 7 / 8, n * 98 / 100, n} {
+		// so that there are indexes of every magnitude
 		r := releases(20)[17+i]
 		lines[to-1].Root = r.line.Root
 		check(t, s.Install(ctx, lines[at:to], r.head, strings.NewReader(string(r.module)), deep))
@@ -107,19 +109,22 @@ func longStore(t testing.TB, n int) (*diskfs.Crash, []module.Generation) {
 	check(t, s.Pin(ctx, module.Pins{Publisher: publisher.PublicKey()}))
 	for i := range n / 100 {
 		name := lines[i*100].Root.String()
-		check(t, diskfs.WriteNew(disk, filepath.Join(siteDir, "recipes", name+".recipe"), nil, 0o644, false))
+		check(t,
+			diskfs.WriteNew(disk, filepath.Join(siteDir, "recipes", name+".recipe"), nil, 0o644, false))
 		check(t, diskfs.WriteNew(disk, filepath.Join(siteDir, "sigs", name+".sig"), nil, 0o644, false))
 	}
 	return disk, lines
 }
 
-// TestLongHistoryCosts: what is done in a history a hundred times as long costs hardly more: indexes are looked into, nothing is
-// scanned or written anew.
+// TestLongHistoryCosts: what is done in a history a hundred times as long costs hardly more:
+// indexes are looked into, nothing is scanned or written anew.
 func TestLongHistoryCosts(t *testing.T) {
-	const short, long = 1<<10 - 16, 100<<10 - 16 // both before a multiple of 64, where recipes stand alone
+	// both before a multiple of 64, where recipes stand alone
+	const short, long = 1<<10 - 16, 100<<10 - 16
 	rel := releases(14)[13]
 	type cost struct{ calls, bytes, listed int64 }
-	names := []string{"head", "tail", "log", "at", "line", "no line", "pins and tombstones", "stage and commit", "receive"}
+	names := []string{"head", "tail", "log", "at", "line", "no line", "pins and tombstones",
+		"stage and commit", "receive"}
 	costs := map[string][2]cost{}
 	for i, n := range []int{short, long} {
 		base, lines := longStore(t, n)
@@ -163,7 +168,9 @@ func TestLongHistoryCosts(t *testing.T) {
 	}
 	for _, name := range names {
 		a, b := costs[name][0], costs[name][1]
-		t.Logf("%-20s %4d calls, %7d bytes, %3d names; with %d times the history %4d calls, %7d bytes, %3d names",
+		t.Logf(
+			"%-20s %4d calls, %7d bytes, %3d names; with %d times the history %4d calls, %7d bytes, %3d "+
+				"names",
 			name, a.calls, a.bytes, a.listed, long/short, b.calls, b.bytes, b.listed)
 		if b.calls*10 > a.calls*17 || b.bytes*10 > a.bytes*17 || b.listed > a.listed+8 {
 			t.Errorf("%s: the cost grows with the history", name)

@@ -10,10 +10,11 @@ import (
 	"github.com/dig-network/digstore/internal/corpus"
 )
 
-// TestHistoryBetweenWrites: lines whose writer is not done do not count, and are seen when it is, though size and time
-// of the file stay.
+// TestHistoryBetweenWrites: lines whose writer is not done do not count, and are seen when it is,
+// though size and time of the file stay.
 func TestHistoryBetweenWrites(t *testing.T) {
-	dir, _, gens := commitTrees(t, []corpus.Tree{{"a": []byte("1")}, {"a": []byte("2")}, {"a": []byte("3")}})
+	dir, _, gens := commitTrees(t,
+		[]corpus.Tree{{"a": []byte("1")}, {"a": []byte("2")}, {"a": []byte("3")}})
 	name := filepath.Join(dir, ".dig/stores/site/roots.log")
 	whole := must(os.ReadFile(name))
 	half := bytes.Clone(whole)

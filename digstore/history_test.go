@@ -26,7 +26,9 @@ const siteDir = home + "/.dig/stores/site"
 func imagined(from, to int) []module.Generation {
 	lines := make([]module.Generation, 0, to-from)
 	for i := from; i < to; i++ {
-		lines = append(lines, module.Generation{Number: uint64(i), Root: merkle.Sum(fmt.Append(nil, "generation ", i)), Time: time.Unix(1_700_000_000+int64(i), 0).UTC()})
+		lines = append(lines,
+			module.Generation{Number: uint64(i), Root: merkle.Sum(fmt.Append(nil, "generation ", i)),
+				Time: time.Unix(1_700_000_000+int64(i), 0).UTC()})
 	}
 	return lines
 }
@@ -61,8 +63,8 @@ func siteOn(t testing.TB, disk diskfs.FS) (*digstore.Workspace, *digstore.Store)
 	return w, must(w.Store("site"))
 }
 
-// writeNothing takes the lock and lets go of it, as every writer does who then has nothing to write. That the head is not
-// held, as imagined ones are, is said and changes nothing.
+// writeNothing takes the lock and lets go of it, as every writer does who then has nothing to
+// write. That the head is not held, as imagined ones are, is said and changes nothing.
 func writeNothing(t testing.TB, w *digstore.Workspace) {
 	t.Helper()
 	if err := w.Drop(ctx, siteID, merkle.Hash{1}); err != nil && !errors.Is(err, digstore.ErrCorrupt) {
@@ -70,7 +72,8 @@ func writeNothing(t testing.TB, w *digstore.Workspace) {
 	}
 }
 
-// wantHistory checks what a store says of a history, everywhere at its edges and at some places in it.
+// wantHistory checks what a store says of a history, everywhere at its edges and at some places in
+// it.
 func wantHistory(t testing.TB, s *digstore.Store, want []module.Generation) {
 	t.Helper()
 	got, err := s.Generations(ctx)
@@ -100,7 +103,8 @@ func wantHistory(t testing.TB, s *digstore.Store, want []module.Generation) {
 		}
 	}
 	for i := range 5 {
-		if _, err := s.Line(ctx, merkle.Sum(fmt.Append(nil, "nobody's ", i))); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := s.Line(ctx,
+			merkle.Sum(fmt.Append(nil, "nobody's ", i))); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("a root that is not there: %v", err)
 		}
 	}
@@ -121,7 +125,8 @@ func indexFiles(t testing.TB, disk diskfs.FS) []string {
 	return names
 }
 
-// TestHistoryIndex lets a history grow in steps of any size, and asks a store that stays open, and one opened anew.
+// TestHistoryIndex lets a history grow in steps of any size, and asks a store that stays open, and
+// one opened anew.
 func TestHistoryIndex(t *testing.T) {
 	disk := diskfs.NewCrash(home)
 	w, s := siteOn(t, disk)
@@ -147,7 +152,8 @@ func TestHistoryIndex(t *testing.T) {
 	}
 }
 
-// TestHistoryIndexDamaged: whatever becomes of the index, the log is what counts; and a writer makes it anew.
+// TestHistoryIndexDamaged: whatever becomes of the index, the log is what counts; and a writer
+// makes it anew.
 func TestHistoryIndexDamaged(t *testing.T) {
 	base := diskfs.NewCrash(home)
 	w, _ := siteOn(t, base)
@@ -211,8 +217,9 @@ func TestHistoryIndexDamaged(t *testing.T) {
 	}
 }
 
-// TestLinesThatDoNotCount: several lines whose writer did not come to its end are none, and the next one cuts them off, in
-// a history without proofs. In one with proofs another program has written them.
+// TestLinesThatDoNotCount: several lines whose writer did not come to its end are none, and the
+// next one cuts them off, in a history without proofs. In one with proofs another program has
+// written them.
 func TestLinesThatDoNotCount(t *testing.T) {
 	r := releases(1)[0]
 	for _, before := range []int{0, 3, 700} {
@@ -268,7 +275,8 @@ func TestLongInstall(t *testing.T) {
 	if _, err := s.At(last.Root); err != nil {
 		t.Error(err)
 	}
-	if err := s.Install(ctx, lines[1:], auth.SignedRoot{}, bytes.NewReader(body), deep); !errors.Is(err, fs.ErrExist) {
+	if err := s.Install(ctx, lines[1:], auth.SignedRoot{}, bytes.NewReader(body),
+		deep); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("again: %v", err)
 	}
 }

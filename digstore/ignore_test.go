@@ -34,8 +34,8 @@ func staged(t *testing.T, all files, patterns ...string) ([]string, error) {
 	return names, nil
 }
 
-// TestIgnore: each case is an ignore file, and paths of which those with a minus are ignored. git, where it is
-// installed, is asked too.
+// TestIgnore: each case is an ignore file, and paths of which those with a minus are ignored. git,
+// where it is installed, is asked too.
 func TestIgnore(t *testing.T) {
 	cases := []struct {
 		name, ignore string
@@ -105,7 +105,8 @@ func TestIgnore(t *testing.T) {
 				return string(out)
 			}
 			run("init", "-q")
-			list := strings.FieldsFunc(run("ls-files", "-z", "--others", "--exclude-standard"), func(r rune) bool { return r == 0 })
+			list := strings.FieldsFunc(run("ls-files", "-z", "--others", "--exclude-standard"),
+				func(r rune) bool { return r == 0 })
 			slices.Sort(list)
 			if !slices.Equal(list, want) {
 				t.Errorf("git lists %q, the test wants %q", list, want)
@@ -116,12 +117,15 @@ func TestIgnore(t *testing.T) {
 
 func TestIgnoreNested(t *testing.T) {
 	all := files{
-		".gitignore": "*.tmp\n/top\nsub/deep/x", "a.tmp": "", "top": "", "sub/top": "", "sub/deep/x": "", "sub/deep/y": "",
-		"sub/.gitignore": "!keep.tmp\n/y", "sub/keep.tmp": "", "sub/a.tmp": "", "sub/y": "", "sub/deep/keep.tmp": "",
-		"dig/.gitignore": "*", "dig/.digignore": "!*", "dig/x": "",
+		".gitignore": "*.tmp\n/top\nsub/deep/x", "a.tmp": "", "top": "", "sub/top": "",
+		"sub/deep/x": "", "sub/deep/y": "",
+		"sub/.gitignore": "!keep.tmp\n/y", "sub/keep.tmp": "", "sub/a.tmp": "", "sub/y": "",
+		"sub/deep/keep.tmp": "",
+		"dig/.gitignore":    "*", "dig/.digignore": "!*", "dig/x": "",
 		".dig/config": "", "sub/.dig/config": "", ".git/HEAD": "",
 	}
-	want := []string{".gitignore", "dig/.digignore", "dig/.gitignore", "dig/x", "sub/.gitignore", "sub/deep/keep.tmp", "sub/deep/y", "sub/keep.tmp", "sub/top"}
+	want := []string{".gitignore", "dig/.digignore", "dig/.gitignore", "dig/x", "sub/.gitignore",
+		"sub/deep/keep.tmp", "sub/deep/y", "sub/keep.tmp", "sub/top"}
 	got, err := staged(t, all)
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("staged  %q, %v\nwant    %q", got, err, want)

@@ -14,10 +14,13 @@ import (
 	"time"
 )
 
-// TestIgnoreNotRegular: an ignore file that is no regular file has no patterns, is never opened, and is named; a file or
-// link called .git is left out as the folder is. Commit, status and stage agree.
+// TestIgnoreNotRegular: an ignore file that is no regular file has no patterns, is never opened,
+// and is named; a file or link called .git is left out as the folder is. Commit, status and stage
+// agree.
 func TestIgnoreNotRegular(t *testing.T) {
-	link := func(to string) func(string) error { return func(name string) error { return os.Symlink(to, name) } }
+	link := func(to string) func(string) error {
+		return func(name string) error { return os.Symlink(to, name) }
+	}
 	for _, c := range []struct {
 		name   string
 		make   func(name string) error

@@ -18,17 +18,20 @@ import (
 // lastSecond is the end of the year 9999 in Unix seconds: later times have no form in JSON.
 const lastSecond = 253402300799
 
-// Install takes the module in r apart as it comes, calls check on the module that the store can give back, and
-// only then makes it visible. lines are the history lines that follow the store's; the last is the generation in
-// r, those before it are recorded as not held. For a generation whose line is there but which is not held, lines
-// is just that line. Of a generation that is held already and comes again, further down the history, nothing is read
-// from r: check is given what is held. One that is not held is held on its earlier line before the new one is there.
-// head carries the signatures that are known for the root.
+// Install takes the module in r apart as it comes, calls check on the module that the store can
+// give back, and only then makes it visible. lines are the history lines that follow the store's;
+// the last is the generation in r, those before it are recorded as not held. For a generation whose
+// line is there but which is not held, lines is just that line. Of a generation that is held
+// already and comes again, further down the history, nothing is read from r: check is given what is
+// held. One that is not held is held on its earlier line before the new one is there. head carries
+// the signatures that are known for the root.
 //
-// The error wraps whatever r or check returned; nothing is visible then. What came before r broke off is kept:
-// Held says how much, and the next Install of the root is given a reader that starts there. A generation that is
-// held already is fs.ErrExist. The lock is taken only at the end, so other writers do not wait for the transfer.
-func (s *Store) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader, check func(*module.Module) error) error {
+// The error wraps whatever r or check returned; nothing is visible then. What came before r broke
+// off is kept: Held says how much, and the next Install of the root is given a reader that starts
+// there. A generation that is held already is fs.ErrExist. The lock is taken only at the end, so
+// other writers do not wait for the transfer.
+func (s *Store) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot,
+	r io.Reader, check func(*module.Module) error) error {
 	root, held, err := s.expect(ctx, lines, &head)
 	if err == nil && held {
 		err = s.again(ctx, root, lines, head, check)
@@ -54,9 +57,10 @@ func (s *Store) Install(ctx context.Context, lines []module.Generation, head aut
 	return nil
 }
 
-// expect returns the root that lines lead to, if it may be installed, and sweeps before its transfer. held says that
-// the generation is here, and only its line is new.
-func (s *Store) expect(ctx context.Context, lines []module.Generation, head *auth.SignedRoot) (root merkle.Hash, held bool, err error) {
+// expect returns the root that lines lead to, if it may be installed, and sweeps before its
+// transfer. held says that the generation is here, and only its line is new.
+func (s *Store) expect(ctx context.Context, lines []module.Generation,
+	head *auth.SignedRoot) (root merkle.Hash, held bool, err error) {
 	if len(lines) == 0 {
 		return root, false, errors.New("no history line is given")
 	}
@@ -88,7 +92,8 @@ func (s *Store) expect(ctx context.Context, lines []module.Generation, head *aut
 }
 
 // again appends lines that lead to a generation which is held.
-func (s *Store) again(ctx context.Context, root merkle.Hash, lines []module.Generation, head auth.SignedRoot, check func(*module.Module) error) error {
+func (s *Store) again(ctx context.Context, root merkle.Hash, lines []module.Generation,
+	head auth.SignedRoot, check func(*module.Module) error) error {
 	g, err := s.At(root)
 	if err != nil {
 		return err
@@ -118,7 +123,8 @@ func (s *Store) again(ctx context.Context, root merkle.Hash, lines []module.Gene
 }
 
 // settle publishes what was received and checked, under the lock.
-func (s *Store) settle(ctx context.Context, in *incoming.Transfer, recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
+func (s *Store) settle(ctx context.Context, in *incoming.Transfer, recipe *module.Recipe,
+	head auth.SignedRoot, lines []module.Generation) error {
 	l, h, err := s.lockSwept(ctx) // what comes may be what is missing
 	if err != nil {
 		return err
@@ -138,16 +144,19 @@ func (s *Store) settle(ctx context.Context, in *incoming.Transfer, recipe *modul
 	return s.keepIncoming(ctx, h, in, recipe, head, lines)
 }
 
-// newLines returns those of lines that the history lacks: all, when they follow it, and none, when there is one and it
-// is a line of a generation that is not held. Their times are those of 1970 to 9999, so that each has a form in JSON.
-func (s *Store) newLines(h *history.History, lines []module.Generation) ([]module.Generation, error) {
+// newLines returns those of lines that the history lacks: all, when they follow it, and none, when
+// there is one and it is a line of a generation that is not held. Their times are those of 1970 to
+// 9999, so that each has a form in JSON.
+func (s *Store) newLines(h *history.History,
+	lines []module.Generation) ([]module.Generation, error) {
 	if first := lines[0]; len(lines) == 1 && first.Number < h.Len() {
 		have, err := h.Line(first.Number)
 		if err != nil {
 			return nil, err
 		}
 		if have.Root != first.Root {
-			return nil, fmt.Errorf("history line %d is root %s here, %s there: %w", first.Number, have.Root, first.Root, module.ErrNotHead)
+			return nil, fmt.Errorf("history line %d is root %s here, %s there: %w", first.Number, have.Root,
+				first.Root, module.ErrNotHead)
 		}
 		there, err := s.holds(first.Root)
 		if err != nil {
@@ -160,17 +169,20 @@ func (s *Store) newLines(h *history.History, lines []module.Generation) ([]modul
 	}
 	for i, g := range lines {
 		if seconds := g.Time.Unix(); seconds < 0 || seconds > lastSecond {
-			return nil, fmt.Errorf("time of history line %d: expected 1970 to 9999, found %d seconds: %w", g.Number, seconds, module.ErrFormat)
+			return nil, fmt.Errorf("time of history line %d: expected 1970 to 9999, found %d seconds: %w",
+				g.Number, seconds, module.ErrFormat)
 		}
 		if g.Number != h.Len()+uint64(i) {
-			return nil, fmt.Errorf("history line %d follows %d generations here: %w", g.Number, h.Len(), module.ErrNotHead)
+			return nil, fmt.Errorf("history line %d follows %d generations here: %w", g.Number,
+				h.Len(), module.ErrNotHead)
 		}
 	}
 	return lines, nil
 }
 
 // keepIncoming publishes what was received. The caller holds the lock.
-func (s *Store) keepIncoming(ctx context.Context, h *history.History, in *incoming.Transfer, recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
+func (s *Store) keepIncoming(ctx context.Context, h *history.History, in *incoming.Transfer,
+	recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
 	if err := s.checkPool(recipe, in.Has); err != nil {
 		return err
 	}
@@ -178,7 +190,8 @@ func (s *Store) keepIncoming(ctx context.Context, h *history.History, in *incomi
 	if err != nil {
 		return err
 	}
-	return s.publish(ctx, h, &arrival{recipe: recipe, packed: name, chunks: in.Entries(), head: head, lines: lines})
+	return s.publish(ctx, h,
+		&arrival{recipe: recipe, packed: name, chunks: in.Entries(), head: head, lines: lines})
 }
 
 // checkPool makes sure that every chunk is there: a gc may have run while the module came.
@@ -192,14 +205,16 @@ func (s *Store) checkPool(recipe *module.Recipe, brought func(id merkle.Hash) bo
 			return err
 		}
 		if !had {
-			return fmt.Errorf("a gc has removed a chunk that was counted on (run the command again): %w", packdir.Missing(c))
+			return fmt.Errorf("a gc has removed a chunk that was counted on (run the command again): %w",
+				packdir.Missing(c))
 		}
 	}
 	return nil
 }
 
-// Head returns the newest generation with the signatures that are known; a zero root when the store has none.
-// Where the store's key is here, missing signatures are made for the answer; nothing is written.
+// Head returns the newest generation with the signatures that are known; a zero root when the store
+// has none. Where the store's key is here, missing signatures are made for the answer; nothing is
+// written.
 func (s *Store) Head(ctx context.Context) (auth.SignedRoot, error) {
 	h, err := s.log.Current()
 	if err != nil {
@@ -248,8 +263,9 @@ func (s *Store) SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRo
 	return s.signInMemory(ctx, root, key)
 }
 
-// publisherOf is the key in the module of a generation; zero when the generation is not held and not pinned. The
-// pins of a clone name it for the head, which spares a pull with nothing new from reading the recipe.
+// publisherOf is the key in the module of a generation; zero when the generation is not held and
+// not pinned. The pins of a clone name it for the head, which spares a pull with nothing new from
+// reading the recipe.
 func (s *Store) publisherOf(root merkle.Hash) (auth.PublicKey, error) {
 	pins, err := s.readPins()
 	if err != nil || pins.Root == root && !pins.Publisher.IsZero() {
@@ -261,9 +277,10 @@ func (s *Store) publisherOf(root merkle.Hash) (auth.PublicKey, error) {
 	return keyIn(s.At(root))
 }
 
-// signInMemory makes both signatures of a root, and remembers those that it made last. It is for readers, which write
-// nothing: KeepSigned keeps signatures on disk.
-func (s *Store) signInMemory(ctx context.Context, root merkle.Hash, key auth.Signer) (auth.SignedRoot, error) {
+// signInMemory makes both signatures of a root, and remembers those that it made last. It is for
+// readers, which write nothing: KeepSigned keeps signatures on disk.
+func (s *Store) signInMemory(ctx context.Context, root merkle.Hash,
+	key auth.Signer) (auth.SignedRoot, error) {
 	s.mu.Lock()
 	made := s.made
 	s.mu.Unlock()
@@ -280,7 +297,8 @@ func (s *Store) signInMemory(ctx context.Context, root merkle.Hash, key auth.Sig
 	return made, nil
 }
 
-func signRoot(ctx context.Context, id auth.StoreID, root merkle.Hash, key auth.Signer) (auth.SignedRoot, error) {
+func signRoot(ctx context.Context, id auth.StoreID, root merkle.Hash,
+	key auth.Signer) (auth.SignedRoot, error) {
 	r, err := auth.SignRoot(ctx, id, root, key)
 	if err != nil {
 		return r, fmt.Errorf("sign root %s: %w", root, err)

@@ -23,7 +23,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// Suites that pass with one open workspace run with the small World when it is opened for each call.
+// Suites that pass with one open workspace run with the small World when it is opened for each
+// call.
 func TestRemoteContract(t *testing.T) {
 	ctx := context.Background()
 	small := must(remotetest.NewWorld(ctx, nil))
@@ -53,14 +54,17 @@ func TestRemoteContract(t *testing.T) {
 	})
 	t.Run("mirror, opened for each call", func(t *testing.T) {
 		t.Parallel()
-		remotetest.TestMirror(t, small, func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
-			f := newFresh(t)
-			return f.store(id), f
-		})
+		remotetest.TestMirror(t, small,
+			func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
+				f := newFresh(t)
+				return f.store(id), f
+			})
 	})
 	t.Run("local, opened for each call", func(t *testing.T) {
 		t.Parallel()
-		remotetest.TestLocal(t, small, func(t *testing.T, id auth.StoreID) remote.Local { return newFresh(t).store(id) })
+		remotetest.TestLocal(t, small, func(t *testing.T, id auth.StoreID) remote.Local {
+			return newFresh(t).store(id)
+		})
 	})
 	sizes("mirror", func(t *testing.T, w *remotetest.World) {
 		remotetest.TestMirror(t, w, func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
@@ -106,8 +110,8 @@ var largeWorld = sync.OnceValue(func() *remotetest.World {
 	return must(remotetest.NewLargeWorld(context.Background(), nil))
 })
 
-// history makes n generations, each with one file more than the one before, and with other content in several files of
-// several chunks.
+// history makes n generations, each with one file more than the one before, and with other content
+// in several files of several chunks.
 func history(t testing.TB, n int) (*digstore.Store, []module.Generation, []files) {
 	t.Helper()
 	_, s := inMemory(t, nil)
@@ -135,7 +139,8 @@ func TestInstall(t *testing.T) {
 	from, gens, states := history(t, 4)
 	_, to := inMemoryOf(t, from.ID())
 	// The head first, with all lines; then an older one, whose line is there.
-	check(t, to.Install(ctx, gens, signed(t, from), bytes.NewReader(moduleOf(t, from, gens[3].Root)), deep))
+	check(t,
+		to.Install(ctx, gens, signed(t, from), bytes.NewReader(moduleOf(t, from, gens[3].Root)), deep))
 	got, err := to.Generations(ctx)
 	check(t, err)
 	if fmt.Sprint(got) != fmt.Sprint(gens) {
@@ -144,7 +149,8 @@ func TestInstall(t *testing.T) {
 	if _, err := to.At(gens[1].Root); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a generation not held: %v", err)
 	}
-	check(t, to.Install(ctx, gens[1:2], auth.SignedRoot{}, bytes.NewReader(moduleOf(t, from, gens[1].Root)), deep))
+	check(t, to.Install(ctx, gens[1:2], auth.SignedRoot{},
+		bytes.NewReader(moduleOf(t, from, gens[1].Root)), deep))
 	for _, i := range []int{1, 3} {
 		g, err := to.At(gens[i].Root)
 		check(t, err)
@@ -224,9 +230,11 @@ func TestInstallRefuses(t *testing.T) {
 		})
 	}
 	_, to := inMemoryOf(t, from.ID())
-	check(t, to.Install(ctx, gens[:1], auth.SignedRoot{}, bytes.NewReader(moduleOf(t, from, gens[0].Root)), deep))
+	check(t, to.Install(ctx, gens[:1], auth.SignedRoot{},
+		bytes.NewReader(moduleOf(t, from, gens[0].Root)), deep))
 	line := []module.Generation{{Root: gens[1].Root, Time: gens[1].Time}}
-	if err := to.Install(ctx, line, auth.SignedRoot{}, bytes.NewReader(good), deep); !errors.Is(err, module.ErrNotHead) {
+	if err := to.Install(ctx, line, auth.SignedRoot{}, bytes.NewReader(good),
+		deep); !errors.Is(err, module.ErrNotHead) {
 		t.Errorf("another root for a line that is here: %v", err)
 	}
 	if _, err := to.At(gens[1].Root); !errors.Is(err, fs.ErrNotExist) {
@@ -242,20 +250,24 @@ func after(t *testing.T, s *digstore.Store, root merkle.Hash, body []byte) io.Re
 	return bytes.NewReader(body[n:])
 }
 
-// TestResume: a transfer that breaks off again and again, at any place, ends in the same bytes, and hardly anything comes twice.
+// TestResume: a transfer that breaks off again and again, at any place, ends in the same bytes, and
+// hardly anything comes twice.
 func TestResume(t *testing.T) {
 	ctx := context.Background()
 	from, gens, states := history(t, 3)
-	for _, have := range []int{0, 2} { // without, and with an earlier generation that has most of the chunks
+	for _, have := range []int{0, 2} {
+		// without, and with an earlier generation that has most of the chunks
 		body := moduleOf(t, from, gens[2].Root)
 		_, to := inMemoryOf(t, from.ID())
 		lines := gens
 		if have > 0 {
-			check(t, to.Install(ctx, gens[:have], auth.SignedRoot{}, bytes.NewReader(moduleOf(t, from, gens[have-1].Root)), deep))
+			check(t, to.Install(ctx, gens[:have], auth.SignedRoot{},
+				bytes.NewReader(moduleOf(t, from, gens[have-1].Root)), deep))
 			lines = gens[have:]
 		}
 		broken := errors.New("broken")
-		const attempt = 300_000 // bytes, more than the longest chunk: of a chunk that is not whole nothing is kept
+		// bytes, more than the longest chunk: of a chunk that is not whole nothing is kept
+		const attempt = 300_000
 		rounds := 0
 		for ; ; rounds++ {
 			if rounds > 50 {
@@ -265,7 +277,8 @@ func TestResume(t *testing.T) {
 			check(t, err)
 			rest := body[at:]
 			if len(rest) > attempt {
-				err = to.Install(ctx, lines, signed(t, from), io.MultiReader(bytes.NewReader(rest[:attempt]), iotest.ErrReader(broken)), deep)
+				err = to.Install(ctx, lines, signed(t, from),
+					io.MultiReader(bytes.NewReader(rest[:attempt]), iotest.ErrReader(broken)), deep)
 				if !errors.Is(err, broken) {
 					t.Fatalf("round %d: %v", rounds, err)
 				}
@@ -295,7 +308,8 @@ func TestDiscard(t *testing.T) {
 	from, gens, _ := history(t, 1)
 	body := moduleOf(t, from, gens[0].Root)
 	_, to := inMemoryOf(t, from.ID())
-	err := to.Install(ctx, gens, auth.SignedRoot{}, io.MultiReader(bytes.NewReader(body[:400_000]), iotest.ErrReader(io.ErrUnexpectedEOF)), deep)
+	err := to.Install(ctx, gens, auth.SignedRoot{},
+		io.MultiReader(bytes.NewReader(body[:400_000]), iotest.ErrReader(io.ErrUnexpectedEOF)), deep)
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatal(err)
 	}
@@ -321,11 +335,13 @@ func TestPoisonedPart(t *testing.T) {
 	bad[len(bad)/3] ^= 1
 	_, to := inMemoryOf(t, from.ID())
 	broken := errors.New("broken")
-	err := to.Install(ctx, gens, auth.SignedRoot{}, io.MultiReader(bytes.NewReader(bad[:len(bad)/2]), iotest.ErrReader(broken)), deep)
+	err := to.Install(ctx, gens, auth.SignedRoot{},
+		io.MultiReader(bytes.NewReader(bad[:len(bad)/2]), iotest.ErrReader(broken)), deep)
 	if !errors.Is(err, broken) {
 		t.Fatal(err)
 	}
-	if err := to.Install(ctx, gens, auth.SignedRoot{}, after(t, to, gens[0].Root, body), deep); !errors.Is(err, module.ErrVerify) {
+	if err := to.Install(ctx, gens, auth.SignedRoot{}, after(t, to, gens[0].Root, body),
+		deep); !errors.Is(err, module.ErrVerify) {
 		t.Fatalf("a poisoned part: %v", err)
 	}
 	if n, _ := to.Held(ctx, gens[0].Root); n != 0 {
@@ -355,7 +371,8 @@ func TestExportImport(t *testing.T) {
 		{"another store", auth.StoreID{9}, gens[1].Root, must(from.Signer())},
 	} {
 		forged := must(auth.SignRoot(ctx, c.store, c.root, c.key))
-		if _, err := to.Import(ctx, bytes.NewReader(out.Bytes()), forged, nil); !errors.Is(err, auth.ErrSignature) {
+		if _, err := to.Import(ctx, bytes.NewReader(out.Bytes()), forged,
+			nil); !errors.Is(err, auth.ErrSignature) {
 			t.Errorf("import with the signatures of %s: %v", c.what, err)
 		}
 	}
@@ -363,22 +380,27 @@ func TestExportImport(t *testing.T) {
 	check(t, err)
 	wantFiles(t, g, states[1])
 	verifyAll(t, to)
-	if _, err := to.Import(ctx, bytes.NewReader(out.Bytes()), auth.SignedRoot{}, nil); !errors.Is(err, fs.ErrExist) {
+	if _, err := to.Import(ctx, bytes.NewReader(out.Bytes()), auth.SignedRoot{},
+		nil); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("import again: %v", err)
 	}
 	_, other := inMemoryOf(t, auth.StoreID{9})
-	if _, err := other.Import(ctx, bytes.NewReader(out.Bytes()), auth.SignedRoot{}, nil); !errors.Is(err, module.ErrVerify) {
+	if _, err := other.Import(ctx, bytes.NewReader(out.Bytes()), auth.SignedRoot{},
+		nil); !errors.Is(err, module.ErrVerify) {
 		t.Errorf("import of another store's module: %v", err)
 	}
-	forged, _, err := remotetest.Module(ctx, from.ID(), auth.NewKey([32]byte{3}), remoteFS(states[0]), nil)
+	forged, _, err := remotetest.Module(ctx, from.ID(), auth.NewKey([32]byte{3}),
+		remoteFS(states[0]), nil)
 	check(t, err)
-	if _, err := to.Import(ctx, bytes.NewReader(forged), auth.SignedRoot{}, nil); !errors.Is(err, auth.ErrForbidden) {
+	if _, err := to.Import(ctx, bytes.NewReader(forged), auth.SignedRoot{},
+		nil); !errors.Is(err, auth.ErrForbidden) {
 		t.Errorf("import of another's module: %v", err)
 	}
 	bad := bytes.Clone(out.Bytes())
 	bad[len(bad)/2] ^= 1
 	_, fresh := inMemoryOf(t, from.ID())
-	if _, err := fresh.Import(ctx, bytes.NewReader(bad), auth.SignedRoot{}, nil); !errors.Is(err, module.ErrVerify) {
+	if _, err := fresh.Import(ctx, bytes.NewReader(bad), auth.SignedRoot{},
+		nil); !errors.Is(err, module.ErrVerify) {
 		t.Errorf("import of damaged bytes: %v", err)
 	}
 }

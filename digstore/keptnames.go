@@ -20,8 +20,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// The names that a store has learned lie in its directory names, for all of its generations (LAYOUT.md 7.4). A
-// retrieval key is a hash of the store id and the name, so it is the same in every generation and is not written down.
+// The names that a store has learned lie in its directory names, for all of its generations
+// (LAYOUT.md 7.4). A retrieval key is a hash of the store id and the name, so it is the same in
+// every generation and is not written down.
 const (
 	namesDir = "names"
 	namesExt = ".names"
@@ -62,8 +63,9 @@ func (s *Store) nameFiles() ([]nameFile, error) {
 	return files, nil
 }
 
-// readNameFiles reads the files of names. A file that cannot be read has its damage noted, and the names that could be
-// read. A file that has vanished is fs.ErrNotExist: a writer has merged it with others.
+// readNameFiles reads the files of names. A file that cannot be read has its damage noted, and the
+// names that could be read. A file that has vanished is fs.ErrNotExist: a writer has merged it with
+// others.
 func (s *Store) readNameFiles() ([]nameFile, error) {
 	files, err := s.nameFiles()
 	if err != nil {
@@ -89,8 +91,8 @@ func (s *Store) readNameFiles() ([]nameFile, error) {
 	return files, nil
 }
 
-// keptNames returns the names that the store has learned, newest first. damage says which of its files cannot be read
-// completely. It takes no lock.
+// keptNames returns the names that the store has learned, newest first. damage says which of its
+// files cannot be read completely. It takes no lock.
 func (s *Store) keptNames() (list []string, damage, err error) {
 	const attempts = 20 // each time a writer has merged files meanwhile
 	var files []nameFile
@@ -110,16 +112,17 @@ func (s *Store) keptNames() (list []string, damage, err error) {
 	return list, errors.Join(damages...), nil
 }
 
-// CheckNames returns an error if a file with names that the store has learned is damaged (ErrCorrupt) or cannot be
-// read. Content does not depend on these files. Names of commits that were made here and are held are in their recipes
-// too, and the next commit adds those that are missing.
+// CheckNames returns an error if a file with names that the store has learned is damaged
+// (ErrCorrupt) or cannot be read. Content does not depend on these files. Names of commits that
+// were made here and are held are in their recipes too, and the next commit adds those that are
+// missing.
 func (s *Store) CheckNames() error {
 	_, damage, err := s.keptNames()
 	return errors.Join(err, damage)
 }
 
-// KeepNames keeps the names that are known of this generation, those of WithNames included, for all generations of
-// the store. It returns how many are new.
+// KeepNames keeps the names that are known of this generation, those of WithNames included, for all
+// generations of the store. It returns how many are new.
 func (g *Generation) KeepNames(ctx context.Context) (int, error) {
 	t, err := g.names()
 	if err != nil {
@@ -166,9 +169,9 @@ func (s nameSet) remove(list []string) {
 	}
 }
 
-// learn adds names to those that the store has learned, durably, and returns how many are new. The first time it adds
-// those of all generations that are held: earlier versions had them in recipes only. Names over maxKeptNames are left
-// out. The caller holds the store's lock.
+// learn adds names to those that the store has learned, durably, and returns how many are new. The
+// first time it adds those of all generations that are held: earlier versions had them in recipes
+// only. Names over maxKeptNames are left out. The caller holds the store's lock.
 func (s *Store) learn(list []string) (int, error) {
 	files, err := s.readNameFiles()
 	if err != nil {
@@ -207,8 +210,9 @@ func (s *Store) learn(list []string) (int, error) {
 	return len(added), s.writeNames(files, added)
 }
 
-// writeNames writes a new file of names. It takes in the newest files that are not much longer, so that there are few
-// files and a name is written again seldom. Files that are damaged stay as they are.
+// writeNames writes a new file of names. It takes in the newest files that are not much longer, so
+// that there are few files and a name is written again seldom. Files that are damaged stay as they
+// are.
 func (s *Store) writeNames(files []nameFile, list []string) error {
 	merged := len(files)
 	for merged > 0 {
@@ -256,11 +260,13 @@ func (s *Store) heldRoots() ([]merkle.Hash, error) {
 	return roots, nil
 }
 
-// addNamesOf adds the names that generations have themselves. Those that are not held, or are damaged, have none.
+// addNamesOf adds the names that generations have themselves. Those that are not held, or are
+// damaged, have none.
 func (s *Store) addNamesOf(set nameSet, roots []merkle.Hash) error {
 	for _, root := range roots {
 		g, err := s.open(module.Generation{Root: root})
-		if errors.Is(err, ErrRemoved) || err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrCorrupt) {
+		if errors.Is(err, ErrRemoved) || err != nil && !errors.Is(err, fs.ErrNotExist) &&
+			!errors.Is(err, ErrCorrupt) {
 			return err
 		}
 		if err != nil {
@@ -276,7 +282,8 @@ func (s *Store) addNamesOf(set nameSet, roots []merkle.Hash) error {
 	return nil
 }
 
-// listed returns the names of section 13 that resources of the generation have. A damaged section has none.
+// listed returns the names of section 13 that resources of the generation have. A damaged section
+// has none.
 func (g *Generation) listed() ([]string, error) {
 	m, err := g.mod.PublicManifest()
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, module.ErrFormat) {
@@ -294,7 +301,8 @@ func (g *Generation) listed() ([]string, error) {
 	return list, nil
 }
 
-// learnListed learns the names that a generation which is being received lists. The caller holds the store's lock.
+// learnListed learns the names that a generation which is being received lists. The caller holds
+// the store's lock.
 func (s *Store) learnListed(in *incoming.Transfer, recipe *module.Recipe) error {
 	mod, err := recipe.Module(in)
 	if err != nil {

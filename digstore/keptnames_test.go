@@ -34,7 +34,8 @@ func freshSite(t testing.TB, dir string) *digstore.Store {
 	return must(w.Store("site"))
 }
 
-// wantNamed checks that a store on the disk, opened anew, can check out a generation by the names that it knows.
+// wantNamed checks that a store on the disk, opened anew, can check out a generation by the names
+// that it knows.
 func wantNamed(t testing.TB, dir string, root merkle.Hash, want corpus.Tree) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out")
@@ -50,8 +51,8 @@ func wantNamed(t testing.TB, dir string, root merkle.Hash, want corpus.Tree) {
 // lastNames is the file of names after two commits of new names.
 const lastNames = "0000000000000002.names"
 
-// A generation that gc drops has its names again when it comes back, also if the names were only in recipes, as in
-// stores of earlier versions.
+// A generation that gc drops has its names again when it comes back, also if the names were only in
+// recipes, as in stores of earlier versions.
 func TestNamesOfDroppedGenerations(t *testing.T) {
 	trees := []corpus.Tree{corpus.Small(9), {}}
 	for name, text := range trees[0] {
@@ -62,7 +63,8 @@ func TestNamesOfDroppedGenerations(t *testing.T) {
 		"were not kept":    os.RemoveAll,
 		"kept are damaged": func(dir string) error { return os.Truncate(filepath.Join(dir, lastNames), 3) },
 	} {
-		for way, send := range map[string]func(s *digstore.Store, g module.Generation, head auth.SignedRoot, mod []byte) error{
+		for way, send := range map[string]func(s *digstore.Store, g module.Generation,
+			head auth.SignedRoot, mod []byte) error{
 			"install": func(s *digstore.Store, g module.Generation, head auth.SignedRoot, mod []byte) error {
 				return s.Install(ctx, []module.Generation{g}, head, bytes.NewReader(mod), deep)
 			},
@@ -84,7 +86,8 @@ func TestNamesOfDroppedGenerations(t *testing.T) {
 	}
 }
 
-// The names that a store knows serve the generations that it gets without names, whatever brought them.
+// The names that a store knows serve the generations that it gets without names, whatever brought
+// them.
 func TestNamesServeAllGenerations(t *testing.T) {
 	trees := edited(t, corpus.Small(9), "one byte", "one byte")
 	_, from, gens := commitTrees(t, trees)
@@ -123,7 +126,8 @@ func TestNamesServeAllGenerations(t *testing.T) {
 		w := must(digstore.Init(dir, nil))
 		must(w.Create(id, &digstore.StoreOptions{Name: "site"}))
 		check(t, w.Close())
-		for i, list := range []*module.PublicManifest{listOf(append(trees[0].Names(), "not in it")...), nil} {
+		for i, list := range []*module.PublicManifest{listOf(append(trees[0].Names(), "not in it")...),
+			nil} {
 			mod := builtModule(t, id, key, trees[i], list)
 			must(freshSite(t, dir).Import(ctx, bytes.NewReader(mod), auth.SignedRoot{}, nil))
 		}
@@ -318,8 +322,8 @@ func TestNamesLimit(t *testing.T) {
 	}
 }
 
-// A clone of a listed store that has the key goes on listing; a store that says otherwise, or whose head does not name
-// all of its resources, does not.
+// A clone of a listed store that has the key goes on listing; a store that says otherwise, or whose
+// head does not name all of its resources, does not.
 func TestListedClone(t *testing.T) {
 	tree := corpus.Small(2)
 	all := listOf(tree.Names()...)
@@ -347,7 +351,8 @@ func TestListedClone(t *testing.T) {
 				o.Key = key
 			}
 			s := must(w.Create(id, o))
-			must(s.Import(ctx, bytes.NewReader(builtModule(t, id, key, tree, c.list)), auth.SignedRoot{}, nil))
+			must(s.Import(ctx, bytes.NewReader(builtModule(t, id, key, tree, c.list)),
+				auth.SignedRoot{}, nil))
 			if c.salt != nil {
 				check(t, s.ImportSalt(ctx, c.salt))
 			}
@@ -379,9 +384,11 @@ func listOf(names ...string) *module.PublicManifest {
 }
 
 // builtModule returns a module of a tree that lists those names, none if list is nil.
-func builtModule(t *testing.T, id digstore.StoreID, key *auth.Key, tree corpus.Tree, list *module.PublicManifest) []byte {
+func builtModule(t *testing.T, id digstore.StoreID, key *auth.Key, tree corpus.Tree,
+	list *module.PublicManifest) []byte {
 	t.Helper()
-	b := module.NewBuilder(id, key.PublicKey(), &module.Options{PublicManifest: list, TempDir: t.TempDir()})
+	b := module.NewBuilder(id, key.PublicKey(),
+		&module.Options{PublicManifest: list, TempDir: t.TempDir()})
 	defer b.Close()
 	for _, name := range tree.Names() {
 		check(t, b.Add(ctx, name, bytes.NewReader(tree[name])))

@@ -8,14 +8,16 @@ import (
 	"unicode/utf8"
 )
 
-// What file systems take: the length of a path, which the target's own is part of, and of one name, in bytes.
+// What file systems take: the length of a path, which the target's own is part of, and of one name,
+// in bytes.
 const (
 	maxPath = 4000
 	maxPart = 255
 )
 
-// checkNames returns the names that a checkout cannot write as files beside the others, in their order: those that
-// checkKeyName refuses and those that are also a folder of another one. Commit refuses the same ones.
+// checkNames returns the names that a checkout cannot write as files beside the others, in their
+// order: those that checkKeyName refuses and those that are also a folder of another one. Commit
+// refuses the same ones.
 func checkNames(names []string) (refused []KeyNameError) {
 	at := make(map[string]int, len(names))
 	for i, name := range names {
@@ -27,7 +29,8 @@ func checkNames(names []string) (refused []KeyNameError) {
 			why[i] = err.(*KeyNameError).Why
 			continue
 		}
-		for end := strings.LastIndexByte(name, '/'); end > 0; end = strings.LastIndexByte(name[:end], '/') {
+		for end := strings.LastIndexByte(name,
+			'/'); end > 0; end = strings.LastIndexByte(name[:end], '/') {
 			if file, ok := at[name[:end]]; ok {
 				why[file] = "other resources lie below it"
 			}
@@ -54,9 +57,10 @@ func without(names []string, refused []KeyNameError) []string {
 	return kept
 }
 
-// checkKeyName refuses resource keys that cannot become a file below a directory, on this system: those that lead
-// out of it, that would make or change a workspace or the settings of git and its like, that a reader would take for
-// another name, or that name a device. They can still be read by their names. The error is a *KeyNameError.
+// checkKeyName refuses resource keys that cannot become a file below a directory, on this system:
+// those that lead out of it, that would make or change a workspace or the settings of git and its
+// like, that a reader would take for another name, or that name a device. They can still be read by
+// their names. The error is a *KeyNameError.
 func checkKeyName(key string) error { return checkKeyNameOn(runtime.GOOS, key) }
 
 func checkKeyNameOn(goos, key string) error {
@@ -87,7 +91,8 @@ func checkKeyNameOn(goos, key string) error {
 		case len(part) > maxPart:
 			return bad("a part of it is longer than file names may be")
 		case isSettingsName(part):
-			return bad("some file systems take " + strconv.Quote(part) + " for the settings of git, hg, svn or digstore")
+			return bad("some file systems take " + strconv.Quote(part) +
+				" for the settings of git, hg, svn or digstore")
 		}
 		if goos == "windows" {
 			if why := badOnWindows(part); why != "" {
@@ -112,7 +117,8 @@ func badOnWindows(part string) string {
 	return ""
 }
 
-// isDevice reports whether Windows takes a part of a path for a device, with an extension or without.
+// isDevice reports whether Windows takes a part of a path for a device, with an extension or
+// without.
 func isDevice(part string) bool {
 	base, _, _ := strings.Cut(part, ".")
 	base = strings.ToUpper(strings.TrimRight(base, " "))

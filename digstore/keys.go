@@ -16,8 +16,8 @@ import (
 // keyFile is the publisher key: 32 bytes, the seed, mode 0600. See LAYOUT.md 4.3.
 const keyFile = "signing_key.bin"
 
-// Signer returns the key that commits here: the one that was adopted, else the store's publisher key. It is ErrNoKey
-// where there is neither: a clone has none.
+// Signer returns the key that commits here: the one that was adopted, else the store's publisher
+// key. It is ErrNoKey where there is neither: a clone has none.
 func (s *Store) Signer() (*auth.Key, error) {
 	k, err := s.readKey(writerFile)
 	if errors.Is(err, ErrNoKey) {
@@ -42,8 +42,9 @@ func (s *Store) readKey(file string) (*auth.Key, error) {
 	return auth.NewKey([auth.SeedSize]byte(seed)), nil
 }
 
-// ImportKey keeps k as the store's publisher key. Another key that is here already is fs.ErrExist. A key that
-// does not sign this store (another one is pinned, or signed the head) is auth.ErrForbidden.
+// ImportKey keeps k as the store's publisher key. Another key that is here already is fs.ErrExist.
+// A key that does not sign this store (another one is pinned, or signed the head) is
+// auth.ErrForbidden.
 func (s *Store) ImportKey(ctx context.Context, k *auth.Key) error {
 	l, err := s.lock(ctx)
 	if err != nil {
@@ -74,9 +75,9 @@ func (s *Store) ImportKey(ctx context.Context, k *auth.Key) error {
 	return nil
 }
 
-// publisher returns the key that signs the store: the one in the head's module, for a head has been accepted, or the pinned
-// one, where that was pinned for the head or no head is held; zero when neither is known, as where the head was pinned
-// without a key because no signature of it came.
+// publisher returns the key that signs the store: the one in the head's module, for a head has been
+// accepted, or the pinned one, where that was pinned for the head or no head is held; zero when
+// neither is known, as where the head was pinned without a key because no signature of it came.
 func (s *Store) publisher() (auth.PublicKey, error) {
 	p, err := s.readPins()
 	if err != nil {
@@ -112,7 +113,8 @@ func (s *Store) ownKey() (auth.PublicKey, error) {
 	return k.PublicKey(), nil
 }
 
-// keyIn is the publisher key in the module of a generation that was looked for; zero when it is not here.
+// keyIn is the publisher key in the module of a generation that was looked for; zero when it is not
+// here.
 func keyIn(g *Generation, err error) (auth.PublicKey, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return auth.PublicKey{}, nil
@@ -129,14 +131,16 @@ type trustedKey struct {
 	Label     string         `json:"label"`
 }
 
-// writeKey writes trusted_keys.json and then the key itself; a key that is there is fs.ErrExist and stays.
+// writeKey writes trusted_keys.json and then the key itself; a key that is there is fs.ErrExist and
+// stays.
 func writeKey(fsys diskfs.FS, dir string, k *auth.Key) error {
 	pub := k.PublicKey()
 	text, err := json.MarshalIndent([]trustedKey{{pub, "dig-host-key-v1:" + pub.String()}}, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := diskfs.WriteFile(fsys, filepath.Join(dir, "trusted_keys.json"), text, 0o644); err != nil {
+	if err := diskfs.WriteFile(fsys, filepath.Join(dir, "trusted_keys.json"), text,
+		0o644); err != nil {
 		return err
 	}
 	seed := k.Seed()

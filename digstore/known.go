@@ -9,14 +9,15 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// known is what the stat index and the generation it speaks of tell about the files of a content root.
+// known is what the stat index and the generation it speaks of tell about the files of a content
+// root.
 type known struct {
 	index   *statIndex
 	entries []module.Entry // of index.files
 }
 
-// openKnown reads the stat index of a content root and the recipe it belongs to. What is missing or does not fit gives
-// an empty one: then everything is read.
+// openKnown reads the stat index of a content root and the recipe it belongs to. What is missing or
+// does not fit gives an empty one: then everything is read.
 func (s *Store) openKnown(content string, h *history.History, rehash bool) *known {
 	if rehash {
 		return &known{}
@@ -49,8 +50,8 @@ func (s *Store) openKnown(content string, h *history.History, rehash bool) *know
 	return k
 }
 
-// cursor returns a function that is asked about files in the order of their names and returns the entries of those
-// that have not changed.
+// cursor returns a function that is asked about files in the order of their names and returns the
+// entries of those that have not changed.
 func (k *known) cursor() func(scan.Found) (module.Entry, bool) {
 	at := 0
 	return func(f scan.Found) (module.Entry, bool) {
@@ -60,7 +61,8 @@ func (k *known) cursor() func(scan.Found) (module.Entry, bool) {
 		for at < len(k.index.files) && k.index.files[at].Name < f.Name {
 			at++
 		}
-		if at == len(k.index.files) || k.index.files[at].Name != f.Name || !k.index.same(k.index.files[at].Stat, f.Stat) {
+		if at == len(k.index.files) || k.index.files[at].Name != f.Name ||
+			!k.index.same(k.index.files[at].Stat, f.Stat) {
 			return module.Entry{}, false
 		}
 		return k.entries[at], true

@@ -12,7 +12,8 @@ import (
 // castagnoli is the table of CRC-32C, the checksum of all files.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// leafHash hashes the sealed bytes of one resource, chunk after chunk: its leaf (module/FORMAT.md 1.3).
+// leafHash hashes the sealed bytes of one resource, chunk after chunk: its leaf (module/FORMAT.md
+// 1.3).
 type leafHash struct{ h hash.Hash }
 
 func newLeafHash() *leafHash { return &leafHash{sha256.New()} }

@@ -17,10 +17,12 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A workspace of the reference keeps a generation as generations/<root>/manifest.json with a file for each chunk,
-// and as a whole module in modules/. Both are read where they are and never written. See LAYOUT.md 13.
+// A workspace of the reference keeps a generation as generations/<root>/manifest.json with a file
+// for each chunk, and as a whole module in modules/. Both are read where they are and never
+// written. See LAYOUT.md 13.
 
-// manifest is the reference's manifest.json. See LAYOUT.md 13.1. Its chunk indices are not de-duplicated.
+// manifest is the reference's manifest.json. See LAYOUT.md 13.1. Its chunk indices are not
+// de-duplicated.
 type manifest struct {
 	SchemaVersion int         `json:"schema_version"`
 	GenerationID  uint64      `json:"generation_id"`
@@ -40,7 +42,8 @@ type manifest struct {
 	} `json:"key_table"`
 }
 
-// legacyName and manifestName are where the reference keeps the module and the manifest of a generation.
+// legacyName and manifestName are where the reference keeps the module and the manifest of a
+// generation.
 func (s *Store) legacyName(root merkle.Hash) string {
 	return filepath.Join(s.dir, "modules", module.ID{Store: s.set.id, Root: root}.FileName())
 }
@@ -49,9 +52,10 @@ func (s *Store) manifestName(root merkle.Hash) string {
 	return filepath.Join(s.dir, "generations", root.String(), "manifest.json")
 }
 
-// openLegacy opens a generation that the reference has written: its module, or what its manifest and chunks make.
-// digest is that of moduleReader.Digest.
-func (s *Store) openLegacy(root merkle.Hash) (mod *module.Module, digest func() (merkle.Hash, error), names []string, ok bool, err error) {
+// openLegacy opens a generation that the reference has written: its module, or what its manifest
+// and chunks make. digest is that of moduleReader.Digest.
+func (s *Store) openLegacy(root merkle.Hash) (mod *module.Module,
+	digest func() (merkle.Hash, error), names []string, ok bool, err error) {
 	man, err := s.readManifest(root)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil, false, err
@@ -87,8 +91,8 @@ func (s *Store) openLegacy(root merkle.Hash) (mod *module.Module, digest func() 
 	return mod, r.Digest, names, true, nil
 }
 
-// fileDigest stands for the bytes of a file: it is made of its size and time, and zero while the time is too young to
-// tell a later change.
+// fileDigest stands for the bytes of a file: it is made of its size and time, and zero while the
+// time is too young to tell a later change.
 func fileDigest(f *packdir.File, now time.Time) (merkle.Hash, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -119,7 +123,8 @@ func (s *Store) readManifest(root merkle.Hash) (*manifest, error) {
 	return &m, nil
 }
 
-// composeLegacy makes the recipe of a module of a manifest and the publisher key that trusted_keys.json names first.
+// composeLegacy makes the recipe of a module of a manifest and the publisher key that
+// trusted_keys.json names first.
 func (s *Store) composeLegacy(root merkle.Hash, man *manifest) (*module.Recipe, error) {
 	name := s.manifestName(root)
 	entries := make([]module.Entry, len(man.KeyTable))
@@ -128,7 +133,8 @@ func (s *Store) composeLegacy(root merkle.Hash, man *manifest) (*module.Recipe, 
 		leaf := newLeafHash()
 		for _, n := range row.ChunkIndices {
 			if int64(n) >= int64(len(man.Chunks)) {
-				return nil, corrupt(name, "resource %q names chunk %d of %d", row.ResourceKey, n, len(man.Chunks))
+				return nil, corrupt(name, "resource %q names chunk %d of %d", row.ResourceKey,
+					n, len(man.Chunks))
 			}
 			c := module.Chunk{ID: man.Chunks[n].Hash, Len: uint32(man.Chunks[n].Size)}
 			if uint64(c.Len) != man.Chunks[n].Size {
@@ -149,7 +155,8 @@ func (s *Store) composeLegacy(root merkle.Hash, man *manifest) (*module.Recipe, 
 		entries[i] = e
 	}
 	var key auth.PublicKey
-	if text, err := diskfs.ReadFile(s.w.fs, filepath.Join(s.dir, "trusted_keys.json"), maxConfig); err == nil {
+	if text, err := diskfs.ReadFile(s.w.fs, filepath.Join(s.dir, "trusted_keys.json"),
+		maxConfig); err == nil {
 		var keys []trustedKey
 		if json.Unmarshal(text, &keys) == nil && len(keys) > 0 {
 			key = keys[0].PublicKey
@@ -177,7 +184,8 @@ func (s *Store) hashChunk(h *leafHash, c module.Chunk) error {
 	return err
 }
 
-// oldChunks finds the chunk files of the reference, in whatever generation they are. It is used by one goroutine at a time.
+// oldChunks finds the chunk files of the reference, in whatever generation they are. It is used by
+// one goroutine at a time.
 type oldChunks struct {
 	fs  diskfs.FS
 	dir string                 // generations/
@@ -215,7 +223,8 @@ func (o *oldChunks) chunk(c module.Chunk) (io.ReaderAt, bool) {
 // forget makes the next call look at the folders again.
 func (o *oldChunks) forget() { o.at = nil }
 
-// chunkFile is a chunk of the reference, a file of its own, with the length in front that a pool has.
+// chunkFile is a chunk of the reference, a file of its own, with the length in front that a pool
+// has.
 type chunkFile struct {
 	fs   diskfs.FS
 	name string

@@ -71,7 +71,8 @@ type fileHex struct {
 	Bytes vectors.Hex `json:"bytes_hex"`
 }
 
-// TestReferenceWorkspace puts the files of the vectors where the reference has them, and reads them all.
+// TestReferenceWorkspace puts the files of the vectors where the reference has them, and reads them
+// all.
 func TestReferenceWorkspace(t *testing.T) {
 	ctx := context.Background()
 	var v workspaceVectors
@@ -86,7 +87,8 @@ func TestReferenceWorkspace(t *testing.T) {
 	}
 	id := v.Manifest.StoreID
 	var root merkle.Hash
-	put("../../workspace.toml", fmt.Sprintf("active = \"site\"\n[stores.site]\nid = %q\ncontent_root = \"dist\"\n", id))
+	put("../../workspace.toml",
+		fmt.Sprintf("active = \"site\"\n[stores.site]\nid = %q\ncontent_root = \"dist\"\n", id))
 	put("config.toml", v.Config.Public)
 	put("signing_key.bin", string(v.SigningKey.Seed))
 	put("trusted_keys.json", v.TrustedKeys)
@@ -124,7 +126,8 @@ func TestReferenceWorkspace(t *testing.T) {
 	defer w.Close()
 	s, err := w.Active()
 	check(t, err)
-	if s.ID() != id || s.ContentRoot() != filepath.FromSlash("/ws/dist") || s.MaxSize() != 128_000_000 {
+	if s.ID() != id || s.ContentRoot() != filepath.FromSlash("/ws/dist") ||
+		s.MaxSize() != 128_000_000 {
 		t.Errorf("store %s, content root %s, cap %d", s.ID(), s.ContentRoot(), s.MaxSize())
 	}
 	old, err := s.Latest()
@@ -138,7 +141,8 @@ func TestReferenceWorkspace(t *testing.T) {
 	if key.PublicKey() != v.SigningKey.PublicKey || old.PublicKey() != v.SigningKey.PublicKey {
 		t.Errorf("keys %s and %s, want %s", key.PublicKey(), old.PublicKey(), v.SigningKey.PublicKey)
 	}
-	if rep, err := s.Verify(ctx, root, &digstore.VerifyOptions{Deep: true}); err != nil || !rep.Signed {
+	if rep, err := s.Verify(ctx, root, &digstore.VerifyOptions{Deep: true}); err != nil ||
+		!rep.Signed {
 		t.Errorf("verify: %+v, %v", rep, err)
 	}
 	stones, err := s.Tombstones(ctx, id)
@@ -155,7 +159,8 @@ func TestReferenceWorkspace(t *testing.T) {
 	want["new"] = "new"
 	next := commit(t, s, want, nil)
 	wantFiles(t, next, want)
-	wantFiles(t, must(s.At(root)), files{"index.html": want["index.html"], "zeros.bin": want["zeros.bin"]})
+	wantFiles(t, must(s.At(root)),
+		files{"index.html": want["index.html"], "zeros.bin": want["zeros.bin"]})
 	verifyAll(t, s)
 	vectors.Count(t, "store/workspace.json, a whole workspace", 1, 0)
 }
@@ -171,7 +176,8 @@ func TestWorkspaceFileVectors(t *testing.T) {
 		check(t, err)
 		s, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "s"})
 		check(t, err)
-		check(t, diskfs.WriteFile(disk, "/ws/.dig/stores/s/"+s.ID().String()+".staging.bin", c.File, 0o600))
+		check(t,
+			diskfs.WriteFile(disk, "/ws/.dig/stores/s/"+s.ID().String()+".staging.bin", c.File, 0o600))
 		list, err := s.Staged()
 		check(t, err)
 		if len(list) != len(c.Records) {
@@ -199,7 +205,8 @@ func TestWorkspaceFileVectors(t *testing.T) {
 		check(t, err)
 		s, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "s"})
 		check(t, err)
-		check(t, diskfs.WriteFile(disk, "/ws/.dig/stores/s/"+s.ID().String()+".staging.bin", c.File, 0o600))
+		check(t,
+			diskfs.WriteFile(disk, "/ws/.dig/stores/s/"+s.ID().String()+".staging.bin", c.File, 0o600))
 		if _, err := s.Staged(); !errors.Is(err, digstore.ErrCorrupt) {
 			t.Errorf("%s: Staged: %v", c.Name, err)
 		}
@@ -272,8 +279,10 @@ func TestReferenceModules(t *testing.T) {
 		s, err := w.Create(id, &digstore.StoreOptions{Name: "s"})
 		check(t, err)
 		check(t, diskfs.MkdirAll(disk, "/ws/.dig/stores/s/modules", 0o755))
-		check(t, diskfs.WriteFile(disk, fmt.Sprintf("/ws/.dig/stores/s/modules/%s-%s.dig", id, root), b, 0o600))
-		check(t, diskfs.WriteFile(disk, "/ws/.dig/stores/s/roots.log", fmt.Appendf(nil, "0\t%s\t1\n", root), 0o600))
+		check(t,
+			diskfs.WriteFile(disk, fmt.Sprintf("/ws/.dig/stores/s/modules/%s-%s.dig", id, root), b, 0o600))
+		check(t, diskfs.WriteFile(disk, "/ws/.dig/stores/s/roots.log",
+			fmt.Appendf(nil, "0\t%s\t1\n", root), 0o600))
 		_, err = s.Verify(ctx, root, &digstore.VerifyOptions{Deep: true})
 		check(t, err)
 		if string(moduleOf(t, s, root)) != string(b) {
@@ -288,8 +297,11 @@ func TestOldestLayout(t *testing.T) {
 	disk := diskfs.NewCrash("/ws")
 	check(t, diskfs.MkdirAll(disk, "/ws/.dig", 0o755))
 	id := auth.StoreID{1, 2, 3}
-	check(t, diskfs.WriteFile(disk, "/ws/.dig/config.toml", fmt.Appendf(nil, "store_id = %q\nvisibility = \"public\"\ndata_dir=\"x\"\nmax_size=5\n", id), 0o600))
-	check(t, diskfs.WriteFile(disk, "/ws/.dig/roots.log", fmt.Appendf(nil, "0\t%s\t1\n", merkle.Hash{1}), 0o600))
+	check(t, diskfs.WriteFile(disk, "/ws/.dig/config.toml",
+		fmt.Appendf(nil, "store_id = %q\nvisibility = \"public\"\ndata_dir=\"x\"\nmax_size=5\n",
+			id), 0o600))
+	check(t, diskfs.WriteFile(disk, "/ws/.dig/roots.log",
+		fmt.Appendf(nil, "0\t%s\t1\n", merkle.Hash{1}), 0o600))
 	if _, err := digstore.Find("/ws/below", options(disk)); !errors.Is(err, digstore.ErrOldLayout) {
 		t.Errorf("find: %v, want ErrOldLayout", err)
 	}

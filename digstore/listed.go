@@ -12,13 +12,15 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// manifests is section 13 of the generation before, by path: what a listed store's next section is made from.
+// manifests is section 13 of the generation before, by path: what a listed store's next section is
+// made from.
 type manifests struct {
 	at map[string]module.PublicEntry
 }
 
-// oldManifests reads section 13 of the head. It is nil if the next generation does not carry one: the store is private,
-// its settings say so, or they say nothing and the head does not name all of its resources.
+// oldManifests reads section 13 of the head. It is nil if the next generation does not carry one:
+// the store is private, its settings say so, or they say nothing and the head does not name all of
+// its resources.
 func (s *Store) oldManifests(h *history.History) (*manifests, error) {
 	set := s.set.listed
 	if s.salt() != nil || set != nil && !*set {
@@ -35,8 +37,9 @@ func (s *Store) oldManifests(h *history.History) (*manifests, error) {
 	return m, nil
 }
 
-// readHeadManifest adds section 13 of the head, and reports whether it names all resources. The root does not cover the
-// section: a host may have changed it, but then it does not know the names of all resources.
+// readHeadManifest adds section 13 of the head, and reports whether it names all resources. The
+// root does not cover the section: a host may have changed it, but then it does not know the names
+// of all resources.
 func (s *Store) readHeadManifest(h *history.History, m *manifests) (complete bool, err error) {
 	line, ok := h.Head()
 	if !ok {
@@ -72,20 +75,24 @@ func (s *Store) readHeadManifest(h *history.History, m *manifests) (complete boo
 	return len(distinct) == total, err
 }
 
-// next makes section 13 of a generation: the paths with the hash of their plaintext and the generation in which it
-// last changed.
+// next makes section 13 of a generation: the paths with the hash of their plaintext and the
+// generation in which it last changed.
 func (m *manifests) next(jobs []*job, root merkle.Hash, number uint64) *module.PublicManifest {
 	out := &module.PublicManifest{SchemaVersion: 1}
 	for _, j := range jobs {
-		p := module.PublicEntry{Path: j.name, LatestRoot: root, GenerationIndex: number, SHA256Latest: j.plain, VersionCount: 1}
+		p := module.PublicEntry{Path: j.name, LatestRoot: root, GenerationIndex: number,
+			SHA256Latest: j.plain, VersionCount: 1}
 		if old, ok := m.at[j.name]; ok {
 			p.VersionCount = old.VersionCount + 1
 			if old.SHA256Latest == j.plain {
-				p.VersionCount, p.LatestRoot, p.GenerationIndex = old.VersionCount, old.LatestRoot, old.GenerationIndex
+				p.VersionCount, p.LatestRoot, p.GenerationIndex = old.VersionCount, old.LatestRoot,
+					old.GenerationIndex
 			}
 		}
 		out.Entries = append(out.Entries, p)
 	}
-	slices.SortFunc(out.Entries, func(a, b module.PublicEntry) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(out.Entries, func(a, b module.PublicEntry) int {
+		return strings.Compare(a.Path, b.Path)
+	})
 	return out
 }

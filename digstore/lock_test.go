@@ -40,7 +40,8 @@ func TestLockWaitEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 			defer cancel()
-			if err := do(ctx); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, digstore.ErrLocked) {
+			if err := do(ctx); !errors.Is(err, context.DeadlineExceeded) ||
+				!errors.Is(err, digstore.ErrLocked) {
 				t.Errorf("%v, want a lock that is held and a context that has ended", err)
 			}
 		})

@@ -9,9 +9,10 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// Migrate changes the workspace of the folder dir from the reference's oldest layout, with one store in .dig itself, to
-// the present one, where that store is called "default". It reports whether there was something to change. A migration
-// that broke off is taken up again. Errors are those of Open.
+// Migrate changes the workspace of the folder dir from the reference's oldest layout, with one
+// store in .dig itself, to the present one, where that store is called "default". It reports
+// whether there was something to change. A migration that broke off is taken up again. Errors are
+// those of Open.
 func Migrate(ctx context.Context, dir string, o *Options) (bool, error) {
 	w := newWorkspace(dir, o)
 	switch err := w.checkDot(); {
@@ -26,8 +27,8 @@ func Migrate(ctx context.Context, dir string, o *Options) (bool, error) {
 	return true, nil
 }
 
-// migrate moves the one store of the reference's oldest layout to stores/default (LAYOUT.md 13.3). config.toml moves
-// last, so that a migration that broke off is taken up again.
+// migrate moves the one store of the reference's oldest layout to stores/default (LAYOUT.md 13.3).
+// config.toml moves last, so that a migration that broke off is taken up again.
 func (w *Workspace) migrate(ctx context.Context) error {
 	set, err := w.readConfig(w.dot)
 	if err != nil {
@@ -72,7 +73,8 @@ func (w *Workspace) migrate(ctx context.Context) error {
 	if err := writeTOML(w.fs, w.registryName(), reg); err != nil {
 		return err
 	}
-	if err := w.fs.Rename(filepath.Join(w.dot, "config.toml"), filepath.Join(to, "config.toml")); err != nil {
+	if err := w.fs.Rename(filepath.Join(w.dot, "config.toml"),
+		filepath.Join(to, "config.toml")); err != nil {
 		return err
 	}
 	return errors.Join(w.fs.SyncDir(to), w.fs.SyncDir(w.dot))

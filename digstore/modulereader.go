@@ -11,9 +11,10 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Module opens the bytes of a generation as they were committed or received; fs.ErrNotExist when it is not held. The reader
-// is also an io.ReaderAt and, from the current offset on, an io.WriterTo. It keeps no file open between its calls. Chunks
-// are hashed before they are read for the first time: damaged ones are ErrCorrupt.
+// Module opens the bytes of a generation as they were committed or received; fs.ErrNotExist when it
+// is not held. The reader is also an io.ReaderAt and, from the current offset on, an io.WriterTo.
+// It keeps no file open between its calls. Chunks are hashed before they are read for the first
+// time: damaged ones are ErrCorrupt.
 func (s *Store) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, error) {
 	g, err := s.At(root)
 	if err != nil {
@@ -35,14 +36,15 @@ type moduleReader struct {
 	digest func() (merkle.Hash, error)
 }
 
-// Digest stands for the bytes that the module has; zero where nothing does, as for a module of the reference that was
-// written just now.
+// Digest stands for the bytes that the module has; zero where nothing does, as for a module of the
+// reference that was written just now.
 func (m *moduleReader) Digest() (merkle.Hash, error) { return m.digest() }
 
 // Close implements io.Closer.
 func (m *moduleReader) Close() error { return nil }
 
-// minStretch is how many bytes must lie side by side in a pack for the system to copy them by itself.
+// minStretch is how many bytes must lie side by side in a pack for the system to copy them by
+// itself.
 const minStretch = 256 << 10
 
 // moduleBuffer is how much is read at once.
@@ -50,8 +52,8 @@ const moduleBuffer = 256 << 10
 
 var moduleBuffers = sync.Pool{New: func() any { b := make([]byte, moduleBuffer); return &b }}
 
-// WriteTo implements io.WriterTo, from the current offset on. A writer that is an io.ReaderFrom is given long stretches
-// of packs as files, so that the system copies them where it can.
+// WriteTo implements io.WriterTo, from the current offset on. A writer that is an io.ReaderFrom is
+// given long stretches of packs as files, so that the system copies them where it can.
 func (m *moduleReader) WriteTo(w io.Writer) (int64, error) {
 	from, err := m.Seek(0, io.SeekCurrent)
 	if err != nil {

@@ -42,9 +42,11 @@ func (t *taking) ReadFrom(r io.Reader) (int64, error) {
 	return t.Buffer.ReadFrom(r)
 }
 
-// TestModuleWriteTo: the same bytes come however they are asked for, from any offset, and long stretches come as files.
+// TestModuleWriteTo: the same bytes come however they are asked for, from any offset, and long
+// stretches come as files.
 func TestModuleWriteTo(t *testing.T) {
-	s, dir := site(t, files{"large": noise(1, 3_000_000), "a": "small", "z/large": noise(2, 900_000)}, nil)
+	s, dir := site(t, files{"large": noise(1, 3_000_000), "a": "small", "z/large": noise(2, 900_000)},
+		nil)
 	first := must(s.Commit(ctx, nil, nil)).Generation.Info().Root
 	write(t, dir, files{"more": noise(3, 700_000), "a": "changed"})
 	second := must(s.Commit(ctx, nil, nil)).Generation.Info().Root
@@ -78,7 +80,8 @@ func TestModuleWriteTo(t *testing.T) {
 	}
 }
 
-// TestManyReaders: a thousand readers, in waves, see whole modules while a publisher commits and collects garbage, and leave no file open.
+// TestManyReaders: a thousand readers, in waves, see whole modules while a publisher commits and
+// collects garbage, and leave no file open.
 func TestManyReaders(t *testing.T) {
 	s, dir := site(t, among(corpus.Small(1), files{"a": "0"}), nil)
 	must(s.Commit(ctx, nil, nil))
@@ -140,8 +143,8 @@ func openFiles(t *testing.T) int {
 	return len(list)
 }
 
-// TestModuleOfDamagedPack: no byte of a chunk that is damaged or missing is read, by any method, also when it was read
-// before; what is repaired can be read.
+// TestModuleOfDamagedPack: no byte of a chunk that is damaged or missing is read, by any method,
+// also when it was read before; what is repaired can be read.
 func TestModuleOfDamagedPack(t *testing.T) {
 	dir := t.TempDir()
 	w := must(digstore.Init(dir, options(nil)))
@@ -203,7 +206,8 @@ func TestModuleOfDamagedPack(t *testing.T) {
 	if err := fresh.CheckStore(ctx, s.ID()); !errors.Is(err, digstore.ErrCorrupt) {
 		t.Errorf("a pack is missing: %v", err)
 	}
-	if _, err := io.ReadAll(must(fresh.Module(ctx, s.ID(), root))); !errors.Is(err, digstore.ErrCorrupt) {
+	if _, err := io.ReadAll(must(fresh.Module(ctx, s.ID(), root))); !errors.Is(err,
+		digstore.ErrCorrupt) {
 		t.Errorf("a pack is missing: %v", err)
 	}
 }

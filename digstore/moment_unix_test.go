@@ -20,7 +20,8 @@ import (
 	"github.com/dig-network/digstore/internal/corpus"
 )
 
-// loop calls step again and again on a goroutine of its own, until the function that it returns is called.
+// loop calls step again and again on a goroutine of its own, until the function that it returns is
+// called.
 func loop(t *testing.T, step func(i int) error) (stop func()) {
 	t.Helper()
 	end := make(chan struct{})
@@ -63,8 +64,9 @@ func reopened(t *testing.T, root string) *digstore.Store {
 	return s
 }
 
-// TestCommitOneMoment: files change, grow, shrink, vanish and are replaced in the middle of a commit. What is committed of
-// each file is what it held at one moment; the rest of the tree is as it was.
+// TestCommitOneMoment: files change, grow, shrink, vanish and are replaced in the middle of a
+// commit. What is committed of each file is what it held at one moment; the rest of the tree is as
+// it was.
 func TestCommitOneMoment(t *testing.T) {
 	large := []byte(noise(1, 10<<20)) // more than the pipeline reads ahead
 	swapped := bytes.Clone(large)
@@ -128,11 +130,14 @@ func TestCommitOneMoment(t *testing.T) {
 			s, root := site(t, nil, nil)
 			check(t, tree.Write(root))
 			var once sync.Once
-			r, err := s.Commit(context.Background(), nil, &digstore.CommitOptions{Progress: func(done, total int64) {
-				if (c.when == "reading") == (done > tree.Size()-int64(len(large))) || c.when == "listed" {
-					once.Do(func() { check(t, c.change(filepath.Join(root, "large"), filepath.Join(root, "dir/small"))) })
-				}
-			}})
+			r, err := s.Commit(context.Background(), nil,
+				&digstore.CommitOptions{Progress: func(done, total int64) {
+					if (c.when == "reading") == (done > tree.Size()-int64(len(large))) || c.when == "listed" {
+						once.Do(func() {
+							check(t, c.change(filepath.Join(root, "large"), filepath.Join(root, "dir/small")))
+						})
+					}
+				}})
 			check(t, err)
 			want := []string{}
 			if c.gone != "" {
@@ -217,7 +222,8 @@ func TestCommitChanging(t *testing.T) {
 func TestCommitBesideLoops(t *testing.T) {
 	const block = 4 << 20
 	line := []byte(noise(3, 4096))
-	s, root := site(t, files{"log": noise(1, block), "page": strings.Repeat("0", 700_000), "still": "1"}, nil)
+	s, root := site(t,
+		files{"log": noise(1, block), "page": strings.Repeat("0", 700_000), "still": "1"}, nil)
 	log, page := filepath.Join(root, "log"), filepath.Join(root, "page")
 	f, err := os.OpenFile(log, os.O_WRONLY|os.O_APPEND, 0)
 	check(t, err)
@@ -262,7 +268,8 @@ func TestCommitBesideLoops(t *testing.T) {
 // TestStageOneMoment: the same for what is staged.
 func TestStageOneMoment(t *testing.T) {
 	ctx := context.Background()
-	s, root := site(t, files{"log": noise(1, 3<<20), "gone": "1", "pipe": "2", "still": "3", "other": noise(3, 400_000)}, nil)
+	s, root := site(t, files{"log": noise(1, 3<<20), "gone": "1", "pipe": "2", "still": "3",
+		"other": noise(3, 400_000)}, nil)
 	log := filepath.Join(root, "log")
 	f, err := os.OpenFile(log, os.O_WRONLY|os.O_APPEND, 0)
 	check(t, err)
@@ -294,7 +301,8 @@ func TestStageOneMoment(t *testing.T) {
 	whole, err := os.ReadFile(log)
 	check(t, err)
 	for name, size := range map[string]int64{"log": list[0].Size, "copy": one.Size} {
-		if b := bytesOf(t, r.Generation, name); int64(len(b)) != size || len(b) < 3<<20 || !bytes.HasPrefix(whole, b) {
+		if b := bytesOf(t, r.Generation, name); int64(len(b)) != size || len(b) < 3<<20 ||
+			!bytes.HasPrefix(whole, b) {
 			t.Errorf("%s: %d bytes, %d were said, which the file does not begin with", name, len(b), size)
 		}
 	}

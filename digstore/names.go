@@ -24,14 +24,15 @@ const DiscoveryResource = ".well-known/dig/manifest.json"
 // maxNames bounds a list of names in bytes.
 const maxNames = 256 << 20
 
-// Names is a list of resource names, from whoever knows them. Nothing is believed of it: a name counts only
-// where its retrieval key is in the generation.
+// Names is a list of resource names, from whoever knows them. Nothing is believed of it: a name
+// counts only where its retrieval key is in the generation.
 type Names []string
 
-// ParseNames reads a list of names as the publisher's "urn --all" prints it: lines "name<TAB>urn", or lines with only a
-// name or only a URN, or JSON: urns.json of the reference, {"resources":[{"key":…}]}, or a list of strings. A name or
-// URN in a line may be quoted as in Go. The text is UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it.
-// A line that can be read in two ways gives both names.
+// ParseNames reads a list of names as the publisher's "urn --all" prints it: lines "name<TAB>urn",
+// or lines with only a name or only a URN, or JSON: urns.json of the reference,
+// {"resources":[{"key":…}]}, or a list of strings. A name or URN in a line may be quoted as in Go.
+// The text is UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it. A line that can be
+// read in two ways gives both names.
 func ParseNames(r io.Reader) (Names, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxNames+1))
 	if err == nil && len(text) > maxNames {
@@ -45,7 +46,8 @@ func ParseNames(r io.Reader) (Names, error) {
 	}
 	trimmed := bytes.TrimSpace(text)
 	first, _, _ := bytes.Cut(trimmed, []byte("\n"))
-	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') && !bytes.Contains(first, []byte("\turn:")) {
+	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') &&
+		!bytes.Contains(first, []byte("\turn:")) {
 		names, err := parseJSONNames(trimmed)
 		if err != nil {
 			return nil, fmt.Errorf("read names: %w", err)
@@ -192,7 +194,8 @@ func (t *nameTable) missing() *UnnamedError {
 
 // WithNames returns the same generation with more names to list resources by.
 func (g *Generation) WithNames(names Names) *Generation {
-	return &Generation{s: g.s, info: g.info, mod: g.mod, recipe: g.recipe, own: g.own, more: slices.Concat(g.more, names)}
+	return &Generation{s: g.s, info: g.info, mod: g.mod, recipe: g.recipe, own: g.own,
+		more: slices.Concat(g.more, names)}
 }
 
 // Names returns the known names, sorted, and how many resources have none.
@@ -264,8 +267,8 @@ func (g *Generation) findNames() (*nameTable, error) {
 	return t, nil
 }
 
-// discover returns the names that the discovery resource lists, its own among them; none where there is no such resource
-// or it cannot be read.
+// discover returns the names that the discovery resource lists, its own among them; none where
+// there is no such resource or it cannot be read.
 func (g *Generation) discover() (Names, error) {
 	p, err := g.Resource(DiscoveryResource)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -292,7 +295,8 @@ func (g *Generation) discover() (Names, error) {
 	return append(names, DiscoveryResource), nil
 }
 
-// URNs returns the addresses of the resources whose names are known, sorted by name, pinned to this generation.
+// URNs returns the addresses of the resources whose names are known, sorted by name, pinned to this
+// generation.
 func (g *Generation) URNs() ([]urn.URN, error) {
 	t, err := g.names()
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// What follows makes a Workspace something that server.Server can serve and push to. An unknown store is
-// fs.ErrNotExist everywhere.
+// What follows makes a Workspace something that server.Server can serve and push to. An unknown
+// store is fs.ErrNotExist everywhere.
 
 // Stores yields the ids of all stores, without opening them: one that is damaged is among them.
 func (w *Workspace) Stores(context.Context) iter.Seq2[auth.StoreID, error] {
@@ -50,7 +50,8 @@ func (w *Workspace) ids() ([]auth.StoreID, error) {
 	for _, name := range slices.Sorted(maps.Keys(w.reg.Stores)) {
 		id, err := auth.ParseStoreID(w.reg.Stores[name].ID)
 		if err != nil {
-			return nil, fmt.Errorf("list stores: %w: workspace.toml names no id for store %q: %w", ErrCorrupt, name, err)
+			return nil, fmt.Errorf("list stores: %w: workspace.toml names no id for store %q: %w",
+				ErrCorrupt, name, err)
 		}
 		ids = append(ids, id)
 	}
@@ -76,7 +77,8 @@ func (w *Workspace) Generations(ctx context.Context, id auth.StoreID) ([]module.
 }
 
 // Line is Store.Line.
-func (w *Workspace) Line(ctx context.Context, id auth.StoreID, root merkle.Hash) (module.Generation, error) {
+func (w *Workspace) Line(ctx context.Context, id auth.StoreID,
+	root merkle.Hash) (module.Generation, error) {
 	s, err := w.store(id)
 	if err != nil {
 		return module.Generation{}, err
@@ -94,7 +96,8 @@ func (w *Workspace) Tail(ctx context.Context, id auth.StoreID, n int) ([]module.
 }
 
 // Module is Store.Module.
-func (w *Workspace) Module(ctx context.Context, id auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+func (w *Workspace) Module(ctx context.Context, id auth.StoreID,
+	root merkle.Hash) (io.ReadSeekCloser, error) {
 	s, err := w.store(id)
 	if err != nil {
 		return nil, err
@@ -120,13 +123,15 @@ func (w *Workspace) Revoke(ctx context.Context, t auth.Tombstone) error {
 	return s.Revoke(ctx, t)
 }
 
-// Receive takes a pushed module apart, calls check on what the store can give back and makes the generation the
-// head, under the store's lock, where parent is compared with the head again: a difference is module.ErrNotHead, a
-// root that is in the history already fs.ErrExist. With pending set the generation is kept but does not become the
-// head: Pending, Promote. A store that is not here is made, registered only when its first generation is there,
-// its publisher's key pinned; head.PublicKey may be zero then, and the module's key is taken. The error wraps what
-// r or check returned.
-func (w *Workspace) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader, check func(*module.Module) error) error {
+// Receive takes a pushed module apart, calls check on what the store can give back and makes the
+// generation the head, under the store's lock, where parent is compared with the head again: a
+// difference is module.ErrNotHead, a root that is in the history already fs.ErrExist. With pending
+// set the generation is kept but does not become the head: Pending, Promote. A store that is not
+// here is made, registered only when its first generation is there, its publisher's key pinned;
+// head.PublicKey may be zero then, and the module's key is taken. The error wraps what r or check
+// returned.
+func (w *Workspace) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
+	pending bool, r io.Reader, check func(*module.Module) error) error {
 	s, err := w.store(head.Store)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -154,7 +159,8 @@ func (w *Workspace) Receive(ctx context.Context, head auth.SignedRoot, parent me
 }
 
 // receive is Receive for a store that is here.
-func (s *Store) receive(ctx context.Context, id module.ID, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader, check func(*module.Module) error) error {
+func (s *Store) receive(ctx context.Context, id module.ID, head auth.SignedRoot, parent merkle.Hash,
+	pending bool, r io.Reader, check func(*module.Module) error) error {
 	if err := s.sweepNow(ctx); err != nil {
 		return fmt.Errorf("receive %s: %w", id, err)
 	}
@@ -179,7 +185,8 @@ func (s *Store) receive(ctx context.Context, id module.ID, head auth.SignedRoot,
 }
 
 // takeIn makes a received generation the head, or pending. The caller holds the store's lock.
-func (s *Store) takeIn(ctx context.Context, h *history.History, in *incoming.Transfer, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
+func (s *Store) takeIn(ctx context.Context, h *history.History, in *incoming.Transfer,
+	recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
 	if err := follows(h, recipe.Root(), parent); err != nil {
 		return err
 	}
@@ -199,9 +206,9 @@ func (s *Store) takeIn(ctx context.Context, h *history.History, in *incoming.Tra
 	return s.keepIncoming(ctx, h, in, recipe, head, []module.Generation{s.nextLine(h, recipe.Root())})
 }
 
-// Revert makes a generation that stands in the history and is held the head again, by one more line behind parent, which
-// has to be the head still: else module.ErrNotHead. A root that is not in the history, or not held, is fs.ErrNotExist;
-// the head itself is fs.ErrExist.
+// Revert makes a generation that stands in the history and is held the head again, by one more line
+// behind parent, which has to be the head still: else module.ErrNotHead. A root that is not in the
+// history, or not held, is fs.ErrNotExist; the head itself is fs.ErrExist.
 func (w *Workspace) Revert(ctx context.Context, head auth.SignedRoot, parent merkle.Hash) error {
 	s, err := w.store(head.Store)
 	if err != nil {
@@ -219,7 +226,8 @@ func (w *Workspace) Revert(ctx context.Context, head auth.SignedRoot, parent mer
 }
 
 // revert is Revert for the holder of the lock.
-func (s *Store) revert(ctx context.Context, h *history.History, head auth.SignedRoot, parent merkle.Hash) error {
+func (s *Store) revert(ctx context.Context, h *history.History, head auth.SignedRoot,
+	parent merkle.Hash) error {
 	if top, _ := h.Head(); top.Root != parent {
 		return fmt.Errorf("parent %s, the head is %s: %w", parent, top.Root, module.ErrNotHead)
 	}
@@ -261,9 +269,10 @@ func (s *Store) nextLine(h *history.History, root merkle.Hash) module.Generation
 	return module.Generation{Number: h.Len(), Root: root, Time: time.Unix(s.w.now().Unix(), 0).UTC()}
 }
 
-// found makes a store for its first generation. The store becomes known with its line in workspace.toml; what
-// a crash before that leaves is taken up by the next push of the store.
-func (w *Workspace) found(ctx context.Context, in *incoming.Transfer, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
+// found makes a store for its first generation. The store becomes known with its line in
+// workspace.toml; what a crash before that leaves is taken up by the next push of the store.
+func (w *Workspace) found(ctx context.Context, in *incoming.Transfer, recipe *module.Recipe,
+	head auth.SignedRoot, parent merkle.Hash, pending bool) error {
 	id := recipe.ID().Store
 	name := id.String()
 	dir := filepath.Join(w.dot, "stores", name)
@@ -271,7 +280,8 @@ func (w *Workspace) found(ctx context.Context, in *incoming.Transfer, recipe *mo
 	err := w.update(ctx, func(r *registry) (err error) {
 		for n, e := range r.Stores {
 			if e.ID == name {
-				return fmt.Errorf("store %q was made by somebody else just now (push again): %w", n, module.ErrNotHead)
+				return fmt.Errorf("store %q was made by somebody else just now (push again): %w",
+					n, module.ErrNotHead)
 			}
 		}
 		if _, ok := r.taken(name); ok {
@@ -303,12 +313,14 @@ func (w *Workspace) found(ctx context.Context, in *incoming.Transfer, recipe *mo
 		switch _, founded := h.Head(); {
 		case err != nil && !founded:
 			s.packs.Close()
-			_ = l.Close() // Windows removes no open file; the store is not registered, so nothing else opens it
+			// Windows removes no open file; the store is not registered, so nothing else opens it
+			_ = l.Close()
 			if key, kerr := w.hasKey(dir); kerr == nil && !key {
 				_ = diskfs.RemoveAll(w.fs, dir)
 			}
 			return err
-		case errors.Is(err, module.ErrNotHead): // behind what a crash left, which is to be seen from now on
+		case errors.Is(err, module.ErrNotHead):
+			// behind what a crash left, which is to be seen from now on
 			behind = err
 		case err != nil && !errors.Is(err, fs.ErrExist):
 			return err

@@ -13,7 +13,8 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// ownerFile is in the directory of a store that a push has brought: the identity of the first push, 96 hex digits.
+// ownerFile is in the directory of a store that a push has brought: the identity of the first push,
+// 96 hex digits.
 const ownerFile = "pushed_by"
 
 // SetOwner notes which identity has brought a store, durably.
@@ -27,13 +28,15 @@ func (w *Workspace) SetOwner(ctx context.Context, id auth.StoreID, owner auth.Pu
 		return fmt.Errorf("set owner: %w", err)
 	}
 	defer l.Close()
-	if err := diskfs.WriteFile(w.fs, filepath.Join(s.dir, ownerFile), []byte(owner.String()+"\n"), 0o644); err != nil {
+	if err := diskfs.WriteFile(w.fs, filepath.Join(s.dir, ownerFile), []byte(owner.String()+"\n"),
+		0o644); err != nil {
 		return fmt.Errorf("set owner: %w", err)
 	}
 	return nil
 }
 
-// ownerIn reads who brought the store in a directory; fs.ErrNotExist for one that no push has brought.
+// ownerIn reads who brought the store in a directory; fs.ErrNotExist for one that no push has
+// brought.
 func (w *Workspace) ownerIn(dir string) (owner auth.PublicKey, err error) {
 	name := filepath.Join(dir, ownerFile)
 	text, err := diskfs.ReadFile(w.fs, name, maxConfig)
@@ -77,7 +80,8 @@ func (w *Workspace) bytesIn(dir string) (sum int64, err error) {
 	return sum, nil
 }
 
-// Owned yields the stores that pushes have brought, with the identity and what they take on the disk.
+// Owned yields the stores that pushes have brought, with the identity and what they take on the
+// disk.
 func (w *Workspace) Owned(context.Context) iter.Seq2[module.Owned, error] {
 	return func(yield func(module.Owned, error) bool) {
 		ids, err := w.ids()

@@ -21,9 +21,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A pending generation waits to be made the head. See LAYOUT.md 10.3. It lies in pending/: <root>.recipe, which
-// stands alone, <root>.pack, which no index covers, so that nothing else comes to rest on it, and <root>.json,
-// with which it is there.
+// A pending generation waits to be made the head. See LAYOUT.md 10.3. It lies in pending/:
+// <root>.recipe, which stands alone, <root>.pack, which no index covers, so that nothing else comes
+// to rest on it, and <root>.json, with which it is there.
 type pendingFile struct {
 	Parent    merkle.Hash    `json:"parent"`
 	Time      int64          `json:"time"`
@@ -37,7 +37,8 @@ func (s *Store) pendingName(root merkle.Hash, ext string) string {
 }
 
 // keepPending keeps what was received as pending. The caller holds the lock.
-func (s *Store) keepPending(in *incoming.Transfer, recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash) error {
+func (s *Store) keepPending(in *incoming.Transfer, recipe *module.Recipe, head auth.SignedRoot,
+	parent merkle.Hash) error {
 	root := recipe.Root()
 	if _, err := s.w.fs.Stat(s.pendingName(root, ".json")); err == nil {
 		return s.writePending(root, head, parent)
@@ -69,7 +70,8 @@ func (s *Store) keepPending(in *incoming.Transfer, recipe *module.Recipe, head a
 }
 
 func (s *Store) writePending(root merkle.Hash, head auth.SignedRoot, parent merkle.Hash) error {
-	text, err := json.Marshal(pendingFile{parent, s.w.now().Unix(), head.PublicKey, head.Tagged, head.Untagged})
+	text, err := json.Marshal(pendingFile{parent, s.w.now().Unix(), head.PublicKey,
+		head.Tagged, head.Untagged})
 	if err != nil {
 		return err
 	}
@@ -108,8 +110,8 @@ func (s *Store) pendingRoots() ([]merkle.Hash, error) {
 	return roots, nil
 }
 
-// Pending lists the pending generations of a store, oldest first: the root, when it was received, and the number
-// that it would get.
+// Pending lists the pending generations of a store, oldest first: the root, when it was received,
+// and the number that it would get.
 func (w *Workspace) Pending(_ context.Context, id auth.StoreID) ([]module.Generation, error) {
 	s, err := w.store(id)
 	if err != nil {
@@ -137,14 +139,15 @@ func (w *Workspace) Pending(_ context.Context, id auth.StoreID) ([]module.Genera
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, module.Generation{Number: h.Len(), Root: root, Time: time.Unix(p.Time, 0).UTC()})
+		out = append(out,
+			module.Generation{Number: h.Len(), Root: root, Time: time.Unix(p.Time, 0).UTC()})
 	}
 	slices.SortStableFunc(out, func(a, b module.Generation) int { return a.Time.Compare(b.Time) })
 	return out, nil
 }
 
-// Promote makes a pending generation the head, if the parent that its push named is the head still, else module.ErrNotHead.
-// A root that is not pending is fs.ErrNotExist.
+// Promote makes a pending generation the head, if the parent that its push named is the head still,
+// else module.ErrNotHead. A root that is not pending is fs.ErrNotExist.
 func (w *Workspace) Promote(ctx context.Context, id auth.StoreID, root merkle.Hash) error {
 	s, err := w.store(id)
 	if err != nil {
@@ -159,15 +162,18 @@ func (w *Workspace) Promote(ctx context.Context, id auth.StoreID, root merkle.Ha
 	if err != nil {
 		return fmt.Errorf("promote %s: %w", root, err)
 	}
-	head := auth.SignedRoot{Store: s.set.id, Root: root, PublicKey: p.PublicKey, Tagged: p.Tagged, Untagged: p.Untagged}
+	head := auth.SignedRoot{Store: s.set.id, Root: root, PublicKey: p.PublicKey, Tagged: p.Tagged,
+		Untagged: p.Untagged}
 	if err := s.promote(ctx, h, head, p.Parent); err != nil {
 		return fmt.Errorf("promote %s: %w", root, err)
 	}
 	return nil
 }
 
-// promote makes a pending generation the head behind parent, with those signatures. The caller holds the lock.
-func (s *Store) promote(ctx context.Context, h *history.History, head auth.SignedRoot, parent merkle.Hash) error {
+// promote makes a pending generation the head behind parent, with those signatures. The caller
+// holds the lock.
+func (s *Store) promote(ctx context.Context, h *history.History, head auth.SignedRoot,
+	parent merkle.Hash) error {
 	root := head.Root
 	if err := follows(h, root, parent); err != nil {
 		return err
@@ -244,8 +250,8 @@ func (s *Store) dropPending(root merkle.Hash) error {
 	return nil
 }
 
-// sweepPending removes rests of pending generations, and takes back the pack of one whose promotion broke off, so
-// that nothing comes to rest on it. The caller holds the lock.
+// sweepPending removes rests of pending generations, and takes back the pack of one whose promotion
+// broke off, so that nothing comes to rest on it. The caller holds the lock.
 func (s *Store) sweepPending(h *history.History, last intent) error {
 	dir := filepath.Join(s.dir, "pending")
 	list, err := s.w.fs.ReadDir(dir)

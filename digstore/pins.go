@@ -15,7 +15,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// pinFile is pins.json: {"publisher","root","generation","proven"}, keys and roots in hex, "" for none.
+// pinFile is pins.json: {"publisher","root","generation","proven"}, keys and roots in hex, "" for
+// none.
 type pinFile struct {
 	Publisher  string `json:"publisher"`
 	Root       string `json:"root"`
@@ -117,14 +118,16 @@ func (s *Store) Pin(ctx context.Context, p module.Pins) error {
 	return nil
 }
 
-// KnownStores remembers which key was believed for which store by first use: the file known_stores.json, which
-// lies beside a person's identity key. It may be used by several goroutines and processes.
+// KnownStores remembers which key was believed for which store by first use: the file
+// known_stores.json, which lies beside a person's identity key. It may be used by several
+// goroutines and processes.
 type KnownStores struct {
 	path string
 	mu   sync.Mutex
 }
 
-// OpenKnownStores returns the memory kept at path. The file and its directory are made by the first Remember.
+// OpenKnownStores returns the memory kept at path. The file and its directory are made by the first
+// Remember.
 func OpenKnownStores(path string) *KnownStores { return &KnownStores{path: path} }
 
 func (k *KnownStores) read() (map[string]string, error) {

@@ -20,14 +20,15 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// The pipeline makes sealed chunks of many resources on all cores, in bounded memory, and hands them on in order.
+// The pipeline makes sealed chunks of many resources on all cores, in bounded memory, and hands
+// them on in order.
 //
-// The work is cut into units: some small resources, or a part of a large one. Every unit goes to the workers and,
-// in its place, to the keeper, who takes the units as they were made, whichever is ready first: so the chunks of a
-// resource, and of resources that follow each other, lie side by side in the pack. Workers read, cut, seal and
-// hash small resources whole. A large one is read by the feeder, cut on all cores, sealed and hashed by workers,
-// and its leaf, the hash of all its sealed bytes, is computed behind the keeper, the only step that one core has
-// to do alone.
+// The work is cut into units: some small resources, or a part of a large one. Every unit goes to
+// the workers and, in its place, to the keeper, who takes the units as they were made, whichever is
+// ready first: so the chunks of a resource, and of resources that follow each other, lie side by
+// side in the pack. Workers read, cut, seal and hash small resources whole. A large one is read by
+// the feeder, cut on all cores, sealed and hashed by workers, and its leaf, the hash of all its
+// sealed bytes, is computed behind the keeper, the only step that one core has to do alone.
 const (
 	unitSize   = 512 << 10 // plaintext of one unit
 	smallSize  = unitSize  // a resource up to this is read whole by a worker
@@ -44,8 +45,9 @@ type input struct {
 // contentReader is an open content: a file, or a part of the staging file.
 type contentReader interface {
 	Stat() (scan.Stat, error)
-	// Since compares the content with how it was when Stat returned before: still says that it looks the same,
-	// replaced that its name has been given to another file, so that this one is as it will ever be.
+	// Since compares the content with how it was when Stat returned before: still says that it looks
+	// the same, replaced that its name has been given to another file, so that this one is as it will
+	// ever be.
 	Since(before scan.Stat) (still, replaced bool, err error)
 	ReadAt(b []byte, off int64) (int, error)
 	Close()
@@ -119,15 +121,17 @@ type pipeline struct {
 }
 
 // pauses are the times between the attempts to read a file that changes.
-var pauses = [...]time.Duration{0, 10 * time.Millisecond, 50 * time.Millisecond, 250 * time.Millisecond}
+var pauses = [...]time.Duration{0, 10 * time.Millisecond, 50 * time.Millisecond,
+	250 * time.Millisecond}
 
 // run sends the jobs through. keep is called from one goroutine, in order.
 //
-// A file that changes while it is read, or so recently that its times would not show it, is read again, a few
-// times. It is settled when it held still, or when its first bytes are the same as in the attempt before: those are
-// what the file began with between the two attempts, which is the whole file at that moment where it only grows.
-// The outcome of each job says what came of it; a job that is gone or still changing has no entry that counts. The
-// chunks of given-up attempts stay in the pack.
+// A file that changes while it is read, or so recently that its times would not show it, is read
+// again, a few times. It is settled when it held still, or when its first bytes are the same as in
+// the attempt before: those are what the file began with between the two attempts, which is the
+// whole file at that moment where it only grows. The outcome of each job says what came of it; a
+// job that is gone or still changing has no entry that counts. The chunks of given-up attempts stay
+// in the pack.
 func (p *pipeline) run(ctx context.Context, jobs []*job) error {
 	for attempt := 0; ; attempt++ {
 		if err := p.pass(ctx, jobs); err != nil {
@@ -192,7 +196,8 @@ func (j *job) finish(r contentReader) error {
 	return err
 }
 
-// openJob opens the content. A nil reader without an error is a name that does not lead to a regular file any more.
+// openJob opens the content. A nil reader without an error is a name that does not lead to a
+// regular file any more.
 func (j *job) openJob() (contentReader, error) {
 	j.still, j.bytes, j.opened = false, 0, time.Now().UnixNano()
 	r, err := j.open()
@@ -210,7 +215,8 @@ func (j *job) openJob() (contentReader, error) {
 	return r, nil
 }
 
-// isGone reports whether a file that was listed is not there any more, or something else is in its place.
+// isGone reports whether a file that was listed is not there any more, or something else is in its
+// place.
 func isGone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, regular.ErrNotRegular)
 }
@@ -496,8 +502,10 @@ func (p *pipeline) feedLarge(ctx context.Context, j *job, emit func(*unit) error
 	return j.finish(r)
 }
 
-// emitWindow cuts n bytes of a window into chunks and those into units, and returns how many bytes it used.
-func (p *pipeline) emitWindow(j *job, win *window, n int, eof bool, emit func(*unit) error) (used int, err error) {
+// emitWindow cuts n bytes of a window into chunks and those into units, and returns how many bytes
+// it used.
+func (p *pipeline) emitWindow(j *job, win *window, n int, eof bool,
+	emit func(*unit) error) (used int, err error) {
 	start := 0
 	var cuts []int
 	send := func(last bool) error {
@@ -529,7 +537,8 @@ func (p *pipeline) emitWindow(j *job, win *window, n int, eof bool, emit func(*u
 	return used, err
 }
 
-// take hands a unit on to where it is kept, and to the leaf hash when it belongs to a large resource.
+// take hands a unit on to where it is kept, and to the leaf hash when it belongs to a large
+// resource.
 func (p *pipeline) take(u *unit) error {
 	n := int64(0)
 	large := u.jobs[0].large

@@ -11,10 +11,11 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// TestPipelineAgrees: however many workers there are, and wherever a resource falls between the pipeline's units and windows, the
-// generation is the one that module.Builder makes.
+// TestPipelineAgrees: however many workers there are, and wherever a resource falls between the
+// pipeline's units and windows, the generation is the one that module.Builder makes.
 func TestPipelineAgrees(t *testing.T) {
-	sizes := []int{0, 1, 16<<10 - 1, 16 << 10, 16<<10 + 1, 70_000, 512<<10 - 1, 512 << 10, 512<<10 + 1, 3 << 20, 4 << 20, 4<<20 + 1, 9<<20 + 77}
+	sizes := []int{0, 1, 16<<10 - 1, 16 << 10, 16<<10 + 1, 70_000, 512<<10 - 1, 512 << 10, 512<<10 + 1,
+		3 << 20, 4 << 20, 4<<20 + 1, 9<<20 + 77}
 	content, order := files{}, []string(nil)
 	for i, n := range sizes {
 		name := fmt.Sprintf("%02d", i)

@@ -17,7 +17,8 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// The tests in this file need more than one process: the test binary runs itself again, with the name of a part in its environment.
+// The tests in this file need more than one process: the test binary runs itself again, with the
+// name of a part in its environment.
 const partVar = "DIG_TEST_PART"
 
 // parts are what the other process does, in the workspace of the folder dir.
@@ -163,20 +164,24 @@ func TestTwoWriters(t *testing.T) {
 
 	err := s.Stage(ctx, "mine", strings.NewReader("x"))
 	var locked *digstore.LockedError
-	if !errors.Is(err, digstore.ErrLocked) || !errors.As(err, &locked) || locked.PID != other.Process.Pid {
+	if !errors.Is(err, digstore.ErrLocked) || !errors.As(err, &locked) ||
+		locked.PID != other.Process.Pid {
 		t.Fatalf("a second writer got %v, want to be told of process %d", err, other.Process.Pid)
 	}
 	if _, err := s.Commit(ctx, nil, nil); !errors.Is(err, digstore.ErrLocked) {
 		t.Fatalf("a commit beside a writer: %v, want ErrLocked", err)
 	}
-	if text, err := readResource(must(s.Latest()), "index.html"); err != nil || string(text) != version(0)["index.html"] {
+	if text, err := readResource(must(s.Latest()), "index.html"); err != nil ||
+		string(text) != version(0)["index.html"] {
 		t.Fatalf("a reader beside a writer got %q, %v", text, err)
 	}
 	patient := must(digstore.Open(dir, &digstore.Options{LockWait: time.Minute}))
 	defer patient.Close()
 	waiting, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := must(patient.Store("site")).Stage(waiting, "mine", strings.NewReader("x")); !errors.Is(err, context.Canceled) || !errors.Is(err, digstore.ErrLocked) {
+	if err := must(patient.Store("site")).Stage(waiting, "mine",
+		strings.NewReader("x")); !errors.Is(err, context.Canceled) || !errors.Is(err,
+		digstore.ErrLocked) {
 		t.Fatalf("a writer that gave up waiting got %v", err)
 	}
 	check(t, other.in.Close()) // now the other one ends
@@ -187,7 +192,8 @@ func TestTwoWriters(t *testing.T) {
 	}
 }
 
-// TestManyWriters: processes that commit at once wait for each other, and nothing of any of them is lost.
+// TestManyWriters: processes that commit at once wait for each other, and nothing of any of them is
+// lost.
 func TestManyWriters(t *testing.T) {
 	_, s, dir := onDisk(t, nil)
 	var others []*process
@@ -237,8 +243,8 @@ func TestSeesOtherProcess(t *testing.T) {
 	wantFiles(t, before, version(0))
 }
 
-// TestCollectedElsewhere: chunks that another holder of the workspace has collected are not counted on, and generations that it kept
-// stay readable through what was opened before.
+// TestCollectedElsewhere: chunks that another holder of the workspace has collected are not counted
+// on, and generations that it kept stay readable through what was opened before.
 func TestCollectedElsewhere(t *testing.T) {
 	a, s, dir := onDisk(t, nil)
 	check(t, commitVersions(1, 12)(a))

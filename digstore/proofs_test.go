@@ -14,8 +14,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// TestDamagedLines: whatever byte of whatever line of a long history changes, whoever asks for the line is told, and so is
-// who would write; no file is removed.
+// TestDamagedLines: whatever byte of whatever line of a long history changes, whoever asks for the
+// line is told, and so is who would write; no file is removed.
 func TestDamagedLines(t *testing.T) {
 	r := releases(1)[0]
 	base := diskfs.NewCrash(home)
@@ -40,7 +40,8 @@ func TestDamagedLines(t *testing.T) {
 				_, lineErr := s.Line(ctx, lines[n].Root)
 				_, tailErr := s.Tail(ctx, 700-n)
 				_, allErr := s.Generations(ctx)
-				for what, err := range map[string]error{"line": lineErr, "tail": tailErr, "generations": allErr} {
+				for what, err := range map[string]error{"line": lineErr, "tail": tailErr,
+					"generations": allErr} {
 					if !errors.Is(err, digstore.ErrCorrupt) {
 						t.Errorf("byte %d of line %d: %s: %v", place, n, what, err)
 					}
@@ -60,8 +61,8 @@ func TestDamagedLines(t *testing.T) {
 	}
 }
 
-// TestHistoryGone: a history that loses its files while a process has the store open is damaged, and not empty, also
-// where nothing proves that there were lines.
+// TestHistoryGone: a history that loses its files while a process has the store open is damaged,
+// and not empty, also where nothing proves that there were lines.
 func TestHistoryGone(t *testing.T) {
 	files := []string{"roots.log", "roots.proof", "pins.json"}
 	for n := range files {
@@ -131,8 +132,8 @@ func TestDamagedProofs(t *testing.T) {
 	}
 }
 
-// TestForeignHistory: lines of the reference with numbers twice, gaps and roots twice are read in their order, committed
-// upon and adopted.
+// TestForeignHistory: lines of the reference with numbers twice, gaps and roots twice are read in
+// their order, committed upon and adopted.
 func TestForeignHistory(t *testing.T) {
 	disk := diskfs.NewCrash(home)
 	w := must(digstore.Init(home, sweepOptions(disk)))
@@ -188,13 +189,15 @@ func TestForeignHistory(t *testing.T) {
 	}
 }
 
-// TestAdoptRefuses: nothing that is damaged is adopted, and what another program has added to proven lines is.
+// TestAdoptRefuses: nothing that is damaged is adopted, and what another program has added to
+// proven lines is.
 func TestAdoptRefuses(t *testing.T) {
 	base, _ := richDisk(t, 3)
 	log := filepath.Join(siteDir, "roots.log")
 	text := must(diskfs.ReadFile(base, log, 1<<20))
 	pack := func(disk *diskfs.Crash) string {
-		return filepath.Join(siteDir, "packs", must(disk.ReadDir(filepath.Join(siteDir, "packs")))[0].Name())
+		return filepath.Join(siteDir, "packs",
+			must(disk.ReadDir(filepath.Join(siteDir, "packs")))[0].Name())
 	}
 	second := len(text)/3 + 10
 	for _, c := range []struct {
@@ -232,13 +235,15 @@ func TestAdoptRefuses(t *testing.T) {
 	}
 }
 
-// TestSignatureMissing: a signature that was known and is not kept is damage, and adopt makes an own one again.
+// TestSignatureMissing: a signature that was known and is not kept is damage, and adopt makes an
+// own one again.
 func TestSignatureMissing(t *testing.T) {
 	disk, _ := richDisk(t, 2)
 	w, s := siteOn(t, disk)
 	head := must(s.Latest()).ID().Root
 	for _, ext := range []string{".sig", ".untagged.sig"} {
-		if err := disk.Remove(filepath.Join(siteDir, "sigs", head.String()+ext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := disk.Remove(filepath.Join(siteDir, "sigs", head.String()+ext)); err != nil &&
+			!errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}

@@ -31,13 +31,15 @@ type arrival struct {
 	learned []string // names to be kept for all generations
 }
 
-// publish makes a generation visible (LAYOUT.md 12.2): pack, recipe and signatures are written under temporary names
-// and synced, renamed, their directories synced; then one synced line in roots.log is the commit point. Files
-// whose syncs do not depend on each other are synced together. A generation whose line is there already becomes
-// visible with the rename of its recipe, so then the pack's name is made durable first.
+// publish makes a generation visible (LAYOUT.md 12.2): pack, recipe and signatures are written
+// under temporary names and synced, renamed, their directories synced; then one synced line in
+// roots.log is the commit point. Files whose syncs do not depend on each other are synced together.
+// A generation whose line is there already becomes visible with the rename of its recipe, so then
+// the pack's name is made durable first.
 //
-// The caller holds the store's lock and has swept. When it fails, nothing is visible, but for a failure of the
-// very last step, after which the generation may be there: nothing that it needs is removed then.
+// The caller holds the store's lock and has swept. When it fails, nothing is visible, but for a
+// failure of the very last step, after which the generation may be there: nothing that it needs is
+// removed then.
 func (s *Store) publish(ctx context.Context, h *history.History, a *arrival) error {
 	p := &publication{s: s, h: h, arrival: a, root: a.recipe.Root()}
 	err := p.prepare()
@@ -203,9 +205,11 @@ func (s *Store) packName(root merkle.Hash, serial uint64) string {
 	return filepath.Join(s.dir, "packs", fmt.Sprintf("%s.%016x%s", root, serial, packdir.Ext))
 }
 
-// packNames returns the names that the pack of a writer may have. Earlier versions named packs by the root alone.
+// packNames returns the names that the pack of a writer may have. Earlier versions named packs by
+// the root alone.
 func (s *Store) packNames(last intent) []string {
-	return []string{s.packName(last.root, last.serial), filepath.Join(s.dir, "packs", last.root.String()+packdir.Ext)}
+	return []string{s.packName(last.root, last.serial),
+		filepath.Join(s.dir, "packs", last.root.String()+packdir.Ext)}
 }
 
 // sigFile is a signature sidecar: sigs/<root>.sig or .untagged.sig. See LAYOUT.md 8.1.

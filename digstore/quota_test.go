@@ -15,8 +15,9 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestQuotaOfModules: a module that comes whole is held to the quota as one that comes as a recipe is, whether its
-// length is announced by push-init, by the request alone, or by neither. What the store holds already counts once.
+// TestQuotaOfModules: a module that comes whole is held to the quota as one that comes as a recipe
+// is, whether its length is announced by push-init, by the request alone, or by neither. What the
+// store holds already counts once.
 func TestQuotaOfModules(t *testing.T) {
 	trees := []corpus.Tree{corpus.Small(2), nil, nil}
 	trees[1] = corpus.RandomEdit(trees[0], 1)
@@ -30,7 +31,8 @@ func TestQuotaOfModules(t *testing.T) {
 	for _, announced := range []string{init, request, neither} {
 		w := must(digstore.Init(t.TempDir(), nil))
 		defer w.Close()
-		origin := server.New(w, &server.Options{Policy: server.TrustOnFirstUse{}, Quota: &server.Quota{TotalBytes: size + size/2}})
+		origin := server.New(w, &server.Options{Policy: server.TrustOnFirstUse{},
+			Quota: &server.Quota{TotalBytes: size + size/2}})
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if announced != init && strings.HasSuffix(r.URL.Path, "/upload") {
 				http.NotFound(w, r)
@@ -48,7 +50,8 @@ func TestQuotaOfModules(t *testing.T) {
 		put := func(n int) error {
 			body := moduleOf(t, from, gens[n].Root)
 			_, err := client.Put(ctx, remote.PutRequest{
-				Head: signedAs(t, from, gens[n].Root), Parent: parentOf(gens, n), Size: int64(len(body)), Hash: merkle.Sum(body),
+				Head: signedAs(t, from, gens[n].Root), Parent: parentOf(gens,
+					n), Size: int64(len(body)), Hash: merkle.Sum(body),
 			}, bytes.NewReader(body))
 			return err
 		}

@@ -90,7 +90,8 @@ func readEverything(dir string, disk diskfs.FS, out string) error {
 	return nil
 }
 
-func readGeneration(w *digstore.Workspace, id digstore.StoreID, root merkle.Hash, out string) error {
+func readGeneration(w *digstore.Workspace, id digstore.StoreID, root merkle.Hash,
+	out string) error {
 	s, err := w.Store(id.String())
 	if err != nil {
 		return err
@@ -114,7 +115,9 @@ func readGeneration(w *digstore.Workspace, id digstore.StoreID, root merkle.Hash
 		return err
 	}
 	defer r.Close()
-	if _, err := module.Decompose(ctx, r, func(module.Chunk, []byte) error { return nil }); err != nil {
+	if _, err := module.Decompose(ctx, r, func(module.Chunk, []byte) error {
+		return nil
+	}); err != nil {
 		return err
 	}
 	if _, err := s.Verify(ctx, root, &digstore.VerifyOptions{Deep: true}); err != nil {
@@ -130,13 +133,14 @@ func readGeneration(w *digstore.Workspace, id digstore.StoreID, root merkle.Hash
 	return err
 }
 
-// TestReadersDoNotWrite: on a disk that cannot be written, and while a writer is at work for as long as it likes, all is
-// read, signatures that are missing included.
+// TestReadersDoNotWrite: on a disk that cannot be written, and while a writer is at work for as
+// long as it likes, all is read, signatures that are missing included.
 func TestReadersDoNotWrite(t *testing.T) {
 	dir, s, gens := commitTrees(t, edited(t, corpus.Small(6), "all at once", "swap"))
 	for _, g := range gens { // as the reference leaves them, and an earlier version
 		for _, ext := range []string{".sig", ".untagged.sig"} {
-			if err := os.Remove(filepath.Join(dir, ".dig/stores/site/sigs", g.Root.String()+ext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			if err := os.Remove(filepath.Join(dir, ".dig/stores/site/sigs",
+				g.Root.String()+ext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				t.Fatal(err)
 			}
 		}
@@ -148,7 +152,10 @@ func TestReadersDoNotWrite(t *testing.T) {
 	if err := readEverything(dir, readOnly{diskfs.OS(), t}, t.TempDir()); err != nil {
 		t.Errorf("on a disk that cannot be written: %v", err)
 	}
-	check(t, s.Stage(ctx, "a", &beside{t: t, do: func() error { return readEverything(dir, diskfs.OS(), t.TempDir()) }}))
+	check(t,
+		s.Stage(ctx, "a", &beside{t: t, do: func() error {
+			return readEverything(dir, diskfs.OS(), t.TempDir())
+		}}))
 	must(s.Adopt(ctx, nil))
 	if err := readEverything(dir, readOnly{diskfs.OS(), t}, t.TempDir()); err != nil {
 		t.Errorf("proven, on a disk that cannot be written: %v", err)

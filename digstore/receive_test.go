@@ -33,11 +33,13 @@ func emptyWorkspace(t testing.TB) *digstore.Workspace {
 }
 
 // push sends generation i of a store as server.Server would.
-func push(t testing.TB, w *digstore.Workspace, from *digstore.Store, gens []module.Generation, i int, parent merkle.Hash, pending bool) error {
+func push(t testing.TB, w *digstore.Workspace, from *digstore.Store, gens []module.Generation,
+	i int, parent merkle.Hash, pending bool) error {
 	t.Helper()
 	head, err := from.SignedRoot(context.Background(), gens[i].Root)
 	check(t, err)
-	return w.Receive(context.Background(), head, parent, pending, bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep)
+	return w.Receive(context.Background(), head, parent, pending,
+		bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep)
 }
 
 func TestReceive(t *testing.T) {
@@ -48,7 +50,8 @@ func TestReceive(t *testing.T) {
 		t.Fatalf("an unknown store: %v", err)
 	}
 	refused := errors.New("refused")
-	err := w.Receive(ctx, signed(t, from), merkle.Hash{}, false, bytes.NewReader(moduleOf(t, from, gens[2].Root)), func(*module.Module) error { return refused })
+	err := w.Receive(ctx, signed(t, from), merkle.Hash{}, false,
+		bytes.NewReader(moduleOf(t, from, gens[2].Root)), func(*module.Module) error { return refused })
 	if !errors.Is(err, refused) {
 		t.Fatal(err)
 	}
@@ -140,7 +143,8 @@ func TestRevoke(t *testing.T) {
 		check(t, err)
 		check(t, w.Revoke(ctx, stone))
 	}
-	forged, err := auth.SignTombstone(ctx, auth.Tombstone{Store: id, Root: gens[1].Root}, auth.NewKey([32]byte{5}))
+	forged, err := auth.SignTombstone(ctx, auth.Tombstone{Store: id, Root: gens[1].Root},
+		auth.NewKey([32]byte{5}))
 	check(t, err)
 	check(t, w.Revoke(ctx, forged))
 	list, err := w.Tombstones(ctx, id)
@@ -159,7 +163,8 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// TestServingSeesOthers: an open workspace sees what another process does, without being opened again.
+// TestServingSeesOthers: an open workspace sees what another process does, without being opened
+// again.
 func TestServingSeesOthers(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
@@ -201,13 +206,15 @@ func TestServingSeesOthers(t *testing.T) {
 	}
 }
 
-// TestReceiveAnotherKey: a push of another key, which whoever serves the store has accepted, makes that the store's key.
+// TestReceiveAnotherKey: a push of another key, which whoever serves the store has accepted, makes
+// that the store's key.
 func TestReceiveAnotherKey(t *testing.T) {
 	from, gens, _ := history(t, 1)
 	w := emptyWorkspace(t)
 	check(t, push(t, w, from, gens, 0, merkle.Hash{}, false))
 	heir := auth.NewKey([32]byte{8})
-	body, head, err := remotetest.Module(ctx, from.ID(), heir, remoteFS(files{"a": "of the heir"}), nil)
+	body, head, err := remotetest.Module(ctx, from.ID(), heir,
+		remoteFS(files{"a": "of the heir"}), nil)
 	check(t, err)
 	check(t, w.Receive(ctx, head, gens[0].Root, false, bytes.NewReader(body), deep))
 	got, err := w.Head(ctx, from.ID())
@@ -221,7 +228,8 @@ func TestReceiveAnotherKey(t *testing.T) {
 		t.Errorf("import of the former key: %v", err)
 	}
 	for i, key := range []*auth.Key{former, heir} {
-		stone, err := auth.SignTombstone(ctx, auth.Tombstone{Store: s.ID(), Root: merkle.Hash{byte(i + 1)}, NotAfter: 5}, key)
+		stone, err := auth.SignTombstone(ctx,
+			auth.Tombstone{Store: s.ID(), Root: merkle.Hash{byte(i + 1)}, NotAfter: 5}, key)
 		check(t, err)
 		check(t, s.Revoke(ctx, stone))
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/dig-network/digstore/internal/corpus"
 )
 
-// TestRecipeOfAnotherRoot: the file of one generation in the place of another is damage, and not that other generation.
+// TestRecipeOfAnotherRoot: the file of one generation in the place of another is damage, and not
+// that other generation.
 func TestRecipeOfAnotherRoot(t *testing.T) {
 	dir, _, gens := commitTrees(t, []corpus.Tree{corpus.Small(7), {"alone": []byte("another tree")}})
 	file := func(i int) string {

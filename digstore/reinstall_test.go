@@ -23,8 +23,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestOtherModuleOfRoot: a generation that was dropped comes back as a module with another layout and metadata. What a
-// server remembered of the first one is not used for it.
+// TestOtherModuleOfRoot: a generation that was dropped comes back as a module with another layout
+// and metadata. What a server remembered of the first one is not used for it.
 func TestOtherModuleOfRoot(t *testing.T) {
 	trees := edited(t, corpus.Small(7), "one byte in every large file")
 	_, from, gens := commitTrees(t, trees)
@@ -32,7 +32,8 @@ func TestOtherModuleOfRoot(t *testing.T) {
 	w := must(digstore.Init(dir, nil))
 	defer w.Close()
 	for i, g := range gens {
-		check(t, w.Receive(ctx, signedAs(t, from, g.Root), parentOf(gens, i), false, bytes.NewReader(moduleOf(t, from, g.Root)), deep))
+		check(t, w.Receive(ctx, signedAs(t, from, g.Root), parentOf(gens, i), false,
+			bytes.NewReader(moduleOf(t, from, g.Root)), deep))
 	}
 	c := server.NewContents(w, nil)
 	id := module.ID{Store: from.ID(), Root: gens[0].Root}
@@ -64,7 +65,8 @@ func TestOtherModuleOfRoot(t *testing.T) {
 	o.Metadata.SetMessage("another one")
 	again := must(module.Compose(id.Store, r.PublicKey(), entries, o))
 	_, chunks := takenApart(moduleOf(t, from, id.Root))
-	check(t, s.Assemble(ctx, gens[:1], signedAs(t, from, id.Root), again, merkle.Hash{}, putting(again, chunks, must(s.MissingChunks(ctx, again))), deep))
+	check(t, s.Assemble(ctx, gens[:1], signedAs(t, from, id.Root), again, merkle.Hash{},
+		putting(again, chunks, must(s.MissingChunks(ctx, again))), deep))
 
 	got, message := read()
 	if message != "another one" {
@@ -87,7 +89,8 @@ type either struct {
 	blind bool
 }
 
-func (e *either) Module(ctx context.Context, id digstore.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+func (e *either) Module(ctx context.Context, id digstore.StoreID,
+	root merkle.Hash) (io.ReadSeekCloser, error) {
 	m, err := e.Workspace.Module(ctx, id, root)
 	if err == nil && e.blind {
 		m = struct{ io.ReadSeekCloser }{m}
@@ -108,13 +111,15 @@ func modulesOf(t *testing.T, messages ...string) (id module.ID, all []*digstore.
 		w := must(digstore.Init(t.TempDir(), nil))
 		t.Cleanup(func() { w.Close() })
 		fetch := putting(again, chunks, everything(again))
-		check(t, w.ReceiveRecipe(ctx, signedAs(t, from, root), merkle.Hash{}, false, again, merkle.Hash{}, fetch, deep))
+		check(t, w.ReceiveRecipe(ctx, signedAs(t, from, root), merkle.Hash{}, false, again,
+			merkle.Hash{}, fetch, deep))
 		all = append(all, w)
 	}
 	return module.ID{Store: from.ID(), Root: root}, all
 }
 
-// TestDigestOfReferenceModule: the module of the reference lies in a file that may be replaced by one of the same length.
+// TestDigestOfReferenceModule: the module of the reference lies in a file that may be replaced by
+// one of the same length.
 func TestDigestOfReferenceModule(t *testing.T) {
 	id, all := modulesOf(t, "one", "two")
 	dir := t.TempDir()
@@ -122,7 +127,8 @@ func TestDigestOfReferenceModule(t *testing.T) {
 	defer w.Close()
 	must(w.Create(id.Store, &digstore.StoreOptions{Name: "s"}))
 	store := filepath.Join(dir, ".dig/stores/s")
-	check(t, os.WriteFile(filepath.Join(store, "roots.log"), fmt.Appendf(nil, "0\t%s\t1\n", id.Root), 0o600))
+	check(t,
+		os.WriteFile(filepath.Join(store, "roots.log"), fmt.Appendf(nil, "0\t%s\t1\n", id.Root), 0o600))
 	check(t, os.Mkdir(filepath.Join(store, "modules"), 0o755))
 	name := filepath.Join(store, "modules", id.FileName())
 	seen := map[merkle.Hash]bool{}
@@ -146,8 +152,8 @@ func TestDigestOfReferenceModule(t *testing.T) {
 	}
 }
 
-// TestModulesOfOneRoot: what a server remembers of a module is used for no other one of its root, neither where both are
-// equally long nor where the backend knows no digests.
+// TestModulesOfOneRoot: what a server remembers of a module is used for no other one of its root,
+// neither where both are equally long nor where the backend knows no digests.
 func TestModulesOfOneRoot(t *testing.T) {
 	messages := []string{"one", "two", "a longer message"}
 	id, all := modulesOf(t, messages...)
@@ -162,7 +168,8 @@ func TestModulesOfOneRoot(t *testing.T) {
 					t.Errorf("blind %v: message %q, want %q", blind, text, m)
 				}
 				w := httptest.NewRecorder()
-				srv.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/stores/"+id.Store.String(), nil))
+				srv.ServeHTTP(w,
+					httptest.NewRequest(http.MethodGet, "http://localhost/stores/"+id.Store.String(), nil))
 				var d remote.Descriptor
 				check(t, json.Unmarshal(w.Body.Bytes(), &d))
 				if want := int64(len(moduleOf(t, must(all[i].Store("")), id.Root))); d.Size != want {

@@ -19,7 +19,8 @@ const DefaultOrigin = "https://rpc.dig.net"
 // remotesFile is remotes.toml.
 type remotesFile struct {
 	Remotes map[string]string `toml:"remotes"`
-	// PushForms is ours: the form of push signature that an origin accepts. The reference reads [remotes] only.
+	// PushForms is ours: the form of push signature that an origin accepts. The reference reads
+	// [remotes] only.
 	PushForms map[string]auth.PushForm `toml:"push_forms,omitempty"`
 }
 
@@ -49,8 +50,8 @@ func (s *Store) readRemotes() (remotesFile, error) {
 	return f, nil
 }
 
-// PushForm returns the form of push signature that an origin (scheme://host[:port]) accepted last, "" when it is not
-// known.
+// PushForm returns the form of push signature that an origin (scheme://host[:port]) accepted last,
+// "" when it is not known.
 func (s *Store) PushForm(_ context.Context, origin string) (auth.PushForm, error) {
 	f, err := s.readRemotes()
 	if err != nil {
@@ -59,8 +60,8 @@ func (s *Store) PushForm(_ context.Context, origin string) (auth.PushForm, error
 	return f.PushForms[origin], nil
 }
 
-// KeepPushForm remembers the form of push signature that an origin accepts, in remotes.toml. Of more than 64 origins
-// some are forgotten.
+// KeepPushForm remembers the form of push signature that an origin accepts, in remotes.toml. Of
+// more than 64 origins some are forgotten.
 func (s *Store) KeepPushForm(ctx context.Context, origin string, form auth.PushForm) error {
 	return s.changeRemotes(ctx, func(f *remotesFile) error {
 		for other := range f.PushForms {
@@ -74,7 +75,8 @@ func (s *Store) KeepPushForm(ctx context.Context, origin string, form auth.PushF
 	})
 }
 
-// Remote returns one remote; "origin" is DefaultOrigin when it is not set, another unknown name fs.ErrNotExist.
+// Remote returns one remote; "origin" is DefaultOrigin when it is not set, another unknown name
+// fs.ErrNotExist.
 func (s *Store) Remote(name string) (string, error) {
 	all, err := s.Remotes()
 	if err != nil {
@@ -89,7 +91,8 @@ func (s *Store) Remote(name string) (string, error) {
 	return "", fmt.Errorf("remote %.100q: %w", name, fs.ErrNotExist)
 }
 
-// AddRemote sets a remote; one of that name that is there already is fs.ErrExist, unless it is the same.
+// AddRemote sets a remote; one of that name that is there already is fs.ErrExist, unless it is the
+// same.
 func (s *Store) AddRemote(ctx context.Context, name, url string) error {
 	if err := checkName(name); err != nil {
 		return fmt.Errorf("add remote: %w", err)

@@ -13,9 +13,9 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// A store is removed in three steps: its directory gets a mark, which keeps writers out, and the workspace no longer lists
-// the store; the directory is renamed to a name that no store has, in one step; the files are deleted. So a reader finds
-// all files of a store or none (ErrRemoved).
+// A store is removed in three steps: its directory gets a mark, which keeps writers out, and the
+// workspace no longer lists the store; the directory is renamed to a name that no store has, in one
+// step; the files are deleted. So a reader finds all files of a store or none (ErrRemoved).
 
 const (
 	// removedMark is in a store's directory from when it is being removed.
@@ -24,9 +24,10 @@ const (
 	removedPrefix = ".removed-"
 )
 
-// Remove takes a store out of the workspace and deletes it from the disk, with its publisher key: for good. It waits for
-// a writer at work, as writers wait for each other; no writer begins after that. Where it is interrupted after the store is
-// out of the workspace, the next change of the workspace deletes the files.
+// Remove takes a store out of the workspace and deletes it from the disk, with its publisher key:
+// for good. It waits for a writer at work, as writers wait for each other; no writer begins after
+// that. Where it is interrupted after the store is out of the workspace, the next change of the
+// workspace deletes the files.
 func (w *Workspace) Remove(ctx context.Context, nameOrID string) error {
 	s, err := w.Store(nameOrID)
 	if err != nil {
@@ -46,7 +47,8 @@ func (w *Workspace) Remove(ctx context.Context, nameOrID string) error {
 		}
 		return nil
 	})
-	if cerr := l.Close(); err == nil { // before its file is removed, for Windows; the mark keeps writers out
+	if cerr := l.Close(); err == nil {
+		// before its file is removed, for Windows; the mark keeps writers out
 		err = cerr
 	}
 	if err != nil {
@@ -84,8 +86,9 @@ func (w *Workspace) sweepRemoved(ctx context.Context) error {
 	return err
 }
 
-// hideRemoved renames the directories of removed stores and returns those that are to be deleted, from interrupted removals
-// too. The caller holds the workspace's lock, so that no store is made in their place meanwhile.
+// hideRemoved renames the directories of removed stores and returns those that are to be deleted,
+// from interrupted removals too. The caller holds the workspace's lock, so that no store is made in
+// their place meanwhile.
 func (w *Workspace) hideRemoved(r *registry) (hidden []string, err error) {
 	stores := filepath.Join(w.dot, "stores")
 	list, err := w.fs.ReadDir(stores)

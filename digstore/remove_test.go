@@ -14,8 +14,8 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// A store is not removed under a writer of another process, nothing of it is left open when it is removed, and a writer
-// that still has it open is refused.
+// A store is not removed under a writer of another process, nothing of it is left open when it is
+// removed, and a writer that still has it open is refused.
 func TestRemoveBesideAWriter(t *testing.T) {
 	ctx := context.Background()
 	disk := diskfs.NewCrashWith("/ws", &diskfs.CrashOptions{HoldOpen: true})
@@ -58,11 +58,13 @@ func TestRemoveBesideAWriter(t *testing.T) {
 	}
 }
 
-// A reader beside a removal, and beside one after which a store of the same name and key is made, reads all of the store or
-// is told that it is gone. It never finds damage, at whichever of its operations the other process acts.
+// A reader beside a removal, and beside one after which a store of the same name and key is made,
+// reads all of the store or is told that it is gone. It never finds damage, at whichever of its
+// operations the other process acts.
 func TestReadBesideRemove(t *testing.T) {
 	part, parts := vectors.Part(t)
-	old, next := corpus.Tree{"a": []byte("one"), "b/c": []byte("two")}, corpus.Tree{"a": []byte("three")}
+	old, next := corpus.Tree{"a": []byte("one"),
+		"b/c": []byte("two")}, corpus.Tree{"a": []byte("three")}
 	if vectors.Long(t) {
 		old, next = corpus.Small(1), corpus.Small(2)
 	}

@@ -14,8 +14,9 @@ import (
 	"github.com/dig-network/digstore/remote/server/rpc"
 )
 
-// TestServedBesideRemove: a store that is removed by another process in the middle of a request, at whichever of its
-// operations, is answered as it was or as unknown. It is no error of the host, and it is not set aside as damaged.
+// TestServedBesideRemove: a store that is removed by another process in the middle of a request, at
+// whichever of its operations, is answered as it was or as unknown. It is no error of the host, and
+// it is not set aside as damaged.
 func TestServedBesideRemove(t *testing.T) {
 	part, parts := vectors.Part(t)
 	base := diskfs.NewCrash(home)
@@ -33,41 +34,43 @@ func TestServedBesideRemove(t *testing.T) {
 		{"POST", path + "/delta", fmt.Sprintf(`{"to":"%s","have":[]}`, root)},
 		{"POST", "/", fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"dig.getContent","params":{"store_id":"%s","root":"%s","retrieval_key":"%s"}}`, siteID, root, key)},
 	} {
-		t.Run(c.method+" "+strings.TrimPrefix(strings.SplitN(c.path, "?", 2)[0], path), func(t *testing.T) {
-			for n, fired := 1+part, true; fired; n += parts {
-				disk := base.Recover(1)
-				during := &trigger{act: func() {
-					w := must(digstore.Open(home, sweepOptions(disk)))
-					defer w.Close()
-					check(t, w.Remove(ctx, "site"))
-				}}
-				w := must(digstore.Open(home, sweepOptions(during.on(disk))))
-				srv := server.New(w, &server.Options{Anonymous: true})
-				tier := rpc.NewHandler(srv.Contents(), nil)
-				ask := func() *httptest.ResponseRecorder {
-					r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
-					r.Header.Set("Content-Type", "application/json")
-					r.Header.Set("User-Agent", "test/1")
-					answer := httptest.NewRecorder()
-					defer func() { _ = recover() }() // a body that is cut off
-					if c.path == "/" {
-						tier.ServeHTTP(answer, r)
-					} else {
-						srv.ServeHTTP(answer, r)
+		t.Run(c.method+" "+strings.TrimPrefix(strings.SplitN(c.path, "?", 2)[0], path),
+			func(t *testing.T) {
+				for n, fired := 1+part, true; fired; n += parts {
+					disk := base.Recover(1)
+					during := &trigger{act: func() {
+						w := must(digstore.Open(home, sweepOptions(disk)))
+						defer w.Close()
+						check(t, w.Remove(ctx, "site"))
+					}}
+					w := must(digstore.Open(home, sweepOptions(during.on(disk))))
+					srv := server.New(w, &server.Options{Anonymous: true})
+					tier := rpc.NewHandler(srv.Contents(), nil)
+					ask := func() *httptest.ResponseRecorder {
+						r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
+						r.Header.Set("Content-Type", "application/json")
+						r.Header.Set("User-Agent", "test/1")
+						answer := httptest.NewRecorder()
+						defer func() { _ = recover() }() // a body that is cut off
+						if c.path == "/" {
+							tier.ServeHTTP(answer, r)
+						} else {
+							srv.ServeHTTP(answer, r)
+						}
+						return answer
 					}
-					return answer
+					during.at.Store(during.calls.Load() + int64(n))
+					if got := ask(); got != nil &&
+						(got.Code != 200 && got.Code != 404 || strings.Contains(got.Body.String(), "internal")) {
+						t.Errorf("beside operation %d: %d %.200s", n, got.Code, got.Body)
+					}
+					fired = during.fired.Load()
+					during.at.Store(0)
+					if got := ask(); fired && got != nil && c.path != "/" && got.Code != 404 {
+						t.Errorf("after operation %d: %d %.200s", n, got.Code, got.Body)
+					}
+					check(t, w.Close())
 				}
-				during.at.Store(during.calls.Load() + int64(n))
-				if got := ask(); got != nil && (got.Code != 200 && got.Code != 404 || strings.Contains(got.Body.String(), "internal")) {
-					t.Errorf("beside operation %d: %d %.200s", n, got.Code, got.Body)
-				}
-				fired = during.fired.Load()
-				during.at.Store(0)
-				if got := ask(); fired && got != nil && c.path != "/" && got.Code != 404 {
-					t.Errorf("after operation %d: %d %.200s", n, got.Code, got.Body)
-				}
-				check(t, w.Close())
-			}
-		})
+			})
 	}
 }

@@ -16,8 +16,9 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// Histories of others have roots several times: the store keeps all lines, finds a root at its latest, reads every
-// generation after a gc and in a new process, and never builds two recipes on each other.
+// Histories of others have roots several times: the store keeps all lines, finds a root at its
+// latest, reads every generation after a gc and in a new process, and never builds two recipes on
+// each other.
 func TestRepeatedRoots(t *testing.T) {
 	ctx := t.Context()
 	tree := corpus.Small(1)
@@ -35,7 +36,8 @@ func TestRepeatedRoots(t *testing.T) {
 		tree = corpus.RandomEdit(tree, uint64(n))
 	}
 	order := []int{0, 1, 0, 2, 1, 3, 0, 4, 2, 5, 0, 1}
-	between := []int{0, 1, 2, 3, 4, 1, 5, 4} // a recipe is built on those before it whose numbers have fewer bits
+	// a recipe is built on those before it whose numbers have fewer bits
+	between := []int{0, 1, 2, 3, 4, 1, 5, 4}
 	for _, c := range []struct {
 		name  string
 		order []int
@@ -54,7 +56,8 @@ func TestRepeatedRoots(t *testing.T) {
 			lines := make([]module.Generation, len(c.order))
 			latest := map[merkle.Hash]uint64{}
 			for i, n := range c.order {
-				lines[i] = module.Generation{Number: uint64(i), Root: heads[n].Root, Time: time.Unix(int64(1_750_000_000+i), 0).UTC()}
+				lines[i] = module.Generation{Number: uint64(i), Root: heads[n].Root,
+					Time: time.Unix(int64(1_750_000_000+i), 0).UTC()}
 				latest[heads[n].Root] = uint64(i)
 			}
 			disk := diskfs.NewCrash(home)
@@ -65,7 +68,8 @@ func TestRepeatedRoots(t *testing.T) {
 				t.Helper()
 				n := c.order[to-1]
 				held[n] = true
-				check(t, s.Install(ctx, lines[from:to], heads[n], bytes.NewReader(mods[n]), func(m *module.Module) error { return m.Verify(ctx) }))
+				check(t, s.Install(ctx, lines[from:to], heads[n], bytes.NewReader(mods[n]),
+					func(m *module.Module) error { return m.Verify(ctx) }))
 			}
 			whole := func() {
 				t.Helper()
@@ -89,7 +93,8 @@ func TestRepeatedRoots(t *testing.T) {
 						t.Errorf("generation %d: other bytes", n)
 					}
 					if g, err := s.Line(ctx, heads[n].Root); err != nil || g.Number != latest[heads[n].Root] {
-						t.Errorf("generation %d has line %d, %v: want the latest, %d", n, g.Number, err, latest[heads[n].Root])
+						t.Errorf("generation %d has line %d, %v: want the latest, %d", n, g.Number, err,
+							latest[heads[n].Root])
 					}
 				}
 			}
@@ -99,7 +104,8 @@ func TestRepeatedRoots(t *testing.T) {
 			whole()
 			report := must(s.GC(ctx, &digstore.GCOptions{Keep: c.keep}))
 			if len(report.Dropped) != len(held)-len(c.kept) {
-				t.Errorf("%d of %d generations were dropped, want all but %v", len(report.Dropped), len(held), c.kept)
+				t.Errorf("%d of %d generations were dropped, want all but %v",
+					len(report.Dropped), len(held), c.kept)
 			}
 			clear(held)
 			for _, n := range c.kept {
@@ -128,7 +134,8 @@ func TestRepeatedRootsIndexed(t *testing.T) {
 			if len(lines)%100 == 0 || len(lines) == begin+n-1 {
 				root = gens[0].Root
 			}
-			lines = append(lines, module.Generation{Number: uint64(len(lines)), Root: root, Time: time.Unix(1_750_000_000, 0).UTC()})
+			lines = append(lines, module.Generation{Number: uint64(len(lines)), Root: root,
+				Time: time.Unix(1_750_000_000, 0).UTC()})
 		}
 		return lines[begin:]
 	}

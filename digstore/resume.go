@@ -15,13 +15,14 @@ func (s *Store) partDir(root merkle.Hash) string {
 	return filepath.Join(s.dir, incoming.Dir, root.String())
 }
 
-// Held returns how many leading bytes of the module of root are kept from an Install that broke off; the next
-// Install of that root is given a reader that starts there.
+// Held returns how many leading bytes of the module of root are kept from an Install that broke
+// off; the next Install of that root is given a reader that starts there.
 func (s *Store) Held(_ context.Context, root merkle.Hash) (int64, error) {
 	return incoming.Held(s.w.fs, s.partDir(root), s.packs)
 }
 
-// Discard throws away what is kept of an Install or Assemble of root that broke off. Nothing kept is no error.
+// Discard throws away what is kept of an Install or Assemble of root that broke off. Nothing kept
+// is no error.
 func (s *Store) Discard(ctx context.Context, root merkle.Hash) error {
 	for _, dir := range []string{s.partDir(root), s.chunksDir(root)} {
 		if err := incoming.Clear(ctx, s.w.fs, dir); err != nil {

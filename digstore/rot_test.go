@@ -16,8 +16,9 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestRotWhileServing: a bit that rots in a pack after its chunk was hashed, without a change of size or time, is
-// noticed ten minutes later at most, when the chunk is asked for: the store is set aside.
+// TestRotWhileServing: a bit that rots in a pack after its chunk was hashed, without a change of
+// size or time, is noticed ten minutes later at most, when the chunk is asked for: the store is set
+// aside.
 func TestRotWhileServing(t *testing.T) {
 	dir, _, gens := commitTrees(t, []corpus.Tree{corpus.Small(3)})
 	packs := must(filepath.Glob(filepath.Join(dir, ".dig/stores/site/packs/*.pack")))

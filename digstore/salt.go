@@ -12,8 +12,8 @@ import (
 	"github.com/dig-network/digstore/digstore/urn"
 )
 
-// Salt returns a copy of the secret salt of a private store; nil when the store is public, or is the clone of a
-// private one that nobody has given the salt.
+// Salt returns a copy of the secret salt of a private store; nil when the store is public, or is
+// the clone of a private one that nobody has given the salt.
 func (s *Store) Salt() *urn.Salt {
 	known := s.salt()
 	if known == nil {
@@ -31,8 +31,9 @@ type saltMemo struct {
 	mtime time.Time
 }
 
-// salt returns the salt, nil where there is none. It reads the settings again when they have changed, as an import by
-// another process changes them; settings that cannot be read change nothing. What it returns must not be written to.
+// salt returns the salt, nil where there is none. It reads the settings again when they have
+// changed, as an import by another process changes them; settings that cannot be read change
+// nothing. What it returns must not be written to.
 func (s *Store) salt() *urn.Salt {
 	info, err := s.w.fs.Stat(filepath.Join(s.dir, configFile))
 	m := &s.salts
@@ -64,9 +65,10 @@ func (s *Store) readSettings() (settings, error) {
 	return set, nil
 }
 
-// ImportSalt keeps the secret salt of a private store in a clone of it, which makes the clone readable: the store
-// is private and has the salt, in this process and in others that have it open. A wrong salt shows as urn.ErrSealed when
-// a resource is read, and another one takes its place; where the publisher key is, another salt is fs.ErrExist.
+// ImportSalt keeps the secret salt of a private store in a clone of it, which makes the clone
+// readable: the store is private and has the salt, in this process and in others that have it open.
+// A wrong salt shows as urn.ErrSealed when a resource is read, and another one takes its place;
+// where the publisher key is, another salt is fs.ErrExist.
 func (s *Store) ImportSalt(ctx context.Context, salt *urn.Salt) error {
 	l, err := s.lock(ctx)
 	if err != nil {
@@ -81,12 +83,15 @@ func (s *Store) ImportSalt(ctx context.Context, salt *urn.Salt) error {
 	if !same {
 		switch _, err := s.readKey(keyFile); {
 		case err == nil:
-			return fmt.Errorf("import salt: store %s has its publisher key here, and every address depends on its salt: %w", s.name, fs.ErrExist)
+			return fmt.Errorf(
+				"import salt: store %s has its publisher key here, and every address depends on its salt: %w",
+				s.name, fs.ErrExist)
 		case !errors.Is(err, ErrNoKey):
 			return fmt.Errorf("import salt: %w", err)
 		}
 	}
-	if err := s.w.fs.Remove(filepath.Join(s.dir, saltFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.w.fs.Remove(filepath.Join(s.dir, saltFile)); err != nil &&
+		!errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("import salt: %w", err)
 	}
 	if err := s.w.fs.SyncDir(s.dir); err != nil {

@@ -24,7 +24,8 @@ func TestPrivateClone(t *testing.T) {
 	to, err := w.Create(from.ID(), &digstore.StoreOptions{Name: "copy"})
 	check(t, err)
 	body := moduleOf(t, from, g.Info().Root)
-	check(t, to.Install(ctx, []module.Generation{g.Info()}, signed(t, from), bytes.NewReader(body), deep))
+	check(t,
+		to.Install(ctx, []module.Generation{g.Info()}, signed(t, from), bytes.NewReader(body), deep))
 	if to.Salt() != nil {
 		t.Error("a clone knows a salt")
 	}
@@ -33,7 +34,8 @@ func TestPrivateClone(t *testing.T) {
 		name string
 		salt *urn.Salt
 		want error
-	}{{"none", nil, urn.ErrSealed}, {"wrong", wrong, urn.ErrSealed}, {"right", right, nil}, {"right again", right, nil}} {
+	}{{"none", nil, urn.ErrSealed}, {"wrong", wrong, urn.ErrSealed}, {"right", right,
+		nil}, {"right again", right, nil}} {
 		if c.salt != nil {
 			other := must(digstore.Open("/clone", options(disk))) // as another process
 			check(t, must(other.Store("copy")).ImportSalt(ctx, c.salt))

@@ -14,8 +14,8 @@ func (w *Workspace) servingName(port int) string {
 	return filepath.Join(w.dot, fmt.Sprintf("serving-%d.lock", port))
 }
 
-// MarkServing notes that this process serves the workspace at a TCP port of this machine, until the result is closed
-// or the process ends: see ServedAt. A second mark for one port is ErrLocked.
+// MarkServing notes that this process serves the workspace at a TCP port of this machine, until the
+// result is closed or the process ends: see ServedAt. A second mark for one port is ErrLocked.
 func (w *Workspace) MarkServing(port int) (io.Closer, error) {
 	name := w.servingName(port)
 	l, err := w.fs.TryLock(name)
@@ -25,8 +25,8 @@ func (w *Workspace) MarkServing(port int) (io.Closer, error) {
 	return &servingMark{l, w.fs, name}, nil
 }
 
-// ServedAt reports whether a process of this machine has marked the workspace as served at a port. A client that
-// pushes there would push to where the store lies already.
+// ServedAt reports whether a process of this machine has marked the workspace as served at a port.
+// A client that pushes there would push to where the store lies already.
 func (w *Workspace) ServedAt(port int) (bool, error) {
 	name := w.servingName(port)
 	if _, err := w.fs.Stat(name); errors.Is(err, fs.ErrNotExist) {

@@ -20,7 +20,8 @@ type Staged struct {
 	Size int64  // bytes of content
 }
 
-// record is a frame of the staging file: u32 key length || key || u64 content length || content. See LAYOUT.md 9.1.
+// record is a frame of the staging file: u32 key length || key || u64 content length || content.
+// See LAYOUT.md 9.1.
 type record struct {
 	name string
 	off  int64 // of the content
@@ -33,8 +34,8 @@ func (s *Store) stagingName() string {
 	return filepath.Join(s.dir, s.set.id.String()+".staging.bin")
 }
 
-// scanStaging reads the frames of a staging file. For equal keys the last one counts, in the place of the first.
-// whole is the length of the part that parses; a rest is ErrCorrupt.
+// scanStaging reads the frames of a staging file. For equal keys the last one counts, in the place
+// of the first. whole is the length of the part that parses; a rest is ErrCorrupt.
 func scanStaging(name string, r io.ReaderAt, size int64) (recs []record, whole int64, err error) {
 	at := map[string]int{}
 	var b [4 + maxKey + 8]byte
@@ -43,27 +44,34 @@ func scanStaging(name string, r io.ReaderAt, size int64) (recs []record, whole i
 		if err != nil && err != io.EOF {
 			return nil, whole, fmt.Errorf("read staging: %w", err)
 		}
-		short := corrupt(name, "corrupt staging: the frame at byte %d is cut short (unstage, and add again)", off)
+		short := corrupt(name,
+			"corrupt staging: the frame at byte %d is cut short (unstage, and add again)", off)
 		if n < 4 {
 			return recs, whole, short
 		}
 		k := int64(binary.BigEndian.Uint32(b[:]))
 		if k == math.MaxUint32 {
-			return recs, whole, fmt.Errorf("%w: %w", corrupt(name, "corrupt staging: adding at byte %d broke off (unstage, and add again)", off), errHidden)
+			return recs, whole, fmt.Errorf("%w: %w",
+				corrupt(name, "corrupt staging: adding at byte %d broke off (unstage, and add again)",
+					off), errHidden)
 		}
 		if k > maxKey {
-			return recs, whole, corrupt(name, "corrupt staging: a key of %d bytes at byte %d (unstage, and add again)", k, off)
+			return recs, whole, corrupt(name,
+				"corrupt staging: a key of %d bytes at byte %d (unstage, and add again)", k, off)
 		}
 		if k == 0 {
-			return recs, whole, corrupt(name, "corrupt staging: an empty key at byte %d (unstage, and add again)", off)
+			return recs, whole, corrupt(name,
+				"corrupt staging: an empty key at byte %d (unstage, and add again)", off)
 		}
 		if int64(n) < 4+k+8 {
 			return recs, whole, short
 		}
 		if !utf8.Valid(b[4 : 4+k]) {
-			return recs, whole, corrupt(name, "corrupt staging: the key at byte %d is not UTF-8 (unstage, and add again)", off)
+			return recs, whole, corrupt(name,
+				"corrupt staging: the key at byte %d is not UTF-8 (unstage, and add again)", off)
 		}
-		rec := record{name: string(b[4 : 4+k]), off: off + 4 + k + 8, size: int64(binary.BigEndian.Uint64(b[4+k:]))}
+		rec := record{name: string(b[4 : 4+k]), off: off + 4 + k + 8,
+			size: int64(binary.BigEndian.Uint64(b[4+k:]))}
 		if rec.size < 0 || rec.size > size-rec.off {
 			return recs, whole, short
 		}
@@ -104,7 +112,8 @@ func (s *Store) openStaging(flag int) (diskfs.File, []record, int64, error) {
 // errHidden says that a frame is not finished: its writer is at work, or has died.
 var errHidden = errors.New("a frame that was not finished")
 
-// readStaging reads the frames that are finished, without the lock. A writer may add some meanwhile, or remove all.
+// readStaging reads the frames that are finished, without the lock. A writer may add some
+// meanwhile, or remove all.
 func (s *Store) readStaging() ([]record, error) {
 	var before fileStamp
 	for {
@@ -147,14 +156,17 @@ func (s *Store) Staged() ([]Staged, error) {
 	return list, nil
 }
 
-// Stage adds a resource to the next commit, in place of one of the same name that is staged already.
-// A generation holds exactly what is staged for it; nothing is carried over from the one before.
+// Stage adds a resource to the next commit, in place of one of the same name that is staged
+// already. A generation holds exactly what is staged for it; nothing is carried over from the one
+// before.
 func (s *Store) Stage(ctx context.Context, name string, r io.Reader) error {
 	return s.stage(ctx, func(add func(string, io.Reader) error) error { return add(name, r) })
 }
 
-// stage appends frames under the lock: those that were added whole stay, also when a later one fails.
-func (s *Store) stage(ctx context.Context, each func(add func(string, io.Reader) error) error) error {
+// stage appends frames under the lock: those that were added whole stay, also when a later one
+// fails.
+func (s *Store) stage(ctx context.Context,
+	each func(add func(string, io.Reader) error) error) error {
 	l, err := s.lock(ctx)
 	if err != nil {
 		return fmt.Errorf("stage: %w", err)
@@ -205,9 +217,11 @@ func (s *Store) finishStaging(f diskfs.File, first, end int64, shown []byte) err
 	return s.w.fs.SyncDir(s.dir)
 }
 
-// appendFrame writes one frame at off and returns its length. The content's length is filled in last. A hidden
-// frame has a key length that is none, so that neither it nor what follows it counts.
-func appendFrame(ctx context.Context, f diskfs.File, off int64, name string, r io.Reader, buf []byte, hidden bool) (int64, error) {
+// appendFrame writes one frame at off and returns its length. The content's length is filled in
+// last. A hidden frame has a key length that is none, so that neither it nor what follows it
+// counts.
+func appendFrame(ctx context.Context, f diskfs.File, off int64, name string, r io.Reader,
+	buf []byte, hidden bool) (int64, error) {
 	switch {
 	case name == "":
 		return 0, errors.New("the empty name is no resource key")
@@ -249,8 +263,8 @@ func appendFrame(ctx context.Context, f diskfs.File, off int64, name string, r i
 	return int64(len(head)) + size, err
 }
 
-// Unstage takes resources out of the next commit and returns how many it took; without names all of them. A name
-// that is not staged is fs.ErrNotExist, and then nothing is changed.
+// Unstage takes resources out of the next commit and returns how many it took; without names all of
+// them. A name that is not staged is fs.ErrNotExist, and then nothing is changed.
 func (s *Store) Unstage(ctx context.Context, names ...string) (int, error) {
 	l, err := s.lock(ctx)
 	if err != nil {
@@ -298,7 +312,8 @@ func (s *Store) Unstage(ctx context.Context, names ...string) (int, error) {
 	return len(recs) - len(keep), nil
 }
 
-func (s *Store) copyStaging(ctx context.Context, tmp string, from diskfs.File, keep []record) error {
+func (s *Store) copyStaging(ctx context.Context, tmp string, from diskfs.File,
+	keep []record) error {
 	f, err := s.w.fs.OpenFile(tmp, openTrunc, 0o600)
 	if err != nil {
 		return err

@@ -12,12 +12,15 @@ import (
 	"github.com/dig-network/digstore/internal/regular"
 )
 
-// StageFile stages the content that the file at path has at one moment, under name. Links are followed; what is not
-// a regular file is an error. A file in a folder of settings or keys, such as .git, or called so, is fs.ErrInvalid. A file that does not hold still long enough to be read is a *ChangingError.
+// StageFile stages the content that the file at path has at one moment, under name. Links are
+// followed; what is not a regular file is an error. A file in a folder of settings or keys, such as
+// .git, or called so, is fs.ErrInvalid. A file that does not hold still long enough to be read is a
+// *ChangingError.
 func (s *Store) StageFile(ctx context.Context, name, path string) (Staged, error) {
 	staged := Staged{Name: name}
 	if holdsSettings(realPath(s.w.dir), realPath(path)) {
-		return staged, fmt.Errorf("%s holds settings or keys of a program, which are not published: %w", path, fs.ErrInvalid)
+		return staged, fmt.Errorf("%s holds settings or keys of a program, which are not published: %w",
+			path, fs.ErrInvalid)
 	}
 	err := s.stage(ctx, func(add func(string, io.Reader) error) (err error) {
 		staged.Size, err = addFile(ctx, name, func() (fs.File, error) { return regular.Open(path) }, add)
@@ -30,7 +33,8 @@ func (s *Store) StageFile(ctx context.Context, name, path string) (Staged, error
 var errMoved = errors.New("the file changed while it was read")
 
 // addFile adds the content that a file has at one moment. The rules are those of pipeline.run.
-func addFile(ctx context.Context, name string, open func() (fs.File, error), add func(string, io.Reader) error) (int64, error) {
+func addFile(ctx context.Context, name string, open func() (fs.File, error),
+	add func(string, io.Reader) error) (int64, error) {
 	m := &moment{seed: maphash.MakeSeed(), limit: -1}
 	for attempt := 0; ; attempt++ {
 		err := m.read(open, func(r io.Reader) error { return add(name, r) }, attempt == len(pauses))
@@ -80,7 +84,8 @@ func (m *moment) read(open func() (fs.File, error), take func(io.Reader) error, 
 	return take(m)
 }
 
-// Read implements io.Reader. It ends with errMoved in place of io.EOF when what was read does not count.
+// Read implements io.Reader. It ends with errMoved in place of io.EOF when what was read does not
+// count.
 func (m *moment) Read(b []byte) (int, error) {
 	length := m.first.Size()
 	if m.limit >= 0 {
@@ -113,7 +118,8 @@ func (m *moment) settle() error {
 	switch {
 	case still && whole:
 		return io.EOF
-	case still && !m.last && !m.calm && m.done < m.first.Size(): // it holds still: try once to have all of it
+	case still && !m.last && !m.calm && m.done < m.first.Size():
+		// it holds still: try once to have all of it
 		m.limit, m.calm = -1, true
 	case m.limit == m.done && m.before == sum:
 		return io.EOF

@@ -20,17 +20,18 @@ func sortNames(list []string) { slices.SortFunc(list, strings.Compare) }
 type StageOptions struct {
 	// Progress is called with bytes of content staged and to be staged.
 	Progress func(done, total int64)
-	// Skipped is called with the name of each file that was found and is gone, or is no regular file any more, when
-	// it is to be read. Such a file is not staged.
+	// Skipped is called with the name of each file that was found and is gone, or is no regular file
+	// any more, when it is to be read. Such a file is not staged.
 	Skipped func(name string)
-	// Unsafe is called, before anything is staged, with the names that a commit would refuse, sorted; see
-	// Store.CheckStaging. Those that are among the files to be staged are left out when it returns nil; an error ends
-	// the staging. Default: they are staged, and the commit refuses them or leaves them out.
+	// Unsafe is called, before anything is staged, with the names that a commit would refuse, sorted;
+	// see Store.CheckStaging. Those that are among the files to be staged are left out when it returns
+	// nil; an error ends the staging. Default: they are staged, and the commit refuses them or leaves
+	// them out.
 	Unsafe func(refused []KeyNameError) error
 }
 
-// CheckStaging returns the names that a commit would refuse, sorted, were names staged besides what is staged already.
-// Those that it would refuse without them are not returned.
+// CheckStaging returns the names that a commit would refuse, sorted, were names staged besides what
+// is staged already. Those that it would refuse without them are not returned.
 func (s *Store) CheckStaging(names ...string) ([]KeyNameError, error) {
 	staged, err := s.Staged()
 	if err != nil {
@@ -72,18 +73,20 @@ func (s *Store) leaveOutUnsafe(list []Staged, o *StageOptions) ([]Staged, error)
 	}), nil
 }
 
-// StageFS stages files of fsys under their names. A pattern names a file, a directory with everything below it, or
-// is a pattern of path.Match; none means everything. Directories are walked as a content root is: with dot files,
-// without what .gitignore and .digignore name, without .dig and .git, without what is no regular file. A file that
-// is named itself is staged even if it would be ignored, but nothing in or called .dig or .git is. A pattern that meets nothing is fs.ErrNotExist, and then
-// nothing is staged.
+// StageFS stages files of fsys under their names. A pattern names a file, a directory with
+// everything below it, or is a pattern of path.Match; none means everything. Directories are walked
+// as a content root is: with dot files, without what .gitignore and .digignore name, without .dig
+// and .git, without what is no regular file. A file that is named itself is staged even if it would
+// be ignored, but nothing in or called .dig or .git is. A pattern that meets nothing is
+// fs.ErrNotExist, and then nothing is staged.
 func (s *Store) StageFS(ctx context.Context, fsys fs.FS, patterns ...string) error {
 	_, err := s.StageFiles(ctx, fsys, patterns, nil)
 	return err
 }
 
 // StageFiles is StageFS with options; it returns what it staged, sorted by name.
-func (s *Store) StageFiles(ctx context.Context, fsys fs.FS, patterns []string, o *StageOptions) ([]Staged, error) {
+func (s *Store) StageFiles(ctx context.Context, fsys fs.FS, patterns []string,
+	o *StageOptions) ([]Staged, error) {
 	if o == nil {
 		o = &StageOptions{}
 	}
@@ -134,7 +137,8 @@ func (w *Workspace) scan(ctx context.Context, root string) (*scan.Tree, error) {
 }
 
 func (w *Workspace) scanOptions() *scan.Options {
-	return &scan.Options{Workers: w.workers, Excludes: w.excludes, Workspace: w.dir, Skip: isSettingsDir}
+	return &scan.Options{Workers: w.workers, Excludes: w.excludes, Workspace: w.dir,
+		Skip: isSettingsDir}
 }
 
 // listFS finds the files that patterns mean, sorted by name, each once.
@@ -185,7 +189,8 @@ func anyBelow(found map[string]int64, names []string) bool {
 }
 
 // listOne adds a file, or what lies below a directory.
-func (w *Workspace) listOne(ctx context.Context, fsys fs.FS, name string, found map[string]int64) error {
+func (w *Workspace) listOne(ctx context.Context, fsys fs.FS, name string,
+	found map[string]int64) error {
 	if slices.ContainsFunc(strings.Split(name, "/"), isSettingsDir) {
 		return &KeyNameError{name, "settings of a program are not published"}
 	}

@@ -10,15 +10,17 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// statIndex remembers how the files of the content root looked when a generation was made of them, so that the
-// next commit need not read those that look the same. It is one file, statindex, replaced whole and never synced:
+// statIndex remembers how the files of the content root looked when a generation was made of them,
+// so that the next commit need not read those that look the same. It is one file, statindex,
+// replaced whole and never synced:
 //
 //	"DIGSTAT1" || u32 CRC-32C of the rest || root(32) || i64 time || u16 length, content root || u32 number of files ||
 //	per file: u16 length, name || i64 size || i64 mtime || i64 ctime || u64 inode || u32 mode, ascending by name
 //
-// Times are nanoseconds. A damaged index, one of another content root, and one whose time is still to come, because
-// the clock went back, do not count. A file whose times are not older than the index's own time may have changed
-// after it was read without looking different: it is read again, as in git.
+// Times are nanoseconds. A damaged index, one of another content root, and one whose time is still
+// to come, because the clock went back, do not count. A file whose times are not older than the
+// index's own time may have changed after it was read without looking different: it is read again,
+// as in git.
 type statIndex struct {
 	root    merkle.Hash // the generation
 	time    int64       // before any file was read, by the clock of the file system
@@ -46,8 +48,9 @@ func (s *Store) readStatIndex(content string) *statIndex {
 	return x
 }
 
-// clock returns the present time for the stat index. Where the clock of the file system on which the store lies,
-// usually the content root's too, is behind this machine's, as a file server's may be, it is that one's.
+// clock returns the present time for the stat index. Where the clock of the file system on which
+// the store lies, usually the content root's too, is behind this machine's, as a file server's may
+// be, it is that one's.
 func (s *Store) clock() int64 {
 	now := s.w.now().UnixNano()
 	name := s.statIndexName() + ".tmp" // which writing the index replaces
@@ -97,8 +100,10 @@ func parseStatIndex(b []byte) *statIndex {
 		f := &x.files[i]
 		f.Name = text[at : at+n]
 		row := b[at+n:]
-		f.Stat = scan.Stat{Size: int64(binary.BigEndian.Uint64(row)), Mtime: int64(binary.BigEndian.Uint64(row[8:])),
-			Ctime: int64(binary.BigEndian.Uint64(row[16:])), Inode: binary.BigEndian.Uint64(row[24:]), Mode: binary.BigEndian.Uint32(row[32:])}
+		f.Stat = scan.Stat{Size: int64(binary.BigEndian.Uint64(row)),
+			Mtime: int64(binary.BigEndian.Uint64(row[8:])),
+			Ctime: int64(binary.BigEndian.Uint64(row[16:])), Inode: binary.BigEndian.Uint64(row[24:]),
+			Mode: binary.BigEndian.Uint32(row[32:])}
 		if i > 0 && x.files[i-1].Name >= f.Name {
 			return nil
 		}
@@ -148,7 +153,8 @@ func (x *statIndex) same(then, now scan.Stat) bool {
 	return then == now && then.OlderThan(x.time)
 }
 
-// writeStatIndex replaces the index. When it cannot be written, the next commit reads more than it need.
+// writeStatIndex replaces the index. When it cannot be written, the next commit reads more than it
+// need.
 func (s *Store) writeStatIndex(x *statIndex) {
 	if b := x.marshal(); b != nil {
 		_ = diskfs.ReplaceFile(s.w.fs, s.statIndexName(), b, 0o600)

@@ -29,8 +29,8 @@ func (st *Status) Clean() bool {
 	return len(st.Staged)+len(st.Added)+len(st.Modified)+len(st.Removed) == 0
 }
 
-// Status says what a commit would find. Files that look as they did at the last commit are not read; those that
-// look different are read and compared with the head.
+// Status says what a commit would find. Files that look as they did at the last commit are not
+// read; those that look different are read and compared with the head.
 func (s *Store) Status(ctx context.Context) (*Status, error) {
 	st := &Status{}
 	var err error
@@ -106,8 +106,10 @@ func (st *Status) compare(files []scan.Found, x *statIndex) bool {
 	return at == len(x.files)
 }
 
-// compareContent compares files with the head, reading those that the stat index does not vouch for.
-func (s *Store) compareContent(ctx context.Context, st *Status, files []scan.Found, head module.Generation) error {
+// compareContent compares files with the head, reading those that the stat index does not vouch
+// for.
+func (s *Store) compareContent(ctx context.Context, st *Status, files []scan.Found,
+	head module.Generation) error {
 	g, err := s.open(head)
 	if err != nil {
 		return err
@@ -144,7 +146,8 @@ func (s *Store) compareContent(ctx context.Context, st *Status, files []scan.Fou
 			leaves = append(leaves, r.Leaf())
 		}
 	}
-	p := &pipeline{s: s, salt: s.salt(), workers: s.w.workers, keep: func([]module.Chunk, []byte) error { return nil }}
+	p := &pipeline{s: s, salt: s.salt(), workers: s.w.workers,
+		keep: func([]module.Chunk, []byte) error { return nil }}
 	if len(todo) > 0 {
 		if err := p.run(ctx, todo); err != nil {
 			return err

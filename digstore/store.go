@@ -21,8 +21,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Store is one store of a workspace: its settings, its history and its generations. It may be used by several goroutines.
-// Writers (Commit, Install, GC and so on) exclude each other by a lock on disk; readers never wait.
+// A Store is one store of a workspace: its settings, its history and its generations. It may be
+// used by several goroutines. Writers (Commit, Install, GC and so on) exclude each other by a lock
+// on disk; readers never wait.
 type Store struct {
 	w     *Workspace
 	name  string
@@ -36,23 +37,27 @@ type Store struct {
 	reading singleflight.Group
 	tombs   tombMemo
 	salts   saltMemo
-	intent  intent          // of the last writer, or the one at work: changed under the lock on disk, and mu
-	made    auth.SignedRoot // signatures that were missing when a reader asked for them
-	upTo    uint64          // serial number of the last writer whose packs and recipes may be remembered
-
+	// of the last writer, or the one at work: changed under the lock on disk, and mu
+	intent intent
+	made   auth.SignedRoot // signatures that were missing when a reader asked for them
+	// serial number of the last writer whose packs and recipes may be remembered
+	upTo uint64
 }
 
 // StoreOptions are the settings of a new store. nil and the zero value mean the defaults.
 type StoreOptions struct {
 	// Name names the store in its workspace. Default: its id in hex.
 	Name string
-	// Key is the publisher key, kept in signing_key.bin. Default: a new one when the store's id is zero, else none.
+	// Key is the publisher key, kept in signing_key.bin. Default: a new one when the store's id is
+	// zero, else none.
 	Key *auth.Key
 	// Private makes a random secret salt: only who has it can read the store.
 	Private bool
-	// Listed makes commits carry the names of the resources (section 13), for everybody to see. Public stores only.
+	// Listed makes commits carry the names of the resources (section 13), for everybody to see. Public
+	// stores only.
 	Listed bool
-	// ContentRoot is the folder that commits are made from, relative to the workspace's folder or absolute. Default: none.
+	// ContentRoot is the folder that commits are made from, relative to the workspace's folder or
+	// absolute. Default: none.
 	ContentRoot string
 	// MaxSize is the cap on a generation's plaintext in bytes. Default: DefaultMaxSize.
 	MaxSize int64
@@ -62,8 +67,8 @@ type StoreOptions struct {
 	Activate bool
 }
 
-// Create makes a store without a generation. With a zero id the id is the SHA-256 of the publisher key.
-// A name, in upper or lower case, or an id that the workspace has already is fs.ErrExist.
+// Create makes a store without a generation. With a zero id the id is the SHA-256 of the publisher
+// key. A name, in upper or lower case, or an id that the workspace has already is fs.ErrExist.
 func (w *Workspace) Create(id StoreID, o *StoreOptions) (*Store, error) {
 	return w.create(context.Background(), id, o)
 }
@@ -134,8 +139,9 @@ func (w *Workspace) create(ctx context.Context, id StoreID, o *StoreOptions) (*S
 	return w.Store(name)
 }
 
-// makeStore fills a store's directory. What an earlier attempt left there is used again or replaced, since the store
-// is not registered yet; but where a key was left, the directory is set aside.
+// makeStore fills a store's directory. What an earlier attempt left there is used again or
+// replaced, since the store is not registered yet; but where a key was left, the directory is set
+// aside.
 func (w *Workspace) makeStore(dir string, set settings, key *auth.Key) error {
 	if _, err := w.fs.Stat(filepath.Join(dir, "roots.log")); err == nil {
 		return fmt.Errorf("%s holds a store that the workspace does not list: %w", dir, fs.ErrExist)
@@ -160,8 +166,8 @@ func (w *Workspace) makeStore(dir string, set settings, key *auth.Key) error {
 	return nil
 }
 
-// setAside renames the directory of a store that is not registered when it has a key: dir becomes dir.old-1, or the next
-// number that is free. A key may be the only copy of it.
+// setAside renames the directory of a store that is not registered when it has a key: dir becomes
+// dir.old-1, or the next number that is free. A key may be the only copy of it.
 func (w *Workspace) setAside(dir string) error {
 	key, err := w.hasKey(dir)
 	if err != nil || !key {
@@ -217,8 +223,9 @@ func (s *Store) Name() string { return s.name }
 // Private reports whether the store has a secret salt.
 func (s *Store) Private() bool { return s.salt() != nil }
 
-// Listed reports whether commits carry the names of the resources. A store that was made by Create with a key has a
-// setting for it. Without one it goes on as the generation before: a clone of a listed store is listed.
+// Listed reports whether commits carry the names of the resources. A store that was made by Create
+// with a key has a setting for it. Without one it goes on as the generation before: a clone of a
+// listed store is listed.
 func (s *Store) Listed() (bool, error) {
 	h, err := s.log.Current()
 	if err != nil {
@@ -234,8 +241,8 @@ func (s *Store) MaxSize() int64 { return s.set.maxSize }
 // Label returns the store's label and description.
 func (s *Store) Label() (label, description string) { return s.set.label, s.set.about }
 
-// ContentRoot returns the folder that workspace.toml names as content root, "" when there is none. Whether commits
-// may be made from it, CheckContentRoot says.
+// ContentRoot returns the folder that workspace.toml names as content root, "" when there is none.
+// Whether commits may be made from it, CheckContentRoot says.
 func (s *Store) ContentRoot() string {
 	root, err := s.namedContentRoot()
 	if err != nil {
@@ -244,7 +251,8 @@ func (s *Store) ContentRoot() string {
 	return root
 }
 
-// SetContentRoot sets the folder that commits are made from, relative to the workspace's folder or absolute; "" for none.
+// SetContentRoot sets the folder that commits are made from, relative to the workspace's folder or
+// absolute; "" for none.
 func (s *Store) SetContentRoot(ctx context.Context, dir string) error {
 	s.w.AllowContentRoot(dir)
 	return s.w.update(ctx, func(r *registry) error {
@@ -287,8 +295,9 @@ func (s *Store) lockClean(ctx context.Context) (io.Closer, *history.History, err
 	return l, h, nil
 }
 
-// checkHead is ErrCorrupt when the head is not held, or was signed and its signature is not kept: then its line names
-// another root than that of what was committed or received last, or what that needs is gone.
+// checkHead is ErrCorrupt when the head is not held, or was signed and its signature is not kept:
+// then its line names another root than that of what was committed or received last, or what that
+// needs is gone.
 func (s *Store) checkHead(h *history.History) error {
 	head, ok := h.Head()
 	if !ok {
@@ -301,7 +310,8 @@ func (s *Store) checkHead(h *history.History) error {
 	if there {
 		return s.checkSigned(head)
 	}
-	return corrupt(s.log.Path(), "generation %d, the head, with root %s: it is not held", head.Number, head.Root)
+	return corrupt(s.log.Path(), "generation %d, the head, with root %s: it is not held",
+		head.Number, head.Root)
 }
 
 // hasAny reports whether a generation is here, also in the form of the reference.
@@ -318,7 +328,8 @@ func (s *Store) hasAny(root merkle.Hash) (bool, error) {
 	return false, nil
 }
 
-// lockSwept takes the lock, reads the history as it is now and sweeps what a writer that died has left.
+// lockSwept takes the lock, reads the history as it is now and sweeps what a writer that died has
+// left.
 func (s *Store) lockSwept(ctx context.Context) (io.Closer, *history.History, error) {
 	l, err := s.lock(ctx)
 	if err != nil {
@@ -343,7 +354,8 @@ func (s *Store) lockSwept(ctx context.Context) (io.Closer, *history.History, err
 	return l, h, nil
 }
 
-// checkThere refuses to write into a store that is being removed. The caller holds the store's lock.
+// checkThere refuses to write into a store that is being removed. The caller holds the store's
+// lock.
 func (s *Store) checkThere() error {
 	_, err := s.w.fs.Stat(filepath.Join(s.dir, removedMark))
 	if err == nil {
@@ -355,8 +367,9 @@ func (s *Store) checkThere() error {
 	return err
 }
 
-// sweepNow sweeps before a transfer, which must not count on chunks that a writer that died has left, or that another
-// process has removed. While another writer has the lock it does not sweep: that one has.
+// sweepNow sweeps before a transfer, which must not count on chunks that a writer that died has
+// left, or that another process has removed. While another writer has the lock it does not sweep:
+// that one has.
 func (s *Store) sweepNow(ctx context.Context) error {
 	if err := s.w.checkDirs(s.dir); err != nil {
 		return fmt.Errorf("store %s: %w", s.name, err)
@@ -377,7 +390,8 @@ func (s *Store) sweepNow(ctx context.Context) error {
 	return s.sweep(ctx, h)
 }
 
-// Generations returns the history, oldest first, numbered from 0, generations that are not held included.
+// Generations returns the history, oldest first, numbered from 0, generations that are not held
+// included.
 func (s *Store) Generations(context.Context) ([]module.Generation, error) {
 	h, err := s.log.Current()
 	if err != nil {
@@ -387,8 +401,8 @@ func (s *Store) Generations(context.Context) ([]module.Generation, error) {
 	return slices.Clone(lines), err
 }
 
-// Line returns the line of a root; fs.ErrNotExist when it is not in the history. It reads of the history what
-// grows with its logarithm, as At, Head and Latest do.
+// Line returns the line of a root; fs.ErrNotExist when it is not in the history. It reads of the
+// history what grows with its logarithm, as At, Head and Latest do.
 func (s *Store) Line(_ context.Context, root merkle.Hash) (module.Generation, error) {
 	h, err := s.log.Current()
 	if err != nil {
@@ -401,7 +415,8 @@ func (s *Store) Line(_ context.Context, root merkle.Hash) (module.Generation, er
 	return g, err
 }
 
-// Tail returns the last n lines of the history, or all there are, oldest first. It reads no more of it than those.
+// Tail returns the last n lines of the history, or all there are, oldest first. It reads no more of
+// it than those.
 func (s *Store) Tail(_ context.Context, n int) ([]module.Generation, error) {
 	h, err := s.log.Current()
 	if err != nil {
@@ -423,8 +438,8 @@ func (s *Store) Latest() (*Generation, error) {
 	return s.At(g.Root)
 }
 
-// At opens the generation of a root. A root that is not in the history, or whose generation is not held here, is
-// fs.ErrNotExist.
+// At opens the generation of a root. A root that is not in the history, or whose generation is not
+// held here, is fs.ErrNotExist.
 func (s *Store) At(root merkle.Hash) (*Generation, error) {
 	h, err := s.log.Current()
 	if err != nil {

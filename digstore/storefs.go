@@ -12,9 +12,10 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// storeFS is the file system of a workspace. Calls on files of a store whose directory was removed, or removed and made
-// again, since the store was opened are ErrRemoved. Without that, readers would take what is gone for a file that a store
-// may lack, or for damage, and would mix the files of two stores.
+// storeFS is the file system of a workspace. Calls on files of a store whose directory was removed,
+// or removed and made again, since the store was opened are ErrRemoved. Without that, readers would
+// take what is gone for a file that a store may lack, or for damage, and would mix the files of two
+// stores.
 type storeFS struct {
 	diskfs.FS
 	stores string // .dig/stores
@@ -43,8 +44,9 @@ func (f *storeFS) forget(name string) {
 	f.mu.Unlock()
 }
 
-// confirm returns ErrRemoved after a call on a file of a store that was removed since it was opened: then the call was on
-// a file of another store, or failed because its directory is gone. Else it returns err, the result of the call.
+// confirm returns ErrRemoved after a call on a file of a store that was removed since it was
+// opened: then the call was on a file of another store, or failed because its directory is gone.
+// Else it returns err, the result of the call.
 func (f *storeFS) confirm(name string, err error) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

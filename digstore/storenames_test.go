@@ -10,8 +10,8 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// On a disk where Site and site are one directory, a second store does not replace the first one's key; everywhere else
-// it is refused too, so that the workspace can be taken there.
+// On a disk where Site and site are one directory, a second store does not replace the first one's
+// key; everywhere else it is refused too, so that the workspace can be taken there.
 func TestStoreNamesDifferInMoreThanCase(t *testing.T) {
 	for _, fold := range []bool{false, true} {
 		disk := diskfs.NewCrashWith("/ws", &diskfs.CrashOptions{FoldCase: fold})
@@ -20,7 +20,8 @@ func TestStoreNamesDifferInMoreThanCase(t *testing.T) {
 		commit(t, first, files{"a": "1"}, nil)
 		key := must(first.Signer()).PublicKey()
 		for _, name := range []string{"site", "SITE", "Site"} {
-			if _, err := w.Create(digstore.StoreID{9}, &digstore.StoreOptions{Name: name}); !errors.Is(err, fs.ErrExist) {
+			if _, err := w.Create(digstore.StoreID{9},
+				&digstore.StoreOptions{Name: name}); !errors.Is(err, fs.ErrExist) {
 				t.Errorf("fold %v: create %s: %v, want exist", fold, name, err)
 			}
 		}
@@ -42,14 +43,16 @@ func TestStoreNamesOfDevices(t *testing.T) {
 		"con": false, "CON": false, "nul.txt": false, "Com1": false, "com1.a.b": false, "LPT9": false, "aux": false, "prn": false,
 		"site.": false, ".git": false, "git~1": false, "console": true, "com": true, "com10": true, "a.con": true, ".site": true,
 	} {
-		_, err := w.Create(digstore.StoreID([]byte(fmt.Sprintf("%-32s", name))), &digstore.StoreOptions{Name: name})
+		_, err := w.Create(digstore.StoreID([]byte(fmt.Sprintf("%-32s", name))),
+			&digstore.StoreOptions{Name: name})
 		if ok && err != nil || !ok && !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("%s: %v, want it made: %v", name, err, ok)
 		}
 	}
 }
 
-// A key that lies in the directory of a store that the workspace does not list is kept, not replaced.
+// A key that lies in the directory of a store that the workspace does not list is kept, not
+// replaced.
 func TestKeyOfAnUnlistedStore(t *testing.T) {
 	disk := diskfs.NewCrash("/ws")
 	w := must(digstore.Init("/ws", options(disk)))

@@ -16,15 +16,17 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// The file publishing says what the last writer was about, so that the next one need not look through the whole
-// store for what that may have left. It is written and synced before the first file gets the name under which it stays:
+// The file publishing says what the last writer was about, so that the next one need not look
+// through the whole store for what that may have left. It is written and synced before the first
+// file gets the name under which it stays:
 //
 //	"DIGPUBL1" || u8 1, or 0 where everything may have been touched || root(32), zero bytes with 0 || u64 serial number ||
 //	u32 CRC-32C of what stands before
 //
-// The serial number grows with each writer. A process that finds another one than that of its own last writing, or
-// reading of the file, forgets what it remembers of packs and recipes. New packs are named by it, so no name is used
-// twice for different packs. Without the file, and where it is torn, everything is looked through.
+// The serial number grows with each writer. A process that finds another one than that of its own
+// last writing, or reading of the file, forgets what it remembers of packs and recipes. New packs
+// are named by it, so no name is used twice for different packs. Without the file, and where it is
+// torn, everything is looked through.
 type intent struct {
 	known  bool // root says it all
 	root   merkle.Hash
@@ -46,8 +48,8 @@ func (s *Store) nextSerial() uint64 {
 	return s.intent.serial
 }
 
-// intend notes, durably, that files of root are to be published under a serial number; nil: that any file may be
-// touched. The caller holds the lock.
+// intend notes, durably, that files of root are to be published under a serial number; nil: that
+// any file may be touched. The caller holds the lock.
 func (s *Store) intend(root *merkle.Hash, serial uint64) error {
 	b := append(make([]byte, 0, intentSize), intentMagic...)
 	if root != nil {
@@ -83,8 +85,8 @@ func (s *Store) intend(root *merkle.Hash, serial uint64) error {
 	return nil
 }
 
-// keepUp forgets what is remembered of packs and recipes when another process has written since the writer of that
-// serial number; 0 is no number.
+// keepUp forgets what is remembered of packs and recipes when another process has written since the
+// writer of that serial number; 0 is no number.
 func (s *Store) keepUp(serial uint64) {
 	s.mu.Lock()
 	same := serial != 0 && s.upTo == serial
@@ -113,15 +115,18 @@ func (s *Store) readIntent() (i intent, err error) {
 // parseIntent returns the zero intent when b is not whole.
 func parseIntent(b []byte) (i intent) {
 	sum, kind := intentSize-4, len(intentMagic)
-	if len(b) != intentSize || crc32.Checksum(b[:sum], castagnoli) != binary.BigEndian.Uint32(b[sum:]) || string(b[:kind]) != intentMagic {
+	if len(b) != intentSize || crc32.Checksum(b[:sum],
+		castagnoli) != binary.BigEndian.Uint32(b[sum:]) || string(b[:kind]) != intentMagic {
 		return i
 	}
-	return intent{known: b[kind] == 1, root: merkle.Hash(b[kind+1:]), serial: binary.BigEndian.Uint64(b[sum-8:])}
+	return intent{known: b[kind] == 1, root: merkle.Hash(b[kind+1:]),
+		serial: binary.BigEndian.Uint64(b[sum-8:])}
 }
 
-// sweep removes what a writer that died has left: temporary files, and packs, recipes and signatures of a root that
-// did not come into the history. Where the head is not held it removes nothing: then the history may name another root
-// than that of what is here. The caller holds the lock.
+// sweep removes what a writer that died has left: temporary files, and packs, recipes and
+// signatures of a root that did not come into the history. Where the head is not held it removes
+// nothing: then the history may name another root than that of what is here. The caller holds the
+// lock.
 func (s *Store) sweep(ctx context.Context, h *history.History) error {
 	switch err := s.checkHead(h); {
 	case errors.Is(err, ErrCorrupt):
@@ -138,7 +143,9 @@ func (s *Store) sweep(ctx context.Context, h *history.History) error {
 		return err
 	}
 	for _, sub := range []string{"", history.IndexDir, "tombstones", "pending", "evidence", namesDir} {
-		if err := s.sweepDir(sub, func(name string) bool { return strings.HasSuffix(name, ".tmp") }); err != nil {
+		if err := s.sweepDir(sub, func(name string) bool {
+			return strings.HasSuffix(name, ".tmp")
+		}); err != nil {
 			return err
 		}
 	}
@@ -185,7 +192,8 @@ func (s *Store) sweepDir(sub string, orphan func(name string) bool) error {
 
 func (s *Store) sweepFile(name string) error {
 	err := s.w.fs.Remove(name)
-	if err == nil || errors.Is(err, fs.ErrNotExist) || diskfs.InUse(err) { // a removed pack that is being read, on Windows
+	if err == nil || errors.Is(err, fs.ErrNotExist) || diskfs.InUse(err) {
+		// a removed pack that is being read, on Windows
 		return nil
 	}
 	return fmt.Errorf("sweep: %w", err)
@@ -207,7 +215,8 @@ func (s *Store) sweepAll(h *history.History) error {
 				return true
 			}
 			root, err := merkle.ParseHash(strings.SplitN(name, ".", 2)[0])
-			return err == nil && !strings.HasSuffix(name, packdir.IndexExt) && !known[root] // else: not named by a root
+			// else: not named by a root
+			return err == nil && !strings.HasSuffix(name, packdir.IndexExt) && !known[root]
 		})
 		if err != nil {
 			return err
@@ -223,7 +232,8 @@ func (s *Store) sweepRoot(h *history.History, last intent) error {
 	if err != nil {
 		return err
 	}
-	names := []string{filepath.Join(s.dir, "packs", commitPack), filepath.Join(s.dir, "packs", packdir.IndexTemp)}
+	names := []string{filepath.Join(s.dir, "packs", commitPack),
+		filepath.Join(s.dir, "packs", packdir.IndexTemp)}
 	for _, name := range []string{s.recipeName(root), s.sigName(root, true), s.sigName(root, false)} {
 		names = append(names, name+".tmp")
 		if !there {

@@ -28,9 +28,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// The sweeps run a scenario again and again on a disk that fails, or loses its power, at every operation in turn. What is
-// left must be a state that the scenario passes through when nothing fails, everything held must verify, and the
-// scenario must then go on to its end.
+// The sweeps run a scenario again and again on a disk that fails, or loses its power, at every
+// operation in turn. What is left must be a state that the scenario passes through when nothing
+// fails, everything held must verify, and the scenario must then go on to its end.
 
 const home = "/w" // the folder that holds .dig on the disks of the sweeps
 
@@ -59,7 +59,8 @@ type scenario struct {
 	large bool
 }
 
-// prepare returns the disk on which the steps begin, and the states that they lead through, the first of them that before any.
+// prepare returns the disk on which the steps begin, and the states that they lead through, the
+// first of them that before any.
 func (sc *scenario) prepare(t *testing.T) (*diskfs.Crash, []string) {
 	t.Helper()
 	disk := diskfs.NewCrash(home)
@@ -99,8 +100,8 @@ func (sc *scenario) runCounting(disk diskfs.FS, done *atomic.Int64) error {
 	return nil
 }
 
-// judge checks what is left on a disk after done steps and a part of the next one, and that the scenario can be
-// brought to its end there.
+// judge checks what is left on a disk after done steps and a part of the next one, and that the
+// scenario can be brought to its end there.
 func (sc *scenario) judge(disk diskfs.FS, states []string, done int) error {
 	got, err := stateOf(disk)
 	if err != nil {
@@ -111,7 +112,9 @@ func (sc *scenario) judge(disk diskfs.FS, states []string, done int) error {
 	}
 	for i := done; i < len(sc.steps); i++ {
 		err := runStep(disk, sc.steps[i])
-		if err != nil && i == done && slices.ContainsFunc(sc.steps[i].since, func(e error) bool { return errors.Is(err, e) }) {
+		if err != nil && i == done && slices.ContainsFunc(sc.steps[i].since, func(e error) bool {
+			return errors.Is(err, e)
+		}) {
 			err = nil
 		}
 		if err != nil {
@@ -130,7 +133,8 @@ func (sc *scenario) judge(disk diskfs.FS, states []string, done int) error {
 	return nil
 }
 
-// permits checks that a state is one in which a disk may be after done steps and a part of the next one.
+// permits checks that a state is one in which a disk may be after done steps and a part of the next
+// one.
 func (sc *scenario) permits(got string, states []string, done int) error {
 	old, now := states[done], states[min(done+1, len(states)-1)]
 	if done < len(sc.steps) && sc.steps[done].piecemeal && between(got, old, now) {
@@ -146,8 +150,8 @@ func (sc *scenario) permits(got string, states []string, done int) error {
 // between reports whether a state is old without some lines, and has all lines of now.
 func between(got, old, now string) bool { return within(now, got) && within(got, old) }
 
-// learned reports whether a state is old with more names, which now has too: names are kept before the generation that
-// brings them is there, and serve all generations.
+// learned reports whether a state is old with more names, which now has too: names are kept before
+// the generation that brings them is there, and serve all generations.
 func learned(got, old, now string) bool {
 	if !within(old, got) {
 		return false
@@ -190,7 +194,8 @@ func inAll(states []string) string {
 	return strings.Join(lines, "\n")
 }
 
-// unstaged leaves what is staged out of a state: a commit that is through may fail to empty the staging file.
+// unstaged leaves what is staged out of a state: a commit that is through may fail to empty the
+// staging file.
 func unstaged(state string) string {
 	var b strings.Builder
 	for line := range strings.Lines(state) {
@@ -227,8 +232,8 @@ func sweepOptions(disk diskfs.FS) *digstore.Options {
 		ContentRoots: []string{os.TempDir()}}
 }
 
-// stateOf describes all that a workspace holds, as far as users can see it. Every generation that is held is verified down to its
-// last byte on the way.
+// stateOf describes all that a workspace holds, as far as users can see it. Every generation that
+// is held is verified down to its last byte on the way.
 func stateOf(disk diskfs.FS) (string, error) {
 	w, err := digstore.Open(home, sweepOptions(disk))
 	if errors.Is(err, digstore.ErrNoWorkspace) {
@@ -259,7 +264,8 @@ func stateIn(disk diskfs.FS, w *digstore.Workspace) (string, error) {
 }
 
 func describe(b *strings.Builder, disk diskfs.FS, w *digstore.Workspace, s *digstore.Store) error {
-	fmt.Fprintf(b, "store %s %s private %v max %d root %s\n", s.Name(), s.ID(), s.Private(), s.MaxSize(), s.ContentRoot())
+	fmt.Fprintf(b, "store %s %s private %v max %d root %s\n", s.Name(), s.ID(), s.Private(),
+		s.MaxSize(), s.ContentRoot())
 	if key, err := s.Signer(); err == nil {
 		fmt.Fprintf(b, " key %s\n", key.PublicKey())
 	} else if !errors.Is(err, digstore.ErrNoKey) {
@@ -273,7 +279,8 @@ func describe(b *strings.Builder, disk diskfs.FS, w *digstore.Workspace, s *digs
 		fmt.Fprintf(b, " %d %s\n", e.Number, e.Root)
 		if e.Held {
 			for _, ext := range []string{".sig", ".untagged.sig"} {
-				sig, _ := diskfs.ReadFile(disk, filepath.Join(home, ".dig/stores", s.Name(), "sigs", e.Root.String()+ext), int64(len(auth.Signature{})))
+				sig, _ := diskfs.ReadFile(disk, filepath.Join(home, ".dig/stores", s.Name(), "sigs",
+					e.Root.String()+ext), int64(len(auth.Signature{})))
 				fmt.Fprintf(b, "  %.8x%s\n", sig, ext)
 			}
 			if err := describeGeneration(b, s, e.Root); err != nil {
@@ -401,17 +408,19 @@ var siteID = auth.StoreIDFromKey(publisher.PublicKey())
 // version is the content of its i-th generation, which shares files with its neighbours.
 func version(i int) files {
 	return files{"index.html": fmt.Sprint("<p>version ", i), "a/same.bin": noise(1, 3000), "empty": "",
-		fmt.Sprintf("b/%d.bin", i/2): noise(uint64(100+i/2), 5000), "c/new.bin": noise(uint64(200+i), 700)}
+		fmt.Sprintf("b/%d.bin", i/2): noise(uint64(100+i/2),
+			5000), "c/new.bin": noise(uint64(200+i), 700)}
 }
 
 // versions say what the store of a scenario holds in its i-th generation.
 type versions func(i int) files
 
-// corpusVersions has many files of several chunks. What changes from one version to the next is more than the buffer of
-// a pack holds.
+// corpusVersions has many files of several chunks. What changes from one version to the next is
+// more than the buffer of a pack holds.
 func corpusVersions() versions {
 	trees := []corpus.Tree{corpus.Small(1)}
-	for i, name := range []string{"new content in every large file", "insertion at the front", "all at once"} {
+	for i, name := range []string{"new content in every large file",
+		"insertion at the front", "all at once"} {
 		at := slices.IndexFunc(corpus.Edits(), func(e corpus.Edit) bool { return e.Name == name })
 		trees = append(trees, corpus.Edits()[at].Apply(trees[i], uint64(i)))
 	}

@@ -13,24 +13,27 @@ import (
 
 var errDisk = errors.New("the disk is full")
 
-// TestFailEveryOperation lets every operation of every scenario fail once, and then all that follow it, too. Another
-// process, which has read everything before, reads everything again at that moment.
+// TestFailEveryOperation lets every operation of every scenario fail once, and then all that follow
+// it, too. Another process, which has read everything before, reads everything again at that
+// moment.
 func TestFailEveryOperation(t *testing.T) {
 	sweep(t, 7, func(sc *scenario, base *diskfs.Crash, states []string, n, calls int) (points int) {
 		for _, always := range []bool{false, true} {
 			points++
 			if err := sc.failAt(base, states, n, always); err != nil {
-				t.Errorf("%s: operation %d of %d failed, all later ones too: %v\n%v", sc.name, n, calls, always, err)
+				t.Errorf("%s: operation %d of %d failed, all later ones too: %v\n%v", sc.name, n,
+					calls, always, err)
 			}
 		}
 		return points
 	})
 }
 
-// sweep calls try for points of every scenario: in the short run about so many of each small scenario, and one in the
-// middle of every third large one; in the long run for a part of all, or of so many that are spread over a large
-// scenario.
-func sweep(t *testing.T, short int, try func(sc *scenario, base *diskfs.Crash, states []string, n, calls int) int) {
+// sweep calls try for points of every scenario: in the short run about so many of each small
+// scenario, and one in the middle of every third large one; in the long run for a part of all, or
+// of so many that are spread over a large scenario.
+func sweep(t *testing.T, short int,
+	try func(sc *scenario, base *diskfs.Crash, states []string, n, calls int) int) {
 	part, parts := vectors.Part(t)
 	long := vectors.Long(t)
 	var points atomic.Int64
@@ -97,7 +100,8 @@ func (sc *scenario) failAt(base *diskfs.Crash, states []string, n int, always bo
 		return fmt.Errorf("another process, before the operation: %w", seen)
 	}
 	if err != nil && !errors.Is(err, errDisk) {
-		return fmt.Errorf("%s: the error does not say what the disk said: %w", sc.steps[done.Load()].what, err)
+		return fmt.Errorf("%s: the error does not say what the disk said: %w",
+			sc.steps[done.Load()].what, err)
 	}
 	if jerr := sc.judge(disk, states, int(done.Load())); jerr != nil {
 		return fmt.Errorf("after %d steps and %v: %w", done.Load(), err, jerr)
@@ -134,7 +138,8 @@ func (o *witness) state() (string, error) {
 	return stateIn(o.disk, o.w)
 }
 
-// look reads everything, and checks that it is in a state that is permitted after done steps and a part of the next one.
+// look reads everything, and checks that it is in a state that is permitted after done steps and a
+// part of the next one.
 func (o *witness) look(sc *scenario, states []string, done int) error {
 	got, err := o.state()
 	if err != nil {

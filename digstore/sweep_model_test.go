@@ -20,8 +20,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// TestModel does what rapid thinks of to a publisher's store, and to a copy that pulls from it, and holds both against a model in
-// memory: every generation that ought to be held reads back exactly, and gives the bytes of the module that it was made as.
+// TestModel does what rapid thinks of to a publisher's store, and to a copy that pulls from it, and
+// holds both against a model in memory: every generation that ought to be held reads back exactly,
+// and gives the bytes of the module that it was made as.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newModel(t)
@@ -76,12 +77,14 @@ func newPeer(t *rapid.T, o *digstore.StoreOptions) *peer {
 
 func newModel(t *rapid.T) *model {
 	private := rapid.Bool().Draw(t, "private")
-	return &model{own: newPeer(t, &digstore.StoreOptions{Key: publisher, Private: private, Listed: !private && rapid.Bool().Draw(t, "listed")}),
+	return &model{own: newPeer(t, &digstore.StoreOptions{Key: publisher, Private: private,
+		Listed: !private && rapid.Bool().Draw(t, "listed")}),
 		copied: newPeer(t, nil), staged: files{}}
 }
 
 // contents are few, so that they come back: small ones, and one of several chunks.
-var contents = []string{"", "a", "b", noise(1, 2000), noise(2, 90_000), noise(3, 400_000), noise(1, 2000) + "!"}
+var contents = []string{"", "a", "b", noise(1, 2000), noise(2, 90_000), noise(3, 400_000),
+	noise(1, 2000) + "!"}
 
 func (m *model) stage(t *rapid.T) {
 	name := rapid.SampledFrom([]string{"a", "b", "d/e", "ü.html", "index.html"}).Draw(t, "name")
@@ -104,7 +107,8 @@ func (m *model) unstage(t *rapid.T) {
 func (m *model) commit(t *rapid.T) {
 	again := rapid.Bool().Draw(t, "again")
 	before := m.size(t)
-	r, err := m.own.s.Commit(ctx, nil, &digstore.CommitOptions{Again: again, Message: rapid.SampledFrom([]string{"", "m"}).Draw(t, "message")})
+	r, err := m.own.s.Commit(ctx, nil, &digstore.CommitOptions{Again: again,
+		Message: rapid.SampledFrom([]string{"", "m"}).Draw(t, "message")})
 	if len(m.staged) == 0 {
 		if !errors.Is(err, digstore.ErrNothingStaged) {
 			t.Fatalf("commit of nothing: %v", err)
@@ -305,7 +309,8 @@ func (m *model) crash(t *rapid.T) {
 	case what == "pull" && next < len(m.all):
 		p = m.copied
 		p.stopSoon(t)
-		err = p.s.Install(ctx, []module.Generation{m.all[next].line}, m.all[next].head, bytes.NewReader(m.all[next].module), deep)
+		err = p.s.Install(ctx, []module.Generation{m.all[next].line}, m.all[next].head,
+			bytes.NewReader(m.all[next].module), deep)
 	case what == "push" && next < len(m.all):
 		p = m.copied
 		p.stopSoon(t)

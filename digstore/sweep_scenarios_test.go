@@ -17,8 +17,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// scenarios are what the sweeps sweep: everything with a few small files, and what moves content once more with the
-// corpus.
+// scenarios are what the sweeps sweep: everything with a few small files, and what moves content
+// once more with the corpus.
 func scenarios(t *testing.T) []scenario {
 	out := append(smallScenarios(), versions(version).scenarios(t)...)
 	for _, sc := range corpusVersions().scenarios(t) {
@@ -215,18 +215,22 @@ func emptySite(w *digstore.Workspace) error {
 }
 
 func staging(name string, size int) func(*digstore.Workspace) error {
-	return onSite(func(s *digstore.Store) error { return s.Stage(ctx, name, strings.NewReader(noise(5, size))) })
+	return onSite(func(s *digstore.Store) error {
+		return s.Stage(ctx, name, strings.NewReader(noise(5, size)))
+	})
 }
 
 func gc(o *digstore.GCOptions) step {
-	return step{what: "gc", piecemeal: true, do: onSite(func(s *digstore.Store) error { _, err := s.GC(ctx, o); return err })}
+	return step{what: "gc", piecemeal: true,
+		do: onSite(func(s *digstore.Store) error { _, err := s.GC(ctx, o); return err })}
 }
 
 func committing() step {
 	return step{what: "commit", do: onSite(func(s *digstore.Store) error {
 		_, err := s.Commit(ctx, nil, &digstore.CommitOptions{Message: "new"})
 		return err
-	}), since: []error{digstore.ErrUnchanged, digstore.ErrNothingStaged, digstore.ErrCorrupt}} // a torn rest of what was staged
+		// a torn rest of what was staged
+	}), since: []error{digstore.ErrUnchanged, digstore.ErrNothingStaged, digstore.ErrCorrupt}}
 }
 
 // keepNames gives the store the names of a generation that begin with prefix.
@@ -271,7 +275,9 @@ func install(rel []release) step {
 	for _, r := range rel {
 		lines = append(lines, r.line)
 	}
-	return step{what: "install", do: onSite(func(s *digstore.Store) error { return transfer(s, lines, rel[len(rel)-1]) }), since: []error{fs.ErrExist}}
+	return step{what: "install", do: onSite(func(s *digstore.Store) error {
+		return transfer(s, lines, rel[len(rel)-1])
+	}), since: []error{fs.ErrExist}}
 }
 
 // renumbered is a release under another number.
@@ -320,7 +326,8 @@ func assemble(r release, base merkle.Hash) step {
 		if err != nil {
 			return err
 		}
-		return s.Assemble(ctx, []module.Generation{r.line}, r.head, recipe, base, putting(recipe, chunks, lacking), deep)
+		return s.Assemble(ctx, []module.Generation{r.line}, r.head, recipe, base,
+			putting(recipe, chunks, lacking), deep)
 	}), since: []error{fs.ErrExist}}
 }
 
@@ -333,12 +340,13 @@ func assembleSome(r release) step {
 			return err
 		}
 		broken := errors.New("broken")
-		err = s.Assemble(ctx, []module.Generation{r.line}, r.head, recipe, merkle.Hash{}, func(put func(int, []byte) error) error {
-			if err := putting(recipe, chunks, lacking[:len(lacking)/2])(put); err != nil {
-				return err
-			}
-			return broken
-		}, deep)
+		err = s.Assemble(ctx, []module.Generation{r.line}, r.head, recipe, merkle.Hash{},
+			func(put func(int, []byte) error) error {
+				if err := putting(recipe, chunks, lacking[:len(lacking)/2])(put); err != nil {
+					return err
+				}
+				return broken
+			}, deep)
 		if errors.Is(err, broken) {
 			err = nil
 		}
@@ -349,6 +357,7 @@ func assembleSome(r release) step {
 func receiveRecipe(r release, parent merkle.Hash, pending bool, base merkle.Hash) step {
 	return step{what: "receive by recipe", do: func(w *digstore.Workspace) error {
 		recipe, chunks := takenApart(r.module)
-		return w.ReceiveRecipe(ctx, r.head, parent, pending, recipe, base, putting(recipe, chunks, everything(recipe)), deep)
+		return w.ReceiveRecipe(ctx, r.head, parent, pending, recipe, base,
+			putting(recipe, chunks, everything(recipe)), deep)
 	}, since: []error{fs.ErrExist}}
 }

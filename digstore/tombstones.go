@@ -15,8 +15,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// tombName is the file of a tombstone: tombstones/store.tomb or tombstones/root-<root hex>.tomb, signature(96) ||
-// record. See LAYOUT.md 8.2.
+// tombName is the file of a tombstone: tombstones/store.tomb or tombstones/root-<root hex>.tomb,
+// signature(96) || record. See LAYOUT.md 8.2.
 func (s *Store) tombName(root merkle.Hash) string {
 	if root.IsZero() {
 		return filepath.Join(s.dir, "tombstones", "store.tomb")
@@ -24,8 +24,8 @@ func (s *Store) tombName(root merkle.Hash) string {
 	return filepath.Join(s.dir, "tombstones", "root-"+root.String()+".tomb")
 }
 
-// Tombstones returns the tombstones that are kept for this store, those that do not verify under the publisher's
-// key left out. Any other id is fs.ErrNotExist.
+// Tombstones returns the tombstones that are kept for this store, those that do not verify under
+// the publisher's key left out. Any other id is fs.ErrNotExist.
 func (s *Store) Tombstones(_ context.Context, id auth.StoreID) ([]auth.Tombstone, error) {
 	if id != s.set.id {
 		return nil, fmt.Errorf("tombstones of %s: this is store %s: %w", id, s.set.id, fs.ErrNotExist)
@@ -73,9 +73,10 @@ func (s *Store) readTombstones() ([]auth.Tombstone, error) {
 	return s.tombs.read(s, dir, names, key)
 }
 
-// tombMemo remembers the tombstones of a store, so that each signature is checked once, and the file of a valid
-// tombstone is looked at once in tombsFor, however many others come meanwhile. A file that is not valid is looked at in
-// each call. It knows the files that were there at the last call, and no others. Safe for concurrent use.
+// tombMemo remembers the tombstones of a store, so that each signature is checked once, and the
+// file of a valid tombstone is looked at once in tombsFor, however many others come meanwhile. A
+// file that is not valid is looked at in each call. It knows the files that were there at the last
+// call, and no others. Safe for concurrent use.
 type tombMemo struct {
 	mu      sync.Mutex
 	key     auth.PublicKey // that signatures were checked with
@@ -98,15 +99,17 @@ type tombFile struct {
 // stampUnit is the coarsest unit of modification times: that of FAT.
 const stampUnit = 2 * time.Second
 
-// tombsFor is how long the file of a valid tombstone is not looked at again. It bounds how long a tombstone counts as
-// it was after its file was damaged or replaced by another process. A new file counts at once.
+// tombsFor is how long the file of a valid tombstone is not looked at again. It bounds how long a
+// tombstone counts as it was after its file was damaged or replaced by another process. A new file
+// counts at once.
 const tombsFor = time.Minute
 
 // stable reports whether any later change gives another stamp than one seen at that time.
 func (f fileStamp) stable(at time.Time) bool { return f.mtime.Add(stampUnit).Before(at) }
 
 // read returns the valid tombstones among the files of these names in dir.
-func (m *tombMemo) read(s *Store, dir string, names []string, key auth.PublicKey) ([]auth.Tombstone, error) {
+func (m *tombMemo) read(s *Store, dir string, names []string,
+	key auth.PublicKey) ([]auth.Tombstone, error) {
 	now := s.w.now() // before the files are looked at
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -185,11 +188,12 @@ func parseTombFile(b []byte) (auth.Tombstone, error) {
 	return auth.ParseTombstone(b[len(sig):], sig)
 }
 
-// Revoke keeps a tombstone of this store, durably, in place of one of the same scope and root. The caller has
-// checked its signature.
+// Revoke keeps a tombstone of this store, durably, in place of one of the same scope and root. The
+// caller has checked its signature.
 func (s *Store) Revoke(ctx context.Context, t auth.Tombstone) error {
 	if t.Store != s.set.id {
-		return fmt.Errorf("revoke: the tombstone is of store %s, this is %s: %w", t.Store, s.set.id, fs.ErrNotExist)
+		return fmt.Errorf("revoke: the tombstone is of store %s, this is %s: %w", t.Store,
+			s.set.id, fs.ErrNotExist)
 	}
 	record, err := t.MarshalBinary()
 	if err != nil {
@@ -211,7 +215,8 @@ func (s *Store) Revoke(ctx context.Context, t auth.Tombstone) error {
 	return nil
 }
 
-// checkRevoked is auth.ErrRevoked when a valid tombstone names the store or that root; a zero root asks about the store alone.
+// checkRevoked is auth.ErrRevoked when a valid tombstone names the store or that root; a zero root
+// asks about the store alone.
 func (s *Store) checkRevoked(root merkle.Hash) error {
 	list, err := s.Tombstones(context.Background(), s.set.id)
 	if err != nil {

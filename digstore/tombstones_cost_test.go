@@ -20,8 +20,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestDescriptorCost: a descriptor takes as many file operations at 200 tombstones as at one, and shows at once what
-// another process adds, replaces or damages.
+// TestDescriptorCost: a descriptor takes as many file operations at 200 tombstones as at one, and
+// shows at once what another process adds, replaces or damages.
 func TestDescriptorCost(t *testing.T) {
 	dir, _, gens := commitTrees(t, []corpus.Tree{corpus.Small(3)})
 	disk := diskfs.Fail(diskfs.Beneath(dir), 0, nil, nil)
@@ -38,7 +38,8 @@ func TestDescriptorCost(t *testing.T) {
 		t.Helper()
 		var root merkle.Hash
 		binary.BigEndian.PutUint64(root[:], n+1)
-		tomb := must(auth.SignTombstone(ctx, auth.Tombstone{Store: s.ID(), Root: root, NotAfter: 1_700_000_000}, by))
+		tomb := must(auth.SignTombstone(ctx,
+			auth.Tombstone{Store: s.ID(), Root: root, NotAfter: 1_700_000_000}, by))
 		check(t, s.Revoke(ctx, tomb))
 		return tomb
 	}
@@ -46,15 +47,18 @@ func TestDescriptorCost(t *testing.T) {
 		t.Helper()
 		before := disk.Calls()
 		w := httptest.NewRecorder()
-		srv.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/stores/"+s.ID().String(), nil))
+		srv.ServeHTTP(w,
+			httptest.NewRequest(http.MethodGet, "http://localhost/stores/"+s.ID().String(), nil))
 		var d remote.Descriptor
 		check(t, json.Unmarshal(must(io.ReadAll(w.Result().Body)), &d))
 		if len(d.Tombstones) != want || d.Root != gens[0].Root {
-			t.Fatalf("%d tombstones, want %d; head %s, want %s", len(d.Tombstones), want, d.Root, gens[0].Root)
+			t.Fatalf("%d tombstones, want %d; head %s, want %s", len(d.Tombstones), want,
+				d.Root, gens[0].Root)
 		}
 		return disk.Calls() - before
 	}
-	old := func() { now = time.Now().Add(10 * time.Second) } // so that times of change tell later changes
+	// so that times of change tell later changes
+	old := func() { now = time.Now().Add(10 * time.Second) }
 
 	revoke(0, key)
 	get(1)
@@ -76,7 +80,8 @@ func TestDescriptorCost(t *testing.T) {
 	}
 	revoke(200, key)
 	if many := get(201); many > one+10 {
-		t.Errorf("a descriptor takes %d file operations at 1 tombstone, %d just after the 201st", one, many)
+		t.Errorf("a descriptor takes %d file operations at 1 tombstone, %d just after the 201st", one,
+			many)
 	}
 
 	name := filepath.Join(dir, ".dig/stores/site/tombstones/root-"+last.Root.String()+".tomb")

@@ -15,8 +15,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// TestTombstonesAreCheckedOnce: each signature is checked once, however often the tombstones are read, and again only
-// for what is new. A file that is replaced within the unit of its time is seen.
+// TestTombstonesAreCheckedOnce: each signature is checked once, however often the tombstones are
+// read, and again only for what is new. A file that is replaced within the unit of its time is
+// seen.
 func TestTombstonesAreCheckedOnce(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	clock := func() time.Time { return now }
@@ -37,7 +38,8 @@ func TestTombstonesAreCheckedOnce(t *testing.T) {
 		sign := func(n uint64, by *auth.Key) auth.Tombstone {
 			var root merkle.Hash
 			binary.BigEndian.PutUint64(root[:], n+1)
-			tomb, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: s.ID(), Root: root, NotAfter: 1_700_000_000}, by)
+			tomb, err := auth.SignTombstone(t.Context(),
+				auth.Tombstone{Store: s.ID(), Root: root, NotAfter: 1_700_000_000}, by)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,7 +56,8 @@ func TestTombstonesAreCheckedOnce(t *testing.T) {
 			for range 3 {
 				list, err := s.Tombstones(t.Context(), s.ID())
 				if err != nil || len(list) != want || s.tombs.checked != checked {
-					t.Fatalf("%d tombstones (%v) by %d checks, want %d by %d", len(list), err, s.tombs.checked, want, checked)
+					t.Fatalf("%d tombstones (%v) by %d checks, want %d by %d", len(list), err,
+						s.tombs.checked, want, checked)
 				}
 				now = now.Add(time.Second)
 			}
@@ -112,7 +115,8 @@ func TestTombstonesOfAnotherKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tomb, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: s.ID(), Root: merkle.Hash{1}, NotAfter: 1_700_000_000}, one)
+	tomb, err := auth.SignTombstone(t.Context(),
+		auth.Tombstone{Store: s.ID(), Root: merkle.Hash{1}, NotAfter: 1_700_000_000}, one)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +124,8 @@ func TestTombstonesOfAnotherKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(filepath.Join(s.dir, "tombstones", filepath.Base(s.tombName(tomb.Root))), old, old); err != nil {
+	if err := os.Chtimes(filepath.Join(s.dir, "tombstones", filepath.Base(s.tombName(tomb.Root))),
+		old, old); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -138,7 +143,8 @@ func TestTombstonesOfAnotherKey(t *testing.T) {
 	}
 }
 
-// TestTombstoneOfAnotherStore: a tombstone that a publisher has signed for another store says nothing of this one.
+// TestTombstoneOfAnotherStore: a tombstone that a publisher has signed for another store says
+// nothing of this one.
 func TestTombstoneOfAnotherStore(t *testing.T) {
 	w, err := Init(t.TempDir(), nil)
 	if err != nil {
@@ -157,7 +163,8 @@ func TestTombstoneOfAnotherStore(t *testing.T) {
 		}
 		stores = append(stores, s)
 	}
-	tomb, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: stores[1].ID(), NotAfter: 1_700_000_000}, key)
+	tomb, err := auth.SignTombstone(t.Context(),
+		auth.Tombstone{Store: stores[1].ID(), NotAfter: 1_700_000_000}, key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,11 +174,13 @@ func TestTombstoneOfAnotherStore(t *testing.T) {
 	if err := stores[1].Revoke(t.Context(), tomb); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.CopyFS(filepath.Join(stores[0].dir, "tombstones"), os.DirFS(filepath.Join(stores[1].dir, "tombstones"))); err != nil {
+	if err := os.CopyFS(filepath.Join(stores[0].dir, "tombstones"),
+		os.DirFS(filepath.Join(stores[1].dir, "tombstones"))); err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []int{0, 1} {
-		if list, err := stores[i].Tombstones(t.Context(), stores[i].ID()); err != nil || len(list) != want {
+		if list, err := stores[i].Tombstones(t.Context(), stores[i].ID()); err != nil ||
+			len(list) != want {
 			t.Errorf("store %s: %d tombstones, %v; want %d", stores[i].name, len(list), err, want)
 		}
 	}

@@ -17,12 +17,15 @@ import (
 
 // unsafe are names that cannot be files beside safe, on any system.
 var unsafe = files{
-	".git/config": "1", "x/.GIT/hooks/post-checkout": "2", "git~1/config": "3", ".g\u200cit/config": "4", ".hg/hgrc": "5",
-	".svn/wc.db": "6", ".DIG/x": "7", "a\u202egnp.exe": "8", "\u200fb": "9", "q": "10", "r/s/t": "11", "../up": "12", "a//b": "13",
+	".git/config": "1", "x/.GIT/hooks/post-checkout": "2", "git~1/config": "3",
+	".g\u200cit/config": "4", ".hg/hgrc": "5",
+	".svn/wc.db": "6", ".DIG/x": "7", "a\u202egnp.exe": "8", "\u200fb": "9", "q": "10", "r/s/t": "11",
+	"../up": "12", "a//b": "13",
 	".dig-checkout-x/y": "14", ".git::$INDEX_ALLOCATION/config": "15",
 }
 
-var safe = files{"q/r": "one", "r/s/t/u": "two", "index.html": "three", ".gitignore": "four", "git/config": "five"}
+var safe = files{"q/r": "one", "r/s/t/u": "two", "index.html": "three", ".gitignore": "four",
+	"git/config": "five"}
 
 func keysOf(list []digstore.KeyNameError) (keys []string) {
 	for _, e := range list {
@@ -31,7 +34,8 @@ func keysOf(list []digstore.KeyNameError) (keys []string) {
 	return keys
 }
 
-// A commit takes what a checkout writes, and both name the same resources as those that they leave out.
+// A commit takes what a checkout writes, and both name the same resources as those that they leave
+// out.
 func TestCommitTakesWhatCheckoutWrites(t *testing.T) {
 	ctx := context.Background()
 	all := maps.Clone(safe)
@@ -72,7 +76,8 @@ func TestCommitTakesWhatCheckoutWrites(t *testing.T) {
 	wantDir(t, dir, safe)
 }
 
-// What stands in a content root under such a name is named by status and commit; a name that is not UTF-8 among them.
+// What stands in a content root under such a name is named by status and commit; a name that is not
+// UTF-8 among them.
 func TestCommitOfUnsafeFiles(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("other systems do not have such names")
@@ -92,7 +97,8 @@ func TestCommitOfUnsafeFiles(t *testing.T) {
 	w := must(digstore.Init(dir, nil))
 	s := must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{ContentRoot: "site"}))
 	var refused *digstore.UnsafeNamesError
-	if _, err := s.Commit(ctx, nil, nil); !errors.As(err, &refused) || !slices.Equal(keysOf(refused.Names), bad) {
+	if _, err := s.Commit(ctx, nil, nil); !errors.As(err, &refused) ||
+		!slices.Equal(keysOf(refused.Names), bad) {
 		t.Errorf("commit: %v, want it to refuse %q", err, bad)
 	}
 	for range 2 { // the second one takes what is unchanged from the stat index
@@ -121,7 +127,8 @@ func TestCommitOfUnsafeFiles(t *testing.T) {
 	}
 }
 
-// What a commit would refuse is known before it is staged: by its name, beside what is staged, and by where the file lies.
+// What a commit would refuse is known before it is staged: by its name, beside what is staged, and
+// by where the file lies.
 func TestCheckStaging(t *testing.T) {
 	dir := t.TempDir()
 	w := must(digstore.Init(dir, nil))
@@ -140,8 +147,10 @@ func TestCheckStaging(t *testing.T) {
 			t.Errorf("%q: refused %q, want %q", c.names, keysOf(got), c.want)
 		}
 	}
-	for path, ok := range map[string]bool{"page": true, "w/.git": false, "w/.hg/hgrc": false, ".dig/stores/s/signing_key.bin": false} {
-		if _, err := s.StageFile(ctx, "key", filepath.Join(dir, path)); ok != (err == nil) || !ok && !errors.Is(err, fs.ErrInvalid) {
+	for path, ok := range map[string]bool{"page": true, "w/.git": false, "w/.hg/hgrc": false,
+		".dig/stores/s/signing_key.bin": false} {
+		if _, err := s.StageFile(ctx, "key", filepath.Join(dir, path)); ok != (err == nil) ||
+			!ok && !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("stage %s: %v", path, err)
 		}
 	}
@@ -151,12 +160,17 @@ func TestCheckStaging(t *testing.T) {
 	all := corpus.Tree{"a\u202eb": []byte("x"), "ok": []byte("y")}
 	var refused []digstore.KeyNameError
 	stop := errors.New("stop")
-	o := &digstore.StageOptions{Unsafe: func(list []digstore.KeyNameError) error { refused = list; return stop }}
-	if _, err := s.StageFiles(ctx, all.FS(), nil, o); !errors.Is(err, stop) || len(must(s.Staged())) != 0 {
+	o := &digstore.StageOptions{Unsafe: func(list []digstore.KeyNameError) error {
+		refused = list
+		return stop
+	}}
+	if _, err := s.StageFiles(ctx, all.FS(), nil, o); !errors.Is(err, stop) ||
+		len(must(s.Staged())) != 0 {
 		t.Errorf("stage what is refused: %v", err)
 	}
 	o.Unsafe = func([]digstore.KeyNameError) error { return nil }
-	if got := must(s.StageFiles(ctx, all.FS(), nil, o)); len(got) != 1 || got[0].Name != "ok" || len(refused) != 1 {
+	if got := must(s.StageFiles(ctx, all.FS(), nil, o)); len(got) != 1 || got[0].Name != "ok" ||
+		len(refused) != 1 {
 		t.Errorf("staged %v without %v", got, refused)
 	}
 }

@@ -33,16 +33,18 @@ type URN = urn.URN
 
 // Options are settings of a workspace. nil and the zero value mean the defaults.
 type Options struct {
-	// FS is where the workspace lives. Default: the disk, below the workspace's folder, where no link is followed and
-	// only regular files are opened. The files of a content root are always read from the disk.
+	// FS is where the workspace lives. Default: the disk, below the workspace's folder, where no link
+	// is followed and only regular files are opened. The files of a content root are always read from
+	// the disk.
 	FS diskfs.FS
-	// SafeDirs are folders whose .dig other users may own or write to; "*" stands for every folder. Default: none.
-	SafeDirs []string
-	// ContentRoots are folders outside of the workspace's own that may be published; see AllowContentRoot.
+	// SafeDirs are folders whose .dig other users may own or write to; "*" stands for every folder.
 	// Default: none.
+	SafeDirs []string
+	// ContentRoots are folders outside of the workspace's own that may be published; see
+	// AllowContentRoot. Default: none.
 	ContentRoots []string
-	// Now is the clock that stamps generations, and that says which files may have changed since a commit read
-	// them. Default: time.Now.
+	// Now is the clock that stamps generations, and that says which files may have changed since a
+	// commit read them. Default: time.Now.
 	Now func() time.Time
 	// Rand is where keys and salts come from. Default: crypto/rand.
 	Rand io.Reader
@@ -51,13 +53,14 @@ type Options struct {
 	LockWait time.Duration
 	// Workers is how many goroutines work on one commit or checkout. Default: GOMAXPROCS.
 	Workers int
-	// Excludes are lines of an ignore file that holds for every content root, weaker than those found there:
-	// git's global one, for example.
+	// Excludes are lines of an ignore file that holds for every content root, weaker than those found
+	// there: git's global one, for example.
 	Excludes []string
 }
 
-// A Workspace is a .dig directory: stores, and which of them is active. It may be used by several goroutines, and
-// by several processes at once: what one commits, the others see at their next call.
+// A Workspace is a .dig directory: stores, and which of them is active. It may be used by several
+// goroutines, and by several processes at once: what one commits, the others see at their next
+// call.
 type Workspace struct {
 	dir      string    // holds .dig
 	dot      string    // .dig itself
@@ -96,7 +99,8 @@ func newWorkspace(dir string, o *Options) *Workspace {
 	w := &Workspace{dir: dir, dot: filepath.Join(dir, dotDig), now: o.Now, rand: o.Rand,
 		lockWait: o.LockWait, workers: o.Workers, excludes: o.Excludes, safe: o.SafeDirs,
 		opened: map[string]*Store{}, outside: map[string]bool{}}
-	w.stores = &storeFS{FS: o.FS, stores: filepath.Join(w.dot, "stores"), dirs: map[string]fs.FileInfo{}}
+	w.stores = &storeFS{FS: o.FS, stores: filepath.Join(w.dot, "stores"),
+		dirs: map[string]fs.FileInfo{}}
 	if w.stores.FS == nil {
 		w.stores.FS = diskfs.Beneath(dir)
 	}
@@ -119,8 +123,8 @@ func newWorkspace(dir string, o *Options) *Workspace {
 	return w
 }
 
-// Init makes a workspace in dir, which is made too when it is missing. A workspace that is there already is fs.ErrExist.
-// Where dir is a git work tree, ".dig/" is added to its .gitignore.
+// Init makes a workspace in dir, which is made too when it is missing. A workspace that is there
+// already is fs.ErrExist. Where dir is a git work tree, ".dig/" is added to its .gitignore.
 func Init(dir string, o *Options) (*Workspace, error) {
 	w := newWorkspace(dir, o)
 	if err := w.init(); err != nil {
@@ -165,7 +169,8 @@ func (w *Workspace) ignoreDig() error {
 		return err
 	}
 	for line := range bytes.Lines(text) {
-		if l := bytes.TrimSpace(line); string(l) == ".dig/" || string(l) == ".dig" || string(l) == "/.dig/" {
+		if l := bytes.TrimSpace(line); string(l) == ".dig/" || string(l) == ".dig" ||
+			string(l) == "/.dig/" {
 			return nil
 		}
 	}
@@ -175,13 +180,13 @@ func (w *Workspace) ignoreDig() error {
 	return diskfs.WriteFile(w.fs, name, append(text, ".dig/\n"...), 0o644)
 }
 
-// Open opens the workspace of the folder dir. A folder without one is ErrNoWorkspace. One whose .dig belongs to another
-// user is an *AccessError unless Options.SafeDirs names dir. A workspace in the reference's oldest layout is
-// ErrOldLayout: Migrate changes it. Open writes nothing.
+// Open opens the workspace of the folder dir. A folder without one is ErrNoWorkspace. One whose
+// .dig belongs to another user is an *AccessError unless Options.SafeDirs names dir. A workspace in
+// the reference's oldest layout is ErrOldLayout: Migrate changes it. Open writes nothing.
 //
-// Operations that write, or read a key, return an *AccessError too where another user than root owns a folder on the way
-// from .dig to the store, or may write to it, unless SafeDirs names dir. A folder that the user's own group may write to
-// is accepted.
+// Operations that write, or read a key, return an *AccessError too where another user than root
+// owns a folder on the way from .dig to the store, or may write to it, unless SafeDirs names dir. A
+// folder that the user's own group may write to is accepted.
 func Open(dir string, o *Options) (*Workspace, error) {
 	w := newWorkspace(dir, o)
 	if err := w.open(); err != nil {
@@ -212,7 +217,8 @@ func (w *Workspace) checkDot() error {
 	return err
 }
 
-// Find opens the workspace of dir or of the nearest folder above it that has one; else ErrNoWorkspace.
+// Find opens the workspace of dir or of the nearest folder above it that has one; else
+// ErrNoWorkspace.
 func Find(dir string, o *Options) (*Workspace, error) {
 	start, err := filepath.Abs(dir)
 	if err != nil {
@@ -224,7 +230,8 @@ func Find(dir string, o *Options) (*Workspace, error) {
 			return w, err
 		}
 		if filepath.Dir(at) == at {
-			return nil, fmt.Errorf("find workspace in %s and above: %w (digstore init makes one)", start, ErrNoWorkspace)
+			return nil, fmt.Errorf("find workspace in %s and above: %w (digstore init makes one)",
+				start, ErrNoWorkspace)
 		}
 	}
 }
@@ -232,7 +239,8 @@ func Find(dir string, o *Options) (*Workspace, error) {
 // Dir returns the folder that holds .dig.
 func (w *Workspace) Dir() string { return w.dir }
 
-// Close lets go of open files. Generations and modules of the workspace can no longer be read afterwards.
+// Close lets go of open files. Generations and modules of the workspace can no longer be read
+// afterwards.
 func (w *Workspace) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -305,7 +313,8 @@ func (w *Workspace) update(ctx context.Context, change func(*registry) error) er
 	return w.refreshLocked()
 }
 
-// find returns the name under which a store is registered: its name, or its id in hex. "" is the active one.
+// find returns the name under which a store is registered: its name, or its id in hex. "" is the
+// active one.
 func (w *Workspace) find(nameOrID string) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -337,8 +346,8 @@ func (w *Workspace) find(nameOrID string) (string, error) {
 	return "", fmt.Errorf("store %.200q in %s: %w", name, w.dir, fs.ErrNotExist)
 }
 
-// Store opens a store by its name or its id in hex; "" is the active one. An unknown one is fs.ErrNotExist.
-// Stores stay open until the workspace is closed; opening one again is cheap.
+// Store opens a store by its name or its id in hex; "" is the active one. An unknown one is
+// fs.ErrNotExist. Stores stay open until the workspace is closed; opening one again is cheap.
 func (w *Workspace) Store(nameOrID string) (*Store, error) {
 	name, err := w.find(nameOrID)
 	if err != nil {
@@ -362,15 +371,16 @@ func (w *Workspace) Store(nameOrID string) (*Store, error) {
 	}
 	if want := w.reg.Stores[name].ID; want != s.set.id.String() {
 		if id, err := auth.ParseStoreID(want); err != nil || id != s.set.id {
-			return nil, fmt.Errorf("open store %s: %w: its config.toml says id %s, workspace.toml %s", name, ErrCorrupt, s.set.id, want)
+			return nil, fmt.Errorf("open store %s: %w: its config.toml says id %s, workspace.toml %s", name,
+				ErrCorrupt, s.set.id, want)
 		}
 	}
 	w.opened[name] = s
 	return s, nil
 }
 
-// missingLocked is the error for a store whose files are not there: damage, unless it has been removed since
-// workspace.toml was read. The caller holds mu.
+// missingLocked is the error for a store whose files are not there: damage, unless it has been
+// removed since workspace.toml was read. The caller holds mu.
 func (w *Workspace) missingLocked(name string, missing error) error {
 	if err := w.refreshLocked(); err != nil {
 		return err

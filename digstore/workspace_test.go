@@ -33,7 +33,8 @@ func TestWorkspace(t *testing.T) {
 	if _, err := w.Active(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the active store of none: %v", err)
 	}
-	a, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "a", ContentRoot: "site", MaxSize: 5, Label: "A", Description: "the first"})
+	a, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "a", ContentRoot: "site",
+		MaxSize: 5, Label: "A", Description: "the first"})
 	check(t, err)
 	b, err := w.Create(digstore.StoreID{1}, nil)
 	check(t, err)
@@ -45,12 +46,14 @@ func TestWorkspace(t *testing.T) {
 	if _, err := b.Signer(); !errors.Is(err, digstore.ErrNoKey) {
 		t.Errorf("key of a store with a given id: %v", err)
 	}
-	for _, bad := range []*digstore.StoreOptions{{Name: "a"}, {Name: "x/y"}, {Name: ".."}, {Private: true, Listed: true, Name: "c"}} {
+	for _, bad := range []*digstore.StoreOptions{{Name: "a"}, {Name: "x/y"}, {Name: ".."},
+		{Private: true, Listed: true, Name: "c"}} {
 		if _, err := w.Create(digstore.StoreID{2}, bad); err == nil {
 			t.Errorf("created %+v", bad)
 		}
 	}
-	if _, err := w.Create(a.ID(), &digstore.StoreOptions{Name: "again"}); !errors.Is(err, fs.ErrExist) {
+	if _, err := w.Create(a.ID(),
+		&digstore.StoreOptions{Name: "again"}); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("an id twice: %v", err)
 	}
 	below := filepath.Join(dir, "x", "y")
@@ -61,7 +64,8 @@ func TestWorkspace(t *testing.T) {
 	s, err := found.Active()
 	check(t, err)
 	label, about := s.Label()
-	if s.Name() != "a" || s.MaxSize() != 5 || label != "A" || about != "the first" || s.ContentRoot() != filepath.Join(found.Dir(), "site") {
+	if s.Name() != "a" || s.MaxSize() != 5 || label != "A" || about != "the first" ||
+		s.ContentRoot() != filepath.Join(found.Dir(), "site") {
 		t.Errorf("found %s, %d, %s, %s, %s", s.Name(), s.MaxSize(), label, about, s.ContentRoot())
 	}
 	check(t, found.Use(ctx, b.ID().String()))
@@ -123,7 +127,8 @@ func TestSecretsOnDisk(t *testing.T) {
 		return
 	}
 	check(t, os.Chmod(filepath.Join(dir, ".dig/stores/s/signing_key.bin"), 0o644))
-	if _, err := s.Signer(); !errors.As(err, new(*digstore.AccessError)) || strings.Contains(err.Error(), "seed") {
+	if _, err := s.Signer(); !errors.As(err, new(*digstore.AccessError)) ||
+		strings.Contains(err.Error(), "seed") {
 		t.Errorf("a key that others can read: %v", err)
 	}
 }
@@ -140,7 +145,9 @@ func TestWriterWaits(t *testing.T) {
 	l, err := diskfs.OS().TryLock(name)
 	check(t, err)
 	var locked *digstore.LockedError
-	if err := s.Stage(context.Background(), "a", strings.NewReader("x")); !errors.Is(err, digstore.ErrLocked) || !errors.As(err, &locked) || locked.PID != os.Getpid() {
+	if err := s.Stage(context.Background(), "a",
+		strings.NewReader("x")); !errors.Is(err, digstore.ErrLocked) || !errors.As(err,
+		&locked) || locked.PID != os.Getpid() {
 		t.Errorf("a second writer: %v", err)
 	}
 	patient, err := digstore.Open(dir, &digstore.Options{LockWait: time.Minute})
@@ -153,7 +160,9 @@ func TestWriterWaits(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("a writer that gave up: %v", err)
 	}
-	go func() { done <- must(patient.Store("s")).Stage(context.Background(), "a", strings.NewReader("x")) }()
+	go func() {
+		done <- must(patient.Store("s")).Stage(context.Background(), "a", strings.NewReader("x"))
+	}()
 	check(t, l.Close())
 	check(t, <-done)
 }
@@ -181,12 +190,14 @@ func TestRemotes(t *testing.T) {
 
 func second(_ string, err error) error { return err }
 
-// The forms of push signatures that origins accept stand beside the remotes, and neither loses the other.
+// The forms of push signatures that origins accept stand beside the remotes, and neither loses the
+// other.
 func TestPushForms(t *testing.T) {
 	ctx := t.Context()
 	w, s := inMemory(t, &digstore.StoreOptions{Name: "s"})
 	check(t, s.AddRemote(ctx, "origin", "dig://host/x"))
-	want := map[string]auth.PushForm{"https://host:8443": auth.FormTagged, "http://127.0.0.1:8444": auth.FormUntagged}
+	want := map[string]auth.PushForm{"https://host:8443": auth.FormTagged,
+		"http://127.0.0.1:8444": auth.FormUntagged}
 	for origin, form := range want {
 		check(t, s.KeepPushForm(ctx, origin, form))
 	}
@@ -209,7 +220,8 @@ func TestPushForms(t *testing.T) {
 	}
 	known := 0
 	for n := range 100 {
-		if form, err := s.PushForm(ctx, fmt.Sprintf("https://host-%d", n)); err == nil && form == auth.FormTagged {
+		if form, err := s.PushForm(ctx, fmt.Sprintf("https://host-%d", n)); err == nil &&
+			form == auth.FormTagged {
 			known++
 		}
 	}
@@ -226,7 +238,8 @@ func TestPinsAndKnownStores(t *testing.T) {
 	if p != (module.Pins{}) {
 		t.Errorf("pins of a new store: %+v", p)
 	}
-	want := module.Pins{Publisher: auth.NewKey([32]byte{1}).PublicKey(), Root: merkle.Hash{2}, Generation: 3}
+	want := module.Pins{Publisher: auth.NewKey([32]byte{1}).PublicKey(),
+		Root: merkle.Hash{2}, Generation: 3}
 	check(t, s.Pin(ctx, want))
 	check(t, w.Close())
 	if p, err = must(w.Store("s")).Pins(ctx); err != nil || p != want {

@@ -11,17 +11,18 @@ import (
 	"github.com/dig-network/digstore/internal/secretfile"
 )
 
-// writerFile is a key that commits here without being the one that signed the head: 32 bytes, the seed, mode 0600. It
-// lies beside signing_key.bin, which it goes before, and which may hold the same key.
+// writerFile is a key that commits here without being the one that signed the head: 32 bytes, the
+// seed, mode 0600. It lies beside signing_key.bin, which it goes before, and which may hold the
+// same key.
 const writerFile = "writer_key.bin"
 
-// AdoptKey keeps k, durably, as the key that commits here from now on, whichever key signed the head. It is for a
-// writer whom the chain authorizes, and for the owner after a writer's generation was pulled. Other hosts accept what
-// it signs if the chain lists the key (auth/chain/LINEAGE.md 9): see server.Options.Authority and
-// remote.Trust.Anchor.
+// AdoptKey keeps k, durably, as the key that commits here from now on, whichever key signed the
+// head. It is for a writer whom the chain authorizes, and for the owner after a writer's generation
+// was pulled. Other hosts accept what it signs if the chain lists the key (auth/chain/LINEAGE.md
+// 9): see server.Options.Authority and remote.Trust.Anchor.
 //
-// What is held of the publisher (Pins) stays, so pulls check what they checked before. Another key that is here already
-// is fs.ErrExist; the same one is adopted.
+// What is held of the publisher (Pins) stays, so pulls check what they checked before. Another key
+// that is here already is fs.ErrExist; the same one is adopted.
 func (s *Store) AdoptKey(ctx context.Context, k *auth.Key) error {
 	l, err := s.lock(ctx)
 	if err != nil {

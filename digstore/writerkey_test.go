@@ -13,7 +13,8 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// TestAdoptKey: a writer commits to a clone with a key of their own, and the owner after the writer.
+// TestAdoptKey: a writer commits to a clone with a key of their own, and the owner after the
+// writer.
 func TestAdoptKey(t *testing.T) {
 	rel := releases(1)
 	disk := diskfs.NewCrash(home)
@@ -59,7 +60,8 @@ func TestAdoptKey(t *testing.T) {
 	}
 
 	// The owner has the publisher's key, pulls what the writer signed, and goes on.
-	o := must(must(digstore.Init(home, options(diskfs.NewCrash(home)))).Create(siteID, &digstore.StoreOptions{Key: publisher}))
+	o := must(must(digstore.Init(home, options(diskfs.NewCrash(home)))).Create(siteID,
+		&digstore.StoreOptions{Key: publisher}))
 	stage(t, o, version(0))
 	must(o.Commit(ctx, nil, nil))
 	lines = must(s.Generations(ctx))
@@ -76,7 +78,8 @@ func TestAdoptKey(t *testing.T) {
 	}
 }
 
-// TestAdoptKeyBeforeSalt: the writer of a private store may bring the salt after the key, and mend a wrong one.
+// TestAdoptKeyBeforeSalt: the writer of a private store may bring the salt after the key, and mend
+// a wrong one.
 func TestAdoptKeyBeforeSalt(t *testing.T) {
 	w := must(digstore.Init(home, options(diskfs.NewCrash(home))))
 	check(t, emptySite(w))

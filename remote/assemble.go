@@ -15,18 +15,22 @@ import (
 )
 
 const (
-	// maxNeighbours is how many generations to each side of the one that is wanted are looked for as bases.
+	// maxNeighbours is how many generations to each side of the one that is wanted are looked for as
+	// bases.
 	maxNeighbours = 16
-	// smallModule is from how many bytes on a module is worth the second request that a recipe makes necessary.
+	// smallModule is from how many bytes on a module is worth the second request that a recipe makes
+	// necessary.
 	smallModule = 2 * requestCost
 )
 
-// assemble installs a generation from its recipe and the chunks that are not held, where both sides can and it costs
-// less than the module. An arrival that is none means that the module is to be had whole; opened is that, if the origin
-// gave it in place of the recipe.
+// assemble installs a generation from its recipe and the chunks that are not held, where both sides
+// can and it costs less than the module. An arrival that is none means that the module is to be had
+// whole; opened is that, if the origin gave it in place of the recipe.
 //
-// An origin whose recipe lies is refused like one whose module does: there is no second chance with the whole module.
-func (d *downloader) assemble(ctx context.Context, w delivery) (came arrival, opened io.ReadCloser, err error) {
+// An origin whose recipe lies is refused like one whose module does: there is no second chance with
+// the whole module.
+func (d *downloader) assemble(ctx context.Context,
+	w delivery) (came arrival, opened io.ReadCloser, err error) {
 	to, ok1 := d.to.(Assembler)
 	from, ok2 := d.from.(RecipeOrigin)
 	if !ok1 || !ok2 {
@@ -60,19 +64,22 @@ func (d *downloader) assemble(ctx context.Context, w delivery) (came arrival, op
 		return came, nil, fmt.Errorf("remote: fetch %s: %w", line.Root, d.limit.exceeded(r.Size()))
 	}
 	if w.size > 0 && r.Size() != w.size {
-		return came, nil, &VerificationError{Check: CheckSize, Want: strconv.FormatInt(w.size, 10), Got: strconv.FormatInt(r.Size(), 10)}
+		return came, nil, &VerificationError{Check: CheckSize, Want: strconv.FormatInt(w.size, 10),
+			Got: strconv.FormatInt(r.Size(), 10)}
 	}
 	if err := d.turn(ctx, line.Root); err != nil {
 		return came, nil, err
 	}
-	a := &assembly{from: from, recipe: r, offsets: r.Offsets(), done: answer.Size, progress: d.progress}
+	a := &assembly{from: from, recipe: r, offsets: r.Offsets(), done: answer.Size,
+		progress: d.progress}
 	came, err = d.assembleFrom(ctx, w, to, a, bases[0].Root(), r.Size()-held)
 	return came, nil, err
 }
 
-// assembleFrom installs a generation whose recipe has come. It gives up, without an error, where that would cost as
-// much as most.
-func (d *downloader) assembleFrom(ctx context.Context, w delivery, to Assembler, a *assembly, base merkle.Hash, most int64) (came arrival, err error) {
+// assembleFrom installs a generation whose recipe has come. It gives up, without an error, where
+// that would cost as much as most.
+func (d *downloader) assembleFrom(ctx context.Context, w delivery, to Assembler, a *assembly,
+	base merkle.Hash, most int64) (came arrival, err error) {
 	root := w.line().Root
 	tries := budgetOf(ctx)
 	for {
@@ -93,7 +100,8 @@ func (d *downloader) assembleFrom(ctx context.Context, w delivery, to Assembler,
 			return came, fmt.Errorf("remote: fetch %s: %w", root, context.Cause(ctx))
 		case errors.Is(a.broken, errors.ErrUnsupported):
 			return came, nil
-		case a.broken == nil && !errors.Is(err, fs.ErrNotExist): // a gc may have taken chunks, or the base, meanwhile
+		case a.broken == nil && !errors.Is(err, fs.ErrNotExist):
+			// a gc may have taken chunks, or the base, meanwhile
 			return came, contentError(err)
 		}
 		if a.broken != nil {
@@ -124,9 +132,10 @@ func (d *downloader) heldOf(ctx context.Context, root merkle.Hash) (int64, error
 	return held, nil
 }
 
-// bases returns the recipes of generations that are held here and are likely to have much in common with the one that
-// is wanted, the likeliest first: its neighbours in the history, and the head.
-func (d *downloader) bases(ctx context.Context, to Assembler, line module.Generation) ([]*module.Recipe, error) {
+// bases returns the recipes of generations that are held here and are likely to have much in common
+// with the one that is wanted, the likeliest first: its neighbours in the history, and the head.
+func (d *downloader) bases(ctx context.Context, to Assembler,
+	line module.Generation) ([]*module.Recipe, error) {
 	lines, err := d.local.tail(ctx, maxNeighbours)
 	if err == nil && len(lines) > 0 && line.Number <= lines[len(lines)-1].Number {
 		lines, err = d.local.lines(ctx)
@@ -134,7 +143,9 @@ func (d *downloader) bases(ctx context.Context, to Assembler, line module.Genera
 	if err != nil {
 		return nil, err
 	}
-	at, _ := slices.BinarySearchFunc(lines, line.Number, func(g module.Generation, n uint64) int { return cmp.Compare(g.Number, n) })
+	at, _ := slices.BinarySearchFunc(lines, line.Number, func(g module.Generation, n uint64) int {
+		return cmp.Compare(g.Number, n)
+	})
 	var roots []merkle.Hash
 	for d := range maxNeighbours {
 		if i := at - 1 - d; i >= 0 {
@@ -189,7 +200,8 @@ func (a *assembly) find(ctx context.Context, to Assembler) (err error) {
 	for _, i := range a.missing {
 		c := a.recipe.Pool()[i]
 		if a.offsets[i] < 0 {
-			return &VerificationError{Check: CheckRecipe, Want: "chunks of the module", Got: c.ID.String() + ", which stands nowhere in it"}
+			return &VerificationError{Check: CheckRecipe, Want: "chunks of the module",
+				Got: c.ID.String() + ", which stands nowhere in it"}
 		}
 		a.wanted = append(a.wanted, Span{Offset: a.offsets[i], Length: int64(c.Len)})
 		a.total += int64(c.Len)

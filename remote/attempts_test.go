@@ -13,7 +13,8 @@ import (
 	"github.com/dig-network/digstore/remote/rpc"
 )
 
-// TestAttemptsInTurn: a host that breaks in one way after the other is asked four times in all for a module.
+// TestAttemptsInTurn: a host that breaks in one way after the other is asked four times in all for
+// a module.
 func TestAttemptsInTurn(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -52,7 +53,8 @@ func TestAttemptsInTurn(t *testing.T) {
 	}
 }
 
-// TestAttempts: a host that always breaks one kind of request is asked four times for it, whatever retries around it.
+// TestAttempts: a host that always breaks one kind of request is asked four times for it, whatever
+// retries around it.
 func TestAttempts(t *testing.T) {
 	pull := func(t *testing.T) (*line, func(o *remote.ClientOptions) error) {
 		s, l, to := grown(t, 400, 1, nil)
@@ -65,7 +67,8 @@ func TestAttempts(t *testing.T) {
 		s := newSite(t, 2, nil)
 		l := s.listen()
 		return l, func(o *remote.ClientOptions) error {
-			_, err := remote.Clone(t.Context(), (&direct{Memory: s.memory}).empty(), s.client(l, o), remote.Trust{FirstUse: true})
+			_, err := remote.Clone(t.Context(), (&direct{Memory: s.memory}).empty(), s.client(l, o),
+				remote.Trust{FirstUse: true})
 			return err
 		}
 	}

@@ -73,7 +73,8 @@ func TestBandwidthClose(t *testing.T) {
 		c := bandwidth.New(0, 1).Conn(far)
 		time.AfterFunc(time.Second, func() { c.Close() })
 		begin := time.Now()
-		if _, err := c.Write(make([]byte, 10_000)); !errors.Is(err, net.ErrClosed) || time.Since(begin) != time.Second {
+		if _, err := c.Write(make([]byte, 10_000)); !errors.Is(err, net.ErrClosed) ||
+			time.Since(begin) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 	})
@@ -85,25 +86,26 @@ func TestBandwidthOfClients(t *testing.T) {
 	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("ETag", `"`+merkle.Hash{1}.String()+`"`)
 		w.Write(body)
-	}, remote.ClientOptions{Bandwidth: bandwidth.New(20_000, 0)}, func(t *testing.T, c *remote.Client) {
-		begin := time.Now()
-		var wg sync.WaitGroup
-		for range 2 {
-			wg.Go(func() {
-				r, err := c.Module(t.Context(), merkle.Hash{1})
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer r.Close()
-				if n, err := io.Copy(io.Discard, r); n != int64(len(body)) || err != nil {
-					t.Errorf("%d bytes, %v", n, err)
-				}
-			})
-		}
-		wg.Wait()
-		if got := time.Since(begin); got < 9*time.Second || got > 11*time.Second {
-			t.Errorf("it took %v", got)
-		}
-	})
+	}, remote.ClientOptions{Bandwidth: bandwidth.New(20_000, 0)},
+		func(t *testing.T, c *remote.Client) {
+			begin := time.Now()
+			var wg sync.WaitGroup
+			for range 2 {
+				wg.Go(func() {
+					r, err := c.Module(t.Context(), merkle.Hash{1})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer r.Close()
+					if n, err := io.Copy(io.Discard, r); n != int64(len(body)) || err != nil {
+						t.Errorf("%d bytes, %v", n, err)
+					}
+				})
+			}
+			wg.Wait()
+			if got := time.Since(begin); got < 9*time.Second || got > 11*time.Second {
+				t.Errorf("it took %v", got)
+			}
+		})
 }

@@ -17,10 +17,11 @@ type Believed struct {
 	Unanchored bool           // the origin named Root: there may be a newer one that it does not show
 }
 
-// Believe decides which generation to read at an origin: the root that t prescribes, by its Anchor or its Root; else
-// the origin's head, when it is signed by a key that t speaks for. Either is refused when it is revoked by such a key.
-// The error is a [*VerificationError] for what is not to be believed. Nothing is remembered: a key that is believed on
-// first use is believed for this call.
+// Believe decides which generation to read at an origin: the root that t prescribes, by its Anchor
+// or its Root; else the origin's head, when it is signed by a key that t speaks for. Either is
+// refused when it is revoked by such a key. The error is a [*VerificationError] for what is not to
+// be believed. Nothing is remembered: a key that is believed on first use is believed for this
+// call.
 func (t *Trust) Believe(ctx context.Context, s auth.StoreID, from Origin) (*Believed, error) {
 	if t.zero() {
 		return nil, &VerificationError{Check: CheckTrust, Err: ErrUntrusted}

@@ -15,7 +15,8 @@ func TestBelieve(t *testing.T) {
 	proven, by := store(t, auth.StoreID{}, 2)
 	revoked, _ := store(t, auth.StoreID{1}, 2)
 	for _, root := range []merkle.Hash{revoked.line(t, 0).Root, revoked.line(t, 1).Root} {
-		stone, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: revoked.ID(), Root: root, NotAfter: 1}, by)
+		stone, err := auth.SignTombstone(t.Context(),
+			auth.Tombstone{Store: revoked.ID(), Root: root, NotAfter: 1}, by)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -24,7 +25,9 @@ func TestBelieve(t *testing.T) {
 		}
 	}
 	unsigned, _ := store(t, auth.StoreID{1}, 1)
-	unsigned.describe = func(d *remote.Descriptor) { d.PushSig, d.Untagged = auth.Signature{}, auth.Signature{} }
+	unsigned.describe = func(d *remote.Descriptor) {
+		d.PushSig, d.Untagged = auth.Signature{}, auth.Signature{}
+	}
 	head, first, pub := other.line(t, 1).Root, other.line(t, 0).Root, by.PublicKey()
 	for _, c := range []struct {
 		name  string

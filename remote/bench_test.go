@@ -20,7 +20,8 @@ import (
 // sink is a Local that takes modules apart, has them checked, and keeps nothing but a count.
 type sink struct{ *remotetest.Memory }
 
-func (s sink) Install(ctx context.Context, _ []module.Generation, _ auth.SignedRoot, r io.Reader, check func(*module.Module) error) error {
+func (s sink) Install(ctx context.Context, _ []module.Generation, _ auth.SignedRoot, r io.Reader,
+	check func(*module.Module) error) error {
 	_, err := module.Decompose(ctx, r, func(module.Chunk, []byte) error { return nil })
 	return err
 }
@@ -31,8 +32,8 @@ var unlimited = func() server.Limits {
 	return server.Limits{PerIP: all, PerIdentity: all, PerStore: all}
 }()
 
-// BenchmarkFetch holds Clone against a plain GET that hashes what it gets, from the same listener: 32 MiB
-// that do not compress, nothing written.
+// BenchmarkFetch holds Clone against a plain GET that hashes what it gets, from the same listener:
+// 32 MiB that do not compress, nothing written.
 func BenchmarkFetch(b *testing.B) {
 	s := newSite(b, 0, &server.Options{Limits: unlimited})
 	data := make([]byte, 32<<20)
@@ -92,7 +93,8 @@ func BenchmarkFetch(b *testing.B) {
 		b.SetBytes(size)
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := remote.Clone(b.Context(), sink{remotetest.NewMemory(s.id, nil)}, c, remote.Trust{FirstUse: true}); err != nil {
+			if _, err := remote.Clone(b.Context(), sink{remotetest.NewMemory(s.id, nil)}, c,
+				remote.Trust{FirstUse: true}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -17,12 +17,14 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestCheckHost: web pages cannot use a server on loopback by a name that they let point to it; programs, and proxies
-// that are named, can.
+// TestCheckHost: web pages cannot use a server on loopback by a name that they let point to it;
+// programs, and proxies that are named, can.
 func TestCheckHost(t *testing.T) {
-	srv := httptest.NewServer(server.CheckHost(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, "served")
-	}), []string{"dig.example", "192.0.2.7"}))
+	srv :=
+		httptest.NewServer(server.CheckHost(http.HandlerFunc(func(w http.ResponseWriter,
+			_ *http.Request) {
+			io.WriteString(w, "served")
+		}), []string{"dig.example", "192.0.2.7"}))
 	defer srv.Close()
 	at := srv.Listener.Addr().String()
 	_, port, err := net.SplitHostPort(at)
@@ -56,7 +58,8 @@ func TestCheckHost(t *testing.T) {
 	// What is not on loopback is reached by names that nobody here knows.
 	w := httptest.NewRecorder()
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "http://any.example/", nil)
-	far := context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}))
+	far := context.WithValue(r.Context(), http.LocalAddrContextKey,
+		net.Addr(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}))
 	server.CheckHost(http.NotFoundHandler(), nil).ServeHTTP(w, r.WithContext(far))
 	if w.Code != 404 {
 		t.Errorf("on another address: %d", w.Code)
@@ -82,7 +85,8 @@ func (b damaged) Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, err
 func TestHealth(t *testing.T) {
 	s := newSite(t, 1, nil)
 	other := auth.StoreID{1}
-	back := damaged{remotetest.NewStores(s.now, s.memory, remotetest.NewMemory(other, s.now)), map[auth.StoreID]bool{}}
+	back := damaged{remotetest.NewStores(s.now, s.memory, remotetest.NewMemory(other, s.now)),
+		map[auth.StoreID]bool{}}
 	s.serve(back, nil)
 	health := server.Health(s.server)
 	type state struct {
@@ -128,7 +132,8 @@ func TestHealth(t *testing.T) {
 		}
 		status, got := get(c.path, c.from)
 		if status != c.status || fmt.Sprint(got) != fmt.Sprint(c.state) {
-			t.Errorf("%s with %d damaged: %d %+v, want %d %+v", c.path, len(c.bad), status, got, c.status, c.state)
+			t.Errorf("%s with %d damaged: %d %+v, want %d %+v", c.path, len(c.bad), status,
+				got, c.status, c.state)
 		}
 	}
 	clear(back.bad)

@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A chronicle is the history of a Local, of which no more is read than is asked for: with nothing new, a long history
-// costs what a short one does, where the Local is a [History].
+// A chronicle is the history of a Local, of which no more is read than is asked for: with nothing
+// new, a long history costs what a short one does, where the Local is a [History].
 type chronicle struct {
 	of   Local
 	all  []module.Generation // once it has been read
@@ -32,7 +32,8 @@ func (c *chronicle) lines(ctx context.Context) ([]module.Generation, error) {
 }
 
 // line finds the line of a root.
-func (c *chronicle) line(ctx context.Context, root merkle.Hash) (g module.Generation, ok bool, err error) {
+func (c *chronicle) line(ctx context.Context,
+	root merkle.Hash) (g module.Generation, ok bool, err error) {
 	if l, has := c.of.(History); has && !c.read {
 		g, err = l.Line(ctx, root)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -22,29 +22,32 @@ import (
 const (
 	dialTimeout   = 10 * time.Second // dial, and TLS handshake
 	headerTimeout = 30 * time.Second // from the end of the request to the headers of the answer
-	idleTimeout   = 60 * time.Second // for a piece of a request to be taken, and for an answer to be behind MinRate
-	bufferSize    = 256 << 10        // what is sent at once, and read of a local module
-	readAhead     = 32 << 10         // of a connection: longer reads go past it, into the caller's memory
+	// for a piece of a request to be taken, and for an answer to be behind MinRate
+	idleTimeout = 60 * time.Second
+	bufferSize  = 256 << 10 // what is sent at once, and read of a local module
+	readAhead   = 32 << 10  // of a connection: longer reads go past it, into the caller's memory
 )
 
 // Defaults of what a client takes.
 const (
-	// DefaultMaxModule is the longest module that either side takes by default: 1 GiB. Modules are streamed.
+	// DefaultMaxModule is the longest module that either side takes by default: 1 GiB. Modules are
+	// streamed.
 	DefaultMaxModule = wire.DefaultMaxModule
 	// DefaultMinRate is the least rate of an answer, in bytes a second: 1 KiB.
 	DefaultMinRate = 1 << 10
-	// DefaultMaxContent is the longest resource that a client holds in memory by default: 64 MiB of sealed bytes.
+	// DefaultMaxContent is the longest resource that a client holds in memory by default: 64 MiB of
+	// sealed bytes.
 	DefaultMaxContent = 64 << 20
 )
 
-// ClientOptions say how a [Client] talks. The zero value is good for a program that serves others: it
-// signs with a key of its own, dials public addresses and literal loopback, and retries reads.
+// ClientOptions say how a [Client] talks. The zero value is good for a program that serves others:
+// it signs with a key of its own, dials public addresses and literal loopback, and retries reads.
 type ClientOptions struct {
 	// Identity signs every request. nil: a key made for this client.
 	Identity auth.Signer
-	// IdentityAt, if set, gives the key that signs in place of Identity at one host ("example.org:8443"), asked once.
-	// With a key for each, as [DeriveIdentity] makes them, hosts cannot tell that it is the same client that reads
-	// from all of them (remote/PROTOCOL.md 3.8).
+	// IdentityAt, if set, gives the key that signs in place of Identity at one host
+	// ("example.org:8443"), asked once. With a key for each, as [DeriveIdentity] makes them, hosts
+	// cannot tell that it is the same client that reads from all of them (remote/PROTOCOL.md 3.8).
 	IdentityAt func(host string) (auth.Signer, error)
 	// UserAgent is <product>/<version>. Default "digstore-go/1".
 	UserAgent string
@@ -52,40 +55,43 @@ type ClientOptions struct {
 	Bearer string
 	// Resolver turns a dig:// locator into an origin, at the first request. nil: [SeedResolver].
 	Resolver Resolver
-	// TLS is cloned; RootCAs and client certificates are what it is for. TLS 1.2 is the least spoken, and
-	// InsecureSkipVerify is refused.
+	// TLS is cloned; RootCAs and client certificates are what it is for. TLS 1.2 is the least spoken,
+	// and InsecureSkipVerify is refused.
 	TLS *tls.Config
 	// Guard decides what may be dialled. nil: the zero DialGuard.
 	Guard *DialGuard
 	// Dial replaces dialling, guard and all. Tests and tunnels use it.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Bandwidth bounds how fast bytes move, together with every other client that has the same one. nil: no bound.
+	// Bandwidth bounds how fast bytes move, together with every other client that has the same one.
+	// nil: no bound.
 	Bandwidth Bandwidth
 	// AllowLoopbackHTTP lets a dig:// locator whose host is literally loopback fall back to plain HTTP
 	// when what listens there does not speak TLS (remote/PROTOCOL.md 2.3).
 	AllowLoopbackHTTP bool
-	// AllowPlainLocal takes http://dig.local where the Resolver leads there: plain HTTP to a name that is not literally
-	// loopback. Whoever can answer for that name in the local network sees and may change what passes; modules are
-	// verified all the same.
+	// AllowPlainLocal takes http://dig.local where the Resolver leads there: plain HTTP to a name that
+	// is not literally loopback. Whoever can answer for that name in the local network sees and may
+	// change what passes; modules are verified all the same.
 	AllowPlainLocal bool
-	// MaxModule is the longest module that is read, in bytes, and the longest resource of [Client.Fetch]. Default
-	// [DefaultMaxModule].
+	// MaxModule is the longest module that is read, in bytes, and the longest resource of
+	// [Client.Fetch]. Default [DefaultMaxModule].
 	MaxModule int64
-	// MaxContent is the longest resource that [Client.Content] holds in memory, in sealed bytes. Default
-	// [DefaultMaxContent].
+	// MaxContent is the longest resource that [Client.Content] holds in memory, in sealed bytes.
+	// Default [DefaultMaxContent].
 	MaxContent int64
-	// MinRate is how many bytes a second an answer must bring, averaged over a minute: N bytes take at most a minute and
-	// N/MinRate seconds. A slower answer is [ErrTooSlow]. Default [DefaultMinRate]. Where Bandwidth bounds what is
-	// received, at most a sixteenth of that bound, since connections share it.
+	// MinRate is how many bytes a second an answer must bring, averaged over a minute: N bytes take at
+	// most a minute and N/MinRate seconds. A slower answer is [ErrTooSlow]. Default [DefaultMinRate].
+	// Where Bandwidth bounds what is received, at most a sixteenth of that bound, since connections
+	// share it.
 	MinRate int64
-	// Large opens modules that the origin does not give by GET because they are too long, or are longer than
-	// InlineLimit, in bytes. nil: they are [ErrTooLarge]. InlineLimit 0: only the origin decides.
+	// Large opens modules that the origin does not give by GET because they are too long, or are
+	// longer than InlineLimit, in bytes. nil: they are [ErrTooLarge]. InlineLimit 0: only the origin
+	// decides.
 	Large       Large
 	InlineLimit int64
 	// Attempts is how often a read is tried in all. Default 4.
 	Attempts int
-	// PushForms remembers the form of push signature that an origin accepts. nil: each client finds out by itself, at
-	// the price of one refused request.
+	// PushForms remembers the form of push signature that an origin accepts. nil: each client finds
+	// out by itself, at the price of one refused request.
 	PushForms PushForms
 	// OnRetry, if set, is told why an attempt failed and how long the client waits before the next.
 	OnRetry func(err error, wait time.Duration)
@@ -93,8 +99,8 @@ type ClientOptions struct {
 	Now func() time.Time
 }
 
-// A Client speaks for one store at one origin. It may be used concurrently. It keeps connections open
-// between requests; [Client.Close] lets them go.
+// A Client speaks for one store at one origin. It may be used concurrently. It keeps connections
+// open between requests; [Client.Close] lets them go.
 type Client struct {
 	url       URL // as given; its Store is set
 	opt       ClientOptions
@@ -112,8 +118,8 @@ type Client struct {
 	recipes bool          // it takes recipes
 }
 
-// NewClient returns a client for the store that u names. It dials nothing. An URL that ParseURL would not
-// accept, or without a store, is [ErrBadURL].
+// NewClient returns a client for the store that u names. It dials nothing. An URL that ParseURL
+// would not accept, or without a store, is [ErrBadURL].
 func NewClient(u URL, o *ClientOptions) (*Client, error) {
 	u, err := u.Canonical()
 	if err != nil {
@@ -149,7 +155,8 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 	if c.opt.Now == nil {
 		c.opt.Now = time.Now
 	}
-	// Hosts that the origin names are none that the caller meant: AllowPrivate does not extend to them.
+	// Hosts that the origin names are none that the caller meant: AllowPrivate does not extend to
+	// them.
 	c.strict = &DialGuard{Networks: c.opt.Guard.Networks}
 	dial, elsewhere := c.opt.Dial, c.opt.Dial
 	if dial == nil {
@@ -172,9 +179,11 @@ func (o *ClientOptions) minRate() int64 {
 	return least
 }
 
-// newTransport speaks HTTP/1.1: modules are one long body each, which a second layer of framing would only
-// slow down, and a request that net/http cannot repeat by itself is only to be had there.
-func newTransport(conf *tls.Config, dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
+// newTransport speaks HTTP/1.1: modules are one long body each, which a second layer of framing
+// would only slow down, and a request that net/http cannot repeat by itself is only to be had
+// there.
+func newTransport(conf *tls.Config,
+	dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
 	if conf == nil {
 		conf = new(tls.Config)
 	}
@@ -198,7 +207,8 @@ func newTransport(conf *tls.Config, dial func(context.Context, string, string) (
 // URL returns the locator that the client was made for.
 func (c *Client) URL() URL { return c.url }
 
-// String returns scheme, host and prefix of the locator that the client was made for: its name in reports.
+// String returns scheme, host and prefix of the locator that the client was made for: its name in
+// reports.
 func (c *Client) String() string { return c.url.Origin() }
 
 // Close lets idle connections go. The client may be used on.
@@ -211,7 +221,9 @@ func (c *Client) Close() error {
 // Describe implements [Origin]: GET /stores/{id}, at most 4 MiB.
 func (c *Client) Describe(ctx context.Context) (*Descriptor, error) {
 	d := new(Descriptor)
-	err := c.read(ctx, request.Fetch, "", wire.MaxDescriptor, func(r io.Reader) error { return decodeStrict(r, d) })
+	err := c.read(ctx, request.Fetch, "", wire.MaxDescriptor, func(r io.Reader) error {
+		return decodeStrict(r, d)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +241,8 @@ func (c *Client) Generations(ctx context.Context) ([]module.Generation, error) {
 }
 
 // read gets a JSON body of at most limit bytes and gives it to decode.
-func (c *Client) read(ctx context.Context, op request.Op, path string, limit int64, decode func(io.Reader) error) error {
+func (c *Client) read(ctx context.Context, op request.Op, path string, limit int64,
+	decode func(io.Reader) error) error {
 	return c.retry(ctx, readPolicy, func() error {
 		resp, err := c.do(ctx, exchange{op: op, method: http.MethodGet, path: path, ok: okStatus})
 		if err != nil {
@@ -237,7 +250,8 @@ func (c *Client) read(ctx context.Context, op request.Op, path string, limit int
 		}
 		defer resp.Body.Close()
 		if resp.ContentLength > limit {
-			return fmt.Errorf("remote: GET %s: %w: %d bytes, at most %d are read", resp.Request.URL.Path, ErrTooLarge, resp.ContentLength, limit)
+			return fmt.Errorf("remote: GET %s: %w: %d bytes, at most %d are read", resp.Request.URL.Path,
+				ErrTooLarge, resp.ContentLength, limit)
 		}
 		body := &capReader{r: resp.Body, left: limit}
 		if err := decode(body); err != nil {
@@ -260,11 +274,12 @@ func decodeStrict(r io.Reader, v any) error {
 	return strictjson.Unmarshal(text, v)
 }
 
-// Revoke sends a tombstone, which the caller has signed: POST /stores/{id}/tombstone. It is repeated on
-// connection errors; a server keeps one record per scope, so that does no harm.
+// Revoke sends a tombstone, which the caller has signed: POST /stores/{id}/tombstone. It is
+// repeated on connection errors; a server keeps one record per scope, so that does no harm.
 func (c *Client) Revoke(ctx context.Context, t auth.Tombstone) error {
 	if t.Store != c.url.Store {
-		return fmt.Errorf("%w: the tombstone is for store %s, the locator names %s", ErrBadURL, t.Store, c.url.Store)
+		return fmt.Errorf("%w: the tombstone is for store %s, the locator names %s", ErrBadURL,
+			t.Store, c.url.Store)
 	}
 	body, err := wire.EncodeTombstone(t)
 	if err != nil {

@@ -42,7 +42,8 @@ func TestClientReads(t *testing.T) {
 		t.Errorf("descriptor %+v, %v", d, err)
 	}
 	lines, err := c.Generations(t.Context())
-	if err != nil || len(lines) != 2 || lines[1].Root != s.head().Root || lines[1].Number != 1 || !lines[0].Time.Equal(start) {
+	if err != nil || len(lines) != 2 || lines[1].Root != s.head().Root || lines[1].Number != 1 ||
+		!lines[0].Time.Equal(start) {
 		t.Errorf("history %v, %v", lines, err)
 	}
 	for n, head := range s.heads {
@@ -96,7 +97,8 @@ func TestClientRange(t *testing.T) {
 			}
 			defer r.Close()
 			got, err := io.ReadAll(r)
-			if err != nil || at != c2.start || !bytes.Equal(got, mod[at:]) || r.(interface{ Size() int64 }).Size() != n {
+			if err != nil || at != c2.start || !bytes.Equal(got, mod[at:]) ||
+				r.(interface{ Size() int64 }).Size() != n {
 				t.Errorf("%d bytes from %d, %v; want %d from %d", len(got), at, err, n-c2.start, c2.start)
 			}
 		})
@@ -119,7 +121,8 @@ func TestClientRefuses(t *testing.T) {
 		_, err = io.Copy(io.Discard, r)
 		return err
 	}
-	respond := func(code int, body string, headers ...string) func(http.ResponseWriter, *http.Request, string) bool {
+	respond := func(code int, body string, headers ...string) func(http.ResponseWriter,
+		*http.Request, string) bool {
 		return func(w http.ResponseWriter, _ *http.Request, _ string) bool {
 			for i := 0; i < len(headers); i += 2 {
 				w.Header().Set(headers[i], headers[i+1])
@@ -188,9 +191,11 @@ func TestClientStatuses(t *testing.T) {
 	s := newSite(t, 1, nil)
 	l := s.listen()
 	c := s.client(l, &remote.ClientOptions{Attempts: 1})
-	all := []error{request.ErrUnauthenticated, auth.ErrForbidden, fs.ErrNotExist, remote.ErrNonFastForward,
+	all := []error{request.ErrUnauthenticated, auth.ErrForbidden, fs.ErrNotExist,
+		remote.ErrNonFastForward,
 		auth.ErrRevoked, remote.ErrTooLarge}
-	for code, want := range map[int]error{400: nil, 401: request.ErrUnauthenticated, 403: auth.ErrForbidden, 404: fs.ErrNotExist,
+	for code, want := range map[int]error{400: nil, 401: request.ErrUnauthenticated,
+		403: auth.ErrForbidden, 404: fs.ErrNotExist,
 		405: nil, 409: remote.ErrNonFastForward, 410: auth.ErrRevoked, 413: remote.ErrTooLarge, 415: nil, 422: nil, 429: nil,
 		500: nil, 501: nil, 503: nil} {
 		for _, form := range []string{"the server's words", `{"error":"x","message":"the server's words"}`} {
@@ -204,7 +209,8 @@ func TestClientStatuses(t *testing.T) {
 			}
 			_, err := c.Describe(t.Context())
 			var status *remote.StatusError
-			if !errors.As(err, &status) || status.Code != code || status.Message != "the server's words" || status.RetryAfter != 7*time.Second {
+			if !errors.As(err, &status) || status.Code != code || status.Message != "the server's words" ||
+				status.RetryAfter != 7*time.Second {
 				t.Errorf("%d: %#v", code, err)
 			}
 			for _, sentinel := range all {
@@ -234,7 +240,8 @@ func TestClientProxy(t *testing.T) {
 		}
 		_, err := c.Describe(t.Context())
 		var status *remote.StatusError
-		if !errors.As(err, &status) || status.Proxy != proxy || strings.Contains(err.Error(), "proxy") != proxy || strings.Contains(err.Error(), "<") {
+		if !errors.As(err, &status) || status.Proxy != proxy ||
+			strings.Contains(err.Error(), "proxy") != proxy || strings.Contains(err.Error(), "<") {
 			t.Errorf("%q: %v", body, err)
 		}
 	}
@@ -247,7 +254,8 @@ func TestClientProxy(t *testing.T) {
 		w.Write(s.modules[0])
 		return true
 	}
-	if _, err := remote.Clone(t.Context(), (&direct{Memory: s.memory}).empty(), c, remote.Trust{FirstUse: true}); err != nil {
+	if _, err := remote.Clone(t.Context(), (&direct{Memory: s.memory}).empty(), c,
+		remote.Trust{FirstUse: true}); err != nil {
 		t.Errorf("a weak tag: %v", err)
 	}
 }
@@ -266,7 +274,8 @@ func TestClientHeaders(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got[0].Get("User-Agent") != "thing/2" || got[0].Get("Accept-Encoding") != "identity" || got[0].Get("Authorization") != "" {
+	if got[0].Get("User-Agent") != "thing/2" || got[0].Get("Accept-Encoding") != "identity" ||
+		got[0].Get("Authorization") != "" {
 		t.Errorf("headers %v", got[0])
 	}
 	for _, h := range []string{"X-Dig-Nonce", "X-Dig-Auth"} {
@@ -288,7 +297,8 @@ func TestClientKeepsConnection(t *testing.T) {
 	}
 	srv.Start()
 	defer srv.Close()
-	if _, err := remote.Clone(t.Context(), (&direct{Memory: s.memory}).empty(), s.client(&line{Server: srv}, nil), remote.Trust{FirstUse: true}); err != nil {
+	if _, err := remote.Clone(t.Context(), (&direct{Memory: s.memory}).empty(),
+		s.client(&line{Server: srv}, nil), remote.Trust{FirstUse: true}); err != nil {
 		t.Fatal(err)
 	}
 	if n := opened.Load(); n != 1 {
@@ -300,7 +310,9 @@ func TestClientKeepsConnection(t *testing.T) {
 func TestClientSigner(t *testing.T) {
 	s := newSite(t, 1, nil)
 	by := &brokenSigner{Signer: s.identity}
-	if _, err := s.client(s.listen(), &remote.ClientOptions{Identity: by}).Describe(t.Context()); !errors.Is(err, errBroken) || by.asked != 1 {
+	if _, err := s.client(s.listen(),
+		&remote.ClientOptions{Identity: by}).Describe(t.Context()); !errors.Is(err,
+		errBroken) || by.asked != 1 {
 		t.Errorf("asked %d times: %v", by.asked, err)
 	}
 }
@@ -326,7 +338,8 @@ func TestClientClockSkew(t *testing.T) {
 			return true
 		}
 		_, err := c.Describe(t.Context())
-		if !errors.Is(err, remote.ErrClockSkew) || !errors.Is(err, request.ErrUnauthenticated) || !strings.Contains(err.Error(), "6m40s") {
+		if !errors.Is(err, remote.ErrClockSkew) || !errors.Is(err, request.ErrUnauthenticated) ||
+			!strings.Contains(err.Error(), "6m40s") {
 			t.Errorf("%v ahead: %v", ahead, err)
 		}
 	}
@@ -335,7 +348,8 @@ func TestClientClockSkew(t *testing.T) {
 		http.Error(w, "request authentication failed: signature does not verify", http.StatusUnauthorized)
 		return true
 	}
-	if _, err := c.Describe(t.Context()); errors.Is(err, remote.ErrClockSkew) || !errors.Is(err, request.ErrUnauthenticated) {
+	if _, err := c.Describe(t.Context()); errors.Is(err, remote.ErrClockSkew) ||
+		!errors.Is(err, request.ErrUnauthenticated) {
 		t.Errorf("clocks agree: %v", err)
 	}
 }
@@ -374,7 +388,8 @@ func TestClientGuard(t *testing.T) {
 	}
 }
 
-// TestLoopbackHTTP: dig:// on loopback is https, and falls back to plain HTTP only when that is allowed.
+// TestLoopbackHTTP: dig:// on loopback is https, and falls back to plain HTTP only when that is
+// allowed.
 func TestLoopbackHTTP(t *testing.T) {
 	s := newSite(t, 1, nil)
 	l := s.listen()
@@ -383,7 +398,8 @@ func TestLoopbackHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, allowed := range []bool{false, true} {
-		c, err := remote.NewClient(u, &remote.ClientOptions{Identity: s.identity, Now: s.now, AllowLoopbackHTTP: allowed, Attempts: 1})
+		c, err := remote.NewClient(u,
+			&remote.ClientOptions{Identity: s.identity, Now: s.now, AllowLoopbackHTTP: allowed, Attempts: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -417,14 +433,16 @@ func TestTLS(t *testing.T) {
 		}
 		defer c.Close()
 		var cert *tls.CertificateVerificationError
-		if _, err := c.Describe(t.Context()); (err == nil) != trusted || !trusted && !errors.As(err, &cert) {
+		if _, err := c.Describe(t.Context()); (err == nil) != trusted ||
+			!trusted && !errors.As(err, &cert) {
 			t.Errorf("trusted %v: %v", trusted, err)
 		}
 	}
 }
 
 // inBubble runs f in a bubble of its own time, with a client of an origin that h answers.
-func inBubble(t *testing.T, h http.HandlerFunc, o remote.ClientOptions, f func(t *testing.T, c *remote.Client)) {
+func inBubble(t *testing.T, h http.HandlerFunc, o remote.ClientOptions,
+	f func(t *testing.T, c *remote.Client)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		origin := remotetest.NewOrigin(h)
@@ -477,15 +495,17 @@ func TestRetry(t *testing.T) {
 				w.WriteHeader(c.code)
 			}
 			told := 0
-			inBubble(t, h, remote.ClientOptions{OnRetry: func(error, time.Duration) { told++ }}, func(t *testing.T, client *remote.Client) {
-				begin := time.Now()
-				_, err := client.Describe(t.Context())
-				if took := time.Since(begin); (err == nil) != c.ok || took < c.min || took > c.most {
-					t.Errorf("%v after %v, want success %v in %v to %v", err, took, c.ok, c.min, c.most)
-				}
-			})
+			inBubble(t, h, remote.ClientOptions{OnRetry: func(error, time.Duration) { told++ }},
+				func(t *testing.T, client *remote.Client) {
+					begin := time.Now()
+					_, err := client.Describe(t.Context())
+					if took := time.Since(begin); (err == nil) != c.ok || took < c.min || took > c.most {
+						t.Errorf("%v after %v, want success %v in %v to %v", err, took, c.ok, c.min, c.most)
+					}
+				})
 			if len(seen) != c.attempts || told != c.attempts-1 {
-				t.Errorf("%d attempts with a nonce of their own, %d notices; want %d attempts", len(seen), told, c.attempts)
+				t.Errorf("%d attempts with a nonce of their own, %d notices; want %d attempts",
+					len(seen), told, c.attempts)
 			}
 		})
 	}
@@ -513,9 +533,9 @@ func TestNoSilentRepeat(t *testing.T) {
 	}
 }
 
-// TestSlow: headers that do not come in 30 s, bodies that stand still and bodies that bring less than 16 KiB a minute
-// are given up, and a slow one is not.
-// Without options a client takes modules of at most 1 GiB, as a server does (TestPushInit).
+// TestSlow: headers that do not come in 30 s, bodies that stand still and bodies that bring less
+// than 16 KiB a minute are given up, and a slow one is not. Without options a client takes modules
+// of at most 1 GiB, as a server does (TestPushInit).
 func TestDefaultMaxModule(t *testing.T) {
 	for size, want := range map[int]error{1 << 30: nil, 1<<30 + 1: remote.ErrTooLarge} {
 		h := func(w http.ResponseWriter, _ *http.Request) {
@@ -581,26 +601,28 @@ func TestSlow(t *testing.T) {
 					w.Write(piece)
 				}
 			}
-			inBubble(t, h, remote.ClientOptions{Attempts: 1, MinRate: c.least}, func(t *testing.T, client *remote.Client) {
-				begin := time.Now()
-				r, err := client.Module(t.Context(), root)
-				if err == nil {
-					_, err = io.Copy(io.Discard, r)
-					r.Close()
-				}
-				if c.wait == 0 && err != nil || c.wait > 0 && (err == nil || time.Since(begin) != c.wait) {
-					t.Errorf("%v after %v", err, time.Since(begin))
-				}
-				slow := errors.Is(err, os.ErrDeadlineExceeded) && errors.Is(err, remote.ErrTooSlow)
-				if c.wait >= time.Minute && !slow {
-					t.Errorf("%v is no timeout", err)
-				}
-			})
+			inBubble(t, h, remote.ClientOptions{Attempts: 1, MinRate: c.least},
+				func(t *testing.T, client *remote.Client) {
+					begin := time.Now()
+					r, err := client.Module(t.Context(), root)
+					if err == nil {
+						_, err = io.Copy(io.Discard, r)
+						r.Close()
+					}
+					if c.wait == 0 && err != nil || c.wait > 0 && (err == nil || time.Since(begin) != c.wait) {
+						t.Errorf("%v after %v", err, time.Since(begin))
+					}
+					slow := errors.Is(err, os.ErrDeadlineExceeded) && errors.Is(err, remote.ErrTooSlow)
+					if c.wait >= time.Minute && !slow {
+						t.Errorf("%v is no timeout", err)
+					}
+				})
 		})
 	}
 }
 
-// A request of which a host takes nothing for a minute ends, also where all of its body fits into the buffer.
+// A request of which a host takes nothing for a minute ends, also where all of its body fits into
+// the buffer.
 func TestStuckRequest(t *testing.T) {
 	for _, size := range []int{100 << 10, 1 << 20} {
 		synctest.Test(t, func(t *testing.T) {
@@ -656,7 +678,8 @@ func TestClientCancel(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		begin := time.Now()
-		if _, err := c.Describe(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
+		if _, err := c.Describe(ctx); !errors.Is(err, context.DeadlineExceeded) ||
+			time.Since(begin) != time.Second {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 	})
@@ -677,8 +700,8 @@ func (b blocked) Resolve(ctx context.Context, u remote.URL) ([]remote.URL, error
 	return remote.SeedResolver{}.Resolve(ctx, u)
 }
 
-// TestWaitForAnotherEnds: a request that waits for another one to resolve the locator, or to ask for the identity, ends
-// with its context; so does asking the client what it knows.
+// TestWaitForAnotherEnds: a request that waits for another one to resolve the locator, or to ask
+// for the identity, ends with its context; so does asking the client what it knows.
 func TestWaitForAnotherEnds(t *testing.T) {
 	b := blocked{make(chan struct{}), make(chan struct{})}
 	for name, opt := range map[string]*remote.ClientOptions{

@@ -26,19 +26,23 @@ const (
 	maxProofJSON   = 4 << 20  // bytes of an answer to proof
 )
 
-// Content reads one resource of the generation root: POST /stores/{id}/content. root is the trusted one: from a
-// clone, a lineage or a pin, never from this origin. Nothing is returned before the sealed bytes hash to the leaf,
-// the leaf proves to root, and every chunk opens: see [OpenContent]. salt is nil for a public store. A resource that
-// the generation does not have is refused like one that is forged: origins answer with decoys.
+// Content reads one resource of the generation root: POST /stores/{id}/content. root is the trusted
+// one: from a clone, a lineage or a pin, never from this origin. Nothing is returned before the
+// sealed bytes hash to the leaf, the leaf proves to root, and every chunk opens: see [OpenContent].
+// salt is nil for a public store. A resource that the generation does not have is refused like one
+// that is forged: origins answer with decoys.
 //
-// It holds the resource in memory, at most [ClientOptions].MaxContent sealed bytes; [Client.Fetch] takes longer ones.
-func (c *Client) Content(ctx context.Context, root merkle.Hash, name string, salt *urn.Salt) ([]byte, error) {
+// It holds the resource in memory, at most [ClientOptions].MaxContent sealed bytes; [Client.Fetch]
+// takes longer ones.
+func (c *Client) Content(ctx context.Context, root merkle.Hash, name string,
+	salt *urn.Salt) ([]byte, error) {
 	answer := &module.ContentResponse{Root: root}
 	limit := sizeLimit{c.opt.MaxContent, "ClientOptions.MaxContent"}
-	proof, lens, err := c.contentParts(ctx, root, urn.RetrievalKey(c.url.Store, name), limit, func(_ int64, part []byte) error {
-		answer.Sealed = append(answer.Sealed, part...)
-		return nil
-	})
+	proof, lens, err := c.contentParts(ctx, root, urn.RetrievalKey(c.url.Store, name), limit,
+		func(_ int64, part []byte) error {
+			answer.Sealed = append(answer.Sealed, part...)
+			return nil
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -46,9 +50,10 @@ func (c *Client) Content(ctx context.Context, root merkle.Hash, name string, sal
 	return OpenContent(answer, root, urn.NewKey(c.url.Store, name, salt))
 }
 
-// contentParts gives the sealed bytes of a resource to take, from offset 0 on, and returns what came with them. Only
-// the form of the proof is checked.
-func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, limit sizeLimit, take func(at int64, part []byte) error) (proof merkle.Proof, lens []uint32, err error) {
+// contentParts gives the sealed bytes of a resource to take, from offset 0 on, and returns what
+// came with them. Only the form of the proof is checked.
+func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, limit sizeLimit,
+	take func(at int64, part []byte) error) (proof merkle.Proof, lens []uint32, err error) {
 	var encoded []byte
 	for at, total := int64(0), int64(-1); ; {
 		part, err := c.contentPart(ctx, root, key, uint64(at))
@@ -56,7 +61,8 @@ func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, limit 
 			return proof, nil, err
 		}
 		if part.Root != root.String() {
-			return proof, nil, &VerificationError{Check: CheckRoot, Want: root.String(), Got: wire.Printable(part.Root, 100)}
+			return proof, nil, &VerificationError{Check: CheckRoot, Want: root.String(),
+				Got: wire.Printable(part.Root, 100)}
 		}
 		if at == 0 {
 			encoded, lens = part.Proof, part.ChunkLens
@@ -67,15 +73,18 @@ func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, limit 
 		n := int64(len(part.Ciphertext))
 		switch {
 		case n > contentWindow:
-			return proof, nil, fmt.Errorf("remote: content: %w: %d bytes, %d were asked for", ErrProtocol, n, contentWindow)
+			return proof, nil, fmt.Errorf("remote: content: %w: %d bytes, %d were asked for",
+				ErrProtocol, n, contentWindow)
 		case !bytes.Equal(encoded, part.Proof):
-			return proof, nil, fmt.Errorf("remote: content: %w: the proof changes between two parts", ErrProtocol)
+			return proof, nil, fmt.Errorf("remote: content: %w: the proof changes between two parts",
+				ErrProtocol)
 		case total > limit.bytes:
 			return proof, nil, fmt.Errorf("remote: content: %w", limit.exceeded(total))
 		case at+n > limit.bytes:
 			return proof, nil, fmt.Errorf("remote: content: %w", limit.exceeded(-1))
 		case total >= 0 && n == 0 && at < total, total >= 0 && at+n > total:
-			return proof, nil, fmt.Errorf("remote: content: %w: %d bytes at %d of %d", ErrProtocol, n, at, total)
+			return proof, nil, fmt.Errorf("remote: content: %w: %d bytes at %d of %d",
+				ErrProtocol, n, at, total)
 		}
 		if err := take(at, part.Ciphertext); err != nil {
 			return proof, nil, err
@@ -93,7 +102,8 @@ func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, limit 
 }
 
 // contentPart asks for at most contentWindow bytes.
-func (c *Client) contentPart(ctx context.Context, root, key merkle.Hash, from uint64) (*wire.ContentAnswer, error) {
+func (c *Client) contentPart(ctx context.Context, root, key merkle.Hash,
+	from uint64) (*wire.ContentAnswer, error) {
 	k, r, to := key.String(), root.String(), from+contentWindow
 	body := wire.ContentRequest{Key: &k, Root: &r, Range: &wire.ContentRange{Start: &from, End: &to}}
 	answer := new(wire.ContentAnswer)
@@ -101,12 +111,13 @@ func (c *Client) contentPart(ctx context.Context, root, key merkle.Hash, from ui
 	return answer, err
 }
 
-// Proof asks for the execution proof of a retrieval key: POST /stores/{id}/proof. nil stands for none, which is the
-// usual answer. Only its encoding is checked.
+// Proof asks for the execution proof of a retrieval key: POST /stores/{id}/proof. nil stands for
+// none, which is the usual answer. Only its encoding is checked.
 func (c *Client) Proof(ctx context.Context, root, key merkle.Hash) (*module.ExecutionProof, error) {
 	k, r := key.String(), root.String()
 	var answer wire.ProofAnswer
-	if err := c.ask(ctx, request.Proof, "/proof", wire.ContentRequest{Key: &k, Root: &r}, maxProofJSON, &answer); err != nil {
+	if err := c.ask(ctx, request.Proof, "/proof", wire.ContentRequest{Key: &k, Root: &r}, maxProofJSON,
+		&answer); err != nil {
 		return nil, err
 	}
 	if answer.Root != r {
@@ -122,23 +133,27 @@ func (c *Client) Proof(ctx context.Context, root, key merkle.Hash) (*module.Exec
 	return proof, nil
 }
 
-// Delta fetches the chunks of the generation to that from does not have: GET /stores/{id}/delta. put gets each one
-// sealed, after its hash has been checked; the slice is valid during the call. One chunk that is not what it is called
-// fails the whole, and then nothing of it should be kept; a delta that breaks off is tried again from its start, so
-// put may see a chunk twice. What comes back are the changed rows of the key table: the origin's word.
+// Delta fetches the chunks of the generation to that from does not have: GET /stores/{id}/delta.
+// put gets each one sealed, after its hash has been checked; the slice is valid during the call.
+// One chunk that is not what it is called fails the whole, and then nothing of it should be kept; a
+// delta that breaks off is tried again from its start, so put may see a chunk twice. What comes
+// back are the changed rows of the key table: the origin's word.
 //
-// Chunks are a cache and no generation: install one from a whole, verified module only. Any error means to fetch
-// that; a server answers [ErrTooLarge] when the delta is larger than it sends.
-func (c *Client) Delta(ctx context.Context, from, to merkle.Hash, put func(id merkle.Hash, sealed []byte) error) ([]module.KeyTableRow, error) {
+// Chunks are a cache and no generation: install one from a whole, verified module only. Any error
+// means to fetch that; a server answers [ErrTooLarge] when the delta is larger than it sends.
+func (c *Client) Delta(ctx context.Context, from, to merkle.Hash,
+	put func(id merkle.Hash, sealed []byte) error) ([]module.KeyTableRow, error) {
 	return c.delta(ctx, from, to, exchange{op: request.Delta, method: http.MethodGet, path: "/delta",
 		query: "from=" + from.String() + "&to=" + to.String(), ok: okStatus}, nil, put)
 }
 
-// DeltaHave is Delta for a client that has chunks, at most [MaxHave], but no generation: POST /stores/{id}/delta. All
-// rows of the key table come back.
-func (c *Client) DeltaHave(ctx context.Context, to merkle.Hash, have []merkle.Hash, put func(id merkle.Hash, sealed []byte) error) ([]module.KeyTableRow, error) {
+// DeltaHave is Delta for a client that has chunks, at most [MaxHave], but no generation: POST
+// /stores/{id}/delta. All rows of the key table come back.
+func (c *Client) DeltaHave(ctx context.Context, to merkle.Hash, have []merkle.Hash,
+	put func(id merkle.Hash, sealed []byte) error) ([]module.KeyTableRow, error) {
 	if len(have) > MaxHave {
-		return nil, fmt.Errorf("remote: delta: %w: %d chunks, at most %d can be named", ErrTooLarge, len(have), MaxHave)
+		return nil, fmt.Errorf("remote: delta: %w: %d chunks, at most %d can be named", ErrTooLarge,
+			len(have), MaxHave)
 	}
 	target := to.String()
 	body := wire.DeltaRequest{To: &target, Have: make([]string, len(have))}
@@ -149,13 +164,16 @@ func (c *Client) DeltaHave(ctx context.Context, to merkle.Hash, have []merkle.Ha
 	if err != nil {
 		return nil, fmt.Errorf("remote: encode request: %w", err)
 	}
-	return c.delta(ctx, merkle.Hash{}, to, exchange{op: request.Delta, method: http.MethodPost, path: "/delta",
-		header: http.Header{"Content-Type": {wire.TypeJSON}}, size: int64(len(text)), ok: okStatus}, text, put)
+	return c.delta(ctx, merkle.Hash{}, to,
+		exchange{op: request.Delta, method: http.MethodPost, path: "/delta",
+			header: http.Header{"Content-Type": {wire.TypeJSON}}, size: int64(len(text)), ok: okStatus},
+		text, put)
 }
 
 func (c *Client) delta(ctx context.Context, from, to merkle.Hash, e exchange, body []byte,
 	put func(merkle.Hash, []byte) error) (rows []module.KeyTableRow, err error) {
-	limit := int64(wire.DefaultMaxDelta)/3*4 + wire.DefaultMaxDelta // base64, and as much again for what is around it
+	// base64, and as much again for what is around it
+	limit := int64(wire.DefaultMaxDelta)/3*4 + wire.DefaultMaxDelta
 	err = c.retry(ctx, readPolicy, func() error {
 		if body != nil {
 			e.body = bytes.NewReader(body)
@@ -181,7 +199,8 @@ type putError struct{ err error }
 func (e *putError) Error() string { return e.err.Error() }
 func (e *putError) Unwrap() error { return e.err }
 
-// unread says what was wrong with a body: the connection, the function that it was given to, or itself.
+// unread says what was wrong with a body: the connection, the function that it was given to, or
+// itself.
 func (c *Client) unread(resp *http.Response, r *capReader, err error) error {
 	var put *putError
 	var refused *VerificationError
@@ -198,7 +217,8 @@ func (c *Client) unread(resp *http.Response, r *capReader, err error) error {
 }
 
 // decodeDelta reads a delta chunk by chunk.
-func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte) error) (rows []module.KeyTableRow, err error) {
+func decodeDelta(r io.Reader, from, to merkle.Hash,
+	put func(merkle.Hash, []byte) error) (rows []module.KeyTableRow, err error) {
 	dec := json.NewDecoder(r)
 	if err := wire.Delim(dec, '{'); err != nil {
 		return nil, err
@@ -224,7 +244,8 @@ func decodeDelta(r io.Reader, from, to merkle.Hash, put func(merkle.Hash, []byte
 				return nil, err
 			}
 			if got, err := merkle.ParseHash(text); err != nil || got != want {
-				return nil, &VerificationError{Check: CheckRoot, Want: want.String(), Got: wire.Printable(text, 100)}
+				return nil, &VerificationError{Check: CheckRoot, Want: want.String(),
+					Got: wire.Printable(text, 100)}
 			}
 		case "chunks":
 			err = each(dec, func() error {
@@ -291,7 +312,8 @@ func each(dec *json.Decoder, element func() error) error {
 }
 
 // ask posts v, which changes nothing there, and decodes an answer of at most limit bytes.
-func (c *Client) ask(ctx context.Context, op request.Op, path string, v any, limit int64, answer any) error {
+func (c *Client) ask(ctx context.Context, op request.Op, path string, v any, limit int64,
+	answer any) error {
 	return c.retry(ctx, readPolicy, func() error {
 		resp, err := c.post(ctx, op, path, nil, v)
 		if err != nil {

@@ -25,7 +25,8 @@ func TestCloneOverHTTP(t *testing.T) {
 	l := s.listen()
 	to := (&direct{Memory: s.memory}).empty()
 	var done, total int64
-	sync := remote.Sync{Trust: remote.Trust{FirstUse: true}, Progress: func(_ merkle.Hash, d, n int64) { done, total = d, n }}
+	sync := remote.Sync{Trust: remote.Trust{FirstUse: true},
+		Progress: func(_ merkle.Hash, d, n int64) { done, total = d, n }}
 	report, err := sync.Clone(t.Context(), to, s.client(l, nil))
 	if err != nil {
 		t.Fatal(err)
@@ -37,27 +38,33 @@ func TestCloneOverHTTP(t *testing.T) {
 	}
 	sameModule(t, s.memory, to, head.Root)
 	equal(t, "held", holds(t, to), []bool{false, false, true})
-	if report.Root != head.Root || report.Generation != 2 || report.Basis != remote.ByKeyHash || !report.KeyProven ||
-		!report.Unanchored || report.HistoryConfirmed || len(report.Installed) != 1 || report.Publisher != s.publisher.PublicKey() {
+	if report.Root != head.Root || report.Generation != 2 || report.Basis != remote.ByKeyHash ||
+		!report.KeyProven ||
+		!report.Unanchored || report.HistoryConfirmed || len(report.Installed) != 1 ||
+		report.Publisher != s.publisher.PublicKey() {
 		t.Errorf("report %+v", report)
 	}
-	equal(t, "checks", passed(report), []remote.Check{remote.CheckDescriptor, remote.CheckHistory, remote.CheckETag, remote.CheckFormat,
-		remote.CheckStore, remote.CheckRoot, remote.CheckSize, remote.CheckContent, remote.CheckChainState, remote.CheckSignature,
-		remote.CheckTombstone, remote.CheckPublisher, remote.CheckTrust})
+	equal(t, "checks", passed(report),
+		[]remote.Check{remote.CheckDescriptor, remote.CheckHistory, remote.CheckETag, remote.CheckFormat,
+			remote.CheckStore, remote.CheckRoot, remote.CheckSize, remote.CheckContent, remote.CheckChainState, remote.CheckSignature,
+			remote.CheckTombstone, remote.CheckPublisher, remote.CheckTrust})
 	if n := int64(len(s.modules[2])); done != n || total != n || report.Bytes != n {
 		t.Errorf("progress %d of %d, report %d, want %d", done, total, report.Bytes, n)
 	}
 	pins, err := to.Pins(t.Context())
-	if want := (module.Pins{Publisher: s.publisher.PublicKey(), Root: head.Root, Generation: 2}); err != nil || pins != want {
+	if want := (module.Pins{Publisher: s.publisher.PublicKey(), Root: head.Root,
+		Generation: 2}); err != nil || pins != want {
 		t.Errorf("pins %+v, %v", pins, err)
 	}
 
 	// What was cloned can be served on.
 	again := (&direct{Memory: to}).empty()
-	if _, err := remote.Clone(t.Context(), again, &direct{Memory: to}, remote.Trust{Publisher: s.publisher.PublicKey()}); err != nil {
+	if _, err := remote.Clone(t.Context(), again, &direct{Memory: to},
+		remote.Trust{Publisher: s.publisher.PublicKey()}); err != nil {
 		t.Error(err)
 	}
-	if _, err := remote.Clone(t.Context(), to, s.client(l, nil), remote.Trust{FirstUse: true}); !errors.Is(err, fs.ErrExist) {
+	if _, err := remote.Clone(t.Context(), to, s.client(l, nil),
+		remote.Trust{FirstUse: true}); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("clone into what is there: %v, want fs.ErrExist", err)
 	}
 }
@@ -72,7 +79,8 @@ func passed(r *remote.Report) (names []remote.Check) {
 	return names
 }
 
-// TestCloneTrust walks what can be believed and what cannot, for ids that prove their key and for others.
+// TestCloneTrust walks what can be believed and what cannot, for ids that prove their key and for
+// others.
 func TestCloneTrust(t *testing.T) {
 	origin, by := store(t, launcher, 3)
 	pub, other := by.PublicKey(), key(9).PublicKey()
@@ -121,7 +129,8 @@ func TestCloneTrust(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if report.Basis != c.basis || report.Generation != c.number || report.NewerHead.IsZero() == c.newer || report.KeyProven ||
+			if report.Basis != c.basis || report.Generation != c.number ||
+				report.NewerHead.IsZero() == c.newer || report.KeyProven ||
 				report.Unanchored != (c.trust.Anchor == nil && c.trust.Root.IsZero()) {
 				t.Errorf("report %+v", report)
 			}
@@ -159,7 +168,8 @@ func refused(t testing.TB, err error, check remote.Check, also error) {
 	}
 }
 
-// TestCloneHistory: the order of lines counts; numbers are the origin's word, and roots may come back.
+// TestCloneHistory: the order of lines counts; numbers are the origin's word, and roots may come
+// back.
 func TestCloneHistory(t *testing.T) {
 	type lines = []module.Generation
 	line := func(g module.Generation, number uint64) module.Generation { g.Number = number; return g }
@@ -187,14 +197,16 @@ func TestCloneHistory(t *testing.T) {
 			origin, by := store(t, launcher, 3)
 			origin.roots = c.roots
 			to := origin.empty()
-			s := remote.Sync{Trust: remote.Trust{Publisher: by.PublicKey(), AllowUnsignedHistory: true}, AllGenerations: true}
+			s := remote.Sync{Trust: remote.Trust{Publisher: by.PublicKey(), AllowUnsignedHistory: true},
+				AllGenerations: true}
 			report, err := s.Clone(t.Context(), to, origin)
 			if c.want == nil {
 				refused(t, err, remote.CheckHistory, nil)
 				untouched(t, to)
 				return
 			}
-			if err != nil || report.Root != origin.line(t, 2).Root || report.Generation != uint64(len(c.want)-1) {
+			if err != nil || report.Root != origin.line(t, 2).Root ||
+				report.Generation != uint64(len(c.want)-1) {
 				t.Fatalf("%+v, %v", report, err)
 			}
 			var got, want []module.Generation
@@ -226,7 +238,8 @@ func TestCloneLimit(t *testing.T) {
 		}
 		to := origin.empty()
 		sync := remote.Sync{Trust: remote.Trust{Publisher: by.PublicKey()}, MaxModule: 1000}
-		if _, err := sync.Clone(t.Context(), to, origin); !errors.Is(err, remote.ErrTooLarge) || !strings.Contains(err.Error(), "the limit of this client is 1000 (Sync.MaxModule)") {
+		if _, err := sync.Clone(t.Context(), to, origin); !errors.Is(err, remote.ErrTooLarge) ||
+			!strings.Contains(err.Error(), "the limit of this client is 1000 (Sync.MaxModule)") {
 			t.Errorf("said %v: %v", said, err)
 		}
 		untouched(t, to)
@@ -251,7 +264,8 @@ func TestCloneAllGenerations(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			to := origin.empty()
-			report, err := (&remote.Sync{Trust: c.trust, AllGenerations: true}).Clone(t.Context(), to, origin)
+			report, err := (&remote.Sync{Trust: c.trust, AllGenerations: true}).Clone(t.Context(), to,
+				origin)
 			if !errors.Is(err, c.err) {
 				t.Fatal(err)
 			}
@@ -265,7 +279,8 @@ func TestCloneAllGenerations(t *testing.T) {
 					missing++
 				}
 			}
-			if report.HistoryConfirmed != c.confirmed || len(report.Missing) != missing || len(report.Installed) != 3-missing {
+			if report.HistoryConfirmed != c.confirmed || len(report.Missing) != missing ||
+				len(report.Installed) != 3-missing {
 				t.Errorf("report %+v", report)
 			}
 		})
@@ -276,7 +291,8 @@ func TestCloneAllGenerations(t *testing.T) {
 func TestModuleAlone(t *testing.T) {
 	build := func(t *testing.T, id auth.StoreID, by *auth.Key, n int) []byte {
 		t.Helper()
-		mod, _, err := remotetest.Module(t.Context(), id, by, files(n), &module.Options{TempDir: t.TempDir()})
+		mod, _, err := remotetest.Module(t.Context(), id, by, files(n),
+			&module.Options{TempDir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}

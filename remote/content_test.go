@@ -52,7 +52,8 @@ func contentBody(key, root merkle.Hash, rng string) string {
 	return fmt.Sprintf(`{"retrieval_key":"%s","root":"%s"%s}`, key, root, rng)
 }
 
-func (s *site) content(t testing.TB, key, root merkle.Hash, rng string) (contentAnswer, http.Header) {
+func (s *site) content(t testing.TB, key, root merkle.Hash,
+	rng string) (contentAnswer, http.Header) {
 	t.Helper()
 	res := s.do("POST", s.path("/content"), strings.NewReader(contentBody(key, root, rng)), asJSON)
 	text, err := io.ReadAll(res.Body)
@@ -87,7 +88,8 @@ func TestContentOfEveryGeneration(t *testing.T) {
 			sealed, _ := io.ReadAll(res.Sealed())
 			proof, _ := res.Proof()
 			encoded, _ := proof.MarshalBinary()
-			if !bytes.Equal(a.Ciphertext, sealed) || !bytes.Equal(a.Proof, encoded) || a.Root != head.Root.String() ||
+			if !bytes.Equal(a.Ciphertext, sealed) || !bytes.Equal(a.Proof, encoded) ||
+				a.Root != head.Root.String() ||
 				a.Total != res.SealedSize() || len(a.ChunkLens) != len(res.Chunks()) {
 				t.Errorf("generation %d, %s: not what the module has", n, name)
 			}
@@ -95,7 +97,8 @@ func TestContentOfEveryGeneration(t *testing.T) {
 			if err := p.UnmarshalBinary(a.Proof); err != nil {
 				t.Fatal(err)
 			}
-			plain, err := remote.OpenContent(&module.ContentResponse{Sealed: a.Ciphertext, Proof: p, ChunkLens: a.ChunkLens},
+			plain, err := remote.OpenContent(&module.ContentResponse{Sealed: a.Ciphertext, Proof: p,
+				ChunkLens: a.ChunkLens},
 				head.Root, urn.NewKey(s.id, name, nil))
 			if err != nil || !bytes.Equal(plain, file.Data) {
 				t.Errorf("generation %d, %s: %v", n, name, err)
@@ -169,18 +172,21 @@ func TestContentAndProofRefusals(t *testing.T) {
 	} {
 		for _, tail := range []string{"/content", "/proof"} {
 			t.Run(tail+" "+tc.name, func(t *testing.T) {
-				want(t, s.do("POST", s.path(tail), strings.NewReader(tc.body), set("Content-Type", tc.kind)), tc.status, tc.text)
+				want(t, s.do("POST", s.path(tail), strings.NewReader(tc.body), set("Content-Type", tc.kind)),
+					tc.status, tc.text)
 			})
 		}
 	}
 	for _, tail := range []string{"/content", "/proof"} {
-		want(t, s.do("POST", "/stores/"+strings.Repeat("ab", 32)+tail, strings.NewReader(good), asJSON), 404, "unknown store")
+		want(t, s.do("POST", "/stores/"+strings.Repeat("ab", 32)+tail, strings.NewReader(good), asJSON),
+			404, "unknown store")
 	}
 }
 
 func TestContentOfRevokedAndNarrowed(t *testing.T) {
 	s := newSite(t, 2, nil)
-	tomb, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: s.id, Root: s.heads[0].Root}, s.publisher)
+	tomb, err := auth.SignTombstone(t.Context(),
+		auth.Tombstone{Store: s.id, Root: s.heads[0].Root}, s.publisher)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,16 +194,19 @@ func TestContentOfRevokedAndNarrowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask := func(root merkle.Hash) *http.Response {
-		return s.do("POST", s.path("/content"), strings.NewReader(contentBody(merkle.Hash{}, root, "")), asJSON)
+		return s.do("POST", s.path("/content"),
+			strings.NewReader(contentBody(merkle.Hash{}, root, "")), asJSON)
 	}
 	want(t, ask(s.heads[0].Root), 200, "*")
 	s.serve(s.stores, &server.Options{WithholdRevoked: true})
 	want(t, ask(s.heads[0].Root), 410, "revoked")
 	want(t, ask(s.heads[1].Root), 200, "*")
-	want(t, s.do("GET", s.path(fmt.Sprintf("/delta?from=%s&to=%s", s.heads[1].Root, s.heads[0].Root)), nil), 410, "revoked")
+	want(t, s.do("GET", s.path(fmt.Sprintf("/delta?from=%s&to=%s", s.heads[1].Root, s.heads[0].Root)),
+		nil), 410, "revoked")
 	s.serve(s.stores, &server.Options{Only: []auth.StoreID{{1}}})
 	want(t, ask(s.heads[1].Root), 404, "unknown store")
-	if _, err := s.server.Contents().Open(t.Context(), module.ID{Store: s.id, Root: s.heads[1].Root}, merkle.Hash{}); err == nil {
+	if _, err := s.server.Contents().Open(t.Context(), module.ID{Store: s.id, Root: s.heads[1].Root},
+		merkle.Hash{}); err == nil {
 		t.Error("Contents serves what the server does not")
 	}
 }
@@ -220,8 +229,10 @@ func gated(t testing.TB) *site {
 func TestGatedModulesAnswerDecoys(t *testing.T) {
 	s := gated(t)
 	key := urn.RetrievalKey(s.id, "index.html")
-	for _, kind := range []server.DecoyKind{server.DecoyKeyed, server.DecoyReference, server.DecoyGuest} {
-		s.serve(s.stores, &server.Options{Contents: server.NewContents(s.stores, &server.ContentsOptions{Decoys: kind})})
+	for _, kind := range []server.DecoyKind{server.DecoyKeyed, server.DecoyReference,
+		server.DecoyGuest} {
+		s.serve(s.stores,
+			&server.Options{Contents: server.NewContents(s.stores, &server.ContentsOptions{Decoys: kind})})
 		a, _ := s.content(t, key, s.head().Root, "")
 		var p merkle.Proof
 		if len(a.Proof) > 0 {
@@ -229,7 +240,8 @@ func TestGatedModulesAnswerDecoys(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, err := remote.OpenContent(&module.ContentResponse{Sealed: a.Ciphertext, Proof: p, ChunkLens: a.ChunkLens}, s.head().Root, urn.NewKey(s.id, "index.html", nil))
+		_, err := remote.OpenContent(&module.ContentResponse{Sealed: a.Ciphertext, Proof: p,
+			ChunkLens: a.ChunkLens}, s.head().Root, urn.NewKey(s.id, "index.html", nil))
 		if !errors.Is(err, remote.ErrVerification) {
 			t.Errorf("decoys of kind %d: a gated module gave what it has: %v", kind, err)
 		}
@@ -249,22 +261,27 @@ func TestGatedModulesAnswerDecoys(t *testing.T) {
 	if err := r.UnmarshalBinary(answer); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := remote.OpenContent(&r, s.head().Root, urn.NewKey(s.id, "index.html", nil)); !errors.Is(err, remote.ErrVerification) {
+	if _, err := remote.OpenContent(&r, s.head().Root,
+		urn.NewKey(s.id, "index.html", nil)); !errors.Is(err, remote.ErrVerification) {
 		t.Errorf("a gated guest gave what it has: %v", err)
 	}
 }
 
 // provers of the tests.
-type prover func(ctx context.Context, id module.ID, key merkle.Hash, served *server.Content) (*module.ExecutionProof, error)
+type prover func(ctx context.Context, id module.ID, key merkle.Hash,
+	served *server.Content) (*module.ExecutionProof, error)
 
-func (p prover) Prove(ctx context.Context, id module.ID, key merkle.Hash, served *server.Content) (*module.ExecutionProof, error) {
+func (p prover) Prove(ctx context.Context, id module.ID, key merkle.Hash,
+	served *server.Content) (*module.ExecutionProof, error) {
 	return p(ctx, id, key, served)
 }
 
 func TestProofRoute(t *testing.T) {
 	s := newContentSite(t, 1)
 	body := contentBody(urn.RetrievalKey(s.id, "index.html"), s.head().Root, "")
-	ask := func() *http.Response { return s.do("POST", s.path("/proof"), strings.NewReader(body), asJSON) }
+	ask := func() *http.Response {
+		return s.do("POST", s.path("/proof"), strings.NewReader(body), asJSON)
+	}
 	want(t, ask(), 200, `{"proof_b64":"","roothash":"`+s.head().Root.String()+`"}`)
 
 	made := module.ExecutionProof{ProgramHash: merkle.Hash{7}, Proof: []byte("proof")}
@@ -273,22 +290,26 @@ func TestProofRoute(t *testing.T) {
 		t.Fatal(err)
 	}
 	var asked []merkle.Hash
-	s.serve(s.stores, &server.Options{Prover: prover(func(ctx context.Context, id module.ID, key merkle.Hash, served *server.Content) (*module.ExecutionProof, error) {
-		if id != (module.ID{Store: s.id, Root: s.head().Root}) || served.Size() == 0 {
-			t.Errorf("asked about %v, %d bytes", id, served.Size())
-		}
-		asked = append(asked, key)
-		return &made, nil
-	})})
+	s.serve(s.stores,
+		&server.Options{Prover: prover(func(ctx context.Context, id module.ID, key merkle.Hash,
+			served *server.Content) (*module.ExecutionProof, error) {
+			if id != (module.ID{Store: s.id, Root: s.head().Root}) || served.Size() == 0 {
+				t.Errorf("asked about %v, %d bytes", id, served.Size())
+			}
+			asked = append(asked, key)
+			return &made, nil
+		})})
 	want(t, ask(), 200, `{"proof_b64":"`+base64.StdEncoding.EncodeToString(encoded)+`","roothash":"`+s.head().Root.String()+`"}`)
 	body = contentBody(urn.RetrievalKey(s.id, "nowhere"), s.head().Root, "")
 	want(t, ask(), 200, "*") // a miss is asked about like a hit
 	if len(asked) != 2 {
 		t.Errorf("asked %d times", len(asked))
 	}
-	s.serve(s.stores, &server.Options{Prover: prover(func(context.Context, module.ID, merkle.Hash, *server.Content) (*module.ExecutionProof, error) {
-		return nil, errors.New("the secret prover is out of order")
-	})})
+	s.serve(s.stores,
+		&server.Options{Prover: prover(func(context.Context, module.ID, merkle.Hash,
+			*server.Content) (*module.ExecutionProof, error) {
+			return nil, errors.New("the secret prover is out of order")
+		})})
 	want(t, ask(), 500, "internal server error")
 }
 
@@ -296,7 +317,8 @@ func TestProofRoute(t *testing.T) {
 func TestHitsAndMissesLookAlike(t *testing.T) {
 	s := newContentSite(t, 1)
 	shape := func(name string) (headers []string, members []string) {
-		res := s.do("POST", s.path("/content"), strings.NewReader(contentBody(urn.RetrievalKey(s.id, name), s.head().Root, "")), asJSON)
+		res := s.do("POST", s.path("/content"),
+			strings.NewReader(contentBody(urn.RetrievalKey(s.id, name), s.head().Root, "")), asJSON)
 		dec := json.NewDecoder(res.Body)
 		for depth := 0; ; {
 			token, err := dec.Token()
@@ -311,7 +333,8 @@ func TestHitsAndMissesLookAlike(t *testing.T) {
 					depth--
 				}
 			case string:
-				if depth == 1 && strings.Contains("ciphertext_b64 merkle_proof_b64 roothash chunk_lens total_length", v) {
+				if depth == 1 &&
+					strings.Contains("ciphertext_b64 merkle_proof_b64 roothash chunk_lens total_length", v) {
 					members = append(members, v)
 				}
 			}
@@ -325,7 +348,8 @@ func TestHitsAndMissesLookAlike(t *testing.T) {
 	}
 }
 
-// TestContentsReopens: what a Contents remembers of a generation does not outlive the generation, nor keep it open.
+// TestContentsReopens: what a Contents remembers of a generation does not outlive the generation,
+// nor keep it open.
 func TestContentsReopens(t *testing.T) {
 	s := newSite(t, 1, nil)
 	b := &countingBackend{Backend: s.stores}
@@ -360,7 +384,8 @@ type countingBackend struct {
 	gone         bool
 }
 
-func (b *countingBackend) Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+func (b *countingBackend) Module(ctx context.Context, s auth.StoreID,
+	root merkle.Hash) (io.ReadSeekCloser, error) {
 	if b.gone {
 		return nil, fs.ErrNotExist
 	}
@@ -379,7 +404,8 @@ type countingReader struct {
 
 func (r *countingReader) Close() error { r.b.open--; return nil }
 
-// TestLargeModulesAreForElsewhere: the answer of a server with a limit, and what a client without another way makes of it.
+// TestLargeModulesAreForElsewhere: the answer of a server with a limit, and what a client without
+// another way makes of it.
 func TestLargeModulesAreForElsewhere(t *testing.T) {
 	s := newSite(t, 1, nil)
 	size := int64(len(s.modules[0]))
@@ -389,10 +415,12 @@ func TestLargeModulesAreForElsewhere(t *testing.T) {
 	root := s.head().Root
 	want(t, s.do("GET", s.path("/module?root="+root.String()), nil), 413,
 		fmt.Sprintf(`{"error":"capsule_too_large_for_get","total_length":%d,"rpc_method":"dig.getCapsule","store_id":"%s","root":"%s"}`, size, s.id, root))
-	if res := s.do("HEAD", s.path("/module"), nil); res.StatusCode != 200 || res.ContentLength != size {
+	if res := s.do("HEAD", s.path("/module"), nil); res.StatusCode != 200 ||
+		res.ContentLength != size {
 		t.Errorf("HEAD: %d, %d bytes", res.StatusCode, res.ContentLength)
 	}
-	if _, err := s.visitor(t, s.server, nil).Module(t.Context(), root); !errors.Is(err, remote.ErrTooLarge) {
+	if _, err := s.visitor(t, s.server, nil).Module(t.Context(),
+		root); !errors.Is(err, remote.ErrTooLarge) {
 		t.Errorf("got %v, want %v", err, remote.ErrTooLarge)
 	}
 }

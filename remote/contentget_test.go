@@ -11,23 +11,28 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestCacheableReads: GET of a resource answers without a signature where reads are anonymous: the bytes of the POST
-// route, decoys included, under a tag that names them, and for every cache where the root is named.
+// TestCacheableReads: GET of a resource answers without a signature where reads are anonymous: the
+// bytes of the POST route, decoys included, under a tag that names them, and for every cache where
+// the root is named.
 func TestCacheableReads(t *testing.T) {
 	s := newSite(t, 2, nil)
-	for _, kind := range []server.DecoyKind{server.DecoyKeyed, server.DecoyReference, server.DecoyGuest} {
-		contents := server.NewContents(s.stores, &server.ContentsOptions{Secret: []byte("a secret"), Decoys: kind})
+	for _, kind := range []server.DecoyKind{server.DecoyKeyed, server.DecoyReference,
+		server.DecoyGuest} {
+		contents := server.NewContents(s.stores,
+			&server.ContentsOptions{Secret: []byte("a secret"), Decoys: kind})
 		s.serve(s.stores, &server.Options{Contents: contents, Limits: noLimit, Anonymous: true})
 		unsigned := set("X-Dig-Auth", "-")
 		tags := map[string]string{}
-		for _, key := range []merkle.Hash{urn.RetrievalKey(s.id, "deep/in/here"), urn.RetrievalKey(s.id, "not there"), {7}} {
+		for _, key := range []merkle.Hash{urn.RetrievalKey(s.id, "deep/in/here"),
+			urn.RetrievalKey(s.id, "not there"), {7}} {
 			for i, head := range s.heads {
 				posted, _ := s.content(t, key, head.Root, "")
 				path := s.path("/content/" + key.String())
 				pinned := path + "?root=" + head.Root.String()
 				res := s.do("GET", pinned, nil, unsigned)
 				tag := res.Header.Get("ETag")
-				if cc := res.Header.Get("Cache-Control"); !strings.Contains(cc, "public") || !strings.Contains(cc, "immutable") {
+				if cc := res.Header.Get("Cache-Control"); !strings.Contains(cc, "public") ||
+					!strings.Contains(cc, "immutable") {
 					t.Errorf("Cache-Control %q", cc)
 				}
 				if len(tag) != 66 || tag[0] != '"' || res.Header.Get("X-Dig-Root") != head.Root.String() {
@@ -42,20 +47,23 @@ func TestCacheableReads(t *testing.T) {
 				want(t, s.do("GET", pinned, nil, unsigned, set("If-None-Match", tag)), 304, "")
 				want(t, s.do("GET", pinned, nil, unsigned, set("If-None-Match", `"x"`)), 200, "*")
 				want(t, s.do("HEAD", pinned, nil, unsigned), 200, "")
-				want(t, s.do("GET", pinned, nil, unsigned, set("Range", "bytes=3-9")), 206, string(posted.Ciphertext[3:10]))
+				want(t, s.do("GET", pinned, nil, unsigned, set("Range", "bytes=3-9")), 206,
+					string(posted.Ciphertext[3:10]))
 				part := s.do("GET", pinned+"&range=3-10", nil, unsigned)
 				if part.Header.Get("ETag") == tag {
 					t.Error("a part has the ETag of the whole")
 				}
 				want(t, part, 200, string(posted.Ciphertext[3:10]))
-				want(t, s.do("GET", pinned+"&range=3-9999999999", nil, unsigned), 200, string(posted.Ciphertext[3:]))
+				want(t, s.do("GET", pinned+"&range=3-9999999999", nil, unsigned), 200,
+					string(posted.Ciphertext[3:]))
 				want(t, s.do("GET", pinned+"&range=9999999999-9999999999", nil, unsigned), 200, "")
 
 				res = s.do("GET", path, nil, unsigned) // the head's
 				if cc := res.Header.Get("Cache-Control"); strings.Contains(cc, "immutable") {
 					t.Errorf("without a root: Cache-Control %q", cc)
 				}
-				if text, err := io.ReadAll(res.Body); err != nil || i == len(s.heads)-1 && string(text) != string(posted.Ciphertext) {
+				if text, err := io.ReadAll(res.Body); err != nil ||
+					i == len(s.heads)-1 && string(text) != string(posted.Ciphertext) {
 					t.Errorf("without a root: other bytes, %v", err)
 				}
 			}

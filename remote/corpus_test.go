@@ -12,8 +12,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestCorpus: every kind of change that users make to many files at once is pulled and pushed, and is at the other end
-// byte for byte, in every file.
+// TestCorpus: every kind of change that users make to many files at once is pulled and pushed, and
+// is at the other end byte for byte, in every file.
 func TestCorpus(t *testing.T) {
 	tree := corpus.Small(1)
 	if vectors.Long(t) {

@@ -24,7 +24,8 @@ import (
 func random(n int) merkle.Hash { return merkle.Sum(fmt.Appendf(nil, "key %d", n)) }
 
 // varied is a site of resources of many shapes, whose keys it returns with their sealed sizes.
-func varied(t testing.TB, resources int, size func(i int) int) (*site, []merkle.Hash, map[int64]int) {
+func varied(t testing.TB, resources int,
+	size func(i int) int) (*site, []merkle.Hash, map[int64]int) {
 	t.Helper()
 	fsys := fstest.MapFS{}
 	for i := range resources {
@@ -32,7 +33,8 @@ func varied(t testing.TB, resources int, size func(i int) int) (*site, []merkle.
 		fsys[fmt.Sprintf("f%04d", i)] = &fstest.MapFile{Data: data}
 	}
 	s := newSite(t, 0, nil)
-	mod, head, err := remotetest.Module(t.Context(), s.id, s.publisher, fsys, &module.Options{TempDir: t.TempDir()})
+	mod, head, err := remotetest.Module(t.Context(), s.id, s.publisher, fsys,
+		&module.Options{TempDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +77,8 @@ func readContent(t testing.TB, c *server.Content) []byte {
 	return b
 }
 
-// TestKeyedDecoys: each is the same every time, under one secret; has its own hash for a leaf and does not prove.
+// TestKeyedDecoys: each is the same every time, under one secret; has its own hash for a leaf and
+// does not prove.
 func TestKeyedDecoys(t *testing.T) {
 	s, _, _ := varied(t, 9, func(i int) int { return 100 * i * i })
 	contents, again := withSecret(s.stores), withSecret(s.stores)
@@ -114,15 +117,16 @@ func TestDecoysAreReadFromAnywhere(t *testing.T) {
 		for _, n := range []int{1, 15, 16, 33, 262145} {
 			p := make([]byte, n)
 			got, err := c.ReadAt(p, int64(at))
-			if wanted := min(n, len(whole)-at); got != wanted || (err != nil) != (wanted < n) || !bytes.Equal(p[:got], whole[at:at+got]) {
+			if wanted := min(n, len(whole)-at); got != wanted || (err != nil) != (wanted < n) ||
+				!bytes.Equal(p[:got], whole[at:at+got]) {
 				t.Errorf("%d bytes at %d: got %d, %v", n, at, got, err)
 			}
 		}
 	}
 }
 
-// TestShapesOfDecoys draws many decoys: how often each length comes has to be what drawing resources gives. The
-// statistic is chi squared; its mean is the number of shapes less one.
+// TestShapesOfDecoys draws many decoys: how often each length comes has to be what drawing
+// resources gives. The statistic is chi squared; its mean is the number of shapes less one.
 func TestShapesOfDecoys(t *testing.T) {
 	const resources, draws = 24, 12_000
 	s, keys, sizes := varied(t, resources, func(i int) int { return 10 + 37*i })
@@ -145,12 +149,14 @@ func TestShapesOfDecoys(t *testing.T) {
 	}
 	df := float64(len(sizes) - 1)
 	if limit := df + 4*math.Sqrt(2*df); len(count) != len(sizes) || chi > limit {
-		t.Errorf("%d lengths of %d, chi squared %.1f, at most %.1f is likely", len(count), len(sizes), chi, limit)
+		t.Errorf("%d lengths of %d, chi squared %.1f, at most %.1f is likely", len(count),
+			len(sizes), chi, limit)
 	}
 	for _, key := range keys {
 		c := s.open(t, contents, key)
 		if paths[c.Size()] != len(c.Proof.Path) {
-			t.Errorf("resources of %d bytes have paths of %d steps, decoys %d", c.Size(), len(c.Proof.Path), paths[c.Size()])
+			t.Errorf("resources of %d bytes have paths of %d steps, decoys %d", c.Size(),
+				len(c.Proof.Path), paths[c.Size()])
 		}
 	}
 }
@@ -171,7 +177,8 @@ func TestReferenceDecoyVectors(t *testing.T) {
 	for _, v := range file.Decoys {
 		c := s.open(t, contents, v.Key)
 		b := readContent(t, c)
-		if c.Size() != v.Size || !bytes.HasPrefix(b, v.First) || merkle.Sum(b) != v.Sum || c.Proof != nil {
+		if c.Size() != v.Size || !bytes.HasPrefix(b, v.First) ||
+			merkle.Sum(b) != v.Sum || c.Proof != nil {
 			t.Errorf("key %s: %d bytes, SHA-256 %s", v.Key, c.Size(), merkle.Sum(b))
 		}
 	}
@@ -273,8 +280,10 @@ func TestGuestDecoyVectors(t *testing.T) {
 			t.Fatal(err)
 		}
 		sealed := readContent(t, c)
-		if c.Size() != v.Size || !bytes.HasPrefix(sealed, v.First) || merkle.Sum(sealed) != v.Sum || !slices.Equal(c.ChunkLens, v.Lens) ||
-			c.Root != v.Root || c.Proof.Leaf != v.Leaf || len(c.Proof.Path) != 1 || c.Proof.Path[0] != (merkle.Step{Hash: v.Step, Left: v.StepLeft}) {
+		if c.Size() != v.Size || !bytes.HasPrefix(sealed, v.First) || merkle.Sum(sealed) != v.Sum ||
+			!slices.Equal(c.ChunkLens, v.Lens) ||
+			c.Root != v.Root || c.Proof.Leaf != v.Leaf || len(c.Proof.Path) != 1 ||
+			c.Proof.Path[0] != (merkle.Step{Hash: v.Step, Left: v.StepLeft}) {
 			t.Errorf("key %s: got %d bytes in %v, proof %v", v.Key, c.Size(), c.ChunkLens, c.Proof)
 		}
 		c.Close()
@@ -298,7 +307,9 @@ func TestGuestServingVectors(t *testing.T) {
 	}
 	vectors.Load(t, "store/guest_serving.json", &file)
 	for _, v := range file.Cases {
-		guest := remotetest.Guest{Module: vectorModule(t, v.Module), Now: func() time.Time { return time.Unix(v.Clock, 0) }}
+		guest := remotetest.Guest{Module: vectorModule(t, v.Module), Now: func() time.Time {
+			return time.Unix(v.Clock, 0)
+		}}
 		got, err := guest.Content(t.Context(), v.Request)
 		switch {
 		case (err != nil) != (v.Error != 0):
@@ -342,7 +353,8 @@ func TestGuestOptionTags(t *testing.T) {
 				odd := bytes.Clone(c.request)
 				odd[at] = tag
 				if got, err := c.ask(t.Context(), odd); err != nil || !bytes.Equal(got, want) {
-					t.Errorf("%s with tag %d at %d: %d bytes, %v, want %d", c.name, tag, at, len(got), err, len(want))
+					t.Errorf("%s with tag %d at %d: %d bytes, %v, want %d", c.name, tag, at,
+						len(got), err, len(want))
 				}
 			}
 			if _, err := c.ask(t.Context(), c.request[:at]); err == nil {
@@ -375,12 +387,14 @@ func TestGuestAnswersVectors(t *testing.T) {
 		for _, v := range mod.Resources {
 			request := module.ProofRequest{Key: v.Key, Nonce: [32]byte(bytes.Repeat([]byte{9}, 32))}
 			encoded, _ := request.MarshalBinary()
-			if got, err := (remotetest.Guest{Module: m}).Proof(t.Context(), encoded); err != nil || !bytes.Equal(got, v.Prelude) {
+			if got, err := (remotetest.Guest{Module: m}).Proof(t.Context(), encoded); err != nil ||
+				!bytes.Equal(got, v.Prelude) {
 				t.Errorf("%s, key %s: got %x, %v", mod.File, v.Key, got, err)
 			}
 			content := module.ContentRequest{Key: v.Key}
 			encoded, _ = content.MarshalBinary()
-			if got, err := (remotetest.Guest{Module: m}).Content(t.Context(), encoded); err != nil || merkle.Sum(got) != v.Response {
+			if got, err := (remotetest.Guest{Module: m}).Content(t.Context(), encoded); err != nil ||
+				merkle.Sum(got) != v.Response {
 				t.Errorf("%s, key %s: response %s, %v", mod.File, v.Key, merkle.Sum(got), err)
 			}
 			n++

@@ -49,10 +49,11 @@ func readDelta(t testing.TB, res *http.Response) deltaAnswer {
 func chunks(t testing.TB, mod []byte) map[string]bool {
 	t.Helper()
 	ids := map[string]bool{}
-	_, err := module.Decompose(t.Context(), bytes.NewReader(mod), func(c module.Chunk, _ []byte) error {
-		ids[c.ID.String()] = true
-		return nil
-	})
+	_, err := module.Decompose(t.Context(), bytes.NewReader(mod),
+		func(c module.Chunk, _ []byte) error {
+			ids[c.ID.String()] = true
+			return nil
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +91,8 @@ func TestDeltaIsTheDifference(t *testing.T) {
 			if len(wanted) > 0 {
 				t.Errorf("%d to %d: %d chunks are missing", from, to, len(wanted))
 			}
-			changed := map[merkle.Hash]bool{urn.RetrievalKey(s.id, "index.html"): true, urn.RetrievalKey(s.id, "deep/in/here"): true}
+			changed := map[merkle.Hash]bool{urn.RetrievalKey(s.id, "index.html"): true,
+				urn.RetrievalKey(s.id, "deep/in/here"): true}
 			if from == to {
 				clear(changed)
 			}
@@ -120,7 +122,8 @@ func TestDeltaOfWhatIsThere(t *testing.T) {
 		t.Errorf("from %s: %d chunks, %d rows, want 2 and 3", a.From, len(a.Chunks), len(a.Rows))
 	}
 	body, _ = json.Marshal(map[string]any{"to": s.head().Root.String(), "have": []string{}})
-	if a = readDelta(t, s.do("POST", s.path("/delta"), bytes.NewReader(body), asJSON)); len(a.Chunks) != 3 {
+	if a = readDelta(t,
+		s.do("POST", s.path("/delta"), bytes.NewReader(body), asJSON)); len(a.Chunks) != 3 {
 		t.Errorf("with nothing: %d chunks", len(a.Chunks))
 	}
 }
@@ -225,17 +228,21 @@ func TestClientDelta(t *testing.T) {
 		have = append(have, h)
 	}
 	clear(got)
-	if rows, err = c.DeltaHave(t.Context(), s.heads[1].Root, have, put); err != nil || len(got) != 1 || len(rows) != 3 {
+	if rows, err = c.DeltaHave(t.Context(), s.heads[1].Root, have, put); err != nil ||
+		len(got) != 1 || len(rows) != 3 {
 		t.Fatalf("%d chunks, %d rows, %v", len(got), len(rows), err)
 	}
 	full := errors.New("the cache is full")
-	if _, err := c.Delta(t.Context(), s.heads[0].Root, s.heads[1].Root, func(merkle.Hash, []byte) error { return full }); !errors.Is(err, full) {
+	if _, err := c.Delta(t.Context(), s.heads[0].Root, s.heads[1].Root,
+		func(merkle.Hash, []byte) error { return full }); !errors.Is(err, full) {
 		t.Errorf("what the caller said is lost: %v", err)
 	}
-	if _, err := c.Delta(t.Context(), merkle.Hash{1}, s.heads[1].Root, put); !errors.Is(err, remote.ErrProtocol) && err == nil {
+	if _, err := c.Delta(t.Context(), merkle.Hash{1}, s.heads[1].Root,
+		put); !errors.Is(err, remote.ErrProtocol) && err == nil {
 		t.Errorf("unknown root: %v", err)
 	}
-	if _, err := c.DeltaHave(t.Context(), s.heads[1].Root, make([]merkle.Hash, remote.MaxHave+1), put); !errors.Is(err, remote.ErrTooLarge) {
+	if _, err := c.DeltaHave(t.Context(), s.heads[1].Root, make([]merkle.Hash, remote.MaxHave+1),
+		put); !errors.Is(err, remote.ErrTooLarge) {
 		t.Errorf("too many chunks: %v", err)
 	}
 }
@@ -266,7 +273,9 @@ func TestClientDeltaRefuses(t *testing.T) {
 		{"an array", `[]`, remote.ErrProtocol},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := s.visitor(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, tc.body) }), nil)
+			c := s.visitor(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.WriteString(w, tc.body)
+			}), nil)
 			_, err := c.Delta(t.Context(), from, to, func(merkle.Hash, []byte) error { return nil })
 			if !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) {
 				t.Errorf("got %v, want %v", err, tc.want)
@@ -280,23 +289,28 @@ func TestClientContent(t *testing.T) {
 	c := s.visitor(t, s.server, nil)
 	for n, head := range s.heads {
 		for name, file := range files(n) {
-			if got, err := c.Content(t.Context(), head.Root, name, nil); err != nil || !bytes.Equal(got, file.Data) {
+			if got, err := c.Content(t.Context(), head.Root, name, nil); err != nil ||
+				!bytes.Equal(got, file.Data) {
 				t.Errorf("generation %d, %s: %v", n, name, err)
 			}
 		}
 	}
-	if _, err := c.Content(t.Context(), s.head().Root, "nowhere", nil); !errors.Is(err, remote.ErrVerification) {
+	if _, err := c.Content(t.Context(), s.head().Root, "nowhere",
+		nil); !errors.Is(err, remote.ErrVerification) {
 		t.Errorf("a decoy was believed: %v", err)
 	}
-	if _, err := c.Content(t.Context(), s.head().Root, "index.html", &urn.Salt{1}); !errors.Is(err, urn.ErrSealed) || !errors.Is(err, remote.ErrVerification) {
+	if _, err := c.Content(t.Context(), s.head().Root, "index.html",
+		&urn.Salt{1}); !errors.Is(err, urn.ErrSealed) || !errors.Is(err, remote.ErrVerification) {
 		t.Errorf("opened with another salt: %v", err)
 	}
-	if p, err := c.Proof(t.Context(), s.head().Root, urn.RetrievalKey(s.id, "index.html")); p != nil || err != nil {
+	if p, err := c.Proof(t.Context(), s.head().Root, urn.RetrievalKey(s.id, "index.html")); p != nil ||
+		err != nil {
 		t.Errorf("proof %v, %v", p, err)
 	}
 }
 
-// TestClientContentInParts reads what is longer than one request asks for, of exactly one and of a little more.
+// TestClientContentInParts reads what is longer than one request asks for, of exactly one and of a
+// little more.
 func TestClientContentInParts(t *testing.T) {
 	const window = 4 << 20
 	for _, size := range []int{0, window - 1000, window + 5000, 2*window + 1} {
@@ -307,8 +321,10 @@ func TestClientContentInParts(t *testing.T) {
 			t.Errorf("%d bytes: got %d, %v", size, len(got), err)
 		}
 		if size > window {
-			small := s.visitor(t, s.server, &remote.ClientOptions{MaxContent: window, Attempts: 1, Now: s.now})
-			if _, err := small.Content(t.Context(), s.head().Root, "f0000", nil); !errors.Is(err, remote.ErrTooLarge) {
+			small := s.visitor(t, s.server,
+				&remote.ClientOptions{MaxContent: window, Attempts: 1, Now: s.now})
+			if _, err := small.Content(t.Context(), s.head().Root, "f0000",
+				nil); !errors.Is(err, remote.ErrTooLarge) {
 				t.Errorf("%d bytes, over the limit: %v", size, err)
 			}
 		}
@@ -373,7 +389,8 @@ func TestClientProofRefuses(t *testing.T) {
 		c := s.visitor(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"proof_b64":%q,"roothash":%q}`, tc.proof, tc.root)
 		}), nil)
-		if p, err := c.Proof(t.Context(), s.head().Root, merkle.Hash{}); p != nil || !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) {
+		if p, err := c.Proof(t.Context(), s.head().Root, merkle.Hash{}); p != nil ||
+			!errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) {
 			t.Errorf("root %s, proof %q: %v, %v; want %v", tc.root, tc.proof, p, err, tc.want)
 		}
 	}
@@ -402,7 +419,9 @@ func FuzzContentRequest(f *testing.F) {
 func FuzzContentAnswers(f *testing.F) {
 	s := newContentSite(f, 1)
 	var answer []byte
-	c := s.visitor(f, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(answer) }), nil)
+	c := s.visitor(f, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Write(answer)
+	}), nil)
 	a, _ := s.content(f, urn.RetrievalKey(s.id, "index.html"), s.head().Root, "")
 	text, _ := json.Marshal(a)
 	f.Add(text)
@@ -410,7 +429,8 @@ func FuzzContentAnswers(f *testing.F) {
 	f.Add([]byte(`{"proof_b64":"","roothash":"` + s.head().Root.String() + `"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		answer = body
-		if got, err := c.Content(t.Context(), s.head().Root, "index.html", nil); err == nil && !bytes.Equal(got, files(0)["index.html"].Data) {
+		if got, err := c.Content(t.Context(), s.head().Root, "index.html", nil); err == nil &&
+			!bytes.Equal(got, files(0)["index.html"].Data) {
 			t.Errorf("believed %q", clip(got))
 		}
 		c.Proof(t.Context(), s.head().Root, merkle.Hash{})
@@ -480,7 +500,8 @@ func TestDeltaOfManyChunks(t *testing.T) {
 	}
 	for n := range 2 {
 		mod, head, err := remotetest.Module(t.Context(), s.id, s.publisher, fstest.MapFS{
-			"a": {Data: random[:1<<20]}, "b": {Data: random[1<<19 : 1<<20+n<<18]}, "c": {Data: random}}, &module.Options{TempDir: t.TempDir()})
+			"a": {Data: random[:1<<20]}, "b": {Data: random[1<<19 : 1<<20+n<<18]}, "c": {Data: random}},
+			&module.Options{TempDir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}

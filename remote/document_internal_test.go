@@ -54,7 +54,8 @@ func TestProtocolDocument(t *testing.T) {
 			}
 		}
 		for status := 400; status < 600; status++ {
-			if wire.StatusError(status) != nil && !strings.Contains(doc.Section("9.12"), "| "+strconv.Itoa(status)+" |") {
+			if wire.StatusError(status) != nil &&
+				!strings.Contains(doc.Section("9.12"), "| "+strconv.Itoa(status)+" |") {
 				t.Errorf("PROTOCOL.md 9.12 has no status %d", status)
 			}
 		}
@@ -69,12 +70,15 @@ func TestProtocolDocument(t *testing.T) {
 			t.Fatal(err)
 		}
 		doc.Compare("5.1", "member", "member", docs.Set(slices.Collect(maps.Keys(members))...))
-		doc.Compare("6.5", "member", "member", docs.Set(append(membersOf[wire.InitBody](), membersOf[wire.InitAnswer]()...)...))
+		doc.Compare("6.5", "member", "member",
+			docs.Set(append(membersOf[wire.InitBody](), membersOf[wire.InitAnswer]()...)...))
 		doc.Compare("8.1", "member", "member", docs.Set(membersOf[wire.ContentAnswer]()...))
 	})
 	t.Run("headers", func(t *testing.T) {
-		doc.Compare("6.1", "header", "header", docs.Set(wire.HeaderParent, wire.HeaderRoot, wire.HeaderSignature, wire.HeaderTagged,
-			wire.HeaderPushMode, wire.HeaderUploadID, wire.HeaderStoreKey, "Authorization", "Content-Type", "Content-Length", "Expect"))
+		doc.Compare("6.1", "header", "header",
+			docs.Set(wire.HeaderParent, wire.HeaderRoot, wire.HeaderSignature, wire.HeaderTagged,
+				wire.HeaderPushMode, wire.HeaderUploadID, wire.HeaderStoreKey, "Authorization", "Content-Type",
+				"Content-Length", "Expect"))
 	})
 	t.Run("locators", func(t *testing.T) {
 		id := strings.Repeat("ab", 32)
@@ -82,7 +86,8 @@ func TestProtocolDocument(t *testing.T) {
 			if !strings.HasPrefix(row[0], "`dig://<") {
 				continue
 			}
-			text := strings.NewReplacer("`", "", "<id>", id, "<owner>", "me", "<host>", "h.example", "[:port]", ":7").Replace(row[0])
+			text := strings.NewReplacer("`", "", "<id>", id, "<owner>", "me", "<host>", "h.example",
+				"[:port]", ":7").Replace(row[0])
 			u, err := ParseURL(text)
 			if err != nil {
 				t.Errorf("PROTOCOL.md 2.2: %s: %v", row[0], err)
@@ -116,7 +121,8 @@ func clientLimits(t *testing.T, doc *docs.Doc) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"dial": seconds(dialTimeout), "answer header": seconds(headerTimeout), "idle": seconds(idleTimeout),
+	want := map[string]string{"dial": seconds(dialTimeout), "answer header": seconds(headerTimeout),
+		"idle":       seconds(idleTimeout),
 		"asked wait": seconds(maxAsked)}
 	for name, n := range map[string]int64{
 		"module": c.opt.MaxModule, "resource": c.opt.MaxContent, "descriptor": wire.MaxDescriptor, "history": wire.MaxRoots,

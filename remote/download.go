@@ -55,11 +55,12 @@ type downloader struct {
 	attempts int
 	progress func(root merkle.Hash, done, total int64) // may be nil, as onRetry
 	onRetry  func(err error, wait time.Duration)
-	turns    sync.Map // of generations that are fetched at a time: root to the chan that the one before closes
+	// of generations that are fetched at a time: root to the chan that the one before closes
+	turns sync.Map
 }
 
-// install fetches a generation and installs it: from one origin after another where there are several and what they
-// sent is refused.
+// install fetches a generation and installs it: from one origin after another where there are
+// several and what they sent is refused.
 func (d *downloader) install(ctx context.Context, w delivery) (arrival, error) {
 	if d.several == nil { // each of several origins has a budget of its own
 		return d.attempt(withBudget(ctx), w)
@@ -68,7 +69,9 @@ func (d *downloader) install(ctx context.Context, w delivery) (arrival, error) {
 	for {
 		came, err := d.attempt(ctx, w)
 		if err == nil {
-			return came, d.several.Settle(root, func() (io.ReadSeekCloser, error) { return d.to.Module(ctx, root) })
+			return came, d.several.Settle(root, func() (io.ReadSeekCloser, error) {
+				return d.to.Module(ctx, root)
+			})
 		}
 		if !d.several.Retry(ctx, root, err) {
 			return arrival{}, err
@@ -81,10 +84,10 @@ func (d *downloader) install(ctx context.Context, w delivery) (arrival, error) {
 	}
 }
 
-// attempt gives the generation to the Local. A download that breaks is taken up where it
-// broke, when the Local has kept what came and the origin can go on from there, else from its start; so
-// are parts that an earlier run left behind. A part that turns out not to belong to what follows costs one
-// download from the start: the whole is verified in any case (remote/PROTOCOL.md 9.11).
+// attempt gives the generation to the Local. A download that breaks is taken up where it broke,
+// when the Local has kept what came and the origin can go on from there, else from its start; so
+// are parts that an earlier run left behind. A part that turns out not to belong to what follows
+// costs one download from the start: the whole is verified in any case (remote/PROTOCOL.md 9.11).
 func (d *downloader) attempt(ctx context.Context, w delivery) (arrival, error) {
 	held, err := d.installHeld(ctx, w)
 	if held || err != nil {
@@ -98,7 +101,8 @@ func (d *downloader) attempt(ctx context.Context, w delivery) (arrival, error) {
 }
 
 // download installs the whole module. first is that from its start, where it is open already.
-func (d *downloader) download(ctx context.Context, w delivery, first io.ReadCloser) (came arrival, err error) {
+func (d *downloader) download(ctx context.Context, w delivery,
+	first io.ReadCloser) (came arrival, err error) {
 	root := w.line().Root
 	var best int64
 	tries := budgetOf(ctx)
@@ -172,8 +176,9 @@ func (notFetched) Read([]byte) (int, error) {
 	return 0, errors.New("remote: the generation is held, and its module is not fetched")
 }
 
-// again rests before a transfer that broke with err is taken up once more, and reports whether it is to be. tries
-// counts the attempts in a row that did not get on; moved says that the last one did.
+// again rests before a transfer that broke with err is taken up once more, and reports whether it
+// is to be. tries counts the attempts in a row that did not get on; moved says that the last one
+// did.
 func (d *downloader) again(ctx context.Context, err error, tries *budget, moved bool) bool {
 	if moved {
 		tries.reset()
@@ -189,9 +194,10 @@ func (d *downloader) again(ctx context.Context, err error, tries *budget, moved 
 	return backoff.Sleep(ctx, wait) == nil
 }
 
-// open asks the origin for the module, from where the Local left off unless fresh is set. opened is the module from
-// its start, where it is open already.
-func (d *downloader) open(ctx context.Context, root merkle.Hash, size int64, fresh bool, opened io.ReadCloser) (t *transfer, resumed bool, err error) {
+// open asks the origin for the module, from where the Local left off unless fresh is set. opened is
+// the module from its start, where it is open already.
+func (d *downloader) open(ctx context.Context, root merkle.Hash, size int64, fresh bool,
+	opened io.ReadCloser) (t *transfer, resumed bool, err error) {
 	var (
 		resumer, keeps = d.to.(Resumer)
 		ranger, ranges = d.from.(RangeOrigin)
@@ -231,7 +237,8 @@ func (d *downloader) open(ctx context.Context, root merkle.Hash, size int64, fre
 	if size > 0 {
 		if t.total > 0 && t.total != size {
 			r.Close()
-			return nil, false, &VerificationError{Check: CheckSize, Want: strconv.FormatInt(size, 10), Got: strconv.FormatInt(t.total, 10)}
+			return nil, false, &VerificationError{Check: CheckSize, Want: strconv.FormatInt(size, 10),
+				Got: strconv.FormatInt(t.total, 10)}
 		}
 		t.total = size
 	}
@@ -243,8 +250,8 @@ func (d *downloader) open(ctx context.Context, root merkle.Hash, size int64, fre
 	return t, start > 0, nil
 }
 
-// transfer is a module on its way: it holds the origin to the announced length and to the limit, counts,
-// and remembers whether it was the transfer that failed.
+// transfer is a module on its way: it holds the origin to the announced length and to the limit,
+// counts, and remembers whether it was the transfer that failed.
 type transfer struct {
 	io.ReadCloser
 	root        merkle.Hash
@@ -292,8 +299,8 @@ func (t *transfer) report() {
 	}
 }
 
-// turn waits until the generation before that of root is installed, when both are fetched at a time. What is not held
-// is best asked for after it: the two have much in common.
+// turn waits until the generation before that of root is installed, when both are fetched at a
+// time. What is not held is best asked for after it: the two have much in common.
 func (d *downloader) turn(ctx context.Context, root merkle.Hash) error {
 	before, ok := d.turns.Load(root)
 	if !ok {

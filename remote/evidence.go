@@ -13,12 +13,13 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// An Evidence is what speaks against an origin, or against a publisher: that two heads of one store do not go
-// together. It is kept where the Local is a [TrustStore], as its JSON, so that others can be shown it.
+// An Evidence is what speaks against an origin, or against a publisher: that two heads of one store
+// do not go together. It is kept where the Local is a [TrustStore], as its JSON, so that others can
+// be shown it.
 //
-// What is proven in it are the two signatures, see [Evidence.Check]: a publisher that never signed beside its own
-// history cannot be made to look so, except with roots that it signed and then did not publish. Which lines stood
-// in a history is the word of whoever told it.
+// What is proven in it are the two signatures, see [Evidence.Check]: a publisher that never signed
+// beside its own history cannot be made to look so, except with roots that it signed and then did
+// not publish. Which lines stood in a history is the word of whoever told it.
 type Evidence struct {
 	Kind    Check        `json:"kind"`  // CheckFork, CheckRollback or CheckAncestry
 	Found   time.Time    `json:"found"` // by our clock
@@ -54,14 +55,15 @@ const (
 	maxClaimStones = 16
 )
 
-// Check reports whether e proves anything by itself: it is an error when the two heads are the same, or one of them is
-// not signed by its key, or the keys differ. nil: one key has signed both.
+// Check reports whether e proves anything by itself: it is an error when the two heads are the
+// same, or one of them is not signed by its key, or the keys differ. nil: one key has signed both.
 func (e *Evidence) Check() error {
 	if e.Held.Root == e.Offered.Root {
 		return errors.New("remote: evidence: both heads are the same")
 	}
 	if e.Held.PublicKey != e.Offered.PublicKey {
-		return fmt.Errorf("remote: evidence: signed by two keys, %s and %s", e.Held.PublicKey, e.Offered.PublicKey)
+		return fmt.Errorf("remote: evidence: signed by two keys, %s and %s", e.Held.PublicKey,
+			e.Offered.PublicKey)
 	}
 	for _, c := range []*Claim{&e.Held, &e.Offered} {
 		var sigs []auth.Signature
@@ -80,7 +82,8 @@ func (e *Evidence) Check() error {
 // ParseEvidence reads what a [TrustStore] keeps. It checks no signature.
 func ParseEvidence(doc []byte) (*Evidence, error) {
 	if len(doc) > MaxEvidenceSize {
-		return nil, fmt.Errorf("remote: evidence: %w: %d bytes, at most %d are read", ErrTooLarge, len(doc), MaxEvidenceSize)
+		return nil, fmt.Errorf("remote: evidence: %w: %d bytes, at most %d are read", ErrTooLarge,
+			len(doc), MaxEvidenceSize)
 	}
 	e := new(Evidence)
 	if err := json.Unmarshal(doc, e); err != nil {
@@ -126,8 +129,8 @@ func newest(ours, theirs []module.Generation) *merkle.Hash {
 	return nil
 }
 
-// testify keeps evidence when err is an origin's that does not go together with what is held, and names it in the
-// error. Where one key has signed both heads it is a fork.
+// testify keeps evidence when err is an origin's that does not go together with what is held, and
+// names it in the error. Where one key has signed both heads it is a fork.
 func (v *visit) testify(ctx context.Context, s *sight, err error) error {
 	var refused *VerificationError
 	if !errors.As(err, &refused) || refused.Check != CheckRollback && refused.Check != CheckAncestry {
@@ -145,9 +148,11 @@ func (v *visit) testify(ctx context.Context, s *sight, err error) error {
 	if serr != nil {
 		offered = auth.SignedRoot{Store: v.store, Root: s.d.Root, PublicKey: s.d.PublicKey}
 	}
-	e := &Evidence{Kind: refused.Check, Store: v.store, Held: claim("here", held, ours, nil), Offered: claim(s.name, offered, s.lines, s.d)}
+	e := &Evidence{Kind: refused.Check, Store: v.store, Held: claim("here", held, ours, nil),
+		Offered: claim(s.name, offered, s.lines, s.d)}
 	e.Held.Common = newest(ours, s.lines)
-	if refused.Check == CheckAncestry && serr == nil && held.Check() == nil && held.PublicKey == offered.PublicKey {
+	if refused.Check == CheckAncestry && serr == nil && held.Check() == nil &&
+		held.PublicKey == offered.PublicKey {
 		refused.Check, refused.Err, e.Kind = CheckFork, ErrForked, CheckFork
 	}
 	refused.Evidence, lerr = v.witness(ctx, e)
@@ -155,7 +160,8 @@ func (v *visit) testify(ctx context.Context, s *sight, err error) error {
 	return errors.Join(err, lerr)
 }
 
-// witness keeps e and returns its name, "" where nothing keeps it. It stands in the report in any case.
+// witness keeps e and returns its name, "" where nothing keeps it. It stands in the report in any
+// case.
 func (v *visit) witness(ctx context.Context, e *Evidence) (name string, err error) {
 	e.Found = v.now().UTC().Truncate(time.Second)
 	w, ok := v.to.(TrustStore)

@@ -13,7 +13,8 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// branches are a store of two generations that was cloned, and another that goes another way after the first.
+// branches are a store of two generations that was cloned, and another that goes another way after
+// the first.
 func branches(t *testing.T) (to *remotetest.Memory, other *direct, by *auth.Key) {
 	t.Helper()
 	origin, by, to := cloned(t, launcher, 2)
@@ -70,7 +71,8 @@ func TestEvidence(t *testing.T) {
 				if docs, err = to.Evidence(t.Context()); err != nil || len(docs) != 1 {
 					t.Fatalf("%d documents, %v: want 1", len(docs), err)
 				}
-				if len(report.Evidence) != 1 || len(report.Liars()) != 1 || report.Origins[0].Check != c.check || report.Origins[0].Evidence == "" {
+				if len(report.Evidence) != 1 || len(report.Liars()) != 1 ||
+					report.Origins[0].Check != c.check || report.Origins[0].Evidence == "" {
 					t.Errorf("report %+v", report)
 				}
 			}
@@ -78,7 +80,8 @@ func TestEvidence(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if e.Kind != c.check || !e.Found.Equal(now) || e.Held.Root != held.Root || e.Held.By != "here" || e.Offered.Root != offered.Root ||
+			if e.Kind != c.check || !e.Found.Equal(now) || e.Held.Root != held.Root || e.Held.By != "here" ||
+				e.Offered.Root != offered.Root ||
 				e.Offered.Descriptor == nil || len(e.Held.Last) != 2 || (e.Check() == nil) != c.proves {
 				t.Errorf("%s\n%v", docs[0], e.Check())
 			}
@@ -131,11 +134,13 @@ func TestAcceptHead(t *testing.T) {
 	}
 	// Our first generation stands in both histories, so that two lines of theirs follow our two.
 	lines, err := to.Generations(t.Context())
-	if err != nil || len(lines) != 4 || lines[2].Root != other.line(t, 1).Root || lines[3].Root != theirs {
+	if err != nil || len(lines) != 4 || lines[2].Root != other.line(t, 1).Root ||
+		lines[3].Root != theirs {
 		t.Errorf("%v, %v", lines, err)
 	}
 	sameModule(t, other.Memory, to, theirs)
-	if report, err := remote.Pull(t.Context(), to, other, remote.Trust{}); err != nil || !report.UpToDate || report.Diverged {
+	if report, err := remote.Pull(t.Context(), to, other, remote.Trust{}); err != nil ||
+		!report.UpToDate || report.Diverged {
 		t.Errorf("%+v, %v", report, err)
 	}
 	// It does not help another key, nor what was held before.
@@ -155,7 +160,8 @@ func TestHeadAge(t *testing.T) {
 	line := origin.line(t, 1)
 	sync := remote.Sync{Now: func() time.Time { return line.Time.Add(72 * time.Hour) }}
 	report, err := sync.Pull(t.Context(), to, origin)
-	if err != nil || !report.UpToDate || !report.HeadTime.Equal(line.Time) || report.HeadAge != 72*time.Hour {
+	if err != nil || !report.UpToDate || !report.HeadTime.Equal(line.Time) ||
+		report.HeadAge != 72*time.Hour {
 		t.Errorf("%+v, %v", report, err)
 	}
 }
@@ -163,7 +169,8 @@ func TestHeadAge(t *testing.T) {
 // TestWithheld: an origin that does not show a tombstone we know of is noticed.
 func TestWithheld(t *testing.T) {
 	origin, by, to := cloned(t, launcher, 1)
-	s, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: launcher, Root: merkle.Hash{5}, Reason: auth.Takedown}, by)
+	s, err := auth.SignTombstone(t.Context(),
+		auth.Tombstone{Store: launcher, Root: merkle.Hash{5}, Reason: auth.Takedown}, by)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +189,8 @@ func TestWithheld(t *testing.T) {
 // TestReportJSON: the report can be printed, whatever came of the visit.
 func TestReportJSON(t *testing.T) {
 	to, other, by := branches(t)
-	for _, trust := range []remote.Trust{{}, {AcceptHead: other.line(t, 2).Root}, {Publisher: by.PublicKey()}} {
+	for _, trust := range []remote.Trust{{}, {AcceptHead: other.line(t, 2).Root},
+		{Publisher: by.PublicKey()}} {
 		sync := remote.Sync{Trust: trust}
 		report, _ := sync.Pull(t.Context(), to, other)
 		text, err := json.Marshal(report)
@@ -202,8 +210,10 @@ func TestReportJSON(t *testing.T) {
 		if err := json.Unmarshal(text, &back); err != nil {
 			t.Fatal(err)
 		}
-		if back.Store != report.Store || back.Root != report.Root || len(back.Checks) != len(report.Checks) || len(back.Origins) != 1 ||
-			back.Origins[0].Verdict != string(report.Origins[0].State) || len(back.Installed) != len(report.Installed) {
+		if back.Store != report.Store || back.Root != report.Root ||
+			len(back.Checks) != len(report.Checks) || len(back.Origins) != 1 ||
+			back.Origins[0].Verdict != string(report.Origins[0].State) ||
+			len(back.Installed) != len(report.Installed) {
 			t.Errorf("%s", text)
 		}
 	}
@@ -225,7 +235,8 @@ func TestPullReadsNoHistory(t *testing.T) {
 	origin, by, to := cloned(t, launcher, 3)
 	c := &counted{Memory: to}
 	origin.asked = nil
-	if report, err := remote.Pull(t.Context(), c, origin, remote.Trust{}); err != nil || !report.UpToDate || report.Generation != 2 {
+	if report, err := remote.Pull(t.Context(), c, origin, remote.Trust{}); err != nil ||
+		!report.UpToDate || report.Generation != 2 {
 		t.Fatalf("%+v, %v", report, err)
 	}
 	equal(t, "asked", origin.asked, []string{"describe"})

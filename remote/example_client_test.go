@@ -61,7 +61,8 @@ func ExampleSync_Preview() {
 // One file of a store, read at the root that its publisher has signed.
 func ExampleTrust_Believe() {
 	ctx := context.Background()
-	origin, there, publisher := published(ctx, fstest.MapFS{"index.html": {Data: []byte("<h1>one</h1>")}})
+	origin, there, publisher := published(ctx,
+		fstest.MapFS{"index.html": {Data: []byte("<h1>one</h1>")}})
 	defer origin.Close()
 	client, err := origin.Client(there.ID(), nil)
 	if err != nil {
@@ -82,7 +83,10 @@ func ExampleTrust_Believe() {
 // A key for each host, so that hosts cannot compare notes.
 func ExampleDeriveIdentity() {
 	mine := auth.NewKey([32]byte{1})
-	u, err := remote.ParseURL("https://example.org/stores/5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae")
+	u,
+		err :=
+		remote.ParseURL(
+			"https://example.org/stores/5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae5b1f09ae")
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// One resource, without a clone. The root is known from elsewhere; a resource that is not there is answered with a
-// decoy, which does not hold.
+// One resource, without a clone. The root is known from elsewhere; a resource that is not there is
+// answered with a decoy, which does not hold.
 func ExampleClient_Content() {
 	ctx := context.Background()
 	origin, there, _ := published(ctx, fstest.MapFS{"index.html": {Data: []byte("<h1>one</h1>")}})
@@ -42,13 +42,15 @@ func ExampleClient_Content() {
 // The chunks that a generation has and another has not, each checked on its way into a cache.
 func ExampleClient_Delta() {
 	ctx := context.Background()
-	origin, there, publisher := published(ctx, fstest.MapFS{"a": {Data: []byte("stays")}, "b": {Data: []byte("changes")}})
+	origin, there, publisher := published(ctx,
+		fstest.MapFS{"a": {Data: []byte("stays")}, "b": {Data: []byte("changes")}})
 	defer origin.Close()
 	first, err := there.Head(ctx)
 	if err != nil {
 		log.Fatal(err)
 	}
-	second, err := there.Publish(ctx, publisher, fstest.MapFS{"a": {Data: []byte("stays")}, "b": {Data: []byte("changed")}})
+	second, err := there.Publish(ctx, publisher,
+		fstest.MapFS{"a": {Data: []byte("stays")}, "b": {Data: []byte("changed")}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -71,7 +73,8 @@ func ExampleContents_Open() {
 	ctx := context.Background()
 	origin, there, _ := published(ctx, fstest.MapFS{"index.html": {Data: []byte("hello")}})
 	defer origin.Close()
-	contents := server.NewContents(remotetest.NewStores(nil, there), &server.ContentsOptions{Decoys: server.DecoyReference})
+	contents := server.NewContents(remotetest.NewStores(nil, there),
+		&server.ContentsOptions{Decoys: server.DecoyReference})
 	head, err := there.Head(ctx)
 	if err != nil {
 		log.Fatal(err)

@@ -10,8 +10,8 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// Three origins say that they have a store. One of them lies; the store comes whole all the same, and the report says
-// who it was.
+// Three origins say that they have a store. One of them lies; the store comes whole all the same,
+// and the report says who it was.
 func ExampleNewOrigins() {
 	ctx := context.Background()
 	w, err := remotetest.NewWorld(ctx, nil)
@@ -36,7 +36,8 @@ func ExampleNewOrigins() {
 			log.Fatal(err)
 		}
 		defer client.Close()
-		mirrors = append(mirrors, remote.Mirror{Name: fmt.Sprintf("mirror %d", len(mirrors)+1), Origin: client})
+		mirrors = append(mirrors,
+			remote.Mirror{Name: fmt.Sprintf("mirror %d", len(mirrors)+1), Origin: client})
 	}
 	origins, err := remote.NewOrigins(mirrors, nil)
 	if err != nil {
@@ -58,8 +59,8 @@ func ExampleNewOrigins() {
 	// mirror 3 is behind
 }
 
-// A publisher has signed two histories. The pull is refused, and what proves it is kept, so that it can be shown to
-// others.
+// A publisher has signed two histories. The pull is refused, and what proves it is kept, so that it
+// can be shown to others.
 func ExampleParseEvidence() {
 	ctx := context.Background()
 	w, err := remotetest.NewWorld(ctx, nil)

@@ -14,8 +14,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A generation is pushed as pending, and made the head later, when the chain has confirmed it: then only its recipe
-// travels.
+// A generation is pushed as pending, and made the head later, when the chain has confirmed it: then
+// only its recipe travels.
 func ExamplePusher_Promote() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
@@ -46,7 +46,8 @@ func ExamplePusher_Promote() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("pending:", report.Pending, "less than 1 KB for a module of", report.Bytes/1000, "KB:", report.Sent < 1000)
+	fmt.Println("pending:", report.Pending, "less than 1 KB for a module of", report.Bytes/1000, "KB:",
+		report.Sent < 1000)
 	report, err = p.Promote(ctx, client, here, merkle.Hash{})
 	if err != nil {
 		log.Fatal(err)

@@ -15,9 +15,11 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// published returns an origin that serves a store of one generation, without a network, and the publisher's
-// key. A program has a host name in place of the first and knows the second from somewhere else.
-func published(ctx context.Context, files fstest.MapFS) (*remotetest.Origin, *remotetest.Memory, *auth.Key) {
+// published returns an origin that serves a store of one generation, without a network, and the
+// publisher's key. A program has a host name in place of the first and knows the second from
+// somewhere else.
+func published(ctx context.Context,
+	files fstest.MapFS) (*remotetest.Origin, *remotetest.Memory, *auth.Key) {
 	var seed [32]byte
 	seed[0] = 1
 	publisher := auth.NewKey(seed)
@@ -28,11 +30,12 @@ func published(ctx context.Context, files fstest.MapFS) (*remotetest.Origin, *re
 	return remotetest.NewOrigin(server.New(remotetest.NewStores(nil, store), nil)), store, publisher
 }
 
-// A store is cloned into an empty one, for a reason, and brought up to date later. *digstore.Store takes the
-// place of the store in memory where it is to last.
+// A store is cloned into an empty one, for a reason, and brought up to date later. *digstore.Store
+// takes the place of the store in memory where it is to last.
 func Example() {
 	ctx := context.Background()
-	origin, there, publisher := published(ctx, fstest.MapFS{"index.html": {Data: []byte("<h1>one</h1>")}})
+	origin, there, publisher := published(ctx,
+		fstest.MapFS{"index.html": {Data: []byte("<h1>one</h1>")}})
 	defer origin.Close()
 	client, err := origin.Client(there.ID(), nil) // remote.NewClient(url, nil), for a host with a name
 	if err != nil {
@@ -47,7 +50,8 @@ func Example() {
 	}
 	fmt.Println("generation", report.Generation, "believed by", report.Basis)
 
-	if _, err := there.Publish(ctx, publisher, fstest.MapFS{"index.html": {Data: []byte("<h1>two</h1>")}}); err != nil {
+	if _, err := there.Publish(ctx, publisher,
+		fstest.MapFS{"index.html": {Data: []byte("<h1>two</h1>")}}); err != nil {
 		log.Fatal(err)
 	}
 	for range 2 { // the key is held now, which is all the trust a pull needs
@@ -95,13 +99,19 @@ func ExampleVerificationError() {
 
 // A locator is resolved on our side; what travels is HTTPS.
 func ExampleParseURL() {
-	u, err := remote.ParseURL("dig://alice@Example.org:8443/00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff")
+	u,
+		err :=
+		remote.ParseURL(
+			"dig://alice@Example.org:8443/00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff")
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(u)
 	fmt.Println(u.Endpoint())
-	_, err = remote.ParseURL("http://example.org/stores/00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff")
+	_,
+		err =
+		remote.ParseURL(
+			"http://example.org/stores/00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff")
 	fmt.Println(errors.Is(err, remote.ErrInsecure))
 	// Output:
 	// dig://alice@example.org:8443/00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff
@@ -109,7 +119,8 @@ func ExampleParseURL() {
 	// true
 }
 
-// A first push to a node that lets this store in. Every generation that the node lacks goes, oldest first.
+// A first push to a node that lets this store in. Every generation that the node lacks goes, oldest
+// first.
 func ExamplePush() {
 	ctx := context.Background()
 	first, mine, publisher := published(ctx, fstest.MapFS{"a": {Data: []byte("1")}})
@@ -146,7 +157,8 @@ func (wallet) Publish(_ context.Context, r remote.PublishRequest) (bool, error) 
 		return false, err
 	}
 	n, err := io.Copy(io.Discard, r.Module) // upload, spend, wait for a block
-	fmt.Println("the wallet published a module, all of it:", n == r.Size, "after nothing:", r.Parent.IsZero())
+	fmt.Println("the wallet published a module, all of it:", n == r.Size,
+		"after nothing:", r.Parent.IsZero())
 	return true, err
 }
 

@@ -20,8 +20,8 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// An exchange is one signed request and what answers it count as success. Every attempt is made anew:
-// a fresh nonce, timestamp and signature (remote/PROTOCOL.md 3.5).
+// An exchange is one signed request and what answers it count as success. Every attempt is made
+// anew: a fresh nonce, timestamp and signature (remote/PROTOCOL.md 3.5).
 type exchange struct {
 	op     request.Op
 	method string
@@ -33,9 +33,9 @@ type exchange struct {
 	ok     func(code int) bool
 }
 
-// do makes one attempt. The answer's status is one that e.ok takes; its body fails after 60 s without a
-// byte. Any other status is a *StatusError, and whatever is not an answer of this protocol, a redirect
-// among them, ErrProtocol.
+// do makes one attempt. The answer's status is one that e.ok takes; its body fails after 60 s
+// without a byte. Any other status is a *StatusError, and whatever is not an answer of this
+// protocol, a redirect among them, ErrProtocol.
 func (c *Client) do(ctx context.Context, e exchange) (*http.Response, error) {
 	origin, err := c.base(ctx)
 	if err != nil {
@@ -71,8 +71,8 @@ func (c *Client) base(ctx context.Context) (string, error) {
 	})
 }
 
-// fallBack reports whether err is a listener on literal loopback that speaks plain HTTP where TLS was
-// expected, and the options allow to follow it there.
+// fallBack reports whether err is a listener on literal loopback that speaks plain HTTP where TLS
+// was expected, and the options allow to follow it there.
 func (c *Client) fallBack(err error) bool {
 	var record tls.RecordHeaderError
 	return c.opt.AllowLoopbackHTTP && c.url.Scheme == "dig" && c.url.Loopback() &&
@@ -107,7 +107,8 @@ func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.
 	}
 	resp, err := roundTrip(c.transport, c.minRate, req)
 	if err != nil {
-		return nil, fmt.Errorf("remote: %s %s at %s: %w", e.method, target.Path, target.Host, &connectionError{err})
+		return nil, fmt.Errorf("remote: %s %s at %s: %w", e.method, target.Path, target.Host,
+			&connectionError{err})
 	}
 	if !e.ok(resp.StatusCode) {
 		defer resp.Body.Close()
@@ -123,7 +124,8 @@ func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.
 
 // plainBody refuses a body that is encoded, which nobody asked for: it could unpack to anything.
 func plainBody(resp *http.Response) error {
-	if enc := strings.Join(resp.Header.Values("Content-Encoding"), ", "); enc != "" && !strings.EqualFold(enc, "identity") {
+	if enc := strings.Join(resp.Header.Values("Content-Encoding"), ", "); enc != "" &&
+		!strings.EqualFold(enc, "identity") {
 		return fmt.Errorf("%w: %q", ErrEncoded, wire.Printable(enc, 40))
 	}
 	return nil
@@ -146,7 +148,8 @@ func (c *Client) identity(ctx context.Context, origin string) (auth.Signer, erro
 }
 
 // post sends v as JSON and wants 200 or 201.
-func (c *Client) post(ctx context.Context, op request.Op, path string, h http.Header, v any) (*http.Response, error) {
+func (c *Client) post(ctx context.Context, op request.Op, path string, h http.Header,
+	v any) (*http.Response, error) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("remote: encode request: %w", err)
@@ -162,9 +165,9 @@ func (c *Client) post(ctx context.Context, op request.Op, path string, h http.He
 		}})
 }
 
-// noRepeat is a body of no bytes. It makes net/http believe that there is something it cannot send twice,
-// so that a request on a connection that broke is not repeated behind our back with a nonce that the
-// server may have seen. On the wire there is no body.
+// noRepeat is a body of no bytes. It makes net/http believe that there is something it cannot send
+// twice, so that a request on a connection that broke is not repeated behind our back with a nonce
+// that the server may have seen. On the wire there is no body.
 type noRepeat struct{}
 
 func (noRepeat) Read([]byte) (int, error) { return 0, io.EOF }
@@ -174,7 +177,8 @@ func (noRepeat) Close() error             { return nil }
 func (c *Client) refused(resp *http.Response) error {
 	e := &StatusError{Method: resp.Request.Method, Path: resp.Request.URL.Path, Code: resp.StatusCode}
 	if plainBody(resp) == nil {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, wire.MaxErrorBody)) // of an answer that breaks off, what came
+		// of an answer that breaks off, what came
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, wire.MaxErrorBody))
 		e.Message, e.Proxy = wire.ErrorMessage(text), isWebPage(resp.Header, text)
 	}
 	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.opt.Now())
@@ -188,7 +192,8 @@ func (c *Client) refused(resp *http.Response) error {
 	case e.Code == http.StatusUnauthorized:
 		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			if skew := c.opt.Now().Sub(date); skew.Abs() > request.DefaultWindow {
-				return fmt.Errorf("%w: ours differs from the server's by %v: %w", ErrClockSkew, skew.Round(time.Second), e)
+				return fmt.Errorf("%w: ours differs from the server's by %v: %w", ErrClockSkew,
+					skew.Round(time.Second), e)
 			}
 		}
 	}
@@ -197,7 +202,8 @@ func (c *Client) refused(resp *http.Response) error {
 
 // isWebPage reports whether the body of a refusal is HTML, which no host of this protocol sends.
 func isWebPage(h http.Header, body []byte) bool {
-	return strings.HasPrefix(h.Get("Content-Type"), "text/html") || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
+	return strings.HasPrefix(h.Get("Content-Type"), "text/html") ||
+		bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 }
 
 // retryAfter reads the header in seconds or as a date; 0 when it says nothing.

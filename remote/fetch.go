@@ -14,8 +14,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// foresee makes those checks of a head that need no module, so that nothing is downloaded from an origin
-// that cannot pass: signature, tombstones, key. The module must then carry the key that they were made with.
+// foresee makes those checks of a head that need no module, so that nothing is downloaded from an
+// origin that cannot pass: signature, tombstones, key. The module must then carry the key that they
+// were made with.
 func (v *visit) foresee(ctx context.Context, s *sight) error {
 	if s.d.PushSig.IsZero() && s.d.Untagged.IsZero() && s.target.anchored {
 		if s.d.PublicKey.IsZero() { // only the module says
@@ -33,7 +34,8 @@ func (v *visit) foresee(ctx context.Context, s *sight) error {
 
 // believe decides on a key: is it the publisher's, and did it revoke what is to be installed?
 func (v *visit) believe(ctx context.Context, t *target, key auth.PublicKey) (err error) {
-	j := judgement{store: v.store, held: v.pins.Publisher, known: v.known, anchored: t.anchored, signed: !t.unsigned()}
+	j := judgement{store: v.store, held: v.pins.Publisher, known: v.known, anchored: t.anchored,
+		signed: !t.unsigned()}
 	if t.basis, t.changed, err = v.Trust.judge(j, key, t.passed); err != nil {
 		return err
 	}
@@ -44,8 +46,9 @@ func (v *visit) believe(ctx context.Context, t *target, key auth.PublicKey) (err
 		}
 	}
 	if err := v.revokedUnder(key, t.line().Root, t.passed); err != nil {
-		// Where the key is believed its word is kept although nothing is installed, and the key with it: a store that
-		// holds nothing yet would not know whose word it is. First use cannot choose among several origins.
+		// Where the key is believed its word is kept although nothing is installed, and the key with it:
+		// a store that holds nothing yet would not know whose word it is. First use cannot choose among
+		// several origins.
 		if v.vouched(t) && (v.several == nil || t.basis != ByFirstUse) {
 			v.believeClaims(key)
 			err = errors.Join(err, v.pinKey(ctx, key))
@@ -55,8 +58,9 @@ func (v *visit) believe(ctx context.Context, t *target, key auth.PublicKey) (err
 	return nil
 }
 
-// vouched reports whether the target's key is the publisher's by more than the module that it came with: it signed the
-// root, or is held or given. The key lies outside of the root, so that an anchor does not vouch for it.
+// vouched reports whether the target's key is the publisher's by more than the module that it came
+// with: it signed the root, or is held or given. The key lies outside of the root, so that an
+// anchor does not vouch for it.
 func (v *visit) vouched(t *target) bool {
 	return !t.unsigned() || t.key == v.pins.Publisher || t.key == v.known || t.key == v.Trust.Publisher
 }
@@ -85,8 +89,9 @@ func (v *visit) fetch(ctx context.Context, d *downloader, t *target) error {
 			return v.believe(ctx, t, m.PublicKey())
 		}
 		if m.PublicKey() != t.signed.PublicKey {
-			return &VerificationError{Check: CheckSignature, Want: "a head signed by the module's key " + m.PublicKey().String(),
-				Got: "one signed by " + t.signed.PublicKey.String()}
+			return &VerificationError{Check: CheckSignature,
+				Want: "a head signed by the module's key " + m.PublicKey().String(),
+				Got:  "one signed by " + t.signed.PublicKey.String()}
 		}
 		t.passed(CheckSignature, "key "+t.signed.PublicKey.String()+" over root "+t.line().Root.String())
 		return nil
@@ -137,7 +142,8 @@ func (t *target) passed(c Check, against string) {
 }
 
 // installOrder is the order in which a report lists the checks of what was installed.
-var installOrder = []Check{CheckRecipe, CheckETag, CheckFormat, CheckRange, CheckStore, CheckRoot, CheckSize, CheckContent,
+var installOrder = []Check{CheckRecipe, CheckETag, CheckFormat, CheckRange, CheckStore, CheckRoot,
+	CheckSize, CheckContent,
 	CheckChainState, CheckSignature, CheckTombstone, CheckPublisher, CheckTrust}
 
 // inOrder are the checks that the target passed.
@@ -148,7 +154,8 @@ func (t *target) inOrder() []Passed {
 }
 
 // checkModule makes the checks that every module must pass, whatever vouches for it.
-func (v *visit) checkModule(ctx context.Context, m *module.Module, root merkle.Hash, size int64, passed passedFunc) error {
+func (v *visit) checkModule(ctx context.Context, m *module.Module, root merkle.Hash, size int64,
+	passed passedFunc) error {
 	id := m.ID()
 	if id.Store != v.store {
 		return &VerificationError{Check: CheckStore, Want: v.store.String(), Got: id.Store.String()}
@@ -203,7 +210,8 @@ func (v *visit) checkChainState(m *module.Module) error {
 		return contentError(err)
 	}
 	if auth.StoreID(c.LauncherID) != v.store {
-		return &VerificationError{Check: CheckChainState, Want: v.store.String(), Got: c.LauncherID.String()}
+		return &VerificationError{Check: CheckChainState, Want: v.store.String(),
+			Got: c.LauncherID.String()}
 	}
 	return nil
 }

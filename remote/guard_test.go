@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestGuardVectors feeds the hosts of dig/ssrf-hosts.json to what stands before a connection: the locator's
-// grammar, the names that mean this machine, and the address policy. Nothing is dialled.
+// TestGuardVectors feeds the hosts of dig/ssrf-hosts.json to what stands before a connection: the
+// locator's grammar, the names that mean this machine, and the address policy. Nothing is dialled.
 func TestGuardVectors(t *testing.T) {
 	var v struct {
 		About string `json:"about"`

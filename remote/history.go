@@ -13,10 +13,10 @@ import (
 // maxReadings is how often descriptor and list are read until they agree.
 const maxReadings = 5
 
-// history reads the origin's list and holds it against the descriptor. When the two were read on either
-// side of a push, descriptor and list are read in turn until the last two readings agree; s.d is then the new
-// one. Where the head is seen to move, a list that goes on behind it is taken up to it, since it was read later. A busy
-// publisher is no liar, but whoever never agrees is.
+// history reads the origin's list and holds it against the descriptor. When the two were read on
+// either side of a push, descriptor and list are read in turn until the last two readings agree;
+// s.d is then the new one. Where the head is seen to move, a list that goes on behind it is taken
+// up to it, since it was read later. A busy publisher is no liar, but whoever never agrees is.
 func (v *visit) history(ctx context.Context, s *sight) error {
 	for reading, moving := 1, false; ; reading++ {
 		lines, err := s.from.Generations(ctx)
@@ -38,11 +38,13 @@ func (v *visit) history(ctx context.Context, s *sight) error {
 		}
 		if last == s.d.Root {
 			s.lines = lines
-			s.passed(CheckHistory, fmt.Sprintf("%d lines, numbers from %d to %d, the head %s last", len(lines), lines[0].Number, lines[len(lines)-1].Number, last))
+			s.passed(CheckHistory, fmt.Sprintf("%d lines, numbers from %d to %d, the head %s last",
+				len(lines), lines[0].Number, lines[len(lines)-1].Number, last))
 			return nil
 		}
 		if reading == maxReadings {
-			return &VerificationError{Check: CheckHistory, Want: "the head " + s.d.Root.String() + " at its end", Got: last.String()}
+			return &VerificationError{Check: CheckHistory,
+				Want: "the head " + s.d.Root.String() + " at its end", Got: last.String()}
 		}
 	}
 }
@@ -50,23 +52,28 @@ func (v *visit) history(ctx context.Context, s *sight) error {
 // lastSecond is the end of the year 9999, in unix seconds: later times have no JSON.
 const lastSecond = 253402300799
 
-// checkHistory checks the form of an origin's list and returns it with equal neighbours made one line, the later one.
-// The order of the lines is what counts. Numbers are the origin's word: they may repeat and leave gaps, as those of
-// the reference do, and must not fall. Times are those of 1970 to 9999. A root may stand in the list more than once.
+// checkHistory checks the form of an origin's list and returns it with equal neighbours made one
+// line, the later one. The order of the lines is what counts. Numbers are the origin's word: they
+// may repeat and leave gaps, as those of the reference do, and must not fall. Times are those of
+// 1970 to 9999. A root may stand in the list more than once.
 func checkHistory(lines []module.Generation) ([]module.Generation, error) {
 	if len(lines) == 0 {
-		return nil, &VerificationError{Check: CheckHistory, Want: "a line for the head", Got: "an empty history"}
+		return nil, &VerificationError{Check: CheckHistory, Want: "a line for the head",
+			Got: "an empty history"}
 	}
 	out := make([]module.Generation, 0, len(lines))
 	for i, g := range lines {
 		switch {
 		case g.Root.IsZero():
-			return nil, &VerificationError{Check: CheckHistory, Want: "a root", Got: fmt.Sprintf("zeros in line %d", i)}
+			return nil, &VerificationError{Check: CheckHistory, Want: "a root",
+				Got: fmt.Sprintf("zeros in line %d", i)}
 		case g.Time.Unix() < 0 || g.Time.Unix() > lastSecond:
-			return nil, &VerificationError{Check: CheckHistory, Want: "a time from 1970 to 9999", Got: fmt.Sprintf("%d seconds in line %d", g.Time.Unix(), i)}
+			return nil, &VerificationError{Check: CheckHistory, Want: "a time from 1970 to 9999",
+				Got: fmt.Sprintf("%d seconds in line %d", g.Time.Unix(), i)}
 		case i > 0 && g.Number < lines[i-1].Number:
-			return nil, &VerificationError{Check: CheckHistory, Want: fmt.Sprintf("a number of at least %d in line %d", lines[i-1].Number, i),
-				Got: strconv.FormatUint(g.Number, 10)}
+			return nil, &VerificationError{Check: CheckHistory,
+				Want: fmt.Sprintf("a number of at least %d in line %d", lines[i-1].Number, i),
+				Got:  strconv.FormatUint(g.Number, 10)}
 		}
 		if n := len(out); n > 0 && out[n-1].Root == g.Root {
 			out[n-1] = g
@@ -83,11 +90,12 @@ type target struct {
 	head     bool                // it is the origin's head: signed, and described
 	origin   merkle.Hash         // the origin's head
 	anchored bool                // the anchor, or the root given, names it
-	diverged bool                // it does not descend from the local head, and Trust.AcceptHead names it
-	reverted bool                // the local history has its root, before the local head
-	size     int64               // as described; 0: not known
-	signed   auth.SignedRoot     // zero signatures unless head
-	shown    [][]auth.Tombstone  // of the origins' descriptors, unchecked
+	// it does not descend from the local head, and Trust.AcceptHead names it
+	diverged bool
+	reverted bool               // the local history has its root, before the local head
+	size     int64              // as described; 0: not known
+	signed   auth.SignedRoot    // zero signatures unless head
+	shown    [][]auth.Tombstone // of the origins' descriptors, unchecked
 
 	// What the checks found.
 	key     auth.PublicKey
@@ -96,15 +104,15 @@ type target struct {
 	checks  []Passed
 }
 
-// unsigned reports whether no signature of the root is known: older roots travel without one, and some hosts have none
-// for their head.
+// unsigned reports whether no signature of the root is known: older roots travel without one, and
+// some hosts have none for their head.
 func (t *target) unsigned() bool { return t.signed.Tagged.IsZero() && t.signed.Untagged.IsZero() }
 
 func (t *target) line() module.Generation { return t.lines[len(t.lines)-1] }
 
-// aim chooses what to install: the root that is prescribed, else the head; and holds the local head against
-// the origin's history (remote/PROTOCOL.md 9.6). nil: the root that is prescribed was installed before, and nothing says
-// that it is the newest again.
+// aim chooses what to install: the root that is prescribed, else the head; and holds the local head
+// against the origin's history (remote/PROTOCOL.md 9.6). nil: the root that is prescribed was
+// installed before, and nothing says that it is the newest again.
 func (v *visit) aim(ctx context.Context, s *sight) (*target, error) {
 	at := len(s.lines) - 1
 	if !v.want.IsZero() {
@@ -142,10 +150,12 @@ func (v *visit) aim(ctx context.Context, s *sight) (*target, error) {
 }
 
 // follow returns the lines up to place at that come after what is held.
-func (v *visit) follow(ctx context.Context, s *sight, t *target, at int) ([]module.Generation, error) {
+func (v *visit) follow(ctx context.Context, s *sight, t *target,
+	at int) ([]module.Generation, error) {
 	lines, ours := s.lines, v.head.Root
 	// What has been seen has to be there, whether it is here or not.
-	if seen := v.pins.Root; v.ahead && find(lines, seen) < 0 && !v.anchoredLineage(seen) && !v.accepts(s, t, at) {
+	if seen := v.pins.Root; v.ahead && find(lines, seen) < 0 && !v.anchoredLineage(seen) &&
+		!v.accepts(s, t, at) {
 		return nil, v.behind(ctx, s, seen)
 	}
 	if ours.IsZero() {
@@ -158,8 +168,9 @@ func (v *visit) follow(ctx context.Context, s *sight, t *target, at int) ([]modu
 			return nil, err
 		}
 		if t.reverted && !v.mayRevert(t) {
-			return nil, &VerificationError{Check: CheckRollback, Want: "a root that we have not had before " + ours.String(),
-				Got: root.String() + " again", Err: ErrRollback}
+			return nil, &VerificationError{Check: CheckRollback,
+				Want: "a root that we have not had before " + ours.String(),
+				Got:  root.String() + " again", Err: ErrRollback}
 		}
 	}
 	switch {
@@ -170,7 +181,8 @@ func (v *visit) follow(ctx context.Context, s *sight, t *target, at int) ([]modu
 		return nil, &VerificationError{Check: CheckRollback, Want: "a generation after " + ours.String(),
 			Got: lines[at].Root.String() + ", which came before it", Err: ErrRollback}
 	case place == at:
-		return nil, &VerificationError{Check: CheckAncestry, Want: "a generation after " + ours.String(), Got: "the same", Err: ErrDiverged}
+		return nil, &VerificationError{Check: CheckAncestry, Want: "a generation after " + ours.String(),
+			Got: "the same", Err: ErrDiverged}
 	}
 	switch {
 	case v.anchoredLineage(ours):
@@ -181,7 +193,8 @@ func (v *visit) follow(ctx context.Context, s *sight, t *target, at int) ([]modu
 	return nil, v.behind(ctx, s, ours)
 }
 
-// chained returns what the chain has after ours: the origin's list does not know our head, the chain does.
+// chained returns what the chain has after ours: the origin's list does not know our head, the
+// chain does.
 func (v *visit) chained(s *sight, ours merkle.Hash, at int) ([]module.Generation, error) {
 	var out []module.Generation
 	for _, g := range s.lines[:at+1] {
@@ -190,25 +203,27 @@ func (v *visit) chained(s *sight, ours merkle.Hash, at int) ([]module.Generation
 		}
 	}
 	if len(out) == 0 || out[len(out)-1].Root != s.lines[at].Root {
-		return nil, &VerificationError{Check: CheckLineage, Want: s.lines[at].Root.String() + " after " + ours.String(), Got: "it is not", Err: ErrDiverged}
+		return nil, &VerificationError{Check: CheckLineage,
+			Want: s.lines[at].Root.String() + " after " + ours.String(), Got: "it is not", Err: ErrDiverged}
 	}
-	s.passed(CheckLineage, "our head "+ours.String()+" and the new one, in the anchor's lineage in this order")
+	s.passed(CheckLineage, "our head "+ours.String()+
+		" and the new one, in the anchor's lineage in this order")
 	return out, nil
 }
 
-// accepts reports whether the caller has named the root at place at as one to take although it does not descend from
-// ours.
+// accepts reports whether the caller has named the root at place at as one to take although it does
+// not descend from ours.
 func (v *visit) accepts(s *sight, t *target, at int) bool {
 	t.diverged = s.lines[at].Root == v.Trust.AcceptHead
 	return t.diverged
 }
 
-// mayRevert reports whether a root that the local history has, before its head, may be the head again: an old
-// signature does not tell a publisher who went back from an origin that does.
+// mayRevert reports whether a root that the local history has, before its head, may be the head
+// again: an old signature does not tell a publisher who went back from an origin that does.
 func (v *visit) mayRevert(t *target) bool { return t.anchored || v.Trust.AcceptRevert }
 
-// prescribedHeld reports whether the root that is prescribed stands in the local history, and neither the origin's
-// history nor the anchor's lineage has it after the local head.
+// prescribedHeld reports whether the root that is prescribed stands in the local history, and
+// neither the origin's history nor the anchor's lineage has it after the local head.
 func (v *visit) prescribedHeld(ctx context.Context, s *sight) (bool, error) {
 	if v.head.Root.IsZero() {
 		return false, nil
@@ -223,9 +238,10 @@ func (v *visit) prescribedHeld(ctx context.Context, s *sight) (bool, error) {
 	return !ok || v.lineage[v.want] <= ours, nil
 }
 
-// added returns those of lines that our history does not have. The last one must be among them, unless it may be a root
-// that comes back.
-func (v *visit) added(ctx context.Context, t *target, lines []module.Generation) ([]module.Generation, error) {
+// added returns those of lines that our history does not have. The last one must be among them,
+// unless it may be a root that comes back.
+func (v *visit) added(ctx context.Context, t *target,
+	lines []module.Generation) ([]module.Generation, error) {
 	ours, err := v.local.lines(ctx)
 	if err != nil {
 		return nil, err
@@ -245,7 +261,8 @@ func (v *visit) added(ctx context.Context, t *target, lines []module.Generation)
 		}
 	}
 	if last := lines[len(lines)-1].Root; len(out) == 0 || out[len(out)-1].Root != last {
-		return nil, &VerificationError{Check: CheckRollback, Want: "a head that we have not had before", Got: last.String(), Err: ErrRollback}
+		return nil, &VerificationError{Check: CheckRollback, Want: "a head that we have not had before",
+			Got: last.String(), Err: ErrRollback}
 	}
 	return out, nil
 }
@@ -256,15 +273,16 @@ func (v *visit) anchoredLineage(ours merkle.Hash) bool {
 	return ok && !v.want.IsZero()
 }
 
-// behind names what is wrong with an origin that does not know our root: it went back to a generation that
-// we have had, or it tells another story.
+// behind names what is wrong with an origin that does not know our root: it went back to a
+// generation that we have had, or it tells another story.
 func (v *visit) behind(ctx context.Context, s *sight, ours merkle.Hash) error {
 	last := s.lines[len(s.lines)-1]
 	_, had, err := v.local.line(ctx, last.Root)
 	if err != nil {
 		return err
 	}
-	e := &VerificationError{Check: CheckAncestry, Want: ours.String() + " in the history", Got: "a head at " + last.Root.String(), Err: ErrDiverged}
+	e := &VerificationError{Check: CheckAncestry, Want: ours.String() + " in the history",
+		Got: "a head at " + last.Root.String(), Err: ErrDiverged}
 	if had || ours == v.pins.Root && v.ahead && uint64(len(s.lines)-1) < v.pins.Generation {
 		e.Check, e.Err = CheckRollback, ErrRollback
 	}

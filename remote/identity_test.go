@@ -32,7 +32,8 @@ func TestDeriveIdentity(t *testing.T) {
 	}
 	// HKDF as RFC 5869 has it, computed elsewhere (Python's hmac and hashlib).
 	seed := derive(1, "example.org").Seed()
-	if got, want := hex.EncodeToString(seed[:]), "b9ab09a26047fb2dc080d243ff1a2f2b15669638cdd2cba84e07eff5e8e77cb5"; got != want {
+	if got, want := hex.EncodeToString(seed[:]),
+		"b9ab09a26047fb2dc080d243ff1a2f2b15669638cdd2cba84e07eff5e8e77cb5"; got != want {
 		t.Errorf("seed %s, want %s", got, want)
 	}
 }

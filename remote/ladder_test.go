@@ -58,7 +58,8 @@ func TestLadder(t *testing.T) {
 				return errors.New("nobody there")
 			}
 			got, err := c.ladder.Resolve(t.Context(), c.u)
-			if !errors.Is(err, c.err) || err == nil && (len(got) != 1 || got[0].Origin() != c.want || got[0].Store != id) {
+			if !errors.Is(err, c.err) || err == nil &&
+				(len(got) != 1 || got[0].Origin() != c.want || got[0].Store != id) {
 				t.Errorf("%v, %v; want %s, %v", got, err, c.want, c.err)
 			}
 			if !slices.Equal(asked, c.asked) {
@@ -74,12 +75,16 @@ func TestLadderWaits(t *testing.T) {
 		silent := func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }
 		l := &remote.Ladder{Probe: silent, ProbeTimeout: time.Second}
 		begin := time.Now()
-		if got, err := l.Resolve(t.Context(), remote.URL{Scheme: "dig", Store: auth.StoreID{1}}); err != nil || got[0].Host != remote.DefaultHost || time.Since(begin) != 2*time.Second {
+		if got, err := l.Resolve(t.Context(),
+			remote.URL{Scheme: "dig",
+				Store: auth.StoreID{1}}); err != nil || got[0].Host != remote.DefaultHost || time.Since(
+			begin) != 2*time.Second {
 			t.Errorf("%v, %v after %v", got, err, time.Since(begin))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		if got, err := l.Resolve(ctx, remote.URL{Scheme: "dig", Store: auth.StoreID{1}}); !errors.Is(err, context.DeadlineExceeded) {
+		if got, err := l.Resolve(ctx, remote.URL{Scheme: "dig", Store: auth.StoreID{1}}); !errors.Is(err,
+			context.DeadlineExceeded) {
 			t.Errorf("%v, %v", got, err)
 		}
 	})
@@ -99,10 +104,12 @@ func TestProbe(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			transport := roundTripper(func(r *http.Request) (*http.Response, error) {
-				if r.URL.String() != "http://localhost:9778/" || r.Method != http.MethodPost || r.Header.Get("X-Dig-Identity") != "" {
+				if r.URL.String() != "http://localhost:9778/" || r.Method != http.MethodPost ||
+					r.Header.Get("X-Dig-Identity") != "" {
 					t.Errorf("%s %s", r.Method, r.URL)
 				}
-				return &http.Response{StatusCode: c.code, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(c.answer))}, nil
+				return &http.Response{StatusCode: c.code, Header: http.Header{},
+					Body: io.NopCloser(strings.NewReader(c.answer))}, nil
 			})
 			if err := remote.Probe(t.Context(), transport, "http://localhost:9778"); (err == nil) != c.ok {
 				t.Error(err)
@@ -126,21 +133,24 @@ func TestLadderPlain(t *testing.T) {
 				io.WriteString(w, ok)
 			}))
 			defer origin.Close()
-			ladder := &remote.Ladder{AllowPlainLocal: true, Probe: func(_ context.Context, origin string) error {
-				if strings.HasPrefix(origin, "https:") {
-					return errors.New("no TLS")
-				}
-				return nil
-			}}
+			ladder := &remote.Ladder{AllowPlainLocal: true,
+				Probe: func(_ context.Context, origin string) error {
+					if strings.HasPrefix(origin, "https:") {
+						return errors.New("no TLS")
+					}
+					return nil
+				}}
 			// The client's own option decides, so that it does not matter what stands around the resolver.
-			c, err := remote.NewClient(remote.URL{Scheme: "dig", Store: auth.StoreID{1}}, &remote.ClientOptions{
-				Resolver: struct{ remote.Resolver }{ladder}, AllowPlainLocal: allowed, Dial: origin.Dial})
+			c, err := remote.NewClient(remote.URL{Scheme: "dig", Store: auth.StoreID{1}},
+				&remote.ClientOptions{
+					Resolver: struct{ remote.Resolver }{ladder}, AllowPlainLocal: allowed, Dial: origin.Dial})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer c.Close()
 			_, err = c.Describe(t.Context())
-			if allowed && (err != nil || host != "dig.local") || !allowed && !errors.Is(err, remote.ErrInsecure) {
+			if allowed && (err != nil || host != "dig.local") ||
+				!allowed && !errors.Is(err, remote.ErrInsecure) {
 				t.Errorf("allowed %v: %q, %v", allowed, host, err)
 			}
 		})

@@ -12,17 +12,20 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Modules that an origin does not give by GET, and where a client finds them instead (remote/PROTOCOL.md 5.5, 10.6).
+// Modules that an origin does not give by GET, and where a client finds them instead
+// (remote/PROTOCOL.md 5.5, 10.6).
 
-// A Large opens modules that an origin does not give by GET. rpc.Large is the one for the JSON-RPC tier.
+// A Large opens modules that an origin does not give by GET. rpc.Large is the one for the JSON-RPC
+// tier.
 type Large interface {
-	// OpenModule opens the bytes of a generation from offset on, and says how long the whole is. What comes is
-	// verified like a module from GET. The caller closes the reader.
-	OpenModule(ctx context.Context, via Via, id module.ID, offset int64) (r io.ReadCloser, size int64, err error)
+	// OpenModule opens the bytes of a generation from offset on, and says how long the whole is. What
+	// comes is verified like a module from GET. The caller closes the reader.
+	OpenModule(ctx context.Context, via Via, id module.ID,
+		offset int64) (r io.ReadCloser, size int64, err error)
 }
 
-// A Via is how a [Large] reaches the origin that a [Client] speaks to: as the client itself does, but without a
-// signature.
+// A Via is how a [Large] reaches the origin that a [Client] speaks to: as the client itself does,
+// but without a signature.
 type Via struct {
 	Origin    string            // as [URL.Origin] has it
 	Transport http.RoundTripper // guarded, follows no redirect, fails where an answer is too slow
@@ -32,20 +35,24 @@ type Via struct {
 }
 
 // openLarge opens a module by the other way.
-func (c *Client) openLarge(ctx context.Context, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
+func (c *Client) openLarge(ctx context.Context, root merkle.Hash,
+	offset int64) (io.ReadCloser, int64, error) {
 	origin, err := c.base(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	via := Via{Origin: origin, Transport: watchedTransport{c.transport, c.minRate}, UserAgent: c.opt.UserAgent, MaxModule: c.opt.MaxModule, Attempts: c.opt.Attempts}
+	via := Via{Origin: origin, Transport: watchedTransport{c.transport, c.minRate},
+		UserAgent: c.opt.UserAgent, MaxModule: c.opt.MaxModule, Attempts: c.opt.Attempts}
 	r, size, err := c.opt.Large.OpenModule(ctx, via, module.ID{Store: c.url.Store, Root: root}, offset)
 	if err != nil {
 		return nil, 0, &retriedError{err} // by Large itself
 	}
-	return &moduleBody{capReader{r: r, left: c.opt.MaxModule - offset, over: c.maxModule().exceeded(-1)}, r, size}, offset, nil
+	return &moduleBody{capReader{r: r, left: c.opt.MaxModule - offset,
+		over: c.maxModule().exceeded(-1)}, r, size}, offset, nil
 }
 
-// isLarge reports whether a module has to be opened by the other way: the origin said so, or its length does.
+// isLarge reports whether a module has to be opened by the other way: the origin said so, or its
+// length does.
 func (c *Client) isLarge(ctx context.Context, root merkle.Hash) bool {
 	if c.opt.Large == nil || c.opt.InlineLimit <= 0 {
 		return false
@@ -57,7 +64,8 @@ func (c *Client) isLarge(ctx context.Context, root merkle.Hash) bool {
 // saysLarge reports whether err is the answer of a GET that will not give the module.
 func (c *Client) saysLarge(err error) bool {
 	var status *StatusError
-	return c.opt.Large != nil && errors.As(err, &status) && status.Code == http.StatusRequestEntityTooLarge && status.Message == wire.TooLargeForGet
+	return c.opt.Large != nil && errors.As(err, &status) &&
+		status.Code == http.StatusRequestEntityTooLarge && status.Message == wire.TooLargeForGet
 }
 
 // watchedTransport is the transport of a client for others, with its wait for bytes.
@@ -77,8 +85,9 @@ func (w watchedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // CloseIdleConnections is found by http.Client.
 func (w watchedTransport) CloseIdleConnections() { w.t.CloseIdleConnections() }
 
-// NewTransport returns what a [Client] with these options speaks through, for other clients of the same origins: its
-// TLS, dial guard and limits, no redirects, no compression, and an end where an answer is slower than MinRate. o may be nil.
+// NewTransport returns what a [Client] with these options speaks through, for other clients of the
+// same origins: its TLS, dial guard and limits, no redirects, no compression, and an end where an
+// answer is slower than MinRate. o may be nil.
 func NewTransport(o *ClientOptions) (http.RoundTripper, error) {
 	if o == nil {
 		o = new(ClientOptions)

@@ -29,8 +29,8 @@ func (l *lazy[T]) set(v T) {
 	l.value, l.known = v, true
 }
 
-// get returns the value, and calls find where it is not known. One caller at a time does; the others wait until it is
-// done or their context is. An error is not kept.
+// get returns the value, and calls find where it is not known. One caller at a time does; the
+// others wait until it is done or their context is. An error is not kept.
 func (l *lazy[T]) get(ctx context.Context, find func() (T, error)) (v T, err error) {
 	if v, ok := l.peek(); ok {
 		return v, nil

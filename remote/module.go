@@ -14,16 +14,18 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Module implements [Origin]: GET /stores/{id}/module?root=. The reader fails after MaxModule bytes with
-// [ErrTooLarge] and after 60 s without a byte; its Size method gives Content-Length, -1 when not known.
+// Module implements [Origin]: GET /stores/{id}/module?root=. The reader fails after MaxModule bytes
+// with [ErrTooLarge] and after 60 s without a byte; its Size method gives Content-Length, -1 when
+// not known.
 func (c *Client) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, error) {
 	r, _, err := c.ModuleFrom(ctx, root, 0)
 	return r, err
 }
 
-// ModuleFrom implements [RangeOrigin] with Range and If-Range. A server that knows neither answers with the
-// whole module: start is then 0.
-func (c *Client) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64) (r io.ReadCloser, start int64, err error) {
+// ModuleFrom implements [RangeOrigin] with Range and If-Range. A server that knows neither answers
+// with the whole module: start is then 0.
+func (c *Client) ModuleFrom(ctx context.Context, root merkle.Hash,
+	offset int64) (r io.ReadCloser, start int64, err error) {
 	if c.isLarge(ctx, root) {
 		return c.openLarge(ctx, root, offset)
 	}
@@ -34,16 +36,19 @@ func (c *Client) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64)
 	return r, start, err
 }
 
-func (c *Client) openModule(ctx context.Context, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
+func (c *Client) openModule(ctx context.Context, root merkle.Hash,
+	offset int64) (io.ReadCloser, int64, error) {
 	h := http.Header{}
 	if offset > 0 {
 		h.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
 		h.Set("If-Range", wire.ETag(root))
 	}
 	resp, err := c.do(ctx, exchange{
-		op: request.Module, method: http.MethodGet, path: "/module", query: "root=" + root.String(), header: h,
+		op: request.Module, method: http.MethodGet, path: "/module", query: "root=" +
+			root.String(), header: h,
 		ok: func(code int) bool {
-			return code == http.StatusOK || offset > 0 && (code == http.StatusPartialContent || code == http.StatusRequestedRangeNotSatisfiable)
+			return code == http.StatusOK || offset > 0 &&
+				(code == http.StatusPartialContent || code == http.StatusRequestedRangeNotSatisfiable)
 		},
 	})
 	if c.saysLarge(err) {
@@ -64,13 +69,15 @@ func (c *Client) openModule(ctx context.Context, root merkle.Hash, offset int64)
 }
 
 // moduleAnswer makes a reader of the answer to a GET of a module from offset on.
-func (c *Client) moduleAnswer(resp *http.Response, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
+func (c *Client) moduleAnswer(resp *http.Response, root merkle.Hash,
+	offset int64) (io.ReadCloser, int64, error) {
 	start, size := int64(0), resp.ContentLength
 	if resp.StatusCode == http.StatusPartialContent {
 		at, total, ok := wire.ParseContentRange(resp.Header.Get("Content-Range"))
 		if !ok || at.Offset != offset || at.End() != total {
 			resp.Body.Close()
-			return nil, 0, lyingRange("the bytes from "+strconv.FormatInt(offset, 10)+" on", wire.Printable(resp.Header.Get("Content-Range"), 100))
+			return nil, 0, lyingRange("the bytes from "+strconv.FormatInt(offset, 10)+" on",
+				wire.Printable(resp.Header.Get("Content-Range"), 100))
 		}
 		start, size = offset, total
 	}
@@ -82,7 +89,8 @@ func (c *Client) moduleAnswer(resp *http.Response, root merkle.Hash, offset int6
 		resp.Body.Close()
 		return nil, 0, fmt.Errorf("remote: GET module %s: %w", root, c.maxModule().exceeded(size))
 	}
-	return &moduleBody{capReader{r: resp.Body, left: c.opt.MaxModule - start, over: c.maxModule().exceeded(-1)}, resp.Body, size}, start, nil
+	return &moduleBody{capReader{r: resp.Body, left: c.opt.MaxModule - start,
+		over: c.maxModule().exceeded(-1)}, resp.Body, size}, start, nil
 }
 
 // A sizeLimit is an option that bounds what is taken.
@@ -99,18 +107,20 @@ func (s *Sync) maxModule() sizeLimit {
 	return sizeLimit{orDefault(s.MaxModule, DefaultMaxModule), "Sync.MaxModule"}
 }
 
-// exceeded is the error for what has n bytes; -1: it has more than the limit, and how many is not known.
+// exceeded is the error for what has n bytes; -1: it has more than the limit, and how many is not
+// known.
 func (l sizeLimit) exceeded(n int64) error {
 	size := fmt.Sprintf("%d bytes", n)
 	if n < 0 {
 		size = fmt.Sprintf("more than %d bytes", l.bytes)
 	}
-	return fmt.Errorf("%w: %s, the limit of this client is %d (%s)", ErrTooLarge, size, l.bytes, l.option)
+	return fmt.Errorf("%w: %s, the limit of this client is %d (%s)", ErrTooLarge,
+		size, l.bytes, l.option)
 }
 
-// checkETag holds the entity tag of an answer against the root that was asked for. A weak tag counts too, which a proxy
-// makes of the host's: the root is computed again from what comes. The reference answers
-// every root with its head (remote/PROTOCOL.md 5.3).
+// checkETag holds the entity tag of an answer against the root that was asked for. A weak tag
+// counts too, which a proxy makes of the host's: the root is computed again from what comes. The
+// reference answers every root with its head (remote/PROTOCOL.md 5.3).
 func checkETag(resp *http.Response, root merkle.Hash) error {
 	tag := resp.Header.Get("ETag")
 	if got, err := wire.ParseETag(strings.TrimPrefix(tag, "W/")); err != nil || got != root {
@@ -119,7 +129,8 @@ func checkETag(resp *http.Response, root merkle.Hash) error {
 	return nil
 }
 
-// Stat asks for the length of a module without its bytes: HEAD /stores/{id}/module?root=. -1: not said.
+// Stat asks for the length of a module without its bytes: HEAD /stores/{id}/module?root=. -1: not
+// said.
 func (c *Client) Stat(ctx context.Context, root merkle.Hash) (size int64, err error) {
 	err = c.retry(ctx, readPolicy, func() error {
 		resp, err := c.do(ctx, exchange{op: request.Module, method: http.MethodHead, path: "/module",
@@ -158,8 +169,8 @@ func (b *moduleBody) Close() error {
 	return b.c.Close()
 }
 
-// capReader fails with ErrTooLarge instead of giving a byte more than left, and keeps what its source
-// failed with.
+// capReader fails with ErrTooLarge instead of giving a byte more than left, and keeps what its
+// source failed with.
 type capReader struct {
 	r    io.Reader
 	left int64

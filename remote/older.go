@@ -15,9 +15,10 @@ import (
 // maxTogether is how many generations are fetched at a time.
 const maxTogether = 4
 
-// older fetches the generations of the history that are not held, when all are wanted (remote/PROTOCOL.md
-// 9.7): several at a time, and each becomes visible after the one before it. They come after the head, which alone
-// is signed, so that no unsigned generation is ever the newest.
+// older fetches the generations of the history that are not held, when all are wanted
+// (remote/PROTOCOL.md 9.7): several at a time, and each becomes visible after the one before it.
+// They come after the head, which alone is signed, so that no unsigned generation is ever the
+// newest.
 func (v *visit) older(ctx context.Context, d *downloader) error {
 	if !v.AllGenerations {
 		return nil
@@ -62,8 +63,9 @@ func (v *visit) older(ctx context.Context, d *downloader) error {
 	return errors.Join(group.Wait(), ctx.Err())
 }
 
-// fetchOlder installs one older generation, when its turn has come. That the origin does not have it, or nobody vouches
-// for it, is noted in the report; that it is not what it claims to be is an error.
+// fetchOlder installs one older generation, when its turn has come. That the origin does not have
+// it, or nobody vouches for it, is noted in the report; that it is not what it claims to be is an
+// error.
 func (v *visit) fetchOlder(ctx context.Context, d *downloader, g module.Generation) error {
 	wait := func() error { return d.turn(ctx, g.Root) }
 	missing := func(why error) error {
@@ -75,7 +77,8 @@ func (v *visit) fetchOlder(ctx context.Context, d *downloader, g module.Generati
 	}
 	_, confirmed := v.lineage[g.Root]
 	if !confirmed && !v.Trust.AllowUnsignedHistory {
-		return missing(&VerificationError{Check: CheckLineage, Want: g.Root.String() + " in the lineage", Got: "it is not"})
+		return missing(&VerificationError{Check: CheckLineage,
+			Want: g.Root.String() + " in the lineage", Got: "it is not"})
 	}
 	if err := v.revoked(g.Root); err != nil {
 		return missing(err)
@@ -90,7 +93,8 @@ func (v *visit) fetchOlder(ctx context.Context, d *downloader, g module.Generati
 			want = v.report.Publisher
 		}
 		if key := m.PublicKey(); !confirmed && key != want {
-			return &VerificationError{Check: CheckPublisher, Want: want.String(), Got: key.String(), Err: ErrKeyChanged}
+			return &VerificationError{Check: CheckPublisher, Want: want.String(), Got: key.String(),
+				Err: ErrKeyChanged}
 		}
 		return wait()
 	}

@@ -16,7 +16,8 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// A queue is an origin that gives modules only when so many are asked for at a time, or nothing else can come.
+// A queue is an origin that gives modules only when so many are asked for at a time, or nothing
+// else can come.
 type queue struct {
 	remote.Origin
 	mu      sync.Mutex
@@ -59,7 +60,8 @@ type ordered struct {
 	order []merkle.Hash
 }
 
-func (o *ordered) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader, check func(*module.Module) error) error {
+func (o *ordered) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot,
+	r io.Reader, check func(*module.Module) error) error {
 	err := o.Local.Install(ctx, lines, head, r, check)
 	if err == nil {
 		o.mu.Lock()
@@ -69,8 +71,9 @@ func (o *ordered) Install(ctx context.Context, lines []module.Generation, head a
 	return err
 }
 
-// TestOlder: after the head the older generations are fetched four at a time, and become visible oldest first; one that
-// is not there is noted, and one that lies ends it, with all that is on its way.
+// TestOlder: after the head the older generations are fetched four at a time, and become visible
+// oldest first; one that is not there is noted, and one that lies ends it, with all that is on its
+// way.
 func TestOlder(t *testing.T) {
 	const generations = 9
 	origin, by := store(t, launcher, generations)
@@ -113,13 +116,15 @@ func TestOlder(t *testing.T) {
 	})
 	t.Run("missing", func(t *testing.T) {
 		_, m, report, err := clone(&queue{Origin: locked, missing: roots[3]}, remote.Sync{})
-		if err != nil || len(report.Missing) != 1 || report.Missing[0].Root != roots[3] || !errors.Is(report.Missing[0].Err, fs.ErrNotExist) {
+		if err != nil || len(report.Missing) != 1 || report.Missing[0].Root != roots[3] ||
+			!errors.Is(report.Missing[0].Err, fs.ErrNotExist) {
 			t.Fatalf("%+v, %v", report, err)
 		}
 		equal(t, "held", holds(t, m), []bool{true, true, true, false, true, true, true, true, true})
 	})
 	t.Run("lie", func(t *testing.T) {
-		to, _, report, err := clone(&queue{Origin: locked, refuse: roots[2]}, remote.Sync{MaxModule: 1 << 20})
+		to, _, report, err := clone(&queue{Origin: locked, refuse: roots[2]},
+			remote.Sync{MaxModule: 1 << 20})
 		if err == nil {
 			t.Fatal("it was believed")
 		}
@@ -132,7 +137,8 @@ func TestOlder(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		m := origin.empty()
 		n := 0
-		sync := remote.Sync{AllGenerations: true, Trust: remote.Trust{Publisher: by.PublicKey(), AllowUnsignedHistory: true},
+		sync := remote.Sync{AllGenerations: true,
+			Trust: remote.Trust{Publisher: by.PublicKey(), AllowUnsignedHistory: true},
 			Progress: func(root merkle.Hash, done, total int64) {
 				if n++; root == roots[4] {
 					cancel()

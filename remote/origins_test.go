@@ -19,7 +19,8 @@ import (
 )
 
 // mirrors makes origins of handlers, in that order, named by their places.
-func mirrors(t *testing.T, w *remotetest.World, o *remote.OriginsOptions, handlers ...http.Handler) *remote.Origins {
+func mirrors(t *testing.T, w *remotetest.World, o *remote.OriginsOptions,
+	handlers ...http.Handler) *remote.Origins {
 	t.Helper()
 	var list []remote.Mirror
 	for i, h := range handlers {
@@ -94,11 +95,13 @@ func TestOrigins(t *testing.T) {
 		t.Fatal(err)
 	}
 	holdsHead(t, w, to)
-	equal(t, "verdicts", verdicts(report), []remote.OriginState{remote.OriginBehind, remote.OriginUsed, remote.OriginUsed, remote.OriginBehind})
+	equal(t, "verdicts", verdicts(report), []remote.OriginState{remote.OriginBehind, remote.OriginUsed,
+		remote.OriginUsed, remote.OriginBehind})
 	if a, b := report.Origins[1].Bytes, report.Origins[2].Bytes; a+b != int64(len(w.Modules[2])) {
 		t.Errorf("%d and %d bytes of %d", a, b, len(w.Modules[2]))
 	}
-	if report, err := remote.Pull(t.Context(), to, all, remote.Trust{}); err != nil || !report.UpToDate {
+	if report, err := remote.Pull(t.Context(), to, all, remote.Trust{}); err != nil ||
+		!report.UpToDate {
 		t.Errorf("%+v, %v", report, err)
 	}
 	// All generations, of whoever has them.
@@ -110,7 +113,8 @@ func TestOrigins(t *testing.T) {
 	equal(t, "held", holds(t, to), []bool{true, true, true})
 }
 
-// TestOriginsLiars: beside honest origins each liar is found, named and left out, and the store comes whole.
+// TestOriginsLiars: beside honest origins each liar is found, named and left out, and the store
+// comes whole.
 func TestOriginsLiars(t *testing.T) {
 	w := world(t)
 	trust := remote.Trust{Publisher: w.Publisher.PublicKey()}
@@ -128,14 +132,16 @@ func TestOriginsLiars(t *testing.T) {
 				if _, err := liar.Prepare(t.Context(), w, to); err != nil {
 					t.Fatal(err)
 				}
-				report, err := remote.Clone(t.Context(), to, mirrors(t, w, pieces, h, honest(t, w, 3), honest(t, w, 3)), trust)
+				report, err := remote.Clone(t.Context(), to,
+					mirrors(t, w, pieces, h, honest(t, w, 3), honest(t, w, 3)), trust)
 				if errors.Is(liar.Clone.Err, auth.ErrRevoked) {
 					if untouched(t, to); !errors.Is(err, auth.ErrRevoked) { // it is true, whoever says it
 						t.Errorf("got %v", err)
 					}
 					return
 				}
-				if liar.Pull.Check == remote.CheckFork && liar.Name != "gap-in-history" { // a gap alone shows no second head
+				if liar.Pull.Check == remote.CheckFork && liar.Name != "gap-in-history" {
+					// a gap alone shows no second head
 					refused(t, err, remote.CheckFork, remote.ErrForked)
 					return
 				}
@@ -149,7 +155,8 @@ func TestOriginsLiars(t *testing.T) {
 				}
 				t.Logf("%s: %v", bad.State, bad.Err)
 				switch liar.Clone.Check {
-				case remote.CheckContent, remote.CheckSignature, remote.CheckStore, remote.CheckRoot, remote.CheckFormat, remote.CheckChainState:
+				case remote.CheckContent, remote.CheckSignature, remote.CheckStore, remote.CheckRoot,
+					remote.CheckFormat, remote.CheckChainState:
 					// The lie is in a few bytes of the module: another one may have sent the true ones.
 				default:
 					if bad.Err == nil && bad.Bytes > 0 {
@@ -181,8 +188,8 @@ func (f *flipper) Write(p []byte) (int, error) {
 	return f.ResponseWriter.Write(p)
 }
 
-// TestOriginsPieces: one that sends wrong pieces is found, and what it sent is fetched again, whoever is asked first. The
-// others wait until it has brought one.
+// TestOriginsPieces: one that sends wrong pieces is found, and what it sent is fetched again,
+// whoever is asked first. The others wait until it has brought one.
 func TestOriginsPieces(t *testing.T) {
 	w := world(t)
 	for place := range 3 {
@@ -207,7 +214,8 @@ func TestOriginsPieces(t *testing.T) {
 		}
 		to := remotetest.NewMemory(w.Store, nil)
 		all := mirrors(t, w, &remote.OriginsOptions{Piece: 4 << 10}, handlers...)
-		report, err := remote.Clone(t.Context(), to, all, remote.Trust{Publisher: w.Publisher.PublicKey()})
+		report, err := remote.Clone(t.Context(), to, all,
+			remote.Trust{Publisher: w.Publisher.PublicKey()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,11 +228,13 @@ func TestOriginsPieces(t *testing.T) {
 	}
 }
 
-// TestOriginsRecipes: a pull takes the recipe of one origin and chunks of all, and gets past those that lie about either.
+// TestOriginsRecipes: a pull takes the recipe of one origin and chunks of all, and gets past those
+// that lie about either.
 func TestOriginsRecipes(t *testing.T) {
 	w := world(t)
 	for _, liar := range append(remotetest.Liars(), remotetest.Liar{}) {
-		if liar.Name != "" && !strings.HasPrefix(liar.Name, "recipe") && !strings.HasPrefix(liar.Name, "chunk") {
+		if liar.Name != "" && !strings.HasPrefix(liar.Name, "recipe") &&
+			!strings.HasPrefix(liar.Name, "chunk") {
 			continue
 		}
 		for place := range 2 {
@@ -255,11 +265,13 @@ func TestOriginsRecipes(t *testing.T) {
 						if a.State == remote.OriginRefused && (i != place || liar.Name == "") {
 							t.Errorf("%s is %s: %v", a.Origin, a.State, a.Err)
 						}
-						if strings.HasPrefix(liar.Name, "chunk") && i == place && a.State == remote.OriginUsed && a.Bytes > 0 {
+						if strings.HasPrefix(liar.Name, "chunk") && i == place &&
+							a.State == remote.OriginUsed && a.Bytes > 0 {
 							t.Errorf("%s is used", a.Origin)
 						}
 						if liar.Name == "" && a.Bytes > int64(len(w.Modules[2]))/2 {
-							t.Errorf("%d bytes of %s, for a generation that has most in common with the one before", a.Bytes, a.Origin)
+							t.Errorf("%d bytes of %s, for a generation that has most in common with the one before",
+								a.Bytes, a.Origin)
 						}
 					}
 				})
@@ -284,7 +296,8 @@ func TestOriginsOnlyLiars(t *testing.T) {
 			handlers = append(handlers, h)
 		}
 		to := remotetest.NewMemory(w.Store, nil)
-		report, err := remote.Clone(t.Context(), to, mirrors(t, w, pieces, handlers...), remote.Trust{Publisher: w.Publisher.PublicKey()})
+		report, err := remote.Clone(t.Context(), to, mirrors(t, w, pieces, handlers...),
+			remote.Trust{Publisher: w.Publisher.PublicKey()})
 		refused(t, err, remote.CheckSources, nil)
 		untouched(t, to)
 		if len(report.Liars()) != len(handlers) {
@@ -293,7 +306,8 @@ func TestOriginsOnlyLiars(t *testing.T) {
 	})
 }
 
-// TestOriginsFlooded: an origin that shows more tombstones than are looked at hides none of another one's.
+// TestOriginsFlooded: an origin that shows more tombstones than are looked at hides none of another
+// one's.
 func TestOriginsFlooded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := world(t)
@@ -318,8 +332,8 @@ func TestOriginsFlooded(t *testing.T) {
 	})
 }
 
-// TestOriginsAllLost: different generations lose different origins, until none is left for any. The pull ends with an
-// error and does not wait for pieces that nobody fetches.
+// TestOriginsAllLost: different generations lose different origins, until none is left for any. The
+// pull ends with an error and does not wait for pieces that nobody fetches.
 func TestOriginsAllLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := world(t)
@@ -368,7 +382,8 @@ func TestOriginsSlow(t *testing.T) {
 		})
 		to := remotetest.NewMemory(w.Store, nil)
 		begun := time.Now()
-		report, err := remote.Clone(t.Context(), to, mirrors(t, w, pieces, crawling, fast), remote.Trust{Publisher: w.Publisher.PublicKey()})
+		report, err := remote.Clone(t.Context(), to, mirrors(t, w, pieces, crawling, fast),
+			remote.Trust{Publisher: w.Publisher.PublicKey()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -436,7 +451,8 @@ func TestOriginsKeys(t *testing.T) {
 	if err != nil || report.Basis != remote.ByKeyHash {
 		t.Fatalf("%+v, %v", report, err)
 	}
-	equal(t, "verdicts", verdicts(report), []remote.OriginState{remote.OriginRefused, remote.OriginUsed})
+	equal(t, "verdicts", verdicts(report),
+		[]remote.OriginState{remote.OriginRefused, remote.OriginUsed})
 	if _, err := remote.NewOrigins(nil, nil); !errors.Is(err, remote.ErrBadURL) {
 		t.Errorf("none: %v", err)
 	}
@@ -448,13 +464,15 @@ func TestOriginsKeys(t *testing.T) {
 	}
 }
 
-// TestOriginsFalseKeyTombstone: an origin with a head and a tombstone of the store by a key of its own stops no clone of
-// a store whose key another origin proves, and its tombstone and key are not kept.
+// TestOriginsFalseKeyTombstone: an origin with a head and a tombstone of the store by a key of its
+// own stops no clone of a store whose key another origin proves, and its tombstone and key are not
+// kept.
 func TestOriginsFalseKeyTombstone(t *testing.T) {
 	proven, _ := store(t, [32]byte{}, 1)
 	forged := &direct{Memory: proven.empty()}
 	forged.publish(t, key(9), 1)
-	stone, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: proven.ID(), Reason: auth.Takedown}, key(9))
+	stone, err := auth.SignTombstone(t.Context(),
+		auth.Tombstone{Store: proven.ID(), Reason: auth.Takedown}, key(9))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -477,7 +495,8 @@ func TestOriginsFalseKeyTombstone(t *testing.T) {
 	}
 }
 
-// TestOriginsFork: two branches of one publisher are refused with evidence, unless an anchor or the caller names one.
+// TestOriginsFork: two branches of one publisher are refused with evidence, unless an anchor or the
+// caller names one.
 func TestOriginsFork(t *testing.T) {
 	a, by := store(t, launcher, 2)
 	b := &direct{Memory: a.empty()}
@@ -495,7 +514,8 @@ func TestOriginsFork(t *testing.T) {
 	if err != nil || len(docs) != 1 {
 		t.Fatalf("%d documents, %v", len(docs), err)
 	}
-	if e, err := remote.ParseEvidence(docs[0]); err != nil || e.Check() != nil || e.Held.By != "a" || e.Offered.By != "b" || e.Held.Common == nil {
+	if e, err := remote.ParseEvidence(docs[0]); err != nil || e.Check() != nil || e.Held.By != "a" ||
+		e.Offered.By != "b" || e.Held.Common == nil {
 		t.Errorf("%+v, %v", e, err)
 	}
 	theirs := b.line(t, 1).Root

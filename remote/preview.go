@@ -11,7 +11,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Preview says what a clone or pull would bring, as far as its origins tell before a module is fetched.
+// A Preview says what a clone or pull would bring, as far as its origins tell before a module is
+// fetched.
 type Preview struct {
 	Store      auth.StoreID   `json:"store_id"`
 	From       merkle.Hash    `json:"from"`       // the local head; zero: there is none
@@ -37,9 +38,10 @@ type Coming struct {
 	Recipe     bool        `json:"recipe"`   // by its recipe and the chunks that are not held
 }
 
-// Preview makes the checks of [Sync.Pull] up to where it would fetch a module, and says what it would fetch. It asks for
-// the recipe of what is new where both sides know recipes, and changes nothing: neither pins nor tombstones nor
-// evidence are kept. An error is what Pull would fail with.
+// Preview makes the checks of [Sync.Pull] up to where it would fetch a module, and says what it
+// would fetch. It asks for the recipe of what is new where both sides know recipes, and changes
+// nothing: neither pins nor tombstones nor evidence are kept. An error is what Pull would fail
+// with.
 func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, error) {
 	v, err := s.visit(ctx, to)
 	if err != nil {
@@ -58,7 +60,8 @@ func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, er
 		return nil, err
 	}
 	v.account(sights)
-	p := &Preview{Store: v.store, From: v.head.Root, Root: v.head.Root, UpToDate: best.target == nil, Publisher: v.pins.Publisher,
+	p := &Preview{Store: v.store, From: v.head.Root, Root: v.head.Root, UpToDate: best.target == nil,
+		Publisher:  v.pins.Publisher,
 		Unanchored: v.want.IsZero(), Checks: best.checks, Origins: v.report.Origins, Coming: []Coming{}}
 	d, _ := v.downloader(best, sights)
 	var lines []module.Generation
@@ -99,7 +102,8 @@ func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, er
 type reading struct{ Local }
 
 // add notes a generation, unless it is held.
-func (p *Preview) add(ctx context.Context, d *downloader, to Local, g module.Generation, size int64) error {
+func (p *Preview) add(ctx context.Context, d *downloader, to Local, g module.Generation,
+	size int64) error {
 	held, err := has(ctx, to, g.Root)
 	if held || err != nil {
 		return err
@@ -124,9 +128,10 @@ func (p *Preview) add(ctx context.Context, d *downloader, to Local, g module.Gen
 	return nil
 }
 
-// price is what fetching a generation would cost: its recipe and what of it is not held where that is less than the
-// module, else the rest of the module.
-func (d *downloader) price(ctx context.Context, to Local, g module.Generation, size int64) (bytes int64, recipe bool, err error) {
+// price is what fetching a generation would cost: its recipe and what of it is not held where that
+// is less than the module, else the rest of the module.
+func (d *downloader) price(ctx context.Context, to Local, g module.Generation,
+	size int64) (bytes int64, recipe bool, err error) {
 	bytes = size
 	if kept, ok := to.(Resumer); ok && size > 0 {
 		held, err := kept.Held(ctx, g.Root)
@@ -153,7 +158,8 @@ func (d *downloader) price(ctx context.Context, to Local, g module.Generation, s
 	case answer.Recipe == nil:
 		return bytes, false, answer.Module.Close()
 	}
-	a := &assembly{from: from, recipe: answer.Recipe, offsets: answer.Recipe.Offsets(), done: answer.Size}
+	a := &assembly{from: from, recipe: answer.Recipe,
+		offsets: answer.Recipe.Offsets(), done: answer.Size}
 	if err := a.find(ctx, assembler); err != nil {
 		return 0, false, err
 	}

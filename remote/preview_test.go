@@ -28,7 +28,8 @@ func TestPreview(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			from, by := store(t, auth.StoreID{}, c.have)
 			to := from.empty()
-			sync := &remote.Sync{Trust: remote.Trust{KeyHashID: true, AllowUnsignedHistory: c.all}, AllGenerations: c.all}
+			sync := &remote.Sync{Trust: remote.Trust{KeyHashID: true, AllowUnsignedHistory: c.all},
+				AllGenerations: c.all}
 			if c.have > 0 {
 				if _, err := sync.Clone(t.Context(), to, from); err != nil {
 					t.Fatal(err)
@@ -52,7 +53,9 @@ func TestPreview(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.Root != r.Root || p.Generation != r.Generation || p.UpToDate != r.UpToDate || p.Lines != c.of-c.have || p.Publisher != r.Publisher || p.Basis != r.Basis || p.Unanchored != r.Unanchored {
+			if p.Root != r.Root || p.Generation != r.Generation || p.UpToDate != r.UpToDate ||
+				p.Lines != c.of-c.have || p.Publisher != r.Publisher || p.Basis != r.Basis ||
+				p.Unanchored != r.Unanchored {
 				t.Errorf("preview %+v, report %+v", p, r)
 			}
 			if len(p.Coming) != len(r.Installed) {
@@ -71,7 +74,8 @@ func TestPreviewRefuses(t *testing.T) {
 	}
 	from.publish(t, by, 1)
 	for _, root := range []merkle.Hash{from.line(t, 0).Root, from.line(t, 1).Root} {
-		stone, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: from.ID(), Root: root, NotAfter: 1}, by)
+		stone, err := auth.SignTombstone(t.Context(),
+			auth.Tombstone{Store: from.ID(), Root: root, NotAfter: 1}, by)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +90,8 @@ func TestPreviewRefuses(t *testing.T) {
 		t.Errorf("%d tombstones kept, %v", len(stones), err)
 	}
 	other := remotetest.NewMemory(from.ID(), nil)
-	if _, err := new(remote.Sync).Preview(t.Context(), other, from); !errors.Is(err, remote.ErrUntrusted) {
+	if _, err := new(remote.Sync).Preview(t.Context(), other,
+		from); !errors.Is(err, remote.ErrUntrusted) {
 		t.Errorf("without a reason to believe: %v", err)
 	}
 }
@@ -96,14 +101,17 @@ func TestPreviewSizes(t *testing.T) {
 	s := newSite(t, 2, nil)
 	c := s.client(s.listen(), nil)
 	to := remotetest.NewMemory(s.id, nil)
-	sync := &remote.Sync{Trust: remote.Trust{KeyHashID: true, AllowUnsignedHistory: true}, AllGenerations: true}
+	sync := &remote.Sync{Trust: remote.Trust{KeyHashID: true, AllowUnsignedHistory: true},
+		AllGenerations: true}
 	p, err := sync.Preview(t.Context(), to, c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, g := range p.Coming {
-		if size := int64(len(s.modules[g.Generation])); g.Size != size || g.Transfer > size || g.Transfer <= 0 {
-			t.Errorf("generation %d: %d bytes, %d to transfer; the module has %d", g.Generation, g.Size, g.Transfer, size)
+		if size := int64(len(s.modules[g.Generation])); g.Size != size ||
+			g.Transfer > size || g.Transfer <= 0 {
+			t.Errorf("generation %d: %d bytes, %d to transfer; the module has %d", g.Generation,
+				g.Size, g.Transfer, size)
 		}
 	}
 	r, err := sync.Clone(t.Context(), to, c)

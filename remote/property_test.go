@@ -10,9 +10,9 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// TestMirrors: a publisher and mirrors that pull from one another at random. Whatever the order, a history
-// is always the beginning of the publisher's, never becomes shorter, and its head is held; a pull from a
-// mirror that is behind is a rollback, and nothing else is refused.
+// TestMirrors: a publisher and mirrors that pull from one another at random. Whatever the order, a
+// history is always the beginning of the publisher's, never becomes shorter, and its head is held;
+// a pull from a mirror that is behind is a rollback, and nothing else is refused.
 func TestMirrors(t *testing.T) {
 	const seed = 7
 	rnd := rand.New(rand.NewPCG(seed, seed))
@@ -21,7 +21,8 @@ func TestMirrors(t *testing.T) {
 	mirrors := []*remotetest.Memory{publisher.Memory}
 	for range 4 {
 		m := publisher.empty()
-		if _, err := remote.Clone(t.Context(), m, publisher, remote.Trust{Publisher: by.PublicKey()}); err != nil {
+		if _, err := remote.Clone(t.Context(), m, publisher,
+			remote.Trust{Publisher: by.PublicKey()}); err != nil {
 			t.Fatal(err)
 		}
 		mirrors = append(mirrors, m)

@@ -17,7 +17,8 @@ func cloned(t *testing.T, id auth.StoreID, n int) (*direct, *auth.Key, *remotete
 	t.Helper()
 	origin, by := store(t, id, n)
 	to := origin.empty()
-	if _, err := remote.Clone(t.Context(), to, origin, remote.Trust{Publisher: by.PublicKey()}); err != nil {
+	if _, err := remote.Clone(t.Context(), to, origin,
+		remote.Trust{Publisher: by.PublicKey()}); err != nil {
 		t.Fatal(err)
 	}
 	origin.asked = nil
@@ -49,7 +50,8 @@ func TestPullOverHTTP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if report.UpToDate || report.Root != last.Root || report.From != s.head().Root || report.Generation != 3 || report.Basis != remote.ByPin {
+	if report.UpToDate || report.Root != last.Root || report.From != s.head().Root ||
+		report.Generation != 3 || report.Basis != remote.ByPin {
 		t.Errorf("report %+v", report)
 	}
 	equal(t, "requests", l.requests(), []string{"GET", "GET /roots", "GET /module"})
@@ -58,7 +60,8 @@ func TestPullOverHTTP(t *testing.T) {
 
 	// The two between are fetched when they are wanted.
 	all := remote.Sync{Trust: remote.Trust{AllowUnsignedHistory: true}, AllGenerations: true}
-	if report, err = all.Pull(t.Context(), to, c); err != nil || !report.UpToDate || len(report.Installed) != 2 {
+	if report, err = all.Pull(t.Context(), to, c); err != nil || !report.UpToDate ||
+		len(report.Installed) != 2 {
 		t.Errorf("%+v, %v", report, err)
 	}
 	equal(t, "held", holds(t, to), []bool{true, true, true, true})
@@ -86,7 +89,8 @@ func TestPullAncestry(t *testing.T) {
 		ours, theirs := origin.line(t, 1).Root, other.line(t, 2).Root
 		_, err = remote.Pull(t.Context(), to, other, remote.Trust{Anchor: plain{theirs}})
 		refused(t, err, remote.CheckFork, remote.ErrForked)
-		report, err := remote.Pull(t.Context(), to, other, remote.Trust{Anchor: &anchor{root: theirs, lineage: []merkle.Hash{ours, theirs}}})
+		report, err := remote.Pull(t.Context(), to, other,
+			remote.Trust{Anchor: &anchor{root: theirs, lineage: []merkle.Hash{ours, theirs}}})
 		if err != nil || report.Root != theirs || report.Generation != 2 {
 			t.Errorf("%+v, %v", report, err)
 		}
@@ -95,8 +99,10 @@ func TestPullAncestry(t *testing.T) {
 		origin, by, to := cloned(t, launcher, 2)
 		newer := origin.publish(t, by, 2).Root
 		for n, unanchored := range []bool{true, false} {
-			report, err := remote.Pull(t.Context(), to, origin, remote.Trust{Anchor: plain{origin.line(t, n).Root}})
-			if err != nil || !report.UpToDate || report.Unanchored != unanchored || report.NewerHead != newer || report.Generation != 1 {
+			report, err := remote.Pull(t.Context(), to, origin,
+				remote.Trust{Anchor: plain{origin.line(t, n).Root}})
+			if err != nil || !report.UpToDate || report.Unanchored != unanchored ||
+				report.NewerHead != newer || report.Generation != 1 {
 				t.Errorf("%d: %+v, %v", n, report, err)
 			}
 		}
@@ -105,15 +111,18 @@ func TestPullAncestry(t *testing.T) {
 		origin, by, to := cloned(t, launcher, 1)
 		origin.publish(t, by, 1)
 		origin.publish(t, by, 2)
-		report, err := remote.Pull(t.Context(), to, origin, remote.Trust{Anchor: plain{origin.line(t, 1).Root}})
-		if err != nil || report.Generation != 1 || report.NewerHead != origin.line(t, 2).Root || report.Unanchored {
+		report, err := remote.Pull(t.Context(), to, origin,
+			remote.Trust{Anchor: plain{origin.line(t, 1).Root}})
+		if err != nil || report.Generation != 1 || report.NewerHead != origin.line(t, 2).Root ||
+			report.Unanchored {
 			t.Errorf("%+v, %v", report, err)
 		}
 	})
 	t.Run("pins outlive the generations", func(t *testing.T) {
 		origin, by := store(t, launcher, 1)
 		to := origin.empty()
-		if err := to.Pin(t.Context(), module.Pins{Publisher: by.PublicKey(), Root: merkle.Hash{7}, Generation: 5}); err != nil {
+		if err := to.Pin(t.Context(),
+			module.Pins{Publisher: by.PublicKey(), Root: merkle.Hash{7}, Generation: 5}); err != nil {
 			t.Fatal(err)
 		}
 		_, err := remote.Pull(t.Context(), to, origin, remote.Trust{})
@@ -121,8 +130,8 @@ func TestPullAncestry(t *testing.T) {
 	})
 }
 
-// TestUnsignedHead: a head without a signature is believed when an anchor or a root given confirms it. No key is held
-// from it, and one that is held has to be the module's.
+// TestUnsignedHead: a head without a signature is believed when an anchor or a root given confirms
+// it. No key is held from it, and one that is held has to be the module's.
 func TestUnsignedHead(t *testing.T) {
 	given := func(root merkle.Hash, key auth.PublicKey) map[string]remote.Trust {
 		return map[string]remote.Trust{
@@ -155,7 +164,8 @@ func TestUnsignedHead(t *testing.T) {
 				t.Errorf("%s, again: %+v, %v", name, report, err)
 			}
 		}
-		for name, trust := range map[string]remote.Trust{"first use": {FirstUse: true}, "publisher": {Publisher: by.PublicKey()},
+		for name, trust := range map[string]remote.Trust{"first use": {FirstUse: true},
+			"publisher":    {Publisher: by.PublicKey()},
 			"accepted key": {AcceptKey: by.PublicKey()}} {
 			to := origin.empty()
 			_, err := remote.Clone(t.Context(), to, origin, trust)
@@ -168,7 +178,8 @@ func TestUnsignedHead(t *testing.T) {
 		origin, by, to := cloned(t, launcher, 1)
 		origin.publish(t, by, 1)
 		origin.describe = bare
-		report, err := remote.Pull(t.Context(), to, origin, remote.Trust{Anchor: plain{origin.line(t, 1).Root}})
+		report, err := remote.Pull(t.Context(), to, origin,
+			remote.Trust{Anchor: plain{origin.line(t, 1).Root}})
 		if err != nil || !report.Unsigned {
 			t.Fatalf("%+v, %v", report, err)
 		}
@@ -182,7 +193,8 @@ func TestUnsignedHead(t *testing.T) {
 		other.publish(t, next, 2)
 		other.describe = bare
 		root := other.line(t, 2).Root
-		for _, trust := range []remote.Trust{{Root: root}, {Anchor: plain{root}}, {Root: root, AcceptKey: next.PublicKey()}} {
+		for _, trust := range []remote.Trust{{Root: root}, {Anchor: plain{root}},
+			{Root: root, AcceptKey: next.PublicKey()}} {
 			_, err = remote.Pull(t.Context(), to, other, trust)
 			refused(t, err, remote.CheckPublisher, remote.ErrKeyChanged)
 		}
@@ -192,7 +204,8 @@ func TestUnsignedHead(t *testing.T) {
 		silent, _ := store(t, launcher, 1)
 		silent.describe = func(d *remote.Descriptor) { bare(d); d.PublicKey = key(9).PublicKey() }
 		root := origin.line(t, 0).Root
-		for _, mirrors := range [][]remote.Mirror{{{Name: "silent", Origin: silent}, {Name: "signed", Origin: origin}},
+		for _, mirrors := range [][]remote.Mirror{{{Name: "silent", Origin: silent},
+			{Name: "signed", Origin: origin}},
 			{{Name: "signed", Origin: origin}, {Name: "silent", Origin: silent}}} {
 			all, err := remote.NewOrigins(mirrors, nil)
 			if err != nil {
@@ -207,7 +220,8 @@ func TestUnsignedHead(t *testing.T) {
 	})
 }
 
-// TestPullRevert: a root that we have had is the head again. Its signature is the old one, which proves nothing.
+// TestPullRevert: a root that we have had is the head again. Its signature is the old one, which
+// proves nothing.
 func TestPullRevert(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -234,7 +248,8 @@ func TestPullRevert(t *testing.T) {
 				refused(t, err, remote.CheckRollback, remote.ErrRollback)
 				return
 			}
-			if err != nil || report.Root != old || report.Generation != 2 || !report.Reverted || report.Passed(remote.CheckETag) {
+			if err != nil || report.Root != old || report.Generation != 2 || !report.Reverted ||
+				report.Passed(remote.CheckETag) {
 				t.Fatalf("%+v, %v", report, err)
 			}
 			equal(t, "asked", origin.asked, []string{"describe", "roots"})
@@ -243,7 +258,8 @@ func TestPullRevert(t *testing.T) {
 			}
 			// And on from there, without a word.
 			origin.publish(t, by, 2)
-			if report, err = remote.Pull(t.Context(), to, origin, remote.Trust{}); err != nil || report.Generation != 3 || report.Reverted {
+			if report, err = remote.Pull(t.Context(), to, origin, remote.Trust{}); err != nil ||
+				report.Generation != 3 || report.Reverted {
 				t.Errorf("%+v, %v", report, err)
 			}
 		})
@@ -251,7 +267,8 @@ func TestPullRevert(t *testing.T) {
 	t.Run("an anchor at a root of before is no revert", func(t *testing.T) {
 		origin, by, to := cloned(t, launcher, 2)
 		origin.publish(t, by, 2)
-		report, err := remote.Pull(t.Context(), to, origin, remote.Trust{Anchor: plain{origin.line(t, 0).Root}})
+		report, err := remote.Pull(t.Context(), to, origin,
+			remote.Trust{Anchor: plain{origin.line(t, 0).Root}})
 		if err != nil || !report.UpToDate || report.Reverted {
 			t.Errorf("%+v, %v", report, err)
 		}
@@ -261,7 +278,8 @@ func TestPullRevert(t *testing.T) {
 		back, _ := store(t, launcher, 2)
 		back.publish(t, by, 0)
 		for _, accept := range []bool{false, true} {
-			for _, mirrors := range [][]remote.Mirror{{{Name: "straight", Origin: straight}, {Name: "back", Origin: back}},
+			for _, mirrors := range [][]remote.Mirror{{{Name: "straight", Origin: straight},
+				{Name: "back", Origin: back}},
 				{{Name: "back", Origin: back}, {Name: "straight", Origin: straight}}} {
 				all, err := remote.NewOrigins(mirrors, nil)
 				if err != nil {
@@ -271,7 +289,8 @@ func TestPullRevert(t *testing.T) {
 				if accept {
 					want = straight.line(t, 0).Root
 				}
-				report, err := remote.Clone(t.Context(), straight.empty(), all, remote.Trust{Publisher: by.PublicKey(), AcceptRevert: accept})
+				report, err := remote.Clone(t.Context(), straight.empty(), all,
+					remote.Trust{Publisher: by.PublicKey(), AcceptRevert: accept})
 				if err != nil || report.Root != want {
 					t.Errorf("accept %v, %s first: root %s, %v", accept, mirrors[0].Name, report.Root, err)
 				}
@@ -280,7 +299,8 @@ func TestPullRevert(t *testing.T) {
 	})
 }
 
-// TestPullKey: another publisher key is taken when an anchor confirms what it signed, or when the caller names it.
+// TestPullKey: another publisher key is taken when an anchor confirms what it signed, or when the
+// caller names it.
 func TestPullKey(t *testing.T) {
 	successor := key(0x77)
 	for _, c := range []struct {
@@ -311,7 +331,8 @@ func TestPullKey(t *testing.T) {
 				t.Errorf("the pin stayed: %+v, %v", pins, err)
 			}
 			origin.publish(t, successor, 2)
-			if report, err := remote.Pull(t.Context(), to, origin, remote.Trust{}); err != nil || report.KeyChanged {
+			if report, err := remote.Pull(t.Context(), to, origin, remote.Trust{}); err != nil ||
+				report.KeyChanged {
 				t.Errorf("next pull: %+v, %v", report, err)
 			}
 		})
@@ -329,7 +350,8 @@ func TestPullMovingHead(t *testing.T) {
 				left--
 				r.Close()
 				origin.publish(t, by, 10+left)
-				return nil, &remote.VerificationError{Check: remote.CheckETag, Want: root.String(), Got: "another"}
+				return nil, &remote.VerificationError{Check: remote.CheckETag,
+					Want: root.String(), Got: "another"}
 			}
 			return r, nil
 		}
@@ -347,7 +369,8 @@ func TestPullMovingHead(t *testing.T) {
 func TestPullTombstones(t *testing.T) {
 	stone := func(t *testing.T, d *direct, by *auth.Key, root merkle.Hash) auth.Tombstone {
 		t.Helper()
-		s, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: d.ID(), Root: root, NotAfter: 1, Reason: auth.Compromise}, by)
+		s, err := auth.SignTombstone(t.Context(),
+			auth.Tombstone{Store: d.ID(), Root: root, NotAfter: 1, Reason: auth.Compromise}, by)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -430,7 +453,8 @@ func TestCloneTombstone(t *testing.T) {
 	untouched(t, to)
 }
 
-// TestTombstoneOfAnotherStore: what a publisher has revoked of another store says nothing of this one.
+// TestTombstoneOfAnotherStore: what a publisher has revoked of another store says nothing of this
+// one.
 func TestTombstoneOfAnotherStore(t *testing.T) {
 	origin, by := store(t, launcher, 1)
 	s, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: auth.StoreID{9}}, by)
@@ -461,7 +485,8 @@ func (b *breaking) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestPullBusyPublisher: a head that moves between any two requests is caught up with, not fought over.
+// TestPullBusyPublisher: a head that moves between any two requests is caught up with, not fought
+// over.
 func TestPullBusyPublisher(t *testing.T) {
 	origin, by, to := cloned(t, launcher, 1)
 	origin.publish(t, by, 1)
@@ -474,7 +499,8 @@ func TestPullBusyPublisher(t *testing.T) {
 	if err != nil || report.Generation == 0 {
 		t.Fatalf("%+v, %v", report, err)
 	}
-	if lines, err := to.Generations(t.Context()); err != nil || len(lines) != int(report.Generation)+1 {
+	if lines, err := to.Generations(t.Context()); err != nil ||
+		len(lines) != int(report.Generation)+1 {
 		t.Errorf("%d lines, %v", len(lines), err)
 	}
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// publisher returns a site without stores that takes first pushes, its listener, and a local store of n
-// generations that the site does not know.
+// publisher returns a site without stores that takes first pushes, its listener, and a local store
+// of n generations that the site does not know.
 func publisher(t *testing.T, n int) (*site, *line, *direct) {
 	t.Helper()
 	s := newSite(t, 0, nil)
@@ -49,15 +49,19 @@ func TestPusher(t *testing.T) {
 		done, total int64
 	}
 	var last step
-	p := remote.Pusher{Progress: func(root merkle.Hash, done, total int64) { last = step{root, done, total} }}
+	p := remote.Pusher{Progress: func(root merkle.Hash, done, total int64) {
+		last = step{root, done, total}
+	}}
 	report, err := p.Push(t.Context(), c, local.Memory)
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "pushed", report.Pushed, []merkle.Hash{local.line(t, 0).Root, local.line(t, 1).Root, local.line(t, 2).Root})
+	equal(t, "pushed", report.Pushed,
+		[]merkle.Hash{local.line(t, 0).Root, local.line(t, 1).Root, local.line(t, 2).Root})
 	equal(t, "requests", l.requests(), []string{"GET", "POST /module/upload", "PUT /module",
 		"POST /module/upload", "PUT /module", "POST /module/upload", "PUT /module"})
-	if report.Root != local.line(t, 2).Root || !report.Parent.IsZero() || report.UpToDate || report.Pending ||
+	if report.Root != local.line(t, 2).Root || !report.Parent.IsZero() ||
+		report.UpToDate || report.Pending ||
 		last.root != report.Root || last.done != last.total || last.total == 0 {
 		t.Errorf("report %+v, progress %+v", report, last)
 	}
@@ -70,7 +74,8 @@ func TestPusher(t *testing.T) {
 	}
 	sameModule(t, local.Memory, s.there(), want.Root)
 
-	if report, err = remote.Push(t.Context(), c, local.Memory); err != nil || !report.UpToDate || len(report.Pushed) != 0 {
+	if report, err = remote.Push(t.Context(), c, local.Memory); err != nil || !report.UpToDate ||
+		len(report.Pushed) != 0 {
 		t.Errorf("again: %+v, %v", report, err)
 	}
 	equal(t, "requests of nothing new", l.requests(), []string{"GET"})
@@ -84,7 +89,8 @@ func TestPusher(t *testing.T) {
 	}
 
 	// What was pushed can be cloned.
-	if _, err := remote.Clone(t.Context(), local.empty(), c, remote.Trust{FirstUse: true}); err != nil {
+	if _, err := remote.Clone(t.Context(), local.empty(), c,
+		remote.Trust{FirstUse: true}); err != nil {
 		t.Error(err)
 	}
 }
@@ -92,7 +98,8 @@ func TestPusher(t *testing.T) {
 func TestPusherRefused(t *testing.T) {
 	t.Run("nothing to push", func(t *testing.T) {
 		s, l, local := publisher(t, 0)
-		if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := remote.Push(t.Context(), s.client(l, nil),
+			local.Memory); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("got %v, want fs.ErrNotExist", err)
 		}
 		equal(t, "requests", l.requests(), nil)
@@ -100,7 +107,8 @@ func TestPusherRefused(t *testing.T) {
 	t.Run("another store", func(t *testing.T) {
 		s, l, _ := publisher(t, 0)
 		local, _ := store(t, launcher, 1)
-		if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); !errors.Is(err, remote.ErrBadURL) {
+		if _, err := remote.Push(t.Context(), s.client(l, nil),
+			local.Memory); !errors.Is(err, remote.ErrBadURL) {
 			t.Errorf("got %v, want ErrBadURL", err)
 		}
 	})
@@ -112,7 +120,8 @@ func TestPusherRefused(t *testing.T) {
 		l.requests()
 		other := &direct{Memory: local.empty()}
 		other.publish(t, s.publisher, 8)
-		if _, err := remote.Push(t.Context(), s.client(l, nil), other.Memory); !errors.Is(err, remote.ErrNonFastForward) {
+		if _, err := remote.Push(t.Context(), s.client(l, nil),
+			other.Memory); !errors.Is(err, remote.ErrNonFastForward) {
 			t.Errorf("got %v, want ErrNonFastForward", err)
 		}
 		equal(t, "requests", l.requests(), []string{"GET"})
@@ -120,14 +129,16 @@ func TestPusherRefused(t *testing.T) {
 	t.Run("unknown store", func(t *testing.T) {
 		s, l, local := publisher(t, 1)
 		s.serve(s.stores, nil)
-		if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := remote.Push(t.Context(), s.client(l, nil),
+			local.Memory); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("got %v, want fs.ErrNotExist", err)
 		}
 		equal(t, "requests", l.requests(), []string{"GET", "POST /module/upload", "PUT /module"})
 	})
 	t.Run("revoked", func(t *testing.T) {
 		s, l, local := publisher(t, 1)
-		stone, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: s.id, Root: local.line(t, 0).Root}, s.publisher)
+		stone, err := auth.SignTombstone(t.Context(),
+			auth.Tombstone{Store: s.id, Root: local.line(t, 0).Root}, s.publisher)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,10 +155,12 @@ func TestPusherRefused(t *testing.T) {
 		if err := local.Add(t.Context(), head, bytes.NewReader(mod)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); !errors.Is(err, auth.ErrUnsigned) {
+		if _, err := remote.Push(t.Context(), s.client(l, nil),
+			local.Memory); !errors.Is(err, auth.ErrUnsigned) {
 			t.Errorf("got %v, want ErrUnsigned", err)
 		}
-		report, err := (&remote.Pusher{Signer: s.publisher}).Push(t.Context(), s.client(l, nil), local.Memory)
+		report, err := (&remote.Pusher{Signer: s.publisher}).Push(t.Context(),
+			s.client(l, nil), local.Memory)
 		if err != nil || len(report.Pushed) != 1 {
 			t.Errorf("with the key: %+v, %v", report, err)
 		}
@@ -189,8 +202,8 @@ func TestPusherPending(t *testing.T) {
 	}
 }
 
-// TestPusherSkipsWhatIsNotHeld: a clone that is pulled on pushes the head, also where the lines between are
-// not held.
+// TestPusherSkipsWhatIsNotHeld: a clone that is pulled on pushes the head, also where the lines
+// between are not held.
 func TestPusherSkipsWhatIsNotHeld(t *testing.T) {
 	s, l, local := publisher(t, 1)
 	c := s.client(l, nil)
@@ -213,9 +226,10 @@ func TestPusherSkipsWhatIsNotHeld(t *testing.T) {
 	equal(t, "pushed", report.Pushed, []merkle.Hash{local.line(t, 2).Root})
 }
 
-// onlyForm refuses pushes whose first signature is not of the form that the host knows, as hosts of the reference and
-// of the seed do. then answers the others, or leaves them to the server.
-func (l *line) onlyForm(form auth.PushForm, then func(w http.ResponseWriter, r *http.Request, tail string) bool) {
+// onlyForm refuses pushes whose first signature is not of the form that the host knows, as hosts of
+// the reference and of the seed do. then answers the others, or leaves them to the server.
+func (l *line) onlyForm(form auth.PushForm,
+	then func(w http.ResponseWriter, r *http.Request, tail string) bool) {
 	l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
 		if !strings.HasPrefix(tail, "/module") || r.Method == http.MethodGet {
 			return false
@@ -229,25 +243,29 @@ func (l *line) onlyForm(form auth.PushForm, then func(w http.ResponseWriter, r *
 	}
 }
 
-// TestPusherForms: a server that knows one form alone; the client finds that out once, and a client of another
-// process knows it from then on. A host that changes its mind is found out too.
+// TestPusherForms: a server that knows one form alone; the client finds that out once, and a client
+// of another process knows it from then on. A host that changes its mind is found out too.
 func TestPusherForms(t *testing.T) {
 	s, l, local := publisher(t, 2)
 	forms := &keptForms{}
 	l.onlyForm(auth.FormTagged, nil)
-	if _, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{PushForms: forms}), local.Memory); err != nil {
+	if _, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{PushForms: forms}),
+		local.Memory); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "requests", l.requests(), []string{"GET", "POST /module/upload", "POST /module/upload", "PUT /module",
-		"POST /module/upload", "PUT /module"})
+	equal(t, "requests", l.requests(),
+		[]string{"GET", "POST /module/upload", "POST /module/upload", "PUT /module",
+			"POST /module/upload", "PUT /module"})
 	local.publish(t, s.publisher, 2)
-	if _, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{PushForms: forms}), local.Memory); err != nil {
+	if _, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{PushForms: forms}),
+		local.Memory); err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "requests of another process", l.requests(), []string{"GET", "PUT /module"})
 	l.onlyForm(auth.FormUntagged, nil)
 	local.publish(t, s.publisher, 3)
-	if _, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{PushForms: forms}), local.Memory); err != nil {
+	if _, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{PushForms: forms}),
+		local.Memory); err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "requests after a change", l.requests(), []string{"GET", "PUT /module", "PUT /module"})
@@ -268,7 +286,8 @@ func (k *keptForms) KeepPushForm(_ context.Context, origin string, form auth.Pus
 	return nil
 }
 
-// TestPusherLastOutcome: what comes of the second form is the outcome of the push, and the form is remembered.
+// TestPusherLastOutcome: what comes of the second form is the outcome of the push, and the form is
+// remembered.
 func TestPusherLastOutcome(t *testing.T) {
 	for _, c := range []struct {
 		code int // 0: the connection breaks
@@ -297,9 +316,11 @@ func TestPusherLastOutcome(t *testing.T) {
 					http.Error(w, "as the test says", c.code)
 					return true
 				})
-				_, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{PushForms: forms, Attempts: 2}), local.Memory)
+				_, err := remote.Push(t.Context(),
+					s.client(l, &remote.ClientOptions{PushForms: forms, Attempts: 2}), local.Memory)
 				var status *remote.StatusError
-				if c.code != 0 && (!errors.As(err, &status) || status.Code != c.code) || c.want != nil && !errors.Is(err, c.want) {
+				if c.code != 0 && (!errors.As(err, &status) || status.Code != c.code) ||
+					c.want != nil && !errors.Is(err, c.want) {
 					t.Errorf("got %v, want %d, %v", err, c.code, c.want)
 				}
 				if c.code != 403 && errors.Is(err, auth.ErrForbidden) {
@@ -359,7 +380,8 @@ func (d discard) Header() http.Header         { return d.h }
 func (d discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d discard) WriteHeader(int)             {}
 
-// TestPusherInterrupted: a host that breaks off in the middle of a push gets it again, unless its head has moved.
+// TestPusherInterrupted: a host that breaks off in the middle of a push gets it again, unless its
+// head has moved.
 func TestPusherInterrupted(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -392,7 +414,8 @@ func TestPusherInterrupted(t *testing.T) {
 				}
 				if c.moved {
 					mod, head := s.build(s.id, s.publisher, 9)
-					if err := s.stores.Receive(t.Context(), head, old.line(t, 0).Root, false, bytes.NewReader(mod), accept); err != nil {
+					if err := s.stores.Receive(t.Context(), head, old.line(t, 0).Root, false, bytes.NewReader(mod),
+						accept); err != nil {
 						t.Error(err)
 					}
 				}
@@ -403,7 +426,8 @@ func TestPusherInterrupted(t *testing.T) {
 				return true
 			}
 			_, err := remote.Push(t.Context(), s.client(l, nil), local.Memory)
-			if (err == nil) != (c.want == nil) || c.want != nil && c.want != errAny && !errors.Is(err, c.want) || puts != c.puts {
+			if (err == nil) != (c.want == nil) ||
+				c.want != nil && c.want != errAny && !errors.Is(err, c.want) || puts != c.puts {
 				t.Errorf("%d PUTs, %v: want %d, %v", puts, err, c.puts, c.want)
 			}
 		})
@@ -425,7 +449,8 @@ func TestPusherRace(t *testing.T) {
 				n = 9
 			}
 			mod, head := s.build(s.id, s.publisher, n)
-			if err := s.stores.Receive(t.Context(), head, merkle.Hash{}, false, bytes.NewReader(mod), accept); err != nil {
+			if err := s.stores.Receive(t.Context(), head, merkle.Hash{}, false, bytes.NewReader(mod),
+				accept); err != nil {
 				t.Error(err)
 			}
 			http.Error(w, "non-fast-forward push", http.StatusConflict)
@@ -438,7 +463,8 @@ func TestPusherRace(t *testing.T) {
 	}
 }
 
-// TestPusherPresigned: the body goes where the origin says, without our headers, and the origin is told.
+// TestPusherPresigned: the body goes where the origin says, without our headers, and the origin is
+// told.
 func TestPusherPresigned(t *testing.T) {
 	s, l, local := publisher(t, 1)
 	mod, head := s.build(s.id, s.publisher, 0)
@@ -449,7 +475,8 @@ func TestPusherPresigned(t *testing.T) {
 			io.WriteString(w, `{"mode":"presigned","upload_id":"ticket","url":"`+l.URL+`/bucket/x?secret=1"}`)
 		case tail == "/bucket/x":
 			body, err := io.ReadAll(r.Body)
-			if err != nil || !bytes.Equal(body, mod) || r.ContentLength != int64(len(mod)) || r.URL.RawQuery != "secret=1" {
+			if err != nil || !bytes.Equal(body, mod) || r.ContentLength != int64(len(mod)) ||
+				r.URL.RawQuery != "secret=1" {
 				t.Errorf("upload of %d bytes, %v", len(body), err)
 			}
 			for name := range r.Header {
@@ -470,7 +497,9 @@ func TestPusherPresigned(t *testing.T) {
 		return true
 	}
 	var progress []int64
-	p := remote.Pusher{Progress: func(_ merkle.Hash, done, total int64) { progress = append(progress, done) }}
+	p := remote.Pusher{Progress: func(_ merkle.Hash, done, total int64) {
+		progress = append(progress, done)
+	}}
 	if _, err := p.Push(t.Context(), s.client(l, nil), local.Memory); err != nil {
 		t.Fatal(err)
 	}
@@ -480,8 +509,10 @@ func TestPusherPresigned(t *testing.T) {
 
 // TestPresignedTarget: an origin cannot send us to places of its choice.
 func TestPresignedTarget(t *testing.T) {
-	for _, target := range []string{"http://example.com/x", "https://10.0.0.1/x", "https://127.0.0.1/x", "https://localhost/x",
-		"https://[::1]/x", "https://169.254.169.254/latest", "https://a:b@example.com/x", "ftp://example.com/x", "/x", ""} {
+	for _, target := range []string{"http://example.com/x", "https://10.0.0.1/x",
+		"https://127.0.0.1/x", "https://localhost/x",
+		"https://[::1]/x", "https://169.254.169.254/latest", "https://a:b@example.com/x",
+		"ftp://example.com/x", "/x", ""} {
 		s, l, local := publisher(t, 1)
 		l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
 			if tail == "/module/upload" {
@@ -489,7 +520,8 @@ func TestPresignedTarget(t *testing.T) {
 			}
 			return tail == "/module/upload"
 		}
-		_, err := remote.Push(t.Context(), s.client(l, &remote.ClientOptions{Guard: &remote.DialGuard{AllowPrivate: true}}), local.Memory)
+		_, err := remote.Push(t.Context(),
+			s.client(l, &remote.ClientOptions{Guard: &remote.DialGuard{AllowPrivate: true}}), local.Memory)
 		if !errors.Is(err, remote.ErrInsecure) && !errors.Is(err, remote.ErrProtocol) {
 			t.Errorf("%s: %v", target, err)
 		}
@@ -504,12 +536,14 @@ func TestPusherUnknownMode(t *testing.T) {
 		}
 		return tail == "/module/upload"
 	}
-	if _, err := remote.Push(t.Context(), s.client(l, nil), local.Memory); !errors.Is(err, remote.ErrProtocol) {
+	if _, err := remote.Push(t.Context(), s.client(l, nil),
+		local.Memory); !errors.Is(err, remote.ErrProtocol) {
 		t.Errorf("got %v, want ErrProtocol", err)
 	}
 }
 
-// TestPusherHub: a push to a host of dig.net says what it would need, and does it where that is given.
+// TestPusherHub: a push to a host of dig.net says what it would need, and does it where that is
+// given.
 func TestPusherHub(t *testing.T) {
 	local, _ := store(t, auth.StoreID{}, 1)
 	u, err := remote.ParseURL("dig://" + local.ID().String())
@@ -517,17 +551,20 @@ func TestPusherHub(t *testing.T) {
 		t.Fatal(err)
 	}
 	dialled := false
-	c, err := remote.NewClient(u, &remote.ClientOptions{Attempts: 1, Dial: func(context.Context, string, string) (net.Conn, error) {
-		dialled = true
-		return nil, errBroken
-	}})
+	c, err := remote.NewClient(u,
+		&remote.ClientOptions{Attempts: 1, Dial: func(context.Context, string, string) (net.Conn, error) {
+			dialled = true
+			return nil, errBroken
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := remote.Push(t.Context(), c, local.Memory); !errors.Is(err, remote.ErrHubPublisherRequired) || dialled {
+	if _, err := remote.Push(t.Context(), c,
+		local.Memory); !errors.Is(err, remote.ErrHubPublisherRequired) || dialled {
 		t.Errorf("got %v (dialled %v), want ErrHubPublisherRequired", err, dialled)
 	}
-	if _, err := (&remote.Pusher{ForceRoutes: true}).Push(t.Context(), c, local.Memory); !errors.Is(err, errBroken) || !dialled {
+	if _, err := (&remote.Pusher{ForceRoutes: true}).Push(t.Context(), c,
+		local.Memory); !errors.Is(err, errBroken) || !dialled {
 		t.Errorf("forced: %v", err)
 	}
 }
@@ -537,7 +574,8 @@ func TestClientRevoke(t *testing.T) {
 	s := newSite(t, 1, nil)
 	c := s.client(s.listen(), nil)
 	for by, want := range map[*auth.Key]error{s.publisher: nil, key(1): auth.ErrForbidden} {
-		stone, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: s.id, Root: s.head().Root, Reason: auth.Takedown}, by)
+		stone, err := auth.SignTombstone(t.Context(),
+			auth.Tombstone{Store: s.id, Root: s.head().Root, Reason: auth.Takedown}, by)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -545,10 +583,12 @@ func TestClientRevoke(t *testing.T) {
 			t.Errorf("got %v, want %v", err, want)
 		}
 	}
-	if err := c.Revoke(t.Context(), auth.Tombstone{Store: launcher}); !errors.Is(err, remote.ErrBadURL) {
+	if err := c.Revoke(t.Context(), auth.Tombstone{Store: launcher}); !errors.Is(err,
+		remote.ErrBadURL) {
 		t.Errorf("another store: %v", err)
 	}
-	_, err := remote.Clone(t.Context(), (&direct{Memory: s.memory}).empty(), c, remote.Trust{FirstUse: true})
+	_, err := remote.Clone(t.Context(), (&direct{Memory: s.memory}).empty(), c,
+		remote.Trust{FirstUse: true})
 	refused(t, err, remote.CheckTombstone, auth.ErrRevoked)
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A PushForms remembers which form each origin accepts as the first signature of a push. digstore.Store is one.
-// Methods may be called concurrently.
+// A PushForms remembers which form each origin accepts as the first signature of a push.
+// digstore.Store is one. Methods may be called concurrently.
 type PushForms interface {
 	// PushForm returns the form that origin (scheme://host[:port]) accepts, "" when it is not known.
 	PushForm(ctx context.Context, origin string) (auth.PushForm, error)
@@ -22,10 +22,12 @@ type PushForms interface {
 // keepTime bounds how long a push waits for [PushForms.KeepPushForm].
 const keepTime = 5 * time.Second
 
-// eitherForm calls send with the headers of every leg of a push: signatures, store key, token. When the first call is
-// answered by 403 and the head has the other form of the signature too, it calls send once more with that form as the
-// first signature, and the outcome of the second call is the outcome.
-func (c *Client) eitherForm(ctx context.Context, head auth.SignedRoot, send func(http.Header) error) error {
+// eitherForm calls send with the headers of every leg of a push: signatures, store key, token. When
+// the first call is answered by 403 and the head has the other form of the signature too, it calls
+// send once more with that form as the first signature, and the outcome of the second call is the
+// outcome.
+func (c *Client) eitherForm(ctx context.Context, head auth.SignedRoot,
+	send func(http.Header) error) error {
 	form, err := c.pushForm(ctx, head)
 	if err != nil {
 		return err
@@ -42,12 +44,14 @@ func (c *Client) eitherForm(ctx context.Context, head auth.SignedRoot, send func
 	var status *StatusError
 	answered := err == nil || errors.As(err, &status)
 	if answered && !hasStatus(err, http.StatusUnauthorized, http.StatusForbidden) {
-		c.keepPushForm(ctx, form) // the origin refused the signature in the other form, and not in this one
+		// the origin refused the signature in the other form, and not in this one
+		c.keepPushForm(ctx, form)
 	}
 	return err
 }
 
-// pushHeader is what every leg of a push carries, with the signature in the given form as the first.
+// pushHeader is what every leg of a push carries, with the signature in the given form as the
+// first.
 func (c *Client) pushHeader(head auth.SignedRoot, form auth.PushForm) http.Header {
 	h := http.Header{}
 	h.Set(wire.HeaderSignature, head.Signature(form).String())
@@ -63,7 +67,8 @@ func (c *Client) pushHeader(head auth.SignedRoot, form auth.PushForm) http.Heade
 	return h
 }
 
-// pushForm returns the form to send first: the one that the origin accepted last, where the head has it.
+// pushForm returns the form to send first: the one that the origin accepted last, where the head
+// has it.
 func (c *Client) pushForm(ctx context.Context, head auth.SignedRoot) (auth.PushForm, error) {
 	c.mu.Lock()
 	form := c.form
@@ -89,9 +94,9 @@ func (c *Client) pushForm(ctx context.Context, head auth.SignedRoot) (auth.PushF
 	return form, nil
 }
 
-// keepPushForm remembers the form that the origin accepted. The untagged form is sent first anyway and is written
-// down only in place of the other one. An error is not reported: the push was answered, and the next one finds out
-// again.
+// keepPushForm remembers the form that the origin accepted. The untagged form is sent first anyway
+// and is written down only in place of the other one. An error is not reported: the push was
+// answered, and the next one finds out again.
 func (c *Client) keepPushForm(ctx context.Context, form auth.PushForm) {
 	c.mu.Lock()
 	before := c.form

@@ -8,8 +8,8 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestPushAskedToWait: a push that is answered by 429 is sent again after the time that the host asks for, at either
-// step.
+// TestPushAskedToWait: a push that is answered by 429 is sent again after the time that the host
+// asks for, at either step.
 func TestPushAskedToWait(t *testing.T) {
 	for _, path := range []string{"/module/upload", "/module"} {
 		t.Run(path, func(t *testing.T) {
@@ -26,7 +26,9 @@ func TestPushAskedToWait(t *testing.T) {
 				return true
 			}
 			var waits []time.Duration
-			o := &remote.ClientOptions{OnRetry: func(_ error, wait time.Duration) { waits = append(waits, wait) }}
+			o := &remote.ClientOptions{OnRetry: func(_ error, wait time.Duration) {
+				waits = append(waits, wait)
+			}}
 			report, err := remote.Push(t.Context(), s.client(l, o), local.Memory)
 			if err != nil {
 				t.Fatal(err)

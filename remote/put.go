@@ -29,20 +29,22 @@ type PutRequest struct {
 	Progress func(done, total int64)
 }
 
-// Put pushes one generation: push-init, then the body in line or to the address that the origin hands out;
-// a node without push-init gets one plain PUT (remote/PROTOCOL.md 6). body is read from its start, perhaps
-// twice, and exactly p.Size bytes of it.
+// Put pushes one generation: push-init, then the body in line or to the address that the origin
+// hands out; a node without push-init gets one plain PUT (remote/PROTOCOL.md 6). body is read from
+// its start, perhaps twice, and exactly p.Size bytes of it.
 //
-// Both forms of the signature travel, one of them as the first. A 403 is answered once by the other form as the
-// first, and what comes of that is the outcome. The client remembers the form that an origin accepts, for as long as
-// it lives and in [ClientOptions].PushForms (remote/PROTOCOL.md 6.1).
+// Both forms of the signature travel, one of them as the first. A 403 is answered once by the other
+// form as the first, and what comes of that is the outcome. The client remembers the form that an
+// origin accepts, for as long as it lives and in [ClientOptions].PushForms (remote/PROTOCOL.md
+// 6.1).
 //
-// When the answer is lost, or says that the parent is not the head, the descriptor is read again: a head equal to the
-// root means success. After a lost answer, and after 429, 502, 503 and 504, the push is sent again where the
-// descriptor still has the parent as the head.
+// When the answer is lost, or says that the parent is not the head, the descriptor is read again: a
+// head equal to the root means success. After a lost answer, and after 429, 502, 503 and 504, the
+// push is sent again where the descriptor still has the parent as the head.
 //
 // pending says that the generation is kept and is not the head yet. Refusals are [*StatusError].
-func (c *Client) Put(ctx context.Context, p PutRequest, body io.ReadSeeker) (pending bool, err error) {
+func (c *Client) Put(ctx context.Context, p PutRequest,
+	body io.ReadSeeker) (pending bool, err error) {
 	if err := c.checkPut(p); err != nil {
 		return false, err
 	}
@@ -51,7 +53,8 @@ func (c *Client) Put(ctx context.Context, p PutRequest, body io.ReadSeeker) (pen
 
 func (c *Client) checkPut(p PutRequest) error {
 	if p.Head.Store != c.url.Store {
-		return fmt.Errorf("%w: the generation is of store %s, the locator names %s", ErrBadURL, p.Head.Store, c.url.Store)
+		return fmt.Errorf("%w: the generation is of store %s, the locator names %s", ErrBadURL,
+			p.Head.Store, c.url.Store)
 	}
 	if p.Head.Tagged.IsZero() && p.Head.Untagged.IsZero() {
 		return fmt.Errorf("remote: push %s: %w", p.Head.Root, auth.ErrUnsigned)
@@ -59,9 +62,11 @@ func (c *Client) checkPut(p PutRequest) error {
 	return nil
 }
 
-// settle sends a push until it is known how it ended. An answer that was lost, or that says that another push came
-// first, is settled by the origin's head. The push is sent again only where that head is still the parent.
-func (c *Client) settle(ctx context.Context, p PutRequest, send func() (bool, error)) (pending bool, err error) {
+// settle sends a push until it is known how it ended. An answer that was lost, or that says that
+// another push came first, is settled by the origin's head. The push is sent again only where that
+// head is still the parent.
+func (c *Client) settle(ctx context.Context, p PutRequest,
+	send func() (bool, error)) (pending bool, err error) {
 	unchanged := false // the origin's head is the parent
 	err = c.retry(ctx, func(error) bool { return unchanged }, func() error {
 		unchanged = false
@@ -92,7 +97,8 @@ func hasStatus(err error, codes ...int) bool {
 	return errors.As(err, &status) && slices.Contains(codes, status.Code)
 }
 
-func (c *Client) put(ctx context.Context, p PutRequest, body io.ReadSeeker) (pending bool, err error) {
+func (c *Client) put(ctx context.Context, p PutRequest,
+	body io.ReadSeeker) (pending bool, err error) {
 	answer, err := c.pushInit(ctx, p)
 	if err != nil {
 		return false, err
@@ -105,13 +111,15 @@ func (c *Client) put(ctx context.Context, p PutRequest, body io.ReadSeeker) (pen
 	case answer.Mode == wire.ModePresigned:
 		return c.putPresigned(ctx, p, answer, body)
 	}
-	return false, fmt.Errorf("remote: push-init: %w: unknown upload mode %q", ErrProtocol, wire.Printable(answer.Mode, 40))
+	return false, fmt.Errorf("remote: push-init: %w: unknown upload mode %q", ErrProtocol,
+		wire.Printable(answer.Mode, 40))
 }
 
-// pushInit announces the generation. A node that has no such route answers as one that takes bodies in
-// line, without an upload id.
+// pushInit announces the generation. A node that has no such route answers as one that takes bodies
+// in line, without an upload id.
 func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer wire.InitAnswer, err error) {
-	req := wire.InitBody{NewRoot: p.Head.Root.String(), ProgramHash: p.Hash.String(), SizeBytes: p.Size,
+	req := wire.InitBody{NewRoot: p.Head.Root.String(),
+		ProgramHash: p.Hash.String(), SizeBytes: p.Size,
 		StorePubkey: p.Head.PublicKey.String()}
 	if !p.Parent.IsZero() {
 		req.ParentRoot = p.Parent.String()
@@ -140,7 +148,8 @@ func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer wire.InitAn
 }
 
 // putInline sends the module to the origin itself.
-func (c *Client) putInline(ctx context.Context, p PutRequest, upload string, body io.ReadSeeker) (pending bool, err error) {
+func (c *Client) putInline(ctx context.Context, p PutRequest, upload string,
+	body io.ReadSeeker) (pending bool, err error) {
 	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
 		h = putHeader(h, p, wire.TypeModule)
 		if upload != "" {
@@ -168,8 +177,10 @@ func putHeader(h http.Header, p PutRequest, kind string) http.Header {
 	return h
 }
 
-// putPresigned sends the module where the origin said, without any header of ours, and tells the origin.
-func (c *Client) putPresigned(ctx context.Context, p PutRequest, a wire.InitAnswer, body io.ReadSeeker) (pending bool, err error) {
+// putPresigned sends the module where the origin said, without any header of ours, and tells the
+// origin.
+func (c *Client) putPresigned(ctx context.Context, p PutRequest, a wire.InitAnswer,
+	body io.ReadSeeker) (pending bool, err error) {
 	target, transport, err := c.presignedTarget(a.URL)
 	if err != nil {
 		return false, err
@@ -180,9 +191,10 @@ func (c *Client) putPresigned(ctx context.Context, p PutRequest, a wire.InitAnsw
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return false, fmt.Errorf("remote: rewind module: %w", err)
 	}
-	req := (&http.Request{Method: http.MethodPut, URL: target, Host: target.Host, ContentLength: p.Size,
-		Header: http.Header{"User-Agent": {c.opt.UserAgent}},
-		Body:   io.NopCloser(io.LimitReader(body, p.Size))}).WithContext(ctx)
+	req := (&http.Request{Method: http.MethodPut, URL: target, Host: target.Host,
+		ContentLength: p.Size,
+		Header:        http.Header{"User-Agent": {c.opt.UserAgent}},
+		Body:          io.NopCloser(io.LimitReader(body, p.Size))}).WithContext(ctx)
 	resp, err := roundTrip(transport, c.minRate, req)
 	if err != nil {
 		return false, fmt.Errorf("remote: PUT to %s: %w", target.Host, &connectionError{err})
@@ -190,7 +202,8 @@ func (c *Client) putPresigned(ctx context.Context, p PutRequest, a wire.InitAnsw
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		e := &StatusError{Method: http.MethodPut, Path: target.Path, Code: resp.StatusCode}
-		return false, fmt.Errorf("remote: upload to %s was refused, nothing is published: %w", target.Host, e)
+		return false, fmt.Errorf("remote: upload to %s was refused, nothing is published: %w",
+			target.Host, e)
 	}
 	if p.Progress != nil {
 		p.Progress(p.Size, p.Size)
@@ -204,11 +217,13 @@ func (c *Client) putPresigned(ctx context.Context, p PutRequest, a wire.InitAnsw
 	}
 	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
 		h = h.Clone()
-		h.Set(wire.HeaderParent, p.Parent.String()) // a server that has started anew meanwhile knows it no more
+		// a server that has started anew meanwhile knows it no more
+		h.Set(wire.HeaderParent, p.Parent.String())
 		h.Set(wire.HeaderPushMode, pushMode(p.Pending))
 		h.Set("Content-Type", wire.TypeJSON)
-		pending, err = c.outcome(ctx, exchange{op: request.PushComplete, method: http.MethodPost, path: "/module/complete",
-			header: h, body: bytes.NewReader(done), size: int64(len(done))})
+		pending, err = c.outcome(ctx,
+			exchange{op: request.PushComplete, method: http.MethodPost, path: "/module/complete",
+				header: h, body: bytes.NewReader(done), size: int64(len(done))})
 		return err
 	})
 	return pending, err
@@ -227,18 +242,20 @@ func (c *Client) outcome(ctx context.Context, e exchange) (pending bool, err err
 	return resp.StatusCode == http.StatusAccepted, nil
 }
 
-// presignedTarget holds an upload address to remote/PROTOCOL.md 6.6: https to a public host, or the origin
-// itself. The address is a secret, so errors name its host only.
+// presignedTarget holds an upload address to remote/PROTOCOL.md 6.6: https to a public host, or the
+// origin itself. The address is a secret, so errors name its host only.
 func (c *Client) presignedTarget(s string) (*url.URL, *http.Transport, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return nil, nil, fmt.Errorf("remote: push-init: %w: the upload address does not parse", ErrProtocol)
+		return nil, nil, fmt.Errorf("remote: push-init: %w: the upload address does not parse",
+			ErrProtocol)
 	}
 	if origin, _ := c.origin.peek(); sameHost(u, origin) {
 		return u, c.transport, nil
 	}
 	if u.Scheme != "https" {
-		return nil, nil, fmt.Errorf("remote: push-init: %w: the upload address at %s is not https", ErrInsecure, u.Host)
+		return nil, nil, fmt.Errorf("remote: push-init: %w: the upload address at %s is not https",
+			ErrInsecure, u.Host)
 	}
 	if err := c.strict.CheckName(u.Hostname()); err != nil {
 		return nil, nil, fmt.Errorf("remote: push-init: upload address: %w", err)

@@ -15,7 +15,8 @@ func spans(of ...int64) (list []Span) {
 	return list
 }
 
-// TestBatch: neighbours are asked for as one, no more than so many at once, and what is done is not asked for.
+// TestBatch: neighbours are asked for as one, no more than so many at once, and what is done is not
+// asked for.
 func TestBatch(t *testing.T) {
 	want := spans(0, 10, 14, 6, 300, 10, 310, 5, 1000, 1)
 	s := &spanning{want: want, done: make([]bool, len(want))}
@@ -42,7 +43,8 @@ func TestBatch(t *testing.T) {
 }
 
 func FuzzReadRanges(f *testing.F) {
-	for _, s := range []string{"bytes=0-1", "bytes=0-1, 4-5", "bytes=5-", "bytes=-5", "bytes=0-1,1-2", "bytes=9223372036854775807-9223372036854775807"} {
+	for _, s := range []string{"bytes=0-1", "bytes=0-1, 4-5", "bytes=5-", "bytes=-5", "bytes=0-1,1-2",
+		"bytes=9223372036854775807-9223372036854775807"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

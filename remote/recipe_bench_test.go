@@ -10,7 +10,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// BenchmarkPullDelta holds a pull of one generation in which a twentieth of the files is new against a clone of it.
+// BenchmarkPullDelta holds a pull of one generation in which a twentieth of the files is new
+// against a clone of it.
 func BenchmarkPullDelta(b *testing.B) {
 	s, l, to := grown(b, 2000, 1, &server.Options{Limits: unlimited})
 	size := s.recipe(1).Size()
@@ -36,7 +37,8 @@ func BenchmarkPullDelta(b *testing.B) {
 		c := s.client(l, nil)
 		b.SetBytes(size)
 		for b.Loop() {
-			if _, err := remote.Clone(b.Context(), remotetest.NewMemory(s.id, nil), c, remote.Trust{FirstUse: true}); err != nil {
+			if _, err := remote.Clone(b.Context(), remotetest.NewMemory(s.id, nil), c,
+				remote.Trust{FirstUse: true}); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -56,7 +58,8 @@ func BenchmarkPushDelta(b *testing.B) {
 				c := s.client(l, nil)
 				b.SetBytes(s.recipe(1).Size())
 				b.StartTimer()
-				if _, err := (&remote.Pusher{Signer: s.publisher}).Push(b.Context(), c, wrap(local)); err != nil {
+				if _, err := (&remote.Pusher{Signer: s.publisher}).Push(b.Context(), c,
+					wrap(local)); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -37,17 +37,20 @@ func documented(t *testing.T, name string) []byte {
 	return b
 }
 
-// documentedSite has been pushed generation 0 of the example in RECIPES.md, and knows the signatures of both.
+// documentedSite has been pushed generation 0 of the example in RECIPES.md, and knows the
+// signatures of both.
 func documentedSite(t *testing.T) (s *site, recipes [2]*module.Recipe) {
 	t.Helper()
 	s = newSite(t, 0, nil)
 	for g, b := range []string{"two", "two, changed"} {
 		mod, head, err := remotetest.Module(t.Context(), s.id, s.publisher,
-			fstest.MapFS{"a": {Data: []byte("one")}, "b": {Data: []byte(b)}}, &module.Options{Padding: module.None()})
+			fstest.MapFS{"a": {Data: []byte("one")},
+				"b": {Data: []byte(b)}}, &module.Options{Padding: module.None()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if recipes[g], err = module.Decompose(t.Context(), bytes.NewReader(mod), func(module.Chunk, []byte) error { return nil }); err != nil {
+		if recipes[g], err = module.Decompose(t.Context(), bytes.NewReader(mod),
+			func(module.Chunk, []byte) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
 		s.heads = append(s.heads, head)
@@ -83,7 +86,8 @@ func TestRecipesDocument(t *testing.T) {
 	}
 }
 
-// TestRecipeTranscripts holds the requests and answers of the extension against testdata/transcripts.
+// TestRecipeTranscripts holds the requests and answers of the extension against
+// testdata/transcripts.
 func TestRecipeTranscripts(t *testing.T) {
 	wanted := set("Accept", "application/vnd.dig.recipe, application/wasm;q=0.5")
 	bases := func(roots ...merkle.Hash) header {
@@ -164,8 +168,10 @@ func TestServedRecipe(t *testing.T) {
 			}
 		})
 	}
-	for _, bad := range []string{"12", strings.Repeat("0", 64), strings.Repeat(s.head().Root.String()+",", 8) + s.head().Root.String()} {
-		want(t, s.do("GET", head, nil, set("Accept", recipe), set("X-Dig-Recipe-Base", bad)), 400, "bad request: bad recipe base")
+	for _, bad := range []string{"12", strings.Repeat("0", 64),
+		strings.Repeat(s.head().Root.String()+",", 8) + s.head().Root.String()} {
+		want(t, s.do("GET", head, nil, set("Accept", recipe), set("X-Dig-Recipe-Base", bad)), 400,
+			"bad request: bad recipe base")
 	}
 	t.Run("of a module that is too long for GET", func(t *testing.T) {
 		s.serve(s.stores, &server.Options{MaxInlineModule: 5000})
@@ -179,8 +185,10 @@ func TestServedRecipe(t *testing.T) {
 	t.Run("of a pending root", func(t *testing.T) {
 		s, _, local := pushed(t, 30)
 		s.putRecipe(recipeBody(t, s.recipe(1), s.recipe(0), local), set("X-Dig-Push-Mode", "pending"))
-		want(t, s.do("GET", s.path("/module?root="+s.head().Root.String()), nil, set("Accept", recipe)), 404, "unknown root")
-		res := s.do("GET", s.path("/module?root="+s.heads[0].Root.String()), nil, set("Accept", recipe), set("X-Dig-Recipe-Base", s.head().Root.String()))
+		want(t, s.do("GET", s.path("/module?root="+s.head().Root.String()), nil, set("Accept", recipe)),
+			404, "unknown root")
+		res := s.do("GET", s.path("/module?root="+s.heads[0].Root.String()), nil, set("Accept", recipe),
+			set("X-Dig-Recipe-Base", s.head().Root.String()))
 		body := make([]byte, 40)
 		if _, err := io.ReadFull(res.Body, body); err != nil || !bytes.Equal(body[8:], make([]byte, 32)) {
 			t.Errorf("a pending root is a base: %x, %v", body, err)

@@ -18,8 +18,9 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// manyFiles are n files of 0.5 to 3 KB that do not compress, and large ones of several chunks. Generation g has one in
-// twenty of them other than generation g-1, and the end of the first large one.
+// manyFiles are n files of 0.5 to 3 KB that do not compress, and large ones of several chunks.
+// Generation g has one in twenty of them other than generation g-1, and the end of the first large
+// one.
 func manyFiles(n, g int) fstest.MapFS {
 	all := fstest.MapFS{}
 	for i := range n {
@@ -29,7 +30,8 @@ func manyFiles(n, g int) fstest.MapFS {
 				born = k
 			}
 		}
-		all[fmt.Sprintf("d%d/%d", i%7, i)] = &fstest.MapFile{Data: noise(uint64(i)<<16|uint64(born), 500+i*7919%2500)}
+		all[fmt.Sprintf("d%d/%d", i%7, i)] = &fstest.MapFile{Data: noise(uint64(i)<<16|uint64(born),
+			500+i*7919%2500)}
 	}
 	large := append(noise(1, 200<<10), noise(uint64(g)+2, 2000)...)
 	all["large"] = &fstest.MapFile{Data: large}
@@ -41,18 +43,21 @@ func manyFiles(n, g int) fstest.MapFS {
 
 func noise(seed uint64, n int) []byte {
 	b := make([]byte, n)
-	rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), byte(seed >> 32)}).Read(b)
+	rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24),
+		byte(seed >> 32)}).Read(b)
 	return b
 }
 
-// grown returns a site with generations 0 to g of n files, its line, and a store that holds generation 0 of them.
+// grown returns a site with generations 0 to g of n files, its line, and a store that holds
+// generation 0 of them.
 func grown(t testing.TB, n, g int, o *server.Options) (*site, *line, *remotetest.Memory) {
 	t.Helper()
 	s := newSite(t, 0, o)
 	s.grow(n, 0)
 	l := s.listen()
 	to := remotetest.NewMemory(s.id, nil)
-	if _, err := remote.Clone(t.Context(), to, s.client(l, nil), remote.Trust{FirstUse: true}); err != nil {
+	if _, err := remote.Clone(t.Context(), to, s.client(l, nil),
+		remote.Trust{FirstUse: true}); err != nil {
 		t.Fatal(err)
 	}
 	for k := 1; k <= g; k++ {
@@ -127,7 +132,8 @@ type plainBackend struct {
 // plainLocal is a Local that makes no module of a recipe.
 type plainLocal struct{ remote.Local }
 
-// stripped takes headers out of a request before the server sees it, as an old client would not have sent them.
+// stripped takes headers out of a request before the server sees it, as an old client would not
+// have sent them.
 func stripped(names ...string) func(http.ResponseWriter, *http.Request, string) bool {
 	return func(_ http.ResponseWriter, r *http.Request, _ string) bool {
 		for _, n := range names {

@@ -12,8 +12,8 @@ import (
 	serverrpc "github.com/dig-network/digstore/remote/server/rpc"
 )
 
-// TestPullRecipeLarge: of a module that an origin gives neither by GET nor in ranges, the chunks that are missing come
-// by way of the JSON-RPC tier.
+// TestPullRecipeLarge: of a module that an origin gives neither by GET nor in ranges, the chunks
+// that are missing come by way of the JSON-RPC tier.
 func TestPullRecipeLarge(t *testing.T) {
 	s := newSite(t, 0, nil)
 	l := s.listen()
@@ -42,7 +42,8 @@ func TestPullRecipeLarge(t *testing.T) {
 		}
 		return false
 	}
-	report, err := remote.Pull(t.Context(), to, s.client(l, &remote.ClientOptions{Large: rpc.Large{}}), remote.Trust{FirstUse: true})
+	report, err := remote.Pull(t.Context(), to, s.client(l, &remote.ClientOptions{Large: rpc.Large{}}),
+		remote.Trust{FirstUse: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,8 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// randomRecipe composes a module of n made-up resources, of which change says which are others than those of seed.
+// randomRecipe composes a module of n made-up resources, of which change says which are others than
+// those of seed.
 func randomRecipe(t testing.TB, n int, change func(i int) (seed uint64, gone bool)) *module.Recipe {
 	t.Helper()
 	var entries []module.Entry
@@ -100,12 +101,14 @@ func TestPackRecipe(t *testing.T) {
 	}
 }
 
-// TestPackRecipeSize holds what one change in a hundred costs against what cannot be spared: the ids of new chunks,
-// the leaves of new resources that have several, and the keys of resources that are new.
+// TestPackRecipeSize holds what one change in a hundred costs against what cannot be spared: the
+// ids of new chunks, the leaves of new resources that have several, and the keys of resources that
+// are new.
 func TestPackRecipeSize(t *testing.T) {
 	for _, tc := range []struct{ n, over int }{{500, 5}, {5000, 20}} {
 		before := randomRecipe(t, tc.n, func(i int) (uint64, bool) { return 0, i%500 == 11 })
-		after := randomRecipe(t, tc.n, func(i int) (uint64, bool) { // 8 in 1,000 changed, 2 gone and 2 new
+		after := randomRecipe(t, tc.n, func(i int) (uint64, bool) {
+			// 8 in 1,000 changed, 2 gone and 2 new
 			if i%125 == 3 {
 				return 1, false
 			}
@@ -133,7 +136,9 @@ func TestPackRecipeSize(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%d resources: encoding %d bytes, packed alone %d, against the one before %d, of which %d are new hashes",
+		t.Logf(
+			"%d resources: encoding %d bytes, packed alone %d, against the one before %d, of which %d "+
+				"are new hashes",
 			tc.n, len(encoded(t, after)), len(alone), len(packed), floor)
 		if most := floor + floor/2 + 512; len(packed) > most {
 			t.Errorf("%d resources: %d bytes, want at most %d", tc.n, len(packed), most)
@@ -209,7 +214,9 @@ func TestUnpackRecipeRefuses(t *testing.T) {
 		}
 	}
 	broken := errors.New("disk")
-	if _, err := wire.UnpackRecipe(against, func(merkle.Hash) (*module.Recipe, error) { return nil, broken }); !errors.Is(err, broken) || errors.Is(err, remote.ErrNoBase) {
+	if _, err := wire.UnpackRecipe(against, func(merkle.Hash) (*module.Recipe, error) {
+		return nil, broken
+	}); !errors.Is(err, broken) || errors.Is(err, remote.ErrNoBase) {
 		t.Errorf("a base that cannot be read: %v", err)
 	}
 }
@@ -217,7 +224,8 @@ func TestUnpackRecipeRefuses(t *testing.T) {
 // TestPackRecipeTooLarge: chunks longer than any module gives up do not travel.
 func TestPackRecipeTooLarge(t *testing.T) {
 	long, err := module.Compose(auth.StoreID{7}, auth.PublicKey{8},
-		[]module.Entry{{Key: merkle.Hash{1}, Chunks: []module.Chunk{{ID: merkle.Hash{2}, Len: module.MaxChunk + 1}}}}, nil)
+		[]module.Entry{{Key: merkle.Hash{1},
+			Chunks: []module.Chunk{{ID: merkle.Hash{2}, Len: module.MaxChunk + 1}}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +238,9 @@ func FuzzUnpackRecipe(f *testing.F) {
 	base := randomRecipe(f, 30, same)
 	for _, b := range []*module.Recipe{nil, base} {
 		for _, n := range []int{0, 3, 30} {
-			p, err := wire.PackRecipe(randomRecipe(f, n, func(i int) (uint64, bool) { return uint64(i) & 1, false }), b)
+			p, err := wire.PackRecipe(randomRecipe(f, n, func(i int) (uint64, bool) {
+				return uint64(i) & 1, false
+			}), b)
 			if err != nil {
 				f.Fatal(err)
 			}
@@ -249,7 +259,8 @@ func FuzzUnpackRecipe(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := wire.UnpackRecipe(again, known(base)); err != nil || !bytes.Equal(encoded(t, back), encoded(t, r)) {
+		if back, err := wire.UnpackRecipe(again, known(base)); err != nil ||
+			!bytes.Equal(encoded(t, back), encoded(t, r)) {
 			t.Fatalf("what came out does not go in again: %v", err)
 		}
 		places := r.Offsets()

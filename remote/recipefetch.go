@@ -17,9 +17,11 @@ import (
 
 var _ RecipeOrigin = (*Client)(nil)
 
-// OpenRecipe implements [RecipeOrigin]: GET /stores/{id}/module?root= with an Accept header that prefers the recipe.
-// A recipe that is packed against a base which is written another way here is asked for once more without any.
-func (c *Client) OpenRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (a *RecipeAnswer, err error) {
+// OpenRecipe implements [RecipeOrigin]: GET /stores/{id}/module?root= with an Accept header that
+// prefers the recipe. A recipe that is packed against a base which is written another way here is
+// asked for once more without any.
+func (c *Client) OpenRecipe(ctx context.Context, root merkle.Hash,
+	bases []*module.Recipe) (a *RecipeAnswer, err error) {
 	err = c.retry(ctx, readPolicy, func() error {
 		a, err = c.openRecipe(ctx, root, bases[:min(len(bases), wire.MaxBases)])
 		if errors.Is(err, ErrNoBase) {
@@ -30,7 +32,8 @@ func (c *Client) OpenRecipe(ctx context.Context, root merkle.Hash, bases []*modu
 	return a, err
 }
 
-func (c *Client) openRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (*RecipeAnswer, error) {
+func (c *Client) openRecipe(ctx context.Context, root merkle.Hash,
+	bases []*module.Recipe) (*RecipeAnswer, error) {
 	h := http.Header{}
 	h.Set("Accept", wire.TypeRecipe+", "+wire.TypeModule+";q=0.5")
 	var names []string
@@ -40,7 +43,8 @@ func (c *Client) openRecipe(ctx context.Context, root merkle.Hash, bases []*modu
 	if len(names) > 0 {
 		h.Set(wire.HeaderBase, strings.Join(names, ", "))
 	}
-	resp, err := c.do(ctx, exchange{op: request.Module, method: http.MethodGet, path: "/module", query: "root=" + root.String(),
+	resp, err := c.do(ctx, exchange{op: request.Module, method: http.MethodGet, path: "/module",
+		query:  "root=" + root.String(),
 		header: h, ok: okStatus})
 	if c.saysLarge(err) {
 		return c.largeAnswer(ctx, root)
@@ -61,7 +65,8 @@ func (c *Client) openRecipe(ctx context.Context, root merkle.Hash, bases []*modu
 	}
 	defer resp.Body.Close()
 	if resp.ContentLength > wire.MaxPack {
-		return nil, fmt.Errorf("remote: GET recipe of %s: %w: %d bytes, at most %d are read", root, ErrTooLarge, resp.ContentLength, wire.MaxPack)
+		return nil, fmt.Errorf("remote: GET recipe of %s: %w: %d bytes, at most %d are read", root,
+			ErrTooLarge, resp.ContentLength, wire.MaxPack)
 	}
 	body := &capReader{r: resp.Body, left: wire.MaxPack}
 	b, err := io.ReadAll(body)
@@ -80,7 +85,8 @@ func (c *Client) openRecipe(ctx context.Context, root merkle.Hash, bases []*modu
 		return nil, fmt.Errorf("remote: GET recipe of %s: %w", root, recipeError(err))
 	}
 	if id := r.ID(); id.Store != c.url.Store {
-		return nil, &VerificationError{Check: CheckStore, Want: c.url.Store.String(), Got: id.Store.String()}
+		return nil, &VerificationError{Check: CheckStore, Want: c.url.Store.String(),
+			Got: id.Store.String()}
 	} else if id.Root != root {
 		return nil, &VerificationError{Check: CheckRoot, Want: root.String(), Got: id.Root.String()}
 	}

@@ -16,7 +16,8 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// TestPullRecipe holds the bytes of a pull, headers of both directions included, to the chunks that changed.
+// TestPullRecipe holds the bytes of a pull, headers of both directions included, to the chunks that
+// changed.
 func TestPullRecipe(t *testing.T) {
 	s, l, to := grown(t, 400, 1, nil)
 	var m meter
@@ -26,11 +27,14 @@ func TestPullRecipe(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, "requests", l.requests(), []string{"GET", "GET /roots", "GET /module", "GET /module"})
-	checksOf(t, report, []remote.Check{remote.CheckRecipe, remote.CheckRange, remote.CheckContent}, []remote.Check{remote.CheckETag, remote.CheckFormat})
+	checksOf(t, report, []remote.Check{remote.CheckRecipe, remote.CheckRange, remote.CheckContent},
+		[]remote.Check{remote.CheckETag, remote.CheckFormat})
 	sameModule(t, s.memory, to, s.head().Root)
 	delta := changed(s.recipe(0), s.recipe(1))
-	if got, most := m.bytes.Load(), delta+delta/5+64<<10; got > most || report.Bytes > got || report.Bytes < delta {
-		t.Errorf("%d bytes on the wire for %d of changed chunks, want at most %d; report says %d", got, delta, most, report.Bytes)
+	if got, most := m.bytes.Load(), delta+delta/5+64<<10; got > most || report.Bytes > got ||
+		report.Bytes < delta {
+		t.Errorf("%d bytes on the wire for %d of changed chunks, want at most %d; report says %d", got,
+			delta, most, report.Bytes)
 	}
 }
 
@@ -98,7 +102,8 @@ func TestPullWhole(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			checksOf(t, report, []remote.Check{remote.CheckETag, remote.CheckFormat, remote.CheckContent}, []remote.Check{remote.CheckRecipe, remote.CheckRange})
+			checksOf(t, report, []remote.Check{remote.CheckETag, remote.CheckFormat, remote.CheckContent},
+				[]remote.Check{remote.CheckRecipe, remote.CheckRange})
 			sameModule(t, s.memory, to, s.head().Root)
 			if n := len(l.requests()) - 2; n != tc.requests {
 				t.Errorf("%d requests for modules, want %d", n, tc.requests)
@@ -107,7 +112,8 @@ func TestPullWhole(t *testing.T) {
 	}
 }
 
-// TestPullRecipeSingly asks a server that answers one range at a time, or only the first of several.
+// TestPullRecipeSingly asks a server that answers one range at a time, or only the first of
+// several.
 func TestPullRecipeSingly(t *testing.T) {
 	for name, edit := range map[string]func(r *http.Request){
 		"ignores several": func(r *http.Request) {
@@ -137,7 +143,8 @@ func TestPullRecipeSingly(t *testing.T) {
 	}
 }
 
-// TestPullRecipeBroken breaks the answer with the chunks in the middle: what came is not asked for again.
+// TestPullRecipeBroken breaks the answer with the chunks in the middle: what came is not asked for
+// again.
 func TestPullRecipeBroken(t *testing.T) {
 	s, l, to := grown(t, 400, 1, nil)
 	broken, asked := 0, []int{}
@@ -185,7 +192,8 @@ func TestPullRecipeResumed(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}
 	once := remote.Sync{Attempts: 1}
-	if _, err := once.Pull(t.Context(), to, s.client(l, &remote.ClientOptions{Attempts: 1})); err == nil {
+	if _, err := once.Pull(t.Context(), to,
+		s.client(l, &remote.ClientOptions{Attempts: 1})); err == nil {
 		t.Fatal("a pull that breaks off succeeds")
 	}
 	if got := headOf(t, to); got != s.heads[0].Root {
@@ -202,8 +210,8 @@ func TestPullRecipeResumed(t *testing.T) {
 	sameModule(t, s.memory, to, s.head().Root)
 }
 
-// TestPullRecipeRefused is origins that lie with recipes and ranges: each is refused by the check that names it, and
-// the store stays as it was.
+// TestPullRecipeRefused is origins that lie with recipes and ranges: each is refused by the check
+// that names it, and the store stays as it was.
 func TestPullRecipeRefused(t *testing.T) {
 	s, l, _ := grown(t, 300, 1, nil)
 	stranger, _ := store(t, launcher, 1)
@@ -230,7 +238,8 @@ func TestPullRecipeRefused(t *testing.T) {
 			return true
 		}
 	}
-	ranges := func(answer func(w http.ResponseWriter, res *http.Response, body string)) func(http.ResponseWriter, *http.Request) bool {
+	ranges := func(answer func(w http.ResponseWriter, res *http.Response,
+		body string)) func(http.ResponseWriter, *http.Request) bool {
 		return func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Header.Get("Range") == "" {
 				return false
@@ -344,7 +353,8 @@ func TestPullRecipeRefused(t *testing.T) {
 			}
 			sameModule(t, s.memory, to, s.heads[0].Root)
 			l.instead = nil
-			if _, err := remote.Pull(t.Context(), to, s.client(l, nil), remote.Trust{FirstUse: true}); err != nil {
+			if _, err := remote.Pull(t.Context(), to, s.client(l, nil),
+				remote.Trust{FirstUse: true}); err != nil {
 				t.Errorf("from an honest origin afterwards: %v", err)
 			}
 		})
@@ -362,11 +372,14 @@ func (s *site) memoryInto(to *remotetest.Memory, g int) error {
 	if err != nil {
 		return err
 	}
-	return to.Install(s.t.Context(), lines[:g+1], s.heads[g], r, func(m *module.Module) error { return m.Verify(s.t.Context()) })
+	return to.Install(s.t.Context(), lines[:g+1], s.heads[g], r, func(m *module.Module) error {
+		return m.Verify(s.t.Context())
+	})
 }
 
-// lyingRecipes returns recipes that state the head of the site and are not its: one names other ids for the chunks
-// that are new, one other lengths for chunks that the older generation has, one is longer.
+// lyingRecipes returns recipes that state the head of the site and are not its: one names other ids
+// for the chunks that are new, one other lengths for chunks that the older generation has, one is
+// longer.
 func (s *site) lyingRecipes() (wrongIDs, wrongLengths, wrongSize *module.Recipe) {
 	s.t.Helper()
 	old := map[module.Chunk]bool{}
@@ -402,7 +415,8 @@ func (s *site) lyingRecipes() (wrongIDs, wrongLengths, wrongSize *module.Recipe)
 		}
 	}, nil)
 	long := strings.Repeat("long ", 20_000)
-	wrongSize = make(func(*module.Chunk) {}, &module.Options{Metadata: &module.Metadata{SchemaVersion: 1, Description: &long}})
+	wrongSize = make(func(*module.Chunk) {},
+		&module.Options{Metadata: &module.Metadata{SchemaVersion: 1, Description: &long}})
 	return wrongIDs, wrongLengths, wrongSize
 }
 
@@ -427,27 +441,32 @@ func TestSpansErrors(t *testing.T) {
 	c := s.client(l, nil)
 	mine := errors.New("mine")
 	calls := 0
-	err := c.Spans(t.Context(), s.head().Root, []remote.Span{{Offset: 10, Length: 5}, {Offset: 4000, Length: 7}}, func(int, io.Reader) error {
-		calls++
-		return mine
-	})
+	err := c.Spans(t.Context(), s.head().Root,
+		[]remote.Span{{Offset: 10, Length: 5}, {Offset: 4000, Length: 7}}, func(int, io.Reader) error {
+			calls++
+			return mine
+		})
 	if !errors.Is(err, mine) || calls != 1 {
 		t.Errorf("take failed: %v after %d calls", err, calls)
 	}
-	if err := c.Spans(t.Context(), s.head().Root, []remote.Span{{Offset: 10, Length: 5}, {Offset: 12, Length: 7}}, nil); err == nil {
+	if err := c.Spans(t.Context(), s.head().Root,
+		[]remote.Span{{Offset: 10, Length: 5}, {Offset: 12, Length: 7}}, nil); err == nil {
 		t.Error("spans that overlap are asked for")
 	}
 	var got [3][]byte
-	err = c.Spans(t.Context(), s.head().Root, []remote.Span{{Length: 4}, {Offset: 4, Length: 0}, {Offset: 200_000, Length: 5}}, func(i int, body io.Reader) (err error) {
-		got[i], err = io.ReadAll(body)
-		return err
-	})
+	err = c.Spans(t.Context(), s.head().Root,
+		[]remote.Span{{Length: 4}, {Offset: 4, Length: 0}, {Offset: 200_000, Length: 5}}, func(i int,
+			body io.Reader) (err error) {
+			got[i], err = io.ReadAll(body)
+			return err
+		})
 	if err != nil || string(got[0]) != "\x00asm" || len(got[1]) != 0 || len(got[2]) != 5 {
 		t.Errorf("got %q, %v", got, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := c.Spans(ctx, s.head().Root, []remote.Span{{Length: 4}}, nil); !errors.Is(err, context.Canceled) {
+	if err := c.Spans(ctx, s.head().Root, []remote.Span{{Length: 4}},
+		nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
 }

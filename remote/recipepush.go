@@ -16,13 +16,16 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// PutRecipe pushes one generation as the recipe r and the chunks that base does not have, which are read from the module
-// in src; p.Size and p.Hash are not used. base is a generation that the origin holds, confirmed or pending; it may be r
-// itself, which promotes what is pending there. There is no push-init: PUT alone makes every check before its body.
+// PutRecipe pushes one generation as the recipe r and the chunks that base does not have, which are
+// read from the module in src; p.Size and p.Hash are not used. base is a generation that the origin
+// holds, confirmed or pending; it may be r itself, which promotes what is pending there. There is
+// no push-init: PUT alone makes every check before its body.
 //
-// [ErrNoBase] says that the origin does not hold base, [errors.ErrUnsupported] that it takes no recipes, and
-// [ErrTooLarge] that this one is too long to travel: then [Client.Put] is the way. All else is as with Put.
-func (c *Client) PutRecipe(ctx context.Context, p PutRequest, r, base *module.Recipe, src io.ReaderAt) (pending bool, err error) {
+// [ErrNoBase] says that the origin does not hold base, [errors.ErrUnsupported] that it takes no
+// recipes, and [ErrTooLarge] that this one is too long to travel: then [Client.Put] is the way. All
+// else is as with Put.
+func (c *Client) PutRecipe(ctx context.Context, p PutRequest, r, base *module.Recipe,
+	src io.ReaderAt) (pending bool, err error) {
 	if err := c.checkPut(p); err != nil {
 		return false, err
 	}
@@ -33,11 +36,13 @@ func (c *Client) PutRecipe(ctx context.Context, p PutRequest, r, base *module.Re
 	return c.putRecipe(ctx, p, body, base.Root(), src)
 }
 
-func (c *Client) putRecipe(ctx context.Context, p PutRequest, body *wire.RecipeBody, base merkle.Hash, src io.ReaderAt) (pending bool, err error) {
+func (c *Client) putRecipe(ctx context.Context, p PutRequest, body *wire.RecipeBody,
+	base merkle.Hash, src io.ReaderAt) (pending bool, err error) {
 	return c.settle(ctx, p, func() (bool, error) { return c.sendRecipe(ctx, p, body, base, src) })
 }
 
-func (c *Client) sendRecipe(ctx context.Context, p PutRequest, body *wire.RecipeBody, base merkle.Hash, src io.ReaderAt) (pending bool, err error) {
+func (c *Client) sendRecipe(ctx context.Context, p PutRequest, body *wire.RecipeBody,
+	base merkle.Hash, src io.ReaderAt) (pending bool, err error) {
 	var read *wire.RecipeReader
 	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
 		h = putHeader(h, p, wire.TypeRecipe)
@@ -74,10 +79,11 @@ func (c *Client) takesRecipes() bool {
 	return c.recipes
 }
 
-// publishRecipe publishes a generation by its recipe, where both sides can and it costs less than the module: tried is
-// false when the module is to be sent. The module is not read but for the chunks that are sent: the origin holds the
-// others, and it was verified when it came here.
-func (p *Pusher) publishRecipe(ctx context.Context, to Publisher, from Local, signed auth.SignedRoot, parent merkle.Hash,
+// publishRecipe publishes a generation by its recipe, where both sides can and it costs less than
+// the module: tried is false when the module is to be sent. The module is not read but for the
+// chunks that are sent: the origin holds the others, and it was verified when it came here.
+func (p *Pusher) publishRecipe(ctx context.Context, to Publisher, from Local,
+	signed auth.SignedRoot, parent merkle.Hash,
 	report *PushReport) (pending, tried bool, err error) {
 	put, ok1 := to.(putPublisher)
 	store, ok2 := from.(Assembler)
@@ -115,14 +121,16 @@ func (p *Pusher) publishRecipe(ctx context.Context, to Publisher, from Local, si
 }
 
 // putRecipe sends one recipe; errors.ErrUnsupported says that the module costs less.
-func (p *Pusher) putRecipe(ctx context.Context, to *Client, from Local, signed auth.SignedRoot, parent merkle.Hash,
+func (p *Pusher) putRecipe(ctx context.Context, to *Client, from Local, signed auth.SignedRoot,
+	parent merkle.Hash,
 	r, base *module.Recipe, report *PushReport) (bool, error) {
 	m, err := r.Module(nil)
 	if err != nil {
 		return false, err
 	}
 	if err := selfCheck(signed, m, m.VerifyLeaves); err != nil {
-		return false, fmt.Errorf("remote: local generation %s is not fit to be pushed: %w", signed.Root, err)
+		return false, fmt.Errorf("remote: local generation %s is not fit to be pushed: %w", signed.Root,
+			err)
 	}
 	body, err := wire.NewRecipeBody(r, base)
 	if err != nil {
@@ -136,7 +144,8 @@ func (p *Pusher) putRecipe(ctx context.Context, to *Client, from Local, signed a
 		return false, fmt.Errorf("remote: open local generation %s: %w", signed.Root, err)
 	}
 	defer src.Close()
-	put := PutRequest{Head: signed, Parent: parent, Pending: p.Pending, Size: r.Size(), Progress: p.progressOf(signed.Root)}
+	put := PutRequest{Head: signed, Parent: parent, Pending: p.Pending, Size: r.Size(),
+		Progress: p.progressOf(signed.Root)}
 	if err := to.checkPut(put); err != nil {
 		return false, err
 	}

@@ -20,8 +20,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// pushed returns a site that has been pushed generation 0 of n files, its listener, and the store it came from, which
-// has published generation 1 since.
+// pushed returns a site that has been pushed generation 0 of n files, its listener, and the store
+// it came from, which has published generation 1 since.
 func pushed(t testing.TB, n int) (*site, *line, *remotetest.Memory) {
 	t.Helper()
 	from := newSite(t, 0, nil)
@@ -52,8 +52,10 @@ func TestPushRecipe(t *testing.T) {
 	equal(t, "requests", l.requests(), []string{"GET", "PUT /module"})
 	sameModule(t, local, s.there(), s.head().Root)
 	delta := changed(s.recipe(0), s.recipe(1))
-	if got, most := m.bytes.Load(), delta+delta/5+64<<10; got > most || report.Sent > got || report.Sent < delta {
-		t.Errorf("%d bytes on the wire for %d of changed chunks, want at most %d; report says %d", got, delta, most, report.Sent)
+	if got, most := m.bytes.Load(), delta+delta/5+64<<10; got > most || report.Sent > got ||
+		report.Sent < delta {
+		t.Errorf("%d bytes on the wire for %d of changed chunks, want at most %d; report says %d", got,
+			delta, most, report.Sent)
 	}
 	if done != report.Sent || total != report.Sent || report.Bytes != s.recipe(1).Size() {
 		t.Errorf("progress %d of %d, report %+v", done, total, report)
@@ -64,7 +66,8 @@ func TestPushRecipe(t *testing.T) {
 	}
 }
 
-// TestPromote: what is pending becomes the head for the price of a recipe that says that it is the same.
+// TestPromote: what is pending becomes the head for the price of a recipe that says that it is the
+// same.
 func TestPromote(t *testing.T) {
 	s, l, local := pushed(t, 400)
 	var m meter
@@ -76,7 +79,8 @@ func TestPromote(t *testing.T) {
 	}
 	m.bytes.Store(0)
 	report, err = p.Promote(t.Context(), c, local, merkle.Hash{})
-	if err != nil || report.Pending || report.Root != s.head().Root || headOf(t, s.there()) != s.head().Root {
+	if err != nil || report.Pending || report.Root != s.head().Root ||
+		headOf(t, s.there()) != s.head().Root {
 		t.Fatalf("promote: %+v, %v", report, err)
 	}
 	if got := m.bytes.Load(); got > 8<<10 || report.Sent > 200 {
@@ -89,7 +93,8 @@ func TestPromote(t *testing.T) {
 
 	// What is not pending any more goes as it would have at first.
 	s.grow(400, 2)
-	if report, err = p.Promote(t.Context(), c, local, s.head().Root); err != nil || headOf(t, s.there()) != s.head().Root {
+	if report, err = p.Promote(t.Context(), c, local, s.head().Root); err != nil ||
+		headOf(t, s.there()) != s.head().Root {
 		t.Errorf("not pending: %+v, %v", report, err)
 	}
 	if _, err := p.Promote(t.Context(), c, local, merkle.Hash{5}); !errors.Is(err, fs.ErrNotExist) {
@@ -185,11 +190,13 @@ func recipeBody(t testing.TB, r, base *module.Recipe, src *remotetest.Memory) []
 
 // putRecipe pushes the newest generation by its recipe.
 func (s *site) putRecipe(body []byte, hs ...header) *http.Response {
-	hs = append([]header{set("Content-Type", "application/vnd.dig.recipe"), set("X-Dig-Recipe-Base", s.heads[0].Root.String())}, hs...)
+	hs = append([]header{set("Content-Type", "application/vnd.dig.recipe"),
+		set("X-Dig-Recipe-Base", s.heads[0].Root.String())}, hs...)
 	return s.put(s.head(), s.heads[0].Root, body, hs...)
 }
 
-// TestPutRecipe walks the answers to a PUT of a recipe. Whatever is refused leaves the head where it was.
+// TestPutRecipe walks the answers to a PUT of a recipe. Whatever is refused leaves the head where
+// it was.
 func TestPutRecipe(t *testing.T) {
 	s, _, local := pushed(t, 60)
 	one, two := s.recipe(0), s.recipe(1)
@@ -256,8 +263,10 @@ func TestPutRecipeChunked(t *testing.T) {
 	s, _, local := pushed(t, 60)
 	good := recipeBody(t, s.recipe(1), s.recipe(0), local)
 	unknown := func(r *http.Request) { r.ContentLength = -1 }
-	want(t, s.putRecipe(good[:len(good)-10], unknown), 422, "module failed validation: the body ends before the last chunk")
-	want(t, s.putRecipe(append(bytes.Clone(good), 0), unknown), 422, "module failed validation: not a recipe and its chunks")
+	want(t, s.putRecipe(good[:len(good)-10], unknown), 422,
+		"module failed validation: the body ends before the last chunk")
+	want(t, s.putRecipe(append(bytes.Clone(good), 0), unknown), 422,
+		"module failed validation: not a recipe and its chunks")
 	want(t, s.putRecipe(good, unknown), 201, "")
 	sameModule(t, local, s.there(), s.head().Root)
 }
@@ -273,7 +282,8 @@ func TestPutRecipeLimits(t *testing.T) {
 	s.serve(plainBackend{s.stores, s.stores, s.stores}, nil)
 	want(t, s.putRecipe(good), 415, "*")
 	s.serve(remotetest.NewStores(s.now), &server.Options{Policy: server.TrustOnFirstUse{}})
-	want(t, s.put(s.head(), merkle.Hash{}, good, set("Content-Type", "application/vnd.dig.recipe"), set("X-Dig-Recipe-Base", s.heads[0].Root.String())), 412, "*")
+	want(t, s.put(s.head(), merkle.Hash{}, good, set("Content-Type", "application/vnd.dig.recipe"),
+		set("X-Dig-Recipe-Base", s.heads[0].Root.String())), 412, "*")
 }
 
 // TestPutRecipeDeclared: what push-init declared holds for modules that come as recipes.
@@ -289,7 +299,9 @@ func TestPutRecipeDeclared(t *testing.T) {
 		t.Fatal(err)
 	}
 	declare := func(mod []byte) {
-		s.do("POST", s.path("/module/upload"), strings.NewReader(s.announcement(s.head(), s.heads[0].Root, mod)), pushHeaders(s.head(), s.heads[0].Root))
+		s.do("POST", s.path("/module/upload"),
+			strings.NewReader(s.announcement(s.head(), s.heads[0].Root, mod)),
+			pushHeaders(s.head(), s.heads[0].Root))
 	}
 	other := bytes.Clone(mod.Bytes())
 	other[len(other)-1] ^= 1

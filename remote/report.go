@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A Report says what a clone or pull did, what was checked and against what, and what the result rests on. It is the
-// same for one origin and for several. Its JSON has the members named below.
+// A Report says what a clone or pull did, what was checked and against what, and what the result
+// rests on. It is the same for one origin and for several. Its JSON has the members named below.
 type Report struct {
 	Store      auth.StoreID        `json:"store_id"`
 	From       merkle.Hash         `json:"from"`       // the local head before; zero: there was none
@@ -28,25 +28,26 @@ type Report struct {
 	Basis      Basis          `json:"basis,omitempty"` // why it is believed; "" when UpToDate
 	KeyProven  bool           `json:"key_proven"`      // its hash is the store's id
 	KeyChanged bool           `json:"key_changed"`     // it took another one's place
-	// Unanchored says that neither an anchor nor a root given confirmed Root: the publisher signed it, but
-	// there may be a newer one that this origin does not show.
+	// Unanchored says that neither an anchor nor a root given confirmed Root: the publisher signed it,
+	// but there may be a newer one that this origin does not show.
 	Unanchored bool `json:"unanchored"`
-	// Unsigned says that no signature of Root came: an anchor or a root given confirmed it, and nothing is known of
-	// Publisher but that it stands in the module. It is not held, and its tombstones do not count, unless it was held or
-	// given before.
+	// Unsigned says that no signature of Root came: an anchor or a root given confirmed it, and
+	// nothing is known of Publisher but that it stands in the module. It is not held, and its
+	// tombstones do not count, unless it was held or given before.
 	Unsigned bool `json:"unsigned"`
-	// HistoryConfirmed says that the anchor's lineage contains every line up to Root. Without it, lines of
-	// generations that are not held are the origin's word.
+	// HistoryConfirmed says that the anchor's lineage contains every line up to Root. Without it,
+	// lines of generations that are not held are the origin's word.
 	HistoryConfirmed bool `json:"history_confirmed"`
-	// HeadTime is the time in the line of Root, which is the origin's word, and HeadAge how long ago that was by our
-	// clock. An origin that is frozen shows an old head, and so does a publisher that rests: only an anchor, or other
-	// origins, can tell them apart.
+	// HeadTime is the time in the line of Root, which is the origin's word, and HeadAge how long ago
+	// that was by our clock. An origin that is frozen shows an old head, and so does a publisher that
+	// rests: only an anchor, or other origins, can tell them apart.
 	HeadTime time.Time     `json:"head_time"`
 	HeadAge  time.Duration `json:"-"`
-	// Diverged says that Root does not descend from From, and was taken because Trust.AcceptHead names it.
+	// Diverged says that Root does not descend from From, and was taken because Trust.AcceptHead names
+	// it.
 	Diverged bool `json:"diverged"`
-	// Reverted says that Root stands in the local history before From too: the publisher went back to it, which an
-	// anchor or a root given confirmed, or Trust.AcceptRevert let through.
+	// Reverted says that Root stands in the local history before From too: the publisher went back to
+	// it, which an anchor or a root given confirmed, or Trust.AcceptRevert let through.
 	Reverted   bool             `json:"reverted"`
 	NewerHead  merkle.Hash      `json:"newer_head"` // the origin's head, when the anchor confirms only an older one
 	Tombstones []auth.Tombstone `json:"-"`          // valid ones that were new to us; kept where the Local is a TrustStore
@@ -66,8 +67,9 @@ type OriginState string
 
 // The states.
 const (
-	OriginUsed        OriginState = "used"        // it was believed as far as it was asked
-	OriginBehind      OriginState = "behind"      // what it shows is true, and older than what another origin shows
+	OriginUsed OriginState = "used" // it was believed as far as it was asked
+	// what it shows is true, and older than what another origin shows
+	OriginBehind      OriginState = "behind"
 	OriginRefused     OriginState = "refused"     // a check refused it: it lies, or passes lies on
 	OriginSlow        OriginState = "slow"        // others were faster by far, and took its place
 	OriginUnreachable OriginState = "unreachable" // it did not answer, or not to the end
@@ -82,8 +84,8 @@ type Account struct {
 	Bytes      int64       `json:"bytes"`      // of modules that came from it and were used
 	Check      Check       `json:"check,omitempty"`
 	Err        error       `json:"-"` // why it was refused, or did not answer; in JSON the text, as "error"
-	// Withheld are the tombstones that we know to be valid and this origin does not show: it hides them, or has not
-	// heard of them.
+	// Withheld are the tombstones that we know to be valid and this origin does not show: it hides
+	// them, or has not heard of them.
 	Withheld []auth.Tombstone `json:"-"`
 	Evidence string           `json:"evidence,omitempty"` // the name under which a TrustStore keeps it
 }
@@ -91,7 +93,8 @@ type Account struct {
 // A Missing is a generation that was wanted and not installed.
 type Missing struct {
 	module.Generation
-	Err error // why: [fs.ErrNotExist], [auth.ErrRevoked], a *VerificationError of CheckETag or CheckLineage
+	// why: [fs.ErrNotExist], [auth.ErrRevoked], a *VerificationError of CheckETag or CheckLineage
+	Err error
 }
 
 // Liars are the accounts of the origins that were refused.
@@ -115,7 +118,8 @@ func (r *Report) Passed(c Check) bool {
 	return false
 }
 
-// MarshalJSON writes all of it; generations as in /roots, tombstones as in a descriptor, the age in seconds.
+// MarshalJSON writes all of it; generations as in /roots, tombstones as in a descriptor, the age in
+// seconds.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	type bare Report
 	out := struct {

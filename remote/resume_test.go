@@ -13,14 +13,16 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// ranged is an origin that can go on where a transfer broke; it writes down from where it was asked to.
+// ranged is an origin that can go on where a transfer broke; it writes down from where it was asked
+// to.
 type ranged struct {
 	*direct
 	from    []int64
 	restart bool // it begins anew whatever it is asked
 }
 
-func (r *ranged) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
+func (r *ranged) ModuleFrom(ctx context.Context, root merkle.Hash,
+	offset int64) (io.ReadCloser, int64, error) {
 	r.from = append(r.from, offset)
 	if r.restart {
 		offset = 0
@@ -32,14 +34,17 @@ func (r *ranged) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64)
 	return rc, offset, err
 }
 
-func (r *ranged) Stat(context.Context, merkle.Hash) (int64, error) { return 0, errors.ErrUnsupported }
+func (r *ranged) Stat(context.Context, merkle.Hash) (int64, error) {
+	return 0, errors.ErrUnsupported
+}
 
-func (r *ranged) Spans(context.Context, merkle.Hash, []remote.Span, func(int, io.Reader) error) error {
+func (r *ranged) Spans(context.Context, merkle.Hash, []remote.Span,
+	func(int, io.Reader) error) error {
 	return errors.ErrUnsupported
 }
 
-// breakAt makes the origin's modules break after so many bytes, the first time after the first number, and
-// so on; after the last they come whole.
+// breakAt makes the origin's modules break after so many bytes, the first time after the first
+// number, and so on; after the last they come whole.
 func (d *direct) breakAt(after ...int) {
 	d.open = func(_ merkle.Hash, r io.ReadCloser) (io.ReadCloser, error) {
 		if len(after) == 0 {
@@ -72,7 +77,8 @@ func TestResume(t *testing.T) {
 				origin.breakAt(c.breaks...)
 				to := origin.empty()
 				told := 0
-				sync := remote.Sync{Trust: remote.Trust{Publisher: by.PublicKey()}, OnRetry: func(error, time.Duration) { told++ }}
+				sync := remote.Sync{Trust: remote.Trust{Publisher: by.PublicKey()},
+					OnRetry: func(error, time.Duration) { told++ }}
 				_, err := sync.Clone(t.Context(), to, r)
 				equal(t, "asked from", r.from, c.from)
 				if told != len(c.from) {
@@ -111,8 +117,8 @@ func TestResumeLater(t *testing.T) {
 	sameModule(t, origin.Memory, to, origin.line(t, 0).Root)
 }
 
-// TestResumePoisoned: a part that does not belong to what follows costs a download from the start, and no
-// more.
+// TestResumePoisoned: a part that does not belong to what follows costs a download from the start,
+// and no more.
 func TestResumePoisoned(t *testing.T) {
 	origin, by := store(t, launcher, 1)
 	r := &ranged{direct: origin}
@@ -174,7 +180,8 @@ func TestCloneCancelled(t *testing.T) {
 		return &breaking{r, 100}, nil
 	}
 	to := origin.empty()
-	if _, err := remote.Clone(ctx, to, origin, remote.Trust{Publisher: by.PublicKey()}); !errors.Is(err, context.Canceled) {
+	if _, err := remote.Clone(ctx, to, origin,
+		remote.Trust{Publisher: by.PublicKey()}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 	untouched(t, to)

@@ -22,7 +22,8 @@ func readPolicy(err error) bool {
 	var status *StatusError
 	if errors.As(err, &status) && !isRetried(err) {
 		switch status.Code {
-		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable,
+			http.StatusGatewayTimeout:
 			return true
 		}
 		return false
@@ -36,7 +37,8 @@ func connectPolicy(err error) bool {
 	return errors.As(err, &c) && !lasting(err) && !isRetried(err)
 }
 
-// connectionError is an exchange that broke: no answer, or not all of it. It matches [ErrConnection].
+// connectionError is an exchange that broke: no answer, or not all of it. It matches
+// [ErrConnection].
 type connectionError struct{ err error }
 
 func (e *connectionError) Error() string { return e.err.Error() }
@@ -45,8 +47,8 @@ func (e *connectionError) Unwrap() error { return e.err }
 // Is reports whether target is [ErrConnection].
 func (e *connectionError) Is(target error) bool { return target == ErrConnection }
 
-// A retriedError is the last error of what was tried as often as the options say. Callers that retry too do not begin
-// again on it, unless bytes have come meanwhile.
+// A retriedError is the last error of what was tried as often as the options say. Callers that
+// retry too do not begin again on it, unless bytes have come meanwhile.
 type retriedError struct{ err error }
 
 func (e *retriedError) Error() string { return e.err.Error() }
@@ -73,8 +75,8 @@ func lasting(err error) bool {
 		errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &verify)
 }
 
-// A budget counts the failed requests of one transfer. What retries within the transfer and around it counts in the
-// same budget, which its context carries. Methods may be called concurrently.
+// A budget counts the failed requests of one transfer. What retries within the transfer and around
+// it counts in the same budget, which its context carries. Methods may be called concurrently.
 type budget struct{ failed atomic.Int32 }
 
 type budgetKey struct{}
@@ -98,7 +100,8 @@ func (b *budget) fail() int { return int(b.failed.Add(1)) }
 // reset forgets the failures before a request that brought something.
 func (b *budget) reset() { b.failed.Store(0) }
 
-// retry calls f until it succeeds, fails for good, or the budget of ctx is used up: the error is a retriedError then.
+// retry calls f until it succeeds, fails for good, or the budget of ctx is used up: the error is a
+// retriedError then.
 func (c *Client) retry(ctx context.Context, again policy, f func() error) error {
 	for b := budgetOf(ctx); ; {
 		err := f()

@@ -22,10 +22,11 @@ type Sealed struct {
 	ChunkLens []uint32 // of the chunks, in order; none: one chunk
 }
 
-// Open writes the plaintext to w, when it is the resource that k opens in the generation root, whole: the leaf proves
-// to root, the chunk lengths add up, and each chunk opens. Anything else is a [*VerificationError] of [CheckContent], a
-// decoy included: by this it is told. One chunk is in memory at a time. An error of proof or lengths leaves w
-// untouched; a chunk that does not open ends with what came before it written, which is the resource's own.
+// Open writes the plaintext to w, when it is the resource that k opens in the generation root,
+// whole: the leaf proves to root, the chunk lengths add up, and each chunk opens. Anything else is
+// a [*VerificationError] of [CheckContent], a decoy included: by this it is told. One chunk is in
+// memory at a time. An error of proof or lengths leaves w untouched; a chunk that does not open
+// ends with what came before it written, which is the resource's own.
 func (s *Sealed) Open(ctx context.Context, root merkle.Hash, k *urn.Key, w io.Writer) error {
 	bad := func(err error) error { return &VerificationError{Check: CheckContent, Err: err} }
 	if err := s.Proof.Check(s.Leaf, root); err != nil {
@@ -80,10 +81,11 @@ func noEOF(err error) error {
 	return err
 }
 
-// OpenContent returns the plaintext of what a server answered, held to the same as with [Sealed.Open]; r.Root, which
-// came with it, counts for nothing.
+// OpenContent returns the plaintext of what a server answered, held to the same as with
+// [Sealed.Open]; r.Root, which came with it, counts for nothing.
 func OpenContent(r *module.ContentResponse, root merkle.Hash, k *urn.Key) ([]byte, error) {
-	s := Sealed{Bytes: bytes.NewReader(r.Sealed), Size: int64(len(r.Sealed)), Leaf: merkle.Sum(r.Sealed), Proof: r.Proof, ChunkLens: r.ChunkLens}
+	s := Sealed{Bytes: bytes.NewReader(r.Sealed), Size: int64(len(r.Sealed)),
+		Leaf: merkle.Sum(r.Sealed), Proof: r.Proof, ChunkLens: r.ChunkLens}
 	var plain bytes.Buffer
 	plain.Grow(len(r.Sealed))
 	if err := s.Open(context.Background(), root, k, &plain); err != nil {
@@ -92,25 +94,28 @@ func OpenContent(r *module.ContentResponse, root merkle.Hash, k *urn.Key) ([]byt
 	return plain.Bytes(), nil
 }
 
-// Fetch reads one resource as [Client.Content] does, with a part and a chunk of it in memory at a time: the sealed bytes
-// go to scratch, usually an [*os.File], from its offset 0 on, and the plaintext to w when all of them have been proven; see [Sealed.Open]. The
-// caller clears scratch.
-func (c *Client) Fetch(ctx context.Context, root merkle.Hash, name string, salt *urn.Salt, scratch interface {
-	io.ReaderAt
-	io.WriterAt
-}, w io.Writer) error {
+// Fetch reads one resource as [Client.Content] does, with a part and a chunk of it in memory at a
+// time: the sealed bytes go to scratch, usually an [*os.File], from its offset 0 on, and the
+// plaintext to w when all of them have been proven; see [Sealed.Open]. The caller clears scratch.
+func (c *Client) Fetch(ctx context.Context, root merkle.Hash, name string, salt *urn.Salt,
+	scratch interface {
+		io.ReaderAt
+		io.WriterAt
+	}, w io.Writer) error {
 	sum, size := sha256.New(), int64(0)
-	proof, lens, err := c.contentParts(ctx, root, urn.RetrievalKey(c.url.Store, name), c.maxModule(), func(at int64, part []byte) error {
-		sum.Write(part)
-		size = at + int64(len(part))
-		if _, err := scratch.WriteAt(part, at); err != nil {
-			return fmt.Errorf("remote: keep sealed bytes: %w", err)
-		}
-		return nil
-	})
+	proof, lens, err := c.contentParts(ctx, root, urn.RetrievalKey(c.url.Store, name), c.maxModule(),
+		func(at int64, part []byte) error {
+			sum.Write(part)
+			size = at + int64(len(part))
+			if _, err := scratch.WriteAt(part, at); err != nil {
+				return fmt.Errorf("remote: keep sealed bytes: %w", err)
+			}
+			return nil
+		})
 	if err != nil {
 		return err
 	}
-	s := Sealed{Bytes: scratch, Size: size, Leaf: merkle.Hash(sum.Sum(nil)), Proof: proof, ChunkLens: lens}
+	s := Sealed{Bytes: scratch, Size: size, Leaf: merkle.Hash(sum.Sum(nil)),
+		Proof: proof, ChunkLens: lens}
 	return s.Open(ctx, root, urn.NewKey(c.url.Store, name, salt), w)
 }

@@ -37,7 +37,8 @@ func TestFetch(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		root merkle.Hash
-	}{{"index.html", head.Root}, {"empty", head.Root}, {"big", head.Root}, {"missing", head.Root}, {"index.html", merkle.Hash{1}}} {
+	}{{"index.html", head.Root}, {"empty", head.Root}, {"big", head.Root}, {"missing",
+		head.Root}, {"index.html", merkle.Hash{1}}} {
 		t.Run(test.name, func(t *testing.T) {
 			want, refused := c.Content(t.Context(), test.root, test.name, nil)
 			scratch, err := os.Create(filepath.Join(t.TempDir(), "scratch"))
@@ -47,7 +48,8 @@ func TestFetch(t *testing.T) {
 			defer scratch.Close()
 			var got bytes.Buffer
 			err = c.Fetch(t.Context(), test.root, test.name, nil, scratch, &got)
-			if (err == nil) != (refused == nil) || errors.Is(err, remote.ErrVerification) != errors.Is(refused, remote.ErrVerification) {
+			if (err == nil) != (refused == nil) ||
+				errors.Is(err, remote.ErrVerification) != errors.Is(refused, remote.ErrVerification) {
 				t.Errorf("Fetch: %v; Content: %v", err, refused)
 			}
 			if !bytes.Equal(got.Bytes(), want) {
@@ -57,7 +59,8 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// What is held in memory has another limit than what is streamed, and the error says which one it was.
+// What is held in memory has another limit than what is streamed, and the error says which one it
+// was.
 func TestContentLimits(t *testing.T) {
 	big := make([]byte, 3<<20)
 	_, _ = rand.NewChaCha8([32]byte{2}).Read(big)
@@ -103,12 +106,14 @@ func TestContentLimits(t *testing.T) {
 // says wants an ErrTooLarge that contains text; none where text is empty.
 func says(t *testing.T, what string, err error, text string) {
 	t.Helper()
-	if text == "" && err != nil || text != "" && (!errors.Is(err, remote.ErrTooLarge) || !strings.Contains(err.Error(), text)) {
+	if text == "" && err != nil || text != "" &&
+		(!errors.Is(err, remote.ErrTooLarge) || !strings.Contains(err.Error(), text)) {
 		t.Errorf("%s: %v, want %q", what, err, text)
 	}
 }
 
-// Lengths that do not add up, and a chunk that is not the resource's, are refused; what was proven before is written.
+// Lengths that do not add up, and a chunk that is not the resource's, are refused; what was proven
+// before is written.
 func TestSealedLies(t *testing.T) {
 	id := auth.StoreID{1}
 	k := urn.NewKey(id, "a", nil)
@@ -120,7 +125,8 @@ func TestSealedLies(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		err = (&remote.Sealed{Bytes: bytes.NewReader(sealed), Size: int64(len(sealed)), Leaf: leaf, Proof: proof, ChunkLens: lens}).
+		err = (&remote.Sealed{Bytes: bytes.NewReader(sealed), Size: int64(len(sealed)), Leaf: leaf,
+			Proof: proof, ChunkLens: lens}).
 			Open(t.Context(), merkle.Root([]merkle.Hash{leaf, {1}}), k, &out)
 		return out.String(), err
 	}
@@ -128,12 +134,14 @@ func TestSealedLies(t *testing.T) {
 	if out, err := open(one); err != nil || out != "first" {
 		t.Fatalf("%q, %v", out, err)
 	}
-	for _, lens := range [][]uint32{{n - 1}, {n, 1}, {n + 1}, {1 << 31, 1 << 31, n}, {0}, {0, n}, {n - 1, 1}} {
+	for _, lens := range [][]uint32{{n - 1}, {n, 1}, {n + 1}, {1 << 31, 1 << 31, n}, {0},
+		{0, n}, {n - 1, 1}} {
 		if out, err := open(one, lens...); !errors.Is(err, remote.ErrVerification) || out != "" {
 			t.Errorf("lengths %v: %q, %v", lens, out, err)
 		}
 	}
-	if out, err := open(append(one, other...), n, uint32(len(other))); !errors.Is(err, remote.ErrVerification) || out != "first" {
+	if out, err := open(append(one, other...), n,
+		uint32(len(other))); !errors.Is(err, remote.ErrVerification) || out != "first" {
 		t.Errorf("a chunk of another resource: %q, %v", out, err)
 	}
 	second := k.Seal(nil, []byte("second"))
@@ -146,10 +154,12 @@ func TestSealedLies(t *testing.T) {
 	}
 	// Without the lengths several chunks cannot be told apart, which is no damage.
 	long := k.Seal(nil, bytes.Repeat([]byte("long "), 2000))
-	if out, err := open(append(bytes.Clone(one), long...)); !errors.Is(err, remote.ErrNoChunkLengths) || out != "" {
+	if out, err := open(append(bytes.Clone(one), long...)); !errors.Is(err,
+		remote.ErrNoChunkLengths) || out != "" {
 		t.Errorf("two chunks without lengths: %q, %v", out, err)
 	}
-	if _, err := open(urn.NewKey(id, "b", nil).Seal(nil, []byte("short"))); !errors.Is(err, remote.ErrVerification) || errors.Is(err, remote.ErrNoChunkLengths) {
+	if _, err := open(urn.NewKey(id, "b", nil).Seal(nil, []byte("short"))); !errors.Is(err,
+		remote.ErrVerification) || errors.Is(err, remote.ErrNoChunkLengths) {
 		t.Errorf("one short chunk of another resource: %v", err)
 	}
 }

@@ -92,7 +92,8 @@ func TestReplay(t *testing.T) {
 
 func TestAnonymous(t *testing.T) {
 	s := newSite(t, 1, &server.Options{Anonymous: true})
-	unsigned := func(r *http.Request) { r.Header.Set("X-Dig-Auth", "-") } // keeps the fixture from signing
+	// keeps the fixture from signing
+	unsigned := func(r *http.Request) { r.Header.Set("X-Dig-Auth", "-") }
 	mod, head := s.next()
 	put := func() *http.Response {
 		return s.put(head, s.head().Root, mod, unsigned)
@@ -101,10 +102,12 @@ func TestAnonymous(t *testing.T) {
 		want(t, s.do("GET", s.path(tail), nil, unsigned), 200, "*")
 	}
 	want(t, put(), 401, "request authentication failed: missing X-Dig-Identity")
-	want(t, s.do("POST", s.path("/tombstone"), nil, unsigned), 401, "request authentication failed: missing X-Dig-Identity")
+	want(t, s.do("POST", s.path("/tombstone"), nil, unsigned), 401,
+		"request authentication failed: missing X-Dig-Identity")
 	s.serve(s.stores, &server.Options{Anonymous: true, AnonymousWrites: true})
 	want(t, put(), 201, "")
 	want(t, s.do("GET", s.path("/module"), nil, unsigned), 200, string(mod))
 	s.serve(s.stores, &server.Options{AnonymousWrites: true}) // means nothing by itself
-	want(t, s.do("GET", s.path(""), bytes.NewReader(nil), unsigned), 401, "request authentication failed: missing X-Dig-Identity")
+	want(t, s.do("GET", s.path(""), bytes.NewReader(nil), unsigned), 401,
+		"request authentication failed: missing X-Dig-Identity")
 }

@@ -26,7 +26,8 @@ type authority struct {
 	held    []auth.PublicKey
 }
 
-func (a *authority) Publish(_ context.Context, head auth.SignedRoot, held auth.PublicKey) (bool, error) {
+func (a *authority) Publish(_ context.Context, head auth.SignedRoot,
+	held auth.PublicKey) (bool, error) {
 	a.asked, a.held = append(a.asked, head), append(a.held, held)
 	return a.settled, a.err
 }
@@ -69,7 +70,8 @@ func TestAuthority(t *testing.T) {
 	}
 	t.Run("not asked in vain", func(t *testing.T) {
 		a.asked, a.err = nil, nil
-		want(t, s.put(head, parent, mod, set("X-Dig-Signature", s.head().Tagged.String())), 403, badSignature)
+		want(t, s.put(head, parent, mod, set("X-Dig-Signature", s.head().Tagged.String())), 403,
+			badSignature)
 		want(t, s.put(head, merkle.Hash{1}, mod), 409, conflict)
 		want(t, s.put(s.head(), parent, s.modules[0]), 200, "") // the head already
 		if a.asked != nil {
@@ -114,7 +116,8 @@ func TestAnotherKey(t *testing.T) {
 	})
 	t.Run("announced", func(t *testing.T) {
 		want(t, s.announce(head, parent, mod), 200, "*")
-		want(t, s.put(head, parent, mod, storeKey(s.publisher)), 422, invalid+"push-init and header name different keys")
+		want(t, s.put(head, parent, mod, storeKey(s.publisher)), 422,
+			invalid+"push-init and header name different keys")
 		a.err = auth.ErrForbidden
 		want(t, s.put(head, parent, mod), 403, "push not authorized: not allowed here")
 		if last := len(a.asked) - 1; a.asked[last] != head || a.held[last] != s.publisher.PublicKey() {
@@ -133,17 +136,19 @@ func TestAnotherKey(t *testing.T) {
 	want(t, s.put(next, head.Root, mod), 201, "")
 }
 
-// TestFirstPushByAuthority: the policy lets a store in, the Authority its first generation; the key may stand in the
-// header in place of a push-init.
+// TestFirstPushByAuthority: the policy lets a store in, the Authority its first generation; the key
+// may stand in the header in place of a push-init.
 func TestFirstPushByAuthority(t *testing.T) {
 	a := &authority{err: auth.ErrForbidden}
 	s := newSite(t, 0, nil)
 	mod, head := s.next()
 	s.serve(remotetest.NewStores(s.now), &server.Options{Authority: a})
 	want(t, s.put(head, merkle.Hash{}, mod, storeKey(s.publisher)), 404, "unknown store")
-	s.serve(remotetest.NewStores(s.now), &server.Options{Authority: a, Policy: server.TrustOnFirstUse{}})
+	s.serve(remotetest.NewStores(s.now),
+		&server.Options{Authority: a, Policy: server.TrustOnFirstUse{}})
 	body := new(touched)
-	want(t, s.do("PUT", s.path("/module?root="+head.Root.String()), body, pushHeaders(head, merkle.Hash{}), storeKey(s.publisher)), 403, "*")
+	want(t, s.do("PUT", s.path("/module?root="+head.Root.String()), body,
+		pushHeaders(head, merkle.Hash{}), storeKey(s.publisher)), 403, "*")
 	if body.read || len(a.held) != 1 || !a.held[0].IsZero() {
 		t.Errorf("body read %v, held %v", body.read, a.held)
 	}
@@ -178,7 +183,8 @@ type lineBackend struct {
 	t *testing.T
 }
 
-func (b lineBackend) Line(ctx context.Context, s auth.StoreID, root merkle.Hash) (generation, error) {
+func (b lineBackend) Line(ctx context.Context, s auth.StoreID,
+	root merkle.Hash) (generation, error) {
 	all, err := b.Stores.Generations(ctx, s)
 	if err != nil {
 		return generation{}, err
@@ -199,13 +205,17 @@ func (b lineBackend) Generations(context.Context, auth.StoreID) ([]generation, e
 	return nil, errors.ErrUnsupported
 }
 
-// TestPushReadsNoHistory: neither a descriptor nor a push reads the list of a backend that finds single lines.
+// TestPushReadsNoHistory: neither a descriptor nor a push reads the list of a backend that finds
+// single lines.
 func TestPushReadsNoHistory(t *testing.T) {
 	s := newSite(t, 2, nil)
 	s.serve(lineBackend{s.stores, t}, nil)
 	mod, head := s.next()
 	want(t, s.do("GET", s.path(""), nil), 200, "*")
-	want(t, s.do("POST", s.path("/module/upload"), strings.NewReader(s.announcement(head, s.head().Root, mod)), pushHeaders(head, s.head().Root)), 200, "*")
+	want(t,
+		s.do("POST", s.path("/module/upload"),
+			strings.NewReader(s.announcement(head, s.head().Root, mod)), pushHeaders(head, s.head().Root)),
+		200, "*")
 	want(t, s.put(s.heads[0], s.head().Root, s.modules[0]), 409, conflict)
 	want(t, s.put(head, s.head().Root, mod), 201, "")
 	if got, err := s.memory.Module(t.Context(), head.Root); err != nil {
@@ -239,7 +249,8 @@ func TestAnotherKeyInAWorkspace(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.serve(ws, opt)
-	if now, err := ws.Head(t.Context(), s.id); err != nil || now.PublicKey != heir.PublicKey() || now.Check() != nil {
+	if now, err := ws.Head(t.Context(), s.id); err != nil || now.PublicKey != heir.PublicKey() ||
+		now.Check() != nil {
 		t.Errorf("the head is %+v, %v, %v", now, err, now.Check())
 	}
 	mod, next := s.build(s.id, heir, 2)

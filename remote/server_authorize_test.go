@@ -93,7 +93,8 @@ func (b untouchable) Module(context.Context, auth.StoreID, merkle.Hash) (io.Read
 	return nil, b.touched()
 }
 
-func (b untouchable) Receive(context.Context, auth.SignedRoot, merkle.Hash, bool, io.Reader, func(*module.Module) error) error {
+func (b untouchable) Receive(context.Context, auth.SignedRoot, merkle.Hash, bool, io.Reader,
+	func(*module.Module) error) error {
 	return b.touched()
 }
 
@@ -103,8 +104,8 @@ func (b untouchable) Tombstones(context.Context, auth.StoreID) ([]auth.Tombstone
 
 func (b untouchable) Revoke(context.Context, auth.Tombstone) error { return b.touched() }
 
-// TestNothingRunsUnauthenticated walks all pairs of methods and paths: where there is a route an unsigned request is
-// 401, elsewhere 404 or 405, and nothing is ever looked up or read for it.
+// TestNothingRunsUnauthenticated walks all pairs of methods and paths: where there is a route an
+// unsigned request is 401, elsewhere 404 or 405, and nothing is ever looked up or read for it.
 func TestNothingRunsUnauthenticated(t *testing.T) {
 	s := newSite(t, 0, nil)
 	for _, opt := range []*server.Options{
@@ -113,16 +114,20 @@ func TestNothingRunsUnauthenticated(t *testing.T) {
 	} {
 		s.serve(untouchable{t}, opt)
 		routes := 0
-		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "get", "BREW", "PROPFIND", "QUERY"} {
-			for _, tail := range []string{"", "/", "/roots", "/module", "/module/", "/module/upload", "/module/complete", "/module/x",
-				"/content", "/proof", "/delta", "/tombstone", "/tombstones", "/claim", "/recipe", "/ROOTS", "/roots/", "/.", "/..", "//", "/module;x"} {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS",
+			"TRACE", "CONNECT", "get", "BREW", "PROPFIND", "QUERY"} {
+			for _, tail := range []string{"", "/", "/roots", "/module", "/module/", "/module/upload",
+				"/module/complete", "/module/x",
+				"/content", "/proof", "/delta", "/tombstone", "/tombstones", "/claim", "/recipe", "/ROOTS",
+				"/roots/", "/.", "/..", "//", "/module;x"} {
 				body := new(touched)
 				r := httptest.NewRequestWithContext(t.Context(), "GET", s.path(tail), body)
 				r.Method = method
 				_, known := request.OpOf(method, tail)
 				status := s.answer(r).StatusCode
 				switch {
-				case known && status != http.StatusUnauthorized, !known && status != http.StatusNotFound && status != http.StatusMethodNotAllowed:
+				case known && status != http.StatusUnauthorized, !known && status != http.StatusNotFound &&
+					status != http.StatusMethodNotAllowed:
 					t.Errorf("%s %q: %d", method, tail, status)
 				case body.read:
 					t.Errorf("%s %q: the body was read", method, tail)

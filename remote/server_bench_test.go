@@ -36,10 +36,10 @@ func (b fileBackend) Module(context.Context, auth.StoreID, merkle.Hash) (io.Read
 	return os.Open(b.name)
 }
 
-// BenchmarkServeModule holds whole-module GETs of D2 (one file of 119,500,000 random bytes), signed, over loopback, to
-// http.ServeFile of the exported file without any check, in turns; the client discards what it gets. Figures: the
-// speed against that of http.ServeFile (at least 0.8 is wanted of packs), out of packs as a workspace keeps them, out
-// of a plain file and out of memory.
+// BenchmarkServeModule holds whole-module GETs of D2 (one file of 119,500,000 random bytes),
+// signed, over loopback, to http.ServeFile of the exported file without any check, in turns; the
+// client discards what it gets. Figures: the speed against that of http.ServeFile (at least 0.8 is
+// wanted of packs), out of packs as a workspace keeps them, out of a plain file and out of memory.
 func BenchmarkServeModule(b *testing.B) {
 	dir := b.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "content"), 0o777); err != nil {
@@ -55,7 +55,8 @@ func BenchmarkServeModule(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer ws.Close()
-	store, err := ws.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "d2", ContentRoot: filepath.Join(dir, "content")})
+	store, err := ws.Create(digstore.StoreID{},
+		&digstore.StoreOptions{Name: "d2", ContentRoot: filepath.Join(dir, "content")})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -148,16 +149,18 @@ type anyNonce struct{}
 
 func (anyNonce) Use(context.Context, request.Nonce, time.Time) error { return nil }
 
-// BenchmarkSmallRequests answers signed descriptors of 500 identities from 64 callers for each core, without a network,
-// in turns of 1,024: by a server that verifies in batches and by one that does not; beside them the bare verification of
-// the same signatures in batches of 64. Figures: the rate of the first against the other two (at least 1.6 and 0.85 are
-// wanted), and its median for one request when idle against one verification alone (at most 1.4).
+// BenchmarkSmallRequests answers signed descriptors of 500 identities from 64 callers for each
+// core, without a network, in turns of 1,024: by a server that verifies in batches and by one that
+// does not; beside them the bare verification of the same signatures in batches of 64. Figures: the
+// rate of the first against the other two (at least 1.6 and 0.85 are wanted), and its median for
+// one request when idle against one verification alone (at most 1.4).
 func BenchmarkSmallRequests(b *testing.B) {
 	const identities, round = 500, 1024
 	s := newSite(b, 1, nil)
 	srv := func(batch int) *server.Server {
 		return server.New(s.stores, &server.Options{Limits: noLimit, Now: s.now,
-			Authenticator: &request.Authenticator{Now: s.now, Start: start, Nonces: anyNonce{}, MaxBatch: batch}})
+			Authenticator: &request.Authenticator{Now: s.now, Start: start,
+				Nonces: anyNonce{}, MaxBatch: batch}})
 	}
 	batches, single := srv(0), srv(1)
 	var requests [identities]*http.Request
@@ -197,7 +200,8 @@ func BenchmarkSmallRequests(b *testing.B) {
 			batch[j] = claims[k]
 			batch[j].Signature = sig
 		}
-		if ok, err := bls.VerifyBatch(bls.Augmented, batch, crand.Reader); err != nil || slices.Contains(ok, false) {
+		if ok, err := bls.VerifyBatch(bls.Augmented, batch, crand.Reader); err != nil ||
+			slices.Contains(ok, false) {
 			b.Error("not verified", err)
 		}
 	}

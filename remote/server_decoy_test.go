@@ -31,7 +31,8 @@ type meteredReader struct {
 	b *metered
 }
 
-func (b *metered) Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+func (b *metered) Module(ctx context.Context, s auth.StoreID,
+	root merkle.Hash) (io.ReadSeekCloser, error) {
 	m, err := b.Backend.Module(ctx, s, root)
 	b.opens++
 	return &meteredReader{m, b}, err
@@ -49,8 +50,8 @@ type work struct {
 	answer string // status, names and lengths of all that is answered
 }
 
-// TestHitsAndMissesDoTheSameWork counts instead of measuring time: reads, in their order, and what is written, for
-// resources of one size.
+// TestHitsAndMissesDoTheSameWork counts instead of measuring time: reads, in their order, and what
+// is written, for resources of one size.
 func TestHitsAndMissesDoTheSameWork(t *testing.T) {
 	s, keys, _ := varied(t, 64, func(int) int { return 100_000 })
 	b := &metered{Backend: s.stores}
@@ -58,7 +59,8 @@ func TestHitsAndMissesDoTheSameWork(t *testing.T) {
 	for _, route := range []string{"/content", "/proof"} {
 		for _, rng := range []string{"", `{"start":0,"end":100}`, `{"start":99000,"end":9999999}`, `{"start":500000,"end":500001}`} {
 			ask := func(key merkle.Hash) string {
-				r := httptest.NewRequestWithContext(t.Context(), "POST", s.path(route), strings.NewReader(contentBody(key, s.head().Root, rng)))
+				r := httptest.NewRequestWithContext(t.Context(), "POST", s.path(route),
+					strings.NewReader(contentBody(key, s.head().Root, rng)))
 				asJSON(r)
 				w := httptest.NewRecorder()
 				s.server.ServeHTTP(w, r)
@@ -76,7 +78,8 @@ func TestHitsAndMissesDoTheSameWork(t *testing.T) {
 				m.opens, m.reads = b.opens, fmt.Sprint(b.reads)
 				return m
 			}
-			hits := map[work]bool{} // one for each place in the table, of which some are read in one piece more
+			// one for each place in the table, of which some are read in one piece more
+			hits := map[work]bool{}
 			for _, key := range keys {
 				hits[measure(key)] = true
 			}
@@ -90,7 +93,8 @@ func TestHitsAndMissesDoTheSameWork(t *testing.T) {
 	}
 }
 
-// shapeOf is JSON without its contents: names and the lengths of strings. Numbers stay, being those of the shape.
+// shapeOf is JSON without its contents: names and the lengths of strings. Numbers stay, being those
+// of the shape.
 func shapeOf(text string) string {
 	var b strings.Builder
 	for i, part := range strings.Split(text, `"`) {
@@ -106,8 +110,8 @@ func shapeOf(text string) string {
 	return b.String()
 }
 
-// TestHitsAndMissesCostTheSame times 10,000 of each in turns: their medians may differ by 5 %. What disturbs one run
-// seldom disturbs three.
+// TestHitsAndMissesCostTheSame times 10,000 of each in turns: their medians may differ by 5 %. What
+// disturbs one run seldom disturbs three.
 func TestHitsAndMissesCostTheSame(t *testing.T) {
 	vectors.NeedLong(t)
 	const n = 10_000
@@ -129,7 +133,9 @@ func TestHitsAndMissesCostTheSame(t *testing.T) {
 						ask = func(key merkle.Hash) { post(t, s, key) }
 					}
 					ask(merkle.Hash{}) // opens the generation
-					ratio = interleaved(n, func(i int) { ask(keys[i%len(keys)]) }, func(i int) { ask(misses[i%len(misses)]) })
+					ratio = interleaved(n, func(i int) { ask(keys[i%len(keys)]) }, func(i int) {
+						ask(misses[i%len(misses)])
+					})
 					t.Logf("%s, %s: hits cost %.3f of what misses do", by, tc.name, ratio)
 					if ratio > 0.95 && ratio < 1.05 {
 						break
@@ -143,13 +149,16 @@ func TestHitsAndMissesCostTheSame(t *testing.T) {
 	}
 }
 
-// strangersTo returns as many keys that are not there, and brings those that are into an order as random.
+// strangersTo returns as many keys that are not there, and brings those that are into an order as
+// random.
 func strangersTo(keys []merkle.Hash) []merkle.Hash {
 	misses := make([]merkle.Hash, len(keys))
 	for i := range misses {
 		misses[i] = random(i)
 	}
-	rand.New(rand.NewPCG(1, 2)).Shuffle(len(keys), func(i, j int) { keys[i], keys[j] = keys[j], keys[i] })
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(keys), func(i, j int) {
+		keys[i], keys[j] = keys[j], keys[i]
+	})
 	return misses
 }
 
@@ -168,7 +177,8 @@ func read(t testing.TB, c *server.Contents, id module.ID, key merkle.Hash) {
 
 // post asks a server that wants no signature.
 func post(t testing.TB, s *site, key merkle.Hash) {
-	r := httptest.NewRequestWithContext(t.Context(), "POST", s.path("/content"), strings.NewReader(contentBody(key, s.head().Root, "")))
+	r := httptest.NewRequestWithContext(t.Context(), "POST", s.path("/content"),
+		strings.NewReader(contentBody(key, s.head().Root, "")))
 	asJSON(r)
 	w := httptest.NewRecorder()
 	if s.server.ServeHTTP(w, r); w.Code != http.StatusOK {
@@ -196,15 +206,18 @@ func interleaved(n int, a, b func(i int)) float64 {
 	return float64(as[n/2]) / float64(bs[n/2])
 }
 
-// BenchmarkDecoys reports the ratio of the medians of 10,000 hits and 10,000 misses in turns (0.95 to 1.05 is
-// wanted), by content of 64 KiB.
+// BenchmarkDecoys reports the ratio of the medians of 10,000 hits and 10,000 misses in turns (0.95
+// to 1.05 is wanted), by content of 64 KiB.
 func BenchmarkDecoys(b *testing.B) {
 	s, keys, _ := varied(b, 64, func(int) int { return 64 << 10 })
 	misses := strangersTo(keys)
-	s.serve(s.stores, &server.Options{Anonymous: true, Limits: noLimit, Contents: withSecret(s.stores)})
+	s.serve(s.stores,
+		&server.Options{Anonymous: true, Limits: noLimit, Contents: withSecret(s.stores)})
 	b.SetBytes(2 * 10_000 * 64 << 10)
 	for b.Loop() {
-		ratio := interleaved(10_000, func(i int) { post(b, s, keys[i%len(keys)]) }, func(i int) { post(b, s, misses[i%len(misses)]) })
+		ratio := interleaved(10_000, func(i int) { post(b, s, keys[i%len(keys)]) }, func(i int) {
+			post(b, s, misses[i%len(misses)])
+		})
 		b.ReportMetric(ratio, "x-hit/miss")
 	}
 }

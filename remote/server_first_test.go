@@ -94,26 +94,31 @@ func TestFirstPushWithUnknownLength(t *testing.T) {
 	s := newSite(t, 0, nil)
 	mod, head := s.build(s.id, s.publisher, 0)
 	s.serve(remotetest.NewStores(s.now), &server.Options{Policy: server.TrustOnFirstUse{}})
-	r := s.request("PUT", s.path("/module?root="+head.Root.String()), io.MultiReader(bytes.NewReader(mod)), pushHeaders(head, merkle.Hash{}))
+	r := s.request("PUT", s.path("/module?root="+head.Root.String()),
+		io.MultiReader(bytes.NewReader(mod)), pushHeaders(head, merkle.Hash{}))
 	r.ContentLength = -1
 	want(t, s.answer(r), 201, "")
 	want(t, s.do("GET", s.path("/module"), nil), 200, string(mod))
 
-	s.serve(remotetest.NewStores(s.now), &server.Options{Policy: server.TrustOnFirstUse{}, MaxModule: 1000})
-	r = s.request("PUT", s.path("/module?root="+head.Root.String()), io.MultiReader(bytes.NewReader(mod)), pushHeaders(head, merkle.Hash{}))
+	s.serve(remotetest.NewStores(s.now),
+		&server.Options{Policy: server.TrustOnFirstUse{}, MaxModule: 1000})
+	r = s.request("PUT", s.path("/module?root="+head.Root.String()),
+		io.MultiReader(bytes.NewReader(mod)), pushHeaders(head, merkle.Hash{}))
 	r.ContentLength = -1
 	want(t, s.answer(r), 413, "module too large: 1001 bytes")
 }
 
 func TestPushWithAToken(t *testing.T) {
 	s := newSite(t, 1, nil)
-	s.serve(remotetest.NewStores(s.now), &server.Options{Credential: server.Credentials{"push": "sesame"}.Check})
+	s.serve(remotetest.NewStores(s.now),
+		&server.Options{Credential: server.Credentials{"push": "sesame"}.Check})
 	origin := remotetest.NewOrigin(s.server)
 	defer origin.Close()
 	for _, tc := range []struct {
 		token string
 		taken bool
-	}{{"", false}, {"wrong", false}, {"sesame", true}, {"", true}} { // the last time the store is there
+	}{{"", false}, {"wrong", false}, {"sesame", true}, {"", true}} {
+		// the last time the store is there
 		c, err := origin.Client(s.id, &remote.ClientOptions{Bearer: tc.token, Now: s.now})
 		if err != nil {
 			t.Fatal(err)

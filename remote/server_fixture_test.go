@@ -94,7 +94,8 @@ func (s *site) now() time.Time { return time.Unix(s.clock.Load(), 0).UTC() }
 // build makes the module of generation n of any store.
 func (s *site) build(id auth.StoreID, by *auth.Key, n int) ([]byte, auth.SignedRoot) {
 	s.t.Helper()
-	mod, head, err := remotetest.Module(s.t.Context(), id, by, files(n), &module.Options{TempDir: s.t.TempDir()})
+	mod, head, err := remotetest.Module(s.t.Context(), id, by, files(n),
+		&module.Options{TempDir: s.t.TempDir()})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -168,10 +169,12 @@ func (s *site) answer(r *http.Request) *http.Response {
 }
 
 // put pushes a module.
-func (s *site) put(head auth.SignedRoot, parent merkle.Hash, mod []byte, hs ...header) *http.Response {
+func (s *site) put(head auth.SignedRoot, parent merkle.Hash, mod []byte,
+	hs ...header) *http.Response {
 	s.t.Helper()
 	hs = append([]header{pushHeaders(head, parent)}, hs...)
-	return s.do("PUT", "/stores/"+head.Store.String()+"/module?root="+head.Root.String(), bytes.NewReader(mod), hs...)
+	return s.do("PUT", "/stores/"+head.Store.String()+"/module?root="+head.Root.String(),
+		bytes.NewReader(mod), hs...)
 }
 
 func pushHeaders(head auth.SignedRoot, parent merkle.Hash) header {

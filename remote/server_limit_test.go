@@ -24,7 +24,9 @@ func from(addr string) header { return func(r *http.Request) { r.RemoteAddr = ad
 
 func TestRates(t *testing.T) {
 	three := server.Rate{PerSecond: 0.5, Burst: 3}
-	get := func(s *site, hs ...header) *http.Response { return s.do("GET", s.path("/roots"), nil, hs...) }
+	get := func(s *site, hs ...header) *http.Response {
+		return s.do("GET", s.path("/roots"), nil, hs...)
+	}
 	for _, tc := range []struct {
 		name   string
 		change func(*server.Limits)
@@ -111,7 +113,8 @@ func TestTablesAreBounded(t *testing.T) {
 	s := newSite(t, 1, &server.Options{Limits: limits, Anonymous: true})
 	unsigned := set("X-Dig-Auth", "-")
 	get := func(n int) int {
-		return s.do("GET", s.path("/roots"), nil, unsigned, from(fmt.Sprintf("192.0.2.%d:1", n))).StatusCode
+		return s.do("GET", s.path("/roots"), nil, unsigned,
+			from(fmt.Sprintf("192.0.2.%d:1", n))).StatusCode
 	}
 	for n := range 5 {
 		if got := get(n); got != 200 {
@@ -147,7 +150,8 @@ func uploadsAtOnce(t *testing.T, limits server.Limits) {
 	mod, head := s.next()
 	body, feed := io.Pipe()
 	first := make(chan int)
-	r := s.request("PUT", s.path("/module?root="+head.Root.String()), body, pushHeaders(head, s.head().Root))
+	r := s.request("PUT", s.path("/module?root="+head.Root.String()), body,
+		pushHeaders(head, s.head().Root))
 	go func() { first <- s.answer(r).StatusCode }()
 	if _, err := feed.Write(mod[:1]); err != nil { // returns when the server reads
 		t.Fatal(err)

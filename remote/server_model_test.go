@@ -80,7 +80,8 @@ func (m *model) promote(root merkle.Hash) error {
 	return nil
 }
 
-// TestServerIsItsModel lets random pushes, promotions and revocations happen to a server and to its model.
+// TestServerIsItsModel lets random pushes, promotions and revocations happen to a server and to its
+// model.
 func TestServerIsItsModel(t *testing.T) {
 	const generations = 6
 	s := newSite(t, generations, nil)
@@ -151,8 +152,9 @@ func (s *site) agrees(t *testing.T, b *remotetest.Stores, m *model) {
 	}
 }
 
-// TestPullersBesideAPublisher lets a store be cloned and pulled by many while new generations come in: nobody sees
-// anything but whole generations, in order; no head is lost, and afterwards nothing is left of the clients.
+// TestPullersBesideAPublisher lets a store be cloned and pulled by many while new generations come
+// in: nobody sees anything but whole generations, in order; no head is lost, and afterwards nothing
+// is left of the clients.
 func TestPullersBesideAPublisher(t *testing.T) {
 	pullers, generations := 100, 5
 	if vectors.Long(t) {
@@ -166,7 +168,8 @@ func TestPullersBesideAPublisher(t *testing.T) {
 	origin := remotetest.NewOrigin(s.server)
 	var wg sync.WaitGroup
 	pulled, ended := make(chan struct{}, pullers), make(chan struct{})
-	published := make([]chan struct{}, generations) // each closed with its generation: nobody pulls in vain
+	// each closed with its generation: nobody pulls in vain
+	published := make([]chan struct{}, generations)
 	for n := range published {
 		published[n] = make(chan struct{})
 	}

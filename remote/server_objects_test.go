@@ -26,7 +26,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A bucket is an object store behind a TLS listener of its own: who knows an address may PUT there once.
+// A bucket is an object store behind a TLS listener of its own: who knows an address may PUT there
+// once.
 type bucket struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -78,7 +79,8 @@ func (b *bucket) Open(_ context.Context, name string) (io.ReadCloser, error) {
 	case !ok:
 		return nil, fs.ErrNotExist
 	case b.read != nil:
-		return io.NopCloser(io.MultiReader(bytes.NewReader(object[:len(object)/2]), iotest.ErrReader(b.read))), nil
+		return io.NopCloser(io.MultiReader(bytes.NewReader(object[:len(object)/2]),
+			iotest.ErrReader(b.read))), nil
 	}
 	return io.NopCloser(bytes.NewReader(object)), nil
 }
@@ -114,7 +116,8 @@ func (s *site) announcement(head auth.SignedRoot, parent merkle.Hash, mod []byte
 // announce makes a push-init.
 func (s *site) announce(head auth.SignedRoot, parent merkle.Hash, mod []byte) *http.Response {
 	s.t.Helper()
-	return s.do("POST", "/stores/"+head.Store.String()+"/module/upload", strings.NewReader(s.announcement(head, parent, mod)), pushHeaders(head, parent))
+	return s.do("POST", "/stores/"+head.Store.String()+"/module/upload",
+		strings.NewReader(s.announcement(head, parent, mod)), pushHeaders(head, parent))
 }
 
 // complete makes a push-complete, without a parent: the one announced counts.
@@ -122,10 +125,12 @@ func (s *site) complete(head auth.SignedRoot, hs ...header) *http.Response {
 	s.t.Helper()
 	body := fmt.Sprintf(`{"upload_id":"%s","new_root":"%s"}`, head.Root, head.Root)
 	hs = append([]header{pushHeaders(head, merkle.Hash{}), del("X-Dig-Parent")}, hs...)
-	return s.do("POST", "/stores/"+head.Store.String()+"/module/complete", strings.NewReader(body), hs...)
+	return s.do("POST", "/stores/"+head.Store.String()+"/module/complete",
+		strings.NewReader(body), hs...)
 }
 
-// TestPresignedPush is the whole way with our client: only the module travels to the bucket, the origin hears of it.
+// TestPresignedPush is the whole way with our client: only the module travels to the bucket, the
+// origin hears of it.
 func TestPresignedPush(t *testing.T) {
 	b := newBucket(t)
 	s := newSite(t, 1, &server.Options{Objects: b})
@@ -135,7 +140,8 @@ func TestPresignedPush(t *testing.T) {
 	pool.AddCert(b.Certificate())
 	c := s.client(l, &remote.ClientOptions{TLS: &tls.Config{RootCAs: pool},
 		Guard: &remote.DialGuard{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}})
-	req := remote.PutRequest{Head: head, Parent: s.head().Root, Size: int64(len(mod)), Hash: merkle.Sum(mod)}
+	req := remote.PutRequest{Head: head, Parent: s.head().Root, Size: int64(len(mod)),
+		Hash: merkle.Sum(mod)}
 	out, err := c.Put(t.Context(), req, bytes.NewReader(mod))
 	if err != nil || out {
 		t.Fatal(out, err)
@@ -160,7 +166,8 @@ func TestCompleteRefusals(t *testing.T) {
 	mod, head := s.next()
 	parent := s.head().Root
 	complete := func(body string, hs ...header) *http.Response {
-		return s.do("POST", s.path("/module/complete"), strings.NewReader(body), append([]header{pushHeaders(head, parent)}, hs...)...)
+		return s.do("POST", s.path("/module/complete"), strings.NewReader(body),
+			append([]header{pushHeaders(head, parent)}, hs...)...)
 	}
 	body := fmt.Sprintf(`{"upload_id":"%s","new_root":"%s"}`, head.Root, head.Root)
 	for _, tc := range []struct {
@@ -224,7 +231,8 @@ func TestCompleteRefusals(t *testing.T) {
 		b.read = nil
 	})
 	t.Run("not ours", func(t *testing.T) { // somebody else's upload of the same root is another object
-		r := s.request("POST", s.path("/module/complete"), strings.NewReader(body), pushHeaders(head, parent),
+		r := s.request("POST", s.path("/module/complete"), strings.NewReader(body),
+			pushHeaders(head, parent),
 			func(r *http.Request) { s.sign(r, key(0x64)) })
 		want(t, s.answer(r), 422, invalid+"nothing was uploaded")
 	})
@@ -285,7 +293,8 @@ func TestPresignFallsBack(t *testing.T) {
 	mod, head := s.next()
 	inline := `{"mode":"inline","upload_id":"` + head.Root.String() + `"}`
 	body := fmt.Sprintf(`{"parent_root":"%s","new_root":"%s"}`, s.head().Root, head.Root)
-	want(t, s.do("POST", s.path("/module/upload"), strings.NewReader(body), pushHeaders(head, s.head().Root)), 200, inline)
+	want(t, s.do("POST", s.path("/module/upload"), strings.NewReader(body),
+		pushHeaders(head, s.head().Root)), 200, inline)
 	b.presign = errors.New("out of order")
 	want(t, s.announce(head, s.head().Root, mod), 200, inline)
 	b.presign = nil
@@ -303,7 +312,8 @@ func (b *bucket) only(t *testing.T) string {
 	return ""
 }
 
-// TestPendingAcrossARestart: pending roots are the backend's, so they outlive a server, and so does their age.
+// TestPendingAcrossARestart: pending roots are the backend's, so they outlive a server, and so does
+// their age.
 func TestPendingAcrossARestart(t *testing.T) {
 	s := newSite(t, 1, nil)
 	mod, head := s.next()

@@ -27,7 +27,8 @@ import (
 // quarter is a module of 1 MiB that is no module: the server does not look into what it serves.
 var quarter = bytes.Repeat([]byte("a quarter of what a client takes"), 32<<10)
 
-// TestSlowReaders: who takes one byte each 10 seconds is cut off, who takes his time but takes is not.
+// TestSlowReaders: who takes one byte each 10 seconds is cut off, who takes his time but takes is
+// not.
 func TestSlowReaders(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -45,7 +46,9 @@ func TestSlowReaders(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSite(t, 1, nil)
 				gone := make(chan time.Time, 1)
-				s.serve(watched{rangeBackend{s.stores, func(b []byte) io.ReadSeekCloser { return nopCloser{bytes.NewReader(b)} }, quarter}, gone}, nil)
+				s.serve(watched{rangeBackend{s.stores, func(b []byte) io.ReadSeekCloser {
+					return nopCloser{bytes.NewReader(b)}
+				}, quarter}, gone}, nil)
 				o := remotetest.NewOrigin(s.server)
 				defer o.Close()
 				c, in := s.connect(o, s.request("GET", s.path("/module"), nil))
@@ -80,7 +83,8 @@ type watched struct {
 	gone chan time.Time
 }
 
-func (b watched) Module(ctx context.Context, id auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+func (b watched) Module(ctx context.Context, id auth.StoreID,
+	root merkle.Hash) (io.ReadSeekCloser, error) {
 	m, err := b.rangeBackend.Module(ctx, id, root)
 	return closeHook{m, func() { b.gone <- time.Now() }}, err
 }
@@ -92,7 +96,8 @@ type closeHook struct {
 
 func (c closeHook) Close() error { defer c.closed(); return c.ReadSeekCloser.Close() }
 
-// TestSlowWriters: a body of JSON has to come at a pace too, and the rest of one that nobody wants is not waited for.
+// TestSlowWriters: a body of JSON has to come at a pace too, and the rest of one that nobody wants
+// is not waited for.
 func TestSlowWriters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newContentSite(t, 1)
@@ -136,7 +141,8 @@ func TestSlowWriters(t *testing.T) {
 			}
 			io.Copy(io.Discard, res.Body)
 			if tc.status != 200 {
-				if _, err := in.ReadByte(); !errors.Is(err, io.EOF) || time.Since(began) > tc.within+10*time.Second {
+				if _, err := in.ReadByte(); !errors.Is(err, io.EOF) ||
+					time.Since(began) > tc.within+10*time.Second {
 					t.Errorf("%s: the connection is kept: %v after %v", tc.name, err, time.Since(began))
 				}
 			}
@@ -160,7 +166,8 @@ func TestHTTPServerLimits(t *testing.T) {
 		srv.Close()
 		<-done
 	}()
-	r := s.request("GET", "http://"+l.Addr().String()+s.path(""), nil, set("X-Filler", strings.Repeat("x", 64<<10)))
+	r := s.request("GET", "http://"+l.Addr().String()+s.path(""), nil,
+		set("X-Filler", strings.Repeat("x", 64<<10)))
 	r.RequestURI = ""
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
@@ -171,7 +178,8 @@ func TestHTTPServerLimits(t *testing.T) {
 	if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("64 KiB of headers: %s", res.Status)
 	}
-	if srv.ReadHeaderTimeout == 0 || srv.IdleTimeout == 0 || srv.TLSConfig.MinVersion < 0x0303 || srv.HTTP2 == nil {
+	if srv.ReadHeaderTimeout == 0 || srv.IdleTimeout == 0 ||
+		srv.TLSConfig.MinVersion < 0x0303 || srv.HTTP2 == nil {
 		t.Errorf("%+v", srv)
 	}
 }
@@ -180,13 +188,14 @@ func TestHTTPServerLimits(t *testing.T) {
 func TestPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
-		o := remotetest.NewOrigin(server.Paced(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, err := io.ReadAll(r.Body)
-			for n := 0; n < 100 && err == nil; n++ {
-				_, err = w.Write(quarter)
-			}
-			ended <- err
-		}), 20*time.Second))
+		o :=
+			remotetest.NewOrigin(server.Paced(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, err := io.ReadAll(r.Body)
+				for n := 0; n < 100 && err == nil; n++ {
+					_, err = w.Write(quarter)
+				}
+				ended <- err
+			}), 20*time.Second))
 		defer o.Close()
 		for _, text := range []string{
 			"GET / HTTP/1.1\r\nHost: a\r\n\r\n",                                     // takes nothing
@@ -209,23 +218,28 @@ func TestPaced(t *testing.T) {
 	})
 }
 
-// TestOverHTTP2: the same over HTTP/2, where deadlines are those of streams; and nothing older than TLS 1.2.
+// TestOverHTTP2: the same over HTTP/2, where deadlines are those of streams; and nothing older than
+// TLS 1.2.
 func TestOverHTTP2(t *testing.T) {
 	s := newContentSite(t, 2)
-	s.serve(rangeBackend{s.stores, func(b []byte) io.ReadSeekCloser { return nopCloser{bytes.NewReader(b)} }, quarter}, nil)
+	s.serve(rangeBackend{s.stores, func(b []byte) io.ReadSeekCloser {
+		return nopCloser{bytes.NewReader(b)}
+	}, quarter}, nil)
 	lender := httptest.NewTLSServer(nil) // of a certificate
 	defer lender.Close()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := server.NewHTTPServer(s.server, &tls.Config{Certificates: lender.TLS.Certificates, MinVersion: tls.VersionTLS10})
+	srv := server.NewHTTPServer(s.server,
+		&tls.Config{Certificates: lender.TLS.Certificates, MinVersion: tls.VersionTLS10})
 	srv.ErrorLog = log.New(io.Discard, "", 0)
 	done := make(chan error, 1)
 	go func() { done <- srv.ServeTLS(l, "", "") }()
 	defer func() { srv.Close(); <-done }()
 	trust := lender.Client().Transport.(*http.Transport).TLSClientConfig
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trust.Clone(), ForceAttemptHTTP2: true}}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trust.Clone(),
+		ForceAttemptHTTP2: true}}
 	defer client.CloseIdleConnections()
 	at := "https://" + l.Addr().String()
 	for range 3 {
@@ -242,7 +256,8 @@ func TestOverHTTP2(t *testing.T) {
 			}
 			got, err := io.ReadAll(res.Body)
 			res.Body.Close()
-			if err != nil || res.ProtoMajor != 2 || res.StatusCode == 200 && strings.HasSuffix(r.URL.Path, "/module") != bytes.Equal(got, quarter) {
+			if err != nil || res.ProtoMajor != 2 ||
+				res.StatusCode == 200 && strings.HasSuffix(r.URL.Path, "/module") != bytes.Equal(got, quarter) {
 				t.Errorf("%s: %s %s, %d bytes, %v", r.URL.Path, res.Proto, res.Status, len(got), err)
 			}
 		}
@@ -265,7 +280,8 @@ func TestFilesGoOutInPieces(t *testing.T) {
 	}
 	s.serve(fileBackend{s.stores, name}, nil)
 	l := s.listen()
-	for rng, part := range map[string][]byte{"": large, "bytes=5-": large[5:], "bytes=1048575-3145729": large[1048575:3145730]} {
+	for rng, part := range map[string][]byte{"": large, "bytes=5-": large[5:],
+		"bytes=1048575-3145729": large[1048575:3145730]} {
 		r := s.request("GET", l.URL+s.path("/module"), nil)
 		r.RequestURI = ""
 		if rng != "" {

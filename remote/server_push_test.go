@@ -77,7 +77,8 @@ func TestPush(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			body := &touched{}
-			res := s.do("PUT", s.path("/module?root="+head.Root.String()), body, append([]header{pushHeaders(head, parent)}, tc.headers...)...)
+			res := s.do("PUT", s.path("/module?root="+head.Root.String()), body,
+				append([]header{pushHeaders(head, parent)}, tc.headers...)...)
 			want(t, res, tc.status, tc.body)
 			if body.read {
 				t.Error("the body was read before the headers had passed")
@@ -209,9 +210,11 @@ func TestPushTooLarge(t *testing.T) {
 	want(t, s.answer(unknown), 413, "module too large: 1048577 bytes")
 }
 
-// endless is a module whose first section is a custom one of 1 GiB, so that nothing refuses it before the limit does.
+// endless is a module whose first section is a custom one of 1 GiB, so that nothing refuses it
+// before the limit does.
 func endless() io.Reader {
-	return io.MultiReader(strings.NewReader("\x00asm\x01\x00\x00\x00\x00\x80\x80\x80\x80\x04"), zeros{})
+	return io.MultiReader(strings.NewReader("\x00asm\x01\x00\x00\x00\x00\x80\x80\x80\x80\x04"),
+		zeros{})
 }
 
 type zeros struct{}
@@ -219,7 +222,9 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestPushRace(t *testing.T) {
-	s := newSite(t, 1, &server.Options{Limits: server.Limits{UploadsPerStore: 100, Uploads: 100, UploadsPerAddress: 100, UploadsPerIdentity: 100}})
+	s := newSite(t, 1,
+		&server.Options{Limits: server.Limits{UploadsPerStore: 100, Uploads: 100, UploadsPerAddress: 100,
+			UploadsPerIdentity: 100}})
 	parent := s.head().Root
 	type entry struct {
 		mod  []byte
@@ -233,7 +238,8 @@ func TestPushRace(t *testing.T) {
 	codes := make([]int, len(entries))
 	var wg sync.WaitGroup
 	for i, e := range entries {
-		r := s.request("PUT", s.path("/module?root="+e.head.Root.String()), bytes.NewReader(e.mod), pushHeaders(e.head, parent))
+		r := s.request("PUT", s.path("/module?root="+e.head.Root.String()), bytes.NewReader(e.mod),
+			pushHeaders(e.head, parent))
 		wg.Go(func() { codes[i] = s.answer(r).StatusCode })
 	}
 	wg.Wait()
@@ -300,20 +306,28 @@ func TestPushInit(t *testing.T) {
 		{"old root", good(func(m map[string]any) { m["new_root"] = s.head().Root.String() }), []header{pushHeaders(s.head(), merkle.Hash{})}, 200,
 			`{"mode":"inline","status":"advanced","upload_id":"` + s.head().Root.String() + `"}`},
 	} {
-		t.Run(tc.name, func(t *testing.T) { want(t, s.do("POST", up, tc.body, tc.hs...), tc.status, tc.text) })
+		t.Run(tc.name, func(t *testing.T) {
+			want(t, s.do("POST", up, tc.body, tc.hs...), tc.status, tc.text)
+		})
 	}
 	want(t, s.do("PUT", bare, bytes.NewReader(mod), noParent...), 422, invalid+"missing parent")
 
 	t.Run("what was announced is held to", func(t *testing.T) {
-		want(t, s.do("POST", up, good(func(m map[string]any) { m["size_bytes"] = 1 << 30 }), hs), 200, inline)
+		want(t, s.do("POST", up, good(func(m map[string]any) { m["size_bytes"] = 1 << 30 }), hs), 200,
+			inline)
 		want(t, s.do("POST", up, good(func(m map[string]any) { m["size_bytes"] = 5 }), hs), 200, inline)
-		want(t, s.do("PUT", bare, bytes.NewReader(mod), noParent...), 422, invalid+"size does not match push-init")
-		want(t, s.do("POST", up, good(func(m map[string]any) { m["program_hash"] = strings.Repeat("5", 64) }), hs), 200, inline)
-		want(t, s.do("PUT", bare, bytes.NewReader(mod), noParent...), 422, invalid+"program hash does not match push-init")
+		want(t, s.do("PUT", bare, bytes.NewReader(mod), noParent...), 422,
+			invalid+"size does not match push-init")
+		want(t,
+			s.do("POST", up, good(func(m map[string]any) { m["program_hash"] = strings.Repeat("5", 64) }),
+				hs), 200, inline)
+		want(t, s.do("PUT", bare, bytes.NewReader(mod), noParent...), 422,
+			invalid+"program hash does not match push-init")
 	})
 	t.Run("another identity announced nothing", func(t *testing.T) {
 		want(t, s.do("POST", up, good(nil), hs), 200, inline)
-		r := s.request("PUT", bare, bytes.NewReader(mod), append(noParent, func(r *http.Request) { s.sign(r, key(0x64)) })...)
+		r := s.request("PUT", bare, bytes.NewReader(mod),
+			append(noParent, func(r *http.Request) { s.sign(r, key(0x64)) })...)
 		want(t, s.answer(r), 422, invalid+"missing parent")
 	})
 	t.Run("after a quarter of an hour", func(t *testing.T) {
@@ -357,7 +371,8 @@ func TestPending(t *testing.T) {
 	if head, _ := s.memory.Head(t.Context()); head != heads[2] {
 		t.Errorf("head %v", head)
 	}
-	if err := s.server.Promote(t.Context(), s.id, heads[1].Root); !errors.Is(err, remote.ErrNonFastForward) {
+	if err := s.server.Promote(t.Context(), s.id,
+		heads[1].Root); !errors.Is(err, remote.ErrNonFastForward) {
 		t.Errorf("promote on another parent: %v", err)
 	}
 	mod, head := s.build(s.id, s.publisher, 20)
@@ -382,7 +397,8 @@ func TestPending(t *testing.T) {
 // lossy is a backend that has lost its files.
 type lossy struct{ *remotetest.Stores }
 
-func (lossy) Receive(context.Context, auth.SignedRoot, merkle.Hash, bool, io.Reader, func(*module.Module) error) error {
+func (lossy) Receive(context.Context, auth.SignedRoot, merkle.Hash, bool, io.Reader,
+	func(*module.Module) error) error {
 	return fmt.Errorf("open pack: %w", fs.ErrNotExist)
 }
 
@@ -399,6 +415,8 @@ func TestPushToABackendInNeed(t *testing.T) {
 	mod, head := s.next()
 	s.serve(lossy{s.stores}, nil)
 	want(t, s.put(head, s.head().Root, mod), 500, "internal server error")
-	s.serve(keyless{s.stores}, &server.Options{Policy: server.TrustOnFirstUse{}, Credential: server.Credentials{"push": "sesame"}.Check})
-	want(t, s.put(head, s.head().Root, mod, bearer("sesame")), 403, "push not authorized: no key is known for this store")
+	s.serve(keyless{s.stores}, &server.Options{Policy: server.TrustOnFirstUse{},
+		Credential: server.Credentials{"push": "sesame"}.Check})
+	want(t, s.put(head, s.head().Root, mod, bearer("sesame")), 403,
+		"push not authorized: no key is known for this store")
 }

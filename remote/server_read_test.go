@@ -75,10 +75,12 @@ func TestModuleRequests(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			res := s.do(tc.method, s.path("/module"+tc.query), nil, tc.headers...)
 			want(t, res, tc.status, tc.body)
-			if tc.tag != "" && res.Header.Get("ETag") != tag(tc.tag) || tc.tag == "" && res.Header.Get("ETag") != "" {
+			if tc.tag != "" && res.Header.Get("ETag") != tag(tc.tag) ||
+				tc.tag == "" && res.Header.Get("ETag") != "" {
 				t.Errorf("ETag %q, want %q", res.Header.Get("ETag"), tc.tag)
 			}
-			if res.Header.Get("Content-Encoding") != "" || res.Header.Get("X-Content-Type-Options") != "nosniff" {
+			if res.Header.Get("Content-Encoding") != "" ||
+				res.Header.Get("X-Content-Type-Options") != "nosniff" {
 				t.Errorf("headers: %v", res.Header)
 			}
 			if tc.status == 200 {
@@ -171,7 +173,8 @@ func TestServing(t *testing.T) {
 	if len(got) != 2 || got[s.id].Root != s.head().Root || !got[empty.ID()].Root.IsZero() {
 		t.Errorf("serving %v", got)
 	}
-	s.serve(remotetest.NewStores(s.now, s.memory, empty), &server.Options{Only: []auth.StoreID{empty.ID()}})
+	s.serve(remotetest.NewStores(s.now, s.memory, empty),
+		&server.Options{Only: []auth.StoreID{empty.ID()}})
 	want(t, s.do("GET", s.path(""), nil), 404, "unknown store")
 	for id := range s.server.Serving(t.Context()) {
 		if id.Store != empty.ID() {
@@ -202,7 +205,8 @@ func TestErrorsInTheFormAskedFor(t *testing.T) {
 
 func TestWithholdRevoked(t *testing.T) {
 	s := newSite(t, 2, nil)
-	tomb, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: s.id, Root: s.heads[0].Root}, s.publisher)
+	tomb, err := auth.SignTombstone(t.Context(),
+		auth.Tombstone{Store: s.id, Root: s.heads[0].Root}, s.publisher)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +228,8 @@ func TestHeadOfEveryReadRoute(t *testing.T) {
 		if get.Header.Get("Content-Type") != head.Header.Get("Content-Type") {
 			t.Errorf("%s: %v and %v", tail, get.Header, head.Header)
 		}
-		unsigned := func(r *http.Request) { r.Header.Set("X-Dig-Auth", "none") } // keeps the fixture from signing
+		// keeps the fixture from signing
+		unsigned := func(r *http.Request) { r.Header.Set("X-Dig-Auth", "none") }
 		want(t, s.do("HEAD", s.path(tail), nil, unsigned), 401, "")
 	}
 }

@@ -37,11 +37,13 @@ func (c captured) replay(s *site, query string) *http.Response {
 	return s.answer(r)
 }
 
-// TestReplayByAge: remote/PROTOCOL.md 3.5 with nonces in memory, on the clock of the system. A request is good once, for 300
-// seconds; a server that has started anew knows nothing of the reads before it, and takes nothing that changes
-// something from more than 5 seconds before its start.
+// TestReplayByAge: remote/PROTOCOL.md 3.5 with nonces in memory, on the clock of the system. A
+// request is good once, for 300 seconds; a server that has started anew knows nothing of the reads
+// before it, and takes nothing that changes something from more than 5 seconds before its start.
 func TestReplayByAge(t *testing.T) {
-	for _, c := range []struct{ method, tail string }{{"GET", ""}, {"HEAD", "/module"}, {"POST", "/content"}, {"PUT", "/module"}, {"POST", "/module/upload"}, {"POST", "/module/complete"}, {"POST", "/tombstone"}} {
+	for _, c := range []struct{ method, tail string }{{"GET", ""}, {"HEAD", "/module"},
+		{"POST", "/content"}, {"PUT", "/module"}, {"POST", "/module/upload"}, {"POST",
+			"/module/complete"}, {"POST", "/tombstone"}} {
 		op, _ := request.OpOf(c.method, c.tail)
 		for _, age := range []int{0, 1, 4, 5, 6, 299, 300, 301} {
 			t.Run(fmt.Sprintf("%s %s after %d s", c.method, c.tail, age), func(t *testing.T) {
@@ -112,7 +114,8 @@ func TestReplayInParallel(t *testing.T) {
 	}
 }
 
-// TestClockThatStepsBack: a nonce that was forgotten does not become good again (remote/PROTOCOL.md 3.5).
+// TestClockThatStepsBack: a nonce that was forgotten does not become good again (remote/PROTOCOL.md
+// 3.5).
 func TestClockThatStepsBack(t *testing.T) {
 	s := newSite(t, 1, nil)
 	c := s.capture("GET", "")

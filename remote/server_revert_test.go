@@ -35,8 +35,8 @@ type tip struct{ consent }
 
 func (tip) ByRoot() bool { return true }
 
-// TestRevertIsSpokenFor: a root of the history becomes the head again only when something besides its old signature
-// speaks for it.
+// TestRevertIsSpokenFor: a root of the history becomes the head again only when something besides
+// its old signature speaks for it.
 func TestRevertIsSpokenFor(t *testing.T) {
 	may := func(server.Requester, auth.StoreID) bool { return true }
 	yes, no := consent{settled: true}, consent{err: auth.ErrForbidden}
@@ -60,7 +60,8 @@ func TestRevertIsSpokenFor(t *testing.T) {
 			back := &reverting{memories: s.stores}
 			s.serve(back, &server.Options{Authority: c.authority, MayRevert: c.may})
 			want(t, s.put(s.heads[1], s.head().Root, s.modules[1]), c.status, "*")
-			if n := len(back.roots); (n == 1) != (c.status == 201) || n == 1 && back.roots[0] != s.heads[1].Root {
+			if n := len(back.roots); (n == 1) != (c.status == 201) ||
+				n == 1 && back.roots[0] != s.heads[1].Root {
 				t.Errorf("made the head again: %v", back.roots)
 			}
 			want(t, s.put(s.heads[1], s.heads[0].Root, s.modules[1]), 409, "non-fast-forward push")

@@ -64,7 +64,8 @@ func TestTombstone(t *testing.T) {
 		{"one too many", s.tombstone(auth.Tombstone{Store: s.id, Root: merkle.Hash{6}}, s.publisher), []header{asJSON}, 422, invalid + "too many tombstones"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			want(t, s.do("POST", s.path("/tombstone"), strings.NewReader(tc.body), tc.hs...), tc.status, tc.text)
+			want(t, s.do("POST", s.path("/tombstone"), strings.NewReader(tc.body), tc.hs...),
+				tc.status, tc.text)
 		})
 	}
 	var d struct {
@@ -76,17 +77,22 @@ func TestTombstone(t *testing.T) {
 	if len(d.Tombstones) != 2 || d.Tombstones[0].Record != record || d.Tombstones[0].Signature != sig {
 		t.Errorf("descriptor has %+v", d.Tombstones)
 	}
-	want(t, s.do("POST", "/stores/"+strings.Repeat("ab", 32)+"/tombstone", strings.NewReader(good), asJSON), 404, "unknown store")
+	want(t, s.do("POST", "/stores/"+strings.Repeat("ab", 32)+"/tombstone", strings.NewReader(good),
+		asJSON), 404, "unknown store")
 }
 
 func TestPushOfWhatIsRevoked(t *testing.T) {
 	s := newSite(t, 1, nil)
 	mod, head := s.next()
-	want(t, s.do("POST", s.path("/tombstone"), strings.NewReader(s.tombstone(auth.Tombstone{Store: s.id, Root: head.Root}, s.publisher)), asJSON), 201, "")
+	want(t,
+		s.do("POST", s.path("/tombstone"),
+			strings.NewReader(s.tombstone(auth.Tombstone{Store: s.id, Root: head.Root}, s.publisher)),
+			asJSON), 201, "")
 	want(t, s.put(head, s.head().Root, mod), 403, "push not authorized: revoked")
 
 	mod, head = s.build(s.id, s.publisher, 2)
-	want(t, s.do("POST", s.path("/tombstone"), strings.NewReader(s.tombstone(auth.Tombstone{Store: s.id}, s.publisher)), asJSON), 201, "")
+	want(t, s.do("POST", s.path("/tombstone"),
+		strings.NewReader(s.tombstone(auth.Tombstone{Store: s.id}, s.publisher)), asJSON), 201, "")
 	want(t, s.put(head, s.head().Root, mod), 403, "push not authorized: revoked")
 	want(t, s.do("GET", s.path("/module"), nil), 200, string(s.modules[0])) // clients enforce it
 }
@@ -94,7 +100,8 @@ func TestPushOfWhatIsRevoked(t *testing.T) {
 func TestTombstoneForAStoreWithoutGenerations(t *testing.T) {
 	s := newSite(t, 0, nil)
 	body := s.tombstone(auth.Tombstone{Store: s.id}, s.publisher)
-	want(t, s.do("POST", s.path("/tombstone"), strings.NewReader(body), asJSON), 422, invalid+"no usable key is known for this store")
+	want(t, s.do("POST", s.path("/tombstone"), strings.NewReader(body), asJSON), 422,
+		invalid+"no usable key is known for this store")
 	if err := s.memory.Pin(t.Context(), module.Pins{Publisher: s.publisher.PublicKey()}); err != nil {
 		t.Fatal(err)
 	}

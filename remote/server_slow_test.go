@@ -32,8 +32,10 @@ type slowClient struct {
 	status int // wanted at once; 0: the server may wait for the body
 }
 
-// slow sends a request that announces length bytes, begins its body with first, and goes on by 500 bytes each 100 ms.
-func (s *site) slow(name, address string, r *http.Request, length int64, first []byte, status int) *slowClient {
+// slow sends a request that announces length bytes, begins its body with first, and goes on by 500
+// bytes each 100 ms.
+func (s *site) slow(name, address string, r *http.Request, length int64, first []byte,
+	status int) *slowClient {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
@@ -42,7 +44,8 @@ func (s *site) slow(name, address string, r *http.Request, length int64, first [
 	s.t.Cleanup(func() { conn.Close() })
 	var head bytes.Buffer
 	r.Header.Set("X-Forwarded-For", slowAddress)
-	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", r.Method, r.URL.RequestURI(), address, length)
+	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", r.Method,
+		r.URL.RequestURI(), address, length)
 	if err := r.Header.Write(&head); err != nil {
 		s.t.Fatal(err)
 	}
@@ -78,13 +81,15 @@ func (c *slowClient) answered(t *testing.T) {
 	if text, err := io.ReadAll(res.Body); res.StatusCode != c.status || err != nil {
 		t.Errorf("%s: %d %q, %v; want %d", c.name, res.StatusCode, text, err, c.status)
 	}
-	if took := time.Since(began); took > 20*time.Second { // of a busy machine; the pace of a body ends it after 60 s
+	if took := time.Since(began); took > 20*time.Second {
+		// of a busy machine; the pace of a body ends it after 60 s
 		t.Errorf("%s: the answer took %v", c.name, took)
 	}
 }
 
-// TestSlowPushes: pushes that cannot succeed are answered before their body comes, and those that can take no more than
-// their address's share of the places and of the memory. A publisher from another address pushes and reads beside them.
+// TestSlowPushes: pushes that cannot succeed are answered before their body comes, and those that
+// can take no more than their address's share of the places and of the memory. A publisher from
+// another address pushes and reads beside them.
 func TestSlowPushes(t *testing.T) {
 	const each = 8
 	attacker := key(0x77)
@@ -98,7 +103,8 @@ func TestSlowPushes(t *testing.T) {
 	limits := noLimit
 	limits.Bodies = 8 << 20
 	s.serve(remotetest.NewStores(s.now, s.memory, theirs), &server.Options{
-		Limits: limits, Policy: server.TrustOnFirstUse{}, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Limits: limits, Policy: server.TrustOnFirstUse{},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -118,7 +124,8 @@ func TestSlowPushes(t *testing.T) {
 		return signed
 	}
 	put := func(h auth.SignedRoot, parent merkle.Hash, hs ...header) *http.Request {
-		return s.request("PUT", "/stores/"+h.Store.String()+"/module?root="+h.Root.String(), nil, append(hs, pushHeaders(h, parent))...)
+		return s.request("PUT", "/stores/"+h.Store.String()+"/module?root="+h.Root.String(), nil,
+			append(hs, pushHeaders(h, parent))...)
 	}
 	recipe := make([]byte, 4+52) // announces 32 MiB in 32 MiB
 	binary.BigEndian.PutUint32(recipe, 32<<20)
@@ -130,7 +137,8 @@ func TestSlowPushes(t *testing.T) {
 	s.identity = key(0x78)
 	var clients []*slowClient
 	add := func(name string, r *http.Request, length int64, first []byte, status int) {
-		clients = append(clients, s.slow(fmt.Sprintf("%s %d", name, len(clients)), at, r, length, first, status))
+		clients = append(clients,
+			s.slow(fmt.Sprintf("%s %d", name, len(clients)), at, r, length, first, status))
 	}
 	for i := range byte(each) {
 		add("the head again", put(s.head(), s.heads[0].Root), 200<<20, nil, 200)
@@ -139,7 +147,8 @@ func TestSlowPushes(t *testing.T) {
 		junk := sign(auth.StoreID{9, i}, attacker, i)
 		junk.Tagged[9] ^= 1
 		junk.Untagged[9] ^= 1
-		add("a junk signature", put(junk, merkle.Hash{}, set("X-Dig-Store-Key", attacker.PublicKey().String())), 200<<20, nil, 403)
+		add("a junk signature", put(junk, merkle.Hash{},
+			set("X-Dig-Store-Key", attacker.PublicKey().String())), 200<<20, nil, 403)
 		wanted := 0
 		if i >= 2 { // the places of those that have to be read for their key
 			wanted = 429
@@ -148,10 +157,12 @@ func TestSlowPushes(t *testing.T) {
 		if wanted = 0; i >= 4 {
 			wanted = 429
 		}
-		add("a recipe", put(sign(own, attacker, i+100), ownHead.Root, set("Content-Type", "application/vnd.dig.recipe"),
-			set("X-Dig-Recipe-Base", ownHead.Root.String())), 40<<20, recipe, wanted)
+		add("a recipe",
+			put(sign(own, attacker, i+100), ownHead.Root, set("Content-Type", "application/vnd.dig.recipe"),
+				set("X-Dig-Recipe-Base", ownHead.Root.String())), 40<<20, recipe, wanted)
 		add("a delta", s.request("POST", s.path("/delta"), nil, asJSON), 8<<20, []byte("{"), 0)
-		add("a long delta", s.request("POST", s.path("/delta"), nil, asJSON), 8<<20, bytes.Repeat([]byte(" "), 70<<10), 0)
+		add("a long delta", s.request("POST", s.path("/delta"), nil, asJSON), 8<<20,
+			bytes.Repeat([]byte(" "), 70<<10), 0)
 		if i < 4 { // those that are to hold the places must come before the others
 			time.Sleep(300 * time.Millisecond)
 		}
@@ -165,14 +176,16 @@ func TestSlowPushes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := remote.NewClient(u, &remote.ClientOptions{Identity: s.identity, Guard: &remote.DialGuard{AllowPrivate: true}, Attempts: 1, Now: s.now})
+	client, err := remote.NewClient(u, &remote.ClientOptions{Identity: s.identity,
+		Guard: &remote.DialGuard{AllowPrivate: true}, Attempts: 1, Now: s.now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer client.Close()
 	// A first push of a new store, a push of a module and one of a recipe.
 	mod, head := s.next()
-	out, err := client.Put(t.Context(), remote.PutRequest{Head: head, Parent: s.head().Root, Size: int64(len(mod)), Hash: merkle.Sum(mod)}, bytes.NewReader(mod))
+	out, err := client.Put(t.Context(), remote.PutRequest{Head: head, Parent: s.head().Root,
+		Size: int64(len(mod)), Hash: merkle.Sum(mod)}, bytes.NewReader(mod))
 	if err != nil || out {
 		t.Fatalf("an honest push beside %d slow ones: %v, %v", len(clients), out, err)
 	}
@@ -192,7 +205,8 @@ func TestSlowPushes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err = client.PutRecipe(t.Context(), remote.PutRequest{Head: head, Parent: s.head().Root}, next, base, bytes.NewReader(mod))
+	out, err = client.PutRecipe(t.Context(), remote.PutRequest{Head: head, Parent: s.head().Root},
+		next, base, bytes.NewReader(mod))
 	if err != nil || out {
 		t.Fatalf("an honest recipe beside %d slow ones: %v, %v", len(clients), out, err)
 	}
@@ -213,8 +227,8 @@ func TestSlowPushes(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestRefusedBodies: a client that sends a body as fast as it can finds the answer, not a reset, and no more than
-// 256 KiB of what it sends are read.
+// TestRefusedBodies: a client that sends a body as fast as it can finds the answer, not a reset,
+// and no more than 256 KiB of what it sends are read.
 func TestRefusedBodies(t *testing.T) {
 	s := newSite(t, 1, &server.Options{Limits: noLimit})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -262,8 +276,8 @@ func TestRefusedBodies(t *testing.T) {
 	}
 }
 
-// A countingListener counts the bytes that each of its connections reads. Each request of the test has one of its own,
-// and the server may still drain the one before.
+// A countingListener counts the bytes that each of its connections reads. Each request of the test
+// has one of its own, and the server may still drain the one before.
 type countingListener struct {
 	net.Listener
 	last atomic.Pointer[countingConn]

@@ -27,8 +27,8 @@ import (
 
 var update = flag.Bool("update", false, "write the goldens anew")
 
-// TestTranscripts holds every route's requests and answers against testdata/transcripts: keys, clock and nonces are
-// fixed, so every byte is.
+// TestTranscripts holds every route's requests and answers against testdata/transcripts: keys,
+// clock and nonces are fixed, so every byte is.
 func TestTranscripts(t *testing.T) {
 	objects := new(shelf)
 	for _, tc := range []struct {
@@ -221,7 +221,8 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// record writes one exchange: headers by name, bodies that are no text, or long, by length and hash.
+// record writes one exchange: headers by name, bodies that are no text, or long, by length and
+// hash.
 func record(w *bytes.Buffer, r *http.Request, sent []byte, res *http.Response, got []byte) {
 	fmt.Fprintf(w, "> %s %s\n", r.Method, r.URL.RequestURI())
 	lines(w, "> ", r.Header)

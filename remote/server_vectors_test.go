@@ -27,7 +27,8 @@ func TestHostileAuthHeaders(t *testing.T) {
 	}
 	vectors.Load(t, "dig/hostile-auth-headers.json", &f)
 	s := newSite(t, 1, nil)
-	s.serve(s.stores, &server.Options{Limits: noLimit, Authenticator: &request.Authenticator{Now: s.now, Start: start.Add(-time.Hour)}})
+	s.serve(s.stores, &server.Options{Limits: noLimit,
+		Authenticator: &request.Authenticator{Now: s.now, Start: start.Add(-time.Hour)}})
 	for _, c := range f.Cases {
 		for _, route := range everyRoute {
 			body := &touched{}
@@ -35,7 +36,8 @@ func TestHostileAuthHeaders(t *testing.T) {
 			s.spoil(r, c.Header, c.Value)
 			res := s.answer(r)
 			if c.Status == 401 != (res.StatusCode == 401) {
-				t.Errorf("%s %q (%s) to %s %q: %d, want %d", c.Header, c.Value, c.Why, route.method, route.tail, res.StatusCode, c.Status)
+				t.Errorf("%s %q (%s) to %s %q: %d, want %d", c.Header, c.Value, c.Why, route.method, route.tail,
+					res.StatusCode, c.Status)
 			}
 			if c.Status == 401 && body.read {
 				t.Errorf("%s (%s): the body of %s %s was read", c.Header, c.Why, route.method, route.tail)
@@ -70,9 +72,12 @@ func (s *site) spoil(r *http.Request, name string, value any) {
 	}
 	op, _ := request.OpOf(r.Method, strings.TrimPrefix(r.URL.Path, s.path("")))
 	if name == request.HeaderNonce && strings.Trim(sent, "0") == "" {
-		s.serve(s.stores, &server.Options{Limits: noLimit, Authenticator: &request.Authenticator{Now: s.now, Start: start.Add(-time.Hour)}}) // it has not been used there
+		// it has not been used there
+		s.serve(s.stores, &server.Options{Limits: noLimit,
+			Authenticator: &request.Authenticator{Now: s.now, Start: start.Add(-time.Hour)}})
 	}
-	if err := request.SignAt(r, op, s.id, s.identity, time.Unix(at, 0), [request.NonceSize]byte(nonce)); err != nil {
+	if err := request.SignAt(r, op, s.id, s.identity, time.Unix(at, 0),
+		[request.NonceSize]byte(nonce)); err != nil {
 		s.t.Fatal(err)
 	}
 	r.Header.Set(name, sent)

@@ -24,7 +24,8 @@ import (
 // These tests talk to the server over connections, since that is what they are about.
 
 // connect dials the site's server and writes the head of a request as it stands.
-func (s *site) connect(o *remotetest.Origin, r *http.Request, extra ...string) (net.Conn, *bufio.Reader) {
+func (s *site) connect(o *remotetest.Origin, r *http.Request,
+	extra ...string) (net.Conn, *bufio.Reader) {
 	s.t.Helper()
 	c, err := o.Dial(s.t.Context(), "tcp", "")
 	if err != nil {
@@ -104,7 +105,8 @@ func TestUploadThatStops(t *testing.T) {
 				mod, head := s.next()
 				o := remotetest.NewOrigin(s.server)
 				defer o.Close()
-				r := s.request("PUT", s.path("/module?root="+head.Root.String()), nil, pushHeaders(head, s.head().Root))
+				r := s.request("PUT", s.path("/module?root="+head.Root.String()), nil,
+					pushHeaders(head, s.head().Root))
 				c, in := s.connect(o, r, fmt.Sprintf("Content-Length: %d", len(mod)))
 				go io.Copy(io.Discard, in)
 				if _, err := c.Write(mod[:len(mod)/2]); err != nil {
@@ -139,7 +141,8 @@ func (r brokenReader) Close() error { return nil }
 // readSeekCloser hides what else a reader can do.
 type readSeekCloser struct{ io.ReadSeekCloser }
 
-func (b brokenBackend) Module(ctx context.Context, id auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+func (b brokenBackend) Module(ctx context.Context, id auth.StoreID,
+	root merkle.Hash) (io.ReadSeekCloser, error) {
 	m, err := b.Stores.Module(ctx, id, root)
 	if err != nil {
 		return nil, err
@@ -189,7 +192,8 @@ type rangeBackend struct {
 	mod  []byte
 }
 
-func (b rangeBackend) Module(context.Context, auth.StoreID, merkle.Hash) (io.ReadSeekCloser, error) {
+func (b rangeBackend) Module(context.Context, auth.StoreID,
+	merkle.Hash) (io.ReadSeekCloser, error) {
 	return b.open(b.mod), nil
 }
 
@@ -219,7 +223,8 @@ func TestModuleByReaderAndByWriterTo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s.serve(rangeBackend{s.stores, open, large}, nil)
 			want(t, s.do("GET", s.path("/module"), nil), 200, string(large))
-			want(t, s.do("GET", s.path("/module"), nil, set("Range", "bytes=7-1000006")), 206, string(large[7:1000007]))
+			want(t, s.do("GET", s.path("/module"), nil, set("Range", "bytes=7-1000006")), 206,
+				string(large[7:1000007]))
 		})
 	}
 }
@@ -247,7 +252,8 @@ func TestHugeLengthsCostNothing(t *testing.T) {
 			want(t, s.answer(r), 422, "*")
 		}
 		init := fmt.Sprintf(`{"parent_root":"%s","new_root":"%s","size_bytes":%d}`, s.head().Root, head.Root, int64(1)<<49)
-		want(t, s.do("POST", s.path("/module/upload"), strings.NewReader(init), pushHeaders(head, s.head().Root)), 200, "*")
+		want(t, s.do("POST", s.path("/module/upload"), strings.NewReader(init),
+			pushHeaders(head, s.head().Root)), 200, "*")
 	}
 	runtime.ReadMemStats(&after)
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 200<<20 {

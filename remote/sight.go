@@ -28,8 +28,8 @@ type sight struct {
 
 func (s *sight) passed(c Check, against string) { s.checks = append(s.checks, Passed{c, against}) }
 
-// look asks every origin for its descriptor and, where that shows something new, for its history: all at once, and
-// those that are much slower than another are not waited for.
+// look asks every origin for its descriptor and, where that shows something new, for its history:
+// all at once, and those that are much slower than another are not waited for.
 func (v *visit) look(ctx context.Context, from Origin) ([]*sight, error) {
 	nothing := !v.want.IsZero() && v.want == v.head.Root
 	var err error
@@ -70,7 +70,8 @@ func (v *visit) look(ctx context.Context, from Origin) ([]*sight, error) {
 	return sights, nil
 }
 
-// pinsAhead reports whether more has been seen of the store than is here, as after a backup was put back.
+// pinsAhead reports whether more has been seen of the store than is here, as after a backup was put
+// back.
 func (v *visit) pinsAhead(ctx context.Context) (bool, error) {
 	if v.pins.Root.IsZero() || v.pins.Root == v.head.Root {
 		return false, nil
@@ -112,7 +113,8 @@ func (v *visit) judge(ctx context.Context, s *sight, shown [][]auth.Tombstone) e
 	return nil
 }
 
-// choose judges what has not been judged yet, and returns the origin with the newest head of those that are left.
+// choose judges what has not been judged yet, and returns the origin with the newest head of those
+// that are left.
 func (v *visit) choose(ctx context.Context, sights []*sight) (*sight, error) {
 	var shown [][]auth.Tombstone // apart, so that none hides those of another
 	heads := []merkle.Hash{v.head.Root, v.want}
@@ -160,7 +162,8 @@ func (v *visit) heed(ctx context.Context, shown [][]auth.Tombstone, heads []merk
 	return v.revoked(merkle.Hash{})
 }
 
-// newest returns the one whose history contains the heads of all others. Two that contain neither are a fork.
+// newest returns the one whose history contains the heads of all others. Two that contain neither
+// are a fork.
 func (v *visit) newest(ctx context.Context, left []*sight) (*sight, error) {
 	if err := v.oneKey(left); err != nil {
 		return nil, err
@@ -197,15 +200,16 @@ func (v *visit) newest(ctx context.Context, left []*sight) (*sight, error) {
 	}
 	for _, s := range left {
 		s.account.State = OriginUsed
-		if s.target == nil && best.target != nil || s.d.Root != best.d.Root && find(best.lines, s.d.Root) >= 0 {
+		if s.target == nil && best.target != nil ||
+			s.d.Root != best.d.Root && find(best.lines, s.d.Root) >= 0 {
 			s.account.State = OriginBehind
 		}
 	}
 	return best, nil
 }
 
-// oneKey refuses the origins whose key is believed for a weaker reason than another one's, and all where no reason
-// is stronger: first use cannot choose between two keys.
+// oneKey refuses the origins whose key is believed for a weaker reason than another one's, and all
+// where no reason is stronger: first use cannot choose between two keys.
 func (v *visit) oneKey(left []*sight) error {
 	var best *sight
 	for _, s := range left {
@@ -220,10 +224,13 @@ func (v *visit) oneKey(left []*sight) error {
 		if best == nil || s.target == nil || s.target.unsigned() || s.target.key == best.target.key {
 			continue
 		}
-		s.err = &VerificationError{Check: CheckPublisher, Want: best.target.key.String() + ", as at " + best.name,
-			Got: s.target.key.String(), Err: ErrKeyChanged}
+		s.err = &VerificationError{Check: CheckPublisher,
+			Want: best.target.key.String() + ", as at " + best.name,
+			Got:  s.target.key.String(), Err: ErrKeyChanged}
 		if s.target.basis == best.target.basis {
-			return fmt.Errorf("remote: %s and %s show two publishers, and nothing says which one is the store's: name it: %w: %w",
+			return fmt.Errorf(
+				"remote: %s and %s show two publishers, and nothing says which one is the store's: name "+
+					"it: %w: %w",
 				best.name, s.name, ErrUntrusted, s.err)
 		}
 	}
@@ -237,8 +244,9 @@ func (v *visit) forked(ctx context.Context, a, b *sight) error {
 	e.Held.Common = newest(a.lines, b.lines)
 	name, err := v.witness(ctx, e)
 	a.account.Evidence, b.account.Evidence = name, name
-	return errors.Join(&VerificationError{Check: CheckFork, Want: "one head of " + a.name + " and " + b.name,
-		Got: a.d.Root.String() + " and " + b.d.Root.String(), Err: ErrForked, Evidence: name}, err)
+	return errors.Join(&VerificationError{Check: CheckFork,
+		Want: "one head of " + a.name + " and " + b.name,
+		Got:  a.d.Root.String() + " and " + b.d.Root.String(), Err: ErrForked, Evidence: name}, err)
 }
 
 // noneLeft joins why none of several origins is believed.
@@ -295,7 +303,9 @@ func (v *visit) account(sights []*sight) {
 // withheld returns those of known that are not among shown.
 func withheld(known, shown []auth.Tombstone) (out []auth.Tombstone) {
 	for _, k := range known {
-		if !slices.ContainsFunc(shown, func(t auth.Tombstone) bool { return t.Store == k.Store && t.Root == k.Root }) {
+		if !slices.ContainsFunc(shown, func(t auth.Tombstone) bool {
+			return t.Store == k.Store && t.Root == k.Root
+		}) {
 			out = append(out, k)
 		}
 	}

@@ -9,9 +9,10 @@ import (
 	"github.com/dig-network/digstore/remote/internal/multisource"
 )
 
-// downloader returns what installs the modules of a visit: from the only origin, or from all whose history has the
-// chosen head and, where it is their own head, announce the same length. done is called when all is installed: it notes
-// which origins were excluded meanwhile, and how many bytes came from each.
+// downloader returns what installs the modules of a visit: from the only origin, or from all whose
+// history has the chosen head and, where it is their own head, announce the same length. done is
+// called when all is installed: it notes which origins were excluded meanwhile, and how many bytes
+// came from each.
 func (v *visit) downloader(best *sight, all []*sight) (d *downloader, done func()) {
 	d = &downloader{to: v.to, local: v.local, head: v.head.Root, from: best.from, limit: v.maxModule(),
 		attempts: orDefault(v.Attempts, 4), progress: v.Progress, onRetry: v.OnRetry}
@@ -65,7 +66,8 @@ func (best *sight) servesToo(s *sight) bool {
 	return !best.target.head || s.d.Root != root || s.d.Size == best.d.Size
 }
 
-// gaveUp excludes the sources of a transfer that failed, and reports whether others are left to try.
+// gaveUp excludes the sources of a transfer that failed, and reports whether others are left to
+// try.
 func (v *visit) gaveUp(ctx context.Context, d *downloader, err error) (others bool) {
 	var moved *movedError
 	if d.several == nil || ctx.Err() != nil || errors.As(err, &moved) || len(v.report.Installed) > 0 {

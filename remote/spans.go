@@ -18,12 +18,13 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// What one more part of an answer, and one more request, cost in bytes: spans that are nearer to each other than
-// that are asked for with what lies between them.
+// What one more part of an answer, and one more request, cost in bytes: spans that are nearer to
+// each other than that are asked for with what lies between them.
 const (
 	partCost    = 256
 	requestCost = 16 << 10
-	largeCost   = 3 << 20 // of a request to a Large, which answers in windows of that (remote/PROTOCOL.md 10.3)
+	// of a request to a Large, which answers in windows of that (remote/PROTOCOL.md 10.3)
+	largeCost = 3 << 20
 
 	maxRanges = 128 // in one request
 	maxSpans  = 1 << 16
@@ -32,13 +33,16 @@ const (
 // errNoParts is an origin that gives modules only whole.
 var errNoParts = fmt.Errorf("the origin gives modules only whole: %w", errors.ErrUnsupported)
 
-// Spans implements [RangeOrigin] with GET and Range: neighbours are asked for as one, and up to 128 ranges in one request
-// where the origin answers such requests, else one at a time. An origin that knows no ranges is
-// [errors.ErrUnsupported]; what it gives of a module that is too large for GET comes through ClientOptions.Large.
+// Spans implements [RangeOrigin] with GET and Range: neighbours are asked for as one, and up to 128
+// ranges in one request where the origin answers such requests, else one at a time. An origin that
+// knows no ranges is [errors.ErrUnsupported]; what it gives of a module that is too large for GET
+// comes through ClientOptions.Large.
 //
-// Every answer is held to the entity tag of root, and to the ranges that were asked for; a difference is a
-// [*VerificationError]. A request that breaks is made again for what is still missing.
-func (c *Client) Spans(ctx context.Context, root merkle.Hash, want []Span, take func(i int, body io.Reader) error) error {
+// Every answer is held to the entity tag of root, and to the ranges that were asked for; a
+// difference is a [*VerificationError]. A request that breaks is made again for what is still
+// missing.
+func (c *Client) Spans(ctx context.Context, root merkle.Hash, want []Span,
+	take func(i int, body io.Reader) error) error {
 	if err := checkSpans(want); err != nil {
 		return err
 	}
@@ -117,8 +121,8 @@ func (s *spanning) note(i int) {
 	s.left--
 }
 
-// ask makes one request for some of what is missing. When it succeeds there is less of that, or the client has learned
-// how to ask better.
+// ask makes one request for some of what is missing. When it succeeds there is less of that, or the
+// client has learned how to ask better.
 func (s *spanning) ask(ctx context.Context) error {
 	single := s.c.asksSingly()
 	ranges := s.batch(maxRanges, partCost)
@@ -130,9 +134,11 @@ func (s *spanning) ask(ctx context.Context) error {
 	h.Set("Range", rangeHeader(ranges))
 	h.Set("If-Range", wire.ETag(s.root))
 	resp, err := s.c.do(ctx, exchange{
-		op: request.Module, method: http.MethodGet, path: "/module", query: "root=" + s.root.String(), header: h,
+		op: request.Module, method: http.MethodGet, path: "/module", query: "root=" +
+			s.root.String(), header: h,
 		ok: func(code int) bool {
-			return code == http.StatusOK || code == http.StatusPartialContent || code == http.StatusRequestedRangeNotSatisfiable
+			return code == http.StatusOK || code == http.StatusPartialContent ||
+				code == http.StatusRequestedRangeNotSatisfiable
 		},
 	})
 	if s.c.saysLarge(err) {
@@ -143,8 +149,9 @@ func (s *spanning) ask(ctx context.Context) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
-		return &VerificationError{Check: CheckRange, Want: "bytes up to " + strconv.FormatInt(s.asked.End(), 10),
-			Got: "a module without them, " + wire.Printable(resp.Header.Get("Content-Range"), 60)}
+		return &VerificationError{Check: CheckRange,
+			Want: "bytes up to " + strconv.FormatInt(s.asked.End(), 10),
+			Got:  "a module without them, " + wire.Printable(resp.Header.Get("Content-Range"), 60)}
 	}
 	if err := checkETag(resp, s.root); err != nil {
 		return err
@@ -169,7 +176,8 @@ func (s *spanning) ask(ctx context.Context) error {
 	return err
 }
 
-// expect notes what the answer may hold: parts of a server that has joined some ranges are longer, but not much.
+// expect notes what the answer may hold: parts of a server that has joined some ranges are longer,
+// but not much.
 func (s *spanning) expect(ranges []Span) {
 	begin := ranges[0].Offset
 	s.asked = Span{Offset: begin, Length: ranges[len(ranges)-1].End() - begin}
@@ -203,7 +211,8 @@ func (s *spanning) parts(body io.Reader, boundary string) error {
 		switch {
 		case err == io.EOF:
 			return nil
-		case limited.err != nil && !errors.Is(limited.err, ErrTooLarge), errors.Is(err, io.ErrUnexpectedEOF):
+		case limited.err != nil && !errors.Is(limited.err, ErrTooLarge), errors.Is(err,
+			io.ErrUnexpectedEOF):
 			return &connectionError{err}
 		case err != nil:
 			return lyingRange("parts as announced", wire.Printable(err.Error(), 100))
@@ -220,7 +229,8 @@ func (s *spanning) part(h http.Header, body io.Reader) error {
 	span, total, ok := wire.ParseContentRange(text)
 	at := Span(span)
 	if !ok || at.Offset < s.asked.Offset || at.End() > s.asked.End() {
-		return lyingRange("parts within bytes "+strconv.FormatInt(s.asked.Offset, 10)+" to "+strconv.FormatInt(s.asked.End()-1, 10), wire.Printable(text, 100))
+		return lyingRange("parts within bytes "+strconv.FormatInt(s.asked.Offset, 10)+" to "+
+			strconv.FormatInt(s.asked.End()-1, 10), wire.Printable(text, 100))
 	}
 	if s.total == 0 {
 		s.total = total
@@ -237,7 +247,9 @@ func (s *spanning) part(h http.Header, body io.Reader) error {
 // give gives out the spans that lie in at, whose bytes are in body.
 func (s *spanning) give(at Span, body *exactly) error {
 	pos, any := at.Offset, false
-	first, _ := slices.BinarySearchFunc(s.want, at.Offset, func(w Span, off int64) int { return cmp.Compare(w.Offset, off) })
+	first, _ := slices.BinarySearchFunc(s.want, at.Offset, func(w Span, off int64) int {
+		return cmp.Compare(w.Offset, off)
+	})
 	for i := first; i < len(s.want) && s.want[i].End() <= at.End(); i++ {
 		w := s.want[i]
 		if s.done[i] {
@@ -261,7 +273,8 @@ func (s *spanning) give(at Span, body *exactly) error {
 		s.note(i)
 	}
 	if !any {
-		return lyingRange("parts that were asked for", fmt.Sprintf("bytes %d to %d", at.Offset, at.End()-1))
+		return lyingRange("parts that were asked for",
+			fmt.Sprintf("bytes %d to %d", at.Offset, at.End()-1))
 	}
 	if _, err := io.Copy(io.Discard, body); err != nil {
 		return body.fault(err)

@@ -13,8 +13,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Clone fills an empty store from an origin and believes nothing that t does not vouch for: [Sync.Clone]
-// with defaults.
+// Clone fills an empty store from an origin and believes nothing that t does not vouch for:
+// [Sync.Clone] with defaults.
 func Clone(ctx context.Context, to Local, from Origin, t Trust) (*Report, error) {
 	return (&Sync{Trust: t}).Clone(ctx, to, from)
 }
@@ -24,21 +24,22 @@ func Pull(ctx context.Context, to Local, from Origin, t Trust) (*Report, error) 
 	return (&Sync{Trust: t}).Pull(ctx, to, from)
 }
 
-// A Sync says how to clone and pull where [Clone] and [Pull] do not fit. Its fields may not be changed
-// while it is in use; it may be used concurrently for different stores.
+// A Sync says how to clone and pull where [Clone] and [Pull] do not fit. Its fields may not be
+// changed while it is in use; it may be used concurrently for different stores.
 type Sync struct {
 	// Trust is why the origin is believed.
 	Trust Trust
-	// AllGenerations fetches every generation of the history that is not held, not only the newest: after it, oldest
-	// first, up to four at a time. No signature travels with older ones: they need an [Anchor] that is a [Lineage], or
-	// AllowUnsignedHistory.
+	// AllGenerations fetches every generation of the history that is not held, not only the newest:
+	// after it, oldest first, up to four at a time. No signature travels with older ones: they need an
+	// [Anchor] that is a [Lineage], or AllowUnsignedHistory.
 	AllGenerations bool
 	// MaxModule is the longest module that is taken, in bytes. Default [DefaultMaxModule].
 	MaxModule int64
 	// Attempts is how often a broken download is taken up again without getting on. Default 4.
 	Attempts int
-	// Progress, if set, hears of a module's bytes: (root, 0, total) first, then growing. total is 0 when it
-	// is not known. A download that starts over reports smaller numbers again. It is never called twice at once.
+	// Progress, if set, hears of a module's bytes: (root, 0, total) first, then growing. total is 0
+	// when it is not known. A download that starts over reports smaller numbers again. It is never
+	// called twice at once.
 	Progress func(root merkle.Hash, done, total int64)
 	// OnRetry, if set, is told why a download broke and how long it rests.
 	OnRetry func(err error, wait time.Duration)
@@ -73,38 +74,41 @@ type visit struct {
 	OnRetry  func(err error, wait time.Duration)
 }
 
-// Clone fills to, which must not have a generation yet ([fs.ErrExist]), with the origin's head, or with the
-// root that the anchor names, and the lines of its history. from may be [Origins]: several origins, of which those
-// that a check refuses are left out.
+// Clone fills to, which must not have a generation yet ([fs.ErrExist]), with the origin's head, or
+// with the root that the anchor names, and the lines of its history. from may be [Origins]: several
+// origins, of which those that a check refuses are left out.
 //
-// Before a byte of the module is asked for: the anchor is asked; descriptor and history are well formed and
-// agree; the root prescribed stands in the history; the head is signed; neither it nor the store is revoked;
-// and Trust speaks for the key. Then [Local.Install] takes the module, and it becomes visible only when it
-// is the store, the root and the length announced, its chunks give its leaves and its leaves the root, its
-// coin is the store's, its key is the one that signed, and all of the above holds for that key.
-// A refusal is a [*VerificationError] and leaves nothing visible.
+// Before a byte of the module is asked for: the anchor is asked; descriptor and history are well
+// formed and agree; the root prescribed stands in the history; the head is signed; neither it nor
+// the store is revoked; and Trust speaks for the key. Then [Local.Install] takes the module, and it
+// becomes visible only when it is the store, the root and the length announced, its chunks give its
+// leaves and its leaves the root, its coin is the store's, its key is the one that signed, and all
+// of the above holds for that key. A refusal is a [*VerificationError] and leaves nothing visible.
 //
-// A Report comes with an error too, once an origin was asked: it says what passed before, who was refused, and whether
-// the head had been installed already when the error arose.
+// A Report comes with an error too, once an origin was asked: it says what passed before, who was
+// refused, and whether the head had been installed already when the error arose.
 func (s *Sync) Clone(ctx context.Context, to Local, from Origin) (*Report, error) {
 	v, err := s.visit(ctx, to)
 	if err != nil {
 		return nil, err
 	}
 	if !v.head.Root.IsZero() {
-		return nil, fmt.Errorf("remote: clone: store %s has generation %s already, pull instead: %w", v.store, v.head.Root, fs.ErrExist)
+		return nil, fmt.Errorf("remote: clone: store %s has generation %s already, pull instead: %w",
+			v.store, v.head.Root, fs.ErrExist)
 	}
 	return v.run(ctx, from)
 }
 
-// Pull brings to up to the origin's head, or to the root that the anchor names. With nothing new it makes
-// one request, and reads no history where to is a [History]. The local head must stand in the origin's history, before a
-// root that the local history does not have, else the error matches [ErrRollback] (the origin offers what we have had before), [ErrForked] (the publisher has signed both
-// heads) or [ErrDiverged], and what speaks against the origin is kept (see [Evidence]), unless an anchor confirms the
-// root and its lineage contains the local head, or Trust.AcceptHead names the origin's head. The publisher key must be
-// the one held for the store, which is all the trust that a pull needs; see [Trust] for a key that changed. The checks
-// are those of Clone. A local head that is revoked is replaced by its successor; where the origin has none, the error
-// matches [auth.ErrRevoked], as for a revoked store. A store without a generation is cloned.
+// Pull brings to up to the origin's head, or to the root that the anchor names. With nothing new it
+// makes one request, and reads no history where to is a [History]. The local head must stand in the
+// origin's history, before a root that the local history does not have, else the error matches
+// [ErrRollback] (the origin offers what we have had before), [ErrForked] (the publisher has signed
+// both heads) or [ErrDiverged], and what speaks against the origin is kept (see [Evidence]), unless
+// an anchor confirms the root and its lineage contains the local head, or Trust.AcceptHead names
+// the origin's head. The publisher key must be the one held for the store, which is all the trust
+// that a pull needs; see [Trust] for a key that changed. The checks are those of Clone. A local
+// head that is revoked is replaced by its successor; where the origin has none, the error matches
+// [auth.ErrRevoked], as for a revoked store. A store without a generation is cloned.
 func (s *Sync) Pull(ctx context.Context, to Local, from Origin) (*Report, error) {
 	v, err := s.visit(ctx, to)
 	if err != nil {
@@ -175,13 +179,15 @@ func (v *visit) now() time.Time {
 func (v *visit) prepare(ctx context.Context) (err error) {
 	if v.AllGenerations && !v.Trust.AllowUnsignedHistory {
 		if _, ok := v.Trust.Anchor.(Lineage); !ok {
-			return &VerificationError{Check: CheckLineage, Err: fmt.Errorf("%w: older generations are not signed: "+
-				"give an anchor with a lineage, or allow unsigned history", ErrUntrusted)}
+			return &VerificationError{Check: CheckLineage,
+				Err: fmt.Errorf("%w: older generations are not signed: "+
+					"give an anchor with a lineage, or allow unsigned history", ErrUntrusted)}
 		}
 	}
 	if v.pins.Publisher.IsZero() && v.Trust.zero() {
-		return &VerificationError{Check: CheckTrust, Err: fmt.Errorf("%w: give a publisher, a root or an anchor, "+
-			"or believe the first use", ErrUntrusted)}
+		return &VerificationError{Check: CheckTrust,
+			Err: fmt.Errorf("%w: give a publisher, a root or an anchor, "+
+				"or believe the first use", ErrUntrusted)}
 	}
 	if err := v.revoked(merkle.Hash{}); err != nil { // a revoked head may have a successor
 		return err
@@ -219,9 +225,10 @@ type movedError struct{ err error }
 func (e *movedError) Error() string { return e.err.Error() }
 func (e *movedError) Unwrap() error { return e.err }
 
-// once makes the visit with one snapshot of the origins, and returns the head that was chosen. seen is the one that
-// moved away the last time.
-func (v *visit) once(ctx context.Context, from Origin, seen merkle.Hash, moved *movedError) (merkle.Hash, error) {
+// once makes the visit with one snapshot of the origins, and returns the head that was chosen. seen
+// is the one that moved away the last time.
+func (v *visit) once(ctx context.Context, from Origin, seen merkle.Hash,
+	moved *movedError) (merkle.Hash, error) {
 	sights, err := v.look(ctx, from)
 	defer v.account(sights)
 	if err != nil {
@@ -236,7 +243,8 @@ func (v *visit) once(ctx context.Context, from Origin, seen merkle.Hash, moved *
 			return seen, v.upToDate(ctx, best, sights)
 		}
 		if moved != nil && best.d.Root == seen {
-			return seen, fmt.Errorf("remote: the origin says that its head is %s and does not give it: %w", seen, moved.err)
+			return seen, fmt.Errorf("remote: the origin says that its head is %s and does not give it: %w",
+				seen, moved.err)
 		}
 		v.report.Checks = best.checks
 		again, err := v.install(ctx, best, sights)
@@ -246,8 +254,8 @@ func (v *visit) once(ctx context.Context, from Origin, seen merkle.Hash, moved *
 	}
 }
 
-// install fetches and installs what was chosen, and older generations after it. again says that the origins it comes
-// from were all excluded, and others may be chosen.
+// install fetches and installs what was chosen, and older generations after it. again says that the
+// origins it comes from were all excluded, and others may be chosen.
 func (v *visit) install(ctx context.Context, best *sight, all []*sight) (again bool, err error) {
 	d, done := v.downloader(best, all)
 	defer done()

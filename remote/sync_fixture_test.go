@@ -138,8 +138,8 @@ func (d *direct) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, e
 	return r, err
 }
 
-// store returns an origin with the given number of generations, its id, and the key that signed them. An id
-// of zero stands for one that proves the key.
+// store returns an origin with the given number of generations, its id, and the key that signed
+// them. An id of zero stands for one that proves the key.
 func store(t testing.TB, id auth.StoreID, generations int) (*direct, *auth.Key) {
 	t.Helper()
 	by := key(0x2a)
@@ -189,7 +189,8 @@ func sameModule(t testing.TB, a, b *remotetest.Memory, root merkle.Hash) {
 		r.Close()
 	}
 	if !bytes.Equal(body[0], body[1]) {
-		t.Errorf("generation %s: %d bytes here, %d there, and they differ", root, len(body[0]), len(body[1]))
+		t.Errorf("generation %s: %d bytes here, %d there, and they differ", root,
+			len(body[0]), len(body[1]))
 	}
 }
 
@@ -240,7 +241,9 @@ func (a *anchor) Lineage(context.Context, auth.StoreID) ([]merkle.Hash, error) {
 // plain is an Anchor that is no Lineage.
 type plain struct{ root merkle.Hash }
 
-func (a plain) CurrentRoot(context.Context, auth.StoreID) (merkle.Hash, error) { return a.root, nil }
+func (a plain) CurrentRoot(context.Context, auth.StoreID) (merkle.Hash, error) {
+	return a.root, nil
+}
 
 // knownStores is a KnownStores in memory.
 type knownStores map[auth.StoreID]auth.PublicKey

@@ -49,10 +49,12 @@ func (s *tombstoneSet) insert(t auth.Tombstone) {
 	s.roots[t.Root] = true
 }
 
-// add adds those tombstones of one origin that key has signed for this store, and returns them. Others are ignored: an
-// origin cannot revoke by itself (remote/PROTOCOL.md 7.3). Those of the whole store and of the roots in first are checked
-// first, then the others until maxFailed have failed. What has failed is not checked again.
-func (s *tombstoneSet) add(ctx context.Context, shown []auth.Tombstone, key auth.PublicKey, first ...merkle.Hash) (added []auth.Tombstone, err error) {
+// add adds those tombstones of one origin that key has signed for this store, and returns them.
+// Others are ignored: an origin cannot revoke by itself (remote/PROTOCOL.md 7.3). Those of the
+// whole store and of the roots in first are checked first, then the others until maxFailed have
+// failed. What has failed is not checked again.
+func (s *tombstoneSet) add(ctx context.Context, shown []auth.Tombstone, key auth.PublicKey,
+	first ...merkle.Hash) (added []auth.Tombstone, err error) {
 	failed := 0
 	for _, t := range s.candidates(shown, first) {
 		if failed == maxFailed {
@@ -86,8 +88,8 @@ func (s *tombstoneSet) check(c tombstoneCheck) bool {
 	return ok
 }
 
-// candidates returns those tombstones of this store that are worth a check, at most maxTombstones, equal ones once,
-// those of the whole store and of the roots in first before the others.
+// candidates returns those tombstones of this store that are worth a check, at most maxTombstones,
+// equal ones once, those of the whole store and of the roots in first before the others.
 func (s *tombstoneSet) candidates(shown []auth.Tombstone, first []merkle.Hash) []auth.Tombstone {
 	seen := make(map[auth.Tombstone]bool, min(len(shown), maxTombstones))
 	var out []auth.Tombstone
@@ -106,9 +108,10 @@ func (s *tombstoneSet) candidates(shown []auth.Tombstone, first []merkle.Hash) [
 	return out
 }
 
-// take adds the tombstones that each of several origins shows and key has signed: see tombstoneSet.add. They are claims,
-// which count under that key alone, unless the key is held.
-func (v *visit) take(ctx context.Context, shown [][]auth.Tombstone, key auth.PublicKey, first ...merkle.Hash) error {
+// take adds the tombstones that each of several origins shows and key has signed: see
+// tombstoneSet.add. They are claims, which count under that key alone, unless the key is held.
+func (v *visit) take(ctx context.Context, shown [][]auth.Tombstone, key auth.PublicKey,
+	first ...merkle.Hash) error {
 	set := v.kept
 	if key != v.pins.Publisher {
 		set = v.claims[key]
@@ -144,7 +147,8 @@ func (v *visit) believeClaims(key auth.PublicKey) {
 	}
 }
 
-// revokedUnder is revoked, for a target whose key may not be the publisher's: claims under that key count too.
+// revokedUnder is revoked, for a target whose key may not be the publisher's: claims under that key
+// count too.
 func (v *visit) revokedUnder(key auth.PublicKey, root merkle.Hash, passed passedFunc) error {
 	if err := v.revoked(root); err != nil {
 		return err
@@ -174,8 +178,8 @@ func (v *visit) keep(ctx context.Context) error {
 	return nil
 }
 
-// revoked reports whether root, or the whole store, is taken back by a tombstone known to be valid. The
-// zero root asks for the store alone.
+// revoked reports whether root, or the whole store, is taken back by a tombstone known to be valid.
+// The zero root asks for the store alone.
 func (v *visit) revoked(root merkle.Hash) error { return v.kept.revoked(root) }
 
 func (s *tombstoneSet) revoked(root merkle.Hash) error {
@@ -187,7 +191,8 @@ func (s *tombstoneSet) revoked(root merkle.Hash) error {
 		if t.WholeStore() {
 			what = "the whole store"
 		}
-		return &VerificationError{Check: CheckTombstone, Got: fmt.Sprintf("%s was revoked (%v)", what, t.Reason), Err: auth.ErrRevoked}
+		return &VerificationError{Check: CheckTombstone,
+			Got: fmt.Sprintf("%s was revoked (%v)", what, t.Reason), Err: auth.ErrRevoked}
 	}
 	return nil
 }

@@ -20,21 +20,23 @@ func signedTombstone(t *testing.T, by *auth.Key, root merkle.Hash) auth.Tombston
 	return out
 }
 
-// manyTombstones returns n tombstones of different roots, of which only that of root 1 is signed, by key.
+// manyTombstones returns n tombstones of different roots, of which only that of root 1 is signed,
+// by key.
 func manyTombstones(t *testing.T, key *auth.Key, n int) []auth.Tombstone {
 	t.Helper()
 	one := signedTombstone(t, key, merkle.Hash{1})
 	out := []auth.Tombstone{one}
 	for i := range n - 1 {
-		next := one // the signature is well formed, so that only the pairing shows that it is of another record
+		// the signature is well formed, so that only the pairing shows that it is of another record
+		next := one
 		binary.BigEndian.PutUint64(next.Root[8:], uint64(i+1))
 		out = append(out, next)
 	}
 	return out
 }
 
-// TestForgedTombstones: an origin that shows thousands of forged tombstones costs few checks, in any order of origins
-// and of tombstones, and hides none that counts.
+// TestForgedTombstones: an origin that shows thousands of forged tombstones costs few checks, in
+// any order of origins and of tombstones, and hides none that counts.
 func TestForgedTombstones(t *testing.T) {
 	attacker, publisher := auth.NewKey([auth.SeedSize]byte{1}), auth.NewKey([auth.SeedSize]byte{2})
 	forged := manyTombstones(t, attacker, 6000)
@@ -56,7 +58,8 @@ func TestForgedTombstones(t *testing.T) {
 			shown = [][]auth.Tombstone{slices.Concat(forged, honest)}
 		}
 		for range 2 {
-			v := &visit{kept: newTombstoneSet(auth.StoreID{}, nil), pins: module.Pins{Publisher: publisher.PublicKey()}}
+			v := &visit{kept: newTombstoneSet(auth.StoreID{}, nil),
+				pins: module.Pins{Publisher: publisher.PublicKey()}}
 			for range 3 { // as an unsteady head makes it
 				if err := v.take(t.Context(), shown, publisher.PublicKey(), head); err != nil {
 					t.Fatal(err)
@@ -73,8 +76,9 @@ func TestForgedTombstones(t *testing.T) {
 	}
 }
 
-// TestTombstonesOnce: equal tombstones count and cost once, what a Local keeps costs nothing, one key says nothing of
-// another, and no number of valid ones is too large for one origin up to maxTombstones.
+// TestTombstonesOnce: equal tombstones count and cost once, what a Local keeps costs nothing, one
+// key says nothing of another, and no number of valid ones is too large for one origin up to
+// maxTombstones.
 func TestTombstonesOnce(t *testing.T) {
 	key, other := auth.NewKey([auth.SeedSize]byte{1}), auth.NewKey([auth.SeedSize]byte{2})
 	var list []auth.Tombstone
@@ -96,13 +100,15 @@ func TestTombstonesOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(set.valid) != c.valid || set.checked != c.checked {
-			t.Errorf("%d are valid by %d checks, want %d by %d", len(set.valid), set.checked, c.valid, c.checked)
+			t.Errorf("%d are valid by %d checks, want %d by %d", len(set.valid), set.checked,
+				c.valid, c.checked)
 		}
 	}
 	foreign := list[0]
 	foreign.Store[0]++
 	many := append([]auth.Tombstone{foreign}, manyTombstones(t, key, maxTombstones+2)...)
-	got := newTombstoneSet(auth.StoreID{}, nil).candidates(many, []merkle.Hash{many[maxTombstones+2].Root})
+	got := newTombstoneSet(auth.StoreID{}, nil).candidates(many,
+		[]merkle.Hash{many[maxTombstones+2].Root})
 	if len(got) != maxTombstones || got[0] != many[maxTombstones+2] || slices.Contains(got, foreign) {
 		t.Errorf("%d tombstones of one origin are looked at, want %d", len(got), maxTombstones)
 	}

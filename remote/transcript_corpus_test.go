@@ -16,8 +16,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestTranscriptsCorpus holds the routes that move content against testdata/transcripts, for stores of many files: the
-// small corpus, and in a long run the large one.
+// TestTranscriptsCorpus holds the routes that move content against testdata/transcripts, for stores
+// of many files: the small corpus, and in a long run the large one.
 func TestTranscriptsCorpus(t *testing.T) {
 	for _, size := range []struct {
 		name string
@@ -29,7 +29,8 @@ func TestTranscriptsCorpus(t *testing.T) {
 			}
 			s, tree := newSite(t, 0, nil), size.tree(1)
 			for n := range 3 {
-				mod, head, err := remotetest.Module(t.Context(), s.id, s.publisher, tree.FS(), &module.Options{TempDir: t.TempDir()})
+				mod, head, err := remotetest.Module(t.Context(), s.id, s.publisher, tree.FS(),
+					&module.Options{TempDir: t.TempDir()})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -39,7 +40,8 @@ func TestTranscriptsCorpus(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				tree = corpus.Edits()[2+n].Apply(tree, uint64(n)) // new content, then bytes at the front, in every large file
+				// new content, then bytes at the front, in every large file
+				tree = corpus.Edits()[2+n].Apply(tree, uint64(n))
 			}
 			s.serve(s.stores, &server.Options{Contents: withSecret(s.stores), Limits: noLimit})
 			s.transcript = new(bytes.Buffer)
@@ -50,9 +52,11 @@ func TestTranscriptsCorpus(t *testing.T) {
 			s.do("GET", at, nil)
 			s.do("GET", at, nil, set("Range", "bytes=1000000-"))
 			s.do("GET", at, nil, set("Accept", "application/vnd.dig.recipe"))
-			s.do("GET", at, nil, set("Accept", "application/vnd.dig.recipe"), set("X-Dig-Recipe-Base", first.Root.String()))
+			s.do("GET", at, nil, set("Accept", "application/vnd.dig.recipe"),
+				set("X-Dig-Recipe-Base", first.Root.String()))
 			s.do("GET", s.path(fmt.Sprintf("/delta?from=%s&to=%s", first.Root, second.Root)), nil)
-			for _, name := range []string{"media/clip-03.bin", "sizes/zeros.bin", "sizes/empty", "index.html", "missing"} {
+			for _, name := range []string{"media/clip-03.bin", "sizes/zeros.bin", "sizes/empty",
+				"index.html", "missing"} {
 				key := urn.RetrievalKey(s.id, name)
 				s.do("POST", s.path("/content"), strings.NewReader(contentBody(key, second.Root, "")), asJSON)
 				s.do("POST", s.path("/content"), strings.NewReader(contentBody(key, second.Root, `{"start":10,"end":100000}`)), asJSON)

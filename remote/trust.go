@@ -8,13 +8,15 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Trust is the answer to: why believe this origin? The zero value believes nothing, and [Clone] refuses.
-// What a module's root covers is checked always; Trust is about the rest, since key and history lie outside
-// the root and a store's id is in general not bound to its key (remote/PROTOCOL.md 9.4).
+// A Trust is the answer to: why believe this origin? The zero value believes nothing, and [Clone]
+// refuses. What a module's root covers is checked always; Trust is about the rest, since key and
+// history lie outside the root and a store's id is in general not bound to its key
+// (remote/PROTOCOL.md 9.4).
 type Trust struct {
-	// Anchor is asked first, and its answer is the root that is installed. An anchor that
-	// fails is a refusal. A head that carries no signature is believed when the Anchor, or Root, confirms it, and not
-	// otherwise; then no key is held from it, and one that is held must be the module's. One that is a [Lineage] too also vouches for older generations.
+	// Anchor is asked first, and its answer is the root that is installed. An anchor that fails is a
+	// refusal. A head that carries no signature is believed when the Anchor, or Root, confirms it, and
+	// not otherwise; then no key is held from it, and one that is held must be the module's. One that
+	// is a [Lineage] too also vouches for older generations.
 	Anchor Anchor
 	// Root is a root known by other means; it stands for an Anchor that says so.
 	Root merkle.Hash
@@ -25,22 +27,24 @@ type Trust struct {
 	KeyHashID bool
 	// FirstUse believes the first key seen for this store.
 	FirstUse bool
-	// Known remembers the key of every store that was believed; nil: nothing does. A store that it knows by
-	// another key is refused, unless Publisher or AcceptKey names the new one or an Anchor confirms it.
+	// Known remembers the key of every store that was believed; nil: nothing does. A store that it
+	// knows by another key is refused, unless Publisher or AcceptKey names the new one or an Anchor
+	// confirms it.
 	Known KnownKeys
 	// AcceptKey is a publisher key to take in place of the one that is held, once. An Anchor
 	// that confirms the root which the new key signed does the same.
 	AcceptKey auth.PublicKey
-	// AcceptHead is a head to take although its history does not contain the local one, once: the way past a history
-	// that has diverged, for who knows why it did. It must be signed by the key that is believed, as any other; what is
-	// held stays, and stands before it in the local history. A head that was held before is taken again with AcceptRevert
-	// only.
+	// AcceptHead is a head to take although its history does not contain the local one, once: the way
+	// past a history that has diverged, for who knows why it did. It must be signed by the key that is
+	// believed, as any other; what is held stays, and stands before it in the local history. A head
+	// that was held before is taken again with AcceptRevert only.
 	AcceptHead merkle.Hash
-	// AcceptRevert takes a head that the local history has before its own head: the publisher went back to it. Without
-	// it only an Anchor, or Root, lets such a head through, since an origin could go back with the old signature.
+	// AcceptRevert takes a head that the local history has before its own head: the publisher went
+	// back to it. Without it only an Anchor, or Root, lets such a head through, since an origin could
+	// go back with the old signature.
 	AcceptRevert bool
-	// AllowUnsignedHistory takes older generations that nobody but the origin vouches for. They must carry
-	// the publisher's key still.
+	// AllowUnsignedHistory takes older generations that nobody but the origin vouches for. They must
+	// carry the publisher's key still.
 	AllowUnsignedHistory bool
 }
 
@@ -61,10 +65,12 @@ const (
 
 // zero reports whether nothing in t speaks for any origin.
 func (t *Trust) zero() bool {
-	return t.Anchor == nil && t.Root.IsZero() && t.Publisher.IsZero() && !t.KeyHashID && !t.FirstUse && t.AcceptKey.IsZero()
+	return t.Anchor == nil && t.Root.IsZero() && t.Publisher.IsZero() && !t.KeyHashID && !t.FirstUse &&
+		t.AcceptKey.IsZero()
 }
 
-// wanted asks the anchor, before anything is believed. The zero hash means that nothing prescribes a root.
+// wanted asks the anchor, before anything is believed. The zero hash means that nothing prescribes
+// a root.
 func (t *Trust) wanted(ctx context.Context, s auth.StoreID) (merkle.Hash, error) {
 	if t.Anchor == nil {
 		return t.Root, nil
@@ -90,7 +96,8 @@ func (t *Trust) lineage(ctx context.Context, s auth.StoreID) (map[merkle.Hash]in
 	}
 	roots, err := l.Lineage(ctx, s)
 	if err != nil {
-		return nil, &VerificationError{Check: CheckLineage, Err: fmt.Errorf("ask for the lineage: %w", err)}
+		return nil, &VerificationError{Check: CheckLineage,
+			Err: fmt.Errorf("ask for the lineage: %w", err)}
 	}
 	place := make(map[merkle.Hash]int, len(roots))
 	for i, root := range roots {
@@ -109,7 +116,8 @@ type judgement struct {
 }
 
 // judge decides on the key of a module. changed says that it takes the place of another one.
-func (t *Trust) judge(j judgement, key auth.PublicKey, passed passedFunc) (basis Basis, changed bool, err error) {
+func (t *Trust) judge(j judgement, key auth.PublicKey,
+	passed passedFunc) (basis Basis, changed bool, err error) {
 	if changed, err = t.checkPublisher(j, key, passed); err != nil {
 		return "", false, err
 	}
@@ -117,11 +125,13 @@ func (t *Trust) judge(j judgement, key auth.PublicKey, passed passedFunc) (basis
 	return basis, changed, err
 }
 
-// checkPublisher holds the key of a module against the keys that are given or known. changed says that it takes the
-// place of another one.
-func (t *Trust) checkPublisher(j judgement, key auth.PublicKey, passed passedFunc) (changed bool, err error) {
+// checkPublisher holds the key of a module against the keys that are given or known. changed says
+// that it takes the place of another one.
+func (t *Trust) checkPublisher(j judgement, key auth.PublicKey,
+	passed passedFunc) (changed bool, err error) {
 	if !t.Publisher.IsZero() && key != t.Publisher {
-		return false, &VerificationError{Check: CheckPublisher, Want: t.Publisher.String(), Got: key.String(), Err: ErrKeyChanged}
+		return false, &VerificationError{Check: CheckPublisher, Want: t.Publisher.String(),
+			Got: key.String(), Err: ErrKeyChanged}
 	}
 	before, named := j.held, false
 	if before.IsZero() { // an earlier first use binds, unless the caller names the key
@@ -130,7 +140,9 @@ func (t *Trust) checkPublisher(j judgement, key auth.PublicKey, passed passedFun
 	changed = !before.IsZero() && key != before
 	if changed && !named && !(j.signed && (t.accepts(key) || t.byAnchor(j))) {
 		return false, &VerificationError{Check: CheckPublisher, Want: before.String(), Got: key.String(),
-			Err: fmt.Errorf("%w: without an anchor that confirms it, only naming the new key lets it through", ErrKeyChanged)}
+			Err: fmt.Errorf(
+				"%w: without an anchor that confirms it, only naming the new key lets it through",
+				ErrKeyChanged)}
 	}
 	switch {
 	case !t.Publisher.IsZero():
@@ -149,7 +161,8 @@ func (t *Trust) checkPublisher(j judgement, key auth.PublicKey, passed passedFun
 func (t *Trust) basis(j judgement, key auth.PublicKey, passed passedFunc) (Basis, error) {
 	basis := t.firstBasis(j, key)
 	if basis == "" {
-		return "", &VerificationError{Check: CheckTrust, Got: "publisher " + key.String(), Err: ErrUntrusted}
+		return "", &VerificationError{Check: CheckTrust,
+			Got: "publisher " + key.String(), Err: ErrUntrusted}
 	}
 	passed(CheckTrust, string(basis))
 	return basis, nil
@@ -179,7 +192,9 @@ func (t *Trust) firstBasis(j judgement, key auth.PublicKey) Basis {
 }
 
 // accepts reports whether AcceptKey names the key.
-func (t *Trust) accepts(key auth.PublicKey) bool { return !t.AcceptKey.IsZero() && key == t.AcceptKey }
+func (t *Trust) accepts(key auth.PublicKey) bool {
+	return !t.AcceptKey.IsZero() && key == t.AcceptKey
+}
 
 // byAnchor reports whether the anchor confirmed the root.
 func (t *Trust) byAnchor(j judgement) bool { return t.Anchor != nil && j.anchored }

@@ -15,8 +15,8 @@ import (
 // DefaultHost answers for a dig:// locator that names no host.
 const DefaultHost = "rpc.dig.net"
 
-// A URL is a locator: a store, an origin, or both (remote/PROTOCOL.md 2). It is a name on the client's side;
-// what travels is a request to its [URL.Endpoint]. Equal locators are equal values.
+// A URL is a locator: a store, an origin, or both (remote/PROTOCOL.md 2). It is a name on the
+// client's side; what travels is a request to its [URL.Endpoint]. Equal locators are equal values.
 //
 //	dig://<id>                        the store at DefaultHost
 //	dig://<owner>@<id>                the same; the owner is for show
@@ -35,13 +35,14 @@ type URL struct {
 	Store  auth.StoreID // zero: the URL names an origin only
 }
 
-// ParseURL reads a locator. Scheme, host and id may be in any case. The error matches [ErrBadURL], or
-// [ErrInsecure] for http:// to a host that is not literally localhost, in 127.0.0.0/8 or [::1].
+// ParseURL reads a locator. Scheme, host and id may be in any case. The error matches [ErrBadURL],
+// or [ErrInsecure] for http:// to a host that is not literally localhost, in 127.0.0.0/8 or [::1].
 //
-// Refused are: any other scheme, path, query or fragment; a password, an empty owner; control characters,
-// blanks, "%", "\" and letters outside ASCII (write such hosts in punycode); an empty port or one outside
-// 1 to 65535; a host that ends in a number and is no IPv4 address; a host that is a store id with a path; a prefix with
-// an empty part, "." or "..", or with anything but letters, digits and "-._~", or of more than 255 bytes.
+// Refused are: any other scheme, path, query or fragment; a password, an empty owner; control
+// characters, blanks, "%", "\" and letters outside ASCII (write such hosts in punycode); an empty
+// port or one outside 1 to 65535; a host that ends in a number and is no IPv4 address; a host that
+// is a store id with a path; a prefix with an empty part, "." or "..", or with anything but
+// letters, digits and "-._~", or of more than 255 bytes.
 func ParseURL(s string) (URL, error) {
 	bad := func(why string) (URL, error) {
 		return URL{}, fmt.Errorf("%w: %q: %s", ErrBadURL, shown(s), why)
@@ -110,8 +111,9 @@ func ParseURL(s string) (URL, error) {
 		return bad("the store id is all zeros")
 	}
 	if u.Scheme == "http" && !u.Loopback() {
-		return URL{}, fmt.Errorf("%w: %q: plain http is only for localhost, 127.0.0.0/8 and [::1]: use https or dig",
-			ErrInsecure, shown(s))
+		return URL{},
+			fmt.Errorf("%w: %q: plain http is only for localhost, 127.0.0.0/8 and [::1]: use https or dig",
+				ErrInsecure, shown(s))
 	}
 	return u, nil
 }
@@ -122,7 +124,8 @@ func cutPrefix(path string) (prefix, id string, err error) {
 	if i < 0 {
 		i = len(path) - len("/stores")
 		if i <= 0 || path[i:] != "/stores" { // an origin without a prefix is written without /stores
-			return "", "", fmt.Errorf("the path after the host must be /stores/<64 hex digits>, perhaps with a prefix")
+			return "", "",
+				fmt.Errorf("the path after the host must be /stores/<64 hex digits>, perhaps with a prefix")
 		}
 		id = ""
 	} else {
@@ -228,8 +231,8 @@ func (u URL) String() string {
 	return s + u.Host + "/" + u.Store.String()
 }
 
-// Canonical returns u as [ParseURL] reads its text. A value that was put together by hand and is no locator is
-// [ErrBadURL].
+// Canonical returns u as [ParseURL] reads its text. A value that was put together by hand and is no
+// locator is [ErrBadURL].
 func (u URL) Canonical() (URL, error) {
 	c, err := ParseURL(u.String())
 	if err == nil && c.Prefix != u.Prefix {
@@ -238,7 +241,8 @@ func (u URL) Canonical() (URL, error) {
 	return c, err
 }
 
-// Origin returns scheme, host and prefix of the requests: https for a dig locator, without owner and store.
+// Origin returns scheme, host and prefix of the requests: https for a dig locator, without owner
+// and store.
 func (u URL) Origin() string {
 	scheme, host := u.Scheme, u.Host
 	if scheme == "dig" {
@@ -250,7 +254,8 @@ func (u URL) Origin() string {
 	return scheme + "://" + host + u.Prefix
 }
 
-// Endpoint returns the address that requests for the store go to, or the origin when no store is named.
+// Endpoint returns the address that requests for the store go to, or the origin when no store is
+// named.
 func (u URL) Endpoint() string {
 	if u.Store.IsZero() {
 		return u.Origin()
@@ -258,8 +263,8 @@ func (u URL) Endpoint() string {
 	return u.Origin() + "/stores/" + u.Store.String()
 }
 
-// WithStore returns u for the store s. A locator that names another store is [ErrBadURL]: what is pushed or
-// pulled is what the local store is, and the locator must agree (remote/PROTOCOL.md 2.2).
+// WithStore returns u for the store s. A locator that names another store is [ErrBadURL]: what is
+// pushed or pulled is what the local store is, and the locator must agree (remote/PROTOCOL.md 2.2).
 func (u URL) WithStore(s auth.StoreID) (URL, error) {
 	if !u.Store.IsZero() && u.Store != s {
 		return URL{}, fmt.Errorf("%w: %s names another store than the local one, %s", ErrBadURL, u, s)
@@ -268,8 +273,8 @@ func (u URL) WithStore(s auth.StoreID) (URL, error) {
 	return u, nil
 }
 
-// Loopback reports whether the host is literally loopback: localhost, 127.0.0.0/8 or [::1]. A name that
-// resolves to such an address is not.
+// Loopback reports whether the host is literally loopback: localhost, 127.0.0.0/8 or [::1]. A name
+// that resolves to such an address is not.
 func (u URL) Loopback() bool { return netguard.IsLoopback(u.Hostname()) }
 
 // Hostname returns the host without port and brackets; [DefaultHost] where none is named.
@@ -284,20 +289,21 @@ func (u URL) Hostname() string {
 	return strings.Trim(host, "[]")
 }
 
-// Hub reports whether the host belongs to dig.net, where publishing is a wallet's business (remote/PROTOCOL.md 9.8).
+// Hub reports whether the host belongs to dig.net, where publishing is a wallet's business
+// (remote/PROTOCOL.md 9.8).
 func (u URL) Hub() bool {
 	host := u.Hostname()
 	return host == "dig.net" || strings.HasSuffix(host, ".dig.net")
 }
 
-// A Resolver turns a locator into the origins that may answer for it, best first. What it returns has the
-// scheme https, or http on loopback.
+// A Resolver turns a locator into the origins that may answer for it, best first. What it returns
+// has the scheme https, or http on loopback.
 type Resolver interface {
 	Resolve(ctx context.Context, u URL) ([]URL, error)
 }
 
-// SeedResolver is the rule of the protocol: the host of the locator, [DefaultHost] where it names none.
-// It asks nobody.
+// SeedResolver is the rule of the protocol: the host of the locator, [DefaultHost] where it names
+// none. It asks nobody.
 type SeedResolver struct{}
 
 // Resolve implements [Resolver].

@@ -177,7 +177,8 @@ func TestSeedResolver(t *testing.T) {
 
 // FuzzParseURL: whatever parses has a canonical form that parses to the same value.
 func FuzzParseURL(f *testing.F) {
-	for _, s := range []string{"dig://" + testID, "dig://a@h:1/" + testID, "http://[::1]:9/stores/" + testID, "https://h"} {
+	for _, s := range []string{"dig://" + testID, "dig://a@h:1/" + testID,
+		"http://[::1]:9/stores/" + testID, "https://h"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -196,7 +197,8 @@ func FuzzParseURL(f *testing.F) {
 }
 
 func TestURLErrorsKeepPasswords(t *testing.T) {
-	for _, s := range []string{"dig://user:secret@host/" + strings.Repeat("ab", 32), "https://user:secret@host", "dig://user:secret%@host",
+	for _, s := range []string{"dig://user:secret@host/" + strings.Repeat("ab", 32),
+		"https://user:secret@host", "dig://user:secret%@host",
 		"user:secret@host", "http://user:secret@example.com/", "dig://a@b:secret@host/x@y"} {
 		if _, err := remote.ParseURL(s); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", s, err)

@@ -11,10 +11,11 @@ import (
 	"time"
 )
 
-// roundTrip sends req, without following redirects, and limits how slowly both bodies may move. The exchange ends with
-// [os.ErrDeadlineExceeded] when nothing of the request is taken for idleTimeout. It ends with [ErrTooSlow] when the
-// answer comes more slowly than rate, in bytes a second: its n bytes may take idleTimeout and n/rate seconds in all,
-// and no more than idleTimeout may pass in which they do not keep up with the rate.
+// roundTrip sends req, without following redirects, and limits how slowly both bodies may move. The
+// exchange ends with [os.ErrDeadlineExceeded] when nothing of the request is taken for idleTimeout.
+// It ends with [ErrTooSlow] when the answer comes more slowly than rate, in bytes a second: its n
+// bytes may take idleTimeout and n/rate seconds in all, and no more than idleTimeout may pass in
+// which they do not keep up with the rate.
 func roundTrip(t *http.Transport, rate int64, req *http.Request) (*http.Response, error) {
 	if req.Header.Get("Accept-Encoding") == "" { // conform asks for others
 		req.Header.Set("Accept-Encoding", "identity")
@@ -68,7 +69,8 @@ func (w *watch) expired() error {
 	if !w.answer {
 		return errIdle
 	}
-	return fmt.Errorf("%w: fewer than %d bytes a second: %w", ErrTooSlow, w.rate, os.ErrDeadlineExceeded)
+	return fmt.Errorf("%w: fewer than %d bytes a second: %w", ErrTooSlow, w.rate,
+		os.ErrDeadlineExceeded)
 }
 
 // unwind stops it.
@@ -103,7 +105,8 @@ func (w *watch) cause(err error) error {
 	return err
 }
 
-// watchedRequest is the body of a request. The time from one read of it to the next is what sending takes.
+// watchedRequest is the body of a request. The time from one read of it to the next is what sending
+// takes.
 type watchedRequest struct {
 	*watch
 	io.ReadCloser
@@ -131,7 +134,8 @@ func (b *watchedRequest) tick(f func(*watch)) {
 	}
 }
 
-// watchedAnswer is the body of an answer. Only the time in its reads counts, not what the caller does in between.
+// watchedAnswer is the body of an answer. Only the time in its reads counts, not what the caller
+// does in between.
 type watchedAnswer struct {
 	*watch
 	io.ReadCloser

@@ -36,7 +36,8 @@ func TestLineageDocument(t *testing.T) {
 		})
 		numbers := map[string]int64{"CREATE_COIN": condCreateCoin,
 			"CREATE_PUZZLE_ANNOUNCEMENT": condAnnounce,
-			"NEW_METADATA":               condNewMetadata, "NEW_DELEGATES": condNewMerkle, "MELT (an amount)": amountMelt}
+			"NEW_METADATA":               condNewMetadata, "NEW_DELEGATES": condNewMerkle,
+			"MELT (an amount)": amountMelt}
 		decimal, atom := map[string]string{}, map[string]string{}
 		for name, n := range numbers {
 			decimal[name], atom[name] = strconv.FormatInt(n, 10), hex.EncodeToString(clvm.AppendInt(nil, n))

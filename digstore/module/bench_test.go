@@ -113,10 +113,11 @@ func BenchmarkTakeApart(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		r, err := module.Decompose(b.Context(), struct{ io.Reader }{bytes.NewReader(file)}, func(c module.Chunk, sealed []byte) error {
-			_, err := f.Write(sealed)
-			return err
-		})
+		r, err := module.Decompose(b.Context(), struct{ io.Reader }{bytes.NewReader(file)},
+			func(c module.Chunk, sealed []byte) error {
+				_, err := f.Write(sealed)
+				return err
+			})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -147,7 +148,8 @@ func BenchmarkTakeApartSmall(b *testing.B) {
 	b.SetBytes(int64(len(file)))
 	b.ReportAllocs()
 	for b.Loop() {
-		r, err := module.Decompose(b.Context(), struct{ io.Reader }{bytes.NewReader(file)}, func(module.Chunk, []byte) error { return nil })
+		r, err := module.Decompose(b.Context(), struct{ io.Reader }{bytes.NewReader(file)},
+			func(module.Chunk, []byte) error { return nil })
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -126,7 +126,8 @@ type blockFields struct {
 }
 
 func (b blockFields) value() module.ChiaBlockRef {
-	return module.ChiaBlockRef{HeaderHash: b.HeaderHash, Height: b.Height, Timestamp: uint64(b.Timestamp)}
+	return module.ChiaBlockRef{HeaderHash: b.HeaderHash, Height: b.Height,
+		Timestamp: uint64(b.Timestamp)}
 }
 
 type executionFields struct {
@@ -141,7 +142,8 @@ type executionFields struct {
 
 func (e *executionFields) value() module.ExecutionProof {
 	return module.ExecutionProof{
-		ProgramHash: e.ProgramHash, PublicInput: e.PublicInput, PublicOutput: e.PublicOutput, Proof: e.Proof,
+		ProgramHash: e.ProgramHash, PublicInput: e.PublicInput,
+		PublicOutput: e.PublicOutput, Proof: e.Proof,
 		Block: e.Block.value(), NodeKey: e.NodeKey, NodeSignature: e.NodeSignature,
 	}
 }
@@ -186,7 +188,8 @@ func (c *structureCase) structure(t *testing.T) (module.Structure, bool) {
 	case *module.KeyTableRow:
 		var f rowFields
 		read(&f)
-		*s = module.KeyTableRow{Key: f.Key, Generation: f.Generation, ChunkIndices: f.Indices, TotalSize: uint64(f.TotalSize)}
+		*s = module.KeyTableRow{Key: f.Key, Generation: f.Generation, ChunkIndices: f.Indices,
+			TotalSize: uint64(f.TotalSize)}
 		return s, true
 	case *module.PathWalk:
 		var f walkFields
@@ -217,7 +220,8 @@ func (c *structureCase) structure(t *testing.T) (module.Structure, bool) {
 	case *module.ContentResponse:
 		var f responseFields
 		read(&f)
-		*s = module.ContentResponse{Sealed: f.Sealed, Proof: f.Proof, Root: f.Root, ChunkLens: f.ChunkLens}
+		*s = module.ContentResponse{Sealed: f.Sealed, Proof: f.Proof, Root: f.Root,
+			ChunkLens: f.ChunkLens}
 		return s, true
 	case *module.ExecutionProof:
 		var f executionFields
@@ -252,7 +256,8 @@ func (c *structureCase) structure(t *testing.T) (module.Structure, bool) {
 	case *module.ContentRequest:
 		var f requestFields
 		read(&f)
-		*s = module.ContentRequest{Key: f.Key, Root: f.Root, Range: pair(f.Range), JWT: (*[]byte)(f.JWT), Window: pair(f.Window)}
+		*s = module.ContentRequest{Key: f.Key, Root: f.Root, Range: pair(f.Range), JWT: (*[]byte)(f.JWT),
+			Window: pair(f.Window)}
 		return s, true
 	case *module.ProofRequest:
 		var f struct {
@@ -268,7 +273,9 @@ func (c *structureCase) structure(t *testing.T) (module.Structure, bool) {
 		read(&f)
 		s.SchemaVersion = f.SchemaVersion
 		for _, e := range f.Entries {
-			s.Entries = append(s.Entries, module.PublicEntry{Path: e.Path, LatestRoot: e.LatestRoot, GenerationIndex: uint64(e.GenerationIndex), SHA256Latest: e.SHA256Latest, VersionCount: e.VersionCount})
+			s.Entries = append(s.Entries, module.PublicEntry{Path: e.Path, LatestRoot: e.LatestRoot,
+				GenerationIndex: uint64(e.GenerationIndex), SHA256Latest: e.SHA256Latest,
+				VersionCount: e.VersionCount})
 		}
 		return s, true
 	}

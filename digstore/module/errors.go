@@ -19,7 +19,8 @@ var (
 
 	// ErrDamaged reports a file on the disk that is not as it was written.
 	ErrDamaged = errors.New("damaged file")
-	// ErrRemoved reports a store that was removed while it was read. Opening it again is fs.ErrNotExist.
+	// ErrRemoved reports a store that was removed while it was read. Opening it again is
+	// fs.ErrNotExist.
 	ErrRemoved = errors.New("store was removed")
 
 	// ErrTooLarge reports content that exceeds the configured limit, the uniform

@@ -34,7 +34,8 @@ func build() []byte {
 // A reader who knows the root checks the module and reads a resource of it.
 func Example() {
 	file := build()
-	trusted, _ := merkle.ParseHash("a5c452758a8e5f693005bd3d702b29cebcdb5a6080a717cf6e1a231cc6572051") // known from elsewhere
+	// known from elsewhere
+	trusted, _ := merkle.ParseHash("a5c452758a8e5f693005bd3d702b29cebcdb5a6080a717cf6e1a231cc6572051")
 
 	m, err := module.Open(bytes.NewReader(file), int64(len(file)))
 	if err != nil {

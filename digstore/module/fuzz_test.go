@@ -18,7 +18,8 @@ func seeds(f *testing.F) {
 		}
 	}
 	f.Add(sample(f, small(module.None()), "a", "", long, long+long))
-	f.Add(wasmOf(blobOf(section{1, make([]byte, 32)}, section{2, make([]byte, 32)}, section{9, []byte{0, 0, 0, 1, 0, 0, 0, 1, 7}})))
+	f.Add(wasmOf(blobOf(section{1, make([]byte, 32)}, section{2, make([]byte, 32)},
+		section{9, []byte{0, 0, 0, 1, 0, 0, 0, 1, 7}})))
 }
 
 // Whatever the bytes, everything that can be asked of a module has an answer.
@@ -111,7 +112,9 @@ func FuzzRecipe(f *testing.F) {
 // The structures decode to what encodes to the same bytes, or not at all.
 func FuzzStructures(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 1}, uint8(0))
-	names := []string{"key_table_entry", "metadata_manifest", "authentication_info", "trusted_keys", "chain_state", "content_response", "execution_proof", "proof_response", "public_input", "content_request", "proof_request", "public_manifest"}
+	names := []string{"key_table_entry", "metadata_manifest", "authentication_info", "trusted_keys",
+		"chain_state", "content_response", "execution_proof", "proof_response", "public_input",
+		"content_request", "proof_request", "public_manifest"}
 	f.Fuzz(func(t *testing.T, b []byte, which uint8) {
 		c := structureCase{Type: names[int(which)%len(names)]}
 		s := c.empty()

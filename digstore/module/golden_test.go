@@ -73,7 +73,8 @@ func TestParseRecipeRefuses(t *testing.T) {
 	if _, err := module.ParseRecipe(append(bytes.Clone(enc), 0)); err == nil {
 		t.Error("a byte more is taken")
 	}
-	if _, err := module.ParseRecipe(append([]byte{2}, enc[1:]...)); err == nil || !strings.Contains(err.Error(), "version 2") {
+	if _, err := module.ParseRecipe(append([]byte{2}, enc[1:]...)); err == nil ||
+		!strings.Contains(err.Error(), "version 2") {
 		t.Errorf("another version: %v", err)
 	}
 	var keys [][]byte
@@ -81,11 +82,14 @@ func TestParseRecipeRefuses(t *testing.T) {
 		keys = append(keys, e.Key[:])
 	}
 	twice := bytes.Replace(enc, keys[1], keys[0], 1)
-	if _, err := module.ParseRecipe(twice); bytes.Equal(twice, enc) || !errors.Is(err, module.ErrRecipe) {
+	if _, err := module.ParseRecipe(twice); bytes.Equal(twice, enc) ||
+		!errors.Is(err, module.ErrRecipe) {
 		t.Errorf("one key twice: %v", err)
 	}
 	// A count or a length that nothing stands behind costs no memory.
-	if n := grown(func() { _, _ = module.ParseRecipe([]byte("\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f")) }); n > 1<<16 {
+	if n := grown(func() {
+		_, _ = module.ParseRecipe([]byte("\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f"))
+	}); n > 1<<16 {
 		t.Errorf("%d bytes allocated for a recipe of ten", n)
 	}
 }
@@ -97,7 +101,8 @@ func TestMetadataJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.SchemaVersion != 1 || m.Name != "n" || m.Version != nil || len(m.Authors) != 1 || *m.Authors[0].Contact != "c" || len(m.Links) != 1 {
+	if m.SchemaVersion != 1 || m.Name != "n" || m.Version != nil || len(m.Authors) != 1 ||
+		*m.Authors[0].Contact != "c" || len(m.Links) != 1 {
 		t.Errorf("%+v", m)
 	}
 	if got := string(m.Custom["z"]); got != `{"a":"<>&","b":1.50}` {

@@ -15,7 +15,8 @@ import (
 // Modules made to be expensive are not.
 func TestHostileModules(t *testing.T) {
 	ids := []section{{1, make([]byte, 32)}, {2, make([]byte, 32)}}
-	blob := blobOf(append(slices.Clone(ids), section{8, make([]byte, 4)}, section{9, make([]byte, 4)}, section{10, make([]byte, 4)})...)
+	blob := blobOf(append(slices.Clone(ids), section{8, make([]byte, 4)}, section{9, make([]byte, 4)},
+		section{10, make([]byte, 4)})...)
 	segment := slices.Concat([]byte{0, 0x41, 0x80, 0x80, 0x80, 0x01, 0x0b}, leb(len(blob)), blob)
 	const many = 4_000
 	body := slices.Concat(leb(many), bytes.Repeat(segment, many))
@@ -63,18 +64,21 @@ func (z *zeros) Read(p []byte) (int, error) {
 // are refused.
 func TestTakeApartMemory(t *testing.T) {
 	put := func(module.Chunk, []byte) error { return nil }
-	huge := append(blobOf(section{1, make([]byte, 32)}, section{2, make([]byte, 32)}, section{8, nil}), make([]byte, 100)...)
+	huge := append(blobOf(section{1, make([]byte, 32)}, section{2, make([]byte, 32)}, section{8, nil}),
+		make([]byte, 100)...)
 	binary.BigEndian.PutUint32(huge[9+2*10+6:], 20<<20) // the length of section 8
 	segment := slices.Concat([]byte{1, 0, 0x41, 0x80, 0x80, 0x80, 0x01, 0x0b}, leb(100<<20), huge)
 	cut := slices.Concat([]byte("\x00asm\x01\x00\x00\x00\x0b"), leb(200<<20), segment)
 	if n := grown(func() {
-		if _, err := module.Decompose(t.Context(), bytes.NewReader(cut), put); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, err := module.Decompose(t.Context(), bytes.NewReader(cut),
+			put); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Error(err)
 		}
 	}); n > 8<<20 {
 		t.Errorf("%d bytes allocated for a module of %d", n, len(cut))
 	}
-	if _, err := module.Decompose(t.Context(), &zeros{[]byte("\x00asm\x01\x00\x00\x00")}, put); !errors.Is(err, module.ErrFormat) {
+	if _, err := module.Decompose(t.Context(), &zeros{[]byte("\x00asm\x01\x00\x00\x00")},
+		put); !errors.Is(err, module.ErrFormat) {
 		t.Error(err)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// moving is a source whose chunks move, to be read elsewhere, as soon as it has said where they are. moves is how
-// often that happens.
+// moving is a source whose chunks move, to be read elsewhere, as soon as it has said where they
+// are. moves is how often that happens.
 type moving struct {
 	*memory
 	moves int

@@ -126,8 +126,11 @@ func TestPlainRefusesDamage(t *testing.T) {
 }
 
 func TestBuilder(t *testing.T) {
-	b := module.NewBuilder(auth.StoreID{1}, auth.PublicKey{}, &module.Options{MaxContent: 10, TempDir: t.TempDir()})
-	add := func(name, text string) error { return b.Add(t.Context(), name, bytes.NewReader([]byte(text))) }
+	b := module.NewBuilder(auth.StoreID{1}, auth.PublicKey{},
+		&module.Options{MaxContent: 10, TempDir: t.TempDir()})
+	add := func(name, text string) error {
+		return b.Add(t.Context(), name, bytes.NewReader([]byte(text)))
+	}
 	if err := add("a", "12345"); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +170,8 @@ func TestBuilder(t *testing.T) {
 	}
 	// A builder without a resource makes an empty module.
 	var empty bytes.Buffer
-	if root, err := module.NewBuilder(auth.StoreID{}, auth.PublicKey{}, nil).Build(t.Context(), &empty); err != nil || root != merkle.Sum(nil) {
+	if root, err := module.NewBuilder(auth.StoreID{}, auth.PublicKey{}, nil).Build(t.Context(),
+		&empty); err != nil || root != merkle.Sum(nil) {
 		t.Errorf("empty: %v, %v", root, err)
 	}
 	apart(t, empty.Bytes())
@@ -189,7 +193,8 @@ func TestStructureVectors(t *testing.T) {
 			continue
 		}
 		passed++
-		if b, err := s.MarshalBinary(); err == nil && len(b) > len(c.Encoded) && bytes.HasPrefix(b, c.Encoded) &&
+		if b, err := s.MarshalBinary(); err == nil && len(b) > len(c.Encoded) &&
+			bytes.HasPrefix(b, c.Encoded) &&
 			c.Type == "content_response" { // the early form, without chunk lengths
 			if err := s.UnmarshalBinary(c.Encoded); err != nil {
 				t.Errorf("%s %s: %v", c.Type, c.Name, err)
@@ -211,7 +216,8 @@ func TestStructureVectors(t *testing.T) {
 			t.Errorf("%s %s: bytes that follow are taken", c.Type, c.Name)
 		}
 		for n := range c.Encoded {
-			if err := c.empty().UnmarshalBinary(c.Encoded[:n]); err == nil && !(c.Type == "content_response" && n == len(c.Encoded)-len(c.lens())) {
+			if err := c.empty().UnmarshalBinary(c.Encoded[:n]); err == nil &&
+				!(c.Type == "content_response" && n == len(c.Encoded)-len(c.lens())) {
 				t.Errorf("%s %s: the first %d bytes are taken", c.Type, c.Name, n)
 			}
 		}

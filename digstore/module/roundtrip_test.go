@@ -53,10 +53,12 @@ func apart(t testing.TB, b []byte) (*module.Recipe, *memory, error) {
 	}
 	again, _ := back.MarshalBinary()
 	if !bytes.Equal(again, enc) {
-		t.Fatalf("recipe of %d bytes encodes again as %d, other from byte %d on", len(enc), len(again), differ(enc, again))
+		t.Fatalf("recipe of %d bytes encodes again as %d, other from byte %d on", len(enc), len(again),
+			differ(enc, again))
 	}
 	if got := image(t, back, src); !bytes.Equal(got, b) {
-		t.Fatalf("%d bytes come back from their recipe's bytes as %d, other from byte %d on", len(b), len(got), differ(got, b))
+		t.Fatalf("%d bytes come back from their recipe's bytes as %d, other from byte %d on", len(b),
+			len(got), differ(got, b))
 	}
 	return back, src, nil
 }
@@ -77,7 +79,8 @@ func sample(t testing.TB, o *module.Options, resources ...string) []byte {
 	b := module.NewBuilder(auth.StoreID{1}, auth.PublicKey{2}, o)
 	defer b.Close()
 	for i, text := range resources {
-		if err := b.Add(t.Context(), fmt.Sprintf("file%d", i), bytes.NewReader([]byte(text))); err != nil {
+		if err := b.Add(t.Context(), fmt.Sprintf("file%d", i),
+			bytes.NewReader([]byte(text))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,7 +96,8 @@ func small(p module.Padding) *module.Options {
 	return &module.Options{ChunkMin: 16, ChunkTarget: 32, ChunkMax: 64, Padding: p}
 }
 
-const long = "the quick brown fox jumps over the lazy dog, again and again and again and again, until nobody looks any more"
+const long = "the quick brown fox jumps over the lazy dog, again and again and again and " +
+	"again, until nobody looks any more"
 
 // Whatever is done to a module, it is refused, or comes back bit for bit.
 func TestAnyBytesComeBack(t *testing.T) {
@@ -121,15 +125,16 @@ func TestAnyBytesComeBack(t *testing.T) {
 	}
 }
 
-// TestDamagedWrapper: a module whose content is whole, but which other readers of WebAssembly refuse
-// or read otherwise, is refused when it is opened and when it is taken apart.
+// TestDamagedWrapper: a module whose content is whole, but which other readers of WebAssembly
+// refuse or read otherwise, is refused when it is opened and when it is taken apart.
 func TestDamagedWrapper(t *testing.T) {
 	good := sample(t, small(module.None()), "a", "one")
 	if _, _, err := apart(t, good); err != nil {
 		t.Fatal(err)
 	}
 	address := []byte{0x41, 0x80, 0x80, 0x80, 0x01, 0x0b}
-	blob := blobOf(section{module.SectionStoreID, make([]byte, 32)}, section{module.SectionCurrentRoot, make([]byte, 32)})
+	blob := blobOf(section{module.SectionStoreID, make([]byte, 32)},
+		section{module.SectionCurrentRoot, make([]byte, 32)})
 	least := wasmOf(blob)
 	sum := bytes.Replace(least, address, []byte{0x41, 0x80, 0x80, 0x80, 0x01, 0x41, 0, 0x6a, 0x0b}, 1)
 	sum[9] += 3 // the data section is longer now
@@ -157,12 +162,16 @@ func foreign(t testing.TB, base []byte) map[string][]byte {
 	random := make([]byte, 5<<20)
 	rand.NewChaCha8([32]byte{}).Read(random)
 	id, root := make([]byte, 32), merkle.Sum(nil)
-	frame := func(n int) []byte { return append(binary.BigEndian.AppendUint32(nil, uint32(n)), random[:n]...) }
+	frame := func(n int) []byte {
+		return append(binary.BigEndian.AppendUint32(nil, uint32(n)), random[:n]...)
+	}
 	pool := func(frames ...[]byte) []byte {
-		return append(binary.BigEndian.AppendUint32(nil, uint32(len(frames))), slices.Concat(frames...)...)
+		return append(binary.BigEndian.AppendUint32(nil, uint32(len(frames))),
+			slices.Concat(frames...)...)
 	}
 	sections := func(more ...section) []section {
-		return append([]section{{module.SectionStoreID, id}, {module.SectionCurrentRoot, root[:]}}, more...)
+		return append([]section{{module.SectionStoreID, id}, {module.SectionCurrentRoot, root[:]}},
+			more...)
 	}
 	return map[string][]byte{
 		"nothing but ids":       wasmOf(blobOf(sections()...)),
@@ -259,7 +268,8 @@ func drawEntries(t *rapid.T, src *memory) []module.Entry {
 }
 
 func drawPadding(t *rapid.T) module.Padding {
-	return rapid.SampledFrom([]module.Padding{module.Padme(), module.None(), module.Uniform(64 << 10)}).Draw(t, "padding")
+	return rapid.SampledFrom([]module.Padding{module.Padme(), module.None(),
+		module.Uniform(64 << 10)}).Draw(t, "padding")
 }
 
 // Compose, Decompose, Open and the recipe's own reading agree with each other.
@@ -267,7 +277,8 @@ func TestComposedModules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		src := newMemory()
 		entries := drawEntries(t, src)
-		r, err := module.Compose(auth.StoreID{1}, auth.PublicKey{2}, entries, &module.Options{Padding: drawPadding(t)})
+		r, err := module.Compose(auth.StoreID{1}, auth.PublicKey{2}, entries,
+			&module.Options{Padding: drawPadding(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,7 +297,8 @@ func TestComposedModules(t *testing.T) {
 			t.Fatal(err)
 		}
 		hashed, _ := apart.Module(taken)
-		for name, m := range map[string]*module.Module{"file": file, "composed": cheap, "taken apart": hashed} {
+		for name, m := range map[string]*module.Module{"file": file, "composed": cheap,
+			"taken apart": hashed} {
 			if m.ID() != r.ID() || m.PublicKey() != (auth.PublicKey{2}) {
 				t.Fatalf("%s: %v", name, m.ID())
 			}
@@ -295,7 +307,8 @@ func TestComposedModules(t *testing.T) {
 			}
 			i := 0
 			for res, err := range m.Resources() {
-				if err != nil || res.Key() != entries[i].Key || res.Leaf() != entries[i].Leaf || res.SealedSize() != entries[i].SealedSize() {
+				if err != nil || res.Key() != entries[i].Key || res.Leaf() != entries[i].Leaf ||
+					res.SealedSize() != entries[i].SealedSize() {
 					t.Fatalf("%s: resource %d: %v", name, i, err)
 				}
 				i++
@@ -310,7 +323,8 @@ func TestComposedModules(t *testing.T) {
 				if name != "file" {
 					continue
 				}
-				if p, err := module.ProveWithoutTree(m, rank); err != nil || p.CheckAt(res.Leaf(), m.ID().Root, int64(rank), int64(len(entries))) != nil {
+				if p, err := module.ProveWithoutTree(m, rank); err != nil ||
+					p.CheckAt(res.Leaf(), m.ID().Root, int64(rank), int64(len(entries))) != nil {
 					t.Fatalf("leaf %d proves %v, %v", rank, p.Root, err)
 				}
 			}
@@ -343,7 +357,8 @@ func TestComposedModules(t *testing.T) {
 			off := rapid.IntRange(0, len(b)).Draw(t, "offset")
 			p := make([]byte, rapid.IntRange(0, 3000).Draw(t, "size"))
 			n, err := img.ReadAt(p, int64(off))
-			if want := min(len(p), len(b)-off); n != want || !bytes.Equal(p[:n], b[off:off+n]) || (n < len(p)) != (err == io.EOF) && len(p) > 0 {
+			if want := min(len(p), len(b)-off); n != want || !bytes.Equal(p[:n], b[off:off+n]) ||
+				(n < len(p)) != (err == io.EOF) && len(p) > 0 {
 				t.Fatalf("%d bytes at %d: %d, %v", len(p), off, n, err)
 			}
 		}
@@ -365,7 +380,8 @@ func TestTemplates(t *testing.T) {
 		"cut":            {module.Stub()[:500], false},
 		"no memory":      {append(module.Stub()[:0x133:0x133], module.Stub()[0x13a:]...), false},
 	} {
-		r, err := module.Compose(auth.StoreID{1}, auth.PublicKey{2}, nil, &module.Options{Template: c.template})
+		r, err := module.Compose(auth.StoreID{1}, auth.PublicKey{2}, nil,
+			&module.Options{Template: c.template})
 		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -399,7 +415,8 @@ func TestComposeRefuses(t *testing.T) {
 		"above the uniform size":  {[]module.Entry{whole}, module.Uniform(600), module.ErrTooLarge},
 		"above what memory holds": {[]module.Entry{huge}, module.None(), module.ErrTooLarge},
 	} {
-		r, err := module.Compose(auth.StoreID{}, auth.PublicKey{}, c.entries, &module.Options{Padding: c.padding})
+		r, err := module.Compose(auth.StoreID{}, auth.PublicKey{}, c.entries,
+			&module.Options{Padding: c.padding})
 		if err == nil || (c.want != nil && !errors.Is(err, c.want)) {
 			t.Errorf("%s: %v, %v", name, r, err)
 		}
@@ -434,7 +451,8 @@ func TestPaddings(t *testing.T) {
 		rand.NewChaCha8([32]byte{}).Read(text)
 		b := sample(t, &module.Options{Padding: c.padding}, string(text))
 		if got := blobLength(b); got != c.want {
-			t.Errorf("%d bytes with padding %v: data of %d bytes, want %d", c.content, c.padding, got, c.want)
+			t.Errorf("%d bytes with padding %v: data of %d bytes, want %d", c.content,
+				c.padding, got, c.want)
 		}
 	}
 	for i, p := range []module.Padding{module.Padme(), module.Uniform(5000), module.None()} {
@@ -465,7 +483,8 @@ func TestFillerVectors(t *testing.T) {
 	for _, c := range v.Reject {
 		b := wasmOf(c.Blob)
 		_, err := module.Open(bytes.NewReader(b), int64(len(b)))
-		if got := class(err); got != "bad_blob" && !(got == "no_data_section" && !bytes.HasPrefix(c.Blob, []byte("DIGS"))) {
+		if got := class(err); got != "bad_blob" &&
+			!(got == "no_data_section" && !bytes.HasPrefix(c.Blob, []byte("DIGS"))) {
 			t.Errorf("%s: %v", c.Name, err)
 		}
 		apart(t, b)
@@ -483,7 +502,8 @@ func TestFillerVectors(t *testing.T) {
 	for _, c := range v.Filler {
 		c.check(t)
 	}
-	vectors.Count(t, "store/data_section.json", len(v.Blobs)+len(v.Reject)+len(v.Padded)+len(v.Pools)+len(v.Filler), 0)
+	vectors.Count(t, "store/data_section.json",
+		len(v.Blobs)+len(v.Reject)+len(v.Padded)+len(v.Pools)+len(v.Filler), 0)
 }
 
 type blobCase struct {
@@ -564,7 +584,8 @@ func (c *poolCase) check(t *testing.T) {
 		leaves = append(leaves, leaf[:]...)
 	}
 	id := make([]byte, 32)
-	b := wasmOf(blobOf(section{1, id}, section{2, id}, section{8, table}, section{9, c.Body}, section{10, leaves}))
+	b := wasmOf(blobOf(section{1, id}, section{2, id}, section{8, table}, section{9, c.Body},
+		section{10, leaves}))
 	m := open(t, b)
 	for i, want := range c.Chunks {
 		r, err := m.Find(merkle.Hash{byte(i)})
@@ -572,7 +593,8 @@ func (c *poolCase) check(t *testing.T) {
 			t.Errorf("%s: %v", c.Name, err)
 			continue
 		}
-		if got, err := io.ReadAll(r.Sealed()); err != nil || !bytes.Equal(got, want) || r.Leaf() != merkle.Sum(got) {
+		if got, err := io.ReadAll(r.Sealed()); err != nil || !bytes.Equal(got, want) ||
+			r.Leaf() != merkle.Sum(got) {
 			t.Errorf("%s: chunk %d is %x, %v", c.Name, i, got, err)
 		}
 	}
@@ -592,7 +614,8 @@ type fillerVector struct {
 func (c *fillerVector) check(t *testing.T) {
 	t.Helper()
 	got := module.Filler(module.ID{Store: c.Store, Root: c.Root}, c.Length)
-	if c.Bytes != nil && !bytes.Equal(got, c.Bytes) || !bytes.HasPrefix(got, c.First64) || c.Sum != nil && merkle.Sum(got) != *c.Sum {
+	if c.Bytes != nil && !bytes.Equal(got, c.Bytes) || !bytes.HasPrefix(got, c.First64) ||
+		c.Sum != nil && merkle.Sum(got) != *c.Sum {
 		t.Errorf("filler of %d bytes: %x…", c.Length, got[:min(64, len(got))])
 	}
 }

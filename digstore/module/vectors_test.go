@@ -159,13 +159,15 @@ func TestModuleVectors(t *testing.T) {
 // checkModule holds a module to everything that its vector says.
 func checkModule(t *testing.T, c *moduleCase, m *module.Module) {
 	t.Helper()
-	if m.ID() != (module.ID{Store: c.Store, Root: c.Root}) || m.PublicKey() != c.PublicKey || m.Size() != c.Length {
+	if m.ID() != (module.ID{Store: c.Store, Root: c.Root}) || m.PublicKey() != c.PublicKey ||
+		m.Size() != c.Length {
 		t.Errorf("module %v of %v, %d bytes", m.ID(), m.PublicKey(), m.Size())
 	}
 	if err := m.Verify(t.Context()); err != nil {
 		t.Error(err)
 	}
-	signed := auth.SignedRoot{Store: c.Store, Root: c.Root, PublicKey: m.PublicKey(), Tagged: c.PushSignature}
+	signed := auth.SignedRoot{Store: c.Store, Root: c.Root, PublicKey: m.PublicKey(),
+		Tagged: c.PushSignature}
 	if err := signed.Check(); err != nil {
 		t.Error(err)
 	}
@@ -179,7 +181,8 @@ func checkModule(t *testing.T, c *moduleCase, m *module.Module) {
 		if err != nil || int64(len(body)) != s.Length || merkle.Sum(body) != s.Sum {
 			t.Errorf("%v: %d bytes, %v, want %d", s.ID, len(body), err, s.Length)
 		}
-		if s.ID == module.SectionChunkPool && len(body) >= 4 && int(body[3])+int(body[2])<<8 != c.PoolCount {
+		if s.ID == module.SectionChunkPool && len(body) >= 4 &&
+			int(body[3])+int(body[2])<<8 != c.PoolCount {
 			t.Errorf("pool of %x chunks, want %d", body[:4], c.PoolCount)
 		}
 	}
@@ -270,7 +273,8 @@ func checkResource(t *testing.T, c *moduleCase, want *resourceCase, m *module.Mo
 			t.Errorf("%q: chunk %d is %v, want %v", want.Key, i, ch.ID, want.ChunkSums[i])
 		}
 	}
-	if !slices.Equal(lens, want.ChunkLens) || len(lens) != len(want.Indices) || r.SealedSize() != want.TotalSize {
+	if !slices.Equal(lens, want.ChunkLens) || len(lens) != len(want.Indices) ||
+		r.SealedSize() != want.TotalSize {
 		t.Errorf("%q: chunks of %v bytes, want %v", want.Key, lens, want.ChunkLens)
 	}
 	sealed, err := io.ReadAll(r.Sealed())
@@ -287,11 +291,14 @@ func checkResource(t *testing.T, c *moduleCase, want *resourceCase, m *module.Mo
 	if b, _ := proof.MarshalBinary(); !bytes.Equal(b, want.Proof) {
 		t.Errorf("%q: proof %x, want %v", want.Key, b, want.Proof)
 	}
-	if err := proof.CheckAt(merkle.Sum(sealed), c.Root, want.LeafIndex, int64(len(c.Leaves))); err != nil || c.Leaves[want.LeafIndex] != r.Leaf() {
+	if err := proof.CheckAt(merkle.Sum(sealed), c.Root, want.LeafIndex,
+		int64(len(c.Leaves))); err != nil || c.Leaves[want.LeafIndex] != r.Leaf() {
 		t.Errorf("%q: %v", want.Key, err)
 	}
-	response, err := (&module.ContentResponse{Sealed: sealed, Proof: proof, Root: m.ID().Root, ChunkLens: lens}).MarshalBinary()
-	if err != nil || merkle.Sum(response) != want.ResponseSum || (want.Response != nil && !bytes.Equal(response, want.Response)) {
+	response, err := (&module.ContentResponse{Sealed: sealed, Proof: proof, Root: m.ID().Root,
+		ChunkLens: lens}).MarshalBinary()
+	if err != nil || merkle.Sum(response) != want.ResponseSum ||
+		(want.Response != nil && !bytes.Equal(response, want.Response)) {
 		t.Errorf("%q: response %v, %v", want.Key, merkle.Sum(response), err)
 	}
 	checkPlain(t, c, want, r)
@@ -311,7 +318,8 @@ func checkPlain(t *testing.T, c *moduleCase, want *resourceCase, r *module.Resou
 		t.Fatal(err)
 	}
 	plain, err := io.ReadAll(p)
-	if err != nil || !bytes.Equal(plain, want.plain()) || merkle.Sum(plain) != want.PlainSum || p.Size() != int64(len(plain)) {
+	if err != nil || !bytes.Equal(plain, want.plain()) || merkle.Sum(plain) != want.PlainSum ||
+		p.Size() != int64(len(plain)) {
 		t.Errorf("%q: %d plain bytes, %v, want %d", want.Key, len(plain), err, len(want.plain()))
 	}
 	wrong, err := r.Open((urn.URN{Store: c.Store, Resource: want.Key + "?"}).Key(c.salt()))
@@ -323,8 +331,8 @@ func checkPlain(t *testing.T, c *moduleCase, want *resourceCase, r *module.Resou
 	}
 }
 
-// rekeyed reports whether a module has two blobs, as the reference's clone makes them: the second is appended
-// by a rule of its own.
+// rekeyed reports whether a module has two blobs, as the reference's clone makes them: the second
+// is appended by a rule of its own.
 func rekeyed(b []byte) bool { return bytes.Count(b, []byte("DIGS\x01\x00\x00\x00")) > 1 }
 
 // Modules whose template is the stub come out bit for bit.
@@ -358,7 +366,8 @@ func TestBuildVectors(t *testing.T) {
 				t.Errorf("root %v, %v, want %v", root, err, c.Root)
 			}
 			if !bytes.Equal(got.Bytes(), want) {
-				t.Errorf("%d bytes differ from the %d of the vector at %d", got.Len(), len(want), differ(got.Bytes(), want))
+				t.Errorf("%d bytes differ from the %d of the vector at %d", got.Len(), len(want),
+					differ(got.Bytes(), want))
 			}
 
 			// The same from the ids of its chunks alone.
@@ -372,7 +381,8 @@ func TestBuildVectors(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := image(t, r, src); !bytes.Equal(got, want) {
-				t.Errorf("composed: %d bytes differ from the %d of the vector at %d", len(got), len(want), differ(got, want))
+				t.Errorf("composed: %d bytes differ from the %d of the vector at %d", len(got),
+					len(want), differ(got, want))
 			}
 			a, _ := apart.MarshalBinary()
 			if b, _ := r.MarshalBinary(); !bytes.Equal(a, b) {
@@ -385,7 +395,8 @@ func TestBuildVectors(t *testing.T) {
 
 func buildOptions(t *testing.T, c *moduleCase, m *module.Module) *module.Options {
 	t.Helper()
-	o := &module.Options{Padding: module.Uniform(c.Uniform), Salt: c.salt(), ChainState: c.chainState(), Metadata: c.Metadata.value(t)}
+	o := &module.Options{Padding: module.Uniform(c.Uniform), Salt: c.salt(),
+		ChainState: c.chainState(), Metadata: c.Metadata.value(t)}
 	if slices.ContainsFunc(c.Sections, func(s struct {
 		ID     module.Section `json:"id"`
 		Offset int64          `json:"offset"`
@@ -514,7 +525,8 @@ func TestCommitRootVectors(t *testing.T) {
 		}
 		b := module.NewBuilder(c.Store, auth.PublicKey{}, o)
 		for _, f := range c.Files {
-			if err := b.Add(t.Context(), f.Key, bytes.NewReader(append(f.PlainGen, f.Plain...))); err != nil {
+			if err := b.Add(t.Context(), f.Key,
+				bytes.NewReader(append(f.PlainGen, f.Plain...))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -562,8 +574,10 @@ type authorFields struct {
 func (f *metadataFields) value(t *testing.T) *module.Metadata {
 	t.Helper()
 	m := &module.Metadata{
-		SchemaVersion: f.SchemaVersion, Name: f.Name, Version: f.Version, Description: f.Description, License: f.License,
-		Homepage: f.Homepage, Repository: f.Repository, Keywords: f.Keywords, Categories: f.Categories, Icon: f.Icon,
+		SchemaVersion: f.SchemaVersion, Name: f.Name, Version: f.Version, Description: f.Description,
+		License:  f.License,
+		Homepage: f.Homepage, Repository: f.Repository, Keywords: f.Keywords,
+		Categories: f.Categories, Icon: f.Icon,
 		ContentType: f.ContentType, Links: f.Links,
 	}
 	for _, a := range f.Authors {
@@ -581,7 +595,8 @@ func (f *metadataFields) value(t *testing.T) *module.Metadata {
 func checkMetadata(t *testing.T, name string, got *module.Metadata, want *metadataFields) {
 	t.Helper()
 	w := want.value(t)
-	if !equalEncoding(t, got, w) || !maps.Equal(got.Links, w.Links) || len(got.Custom) != len(w.Custom) {
+	if !equalEncoding(t, got, w) || !maps.Equal(got.Links, w.Links) ||
+		len(got.Custom) != len(w.Custom) {
 		t.Errorf("%s: metadata %+v, want %+v", name, got, w)
 	}
 }

@@ -73,7 +73,8 @@ func TestVerifyNoticesEveryChange(t *testing.T) {
 		}
 	}
 	t.Logf("changes outside of what Verify looks at: %v", where)
-	for _, inside := range []string{"section 2, CurrentRoot", "section 10, MerkleNodes", "section 9, ChunkPool"} {
+	for _, inside := range []string{"section 2, CurrentRoot", "section 10, MerkleNodes",
+		"section 9, ChunkPool"} {
 		if where[inside] > 0 {
 			t.Errorf("%d unnoticed changes in %s", where[inside], inside)
 		}
@@ -129,7 +130,9 @@ func TestVerifyReadsTheSource(t *testing.T) {
 		src.frames[i] ^= 1
 		m, _ := r.Module(src)
 		err := m.Verify(t.Context())
-		frame := slices.ContainsFunc(r.Pool(), func(c module.Chunk) bool { return int64(i) >= src.at[c.ID] && int64(i) < src.at[c.ID]+4 })
+		frame := slices.ContainsFunc(r.Pool(), func(c module.Chunk) bool {
+			return int64(i) >= src.at[c.ID] && int64(i) < src.at[c.ID]+4
+		})
 		if !frame && !errors.Is(err, module.ErrVerify) {
 			t.Errorf("byte %d: %v", i, err)
 		}
@@ -163,7 +166,8 @@ func TestVerifyAfterTakeApart(t *testing.T) {
 			t.Fatal(err)
 		}
 		m, _ := r.Module(src)
-		if err := m.Verify(t.Context()); !errors.Is(err, module.ErrVerify) && !errors.Is(err, module.ErrFormat) {
+		if err := m.Verify(t.Context()); !errors.Is(err, module.ErrVerify) &&
+			!errors.Is(err, module.ErrFormat) {
 			t.Errorf("byte %d of the pool: %v", i-int(off), err)
 		}
 	}
@@ -181,7 +185,8 @@ func TestVerifyAfterTakeApart(t *testing.T) {
 		last = done
 	})
 	if err != nil || src.reads.Load() > 0 || last == 0 {
-		t.Errorf("verified with %d reads of chunks, %d bytes gone through: %v", src.reads.Load(), last, err)
+		t.Errorf("verified with %d reads of chunks, %d bytes gone through: %v",
+			src.reads.Load(), last, err)
 	}
 }
 
@@ -202,21 +207,25 @@ func (failing) ReadAt([]byte, int64) (int, error) { return 0, errDisk }
 
 // What the reader says is not the module's fault.
 func TestReaderErrors(t *testing.T) {
-	if _, err := module.Open(failing{}, 1000); !errors.Is(err, errDisk) || errors.Is(err, module.ErrFormat) {
+	if _, err := module.Open(failing{}, 1000); !errors.Is(err, errDisk) ||
+		errors.Is(err, module.ErrFormat) {
 		t.Error(err)
 	}
 	base := sample(t, nil, "x")
 	broken := io.MultiReader(bytes.NewReader(base[:len(base)/2]), errorReader{})
-	if _, err := module.Decompose(t.Context(), broken, newMemory().put); !errors.Is(err, errDisk) || errors.Is(err, module.ErrFormat) {
+	if _, err := module.Decompose(t.Context(), broken, newMemory().put); !errors.Is(err, errDisk) ||
+		errors.Is(err, module.ErrFormat) {
 		t.Error(err)
 	}
 	full := func(module.Chunk, []byte) error { return errDisk }
-	if _, err := module.Decompose(t.Context(), bytes.NewReader(base), full); !errors.Is(err, errDisk) || errors.Is(err, module.ErrFormat) {
+	if _, err := module.Decompose(t.Context(), bytes.NewReader(base),
+		full); !errors.Is(err, errDisk) || errors.Is(err, module.ErrFormat) {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := module.Decompose(ctx, bytes.NewReader(base), newMemory().put); !errors.Is(err, context.Canceled) {
+	if _, err := module.Decompose(ctx, bytes.NewReader(base),
+		newMemory().put); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }

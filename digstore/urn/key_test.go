@@ -95,15 +95,18 @@ func TestAEADVectors(t *testing.T) {
 		if c.Sealed != nil && !bytes.Equal(sealed, c.Sealed) {
 			t.Errorf("%s: sealed %x, want %v", c.Name, sealed, c.Sealed)
 		}
-		if c.SealedSum != nil && (len(sealed) != c.SealedLen || merkle.Sum(sealed) != *c.SealedSum || !bytes.HasSuffix(sealed, c.Tag)) {
-			t.Errorf("%s: sealed %d bytes, %v, want %d, %v", c.Name, len(sealed), merkle.Sum(sealed), c.SealedLen, c.SealedSum)
+		if c.SealedSum != nil && (len(sealed) != c.SealedLen || merkle.Sum(sealed) != *c.SealedSum ||
+			!bytes.HasSuffix(sealed, c.Tag)) {
+			t.Errorf("%s: sealed %d bytes, %v, want %d, %v", c.Name, len(sealed), merkle.Sum(sealed),
+				c.SealedLen, c.SealedSum)
 		}
 		if back, err := key.Open(sealed[:0], sealed); err != nil || !bytes.Equal(back, plain) {
 			t.Errorf("%s: opens to %d bytes, %v", c.Name, len(back), err)
 		}
 	}
 	for _, c := range v.Reject {
-		if back, err := urn.FromSecret([32]byte(c.Key)).Open(nil, c.Sealed); err != urn.ErrSealed || back != nil {
+		if back, err := urn.FromSecret([32]byte(c.Key)).Open(nil, c.Sealed); err != urn.ErrSealed ||
+			back != nil {
 			t.Errorf("%s: opens to %x, %v", c.Name, back, err)
 		}
 	}
@@ -170,8 +173,10 @@ func TestSecretsDoNotShow(t *testing.T) {
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "salt", salt, "value", *salt, "key", key)
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "salt", salt, "value", *salt, "key", key)
-	shown := log.String() + fmt.Sprintf("%v %+v %#v %s %x %v %+v %#v %v %+v %#v %s", salt, salt, salt, salt, salt, *salt, *salt, *salt, key, key, key, key)
-	if strings.Contains(shown, "a1b2c3d4") || strings.Contains(shown, "161 178 195") || strings.Contains(shown, fmt.Sprintf("%x", secret[:4])) {
+	shown := log.String() + fmt.Sprintf("%v %+v %#v %s %x %v %+v %#v %v %+v %#v %s", salt, salt, salt,
+		salt, salt, *salt, *salt, *salt, key, key, key, key)
+	if strings.Contains(shown, "a1b2c3d4") || strings.Contains(shown, "161 178 195") ||
+		strings.Contains(shown, fmt.Sprintf("%x", secret[:4])) {
 		t.Errorf("secret shows in %s", shown)
 	}
 	if b, err := json.Marshal(struct{ S urn.Salt }{*salt}); err == nil {
@@ -180,7 +185,8 @@ func TestSecretsDoNotShow(t *testing.T) {
 }
 
 func TestParseSalt(t *testing.T) {
-	for _, s := range []string{"", "00", strings.Repeat("0", 63), strings.Repeat("0", 65), strings.Repeat("g", 64), "0x" + strings.Repeat("0", 62), strings.Repeat("Z9", 32)} {
+	for _, s := range []string{"", "00", strings.Repeat("0", 63), strings.Repeat("0", 65),
+		strings.Repeat("g", 64), "0x" + strings.Repeat("0", 62), strings.Repeat("Z9", 32)} {
 		if _, err := urn.ParseSalt(s); err == nil || (len(s) > 2 && strings.Contains(err.Error(), s)) {
 			t.Errorf("%q: %v", s, err)
 		}

@@ -129,7 +129,8 @@ func TestZeroRootIsKept(t *testing.T) {
 	if err != nil || u.String() != text {
 		t.Errorf("%s parses as %v, %v", text, u, err)
 	}
-	if got, want := u.Rootless().String(), strings.Replace(text, ":"+strings.Repeat("0", 64), "", 1); got != want {
+	if got, want := u.Rootless().String(), strings.Replace(text, ":"+strings.Repeat("0", 64),
+		"", 1); got != want {
 		t.Errorf("Rootless: %s, want %s", got, want)
 	}
 }
@@ -145,7 +146,8 @@ func TestTextOfURN(t *testing.T) {
 	if b, _ := u.MarshalText(); string(b) != "urn:dig:chia:"+strings.Repeat("ab", 32)+"/x" {
 		t.Errorf("MarshalText: %s", b)
 	}
-	if err := u.UnmarshalText([]byte("urn:dig:" + strings.Repeat("x", 10_000))); len(err.Error()) > 400 {
+	if err := u.UnmarshalText([]byte("urn:dig:" +
+		strings.Repeat("x", 10_000))); len(err.Error()) > 400 {
 		t.Errorf("error of %d characters", len(err.Error()))
 	}
 }

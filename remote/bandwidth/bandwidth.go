@@ -1,5 +1,5 @@
-// Package bandwidth bounds how many bytes a second pass through connections, those of clients of package remote and those
-// that a listener accepts.
+// Package bandwidth bounds how many bytes a second pass through connections, those of clients of
+// package remote and those that a listener accepts.
 package bandwidth
 
 import (
@@ -10,22 +10,23 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Limit bounds how many bytes a second are received and sent, together, over all the connections that share
-// it: those of clients that have it as remote.ClientOptions.Bandwidth, and those of a listener from [Limit.Listener].
-// What is counted is what passes through the connection, TLS and headers included. It may be used concurrently.
+// A Limit bounds how many bytes a second are received and sent, together, over all the connections
+// that share it: those of clients that have it as remote.ClientOptions.Bandwidth, and those of a
+// listener from [Limit.Listener]. What is counted is what passes through the connection, TLS and
+// headers included. It may be used concurrently.
 type Limit struct {
 	down, up *rate.Limiter // nil: no bound
 }
 
-// Pieces in which a bounded connection moves bytes: a twentieth of a second's worth within these limits, so that
-// several connections take turns and none falls silent.
+// Pieces in which a bounded connection moves bytes: a twentieth of a second's worth within these
+// limits, so that several connections take turns and none falls silent.
 const (
 	minPiece = 512
 	maxPiece = 64 << 10
 )
 
-// New returns a Limit of down bytes a second received and up bytes a second sent. What is not positive
-// is no bound.
+// New returns a Limit of down bytes a second received and up bytes a second sent. What is not
+// positive is no bound.
 func New(down, up int64) *Limit { return &Limit{newBound(down), newBound(up)} }
 
 func newBound(perSecond int64) *rate.Limiter {
@@ -67,8 +68,8 @@ func (b *Limit) Received() int64 {
 	return int64(b.down.Limit())
 }
 
-// boundConn waits for its share: after reading, so that what is there is given on at once and the sender is held back
-// by the connection itself; before writing.
+// boundConn waits for its share: after reading, so that what is there is given on at once and the
+// sender is held back by the connection itself; before writing.
 type boundConn struct {
 	net.Conn
 	down, up *rate.Limiter

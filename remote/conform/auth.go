@@ -21,8 +21,8 @@ const (
 	knownOpen   = "as an origin of anonymous mode does (§3.6); check it as one"
 )
 
-// authChecks look at the door: what a request has to be signed for, and what is wrong with those that are refused. Most
-// ask for the descriptor.
+// authChecks look at the door: what a request has to be signed for, and what is wrong with those
+// that are refused. Most ask for the descriptor.
 func authChecks() []check {
 	list := []check{
 		{"auth/signed", "§3.1", Must, func(ctx context.Context, s *session) error {
@@ -40,7 +40,9 @@ func authChecks() []check {
 		{"identity", request.HeaderIdentity}, {"timestamp", request.HeaderTimestamp},
 		{"nonce", request.HeaderNonce}, {"signature", request.HeaderAuth},
 	} {
-		list = append(list, door("auth/missing-"+h.name, "§3.4", Must, "", func(r *http.Request) { r.Header.Del(h.header) }))
+		list = append(list, door("auth/missing-"+h.name, "§3.4", Must, "", func(r *http.Request) {
+			r.Header.Del(h.header)
+		}))
 	}
 	replace := func(header string, values ...string) []func(*http.Request) {
 		var all []func(*http.Request)
@@ -57,32 +59,50 @@ func authChecks() []check {
 		r.Header.Set(request.HeaderAuth, "c0"+strings.Repeat("00", 95))
 	}
 	list = append(list,
-		door("auth/malformed-identity", "§3.4", Must, "", append(replace(request.HeaderIdentity, "x", strings.Repeat("zz", 48), strings.Repeat("ff", 48), strings.Repeat("00", 48)), cut(request.HeaderIdentity))...),
+		door("auth/malformed-identity", "§3.4", Must, "",
+			append(replace(request.HeaderIdentity, "x", strings.Repeat("zz", 48), strings.Repeat("ff", 48),
+				strings.Repeat("00", 48)), cut(request.HeaderIdentity))...),
 		door("auth/infinity", "§1.2", Must, "", infinity),
-		door("auth/malformed-timestamp", "§3.4", Must, "", append(replace(request.HeaderTimestamp, "x", "-1", "1e9", "0x10", "18446744073709551616"), func(r *http.Request) {
-			r.Header.Set(request.HeaderTimestamp, r.Header.Get(request.HeaderTimestamp)+".0")
-		})...),
+		door("auth/malformed-timestamp", "§3.4", Must, "",
+			append(replace(request.HeaderTimestamp, "x", "-1", "1e9", "0x10", "18446744073709551616"),
+				func(r *http.Request) {
+					r.Header.Set(request.HeaderTimestamp, r.Header.Get(request.HeaderTimestamp)+".0")
+				})...),
 		door("auth/plus-timestamp", "§3.4", Extension, knownPlus, func(r *http.Request) {
 			r.Header.Set(request.HeaderTimestamp, "+"+r.Header.Get(request.HeaderTimestamp))
 		}),
-		door("auth/malformed-nonce", "§3.4", Must, "", append(replace(request.HeaderNonce, "x", strings.Repeat("zz", 32)), cut(request.HeaderNonce))...),
-		door("auth/malformed-signature", "§3.4", Must, "", append(replace(request.HeaderAuth, "x", strings.Repeat("zz", 96), strings.Repeat("ff", 96)), cut(request.HeaderAuth))...),
+		door("auth/malformed-nonce", "§3.4", Must, "",
+			append(replace(request.HeaderNonce, "x", strings.Repeat("zz", 32)),
+				cut(request.HeaderNonce))...),
+		door("auth/malformed-signature", "§3.4", Must, "",
+			append(replace(request.HeaderAuth, "x", strings.Repeat("zz", 96), strings.Repeat("ff", 96)),
+				cut(request.HeaderAuth))...),
 	)
 	var twice []func(*http.Request)
-	for _, header := range []string{request.HeaderIdentity, request.HeaderTimestamp, request.HeaderNonce, request.HeaderAuth} {
+	for _, header := range []string{request.HeaderIdentity, request.HeaderTimestamp,
+		request.HeaderNonce, request.HeaderAuth} {
 		twice = append(twice, func(r *http.Request) { r.Header.Add(header, r.Header.Get(header)) })
 	}
-	list = append(list, door("auth/duplicate-header", "§3.4", Extension, "the reference takes the first (§3.4)", twice...),
-		check{"auth/stale", "§3.4", Must, func(ctx context.Context, s *session) error { return s.aged(ctx, 401, 310*time.Second, 24*time.Hour) }},
-		check{"auth/future", "§3.4", Must, func(ctx context.Context, s *session) error { return s.aged(ctx, 401, -310*time.Second, -24*time.Hour) }},
+	list = append(list, door("auth/duplicate-header", "§3.4", Extension,
+		"the reference takes the first (§3.4)", twice...),
+		check{"auth/stale", "§3.4", Must, func(ctx context.Context, s *session) error {
+			return s.aged(ctx, 401, 310*time.Second, 24*time.Hour)
+		}},
+		check{"auth/future", "§3.4", Must, func(ctx context.Context, s *session) error {
+			return s.aged(ctx, 401, -310*time.Second, -24*time.Hour)
+		}},
 		check{"auth/window", "§3.4", Must, func(ctx context.Context, s *session) error {
 			if _, err := s.head(ctx); err != nil {
 				return err
 			}
 			return s.aged(ctx, 200, 290*time.Second, -290*time.Second)
 		}},
-		forged("auth/binds-route", func(s *session, r *http.Request) error { return s.sign(r, request.Roots, s.store, s.opt.Identity, 0) }),
-		forged("auth/binds-store", func(s *session, r *http.Request) error { return s.sign(r, request.Fetch, nowhere(), s.opt.Identity, 0) }),
+		forged("auth/binds-route", func(s *session, r *http.Request) error {
+			return s.sign(r, request.Roots, s.store, s.opt.Identity, 0)
+		}),
+		forged("auth/binds-store", func(s *session, r *http.Request) error {
+			return s.sign(r, request.Fetch, nowhere(), s.opt.Identity, 0)
+		}),
 		forged("auth/binds-timestamp", func(s *session, r *http.Request) error {
 			n, err := strconv.ParseInt(r.Header.Get(request.HeaderTimestamp), 10, 64)
 			r.Header.Set(request.HeaderTimestamp, strconv.FormatInt(n-1, 10))
@@ -110,27 +130,32 @@ func authChecks() []check {
 		check{"auth/replay", "§3.5", Must, func(ctx context.Context, s *session) error {
 			return s.replayed(ctx, probe{}, probe{})
 		}},
-		check{"auth/replay-with-another-query", "§3.5", Must, func(ctx context.Context, s *session) error {
-			head, err := s.head(ctx)
-			if err != nil {
-				return err
-			}
-			return s.replayed(ctx, probe{method: http.MethodHead, tail: "/module", query: "root=" + head.String()}, probe{method: http.MethodHead, tail: "/module"})
-		}},
+		check{"auth/replay-with-another-query", "§3.5", Must,
+			func(ctx context.Context, s *session) error {
+				head, err := s.head(ctx)
+				if err != nil {
+					return err
+				}
+				return s.replayed(ctx, probe{method: http.MethodHead, tail: "/module",
+					query: "root=" + head.String()}, probe{method: http.MethodHead, tail: "/module"})
+			}},
 		check{"auth/replay-in-parallel", "§3.5", Must, replayRace},
 	)
 	return append(list, unsignedChecks()...)
 }
 
-// door is a check that the descriptor is refused with 401 to requests that were signed well and then changed, each in
-// one of these ways.
+// door is a check that the descriptor is refused with 401 to requests that were signed well and
+// then changed, each in one of these ways.
 func door(name, spec string, level Level, known string, changes ...func(*http.Request)) check {
 	return check{name, spec, level, func(ctx context.Context, s *session) error {
 		if err := s.closed(); err != nil {
 			return err
 		}
 		for _, change := range changes {
-			if err := s.refused(ctx, probe{edit: func(r *http.Request) error { change(r); return nil }}, http.StatusUnauthorized); err != nil {
+			if err := s.refused(ctx, probe{edit: func(r *http.Request) error {
+				change(r)
+				return nil
+			}}, http.StatusUnauthorized); err != nil {
 				return as(known, err)
 			}
 		}
@@ -144,7 +169,8 @@ func forged(name string, change func(*session, *http.Request) error) check {
 		if err := s.closed(); err != nil {
 			return err
 		}
-		return s.refused(ctx, probe{edit: func(r *http.Request) error { return change(s, r) }}, http.StatusUnauthorized)
+		return s.refused(ctx, probe{edit: func(r *http.Request) error { return change(s, r) }},
+			http.StatusUnauthorized)
 	}}
 }
 
@@ -261,38 +287,39 @@ func unsignedChecks() []check {
 	}
 	var list []check
 	for _, rt := range routes {
-		list = append(list, check{"auth/unsigned-" + rt.name, "§3.2", Must, func(ctx context.Context, s *session) error {
-			method := rt.p.method
-			if method == "" {
-				method = http.MethodGet
-			}
-			op, _ := request.OpOf(method, rt.p.tail)
-			if !op.Mutating() {
-				if err := s.closed(); err != nil {
+		list = append(list,
+			check{"auth/unsigned-" + rt.name, "§3.2", Must, func(ctx context.Context, s *session) error {
+				method := rt.p.method
+				if method == "" {
+					method = http.MethodGet
+				}
+				op, _ := request.OpOf(method, rt.p.tail)
+				if !op.Mutating() {
+					if err := s.closed(); err != nil {
+						return err
+					}
+				}
+				p := rt.p
+				if head, err := s.head(ctx); err == nil && p.tail == "/delta" && p.query != "" {
+					p.query = "from=" + head.String() + "&to=" + head.String()
+				}
+				bare := p
+				bare.bare = true
+				a, err := s.send(ctx, bare)
+				if err != nil {
 					return err
 				}
-			}
-			p := rt.p
-			if head, err := s.head(ctx); err == nil && p.tail == "/delta" && p.query != "" {
-				p.query = "from=" + head.String() + "&to=" + head.String()
-			}
-			bare := p
-			bare.bare = true
-			a, err := s.send(ctx, bare)
-			if err != nil {
-				return err
-			}
-			if noRoute(a) {
-				if signed, err := s.send(ctx, p); err != nil || noRoute(signed) {
-					return skip("the origin has no such route")
+				if noRoute(a) {
+					if signed, err := s.send(ctx, p); err != nil || noRoute(signed) {
+						return skip("the origin has no such route")
+					}
 				}
-			}
-			known := rt.known
-			if known == "" && a.status == http.StatusOK && !op.Mutating() {
-				known = knownOpen
-			}
-			return as(known, a.is(http.StatusUnauthorized))
-		}})
+				known := rt.known
+				if known == "" && a.status == http.StatusOK && !op.Mutating() {
+					known = knownOpen
+				}
+				return as(known, a.is(http.StatusUnauthorized))
+			}})
 	}
 	return list
 }

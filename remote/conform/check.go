@@ -29,8 +29,8 @@ const (
 	Skip Verdict = "skip" // it could not be made; Result.Reason says why
 )
 
-// A check is one line of the table. run returns nil when what was found is what was wanted, else a *finding or a
-// *skipped; any other error says why no answer came, which is a finding too.
+// A check is one line of the table. run returns nil when what was found is what was wanted, else a
+// *finding or a *skipped; any other error says why no answer came, which is a finding too.
 type check struct {
 	name  string // group/what, unique
 	spec  string // section

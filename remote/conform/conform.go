@@ -16,25 +16,26 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// Options are the choices of [Run]. Fields that are not positive, and nil ones, take their defaults.
+// Options are the choices of [Run]. Fields that are not positive, and nil ones, take their
+// defaults.
 type Options struct {
 	// Identity signs the requests. nil: a key made for this run.
 	Identity auth.Signer
-	// Transport carries them. It must neither follow redirects nor ask for compression on its own. nil:
-	// [remote.NewTransport] with its defaults, which dials public addresses and literal loopback.
+	// Transport carries them. It must neither follow redirects nor ask for compression on its own.
+	// nil: [remote.NewTransport] with its defaults, which dials public addresses and literal loopback.
 	Transport http.RoundTripper
 	// UserAgent is <product>/<version>. Default "digstore-conform/1".
 	UserAgent string
-	// Anonymous says that the origin means to answer reads to anybody (remote/PROTOCOL.md 3.6). Checks of signatures on
-	// reads are skipped; writes have to be authenticated all the same.
+	// Anonymous says that the origin means to answer reads to anybody (remote/PROTOCOL.md 3.6). Checks
+	// of signatures on reads are skipped; writes have to be authenticated all the same.
 	Anonymous bool
 	// Write, when set, makes a store at the origin and pushes to it.
 	Write *Write
-	// Only narrows the checks to those whose names match one of these patterns, as [path.Match] has them: "auth/*".
-	// nil: all.
+	// Only narrows the checks to those whose names match one of these patterns, as [path.Match] has
+	// them: "auth/*". nil: all.
 	Only []string
-	// MaxModule is the longest head module that is downloaded, in bytes; checks that need it are skipped where it is
-	// longer. Default [remote.DefaultMaxModule].
+	// MaxModule is the longest head module that is downloaded, in bytes; checks that need it are
+	// skipped where it is longer. Default [remote.DefaultMaxModule].
 	MaxModule int64
 	// TempDir is where the module is kept meanwhile. Default: the system's.
 	TempDir string
@@ -44,7 +45,8 @@ type Options struct {
 	Progress func(done, total int, r Result)
 }
 
-// Write says which store may be written to. It should be made for the purpose: some of its generations are revoked.
+// Write says which store may be written to. It should be made for the purpose: some of its
+// generations are revoked.
 type Write struct {
 	// Key is the publisher's. nil: one made for this run, whose store is left behind.
 	Key auth.Signer
@@ -52,7 +54,8 @@ type Write struct {
 	Store auth.StoreID
 	// Token goes with pushes, where the origin asks for one. It is in no report.
 	Token string
-	// RevokeStore ends by revoking the whole store, so that nothing of it can be pushed again or installed by anybody.
+	// RevokeStore ends by revoking the whole store, so that nothing of it can be pushed again or
+	// installed by anybody.
 	RevokeStore bool
 }
 
@@ -110,16 +113,19 @@ func Checks() []Check {
 	return all
 }
 
-// table is every check. Those that write come first, so that a URL that names no store can be read afterwards: it is
-// the store that was made.
+// table is every check. Those that write come first, so that a URL that names no store can be read
+// afterwards: it is the store that was made.
 func table() []check {
-	return slices.Concat(pushChecks(), refusalChecks(), revokeChecks(), routeChecks(), authChecks(), describeChecks(), moduleChecks(),
-		rangeChecks(), recipeChecks(), contentChecks(), deltaChecks(), tombstoneChecks(), rpcChecks(), rpcWindowChecks(), errorChecks(), lastChecks())
+	return slices.Concat(pushChecks(), refusalChecks(), revokeChecks(), routeChecks(), authChecks(),
+		describeChecks(), moduleChecks(),
+		rangeChecks(), recipeChecks(), contentChecks(), deltaChecks(), tombstoneChecks(), rpcChecks(),
+		rpcWindowChecks(), errorChecks(), lastChecks())
 }
 
-// Run makes the checks one after the other. u names an origin and a store that it serves; with [Options.Write] the
-// store may be left out, and is then the one that is written. The error says that u or the options cannot be meant,
-// that nothing answers there, or that ctx is done; what the origin does wrong is in the report.
+// Run makes the checks one after the other. u names an origin and a store that it serves; with
+// [Options.Write] the store may be left out, and is then the one that is written. The error says
+// that u or the options cannot be meant, that nothing answers there, or that ctx is done; what the
+// origin does wrong is in the report.
 func Run(ctx context.Context, u remote.URL, o *Options) (*Report, error) {
 	opt := o.withDefaults()
 	u, err := u.Canonical()
@@ -128,7 +134,8 @@ func Run(ctx context.Context, u remote.URL, o *Options) (*Report, error) {
 	}
 	if u.Store.IsZero() {
 		if opt.Write == nil {
-			return nil, fmt.Errorf("conform: %w: %s names no store; add its id, or let a store be written", remote.ErrBadURL, u)
+			return nil, fmt.Errorf("conform: %w: %s names no store; add its id, or let a store be written",
+				remote.ErrBadURL, u)
 		}
 		u.Store = opt.Write.Store
 	}
@@ -187,7 +194,10 @@ func chosen(opt Options) (list []check, err error) {
 		}
 	}
 	for _, c := range table() {
-		wanted := opt.Only == nil || slices.ContainsFunc(opt.Only, func(p string) bool { ok, _ := path.Match(p, c.name); return ok })
+		wanted := opt.Only == nil || slices.ContainsFunc(opt.Only, func(p string) bool {
+			ok, _ := path.Match(p, c.name)
+			return ok
+		})
 		if wanted && (opt.Write != nil || !c.writes()) {
 			list = append(list, c)
 		}
@@ -198,7 +208,8 @@ func chosen(opt Options) (list []check, err error) {
 	return list, nil
 }
 
-// reach finds out whether anything answers. A dig URL of a loopback host falls back to plain HTTP (remote/PROTOCOL.md 2.3).
+// reach finds out whether anything answers. A dig URL of a loopback host falls back to plain HTTP
+// (remote/PROTOCOL.md 2.3).
 func (s *session) reach(ctx context.Context, u remote.URL) error {
 	a, err := s.send(ctx, probe{})
 	var plain tls.RecordHeaderError

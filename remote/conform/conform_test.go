@@ -37,7 +37,8 @@ func (w *world) workspace(t testing.TB) *digstore.Workspace {
 	t.Cleanup(func() { ws.Close() })
 	parent := merkle.Hash{}
 	for n, head := range w.heads {
-		if err := ws.Receive(context.Background(), head, parent, false, bytes.NewReader(w.modules[n]), nil); err != nil {
+		if err := ws.Receive(context.Background(), head, parent, false,
+			bytes.NewReader(w.modules[n]), nil); err != nil {
 			t.Fatal(err)
 		}
 		parent = head.Root
@@ -53,7 +54,8 @@ func TestOurServer(t *testing.T) {
 		tree = corpus.Large(1)
 	}
 	large := newWorld(t, tree, rpc.MaxWindow+3*rpc.Block+77)
-	always := []string{"limits/retry-after", "module/too-large", "refuse/without-a-token", "route/tls", "push/presigned"}
+	always := []string{"limits/retry-after", "module/too-large", "refuse/without-a-token",
+		"route/tls", "push/presigned"}
 	for _, tc := range []struct {
 		name    string
 		backend func(t testing.TB) server.Backend
@@ -90,14 +92,17 @@ func TestOurServer(t *testing.T) {
 					t.Errorf("%s was skipped: %s", s.Check, s.Reason)
 				}
 			}
-			if err := r.Err(); err != nil || tc.options.Only == nil && len(r.Results) != len(conform.Checks()) || r.Count(conform.Pass)+r.Count(conform.Skip) != len(r.Results) {
+			if err := r.Err(); err != nil || tc.options.Only == nil &&
+				len(r.Results) != len(conform.Checks()) ||
+				r.Count(conform.Pass)+r.Count(conform.Skip) != len(r.Results) {
 				t.Errorf("%v, %d results", err, len(r.Results))
 			}
 		})
 	}
 }
 
-// TestReadOnly: without Write nothing at the origin changes, and reading the store that was written is possible.
+// TestReadOnly: without Write nothing at the origin changes, and reading the store that was written
+// is possible.
 func TestReadOnly(t *testing.T) {
 	w := newWorld(t, corpus.Small(1), 1<<10)
 	stores := w.memory(t)
@@ -128,13 +133,16 @@ func TestReadOnly(t *testing.T) {
 			}
 		}
 	}
-	r = run(t, serve(w.memory(t), nil), auth.StoreID{}, &conform.Options{Write: &conform.Write{Key: writeKey()}})
-	if id := auth.StoreIDFromKey(writeKey().PublicKey()); r.Store != id || *r.Written != id || r.Err() != nil {
+	r = run(t, serve(w.memory(t), nil), auth.StoreID{},
+		&conform.Options{Write: &conform.Write{Key: writeKey()}})
+	if id := auth.StoreIDFromKey(writeKey().PublicKey()); r.Store != id ||
+		*r.Written != id || r.Err() != nil {
 		t.Errorf("store %s, %v", r.Store, r.Err())
 	}
 }
 
-// TestReference: an origin that differs as the reference is known to do is told so, and nothing else is found.
+// TestReference: an origin that differs as the reference is known to do is told so, and nothing
+// else is found.
 func TestReference(t *testing.T) {
 	w := newWorld(t, corpus.Small(1), 1<<10)
 	server := serve(w.memory(t), nil)
@@ -152,7 +160,8 @@ func TestReference(t *testing.T) {
 				r.Header.Del("If-None-Match")
 			}
 		}
-		store, err := auth.ParseStoreID(r.URL.Path[len("/stores/"):min(len(r.URL.Path), len("/stores/")+64)])
+		store,
+			err := auth.ParseStoreID(r.URL.Path[len("/stores/"):min(len(r.URL.Path), len("/stores/")+64)])
 		if r.Method == "HEAD" && tail != "/module" && err == nil {
 			resign(r, "", store) // lets everybody in
 		}
@@ -177,7 +186,8 @@ func TestReference(t *testing.T) {
 	if !maps.Equal(got, want) {
 		t.Errorf("found %v\nwant  %v", got, want)
 	}
-	if err := r.Err(); !errors.Is(err, conform.ErrNonconforming) || !strings.Contains(err.Error(), "module/root-selects") {
+	if err := r.Err(); !errors.Is(err, conform.ErrNonconforming) ||
+		!strings.Contains(err.Error(), "module/root-selects") {
 		t.Errorf("%v", err)
 	}
 }
@@ -195,7 +205,9 @@ func TestBelowHTTP(t *testing.T) {
 	w := newWorld(t, corpus.Small(1), 1<<10)
 	for _, check := range []string{"route/tls", "limits/headers"} {
 		o := &conform.Options{Only: []string{check}}
-		r := run(t, serve(w.memory(t), nil), w.id, o, func(next http.RoundTripper) http.RoundTripper { return below{next} })
+		r := run(t, serve(w.memory(t), nil), w.id, o, func(next http.RoundTripper) http.RoundTripper {
+			return below{next}
+		})
 		if got := findings(r); len(got) != 1 || got[0].Check != check {
 			t.Errorf("%s: found %+v", check, got)
 		}
@@ -226,10 +238,13 @@ func TestRunRefuses(t *testing.T) {
 			t.Errorf("%s: %v", tc.name, err)
 		}
 	}
-	if _, err := conform.Run(t.Context(), u, &conform.Options{Only: []string{"nothing/*"}}); err == nil || !strings.Contains(err.Error(), "nothing/*") {
+	if _, err := conform.Run(t.Context(), u,
+		&conform.Options{Only: []string{"nothing/*"}}); err == nil || !strings.Contains(err.Error(),
+		"nothing/*") {
 		t.Errorf("no such check: %v", err)
 	}
-	if _, err := conform.Run(t.Context(), u, nil); err == nil || !strings.Contains(err.Error(), "nothing answers") {
+	if _, err := conform.Run(t.Context(), u, nil); err == nil ||
+		!strings.Contains(err.Error(), "nothing answers") {
 		t.Errorf("nobody there: %v", err)
 	}
 }
@@ -237,7 +252,8 @@ func TestRunRefuses(t *testing.T) {
 // sample is a report of every verdict, with what strangers put into it.
 func sample() *conform.Report {
 	id := auth.StoreID{1}
-	return &conform.Report{Origin: "https://example.org", Store: id, Written: &id, Started: time.Unix(1_800_000_000, 0).UTC(), Took: 1500 * time.Millisecond, Asked: 9,
+	return &conform.Report{Origin: "https://example.org", Store: id, Written: &id,
+		Started: time.Unix(1_800_000_000, 0).UTC(), Took: 1500 * time.Millisecond, Asked: 9,
 		Results: []conform.Result{
 			{Check: "auth/replay", Section: "§2.4", Level: conform.Must, Verdict: conform.Fail, Wanted: "status 401", Found: `200 "<b>&"`, Known: "the reference does", Took: time.Millisecond},
 			{Check: "auth/plus-timestamp", Section: "§2.3", Level: conform.Extension, Verdict: conform.Warn, Wanted: "status 401", Found: "200"},
@@ -262,7 +278,8 @@ skip  range/part  extension  §3.3
 pass  range/head  must  §3.4
 1 passed, 1 failed, 1 warnings, 1 skipped; 9 requests in 1.5s
 `
-	if got := r.String(); strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(table), " ") {
+	if got := r.String(); strings.Join(strings.Fields(got),
+		" ") != strings.Join(strings.Fields(table), " ") {
 		t.Errorf("got\n%s", got)
 	}
 	var out bytes.Buffer
@@ -293,7 +310,8 @@ pass  range/head  must  §3.4
 	if err := xml.Unmarshal(out.Bytes(), &suites); err != nil {
 		t.Fatal(err)
 	}
-	if s := suites.Suites; len(s) != 2 || s[0].Name != "auth" || s[0].Tests != 2 || s[0].Failures != 1 || s[1].Skipped != 1 || s[1].Time != 2 ||
+	if s := suites.Suites; len(s) != 2 || s[0].Name != "auth" || s[0].Tests != 2 ||
+		s[0].Failures != 1 || s[1].Skipped != 1 || s[1].Time != 2 ||
 		s[0].Cases[0].Failure.Message != `200 "<b>&"` || !strings.Contains(s[0].Cases[1].Out, "warning") || s[1].Cases[0].Skipped.Message != "too short" {
 		t.Errorf("%s", &out)
 	}
@@ -305,7 +323,9 @@ pass  range/head  must  §3.4
 	if err := json.Unmarshal(text, &again); err != nil || again.String() != r.String() {
 		t.Errorf("%v: %s", err, text)
 	}
-	for _, w := range []func() error{func() error { return r.WriteTable(full{}) }, func() error { return r.WriteJUnit(full{}) }} {
+	for _, w := range []func() error{func() error { return r.WriteTable(full{}) }, func() error {
+		return r.WriteJUnit(full{})
+	}} {
 		if err := w(); !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("a writer that fails: %v", err)
 		}
@@ -321,7 +341,8 @@ func (full) Write([]byte) (int, error) { return 0, fs.ErrInvalid }
 func TestChecks(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range conform.Checks() {
-		if seen[c.Name] || !strings.Contains(c.Name, "/") || c.Section == "" || !slices.Contains([]conform.Level{conform.Must, conform.Should, conform.Extension}, c.Level) {
+		if seen[c.Name] || !strings.Contains(c.Name, "/") || c.Section == "" ||
+			!slices.Contains([]conform.Level{conform.Must, conform.Should, conform.Extension}, c.Level) {
 			t.Errorf("%+v", c)
 		}
 		seen[c.Name] = true

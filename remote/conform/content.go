@@ -78,7 +78,8 @@ func (s *session) hit(ctx context.Context) (key, root merkle.Hash, sealed []byte
 		return key, root, nil, skip("the shortest resource has %d bytes", res.SealedSize())
 	}
 	sealed = make([]byte, res.SealedSize())
-	if _, err := res.Sealed().ReadAt(sealed, 0); len(sealed) > 0 && err != nil && !strings.Contains(err.Error(), "EOF") {
+	if _, err := res.Sealed().ReadAt(sealed, 0); len(sealed) > 0 && err != nil &&
+		!strings.Contains(err.Error(), "EOF") {
 		return key, root, nil, skip("the shortest resource cannot be read: %v", err)
 	}
 	root, err = s.head(ctx)
@@ -308,13 +309,14 @@ func contentChecks() []check {
 func badLookups(tail string) []check {
 	group := tail[1:]
 	ask := func(name string, level Level, status int, bad func(root merkle.Hash) probe) check {
-		return check{group + "/" + name, "§4.2, §8.1", level, func(ctx context.Context, s *session) error {
-			root, err := s.head(ctx)
-			if err != nil {
-				return err
-			}
-			return s.refused(ctx, bad(root), status)
-		}}
+		return check{group + "/" + name, "§4.2, §8.1", level,
+			func(ctx context.Context, s *session) error {
+				root, err := s.head(ctx)
+				if err != nil {
+					return err
+				}
+				return s.refused(ctx, bad(root), status)
+			}}
 	}
 	good := probe{tail: tail}
 	return []check{

@@ -12,7 +12,8 @@ import (
 )
 
 // delta asks for one and holds its chunks against their hashes.
-func (s *session) delta(ctx context.Context, p probe, from, to merkle.Hash) (chunks map[merkle.Hash]bool, err error) {
+func (s *session) delta(ctx context.Context, p probe, from,
+	to merkle.Hash) (chunks map[merkle.Hash]bool, err error) {
 	p.most = 256 << 20
 	a, err := s.send(ctx, p)
 	if err != nil {
@@ -39,7 +40,8 @@ func (s *session) delta(ctx context.Context, p probe, from, to merkle.Hash) (chu
 		return nil, err
 	}
 	if b.Chunks == nil || b.Rows == nil || b.From != from.String() || b.To != to.String() {
-		return nil, found("from, to, chunks and key_table_changes, from "+from.String()+" to "+to.String(), "%.200q", a.body)
+		return nil, found("from, to, chunks and key_table_changes, from "+from.String()+" to "+
+			to.String(), "%.200q", a.body)
 	}
 	chunks = map[merkle.Hash]bool{}
 	for _, c := range *b.Chunks {
@@ -179,9 +181,11 @@ func (s *session) pool(ctx context.Context) (map[merkle.Hash]bool, error) {
 	return all, nil
 }
 
-// tombstoneChecks send tombstones that cannot count: malformed, for another store, or signed by nobody who may.
+// tombstoneChecks send tombstones that cannot count: malformed, for another store, or signed by
+// nobody who may.
 func tombstoneChecks() []check {
-	post := func(name string, level Level, status int, body func(s *session, by auth.Signer) any) check {
+	post := func(name string, level Level, status int,
+		body func(s *session, by auth.Signer) any) check {
 		return check{"tombstone/" + name, "§7.2", level, func(ctx context.Context, s *session) error {
 			if _, err := s.head(ctx); err != nil {
 				return err
@@ -198,7 +202,8 @@ func tombstoneChecks() []check {
 	}
 	// none is a tombstone of an id that is no root of anything, by a key that is not the store's.
 	none := func(store auth.StoreID, by auth.Signer) map[string]string {
-		t, err := auth.SignTombstone(context.Background(), auth.Tombstone{Store: store, Root: random(), NotAfter: 1}, by)
+		t, err := auth.SignTombstone(context.Background(),
+			auth.Tombstone{Store: store, Root: random(), NotAfter: 1}, by)
 		if err != nil {
 			panic("conform: " + err.Error()) // a key in memory signs
 		}

@@ -243,7 +243,8 @@ func describeChecks() []check {
 }
 
 // readTombstone reads an entry of a descriptor and checks it under a key.
-func readTombstone(text json.RawMessage, store auth.StoreID, key auth.PublicKey) (t auth.Tombstone, err error) {
+func readTombstone(text json.RawMessage, store auth.StoreID,
+	key auth.PublicKey) (t auth.Tombstone, err error) {
 	var b struct {
 		Record    string `json:"record"`
 		Signature string `json:"signature"`

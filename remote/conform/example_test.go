@@ -19,7 +19,8 @@ func ExampleRun() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
 	store := remotetest.NewMemory(auth.StoreIDFromKey(publisher.PublicKey()), nil)
-	if _, err := store.Publish(ctx, publisher, fstest.MapFS{"index.html": {Data: []byte("<h1>hello</h1>")}}); err != nil {
+	if _, err := store.Publish(ctx, publisher,
+		fstest.MapFS{"index.html": {Data: []byte("<h1>hello</h1>")}}); err != nil {
 		log.Fatal(err)
 	}
 	origin := remotetest.NewOrigin(server.New(remotetest.NewStores(nil, store), nil))
@@ -34,7 +35,8 @@ func ExampleRun() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	report, err := conform.Run(ctx, u, &conform.Options{Transport: transport, Only: []string{"auth/replay", "module/*", "rpc/health"}})
+	report, err := conform.Run(ctx, u,
+		&conform.Options{Transport: transport, Only: []string{"auth/replay", "module/*", "rpc/health"}})
 	if err != nil {
 		log.Fatal(err)
 	}

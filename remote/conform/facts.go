@@ -15,8 +15,8 @@ import (
 	"github.com/dig-network/digstore/remote/rpc"
 )
 
-// facts is what several checks need, asked for once. It is read leniently: what is wrong with it is the business of the
-// check that looks for it, and the others go on as far as they can.
+// facts is what several checks need, asked for once. It is read leniently: what is wrong with it is
+// the business of the check that looks for it, and the others go on as far as they can.
 type facts struct {
 	described memo[described]
 	listed    memo[[]line]
@@ -168,8 +168,10 @@ func (s *session) module(ctx context.Context) (headModule, error) {
 		if h.file, err = os.CreateTemp(s.opt.TempDir, "conform-*.dig"); err != nil {
 			return h, skip("no place for the module: %v", err)
 		}
-		_ = os.Remove(h.file.Name()) // nothing is left by a kill; where the system refuses this, close does it
-		h.answer, err = s.send(ctx, probe{tail: "/module", query: "root=" + head.String(), into: h.file, most: s.opt.MaxModule + 1})
+		// nothing is left by a kill; where the system refuses this, close does it
+		_ = os.Remove(h.file.Name())
+		h.answer, err = s.send(ctx,
+			probe{tail: "/module", query: "root=" + head.String(), into: h.file, most: s.opt.MaxModule + 1})
 		switch {
 		case err != nil:
 			return h, skip("the module did not come: %v", err)
@@ -193,7 +195,8 @@ func (s *session) module(ctx context.Context) (headModule, error) {
 
 // largeModule reads it by the JSON-RPC tier, as clients do after a 413.
 func (s *session) largeModule(ctx context.Context, into *os.File, root merkle.Hash) error {
-	via := remote.Via{Origin: s.origin, Transport: s.http, UserAgent: s.opt.UserAgent, MaxModule: s.opt.MaxModule, Attempts: 4}
+	via := remote.Via{Origin: s.origin, Transport: s.http, UserAgent: s.opt.UserAgent,
+		MaxModule: s.opt.MaxModule, Attempts: 4}
 	r, _, err := rpc.Large{}.OpenModule(ctx, via, module.ID{Store: s.store, Root: root}, 0)
 	if err != nil {
 		return err

@@ -39,8 +39,8 @@ func noise(seed uint32, n int) []byte {
 	return b
 }
 
-// files are the content of generation n: something small, something of that size, and a tree of which every file of
-// several chunks changes with every generation.
+// files are the content of generation n: something small, something of that size, and a tree of
+// which every file of several chunks changes with every generation.
 func files(tree corpus.Tree, n, size int) fs.FS {
 	all := tree.Clone()
 	for i := range n {
@@ -65,7 +65,8 @@ func newWorld(t testing.TB, tree corpus.Tree, size int) *world {
 	w := &world{publisher: auth.NewKey([32]byte{1})}
 	w.id = auth.StoreIDFromKey(w.publisher.PublicKey())
 	for n := range 3 {
-		mod, head, err := remotetest.Module(context.Background(), w.id, w.publisher, files(tree, n, size), &module.Options{TempDir: t.TempDir()})
+		mod, head, err := remotetest.Module(context.Background(), w.id, w.publisher, files(tree, n, size),
+			&module.Options{TempDir: t.TempDir()})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,9 +87,11 @@ func (w *world) memory(t testing.TB) *remotetest.Stores {
 	return remotetest.NewStores(nil, m)
 }
 
-// serve is an origin of both tiers over a backend, open for first pushes and without limits unless o says otherwise.
+// serve is an origin of both tiers over a backend, open for first pushes and without limits unless
+// o says otherwise.
 func serve(b server.Backend, o *server.Options) http.Handler {
-	opt := server.Options{Policy: server.TrustOnFirstUse{}, Limits: server.Limits{PerIP: noLimit, PerIdentity: noLimit, PerStore: noLimit}}
+	opt := server.Options{Policy: server.TrustOnFirstUse{},
+		Limits: server.Limits{PerIP: noLimit, PerIdentity: noLimit, PerStore: noLimit}}
 	if o != nil {
 		limits := opt.Limits
 		if opt = *o; opt.Policy == nil {
@@ -150,7 +153,8 @@ func (s *shelf) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 }
 
 // run checks a handler over real HTTP, in the process.
-func run(t testing.TB, h http.Handler, id auth.StoreID, o *conform.Options, wrap ...func(http.RoundTripper) http.RoundTripper) *conform.Report {
+func run(t testing.TB, h http.Handler, id auth.StoreID, o *conform.Options,
+	wrap ...func(http.RoundTripper) http.RoundTripper) *conform.Report {
 	t.Helper()
 	origin := remotetest.NewOrigin(h)
 	defer origin.Close()

@@ -33,10 +33,12 @@ func (p parrot) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body.Close()
 	}
 	h := http.Header{"Content-Type": {p.kind}, "Etag": {`"x"`}}
-	return &http.Response{StatusCode: p.status, Header: h, Body: io.NopCloser(bytes.NewReader(p.body)), ContentLength: int64(len(p.body)), Request: r}, nil
+	return &http.Response{StatusCode: p.status, Header: h, Body: io.NopCloser(bytes.NewReader(p.body)),
+		ContentLength: int64(len(p.body)), Request: r}, nil
 }
 
-// FuzzRun checks origins that answer what no server would: there is a report, and its Found is one line.
+// FuzzRun checks origins that answer what no server would: there is a report, and its Found is one
+// line.
 func FuzzRun(f *testing.F) {
 	root := strings.Repeat("ab", 32)
 	f.Add(uint16(200), "application/json", []byte(`{"current_root":"`+root+`","size":1,"public_key":"","push_sig":"","tombstones":[{"record":"00"}],"roots":[{"generation":0,"root":"`+root+`","timestamp":1}],"jsonrpc":"2.0","id":"conform","result":{"methods":["dig.getContent","rpc.discover"]}}`))
@@ -51,7 +53,8 @@ func FuzzRun(f *testing.F) {
 		if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 			return // it would be waited for
 		}
-		o := &conform.Options{Identity: quick{}, Transport: parrot{int(status), kind, body}, TempDir: t.TempDir(), Write: &conform.Write{Key: quick{}}}
+		o := &conform.Options{Identity: quick{}, Transport: parrot{int(status), kind, body},
+			TempDir: t.TempDir(), Write: &conform.Write{Key: quick{}}}
 		r, err := conform.Run(t.Context(), u, o)
 		if err != nil {
 			t.Fatal(err)

@@ -40,14 +40,15 @@ type (
 	}
 )
 
-// WriteJUnit writes the report as JUnit XML: a suite for each group of checks, a failure for each requirement that is
-// not met. Warnings are passes with the finding in system-out.
+// WriteJUnit writes the report as JUnit XML: a suite for each group of checks, a failure for each
+// requirement that is not met. Warnings are passes with the finding in system-out.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	var all junitSuites
 	for _, c := range r.Results {
 		group, name, _ := strings.Cut(c.Check, "/")
 		if n := len(all.Suites); n == 0 || all.Suites[n-1].Name != group {
-			all.Suites = append(all.Suites, junitSuite{Name: group, Hostname: r.Origin, Timestamp: r.Started.UTC().Format("2006-01-02T15:04:05")})
+			all.Suites = append(all.Suites, junitSuite{Name: group, Hostname: r.Origin,
+				Timestamp: r.Started.UTC().Format("2006-01-02T15:04:05")})
 		}
 		suite := &all.Suites[len(all.Suites)-1]
 		tc := junitCase{Class: "dig." + group, Name: name + " (" + c.Section + ")", Time: seconds(c.Took)}

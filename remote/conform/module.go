@@ -274,7 +274,8 @@ func (s *session) small(ctx context.Context) (merkle.Hash, error) {
 }
 
 // unchanged asks with If-None-Match in some form of the head.
-func (s *session) unchanged(ctx context.Context, method string, form func(merkle.Hash) string) error {
+func (s *session) unchanged(ctx context.Context, method string,
+	form func(merkle.Hash) string) error {
 	head, err := s.small(ctx)
 	if err != nil {
 		return err

@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// pushPresigned pushes through the address that push-init hands out (remote/PROTOCOL.md 6.6). The address is a secret, so
-// findings name its host only.
+// pushPresigned pushes through the address that push-init hands out (remote/PROTOCOL.md 6.6). The
+// address is a secret, so findings name its host only.
 func pushPresigned(ctx context.Context, s *session) error {
 	g, parent, err := s.next(ctx)
 	if err != nil {
@@ -34,12 +34,14 @@ func pushPresigned(ctx context.Context, s *session) error {
 		ip, err := netip.ParseAddr(target.Hostname())
 		switch {
 		case target.Scheme != "https":
-			return found("an https address, or one of the origin itself", "%s://%s", target.Scheme, target.Host)
+			return found("an https address, or one of the origin itself", "%s://%s",
+				target.Scheme, target.Host)
 		case err == nil && guard.Check(ip) != nil, guard.CheckName(target.Hostname()) != nil:
 			return found("an address at a public host, or at the origin itself", "%s", target.Host)
 		}
 	}
-	r := (&http.Request{Method: http.MethodPut, URL: target, Host: target.Host, Header: http.Header{"User-Agent": {s.opt.UserAgent}},
+	r := (&http.Request{Method: http.MethodPut, URL: target, Host: target.Host,
+		Header:        http.Header{"User-Agent": {s.opt.UserAgent}},
 		ContentLength: int64(len(g.body)), Body: io.NopCloser(bytes.NewReader(g.body))}).WithContext(ctx)
 	resp, err := s.http.RoundTrip(r)
 	if err != nil {
@@ -52,7 +54,9 @@ func pushPresigned(ctx context.Context, s *session) error {
 	if a.Upload == "" {
 		a.Upload = g.head.Root.String()
 	}
-	p := probe{tail: "/module/complete", store: s.opt.Write.Store}.asJSON(map[string]string{"upload_id": a.Upload, "new_root": g.head.Root.String()})
+	p := probe{tail: "/module/complete",
+		store: s.opt.Write.Store}.asJSON(map[string]string{"upload_id": a.Upload,
+		"new_root": g.head.Root.String()})
 	if _, err := s.push(ctx, s.signatures(p, g.head).with(headerMode, "advance"), g); err != nil {
 		return err
 	}

@@ -53,8 +53,9 @@ type probe struct {
 	path   string // in place of /stores/{id} and tail
 	query  string
 	store  auth.StoreID // zero: the session's
-	op     request.Op   // what it is signed for; "": what method and tail say, and no signature where they say nothing
-	bare   bool         // no signature
+	// what it is signed for; "": what method and tail say, and no signature where they say nothing
+	op     request.Op
+	bare   bool // no signature
 	age    time.Duration
 	header map[string]string
 	edit   func(*http.Request) error // has the last word
@@ -64,7 +65,8 @@ type probe struct {
 	into   io.Writer // takes the body of a success
 	most   int64     // bytes of a body that are read; 0: 16 MiB
 	peek   bool      // the body of a success is not read
-	// reads reports of a success, by status and header, whether its body is read; nil: it is, unless peek is set.
+	// reads reports of a success, by status and header, whether its body is read; nil: it is, unless
+	// peek is set.
 	reads func(*answer) bool
 }
 
@@ -123,7 +125,8 @@ func (s *session) make(ctx context.Context, p probe) (*http.Request, error) {
 		return nil, err
 	}
 	u.Path, u.RawQuery = u.Path+where, p.query
-	r := (&http.Request{Method: p.method, URL: u, Host: u.Host, Header: http.Header{}, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(ctx)
+	r := (&http.Request{Method: p.method, URL: u, Host: u.Host, Header: http.Header{},
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(ctx)
 	switch {
 	case p.stream != nil:
 		r.Body, r.ContentLength = io.NopCloser(p.stream), p.size
@@ -155,7 +158,8 @@ func (s *session) make(ctx context.Context, p probe) (*http.Request, error) {
 }
 
 // sign puts a signature of that age on r.
-func (s *session) sign(r *http.Request, op request.Op, store auth.StoreID, by auth.Signer, age time.Duration) error {
+func (s *session) sign(r *http.Request, op request.Op, store auth.StoreID, by auth.Signer,
+	age time.Duration) error {
 	var nonce [request.NonceSize]byte
 	rand.Read(nonce[:]) // never fails
 	return request.SignAt(r, op, store, by, s.opt.Now().Add(-age), nonce)
@@ -172,7 +176,8 @@ func (s *session) send(ctx context.Context, p probe) (*answer, error) {
 			return nil, err
 		}
 		a, err := s.roundTrip(r, p)
-		if err != nil || a.status != http.StatusTooManyRequests && a.status != http.StatusServiceUnavailable || attempt == patience || p.stream != nil {
+		if err != nil || a.status != http.StatusTooManyRequests &&
+			a.status != http.StatusServiceUnavailable || attempt == patience || p.stream != nil {
 			return a, err
 		}
 		wait := time.Second
@@ -199,7 +204,8 @@ func (s *session) roundTrip(r *http.Request, p probe) (*answer, error) {
 		return nil, fmt.Errorf("%s %s: %w", r.Method, route(r.URL.Path), err)
 	}
 	defer resp.Body.Close()
-	a := &answer{status: resp.StatusCode, header: resp.Header, length: resp.ContentLength, tls: resp.TLS}
+	a := &answer{status: resp.StatusCode, header: resp.Header,
+		length: resp.ContentLength, tls: resp.TLS}
 	success := a.status/100 == 2
 	unread := success && (p.peek || p.reads != nil && !p.reads(a))
 	if !unread {
@@ -234,8 +240,9 @@ func (s *session) note(r *http.Request, a *answer) {
 	}
 	const kept = 4096
 	if len(s.refusals) < kept {
-		s.refusals = append(s.refusals, refusal{r.Method + " " + route(r.URL.Path), a.status, a.header.Get("Content-Type"),
-			string(a.body[:min(len(a.body), kept)]), a.header.Get("X-Content-Type-Options") == "nosniff"})
+		s.refusals = append(s.refusals,
+			refusal{r.Method + " " + route(r.URL.Path), a.status, a.header.Get("Content-Type"),
+				string(a.body[:min(len(a.body), kept)]), a.header.Get("X-Content-Type-Options") == "nosniff"})
 	}
 }
 

@@ -11,7 +11,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-const knownForm = "the reference takes the tagged form only, since its v0.4.0 (remote/PROTOCOL.md 6.1)"
+const knownForm = "the reference takes the tagged form only, since its v0.4.0 " +
+	"(remote/PROTOCOL.md 6.1)"
 
 // pushChecks push to the store that was made for it, and look at what becomes of it.
 func pushChecks() []check {
@@ -207,7 +208,8 @@ func (s *session) serves(ctx context.Context, g generation) error {
 		return err
 	}
 	if got := a.header.Get("ETag"); got != tag(g.head.Root) {
-		return as(knownHeadOnly, found("the generation that root= names, ETag "+tag(g.head.Root), "%q", got))
+		return as(knownHeadOnly,
+			found("the generation that root= names, ETag "+tag(g.head.Root), "%q", got))
 	}
 	if !bytes.Equal(a.body, g.body) {
 		return found("the pushed bytes, bit for bit", "%d others", len(a.body))
@@ -238,7 +240,8 @@ func pushRace(ctx context.Context, s *session) error {
 		case errs[i] != nil:
 			return errs[i]
 		case a.status == http.StatusCreated && winner >= 0:
-			return as("the reference checks the parent before it takes the body (§6.3)", found("201 once and 409 once", "201 twice"))
+			return as("the reference checks the parent before it takes the body (§6.3)",
+				found("201 once and 409 once", "201 twice"))
 		case a.status == http.StatusCreated:
 			winner = i
 		case a.status != http.StatusConflict:

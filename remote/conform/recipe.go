@@ -27,12 +27,14 @@ const (
 func wantsRecipe(root merkle.Hash) probe {
 	p := moduleProbe(root).with("Accept", typeRecipe+", application/wasm;q=0.5")
 	p.peek, p.most = false, 64<<20
-	p.reads = func(a *answer) bool { return a.header.Get("Content-Type") == typeRecipe } // others send the module
+	// others send the module
+	p.reads = func(a *answer) bool { return a.header.Get("Content-Type") == typeRecipe }
 	return p
 }
 
 // recipe asks for one. Origins that know none are a *skipped.
-func (s *session) recipe(ctx context.Context, p probe, base *module.Recipe) (*module.Recipe, *answer, error) {
+func (s *session) recipe(ctx context.Context, p probe,
+	base *module.Recipe) (*module.Recipe, *answer, error) {
 	a, err := s.expect(ctx, p, http.StatusOK)
 	if err != nil {
 		return nil, a, err
@@ -66,7 +68,8 @@ func sameRecipe(r, want *module.Recipe) error {
 		return err
 	}
 	if !bytes.Equal(a, b) {
-		return found("the recipe of the module that GET gives", "another, of a module of %d bytes", r.Size())
+		return found("the recipe of the module that GET gives",
+			"another, of a module of %d bytes", r.Size())
 	}
 	return nil
 }
@@ -209,8 +212,10 @@ func recipeChecks() []check {
 // discard is for who wants a recipe without the chunks.
 func discard(module.Chunk, []byte) error { return nil }
 
-// byRecipe is the request that pushes g as what it has and the head has not. change spoils the chunks that follow.
-func (s *session) byRecipe(ctx context.Context, g generation, parent merkle.Hash, change func(chunks []byte)) (probe, error) {
+// byRecipe is the request that pushes g as what it has and the head has not. change spoils the
+// chunks that follow.
+func (s *session) byRecipe(ctx context.Context, g generation, parent merkle.Hash,
+	change func(chunks []byte)) (probe, error) {
 	var p probe
 	a, err := s.send(ctx, probe{store: s.opt.Write.Store})
 	if err != nil {
@@ -229,20 +234,22 @@ func (s *session) byRecipe(ctx context.Context, g generation, parent merkle.Hash
 		return p, skip("the head was not pushed by this run")
 	}
 	held := map[merkle.Hash]bool{}
-	base, err := module.Decompose(ctx, bytes.NewReader(old.body), func(c module.Chunk, _ []byte) error {
-		held[c.ID] = true
-		return nil
-	})
+	base, err := module.Decompose(ctx, bytes.NewReader(old.body),
+		func(c module.Chunk, _ []byte) error {
+			held[c.ID] = true
+			return nil
+		})
 	if err != nil {
 		return p, err
 	}
 	var chunks []byte
-	r, err := module.Decompose(ctx, bytes.NewReader(g.body), func(c module.Chunk, sealed []byte) error {
-		if !held[c.ID] {
-			chunks = append(chunks, sealed...)
-		}
-		return nil
-	})
+	r, err := module.Decompose(ctx, bytes.NewReader(g.body),
+		func(c module.Chunk, sealed []byte) error {
+			if !held[c.ID] {
+				chunks = append(chunks, sealed...)
+			}
+			return nil
+		})
 	if err != nil {
 		return p, err
 	}
@@ -254,7 +261,8 @@ func (s *session) byRecipe(ctx context.Context, g generation, parent merkle.Hash
 		change(chunks)
 	}
 	p = s.put(g, parent).with("Content-Type", typeRecipe).with(headerBase, parent.String())
-	p.body = append(append(binary.BigEndian.AppendUint32(nil, uint32(len(packed))), packed...), chunks...)
+	p.body = append(append(binary.BigEndian.AppendUint32(nil, uint32(len(packed))), packed...),
+		chunks...)
 	return p, nil
 }
 

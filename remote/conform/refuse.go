@@ -21,7 +21,9 @@ func asError[E error](err error, target *E) bool { return errors.As(err, target)
 // refusalChecks push what must not be taken.
 func refusalChecks() []check {
 	// bad is a PUT of a fresh generation, changed so that it has to be refused.
-	bad := func(name, spec string, level Level, status int, known string, change func(ctx context.Context, s *session, p probe, g generation, parent merkle.Hash) (probe, error)) check {
+	bad := func(name, spec string, level Level, status int, known string,
+		change func(ctx context.Context, s *session, p probe, g generation,
+			parent merkle.Hash) (probe, error)) check {
 		return check{"refuse/" + name, spec, level, func(ctx context.Context, s *session) error {
 			g, parent, err := s.next(ctx)
 			if err != nil {
@@ -47,7 +49,8 @@ func refusalChecks() []check {
 			return nil
 		}}
 	}
-	header := func(name, value string) func(context.Context, *session, probe, generation, merkle.Hash) (probe, error) {
+	header := func(name, value string) func(context.Context, *session, probe, generation,
+		merkle.Hash) (probe, error) {
 		return func(_ context.Context, _ *session, p probe, _ generation, _ merkle.Hash) (probe, error) {
 			if value == "" {
 				return p.without(name), nil
@@ -56,15 +59,21 @@ func refusalChecks() []check {
 		}
 	}
 	// signed replaces the signatures by others.
-	signed := func(by func(ctx context.Context, s *session, g generation) (auth.SignedRoot, error)) func(context.Context, *session, probe, generation, merkle.Hash) (probe, error) {
-		return func(ctx context.Context, s *session, p probe, g generation, _ merkle.Hash) (probe, error) {
+	signed := func(by func(ctx context.Context, s *session,
+		g generation) (auth.SignedRoot, error)) func(context.Context, *session, probe, generation,
+		merkle.Hash) (probe, error) {
+		return func(ctx context.Context, s *session, p probe, g generation,
+			_ merkle.Hash) (probe, error) {
 			head, err := by(ctx, s, g)
 			return s.signatures(p, head), err
 		}
 	}
 	// body sends another one than the headers say.
-	body := func(make func(ctx context.Context, s *session, g generation) (generation, error)) func(context.Context, *session, probe, generation, merkle.Hash) (probe, error) {
-		return func(ctx context.Context, s *session, _ probe, g generation, parent merkle.Hash) (probe, error) {
+	body := func(make func(ctx context.Context, s *session,
+		g generation) (generation, error)) func(context.Context, *session, probe, generation,
+		merkle.Hash) (probe, error) {
+		return func(ctx context.Context, s *session, _ probe, g generation,
+			parent merkle.Hash) (probe, error) {
 			g, err := make(ctx, s, g)
 			return s.put(g, parent), err
 		}
@@ -185,7 +194,9 @@ func refusalChecks() []check {
 
 // initRefusals announce what must not be pushed.
 func initRefusals() []check {
-	bad := func(name string, level Level, status int, make func(ctx context.Context, s *session, g generation, parent merkle.Hash) (probe, error)) check {
+	bad := func(name string, level Level, status int,
+		make func(ctx context.Context, s *session, g generation,
+			parent merkle.Hash) (probe, error)) check {
 		return check{"refuse/" + name, "§6.5", level, func(ctx context.Context, s *session) error {
 			g, parent, err := s.next(ctx)
 			if err != nil {

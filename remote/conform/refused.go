@@ -9,7 +9,8 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 )
 
-// errorChecks look at how the origin refuses: at what was collected from all the others, and at a few things more.
+// errorChecks look at how the origin refuses: at what was collected from all the others, and at a
+// few things more.
 func errorChecks() []check {
 	return []check{
 		{"errors/no-reflection", "§4.2", Should, reflection},

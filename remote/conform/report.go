@@ -49,7 +49,8 @@ func (r *Report) Count(v Verdict) int {
 	return n
 }
 
-// Err is nil when no requirement was found violated, and else matches [ErrNonconforming] and names the checks.
+// Err is nil when no requirement was found violated, and else matches [ErrNonconforming] and names
+// the checks.
 func (r *Report) Err() error {
 	var names []string
 	for _, c := range r.Results {
@@ -60,7 +61,8 @@ func (r *Report) Err() error {
 	if len(names) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: %w: %d of %d checks failed: %s", r.Origin, ErrNonconforming, len(names), len(r.Results), strings.Join(names, ", "))
+	return fmt.Errorf("%s: %w: %d of %d checks failed: %s", r.Origin, ErrNonconforming, len(names),
+		len(r.Results), strings.Join(names, ", "))
 }
 
 // String is what WriteTable writes.
@@ -70,8 +72,8 @@ func (r *Report) String() string {
 	return b.String()
 }
 
-// WriteTable writes the report for people: a line for each check, under it what was wanted and found where they
-// differ, and a summary. Colours are the caller's business.
+// WriteTable writes the report for people: a line for each check, under it what was wanted and
+// found where they differ, and a summary. Colours are the caller's business.
 func (r *Report) WriteTable(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  store %s\n", r.Origin, r.Store)
@@ -93,7 +95,8 @@ func (r *Report) WriteTable(w io.Writer) error {
 	}
 	tw.Flush() // into a Builder
 	fmt.Fprintf(&b, "%d passed, %d failed, %d warnings, %d skipped; %d requests in %v\n",
-		r.Count(Pass), r.Count(Fail), r.Count(Warn), r.Count(Skip), r.Asked, r.Took.Round(time.Millisecond))
+		r.Count(Pass), r.Count(Fail), r.Count(Warn), r.Count(Skip), r.Asked,
+		r.Took.Round(time.Millisecond))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -111,11 +111,13 @@ func (s *session) oldest() merkle.Hash {
 }
 
 // tombstone signs one for the written store. A zero root is the whole store.
-func (s *session) tombstone(ctx context.Context, root merkle.Hash, why auth.Reason) (auth.Tombstone, error) {
+func (s *session) tombstone(ctx context.Context, root merkle.Hash,
+	why auth.Reason) (auth.Tombstone, error) {
 	if root.IsZero() && len(s.writer.pushed) == 0 {
 		return auth.Tombstone{}, skip("this run has pushed nothing")
 	}
-	t := auth.Tombstone{Store: s.opt.Write.Store, Root: root, NotAfter: uint64(s.opt.Now().Unix()), Reason: why}
+	t := auth.Tombstone{Store: s.opt.Write.Store, Root: root,
+		NotAfter: uint64(s.opt.Now().Unix()), Reason: why}
 	return auth.SignTombstone(ctx, t, s.opt.Write.Key)
 }
 

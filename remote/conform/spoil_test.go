@@ -38,7 +38,8 @@ func (a *reply) tail() string {
 
 // is reports whether the request was of a method and a tail, and the answer a success.
 func (a *reply) is(method, tail string) bool {
-	return a.Method == method && a.tail() == tail && strings.HasPrefix(a.URL.Path, "/stores/") && a.status/100 == 2
+	return a.Method == method && a.tail() == tail &&
+		strings.HasPrefix(a.URL.Path, "/stores/") && a.status/100 == 2
 }
 
 // edit changes the JSON object that is answered.
@@ -100,11 +101,13 @@ func spoiled(next http.Handler, sp spoil, now func() string) http.Handler {
 		for name, values := range a.header {
 			w.Header()[name] = values
 		}
-		if a.Method != http.MethodHead && (a.status == http.StatusOK || a.status >= 400) && a.header.Get("Content-Length") != "" {
+		if a.Method != http.MethodHead && (a.status == http.StatusOK || a.status >= 400) &&
+			a.header.Get("Content-Length") != "" {
 			w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
 		}
 		w.WriteHeader(a.status)
-		if a.Method != http.MethodHead && a.status != http.StatusNoContent && a.status != http.StatusNotModified {
+		if a.Method != http.MethodHead && a.status != http.StatusNoContent &&
+			a.status != http.StatusNotModified {
 			w.Write(a.body)
 		}
 	})
@@ -178,8 +181,8 @@ func code(n int) func(*reply) {
 // long reports whether there is time for everything.
 func long() bool { return strings.Contains(os.Getenv("DIG_TEST"), "long") }
 
-// TestSpoiled: whatever is wrong in one way is found by the check that is for it, and by none of its group; the short
-// run leaves most of those out.
+// TestSpoiled: whatever is wrong in one way is found by the check that is for it, and by none of
+// its group; the short run leaves most of those out.
 func TestSpoiled(t *testing.T) {
 	w := newWorld(t, corpus.Small(1), 100<<10)
 	made := map[string]bool{}
@@ -191,7 +194,8 @@ func TestSpoiled(t *testing.T) {
 		t.Run(sp.check, func(t *testing.T) {
 			t.Parallel()
 			group, _, _ := strings.Cut(sp.check, "/")
-			o := &conform.Options{Only: []string{sp.check, "descriptor/signature", "roots/order"}} // these ask for what the others need
+			// these ask for what the others need
+			o := &conform.Options{Only: []string{sp.check, "descriptor/signature", "roots/order"}}
 			if long() || group == "errors" {
 				o.Only = []string{group + "/*"}
 			}

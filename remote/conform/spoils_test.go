@@ -21,7 +21,10 @@ import (
 )
 
 func chosen(patterns []string, name string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { ok, _ := path.Match(p, name); return ok })
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		ok, _ := path.Match(p, name)
+		return ok
+	})
 }
 
 // options are those of the server that is spoiled.
@@ -29,7 +32,8 @@ func (sp spoil) options() *server.Options {
 	if sp.check == "module/too-large" {
 		return &server.Options{MaxInlineModule: 1 << 10}
 	}
-	o := &server.Options{Policy: server.RejectUnknown{}, Credential: server.Credentials{"push": "t0ken"}.Check}
+	o := &server.Options{Policy: server.RejectUnknown{},
+		Credential: server.Credentials{"push": "t0ken"}.Check}
 	if sp.check == "push/presigned" {
 		o.Objects = newShelf()
 	}
@@ -57,12 +61,14 @@ func eachLine(change func(i int, m map[string]any)) func(*reply) {
 
 // more adds a line with a root of nothing.
 func more(list []any) []any {
-	return append(list, map[string]any{"generation": len(list), "root": merkle.Hash{7}.String(), "timestamp": time.Now().Unix()})
+	return append(list, map[string]any{"generation": len(list), "root": merkle.Hash{7}.String(),
+		"timestamp": time.Now().Unix()})
 }
 
 // ofHead is a plain request for the head's module.
 func ofHead(w *world, a *reply) bool {
-	return a.tail() == "/module" && a.status == 200 && a.URL.RawQuery == "root="+w.heads[2].Root.String() &&
+	return a.tail() == "/module" && a.status == 200 &&
+		a.URL.RawQuery == "root="+w.heads[2].Root.String() &&
 		a.Header.Get("Range") == "" && a.Header.Get("If-None-Match") == ""
 }
 
@@ -83,8 +89,12 @@ func decoy(sent string) []byte {
 // spoils are what can be wrong, one for each check.
 func spoils(w *world) []spoil {
 	var list []spoil
-	during := func(check string, change func(a *reply)) { list = append(list, spoil{check: check, change: change}) }
-	always := func(check string, change func(a *reply)) { list = append(list, spoil{check, true, change}) }
+	during := func(check string, change func(a *reply)) {
+		list = append(list, spoil{check: check, change: change})
+	}
+	always := func(check string, change func(a *reply)) {
+		list = append(list, spoil{check, true, change})
+	}
 	each := func(change func(a *reply), checks ...string) {
 		for _, c := range checks {
 			during(c, change)
@@ -94,32 +104,50 @@ func spoils(w *world) []spoil {
 	// Requests that have to be refused, and are not.
 	each(accepted, "route/bad-id", "route/unknown-path", "route/unknown-method",
 		"auth/missing-identity", "auth/missing-timestamp", "auth/missing-nonce", "auth/missing-signature",
-		"auth/malformed-identity", "auth/infinity", "auth/malformed-timestamp", "auth/plus-timestamp", "auth/malformed-nonce",
+		"auth/malformed-identity", "auth/infinity", "auth/malformed-timestamp", "auth/plus-timestamp",
+		"auth/malformed-nonce",
 		"auth/malformed-signature", "auth/duplicate-header", "auth/stale", "auth/future",
-		"auth/binds-route", "auth/binds-store", "auth/binds-timestamp", "auth/binds-nonce", "auth/binds-identity",
+		"auth/binds-route", "auth/binds-store", "auth/binds-timestamp", "auth/binds-nonce",
+		"auth/binds-identity",
 		"auth/replay", "auth/replay-with-another-query", "auth/replay-in-parallel",
-		"auth/unsigned-descriptor", "auth/unsigned-roots", "auth/unsigned-module", "auth/unsigned-content", "auth/unsigned-proof",
-		"auth/unsigned-get-delta", "auth/unsigned-post-delta", "auth/unsigned-head-descriptor", "auth/unsigned-head-roots",
-		"auth/unsigned-head-module", "auth/unsigned-head-delta", "auth/unsigned-push", "auth/unsigned-push-init",
+		"auth/unsigned-descriptor", "auth/unsigned-roots", "auth/unsigned-module",
+		"auth/unsigned-content", "auth/unsigned-proof",
+		"auth/unsigned-get-delta", "auth/unsigned-post-delta", "auth/unsigned-head-descriptor",
+		"auth/unsigned-head-roots",
+		"auth/unsigned-head-module", "auth/unsigned-head-delta", "auth/unsigned-push",
+		"auth/unsigned-push-init",
 		"auth/unsigned-push-complete", "auth/unsigned-tombstone",
-		"descriptor/unknown-store", "roots/unknown-store", "module/bad-root", "module/unknown-root", "module/unknown-store",
-		"module/head-unknown-root", "range/not-satisfiable", "content/backward-range", "content/unknown-root",
-		"content/unknown-store", "content/head-method", "content/bad-key", "content/bad-root", "content/not-json", "content/wrong-shape",
-		"content/content-type", "proof/unknown-root", "proof/bad-key", "proof/bad-root", "proof/not-json", "proof/wrong-shape", "proof/content-type",
+		"descriptor/unknown-store", "roots/unknown-store", "module/bad-root", "module/unknown-root",
+		"module/unknown-store",
+		"module/head-unknown-root", "range/not-satisfiable", "content/backward-range",
+		"content/unknown-root",
+		"content/unknown-store", "content/head-method", "content/bad-key", "content/bad-root",
+		"content/not-json", "content/wrong-shape",
+		"content/content-type", "proof/unknown-root", "proof/bad-key", "proof/bad-root", "proof/not-json",
+		"proof/wrong-shape", "proof/content-type",
 		"delta/unknown-root", "delta/missing-argument", "delta/bad-argument",
-		"tombstone/bad-hex", "tombstone/malformed", "tombstone/trailing-bytes", "tombstone/bad-signature-hex", "tombstone/another-store",
+		"tombstone/bad-hex", "tombstone/malformed", "tombstone/trailing-bytes",
+		"tombstone/bad-signature-hex", "tombstone/another-store",
 		"tombstone/another-key", "rpc/body-limit", "limits/body",
-		"refuse/init-without-a-body", "refuse/init-on-another-parent", "refuse/init-by-another-key", "refuse/complete-without-an-upload",
+		"refuse/init-without-a-body", "refuse/init-on-another-parent", "refuse/init-by-another-key",
+		"refuse/complete-without-an-upload",
 		"refuse/without-a-token")
-	each(taken, "refuse/another-parent", "refuse/no-parent-at-all", "refuse/rollback", "refuse/another-key", "refuse/signature-of-another-root",
-		"refuse/signature-of-another-store", "refuse/wrong-tagged-signature", "refuse/malformed-tagged-signature", "refuse/no-signature",
-		"refuse/malformed-signature", "refuse/malformed-parent", "refuse/missing-parent", "refuse/unknown-mode", "refuse/two-roots",
-		"refuse/missing-root", "refuse/malformed-root", "refuse/body-of-another-root", "refuse/body-with-a-flipped-bit", "refuse/body-cut-short",
-		"refuse/body-of-another-store", "refuse/body-with-another-key", "refuse/recipe-on-an-unknown-base", "refuse/recipe-with-another-chunk", "refuse/not-the-announced-bytes", "refuse/too-large",
+	each(taken, "refuse/another-parent", "refuse/no-parent-at-all", "refuse/rollback",
+		"refuse/another-key", "refuse/signature-of-another-root",
+		"refuse/signature-of-another-store", "refuse/wrong-tagged-signature",
+		"refuse/malformed-tagged-signature", "refuse/no-signature",
+		"refuse/malformed-signature", "refuse/malformed-parent", "refuse/missing-parent",
+		"refuse/unknown-mode", "refuse/two-roots",
+		"refuse/missing-root", "refuse/malformed-root", "refuse/body-of-another-root",
+		"refuse/body-with-a-flipped-bit", "refuse/body-cut-short",
+		"refuse/body-of-another-store", "refuse/body-with-another-key",
+		"refuse/recipe-on-an-unknown-base", "refuse/recipe-with-another-chunk",
+		"refuse/not-the-announced-bytes", "refuse/too-large",
 		"revoke/push-of-a-revoked-root", "revoke/store")
 
 	// Requests that have to be answered, and are not.
-	each(withStatus(http.StatusTeapot), "route/upper-case-id", "module/without-root", "module/upper-case-root", "range/unknown-unit",
+	each(withStatus(http.StatusTeapot), "route/upper-case-id", "module/without-root",
+		"module/upper-case-root", "range/unknown-unit",
 		"content/unknown-members", "content/miss", "proof/miss", "revoke/in-advance")
 	during("auth/signed", withStatus(http.StatusForbidden))
 	always("auth/window", func(a *reply) {
@@ -148,7 +176,9 @@ func spoils(w *world) []spoil {
 
 	// Descriptor and history.
 	during("descriptor/shape", edits("GET", "", func(m map[string]any) { delete(m, "public_key") }))
-	always("descriptor/lower-case", edits("GET", "", func(m map[string]any) { m["public_key"] = strings.ToUpper(m["public_key"].(string)) }))
+	always("descriptor/lower-case", edits("GET", "", func(m map[string]any) {
+		m["public_key"] = strings.ToUpper(m["public_key"].(string))
+	}))
 	always("descriptor/signed", edits("GET", "", set("push_sig", "")))
 	always("descriptor/signature", edits("GET", "", func(m map[string]any) {
 		m["push_sig"], m["push_sig_untagged"] = w.heads[0].Tagged, w.heads[0].Untagged
@@ -158,7 +188,8 @@ func spoils(w *world) []spoil {
 	always("descriptor/tombstones", edits("GET", "", func(m map[string]any) {
 		t := auth.Tombstone{Store: w.id, NotAfter: 1}
 		record, _ := t.MarshalBinary()
-		m["tombstones"] = []any{map[string]any{"record": hex.EncodeToString(record), "signature": w.heads[0].Tagged}}
+		m["tombstones"] = []any{map[string]any{"record": hex.EncodeToString(record),
+			"signature": w.heads[0].Tagged}}
 	}))
 	during("descriptor/head", answers("HEAD", "", setHeader("Content-Type", "text/html")))
 	during("roots/shape", eachLine(func(_ int, m map[string]any) { delete(m, "timestamp") }))
@@ -330,7 +361,8 @@ func tierSpoils() []spoil {
 	during("rpc/miss", calls(set("decoy", true)))
 	during("rpc/capsule", calls(func(m map[string]any) {
 		if text, ok := m["ciphertext"].(string); ok && text != "" {
-			m["ciphertext"] = strings.Repeat("A", strings.Index(text+"=", "=")) + strings.Repeat("=", strings.Count(text, "="))
+			m["ciphertext"] = strings.Repeat("A", strings.Index(text+"=", "=")) +
+				strings.Repeat("=", strings.Count(text, "="))
 		}
 	}))
 	during("rpc/module-alias", func(a *reply) {
@@ -351,27 +383,35 @@ func tierSpoils() []spoil {
 // writeSpoils are what can be wrong with pushes and tombstones that have to be taken.
 func writeSpoils() []spoil {
 	var list []spoil
-	during := func(check string, change func(a *reply)) { list = append(list, spoil{check: check, change: change}) }
+	during := func(check string, change func(a *reply)) {
+		list = append(list, spoil{check: check, change: change})
+	}
 	put := func(status int) func(a *reply) {
 		return answers("PUT", "/module", func(a *reply) { a.status = status })
 	}
 	during("push/first", put(http.StatusAccepted))
 	during("push/second", func(a *reply) { a.header.Del("ETag") })
 	during("push/descriptor", edits("GET", "", set("size", 7)))
-	during("push/both-forms-served", edits("GET", "", func(m map[string]any) { delete(m, "push_sig_untagged") }))
+	during("push/both-forms-served", edits("GET", "", func(m map[string]any) {
+		delete(m, "push_sig_untagged")
+	}))
 	flip := answers("GET", "/module", func(a *reply) { a.body[9] ^= 1 })
 	during("push/served", flip)
 	during("push/older-served", flip)
 	during("push/history", lines(more))
 	during("push/time", eachLine(func(i int, m map[string]any) { m["timestamp"] = 1000 + i }))
 	during("push/init", edits("POST", "/module/upload", set("mode", "somehow")))
-	during("push/init-of-the-head", edits("POST", "/module/upload", func(m map[string]any) { delete(m, "status") }))
+	during("push/init-of-the-head", edits("POST", "/module/upload", func(m map[string]any) {
+		delete(m, "status")
+	}))
 	during("push/again", put(http.StatusConflict))
 	during("push/seed-form", put(http.StatusForbidden))
 	during("push/tagged-form", put(http.StatusForbidden))
 	during("push/parent-from-init", put(http.StatusUnprocessableEntity))
 	during("push/by-recipe", put(http.StatusUnsupportedMediaType))
-	during("push/presigned", answers("POST", "/module/complete", func(a *reply) { a.header.Del("ETag") }))
+	during("push/presigned", answers("POST", "/module/complete", func(a *reply) {
+		a.header.Del("ETag")
+	}))
 	during("push/race", func(a *reply) {
 		if a.status == http.StatusConflict {
 			a.status = http.StatusCreated

@@ -103,7 +103,8 @@ func (s *session) methods(ctx context.Context) ([]string, error) {
 		}
 		var r callReply
 		var list rpc.MethodList
-		if a.status != http.StatusOK || json.Unmarshal(a.body, &r) != nil || json.Unmarshal(r.Result, &list) != nil || len(list.Methods) == 0 {
+		if a.status != http.StatusOK || json.Unmarshal(a.body, &r) != nil ||
+			json.Unmarshal(r.Result, &list) != nil || len(list.Methods) == 0 {
 			return nil, skip("there is no JSON-RPC tier: POST / is answered %.60s", printable(a.String()))
 		}
 		return list.Methods, nil
@@ -120,7 +121,8 @@ func (s *session) lists(ctx context.Context, method string) error {
 }
 
 // tierCheck is a check of an origin that has the tier.
-func tierCheck(name, spec string, level Level, run func(ctx context.Context, s *session) error) check {
+func tierCheck(name, spec string, level Level,
+	run func(ctx context.Context, s *session) error) check {
 	return check{name, spec, level, func(ctx context.Context, s *session) error {
 		if _, err := s.methods(ctx); err != nil {
 			return err
@@ -328,13 +330,16 @@ func (s *session) badBody(ctx context.Context, body string, code int) error {
 
 // cors holds the headers of an answer against what web pages need.
 func cors(a *answer) error {
-	for name, value := range map[string]string{"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Credentials": ""} {
+	for name, value := range map[string]string{"Access-Control-Allow-Origin": "*",
+		"Access-Control-Allow-Credentials": ""} {
 		if got := a.header.Get(name); got != value {
 			return found(fmt.Sprintf("%s %q", name, value), "%q", got)
 		}
 	}
-	if !strings.Contains(a.header.Get("Access-Control-Allow-Methods"), "POST") || !strings.Contains(strings.ToLower(a.header.Get("Access-Control-Allow-Headers")), "content-type") {
-		return found("POST and content-type allowed", "%q and %q", a.header.Get("Access-Control-Allow-Methods"), a.header.Get("Access-Control-Allow-Headers"))
+	if !strings.Contains(a.header.Get("Access-Control-Allow-Methods"), "POST") ||
+		!strings.Contains(strings.ToLower(a.header.Get("Access-Control-Allow-Headers")), "content-type") {
+		return found("POST and content-type allowed", "%q and %q",
+			a.header.Get("Access-Control-Allow-Methods"), a.header.Get("Access-Control-Allow-Headers"))
 	}
 	return nil
 }

@@ -40,7 +40,8 @@ func (s *session) named(root merkle.Hash, more ...any) map[string]any {
 	return p
 }
 
-// hold compares a window with what remote/PROTOCOL.md 10.3 says it is. length < 0: it was not asked for.
+// hold compares a window with what remote/PROTOCOL.md 10.3 says it is. length < 0: it was not asked
+// for.
 func (w window) hold(total, offset, length int64) error {
 	const block, most = rpc.Block, rpc.MaxWindow
 	span := int64(most)
@@ -55,11 +56,13 @@ func (w window) hold(total, offset, length int64) error {
 	asked := fmt.Sprintf("offset %d, length %d of %d", offset, length, total)
 	switch {
 	case w.Total == nil || w.Offset == nil || w.Length == nil || w.Complete == nil || w.Root == nil:
-		return as(knownNode, found("total_length, offset, length, complete and root", "some of them missing"))
+		return as(knownNode,
+			found("total_length, offset, length, complete and root", "some of them missing"))
 	case *w.Total != total:
 		return found(fmt.Sprintf("total_length %d", total), "%d", *w.Total)
 	case *w.Offset != start || *w.Length != end-start || int64(len(w.Sealed)) != end-start:
-		return as(knownNode, found(fmt.Sprintf("bytes %d to %d for %s", start, end, asked), "%d bytes from %d, said to be %d", len(w.Sealed), *w.Offset, *w.Length))
+		return as(knownNode, found(fmt.Sprintf("bytes %d to %d for %s", start, end, asked),
+			"%d bytes from %d, said to be %d", len(w.Sealed), *w.Offset, *w.Length))
 	case *w.Complete != (end == total):
 		return found("complete at the end and only there, for "+asked, "%v", *w.Complete)
 	case (w.Next == nil) != *w.Complete || w.Next != nil && *w.Next != end:
@@ -347,5 +350,6 @@ func rpcWindowChecks() []check {
 
 // proofStates are the values of execution_proof_status.
 func proofStates() []string {
-	return []string{rpc.ProofSucceeded, rpc.ProofRunning, rpc.ProofQueued, rpc.ProofNotFound, rpc.ProofElsewhere}
+	return []string{rpc.ProofSucceeded, rpc.ProofRunning, rpc.ProofQueued, rpc.ProofNotFound,
+		rpc.ProofElsewhere}
 }

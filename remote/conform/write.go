@@ -35,11 +35,15 @@ type generation struct {
 	head auth.SignedRoot
 }
 
-// build makes a generation that nobody has had. by embeds its key, which is not always the signer's.
-func (s *session) build(ctx context.Context, store auth.StoreID, by auth.Signer, embedded auth.PublicKey) (g generation, err error) {
-	b := module.NewBuilder(store, embedded, &module.Options{Padding: module.None(), TempDir: s.opt.TempDir})
+// build makes a generation that nobody has had. by embeds its key, which is not always the
+// signer's.
+func (s *session) build(ctx context.Context, store auth.StoreID, by auth.Signer,
+	embedded auth.PublicKey) (g generation, err error) {
+	b := module.NewBuilder(store, embedded,
+		&module.Options{Padding: module.None(), TempDir: s.opt.TempDir})
 	defer b.Close()
-	if err := b.Add(ctx, "index.html", strings.NewReader("conformance "+random().String())); err != nil {
+	if err := b.Add(ctx, "index.html",
+		strings.NewReader("conformance "+random().String())); err != nil {
 		return g, err
 	}
 	var out bytes.Buffer
@@ -91,8 +95,10 @@ func (s *session) signatures(p probe, head auth.SignedRoot) probe {
 
 // put is the request that pushes g.
 func (s *session) put(g generation, parent merkle.Hash) probe {
-	p := probe{method: http.MethodPut, tail: "/module", query: "root=" + g.head.Root.String(), store: s.opt.Write.Store, body: g.body}
-	return s.signatures(p, g.head).with(headerParent, parent.String()).with(headerRoot, g.head.Root.String()).
+	p := probe{method: http.MethodPut, tail: "/module", query: "root=" + g.head.Root.String(),
+		store: s.opt.Write.Store, body: g.body}
+	return s.signatures(p, g.head).with(headerParent, parent.String()).with(headerRoot,
+		g.head.Root.String()).
 		with(headerMode, "advance").with("Content-Type", "application/wasm")
 }
 
@@ -105,8 +111,9 @@ func (p probe) without(name string) probe {
 
 // announce is the push-init of g.
 func (s *session) announce(g generation, parent merkle.Hash) probe {
-	v := map[string]any{"parent_root": "", "new_root": g.head.Root.String(), "program_hash": merkle.Sum(g.body).String(),
-		"size_bytes": len(g.body), "store_pubkey": g.head.PublicKey.String()}
+	v := map[string]any{"parent_root": "", "new_root": g.head.Root.String(),
+		"program_hash": merkle.Sum(g.body).String(),
+		"size_bytes":   len(g.body), "store_pubkey": g.head.PublicKey.String()}
 	if !parent.IsZero() {
 		v["parent_root"] = parent.String()
 	}
@@ -122,7 +129,8 @@ type initAnswer struct {
 }
 
 // init announces g. Origins without the route are a *skipped.
-func (s *session) init(ctx context.Context, g generation, parent merkle.Hash) (answer initAnswer, err error) {
+func (s *session) init(ctx context.Context, g generation,
+	parent merkle.Hash) (answer initAnswer, err error) {
 	a, err := s.send(ctx, s.announce(g, parent))
 	if err != nil {
 		return answer, err
@@ -186,7 +194,8 @@ func (s *session) last() (newest, before generation, err error) {
 }
 
 // entries are the tombstones that the descriptor of the written store has for a root.
-func (s *session) entries(ctx context.Context, root merkle.Hash) (list []auth.Tombstone, err error) {
+func (s *session) entries(ctx context.Context,
+	root merkle.Hash) (list []auth.Tombstone, err error) {
 	d, err := s.current(ctx)
 	if err != nil {
 		return nil, err
@@ -206,7 +215,8 @@ func (s *session) entries(ctx context.Context, root merkle.Hash) (list []auth.To
 // one holds entries against the one that was sent.
 func one(list []auth.Tombstone, want auth.Tombstone) error {
 	if len(list) != 1 || list[0] != want {
-		return found(fmt.Sprintf("one entry in the descriptor, reason %v", want.Reason), "%d entries", len(list))
+		return found(fmt.Sprintf("one entry in the descriptor, reason %v", want.Reason),
+			"%d entries", len(list))
 	}
 	return nil
 }

@@ -64,13 +64,15 @@ func (p *pool) holds(c module.Chunk) (bool, error) {
 	defer p.mu.RUnlock()
 	r, ok := p.byID[c.ID]
 	if ok && r.Size() != 4+int64(c.Len) {
-		return false, fmt.Errorf("chunk %s has %d bytes, the recipe says %d: %w", c.ID, r.Size()-4, c.Len, module.ErrVerify)
+		return false, fmt.Errorf("chunk %s has %d bytes, the recipe says %d: %w", c.ID, r.Size()-4,
+			c.Len, module.ErrVerify)
 	}
 	return ok, nil
 }
 
 // Assemble implements [remote.Assembler]. When fetch breaks off, what arrived is kept.
-func (m *Memory) Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r *module.Recipe, base merkle.Hash,
+func (m *Memory) Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot,
+	r *module.Recipe, base merkle.Hash,
 	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
 	if len(lines) == 0 || lines[len(lines)-1].Root != r.Root() {
 		return errors.New("assemble: the last line of history given is not that of the recipe")
@@ -85,8 +87,10 @@ func (m *Memory) Assemble(ctx context.Context, lines []module.Generation, head a
 	return m.settle(lines, head, r, chunks)
 }
 
-// gather fetches the chunks of a generation, and has it checked as what they give with those that are here.
-func (m *Memory) gather(ctx context.Context, r *module.Recipe, base merkle.Hash, fetch func(put func(i int, sealed []byte) error) error,
+// gather fetches the chunks of a generation, and has it checked as what they give with those that
+// are here.
+func (m *Memory) gather(ctx context.Context, r *module.Recipe, base merkle.Hash,
+	fetch func(put func(i int, sealed []byte) error) error,
 	check func(*module.Module) error) (*pool, error) {
 	var known *module.Recipe
 	if !base.IsZero() {
@@ -105,7 +109,8 @@ func (m *Memory) gather(ctx context.Context, r *module.Recipe, base merkle.Hash,
 		}
 		c := r.Pool()[i]
 		if got := merkle.Sum(sealed); got != c.ID || len(sealed) != int(c.Len) {
-			return fmt.Errorf("chunk %s of %d bytes: %s of %d came: %w", c.ID, c.Len, got, len(sealed), module.ErrVerify)
+			return fmt.Errorf("chunk %s of %d bytes: %s of %d came: %w", c.ID, c.Len, got,
+				len(sealed), module.ErrVerify)
 		}
 		return came.put(c, sealed)
 	})
@@ -119,7 +124,10 @@ func (m *Memory) gather(ctx context.Context, r *module.Recipe, base merkle.Hash,
 			return nil, err
 		}
 	}
-	mod, err := r.WithVerified(known, func(c module.Chunk) bool { had, _ := came.holds(c); return had }).Module(all)
+	mod, err := r.WithVerified(known, func(c module.Chunk) bool {
+		had, _ := came.holds(c)
+		return had
+	}).Module(all)
 	if err == nil && check != nil {
 		err = check(mod)
 	}
@@ -138,7 +146,8 @@ func (b both) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 }
 
 // Recipe implements [server.RecipeBackend].
-func (b *Stores) Recipe(_ context.Context, s auth.StoreID, root merkle.Hash) (*module.Recipe, error) {
+func (b *Stores) Recipe(_ context.Context, s auth.StoreID,
+	root merkle.Hash) (*module.Recipe, error) {
 	m, err := b.Store(s)
 	if err != nil {
 		return nil, err
@@ -147,7 +156,8 @@ func (b *Stores) Recipe(_ context.Context, s auth.StoreID, root merkle.Hash) (*m
 }
 
 // ReceiveRecipe implements [server.RecipeReceiver].
-func (b *Stores) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r *module.Recipe, base merkle.Hash,
+func (b *Stores) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
+	pending bool, r *module.Recipe, base merkle.Hash,
 	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
 	m, err := b.Store(head.Store)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -9,7 +9,8 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// Somebody who has written a Local sends it to every liar. Here it is the one in memory, and the liars are two.
+// Somebody who has written a Local sends it to every liar. Here it is the one in memory, and the
+// liars are two.
 func Example() {
 	ctx := context.Background()
 	world, err := remotetest.NewWorld(ctx, nil)

@@ -32,7 +32,8 @@ type Guest struct {
 // is that it does not decode; an option tag other than 1 means that the option is absent.
 func (g Guest) Content(ctx context.Context, request []byte) ([]byte, error) {
 	var req module.ContentRequest
-	if err := req.UnmarshalBinary(withoutOddTags(request, hashSize, pairSize, textSize, pairSize)); err != nil {
+	if err := req.UnmarshalBinary(withoutOddTags(request, hashSize, pairSize, textSize,
+		pairSize)); err != nil {
 		return nil, err
 	}
 	root := g.root(req.Root)
@@ -56,7 +57,8 @@ func (g Guest) Content(ctx context.Context, request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := module.ContentResponse{Sealed: sealed, Proof: proof, Root: root, ChunkLens: chunkLens(res)}
+	answer := module.ContentResponse{Sealed: sealed, Proof: proof, Root: root,
+		ChunkLens: chunkLens(res)}
 	return answer.MarshalBinary()
 }
 

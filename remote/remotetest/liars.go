@@ -18,23 +18,25 @@ import (
 type Liar struct {
 	Name string
 	Lie  string // what it does
-	// Clone and Pull are how an empty local store, and one that holds the first two generations, have to refuse it,
-	// both with [remote.Trust.Publisher] set to the publisher's key. The zero Refusal: what it says is true as far as
-	// anybody without an anchor can know, or it is not asked what it would lie about.
+	// Clone and Pull are how an empty local store, and one that holds the first two generations, have
+	// to refuse it, both with [remote.Trust.Publisher] set to the publisher's key. The zero Refusal:
+	// what it says is true as far as anybody without an anchor can know, or it is not asked what it
+	// would lie about.
 	Clone, Pull Refusal
-	// Whole is Pull for a local store that is no [remote.Assembler] and asks for no recipe, where that differs; nil: it
-	// does not.
+	// Whole is Pull for a local store that is no [remote.Assembler] and asks for no recipe, where that
+	// differs; nil: it does not.
 	Whole *Refusal
-	// Needs is what the local store must have gone through for the lie to matter, which Prepare brings about; "": nothing.
+	// Needs is what the local store must have gone through for the lie to matter, which Prepare brings
+	// about; "": nothing.
 	Needs string
 
 	handler func(ctx context.Context, w *World) (http.Handler, error)
 	before  func(ctx context.Context, w *World, l remote.Local) (bool, error) // Needs; nil: nothing
 }
 
-// Prepare brings a local store, which is empty or holds the first two generations, to where the lie matters: it has
-// seen a tombstone, say, or holds part of a module. ok is false for a store that cannot be brought there: then it has
-// nothing to fear from this liar.
+// Prepare brings a local store, which is empty or holds the first two generations, to where the lie
+// matters: it has seen a tombstone, say, or holds part of a module. ok is false for a store that
+// cannot be brought there: then it has nothing to fear from this liar.
 func (l Liar) Prepare(ctx context.Context, w *World, local remote.Local) (ok bool, err error) {
 	if l.before == nil {
 		return true, nil
@@ -49,7 +51,8 @@ func (l Liar) Prepare(ctx context.Context, w *World, local remote.Local) (ok boo
 type Refusal struct {
 	Check remote.Check // of the [*remote.VerificationError]; "": it is not one
 	Err   error        // what errors.Is has to find; nil: nothing in particular
-	Says  string       // what must stand in the error's text: the rule, where neither of the others names it
+	// what must stand in the error's text: the rule, where neither of the others names it
+	Says string
 }
 
 // String names the check, or the error, as tables of liars have it.
@@ -83,20 +86,23 @@ func check(c remote.Check, err error) Refusal { return Refusal{Check: c, Err: er
 // protocol is a Refusal of what is no answer of the protocol, by the rule that it names.
 func protocol(rule string) Refusal { return Refusal{Err: remote.ErrProtocol, Says: rule} }
 
-// Liars are all of them, by name. Some send without an end: give clients a [remote.ClientOptions.MaxModule] of a few
-// MiB. Some fall silent: use testing/synctest, or patience.
+// Liars are all of them, by name. Some send without an end: give clients a
+// [remote.ClientOptions.MaxModule] of a few MiB. Some fall silent: use testing/synctest, or
+// patience.
 func Liars() []Liar {
 	var all []Liar
-	for _, some := range [][]Liar{moduleLiars(), keyLiars(), historyLiars(), tombstoneLiars(), wireLiars(), jsonLiars(),
+	for _, some := range [][]Liar{moduleLiars(), keyLiars(), historyLiars(), tombstoneLiars(),
+		wireLiars(), jsonLiars(),
 		rangeLiars(), recipeLiars()} {
 		all = append(all, some...)
 	}
 	return all
 }
 
-// UnsignedLiars are origins whose head carries no signature of the publisher. Their refusals are those of a local side
-// with [remote.Trust.Root] set to the root of the head, and nothing else. What is taken is taken for its root alone:
-// no key may be held from it, and no tombstone may be kept. Without Root or an Anchor see "stripped-signature" of Liars.
+// UnsignedLiars are origins whose head carries no signature of the publisher. Their refusals are
+// those of a local side with [remote.Trust.Root] set to the root of the head, and nothing else.
+// What is taken is taken for its root alone: no key may be held from it, and no tombstone may be
+// kept. Without Root or an Anchor see "stripped-signature" of Liars.
 func UnsignedLiars() []Liar {
 	changed := check(remote.CheckPublisher, remote.ErrKeyChanged)
 	return []Liar{
@@ -333,7 +339,8 @@ func recipeLiars() []Liar {
 }
 
 // after is a liar whose lie matters to a local store that has gone through something.
-func (l Liar) after(needs string, before func(context.Context, *World, remote.Local) (bool, error)) Liar {
+func (l Liar) after(needs string,
+	before func(context.Context, *World, remote.Local) (bool, error)) Liar {
 	l.Needs, l.before = needs, before
 	return l
 }

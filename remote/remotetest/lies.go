@@ -21,7 +21,8 @@ type origin = func(context.Context, *World) (http.Handler, error)
 // With another head: a real server over a store that took in what no honest one would.
 
 // replaced serves the store with mod and signed as its head.
-func replaced(ctx context.Context, w *World, mod []byte, signed auth.SignedRoot) (http.Handler, error) {
+func replaced(ctx context.Context, w *World, mod []byte,
+	signed auth.SignedRoot) (http.Handler, error) {
 	m, err := w.Memory(ctx, head)
 	if err != nil {
 		return nil, err
@@ -53,7 +54,8 @@ func otherID(w *World, mod []byte) error {
 
 // otherCoin says that the store stands on the chain as another one.
 func otherCoin(ctx context.Context, w *World) (http.Handler, error) {
-	mod, signed, err := Module(ctx, w.Store, w.Publisher, w.content(head), &module.Options{ChainState: &module.ChainState{LauncherID: merkle.Hash{9}}})
+	mod, signed, err := Module(ctx, w.Store, w.Publisher, w.content(head),
+		&module.Options{ChainState: &module.ChainState{LauncherID: merkle.Hash{9}}})
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +145,8 @@ func signedAs(generation int) origin {
 	}
 }
 
-// unsigned has the attacker's key in the module of the head, and no signature; and that key has perhaps revoked the
-// head and the store.
+// unsigned has the attacker's key in the module of the head, and no signature; and that key has
+// perhaps revoked the head and the store.
 func unsigned(revoked bool) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
 		mod, err := w.rekeyed()
@@ -155,7 +157,8 @@ func unsigned(revoked bool) origin {
 		if err != nil {
 			return nil, err
 		}
-		bare := auth.SignedRoot{Store: w.Store, Root: w.Heads[head].Root, PublicKey: w.attacker.PublicKey()}
+		bare := auth.SignedRoot{Store: w.Store, Root: w.Heads[head].Root,
+			PublicKey: w.attacker.PublicKey()}
 		if err := m.Add(ctx, bare, bytes.NewReader(mod)); err != nil {
 			return nil, err
 		}
@@ -198,7 +201,8 @@ func unsignedRevoked(ctx context.Context, w *World) (http.Handler, error) {
 // revoke keeps tombstones of by for roots; the zero root stands for the store.
 func (w *World) revoke(ctx context.Context, m *Memory, by *auth.Key, roots ...merkle.Hash) error {
 	for _, root := range roots {
-		t, err := auth.SignTombstone(ctx, auth.Tombstone{Store: w.Store, Root: root, Reason: auth.Takedown}, by)
+		t, err := auth.SignTombstone(ctx,
+			auth.Tombstone{Store: w.Store, Root: root, Reason: auth.Takedown}, by)
 		if err != nil {
 			return err
 		}
@@ -240,7 +244,8 @@ func firstGenerations(n int) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) { return w.Honest(ctx, n) }
 }
 
-// forked has two more generations after the first, well signed, that the pulling store has never seen.
+// forked has two more generations after the first, well signed, that the pulling store has never
+// seen.
 func forked(ctx context.Context, w *World) (http.Handler, error) {
 	m, err := w.Memory(ctx, 1)
 	if err != nil {
@@ -279,7 +284,8 @@ func revokedByAttacker(ctx context.Context, w *World) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w.serve(NewStores(w.now, m)), w.revoke(ctx, m, w.attacker, w.Heads[head].Root, merkle.Hash{})
+	return w.serve(NewStores(w.now, m)), w.revoke(ctx, m, w.attacker,
+		w.Heads[head].Root, merkle.Hash{})
 }
 
 // With other answers of the backend.
@@ -306,7 +312,8 @@ func (b *liarBackend) Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot
 	return r, err
 }
 
-func (b *liarBackend) Generations(ctx context.Context, s auth.StoreID) ([]module.Generation, error) {
+func (b *liarBackend) Generations(ctx context.Context,
+	s auth.StoreID) ([]module.Generation, error) {
 	g, err := b.Stores.Generations(ctx, s)
 	if err == nil && b.history != nil {
 		g = b.history(g)
@@ -314,7 +321,8 @@ func (b *liarBackend) Generations(ctx context.Context, s auth.StoreID) ([]module
 	return g, err
 }
 
-func (b *liarBackend) Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+func (b *liarBackend) Module(ctx context.Context, s auth.StoreID,
+	root merkle.Hash) (io.ReadSeekCloser, error) {
 	if b.module == nil {
 		return b.Stores.Module(ctx, s, root)
 	}
@@ -348,7 +356,8 @@ func swapped(other func(ctx context.Context, w *World) ([]byte, error)) origin {
 }
 
 func foreign(ctx context.Context, w *World) ([]byte, error) {
-	mod, _, err := Module(ctx, auth.StoreIDFromKey(w.attacker.PublicKey()), w.attacker, w.content(head), nil)
+	mod, _, err := Module(ctx, auth.StoreIDFromKey(w.attacker.PublicKey()), w.attacker,
+		w.content(head), nil)
 	return mod, err
 }
 

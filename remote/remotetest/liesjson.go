@@ -12,7 +12,9 @@ import (
 
 // replacing puts one text in place of another, once.
 func replacing(old, new string) func(http.Header, []byte) []byte {
-	return func(_ http.Header, body []byte) []byte { return bytes.Replace(body, []byte(old), []byte(new), 1) }
+	return func(_ http.Header, body []byte) []byte {
+		return bytes.Replace(body, []byte(old), []byte(new), 1)
+	}
 }
 
 // saying answers with a text.

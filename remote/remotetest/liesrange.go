@@ -24,7 +24,8 @@ import (
 
 var errDown = errors.New("the line is down")
 
-// broken leaves the first half of the head's module with a local store, so that the rest is asked for.
+// broken leaves the first half of the head's module with a local store, so that the rest is asked
+// for.
 func broken(ctx context.Context, w *World, l remote.Local) (bool, error) {
 	r, ok := l.(remote.Resumer)
 	if !ok {
@@ -35,7 +36,8 @@ func broken(ctx context.Context, w *World, l remote.Local) (bool, error) {
 		return false, err
 	}
 	mod := w.Modules[head]
-	err = l.Install(ctx, w.lines(Generations)[len(lines):], w.Heads[head], io.MultiReader(bytes.NewReader(mod[:len(mod)/2]), failing{}),
+	err = l.Install(ctx, w.lines(Generations)[len(lines):], w.Heads[head],
+		io.MultiReader(bytes.NewReader(mod[:len(mod)/2]), failing{}),
 		func(*module.Module) error { return errDown })
 	if !errors.Is(err, errDown) {
 		return false, fmt.Errorf("break an install: %w", err)
@@ -114,7 +116,8 @@ func otherBytes(w *World, res http.ResponseWriter, from, to int) {
 // Answers to requests for a recipe, or for the chunks that it names. They come on a pull only.
 
 // recipes answers requests for a recipe with what make gives, and serves all else as it is.
-func recipes(make func(ctx context.Context, w *World, honest *module.Recipe) ([]byte, error)) origin {
+func recipes(make func(ctx context.Context, w *World,
+	honest *module.Recipe) ([]byte, error)) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
 		m, err := w.Memory(ctx, Generations)
 		if err != nil {
@@ -128,7 +131,8 @@ func recipes(make func(ctx context.Context, w *World, honest *module.Recipe) ([]
 		if err != nil {
 			return nil, err
 		}
-		return recipeServer(w, w.serve(NewStores(w.now, m)), func(res http.ResponseWriter, _ *http.Request) { res.Write(body) }), nil
+		return recipeServer(w, w.serve(NewStores(w.now, m)),
+			func(res http.ResponseWriter, _ *http.Request) { res.Write(body) }), nil
 	}
 }
 
@@ -149,7 +153,9 @@ func recipeServer(w *World, honest http.Handler, answer http.HandlerFunc) http.H
 
 // recipeOf is the recipe of a module, packed.
 func recipeOf(ctx context.Context, mod []byte) ([]byte, error) {
-	r, err := module.Decompose(ctx, bytes.NewReader(mod), func(module.Chunk, []byte) error { return nil })
+	r, err := module.Decompose(ctx, bytes.NewReader(mod), func(module.Chunk, []byte) error {
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +183,8 @@ func rekeyedRecipe(ctx context.Context, w *World, _ *module.Recipe) ([]byte, err
 	return recipeOf(ctx, mod)
 }
 
-// wrongChunk is the recipe of a module with one bit of a chunk turned over: it names a chunk that no module has.
+// wrongChunk is the recipe of a module with one bit of a chunk turned over: it names a chunk that
+// no module has.
 func wrongChunk(ctx context.Context, w *World, _ *module.Recipe) ([]byte, error) {
 	mod := bytes.Clone(w.Modules[head])
 	if err := flipFirst(w, mod); err != nil {
@@ -186,7 +193,8 @@ func wrongChunk(ctx context.Context, w *World, _ *module.Recipe) ([]byte, error)
 	return recipeOf(ctx, mod)
 }
 
-// flipFirst turns a bit of every chunk over that the head does not share with the generation before it.
+// flipFirst turns a bit of every chunk over that the head does not share with the generation before
+// it.
 func flipFirst(w *World, mod []byte) error {
 	shared := map[merkle.Hash]bool{}
 	err := eachChunk(w.Modules[head-1], func(sealed []byte) { shared[merkle.Sum(sealed)] = true })
@@ -200,7 +208,8 @@ func flipFirst(w *World, mod []byte) error {
 	})
 }
 
-// eachChunk calls do with each chunk of a module's pool, in order. What do writes to it is written to mod.
+// eachChunk calls do with each chunk of a module's pool, in order. What do writes to it is written
+// to mod.
 func eachChunk(mod []byte, do func(sealed []byte)) error {
 	at, err := section(mod, module.SectionChunkPool)
 	if err != nil {
@@ -247,11 +256,13 @@ func baseless(b []byte) []byte {
 	return b
 }
 
-// bombRecipe packs 1 GiB of zeros into one zstd frame: blocks of one byte that is repeated 128 KiB times.
+// bombRecipe packs 1 GiB of zeros into one zstd frame: blocks of one byte that is repeated 128 KiB
+// times.
 func bombRecipe(b []byte) []byte {
 	b = bytes.Clone(b[:52])
-	b = append(b, 0x28, 0xb5, 0x2f, 0xfd, 0x80, 0x58) // a content size of four bytes, a window of 2 MiB
-	b = append(b, b[51], b[50], b[49], b[48])         // as announced
+	// a content size of four bytes, a window of 2 MiB
+	b = append(b, 0x28, 0xb5, 0x2f, 0xfd, 0x80, 0x58)
+	b = append(b, b[51], b[50], b[49], b[48]) // as announced
 	const n = 128 << 10
 	for i := range 8192 {
 		h := uint32(n<<3 | 1<<1) // run-length
@@ -371,7 +382,8 @@ func knowing(ctx context.Context, w *World, l remote.Local) (bool, error) {
 	if err := r.Pin(ctx, pins); err != nil {
 		return false, err
 	}
-	t, err := auth.SignTombstone(ctx, auth.Tombstone{Store: w.Store, NotAfter: 1_700_000_000, Reason: auth.Compromise}, w.Publisher)
+	t, err := auth.SignTombstone(ctx,
+		auth.Tombstone{Store: w.Store, NotAfter: 1_700_000_000, Reason: auth.Compromise}, w.Publisher)
 	if err != nil {
 		return false, err
 	}
@@ -384,5 +396,6 @@ func pinned(ctx context.Context, w *World, l remote.Local) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	return true, p.Pin(ctx, module.Pins{Publisher: w.Publisher.PublicKey(), Root: w.Heads[head].Root, Generation: head})
+	return true, p.Pin(ctx,
+		module.Pins{Publisher: w.Publisher.PublicKey(), Root: w.Heads[head].Root, Generation: head})
 }

@@ -20,7 +20,8 @@ import (
 // With other answers on the wire.
 
 // answering puts its own answer in place of that of one route.
-func answering(tail string, answer func(w *World, res http.ResponseWriter, r *http.Request)) origin {
+func answering(tail string,
+	answer func(w *World, res http.ResponseWriter, r *http.Request)) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
 		honest, err := w.Honest(ctx, Generations)
 		if err != nil {
@@ -97,7 +98,8 @@ func shorter(n int64) int64 { return n - 1 }
 
 // foreignStone adds the publisher's tombstone of another store.
 func foreignStone(_ http.Header, body []byte) []byte {
-	t, err := auth.SignTombstone(context.Background(), auth.Tombstone{Store: auth.StoreID{1}, Reason: auth.Takedown}, seeded(1))
+	t, err := auth.SignTombstone(context.Background(),
+		auth.Tombstone{Store: auth.StoreID{1}, Reason: auth.Takedown}, seeded(1))
 	if err != nil {
 		return nil
 	}
@@ -112,7 +114,8 @@ func foreignStone(_ http.Header, body []byte) []byte {
 func flooding(ctx context.Context, w *World) (http.Handler, error) {
 	var stones bytes.Buffer
 	for n := range 5000 {
-		t := auth.Tombstone{Store: w.Store, Root: merkle.Sum([]byte{byte(n >> 8), byte(n)}), Reason: auth.Takedown}
+		t := auth.Tombstone{Store: w.Store, Root: merkle.Sum([]byte{byte(n >> 8), byte(n)}),
+			Reason: auth.Takedown}
 		record, err := t.MarshalBinary()
 		if err != nil {
 			return nil, err
@@ -246,7 +249,9 @@ func cut(h http.Header, body []byte) []byte { return body[:len(body)-1] }
 
 // grown has a byte behind its end, which the descriptor counts.
 func grown(ctx context.Context, w *World) (http.Handler, error) {
-	return swapped(func(context.Context, *World) ([]byte, error) { return append(bytes.Clone(w.Modules[head]), 0), nil })(ctx, w)
+	return swapped(func(context.Context, *World) ([]byte, error) {
+		return append(bytes.Clone(w.Modules[head]), 0), nil
+	})(ctx, w)
 }
 
 // crawling sends what is to be sent a byte every ten seconds.

@@ -26,9 +26,9 @@ var (
 	_ remote.History    = (*Memory)(nil)
 )
 
-// A Memory is one store kept in memory: generations as recipes, and every sealed chunk once. It is a [remote.Local]
-// with everything that is optional there, and part of a [Stores]. It forgets everything when the program ends.
-// Safe for concurrent use.
+// A Memory is one store kept in memory: generations as recipes, and every sealed chunk once. It is
+// a [remote.Local] with everything that is optional there, and part of a [Stores]. It forgets
+// everything when the program ends. Safe for concurrent use.
 type Memory struct {
 	id  auth.StoreID
 	now func() time.Time
@@ -51,12 +51,14 @@ type pendingRoot struct {
 	at           time.Time
 }
 
-// NewMemory returns an empty store. now is the clock for the times of what it receives; nil is [time.Now].
+// NewMemory returns an empty store. now is the clock for the times of what it receives; nil is
+// [time.Now].
 func NewMemory(id auth.StoreID, now func() time.Time) *Memory {
 	if now == nil {
 		now = time.Now
 	}
-	return &Memory{id: id, now: now, chunks: &pool{byID: make(map[merkle.Hash]*bytes.Reader)}, held: make(map[merkle.Hash]*module.Recipe),
+	return &Memory{id: id, now: now, chunks: &pool{byID: make(map[merkle.Hash]*bytes.Reader)},
+		held:   make(map[merkle.Hash]*module.Recipe),
 		signed: make(map[merkle.Hash]auth.SignedRoot), parts: make(map[merkle.Hash][]byte)}
 }
 
@@ -132,7 +134,8 @@ func (m *Memory) Tail(_ context.Context, n int) ([]module.Generation, error) {
 // PutEvidence implements [remote.TrustStore].
 func (m *Memory) PutEvidence(_ context.Context, doc []byte) (string, error) {
 	if len(doc) > remote.MaxEvidenceSize {
-		return "", fmt.Errorf("keep evidence in store %s: %w: %d bytes", m.id, remote.ErrTooLarge, len(doc))
+		return "", fmt.Errorf("keep evidence in store %s: %w: %d bytes", m.id,
+			remote.ErrTooLarge, len(doc))
 	}
 	name := "evidence " + merkle.Sum(doc).String()[:16]
 	m.mu.Lock()
@@ -200,9 +203,10 @@ func (r *imageReader) WriteTo(w io.Writer) (int64, error) {
 // Close does nothing.
 func (r *imageReader) Close() error { return nil }
 
-// Install implements [remote.Local]. When r breaks off, what arrived is kept for the next Install; when check refuses,
-// nothing is.
-func (m *Memory) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader,
+// Install implements [remote.Local]. When r breaks off, what arrived is kept for the next Install;
+// when check refuses, nothing is.
+func (m *Memory) Install(ctx context.Context, lines []module.Generation,
+	head auth.SignedRoot, r io.Reader,
 	check func(*module.Module) error) error {
 	if len(lines) == 0 {
 		return errors.New("install: no line of history given")
@@ -216,7 +220,8 @@ func (m *Memory) Install(ctx context.Context, lines []module.Generation, head au
 	delete(m.parts, root)
 	m.mu.Unlock()
 	tap := &tap{r: r, kept: arrived}
-	recipe, chunks, err := decompose(ctx, io.MultiReader(bytes.NewReader(slices.Clone(arrived.Bytes())), tap), check)
+	recipe, chunks, err := decompose(ctx,
+		io.MultiReader(bytes.NewReader(slices.Clone(arrived.Bytes())), tap), check)
 	if err != nil {
 		if tap.err != nil {
 			m.mu.Lock()
@@ -240,7 +245,8 @@ func (m *Memory) comesAgain(lines []module.Generation) *module.Recipe {
 }
 
 // again adds the new line of a generation that is held.
-func (m *Memory) again(lines []module.Generation, head auth.SignedRoot, held *module.Recipe, check func(*module.Module) error) error {
+func (m *Memory) again(lines []module.Generation, head auth.SignedRoot, held *module.Recipe,
+	check func(*module.Module) error) error {
 	mod, err := held.Module(m.chunks)
 	if err == nil && check != nil {
 		err = check(mod)
@@ -252,7 +258,8 @@ func (m *Memory) again(lines []module.Generation, head auth.SignedRoot, held *mo
 }
 
 // settle makes a generation visible that has come and was checked.
-func (m *Memory) settle(lines []module.Generation, head auth.SignedRoot, recipe *module.Recipe, chunks *pool) error {
+func (m *Memory) settle(lines []module.Generation, head auth.SignedRoot, recipe *module.Recipe,
+	chunks *pool) error {
 	root := lines[len(lines)-1].Root
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -284,8 +291,10 @@ func (m *Memory) keep(recipe *module.Recipe, chunks *pool, head auth.SignedRoot)
 	m.signed[recipe.Root()] = known
 }
 
-// decompose reads a module into chunks and recipe, and has it checked as what these give back. A nil check takes all.
-func decompose(ctx context.Context, r io.Reader, check func(*module.Module) error) (*module.Recipe, *pool, error) {
+// decompose reads a module into chunks and recipe, and has it checked as what these give back. A
+// nil check takes all.
+func decompose(ctx context.Context, r io.Reader,
+	check func(*module.Module) error) (*module.Recipe, *pool, error) {
 	chunks := &pool{byID: make(map[merkle.Hash]*bytes.Reader)}
 	recipe, err := module.Decompose(ctx, r, chunks.put)
 	if err != nil || check == nil {

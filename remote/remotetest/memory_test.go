@@ -63,7 +63,8 @@ type minimal struct {
 	memory *remotetest.Memory
 }
 
-func (m minimal) Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader,
+func (m minimal) Install(ctx context.Context, lines []module.Generation,
+	head auth.SignedRoot, r io.Reader,
 	check func(*module.Module) error) error {
 	err := m.Local.Install(ctx, lines, head, r, check)
 	if len(lines) == 0 {
@@ -113,7 +114,9 @@ func TestStoresAreABackend(t *testing.T) {
 // TestReadOnlyBackend holds what can only be read to what is left of the promises.
 func TestReadOnlyBackend(t *testing.T) {
 	worlds(t, func(t *testing.T, w *remotetest.World) {
-		remotetest.TestBackend(t, w, func(*testing.T) server.Backend { return struct{ server.Backend }{remotetest.NewStores(nil)} })
+		remotetest.TestBackend(t, w, func(*testing.T) server.Backend {
+			return struct{ server.Backend }{remotetest.NewStores(nil)}
+		})
 	})
 }
 
@@ -144,7 +147,8 @@ func TestHonest(t *testing.T) {
 			if _, err := remote.Pull(t.Context(), local, client, trust); err != nil {
 				t.Fatalf("with %d generations held: %v", held, err)
 			}
-			if head, err := local.Head(t.Context()); err != nil || head != world.Heads[remotetest.Generations-1] {
+			if head, err := local.Head(t.Context()); err != nil ||
+				head != world.Heads[remotetest.Generations-1] {
 				t.Errorf("with %d generations held: head %v, %v", held, head, err)
 			}
 		}

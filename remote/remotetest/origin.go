@@ -13,8 +13,9 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// An Origin is an [http.Server] that is reached without a network: [Origin.Dial] hands out one end of a pipe. Since
-// nothing leaves the process, it also works in a testing/synctest bubble, where waiting costs no time.
+// An Origin is an [http.Server] that is reached without a network: [Origin.Dial] hands out one end
+// of a pipe. Since nothing leaves the process, it also works in a testing/synctest bubble, where
+// waiting costs no time.
 type Origin struct {
 	server http.Server
 	pipes  pipes
@@ -22,8 +23,8 @@ type Origin struct {
 	done   chan struct{} // closed when the server has returned
 }
 
-// NewOrigin returns an origin that answers with h: a [*server.Server], or one of the [Liars]. It starts with the
-// first Dial. The caller closes it.
+// NewOrigin returns an origin that answers with h: a [*server.Server], or one of the [Liars]. It
+// starts with the first Dial. The caller closes it.
 func NewOrigin(h http.Handler) *Origin {
 	return &Origin{
 		server: http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)},
@@ -51,7 +52,8 @@ func (o *Origin) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 }
 
-// Client returns a client for one store of this origin, with its Dial put into a copy of opt, which may be nil.
+// Client returns a client for one store of this origin, with its Dial put into a copy of opt, which
+// may be nil.
 func (o *Origin) Client(s auth.StoreID, opt *remote.ClientOptions) (*remote.Client, error) {
 	u, err := remote.ParseURL("http://127.0.0.1/stores/" + s.String())
 	if err != nil {

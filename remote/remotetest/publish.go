@@ -11,9 +11,10 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// Module builds the module of a generation with all regular files of files as resources, in the order of their
-// names, and signs its root. o may be nil.
-func Module(ctx context.Context, store auth.StoreID, by auth.Signer, files fs.FS, o *module.Options) ([]byte, auth.SignedRoot, error) {
+// Module builds the module of a generation with all regular files of files as resources, in the
+// order of their names, and signs its root. o may be nil.
+func Module(ctx context.Context, store auth.StoreID, by auth.Signer, files fs.FS,
+	o *module.Options) ([]byte, auth.SignedRoot, error) {
 	b := module.NewBuilder(store, by.PublicKey(), o)
 	defer b.Close()
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
@@ -40,7 +41,8 @@ func Module(ctx context.Context, store auth.StoreID, by auth.Signer, files fs.FS
 }
 
 // Publish adds a generation made of files to the store and signs it, as a publisher's commit does.
-func (m *Memory) Publish(ctx context.Context, by auth.Signer, files fs.FS) (auth.SignedRoot, error) {
+func (m *Memory) Publish(ctx context.Context, by auth.Signer,
+	files fs.FS) (auth.SignedRoot, error) {
 	mod, head, err := Module(ctx, m.id, by, files, nil)
 	if err != nil {
 		return auth.SignedRoot{}, err
@@ -48,8 +50,8 @@ func (m *Memory) Publish(ctx context.Context, by auth.Signer, files fs.FS) (auth
 	return head, m.Add(ctx, head, bytes.NewReader(mod))
 }
 
-// Add makes the module in r the head, under the next number, without a look at whether it is what head says: for
-// origins that lie. Whoever wants checks uses Install, or pushes.
+// Add makes the module in r the head, under the next number, without a look at whether it is what
+// head says: for origins that lie. Whoever wants checks uses Install, or pushes.
 func (m *Memory) Add(ctx context.Context, head auth.SignedRoot, r io.Reader) error {
 	recipe, chunks, err := decompose(ctx, r, nil)
 	if err != nil {

@@ -24,8 +24,8 @@ var (
 	_ server.Lister   = (*Stores)(nil)
 )
 
-// Stores are the memory stores that a server serves: a [server.Backend] with everything that is optional there.
-// Safe for concurrent use.
+// Stores are the memory stores that a server serves: a [server.Backend] with everything that is
+// optional there. Safe for concurrent use.
 type Stores struct {
 	now func() time.Time
 
@@ -33,8 +33,8 @@ type Stores struct {
 	byID map[auth.StoreID]*Memory
 }
 
-// NewStores returns a backend over the given stores. Stores that are pushed to it get the clock now; nil is
-// [time.Now].
+// NewStores returns a backend over the given stores. Stores that are pushed to it get the clock
+// now; nil is [time.Now].
 func NewStores(now func() time.Time, stores ...*Memory) *Stores {
 	b := &Stores{now: now, byID: make(map[auth.StoreID]*Memory)}
 	for _, m := range stores {
@@ -72,7 +72,8 @@ func (b *Stores) Generations(ctx context.Context, s auth.StoreID) ([]module.Gene
 }
 
 // Module implements [server.Backend].
-func (b *Stores) Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+func (b *Stores) Module(ctx context.Context, s auth.StoreID,
+	root merkle.Hash) (io.ReadSeekCloser, error) {
 	m, err := b.Store(s)
 	if err != nil {
 		return nil, err
@@ -117,7 +118,8 @@ func (b *Stores) Revoke(ctx context.Context, t auth.Tombstone) error {
 }
 
 // Receive implements [server.Receiver].
-func (b *Stores) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader,
+func (b *Stores) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
+	pending bool, r io.Reader,
 	check func(*module.Module) error) error {
 	recipe, chunks, err := decompose(ctx, r, check)
 	if err != nil {
@@ -134,11 +136,13 @@ func (b *Stores) Receive(ctx context.Context, head auth.SignedRoot, parent merkl
 }
 
 // receive makes a generation that was taken apart and checked the head, or a pending root.
-func (m *Memory) receive(recipe *module.Recipe, chunks *pool, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
+func (m *Memory) receive(recipe *module.Recipe, chunks *pool, head auth.SignedRoot,
+	parent merkle.Hash, pending bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.line(head.Root) >= 0 {
-		return fmt.Errorf("receive generation %s of store %s: it is in the history: %w", head.Root, m.id, fs.ErrExist)
+		return fmt.Errorf("receive generation %s of store %s: it is in the history: %w",
+			head.Root, m.id, fs.ErrExist)
 	}
 	if now := m.head().Root; parent != now {
 		return fmt.Errorf("receive generation %s of store %s: parent %s, head %s: %w",

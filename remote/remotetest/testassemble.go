@@ -25,10 +25,11 @@ func (w *World) deal(t *testing.T, n int) deal {
 	t.Helper()
 	d := deal{chunks: map[merkle.Hash][]byte{}}
 	var err error
-	d.recipe, err = module.Decompose(t.Context(), bytes.NewReader(w.Modules[n]), func(c module.Chunk, sealed []byte) error {
-		d.chunks[c.ID] = bytes.Clone(sealed)
-		return nil
-	})
+	d.recipe, err = module.Decompose(t.Context(), bytes.NewReader(w.Modules[n]),
+		func(c module.Chunk, sealed []byte) error {
+			d.chunks[c.ID] = bytes.Clone(sealed)
+			return nil
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,8 @@ func (d deal) same(t *testing.T, r *module.Recipe, err error) {
 	got, err1 := r.MarshalBinary()
 	want, err2 := d.recipe.MarshalBinary()
 	if err1 != nil || err2 != nil || !bytes.Equal(got, want) {
-		t.Errorf("the recipe of %s is written in %d bytes, want those %d of its module; %v, %v", d.recipe.ID(), len(got), len(want), err1, err2)
+		t.Errorf("the recipe of %s is written in %d bytes, want those %d of its module; %v, %v",
+			d.recipe.ID(), len(got), len(want), err1, err2)
 	}
 }
 
@@ -117,12 +119,14 @@ func (w *localTest) assemble(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(lacking) > 0 { // what came of the tries that failed may be here by now
-		err = a.Assemble(ctx, w.lines(2)[1:], w.Heads[1], next.recipe, base, func(func(int, []byte) error) error { return nil }, verify)
+		err = a.Assemble(ctx, w.lines(2)[1:], w.Heads[1], next.recipe, base,
+			func(func(int, []byte) error) error { return nil }, verify)
 		absence(t, "Assemble without the chunks", err)
 	}
 	w.has(t, l, 1, 0)
 
-	if err := a.Assemble(ctx, w.lines(2)[1:], w.Heads[1], next.recipe, base, next.give(lacking), verify); err != nil {
+	if err := a.Assemble(ctx, w.lines(2)[1:], w.Heads[1], next.recipe, base, next.give(lacking),
+		verify); err != nil {
 		t.Fatal(err)
 	}
 	w.has(t, l, 2, 0, 1)
@@ -153,7 +157,8 @@ func (w *backendTest) recipes(t *testing.T) {
 		}
 	}
 	receive := func(ctx context.Context, pending bool, base merkle.Hash, places []int) error {
-		return receiver.ReceiveRecipe(ctx, w.Heads[1], w.Heads[0].Root, pending, next.recipe, base, next.give(places),
+		return receiver.ReceiveRecipe(ctx, w.Heads[1], w.Heads[0].Root, pending, next.recipe,
+			base, next.give(places),
 			func(m *module.Module) error { return m.Verify(ctx) })
 	}
 	err = receive(ctx, false, w.Heads[0].Root, nil)

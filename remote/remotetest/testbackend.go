@@ -16,9 +16,10 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestBackend holds an implementation of [server.Backend] to what the interfaces promise: of Receiver, Promoter,
-// Revoker and Lister those that it has as well. What is pushed are the generations of w. open returns one without any store, for each subtest. A backend that
-// is no [server.Receiver] cannot be filled from outside, and is only asked for what it does not have.
+// TestBackend holds an implementation of [server.Backend] to what the interfaces promise: of
+// Receiver, Promoter, Revoker and Lister those that it has as well. What is pushed are the
+// generations of w. open returns one without any store, for each subtest. A backend that is no
+// [server.Receiver] cannot be filled from outside, and is only asked for what it does not have.
 func TestBackend(t *testing.T, w *World, open func(t *testing.T) server.Backend) {
 	b := &backendTest{World: w, open: open}
 	t.Run("unknown store", b.unknownStore)
@@ -79,7 +80,8 @@ func (w *World) push(t *testing.T, b server.Backend, n int, pending bool) error 
 	if n > 0 {
 		parent = w.Heads[n-1].Root
 	}
-	return b.(server.Receiver).Receive(t.Context(), w.Heads[n], parent, pending, bytes.NewReader(w.Modules[n]),
+	return b.(server.Receiver).Receive(t.Context(), w.Heads[n], parent, pending,
+		bytes.NewReader(w.Modules[n]),
 		func(m *module.Module) error {
 			if id := (module.ID{Store: w.Store, Root: w.Heads[n].Root}); m.ID() != id {
 				t.Errorf("check is given %s, want %s", m.ID(), id)
@@ -149,7 +151,8 @@ func sameBytes(t *testing.T, m io.ReadSeeker, want []byte) {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		if n, err := wt.WriteTo(&out); err != nil || n != int64(out.Len()) || !bytes.Equal(out.Bytes(), want[from:]) {
+		if n, err := wt.WriteTo(&out); err != nil || n != int64(out.Len()) ||
+			!bytes.Equal(out.Bytes(), want[from:]) {
 			t.Fatalf("WriteTo from byte %d: %d bytes that differ, %v", from, n, err)
 		}
 	}
@@ -187,7 +190,8 @@ func (w *backendTest) refuse(t *testing.T) {
 			"noise":  {parent, bytes.NewReader(make([]byte, 10_000)), accept, module.ErrFormat},
 			"parent": {merkle.Hash{1}, bytes.NewReader(mod), accept, module.ErrNotHead},
 		} {
-			if err := r.Receive(ctx, head, tc.parent, false, tc.r, tc.check); err == nil || !errors.Is(err, tc.want) {
+			if err := r.Receive(ctx, head, tc.parent, false, tc.r, tc.check); err == nil ||
+				!errors.Is(err, tc.want) {
 				t.Errorf("%s: %v, want %v in it", name, err, tc.want)
 			}
 			w.holds(t, b, n)
@@ -195,12 +199,14 @@ func (w *backendTest) refuse(t *testing.T) {
 		if err := w.push(t, b, n, false); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Receive(ctx, head, head.Root, false, bytes.NewReader(mod), accept); !errors.Is(err, fs.ErrExist) {
+		if err := r.Receive(ctx, head, head.Root, false, bytes.NewReader(mod),
+			accept); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("the head again: %v, want fs.ErrExist", err)
 		}
 		w.holds(t, b, n+1)
 	}
-	if err := r.Receive(ctx, w.Heads[0], w.Heads[1].Root, false, bytes.NewReader(w.Modules[0]), func(*module.Module) error { return nil }); !errors.Is(err, fs.ErrExist) {
+	if err := r.Receive(ctx, w.Heads[0], w.Heads[1].Root, false, bytes.NewReader(w.Modules[0]),
+		func(*module.Module) error { return nil }); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("an old root again: %v, want fs.ErrExist", err)
 	}
 	w.holds(t, b, 2)
@@ -220,7 +226,8 @@ func (w *backendTest) race(t *testing.T) {
 		var wg sync.WaitGroup
 		for i, n := range roots {
 			wg.Go(func() {
-				errs[i] = r.Receive(ctx, w.Heads[n], parent, false, bytes.NewReader(w.Modules[n]), func(*module.Module) error { return nil })
+				errs[i] = r.Receive(ctx, w.Heads[n], parent, false, bytes.NewReader(w.Modules[n]),
+					func(*module.Module) error { return nil })
 			})
 		}
 		wg.Wait()
@@ -246,7 +253,10 @@ func (w *backendTest) race(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	sameBytes(t, m, w.Modules[slices.IndexFunc(w.Heads[:], func(h auth.SignedRoot) bool { return h.Root == lines[1].Root })])
+	sameBytes(t, m,
+		w.Modules[slices.IndexFunc(w.Heads[:], func(h auth.SignedRoot) bool {
+			return h.Root == lines[1].Root
+		})])
 }
 
 func (w *backendTest) pending(t *testing.T) {
@@ -259,7 +269,8 @@ func (w *backendTest) pending(t *testing.T) {
 		}
 		w.holds(t, b, n)
 		all, err := p.Pending(ctx, w.Store)
-		if err != nil || len(all) != 1 || all[0].Root != w.Heads[n].Root || all[0].Number != uint64(n) || all[0].Time.IsZero() {
+		if err != nil || len(all) != 1 || all[0].Root != w.Heads[n].Root || all[0].Number != uint64(n) ||
+			all[0].Time.IsZero() {
 			t.Fatalf("pending %+v, %v", all, err)
 		}
 	}
@@ -294,14 +305,16 @@ func (w *backendTest) pending(t *testing.T) {
 	w.holds(t, b, 2)
 
 	aside := w.Heads[2]
-	if err := b.(server.Receiver).Receive(ctx, aside, w.Heads[1].Root, true, bytes.NewReader(w.Modules[2]), func(*module.Module) error { return nil }); err != nil {
+	if err := b.(server.Receiver).Receive(ctx, aside, w.Heads[1].Root, true,
+		bytes.NewReader(w.Modules[2]), func(*module.Module) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	mod, head, err := Module(ctx, w.Store, w.Publisher, w.content(7), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.(server.Receiver).Receive(ctx, head, w.Heads[1].Root, false, bytes.NewReader(mod), func(*module.Module) error { return nil }); err != nil {
+	if err := b.(server.Receiver).Receive(ctx, head, w.Heads[1].Root, false, bytes.NewReader(mod),
+		func(*module.Module) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Promote(ctx, w.Store, aside.Root); !errors.Is(err, module.ErrNotHead) {

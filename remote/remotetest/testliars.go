@@ -12,10 +12,11 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestLiars clones and pulls what w holds from every liar into a local store: the check that the lie is made for has to refuse it,
-// nothing may become visible, and what was there before has to read as before. open returns an empty store with that
-// id, for each visit; it is called in a testing/synctest bubble, where the clock stands still while anything moves.
-// With a large World it only pulls, and only from those that change modules, parts of them, recipes or chunks.
+// TestLiars clones and pulls what w holds from every liar into a local store: the check that the
+// lie is made for has to refuse it, nothing may become visible, and what was there before has to
+// read as before. open returns an empty store with that id, for each visit; it is called in a
+// testing/synctest bubble, where the clock stands still while anything moves. With a large World it
+// only pulls, and only from those that change modules, parts of them, recipes or chunks.
 func TestLiars(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID) remote.Local) {
 	for _, group := range []struct {
 		liars []Liar
@@ -79,8 +80,8 @@ func (l Liar) ofContent() bool {
 		func(o Liar) bool { return o.Name == l.Name })
 }
 
-// holdsNoKey looks at a store that has taken a head without a signature: the root is the right one, no key is held
-// that was not before, and no tombstone is kept.
+// holdsNoKey looks at a store that has taken a head without a signature: the root is the right one,
+// no key is held that was not before, and no tombstone is kept.
 func holdsNoKey(t *testing.T, w *World, l remote.Local, holds bool) {
 	t.Helper()
 	got, err := l.Head(t.Context())
@@ -102,7 +103,8 @@ func holdsNoKey(t *testing.T, w *World, l remote.Local, holds bool) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := remote.Pull(t.Context(), l, w.talk(t, origin), remote.Trust{}); !errors.Is(err, remote.ErrUntrusted) {
+		if _, err := remote.Pull(t.Context(), l, w.talk(t, origin),
+			remote.Trust{}); !errors.Is(err, remote.ErrUntrusted) {
 			t.Errorf("a pull without a reason to believe: %v", err)
 		}
 	}
@@ -133,7 +135,8 @@ func (w *World) talk(t *testing.T, h http.Handler) *remote.Client {
 	t.Helper()
 	origin := NewOrigin(h)
 	t.Cleanup(func() { origin.Close() })
-	c, err := origin.Client(w.Store, &remote.ClientOptions{MaxModule: int64(len(w.Modules[head])) + 1<<20})
+	c, err := origin.Client(w.Store,
+		&remote.ClientOptions{MaxModule: int64(len(w.Modules[head])) + 1<<20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,9 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestLocal holds an implementation of [remote.Local] to what the interfaces promise: of Resumer, Assembler, TrustStore
-// and History those that it has as well. What is installed are the generations of w. open returns an empty store with
-// that id, for each subtest.
+// TestLocal holds an implementation of [remote.Local] to what the interfaces promise: of Resumer,
+// Assembler, TrustStore and History those that it has as well. What is installed are the
+// generations of w. open returns an empty store with that id, for each subtest.
 func TestLocal(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID) remote.Local) {
 	l := &localTest{World: w, open: func(t *testing.T) remote.Local { return open(t, w.Store) }}
 	t.Run("empty", l.empty)
@@ -50,7 +50,8 @@ type localTest struct {
 // lines are those of the first n generations.
 func (w *World) lines(n int) (all []module.Generation) {
 	for i := range n {
-		all = append(all, module.Generation{Number: uint64(i), Root: w.Heads[i].Root, Time: time.Unix(1_750_000_000+int64(i), 0).UTC()})
+		all = append(all, module.Generation{Number: uint64(i), Root: w.Heads[i].Root,
+			Time: time.Unix(1_750_000_000+int64(i), 0).UTC()})
 	}
 	return all
 }
@@ -58,12 +59,13 @@ func (w *World) lines(n int) (all []module.Generation) {
 // put installs generation n with the given lines.
 func (w *World) put(t *testing.T, l remote.Local, lines []module.Generation, n int) error {
 	t.Helper()
-	return l.Install(t.Context(), lines, w.Heads[n], bytes.NewReader(w.Modules[n]), func(m *module.Module) error {
-		if id := (module.ID{Store: w.Store, Root: w.Heads[n].Root}); m.ID() != id {
-			t.Errorf("check is given %s, want %s", m.ID(), id)
-		}
-		return m.Verify(t.Context())
-	})
+	return l.Install(t.Context(), lines, w.Heads[n], bytes.NewReader(w.Modules[n]),
+		func(m *module.Module) error {
+			if id := (module.ID{Store: w.Store, Root: w.Heads[n].Root}); m.ID() != id {
+				t.Errorf("check is given %s, want %s", m.ID(), id)
+			}
+			return m.Verify(t.Context())
+		})
 }
 
 // has wants n lines of history, and the modules of exactly these generations.
@@ -75,7 +77,8 @@ func (w *World) has(t *testing.T, l remote.Local, n int, held ...int) {
 		t.Fatalf("history %v, %v: want %d lines", lines, err, n)
 	}
 	for i, g := range lines {
-		if want := w.lines(n)[i]; g.Number != want.Number || g.Root != want.Root || !g.Time.Equal(want.Time) {
+		if want := w.lines(n)[i]; g.Number != want.Number || g.Root != want.Root ||
+			!g.Time.Equal(want.Time) {
 			t.Errorf("line %d is %+v, want %+v", i, g, want)
 		}
 	}
@@ -177,55 +180,25 @@ func (w *localTest) repeat(t *testing.T) {
 		g.Number = uint64(number)
 		return g
 	}
-	heads := func(lines ...module.Generation) {
-		t.Helper()
-		got, err := l.Generations(ctx)
-		if err != nil || len(got) != len(lines) {
-			t.Fatalf("history %v, %v: want %v", got, err, lines)
-		}
-		for i, g := range got {
-			if g.Number != lines[i].Number || g.Root != lines[i].Root {
-				t.Errorf("line %d is %+v, want %+v", i, g, lines[i])
-			}
-		}
-		last := lines[len(lines)-1]
-		if head, err := l.Head(ctx); err != nil || head.Root != last.Root {
-			t.Errorf("head %s, %v: want %s", head.Root, err, last.Root)
-		}
-		if s, ok := l.(remote.History); ok {
-			if g, err := s.Line(ctx, last.Root); err != nil || g.Number != last.Number {
-				t.Errorf("line of the head %+v, %v: want number %d", g, err, last.Number)
-			}
-		}
-		for n, mod := range w.Modules {
-			m, err := l.Module(ctx, w.Heads[n].Root)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			sameBytes(t, m, mod)
-			m.Close()
-		}
-	}
 	// 0 1 0, of which only the last is held, then the others.
 	history := []module.Generation{line(0, 0), line(1, 1), line(2, 0)}
 	if err := w.put(t, l, history, 0); err != nil {
 		t.Fatal(err)
 	}
-	heads(history...)
+	w.wantHistory(t, l, history...)
 	if err := w.put(t, l, history[1:2], 1); err != nil {
 		t.Fatal(err)
 	}
-	heads(history...)
+	w.wantHistory(t, l, history...)
 	// What is held comes again: nothing is read, and a check that refuses is heeded.
 	mine, unread := errors.New("mine"), iotest.ErrReader(errors.New("it is read"))
 	history = append(history, line(3, 1))
-	if err := l.Install(ctx, history[3:], w.Heads[1], unread, func(*module.Module) error { return mine }); !errors.Is(err, mine) {
+	if err := l.Install(ctx, history[3:], w.Heads[1], unread, func(*module.Module) error {
+		return mine
+	}); !errors.Is(err, mine) {
 		t.Errorf("got %v, want the error of check", err)
 	}
-	heads(history[:3]...)
+	w.wantHistory(t, l, history[:3]...)
 	checked := false
 	err := l.Install(ctx, history[3:], w.Heads[1], unread, func(m *module.Module) error {
 		checked = m.ID() == module.ID{Store: w.Store, Root: w.Heads[1].Root}
@@ -234,19 +207,56 @@ func (w *localTest) repeat(t *testing.T) {
 	if err != nil || !checked {
 		t.Fatalf("checked %v, %v", checked, err)
 	}
-	heads(history...)
+	w.wantHistory(t, l, history...)
 	// Numbers go on by 1 all the same, and what is held is not installed on an old line.
 	for _, g := range []module.Generation{line(5, 0), line(2, 0)} {
-		if err := l.Install(ctx, []module.Generation{g}, w.Heads[0], bytes.NewReader(w.Modules[0]), accept); err == nil && g.Number == 5 {
+		if err := l.Install(ctx, []module.Generation{g}, w.Heads[0], bytes.NewReader(w.Modules[0]),
+			accept); err == nil && g.Number == 5 {
 			t.Errorf("line %+v is taken after 4 lines", g)
 		}
 	}
-	heads(history...)
+	w.wantHistory(t, l, history...)
 	history = append(history, line(4, 2))
 	if err := w.put(t, l, history[4:], 2); err != nil {
 		t.Fatal(err)
 	}
-	heads(history...)
+	w.wantHistory(t, l, history...)
+}
+
+// wantHistory checks that l has these lines, of which the last is the head, and the modules that it
+// holds.
+func (w *localTest) wantHistory(t *testing.T, l remote.Local, lines ...module.Generation) {
+	t.Helper()
+	ctx := t.Context()
+	got, err := l.Generations(ctx)
+	if err != nil || len(got) != len(lines) {
+		t.Fatalf("history %v, %v: want %v", got, err, lines)
+	}
+	for i, g := range got {
+		if g.Number != lines[i].Number || g.Root != lines[i].Root {
+			t.Errorf("line %d is %+v, want %+v", i, g, lines[i])
+		}
+	}
+	last := lines[len(lines)-1]
+	if head, err := l.Head(ctx); err != nil || head.Root != last.Root {
+		t.Errorf("head %s, %v: want %s", head.Root, err, last.Root)
+	}
+	if s, ok := l.(remote.History); ok {
+		if g, err := s.Line(ctx, last.Root); err != nil || g.Number != last.Number {
+			t.Errorf("line of the head %+v, %v: want number %d", g, err, last.Number)
+		}
+	}
+	for n, mod := range w.Modules {
+		m, err := l.Module(ctx, w.Heads[n].Root)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameBytes(t, m, mod)
+		m.Close()
+	}
 }
 
 func (w *localTest) resume(t *testing.T) {
@@ -291,7 +301,8 @@ func (w *localTest) resume(t *testing.T) {
 		t.Errorf("discard nothing: %v", err)
 	}
 	broken3()
-	err := l.Install(ctx, w.lines(1), head, bytes.NewReader(mod[held():]), func(m *module.Module) error { return m.Verify(ctx) })
+	err := l.Install(ctx, w.lines(1), head, bytes.NewReader(mod[held():]),
+		func(m *module.Module) error { return m.Verify(ctx) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +319,8 @@ func (w *localTest) pin(t *testing.T) {
 		t.Errorf("pins of an empty store: %+v, %v", got, err)
 	}
 	for n := range w.Heads {
-		want := module.Pins{Publisher: w.Publisher.PublicKey(), Root: w.Heads[n].Root, Generation: uint64(n)}
+		want := module.Pins{Publisher: w.Publisher.PublicKey(), Root: w.Heads[n].Root,
+			Generation: uint64(n)}
 		if err := p.Pin(ctx, want); err != nil {
 			t.Fatal(err)
 		}
@@ -320,7 +332,8 @@ func (w *localTest) pin(t *testing.T) {
 
 func (w *localTest) revoke(t *testing.T) {
 	l := w.open(t)
-	if err := w.put(t, l, w.lines(1), 0); err != nil { // so that the key is known that tombstones are held to
+	if err := w.put(t, l, w.lines(1), 0); err != nil {
+		// so that the key is known that tombstones are held to
 		t.Fatal(err)
 	}
 	keepsTombstones(t, l.(remote.TrustStore), w.World)
@@ -336,7 +349,8 @@ func (w *localTest) signatures(t *testing.T) {
 	if got, err := s.SignedRoot(ctx, w.Heads[1].Root); err != nil || got != w.Heads[1] {
 		t.Errorf("signatures of the head: %+v, %v", got, err)
 	}
-	if got, err := s.SignedRoot(ctx, w.Heads[0].Root); err != nil || !got.Tagged.IsZero() || !got.Untagged.IsZero() {
+	if got, err := s.SignedRoot(ctx, w.Heads[0].Root); err != nil || !got.Tagged.IsZero() ||
+		!got.Untagged.IsZero() {
 		t.Errorf("signatures of a line that is not held: %+v, %v", got, err)
 	}
 	if _, err := s.SignedRoot(ctx, w.Heads[2].Root); !errors.Is(err, fs.ErrNotExist) {
@@ -345,7 +359,8 @@ func (w *localTest) signatures(t *testing.T) {
 	if err := s.KeepSigned(ctx, w.Heads[0]); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := s.SignedRoot(ctx, w.Heads[0].Root); err != nil || got.Tagged != w.Heads[0].Tagged || got.Untagged != w.Heads[0].Untagged {
+	if got, err := s.SignedRoot(ctx, w.Heads[0].Root); err != nil || got.Tagged != w.Heads[0].Tagged ||
+		got.Untagged != w.Heads[0].Untagged {
 		t.Errorf("signatures that were kept: %+v, %v", got, err)
 	}
 }
@@ -360,7 +375,8 @@ func (w *localTest) single(t *testing.T) {
 			t.Fatalf("the last %d lines: %v, %v: want %d to %d", n, got, err, from, to)
 		}
 		for i, g := range got {
-			if want := w.lines(to)[from+i]; g.Number != want.Number || g.Root != want.Root || !g.Time.Equal(want.Time) {
+			if want := w.lines(to)[from+i]; g.Number != want.Number || g.Root != want.Root ||
+				!g.Time.Equal(want.Time) {
 				t.Errorf("line %d is %+v, want %+v", from+i, g, want)
 			}
 		}
@@ -374,7 +390,8 @@ func (w *localTest) single(t *testing.T) {
 	tail(2, 0, 2)
 	tail(9, 0, 2)
 	for n, want := range w.lines(2) {
-		if g, err := s.Line(ctx, want.Root); err != nil || g.Number != uint64(n) || g.Root != want.Root || !g.Time.Equal(want.Time) {
+		if g, err := s.Line(ctx, want.Root); err != nil || g.Number != uint64(n) || g.Root != want.Root ||
+			!g.Time.Equal(want.Time) {
 			t.Errorf("line %d is %+v, %v: want %+v", n, g, err, want)
 		}
 	}

@@ -17,16 +17,20 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestMirror clones the store of w, that clone again, and that one's clone: with all generations, signatures of
-// both forms and tombstones. Each of the three has to serve on what the publisher serves, to the byte, on every route
-// that reads. open returns an empty store with that id as both, what is filled and what serves it.
-func TestMirror(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend)) {
+// TestMirror clones the store of w, that clone again, and that one's clone: with all generations,
+// signatures of both forms and tombstones. Each of the three has to serve on what the publisher
+// serves, to the byte, on every route that reads. open returns an empty store with that id as both,
+// what is filled and what serves it.
+func TestMirror(t *testing.T, w *World,
+	open func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend)) {
 	publisher, err := w.Memory(t.Context(), Generations)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, root := range []merkle.Hash{{1}, {2}} {
-		s, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: w.Store, Root: root, NotAfter: 1_700_000_000, Reason: auth.Superseded}, w.Publisher)
+		s, err := auth.SignTombstone(t.Context(),
+			auth.Tombstone{Store: w.Store, Root: root, NotAfter: 1_700_000_000,
+				Reason: auth.Superseded}, w.Publisher)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,10 +40,13 @@ func TestMirror(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID)
 	}
 	all := server.Rate{PerSecond: math.Inf(1)}
 	serve := func(b server.Backend) http.Handler {
-		return server.New(b, &server.Options{Limits: server.Limits{PerIP: all, PerIdentity: all, PerStore: all}, Anonymous: true, DecoySecret: bytes.Repeat([]byte{7}, 32)})
+		return server.New(b,
+			&server.Options{Limits: server.Limits{PerIP: all, PerIdentity: all, PerStore: all},
+				Anonymous: true, DecoySecret: bytes.Repeat([]byte{7}, 32)})
 	}
 	first := serve(NewStores(nil, publisher))
-	sync := remote.Sync{AllGenerations: true, Trust: remote.Trust{Publisher: w.Publisher.PublicKey(), AllowUnsignedHistory: true}}
+	sync := remote.Sync{AllGenerations: true,
+		Trust: remote.Trust{Publisher: w.Publisher.PublicKey(), AllowUnsignedHistory: true}}
 	from := first
 	for n := range 3 {
 		local, backend := open(t, w.Store)
@@ -54,7 +61,8 @@ func TestMirror(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID)
 		for _, r := range w.reads() {
 			want, got := r.of(first), r.of(from)
 			if got != want {
-				t.Errorf("clone %d: %s %s\n%s\nthe publisher answers\n%s", n, r.method, r.path, excerpt(got), excerpt(want))
+				t.Errorf("clone %d: %s %s\n%s\nthe publisher answers\n%s", n, r.method, r.path,
+					excerpt(got), excerpt(want))
 			}
 		}
 	}
@@ -81,7 +89,8 @@ func (w *World) reads() (all []read) {
 		add(method, "/module?root="+strings.Repeat("ab", 32))
 	}
 	ask := func(path, text string) {
-		*add(http.MethodPost, path) = read{http.MethodPost, base + path, [2]string{"Content-Type", "application/json"}, text}
+		*add(http.MethodPost, path) = read{http.MethodPost, base + path,
+			[2]string{"Content-Type", "application/json"}, text}
 	}
 	for i, head := range w.Heads {
 		root := head.Root.String()
@@ -90,7 +99,8 @@ func (w *World) reads() (all []read) {
 		add(http.MethodGet, "/module?root="+root).header = [2]string{"Range", "bytes=100-4199"}
 		add(http.MethodGet, "/module?root="+root).header = [2]string{"If-None-Match", tag(head.Root)}
 		add(http.MethodGet, "/module?root="+root).header = [2]string{"Accept", typeRecipe}
-		for _, name := range []string{"index.html", "about.html", "media/clip-00.bin", "copies/one.bin", "sizes/zeros.bin", "missing.html"} {
+		for _, name := range []string{"index.html", "about.html", "media/clip-00.bin", "copies/one.bin",
+			"sizes/zeros.bin", "missing.html"} {
 			key := urn.RetrievalKey(w.Store, name)
 			ask("/content", fmt.Sprintf(`{"retrieval_key":"%s","root":"%s"}`, key, root))
 			ask("/content", fmt.Sprintf(`{"retrieval_key":"%s","root":"%s","range":{"start":10,"end":30}}`, key, root))
@@ -110,8 +120,10 @@ func (r read) of(h http.Handler) string {
 	if err != nil {
 		return err.Error()
 	}
-	req := &http.Request{Method: r.method, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
-		Body: io.NopCloser(strings.NewReader(r.body)), ContentLength: int64(len(r.body)), RequestURI: r.path, RemoteAddr: "127.0.0.1:1"}
+	req := &http.Request{Method: r.method, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1,
+		ProtoMinor: 1, Header: http.Header{},
+		Body: io.NopCloser(strings.NewReader(r.body)), ContentLength: int64(len(r.body)),
+		RequestURI: r.path, RemoteAddr: "127.0.0.1:1"}
 	req.Header.Set("User-Agent", "remotetest/1")
 	if r.header[0] != "" {
 		req.Header.Set(r.header[0], r.header[1])

@@ -8,17 +8,20 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestPersistence holds an implementation of [remote.Local] that outlives its process to what must outlive it: history
-// and modules, pins, tombstones and evidence, of what is optional there what it has. What comes is of w. open makes an empty store with that
-// id; each call of what it returns closes the store and opens it anew.
-func TestPersistence(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID) (reopen func() remote.Local)) {
+// TestPersistence holds an implementation of [remote.Local] that outlives its process to what must
+// outlive it: history and modules, pins, tombstones and evidence, of what is optional there what it
+// has. What comes is of w. open makes an empty store with that id; each call of what it returns
+// closes the store and opens it anew.
+func TestPersistence(t *testing.T, w *World,
+	open func(t *testing.T, id auth.StoreID) (reopen func() remote.Local)) {
 	trust := remote.Trust{Publisher: w.Publisher.PublicKey()}
 
 	t.Run("rollback", func(t *testing.T) {
 		reopen := open(t, w.Store)
 		pull(t, w, reopen(), 2, trust)
 		w.has(t, reopen(), 2, 0, 1)
-		// The one that goes back is refused after a restart as well, and what speaks against it is there after another.
+		// The one that goes back is refused after a restart as well, and what speaks against it is there
+		// after another.
 		stale, err := w.Honest(t.Context(), 1)
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +39,8 @@ func TestPersistence(t *testing.T, w *World, open func(t *testing.T, id auth.Sto
 				t.Fatalf("%d documents, %v: want one, since both say the same", len(docs), err)
 			}
 			e, err := remote.ParseEvidence(docs[0])
-			if err != nil || e.Kind != remote.CheckRollback || e.Held.Root != w.Heads[1].Root || e.Offered.Root != w.Heads[0].Root || e.Check() != nil {
+			if err != nil || e.Kind != remote.CheckRollback || e.Held.Root != w.Heads[1].Root ||
+				e.Offered.Root != w.Heads[0].Root || e.Check() != nil {
 				t.Errorf("%+v, %v, %v", e, err, e.Check())
 			}
 		}

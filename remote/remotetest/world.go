@@ -16,8 +16,8 @@ import (
 // Generations is how many generations the store of a [World] has.
 const Generations = 3
 
-// A World is what a [Liar] lies about: a store of three generations, its publisher, and somebody else's store. The
-// same keys and the same bytes come out every time.
+// A World is what a [Liar] lies about: a store of three generations, its publisher, and somebody
+// else's store. The same keys and the same bytes come out every time.
 type World struct {
 	Publisher *auth.Key
 	Store     auth.StoreID // the hash of the publisher's key
@@ -30,23 +30,26 @@ type World struct {
 	large    bool
 }
 
-// NewWorld builds a store of about 2 MiB in 60 files. now is the clock of the servers that are made from it; nil is
-// [time.Now].
+// NewWorld builds a store of about 2 MiB in 60 files. now is the clock of the servers that are made
+// from it; nil is [time.Now].
 func NewWorld(ctx context.Context, now func() time.Time) (*World, error) {
 	return newWorld(ctx, corpus.Small(1), false, now)
 }
 
-// NewLargeWorld builds a store as [NewWorld] does, of about 24 MiB in 3,000 files, some of them of several MB.
+// NewLargeWorld builds a store as [NewWorld] does, of about 24 MiB in 3,000 files, some of them of
+// several MB.
 func NewLargeWorld(ctx context.Context, now func() time.Time) (*World, error) {
 	return newWorld(ctx, corpus.Large(1), true, now)
 }
 
-func newWorld(ctx context.Context, files corpus.Tree, large bool, now func() time.Time) (*World, error) {
+func newWorld(ctx context.Context, files corpus.Tree, large bool,
+	now func() time.Time) (*World, error) {
 	w := &World{Publisher: seeded(1), attacker: seeded(2), now: now, files: files, large: large}
 	w.Store = auth.StoreIDFromKey(w.Publisher.PublicKey())
 	for n := range w.Heads {
 		var err error
-		if w.Modules[n], w.Heads[n], err = Module(ctx, w.Store, w.Publisher, w.content(n), nil); err != nil {
+		if w.Modules[n], w.Heads[n], err = Module(ctx, w.Store, w.Publisher,
+			w.content(n), nil); err != nil {
 			return nil, err
 		}
 	}
@@ -62,12 +65,13 @@ func seeded(n byte) *auth.Key {
 	return auth.NewKey(seed)
 }
 
-// content is what generation n holds: a page that changes, one that does not, and the files, of which every one of
-// several chunks changes from one generation to the next.
+// content is what generation n holds: a page that changes, one that does not, and the files, of
+// which every one of several chunks changes from one generation to the next.
 func (w *World) content(n int) fs.FS {
 	tree := w.files.Clone()
 	for i := range n {
-		tree = corpus.Edits()[2+i].Apply(tree, uint64(i)) // new content, then bytes at the front, in every large file
+		// new content, then bytes at the front, in every large file
+		tree = corpus.Edits()[2+i].Apply(tree, uint64(i))
 	}
 	tree["index.html"] = fmt.Appendf(nil, "<h1>generation %d</h1>", n)
 	tree["about.html"] = []byte("<p>the same in every generation")

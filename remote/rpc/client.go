@@ -22,16 +22,18 @@ import (
 	"github.com/dig-network/digstore/remote/internal/jsonrpc"
 )
 
-// ClientOptions say how a [Client] talks. The zero value dials public addresses and literal loopback.
+// ClientOptions say how a [Client] talks. The zero value dials public addresses and literal
+// loopback.
 type ClientOptions struct {
-	// Transport carries the requests. It must not follow redirects. nil: [remote.NewTransport] with its defaults.
+	// Transport carries the requests. It must not follow redirects. nil: [remote.NewTransport] with
+	// its defaults.
 	Transport http.RoundTripper
 	// UserAgent is <product>/<version>. Default "digstore-go/1".
 	UserAgent string
 	// Anchor says which root is trusted when an URN names none.
 	Anchor remote.Anchor
-	// MaxContent and MaxModule are the longest resource and the longest module that are read, in sealed bytes. Defaults
-	// [remote.DefaultMaxContent] and [remote.DefaultMaxModule].
+	// MaxContent and MaxModule are the longest resource and the longest module that are read, in
+	// sealed bytes. Defaults [remote.DefaultMaxContent] and [remote.DefaultMaxModule].
 	MaxContent, MaxModule int64
 	// Attempts is how often a request is tried in all. Default 4.
 	Attempts int
@@ -39,9 +41,9 @@ type ClientOptions struct {
 	OnRetry func(err error, wait time.Duration)
 }
 
-// A Client asks one origin, which it does not believe: what it returns as plaintext or as a module's bytes is held
-// against a root by [Client.Read], or by whoever installs the module. Everything else is the origin's word. Safe for
-// concurrent use.
+// A Client asks one origin, which it does not believe: what it returns as plaintext or as a
+// module's bytes is held against a root by [Client.Read], or by whoever installs the module.
+// Everything else is the origin's word. Safe for concurrent use.
 type Client struct {
 	origin string
 	opt    ClientOptions
@@ -102,17 +104,22 @@ func (c *Client) Capsules(ctx context.Context, s auth.StoreID) ([]Capsule, error
 
 // Metadata reads what a generation says of itself: dig.getMetadata. A zero root means the newest.
 func (c *Client) Metadata(ctx context.Context, id module.ID) (*Metadata, error) {
-	return ask[Metadata](ctx, c, "dig.getMetadata", jsonrpc.RootParams{Store: &id.Store, Root: rootName(id.Root)})
+	return ask[Metadata](ctx, c, "dig.getMetadata",
+		jsonrpc.RootParams{Store: &id.Store, Root: rootName(id.Root)})
 }
 
-// Proof asks for the inclusion proof of a retrieval key: dig.getProof. A zero root means the newest.
+// Proof asks for the inclusion proof of a retrieval key: dig.getProof. A zero root means the
+// newest.
 func (c *Client) Proof(ctx context.Context, id module.ID, key merkle.Hash) (*Proof, error) {
-	return ask[Proof](ctx, c, "dig.getProof", jsonrpc.ProofParams{Store: &id.Store, Key: &key, Root: rootName(id.Root)})
+	return ask[Proof](ctx, c, "dig.getProof",
+		jsonrpc.ProofParams{Store: &id.Store, Key: &key, Root: rootName(id.Root)})
 }
 
 // ProofStatus asks how far an execution proof has come: dig.getProofStatus.
-func (c *Client) ProofStatus(ctx context.Context, s auth.StoreID, proofID string) (*ProofStatus, error) {
-	return ask[ProofStatus](ctx, c, "dig.getProofStatus", jsonrpc.StatusParams{Store: &s, ProofID: &proofID})
+func (c *Client) ProofStatus(ctx context.Context, s auth.StoreID,
+	proofID string) (*ProofStatus, error) {
+	return ask[ProofStatus](ctx, c, "dig.getProofStatus",
+		jsonrpc.StatusParams{Store: &s, ProofID: &proofID})
 }
 
 // Health asks how the origin is: dig.health.
@@ -144,8 +151,10 @@ func rootName(root merkle.Hash) *string {
 	return &s
 }
 
-// call asks until there is an answer, as often as the options say. An answer that is an error is an [*Error].
-func (c *Client) call(ctx context.Context, method string, params any, limit int64, result any) error {
+// call asks until there is an answer, as often as the options say. An answer that is an error is an
+// [*Error].
+func (c *Client) call(ctx context.Context, method string, params any, limit int64,
+	result any) error {
 	for attempt := 1; ; attempt++ {
 		wait, err := c.attempt(ctx, method, params, limit, result)
 		if err == nil || wait < 0 || attempt >= c.opt.Attempts || ctx.Err() != nil {
@@ -170,8 +179,10 @@ func (c *Client) call(ctx context.Context, method string, params any, limit int6
 // never is the wait of an error that another attempt does not help.
 const never = -1
 
-// attempt asks once. wait is how long the origin wants us to wait before the next time, 0 when it does not say.
-func (c *Client) attempt(ctx context.Context, method string, params any, limit int64, result any) (wait time.Duration, err error) {
+// attempt asks once. wait is how long the origin wants us to wait before the next time, 0 when it
+// does not say.
+func (c *Client) attempt(ctx context.Context, method string, params any, limit int64,
+	result any) (wait time.Duration, err error) {
 	id := c.id.Add(1)
 	body, err := json.Marshal(struct {
 		Version string `json:"jsonrpc"`
@@ -209,7 +220,8 @@ func (c *Client) attempt(ctx context.Context, method string, params any, limit i
 		return 0, fmt.Errorf("rpc: %s: read the answer: %w", method, err)
 	}
 	if int64(len(text)) > limit {
-		return never, fmt.Errorf("rpc: %s: %w: an answer of over %d bytes", method, remote.ErrTooLarge, limit)
+		return never, fmt.Errorf("rpc: %s: %w: an answer of over %d bytes", method,
+			remote.ErrTooLarge, limit)
 	}
 	var answer struct {
 		Version string          `json:"jsonrpc"`
@@ -226,8 +238,10 @@ func (c *Client) attempt(ctx context.Context, method string, params any, limit i
 		}
 		return wait, fmt.Errorf("rpc: %s: %w", method, answer.Err)
 	}
-	if answer.Version != "2.0" || string(answer.ID) != strconv.FormatUint(id, 10) || answer.Result == nil {
-		return never, fmt.Errorf("rpc: %s: %w: not the answer to what was asked", method, remote.ErrProtocol)
+	if answer.Version != "2.0" || string(answer.ID) != strconv.FormatUint(id, 10) ||
+		answer.Result == nil {
+		return never, fmt.Errorf("rpc: %s: %w: not the answer to what was asked", method,
+			remote.ErrProtocol)
 	}
 	if err := json.Unmarshal(answer.Result, result); err != nil {
 		return never, fmt.Errorf("rpc: %s: %w: %w", method, remote.ErrProtocol, err)
@@ -239,7 +253,8 @@ func (c *Client) attempt(ctx context.Context, method string, params any, limit i
 func (c *Client) refused(method string, resp *http.Response) (time.Duration, error) {
 	status := &remote.StatusError{Method: method, Path: "/", Code: resp.StatusCode}
 	switch resp.StatusCode {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable,
+		http.StatusGatewayTimeout:
 		if n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16); err == nil {
 			status.RetryAfter = time.Duration(n) * time.Second
 		}

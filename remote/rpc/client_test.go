@@ -40,13 +40,15 @@ func TestRead(t *testing.T) {
 	c := client(t, s, nil)
 	for n, head := range s.heads {
 		for name, file := range files(n) {
-			if got, err := c.Read(t.Context(), s.urn(name, head.Root)); err != nil || !bytes.Equal(got, file.Data) {
+			if got, err := c.Read(t.Context(), s.urn(name, head.Root)); err != nil ||
+				!bytes.Equal(got, file.Data) {
 				t.Errorf("generation %d, %s: %d bytes, %v", n, name, len(got), err)
 			}
 		}
 	}
 	anchored := client(t, s, &rpc.ClientOptions{Anchor: anchor(s.heads[0].Root)})
-	if got, err := anchored.Read(t.Context(), s.urn("index.html", merkle.Hash{})); err != nil || string(got) != "<h1>generation 0</h1>" {
+	if got, err := anchored.Read(t.Context(), s.urn("index.html", merkle.Hash{})); err != nil ||
+		string(got) != "<h1>generation 0</h1>" {
 		t.Errorf("by the anchor: %q, %v", got, err)
 	}
 	if got, err := c.ManifestOf(t.Context(), s.id, s.head()); err != nil || string(got) != `{"name":"a store"}` {
@@ -69,7 +71,8 @@ func TestRead(t *testing.T) {
 			t.Errorf("%s: %d bytes, %v; want %v", tc.name, len(got), err, tc.want)
 		}
 	}
-	if _, err := c.ReadPrivate(t.Context(), s.urn("index.html", s.head()), &urn.Salt{1}); !errors.Is(err, urn.ErrSealed) {
+	if _, err := c.ReadPrivate(t.Context(), s.urn("index.html", s.head()),
+		&urn.Salt{1}); !errors.Is(err, urn.ErrSealed) {
 		t.Errorf("with a salt: %v", err)
 	}
 }
@@ -78,13 +81,15 @@ func TestOtherMethods(t *testing.T) {
 	s := newSite(t, 2, false)
 	c := client(t, s, nil)
 	id := module.ID{Store: s.id, Root: s.heads[0].Root}
-	if list, err := c.Capsules(t.Context(), s.id); err != nil || len(list) != 2 || list[1].Root != s.head() {
+	if list, err := c.Capsules(t.Context(), s.id); err != nil || len(list) != 2 ||
+		list[1].Root != s.head() {
 		t.Errorf("capsules %v, %v", list, err)
 	}
 	if m, err := c.Metadata(t.Context(), id); err != nil || m.Manifest.Name != "generation 0" {
 		t.Errorf("metadata %v, %v", m, err)
 	}
-	if p, err := c.Proof(t.Context(), module.ID{Store: s.id}, urn.RetrievalKey(s.id, "index.html")); err != nil || p.Root != s.head() {
+	if p, err := c.Proof(t.Context(), module.ID{Store: s.id},
+		urn.RetrievalKey(s.id, "index.html")); err != nil || p.Root != s.head() {
 		t.Errorf("proof %v, %v", p, err)
 	}
 	if p, err := c.ProofStatus(t.Context(), s.id, "x"); err != nil || p.Status != rpc.ProofNotFound {
@@ -125,7 +130,8 @@ func TestModuleFromEverywhere(t *testing.T) {
 	if _, err := small.Module(t.Context(), id, 0); !errors.Is(err, remote.ErrTooLarge) {
 		t.Errorf("over the limit: %v", err)
 	}
-	if _, err := c.Module(t.Context(), module.ID{Store: s.id}, 0); !errors.Is(err, remote.ErrUntrusted) {
+	if _, err := c.Module(t.Context(), module.ID{Store: s.id},
+		0); !errors.Is(err, remote.ErrUntrusted) {
 		t.Errorf("without a root: %v", err)
 	}
 }
@@ -249,7 +255,8 @@ var lies = []struct {
 	{"a number for a root", remote.ErrProtocol, func(n int, w wire) any { w["root"] = 1; return w }},
 }
 
-// TestLyingWindows reads a module and a resource through each of them. What is believed is what is there.
+// TestLyingWindows reads a module and a resource through each of them. What is believed is what is
+// there.
 func TestLyingWindows(t *testing.T) {
 	s := newSite(t, 1, true)
 	for _, tc := range lies {
@@ -262,12 +269,14 @@ func TestLyingWindows(t *testing.T) {
 				got, err = io.ReadAll(r)
 				r.Close()
 			}
-			if !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) || err == nil && !bytes.Equal(got, s.modules[0]) {
+			if !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) ||
+				err == nil && !bytes.Equal(got, s.modules[0]) {
 				t.Errorf("module: %d bytes, %v; want %v", len(got), err, tc.want)
 			}
 			c = client(t, s.answering(tc.lie), o)
 			got, err = c.Read(t.Context(), s.urn("large.bin", s.head()))
-			if !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) || err == nil && !bytes.Equal(got, files(0)["large.bin"].Data) {
+			if !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) ||
+				err == nil && !bytes.Equal(got, files(0)["large.bin"].Data) {
 				t.Errorf("resource: %d bytes, %v; want %v", len(got), err, tc.want)
 			}
 		})
@@ -302,9 +311,11 @@ func TestLyingContents(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		swapped := strings.Replace(string(body), s.heads[1].Root.String(), s.heads[0].Root.String(), 1)
 		kept := post(s.handler, swapped)
-		io.WriteString(w, strings.Replace(kept.Body.String(), s.heads[0].Root.String(), s.heads[1].Root.String(), 1))
+		io.WriteString(w,
+			strings.Replace(kept.Body.String(), s.heads[0].Root.String(), s.heads[1].Root.String(), 1))
 	})
-	if got, err := client(t, other, nil).Read(t.Context(), s.urn("index.html", s.head())); !errors.Is(err, remote.ErrVerification) {
+	if got, err := client(t, other, nil).Read(t.Context(),
+		s.urn("index.html", s.head())); !errors.Is(err, remote.ErrVerification) {
 		t.Errorf("another generation's: %q, %v", got, err)
 	}
 }
@@ -347,7 +358,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 		}, remote.ErrVerification},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if _, err := client(t, http.HandlerFunc(tc.answer), nil).Health(t.Context()); !errors.Is(err, tc.want) {
+			if _, err := client(t, http.HandlerFunc(tc.answer),
+				nil).Health(t.Context()); !errors.Is(err, tc.want) {
 				t.Errorf("got %v, want %v", err, tc.want)
 			}
 		})
@@ -374,7 +386,10 @@ func TestRetries(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls, waits := 0, time.Duration(0)
-				c := client(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { calls++; tc.answer(w) }),
+				c := client(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					calls++
+					tc.answer(w)
+				}),
 					&rpc.ClientOptions{Attempts: 3, OnRetry: func(_ error, wait time.Duration) { waits += wait }})
 				if _, err := c.Health(t.Context()); err == nil || calls != tc.calls {
 					t.Errorf("%d calls, %v; want %d", calls, err, tc.calls)
@@ -405,8 +420,8 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-// TestCloneOfWhatIsTooLarge clones from a server that gives no module by GET, and from one whose HEAD says that it is
-// long; a clone that breaks off goes on where it was.
+// TestCloneOfWhatIsTooLarge clones from a server that gives no module by GET, and from one whose
+// HEAD says that it is long; a clone that breaks off goes on where it was.
 func TestCloneOfWhatIsTooLarge(t *testing.T) {
 	s := newSite(t, 1, true)
 	gets := 0
@@ -420,7 +435,8 @@ func TestCloneOfWhatIsTooLarge(t *testing.T) {
 	for _, limit := range []int64{0, 1 << 20} {
 		origin := remotetest.NewOrigin(counted)
 		gets = 0
-		c, err := origin.Client(s.id, &remote.ClientOptions{Large: rpc.Large{}, InlineLimit: limit, Attempts: 1})
+		c, err := origin.Client(s.id,
+			&remote.ClientOptions{Large: rpc.Large{}, InlineLimit: limit, Attempts: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,8 @@ import (
 // TestProtocolDocument compares what remote/PROTOCOL.md says of JSON-RPC with the code.
 func TestProtocolDocument(t *testing.T) {
 	doc := docs.Open(t, "../PROTOCOL.md")
-	want := map[string]string{"client: window answer": strconv.Itoa(maxWindowBody), "client: list answer": strconv.Itoa(maxListBody),
+	want := map[string]string{"client: window answer": strconv.Itoa(maxWindowBody),
+		"client: list answer":  strconv.Itoa(maxListBody),
 		"client: other answer": strconv.Itoa(maxSmallBody)}
 	for _, row := range doc.Tables("10.1", "name")[0] {
 		if strings.HasPrefix(row[0], "client: ") && row[1] != want[row[0]] {
@@ -22,7 +23,8 @@ func TestProtocolDocument(t *testing.T) {
 
 	var members []string
 	for i := range reflect.TypeFor[Window]().NumField() {
-		if name, _, _ := strings.Cut(reflect.TypeFor[Window]().Field(i).Tag.Get("json"), ","); name != "" {
+		if name, _, _ := strings.Cut(reflect.TypeFor[Window]().Field(i).Tag.Get("json"),
+			","); name != "" {
 			members = append(members, name)
 		}
 	}
@@ -32,7 +34,8 @@ func TestProtocolDocument(t *testing.T) {
 	}
 
 	var codes []string
-	for _, code := range []int{CodeParse, CodeInvalidRequest, CodeNoMethod, CodeParams, CodeInternal, CodeRuntime, CodeLimited,
+	for _, code := range []int{CodeParse, CodeInvalidRequest, CodeNoMethod, CodeParams, CodeInternal,
+		CodeRuntime, CodeLimited,
 		CodeUnavailable, CodeUnanchored, CodeTooLarge} {
 		codes = append(codes, strconv.Itoa(code))
 	}

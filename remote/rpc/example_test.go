@@ -16,17 +16,20 @@ import (
 	serverrpc "github.com/dig-network/digstore/remote/server/rpc"
 )
 
-// One resource is read and held against a root that is known from elsewhere: here the publisher's own word for it.
+// One resource is read and held against a root that is known from elsewhere: here the publisher's
+// own word for it.
 func Example() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
 	store := remotetest.NewMemory(auth.StoreIDFromKey(publisher.PublicKey()), nil)
-	head, err := store.Publish(ctx, publisher, fstest.MapFS{"index.html": {Data: []byte("<h1>hello</h1>")}})
+	head, err := store.Publish(ctx, publisher,
+		fstest.MapFS{"index.html": {Data: []byte("<h1>hello</h1>")}})
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	// A server of both tiers. A program gives the mux to http.ListenAndServe, and serves a *digstore.Workspace.
+	// A server of both tiers. A program gives the mux to http.ListenAndServe, and serves a
+	// *digstore.Workspace.
 	srv := server.New(remotetest.NewStores(nil, store), nil)
 	mux := http.NewServeMux()
 	mux.Handle("/stores/", srv)
@@ -58,7 +61,8 @@ func ExampleLarge() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
 	there := remotetest.NewMemory(auth.StoreIDFromKey(publisher.PublicKey()), nil)
-	if _, err := there.Publish(ctx, publisher, fstest.MapFS{"large.bin": {Data: make([]byte, 100_000)}}); err != nil {
+	if _, err := there.Publish(ctx, publisher,
+		fstest.MapFS{"large.bin": {Data: make([]byte, 100_000)}}); err != nil {
 		log.Fatal(err)
 	}
 	srv := server.New(remotetest.NewStores(nil, there), &server.Options{MaxInlineModule: 10_000})

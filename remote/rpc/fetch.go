@@ -11,9 +11,10 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// Fetch reads one resource as [Client.ReadPrivate] does, with a window and a chunk of it in memory at a time: the sealed
-// bytes go to scratch from its offset 0 on, and the plaintext to w when all of them have been proven; see
-// [remote.Sealed]. salt is nil for a public store. The caller clears scratch.
+// Fetch reads one resource as [Client.ReadPrivate] does, with a window and a chunk of it in memory
+// at a time: the sealed bytes go to scratch from its offset 0 on, and the plaintext to w when all
+// of them have been proven; see [remote.Sealed]. salt is nil for a public store. The caller clears
+// scratch.
 func (c *Client) Fetch(ctx context.Context, u urn.URN, salt *urn.Salt, scratch interface {
 	io.ReaderAt
 	io.WriterAt
@@ -29,7 +30,8 @@ type readerWriterAt interface {
 	io.WriterAt
 }
 
-func (c *Client) fetch(ctx context.Context, u urn.URN, salt *urn.Salt, scratch readerWriterAt, out io.Writer) error {
+func (c *Client) fetch(ctx context.Context, u urn.URN, salt *urn.Salt, scratch readerWriterAt,
+	out io.Writer) error {
 	w, err := c.resource(ctx, u)
 	if err != nil {
 		return err
@@ -46,7 +48,8 @@ func (c *Client) fetch(ctx context.Context, u urn.URN, salt *urn.Salt, scratch r
 			return fmt.Errorf("keep sealed bytes: %w", err)
 		}
 	}
-	s := remote.Sealed{Bytes: scratch, Size: w.total, Leaf: merkle.Hash(sum.Sum(nil)), ChunkLens: w.lens}
+	s := remote.Sealed{Bytes: scratch, Size: w.total,
+		Leaf: merkle.Hash(sum.Sum(nil)), ChunkLens: w.lens}
 	if err := s.Proof.UnmarshalBinary(w.proof); err != nil {
 		return &remote.VerificationError{Check: remote.CheckContent, Err: err}
 	}

@@ -36,7 +36,8 @@ func TestFetch(t *testing.T) {
 	for n, head := range s.heads {
 		for name, file := range files(n) {
 			var got bytes.Buffer
-			if err := c.Fetch(t.Context(), s.urn(name, head.Root), nil, scratch(t), &got); err != nil || !bytes.Equal(got.Bytes(), file.Data) {
+			if err := c.Fetch(t.Context(), s.urn(name, head.Root), nil, scratch(t), &got); err != nil ||
+				!bytes.Equal(got.Bytes(), file.Data) {
 				t.Errorf("generation %d, %s: %d bytes, %v", n, name, got.Len(), err)
 			}
 		}
@@ -56,11 +57,13 @@ func TestFetch(t *testing.T) {
 		{"another salt", c, s.urn("index.html", s.head()), &urn.Salt{1}, urn.ErrSealed},
 	} {
 		var got bytes.Buffer
-		if err := tc.c.Fetch(t.Context(), tc.u, tc.salt, scratch(t), &got); !errors.Is(err, tc.want) || got.Len() > 0 {
+		if err := tc.c.Fetch(t.Context(), tc.u, tc.salt, scratch(t), &got); !errors.Is(err, tc.want) ||
+			got.Len() > 0 {
 			t.Errorf("%s: %d bytes, %v; want %v", tc.name, got.Len(), err, tc.want)
 		}
 	}
-	if err := c.Fetch(t.Context(), s.urn("index.html", s.head()), nil, full{}, io.Discard); !errors.Is(err, fs.ErrInvalid) {
+	if err := c.Fetch(t.Context(), s.urn("index.html", s.head()), nil, full{},
+		io.Discard); !errors.Is(err, fs.ErrInvalid) {
 		t.Errorf("no room: %v", err)
 	}
 }
@@ -90,15 +93,16 @@ func TestFetchFromLiars(t *testing.T) {
 		{"another root", func(n int, w wire) any { w["root"] = merkle.Hash{1}; return w }},
 	} {
 		var got bytes.Buffer
-		err := client(t, s.answering(tc.lie), nil).Fetch(t.Context(), s.urn("index.html", s.head()), nil, scratch(t), &got)
+		err := client(t, s.answering(tc.lie), nil).Fetch(t.Context(), s.urn("index.html", s.head()),
+			nil, scratch(t), &got)
 		if !errors.Is(err, remote.ErrVerification) || got.Len() > 0 {
 			t.Errorf("%s: %d bytes, %v", tc.name, got.Len(), err)
 		}
 	}
 }
 
-// TestUnaligned reads from a node that aligns the end of what was asked for up and one that does not align at all, as
-// versions of the reference's do.
+// TestUnaligned reads from a node that aligns the end of what was asked for up and one that does
+// not align at all, as versions of the reference's do.
 func TestUnaligned(t *testing.T) {
 	data := make([]byte, 2*rpc.MaxWindow+5*rpc.Block+99)
 	for i := range data {

@@ -50,8 +50,8 @@ func noise(seed uint32, n int) []byte {
 	return b
 }
 
-// files are the content of generation n: what changes, what does not, something of many chunks, and several files of
-// several chunks that all change.
+// files are the content of generation n: what changes, what does not, something of many chunks, and
+// several files of several chunks that all change.
 func files(n int) fstest.MapFS {
 	large := noise(uint32(n), rpc.MaxWindow+2*rpc.Block+12345)
 	return fstest.MapFS{
@@ -76,10 +76,13 @@ func newSite(t testing.TB, generations int, large bool) *site {
 		content := files(n)
 		if !large {
 			delete(content, "large.bin")
-			maps.DeleteFunc(content, func(name string, _ *fstest.MapFile) bool { return strings.HasPrefix(name, "new/") })
+			maps.DeleteFunc(content, func(name string, _ *fstest.MapFile) bool {
+				return strings.HasPrefix(name, "new/")
+			})
 		}
 		meta := &module.Metadata{SchemaVersion: 1, Name: fmt.Sprintf("generation %d", n)}
-		mod, head, err := remotetest.Module(t.Context(), s.id, s.publisher, content, &module.Options{TempDir: t.TempDir(), Metadata: meta})
+		mod, head, err := remotetest.Module(t.Context(), s.id, s.publisher, content,
+			&module.Options{TempDir: t.TempDir(), Metadata: meta})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +92,8 @@ func newSite(t testing.TB, generations int, large bool) *site {
 		s.heads, s.modules = append(s.heads, head), append(s.modules, mod)
 	}
 	stores := remotetest.NewStores(now, s.memory, remotetest.NewMemory(auth.StoreID{0xee}, now))
-	s.contents = server.NewContents(stores, &server.ContentsOptions{Secret: []byte("a secret of the tests")})
+	s.contents = server.NewContents(stores,
+		&server.ContentsOptions{Secret: []byte("a secret of the tests")})
 	s.server = server.New(stores, &server.Options{Contents: s.contents, MaxInlineModule: 1 << 10,
 		Limits: server.Limits{PerIP: noLimit, PerIdentity: noLimit, PerStore: noLimit}})
 	s.handler = serverrpc.NewHandler(s.contents, &serverrpc.Options{PerIP: noLimit})
@@ -129,7 +133,8 @@ func ask(t testing.TB, h http.Handler, method string, params any, v any) *rpc.Er
 		Result  json.RawMessage `json:"result"`
 		Err     *rpc.Error      `json:"error"`
 	}
-	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 200 || answer.ID != 1 || answer.Version != "2.0" {
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 200 || answer.ID != 1 ||
+		answer.Version != "2.0" {
 		t.Fatalf("%s: %d %v %.200s", method, w.Code, err, w.Body)
 	}
 	if answer.Err == nil && v != nil {
@@ -187,7 +192,8 @@ func readAll(t testing.TB, r io.ReadCloser, err error) []byte {
 // add publishes one more generation, of one file.
 func (s *site) add(t testing.TB, o *module.Options) {
 	t.Helper()
-	mod, head, err := remotetest.Module(t.Context(), s.id, s.publisher, fstest.MapFS{"one": {Data: []byte("one")}}, o)
+	mod, head, err := remotetest.Module(t.Context(), s.id, s.publisher,
+		fstest.MapFS{"one": {Data: []byte("one")}}, o)
 	if err != nil {
 		t.Fatal(err)
 	}

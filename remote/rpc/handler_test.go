@@ -28,8 +28,8 @@ var update = flag.Bool("update", false, "write the goldens anew")
 
 type params map[string]any
 
-// TestWindowsOfAModule asks for every offset with every length at which the arithmetic could go wrong, and holds what
-// comes against the rule of remote/PROTOCOL.md 10.3.
+// TestWindowsOfAModule asks for every offset with every length at which the arithmetic could go
+// wrong, and holds what comes against the rule of remote/PROTOCOL.md 10.3.
 func TestWindowsOfAModule(t *testing.T) {
 	s := newSite(t, 1, true)
 	mod := s.modules[0]
@@ -37,7 +37,8 @@ func TestWindowsOfAModule(t *testing.T) {
 	if total < rpc.MaxWindow+2*rpc.Block || total%rpc.Block == 0 {
 		t.Fatalf("a module of %d bytes does not reach all cases", total)
 	}
-	edges := []int64{0, 1, rpc.Block - 1, rpc.Block, rpc.Block + 1, rpc.MaxWindow - 1, rpc.MaxWindow, rpc.MaxWindow + 1, total - 1, total, total + 1, 1 << 62}
+	edges := []int64{0, 1, rpc.Block - 1, rpc.Block, rpc.Block + 1, rpc.MaxWindow - 1, rpc.MaxWindow,
+		rpc.MaxWindow + 1, total - 1, total, total + 1, 1 << 62}
 	lengths := append([]int64{-1}, edges...) // -1: not said
 	for _, offset := range edges {
 		for _, length := range lengths {
@@ -63,17 +64,21 @@ func TestWindowsOfAModule(t *testing.T) {
 			if err := ask(t, s.handler, "dig.getCapsule", p, &w); err != nil {
 				t.Fatal(err)
 			}
-			if w.Offset != start || w.Length != end-start || w.TotalLength != total || !bytes.Equal(w.Ciphertext, mod[start:end]) ||
-				w.Complete != (end == total) || (w.NextOffset == nil) != w.Complete || w.NextOffset != nil && *w.NextOffset != end ||
-				w.ChunkLens != nil || len(w.InclusionProof) != 0 || w.Root != s.head() || w.ProgramHash != merkle.Sum(mod) {
-				t.Errorf("offset %d, length %d: got %d bytes at %d of %d, complete %v; want %d to %d", offset, length, w.Length, w.Offset, w.TotalLength, w.Complete, start, end)
+			if w.Offset != start || w.Length != end-start || w.TotalLength != total ||
+				!bytes.Equal(w.Ciphertext, mod[start:end]) ||
+				w.Complete != (end == total) || (w.NextOffset == nil) != w.Complete ||
+				w.NextOffset != nil && *w.NextOffset != end ||
+				w.ChunkLens != nil || len(w.InclusionProof) != 0 || w.Root != s.head() ||
+				w.ProgramHash != merkle.Sum(mod) {
+				t.Errorf("offset %d, length %d: got %d bytes at %d of %d, complete %v; want %d to %d", offset,
+					length, w.Length, w.Offset, w.TotalLength, w.Complete, start, end)
 			}
 		}
 	}
 }
 
-// TestContentWindows: the proof on every window, the chunk lengths on the first, and together the resource. Decoys are
-// those of the other tier.
+// TestContentWindows: the proof on every window, the chunk lengths on the first, and together the
+// resource. Decoys are those of the other tier.
 func TestContentWindows(t *testing.T) {
 	s := newSite(t, 1, true)
 	for _, name := range []string{"large.bin", "index.html", "nowhere"} {
@@ -88,10 +93,12 @@ func TestContentWindows(t *testing.T) {
 		var got []byte
 		for next := int64(0); ; {
 			var w rpc.Window
-			if err := ask(t, s.handler, "dig.getContent", params{"store_id": s.id, "retrieval_key": key, "offset": next}, &w); err != nil {
+			if err := ask(t, s.handler, "dig.getContent",
+				params{"store_id": s.id, "retrieval_key": key, "offset": next}, &w); err != nil {
 				t.Fatal(err)
 			}
-			if !bytes.Equal(w.InclusionProof, proof) || w.Root != s.head() || slices.Equal(w.ChunkLens, c.ChunkLens) != (next == 0) {
+			if !bytes.Equal(w.InclusionProof, proof) || w.Root != s.head() ||
+				slices.Equal(w.ChunkLens, c.ChunkLens) != (next == 0) {
 				t.Errorf("%s, window at %d: proof, root or chunk lengths", name, next)
 			}
 			got = append(got, w.Ciphertext...)
@@ -115,50 +122,62 @@ func TestResults(t *testing.T) {
 	if err := ask(t, s.handler, "dig.getMetadata", params{"store_id": s.id}, &m); err != nil {
 		t.Fatal(err)
 	}
-	if m.Manifest == nil || m.Manifest.Name != "generation 1" || m.Root != s.head() || m.ProgramHash != program {
+	if m.Manifest == nil || m.Manifest.Name != "generation 1" || m.Root != s.head() ||
+		m.ProgramHash != program {
 		t.Errorf("metadata %+v", m)
 	}
 	var old rpc.Metadata
-	if err := ask(t, s.handler, "dig.getMetadata", params{"store_id": s.id, "root": s.heads[0].Root}, &old); err != nil || old.Manifest.Name != "generation 0" {
+	if err := ask(t, s.handler, "dig.getMetadata", params{"store_id": s.id, "root": s.heads[0].Root},
+		&old); err != nil || old.Manifest.Name != "generation 0" {
 		t.Errorf("metadata of the generation before: %+v, %v", old.Manifest, err)
 	}
 	var p rpc.Proof
-	if err := ask(t, s.handler, "dig.getProof", params{"store_id": s.id, "retrieval_key": urn.RetrievalKey(s.id, "index.html")}, &p); err != nil {
+	if err := ask(t, s.handler, "dig.getProof",
+		params{"store_id": s.id, "retrieval_key": urn.RetrievalKey(s.id, "index.html")}, &p); err != nil {
 		t.Fatal(err)
 	}
 	var proof merkle.Proof
-	if err := proof.UnmarshalBinary(p.InclusionProof); err != nil || proof.Check(proof.Leaf, s.head()) != nil || p.ExecutionProofStatus != rpc.ProofElsewhere {
+	if err := proof.UnmarshalBinary(p.InclusionProof); err != nil ||
+		proof.Check(proof.Leaf, s.head()) != nil || p.ExecutionProofStatus != rpc.ProofElsewhere {
 		t.Errorf("proof %+v, %v", p, err)
 	}
-	if err := ask(t, s.handler, "dig.getProof", params{"store_id": s.id, "retrieval_key": urn.RetrievalKey(s.id, "nowhere")}, &p); err != nil {
+	if err := ask(t, s.handler, "dig.getProof",
+		params{"store_id": s.id, "retrieval_key": urn.RetrievalKey(s.id, "nowhere")}, &p); err != nil {
 		t.Error(err)
 	}
-	if err := proof.UnmarshalBinary(p.InclusionProof); err != nil || proof.Check(proof.Leaf, s.head()) == nil {
+	if err := proof.UnmarshalBinary(p.InclusionProof); err != nil ||
+		proof.Check(proof.Leaf, s.head()) == nil {
 		t.Errorf("the proof of what is not there: %v", err)
 	}
 	var st rpc.ProofStatus
-	if err := ask(t, s.handler, "dig.getProofStatus", params{"store_id": s.id, "proof_id": "x"}, &st); err != nil || st.Status != rpc.ProofNotFound || *st.Root != s.head() || st.ProofID != "x" {
+	if err := ask(t, s.handler, "dig.getProofStatus", params{"store_id": s.id, "proof_id": "x"},
+		&st); err != nil || st.Status != rpc.ProofNotFound || *st.Root != s.head() || st.ProofID != "x" {
 		t.Errorf("status %+v, %v", st, err)
 	}
 	var list rpc.CapsuleList
-	if err := ask(t, s.handler, "dig.listCapsules", params{"store_id": s.id}, &list); err != nil || len(list.Capsules) != 2 || list.Store != s.id {
+	if err := ask(t, s.handler, "dig.listCapsules", params{"store_id": s.id}, &list); err != nil ||
+		len(list.Capsules) != 2 || list.Store != s.id {
 		t.Fatalf("capsules %+v, %v", list, err)
 	}
 	for i, c := range list.Capsules {
-		if c.Seq != uint64(i) || c.Root != s.heads[i].Root || c.ProgramHash == nil || *c.ProgramHash != merkle.Sum(s.modules[i]) {
+		if c.Seq != uint64(i) || c.Root != s.heads[i].Root || c.ProgramHash == nil ||
+			*c.ProgramHash != merkle.Sum(s.modules[i]) {
 			t.Errorf("capsule %d: %+v", i, c)
 		}
 	}
 	var man rpc.Manifest
-	if err := ask(t, s.handler, "dig.getManifest", params{"store_id": s.id}, &man); err != nil || man.RetrievalKey != urn.RetrievalKey(s.id, rpc.ManifestName) || man.Length == 0 {
+	if err := ask(t, s.handler, "dig.getManifest", params{"store_id": s.id}, &man); err != nil ||
+		man.RetrievalKey != urn.RetrievalKey(s.id, rpc.ManifestName) || man.Length == 0 {
 		t.Errorf("manifest %+v, %v", man, err)
 	}
 	var health rpc.Health
 	var methods rpc.MethodList
-	if err := ask(t, s.handler, "dig.health", params{}, &health); err != nil || !health.OK || health.Service != "dig-rpc" || health.Status != "ok" {
+	if err := ask(t, s.handler, "dig.health", params{}, &health); err != nil || !health.OK ||
+		health.Service != "dig-rpc" || health.Status != "ok" {
 		t.Errorf("health %+v, %v", health, err)
 	}
-	if err := ask(t, s.handler, "dig.methods", nil, &methods); err != nil || !slices.Equal(methods.Methods, health.Methods) {
+	if err := ask(t, s.handler, "dig.methods", nil, &methods); err != nil ||
+		!slices.Equal(methods.Methods, health.Methods) {
 		t.Errorf("methods %v and %v, %v", methods.Methods, health.Methods, err)
 	}
 	for _, name := range methods.Methods {
@@ -217,7 +236,8 @@ func TestMetadataTooLarge(t *testing.T) {
 	s := newSite(t, 1, false)
 	meta := &module.Metadata{SchemaVersion: 1, Keywords: []string{strings.Repeat("k", 3<<20)}}
 	s.add(t, &module.Options{TempDir: t.TempDir(), Metadata: meta})
-	if err := ask(t, s.handler, "dig.getMetadata", params{"store_id": s.id}, nil); err == nil || err.Code != rpc.CodeTooLarge {
+	if err := ask(t, s.handler, "dig.getMetadata", params{"store_id": s.id}, nil); err == nil ||
+		err.Code != rpc.CodeTooLarge {
 		t.Errorf("got %v", err)
 	}
 }
@@ -274,13 +294,15 @@ func TestEnvelope(t *testing.T) {
 
 func TestBudget(t *testing.T) {
 	s := newSite(t, 1, true)
-	s.handler = serverrpc.NewHandler(s.contents, &serverrpc.Options{PerIP: noLimit, MaxAnswer: 2*rpc.MaxWindow + 10})
+	s.handler = serverrpc.NewHandler(s.contents,
+		&serverrpc.Options{PerIP: noLimit, MaxAnswer: 2*rpc.MaxWindow + 10})
 	call := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"dig.getCapsule","params":{"store_id":"%s"}}`, s.id)
 	w := post(s.handler, "["+call+","+call+","+call+"]")
 	var replies []struct {
 		Err *rpc.Error `json:"error"`
 	}
-	if err := json.Unmarshal(w.Body.Bytes(), &replies); err != nil || len(replies) != 3 || replies[0].Err != nil || replies[1].Err != nil ||
+	if err := json.Unmarshal(w.Body.Bytes(), &replies); err != nil || len(replies) != 3 ||
+		replies[0].Err != nil || replies[1].Err != nil ||
 		replies[2].Err == nil || replies[2].Err.Code != rpc.CodeRuntime {
 		t.Errorf("%v: %+v", err, replies)
 	}
@@ -288,7 +310,10 @@ func TestBudget(t *testing.T) {
 
 func TestHTTP(t *testing.T) {
 	s := newSite(t, 1, false)
-	h := serverrpc.NewHandler(s.contents, &serverrpc.Options{PerIP: server.Rate{PerSecond: 1, Burst: 4}, Now: func() time.Time { return time.Unix(0, 0) }})
+	h := serverrpc.NewHandler(s.contents,
+		&serverrpc.Options{PerIP: server.Rate{PerSecond: 1, Burst: 4}, Now: func() time.Time {
+			return time.Unix(0, 0)
+		}})
 	for _, tc := range []struct {
 		method, target, body string
 		status               int
@@ -308,11 +333,14 @@ func TestHTTP(t *testing.T) {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(tc.method, tc.target, strings.NewReader(tc.body)))
 		if w.Code != tc.status || tc.text != "*" && w.Body.String() != tc.text {
-			t.Errorf("%s %s: %d %.100s, want %d %s", tc.method, tc.target, w.Code, w.Body, tc.status, tc.text)
+			t.Errorf("%s %s: %d %.100s, want %d %s", tc.method, tc.target, w.Code, w.Body,
+				tc.status, tc.text)
 		}
-		for name, value := range map[string]string{"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "POST, OPTIONS",
+		for name, value := range map[string]string{"Access-Control-Allow-Origin": "*",
+			"Access-Control-Allow-Methods": "POST, OPTIONS",
 			"Access-Control-Allow-Headers": "content-type", "Access-Control-Max-Age": "86400", "X-Content-Type-Options": "nosniff",
-			"Access-Control-Allow-Credentials": "", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"} {
+			"Access-Control-Allow-Credentials": "",
+			"Content-Security-Policy":          "default-src 'none'; frame-ancestors 'none'"} {
 			if got := w.Header().Get(name); got != value {
 				t.Errorf("%s %s: %s is %q, want %q", tc.method, tc.target, name, got, value)
 			}

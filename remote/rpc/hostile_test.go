@@ -27,7 +27,8 @@ func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
 func moduleID(n byte) module.ID { return module.ID{Store: auth.StoreID{n}, Root: merkle.Hash{n}} }
 
-// TestJSONOfStrangers: what two readers could read differently, and what is only there to cost something.
+// TestJSONOfStrangers: what two readers could read differently, and what is only there to cost
+// something.
 func TestJSONOfStrangers(t *testing.T) {
 	for _, tc := range []struct {
 		name, answer string
@@ -40,7 +41,9 @@ func TestJSONOfStrangers(t *testing.T) {
 		{"an error and a result", `{"jsonrpc":"2.0","id":1,"result":{"ok":true},"error":{"code":-32004,"message":"no"}}`, fs.ErrNotExist},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, tc.answer) })
+			h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				io.WriteString(w, tc.answer)
+			})
 			if _, err := client(t, h, nil).Health(t.Context()); !errors.Is(err, tc.want) {
 				t.Errorf("got %v, want %v", err, tc.want)
 			}

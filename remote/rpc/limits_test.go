@@ -41,9 +41,9 @@ func listen(t *testing.T, h http.Handler) string {
 	return l.Addr().String()
 }
 
-// TestSilentReaders: 500 clients ask for all that one answer can bring, 4 MiB of JSON for each window, and read
-// nothing. They hold little memory, those of one address have no more than their share, others are answered, and they
-// are cut off.
+// TestSilentReaders: 500 clients ask for all that one answer can bring, 4 MiB of JSON for each
+// window, and read nothing. They hold little memory, those of one address have no more than their
+// share, others are answered, and they are cut off.
 func TestSilentReaders(t *testing.T) {
 	s := newSite(t, 1, true)
 	h := serverrpc.NewHandler(s.contents, &serverrpc.Options{PerIP: noLimit, Patience: 3 * time.Second,
@@ -70,7 +70,9 @@ func TestSilentReaders(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.%d\r\nContent-Length: %d\r\n\r\n%s", i%addresses, len(body), body)
+		fmt.Fprintf(c,
+			"POST / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.%d\r\nContent-Length: %d\r\n\r\n%s",
+			i%addresses, len(body), body)
 	}
 	for stalled := int64(0); ; { // until those that are let in wait for their readers
 		time.Sleep(200 * time.Millisecond)
@@ -110,10 +112,12 @@ func TestSilentReaders(t *testing.T) {
 	}
 }
 
-// TestMemoryOfBodies: a body takes memory as it comes, and one that is too much for its address is refused.
+// TestMemoryOfBodies: a body takes memory as it comes, and one that is too much for its address is
+// refused.
 func TestMemoryOfBodies(t *testing.T) {
 	s := newSite(t, 1, false)
-	h := serverrpc.NewHandler(s.contents, &serverrpc.Options{PerIP: noLimit, MaxMemory: 4 << 20, MaxMemoryPerIP: 1200 << 10})
+	h := serverrpc.NewHandler(s.contents,
+		&serverrpc.Options{PerIP: noLimit, MaxMemory: 4 << 20, MaxMemoryPerIP: 1200 << 10})
 	send := func(from string, body io.Reader) int {
 		r := httptest.NewRequestWithContext(t.Context(), "POST", "/", body)
 		r.RemoteAddr = from + ":1"
@@ -160,7 +164,8 @@ type slowBackend struct {
 	let            chan struct{} // a module goes on for each
 }
 
-func (b *slowBackend) Module(context.Context, auth.StoreID, merkle.Hash) (io.ReadSeekCloser, error) {
+func (b *slowBackend) Module(context.Context, auth.StoreID,
+	merkle.Hash) (io.ReadSeekCloser, error) {
 	b.opened.Add(1)
 	return &slowModule{b, 0}, nil
 }
@@ -186,8 +191,8 @@ func (m *slowModule) Read(p []byte) (int, error) {
 func (m *slowModule) Seek(int64, int) (int64, error) { return 0, nil }
 func (m *slowModule) Close() error                   { m.of.closed.Add(1); return nil }
 
-// TestHashing: modules that anonymous readers have hashed are read two at a time, each once for all who wait, and not
-// on when they have gone; how many may wait is bounded.
+// TestHashing: modules that anonymous readers have hashed are read two at a time, each once for all
+// who wait, and not on when they have gone; how many may wait is bounded.
 func TestHashing(t *testing.T) {
 	b := &slowBackend{reading: make(chan struct{}, 100), let: make(chan struct{}, 100)}
 	h := serverrpc.NewHandler(server.NewContents(b, nil), &serverrpc.Options{PerIP: noLimit})
@@ -216,7 +221,8 @@ func TestHashing(t *testing.T) {
 		short, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		text = ask(short, 200)
 		stop()
-		time.Sleep(20 * time.Millisecond) // the probe came before one of the 16: that one gets the place now
+		// the probe came before one of the 16: that one gets the place now
+		time.Sleep(20 * time.Millisecond)
 		if time.Since(began) > time.Minute {
 			t.Fatal("a 17th module may wait: ", text)
 		}
@@ -245,19 +251,22 @@ func TestHashing(t *testing.T) {
 			t.Fatal(text)
 		}
 	}
-	if n := b.opened.Load() - first; n != 1+2+3 { // once to be hashed, then to be told from others, and each time for its bytes
+	if n := b.opened.Load() - first; n != 1+2+3 {
+		// once to be hashed, then to be told from others, and each time for its bytes
 		t.Errorf("opened %d times for three answers", n)
 	}
 }
 
-// A breakingBackend has modules that can be hashed, and of which only the first bytes can be read later.
+// A breakingBackend has modules that can be hashed, and of which only the first bytes can be read
+// later.
 type breakingBackend struct {
 	server.Backend
 	opened atomic.Int64
 	good   int64 // bytes
 }
 
-func (b *breakingBackend) Module(context.Context, auth.StoreID, merkle.Hash) (io.ReadSeekCloser, error) {
+func (b *breakingBackend) Module(context.Context, auth.StoreID,
+	merkle.Hash) (io.ReadSeekCloser, error) {
 	m := &breakingModule{Reader: bytes.NewReader(make([]byte, 1<<20))}
 	if m.good = b.good; b.opened.Add(1) == 1 {
 		m.good = 1 << 20
@@ -280,10 +289,12 @@ func (m *breakingModule) Read(p []byte) (int, error) {
 func (m *breakingModule) WriteTo(w io.Writer) (int64, error) { return m.Reader.WriteTo(w) }
 func (m *breakingModule) Close() error                       { return nil }
 
-// TestBrokenStream: a window that cannot be read is an error; one that breaks off on the way does not look whole.
+// TestBrokenStream: a window that cannot be read is an error; one that breaks off on the way does
+// not look whole.
 func TestBrokenStream(t *testing.T) {
 	for _, good := range []int64{0, 100 << 10} {
-		h := serverrpc.NewHandler(server.NewContents(&breakingBackend{good: good}, nil), &serverrpc.Options{PerIP: noLimit})
+		h := serverrpc.NewHandler(server.NewContents(&breakingBackend{good: good}, nil),
+			&serverrpc.Options{PerIP: noLimit})
 		o := remotetest.NewOrigin(h)
 		client := &http.Client{Transport: &http.Transport{DialContext: o.Dial}}
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"dig.getCapsule","params":{"store_id":%q,"root":%q}}`,

@@ -14,12 +14,14 @@ import (
 	"github.com/dig-network/digstore/remote/internal/jsonrpc"
 )
 
-// Read reads one resource of a public store and returns its plaintext, once the sealed bytes hash to the leaf, the leaf
-// proves to the trusted root, and every chunk opens: [remote.OpenContent]. The trusted root is the one in u, else what
-// the client's Anchor says; never one that the origin names. Without either the error matches [remote.ErrUntrusted].
+// Read reads one resource of a public store and returns its plaintext, once the sealed bytes hash
+// to the leaf, the leaf proves to the trusted root, and every chunk opens: [remote.OpenContent].
+// The trusted root is the one in u, else what the client's Anchor says; never one that the origin
+// names. Without either the error matches [remote.ErrUntrusted].
 //
-// A resource that the generation does not have is refused like one that is forged, since origins answer with decoys;
-// from those that say so it is [fs.ErrNotExist], as is a generation that the origin does not hold.
+// A resource that the generation does not have is refused like one that is forged, since origins
+// answer with decoys; from those that say so it is [fs.ErrNotExist], as is a generation that the
+// origin does not hold.
 func (c *Client) Read(ctx context.Context, u urn.URN) ([]byte, error) {
 	return c.ReadPrivate(ctx, u, nil)
 }
@@ -40,7 +42,8 @@ func (c *Client) ReadPrivate(ctx context.Context, u urn.URN, salt *urn.Salt) ([]
 		answer.Sealed = append(answer.Sealed, part...)
 	}
 	if err := answer.Proof.UnmarshalBinary(w.proof); err != nil {
-		return nil, fmt.Errorf("rpc: read %s: %w", u, &remote.VerificationError{Check: remote.CheckContent, Err: err})
+		return nil, fmt.Errorf("rpc: read %s: %w", u,
+			&remote.VerificationError{Check: remote.CheckContent, Err: err})
 	}
 	answer.ChunkLens = w.lens
 	plain, err := remote.OpenContent(answer, root, u.Key(salt))
@@ -55,7 +58,8 @@ func (c *Client) resource(ctx context.Context, u urn.URN) (windows, error) {
 	root := u.Root
 	if root.IsZero() {
 		if c.opt.Anchor == nil {
-			return windows{}, fmt.Errorf("%w: name a root in the URN, or give an anchor", remote.ErrUntrusted)
+			return windows{}, fmt.Errorf("%w: name a root in the URN, or give an anchor",
+				remote.ErrUntrusted)
 		}
 		var err error
 		if root, err = c.opt.Anchor.CurrentRoot(ctx, u.Store); err != nil {
@@ -63,28 +67,33 @@ func (c *Client) resource(ctx context.Context, u urn.URN) (windows, error) {
 		}
 	}
 	key, name := u.RetrievalKey(), root.String()
-	return windows{c: c, root: root, limit: c.opt.MaxContent, method: "dig.getContent", params: func(offset, length uint64) any {
-		return jsonrpc.ContentParams{Store: &u.Store, Key: &key, Root: &name, Offset: &offset, Length: &length}
-	}}, nil
+	return windows{c: c, root: root, limit: c.opt.MaxContent, method: "dig.getContent",
+		params: func(offset, length uint64) any {
+			return jsonrpc.ContentParams{Store: &u.Store, Key: &key, Root: &name,
+				Offset: &offset, Length: &length}
+		}}, nil
 }
 
-// ManifestOf reads the resource that a public store describes itself with, as [Client.Read] does: root is trusted.
+// ManifestOf reads the resource that a public store describes itself with, as [Client.Read] does:
+// root is trusted.
 func (c *Client) ManifestOf(ctx context.Context, s auth.StoreID, root merkle.Hash) ([]byte, error) {
 	return c.Read(ctx, urn.URN{Store: s, Resource: ManifestName}.At(root))
 }
 
-// Module reads the bytes of a generation from offset on by dig.getCapsule, window by window. Its method Size() int64
-// gives the length of the whole. Nothing of it is verified: whoever installs it does that, and compares the root. The
-// caller closes it.
+// Module reads the bytes of a generation from offset on by dig.getCapsule, window by window. Its
+// method Size() int64 gives the length of the whole. Nothing of it is verified: whoever installs it
+// does that, and compares the root. The caller closes it.
 func (c *Client) Module(ctx context.Context, id module.ID, offset int64) (io.ReadCloser, error) {
 	if id.Root.IsZero() {
-		return nil, fmt.Errorf("rpc: read a module of store %s: %w: name its root", id.Store, remote.ErrUntrusted)
+		return nil, fmt.Errorf("rpc: read a module of store %s: %w: name its root", id.Store,
+			remote.ErrUntrusted)
 	}
 	name := id.Root.String()
-	r := &moduleReader{ctx: ctx, w: windows{c: c, root: id.Root, limit: c.opt.MaxModule, at: offset, method: "dig.getCapsule",
-		params: func(offset, length uint64) any {
-			return jsonrpc.CapsuleParams{Store: &id.Store, Root: &name, Offset: &offset, Length: &length}
-		}}}
+	r := &moduleReader{ctx: ctx,
+		w: windows{c: c, root: id.Root, limit: c.opt.MaxModule, at: offset, method: "dig.getCapsule",
+			params: func(offset, length uint64) any {
+				return jsonrpc.CapsuleParams{Store: &id.Store, Root: &name, Offset: &offset, Length: &length}
+			}}}
 	if err := r.more(); err != nil {
 		return nil, fmt.Errorf("rpc: read module %s: %w", id, err)
 	}
@@ -137,9 +146,11 @@ type Large struct{}
 var _ remote.Large = Large{}
 
 // OpenModule implements [remote.Large].
-func (Large) OpenModule(ctx context.Context, via remote.Via, id module.ID, offset int64) (io.ReadCloser, int64, error) {
-	c := &Client{origin: via.Origin, opt: ClientOptions{Transport: via.Transport, UserAgent: via.UserAgent,
-		MaxModule: via.MaxModule, Attempts: max(1, via.Attempts)}}
+func (Large) OpenModule(ctx context.Context, via remote.Via, id module.ID,
+	offset int64) (io.ReadCloser, int64, error) {
+	c := &Client{origin: via.Origin,
+		opt: ClientOptions{Transport: via.Transport, UserAgent: via.UserAgent,
+			MaxModule: via.MaxModule, Attempts: max(1, via.Attempts)}}
 	r, err := c.Module(ctx, id, offset)
 	if err != nil {
 		return nil, 0, err
@@ -147,7 +158,8 @@ func (Large) OpenModule(ctx context.Context, via remote.Via, id module.ID, offse
 	return r, r.(*moduleReader).Size(), nil
 }
 
-// windows reads something long piece by piece, and compares what the origin says with what came (remote/PROTOCOL.md 10.4).
+// windows reads something long piece by piece, and compares what the origin says with what came
+// (remote/PROTOCOL.md 10.4).
 type windows struct {
 	c      *Client
 	method string
@@ -189,14 +201,16 @@ func (w *windows) size() int64 {
 func (w *windows) next(ctx context.Context) ([]byte, error) {
 	asked := w.at / Block * Block
 	var got window
-	if err := w.c.call(ctx, w.method, w.params(uint64(asked), MaxWindow), maxWindowBody, &got); err != nil {
+	if err := w.c.call(ctx, w.method, w.params(uint64(asked), MaxWindow), maxWindowBody,
+		&got); err != nil {
 		return nil, err
 	}
 	if got.Decoy {
 		return nil, fmt.Errorf("the origin says that there is no such resource: %w", fs.ErrNotExist)
 	}
 	if got.Root != nil && *got.Root != w.root {
-		return nil, &remote.VerificationError{Check: remote.CheckRoot, Want: w.root.String(), Got: got.Root.String()}
+		return nil, &remote.VerificationError{Check: remote.CheckRoot, Want: w.root.String(),
+			Got: got.Root.String()}
 	}
 	start := asked
 	if got.Offset != nil {
@@ -205,14 +219,16 @@ func (w *windows) next(ctx context.Context) ([]byte, error) {
 	end := start + int64(len(got.Ciphertext))
 	complete := got.Complete == nil || *got.Complete
 	bad := func(format string, args ...any) ([]byte, error) {
-		return nil, fmt.Errorf("%w: window of %d bytes at %d, asked for at %d: %s", remote.ErrProtocol, len(got.Ciphertext), start, asked, fmt.Sprintf(format, args...))
+		return nil, fmt.Errorf("%w: window of %d bytes at %d, asked for at %d: %s", remote.ErrProtocol,
+			len(got.Ciphertext), start, asked, fmt.Sprintf(format, args...))
 	}
 	if t := got.TotalLength; t != nil {
 		switch {
 		case *t < 0 || w.known && *t != w.total:
 			return bad("the whole was %d bytes and is %d", w.total, *t)
 		case *t > w.limit:
-			return nil, fmt.Errorf("%w: %d bytes, the limit of this client is %d", remote.ErrTooLarge, *t, w.limit)
+			return nil, fmt.Errorf("%w: %d bytes, the limit of this client is %d",
+				remote.ErrTooLarge, *t, w.limit)
 		}
 		w.total, w.known = *t, true
 	}
@@ -220,7 +236,8 @@ func (w *windows) next(ctx context.Context) ([]byte, error) {
 	case got.Length != nil && *got.Length != int64(len(got.Ciphertext)):
 		return bad("it says that it has %d", *got.Length)
 	case end > w.limit:
-		return nil, fmt.Errorf("%w: more than %d bytes, the limit of this client", remote.ErrTooLarge, w.limit)
+		return nil, fmt.Errorf("%w: more than %d bytes, the limit of this client",
+			remote.ErrTooLarge, w.limit)
 	case start < 0 || start > asked && !(start == end && w.known && start == w.total):
 		return bad("it begins after what was asked for")
 	case end < w.at || end == w.at && !complete:

@@ -24,7 +24,8 @@ const (
 	ProofElsewhere = "request_via_control_plane" // this tier makes none
 )
 
-// A Proof is what a node can prove about a resource: that it is there. It never comes with an execution proof.
+// A Proof is what a node can prove about a resource: that it is there. It never comes with an
+// execution proof.
 type Proof struct {
 	InclusionProof       []byte          `json:"inclusion_proof"` // encoded
 	ProgramHash          merkle.Hash     `json:"program_hash"`
@@ -45,7 +46,8 @@ type ProofStatus struct {
 	Root        *merkle.Hash    `json:"root"` // nil: the store has no generation
 }
 
-// A Capsule is one generation in a list. What is nil is not known to the node, or costs too much to say.
+// A Capsule is one generation in a list. What is nil is not known to the node, or costs too much to
+// say.
 type Capsule struct {
 	Seq         uint64       `json:"seq"`
 	Root        merkle.Hash  `json:"root"`

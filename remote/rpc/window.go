@@ -2,14 +2,15 @@ package rpc
 
 import "github.com/dig-network/digstore/merkle"
 
-// What is long is read in windows, which begin and end at blocks of 64 KiB, except at the end of all
-// (remote/PROTOCOL.md 10.3).
+// What is long is read in windows, which begin and end at blocks of 64 KiB, except at the end of
+// all (remote/PROTOCOL.md 10.3).
 const (
 	Block     = 64 << 10   // bytes; windows begin at its multiples
 	MaxWindow = 48 * Block // bytes of the longest window: 3 MiB
 )
 
-// A Window is a piece of a resource, sealed, or of a module: the chunk object of remote/PROTOCOL.md 10.3.
+// A Window is a piece of a resource, sealed, or of a module: the chunk object of remote/PROTOCOL.md
+// 10.3.
 type Window struct {
 	Ciphertext     []byte      `json:"ciphertext"`      // raw bytes, for a module
 	TotalLength    int64       `json:"total_length"`    // of the whole
@@ -23,7 +24,8 @@ type Window struct {
 	ProgramHash    merkle.Hash `json:"program_hash"` // SHA-256 of the module
 }
 
-// A Manifest is a [Window] of the resource that a store describes itself with, .well-known/dig/manifest.json.
+// A Manifest is a [Window] of the resource that a store describes itself with,
+// .well-known/dig/manifest.json.
 type Manifest struct {
 	Window
 	RetrievalKey merkle.Hash `json:"retrieval_key"`

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// wantsJSON reports whether a request's Accept prefers application/json to text/plain. Nothing said, or both alike:
-// false, since plain text is what the reference sends (remote/PROTOCOL.md 4.2).
+// wantsJSON reports whether a request's Accept prefers application/json to text/plain. Nothing
+// said, or both alike: false, since plain text is what the reference sends (remote/PROTOCOL.md
+// 4.2).
 func wantsJSON(h http.Header) bool {
 	accept := strings.Join(h.Values("Accept"), ",")
 	if accept == "" {
@@ -16,7 +17,8 @@ func wantsJSON(h http.Header) bool {
 	return quality(accept, "application", "json") > quality(accept, "text", "plain")
 }
 
-// quality is the weight an Accept header gives to a media type: that of its most exact range (RFC 9110 12.5.1).
+// quality is the weight an Accept header gives to a media type: that of its most exact range (RFC
+// 9110 12.5.1).
 func quality(accept, major, minor string) float64 {
 	weight, exact := 0.0, 0
 	for item := range strings.SplitSeq(accept, ",") {

@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// clientAddr is the address that a request is counted under: the peer's, or, when the peer is one of proxies, the
-// last address in X-Forwarded-For that is not. What stands before that one was written by strangers. IPv6 addresses
-// are cut to their /64, which one subscriber holds. The zero Addr stands for peers without an address (a socket file).
+// clientAddr is the address that a request is counted under: the peer's, or, when the peer is one
+// of proxies, the last address in X-Forwarded-For that is not. What stands before that one was
+// written by strangers. IPv6 addresses are cut to their /64, which one subscriber holds. The zero
+// Addr stands for peers without an address (a socket file).
 func clientAddr(r *http.Request, proxies []netip.Prefix) netip.Addr {
 	var addr netip.Addr
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {

@@ -16,7 +16,8 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A push is one on the server's side: what headers, or push-init's body, ask for, held against what is here.
+// A push is one on the server's side: what headers, or push-init's body, ask for, held against what
+// is here.
 type push struct {
 	by       Requester // zero: no request brings it
 	request  bool      // an HTTP request brings it
@@ -45,7 +46,9 @@ func newPush(c *call) *push {
 }
 
 // declarationKey is what a push-init of the same push is remembered under.
-func (p *push) declarationKey() declarationKey { return declarationKey{p.store, p.root, p.by.Identity} }
+func (p *push) declarationKey() declarationKey {
+	return declarationKey{p.store, p.root, p.by.Identity}
+}
 
 // A pushForm reads what one route says of a push.
 type pushForm struct {
@@ -57,8 +60,8 @@ type pushForm struct {
 	key func() (auth.PublicKey, error)
 }
 
-// prepare makes the checks of a push that need no module, for all routes alike and in the order of remote/PROTOCOL.md
-// 6.3. done says that the root is the head already.
+// prepare makes the checks of a push that need no module, for all routes alike and in the order of
+// remote/PROTOCOL.md 6.3. done says that the root is the head already.
 func (s *Server) prepare(ctx context.Context, p *push, form pushForm) (done bool, err error) {
 	targetErr := form.target()
 	if err := s.find(ctx, p, p.decl.key); err != nil {
@@ -133,8 +136,9 @@ func (s *Server) accept(ctx context.Context, p *push, a arrival) (status int, er
 		status = http.StatusAccepted
 	}
 	if !p.unchanged {
-		s.notify(ctx, Received{Requester: p.by, Event: EventPush, Store: p.store, Root: p.root, Parent: p.parent,
-			Pending: p.pending, Recipe: p.recipe, Again: p.again})
+		s.notify(ctx,
+			Received{Requester: p.by, Event: EventPush, Store: p.store, Root: p.root, Parent: p.parent,
+				Pending: p.pending, Recipe: p.recipe, Again: p.again})
 	}
 	return status, nil
 }
@@ -145,8 +149,8 @@ type signatures struct {
 	tagged auth.Signature // zero: not sent
 }
 
-// find looks the store up, and asks the policy when it is not here (remote/PROTOCOL.md 6.9). declared is the publisher's
-// key as far as the request has named one.
+// find looks the store up, and asks the policy when it is not here (remote/PROTOCOL.md 6.9).
+// declared is the publisher's key as far as the request has named one.
 func (s *Server) find(ctx context.Context, p *push, declared auth.PublicKey) error {
 	head, err := s.head(ctx, p.store)
 	if err != nil && (!errors.Is(err, fs.ErrNotExist) || s.narrowed(p.store)) {
@@ -167,7 +171,8 @@ func (s *Server) find(ctx context.Context, p *push, declared auth.PublicKey) err
 
 // admit asks the policy about a first push, and settles the key.
 func (s *Server) admit(ctx context.Context, p *push, declared auth.PublicKey) error {
-	key, err := s.opt.Policy.Admit(ctx, FirstPush{Store: p.store, Root: p.root, Publisher: declared, Requester: p.by})
+	key, err := s.opt.Policy.Admit(ctx,
+		FirstPush{Store: p.store, Root: p.root, Publisher: declared, Requester: p.by})
 	p.bearer = errors.Is(err, fs.ErrNotExist) && s.opt.Credential != nil && p.request
 	if err != nil && !p.bearer {
 		return err
@@ -181,8 +186,8 @@ func (s *Server) admit(ctx context.Context, p *push, declared auth.PublicKey) er
 	return nil
 }
 
-// judge makes the checks from the signature on that need no body, in the order of remote/PROTOCOL.md 6.3, the Authority's
-// last. done says that the pushed root is the head already.
+// judge makes the checks from the signature on that need no body, in the order of
+// remote/PROTOCOL.md 6.3, the Authority's last. done says that the pushed root is the head already.
 func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
 	if p.signed, err = p.sigs.check(p.store, p.root, p.key); err != nil {
 		return false, err
@@ -216,8 +221,8 @@ func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
 	return false, s.ask(ctx, p)
 }
 
-// judgeAgain judges a push of a root that stands in the history. Its signature is an old one, which anybody can send:
-// something else has to speak for it.
+// judgeAgain judges a push of a root that stands in the history. Its signature is an old one, which
+// anybody can send: something else has to speak for it.
 func (s *Server) judgeAgain(ctx context.Context, p *push) error {
 	bound := p.request && s.opt.MayRevert != nil && s.opt.MayRevert(p.by, p.store)
 	byRoot, ok := s.opt.Authority.(interface{ ByRoot() bool })
@@ -232,7 +237,8 @@ func (s *Server) judgeAgain(ctx context.Context, p *push) error {
 	case err != nil:
 		return err
 	case p.unsettled:
-		return &refusal{status: http.StatusServiceUnavailable, text: "whether this may be published is not settled yet", retry: askAgain}
+		return &refusal{status: http.StatusServiceUnavailable,
+			text: "whether this may be published is not settled yet", retry: askAgain}
 	}
 	p.again = true
 	return nil
@@ -253,7 +259,8 @@ func (s *Server) revert(ctx context.Context, p *push) error {
 }
 
 // inHistory reports whether a root is that of a confirmed generation.
-func (s *Server) inHistory(ctx context.Context, store auth.StoreID, root merkle.Hash) (bool, error) {
+func (s *Server) inHistory(ctx context.Context, store auth.StoreID,
+	root merkle.Hash) (bool, error) {
 	if lines, ok := s.back.(BackendLines); ok {
 		_, err := lines.Line(ctx, store, root)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -282,7 +289,8 @@ func parseSignatures(h http.Header) (sigs signatures, err error) {
 	if sigs.any, err = auth.ParseSignature(text); err != nil {
 		return sigs, invalid("malformed signature")
 	}
-	if sigs.tagged, err = wire.Optional(header(h, wire.HeaderTagged), auth.ParseSignature); err != nil {
+	if sigs.tagged, err = wire.Optional(header(h, wire.HeaderTagged),
+		auth.ParseSignature); err != nil {
 		return sigs, invalid("malformed tagged signature")
 	}
 	return sigs, nil
@@ -291,8 +299,10 @@ func parseSignatures(h http.Header) (sigs signatures, err error) {
 // header is the value of a header. One that was sent twice is what no parser takes.
 func header(h http.Header, name string) string { return strings.Join(h.Values(name), ",") }
 
-// check verifies what was sent under the store's key: X-Dig-Signature in either form, X-Dig-Signature-Tagged in its own.
-func (g signatures) check(s auth.StoreID, root merkle.Hash, key auth.PublicKey) (auth.SignedRoot, error) {
+// check verifies what was sent under the store's key: X-Dig-Signature in either form,
+// X-Dig-Signature-Tagged in its own.
+func (g signatures) check(s auth.StoreID, root merkle.Hash,
+	key auth.PublicKey) (auth.SignedRoot, error) {
 	bad := forbidden("bad BLS signature")
 	signed, err := auth.AcceptRoot(s, root, key, g.any)
 	if err != nil {

@@ -12,20 +12,22 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// An Authority decides whose signature counts, where that is not simply the key that a store is held under: the
-// chain, by the keys that may write there, or by the root itself (auth/chain/LINEAGE.md 9.3). Methods may be called concurrently.
+// An Authority decides whose signature counts, where that is not simply the key that a store is
+// held under: the chain, by the keys that may write there, or by the root itself
+// (auth/chain/LINEAGE.md 9.3). Methods may be called concurrently.
 //
-// One that consents to no root but the newest that it knows itself may have a method ByRoot() bool that returns true:
-// its consent then also speaks for a root that the history has already.
+// One that consents to no root but the newest that it knows itself may have a method ByRoot() bool
+// that returns true: its consent then also speaks for a root that the history has already.
 type Authority interface {
-	// Publish reports whether head may become the newest generation of its store. Its signatures are known to hold
-	// under head.PublicKey, which the request named and which may differ from held, the key of the store so far; zero:
-	// the store is new here. It is asked at push-init and again with the module, and never about a root that is the
-	// head already.
+	// Publish reports whether head may become the newest generation of its store. Its signatures are
+	// known to hold under head.PublicKey, which the request named and which may differ from held, the
+	// key of the store so far; zero: the store is new here. It is asked at push-init and again with
+	// the module, and never about a root that is the head already.
 	//
-	// settled false has the generation kept as pending, whatever the push asked for: what it rests on may still vanish.
-	// The same push again, later, makes it the head. [auth.ErrForbidden] refuses (403), and so does [fs.ErrNotExist];
-	// with any other error nothing is taken, and the answer asks to come again (503).
+	// settled false has the generation kept as pending, whatever the push asked for: what it rests on
+	// may still vanish. The same push again, later, makes it the head. [auth.ErrForbidden] refuses
+	// (403), and so does [fs.ErrNotExist]; with any other error nothing is taken, and the answer asks
+	// to come again (503).
 	Publish(ctx context.Context, head auth.SignedRoot, held auth.PublicKey) (settled bool, err error)
 }
 
@@ -43,17 +45,20 @@ func (s *Server) ask(ctx context.Context, p *push) error {
 	case err != nil:
 		err = fmt.Errorf("ask the authority about root %s of store %s: %w", p.root, p.store, err)
 		s.log.WarnContext(ctx, "push cannot be judged", "err", err)
-		return &refusal{status: http.StatusServiceUnavailable, text: "whether this may be published cannot be found out now", retry: askAgain, cause: err}
+		return &refusal{status: http.StatusServiceUnavailable,
+			text: "whether this may be published cannot be found out now", retry: askAgain, cause: err}
 	case settled:
 		return nil
 	}
 	if p.unsettled = true; s.promoter == nil {
-		return &refusal{status: http.StatusServiceUnavailable, text: "whether this may be published is not settled yet", retry: askAgain}
+		return &refusal{status: http.StatusServiceUnavailable,
+			text: "whether this may be published is not settled yet", retry: askAgain}
 	}
 	return nil
 }
 
-// askAgain is how long a client is told to wait where the Authority could not say yes or no: about a block.
+// askAgain is how long a client is told to wait where the Authority could not say yes or no: about
+// a block.
 const askAgain = 20 * time.Second
 
 // readKey takes the store's key from its header into what was announced. The two have to agree.

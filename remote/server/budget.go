@@ -7,8 +7,8 @@ import (
 	"github.com/dig-network/digstore/auth"
 )
 
-// A budget bounds units that are in use at the same time: places or bytes. It counts them in total, and for each
-// client address, identity and store. A limit of 0 is none. Safe for concurrent use.
+// A budget bounds units that are in use at the same time: places or bytes. It counts them in total,
+// and for each client address, identity and store. A limit of 0 is none. Safe for concurrent use.
 type budget struct {
 	total, perAddress, perIdentity, perStore int64
 
@@ -19,14 +19,16 @@ type budget struct {
 	byStore    map[auth.StoreID]int64
 }
 
-// A holder is who units are counted for. A zero address or identity is not known, and is not counted.
+// A holder is who units are counted for. A zero address or identity is not known, and is not
+// counted.
 type holder struct {
 	address  netip.Addr
 	identity auth.PublicKey
 	store    auth.StoreID
 }
 
-// A share is what one request holds of a budget. The zero value of held holds nothing. Not safe for concurrent use.
+// A share is what one request holds of a budget. The zero value of held holds nothing. Not safe for
+// concurrent use.
 type share struct {
 	of   *budget
 	by   holder
@@ -86,7 +88,8 @@ func (b *budget) add(h holder, n int64) {
 	b.byStore = counted64(b.byStore, h.store, n)
 }
 
-// counted64 adds n to the count of k and drops a count of 0, so that the table holds what is in use only.
+// counted64 adds n to the count of k and drops a count of 0, so that the table holds what is in use
+// only.
 func counted64[K comparable](m map[K]int64, k K, n int64) map[K]int64 {
 	if m == nil {
 		m = make(map[K]int64)

@@ -9,11 +9,12 @@ import (
 	"github.com/dig-network/digstore/internal/netguard"
 )
 
-// CheckHost returns a handler that answers as h does, and protects a server on loopback from DNS rebinding: on a
-// connection to a loopback address it refuses requests whose Host names something else than loopback and hosts (421).
-// Without it a web page can let its own name point to the loopback address, and read all answers as its own. hosts are
-// names or addresses without a port, such as the name under which a proxy in front passes requests on. Connections to
-// other addresses are not looked at.
+// CheckHost returns a handler that answers as h does, and protects a server on loopback from DNS
+// rebinding: on a connection to a loopback address it refuses requests whose Host names something
+// else than loopback and hosts (421). Without it a web page can let its own name point to the
+// loopback address, and read all answers as its own. hosts are names or addresses without a port,
+// such as the name under which a proxy in front passes requests on. Connections to other addresses
+// are not looked at.
 func CheckHost(h http.Handler, hosts []string) http.Handler {
 	allowed := make(map[string]bool, len(hosts))
 	for _, host := range hosts {
@@ -24,12 +25,14 @@ func CheckHost(h http.Handler, hosts []string) http.Handler {
 		return netguard.IsLoopback(host) || strings.HasSuffix(host, ".localhost") || allowed[host]
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); !ok || !onLoopback(local.String()) {
+		if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); !ok ||
+			!onLoopback(local.String()) {
 			h.ServeHTTP(w, r)
 			return
 		}
 		if !names(hostOnly(r.Host)) {
-			writeRefusal(w, r, refuse(http.StatusMisdirectedRequest, "misdirected request: this host is not served here"))
+			writeRefusal(w, r,
+				refuse(http.StatusMisdirectedRequest, "misdirected request: this host is not served here"))
 			return
 		}
 		h.ServeHTTP(w, r)

@@ -20,8 +20,8 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A Content is what is answered for one retrieval key: sealed bytes, how they split, and a proof. Whether it is a
-// resource or a decoy it does not say. Safe for concurrent use until it is closed.
+// A Content is what is answered for one retrieval key: sealed bytes, how they split, and a proof.
+// Whether it is a resource or a decoy it does not say. Safe for concurrent use until it is closed.
 type Content struct {
 	Root      merkle.Hash   // the generation
 	Proof     *merkle.Proof // nil: none, as with reference decoys
@@ -78,7 +78,8 @@ type lookup struct {
 
 // lookupOf checks what a request names, not whether it is there.
 func lookupOf(b *wire.ContentRequest, c *call) (l lookup, err error) {
-	if b.Key == nil || b.Root == nil || b.Range != nil && (b.Range.Start == nil || b.Range.End == nil) {
+	if b.Key == nil || b.Root == nil || b.Range != nil &&
+		(b.Range.Start == nil || b.Range.End == nil) {
 		return l, invalid("body is not a content request")
 	}
 	l.id.Store = c.store
@@ -98,10 +99,11 @@ func lookupOf(b *wire.ContentRequest, c *call) (l lookup, err error) {
 	return l, nil
 }
 
-// readJSON decodes the body of a request: a type other than JSON is 415, more than limit bytes 413, no JSON 400, JSON
-// of another shape 422 with that text (remote/PROTOCOL.md 4.3).
+// readJSON decodes the body of a request: a type other than JSON is 415, more than limit bytes 413,
+// no JSON 400, JSON of another shape 422 with that text (remote/PROTOCOL.md 4.3).
 func (s *Server) readJSON(c *call, limit int64, v any, shape string) error {
-	if kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || kind != wire.TypeJSON {
+	if kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil ||
+		kind != wire.TypeJSON {
 		return unsupportedType()
 	}
 	text, err := s.readBody(c, limit)
@@ -121,13 +123,14 @@ func (s *Server) readJSON(c *call, limit int64, v any, shape string) error {
 // freeBody is how long a body may be without counting.
 const freeBody = 64 << 10
 
-// readBody reads the body of a request, up to the limit. Memory beyond freeBody is taken from the budget as the bytes
-// arrive: what has arrived may double.
+// readBody reads the body of a request, up to the limit. Memory beyond freeBody is taken from the
+// budget as the bytes arrive: what has arrived may double.
 func (s *Server) readBody(c *call, limit int64) ([]byte, error) {
 	if c.ContentLength > limit {
 		return nil, bodyTooLarge(limit, "bytes")
 	}
-	text, err := io.ReadAll(io.LimitReader(c.body, freeBody+1)) // one byte more, to see whether there is more
+	// one byte more, to see whether there is more
+	text, err := io.ReadAll(io.LimitReader(c.body, freeBody+1))
 	for size := int64(freeBody); err == nil && int64(len(text)) > size; {
 		if size >= limit {
 			return nil, bodyTooLarge(limit, "bytes")
@@ -177,7 +180,8 @@ func rootRefusal(err error) error {
 		return unknownRoot()
 	case errors.Is(err, auth.ErrRevoked):
 		return revoked()
-	case errors.Is(err, module.ErrFormat), errors.Is(err, wire.ErrVerification): // ours, not the client's
+	case errors.Is(err, module.ErrFormat), errors.Is(err, wire.ErrVerification):
+		// ours, not the client's
 		return &refusal{status: http.StatusInternalServerError, text: "internal server error", cause: err}
 	}
 	return err
@@ -219,7 +223,8 @@ func (s *Server) postContent(w http.ResponseWriter, c *call) error {
 	return out.flush()
 }
 
-// A textBuffer is the room of an answer in base64: small, since as many of them wait as there are slow readers.
+// A textBuffer is the room of an answer in base64: small, since as many of them wait as there are
+// slow readers.
 type textBuffer struct {
 	raw  [48 << 10]byte
 	text [64 << 10]byte
@@ -247,8 +252,9 @@ func writeBase64(w io.Writer, r io.Reader) error {
 	}
 }
 
-// A lateWriter holds back headers and the first bytes of an answer, so that what fails early is answered by its
-// status. What fails later breaks the connection, so that no answer looks whole that is not.
+// A lateWriter holds back headers and the first bytes of an answer, so that what fails early is
+// answered by its status. What fails later breaks the connection, so that no answer looks whole
+// that is not.
 type lateWriter struct {
 	w    http.ResponseWriter
 	head func(http.Header)
@@ -273,7 +279,8 @@ func (l *lateWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// flush sends what is held back. Its error is for the one who writes; a client that has gone gets no answer.
+// flush sends what is held back. Its error is for the one who writes; a client that has gone gets
+// no answer.
 func (l *lateWriter) flush() error {
 	if l.sent {
 		return nil
@@ -291,7 +298,8 @@ func (l *lateWriter) broke(s *Server, c *call, err error) error {
 		return err
 	}
 	if l.gone == nil && c.Context().Err() == nil {
-		s.log.ErrorContext(c.Context(), "answer broke off", "op", string(c.op), "store", c.store, "err", err)
+		s.log.ErrorContext(c.Context(), "answer broke off", "op", string(c.op), "store",
+			c.store, "err", err)
 	}
 	panic(http.ErrAbortHandler)
 }

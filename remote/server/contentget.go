@@ -15,13 +15,14 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// contentPath is how the path of the route of single resources begins, after /stores/{id}; the retrieval key follows.
+// contentPath is how the path of the route of single resources begins, after /stores/{id}; the
+// retrieval key follows.
 const contentPath = "/content/"
 
-// getContent answers GET and HEAD /stores/{id}/content/{retrieval key}?root=ROOT&range=a-b: the sealed bytes of a
-// resource, or of a decoy, as POST /stores/{id}/content has them. Without a root it is the head's. A range is
-// half-open and clamped, as there; Range headers work too. On a server that reads anonymously an answer for a named
-// root may be kept for ever by every cache.
+// getContent answers GET and HEAD /stores/{id}/content/{retrieval key}?root=ROOT&range=a-b: the
+// sealed bytes of a resource, or of a decoy, as POST /stores/{id}/content has them. Without a root
+// it is the head's. A range is half-open and clamped, as there; Range headers work too. On a server
+// that reads anonymously an answer for a named root may be kept for ever by every cache.
 func (s *Server) getContent(w http.ResponseWriter, c *call) error {
 	key, err := merkle.ParseHash(c.key)
 	if err != nil {
@@ -79,13 +80,15 @@ func (s *Server) getContent(w http.ResponseWriter, c *call) error {
 	body := &failingReader{ReadSeeker: io.NewSectionReader(content, from, to-from)}
 	out := &moduleWriter{ResponseWriter: w, size: to - from}
 	// Through io.Copy's small buffer, since there may be many slow readers.
-	http.ServeContent(struct{ http.ResponseWriter }{out}, servedRanges(c.Request), "", time.Time{}, body)
+	http.ServeContent(struct{ http.ResponseWriter }{out}, servedRanges(c.Request),
+		"", time.Time{}, body)
 	if out.unsatisfiable {
 		return refuse(http.StatusRequestedRangeNotSatisfiable, "bad request: range not satisfiable")
 	}
 	if body.err != nil {
 		if c.Context().Err() == nil {
-			s.log.ErrorContext(c.Context(), "resource broke off", "store", c.store, "root", id.Root, "err", body.err)
+			s.log.ErrorContext(c.Context(), "resource broke off", "store", c.store, "root",
+				id.Root, "err", body.err)
 		}
 		panic(http.ErrAbortHandler) // a body that broke off must not look whole
 	}
@@ -100,13 +103,15 @@ func parseRange(query url.Values) (start, end uint64, err error) {
 	first, last, _ := strings.Cut(query.Get("range"), "-")
 	start, err1 := strconv.ParseUint(first, 10, 63)
 	end, err2 := strconv.ParseUint(last, 10, 63)
-	if err1 != nil || err2 != nil || start > end || fmt.Sprintf("%d-%d", start, end) != query.Get("range") {
+	if err1 != nil || err2 != nil || start > end ||
+		fmt.Sprintf("%d-%d", start, end) != query.Get("range") {
 		return 0, 0, badRequest("bad range")
 	}
 	return start, end, nil
 }
 
-// contentTag is a strong ETag: it names the bytes themselves. The leaf of a proof is their hash, also of a decoy's.
+// contentTag is a strong ETag: it names the bytes themselves. The leaf of a proof is their hash,
+// also of a decoy's.
 func contentTag(content *Content, from, to int64) (string, error) {
 	var leaf merkle.Hash
 	if content.Proof != nil {

@@ -23,20 +23,21 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Bounds of what a Contents remembers: generations, and their resources together. One generation may be larger than
-// the second; it is then the only one.
+// Bounds of what a Contents remembers: generations, and their resources together. One generation
+// may be larger than the second; it is then the only one.
 const (
 	keptVolumes   = 32
 	keptResources = 1 << 19
 )
 
-// A Contents answers for single resources of the generations of a [Backend]: for every retrieval key there is an
-// answer, a decoy where the generation has no such resource (remote/PROTOCOL.md 8.4). It is what the content and proof
-// routes and the JSON-RPC tier of package rpc serve from; both must use the same one, since answers that differed
-// would give the decoys away: see [Server.Contents].
+// A Contents answers for single resources of the generations of a [Backend]: for every retrieval
+// key there is an answer, a decoy where the generation has no such resource (remote/PROTOCOL.md
+// 8.4). It is what the content and proof routes and the JSON-RPC tier of package rpc serve from;
+// both must use the same one, since answers that differed would give the decoys away: see
+// [Server.Contents].
 //
-// It keeps keys and leaves of the generations that were asked for last, about 150 bytes a resource, and no reader open
-// between two requests. Safe for concurrent use.
+// It keeps keys and leaves of the generations that were asked for last, about 150 bytes a resource,
+// and no reader open between two requests. Safe for concurrent use.
 type Contents struct {
 	back     Backend
 	revoker  Revoker // nil: no tombstones
@@ -53,9 +54,9 @@ type Contents struct {
 type ContentsOptions struct {
 	// Decoys is the kind of decoys. Default [DecoyKeyed].
 	Decoys DecoyKind
-	// Secret makes keyed decoys; whoever knows it can tell them. nil: one from the system's generator, for the life
-	// of the Contents. Decoys change with it, and what changes when a server starts anew is no resource: give a kept
-	// one of 32 random bytes to a server that lives long.
+	// Secret makes keyed decoys; whoever knows it can tell them. nil: one from the system's generator,
+	// for the life of the Contents. Decoys change with it, and what changes when a server starts anew
+	// is no resource: give a kept one of 32 random bytes to a server that lives long.
 	Secret []byte
 	// WithholdRevoked refuses resources of revoked roots with [auth.ErrRevoked].
 	WithholdRevoked bool
@@ -100,7 +101,8 @@ func (c *Contents) Generations(ctx context.Context, s auth.StoreID) ([]module.Ge
 }
 
 // Module is [Backend] Module. A root that is withheld is [auth.ErrRevoked].
-func (c *Contents) Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+func (c *Contents) Module(ctx context.Context, s auth.StoreID,
+	root merkle.Hash) (io.ReadSeekCloser, error) {
 	if !c.serves(s) {
 		return nil, fmt.Errorf("store %s is not served: %w", s, fs.ErrNotExist)
 	}
@@ -136,9 +138,9 @@ func (c *Contents) withheld(ctx context.Context, id module.ID) error {
 	return nil
 }
 
-// Open returns what is answered for a retrieval key in a confirmed generation: the resource, or a decoy; nothing in
-// the result says which. A generation that is not held is [fs.ErrNotExist], and so is an unknown store. The caller
-// closes the result.
+// Open returns what is answered for a retrieval key in a confirmed generation: the resource, or a
+// decoy; nothing in the result says which. A generation that is not held is [fs.ErrNotExist], and
+// so is an unknown store. The caller closes the result.
 func (c *Contents) Open(ctx context.Context, id module.ID, key merkle.Hash) (*Content, error) {
 	v, err := c.take(ctx, id)
 	if err != nil {
@@ -154,8 +156,8 @@ func (c *Contents) Open(ctx context.Context, id module.ID, key merkle.Hash) (*Co
 	return content, nil
 }
 
-// Metadata returns section 6 of a generation's module, nil when it has none. A generation that is not held is
-// [fs.ErrNotExist].
+// Metadata returns section 6 of a generation's module, nil when it has none. A generation that is
+// not held is [fs.ErrNotExist].
 func (c *Contents) Metadata(ctx context.Context, id module.ID) (*module.Metadata, error) {
 	v, err := c.take(ctx, id)
 	if err != nil {
@@ -237,7 +239,8 @@ func (c *Contents) trim() {
 	}
 }
 
-// A volume is one generation, parsed once. Its reader is open while somebody reads: whoever enters leaves.
+// A volume is one generation, parsed once. Its reader is open while somebody reads: whoever enters
+// leaves.
 type volume struct {
 	id  module.ID
 	key ContentKey
@@ -250,7 +253,8 @@ type volume struct {
 	at    io.ReaderAt // of file; does not change while there are users
 	mod   *module.Module
 	keys  []merkle.Hash // distinct, in order: the place of a key is the rank of its leaf
-	gated bool          // for holders of a token only: everything is a decoy (digstore/module/FORMAT.md 5.4)
+	// for holders of a token only: everything is a decoy (digstore/module/FORMAT.md 5.4)
+	gated bool
 
 	hashing sync.Mutex
 	chunks  []poolChunk // nil: not wanted yet
@@ -259,8 +263,8 @@ type volume struct {
 // ReadAt reads the module through the reader that is open.
 func (v *volume) ReadAt(p []byte, off int64) (int, error) { return v.at.ReadAt(p, off) }
 
-// enter takes a reader of the module for one more user, and parses the module for the first; fresh says so. It closes
-// the reader when another one is open.
+// enter takes a reader of the module for one more user, and parses the module for the first; fresh
+// says so. It closes the reader when another one is open.
 func (v *volume) enter(file io.ReadSeekCloser) (fresh bool, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -320,8 +324,8 @@ func (v *volume) parse() error {
 // errCut is a section whose counts run past its end.
 var errCut = fmt.Errorf("%w: a section counts more than it has", module.ErrFormat)
 
-// tableRows yields the rows of a module's key table as they stand (digstore/module/FORMAT.md 5.5). It stops after an
-// error.
+// tableRows yields the rows of a module's key table as they stand (digstore/module/FORMAT.md 5.5).
+// It stops after an error.
 func tableRows(m *module.Module) func(yield func(module.KeyTableRow, error) bool) {
 	return func(yield func(module.KeyTableRow, error) bool) {
 		s, err := m.Section(module.SectionKeyTable)

@@ -17,16 +17,18 @@ type Requester struct {
 	Credential string         // name of its credential, from [Options].Credential; "": none
 }
 
-// Credentials are secrets by name. Check is an [Options].Credential: it takes "Authorization: Bearer SECRET" and
-// "Authorization: Basic" with name and secret. An empty secret is never valid. A push token is one entry:
+// Credentials are secrets by name. Check is an [Options].Credential: it takes "Authorization:
+// Bearer SECRET" and "Authorization: Basic" with name and secret. An empty secret is never valid. A
+// push token is one entry:
 //
 //	server.Credentials{"push-token": token}.Check
 type Credentials map[string]string
 
-// Check returns the name of the credential that r carries, and "" when it carries none. One that is not among c is
-// [request.ErrUnauthenticated]. All secrets are compared, in constant time.
+// Check returns the name of the credential that r carries, and "" when it carries none. One that is
+// not among c is [request.ErrUnauthenticated]. All secrets are compared, in constant time.
 //
-// [request.ErrUnauthenticated]: https://pkg.go.dev/github.com/dig-network/digstore/auth/request#ErrUnauthenticated
+// [request.ErrUnauthenticated]:
+// https://pkg.go.dev/github.com/dig-network/digstore/auth/request#ErrUnauthenticated
 func (c Credentials) Check(r *http.Request) (name string, err error) {
 	header := strings.Join(r.Header.Values("Authorization"), ",")
 	if header == "" {
@@ -36,7 +38,8 @@ func (c Credentials) Check(r *http.Request) (name string, err error) {
 	if !basic {
 		scheme, token, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(scheme, "Bearer") {
-			return "", fmt.Errorf("check a credential: %w: neither Bearer nor Basic", request.ErrUnauthenticated)
+			return "", fmt.Errorf("check a credential: %w: neither Bearer nor Basic",
+				request.ErrUnauthenticated)
 		}
 		secret = strings.TrimSpace(token)
 	}
@@ -54,7 +57,8 @@ func (c Credentials) Check(r *http.Request) (name string, err error) {
 	return name, nil
 }
 
-// credential returns the name of the credential that a request carries; "" where it carries no valid one.
+// credential returns the name of the credential that a request carries; "" where it carries no
+// valid one.
 func (s *Server) credential(r *http.Request) string {
 	if s.opt.Credential == nil {
 		return ""

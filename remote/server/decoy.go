@@ -17,20 +17,21 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A DecoyKind says what is answered for a retrieval key that a generation does not have. A miss is never an error:
-// who asks learns of it only when the proof does not hold or nothing opens.
+// A DecoyKind says what is answered for a retrieval key that a generation does not have. A miss is
+// never an error: who asks learns of it only when the proof does not hold or nothing opens.
 type DecoyKind uint8
 
 // The kinds of decoys.
 const (
-	// DecoyKeyed has the shape of a resource of the same generation: length, chunks and path are those of one that
-	// depends on the key, its bytes and siblings come from a secret, and a hit costs the same work. Only who checks
-	// the proof can tell (remote/PROTOCOL.md 8.4).
+	// DecoyKeyed has the shape of a resource of the same generation: length, chunks and path are those
+	// of one that depends on the key, its bytes and siblings come from a secret, and a hit costs the
+	// same work. Only who checks the proof can tell (remote/PROTOCOL.md 8.4).
 	DecoyKeyed DecoyKind = iota
-	// DecoyReference is what the reference node answers: a power of two of bytes that anybody can compute, and no
-	// proof. It hides nothing.
+	// DecoyReference is what the reference node answers: a power of two of bytes that anybody can
+	// compute, and no proof. It hides nothing.
 	DecoyReference
-	// DecoyGuest is what the reference's guest program answers (remote/PROTOCOL.md 8.4). Anybody can compute it too.
+	// DecoyGuest is what the reference's guest program answers (remote/PROTOCOL.md 8.4). Anybody can
+	// compute it too.
 	DecoyGuest
 )
 
@@ -48,7 +49,8 @@ type decoyID struct {
 	size      int64
 }
 
-// keptLeaves is how many leaves of decoys are remembered, so that a resource that is read by ranges is hashed once.
+// keptLeaves is how many leaves of decoys are remembered, so that a resource that is read by ranges
+// is hashed once.
 const keptLeaves = 4096
 
 func newDecoys(kind DecoyKind, secret []byte) decoys {
@@ -56,7 +58,8 @@ func newDecoys(kind DecoyKind, secret []byte) decoys {
 		secret = make([]byte, 32)
 		rand.Read(secret) // never fails
 	}
-	return decoys{kind: kind, secret: slices.Clone(secret), leaves: remembering[decoyID, merkle.Hash](keptLeaves)}
+	return decoys{kind: kind, secret: slices.Clone(secret),
+		leaves: remembering[decoyID, merkle.Hash](keptLeaves)}
 }
 
 // answer is what is served for key from a volume that has been entered.
@@ -89,9 +92,9 @@ func genuine(v *volume, key merkle.Hash) (*Content, error) {
 	return c, nil
 }
 
-// keyed answers from one resource, the one asked for or one that stands in for its shape, and does for both what
-// either needs: it reads the resource's bytes and makes the decoy's, hashes the decoy, and draws siblings. Which of
-// them go out is a matter of which buffer they were written to.
+// keyed answers from one resource, the one asked for or one that stands in for its shape, and does
+// for both what either needs: it reads the resource's bytes and makes the decoy's, hashes the
+// decoy, and draws siblings. Which of them go out is a matter of which buffer they were written to.
 func (d *decoys) keyed(v *volume, key merkle.Hash, at int, hit bool) (*Content, error) {
 	root := v.id.Root
 	pick := d.derive("shape", key, root)
@@ -109,7 +112,8 @@ func (d *decoys) keyed(v *volume, key merkle.Hash, at int, hit bool) (*Content, 
 	c := &Content{Root: root, ChunkLens: chunkLens(res), size: res.SealedSize()}
 	bytes := newStream(d.derive("bytes", key, root))
 	siblings := newStream(d.derive("siblings", key, root))
-	fake := merkle.Proof{Leaf: d.leaf(decoyID{root, key, c.size}, bytes), Path: slices.Clone(proof.Path), Root: root}
+	fake := merkle.Proof{Leaf: d.leaf(decoyID{root, key, c.size}, bytes),
+		Path: slices.Clone(proof.Path), Root: root}
 	for i := range fake.Path {
 		siblings.read(fake.Path[i].Hash[:], int64(i*len(fake.Path[i].Hash)))
 	}
@@ -167,8 +171,9 @@ func (d *decoys) leaf(id decoyID, s stream) merkle.Hash {
 	return leaf
 }
 
-// A stream is pseudo-random bytes that can be read from any place: AES-256 in counter mode. The protocol names
-// HMAC-SHA-256 over a counter; nobody without the secret can tell the two apart, and this one costs a thirtieth.
+// A stream is pseudo-random bytes that can be read from any place: AES-256 in counter mode. The
+// protocol names HMAC-SHA-256 over a counter; nobody without the secret can tell the two apart, and
+// this one costs a thirtieth.
 type stream struct{ block cipher.Block }
 
 func newStream(key [32]byte) stream {
@@ -190,7 +195,8 @@ func (s stream) read(p []byte, off int64) {
 	ctr.XORKeyStream(p, p)
 }
 
-// referenceDecoy is the reference node's (remote/PROTOCOL.md 8.4): 256 << (key[0] mod 8) bytes, no proof.
+// referenceDecoy is the reference node's (remote/PROTOCOL.md 8.4): 256 << (key[0] mod 8) bytes, no
+// proof.
 func referenceDecoy(key, root merkle.Hash) *Content {
 	b := make([]byte, 0, 256<<(key[0]%8))
 	for n := uint32(0); len(b) < cap(b); n++ {

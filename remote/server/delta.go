@@ -20,7 +20,8 @@ import (
 
 // Limits of delta (remote/PROTOCOL.md 4.4, 8.5).
 const (
-	// DefaultMaxDelta is how many decoded bytes of chunks and rows a server sends as one delta by default: 64 MiB.
+	// DefaultMaxDelta is how many decoded bytes of chunks and rows a server sends as one delta by
+	// default: 64 MiB.
 	DefaultMaxDelta = wire.DefaultMaxDelta
 
 	maxDeltaJSON  = 8 << 20 // bytes of a request: wire.MaxHave entries and what is around them
@@ -66,7 +67,8 @@ func (s *Server) deltaFrom(c *call, from merkle.Hash) (*deltaBase, error) {
 	if err != nil {
 		return nil, err
 	}
-	have := &deltaBase{make(map[merkle.Hash]bool, len(chunks)), make(map[merkle.Hash]merkle.Hash, len(leaves))}
+	have := &deltaBase{make(map[merkle.Hash]bool, len(chunks)),
+		make(map[merkle.Hash]merkle.Hash, len(leaves))}
 	for _, c := range chunks {
 		have.chunks[c.id] = true
 	}
@@ -76,7 +78,8 @@ func (s *Server) deltaFrom(c *call, from merkle.Hash) (*deltaBase, error) {
 	return have, nil
 }
 
-// postDelta answers POST /stores/{id}/delta. Every row of the key table is a change: what the client has is chunks.
+// postDelta answers POST /stores/{id}/delta. Every row of the key table is a change: what the
+// client has is chunks.
 func (s *Server) postDelta(w http.ResponseWriter, c *call) error {
 	var body wire.DeltaRequest
 	if err := s.readJSON(c, maxDeltaJSON, &body, "body is not a delta request"); err != nil {
@@ -108,8 +111,8 @@ func (s *Server) postDelta(w http.ResponseWriter, c *call) error {
 	return s.delta(w, c, merkle.Hash{}, to, func() (*deltaBase, error) { return have, nil })
 }
 
-// A deltaPlan is which chunks and rows of a generation are sent. It takes a bit for each of them, so that it costs
-// little while a client takes its time to read the answer.
+// A deltaPlan is which chunks and rows of a generation are sent. It takes a bit for each of them,
+// so that it costs little while a client takes its time to read the answer.
 type deltaPlan struct {
 	v            *volume
 	pool         []poolChunk
@@ -117,9 +120,11 @@ type deltaPlan struct {
 	size         int64 // bytes that are sent, before they are encoded
 }
 
-// delta answers with what the client lacks of a generation. The delta is computed in one of few places, which is given
-// back before the answer is sent. Nothing is sent before it is known to be within the limit.
-func (s *Server) delta(w http.ResponseWriter, c *call, from, to merkle.Hash, base func() (*deltaBase, error)) error {
+// delta answers with what the client lacks of a generation. The delta is computed in one of few
+// places, which is given back before the answer is sent. Nothing is sent before it is known to be
+// within the limit.
+func (s *Server) delta(w http.ResponseWriter, c *call, from, to merkle.Hash,
+	base func() (*deltaBase, error)) error {
 	plan, err := s.planDelta(c, to, base)
 	if err != nil {
 		return err
@@ -128,9 +133,10 @@ func (s *Server) delta(w http.ResponseWriter, c *call, from, to merkle.Hash, bas
 	return s.sendDelta(w, c, from, to, plan)
 }
 
-// planDelta finds the chunks of a generation that the client does not have, and the rows of its key table that changed.
-// The caller leaves the volume of the plan.
-func (s *Server) planDelta(c *call, to merkle.Hash, base func() (*deltaBase, error)) (plan *deltaPlan, err error) {
+// planDelta finds the chunks of a generation that the client does not have, and the rows of its key
+// table that changed. The caller leaves the volume of the plan.
+func (s *Server) planDelta(c *call, to merkle.Hash,
+	base func() (*deltaBase, error)) (plan *deltaPlan, err error) {
 	if !s.deltas.TryAcquire(1) {
 		return nil, rateLimited(time.Second)
 	}
@@ -182,7 +188,8 @@ func (s *Server) planDelta(c *call, to merkle.Hash, base func() (*deltaBase, err
 }
 
 // sendDelta sends the chunks and rows of a plan.
-func (s *Server) sendDelta(w http.ResponseWriter, c *call, from, to merkle.Hash, plan *deltaPlan) error {
+func (s *Server) sendDelta(w http.ResponseWriter, c *call, from, to merkle.Hash,
+	plan *deltaPlan) error {
 	out := &lateWriter{w: w, head: func(h http.Header) { h.Set("Content-Type", wire.TypeJSON) }}
 	if c.Method == http.MethodHead {
 		return out.flush()
@@ -244,7 +251,8 @@ var errPool = errors.New("remote: too many chunks for a delta")
 
 func deltaRefusal(err error) error {
 	if errors.Is(err, errPool) {
-		return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("delta too large: over %d chunks", maxPoolChunks))
+		return refuse(http.StatusRequestEntityTooLarge,
+			fmt.Sprintf("delta too large: over %d chunks", maxPoolChunks))
 	}
 	return err
 }
@@ -255,7 +263,8 @@ type poolChunk struct {
 	off, n int64 // in the module
 }
 
-// pool returns the chunks of a volume that has been entered. The first call reads and hashes them all.
+// pool returns the chunks of a volume that has been entered. The first call reads and hashes them
+// all.
 func (v *volume) pool(ctx context.Context) ([]poolChunk, error) {
 	v.hashing.Lock()
 	defer v.hashing.Unlock()
@@ -271,7 +280,8 @@ func (v *volume) pool(ctx context.Context) ([]poolChunk, error) {
 	return chunks, nil
 }
 
-// readPool hashes what stands in section 9 (digstore/module/FORMAT.md 5.6): u32 count, and for each chunk u32 length and body.
+// readPool hashes what stands in section 9 (digstore/module/FORMAT.md 5.6): u32 count, and for each
+// chunk u32 length and body.
 func readPool(ctx context.Context, m *module.Module) ([]poolChunk, error) {
 	s, err := m.Section(module.SectionChunkPool)
 	if err != nil {

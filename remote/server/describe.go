@@ -68,7 +68,8 @@ func (s *Server) size(ctx context.Context, id module.ID) (int64, error) {
 }
 
 // open opens the module of a confirmed generation at offset 0 and says how long it is.
-func (s *Server) open(ctx context.Context, store auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, int64, error) {
+func (s *Server) open(ctx context.Context, store auth.StoreID,
+	root merkle.Hash) (io.ReadSeekCloser, int64, error) {
 	m, err := s.back.Module(ctx, store, root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, unknownRoot()

@@ -38,7 +38,8 @@ func TestProtocolDocument(t *testing.T) {
 		for path, methods := range New(everything{}, nil).routes {
 			for method, r := range methods {
 				if documented[method+" "+path] != r.op {
-					t.Errorf("PROTOCOL.md 3.2: %s %s has operation %q, the code has %q", method, path, documented[method+" "+path], r.op)
+					t.Errorf("PROTOCOL.md 3.2: %s %s has operation %q, the code has %q", method, path,
+						documented[method+" "+path], r.op)
 				}
 				delete(documented, method+" "+path)
 				if method == http.MethodGet {
@@ -53,7 +54,8 @@ func TestProtocolDocument(t *testing.T) {
 	t.Run("statuses", func(t *testing.T) {
 		want := map[string]string{}
 		for status := 400; status < 600; status++ {
-			if word := wire.StatusWord(status); word != "internal" || status == http.StatusInternalServerError {
+			if word := wire.StatusWord(status); word != "internal" ||
+				status == http.StatusInternalServerError {
 				want[strconv.Itoa(status)] = word
 			}
 		}
@@ -74,7 +76,8 @@ func TestProtocolDocument(t *testing.T) {
 				t.Fatal(err)
 			}
 			if strconv.Itoa(len(b)) != row[1] || merkle.Sum(b).String() != row[2] {
-				t.Errorf("PROTOCOL.md 8.4: the decoy of %s has %d bytes and the hash %s", row[0], len(b), merkle.Sum(b))
+				t.Errorf("PROTOCOL.md 8.4: the decoy of %s has %d bytes and the hash %s", row[0],
+					len(b), merkle.Sum(b))
 			}
 		}
 	})
@@ -101,12 +104,15 @@ func serverLimits(doc *docs.Doc) {
 		want[name] = strconv.FormatInt(n, 10)
 	}
 	doc.Compare("4.4", "name", "value", want)
-	perSecond := func(r Rate) string { return fmt.Sprintf("%g a second, %d at once", r.PerSecond, r.Burst) }
+	perSecond := func(r Rate) string {
+		return fmt.Sprintf("%g a second, %d at once", r.PerSecond, r.Burst)
+	}
 	doc.Compare("3.7", "what", "limit by default", map[string]string{
 		"one address, before any signature is verified": perSecond(o.Limits.PerIP), "one identity": perSecond(o.Limits.PerIdentity),
 		"one store": "10,000 a minute, 10,000 at once", "addresses, identities and stores remembered, each": "16,384",
 	})
-	if l := o.Limits; l.PerStore.PerSecond*60 != 10_000 || l.PerStore.Burst != 10_000 || l.Tracked != 16_384 ||
+	if l := o.Limits; l.PerStore.PerSecond*60 != 10_000 || l.PerStore.Burst != 10_000 ||
+		l.Tracked != 16_384 ||
 		l.UploadsPerAddress != l.UploadsPerStore || l.UploadsPerIdentity != l.UploadsPerStore {
 		panic("PROTOCOL.md 3.7 and 4.4 state other limits than the code has")
 	}
@@ -118,7 +124,8 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }
 // textsDocument: every text with which a request is refused is in the document.
 func textsDocument(t *testing.T, doc *docs.Doc) {
 	var text strings.Builder
-	for _, number := range []string{"3.3", "4.2", "4.3", "5.1", "5.3", "6.2", "6.3", "6.5", "6.7", "6.9", "6.10", "7.2", "8.1", "8.3", "8.5"} {
+	for _, number := range []string{"3.3", "4.2", "4.3", "5.1", "5.3", "6.2", "6.3", "6.5", "6.7",
+		"6.9", "6.10", "7.2", "8.1", "8.3", "8.5"} {
 		text.WriteString(strings.Join(strings.Fields(doc.Section(number)), " "))
 	}
 	recipes := docs.Open(t, "../RECIPES.md")

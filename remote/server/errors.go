@@ -8,10 +8,11 @@ import (
 
 // Errors of [Server.Receive] and [Server.Promote].
 var (
-	// ErrNonFastForward is a push, or a promotion, whose parent is not the head. It is [module.ErrNotHead] seen from
-	// the network.
+	// ErrNonFastForward is a push, or a promotion, whose parent is not the head. It is
+	// [module.ErrNotHead] seen from the network.
 	//
-	// [module.ErrNotHead]: https://pkg.go.dev/github.com/dig-network/digstore/digstore/module#ErrNotHead
+	// [module.ErrNotHead]:
+	// https://pkg.go.dev/github.com/dig-network/digstore/digstore/module#ErrNotHead
 	ErrNonFastForward = wire.ErrNonFastForward
 	// ErrVerification is a module, or what is said of it, that is malformed or fails a check.
 	ErrVerification = wire.ErrVerification
@@ -21,5 +22,6 @@ var (
 	ErrUnavailable = errors.New("remote: cannot be taken now")
 )
 
-// DefaultMaxModule is the longest module that a push may bring by default: 1 GiB. Modules are streamed.
+// DefaultMaxModule is the longest module that a push may bring by default: 1 GiB. Modules are
+// streamed.
 const DefaultMaxModule = wire.DefaultMaxModule

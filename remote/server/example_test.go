@@ -15,14 +15,15 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A server is a handler. Here it serves a store from memory, and is cloned from without a network; a program would
-// give it to http.ListenAndServe, and a *digstore.Workspace in place of the memory.
+// A server is a handler. Here it serves a store from memory, and is cloned from without a network;
+// a program would give it to http.ListenAndServe, and a *digstore.Workspace in place of the memory.
 func ExampleNew() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
 	id := auth.StoreIDFromKey(publisher.PublicKey())
 	store := remotetest.NewMemory(id, nil)
-	if _, err := store.Publish(ctx, publisher, fstest.MapFS{"index.html": {Data: []byte("<h1>hello</h1>")}}); err != nil {
+	if _, err := store.Publish(ctx, publisher,
+		fstest.MapFS{"index.html": {Data: []byte("<h1>hello</h1>")}}); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -68,13 +69,14 @@ func (p nightly) Admit(_ context.Context, first server.FirstPush) (auth.PublicKe
 	return p.publisher, nil // the push has to be signed by it
 }
 
-// Stores that are not here yet are refused, unless a policy says otherwise. This one names the key that they have to
-// be signed with.
+// Stores that are not here yet are refused, unless a policy says otherwise. This one names the key
+// that they have to be signed with.
 func ExamplePolicy() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
 	backend := remotetest.NewStores(nil)
-	origin := remotetest.NewOrigin(server.New(backend, &server.Options{Policy: nightly{publisher.PublicKey()}}))
+	origin := remotetest.NewOrigin(server.New(backend,
+		&server.Options{Policy: nightly{publisher.PublicKey()}}))
 	defer origin.Close()
 	for _, by := range []*auth.Key{publisher, auth.NewKey([32]byte{2})} {
 		store := remotetest.NewMemory(auth.StoreIDFromKey(by.PublicKey()), nil)
@@ -96,12 +98,14 @@ func ExamplePolicy() {
 	// taken: false
 }
 
-// A server that only friends may use: everybody has to sign, and Authorize knows whose signature is let in to what.
+// A server that only friends may use: everybody has to sign, and Authorize knows whose signature is
+// let in to what.
 func ExampleOptions_authorize() {
 	ctx := context.Background()
 	friend, stranger := auth.NewKey([32]byte{1}), auth.NewKey([32]byte{2})
 	store := remotetest.NewMemory(auth.StoreIDFromKey(friend.PublicKey()), nil)
-	if _, err := store.Publish(ctx, friend, fstest.MapFS{"diary.txt": {Data: []byte("dear diary")}}); err != nil {
+	if _, err := store.Publish(ctx, friend,
+		fstest.MapFS{"diary.txt": {Data: []byte("dear diary")}}); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -113,7 +117,8 @@ func ExampleOptions_authorize() {
 			return nil
 		},
 	})
-	origin := remotetest.NewOrigin(srv) // a program: server.NewHTTPServer(server, nil).ListenAndServeTLS(cert, key)
+	// a program: server.NewHTTPServer(server, nil).ListenAndServeTLS(cert, key)
+	origin := remotetest.NewOrigin(srv)
 	defer origin.Close()
 	for _, who := range []*auth.Key{friend, stranger} {
 		client, err := origin.Client(store.ID(), &remote.ClientOptions{Identity: who})
@@ -130,8 +135,8 @@ func ExampleOptions_authorize() {
 	// let in: false forbidden: true
 }
 
-// A program with a server in it names credentials, is told what was received and of each request, and gives it a module
-// that came by another way than HTTP.
+// A program with a server in it names credentials, is told what was received and of each request,
+// and gives it a module that came by another way than HTTP.
 func ExampleServer_Receive() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
@@ -145,7 +150,8 @@ func ExampleServer_Receive() {
 		},
 		Access: func(_ context.Context, a server.Access) { fmt.Println(a.Method, a.Route, a.Status) },
 	})
-	mod, head, err := remotetest.Module(ctx, id, publisher, fstest.MapFS{"index.html": {Data: []byte("<h1>hello</h1>")}}, nil)
+	mod, head, err := remotetest.Module(ctx, id, publisher,
+		fstest.MapFS{"index.html": {Data: []byte("<h1>hello</h1>")}}, nil)
 	if err != nil {
 		fmt.Println(err)
 		return

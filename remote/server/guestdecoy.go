@@ -19,8 +19,9 @@ const (
 	guestLeastPart = 32 << 10
 )
 
-// GuestDecoy returns what the reference's guest program answers for a key that is not there (remote/PROTOCOL.md
-// 8.4), or that the request may not have, with that root. It is a public formula.
+// GuestDecoy returns what the reference's guest program answers for a key that is not there
+// (remote/PROTOCOL.md 8.4), or that the request may not have, with that root. It is a public
+// formula.
 func GuestDecoy(key, root merkle.Hash) *module.ContentResponse {
 	size := guestSize(key)
 	step := seed(key, "digstore-decoy-step-v1")

@@ -11,14 +11,16 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// healthLife is how long the state of the stores is remembered: looking at all of them costs something.
+// healthLife is how long the state of the stores is remembered: looking at all of them costs
+// something.
 const healthLife = 5 * time.Second
 
-// Health returns a handler for GET and HEAD of /healthz and /readyz; anything else is 404. /healthz answers 200 while
-// the program answers at all. /readyz answers 200 with the number of stores that are served and of those that are
-// damaged and therefore not served; 503 when the stores cannot be listed or all of them are damaged. To clients on
-// loopback it names the damaged ones. Neither needs a signature. The state is looked at every 5 seconds at most, and
-// when a store was found damaged or repaired.
+// Health returns a handler for GET and HEAD of /healthz and /readyz; anything else is 404. /healthz
+// answers 200 while the program answers at all. /readyz answers 200 with the number of stores that
+// are served and of those that are damaged and therefore not served; 503 when the stores cannot be
+// listed or all of them are damaged. To clients on loopback it names the damaged ones. Neither
+// needs a signature. The state is looked at every 5 seconds at most, and when a store was found
+// damaged or repaired.
 func Health(s *Server) http.Handler { return &health{server: s} }
 
 type health struct {

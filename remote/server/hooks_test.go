@@ -40,7 +40,8 @@ func must[T any](t *testing.T, v T, err error) T {
 	return v
 }
 
-// fixture is the world and the stores of a server that has its first n generations; 0: not the store.
+// fixture is the world and the stores of a server that has its first n generations; 0: not the
+// store.
 func fixture(t *testing.T, n int) (*remotetest.World, *remotetest.Stores) {
 	w, err := world()
 	must(t, w, err)
@@ -52,7 +53,8 @@ func fixture(t *testing.T, n int) (*remotetest.World, *remotetest.Stores) {
 }
 
 // listen serves h on loopback under a prefix, and returns a client for the world's store.
-func listen(t *testing.T, h http.Handler, prefix string, store auth.StoreID, o *remote.ClientOptions) *remote.Client {
+func listen(t *testing.T, h http.Handler, prefix string, store auth.StoreID,
+	o *remote.ClientOptions) *remote.Client {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle(prefix+"/", http.StripPrefix(prefix, h))
@@ -72,7 +74,8 @@ func put(t *testing.T, c *remote.Client, w *remotetest.World, n int) error {
 }
 
 func putRequest(w *remotetest.World, n int) remote.PutRequest {
-	p := remote.PutRequest{Head: w.Heads[n], Size: int64(len(w.Modules[n])), Hash: merkle.Sum(w.Modules[n])}
+	p := remote.PutRequest{Head: w.Heads[n], Size: int64(len(w.Modules[n])),
+		Hash: merkle.Sum(w.Modules[n])}
 	if n > 0 {
 		p.Parent = w.Heads[n-1].Root
 	}
@@ -110,7 +113,8 @@ func TestPrefix(t *testing.T) {
 	if list, err := gateway.Capsules(ctx, w.Store); err != nil || len(list) != 2 {
 		t.Errorf("JSON-RPC: %v, %v", list, err)
 	}
-	stone, err := auth.SignTombstone(ctx, auth.Tombstone{Store: w.Store, Root: w.Heads[0].Root}, w.Publisher)
+	stone, err := auth.SignTombstone(ctx, auth.Tombstone{Store: w.Store, Root: w.Heads[0].Root},
+		w.Publisher)
 	if err := c.Revoke(ctx, must(t, stone, err)); err != nil {
 		t.Errorf("revoke: %v", err)
 	}
@@ -143,7 +147,8 @@ func TestCredentials(t *testing.T) {
 			r.Header.Set("Authorization", c.header)
 		}
 		got, err := known.Check(r)
-		if got != c.want || (err != nil) != c.fails || c.fails && !errors.Is(err, request.ErrUnauthenticated) {
+		if got != c.want || (err != nil) != c.fails ||
+			c.fails && !errors.Is(err, request.ErrUnauthenticated) {
 			t.Errorf("%s: %q, %v; want %q", c.name, got, err, c.want)
 		}
 	}
@@ -155,7 +160,8 @@ func basic(name, secret string) string {
 	return r.Header.Get("Authorization")
 }
 
-// TestReceived: the hook gets pushes, promotions and revocations once each, and nothing that was refused.
+// TestReceived: the hook gets pushes, promotions and revocations once each, and nothing that was
+// refused.
 func TestReceived(t *testing.T) {
 	w, stores := fixture(t, 0)
 	var mu sync.Mutex
@@ -192,10 +198,12 @@ func TestReceived(t *testing.T) {
 	if err := srv.Promote(ctx, w.Store, w.Heads[1].Root); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := srv.Receive(ctx, w.Heads[2], w.Heads[1].Root, bytes.NewReader(w.Modules[2])); err != nil {
+	if _, err := srv.Receive(ctx, w.Heads[2], w.Heads[1].Root,
+		bytes.NewReader(w.Modules[2])); err != nil {
 		t.Fatal(err)
 	}
-	stone, err := auth.SignTombstone(ctx, auth.Tombstone{Store: w.Store, Root: w.Heads[0].Root}, w.Publisher)
+	stone, err := auth.SignTombstone(ctx, auth.Tombstone{Store: w.Store, Root: w.Heads[0].Root},
+		w.Publisher)
 	if err := c.Revoke(ctx, must(t, stone, err)); err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +242,8 @@ func TestReceiveChecks(t *testing.T) {
 	must(t, resigned, err)
 	forged := w.Heads[1]
 	forged.Tagged, forged.Untagged = w.Heads[0].Tagged, w.Heads[0].Untagged
-	unsigned := auth.SignedRoot{Store: w.Store, Root: w.Heads[1].Root, PublicKey: w.Publisher.PublicKey()}
+	unsigned := auth.SignedRoot{Store: w.Store, Root: w.Heads[1].Root,
+		PublicKey: w.Publisher.PublicKey()}
 	unavailable := errors.New("the chain cannot be asked")
 	for _, c := range []struct {
 		name   string
@@ -315,18 +324,20 @@ func TestReceiveChecks(t *testing.T) {
 			}
 			srv, _ = server1()
 			client := listen(t, srv, "", w.Store, &remote.ClientOptions{Attempts: 1})
-			_, err = client.Put(t.Context(), remote.PutRequest{Head: c.head, Parent: parent, Size: int64(len(c.body)),
-				Hash: merkle.Sum(c.body)}, bytes.NewReader(c.body))
+			_, err = client.Put(t.Context(),
+				remote.PutRequest{Head: c.head, Parent: parent, Size: int64(len(c.body)),
+					Hash: merkle.Sum(c.body)}, bytes.NewReader(c.body))
 			var status *remote.StatusError
-			if errors.As(err, &status); err == nil != (c.status == 0) || err != nil && (status == nil || status.Code != c.status) {
+			if errors.As(err, &status); err == nil != (c.status == 0) ||
+				err != nil && (status == nil || status.Code != c.status) {
 				t.Errorf("PUT: %v, want status %d", err, c.status)
 			}
 		})
 	}
 }
 
-// TestReceiveUnsettled: what the authority has not settled is kept as pending, and becomes the head by the same call
-// later. A reader's error comes back, and leaves nothing.
+// TestReceiveUnsettled: what the authority has not settled is kept as pending, and becomes the head
+// by the same call later. A reader's error comes back, and leaves nothing.
 func TestReceiveUnsettled(t *testing.T) {
 	w, stores := fixture(t, 1)
 	authority := &answers{}
@@ -339,7 +350,8 @@ func TestReceiveUnsettled(t *testing.T) {
 	}
 	for _, settled := range []bool{false, true} {
 		authority.settled = settled
-		pending, err := srv.Receive(t.Context(), w.Heads[1], w.Heads[0].Root, bytes.NewReader(w.Modules[1]))
+		pending, err := srv.Receive(t.Context(), w.Heads[1], w.Heads[0].Root,
+			bytes.NewReader(w.Modules[1]))
 		if err != nil || pending == settled {
 			t.Fatalf("settled %v: pending %v, %v", settled, pending, err)
 		}
@@ -348,11 +360,13 @@ func TestReceiveUnsettled(t *testing.T) {
 			t.Errorf("settled %v: the head is %s", settled, head.Root)
 		}
 	}
-	_, err = server.New(lost{stores}, nil).Receive(t.Context(), w.Heads[2], w.Heads[1].Root, bytes.NewReader(w.Modules[2]))
+	_, err = server.New(lost{stores}, nil).Receive(t.Context(), w.Heads[2], w.Heads[1].Root,
+		bytes.NewReader(w.Modules[2]))
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a backend that misses a file: %v", err)
 	}
-	if _, err := server.New(readOnly{stores}, nil).Receive(t.Context(), w.Heads[2], w.Heads[1].Root, nil); !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := server.New(readOnly{stores}, nil).Receive(t.Context(), w.Heads[2], w.Heads[1].Root,
+		nil); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("a backend that takes no pushes: %v", err)
 	}
 }
@@ -364,7 +378,8 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // lost is a backend that misses something among its own files.
 type lost struct{ *remotetest.Stores }
 
-func (lost) Receive(context.Context, auth.SignedRoot, merkle.Hash, bool, io.Reader, func(*module.Module) error) error {
+func (lost) Receive(context.Context, auth.SignedRoot, merkle.Hash, bool, io.Reader,
+	func(*module.Module) error) error {
 	return fmt.Errorf("open a pack: %w", fs.ErrNotExist)
 }
 
@@ -380,7 +395,8 @@ func TestAccess(t *testing.T) {
 	})
 	identity := auth.NewKey([32]byte{9})
 	name := fmt.Sprintf("bls:%08x", identity.PublicKey().Fingerprint())
-	c := listen(t, srv, "", w.Store, &remote.ClientOptions{Identity: identity, Bearer: "sesame", Attempts: 1})
+	c := listen(t, srv, "", w.Store,
+		&remote.ClientOptions{Identity: identity, Bearer: "sesame", Attempts: 1})
 	base := c.URL().Origin()
 	get := func(method, path string) {
 		t.Helper()
@@ -451,7 +467,8 @@ func TestAccess(t *testing.T) {
 // breaking is a backend whose modules break off.
 type breaking struct{ server.Backend }
 
-func (b breaking) Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error) {
+func (b breaking) Module(ctx context.Context, s auth.StoreID,
+	root merkle.Hash) (io.ReadSeekCloser, error) {
 	m, err := b.Backend.Module(ctx, s, root)
 	if err != nil {
 		return nil, err
@@ -476,7 +493,8 @@ func (b *brokenModule) Read(p []byte) (int, error) {
 func TestAccessAborted(t *testing.T) {
 	w, stores := fixture(t, 1)
 	lines := make(chan server.Access, 8)
-	srv := server.New(breaking{stores}, &server.Options{Access: func(_ context.Context, a server.Access) { lines <- a }})
+	srv := server.New(breaking{stores},
+		&server.Options{Access: func(_ context.Context, a server.Access) { lines <- a }})
 	c := listen(t, srv, "", w.Store, &remote.ClientOptions{Attempts: 1})
 	r, err := c.Module(t.Context(), w.Heads[0].Root)
 	if _, err := io.Copy(io.Discard, must(t, r, err)); err == nil {

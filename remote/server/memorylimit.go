@@ -5,15 +5,15 @@ import (
 	"net/netip"
 )
 
-// A MemoryLimit bounds the bytes that are held for requests at the same time, in total and for one address: for
-// handlers beside a [Server]. Safe for concurrent use.
+// A MemoryLimit bounds the bytes that are held for requests at the same time, in total and for one
+// address: for handlers beside a [Server]. Safe for concurrent use.
 type MemoryLimit struct {
 	bytes   budget
 	proxies []netip.Prefix
 }
 
-// NewMemoryLimit returns a limit of total bytes, of which one address may hold perAddress. proxies are the peers whose
-// X-Forwarded-For is believed.
+// NewMemoryLimit returns a limit of total bytes, of which one address may hold perAddress. proxies
+// are the peers whose X-Forwarded-For is believed.
 func NewMemoryLimit(total, perAddress int64, proxies []netip.Prefix) *MemoryLimit {
 	return &MemoryLimit{budget{total: total, perAddress: perAddress}, proxies}
 }

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// minRate is how many bytes a second a body has to bring, and an answer has to get rid of, in the long run: what is
-// slower holds memory and places that others want.
+// minRate is how many bytes a second a body has to bring, and an answer has to get rid of, in the
+// long run: what is slower holds memory and places that others want.
 const minRate = 4 << 10
 
-// A pace is how long one direction of a request may still wait for the other side: a time that begins full, shrinks
-// while the other side is waited for and grows with each byte that moves, up to full again. It is kept by a deadline
-// of the connection. Not safe for concurrent use.
+// A pace is how long one direction of a request may still wait for the other side: a time that
+// begins full, shrinks while the other side is waited for and grows with each byte that moves, up
+// to full again. It is kept by a deadline of the connection. Not safe for concurrent use.
 type pace struct {
 	full, left time.Duration
 	until      time.Time             // no wait goes on after it; zero: not limited
@@ -26,8 +26,8 @@ func newPace(full time.Duration, set func(time.Time) error) *pace {
 	return &pace{full: full, left: full, set: set}
 }
 
-// wait runs one call that moves bytes and returns how many. whole is how many it has to move before it returns, which
-// may take their time besides.
+// wait runs one call that moves bytes and returns how many. whole is how many it has to move before
+// it returns, which may take their time besides.
 func (p *pace) wait(whole int, move func() (int, error)) (int, error) {
 	begin := time.Now()
 	deadline := begin.Add(p.left + ofBytes(whole))
@@ -50,14 +50,16 @@ func ofBytes(n int) time.Duration { return time.Duration(n) * time.Second / minR
 const (
 	lingerBytes = 256 << 10       // bytes of it that are read
 	lingerTime  = 5 * time.Second // for them to come
-	resetDelay  = time.Second     // from then until the connection is closed, for the client to read the answer
+	// from then until the connection is closed, for the client to read the answer
+	resetDelay = time.Second
 )
 
-// A pacedWriter cuts off a client that does not take its answer. What it is given goes on in pieces, so that each of
-// them has a deadline of its own.
+// A pacedWriter cuts off a client that does not take its answer. What it is given goes on in
+// pieces, so that each of them has a deadline of its own.
 //
-// An answer that begins before the body of the request has ended is an early one. It is sent at once, and it ends the
-// connection: finish reads a little of the rest, so that the client finds the answer instead of a reset.
+// An answer that begins before the body of the request has ended is an early one. It is sent at
+// once, and it ends the connection: finish reads a little of the rest, so that the client finds the
+// answer instead of a reset.
 type pacedWriter struct {
 	http.ResponseWriter
 	pace  *pace
@@ -70,12 +72,14 @@ type pacedWriter struct {
 	sent   int64 // bytes of the answer's body
 }
 
-func newPacedWriter(w http.ResponseWriter, r *http.Request, full time.Duration, body *pacedBody) *pacedWriter {
+func newPacedWriter(w http.ResponseWriter, r *http.Request, full time.Duration,
+	body *pacedBody) *pacedWriter {
 	return &pacedWriter{ResponseWriter: w, http1: r.ProtoMajor == 1, body: body,
 		pace: newPace(full, http.NewResponseController(w).SetWriteDeadline)}
 }
 
-// begin comes before the first byte of an answer. Over HTTP/2 a stream can be ended without its body.
+// begin comes before the first byte of an answer. Over HTTP/2 a stream can be ended without its
+// body.
 func (w *pacedWriter) begin() {
 	if w.begun {
 		return
@@ -123,7 +127,8 @@ func (w *pacedWriter) WriteString(s string) (int, error) { return w.Write([]byte
 // filePiece is how much of a file goes out by one call of the system.
 const filePiece = 1 << 20
 
-// ReadFrom implements io.ReaderFrom: files go out by the system's own call, anything else through a buffer.
+// ReadFrom implements io.ReaderFrom: files go out by the system's own call, anything else through a
+// buffer.
 func (w *pacedWriter) ReadFrom(src io.Reader) (done int64, err error) {
 	part, ok := src.(*io.LimitedReader)
 	if !ok {
@@ -149,7 +154,8 @@ func (w *pacedWriter) ReadFrom(src io.Reader) (done int64, err error) {
 	}
 }
 
-// finish leaves what is still buffered as much time as there is left. After an early answer it reads some of the body.
+// finish leaves what is still buffered as much time as there is left. After an early answer it
+// reads some of the body.
 func (w *pacedWriter) finish() {
 	w.begin()
 	w.pace.set(time.Now().Add(max(w.pace.left, 0)))
@@ -173,7 +179,8 @@ type pacedBody struct {
 }
 
 func newPacedBody(w http.ResponseWriter, r *http.Request, full time.Duration) *pacedBody {
-	return &pacedBody{body: r.Body, length: r.ContentLength, pace: newPace(full, http.NewResponseController(w).SetReadDeadline),
+	return &pacedBody{body: r.Body, length: r.ContentLength,
+		pace:  newPace(full, http.NewResponseController(w).SetReadDeadline),
 		ended: r.Body == nil || r.Body == http.NoBody}
 }
 
@@ -192,8 +199,8 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 // done reports whether all of the body has come.
 func (b *pacedBody) done() bool { return b.ended || b.length > 0 && b.n >= b.length }
 
-// linger reads what a client that has been answered still sends, within limits. A client that closes the connection
-// when it has the answer ends it.
+// linger reads what a client that has been answered still sends, within limits. A client that
+// closes the connection when it has the answer ends it.
 func (b *pacedBody) linger() {
 	if b.broke {
 		return

@@ -11,7 +11,8 @@ import (
 )
 
 func FuzzAccept(f *testing.F) {
-	for _, s := range []string{"", "*/*", "application/json", "text/plain;q=0.3, application/*;q=0.5", "a/b;q=2", ";;,,//", "application/json;q=NaN"} {
+	for _, s := range []string{"", "*/*", "application/json", "text/plain;q=0.3, application/*;q=0.5",
+		"a/b;q=2", ";;,,//", "application/json;q=NaN"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, accept string) {
@@ -38,7 +39,8 @@ func FuzzForwardedFor(f *testing.F) {
 		if a.Zone() != "" || a.Is4In6() {
 			t.Fatalf("%v has more than one name", a)
 		}
-		if alone := clientAddr(r, nil); !among(alone, proxies) && peer != "" && alone != a && alone.Is4() {
+		if alone := clientAddr(r, nil); !among(alone, proxies) && peer != "" &&
+			alone != a && alone.Is4() {
 			t.Fatalf("a stranger at %v is counted as %v", alone, a)
 		}
 	})

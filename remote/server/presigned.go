@@ -22,8 +22,8 @@ import (
 
 // An Upload is a module on its way through an [ObjectStore].
 type Upload struct {
-	// Name is the object's: two parts of lower-case hex digits, one slash and one hyphen. The same for each attempt of
-	// one identity to push one root to one store.
+	// Name is the object's: two parts of lower-case hex digits, one slash and one hyphen. The same for
+	// each attempt of one identity to push one root to one store.
 	Name  string
 	Store auth.StoreID
 	Root  merkle.Hash
@@ -31,23 +31,27 @@ type Upload struct {
 	Hash  merkle.Hash // SHA-256 of the module, as announced; zero: not said
 }
 
-// An ObjectStore takes modules in a server's place, at addresses to which whoever knows them may PUT: push-init hands
-// one out, and push-complete has the object received from there (remote/PROTOCOL.md 6.5 to 6.7). What was uploaded is
-// checked like what comes in line. Methods may be called concurrently.
+// An ObjectStore takes modules in a server's place, at addresses to which whoever knows them may
+// PUT: push-init hands one out, and push-complete has the object received from there
+// (remote/PROTOCOL.md 6.5 to 6.7). What was uploaded is checked like what comes in line. Methods
+// may be called concurrently.
 //
-// Uploads that nobody completes stay behind: the object store has to drop what is older than a day or so.
+// Uploads that nobody completes stay behind: the object store has to drop what is older than a day
+// or so.
 type ObjectStore interface {
-	// Presign returns an address that takes one PUT of u.Size bytes without any header of ours, for a quarter of an hour
-	// at least. Clients want https and a public host, or the server's own origin. An error has the module come in
-	// line.
+	// Presign returns an address that takes one PUT of u.Size bytes without any header of ours, for a
+	// quarter of an hour at least. Clients want https and a public host, or the server's own origin.
+	// An error has the module come in line.
 	Presign(ctx context.Context, u Upload) (url string, err error)
-	// Open opens what was uploaded under a name, [fs.ErrNotExist] when nothing was. The caller closes it.
+	// Open opens what was uploaded under a name, [fs.ErrNotExist] when nothing was. The caller closes
+	// it.
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
 	// Remove forgets an upload. One that is not there is no error.
 	Remove(ctx context.Context, name string) error
 }
 
-// objectName is what an upload is called. The identity is in it so that nobody else's upload takes its place.
+// objectName is what an upload is called. The identity is in it so that nobody else's upload takes
+// its place.
 func objectName(p *push) string {
 	who := sha256.Sum256(p.by.Identity[:])
 	return fmt.Sprintf("%s/%s-%x", p.store, p.root, who[:8])
@@ -62,14 +66,15 @@ func (s *Server) presign(ctx context.Context, p *push, answer *wire.InitAnswer) 
 		Name: objectName(p), Store: p.store, Root: p.root, Size: p.decl.size, Hash: p.decl.program,
 	})
 	if err != nil {
-		s.log.ErrorContext(ctx, "no address for an upload, it will come in line", "store", p.store, "root", p.root, "err", err)
+		s.log.ErrorContext(ctx, "no address for an upload, it will come in line", "store", p.store,
+			"root", p.root, "err", err)
 		return
 	}
 	answer.Mode, answer.URL = wire.ModePresigned, url
 }
 
-// postComplete answers POST /stores/{id}/module/complete: it receives what was uploaded elsewhere. Statuses are those
-// of PUT. See remote/PROTOCOL.md 6.7.
+// postComplete answers POST /stores/{id}/module/complete: it receives what was uploaded elsewhere.
+// Statuses are those of PUT. See remote/PROTOCOL.md 6.7.
 func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	if s.opt.Objects == nil {
 		return invalid("this node serves inline uploads; PUT the module to /module?root= instead")
@@ -111,7 +116,8 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	// The announcement stays until its time is over: the answer may be lost, and this request come again.
+	// The announcement stays until its time is over: the answer may be lost, and this request come
+	// again.
 	return answerPush(w, p, status)
 }
 
@@ -131,7 +137,8 @@ func (p *push) readComplete(text []byte) error {
 	return nil
 }
 
-// receiveObject takes a module from the object store. One that is not there any more may be pending already.
+// receiveObject takes a module from the object store. One that is not there any more may be pending
+// already.
 func (s *Server) receiveObject(ctx context.Context, p *push, body *upload) error {
 	object, err := s.opt.Objects.Open(ctx, objectName(p))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -145,8 +152,8 @@ func (s *Server) receiveObject(ctx context.Context, p *push, body *upload) error
 	return s.receive(ctx, p, body)
 }
 
-// receivedBefore answers for an upload that is not there: its root may be pending, from a completion whose answer
-// was lost, or to be promoted now.
+// receivedBefore answers for an upload that is not there: its root may be pending, from a
+// completion whose answer was lost, or to be promoted now.
 func (s *Server) receivedBefore(ctx context.Context, p *push) error {
 	nothing := invalid("nothing was uploaded")
 	if s.promoter == nil {
@@ -185,5 +192,6 @@ func (o objectReader) Read(b []byte) (int, error) {
 }
 
 func unreadable(cause error) *refusal {
-	return &refusal{status: http.StatusServiceUnavailable, text: "the upload cannot be read now", retry: time.Second, cause: cause}
+	return &refusal{status: http.StatusServiceUnavailable, text: "the upload cannot be read now",
+		retry: time.Second, cause: cause}
 }

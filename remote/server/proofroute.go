@@ -9,12 +9,14 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A Prover makes execution proofs for POST /stores/{id}/proof. The package has none: without one the answer is the
-// empty proof, which stands for "no execution proof" (remote/PROTOCOL.md 8.3).
+// A Prover makes execution proofs for POST /stores/{id}/proof. The package has none: without one
+// the answer is the empty proof, which stands for "no execution proof" (remote/PROTOCOL.md 8.3).
 type Prover interface {
-	// Prove returns a proof that key was served with served, a decoy where the generation does not have it: a Prover
-	// that tells the two apart tells everybody. nil stands for no proof. served is closed by the caller.
-	Prove(ctx context.Context, id module.ID, key merkle.Hash, served *Content) (*module.ExecutionProof, error)
+	// Prove returns a proof that key was served with served, a decoy where the generation does not
+	// have it: a Prover that tells the two apart tells everybody. nil stands for no proof. served is
+	// closed by the caller.
+	Prove(ctx context.Context, id module.ID, key merkle.Hash,
+		served *Content) (*module.ExecutionProof, error)
 }
 
 // postProof answers POST /stores/{id}/proof. See remote/PROTOCOL.md 8.3.
@@ -28,7 +30,8 @@ func (s *Server) postProof(w http.ResponseWriter, c *call) error {
 	if s.opt.Prover != nil {
 		proof, err := s.opt.Prover.Prove(c.Context(), l.id, l.key, content)
 		if err != nil {
-			return &refusal{status: http.StatusInternalServerError, text: "internal server error", cause: err}
+			return &refusal{status: http.StatusInternalServerError,
+				text: "internal server error", cause: err}
 		}
 		if proof != nil {
 			if answer.Proof, err = proof.MarshalBinary(); err != nil {

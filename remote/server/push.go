@@ -17,8 +17,9 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// putModule answers PUT /stores/{id}/module. The body is not read before the headers were checked, so that a client
-// that waits for 100 (Continue) sends nothing in vain. See remote/PROTOCOL.md 6.1 to 6.4.
+// putModule answers PUT /stores/{id}/module. The body is not read before the headers were checked,
+// so that a client that waits for 100 (Continue) sends nothing in vain. See remote/PROTOCOL.md 6.1
+// to 6.4.
 func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	ctx := c.Context()
 	if c.ContentLength > s.opt.MaxModule {
@@ -82,8 +83,8 @@ func (s *Server) receive(ctx context.Context, p *push, body *upload) error {
 	})
 }
 
-// peekKey reads the publisher's key from the first bytes of a module. Until it is known no signature can be checked, so
-// these uploads have places of their own and little time.
+// peekKey reads the publisher's key from the first bytes of a module. Until it is known no
+// signature can be checked, so these uploads have places of their own and little time.
 func (s *Server) peekKey(c *call, body *upload) (auth.PublicKey, error) {
 	place := c.share(s.peeks)
 	if !place.grow(1) {
@@ -128,7 +129,8 @@ func (s *Server) readDeclaration(p *push) {
 	p.decl, p.declared = s.inits.get(p.declarationKey(), s.opt.Now())
 }
 
-// readStatements reads the other headers of a push: parent (declared beforehand when it is missing), mode, signatures.
+// readStatements reads the other headers of a push: parent (declared beforehand when it is
+// missing), mode, signatures.
 func (s *Server) readStatements(c *call, p *push) (err error) {
 	switch text := header(c.Header, wire.HeaderParent); {
 	case text != "":
@@ -154,7 +156,8 @@ func (s *Server) readStatements(c *call, p *push) (err error) {
 }
 
 // verify is the check of a module that has come in; sum is its SHA-256. See remote/PROTOCOL.md 6.3.
-func (s *Server) verify(ctx context.Context, p *push, m *module.Module, sum func() (merkle.Hash, error)) error {
+func (s *Server) verify(ctx context.Context, p *push, m *module.Module,
+	sum func() (merkle.Hash, error)) error {
 	if err := s.verifyHead(p, m); err != nil {
 		return err
 	}

@@ -55,7 +55,8 @@ func (d declarations) put(k declarationKey, decl declaration) { d.byKey.Add(k, d
 
 func (d declarations) drop(k declarationKey) { d.byKey.Remove(k) }
 
-// postInit answers POST /stores/{id}/module/upload: would a push like this be taken? See remote/PROTOCOL.md 6.5.
+// postInit answers POST /stores/{id}/module/upload: would a push like this be taken? See
+// remote/PROTOCOL.md 6.5.
 func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 	text, err := s.readBody(c, wire.MaxRequestJSON)
 	if err != nil {
@@ -94,8 +95,8 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 	return writeJSON(w, c.Request, answer)
 }
 
-// readInit reads the body of a push-init: root, parent, and what it announces of the module. Members that the
-// reference ignores may be missing, but not malformed.
+// readInit reads the body of a push-init: root, parent, and what it announces of the module.
+// Members that the reference ignores may be missing, but not malformed.
 func (p *push) readInit(text []byte) (err error) {
 	bad := invalid("bad push-init body")
 	var b wire.InitBody

@@ -12,11 +12,11 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// A Quota bounds what pushes may fill of a server's disk with stores that they bring: how many, and how many bytes,
-// those of one identity and all of them. A field that is not positive is no limit. Identities cost nothing, so it is the
-// totals that protect a disk; the others share it out. A store may go beyond a limit of bytes by as much as it held
-// before, since any part of a module that comes whole may be there already, and what is under way at the same time by a
-// module each.
+// A Quota bounds what pushes may fill of a server's disk with stores that they bring: how many, and
+// how many bytes, those of one identity and all of them. A field that is not positive is no limit.
+// Identities cost nothing, so it is the totals that protect a disk; the others share it out. A
+// store may go beyond a limit of bytes by as much as it held before, since any part of a module
+// that comes whole may be there already, and what is under way at the same time by a module each.
 type Quota struct {
 	Stores, TotalStores int
 	Bytes, TotalBytes   int64
@@ -30,16 +30,17 @@ type Owners interface {
 	Owned(ctx context.Context) iter.Seq2[module.Owned, error]
 }
 
-// room returns how many bytes the body of a push may have. Any part of a module may be in its store already, so a
-// module may be larger than what the quota leaves by as many bytes as the store holds. What a recipe brings is not
-// here. Stores without an owner have no quota.
+// room returns how many bytes the body of a push may have. Any part of a module may be in its store
+// already, so a module may be larger than what the quota leaves by as many bytes as the store
+// holds. What a recipe brings is not here. Stores without an owner have no quota.
 func (s *Server) room(ctx context.Context, p *push) (int64, error) {
 	q := s.opt.Quota
 	if q == nil {
 		return math.MaxInt64, nil
 	}
 	if s.owners == nil {
-		return 0, fmt.Errorf("remote: check the quota of a push: the backend knows no owners: %w", errors.ErrUnsupported)
+		return 0, fmt.Errorf("remote: check the quota of a push: the backend knows no owners: %w",
+			errors.ErrUnsupported)
 	}
 	var all, own struct {
 		stores int
@@ -64,7 +65,8 @@ func (s *Server) room(ctx context.Context, p *push) (int64, error) {
 			own.stores, own.bytes = own.stores+1, own.bytes+o.Bytes
 		}
 	}
-	if p.isNew() && min(left(int64(q.Stores), int64(own.stores)), left(int64(q.TotalStores), int64(all.stores))) < 1 {
+	if p.isNew() && min(left(int64(q.Stores), int64(own.stores)),
+		left(int64(q.TotalStores), int64(all.stores))) < 1 {
 		return 0, refuse(http.StatusInsufficientStorage, "quota exceeded: no more stores are taken")
 	}
 	room := min(left(q.Bytes, own.bytes), left(q.TotalBytes, all.bytes))
@@ -98,6 +100,7 @@ func (s *Server) setOwner(ctx context.Context, p *push) {
 		return
 	}
 	if err := s.owners.SetOwner(context.WithoutCancel(ctx), p.store, p.by.Identity); err != nil {
-		s.log.ErrorContext(ctx, "cannot note who brought a store: it has no quota", "store", p.store, "err", err)
+		s.log.ErrorContext(ctx, "cannot note who brought a store: it has no quota", "store",
+			p.store, "err", err)
 	}
 }

@@ -12,24 +12,28 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Receive takes a module that comes from elsewhere than an HTTP request, such as from a peer, with the checks of a PUT
-// (remote/PROTOCOL.md 6.3): Only, Policy, signatures, tombstones, parent, Authority, quota, a place among the uploads,
-// and every check of the module. It has no identity and no credential; Authorize is not asked. head.PublicKey is the
-// publisher's key as declared, and may be zero for a store that is here.
+// Receive takes a module that comes from elsewhere than an HTTP request, such as from a peer, with
+// the checks of a PUT (remote/PROTOCOL.md 6.3): Only, Policy, signatures, tombstones, parent,
+// Authority, quota, a place among the uploads, and every check of the module. It has no identity
+// and no credential; Authorize is not asked. head.PublicKey is the publisher's key as declared, and
+// may be zero for a store that is here.
 //
-// pending says that the generation is kept and is not the head yet, since the Authority has not settled it. A root that
-// is the head already is no error, and body is not read. Otherwise body is read up to MaxModule bytes; Receive does not
-// close it.
+// pending says that the generation is kept and is not the head yet, since the Authority has not
+// settled it. A root that is the head already is no error, and body is not read. Otherwise body is
+// read up to MaxModule bytes; Receive does not close it.
 //
-// Errors match [fs.ErrNotExist] (a store that is unknown and not taken), [auth.ErrForbidden], [ErrNonFastForward],
-// [ErrVerification] (a malformed or false module), [ErrTooLarge], [ErrUnavailable] (try again later), or are those of body
-// and of the backend. A backend that is no [Receiver] is [errors.ErrUnsupported].
+// Errors match [fs.ErrNotExist] (a store that is unknown and not taken), [auth.ErrForbidden],
+// [ErrNonFastForward], [ErrVerification] (a malformed or false module), [ErrTooLarge],
+// [ErrUnavailable] (try again later), or are those of body and of the backend. A backend that is no
+// [Receiver] is [errors.ErrUnsupported].
 //
 // [fs.ErrNotExist]: https://pkg.go.dev/io/fs#ErrNotExist
-func (s *Server) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, body io.Reader) (pending bool, err error) {
+func (s *Server) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
+	body io.Reader) (pending bool, err error) {
 	pending, err = s.receiveModule(ctx, head, parent, body)
 	if err != nil {
-		return false, fmt.Errorf("receive root %s of store %s: %w", head.Root, head.Store, receiverError(err))
+		return false, fmt.Errorf("receive root %s of store %s: %w", head.Root, head.Store,
+			receiverError(err))
 	}
 	return pending, nil
 }
@@ -46,7 +50,8 @@ func receiverError(err error) error {
 	return err
 }
 
-func (s *Server) receiveModule(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, body io.Reader) (bool, error) {
+func (s *Server) receiveModule(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
+	body io.Reader) (bool, error) {
 	if s.receiver == nil {
 		return false, fmt.Errorf("the backend takes no pushes: %w", errors.ErrUnsupported)
 	}
@@ -69,7 +74,10 @@ func (s *Server) receiveModule(ctx context.Context, head auth.SignedRoot, parent
 			}
 			return nil
 		},
-		key: func() (auth.PublicKey, error) { return auth.PublicKey{}, invalid("no public key is known") },
+		key: func() (auth.PublicKey, error) {
+			return auth.PublicKey{},
+				invalid("no public key is known")
+		},
 	})
 	if err != nil || done {
 		return false, err

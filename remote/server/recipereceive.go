@@ -79,7 +79,8 @@ func (r *recipePut) receive(c *call, s *Server, p *push, body *upload) error {
 	check := func(m *module.Module) error {
 		return s.verify(ctx, p, m, func() (merkle.Hash, error) { return readerat.Sum(ctx, m.Reader()) })
 	}
-	err = r.of.receiver.ReceiveRecipe(ctx, p.signed, p.parent, p.pending, r.recipe, r.root, fetch, check)
+	err = r.of.receiver.ReceiveRecipe(ctx, p.signed, p.parent, p.pending, r.recipe,
+		r.root, fetch, check)
 	if answer := new(refusal); errors.Is(err, fs.ErrNotExist) && !errors.As(err, &answer) {
 		gone := noBaseHere() // or some of its chunks: a gc was faster
 		gone.cause = err
@@ -88,9 +89,9 @@ func (r *recipePut) receive(c *call, s *Server, p *push, body *upload) error {
 	return bodyRefusal(err)
 }
 
-// readRecipe reads and unpacks the recipe. It takes memory for the packed form as that arrives, and for unpacking when
-// all of it is there; what it leaves in memory is for the recipe itself. Where there is not enough of it the module is
-// asked for, which needs none.
+// readRecipe reads and unpacks the recipe. It takes memory for the packed form as that arrives, and
+// for unpacking when all of it is there; what it leaves in memory is for the recipe itself. Where
+// there is not enough of it the module is asked for, which needs none.
 func (r *recipePut) readRecipe(body *upload, memory *share) error {
 	head := make([]byte, wire.RecipePrefix+wire.PackHeader)
 	if err := wire.ReadPart(body, head); err != nil {
@@ -131,7 +132,8 @@ func (r *recipePut) readRecipe(body *upload, memory *share) error {
 	if r.chunks, chunks, err = wire.MissingFrom(r.base, r.recipe); err != nil {
 		return err
 	}
-	if total := wire.RecipePrefix + length + chunks; body.length >= 0 && body.length != total || total > body.max {
+	if total := wire.RecipePrefix + length + chunks; body.length >= 0 &&
+		body.length != total || total > body.max {
 		return errBody
 	}
 	return nil

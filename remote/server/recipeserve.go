@@ -18,10 +18,12 @@ import (
 )
 
 const (
-	keptPacks = 128       // packed recipes that a server keeps
-	keptPack  = 128 << 10 // how long each may be: differences are short, and what is no difference is packed quickly
-	packing   = 2         // recipes that are packed at a time
-	unpacking = 96 << 20  // bytes that recipes of pushes may take while they are unpacked, all of them together
+	keptPacks = 128 // packed recipes that a server keeps
+	// how long each may be: differences are short, and what is no difference is packed quickly
+	keptPack = 128 << 10
+	packing  = 2 // recipes that are packed at a time
+	// bytes that recipes of pushes may take while they are unpacked, all of them together
+	unpacking = 96 << 20
 )
 
 // recipes is what a server needs for the extension; nil when the backend knows no recipes.
@@ -44,8 +46,9 @@ func newRecipes(b Backend) *recipes {
 	if !ok {
 		return nil
 	}
-	r := &recipes{back: back, packs: remembering[packKey, []byte](keptPacks), packing: semaphore.NewWeighted(packing),
-		memory: &budget{total: unpacking}}
+	r := &recipes{back: back, packs: remembering[packKey, []byte](keptPacks),
+		packing: semaphore.NewWeighted(packing),
+		memory:  &budget{total: unpacking}}
 	r.receiver, _ = b.(RecipeReceiver)
 	return r
 }
@@ -57,9 +60,10 @@ func (r *recipes) announce(h http.Header) {
 	}
 }
 
-// giveRecipe answers a GET of a confirmed module by its recipe, when the request prefers that. done is false when the
-// module is the answer.
-func (s *Server) giveRecipe(w http.ResponseWriter, c *call, root merkle.Hash) (done bool, err error) {
+// giveRecipe answers a GET of a confirmed module by its recipe, when the request prefers that. done
+// is false when the module is the answer.
+func (s *Server) giveRecipe(w http.ResponseWriter, c *call,
+	root merkle.Hash) (done bool, err error) {
 	if s.recipes == nil {
 		return false, nil
 	}
@@ -84,13 +88,14 @@ func (s *Server) giveRecipe(w http.ResponseWriter, c *call, root merkle.Hash) (d
 	return true, nil
 }
 
-// prefersRecipe reports whether a request is best answered by a recipe. One for a part of the module, or one that is
-// conditional, means the module.
+// prefersRecipe reports whether a request is best answered by a recipe. One for a part of the
+// module, or one that is conditional, means the module.
 func prefersRecipe(r *http.Request) bool {
 	if r.Method != http.MethodGet {
 		return false
 	}
-	for _, k := range []string{"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+	for _, k := range []string{"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since",
+		"If-Unmodified-Since"} {
 		if r.Header.Get(k) != "" {
 			return false
 		}
@@ -116,7 +121,8 @@ func readBases(h http.Header) ([]merkle.Hash, error) {
 }
 
 // packed returns the recipe of root, packed against the first of bases that is served here too.
-func (s *Server) packed(ctx context.Context, store auth.StoreID, root merkle.Hash, bases []merkle.Hash) ([]byte, error) {
+func (s *Server) packed(ctx context.Context, store auth.StoreID, root merkle.Hash,
+	bases []merkle.Hash) ([]byte, error) {
 	r, err := s.recipes.back.Recipe(ctx, store, root)
 	if err != nil {
 		return nil, err

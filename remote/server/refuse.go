@@ -17,9 +17,9 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A refusal is an answer that is not a success: status and text are all that the other side sees, and nothing of
-// what it sent stands in them (remote/PROTOCOL.md 4.2). It is an error so that it can travel through a backend
-// and come back (a body that grows too large, a check that fails).
+// A refusal is an answer that is not a success: status and text are all that the other side sees,
+// and nothing of what it sent stands in them (remote/PROTOCOL.md 4.2). It is an error so that it
+// can travel through a backend and come back (a body that grows too large, a check that fails).
 type refusal struct {
 	status int
 	text   string
@@ -36,7 +36,8 @@ func (r *refusal) Error() string {
 
 func (r *refusal) Unwrap() error { return r.cause }
 
-// Is makes a refusal match the error that a client reads from its status, and those of [Server.Receive].
+// Is makes a refusal match the error that a client reads from its status, and those of
+// [Server.Receive].
 func (r *refusal) Is(target error) bool {
 	switch target {
 	case ErrVerification:
@@ -51,7 +52,9 @@ func (r *refusal) Is(target error) bool {
 func refuse(status int, text string) *refusal { return &refusal{status: status, text: text} }
 
 // The texts of remote/PROTOCOL.md 4.2. What varies in them is chosen from constants and numbers.
-func badRequest(detail string) *refusal { return refuse(http.StatusBadRequest, "bad request: "+detail) }
+func badRequest(detail string) *refusal {
+	return refuse(http.StatusBadRequest, "bad request: "+detail)
+}
 func invalid(detail string) *refusal {
 	return refuse(http.StatusUnprocessableEntity, "module failed validation: "+detail)
 }
@@ -68,7 +71,8 @@ func tooLarge(n int64) *refusal {
 	return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("module too large: %d bytes", n))
 }
 func bodyTooLarge(limit int64, of string) *refusal {
-	return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("body too large: over %d %s", limit, of))
+	return refuse(http.StatusRequestEntityTooLarge,
+		fmt.Sprintf("body too large: over %d %s", limit, of))
 }
 func deltaTooLarge(n int64) *refusal {
 	return refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("delta too large: %d bytes", n))
@@ -98,14 +102,17 @@ func refusalOf(err error) *refusal {
 	case errors.As(err, &who):
 		r = unauthenticated(who.Reason)
 	case errors.As(err, &full):
-		r = &refusal{status: http.StatusServiceUnavailable, text: "too many requests to remember", retry: full.RetryAfter}
+		r = &refusal{status: http.StatusServiceUnavailable, text: "too many requests to remember",
+			retry: full.RetryAfter}
 	case errors.Is(err, request.ErrBusy):
-		r = &refusal{status: http.StatusServiceUnavailable, text: "too many requests to authenticate", retry: time.Second}
+		r = &refusal{status: http.StatusServiceUnavailable, text: "too many requests to authenticate",
+			retry: time.Second}
 	case errors.Is(err, module.ErrRemoved): // a moment ago, whatever else was found because of it
 		r = unknownStore()
 	case errors.Is(err, module.ErrDamaged):
 		r = refuse(http.StatusInternalServerError, "internal server error")
-	case errors.Is(err, wire.ErrNonFastForward), errors.Is(err, module.ErrNotHead), errors.Is(err, fs.ErrExist):
+	case errors.Is(err, wire.ErrNonFastForward), errors.Is(err,
+		module.ErrNotHead), errors.Is(err, fs.ErrExist):
 		r = nonFastForward()
 	case errors.Is(err, fs.ErrNotExist):
 		r = unknownStore()
@@ -125,8 +132,10 @@ func refusalOf(err error) *refusal {
 // refuse writes the answer to err and notes what the other side does not get to see.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	f := refusalOf(err)
-	if f.status == http.StatusInternalServerError && r.Context().Err() == nil { // else nobody is there any more
-		s.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "err", f.cause)
+	if f.status == http.StatusInternalServerError && r.Context().Err() == nil {
+		// else nobody is there any more
+		s.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path",
+			r.URL.Path, "err", f.cause)
 	}
 	writeRefusal(w, r, f)
 }
@@ -142,7 +151,8 @@ func writeRefusal(w http.ResponseWriter, r *http.Request, f *refusal) {
 	body := f.text
 	if wantsJSON(r.Header) {
 		h.Set("Content-Type", wire.TypeJSON)
-		j, _ := json.Marshal(wire.ErrorBody{Error: wire.StatusWord(f.status), Message: f.text}) // of two strings: cannot fail
+		// of two strings: cannot fail
+		j, _ := json.Marshal(wire.ErrorBody{Error: wire.StatusWord(f.status), Message: f.text})
 		body = string(j)
 	} else {
 		h.Set("Content-Type", "text/plain; charset=utf-8")

@@ -11,8 +11,9 @@ import (
 
 // refuseLarge answers a GET of a module that is longer than the server gives that way.
 func (s *Server) refuseLarge(w http.ResponseWriter, id module.ID, size int64) error {
-	body, err := json.Marshal(wire.TooLargeBody{Error: wire.TooLargeForGet, Total: size, Method: "dig.getCapsule",
-		Store: id.Store.String(), Root: id.Root.String()})
+	body, err := json.Marshal(wire.TooLargeBody{Error: wire.TooLargeForGet, Total: size,
+		Method: "dig.getCapsule",
+		Store:  id.Store.String(), Root: id.Root.String()})
 	if err != nil {
 		return err
 	}

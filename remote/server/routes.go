@@ -27,9 +27,10 @@ type call struct {
 	op      request.Op
 	key     string     // what follows contentPath
 	address netip.Addr // of the client; see clientAddr
-	by      Requester  // Identity is zero when no signature was needed; Credential is that of mutating operations
-	body    *pacedBody // Request.Body
-	memory  share      // of Server.bodies, given back when the handler returns
+	// Identity is zero when no signature was needed; Credential is that of mutating operations
+	by     Requester
+	body   *pacedBody // Request.Body
+	memory share      // of Server.bodies, given back when the handler returns
 }
 
 // share returns a share of b for the call's client, which holds nothing yet.
@@ -37,8 +38,8 @@ func (c *call) share(b *budget) share {
 	return share{of: b, by: holder{c.address, c.by.Identity, c.store}}
 }
 
-// table lists the routes by what follows /stores/{id}, and by method. HEAD is answered by the route of GET, under its
-// operation (remote/PROTOCOL.md 3.2). What the backend cannot do is not there.
+// table lists the routes by what follows /stores/{id}, and by method. HEAD is answered by the route
+// of GET, under its operation (remote/PROTOCOL.md 3.2). What the backend cannot do is not there.
 func (s *Server) table() map[string]map[string]route {
 	t := map[string]map[string]route{
 		"":        {http.MethodGet: {request.Fetch, s.getDescriptor}},
@@ -61,10 +62,11 @@ func (s *Server) table() map[string]map[string]route {
 	return t
 }
 
-// ServeHTTP answers one request: route, store id, limit by address, authentication, limits by identity and store,
-// Authorize, handler (remote/PROTOCOL.md 3.3). A client that does not take an answer, or does not bring a body, in
-// reasonable time is cut off, as far as the ResponseWriter can set deadlines. An answer that is made before the whole
-// body has come is sent at once; at most 256 KiB of the rest are read.
+// ServeHTTP answers one request: route, store id, limit by address, authentication, limits by
+// identity and store, Authorize, handler (remote/PROTOCOL.md 3.3). A client that does not take an
+// answer, or does not bring a body, in reasonable time is cut off, as far as the ResponseWriter can
+// set deadlines. An answer that is made before the whole body has come is sent at once; at most 256
+// KiB of the rest are read.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := newPacedBody(w, r, s.opt.UploadIdle)
 	out := newPacedWriter(w, r, s.opt.DownloadIdle, body)
@@ -84,7 +86,8 @@ func (s *Server) answer(out *pacedWriter, r *http.Request, body *pacedBody) {
 	a.Aborted = false
 }
 
-// handle runs the handler of a request. What the request holds of the server's budgets is given back when it returns.
+// handle runs the handler of a request. What the request holds of the server's budgets is given
+// back when it returns.
 func (s *Server) handle(w http.ResponseWriter, r *http.Request, body *pacedBody, a *Access) error {
 	c, handle, err := s.enter(w, r, a)
 	if err != nil {
@@ -102,7 +105,8 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, body *pacedBody,
 }
 
 // enter makes the checks that are the same for every route. It notes in a what it finds.
-func (s *Server) enter(w http.ResponseWriter, r *http.Request, a *Access) (*call, func(http.ResponseWriter, *call) error, error) {
+func (s *Server) enter(w http.ResponseWriter, r *http.Request,
+	a *Access) (*call, func(http.ResponseWriter, *call) error, error) {
 	rest, ok := strings.CutPrefix(r.URL.Path, "/stores/")
 	if !ok || r.URL.RawPath != "" { // an escaped slash or letter is no name of ours
 		return nil, nil, noRoute()

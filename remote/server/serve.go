@@ -50,7 +50,8 @@ func (s *Server) getModule(w http.ResponseWriter, c *call) error {
 	if done, err := s.giveRecipe(w, c, want); done || err != nil {
 		return err
 	}
-	if limit := s.opt.MaxInlineModule; limit > 0 && size > limit && c.Method != http.MethodHead && !asksForLess(c.Request, want, limit) {
+	if limit := s.opt.MaxInlineModule; limit > 0 && size > limit && c.Method != http.MethodHead &&
+		!asksForLess(c.Request, want, limit) {
 		return s.refuseLarge(w, module.ID{Store: c.store, Root: want}, size)
 	}
 	w.Header().Set("ETag", wire.ETag(want))
@@ -63,21 +64,23 @@ func (s *Server) getModule(w http.ResponseWriter, c *call) error {
 	if out.err != nil {
 		s.aside.note(c.Context(), module.ID{Store: c.store, Root: want}, out.err)
 		if c.Context().Err() == nil {
-			s.log.ErrorContext(c.Context(), "module broke off", "store", c.store, "root", want, "err", out.err)
+			s.log.ErrorContext(c.Context(), "module broke off", "store", c.store, "root",
+				want, "err", out.err)
 		}
 		panic(http.ErrAbortHandler) // a body that broke off must not look whole
 	}
 	return nil
 }
 
-// copySize is the unit in which modules go out: so large that the calls do not count beside the bytes.
+// copySize is the unit in which modules go out: so large that the calls do not count beside the
+// bytes.
 const copySize = 256 << 10
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, copySize); return &b }}
 
-// A moduleWriter stands under http.ServeContent, which would copy through 32 KiB: a module that can write itself
-// does so, a file goes out by the system's own call, anything else in large pieces. It remembers what went wrong,
-// which ServeContent does not say.
+// A moduleWriter stands under http.ServeContent, which would copy through 32 KiB: a module that can
+// write itself does so, a file goes out by the system's own call, anything else in large pieces. It
+// remembers what went wrong, which ServeContent does not say.
 type moduleWriter struct {
 	http.ResponseWriter
 	size          int64

@@ -21,85 +21,95 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Options are the choices of a [Server]. Fields that are not positive, and nil ones, take their defaults.
+// Options are the choices of a [Server]. Fields that are not positive, and nil ones, take their
+// defaults.
 type Options struct {
-	// Anonymous lets everybody read without a signature. Pushes and tombstones stay authenticated unless
-	// AnonymousWrites opens them as well; they need the store's signature in any case.
+	// Anonymous lets everybody read without a signature. Pushes and tombstones stay authenticated
+	// unless AnonymousWrites opens them as well; they need the store's signature in any case.
 	Anonymous       bool
 	AnonymousWrites bool
-	// Authorize may forbid what an authenticated identity asks for: an error is answered by 403 without a word of it. It
-	// is asked about every request, reads included, after authentication and limits and before anything is looked
-	// up, so that who is forbidden does not learn what is here; about a request that nobody had to sign with the zero
-	// key. It does not stand before what else is served from [Server.Contents]. nil: everybody may.
-	// See remote/PROTOCOL.md 3.3.
-	Authorize func(ctx context.Context, identity auth.PublicKey, op request.Op, store auth.StoreID) error
+	// Authorize may forbid what an authenticated identity asks for: an error is answered by 403
+	// without a word of it. It is asked about every request, reads included, after authentication and
+	// limits and before anything is looked up, so that who is forbidden does not learn what is here;
+	// about a request that nobody had to sign with the zero key. It does not stand before what else is
+	// served from [Server.Contents]. nil: everybody may. See remote/PROTOCOL.md 3.3.
+	Authorize func(ctx context.Context, identity auth.PublicKey, op request.Op,
+		store auth.StoreID) error
 	// Only narrows what is served and taken to these stores. nil: every store of the backend.
 	Only []auth.StoreID
 	// Policy decides about pushes to stores that are not here yet. Default [RejectUnknown].
 	Policy Policy
 	// Authority decides whose signature counts. nil: that of the key which the store is held under.
 	Authority Authority
-	// MayRevert reports whether configuration binds the identity or the credential of a request to this store as a
-	// writer's: one that is merely valid here does not count. Such a push may make a root of the history the head again,
-	// which needs a [Reverter]; so may the root that an Authority names by itself (ByRoot). All others are answered
-	// 409, since an old signature that is sent again must not roll a store back. nil: nobody's.
+	// MayRevert reports whether configuration binds the identity or the credential of a request to
+	// this store as a writer's: one that is merely valid here does not count. Such a push may make a
+	// root of the history the head again, which needs a [Reverter]; so may the root that an Authority
+	// names by itself (ByRoot). All others are answered 409, since an old signature that is sent again
+	// must not roll a store back. nil: nobody's.
 	MayRevert func(by Requester, store auth.StoreID) bool
-	// Credential names the credential that a push or a tombstone carries in its headers: "" and no error where it
-	// carries none, an error where it carries one that is not valid, which counts as none. It is asked after
-	// authentication, limits and Authorize. A request with a credential may make a first push that Policy refuses as
-	// unknown; updates need the store's signature only. nil: there are none. [Credentials] has one.
+	// Credential names the credential that a push or a tombstone carries in its headers: "" and no
+	// error where it carries none, an error where it carries one that is not valid, which counts as
+	// none. It is asked after authentication, limits and Authorize. A request with a credential may
+	// make a first push that Policy refuses as unknown; updates need the store's signature only. nil:
+	// there are none. [Credentials] has one.
 	Credential func(r *http.Request) (name string, err error)
-	// Received is called after a push, a promotion or a revocation, when it is durable and before it is answered. The
-	// context does not end with the request. Calls may be concurrent, and those of one store in another order than that
-	// of its history. An error is logged; it changes neither what was received nor the answer.
+	// Received is called after a push, a promotion or a revocation, when it is durable and before it
+	// is answered. The context does not end with the request. Calls may be concurrent, and those of
+	// one store in another order than that of its history. An error is logged; it changes neither what
+	// was received nor the answer.
 	Received func(ctx context.Context, r Received) error
-	// Access is called at the end of every request, for an access log and for metrics. Calls may be concurrent.
+	// Access is called at the end of every request, for an access log and for metrics. Calls may be
+	// concurrent.
 	Access func(ctx context.Context, a Access)
-	// Quota bounds the stores that pushes bring, and needs a backend that is an [Owners]. What is over is answered by
-	// 507. nil: no bound.
+	// Quota bounds the stores that pushes bring, and needs a backend that is an [Owners]. What is over
+	// is answered by 507. nil: no bound.
 	Quota *Quota
 	// MaxModule is the largest module that a push may bring, in bytes. Default [DefaultMaxModule].
 	MaxModule int64
-	// MaxPending and PendingTTL bound the pending roots of a store: how many (default 2; the oldest gives way) and
-	// how long (default 24 hours).
+	// MaxPending and PendingTTL bound the pending roots of a store: how many (default 2; the oldest
+	// gives way) and how long (default 24 hours).
 	MaxPending int
 	PendingTTL time.Duration
 	// MaxTombstones is how many tombstones are kept for a store. Default 4096.
 	MaxTombstones int
 	// Objects takes modules in the server's place. nil: they come in line.
 	Objects ObjectStore
-	// WithholdRevoked answers 410 for modules that are revoked. Default: they are served and the tombstone is in the
-	// descriptor, so that clients enforce it.
+	// WithholdRevoked answers 410 for modules that are revoked. Default: they are served and the
+	// tombstone is in the descriptor, so that clients enforce it.
 	WithholdRevoked bool
-	// Contents answers content, proof and delta. nil: one of the server's own, with keyed decoys, which Only and
-	// WithholdRevoked narrow; those of another are its own business.
+	// Contents answers content, proof and delta. nil: one of the server's own, with keyed decoys,
+	// which Only and WithholdRevoked narrow; those of another are its own business.
 	Contents *Contents
-	// DecoySecret makes the decoys of the server's own Contents: [ContentsOptions] Secret. A server that is started
-	// again keeps it, or else what changes over a restart is seen to be no resource.
+	// DecoySecret makes the decoys of the server's own Contents: [ContentsOptions] Secret. A server
+	// that is started again keeps it, or else what changes over a restart is seen to be no resource.
 	DecoySecret []byte
 	// Prover makes execution proofs. nil: there are none.
 	Prover Prover
 	// MaxDelta is how many decoded bytes one delta may have. Default [DefaultMaxDelta].
 	MaxDelta int64
-	// MaxInlineModule is the longest module that GET answers, in bytes; longer ones are for the JSON-RPC tier of
-	// package rpc, and the answer says so. Default: there is no limit.
+	// MaxInlineModule is the longest module that GET answers, in bytes; longer ones are for the
+	// JSON-RPC tier of package rpc, and the answer says so. Default: there is no limit.
 	MaxInlineModule int64
 	// Limits bound what is done for others.
 	Limits Limits
 	// TrustedProxies are the peers whose X-Forwarded-For is believed. Default none.
 	TrustedProxies []netip.Prefix
-	// UploadIdle is how long the body of a request may be silent before it is dropped; in the long run it has to bring
-	// 4 KiB a second. Default 1 minute. It needs a ResponseWriter that can set read deadlines, as those of net/http can.
+	// UploadIdle is how long the body of a request may be silent before it is dropped; in the long run
+	// it has to bring 4 KiB a second. Default 1 minute. It needs a ResponseWriter that can set read
+	// deadlines, as those of net/http can.
 	UploadIdle time.Duration
-	// DownloadIdle is how long a client may take nothing of its answer before it is cut off; in the long run it has to
-	// take 4 KiB a second. Default 1 minute. It needs a ResponseWriter that can set write deadlines.
+	// DownloadIdle is how long a client may take nothing of its answer before it is cut off; in the
+	// long run it has to take 4 KiB a second. Default 1 minute. It needs a ResponseWriter that can set
+	// write deadlines.
 	DownloadIdle time.Duration
-	// Authenticator authenticates requests. Default one of its own, with a window of 300 s and a bounded nonce memory, which
-	// does not outlive the process: package noncefile keeps the nonces of pushes and tombstones on disk.
+	// Authenticator authenticates requests. Default one of its own, with a window of 300 s and a
+	// bounded nonce memory, which does not outlive the process: package noncefile keeps the nonces of
+	// pushes and tombstones on disk.
 	Authenticator *request.Authenticator
 	// Now is the clock of limits, pending roots and the default Authenticator. Default [time.Now].
 	Now func() time.Time
-	// Logger gets what answers do not say: the causes of status 500. Default: discarded. No keys or tokens are logged.
+	// Logger gets what answers do not say: the causes of status 500. Default: discarded. No keys or
+	// tokens are logged.
 	Logger *slog.Logger
 }
 
@@ -131,14 +141,14 @@ func (o *Options) withDefaults() Options {
 	return d
 }
 
-// A Server answers the routes under /stores/ from a [Backend]. It is an [http.Handler] and safe for concurrent use;
-// listening, TLS and timeouts of connections are the program's business. Mount it at "/stores/", or as the only
-// handler: an [http.ServeMux] in front of it redirects unclean paths, the Server itself never redirects. Under a path
-// prefix it stands behind [http.StripPrefix], and is reached by https://host/prefix/stores/ID; a dig:// locator has no
-// prefix.
+// A Server answers the routes under /stores/ from a [Backend]. It is an [http.Handler] and safe for
+// concurrent use; listening, TLS and timeouts of connections are the program's business. Mount it
+// at "/stores/", or as the only handler: an [http.ServeMux] in front of it redirects unclean paths,
+// the Server itself never redirects. Under a path prefix it stands behind [http.StripPrefix], and
+// is reached by https://host/prefix/stores/ID; a dig:// locator has no prefix.
 //
-// What the backend can do decides which routes there are: a [Receiver] takes pushes, a [Revoker] takes tombstones, a
-// [Promoter] takes pending pushes.
+// What the backend can do decides which routes there are: a [Receiver] takes pushes, a [Revoker]
+// takes tombstones, a [Promoter] takes pending pushes.
 type Server struct {
 	opt    Options
 	log    *slog.Logger
@@ -156,14 +166,15 @@ type Server struct {
 	perIP       *buckets[netip.Addr]
 	perIdentity *buckets[auth.PublicKey]
 	perStore    *buckets[auth.StoreID]
-	uploads     *budget             // places of module uploads
-	peeks       *budget             // places of uploads whose first bytes have to be read before they can be checked
-	deltas      *semaphore.Weighted // each a delta that is being computed
-	bodies      *budget             // bytes of JSON requests, beyond what everybody may send
-	inits       declarations
-	contents    *Contents
-	aside       *setAside
-	recipes     *recipes
+	uploads     *budget // places of module uploads
+	// places of uploads whose first bytes have to be read before they can be checked
+	peeks    *budget
+	deltas   *semaphore.Weighted // each a delta that is being computed
+	bodies   *budget             // bytes of JSON requests, beyond what everybody may send
+	inits    declarations
+	contents *Contents
+	aside    *setAside
+	recipes  *recipes
 }
 
 // New returns a Server for b. It starts nothing and needs no closing. o may be nil.
@@ -175,7 +186,8 @@ func New(b Backend, o *Options) *Server {
 		perIdentity: newBuckets[auth.PublicKey](opt.Limits.PerIdentity, opt.Limits.Tracked),
 		perStore:    newBuckets[auth.StoreID](opt.Limits.PerStore, opt.Limits.Tracked),
 		uploads: &budget{total: int64(opt.Limits.Uploads), perStore: int64(opt.Limits.UploadsPerStore),
-			perAddress: int64(opt.Limits.UploadsPerAddress), perIdentity: int64(opt.Limits.UploadsPerIdentity)},
+			perAddress:  int64(opt.Limits.UploadsPerAddress),
+			perIdentity: int64(opt.Limits.UploadsPerIdentity)},
 		peeks:  &budget{total: maxPeeks, perAddress: maxPeeksEach, perIdentity: maxPeeksEach},
 		deltas: semaphore.NewWeighted(int64(opt.Limits.Deltas)),
 		bodies: &budget{total: opt.Limits.Bodies, perAddress: max(opt.Limits.Bodies/4, maxDeltaJSON)},
@@ -195,7 +207,8 @@ func New(b Backend, o *Options) *Server {
 		}
 	}
 	if s.contents = opt.Contents; s.contents == nil {
-		s.contents = NewContents(b, &ContentsOptions{Secret: opt.DecoySecret, WithholdRevoked: opt.WithholdRevoked})
+		s.contents = NewContents(b,
+			&ContentsOptions{Secret: opt.DecoySecret, WithholdRevoked: opt.WithholdRevoked})
 		s.contents.only = func(id auth.StoreID) bool { return !s.narrowed(id) }
 		s.contents.aside = newSetAside(b, opt.Logger, opt.Now)
 		s.aside = s.contents.aside
@@ -206,17 +219,20 @@ func New(b Backend, o *Options) *Server {
 	return s
 }
 
-// Contents returns what content, proof and delta are answered from, for a JSON-RPC handler beside the server.
+// Contents returns what content, proof and delta are answered from, for a JSON-RPC handler beside
+// the server.
 func (s *Server) Contents() *Contents { return s.contents }
 
-// Serving lists the stores that are served and their heads, in no particular order; a store without a generation has
-// a zero root. With an error it yields the store whose head cannot be read, a damaged one perhaps, and goes on with the
-// next; a zero store stands for an error of the list itself, which ends it. That is [errors.ErrUnsupported] for a
-// backend that is no [Lister].
+// Serving lists the stores that are served and their heads, in no particular order; a store without
+// a generation has a zero root. With an error it yields the store whose head cannot be read, a
+// damaged one perhaps, and goes on with the next; a zero store stands for an error of the list
+// itself, which ends it. That is [errors.ErrUnsupported] for a backend that is no [Lister].
 func (s *Server) Serving(ctx context.Context) iter.Seq2[module.ID, error] {
 	return func(yield func(module.ID, error) bool) {
 		if s.lister == nil {
-			yield(module.ID{}, fmt.Errorf("remote: list what is served: the backend does not list its stores: %w", errors.ErrUnsupported))
+			yield(module.ID{},
+				fmt.Errorf("remote: list what is served: the backend does not list its stores: %w",
+					errors.ErrUnsupported))
 			return
 		}
 		for id, err := range s.lister.Stores(ctx) {

@@ -16,8 +16,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A StoreChecker is a [Backend] that can check what it keeps of a store without reading all of it. What is damaged is
-// [module.ErrDamaged]. The server asks when it lists a store for the first time, and while it is set aside.
+// A StoreChecker is a [Backend] that can check what it keeps of a store without reading all of it.
+// What is damaged is [module.ErrDamaged]. The server asks when it lists a store for the first time,
+// and while it is set aside.
 type StoreChecker interface {
 	CheckStore(ctx context.Context, s auth.StoreID) error
 }
@@ -25,8 +26,8 @@ type StoreChecker interface {
 // checkAgain is how long a store that is damaged is not checked again.
 const checkAgain = 5 * time.Second
 
-// setAside knows the stores that are damaged. They are not served until a check finds that they are repaired. Safe for
-// concurrent use.
+// setAside knows the stores that are damaged. They are not served until a check finds that they are
+// repaired. Safe for concurrent use.
 type setAside struct {
 	back Backend
 	log  *slog.Logger
@@ -47,7 +48,8 @@ type damagedStore struct {
 }
 
 func newSetAside(b Backend, log *slog.Logger, now func() time.Time) *setAside {
-	return &setAside{back: b, log: log, now: now, stores: map[auth.StoreID]*damagedStore{}, checked: map[auth.StoreID]bool{}}
+	return &setAside{back: b, log: log, now: now, stores: map[auth.StoreID]*damagedStore{},
+		checked: map[auth.StoreID]bool{}}
 }
 
 // note sets a store aside if err says that it is damaged. The next request checks it once more.
@@ -71,8 +73,8 @@ func (a *setAside) changed() int {
 	return a.changes
 }
 
-// refuse returns why a store is not served; nil when it is. One of its callers at a time checks a store that is set
-// aside, no more often than every 5 seconds and for a tenth of the time.
+// refuse returns why a store is not served; nil when it is. One of its callers at a time checks a
+// store that is set aside, no more often than every 5 seconds and for a tenth of the time.
 func (a *setAside) refuse(ctx context.Context, id auth.StoreID) error {
 	a.mu.Lock()
 	d := a.stores[id]
@@ -105,7 +107,8 @@ func (a *setAside) refuse(ctx context.Context, id auth.StoreID) error {
 }
 
 func damagedRefusal(err error) error {
-	return &refusal{status: http.StatusServiceUnavailable, text: "store is damaged and not served", cause: err}
+	return &refusal{status: http.StatusServiceUnavailable,
+		text: "store is damaged and not served", cause: err}
 }
 
 // first checks a store that is listed for the first time.

@@ -19,8 +19,8 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// statuses is the table of remote/PROTOCOL.md 4.2 and 9.12: what a server answers for an error, and what a client makes of
-// the answer.
+// statuses is the table of remote/PROTOCOL.md 4.2 and 9.12: what a server answers for an error, and
+// what a client makes of the answer.
 var statuses = []struct {
 	err    error
 	status int
@@ -87,8 +87,8 @@ func TestStatusTableBothWays(t *testing.T) {
 	}
 }
 
-// TestEveryStatusIsShown: for each status of the table there is a recorded exchange, and no exchange has one that is
-// not in the table.
+// TestEveryStatusIsShown: for each status of the table there is a recorded exchange, and no
+// exchange has one that is not in the table.
 func TestEveryStatusIsShown(t *testing.T) {
 	table := map[string]bool{"200": true, "201": true, "202": true, "206": true, "304": true}
 	for _, row := range statuses {

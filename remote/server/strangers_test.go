@@ -67,12 +67,13 @@ func (w *codeOnly) Header() http.Header         { return w.header }
 func (w *codeOnly) Write(p []byte) (int, error) { return len(p), nil }
 func (w *codeOnly) WriteHeader(code int)        { w.code = code }
 
-// TestStrangersAreForgotten lets a hundred thousand addresses, identities, stores and announcements come by. No table
-// of the server grows past its bound.
+// TestStrangersAreForgotten lets a hundred thousand addresses, identities, stores and announcements
+// come by. No table of the server grows past its bound.
 func TestStrangersAreForgotten(t *testing.T) {
 	now := time.Unix(1_750_000_000, 0)
 	s := New(empty{}, &Options{Anonymous: true, Now: func() time.Time { return now }})
-	r := (&http.Request{Method: "GET", URL: new(url.URL), Header: http.Header{}}).WithContext(t.Context())
+	r := (&http.Request{Method: "GET", URL: new(url.URL),
+		Header: http.Header{}}).WithContext(t.Context())
 	ask := func(path, query, from string, status int) {
 		w := &codeOnly{header: http.Header{}}
 		r.URL.Path, r.URL.RawQuery, r.RemoteAddr = path, query, from
@@ -81,7 +82,8 @@ func TestStrangersAreForgotten(t *testing.T) {
 		}
 	}
 	address := func(n int) string {
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{1, byte(n >> 16), byte(n >> 8), byte(n)}), 1).String()
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{1, byte(n >> 16), byte(n >> 8), byte(n)}),
+			1).String()
 	}
 	grown := held(func() {
 		for n := range strangers {
@@ -90,14 +92,18 @@ func TestStrangersAreForgotten(t *testing.T) {
 			case 0:
 				ask("/stores/"+store.String(), "", address(n), 404)
 			case 1:
-				ask("/stores/"+store.String()+"/module", "root="+numbered[merkle.Hash](n).String(), address(n), 404)
+				ask("/stores/"+store.String()+"/module",
+					"root="+numbered[merkle.Hash](n).String(), address(n), 404)
 			default:
-				ask("/stores/"+store.String()+"/delta", "from="+store.String()+"&to="+store.String(), address(n), 404)
+				ask("/stores/"+store.String()+"/delta",
+					"from="+store.String()+"&to="+store.String(), address(n), 404)
 			}
 			who := numbered[auth.PublicKey](n)
 			s.perIdentity.take(who, now)
-			s.inits.put(declarationKey{store, numbered[merkle.Hash](n), who}, declaration{until: now.Add(declarationLife)})
-			place := share{of: s.uploads, by: holder{netip.AddrFrom4([4]byte{1, byte(n >> 16), byte(n >> 8), byte(n)}), who, store}}
+			s.inits.put(declarationKey{store, numbered[merkle.Hash](n), who},
+				declaration{until: now.Add(declarationLife)})
+			place := share{of: s.uploads,
+				by: holder{netip.AddrFrom4([4]byte{1, byte(n >> 16), byte(n >> 8), byte(n)}), who, store}}
 			place.grow(1)
 			place.release()
 		}
@@ -122,13 +128,16 @@ func TestStrangersAreForgotten(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-// TestLargeBodiesShareABudget: requests of JSON over 64 KiB find room for their bodies, or are told to come again;
-// small ones always pass, and so do large ones beside many that have announced much and sent little.
+// TestLargeBodiesShareABudget: requests of JSON over 64 KiB find room for their bodies, or are told
+// to come again; small ones always pass, and so do large ones beside many that have announced much
+// and sent little.
 func TestLargeBodiesShareABudget(t *testing.T) {
 	all := Rate{PerSecond: math.Inf(1)}
-	s := New(empty{}, &Options{Anonymous: true, Limits: Limits{PerIP: all, PerStore: all, Bodies: 8 << 20}})
+	s := New(empty{},
+		&Options{Anonymous: true, Limits: Limits{PerIP: all, PerStore: all, Bodies: 8 << 20}})
 	post := func(body io.Reader) *httptest.ResponseRecorder {
-		r := httptest.NewRequestWithContext(t.Context(), "POST", "/stores/"+auth.StoreID{1}.String()+"/content", body)
+		r := httptest.NewRequestWithContext(t.Context(), "POST",
+			"/stores/"+auth.StoreID{1}.String()+"/content", body)
 		r.Header.Set("Content-Type", "application/json")
 		r.ContentLength = wire.MaxRequestJSON
 		w := httptest.NewRecorder()
@@ -154,7 +163,8 @@ func TestLargeBodiesShareABudget(t *testing.T) {
 			}
 		}
 		w := post(strings.NewReader(large))
-		if w.Code != tc.status || (w.Code == http.StatusTooManyRequests) != (w.Header().Get("Retry-After") == "1") {
+		if w.Code != tc.status ||
+			(w.Code == http.StatusTooManyRequests) != (w.Header().Get("Retry-After") == "1") {
 			t.Errorf("one more beside 4 of %d bytes: %d", tc.sent, w.Code)
 		}
 		if w := post(strings.NewReader("{}")); w.Code != http.StatusUnprocessableEntity {
@@ -168,7 +178,8 @@ func TestLargeBodiesShareABudget(t *testing.T) {
 	if w := post(strings.NewReader(large)); w.Code != http.StatusBadRequest {
 		t.Errorf("afterwards: %d", w.Code)
 	}
-	if w := post(io.MultiReader(strings.NewReader(large), iotest.ErrReader(errors.New("gone")))); w.Code != http.StatusBadRequest {
+	if w := post(io.MultiReader(strings.NewReader(large),
+		iotest.ErrReader(errors.New("gone")))); w.Code != http.StatusBadRequest {
 		t.Errorf("a broken one: %d", w.Code)
 	}
 	if s.bodies.used != 0 || len(s.bodies.byAddress) != 0 {
@@ -192,7 +203,8 @@ func (b slowModule) Module(context.Context, auth.StoreID, merkle.Hash) (io.ReadS
 	return nil, fs.ErrNotExist
 }
 
-// TestDeltasAtOnce: so many deltas are computed at the same time. Requests whose body has not come do not count.
+// TestDeltasAtOnce: so many deltas are computed at the same time. Requests whose body has not come
+// do not count.
 func TestDeltasAtOnce(t *testing.T) {
 	b := slowModule{entered: make(chan struct{}), leave: make(chan struct{})}
 	s := New(b, &Options{Anonymous: true, Limits: Limits{Deltas: 2}})
@@ -231,7 +243,8 @@ func TestDeltasAtOnce(t *testing.T) {
 	}
 }
 
-// TestWorstForwardedFor: the header of proxies is read from its end, and no further than it has to be.
+// TestWorstForwardedFor: the header of proxies is read from its end, and no further than it has to
+// be.
 func TestWorstForwardedFor(t *testing.T) {
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)

@@ -12,8 +12,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// peekSize is how far into a module its key is looked for before the rest is read: the head of the data section
-// stands behind the code, of which the largest known template has 750 kB.
+// peekSize is how far into a module its key is looked for before the rest is read: the head of the
+// data section stands behind the code, of which the largest known template has 750 kB.
 const peekSize = 1 << 20
 
 // Limits of the uploads that are looked into for their key, before their signature can be checked.
@@ -23,8 +23,9 @@ const (
 	peekTime     = 30 * time.Second // for the first peekSize bytes to come
 )
 
-// An upload is the body of a PUT: cut at the limit, dropped when it keeps no pace, hashed when a hash was announced.
-// Its errors are refusals, so that they are the answer when they come back through the backend.
+// An upload is the body of a PUT: cut at the limit, dropped when it keeps no pace, hashed when a
+// hash was announced. Its errors are refusals, so that they are the answer when they come back
+// through the backend.
 type upload struct {
 	body   io.Reader
 	length int64 // as announced; -1: not
@@ -60,7 +61,8 @@ func (u *upload) count(p []byte) int {
 	return len(p)
 }
 
-// fill reads from the connection: at most one byte more than the limit allows, which is how an overrun shows.
+// fill reads from the connection: at most one byte more than the limit allows, which is how an
+// overrun shows.
 func (u *upload) fill(p []byte) (int, error) {
 	if room := u.max - u.taken + 1; int64(len(p)) > room {
 		p = p[:room]
@@ -86,8 +88,8 @@ func (u *upload) sum() (h merkle.Hash) {
 	return h
 }
 
-// peekKey finds the publisher's key in the first bytes of the module, which are given out again by Read. A body
-// whose length was not announced has to fit into them whole.
+// peekKey finds the publisher's key in the first bytes of the module, which are given out again by
+// Read. A body whose length was not announced has to fit into them whole.
 func (u *upload) peekKey() (auth.PublicKey, error) {
 	refused := invalid("no public key near the start of the module; announce the push with push-init")
 	head := make([]byte, peekSize)

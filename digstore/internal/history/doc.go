@@ -16,8 +16,8 @@
 //
 // # Why there are index files
 //
-// At 100,000 generations, on two shared cores, a new process opens a store and its head in 1 to 2 ms
-// with the index files and in 100 to 290 ms without, and uses 14 MiB less memory. A commit takes 42
-// ms instead of 240 ms. BenchmarkHistoryIndex of package digstore measures it. Without the files
+// At 100,000 generations, on two shared cores, a new process opens a store and its head in 1 to 2
+// ms with the index files and in 100 to 290 ms without, and uses 14 MiB less memory. A commit takes
+// 42 ms instead of 240 ms. BenchmarkHistoryIndex of package digstore measures it. Without the files
 // each process would read and check all lines.
 package history

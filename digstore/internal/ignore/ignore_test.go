@@ -45,7 +45,8 @@ func TestIgnoreAgreesWithGit(t *testing.T) {
 	if vectors.Long(t) {
 		ignoreFiles = 10_000
 	}
-	tokens := []string{"a", "b", "c", "ab", "*", "*", "**", "***", "**/", "/**", "/", "/", "?", "[ab]", "[!a]", "[^b-c]", "[", "]", "[]a]", "[a-]", "[a-c-e]",
+	tokens := []string{"a", "b", "c", "ab", "*", "*", "**", "***", "**/", "/**", "/", "/", "?", "[ab]",
+		"[!a]", "[^b-c]", "[", "]", "[]a]", "[a-]", "[a-c-e]",
 		"[[:alpha:]]", "[[:digit:]x]", "[[:no:]]", "[[:alpha]", `[\]]`, `[b-\c]`, "-", "!", "#", `\`, `\*`, `\a`, `\ `, " ", "\t", ".", "\r", "é", "\x00"}
 	names := []string{"a", "b", "c", "ab", "abc", "x", "*", "-", "!", "#", "[", "]", `\`, " ", ".", "é", "d", "1"}
 	seed := uint64(time.Now().UnixNano())
@@ -63,7 +64,8 @@ func TestIgnoreAgreesWithGit(t *testing.T) {
 		return string(out)
 	}
 	run("", "init", "-q")
-	fixed := []string{"*a*a*a*a*a*b", "foo**/bar", "a/**/b", "**/a", "a/**", "**", "/", "//", "!", "a\\", "a/ ", "a\\  ", "\ufeffa", "*.b", "a*b/**/*c"}
+	fixed := []string{"*a*a*a*a*a*b", "foo**/bar", "a/**/b", "**/a", "a/**", "**", "/", "//", "!",
+		"a\\", "a/ ", "a\\  ", "\ufeffa", "*.b", "a*b/**/*c"}
 	texts, rules, queries := []string{}, []*List{}, strings.Builder{}
 	paths := map[string]int{}
 	for i := range ignoreFiles {
@@ -91,7 +93,8 @@ func TestIgnoreAgreesWithGit(t *testing.T) {
 				}
 				name += randomText(r, names, 3)
 			}
-			if path.Clean(name) != name || !strings.HasPrefix(name, sub) || strings.HasSuffix(name, "/.git") || strings.Contains(name, "/.git/") {
+			if path.Clean(name) != name || !strings.HasPrefix(name, sub) ||
+				strings.HasSuffix(name, "/.git") || strings.Contains(name, "/.git/") {
 				continue
 			}
 			paths[name] = i
@@ -99,7 +102,8 @@ func TestIgnoreAgreesWithGit(t *testing.T) {
 		}
 	}
 	ignored := map[string]bool{}
-	for name := range strings.SplitSeq(run(queries.String(), "check-ignore", "--no-index", "-z", "--stdin"), "\x00") {
+	for name := range strings.SplitSeq(run(queries.String(), "check-ignore", "--no-index", "-z",
+		"--stdin"), "\x00") {
 		ignored[name] = true
 	}
 	count, wrong := 0, 0
@@ -189,7 +193,8 @@ func plainMatch(p, name string, first bool) bool {
 		return name != "" && name[0] != '/' && plainMatch(p[1:], name[1:], false)
 	case '[':
 		set, n := parseClass(p)
-		return name != "" && name[0] != '/' && set.has(name[0]) && plainMatch(p[n:], name[1:], p[n-1] == '/')
+		return name != "" && name[0] != '/' && set.has(name[0]) &&
+			plainMatch(p[n:], name[1:], p[n-1] == '/')
 	case '\\':
 		p = p[1:]
 	}

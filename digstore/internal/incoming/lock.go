@@ -135,7 +135,8 @@ func None(string) bool { return false }
 
 // Hold keeps transfers below the directory path from beginning until gate is closed, and returns
 // how many are running.
-func Hold(ctx context.Context, fsys diskfs.FS, path string) (gate io.Closer, running int, err error) {
+func Hold(ctx context.Context, fsys diskfs.FS,
+	path string) (gate io.Closer, running int, err error) {
 	gate, err = lockGate(ctx, fsys, path)
 	if err != nil {
 		return nil, 0, fmt.Errorf("look for transfers: %w", err)

@@ -182,7 +182,8 @@ func Arrived(fsys diskfs.FS, dir string, r *module.Recipe) ([]pack.Entry, error)
 }
 
 // arrived reads an unfinished pack of chunks of r and hashes them. end is how many bytes count.
-func arrived(fsys diskfs.FS, name string, r *module.Recipe) (had []pack.Entry, end int64, err error) {
+func arrived(fsys diskfs.FS, name string,
+	r *module.Recipe) (had []pack.Entry, end int64, err error) {
 	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, nil

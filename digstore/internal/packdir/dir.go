@@ -236,9 +236,10 @@ func (d *Dir) Added(name string, entries []pack.Entry) {
 	}
 }
 
-// Remove deletes a pack that nothing needs. It takes the name away first: on Windows a file that another process has
-// open may stay in its directory, and be opened, until it is closed there. What is left then has the name of a
-// temporary file. A pack that cannot be renamed while it is open stays.
+// Remove deletes a pack that nothing needs. It takes the name away first: on Windows a file that
+// another process has open may stay in its directory, and be opened, until it is closed there. What
+// is left then has the name of a temporary file. A pack that cannot be renamed while it is open
+// stays.
 func (d *Dir) Remove(name string) error {
 	name = filepath.Join(d.path, name)
 	gone := name + ".tmp"

@@ -171,12 +171,14 @@ func TestChunkOfAnotherLength(t *testing.T) {
 	}
 }
 
-// lazyDisk leaves a removed file in its directory, as Windows may while another process has it open.
+// lazyDisk leaves a removed file in its directory, as Windows may while another process has it
+// open.
 type lazyDisk struct{ diskfs.FS }
 
 func (lazyDisk) Remove(string) error { return nil }
 
-// TestRemoveTakesTheName: a removed pack does not count as held any more, even while its file stays.
+// TestRemoveTakesTheName: a removed pack does not count as held any more, even while its file
+// stays.
 func TestRemoveTakesTheName(t *testing.T) {
 	disk := lazyDisk{diskfs.OS()}
 	p, chunks := newPack(t, disk)

@@ -1,5 +1,5 @@
-// Package jsonrpc holds the parameters of the dig.* methods, once for the client in remote/rpc and the handler in
-// remote/server/rpc. Results, and errors, are those of package rpc.
+// Package jsonrpc holds the parameters of the dig.* methods, once for the client in remote/rpc and
+// the handler in remote/server/rpc. Results, and errors, are those of package rpc.
 package jsonrpc
 
 import (

@@ -14,8 +14,10 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// OpenRecipe implements [RecipeOpener]: the recipe of the first source that has one, else the module.
-func (c *Set) OpenRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (*RecipeAnswer, error) {
+// OpenRecipe implements [RecipeOpener]: the recipe of the first source that has one, else the
+// module.
+func (c *Set) OpenRecipe(ctx context.Context, root merkle.Hash,
+	bases []*module.Recipe) (*RecipeAnswer, error) {
 	for _, s := range c.asked(root) {
 		from, ok := s.from.(RecipeOpener)
 		if !ok {
@@ -57,8 +59,10 @@ func (c *Set) asked(root merkle.Hash) []*Source {
 	return c.live()
 }
 
-// Spans implements [Spanner]. The parts are shared out among the sources; one that take refuses is asked of another.
-func (c *Set) Spans(ctx context.Context, root merkle.Hash, want []Span, take func(i int, body io.Reader) error) error {
+// Spans implements [Spanner]. The parts are shared out among the sources; one that take refuses is
+// asked of another.
+func (c *Set) Spans(ctx context.Context, root merkle.Hash, want []Span,
+	take func(i int, body io.Reader) error) error {
 	d := &scheduler{c: c, root: root, want: want, take: take, left: c.batches(want)}
 	d.ctx, d.cancel = context.WithCancel(ctx)
 	defer d.cancel()
@@ -79,7 +83,8 @@ func (c *Set) Spans(ctx context.Context, root merkle.Hash, want []Span, take fun
 	case d.err != nil:
 		return d.err
 	case len(d.left) > 0 && ctx.Err() == nil:
-		return errors.Join(append(d.failed, fmt.Errorf("remote: fetch parts of %s: %w: no origin gives them", root, wire.ErrProtocol))...)
+		return errors.Join(append(d.failed,
+			fmt.Errorf("remote: fetch parts of %s: %w: no origin gives them", root, wire.ErrProtocol))...)
 	}
 	return ctx.Err()
 }
@@ -122,7 +127,8 @@ type scheduler struct {
 	changed sync.Cond
 }
 
-// next gives a source a batch that it has not failed with. It waits while others fetch batches that may fail.
+// next gives a source a batch that it has not failed with. It waits while others fetch batches that
+// may fail.
 func (d *scheduler) next(s *Source) *batch {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -150,7 +156,8 @@ func (d *scheduler) work(s *Source, from Spanner) {
 		switch {
 		case err == nil:
 		case d.ctx.Err() != nil:
-		case refused != nil && !errors.Is(refused, wire.ErrVerification) && !errors.Is(refused, module.ErrVerify):
+		case refused != nil && !errors.Is(refused, wire.ErrVerification) &&
+			!errors.Is(refused, module.ErrVerify):
 			if d.err == nil { // the fault of no origin
 				d.err = err
 				d.cancel()
@@ -175,8 +182,9 @@ func (d *scheduler) work(s *Source, from Spanner) {
 	}
 }
 
-// fetch gets the spans of a batch; refused is an error of take that is not one of reading what the origin sent. A span that
-// is longer than a segment goes through as it comes, others are read first, so that a slow origin does not hold up the rest.
+// fetch gets the spans of a batch; refused is an error of take that is not one of reading what the
+// origin sent. A span that is longer than a segment goes through as it comes, others are read
+// first, so that a slow origin does not hold up the rest.
 func (d *scheduler) fetch(s *Source, from Spanner, l *batch) (err, refused error) {
 	err = from.Spans(d.ctx, d.root, d.want[l.from:l.to], func(i int, body io.Reader) error {
 		sent := &spanReader{r: body, left: d.want[l.from+i].Length}

@@ -15,19 +15,22 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// An Origin gives modules. It may also have the methods of [Ranger], [Spanner], [RecipeOpener] and [Sizer].
+// An Origin gives modules. It may also have the methods of [Ranger], [Spanner], [RecipeOpener] and
+// [Sizer].
 type Origin interface {
 	Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, error)
 }
 
 // A Ranger opens a module at an offset.
 type Ranger interface {
-	ModuleFrom(ctx context.Context, root merkle.Hash, offset int64) (r io.ReadCloser, start int64, err error)
+	ModuleFrom(ctx context.Context, root merkle.Hash,
+		offset int64) (r io.ReadCloser, start int64, err error)
 }
 
 // A Spanner gives single parts of a module.
 type Spanner interface {
-	Spans(ctx context.Context, root merkle.Hash, want []Span, take func(i int, body io.Reader) error) error
+	Spans(ctx context.Context, root merkle.Hash, want []Span,
+		take func(i int, body io.Reader) error) error
 }
 
 // A RecipeOpener gives the recipe of a generation.
@@ -54,7 +57,8 @@ type RecipeAnswer struct {
 }
 
 // OpenAt opens a module at an offset where the origin can, else at its start.
-func OpenAt(ctx context.Context, from Origin, root merkle.Hash, offset int64) (r io.ReadCloser, start int64, err error) {
+func OpenAt(ctx context.Context, from Origin, root merkle.Hash,
+	offset int64) (r io.ReadCloser, start int64, err error) {
 	if ranger, ok := from.(Ranger); ok && offset > 0 {
 		return ranger.ModuleFrom(ctx, root, offset)
 	}
@@ -114,13 +118,15 @@ type Source struct {
 	whole bool  // it gives no parts
 }
 
-// NewSource returns a source. name is for errors; size is the length of the module of head, as the origin tells it.
+// NewSource returns a source. name is for errors; size is the length of the module of head, as the
+// origin tells it.
 func NewSource(name string, from Origin, head merkle.Hash, size int64) *Source {
 	return &Source{name: name, from: from, head: head, size: size}
 }
 
-// A Set fetches the modules of one store from several sources. It is an [Origin], [Ranger], [Spanner] and
-// [RecipeOpener]. Safe for concurrent use, for one transfer of each generation at a time.
+// A Set fetches the modules of one store from several sources. It is an [Origin], [Ranger],
+// [Spanner] and [RecipeOpener]. Safe for concurrent use, for one transfer of each generation at a
+// time.
 type Set struct {
 	opt     Options
 	sources []*Source
@@ -151,7 +157,8 @@ type contribution struct {
 	sum    [sha256.Size]byte
 }
 
-// Outcome returns how many bytes of the i-th source were used, and why it was excluded; nil when it was not.
+// Outcome returns how many bytes of the i-th source were used, and why it was excluded; nil when it
+// was not.
 func (c *Set) Outcome(i int) (bytes int64, excluded error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -214,9 +221,10 @@ func (c *Set) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, erro
 	return r, err
 }
 
-// ModuleFrom implements [Ranger]: in segments of all sources where several can give parts and the module is longer than
-// a segment, else from one source after another.
-func (c *Set) ModuleFrom(ctx context.Context, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
+// ModuleFrom implements [Ranger]: in segments of all sources where several can give parts and the
+// module is longer than a segment, else from one source after another.
+func (c *Set) ModuleFrom(ctx context.Context, root merkle.Hash,
+	offset int64) (io.ReadCloser, int64, error) {
 	c.mu.Lock()
 	alone := c.transfer(root).alone
 	able := slices.DeleteFunc(c.live(), func(s *Source) bool { return s.whole })
@@ -261,8 +269,8 @@ func (c *Set) Stat(ctx context.Context, root merkle.Hash) (int64, error) {
 	return n, nil
 }
 
-// sizeAt is the length of a module: that of a head, or what the first source tells that can tell it without the module;
-// 0 when none can.
+// sizeAt is the length of a module: that of a head, or what the first source tells that can tell it
+// without the module; 0 when none can.
 func sizeAt(ctx context.Context, able []*Source, root merkle.Hash) int64 {
 	for _, s := range able {
 		if s.head == root {
@@ -282,12 +290,14 @@ func sizeAt(ctx context.Context, able []*Source, root merkle.Hash) int64 {
 }
 
 // fromOne opens the module at one source, and notes what it sends.
-func (c *Set) fromOne(ctx context.Context, s *Source, root merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
+func (c *Set) fromOne(ctx context.Context, s *Source, root merkle.Hash,
+	offset int64) (io.ReadCloser, int64, error) {
 	r, start, err := OpenAt(ctx, s.from, root, offset)
 	if err != nil {
 		return nil, 0, err
 	}
-	return &trackedReader{ReadCloser: r, c: c, by: s, root: root, from: start, at: start, size: SizeOf(r)}, start, nil
+	return &trackedReader{ReadCloser: r, c: c, by: s, root: root, from: start, at: start,
+		size: SizeOf(r)}, start, nil
 }
 
 // A trackedReader is a module that comes from one source.
@@ -336,8 +346,8 @@ func (c *Set) broke(root merkle.Hash) {
 	c.transfer(root).broke = true
 }
 
-// Retry decides what follows when the module of root failed with err: true is another attempt with one source alone,
-// which has not been tried so. A source that failed alone is excluded.
+// Retry decides what follows when the module of root failed with err: true is another attempt with
+// one source alone, which has not been tried so. A source that failed alone is excluded.
 func (c *Set) Retry(ctx context.Context, root merkle.Hash, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -348,7 +358,8 @@ func (c *Set) Retry(ctx context.Context, root merkle.Hash, err error) bool {
 	if ctx.Err() != nil || gone && t.alone == nil || !fault && !gone && !broke {
 		return false // the fault of no source, or of all of them
 	}
-	if t.alone == nil && len(t.contributions) == 0 && len(t.tried) == 1 { // it came from one source anyway
+	if t.alone == nil && len(t.contributions) == 0 && len(t.tried) == 1 {
+		// it came from one source anyway
 		t.alone = t.tried[0]
 	}
 	if t.alone != nil && (!gone || fault) {
@@ -366,8 +377,8 @@ func (c *Set) Retry(ctx context.Context, root merkle.Hash, err error) bool {
 	return false
 }
 
-// Settle ends the transfer of a generation whose module passed: the sources that sent other bytes than that module has
-// are excluded. open returns the module.
+// Settle ends the transfer of a generation whose module passed: the sources that sent other bytes
+// than that module has are excluded. open returns the module.
 func (c *Set) Settle(root merkle.Hash, open func() (io.ReadSeekCloser, error)) error {
 	c.mu.Lock()
 	t := c.transfer(root)
@@ -380,7 +391,8 @@ func (c *Set) Settle(root merkle.Hash, open func() (io.ReadSeekCloser, error)) e
 	c.mu.Unlock()
 	if t.alone == nil {
 		for _, s := range t.disputed { // the recipe was right
-			c.accuse(s.by, c.opt.Refusal(CheckContent, fmt.Sprintf("%d bytes of generation %s at %d", s.n, root, s.offset), "others"))
+			c.accuse(s.by, c.opt.Refusal(CheckContent,
+				fmt.Sprintf("%d bytes of generation %s at %d", s.n, root, s.offset), "others"))
 		}
 		return nil
 	}
@@ -394,7 +406,8 @@ func (c *Set) Settle(root merkle.Hash, open func() (io.ReadSeekCloser, error)) e
 }
 
 // compare excludes the sources of contributions that are not of the module.
-func (c *Set) compare(root merkle.Hash, sent []contribution, open func() (io.ReadSeekCloser, error)) error {
+func (c *Set) compare(root merkle.Hash, sent []contribution,
+	open func() (io.ReadSeekCloser, error)) error {
 	mod, err := open()
 	if err != nil {
 		return err
@@ -404,7 +417,9 @@ func (c *Set) compare(root merkle.Hash, sent []contribution, open func() (io.Rea
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(sent, func(a, b contribution) int { return int(min(1, max(-1, a.offset-b.offset))) })
+	slices.SortFunc(sent, func(a, b contribution) int {
+		return int(min(1, max(-1, a.offset-b.offset)))
+	})
 	for _, s := range sent {
 		if s.offset+s.n > size {
 			c.accuse(s.by, c.opt.Refusal(CheckSize, strconv.FormatInt(size, 10)+" bytes", "more"))

@@ -27,7 +27,8 @@ func (m memory) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, er
 	return r, err
 }
 
-func (m memory) ModuleFrom(_ context.Context, _ merkle.Hash, offset int64) (io.ReadCloser, int64, error) {
+func (m memory) ModuleFrom(_ context.Context, _ merkle.Hash,
+	offset int64) (io.ReadCloser, int64, error) {
 	time.Sleep(m.wait)
 	if m.err != nil {
 		return nil, 0, m.err
@@ -35,7 +36,8 @@ func (m memory) ModuleFrom(_ context.Context, _ merkle.Hash, offset int64) (io.R
 	return io.NopCloser(bytes.NewReader(m.body[offset:])), offset, nil
 }
 
-func (m memory) Spans(_ context.Context, _ merkle.Hash, want []multisource.Span, take func(int, io.Reader) error) error {
+func (m memory) Spans(_ context.Context, _ merkle.Hash, want []multisource.Span,
+	take func(int, io.Reader) error) error {
 	time.Sleep(m.wait)
 	if m.err != nil {
 		return m.err
@@ -72,7 +74,9 @@ func fetch(t *testing.T, set *multisource.Set, want []byte) error {
 	for {
 		err := attempt(t, set, root)
 		if err == nil {
-			return set.Settle(root, func() (io.ReadSeekCloser, error) { return seekCloser{bytes.NewReader(want)}, nil })
+			return set.Settle(root, func() (io.ReadSeekCloser, error) {
+				return seekCloser{bytes.NewReader(want)}, nil
+			})
 		}
 		if !set.Retry(t.Context(), root, err) {
 			return err
@@ -97,7 +101,8 @@ type seekCloser struct{ *bytes.Reader }
 
 func (seekCloser) Close() error { return nil }
 
-// TestSet: whatever one source does, a module of another one is installed, and the one that sent false bytes is excluded.
+// TestSet: whatever one source does, a module of another one is installed, and the one that sent
+// false bytes is excluded.
 func TestSet(t *testing.T) {
 	body := make([]byte, 50_500)
 	for i := range body {
@@ -148,7 +153,8 @@ func TestSetOfLiars(t *testing.T) {
 	head := merkle.Sum(body)
 	var sources []*multisource.Source
 	for _, name := range []string{"first", "second"} {
-		sources = append(sources, multisource.NewSource(name, memory{body: other}, head, int64(len(other))))
+		sources = append(sources,
+			multisource.NewSource(name, memory{body: other}, head, int64(len(other))))
 	}
 	set := multisource.New(sources, options)
 	if err := fetch(t, set, body); !errors.Is(err, wire.ErrVerification) {

@@ -17,13 +17,17 @@ import (
 
 // Rules of a striped transfer.
 const (
-	maxSegments = 16                     // held in memory, at most
-	maxLost     = 3                      // consecutive segments that a source may lose to a faster one, or fail with
-	slowFactor  = 3                      // a segment is asked of a second source when it takes so many times what that one took for its last,
-	slowLeast   = 250 * time.Millisecond // and this at least
+	maxSegments = 16 // held in memory, at most
+	// consecutive segments that a source may lose to a faster one, or fail with
+	maxLost = 3
+	// a segment is asked of a second source when it takes so many times what that one took for its
+	// last,
+	slowFactor = 3
+	slowLeast  = 250 * time.Millisecond // and this at least
 )
 
-// A stripedReader is a module that comes in segments from several sources at once, in order to its reader.
+// A stripedReader is a module that comes in segments from several sources at once, in order to its
+// reader.
 type stripedReader struct {
 	c      *Set
 	ctx    context.Context
@@ -33,13 +37,14 @@ type stripedReader struct {
 	size   int64 // of the whole module
 	window int
 
-	mu       sync.Mutex
-	changed  chan struct{} // closed, and another put in its place, when something below changes
-	from     int64         // offset of the first segment
-	segments []*segment    // that are asked for or have come, in order; the first is the one being read
-	next     int64         // where the next segment begins
-	working  int           // sources that still fetch
-	last     error         // why a source failed last
+	mu      sync.Mutex
+	changed chan struct{} // closed, and another put in its place, when something below changes
+	from    int64         // offset of the first segment
+	// that are asked for or have come, in order; the first is the one being read
+	segments []*segment
+	next     int64 // where the next segment begins
+	working  int   // sources that still fetch
+	last     error // why a source failed last
 	err      error
 	read     int // of the first segment
 }
@@ -56,9 +61,11 @@ type segment struct {
 }
 
 // striped begins to fetch a module of a known length.
-func (c *Set) striped(ctx context.Context, root merkle.Hash, from []*Source, offset, size int64) *stripedReader {
-	s := &stripedReader{c: c, root: root, size: size, from: offset, next: offset, changed: make(chan struct{}),
-		window: min(maxSegments, 2+2*len(from)), working: len(from)}
+func (c *Set) striped(ctx context.Context, root merkle.Hash, from []*Source, offset,
+	size int64) *stripedReader {
+	s := &stripedReader{c: c, root: root, size: size, from: offset, next: offset,
+		changed: make(chan struct{}),
+		window:  min(maxSegments, 2+2*len(from)), working: len(from)}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	for _, src := range from {
 		s.group.Go(func() { s.work(src) })
@@ -155,11 +162,13 @@ func (s *stripedReader) work(src *Source) {
 
 // complete reports whether every segment is here. The caller has the lock.
 func (s *stripedReader) complete() bool {
-	return s.next >= s.size && !slices.ContainsFunc(s.segments, func(p *segment) bool { return p.body == nil })
+	return s.next >= s.size && !slices.ContainsFunc(s.segments, func(p *segment) bool {
+		return p.body == nil
+	})
 }
 
-// nextSegment gives a source its next segment: a new one, or one that another source is too slow with. Without one it
-// returns what to wait for; nil, too, when all is done.
+// nextSegment gives a source its next segment: a new one, or one that another source is too slow
+// with. Without one it returns what to wait for; nil, too, when all is done.
 func (s *stripedReader) nextSegment(src *Source, pace time.Duration) (*segment, <-chan struct{}) {
 	s.c.mu.Lock()
 	out := src.err != nil || src.whole
@@ -180,7 +189,8 @@ func (s *stripedReader) nextSegment(src *Source, pace time.Duration) (*segment, 
 		}
 	}
 	if s.next < s.size && len(s.segments) < s.window {
-		p := &segment{offset: s.next, n: min(s.c.opt.Segment, s.size-s.next), by: []*Source{src}, begun: time.Now()}
+		p := &segment{offset: s.next, n: min(s.c.opt.Segment, s.size-s.next),
+			by: []*Source{src}, begun: time.Now()}
 		p.ctx, p.stop = context.WithCancel(s.ctx)
 		s.next += p.n
 		s.segments = append(s.segments, p)

@@ -56,7 +56,8 @@ const (
 	MaxAnswerJSON  = 64 << 10 // bytes of the answer to push-init
 )
 
-// rootBody is one line of GET /stores/{id}/roots: {"roots":[…]}, oldest first (remote/PROTOCOL.md 5.2).
+// rootBody is one line of GET /stores/{id}/roots: {"roots":[…]}, oldest first (remote/PROTOCOL.md
+// 5.2).
 type rootBody struct {
 	Generation uint64 `json:"generation"`
 	Root       string `json:"root"`
@@ -88,8 +89,8 @@ func EncodeRoots(w io.Writer, lines []module.Generation) error {
 	return err
 }
 
-// DecodeRoots reads a history line by line, so that only the lines themselves are held. It checks syntax;
-// what the numbers and roots must be is [CheckHistory]'s business.
+// DecodeRoots reads a history line by line, so that only the lines themselves are held. It checks
+// syntax; what the numbers and roots must be is [CheckHistory]'s business.
 func DecodeRoots(r io.Reader) ([]module.Generation, error) {
 	dec := json.NewDecoder(r)
 	if err := Delim(dec, '{'); err != nil {
@@ -126,7 +127,8 @@ func DecodeRoots(r io.Reader) ([]module.Generation, error) {
 			if err != nil {
 				return nil, fmt.Errorf("history: line %d: %w", len(lines), err)
 			}
-			lines = append(lines, module.Generation{Number: b.Generation, Root: root, Time: time.Unix(b.Timestamp, 0).UTC()})
+			lines = append(lines,
+				module.Generation{Number: b.Generation, Root: root, Time: time.Unix(b.Timestamp, 0).UTC()})
 		}
 		if err := Delim(dec, ']'); err != nil {
 			return nil, err
@@ -205,8 +207,8 @@ type ErrorBody struct {
 	Message string `json:"message,omitempty"`
 }
 
-// ErrorMessage takes the server's words out of an error body of either form (remote/PROTOCOL.md 4.2): message,
-// else error, else the text; shortened, without control characters.
+// ErrorMessage takes the server's words out of an error body of either form (remote/PROTOCOL.md
+// 4.2): message, else error, else the text; shortened, without control characters.
 func ErrorMessage(body []byte) string {
 	text := string(body)
 	if trimmed := bytes.TrimSpace(body); len(trimmed) > 0 && trimmed[0] == '{' {
@@ -234,7 +236,8 @@ func ParseETag(s string) (merkle.Hash, error) {
 	return merkle.ParseHash(s[1:65])
 }
 
-// Printable makes one line of foreign text: at most n bytes, valid UTF-8, control characters as blanks.
+// Printable makes one line of foreign text: at most n bytes, valid UTF-8, control characters as
+// blanks.
 func Printable(s string, n int) string {
 	s = strings.ToValidUTF8(Clip(s, n), "\uFFFD")
 	return strings.TrimSpace(strings.Map(func(r rune) rune {

@@ -1,7 +1,7 @@
 package wire
 
-// ContentRequest is the request of POST /stores/{id}/content (remote/PROTOCOL.md 8.1); without a range, of
-// POST /stores/{id}/proof (6.2).
+// ContentRequest is the request of POST /stores/{id}/content (remote/PROTOCOL.md 8.1); without a
+// range, of POST /stores/{id}/proof (6.2).
 type ContentRequest struct {
 	Key   *string       `json:"retrieval_key"`
 	Root  *string       `json:"root"`
@@ -14,7 +14,8 @@ type ContentRange struct {
 	End   *uint64 `json:"end"`
 }
 
-// ContentAnswer is the answer of POST /stores/{id}/content. The server writes it piece by piece, in this order.
+// ContentAnswer is the answer of POST /stores/{id}/content. The server writes it piece by piece, in
+// this order.
 type ContentAnswer struct {
 	Ciphertext  []byte   `json:"ciphertext_b64"`
 	Proof       []byte   `json:"merkle_proof_b64"`

@@ -10,7 +10,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Descriptor is the answer to GET /stores/{id} (remote/PROTOCOL.md 5.1). Zero fields are not said.
+// A Descriptor is the answer to GET /stores/{id} (remote/PROTOCOL.md 5.1). Zero fields are not
+// said.
 type Descriptor struct {
 	Root       merkle.Hash    // the head
 	Size       int64          // bytes of the head's module
@@ -52,9 +53,9 @@ func (d *Descriptor) MarshalJSON() ([]byte, error) {
 	return json.Marshal(b)
 }
 
-// UnmarshalJSON reads a descriptor. Members it does not know are ignored, missing tombstones are none, and
-// tombstones that do not decode are left out. A malformed root, key or signature, a negative size or an
-// all-zero root is an error.
+// UnmarshalJSON reads a descriptor. Members it does not know are ignored, missing tombstones are
+// none, and tombstones that do not decode are left out. A malformed root, key or signature, a
+// negative size or an all-zero root is an error.
 func (d *Descriptor) UnmarshalJSON(text []byte) error {
 	var b descriptorBody
 	if err := json.Unmarshal(text, &b); err != nil {

@@ -32,7 +32,9 @@ func ExamplePackRecipe() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	got, err := wire.UnpackRecipe(packed, func(merkle.Hash) (*module.Recipe, error) { return before, nil })
+	got, err := wire.UnpackRecipe(packed, func(merkle.Hash) (*module.Recipe, error) {
+		return before, nil
+	})
 	if err != nil {
 		log.Fatal(err)
 	}

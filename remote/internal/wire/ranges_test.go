@@ -47,7 +47,8 @@ func FuzzParseContentRange(f *testing.F) {
 	f.Add("bytes 5-9/100")
 	f.Add("bytes */100")
 	f.Fuzz(func(t *testing.T, s string) {
-		if at, total, ok := ParseContentRange(s); ok && (at.Offset < 0 || at.Length < 1 || at.End() > total) {
+		if at, total, ok := ParseContentRange(s); ok &&
+			(at.Offset < 0 || at.Length < 1 || at.End() > total) {
 			t.Fatalf("%q gives %v of %d", s, at, total)
 		}
 	})

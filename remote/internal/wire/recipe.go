@@ -13,36 +13,38 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// This file and the others named recipe… are the extension that RECIPES.md specifies: a generation travels as its
-// recipe and the chunks that the other side lacks.
+// This file and the others named recipe… are the extension that RECIPES.md specifies: a generation
+// travels as its recipe and the chunks that the other side lacks.
 
 const (
 	// MaxBases is how many generations are named at most in one request for a recipe.
 	MaxBases = 8
-	// MaxRecipe is how many bytes the encoding of a recipe may have to travel: 32 MiB, which is some 450,000
-	// resources. Longer ones do not, and the module goes whole.
+	// MaxRecipe is how many bytes the encoding of a recipe may have to travel: 32 MiB, which is some
+	// 450,000 resources. Longer ones do not, and the module goes whole.
 	MaxRecipe = 32 << 20
 
 	TypeRecipe   = "application/vnd.dig.recipe"
-	HeaderRecipe = "X-Dig-Recipe"      // on a descriptor: the server takes recipes, and how
-	HeaderBase   = "X-Dig-Recipe-Base" // roots, 64 hex each: what a recipe may be packed against, or is
-	TakesRecipes = "1"                 // of HeaderRecipe: as RECIPES.md says
+	HeaderRecipe = "X-Dig-Recipe" // on a descriptor: the server takes recipes, and how
+	// roots, 64 hex each: what a recipe may be packed against, or is
+	HeaderBase   = "X-Dig-Recipe-Base"
+	TakesRecipes = "1" // of HeaderRecipe: as RECIPES.md says
 
 	packMagic  = "DIGRCPW1"
 	PackHeader = len(packMagic) + len(merkle.Hash{}) + 8 + 4
 	// MaxPack is how long a packed recipe may be: zstd adds less than that to what does not compress.
 	MaxPack = MaxRecipe + MaxRecipe/128 + 64
-	// thorough is from which length on a recipe is packed with the slowest search: only that one still finds what
-	// moved in a dictionary of megabytes.
+	// thorough is from which length on a recipe is packed with the slowest search: only that one still
+	// finds what moved in a dictionary of megabytes.
 	thorough = 1 << 20
 )
 
-// PackRecipe returns the form in which a recipe travels: one zstd frame, for which the encoding of base is the
-// dictionary, behind a header of 52 bytes that names base. base may be nil. What two generations of a store have in
-// common costs next to nothing then.
+// PackRecipe returns the form in which a recipe travels: one zstd frame, for which the encoding of
+// base is the dictionary, behind a header of 52 bytes that names base. base may be nil. What two
+// generations of a store have in common costs next to nothing then.
 //
-// A recipe of more than MaxRecipe bytes, or with a chunk longer than module.MaxChunk, is [ErrTooLarge]. It takes some
-// 30 ms and 16 MiB for 10,000 resources, and time in proportion for more.
+// A recipe of more than MaxRecipe bytes, or with a chunk longer than module.MaxChunk, is
+// [ErrTooLarge]. It takes some 30 ms and 16 MiB for 10,000 resources, and time in proportion for
+// more.
 func PackRecipe(r, base *module.Recipe) ([]byte, error) {
 	raw, err := encodeRecipe(r)
 	if err != nil {
@@ -59,13 +61,15 @@ func PackRecipe(r, base *module.Recipe) ([]byte, error) {
 		root := base.Root()
 		copy(b[8:], root[:])
 		copy(b[40:], dictionaryID(dict))
-		opts = append(opts, zstd.WithEncoderDictRaw(0, dict), zstd.WithWindowSize(windowFor(len(dict)+len(raw))))
+		opts = append(opts, zstd.WithEncoderDictRaw(0, dict),
+			zstd.WithWindowSize(windowFor(len(dict)+len(raw))))
 		if level = zstd.SpeedBetterCompression; len(raw) > thorough {
 			level = zstd.SpeedBestCompression
 		}
 	}
 	binary.BigEndian.PutUint32(b[48:], uint32(len(raw)))
-	w, err := zstd.NewWriter(nil, append(opts, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))...)
+	w, err := zstd.NewWriter(nil, append(opts, zstd.WithEncoderLevel(level),
+		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))...)
 	if err != nil {
 		return nil, fmt.Errorf("pack recipe: %w", err)
 	}
@@ -73,11 +77,13 @@ func PackRecipe(r, base *module.Recipe) ([]byte, error) {
 	return w.EncodeAll(raw, b), nil
 }
 
-// UnpackRecipe is the inverse of PackRecipe for what a stranger sent: it holds every length to MaxRecipe before it
-// makes room for it. base is asked for the recipe that the header names, if it names one; its error comes back
-// wrapped, and [ErrNoBase] when it is fs.ErrNotExist or gives another dictionary. Anything else that is wrong matches
-// [module.ErrRecipe]. Whether it is the generation that is meant, the caller asks.
-func UnpackRecipe(b []byte, base func(root merkle.Hash) (*module.Recipe, error)) (*module.Recipe, error) {
+// UnpackRecipe is the inverse of PackRecipe for what a stranger sent: it holds every length to
+// MaxRecipe before it makes room for it. base is asked for the recipe that the header names, if it
+// names one; its error comes back wrapped, and [ErrNoBase] when it is fs.ErrNotExist or gives
+// another dictionary. Anything else that is wrong matches [module.ErrRecipe]. Whether it is the
+// generation that is meant, the caller asks.
+func UnpackRecipe(b []byte,
+	base func(root merkle.Hash) (*module.Recipe, error)) (*module.Recipe, error) {
 	raw, err := unpackRaw(b, base)
 	if err != nil {
 		return nil, fmt.Errorf("unpack recipe: %w", err)
@@ -88,7 +94,8 @@ func UnpackRecipe(b []byte, base func(root merkle.Hash) (*module.Recipe, error))
 	}
 	for _, c := range r.Pool() {
 		if c.Len > module.MaxChunk {
-			return nil, fmt.Errorf("unpack recipe: %w: a chunk of %d bytes, at most %d", module.ErrRecipe, c.Len, module.MaxChunk)
+			return nil, fmt.Errorf("unpack recipe: %w: a chunk of %d bytes, at most %d", module.ErrRecipe,
+				c.Len, module.MaxChunk)
 		}
 	}
 	return r, nil
@@ -99,7 +106,8 @@ func unpackRaw(b []byte, base func(root merkle.Hash) (*module.Recipe, error)) ([
 	if err != nil {
 		return nil, err
 	}
-	opts := []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(size)), zstd.WithDecoderMaxWindow(windowMost)}
+	opts := []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(size)),
+		zstd.WithDecoderMaxWindow(windowMost)}
 	if !root.IsZero() {
 		known, err := base(root)
 		if err != nil {
@@ -124,7 +132,8 @@ func unpackRaw(b []byte, base func(root merkle.Hash) (*module.Recipe, error)) ([
 		return nil, fmt.Errorf("%w: %w", module.ErrRecipe, err)
 	}
 	if len(raw) != size {
-		return nil, fmt.Errorf("%w: %d bytes in the frame, %d announced", module.ErrRecipe, len(raw), size)
+		return nil, fmt.Errorf("%w: %d bytes in the frame, %d announced",
+			module.ErrRecipe, len(raw), size)
 	}
 	return raw, nil
 }
@@ -166,7 +175,8 @@ func readPack(b []byte) (base merkle.Hash, size int, err error) {
 func encodeRecipe(r *module.Recipe) ([]byte, error) {
 	for _, c := range r.Pool() {
 		if c.Len > module.MaxChunk {
-			return nil, fmt.Errorf("encode recipe: %w: a chunk of %d bytes, at most %d", ErrTooLarge, c.Len, module.MaxChunk)
+			return nil, fmt.Errorf("encode recipe: %w: a chunk of %d bytes, at most %d", ErrTooLarge,
+				c.Len, module.MaxChunk)
 		}
 	}
 	raw, err := r.MarshalBinary()
@@ -174,7 +184,8 @@ func encodeRecipe(r *module.Recipe) ([]byte, error) {
 		return nil, fmt.Errorf("encode recipe: %w", err)
 	}
 	if len(raw) > MaxRecipe {
-		return nil, fmt.Errorf("encode recipe: %w: %d bytes, at most %d", ErrTooLarge, len(raw), MaxRecipe)
+		return nil, fmt.Errorf("encode recipe: %w: %d bytes, at most %d", ErrTooLarge,
+			len(raw), MaxRecipe)
 	}
 	return raw, nil
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// The body of a push that comes as a recipe: u32 length of the packed recipe, the packed recipe, and then the sealed
-// bytes of every chunk that its base does not have, one after the other in the order of the pool. Which those are and
-// how long they are follows from the two recipes.
+// The body of a push that comes as a recipe: u32 length of the packed recipe, the packed recipe,
+// and then the sealed bytes of every chunk that its base does not have, one after the other in the
+// order of the pool. Which those are and how long they are follows from the two recipes.
 
 // RecipePrefix is the length of what stands before the packed recipe.
 const RecipePrefix = 4
 
-// MissingFrom returns the places in r.Pool() of the chunks that base does not have, each chunk once, and how many bytes
-// they are. A chunk that base has with another length is an error.
+// MissingFrom returns the places in r.Pool() of the chunks that base does not have, each chunk
+// once, and how many bytes they are. A chunk that base has with another length is an error.
 func MissingFrom(base, r *module.Recipe) (missing []int, size int64, err error) {
 	have := make(map[merkle.Hash]uint32, len(base.Pool())+len(r.Pool())/8)
 	for _, c := range base.Pool() {
@@ -28,7 +28,8 @@ func MissingFrom(base, r *module.Recipe) (missing []int, size int64, err error) 
 	for i, c := range r.Pool() {
 		n, ok := have[c.ID]
 		if ok && n != c.Len {
-			return nil, 0, fmt.Errorf("%w: chunk %s of %d bytes, and of %d elsewhere", module.ErrRecipe, c.ID, c.Len, n)
+			return nil, 0, fmt.Errorf("%w: chunk %s of %d bytes, and of %d elsewhere",
+				module.ErrRecipe, c.ID, c.Len, n)
 		}
 		if !ok {
 			have[c.ID] = c.Len
@@ -53,7 +54,8 @@ func NewRecipeBody(r, base *module.Recipe) (*RecipeBody, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &RecipeBody{recipe: r, head: append(binary.BigEndian.AppendUint32(nil, uint32(len(pack))), pack...)}
+	b := &RecipeBody{recipe: r,
+		head: append(binary.BigEndian.AppendUint32(nil, uint32(len(pack))), pack...)}
 	if b.missing, b.Size, err = MissingFrom(base, r); err != nil {
 		return nil, err
 	}
@@ -61,7 +63,8 @@ func NewRecipeBody(r, base *module.Recipe) (*RecipeBody, error) {
 	return b, nil
 }
 
-// Reader gives the body, its chunks from the module in src. Each is held to its id before any of it is given out.
+// Reader gives the body, its chunks from the module in src. Each is held to its id before any of it
+// is given out.
 func (b *RecipeBody) Reader(src io.ReaderAt) *RecipeReader {
 	return &RecipeReader{b: b, src: src, places: b.recipe.Offsets(), now: b.head}
 }
@@ -117,7 +120,8 @@ func (r *RecipeReader) load(i int) error {
 		return fmt.Errorf("remote: read chunk %s: %w", c.ID, err)
 	}
 	if got := merkle.Sum(r.now); got != c.ID {
-		return fmt.Errorf("remote: read chunk %s: %w: what is here hashes to %s", c.ID, module.ErrVerify, got)
+		return fmt.Errorf("remote: read chunk %s: %w: what is here hashes to %s", c.ID,
+			module.ErrVerify, got)
 	}
 	return nil
 }

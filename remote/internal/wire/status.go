@@ -22,11 +22,12 @@ var (
 
 // IsFault reports whether err is what an origin did, and not the way to it.
 func IsFault(err error) bool {
-	return errors.Is(err, ErrVerification) || errors.Is(err, ErrProtocol) || errors.Is(err, ErrTooLarge)
+	return errors.Is(err, ErrVerification) || errors.Is(err, ErrProtocol) ||
+		errors.Is(err, ErrTooLarge)
 }
 
-// StatusError returns the error that a status of a server stands for (remote/PROTOCOL.md 9.12), nil when it
-// stands for none.
+// StatusError returns the error that a status of a server stands for (remote/PROTOCOL.md 9.12), nil
+// when it stands for none.
 func StatusError(code int) error {
 	switch code {
 	case http.StatusUnauthorized:

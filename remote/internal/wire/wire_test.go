@@ -19,9 +19,11 @@ func hexOf(b string, n int) string { return strings.Repeat(b, n) }
 // TestDescriptorJSON holds the bytes of a descriptor: members and order of remote/PROTOCOL.md 5.1.
 func TestDescriptorJSON(t *testing.T) {
 	d := &Descriptor{Root: merkle.Hash(bytes.Repeat([]byte{0x20}, 32)), Size: 134300000,
-		PublicKey: auth.PublicKey(bytes.Repeat([]byte{0xb1}, 48)), PushSig: auth.Signature(bytes.Repeat([]byte{0x91}, 96)),
-		Tombstones: []auth.Tombstone{{Store: auth.StoreID(bytes.Repeat([]byte{1}, 32)), NotAfter: 1700000000,
-			Reason: auth.Takedown, Sig: auth.Signature(bytes.Repeat([]byte{0x87}, 96))}}}
+		PublicKey: auth.PublicKey(bytes.Repeat([]byte{0xb1}, 48)),
+		PushSig:   auth.Signature(bytes.Repeat([]byte{0x91}, 96)),
+		Tombstones: []auth.Tombstone{{Store: auth.StoreID(bytes.Repeat([]byte{1}, 32)),
+			NotAfter: 1700000000,
+			Reason:   auth.Takedown, Sig: auth.Signature(bytes.Repeat([]byte{0x87}, 96))}}}
 	want := `{"current_root":"` + hexOf("20", 32) + `","size":134300000,"public_key":"` + hexOf("b1", 48) +
 		`","push_sig":"` + hexOf("91", 96) + `","tombstones":[{"record":"` + hexOf("01", 32) +
 		`01000000006553f10003","signature":"` + hexOf("87", 96) + `"}]}`
@@ -75,8 +77,9 @@ func TestDescriptorRead(t *testing.T) {
 func TestRootsWire(t *testing.T) {
 	var lines []module.Generation
 	for i := range 1000 { // more than one piece
-		lines = append(lines, module.Generation{Number: uint64(i), Root: merkle.Sum([]byte{byte(i), byte(i >> 8)}),
-			Time: time.Unix(1750000000+int64(i), 0).UTC()})
+		lines = append(lines,
+			module.Generation{Number: uint64(i), Root: merkle.Sum([]byte{byte(i), byte(i >> 8)}),
+				Time: time.Unix(1750000000+int64(i), 0).UTC()})
 	}
 	for _, n := range []int{0, 1, 2, len(lines)} {
 		var b bytes.Buffer

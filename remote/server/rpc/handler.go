@@ -22,25 +22,28 @@ import (
 //go:embed openrpc.json
 var document json.RawMessage
 
-// Options are the choices of a [Handler]. Fields that are not positive, and nil ones, take their defaults.
+// Options are the choices of a [Handler]. Fields that are not positive, and nil ones, take their
+// defaults.
 type Options struct {
 	// MaxBatch is how many requests a batch may have. Default 16.
 	MaxBatch int
-	// MaxAnswer is how many bytes of modules and resources one answer brings, before base64. Default 16 MiB.
+	// MaxAnswer is how many bytes of modules and resources one answer brings, before base64. Default
+	// 16 MiB.
 	MaxAnswer int64
-	// PerIP bounds the HTTP requests of one address: default 50 a second, burst 200. Over it: status 429.
+	// PerIP bounds the HTTP requests of one address: default 50 a second, burst 200. Over it: status
+	// 429.
 	PerIP server.Rate
 	// Tracked is how many addresses are remembered. Default 16,384.
 	Tracked int
 	// TrustedProxies are the peers whose X-Forwarded-For is believed. Default none.
 	TrustedProxies []netip.Prefix
-	// MaxMemory bounds the bytes that requests and answers under way hold, all of them together, and MaxMemoryPerIP those
-	// of one address. An answer counts 128 KiB while it is sent, however long it is; what is over is refused with status
-	// 429. Defaults 64 MiB and 8 MiB.
+	// MaxMemory bounds the bytes that requests and answers under way hold, all of them together, and
+	// MaxMemoryPerIP those of one address. An answer counts 128 KiB while it is sent, however long it
+	// is; what is over is refused with status 429. Defaults 64 MiB and 8 MiB.
 	MaxMemory      int64
 	MaxMemoryPerIP int64
-	// Patience is how long a client may be silent while its request or an answer is on the way: [server.Paced]. Default
-	// 1 minute.
+	// Patience is how long a client may be silent while its request or an answer is on the way:
+	// [server.Paced]. Default 1 minute.
 	Patience time.Duration
 	// Version is what dig.health says. Default "1".
 	Version string
@@ -79,8 +82,8 @@ func (o *Options) withDefaults() Options {
 	return d
 }
 
-// A Handler answers the dig.* methods: POST /, and GET /openrpc.json for what they are. Reads are anonymous, from any
-// web page. It is an [http.Handler] and safe for concurrent use.
+// A Handler answers the dig.* methods: POST /, and GET /openrpc.json for what they are. Reads are
+// anonymous, from any web page. It is an [http.Handler] and safe for concurrent use.
 type Handler struct {
 	opt      Options
 	contents *server.Contents
@@ -91,8 +94,9 @@ type Handler struct {
 	paced    http.Handler // serve, for slow clients too
 }
 
-// NewHandler returns a Handler that answers from c. Beside a [server.Server] take its [server.Server.Contents], so that
-// both give the same decoys and serve the same stores. It starts nothing and needs no closing. o may be nil.
+// NewHandler returns a Handler that answers from c. Beside a [server.Server] take its
+// [server.Server.Contents], so that both give the same decoys and serve the same stores. It starts
+// nothing and needs no closing. o may be nil.
 func NewHandler(c *server.Contents, o *Options) *Handler {
 	opt := o.withDefaults()
 	h := &Handler{opt: opt, contents: c, table: table(),
@@ -105,7 +109,8 @@ func NewHandler(c *server.Contents, o *Options) *Handler {
 	return h
 }
 
-// ServeHTTP answers one HTTP request: 200 for every body that is JSON, whatever is in it, and for one that is not.
+// ServeHTTP answers one HTTP request: 200 for every body that is JSON, whatever is in it, and for
+// one that is not.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.paced.ServeHTTP(w, r) }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
@@ -163,8 +168,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readRequest reads the body of a request, up to maxBody. Memory for it is taken as it arrives, and what an answer holds
-// is taken first. It returns the status of the refusal, 200 when there is none.
+// readRequest reads the body of a request, up to maxBody. Memory for it is taken as it arrives, and
+// what an answer holds is taken first. It returns the status of the refusal, 200 when there is
+// none.
 func readRequest(from io.Reader, memory *server.MemoryShare) (body []byte, status int) {
 	if !memory.Grow(answerMemory) {
 		return nil, http.StatusTooManyRequests
@@ -188,7 +194,8 @@ func readRequest(from io.Reader, memory *server.MemoryShare) (body []byte, statu
 }
 
 // answer writes the replies to a body, each when it is ready, so that one at a time is held.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte, memory *server.MemoryShare) {
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte,
+	memory *server.MemoryShare) {
 	messages, batch, bad := parseBody(body, h.opt.MaxBatch)
 	if bad != nil {
 		write(w, &reply{Err: bad})

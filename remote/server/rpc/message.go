@@ -64,19 +64,21 @@ func parseBody(body []byte, most int) (messages []json.RawMessage, batch bool, e
 		return nil, false, &rpc.Error{Code: rpc.CodeInvalidRequest, Message: "empty batch"}
 	}
 	if len(messages) > most {
-		return nil, false, &rpc.Error{Code: rpc.CodeInvalidRequest, Message: fmt.Sprintf("batch of %d requests, at most %d are answered", len(messages), most)}
+		return nil, false, &rpc.Error{Code: rpc.CodeInvalidRequest,
+			Message: fmt.Sprintf("batch of %d requests, at most %d are answered", len(messages), most)}
 	}
 	return messages, true, nil
 }
 
-// parseMessage reads one message. What has no valid id is answered under null, as is what two readers could read
-// differently: a name that stands twice.
+// parseMessage reads one message. What has no valid id is answered under null, as is what two
+// readers could read differently: a name that stands twice.
 func parseMessage(text json.RawMessage) (m message, err *rpc.Error) {
 	invalid := &rpc.Error{Code: rpc.CodeInvalidRequest, Message: "invalid request"}
 	if e := strictjson.Unmarshal(text, &m); e != nil || text[0] != '{' {
 		return message{ID: null}, invalid
 	}
-	if m.ID != nil && (m.ID[0] == '{' || m.ID[0] == '[' || m.ID[0] == 't' || m.ID[0] == 'f' || len(m.ID) > maxID) {
+	if m.ID != nil &&
+		(m.ID[0] == '{' || m.ID[0] == '[' || m.ID[0] == 't' || m.ID[0] == 'f' || len(m.ID) > maxID) {
 		return message{ID: null}, invalid
 	}
 	if m.Version != "2.0" || m.Method == nil {

@@ -25,18 +25,19 @@ type call struct {
 
 // answers makes a method out of a function of typed parameters.
 func answers[P, R any](f func(*Handler, *call, *P) (R, error)) method {
-	return method{reflect.TypeFor[P](), reflect.TypeFor[R](), func(h *Handler, c *call, text json.RawMessage) (any, error) {
-		p := new(P)
-		if text != nil && string(text) != "null" {
-			if text[0] != '{' {
-				return nil, badParams("parameters are given by name")
+	return method{reflect.TypeFor[P](), reflect.TypeFor[R](),
+		func(h *Handler, c *call, text json.RawMessage) (any, error) {
+			p := new(P)
+			if text != nil && string(text) != "null" {
+				if text[0] != '{' {
+					return nil, badParams("parameters are given by name")
+				}
+				if err := json.Unmarshal(text, p); err != nil {
+					return nil, badParams("malformed parameters")
+				}
 			}
-			if err := json.Unmarshal(text, p); err != nil {
-				return nil, badParams("malformed parameters")
-			}
-		}
-		return f(h, c, p)
-	}}
+			return f(h, c, p)
+		}}
 }
 
 // table lists what the handler implements (remote/PROTOCOL.md 10.2).

@@ -53,7 +53,8 @@ func members(t reflect.Type) (all, required []string) {
 	return all, required
 }
 
-// TestDocument holds the document against the code: the same methods, parameters and members of results.
+// TestDocument holds the document against the code: the same methods, parameters and members of
+// results.
 func TestDocument(t *testing.T) {
 	var doc openRPC
 	if err := json.Unmarshal(document, &doc); err != nil {
@@ -77,14 +78,17 @@ func TestDocument(t *testing.T) {
 		slices.Sort(all)
 		slices.Sort(required)
 		wantAll, wantRequired := members(code.params)
-		if !slices.Equal(all, wantAll) || !slices.Equal(required, wantRequired) || m.ParamStructure != "by-name" {
-			t.Errorf("%s: described with %v, of which required %v; takes %v and %v", m.Name, all, required, wantAll, wantRequired)
+		if !slices.Equal(all, wantAll) || !slices.Equal(required, wantRequired) ||
+			m.ParamStructure != "by-name" {
+			t.Errorf("%s: described with %v, of which required %v; takes %v and %v", m.Name, all, required,
+				wantAll, wantRequired)
 		}
 		all = slices.Sorted(maps.Keys(m.Result.Schema.Properties))
 		required = slices.Sorted(slices.Values(m.Result.Schema.Required))
 		wantAll, wantRequired = members(code.result)
 		if !slices.Equal(all, wantAll) || !slices.Equal(required, wantRequired) {
-			t.Errorf("%s: described to answer %v, of which always %v; answers %v and %v", m.Name, all, required, wantAll, wantRequired)
+			t.Errorf("%s: described to answer %v, of which always %v; answers %v and %v", m.Name, all,
+				required, wantAll, wantRequired)
 		}
 	}
 	for name := range methods {

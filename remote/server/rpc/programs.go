@@ -24,10 +24,11 @@ const (
 )
 
 // errHashing says that too many modules wait to be hashed.
-var errHashing = &rpc.Error{Code: rpc.CodeLimited, Message: "too many modules are being hashed: ask again later"}
+var errHashing = &rpc.Error{Code: rpc.CodeLimited,
+	Message: "too many modules are being hashed: ask again later"}
 
-// programs knows the SHA-256 of modules. A module is read once, however many ask for it at the same time, and no
-// longer than one of them waits. Safe for concurrent use.
+// programs knows the SHA-256 of modules. A module is read once, however many ask for it at the same
+// time, and no longer than one of them waits. Safe for concurrent use.
 type programs struct {
 	open   func(context.Context, module.ID) (io.ReadSeekCloser, error)
 	places *semaphore.Weighted
@@ -56,10 +57,12 @@ func newPrograms(open func(context.Context, module.ID) (io.ReadSeekCloser, error
 	if err != nil {
 		panic("rpc: " + err.Error()) // the size is positive
 	}
-	return &programs{open: open, places: semaphore.NewWeighted(hashedAtOnce), known: known, hashed: hashed, running: make(map[module.ID]*hashing)}
+	return &programs{open: open, places: semaphore.NewWeighted(hashedAtOnce), known: known,
+		hashed: hashed, running: make(map[module.ID]*hashing)}
 }
 
-// remembered returns the SHA-256 of a module if that was computed before and the module is the same one.
+// remembered returns the SHA-256 of a module if that was computed before and the module is the same
+// one.
 func (p *programs) remembered(ctx context.Context, id module.ID) (merkle.Hash, bool) {
 	if !p.hashed.Contains(id) {
 		return merkle.Hash{}, false

@@ -21,7 +21,8 @@ import (
 const maxMetadata = 3 << 20
 
 // generation finds the generation that a request names.
-func (h *Handler) generation(ctx context.Context, store *auth.StoreID, root *string) (module.ID, error) {
+func (h *Handler) generation(ctx context.Context, store *auth.StoreID,
+	root *string) (module.ID, error) {
 	if store == nil {
 		return module.ID{}, badParams("store_id is missing")
 	}
@@ -45,7 +46,8 @@ func (h *Handler) generation(ctx context.Context, store *auth.StoreID, root *str
 }
 
 // generationAndProgram finds the generation that a request names, and its program hash.
-func (h *Handler) generationAndProgram(c *call, store *auth.StoreID, root *string) (id module.ID, program merkle.Hash, err error) {
+func (h *Handler) generationAndProgram(c *call, store *auth.StoreID,
+	root *string) (id module.ID, program merkle.Hash, err error) {
 	if id, err = h.generation(c, store, root); err == nil {
 		program, err = h.programs.hash(c, id)
 	}
@@ -77,7 +79,8 @@ func (h *Handler) getManifest(c *call, p *jsonrpc.CapsuleParams) (*servedManifes
 }
 
 // content is a window of a resource, or of a decoy.
-func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset, length *uint64) (*servedWindow, error) {
+func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset,
+	length *uint64) (*servedWindow, error) {
 	program, err := h.programs.hash(c, id)
 	if err != nil {
 		return nil, err
@@ -94,7 +97,8 @@ func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset, length
 }
 
 // window is a window of a resource that has been opened, which it closes when it has been sent.
-func (h *Handler) window(c *call, id module.ID, content *server.Content, program merkle.Hash, offset, length *uint64) (*servedWindow, error) {
+func (h *Handler) window(c *call, id module.ID, content *server.Content, program merkle.Hash,
+	offset, length *uint64) (*servedWindow, error) {
 	w := cut(content.Size(), or(offset), length)
 	w.Root, w.ProgramHash = id.Root, program
 	proof, err := content.ProofBytes()
@@ -131,7 +135,8 @@ func (h *Handler) getCapsule(c *call, p *jsonrpc.CapsuleParams) (*servedWindow, 
 	return w, nil
 }
 
-// from has the bytes of a window read when it is sent, if the answer has room for them. closed is called then.
+// from has the bytes of a window read when it is sent, if the answer has room for them. closed is
+// called then.
 func (c *call) from(w *servedWindow, bytes io.ReaderAt, closed func() error) error {
 	if err := c.spend(w.Length); err != nil {
 		return err
@@ -155,7 +160,8 @@ func (c *call) hold(n int64) error {
 // spend takes n bytes off what the answer may bring.
 func (c *call) spend(n int64) error {
 	if n > *c.budget {
-		return &rpc.Error{Code: rpc.CodeRuntime, Message: "the answer would be too long: ask for less at once"}
+		return &rpc.Error{Code: rpc.CodeRuntime,
+			Message: "the answer would be too long: ask for less at once"}
 	}
 	*c.budget -= n
 	return nil
@@ -219,7 +225,8 @@ func (h *Handler) getProof(c *call, p *jsonrpc.ProofParams) (*rpc.Proof, error) 
 	if p.ProofID != nil {
 		status = rpc.ProofNotFound
 	}
-	return &rpc.Proof{InclusionProof: append([]byte{}, proof...), ProgramHash: program, Root: id.Root, ExecutionProofStatus: status}, nil
+	return &rpc.Proof{InclusionProof: append([]byte{}, proof...), ProgramHash: program, Root: id.Root,
+		ExecutionProofStatus: status}, nil
 }
 
 func (h *Handler) getProofStatus(c *call, p *jsonrpc.StatusParams) (*rpc.ProofStatus, error) {
@@ -262,14 +269,17 @@ func (h *Handler) listCapsules(c *call, p *jsonrpc.StoreParams) (*rpc.CapsuleLis
 }
 
 func (h *Handler) health(*call, *jsonrpc.NoParams) (*rpc.Health, error) {
-	return &rpc.Health{OK: true, Service: "dig-rpc", Methods: h.names(), Status: "ok", Version: h.opt.Version}, nil
+	return &rpc.Health{OK: true, Service: "dig-rpc", Methods: h.names(), Status: "ok",
+		Version: h.opt.Version}, nil
 }
 
 func (h *Handler) methods(*call, *jsonrpc.NoParams) (*rpc.MethodList, error) {
 	return &rpc.MethodList{Methods: h.names()}, nil
 }
 
-func (h *Handler) discover(*call, *jsonrpc.NoParams) (json.RawMessage, error) { return document, nil }
+func (h *Handler) discover(*call, *jsonrpc.NoParams) (json.RawMessage, error) {
+	return document, nil
+}
 
 // fail is the answer to an error of a method. What the client may not see is logged.
 func (h *Handler) fail(ctx context.Context, method string, err error) *rpc.Error {
@@ -281,7 +291,8 @@ func (h *Handler) fail(ctx context.Context, method string, err error) *rpc.Error
 		return &rpc.Error{Code: rpc.CodeUnavailable, Message: "not available at the requested root"}
 	case errors.Is(err, auth.ErrRevoked):
 		return &rpc.Error{Code: rpc.CodeUnavailable, Message: "revoked"}
-	case errors.Is(err, module.ErrFormat), errors.Is(err, module.ErrVerify), errors.Is(err, wire.ErrVerification):
+	case errors.Is(err, module.ErrFormat), errors.Is(err, module.ErrVerify), errors.Is(err,
+		wire.ErrVerification):
 		h.opt.Logger.ErrorContext(ctx, "module does not decode", "method", method, "err", err)
 		return &rpc.Error{Code: rpc.CodeUnavailable, Message: "not available at the requested root"}
 	}

@@ -14,14 +14,15 @@ import (
 // What an answer holds while it is sent, in bytes: its buffers, and what net/http has of them.
 const answerMemory = 128 << 10
 
-// A source is where the bytes of a window come from. The handler encodes them as it sends them, so that an answer
-// holds no more memory than its buffers, however slowly it is read.
+// A source is where the bytes of a window come from. The handler encodes them as it sends them, so
+// that an answer holds no more memory than its buffers, however slowly it is read.
 type source struct {
 	r     *io.SectionReader
 	close func() error
 }
 
-// stream is where the bytes of a window that the handler made come from; nil for one that has its bytes.
+// stream is where the bytes of a window that the handler made come from; nil for one that has its
+// bytes.
 func (w *servedWindow) stream() *source { return w.from }
 
 // A streamBuffer is the room of a window in base64.
@@ -60,8 +61,9 @@ func (s *source) left() int64 {
 // emptyCiphertext is how a result begins whose bytes are streamed.
 const emptyCiphertext = `{"ciphertext":""`
 
-// writeStream writes a reply whose result has its bytes in s, which it closes. A source that fails at its beginning is
-// answered by an error; one that fails later breaks the connection, so that the answer does not look whole.
+// writeStream writes a reply whose result has its bytes in s, which it closes. A source that fails
+// at its beginning is answered by an error; one that fails later breaks the connection, so that the
+// answer does not look whole.
 func (h *Handler) writeStream(ctx context.Context, w io.Writer, r *reply, s *source) error {
 	defer s.close()
 	buffer := streamBuffers.Get().(*streamBuffer)

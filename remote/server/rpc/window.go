@@ -17,7 +17,8 @@ type servedManifest struct {
 	RetrievalKey merkle.Hash `json:"retrieval_key"`
 }
 
-// span is where the window for a request begins and ends. length is nil when the request does not say one.
+// span is where the window for a request begins and ends. length is nil when the request does not
+// say one.
 func span(total int64, offset uint64, length *uint64) (start, end int64) {
 	if offset >= uint64(total) {
 		return total, total
@@ -33,7 +34,8 @@ func span(total int64, offset uint64, length *uint64) (start, end int64) {
 // cut makes the window of a request, without its bytes.
 func cut(total int64, offset uint64, length *uint64) *servedWindow {
 	start, end := span(total, offset, length)
-	w := &servedWindow{Window: rpc.Window{TotalLength: total, Offset: start, Length: end - start, Complete: end >= total, InclusionProof: []byte{}}}
+	w := &servedWindow{Window: rpc.Window{TotalLength: total, Offset: start, Length: end - start,
+		Complete: end >= total, InclusionProof: []byte{}}}
 	if !w.Complete {
 		w.NextOffset = &end
 	}
