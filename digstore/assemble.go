@@ -65,17 +65,17 @@ func (s *Store) MissingChunks(ctx context.Context, r *module.Recipe) ([]int, err
 	return lacking, nil
 }
 
-// Assemble is Install for a generation that comes as recipe and chunks. fetch is called once and
-// calls put for every chunk that MissingChunks names, in any order; i is its place in r.Pool(). put
-// may be called by several goroutines, keeps no reference to sealed, and refuses bytes that are not
-// the chunk's, with module.ErrVerify. A chunk that is neither put nor held is fs.ErrNotExist.
+// Assemble is Install for a generation that comes as a recipe and chunks. It calls a.Fetch once,
+// which calls put for every chunk that MissingChunks names, in any order. Several goroutines may
+// call put. It returns module.ErrVerify for bytes that are not those of the chunk. A chunk that is
+// neither put nor held is fs.ErrNotExist.
 //
-// base is zero, or a generation that is held and was verified: the module that check is given need
-// not read what it has in common with that, nor what put has just hashed, and reads everything
-// else. Errors and the lock are as with Install; what came before fetch failed is kept.
+// The module that check is given need not read what it has in common with a.Base, nor what put has
+// just hashed, and reads everything else. Errors and the lock are those of Install. What came
+// before a.Fetch failed is kept.
 func (s *Store) Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot,
-	r *module.Recipe, base merkle.Hash,
-	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
+	a module.Assembly, check func(*module.Module) error) error {
+	r, base := a.Recipe, a.Base
 	root, held, err := s.expect(ctx, lines, &head)
 	if err == nil && held {
 		err = s.again(ctx, root, lines, head, check)
@@ -98,7 +98,7 @@ func (s *Store) Assemble(ctx context.Context, lines []module.Generation, head au
 	}
 	defer in.Close()
 	p := &incoming.Parts{To: in, Recipe: r, Base: known, Resumable: true}
-	if err := p.Accept(ctx, module.ID{Store: s.set.id, Root: root}, fetch, check); err != nil {
+	if err := p.Accept(ctx, module.ID{Store: s.set.id, Root: root}, a.Fetch, check); err != nil {
 		return fmt.Errorf("assemble %s: %w", root, err)
 	}
 	if err := s.settle(ctx, in, r, head, lines); err != nil {
@@ -131,22 +131,21 @@ func (w *Workspace) Recipe(ctx context.Context, id auth.StoreID,
 	return r, nil
 }
 
-// ReceiveRecipe is Receive for a generation that comes as recipe and chunks; fetch, put and check
-// are as with Store.Assemble. base is zero, or a generation that is here, confirmed or pending,
-// else fs.ErrNotExist; what only a pending one has need not be put. The root itself, pending, may
-// be its own base: then it becomes the head, and there is nothing to put.
-func (w *Workspace) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
-	pending bool, r *module.Recipe, base merkle.Hash,
-	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
-	id := module.ID{Store: head.Store, Root: head.Root}
-	s, err := w.store(head.Store)
+// ReceiveRecipe is Receive for a generation that comes as a recipe and chunks. a.Fetch and check
+// are used as by Store.Assemble. a.Base is held, confirmed or pending, else fs.ErrNotExist. What
+// only a pending one has need not be put. The root itself, pending, may be its own base: then it
+// becomes the head, and there is nothing to put.
+func (w *Workspace) ReceiveRecipe(ctx context.Context, p module.Push, a module.Assembly,
+	check func(*module.Module) error) error {
+	id := module.ID{Store: p.Head.Store, Root: p.Head.Root}
+	s, err := w.store(id.Store)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if s == nil {
-		err = w.foundRecipe(ctx, id, head, parent, pending, r, base, fetch, check)
+		err = w.createFromRecipe(ctx, p, a, check)
 	} else {
-		err = s.receiveRecipe(ctx, id, head, parent, pending, r, base, fetch, check)
+		err = s.receiveRecipe(ctx, p, a, check)
 	}
 	if err != nil {
 		return fmt.Errorf("receive %s: %w", id, err)
@@ -154,55 +153,55 @@ func (w *Workspace) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, par
 	return nil
 }
 
-// foundRecipe receives the first generation of a store.
-func (w *Workspace) foundRecipe(ctx context.Context, id module.ID, head auth.SignedRoot,
-	parent merkle.Hash, pending bool, r *module.Recipe, base merkle.Hash,
-	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
-	if !base.IsZero() {
-		return fmt.Errorf("base %s: %w", base, fs.ErrNotExist)
+// createFromRecipe receives the first generation of a store.
+func (w *Workspace) createFromRecipe(ctx context.Context, p module.Push, a module.Assembly,
+	check func(*module.Module) error) error {
+	if !a.Base.IsZero() {
+		return fmt.Errorf("base %s: %w", a.Base, fs.ErrNotExist)
 	}
 	in, err := w.receiveFirst(ctx)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	p := &incoming.Parts{To: in, Recipe: r}
-	if err := p.Accept(ctx, id, fetch, check); err != nil {
+	parts := &incoming.Parts{To: in, Recipe: a.Recipe}
+	id := module.ID{Store: p.Head.Store, Root: p.Head.Root}
+	if err := parts.Accept(ctx, id, a.Fetch, check); err != nil {
 		return err
 	}
-	if head.PublicKey.IsZero() {
-		head.PublicKey = r.PublicKey()
+	if p.Head.PublicKey.IsZero() {
+		p.Head.PublicKey = a.Recipe.PublicKey()
 	}
-	return w.found(ctx, in, r, head, parent, pending)
+	return w.found(ctx, in, a.Recipe, p)
 }
 
 // receiveRecipe receives a generation of a store that is here.
-func (s *Store) receiveRecipe(ctx context.Context, id module.ID, head auth.SignedRoot,
-	parent merkle.Hash, pending bool, r *module.Recipe, base merkle.Hash,
-	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
+func (s *Store) receiveRecipe(ctx context.Context, p module.Push, a module.Assembly,
+	check func(*module.Module) error) error {
 	if err := s.sweepNow(ctx); err != nil {
 		return err
 	}
-	p := &incoming.Parts{Recipe: r}
+	parts := &incoming.Parts{Recipe: a.Recipe}
 	var err error
-	if !base.IsZero() {
-		if p.Base, err = s.w.Recipe(ctx, s.set.id, base); err != nil {
+	if !a.Base.IsZero() {
+		if parts.Base, err = s.w.Recipe(ctx, s.set.id, a.Base); err != nil {
 			return err
 		}
-		if p.More, err = packdir.OpenAlone(s.w.fs, s.pendingName(base, packdir.Ext),
+		if parts.More, err = packdir.OpenAlone(s.w.fs, s.pendingName(a.Base, packdir.Ext),
 			s.packs); err != nil {
 			return err
 		}
-		defer p.More.Close()
-		if base == id.Root && !pending {
-			return s.advance(ctx, p, id, head, parent, fetch, check)
+		defer parts.More.Close()
+		if a.Base == p.Head.Root && !p.Pending {
+			return s.advance(ctx, p, parts, a.Fetch, check)
 		}
 	}
-	if p.To, err = s.receiveNew(ctx); err != nil {
+	if parts.To, err = s.receiveNew(ctx); err != nil {
 		return err
 	}
-	defer p.To.Close()
-	if err := p.Accept(ctx, id, fetch, check); err != nil {
+	defer parts.To.Close()
+	id := module.ID{Store: s.set.id, Root: p.Head.Root}
+	if err := parts.Accept(ctx, id, a.Fetch, check); err != nil {
 		return err
 	}
 	l, h, err := s.lockClean(ctx)
@@ -210,29 +209,30 @@ func (s *Store) receiveRecipe(ctx context.Context, id module.ID, head auth.Signe
 		return err
 	}
 	defer l.Close()
-	return s.takeIn(ctx, h, p.To, r, head, parent, pending)
+	return s.takeIn(ctx, h, parts.To, a.Recipe, p)
 }
 
 // advance makes a pending generation the head because its recipe came again.
-func (s *Store) advance(ctx context.Context, p *incoming.Parts, id module.ID, head auth.SignedRoot,
-	parent merkle.Hash,
-	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
-	if err := sameRecipe(p.Recipe, p.Base); err != nil {
+func (s *Store) advance(ctx context.Context, p module.Push, parts *incoming.Parts,
+	fetch incoming.Fetch, check func(*module.Module) error) error {
+	if err := sameRecipe(parts.Recipe, parts.Base); err != nil {
 		return err
 	}
-	if err := fetch(p.Put); err != nil { // what comes is here
+	if err := fetch(parts.Put); err != nil { // the chunks are here already
 		return err
 	}
-	if err := incoming.Check(p.Base.WithVerified(p.Base, nil), p.More, id, check); err != nil {
+	id := module.ID{Store: s.set.id, Root: p.Head.Root}
+	if err := incoming.Check(parts.Base.WithVerified(parts.Base, nil), parts.More, id,
+		check); err != nil {
 		return err
 	}
-	p.More.Close() // Windows renames no open file
+	parts.More.Close() // Windows renames no open file
 	l, h, err := s.lockClean(ctx)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	return s.promote(ctx, h, head, parent)
+	return s.promote(ctx, h, p.Head, p.Parent)
 }
 
 func sameRecipe(a, b *module.Recipe) error {

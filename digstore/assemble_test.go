@@ -62,8 +62,9 @@ func TestAssemble(t *testing.T) {
 			t.Errorf("generation %d lacks %d chunks of %d", i, len(lacking), want)
 		}
 		var read int64
-		err := to.Assemble(ctx, []module.Generation{g}, must(from.SignedRoot(ctx, g.Root)), r, base,
-			putting(r, chunks, lacking), func(m *module.Module) error {
+		err := to.Assemble(ctx, []module.Generation{g}, must(from.SignedRoot(ctx, g.Root)),
+			module.Assembly{Recipe: r, Base: base, Fetch: putting(r, chunks, lacking)},
+			func(m *module.Module) error {
 				return m.VerifyProgress(ctx, func(done, _ int64) { read = done })
 			})
 		check(t, err)
@@ -103,11 +104,11 @@ func TestAssembleBroken(t *testing.T) {
 		if len(lacking) == 0 {
 			break
 		}
-		err := to.Assemble(ctx, gens, signed(t, from), r, merkle.Hash{},
-			func(put func(int, []byte) error) error {
+		err := to.Assemble(ctx, gens, signed(t, from),
+			module.Assembly{Recipe: r, Fetch: func(put func(int, []byte) error) error {
 				check(t, putting(r, chunks, lacking[:min(2, len(lacking))])(put))
 				return broken
-			}, deep)
+			}}, deep)
 		if !errors.Is(err, broken) || round > len(all) {
 			t.Fatalf("round %d: %v", round, err)
 		}
@@ -119,9 +120,10 @@ func TestAssembleBroken(t *testing.T) {
 	if lacking := must(to.MissingChunks(ctx, r)); !slices.Equal(lacking, all) {
 		t.Errorf("after a discard %v are lacking", lacking)
 	}
-	check(t, to.Assemble(ctx, gens, signed(t, from), r, merkle.Hash{}, putting(r, chunks, all), deep))
+	check(t, to.Assemble(ctx, gens, signed(t, from),
+		module.Assembly{Recipe: r, Fetch: putting(r, chunks, all)}, deep))
 	verifyAll(t, to)
-	if err := to.Assemble(ctx, gens, signed(t, from), r, merkle.Hash{}, nil,
+	if err := to.Assemble(ctx, gens, signed(t, from), module.Assembly{Recipe: r},
 		deep); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("again: %v", err)
 	}
@@ -155,15 +157,16 @@ func TestAssembleRefuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, to := inMemoryOf(t, from.ID())
-			err := to.Assemble(ctx, gens[:2], auth.SignedRoot{}, c.r, c.base, c.fetch, c.check)
+			err := to.Assemble(ctx, gens[:2], auth.SignedRoot{},
+				module.Assembly{Recipe: c.r, Base: c.base, Fetch: c.fetch}, c.check)
 			if !errors.Is(err, c.want) {
 				t.Fatalf("assemble: %v, want %v", err, c.want)
 			}
 			if lines := must(to.Generations(ctx)); len(lines) > 0 {
 				t.Errorf("history %v after a refusal", lines)
 			}
-			check(t, to.Assemble(ctx, gens[:2], signedAs(t, from, gens[1].Root), r, merkle.Hash{},
-				putting(r, chunks, must(to.MissingChunks(ctx, r))), deep))
+			check(t, to.Assemble(ctx, gens[:2], signedAs(t, from, gens[1].Root),
+				module.Assembly{Recipe: r, Fetch: putting(r, chunks, must(to.MissingChunks(ctx, r)))}, deep))
 			verifyAll(t, to)
 		})
 	}
@@ -203,8 +206,9 @@ func TestAssembleReads(t *testing.T) {
 			must(f.WriteAt([]byte("damage"), off))
 		}
 		check(t, f.Close())
-		err := to.Assemble(ctx, gens[1:], auth.SignedRoot{}, r, c.base,
-			putting(r, chunks, must(to.MissingChunks(ctx, r))), deep)
+		err := to.Assemble(ctx, gens[1:], auth.SignedRoot{},
+			module.Assembly{Recipe: r, Base: c.base,
+				Fetch: putting(r, chunks, must(to.MissingChunks(ctx, r)))}, deep)
 		if !errors.Is(err, c.want) {
 			t.Errorf("on base %s: %v, want %v", c.base, err, c.want)
 		}
@@ -223,8 +227,9 @@ func TestReceiveRecipe(t *testing.T) {
 	send := func(i int, parent merkle.Hash, pending bool, base merkle.Hash,
 		places func(*module.Recipe) []int) error {
 		r, chunks := takenApart(moduleOf(t, from, gens[i].Root))
-		return w.ReceiveRecipe(ctx, signedAs(t, from, gens[i].Root), parent, pending, r, base,
-			putting(r, chunks, places(r)), deep)
+		return w.ReceiveRecipe(ctx,
+			module.Push{Head: signedAs(t, from, gens[i].Root), Parent: parent, Pending: pending},
+			module.Assembly{Recipe: r, Base: base, Fetch: putting(r, chunks, places(r))}, deep)
 	}
 	fresh := func(base merkle.Hash) func(*module.Recipe) []int { // what the base does not have
 		return func(r *module.Recipe) []int {
@@ -297,13 +302,14 @@ func TestAdvanceAnother(t *testing.T) {
 	w := emptyWorkspace(t)
 	r0, chunks := takenApart(moduleOf(t, from, gens[0].Root))
 	head := signedAs(t, from, gens[0].Root)
-	check(t, w.ReceiveRecipe(ctx, head, merkle.Hash{}, true, r0, merkle.Hash{},
-		putting(r0, chunks, everything(r0)), deep))
+	check(t, w.ReceiveRecipe(ctx, module.Push{Head: head, Pending: true},
+		module.Assembly{Recipe: r0, Fetch: putting(r0, chunks, everything(r0))}, deep))
 	g := must(from.At(gens[0].Root))
 	again := must(module.Compose(from.ID(), g.PublicKey(), slices.Collect(r0.Entries()),
 		&module.Options{Padding: module.None()}))
-	err := w.ReceiveRecipe(ctx, head, merkle.Hash{}, false, again, gens[0].Root,
-		func(func(int, []byte) error) error { return nil }, deep)
+	err := w.ReceiveRecipe(ctx, module.Push{Head: head},
+		module.Assembly{Recipe: again, Base: gens[0].Root,
+			Fetch: func(func(int, []byte) error) error { return nil }}, deep)
 	if !errors.Is(err, module.ErrVerify) {
 		t.Errorf("another module of the same root: %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/module"
 )
 
 // benchSite is 1,000 files of 1 to 40 KiB in nested folders: a tenth of what internal/tools/mkdata
@@ -129,8 +130,9 @@ func BenchmarkAssemble(b *testing.B) {
 			to := fresh()
 			b.StartTimer()
 			lacking := must(to.MissingChunks(ctx, recipe))
-			check(b, to.Assemble(ctx, gens[1:], auth.SignedRoot{}, recipe, gens[0].Root,
-				putting(recipe, chunks, lacking), deep))
+			check(b, to.Assemble(ctx, gens[1:], auth.SignedRoot{},
+				module.Assembly{Recipe: recipe, Base: gens[0].Root, Fetch: putting(recipe, chunks, lacking)},
+				deep))
 		}
 	})
 	b.Run("whole", func(b *testing.B) {

@@ -120,7 +120,7 @@ func (s *shared) receive(w *digstore.Workspace) error {
 			return err
 		}
 		defer r.Close()
-		return w.Receive(ctx, signed, head, false, r, deep)
+		return w.Receive(ctx, module.Push{Head: signed, Parent: head}, r, deep)
 	})
 	if err == nil {
 		s.acknowledged(g.Root, tree)
@@ -172,8 +172,8 @@ func (s *shared) receiveRecipe(w *digstore.Workspace) error {
 				places = append(places, i)
 			}
 		}
-		return w.ReceiveRecipe(ctx, signed, head, false, recipe, head,
-			putting(recipe, chunks, places), deep)
+		return w.ReceiveRecipe(ctx, module.Push{Head: signed, Parent: head},
+			module.Assembly{Recipe: recipe, Base: head, Fetch: putting(recipe, chunks, places)}, deep)
 	})
 	if err == nil {
 		s.acknowledged(g.Root, tree)
@@ -209,8 +209,8 @@ func (s *shared) pull(w *digstore.Workspace) error {
 			return err
 		}
 		g.Number = at.Number + 1
-		err = here.Assemble(ctx, []module.Generation{g}, signed, recipe, head,
-			putting(recipe, chunks, lacking), deep)
+		err = here.Assemble(ctx, []module.Generation{g}, signed,
+			module.Assembly{Recipe: recipe, Base: head, Fetch: putting(recipe, chunks, lacking)}, deep)
 		if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, digstore.ErrCorrupt) {
 			// a gc came between the two calls
 			err = fmt.Errorf("%w: %w", module.ErrNotHead, err)
@@ -505,10 +505,11 @@ func TestGCDuringTransfer(t *testing.T) {
 			r, chunks := takenApart(moduleOf(t, from, last.Root))
 			s := must(w.Store(""))
 			lacking := must(s.MissingChunks(ctx, r))
-			return s.Assemble(ctx, gens[2:], signedAs(t, from, last.Root), r, merkle.Hash{}, func(put func(int, []byte) error) error {
-				halfway()
-				return putting(r, chunks, lacking)(put)
-			}, deep)
+			return s.Assemble(ctx, gens[2:], signedAs(t, from, last.Root),
+				module.Assembly{Recipe: r, Fetch: func(put func(int, []byte) error) error {
+					halfway()
+					return putting(r, chunks, lacking)(put)
+				}}, deep)
 		}},
 		{"pull a module", func(w *digstore.Workspace, halfway func()) error {
 			return must(w.Store("")).Install(ctx, gens[2:], signedAs(t, from, last.Root), &atEnd{moduleOf(t, from, last.Root), halfway}, deep)
@@ -516,13 +517,16 @@ func TestGCDuringTransfer(t *testing.T) {
 		{"push a recipe", func(w *digstore.Workspace, halfway func()) error {
 			r, chunks := takenApart(moduleOf(t, from, last.Root))
 			lacking := must(must(w.Store("")).MissingChunks(ctx, r))
-			return w.ReceiveRecipe(ctx, signedAs(t, from, last.Root), gens[1].Root, false, r, gens[0].Root, func(put func(int, []byte) error) error {
-				halfway()
-				return putting(r, chunks, lacking)(put)
-			}, deep)
+			return w.ReceiveRecipe(ctx,
+				module.Push{Head: signedAs(t, from, last.Root), Parent: gens[1].Root},
+				module.Assembly{Recipe: r, Base: gens[0].Root, Fetch: func(put func(int, []byte) error) error {
+					halfway()
+					return putting(r, chunks, lacking)(put)
+				}}, deep)
 		}},
 		{"push a module", func(w *digstore.Workspace, halfway func()) error {
-			return w.Receive(ctx, signedAs(t, from, last.Root), gens[1].Root, false, &atEnd{moduleOf(t, from, last.Root), halfway}, deep)
+			return w.Receive(ctx, module.Push{Head: signedAs(t, from, last.Root), Parent: gens[1].Root},
+				&atEnd{moduleOf(t, from, last.Root), halfway}, deep)
 		}},
 	} {
 		t.Run(way.name, func(t *testing.T) {
@@ -530,7 +534,8 @@ func TestGCDuringTransfer(t *testing.T) {
 			w := must(digstore.Init(dir, nil))
 			defer w.Close()
 			for i := range 2 {
-				check(t, w.Receive(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), false,
+				check(t, w.Receive(ctx,
+					module.Push{Head: signedAs(t, from, gens[i].Root), Parent: parentOf(gens, i)},
 					bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep))
 			}
 			other := must(digstore.Open(dir, nil))

@@ -133,21 +133,28 @@ func TestTransfers(t *testing.T) {
 		{"assemble", func(w *digstore.Workspace, i int) error {
 			r, chunks := takenApart(moduleOf(t, from, gens[i].Root))
 			s := stored(t, w, from)
-			return s.Assemble(ctx, gens[i:i+1], signedAs(t, from, gens[i].Root), r, parentOf(gens, i),
-				putting(r, chunks, must(s.MissingChunks(ctx, r))), deep)
+			return s.Assemble(ctx, gens[i:i+1], signedAs(t, from, gens[i].Root),
+				module.Assembly{Recipe: r, Base: parentOf(gens, i),
+					Fetch: putting(r, chunks, must(s.MissingChunks(ctx, r)))}, deep)
 		}},
 		{"receive", func(w *digstore.Workspace, i int) error {
-			return w.Receive(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), false, bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep)
+			return w.Receive(ctx,
+				module.Push{Head: signedAs(t, from, gens[i].Root), Parent: parentOf(gens, i)},
+				bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep)
 		}},
 		{"receive a recipe", func(w *digstore.Workspace, i int) error {
 			r, chunks := takenApart(moduleOf(t, from, gens[i].Root))
-			return w.ReceiveRecipe(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), false, r, parentOf(gens, i),
-				putting(r, chunks, everything(r)), deep)
+			return w.ReceiveRecipe(ctx,
+				module.Push{Head: signedAs(t, from, gens[i].Root), Parent: parentOf(gens, i)},
+				module.Assembly{Recipe: r, Base: parentOf(gens, i), Fetch: putting(r, chunks, everything(r))},
+				deep)
 		}},
 		{"receive a recipe, promoted", func(w *digstore.Workspace, i int) error {
 			r, chunks := takenApart(moduleOf(t, from, gens[i].Root))
-			err := w.ReceiveRecipe(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), true, r, parentOf(gens, i),
-				putting(r, chunks, everything(r)), deep)
+			err := w.ReceiveRecipe(ctx,
+				module.Push{Head: signedAs(t, from, gens[i].Root), Parent: parentOf(gens, i), Pending: true},
+				module.Assembly{Recipe: r, Base: parentOf(gens, i), Fetch: putting(r, chunks, everything(r))},
+				deep)
 			if err != nil {
 				return err
 			}

@@ -40,7 +40,8 @@ func richDisk(t testing.TB, n int) (*diskfs.Crash, map[merkle.Hash][]byte) {
 	// writes the stat index
 	must(s.Commit(ctx, nil, &digstore.CommitOptions{Message: fmt.Sprint("version ", n-1)}))
 	check(t,
-		w.Receive(ctx, rel[n].head, rel[n-1].line.Root, true, bytes.NewReader(rel[n].module), deep))
+		w.Receive(ctx, module.Push{Head: rel[n].head, Parent: rel[n-1].line.Root, Pending: true},
+			bytes.NewReader(rel[n].module), deep))
 	check(t,
 		s.Pin(ctx, module.Pins{Publisher: publisher.PublicKey(), Root: rel[n-1].line.Root,
 			Generation: uint64(n - 1)}))

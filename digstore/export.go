@@ -94,14 +94,8 @@ func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 	if err := mod.VerifyProgress(ctx, progress); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	if !signed.Root.IsZero() {
-		if signed.Root != root || signed.Store != s.set.id || signed.PublicKey != recipe.PublicKey() {
-			return nil, fmt.Errorf("import: the signatures are of %s, not of %s: %w", signed.Root,
-				root, auth.ErrSignature)
-		}
-		if err := signed.Check(); err != nil {
-			return nil, fmt.Errorf("import: %w", err)
-		}
+	if err := checkSignatures(signed, recipe); err != nil {
+		return nil, fmt.Errorf("import: %w", err)
 	}
 	signed.Root = root
 	if err := s.checkRevoked(root); err != nil {
@@ -130,7 +124,8 @@ func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 	if err := s.learnListed(in, recipe); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	if err := s.keepIncoming(ctx, h, in, recipe, signed, lines); err != nil {
+	a := &arrival{recipe: recipe, head: signed, lines: lines}
+	if err := s.keepIncoming(ctx, h, in, a); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
 	if want.IsZero() && !recipe.PublicKey().IsZero() {
@@ -139,6 +134,19 @@ func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 		}
 	}
 	return s.open(line)
+}
+
+// checkSignatures verifies the signatures that came with a module. None are no error.
+func checkSignatures(signed auth.SignedRoot, recipe *module.Recipe) error {
+	if signed.Root.IsZero() {
+		return nil
+	}
+	id := module.ID{Store: signed.Store, Root: signed.Root}
+	if id != recipe.ID() || signed.PublicKey != recipe.PublicKey() {
+		return fmt.Errorf("the signatures are of %s, not of %s: %w", signed.Root,
+			recipe.Root(), auth.ErrSignature)
+	}
+	return signed.Check()
 }
 
 // VerifyOptions say how much is verified. nil: the leaves and the signature.

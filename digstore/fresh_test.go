@@ -122,19 +122,17 @@ func (f freshWorkspace) Recipe(ctx context.Context, s auth.StoreID,
 	})
 }
 
-func (f freshWorkspace) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
-	pending bool, r io.Reader, check func(*module.Module) error) error {
+func (f freshWorkspace) Receive(ctx context.Context, p module.Push, r io.Reader,
+	check func(*module.Module) error) error {
 	return f.change(func(w *digstore.Workspace) error {
-		return w.Receive(ctx, head, parent, pending, r, check)
+		return w.Receive(ctx, p, r, check)
 	})
 }
 
-func (f freshWorkspace) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
-	pending bool, r *module.Recipe,
-	base merkle.Hash, fetch func(put func(i int, sealed []byte) error) error,
+func (f freshWorkspace) ReceiveRecipe(ctx context.Context, p module.Push, a module.Assembly,
 	check func(*module.Module) error) error {
 	return f.change(func(w *digstore.Workspace) error {
-		return w.ReceiveRecipe(ctx, head, parent, pending, r, base, fetch, check)
+		return w.ReceiveRecipe(ctx, p, a, check)
 	})
 }
 
@@ -255,11 +253,8 @@ func (f freshStore) MissingChunks(ctx context.Context, r *module.Recipe) ([]int,
 }
 
 func (f freshStore) Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot,
-	r *module.Recipe, base merkle.Hash,
-	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
-	return f.change(func(s *digstore.Store) error {
-		return s.Assemble(ctx, lines, head, r, base, fetch, check)
-	})
+	a module.Assembly, check func(*module.Module) error) error {
+	return f.change(func(s *digstore.Store) error { return s.Assemble(ctx, lines, head, a, check) })
 }
 
 func (f freshStore) Line(ctx context.Context, root merkle.Hash) (module.Generation, error) {

@@ -12,7 +12,6 @@ import (
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
-	"github.com/dig-network/digstore/merkle"
 )
 
 func FuzzPublishing(f *testing.F) {
@@ -98,8 +97,8 @@ func FuzzParts(f *testing.F) {
 		defer w.Close()
 		s := must(w.Store("site"))
 		lacking := must(s.MissingChunks(ctx, recipe))
-		check(t, s.Assemble(ctx, []module.Generation{rel.line}, rel.head, recipe, merkle.Hash{},
-			putting(recipe, chunks, lacking), deep))
+		check(t, s.Assemble(ctx, []module.Generation{rel.line}, rel.head,
+			module.Assembly{Recipe: recipe, Fetch: putting(recipe, chunks, lacking)}, deep))
 		check(t, generationReadsRight(s, rel.line.Root, rel.module))
 	})
 }

@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/corpus"
-	"github.com/dig-network/digstore/merkle"
 )
 
 // TestGCKeepsPending: what a pending generation needs of a dropped one stays, whatever way it was
@@ -21,14 +21,17 @@ func TestGCKeepsPending(t *testing.T) {
 		dir := t.TempDir()
 		w := must(digstore.Init(dir, nil))
 		for i := range 2 {
-			check(t, w.Receive(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), false,
+			check(t, w.Receive(ctx,
+				module.Push{Head: signedAs(t, from, gens[i].Root), Parent: parentOf(gens, i)},
 				bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep))
 		}
 		if r, chunks := takenApart(moduleOf(t, from, last.Root)); recipe {
-			check(t, w.ReceiveRecipe(ctx, signedAs(t, from, last.Root), gens[1].Root, true, r, merkle.Hash{},
-				putting(r, chunks, everything(r)), deep))
+			check(t, w.ReceiveRecipe(ctx,
+				module.Push{Head: signedAs(t, from, last.Root), Parent: gens[1].Root, Pending: true},
+				module.Assembly{Recipe: r, Fetch: putting(r, chunks, everything(r))}, deep))
 		} else {
-			check(t, w.Receive(ctx, signedAs(t, from, last.Root), gens[1].Root, true,
+			check(t, w.Receive(ctx,
+				module.Push{Head: signedAs(t, from, last.Root), Parent: gens[1].Root, Pending: true},
 				bytes.NewReader(moduleOf(t, from, last.Root)), deep))
 		}
 		check(t, w.Close())

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/internal/vectors"
-	"github.com/dig-network/digstore/merkle"
 )
 
 // A gc of another process, as a whole at any point of a transfer, and a transfer that begins at any
@@ -43,7 +43,8 @@ func TestGCBesideTransfer(t *testing.T) {
 	base := diskfs.NewCrash(home)
 	w := must(digstore.Init(home, sweepOptions(base)))
 	for i := range 2 {
-		check(t, w.Receive(ctx, signedAs(t, from, gens[i].Root), parentOf(gens, i), false,
+		check(t, w.Receive(ctx,
+			module.Push{Head: signedAs(t, from, gens[i].Root), Parent: parentOf(gens, i)},
 			bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep))
 	}
 	check(t, w.Close())
@@ -59,26 +60,28 @@ func TestGCBesideTransfer(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return s.Assemble(ctx, gens[2:], head, recipe, merkle.Hash{}, func(put func(int, []byte) error) error {
-				halfway()
-				return putting(recipe, chunks, lacking)(put)
-			}, deep)
+			return s.Assemble(ctx, gens[2:], head,
+				module.Assembly{Recipe: recipe, Fetch: func(put func(int, []byte) error) error {
+					halfway()
+					return putting(recipe, chunks, lacking)(put)
+				}}, deep)
 		}},
 		{"push a recipe", true, func(w *digstore.Workspace, halfway func()) error {
 			lacking, err := must(w.Store("")).MissingChunks(ctx, recipe)
 			if err != nil {
 				return err
 			}
-			return w.ReceiveRecipe(ctx, head, gens[1].Root, false, recipe, merkle.Hash{}, func(put func(int, []byte) error) error {
-				halfway()
-				return putting(recipe, chunks, lacking)(put)
-			}, deep)
+			return w.ReceiveRecipe(ctx, module.Push{Head: head, Parent: gens[1].Root},
+				module.Assembly{Recipe: recipe, Fetch: func(put func(int, []byte) error) error {
+					halfway()
+					return putting(recipe, chunks, lacking)(put)
+				}}, deep)
 		}},
 		{"pull a module", false, func(w *digstore.Workspace, halfway func()) error {
 			return must(w.Store("")).Install(ctx, gens[2:], head, &atEnd{body, halfway}, deep)
 		}},
 		{"push a module", false, func(w *digstore.Workspace, halfway func()) error {
-			return w.Receive(ctx, head, gens[1].Root, false, &atEnd{body, halfway}, deep)
+			return w.Receive(ctx, module.Push{Head: head, Parent: gens[1].Root}, &atEnd{body, halfway}, deep)
 		}},
 	} {
 		gc := func(w *digstore.Workspace) error {

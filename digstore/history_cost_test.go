@@ -158,7 +158,8 @@ func TestLongHistoryCosts(t *testing.T) {
 				must(s.Commit(ctx, nil, nil))
 			case "receive":
 				head := must(s.Tail(ctx, 1))[0].Root
-				check(t, w.Receive(ctx, rel.head, head, false, strings.NewReader(string(rel.module)), deep))
+				check(t, w.Receive(ctx, module.Push{Head: rel.head, Parent: head},
+					strings.NewReader(string(rel.module)), deep))
 			}
 			c := costs[name]
 			c[i] = cost{disk.calls.Load(), disk.bytes.Load(), disk.listed.Load()}

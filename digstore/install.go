@@ -141,7 +141,7 @@ func (s *Store) settle(ctx context.Context, in *incoming.Transfer, recipe *modul
 	if err := s.learnListed(in, recipe); err != nil {
 		return err
 	}
-	return s.keepIncoming(ctx, h, in, recipe, head, lines)
+	return s.keepIncoming(ctx, h, in, &arrival{recipe: recipe, head: head, lines: lines})
 }
 
 // newLines returns those of lines that the history lacks: all, when they follow it, and none, when
@@ -182,16 +182,16 @@ func (s *Store) newLines(h *history.History,
 
 // keepIncoming publishes what was received. The caller holds the lock.
 func (s *Store) keepIncoming(ctx context.Context, h *history.History, in *incoming.Transfer,
-	recipe *module.Recipe, head auth.SignedRoot, lines []module.Generation) error {
-	if err := s.checkPool(recipe, in.Has); err != nil {
+	a *arrival) error {
+	if err := s.checkPool(a.recipe, in.Has); err != nil {
 		return err
 	}
 	name, err := in.Packed()
 	if err != nil {
 		return err
 	}
-	return s.publish(ctx, h,
-		&arrival{recipe: recipe, packed: name, chunks: in.Entries(), head: head, lines: lines})
+	a.packed, a.chunks = name, in.Entries()
+	return s.publish(ctx, h, a)
 }
 
 // checkPool makes sure that every chunk is there: a gc may have run while the module came.

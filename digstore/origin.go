@@ -123,22 +123,23 @@ func (w *Workspace) Revoke(ctx context.Context, t auth.Tombstone) error {
 	return s.Revoke(ctx, t)
 }
 
-// Receive takes a pushed module apart, calls check on what the store can give back and makes the
-// generation the head, under the store's lock, where parent is compared with the head again: a
-// difference is module.ErrNotHead, a root that is in the history already fs.ErrExist. With pending
-// set the generation is kept but does not become the head: Pending, Promote. A store that is not
-// here is made, registered only when its first generation is there, its publisher's key pinned;
-// head.PublicKey may be zero then, and the module's key is taken. The error wraps what r or check
-// returned.
-func (w *Workspace) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
-	pending bool, r io.Reader, check func(*module.Module) error) error {
+// Receive stores a pushed module, calls check on the module that the store can give back, and makes
+// the generation the head. Under the lock of the store it compares p.Parent with the head again: a
+// difference is module.ErrNotHead, a root that is in the history already fs.ErrExist. With
+// p.Pending set the generation is kept and does not become the head: see Pending and Promote. A
+// store that the workspace does not have is created. It is registered when its first generation is
+// durable, and its publisher key is pinned; if p.Head.PublicKey is zero, the key in the module is
+// taken. The error wraps what r or check returned.
+func (w *Workspace) Receive(ctx context.Context, p module.Push, r io.Reader,
+	check func(*module.Module) error) error {
+	head := p.Head
 	s, err := w.store(head.Store)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	id := module.ID{Store: head.Store, Root: head.Root}
 	if s != nil {
-		return s.receive(ctx, id, head, parent, pending, r, check)
+		return s.receive(ctx, p, r, check)
 	}
 	in, err := w.receiveFirst(ctx)
 	if err != nil {
@@ -149,18 +150,19 @@ func (w *Workspace) Receive(ctx context.Context, head auth.SignedRoot, parent me
 	if err != nil {
 		return fmt.Errorf("receive %s: %w", id, err)
 	}
-	if head.PublicKey.IsZero() {
-		head.PublicKey = recipe.PublicKey()
+	if p.Head.PublicKey.IsZero() {
+		p.Head.PublicKey = recipe.PublicKey()
 	}
-	if err := w.found(ctx, in, recipe, head, parent, pending); err != nil {
+	if err := w.found(ctx, in, recipe, p); err != nil {
 		return fmt.Errorf("receive %s: %w", id, err)
 	}
 	return nil
 }
 
 // receive is Receive for a store that is here.
-func (s *Store) receive(ctx context.Context, id module.ID, head auth.SignedRoot, parent merkle.Hash,
-	pending bool, r io.Reader, check func(*module.Module) error) error {
+func (s *Store) receive(ctx context.Context, p module.Push, r io.Reader,
+	check func(*module.Module) error) error {
+	id := module.ID{Store: p.Head.Store, Root: p.Head.Root}
 	if err := s.sweepNow(ctx); err != nil {
 		return fmt.Errorf("receive %s: %w", id, err)
 	}
@@ -178,7 +180,7 @@ func (s *Store) receive(ctx context.Context, id module.ID, head auth.SignedRoot,
 		return fmt.Errorf("receive %s: %w", id, err)
 	}
 	defer l.Close()
-	if err := s.takeIn(ctx, h, in, recipe, head, parent, pending); err != nil {
+	if err := s.takeIn(ctx, h, in, recipe, p); err != nil {
 		return fmt.Errorf("receive %s: %w", id, err)
 	}
 	return nil
@@ -186,8 +188,8 @@ func (s *Store) receive(ctx context.Context, id module.ID, head auth.SignedRoot,
 
 // takeIn makes a received generation the head, or pending. The caller holds the store's lock.
 func (s *Store) takeIn(ctx context.Context, h *history.History, in *incoming.Transfer,
-	recipe *module.Recipe, head auth.SignedRoot, parent merkle.Hash, pending bool) error {
-	if err := follows(h, recipe.Root(), parent); err != nil {
+	recipe *module.Recipe, p module.Push) error {
+	if err := follows(h, recipe.Root(), p.Parent); err != nil {
 		return err
 	}
 	if err := s.checkPool(recipe, in.Has); err != nil {
@@ -200,10 +202,11 @@ func (s *Store) takeIn(ctx context.Context, h *history.History, in *incoming.Tra
 	if err != nil {
 		return err
 	}
-	if pending {
-		return s.keepPending(in, recipe, head, parent)
+	if p.Pending {
+		return s.keepPending(in, recipe, p.Head, p.Parent)
 	}
-	return s.keepIncoming(ctx, h, in, recipe, head, []module.Generation{s.nextLine(h, recipe.Root())})
+	return s.keepIncoming(ctx, h, in,
+		&arrival{recipe: recipe, head: p.Head, lines: []module.Generation{s.nextLine(h, recipe.Root())}})
 }
 
 // Revert makes a generation that stands in the history and is held the head again, by one more line
@@ -272,7 +275,7 @@ func (s *Store) nextLine(h *history.History, root merkle.Hash) module.Generation
 // found makes a store for its first generation. The store becomes known with its line in
 // workspace.toml; what a crash before that leaves is taken up by the next push of the store.
 func (w *Workspace) found(ctx context.Context, in *incoming.Transfer, recipe *module.Recipe,
-	head auth.SignedRoot, parent merkle.Hash, pending bool) error {
+	p module.Push) error {
 	id := recipe.ID().Store
 	name := id.String()
 	dir := filepath.Join(w.dot, "stores", name)
@@ -309,7 +312,7 @@ func (w *Workspace) found(ctx context.Context, in *incoming.Transfer, recipe *mo
 				return err
 			}
 		}
-		err = s.takeIn(ctx, h, in, recipe, head, parent, pending)
+		err = s.takeIn(ctx, h, in, recipe, p)
 		switch _, founded := h.Head(); {
 		case err != nil && !founded:
 			s.packs.Close()

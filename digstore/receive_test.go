@@ -38,7 +38,7 @@ func push(t testing.TB, w *digstore.Workspace, from *digstore.Store, gens []modu
 	t.Helper()
 	head, err := from.SignedRoot(context.Background(), gens[i].Root)
 	check(t, err)
-	return w.Receive(context.Background(), head, parent, pending,
+	return w.Receive(context.Background(), module.Push{Head: head, Parent: parent, Pending: pending},
 		bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep)
 }
 
@@ -50,7 +50,7 @@ func TestReceive(t *testing.T) {
 		t.Fatalf("an unknown store: %v", err)
 	}
 	refused := errors.New("refused")
-	err := w.Receive(ctx, signed(t, from), merkle.Hash{}, false,
+	err := w.Receive(ctx, module.Push{Head: signed(t, from)},
 		bytes.NewReader(moduleOf(t, from, gens[2].Root)), func(*module.Module) error { return refused })
 	if !errors.Is(err, refused) {
 		t.Fatal(err)
@@ -216,7 +216,8 @@ func TestReceiveAnotherKey(t *testing.T) {
 	body, head, err := remotetest.Module(ctx, from.ID(), heir,
 		remoteFS(files{"a": "of the heir"}), nil)
 	check(t, err)
-	check(t, w.Receive(ctx, head, gens[0].Root, false, bytes.NewReader(body), deep))
+	check(t, w.Receive(ctx, module.Push{Head: head, Parent: gens[0].Root}, bytes.NewReader(body),
+		deep))
 	got, err := w.Head(ctx, from.ID())
 	check(t, err)
 	if got.PublicKey != heir.PublicKey() || got.Check() != nil {

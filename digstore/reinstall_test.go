@@ -32,7 +32,7 @@ func TestOtherModuleOfRoot(t *testing.T) {
 	w := must(digstore.Init(dir, nil))
 	defer w.Close()
 	for i, g := range gens {
-		check(t, w.Receive(ctx, signedAs(t, from, g.Root), parentOf(gens, i), false,
+		check(t, w.Receive(ctx, module.Push{Head: signedAs(t, from, g.Root), Parent: parentOf(gens, i)},
 			bytes.NewReader(moduleOf(t, from, g.Root)), deep))
 	}
 	c := server.NewContents(w, nil)
@@ -65,8 +65,9 @@ func TestOtherModuleOfRoot(t *testing.T) {
 	o.Metadata.SetMessage("another one")
 	again := must(module.Compose(id.Store, r.PublicKey(), entries, o))
 	_, chunks := takenApart(moduleOf(t, from, id.Root))
-	check(t, s.Assemble(ctx, gens[:1], signedAs(t, from, id.Root), again, merkle.Hash{},
-		putting(again, chunks, must(s.MissingChunks(ctx, again))), deep))
+	check(t, s.Assemble(ctx, gens[:1], signedAs(t, from, id.Root),
+		module.Assembly{Recipe: again, Fetch: putting(again, chunks, must(s.MissingChunks(ctx, again)))},
+		deep))
 
 	got, message := read()
 	if message != "another one" {
@@ -111,8 +112,8 @@ func modulesOf(t *testing.T, messages ...string) (id module.ID, all []*digstore.
 		w := must(digstore.Init(t.TempDir(), nil))
 		t.Cleanup(func() { w.Close() })
 		fetch := putting(again, chunks, everything(again))
-		check(t, w.ReceiveRecipe(ctx, signedAs(t, from, root), merkle.Hash{}, false, again,
-			merkle.Hash{}, fetch, deep))
+		check(t, w.ReceiveRecipe(ctx, module.Push{Head: signedAs(t, from, root)},
+			module.Assembly{Recipe: again, Fetch: fetch}, deep))
 		all = append(all, w)
 	}
 	return module.ID{Store: from.ID(), Root: root}, all

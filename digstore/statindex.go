@@ -14,8 +14,9 @@ import (
 // so that the next commit need not read those that look the same. It is one file, statindex,
 // replaced whole and never synced:
 //
-//	"DIGSTAT1" || u32 CRC-32C of the rest || root(32) || i64 time || u16 length, content root || u32 number of files ||
-//	per file: u16 length, name || i64 size || i64 mtime || i64 ctime || u64 inode || u32 mode, ascending by name
+//	"DIGSTAT1" || u32 CRC-32C of the rest || root(32) || i64 time ||
+//	u16 length, content root || u32 number of files || for each file, ascending by name:
+//	u16 length, name || i64 size || i64 mtime || i64 ctime || u64 inode || u32 mode
 //
 // Times are nanoseconds. A damaged index, one of another content root, and one whose time is still
 // to come, because the clock went back, do not count. A file whose times are not older than the

@@ -20,8 +20,8 @@ import (
 // through the whole store for what that may have left. It is written and synced before the first
 // file gets the name under which it stays:
 //
-//	"DIGPUBL1" || u8 1, or 0 where everything may have been touched || root(32), zero bytes with 0 || u64 serial number ||
-//	u32 CRC-32C of what stands before
+//	"DIGPUBL1" || u8 1, or 0 where everything may have been touched ||
+//	root(32), zero bytes with 0 || u64 serial number || u32 CRC-32C of what stands before
 //
 // The serial number grows with each writer. A process that finds another one than that of its own
 // last writing, or reading of the file, forgets what it remembers of packs and recipes. New packs

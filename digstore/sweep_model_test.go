@@ -257,7 +257,8 @@ func (m *model) push(t *rapid.T) {
 	}
 	g := m.all[i]
 	pending := rapid.Bool().Draw(t, "pending")
-	ok(t, m.copied.w.Receive(ctx, g.head, parent, pending, bytes.NewReader(g.module), deep))
+	ok(t, m.copied.w.Receive(ctx, module.Push{Head: g.head, Parent: parent, Pending: pending},
+		bytes.NewReader(g.module), deep))
 	if pending {
 		if rapid.Bool().Draw(t, "drop") {
 			ok(t, m.copied.w.Drop(ctx, siteID, g.line.Root))
@@ -318,7 +319,8 @@ func (m *model) crash(t *rapid.T) {
 		if next > 0 {
 			parent = m.all[next-1].line.Root
 		}
-		err = p.w.Receive(ctx, m.all[next].head, parent, false, bytes.NewReader(m.all[next].module), deep)
+		err = p.w.Receive(ctx, module.Push{Head: m.all[next].head, Parent: parent},
+			bytes.NewReader(m.all[next].module), deep)
 	default:
 		t.Skip("nothing to do")
 	}

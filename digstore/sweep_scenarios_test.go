@@ -307,7 +307,8 @@ func fill(r release) step { return install([]release{r}) }
 
 func receive(r release, parent merkle.Hash, pending bool) step {
 	return step{what: "receive", do: func(w *digstore.Workspace) error {
-		return w.Receive(ctx, r.head, parent, pending, bytes.NewReader(r.module), deep)
+		return w.Receive(ctx, module.Push{Head: r.head, Parent: parent, Pending: pending},
+			bytes.NewReader(r.module), deep)
 	}, since: []error{fs.ErrExist}}
 }
 
@@ -326,8 +327,8 @@ func assemble(r release, base merkle.Hash) step {
 		if err != nil {
 			return err
 		}
-		return s.Assemble(ctx, []module.Generation{r.line}, r.head, recipe, base,
-			putting(recipe, chunks, lacking), deep)
+		return s.Assemble(ctx, []module.Generation{r.line}, r.head,
+			module.Assembly{Recipe: recipe, Base: base, Fetch: putting(recipe, chunks, lacking)}, deep)
 	}), since: []error{fs.ErrExist}}
 }
 
@@ -340,13 +341,13 @@ func assembleSome(r release) step {
 			return err
 		}
 		broken := errors.New("broken")
-		err = s.Assemble(ctx, []module.Generation{r.line}, r.head, recipe, merkle.Hash{},
-			func(put func(int, []byte) error) error {
+		err = s.Assemble(ctx, []module.Generation{r.line}, r.head,
+			module.Assembly{Recipe: recipe, Fetch: func(put func(int, []byte) error) error {
 				if err := putting(recipe, chunks, lacking[:len(lacking)/2])(put); err != nil {
 					return err
 				}
 				return broken
-			}, deep)
+			}}, deep)
 		if errors.Is(err, broken) {
 			err = nil
 		}
@@ -357,7 +358,8 @@ func assembleSome(r release) step {
 func receiveRecipe(r release, parent merkle.Hash, pending bool, base merkle.Hash) step {
 	return step{what: "receive by recipe", do: func(w *digstore.Workspace) error {
 		recipe, chunks := takenApart(r.module)
-		return w.ReceiveRecipe(ctx, r.head, parent, pending, recipe, base,
-			putting(recipe, chunks, everything(recipe)), deep)
+		return w.ReceiveRecipe(ctx, module.Push{Head: r.head, Parent: parent, Pending: pending},
+			module.Assembly{Recipe: recipe, Base: base, Fetch: putting(recipe, chunks, everything(recipe))},
+			deep)
 	}, since: []error{fs.ErrExist}}
 }

@@ -90,9 +90,10 @@ func (d *downloader) assembleFrom(ctx context.Context, w delivery, to Assembler,
 		if a.cost() >= most {
 			return came, nil
 		}
-		err := to.Assemble(ctx, w.lines, w.head, a.recipe, base, func(put func(int, []byte) error) error {
-			return a.fetch(ctx, put)
-		}, w.check)
+		err := to.Assemble(ctx, w.lines, w.head,
+			module.Assembly{Recipe: a.recipe, Base: base, Fetch: func(put func(int, []byte) error) error {
+				return a.fetch(ctx, put)
+			}}, w.check)
 		switch {
 		case err == nil:
 			return arrival{bytes: a.done, recipe: true, parts: a.parts}, nil

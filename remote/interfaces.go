@@ -157,15 +157,13 @@ type Assembler interface {
 	// MissingChunks returns the places in r.Pool() of the chunks that are not held, ascending. What a
 	// broken Assemble of the same root left behind counts as held where it is kept.
 	MissingChunks(ctx context.Context, r *module.Recipe) ([]int, error)
-	// Assemble is Install for a generation whose recipe is known. It calls fetch, once, which calls
-	// put for every chunk that MissingChunks named, in any order, from one goroutine at a time; sealed
-	// is put's only until it returns. put holds the bytes to length and id of the chunk: a difference
-	// is [module.ErrVerify]. A chunk that is neither put nor held is [fs.ErrNotExist]. base is a
-	// generation that is held and has been verified, or zero: what r has in common with it check need
-	// not read again (module.Recipe.WithVerified).
+	// Assemble is Install for a generation whose recipe is known. It calls a.Fetch once, which calls
+	// put for every chunk that MissingChunks named, in any order, from one goroutine at a time. put
+	// holds the bytes to length and id of the chunk: a difference is [module.ErrVerify]. A chunk that
+	// is neither put nor held is [fs.ErrNotExist]. check need not read again what a.Recipe has in
+	// common with a.Base (module.Recipe.WithVerified).
 	Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot,
-		r *module.Recipe, base merkle.Hash,
-		fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error
+		a module.Assembly, check func(*module.Module) error) error
 }
 
 // Limits of the evidence that a [TrustStore] keeps.

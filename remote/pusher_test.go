@@ -414,8 +414,8 @@ func TestPusherInterrupted(t *testing.T) {
 				}
 				if c.moved {
 					mod, head := s.build(s.id, s.publisher, 9)
-					if err := s.stores.Receive(t.Context(), head, old.line(t, 0).Root, false, bytes.NewReader(mod),
-						accept); err != nil {
+					if err := s.stores.Receive(t.Context(), module.Push{Head: head, Parent: old.line(t, 0).Root},
+						bytes.NewReader(mod), accept); err != nil {
 						t.Error(err)
 					}
 				}
@@ -449,8 +449,8 @@ func TestPusherRace(t *testing.T) {
 				n = 9
 			}
 			mod, head := s.build(s.id, s.publisher, n)
-			if err := s.stores.Receive(t.Context(), head, merkle.Hash{}, false, bytes.NewReader(mod),
-				accept); err != nil {
+			if err := s.stores.Receive(t.Context(), module.Push{Head: head},
+				bytes.NewReader(mod), accept); err != nil {
 				t.Error(err)
 			}
 			http.Error(w, "non-fast-forward push", http.StatusConflict)

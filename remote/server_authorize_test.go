@@ -93,7 +93,7 @@ func (b untouchable) Module(context.Context, auth.StoreID, merkle.Hash) (io.Read
 	return nil, b.touched()
 }
 
-func (b untouchable) Receive(context.Context, auth.SignedRoot, merkle.Hash, bool, io.Reader,
+func (b untouchable) Receive(context.Context, module.Push, io.Reader,
 	func(*module.Module) error) error {
 	return b.touched()
 }

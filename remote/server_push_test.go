@@ -397,7 +397,7 @@ func TestPending(t *testing.T) {
 // lossy is a backend that has lost its files.
 type lossy struct{ *remotetest.Stores }
 
-func (lossy) Receive(context.Context, auth.SignedRoot, merkle.Hash, bool, io.Reader,
+func (lossy) Receive(context.Context, module.Push, io.Reader,
 	func(*module.Module) error) error {
 	return fmt.Errorf("open pack: %w", fs.ErrNotExist)
 }

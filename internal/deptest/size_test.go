@@ -44,7 +44,6 @@ var tooLarge = map[string]bool{
 // get smaller.
 var longLines = map[string]int{
 	"auth":     9,
-	"digstore": 9,
 	"internal": 4,
 	"node":     30,
 	"remote":   3,
@@ -188,6 +187,11 @@ func TestSizes(t *testing.T) {
 		}
 		top, _, _ := strings.Cut(filepath.ToSlash(name), "/")
 		long[top] += len(s.long())
+		for _, n := range s.long() {
+			if longLines[top] == 0 {
+				t.Logf("%s:%d is longer than %d characters", name, n, maxLine)
+			}
+		}
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/corpus"
 	"github.com/dig-network/digstore/internal/vectors"
 	"github.com/dig-network/digstore/merkle"
@@ -37,7 +38,7 @@ func (w *world) workspace(t testing.TB) *digstore.Workspace {
 	t.Cleanup(func() { ws.Close() })
 	parent := merkle.Hash{}
 	for n, head := range w.heads {
-		if err := ws.Receive(context.Background(), head, parent, false,
+		if err := ws.Receive(context.Background(), module.Push{Head: head, Parent: parent},
 			bytes.NewReader(w.modules[n]), nil); err != nil {
 			t.Fatal(err)
 		}

@@ -72,15 +72,15 @@ func (p *pool) holds(c module.Chunk) (bool, error) {
 
 // Assemble implements [remote.Assembler]. When fetch breaks off, what arrived is kept.
 func (m *Memory) Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot,
-	r *module.Recipe, base merkle.Hash,
-	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
+	a module.Assembly, check func(*module.Module) error) error {
+	r := a.Recipe
 	if len(lines) == 0 || lines[len(lines)-1].Root != r.Root() {
 		return errors.New("assemble: the last line of history given is not that of the recipe")
 	}
 	if held := m.comesAgain(lines); held != nil {
 		return m.again(lines, head, held, check)
 	}
-	chunks, err := m.gather(ctx, r, base, fetch, check)
+	chunks, err := m.gather(ctx, a, check)
 	if err != nil {
 		return fmt.Errorf("assemble generation %s of store %s: %w", r.Root(), m.id, err)
 	}
@@ -89,9 +89,9 @@ func (m *Memory) Assemble(ctx context.Context, lines []module.Generation, head a
 
 // gather fetches the chunks of a generation, and has it checked as what they give with those that
 // are here.
-func (m *Memory) gather(ctx context.Context, r *module.Recipe, base merkle.Hash,
-	fetch func(put func(i int, sealed []byte) error) error,
+func (m *Memory) gather(ctx context.Context, a module.Assembly,
 	check func(*module.Module) error) (*pool, error) {
+	r, base := a.Recipe, a.Base
 	var known *module.Recipe
 	if !base.IsZero() {
 		var err error
@@ -100,7 +100,7 @@ func (m *Memory) gather(ctx context.Context, r *module.Recipe, base merkle.Hash,
 		}
 	}
 	came := &pool{byID: make(map[merkle.Hash]*bytes.Reader)}
-	err := fetch(func(i int, sealed []byte) error {
+	err := a.Fetch(func(i int, sealed []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -156,9 +156,9 @@ func (b *Stores) Recipe(_ context.Context, s auth.StoreID,
 }
 
 // ReceiveRecipe implements [server.RecipeReceiver].
-func (b *Stores) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
-	pending bool, r *module.Recipe, base merkle.Hash,
-	fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error {
+func (b *Stores) ReceiveRecipe(ctx context.Context, p module.Push, a module.Assembly,
+	check func(*module.Module) error) error {
+	head := p.Head
 	m, err := b.Store(head.Store)
 	if errors.Is(err, fs.ErrNotExist) {
 		m, err = NewMemory(head.Store, b.now), nil
@@ -166,7 +166,7 @@ func (b *Stores) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent
 	if err != nil {
 		return err
 	}
-	chunks, err := m.gather(ctx, r, base, fetch, check)
+	chunks, err := m.gather(ctx, a, check)
 	if err != nil {
 		return fmt.Errorf("receive generation %s of store %s: %w", head.Root, head.Store, err)
 	}
@@ -176,5 +176,5 @@ func (b *Stores) ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent
 	}
 	b.byID[head.Store] = m
 	b.mu.Unlock()
-	return m.receive(r, chunks, head, parent, pending)
+	return m.receive(a.Recipe, chunks, p)
 }

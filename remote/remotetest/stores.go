@@ -118,9 +118,9 @@ func (b *Stores) Revoke(ctx context.Context, t auth.Tombstone) error {
 }
 
 // Receive implements [server.Receiver].
-func (b *Stores) Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash,
-	pending bool, r io.Reader,
+func (b *Stores) Receive(ctx context.Context, p module.Push, r io.Reader,
 	check func(*module.Module) error) error {
+	head := p.Head
 	recipe, chunks, err := decompose(ctx, r, check)
 	if err != nil {
 		return fmt.Errorf("receive generation %s of store %s: %w", head.Root, head.Store, err)
@@ -132,12 +132,12 @@ func (b *Stores) Receive(ctx context.Context, head auth.SignedRoot, parent merkl
 		b.byID[head.Store] = m
 	}
 	b.mu.Unlock()
-	return m.receive(recipe, chunks, head, parent, pending)
+	return m.receive(recipe, chunks, p)
 }
 
 // receive makes a generation that was taken apart and checked the head, or a pending root.
-func (m *Memory) receive(recipe *module.Recipe, chunks *pool, head auth.SignedRoot,
-	parent merkle.Hash, pending bool) error {
+func (m *Memory) receive(recipe *module.Recipe, chunks *pool, p module.Push) error {
+	head, parent := p.Head, p.Parent
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.line(head.Root) >= 0 {
@@ -153,7 +153,7 @@ func (m *Memory) receive(recipe *module.Recipe, chunks *pool, head auth.SignedRo
 		m.pins.Publisher = head.PublicKey
 	}
 	m.pending = slices.DeleteFunc(m.pending, func(p pendingRoot) bool { return p.root == head.Root })
-	if pending {
+	if p.Pending {
 		m.pending = append(m.pending, pendingRoot{head.Root, parent, m.now()})
 		return nil
 	}

@@ -107,26 +107,29 @@ func (w *localTest) assemble(t *testing.T) {
 		{"no such chunk", base, func(put func(int, []byte) error) error { return put(len(next.recipe.Pool()), nil) }, verify, module.ErrVerify},
 		{"check refuses", base, all, func(*module.Module) error { return refused }, refused},
 	} {
-		err := a.Assemble(ctx, w.lines(2)[1:], w.Heads[1], next.recipe, tc.base, tc.fetch, tc.check)
+		err := a.Assemble(ctx, w.lines(2)[1:], w.Heads[1],
+			module.Assembly{Recipe: next.recipe, Base: tc.base, Fetch: tc.fetch}, tc.check)
 		if !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
 		}
 		w.has(t, l, 1, 0)
 	}
-	err = a.Assemble(ctx, w.lines(2)[1:], w.Heads[1], next.recipe, w.Heads[2].Root, all, verify)
+	err = a.Assemble(ctx, w.lines(2)[1:], w.Heads[1],
+		module.Assembly{Recipe: next.recipe, Base: w.Heads[2].Root, Fetch: all}, verify)
 	absence(t, "Assemble on a base that is not held", err)
 	if lacking, err = a.MissingChunks(ctx, next.recipe); err != nil {
 		t.Fatal(err)
 	}
 	if len(lacking) > 0 { // what came of the tries that failed may be here by now
-		err = a.Assemble(ctx, w.lines(2)[1:], w.Heads[1], next.recipe, base,
-			func(func(int, []byte) error) error { return nil }, verify)
+		err = a.Assemble(ctx, w.lines(2)[1:], w.Heads[1],
+			module.Assembly{Recipe: next.recipe, Base: base,
+				Fetch: func(func(int, []byte) error) error { return nil }}, verify)
 		absence(t, "Assemble without the chunks", err)
 	}
 	w.has(t, l, 1, 0)
 
-	if err := a.Assemble(ctx, w.lines(2)[1:], w.Heads[1], next.recipe, base, next.give(lacking),
-		verify); err != nil {
+	if err := a.Assemble(ctx, w.lines(2)[1:], w.Heads[1],
+		module.Assembly{Recipe: next.recipe, Base: base, Fetch: next.give(lacking)}, verify); err != nil {
 		t.Fatal(err)
 	}
 	w.has(t, l, 2, 0, 1)
@@ -157,8 +160,9 @@ func (w *backendTest) recipes(t *testing.T) {
 		}
 	}
 	receive := func(ctx context.Context, pending bool, base merkle.Hash, places []int) error {
-		return receiver.ReceiveRecipe(ctx, w.Heads[1], w.Heads[0].Root, pending, next.recipe,
-			base, next.give(places),
+		return receiver.ReceiveRecipe(ctx,
+			module.Push{Head: w.Heads[1], Parent: w.Heads[0].Root, Pending: pending},
+			module.Assembly{Recipe: next.recipe, Base: base, Fetch: next.give(places)},
 			func(m *module.Module) error { return m.Verify(ctx) })
 	}
 	err = receive(ctx, false, w.Heads[0].Root, nil)

@@ -80,8 +80,8 @@ func (w *World) push(t *testing.T, b server.Backend, n int, pending bool) error 
 	if n > 0 {
 		parent = w.Heads[n-1].Root
 	}
-	return b.(server.Receiver).Receive(t.Context(), w.Heads[n], parent, pending,
-		bytes.NewReader(w.Modules[n]),
+	return b.(server.Receiver).Receive(t.Context(),
+		module.Push{Head: w.Heads[n], Parent: parent, Pending: pending}, bytes.NewReader(w.Modules[n]),
 		func(m *module.Module) error {
 			if id := (module.ID{Store: w.Store, Root: w.Heads[n].Root}); m.ID() != id {
 				t.Errorf("check is given %s, want %s", m.ID(), id)
@@ -190,7 +190,8 @@ func (w *backendTest) refuse(t *testing.T) {
 			"noise":  {parent, bytes.NewReader(make([]byte, 10_000)), accept, module.ErrFormat},
 			"parent": {merkle.Hash{1}, bytes.NewReader(mod), accept, module.ErrNotHead},
 		} {
-			if err := r.Receive(ctx, head, tc.parent, false, tc.r, tc.check); err == nil ||
+			if err := r.Receive(ctx, module.Push{Head: head, Parent: tc.parent}, tc.r,
+				tc.check); err == nil ||
 				!errors.Is(err, tc.want) {
 				t.Errorf("%s: %v, want %v in it", name, err, tc.want)
 			}
@@ -199,13 +200,14 @@ func (w *backendTest) refuse(t *testing.T) {
 		if err := w.push(t, b, n, false); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Receive(ctx, head, head.Root, false, bytes.NewReader(mod),
+		if err := r.Receive(ctx, module.Push{Head: head, Parent: head.Root}, bytes.NewReader(mod),
 			accept); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("the head again: %v, want fs.ErrExist", err)
 		}
 		w.holds(t, b, n+1)
 	}
-	if err := r.Receive(ctx, w.Heads[0], w.Heads[1].Root, false, bytes.NewReader(w.Modules[0]),
+	if err := r.Receive(ctx, module.Push{Head: w.Heads[0], Parent: w.Heads[1].Root},
+		bytes.NewReader(w.Modules[0]),
 		func(*module.Module) error { return nil }); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("an old root again: %v, want fs.ErrExist", err)
 	}
@@ -226,8 +228,8 @@ func (w *backendTest) race(t *testing.T) {
 		var wg sync.WaitGroup
 		for i, n := range roots {
 			wg.Go(func() {
-				errs[i] = r.Receive(ctx, w.Heads[n], parent, false, bytes.NewReader(w.Modules[n]),
-					func(*module.Module) error { return nil })
+				errs[i] = r.Receive(ctx, module.Push{Head: w.Heads[n], Parent: parent},
+					bytes.NewReader(w.Modules[n]), func(*module.Module) error { return nil })
 			})
 		}
 		wg.Wait()
@@ -305,16 +307,17 @@ func (w *backendTest) pending(t *testing.T) {
 	w.holds(t, b, 2)
 
 	aside := w.Heads[2]
-	if err := b.(server.Receiver).Receive(ctx, aside, w.Heads[1].Root, true,
-		bytes.NewReader(w.Modules[2]), func(*module.Module) error { return nil }); err != nil {
+	if err := b.(server.Receiver).Receive(ctx,
+		module.Push{Head: aside, Parent: w.Heads[1].Root, Pending: true}, bytes.NewReader(w.Modules[2]),
+		func(*module.Module) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	mod, head, err := Module(ctx, w.Store, w.Publisher, w.content(7), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.(server.Receiver).Receive(ctx, head, w.Heads[1].Root, false, bytes.NewReader(mod),
-		func(*module.Module) error { return nil }); err != nil {
+	if err := b.(server.Receiver).Receive(ctx, module.Push{Head: head, Parent: w.Heads[1].Root},
+		bytes.NewReader(mod), func(*module.Module) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Promote(ctx, w.Store, aside.Root); !errors.Is(err, module.ErrNotHead) {

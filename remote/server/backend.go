@@ -37,13 +37,13 @@ type Backend interface {
 // A Receiver is a [Backend] that takes pushes. Optional: without it PUT is answered 405.
 type Receiver interface {
 	// Receive takes r apart as it comes, calls check, and makes the generation the head, atomically
-	// and under the store's lock, where it compares parent with the head again: a difference is
+	// and under the store's lock, where it compares p.Parent with the head again: a difference is
 	// [module.ErrNotHead], a root already in the history [fs.ErrExist]. An unknown store is made, and
-	// holds head.PublicKey from then on. With pending set the generation is kept, but not made the
-	// head. head is checked already; check holds the module to it, its key included.
+	// holds p.Head.PublicKey from then on. With p.Pending set the generation is kept, but not made
+	// the head. p.Head is checked already; check holds the module to it, its key included.
 	//
 	// The error wraps whatever r or check returned, and nothing becomes visible when there is one.
-	Receive(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool, r io.Reader,
+	Receive(ctx context.Context, p module.Push, r io.Reader,
 		check func(*module.Module) error) error
 }
 
@@ -67,14 +67,13 @@ type RecipeBackend interface {
 // A RecipeReceiver is a [Receiver] that takes a generation as recipe and chunks. Optional, and of
 // use only on a [RecipeBackend]: without it modules are pushed whole.
 type RecipeReceiver interface {
-	// ReceiveRecipe is Receive for a generation whose recipe is known. It calls fetch, once, which
-	// calls put for every chunk that base, which is held, confirmed or pending, does not have, from
-	// one goroutine at a time; sealed is put's only until it returns. put holds the bytes to length
-	// and id of the chunk: a difference is [module.ErrVerify]. base may be the root itself, pending:
-	// then there is nothing to put, and it becomes the head.
-	ReceiveRecipe(ctx context.Context, head auth.SignedRoot, parent merkle.Hash, pending bool,
-		r *module.Recipe, base merkle.Hash,
-		fetch func(put func(i int, sealed []byte) error) error, check func(*module.Module) error) error
+	// ReceiveRecipe is Receive for a generation whose recipe is known. It calls a.Fetch once, which
+	// calls put for every chunk that a.Base does not have, from one goroutine at a time. put holds the
+	// bytes to length and id of the chunk: a difference is [module.ErrVerify]. a.Base is held,
+	// confirmed or pending. It may be the root itself, pending: then there is nothing to put, and it
+	// becomes the head.
+	ReceiveRecipe(ctx context.Context, p module.Push, a module.Assembly,
+		check func(*module.Module) error) error
 }
 
 // A Lister is a [Backend] that can say which stores it has. Optional.

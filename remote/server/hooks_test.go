@@ -378,7 +378,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 // lost is a backend that misses something among its own files.
 type lost struct{ *remotetest.Stores }
 
-func (lost) Receive(context.Context, auth.SignedRoot, merkle.Hash, bool, io.Reader,
+func (lost) Receive(context.Context, module.Push, io.Reader,
 	func(*module.Module) error) error {
 	return fmt.Errorf("open a pack: %w", fs.ErrNotExist)
 }

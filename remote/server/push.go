@@ -78,9 +78,10 @@ func (s *Server) receive(ctx context.Context, p *push, body *upload) error {
 	if !p.decl.program.IsZero() {
 		body.hash = sha256.New()
 	}
-	return s.receiver.Receive(ctx, p.signed, p.parent, p.pending, body, func(m *module.Module) error {
-		return s.verify(ctx, p, m, func() (merkle.Hash, error) { return body.sum(), nil })
-	})
+	return s.receiver.Receive(ctx, module.Push{Head: p.signed, Parent: p.parent, Pending: p.pending},
+		body, func(m *module.Module) error {
+			return s.verify(ctx, p, m, func() (merkle.Hash, error) { return body.sum(), nil })
+		})
 }
 
 // peekKey reads the publisher's key from the first bytes of a module. Until it is known no

@@ -79,8 +79,9 @@ func (r *recipePut) receive(c *call, s *Server, p *push, body *upload) error {
 	check := func(m *module.Module) error {
 		return s.verify(ctx, p, m, func() (merkle.Hash, error) { return readerat.Sum(ctx, m.Reader()) })
 	}
-	err = r.of.receiver.ReceiveRecipe(ctx, p.signed, p.parent, p.pending, r.recipe,
-		r.root, fetch, check)
+	err = r.of.receiver.ReceiveRecipe(ctx,
+		module.Push{Head: p.signed, Parent: p.parent, Pending: p.pending},
+		module.Assembly{Recipe: r.recipe, Base: r.root, Fetch: fetch}, check)
 	if answer := new(refusal); errors.Is(err, fs.ErrNotExist) && !errors.As(err, &answer) {
 		gone := noBaseHere() // or some of its chunks: a gc was faster
 		gone.cause = err

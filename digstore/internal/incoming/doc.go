@@ -4,14 +4,15 @@
 //
 // A [Transfer] is one of three kinds:
 //
-//   - [Open]: a module comes as bytes, and may be continued after it broke off. [Transfer.Decompose]
-//     reads it.
-//   - [OpenChunks]: a generation comes as a recipe and chunks, and may be continued. A [Parts] takes
-//     the chunks.
-//   - [New]: either, under a random name, and is not continued.
+//   - [Open]: a module comes as bytes, and the transfer may be resumed. [Transfer.Decompose] reads
+//     the module.
+//   - [OpenChunks]: a generation comes as a recipe and chunks, and the transfer may be resumed. A
+//     [Parts] stores the chunks.
+//   - [New]: either of them, under a random name. The transfer is not resumed.
 //
-// When all has come and was checked, [Transfer.Seal] makes the pack durable and [Transfer.Packed]
-// gives it away. [Transfer.Close] removes the directory, unless the transfer may continue.
+// When everything has arrived and was checked, [Transfer.Seal] makes the pack durable and
+// [Transfer.Packed] returns its path. [Transfer.Close] removes the directory, unless the transfer
+// may be resumed.
 //
 // # Locks
 //

@@ -4,15 +4,15 @@
 //
 // # The files
 //
-//   - roots.log has one line for each generation: its number, its root and its time. It is the format
-//     of the reference implementation. [AppendLine] writes a line, [ParseLine] reads one, and [Lines]
-//     reads many.
+//   - roots.log has one line for each generation: its number, its root and its time. It is the
+//     format of the reference implementation. [AppendLine] encodes a line, [ParseLine] decodes one,
+//     and [Lines] many.
 //   - roots.proof has a block of 64 bytes for each line: the line a second time, where it ends in
 //     roots.log, and checksums. A [Proof] is one block, [Proofs] the file. [Proofs.Check] compares
 //     the bytes of roots.log with the blocks.
 //   - roots.dropped lists the lines whose generations are not held on purpose: [Dropped].
-//   - history/*.idx say where in roots.log the line of a root is: an [Index] is one of them. They are
-//     a cache.
+//   - history/*.idx say where in roots.log the line of a root is: an [Index] is one of them. They
+//     are a cache.
 //
 // # What counts
 //
