@@ -26,18 +26,6 @@ var tooLarge = map[string]bool{
 	"internal/gcmsiv.sub":                    true,
 	"internal/tools/gcmsivasm.polyvalAVX512": true,
 	"remote.push":                            true,
-	"remote/conform.authChecks":              true,
-	"remote/conform.contentChecks":           true,
-	"remote/conform.deltaChecks":             true,
-	"remote/conform.describeChecks":          true,
-	"remote/conform.moduleChecks":            true,
-	"remote/conform.pushChecks":              true,
-	"remote/conform.rangeChecks":             true,
-	"remote/conform.recipeChecks":            true,
-	"remote/conform.refusalChecks":           true,
-	"remote/conform.routeChecks":             true,
-	"remote/conform.rpcChecks":               true,
-	"remote/conform.rpcWindowChecks":         true,
 }
 
 // longLines is how many lines above maxLine each folder at the top may still have. The numbers only

@@ -2,165 +2,170 @@ package conform
 
 import (
 	"context"
-	"encoding/hex"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/merkle"
 )
 
 // What the reference is known to do otherwise.
 const (
-	knownReplay = "the reference remembers no nonces (§12)"
-	knownHead   = "the reference answers HEAD without authentication (§12)"
-	knownPlus   = "the reference reads a leading + (§3.4)"
-	knownOpen   = "as an origin of anonymous mode does (§3.6); check it as one"
+	knownReplay    = "the reference remembers no nonces (§12)"
+	knownHead      = "the reference answers HEAD without authentication (§12)"
+	knownPlus      = "the reference reads a leading + (§3.4)"
+	knownDuplicate = "the reference takes the first (§3.4)"
+	knownOpen      = "as an origin of anonymous mode does (§3.6); check it as one"
 )
 
-// authChecks look at the door: what a request has to be signed for, and what is wrong with those
-// that are refused. Most ask for the descriptor.
+// authChecks look at authentication: what a request has to be signed for, and what is wrong with
+// those that are refused. Most ask for the descriptor.
 func authChecks() []check {
+	const (
+		identity  = request.HeaderIdentity
+		timestamp = request.HeaderTimestamp
+		nonce     = request.HeaderNonce
+		signature = request.HeaderAuth
+	)
 	list := []check{
-		{"auth/signed", "§3.1", Must, func(ctx context.Context, s *session) error {
-			a, err := s.send(ctx, probe{})
-			if err != nil {
-				return err
-			}
-			if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
-				return found("any identity let in", "%s", a)
-			}
-			return nil
-		}},
+		{"auth/signed", "§3.1", Must, authSigned},
+		badHeaders("missing-identity", "§3.4", Must, "", removed(identity)),
+		badHeaders("missing-timestamp", "§3.4", Must, "", removed(timestamp)),
+		badHeaders("missing-nonce", "§3.4", Must, "", removed(nonce)),
+		badHeaders("missing-signature", "§3.4", Must, "", removed(signature)),
+		badHeaders("malformed-identity", "§3.4", Must, "", malformed(identity, "x", strings.Repeat("zz", 48), strings.Repeat("ff", 48), strings.Repeat("00", 48))...),
+		badHeaders("infinity", "§1.2", Must, "", pointAtInfinity),
+		badHeaders("malformed-timestamp", "§3.4", Must, "", malformedTimestamps()...),
+		badHeaders("plus-timestamp", "§3.4", Extension, knownPlus, plusTimestamp),
+		badHeaders("malformed-nonce", "§3.4", Must, "", malformed(nonce, "x", strings.Repeat("zz", 32))...),
+		badHeaders("malformed-signature", "§3.4", Must, "", malformed(signature, "x", strings.Repeat("zz", 96), strings.Repeat("ff", 96))...),
+		badHeaders("duplicate-header", "§3.4", Extension, knownDuplicate, doubled(identity), doubled(timestamp), doubled(nonce), doubled(signature)),
+		{"auth/stale", "§3.4", Must, authStale},
+		{"auth/future", "§3.4", Must, authFuture},
+		{"auth/window", "§3.4", Must, authWindow},
+		forged("auth/binds-route", anotherRoute),
+		forged("auth/binds-store", anotherStoreSigned),
+		forged("auth/binds-timestamp", earlierTimestamp),
+		forged("auth/binds-nonce", anotherNonce),
+		forged("auth/binds-identity", anotherIdentity),
+		{"auth/upper-case", "§1.1", Must, authUpperCase},
+		{"auth/replay", "§3.5", Must, authReplay},
+		{"auth/replay-with-another-query", "§3.5", Must, authReplayWithAnotherQuery},
+		{"auth/replay-in-parallel", "§3.5", Must, authReplayInParallel},
 	}
-	for _, h := range []struct{ name, header string }{
-		{"identity", request.HeaderIdentity}, {"timestamp", request.HeaderTimestamp},
-		{"nonce", request.HeaderNonce}, {"signature", request.HeaderAuth},
-	} {
-		list = append(list, door("auth/missing-"+h.name, "§3.4", Must, "", func(r *http.Request) {
-			r.Header.Del(h.header)
-		}))
-	}
-	replace := func(header string, values ...string) []func(*http.Request) {
-		var all []func(*http.Request)
-		for _, v := range values {
-			all = append(all, func(r *http.Request) { r.Header.Set(header, v) })
-		}
-		return all
-	}
-	cut := func(header string) func(*http.Request) {
-		return func(r *http.Request) { r.Header.Set(header, r.Header.Get(header)[2:]) }
-	}
-	infinity := func(r *http.Request) {
-		r.Header.Set(request.HeaderIdentity, "c0"+strings.Repeat("00", 47))
-		r.Header.Set(request.HeaderAuth, "c0"+strings.Repeat("00", 95))
-	}
-	list = append(list,
-		door("auth/malformed-identity", "§3.4", Must, "",
-			append(replace(request.HeaderIdentity, "x", strings.Repeat("zz", 48), strings.Repeat("ff", 48),
-				strings.Repeat("00", 48)), cut(request.HeaderIdentity))...),
-		door("auth/infinity", "§1.2", Must, "", infinity),
-		door("auth/malformed-timestamp", "§3.4", Must, "",
-			append(replace(request.HeaderTimestamp, "x", "-1", "1e9", "0x10", "18446744073709551616"),
-				func(r *http.Request) {
-					r.Header.Set(request.HeaderTimestamp, r.Header.Get(request.HeaderTimestamp)+".0")
-				})...),
-		door("auth/plus-timestamp", "§3.4", Extension, knownPlus, func(r *http.Request) {
-			r.Header.Set(request.HeaderTimestamp, "+"+r.Header.Get(request.HeaderTimestamp))
-		}),
-		door("auth/malformed-nonce", "§3.4", Must, "",
-			append(replace(request.HeaderNonce, "x", strings.Repeat("zz", 32)),
-				cut(request.HeaderNonce))...),
-		door("auth/malformed-signature", "§3.4", Must, "",
-			append(replace(request.HeaderAuth, "x", strings.Repeat("zz", 96), strings.Repeat("ff", 96)),
-				cut(request.HeaderAuth))...),
-	)
-	var twice []func(*http.Request)
-	for _, header := range []string{request.HeaderIdentity, request.HeaderTimestamp,
-		request.HeaderNonce, request.HeaderAuth} {
-		twice = append(twice, func(r *http.Request) { r.Header.Add(header, r.Header.Get(header)) })
-	}
-	list = append(list, door("auth/duplicate-header", "§3.4", Extension,
-		"the reference takes the first (§3.4)", twice...),
-		check{"auth/stale", "§3.4", Must, func(ctx context.Context, s *session) error {
-			return s.aged(ctx, 401, 310*time.Second, 24*time.Hour)
-		}},
-		check{"auth/future", "§3.4", Must, func(ctx context.Context, s *session) error {
-			return s.aged(ctx, 401, -310*time.Second, -24*time.Hour)
-		}},
-		check{"auth/window", "§3.4", Must, func(ctx context.Context, s *session) error {
-			if _, err := s.head(ctx); err != nil {
-				return err
-			}
-			return s.aged(ctx, 200, 290*time.Second, -290*time.Second)
-		}},
-		forged("auth/binds-route", func(s *session, r *http.Request) error {
-			return s.sign(r, request.Roots, s.store, s.opt.Identity, 0)
-		}),
-		forged("auth/binds-store", func(s *session, r *http.Request) error {
-			return s.sign(r, request.Fetch, nowhere(), s.opt.Identity, 0)
-		}),
-		forged("auth/binds-timestamp", func(s *session, r *http.Request) error {
-			n, err := strconv.ParseInt(r.Header.Get(request.HeaderTimestamp), 10, 64)
-			r.Header.Set(request.HeaderTimestamp, strconv.FormatInt(n-1, 10))
-			return err
-		}),
-		forged("auth/binds-nonce", func(s *session, r *http.Request) error {
-			r.Header.Set(request.HeaderNonce, random().String())
-			return nil
-		}),
-		forged("auth/binds-identity", func(s *session, r *http.Request) error {
-			r.Header.Set(request.HeaderIdentity, freshKey().PublicKey().String())
-			return nil
-		}),
-		check{"auth/upper-case", "§1.1", Must, func(ctx context.Context, s *session) error {
-			if _, err := s.head(ctx); err != nil {
-				return err
-			}
-			return s.refused(ctx, probe{edit: func(r *http.Request) error {
-				for _, h := range []string{request.HeaderIdentity, request.HeaderNonce, request.HeaderAuth} {
-					r.Header.Set(h, strings.ToUpper(r.Header.Get(h)))
-				}
-				return nil
-			}}, http.StatusOK)
-		}},
-		check{"auth/replay", "§3.5", Must, func(ctx context.Context, s *session) error {
-			return s.replayed(ctx, probe{}, probe{})
-		}},
-		check{"auth/replay-with-another-query", "§3.5", Must,
-			func(ctx context.Context, s *session) error {
-				head, err := s.head(ctx)
-				if err != nil {
-					return err
-				}
-				return s.replayed(ctx, probe{method: http.MethodHead, tail: "/module",
-					query: "root=" + head.String()}, probe{method: http.MethodHead, tail: "/module"})
-			}},
-		check{"auth/replay-in-parallel", "§3.5", Must, replayRace},
-	)
 	return append(list, unsignedChecks()...)
 }
 
-// door is a check that the descriptor is refused with 401 to requests that were signed well and
-// then changed, each in one of these ways.
-func door(name, spec string, level Level, known string, changes ...func(*http.Request)) check {
-	return check{name, spec, level, func(ctx context.Context, s *session) error {
+// A headerChange changes the headers of a signed request.
+type headerChange func(http.Header)
+
+// badHeaders is a check that the descriptor is refused with 401 to requests that were signed well
+// and then changed, each in one of these ways.
+func badHeaders(name, spec string, level Level, known string, changes ...headerChange) check {
+	return check{"auth/" + name, spec, level, func(ctx context.Context, s *session) error {
 		if err := s.closed(); err != nil {
 			return err
 		}
 		for _, change := range changes {
-			if err := s.refused(ctx, probe{edit: func(r *http.Request) error {
-				change(r)
+			p := probe{edit: func(r *http.Request) error {
+				change(r.Header)
 				return nil
-			}}, http.StatusUnauthorized); err != nil {
+			}}
+			if err := s.refused(ctx, p, http.StatusUnauthorized); err != nil {
 				return as(known, err)
 			}
 		}
 		return nil
 	}}
+}
+
+func removed(name string) headerChange { return func(h http.Header) { h.Del(name) } }
+
+func doubled(name string) headerChange {
+	return func(h http.Header) { h.Add(name, h.Get(name)) }
+}
+
+// replaced sets a header to one value after the other.
+func replaced(name string, values ...string) (changes []headerChange) {
+	for _, v := range values {
+		changes = append(changes, func(h http.Header) { h.Set(name, v) })
+	}
+	return changes
+}
+
+// malformed sets a header to one value after the other, and then cuts off the first two characters
+// of the right one.
+func malformed(name string, values ...string) []headerChange {
+	return append(replaced(name, values...), func(h http.Header) { h.Set(name, h.Get(name)[2:]) })
+}
+
+func malformedTimestamps() []headerChange {
+	const name = request.HeaderTimestamp
+	return append(replaced(name, "x", "-1", "1e9", "0x10", "18446744073709551616"),
+		func(h http.Header) { h.Set(name, h.Get(name)+".0") })
+}
+
+func plusTimestamp(h http.Header) {
+	h.Set(request.HeaderTimestamp, "+"+h.Get(request.HeaderTimestamp))
+}
+
+func pointAtInfinity(h http.Header) {
+	h.Set(request.HeaderIdentity, "c0"+strings.Repeat("00", 47))
+	h.Set(request.HeaderAuth, "c0"+strings.Repeat("00", 95))
+}
+
+func authSigned(ctx context.Context, s *session) error {
+	a, err := s.send(ctx, probe{})
+	if err != nil {
+		return err
+	}
+	if a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
+		return found("any identity let in", "%s", a)
+	}
+	return nil
+}
+
+func authStale(ctx context.Context, s *session) error {
+	return s.aged(ctx, 401, 310*time.Second, 24*time.Hour)
+}
+
+func authFuture(ctx context.Context, s *session) error {
+	return s.aged(ctx, 401, -310*time.Second, -24*time.Hour)
+}
+
+func authWindow(ctx context.Context, s *session) error {
+	if _, err := s.head(ctx); err != nil {
+		return err
+	}
+	return s.aged(ctx, 200, 290*time.Second, -290*time.Second)
+}
+
+func authUpperCase(ctx context.Context, s *session) error {
+	if _, err := s.head(ctx); err != nil {
+		return err
+	}
+	return s.refused(ctx, probe{edit: func(r *http.Request) error {
+		for _, h := range []string{request.HeaderIdentity, request.HeaderNonce, request.HeaderAuth} {
+			r.Header.Set(h, strings.ToUpper(r.Header.Get(h)))
+		}
+		return nil
+	}}, http.StatusOK)
+}
+
+func authReplay(ctx context.Context, s *session) error {
+	return s.replayed(ctx, probe{}, probe{})
+}
+
+func authReplayWithAnotherQuery(ctx context.Context, s *session) error {
+	head, err := s.head(ctx)
+	if err != nil {
+		return err
+	}
+	return s.replayed(ctx, probe{method: http.MethodHead, tail: "/module",
+		query: "root=" + head.String()}, probe{method: http.MethodHead, tail: "/module"})
 }
 
 // forged is a check that a signature does not go with something else than what was signed.
@@ -172,6 +177,30 @@ func forged(name string, change func(*session, *http.Request) error) check {
 		return s.refused(ctx, probe{edit: func(r *http.Request) error { return change(s, r) }},
 			http.StatusUnauthorized)
 	}}
+}
+
+func anotherRoute(s *session, r *http.Request) error {
+	return s.sign(r, request.Roots, s.store, s.opt.Identity, 0)
+}
+
+func anotherStoreSigned(s *session, r *http.Request) error {
+	return s.sign(r, request.Fetch, nowhere(), s.opt.Identity, 0)
+}
+
+func earlierTimestamp(_ *session, r *http.Request) error {
+	n, err := strconv.ParseInt(r.Header.Get(request.HeaderTimestamp), 10, 64)
+	r.Header.Set(request.HeaderTimestamp, strconv.FormatInt(n-1, 10))
+	return err
+}
+
+func anotherNonce(_ *session, r *http.Request) error {
+	r.Header.Set(request.HeaderNonce, random().String())
+	return nil
+}
+
+func anotherIdentity(_ *session, r *http.Request) error {
+	r.Header.Set(request.HeaderIdentity, freshKey().PublicKey().String())
+	return nil
 }
 
 // closed skips what anonymous mode has no use for.
@@ -216,8 +245,8 @@ func (s *session) replayed(ctx context.Context, p, again probe) error {
 	return as(knownReplay, s.refused(ctx, again, http.StatusUnauthorized))
 }
 
-// replayRace sends one signed request several times at once. One gets through.
-func replayRace(ctx context.Context, s *session) error {
+// authReplayInParallel sends one signed request several times at once. One gets through.
+func authReplayInParallel(ctx context.Context, s *session) error {
 	if err := s.closed(); err != nil {
 		return err
 	}
@@ -265,70 +294,57 @@ func replayRace(ctx context.Context, s *session) error {
 func unsignedChecks() []check {
 	zero := strings.Repeat("00", 32)
 	lookup := map[string]string{"retrieval_key": zero, "root": zero}
-	routes := []struct {
-		name, known string
-		p           probe
-	}{
-		{"descriptor", "", probe{}},
-		{"roots", "", probe{tail: "/roots", most: 64 << 20}},
-		{"module", "", probe{tail: "/module", peek: true}},
-		{"content", "", probe{tail: "/content"}.asJSON(lookup)},
-		{"proof", "", probe{tail: "/proof"}.asJSON(lookup)},
-		{"get-delta", "", probe{tail: "/delta", query: "from=" + zero + "&to=" + zero}},
-		{"post-delta", "", probe{tail: "/delta"}.asJSON(map[string]any{"to": zero, "have": []string{}})},
-		{"head-descriptor", knownHead, probe{method: http.MethodHead}},
-		{"head-roots", knownHead, probe{method: http.MethodHead, tail: "/roots"}},
-		{"head-module", knownHead, probe{method: http.MethodHead, tail: "/module"}},
-		{"head-delta", knownHead, probe{method: http.MethodHead, tail: "/delta", query: "from=" + zero + "&to=" + zero}},
-		{"push", "", probe{method: http.MethodPut, tail: "/module", body: []byte("x")}},
-		{"push-init", "", probe{tail: "/module/upload"}.asText("{}")},
-		{"push-complete", "", probe{tail: "/module/complete"}.asText("{}")},
-		{"tombstone", "", probe{tail: "/tombstone"}.asJSON(map[string]string{"record": "", "signature": ""})},
+	return []check{
+		unsigned("descriptor", "", probe{}),
+		unsigned("roots", "", probe{tail: "/roots", most: 64 << 20}),
+		unsigned("module", "", probe{tail: "/module", peek: true}),
+		unsigned("content", "", probe{tail: "/content"}.asJSON(lookup)),
+		unsigned("proof", "", probe{tail: "/proof"}.asJSON(lookup)),
+		unsigned("get-delta", "", probe{tail: "/delta", query: "from=" + zero + "&to=" + zero}),
+		unsigned("post-delta", "", postDelta(merkle.Hash{}, []string{})),
+		unsigned("head-descriptor", knownHead, probe{method: http.MethodHead}),
+		unsigned("head-roots", knownHead, probe{method: http.MethodHead, tail: "/roots"}),
+		unsigned("head-module", knownHead, probe{method: http.MethodHead, tail: "/module"}),
+		unsigned("head-delta", knownHead, probe{method: http.MethodHead, tail: "/delta", query: "from=" + zero + "&to=" + zero}),
+		unsigned("push", "", probe{method: http.MethodPut, tail: "/module", body: []byte("x")}),
+		unsigned("push-init", "", probe{tail: "/module/upload"}.asText("{}")),
+		unsigned("push-complete", "", probe{tail: "/module/complete"}.asText("{}")),
+		unsigned("tombstone", "", probe{tail: "/tombstone"}.asJSON(map[string]string{"record": "", "signature": ""})),
 	}
-	var list []check
-	for _, rt := range routes {
-		list = append(list,
-			check{"auth/unsigned-" + rt.name, "§3.2", Must, func(ctx context.Context, s *session) error {
-				method := rt.p.method
-				if method == "" {
-					method = http.MethodGet
-				}
-				op, _ := request.OpOf(method, rt.p.tail)
-				if !op.Mutating() {
-					if err := s.closed(); err != nil {
-						return err
-					}
-				}
-				p := rt.p
-				if head, err := s.head(ctx); err == nil && p.tail == "/delta" && p.query != "" {
-					p.query = "from=" + head.String() + "&to=" + head.String()
-				}
-				bare := p
-				bare.bare = true
-				a, err := s.send(ctx, bare)
-				if err != nil {
-					return err
-				}
-				if noRoute(a) {
-					if signed, err := s.send(ctx, p); err != nil || noRoute(signed) {
-						return skip("the origin has no such route")
-					}
-				}
-				known := rt.known
-				if known == "" && a.status == http.StatusOK && !op.Mutating() {
-					known = knownOpen
-				}
-				return as(known, a.is(http.StatusUnauthorized))
-			}})
-	}
-	return list
 }
 
-// hexOf is short for messages and bodies.
-func hexOf(b []byte) string { return hex.EncodeToString(b) }
-
-// tombstoneBody is the request of POST /stores/{id}/tombstone.
-func tombstoneBody(t auth.Tombstone) map[string]string {
-	record, _ := t.MarshalBinary() // never fails
-	return map[string]string{"record": hexOf(record), "signature": t.Sig.String()}
+// unsigned is a check that p is refused without a signature. known says how the reference takes it.
+func unsigned(name, known string, p probe) check {
+	return check{"auth/unsigned-" + name, "§3.2", Must, func(ctx context.Context, s *session) error {
+		method := p.method
+		if method == "" {
+			method = http.MethodGet
+		}
+		op, _ := request.OpOf(method, p.tail)
+		if !op.Mutating() {
+			if err := s.closed(); err != nil {
+				return err
+			}
+		}
+		p := p
+		if head, err := s.head(ctx); err == nil && p.tail == "/delta" && p.query != "" {
+			p.query = "from=" + head.String() + "&to=" + head.String()
+		}
+		bare := p
+		bare.bare = true
+		a, err := s.send(ctx, bare)
+		if err != nil {
+			return err
+		}
+		if noRoute(a) {
+			if signed, err := s.send(ctx, p); err != nil || noRoute(signed) {
+				return skip("the origin has no such route")
+			}
+		}
+		known := known
+		if known == "" && a.status == http.StatusOK && !op.Mutating() {
+			known = knownOpen
+		}
+		return as(known, a.is(http.StatusUnauthorized))
+	}}
 }

@@ -89,220 +89,266 @@ func (s *session) hit(ctx context.Context) (key, root merkle.Hash, sealed []byte
 // contentChecks look at POST /content and /proof.
 func contentChecks() []check {
 	list := []check{
-		{"content/hit", "§8.1", Must, func(ctx context.Context, s *session) error {
-			key, root, sealed, err := s.hit(ctx)
-			if err != nil {
-				return err
-			}
-			r, err := s.content(ctx, lookup(key, root))
-			if err != nil {
-				return err
-			}
-			if !bytes.Equal(r.sealed, sealed) {
-				return found("the resource's sealed bytes, as in the module", "%d others", len(r.sealed))
-			}
-			if r.root != root.String() {
-				return found("roothash "+root.String(), "%q", r.root)
-			}
-			return r.genuine(root)
-		}},
-		{"content/range", "§8.1", Must, func(ctx context.Context, s *session) error {
-			key, root, sealed, err := s.hit(ctx)
-			if err != nil {
-				return err
-			}
-			n := uint64(len(sealed))
-			for _, cut := range [][2]uint64{{0, 1}, {1, n}, {n / 2, n + 100}, {n, n}, {n + 5, n + 9}} {
-				r, err := s.content(ctx, part(key, root, cut[0], cut[1]))
-				if err != nil {
-					return err
-				}
-				if from, to := min(cut[0], n), min(cut[1], n); !bytes.Equal(r.sealed, sealed[from:to]) {
-					return found("the bytes of the range, clamped to the length", "%d for %d to %d of %d", len(r.sealed), cut[0], cut[1], n)
-				}
-			}
-			v := lookup(key, root)
-			v["range"] = nil
-			r, err := s.content(ctx, v)
-			if err != nil {
-				return err
-			}
-			if !bytes.Equal(r.sealed, sealed) {
-				return found("all bytes without a range", "%d of %d", len(r.sealed), n)
-			}
-			return nil
-		}},
-		{"content/backward-range", "§8.1", Extension, func(ctx context.Context, s *session) error {
-			key, root, _, err := s.hit(ctx)
-			if err != nil {
-				return err
-			}
-			return as("the reference answers the whole resource (§8.1)", s.refused(ctx, probe{tail: "/content"}.asJSON(part(key, root, 1, 0)), http.StatusBadRequest))
-		}},
-		{"content/unknown-members", "§4.2", Must, func(ctx context.Context, s *session) error {
-			key, root, _, err := s.hit(ctx)
-			if err != nil {
-				return err
-			}
-			v := lookup(key, root)
-			v["conform"] = map[string]any{"x": []int{1}}
-			return s.refused(ctx, probe{tail: "/content"}.asJSON(v), http.StatusOK)
-		}},
-		{"content/older-root", "§8.1", Must, func(ctx context.Context, s *session) error {
-			key, _, _, err := s.hit(ctx)
-			if err != nil {
-				return err
-			}
-			old, err := s.older(ctx)
-			if err != nil {
-				return err
-			}
-			a, err := s.send(ctx, probe{tail: "/content"}.asJSON(lookup(key, old)))
-			if err != nil {
-				return err
-			}
-			if a.status == http.StatusNotFound {
-				return skip("the origin does not hold the generation before the head")
-			}
-			return a.is(http.StatusOK)
-		}},
-		{"content/miss", "§8.1", Must, func(ctx context.Context, s *session) error {
-			root, err := s.head(ctx)
-			if err != nil {
-				return err
-			}
-			r, err := s.content(ctx, lookup(random(), root))
-			if err != nil {
-				return err
-			}
-			if r.genuine(root) == nil {
-				return found("bytes that no proof holds for", "a proof that holds")
-			}
-			return nil
-		}},
-		{"content/miss-looks-like-hit", "§8.4", Must, func(ctx context.Context, s *session) error {
-			key, root, _, err := s.hit(ctx)
-			if err != nil {
-				return err
-			}
-			hit, err := s.content(ctx, lookup(key, root))
-			if err != nil {
-				return skip("a hit is not answered: %v", err)
-			}
-			miss, err := s.content(ctx, lookup(random(), root))
-			if err != nil {
-				return skip("a miss is not answered: %v", err)
-			}
-			if h, m := names(hit.answer.header), names(miss.answer.header); !slices.Equal(h, m) {
-				return found("the same headers, "+strings.Join(h, " "), "%s", strings.Join(m, " "))
-			}
-			h, _ := members(hit.answer.body)
-			m, _ := members(miss.answer.body)
-			if !slices.Equal(h, m) {
-				return found("the same members in the same order, "+strings.Join(h, " "), "%s", strings.Join(m, " "))
-			}
-			return nil
-		}},
-		{"content/miss-has-proof", "§8.4", Extension, func(ctx context.Context, s *session) error {
-			root, err := s.head(ctx)
-			if err != nil {
-				return err
-			}
-			r, err := s.content(ctx, lookup(random(), root))
-			if err != nil {
-				return skip("a miss is not answered: %v", err)
-			}
-			var p merkle.Proof
-			if err := p.UnmarshalBinary(r.proof); err != nil || p.Leaf != merkle.Sum(r.sealed) || p.Root != root {
-				return as(knownDecoy, found("a proof in form, with these bytes as the leaf and the root at its end", "%d bytes, %v", len(r.proof), err))
-			}
-			return nil
-		}},
-		{"content/miss-is-secret", "§8.4", Extension, func(ctx context.Context, s *session) error {
-			root, err := s.head(ctx)
-			if err != nil {
-				return err
-			}
-			key := random()
-			r, err := s.content(ctx, lookup(key, root))
-			if err != nil {
-				return skip("a miss is not answered: %v", err)
-			}
-			if bytes.Equal(r.sealed, publicDecoy(key)) {
-				return as(knownDecoy, found("bytes that nobody else can compute", "the reference's formula"))
-			}
-			return nil
-		}},
-		{"content/miss-is-stable", "§8.4", Should, func(ctx context.Context, s *session) error {
-			root, err := s.head(ctx)
-			if err != nil {
-				return err
-			}
-			key := random()
-			first, err := s.content(ctx, lookup(key, root))
-			if err != nil {
-				return skip("a miss is not answered: %v", err)
-			}
-			again, err := s.content(ctx, lookup(key, root))
-			if err != nil {
-				return skip("a miss is not answered: %v", err)
-			}
-			if !bytes.Equal(first.sealed, again.sealed) || !bytes.Equal(first.proof, again.proof) {
-				return found("the same bytes for the same key", "others")
-			}
-			return nil
-		}},
-		{"content/miss-has-ranges", "§8.4", Should, func(ctx context.Context, s *session) error {
-			root, err := s.head(ctx)
-			if err != nil {
-				return err
-			}
-			key := random()
-			whole, err := s.content(ctx, lookup(key, root))
-			if err != nil {
-				return skip("a miss is not answered: %v", err)
-			}
-			n := uint64(len(whole.sealed))
-			cut, err := s.content(ctx, part(key, root, 1, n+9))
-			if err != nil {
-				return err
-			}
-			if n > 0 && !bytes.Equal(cut.sealed, whole.sealed[1:]) {
-				return found("a range of the miss's bytes", "%d others", len(cut.sealed))
-			}
-			return nil
-		}},
-		{"content/unknown-root", "§8.1", Must, func(ctx context.Context, s *session) error {
-			return s.refused(ctx, probe{tail: "/content"}.asJSON(lookup(random(), random())), http.StatusNotFound)
-		}},
-		{"content/unknown-store", "§8.1", Must, func(ctx context.Context, s *session) error {
-			return s.refused(ctx, probe{tail: "/content", store: nowhere()}.asJSON(lookup(random(), random())), http.StatusNotFound)
-		}},
-		{"content/head-method", "§3.2", Must, func(ctx context.Context, s *session) error {
-			return s.refused(ctx, probe{method: http.MethodGet, tail: "/content"}, http.StatusNotFound, http.StatusMethodNotAllowed)
-		}},
-		{"proof/answer", "§8.3", Must, func(ctx context.Context, s *session) error {
-			key, root, _, err := s.hit(ctx)
-			if err != nil {
-				return err
-			}
-			return s.proof(ctx, key, root)
-		}},
-		{"proof/miss", "§8.3", Must, func(ctx context.Context, s *session) error {
-			root, err := s.head(ctx)
-			if err != nil {
-				return err
-			}
-			return s.proof(ctx, random(), root)
-		}},
-		{"proof/unknown-root", "§8.3", Must, func(ctx context.Context, s *session) error {
-			return s.refused(ctx, probe{tail: "/proof"}.asJSON(lookup(random(), random())), http.StatusNotFound)
-		}},
+		{"content/hit", "§8.1", Must, contentHit},
+		{"content/range", "§8.1", Must, contentRange},
+		{"content/backward-range", "§8.1", Extension, contentBackwardRange},
+		{"content/unknown-members", "§4.2", Must, contentUnknownMembers},
+		{"content/older-root", "§8.1", Must, contentOlderRoot},
+		{"content/miss", "§8.1", Must, contentMiss},
+		{"content/miss-looks-like-hit", "§8.4", Must, contentMissLooksLikeHit},
+		{"content/miss-has-proof", "§8.4", Extension, contentMissHasProof},
+		{"content/miss-is-secret", "§8.4", Extension, contentMissIsSecret},
+		{"content/miss-is-stable", "§8.4", Should, contentMissIsStable},
+		{"content/miss-has-ranges", "§8.4", Should, contentMissHasRanges},
+		{"content/unknown-root", "§8.1", Must, contentUnknownRoot},
+		{"content/unknown-store", "§8.1", Must, contentUnknownStore},
+		{"content/head-method", "§3.2", Must, contentHeadMethod},
+		{"proof/answer", "§8.3", Must, proofAnswer},
+		{"proof/miss", "§8.3", Must, proofMiss},
+		{"proof/unknown-root", "§8.3", Must, proofUnknownRoot},
 	}
 	for _, tail := range []string{"/content", "/proof"} {
 		list = append(list, badLookups(tail)...)
 	}
 	return list
+}
+
+func contentHit(ctx context.Context, s *session) error {
+	key, root, sealed, err := s.hit(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := s.content(ctx, lookup(key, root))
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(r.sealed, sealed) {
+		return found("the resource's sealed bytes, as in the module", "%d others", len(r.sealed))
+	}
+	if r.root != root.String() {
+		return found("roothash "+root.String(), "%q", r.root)
+	}
+	return r.genuine(root)
+}
+
+func contentRange(ctx context.Context, s *session) error {
+	key, root, sealed, err := s.hit(ctx)
+	if err != nil {
+		return err
+	}
+	n := uint64(len(sealed))
+	for _, cut := range [][2]uint64{{0, 1}, {1, n}, {n / 2, n + 100}, {n, n}, {n + 5, n + 9}} {
+		r, err := s.content(ctx, part(key, root, cut[0], cut[1]))
+		if err != nil {
+			return err
+		}
+		if from, to := min(cut[0], n), min(cut[1], n); !bytes.Equal(r.sealed, sealed[from:to]) {
+			return found("the bytes of the range, clamped to the length", "%d for %d to %d of %d",
+				len(r.sealed), cut[0], cut[1], n)
+		}
+	}
+	v := lookup(key, root)
+	v["range"] = nil
+	r, err := s.content(ctx, v)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(r.sealed, sealed) {
+		return found("all bytes without a range", "%d of %d", len(r.sealed), n)
+	}
+	return nil
+}
+
+func contentBackwardRange(ctx context.Context, s *session) error {
+	key, root, _, err := s.hit(ctx)
+	if err != nil {
+		return err
+	}
+	return as("the reference answers the whole resource (§8.1)",
+		s.refused(ctx, probe{tail: "/content"}.asJSON(part(key, root, 1, 0)), http.StatusBadRequest))
+}
+
+func contentUnknownMembers(ctx context.Context, s *session) error {
+	key, root, _, err := s.hit(ctx)
+	if err != nil {
+		return err
+	}
+	v := lookup(key, root)
+	v["conform"] = map[string]any{"x": []int{1}}
+	return s.refused(ctx, probe{tail: "/content"}.asJSON(v), http.StatusOK)
+}
+
+func contentOlderRoot(ctx context.Context, s *session) error {
+	key, _, _, err := s.hit(ctx)
+	if err != nil {
+		return err
+	}
+	old, err := s.older(ctx)
+	if err != nil {
+		return err
+	}
+	a, err := s.send(ctx, probe{tail: "/content"}.asJSON(lookup(key, old)))
+	if err != nil {
+		return err
+	}
+	if a.status == http.StatusNotFound {
+		return skip("the origin does not hold the generation before the head")
+	}
+	return a.is(http.StatusOK)
+}
+
+func contentMiss(ctx context.Context, s *session) error {
+	root, err := s.head(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := s.content(ctx, lookup(random(), root))
+	if err != nil {
+		return err
+	}
+	if r.genuine(root) == nil {
+		return found("bytes that no proof holds for", "a proof that holds")
+	}
+	return nil
+}
+
+func contentMissLooksLikeHit(ctx context.Context, s *session) error {
+	key, root, _, err := s.hit(ctx)
+	if err != nil {
+		return err
+	}
+	hit, err := s.content(ctx, lookup(key, root))
+	if err != nil {
+		return skip("a hit is not answered: %v", err)
+	}
+	miss, err := s.content(ctx, lookup(random(), root))
+	if err != nil {
+		return skip("a miss is not answered: %v", err)
+	}
+	if h, m := names(hit.answer.header), names(miss.answer.header); !slices.Equal(h, m) {
+		return found("the same headers, "+strings.Join(h, " "), "%s", strings.Join(m, " "))
+	}
+	h, _ := members(hit.answer.body)
+	m, _ := members(miss.answer.body)
+	if !slices.Equal(h, m) {
+		return found("the same members in the same order, "+strings.Join(h, " "), "%s",
+			strings.Join(m, " "))
+	}
+	return nil
+}
+
+func contentMissHasProof(ctx context.Context, s *session) error {
+	root, err := s.head(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := s.content(ctx, lookup(random(), root))
+	if err != nil {
+		return skip("a miss is not answered: %v", err)
+	}
+	var p merkle.Proof
+	if err := p.UnmarshalBinary(r.proof); err != nil || p.Leaf != merkle.Sum(r.sealed) ||
+		p.Root != root {
+		return as(
+			knownDecoy,
+			found("a proof in form, with these bytes as the leaf and the root at its end", "%d bytes, %v",
+				len(r.proof), err),
+		)
+	}
+	return nil
+}
+
+func contentMissIsSecret(ctx context.Context, s *session) error {
+	root, err := s.head(ctx)
+	if err != nil {
+		return err
+	}
+	key := random()
+	r, err := s.content(ctx, lookup(key, root))
+	if err != nil {
+		return skip("a miss is not answered: %v", err)
+	}
+	if bytes.Equal(r.sealed, publicDecoy(key)) {
+		return as(knownDecoy, found("bytes that nobody else can compute", "the reference's formula"))
+	}
+	return nil
+}
+
+func contentMissIsStable(ctx context.Context, s *session) error {
+	root, err := s.head(ctx)
+	if err != nil {
+		return err
+	}
+	key := random()
+	first, err := s.content(ctx, lookup(key, root))
+	if err != nil {
+		return skip("a miss is not answered: %v", err)
+	}
+	again, err := s.content(ctx, lookup(key, root))
+	if err != nil {
+		return skip("a miss is not answered: %v", err)
+	}
+	if !bytes.Equal(first.sealed, again.sealed) || !bytes.Equal(first.proof, again.proof) {
+		return found("the same bytes for the same key", "others")
+	}
+	return nil
+}
+
+func contentMissHasRanges(ctx context.Context, s *session) error {
+	root, err := s.head(ctx)
+	if err != nil {
+		return err
+	}
+	key := random()
+	whole, err := s.content(ctx, lookup(key, root))
+	if err != nil {
+		return skip("a miss is not answered: %v", err)
+	}
+	n := uint64(len(whole.sealed))
+	cut, err := s.content(ctx, part(key, root, 1, n+9))
+	if err != nil {
+		return err
+	}
+	if n > 0 && !bytes.Equal(cut.sealed, whole.sealed[1:]) {
+		return found("a range of the miss's bytes", "%d others", len(cut.sealed))
+	}
+	return nil
+}
+
+func contentUnknownRoot(ctx context.Context, s *session) error {
+	return s.refused(ctx, probe{tail: "/content"}.asJSON(lookup(random(), random())),
+		http.StatusNotFound)
+}
+
+func contentUnknownStore(ctx context.Context, s *session) error {
+	return s.refused(ctx, probe{tail: "/content", store: nowhere()}.asJSON(lookup(random(), random())),
+		http.StatusNotFound)
+}
+
+func contentHeadMethod(ctx context.Context, s *session) error {
+	return s.refused(ctx, probe{method: http.MethodGet, tail: "/content"}, http.StatusNotFound,
+		http.StatusMethodNotAllowed)
+}
+
+func proofAnswer(ctx context.Context, s *session) error {
+	key, root, _, err := s.hit(ctx)
+	if err != nil {
+		return err
+	}
+	return s.proof(ctx, key, root)
+}
+
+func proofMiss(ctx context.Context, s *session) error {
+	root, err := s.head(ctx)
+	if err != nil {
+		return err
+	}
+	return s.proof(ctx, random(), root)
+}
+
+func proofUnknownRoot(ctx context.Context, s *session) error {
+	return s.refused(ctx, probe{tail: "/proof"}.asJSON(lookup(random(), random())),
+		http.StatusNotFound)
 }
 
 // badLookups are requests that name no key or root, and bodies that are none.

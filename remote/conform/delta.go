@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -60,95 +59,118 @@ func (s *session) delta(ctx context.Context, p probe, from,
 
 // deltaChecks look at GET and POST /delta.
 func deltaChecks() []check {
-	both := func(from, to merkle.Hash) probe {
-		return probe{tail: "/delta", query: "from=" + from.String() + "&to=" + to.String()}
-	}
 	return []check{
-		{"delta/same", "§8.5", Must, func(ctx context.Context, s *session) error {
-			head, err := s.head(ctx)
-			if err != nil {
-				return err
-			}
-			chunks, err := s.delta(ctx, both(head, head), head, head)
-			if err == nil && len(chunks) > 0 {
-				return found("no chunk from a generation to itself", "%d", len(chunks))
-			}
-			return err
-		}},
-		{"delta/between", "§8.5", Must, func(ctx context.Context, s *session) error {
-			head, err := s.head(ctx)
-			if err != nil {
-				return err
-			}
-			old, err := s.older(ctx)
-			if err != nil {
-				return err
-			}
-			chunks, err := s.delta(ctx, both(old, head), old, head)
-			if err != nil {
-				return err
-			}
-			all, err := s.pool(ctx)
-			if err != nil {
-				return err
-			}
-			for id := range chunks {
-				if !all[id] {
-					return found("chunks of the newer generation", "another: %s", id)
-				}
-			}
-			return nil
-		}},
-		{"delta/have", "§8.5", Must, func(ctx context.Context, s *session) error {
-			head, err := s.head(ctx)
-			if err != nil {
-				return err
-			}
-			all, err := s.pool(ctx)
-			if err != nil {
-				return err
-			}
-			have, missing := []string{}, merkle.Hash{}
-			for id := range all {
-				if missing.IsZero() {
-					missing = id
-					continue
-				}
-				have = append(have, id.String())
-			}
-			chunks, err := s.delta(ctx, probe{tail: "/delta"}.asJSON(map[string]any{"to": head.String(), "have": have}), merkle.Hash{}, head)
-			if err != nil {
-				return err
-			}
-			if len(chunks) != 1 || !chunks[missing] {
-				return found("the one chunk that is not in have", "%d", len(chunks))
-			}
-			return nil
-		}},
-		{"delta/unknown-root", "§8.5", Must, func(ctx context.Context, s *session) error {
-			head, err := s.head(ctx)
-			if err != nil {
-				return err
-			}
-			for _, p := range []probe{both(head, random()), both(random(), head), probe{tail: "/delta"}.asJSON(map[string]any{"to": random().String(), "have": []string{}})} {
-				if err := s.refused(ctx, p, http.StatusNotFound); err != nil {
-					return err
-				}
-			}
-			return nil
-		}},
-		{"delta/missing-argument", "§8.5", Must, func(ctx context.Context, s *session) error {
-			for _, query := range []string{"", "from=" + random().String(), "to=" + random().String()} {
-				if err := s.refused(ctx, probe{tail: "/delta", query: query}, http.StatusBadRequest); err != nil {
-					return err
-				}
-			}
-			return nil
-		}},
-		{"delta/bad-argument", "§8.5", Must, func(ctx context.Context, s *session) error {
-			return s.refused(ctx, probe{tail: "/delta", query: "from=x&to=y"}, http.StatusBadRequest)
-		}},
+		{"delta/same", "§8.5", Must, deltaSame},
+		{"delta/between", "§8.5", Must, deltaBetween},
+		{"delta/have", "§8.5", Must, deltaHave},
+		{"delta/unknown-root", "§8.5", Must, deltaUnknownRoot},
+		{"delta/missing-argument", "§8.5", Must, deltaMissingArgument},
+		{"delta/bad-argument", "§8.5", Must, deltaBadArgument},
 	}
+}
+
+// getDelta is GET /delta.
+func getDelta(from, to merkle.Hash) probe {
+	return probe{tail: "/delta", query: "from=" + from.String() + "&to=" + to.String()}
+}
+
+// postDelta is POST /delta.
+func postDelta(to merkle.Hash, have []string) probe {
+	return probe{tail: "/delta"}.asJSON(map[string]any{"to": to.String(), "have": have})
+}
+
+func deltaSame(ctx context.Context, s *session) error {
+	head, err := s.head(ctx)
+	if err != nil {
+		return err
+	}
+	chunks, err := s.delta(ctx, getDelta(head, head), head, head)
+	if err == nil && len(chunks) > 0 {
+		return found("no chunk from a generation to itself", "%d", len(chunks))
+	}
+	return err
+}
+
+func deltaBetween(ctx context.Context, s *session) error {
+	head, err := s.head(ctx)
+	if err != nil {
+		return err
+	}
+	old, err := s.older(ctx)
+	if err != nil {
+		return err
+	}
+	chunks, err := s.delta(ctx, getDelta(old, head), old, head)
+	if err != nil {
+		return err
+	}
+	all, err := s.pool(ctx)
+	if err != nil {
+		return err
+	}
+	for id := range chunks {
+		if !all[id] {
+			return found("chunks of the newer generation", "another: %s", id)
+		}
+	}
+	return nil
+}
+
+func deltaUnknownRoot(ctx context.Context, s *session) error {
+	head, err := s.head(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range []probe{
+		getDelta(head, random()),
+		getDelta(random(), head),
+		postDelta(random(), []string{}),
+	} {
+		if err := s.refused(ctx, p, http.StatusNotFound); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func deltaHave(ctx context.Context, s *session) error {
+	head, err := s.head(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := s.pool(ctx)
+	if err != nil {
+		return err
+	}
+	have, missing := []string{}, merkle.Hash{}
+	for id := range all {
+		if missing.IsZero() {
+			missing = id
+			continue
+		}
+		have = append(have, id.String())
+	}
+	chunks, err := s.delta(ctx, postDelta(head, have), merkle.Hash{}, head)
+	if err != nil {
+		return err
+	}
+	if len(chunks) != 1 || !chunks[missing] {
+		return found("the one chunk that is not in have", "%d", len(chunks))
+	}
+	return nil
+}
+
+func deltaMissingArgument(ctx context.Context, s *session) error {
+	for _, query := range []string{"", "from=" + random().String(), "to=" + random().String()} {
+		if err := s.refused(ctx, probe{tail: "/delta", query: query}, http.StatusBadRequest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func deltaBadArgument(ctx context.Context, s *session) error {
+	return s.refused(ctx, probe{tail: "/delta", query: "from=x&to=y"}, http.StatusBadRequest)
 }
 
 // pool is the chunks of the head, which are hashed for it.
@@ -179,56 +201,4 @@ func (s *session) pool(ctx context.Context) (map[merkle.Hash]bool, error) {
 		return nil, skip("the head has no chunk")
 	}
 	return all, nil
-}
-
-// tombstoneChecks send tombstones that cannot count: malformed, for another store, or signed by
-// nobody who may.
-func tombstoneChecks() []check {
-	post := func(name string, level Level, status int,
-		body func(s *session, by auth.Signer) any) check {
-		return check{"tombstone/" + name, "§7.2", level, func(ctx context.Context, s *session) error {
-			if _, err := s.head(ctx); err != nil {
-				return err
-			}
-			a, err := s.send(ctx, probe{tail: "/tombstone"}.asJSON(body(s, freshKey())))
-			if err != nil {
-				return err
-			}
-			if a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed {
-				return skip("the origin takes no tombstones")
-			}
-			return a.is(status)
-		}}
-	}
-	// none is a tombstone of an id that is no root of anything, by a key that is not the store's.
-	none := func(store auth.StoreID, by auth.Signer) map[string]string {
-		t, err := auth.SignTombstone(context.Background(),
-			auth.Tombstone{Store: store, Root: random(), NotAfter: 1}, by)
-		if err != nil {
-			panic("conform: " + err.Error()) // a key in memory signs
-		}
-		return tombstoneBody(t)
-	}
-	return []check{
-		post("bad-hex", Must, http.StatusUnprocessableEntity, func(s *session, by auth.Signer) any {
-			return map[string]string{"record": "x", "signature": none(s.store, by)["signature"]}
-		}),
-		post("malformed", Must, http.StatusUnprocessableEntity, func(s *session, by auth.Signer) any {
-			b := none(s.store, by)
-			b["record"] = b["record"][:80]
-			return b
-		}),
-		post("trailing-bytes", Extension, http.StatusUnprocessableEntity, func(s *session, by auth.Signer) any {
-			b := none(s.store, by)
-			b["record"] += "00"
-			return b
-		}),
-		post("bad-signature-hex", Must, http.StatusUnprocessableEntity, func(s *session, by auth.Signer) any {
-			b := none(s.store, by)
-			b["signature"] = b["signature"][2:]
-			return b
-		}),
-		post("another-store", Must, http.StatusUnprocessableEntity, func(s *session, by auth.Signer) any { return none(nowhere(), by) }),
-		post("another-key", Must, http.StatusForbidden, func(s *session, by auth.Signer) any { return none(s.store, by) }),
-	}
 }

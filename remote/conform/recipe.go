@@ -77,136 +77,153 @@ func sameRecipe(r, want *module.Recipe) error {
 // recipeChecks look at recipes on the wire, where the origin has them. They need the head by GET.
 func recipeChecks() []check {
 	return []check{
-		{"recipe/alone", "RECIPES §3", Extension, func(ctx context.Context, s *session) error {
-			head, h, err := s.ranged(ctx)
-			if err != nil {
-				return err
-			}
-			r, a, err := s.recipe(ctx, wantsRecipe(head), nil)
-			if err != nil {
-				return err
-			}
-			if a.header.Get("ETag") != "" || a.length < 0 {
-				return found("no ETag, and a Content-Length", "%q, %d", a.header.Get("ETag"), a.length)
-			}
-			want, err := module.Decompose(ctx, io.NewSectionReader(h.file, 0, h.size), discard)
-			if err != nil {
-				return skip("the module cannot be decomposed: %v", err)
-			}
-			return sameRecipe(r, want)
-		}},
-		{"recipe/against-a-base", "RECIPES §3", Extension, func(ctx context.Context, s *session) error {
-			head, _, err := s.ranged(ctx)
-			if err != nil {
-				return err
-			}
-			old, err := s.older(ctx)
-			if err != nil {
-				return err
-			}
-			base, _, err := s.recipe(ctx, wantsRecipe(old), nil)
-			if err != nil {
-				return skip("there is no recipe to build on: %v", err)
-			}
-			want, _, err := s.recipe(ctx, wantsRecipe(head), nil)
-			if err != nil {
-				return skip("there is no recipe to compare with: %v", err)
-			}
-			// The first one is of nothing: the first that is held there counts.
-			r, a, err := s.recipe(ctx, wantsRecipe(head).with(headerBase, random().String()+", "+old.String()), base)
-			if err != nil {
-				return err
-			}
-			if !bytes.Contains(a.body[:min(len(a.body), 40)], old[:]) {
-				return found("a recipe against the base that is held there", "one without a base")
-			}
-			return sameRecipe(r, want)
-		}},
-		{"recipe/bad-base", "RECIPES §3", Extension, func(ctx context.Context, s *session) error {
-			head, _, err := s.ranged(ctx)
-			if err != nil {
-				return err
-			}
-			if _, _, err := s.recipe(ctx, wantsRecipe(head), nil); err != nil {
-				return skip("there are no recipes: %v", err)
-			}
-			for _, bases := range []string{"x", merkle.Hash{}.String(), strings.TrimSuffix(strings.Repeat(head.String()+",", 9), ",")} {
-				if err := s.refused(ctx, wantsRecipe(head).with(headerBase, bases), http.StatusBadRequest); err != nil {
-					return err
-				}
-			}
-			return nil
-		}},
-		{"recipe/invisible", "RECIPES §3", Must, func(ctx context.Context, s *session) error {
-			head, _, err := s.ranged(ctx)
-			if err != nil {
-				return err
-			}
-			asked := wantsRecipe(head)
-			asked.peek = true
-			headed, ranged, weak := asked, asked.with("Range", "bytes=0-0"), asked.with("Accept", "*/*")
-			headed.method = http.MethodHead
-			for _, p := range []probe{headed, ranged, weak} {
-				a, err := s.expect(ctx, p, http.StatusOK, http.StatusPartialContent)
-				if err != nil {
-					return err
-				}
-				if a.header.Get("Content-Type") != "application/wasm" || a.header.Get("ETag") != tag(head) {
-					return found("the module for HEAD, for ranges and for who does not ask for recipes by name", "%q, ETag %q", a.header.Get("Content-Type"), a.header.Get("ETag"))
-				}
-			}
-			return nil
-		}},
-		{"recipe/vary", "RECIPES §3", Extension, func(ctx context.Context, s *session) error {
-			head, h, err := s.ranged(ctx)
-			if err != nil {
-				return err
-			}
-			if _, _, err := s.recipe(ctx, wantsRecipe(head), nil); err != nil {
-				return skip("there are no recipes: %v", err)
-			}
-			vary := strings.ToLower(strings.Join(h.answer.header.Values("Vary"), ","))
-			if !strings.Contains(vary, "accept") || !strings.Contains(vary, strings.ToLower(headerBase)) {
-				return found("Vary: Accept, "+headerBase, "%q", vary)
-			}
-			return nil
-		}},
-		{"recipe/several-ranges", "RECIPES §3", Extension, func(ctx context.Context, s *session) error {
-			head, h, err := s.ranged(ctx)
-			if err != nil {
-				return err
-			}
-			p := moduleProbe(head).with("Range", "bytes=4-11,40-47").with("If-Range", tag(head))
-			p.peek, p.reads = false, isPartial
-			a, err := s.send(ctx, p)
-			if err != nil {
-				return err
-			}
-			if err := a.is(http.StatusPartialContent, http.StatusOK); err != nil {
-				return err
-			}
-			if a.status == http.StatusOK {
-				return as(knownRanges, found("206 with both parts", "200 with the module; clients ask for one range at a time then"))
-			}
-			_, params, err := mime.ParseMediaType(a.header.Get("Content-Type"))
-			if err != nil || params["boundary"] == "" {
-				return found("multipart/byteranges", "%q", a.header.Get("Content-Type"))
-			}
-			parts := multipart.NewReader(bytes.NewReader(a.body), params["boundary"])
-			for _, from := range []int64{4, 40} {
-				part, err := parts.NextRawPart()
-				if err != nil {
-					return found("two parts", "%v", err)
-				}
-				got, err := io.ReadAll(part)
-				want := make([]byte, 8)
-				if _, rerr := h.file.ReadAt(want, from); err != nil || rerr != nil || !bytes.Equal(got, want) {
-					return found("the bytes of each range", "%d others, %v", len(got), err)
-				}
-			}
-			return nil
-		}},
+		{"recipe/alone", "RECIPES §3", Extension, recipeAlone},
+		{"recipe/against-a-base", "RECIPES §3", Extension, recipeAgainstABase},
+		{"recipe/bad-base", "RECIPES §3", Extension, recipeBadBase},
+		{"recipe/invisible", "RECIPES §3", Must, recipeInvisible},
+		{"recipe/vary", "RECIPES §3", Extension, recipeVary},
+		{"recipe/several-ranges", "RECIPES §3", Extension, recipeSeveralRanges},
 	}
+}
+
+func recipeAlone(ctx context.Context, s *session) error {
+	head, h, err := s.ranged(ctx)
+	if err != nil {
+		return err
+	}
+	r, a, err := s.recipe(ctx, wantsRecipe(head), nil)
+	if err != nil {
+		return err
+	}
+	if a.header.Get("ETag") != "" || a.length < 0 {
+		return found("no ETag, and a Content-Length", "%q, %d", a.header.Get("ETag"), a.length)
+	}
+	want, err := module.Decompose(ctx, io.NewSectionReader(h.file, 0, h.size), discard)
+	if err != nil {
+		return skip("the module cannot be decomposed: %v", err)
+	}
+	return sameRecipe(r, want)
+}
+
+func recipeAgainstABase(ctx context.Context, s *session) error {
+	head, _, err := s.ranged(ctx)
+	if err != nil {
+		return err
+	}
+	old, err := s.older(ctx)
+	if err != nil {
+		return err
+	}
+	base, _, err := s.recipe(ctx, wantsRecipe(old), nil)
+	if err != nil {
+		return skip("there is no recipe to build on: %v", err)
+	}
+	want, _, err := s.recipe(ctx, wantsRecipe(head), nil)
+	if err != nil {
+		return skip("there is no recipe to compare with: %v", err)
+	}
+	// The first one is of nothing: the first that is held there counts.
+	r, a, err := s.recipe(ctx, wantsRecipe(head).with(headerBase, random().String()+", "+old.String()),
+		base)
+	if err != nil {
+		return err
+	}
+	if !bytes.Contains(a.body[:min(len(a.body), 40)], old[:]) {
+		return found("a recipe against the base that is held there", "one without a base")
+	}
+	return sameRecipe(r, want)
+}
+
+func recipeBadBase(ctx context.Context, s *session) error {
+	head, _, err := s.ranged(ctx)
+	if err != nil {
+		return err
+	}
+	if _, _, err := s.recipe(ctx, wantsRecipe(head), nil); err != nil {
+		return skip("there are no recipes: %v", err)
+	}
+	nine := strings.TrimSuffix(strings.Repeat(head.String()+",", 9), ",")
+	for _, bases := range []string{"x", merkle.Hash{}.String(), nine} {
+		p := wantsRecipe(head).with(headerBase, bases)
+		if err := s.refused(ctx, p, http.StatusBadRequest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func recipeInvisible(ctx context.Context, s *session) error {
+	head, _, err := s.ranged(ctx)
+	if err != nil {
+		return err
+	}
+	asked := wantsRecipe(head)
+	asked.peek = true
+	headed, ranged, weak := asked, asked.with("Range", "bytes=0-0"), asked.with("Accept", "*/*")
+	headed.method = http.MethodHead
+	for _, p := range []probe{headed, ranged, weak} {
+		a, err := s.expect(ctx, p, http.StatusOK, http.StatusPartialContent)
+		if err != nil {
+			return err
+		}
+		if a.header.Get("Content-Type") != "application/wasm" || a.header.Get("ETag") != tag(head) {
+			return found("the module for HEAD, for ranges and for who does not ask for recipes by name",
+				"%q, ETag %q", a.header.Get("Content-Type"), a.header.Get("ETag"))
+		}
+	}
+	return nil
+}
+
+func recipeVary(ctx context.Context, s *session) error {
+	head, h, err := s.ranged(ctx)
+	if err != nil {
+		return err
+	}
+	if _, _, err := s.recipe(ctx, wantsRecipe(head), nil); err != nil {
+		return skip("there are no recipes: %v", err)
+	}
+	vary := strings.ToLower(strings.Join(h.answer.header.Values("Vary"), ","))
+	if !strings.Contains(vary, "accept") || !strings.Contains(vary, strings.ToLower(headerBase)) {
+		return found("Vary: Accept, "+headerBase, "%q", vary)
+	}
+	return nil
+}
+
+func recipeSeveralRanges(ctx context.Context, s *session) error {
+	head, h, err := s.ranged(ctx)
+	if err != nil {
+		return err
+	}
+	p := moduleProbe(head).with("Range", "bytes=4-11,40-47").with("If-Range", tag(head))
+	p.peek, p.reads = false, isPartial
+	a, err := s.send(ctx, p)
+	if err != nil {
+		return err
+	}
+	if err := a.is(http.StatusPartialContent, http.StatusOK); err != nil {
+		return err
+	}
+	if a.status == http.StatusOK {
+		return as(knownRanges,
+			found("206 with both parts", "200 with the module; clients ask for one range at a time then"))
+	}
+	_, params, err := mime.ParseMediaType(a.header.Get("Content-Type"))
+	if err != nil || params["boundary"] == "" {
+		return found("multipart/byteranges", "%q", a.header.Get("Content-Type"))
+	}
+	parts := multipart.NewReader(bytes.NewReader(a.body), params["boundary"])
+	for _, from := range []int64{4, 40} {
+		part, err := parts.NextRawPart()
+		if err != nil {
+			return found("two parts", "%v", err)
+		}
+		got, err := io.ReadAll(part)
+		want := make([]byte, 8)
+		if _, rerr := h.file.ReadAt(want, from); err != nil || rerr != nil || !bytes.Equal(got, want) {
+			return found("the bytes of each range", "%d others, %v", len(got), err)
+		}
+	}
+	return nil
 }
 
 // discard is for who wants a recipe without the chunks.

@@ -14,78 +14,100 @@ import (
 func errorChecks() []check {
 	return []check{
 		{"errors/no-reflection", "§4.2", Should, reflection},
-		{"errors/form", "§4.2", Should, func(ctx context.Context, s *session) error {
-			for _, r := range s.refusals {
-				if strings.HasPrefix(r.what, "HEAD ") || !strings.Contains(r.what, "{id}") || r.text == "" {
-					continue
-				}
-				kind, _, _ := strings.Cut(r.kind, ";")
-				if kind != "text/plain" && kind != "application/json" {
-					return found("refusals in text/plain or application/json", "%q from %s, status %d", r.kind, r.what, r.status)
-				}
-				var b struct{ Error, Message string }
-				if kind == "application/json" && (json.Unmarshal([]byte(r.text), &b) != nil || b.Error+b.Message == "") {
-					return found("refusals in JSON with error or message", "%q from %s, status %d", r.text, r.what, r.status)
-				}
-			}
-			return nil
-		}},
-		{"errors/texts", "§4.2", Should, func(ctx context.Context, s *session) error {
-			for _, r := range s.refusals {
-				if strings.HasPrefix(r.what, "HEAD ") || !strings.Contains(r.what, "{id}") || !strings.HasPrefix(r.kind, "text/plain") {
-					continue
-				}
-				if want := wording(r.status); want != "" && !strings.HasPrefix(r.text, want) && !(r.status == 401 && r.text == "missing bearer token") {
-					return found(want+"…", "%q from %s, status %d", r.text, r.what, r.status)
-				}
-			}
-			return nil
-		}},
-		{"errors/in-json", "§4.2", Extension, func(ctx context.Context, s *session) error {
-			a, err := s.expect(ctx, probe{store: nowhere()}.with("Accept", "application/json"), http.StatusNotFound)
-			if err != nil {
-				return skip("no refusal came: %v", err)
-			}
-			var b struct{ Error, Message string }
-			if json.Unmarshal(a.body, &b) != nil || b.Error+b.Message == "" {
-				return as("the reference answers plain text (§4.2)", found("JSON with error and message for who prefers it", "%s", a))
-			}
-			return nil
-		}},
-		{"errors/nosniff", "§4.2", Extension, func(ctx context.Context, s *session) error {
-			for _, r := range s.refusals {
-				if strings.Contains(r.what, "{id}") && !r.sniff {
-					return found("X-Content-Type-Options: nosniff", "none from %s, status %d", r.what, r.status)
-				}
-			}
-			return nil
-		}},
-		{"errors/internal", "§4.2", Must, func(ctx context.Context, s *session) error {
-			for _, r := range s.refusals {
-				if r.status >= 500 && r.status != http.StatusServiceUnavailable && r.status != http.StatusNotImplemented {
-					return found("no failure of the server in this run", "status %d from %s", r.status, r.what)
-				}
-			}
-			return nil
-		}},
-		{"limits/body", "§4.4", Should, func(ctx context.Context, s *session) error {
-			a, err := s.send(ctx, probe{tail: "/content"}.asText(`{"x":"`+strings.Repeat("x", 2<<20)+`"}`))
-			if err != nil {
-				return nil // the connection was cut, which will do
-			}
-			return a.is(http.StatusRequestEntityTooLarge)
-		}},
-		{"limits/headers", "§4.4", Should, func(ctx context.Context, s *session) error {
-			a, err := s.send(ctx, probe{}.with("X-Conform", strings.Repeat("x", 1200<<10)))
-			if err != nil {
-				return nil // as above
-			}
-			if a.status/100 != 4 {
-				return found("a refusal of 1.2 MiB of headers", "%s", a)
-			}
-			return nil
-		}},
+		{"errors/form", "§4.2", Should, errorsForm},
+		{"errors/texts", "§4.2", Should, errorsTexts},
+		{"errors/in-json", "§4.2", Extension, errorsInJSON},
+		{"errors/nosniff", "§4.2", Extension, errorsNosniff},
+		{"errors/internal", "§4.2", Must, errorsInternal},
+		{"limits/body", "§4.4", Should, limitsBody},
+		{"limits/headers", "§4.4", Should, limitsHeaders},
 	}
+}
+
+func errorsForm(ctx context.Context, s *session) error {
+	for _, r := range s.refusals {
+		if strings.HasPrefix(r.what, "HEAD ") || !strings.Contains(r.what, "{id}") || r.text == "" {
+			continue
+		}
+		kind, _, _ := strings.Cut(r.kind, ";")
+		if kind != "text/plain" && kind != "application/json" {
+			return found("refusals in text/plain or application/json", "%q from %s, status %d", r.kind,
+				r.what, r.status)
+		}
+		var b struct{ Error, Message string }
+		if kind == "application/json" &&
+			(json.Unmarshal([]byte(r.text), &b) != nil || b.Error+b.Message == "") {
+			return found("refusals in JSON with error or message", "%q from %s, status %d", r.text, r.what,
+				r.status)
+		}
+	}
+	return nil
+}
+
+func errorsTexts(ctx context.Context, s *session) error {
+	for _, r := range s.refusals {
+		if strings.HasPrefix(r.what, "HEAD ") || !strings.Contains(r.what, "{id}") ||
+			!strings.HasPrefix(r.kind, "text/plain") {
+			continue
+		}
+		if want := wording(r.status); want != "" && !strings.HasPrefix(r.text, want) &&
+			!(r.status == 401 && r.text == "missing bearer token") {
+			return found(want+"…", "%q from %s, status %d", r.text, r.what, r.status)
+		}
+	}
+	return nil
+}
+
+func errorsInJSON(ctx context.Context, s *session) error {
+	a, err := s.expect(ctx, probe{store: nowhere()}.with("Accept", "application/json"),
+		http.StatusNotFound)
+	if err != nil {
+		return skip("no refusal came: %v", err)
+	}
+	var b struct{ Error, Message string }
+	if json.Unmarshal(a.body, &b) != nil || b.Error+b.Message == "" {
+		return as("the reference answers plain text (§4.2)",
+			found("JSON with error and message for who prefers it", "%s", a))
+	}
+	return nil
+}
+
+func errorsNosniff(ctx context.Context, s *session) error {
+	for _, r := range s.refusals {
+		if strings.Contains(r.what, "{id}") && !r.sniff {
+			return found("X-Content-Type-Options: nosniff", "none from %s, status %d", r.what, r.status)
+		}
+	}
+	return nil
+}
+
+func errorsInternal(ctx context.Context, s *session) error {
+	for _, r := range s.refusals {
+		if r.status >= 500 && r.status != http.StatusServiceUnavailable &&
+			r.status != http.StatusNotImplemented {
+			return found("no failure of the server in this run", "status %d from %s", r.status, r.what)
+		}
+	}
+	return nil
+}
+
+func limitsBody(ctx context.Context, s *session) error {
+	a, err := s.send(ctx, probe{tail: "/content"}.asText(`{"x":"`+strings.Repeat("x", 2<<20)+`"}`))
+	if err != nil {
+		return nil // the connection was cut, which will do
+	}
+	return a.is(http.StatusRequestEntityTooLarge)
+}
+
+func limitsHeaders(ctx context.Context, s *session) error {
+	a, err := s.send(ctx, probe{}.with("X-Conform", strings.Repeat("x", 1200<<10)))
+	if err != nil {
+		return nil // as above
+	}
+	if a.status/100 != 4 {
+		return found("a refusal of 1.2 MiB of headers", "%s", a)
+	}
+	return nil
 }
 
 // wording is how the text of a status begins; "" where the route decides.

@@ -136,183 +136,228 @@ const health = `{"jsonrpc":"2.0","id":"conform","method":"dig.health"}`
 // rpcChecks look at the envelope of the JSON-RPC tier, and at the methods that say what it is.
 func rpcChecks() []check {
 	list := []check{
-		tierCheck("rpc/envelope", "§10.1", Must, func(ctx context.Context, s *session) error {
-			for _, id := range []string{"7", `"conform"`, "null"} {
-				a, err := s.post(ctx, strings.Replace(health, `"conform"`, id, 1))
-				if err != nil {
-					return err
-				}
-				if r, err := a.reply(id); err != nil || r.Err != nil {
-					return found("a result under id "+id, "%v, %.80q", err, a.body)
-				}
-			}
-			return nil
-		}),
-		tierCheck("rpc/parse-error", "§10.1", Must, func(ctx context.Context, s *session) error { return s.badBody(ctx, "{", -32700) }),
-		tierCheck("rpc/invalid-request", "§10.5", Must, func(ctx context.Context, s *session) error {
-			for _, body := range []string{"1", "{}", `{"jsonrpc":"2.0","method":7}`} {
-				if err := s.badBody(ctx, body, -32600); err != nil {
-					return err
-				}
-			}
-			return nil
-		}),
-		tierCheck("rpc/empty-batch", "§10.5", Must, func(ctx context.Context, s *session) error { return s.badBody(ctx, "[]", -32600) }),
-		tierCheck("rpc/batch", "§10.1", Must, func(ctx context.Context, s *session) error {
-			first, second := strings.Replace(health, `"conform"`, "1", 1), strings.Replace(health, `"conform"`, "2", 1)
-			note := `{"jsonrpc":"2.0","method":"dig.health"}`
-			a, err := s.post(ctx, "["+first+",7,"+note+","+second+"]")
-			if err != nil {
-				return err
-			}
-			var all []callReply
-			if err := a.decode(&all); err != nil {
-				return err
-			}
-			ids := map[string]bool{}
-			for _, r := range all {
-				ids[string(r.ID)] = r.Err == nil
-			}
-			if len(all) != 3 || !ids["1"] || !ids["2"] || ids["null"] {
-				return found("two results and an error under id null", "%.120q", a.body)
-			}
-			return nil
-		}),
-		tierCheck("rpc/batch-limit", "§10.1", Extension, func(ctx context.Context, s *session) error {
-			a, err := s.post(ctx, "["+strings.TrimSuffix(strings.Repeat(health+",", 1000), ",")+"]")
-			if err != nil {
-				return err
-			}
-			if a.status == http.StatusOK && bytes.HasPrefix(bytes.TrimSpace(a.body), []byte("[")) {
-				return found("a refusal of a batch of 1000", "%d bytes of answers", a.size)
-			}
-			return nil
-		}),
-		tierCheck("rpc/notification", "§10.1", Must, func(ctx context.Context, s *session) error {
-			a, err := s.post(ctx, `{"jsonrpc":"2.0","method":"dig.health"}`)
-			if err != nil {
-				return err
-			}
-			if a.status/100 != 2 || len(bytes.TrimSpace(a.body)) > 0 {
-				return found("no reply", "%s, %.80q", a, a.body)
-			}
-			return nil
-		}),
-		tierCheck("rpc/unknown-method", "§10.5", Must, func(ctx context.Context, s *session) error {
-			return s.refusedCall(ctx, "dig.conform", map[string]any{}, rpc.CodeNoMethod)
-		}),
-		tierCheck("rpc/methods", "§10.2", Must, func(ctx context.Context, s *session) error {
-			list, _ := s.methods(ctx)
-			for _, name := range list {
-				r, err := s.call(ctx, name, map[string]any{})
-				if err != nil {
-					return err
-				}
-				if r.Err != nil && r.Err.Code == rpc.CodeNoMethod {
-					return found("every method that is listed", "no %s", name)
-				}
-			}
-			for _, name := range []string{"dig.getContent", "dig.getCapsule", "dig.methods"} {
-				if !slices.Contains(list, name) {
-					return found("dig.getContent, dig.getCapsule and dig.methods in the list", "no %s", name)
-				}
-			}
-			return nil
-		}),
-		tierCheck("rpc/health", "§10.2", Must, func(ctx context.Context, s *session) error {
-			var h struct {
-				OK      bool    `json:"ok"`
-				Service string  `json:"service"`
-				Status  *string `json:"status"`
-			}
-			if err := s.ask(ctx, "dig.health", map[string]any{}, &h); err != nil {
-				return err
-			}
-			if (!h.OK || h.Service != "dig-rpc") && (h.Status == nil || *h.Status != "ok") {
-				return found(`"ok":true,"service":"dig-rpc", or "status":"ok"`, "%+v", h)
-			}
-			return nil
-		}),
-		tierCheck("rpc/params", "§10.5", Must, func(ctx context.Context, s *session) error {
-			for _, params := range []any{map[string]any{}, map[string]any{"store_id": "x", "retrieval_key": random()},
-				map[string]any{"store_id": s.store, "retrieval_key": random(), "root": "x"}, []string{"x"}} {
-				if err := s.refusedCall(ctx, "dig.getContent", params, rpc.CodeParams); err != nil {
-					return err
-				}
-			}
-			return nil
-		}),
-		tierCheck("rpc/unknown-store", "§10.5", Must, func(ctx context.Context, s *session) error {
-			for _, method := range []string{"dig.getContent", "dig.getCapsule"} {
-				if err := s.refusedCall(ctx, method, map[string]any{"store_id": nowhere(), "root": random(), "retrieval_key": random()}, rpc.CodeUnavailable); err != nil {
-					return err
-				}
-			}
-			return nil
-		}),
-		tierCheck("rpc/unknown-root", "§10.5", Must, func(ctx context.Context, s *session) error {
-			for _, method := range []string{"dig.getContent", "dig.getCapsule"} {
-				if err := s.refusedCall(ctx, method, map[string]any{"store_id": s.store, "root": random(), "retrieval_key": random()}, rpc.CodeUnavailable); err != nil {
-					return err
-				}
-			}
-			return nil
-		}),
-		tierCheck("rpc/cors", "§10.1", Must, func(ctx context.Context, s *session) error {
-			a, err := s.post(ctx, health)
-			if err != nil {
-				return err
-			}
-			return cors(a)
-		}),
-		tierCheck("rpc/preflight", "§10.1", Must, func(ctx context.Context, s *session) error {
-			p := probe{method: http.MethodOptions, path: "/"}.with("Origin", "https://example.org")
-			a, err := s.expect(ctx, p.with("Access-Control-Request-Method", "POST"), http.StatusNoContent)
-			if err != nil {
-				return err
-			}
-			return cors(a)
-		}),
-		tierCheck("rpc/page-headers", "§10.1", Should, func(ctx context.Context, s *session) error {
-			a, err := s.post(ctx, health)
-			if err != nil {
-				return err
-			}
-			if a.header.Get("X-Content-Type-Options") != "nosniff" || a.header.Get("Content-Security-Policy") == "" {
-				return found("nosniff and a Content-Security-Policy", "%q and %q", a.header.Get("X-Content-Type-Options"), a.header.Get("Content-Security-Policy"))
-			}
-			return nil
-		}),
-		tierCheck("rpc/body-limit", "§10.1", Extension, func(ctx context.Context, s *session) error {
-			a, err := s.post(ctx, `{"x":"`+strings.Repeat("x", 1<<20)+`"}`)
-			if err != nil {
-				return nil // the connection was cut, which will do
-			}
-			return a.is(http.StatusRequestEntityTooLarge)
-		}),
-		tierCheck("rpc/openrpc", "OpenRPC 1.3, service discovery", Extension, func(ctx context.Context, s *session) error {
-			var doc struct {
-				Version string `json:"openrpc"`
-				Methods []struct {
-					Name string `json:"name"`
-				} `json:"methods"`
-			}
-			if err := s.ask(ctx, "rpc.discover", map[string]any{}, &doc); err != nil {
-				return err
-			}
-			var described []string
-			for _, m := range doc.Methods {
-				described = append(described, m.Name)
-			}
-			list, _ := s.methods(ctx)
-			described, list = slices.Sorted(slices.Values(described)), slices.Sorted(slices.Values(list))
-			if doc.Version == "" || !slices.Equal(described, list) {
-				return found("a description of what dig.methods lists", "one of %v", described)
-			}
-			return nil
-		}),
+		tierCheck("rpc/envelope", "§10.1", Must, rpcEnvelope),
+		tierCheck("rpc/parse-error", "§10.1", Must, rpcParseError),
+		tierCheck("rpc/invalid-request", "§10.5", Must, rpcInvalidRequest),
+		tierCheck("rpc/empty-batch", "§10.5", Must, rpcEmptyBatch),
+		tierCheck("rpc/batch", "§10.1", Must, rpcBatch),
+		tierCheck("rpc/batch-limit", "§10.1", Extension, rpcBatchLimit),
+		tierCheck("rpc/notification", "§10.1", Must, rpcNotification),
+		tierCheck("rpc/unknown-method", "§10.5", Must, rpcUnknownMethod),
+		tierCheck("rpc/methods", "§10.2", Must, rpcMethods),
+		tierCheck("rpc/health", "§10.2", Must, rpcHealth),
+		tierCheck("rpc/params", "§10.5", Must, rpcParams),
+		tierCheck("rpc/unknown-store", "§10.5", Must, rpcUnknownStore),
+		tierCheck("rpc/unknown-root", "§10.5", Must, rpcUnknownRoot),
+		tierCheck("rpc/cors", "§10.1", Must, rpcCors),
+		tierCheck("rpc/preflight", "§10.1", Must, rpcPreflight),
+		tierCheck("rpc/page-headers", "§10.1", Should, rpcPageHeaders),
+		tierCheck("rpc/body-limit", "§10.1", Extension, rpcBodyLimit),
+		tierCheck("rpc/openrpc", "OpenRPC 1.3, service discovery", Extension, rpcOpenrpc),
 	}
 	return list
+}
+
+func rpcEnvelope(ctx context.Context, s *session) error {
+	for _, id := range []string{"7", `"conform"`, "null"} {
+		a, err := s.post(ctx, strings.Replace(health, `"conform"`, id, 1))
+		if err != nil {
+			return err
+		}
+		if r, err := a.reply(id); err != nil || r.Err != nil {
+			return found("a result under id "+id, "%v, %.80q", err, a.body)
+		}
+	}
+	return nil
+}
+
+func rpcParseError(ctx context.Context, s *session) error { return s.badBody(ctx, "{", -32700) }
+
+func rpcInvalidRequest(ctx context.Context, s *session) error {
+	for _, body := range []string{"1", "{}", `{"jsonrpc":"2.0","method":7}`} {
+		if err := s.badBody(ctx, body, -32600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func rpcEmptyBatch(ctx context.Context, s *session) error { return s.badBody(ctx, "[]", -32600) }
+
+func rpcBatch(ctx context.Context, s *session) error {
+	first := strings.Replace(health, `"conform"`, "1", 1)
+	second := strings.Replace(health, `"conform"`, "2", 1)
+	note := `{"jsonrpc":"2.0","method":"dig.health"}`
+	a, err := s.post(ctx, "["+first+",7,"+note+","+second+"]")
+	if err != nil {
+		return err
+	}
+	var all []callReply
+	if err := a.decode(&all); err != nil {
+		return err
+	}
+	ids := map[string]bool{}
+	for _, r := range all {
+		ids[string(r.ID)] = r.Err == nil
+	}
+	if len(all) != 3 || !ids["1"] || !ids["2"] || ids["null"] {
+		return found("two results and an error under id null", "%.120q", a.body)
+	}
+	return nil
+}
+
+func rpcBatchLimit(ctx context.Context, s *session) error {
+	a, err := s.post(ctx, "["+strings.TrimSuffix(strings.Repeat(health+",", 1000), ",")+"]")
+	if err != nil {
+		return err
+	}
+	if a.status == http.StatusOK && bytes.HasPrefix(bytes.TrimSpace(a.body), []byte("[")) {
+		return found("a refusal of a batch of 1000", "%d bytes of answers", a.size)
+	}
+	return nil
+}
+
+func rpcNotification(ctx context.Context, s *session) error {
+	a, err := s.post(ctx, `{"jsonrpc":"2.0","method":"dig.health"}`)
+	if err != nil {
+		return err
+	}
+	if a.status/100 != 2 || len(bytes.TrimSpace(a.body)) > 0 {
+		return found("no reply", "%s, %.80q", a, a.body)
+	}
+	return nil
+}
+
+func rpcUnknownMethod(ctx context.Context, s *session) error {
+	return s.refusedCall(ctx, "dig.conform", map[string]any{}, rpc.CodeNoMethod)
+}
+
+func rpcMethods(ctx context.Context, s *session) error {
+	list, _ := s.methods(ctx)
+	for _, name := range list {
+		r, err := s.call(ctx, name, map[string]any{})
+		if err != nil {
+			return err
+		}
+		if r.Err != nil && r.Err.Code == rpc.CodeNoMethod {
+			return found("every method that is listed", "no %s", name)
+		}
+	}
+	for _, name := range []string{"dig.getContent", "dig.getCapsule", "dig.methods"} {
+		if !slices.Contains(list, name) {
+			return found("dig.getContent, dig.getCapsule and dig.methods in the list", "no %s", name)
+		}
+	}
+	return nil
+}
+
+func rpcHealth(ctx context.Context, s *session) error {
+	var h struct {
+		OK      bool    `json:"ok"`
+		Service string  `json:"service"`
+		Status  *string `json:"status"`
+	}
+	if err := s.ask(ctx, "dig.health", map[string]any{}, &h); err != nil {
+		return err
+	}
+	if (!h.OK || h.Service != "dig-rpc") && (h.Status == nil || *h.Status != "ok") {
+		return found(`"ok":true,"service":"dig-rpc", or "status":"ok"`, "%+v", h)
+	}
+	return nil
+}
+
+func rpcParams(ctx context.Context, s *session) error {
+	for _, params := range []any{
+		map[string]any{},
+		map[string]any{"store_id": "x", "retrieval_key": random()},
+		map[string]any{"store_id": s.store, "retrieval_key": random(), "root": "x"},
+		[]string{"x"},
+	} {
+		if err := s.refusedCall(ctx, "dig.getContent", params, rpc.CodeParams); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func rpcUnknownStore(ctx context.Context, s *session) error {
+	for _, method := range []string{"dig.getContent", "dig.getCapsule"} {
+		params := map[string]any{"store_id": nowhere(), "root": random(), "retrieval_key": random()}
+		if err := s.refusedCall(ctx, method, params, rpc.CodeUnavailable); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func rpcUnknownRoot(ctx context.Context, s *session) error {
+	for _, method := range []string{"dig.getContent", "dig.getCapsule"} {
+		params := map[string]any{"store_id": s.store, "root": random(), "retrieval_key": random()}
+		if err := s.refusedCall(ctx, method, params, rpc.CodeUnavailable); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func rpcCors(ctx context.Context, s *session) error {
+	a, err := s.post(ctx, health)
+	if err != nil {
+		return err
+	}
+	return cors(a)
+}
+
+func rpcPreflight(ctx context.Context, s *session) error {
+	p := probe{method: http.MethodOptions, path: "/"}.with("Origin", "https://example.org")
+	a, err := s.expect(ctx, p.with("Access-Control-Request-Method", "POST"), http.StatusNoContent)
+	if err != nil {
+		return err
+	}
+	return cors(a)
+}
+
+func rpcPageHeaders(ctx context.Context, s *session) error {
+	a, err := s.post(ctx, health)
+	if err != nil {
+		return err
+	}
+	if a.header.Get("X-Content-Type-Options") != "nosniff" ||
+		a.header.Get("Content-Security-Policy") == "" {
+		return found("nosniff and a Content-Security-Policy", "%q and %q",
+			a.header.Get("X-Content-Type-Options"), a.header.Get("Content-Security-Policy"))
+	}
+	return nil
+}
+
+func rpcBodyLimit(ctx context.Context, s *session) error {
+	a, err := s.post(ctx, `{"x":"`+strings.Repeat("x", 1<<20)+`"}`)
+	if err != nil {
+		return nil // the connection was cut, which will do
+	}
+	return a.is(http.StatusRequestEntityTooLarge)
+}
+
+func rpcOpenrpc(ctx context.Context, s *session) error {
+	var doc struct {
+		Version string `json:"openrpc"`
+		Methods []struct {
+			Name string `json:"name"`
+		} `json:"methods"`
+	}
+	if err := s.ask(ctx, "rpc.discover", map[string]any{}, &doc); err != nil {
+		return err
+	}
+	var described []string
+	for _, m := range doc.Methods {
+		described = append(described, m.Name)
+	}
+	list, _ := s.methods(ctx)
+	described, list = slices.Sorted(slices.Values(described)), slices.Sorted(slices.Values(list))
+	if doc.Version == "" || !slices.Equal(described, list) {
+		return found("a description of what dig.methods lists", "one of %v", described)
+	}
+	return nil
 }
 
 // badBody sends what is no request, and wants an error under id null.
