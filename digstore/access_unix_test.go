@@ -52,7 +52,7 @@ func TestAccess(t *testing.T) {
 			site := filepath.Join(dir, "site")
 			check(t, corpus.Small(1).Write(site))
 			w := must(digstore.Init(dir, nil))
-			s := must(w.Create(digstore.StoreID{},
+			s := must(w.Create(ctx, digstore.StoreID{},
 				&digstore.StoreOptions{Name: "s", ContentRoot: "site", Private: true}))
 			if strings.HasSuffix(c.path, "writer_key.bin") {
 				check(t, s.AdoptKey(ctx, must(s.Signer())))
@@ -100,13 +100,16 @@ func TestAccessOperations(t *testing.T) {
 	dir := t.TempDir()
 	w := must(digstore.Init(dir, nil))
 	defer w.Close()
-	s := must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "s"}))
+	s := must(w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "s"}))
 	must(w.DecoySecret())
 	key := must(s.Signer())
 	stores := filepath.Join(dir, ".dig", "stores")
 	check(t, os.Chmod(stores, 0o777))
 	for name, do := range map[string]func() error{
-		"create": func() error { _, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "t"}); return err },
+		"create": func() error {
+			_, err := w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "t"})
+			return err
+		},
 		"remove": func() error { return w.Remove(ctx, "s") },
 		"use":    func() error { return w.Use(ctx, "s") },
 		"stage":  func() error { return s.Stage(t.Context(), "x", strings.NewReader("x")) },

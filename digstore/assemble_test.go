@@ -192,7 +192,7 @@ func TestAssembleReads(t *testing.T) {
 	}{{merkle.Hash{}, module.ErrVerify}, {gens[0].Root, nil}} {
 		disk := diskfs.NewCrash(home)
 		w := must(digstore.Init(home, options(disk)))
-		to := must(w.Create(from.ID(), &digstore.StoreOptions{Name: "copy"}))
+		to := must(w.Create(ctx, from.ID(), &digstore.StoreOptions{Name: "copy"}))
 		check(t, to.Install(ctx, gens[:1], auth.SignedRoot{},
 			bytes.NewReader(moduleOf(t, from, gens[0].Root)), deep))
 		packs := filepath.Join(home, ".dig/stores/copy/packs")

@@ -16,7 +16,7 @@ func BenchmarkHistoryIndex(b *testing.B) {
 	from, gens, _ := history(b, 1)
 	dir := b.TempDir()
 	w := must(digstore.Init(dir, nil))
-	s := must(w.Create(from.ID(), &digstore.StoreOptions{Name: "site"}))
+	s := must(w.Create(ctx, from.ID(), &digstore.StoreOptions{Name: "site"}))
 	lines := imagined(0, 100_000)
 	lines[len(lines)-1].Root = gens[0].Root
 	text := bytes.NewReader(moduleOf(b, from, gens[0].Root))

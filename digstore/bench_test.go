@@ -119,7 +119,7 @@ func BenchmarkAssemble(b *testing.B) {
 	fresh := func() *digstore.Store {
 		w := must(digstore.Init(b.TempDir(), nil))
 		b.Cleanup(func() { w.Close() })
-		to := must(w.Create(s.ID(), nil))
+		to := must(w.Create(ctx, s.ID(), nil))
 		check(b, to.Install(ctx, gens[:1], auth.SignedRoot{}, bytes.NewReader(first), deep))
 		return to
 	}

@@ -57,7 +57,7 @@ func newShared(t testing.TB, from *digstore.Store, gens []module.Generation,
 		roots: map[merkle.Hash]corpus.Tree{}}
 	w := must(digstore.Init(s.dir, nil))
 	defer w.Close()
-	must(w.Create(from.ID(),
+	must(w.Create(ctx, from.ID(),
 		&digstore.StoreOptions{Name: "site", Key: must(from.Signer()), ContentRoot: "content"}))
 	for range sharedAtFirst {
 		check(t, s.receive(w))

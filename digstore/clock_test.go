@@ -53,7 +53,7 @@ func TestCommitClocks(t *testing.T) {
 			time.Sleep(60 * time.Millisecond)
 			w, err := digstore.Init(dir, &c.first)
 			check(t, err)
-			s, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{ContentRoot: dir})
+			s, err := w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{ContentRoot: dir})
 			check(t, err)
 			_, err = s.Commit(ctx, nil, nil)
 			check(t, err)

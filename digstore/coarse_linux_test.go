@@ -57,7 +57,7 @@ func editsAreSeen(t *testing.T, dir, root string) {
 	o := &digstore.Options{ContentRoots: []string{root}}
 	w, err := digstore.Init(dir, o)
 	check(t, err)
-	s, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{ContentRoot: root})
+	s, err := w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{ContentRoot: root})
 	check(t, err)
 	_, err = s.Commit(ctx, nil, nil)
 	check(t, err)

@@ -131,7 +131,7 @@ func TestCommitRootVectors(t *testing.T) {
 			w, err := digstore.Init("/ws", options(disk))
 			check(t, err)
 			key := auth.NewKey([32]byte{1})
-			s, err := w.Create(c.StoreID, &digstore.StoreOptions{Name: "v", Key: key})
+			s, err := w.Create(ctx, c.StoreID, &digstore.StoreOptions{Name: "v", Key: key})
 			check(t, err)
 			if c.SecretSalt != nil { // Create would make a salt of its own
 				text :=
@@ -190,7 +190,7 @@ func site(t testing.TB, content files, o *digstore.StoreOptions) (*digstore.Stor
 		o = &digstore.StoreOptions{}
 	}
 	o.ContentRoot = "site"
-	s, err := w.Create(digstore.StoreID{}, o)
+	s, err := w.Create(ctx, digstore.StoreID{}, o)
 	check(t, err)
 	return s, root
 }

@@ -54,7 +54,7 @@ func commitTrees(t testing.TB,
 	dir = t.TempDir()
 	w := must(digstore.Init(dir, nil))
 	t.Cleanup(func() { w.Close() })
-	s = must(w.Create(digstore.StoreID{},
+	s = must(w.Create(ctx, digstore.StoreID{},
 		&digstore.StoreOptions{Name: "site", ContentRoot: "content"}))
 	for _, tree := range trees {
 		commitTree(t, dir, s, tree)
@@ -179,7 +179,7 @@ func stored(t testing.TB, w *digstore.Workspace, of *digstore.Store) *digstore.S
 	if s, err := w.Store(of.ID().String()); err == nil {
 		return s
 	}
-	return must(w.Create(of.ID(), nil))
+	return must(w.Create(ctx, of.ID(), nil))
 }
 
 // parentOf returns the root before generation i, zero for the first.

@@ -4,7 +4,8 @@
 // # In short
 //
 //	w, err := digstore.Init(dir, nil)                       // makes dir/.dig
-//	s, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "site", ContentRoot: "site"})
+//	s, err := w.Create(ctx, digstore.StoreID{},
+//		&digstore.StoreOptions{Name: "site", ContentRoot: "site"})
 //	r, err := s.Commit(ctx, nil, &digstore.CommitOptions{Message: "first"})
 //	http.ListenAndServe(addr, http.FileServerFS(r.Generation))
 //

@@ -35,7 +35,8 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer w.Close()
-	s, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "site", ContentRoot: "site"})
+	s, err := w.Create(ctx, digstore.StoreID{},
+		&digstore.StoreOptions{Name: "site", ContentRoot: "site"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -70,7 +71,7 @@ func ExampleStore_Stage() {
 		log.Fatal(err)
 	}
 	defer w.Close()
-	s, err := w.Create(digstore.StoreID{}, nil)
+	s, err := w.Create(ctx, digstore.StoreID{}, nil)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -184,7 +184,7 @@ type freshStore struct {
 
 func (f freshWorkspace) store(id auth.StoreID) freshStore {
 	check(f.t, f.change(func(w *digstore.Workspace) error {
-		_, err := w.Create(id, nil)
+		_, err := w.Create(ctx, id, nil)
 		return err
 	}))
 	return freshStore{f, id}

@@ -125,7 +125,7 @@ func FuzzStatIndex(f *testing.F) {
 	disk, content := diskfs.NewCrash(home), f.TempDir()
 	write(f, content, version(0))
 	w := must(digstore.Init(home, sweepOptions(disk)))
-	s := must(w.Create(siteID,
+	s := must(w.Create(ctx, siteID,
 		&digstore.StoreOptions{Name: "site", Key: publisher, ContentRoot: content}))
 	must(s.Commit(ctx, nil, nil))
 	write(f, content, files{"index.html": "<p>changed"})

@@ -68,7 +68,7 @@ func inMemoryWith(t testing.TB, id digstore.StoreID,
 			verifyAll(t, s)
 		}
 	})
-	s, err := w.Create(id, o)
+	s, err := w.Create(ctx, id, o)
 	check(t, err)
 	return w, s
 }

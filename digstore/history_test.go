@@ -262,7 +262,7 @@ func TestLongInstall(t *testing.T) {
 	disk := diskfs.NewCrash(home)
 	w := must(digstore.Init(home, sweepOptions(disk)))
 	t.Cleanup(func() { w.Close() })
-	s := must(w.Create(from.ID(), &digstore.StoreOptions{Name: "site"}))
+	s := must(w.Create(ctx, from.ID(), &digstore.StoreOptions{Name: "site"}))
 	lines := imagined(0, 2000)
 	last := gens[0]
 	last.Number = 2000

@@ -70,7 +70,7 @@ func TestRemoteContract(t *testing.T) {
 		remotetest.TestMirror(t, w, func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend) {
 			w := must(digstore.Init(t.TempDir(), nil))
 			t.Cleanup(func() { w.Close() })
-			return must(w.Create(id, nil)), w
+			return must(w.Create(ctx, id, nil)), w
 		})
 	})
 	sizes("liars", func(t *testing.T, w *remotetest.World) {
@@ -78,14 +78,14 @@ func TestRemoteContract(t *testing.T) {
 		remotetest.TestLiars(t, w, func(t *testing.T, id auth.StoreID) remote.Local {
 			w := must(digstore.Init(t.TempDir(), nil))
 			t.Cleanup(func() { w.Close() })
-			return must(w.Create(id, nil))
+			return must(w.Create(ctx, id, nil))
 		})
 	})
 	sizes("persistence", func(t *testing.T, w *remotetest.World) {
 		remotetest.TestPersistence(t, w, func(t *testing.T, id auth.StoreID) func() remote.Local {
 			dir := t.TempDir()
 			w := must(digstore.Init(dir, nil))
-			must(w.Create(id, nil))
+			must(w.Create(ctx, id, nil))
 			t.Cleanup(func() { w.Close() })
 			return func() remote.Local {
 				check(t, w.Close())
@@ -99,7 +99,7 @@ func TestRemoteContract(t *testing.T) {
 			w, err := digstore.Init(t.TempDir(), nil)
 			check(t, err)
 			t.Cleanup(func() { w.Close() })
-			s, err := w.Create(id, nil)
+			s, err := w.Create(ctx, id, nil)
 			check(t, err)
 			return s
 		})

@@ -99,7 +99,7 @@ func TestNamesServeAllGenerations(t *testing.T) {
 	clone := func(t *testing.T) (dir string) {
 		dir = t.TempDir()
 		w := must(digstore.Init(dir, nil))
-		must(w.Create(from.ID(), &digstore.StoreOptions{Name: "site", ContentRoot: "content"}))
+		must(w.Create(ctx, from.ID(), &digstore.StoreOptions{Name: "site", ContentRoot: "content"}))
 		check(t, w.Close())
 		pull(t, dir, 0)
 		return dir
@@ -124,7 +124,7 @@ func TestNamesServeAllGenerations(t *testing.T) {
 		id := auth.StoreIDFromKey(key.PublicKey())
 		dir := t.TempDir()
 		w := must(digstore.Init(dir, nil))
-		must(w.Create(id, &digstore.StoreOptions{Name: "site"}))
+		must(w.Create(ctx, id, &digstore.StoreOptions{Name: "site"}))
 		check(t, w.Close())
 		for i, list := range []*module.PublicManifest{listOf(append(trees[0].Names(), "not in it")...),
 			nil} {
@@ -350,7 +350,7 @@ func TestListedClone(t *testing.T) {
 			if c.key {
 				o.Key = key
 			}
-			s := must(w.Create(id, o))
+			s := must(w.Create(ctx, id, o))
 			must(s.Import(ctx, bytes.NewReader(builtModule(t, id, key, tree, c.list)),
 				auth.SignedRoot{}, nil))
 			if c.salt != nil {

@@ -43,7 +43,7 @@ func layoutWorkspace(t *testing.T) (*digstore.Store, map[string][]byte) {
 	check(t, err)
 	t.Cleanup(func() { w.Close() })
 	content := t.TempDir()
-	s, err := w.Create(from.ID(), &digstore.StoreOptions{Name: "site", ContentRoot: content})
+	s, err := w.Create(ctx, from.ID(), &digstore.StoreOptions{Name: "site", ContentRoot: content})
 	check(t, err)
 
 	// A history of which one generation is held.
@@ -92,7 +92,8 @@ func layoutWorkspace(t *testing.T) (*digstore.Store, map[string][]byte) {
 	check(t, s.Stage(ctx, "staged", strings.NewReader("content")))
 	_, err = w.DecoySecret()
 	check(t, err)
-	other, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "other", Private: true})
+	other, err := w.Create(ctx, digstore.StoreID{},
+		&digstore.StoreOptions{Name: "other", Private: true})
 	check(t, err)
 	check(t, other.AdoptKey(ctx, must(other.Signer())))
 

@@ -174,7 +174,7 @@ func TestWorkspaceFileVectors(t *testing.T) {
 		disk := diskfs.NewCrash("/ws")
 		w, err := digstore.Init("/ws", options(disk))
 		check(t, err)
-		s, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "s"})
+		s, err := w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "s"})
 		check(t, err)
 		check(t,
 			diskfs.WriteFile(disk, "/ws/.dig/stores/s/"+s.ID().String()+".staging.bin", c.File, 0o600))
@@ -203,7 +203,7 @@ func TestWorkspaceFileVectors(t *testing.T) {
 		disk := diskfs.NewCrash("/ws")
 		w, err := digstore.Init("/ws", options(disk))
 		check(t, err)
-		s, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "s"})
+		s, err := w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "s"})
 		check(t, err)
 		check(t,
 			diskfs.WriteFile(disk, "/ws/.dig/stores/s/"+s.ID().String()+".staging.bin", c.File, 0o600))
@@ -222,7 +222,7 @@ func TestWorkspaceFileVectors(t *testing.T) {
 		disk := diskfs.NewCrash("/ws")
 		w, err := digstore.Init("/ws", options(disk))
 		check(t, err)
-		s, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "s"})
+		s, err := w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "s"})
 		check(t, err)
 		check(t, diskfs.WriteFile(disk, "/ws/.dig/stores/s/roots.log", []byte(c.Text), 0o600))
 		gens, err := s.Generations(ctx)
@@ -240,7 +240,7 @@ func TestWorkspaceFileVectors(t *testing.T) {
 	disk := diskfs.NewCrash("/ws")
 	w, err := digstore.Init("/ws", options(disk))
 	check(t, err)
-	_, err = w.Create(v.Manifest.StoreID, &digstore.StoreOptions{Name: "s"})
+	_, err = w.Create(ctx, v.Manifest.StoreID, &digstore.StoreOptions{Name: "s"})
 	check(t, err)
 	for text, private := range map[string]bool{v.Config.Public: false, v.Config.Private: true} {
 		check(t, diskfs.WriteFile(disk, "/ws/.dig/stores/s/config.toml", []byte(text), 0o600))
@@ -276,7 +276,7 @@ func TestReferenceModules(t *testing.T) {
 		disk := diskfs.NewCrash("/ws")
 		w, err := digstore.Init("/ws", options(disk))
 		check(t, err)
-		s, err := w.Create(id, &digstore.StoreOptions{Name: "s"})
+		s, err := w.Create(ctx, id, &digstore.StoreOptions{Name: "s"})
 		check(t, err)
 		check(t, diskfs.MkdirAll(disk, "/ws/.dig/stores/s/modules", 0o755))
 		check(t,

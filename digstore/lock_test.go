@@ -21,14 +21,18 @@ func TestLockWaitEnds(t *testing.T) {
 	o.LockWait = time.Hour
 	w := must(digstore.Init("/ws", o))
 	defer w.Close()
-	s := must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "site"}))
+	s := must(w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "site"}))
 	key := auth.NewKey([auth.SeedSize]byte{9})
 	for _, name := range []string{"lock", "stores/site/lock"} {
 		defer must(disk.TryLock(filepath.Join("/ws/.dig", name))).Close()
 	}
 	for name, do := range map[string]func(ctx context.Context) error{
-		"stage":            func(ctx context.Context) error { return s.Stage(ctx, "a", bytes.NewReader(nil)) },
-		"unstage":          func(ctx context.Context) error { _, err := s.Unstage(ctx); return err },
+		"stage":   func(ctx context.Context) error { return s.Stage(ctx, "a", bytes.NewReader(nil)) },
+		"unstage": func(ctx context.Context) error { _, err := s.Unstage(ctx); return err },
+		"create": func(ctx context.Context) error {
+			_, err := w.Create(ctx, digstore.StoreID{}, nil)
+			return err
+		},
 		"use":              func(ctx context.Context) error { return w.Use(ctx, "site") },
 		"remove":           func(ctx context.Context) error { return w.Remove(ctx, "site") },
 		"import key":       func(ctx context.Context) error { return s.ImportKey(ctx, key) },

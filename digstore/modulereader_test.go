@@ -149,7 +149,7 @@ func TestModuleOfDamagedPack(t *testing.T) {
 	dir := t.TempDir()
 	w := must(digstore.Init(dir, options(nil)))
 	defer w.Close()
-	s := must(w.Create(digstore.StoreID{}, nil))
+	s := must(w.Create(ctx, digstore.StoreID{}, nil))
 	stage(t, s, among(corpus.Small(1), files{"large": noise(1, 3_000_000), "a": "small"}))
 	root := must(s.Commit(ctx, nil, nil)).Generation.Info().Root
 	want := moduleOf(t, s, root)

@@ -31,7 +31,7 @@ func TestPipelineAgrees(t *testing.T) {
 		w, err := digstore.Init(t.TempDir(), o)
 		check(t, err)
 		t.Cleanup(func() { w.Close() })
-		s, err := w.Create(digstore.StoreID{}, nil)
+		s, err := w.Create(ctx, digstore.StoreID{}, nil)
 		check(t, err)
 		for _, name := range order {
 			check(t, s.Stage(context.Background(), name, strings.NewReader(content[name])))

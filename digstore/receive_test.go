@@ -174,7 +174,7 @@ func TestServingSeesOthers(t *testing.T) {
 	server, err := digstore.Open(dir, nil)
 	check(t, err)
 	defer server.Close()
-	s, err := writer.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "later"})
+	s, err := writer.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "later"})
 	check(t, err)
 	for i := range 20 { // enough for indexes to be merged
 		g := commit(t, s, files{"n": noise(uint64(i), 100)}, nil)

@@ -126,7 +126,7 @@ func TestDigestOfReferenceModule(t *testing.T) {
 	dir := t.TempDir()
 	w := must(digstore.Init(dir, nil))
 	defer w.Close()
-	must(w.Create(id.Store, &digstore.StoreOptions{Name: "s"}))
+	must(w.Create(ctx, id.Store, &digstore.StoreOptions{Name: "s"}))
 	store := filepath.Join(dir, ".dig/stores/s")
 	check(t,
 		os.WriteFile(filepath.Join(store, "roots.log"), fmt.Appendf(nil, "0\t%s\t1\n", id.Root), 0o600))

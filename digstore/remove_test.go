@@ -21,7 +21,7 @@ func TestRemoveBesideAWriter(t *testing.T) {
 	disk := diskfs.NewCrashWith("/ws", &diskfs.CrashOptions{HoldOpen: true})
 	w := must(digstore.Init("/ws", options(disk)))
 	defer w.Close()
-	s := must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "site"}))
+	s := must(w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "site"}))
 	check(t, s.StageFS(ctx, corpus.Small(1).FS()))
 	must(s.Commit(ctx, nil, nil))
 	verifyAll(t, s) // packs are open now
@@ -50,7 +50,7 @@ func TestRemoveBesideAWriter(t *testing.T) {
 	}
 
 	// A removal that was cut short: the mark is there, and the store's files still are.
-	s = must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "site"}))
+	s = must(w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "site"}))
 	check(t, diskfs.WriteFile(disk, "/ws/.dig/stores/site/removed", nil, 0o600))
 	stage(t, s, files{"late": "x"})
 	if _, err := s.Commit(ctx, nil, nil); !errors.Is(err, fs.ErrNotExist) {
@@ -79,7 +79,7 @@ func TestReadBesideRemove(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			make := func(w *digstore.Workspace, tree corpus.Tree) {
-				s := must(w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher}))
+				s := must(w.Create(ctx, siteID, &digstore.StoreOptions{Name: "site", Key: publisher}))
 				check(t, s.StageFS(ctx, tree.FS()))
 				must(s.Commit(ctx, nil, nil))
 			}

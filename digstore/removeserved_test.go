@@ -21,7 +21,7 @@ func TestServedBesideRemove(t *testing.T) {
 	part, parts := vectors.Part(t)
 	base := diskfs.NewCrash(home)
 	w := must(digstore.Init(home, sweepOptions(base)))
-	s := must(w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher}))
+	s := must(w.Create(ctx, siteID, &digstore.StoreOptions{Name: "site", Key: publisher}))
 	stage(t, s, files{"index.html": "one", "large": noise(1, 200_000)})
 	root := must(s.Commit(ctx, nil, nil)).Generation.ID().Root
 	check(t, w.Close())

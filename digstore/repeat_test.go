@@ -62,7 +62,7 @@ func TestRepeatedRoots(t *testing.T) {
 			}
 			disk := diskfs.NewCrash(home)
 			w := must(digstore.Init(home, options(disk)))
-			s := must(w.Create(id, nil))
+			s := must(w.Create(ctx, id, nil))
 			held := map[int]bool{}
 			install := func(from, to int) {
 				t.Helper()
@@ -124,7 +124,7 @@ func TestRepeatedRootsIndexed(t *testing.T) {
 	from, gens, _ := history(t, 2)
 	disk := diskfs.NewCrash(home)
 	w := must(digstore.Init(home, options(disk)))
-	s := must(w.Create(from.ID(), nil))
+	s := must(w.Create(ctx, from.ID(), nil))
 	mod, head := moduleOf(t, from, gens[0].Root), signedAs(t, from, gens[0].Root)
 	var lines []module.Generation
 	next := func(n int) []module.Generation {

@@ -21,7 +21,7 @@ func TestPrivateClone(t *testing.T) {
 	disk := diskfs.NewCrash("/clone")
 	w, err := digstore.Init("/clone", options(disk))
 	check(t, err)
-	to, err := w.Create(from.ID(), &digstore.StoreOptions{Name: "copy"})
+	to, err := w.Create(ctx, from.ID(), &digstore.StoreOptions{Name: "copy"})
 	check(t, err)
 	body := moduleOf(t, from, g.Info().Root)
 	check(t,

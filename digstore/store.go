@@ -68,12 +68,9 @@ type StoreOptions struct {
 }
 
 // Create makes a store without a generation. With a zero id the id is the SHA-256 of the publisher
-// key. A name, in upper or lower case, or an id that the workspace has already is fs.ErrExist.
-func (w *Workspace) Create(id StoreID, o *StoreOptions) (*Store, error) {
-	return w.create(context.Background(), id, o)
-}
-
-func (w *Workspace) create(ctx context.Context, id StoreID, o *StoreOptions) (*Store, error) {
+// key. A name, in upper or lower case, or an id that the workspace has already is fs.ErrExist. ctx
+// ends the wait for the lock of the workspace.
+func (w *Workspace) Create(ctx context.Context, id StoreID, o *StoreOptions) (*Store, error) {
 	if o == nil {
 		o = &StoreOptions{}
 	}

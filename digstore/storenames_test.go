@@ -16,11 +16,11 @@ func TestStoreNamesDifferInMoreThanCase(t *testing.T) {
 	for _, fold := range []bool{false, true} {
 		disk := diskfs.NewCrashWith("/ws", &diskfs.CrashOptions{FoldCase: fold})
 		w := must(digstore.Init("/ws", options(disk)))
-		first := must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "Site"}))
+		first := must(w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "Site"}))
 		commit(t, first, files{"a": "1"}, nil)
 		key := must(first.Signer()).PublicKey()
 		for _, name := range []string{"site", "SITE", "Site"} {
-			if _, err := w.Create(digstore.StoreID{9},
+			if _, err := w.Create(ctx, digstore.StoreID{9},
 				&digstore.StoreOptions{Name: name}); !errors.Is(err, fs.ErrExist) {
 				t.Errorf("fold %v: create %s: %v, want exist", fold, name, err)
 			}
@@ -43,7 +43,7 @@ func TestStoreNamesOfDevices(t *testing.T) {
 		"con": false, "CON": false, "nul.txt": false, "Com1": false, "com1.a.b": false, "LPT9": false, "aux": false, "prn": false,
 		"site.": false, ".git": false, "git~1": false, "console": true, "com": true, "com10": true, "a.con": true, ".site": true,
 	} {
-		_, err := w.Create(digstore.StoreID([]byte(fmt.Sprintf("%-32s", name))),
+		_, err := w.Create(ctx, digstore.StoreID([]byte(fmt.Sprintf("%-32s", name))),
 			&digstore.StoreOptions{Name: name})
 		if ok && err != nil || !ok && !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("%s: %v, want it made: %v", name, err, ok)
@@ -56,14 +56,15 @@ func TestStoreNamesOfDevices(t *testing.T) {
 func TestKeyOfAnUnlistedStore(t *testing.T) {
 	disk := diskfs.NewCrash("/ws")
 	w := must(digstore.Init("/ws", options(disk)))
-	s := must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "site"}))
+	s := must(w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "site"}))
 	signer := must(s.Signer())
 	key := signer.Seed()
 	check(t, w.Close())
 	check(t, disk.Remove("/ws/.dig/workspace.toml")) // lost
 	for n := range 3 {
 		w = must(digstore.Open("/ws", options(disk)))
-		_, err := w.Create(digstore.StoreID{byte(n)}, &digstore.StoreOptions{Name: "site", Key: signer})
+		_, err := w.Create(ctx, digstore.StoreID{byte(n)},
+			&digstore.StoreOptions{Name: "site", Key: signer})
 		check(t, err)
 		check(t, w.Close())
 		got := must(diskfs.ReadFile(disk, "/ws/.dig/stores/site.old-1/signing_key.bin", 100))

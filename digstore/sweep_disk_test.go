@@ -443,7 +443,7 @@ func (v versions) commit(from, to int) func(w *digstore.Workspace) error {
 	return func(w *digstore.Workspace) error {
 		s, err := w.Store("site")
 		if errors.Is(err, fs.ErrNotExist) {
-			s, err = w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher})
+			s, err = w.Create(ctx, siteID, &digstore.StoreOptions{Name: "site", Key: publisher})
 		}
 		for i := from; i < to && err == nil; i++ {
 			if err = stageAll(v(i))(s); err == nil {

@@ -71,7 +71,7 @@ func newPeer(t *rapid.T, o *digstore.StoreOptions) *peer {
 	hold := &diskfs.CrashOptions{HoldOpen: rapid.Bool().Draw(t, "open files stay")}
 	p := &peer{disk: diskfs.NewCrashWith(home, hold), held: map[int]bool{}}
 	p.w = must(digstore.Init(home, sweepOptions(p.disk)))
-	p.s = must(p.w.Create(siteID, o))
+	p.s = must(p.w.Create(ctx, siteID, o))
 	return p
 }
 

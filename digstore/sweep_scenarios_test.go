@@ -50,7 +50,8 @@ func (v versions) scenarios(t *testing.T) []scenario {
 			committing(),
 		}},
 		{name: "commit listed", setup: func(w *digstore.Workspace) error {
-			s, err := w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher, Listed: true, ContentRoot: old})
+			s, err := w.Create(ctx, siteID,
+				&digstore.StoreOptions{Name: "site", Key: publisher, Listed: true, ContentRoot: old})
 			if err == nil {
 				_, err = s.Commit(ctx, nil, nil)
 			}
@@ -139,11 +140,13 @@ func smallScenarios() []scenario {
 		}},
 		{name: "create", steps: []step{
 			{what: "create", do: func(w *digstore.Workspace) error {
-				_, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "new", Key: key, Label: "x"})
+				_, err := w.Create(ctx, digstore.StoreID{},
+					&digstore.StoreOptions{Name: "new", Key: key, Label: "x"})
 				return err
 			}, since: []error{fs.ErrExist}},
 			{what: "create private", do: func(w *digstore.Workspace) error {
-				_, err := w.Create(digstore.StoreID{3}, &digstore.StoreOptions{Name: "secret", Private: true, MaxSize: 1000, Activate: true})
+				_, err := w.Create(ctx, digstore.StoreID{3},
+					&digstore.StoreOptions{Name: "secret", Private: true, MaxSize: 1000, Activate: true})
 				return err
 			}, since: []error{fs.ErrExist}},
 			{what: "use", do: func(w *digstore.Workspace) error { return w.Use(ctx, "new") }},
@@ -161,7 +164,7 @@ func smallScenarios() []scenario {
 		{name: "remove", setup: commitVersions(0, 1), steps: []step{
 			{what: "remove", removes: true, do: func(w *digstore.Workspace) error { return w.Remove(ctx, "site") }, since: []error{fs.ErrNotExist}},
 			{what: "create", do: func(w *digstore.Workspace) error {
-				_, err := w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher})
+				_, err := w.Create(ctx, siteID, &digstore.StoreOptions{Name: "site", Key: publisher})
 				return err
 			}, since: []error{fs.ErrExist}},
 		}},
@@ -210,7 +213,7 @@ func onSite(f func(*digstore.Store) error) func(*digstore.Workspace) error {
 }
 
 func emptySite(w *digstore.Workspace) error {
-	_, err := w.Create(siteID, &digstore.StoreOptions{Name: "site"})
+	_, err := w.Create(ctx, siteID, &digstore.StoreOptions{Name: "site"})
 	return err
 }
 
@@ -255,7 +258,8 @@ func keepNames(r release, content files, prefix string) step {
 func listedRelease(t *testing.T, content files) release {
 	w := must(digstore.Init("/ws", options(diskfs.NewCrash("/ws"))))
 	defer w.Close()
-	s := must(w.Create(siteID, &digstore.StoreOptions{Name: "site", Key: publisher, Listed: true}))
+	s := must(w.Create(ctx, siteID,
+		&digstore.StoreOptions{Name: "site", Key: publisher, Listed: true}))
 	g := commit(t, s, content, nil)
 	return release{g.Info(), must(s.Head(ctx)), moduleOf(t, s, g.Info().Root)}
 }

@@ -1,6 +1,7 @@
 package digstore
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io/fs"
@@ -28,7 +29,7 @@ func TestTombstonesAreCheckedOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := w.Create(StoreID{}, &StoreOptions{Name: "a", Key: key})
+		s, err := w.Create(context.Background(), StoreID{}, &StoreOptions{Name: "a", Key: key})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +112,7 @@ func TestTombstonesOfAnotherKey(t *testing.T) {
 	}
 	defer w.Close()
 	one, two := auth.NewKey([32]byte{5}), auth.NewKey([32]byte{6})
-	s, err := w.Create(StoreID{}, &StoreOptions{Name: "a", Key: one})
+	s, err := w.Create(context.Background(), StoreID{}, &StoreOptions{Name: "a", Key: one})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +155,8 @@ func TestTombstoneOfAnotherStore(t *testing.T) {
 	key := auth.NewKey([32]byte{5})
 	var stores []*Store
 	for i, name := range []string{"a", "b"} {
-		s, err := w.Create(StoreID{byte(i + 1)}, &StoreOptions{Name: name, Key: key})
+		s, err := w.Create(context.Background(), StoreID{byte(i + 1)},
+			&StoreOptions{Name: name, Key: key})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -95,7 +95,7 @@ func TestCommitOfUnsafeFiles(t *testing.T) {
 		check(t, os.WriteFile(filepath.Join(dir, "site", name, "config"), []byte("x"), 0o644))
 	}
 	w := must(digstore.Init(dir, nil))
-	s := must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{ContentRoot: "site"}))
+	s := must(w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{ContentRoot: "site"}))
 	var refused *digstore.UnsafeNamesError
 	if _, err := s.Commit(ctx, nil, nil); !errors.As(err, &refused) ||
 		!slices.Equal(keysOf(refused.Names), bad) {
@@ -133,7 +133,7 @@ func TestCheckStaging(t *testing.T) {
 	dir := t.TempDir()
 	w := must(digstore.Init(dir, nil))
 	defer w.Close()
-	s := must(w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "s"}))
+	s := must(w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "s"}))
 	write(t, dir, files{"w/.git": "gitdir: x", "w/.hg/hgrc": "x", "page": "x"})
 	stage(t, s, files{"q/r": "1", ".git/staged": "2"})
 	for _, c := range []struct{ names, want []string }{

@@ -33,10 +33,10 @@ func TestWorkspace(t *testing.T) {
 	if _, err := w.Active(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the active store of none: %v", err)
 	}
-	a, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "a", ContentRoot: "site",
+	a, err := w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "a", ContentRoot: "site",
 		MaxSize: 5, Label: "A", Description: "the first"})
 	check(t, err)
-	b, err := w.Create(digstore.StoreID{1}, nil)
+	b, err := w.Create(ctx, digstore.StoreID{1}, nil)
 	check(t, err)
 	key, err := a.Signer()
 	check(t, err)
@@ -48,11 +48,11 @@ func TestWorkspace(t *testing.T) {
 	}
 	for _, bad := range []*digstore.StoreOptions{{Name: "a"}, {Name: "x/y"}, {Name: ".."},
 		{Private: true, Listed: true, Name: "c"}} {
-		if _, err := w.Create(digstore.StoreID{2}, bad); err == nil {
+		if _, err := w.Create(ctx, digstore.StoreID{2}, bad); err == nil {
 			t.Errorf("created %+v", bad)
 		}
 	}
-	if _, err := w.Create(a.ID(),
+	if _, err := w.Create(ctx, a.ID(),
 		&digstore.StoreOptions{Name: "again"}); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("an id twice: %v", err)
 	}
@@ -90,7 +90,7 @@ func TestWorkspace(t *testing.T) {
 	if _, err := found.Store("a"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a removed store: %v", err)
 	}
-	_, err = w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "a"})
+	_, err = w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "a"})
 	check(t, err)
 }
 
@@ -113,7 +113,7 @@ func TestSecretsOnDisk(t *testing.T) {
 	w, err := digstore.Init(dir, nil)
 	check(t, err)
 	defer w.Close()
-	s, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "s", Private: true})
+	s, err := w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "s", Private: true})
 	check(t, err)
 	for _, name := range []string{"signing_key.bin", "config.toml", "secret_salt.hex"} {
 		name = filepath.Join(dir, ".dig/stores/s", name)
@@ -139,7 +139,7 @@ func TestWriterWaits(t *testing.T) {
 	w, err := digstore.Init(dir, &digstore.Options{LockWait: -1})
 	check(t, err)
 	defer w.Close()
-	s, err := w.Create(digstore.StoreID{}, &digstore.StoreOptions{Name: "s"})
+	s, err := w.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "s"})
 	check(t, err)
 	name := filepath.Join(dir, ".dig/stores/s/lock")
 	l, err := diskfs.OS().TryLock(name)

@@ -60,7 +60,7 @@ func TestAdoptKey(t *testing.T) {
 	}
 
 	// The owner has the publisher's key, pulls what the writer signed, and goes on.
-	o := must(must(digstore.Init(home, options(diskfs.NewCrash(home)))).Create(siteID,
+	o := must(must(digstore.Init(home, options(diskfs.NewCrash(home)))).Create(ctx, siteID,
 		&digstore.StoreOptions{Key: publisher}))
 	stage(t, o, version(0))
 	must(o.Commit(ctx, nil, nil))

@@ -55,7 +55,7 @@ func BenchmarkServeModule(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer ws.Close()
-	store, err := ws.Create(digstore.StoreID{},
+	store, err := ws.Create(b.Context(), digstore.StoreID{},
 		&digstore.StoreOptions{Name: "d2", ContentRoot: filepath.Join(dir, "content")})
 	if err != nil {
 		b.Fatal(err)

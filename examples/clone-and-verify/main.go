@@ -26,7 +26,7 @@ func main() {
 	trust := remote.Trust{Root: must(merkle.ParseHash(os.Args[2]))}
 	ws := must(digstore.Init(os.Args[3], nil))
 	defer ws.Close()
-	store := must(ws.Create(url.Store, nil))
+	store := must(ws.Create(ctx, url.Store, nil))
 	origin := must(remote.NewClient(url, nil))
 
 	_, err := remote.Clone(ctx, store, tamperer{origin}, trust)

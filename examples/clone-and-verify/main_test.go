@@ -23,7 +23,7 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ws.Close() })
-	store, err := ws.Create(auth.StoreID{}, nil)
+	store, err := ws.Create(t.Context(), auth.StoreID{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (a *app) clone(ctx context.Context, text, dir, name string, f *syncFlags) e
 	if name == "" {
 		name = u.Store.String()
 	}
-	dest, err := a.destination(u, dir, name)
+	dest, err := a.destination(ctx, u, dir, name)
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,8 @@ type destination struct {
 
 // destination opens or makes the workspace and the store. A store without a
 // generation is an interrupted clone, which continues.
-func (a *app) destination(u remote.URL, dir, name string) (_ *destination, err error) {
+func (a *app) destination(ctx context.Context, u remote.URL,
+	dir, name string) (_ *destination, err error) {
 	d := &destination{own: dir != ""}
 	if d.own {
 		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
@@ -192,7 +193,7 @@ func (a *app) destination(u remote.URL, dir, name string) (_ *destination, err e
 			"clone into it with: digstore -C " + dir + " clone URL",
 		}
 	case errors.Is(err, fs.ErrNotExist):
-		if d.store, err = d.ws.Create(u.Store, &digstore.StoreOptions{Name: name}); err != nil {
+		if d.store, err = d.ws.Create(ctx, u.Store, &digstore.StoreOptions{Name: name}); err != nil {
 			d.undo()
 		}
 	case err == nil:

@@ -60,7 +60,7 @@ func (a *app) importFile(ctx context.Context, path, name string) error {
 		if name == "" {
 			name = m.ID().Store.String()
 		}
-		s, err = ws.Create(m.ID().Store, &digstore.StoreOptions{Name: name})
+		s, err = ws.Create(ctx, m.ID().Store, &digstore.StoreOptions{Name: name})
 	}
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,7 +36,7 @@ nothing is staged.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Name = args[0]
 			o.ContentRoot, o.Activate, o.MaxSize = dir, true, int64(longest)
-			return a.init(id, &o)
+			return a.init(cmd.Context(), id, &o)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "",
@@ -53,7 +54,7 @@ nothing is staged.`,
 	return cmd
 }
 
-func (a *app) init(id string, o *digstore.StoreOptions) error {
+func (a *app) init(ctx context.Context, id string, o *digstore.StoreOptions) error {
 	if o.ContentRoot != "" {
 		info, err := os.Stat(o.ContentRoot)
 		if err != nil {
@@ -86,7 +87,7 @@ func (a *app) init(id string, o *digstore.StoreOptions) error {
 		o.ContentRoot = below // relative, so that the project can be moved
 	}
 	outside := filepath.IsAbs(o.ContentRoot)
-	s, err := ws.Create(store, o)
+	s, err := ws.Create(ctx, store, o)
 	if errors.Is(err, fs.ErrExist) {
 		return &hinted{err, "choose another name; digstore stores lists the stores"}
 	}

@@ -23,7 +23,7 @@ func publish(ctx context.Context, dir, addr string) error {
 	if err != nil {
 		return err
 	}
-	store, err := ws.Create(auth.StoreID{}, &digstore.StoreOptions{Name: "site"})
+	store, err := ws.Create(ctx, auth.StoreID{}, &digstore.StoreOptions{Name: "site"})
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func cloneSite(ctx context.Context, ws *digstore.Workspace, id string, key auth.
 	if err != nil {
 		return err
 	}
-	store, err := ws.Create(u.Store, nil)
+	store, err := ws.Create(ctx, u.Store, nil)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func main() {
 		"photo.jpg":  {Data: make([]byte, 300_000)},
 	}
 	publisher := must(digstore.Init(filepath.Join(dir, "publisher"), nil))
-	store := must(publisher.Create(auth.StoreID{}, nil)) // a new key; the id is its hash
+	store := must(publisher.Create(ctx, auth.StoreID{}, nil)) // a new key; the id is its hash
 	check(store.StageFS(ctx, site))
 	root := must(store.Commit(ctx, nil, nil)).Generation.Info().Root
 	fmt.Printf("published %d files, sealed and signed, as root %v\n", len(site), root)
@@ -46,12 +46,12 @@ func main() {
 	reader := must(digstore.Init(filepath.Join(dir, "reader"), nil))
 	// known from elsewhere; see Trust for the other reasons to believe
 	trust := remote.Trust{Root: root}
-	copied := must(reader.Create(store.ID(), nil))
+	copied := must(reader.Create(ctx, store.ID(), nil))
 	must(remote.Clone(ctx, copied, origin, trust))
 	page := must(fs.ReadFile(must(copied.Latest()), "index.html"))
 	fmt.Printf("cloned, every byte verified; index.html is %s\n", page)
 
-	victim := must(must(digstore.Init(filepath.Join(dir, "victim"), nil)).Create(store.ID(), nil))
+	victim := must(must(digstore.Init(filepath.Join(dir, "victim"), nil)).Create(ctx, store.ID(), nil))
 	_, err := remote.Clone(ctx, victim, tamperer{origin}, trust)
 	if _, latest := victim.Latest(); !errors.Is(err, remote.ErrVerification) ||
 		!errors.Is(latest, fs.ErrNotExist) {

@@ -35,7 +35,7 @@ func publish(ts *testscript.TestScript, _ bool, args []string) {
 	ws, err := digstore.Init(ts.MkAbs(args[1]), nil)
 	ts.Check(err)
 	defer ws.Close()
-	store, err := ws.Create(auth.StoreID{}, &digstore.StoreOptions{Name: "site"})
+	store, err := ws.Create(context.Background(), auth.StoreID{}, &digstore.StoreOptions{Name: "site"})
 	ts.Check(err)
 	ts.Check(store.StageFS(context.Background(), os.DirFS(ts.MkAbs(args[0]))))
 	_, err = store.Commit(context.Background(), nil, nil)

@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string, out io.Writer,
 	defer ws.Close()
 	store, err := ws.Store(url.Store.String())
 	if err != nil {
-		store = must(ws.Create(url.Store, nil))
+		store = must(ws.Create(ctx, url.Store, nil))
 	}
 	origin := must(remote.NewClient(url, nil))
 	defer origin.Close()

@@ -34,7 +34,8 @@ func newPublisher(t *testing.T, id auth.StoreID) *publisher {
 	ws, err := digstore.Init(t.TempDir(), nil)
 	check(t, err)
 	t.Cleanup(func() { ws.Close() })
-	store, err := ws.Create(id, &digstore.StoreOptions{Key: auth.NewKey([auth.SeedSize]byte{1})})
+	store, err := ws.Create(t.Context(), id,
+		&digstore.StoreOptions{Key: auth.NewKey([auth.SeedSize]byte{1})})
 	check(t, err)
 	p := &publisher{t: t, store: store}
 	honest := server.New(ws, nil)
