@@ -104,6 +104,8 @@ var table = []row{
 	{pkg: "node/policy/scorer", house: []string{"node/policy", "node/economy", "internal/strictjson"}, third: lru, http: true},
 	{pkg: "node/storage", house: []string{"capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(blst, onDisk, worker)},
 	{pkg: "node/index", house: []string{"node/storage", "plot", "capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(plots, onDisk)},
+	{pkg: "node/tier", house: []string{"node/storage", "node/index", "node/policy", "node/economy", "plot", "capsule", "capsule/cache", "auth", "merkle", "internal/diskfs"},
+		third: join(plots, lru, onDisk)},
 	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "capsule/capsuletest", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 
 	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",

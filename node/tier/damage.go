@@ -1,0 +1,101 @@
+package tier
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/plot"
+)
+
+// foundDamaged quarantines the loose copy of a content after an error that says that it is
+// damaged, and reports whether another try may find another copy. Plots report damage themselves.
+func (t *Tiers) foundDamaged(ref capsule.Ref, d capsule.Descriptor, err error) bool {
+	var bad *plot.FormatError
+	if errors.As(err, &bad) {
+		return true
+	}
+	if !errors.Is(err, capsule.ErrContentMismatch) || t.state.isDamaged(d.Hash, storagePlace) {
+		return false
+	}
+	t.damaged(ref.Store, d, storagePlace, "", err)
+	return true
+}
+
+func (t *Tiers) damagedInStorage(d capsule.Descriptor, err error) {
+	ref, _, _ := t.index.Find(d.Hash)
+	t.damaged(ref.Store, d, storagePlace, "", err)
+}
+
+// damagedInPlots quarantines a capsule of the plots of a volume when an error says that it is
+// damaged there.
+func (t *Tiers) damagedInPlots(d capsule.Descriptor, v *volume, err error) {
+	var bad *plot.FormatError
+	if !errors.As(err, &bad) && !errors.Is(err, capsule.ErrContentMismatch) || v.inPlace() != nil {
+		return
+	}
+	ref, _, _ := t.index.Find(d.Hash)
+	t.damaged(ref.Store, d, v.Path, v.Path, err)
+}
+
+// damaged quarantines a copy: it is not read any more until it is repaired.
+func (t *Tiers) damaged(
+	store auth.StoreID, d capsule.Descriptor, place, path string, cause error,
+) {
+	if t.state.isDamaged(d.Hash, place) {
+		return
+	}
+	err := t.state.change(func(s *state) {
+		s.quarantine[damageKey{d.Hash, place}] = damage{d.Hash, place, t.c.Now(), cause.Error()}
+	})
+	if err != nil {
+		t.failed("", err)
+	}
+	t.mark(d.Hash, place, false)
+	t.notify(Event{Kind: CorruptFound, Store: store, Hash: d.Hash, Path: path, Err: cause})
+}
+
+// mark notes in the index whether a place has a content.
+func (t *Tiers) mark(hash merkle.Hash, place string, have bool) {
+	name := storagePlace
+	for _, v := range t.volumes {
+		if v.Path == place {
+			name = v.source.Name()
+		}
+	}
+	t.index.Mark(name, hash, have)
+}
+
+// mended ends the quarantine of a copy.
+func (t *Tiers) mended(hash merkle.Hash, place string) error {
+	t.mark(hash, place, true)
+	if !t.state.isDamaged(hash, place) {
+		return nil
+	}
+	err := t.state.change(func(s *state) { delete(s.quarantine, damageKey{hash, place}) })
+	if err != nil {
+		return err
+	}
+	t.notify(Event{Kind: Repaired, Hash: hash})
+	return nil
+}
+
+// applyQuarantine takes what is quarantined out of an index that was just brought up to date, and
+// forgets the quarantine of what is described no more.
+func (t *Tiers) applyQuarantine() {
+	t.state.mu.Lock()
+	var list []damage
+	for _, d := range t.state.quarantine {
+		list = append(list, d)
+	}
+	t.state.mu.Unlock()
+	for _, d := range list {
+		t.mark(d.Hash, d.Place, false)
+		_, _, err := t.index.Find(d.Hash)
+		if errors.Is(err, fs.ErrNotExist) && t.complete() {
+			t.state.note(func(s *state) { delete(s.quarantine, damageKey{d.Hash, d.Place}) })
+		}
+	}
+}
