@@ -18,9 +18,8 @@ var (
 	_ server.Backend  = (*digstore.Workspace)(nil)
 	_ server.Receiver = (*digstore.Workspace)(nil)
 	_ server.Revoker  = (*digstore.Workspace)(nil)
-	_ server.Lister   = (*digstore.Workspace)(nil)
+	_ server.Catalog  = (*digstore.Workspace)(nil)
 	_ server.Promoter = (*digstore.Workspace)(nil)
 
-	_ server.RecipeBackend  = (*digstore.Workspace)(nil)
-	_ server.RecipeReceiver = (*digstore.Workspace)(nil)
+	_ server.RecipeBackend = (*digstore.Workspace)(nil)
 )

@@ -150,6 +150,32 @@ func (f freshWorkspace) Drop(ctx context.Context, s auth.StoreID, root merkle.Ha
 	return f.change(func(w *digstore.Workspace) error { return w.Drop(ctx, s, root) })
 }
 
+func (f freshWorkspace) Revert(ctx context.Context, head auth.SignedRoot,
+	parent merkle.Hash) error {
+	return f.change(func(w *digstore.Workspace) error { return w.Revert(ctx, head, parent) })
+}
+
+func (f freshWorkspace) Line(ctx context.Context, s auth.StoreID,
+	root merkle.Hash) (module.Generation, error) {
+	return got(f, func(w *digstore.Workspace) (module.Generation, error) {
+		return w.Line(ctx, s, root)
+	})
+}
+
+func (f freshWorkspace) CheckStore(ctx context.Context, s auth.StoreID) error {
+	return f.read(func(w *digstore.Workspace) error { return w.CheckStore(ctx, s) })
+}
+
+func (f freshWorkspace) SetOwner(ctx context.Context, s auth.StoreID, owner auth.PublicKey) error {
+	return f.change(func(w *digstore.Workspace) error { return w.SetOwner(ctx, s, owner) })
+}
+
+func (f freshWorkspace) Owned(ctx context.Context) iter.Seq2[module.Owned, error] {
+	return yielded(f, func(w *digstore.Workspace) iter.Seq2[module.Owned, error] {
+		return w.Owned(ctx)
+	})
+}
+
 func (f freshWorkspace) Tombstones(ctx context.Context, s auth.StoreID) ([]auth.Tombstone, error) {
 	return got(f, func(w *digstore.Workspace) ([]auth.Tombstone, error) {
 		return w.Tombstones(ctx, s)
@@ -161,10 +187,18 @@ func (f freshWorkspace) Revoke(ctx context.Context, t auth.Tombstone) error {
 }
 
 func (f freshWorkspace) Stores(ctx context.Context) iter.Seq2[auth.StoreID, error] {
-	return func(yield func(auth.StoreID, error) bool) {
+	return yielded(f, func(w *digstore.Workspace) iter.Seq2[auth.StoreID, error] {
+		return w.Stores(ctx)
+	})
+}
+
+// yielded is got for a list.
+func yielded[T any](f freshWorkspace,
+	list func(w *digstore.Workspace) iter.Seq2[T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
 		err := f.read(func(w *digstore.Workspace) error {
-			for id, err := range w.Stores(ctx) {
-				if !yield(id, err) {
+			for v, err := range list(w) {
+				if !yield(v, err) {
 					return nil
 				}
 			}
@@ -300,14 +334,13 @@ func (f freshStore) Revoke(ctx context.Context, t auth.Tombstone) error {
 // The contracts hold for commands of their own as well as for one process: nothing that one
 // instance knows is needed by the next.
 var (
-	_ remote.Resumer        = freshStore{}
-	_ remote.Assembler      = freshStore{}
-	_ remote.TrustStore     = freshStore{}
-	_ remote.History        = freshStore{}
-	_ server.Receiver       = freshWorkspace{}
-	_ server.Revoker        = freshWorkspace{}
-	_ server.Lister         = freshWorkspace{}
-	_ server.Promoter       = freshWorkspace{}
-	_ server.RecipeBackend  = freshWorkspace{}
-	_ server.RecipeReceiver = freshWorkspace{}
+	_ remote.Resumer       = freshStore{}
+	_ remote.Assembler     = freshStore{}
+	_ remote.TrustStore    = freshStore{}
+	_ remote.History       = freshStore{}
+	_ server.Receiver      = freshWorkspace{}
+	_ server.Revoker       = freshWorkspace{}
+	_ server.Catalog       = freshWorkspace{}
+	_ server.Promoter      = freshWorkspace{}
+	_ server.RecipeBackend = freshWorkspace{}
 )

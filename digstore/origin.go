@@ -86,15 +86,6 @@ func (w *Workspace) Line(ctx context.Context, id auth.StoreID,
 	return s.Line(ctx, root)
 }
 
-// Tail is Store.Tail.
-func (w *Workspace) Tail(ctx context.Context, id auth.StoreID, n int) ([]module.Generation, error) {
-	s, err := w.store(id)
-	if err != nil {
-		return nil, err
-	}
-	return s.Tail(ctx, n)
-}
-
 // Module is Store.Module.
 func (w *Workspace) Module(ctx context.Context, id auth.StoreID,
 	root merkle.Hash) (io.ReadSeekCloser, error) {

@@ -64,7 +64,6 @@ func readEverything(dir string, disk diskfs.FS, out string) error {
 			return fmt.Errorf("generations: %w", err)
 		}
 		reads := map[string]func() error{
-			"tail":        func() error { _, err := w.Tail(ctx, id, 3); return err },
 			"pending":     func() error { _, err := w.Pending(ctx, id); return err },
 			"tombstones":  func() error { _, err := w.Tombstones(ctx, id); return err },
 			"pins":        func() error { _, err := s.Pins(ctx); return err },

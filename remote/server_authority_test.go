@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +24,8 @@ type authority struct {
 	asked   []auth.SignedRoot
 	held    []auth.PublicKey
 }
+
+func (*authority) ByRoot() bool { return false }
 
 func (a *authority) Publish(_ context.Context, head auth.SignedRoot,
 	held auth.PublicKey) (bool, error) {
@@ -181,23 +182,6 @@ type generation = module.Generation
 type lineBackend struct {
 	*remotetest.Stores
 	t *testing.T
-}
-
-func (b lineBackend) Line(ctx context.Context, s auth.StoreID,
-	root merkle.Hash) (generation, error) {
-	all, err := b.Stores.Generations(ctx, s)
-	if err != nil {
-		return generation{}, err
-	}
-	if i := slices.IndexFunc(all, func(g generation) bool { return g.Root == root }); i >= 0 {
-		return all[i], nil
-	}
-	return generation{}, fs.ErrNotExist
-}
-
-func (b lineBackend) Tail(ctx context.Context, s auth.StoreID, n int) ([]generation, error) {
-	all, err := b.Stores.Generations(ctx, s)
-	return all[max(0, len(all)-n):], err
 }
 
 func (b lineBackend) Generations(context.Context, auth.StoreID) ([]generation, error) {

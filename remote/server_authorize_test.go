@@ -75,6 +75,11 @@ func TestAuthorize(t *testing.T) {
 // untouchable is a backend that nobody may ask.
 type untouchable struct{ t *testing.T }
 
+var (
+	_ server.Receiver = untouchable{}
+	_ server.Revoker  = untouchable{}
+)
+
 func (b untouchable) touched() error {
 	b.t.Helper()
 	b.t.Error("the backend was asked")
@@ -96,6 +101,10 @@ func (b untouchable) Module(context.Context, auth.StoreID, merkle.Hash) (io.Read
 func (b untouchable) Receive(context.Context, module.Push, io.Reader,
 	func(*module.Module) error) error {
 	return b.touched()
+}
+
+func (b untouchable) Line(context.Context, auth.StoreID, merkle.Hash) (module.Generation, error) {
+	return module.Generation{}, b.touched()
 }
 
 func (b untouchable) Tombstones(context.Context, auth.StoreID) ([]auth.Tombstone, error) {

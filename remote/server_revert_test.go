@@ -26,6 +26,8 @@ type consent struct {
 	err     error
 }
 
+func (consent) ByRoot() bool { return false }
+
 func (c consent) Publish(context.Context, auth.SignedRoot, auth.PublicKey) (bool, error) {
 	return c.settled, c.err
 }
@@ -65,7 +67,10 @@ func TestRevertIsSpokenFor(t *testing.T) {
 				t.Errorf("made the head again: %v", back.roots)
 			}
 			want(t, s.put(s.heads[1], s.heads[0].Root, s.modules[1]), 409, "non-fast-forward push")
-			s.serve(s.stores, &server.Options{Authority: c.authority, MayRevert: c.may}) // which cannot
+			s.serve(struct {
+				server.Backend
+				server.Receiver
+			}{s.stores, s.stores}, &server.Options{Authority: c.authority, MayRevert: c.may}) // which cannot
 			want(t, s.put(s.heads[1], s.head().Root, s.modules[1]), 409, "non-fast-forward push")
 		})
 	}

@@ -17,12 +17,18 @@ type Authority interface {
 	// true, and otherwise as pending, because the decision depends on blocks that may vanish.
 	// [auth.ErrForbidden] refuses head. Any other error means that the Authority cannot decide.
 	Publish(ctx context.Context, head auth.SignedRoot, held auth.PublicKey) (settled bool, err error)
+	// ByRoot reports whether Publish accepts only the newest root on the chain. A server then
+	// also accepts a root that is in the history already.
+	ByRoot() bool
 }
 
 // StoreKey is the [Authority] that requires the key that is pinned for the store. It does not
 // read the chain. If no key is pinned it accepts any key; it does not decide about first
 // pushes.
 type StoreKey struct{}
+
+// ByRoot returns false.
+func (StoreKey) ByRoot() bool { return false }
 
 // Publish implements [Authority].
 func (StoreKey) Publish(_ context.Context, head auth.SignedRoot,
@@ -36,6 +42,9 @@ func (StoreKey) Publish(_ context.Context, head auth.SignedRoot,
 // OnChainKey is the [Authority] that requires a key with write access on the chain; see
 // [Resolver.CanWrite]. A key that gained access in a recent block is not settled.
 type OnChainKey struct{ Resolver *Resolver }
+
+// ByRoot returns false.
+func (OnChainKey) ByRoot() bool { return false }
 
 // Publish implements [Authority].
 func (a OnChainKey) Publish(ctx context.Context, head auth.SignedRoot,
@@ -110,10 +119,7 @@ type all []Authority
 
 // ByRoot reports whether one of them accepts only the newest root.
 func (a all) ByRoot() bool {
-	return slices.ContainsFunc(a, func(one Authority) bool {
-		by, ok := one.(interface{ ByRoot() bool })
-		return ok && by.ByRoot()
-	})
+	return slices.ContainsFunc(a, Authority.ByRoot)
 }
 
 func (a all) Publish(ctx context.Context, head auth.SignedRoot,
@@ -135,6 +141,9 @@ func (a all) Publish(ctx context.Context, head auth.SignedRoot,
 func Any(list ...Authority) Authority { return anyOf(list) }
 
 type anyOf []Authority
+
+// ByRoot returns false: another of them may accept an older root.
+func (anyOf) ByRoot() bool { return false }
 
 func (a anyOf) Publish(ctx context.Context, head auth.SignedRoot,
 	held auth.PublicKey) (settled bool, err error) {

@@ -20,8 +20,7 @@ func TestByRoot(t *testing.T) {
 		{"all without", chain.All(chain.StoreKey{}, chain.OnChainKey{}), false},
 		{"any with tip", chain.Any(chain.StoreKey{}, chain.TipRoot{}), false},
 	} {
-		by, ok := c.a.(interface{ ByRoot() bool })
-		if got := ok && by.ByRoot(); got != c.byRoot {
+		if got := c.a.ByRoot(); got != c.byRoot {
 			t.Errorf("%s: %v, want %v", c.name, got, c.byRoot)
 		}
 	}

@@ -16,9 +16,8 @@ import (
 )
 
 var (
-	_ remote.Assembler      = (*Memory)(nil)
-	_ server.RecipeBackend  = (*Stores)(nil)
-	_ server.RecipeReceiver = (*Stores)(nil)
+	_ remote.Assembler     = (*Memory)(nil)
+	_ server.RecipeBackend = (*Stores)(nil)
 )
 
 // Recipe implements [remote.Assembler].
@@ -155,7 +154,7 @@ func (b *Stores) Recipe(_ context.Context, s auth.StoreID,
 	return m.known(root)
 }
 
-// ReceiveRecipe implements [server.RecipeReceiver].
+// ReceiveRecipe implements [server.RecipeBackend].
 func (b *Stores) ReceiveRecipe(ctx context.Context, p module.Push, a module.Assembly,
 	check func(*module.Module) error) error {
 	head := p.Head

@@ -377,6 +377,16 @@ func (p *pool) put(c module.Chunk, sealed []byte) error {
 	return nil
 }
 
+// bytes returns the length of all chunks with their framing.
+func (p *pool) bytes() (sum int64) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, r := range p.byID {
+		sum += r.Size()
+	}
+	return sum
+}
+
 // take copies what another pool holds, which must not change any more.
 func (p *pool) take(from *pool) {
 	p.mu.Lock()

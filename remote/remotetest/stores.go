@@ -21,7 +21,7 @@ var (
 	_ server.Receiver = (*Stores)(nil)
 	_ server.Promoter = (*Stores)(nil)
 	_ server.Revoker  = (*Stores)(nil)
-	_ server.Lister   = (*Stores)(nil)
+	_ server.Catalog  = (*Stores)(nil)
 )
 
 // Stores are the memory stores that a server serves: a [server.Backend] with everything that is
@@ -31,12 +31,15 @@ type Stores struct {
 
 	mu   sync.RWMutex
 	byID map[auth.StoreID]*Memory
+	// the identity that pushed the first generation of a store
+	owners map[auth.StoreID]auth.PublicKey
 }
 
 // NewStores returns a backend over the given stores. Stores that are pushed to it get the clock
 // now; nil is [time.Now].
 func NewStores(now func() time.Time, stores ...*Memory) *Stores {
-	b := &Stores{now: now, byID: make(map[auth.StoreID]*Memory)}
+	b := &Stores{now: now, byID: make(map[auth.StoreID]*Memory),
+		owners: make(map[auth.StoreID]auth.PublicKey)}
 	for _, m := range stores {
 		b.byID[m.ID()] = m
 	}
@@ -81,7 +84,7 @@ func (b *Stores) Module(ctx context.Context, s auth.StoreID,
 	return m.Module(ctx, root)
 }
 
-// Stores implements [server.Lister].
+// Stores implements [server.Catalog].
 func (b *Stores) Stores(context.Context) iter.Seq2[auth.StoreID, error] {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -93,6 +96,40 @@ func (b *Stores) Stores(context.Context) iter.Seq2[auth.StoreID, error] {
 	return func(yield func(auth.StoreID, error) bool) {
 		for _, id := range ids {
 			if !yield(id, nil) {
+				return
+			}
+		}
+	}
+}
+
+// CheckStore implements [server.Catalog]. Nothing in memory is damaged.
+func (b *Stores) CheckStore(_ context.Context, s auth.StoreID) error {
+	_, err := b.Store(s)
+	return err
+}
+
+// SetOwner implements [server.Catalog].
+func (b *Stores) SetOwner(_ context.Context, s auth.StoreID, owner auth.PublicKey) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, ok := b.byID[s]; !ok {
+		return fmt.Errorf("set owner of store %s: %w", s, fs.ErrNotExist)
+	}
+	b.owners[s] = owner
+	return nil
+}
+
+// Owned implements [server.Catalog].
+func (b *Stores) Owned(context.Context) iter.Seq2[module.Owned, error] {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var all []module.Owned
+	for id, owner := range b.owners {
+		all = append(all, module.Owned{Store: id, Owner: owner, Bytes: b.byID[id].chunks.bytes()})
+	}
+	return func(yield func(module.Owned, error) bool) {
+		for _, o := range all {
+			if !yield(o, nil) {
 				return
 			}
 		}
@@ -115,6 +152,16 @@ func (b *Stores) Revoke(ctx context.Context, t auth.Tombstone) error {
 		return err
 	}
 	return m.Revoke(ctx, t)
+}
+
+// Line implements [server.Receiver].
+func (b *Stores) Line(ctx context.Context, s auth.StoreID,
+	root merkle.Hash) (module.Generation, error) {
+	m, err := b.Store(s)
+	if err != nil {
+		return module.Generation{}, err
+	}
+	return m.Line(ctx, root)
 }
 
 // Receive implements [server.Receiver].
@@ -217,5 +264,26 @@ func (b *Stores) Drop(_ context.Context, s auth.StoreID, root merkle.Hash) error
 		delete(m.held, root)
 		delete(m.signed, root)
 	}
+	return nil
+}
+
+// Revert implements [server.Promoter].
+func (b *Stores) Revert(_ context.Context, head auth.SignedRoot, parent merkle.Hash) error {
+	m, err := b.Store(head.Store)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now := m.head().Root; parent != now {
+		return fmt.Errorf("revert store %s to generation %s: parent %s, head %s: %w",
+			head.Store, head.Root, parent, now, module.ErrNotHead)
+	}
+	recipe, ok := m.held[head.Root]
+	if !ok || m.line(head.Root) < 0 {
+		return m.absent(head.Root)
+	}
+	m.keep(recipe, &pool{}, head)
+	m.advance(head.Root)
 	return nil
 }

@@ -137,11 +137,11 @@ func (w *localTest) assemble(t *testing.T) {
 	next.same(t, r, err)
 }
 
-// recipes holds a Backend to [server.RecipeBackend] and [server.RecipeReceiver].
+// recipes holds a Backend to [server.RecipeBackend].
 func (w *backendTest) recipes(t *testing.T) {
 	ctx := t.Context()
 	b := w.open(t)
-	back, receiver := b.(server.RecipeBackend), b.(server.RecipeReceiver)
+	back := b.(server.RecipeBackend)
 	if err := w.push(t, b, 0, false); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func (w *backendTest) recipes(t *testing.T) {
 		}
 	}
 	receive := func(ctx context.Context, pending bool, base merkle.Hash, places []int) error {
-		return receiver.ReceiveRecipe(ctx,
+		return back.ReceiveRecipe(ctx,
 			module.Push{Head: w.Heads[1], Parent: w.Heads[0].Root, Pending: pending},
 			module.Assembly{Recipe: next.recipe, Base: base, Fetch: next.give(places)},
 			func(m *module.Module) error { return m.Verify(ctx) })

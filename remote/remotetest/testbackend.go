@@ -16,10 +16,11 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestBackend holds an implementation of [server.Backend] to what the interfaces promise: of
-// Receiver, Promoter, Revoker and Lister those that it has as well. What is pushed are the
-// generations of w. open returns one without any store, for each subtest. A backend that is no
-// [server.Receiver] cannot be filled from outside, and is only asked for what it does not have.
+// TestBackend holds an implementation of [server.Backend] to what the interfaces promise, and to
+// those of Receiver, Promoter, RecipeBackend, Revoker and Catalog that it implements. It pushes the
+// generations of w. open returns a backend without any store, for each subtest. A backend that is
+// no [server.Receiver] cannot be filled from outside; only the answers for unknown stores are
+// tested.
 func TestBackend(t *testing.T, w *World, open func(t *testing.T) server.Backend) {
 	b := &backendTest{World: w, open: open}
 	t.Run("unknown store", b.unknownStore)
@@ -31,15 +32,17 @@ func TestBackend(t *testing.T, w *World, open func(t *testing.T) server.Backend)
 	t.Run("race", b.race)
 	if _, ok := open(t).(server.Promoter); ok {
 		t.Run("pending", b.pending)
+		t.Run("revert", b.revert)
 	}
-	if _, ok := open(t).(server.RecipeReceiver); ok {
+	if _, ok := open(t).(server.RecipeBackend); ok {
 		t.Run("recipes", b.recipes)
 	}
 	if _, ok := open(t).(server.Revoker); ok {
 		t.Run("revoke", b.revoke)
 	}
-	if _, ok := open(t).(server.Lister); ok {
+	if _, ok := open(t).(server.Catalog); ok {
 		t.Run("list", b.list)
+		t.Run("owners", b.owners)
 	}
 }
 
@@ -166,6 +169,14 @@ func (w *backendTest) receive(t *testing.T) {
 		}
 		w.holds(t, b, n+1)
 	}
+	for i, h := range w.Heads {
+		line, err := b.(server.Receiver).Line(t.Context(), w.Store, h.Root)
+		if err != nil || line.Root != h.Root || line.Number != uint64(i) {
+			t.Errorf("line of generation %d: %+v, %v", i, line, err)
+		}
+	}
+	_, err := b.(server.Receiver).Line(t.Context(), w.Store, merkle.Hash{1})
+	absence(t, "Line of an unknown root", err)
 }
 
 func (w *backendTest) refuse(t *testing.T) {
@@ -370,7 +381,7 @@ func (w *backendTest) list(t *testing.T) {
 		t.Fatal(err)
 	}
 	var ids []auth.StoreID
-	for id, err := range b.(server.Lister).Stores(t.Context()) {
+	for id, err := range b.(server.Catalog).Stores(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -378,5 +389,60 @@ func (w *backendTest) list(t *testing.T) {
 	}
 	if !slices.Equal(ids, []auth.StoreID{w.Store}) {
 		t.Errorf("stores %v", ids)
+	}
+	if err := b.(server.Catalog).CheckStore(t.Context(), w.Store); err != nil {
+		t.Errorf("check a store that is not damaged: %v", err)
+	}
+}
+
+// revert makes the first generation the head again.
+func (w *backendTest) revert(t *testing.T) {
+	ctx, b := t.Context(), w.open(t)
+	for n := range 2 {
+		if err := w.push(t, b, n, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := b.(server.Promoter)
+	if err := p.Revert(ctx, w.Heads[0], w.Heads[0].Root); !errors.Is(err, module.ErrNotHead) {
+		t.Errorf("on a parent that is not the head: %v, want module.ErrNotHead", err)
+	}
+	absence(t, "Revert", p.Revert(ctx, w.Heads[2], w.Heads[1].Root))
+	w.holds(t, b, 2)
+	if err := p.Revert(ctx, w.Heads[0], w.Heads[1].Root); err != nil {
+		t.Fatal(err)
+	}
+	lines, err := b.Generations(ctx, w.Store)
+	if err != nil || len(lines) != 3 || lines[2].Root != w.Heads[0].Root || lines[2].Number != 2 {
+		t.Errorf("history %v, %v: want generation 0 as the third line", lines, err)
+	}
+	if head, err := b.Head(ctx, w.Store); err != nil || head != w.Heads[0] {
+		t.Errorf("head %+v, %v: want generation 0", head, err)
+	}
+}
+
+// owners records the owner of a store.
+func (w *backendTest) owners(t *testing.T) {
+	ctx, b := t.Context(), w.open(t)
+	if err := w.push(t, b, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	c, owner := b.(server.Catalog), w.Publisher.PublicKey()
+	err := c.SetOwner(ctx, w.Store, owner)
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("no owners are recorded")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []module.Owned
+	for o, err := range c.Owned(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, o)
+	}
+	if len(all) != 1 || all[0].Store != w.Store || all[0].Owner != owner || all[0].Bytes <= 0 {
+		t.Errorf("stores with an owner: %+v", all)
 	}
 }

@@ -6,12 +6,10 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/dig-network/digstore/auth"
-	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
@@ -225,9 +223,8 @@ func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
 // anybody can send: something else has to speak for it.
 func (s *Server) judgeAgain(ctx context.Context, p *push) error {
 	bound := p.request && s.opt.MayRevert != nil && s.opt.MayRevert(p.by, p.store)
-	byRoot, ok := s.opt.Authority.(interface{ ByRoot() bool })
-	named := ok && byRoot.ByRoot()
-	if s.reverter == nil || !bound && !named {
+	named := s.opt.Authority != nil && s.opt.Authority.ByRoot()
+	if s.promoter == nil || !bound && !named {
 		return nonFastForward()
 	}
 	err := s.ask(ctx, p)
@@ -249,7 +246,7 @@ func (s *Server) revert(ctx context.Context, p *push) error {
 	if p.pending {
 		return nonFastForward() // it is confirmed already
 	}
-	err := s.reverter.Revert(ctx, p.signed, p.parent)
+	err := s.promoter.Revert(ctx, p.signed, p.parent)
 	if errors.Is(err, fs.ErrNotExist) { // it is not held
 		refused := nonFastForward()
 		refused.cause = err
@@ -261,15 +258,11 @@ func (s *Server) revert(ctx context.Context, p *push) error {
 // inHistory reports whether a root is that of a confirmed generation.
 func (s *Server) inHistory(ctx context.Context, store auth.StoreID,
 	root merkle.Hash) (bool, error) {
-	if lines, ok := s.back.(BackendLines); ok {
-		_, err := lines.Line(ctx, store, root)
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
-		}
-		return err == nil, err
+	_, err := s.receiver.Line(ctx, store, root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
 	}
-	gens, err := s.back.Generations(ctx, store)
-	return slices.ContainsFunc(gens, func(g module.Generation) bool { return g.Root == root }), err
+	return err == nil, err
 }
 
 // checkBearer wants a credential where nothing else allows a first push.

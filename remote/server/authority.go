@@ -15,9 +15,6 @@ import (
 // An Authority decides whose signature counts, where that is not simply the key that a store is
 // held under: the chain, by the keys that may write there, or by the root itself
 // (auth/chain/LINEAGE.md 9.3). Methods may be called concurrently.
-//
-// One that consents to no root but the newest that it knows itself may have a method ByRoot() bool
-// that returns true: its consent then also speaks for a root that the history has already.
 type Authority interface {
 	// Publish reports whether head may become the newest generation of its store. Its signatures are
 	// known to hold under head.PublicKey, which the request named and which may differ from held, the
@@ -29,6 +26,9 @@ type Authority interface {
 	// (403), and so does [fs.ErrNotExist]; with any other error nothing is taken, and the answer asks
 	// to come again (503).
 	Publish(ctx context.Context, head auth.SignedRoot, held auth.PublicKey) (settled bool, err error)
+	// ByRoot reports whether Publish accepts only the newest root that the Authority itself knows. Its
+	// consent then also counts for a root that is in the history already.
+	ByRoot() bool
 }
 
 // ask has the Authority judge a push whose signature holds.

@@ -10,85 +10,117 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A BackendLines is a [Backend] that finds single lines of a history without reading all of it.
-// Optional; without it a push reads the whole list.
-type BackendLines interface {
-	// Line returns the line of a confirmed root; [fs.ErrNotExist] when it is not in the history of the
-	// store.
-	Line(ctx context.Context, s auth.StoreID, root merkle.Hash) (module.Generation, error)
-	// Tail returns the last n lines, or all there are, oldest first.
-	Tail(ctx context.Context, s auth.StoreID, n int) ([]module.Generation, error)
+// A Backend has the stores that a [Server] serves. Its methods are enough for a read-only origin;
+// [New] finds by type assertion what else it can do. Methods may be called concurrently. An unknown
+// store or root is [fs.ErrNotExist].
+type Backend interface {
+	// Head returns the newest confirmed generation of a store with its signatures. A store that is
+	// registered but has no generation has a zero Root and, if it is known, the key.
+	Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, error)
+	// Generations returns the confirmed history, oldest first.
+	Generations(ctx context.Context, s auth.StoreID) ([]module.Generation, error)
+	// Module opens the bytes of a confirmed generation that is held. Opening should be cheap: HEAD
+	// and the descriptor only seek to the end. The reader may also be an [io.WriterTo], which then
+	// writes from the current offset on, and a [Digested]. The caller closes it.
+	Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error)
 }
 
-// A Backend is what a [Server] serves: enough for a read-only origin. Methods may be called
-// concurrently. An unknown store or root is [fs.ErrNotExist].
-type Backend interface {
-	// Head is the newest confirmed generation of a store with its signatures. A store that is
-	// registered but has no generation answers a zero Root and, when it is known, the key.
-	Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, error)
-	// Generations is the confirmed history, oldest first.
-	Generations(ctx context.Context, s auth.StoreID) ([]module.Generation, error)
-	// Module opens the bytes of a confirmed generation that is held. It should be cheap to open: HEAD
-	// and the descriptor only seek to the end. The reader may also be an [io.WriterTo], which then
-	// writes from the current offset on. The caller closes it.
-	Module(ctx context.Context, s auth.StoreID, root merkle.Hash) (io.ReadSeekCloser, error)
+// optional holds the optional interfaces of a [Backend]. Those that it does not implement are nil.
+type optional struct {
+	receiver      Receiver
+	promoter      Promoter
+	recipeBackend RecipeBackend
+	catalog       Catalog
+	revoker       Revoker
+}
+
+// optionalOf finds the optional interfaces of b. No other code looks for them.
+func optionalOf(b Backend) (o optional) {
+	o.receiver, _ = b.(Receiver)
+	o.promoter, _ = b.(Promoter)
+	o.recipeBackend, _ = b.(RecipeBackend)
+	o.catalog, _ = b.(Catalog)
+	o.revoker, _ = b.(Revoker)
+	return o
 }
 
 // A Receiver is a [Backend] that takes pushes. Optional: without it PUT is answered 405.
 type Receiver interface {
-	// Receive takes r apart as it comes, calls check, and makes the generation the head, atomically
-	// and under the store's lock, where it compares p.Parent with the head again: a difference is
-	// [module.ErrNotHead], a root already in the history [fs.ErrExist]. An unknown store is made, and
-	// holds p.Head.PublicKey from then on. With p.Pending set the generation is kept, but not made
-	// the head. p.Head is checked already; check holds the module to it, its key included.
+	// Receive reads a module from r, calls check, and makes the generation the head. It does so
+	// atomically and under the lock of the store, where it compares p.Parent with the head again: a
+	// difference is [module.ErrNotHead], a root already in the history [fs.ErrExist]. An unknown store
+	// is created with the key p.Head.PublicKey. If p.Pending is set the generation is kept, but not
+	// made the head. The signatures of p.Head are already checked; check compares the module with
+	// p.Head, the key included.
 	//
-	// The error wraps whatever r or check returned, and nothing becomes visible when there is one.
+	// The error wraps an error of r or of check. After an error nothing has become visible.
 	Receive(ctx context.Context, p module.Push, r io.Reader,
 		check func(*module.Module) error) error
+	// Line returns the line of a confirmed root. A root that is not in the history of the store is
+	// [fs.ErrNotExist]. It should not read the whole history: each push calls it.
+	Line(ctx context.Context, s auth.StoreID, root merkle.Hash) (module.Generation, error)
 }
 
-// A Reverter is a [Receiver] whose histories may name a root again. Optional: without it a push of
-// a root that stands in the history is refused.
-type Reverter interface {
-	// Revert makes a generation that stands in the history and is held the head again: one more line,
-	// under the store's lock, where parent is compared with the head: a difference is
-	// [module.ErrNotHead]. One that is not in the history, or not held, is [fs.ErrNotExist]. head is
-	// checked already.
+// A Promoter is a [Receiver] that can make a generation which it holds the head, without receiving
+// the module again. Optional: without it a push of mode pending is refused, and so is a push of a
+// root that is in the history.
+type Promoter interface {
+	// Pending lists what was received with pending set and has neither become the head nor been
+	// dropped, oldest first: Root, Time of reception, and the Number that it would get. An unknown
+	// store is [fs.ErrNotExist].
+	Pending(ctx context.Context, s auth.StoreID) ([]module.Generation, error)
+	// Promote makes a pending root the head, as Receive would have: under the lock it compares the
+	// parent that the push named with the head ([module.ErrNotHead]). A root that is not pending is
+	// [fs.ErrNotExist].
+	Promote(ctx context.Context, s auth.StoreID, root merkle.Hash) error
+	// Drop removes a pending root. A root that is not pending is no error.
+	Drop(ctx context.Context, s auth.StoreID, root merkle.Hash) error
+	// Revert makes a generation of the history the head again, by one more line. Under the lock of the
+	// store it compares parent with the head: a difference is [module.ErrNotHead]. A root that is not
+	// in the history, or is not held, is [fs.ErrNotExist]. The signatures of head are already checked.
 	Revert(ctx context.Context, head auth.SignedRoot, parent merkle.Hash) error
 }
 
-// A RecipeBackend is a [Backend] that knows recipes. Optional: without it modules go out whole.
+// A RecipeBackend is a [Backend] that has the recipes of its generations. Optional: without it
+// modules are sent and received whole.
 type RecipeBackend interface {
-	// Recipe returns the recipe of a generation that is held, confirmed or pending; in the encoding of
+	// Recipe returns the recipe of a generation that is held, confirmed or pending, in the encoding of
 	// the module. An unknown store or root is [fs.ErrNotExist].
 	Recipe(ctx context.Context, s auth.StoreID, root merkle.Hash) (*module.Recipe, error)
-}
-
-// A RecipeReceiver is a [Receiver] that takes a generation as recipe and chunks. Optional, and of
-// use only on a [RecipeBackend]: without it modules are pushed whole.
-type RecipeReceiver interface {
 	// ReceiveRecipe is Receive for a generation whose recipe is known. It calls a.Fetch once, which
-	// calls put for every chunk that a.Base does not have, from one goroutine at a time. put holds the
-	// bytes to length and id of the chunk: a difference is [module.ErrVerify]. a.Base is held,
-	// confirmed or pending. It may be the root itself, pending: then there is nothing to put, and it
-	// becomes the head.
+	// calls put for every chunk that a.Base does not have, from one goroutine at a time. put compares
+	// the bytes with length and id of the chunk: a difference is [module.ErrVerify]. a.Base is a
+	// generation that is held, confirmed or pending. If it is the root itself, pending, there is
+	// nothing to put, and it becomes the head. ReceiveRecipe is called only if the Backend is a
+	// [Receiver].
 	ReceiveRecipe(ctx context.Context, p module.Push, a module.Assembly,
 		check func(*module.Module) error) error
 }
 
-// A Lister is a [Backend] that can say which stores it has. Optional.
-type Lister interface {
-	// Stores yields the ids in no particular order, those of stores that are damaged too. It stops
-	// after an error.
+// A Catalog is a [Backend] that knows which stores it has, whether they are damaged, and who pushed
+// them first. Optional: without it [Server.Serving] lists nothing and there is no [Quota].
+type Catalog interface {
+	// Stores yields the ids in no particular order, those of damaged stores included. It stops after
+	// an error.
 	Stores(ctx context.Context) iter.Seq2[auth.StoreID, error]
+	// CheckStore checks a store without reading all of it. Damage is [module.ErrDamaged], an unknown
+	// store [fs.ErrNotExist]. The server calls it when it lists a store for the first time, and while
+	// a damaged store is not served. A backend that has nothing to check returns nil.
+	CheckStore(ctx context.Context, s auth.StoreID) error
+	// SetOwner records durably which identity pushed the first generation of a store. A backend that
+	// records no owners returns [errors.ErrUnsupported].
+	SetOwner(ctx context.Context, s auth.StoreID, owner auth.PublicKey) error
+	// Owned yields the stores that have an owner, in no particular order. It stops after an error. A
+	// backend that records no owners yields [errors.ErrUnsupported].
+	Owned(ctx context.Context) iter.Seq2[module.Owned, error]
 }
 
 // A Revoker is a [Backend] that keeps tombstones. Optional: without it there is no tombstone route.
 type Revoker interface {
-	// Tombstones returns the valid tombstones kept for a store, at most one a root and one for the
-	// store.
+	// Tombstones returns the valid tombstones that are kept for a store, at most one for each root and
+	// one for the store.
 	Tombstones(ctx context.Context, s auth.StoreID) ([]auth.Tombstone, error)
-	// Revoke keeps t, durably, in place of one of the same scope and root. The caller has checked its
-	// signature. An unknown store is [fs.ErrNotExist].
+	// Revoke keeps t durably. It replaces a tombstone of the same store and root. The caller has
+	// checked the signature. An unknown store is [fs.ErrNotExist].
 	Revoke(ctx context.Context, t auth.Tombstone) error
 }

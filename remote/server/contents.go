@@ -69,8 +69,9 @@ func NewContents(b Backend, o *ContentsOptions) *Contents {
 	}
 	c := &Contents{back: b, withhold: o.WithholdRevoked, decoys: newDecoys(o.Decoys, o.Secret),
 		volumes: remembering[ContentKey, *volume](keptVolumes)}
-	c.revoker, _ = b.(Revoker)
-	c.aside = newSetAside(b, slog.New(slog.DiscardHandler), time.Now)
+	able := optionalOf(b)
+	c.revoker = able.revoker
+	c.aside = newSetAside(b, able.catalog, slog.New(slog.DiscardHandler), time.Now)
 	return c
 }
 

@@ -4,12 +4,11 @@
 //
 // # The backend
 //
-// A [Backend] is what a Server serves; *digstore.Workspace is one, remotetest.Stores another. Three
-// methods are enough for a read-only origin. What a backend can do besides (take pushes, keep
-// tombstones, list its stores) are interfaces of a few methods that are found by type assertion:
-// [Receiver], [Promoter], [Reverter], [Revoker], [Lister], [Owners], [StoreChecker],
-// [RecipeBackend], [RecipeReceiver], [BackendLines]. So a program that serves an archive of its own
-// writes three methods.
+// A [Backend] has the stores that a Server serves; *digstore.Workspace and remotetest.Stores
+// implement it. Three methods are enough for a read-only origin. What else a backend can do is one
+// of five interfaces, which [New] finds by type assertion: [Receiver] takes pushes, [Promoter]
+// keeps pending ones, [RecipeBackend] sends and takes recipes, [Catalog] lists the stores,
+// [Revoker] keeps tombstones.
 //
 // # Single resources
 //

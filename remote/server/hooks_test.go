@@ -228,6 +228,8 @@ type answers struct {
 	err     error
 }
 
+func (answers) ByRoot() bool { return false }
+
 func (a answers) Publish(context.Context, auth.SignedRoot, auth.PublicKey) (bool, error) {
 	return a.settled, a.err
 }

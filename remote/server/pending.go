@@ -13,21 +13,6 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A Promoter is a [Receiver] that can make a pending root its head without being sent the module
-// again. Optional: without it pushes of mode pending are refused.
-type Promoter interface {
-	// Pending lists what was received with pending set and has neither become the head nor been
-	// dropped, oldest first: Root, Time of reception, and the Number that it would get. An unknown
-	// store is [fs.ErrNotExist].
-	Pending(ctx context.Context, s auth.StoreID) ([]module.Generation, error)
-	// Promote makes a pending root the head, as Receive would have: under the lock it compares the
-	// parent that the push named with the head ([module.ErrNotHead]). A root that is not pending is
-	// [fs.ErrNotExist].
-	Promote(ctx context.Context, s auth.StoreID, root merkle.Hash) error
-	// Drop forgets a pending root. One that is not pending is no error.
-	Drop(ctx context.Context, s auth.StoreID, root merkle.Hash) error
-}
-
 // Promote makes a pending root the head of its store, after the chain has confirmed it or whatever
 // else the program waits for (remote/PROTOCOL.md 6.8). A root that is not pending, or has been for
 // longer than PendingTTL, is [fs.ErrNotExist]; a parent that is not the head any more is

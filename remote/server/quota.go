@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"math"
 	"net/http"
 
-	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 )
 
@@ -22,14 +20,6 @@ type Quota struct {
 	Bytes, TotalBytes   int64
 }
 
-// An Owners is a [Receiver] that remembers who brought its stores. Optional; a [Quota] needs it.
-type Owners interface {
-	// SetOwner notes who brought a store, durably.
-	SetOwner(ctx context.Context, s auth.StoreID, owner auth.PublicKey) error
-	// Owned yields the stores with an owner in no particular order. It stops after an error.
-	Owned(ctx context.Context) iter.Seq2[module.Owned, error]
-}
-
 // room returns how many bytes the body of a push may have. Any part of a module may be in its store
 // already, so a module may be larger than what the quota leaves by as many bytes as the store
 // holds. What a recipe brings is not here. Stores without an owner have no quota.
@@ -38,8 +28,8 @@ func (s *Server) room(ctx context.Context, p *push) (int64, error) {
 	if q == nil {
 		return math.MaxInt64, nil
 	}
-	if s.owners == nil {
-		return 0, fmt.Errorf("remote: check the quota of a push: the backend knows no owners: %w",
+	if s.catalog == nil {
+		return 0, fmt.Errorf("remote: check the quota of a push: the backend is no Catalog: %w",
 			errors.ErrUnsupported)
 	}
 	var all, own struct {
@@ -48,7 +38,7 @@ func (s *Server) room(ctx context.Context, p *push) (int64, error) {
 	}
 	owner, owned, held := p.by.Identity, p.isNew(), int64(0)
 	var stores []module.Owned
-	for o, err := range s.owners.Owned(ctx) {
+	for o, err := range s.catalog.Owned(ctx) {
 		if err != nil {
 			return 0, err
 		}
@@ -99,7 +89,7 @@ func (s *Server) setOwner(ctx context.Context, p *push) {
 	if s.opt.Quota == nil || !p.isNew() {
 		return
 	}
-	if err := s.owners.SetOwner(context.WithoutCancel(ctx), p.store, p.by.Identity); err != nil {
+	if err := s.catalog.SetOwner(context.WithoutCancel(ctx), p.store, p.by.Identity); err != nil {
 		s.log.ErrorContext(ctx, "cannot note who brought a store: it has no quota", "store",
 			p.store, "err", err)
 	}

@@ -35,7 +35,7 @@ func (s *Server) readRecipePut(r *http.Request) (*recipePut, error) {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != wire.TypeRecipe {
 		return nil, nil
 	}
-	if s.recipes == nil || s.recipes.receiver == nil {
+	if s.recipes == nil {
 		return nil, refuse(http.StatusUnsupportedMediaType, "unsupported media type: send the module")
 	}
 	root, err := merkle.ParseHash(strings.TrimSpace(header(r.Header, wire.HeaderBase)))
@@ -79,7 +79,7 @@ func (r *recipePut) receive(c *call, s *Server, p *push, body *upload) error {
 	check := func(m *module.Module) error {
 		return s.verify(ctx, p, m, func() (merkle.Hash, error) { return readerat.Sum(ctx, m.Reader()) })
 	}
-	err = r.of.receiver.ReceiveRecipe(ctx,
+	err = r.of.back.ReceiveRecipe(ctx,
 		module.Push{Head: p.signed, Parent: p.parent, Pending: p.pending},
 		module.Assembly{Recipe: r.recipe, Base: r.root, Fetch: fetch}, check)
 	if answer := new(refusal); errors.Is(err, fs.ErrNotExist) && !errors.As(err, &answer) {

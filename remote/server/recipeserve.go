@@ -29,7 +29,7 @@ const (
 // recipes is what a server needs for the extension; nil when the backend knows no recipes.
 type recipes struct {
 	back     RecipeBackend
-	receiver RecipeReceiver // nil: they are not taken
+	received bool // the backend takes pushes
 	packs    *lru.Cache[packKey, []byte]
 	packing  *semaphore.Weighted
 	memory   *budget // bytes
@@ -41,21 +41,19 @@ type packKey struct {
 	recipe, base merkle.Hash
 }
 
-func newRecipes(b Backend) *recipes {
-	back, ok := b.(RecipeBackend)
-	if !ok {
+func newRecipes(o optional) *recipes {
+	if o.recipeBackend == nil {
 		return nil
 	}
-	r := &recipes{back: back, packs: remembering[packKey, []byte](keptPacks),
+	return &recipes{back: o.recipeBackend, received: o.receiver != nil,
+		packs:   remembering[packKey, []byte](keptPacks),
 		packing: semaphore.NewWeighted(packing),
 		memory:  &budget{total: unpacking}}
-	r.receiver, _ = b.(RecipeReceiver)
-	return r
 }
 
 // announce says in the answer to a GET of a descriptor that recipes are taken.
 func (r *recipes) announce(h http.Header) {
-	if r != nil && r.receiver != nil {
+	if r != nil && r.received {
 		h.Set(wire.HeaderRecipe, wire.TakesRecipes)
 	}
 }

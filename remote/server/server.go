@@ -43,7 +43,7 @@ type Options struct {
 	Authority Authority
 	// MayRevert reports whether configuration binds the identity or the credential of a request to
 	// this store as a writer's: one that is merely valid here does not count. Such a push may make a
-	// root of the history the head again, which needs a [Reverter]; so may the root that an Authority
+	// root of the history the head again, which needs a [Promoter]; so may the root that an Authority
 	// names by itself (ByRoot). All others are answered 409, since an old signature that is sent again
 	// must not roll a store back. nil: nobody's.
 	MayRevert func(by Requester, store auth.StoreID) bool
@@ -61,7 +61,7 @@ type Options struct {
 	// Access is called at the end of every request, for an access log and for metrics. Calls may be
 	// concurrent.
 	Access func(ctx context.Context, a Access)
-	// Quota bounds the stores that pushes bring, and needs a backend that is an [Owners]. What is over
+	// Quota bounds the stores that pushes bring, and needs a backend that is a [Catalog]. What is over
 	// is answered by 507. nil: no bound.
 	Quota *Quota
 	// MaxModule is the largest module that a push may bring, in bytes. Default [DefaultMaxModule].
@@ -154,14 +154,9 @@ type Server struct {
 	log    *slog.Logger
 	routes map[string]map[string]route // tail of the path → method
 
-	back     Backend
-	receiver Receiver // each nil when the backend is not one
-	revoker  Revoker
-	promoter Promoter
-	reverter Reverter
-	owners   Owners
-	lister   Lister
-	only     map[auth.StoreID]bool
+	back Backend
+	optional
+	only map[auth.StoreID]bool
 
 	perIP       *buckets[netip.Addr]
 	perIdentity *buckets[auth.PublicKey]
@@ -181,7 +176,7 @@ type Server struct {
 func New(b Backend, o *Options) *Server {
 	opt := o.withDefaults()
 	s := &Server{
-		opt: opt, log: opt.Logger, back: b,
+		opt: opt, log: opt.Logger, back: b, optional: optionalOf(b),
 		perIP:       newBuckets[netip.Addr](opt.Limits.PerIP, opt.Limits.Tracked),
 		perIdentity: newBuckets[auth.PublicKey](opt.Limits.PerIdentity, opt.Limits.Tracked),
 		perStore:    newBuckets[auth.StoreID](opt.Limits.PerStore, opt.Limits.Tracked),
@@ -193,13 +188,7 @@ func New(b Backend, o *Options) *Server {
 		bodies: &budget{total: opt.Limits.Bodies, perAddress: max(opt.Limits.Bodies/4, maxDeltaJSON)},
 		inits:  newDeclarations(),
 	}
-	s.recipes = newRecipes(b)
-	s.receiver, _ = b.(Receiver)
-	s.revoker, _ = b.(Revoker)
-	s.promoter, _ = b.(Promoter)
-	s.reverter, _ = b.(Reverter)
-	s.owners, _ = b.(Owners)
-	s.lister, _ = b.(Lister)
+	s.recipes = newRecipes(s.optional)
 	if opt.Only != nil {
 		s.only = make(map[auth.StoreID]bool)
 		for _, id := range opt.Only {
@@ -210,10 +199,10 @@ func New(b Backend, o *Options) *Server {
 		s.contents = NewContents(b,
 			&ContentsOptions{Secret: opt.DecoySecret, WithholdRevoked: opt.WithholdRevoked})
 		s.contents.only = func(id auth.StoreID) bool { return !s.narrowed(id) }
-		s.contents.aside = newSetAside(b, opt.Logger, opt.Now)
+		s.contents.aside = newSetAside(b, s.catalog, opt.Logger, opt.Now)
 		s.aside = s.contents.aside
 	} else {
-		s.aside = newSetAside(b, opt.Logger, opt.Now)
+		s.aside = newSetAside(b, s.catalog, opt.Logger, opt.Now)
 	}
 	s.routes = s.table()
 	return s
@@ -226,16 +215,16 @@ func (s *Server) Contents() *Contents { return s.contents }
 // Serving lists the stores that are served and their heads, in no particular order; a store without
 // a generation has a zero root. With an error it yields the store whose head cannot be read, a
 // damaged one perhaps, and goes on with the next; a zero store stands for an error of the list
-// itself, which ends it. That is [errors.ErrUnsupported] for a backend that is no [Lister].
+// itself, which ends it. That is [errors.ErrUnsupported] for a backend that is no [Catalog].
 func (s *Server) Serving(ctx context.Context) iter.Seq2[module.ID, error] {
 	return func(yield func(module.ID, error) bool) {
-		if s.lister == nil {
+		if s.catalog == nil {
 			yield(module.ID{},
 				fmt.Errorf("remote: list what is served: the backend does not list its stores: %w",
 					errors.ErrUnsupported))
 			return
 		}
-		for id, err := range s.lister.Stores(ctx) {
+		for id, err := range s.catalog.Stores(ctx) {
 			if err != nil {
 				yield(module.ID{}, fmt.Errorf("remote: list what is served: %w", err))
 				return

@@ -16,26 +16,20 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A StoreChecker is a [Backend] that can check what it keeps of a store without reading all of it.
-// What is damaged is [module.ErrDamaged]. The server asks when it lists a store for the first time,
-// and while it is set aside.
-type StoreChecker interface {
-	CheckStore(ctx context.Context, s auth.StoreID) error
-}
-
 // checkAgain is how long a store that is damaged is not checked again.
 const checkAgain = 5 * time.Second
 
 // setAside knows the stores that are damaged. They are not served until a check finds that they are
 // repaired. Safe for concurrent use.
 type setAside struct {
-	back Backend
-	log  *slog.Logger
-	now  func() time.Time
+	back    Backend
+	catalog Catalog // may be nil
+	log     *slog.Logger
+	now     func() time.Time
 
 	mu      sync.Mutex
 	stores  map[auth.StoreID]*damagedStore
-	checked map[auth.StoreID]bool // by the StoreChecker
+	checked map[auth.StoreID]bool // by the catalog
 	changes int                   // of stores
 }
 
@@ -47,8 +41,8 @@ type damagedStore struct {
 	checking bool
 }
 
-func newSetAside(b Backend, log *slog.Logger, now func() time.Time) *setAside {
-	return &setAside{back: b, log: log, now: now, stores: map[auth.StoreID]*damagedStore{},
+func newSetAside(b Backend, c Catalog, log *slog.Logger, now func() time.Time) *setAside {
+	return &setAside{back: b, catalog: c, log: log, now: now, stores: map[auth.StoreID]*damagedStore{},
 		checked: map[auth.StoreID]bool{}}
 }
 
@@ -113,14 +107,13 @@ func damagedRefusal(err error) error {
 
 // first checks a store that is listed for the first time.
 func (a *setAside) first(ctx context.Context, id auth.StoreID) {
-	checker, ok := a.back.(StoreChecker)
 	a.mu.Lock()
 	known := a.checked[id]
 	a.mu.Unlock()
-	if !ok || known {
+	if a.catalog == nil || known {
 		return
 	}
-	err := checker.CheckStore(ctx, id)
+	err := a.catalog.CheckStore(ctx, id)
 	if ctx.Err() != nil {
 		return
 	}
@@ -132,8 +125,8 @@ func (a *setAside) first(ctx context.Context, id auth.StoreID) {
 
 // check reads a store again: what its backend checks, its head, and the whole of one generation.
 func (a *setAside) check(ctx context.Context, id module.ID) error {
-	if checker, ok := a.back.(StoreChecker); ok {
-		if err := checker.CheckStore(ctx, id.Store); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if a.catalog != nil {
+		if err := a.catalog.CheckStore(ctx, id.Store); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
