@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/backoff"
 	"github.com/dig-network/digstore/internal/docs"
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
@@ -123,7 +124,7 @@ func clientLimits(t *testing.T, doc *docs.Doc) {
 	}
 	want := map[string]string{"dial": seconds(dialTimeout), "answer header": seconds(headerTimeout),
 		"idle":       seconds(idleTimeout),
-		"asked wait": seconds(maxAsked)}
+		"asked wait": seconds(backoff.MaxAfter)}
 	for name, n := range map[string]int64{
 		"module": c.opt.MaxModule, "resource": c.opt.MaxContent, "descriptor": wire.MaxDescriptor, "history": wire.MaxRoots,
 		"error body": wire.MaxErrorBody, "push-init answer": wire.MaxAnswerJSON, "content window": contentWindow, "content answer": maxContentJSON,

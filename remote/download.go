@@ -176,22 +176,15 @@ func (notFetched) Read([]byte) (int, error) {
 	return 0, errors.New("remote: the generation is held, and its module is not fetched")
 }
 
-// again rests before a transfer that broke with err is taken up once more, and reports whether it
-// is to be. tries counts the attempts in a row that did not get on; moved says that the last one
-// did.
-func (d *downloader) again(ctx context.Context, err error, tries *budget, moved bool) bool {
+// again reports whether a transfer that broke with err is continued, and waits before. tries counts
+// the attempts in a row that made no progress; moved says that the last one did.
+func (d *downloader) again(ctx context.Context, err error, tries *backoff.Counter,
+	moved bool) bool {
 	if moved {
-		tries.reset()
+		tries.Reset()
 	}
-	failed := tries.fail()
-	if failed >= d.attempts {
-		return false
-	}
-	wait := backoff.Wait(failed)
-	if d.onRetry != nil {
-		d.onRetry(err, wait)
-	}
-	return backoff.Sleep(ctx, wait) == nil
+	policy := backoff.Policy{Attempts: d.attempts, OnRetry: d.onRetry}
+	return policy.Next(ctx, tries, err) == backoff.Continue
 }
 
 // open asks the origin for the module, from where the Local left off unless fresh is set. opened is

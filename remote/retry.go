@@ -5,14 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/dig-network/digstore/internal/backoff"
 )
-
-// maxAsked is how long a wait that a server asks for is honoured (remote/PROTOCOL.md 9.2).
-const maxAsked = time.Minute
 
 // A policy says whether a failed attempt may be made again.
 type policy func(error) bool
@@ -75,53 +71,36 @@ func lasting(err error) bool {
 		errors.As(err, &record) || errors.As(err, &alert) || errors.As(err, &verify)
 }
 
-// A budget counts the failed requests of one transfer. What retries within the transfer and around
-// it counts in the same budget, which its context carries. Methods may be called concurrently.
-type budget struct{ failed atomic.Int32 }
-
 type budgetKey struct{}
 
-// withBudget returns a context with a budget of its own.
+// withBudget returns a context with a counter of the failed requests of one transfer. What retries
+// within the transfer and around it uses the same counter.
 func withBudget(ctx context.Context) context.Context {
-	return context.WithValue(ctx, budgetKey{}, new(budget))
+	return context.WithValue(ctx, budgetKey{}, new(backoff.Counter))
 }
 
-// budgetOf returns the budget of a context, or a new one.
-func budgetOf(ctx context.Context) *budget {
-	if b, ok := ctx.Value(budgetKey{}).(*budget); ok {
+// budgetOf returns the counter of a context, or a new one.
+func budgetOf(ctx context.Context) *backoff.Counter {
+	if b, ok := ctx.Value(budgetKey{}).(*backoff.Counter); ok {
 		return b
 	}
-	return new(budget)
+	return new(backoff.Counter)
 }
 
-// fail counts a failure, and returns how many there are since the last reset.
-func (b *budget) fail() int { return int(b.failed.Add(1)) }
-
-// reset forgets the failures before a request that brought something.
-func (b *budget) reset() { b.failed.Store(0) }
-
-// retry calls f until it succeeds, fails for good, or the budget of ctx is used up: the error is a
-// retriedError then.
-func (c *Client) retry(ctx context.Context, again policy, f func() error) error {
-	for b := budgetOf(ctx); ; {
-		err := f()
-		if err == nil || ctx.Err() != nil || !again(err) {
-			return err
-		}
-		failed := b.fail()
-		if failed >= c.opt.Attempts {
-			return &retriedError{err}
-		}
-		wait := backoff.Wait(failed)
+// retry calls f until it succeeds, fails with an error that is not repeated, or the counter of ctx
+// reaches the number of attempts. In the last case the error is a retriedError.
+func (c *Client) retry(ctx context.Context, repeat policy, f func() error) error {
+	attempts := backoff.Policy{Attempts: c.opt.Attempts, OnRetry: c.opt.OnRetry}
+	attempts.Again = func(err error) (after time.Duration, ok bool) {
 		var status *StatusError
-		if errors.As(err, &status) && status.RetryAfter > 0 {
-			wait = min(status.RetryAfter, maxAsked)
+		if errors.As(err, &status) {
+			after = status.RetryAfter
 		}
-		if c.opt.OnRetry != nil {
-			c.opt.OnRetry(err, wait)
-		}
-		if backoff.Sleep(ctx, wait) != nil {
-			return err
-		}
+		return after, repeat(err)
 	}
+	outcome, err := attempts.Do(ctx, budgetOf(ctx), f)
+	if outcome == backoff.Exhausted {
+		return &retriedError{err}
+	}
+	return err
 }

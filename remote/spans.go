@@ -60,7 +60,7 @@ func (c *Client) Spans(ctx context.Context, root merkle.Hash, want []Span,
 		if err := c.retry(ctx, readPolicy, func() error { return s.ask(ctx) }); err != nil {
 			return fmt.Errorf("remote: GET parts of module %s: %w", root, err)
 		}
-		budgetOf(ctx).reset()
+		budgetOf(ctx).Reset()
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/backoff"
 	"github.com/dig-network/digstore/internal/clvm"
 	"github.com/dig-network/digstore/internal/codec"
 	"github.com/dig-network/digstore/internal/docs"
@@ -59,7 +60,7 @@ func TestLineageDocument(t *testing.T) {
 		want := map[string]string{"tip age": seconds(o.TipAge),
 			"maximum skew": fmt.Sprintf("%d min", o.MaxSkew/time.Minute),
 			"block window": seconds(DefaultBlockWindow), "block time": seconds(blockTime),
-			"wait that a host may ask for": seconds(maxAsked)}
+			"wait that a host may ask for": seconds(backoff.MaxAfter)}
 		for name, n := range map[string]int{"minimum depth": int(o.MinDepth),
 			"settled depth": int(o.SettledDepth),
 			"maximum coins": o.MaxHops, "stores in memory": o.Stores, "blocks without a time": maxBack, "spends asked ahead": walkAhead,

@@ -16,10 +16,8 @@ import (
 	"github.com/dig-network/digstore/internal/backoff"
 )
 
-const (
-	maxAsked  = time.Minute // the longest Retry-After that is followed (auth/chain/LINEAGE.md 6.3)
-	maxQuoted = 200         // the longest text of a host in an error, in bytes
-)
+// maxQuoted is the longest text of a host in an error, in bytes.
+const maxQuoted = 200
 
 // A call describes a request for errors, and limits its answer.
 type call struct {
@@ -91,35 +89,42 @@ func (r *RPC) call(ctx context.Context, c call, req, out any) error {
 	if err != nil {
 		return r.failed(c, err)
 	}
-	for attempt := 1; ; attempt++ {
-		err := r.try(ctx, c, body, out)
-		if err == nil {
-			return nil
+	policy := backoff.Policy{Attempts: r.opt.Attempts}
+	policy.Again = func(err error) (time.Duration, bool) {
+		var t *temporary
+		if !errors.As(err, &t) {
+			return 0, false
 		}
-		if ctx.Err() != nil {
-			return r.failed(c, context.Cause(ctx))
-		}
-		var p *temporary
-		if !errors.As(err, &p) {
-			return r.failed(c, err)
-		}
-		if attempt >= r.opt.Attempts {
-			if attempt == 1 {
-				return r.failed(c, p.err)
-			}
-			return r.failed(c, fmt.Errorf("%w (%d attempts)", p.err, attempt))
-		}
-		wait := backoff.Wait(attempt)
-		if p.after > 0 {
-			wait = min(p.after, maxAsked)
-		}
-		if r.opt.OnRetry != nil {
-			r.opt.OnRetry(r.failed(c, p.err), wait)
-		}
-		if backoff.Sleep(ctx, wait) != nil {
-			return r.failed(c, fmt.Errorf("%w; the last attempt: %w", context.Cause(ctx), p.err))
+		return t.after, true
+	}
+	if r.opt.OnRetry != nil {
+		policy.OnRetry = func(err error, wait time.Duration) {
+			r.opt.OnRetry(r.failed(c, permanent(err)), wait)
 		}
 	}
+	outcome, err := policy.Do(ctx, nil, func() error { return r.try(ctx, c, body, out) })
+	if err == nil {
+		return nil
+	}
+	err = permanent(err)
+	switch {
+	case outcome == backoff.Cancelled:
+		err = context.Cause(ctx)
+	case outcome == backoff.Interrupted:
+		err = fmt.Errorf("%w; the last attempt: %w", context.Cause(ctx), err)
+	case outcome == backoff.Exhausted && r.opt.Attempts > 1:
+		err = fmt.Errorf("%w (%d attempts)", err, r.opt.Attempts)
+	}
+	return r.failed(c, err)
+}
+
+// permanent returns the error that a temporary one stands for.
+func permanent(err error) error {
+	var t *temporary
+	if errors.As(err, &t) {
+		return t.err
+	}
+	return err
 }
 
 // try makes one attempt.

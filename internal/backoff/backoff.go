@@ -1,7 +1,6 @@
-// Package backoff computes the delay before another attempt: 250 ms, doubled
-// with each attempt up to 10 s, of which a random part is waited so that many
-// clients do not retry at the same time. See remote/PROTOCOL.md 9.2 and
-// auth/chain/LINEAGE.md 6.3.
+// Package backoff repeats failed operations. The delay before another attempt is 250 ms, doubled
+// with each attempt up to 10 s, of which a random part is waited so that many clients do not retry
+// at the same time. See remote/PROTOCOL.md 9.2 and auth/chain/LINEAGE.md 6.3.
 package backoff
 
 import (

@@ -93,10 +93,10 @@ var table = []row{
 	{pkg: "remote/server", house: []string{"remote/internal/wire", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/codec", "internal/netguard",
 		"internal/readerat", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/internal/jsonrpc", house: []string{"auth", "merkle"}, third: blst},
-	{pkg: "remote/rpc", house: []string{"remote", "remote/internal/jsonrpc", "remote/internal/wire", "digstore/module", "digstore/urn", "auth", "merkle", "internal/strictjson"}, third: client, http: true},
+	{pkg: "remote/rpc", house: []string{"remote", "remote/internal/jsonrpc", "remote/internal/wire", "digstore/module", "digstore/urn", "auth", "merkle", "internal/backoff", "internal/strictjson"}, third: client, http: true},
 	{pkg: "remote/server/rpc", house: []string{"remote/server", "remote/rpc", "remote/internal/wire", "remote/internal/jsonrpc", "digstore/module", "digstore/urn", "auth", "merkle", "internal/strictjson"},
 		third: join(wire, lru), http: true},
-	{pkg: "remote/conform", house: []string{"remote", "remote/internal/wire", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru), http: true},
+	{pkg: "remote/conform", house: []string{"remote", "remote/internal/wire", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/backoff", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/remotetest", house: []string{"remote", "remote/server", "remote/internal/wire", "internal/corpus", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
 
 	{pkg: "node/economy"},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/internal/backoff"
 )
 
 // A session is one run: whom it asks, and what is known so far.
@@ -165,33 +166,52 @@ func (s *session) sign(r *http.Request, op request.Op, store auth.StoreID, by au
 	return request.SignAt(r, op, store, by, s.opt.Now().Add(-age), nonce)
 }
 
-// patience is how often an origin may ask to come back later, for one request.
-const patience = 10
+// maxAttempts is how often a request is sent to an origin that answers that it is busy.
+const maxAttempts = 10
 
-// send asks, as often as the origin says that it is busy.
+// errBusy is the error of an attempt that was answered with 429 or 503.
+var errBusy = errors.New("the origin is busy")
+
+// send sends a request, and repeats it while the origin answers that it is busy. A request with a
+// stream is sent once.
 func (s *session) send(ctx context.Context, p probe) (*answer, error) {
-	for attempt := 1; ; attempt++ {
+	var a *answer // to the last attempt
+	policy := backoff.Policy{
+		Attempts: maxAttempts,
+		Wait:     func(int) time.Duration { return time.Second },
+		Again: func(err error) (after time.Duration, ok bool) {
+			if err != errBusy || p.stream != nil {
+				return 0, false
+			}
+			n, _ := strconv.Atoi(a.header.Get("Retry-After"))
+			return time.Duration(n) * time.Second, true
+		},
+	}
+	outcome, err := policy.Do(ctx, nil, func() error {
 		r, err := s.make(ctx, p)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		a, err := s.roundTrip(r, p)
-		if err != nil || a.status != http.StatusTooManyRequests &&
-			a.status != http.StatusServiceUnavailable || attempt == patience || p.stream != nil {
-			return a, err
+		a, err = s.roundTrip(r, p)
+		if err == nil && a.busy() {
+			err = errBusy
 		}
-		wait := time.Second
-		if n, err := strconv.Atoi(a.header.Get("Retry-After")); err == nil && n > 0 {
-			wait = min(time.Duration(n)*time.Second, time.Minute)
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return nil, ctx.Err()
-		}
+		return err
+	})
+	switch {
+	case err == nil:
+		return a, nil
+	case err != errBusy:
+		return nil, err
+	case outcome == backoff.Cancelled && p.stream == nil, outcome == backoff.Interrupted:
+		return nil, ctx.Err()
 	}
+	return a, nil
+}
+
+// busy reports whether the origin asks to come back later.
+func (a *answer) busy() bool {
+	return a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable
 }
 
 // roundTrip sends r once and takes what comes.
@@ -234,7 +254,7 @@ func (s *session) roundTrip(r *http.Request, p probe) (*answer, error) {
 func (s *session) note(r *http.Request, a *answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable {
+	if a.busy() {
 		_, err := strconv.Atoi(a.header.Get("Retry-After"))
 		s.limited = append(s.limited, err == nil)
 	}

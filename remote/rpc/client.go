@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/backoff"
 	"github.com/dig-network/digstore/internal/strictjson"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
@@ -155,25 +155,14 @@ func rootName(root merkle.Hash) *string {
 // [*Error].
 func (c *Client) call(ctx context.Context, method string, params any, limit int64,
 	result any) error {
-	for attempt := 1; ; attempt++ {
-		wait, err := c.attempt(ctx, method, params, limit, result)
-		if err == nil || wait < 0 || attempt >= c.opt.Attempts || ctx.Err() != nil {
-			return err
-		}
-		if wait == 0 {
-			wait = rand.N(min(10*time.Second, 250*time.Millisecond<<min(attempt-1, 6))) + 1
-		}
-		if c.opt.OnRetry != nil {
-			c.opt.OnRetry(err, wait)
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return err
-		}
-	}
+	var wait time.Duration // after the last attempt
+	policy := backoff.Policy{Attempts: c.opt.Attempts, OnRetry: c.opt.OnRetry}
+	policy.Again = func(error) (time.Duration, bool) { return wait, wait != never }
+	_, err := policy.Do(ctx, nil, func() (err error) {
+		wait, err = c.attempt(ctx, method, params, limit, result)
+		return err
+	})
+	return err
 }
 
 // never is the wait of an error that another attempt does not help.
@@ -258,7 +247,7 @@ func (c *Client) refused(method string, resp *http.Response) (time.Duration, err
 		if n, err := strconv.ParseUint(resp.Header.Get("Retry-After"), 10, 16); err == nil {
 			status.RetryAfter = time.Duration(n) * time.Second
 		}
-		return min(status.RetryAfter, time.Minute), status
+		return status.RetryAfter, status
 	}
 	if resp.StatusCode < 400 {
 		return never, fmt.Errorf("%w: %w", remote.ErrProtocol, status)
