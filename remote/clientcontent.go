@@ -12,6 +12,7 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
@@ -62,7 +63,7 @@ func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, limit 
 		}
 		if part.Root != root.String() {
 			return proof, nil, &VerificationError{Check: CheckRoot, Want: root.String(),
-				Got: wire.Printable(part.Root, 100)}
+				Got: oneline.Excerpt(part.Root, 100)}
 		}
 		if at == 0 {
 			encoded, lens = part.Proof, part.ChunkLens
@@ -121,7 +122,7 @@ func (c *Client) Proof(ctx context.Context, root, key merkle.Hash) (*module.Exec
 		return nil, err
 	}
 	if answer.Root != r {
-		return nil, &VerificationError{Check: CheckRoot, Want: r, Got: wire.Printable(answer.Root, 100)}
+		return nil, &VerificationError{Check: CheckRoot, Want: r, Got: oneline.Excerpt(answer.Root, 100)}
 	}
 	if len(answer.Proof) == 0 {
 		return nil, nil
@@ -231,7 +232,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash,
 		}
 		name, _ := t.(string)
 		if seen[name] {
-			return nil, fmt.Errorf("delta: member %q stands there twice", wire.Printable(name, 40))
+			return nil, fmt.Errorf("delta: member %q stands there twice", oneline.Excerpt(name, 40))
 		}
 		switch name {
 		case "from", "to":
@@ -245,7 +246,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash,
 			}
 			if got, err := merkle.ParseHash(text); err != nil || got != want {
 				return nil, &VerificationError{Check: CheckRoot, Want: want.String(),
-					Got: wire.Printable(text, 100)}
+					Got: oneline.Excerpt(text, 100)}
 			}
 		case "chunks":
 			err = each(dec, func() error {

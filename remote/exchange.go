@@ -17,6 +17,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
@@ -126,7 +127,7 @@ func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.
 func plainBody(resp *http.Response) error {
 	if enc := strings.Join(resp.Header.Values("Content-Encoding"), ", "); enc != "" &&
 		!strings.EqualFold(enc, "identity") {
-		return fmt.Errorf("%w: %q", ErrEncoded, wire.Printable(enc, 40))
+		return fmt.Errorf("%w: %q", ErrEncoded, oneline.Excerpt(enc, 40))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
@@ -77,7 +78,7 @@ func (c *Client) moduleAnswer(resp *http.Response, root merkle.Hash,
 		if !ok || at.Offset != offset || at.End() != total {
 			resp.Body.Close()
 			return nil, 0, lyingRange("the bytes from "+strconv.FormatInt(offset, 10)+" on",
-				wire.Printable(resp.Header.Get("Content-Range"), 100))
+				oneline.Excerpt(resp.Header.Get("Content-Range"), 100))
 		}
 		start, size = offset, total
 	}
@@ -124,7 +125,7 @@ func (l sizeLimit) exceeded(n int64) error {
 func checkETag(resp *http.Response, root merkle.Hash) error {
 	tag := resp.Header.Get("ETag")
 	if got, err := wire.ParseETag(strings.TrimPrefix(tag, "W/")); err != nil || got != root {
-		return &VerificationError{Check: CheckETag, Want: wire.ETag(root), Got: wire.Printable(tag, 100)}
+		return &VerificationError{Check: CheckETag, Want: wire.ETag(root), Got: oneline.Excerpt(tag, 100)}
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
@@ -112,7 +113,7 @@ func (c *Client) put(ctx context.Context, p PutRequest,
 		return c.putPresigned(ctx, p, answer, body)
 	}
 	return false, fmt.Errorf("remote: push-init: %w: unknown upload mode %q", ErrProtocol,
-		wire.Printable(answer.Mode, 40))
+		oneline.Excerpt(answer.Mode, 40))
 }
 
 // pushInit announces the generation. A node that has no such route answers as one that takes bodies

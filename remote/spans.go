@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
@@ -151,7 +152,7 @@ func (s *spanning) ask(ctx context.Context) error {
 	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
 		return &VerificationError{Check: CheckRange,
 			Want: "bytes up to " + strconv.FormatInt(s.asked.End(), 10),
-			Got:  "a module without them, " + wire.Printable(resp.Header.Get("Content-Range"), 60)}
+			Got:  "a module without them, " + oneline.Excerpt(resp.Header.Get("Content-Range"), 60)}
 	}
 	if err := checkETag(resp, s.root); err != nil {
 		return err
@@ -215,7 +216,7 @@ func (s *spanning) parts(body io.Reader, boundary string) error {
 			io.ErrUnexpectedEOF):
 			return &connectionError{err}
 		case err != nil:
-			return lyingRange("parts as announced", wire.Printable(err.Error(), 100))
+			return lyingRange("parts as announced", oneline.Excerpt(err.Error(), 100))
 		}
 		if err := s.part(http.Header(p.Header), p); err != nil {
 			return err
@@ -230,13 +231,13 @@ func (s *spanning) part(h http.Header, body io.Reader) error {
 	at := Span(span)
 	if !ok || at.Offset < s.asked.Offset || at.End() > s.asked.End() {
 		return lyingRange("parts within bytes "+strconv.FormatInt(s.asked.Offset, 10)+" to "+
-			strconv.FormatInt(s.asked.End()-1, 10), wire.Printable(text, 100))
+			strconv.FormatInt(s.asked.End()-1, 10), oneline.Excerpt(text, 100))
 	}
 	if s.total == 0 {
 		s.total = total
 	}
 	if total != s.total {
-		return lyingRange("parts of "+strconv.FormatInt(s.total, 10)+" bytes", wire.Printable(text, 100))
+		return lyingRange("parts of "+strconv.FormatInt(s.total, 10)+" bytes", oneline.Excerpt(text, 100))
 	}
 	if s.quota -= at.Length; s.quota < 0 {
 		return lyingRange("the ranges asked for", "far more")

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/oneline"
 )
 
 func (a *app) addCommand() *cobra.Command {
@@ -167,7 +168,7 @@ func stageOne(ctx context.Context, s *digstore.Store, key, path string, in io.Re
 		return s.Stage(ctx, key, in)
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return usage("name a file", "--key %s: %s is a folder", printable(key), path)
+		return usage("name a file", "--key %s: %s is a folder", oneline.Name(key), path)
 	}
 	_, err = s.StageFile(ctx, key, path)
 	if errors.Is(err, fs.ErrInvalid) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/rpc"
 )
@@ -92,7 +93,7 @@ func (r *remoteRead) first(ctx context.Context, from []string, read readFunc,
 		if err == nil || out.n > 0 || i == len(from)-1 {
 			break
 		}
-		r.app.note("%s: %v", printable(text), err)
+		r.app.note("%s: %v", oneline.Name(text), err)
 	}
 	return err
 }
@@ -118,7 +119,7 @@ func addressAt(what string, f catFlags) (urn.URN, error) {
 	u, err := remote.ParseURL(f.from[0])
 	if err == nil && u.Store.IsZero() {
 		err = usage("give a URN, or a URL with the store id", "%s names no store, and %s is not a URN", u,
-			printable(what))
+			oneline.Name(what))
 	}
 	return urn.URN{Store: u.Store, Resource: what}, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 )
@@ -137,14 +138,14 @@ func (a *app) listUnsafe(list []digstore.KeyNameError) {
 // warnSkipped warns of files that were removed before they could be read.
 func (a *app) warnSkipped(act string, names []string) {
 	for _, name := range names {
-		a.warn("%s was removed meanwhile and was not %s", printable(name), act)
+		a.warn("%s was removed meanwhile and was not %s", oneline.Name(name), act)
 	}
 }
 
 // warnUnread warns of ignore files that were not read.
 func (a *app) warnUnread(names []string) {
 	for _, name := range names {
-		a.warn("%s is not a regular file: its patterns are not used", printable(name))
+		a.warn("%s is not a regular file: its patterns are not used", oneline.Name(name))
 	}
 }
 

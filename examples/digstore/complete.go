@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/oneline"
 )
 
 // Completions offer the names of local stores, roots and keys. They write nothing, and
@@ -31,7 +32,7 @@ func (a *app) completeStores(*cobra.Command, []string, string) ([]string,
 		if err != nil {
 			break
 		}
-		names = append(names, fmt.Sprintf("%s\t%s", printable(s.Name()), s.ID()))
+		names = append(names, fmt.Sprintf("%s\t%s", oneline.Name(s.Name()), s.ID()))
 	}
 	return names, noFiles
 }
@@ -52,7 +53,7 @@ func (a *app) completeWith(list func(*digstore.Store) []string) []string {
 // description.
 func unfit(completion string) bool {
 	word, about, _ := strings.Cut(completion, "\t")
-	return hasHidden(word) || hasHidden(about)
+	return oneline.HasHidden(word) || oneline.HasHidden(about)
 }
 
 // completeRoots offers roots, with number and message, and file names.
@@ -64,7 +65,7 @@ func (a *app) completeRoots(cmd *cobra.Command, _ []string,
 			return nil
 		}
 		for _, e := range slices.Backward(entries) {
-			about := fmt.Sprintf("generation %d %s", e.Number, printable(firstLine(e.Message)))
+			about := fmt.Sprintf("generation %d %s", e.Number, oneline.Name(firstLine(e.Message)))
 			found = append(found, e.Root.String()+"\t"+about)
 		}
 		return found

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"strings"
+
+	"github.com/dig-network/digstore/internal/oneline"
 )
 
 // confirm asks the user a question, given without its question mark. It returns nil if
@@ -17,7 +19,7 @@ func (a *app) confirm(question string) error {
 			"%s: not confirmed, and there is no terminal to ask on", question)
 	}
 	a.errMu.Lock()
-	fmt.Fprintf(a.err, "%s? [y/N] ", oneLine(question))
+	fmt.Fprintf(a.err, "%s? [y/N] ", oneline.Message(question))
 	a.errMu.Unlock()
 	line, err := bufio.NewReader(a.input).ReadString('\n')
 	answer := strings.ToLower(strings.TrimSpace(line))

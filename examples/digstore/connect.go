@@ -15,6 +15,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
@@ -193,7 +194,7 @@ func (h hostFlags) locate(s *digstore.Store, nameOrURL string) (remote.URL, erro
 			return remote.URL{Scheme: "dig", Store: s.ID()}, nil
 		}
 		if text, err = s.Remote(nameOrURL); err != nil {
-			return remote.URL{}, &hinted{err, "set it with: digstore remote add " + printable(nameOrURL) +
+			return remote.URL{}, &hinted{err, "set it with: digstore remote add " + oneline.Name(nameOrURL) +
 				" URL"}
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/plot"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/conform"
@@ -245,9 +246,9 @@ func (a *app) fail(err error) int {
 		}
 		a.errMu.Lock()
 		defer a.errMu.Unlock()
-		fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, red, "digstore:"), oneLine(message))
+		fmt.Fprintf(a.err, "%s %s\n", a.paint(a.err, red, "digstore:"), oneline.Message(message))
 		if hint != "" {
-			fmt.Fprintf(a.err, "  %s\n", oneLine(hint))
+			fmt.Fprintf(a.err, "  %s\n", oneline.Message(hint))
 		}
 		return row.exit
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/remote"
 )
 
@@ -149,23 +150,23 @@ func TestPrintable(t *testing.T) {
 		{"\u3164\u2800\U000e0041", `"\u3164\u2800\U000e0041"`},
 		{"❤️ 日本 größe é.png", "❤️ 日本 größe é.png"},
 	} {
-		got := printable(c.in)
+		got := oneline.Name(c.in)
 		if got != c.want {
-			t.Errorf("printable(%q) = %s, want %s", c.in, got, c.want)
+			t.Errorf("oneline.Name(%q) = %s, want %s", c.in, got, c.want)
 		}
 		if back, err := strconv.Unquote(got); strings.HasPrefix(got, `"`) &&
 			(err != nil || back != c.in) {
 			t.Errorf("%s unquotes to %q, %v; want %q", got, back, err, c.in)
 		}
-		if line := oneLine(c.in); hasHidden(line) {
-			t.Errorf("oneLine(%q) = %q", c.in, line)
+		if line := oneline.Message(c.in); oneline.HasHidden(line) {
+			t.Errorf("oneline.Message(%q) = %q", c.in, line)
 		}
 		var text, object bytes.Buffer
 		a := newApp(nil, &text, io.Discard)
 		if err := a.answer(nil, func(w io.Writer) { fmt.Fprint(w, c.in) }); err != nil {
 			t.Error(err)
 		}
-		if s := strings.NewReplacer("\n", "", "\t", "").Replace(text.String()); hasHidden(s) {
+		if s := strings.NewReplacer("\n", "", "\t", "").Replace(text.String()); oneline.HasHidden(s) {
 			t.Errorf("answer wrote %q", s)
 		}
 		if err := writeLine(&object, map[string]string{"key": c.in}); err != nil {
@@ -176,7 +177,7 @@ func TestPrintable(t *testing.T) {
 			v.Key != strings.ToValidUTF8(c.in, "\ufffd") {
 			t.Errorf("%s: %q, %v; want %q", object.Bytes(), v.Key, err, c.in)
 		}
-		if hasHidden(strings.TrimSuffix(object.String(), "\n")) {
+		if oneline.HasHidden(strings.TrimSuffix(object.String(), "\n")) {
 			t.Errorf("JSON is %q", object.Bytes())
 		}
 	}

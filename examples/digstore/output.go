@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"text/tabwriter"
-	"unicode"
 	"unicode/utf8"
 
+	"github.com/dig-network/digstore/internal/oneline"
 	"golang.org/x/term"
 )
 
@@ -22,9 +21,9 @@ import (
 // gets one object per line. --quiet drops notes and progress.
 //
 // Names, messages and texts of hosts are untrusted. They are escaped before they
-// reach a terminal: use printable for a name or another value, and oneLine for a
-// sentence. As a second barrier, answer, done, note, warn and the JSON objects escape
-// what was not.
+// reach a terminal: use oneline.Name for a name or another value, and
+// oneline.Message for a sentence. As a second barrier, answer, done, note, warn and
+// the JSON objects escape what was not.
 
 // stdout is standard output. It keeps its first error, so that a command fails if its
 // result was not written.
@@ -102,8 +101,8 @@ func (a *app) warn(format string, args ...any) {
 func plainArgs(args []any) []any {
 	out := make([]any, len(args))
 	for i, arg := range args {
-		if s, ok := arg.(string); ok && hasHidden(s) {
-			arg = printable(s)
+		if s, ok := arg.(string); ok && oneline.HasHidden(s) {
+			arg = oneline.Name(s)
 		}
 		out[i] = arg
 	}
@@ -122,10 +121,10 @@ func (a *app) tell(kind, color, msg string) {
 		w = a.above
 	}
 	if kind == "note" {
-		fmt.Fprintln(w, oneLine(msg))
+		fmt.Fprintln(w, oneline.Message(msg))
 		return
 	}
-	fmt.Fprintf(w, "%s %s\n", a.paint(a.err, color, kind+":"), oneLine(msg))
+	fmt.Fprintf(w, "%s %s\n", a.paint(a.err, color, kind+":"), oneline.Message(msg))
 }
 
 // writeLine writes v as one line of JSON without hidden characters.
@@ -142,13 +141,13 @@ func writeLine(w io.Writer, v any) error {
 
 // escapeJSON escapes hidden characters, which occur only inside strings.
 func escapeJSON(b []byte) []byte {
-	if !hasHidden(strings.TrimSuffix(string(b), "\n")) {
+	if !oneline.HasHidden(strings.TrimSuffix(string(b), "\n")) {
 		return b
 	}
 	var out []byte
 	for _, r := range string(b) {
 		switch {
-		case r == '\n' || r == utf8.RuneError || !hidden(r):
+		case r == '\n' || r == utf8.RuneError || !oneline.Hidden(r):
 			out = utf8.AppendRune(out, r)
 		case r > 0xffff:
 			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff)
@@ -191,15 +190,15 @@ func escapeText(b []byte) []byte {
 	text := string(b)
 	var out []byte
 	for len(text) > 0 {
-		if n := colourLen(text); n > 0 {
-			out, text = append(out, text[:n]...), text[n:]
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(text)
-		if r == '\n' || r == '\t' || !hidden(r) && (r != utf8.RuneError || n > 1) {
+		_, n := utf8.DecodeRuneInString(text)
+		switch color := colourLen(text); {
+		case color > 0:
+			n = color
 			out = append(out, text[:n]...)
-		} else {
-			out = appendEscape(out, text[:n], r)
+		case text[0] == '\n' || text[0] == '\t':
+			out = append(out, text[0])
+		default:
+			out = oneline.AppendChar(out, text[:n])
 		}
 		text = text[n:]
 	}
@@ -254,84 +253,11 @@ func table(w io.Writer, rows [][]string) {
 			if i > 0 {
 				fmt.Fprint(tw, "\t")
 			}
-			fmt.Fprint(tw, printable(cell))
+			fmt.Fprint(tw, oneline.Name(cell))
 		}
 		fmt.Fprintln(tw)
 	}
 	_ = tw.Flush() // the writer keeps the error
-}
-
-// hidden reports whether a terminal interprets a character, does not show it, or shows
-// it in another place: control characters, direction marks, separators, fillers and
-// unassigned characters.
-func hidden(r rune) bool {
-	switch {
-	case r == '\ufe0e' || r == '\ufe0f': // select text or emoji style
-		return false
-	case r == '\u2800': // Braille blank
-		return true
-	}
-	return !strconv.IsPrint(r) ||
-		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
-}
-
-// hasHidden reports whether s has hidden characters or is not UTF-8.
-func hasHidden(s string) bool {
-	return !utf8.ValidString(s) || strings.ContainsFunc(s, hidden)
-}
-
-// printable returns a name for one line of a terminal: unchanged, or quoted as in Go if
-// it has hidden characters. A name that begins with a quote is quoted too, so that
-// quoted names are unambiguous.
-func printable(s string) string {
-	if hasHidden(s) || strings.HasPrefix(s, `"`) {
-		return quote(s)
-	}
-	return s
-}
-
-// quote quotes s so that strconv.Unquote returns it.
-func quote(s string) string {
-	out := []byte{'"'}
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		switch {
-		case r == '"' || r == '\\':
-			out = append(out, '\\', byte(r))
-		case hidden(r) || r == utf8.RuneError && n == 1:
-			out = appendEscape(out, s[:n], r)
-		default:
-			out = append(out, s[:n]...)
-		}
-		s = s[n:]
-	}
-	return string(append(out, '"'))
-}
-
-// appendEscape appends the Go escape of one character. text is the character, or a byte
-// that is not UTF-8.
-func appendEscape(out []byte, text string, r rune) []byte {
-	switch {
-	case r == utf8.RuneError && len(text) == 1:
-		return fmt.Appendf(out, `\x%02x`, text[0])
-	case r == '\n':
-		return append(out, `\n`...)
-	case r == '\t':
-		return append(out, `\t`...)
-	case r == '\r':
-		return append(out, `\r`...)
-	case r < 0x80:
-		return fmt.Appendf(out, `\x%02x`, r)
-	case r > 0xffff:
-		return fmt.Appendf(out, `\U%08x`, r)
-	}
-	return fmt.Appendf(out, `\u%04x`, r)
-}
-
-// oneLine returns a message as one line, with hidden characters escaped.
-func oneLine(s string) string {
-	s = strings.NewReplacer("\r\n", " ", "\n", " ", "\t", " ", "\r", " ").Replace(s)
-	return string(escapeText([]byte(strings.ReplaceAll(s, "\x1b", `\x1b`))))
 }
 
 // size formats a number of bytes for text output.

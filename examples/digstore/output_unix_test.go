@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/internal/corpus"
+	"github.com/dig-network/digstore/internal/oneline"
 )
 
 // strange makes a tree whose names have what breaks lines and terminals.
@@ -166,7 +167,7 @@ func TestStrangeNames(t *testing.T) {
 		}
 	}
 	for what, text := range shown {
-		if hasHidden(strings.NewReplacer("\n", "", "\t", "").Replace(text)) {
+		if oneline.HasHidden(strings.NewReplacer("\n", "", "\t", "").Replace(text)) {
 			t.Errorf("digstore %q shows %q", what, text)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 )
@@ -71,7 +72,7 @@ func (a *app) explain(w io.Writer, r *remote.Report) {
 		if o.Err != nil {
 			what += ": " + o.Err.Error()
 		}
-		rows = append(rows, []string{"  host " + o.Origin, oneLine(what)})
+		rows = append(rows, []string{"  host " + o.Origin, oneline.Message(what)})
 	}
 	if !r.HeadTime.IsZero() {
 		at := r.HeadTime.Local().Format("2006-01-02 15:04:05")

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/remote"
 )
 
@@ -53,7 +54,7 @@ https://HOST[/stores/ID], or http:// for a loopback address.`,
 					}
 					return a.answer(remotes, func(w io.Writer) {
 						for _, name := range slices.Sorted(maps.Keys(remotes)) {
-							fmt.Fprintf(w, "%s\t%s\n", printable(name), printable(remotes[name]))
+							fmt.Fprintf(w, "%s\t%s\n", oneline.Name(name), oneline.Name(remotes[name]))
 						}
 					})
 				})

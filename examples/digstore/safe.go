@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/oneline"
 )
 
 func (a *app) safeCommand() *cobra.Command {
@@ -37,7 +38,7 @@ is in config.toml beside the identity key. Without DIR, safe prints the list.`,
 				v := map[string]any{"directories": list(c.Safe.Directories)}
 				return a.answer(v, func(w io.Writer) {
 					for _, dir := range c.Safe.Directories {
-						fmt.Fprintln(w, printable(dir))
+						fmt.Fprintln(w, oneline.Name(dir))
 					}
 				})
 			}
@@ -55,7 +56,7 @@ func onlyDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirect
 func (a *app) setSafe(c *config, dir string, remove bool) error {
 	if dir != "*" {
 		if info, err := os.Stat(dir); !remove && (err != nil || !info.IsDir()) {
-			return usage("name the folder that holds .dig", "%s is not a folder", printable(dir))
+			return usage("name the folder that holds .dig", "%s is not a folder", oneline.Name(dir))
 		}
 		dir = realPath(dir)
 	}
@@ -74,7 +75,7 @@ func (a *app) setSafe(c *config, dir string, remove bool) error {
 		what = "a workspace in %s must belong to you"
 	}
 	v := map[string]any{"file": path, "directories": list(dirs)}
-	return a.done(v, what, printable(dir))
+	return a.done(v, what, oneline.Name(dir))
 }
 
 func (a *app) migrateCommand() *cobra.Command {
@@ -105,9 +106,9 @@ not changed.`,
 			}
 			v := map[string]any{"dir": dir, "migrated": changed}
 			if !changed {
-				return a.done(v, "%s already has the current layout", printable(dir))
+				return a.done(v, "%s already has the current layout", oneline.Name(dir))
 			}
-			return a.done(v, "migrated %s: its store is called default", printable(dir))
+			return a.done(v, "migrated %s: its store is called default", oneline.Name(dir))
 		},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/remote"
 )
 
@@ -43,7 +44,7 @@ func (a *app) warnSamePlace(to remote.URL) {
 	defer ws.Close()
 	if same, err := ws.ServedAt(port); err == nil && same {
 		a.warn("%s serves this workspace, %s: the store is not copied anywhere", to.Origin(),
-			printable(ws.Dir()))
+			oneline.Name(ws.Dir()))
 	}
 }
 

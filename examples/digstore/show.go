@@ -10,6 +10,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -83,13 +84,13 @@ func (a *app) show(ctx context.Context, s *digstore.Store, which string) error {
 		g.Module().Size(), len(names) + unnamed, g.Message(), revoked.of(g.Info().Root), files,
 	}
 	return a.answer(v, func(w io.Writer) {
-		fmt.Fprintf(w, "store       %s  %s\n", printable(v.Store), v.StoreID)
+		fmt.Fprintf(w, "store       %s  %s\n", oneline.Name(v.Store), v.StoreID)
 		fmt.Fprintf(w, "generation  %d\nroot        %s\n", v.Generation, v.Root)
 		fmt.Fprintf(w, "time        %s\n", shown(v.Time))
 		fmt.Fprintf(w, "publisher   %s\n", v.PublicKey)
 		fmt.Fprintf(w, "module      %s\n", size(v.ModuleSize))
 		if v.Message != "" {
-			fmt.Fprintf(w, "message     %s\n", printable(v.Message))
+			fmt.Fprintf(w, "message     %s\n", oneline.Name(v.Message))
 		}
 		if v.Revoked != "" {
 			fmt.Fprintf(w, "%s     %s\n", a.paint(w, red, "revoked"), v.Revoked)

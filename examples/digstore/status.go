@@ -9,6 +9,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -71,7 +72,7 @@ func (a *app) printStatus(ctx context.Context, s *digstore.Store, st *digstore.S
 		s.Name(), s.ID(), nonZero(head.Root), why, st.ContentRoot, staged,
 		list(st.Added), list(st.Modified), list(st.Removed), st.Unchanged, unsafe,
 	}, func(w io.Writer) {
-		fmt.Fprintf(w, "store %s  %s\n", printable(s.Name()), s.ID())
+		fmt.Fprintf(w, "store %s  %s\n", oneline.Name(s.Name()), s.ID())
 		if head.Root.IsZero() {
 			fmt.Fprintln(w, "no generation yet")
 		} else {
@@ -115,7 +116,7 @@ func (a *app) changes(w io.Writer, indent string, groups []change) {
 	for _, group := range groups {
 		mark := a.paint(w, group.color, fmt.Sprintf("%-9s", group.mark))
 		for _, name := range group.names {
-			fmt.Fprintf(w, "%s%s %s\n", indent, mark, printable(name))
+			fmt.Fprintf(w, "%s%s %s\n", indent, mark, oneline.Name(name))
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -65,16 +66,16 @@ func (a *app) printURN(ctx context.Context, s *digstore.Store, args []string, ro
 	if !u.Whole {
 		v["key"], v["retrieval_key"] = u.Resource, u.RetrievalKey()
 	}
-	return a.answer(v, func(w io.Writer) { fmt.Fprintln(w, printable(u.String())) })
+	return a.answer(v, func(w io.Writer) { fmt.Fprintln(w, oneline.Name(u.String())) })
 }
 
 // nameField writes a name so that digstore.ParseNames reads it back.
 func nameField(name string) string {
 	if strings.HasPrefix(name, "urn:") || strings.HasPrefix(name, "{") ||
 		strings.HasPrefix(name, "[") {
-		return quote(name)
+		return oneline.Quote(name)
 	}
-	return printable(name)
+	return oneline.Name(name)
 }
 
 // printURNs prints the publisher's list of names, in the form of the
@@ -110,7 +111,7 @@ func (a *app) printURNs(ctx context.Context, s *digstore.Store, root string) err
 		"store_id": s.ID(), "store": s.Name(), "root": g.Info().Root, "generation": g.Info().Number, "resources": list,
 	}, func(w io.Writer) {
 		for _, r := range list {
-			fmt.Fprintf(w, "%s\t%s\n", nameField(r.Key), printable(r.URN))
+			fmt.Fprintf(w, "%s\t%s\n", nameField(r.Key), oneline.Name(r.URN))
 		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -137,7 +138,7 @@ func (a *app) verify(ctx context.Context, s *digstore.Store, which string, deep,
 
 func printLines(w io.Writer, lines []string) {
 	for _, line := range lines {
-		fmt.Fprintln(w, printable(line))
+		fmt.Fprintln(w, oneline.Name(line))
 	}
 }
 

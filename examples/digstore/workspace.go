@@ -13,6 +13,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -49,7 +50,7 @@ func (a *app) workspaceHere() (*digstore.Workspace, error) {
 		return nil, err
 	}
 	if here, err := os.Getwd(); !a.json && (err != nil || realPath(here) != realPath(ws.Dir())) {
-		a.note("the workspace of %s is used", printable(ws.Dir()))
+		a.note("the workspace of %s is used", oneline.Name(ws.Dir()))
 	}
 	return ws, nil
 }
@@ -78,7 +79,7 @@ func (a *app) confirmContentRoot(s *digstore.Store) error {
 		return err
 	}
 	question := fmt.Sprintf("let store %s publish %s, which is outside of the workspace's folder %s",
-		s.Name(), printable(outside.ContentRoot), printable(outside.Workspace))
+		s.Name(), oneline.Name(outside.ContentRoot), oneline.Name(outside.Workspace))
 	if err := a.confirm(question); err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func (a *app) allowContentRoot(s *digstore.Store, workspace, root string) error 
 			return err
 		}
 		a.note("%s is outside of the workspace's folder; the permission to publish it was written to %s",
-			printable(root), path)
+			oneline.Name(root), path)
 	}
 	s.AllowContentRoot(root)
 	return nil
@@ -252,7 +253,7 @@ func numbered(ctx context.Context, s *digstore.Store, number uint64) (module.Gen
 
 func noRoot(text string) error {
 	return &hinted{
-		fmt.Errorf("root %s: %w", printable(text), fs.ErrNotExist),
+		fmt.Errorf("root %s: %w", oneline.Name(text), fs.ErrNotExist),
 		"give a root that digstore log lists, its first 8 or more digits, or a generation's number",
 	}
 }

@@ -49,6 +49,7 @@ var table = []row{
 	{pkg: "internal/clvm"},
 	{pkg: "internal/strictjson"},
 	{pkg: "internal/backoff"},
+	{pkg: "internal/oneline"},
 	{pkg: "internal/netguard"},
 	{pkg: "internal/gcmsiv", third: []string{"golang.org/x/sys/cpu"}},
 	{pkg: "internal/secretfile"},
@@ -85,9 +86,9 @@ var table = []row{
 	{pkg: "digstore/internal/names"},
 	{pkg: "digstore", house: []string{"digstore/internal/damage", "digstore/internal/history", "digstore/internal/incoming", "digstore/internal/names", "digstore/internal/pack",
 		"digstore/internal/packdir", "digstore/internal/recipefile", "digstore/internal/rootlog", "digstore/internal/scan", "digstore/module", "digstore/urn", "auth", "merkle", "internal/cdc", "internal/codec", "internal/diskfs", "internal/regular", "internal/secretfile"}, third: store},
-	{pkg: "remote/internal/wire", house: []string{"digstore/module", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(sealed, zstd), http: true},
+	{pkg: "remote/internal/wire", house: []string{"internal/oneline", "digstore/module", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(sealed, zstd), http: true},
 	{pkg: "remote/internal/multisource", house: []string{"remote/internal/wire", "digstore/module", "merkle"}, third: join(sealed, zstd), http: true},
-	{pkg: "remote", house: []string{"remote/internal/multisource", "remote/internal/wire", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/backoff", "internal/netguard",
+	{pkg: "remote", house: []string{"internal/oneline", "remote/internal/multisource", "remote/internal/wire", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/backoff", "internal/netguard",
 		"internal/readerat", "internal/strictjson"}, third: client, http: true},
 	{pkg: "remote/bandwidth", third: []string{"golang.org/x/time/rate"}},
 	{pkg: "remote/server", house: []string{"remote/internal/wire", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/codec", "internal/netguard",
@@ -96,7 +97,7 @@ var table = []row{
 	{pkg: "remote/rpc", house: []string{"remote", "remote/internal/jsonrpc", "remote/internal/wire", "digstore/module", "digstore/urn", "auth", "merkle", "internal/backoff", "internal/strictjson"}, third: client, http: true},
 	{pkg: "remote/server/rpc", house: []string{"remote/server", "remote/rpc", "remote/internal/wire", "remote/internal/jsonrpc", "digstore/module", "digstore/urn", "auth", "merkle", "internal/strictjson"},
 		third: join(wire, lru), http: true},
-	{pkg: "remote/conform", house: []string{"remote", "remote/internal/wire", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/backoff", "internal/strictjson"}, third: join(wire, lru), http: true},
+	{pkg: "remote/conform", house: []string{"internal/oneline", "remote", "remote/internal/wire", "remote/rpc", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/backoff", "internal/strictjson"}, third: join(wire, lru), http: true},
 	{pkg: "remote/remotetest", house: []string{"remote", "remote/server", "remote/internal/wire", "internal/corpus", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
 
 	{pkg: "node/economy"},
@@ -108,7 +109,7 @@ var table = []row{
 		third: join(plots, lru, onDisk)},
 	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "capsule/capsuletest", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 
-	{pkg: "examples/...", house: []string{"auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
+	{pkg: "examples/...", house: []string{"internal/oneline", "auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
 		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/bandwidth", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/diskfs", "internal/regular"},
 		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},
 }

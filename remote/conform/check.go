@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode"
+
+	"github.com/dig-network/digstore/internal/oneline"
 )
 
 // A Level says how much depends on a check.
@@ -83,7 +84,7 @@ func (c *check) result(err error, redact func(string) string) Result {
 	}
 	var skip *skipped
 	if errors.As(err, &skip) {
-		r.Verdict, r.Reason = Skip, printable(redact(skip.reason))
+		r.Verdict, r.Reason = Skip, excerpt(redact(skip.reason))
 		return r
 	}
 	if r.Verdict = Warn; c.level == Must {
@@ -91,23 +92,12 @@ func (c *check) result(err error, redact func(string) string) Result {
 	}
 	var f *finding
 	if errors.As(err, &f) {
-		r.Wanted, r.Found, r.Known = f.wanted, printable(redact(f.found)), f.known
+		r.Wanted, r.Found, r.Known = f.wanted, excerpt(redact(f.found)), f.known
 		return r
 	}
-	r.Wanted, r.Found = "an answer", printable(redact(err.Error()))
+	r.Wanted, r.Found = "an answer", excerpt(redact(err.Error()))
 	return r
 }
 
-// printable makes one line of text that came from outside.
-func printable(s string) string {
-	const most = 300
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, "\uFFFD")))
-}
+// excerpt returns the beginning of a text that came from the origin, as one line.
+func excerpt(s string) string { return oneline.Excerpt(s, 300) }

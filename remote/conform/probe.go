@@ -309,7 +309,7 @@ func (a *answer) is(codes ...int) error {
 func (a *answer) String() string {
 	text := strconv.Itoa(a.status)
 	if a.status >= 300 && len(a.body) > 0 {
-		text += " " + strconv.Quote(printable(string(a.body)))
+		text += " " + strconv.Quote(excerpt(string(a.body)))
 	}
 	return text
 }

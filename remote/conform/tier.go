@@ -105,7 +105,7 @@ func (s *session) methods(ctx context.Context) ([]string, error) {
 		var list rpc.MethodList
 		if a.status != http.StatusOK || json.Unmarshal(a.body, &r) != nil ||
 			json.Unmarshal(r.Result, &list) != nil || len(list.Methods) == 0 {
-			return nil, skip("there is no JSON-RPC tier: POST / is answered %.60s", printable(a.String()))
+			return nil, skip("there is no JSON-RPC tier: POST / is answered %.60s", excerpt(a.String()))
 		}
 		return list.Methods, nil
 	})

@@ -8,11 +8,10 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/internal/strictjson"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -222,7 +221,7 @@ func ErrorMessage(body []byte) string {
 			}
 		}
 	}
-	return Printable(text, 1<<10)
+	return oneline.Excerpt(text, 1<<10)
 }
 
 // ETag writes a root as a strong entity tag.
@@ -234,18 +233,6 @@ func ParseETag(s string) (merkle.Hash, error) {
 		return merkle.Hash{}, errors.New("no strong entity tag of 64 hex digits")
 	}
 	return merkle.ParseHash(s[1:65])
-}
-
-// Printable makes one line of foreign text: at most n bytes, valid UTF-8, control characters as
-// blanks.
-func Printable(s string, n int) string {
-	s = strings.ToValidUTF8(Clip(s, n), "\uFFFD")
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s))
 }
 
 // Clip shortens what came from outside before it goes into a message.
