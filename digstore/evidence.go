@@ -30,7 +30,7 @@ type evidence struct {
 	sum  string
 }
 
-func (s *Store) listEvidence() (list []evidence, err error) {
+func (s *Store) listEvidence() (list []*evidence, err error) {
 	files, err := s.w.fs.ReadDir(filepath.Join(s.dir, "evidence"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -42,10 +42,10 @@ func (s *Store) listEvidence() (list []evidence, err error) {
 		text, ok := strings.CutSuffix(f.Name(), ".json")
 		seconds, sum, cut := strings.Cut(text, "-")
 		if at, err := strconv.ParseInt(seconds, 10, 64); err == nil && ok && cut {
-			list = append(list, evidence{filepath.Join(s.dir, "evidence", f.Name()), at, sum})
+			list = append(list, &evidence{filepath.Join(s.dir, "evidence", f.Name()), at, sum})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b evidence) int { return int(a.time - b.time) })
+	slices.SortStableFunc(list, func(a, b *evidence) int { return int(a.time - b.time) })
 	return list, nil
 }
 

@@ -59,8 +59,7 @@ func (s *Store) nameFiles() ([]nameFile, error) {
 			files = append(files, nameFile{path: filepath.Join(dir, e.Name()), number: number})
 		}
 	}
-	slices.SortFunc(files, func(a, b nameFile) int { return strings.Compare(a.path, b.path) })
-	return files, nil
+	return files, nil // ReadDir sorts
 }
 
 // readNameFiles reads the files of names. A file that cannot be read has its damage noted, and the

@@ -49,8 +49,8 @@ type downloader struct {
 	to       Local
 	local    *chronicle // the history of to
 	head     merkle.Hash
-	from     Origin           // of modules; several itself, where that is not nil
-	several  *multisource.Set // nil: there is one origin
+	from     Origin    // of modules; several itself, where that is not nil
+	several  sourceSet // nil: there is one origin
 	limit    sizeLimit
 	attempts int
 	progress func(root merkle.Hash, done, total int64) // may be nil, as onRetry

@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -148,9 +147,13 @@ var installOrder = []Check{CheckRecipe, CheckETag, CheckFormat, CheckRange, Chec
 
 // inOrder are the checks that the target passed.
 func (t *target) inOrder() []Passed {
-	return slices.SortedStableFunc(slices.Values(t.checks), func(a, b Passed) int {
-		return cmp.Compare(slices.Index(installOrder, a.Check), slices.Index(installOrder, b.Check))
-	})
+	var sorted []Passed
+	for _, c := range installOrder {
+		if i := slices.IndexFunc(t.checks, func(p Passed) bool { return p.Check == c }); i >= 0 {
+			sorted = append(sorted, t.checks[i])
+		}
+	}
+	return sorted
 }
 
 // checkModule makes the checks that every module must pass, whatever vouches for it.

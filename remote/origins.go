@@ -47,6 +47,7 @@ type OriginsOptions struct {
 type Origins struct {
 	mirrors []Mirror
 	opt     OriginsOptions
+	join    func(best *sight, have []*sight, segment int64) sourceSet // joinSources
 }
 
 var _ Origin = (*Origins)(nil)
@@ -60,7 +61,7 @@ func NewOrigins(mirrors []Mirror, o *OriginsOptions) (*Origins, error) {
 	if len(mirrors) == 0 {
 		return nil, fmt.Errorf("%w: no origin is given", ErrBadURL)
 	}
-	all := &Origins{}
+	all := &Origins{join: joinSources}
 	if o != nil {
 		all.opt = *o
 	}

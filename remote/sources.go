@@ -3,9 +3,11 @@ package remote
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 
 	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote/internal/multisource"
 )
 
@@ -20,26 +22,13 @@ func (v *visit) downloader(best *sight, all []*sight) (d *downloader, done func(
 		return d, func() {}
 	}
 	var have []*sight
-	var sources []*multisource.Source
 	for _, s := range append([]*sight{best}, all...) {
 		if best.servesToo(s) && !slices.Contains(have, s) {
 			have = append(have, s)
-			sources = append(sources, multisource.NewSource(s.name, s.from, s.d.Root, s.d.Size))
 		}
 	}
-	d.several = multisource.New(sources, multisource.Options{
-		Segment: v.several.opt.Piece,
-		Lasting: lasting,
-		Retried: isRetried,
-		NotServed: func(err error) bool {
-			_, gone := notServed(err)
-			return gone
-		},
-		Refusal: func(check, want, got string) error {
-			return &VerificationError{Check: Check(check), Want: want, Got: got}
-		},
-	})
-	d.from = severalSources{d.several, best}
+	d.several = v.several.join(best, have, v.several.opt.Piece)
+	d.from = d.several
 	return d, func() {
 		for i, s := range have {
 			bytes, err := d.several.Outcome(i)
@@ -49,6 +38,42 @@ func (v *visit) downloader(best *sight, all []*sight) (d *downloader, done func(
 			s.account.Bytes += bytes
 		}
 	}
+}
+
+// A sourceSet is several origins of one store that share the transfer of a module. It is an
+// interface, and [NewOrigins] alone refers to joinSources, so that a program that clones from a
+// single origin does not link package multisource.
+type sourceSet interface {
+	RecipeOrigin
+	// Outcome returns how many bytes of the i-th origin were used, and why it was excluded.
+	Outcome(i int) (bytes int64, excluded error)
+	// ExcludeAll excludes the origins that are left.
+	ExcludeAll(err error)
+	// Retry reports whether another attempt is to follow after err.
+	Retry(ctx context.Context, root merkle.Hash, err error) bool
+	// Settle ends the transfer of a generation whose module passed. open returns the module.
+	Settle(root merkle.Hash, open func() (io.ReadSeekCloser, error)) error
+}
+
+// joinSources returns the sourceSet of the origins in have. segment is how many bytes are asked for
+// at once.
+func joinSources(best *sight, have []*sight, segment int64) sourceSet {
+	var sources []*multisource.Source
+	for _, s := range have {
+		sources = append(sources, multisource.NewSource(s.name, s.from, s.d.Root, s.d.Size))
+	}
+	return severalSources{multisource.New(sources, multisource.Options{
+		Segment: segment,
+		Lasting: lasting,
+		Retried: isRetried,
+		NotServed: func(err error) bool {
+			_, gone := notServed(err)
+			return gone
+		},
+		Refusal: func(check, want, got string) error {
+			return &VerificationError{Check: Check(check), Want: want, Got: got}
+		},
+	}), best}
 }
 
 // servesToo reports whether another origin, or the same one, serves what this one was chosen for.
@@ -83,7 +108,7 @@ type severalSources struct {
 	best *sight
 }
 
-var _ RecipeOrigin = severalSources{}
+var _ sourceSet = severalSources{}
 
 // Describe implements [Origin].
 func (s severalSources) Describe(context.Context) (*Descriptor, error) { return s.best.d, nil }

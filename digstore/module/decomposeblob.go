@@ -49,7 +49,7 @@ func (t *decomposer) segment(n int64) error {
 		if err := t.passNext(s.off - pos); err != nil {
 			return err
 		}
-		if err := t.section(b, s); err != nil {
+		if err := t.section(b, *s); err != nil {
 			return err
 		}
 		pos = s.end()
@@ -67,18 +67,18 @@ type span struct {
 // spans returns the sections whose bodies are parsed, in the order of their
 // offsets. Of equal ids the first row counts. A section that overlaps another one
 // or the rows, or ends behind the segment, is left out.
-func spans(rows []byte, from, to int64) []span {
-	var list []span
+func spans(rows []byte, from, to int64) []*span {
+	var list []*span
 	seen := make(map[Section]bool)
 	for ; len(rows) > 0; rows = rows[blobRow:] {
 		off, n := binary.BigEndian.Uint32(rows[2:]), binary.BigEndian.Uint32(rows[6:])
-		s := span{Section(binary.BigEndian.Uint16(rows)), byteRange{int64(off), int64(n)}}
+		s := &span{Section(binary.BigEndian.Uint16(rows)), byteRange{int64(off), int64(n)}}
 		if !seen[s.id] {
 			list = append(list, s)
 		}
 		seen[s.id] = true
 	}
-	slices.SortStableFunc(list, func(a, b span) int { return cmp.Compare(a.off, b.off) })
+	slices.SortStableFunc(list, func(a, b *span) int { return cmp.Compare(a.off, b.off) })
 	out := list[:0]
 	for _, s := range list {
 		switch s.id {

@@ -137,8 +137,11 @@ func (p *PublicManifest) UnmarshalBinary(b []byte) error { return unmarshal(b, p
 func (p *PublicManifest) encode(w *codec.Writer) {
 	w.U32(p.SchemaVersion)
 	w.Count(len(p.Entries))
-	byPath := func(a, b PublicEntry) int { return cmp.Compare(a.Path, b.Path) }
-	sorted := slices.SortedStableFunc(slices.Values(p.Entries), byPath)
+	sorted := make([]*PublicEntry, len(p.Entries))
+	for i := range p.Entries {
+		sorted[i] = &p.Entries[i]
+	}
+	slices.SortStableFunc(sorted, func(a, b *PublicEntry) int { return cmp.Compare(a.Path, b.Path) })
 	for _, e := range sorted {
 		w.String(e.Path)
 		w.Fixed(e.LatestRoot[:])

@@ -142,8 +142,8 @@ func New(sources []*Source, o Options) *Set {
 
 // A transfer is what has been tried for one generation.
 type transfer struct {
-	contributions []contribution // bytes that are not known to be right yet
-	alone         *Source        // the only one that is asked; nil: all are
+	contributions []*contribution // bytes that are not known to be right yet
+	alone         *Source         // the only one that is asked; nil: all are
 	tried         []*Source
 	broke         bool           // the last attempt broke off
 	disputed      []contribution // parts that did not agree with the recipe of another source
@@ -406,7 +406,7 @@ func (c *Set) Settle(root merkle.Hash, open func() (io.ReadSeekCloser, error)) e
 }
 
 // compare excludes the sources of contributions that are not of the module.
-func (c *Set) compare(root merkle.Hash, sent []contribution,
+func (c *Set) compare(root merkle.Hash, sent []*contribution,
 	open func() (io.ReadSeekCloser, error)) error {
 	mod, err := open()
 	if err != nil {
@@ -417,7 +417,7 @@ func (c *Set) compare(root merkle.Hash, sent []contribution,
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(sent, func(a, b contribution) int {
+	slices.SortFunc(sent, func(a, b *contribution) int {
 		return int(min(1, max(-1, a.offset-b.offset)))
 	})
 	for _, s := range sent {

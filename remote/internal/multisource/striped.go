@@ -221,7 +221,7 @@ func (s *stripedReader) deliver(p *segment, src *Source, body []byte, err error)
 	case err == nil && !late:
 		src.lost = 0
 		t := s.c.transfer(s.root)
-		t.contributions = append(t.contributions, contribution{src, p.offset, p.n, sha256.Sum256(body)})
+		t.contributions = append(t.contributions, &contribution{src, p.offset, p.n, sha256.Sum256(body)})
 		return true
 	case s.ctx.Err() != nil:
 		return false
