@@ -1,0 +1,36 @@
+package api
+
+import (
+	"bytes"
+	"compress/gzip"
+	"sync"
+)
+
+// compressAbove is the length in bytes of JSON that is worth compressing.
+const compressAbove = 1 << 10
+
+var gzips = sync.Pool{New: func() any {
+	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails for unknown levels only
+	return w
+}}
+
+// compress returns the body to send for a text, and sets the headers that say what it is.
+func compress(w *answer, c *call, text []byte) []byte {
+	if len(text) <= compressAbove {
+		return text
+	}
+	w.Header().Add("Vary", "Accept-Encoding")
+	if !acceptsEncoding(c.Header, "gzip") {
+		return text
+	}
+	var b bytes.Buffer
+	z := gzips.Get().(*gzip.Writer)
+	defer gzips.Put(z)
+	z.Reset(&b)
+	z.Write(text) // a bytes.Buffer does not fail
+	if z.Close() != nil || b.Len() >= len(text) {
+		return text
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	return b.Bytes()
+}

@@ -1,0 +1,176 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"sync"
+	"time"
+)
+
+// Job states.
+const (
+	jobQueued    = "queued"
+	jobRunning   = "running"
+	jobDone      = "done"
+	jobFailed    = "failed"
+	jobCancelled = "cancelled"
+)
+
+// job is work that goes on after its request.
+type job struct {
+	ID       string   `json:"id"`
+	State    string   `json:"state"`
+	Progress float64  `json:"progress"` // 0 to 1
+	Result   any      `json:"result,omitempty"`
+	Error    *problem `json:"error,omitempty"`
+
+	ended time.Time
+	done  chan struct{}
+	err   error
+}
+
+// Limits of jobs.
+const (
+	maxJobs    = 64 // that run or wait
+	keepJobs   = 24 * time.Hour
+	maxKept    = 1024
+	jobsAtOnce = 1
+)
+
+// jobs runs work one after the other.
+type jobs struct {
+	now    func() time.Time
+	ctx    context.Context
+	cancel context.CancelFunc
+	slots  chan struct{}
+	wg     sync.WaitGroup
+
+	mu   sync.Mutex
+	list []*job // in the order in which they came
+}
+
+func newJobs(now func() time.Time) *jobs {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &jobs{now: now, ctx: ctx, cancel: cancel, slots: make(chan struct{}, jobsAtOnce)}
+}
+
+// start starts a job. absent is the code for its fs.ErrNotExist.
+func (j *jobs) start(absent Code, work func(ctx context.Context, progress func(float64)) (any,
+	error)) (*job, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.ctx.Err() != nil {
+		return nil, &Error{Code: Draining}
+	}
+	j.forget()
+	active := 0
+	for _, b := range j.list {
+		if b.ended.IsZero() {
+			active++
+		}
+	}
+	if active >= maxJobs || len(j.list) >= maxKept {
+		return nil, &Error{Code: Busy, RetryAfter: 10 * time.Second}
+	}
+	var id [16]byte
+	rand.Read(id[:])
+	b := &job{ID: hex.EncodeToString(id[:]), State: jobQueued, done: make(chan struct{})}
+	j.list = append(j.list, b)
+	j.wg.Go(func() { j.run(b, absent, work) })
+	return b, nil
+}
+
+func (j *jobs) run(b *job, absent Code,
+	work func(ctx context.Context, progress func(float64)) (any, error)) {
+	defer close(b.done)
+	select {
+	case j.slots <- struct{}{}:
+		defer func() { <-j.slots }()
+	case <-j.ctx.Done():
+		j.finish(b, absent, nil, j.ctx.Err())
+		return
+	}
+	j.mu.Lock()
+	b.State = jobRunning
+	j.mu.Unlock()
+	result, err := work(j.ctx, func(share float64) {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		b.Progress = max(b.Progress, min(share, 1))
+	})
+	j.finish(b, absent, result, err)
+}
+
+func (j *jobs) finish(b *job, absent Code, result any, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b.ended = j.now()
+	b.err = err
+	switch {
+	case err == nil:
+		b.State, b.Progress, b.Result = jobDone, 1, result
+	case errors.Is(err, context.Canceled):
+		b.State = jobCancelled
+	default:
+		e := asError(err, absent)
+		row := codeRows[e.Code]
+		b.State = jobFailed
+		b.Error = &problem{Type: "about:blank", Title: row.Title, Status: row.Status,
+			Code: row.Code, Detail: printable(e.Detail)}
+	}
+}
+
+// forget drops the jobs that ended long ago. The caller holds mu.
+func (j *jobs) forget() {
+	old := j.now().Add(-keepJobs)
+	kept := j.list[:0]
+	for _, b := range j.list {
+		if b.ended.IsZero() || b.ended.After(old) {
+			kept = append(kept, b)
+		}
+	}
+	clear(j.list[len(kept):])
+	j.list = kept
+	for i := 0; len(j.list) >= maxKept && i < len(j.list); { // the oldest that have ended
+		if j.list[i].ended.IsZero() {
+			i++
+			continue
+		}
+		j.list = append(j.list[:i], j.list[i+1:]...)
+	}
+}
+
+// get returns a copy of a job.
+func (j *jobs) get(id string) (job, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.forget()
+	for _, b := range j.list {
+		if b.ID == id {
+			return *b, nil
+		}
+	}
+	return job{}, &Error{Code: JobNotFound, Err: fs.ErrNotExist}
+}
+
+func (j *jobs) running() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := 0
+	for _, b := range j.list {
+		if b.ended.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+func (j *jobs) close() {
+	j.mu.Lock()
+	j.cancel()
+	j.mu.Unlock()
+	j.wg.Wait()
+}
