@@ -107,6 +107,10 @@ var table = []row{
 	{pkg: "node/index", house: []string{"node/storage", "plot", "capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(plots, onDisk)},
 	{pkg: "node/tier", house: []string{"node/storage", "node/index", "node/policy", "node/economy", "plot", "capsule", "capsule/cache", "auth", "merkle", "internal/diskfs"},
 		third: join(plots, lru, onDisk)},
+	{pkg: "node/push", house: []string{"node/storage", "node/policy", "capsule", "auth", "merkle"}, third: join(blst, onDisk, worker)},
+	{pkg: "node/api", house: []string{"node/push", "node/storage", "remote/server", "capsule", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru, onDisk), http: true},
+	{pkg: "node", house: []string{"node/api", "node/push", "node/tier", "node/index", "node/policy", "node/economy", "node/storage", "remote/server", "plot", "capsule", "capsule/cache",
+		"auth/request", "auth", "merkle", "internal/diskfs", "internal/strictjson"}, third: join(daemon, onDisk), http: true},
 	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "capsule/capsuletest", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 
 	{pkg: "examples/...", house: []string{"internal/oneline", "auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",

@@ -1,0 +1,162 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/capsule/cache"
+	"github.com/dig-network/digstore/node/api"
+	"github.com/dig-network/digstore/node/economy"
+	"github.com/dig-network/digstore/node/policy"
+	"github.com/dig-network/digstore/node/push"
+	"github.com/dig-network/digstore/node/storage"
+	"github.com/dig-network/digstore/node/tier"
+)
+
+// Version is that of this code, where Config names none.
+const Version = "0.1.0"
+
+// Config is what a node is made of. Key and Storage are required; everything else may be zero.
+type Config struct {
+	Key     auth.NodeSigner
+	Storage storage.Storage
+	// DataDir has what the node keeps besides: the snapshot of its index, the state of its tiers,
+	// and what it follows. Empty: that is forgotten when the process ends.
+	DataDir string
+	Version string // of the program. Default: Version
+
+	// Policy decides what others may store here. nil: selective mode with empty lists, so that
+	// only what the owner pushes is accepted.
+	Policy *policy.Policy
+	// Access knows who may write datastores. nil: the key of the first statement that was taken.
+	Access push.Access
+	// Handles resolves names. nil: there are none.
+	Handles api.Handles
+	// Peers knows other nodes. nil: there are none.
+	Peers api.Peers
+	// Rewards knows what the node earns. nil: nothing is known.
+	Rewards Rewards
+	// Facts is what is known about a datastore from elsewhere: its handle, providers, rewards and
+	// bribes. nil: nothing. Pinned and Tracked are filled in by the node.
+	Facts func(ctx context.Context, store auth.StoreID) (tier.Facts, error)
+
+	// Volumes are where plots lie. Without them there are no plots, and challenges cannot be
+	// answered.
+	Volumes []tier.Volume
+	Cache   cache.Options
+	Tiers   tier.Settings
+	// Worker computes the work of plots and proofs. nil: the CPU.
+	Worker capsule.Worker
+	// Chain is held against the entropy of challenges. nil: challenges are not checked so.
+	Chain capsule.Chain
+	// Validators are the keys that may ask for proofs. Empty: every key, in full form only.
+	Validators  []auth.NodePublicKey
+	NoMinimal   bool // refuse challenges in minimal form
+	MaxWorkBits int  // default capsule.MaxWorkBits
+
+	// Admin stands before the admin routes. nil: there are none. See api.AdminGate.
+	Admin func(http.Handler) http.Handler
+	// Credential names the credential of a push. nil: there are none, and what is not tracked
+	// cannot be pushed.
+	Credential func(r *http.Request) (api.Credential, error)
+	// Authenticator checks the identities of pushes. nil: one of its own.
+	Authenticator *request.Authenticator
+	// Reload is behind POST /admin/reload. nil: there is no such route.
+	Reload func(ctx context.Context) error
+	Limits Limits
+
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	AdminOrigins   []string       // whose pages may use routes that are not public
+	PeerPort       int            // as /.well-known/dig-node.json names it; 0: none
+	HTTPPort       int
+
+	// Drain is how long the node goes on answering as unready before it stops; Grace how long
+	// requests in progress may take then. Defaults 0 and 20 s.
+	Drain, Grace time.Duration
+
+	Now     func() time.Time  // default time.Now
+	Logger  *slog.Logger      // default: discarded
+	Observe func(api.Request) // is called at the end of every request, for metrics
+}
+
+// Limits bound what callers can use of a node.
+type Limits struct {
+	Callers        api.Limits
+	MaxPush        int64 // bytes of a push with its inline data. Default 64 MiB
+	MaxReads       int   // capsules that are read at the same time. Default 64
+	MaxChallenges  int   // at the same time. Default the number of CPUs
+	MaxSessions    int   // uploads at the same time. Default 256
+	MaxStagedBytes int64 // of all uploads. Default 64 GiB
+	UploadRate     int64 // bytes a second to all clients. Default: no limit
+}
+
+// Earnings are sums in DIG.
+type Earnings struct{ Total, Bribes, Pending economy.Amount }
+
+// Rewards knows what the node has earned. Implementations are safe for concurrent use.
+type Rewards interface {
+	Totals(ctx context.Context) (Earnings, error)
+}
+
+// Errors of a node, besides fs.ErrNotExist.
+var (
+	// ErrConflict: a push does not follow the head.
+	ErrConflict = push.ErrConflict
+	// ErrDeclined: the policy does not take it.
+	ErrDeclined = errors.New("declined by the policy")
+	// ErrUnauthorized: a credential is missing.
+	ErrUnauthorized = push.ErrUnauthorized
+	// ErrNoSpace: the storage has no room.
+	ErrNoSpace = storage.ErrNoSpace
+	// ErrCorrupt: every copy of a capsule is damaged.
+	ErrCorrupt = tier.ErrCorrupt
+	// ErrUnavailable: what should be here cannot be read at present.
+	ErrUnavailable = storage.ErrUnavailable
+	// ErrBusy: a limit is reached.
+	ErrBusy = push.ErrBusy
+	// ErrClosed: the node does not run any more.
+	ErrClosed = errors.New("node is closed")
+	// ErrRunning: Run was called before.
+	ErrRunning = errors.New("node has been run")
+)
+
+func (c *Config) setDefaults() error {
+	switch {
+	case c.Key == nil:
+		return errors.New("new node: Config.Key is nil")
+	case c.Storage == nil:
+		return errors.New("new node: Config.Storage is nil")
+	}
+	if err := c.Key.PublicKey().Check(); err != nil {
+		return err
+	}
+	if c.Version == "" {
+		c.Version = Version
+	}
+	if c.Policy == nil {
+		settings, err := policy.Settings{}.Resolve()
+		if err != nil {
+			return err
+		}
+		if c.Policy, err = policy.New(settings, nil); err != nil {
+			return err
+		}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Grace <= 0 {
+		c.Grace = 20 * time.Second
+	}
+	return nil
+}
