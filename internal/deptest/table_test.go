@@ -59,6 +59,7 @@ var table = []row{
 	{pkg: "internal/readerat", house: []string{"merkle"}},
 
 	{pkg: "auth", house: []string{"internal/bls", "internal/codec", "internal/secretfile", "merkle"}, third: blst},
+	{pkg: "auth/password"},
 	{pkg: "auth/request", house: []string{"auth", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru), http: true},
 	{pkg: "auth/chain", house: []string{"auth", "merkle", "internal/backoff", "internal/bls", "internal/clvm", "internal/codec", "internal/diskfs", "internal/regular", "internal/strictjson"}, third: join(blst, lru, onDisk, worker), http: true},
 	{pkg: "auth/request/noncefile", house: []string{"auth/request", "auth", "internal/diskfs", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru, onDisk), http: true},
@@ -113,6 +114,11 @@ var table = []row{
 		"auth/request", "auth", "merkle", "internal/diskfs", "internal/strictjson"}, third: join(daemon, onDisk), http: true},
 	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "capsule/capsuletest", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 
+	{pkg: "examples/dig-node/internal/config", house: []string{"auth", "auth/password", "internal/netguard", "internal/regular", "node/economy", "node/policy", "node/policy/scorer"},
+		third: join(blst, lru, []string{"go.yaml.in/yaml/v3"}), http: true},
+	{pkg: "examples/dig-node/internal/keyfile", house: []string{"auth", "internal/regular", "internal/secretfile"}, third: blst},
+	{pkg: "examples/dig-node", house: []string{"examples/dig-node/internal/config", "examples/dig-node/internal/keyfile", "auth", "auth/password",
+		"internal/diskfs", "internal/oneline", "internal/secretfile", "node/economy", "node/policy", "node/policy/scorer"}, third: join(daemon, onDisk, screen), http: true},
 	{pkg: "examples/...", house: []string{"internal/oneline", "auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
 		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/bandwidth", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/diskfs", "internal/regular"},
 		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts in testdata are what a user types. They run this very program: the test binary
+// becomes dig-node when it is called so.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"dig-node": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("CHIA_ROOT", filepath.Join(env.WorkDir, "chia"))
+			env.Setenv("GORACE", os.Getenv("GORACE"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exitsWith, "field": field, "mode": mode, "occupy": occupy, "freeport": freePort,
+			"nosecret": noSecret,
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %s", cond)
+		},
+	})
+}
+
+// exits CODE COMMAND... runs a command that must end with that exit code, and whose last line on
+// stderr must say what to do, unless it prints JSON.
+func exitsWith(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	stderr := strings.TrimRight(ts.ReadFile("stderr"), "\n")
+	if json := strings.HasPrefix(ts.ReadFile("stdout"), "{"); got != 0 && !json {
+		lines := strings.Split(stderr, "\n")
+		if last := lines[len(lines)-1]; len(lines) < 2 || !strings.HasPrefix(last, "  ") {
+			ts.Fatalf("an error without a line that says what to do:\n%s", stderr)
+		}
+	}
+}
+
+// field NAME PATH sets a variable to a member of the JSON object on stdout.
+func field(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: field NAME PATH")
+	}
+	var v any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &v))
+	for _, step := range strings.Split(args[1], ".") {
+		object, _ := v.(map[string]any)
+		if v = object[step]; v == nil {
+			ts.Fatalf("no member %s", args[1])
+		}
+	}
+	ts.Setenv(args[0], fmt.Sprint(v))
+}
+
+// mode PERM FILE... checks permissions.
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: mode PERM FILE...")
+	}
+	want, err := strconv.ParseUint(args[0], 8, 32)
+	ts.Check(err)
+	for _, name := range args[1:] {
+		info, err := os.Stat(ts.MkAbs(name))
+		ts.Check(err)
+		if got := info.Mode().Perm(); got != fs.FileMode(want) && runtime.GOOS != "windows" {
+			ts.Fatalf("%s has mode %04o, want %04o", name, got, want)
+		}
+	}
+}
+
+// occupy NAME listens at a port of loopback until the script ends, and sets NAME to it.
+func occupy(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: occupy NAME")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+}
+
+// freeport NAME... sets variables to ports of loopback that are free.
+func freePort(ts *testscript.TestScript, neg bool, args []string) {
+	for _, name := range args {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		defer l.Close()
+		ts.Setenv(name, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+}
+
+// nosecret TEXT checks that the last command did not print a text.
+func noSecret(ts *testscript.TestScript, neg bool, args []string) {
+	for _, secret := range args {
+		if strings.Contains(ts.ReadFile("stdout")+ts.ReadFile("stderr"), secret) {
+			ts.Fatalf("%q was printed", secret)
+		}
+	}
+}
