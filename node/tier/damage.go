@@ -54,6 +54,10 @@ func (t *Tiers) damaged(
 		t.failed("", err)
 	}
 	t.mark(d.Hash, place, false)
+	select {
+	case t.repairs <- d:
+	default: // the scrub repairs it
+	}
 	t.notify(Event{Kind: CorruptFound, Store: store, Hash: d.Hash, Path: path, Err: cause})
 }
 

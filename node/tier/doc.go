@@ -27,8 +27,16 @@
 //
 // # Jobs
 //
-// [Tiers.Run] owns all background work. Each job can also be run by hand: Refresh brings the index up
-// to date with the storage and the volumes.
+// [Tiers.Run] owns all background work. Each job can also be run by hand:
+//
+//	Refresh   brings the index up to date with the storage and the volumes
+//	Plan      lists what is to be removed, and Collect removes it
+//	Review    asks the policy about what is stored
+//	AutoPlot  makes plots of heads that are in no plot
+//	Release   removes loose content that is in plots which passed full verification
+//	Age       moves old plots to slower volumes
+//	Compact   writes plots anew that hold much that was removed
+//	Scrub     reads everything at a bounded rate, and repairs what is damaged
 //
 // # What is kept beside
 //

@@ -56,6 +56,14 @@ func (t *Tiers) Events(ctx context.Context) iter.Seq[Event] {
 		defer t.events.cancel(ch)
 		for {
 			select {
+			case ev := <-ch:
+				if !yield(ev) {
+					return
+				}
+				continue
+			default:
+			}
+			select {
 			case <-ctx.Done():
 				return
 			case ev := <-ch:

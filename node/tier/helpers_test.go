@@ -12,8 +12,8 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/internal/corpus"
-	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/node/economy"
+	"github.com/dig-network/digstore/node/index"
 	"github.com/dig-network/digstore/node/storage"
 	"github.com/dig-network/digstore/node/tier"
 	"github.com/dig-network/digstore/plot"
@@ -71,7 +71,7 @@ type bench struct {
 	dir     string
 	c       tier.Config
 	storage *storage.Dir
-	cancel  context.CancelFunc
+	wrap    func(storage.Storage) storage.Storage // nil: not
 }
 
 // newBench opens tiers over a storage and two volumes.
@@ -101,6 +101,9 @@ func (b *bench) open(t testing.TB) {
 		&storage.DirOptions{FS: b.c.FS})
 	check(t, err)
 	b.c.Storage = b.storage
+	if b.wrap != nil {
+		b.c.Storage = b.wrap(b.storage)
+	}
 	b.Tiers, err = tier.New(context.Background(), b.c)
 	check(t, err)
 	report, err := b.Refresh(context.Background())
@@ -190,4 +193,9 @@ func (b *bench) refuses(t testing.TB, g generation, want error) {
 	}
 }
 
-var _ = merkle.Hash{}
+func keys(list ...generation) (out []index.Key) {
+	for _, g := range list {
+		out = append(out, index.Key{Store: g.Store, Root: g.Root})
+	}
+	return out
+}

@@ -236,7 +236,8 @@ func (t *Tiers) Pin(ctx context.Context, ref capsule.Ref) (release func(), err e
 	return release, nil
 }
 
-// expected says what a failed read means: absence only of what no place should have.
+// expected says what a failed read means. What is described is held, in plots if not in the
+// storage, so that it is absent only when it was removed meanwhile.
 func (t *Tiers) expected(ref capsule.Ref, d capsule.Descriptor, err error) error {
 	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnavailable) {
 		return err
@@ -245,11 +246,10 @@ func (t *Tiers) expected(ref capsule.Ref, d capsule.Descriptor, err error) error
 	if t.isQuarantined(d.Hash) || errors.Is(err, capsule.ErrContentMismatch) {
 		return &unavailableError{what, err, ErrCorrupt}
 	}
-	places, _ := t.index.Where(ref) // nil when it is described no more
-	if !errors.Is(err, fs.ErrNotExist) || len(places) > 0 {
-		return &unavailableError{what: what, cause: err}
+	if _, _, gone := t.Resolve(ref); errors.Is(gone, fs.ErrNotExist) {
+		return gone
 	}
-	return t.absent(err)
+	return &unavailableError{what: what, cause: err}
 }
 
 // isQuarantined reports whether some copy of a content is damaged.

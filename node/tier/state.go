@@ -67,10 +67,11 @@ type plotStamp struct {
 	Modified time.Time   `json:"modified"`
 }
 
-// plotJob is a plot that is being made, so that a restart goes on with it.
+// plotJob is a plot that is being made or moved, so that a restart goes on with it.
 type plotJob struct {
-	Volume string      `json:"volume"`
-	Keys   []index.Key `json:"keys"`
+	Volume string      `json:"volume"` // where it will be
+	Keys   []index.Key `json:"keys"`   // what it is made of
+	From   string      `json:"from"`   // the path of the plot that is moved; empty: it is made
 }
 
 // stateFile is the form of the state in its file.
@@ -258,4 +259,18 @@ func (s *state) isDamaged(hash merkle.Hash, place string) bool {
 	defer s.mu.Unlock()
 	_, ok := s.quarantine[damageKey{hash, place}]
 	return ok
+}
+
+// revokedFor returns for how long a generation has been revoked.
+func (s *state) revokedFor(k index.Key, now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.removed[k]
+	if !ok || !r.Revoked {
+		r = s.removed[index.Key{Store: k.Store}]
+	}
+	if !r.Revoked {
+		return 0
+	}
+	return now.Sub(r.At)
 }

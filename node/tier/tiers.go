@@ -35,18 +35,18 @@ type Tiers struct {
 	events        events
 	running       atomic.Bool
 
-	watching  sync.Mutex // held while volumes are attached and detached
-	indexing  sync.Mutex // held while sources are listed
-	changing  sync.Mutex // held while a generation is committed or removed
-	plotting  sync.Mutex // held while plots are made, moved or removed
-	scrubbing sync.Mutex // held while a scrub runs
-	repairs   chan capsule.Ref
+	watching   sync.Mutex   // held while volumes are attached and detached
+	indexing   sync.Mutex   // held while sources are listed
+	discarding sync.RWMutex // held while orphans are discarded
+	changing   sync.Mutex   // held while a generation is committed or removed
+	plotting   sync.Mutex   // held while plots are made, moved or removed
+	scrubbing  sync.Mutex   // held while a scrub runs
+	repairs    chan capsule.Descriptor
 
 	mu            sync.Mutex
 	storageErr    error // why the storage cannot be reached
 	storageListed bool
 	staged        map[merkle.Hash]time.Time // content that was put by this process and not committed
-	scrubbed      scrubState                // see Status
 }
 
 var (
@@ -67,7 +67,7 @@ func New(ctx context.Context, c Config) (*Tiers, error) {
 	if fsys == nil {
 		fsys = diskfs.OS()
 	}
-	t := &Tiers{c: c, index: c.Index, repairs: make(chan capsule.Ref, 64),
+	t := &Tiers{c: c, index: c.Index, repairs: make(chan capsule.Descriptor, 64),
 		storageSource: index.NewStorageSource(storagePlace, c.Storage),
 		staged:        map[merkle.Hash]time.Time{}}
 	if t.state, err = loadState(fsys, c.StateFile); err != nil {
@@ -126,6 +126,11 @@ func (t *Tiers) Run(ctx context.Context) error {
 	}
 	s := t.c.Settings
 	wg.Go(func() { t.every(ctx, s.WatchInterval, t.watchJob) })
+	wg.Go(func() { t.every(ctx, s.CollectInterval, t.collectJob) })
+	wg.Go(func() { t.every(ctx, s.ReviewInterval, t.Review) })
+	wg.Go(func() { t.every(ctx, s.PlotInterval, t.plotJobs) })
+	wg.Go(func() { t.scrubJob(ctx) })
+	wg.Go(func() { t.repairJob(ctx) })
 	wg.Go(func() { t.every(ctx, s.SaveInterval, func(context.Context) error { return t.state.flush() }) })
 	wg.Wait()
 	return t.state.flush()
@@ -205,8 +210,9 @@ type Status struct {
 	Volumes     []VolumeStatus
 	Index       index.Counts
 	Cache       cache.Stats
-	Quarantined int    // copies that are damaged
-	Removed     int    // generations that are removed and lie in plots
+	Quarantined int // copies that are damaged
+	Removed     int // generations that are removed and lie in plots
+	Scrub       ScrubStatus
 	EventsLost  uint64 // by subscribers that were too slow
 }
 
@@ -232,6 +238,8 @@ func (t *Tiers) Status() Status {
 	s.Index, s.Cache, s.EventsLost = t.index.Counts(), t.cache.Stats(), t.events.lost.Load()
 	t.state.mu.Lock()
 	s.Quarantined, s.Removed = len(t.state.quarantine), len(t.state.removed)
+	at := t.state.scrub
+	s.Scrub = ScrubStatus{at.Running, at.Started, at.Finished, at.Bytes, at.Damaged, at.Repaired}
 	t.state.mu.Unlock()
 	for _, v := range t.volumes {
 		vs := VolumeStatus{Volume: v.Volume, Err: v.err(), Free: -1}

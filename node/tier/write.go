@@ -53,9 +53,11 @@ func (t *Tiers) watermark(ctx context.Context) (free, reserve int64, err error) 
 // Put adds content to the storage, as Storage.Put does. It is kept for Settings.Grace at least, and
 // is served by its hash only after Commit. Content that was quarantined is replaced.
 func (t *Tiers) Put(ctx context.Context, d capsule.Descriptor, r io.Reader) error {
+	t.discarding.RLock()
 	t.mu.Lock()
 	t.staged[d.Hash] = t.c.Now()
 	t.mu.Unlock()
+	t.discarding.RUnlock()
 	if err := t.c.Storage.Put(ctx, d, r); err != nil {
 		return err
 	}
