@@ -340,7 +340,9 @@ func (t *Tiers) Collect(ctx context.Context, p *Plan) (Collected, error) {
 }
 
 // discard removes orphans that nobody has put again.
-func (t *Tiers) discard(ctx context.Context, list []storage.Orphan) (n int, size uint64, err error) {
+func (t *Tiers) discard(
+	ctx context.Context, list []storage.Orphan,
+) (n int, size uint64, err error) {
 	t.discarding.Lock()
 	defer t.discarding.Unlock()
 	var hashes []merkle.Hash

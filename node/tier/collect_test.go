@@ -32,8 +32,8 @@ func reasons(p *tier.Plan) map[merkle.Hash]tier.Reason {
 	return out
 }
 
-// A plan changes nothing. What it lists is removed by Collect, and nothing else, in a fresh instance
-// too.
+// A plan changes nothing. What it lists is removed by Collect, and nothing else, in a fresh
+// instance too.
 func TestCollectSuperseded(t *testing.T) {
 	clk := newClock()
 	b := newBench(t, t.TempDir(), func(c *tier.Config) {
@@ -149,7 +149,9 @@ func TestCollectExpired(t *testing.T) {
 	b := newBench(t, t.TempDir(), func(c *tier.Config) {
 		c.Now = clk.now
 		c.Policy = mode(t, `{"mode": "cache", "ttl_hours": 10, "min_providers": 5, "tier_filter": None}`)
-		c.Facts = func(_ context.Context, id auth.StoreID) (tier.Facts, error) { return facts[id[0]], nil }
+		c.Facts = func(_ context.Context, id auth.StoreID) (tier.Facts, error) {
+			return facts[id[0]], nil
+		}
 	})
 	var list []generation
 	for i := range 5 {

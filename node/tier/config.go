@@ -116,8 +116,9 @@ type Settings struct {
 	Release     bool
 	DemotionAge time.Duration // age at which a plot leaves the SSD: 0 means economy.DemotionAge
 
-	ScrubInterval time.Duration // from the start of one scrub to the next: 0 means 720 h, negative none
-	ScrubRate     int64         // bytes a second: 0 means 32 MiB
+	// ScrubInterval is from the start of one scrub to the next: 0 means 720 h, negative none.
+	ScrubInterval time.Duration
+	ScrubRate     int64 // bytes a second: 0 means 32 MiB
 
 	// WatchInterval is the time between two looks at the volumes: 0 means 2 s.
 	WatchInterval time.Duration
@@ -211,7 +212,7 @@ const (
 	VolumeReturned    EventKind = "volume_returned"    // Path
 	StorageLost       EventKind = "storage_lost"       // Err
 	StorageReturned   EventKind = "storage_returned"   //
-	CorruptFound      EventKind = "corrupt_found"      // Hash and Store when known, Path of a plot, Err
+	CorruptFound      EventKind = "corrupt_found"      // Hash and Store, Path of a plot, Err
 	Repaired          EventKind = "repaired"           // Hash, Path of a plot
 	PlotCreated       EventKind = "plot_created"       // Plot, Path, Bytes
 	PlotMoved         EventKind = "plot_moved"         // Plot, Path

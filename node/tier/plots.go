@@ -331,8 +331,8 @@ func (t *Tiers) isPlotted(g index.Generation) bool {
 }
 
 // AutoPlot makes plots of heads that are in no plot: for each class, when they have
-// Settings.PlotBytes, or one of them has waited for Settings.PlotAge. A plot that was interrupted is
-// continued first.
+// Settings.PlotBytes, or one of them has waited for Settings.PlotAge. A plot that was interrupted
+// is continued first.
 func (t *Tiers) AutoPlot(ctx context.Context) ([]*plot.Info, error) {
 	t.plotting.Lock()
 	defer t.plotting.Unlock()
@@ -493,7 +493,9 @@ func (t *Tiers) Backup(ctx context.Context, id merkle.Hash) (*plot.Info, error) 
 }
 
 // copyPlot copies a plot file to another volume, where it is verified in full.
-func (t *Tiers) copyPlot(ctx context.Context, from *volume, path string, to *volume) (*plot.Info, error) {
+func (t *Tiers) copyPlot(
+	ctx context.Context, from *volume, path string, to *volume,
+) (*plot.Info, error) {
 	name := filepath.Join(to.Path, filepath.Base(path))
 	if _, err := to.fs.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(err, &fs.PathError{Op: "copy plot to", Path: name, Err: fs.ErrExist})
@@ -504,7 +506,9 @@ func (t *Tiers) copyPlot(ctx context.Context, from *volume, path string, to *vol
 	return t.adopt(ctx, to, name)
 }
 
-func (t *Tiers) copyFile(ctx context.Context, from *volume, path string, to *volume, name string) error {
+func (t *Tiers) copyFile(
+	ctx context.Context, from *volume, path string, to *volume, name string,
+) error {
 	src, _, err := diskfs.OpenRegular(from.fs, path, os.O_RDONLY)
 	if err != nil {
 		return err

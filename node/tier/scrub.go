@@ -16,8 +16,8 @@ import (
 	"github.com/dig-network/digstore/plot"
 )
 
-// ScrubStatus is what the scrub has done. Bytes, Damaged and Repaired are of the scrub that is under
-// way, or else of the last one.
+// ScrubStatus is what the scrub has done. Bytes, Damaged and Repaired are of the scrub that is
+// under way, or else of the last one.
 type ScrubStatus struct {
 	Running  bool
 	Started  time.Time

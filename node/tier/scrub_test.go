@@ -211,7 +211,9 @@ type opening struct {
 	opened func()
 }
 
-func (o opening) Open(ctx context.Context, d capsule.Descriptor, off, n int64) (io.ReadCloser, error) {
+func (o opening) Open(
+	ctx context.Context, d capsule.Descriptor, off, n int64,
+) (io.ReadCloser, error) {
 	o.opened()
 	return o.Storage.Open(ctx, d, off, n)
 }

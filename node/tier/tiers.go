@@ -131,13 +131,15 @@ func (t *Tiers) Run(ctx context.Context) error {
 	wg.Go(func() { t.every(ctx, s.PlotInterval, t.plotJobs) })
 	wg.Go(func() { t.scrubJob(ctx) })
 	wg.Go(func() { t.repairJob(ctx) })
-	wg.Go(func() { t.every(ctx, s.SaveInterval, func(context.Context) error { return t.state.flush() }) })
+	wg.Go(func() { t.every(ctx, s.SaveInterval, t.save) })
 	wg.Wait()
 	return t.state.flush()
 }
 
 // every runs a job at every interval until ctx ends. Failures are events.
-func (t *Tiers) every(ctx context.Context, interval time.Duration, job func(context.Context) error) {
+func (t *Tiers) every(
+	ctx context.Context, interval time.Duration, job func(context.Context) error,
+) {
 	if interval < 0 {
 		return
 	}
@@ -155,6 +157,8 @@ func (t *Tiers) every(ctx context.Context, interval time.Duration, job func(cont
 		timer.Reset(interval)
 	}
 }
+
+func (t *Tiers) save(context.Context) error { return t.state.flush() }
 
 // failed reports that a job has failed.
 func (t *Tiers) failed(path string, err error) {

@@ -159,7 +159,9 @@ func (t *Tiers) Revoke(ctx context.Context, store auth.StoreID, root merkle.Hash
 	return t.remove(ctx, store, root, true)
 }
 
-func (t *Tiers) remove(ctx context.Context, store auth.StoreID, root merkle.Hash, revoke bool) error {
+func (t *Tiers) remove(
+	ctx context.Context, store auth.StoreID, root merkle.Hash, revoke bool,
+) error {
 	t.changing.Lock()
 	defer t.changing.Unlock()
 	var gone []index.Generation
