@@ -78,6 +78,10 @@ func newRouter(routes []route) *router {
 		}
 		r.roots[at].methods[rt.method] = rt
 	}
+	// A pattern that leaves less open comes first.
+	slices.SortStableFunc(r.roots, func(a, b node) int {
+		return strings.Count(a.pattern, "{") - strings.Count(b.pattern, "{")
+	})
 	return r
 }
 

@@ -1,0 +1,6 @@
+package node
+
+import "context"
+
+// ExpireSessions ends the sessions that are too old, as Run does every minute.
+func (n *Node) ExpireSessions(ctx context.Context) { n.pushes.Expire(ctx) }
