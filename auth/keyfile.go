@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/dig-network/digstore/internal/mkdirall"
 	"github.com/dig-network/digstore/internal/secretfile"
 )
 
@@ -139,7 +140,7 @@ func saveKey[F secretfile.File](fsys secretfile.FS[F], path string, k *Key) (err
 			err = fmt.Errorf("save key file: %w", err)
 		}
 	}()
-	if err := secretfile.MkdirAll(fsys, filepath.Dir(path)); err != nil {
+	if err := mkdirall.MkdirAll(fsys, filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	if err := checkKeyDir(fsys, path); err != nil {

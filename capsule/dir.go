@@ -67,8 +67,6 @@ const knownManifests = 16
 // DirOptions are those of OpenDir. The zero value is the default.
 type DirOptions struct {
 	ReadOnly bool // take no lock; Put and Commit fail with errors.ErrUnsupported
-
-	fs diskfs.FS // nil: this machine's; tests set others
 }
 
 var (
@@ -81,21 +79,7 @@ var (
 // read-only. A second writer is refused with an error about the lock. The caller closes the
 // store.
 func OpenDir(path string, o *DirOptions) (*Dir, error) {
-	if o == nil {
-		o = new(DirOptions)
-	}
-	d := &Dir{fs: o.fs, path: path, known: make(map[manifestKey]knownManifest)}
-	if d.fs == nil {
-		d.fs = diskfs.Beneath(path)
-	}
-	err := d.open(o.ReadOnly)
-	if err == nil {
-		d.top, err = d.fs.Lstat(d.name("stores"))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open capsule directory %s: %w", path, errors.Join(err, d.Close()))
-	}
-	return d, nil
+	return OpenDirOn(diskfs.Beneath(path), path, o)
 }
 
 func (s *Dir) open(readOnly bool) error {

@@ -89,7 +89,7 @@ func TestDirFailures(t *testing.T) {
 		}
 		s.Close()
 		failing := diskfs.Fail(diskfs.OS(), n, fs.ErrPermission, nil)
-		s, err := capsule.OpenDirFS(failing, dir)
+		s, err := capsule.OpenDirOn(failing, dir, nil)
 		if err == nil {
 			err = store(t, s, second, contents...)
 			s.Close()
@@ -130,7 +130,7 @@ func TestDirCrashes(t *testing.T) {
 	}
 	for n := 1; ; n++ {
 		disk := diskfs.NewCrash("/d")
-		s, err := capsule.OpenDirFS(disk, "/d/store")
+		s, err := capsule.OpenDirOn(disk, "/d/store", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,13 +139,13 @@ func TestDirCrashes(t *testing.T) {
 		}
 		s.Close()
 		disk.StopAfter(n)
-		s, err = capsule.OpenDirFS(disk, "/d/store")
+		s, err = capsule.OpenDirOn(disk, "/d/store", nil)
 		if err == nil {
 			err = store(t, s, second, contents...)
 		}
 		for seed := range seeds {
 			after := disk.Recover(seed)
-			s, oerr := capsule.OpenDirFS(after, "/d/store")
+			s, oerr := capsule.OpenDirOn(after, "/d/store", nil)
 			if oerr != nil {
 				t.Fatalf("operation %d, seed %d: %v", n, seed, oerr)
 			}

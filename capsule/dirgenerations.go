@@ -15,17 +15,24 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 )
 
 // OpenDirOn is OpenDir on another file system, which only packages of this module can name.
 func OpenDirOn(fsys diskfs.FS, path string, o *DirOptions) (*Dir, error) {
-	var with DirOptions
-	if o != nil {
-		with = *o
+	if o == nil {
+		o = new(DirOptions)
 	}
-	with.fs = fsys
-	return OpenDir(path, &with)
+	d := &Dir{fs: fsys, path: path, known: make(map[manifestKey]knownManifest)}
+	err := d.open(o.ReadOnly)
+	if err == nil {
+		d.top, err = d.fs.Lstat(d.name("stores"))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open capsule directory %s: %w", path, errors.Join(err, d.Close()))
+	}
+	return d, nil
 }
 
 // MaxNote is the length of the longest note in bytes: 64 KiB.
@@ -289,7 +296,7 @@ func (s *Dir) Contents(ctx context.Context) iter.Seq2[Content, error] {
 func (s *Dir) StatContent(hash merkle.Hash) (Content, error) {
 	info, err := s.fs.Lstat(s.content(hash))
 	if err == nil && !info.Mode().IsRegular() {
-		err = diskfs.ErrNotRegular
+		err = regular.ErrNotRegular
 	}
 	if err != nil {
 		return Content{}, fmt.Errorf("stat capsule %v: %w", hash, err)

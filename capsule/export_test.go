@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/dig-network/digstore/auth"
-	"github.com/dig-network/digstore/internal/diskfs"
 )
 
 // SignBundle signs b as it is, as a dishonest node would.
@@ -41,9 +40,4 @@ func OverflowAnswers(r *Responder) {
 		r.answers[key].size += maxAnswerBytes
 		r.size += maxAnswerBytes
 	}
-}
-
-// OpenDirFS is OpenDir on another file system.
-func OpenDirFS(fsys diskfs.FS, path string) (*Dir, error) {
-	return OpenDir(path, &DirOptions{fs: fsys})
 }

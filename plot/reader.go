@@ -14,6 +14,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -290,7 +291,7 @@ func (r *Reader) Close() error {
 // refused without opening it.
 func openRegular(fsys diskfs.FS, path string, flag int) (diskfs.File, int64, error) {
 	f, size, err := diskfs.OpenRegular(fsys, path, flag)
-	if errors.Is(err, diskfs.ErrNotRegular) {
+	if errors.Is(err, regular.ErrNotRegular) {
 		err = fmt.Errorf("%w: %w", ErrMagic, err)
 	}
 	return f, size, err

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/dig-network/digstore/internal/mkdirall"
 )
 
 // FS is a file system that can be written, synced and locked. Names are paths as
@@ -93,26 +95,7 @@ func ReadFile(fsys FS, name string, max int64) ([]byte, error) {
 
 // MkdirAll makes dir and the parents it needs, and syncs the directories that gained a name.
 func MkdirAll(fsys FS, dir string, perm fs.FileMode) error {
-	info, err := fsys.Stat(dir)
-	if err == nil {
-		if !info.IsDir() {
-			return &fs.PathError{Op: "mkdir", Path: dir, Err: fs.ErrExist}
-		}
-		return nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	parent := filepath.Dir(dir)
-	if parent != dir {
-		if err := MkdirAll(fsys, parent, perm); err != nil {
-			return err
-		}
-	}
-	if err := fsys.Mkdir(dir, perm); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return fsys.SyncDir(parent)
+	return mkdirall.MkdirAll(fsys, dir, perm)
 }
 
 // RemoveAll removes name and everything below it. A missing name is no error. Several calls may

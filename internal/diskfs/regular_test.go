@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/internal/regular"
 )
 
 func TestOpenRegular(t *testing.T) {
@@ -33,7 +34,7 @@ func TestOpenRegular(t *testing.T) {
 		t.Errorf("missing: %v", err)
 	}
 	if _, _, err := diskfs.OpenRegular(diskfs.OS(), dir, os.O_RDONLY); !errors.Is(err,
-		diskfs.ErrNotRegular) {
+		regular.ErrNotRegular) {
 		t.Errorf("directory: %v", err)
 	}
 	if runtime.GOOS == "windows" {
@@ -44,7 +45,7 @@ func TestOpenRegular(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := diskfs.OpenRegular(diskfs.OS(), link, os.O_RDONLY); !errors.Is(err,
-		diskfs.ErrNotRegular) {
+		regular.ErrNotRegular) {
 		t.Errorf("link: %v", err)
 	}
 	// A file that becomes a link between the look and the opening.
@@ -52,7 +53,7 @@ func TestOpenRegular(t *testing.T) {
 		t.Error("a link that looked like a file was opened")
 	}
 	if _, _, err := diskfs.OpenRegular(swapped{diskfs.OS(), file}, os.DevNull,
-		os.O_RDONLY); !errors.Is(err, diskfs.ErrNotRegular) {
+		os.O_RDONLY); !errors.Is(err, regular.ErrNotRegular) {
 		t.Errorf("a device that looked like a file: %v", err)
 	}
 }

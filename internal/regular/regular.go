@@ -24,7 +24,7 @@ func Open(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := check(name, info); err != nil {
+	if err := Check(name, info); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(name, os.O_RDONLY|nonBlocking, 0)
@@ -33,7 +33,7 @@ func Open(name string) (*os.File, error) {
 	}
 	info, err = f.Stat() // the name may lead to another file by now
 	if err == nil {
-		err = check(name, info)
+		err = Check(name, info)
 	}
 	if err != nil {
 		_ = f.Close()
@@ -42,7 +42,8 @@ func Open(name string) (*os.File, error) {
 	return f, nil
 }
 
-func check(name string, info fs.FileInfo) error {
+// Check returns an error that matches ErrNotRegular unless info is of a regular file.
+func Check(name string, info fs.FileInfo) error {
 	if info.Mode().IsRegular() {
 		return nil
 	}

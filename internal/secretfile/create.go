@@ -137,21 +137,3 @@ func Sweep[F File](fsys FS[F], path string) {
 		}
 	}
 }
-
-// MkdirAll makes dir and the parents that it needs, with mode 0700 and durably.
-func MkdirAll[F File](fsys FS[F], dir string) error {
-	info, err := fsys.Stat(dir)
-	if err == nil && info.IsDir() {
-		return nil
-	}
-	parent := filepath.Dir(dir)
-	if parent != dir {
-		if err := MkdirAll(fsys, parent); err != nil {
-			return err
-		}
-	}
-	if err := fsys.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return fsys.SyncDir(parent)
-}

@@ -10,6 +10,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/internal/readerat"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote/internal/jsonrpc"
 	"github.com/dig-network/digstore/remote/internal/wire"
@@ -128,7 +129,7 @@ func (h *Handler) getCapsule(c *call, p *jsonrpc.CapsuleParams) (*servedWindow, 
 	}
 	w := cut(size, or(p.Offset), p.Length)
 	w.Root, w.ProgramHash = id.Root, program
-	if err := c.from(w, &seekReader{m}, m.Close); err != nil {
+	if err := c.from(w, readerat.New(m), m.Close); err != nil {
 		m.Close()
 		return nil, err
 	}
@@ -165,16 +166,6 @@ func (c *call) spend(n int64) error {
 	}
 	*c.budget -= n
 	return nil
-}
-
-// seekReader reads one window of a module that only this request has open.
-type seekReader struct{ r io.ReadSeeker }
-
-func (s *seekReader) ReadAt(p []byte, off int64) (int, error) {
-	if _, err := s.r.Seek(off, io.SeekStart); err != nil {
-		return 0, err
-	}
-	return io.ReadFull(s.r, p)
 }
 
 func or(n *uint64) uint64 {

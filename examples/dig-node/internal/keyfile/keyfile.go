@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/internal/mkdirall"
 	"github.com/dig-network/digstore/internal/regular"
 	"github.com/dig-network/digstore/internal/secretfile"
 )
@@ -67,7 +68,7 @@ func read(path string) (secret [size]byte, err error) {
 // create writes a secret to a new file. A file that is there is fs.ErrExist, and stays.
 func create(path string, secret [size]byte) error {
 	disk := secretfile.Disk{}
-	if err := secretfile.MkdirAll(disk, filepath.Dir(path)); err != nil {
+	if err := mkdirall.MkdirAll(disk, filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
 	info, err := disk.Stat(filepath.Dir(path))
