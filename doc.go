@@ -26,6 +26,7 @@
 //     that clones, pulls and pushes with all checks. remote/server is a server,
 //     an [net/http.Handler]; remote/rpc is the dig.* JSON-RPC tier for readers, with its
 //     handler in remote/server/rpc;
+//     remote/discovery finds a node nearby;
 //     remote/conform tests any origin against the protocol, and
 //     remote/remotetest has an origin, and dishonest variants of it, for tests.
 //

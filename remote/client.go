@@ -53,7 +53,7 @@ type ClientOptions struct {
 	UserAgent string
 	// Bearer is sent with pushes, where a node asks for a token. It is never printed.
 	Bearer string
-	// Resolver turns a dig:// locator into an origin, at the first request. nil: [SeedResolver].
+	// Resolver turns a dig:// locator into an origin, at the first request. nil: [URL.AtOrigin].
 	Resolver Resolver
 	// TLS is cloned; RootCAs and client certificates are what it is for. TLS 1.2 is the least spoken,
 	// and InsecureSkipVerify is refused.
@@ -142,9 +142,6 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 	}
 	if c.opt.UserAgent == "" {
 		c.opt.UserAgent = "digstore-go/1"
-	}
-	if c.opt.Resolver == nil {
-		c.opt.Resolver = SeedResolver{}
 	}
 	if c.opt.Guard == nil {
 		c.opt.Guard = new(DialGuard)

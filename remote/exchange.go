@@ -54,15 +54,18 @@ func (c *Client) do(ctx context.Context, e exchange) (*http.Response, error) {
 // base returns the origin, and resolves the locator the first time.
 func (c *Client) base(ctx context.Context) (string, error) {
 	return c.origin.get(ctx, func() (string, error) {
-		found, err := c.opt.Resolver.Resolve(ctx, c.url)
-		if err != nil {
-			return "", fmt.Errorf("remote: resolve %s: %w", c.url, err)
+		found := []URL{c.url.AtOrigin()}
+		if c.opt.Resolver != nil {
+			var err error
+			if found, err = c.opt.Resolver.Resolve(ctx, c.url); err != nil {
+				return "", fmt.Errorf("remote: resolve %s: %w", c.url, err)
+			}
 		}
 		if len(found) == 0 {
 			return "", fmt.Errorf("remote: resolve %s: %w: no origin answers for it", c.url, ErrBadURL)
 		}
 		u, err := found[0].Canonical()
-		if c.opt.AllowPlainLocal && found[0].Scheme == "http" && found[0].Host == LocalHost {
+		if c.opt.AllowPlainLocal && found[0].Scheme == "http" && found[0].Host == wire.LocalHost {
 			u, err = found[0], nil
 		}
 		if err != nil {

@@ -36,7 +36,7 @@ var rows = []row{
 	{"11.15 store id binding", []string{"remote TestCloneTrust", "auth TestStoreIDFromKey"}},
 	{"11.16 first push", []string{"remote TestFirstPush", "remote TestPushWithAToken", "remote TestFirstPushByBucket", "remote TestFirstPushByAuthority"}},
 	{"11.17 tombstone details", []string{"remote TestTombstone", "auth TestTombstones"}},
-	{"11.18 default host", []string{"remote TestSeedResolver", "remote TestLadder"}},
+	{"11.18 default host", []string{"remote TestURLAtOrigin", "remote/discovery TestResolver"}},
 	{"11.19 ETag is root", []string{"remote TestModuleRequests", "remote/remotetest TestLiars"}},
 	{"11.20 roots timestamps", []string{"remote/internal/wire TestRootsWire", "remote/remotetest TestStoresAreABackend"}},
 	{"11.21 domain tags", []string{"auth TestSpecValues", "auth/request TestSpecValues"}},

@@ -296,18 +296,15 @@ func (u URL) Hub() bool {
 	return host == "dig.net" || strings.HasSuffix(host, ".dig.net")
 }
 
-// A Resolver turns a locator into the origins that may answer for it, best first. What it returns
-// has the scheme https, or http on loopback.
+// A Resolver returns the origins that may answer for a locator, best first, as URLs with the scheme
+// https, or http on loopback. discovery.Resolver looks for a node nearby.
 type Resolver interface {
 	Resolve(ctx context.Context, u URL) ([]URL, error)
 }
 
-// SeedResolver is the rule of the protocol: the host of the locator, [DefaultHost] where it names
-// none. It asks nobody.
-type SeedResolver struct{}
-
-// Resolve implements [Resolver].
-func (SeedResolver) Resolve(_ context.Context, u URL) ([]URL, error) {
+// AtOrigin returns u with the scheme and the host that requests go to: https for dig, [DefaultHost]
+// for a URL without a host. The result has no Owner.
+func (u URL) AtOrigin() URL {
 	if u.Scheme == "dig" {
 		u.Scheme = "https"
 	}
@@ -315,7 +312,7 @@ func (SeedResolver) Resolve(_ context.Context, u URL) ([]URL, error) {
 		u.Host = DefaultHost
 	}
 	u.Owner = ""
-	return []URL{u}, nil
+	return u
 }
 
 // shown is a locator as errors name it: without what stands before an @, which may hold a password.

@@ -164,14 +164,13 @@ func TestURLHub(t *testing.T) {
 	}
 }
 
-func TestSeedResolver(t *testing.T) {
+func TestURLAtOrigin(t *testing.T) {
 	u, err := remote.ParseURL("dig://alice@" + testID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := remote.SeedResolver{}.Resolve(t.Context(), u)
-	if err != nil || len(got) != 1 || got[0].String() != "https://rpc.dig.net/stores/"+testID {
-		t.Errorf("got %v, %v", got, err)
+	if got := u.AtOrigin().String(); got != "https://rpc.dig.net/stores/"+testID {
+		t.Errorf("got %v", got)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/bandwidth"
+	"github.com/dig-network/digstore/remote/discovery"
 	"github.com/dig-network/digstore/remote/rpc"
 )
 
@@ -129,21 +130,21 @@ func (h hostFlags) nearest(ctx context.Context, u remote.URL) (remote.URL, error
 	if u.Host != "" || name == "" {
 		return u, nil
 	}
-	ladder := &remote.Ladder{LocalOnly: h.changes}
+	resolver := &discovery.Resolver{LocalOnly: h.changes}
 	if text := os.Getenv("DIG_NODE_PORT"); text != "" {
 		port, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || port == 0 {
 			return u, usage("a port is a number from 1 to 65535", "DIG_NODE_PORT: invalid port %q", text)
 		}
-		ladder.Port = uint16(port)
+		resolver.Port = uint16(port)
 	}
 	if name != "auto" {
 		var err error
-		if ladder.Node, err = remote.ParseURL(name); err != nil {
+		if resolver.Node, err = remote.ParseURL(name); err != nil {
 			return u, err
 		}
 	}
-	found, err := ladder.Resolve(ctx, u)
+	found, err := resolver.Resolve(ctx, u)
 	if err != nil {
 		return u, err
 	}

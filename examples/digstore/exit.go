@@ -25,6 +25,7 @@ import (
 	"github.com/dig-network/digstore/plot"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/conform"
+	"github.com/dig-network/digstore/remote/discovery"
 )
 
 // The exit codes. 9 to 16 are those of commands that this program does not
@@ -91,7 +92,7 @@ var exits = []struct {
 	{onChain, exitVerification, "VERIFICATION_FAILED", "nothing was changed; try another source with --chain"},
 	{is(remote.ErrBadURL), exitUsage, "INVALID_ARGUMENT", "a URL of a store is dig://HOST/ID, https://HOST/stores/ID or http://127.0.0.1:PORT/stores/ID"},
 	{is(remote.ErrInsecure), exitUsage, "INVALID_ARGUMENT", "use dig:// or https://; http:// is allowed for loopback addresses only"},
-	{is(remote.ErrNoLocalNode), exitNoLocalNode, "NO_LOCAL_NODE", "start a node here, or name one with --node URL"},
+	{is(discovery.ErrNoLocalNode), exitNoLocalNode, "NO_LOCAL_NODE", "start a node here, or name one with --node URL"},
 	{is(remote.ErrHubPublisherRequired), exitOther, "ERROR", "push to a host of your own, or use the hub's own tools"},
 	{is(remote.ErrClockSkew), exitUnauthorized, "UNAUTHORIZED", "set this machine's clock"},
 	{is(remote.ErrKeyChanged), exitVerification, "VERIFICATION_FAILED", "ask the publisher; if the store is on the chain, use --chain; if the new key is right, use --accept-key KEY"},

@@ -24,6 +24,7 @@ import (
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/remote"
+	"github.com/dig-network/digstore/remote/discovery"
 )
 
 // TestExits maps errors to exit codes.
@@ -67,7 +68,7 @@ func TestExits(t *testing.T) {
 		{"403", &remote.StatusError{Code: 403}, 8, "UNAUTHORIZED"},
 		{"unauthenticated", request.ErrUnauthenticated, 8, "UNAUTHORIZED"},
 		{"forbidden", auth.ErrForbidden, 8, "UNAUTHORIZED"},
-		{"no node nearby", remote.ErrNoLocalNode, 19, "NO_LOCAL_NODE"},
+		{"no node nearby", discovery.ErrNoLocalNode, 19, "NO_LOCAL_NODE"},
 		{"late", &timedOut{after: 1, resume: "again", err: context.DeadlineExceeded}, 6, "NETWORK"},
 		{"chain out of reach", &remote.VerificationError{Check: remote.CheckAnchor, Err: chain.ErrUnavailable}, 6, "NETWORK"},
 		{"not on the chain", &remote.VerificationError{Check: remote.CheckAnchor, Err: chain.ErrStoreNotFound}, 5, "VERIFICATION_FAILED"},

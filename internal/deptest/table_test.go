@@ -92,6 +92,7 @@ var table = []row{
 	{pkg: "remote/internal/multisource", house: []string{"remote/internal/wire", "digstore/module", "merkle"}, third: join(sealed, zstd), http: true},
 	{pkg: "remote", house: []string{"internal/oneline", "remote/internal/multisource", "remote/internal/wire", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/backoff", "internal/netguard",
 		"internal/readerat", "internal/strictjson"}, third: client, http: true},
+	{pkg: "remote/discovery", house: []string{"remote", "remote/internal/wire", "internal/strictjson"}, third: client, http: true},
 	{pkg: "remote/bandwidth", third: []string{"golang.org/x/time/rate"}},
 	{pkg: "remote/server", house: []string{"remote/internal/wire", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle", "internal/codec", "internal/netguard",
 		"internal/readerat", "internal/strictjson"}, third: join(wire, lru), http: true},
@@ -121,7 +122,7 @@ var table = []row{
 	{pkg: "examples/dig-node", house: []string{"examples/dig-node/internal/config", "examples/dig-node/internal/keyfile", "auth", "auth/password",
 		"internal/diskfs", "internal/oneline", "internal/secretfile", "node/economy", "node/policy", "node/policy/scorer"}, third: join(daemon, onDisk, screen), http: true},
 	{pkg: "examples/...", house: []string{"internal/oneline", "auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
-		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/bandwidth", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/diskfs", "internal/regular"},
+		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/bandwidth", "remote/discovery", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/diskfs", "internal/regular"},
 		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},
 }
 

@@ -36,6 +36,9 @@ const (
 	StatusAdvanced = "advanced"
 )
 
+// LocalHost is the name of the node in a local network.
+const LocalHost = "dig.local"
+
 // Content types.
 const (
 	TypeJSON   = "application/json"
