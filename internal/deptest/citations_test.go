@@ -190,6 +190,7 @@ func TestCitationFaults(t *testing.T) {
 		"a/good.go":   "// a/FORMAT.md\n// 1.2 and 1 and FORMAT.md §1, b/LAYOUT.md 9\n",
 		"a/bad.go":    "// a/FORMAT.md 7, b/LAYOUT.md 9 to 10 and NONE.md 1 (decision\n// 12)\n",
 		"a/a_test.go": "// store-format 3\n",
+		"a/split.go":  "\t// see a/FORMAT.md\n\t// 8.1, 1.2 and\n\t// 8.2\n",
 	}
 	dir := t.TempDir()
 	for name, text := range files {
@@ -212,6 +213,8 @@ func TestCitationFaults(t *testing.T) {
 		"a/bad.go: b/LAYOUT.md has no section 10",
 		"a/bad.go: it refers to decision 1, which is not in the repository",
 		"a/bad.go: there is no document NONE.md",
+		"a/split.go: a/FORMAT.md has no section 8.1",
+		"a/split.go: a/FORMAT.md has no section 8.2",
 	}
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
