@@ -114,6 +114,7 @@ var table = []row{
 	{pkg: "node/api", house: []string{"node/push", "node/storage", "remote/server", "capsule", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru, onDisk), http: true},
 	{pkg: "node", house: []string{"node/api", "node/push", "node/tier", "node/index", "node/policy", "node/economy", "node/storage", "remote/server", "plot", "capsule", "capsule/cache",
 		"auth/request", "auth", "merkle", "internal/diskfs", "internal/strictjson"}, third: join(daemon, onDisk), http: true},
+	{pkg: "node/files", house: []string{"node", "node/api", "node/economy", "node/push", "auth", "internal/regular", "internal/strictjson"}, third: join(daemon, onDisk), http: true},
 	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "capsule/capsuletest", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 
 	{pkg: "examples/dig-node/internal/config", house: []string{"auth", "auth/password", "internal/netguard", "internal/regular", "node/economy", "node/policy", "node/policy/scorer"},
