@@ -19,7 +19,7 @@ const maxBack = 256
 // requests are repeated once.
 var errMoved = errors.New("the chain moved")
 
-// ask reads a store from the source. The caller has the store's turn.
+// ask reads a store from the source. The caller has locked the store.
 func (r *Resolver) ask(ctx context.Context, store auth.StoreID, h *held, whole bool) (*view,
 	error) {
 	if err := r.checkNetwork(ctx); err != nil {

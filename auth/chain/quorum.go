@@ -37,7 +37,7 @@ type Quorum struct {
 	sources []Source
 	opt     QuorumOptions
 
-	turn  chan struct{} // has one token; the goroutine that takes it may begin a round
+	lock  chan struct{} // has one token; the goroutine that takes it may begin a round
 	until time.Time
 	round quorumRound
 }
@@ -60,8 +60,8 @@ var (
 // NewQuorum returns a Quorum of sources. It is an error if Agree is not more than half of them,
 // or more than there are.
 func NewQuorum(sources []Source, o *QuorumOptions) (*Quorum, error) {
-	q := &Quorum{sources: slices.Clone(sources), turn: make(chan struct{}, 1)}
-	q.turn <- struct{}{}
+	q := &Quorum{sources: slices.Clone(sources), lock: make(chan struct{}, 1)}
+	q.lock <- struct{}{}
 	if o != nil {
 		q.opt = *o
 	}
@@ -95,8 +95,8 @@ func (q *Quorum) Trust() Trust { return TrustQuorum }
 // begin returns the current round, or begins one if there is none or the last has ended.
 func (q *Quorum) begin(ctx context.Context) (quorumRound, error) {
 	select {
-	case <-q.turn:
-		defer func() { q.turn <- struct{}{} }()
+	case <-q.lock:
+		defer func() { q.lock <- struct{}{} }()
 	case <-ctx.Done():
 		return quorumRound{}, fmt.Errorf("wait for the newest block of %s: %w", q, context.Cause(ctx))
 	}

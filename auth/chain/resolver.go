@@ -55,7 +55,7 @@ type Resolver struct {
 
 // held is what a Resolver keeps of one store.
 type held struct {
-	turn   chan struct{} // has one token; the goroutine that takes it may use the other fields
+	lock   chan struct{} // has one token; the goroutine that takes it may use the other fields
 	loaded bool          // the Memory was read
 	line   *lineage      // nil if nothing is known
 	seen   Block         // the newest block with a time that was seen
@@ -120,7 +120,7 @@ type Entry struct {
 // History returns every coin that the store has had, oldest first, including changes of owner
 // and oracle spends, which repeat the root. It leaves out generations that are not deep enough.
 func (r *Resolver) History(ctx context.Context, store auth.StoreID) ([]Entry, error) {
-	v, err := r.look(ctx, store, true)
+	v, err := r.view(ctx, store, true)
 	if err != nil {
 		return nil, err
 	}
@@ -149,14 +149,14 @@ func Roots(history []Entry) []merkle.Hash {
 	return roots
 }
 
-// look returns the last answer if it is recent, or else reads the store. With whole the answer
+// view returns the last answer if it is recent, or else reads the store. With whole the answer
 // has the history from the first coin on.
-func (r *Resolver) look(ctx context.Context, store auth.StoreID, whole bool) (*view, error) {
-	h, done, err := r.hold(ctx, store)
+func (r *Resolver) view(ctx context.Context, store auth.StoreID, whole bool) (*view, error) {
+	h, unlock, err := r.lockStore(ctx, store)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer unlock()
 	if v := h.last; v != nil && r.opt.TipAge > 0 && r.opt.Now().Sub(v.at).Abs() < r.opt.TipAge {
 		if v.err != nil {
 			return nil, v.err
@@ -177,32 +177,34 @@ func (r *Resolver) look(ctx context.Context, store auth.StoreID, whole bool) (*v
 	return v, nil
 }
 
-// hold takes the turn of a store and loads its lineage from the Memory.
-func (r *Resolver) hold(ctx context.Context, store auth.StoreID) (*held, func(), error) {
+// lockStore locks a store and loads its lineage from the Memory. It fails when ctx ends. The caller
+// calls unlock.
+func (r *Resolver) lockStore(ctx context.Context, store auth.StoreID) (h *held, unlock func(),
+	err error) {
 	h, ok := r.held.Get(store)
 	if !ok {
-		h = &held{turn: make(chan struct{}, 1)}
-		h.turn <- struct{}{}
+		h = &held{lock: make(chan struct{}, 1)}
+		h.lock <- struct{}{}
 		if other, there, _ := r.held.PeekOrAdd(store, h); there {
 			h = other
 		}
 	}
 	select {
-	case <-h.turn:
+	case <-h.lock:
 	case <-ctx.Done():
 		return nil, nil, fmt.Errorf("wait to read store %v from the chain: %w", store, context.Cause(ctx))
 	}
-	done := func() { h.turn <- struct{}{} }
+	unlock = func() { h.lock <- struct{}{} }
 	if !h.loaded && r.opt.Memory != nil {
 		line, seen, err := r.recall(ctx, store)
 		if err != nil {
-			done()
+			unlock()
 			return nil, nil, err
 		}
 		h.line, h.seen = line, seen
 	}
 	h.loaded = true
-	return h, done, nil
+	return h, unlock, nil
 }
 
 // nameOf returns the name of a source.

@@ -109,15 +109,15 @@ func (c *candidates) collect(ctx context.Context, programs ...*clvm.Node) error 
 		if len(seen)%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		c.look(n)
+		c.addPair(n)
 		todo = append(todo, right, left)
 	}
 	return nil
 }
 
-// look adds the candidates of a pair: (51 ph amount memos), (-24 updater ((metadata …) …)),
+// addPair adds the candidates of a pair: (51 ph amount memos), (-24 updater ((metadata …) …)),
 // (-13 root . memos).
-func (c *candidates) look(n *clvm.Node) {
+func (c *candidates) addPair(n *clvm.Node) {
 	items, rest, ok := n.Take(2)
 	if !ok {
 		return

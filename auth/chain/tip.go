@@ -34,14 +34,14 @@ type Tip struct {
 // [ErrNotDataStore], [ErrShallow], [ErrSourceInvalid], [ErrRollback], [ErrStaleSource],
 // [ErrWrongNetwork] and the others of this package.
 func (r *Resolver) Tip(ctx context.Context, store auth.StoreID) (*Tip, error) {
-	v, err := r.look(ctx, store, false)
+	v, err := r.view(ctx, store, false)
 	if err != nil {
 		return r.cachedTip(ctx, store, err)
 	}
 	i := v.line.read(v.peak, r.opt.MinDepth)
 	if i < 0 || v.line.state(i) == nil {
 		// The last generations are not deep enough: an earlier one may be.
-		if v, err = r.look(ctx, store, true); err != nil {
+		if v, err = r.view(ctx, store, true); err != nil {
 			return r.cachedTip(ctx, store, err)
 		}
 		if i = v.line.read(v.peak, r.opt.MinDepth); i < 0 {
@@ -84,11 +84,11 @@ func (r *Resolver) cachedTip(ctx context.Context, store auth.StoreID, why error)
 	if r.opt.AllowCached <= 0 || !unavailable || ctx.Err() != nil {
 		return nil, why
 	}
-	h, done, err := r.hold(ctx, store)
+	h, unlock, err := r.lockStore(ctx, store)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer unlock()
 	if h.line == nil || h.line.settled == 0 {
 		return nil, fmt.Errorf("%w (no settled generation of store %v was kept)", why, store)
 	}

@@ -54,9 +54,9 @@ func (r *Resolver) CanWrite(ctx context.Context, store auth.StoreID, key auth.Pu
 
 // settled reads a store and returns its newest settled state, nil if there is none.
 func (r *Resolver) settled(ctx context.Context, store auth.StoreID) (*view, *State, error) {
-	v, err := r.look(ctx, store, false)
+	v, err := r.view(ctx, store, false)
 	if err == nil && !v.line.whole && v.line.settled == 0 {
-		v, err = r.look(ctx, store, true)
+		v, err = r.view(ctx, store, true)
 	}
 	if err != nil {
 		return nil, nil, err

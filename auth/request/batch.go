@@ -81,13 +81,13 @@ func (b *batcher) verify(ctx context.Context, claim bls.Claim) (bool, error) {
 		}
 		return c.ok, nil
 	case <-ctx.Done():
-		b.leave(c)
+		b.remove(c)
 		return false, ctx.Err()
 	}
 }
 
-// leave removes c from the queue. If c was just made a leader, the next in the queue becomes one.
-func (b *batcher) leave(c *check) {
+// remove removes c from the queue. If c was just made a leader, the next in the queue becomes one.
+func (b *batcher) remove(c *check) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if i := slices.Index(b.queue, c); i >= 0 {
@@ -97,14 +97,14 @@ func (b *batcher) leave(c *check) {
 	select {
 	case w := <-c.wake:
 		if w == lead {
-			b.pass()
+			b.nextLeader()
 		}
 	default: // a leader verifies it; the result is not read
 	}
 }
 
 // leadFrom verifies c and a share of the queue as a leader. b.mu is locked on entry and unlocked on
-// return. At the end it passes the lead on.
+// return. At the end it calls nextLeader.
 func (b *batcher) leadFrom(c *check) {
 	n := b.share()
 	batch := append(make([]*check, 0, n), c)
@@ -121,7 +121,7 @@ func (b *batcher) leadFrom(c *check) {
 		for _, other := range batch[1:] {
 			other.wake <- verified
 		}
-		b.pass()
+		b.nextLeader()
 	}()
 	bad = settle(batch)
 }
@@ -134,9 +134,9 @@ func (b *batcher) share() int {
 	return min(waiting, share, b.max, b.budget.batch())
 }
 
-// pass makes the oldest caller of the queue a leader, or ends the lead if there is none. b.mu is
-// locked.
-func (b *batcher) pass() {
+// nextLeader makes the oldest caller of the queue a leader, or ends the lead if there is none. b.mu
+// is locked.
+func (b *batcher) nextLeader() {
 	if len(b.queue) == 0 || b.leaders > runtime.GOMAXPROCS(0) {
 		b.leaders--
 		return

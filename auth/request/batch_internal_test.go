@@ -33,7 +33,7 @@ func occupied(maxBatch, maxWaiting int) (b *batcher, free func()) {
 	return b, func() {
 		for range runtime.GOMAXPROCS(0) {
 			b.mu.Lock()
-			b.pass()
+			b.nextLeader()
 			b.mu.Unlock()
 		}
 	}
@@ -128,7 +128,7 @@ func TestBatchCancelledWithLead(t *testing.T) {
 			}()
 			synctest.Wait()
 			b.mu.Lock() // both happen before it can look
-			b.pass()
+			b.nextLeader()
 			cancel()
 			b.mu.Unlock()
 			synctest.Wait()

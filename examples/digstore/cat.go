@@ -111,30 +111,30 @@ func (a *app) write(r io.Reader, key string, n int64, file string) error {
 	if file == "" && a.json {
 		return a.writeBase64(r, key, n)
 	}
-	return a.deliver(key, file, func(w io.Writer) error {
+	return a.writeContent(key, file, func(w io.Writer) error {
 		_, err := io.Copy(w, r)
 		return err
 	})
 }
 
-// deliver calls give with a file or standard output.
-func (a *app) deliver(key, file string, give func(io.Writer) error) error {
+// writeContent calls write with a file or standard output.
+func (a *app) writeContent(key, file string, write func(io.Writer) error) error {
 	if file == "" && a.json {
 		var content bytes.Buffer
-		if err := give(&content); err != nil {
+		if err := write(&content); err != nil {
 			return err
 		}
 		return a.writeBase64(&content, key, int64(content.Len()))
 	}
 	if file == "" {
-		return give(a.out)
+		return write(a.out)
 	}
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return err
 	}
 	out := &counter{w: f}
-	err = give(out)
+	err = write(out)
 	if closeErr := f.Close(); err == nil {
 		err = closeErr
 	}

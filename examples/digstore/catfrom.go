@@ -52,7 +52,7 @@ func (a *app) catFrom(ctx context.Context, what string, f catFlags) error {
 	if f.anonymous {
 		read = r.anonymous
 	}
-	return a.deliver(address.Name(), f.file, func(w io.Writer) error {
+	return a.writeContent(address.Name(), f.file, func(w io.Writer) error {
 		return r.first(ctx, f.from, read, w)
 	})
 }

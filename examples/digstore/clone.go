@@ -100,7 +100,7 @@ func (a *app) clone(ctx context.Context, text, dir, name string, f *syncFlags) e
 		if !started || !resumable(err) {
 			dest.undo()
 		}
-		return a.because(err, report, f.verbose)
+		return a.withReport(err, report, f.verbose)
 	}
 	if err := dest.store.AddRemote(ctx, "origin", u.String()); err != nil {
 		return err
@@ -116,7 +116,7 @@ func (a *app) clone(ctx context.Context, text, dir, name string, f *syncFlags) e
 	if err != nil {
 		return err
 	}
-	return a.told(r, f.verbose, "cloned %s at root %s (%d bytes)\ngeneration %d: %s",
+	return a.printReceived(r, f.verbose, "cloned %s at root %s (%d bytes)\ngeneration %d: %s",
 		r.StoreID, r.Root, r.ModuleSize, r.Generation, r.trusted())
 }
 

@@ -64,7 +64,7 @@ func (a *app) pull(ctx context.Context, s *digstore.Store, where string, f *sync
 	report, err := a.sync(f, trust, p).Pull(ctx, s, from)
 	p.stop()
 	if err != nil {
-		return a.because(err, report, f.verbose)
+		return a.withReport(err, report, f.verbose)
 	}
 	a.warnReport(report)
 	r, err := newReceived(s, report)
@@ -75,9 +75,9 @@ func (a *app) pull(ctx context.Context, s *digstore.Store, where string, f *sync
 		return err
 	}
 	if r.UpToDate {
-		return a.told(r, f.verbose, "already up to date at %s", r.Root)
+		return a.printReceived(r, f.verbose, "already up to date at %s", r.Root)
 	}
-	return a.told(r, f.verbose, "pulled; local root is now %s\ngeneration %d: %s",
+	return a.printReceived(r, f.verbose, "pulled; local root is now %s\ngeneration %d: %s",
 		r.Root, r.Generation, r.trusted())
 }
 
@@ -125,7 +125,7 @@ func (a *app) dryPull(ctx context.Context, s *digstore.Store, where string,
 		}
 		table(w, rows)
 		if f.verbose {
-			a.explain(w, &remote.Report{Checks: preview.Checks, Origins: preview.Origins})
+			a.writeReport(w, &remote.Report{Checks: preview.Checks, Origins: preview.Origins})
 		}
 	})
 }

@@ -50,19 +50,19 @@ func newReceived(s *digstore.Store, r *remote.Report) (received, error) {
 	return v, nil
 }
 
-// told prints the result of clone or pull and, with verbose, the checks.
-func (a *app) told(v received, verbose bool, format string, args ...any) error {
+// printReceived prints the result of clone or pull and, with verbose, the checks.
+func (a *app) printReceived(v received, verbose bool, format string, args ...any) error {
 	if a.json || !verbose {
 		return a.done(v, format, args...)
 	}
 	return a.answer(v, func(w io.Writer) {
 		fmt.Fprintf(w, format+"\n", plainArgs(args)...)
-		a.explain(w, v.Report)
+		a.writeReport(w, v.Report)
 	})
 }
 
-// explain writes the checks and the hosts of a report.
-func (a *app) explain(w io.Writer, r *remote.Report) {
+// writeReport writes the checks and the hosts of a report.
+func (a *app) writeReport(w io.Writer, r *remote.Report) {
 	var rows [][]string
 	for _, c := range r.Checks {
 		rows = append(rows, []string{"  checked " + string(c.Check), "against " + c.Against})
@@ -161,14 +161,14 @@ type refused struct {
 func (e *refused) Error() string { return e.err.Error() }
 func (e *refused) Unwrap() error { return e.err }
 
-// because joins an error with its report.
-func (a *app) because(err error, r *remote.Report, verbose bool) error {
+// withReport joins an error with its report. With verbose it also writes the report to stderr.
+func (a *app) withReport(err error, r *remote.Report, verbose bool) error {
 	if r == nil {
 		return err
 	}
 	if verbose && !a.json {
 		a.errMu.Lock()
-		a.explain(a.err, r)
+		a.writeReport(a.err, r)
 		a.errMu.Unlock()
 	}
 	return &refused{err, r}
