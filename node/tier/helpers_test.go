@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -77,8 +78,18 @@ type bench struct {
 // newBench opens tiers over a storage and two volumes.
 func newBench(t testing.TB, dir string, set func(*tier.Config)) *bench {
 	t.Helper()
-	b := &bench{dir: dir}
-	b.c = tier.Config{
+	b := &bench{dir: dir, c: benchConfig(dir)}
+	if set != nil {
+		set(&b.c)
+	}
+	b.open(t)
+	t.Cleanup(func() { b.close() })
+	return b
+}
+
+// benchConfig is the configuration of a bench.
+func benchConfig(dir string) tier.Config {
+	return tier.Config{
 		Volumes: []tier.Volume{{Path: filepath.Join(dir, "ssd"), Class: economy.SSD},
 			{Path: filepath.Join(dir, "hdd"), Class: economy.HDD}},
 		Key:       node,
@@ -86,12 +97,6 @@ func newBench(t testing.TB, dir string, set func(*tier.Config)) *bench {
 		Settings:  tier.Settings{Difficulty: plot.NoWork, PlotWorkers: 1},
 		Free:      func(string) (int64, error) { return 1 << 40, nil },
 	}
-	if set != nil {
-		set(&b.c)
-	}
-	b.open(t)
-	t.Cleanup(func() { b.close() })
-	return b
 }
 
 func (b *bench) open(t testing.TB) {
@@ -120,6 +125,27 @@ func (b *bench) close() error {
 	err := errors.Join(b.Tiers.Close(), b.storage.Close())
 	b.Tiers = nil
 	return err
+}
+
+// abandon ends the use of tiers whose process was killed.
+func (b *bench) abandon() {
+	b.Tiers.Close()
+	b.storage.Close()
+	b.Tiers = nil
+}
+
+// relocate makes the state of a copied directory speak of the copy.
+func relocate(t testing.TB, dir, from string) {
+	t.Helper()
+	name := filepath.Join(dir, "state.json")
+	text, err := os.ReadFile(name)
+	check(t, err)
+	check(t, os.WriteFile(name, tier.Relocated(text, from, dir), 0o600))
+}
+
+// meta is what the tests keep about a generation.
+func meta(g generation) storage.Meta {
+	return storage.Meta{Origin: storage.Push, Generation: g.Created, Received: g.Created}
 }
 
 func (b *bench) reopen(t testing.TB) {

@@ -239,7 +239,7 @@ func (t *Tiers) Pin(ctx context.Context, ref capsule.Ref) (release func(), err e
 // expected says what a failed read means. What is described is held, in plots if not in the
 // storage, so that it is absent only when it was removed meanwhile.
 func (t *Tiers) expected(ref capsule.Ref, d capsule.Descriptor, err error) error {
-	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnavailable) {
+	if errors.Is(err, ErrUnavailable) {
 		return err
 	}
 	what := fmt.Sprintf("capsule %v", ref)
@@ -299,7 +299,7 @@ func (t *Tiers) openDisk(ctx context.Context, d capsule.Descriptor) (io.ReadClos
 		return rc, err
 	}
 	if t.state.isDamaged(d.Hash, storagePlace) {
-		return nil, err
+		return nil, fmt.Errorf("capsule with hash %v in the storage: %w", d.Hash, ErrCorrupt)
 	}
 	loose, open := t.c.Storage.Open(ctx, d, 0, -1)
 	if open == nil {

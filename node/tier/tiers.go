@@ -259,10 +259,12 @@ func (t *Tiers) Status() Status {
 	return s
 }
 
-// held returns the plots of a volume.
+// held returns the plots of a volume, as they were last seen.
 func (v *volume) held() []plot.Held {
-	plots, err := v.open()
-	if err != nil {
+	v.mu.RLock()
+	plots := v.plots
+	v.mu.RUnlock()
+	if plots == nil {
 		return nil
 	}
 	var list []plot.Held

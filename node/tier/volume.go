@@ -58,10 +58,7 @@ func newVolume(v Volume, fsys diskfs.FS) *volume {
 func (v *volume) open() (Plots, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	if v.plots == nil {
-		return nil, v.away
-	}
-	return v.plots, nil
+	return v.plots, v.away
 }
 
 // err returns why the volume is not there.
@@ -390,9 +387,6 @@ func (t *Tiers) update(ctx context.Context, all *index.Report, s index.Source) (
 // refreshVolume reads the directory of a volume again. The caller holds indexing.
 func (t *Tiers) refreshVolume(ctx context.Context, v *volume, all *index.Report) error {
 	plots, err := v.open()
-	if err == nil {
-		err = v.err()
-	}
 	if err != nil {
 		all.Failed = append(all.Failed, fmt.Errorf("volume %s: %w", v.Path, err))
 		return ctx.Err()

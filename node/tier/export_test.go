@@ -1,0 +1,22 @@
+package tier
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+)
+
+// Relocated returns a state file in which one path is replaced by another.
+func Relocated(text []byte, from, to string) []byte {
+	var e envelope
+	if err := json.Unmarshal(text, &e); err != nil {
+		panic(err)
+	}
+	e.State = bytes.ReplaceAll(e.State, []byte(from), []byte(to))
+	e.Sum = sha256.Sum256(e.State)
+	out, err := json.Marshal(e)
+	if err != nil {
+		panic(err)
+	}
+	return out
+}
