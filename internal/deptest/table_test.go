@@ -120,6 +120,7 @@ var table = []row{
 	{pkg: "examples/dig-node/internal/config", house: []string{"auth", "auth/password", "internal/netguard", "internal/regular", "node/economy", "node/policy", "node/policy/scorer"},
 		third: join(blst, lru, []string{"go.yaml.in/yaml/v3"}), http: true},
 	{pkg: "examples/dig-node/internal/keyfile", house: []string{"auth", "internal/mkdirall", "internal/regular", "internal/secretfile"}, third: blst},
+	{pkg: "examples/dig-node/internal/nodelog", house: []string{"internal/oneline", "internal/regular"}},
 	{pkg: "examples/dig-node", house: []string{"examples/dig-node/internal/config", "examples/dig-node/internal/keyfile", "auth", "auth/password",
 		"internal/diskfs", "internal/oneline", "internal/secretfile", "node/economy", "node/policy", "node/policy/scorer"}, third: join(daemon, onDisk, screen), http: true},
 	{pkg: "examples/...", house: []string{"internal/oneline", "auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
