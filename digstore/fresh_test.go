@@ -255,6 +255,10 @@ func (f freshStore) Generations(ctx context.Context) ([]module.Generation, error
 	return of(f, func(s *digstore.Store) ([]module.Generation, error) { return s.Generations(ctx) })
 }
 
+func (f freshStore) Has(ctx context.Context, root merkle.Hash) (bool, error) {
+	return of(f, func(s *digstore.Store) (bool, error) { return s.Has(ctx, root) })
+}
+
 func (f freshStore) Module(ctx context.Context, root merkle.Hash) (io.ReadSeekCloser, error) {
 	return f.f.opened(func(w *digstore.Workspace) (io.ReadSeekCloser, error) {
 		return w.Module(ctx, f.id, root)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strconv"
 	"sync"
 	"time"
@@ -159,14 +158,11 @@ func (d *downloader) installHeld(ctx context.Context, w delivery) (bool, error) 
 
 // has reports whether a generation is held.
 func has(ctx context.Context, l Local, root merkle.Hash) (bool, error) {
-	r, err := l.Module(ctx, root)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
+	held, err := l.Has(ctx, root)
 	if err != nil {
 		return false, fmt.Errorf("remote: look for local generation %s: %w", root, err)
 	}
-	return true, r.Close()
+	return held, nil
 }
 
 // notFetched is the module of a generation that is held.

@@ -104,6 +104,9 @@ type Local interface {
 	Head(ctx context.Context) (auth.SignedRoot, error)
 	// Generations is the history, oldest first, numbered from 0, generations not held included.
 	Generations(ctx context.Context) ([]module.Generation, error)
+	// Has reports whether the module of a generation of the history is held, without reading it: true
+	// does not mean that it is intact.
+	Has(ctx context.Context, root merkle.Hash) (bool, error)
 	// Module opens the bytes of a generation; [fs.ErrNotExist] when it is not held. The reader may
 	// also be an [io.ReaderAt]. The caller closes it.
 	Module(ctx context.Context, root merkle.Hash) (io.ReadSeekCloser, error)

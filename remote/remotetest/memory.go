@@ -168,6 +168,13 @@ func (m *Memory) absent(root merkle.Hash) error {
 	return fmt.Errorf("generation %s of store %s: %w", root, m.id, fs.ErrNotExist)
 }
 
+// Has implements [remote.Local].
+func (m *Memory) Has(_ context.Context, root merkle.Hash) (bool, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.held[root] != nil && m.line(root) >= 0, nil
+}
+
 // Module implements [remote.Local]. The reader is an [io.ReaderAt] and an [io.WriterTo] as well.
 func (m *Memory) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, error) {
 	m.mu.RLock()

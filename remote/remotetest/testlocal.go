@@ -91,6 +91,9 @@ func (w *World) has(t *testing.T, l remote.Local, n int, held ...int) {
 		wanted[i] = true
 	}
 	for i := range w.Modules {
+		if held, err := l.Has(ctx, w.Heads[i].Root); err != nil || held != wanted[i] {
+			t.Errorf("Has of generation %d: %v, %v, want %v", i, held, err, wanted[i])
+		}
 		m, err := l.Module(ctx, w.Heads[i].Root)
 		if !wanted[i] {
 			absence(t, "Module", err)
