@@ -152,13 +152,13 @@ func ExamplePush() {
 // wallet stands for a hub's publisher: one that pays for each generation on chain.
 type wallet struct{}
 
-func (wallet) Publish(_ context.Context, r remote.PublishRequest) (bool, error) {
-	if _, err := r.Module.Seek(0, io.SeekStart); err != nil {
+func (wallet) Publish(_ context.Context, p remote.PutRequest, mod io.ReadSeeker) (bool, error) {
+	if _, err := mod.Seek(0, io.SeekStart); err != nil {
 		return false, err
 	}
-	n, err := io.Copy(io.Discard, r.Module) // upload, spend, wait for a block
-	fmt.Println("the wallet published a module, all of it:", n == r.Size,
-		"after nothing:", r.Parent.IsZero())
+	n, err := io.Copy(io.Discard, mod) // upload, spend, wait for a block
+	fmt.Println("the wallet published a module, all of it:", n == p.Size,
+		"after nothing:", p.Parent.IsZero())
 	return true, err
 }
 

@@ -72,25 +72,23 @@ func (c *Client) sendRecipe(ctx context.Context, p PutRequest, body *wire.Recipe
 	return pending, err
 }
 
-// TakesRecipes reports whether the origin has said so in its descriptor.
+// takesRecipes reports whether the origin's descriptor said that it accepts recipes.
 func (c *Client) takesRecipes() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.recipes
 }
 
-// publishRecipe publishes a generation by its recipe, where both sides can and it costs less than
-// the module: tried is false when the module is to be sent. The module is not read but for the
-// chunks that are sent: the origin holds the others, and it was verified when it came here.
-func (p *Pusher) publishRecipe(ctx context.Context, to Publisher, from Local,
-	signed auth.SignedRoot, parent merkle.Hash,
-	report *PushReport) (pending, tried bool, err error) {
-	put, ok1 := to.(putPublisher)
-	store, ok2 := from.(Assembler)
-	if !ok1 || !ok2 || !put.client.takesRecipes() {
+// publishRecipe publishes a generation by its recipe, if both sides support that and it costs less
+// than the module: tried is false when the module is to be sent. Of the module it reads the chunks
+// that are sent: the origin has the others, and the module was verified when it was installed.
+func (r *pushRun) publishRecipe(ctx context.Context, signed auth.SignedRoot,
+	parent merkle.Hash) (pending, tried bool, err error) {
+	store, ok := r.from.(Assembler)
+	if !ok || r.Publisher != nil || !r.to.takesRecipes() {
 		return false, false, nil
 	}
-	r, err := store.Recipe(ctx, signed.Root)
+	recipe, err := store.Recipe(ctx, signed.Root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, false, nil
 	}
@@ -98,7 +96,7 @@ func (p *Pusher) publishRecipe(ctx context.Context, to Publisher, from Local,
 		return false, true, fmt.Errorf("remote: read recipe of %s: %w", signed.Root, err)
 	}
 	bases := []merkle.Hash{parent}
-	if p.promotes {
+	if r.promotes {
 		bases = []merkle.Hash{signed.Root, parent}
 	}
 	for _, root := range bases {
@@ -109,7 +107,7 @@ func (p *Pusher) publishRecipe(ctx context.Context, to Publisher, from Local,
 		if err != nil {
 			return false, true, fmt.Errorf("remote: read recipe of %s: %w", root, err)
 		}
-		pending, err = p.putRecipe(ctx, put.client, from, signed, parent, r, base, report)
+		pending, err = r.putRecipe(ctx, r.putRequest(signed, parent), recipe, base)
 		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, ErrTooLarge) && !isStatus(err) {
 			return false, false, nil
 		}
@@ -120,43 +118,41 @@ func (p *Pusher) publishRecipe(ctx context.Context, to Publisher, from Local,
 	return false, false, nil
 }
 
-// putRecipe sends one recipe; errors.ErrUnsupported says that the module costs less.
-func (p *Pusher) putRecipe(ctx context.Context, to *Client, from Local, signed auth.SignedRoot,
-	parent merkle.Hash,
-	r, base *module.Recipe, report *PushReport) (bool, error) {
-	m, err := r.Module(nil)
+// putRecipe sends a recipe. [errors.ErrUnsupported] means that the module costs less.
+func (r *pushRun) putRecipe(ctx context.Context, p PutRequest,
+	recipe, base *module.Recipe) (pending bool, err error) {
+	root := p.Head.Root
+	m, err := recipe.Module(nil)
 	if err != nil {
 		return false, err
 	}
-	if err := selfCheck(signed, m, m.VerifyLeaves); err != nil {
-		return false, fmt.Errorf("remote: local generation %s is not fit to be pushed: %w", signed.Root,
-			err)
+	if err := checkLocal(p.Head, m, m.VerifyLeaves); err != nil {
+		return false, fmt.Errorf("remote: local generation %s: verification failed: %w", root, err)
 	}
-	body, err := wire.NewRecipeBody(r, base)
+	body, err := wire.NewRecipeBody(recipe, base)
 	if err != nil {
 		return false, err
 	}
-	if body.Size >= r.Size() {
+	if body.Size >= recipe.Size() {
 		return false, errors.ErrUnsupported
 	}
-	src, err := from.Module(ctx, signed.Root)
+	src, err := r.from.Module(ctx, root)
 	if err != nil {
-		return false, fmt.Errorf("remote: open local generation %s: %w", signed.Root, err)
+		return false, fmt.Errorf("remote: open local generation %s: %w", root, err)
 	}
 	defer src.Close()
-	put := PutRequest{Head: signed, Parent: parent, Pending: p.Pending, Size: r.Size(),
-		Progress: p.progressOf(signed.Root)}
-	if err := to.checkPut(put); err != nil {
+	p.Size = recipe.Size()
+	if err := r.to.checkPut(p); err != nil {
 		return false, err
 	}
-	pending, err := to.putRecipe(ctx, put, body, base.Root(), readerat.New(src))
+	pending, err = r.to.putRecipe(ctx, p, body, base.Root(), readerat.New(src))
 	if err == nil {
-		report.Sent += body.Size
+		r.report.Sent += body.Size
 	}
 	return pending, err
 }
 
-// isStatus reports whether an origin said so.
+// isStatus reports whether err is an answer of the origin.
 func isStatus(err error) bool {
 	var status *StatusError
 	return errors.As(err, &status)

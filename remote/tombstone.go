@@ -2,7 +2,9 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/dig-network/digstore/auth"
@@ -195,4 +197,17 @@ func (s *tombstoneSet) revoked(root merkle.Hash) error {
 			Got: fmt.Sprintf("%s was revoked (%v)", what, t.Reason), Err: auth.ErrRevoked}
 	}
 	return nil
+}
+
+// localTombstones returns the valid tombstones that a Local keeps; none where it keeps none.
+func localTombstones(ctx context.Context, l Local) ([]auth.Tombstone, error) {
+	r, ok := l.(TrustStore)
+	if !ok {
+		return nil, nil
+	}
+	kept, err := r.Tombstones(ctx, l.ID())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remote: read local tombstones: %w", err)
+	}
+	return kept, nil
 }

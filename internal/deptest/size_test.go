@@ -25,7 +25,6 @@ const (
 var tooLarge = map[string]bool{
 	"internal/gcmsiv.sub":                    true,
 	"internal/tools/gcmsivasm.polyvalAVX512": true,
-	"remote.push":                            true,
 }
 
 // longLines is how many lines above maxLine each folder at the top may still have. The numbers only
