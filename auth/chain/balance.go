@@ -7,6 +7,7 @@ import (
 	"math/bits"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/chain/internal/puzzle"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -95,7 +96,7 @@ func (r *Resolver) Owned(ctx context.Context, owner merkle.Hash) ([]*Tip, error)
 	looked := make(map[auth.StoreID]bool)
 	for _, rec := range list {
 		id := auth.StoreID(rec.Coin.ID())
-		if rec.Coin.PuzzleHash != modLauncher || looked[id] {
+		if rec.Coin.PuzzleHash != puzzle.Launcher || looked[id] {
 			continue
 		}
 		if len(looked) == maxOwned {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/chain/internal/puzzle"
 	"github.com/dig-network/digstore/internal/clvm"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -35,13 +36,13 @@ func (o *opened) run(ctx context.Context) (*made, error) {
 			continue
 		}
 		switch op, _ := items[0].Int64(); {
-		case isOp(items[0], condCreateCoin) && isOdd(items[2]):
+		case isOp(items[0], puzzle.CondCreateCoin) && isOdd(items[2]):
 			if create != nil {
 				return nil, fmt.Errorf("%w: two odd coins are made", ErrInvalidSpend)
 			}
 			create = items
 			memos, _, _ = rest.Pair()
-		case op == condNewMetadata && isOp(items[0], condNewMetadata):
+		case op == puzzle.CondNewMetadata && isOp(items[0], puzzle.CondNewMetadata):
 			if update != nil {
 				return nil, fmt.Errorf("%w: the metadata is updated twice", ErrInvalidSpend)
 			}
@@ -51,7 +52,7 @@ func (o *opened) run(ctx context.Context) (*made, error) {
 	if create == nil {
 		return nil, fmt.Errorf("%w: no odd coin is made", ErrInvalidSpend)
 	}
-	if v, ok := create[2].Int64(); ok && v == amountMelt {
+	if v, ok := create[2].Int64(); ok && v == puzzle.AmountMelt {
 		return &made{melted: true}, nil
 	}
 	inner, isHash := create[1].Bytes32()
@@ -64,7 +65,7 @@ func (o *opened) run(ctx context.Context) (*made, error) {
 	if update == nil {
 		return m, nil
 	}
-	if found := merkle.Hash(update[1].TreeHash()); found != updater {
+	if found := merkle.Hash(update[1].TreeHash()); found != puzzle.Updater {
 		return nil, fmt.Errorf("%w: unknown metadata updater %v", ErrInvalidSpend, found)
 	}
 	// ((new-metadata new-updater) extra-conditions)
@@ -76,7 +77,7 @@ func (o *opened) run(ctx context.Context) (*made, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: the updater gets %v", ErrInvalidSpend, update[2])
 	}
-	if guard, ok := pair[1].Bytes32(); !ok || merkle.Hash(guard) != updater {
+	if guard, ok := pair[1].Bytes32(); !ok || merkle.Hash(guard) != puzzle.Updater {
 		return nil, fmt.Errorf("%w to %v, so later metadata cannot be verified",
 			ErrUpdaterChanged, pair[1])
 	}
@@ -105,7 +106,7 @@ func (m *made) state(before *State, by Role) *State {
 		Store: before.Store,
 		Coin: Coin{
 			Parent:     before.CoinID(),
-			PuzzleHash: storePuzzleHash(before.Store, m.list.TreeHash(), m.inner),
+			PuzzleHash: puzzle.StoreHash(before.Store, m.list.TreeHash(), m.inner),
 			Amount:     m.amount,
 		},
 		Generation: before.Generation,

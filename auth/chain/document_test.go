@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/chain/internal/puzzle"
 	"github.com/dig-network/digstore/internal/backoff"
 	"github.com/dig-network/digstore/internal/clvm"
 	"github.com/dig-network/digstore/internal/codec"
@@ -29,16 +30,16 @@ func TestLineageDocument(t *testing.T) {
 	doc := docs.Open(t, "LINEAGE.md")
 	t.Run("constants", func(t *testing.T) {
 		doc.Compare("2.1", "name", "tree hash", map[string]string{
-			"SINGLETON (top layer v1.1)": modSingleton.String(), "LAUNCHER": modLauncher.String(),
-			"STATE (NFT state layer)": modState.String(), "DELEGATION": modDelegation.String(), "WRITER": modWriter.String(),
-			"STANDARD (delegated puzzle or hidden puzzle)": modStandard.String(),
-			"HIDDEN (default hidden puzzle, `(=)`)":        modHidden.String(),
-			"CAT (v2)":                                     modCAT.String(), "UPDATER (the program 11, serialised `0b`)": updater.String(),
+			"SINGLETON (top layer v1.1)": puzzle.Singleton.String(), "LAUNCHER": puzzle.Launcher.String(),
+			"STATE (NFT state layer)": puzzle.State.String(), "DELEGATION": puzzle.Delegation.String(), "WRITER": puzzle.Writer.String(),
+			"STANDARD (delegated puzzle or hidden puzzle)": puzzle.Standard.String(),
+			"HIDDEN (default hidden puzzle, `(=)`)":        puzzle.Hidden.String(),
+			"CAT (v2)":                                     puzzle.CAT.String(), "UPDATER (the program 11, serialised `0b`)": puzzle.Updater.String(),
 		})
-		numbers := map[string]int64{"CREATE_COIN": condCreateCoin,
-			"CREATE_PUZZLE_ANNOUNCEMENT": condAnnounce,
-			"NEW_METADATA":               condNewMetadata, "NEW_DELEGATES": condNewMerkle,
-			"MELT (an amount)": amountMelt}
+		numbers := map[string]int64{"CREATE_COIN": puzzle.CondCreateCoin,
+			"CREATE_PUZZLE_ANNOUNCEMENT": puzzle.CondAnnounce,
+			"NEW_METADATA":               puzzle.CondNewMetadata, "NEW_DELEGATES": puzzle.CondNewMerkle,
+			"MELT (an amount)": puzzle.AmountMelt}
 		decimal, atom := map[string]string{}, map[string]string{}
 		for name, n := range numbers {
 			decimal[name], atom[name] = strconv.FormatInt(n, 10), hex.EncodeToString(clvm.AppendInt(nil, n))

@@ -6,8 +6,8 @@ import (
 	"math/big"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/chain/internal/puzzle"
 	"github.com/dig-network/digstore/internal/bls"
-	"github.com/dig-network/digstore/internal/clvm"
 	"github.com/dig-network/digstore/merkle"
 )
 
@@ -23,7 +23,7 @@ func SyntheticKey(wallet auth.PublicKey) (auth.PublicKey, error) {
 	if err != nil {
 		return auth.PublicKey{}, fmt.Errorf("synthetic key of %v: %w: %w", wallet, auth.ErrPublicKey, err)
 	}
-	sum := sha256.Sum256(append(wallet[:], modHidden[:]...))
+	sum := sha256.Sum256(append(wallet[:], puzzle.Hidden[:]...))
 	offset := new(big.Int).SetBytes(sum[:])
 	if sum[0] >= 0x80 {
 		offset.Sub(offset, new(big.Int).Lsh(big.NewInt(1), 256))
@@ -39,7 +39,7 @@ func SyntheticKey(wallet auth.PublicKey) (auth.PublicKey, error) {
 // StandardPuzzleHash returns the puzzle hash of the standard puzzle with this synthetic key.
 // For a wallet's key, see [SyntheticKey].
 func StandardPuzzleHash(synthetic auth.PublicKey) merkle.Hash {
-	return clvm.CurryHash(modStandard, clvm.HashAtom(synthetic[:]))
+	return puzzle.StandardHash(synthetic)
 }
 
 // puzzlesOf returns the puzzle hashes of a key on the chain: of the key itself, and as a

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/chain/internal/puzzle"
 	"github.com/dig-network/digstore/internal/clvm"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -23,21 +24,21 @@ type opened struct {
 
 // openStore parses the layers of a store coin: singleton, state, inner puzzle.
 func openStore(store auth.StoreID, sp *CoinSpend) (*opened, error) {
-	puzzle, solution, err := parse(sp)
+	program, solution, err := parse(sp)
 	if err != nil {
 		return nil, err
 	}
-	args, ok := curried(puzzle, modSingleton, 2)
-	if !ok || merkle.Hash(args[0].TreeHash()) != singletonStruct(store) {
+	args, ok := curried(program, puzzle.Singleton, 2)
+	if !ok || merkle.Hash(args[0].TreeHash()) != puzzle.SingletonStruct(store) {
 		return nil, fmt.Errorf("%w: the puzzle is not the singleton of store %v", ErrNotDataStore, store)
 	}
-	if args, ok = curried(args[1], modState, 4); !ok {
+	if args, ok = curried(args[1], puzzle.State, 4); !ok {
 		return nil, fmt.Errorf("%w: no state layer in the singleton", ErrNotDataStore)
 	}
-	if self, ok := args[0].Bytes32(); !ok || merkle.Hash(self) != modState {
+	if self, ok := args[0].Bytes32(); !ok || merkle.Hash(self) != puzzle.State {
 		return nil, fmt.Errorf("%w: the state layer does not name itself", ErrNotDataStore)
 	}
-	if guard, ok := args[2].Bytes32(); !ok || merkle.Hash(guard) != updater {
+	if guard, ok := args[2].Bytes32(); !ok || merkle.Hash(guard) != puzzle.Updater {
 		return nil, fmt.Errorf("%w: the metadata updater is %v", ErrNotDataStore, args[2])
 	}
 	o := &opened{coin: sp.Coin, list: args[1], inner: args[3], innerHash: args[3].TreeHash()}
@@ -55,7 +56,7 @@ func openStore(store auth.StoreID, sp *CoinSpend) (*opened, error) {
 	}
 	o.solution = items[0]
 	o.owner = o.innerHash
-	if args, ok := curried(o.inner, modDelegation, 4); ok {
+	if args, ok := curried(o.inner, puzzle.Delegation, 4); ok {
 		owner, isOwner := args[2].Bytes32()
 		launcher, isID := args[1].Bytes32()
 		if isOwner && isID && auth.StoreID(launcher) == store {
@@ -95,7 +96,7 @@ func (o *opened) by() Role {
 	if items[0].IsNil() || merkle.Hash(items[1].TreeHash()) == o.owner {
 		return RoleOwner
 	}
-	if _, ok := curried(items[1], modWriter, 1); ok {
+	if _, ok := curried(items[1], puzzle.Writer, 1); ok {
 		return RoleWriter
 	}
 	if op, _, ok := items[1].Pair(); ok {

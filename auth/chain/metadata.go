@@ -2,6 +2,7 @@ package chain
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -32,6 +33,16 @@ const (
 // Hash returns the tree hash of the encoded metadata: the root, then the present items in the
 // order of the fields.
 func (m Metadata) Hash() merkle.Hash { return m.node().TreeHash() }
+
+// Encode returns the encoded metadata: the serialized list that Hash hashes. It is what this
+// library writes; the coin of another writer can have another encoding, see [MetadataOf].
+func (m Metadata) Encode() []byte {
+	b, err := clvm.Append(nil, m.node(), &clvm.Limits{Input: math.MaxInt})
+	if err != nil {
+		panic("chain: encode metadata: " + err.Error()) // an atom of 16 GiB
+	}
+	return b
+}
 
 func (m Metadata) node() *clvm.Node {
 	list := []*clvm.Node{clvm.Atom(m.Root[:])}

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"github.com/dig-network/digstore/auth/chain/internal/puzzle"
 	"github.com/dig-network/digstore/internal/clvm"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -19,7 +20,7 @@ func (s *State) readOwner(memos *clvm.Node, before *State) {
 	}
 	if owner, delegates, ok := parseMemos(memos); ok {
 		if len(delegates) == 0 && owner == s.Inner ||
-			delegationHash(s.Store, owner, DelegatesRoot(delegates)) == s.Inner {
+			puzzle.DelegationHash(s.Store, owner, DelegatesRoot(delegates)) == s.Inner {
 			known(owner, delegates)
 			return
 		}
@@ -65,11 +66,11 @@ func parseMemos(memos *clvm.Node) (owner merkle.Hash, delegates []Delegate, ok b
 		if !ok || kind < 1 || kind > 3 {
 			return owner, nil, false
 		}
-		puzzle, ok := items[1].Bytes32()
+		hash, ok := items[1].Bytes32()
 		if !ok {
 			return owner, nil, false
 		}
-		d := Delegate{Role: [...]Role{RoleAdmin, RoleWriter, RoleOracle}[kind-1], Puzzle: puzzle}
+		d := Delegate{Role: [...]Role{RoleAdmin, RoleWriter, RoleOracle}[kind-1], Puzzle: hash}
 		if d.Role == RoleOracle {
 			if items, after, ok = after.Take(1); !ok {
 				return owner, nil, false

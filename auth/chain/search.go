@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/dig-network/digstore/auth/chain/internal/puzzle"
 	"github.com/dig-network/digstore/internal/clvm"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -45,11 +46,11 @@ func (s *State) search(ctx context.Context, sp *CoinSpend, child Coin) (*State, 
 		return nil, err
 	}
 	for _, root := range c.roots {
-		c.addInner(delegationHash(s.Store, o.owner, root))
+		c.addInner(puzzle.DelegationHash(s.Store, o.owner, root))
 	}
 	for _, list := range c.metadata {
 		for _, inner := range c.inner {
-			if storePuzzleHash(s.Store, list.TreeHash(), inner) != child.PuzzleHash {
+			if puzzle.StoreHash(s.Store, list.TreeHash(), inner) != child.PuzzleHash {
 				continue
 			}
 			m := &made{inner: inner, amount: child.Amount, list: list}
@@ -124,15 +125,15 @@ func (c *candidates) addPair(n *clvm.Node) {
 	}
 	h, isHash := items[1].Bytes32()
 	switch {
-	case isHash && isOp(items[0], condNewMerkle):
+	case isHash && isOp(items[0], puzzle.CondNewMerkle):
 		c.roots = candidate(c.roots, merkle.Hash(h))
 		c.memos = candidate(c.memos, rest)
-	case isHash && isOp(items[0], condCreateCoin):
+	case isHash && isOp(items[0], puzzle.CondCreateCoin):
 		c.addInner(h)
 		if more, _, ok := rest.Take(2); ok {
 			c.memos = candidate(c.memos, more[1])
 		}
-	case isOp(items[0], condNewMetadata):
+	case isOp(items[0], puzzle.CondNewMetadata):
 		// Its third item is ((metadata updater) conditions).
 		if list, ok := first(rest, 3); ok {
 			c.addMetadata(list)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/auth/chain/internal/puzzle"
 	"github.com/dig-network/digstore/internal/clvm"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -22,7 +23,7 @@ func Launch(store auth.StoreID, sp *CoinSpend) (*State, error) {
 	switch id := sp.Coin.ID(); {
 	case id != merkle.Hash(store):
 		return failed(fmt.Errorf("%w: the source sent the spend of coin %v", ErrSourceInvalid, id))
-	case sp.Coin.PuzzleHash != modLauncher:
+	case sp.Coin.PuzzleHash != puzzle.Launcher:
 		return failed(fmt.Errorf("%w: the coin's puzzle %v is not the launcher", ErrNotDataStore,
 			sp.Coin.PuzzleHash))
 	}
@@ -46,10 +47,7 @@ func Launch(store auth.StoreID, sp *CoinSpend) (*State, error) {
 	if amount%2 == 0 {
 		return failed(fmt.Errorf("%w: the first coin's amount %d is even", ErrNotDataStore, amount))
 	}
-	list := kv[0]
-	if _, old := list.Bytes32(); old {
-		list = clvm.List(list) // the form before CHIP-0035: a bare root
-	}
+	list, _ := launched(solution)
 	metadata, err := readMetadata(list)
 	if err != nil {
 		return failed(fmt.Errorf("%w: %w", ErrNotDataStore, err))
@@ -58,7 +56,7 @@ func Launch(store auth.StoreID, sp *CoinSpend) (*State, error) {
 	if !ok {
 		return failed(fmt.Errorf("%w: the inner puzzle hash %v is not 32 bytes", ErrNotDataStore, kv[1]))
 	}
-	if want := storePuzzleHash(store, list.TreeHash(), inner); want != full {
+	if want := puzzle.StoreHash(store, list.TreeHash(), inner); want != full {
 		return failed(fmt.Errorf("%w: want puzzle hash %v, found %x (another kind of token, or another "+
 			"updater)",
 			ErrNotDataStore, want, full))
@@ -130,7 +128,7 @@ func (s *State) open(sp *CoinSpend) (*State, *opened, error) {
 // this store only if its lineage reaches the launcher, so a spend that happened proves the
 // lineage. See auth/chain/LINEAGE.md 7.2.
 func FromSpend(ctx context.Context, store auth.StoreID, sp *CoinSpend) (*State, error) {
-	if sp.Coin.PuzzleHash == modLauncher {
+	if sp.Coin.PuzzleHash == puzzle.Launcher {
 		return Launch(store, sp)
 	}
 	o, err := openStore(store, sp)
@@ -140,19 +138,77 @@ func FromSpend(ctx context.Context, store auth.StoreID, sp *CoinSpend) (*State, 
 	return o.state(store).Next(ctx, sp)
 }
 
+// MetadataOf reads the spend of a store's coin, or of its launcher, as [FromSpend] does. It returns
+// the metadata of the new coin as the writer encoded it. The next spend has to reveal exactly
+// these bytes, also where [Metadata] drops an item or does not know it. A melted store is
+// [ErrMelted].
+func MetadataOf(ctx context.Context, store auth.StoreID, sp *CoinSpend) ([]byte, error) {
+	list, err := metadataOf(ctx, store, sp)
+	if err != nil {
+		return nil, fmt.Errorf("read the metadata in the spend of coin %v: %w", sp.Coin.ID(), err)
+	}
+	return clvm.Append(nil, list, nil)
+}
+
+func metadataOf(ctx context.Context, store auth.StoreID, sp *CoinSpend) (*clvm.Node, error) {
+	if sp.Coin.PuzzleHash == puzzle.Launcher {
+		if _, err := Launch(store, sp); err != nil {
+			return nil, err
+		}
+		_, solution, err := parse(sp)
+		if err != nil {
+			return nil, err
+		}
+		list, ok := launched(solution)
+		if !ok {
+			return nil, ErrNotDataStore
+		}
+		return list, nil
+	}
+	o, err := openStore(store, sp)
+	if err != nil {
+		return nil, err
+	}
+	made, err := o.run(ctx)
+	switch {
+	case err != nil:
+		return nil, err
+	case made.melted:
+		return nil, &MeltedError{Last: o.state(store)}
+	}
+	return made.list, nil
+}
+
+// launched returns the metadata in the solution of a launcher: (hash amount (metadata …)). The
+// form before CHIP-0035 has a bare root.
+func launched(solution *clvm.Node) (list *clvm.Node, ok bool) {
+	items, _, ok := solution.Take(3)
+	if !ok {
+		return nil, false
+	}
+	list, _, ok = items[2].Pair()
+	if !ok {
+		return nil, false
+	}
+	if _, old := list.Bytes32(); old {
+		list = clvm.List(list)
+	}
+	return list, true
+}
+
 // parse parses both programs of a spend and checks that the puzzle is the coin's.
-func parse(sp *CoinSpend) (puzzle, solution *clvm.Node, err error) {
-	if puzzle, err = clvm.Parse(sp.Puzzle, nil); err != nil {
+func parse(sp *CoinSpend) (program, solution *clvm.Node, err error) {
+	if program, err = clvm.Parse(sp.Puzzle, nil); err != nil {
 		return nil, nil, fmt.Errorf("puzzle: %w", programError(err))
 	}
-	if found := merkle.Hash(puzzle.TreeHash()); found != sp.Coin.PuzzleHash {
+	if found := merkle.Hash(program.TreeHash()); found != sp.Coin.PuzzleHash {
 		return nil, nil, fmt.Errorf("%w: want puzzle hash %v, found %v",
 			ErrSourceInvalid, sp.Coin.PuzzleHash, found)
 	}
 	if solution, err = clvm.Parse(sp.Solution, nil); err != nil {
 		return nil, nil, fmt.Errorf("solution: %w", programError(err))
 	}
-	return puzzle, solution, nil
+	return program, solution, nil
 }
 
 // programError wraps an error of the interpreter with the matching error of this package.

@@ -1,40 +1,17 @@
 package chaintest
 
 import (
-	_ "embed"
-	"encoding/hex"
 	"fmt"
-	"strings"
-	"sync"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/chain"
+	"github.com/dig-network/digstore/auth/chain/internal/puzzle"
 	"github.com/dig-network/digstore/internal/clvm"
 	"github.com/dig-network/digstore/merkle"
 )
 
-// programText has a line for each program that stores are made of: a name, and the program in hex.
-// They are the programs whose tree hashes auth/chain/LINEAGE.md 2.1 lists.
-//
-//go:embed programs.txt
-var programText string
-
-// programs are those programs by name, which keep their hashes.
-var programs = sync.OnceValue(func() map[string]*clvm.Node {
-	list := map[string]*clvm.Node{}
-	for line := range strings.Lines(programText) {
-		name, digits, _ := strings.Cut(strings.TrimSpace(line), " ")
-		b, err := hex.DecodeString(digits)
-		if err != nil {
-			panic("chaintest: program " + name + ": " + err.Error())
-		}
-		list[name] = parse(b)
-	}
-	return list
-})
-
 // program returns the program of that name.
-func program(name string) *clvm.Node { return programs()[name] }
+func program(name string) *clvm.Node { return puzzle.Program(name) }
 
 func parse(b []byte) *clvm.Node {
 	n, err := clvm.Parse(b, nil)
