@@ -127,3 +127,6 @@ func (w *wireBlock) block() (Block, error) {
 	}
 	return b, nil
 }
+
+// MarshalText returns 0x and the digits.
+func (b wireBytes) MarshalText() ([]byte, error) { return hex.AppendEncode([]byte("0x"), b), nil }
