@@ -105,6 +105,7 @@ var table = []row{
 	{pkg: "remote/remotetest", house: []string{"remote", "remote/server", "remote/internal/wire", "internal/corpus", "digstore/module", "digstore/urn", "auth/request", "auth", "merkle"}, third: join(wire, lru), http: true},
 
 	{pkg: "node/economy"},
+	{pkg: "node/client", house: []string{"capsule", "auth/request", "auth", "merkle", "internal/backoff", "internal/netguard", "internal/oneline", "internal/strictjson"}, third: join(blst, lru, onDisk, worker), http: true},
 	{pkg: "node/policy", house: []string{"node/economy", "internal/strictjson"}},
 	{pkg: "node/policy/scorer", house: []string{"node/policy", "node/economy", "internal/strictjson"}, third: lru, http: true},
 	{pkg: "node/storage", house: []string{"capsule", "auth", "merkle", "internal/codec", "internal/diskfs"}, third: join(blst, onDisk, worker)},
@@ -125,7 +126,7 @@ var table = []row{
 	{pkg: "examples/dig-node", house: []string{"examples/dig-node/internal/config", "examples/dig-node/internal/keyfile", "auth", "auth/password",
 		"internal/diskfs", "internal/oneline", "internal/secretfile", "node/economy", "node/policy", "node/policy/scorer"}, third: join(daemon, onDisk, screen), http: true},
 	{pkg: "examples/...", house: []string{"internal/oneline", "auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
-		"digstore", "digstore/module", "digstore/urn", "plot", "remote", "remote/bandwidth", "remote/discovery", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/diskfs", "internal/regular"},
+		"digstore", "digstore/module", "digstore/urn", "node/client", "plot", "remote", "remote/bandwidth", "remote/discovery", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/diskfs", "internal/regular"},
 		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},
 }
 

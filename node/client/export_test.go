@@ -1,0 +1,12 @@
+package client
+
+// RoundTrip is what every exchange goes through.
+var RoundTrip = roundTrip
+
+// Codes are the codes that are known.
+func Codes() (list []string) {
+	for code := range codeErrors {
+		list = append(list, code)
+	}
+	return list
+}

@@ -1,0 +1,292 @@
+package client
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/internal/backoff"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// maxProof is the length of the longest X-Merkle-Proof in characters: 32 steps, with room.
+const maxProof = 2 << 10
+
+// A Capsule is open content with what is known about it. The caller closes it. Descriptor and
+// Ref.Root are checked; the content is being checked while it is read, as by
+// [capsule.VerifyReader]: the last bytes come only when all of it is right, and earlier bytes
+// must not be used before.
+type Capsule struct {
+	io.ReadCloser
+	Ref        capsule.Ref // Root is the one that was checked, also when the head was asked for
+	Descriptor capsule.Descriptor
+	Plot       merkle.Hash // the plot that has it, as the node says; zero: it does not say
+	Cache      string      // where the node had it, as "l1_hit"; empty: it does not say
+}
+
+// Stat implements capsule.Source: HEAD /capsule/{datastore_id}/{capsule_index}. The descriptor is
+// checked by its proof under a root that Options.Trust trusts. A zero root means what the node
+// says is its head: it is a generation of the datastore, and may be an old one. Errors wrap
+// fs.ErrNotExist, capsule.ErrUntrusted, capsule.ErrPath, ErrProtocol or what ends the exchange.
+func (c *Client) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor, error) {
+	var d capsule.Descriptor
+	err := c.retry(ctx, func() error {
+		resp, err := c.attempt(ctx, capsuleExchange(http.MethodHead, ref))
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		opened, err := c.describe(ctx, resp, ref)
+		if err == nil {
+			d = opened.Descriptor
+		}
+		return err
+	})
+	if err != nil {
+		return d, fmt.Errorf("stat capsule %v: %w", ref, err)
+	}
+	return d, nil
+}
+
+// Capsule opens the capsule at ref: GET /capsule/{datastore_id}/{capsule_index}. It checks what
+// Stat does before it returns, with the same errors, and then the content. A transfer that breaks
+// off is continued. A capsule of another length or content is capsule.ErrContentMismatch.
+func (c *Client) Capsule(ctx context.Context, ref capsule.Ref) (*Capsule, error) {
+	var opened *Capsule
+	err := c.retry(ctx, func() error {
+		e := capsuleExchange(http.MethodGet, ref)
+		resp, err := c.attempt(ctx, e)
+		if err != nil {
+			return err
+		}
+		if opened, err = c.describe(ctx, resp, ref); err != nil {
+			resp.Body.Close()
+			return err
+		}
+		e.query = url.Values{"root": {opened.Ref.Root.String()}}
+		opened.ReadCloser = c.verified(ctx, e, resp, opened.Descriptor)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open capsule %v: %w", ref, err)
+	}
+	return opened, nil
+}
+
+// Open implements capsule.Source: GET /blob/{capsule_hash}. The content is checked against d as
+// by [capsule.VerifyReader]; a transfer that breaks off is continued. The caller takes d from
+// Stat, Manifest, or wherever it trusts.
+func (c *Client) Open(ctx context.Context, d capsule.Descriptor) (io.ReadCloser, error) {
+	e := exchange{method: http.MethodGet, path: "/blob/0x" + d.Hash.String()}
+	var body io.ReadCloser
+	err := c.retry(ctx, func() error {
+		resp, err := c.attempt(ctx, e)
+		if err != nil {
+			return err
+		}
+		if n := resp.ContentLength; n >= 0 && n != int64(d.Size) {
+			resp.Body.Close()
+			return fmt.Errorf("%w: Content-Length is %d, expected %d", capsule.ErrContentMismatch, n,
+				d.Size)
+		}
+		body = c.verified(ctx, e, resp, d)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open capsule with hash %v: %w", d.Hash, err)
+	}
+	return body, nil
+}
+
+func capsuleExchange(method string, ref capsule.Ref) exchange {
+	e := exchange{method: method, path: "/capsule/0x" + ref.Store.String() + "/" +
+		strconv.FormatUint(uint64(ref.Index), 10)}
+	if !ref.Root.IsZero() {
+		e.query = url.Values{"root": {ref.Root.String()}}
+	}
+	return e
+}
+
+// describe reads the headers of a capsule and checks them.
+func (c *Client) describe(ctx context.Context, resp *http.Response, ref capsule.Ref) (*Capsule,
+	error) {
+	h := resp.Header
+	size := resp.ContentLength
+	if size < 0 || size > capsule.MaxSize {
+		return nil, protocolf("Content-Length is %d, expected the size of a capsule", size)
+	}
+	out := &Capsule{Ref: ref, Cache: token(h.Get("X-Dig-Cache"), 32),
+		Descriptor: capsule.Descriptor{Index: ref.Index, Size: uint32(size)}}
+	d := &out.Descriptor
+	var err error
+	if d.Hash, err = hashHeader(h, "X-Capsule-Hash"); err != nil {
+		return nil, err
+	}
+	if d.ChunkRoot, err = hashHeader(h, "X-Dig-Chunk-Root"); err != nil {
+		return nil, err
+	}
+	if h.Get("X-Plot-ID") != "" {
+		if out.Plot, err = hashHeader(h, "X-Plot-ID"); err != nil {
+			return nil, err
+		}
+	}
+	proof, err := proofHeader(h)
+	if err != nil {
+		return nil, err
+	}
+	if out.Ref.Root.IsZero() {
+		out.Ref.Root = proof.Root
+	}
+	return out, c.checkProof(ctx, out, proof)
+}
+
+// checkProof returns nil when the proof shows the capsule under a root that is trusted. The leaf
+// has the index: where the number of capsules is not known, the fold alone binds it.
+func (c *Client) checkProof(ctx context.Context, got *Capsule, proof merkle.Proof) error {
+	root := got.Ref.Root
+	count, err := c.trust.Trusted(ctx, got.Ref.Store, root)
+	if err != nil {
+		return err
+	}
+	if count > 0 {
+		return got.Descriptor.CheckProof(proof, root, count)
+	}
+	if err := proof.Check(got.Descriptor.Leaf(), root); err != nil {
+		return fmt.Errorf("%w: capsule %d: %w", capsule.ErrPath, got.Ref.Index, err)
+	}
+	return nil
+}
+
+func hashHeader(h http.Header, name string) (merkle.Hash, error) {
+	v := h.Values(name)
+	if len(v) != 1 {
+		return merkle.Hash{}, protocolf("found %d headers %s, expected 1", len(v), name)
+	}
+	hash, err := merkle.ParseHash(strings.TrimPrefix(v[0], "0x"))
+	if err != nil {
+		return hash, protocolf("header %s is not 64 hexadecimal digits", name)
+	}
+	return hash, nil
+}
+
+func proofHeader(h http.Header) (p merkle.Proof, err error) {
+	v := h.Values("X-Merkle-Proof")
+	if len(v) != 1 || len(v[0]) > maxProof {
+		return p, protocolf("found %d headers X-Merkle-Proof, expected 1 of at most %d characters",
+			len(v), maxProof)
+	}
+	raw, err := base64.StdEncoding.Strict().DecodeString(v[0])
+	if err != nil {
+		return p, protocolf("header X-Merkle-Proof: %w", err)
+	}
+	if err := p.UnmarshalBinary(raw); err != nil {
+		return p, protocolf("header X-Merkle-Proof: %w", err)
+	}
+	return p, nil
+}
+
+// verified returns the content of an answer, checked against d and continued when it breaks off.
+func (c *Client) verified(ctx context.Context, e exchange, resp *http.Response,
+	d capsule.Descriptor) io.ReadCloser {
+	return capsule.VerifyReader(&content{c: c, ctx: ctx, e: e, rc: resp.Body, size: int64(d.Size),
+		etag: `"` + d.Hash.String() + `"`}, d)
+}
+
+// content is the body of a capsule. When it breaks off, the rest is asked for.
+type content struct {
+	c      *Client
+	ctx    context.Context
+	e      exchange
+	etag   string
+	size   int64
+	rc     io.ReadCloser   // nil: broken off
+	off    int64           // of the next byte
+	failed backoff.Counter // since the last byte
+}
+
+// Read implements io.Reader. It ends at the length that the capsule must have, and then gives
+// what follows, if anything does.
+func (b *content) Read(p []byte) (int, error) {
+	for {
+		n, err := b.next(p)
+		if n > 0 {
+			b.failed.Reset()
+			return n, nil
+		}
+		if err == nil || err == io.EOF {
+			return 0, err
+		}
+		if b.rc != nil {
+			b.rc.Close()
+			b.rc = nil
+		}
+		if b.c.attempts().Next(b.ctx, &b.failed, err) != backoff.Continue {
+			return 0, err
+		}
+	}
+}
+
+// next reads from the answer that is open, or opens one with the rest.
+func (b *content) next(p []byte) (int, error) {
+	if b.rc == nil {
+		if err := b.resume(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := b.rc.Read(p)
+	b.off += int64(n)
+	if err == io.EOF && b.off < b.size {
+		err = &connectionError{io.ErrUnexpectedEOF}
+	}
+	return n, err
+}
+
+// resume asks for the rest. The hash of the whole decides about what comes.
+func (b *content) resume() error {
+	e := b.e
+	e.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-", b.off)}, "If-Range": {b.etag}}
+	e.ok = []int{http.StatusOK, http.StatusPartialContent}
+	resp, err := b.c.attempt(b.ctx, e)
+	if err != nil {
+		return err
+	}
+	if err := b.skip(resp); err != nil {
+		resp.Body.Close()
+		return err
+	}
+	b.rc = resp.Body
+	return nil
+}
+
+// skip moves an answer to the offset that was asked for.
+func (b *content) skip(resp *http.Response) error {
+	if resp.StatusCode == http.StatusPartialContent {
+		want := fmt.Sprintf("bytes %d-%d/%d", b.off, b.size-1, b.size)
+		if got := resp.Header.Get("Content-Range"); got != want {
+			return protocolf("Content-Range is %q, expected %q", printable(got), want)
+		}
+		return nil
+	}
+	if _, err := io.CopyN(io.Discard, resp.Body, b.off); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: found fewer than %d bytes", capsule.ErrContentMismatch, b.size)
+		}
+		return err
+	}
+	return nil
+}
+
+// Close closes the answer that is open.
+func (b *content) Close() error {
+	if b.rc == nil {
+		return nil
+	}
+	return b.rc.Close()
+}
