@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,6 +80,8 @@ func New(ctx context.Context, c Config) (*Node, error) {
 func (n *Node) tierConfig() tier.Config {
 	c := tier.Config{Storage: n.c.Storage, Volumes: n.c.Volumes, Key: n.c.Key, Work: n.c.Worker,
 		Cache: n.c.Cache, Policy: n.c.Policy, Facts: n.facts, Settings: n.c.Tiers, Now: n.c.Now}
+	// Staged content is discarded with its session; a long upload must not lose its beginning.
+	c.Settings.Grace = cmp.Or(c.Settings.Grace, 24*time.Hour)
 	if n.c.DataDir == "" {
 		return c
 	}
@@ -120,6 +123,7 @@ func (n *Node) assemble() error {
 	c := &n.c
 	o := api.Options{Vitals: n, Reporter: n, Capsules: n.reader, Datastores: n.reader,
 		Handles: c.Handles, Peers: c.Peers, Pusher: n.pushes, Events: n, Pinner: n,
+		Explainer: n, Maintainer: n,
 		Reload: c.Reload, Admin: c.Admin, Credential: c.Credential,
 		Authenticator: c.Authenticator, Validators: c.Validators, Limits: c.Limits.Callers,
 		TrustedProxies: c.TrustedProxies, AdminOrigins: c.AdminOrigins,
@@ -130,7 +134,7 @@ func (n *Node) assemble() error {
 			HTTPPort: c.HTTPPort, Capabilities: []string{"storage", "retrieval"}}}
 	if len(c.Volumes) > 0 {
 		n.prover = n.newResponder()
-		o.Challenger = n
+		o.Challenger, o.Plotter = n, n
 		o.Identity.Capabilities = append(o.Identity.Capabilities, "validation")
 	}
 	if n.api, err = api.New(o); err != nil {

@@ -165,7 +165,7 @@ func (s *Server) collect(w *answer, c *call) error {
 		return err
 	}
 	dry := q.Get("dry_run") == "1"
-	j, err := s.jobs.start(RouteNotFound, func(ctx context.Context, progress func(float64)) (any,
+	j, err := s.jobs.start("gc", RouteNotFound, func(ctx context.Context, progress func(float64)) (any,
 		error) {
 		return s.opt.Maintainer.Collect(ctx, dry, progress)
 	})
@@ -177,7 +177,7 @@ func (s *Server) collect(w *answer, c *call) error {
 
 // scrub answers POST /admin/scrub.
 func (s *Server) scrub(w *answer, c *call) error {
-	j, err := s.jobs.start(RouteNotFound, func(ctx context.Context, progress func(float64)) (any,
+	j, err := s.jobs.start("scrub", RouteNotFound, func(ctx context.Context, progress func(float64)) (any,
 		error) {
 		return s.opt.Maintainer.Scrub(ctx, progress)
 	})
@@ -197,7 +197,7 @@ func (s *Server) createPlot(w *answer, c *call) error {
 	if err != nil {
 		return bodyError(err)
 	}
-	j, err := s.jobs.start(CapsuleNotFound, func(ctx context.Context, progress func(float64)) (any,
+	j, err := s.jobs.start("plot", CapsuleNotFound, func(ctx context.Context, progress func(float64)) (any,
 		error) {
 		info, err := s.opt.Plotter.CreatePlot(ctx, p, progress)
 		if err != nil {

@@ -34,18 +34,17 @@ type job struct {
 
 // Limits of jobs.
 const (
-	maxJobs    = 64 // that run or wait
-	keepJobs   = 24 * time.Hour
-	maxKept    = 1024
-	jobsAtOnce = 1
+	maxJobs  = 64 // that run or wait
+	keepJobs = 24 * time.Hour
+	maxKept  = 1024
 )
 
-// jobs runs work one after the other.
+// jobs runs work, that of one kind one after the other.
 type jobs struct {
 	now    func() time.Time
 	ctx    context.Context
 	cancel context.CancelFunc
-	slots  chan struct{}
+	slots  map[string]chan struct{} // by kind, under mu
 	wg     sync.WaitGroup
 
 	mu   sync.Mutex
@@ -54,11 +53,11 @@ type jobs struct {
 
 func newJobs(now func() time.Time) *jobs {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &jobs{now: now, ctx: ctx, cancel: cancel, slots: make(chan struct{}, jobsAtOnce)}
+	return &jobs{now: now, ctx: ctx, cancel: cancel, slots: map[string]chan struct{}{}}
 }
 
 // start starts a job. absent is the code for its fs.ErrNotExist.
-func (j *jobs) start(absent Code, work func(ctx context.Context, progress func(float64)) (any,
+func (j *jobs) start(kind string, absent Code, work func(ctx context.Context, progress func(float64)) (any,
 	error)) (*job, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -79,16 +78,21 @@ func (j *jobs) start(absent Code, work func(ctx context.Context, progress func(f
 	rand.Read(id[:])
 	b := &job{ID: hex.EncodeToString(id[:]), State: jobQueued, done: make(chan struct{})}
 	j.list = append(j.list, b)
-	j.wg.Go(func() { j.run(b, absent, work) })
+	slot := j.slots[kind]
+	if slot == nil {
+		slot = make(chan struct{}, 1)
+		j.slots[kind] = slot
+	}
+	j.wg.Go(func() { j.run(slot, b, absent, work) })
 	return b, nil
 }
 
-func (j *jobs) run(b *job, absent Code,
+func (j *jobs) run(slot chan struct{}, b *job, absent Code,
 	work func(ctx context.Context, progress func(float64)) (any, error)) {
 	defer close(b.done)
 	select {
-	case j.slots <- struct{}{}:
-		defer func() { <-j.slots }()
+	case slot <- struct{}{}:
+		defer func() { <-slot }()
 	case <-j.ctx.Done():
 		j.finish(b, absent, nil, j.ctx.Err())
 		return

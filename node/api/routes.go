@@ -26,6 +26,8 @@ func (s *Server) all() []route {
 	list := []route{
 		{method: "GET", pattern: "/health", handle: s.health, exempt: true, json: true},
 		{method: "GET", pattern: "/ready", handle: s.ready, exempt: true, json: true},
+		{method: "GET", pattern: "/openapi.json", handle: s.openAPI, bucket: bucketRequests,
+			json: true, public: true},
 		{method: "GET", pattern: "/.well-known/dig-node.json", handle: s.wellKnown,
 			bucket: bucketRequests, json: true, public: true},
 		{method: "GET", pattern: "/network/peers", handle: s.peers, bucket: bucketRequests,
