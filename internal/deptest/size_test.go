@@ -32,7 +32,7 @@ var tooLarge = map[string]bool{
 var longLines = map[string]int{
 	"auth":     9,
 	"internal": 4,
-	"node":     30,
+	"node":     24,
 	"remote":   3,
 }
 

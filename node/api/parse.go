@@ -23,15 +23,6 @@ func parse32(s, what string) (merkle.Hash, error) {
 // hex32 returns the text form of a 32-byte value.
 func hex32[T ~[32]byte](v T) string { return "0x" + hex.EncodeToString(v[:]) }
 
-// orNull returns the text form of a value, and nil when it is zero.
-func orNull(h merkle.Hash) *string {
-	if h.IsZero() {
-		return nil
-	}
-	s := hex32(h)
-	return &s
-}
-
 func (c *call) store() (auth.StoreID, error) {
 	h, err := parse32(c.path["datastore_id"], "datastore_id")
 	return auth.StoreID(h), err

@@ -124,7 +124,7 @@ func (s *Server) push(w *answer, c *call) error {
 		return err
 	}
 	p.Charge = func(who push.Caller) error {
-		own := callerKey{}
+		var own callerKey
 		switch {
 		case who.Credential != "":
 			return nil // charged already

@@ -137,8 +137,9 @@ func startNode(t *testing.T, store auth.StoreID) string {
 		Volumes:    []tier.Volume{{Path: t.TempDir(), Class: economy.SSD}},
 		Tiers:      tier.Settings{Difficulty: -1},
 		Reload:     func(context.Context) error { return nil },
-		Credential: func(*http.Request) (api.Credential, error) { return api.Credential{Name: "o", Owner: true}, nil },
-		Limits:     node.Limits{Callers: api.Limits{Capsules: free, Challenges: free, Requests: free}}})
+		Credential: operator,
+		Limits: node.Limits{Callers: api.Limits{Capsules: free, Challenges: free,
+			Requests: free}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +159,10 @@ func startNode(t *testing.T, store auth.StoreID) string {
 }
 
 var token = [32]byte{9}
+
+func operator(*http.Request) (api.Credential, error) {
+	return api.Credential{Name: "operator", Owner: true}, nil
+}
 
 // Every documented route answers, and as its schemas say.
 func TestAnswers(t *testing.T) {
@@ -213,12 +218,13 @@ func TestAnswers(t *testing.T) {
 	ask("POST", "/datastore/push/{session}/commit", "/datastore/push/"+s+"/commit", "")
 	ask("POST", "/datastore/push", "/datastore/push", pushBody(g, true))
 	ask("POST", "/datastore/push", "/datastore/push", "{}")
-	ask("GET", "/capsule/{datastore_id}/{capsule_index}", "/capsule/"+id+"/0", "")
-	ask("GET", "/capsule/{datastore_id}/{capsule_index}", "/capsule/"+id+"/0", "", "Range", "bytes=0-9")
-	ask("GET", "/capsule/{datastore_id}/{capsule_index}", "/capsule/"+id+"/0", "", "Range",
+	const read = "/capsule/{datastore_id}/{capsule_index}"
+	ask("GET", read, "/capsule/"+id+"/0", "")
+	ask("GET", read, "/capsule/"+id+"/0", "", "Range", "bytes=0-9")
+	ask("GET", read, "/capsule/"+id+"/0", "", "Range",
 		"bytes=99999-")
-	ask("GET", "/capsule/{datastore_id}/{capsule_index}", "/capsule/"+id+"/0", "", "If-None-Match", "*")
-	ask("GET", "/capsule/{datastore_id}/{capsule_index}", "/capsule/"+id+"/999", "")
+	ask("GET", read, "/capsule/"+id+"/0", "", "If-None-Match", "*")
+	ask("GET", read, "/capsule/"+id+"/999", "")
 	hash := g.Capsules[1].Hash.String()
 	ask("GET", "/blob/{capsule_hash}", "/blob/"+hash, "")
 	ask("GET", "/blob/{capsule_hash}", "/blob/"+hash, "", "Range", "bytes=-1")
@@ -284,8 +290,8 @@ func pushBody(g capsuletest.Generation, inline bool) string {
 func challengeBody(t *testing.T, g capsuletest.Generation) string {
 	t.Helper()
 	now := uint64(time.Now().Unix())
-	c := &capsule.Challenge{ID: "chal_123", Type: capsule.PhysicalAccess, CapsuleHash: g.Capsules[0].Hash,
-		Entropy: g.Root, IssuedAt: now, ExpiresAt: now + 60, Samples: 3}
+	c := &capsule.Challenge{ID: "chal_123", Type: capsule.PhysicalAccess,
+		CapsuleHash: g.Capsules[0].Hash, Entropy: g.Root, IssuedAt: now, ExpiresAt: now + 60, Samples: 3}
 	if err := c.Sign(t.Context(), auth.NewNodeKey([32]byte{5})); err != nil {
 		t.Fatal(err)
 	}
