@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dig-network/digstore/internal/diskfs"
+	"github.com/dig-network/digstore/digstore/internal/smallfile"
 	"github.com/dig-network/digstore/internal/secretfile"
 )
 
@@ -44,7 +44,7 @@ func (w *Workspace) readSecret(name string) ([]byte, error) {
 	if err := w.checkSecret(name); err != nil {
 		return nil, err
 	}
-	return diskfs.ReadFile(w.fs, name, maxConfig)
+	return smallfile.Read(w.fs, name)
 }
 
 // checkSecret returns an *AccessError for a file that another user than root can read or owns, or

@@ -23,13 +23,13 @@ type AdoptReport struct {
 // the key is here. What is proven already and not as it was written is ErrCorrupt, and nothing is
 // changed then. progress is called as with Verify, for one generation after the other.
 func (s *Store) Adopt(ctx context.Context, progress func(done, total int64)) (*AdoptReport, error) {
-	l, err := s.lock(ctx)
+	l, err := s.dir.Lock(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("adopt: %w", err)
 	}
 	defer l.Close()
 	rep, err := s.adopt(ctx, progress)
-	s.log.Forget()
+	s.dir.Log.Forget()
 	if err != nil {
 		return nil, fmt.Errorf("adopt: %w", err)
 	}
@@ -37,7 +37,7 @@ func (s *Store) Adopt(ctx context.Context, progress func(done, total int64)) (*A
 }
 
 func (s *Store) adopt(ctx context.Context, progress func(done, total int64)) (*AdoptReport, error) {
-	list, err := s.log.Unproven()
+	list, err := s.dir.Log.Unproven()
 	if err != nil {
 		return nil, err
 	}
@@ -49,12 +49,12 @@ func (s *Store) adopt(ctx context.Context, progress func(done, total int64)) (*A
 	var gone rootlog.Dropped
 	for i := range list {
 		line := list[i].Line
-		there, err := s.hasAny(line.Root)
+		there, err := s.dir.Has(line.Root)
 		if err != nil {
 			return nil, err
 		}
 		if !there && i == len(list)-1 {
-			return nil, corrupt(s.log.Path(), "generation %d, the head, with root %s: it is not held",
+			return nil, corrupt(s.dir.Log.Path(), "generation %d, the head, with root %s: it is not held",
 				line.Number, line.Root)
 		}
 		if !there || latest[line.Root] != i {
@@ -73,7 +73,7 @@ func (s *Store) adopt(ctx context.Context, progress func(done, total int64)) (*A
 	if len(list) == 0 {
 		return rep, nil
 	}
-	return rep, s.log.Adopt(list, gone)
+	return rep, s.dir.Log.Adopt(list, gone)
 }
 
 // verifyToAdopt verifies a generation that is held, and makes its signature where that is missing
@@ -100,7 +100,7 @@ func (s *Store) verifyToAdopt(ctx context.Context, line module.Generation,
 	}
 	r, err := signRoot(ctx, s.set.id, line.Root, key)
 	if err == nil {
-		err = s.writeSigs(r)
+		err = s.dir.Signatures.Write(r)
 	}
 	return err == nil, err == nil, err
 }
@@ -109,7 +109,7 @@ func (s *Store) verifyToAdopt(ctx context.Context, line module.Generation,
 // or an earlier version has made have none until Adopt makes them. A store without a generation is
 // proven.
 func (s *Store) Proven(context.Context) (bool, error) {
-	h, err := s.log.Current()
+	h, err := s.dir.Log.Current()
 	if err != nil {
 		return false, err
 	}

@@ -413,7 +413,7 @@ func (w *fileWriter) file(name string, f outFile) (int64, error) {
 // write writes the plaintext of a resource.
 func (w *fileWriter) write(out io.Writer, f outFile) (int64, error) {
 	s := w.c.g.s
-	key := urn.NewKey(s.set.id, f.name, s.salt())
+	key := urn.NewKey(s.set.id, f.name, s.salts.current())
 	chunks := f.res.Chunks()
 	if len(chunks) == 0 || chunks[0].ID.IsZero() { // a module that is not from a recipe
 		p, err := f.res.Open(key)
@@ -424,7 +424,7 @@ func (w *fileWriter) write(out io.Writer, f outFile) (int64, error) {
 	}
 	var done int64
 	for i, ch := range chunks {
-		r, off, err := s.packs.Chunk(ch)
+		r, off, err := s.dir.Packs.Chunk(ch)
 		if err != nil {
 			return done, err
 		}

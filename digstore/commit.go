@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,13 +15,11 @@ import (
 	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/internal/packdir"
 	"github.com/dig-network/digstore/digstore/internal/scan"
+	"github.com/dig-network/digstore/digstore/internal/statindex"
+	"github.com/dig-network/digstore/digstore/internal/storedir"
 	"github.com/dig-network/digstore/digstore/module"
-	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 )
-
-// commitPack is the pack of a commit that is being made.
-const commitPack = "commit.tmp"
 
 // GenerationResource is the resource that a commit with Again adds: the number of the generation in
 // decimal.
@@ -90,12 +87,12 @@ func (s *Store) Commit(ctx context.Context, signer auth.Signer,
 		}
 		signer = key
 	}
-	l, h, err := s.lockClean(ctx)
+	l, h, err := s.dir.LockHead(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	defer l.Close()
-	c := &commit{s: s, o: o, h: h, signer: signer, started: s.clock()}
+	c := &commit{s: s, o: o, h: h, signer: signer, started: s.index.Clock()}
 	defer c.close()
 	if err := c.gather(ctx); err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
@@ -113,7 +110,7 @@ func (s *Store) mayWrite(key auth.PublicKey) error {
 	if err != nil {
 		return err
 	}
-	adopted, err := s.adopted()
+	adopted, err := s.keys.AdoptedID()
 	if err != nil {
 		return err
 	}
@@ -157,7 +154,7 @@ func (c *commit) close() {
 // gather finds out what there is to commit, and what of it is known already. The head's recipe and
 // the stat index are read while the content root is listed.
 func (c *commit) gather(ctx context.Context) error {
-	f, recs, _, err := c.s.openStaging(openRead)
+	f, recs, err := c.s.staging.Open()
 	if err != nil {
 		return err
 	}
@@ -177,7 +174,7 @@ func (c *commit) gather(ctx context.Context) error {
 			return err
 		}
 		var err error
-		if c.old, err = c.s.oldManifests(c.h); err != nil {
+		if c.old, err = oldManifests(c.s, c.h); err != nil {
 			return err
 		}
 		if c.content == "" {
@@ -187,7 +184,7 @@ func (c *commit) gather(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		before = c.s.openKnown(abs, c.h, c.o.Rehash)
+		before = openKnown(c.s, abs, c.h, c.o.Rehash)
 		return nil
 	})
 	if c.content != "" {
@@ -200,7 +197,7 @@ func (c *commit) gather(ctx context.Context) error {
 	switch {
 	case len(recs) > 0:
 		for _, r := range recs {
-			c.add(&job{input: sectionInput(r.name, f, r.off, r.size)})
+			c.add(&job{input: sectionInput(r.Name, f, r.Off, r.Size)})
 		}
 	case c.content == "":
 		return fmt.Errorf("%w, and the store has no content root", ErrNothingStaged)
@@ -306,11 +303,7 @@ func (c *commit) takeOver(j *job) bool {
 // seal brings what has to be read into the pack.
 func (c *commit) seal(ctx context.Context) error {
 	s := c.s
-	if err := diskfs.MkdirAll(s.w.fs, filepath.Join(s.dir, "packs"), 0o755); err != nil {
-		// a reference's workspace has none
-		return err
-	}
-	pack, err := packdir.Create(s.w.fs, filepath.Join(s.dir, "packs", commitPack))
+	pack, err := s.dir.CreatePack()
 	if err != nil {
 		return err
 	}
@@ -319,7 +312,7 @@ func (c *commit) seal(ctx context.Context) error {
 	for _, j := range c.todo {
 		total += j.size
 	}
-	p := &pipeline{s: s, salt: s.salt(), workers: s.w.workers, plain: c.old != nil,
+	p := &pipeline{s: s, salt: s.salts.current(), workers: s.w.workers, plain: c.old != nil,
 		most: s.set.maxSize, keep: c.keep}
 	if c.o.Progress != nil {
 		c.o.Progress(0, total)
@@ -383,7 +376,7 @@ func (c *commit) keep(chunks []module.Chunk, frames []byte) error {
 		had := c.pack.Has(ch.ID)
 		if !had {
 			var err error
-			if had, err = c.s.packs.Has(ch.ID); err != nil {
+			if had, err = c.s.dir.Packs.Has(ch.ID); err != nil {
 				return err
 			}
 		}
@@ -445,20 +438,20 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("commit: sign root: %w", err)
 	}
-	line := module.Generation{Number: number, Root: root, Time: time.Unix(s.w.now().Unix(), 0).UTC()}
+	line := s.dir.NextLine(c.h, root)
 	noted := make(chan struct{})
 	go func() { // an index of a root that does not come into the history does not count
 		defer close(noted)
 		c.noteFiles(root)
 	}()
-	err = s.publish(ctx, c.h, &arrival{recipe: recipe, names: names, learned: names, pack: c.pack,
-		head: signed, lines: []module.Generation{line}})
+	err = s.dir.Publish(ctx, c.h, &storedir.Publication{Recipe: recipe, Names: names, Learned: names,
+		Pack: c.pack, Head: signed, Lines: []module.Generation{line}})
 	<-noted
 	if err != nil {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	if c.content == "" {
-		_ = c.s.clearStaging() // else the next commit finds its root to be the head's, and says so
+		_ = c.s.staging.Clear() // else the next commit finds its root to be the head's, and says so
 	}
 	g, err := s.open(line)
 	if err != nil {
@@ -488,13 +481,13 @@ func (c *commit) noteFiles(root merkle.Hash) {
 	if err != nil {
 		return
 	}
-	x := &statIndex{root: root, time: c.started, content: abs}
+	x := &statindex.Index{Root: root, Time: c.started, Content: abs}
 	for _, j := range c.jobs {
 		if j.name != GenerationResource || !c.o.Again {
-			x.files = append(x.files, scan.Found{Name: j.name, Stat: j.stat})
+			x.Files = append(x.Files, scan.Found{Name: j.name, Stat: j.stat})
 		}
 	}
-	c.s.writeStatIndex(x)
+	c.s.index.Write(x)
 }
 
 // rootOf computes the root of a generation (module/FORMAT.md 2.4): leaves in the order of their

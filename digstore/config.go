@@ -11,6 +11,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/smallfile"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/internal/diskfs"
 )
@@ -55,7 +56,7 @@ type settings struct {
 func (w *Workspace) readConfig(dir string) (settings, error) {
 	var set settings
 	name := filepath.Join(dir, configFile)
-	text, err := diskfs.ReadFile(w.fs, name, maxConfig)
+	text, err := smallfile.Read(w.fs, name)
 	if err != nil {
 		return set, fmt.Errorf("read store settings: %w", err)
 	}
@@ -173,7 +174,7 @@ func (r *registry) taken(name string) (string, bool) {
 func readRegistry(fsys diskfs.FS, dir string) (registry, error) {
 	r := registry{Stores: map[string]regStore{}}
 	name := filepath.Join(dir, "workspace.toml")
-	text, err := diskfs.ReadFile(fsys, name, maxConfig)
+	text, err := smallfile.Read(fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
 	}

@@ -2,7 +2,9 @@ package digstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"slices"
 	"strings"
@@ -156,7 +158,7 @@ func (s *Store) History(ctx context.Context) ([]HistoryEntry, error) {
 
 // HistoryTail is History of the last n generations. What it costs depends on n.
 func (s *Store) HistoryTail(ctx context.Context, n int) ([]HistoryEntry, error) {
-	h, err := s.log.Current()
+	h, err := s.dir.Log.Current()
 	if err != nil {
 		return nil, err
 	}
@@ -171,13 +173,13 @@ func (s *Store) HistoryTail(ctx context.Context, n int) ([]HistoryEntry, error) 
 		}
 		e := &out[i]
 		e.Generation = line
-		sigs, err := s.readSigs(line.Root)
+		sigs, err := s.dir.Signatures.Read(line.Root)
 		if err != nil {
 			return nil, err
 		}
 		e.Signed = !sigs.Tagged.IsZero() || !sigs.Untagged.IsZero()
 		g, err := s.open(line)
-		if isNotHeld(err) {
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {

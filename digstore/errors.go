@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/dig-network/digstore/digstore/internal/keydir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/internal/secretfile"
@@ -23,7 +24,7 @@ var (
 	// ErrUnchanged says that a commit would have made the generation that is the head already.
 	ErrUnchanged = errors.New("nothing changed")
 	// ErrNoKey says that the store's publisher key is not here.
-	ErrNoKey = errors.New("no publisher key")
+	ErrNoKey = keydir.ErrNoKey
 	// ErrLocked is matched by the error of a writer that waited in vain for another one, a
 	// *LockedError.
 	ErrLocked = diskfs.ErrLocked

@@ -15,14 +15,14 @@ func (o *CommitOptions) AnyNames() *CommitOptions {
 var OnWindows = onWindows
 
 // Learn adds names to those that the store has learned.
-func (s *Store) Learn(list []string) (int, error) { return s.learn(list) }
+func (s *Store) Learn(list []string) (int, error) { return s.dir.Learn(list) }
 
 // NameFiles describes the files of names, oldest first.
 func (s *Store) NameFiles() ([]fs.FileInfo, error) {
-	files, err := s.nameFiles()
+	files, err := s.dir.Names.Files()
 	var list []fs.FileInfo
-	for _, f := range files {
-		info, err := s.w.fs.Stat(f.path)
+	for _, path := range files {
+		info, err := s.w.fs.Stat(path)
 		if err != nil {
 			return nil, err
 		}
@@ -33,6 +33,6 @@ func (s *Store) NameFiles() ([]fs.FileInfo, error) {
 
 // KeptNames returns the names that the store has learned.
 func (s *Store) KeptNames() ([]string, error) {
-	list, damage, err := s.keptNames()
+	list, damage, err := s.dir.Names.All()
 	return list, errors.Join(damage, err)
 }

@@ -1,7 +1,6 @@
 package digstore
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"sync"
@@ -41,48 +40,12 @@ type Generation struct {
 
 // open opens the generation of a history line.
 func (s *Store) open(line module.Generation) (*Generation, error) {
-	g := &Generation{s: s, info: line}
-	h, err := s.recipe(line.Root)
-	if errors.Is(err, fs.ErrNotExist) { // it may be one that the reference has written
-		var ok bool
-		g.mod, g.digest, g.own, ok, err = s.openLegacy(line.Root)
-		if err == nil && !ok {
-			err = s.notHeld(line)
-		}
-		if err != nil {
-			return nil, err
-		}
-		return g, nil
-	}
+	g, err := s.dir.Open(line)
 	if err != nil {
 		return nil, err
 	}
-	g.recipe, g.digest, g.own = h.Recipe, h.Recipe.Digest, h.Names
-	if g.mod, err = h.Recipe.Module(s.packs); err != nil {
-		return nil, fmt.Errorf("store %s: generation %s: %w", s.name, line.Root, err)
-	}
-	return g, nil
-}
-
-// notHeld is the error of a generation that is not here: fs.ErrNotExist if that is on purpose, else
-// ErrCorrupt.
-func (s *Store) notHeld(line module.Generation) error {
-	proven, err := s.log.HasProofs()
-	if err != nil {
-		return err
-	}
-	if proven {
-		d, err := s.log.Dropped()
-		if err != nil {
-			return err
-		}
-		if !d.Has(line.Number) {
-			return corrupt(s.recipeName(line.Root),
-				"it is missing: generation %d was not dropped", line.Number)
-		}
-	}
-	return fmt.Errorf("store %s: generation %s is not held here: %w", s.name,
-		line.Root, fs.ErrNotExist)
+	return &Generation{s: s, info: line, mod: g.Module, own: g.Names, recipe: g.Recipe,
+		digest: g.Digest}, nil
 }
 
 // Info returns the generation's line in the history.
@@ -119,7 +82,7 @@ func (g *Generation) Resource(name string) (*module.Plain, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resource %.200q: %w", name, err)
 	}
-	p, err := r.Open(urn.NewKey(g.s.set.id, name, g.s.salt()))
+	p, err := r.Open(urn.NewKey(g.s.set.id, name, g.s.salts.current()))
 	if err != nil {
 		return nil, fmt.Errorf("resource %.200q: %w", name, err)
 	}

@@ -6,45 +6,46 @@ import (
 
 	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/internal/scan"
+	"github.com/dig-network/digstore/digstore/internal/statindex"
 	"github.com/dig-network/digstore/digstore/module"
 )
 
 // known is what the stat index and the generation it speaks of tell about the files of a content
 // root.
 type known struct {
-	index   *statIndex
+	index   *statindex.Index
 	entries []module.Entry // of index.files
 }
 
 // openKnown reads the stat index of a content root and the recipe it belongs to. What is missing or
 // does not fit gives an empty one: then everything is read.
-func (s *Store) openKnown(content string, h *history.History, rehash bool) *known {
+func openKnown(s *Store, content string, h *history.History, rehash bool) *known {
 	if rehash {
 		return &known{}
 	}
-	x := s.readStatIndex(content)
+	x := s.index.Read(content)
 	if x == nil {
 		return &known{}
 	}
-	if _, ok, err := h.Find(x.root); err != nil || !ok {
+	if _, ok, err := h.Find(x.Root); err != nil || !ok {
 		return &known{}
 	}
-	kept, err := s.recipe(x.root)
+	kept, err := s.dir.Recipes.Read(x.Root)
 	if err != nil || kept.Names == nil {
 		return &known{}
 	}
 	// Both lists are sorted by name, but for a resource that a commit has added.
-	k := &known{index: x, entries: make([]module.Entry, len(x.files))}
+	k := &known{index: x, entries: make([]module.Entry, len(x.Files))}
 	at, i := 0, 0
 	for e := range kept.Recipe.Entries() {
 		name := kept.Names[i]
 		i++
-		if at < len(x.files) && x.files[at].Name == name {
+		if at < len(x.Files) && x.Files[at].Name == name {
 			k.entries[at] = e
 			at++
 		}
 	}
-	if at != len(x.files) {
+	if at != len(x.Files) {
 		return &known{}
 	}
 	return k
@@ -58,11 +59,11 @@ func (k *known) cursor() func(scan.Found) (module.Entry, bool) {
 		if k.index == nil {
 			return module.Entry{}, false
 		}
-		for at < len(k.index.files) && k.index.files[at].Name < f.Name {
+		for at < len(k.index.Files) && k.index.Files[at].Name < f.Name {
 			at++
 		}
-		if at == len(k.index.files) || k.index.files[at].Name != f.Name ||
-			!k.index.same(k.index.files[at].Stat, f.Stat) {
+		if at == len(k.index.Files) || k.index.Files[at].Name != f.Name ||
+			!k.index.Same(k.index.Files[at].Stat, f.Stat) {
 			return module.Entry{}, false
 		}
 		return k.entries[at], true

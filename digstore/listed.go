@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/dig-network/digstore/digstore/internal/history"
+	"github.com/dig-network/digstore/digstore/internal/namedir"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -21,13 +22,13 @@ type manifests struct {
 // oldManifests reads section 13 of the head. It is nil if the next generation does not carry one:
 // the store is private, its settings say so, or they say nothing and the head does not name all of
 // its resources.
-func (s *Store) oldManifests(h *history.History) (*manifests, error) {
+func oldManifests(s *Store, h *history.History) (*manifests, error) {
 	set := s.set.listed
-	if s.salt() != nil || set != nil && !*set {
+	if s.salts.current() != nil || set != nil && !*set {
 		return nil, nil
 	}
 	m := &manifests{at: map[string]module.PublicEntry{}}
-	complete, err := s.readHeadManifest(h, m)
+	complete, err := readHeadManifest(s, h, m)
 	if err != nil {
 		return nil, fmt.Errorf("list names: %w", err)
 	}
@@ -40,7 +41,7 @@ func (s *Store) oldManifests(h *history.History) (*manifests, error) {
 // readHeadManifest adds section 13 of the head, and reports whether it names all resources. The
 // root does not cover the section: a host may have changed it, but then it does not know the names
 // of all resources.
-func (s *Store) readHeadManifest(h *history.History, m *manifests) (complete bool, err error) {
+func readHeadManifest(s *Store, h *history.History, m *manifests) (complete bool, err error) {
 	line, ok := h.Head()
 	if !ok {
 		return false, nil
@@ -69,9 +70,9 @@ func (s *Store) readHeadManifest(h *history.History, m *manifests) (complete boo
 	if err != nil {
 		return false, err
 	}
-	named, err := g.listed()
-	distinct := nameSet{}
-	distinct.add(named)
+	named, err := g.s.dir.Listed(g.mod)
+	distinct := namedir.Set{}
+	distinct.Add(named)
 	return len(distinct) == total, err
 }
 

@@ -2,10 +2,8 @@ package digstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"sync"
 
 	"github.com/dig-network/digstore/digstore/internal/packdir"
@@ -25,36 +23,9 @@ func (s *Store) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, 
 	if g.recipe == nil {
 		return &moduleReader{SectionReader: g.mod.Reader(), digest: g.digest}, nil
 	}
-	packs := s.packs.Checked(root, func() (bool, error) { return s.holds(root) })
+	packs := s.dir.Packs.Checked(root, func() (bool, error) { return s.dir.Recipes.Has(root) })
 	image := io.NewSectionReader(g.recipe.Image(packs), 0, g.recipe.Size())
 	return &moduleReader{SectionReader: image, recipe: g.recipe, packs: packs, digest: g.digest}, nil
-}
-
-// Has reports whether the module of a generation of the history is held. It looks for the files of
-// the generation and reads none of them. A generation whose files are missing although it was not
-// dropped is ErrCorrupt.
-func (s *Store) Has(_ context.Context, root merkle.Hash) (bool, error) {
-	h, err := s.log.Current()
-	if err != nil {
-		return false, err
-	}
-	line, ok, err := h.Find(root)
-	if !ok || err != nil {
-		return false, err
-	}
-	for _, name := range []string{s.recipeName(root), s.legacyName(root), s.manifestName(root)} {
-		_, err := s.w.fs.Stat(name)
-		if err == nil {
-			return true, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return false, fmt.Errorf("look for generation %s: %w", root, err)
-		}
-	}
-	if err := s.notHeld(line); !errors.Is(err, fs.ErrNotExist) {
-		return false, err
-	}
-	return false, nil
 }
 
 // moduleReader is the bytes of a module.

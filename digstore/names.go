@@ -236,7 +236,7 @@ func (g *Generation) findNames() (*nameTable, error) {
 	for _, n := range g.own {
 		try(n)
 	}
-	listed, err := g.listed()
+	listed, err := g.s.dir.Listed(g.mod)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +254,7 @@ func (g *Generation) findNames() (*nameTable, error) {
 		try(n)
 	}
 	if len(t.names) < total {
-		kept, damage, err := g.s.keptNames()
+		kept, damage, err := g.s.dir.Names.All()
 		if err != nil {
 			return nil, err
 		}

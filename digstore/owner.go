@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/smallfile"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 )
@@ -23,12 +24,12 @@ func (w *Workspace) SetOwner(ctx context.Context, id auth.StoreID, owner auth.Pu
 	if err != nil {
 		return err
 	}
-	l, err := s.lock(ctx)
+	l, err := s.dir.Lock(ctx)
 	if err != nil {
 		return fmt.Errorf("set owner: %w", err)
 	}
 	defer l.Close()
-	if err := diskfs.WriteFile(w.fs, filepath.Join(s.dir, ownerFile), []byte(owner.String()+"\n"),
+	if err := diskfs.WriteFile(w.fs, filepath.Join(s.dir.Path, ownerFile), []byte(owner.String()+"\n"),
 		0o644); err != nil {
 		return fmt.Errorf("set owner: %w", err)
 	}
@@ -39,7 +40,7 @@ func (w *Workspace) SetOwner(ctx context.Context, id auth.StoreID, owner auth.Pu
 // brought.
 func (w *Workspace) ownerIn(dir string) (owner auth.PublicKey, err error) {
 	name := filepath.Join(dir, ownerFile)
-	text, err := diskfs.ReadFile(w.fs, name, maxConfig)
+	text, err := smallfile.Read(w.fs, name)
 	if err != nil {
 		return owner, err
 	}

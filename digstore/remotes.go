@@ -27,7 +27,7 @@ type remotesFile struct {
 // maxPushForms is how many origins a store remembers a form for.
 const maxPushForms = 64
 
-func (s *Store) remotesName() string { return filepath.Join(s.dir, "remotes.toml") }
+func (s *Store) remotesName() string { return filepath.Join(s.dir.Path, "remotes.toml") }
 
 // Remotes returns the remotes that are set, by name, as they were given.
 func (s *Store) Remotes() (map[string]string, error) {
@@ -118,7 +118,7 @@ func (s *Store) RemoveRemote(ctx context.Context, name string) error {
 }
 
 func (s *Store) changeRemotes(ctx context.Context, change func(*remotesFile) error) error {
-	l, err := s.lock(ctx)
+	l, err := s.dir.Lock(ctx)
 	if err != nil {
 		return fmt.Errorf("change remotes: %w", err)
 	}

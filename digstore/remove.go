@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/dig-network/digstore/digstore/internal/storedir"
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
@@ -17,12 +18,8 @@ import (
 // workspace no longer lists the store; the directory is renamed to a name that no store has, in one
 // step; the files are deleted. So a reader finds all files of a store or none (ErrRemoved).
 
-const (
-	// removedMark is in a store's directory from when it is being removed.
-	removedMark = "removed"
-	// removedPrefix begins the name of the directory of a removed store; 32 random hex digits follow.
-	removedPrefix = ".removed-"
-)
+// removedPrefix begins the name of the directory of a removed store; 32 random hex digits follow.
+const removedPrefix = ".removed-"
 
 // Remove takes a store out of the workspace and deletes it from the disk, with its publisher key:
 // for good. It waits for a writer at work, as writers wait for each other; no writer begins after
@@ -33,12 +30,13 @@ func (w *Workspace) Remove(ctx context.Context, nameOrID string) error {
 	if err != nil {
 		return fmt.Errorf("remove store: %w", err)
 	}
-	l, err := s.lock(ctx)
+	l, err := s.dir.Lock(ctx)
 	if err != nil {
 		return fmt.Errorf("remove store: %w", err)
 	}
 	err = w.update(ctx, func(r *registry) error {
-		if err := diskfs.WriteFile(w.fs, filepath.Join(s.dir, removedMark), nil, 0o600); err != nil {
+		mark := filepath.Join(s.dir.Path, storedir.RemovedMark)
+		if err := diskfs.WriteFile(w.fs, mark, nil, 0o600); err != nil {
 			return err
 		}
 		delete(r.Stores, s.name)
@@ -57,7 +55,7 @@ func (w *Workspace) Remove(ctx context.Context, nameOrID string) error {
 	w.mu.Lock()
 	delete(w.opened, s.name)
 	w.mu.Unlock()
-	s.packs.Close()
+	s.dir.Packs.Close()
 	if err := w.sweepRemoved(ctx); err != nil {
 		return fmt.Errorf("remove store %s: %w", s.name, err)
 	}
@@ -107,7 +105,7 @@ func (w *Workspace) hideRemoved(r *registry) (hidden []string, err error) {
 			hidden = append(hidden, dir)
 			continue
 		}
-		_, err := w.stores.FS.Stat(filepath.Join(dir, removedMark))
+		_, err := w.stores.FS.Stat(filepath.Join(dir, storedir.RemovedMark))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -147,7 +145,7 @@ func (w *Workspace) removeFiles(dir string) error {
 		return err
 	}
 	for _, e := range list {
-		if e.Name() == removedMark {
+		if e.Name() == storedir.RemovedMark {
 			continue
 		}
 		if err := diskfs.RemoveAll(w.fs, filepath.Join(dir, e.Name())); err != nil {

@@ -15,7 +15,7 @@ import (
 // Salt returns a copy of the secret salt of a private store; nil when the store is public, or is
 // the clone of a private one that nobody has given the salt.
 func (s *Store) Salt() *urn.Salt {
-	known := s.salt()
+	known := s.salts.current()
 	if known == nil {
 		return nil
 	}
@@ -25,23 +25,25 @@ func (s *Store) Salt() *urn.Salt {
 
 // A saltMemo is the salt as the settings had it when they were read last.
 type saltMemo struct {
+	w   *Workspace
+	dir string // of the store
+
 	mu    sync.Mutex
 	salt  *urn.Salt // nil: none
 	size  int64     // of the settings
 	mtime time.Time
 }
 
-// salt returns the salt, nil where there is none. It reads the settings again when they have
+// current returns the salt; nil if there is none. It reads the settings again when they have
 // changed, as an import by another process changes them; settings that cannot be read change
 // nothing. What it returns must not be written to.
-func (s *Store) salt() *urn.Salt {
-	info, err := s.w.fs.Stat(filepath.Join(s.dir, configFile))
-	m := &s.salts
+func (m *saltMemo) current() *urn.Salt {
+	info, err := m.w.fs.Stat(filepath.Join(m.dir, configFile))
 	m.mu.Lock()
 	same := err != nil || info.Size() == m.size && info.ModTime().Equal(m.mtime)
 	m.mu.Unlock()
 	if !same {
-		_, _ = s.readSettings()
+		_, _ = m.readSettings()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -49,16 +51,15 @@ func (s *Store) salt() *urn.Salt {
 }
 
 // readSettings reads the settings, and remembers their salt.
-func (s *Store) readSettings() (settings, error) {
-	info, err := s.w.fs.Stat(filepath.Join(s.dir, configFile))
+func (m *saltMemo) readSettings() (settings, error) {
+	info, err := m.w.fs.Stat(filepath.Join(m.dir, configFile))
 	if err != nil {
 		return settings{}, fmt.Errorf("read store settings: %w", err)
 	}
-	set, err := s.w.readConfig(s.dir)
+	set, err := m.w.readConfig(m.dir)
 	if err != nil {
 		return settings{}, err
 	}
-	m := &s.salts
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.salt, m.size, m.mtime = set.salt, info.Size(), info.ModTime()
@@ -70,18 +71,18 @@ func (s *Store) readSettings() (settings, error) {
 // A wrong salt shows as urn.ErrSealed when a resource is read, and another one takes its place;
 // where the publisher key is, another salt is fs.ErrExist.
 func (s *Store) ImportSalt(ctx context.Context, salt *urn.Salt) error {
-	l, err := s.lock(ctx)
+	l, err := s.dir.Lock(ctx)
 	if err != nil {
 		return fmt.Errorf("import salt: %w", err)
 	}
 	defer l.Close()
-	set, err := s.w.readConfig(s.dir)
+	set, err := s.w.readConfig(s.dir.Path)
 	if err != nil {
 		return fmt.Errorf("import salt: %w", err)
 	}
 	same := set.salt != nil && *set.salt == *salt
 	if !same {
-		switch _, err := s.readKey(keyFile); {
+		switch _, err := s.keys.Publisher(); {
 		case err == nil:
 			return fmt.Errorf(
 				"import salt: store %s has its publisher key here, and every address depends on its salt: %w",
@@ -90,15 +91,15 @@ func (s *Store) ImportSalt(ctx context.Context, salt *urn.Salt) error {
 			return fmt.Errorf("import salt: %w", err)
 		}
 	}
-	if err := s.w.fs.Remove(filepath.Join(s.dir, saltFile)); err != nil &&
+	if err := s.w.fs.Remove(filepath.Join(s.dir.Path, saltFile)); err != nil &&
 		!errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("import salt: %w", err)
 	}
-	if err := s.w.fs.SyncDir(s.dir); err != nil {
+	if err := s.w.fs.SyncDir(s.dir.Path); err != nil {
 		return fmt.Errorf("import salt: %w", err)
 	}
 	set.salt = salt
-	if err := set.write(s.w.fs, s.dir); err != nil {
+	if err := set.write(s.w.fs, s.dir.Path); err != nil {
 		return fmt.Errorf("import salt: %w", err)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/dig-network/digstore/digstore/internal/scan"
+	"github.com/dig-network/digstore/digstore/internal/statindex"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/merkle"
@@ -49,7 +50,7 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 	}
 	files := st.setUnsafe(tree.Files)
 	st.Unread = tree.Unread
-	h, err := s.log.Current()
+	h, err := s.dir.Log.Current()
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)
 	}
@@ -64,7 +65,7 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)
 	}
-	if x := s.readStatIndex(abs); x != nil && x.root == head.Root {
+	if x := s.index.Read(abs); x != nil && x.Root == head.Root {
 		if st.compare(files, x) {
 			return st, nil
 		}
@@ -93,17 +94,17 @@ func (st *Status) setUnsafe(files []scan.Found) []scan.Found {
 }
 
 // compare fills in the status by looks alone, and reports whether looks were enough.
-func (st *Status) compare(files []scan.Found, x *statIndex) bool {
+func (st *Status) compare(files []scan.Found, x *statindex.Index) bool {
 	unchanged, at := 0, 0
 	for _, f := range files {
-		if at == len(x.files) || x.files[at].Name != f.Name || !x.same(x.files[at].Stat, f.Stat) {
+		if at == len(x.Files) || x.Files[at].Name != f.Name || !x.Same(x.Files[at].Stat, f.Stat) {
 			return false
 		}
 		at++
 		unchanged++
 	}
 	st.Unchanged = unchanged
-	return at == len(x.files)
+	return at == len(x.Files)
 }
 
 // compareContent compares files with the head, reading those that the stat index does not vouch
@@ -118,8 +119,8 @@ func (s *Store) compareContent(ctx context.Context, st *Status, files []scan.Fou
 	if err != nil {
 		return err
 	}
-	var index *statIndex
-	if x := s.readStatIndex(abs); x != nil && x.root == head.Root {
+	var index *statindex.Index
+	if x := s.index.Read(abs); x != nil && x.Root == head.Root {
 		index = x
 	}
 	next := (&known{index: index, entries: make([]module.Entry, lenIndex(index))}).cursor()
@@ -146,7 +147,7 @@ func (s *Store) compareContent(ctx context.Context, st *Status, files []scan.Fou
 			leaves = append(leaves, r.Leaf())
 		}
 	}
-	p := &pipeline{s: s, salt: s.salt(), workers: s.w.workers,
+	p := &pipeline{s: s, salt: s.salts.current(), workers: s.w.workers,
 		keep: func([]module.Chunk, []byte) error { return nil }}
 	if len(todo) > 0 {
 		if err := p.run(ctx, todo); err != nil {
@@ -176,9 +177,9 @@ func (s *Store) compareContent(ctx context.Context, st *Status, files []scan.Fou
 	return nil
 }
 
-func lenIndex(x *statIndex) int {
+func lenIndex(x *statindex.Index) int {
 	if x == nil {
 		return 0
 	}
-	return len(x.files)
+	return len(x.Files)
 }

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"iter"
 	"maps"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -18,6 +17,8 @@ import (
 	"time"
 
 	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/filestamp"
+	"github.com/dig-network/digstore/digstore/internal/smallfile"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/internal/diskfs"
 )
@@ -75,21 +76,10 @@ type Workspace struct {
 	safe []string
 
 	mu      sync.Mutex
-	stamp   fileStamp
+	stamp   filestamp.Stamp
 	reg     registry
 	opened  map[string]*Store
 	outside map[string]bool // content roots outside of dir that may be published
-}
-
-// fileStamp tells whether a file is the one that was read.
-type fileStamp struct {
-	size  int64
-	mtime time.Time
-	known bool
-}
-
-func stampOf(info fs.FileInfo) fileStamp {
-	return fileStamp{info.Size(), info.ModTime(), true}
 }
 
 func newWorkspace(dir string, o *Options) *Workspace {
@@ -164,7 +154,7 @@ func (w *Workspace) ignoreDig() error {
 		return nil
 	}
 	name := filepath.Join(w.dir, ".gitignore")
-	text, err := diskfs.ReadFile(w.fs, name, maxConfig)
+	text, err := smallfile.Read(w.fs, name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -245,7 +235,7 @@ func (w *Workspace) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, s := range w.opened {
-		s.packs.Close()
+		s.dir.Packs.Close()
 	}
 	clear(w.opened)
 	return nil
@@ -259,13 +249,13 @@ func (w *Workspace) refresh() error {
 }
 
 func (w *Workspace) refreshLocked() error {
-	var stamp fileStamp
+	var stamp filestamp.Stamp
 	info, err := w.fs.Stat(w.registryName())
 	switch {
 	case err == nil:
-		stamp = stampOf(info)
+		stamp = filestamp.Of(info)
 	case errors.Is(err, fs.ErrNotExist):
-		stamp.known = true
+		stamp.Known = true
 	default:
 		return err
 	}
@@ -306,7 +296,7 @@ func (w *Workspace) update(ctx context.Context, change func(*registry) error) er
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.stamp = fileStamp{} // whatever happens below, read it again
+	w.stamp = filestamp.Stamp{} // whatever happens below, read it again
 	if err := writeTOML(w.fs, w.registryName(), reg); err != nil {
 		return fmt.Errorf("write workspace: %w", err)
 	}
@@ -360,7 +350,7 @@ func (w *Workspace) Store(nameOrID string) (*Store, error) {
 			return s, nil
 		}
 		delete(w.opened, name) // removed by another process, and made anew
-		s.packs.Close()
+		s.dir.Packs.Close()
 	}
 	s, err := openStore(w, name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -433,10 +423,3 @@ func (w *Workspace) names() ([]string, error) {
 	}
 	return slices.Sorted(maps.Keys(w.reg.Stores)), nil
 }
-
-// create-only flags, spelled once.
-const (
-	openRead   = os.O_RDONLY
-	openCreate = os.O_RDWR | os.O_CREATE
-	openTrunc  = os.O_RDWR | os.O_CREATE | os.O_TRUNC
-)

@@ -1,0 +1,153 @@
+package digstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/dig-network/digstore/auth"
+	"github.com/dig-network/digstore/digstore/internal/keydir"
+	"github.com/dig-network/digstore/digstore/internal/storedir"
+	"github.com/dig-network/digstore/digstore/urn"
+)
+
+// StoreOptions are the settings of a new store. nil and the zero value mean the defaults.
+type StoreOptions struct {
+	// Name names the store in its workspace. Default: its id in hex.
+	Name string
+	// Key is the publisher key, kept in signing_key.bin. Default: a new one when the store's id is
+	// zero, else none.
+	Key *auth.Key
+	// Private makes a random secret salt: only who has it can read the store.
+	Private bool
+	// Listed makes commits carry the names of the resources (section 13), for everybody to see. Public
+	// stores only.
+	Listed bool
+	// ContentRoot is the folder that commits are made from, relative to the workspace's folder or
+	// absolute. Default: none.
+	ContentRoot string
+	// MaxSize is the cap on a generation's plaintext in bytes. Default: DefaultMaxSize.
+	MaxSize int64
+	// Label and Description are for people.
+	Label, Description string
+	// Activate makes the store the active one. The first store of a workspace always is.
+	Activate bool
+}
+
+// Create makes a store without a generation. With a zero id the id is the SHA-256 of the publisher
+// key. A name, in upper or lower case, or an id that the workspace has already is fs.ErrExist. ctx
+// ends the wait for the lock of the workspace.
+func (w *Workspace) Create(ctx context.Context, id StoreID, o *StoreOptions) (*Store, error) {
+	if o == nil {
+		o = &StoreOptions{}
+	}
+	key := o.Key
+	if id == (StoreID{}) {
+		if key == nil {
+			var err error
+			if key, err = auth.GenerateKey(w.rand); err != nil {
+				return nil, fmt.Errorf("create store: %w", err)
+			}
+		}
+		id = auth.StoreIDFromKey(key.PublicKey())
+	}
+	set := settings{id: id, maxSize: o.MaxSize, label: o.Label, about: o.Description}
+	if key != nil || o.Listed { // a clone goes on as the generations that it gets
+		set.listed = &o.Listed
+	}
+	if set.maxSize <= 0 {
+		set.maxSize = DefaultMaxSize
+	}
+	if o.Private {
+		if o.Listed {
+			return nil, errors.New("create store: a private store cannot be listed")
+		}
+		set.salt = new(urn.Salt)
+		if _, err := io.ReadFull(w.rand, set.salt[:]); err != nil {
+			return nil, fmt.Errorf("create store: make a salt: %w", err)
+		}
+	}
+	name := o.Name
+	if name == "" {
+		name = id.String()
+	}
+	if err := checkNewName(name); err != nil {
+		return nil, fmt.Errorf("create store: %w", err)
+	}
+	if o.ContentRoot != "" {
+		w.AllowContentRoot(o.ContentRoot)
+	}
+	dir := filepath.Join(w.dot, "stores", name)
+	err := w.update(ctx, func(r *registry) error {
+		if other, ok := r.taken(name); ok {
+			return fmt.Errorf("create store: name %q: store %q is here: %w", name, other, fs.ErrExist)
+		}
+		for n, e := range r.Stores {
+			if e.ID == id.String() {
+				return fmt.Errorf("create store: %s is here as %q: %w", id, n, fs.ErrExist)
+			}
+		}
+		w.stores.forget(name) // it may have been removed by another process
+		if err := w.makeStore(dir, set, key); err != nil {
+			return fmt.Errorf("create store %s: %w", name, err)
+		}
+		r.Stores[name] = regStore{ID: id.String(), ContentRoot: filepath.ToSlash(o.ContentRoot)}
+		if r.Active == "" || o.Activate {
+			r.Active = name
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w.Store(name)
+}
+
+// makeStore fills a store's directory. What an earlier attempt left there is used again or
+// replaced, since the store is not registered yet; but where a key was left, the directory is set
+// aside.
+func (w *Workspace) makeStore(dir string, set settings, key *auth.Key) error {
+	if _, err := w.fs.Stat(filepath.Join(dir, "roots.log")); err == nil {
+		return fmt.Errorf("%s holds a store that the workspace does not list: %w", dir, fs.ErrExist)
+	}
+	if err := w.setAside(dir); err != nil {
+		return err
+	}
+	if err := storedir.Make(w.fs, dir); err != nil {
+		return err
+	}
+	if err := w.checkDirs(dir); err != nil {
+		return err
+	}
+	if err := set.write(w.fs, dir); err != nil {
+		return err
+	}
+	if key != nil {
+		return keydir.Write(w.fs, dir, key)
+	}
+	return nil
+}
+
+// setAside renames the directory of a store that is not registered when it has a key: dir becomes
+// dir.old-1, or the next number that is free. A key may be the only copy of it.
+func (w *Workspace) setAside(dir string) error {
+	key, err := keydir.Exists(w.fs, dir)
+	if err != nil || !key {
+		return err
+	}
+	for n := 1; ; n++ {
+		aside := fmt.Sprintf("%s.old-%d", dir, n)
+		if _, err := w.fs.Lstat(aside); err == nil {
+			continue
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := w.fs.Rename(dir, aside); err != nil {
+			return err
+		}
+		return w.fs.SyncDir(filepath.Dir(dir))
+	}
+}

@@ -1,0 +1,167 @@
+package storedir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/dig-network/digstore/digstore/internal/damage"
+	"github.com/dig-network/digstore/digstore/internal/incoming"
+	"github.com/dig-network/digstore/digstore/internal/legacy"
+	"github.com/dig-network/digstore/digstore/internal/namedir"
+	"github.com/dig-network/digstore/digstore/internal/recipedir"
+	"github.com/dig-network/digstore/digstore/internal/recipefile"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
+	"github.com/dig-network/digstore/merkle"
+)
+
+// A Generation is an open generation.
+type Generation struct {
+	Module *module.Module
+	// Names are those of the resources, in the order of the key table; nil if they are not kept.
+	Names []string
+	// Recipe is nil if the generation lies in the form of the reference implementation.
+	Recipe *module.Recipe
+	// Digest stands for the bytes of the module. It is zero while they might change unnoticed.
+	Digest func() (merkle.Hash, error)
+}
+
+// Open opens the generation of a line. One that is not held is fs.ErrNotExist if it was dropped,
+// else module.ErrDamaged.
+func (d *Dir) Open(line module.Generation) (*Generation, error) {
+	r, err := d.Recipes.Read(line.Root)
+	if errors.Is(err, fs.ErrNotExist) {
+		g, err := d.Legacy.Open(line.Root, d.Packs)
+		if err != nil {
+			return nil, err
+		}
+		if g == nil {
+			return nil, d.NotHeld(line)
+		}
+		return &Generation{Module: g.Module, Names: g.Names, Digest: g.Digest}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	mod, err := r.Recipe.Module(d.Packs)
+	if err != nil {
+		return nil, fmt.Errorf("store %s: generation %s: %w", d.Name, line.Root, err)
+	}
+	return &Generation{Module: mod, Names: r.Names, Recipe: r.Recipe, Digest: r.Recipe.Digest}, nil
+}
+
+// NotHeld returns the error for a generation that is not held: fs.ErrNotExist if it was dropped,
+// else module.ErrDamaged.
+func (d *Dir) NotHeld(line module.Generation) error {
+	proven, err := d.Log.HasProofs()
+	if err != nil {
+		return err
+	}
+	if proven {
+		dropped, err := d.Log.Dropped()
+		if err != nil {
+			return err
+		}
+		if !dropped.Has(line.Number) {
+			return damage.In(d.Recipes.Path(line.Root),
+				"it is missing: generation %d was not dropped", line.Number)
+		}
+	}
+	return fmt.Errorf("store %s: generation %s is not held here: %w", d.Name, line.Root,
+		fs.ErrNotExist)
+}
+
+// PendingRecipe returns the recipe of a pending generation.
+func (d *Dir) PendingRecipe(root merkle.Hash) (*module.Recipe, error) {
+	return d.Pending.Recipe(root, d.Recipes.Parse)
+}
+
+// Listed returns the names that a module of the store lists in section 13 and has resources of. A
+// damaged section has none.
+func (d *Dir) Listed(mod *module.Module) ([]string, error) {
+	m, err := mod.PublicManifest()
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, module.ErrFormat) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("generation %s: %w", mod.ID().Root, err)
+	}
+	var list []string
+	for _, e := range m.Entries {
+		if _, err := mod.Find(urn.RetrievalKey(d.Store, e.Path)); err == nil {
+			list = append(list, e.Path)
+		}
+	}
+	return list, nil
+}
+
+// Learn adds names to those that the store has learned, durably, and returns how many are new. The
+// first time it adds those of all generations that are held: earlier versions had them in recipes
+// only. It needs the lock of the store.
+func (d *Dir) Learn(list []string) (int, error) {
+	return d.Names.Add(list, func() (namedir.Set, bool, error) {
+		roots, err := d.heldRoots()
+		if err != nil {
+			return nil, false, err
+		}
+		set := namedir.Set{}
+		return set, len(roots) > 0, d.AddNames(set, roots)
+	})
+}
+
+// LearnListed learns the names that a generation which is being received lists. It needs the lock
+// of the store.
+func (d *Dir) LearnListed(in *incoming.Transfer, recipe *module.Recipe) error {
+	mod, err := recipe.Module(in)
+	if err != nil {
+		return err
+	}
+	list, err := d.Listed(mod)
+	if err != nil {
+		return err
+	}
+	_, err = d.Learn(list)
+	return err
+}
+
+// heldRoots returns the roots of the generations that may have names of their own.
+func (d *Dir) heldRoots() ([]merkle.Hash, error) {
+	var roots []merkle.Hash
+	for _, sub := range []string{recipedir.SubDir, legacy.SubDir} {
+		list, err := d.FS.ReadDir(filepath.Join(d.Path, sub))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("list generations: %w", err)
+		}
+		for _, e := range list {
+			if root, err := merkle.ParseHash(strings.TrimSuffix(e.Name(), recipefile.Ext)); err == nil {
+				roots = append(roots, root)
+			}
+		}
+	}
+	return roots, nil
+}
+
+// AddNames adds the names that generations have themselves. Those that are not held, or are
+// damaged, have none.
+func (d *Dir) AddNames(set namedir.Set, roots []merkle.Hash) error {
+	for _, root := range roots {
+		g, err := d.Open(module.Generation{Root: root})
+		if errors.Is(err, module.ErrRemoved) || err != nil && !errors.Is(err, fs.ErrNotExist) &&
+			!errors.Is(err, module.ErrDamaged) {
+			return err
+		}
+		if err != nil {
+			continue
+		}
+		listed, err := d.Listed(g.Module)
+		if err != nil {
+			return err
+		}
+		set.Add(g.Names)
+		set.Add(listed)
+	}
+	return nil
+}
