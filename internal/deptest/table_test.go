@@ -27,6 +27,9 @@ var (
 	plots  = join(blst, worker, zstd, []string{"github.com/pierrec/lz4/v4"})
 	daemon = join(wire, plots, lru, []string{"google.golang.org/protobuf/...",
 		"github.com/hashicorp/yamux"})
+	metrics = []string{"github.com/prometheus/...", "github.com/beorn7/perks/quantile",
+		"github.com/cespare/xxhash/v2", "github.com/munnerz/goautoneg", "google.golang.org/protobuf/...",
+		"golang.org/x/sys/..."}
 	screen = []string{"github.com/spf13/cobra/...", "github.com/spf13/pflag",
 		"github.com/vbauerster/mpb/v8/...", "golang.org/x/term", "go.yaml.in/yaml/v3"}
 )
@@ -141,6 +144,7 @@ var table = []row{
 	{pkg: "node", house: []string{"node/api", "node/push", "node/tier", "node/index", "node/policy", "node/economy", "node/storage", "remote/server", "plot", "capsule", "capsule/cache",
 		"auth/request", "auth", "merkle", "internal/diskfs", "internal/strictjson"}, third: join(daemon, onDisk), http: true},
 	{pkg: "node/files", house: []string{"node", "node/api", "node/economy", "node/push", "auth", "internal/regular", "internal/strictjson"}, third: join(daemon, onDisk), http: true},
+	{pkg: "node/prom", house: []string{"node/api", "node/economy"}, third: join(wire, lru, onDisk, metrics), http: true},
 	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "capsule/capsuletest", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 
 	{pkg: "examples/dig-node/internal/config", house: []string{"auth", "auth/password", "internal/netguard", "internal/regular", "node/economy", "node/policy", "node/policy/scorer"},
