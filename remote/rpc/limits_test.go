@@ -286,6 +286,15 @@ func (m *breakingModule) Read(p []byte) (int, error) {
 	return m.Reader.Read(p)
 }
 
+func (m *breakingModule) ReadAt(p []byte, off int64) (int, error) {
+	left := max(0, m.good-off)
+	if left >= int64(len(p)) {
+		return m.Reader.ReadAt(p, off)
+	}
+	n, _ := m.Reader.ReadAt(p[:left], off)
+	return n, errors.New("the disk is broken")
+}
+
 func (m *breakingModule) WriteTo(w io.Writer) (int64, error) { return m.Reader.WriteTo(w) }
 func (m *breakingModule) Close() error                       { return nil }
 
