@@ -22,7 +22,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/jsonrpc"
 )
 
-// ClientOptions say how a [Client] talks. The zero value dials public addresses and literal
+// ClientOptions are settings of a [Client]. The zero value dials public addresses and literal
 // loopback.
 type ClientOptions struct {
 	// Transport carries the requests. It must not follow redirects. nil: [remote.NewTransport] with
@@ -30,27 +30,27 @@ type ClientOptions struct {
 	Transport http.RoundTripper
 	// UserAgent is <product>/<version>. Default "digstore-go/1".
 	UserAgent string
-	// Anchor says which root is trusted when an URN names none.
+	// Anchor returns the trusted root if a URN names none.
 	Anchor remote.Anchor
-	// MaxContent and MaxModule are the longest resource and the longest module that are read, in
-	// sealed bytes. Defaults [remote.DefaultMaxContent] and [remote.DefaultMaxModule].
+	// MaxContent and MaxModule limit the resources and the modules that are read, in sealed bytes.
+	// Defaults [remote.DefaultMaxContent] and [remote.DefaultMaxModule].
 	MaxContent, MaxModule int64
-	// Attempts is how often a request is tried in all. Default 4.
+	// Attempts is how often a request is attempted in all. Default 4.
 	Attempts int
-	// OnRetry, if set, is told why an attempt failed and how long the client waits before the next.
+	// OnRetry, if set, is called with the error of a failed attempt and the wait before the next.
 	OnRetry func(err error, wait time.Duration)
 }
 
-// A Client asks one origin, which it does not believe: what it returns as plaintext or as a
-// module's bytes is held against a root by [Client.Read], or by whoever installs the module.
-// Everything else is the origin's word. Safe for concurrent use.
+// A Client reads from one origin, which is not trusted. [Client.Read] verifies plaintext against a
+// root, and the caller of [Client.Module] verifies modules. Other answers are not verified. Safe
+// for concurrent use.
 type Client struct {
 	origin string
 	opt    ClientOptions
 	id     atomic.Uint64
 }
 
-// NewClient returns a client for the origin of u. It dials nothing. o may be nil.
+// NewClient returns a client for the origin of u. It does not connect. o may be nil.
 func NewClient(u remote.URL, o *ClientOptions) (*Client, error) {
 	u, err := u.Canonical()
 	if err != nil {
@@ -80,7 +80,7 @@ func NewClient(u remote.URL, o *ClientOptions) (*Client, error) {
 	return c, nil
 }
 
-// Close lets idle connections of the transport go. The client may be used on.
+// Close closes idle connections of the transport. The client can still be used.
 func (c *Client) Close() error {
 	if t, ok := c.opt.Transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
@@ -102,32 +102,31 @@ func (c *Client) Capsules(ctx context.Context, s auth.StoreID) ([]Capsule, error
 	return list.Capsules, err
 }
 
-// Metadata reads what a generation says of itself: dig.getMetadata. A zero root means the newest.
+// Metadata reads the metadata of a generation: dig.getMetadata. A zero root means the newest.
 func (c *Client) Metadata(ctx context.Context, id module.ID) (*Metadata, error) {
 	return ask[Metadata](ctx, c, "dig.getMetadata",
 		jsonrpc.RootParams{Store: &id.Store, Root: rootName(id.Root)})
 }
 
-// Proof asks for the inclusion proof of a retrieval key: dig.getProof. A zero root means the
-// newest.
+// Proof reads the inclusion proof of a retrieval key: dig.getProof. A zero root means the newest.
 func (c *Client) Proof(ctx context.Context, id module.ID, key merkle.Hash) (*Proof, error) {
 	return ask[Proof](ctx, c, "dig.getProof",
 		jsonrpc.ProofParams{Store: &id.Store, Key: &key, Root: rootName(id.Root)})
 }
 
-// ProofStatus asks how far an execution proof has come: dig.getProofStatus.
+// ProofStatus reads the state of an execution proof: dig.getProofStatus.
 func (c *Client) ProofStatus(ctx context.Context, s auth.StoreID,
 	proofID string) (*ProofStatus, error) {
 	return ask[ProofStatus](ctx, c, "dig.getProofStatus",
 		jsonrpc.StatusParams{Store: &s, ProofID: &proofID})
 }
 
-// Health asks how the origin is: dig.health.
+// Health reads the state of the origin: dig.health.
 func (c *Client) Health(ctx context.Context) (*Health, error) {
 	return ask[Health](ctx, c, "dig.health", jsonrpc.NoParams{})
 }
 
-// Methods asks what the origin implements: dig.methods.
+// Methods lists the methods that the origin implements: dig.methods.
 func (c *Client) Methods(ctx context.Context) ([]string, error) {
 	var list MethodList
 	err := c.call(ctx, "dig.methods", jsonrpc.NoParams{}, maxSmallBody, &list)
@@ -142,7 +141,7 @@ func ask[R any](ctx context.Context, c *Client, method string, params any) (*R, 
 	return r, nil
 }
 
-// rootName is how a root travels; nil for the newest.
+// rootName returns a root as a parameter; nil for the newest.
 func rootName(root merkle.Hash) *string {
 	if root.IsZero() {
 		return nil
@@ -151,7 +150,7 @@ func rootName(root merkle.Hash) *string {
 	return &s
 }
 
-// call asks until there is an answer, as often as the options say. An answer that is an error is an
+// call sends a request, and repeats it as the options say. An answer that is an error is an
 // [*Error].
 func (c *Client) call(ctx context.Context, method string, params any, limit int64,
 	result any) error {
@@ -165,11 +164,11 @@ func (c *Client) call(ctx context.Context, method string, params any, limit int6
 	return err
 }
 
-// never is the wait of an error that another attempt does not help.
+// never is the wait after an error that another attempt cannot help.
 const never = -1
 
-// attempt asks once. wait is how long the origin wants us to wait before the next time, 0 when it
-// does not say.
+// attempt sends a request once. wait is how long the origin asks to wait before another attempt, 0
+// if it does not say, or never.
 func (c *Client) attempt(ctx context.Context, method string, params any, limit int64,
 	result any) (wait time.Duration, err error) {
 	id := c.id.Add(1)
@@ -202,14 +201,14 @@ func (c *Client) attempt(ctx context.Context, method string, params any, limit i
 		return c.refused(method, resp)
 	}
 	if enc := resp.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return never, fmt.Errorf("rpc: %s: %w: the body is encoded", method, remote.ErrProtocol)
+		return never, fmt.Errorf("rpc: %s: %w: Content-Encoding %.40q", method, remote.ErrProtocol, enc)
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return 0, fmt.Errorf("rpc: %s: read the answer: %w", method, err)
 	}
 	if int64(len(text)) > limit {
-		return never, fmt.Errorf("rpc: %s: %w: an answer of over %d bytes", method,
+		return never, fmt.Errorf("rpc: %s: %w: answer longer than %d bytes", method,
 			remote.ErrTooLarge, limit)
 	}
 	var answer struct {
@@ -229,7 +228,7 @@ func (c *Client) attempt(ctx context.Context, method string, params any, limit i
 	}
 	if answer.Version != "2.0" || string(answer.ID) != strconv.FormatUint(id, 10) ||
 		answer.Result == nil {
-		return never, fmt.Errorf("rpc: %s: %w: not the answer to what was asked", method,
+		return never, fmt.Errorf("rpc: %s: %w: jsonrpc, id or result of the answer is wrong", method,
 			remote.ErrProtocol)
 	}
 	if err := json.Unmarshal(answer.Result, result); err != nil {
@@ -238,7 +237,7 @@ func (c *Client) attempt(ctx context.Context, method string, params any, limit i
 	return 0, nil
 }
 
-// refused turns an answer of another status into an error.
+// refused returns the error of an answer with a status other than 200.
 func (c *Client) refused(method string, resp *http.Response) (time.Duration, error) {
 	status := &remote.StatusError{Method: method, Path: "/", Code: resp.StatusCode}
 	switch resp.StatusCode {

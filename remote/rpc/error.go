@@ -12,36 +12,34 @@ import (
 
 // Codes of errors (remote/PROTOCOL.md 10.5).
 const (
-	CodeParse          = -32700 // the body is no JSON
-	CodeInvalidRequest = -32600 // no request, or an empty or too long batch
+	CodeParse          = -32700 // the body is not JSON
+	CodeInvalidRequest = -32600 // not a request, or an empty or too long batch
 	CodeNoMethod       = -32601 // the node does not have this method
 	// parameters are missing or malformed; "latest" of a store without a generation
 	CodeParams      = -32602
 	CodeInternal    = -32603 // the node failed
-	CodeRuntime     = -32000 // generic; ours: the batch asks for more bytes than one answer has
-	CodeLimited     = -32003 // ask again later
-	CodeUnavailable = -32004 // store or generation are not here. Never for a resource that is not
+	CodeRuntime     = -32000 // generic; our server: a batch asks for too many bytes in one answer
+	CodeLimited     = -32003 // try again later
+	CodeUnavailable = -32004 // the node does not hold the store or generation; not used for resources
 	CodeUnanchored  = -32005 // the chain does not confirm the root
 	CodeTooLarge    = -32015 // the metadata is over 3 MiB
 )
 
-// An Error is an error of JSON-RPC, with the node's words. It matches, by its code:
-// [CodeUnavailable] [fs.ErrNotExist], [CodeUnanchored] [remote.ErrVerification]; no other code
-// matches a sentinel.
+// An Error is an error of JSON-RPC, with the node's message. With [CodeUnavailable] it matches
+// [fs.ErrNotExist], and with [CodeUnanchored] [remote.ErrVerification].
 type Error struct {
 	Code    int             `json:"code"`
 	Message string          `json:"message"`
 	Data    json.RawMessage `json:"data,omitempty"`
 }
 
-// Error gives code and words.
+// Error returns the code and the message.
 func (e *Error) Error() string {
 	return fmt.Sprintf("rpc: error %d: %q", e.Code, wire.Clip(e.Message, 1<<10))
 }
 
-// As gives every other error than those that Is matches, and [CodeLimited], as a
-// [*remote.StatusError] of the status 200 that it came with (remote/PROTOCOL.md 10.5), for who asks
-// for one.
+// As sets target, if that is a **[remote.StatusError], to an error of the status 200 that e came
+// with (remote/PROTOCOL.md 10.5). It does not for [CodeLimited] and the codes that Is matches.
 func (e *Error) As(target any) bool {
 	status, ok := target.(**remote.StatusError)
 	if !ok || e.Code == CodeUnavailable || e.Code == CodeUnanchored || e.Code == CodeLimited {
@@ -52,7 +50,7 @@ func (e *Error) As(target any) bool {
 	return true
 }
 
-// Is reports whether target is what the code stands for.
+// Is reports whether the code means target.
 func (e *Error) Is(target error) bool {
 	return e.Code == CodeUnavailable && target == fs.ErrNotExist ||
 		e.Code == CodeUnanchored && target == remote.ErrVerification

@@ -11,10 +11,9 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// Fetch reads one resource as [Client.ReadPrivate] does, with a window and a chunk of it in memory
-// at a time: the sealed bytes go to scratch from its offset 0 on, and the plaintext to w when all
-// of them have been proven; see [remote.Sealed]. salt is nil for a public store. The caller clears
-// scratch.
+// Fetch reads one resource as [Client.ReadPrivate] does, with one window and one chunk in memory.
+// It writes the sealed bytes to scratch, from offset 0, and after they are proven it writes the
+// plaintext to w; see [remote.Sealed]. salt is nil for a public store. The caller clears scratch.
 func (c *Client) Fetch(ctx context.Context, u urn.URN, salt *urn.Salt, scratch interface {
 	io.ReaderAt
 	io.WriterAt
@@ -45,7 +44,7 @@ func (c *Client) fetch(ctx context.Context, u urn.URN, salt *urn.Salt, scratch r
 		}
 		sum.Write(part)
 		if _, err := scratch.WriteAt(part, at); err != nil {
-			return fmt.Errorf("keep sealed bytes: %w", err)
+			return fmt.Errorf("write sealed bytes: %w", err)
 		}
 	}
 	s := remote.Sealed{Bytes: scratch, Size: w.total,

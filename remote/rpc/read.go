@@ -14,14 +14,14 @@ import (
 	"github.com/dig-network/digstore/remote/internal/jsonrpc"
 )
 
-// Read reads one resource of a public store and returns its plaintext, once the sealed bytes hash
-// to the leaf, the leaf proves to the trusted root, and every chunk opens: [remote.OpenContent].
-// The trusted root is the one in u, else what the client's Anchor says; never one that the origin
-// names. Without either the error matches [remote.ErrUntrusted].
+// Read reads one resource of a public store and returns its plaintext after these checks: the
+// sealed bytes hash to the leaf, the proof of the leaf leads to the trusted root, and every chunk
+// opens; see [remote.OpenContent]. The trusted root is that of u, or else that of the client's
+// Anchor. Without either the error matches [remote.ErrUntrusted].
 //
-// A resource that the generation does not have is refused like one that is forged, since origins
-// answer with decoys; from those that say so it is [fs.ErrNotExist], as is a generation that the
-// origin does not hold.
+// A resource that the generation does not have fails these checks, since origins answer with
+// decoys. An origin that says that there is none is [fs.ErrNotExist], and so is a generation that
+// the origin does not hold.
 func (c *Client) Read(ctx context.Context, u urn.URN) ([]byte, error) {
 	return c.ReadPrivate(ctx, u, nil)
 }
@@ -53,17 +53,16 @@ func (c *Client) ReadPrivate(ctx context.Context, u urn.URN, salt *urn.Salt) ([]
 	return plain, nil
 }
 
-// resource is where a resource comes from, at the root that is trusted.
+// resource returns the windows of a resource at the trusted root.
 func (c *Client) resource(ctx context.Context, u urn.URN) (windows, error) {
 	root := u.Root
 	if root.IsZero() {
 		if c.opt.Anchor == nil {
-			return windows{}, fmt.Errorf("%w: name a root in the URN, or give an anchor",
-				remote.ErrUntrusted)
+			return windows{}, fmt.Errorf("%w: no root in the URN, and no anchor", remote.ErrUntrusted)
 		}
 		var err error
 		if root, err = c.opt.Anchor.CurrentRoot(ctx, u.Store); err != nil {
-			return windows{}, fmt.Errorf("ask the anchor: %w", err)
+			return windows{}, fmt.Errorf("read the root from the anchor: %w", err)
 		}
 	}
 	key, name := u.RetrievalKey(), root.String()
@@ -74,18 +73,18 @@ func (c *Client) resource(ctx context.Context, u urn.URN) (windows, error) {
 		}}, nil
 }
 
-// ManifestOf reads the resource that a public store describes itself with, as [Client.Read] does:
-// root is trusted.
+// ManifestOf reads the manifest resource of a public store, as [Client.Read] does. root is the
+// trusted root.
 func (c *Client) ManifestOf(ctx context.Context, s auth.StoreID, root merkle.Hash) ([]byte, error) {
 	return c.Read(ctx, urn.URN{Store: s, Resource: ManifestName}.At(root))
 }
 
-// Module reads the bytes of a generation from offset on by dig.getCapsule, window by window. Its
-// method Size() int64 gives the length of the whole. Nothing of it is verified: whoever installs it
-// does that, and compares the root. The caller closes it.
+// Module reads the module of a generation from offset on, in windows of dig.getCapsule. The reader
+// has a method Size() int64 that returns the length of the whole module. The bytes are not
+// verified: the caller verifies them and compares the root. The caller closes the reader.
 func (c *Client) Module(ctx context.Context, id module.ID, offset int64) (io.ReadCloser, error) {
 	if id.Root.IsZero() {
-		return nil, fmt.Errorf("rpc: read a module of store %s: %w: name its root", id.Store,
+		return nil, fmt.Errorf("rpc: read a module of store %s: %w: no root given", id.Store,
 			remote.ErrUntrusted)
 	}
 	name := id.Root.String()
@@ -131,16 +130,16 @@ func (r *moduleReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Size is the length of the whole module; -1 when the origin does not say it.
+// Size returns the length of the whole module, or -1 if the origin does not tell it.
 func (r *moduleReader) Size() int64 { return r.w.size() }
 
-// Close ends the reading.
+// Close implements io.Closer.
 func (r *moduleReader) Close() error {
 	r.buf, r.err = nil, fs.ErrClosed
 	return nil
 }
 
-// Large opens the modules that an origin does not give by GET, for [remote.ClientOptions].
+// Large reads modules that an origin refuses to send by GET, for [remote.ClientOptions].
 type Large struct{}
 
 var _ remote.Large = Large{}
@@ -158,7 +157,7 @@ func (Large) OpenModule(ctx context.Context, via remote.Via, id module.ID,
 	return r, r.(*moduleReader).Size(), nil
 }
 
-// windows reads something long piece by piece, and compares what the origin says with what came
+// windows reads a module or a resource in windows, and checks each one against those before
 // (remote/PROTOCOL.md 10.4).
 type windows struct {
 	c      *Client
@@ -167,15 +166,15 @@ type windows struct {
 	root   merkle.Hash
 	limit  int64 // bytes of the whole
 
-	at    int64 // the byte that is wanted next
-	total int64 // of the whole, when known
+	at    int64 // offset of the next byte to read
+	total int64 // length of the whole, if known
 	known bool
 	done  bool
-	proof []byte   // the first that came
+	proof []byte   // the first one received
 	lens  []uint32 // those of the window at 0
 }
 
-// window is a [Window] as any version of a node sends it: what is nil was not said.
+// window is a [Window] of any version of a node. Members that were not sent are nil.
 type window struct {
 	Ciphertext     []byte       `json:"ciphertext"`
 	TotalLength    *int64       `json:"total_length"`
@@ -189,7 +188,7 @@ type window struct {
 	Decoy          bool         `json:"decoy"`
 }
 
-// size is the length of the whole; -1 when not known.
+// size returns the length of the whole, or -1 if it is not known.
 func (w *windows) size() int64 {
 	if !w.known {
 		return -1
@@ -197,7 +196,7 @@ func (w *windows) size() int64 {
 	return w.total
 }
 
-// next returns the bytes from where the last call ended, up to the end of a window.
+// next returns the bytes that follow those of the last call, up to the end of a window.
 func (w *windows) next(ctx context.Context) ([]byte, error) {
 	asked := w.at / Block * Block
 	var got window
@@ -206,7 +205,7 @@ func (w *windows) next(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	if got.Decoy {
-		return nil, fmt.Errorf("the origin says that there is no such resource: %w", fs.ErrNotExist)
+		return nil, fmt.Errorf("resource not found: %w", fs.ErrNotExist)
 	}
 	if got.Root != nil && *got.Root != w.root {
 		return nil, &remote.VerificationError{Check: remote.CheckRoot, Want: w.root.String(),
@@ -219,13 +218,13 @@ func (w *windows) next(ctx context.Context) ([]byte, error) {
 	end := start + int64(len(got.Ciphertext))
 	complete := got.Complete == nil || *got.Complete
 	bad := func(format string, args ...any) ([]byte, error) {
-		return nil, fmt.Errorf("%w: window of %d bytes at %d, asked for at %d: %s", remote.ErrProtocol,
-			len(got.Ciphertext), start, asked, fmt.Sprintf(format, args...))
+		return nil, fmt.Errorf("%w: window of %d bytes at offset %d, requested at %d: %s",
+			remote.ErrProtocol, len(got.Ciphertext), start, asked, fmt.Sprintf(format, args...))
 	}
 	if t := got.TotalLength; t != nil {
 		switch {
 		case *t < 0 || w.known && *t != w.total:
-			return bad("the whole was %d bytes and is %d", w.total, *t)
+			return bad("total_length %d, was %d before", *t, w.total)
 		case *t > w.limit:
 			return nil, fmt.Errorf("%w: %d bytes, the limit of this client is %d",
 				remote.ErrTooLarge, *t, w.limit)
@@ -234,27 +233,27 @@ func (w *windows) next(ctx context.Context) ([]byte, error) {
 	}
 	switch {
 	case got.Length != nil && *got.Length != int64(len(got.Ciphertext)):
-		return bad("it says that it has %d", *got.Length)
+		return bad("length is %d", *got.Length)
 	case end > w.limit:
 		return nil, fmt.Errorf("%w: more than %d bytes, the limit of this client",
 			remote.ErrTooLarge, w.limit)
 	case start < 0 || start > asked && !(start == end && w.known && start == w.total):
-		return bad("it begins after what was asked for")
+		return bad("it begins after the requested offset")
 	case end < w.at || end == w.at && !complete:
-		return bad("byte %d does not come", w.at)
+		return bad("byte %d is not in it", w.at)
 	case w.known && end > w.total:
-		return bad("the whole is %d bytes", w.total)
+		return bad("it ends after total_length %d", w.total)
 	case complete && w.known && end != w.total:
-		return bad("it is the last, and the whole is %d bytes", w.total)
+		return bad("complete=true before the end of %d bytes", w.total)
 	case complete && got.NextOffset != nil:
-		return bad("it is the last, and %d is next", *got.NextOffset)
+		return bad("complete=true with next_offset %d", *got.NextOffset)
 	case !complete && (got.NextOffset == nil || *got.NextOffset != end):
-		return bad("what is next does not follow")
+		return bad("next_offset is missing or not %d", end)
 	case !complete && w.known && end == w.total:
-		return bad("all is there, and it is not the last")
+		return bad("complete=false at the end of data")
 	}
-	if start > w.at { // empty, at the end of all: there is less than was here before
-		return bad("the whole is shorter than the part that is here")
+	if start > w.at { // an empty window at the end of the whole
+		return bad("the whole is shorter than the %d bytes received", w.at)
 	}
 	if w.proof == nil && len(got.InclusionProof) > 0 {
 		w.proof = got.InclusionProof

@@ -8,9 +8,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Metadata is what a generation says of itself.
+// Metadata is the metadata of a generation.
 type Metadata struct {
-	Manifest    *module.Metadata `json:"manifest"` // nil: nothing
+	Manifest    *module.Metadata `json:"manifest"` // nil: none
 	ProgramHash merkle.Hash      `json:"program_hash"`
 	Root        merkle.Hash      `json:"root"`
 }
@@ -21,11 +21,10 @@ const (
 	ProofRunning   = "running"
 	ProofQueued    = "queued"
 	ProofNotFound  = "not_found"
-	ProofElsewhere = "request_via_control_plane" // this tier makes none
+	ProofElsewhere = "request_via_control_plane" // this tier does not make proofs
 )
 
-// A Proof is what a node can prove about a resource: that it is there. It never comes with an
-// execution proof.
+// A Proof is the inclusion proof of a resource. Our server sends no execution proof.
 type Proof struct {
 	InclusionProof       []byte          `json:"inclusion_proof"` // encoded
 	ProgramHash          merkle.Hash     `json:"program_hash"`
@@ -36,7 +35,7 @@ type Proof struct {
 	BlockHeader          *string         `json:"block_header"`
 }
 
-// A ProofStatus says how far an execution proof has come.
+// A ProofStatus is the state of an execution proof.
 type ProofStatus struct {
 	ProofID     string          `json:"proof_id"`
 	Status      string          `json:"status"`
@@ -46,8 +45,8 @@ type ProofStatus struct {
 	Root        *merkle.Hash    `json:"root"` // nil: the store has no generation
 }
 
-// A Capsule is one generation in a list. What is nil is not known to the node, or costs too much to
-// say.
+// A Capsule is one generation in a list. Members that the node does not know, or cannot tell
+// cheaply, are nil.
 type Capsule struct {
 	Seq         uint64       `json:"seq"`
 	Root        merkle.Hash  `json:"root"`
@@ -62,7 +61,7 @@ type CapsuleList struct {
 	Capsules []Capsule    `json:"capsules"`
 }
 
-// Health is what a node says of itself.
+// Health is the state of a node.
 type Health struct {
 	OK      bool     `json:"ok"`
 	Service string   `json:"service"`
@@ -71,7 +70,7 @@ type Health struct {
 	Version string   `json:"version"`
 }
 
-// MethodList is the names of what a node implements.
+// MethodList has the names of the methods that a node implements.
 type MethodList struct {
 	Methods []string `json:"methods"`
 }

@@ -1,5 +1,5 @@
-// Package jsonrpc holds the parameters of the dig.* methods, once for the client in remote/rpc and
-// the handler in remote/server/rpc. Results, and errors, are those of package rpc.
+// Package jsonrpc has the parameters of the dig.* methods, for the client in remote/rpc and the
+// handler in remote/server/rpc. Package rpc has the results and errors.
 package jsonrpc
 
 import (
@@ -7,7 +7,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Parameters, by name. Pointers that are nil were not given.
+// Parameters, by name. Absent ones are nil.
 type (
 	NoParams      struct{}
 	ContentParams struct {

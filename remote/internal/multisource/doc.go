@@ -1,5 +1,5 @@
-// Package multisource fetches modules from several origins at once, none of which is trusted. A
-// module comes in segments of all origins that give parts, or as parts that are shared out among
-// them. Who sent which bytes is noted; when the module is refused, each origin is tried alone until
-// one gives a module that passes, and those whose bytes differ from that one are excluded.
+// Package multisource fetches modules from several untrusted origins at once. It fetches a module
+// in segments from all origins that support ranges, or divides a list of spans among them. It
+// records which origin sent which bytes. If the module fails verification, each origin is tried
+// alone until one sends a module that passes, and the origins that sent other bytes are excluded.
 package multisource

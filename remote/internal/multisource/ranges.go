@@ -14,8 +14,8 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// OpenRecipe implements [RecipeOpener]: the recipe of the first source that has one, else the
-// module.
+// OpenRecipe implements [RecipeOpener]. It returns the recipe of the first source that has one, or
+// else the module.
 func (c *Set) OpenRecipe(ctx context.Context, root merkle.Hash,
 	bases []*module.Recipe) (*RecipeAnswer, error) {
 	for _, s := range c.asked(root) {
@@ -39,7 +39,7 @@ func (c *Set) OpenRecipe(ctx context.Context, root merkle.Hash,
 			c.mu.Unlock()
 			return answer, nil
 		}
-		answer.Module.Close() // it comes from all of them
+		answer.Module.Close() // it is fetched from all sources instead
 		break
 	}
 	mod, err := c.Module(ctx, root)
@@ -49,7 +49,7 @@ func (c *Set) OpenRecipe(ctx context.Context, root merkle.Hash,
 	return &RecipeAnswer{Module: mod}, nil
 }
 
-// asked returns the sources that are asked for a generation.
+// asked returns the sources to use for a generation.
 func (c *Set) asked(root merkle.Hash) []*Source {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -59,8 +59,8 @@ func (c *Set) asked(root merkle.Hash) []*Source {
 	return c.live()
 }
 
-// Spans implements [Spanner]. The parts are shared out among the sources; one that take refuses is
-// asked of another.
+// Spans implements [Spanner]. It divides the spans among the sources. If take refuses a span,
+// another source is asked for it.
 func (c *Set) Spans(ctx context.Context, root merkle.Hash, want []Span,
 	take func(i int, body io.Reader) error) error {
 	d := &scheduler{c: c, root: root, want: want, take: take, left: c.batches(want)}
@@ -84,19 +84,19 @@ func (c *Set) Spans(ctx context.Context, root merkle.Hash, want []Span,
 		return d.err
 	case len(d.left) > 0 && ctx.Err() == nil:
 		return errors.Join(append(d.failed,
-			fmt.Errorf("remote: fetch parts of %s: %w: no origin gives them", root, wire.ErrProtocol))...)
+			fmt.Errorf("remote: fetch spans of %s: %w: no origin sent them", root, wire.ErrProtocol))...)
 	}
 	return ctx.Err()
 }
 
-// A batch is a run of spans that are asked for together.
+// A batch is consecutive spans that one request asks for.
 type batch struct {
 	from, to int // in want
 	bytes    int64
-	failed   []*Source // that gave them wrong, or not at all
+	failed   []*Source // that sent wrong bytes, or none
 }
 
-// batches cuts want into batches of about a segment.
+// batches divides want into batches of about a segment.
 func (c *Set) batches(want []Span) (out []*batch) {
 	for i, w := range want {
 		if len(out) == 0 || out[len(out)-1].bytes+w.Length > c.opt.Segment {
@@ -108,7 +108,7 @@ func (c *Set) batches(want []Span) (out []*batch) {
 	return out
 }
 
-// A scheduler shares out the batches of one call of Spans.
+// A scheduler divides the batches of one call of Spans among the sources.
 type scheduler struct {
 	c      *Set
 	ctx    context.Context
@@ -117,7 +117,7 @@ type scheduler struct {
 	want   []Span
 	take   func(int, io.Reader) error
 
-	taking sync.Mutex // take is called by one at a time
+	taking sync.Mutex // held during a call of take
 
 	mu      sync.Mutex
 	left    []*batch
@@ -127,8 +127,8 @@ type scheduler struct {
 	changed sync.Cond
 }
 
-// next gives a source a batch that it has not failed with. It waits while others fetch batches that
-// may fail.
+// next returns a batch for a source that the source has not failed with. It waits while other
+// sources fetch batches, which may fail. It returns nil if there is none.
 func (d *scheduler) next(s *Source) *batch {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -158,7 +158,7 @@ func (d *scheduler) work(s *Source, from Spanner) {
 		case d.ctx.Err() != nil:
 		case refused != nil && !errors.Is(refused, wire.ErrVerification) &&
 			!errors.Is(refused, module.ErrVerify):
-			if d.err == nil { // the fault of no origin
+			if d.err == nil { // no origin caused it
 				d.err = err
 				d.cancel()
 			}
@@ -182,9 +182,9 @@ func (d *scheduler) work(s *Source, from Spanner) {
 	}
 }
 
-// fetch gets the spans of a batch; refused is an error of take that is not one of reading what the
-// origin sent. A span that is longer than a segment goes through as it comes, others are read
-// first, so that a slow origin does not hold up the rest.
+// fetch reads the spans of a batch from a source. refused is an error of take that is not an error
+// of reading. A span of at most a segment is read completely before take is called, so that a slow
+// origin does not delay the others.
 func (d *scheduler) fetch(s *Source, from Spanner, l *batch) (err, refused error) {
 	err = from.Spans(d.ctx, d.root, d.want[l.from:l.to], func(i int, body io.Reader) error {
 		sent := &spanReader{r: body, left: d.want[l.from+i].Length}
@@ -212,7 +212,7 @@ func (d *scheduler) fetch(s *Source, from Spanner, l *batch) (err, refused error
 	return err, refused
 }
 
-// A spanReader notes the error that kept it from reading left bytes.
+// A spanReader records an error that occurs before left bytes were read.
 type spanReader struct {
 	r    io.Reader
 	left int64

@@ -15,8 +15,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// An Origin gives modules. It may also have the methods of [Ranger], [Spanner], [RecipeOpener] and
-// [Sizer].
+// An Origin reads modules. It may also implement [Ranger], [Spanner], [RecipeOpener] and [Sizer].
 type Origin interface {
 	Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, error)
 }
@@ -27,36 +26,33 @@ type Ranger interface {
 		offset int64) (r io.ReadCloser, start int64, err error)
 }
 
-// A Spanner gives single parts of a module.
+// A Spanner reads single spans of a module.
 type Spanner interface {
 	Spans(ctx context.Context, root merkle.Hash, want []Span,
 		take func(i int, body io.Reader) error) error
 }
 
-// A RecipeOpener gives the recipe of a generation.
+// A RecipeOpener reads the recipe of a generation.
 type RecipeOpener interface {
 	OpenRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (*RecipeAnswer, error)
 }
 
-// A Sizer tells the length of a module without the module.
+// A Sizer returns the length of a module without reading it.
 type Sizer interface {
 	Stat(ctx context.Context, root merkle.Hash) (int64, error)
 }
 
-// A Span is a run of bytes of a module.
-type Span struct{ Offset, Length int64 }
+// A Span is consecutive bytes of a module.
+type Span = wire.Span
 
-// End returns the offset of the first byte behind the span.
-func (s Span) End() int64 { return s.Offset + s.Length }
-
-// A RecipeAnswer is what an origin gave that was asked for a recipe: that, or the module itself.
+// A RecipeAnswer is the answer to a request for a recipe: the recipe, or the module.
 type RecipeAnswer struct {
-	Recipe *module.Recipe // nil: the module is what came
-	Size   int64          // of the recipe as it travelled, in bytes
-	Module io.ReadCloser  // as from Origin.Module, to be closed; nil when Recipe is not
+	Recipe *module.Recipe // nil: Module is set
+	Size   int64          // of the packed recipe, in bytes
+	Module io.ReadCloser  // nil if Recipe is set; the caller closes it
 }
 
-// OpenAt opens a module at an offset where the origin can, else at its start.
+// OpenAt opens a module at an offset if the origin can, or else at its start.
 func OpenAt(ctx context.Context, from Origin, root merkle.Hash,
 	offset int64) (r io.ReadCloser, start int64, err error) {
 	if ranger, ok := from.(Ranger); ok && offset > 0 {
@@ -66,10 +62,10 @@ func OpenAt(ctx context.Context, from Origin, root merkle.Hash,
 	return r, 0, err
 }
 
-// A Sized is a module reader that knows the length of the whole module, -1 where it does not.
+// A Sized is a module reader that knows the length of the whole module; -1 means unknown.
 type Sized interface{ Size() int64 }
 
-// SizeOf is the length of the whole module where its reader is a [Sized]; 0 when it does not tell.
+// SizeOf returns the length of the whole module if its reader is a [Sized], and 0 if it is unknown.
 func SizeOf(r io.Reader) int64 {
 	if s, ok := r.(Sized); ok {
 		return max(0, s.Size())
@@ -84,42 +80,43 @@ const (
 	CheckSources = "sources"
 )
 
-// Options say how a [Set] shares transfers and judges errors. All fields are needed.
+// Options are settings of a [Set]. All fields are required.
 type Options struct {
-	// Segment is how many bytes are asked for at once.
+	// Segment is how many bytes are requested at once.
 	Segment int64
-	// Lasting reports whether a request that failed with err would fail so again.
+	// Lasting reports whether a request that failed with err would fail again.
 	Lasting func(err error) bool
-	// Retried reports whether err is that of the last of several attempts.
+	// Retried reports whether err is the error after the last of several attempts.
 	Retried func(err error) bool
-	// NotServed reports whether err is an origin that does not have the generation.
+	// NotServed reports whether err means that an origin does not have the generation.
 	NotServed func(err error) bool
-	// Refusal is the error of a check that failed.
+	// Refusal returns the error of a failed check.
 	Refusal func(check, want, got string) error
 }
 
-// ErrSlow is the reason why a source is excluded that answers much later than others.
+// ErrSlow is the error of a source that was excluded because it is much slower than others.
 var ErrSlow = errors.New("much slower than another origin")
 
-// errWhole is a source that gives modules from their start only.
-var errWhole = fmt.Errorf("the origin gives no parts of a module: %w", errors.ErrUnsupported)
+// errWhole is the error of a source that sends modules from their start only.
+var errWhole = fmt.Errorf("the origin does not support ranges of modules: %w",
+	errors.ErrUnsupported)
 
 // A Source is one of the origins of a [Set].
 type Source struct {
 	name string
 	from Origin
-	head merkle.Hash // of which size is known
+	head merkle.Hash // the generation that size is of
 	size int64
 
 	// Guarded by the set's mutex.
-	err   error // why it is excluded
-	bytes int64 // that came from it and were used
+	err   error // why it was excluded
+	bytes int64 // received from it and used
 	lost  int   // consecutive segments lost to a faster source or failed
-	whole bool  // it gives no parts
+	whole bool  // it does not support ranges
 }
 
-// NewSource returns a source. name is for errors; size is the length of the module of head, as the
-// origin tells it.
+// NewSource returns a source. name is for errors; size is the length of the module of head in the
+// origin's descriptor.
 func NewSource(name string, from Origin, head merkle.Hash, size int64) *Source {
 	return &Source{name: name, from: from, head: head, size: size}
 }
@@ -140,16 +137,16 @@ func New(sources []*Source, o Options) *Set {
 	return &Set{opt: o, sources: sources, transfers: map[merkle.Hash]*transfer{}}
 }
 
-// A transfer is what has been tried for one generation.
+// A transfer records the attempts to fetch one generation.
 type transfer struct {
-	contributions []*contribution // bytes that are not known to be right yet
-	alone         *Source         // the only one that is asked; nil: all are
+	contributions []*contribution // bytes that are not verified yet
+	alone         *Source         // the only source that is used; nil: all are
 	tried         []*Source
-	broke         bool           // the last attempt broke off
-	disputed      []contribution // parts that did not agree with the recipe of another source
+	broke         bool           // the connection failed in the last attempt
+	disputed      []contribution // spans that contradict the recipe of another source
 }
 
-// A contribution is a run of bytes that a source sent.
+// A contribution is a span of bytes that a source sent.
 type contribution struct {
 	by     *Source
 	offset int64
@@ -157,15 +154,14 @@ type contribution struct {
 	sum    [sha256.Size]byte
 }
 
-// Outcome returns how many bytes of the i-th source were used, and why it was excluded; nil when it
-// was not.
+// Outcome returns how many bytes of the i-th source were used, and why it was excluded, or nil.
 func (c *Set) Outcome(i int) (bytes int64, excluded error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.sources[i].bytes, c.sources[i].err
 }
 
-// ExcludeAll excludes the sources that are left.
+// ExcludeAll excludes all sources.
 func (c *Set) ExcludeAll(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -184,7 +180,7 @@ func (c *Set) live() (out []*Source) {
 	return out
 }
 
-// exclude excludes a source for good. The caller has the lock.
+// exclude excludes a source permanently. The caller has the lock.
 func (c *Set) exclude(s *Source, err error) {
 	if s.err == nil {
 		s.err = err
@@ -198,7 +194,7 @@ func (c *Set) excluded(s *Source) bool {
 	return s.err != nil
 }
 
-// accuse excludes a source for what it sent.
+// accuse excludes a source because of the bytes that it sent.
 func (c *Set) accuse(s *Source, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -221,8 +217,8 @@ func (c *Set) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, erro
 	return r, err
 }
 
-// ModuleFrom implements [Ranger]: in segments of all sources where several can give parts and the
-// module is longer than a segment, else from one source after another.
+// ModuleFrom implements [Ranger]. If several sources support ranges and the module is longer than a
+// segment, it reads segments from all of them. Otherwise it tries one source after another.
 func (c *Set) ModuleFrom(ctx context.Context, root merkle.Hash,
 	offset int64) (io.ReadCloser, int64, error) {
 	c.mu.Lock()
@@ -252,12 +248,12 @@ func (c *Set) ModuleFrom(ctx context.Context, root merkle.Hash,
 		}
 	}
 	if len(all) == 0 {
-		return nil, 0, c.opt.Refusal(CheckSources, "one origin that passes every check", "none is left")
+		return nil, 0, c.opt.Refusal(CheckSources, "one origin that passes every check", "none")
 	}
 	return nil, 0, errors.Join(all...)
 }
 
-// Stat implements [Sizer]. [errors.ErrUnsupported] says that no source can tell.
+// Stat implements [Sizer]. The error is [errors.ErrUnsupported] if no source knows the size.
 func (c *Set) Stat(ctx context.Context, root merkle.Hash) (int64, error) {
 	c.mu.Lock()
 	able := c.live()
@@ -269,8 +265,8 @@ func (c *Set) Stat(ctx context.Context, root merkle.Hash) (int64, error) {
 	return n, nil
 }
 
-// sizeAt is the length of a module: that of a head, or what the first source tells that can tell it
-// without the module; 0 when none can.
+// sizeAt returns the length of a module from a descriptor, or from the first Sizer that knows it.
+// It is 0 if no source does.
 func sizeAt(ctx context.Context, able []*Source, root merkle.Hash) int64 {
 	for _, s := range able {
 		if s.head == root {
@@ -289,7 +285,7 @@ func sizeAt(ctx context.Context, able []*Source, root merkle.Hash) int64 {
 	return 0
 }
 
-// fromOne opens the module at one source, and notes what it sends.
+// fromOne opens the module at one source, and records that it was tried.
 func (c *Set) fromOne(ctx context.Context, s *Source, root merkle.Hash,
 	offset int64) (io.ReadCloser, int64, error) {
 	r, start, err := OpenAt(ctx, s.from, root, offset)
@@ -300,7 +296,7 @@ func (c *Set) fromOne(ctx context.Context, s *Source, root merkle.Hash,
 		size: SizeOf(r)}, start, nil
 }
 
-// A trackedReader is a module that comes from one source.
+// A trackedReader reads a module from one source and counts the bytes.
 type trackedReader struct {
 	io.ReadCloser
 	c        *Set
@@ -310,7 +306,7 @@ type trackedReader struct {
 	size     int64
 }
 
-// Size is the length of the whole module, as the source tells it; -1 when it does not.
+// Size returns the length of the whole module, or -1 if the source does not tell it.
 func (r *trackedReader) Size() int64 {
 	if r.size == 0 {
 		return -1
@@ -327,7 +323,7 @@ func (r *trackedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close also counts.
+// Close closes the reader and adds its bytes to the source.
 func (r *trackedReader) Close() error {
 	r.c.mu.Lock()
 	r.by.bytes += r.at - r.from
@@ -339,15 +335,15 @@ func (r *trackedReader) Close() error {
 	return r.ReadCloser.Close()
 }
 
-// broke notes that a transfer broke off.
+// broke records that a connection failed during a transfer.
 func (c *Set) broke(root merkle.Hash) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.transfer(root).broke = true
 }
 
-// Retry decides what follows when the module of root failed with err: true is another attempt with
-// one source alone, which has not been tried so. A source that failed alone is excluded.
+// Retry reports whether to fetch the module of root again after err, from one source alone that was
+// not tried alone before. It excludes a source that failed alone.
 func (c *Set) Retry(ctx context.Context, root merkle.Hash, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -356,10 +352,10 @@ func (c *Set) Retry(ctx context.Context, root merkle.Hash, err error) bool {
 	broke := t.broke
 	t.broke = false
 	if ctx.Err() != nil || gone && t.alone == nil || !fault && !gone && !broke {
-		return false // the fault of no source, or of all of them
+		return false // no single source caused the error
 	}
 	if t.alone == nil && len(t.contributions) == 0 && len(t.tried) == 1 {
-		// it came from one source anyway
+		// one source sent the module anyway
 		t.alone = t.tried[0]
 	}
 	if t.alone != nil && (!gone || fault) {
@@ -377,8 +373,8 @@ func (c *Set) Retry(ctx context.Context, root merkle.Hash, err error) bool {
 	return false
 }
 
-// Settle ends the transfer of a generation whose module passed: the sources that sent other bytes
-// than that module has are excluded. open returns the module.
+// Settle ends the transfer of a generation whose module passed verification. It excludes the
+// sources that sent other bytes than the module has. open returns the module.
 func (c *Set) Settle(root merkle.Hash, open func() (io.ReadSeekCloser, error)) error {
 	c.mu.Lock()
 	t := c.transfer(root)
@@ -400,12 +396,12 @@ func (c *Set) Settle(root merkle.Hash, open func() (io.ReadSeekCloser, error)) e
 		return nil
 	}
 	if err := c.compare(root, t.contributions, open); err != nil {
-		return fmt.Errorf("remote: read generation %s again: %w", root, err)
+		return fmt.Errorf("remote: compare with generation %s: %w", root, err)
 	}
 	return nil
 }
 
-// compare excludes the sources of contributions that are not of the module.
+// compare excludes the sources of contributions that differ from the module.
 func (c *Set) compare(root merkle.Hash, sent []*contribution,
 	open func() (io.ReadSeekCloser, error)) error {
 	mod, err := open()

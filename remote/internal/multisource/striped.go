@@ -17,17 +17,17 @@ import (
 
 // Rules of a striped transfer.
 const (
-	maxSegments = 16 // held in memory, at most
-	// consecutive segments that a source may lose to a faster one, or fail with
+	maxSegments = 16 // in memory
+	// consecutive segments that a source loses to a faster one, or fails with, before it is excluded
 	maxLost = 3
-	// a segment is asked of a second source when it takes so many times what that one took for its
-	// last,
+	// a segment is requested from a second source when it takes slowFactor times as long as that
+	// source needed for its last segment, and at least slowLeast
 	slowFactor = 3
-	slowLeast  = 250 * time.Millisecond // and this at least
+	slowLeast  = 250 * time.Millisecond
 )
 
-// A stripedReader is a module that comes in segments from several sources at once, in order to its
-// reader.
+// A stripedReader reads a module in segments from several sources at once, and returns them in
+// order.
 type stripedReader struct {
 	c      *Set
 	ctx    context.Context
@@ -38,29 +38,29 @@ type stripedReader struct {
 	window int
 
 	mu      sync.Mutex
-	changed chan struct{} // closed, and another put in its place, when something below changes
+	changed chan struct{} // closed and replaced when a field below changes
 	from    int64         // offset of the first segment
-	// that are asked for or have come, in order; the first is the one being read
+	// requested or received, in order; the first is the one that is read
 	segments []*segment
-	next     int64 // where the next segment begins
-	working  int   // sources that still fetch
-	last     error // why a source failed last
+	next     int64 // offset of the next segment
+	working  int   // sources that fetch segments
+	last     error // of the last source that failed
 	err      error
-	read     int // of the first segment
+	read     int // bytes of the first segment
 }
 
-// A segment is a run of bytes of the module that is asked for or has come.
+// A segment is a span of the module that was requested or received.
 type segment struct {
 	offset int64
 	n      int64
-	body   []byte // nil: it has not come
+	body   []byte // nil: not received
 	by     []*Source
 	begun  time.Time
 	stop   context.CancelFunc // ends the requests for it
 	ctx    context.Context
 }
 
-// striped begins to fetch a module of a known length.
+// striped starts to fetch a module of a known length.
 func (c *Set) striped(ctx context.Context, root merkle.Hash, from []*Source, offset,
 	size int64) *stripedReader {
 	s := &stripedReader{c: c, root: root, size: size, from: offset, next: offset,
@@ -76,7 +76,7 @@ func (c *Set) striped(ctx context.Context, root merkle.Hash, from []*Source, off
 // Size is the length of the whole module.
 func (s *stripedReader) Size() int64 { return s.size }
 
-// change wakes all that wait. The caller has the lock.
+// change wakes all goroutines that wait for a change. The caller has the lock.
 func (s *stripedReader) change() {
 	close(s.changed)
 	s.changed = make(chan struct{})
@@ -125,7 +125,7 @@ func (s *stripedReader) Close() error {
 
 // work fetches segments from one source until there is none left for it.
 func (s *stripedReader) work(src *Source) {
-	pace := time.Duration(-1) // that its last segment took; -1: it has brought none yet
+	pace := time.Duration(-1) // of its last segment; -1: it has sent none yet
 	for {
 		p, wait := s.nextSegment(src, pace)
 		if p == nil && wait == nil {
@@ -144,31 +144,32 @@ func (s *stripedReader) work(src *Source) {
 		begun := time.Now()
 		body, err := s.fetch(p, src)
 		pace = time.Since(begun)
-		if !s.deliver(p, src, body, err) {
+		if !s.received(p, src, body, err) {
 			break
 		}
 	}
 	s.c.mu.Lock()
-	out := src.err // perhaps for what it did with another generation
+	out := src.err // perhaps because of another generation
 	s.c.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last = cmp.Or(s.last, out)
 	if s.working--; s.working == 0 && s.err == nil && !s.complete() {
-		s.err = fmt.Errorf("remote: fetch %s: no origin is left: %w", s.root, cmp.Or(s.last, errWhole))
+		s.err = fmt.Errorf("remote: fetch %s: all origins failed: %w", s.root, cmp.Or(s.last, errWhole))
 	}
 	s.change()
 }
 
-// complete reports whether every segment is here. The caller has the lock.
+// complete reports whether every segment was received. The caller has the lock.
 func (s *stripedReader) complete() bool {
 	return s.next >= s.size && !slices.ContainsFunc(s.segments, func(p *segment) bool {
 		return p.body == nil
 	})
 }
 
-// nextSegment gives a source its next segment: a new one, or one that another source is too slow
-// with. Without one it returns what to wait for; nil, too, when all is done.
+// nextSegment returns the next segment for a source: a new one, or one that another source fetches
+// too slowly. If there is none yet, it returns a channel to wait for, and if there will be none,
+// nil for both.
 func (s *stripedReader) nextSegment(src *Source, pace time.Duration) (*segment, <-chan struct{}) {
 	s.c.mu.Lock()
 	out := src.err != nil || src.whole
@@ -199,8 +200,8 @@ func (s *stripedReader) nextSegment(src *Source, pace time.Duration) (*segment, 
 	return nil, s.changed
 }
 
-// deliver takes what a source has for a segment, and reports whether it may go on.
-func (s *stripedReader) deliver(p *segment, src *Source, body []byte, err error) bool {
+// received records the result of a source for a segment, and reports whether the source continues.
+func (s *stripedReader) received(p *segment, src *Source, body []byte, err error) bool {
 	s.mu.Lock()
 	late := p.body != nil
 	if err == nil && !late {
@@ -241,10 +242,11 @@ func (s *stripedReader) deliver(p *segment, src *Source, body []byte, err error)
 	return src.err == nil && !src.whole
 }
 
-// fetch gets one segment from one source.
+// fetch reads one segment from one source.
 func (s *stripedReader) fetch(p *segment, src *Source) (body []byte, err error) {
 	if parts, ok := src.from.(Spanner); ok {
-		err = parts.Spans(p.ctx, s.root, []Span{{p.offset, p.n}}, func(_ int, r io.Reader) error {
+		want := []Span{{Offset: p.offset, Length: p.n}}
+		err = parts.Spans(p.ctx, s.root, want, func(_ int, r io.Reader) error {
 			body = make([]byte, p.n)
 			_, err := io.ReadFull(r, body)
 			return err

@@ -18,12 +18,12 @@ import (
 
 // Headers. The four of the request signature belong to auth/request.
 const (
-	HeaderParent    = "X-Dig-Parent"           // 64 hex: the root a push extends; zeros for none
+	HeaderParent    = "X-Dig-Parent"           // 64 hex: the root that a push extends; zeros for none
 	HeaderRoot      = "X-Dig-Root"             // 64 hex: the root that is pushed
 	HeaderSignature = "X-Dig-Signature"        // 192 hex: push signature, either form
 	HeaderTagged    = "X-Dig-Signature-Tagged" // 192 hex: push signature, tagged form
 	HeaderPushMode  = "X-Dig-Push-Mode"        // ModeAdvance or ModePending
-	HeaderUploadID  = "X-Dig-Upload-Id"        // what push-init answered
+	HeaderUploadID  = "X-Dig-Upload-Id"        // the upload id of the answer to push-init
 	HeaderStoreKey  = "X-Dig-Store-Key"        // 96 hex: the key that signed the push
 )
 
@@ -47,13 +47,13 @@ const (
 
 // Limits (remote/PROTOCOL.md 4.4 and 9.1).
 const (
-	DefaultMaxModule = 1 << 30  // bytes of a module that either side takes by default
+	DefaultMaxModule = 1 << 30  // bytes of a module that either side accepts by default
 	DefaultMaxDelta  = 64 << 20 // decoded bytes of chunks and rows in one delta, by default
-	MaxHave          = 100_000  // chunks that a client can say it has
+	MaxHave          = 100_000  // chunks in the have list of a client
 
 	MaxDescriptor  = 4 << 20  // bytes of a descriptor
 	MaxRoots       = 64 << 20 // bytes of a history
-	MaxErrorBody   = 64 << 10 // bytes read of an error's body
+	MaxErrorBody   = 64 << 10 // bytes read of the body of an error
 	MaxRequestJSON = 2 << 20  // bytes of a JSON request
 	MaxAnswerJSON  = 64 << 10 // bytes of the answer to push-init
 )
@@ -91,8 +91,8 @@ func EncodeRoots(w io.Writer, lines []module.Generation) error {
 	return err
 }
 
-// DecodeRoots reads a history line by line, so that only the lines themselves are held. It checks
-// syntax; what the numbers and roots must be is [CheckHistory]'s business.
+// DecodeRoots reads a history line by line, so that only the lines are in memory. It checks the
+// syntax only: package remote checks the numbers and roots.
 func DecodeRoots(r io.Reader) ([]module.Generation, error) {
 	dec := json.NewDecoder(r)
 	if err := Delim(dec, '{'); err != nil {
@@ -114,7 +114,7 @@ func DecodeRoots(r io.Reader) ([]module.Generation, error) {
 			continue
 		}
 		if found {
-			return nil, errors.New("history: roots stands there twice")
+			return nil, errors.New("history: duplicate member \"roots\"")
 		}
 		found = true
 		if err := Delim(dec, '['); err != nil {
@@ -140,38 +140,38 @@ func DecodeRoots(r io.Reader) ([]module.Generation, error) {
 		return nil, err
 	}
 	if !found {
-		return nil, errors.New("history: no member roots")
+		return nil, errors.New("history: member \"roots\" is missing")
 	}
 	return lines, nil
 }
 
-// Delim takes one bracket off dec.
+// Delim reads one bracket from dec.
 func Delim(dec *json.Decoder, want json.Delim) error {
 	t, err := dec.Token()
 	if err != nil {
 		return err
 	}
 	if t != want {
-		return fmt.Errorf("want %v, got %v", want, t)
+		return fmt.Errorf("want %v, found %v", want, t)
 	}
 	return nil
 }
 
-// LastDelim takes the closing bracket off dec, after which nothing may follow.
+// LastDelim reads the closing bracket from dec. Anything after it is an error.
 func LastDelim(dec *json.Decoder, want json.Delim) error {
 	if err := Delim(dec, want); err != nil {
 		return err
 	}
 	switch _, err := dec.Token(); {
 	case err == nil:
-		return errors.New("more follows the end")
+		return errors.New("data after the end of the JSON value")
 	case !errors.Is(err, io.EOF):
 		return err
 	}
 	return nil
 }
 
-// DecodeNext takes one value off dec, which a stranger wrote.
+// DecodeNext reads one untrusted value from dec.
 func DecodeNext(dec *json.Decoder, v any) error {
 	var text json.RawMessage
 	if err := dec.Decode(&text); err != nil {
@@ -189,7 +189,7 @@ type InitBody struct {
 	StorePubkey string `json:"store_pubkey"`
 }
 
-// InitAnswer is the answer to it.
+// InitAnswer is the answer to push-init.
 type InitAnswer struct {
 	Mode     string `json:"mode,omitempty"`
 	Status   string `json:"status,omitempty"`
@@ -203,14 +203,14 @@ type CompleteBody struct {
 	NewRoot  string `json:"new_root"`
 }
 
-// ErrorBody is an error as gateways write it, and as our server does for who prefers JSON.
+// ErrorBody is an error in JSON: from gateways, and from our server to clients that prefer JSON.
 type ErrorBody struct {
 	Error   string `json:"error"`
 	Message string `json:"message,omitempty"`
 }
 
-// ErrorMessage takes the server's words out of an error body of either form (remote/PROTOCOL.md
-// 4.2): message, else error, else the text; shortened, without control characters.
+// ErrorMessage returns the server's message of an error body of either form (remote/PROTOCOL.md
+// 4.2): the member message, else error, else the text. It is shortened to one line.
 func ErrorMessage(body []byte) string {
 	text := string(body)
 	if trimmed := bytes.TrimSpace(body); len(trimmed) > 0 && trimmed[0] == '{' {
@@ -227,18 +227,18 @@ func ErrorMessage(body []byte) string {
 	return oneline.Excerpt(text, 1<<10)
 }
 
-// ETag writes a root as a strong entity tag.
+// ETag returns a root as a strong entity tag.
 func ETag(root merkle.Hash) string { return `"` + root.String() + `"` }
 
-// ParseETag reads what etag writes; weak tags and anything else are not one.
+// ParseETag reads the entity tag that ETag returns. Any other, such as a weak one, is an error.
 func ParseETag(s string) (merkle.Hash, error) {
 	if len(s) != 66 || s[0] != '"' || s[65] != '"' {
-		return merkle.Hash{}, errors.New("no strong entity tag of 64 hex digits")
+		return merkle.Hash{}, errors.New("want a strong entity tag of 64 hex digits")
 	}
 	return merkle.ParseHash(s[1:65])
 }
 
-// Clip shortens what came from outside before it goes into a message.
+// Clip returns at most n bytes of an untrusted text, for a message.
 func Clip(s string, n int) string {
 	if len(s) > n {
 		return s[:n] + "…"

@@ -14,14 +14,14 @@ type ContentRange struct {
 	End   *uint64 `json:"end"`
 }
 
-// ContentAnswer is the answer of POST /stores/{id}/content. The server writes it piece by piece, in
-// this order.
+// ContentAnswer is the answer of POST /stores/{id}/content. The server streams its members in this
+// order.
 type ContentAnswer struct {
 	Ciphertext  []byte   `json:"ciphertext_b64"`
 	Proof       []byte   `json:"merkle_proof_b64"`
 	Root        string   `json:"roothash"`
-	ChunkLens   []uint32 `json:"chunk_lens"`   // of the whole resource; ours only
-	TotalLength *int64   `json:"total_length"` // of the whole resource; ours only
+	ChunkLens   []uint32 `json:"chunk_lens"`   // of the whole resource; only our server sends it
+	TotalLength *int64   `json:"total_length"` // of the whole resource; only our server sends it
 }
 
 // DeltaRequest is the request of POST /stores/{id}/delta.
@@ -42,10 +42,10 @@ type (
 	}
 )
 
-// TooLargeForGet is the "error" member that says so, in an answer of status 413.
+// TooLargeForGet is the "error" member of a 413 answer to GET /module.
 const TooLargeForGet = "capsule_too_large_for_get"
 
-// TooLargeBody is that answer.
+// TooLargeBody is the body of that answer.
 type TooLargeBody struct {
 	Error  string `json:"error"`
 	Total  int64  `json:"total_length"`

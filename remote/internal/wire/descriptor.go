@@ -10,14 +10,14 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Descriptor is the answer to GET /stores/{id} (remote/PROTOCOL.md 5.1). Zero fields are not
-// said.
+// A Descriptor is the answer to GET /stores/{id} (remote/PROTOCOL.md 5.1). Zero fields are
+// absent.
 type Descriptor struct {
 	Root       merkle.Hash    // the head
 	Size       int64          // bytes of the head's module
-	PublicKey  auth.PublicKey // the key the server checks pushes with
-	PushSig    auth.Signature // of the head, the tagged form when that is known
-	Untagged   auth.Signature // the untagged form, when it is known besides
+	PublicKey  auth.PublicKey // the key that the server verifies pushes with
+	PushSig    auth.Signature // of the head; the tagged form if it is known
+	Untagged   auth.Signature // the untagged form, if both are known
 	Tombstones []auth.Tombstone
 }
 
@@ -53,8 +53,8 @@ func (d *Descriptor) MarshalJSON() ([]byte, error) {
 	return json.Marshal(b)
 }
 
-// UnmarshalJSON reads a descriptor. Members it does not know are ignored, missing tombstones are
-// none, and tombstones that do not decode are left out. A malformed root, key or signature, a
+// UnmarshalJSON reads a descriptor. It ignores unknown members and tombstones that do not decode.
+// Tombstones may be missing. A malformed root, key or signature, a
 // negative size or an all-zero root is an error.
 func (d *Descriptor) UnmarshalJSON(text []byte) error {
 	var b descriptorBody
@@ -95,7 +95,7 @@ type TombstoneBody struct {
 	Signature string `json:"signature"`
 }
 
-// Optional reads a member that may be empty, which is the zero value.
+// Optional parses a member. The empty string is the zero value.
 func Optional[T any](s string, parse func(string) (T, error)) (T, error) {
 	if s == "" {
 		var zero T
@@ -104,7 +104,7 @@ func Optional[T any](s string, parse func(string) (T, error)) (T, error) {
 	return parse(s)
 }
 
-// EncodeTombstone is the body of a tombstone.
+// EncodeTombstone returns the JSON form of a tombstone.
 func EncodeTombstone(t auth.Tombstone) (TombstoneBody, error) {
 	record, err := t.MarshalBinary()
 	if err != nil {

@@ -1,10 +1,9 @@
-// Package wire holds what travels between a client and a server of the dig:// remote, once for both
-// sides: names of headers, bodies in JSON, statuses and the errors that they stand for, entity
-// tags, ranges, packed recipes, and the limits that both keep. Hex is written in lower case and
-// read in either case.
+// Package wire has the encodings that a client and a server of the dig:// protocol share: names of
+// headers, JSON bodies, statuses and their errors, entity tags, ranges, packed recipes, and limits.
+// Hex is written in lower case and read in either case.
 //
-// It decides nothing: what a request may do is package server's business, what an answer is worth
-// that of package remote.
+// It makes no decisions: package server decides what a request may do, and package remote what an
+// answer proves.
 //
 // See remote/PROTOCOL.md 4 to 8, and remote/RECIPES.md.
 package wire

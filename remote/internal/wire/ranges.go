@@ -14,7 +14,7 @@ func (s Span) End() int64 { return s.Offset + s.Length }
 // MaxRanges is how many ranges one request may ask for.
 const MaxRanges = 256
 
-// ParseRanges reads "bytes=first-last,…": ascending, apart, at most 256.
+// ParseRanges reads "bytes=first-last,…": at most MaxRanges ranges, ascending, without overlap.
 func ParseRanges(s string) (ranges []Span, ok bool) {
 	s, ok = strings.CutPrefix(s, "bytes=")
 	if !ok || len(s) > 45*MaxRanges {

@@ -13,38 +13,38 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// This file and the others named recipe… are the extension that RECIPES.md specifies: a generation
-// travels as its recipe and the chunks that the other side lacks.
+// This file and recipebody.go encode the extension that RECIPES.md specifies: a generation is sent
+// as its recipe and the chunks that the receiver does not have.
 
 const (
-	// MaxBases is how many generations are named at most in one request for a recipe.
+	// MaxBases is how many generations a request for a recipe can name.
 	MaxBases = 8
-	// MaxRecipe is how many bytes the encoding of a recipe may have to travel: 32 MiB, which is some
-	// 450,000 resources. Longer ones do not, and the module goes whole.
+	// MaxRecipe is the longest encoding of a recipe that is sent: 32 MiB, about 450,000 resources. If
+	// it is longer, the module is sent.
 	MaxRecipe = 32 << 20
 
 	TypeRecipe   = "application/vnd.dig.recipe"
-	HeaderRecipe = "X-Dig-Recipe" // on a descriptor: the server takes recipes, and how
-	// roots, 64 hex each: what a recipe may be packed against, or is
+	HeaderRecipe = "X-Dig-Recipe" // in the answer to a descriptor: the server accepts recipes
+	// roots, 64 hex each: the bases that a recipe may be packed against, or the one that it is
 	HeaderBase   = "X-Dig-Recipe-Base"
-	TakesRecipes = "1" // of HeaderRecipe: as RECIPES.md says
+	TakesRecipes = "1" // value of HeaderRecipe
 
 	packMagic  = "DIGRCPW1"
 	PackHeader = len(packMagic) + len(merkle.Hash{}) + 8 + 4
-	// MaxPack is how long a packed recipe may be: zstd adds less than that to what does not compress.
+	// MaxPack is the longest packed recipe: zstd adds less than that to data that does not compress.
 	MaxPack = MaxRecipe + MaxRecipe/128 + 64
-	// thorough is from which length on a recipe is packed with the slowest search: only that one still
-	// finds what moved in a dictionary of megabytes.
-	thorough = 1 << 20
+	// slowSearch is the length from which recipes are packed with the slowest search. Only that one
+	// finds moved data in a dictionary of megabytes.
+	slowSearch = 1 << 20
 )
 
-// PackRecipe returns the form in which a recipe travels: one zstd frame, for which the encoding of
-// base is the dictionary, behind a header of 52 bytes that names base. base may be nil. What two
-// generations of a store have in common costs next to nothing then.
+// PackRecipe returns the packed form of a recipe: a header of 52 bytes that names base, and one
+// zstd frame that has the encoding of base as its dictionary. base may be nil. The parts that two
+// generations of a store have in common add almost nothing to the size.
 //
 // A recipe of more than MaxRecipe bytes, or with a chunk longer than module.MaxChunk, is
-// [ErrTooLarge]. It takes some 30 ms and 16 MiB for 10,000 resources, and time in proportion for
-// more.
+// [ErrTooLarge]. Packing takes about 30 ms and 16 MiB for 10,000 resources; the time grows in
+// proportion.
 func PackRecipe(r, base *module.Recipe) ([]byte, error) {
 	raw, err := encodeRecipe(r)
 	if err != nil {
@@ -63,7 +63,7 @@ func PackRecipe(r, base *module.Recipe) ([]byte, error) {
 		copy(b[40:], dictionaryID(dict))
 		opts = append(opts, zstd.WithEncoderDictRaw(0, dict),
 			zstd.WithWindowSize(windowFor(len(dict)+len(raw))))
-		if level = zstd.SpeedBetterCompression; len(raw) > thorough {
+		if level = zstd.SpeedBetterCompression; len(raw) > slowSearch {
 			level = zstd.SpeedBestCompression
 		}
 	}
@@ -77,11 +77,11 @@ func PackRecipe(r, base *module.Recipe) ([]byte, error) {
 	return w.EncodeAll(raw, b), nil
 }
 
-// UnpackRecipe is the inverse of PackRecipe for what a stranger sent: it holds every length to
-// MaxRecipe before it makes room for it. base is asked for the recipe that the header names, if it
-// names one; its error comes back wrapped, and [ErrNoBase] when it is fs.ErrNotExist or gives
-// another dictionary. Anything else that is wrong matches [module.ErrRecipe]. Whether it is the
-// generation that is meant, the caller asks.
+// UnpackRecipe is the inverse of PackRecipe for untrusted data: it compares every length with
+// MaxRecipe before it allocates. It calls base for the recipe that the header names, if it names
+// one, and returns the error of base wrapped, or [ErrNoBase] if that is fs.ErrNotExist or the
+// recipe is another dictionary. Other errors match [module.ErrRecipe]. The caller checks that the
+// recipe is of the generation that it asked for.
 func UnpackRecipe(b []byte,
 	base func(root merkle.Hash) (*module.Recipe, error)) (*module.Recipe, error) {
 	raw, err := unpackRaw(b, base)
@@ -107,7 +107,7 @@ func unpackRaw(b []byte, base func(root merkle.Hash) (*module.Recipe, error)) ([
 		return nil, err
 	}
 	opts := []zstd.DOption{zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(size)),
-		zstd.WithDecoderMaxWindow(windowMost)}
+		zstd.WithDecoderMaxWindow(maxWindow)}
 	if !root.IsZero() {
 		known, err := base(root)
 		if err != nil {
@@ -118,7 +118,7 @@ func unpackRaw(b []byte, base func(root merkle.Hash) (*module.Recipe, error)) ([
 			return nil, err
 		}
 		if string(b[40:48]) != string(dictionaryID(dict)) {
-			return nil, fmt.Errorf("%w: %s is written another way here", ErrNoBase, root)
+			return nil, fmt.Errorf("%w: recipe of %s has another encoding here", ErrNoBase, root)
 		}
 		opts = append(opts, zstd.WithDecoderDictRaw(0, dict))
 	}
@@ -132,46 +132,46 @@ func unpackRaw(b []byte, base func(root merkle.Hash) (*module.Recipe, error)) ([
 		return nil, fmt.Errorf("%w: %w", module.ErrRecipe, err)
 	}
 	if len(raw) != size {
-		return nil, fmt.Errorf("%w: %d bytes in the frame, %d announced",
+		return nil, fmt.Errorf("%w: zstd frame has %d bytes, announced were %d",
 			module.ErrRecipe, len(raw), size)
 	}
 	return raw, nil
 }
 
-// windowMost is the largest window that a decoder takes: that of a frame which is its own window.
-const windowMost = MaxRecipe
+// maxWindow is the largest window that a decoder accepts: that of a frame of MaxRecipe bytes.
+const maxWindow = MaxRecipe
 
-// readPack reads the header of a packed recipe, and that of its frame, which have to agree.
+// readPack reads the header of a packed recipe and that of its frame, and checks that they agree.
 func readPack(b []byte) (base merkle.Hash, size int, err error) {
 	bad := func(format string, args ...any) (merkle.Hash, int, error) {
 		return base, 0, fmt.Errorf("%w: %s", module.ErrRecipe, fmt.Sprintf(format, args...))
 	}
 	if len(b) < PackHeader || string(b[:len(packMagic)]) != packMagic {
-		return bad("no packed recipe of a known version")
+		return bad("want the magic %q and %d bytes of header", packMagic, PackHeader)
 	}
 	base = merkle.Hash(b[8:])
 	n := binary.BigEndian.Uint32(b[48:])
 	if n > MaxRecipe {
-		return bad("%d bytes announced, at most %d", n, MaxRecipe)
+		return bad("announced are %d bytes, want at most %d", n, MaxRecipe)
 	}
 	if base.IsZero() && binary.BigEndian.Uint64(b[40:]) != 0 {
-		return bad("a dictionary of no generation")
+		return bad("dictionary id without a base")
 	}
 	var frame zstd.Header
 	switch err := frame.Decode(b[PackHeader:]); {
 	case err != nil:
 		return bad("%v", err)
 	case frame.Skippable, frame.DictionaryID != 0:
-		return bad("a frame of another kind")
+		return bad("zstd frame is skippable or has a dictionary id")
 	case !frame.HasFCS || frame.FrameContentSize != uint64(n):
-		return bad("the frame does not say that it has the %d bytes announced", n)
-	case !frame.SingleSegment && frame.WindowSize > windowMost:
-		return bad("a window of %d bytes, at most %d", frame.WindowSize, windowMost)
+		return bad("zstd frame does not announce %d bytes, as the header does", n)
+	case !frame.SingleSegment && frame.WindowSize > maxWindow:
+		return bad("window of %d bytes, want at most %d", frame.WindowSize, maxWindow)
 	}
 	return base, int(n), nil
 }
 
-// encodeRecipe returns the encoding of a recipe, unless it is too long to travel.
+// encodeRecipe returns the encoding of a recipe. One that is too long to be sent is ErrTooLarge.
 func encodeRecipe(r *module.Recipe) ([]byte, error) {
 	for _, c := range r.Pool() {
 		if c.Len > module.MaxChunk {
@@ -190,7 +190,7 @@ func encodeRecipe(r *module.Recipe) ([]byte, error) {
 	return raw, nil
 }
 
-// dictionaryID is by what the two sides know that they have the same dictionary.
+// dictionaryID returns the id by which the two sides compare their dictionaries.
 func dictionaryID(dict []byte) []byte {
 	sum := sha256.Sum256(dict)
 	return sum[:8]

@@ -11,15 +11,15 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// The body of a push that comes as a recipe: u32 length of the packed recipe, the packed recipe,
-// and then the sealed bytes of every chunk that its base does not have, one after the other in the
-// order of the pool. Which those are and how long they are follows from the two recipes.
+// The body of a push by recipe is the u32 length of the packed recipe, the packed recipe, and the
+// sealed bytes of every chunk that its base does not have, in the order of the pool. The two
+// recipes tell which chunks these are and how long they are.
 
-// RecipePrefix is the length of what stands before the packed recipe.
+// RecipePrefix is the length of the prefix before the packed recipe.
 const RecipePrefix = 4
 
-// MissingFrom returns the places in r.Pool() of the chunks that base does not have, each chunk
-// once, and how many bytes they are. A chunk that base has with another length is an error.
+// MissingFrom returns the indices in r.Pool() of the chunks that base does not have, each chunk
+// once, and their size in bytes. A chunk that base has with another length is an error.
 func MissingFrom(base, r *module.Recipe) (missing []int, size int64, err error) {
 	have := make(map[merkle.Hash]uint32, len(base.Pool())+len(r.Pool())/8)
 	for _, c := range base.Pool() {
@@ -28,7 +28,7 @@ func MissingFrom(base, r *module.Recipe) (missing []int, size int64, err error) 
 	for i, c := range r.Pool() {
 		n, ok := have[c.ID]
 		if ok && n != c.Len {
-			return nil, 0, fmt.Errorf("%w: chunk %s of %d bytes, and of %d elsewhere",
+			return nil, 0, fmt.Errorf("%w: chunk %s has %d bytes, and %d in another place",
 				module.ErrRecipe, c.ID, c.Len, n)
 		}
 		if !ok {
@@ -40,7 +40,7 @@ func MissingFrom(base, r *module.Recipe) (missing []int, size int64, err error) 
 	return missing, size, nil
 }
 
-// A RecipeBody is such a body while it is sent.
+// A RecipeBody is the body of a push by recipe.
 type RecipeBody struct {
 	recipe  *module.Recipe
 	head    []byte // up to the first chunk
@@ -63,8 +63,8 @@ func NewRecipeBody(r, base *module.Recipe) (*RecipeBody, error) {
 	return b, nil
 }
 
-// Reader gives the body, its chunks from the module in src. Each is held to its id before any of it
-// is given out.
+// Reader returns a reader of the body. It reads the chunks from the module in src, and compares
+// each with its id before it returns any of its bytes.
 func (b *RecipeBody) Reader(src io.ReaderAt) *RecipeReader {
 	return &RecipeReader{b: b, src: src, places: b.recipe.Offsets(), now: b.head}
 }
@@ -75,14 +75,14 @@ type RecipeReader struct {
 	src    io.ReaderAt
 	places []int64
 	next   int    // in missing
-	now    []byte // not given out yet
+	now    []byte // bytes that Read has not returned yet
 	buf    []byte
 
-	mu  sync.Mutex // an answer may come while net/http is still reading
+	mu  sync.Mutex // net/http may read after the answer has arrived
 	err error      // why the module could not be read
 }
 
-// Failed returns why the module could not be read, nil when it could.
+// Failed returns the error of reading the module, or nil.
 func (r *RecipeReader) Failed() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -120,13 +120,13 @@ func (r *RecipeReader) load(i int) error {
 		return fmt.Errorf("remote: read chunk %s: %w", c.ID, err)
 	}
 	if got := merkle.Sum(r.now); got != c.ID {
-		return fmt.Errorf("remote: read chunk %s: %w: what is here hashes to %s", c.ID,
+		return fmt.Errorf("remote: read chunk %s: %w: found hash %s", c.ID,
 			module.ErrVerify, got)
 	}
 	return nil
 }
 
-// ErrBodyEnds is a body that ends before what its recipe says.
+// ErrBodyEnds reports a body that is shorter than its recipe says.
 var ErrBodyEnds = errors.New("the body ends early")
 
 // ReadPart fills b from a body.

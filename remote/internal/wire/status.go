@@ -11,23 +11,22 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// Errors that both sides know. Packages remote and server export them.
+// Errors of both sides. Packages remote and server export them.
 var (
 	ErrVerification   = errors.New("remote: verification failed")
 	ErrNonFastForward = fmt.Errorf("remote: push is not a fast-forward: %w", module.ErrNotHead)
 	ErrTooLarge       = errors.New("remote: too large")
 	ErrProtocol       = errors.New("remote: not an answer of this protocol")
-	ErrNoBase         = errors.New("remote: the recipe builds on one that is not here")
+	ErrNoBase         = errors.New("remote: the base of the recipe is not held here")
 )
 
-// IsFault reports whether err is what an origin did, and not the way to it.
+// IsFault reports whether err is the origin's fault, and not that of the connection.
 func IsFault(err error) bool {
 	return errors.Is(err, ErrVerification) || errors.Is(err, ErrProtocol) ||
 		errors.Is(err, ErrTooLarge)
 }
 
-// StatusError returns the error that a status of a server stands for (remote/PROTOCOL.md 9.12), nil
-// when it stands for none.
+// StatusError returns the error of a status (remote/PROTOCOL.md 9.12), or nil if it has none.
 func StatusError(code int) error {
 	switch code {
 	case http.StatusUnauthorized:
@@ -46,7 +45,7 @@ func StatusError(code int) error {
 	return nil
 }
 
-// StatusWord is the "error" member of a refusal in JSON.
+// StatusWord returns the "error" member of a refusal in JSON.
 func StatusWord(status int) string {
 	switch status {
 	case http.StatusBadRequest:
