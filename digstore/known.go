@@ -1,9 +1,6 @@
 package digstore
 
 import (
-	"bytes"
-	"slices"
-
 	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/internal/scan"
 	"github.com/dig-network/digstore/digstore/internal/statindex"
@@ -68,9 +65,4 @@ func (k *known) cursor() func(scan.Found) (module.Entry, bool) {
 		}
 		return k.entries[at], true
 	}
-}
-
-// sortEntries sorts by key.
-func sortEntries(list []*module.Entry) {
-	slices.SortFunc(list, func(a, b *module.Entry) int { return bytes.Compare(a.Key[:], b.Key[:]) })
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dig-network/digstore/digstore/internal/history"
 	"github.com/dig-network/digstore/digstore/internal/namedir"
+	"github.com/dig-network/digstore/digstore/internal/sealer"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/merkle"
 )
@@ -78,14 +79,15 @@ func readHeadManifest(s *Store, h *history.History, m *manifests) (complete bool
 
 // next makes section 13 of a generation: the paths with the hash of their plaintext and the
 // generation in which it last changed.
-func (m *manifests) next(jobs []*job, root merkle.Hash, number uint64) *module.PublicManifest {
+func (m *manifests) next(jobs []*sealer.Job, root merkle.Hash,
+	number uint64) *module.PublicManifest {
 	out := &module.PublicManifest{SchemaVersion: 1}
 	for _, j := range jobs {
-		p := module.PublicEntry{Path: j.name, LatestRoot: root, GenerationIndex: number,
-			SHA256Latest: j.plain, VersionCount: 1}
-		if old, ok := m.at[j.name]; ok {
+		p := module.PublicEntry{Path: j.Name, LatestRoot: root, GenerationIndex: number,
+			SHA256Latest: j.Plain, VersionCount: 1}
+		if old, ok := m.at[j.Name]; ok {
 			p.VersionCount = old.VersionCount + 1
-			if old.SHA256Latest == j.plain {
+			if old.SHA256Latest == j.Plain {
 				p.VersionCount, p.LatestRoot, p.GenerationIndex = old.VersionCount, old.LatestRoot,
 					old.GenerationIndex
 			}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/dig-network/digstore/digstore/internal/sealer"
 	"github.com/dig-network/digstore/internal/regular"
 )
 
@@ -32,20 +33,21 @@ func (s *Store) StageFile(ctx context.Context, name, path string) (Staged, error
 // errMoved ends the reading of a file that has changed meanwhile.
 var errMoved = errors.New("the file changed while it was read")
 
-// addFile adds the content that a file has at one moment. The rules are those of pipeline.run.
+// addFile adds the content that a file has at one moment. The rules are those of sealer.Sealer.Run.
 func addFile(ctx context.Context, name string, open func() (fs.File, error),
 	add func(string, io.Reader) error) (int64, error) {
 	m := &moment{seed: maphash.MakeSeed(), limit: -1}
 	for attempt := 0; ; attempt++ {
-		err := m.read(open, func(r io.Reader) error { return add(name, r) }, attempt == len(pauses))
+		last := attempt == len(sealer.Pauses)
+		err := m.read(open, func(r io.Reader) error { return add(name, r) }, last)
 		if !errors.Is(err, errMoved) {
 			return m.done, err
 		}
-		if attempt == len(pauses) {
+		if last {
 			return 0, fmt.Errorf("stage: %w", &ChangingError{[]string{name}})
 		}
 		select {
-		case <-time.After(pauses[attempt]):
+		case <-time.After(sealer.Pauses[attempt]):
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		}

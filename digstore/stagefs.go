@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/dig-network/digstore/digstore/internal/scan"
+	"github.com/dig-network/digstore/digstore/internal/sealer"
 )
 
 func sortNames(list []string) { slices.SortFunc(list, strings.Compare) }
@@ -108,7 +109,7 @@ func (s *Store) StageFiles(ctx context.Context, fsys fs.FS, patterns []string,
 	err = s.stage(ctx, func(add func(string, io.Reader) error) error {
 		for _, f := range list {
 			size, err := addFile(ctx, f.Name, func() (fs.File, error) { return fsys.Open(f.Name) }, add)
-			if isGone(err) {
+			if sealer.IsGone(err) {
 				if o.Skipped != nil {
 					o.Skipped(f.Name)
 				}

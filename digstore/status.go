@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/dig-network/digstore/digstore/internal/scan"
+	"github.com/dig-network/digstore/digstore/internal/sealer"
 	"github.com/dig-network/digstore/digstore/internal/statindex"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
@@ -125,7 +126,7 @@ func (s *Store) compareContent(ctx context.Context, st *Status, files []scan.Fou
 	}
 	next := (&known{index: index, entries: make([]module.Entry, lenIndex(index))}).cursor()
 	there := map[merkle.Hash]bool{}
-	var todo []*job
+	var todo []*sealer.Job
 	var leaves []merkle.Hash
 	for _, f := range files {
 		key := urn.RetrievalKey(s.set.id, f.Name)
@@ -143,25 +144,25 @@ func (s *Store) compareContent(ctx context.Context, st *Status, files []scan.Fou
 		case r.Size() != f.Stat.Size:
 			st.Modified = append(st.Modified, f.Name)
 		default:
-			todo = append(todo, &job{input: fileInput(st.ContentRoot, f)})
+			todo = append(todo, &sealer.Job{Input: sealer.File(st.ContentRoot, f)})
 			leaves = append(leaves, r.Leaf())
 		}
 	}
-	p := &pipeline{s: s, salt: s.salts.current(), workers: s.w.workers,
-		keep: func([]module.Chunk, []byte) error { return nil }}
+	p := &sealer.Sealer{Store: s.set.id, Salt: s.salts.current(), Workers: s.w.workers,
+		Keep: func([]module.Chunk, []byte) error { return nil }}
 	if len(todo) > 0 {
-		if err := p.run(ctx, todo); err != nil {
+		if err := p.Run(ctx, todo); err != nil {
 			return err
 		}
 	}
 	for i, j := range todo {
 		switch {
-		case j.outcome == gone:
-			delete(there, urn.RetrievalKey(s.set.id, j.name))
-		case j.outcome == settled && j.entry.Leaf == leaves[i]:
+		case j.Outcome == sealer.Gone:
+			delete(there, urn.RetrievalKey(s.set.id, j.Name))
+		case j.Outcome == sealer.Settled && j.Entry.Leaf == leaves[i]:
 			st.Unchanged++
 		default:
-			st.Modified = append(st.Modified, j.name)
+			st.Modified = append(st.Modified, j.Name)
 		}
 	}
 	sortNames(st.Modified)

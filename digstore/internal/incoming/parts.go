@@ -51,7 +51,7 @@ func (p *Parts) Accept(ctx context.Context, id module.ID, fetch Fetch,
 		return err
 	}
 	came := func(c module.Chunk) bool { return p.To.pack.Has(c.ID) }
-	if err := Check(p.Recipe.WithVerified(p.Base, came), p.To, id, check); err != nil {
+	if err := CheckModule(p.Recipe.WithVerified(p.Base, came), p.To, id, check); err != nil {
 		return err
 	}
 	return p.To.Seal()

@@ -260,15 +260,15 @@ func (t *Transfer) Accept(ctx context.Context, id module.ID, r io.Reader,
 	if err != nil {
 		return nil, err
 	}
-	if err := Check(recipe, t, id, check); err != nil {
+	if err := CheckModule(recipe, t, id, check); err != nil {
 		return nil, err
 	}
 	return recipe, t.Seal()
 }
 
-// Check calls check, unless it is nil, on the module that a recipe and chunks make. The module must
+// CheckModule calls check, unless it is nil, on the module that a recipe and chunks make. It must
 // be id: else the error is module.ErrVerify.
-func Check(r *module.Recipe, chunks module.ChunkSource, id module.ID,
+func CheckModule(r *module.Recipe, chunks module.ChunkSource, id module.ID,
 	check func(*module.Module) error) error {
 	mod, err := r.Module(chunks)
 	if err != nil {

@@ -25,7 +25,7 @@ type Pull struct {
 	// Head has the signatures that are known.
 	Head auth.SignedRoot
 	// Check is called before the generation becomes visible; nil: it is not checked.
-	Check Check
+	Check func(*module.Module) error
 }
 
 // Install receives a module that is pulled. See digstore.Store.Install.

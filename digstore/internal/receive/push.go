@@ -16,11 +16,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Check is called with a generation before it becomes visible. Its error refuses the generation.
-type Check func(*module.Module) error
-
 // Push receives a module that was pushed. See digstore.Workspace.Receive.
-func Push(ctx context.Context, d *storedir.Dir, p module.Push, r io.Reader, check Check) error {
+func Push(ctx context.Context, d *storedir.Dir, p module.Push, r io.Reader,
+	check func(*module.Module) error) error {
 	if err := d.Sweep(ctx); err != nil {
 		return err
 	}
@@ -39,7 +37,7 @@ func Push(ctx context.Context, d *storedir.Dir, p module.Push, r io.Reader, chec
 // PushRecipe receives a generation that was pushed as a recipe and chunks. See
 // digstore.Workspace.ReceiveRecipe.
 func PushRecipe(ctx context.Context, d *storedir.Dir, p module.Push, a module.Assembly,
-	check Check) error {
+	check func(*module.Module) error) error {
 	if err := d.Sweep(ctx); err != nil {
 		return err
 	}
@@ -130,7 +128,7 @@ func checkFollows(h *history.History, root, parent merkle.Hash) error {
 
 // promoteSame makes a pending generation the head because its recipe was pushed again.
 func promoteSame(ctx context.Context, d *storedir.Dir, p module.Push, parts *incoming.Parts,
-	fetch incoming.Fetch, check Check) error {
+	fetch incoming.Fetch, check func(*module.Module) error) error {
 	if err := checkSame(parts.Recipe, parts.Base); err != nil {
 		return err
 	}
@@ -139,7 +137,7 @@ func promoteSame(ctx context.Context, d *storedir.Dir, p module.Push, parts *inc
 	}
 	id := module.ID{Store: d.Store, Root: p.Head.Root}
 	recipe := parts.Base.WithVerified(parts.Base, nil)
-	if err := incoming.Check(recipe, parts.More, id, check); err != nil {
+	if err := incoming.CheckModule(recipe, parts.More, id, check); err != nil {
 		return err
 	}
 	parts.More.Close() // Windows renames no open file

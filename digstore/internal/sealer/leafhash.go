@@ -1,16 +1,12 @@
-package digstore
+package sealer
 
 import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
-	"hash/crc32"
 
 	"github.com/dig-network/digstore/merkle"
 )
-
-// castagnoli is the table of CRC-32C, the checksum of all files.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // leafHash hashes the sealed bytes of one resource, chunk after chunk: its leaf (module/FORMAT.md
 // 1.3).
