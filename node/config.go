@@ -18,6 +18,7 @@ import (
 	"github.com/dig-network/digstore/node/push"
 	"github.com/dig-network/digstore/node/storage"
 	"github.com/dig-network/digstore/node/tier"
+	"github.com/dig-network/digstore/remote/server"
 )
 
 // Version is that of this code, where Config names none.
@@ -46,6 +47,12 @@ type Config struct {
 	// Facts is what is known about a datastore from elsewhere: its handle, providers, rewards and
 	// bribes. nil: nothing. Pinned and Tracked are filled in by the node.
 	Facts func(ctx context.Context, store auth.StoreID) (tier.Facts, error)
+
+	// Stores are served below /stores/, and each head as capsules of the same datastore, too. nil:
+	// there are no such routes. A credential of a push is one for StoresOptions, where that names
+	// none.
+	Stores        server.Backend
+	StoresOptions server.Options
 
 	// Volumes are where plots lie. Without them there are no plots, and challenges cannot be
 	// answered.

@@ -70,7 +70,9 @@ func loadFollow(fsys diskfs.FS, dir string) (*follow, error) {
 }
 
 // change makes a change and writes the file. A change that cannot be written is not made.
-func (f *follow) change(do func(tracked map[auth.StoreID]string, pinned map[auth.StoreID]bool)) error {
+func (f *follow) change(
+	do func(tracked map[auth.StoreID]string, pinned map[auth.StoreID]bool),
+) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	tracked, pinned := maps.Clone(f.tracked), maps.Clone(f.pinned)

@@ -19,22 +19,27 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/node/api"
 	"github.com/dig-network/digstore/node/index"
+	"github.com/dig-network/digstore/node/modules"
 	"github.com/dig-network/digstore/node/push"
+	"github.com/dig-network/digstore/node/storage"
 	"github.com/dig-network/digstore/node/tier"
 )
 
 // A Node keeps and serves capsules. New makes one; its methods are safe for concurrent use.
 type Node struct {
-	c      Config
-	fs     diskfs.FS
-	tiers  *tier.Tiers
-	reader *reader
-	pushes *push.Manager
-	prover *capsule.Responder
-	follow *follow
-	hub    *hub
-	api    *api.Server
-	ops    http.Handler
+	c       Config
+	fs      diskfs.FS
+	storage storage.Storage  // Config.Storage with the modules of Config.Stores
+	modules *modules.Storage // nil: there are no stores
+	taking  sync.Mutex       // held while a module is taken up
+	tiers   *tier.Tiers
+	reader  *reader
+	pushes  *push.Manager
+	prover  *capsule.Responder
+	follow  *follow
+	hub     *hub
+	api     *api.Server
+	ops     http.Handler
 
 	ready    chan struct{}
 	started  time.Time // monotonic
@@ -67,6 +72,9 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	if n.follow, err = loadFollow(n.fs, c.DataDir); err != nil {
 		return nil, err
 	}
+	if err := n.openModules(); err != nil {
+		return nil, err
+	}
 	if n.tiers, err = tier.New(ctx, n.tierConfig()); err != nil {
 		return nil, err
 	}
@@ -78,7 +86,7 @@ func New(ctx context.Context, c Config) (*Node, error) {
 
 // tierConfig returns the configuration of the tiers, with the index as it was saved.
 func (n *Node) tierConfig() tier.Config {
-	c := tier.Config{Storage: n.c.Storage, Volumes: n.c.Volumes, Key: n.c.Key, Work: n.c.Worker,
+	c := tier.Config{Storage: n.storage, Volumes: n.c.Volumes, Key: n.c.Key, Work: n.c.Worker,
 		Cache: n.c.Cache, Policy: n.c.Policy, Facts: n.facts, Settings: n.c.Tiers, Now: n.c.Now}
 	// Staged content is discarded with its session; a long upload must not lose its beginning.
 	c.Settings.Grace = cmp.Or(c.Settings.Grace, 24*time.Hour)
@@ -108,6 +116,9 @@ func (n *Node) facts(ctx context.Context, store auth.StoreID) (tier.Facts, error
 		}
 	}
 	f.Pinned, f.Tracked = n.follow.isPinned(store), n.follow.isTracked(store)
+	if n.modules != nil && n.modules.Has(store) {
+		f.Tracked = true
+	}
 	return f, nil
 }
 
@@ -136,6 +147,9 @@ func (n *Node) assemble() error {
 		n.prover = n.newResponder()
 		o.Challenger, o.Plotter = n, n
 		o.Identity.Capabilities = append(o.Identity.Capabilities, "validation")
+	}
+	if n.c.Stores != nil {
+		o.Stores = n.newStores()
 	}
 	if n.api, err = api.New(o); err != nil {
 		return err
@@ -200,6 +214,9 @@ func (n *Node) Run(ctx context.Context) error {
 			}
 		})
 		wg.Go(func() { n.housekeeping(work) })
+		if n.c.Stores != nil {
+			wg.Go(func() { n.watchStores(work) })
+		}
 		n.indexed.Store(true)
 		close(n.ready)
 		n.hub.send(slog.LevelInfo, "node", "ready", nil)

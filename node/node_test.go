@@ -394,8 +394,9 @@ func TestPlainRoutes(t *testing.T) {
 	if got := do(t, "GET", n.url+"/handle/my_data/resolve", nil).code(t); got != "invalid_argument" {
 		t.Error(got)
 	}
-	if got := do(t, "GET", n.url+"/handle/mydata.dig/resolve", nil).code(t); got != "handle_not_found" {
-		t.Error(got)
+	got := do(t, "GET", n.url+"/handle/mydata.dig/resolve", nil)
+	if code := got.code(t); code != "handle_not_found" {
+		t.Error(code)
 	}
 	for sent, kept := range map[string]bool{"abc-1.2_X": true, "a b": false,
 		strings.Repeat("a", 65): false} {

@@ -50,7 +50,7 @@ func (t tiered) Orphans(ctx context.Context) iter.Seq2[storage.Orphan, error] {
 
 func (n *Node) newPushes() (*push.Manager, error) {
 	return push.New(push.Options{
-		Storage: tiered{n.c.Storage, n.tiers},
+		Storage: tiered{n.storage, n.tiers},
 		Find: func(hash merkle.Hash) (capsule.Descriptor, error) {
 			f, err := n.reader.FindHash(context.Background(), hash)
 			if err != nil {
@@ -59,7 +59,7 @@ func (n *Node) newPushes() (*push.Manager, error) {
 			return f.Descriptor, nil
 		},
 		Access: n.c.Access, Tracked: n.follow.isTracked, Decide: n.decide,
-		Committed: n.committed, Used: n.usedBy,
+		Committed: n.committed, Refuses: n.refuses, Used: n.usedBy,
 		MaxSessions: n.c.Limits.MaxSessions, MaxStagedBytes: n.c.Limits.MaxStagedBytes,
 		Now: n.c.Now,
 	})

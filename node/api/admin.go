@@ -165,10 +165,10 @@ func (s *Server) collect(w *answer, c *call) error {
 		return err
 	}
 	dry := q.Get("dry_run") == "1"
-	j, err := s.jobs.start("gc", RouteNotFound, func(ctx context.Context, progress func(float64)) (any,
-		error) {
+	collect := func(ctx context.Context, progress func(float64)) (any, error) {
 		return s.opt.Maintainer.Collect(ctx, dry, progress)
-	})
+	}
+	j, err := s.jobs.start("gc", RouteNotFound, collect)
 	if err != nil {
 		return err
 	}
@@ -177,10 +177,7 @@ func (s *Server) collect(w *answer, c *call) error {
 
 // scrub answers POST /admin/scrub.
 func (s *Server) scrub(w *answer, c *call) error {
-	j, err := s.jobs.start("scrub", RouteNotFound, func(ctx context.Context, progress func(float64)) (any,
-		error) {
-		return s.opt.Maintainer.Scrub(ctx, progress)
-	})
+	j, err := s.jobs.start("scrub", RouteNotFound, s.opt.Maintainer.Scrub)
 	if err != nil {
 		return err
 	}
@@ -197,15 +194,15 @@ func (s *Server) createPlot(w *answer, c *call) error {
 	if err != nil {
 		return bodyError(err)
 	}
-	j, err := s.jobs.start("plot", CapsuleNotFound, func(ctx context.Context, progress func(float64)) (any,
-		error) {
+	create := func(ctx context.Context, progress func(float64)) (any, error) {
 		info, err := s.opt.Plotter.CreatePlot(ctx, p, progress)
 		if err != nil {
 			return nil, err
 		}
 		return map[string]any{"plot_id": hex32(info.ID), "creation_time": stamp(info.Created),
 			"size_bytes": info.Size, "capsule_count": info.Capsules}, nil
-	})
+	}
+	j, err := s.jobs.start("plot", CapsuleNotFound, create)
 	if err != nil {
 		return err
 	}

@@ -56,9 +56,11 @@ func newJobs(now func() time.Time) *jobs {
 	return &jobs{now: now, ctx: ctx, cancel: cancel, slots: map[string]chan struct{}{}}
 }
 
+// work is what a job does. It calls progress with shares from 0 to 1.
+type work func(ctx context.Context, progress func(float64)) (any, error)
+
 // start starts a job. absent is the code for its fs.ErrNotExist.
-func (j *jobs) start(kind string, absent Code, work func(ctx context.Context, progress func(float64)) (any,
-	error)) (*job, error) {
+func (j *jobs) start(kind string, absent Code, do work) (*job, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.ctx.Err() != nil {
@@ -83,12 +85,11 @@ func (j *jobs) start(kind string, absent Code, work func(ctx context.Context, pr
 		slot = make(chan struct{}, 1)
 		j.slots[kind] = slot
 	}
-	j.wg.Go(func() { j.run(slot, b, absent, work) })
+	j.wg.Go(func() { j.run(slot, b, absent, do) })
 	return b, nil
 }
 
-func (j *jobs) run(slot chan struct{}, b *job, absent Code,
-	work func(ctx context.Context, progress func(float64)) (any, error)) {
+func (j *jobs) run(slot chan struct{}, b *job, absent Code, do work) {
 	defer close(b.done)
 	select {
 	case slot <- struct{}{}:
@@ -100,7 +101,7 @@ func (j *jobs) run(slot chan struct{}, b *job, absent Code,
 	j.mu.Lock()
 	b.State = jobRunning
 	j.mu.Unlock()
-	result, err := work(j.ctx, func(share float64) {
+	result, err := do(j.ctx, func(share float64) {
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		b.Progress = max(b.Progress, min(share, 1))
