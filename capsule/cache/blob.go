@@ -9,7 +9,9 @@ import (
 )
 
 // Blob is the verified content of one capsule. It never changes, also when the capsule has left
-// the cache. It may be read concurrently. The caller that gets it closes it.
+// the cache. It may be read concurrently. The caller that gets it closes it. A Blob of a capsule
+// that is still being read, from a source that gives VerifiedReaders, waits for the bytes: its
+// reads end with the context that it was got with, and with the error of the source.
 type Blob struct {
 	hash merkle.Hash
 	size int64
@@ -32,6 +34,16 @@ func (b *Blob) Hash() merkle.Hash { return b.hash }
 
 // Reader returns a new reader of the whole, which is used by one goroutine.
 func (b *Blob) Reader() *io.SectionReader { return io.NewSectionReader(b.at, 0, b.size) }
+
+// wait waits until the whole content is there.
+func (b *Blob) wait() error {
+	f, ok := b.at.(*filling)
+	if !ok {
+		return nil
+	}
+	_, err := f.wait(b.size)
+	return err
+}
 
 // Close ends the use of b.
 func (b *Blob) Close() error {

@@ -28,6 +28,7 @@ type Cache struct {
 	loading *semaphore.Weighted
 	disk    *disk // L2 in files; nil: in memory
 	queue   chan capsule.Ref
+	behind  sync.WaitGroup // loads that have given their result and are being taken up
 
 	mu       sync.Mutex
 	l1, l2   Policy
@@ -36,6 +37,7 @@ type Cache struct {
 	aheadLen int64         // their bytes
 	pinned   int64         // bytes of pinned items
 	flights  map[merkle.Hash]*flight
+	loads    int                                             // flights that have not ended
 	removed  uint64                                          // counts calls of Remove, RemoveHash
 	gone     map[auth.StoreID]uint64                         // removed at the last Remove
 	known    *simplelru.LRU[capsule.Ref, capsule.Descriptor] // of refs with a root
@@ -52,6 +54,7 @@ type item struct {
 	size    int64
 	inL1    bool
 	inL2    bool
+	writing bool // its file of L2 is being written
 	ahead   bool // in L1's prefetch buffer
 	pins    int
 	stores  []auth.StoreID // whose capsule it is, as far as is known
@@ -105,6 +108,7 @@ func newList[K comparable, V any](entries int) *simplelru.LRU[K, V] {
 
 // Close releases the directory of L2. Blobs that were handed out stay readable.
 func (c *Cache) Close() error {
+	c.behind.Wait()
 	if c.disk == nil {
 		return nil
 	}
@@ -225,8 +229,8 @@ func (c *Cache) get(
 		c.mu.Unlock()
 		return b, hit, nil
 	}
-	f := c.join(d, store) // unlocks
-	return f.wait(ctx, c)
+	f, hit := c.join(d, store) // unlocks
+	return f.wait(ctx, c, hit)
 }
 
 // find looks into memory, and promotes. The caller holds mu.
@@ -304,7 +308,7 @@ func (c *Cache) drop(victims []merkle.Hash, tier int) {
 
 // settle lets go of what no tier holds any more. The caller holds mu.
 func (c *Cache) settle(hash merkle.Hash, it *item) {
-	inMemory := it.inL1 || it.ahead || it.pins > 0 || it.inL2 && c.disk == nil
+	inMemory := it.inL1 || it.ahead || it.pins > 0 || it.inL2 && (c.disk == nil || it.writing)
 	if !inMemory {
 		it.content = nil
 	}
@@ -432,7 +436,8 @@ func (c *Cache) RemoveHash(hash merkle.Hash) {
 		c.discard(hash, it)
 	}
 	if f := c.flights[hash]; f != nil {
-		f.keep = false
+		f.keep, f.complete = false, false
+		delete(c.flights, hash)
 	}
 	for _, ref := range c.known.Keys() {
 		if d, ok := c.known.Peek(ref); ok && d.Hash == hash {
@@ -478,6 +483,9 @@ func (c *Cache) Pin(ctx context.Context, ref capsule.Ref) (release func(), err e
 	defer b.Close()
 	if b.file != nil || !c.admitsL1(b.size) {
 		return func() {}, nil
+	}
+	if err := b.wait(); err != nil {
+		return nil, err
 	}
 	content := make([]byte, b.size)
 	c.mu.Lock()

@@ -130,6 +130,7 @@ func get(t testing.TB, c *cache.Cache, ref capsule.Ref, want []byte) cache.Hit {
 		b.Hash() != merkle.Sum(want) {
 		t.Fatalf("get %d: %d bytes, %v", ref.Index, len(got), err)
 	}
+	c.Settle()
 	return hit
 }
 

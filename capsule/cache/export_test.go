@@ -11,3 +11,6 @@ func NewFS(src capsule.Source, o *Options, fsys diskfs.FS) (*Cache, error) {
 	d.fs = fsys
 	return New(src, &d)
 }
+
+// Settle waits until everything that was read has been taken up, and written where L2 is files.
+func (c *Cache) Settle() { c.behind.Wait() }

@@ -79,7 +79,7 @@ func (c *Cache) prefetch(ctx context.Context, ref capsule.Ref) {
 	}
 	c.mu.Lock()
 	it := c.items[d.Hash]
-	busy := len(c.flights) > 0 || it != nil && (it.content != nil || it.inL2) ||
+	busy := c.loads > 0 || it != nil && (it.content != nil || it.inL2) ||
 		c.flights[d.Hash] != nil
 	removed := c.removed
 	c.mu.Unlock()

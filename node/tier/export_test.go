@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+
+	"github.com/dig-network/digstore/merkle"
 )
 
 // Relocated returns a state file in which one path is replaced by another.
@@ -20,3 +22,6 @@ func Relocated(text []byte, from, to string) []byte {
 	}
 	return out
 }
+
+// Uncache takes a content out of L1 and L2.
+func (t *Tiers) Uncache(hash merkle.Hash) { t.cache.RemoveHash(hash) }

@@ -272,14 +272,12 @@ func (t *Tiers) removePlot(ctx context.Context, v *volume, path string) error {
 	}
 	id, _ := t.plotID(v.source.Name(), path)
 	if err := v.fs.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+		return noSpace(err)
 	}
-	if err := v.fs.SyncDir(v.Path); err != nil {
-		return err
-	}
+	synced := noSpace(v.fs.SyncDir(v.Path))
 	t.state.note(func(s *state) { delete(s.verified, path) })
 	t.notify(Event{Kind: PlotRemoved, Plot: id, Path: path})
-	return t.rescan(ctx, v)
+	return errors.Join(synced, t.rescan(ctx, v))
 }
 
 // waiting is a head that is in no plot.

@@ -203,6 +203,10 @@ func (t *Tiers) getOnce(
 	default:
 		c.Hit, c.body = hit, blob{b.Reader(), b}
 	}
+	if err := firstByte(c.body, d); err != nil {
+		c.Close()
+		return nil, err
+	}
 	plotID, tier, err := t.locate(ref)
 	if err != nil {
 		tier = storagePlace // it has left the index meanwhile
@@ -215,6 +219,19 @@ func (t *Tiers) getOnce(
 		c.Tier = "l2"
 	}
 	return c, nil
+}
+
+// firstByte waits until reading has begun, so that what is damaged or cannot be read there is the
+// error of Get.
+func firstByte(r io.ReaderAt, d capsule.Descriptor) error {
+	if _, whole := r.(*looseReader); whole || d.Size == 0 {
+		return nil // its first byte says nothing
+	}
+	_, err := r.ReadAt(make([]byte, 1), 0)
+	if err == io.EOF {
+		return nil
+	}
+	return err
 }
 
 type blob struct {
@@ -333,6 +350,9 @@ type plotReader struct {
 	pos    int64
 }
 
+// Verified implements cache.VerifiedReader.
+func (r *plotReader) Verified() {}
+
 // next opens the capsule in the next volume that has it.
 func (r *plotReader) next() error {
 	err := fmt.Errorf("capsule with hash %v: %w", r.d.Hash, fs.ErrNotExist)
@@ -370,11 +390,28 @@ func (r *plotReader) ReadAt(p []byte, off int64) (n int, err error) {
 		if err == nil || err == io.EOF || errors.Is(err, fs.ErrInvalid) || r.ctx.Err() != nil {
 			return n, err
 		}
+		if r.place == nil { // the storage was the last
+			return n, err
+		}
 		r.t.damagedInPlots(r.d, r.place, err)
-		if r.next() != nil {
+		if r.next() != nil && r.fromStorage() != nil {
 			return n, err
 		}
 	}
+}
+
+// fromStorage goes on with the loose content, after damage in all plots.
+func (r *plotReader) fromStorage() error {
+	if r.t.state.isDamaged(r.d.Hash, storagePlace) {
+		return ErrCorrupt
+	}
+	l := &looseReader{t: r.t, ctx: r.ctx, d: r.d}
+	if err := l.pass(); err != nil {
+		return err
+	}
+	r.Close()
+	r.place, r.opened, r.at = nil, l, l
+	return nil
 }
 
 // Read implements io.Reader.
