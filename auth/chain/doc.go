@@ -64,7 +64,8 @@
 // [Pinned] has roots from a configuration; it is an anchor and not a source. Package chaintest
 // has a whole chain in memory, for tests.
 //
-// This package only reads. It signs nothing and needs no key.
+// This package only reads. It signs nothing and needs no key. Package spend makes the spends of
+// stores; [Bundle] and [ReadPushAnswer] are the forms in which a node takes and answers them.
 //
 // LINEAGE.md, in the directory of this package, describes what is read and every check.
 package chain

@@ -68,6 +68,7 @@ var table = []row{
 	{pkg: "auth/chain/internal/puzzle", house: []string{"merkle", "internal/clvm"}},
 	{pkg: "auth/chain", house: []string{"auth", "auth/chain/internal/puzzle", "merkle", "internal/backoff", "internal/bls", "internal/clvm", "internal/codec", "internal/diskfs", "internal/regular", "internal/strictjson"}, third: join(blst, lru, onDisk, worker), http: true},
 	{pkg: "auth/request/noncefile", house: []string{"auth/request", "auth", "internal/diskfs", "internal/bls", "merkle", "internal/codec"}, third: join(blst, lru, onDisk), http: true},
+	{pkg: "auth/chain/spend", house: []string{"auth", "auth/chain", "auth/chain/internal/puzzle", "merkle", "internal/bls", "internal/clvm"}, third: join(blst, lru, onDisk, worker), http: true},
 	{pkg: "auth/chain/chaintest", house: []string{"auth", "auth/chain", "auth/chain/internal/puzzle", "merkle", "internal/bls", "internal/clvm", "internal/codec", "internal/diskfs", "internal/strictjson"}, third: join(blst, lru, onDisk, worker), http: true},
 
 	{pkg: "capsule/internal/workhash"},
