@@ -232,7 +232,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash,
 		}
 		name, _ := t.(string)
 		if seen[name] {
-			return nil, fmt.Errorf("delta: member %q stands there twice", oneline.Excerpt(name, 40))
+			return nil, fmt.Errorf("delta: duplicate member %q", oneline.Excerpt(name, 40))
 		}
 		switch name {
 		case "from", "to":
@@ -293,7 +293,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash,
 	}
 	for _, name := range []string{"from", "to", "chunks"} {
 		if !seen[name] {
-			return nil, fmt.Errorf("delta: no member %s", name)
+			return nil, fmt.Errorf("delta: missing member %s", name)
 		}
 	}
 	return rows, nil

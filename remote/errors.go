@@ -23,14 +23,14 @@ var (
 	ErrVerification = wire.ErrVerification
 	// ErrUntrusted is a clone without any reason to believe the origin: the [Trust] was zero, or
 	// nothing in it speaks for what the origin sent.
-	ErrUntrusted = errors.New("remote: nothing vouches for this origin")
+	ErrUntrusted = errors.New("remote: origin is not trusted")
 	// ErrDiverged is an origin whose history does not contain our head.
 	ErrDiverged = errors.New("remote: histories have diverged")
 	// ErrForked is one publisher key that signed two heads of which neither history contains the
 	// other, as far as their origins tell. It is an [ErrDiverged] with both signatures at hand.
-	ErrForked = fmt.Errorf("remote: one key has signed two histories: %w", ErrDiverged)
+	ErrForked = fmt.Errorf("remote: one key signed two histories: %w", ErrDiverged)
 	// ErrRollback is an origin that offers an older generation than one that was seen before.
-	ErrRollback = errors.New("remote: the origin went back to an older generation")
+	ErrRollback = errors.New("remote: origin serves an older generation than before")
 	// ErrKeyChanged is a publisher key that is not the one held for this store.
 	ErrKeyChanged = errors.New("remote: the publisher key has changed")
 	// ErrNonFastForward is a push whose parent is not the head: pull first. It is
@@ -62,11 +62,11 @@ var (
 	ErrTooSlow = errors.New("remote: answer is too slow")
 	// ErrClockSkew is a refused signature whose cause is a clock: ours and the server's are more than
 	// the freshness window apart. The error says by how much.
-	ErrClockSkew = errors.New("remote: clocks disagree")
+	ErrClockSkew = errors.New("remote: clock skew")
 	// ErrHubPublisherRequired is a push to a host of dig.net, where a generation is published by a
 	// wallet and not by PUT: give [Pusher] a [Publisher] for the hub, or set ForceRoutes
 	// (remote/PROTOCOL.md 9.8).
-	ErrHubPublisherRequired = errors.New("remote: this host wants a hub publisher")
+	ErrHubPublisherRequired = errors.New("remote: host requires a hub publisher")
 )
 
 // A Check names one of the reasons for which an origin can be refused.

@@ -188,7 +188,7 @@ func (c *Client) refused(resp *http.Response) error {
 	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), c.opt.Now())
 	switch {
 	case e.Code == http.StatusNotModified:
-		return fmt.Errorf("%w: not modified, and nothing was said of what is here: %w", ErrProtocol, e)
+		return fmt.Errorf("%w: status 304 to a request without If-None-Match: %w", ErrProtocol, e)
 	case e.Code >= 300 && e.Code < 400:
 		return fmt.Errorf("%w, which is not followed: %w", ErrRedirect, e)
 	case e.Code < 300:
@@ -196,7 +196,7 @@ func (c *Client) refused(resp *http.Response) error {
 	case e.Code == http.StatusUnauthorized:
 		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			if skew := c.opt.Now().Sub(date); skew.Abs() > request.DefaultWindow {
-				return fmt.Errorf("%w: ours differs from the server's by %v: %w", ErrClockSkew,
+				return fmt.Errorf("%w: local clock differs from the server's by %v: %w", ErrClockSkew,
 					skew.Round(time.Second), e)
 			}
 		}

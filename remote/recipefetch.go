@@ -79,7 +79,7 @@ func (c *Client) openRecipe(ctx context.Context, root merkle.Hash,
 				return b, nil
 			}
 		}
-		return nil, fmt.Errorf("%w: it builds on %s, which was not offered", module.ErrRecipe, named)
+		return nil, fmt.Errorf("%w: base %s was not offered", module.ErrRecipe, named)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("remote: GET recipe of %s: %w", root, recipeError(err))

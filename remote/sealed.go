@@ -30,7 +30,7 @@ type Sealed struct {
 func (s *Sealed) Open(ctx context.Context, root merkle.Hash, k *urn.Key, w io.Writer) error {
 	bad := func(err error) error { return &VerificationError{Check: CheckContent, Err: err} }
 	if err := s.Proof.Check(s.Leaf, root); err != nil {
-		return bad(fmt.Errorf("the generation has no such resource, or the origin forged it: %w", err))
+		return bad(fmt.Errorf("no such resource, or forged content: %w", err))
 	}
 	lens := s.ChunkLens
 	if len(lens) == 0 {
@@ -108,7 +108,7 @@ func (c *Client) Fetch(ctx context.Context, root merkle.Hash, name string, salt 
 			sum.Write(part)
 			size = at + int64(len(part))
 			if _, err := scratch.WriteAt(part, at); err != nil {
-				return fmt.Errorf("remote: keep sealed bytes: %w", err)
+				return fmt.Errorf("remote: store sealed bytes: %w", err)
 			}
 			return nil
 		})

@@ -32,7 +32,7 @@ const (
 )
 
 // errNoParts is an origin that gives modules only whole.
-var errNoParts = fmt.Errorf("the origin gives modules only whole: %w", errors.ErrUnsupported)
+var errNoParts = fmt.Errorf("the origin does not serve parts of modules: %w", errors.ErrUnsupported)
 
 // Spans implements [RangeOrigin] with GET and Range: neighbours are asked for as one, and up to 128
 // ranges in one request where the origin answers such requests, else one at a time. An origin that
@@ -52,7 +52,7 @@ func (c *Client) Spans(ctx context.Context, root merkle.Hash, want []Span,
 	for i, w := range want {
 		if w.Length == 0 { // cannot be asked for
 			if err := take(i, strings.NewReader("")); err != nil {
-				return fmt.Errorf("remote: take parts of module %s: %w", root, err)
+				return fmt.Errorf("remote: use parts of module %s: %w", root, err)
 			}
 			s.note(i)
 		}

@@ -243,7 +243,7 @@ func (v *visit) once(ctx context.Context, from Origin, seen merkle.Hash,
 			return seen, v.upToDate(ctx, best, sights)
 		}
 		if moved != nil && best.d.Root == seen {
-			return seen, fmt.Errorf("remote: the origin says that its head is %s and does not give it: %w",
+			return seen, fmt.Errorf("remote: the origin does not serve its head %s: %w",
 				seen, moved.err)
 		}
 		v.report.Checks = best.checks

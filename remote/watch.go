@@ -51,7 +51,7 @@ type watch struct {
 	since time.Time     // when the current read began
 }
 
-var errIdle = fmt.Errorf("nothing was taken for %v: %w", idleTimeout, os.ErrDeadlineExceeded)
+var errIdle = fmt.Errorf("no bytes accepted for %v: %w", idleTimeout, os.ErrDeadlineExceeded)
 
 // wind sets the timer.
 func (w *watch) wind(d time.Duration) {

@@ -44,7 +44,7 @@ func (s *Server) ask(ctx context.Context, p *push) error {
 		return refused
 	case err != nil:
 		err = fmt.Errorf("ask the authority about root %s of store %s: %w", p.root, p.store, err)
-		s.log.WarnContext(ctx, "push cannot be judged", "err", err)
+		s.log.WarnContext(ctx, "the authority cannot decide about a push", "err", err)
 		return &refusal{status: http.StatusServiceUnavailable,
 			text: "whether this may be published cannot be found out now", retry: askAgain, cause: err}
 	case settled:

@@ -304,7 +304,7 @@ func (v *volume) parse() error {
 		return err
 	}
 	if m.ID() != v.id {
-		return fmt.Errorf("%w: the module says that it is %s", wire.ErrVerification, m.ID())
+		return fmt.Errorf("%w: found module %s", wire.ErrVerification, m.ID())
 	}
 	var keys []merkle.Hash
 	for row, err := range tableRows(m) {

@@ -19,7 +19,7 @@ var (
 	// ErrTooLarge is a module that is longer than [Options].MaxModule.
 	ErrTooLarge = wire.ErrTooLarge
 	// ErrUnavailable is a push that cannot be taken now: it may be taken later.
-	ErrUnavailable = errors.New("remote: cannot be taken now")
+	ErrUnavailable = errors.New("remote: temporarily unavailable")
 )
 
 // DefaultMaxModule is the longest module that a push may bring by default: 1 GiB. Modules are

@@ -66,7 +66,7 @@ func (s *Server) presign(ctx context.Context, p *push, answer *wire.InitAnswer) 
 		Name: objectName(p), Store: p.store, Root: p.root, Size: p.decl.size, Hash: p.decl.program,
 	})
 	if err != nil {
-		s.log.ErrorContext(ctx, "no address for an upload, it will come in line", "store", p.store,
+		s.log.ErrorContext(ctx, "no upload address: the upload goes through the server", "store", p.store,
 			"root", p.root, "err", err)
 		return
 	}

@@ -90,7 +90,7 @@ func (s *Server) setOwner(ctx context.Context, p *push) {
 		return
 	}
 	if err := s.catalog.SetOwner(context.WithoutCancel(ctx), p.store, p.by.Identity); err != nil {
-		s.log.ErrorContext(ctx, "cannot note who brought a store: it has no quota", "store",
+		s.log.ErrorContext(ctx, "cannot record the owner of a store: it has no quota", "store",
 			p.store, "err", err)
 	}
 }

@@ -35,7 +35,7 @@ func (s *Server) notify(ctx context.Context, r Received) {
 		return
 	}
 	if err := s.opt.Received(context.WithoutCancel(ctx), r); err != nil {
-		s.log.ErrorContext(ctx, "what was received could not be passed on", "event",
+		s.log.ErrorContext(ctx, "Options.Received failed", "event",
 			string(r.Event), "store", r.Store,
 			"root", r.Root, "err", err)
 	}

@@ -78,7 +78,7 @@ func (h *Handler) writeStream(ctx context.Context, w io.Writer, r *reply, s *sou
 	}
 	begin, rest, ok := strings.Cut(string(text), emptyCiphertext)
 	if !ok || begin != "" {
-		return fmt.Errorf("rpc: a result of bytes does not begin with them: %.40q", text)
+		return fmt.Errorf("rpc: unexpected start of a byte result: %.40q", text)
 	}
 	if _, err := fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%s`, r.ID, strings.TrimSuffix(emptyCiphertext, `"`)); err != nil {
 		return err
