@@ -168,7 +168,7 @@ func authReplayWithAnotherQuery(ctx context.Context, s *session) error {
 		query: "root=" + head.String()}, probe{method: http.MethodHead, tail: "/module"})
 }
 
-// forged is a check that a signature does not go with something else than what was signed.
+// forged is a check that a signature is refused if the request differs from what was signed.
 func forged(name string, change func(*session, *http.Request) error) check {
 	return check{name, "§1.3", Must, func(ctx context.Context, s *session) error {
 		if err := s.closed(); err != nil {
@@ -203,7 +203,7 @@ func anotherIdentity(_ *session, r *http.Request) error {
 	return nil
 }
 
-// closed skips what anonymous mode has no use for.
+// closed skips a check that does not apply to an origin in anonymous mode.
 func (s *session) closed() error {
 	if s.opt.Anonymous {
 		return skip("reads are open to anybody here")
@@ -211,7 +211,7 @@ func (s *session) closed() error {
 	return nil
 }
 
-// aged asks with timestamps that are so far from now.
+// aged sends requests with timestamps of these ages, and checks the status.
 func (s *session) aged(ctx context.Context, status int, ages ...time.Duration) error {
 	if err := s.closed(); err != nil {
 		return err
@@ -227,7 +227,7 @@ func (s *session) aged(ctx context.Context, status int, ages ...time.Duration) e
 	return nil
 }
 
-// replayed asks twice under one signature, first p and then again. Both need the same operation.
+// replayed sends p, and then again with the signature of p. Both have the same operation.
 func (s *session) replayed(ctx context.Context, p, again probe) error {
 	if err := s.closed(); err != nil {
 		return err
@@ -245,7 +245,7 @@ func (s *session) replayed(ctx context.Context, p, again probe) error {
 	return as(knownReplay, s.refused(ctx, again, http.StatusUnauthorized))
 }
 
-// authReplayInParallel sends one signed request several times at once. One gets through.
+// authReplayInParallel sends one signed request several times at once. One must succeed.
 func authReplayInParallel(ctx context.Context, s *session) error {
 	if err := s.closed(); err != nil {
 		return err

@@ -9,17 +9,17 @@ import (
 	"github.com/dig-network/digstore/internal/oneline"
 )
 
-// A Level says how much depends on a check.
+// A Level says how important a check is.
 type Level string
 
 // The levels.
 const (
-	Must      Level = "must"      // others rely on it
+	Must      Level = "must"      // clients and other servers depend on it
 	Should    Level = "should"    // recommended
-	Extension Level = "extension" // added to the reference's protocol; clients do without
+	Extension Level = "extension" // an addition to the reference's protocol
 )
 
-// A Verdict is how a check ended.
+// A Verdict is the outcome of a check.
 type Verdict string
 
 // The verdicts.
@@ -27,11 +27,11 @@ const (
 	Pass Verdict = "pass"
 	Fail Verdict = "fail" // a requirement is not met
 	Warn Verdict = "warn" // a recommendation is not followed, or an extension is missing or wrong
-	Skip Verdict = "skip" // it could not be made; Result.Reason says why
+	Skip Verdict = "skip" // the check could not be made; Result.Reason says why
 )
 
-// A check is one line of the table. run returns nil when what was found is what was wanted, else a
-// *finding or a *skipped; any other error says why no answer came, which is a finding too.
+// A check is one line of the table. run returns nil if the check passed, or else a *finding or a
+// *skipped. Any other error says why there was no answer, and is reported as a finding.
 type check struct {
 	name  string // group/what, unique
 	spec  string // section
@@ -39,28 +39,29 @@ type check struct {
 	run   func(ctx context.Context, s *session) error
 }
 
-// writes reports whether a check needs a store to write to.
+// writes reports whether a check needs [Options.Write].
 func (c *check) writes() bool {
 	return c.group() == "push" || c.group() == "refuse" || c.group() == "revoke"
 }
 
-// group is the part of a check's name before the slash.
+// group returns the part of a check's name before the slash.
 func (c *check) group() string {
 	name, _, _ := strings.Cut(c.name, "/")
 	return name
 }
 
-// A finding is a difference between what was wanted and what came.
+// A finding is a difference between the expected and the actual answer.
 type finding struct{ wanted, found, known string }
 
 func (f *finding) Error() string { return "wanted " + f.wanted + ", found " + f.found }
 
-// found makes a finding.
+// found returns a finding.
 func found(wanted, format string, args ...any) error {
 	return &finding{wanted: wanted, found: fmt.Sprintf(format, args...)}
 }
 
-// as says that a finding is how the reference implementation is known to behave. nil stays nil.
+// as adds to a finding how the reference implementation is known to behave. It returns other errors
+// unchanged.
 func as(known string, err error) error {
 	var f *finding
 	if errors.As(err, &f) {
@@ -69,14 +70,14 @@ func as(known string, err error) error {
 	return err
 }
 
-// A skipped is why a check was not made.
+// A skipped is the reason why a check was not made.
 type skipped struct{ reason string }
 
 func (s *skipped) Error() string { return s.reason }
 
 func skip(format string, args ...any) error { return &skipped{fmt.Sprintf(format, args...)} }
 
-// result holds the outcome of a check against its level. redact takes out of it what is secret.
+// result returns the result of a check from the error of its run. redact removes secrets.
 func (c *check) result(err error, redact func(string) string) Result {
 	r := Result{Check: c.name, Section: c.spec, Level: c.level, Verdict: Pass}
 	if err == nil {

@@ -16,46 +16,45 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// Options are the choices of [Run]. Fields that are not positive, and nil ones, take their
-// defaults.
+// Options are settings of [Run]. Zero and negative fields mean the defaults.
 type Options struct {
 	// Identity signs the requests. nil: a key made for this run.
 	Identity auth.Signer
-	// Transport carries them. It must neither follow redirects nor ask for compression on its own.
+	// Transport sends them. It must neither follow redirects nor ask for compression on its own.
 	// nil: [remote.NewTransport] with its defaults, which dials public addresses and literal loopback.
 	Transport http.RoundTripper
 	// UserAgent is <product>/<version>. Default "digstore-conform/1".
 	UserAgent string
-	// Anonymous says that the origin means to answer reads to anybody (remote/PROTOCOL.md 3.6). Checks
-	// of signatures on reads are skipped; writes have to be authenticated all the same.
+	// Anonymous says that the origin is configured to answer unsigned reads (remote/PROTOCOL.md 3.6).
+	// Checks of signatures on reads are skipped. Writes must still be authenticated.
 	Anonymous bool
-	// Write, when set, makes a store at the origin and pushes to it.
+	// Write, if set, says which store the checks push to.
 	Write *Write
-	// Only narrows the checks to those whose names match one of these patterns, as [path.Match] has
-	// them: "auth/*". nil: all.
+	// Only selects the checks whose names match one of these patterns of [path.Match], such as
+	// "auth/*". nil: all.
 	Only []string
 	// MaxModule is the longest head module that is downloaded, in bytes; checks that need it are
 	// skipped where it is longer. Default [remote.DefaultMaxModule].
 	MaxModule int64
-	// TempDir is where the module is kept meanwhile. Default: the system's.
+	// TempDir is the folder of the temporary file. Default: that of the system.
 	TempDir string
-	// Now is the clock that requests are signed by. Default [time.Now].
+	// Now is the clock for signing requests. Default [time.Now].
 	Now func() time.Time
-	// Progress, if set, is told each result when it is there. done counts from 1 to total.
+	// Progress, if set, is called with each result. done counts from 1 to total.
 	Progress func(done, total int, r Result)
 }
 
-// Write says which store may be written to. It should be made for the purpose: some of its
+// Write says which store the checks push to. The store should be made for this: some of its
 // generations are revoked.
 type Write struct {
-	// Key is the publisher's. nil: one made for this run, whose store is left behind.
+	// Key is the publisher's key. nil: one made for this run. Its store remains at the origin.
 	Key auth.Signer
 	// Store is the store's id. Zero: the hash of the key.
 	Store auth.StoreID
-	// Token goes with pushes, where the origin asks for one. It is in no report.
+	// Token is sent with pushes. It does not appear in reports.
 	Token string
-	// RevokeStore ends by revoking the whole store, so that nothing of it can be pushed again or
-	// installed by anybody.
+	// RevokeStore revokes the whole store at the end, so that its generations can be neither pushed
+	// nor installed again.
 	RevokeStore bool
 }
 
@@ -89,7 +88,7 @@ func (o *Options) withDefaults() Options {
 	return d
 }
 
-// freshKey is a key that nobody else has.
+// freshKey returns a new random key.
 func freshKey() *auth.Key {
 	var seed [auth.SeedSize]byte
 	rand.Read(seed[:]) // never fails
@@ -101,10 +100,10 @@ type Check struct {
 	Name    string // group/what
 	Section string // of PROTOCOL.md, or of RECIPES.md in package remote
 	Level   Level
-	Writes  bool // it is made only with [Options.Write]
+	Writes  bool // it needs [Options.Write]
 }
 
-// Checks lists the whole table in its order.
+// Checks returns all checks in the order in which they are made.
 func Checks() []Check {
 	var all []Check
 	for _, c := range table() {
@@ -113,8 +112,8 @@ func Checks() []Check {
 	return all
 }
 
-// table is every check. Those that write come first, so that a URL that names no store can be read
-// afterwards: it is the store that was made.
+// table returns all checks. Those that write come first. If the URL names no store, the other
+// checks read the store that these have made.
 func table() []check {
 	return slices.Concat(pushChecks(), refusalChecks(), revokeChecks(), routeChecks(), authChecks(),
 		describeChecks(), moduleChecks(),
@@ -122,10 +121,10 @@ func table() []check {
 		rpcWindowChecks(), errorChecks(), lastChecks())
 }
 
-// Run makes the checks one after the other. u names an origin and a store that it serves; with
-// [Options.Write] the store may be left out, and is then the one that is written. The error says
-// that u or the options cannot be meant, that nothing answers there, or that ctx is done; what the
-// origin does wrong is in the report.
+// Run makes the checks one after the other. u names an origin and a store that it serves. With
+// [Options.Write] u may name no store; then the checks read the store that they push to. Run fails
+// if u or the options are wrong, if the origin does not answer, or if ctx ends. What the origin
+// does wrong is in the report.
 func Run(ctx context.Context, u remote.URL, o *Options) (*Report, error) {
 	opt := o.withDefaults()
 	u, err := u.Canonical()
@@ -178,7 +177,7 @@ func Run(ctx context.Context, u remote.URL, o *Options) (*Report, error) {
 	return report, nil
 }
 
-// redact takes the token out of what an origin said, which may have thrown it back.
+// redact removes the token from a text of the origin, which may repeat it.
 func (s *session) redact(text string) string {
 	if s.opt.Write == nil || s.opt.Write.Token == "" {
 		return text
@@ -186,7 +185,7 @@ func (s *session) redact(text string) string {
 	return strings.ReplaceAll(text, s.opt.Write.Token, "[token]")
 }
 
-// chosen are the checks that the options ask for.
+// chosen returns the checks that the options select.
 func chosen(opt Options) (list []check, err error) {
 	for _, pattern := range opt.Only {
 		if _, err := path.Match(pattern, ""); err != nil {
@@ -208,7 +207,7 @@ func chosen(opt Options) (list []check, err error) {
 	return list, nil
 }
 
-// reach finds out whether anything answers. A dig URL of a loopback host falls back to plain HTTP
+// reach checks that the origin answers. A dig URL of a loopback host falls back to plain HTTP
 // (remote/PROTOCOL.md 2.3).
 func (s *session) reach(ctx context.Context, u remote.URL) error {
 	a, err := s.send(ctx, probe{})
@@ -220,7 +219,7 @@ func (s *session) reach(ctx context.Context, u remote.URL) error {
 	if err != nil {
 		return fmt.Errorf("conform: nothing answers at %s: %w", s.origin, err)
 	}
-	if s.opt.Write == nil || s.opt.Write.Store != s.store { // else it is about to change
+	if s.opt.Write == nil || s.opt.Write.Store != s.store { // else it will change
 		s.described.get(func() (described, error) { return parseDescriptor(a) })
 	}
 	return nil

@@ -23,19 +23,19 @@ type reply struct {
 	root   string
 }
 
-// lookup is the request of POST /content and /proof.
+// lookup returns the body of POST /content and /proof.
 func lookup(key, root merkle.Hash) map[string]any {
 	return map[string]any{"retrieval_key": key.String(), "root": root.String()}
 }
 
-// part is a lookup of some bytes.
+// part returns a lookup with a range.
 func part(key, root merkle.Hash, start, end uint64) map[string]any {
 	v := lookup(key, root)
 	v["range"] = map[string]uint64{"start": start, "end": end}
 	return v
 }
 
-// content asks for a retrieval key.
+// content requests a resource.
 func (s *session) content(ctx context.Context, v map[string]any) (reply, error) {
 	var r reply
 	a, err := s.expect(ctx, probe{tail: "/content"}.asJSON(v), http.StatusOK)
@@ -56,7 +56,7 @@ func (s *session) content(ctx context.Context, v map[string]any) (reply, error) 
 	return reply{a, *b.Sealed, *b.Proof, *b.Root}, nil
 }
 
-// genuine holds a reply against a root.
+// genuine checks the proof of a reply against a root.
 func (r reply) genuine(root merkle.Hash) error {
 	var p merkle.Proof
 	if err := p.UnmarshalBinary(r.proof); err != nil {
@@ -68,7 +68,7 @@ func (r reply) genuine(root merkle.Hash) error {
 	return nil
 }
 
-// hit is a resource that is there: its key, the generation, its sealed bytes.
+// hit returns the key and sealed bytes of a resource of the head, and the root.
 func (s *session) hit(ctx context.Context) (key, root merkle.Hash, sealed []byte, err error) {
 	res, err := s.resource(ctx)
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *session) hit(ctx context.Context) (key, root merkle.Hash, sealed []byte
 	return res.Key(), root, sealed, err
 }
 
-// contentChecks look at POST /content and /proof.
+// contentChecks are the checks of POST /content and /proof.
 func contentChecks() []check {
 	list := []check{
 		{"content/hit", "§8.1", Must, contentHit},
@@ -351,7 +351,7 @@ func proofUnknownRoot(ctx context.Context, s *session) error {
 		http.StatusNotFound)
 }
 
-// badLookups are requests that name no key or root, and bodies that are none.
+// badLookups are checks of malformed requests to POST /content or /proof.
 func badLookups(tail string) []check {
 	group := tail[1:]
 	ask := func(name string, level Level, status int, bad func(root merkle.Hash) probe) check {
@@ -380,7 +380,7 @@ func badLookups(tail string) []check {
 	}
 }
 
-// proof asks for an execution proof; there need not be one.
+// proof requests an execution proof, which may be empty.
 func (s *session) proof(ctx context.Context, key, root merkle.Hash) error {
 	a, err := s.expect(ctx, probe{tail: "/proof"}.asJSON(lookup(key, root)), http.StatusOK)
 	if err != nil {
@@ -399,10 +399,10 @@ func (s *session) proof(ctx context.Context, key, root merkle.Hash) error {
 	return nil
 }
 
-// names lists the names of headers.
+// names returns the sorted names of headers.
 func names(h http.Header) []string { return slices.Sorted(maps.Keys(h)) }
 
-// publicDecoy is what the reference answers for a key that is not there (remote/PROTOCOL.md 8.4).
+// publicDecoy returns the reference's answer for a missing key (remote/PROTOCOL.md 8.4).
 func publicDecoy(key merkle.Hash) []byte {
 	n := 256 << (key[0] % 8)
 	var out []byte

@@ -10,7 +10,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// delta asks for one and holds its chunks against their hashes.
+// delta requests a delta and checks the hashes of its chunks.
 func (s *session) delta(ctx context.Context, p probe, from,
 	to merkle.Hash) (chunks map[merkle.Hash]bool, err error) {
 	p.most = 256 << 20
@@ -57,7 +57,7 @@ func (s *session) delta(ctx context.Context, p probe, from,
 	return chunks, nil
 }
 
-// deltaChecks look at GET and POST /delta.
+// deltaChecks are the checks of GET and POST /delta.
 func deltaChecks() []check {
 	return []check{
 		{"delta/same", "§8.5", Must, deltaSame},
@@ -173,7 +173,7 @@ func deltaBadArgument(ctx context.Context, s *session) error {
 	return s.refused(ctx, probe{tail: "/delta", query: "from=x&to=y"}, http.StatusBadRequest)
 }
 
-// pool is the chunks of the head, which are hashed for it.
+// pool returns the hashes of the chunks of the head.
 func (s *session) pool(ctx context.Context) (map[merkle.Hash]bool, error) {
 	m, err := s.opened(ctx)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 const knownTimes = "the reference makes timestamps up, 1000 + generation (§12)"
 
-// isHex holds text to n lower-case hex digits.
+// isHex reports whether text is n lower-case hex digits.
 func isHex(text string, n int) bool {
 	if len(text) != n {
 		return false
@@ -23,7 +23,7 @@ func isHex(text string, n int) bool {
 	return err == nil && hex.EncodeToString(b) == text
 }
 
-// describeChecks look at the descriptor and the history.
+// describeChecks are the checks of the descriptor and the history.
 func describeChecks() []check {
 	return []check{
 		{"descriptor/shape", "§5.1", Must, descriptorShape},
@@ -274,7 +274,7 @@ func rootsUnknownStore(ctx context.Context, s *session) error {
 	return s.refused(ctx, probe{tail: "/roots", store: nowhere()}, http.StatusNotFound)
 }
 
-// readTombstone reads an entry of a descriptor and checks it under a key.
+// readTombstone parses an entry of a descriptor and verifies it under a key.
 func readTombstone(text json.RawMessage, store auth.StoreID,
 	key auth.PublicKey) (t auth.Tombstone, err error) {
 	var b struct {
@@ -301,7 +301,7 @@ func readTombstone(text json.RawMessage, store auth.StoreID,
 	return t, t.Check(key)
 }
 
-// count is how often a root stands in a history.
+// count returns how often a root occurs in a history.
 func count(lines []line, root merkle.Hash) int {
 	n := 0
 	for _, l := range lines {

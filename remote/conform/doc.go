@@ -1,38 +1,35 @@
-// Package conform holds an origin against the dig:// protocol, over HTTP, from outside: one's own
-// server, or a stranger's. It believes nothing that it has not measured, and says for every check
-// which section of the specification it follows, what was wanted and what was found. It checks what
-// remote/PROTOCOL.md and remote/RECIPES.md say of a server, as far as one can see that from
-// outside.
+// Package conform checks from outside, over HTTP, whether a server follows the dig:// protocol. The
+// checks cover what remote/PROTOCOL.md and remote/RECIPES.md require of a server, as far as a
+// client can see it. Each result names the section, what was wanted and what was found.
 //
 //	report, err := conform.Run(ctx, url, nil)
 //	if err != nil {
-//		… the URL cannot be meant, or nothing answers there
+//		// the URL or the options are wrong, or the server does not answer
 //	}
 //	report.WriteTable(os.Stdout)
-//	err = report.Err() // not nil when a requirement is not met
+//	err = report.Err() // not nil if a requirement is not met
 //
 // # Levels and verdicts
 //
-// A check has a [Level]. What a client or another server relies on is [Must]; not meeting it is
-// [Fail]. What the specification recommends is [Should], and what it adds over the reference is
-// [Extension]; both only [Warn]. A check that cannot be made (the store has one generation only,
-// the origin has no JSON-RPC tier) is [Skip], with the reason. Where an origin differs in a way
-// that the reference implementation is known to differ in, the finding says so in [Result.Known]:
-// that is not a riddle, and clients cope with it.
+// A check has a [Level]. [Must] is what clients and other servers depend on; a violation is [Fail].
+// [Should] is what the specification recommends, and [Extension] what it adds to the reference's
+// protocol; a violation of these is [Warn]. A check that cannot be made is [Skip], with the reason:
+// for example if the store has one generation only, or the server has no JSON-RPC tier. If the
+// reference implementation is known to differ in the same way, [Result.Known] says so.
 //
 // # Reading and writing
 //
-// By default nothing at the origin changes. Requests that would change something go out only where
-// they cannot succeed: without a signature, or signed by a key that is not the store's. With
-// [Options.Write] a store that was made for the purpose is pushed to: it grows by about a dozen
-// generations of a few hundred bytes, some of them revoked.
+// By default nothing on the server changes. Requests that would change something are sent only in a
+// form that cannot succeed: without a signature, or signed by a key that is not the store's. With
+// [Options.Write] the checks push to a store that was made for them. It grows by about a dozen
+// generations of a few hundred bytes, and some of them are revoked.
 //
-// # What it costs the origin
+// # Cost for the server
 //
-// Some 300 small requests, one after the other but for the few that have to race, and one download
-// of the head's module, which is kept in a temporary file. An answer of 429 or 503 is waited out as
-// the origin asks. Each request names this package as its User-Agent.
+// A run sends about 300 small requests, one after the other except for those that must race, and
+// downloads the head's module once, to a temporary file. It waits as a 429 or 503 asks. The
+// User-Agent of each request names this package.
 //
-// Nothing secret is in a report: no token, no key but public ones. What the origin said is clipped
-// and freed of control characters.
+// A report has no secrets: no token, and only public keys. Texts of the server are shortened to one
+// line without control characters.
 package conform

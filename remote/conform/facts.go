@@ -15,8 +15,8 @@ import (
 	"github.com/dig-network/digstore/remote/rpc"
 )
 
-// facts is what several checks need, asked for once. It is read leniently: what is wrong with it is
-// the business of the check that looks for it, and the others go on as far as they can.
+// facts are answers that several checks need. They are requested once and parsed leniently: one
+// check reports a fault, and the others continue as far as they can.
 type facts struct {
 	described memo[described]
 	listed    memo[[]line]
@@ -25,7 +25,7 @@ type facts struct {
 	writer    writer
 }
 
-// A memo is what came of asking once.
+// A memo keeps the result of one request.
 type memo[T any] struct {
 	asked bool
 	value T
@@ -40,7 +40,7 @@ func (m *memo[T]) get(ask func() (T, error)) (T, error) {
 	return m.value, m.err
 }
 
-// close lets go of the temporary file.
+// close closes and removes the temporary file.
 func (s *session) close() {
 	if f := s.headed.value.file; f != nil {
 		f.Close()
@@ -48,7 +48,7 @@ func (s *session) close() {
 	}
 }
 
-// described is the descriptor, lenient.
+// described is the descriptor, parsed leniently.
 type described struct {
 	answer *answer
 	root   merkle.Hash
@@ -58,12 +58,12 @@ type described struct {
 	tombs  []json.RawMessage
 }
 
-// descriptor asks for the store's. Where it cannot be read the error is a *skipped.
+// descriptor returns the descriptor of the store. If it cannot be read, the error is a *skipped.
 func (s *session) descriptor(ctx context.Context) (described, error) {
 	return s.described.get(func() (described, error) { return s.readDescriptor(ctx, s.store) })
 }
 
-// readDescriptor asks for the descriptor of a store, as it is now.
+// readDescriptor requests the current descriptor of a store.
 func (s *session) readDescriptor(ctx context.Context, store auth.StoreID) (described, error) {
 	a, err := s.send(ctx, probe{store: store})
 	if err != nil {
@@ -97,25 +97,25 @@ func parseDescriptor(a *answer) (described, error) {
 	return d, nil
 }
 
-// head is the root of the descriptor.
+// head returns the root of the descriptor.
 func (s *session) head(ctx context.Context) (merkle.Hash, error) {
 	d, err := s.descriptor(ctx)
 	return d.root, err
 }
 
-// A line is one of the history, lenient.
+// A line is a line of the history, parsed leniently.
 type line struct {
 	Generation json.Number `json:"generation"`
 	Root       string      `json:"root"`
 	Timestamp  json.Number `json:"timestamp"`
 }
 
-// lines asks for the history.
+// lines returns the history.
 func (s *session) lines(ctx context.Context) ([]line, error) {
 	return s.listed.get(func() ([]line, error) { return s.readLines(ctx, s.store) })
 }
 
-// readLines asks for the history of a store, as it is now.
+// readLines requests the current history of a store.
 func (s *session) readLines(ctx context.Context, store auth.StoreID) ([]line, error) {
 	a, err := s.send(ctx, probe{tail: "/roots", store: store, most: 64 << 20})
 	if err != nil {
@@ -130,7 +130,7 @@ func (s *session) readLines(ctx context.Context, store auth.StoreID) ([]line, er
 	return b.Roots, nil
 }
 
-// older is the newest generation before the head, with its root.
+// older returns the root of the newest generation before the head.
 func (s *session) older(ctx context.Context) (merkle.Hash, error) {
 	head, err := s.head(ctx)
 	if err != nil {
@@ -150,8 +150,8 @@ func (s *session) older(ctx context.Context) (merkle.Hash, error) {
 
 // headModule is the head's module in a temporary file.
 type headModule struct {
-	answer *answer // nil where it came by the JSON-RPC tier
-	large  *answer // the 413 that sent us there
+	answer *answer // nil if the module was read over JSON-RPC
+	large  *answer // the answer 413, because of which it was
 	file   *os.File
 	size   int64
 	mod    *module.Module
@@ -168,7 +168,7 @@ func (s *session) module(ctx context.Context) (headModule, error) {
 		if h.file, err = os.CreateTemp(s.opt.TempDir, "conform-*.dig"); err != nil {
 			return h, skip("no place for the module: %v", err)
 		}
-		// nothing is left by a kill; where the system refuses this, close does it
+		// so that no file is left after a kill; if the system refuses this, close does it
 		_ = os.Remove(h.file.Name())
 		h.answer, err = s.send(ctx,
 			probe{tail: "/module", query: "root=" + head.String(), into: h.file, most: s.opt.MaxModule + 1})
@@ -193,7 +193,7 @@ func (s *session) module(ctx context.Context) (headModule, error) {
 	})
 }
 
-// largeModule reads it by the JSON-RPC tier, as clients do after a 413.
+// largeModule reads the module over JSON-RPC, as clients do after a 413.
 func (s *session) largeModule(ctx context.Context, into *os.File, root merkle.Hash) error {
 	via := remote.Via{Origin: s.origin, Transport: s.http, UserAgent: s.opt.UserAgent,
 		MaxModule: s.opt.MaxModule, Attempts: 4}
@@ -206,7 +206,7 @@ func (s *session) largeModule(ctx context.Context, into *os.File, root merkle.Ha
 	return err
 }
 
-// opened is the head's module, where it is one.
+// opened returns the head's module if it can be parsed.
 func (s *session) opened(ctx context.Context) (*module.Module, error) {
 	h, err := s.module(ctx)
 	if err != nil {
@@ -218,7 +218,7 @@ func (s *session) opened(ctx context.Context) (*module.Module, error) {
 	return h.mod, nil
 }
 
-// resource is the shortest resource of the head, which is the cheapest to ask for.
+// resource returns the shortest resource of the head.
 func (s *session) resource(ctx context.Context) (*module.Resource, error) {
 	m, err := s.opened(ctx)
 	if err != nil {
@@ -243,16 +243,16 @@ func (s *session) resource(ctx context.Context) (*module.Resource, error) {
 	return best, nil
 }
 
-// random is 32 bytes that nobody else has: an id, a root, a retrieval key that is not there.
+// random returns 32 random bytes, for an id, root or retrieval key that does not exist.
 func random() (h merkle.Hash) {
 	rand.Read(h[:]) // never fails
 	return h
 }
 
-// nowhere is the id of a store that nobody has.
+// nowhere returns a random id of a store that does not exist.
 func nowhere() auth.StoreID { return auth.StoreID(random()) }
 
-// signed makes a SignedRoot of the descriptor's signatures under a key.
+// signed checks the signatures of the descriptor under a key.
 func (d described) signed(store auth.StoreID, key auth.PublicKey) error {
 	_, err := auth.AcceptRoot(store, d.root, key, d.sigs[0], d.sigs[1])
 	if err != nil {

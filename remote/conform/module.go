@@ -20,15 +20,15 @@ const (
 	knownRanges   = "the reference knows no ranges (§4.5)"
 )
 
-// tag writes a root as an entity tag.
+// tag returns a root as an entity tag.
 func tag(root merkle.Hash) string { return `"` + root.String() + `"` }
 
-// moduleProbe asks for a generation without reading it.
+// moduleProbe requests a module without reading it.
 func moduleProbe(root merkle.Hash) probe {
 	return probe{tail: "/module", query: "root=" + root.String(), peek: true}
 }
 
-// moduleChecks look at GET and HEAD /module, without ranges.
+// moduleChecks are the checks of GET and HEAD /module without ranges.
 func moduleChecks() []check {
 	return []check{
 		{"module/get", "§5.3", Must, moduleGet},
@@ -293,7 +293,7 @@ func moduleHeadNotModified(ctx context.Context, s *session) error {
 		s.unchanged(ctx, http.MethodHead, tag))
 }
 
-// viaGet is the head's module where GET brought it.
+// viaGet returns the head's module if it was read by GET.
 func (s *session) viaGet(ctx context.Context) (headModule, error) {
 	h, err := s.module(ctx)
 	if err == nil && h.answer == nil {
@@ -302,7 +302,7 @@ func (s *session) viaGet(ctx context.Context) (headModule, error) {
 	return h, err
 }
 
-// small is the head's root where GET brings its module.
+// small returns the head's root if its module can be read by GET.
 func (s *session) small(ctx context.Context) (merkle.Hash, error) {
 	if _, err := s.viaGet(ctx); err != nil {
 		return merkle.Hash{}, err
@@ -310,7 +310,7 @@ func (s *session) small(ctx context.Context) (merkle.Hash, error) {
 	return s.head(ctx)
 }
 
-// unchanged asks with If-None-Match in some form of the head.
+// unchanged requests the head with an If-None-Match that matches it.
 func (s *session) unchanged(ctx context.Context, method string,
 	form func(merkle.Hash) string) error {
 	head, err := s.small(ctx)
@@ -329,10 +329,10 @@ func (s *session) unchanged(ctx context.Context, method string,
 	return nil
 }
 
-// isPartial reports whether an answer is a part of a module.
+// isPartial reports whether an answer has status 206.
 func isPartial(a *answer) bool { return a.status == http.StatusPartialContent }
 
-// rangeChecks look at what lets a broken download go on.
+// rangeChecks are the checks of ranges, by which a download is resumed.
 func rangeChecks() []check {
 	return []check{
 		{"range/part", "§4.5", Extension, rangePart},
@@ -441,7 +441,7 @@ func rangeHead(ctx context.Context, s *session) error {
 	return nil
 }
 
-// ranged is the head and its module, where it is long enough to be cut.
+// ranged returns the head and its module if it is long enough for ranges.
 func (s *session) ranged(ctx context.Context) (merkle.Hash, headModule, error) {
 	h, err := s.viaGet(ctx)
 	if err != nil {

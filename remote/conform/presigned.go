@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// pushPresigned pushes through the address that push-init hands out (remote/PROTOCOL.md 6.6). The
-// address is a secret, so findings name its host only.
+// pushPresigned pushes through the URL in the answer to push-init (remote/PROTOCOL.md 6.6). The URL
+// is a secret, so findings name its host only.
 func pushPresigned(ctx context.Context, s *session) error {
 	g, parent, err := s.next(ctx)
 	if err != nil {

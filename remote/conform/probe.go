@@ -22,7 +22,7 @@ import (
 	"github.com/dig-network/digstore/internal/backoff"
 )
 
-// A session is one run: whom it asks, and what is known so far.
+// A session is the state of one run.
 type session struct {
 	opt    Options
 	origin string // with its prefix
@@ -30,74 +30,74 @@ type session struct {
 	store  auth.StoreID
 	http   http.RoundTripper
 
-	mu       sync.Mutex // of what follows: some requests race
+	mu       sync.Mutex // guards the fields below: some requests race
 	asked    int
 	refusals []refusal
-	limited  []bool // of each answer 429 or 503: did it say when to come back?
+	limited  []bool // of each answer 429 or 503: whether it had a Retry-After
 
 	facts
 }
 
-// A refusal is an answer that was not a success, as errorChecks want it.
+// A refusal is an answer other than a success, for errorChecks.
 type refusal struct {
 	what   string // method and route
 	status int
 	kind   string // content type
-	text   string // as far as it is kept
-	sniff  bool   // nosniff was there
+	text   string // the beginning
+	sniff  bool   // the answer had nosniff
 }
 
-// A probe is one request.
+// A probe describes a request.
 type probe struct {
 	method string // "": GET
-	tail   string // what follows /stores/{id}
-	path   string // in place of /stores/{id} and tail
+	tail   string // the part of the path after /stores/{id}
+	path   string // replaces /stores/{id} and tail
 	query  string
 	store  auth.StoreID // zero: the session's
-	// what it is signed for; "": what method and tail say, and no signature where they say nothing
+	// the operation to sign for; "": that of method and tail; if they have none, there is no signature
 	op     request.Op
 	bare   bool // no signature
 	age    time.Duration
 	header map[string]string
-	edit   func(*http.Request) error // has the last word
+	edit   func(*http.Request) error // changes the finished request
 	body   []byte
-	stream io.Reader // in place of body, of size bytes
+	stream io.Reader // replaces body; has size bytes
 	size   int64
-	into   io.Writer // takes the body of a success
-	most   int64     // bytes of a body that are read; 0: 16 MiB
+	into   io.Writer // receives the body of a success
+	most   int64     // limit of the body in bytes; 0: 16 MiB
 	peek   bool      // the body of a success is not read
-	// reads reports of a success, by status and header, whether its body is read; nil: it is, unless
-	// peek is set.
+	// reads reports whether the body of a success is read, by its status and header. nil: it is,
+	// unless peek is set.
 	reads func(*answer) bool
 }
 
-// An answer is what came.
+// An answer is a response.
 type answer struct {
 	status int
 	header http.Header
-	length int64 // as announced; -1: not
+	length int64 // by Content-Length; -1: unknown
 	body   []byte
-	size   int64 // of the body, wherever it went
-	broke  error // the body did not come to its end
+	size   int64 // bytes of the body
+	broke  error // the error of reading the body
 	tls    *tls.ConnectionState
 }
 
-// asJSON makes a probe a POST of v.
+// asJSON returns a POST of v.
 func (p probe) asJSON(v any) probe {
 	body, err := json.Marshal(v)
 	if err != nil {
-		panic("conform: " + err.Error()) // of our own
+		panic("conform: " + err.Error()) // our own types encode
 	}
 	return p.asText(string(body))
 }
 
-// asText makes a probe a POST of JSON that is written out.
+// asText returns a POST of a JSON text.
 func (p probe) asText(body string) probe {
 	p.method, p.body = http.MethodPost, []byte(body)
 	return p.with("Content-Type", "application/json")
 }
 
-// with adds a header.
+// with sets a header.
 func (p probe) with(name, value string) probe {
 	h := map[string]string{name: value}
 	for k, v := range p.header {
@@ -109,7 +109,7 @@ func (p probe) with(name, value string) probe {
 	return p
 }
 
-// make builds the request, signed afresh.
+// make builds the request and signs it with a new nonce.
 func (s *session) make(ctx context.Context, p probe) (*http.Request, error) {
 	if p.method == "" {
 		p.method = http.MethodGet
@@ -214,7 +214,7 @@ func (a *answer) busy() bool {
 	return a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable
 }
 
-// roundTrip sends r once and takes what comes.
+// roundTrip sends r once and reads the answer.
 func (s *session) roundTrip(r *http.Request, p probe) (*answer, error) {
 	s.mu.Lock()
 	s.asked++
@@ -250,7 +250,7 @@ func (s *session) roundTrip(r *http.Request, p probe) (*answer, error) {
 	return a, nil
 }
 
-// note remembers what errorChecks look at.
+// note records a refusal for errorChecks.
 func (s *session) note(r *http.Request, a *answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -266,7 +266,7 @@ func (s *session) note(r *http.Request, a *answer) {
 	}
 }
 
-// route is a path with its id left out, for messages.
+// route returns a path without its id, for messages.
 func route(path string) string {
 	_, rest, ok := strings.Cut(path, "/stores/") // behind the prefix of the origin
 	if !ok {
@@ -278,7 +278,7 @@ func route(path string) string {
 	return "/stores/{id}"
 }
 
-// expect sends p and holds the status of what comes against codes.
+// expect sends p and checks that the status is one of codes.
 func (s *session) expect(ctx context.Context, p probe, codes ...int) (*answer, error) {
 	a, err := s.send(ctx, p)
 	if err != nil {
@@ -287,13 +287,13 @@ func (s *session) expect(ctx context.Context, p probe, codes ...int) (*answer, e
 	return a, a.is(codes...)
 }
 
-// refused is expect where only the status counts.
+// refused is expect without the answer.
 func (s *session) refused(ctx context.Context, p probe, codes ...int) error {
 	_, err := s.expect(ctx, p, codes...)
 	return err
 }
 
-// is holds the status against codes.
+// is checks that the status is one of codes.
 func (a *answer) is(codes ...int) error {
 	if slices.Contains(codes, a.status) {
 		return nil
@@ -305,7 +305,7 @@ func (a *answer) is(codes ...int) error {
 	return found("status "+strings.Join(names, " or "), "%s", a)
 }
 
-// String is the status, with the words of a refusal.
+// String returns the status, and the text of a refusal.
 func (a *answer) String() string {
 	text := strconv.Itoa(a.status)
 	if a.status >= 300 && len(a.body) > 0 {
@@ -314,7 +314,7 @@ func (a *answer) String() string {
 	return text
 }
 
-// whole reports a body that broke off, or was not as long as announced.
+// whole checks that the body was read to its end and has the announced length.
 func (a *answer) whole() error {
 	switch {
 	case a.broke != nil:
@@ -325,7 +325,7 @@ func (a *answer) whole() error {
 	return nil
 }
 
-// decode reads a JSON body of a success.
+// decode parses the JSON body of a success.
 func (a *answer) decode(v any) error {
 	if kind, _, _ := strings.Cut(a.header.Get("Content-Type"), ";"); kind != "application/json" {
 		return found("Content-Type application/json", "%q", a.header.Get("Content-Type"))
@@ -339,7 +339,7 @@ func (a *answer) decode(v any) error {
 	return nil
 }
 
-// members are the names of a JSON object's members in their order.
+// members returns the names of the members of a JSON object, in order.
 func members(body []byte) ([]string, error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {

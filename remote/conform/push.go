@@ -14,7 +14,7 @@ import (
 const knownForm = "the reference takes the tagged form only, since its v0.4.0 " +
 	"(remote/PROTOCOL.md 6.1)"
 
-// pushChecks push to the store that was made for it, and look at what becomes of it.
+// pushChecks are the checks of pushes that the origin must accept.
 func pushChecks() []check {
 	return []check{
 		{"push/first", "§6.9", Must, pushFirst},
@@ -237,7 +237,7 @@ func pushPromote(ctx context.Context, s *session) error {
 	return err
 }
 
-// serves holds a generation's bytes against what was pushed.
+// serves checks that the origin serves the bytes that were pushed.
 func (s *session) serves(ctx context.Context, g generation) error {
 	p := moduleProbe(g.head.Root)
 	p.store, p.peek = s.opt.Write.Store, false
@@ -255,7 +255,7 @@ func (s *session) serves(ctx context.Context, g generation) error {
 	return nil
 }
 
-// pushRace pushes two generations on the same parent at once.
+// pushRace pushes two generations on the same parent at once. One must win.
 func pushRace(ctx context.Context, s *session) error {
 	first, parent, err := s.next(ctx)
 	if err != nil {
@@ -300,7 +300,7 @@ func pushRace(ctx context.Context, s *session) error {
 	return nil
 }
 
-// park pushes g as pending.
+// park pushes g in pending mode.
 func (s *session) park(ctx context.Context, g generation, parent merkle.Hash) error {
 	a, err := s.send(ctx, s.put(g, parent).with(headerMode, "pending"))
 	if err != nil {
@@ -318,7 +318,7 @@ func (s *session) park(ctx context.Context, g generation, parent merkle.Hash) er
 	return nil
 }
 
-// pushPending looks whether a pending generation can be seen.
+// pushPending checks that a pending generation is not visible.
 func pushPending(ctx context.Context, s *session) error {
 	g, parent, err := s.next(ctx)
 	if err != nil {

@@ -16,14 +16,14 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Of the extension that RECIPES.md in package remote describes.
+// Names of the extension in remote/RECIPES.md.
 const (
 	typeRecipe = "application/vnd.dig.recipe"
 	headerBase = "X-Dig-Recipe-Base"
 	headerHas  = "X-Dig-Recipe"
 )
 
-// wantsRecipe asks for a generation as what changed.
+// wantsRecipe requests the recipe of a generation.
 func wantsRecipe(root merkle.Hash) probe {
 	p := moduleProbe(root).with("Accept", typeRecipe+", application/wasm;q=0.5")
 	p.peek, p.most = false, 64<<20
@@ -32,7 +32,7 @@ func wantsRecipe(root merkle.Hash) probe {
 	return p
 }
 
-// recipe asks for one. Origins that know none are a *skipped.
+// recipe requests a recipe. If the origin sends none, the error is a *skipped.
 func (s *session) recipe(ctx context.Context, p probe,
 	base *module.Recipe) (*module.Recipe, *answer, error) {
 	a, err := s.expect(ctx, p, http.StatusOK)
@@ -57,7 +57,7 @@ func (s *session) recipe(ctx context.Context, p probe,
 	return r, a, nil
 }
 
-// sameRecipe holds a recipe against another.
+// sameRecipe checks that two recipes are equal.
 func sameRecipe(r, want *module.Recipe) error {
 	a, err := r.MarshalBinary()
 	if err != nil {
@@ -74,7 +74,7 @@ func sameRecipe(r, want *module.Recipe) error {
 	return nil
 }
 
-// recipeChecks look at recipes on the wire, where the origin has them. They need the head by GET.
+// recipeChecks are the checks of recipes, if the origin has them. They read the head by GET.
 func recipeChecks() []check {
 	return []check{
 		{"recipe/alone", "RECIPES §3", Extension, recipeAlone},
@@ -226,11 +226,11 @@ func recipeSeveralRanges(ctx context.Context, s *session) error {
 	return nil
 }
 
-// discard is for who wants a recipe without the chunks.
+// discard ignores the chunks of a module.
 func discard(module.Chunk, []byte) error { return nil }
 
-// byRecipe is the request that pushes g as what it has and the head has not. change spoils the
-// chunks that follow.
+// byRecipe returns the request that pushes g as a recipe and the chunks that the head does not
+// have. change may alter the chunks.
 func (s *session) byRecipe(ctx context.Context, g generation, parent merkle.Hash,
 	change func(chunks []byte)) (probe, error) {
 	var p probe
@@ -283,7 +283,7 @@ func (s *session) byRecipe(ctx context.Context, g generation, parent merkle.Hash
 	return p, nil
 }
 
-// pushByRecipe pushes what changed.
+// pushByRecipe pushes a generation by its recipe.
 func pushByRecipe(ctx context.Context, s *session) error {
 	g, parent, err := s.next(ctx)
 	if err != nil {

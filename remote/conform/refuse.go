@@ -26,7 +26,7 @@ const (
 // asError is errors.As.
 func asError[E error](err error, target *E) bool { return errors.As(err, target) }
 
-// refusalChecks push what must not be taken.
+// refusalChecks are the checks of pushes that the origin must refuse.
 func refusalChecks() []check {
 	const (
 		conflict  = http.StatusConflict
@@ -249,7 +249,7 @@ func refuseBeforeTheBody(ctx context.Context, s *session) error {
 	return nil
 }
 
-// remember notes the history before the first refusal.
+// remember records the history before the first refused push.
 func (s *session) remember(ctx context.Context) (err error) {
 	if !s.writer.counted {
 		s.writer.before, err = s.readLines(ctx, s.opt.Write.Store)
@@ -258,7 +258,7 @@ func (s *session) remember(ctx context.Context) (err error) {
 	return err
 }
 
-// An untouched is a body that should not be read.
+// An untouched is a body that the origin should not read.
 type untouched struct {
 	from io.Reader
 	read atomic.Bool

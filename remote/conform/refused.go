@@ -9,8 +9,8 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 )
 
-// errorChecks look at how the origin refuses: at what was collected from all the others, and at a
-// few things more.
+// errorChecks are the checks of refusals: of those that all other checks have recorded, and of some
+// more requests.
 func errorChecks() []check {
 	return []check{
 		{"errors/no-reflection", "§4.2", Should, reflection},
@@ -110,7 +110,7 @@ func limitsHeaders(ctx context.Context, s *session) error {
 	return nil
 }
 
-// wording is how the text of a status begins; "" where the route decides.
+// wording returns the beginning of the text of a status; "" if it depends on the route.
 func wording(status int) string {
 	switch status {
 	case http.StatusBadRequest:
@@ -129,7 +129,7 @@ func wording(status int) string {
 	return ""
 }
 
-// reflection looks for what was sent in what comes back.
+// reflection checks that answers do not repeat what was sent.
 func reflection(ctx context.Context, s *session) error {
 	mark := "cAnArY" + random().String()[:12]
 	header := func(name string) probe {

@@ -9,7 +9,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// initRefusals announce what must not be pushed.
+// initRefusals are the checks of push-init and push-complete requests that the origin must refuse.
 func initRefusals() []check {
 	const invalid = http.StatusUnprocessableEntity
 	return []check{

@@ -11,7 +11,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 )
 
-// ErrNonconforming is what [Report.Err] matches: a check of level [Must] has failed.
+// ErrNonconforming is matched by [Report.Err]: a check of level [Must] has failed.
 var ErrNonconforming = errors.New("origin does not conform")
 
 // A Result is the outcome of one check.
@@ -21,24 +21,24 @@ type Result struct {
 	Level   Level         `json:"level"`
 	Verdict Verdict       `json:"verdict"`
 	Wanted  string        `json:"wanted,omitempty"` // of a finding
-	Found   string        `json:"found,omitempty"`  // of a finding: one line, clipped
-	Known   string        `json:"known,omitempty"`  // the reference is known to do the same, and how
-	Reason  string        `json:"reason,omitempty"` // why it was skipped
+	Found   string        `json:"found,omitempty"`  // of a finding: one line, shortened
+	Known   string        `json:"known,omitempty"`  // how the reference is known to do the same
+	Reason  string        `json:"reason,omitempty"` // why the check was skipped
 	Took    time.Duration `json:"took_ns"`
 }
 
-// A Report is what was found out about an origin. It has no secrets and may be published.
+// A Report has the results of a run. It has no secrets and can be published.
 type Report struct {
 	Origin  string        `json:"origin"`
-	Store   auth.StoreID  `json:"store_id"`             // that was read
-	Written *auth.StoreID `json:"written_id,omitempty"` // that was pushed to
+	Store   auth.StoreID  `json:"store_id"`             // the store that was read
+	Written *auth.StoreID `json:"written_id,omitempty"` // the store that was pushed to
 	Started time.Time     `json:"started"`              // UTC
 	Took    time.Duration `json:"took_ns"`              // from the first request to the last answer
-	Asked   int           `json:"requests"`             // that were sent
-	Results []Result      `json:"results"`              // in the order of the table
+	Asked   int           `json:"requests"`             // sent requests
+	Results []Result      `json:"results"`              // in the order of [Checks]
 }
 
-// Count returns how many checks ended so.
+// Count returns the number of results with a verdict.
 func (r *Report) Count(v Verdict) int {
 	n := 0
 	for _, c := range r.Results {
@@ -49,8 +49,8 @@ func (r *Report) Count(v Verdict) int {
 	return n
 }
 
-// Err is nil when no requirement was found violated, and else matches [ErrNonconforming] and names
-// the checks.
+// Err returns nil if no check failed, or else an error that matches [ErrNonconforming] and names
+// the failed checks.
 func (r *Report) Err() error {
 	var names []string
 	for _, c := range r.Results {
@@ -65,15 +65,15 @@ func (r *Report) Err() error {
 		len(r.Results), strings.Join(names, ", "))
 }
 
-// String is what WriteTable writes.
+// String returns the text that WriteTable writes.
 func (r *Report) String() string {
 	var b strings.Builder
 	r.WriteTable(&b) // a Builder takes everything
 	return b.String()
 }
 
-// WriteTable writes the report for people: a line for each check, under it what was wanted and
-// found where they differ, and a summary. Colours are the caller's business.
+// WriteTable writes the report as text: a line for each check, below it what was wanted and found
+// if the check failed, and a summary. It writes no colours.
 func (r *Report) WriteTable(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  store %s\n", r.Origin, r.Store)

@@ -8,7 +8,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// revokeChecks revoke generations of the store that was made for it.
+// revokeChecks are the checks of tombstones that the origin must accept.
 func revokeChecks() []check {
 	return []check{
 		{"revoke/root", "§7.2", Must, revokeRoot},
@@ -77,7 +77,7 @@ func revokePushOfARevokedRoot(ctx context.Context, s *session) error {
 		s.refused(ctx, s.put(g, parent), http.StatusForbidden))
 }
 
-// lastChecks look back at all the others, and end the life of the store that was made for them.
+// lastChecks are the checks that need the results of all others, or revoke the store.
 func lastChecks() []check {
 	return []check{
 		{"limits/retry-after", "§3.7", Should, limitsRetryAfter},
@@ -116,7 +116,7 @@ func revokeStore(ctx context.Context, s *session) error {
 		s.refused(ctx, s.put(g, parent), http.StatusForbidden))
 }
 
-// oldest is the first root that this run has pushed; zero where there is none.
+// oldest returns the first root that this run has pushed, or zero.
 func (s *session) oldest() merkle.Hash {
 	if len(s.writer.pushed) == 0 {
 		return merkle.Hash{}
@@ -124,7 +124,7 @@ func (s *session) oldest() merkle.Hash {
 	return s.writer.pushed[0].head.Root
 }
 
-// tombstone signs one for the written store. A zero root is the whole store.
+// tombstone signs a tombstone of the store that is pushed to. A zero root is the whole store.
 func (s *session) tombstone(ctx context.Context, root merkle.Hash,
 	why auth.Reason) (auth.Tombstone, error) {
 	if root.IsZero() && len(s.writer.pushed) == 0 {
@@ -135,7 +135,7 @@ func (s *session) tombstone(ctx context.Context, root merkle.Hash,
 	return auth.SignTombstone(ctx, t, s.opt.Write.Key)
 }
 
-// revoke sends a tombstone that has to be taken.
+// revoke sends a tombstone that the origin must accept.
 func (s *session) revoke(ctx context.Context, t auth.Tombstone) error {
 	p := probe{tail: "/tombstone", store: t.Store}.asJSON(tombstoneBody(t))
 	a, err := s.send(ctx, p)

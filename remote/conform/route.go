@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// routeChecks look at paths, methods and the connection.
+// routeChecks are the checks of paths, methods and the connection.
 func routeChecks() []check {
 	return []check{
 		{"route/tls", "§2.3", Must, routeTLS},
@@ -126,7 +126,7 @@ func routeNoCompression(ctx context.Context, s *session) error {
 	return nil
 }
 
-// skew is how far the origin's clock is ahead of ours, by its Date header.
+// skew returns how far the origin's clock is ahead of ours, by its Date header.
 func (s *session) skew(ctx context.Context) (time.Duration, error) {
 	a, err := s.send(ctx, probe{})
 	if err != nil {
@@ -139,7 +139,7 @@ func (s *session) skew(ctx context.Context) (time.Duration, error) {
 	return date.Sub(s.opt.Now().Truncate(time.Second)), nil
 }
 
-// inStep skips a check that needs clocks that agree.
+// inStep skips a check if the clocks differ by more than 5 seconds.
 func (s *session) inStep(ctx context.Context) error {
 	skew, err := s.skew(ctx)
 	if err != nil || skew.Abs() > 5*time.Second {
@@ -148,7 +148,7 @@ func (s *session) inStep(ctx context.Context) error {
 	return nil
 }
 
-// sameHeaders holds the answers to GET and HEAD against each other.
+// sameHeaders compares the answers to GET and HEAD.
 func sameHeaders(get, head *answer, names ...string) error {
 	if get.status != head.status {
 		return found("the status of GET, "+strconv.Itoa(get.status), "%s", head)

@@ -14,7 +14,7 @@ import (
 
 const knownNode = "a version of the reference's node does so (§10.3)"
 
-// A callReply is one answer of JSON-RPC.
+// A callReply is the reply to one call.
 type callReply struct {
 	Version string          `json:"jsonrpc"`
 	ID      json.RawMessage `json:"id"`
@@ -22,14 +22,14 @@ type callReply struct {
 	Err     *rpc.Error      `json:"error"`
 }
 
-// post sends a body to the tier.
+// post sends a body to the JSON-RPC tier.
 func (s *session) post(ctx context.Context, body string) (*answer, error) {
 	p := probe{path: "/"}.asText(body)
 	p.most = 64 << 20
 	return s.send(ctx, p)
 }
 
-// call makes one call. The error says that what came is no answer to it.
+// call makes one call. It fails if the answer is not a reply to it.
 func (s *session) call(ctx context.Context, method string, params any) (callReply, error) {
 	text, err := json.Marshal(params)
 	if err != nil {
@@ -42,7 +42,7 @@ func (s *session) call(ctx context.Context, method string, params any) (callRepl
 	return a.reply(`"conform"`)
 }
 
-// reply reads the answer to one call with that id.
+// reply parses the reply to one call with that id.
 func (a *answer) reply(id string) (r callReply, err error) {
 	if err := a.is(http.StatusOK); err != nil {
 		return r, err
@@ -56,7 +56,7 @@ func (a *answer) reply(id string) (r callReply, err error) {
 	return r, nil
 }
 
-// code holds a reply against an error's code.
+// code checks that a reply is an error with a code.
 func (r callReply) code(want int) error {
 	if r.Err == nil {
 		return found(fmt.Sprintf("error %d", want), "result %.80s", r.Result)
@@ -67,7 +67,7 @@ func (r callReply) code(want int) error {
 	return nil
 }
 
-// refusedCall makes a call that has to be answered by an error.
+// refusedCall makes a call that must be answered by an error.
 func (s *session) refusedCall(ctx context.Context, method string, params any, code int) error {
 	r, err := s.call(ctx, method, params)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *session) refusedCall(ctx context.Context, method string, params any, co
 	return r.code(code)
 }
 
-// ask makes a call of a method that the origin lists, and reads its result into v.
+// ask calls a method that the origin lists, and parses its result to v.
 func (s *session) ask(ctx context.Context, method string, params, v any) error {
 	if err := s.lists(ctx, method); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (s *session) ask(ctx context.Context, method string, params, v any) error {
 	return nil
 }
 
-// methods lists what the tier implements. Where there is none the error is a *skipped.
+// methods returns the methods of the JSON-RPC tier. If there is no tier, the error is a *skipped.
 func (s *session) methods(ctx context.Context) ([]string, error) {
 	return s.tier.get(func() ([]string, error) {
 		a, err := s.post(ctx, `{"jsonrpc":"2.0","id":"conform","method":"dig.methods"}`)
@@ -111,7 +111,7 @@ func (s *session) methods(ctx context.Context) ([]string, error) {
 	})
 }
 
-// lists skips what the origin does not implement.
+// lists skips a check if the origin does not list a method.
 func (s *session) lists(ctx context.Context, method string) error {
 	list, err := s.methods(ctx)
 	if err == nil && !slices.Contains(list, method) {
@@ -133,7 +133,7 @@ func tierCheck(name, spec string, level Level,
 
 const health = `{"jsonrpc":"2.0","id":"conform","method":"dig.health"}`
 
-// rpcChecks look at the envelope of the JSON-RPC tier, and at the methods that say what it is.
+// rpcChecks are the checks of JSON-RPC itself, and of the methods that describe the tier.
 func rpcChecks() []check {
 	list := []check{
 		tierCheck("rpc/envelope", "§10.1", Must, rpcEnvelope),
@@ -360,7 +360,7 @@ func rpcOpenrpc(ctx context.Context, s *session) error {
 	return nil
 }
 
-// badBody sends what is no request, and wants an error under id null.
+// badBody sends a body that is not a request. The reply must be an error with id null.
 func (s *session) badBody(ctx context.Context, body string, code int) error {
 	a, err := s.post(ctx, body)
 	if err != nil {
@@ -373,7 +373,7 @@ func (s *session) badBody(ctx context.Context, body string, code int) error {
 	return r.code(code)
 }
 
-// cors holds the headers of an answer against what web pages need.
+// cors checks the CORS headers of an answer.
 func cors(a *answer) error {
 	for name, value := range map[string]string{"Access-Control-Allow-Origin": "*",
 		"Access-Control-Allow-Credentials": ""} {

@@ -15,7 +15,7 @@ import (
 	"github.com/dig-network/digstore/remote/rpc"
 )
 
-// A window is the chunk object of remote/PROTOCOL.md 10.3. What is nil was not said.
+// A window is the chunk object of remote/PROTOCOL.md 10.3. Members that were not sent are nil.
 type window struct {
 	Sealed   []byte       `json:"ciphertext"`
 	Total    *int64       `json:"total_length"`
@@ -31,7 +31,7 @@ type window struct {
 	Key      *merkle.Hash `json:"retrieval_key"`
 }
 
-// named are the parameters of a store, at the head.
+// named returns the parameters of a call about a generation.
 func (s *session) named(root merkle.Hash, more ...any) map[string]any {
 	p := map[string]any{"store_id": s.store, "root": root}
 	for i := 0; i+1 < len(more); i += 2 {
@@ -40,9 +40,9 @@ func (s *session) named(root merkle.Hash, more ...any) map[string]any {
 	return p
 }
 
-// hold compares a window with what remote/PROTOCOL.md 10.3 says it is. length < 0: it was not asked
-// for.
-func (w window) hold(total, offset, length int64) error {
+// check checks a window against remote/PROTOCOL.md 10.3. offset and length are those of the
+// request; length < 0: it had none.
+func (w window) check(total, offset, length int64) error {
 	const block, most = rpc.Block, rpc.MaxWindow
 	span := int64(most)
 	if length >= 0 {
@@ -71,7 +71,7 @@ func (w window) hold(total, offset, length int64) error {
 	return nil
 }
 
-// rpcWindowChecks look at the methods that bring something.
+// rpcWindowChecks are the checks of the methods that return content.
 func rpcWindowChecks() []check {
 	return []check{
 		{"rpc/content", "§10.5", Must, rpcContent},
@@ -140,7 +140,7 @@ func rpcContentWindow(ctx context.Context, s *session) error {
 		if err := s.ask(ctx, "dig.getContent", p, &w); err != nil {
 			return err
 		}
-		if err := w.hold(n, at[0], at[1]); err != nil {
+		if err := w.check(n, at[0], at[1]); err != nil {
 			return err
 		}
 	}
@@ -212,7 +212,7 @@ func rpcCapsule(ctx context.Context, s *session) error {
 		if err := s.ask(ctx, "dig.getCapsule", params, &w); err != nil {
 			return err
 		}
-		if err := w.hold(n, at[0], at[1]); err != nil {
+		if err := w.check(n, at[0], at[1]); err != nil {
 			return err
 		}
 		wanted := make([]byte, len(w.Sealed))
@@ -385,7 +385,7 @@ func rpcCapsules(ctx context.Context, s *session) error {
 	return nil
 }
 
-// proofStates are the values of execution_proof_status.
+// proofStates returns the values of execution_proof_status.
 func proofStates() []string {
 	return []string{rpc.ProofSucceeded, rpc.ProofRunning, rpc.ProofQueued, rpc.ProofNotFound,
 		rpc.ProofElsewhere}

@@ -22,21 +22,21 @@ const (
 	headerMode      = "X-Dig-Push-Mode"
 )
 
-// A writer is what is known of the store that is written to.
+// A writer is the state of the store that is pushed to.
 type writer struct {
 	pushed  []generation // by this run, in order
 	before  []line       // the history before the first refusal
 	counted bool         // before is known
 }
 
-// A generation is a small module, and the publisher's word for it.
+// A generation is a small module with the signatures of its root.
 type generation struct {
 	body []byte
 	head auth.SignedRoot
 }
 
-// build makes a generation that nobody has had. by embeds its key, which is not always the
-// signer's.
+// build makes a new generation that is signed by by. embedded is the public key in the module,
+// which may be another one.
 func (s *session) build(ctx context.Context, store auth.StoreID, by auth.Signer,
 	embedded auth.PublicKey) (g generation, err error) {
 	b := module.NewBuilder(store, embedded,
@@ -56,13 +56,13 @@ func (s *session) build(ctx context.Context, store auth.StoreID, by auth.Signer,
 	return g, err
 }
 
-// fresh makes a generation of the store that is written to.
+// fresh makes a new generation of the store that is pushed to.
 func (s *session) fresh(ctx context.Context) (generation, error) {
 	w := s.opt.Write
 	return s.build(ctx, w.Store, w.Key, w.Key.PublicKey())
 }
 
-// current is the head of the store that is written to; zero where there is none yet.
+// current reads the descriptor of the store that is pushed to. It is zero if there is none yet.
 func (s *session) current(ctx context.Context) (d described, err error) {
 	d, err = s.readDescriptor(ctx, s.opt.Write.Store)
 	if err != nil && d.answer != nil && d.answer.status == http.StatusNotFound {
@@ -71,7 +71,7 @@ func (s *session) current(ctx context.Context) (d described, err error) {
 	return d, err
 }
 
-// next is a generation that would follow the head.
+// next makes a generation to push on the head, and returns the root of the head.
 func (s *session) next(ctx context.Context) (g generation, parent merkle.Hash, err error) {
 	d, err := s.current(ctx)
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *session) next(ctx context.Context) (g generation, parent merkle.Hash, e
 	return g, d.root, err
 }
 
-// signatures are the headers that every leg of a push carries.
+// signatures adds the headers that all requests of a push have.
 func (s *session) signatures(p probe, head auth.SignedRoot) probe {
 	p = p.with(headerSignature, head.Untagged.String()).with(headerTagged, head.Tagged.String())
 	if t := s.opt.Write.Token; t != "" {
@@ -93,7 +93,7 @@ func (s *session) signatures(p probe, head auth.SignedRoot) probe {
 	return p
 }
 
-// put is the request that pushes g.
+// put returns the request that pushes g.
 func (s *session) put(g generation, parent merkle.Hash) probe {
 	p := probe{method: http.MethodPut, tail: "/module", query: "root=" + g.head.Root.String(),
 		store: s.opt.Write.Store, body: g.body}
@@ -102,14 +102,14 @@ func (s *session) put(g generation, parent merkle.Hash) probe {
 		with(headerMode, "advance").with("Content-Type", "application/wasm")
 }
 
-// without takes a header away.
+// without removes a header.
 func (p probe) without(name string) probe {
 	p = p.with(name, "")
 	delete(p.header, name)
 	return p
 }
 
-// announce is the push-init of g.
+// announce returns the push-init request of g.
 func (s *session) announce(g generation, parent merkle.Hash) probe {
 	v := map[string]any{"parent_root": "", "new_root": g.head.Root.String(),
 		"program_hash": merkle.Sum(g.body).String(),
@@ -128,7 +128,7 @@ type initAnswer struct {
 	URL    string `json:"url"`
 }
 
-// init announces g. Origins without the route are a *skipped.
+// init announces g. If the origin does not have the route, the error is a *skipped.
 func (s *session) init(ctx context.Context, g generation,
 	parent merkle.Hash) (answer initAnswer, err error) {
 	a, err := s.send(ctx, s.announce(g, parent))
@@ -145,13 +145,13 @@ func (s *session) init(ctx context.Context, g generation,
 	return answer, err
 }
 
-// noRoute reports whether a path or method is unknown, as opposed to a store or a root.
+// noRoute reports whether the origin does not know a path or method, as opposed to a store or root.
 func noRoute(a *answer) bool {
 	return a.status == http.StatusMethodNotAllowed || a.status == http.StatusNotImplemented ||
 		a.status == http.StatusNotFound && !strings.Contains(string(a.body), "unknown")
 }
 
-// push announces g and sends it, and wants it to be the head.
+// push sends p, which pushes g, and checks that g becomes the head.
 func (s *session) push(ctx context.Context, p probe, g generation) (*answer, error) {
 	a, err := s.expect(ctx, p, http.StatusCreated)
 	if err != nil {
@@ -171,7 +171,7 @@ func (s *session) push(ctx context.Context, p probe, g generation) (*answer, err
 	return a, nil
 }
 
-// advance pushes a fresh generation in the ordinary way.
+// advance pushes a new generation by a PUT that change may alter.
 func (s *session) advance(ctx context.Context, change func(probe, generation) probe) error {
 	g, parent, err := s.next(ctx)
 	if err != nil {
@@ -185,7 +185,7 @@ func (s *session) advance(ctx context.Context, change func(probe, generation) pr
 	return err
 }
 
-// last is the newest generation of this run, and the one before.
+// last returns the newest generation of this run, and the one before.
 func (s *session) last() (newest, before generation, err error) {
 	if n := len(s.writer.pushed); n > 1 {
 		return s.writer.pushed[n-1], s.writer.pushed[n-2], nil
@@ -193,7 +193,7 @@ func (s *session) last() (newest, before generation, err error) {
 	return newest, before, skip("this run has not pushed two generations (push/first, push/second)")
 }
 
-// entries are the tombstones that the descriptor of the written store has for a root.
+// entries returns the tombstones of a root in the descriptor of the store that is pushed to.
 func (s *session) entries(ctx context.Context,
 	root merkle.Hash) (list []auth.Tombstone, err error) {
 	d, err := s.current(ctx)
@@ -212,7 +212,7 @@ func (s *session) entries(ctx context.Context,
 	return list, nil
 }
 
-// one holds entries against the one that was sent.
+// one checks that list has one entry, which is the tombstone that was sent.
 func one(list []auth.Tombstone, want auth.Tombstone) error {
 	if len(list) != 1 || list[0] != want {
 		return found(fmt.Sprintf("one entry in the descriptor, reason %v", want.Reason),
