@@ -172,7 +172,7 @@ func (a *app) groups() []group {
 		}},
 		{"Exchange with hosts", []*cobra.Command{
 			a.cloneCommand(), a.pullCommand(), a.pushCommand(), a.promoteCommand(), a.remoteCommand(),
-			a.serveCommand(), a.conformCommand(), a.identityCommand(),
+			a.serveCommand(), a.conformCommand(), a.identityCommand(), a.capsuleCommand(),
 		}},
 		{"Read the chain", []*cobra.Command{a.anchorCommand(), a.balanceCommand()}},
 		{lastGroup, []*cobra.Command{

@@ -22,6 +22,7 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/internal/oneline"
+	"github.com/dig-network/digstore/node/client"
 	"github.com/dig-network/digstore/plot"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/conform"
@@ -77,6 +78,22 @@ var exits = []struct {
 	{is(digstore.ErrCorrupt), exitVerification, "VERIFICATION_FAILED", "restore the file from a backup, or clone the store again"},
 	{as[*plot.FormatError], exitVerification, "VERIFICATION_FAILED", "repair it from a copy of the same file with: digstore plot repair PLOT --from COPY; or save the undamaged capsules with: digstore plot salvage"},
 	{is(plot.ErrMagic), exitUsage, "INVALID_ARGUMENT", "name a plot file; digstore plot list FOLDER lists the plots in a folder"},
+	{is(client.ErrBadURL), exitUsage, "INVALID_ARGUMENT", "a URL of a node is https://HOST:PORT or http://127.0.0.1:8555"},
+	{is(client.ErrInsecure), exitUsage, "INVALID_ARGUMENT", loopbackOnly},
+	{is(client.ErrDeclined), exitOther, "DECLINED", "the node's operator can allow the datastore, or push it with the node's own token"},
+	{is(capsule.ErrUntrusted), exitVerification, "VERIFICATION_FAILED", "name the capsule root with --root ROOT, or a key that signs roots with --writer KEY"},
+	{is(capsule.ErrPath), exitVerification, "VERIFICATION_FAILED", "the node's proof does not lead to the root; use another node"},
+	{nodeRefused(client.ErrConflict), exitNonFastForward, "NON_FAST_FORWARD", "the node has another generation with this number; push one that follows it"},
+	{nodeRefused(client.ErrStale), exitNonFastForward, "NON_FAST_FORWARD", "the node has a later generation; push the head of the store"},
+	{nodeRefused(auth.ErrSignature), exitUnauthorized, "UNAUTHORIZED", "the node expects the key of a writer, or of a validator that it knows"},
+	{nodeStatus(401), exitUnauthorized, "UNAUTHORIZED", "give the node's token with --token-file FILE, or a user with --user NAME"},
+	{nodeStatus(403), exitUnauthorized, "UNAUTHORIZED", "ask the operator of the node for access"},
+	{nodeRefused(errors.ErrUnsupported), exitNetwork, "NETWORK", "this node does not do that; digstore capsule status NODE shows its abilities"},
+	{nodeRefused(fs.ErrNotExist), exitNotFound, "NOT_FOUND", "check the id; the node may not have this datastore or generation"},
+	{nodeRefused(capsule.ErrNotReady), exitNetwork, "NETWORK", "try again later"},
+	{nodeRefused(client.ErrNoSpace), exitNetwork, "NETWORK", "the node has no room; its operator can raise the quota"},
+	{as[*client.StatusError], exitNetwork, "NETWORK", "try again later, or try another node"},
+	{is(client.ErrRedirect), exitNetwork, "NETWORK", "redirects are not followed; use the URL that it redirects to"},
 	{is(capsule.ErrContentMismatch), exitVerification, "VERIFICATION_FAILED", "the source sent different content for the capsule; use another source"},
 	{is(capsule.ErrProof), exitVerification, "VERIFICATION_FAILED", "the answer does not prove what the challenge asks for"},
 	{is(capsule.ErrChallenge), exitUsage, "INVALID_ARGUMENT", "a challenge is the JSON body of POST /validation/challenge"},
@@ -128,6 +145,8 @@ var exits = []struct {
 	{is(auth.ErrKeyFile), exitOther, "ERROR", "a key file has 32 bytes, and only its owner may read it"},
 	{is(remote.ErrTooLarge), exitNetwork, "NETWORK", "this is a limit of this program; clone and pull raise it with --max-module SIZE"},
 	{is(remote.ErrProtocol), exitNetwork, "NETWORK", "check the URL: the server does not speak the dig:// protocol"},
+	{is(client.ErrProtocol), exitNetwork, "NETWORK", "check the URL: a node answers at the address of its HTTP API"},
+	{is(client.ErrTooSlow), exitNetwork, "NETWORK", "try another node, or accept slower answers with --min-rate SIZE"},
 	{is(remote.ErrTooSlow), exitNetwork, "NETWORK", "try another host, or accept slower answers with --min-rate SIZE"},
 	{hostname, exitNetwork, "NETWORK", "the certificate is for another host; check the host's name"},
 	{expired, exitNetwork, "NETWORK", "check this machine's clock; if it is right, the operator of the host must renew the certificate"},
@@ -200,7 +219,8 @@ func expired(err error) bool {
 // transport reports whether the connection to the host failed. It does not test
 // for net.Error, because errors of files implement that interface too.
 func transport(err error) bool {
-	return errors.Is(err, remote.ErrConnection) || as[*url.Error](err) || as[*net.OpError](err) ||
+	return errors.Is(err, remote.ErrConnection) || errors.Is(err, client.ErrConnection) ||
+		as[*url.Error](err) || as[*net.OpError](err) ||
 		as[*net.DNSError](err) || as[tls.RecordHeaderError](err) ||
 		as[*tls.CertificateVerificationError](err) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.ErrUnexpectedEOF)

@@ -19,10 +19,12 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/chain"
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/digstore"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/internal/oneline"
+	"github.com/dig-network/digstore/node/client"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/discovery"
 )
@@ -75,6 +77,23 @@ func TestExits(t *testing.T) {
 		{"not confirmed", chain.ErrNotAnchored, 5, "VERIFICATION_FAILED"},
 		{"melted", &chain.MeltedError{}, 5, "VERIFICATION_FAILED"},
 		{"locked", digstore.ErrLocked, 17, "LOCKED"},
+		{"URL of a node", client.ErrBadURL, 2, "INVALID_ARGUMENT"},
+		{"credential in the clear", client.ErrInsecure, 2, "INVALID_ARGUMENT"},
+		{"declined", &client.DeclinedError{Code: "not_whitelisted"}, 1, "DECLINED"},
+		{"untrusted root", capsule.ErrUntrusted, 5, "VERIFICATION_FAILED"},
+		{"wrong path", capsule.ErrPath, 5, "VERIFICATION_FAILED"},
+		{"root conflict", &client.StatusError{Status: 409, Code: "root_conflict"}, 7, "NON_FAST_FORWARD"},
+		{"stale", &client.StatusError{Status: 409, Code: "stale_generation"}, 7, "NON_FAST_FORWARD"},
+		{"node 401", &client.StatusError{Status: 401, Code: "unauthorized"}, 8, "UNAUTHORIZED"},
+		{"node 403", &client.StatusError{Status: 403, Code: "not_a_writer"}, 8, "UNAUTHORIZED"},
+		{"validator's signature", &client.StatusError{Status: 401, Code: "bad_signature"}, 8, "UNAUTHORIZED"},
+		{"no such capsule", &client.StatusError{Status: 404, Code: "capsule_not_found"}, 4, "NOT_FOUND"},
+		{"no such route", &client.StatusError{Status: 404, Code: "route_not_found"}, 6, "NETWORK"},
+		{"node 410", &client.StatusError{Status: 410, Code: "gone_tombstoned"}, 5, "VERIFICATION_FAILED"},
+		{"node 503", &client.StatusError{Status: 503, Code: "busy"}, 6, "NETWORK"},
+		{"node 507", &client.StatusError{Status: 507, Code: "insufficient_storage"}, 6, "NETWORK"},
+		{"not a node", client.ErrProtocol, 6, "NETWORK"},
+		{"connection to a node", client.ErrConnection, 6, "NETWORK"},
 		{"interrupted", &interrupted{resume: "again"}, 130, "INTERRUPTED"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

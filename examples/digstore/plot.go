@@ -68,9 +68,14 @@ func (a *app) nodeKey(path string) (*auth.NodeKey, error) {
 // capsules. The caller closes the source.
 func splitModule(ctx context.Context, s *digstore.Store, g *digstore.Generation,
 	p *progress) (*capsule.Manifest, *moduleSource, error) {
-	rc, err := s.Module(ctx, g.Info().Root)
+	opened, err := s.Module(ctx, g.Info().Root)
 	if err != nil {
 		return nil, nil, err
+	}
+	rc, ok := opened.(moduleFile)
+	if !ok {
+		return nil, nil, fmt.Errorf("module %v: %w: it cannot be read at an offset",
+			g.Info().Root, errors.Join(errors.ErrUnsupported, opened.Close()))
 	}
 	p.stage("hashing")
 	total, err := rc.Seek(0, io.SeekEnd)
@@ -93,10 +98,16 @@ func splitModule(ctx context.Context, s *digstore.Store, g *digstore.Generation,
 	return m, &moduleSource{module: rc, manifest: m}, nil
 }
 
-// A moduleSource is a capsule.Source of one module. It is not safe for concurrent use.
+// A moduleSource is a capsule.Source of one module.
 type moduleSource struct {
-	module   io.ReadSeekCloser
+	module   moduleFile
 	manifest *capsule.Manifest
+}
+
+// moduleFile is what digstore.Store.Module returns.
+type moduleFile interface {
+	io.ReadSeekCloser
+	io.ReaderAt
 }
 
 func (m *moduleSource) Stat(_ context.Context, ref capsule.Ref) (capsule.Descriptor, error) {
@@ -111,10 +122,8 @@ func (m *moduleSource) Open(_ context.Context, d capsule.Descriptor) (io.ReadClo
 		if c.Hash != d.Hash {
 			continue
 		}
-		if _, err := m.module.Seek(int64(c.Index)*capsule.DefaultSize, io.SeekStart); err != nil {
-			return nil, err
-		}
-		return capsule.VerifyReader(io.NopCloser(io.LimitReader(m.module, int64(c.Size))), c), nil
+		content := io.NewSectionReader(m.module, int64(c.Index)*capsule.DefaultSize, int64(c.Size))
+		return capsule.VerifyReader(io.NopCloser(content), c), nil
 	}
 	return nil, fmt.Errorf("capsule with hash %s: %w", d.Hash, fs.ErrNotExist)
 }

@@ -65,6 +65,8 @@ func TestScripts(t *testing.T) {
 			"outside":   outside,
 			"chown":     chown,
 			"challenge": challenge,
+			"node":      runNode,
+			"lyingnode": lyingNode,
 			"module":    otherModule,
 			"bad":       badName,
 		},
