@@ -366,7 +366,7 @@ func TestDirCommitLink(t *testing.T) {
 	wantError(t, "commit", s.Commit(t.Context(), m), capsule.ErrContentMismatch)
 }
 
-// Content that rots on disk is found by the one who reads it.
+// Content that is damaged on disk is found when it is read.
 func TestDirDamage(t *testing.T) {
 	content := pattern(1, 300_000)
 	m := manifestOf(1, content)

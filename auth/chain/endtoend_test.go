@@ -57,7 +57,7 @@ func (v *village) clone() *remotetest.Memory {
 	return m
 }
 
-// commit makes the next generation of somebody's store, signed by a key.
+// commit makes the next generation of a store, signed by a key.
 func (v *village) commit(at *remotetest.Memory, by *auth.Key, text string) merkle.Hash {
 	v.t.Helper()
 	head, err := at.Publish(v.t.Context(), by, fstest.MapFS{"index.html": {Data: []byte(text)}})

@@ -116,7 +116,7 @@ func ExampleParseAddress() {
 	// checksum does not match
 }
 
-// A root that is known by other means stands for the chain.
+// A root that is known by other means replaces the chain.
 func ExamplePinned() {
 	store, root := auth.StoreID{1}, merkle.Sum([]byte("known"))
 	tip, err := chain.Pinned{store: root}.Tip(context.Background(), store)

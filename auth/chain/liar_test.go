@@ -40,7 +40,7 @@ func TestLiars(t *testing.T) {
 		method, path string
 		how          string
 	}
-	// What an honest host answers tells what there is to alter.
+	// The answers of an honest host have the members to alter.
 	seen := map[lie]bool{}
 	var mu sync.Mutex
 	collect := func(method string, answer []byte) []byte {
@@ -277,7 +277,7 @@ func TestLiarsHeights(t *testing.T) {
 	}
 }
 
-// future is a source whose peak lies behind what it tells.
+// future is a source with answers about blocks after its peak.
 type future struct{ *chaintest.Chain }
 
 func (f future) Peak(ctx context.Context) (*chain.Block, error) {

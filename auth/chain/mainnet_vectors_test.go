@@ -9,7 +9,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A real store of mainnet, as a public host told it, is resolved from a recording.
+// A real store of mainnet, as a public host answered, is resolved from a recording.
 func TestVectorsMainnet(t *testing.T) {
 	var file struct {
 		Note, Source string

@@ -73,7 +73,7 @@ func TestResolverLineage(t *testing.T) {
 	if last := history[4]; last.CoinID != s.Coin().ID() || last.By != chain.RoleOwner {
 		t.Errorf("the last entry is %+v, the coin %v", last, s.Coin().ID())
 	}
-	// A root that comes back stands in the lineage twice; one that is repeated does not.
+	// A root that returns after another one is in the lineage twice; one that is repeated is not.
 	s.Update(root(2))
 	s.Delegate(nil, chaintest.Writer(chaintest.Anyone(2)))
 	got, err = r.Lineage(t.Context(), s.ID())

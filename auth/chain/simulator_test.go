@@ -37,7 +37,7 @@ import (
 // simulatorChallenge is what spends on network simulator0 are signed with.
 const simulatorChallenge = "eb8c4d20b322be8d9fddbf9412016bdffe9a2901d7edb0e364e94266d0e095f7"
 
-// A simulator is a full node of Chia's, which farms a block when it is told to.
+// A simulator is a full node of Chia's, which farms a block on request.
 type simulator struct {
 	t      *testing.T
 	root   string // its Chia directory
@@ -239,7 +239,7 @@ func TestSimulator(t *testing.T) {
 		t.Errorf("no such store: %v, want ErrStoreNotFound", err)
 	}
 
-	// A coin that anybody may spend pays for the launcher.
+	// A coin that needs no signature pays for the launcher.
 	purse := chaintest.Anyone(int(time.Now().UnixNano() % 1e9))
 	sim.farm(1, purse.Hash())
 	sim.farm(1, merkle.Hash{1}) // rewards come with the next block
@@ -317,7 +317,7 @@ func TestSimulator(t *testing.T) {
 	role("former owner, settled", owner, chain.RoleNone, nil)
 	role("new owner, settled", second, chain.RoleOwner, nil)
 
-	// A module whose root stands on the chain is cloned with the chain for an anchor.
+	// A module whose root is on the chain is cloned with the chain as the anchor.
 	there := remotetest.NewMemory(store.ID(), nil)
 	publish := func(text string) merkle.Hash {
 		t.Helper()

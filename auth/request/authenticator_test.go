@@ -243,7 +243,7 @@ func TestReplayAtOnce(t *testing.T) {
 	same(t, out.Load(), 31)
 }
 
-// A replay is refused for what it is before anybody looks at its signature.
+// A replay is refused before its signature is verified.
 func TestReplayBeforeSignature(t *testing.T) {
 	now, k := time.Unix(1700000000, 0), auth.NewKey(seed(1))
 	guard, r := &request.Authenticator{Now: clock(now)}, get(t)
@@ -315,7 +315,8 @@ func TestNonceStoreAnswers(t *testing.T) {
 	}
 }
 
-// Many identities go through the cache of decoded keys; each is still told from the others.
+// Many identities go through the cache of decoded keys; each is still distinguished from the
+// others.
 func TestManyIdentities(t *testing.T) {
 	guard, store := new(request.Authenticator), auth.StoreID{1}
 	keys := make([]*auth.Key, 20)

@@ -39,7 +39,7 @@ func occupied(maxBatch, maxWaiting int) (b *batcher, free func()) {
 	}
 }
 
-// idle fails unless nobody leads or waits.
+// idle fails if there is a leader or a waiting caller.
 func idle(t *testing.T, b *batcher) {
 	t.Helper()
 	b.mu.Lock()
@@ -80,7 +80,7 @@ func TestBatchAnswers(t *testing.T) {
 	}
 }
 
-// Who goes away while waiting hears so at once, and takes nobody's answer along.
+// A caller whose context ends while it waits returns at once, and the others get their answers.
 func TestBatchCancelled(t *testing.T) {
 	claims := newClaims(t, 12)
 	synctest.Test(t, func(t *testing.T) {
@@ -112,7 +112,7 @@ func TestBatchCancelled(t *testing.T) {
 	})
 }
 
-// A lead that is handed to somebody who goes away at that moment is not lost.
+// If a caller becomes the leader at the moment its context ends, the next caller leads.
 func TestBatchCancelledWithLead(t *testing.T) {
 	claims := newClaims(t, 2)
 	for range 50 {
@@ -193,7 +193,7 @@ func TestBudget(t *testing.T) {
 		var flights []flight
 		falseShare := 0.0
 		for step := range 5000 {
-			if step%(1+dice.IntN(500)) == 0 { // an enemy who changes its ways
+			if step%(1+dice.IntN(500)) == 0 { // an attacker that changes its rate
 				falseShare = []float64{0, 0.02, 0.1, 1, 1}[dice.IntN(5)]
 			}
 			if len(flights) < cores {

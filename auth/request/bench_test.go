@@ -41,15 +41,15 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// crowd is signed requests of many identities, and what the signatures are over.
-type crowd struct {
+// requests are signed requests of many identities, and what the signatures are over.
+type requests struct {
 	requests []*http.Request
 	claims   []bls.Claim
 	raw      []auth.Signature
 }
 
-func newCrowd(b *testing.B, identities int, now time.Time) *crowd {
-	c := &crowd{}
+func newRequests(b *testing.B, identities int, now time.Time) *requests {
+	c := &requests{}
 	for i := range identities {
 		var nonce [request.NonceSize]byte
 		binary.BigEndian.PutUint32(nonce[:], uint32(i))
@@ -75,14 +75,14 @@ func guards(now time.Time) (batches, single *request.Authenticator) {
 		Nonces: store{}}, &request.Authenticator{Now: clock(now), Nonces: store{}, MaxBatch: 1}
 }
 
-// check checks request i of the crowd.
-func (c *crowd) check(g *request.Authenticator, i int) error {
+// check authenticates request i.
+func (c *requests) check(g *request.Authenticator, i int) error {
 	_, err := g.Check(c.requests[i%len(c.requests)], request.Fetch, auth.StoreID{})
 	return err
 }
 
 // bare verifies n claims from i on in one batch, signatures parsed as they came.
-func (c *crowd) bare(i, n int) error {
+func (c *requests) bare(i, n int) error {
 	claims := make([]bls.Claim, n)
 	for j := range claims {
 		k := (i + j) % len(c.claims)
@@ -103,7 +103,7 @@ func (c *crowd) bare(i, n int) error {
 // BenchmarkSaturated checks requests of 500 identities, 64 callers for each core.
 func BenchmarkSaturated(b *testing.B) {
 	now := time.Unix(1700000000, 0)
-	c := newCrowd(b, 500, now)
+	c := newRequests(b, 500, now)
 	batches, single := guards(now)
 	for _, mode := range []struct {
 		name  string
@@ -131,10 +131,10 @@ func BenchmarkSaturated(b *testing.B) {
 func BenchmarkRatios(b *testing.B) {
 	const round = 1024
 	now := time.Unix(1700000000, 0)
-	c := newCrowd(b, 500, now)
+	c := newRequests(b, 500, now)
 	batches, single := guards(now)
 	flooded, _ := guards(now)
-	bad := &crowd{requests: make([]*http.Request, len(c.requests))}
+	bad := &requests{requests: make([]*http.Request, len(c.requests))}
 	for i, r := range c.requests {
 		bad.requests[i] = get(b)
 		bad.requests[i].Header = r.Header.Clone()

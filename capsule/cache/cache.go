@@ -21,7 +21,7 @@ import (
 // ErrNotAdmitted says that a capsule is too large for every tier. Open streams it.
 var ErrNotAdmitted = errors.New("capsule is too large for the cache")
 
-// Cache stands in front of a capsule.Source and is one. It is safe for concurrent use.
+// Cache is a capsule.Source that caches another one. It is safe for concurrent use.
 type Cache struct {
 	src     capsule.Source
 	o       Options
@@ -144,9 +144,9 @@ func (c *Cache) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor, 
 	return d, err
 }
 
-// Get returns the capsule at ref and where it was found. The client is who asks, for
-// prefetching; an empty one has none. The caller closes the blob. A capsule that no tier admits
-// is ErrNotAdmitted, absence fs.ErrNotExist, content that does not verify
+// Get returns the capsule at ref and where it was found. client identifies the caller for
+// prefetching; with an empty one nothing is prefetched. The caller closes the blob. A capsule that
+// no tier admits is ErrNotAdmitted, absence fs.ErrNotExist, content that does not verify
 // capsule.ErrContentMismatch.
 func (c *Cache) Get(ctx context.Context, ref capsule.Ref, client string) (*Blob, Hit, error) {
 	d, err := c.Stat(ctx, ref)
@@ -317,7 +317,7 @@ func (c *Cache) settle(hash merkle.Hash, it *item) {
 	}
 }
 
-// discard takes an item out of all tiers. A pinned one stays readable for who pinned it. The
+// discard removes an item from all tiers. A pinned item stays readable until it is unpinned. The
 // caller holds mu.
 func (c *Cache) discard(hash merkle.Hash, it *item) {
 	c.l1.Remove(hash)

@@ -64,7 +64,7 @@ func TestSingleFlight(t *testing.T) {
 	})
 }
 
-// A load goes on while somebody waits for it, and ends when nobody does.
+// A load continues while a caller waits for it, and is cancelled when none does.
 func TestWaitersLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &source{wait: make(chan struct{})}

@@ -9,16 +9,16 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Policy decides what leaves a tier. It knows keys and sizes, and is for one goroutine at a time.
+// Policy decides which keys are evicted from a tier. It is not safe for concurrent use.
 type Policy interface {
-	// Add takes up a key that is not there and returns what leaves for it. A key whose size is
-	// above the limit is not taken up and returned itself.
+	// Add adds a new key and returns the keys that it evicts. A key whose size is above the limit is
+	// not added, and is returned itself.
 	Add(key merkle.Hash, size int64) (victims []merkle.Hash)
-	// Touch notes a use of a key. A key that is not there is ignored.
+	// Touch records a use of a key. An unknown key is ignored.
 	Touch(key merkle.Hash)
-	// Remove takes a key out. A key that is not there is ignored.
+	// Remove removes a key. An unknown key is ignored.
 	Remove(key merkle.Hash)
-	// Resize changes the limit in bytes and returns what leaves for it.
+	// Resize changes the limit in bytes and returns the keys that it evicts.
 	Resize(bytes int64) (victims []merkle.Hash)
 	// Len returns the number of keys and Bytes the sum of their sizes.
 	Len() int
@@ -34,8 +34,8 @@ type lru struct {
 	bytes   int64
 }
 
-// NewLRU returns a Policy by which the key leaves whose last use is the longest ago. It holds at
-// most so many bytes and entries; entries that are not positive are not bounded.
+// NewLRU returns a Policy that evicts the least recently used key. It keeps at most that many bytes
+// and entries; the entries are not limited if the number is not positive.
 func NewLRU(bytes int64, entries int) Policy {
 	p := &lru{limit: max(0, bytes), entries: bounded(entries)}
 	list, err := simplelru.NewLRU(math.MaxInt, func(_ merkle.Hash, size int64) { p.bytes -= size })
@@ -107,9 +107,9 @@ type lfuItem struct {
 	at       int    // place in the heap
 }
 
-// NewLFU returns a Policy by which the key leaves that is used least, with dynamic ageing; of
-// equals the one whose last use is the longest ago. It holds at most so many bytes and entries;
-// entries that are not positive are not bounded.
+// NewLFU returns a Policy that evicts the least frequently used key, with dynamic ageing, and among
+// equals the least recently used one. It keeps at most that many bytes and entries; the entries are
+// not limited if the number is not positive.
 func NewLFU(bytes int64, entries int) Policy {
 	return &lfu{items: make(map[merkle.Hash]*lfuItem), limit: max(0, bytes),
 		entries: bounded(entries)}

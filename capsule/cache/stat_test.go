@@ -11,7 +11,7 @@ import (
 	"github.com/dig-network/digstore/capsule/cache"
 )
 
-// Absence is remembered for five seconds, or until the cache is told.
+// Absence is remembered for five seconds, or until the cache is notified.
 func TestAbsence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := new(source)

@@ -75,7 +75,7 @@ func onchain(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// holder is the puzzle of whoever has a key.
+// holder returns the puzzle of a key's owner.
 func holder(ts *testscript.TestScript, text string) chaintest.Puzzle {
 	key, err := auth.ParsePublicKey(text)
 	ts.Check(err)

@@ -236,7 +236,7 @@ func outside(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(name, []byte(strings.Join(keep, "")+root), 0o600))
 }
 
-// chown UID DIR gives a folder and what lies below it to another user.
+// chown UID DIR changes the owner of a folder and its content.
 func chown(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: chown UID DIR")

@@ -87,7 +87,7 @@ func TestBeneathDoesWhatOSDoes(t *testing.T) {
 	}
 }
 
-// In the place of each element of a path stands something else; no operation reaches it or waits.
+// Each element of a path is replaced by something else; no operation reaches it or waits.
 func TestBeneathIsNotLedAway(t *testing.T) {
 	kinds := map[string]func(at, outside string) error{
 		"link to a file":      func(at, outside string) error { return os.Symlink(filepath.Join(outside, "file"), at) },

@@ -22,7 +22,7 @@ func FuzzSeal(f *testing.F) {
 	})
 }
 
-// FuzzOpen opens bytes that nobody sealed. None may open, but for those that
+// FuzzOpen opens bytes that were not sealed. None may open, but for those that
 // seal to themselves.
 func FuzzOpen(f *testing.F) {
 	key := [32]byte{1}

@@ -222,7 +222,7 @@ func (b below) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// resign signs a request by somebody else.
+// resign signs a request with another key.
 func resign(r *http.Request, op request.Op, store auth.StoreID) {
 	if op == "" {
 		op, _ = request.OpOf(r.Method, r.URL.Path[len("/stores/")+64:])

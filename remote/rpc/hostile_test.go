@@ -76,7 +76,8 @@ func TestErrorsAs(t *testing.T) {
 	}
 }
 
-// TestPatience: neither who sends slowly nor who does not take the answer holds the handler.
+// TestPatience: a client that sends slowly, or does not read the answer, does not block the
+// handler.
 func TestPatience(t *testing.T) {
 	for name, send := range map[string]func(t *testing.T, conn io.ReadWriter){
 		"a request that does not end": func(t *testing.T, conn io.ReadWriter) {

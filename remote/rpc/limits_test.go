@@ -231,7 +231,7 @@ func TestHashing(t *testing.T) {
 		t.Errorf("%d modules are read at the same time", n)
 	}
 	cancel()
-	wg.Wait() // whoever asked is gone at once
+	wg.Wait() // all requests have ended
 	b.let <- struct{}{}
 	b.let <- struct{}{}
 	for began := time.Now(); b.closed.Load() < 2; time.Sleep(time.Millisecond) {

@@ -28,7 +28,7 @@ type Chain struct {
 	network string
 }
 
-// Options are what a Chain may be told. A nil *Options is all defaults.
+// Options are settings of a Chain. nil means the defaults.
 type Options struct {
 	// Network is the name of the network; default chain.Mainnet.
 	Network string

@@ -44,7 +44,7 @@ func (s *Store) inner(p place) *clvm.Node {
 		clvm.Atom(root[:]))
 }
 
-// ownership is the memos that say whose a store is: the owner's puzzle hash, then each delegate.
+// ownership returns the memos that name the owner's puzzle hash and each delegate.
 func (s *Store) ownership(p place) *clvm.Node {
 	memos := []*clvm.Node{hashNode(p.owner.Hash())}
 	for _, d := range p.delegates {

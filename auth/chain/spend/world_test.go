@@ -12,7 +12,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A party is somebody with a key: a synthetic key, whose standard puzzle holds coins.
+// A party has a synthetic key, whose standard puzzle holds coins.
 type party struct {
 	secret *bls.SecretKey
 	key    auth.PublicKey
