@@ -54,7 +54,7 @@ func (s *Store) adopt(ctx context.Context, progress func(done, total int64)) (*A
 			return nil, err
 		}
 		if !there && i == len(list)-1 {
-			return nil, corrupt(s.dir.Log.Path(), "generation %d, the head, with root %s: it is not held",
+			return nil, corrupt(s.dir.Log.Path(), "generation %d, the head, root %s: not held",
 				line.Number, line.Root)
 		}
 		if !there || latest[line.Root] != i {

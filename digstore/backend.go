@@ -48,7 +48,7 @@ func (w *Workspace) ids() ([]auth.StoreID, error) {
 	for _, name := range slices.Sorted(maps.Keys(w.reg.Stores)) {
 		id, err := auth.ParseStoreID(w.reg.Stores[name].ID)
 		if err != nil {
-			return nil, fmt.Errorf("list stores: %w: workspace.toml names no id for store %q: %w",
+			return nil, fmt.Errorf("list stores: %w: workspace.toml: id of store %q: %w",
 				ErrCorrupt, name, err)
 		}
 		ids = append(ids, id)

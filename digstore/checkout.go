@@ -249,7 +249,7 @@ func (c *checkout) conflicts(dir string) error {
 		case err != nil:
 			return err
 		case !info.IsDir():
-			return fmt.Errorf("%s is no folder: %w", name, fs.ErrExist)
+			return fmt.Errorf("%s is not a folder: %w", name, fs.ErrExist)
 		}
 	}
 	for _, f := range c.files {

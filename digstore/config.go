@@ -75,7 +75,7 @@ func (w *Workspace) readConfig(dir string) (settings, error) {
 	case "public":
 	case "private":
 		if set.salt, err = urn.ParseSalt(c.SecretSalt); err != nil {
-			return set, corrupt(name, "a private store needs secret_salt: 64 hex digits")
+			return set, corrupt(name, "secret_salt: expected 64 hex digits")
 		}
 		if err := w.checkSecret(name); err != nil {
 			return set, fmt.Errorf("read store settings: %w", err)
@@ -87,11 +87,11 @@ func (w *Workspace) readConfig(dir string) (settings, error) {
 		if err == nil {
 			other, err := urn.ParseSalt(string(bytes.TrimSpace(beside)))
 			if err != nil || *other != *set.salt {
-				return set, corrupt(name, "secret_salt and the file secret_salt.hex disagree")
+				return set, corrupt(name, "secret_salt differs from the file secret_salt.hex")
 			}
 		}
 	default:
-		return set, corrupt(name, "visibility is %q, want public or private", c.Visibility)
+		return set, corrupt(name, "visibility: expected public or private, found %q", c.Visibility)
 	}
 	return set, nil
 }

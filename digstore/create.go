@@ -87,7 +87,7 @@ func (w *Workspace) Create(ctx context.Context, id StoreID, o *StoreOptions) (*S
 		}
 		for n, e := range r.Stores {
 			if e.ID == id.String() {
-				return fmt.Errorf("create store: %s is here as %q: %w", id, n, fs.ErrExist)
+				return fmt.Errorf("create store: id %s: store %q has it: %w", id, n, fs.ErrExist)
 			}
 		}
 		w.stores.forget(name) // it may have been removed by another process

@@ -44,7 +44,7 @@ func (s *Store) Diff(_ context.Context, a, b merkle.Hash) (*Diff, error) {
 	if to, err = s.At(b); err != nil {
 		return nil, fmt.Errorf("diff: %w", err)
 	}
-	return DiffGenerations(from, to)
+	return diffGenerations(from, to)
 }
 
 // side is a generation as a comparison sees it.
@@ -75,9 +75,9 @@ func sideOf(g *Generation) (*side, error) {
 	return s, nil
 }
 
-// DiffGenerations compares two generations of a store, with all names that either of them knows; a
+// diffGenerations compares two generations of a store, with all names that either of them knows; a
 // may be nil.
-func DiffGenerations(a, b *Generation) (*Diff, error) {
+func diffGenerations(a, b *Generation) (*Diff, error) {
 	from, err := sideOf(a)
 	if err != nil {
 		return nil, err

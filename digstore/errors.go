@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/dig-network/digstore/digstore/internal/keydir"
+	"github.com/dig-network/digstore/digstore/internal/staging"
 	"github.com/dig-network/digstore/digstore/module"
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/internal/secretfile"
@@ -30,6 +31,9 @@ var (
 	ErrLocked = diskfs.ErrLocked
 	// ErrCorrupt says that a file of the workspace is not what it has to be.
 	ErrCorrupt = module.ErrDamaged
+	// ErrStaging says that the staging file is damaged. Store.Unstage without names empties it. It
+	// matches ErrCorrupt too.
+	ErrStaging = staging.ErrDamaged
 	// ErrRemoved says that a store was removed while it was read. Opening it again is fs.ErrNotExist.
 	ErrRemoved = module.ErrRemoved
 )

@@ -66,7 +66,7 @@ func (c *commit) gather(ctx context.Context) error {
 	case c.content == "":
 		return fmt.Errorf("%w, and the store has no content root", ErrNothingStaged)
 	case len(tree.Files) == 0:
-		return fmt.Errorf("%w: there is no file in %s", ErrNothingStaged, c.content)
+		return fmt.Errorf("%w: no files in %s", ErrNothingStaged, c.content)
 	default:
 		c.addFiles(tree.Files, before)
 	}
@@ -130,7 +130,7 @@ func (c *commit) checkNames() error {
 	c.remove(func(name string) bool { return drop[name] })
 	c.unsafe = refused
 	if len(c.jobs) == 0 {
-		return fmt.Errorf("%w: every name was left out (%w)", ErrNothingStaged,
+		return fmt.Errorf("%w: all names are unsafe: %w", ErrNothingStaged,
 			&UnsafeNamesError{refused})
 	}
 	return nil

@@ -93,7 +93,7 @@ func (g *Generation) Resource(name string) (*module.Plain, error) {
 // no resource part, or an empty one, index.html (urn/FORMAT.md 4).
 func (g *Generation) OpenURN(u urn.URN) (*module.Plain, error) {
 	if u.Store != g.s.set.id {
-		return nil, fmt.Errorf("%s is of another store than %s: %w", u, g.s.set.id, fs.ErrNotExist)
+		return nil, fmt.Errorf("%s: expected store %s: %w", u, g.s.set.id, fs.ErrNotExist)
 	}
 	return g.Resource(u.Name())
 }

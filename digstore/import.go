@@ -30,16 +30,16 @@ func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 	}
 	root := recipe.Root()
 	if recipe.ID().Store != s.set.id {
-		return nil, fmt.Errorf("import: the module is of store %s, this is %s: %w", recipe.ID().Store,
-			s.set.id, module.ErrVerify)
+		return nil, fmt.Errorf("import: module: expected store %s, found %s: %w", s.set.id,
+			recipe.ID().Store, module.ErrVerify)
 	}
 	want, err := s.publisher()
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
 	if !want.IsZero() && want != recipe.PublicKey() {
-		return nil, fmt.Errorf("import: the module is of key %08x, the store's is %08x: %w",
-			recipe.PublicKey().Fingerprint(), want.Fingerprint(), auth.ErrForbidden)
+		return nil, fmt.Errorf("import: module: expected publisher key %08x, found %08x: %w",
+			want.Fingerprint(), recipe.PublicKey().Fingerprint(), auth.ErrForbidden)
 	}
 	mod, err := recipe.Module(in)
 	if err != nil {
@@ -73,8 +73,8 @@ func checkSignatures(signed auth.SignedRoot, recipe *module.Recipe) error {
 	}
 	id := module.ID{Store: signed.Store, Root: signed.Root}
 	if id != recipe.ID() || signed.PublicKey != recipe.PublicKey() {
-		return fmt.Errorf("the signatures are of %s, not of %s: %w", signed.Root,
-			recipe.Root(), auth.ErrSignature)
+		return fmt.Errorf("signatures: expected root %s, found %s: %w", recipe.Root(),
+			signed.Root, auth.ErrSignature)
 	}
 	return signed.Check()
 }

@@ -126,7 +126,8 @@ func (s *Store) Pin(ctx context.Context, p module.Pins) error {
 // other id is fs.ErrNotExist.
 func (s *Store) Tombstones(_ context.Context, id auth.StoreID) ([]auth.Tombstone, error) {
 	if id != s.set.id {
-		return nil, fmt.Errorf("tombstones of %s: this is store %s: %w", id, s.set.id, fs.ErrNotExist)
+		return nil, fmt.Errorf("tombstones of store %s: expected store %s: %w", id, s.set.id,
+			fs.ErrNotExist)
 	}
 	out, err := s.tombstones.All(s.publisher)
 	if errors.Is(err, ErrIrregular) {
@@ -142,8 +143,8 @@ func (s *Store) Tombstones(_ context.Context, id auth.StoreID) ([]auth.Tombstone
 // caller has checked its signature.
 func (s *Store) Revoke(ctx context.Context, t auth.Tombstone) error {
 	if t.Store != s.set.id {
-		return fmt.Errorf("revoke: the tombstone is of store %s, this is %s: %w", t.Store,
-			s.set.id, fs.ErrNotExist)
+		return fmt.Errorf("revoke: tombstone: expected store %s, found %s: %w", s.set.id,
+			t.Store, fs.ErrNotExist)
 	}
 	l, err := s.dir.Lock(ctx)
 	if err != nil {

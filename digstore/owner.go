@@ -45,7 +45,7 @@ func (w *Workspace) ownerIn(dir string) (owner auth.PublicKey, err error) {
 		return owner, err
 	}
 	if len(text) == 0 || owner.UnmarshalText(text[:len(text)-1]) != nil {
-		return owner, corrupt(name, "no identity")
+		return owner, corrupt(name, "not a public key")
 	}
 	return owner, nil
 }

@@ -45,12 +45,12 @@ func (w *Workspace) createFor(ctx context.Context, r *receive.Received) error {
 	err := w.update(ctx, func(reg *registry) error {
 		for n, e := range reg.Stores {
 			if e.ID == name {
-				return fmt.Errorf("store %q has just been made by another push (push again): %w", n,
+				return fmt.Errorf("store %q has just been made by another push: %w", n,
 					module.ErrNotHead)
 			}
 		}
 		if _, ok := reg.taken(name); ok {
-			return fmt.Errorf("the name %q is taken by another store: %w", name, fs.ErrExist)
+			return fmt.Errorf("name %q belongs to another store: %w", name, fs.ErrExist)
 		}
 		w.stores.forget(name) // another process may have removed it
 		hadHead, err := w.makeWith(ctx, name, r)

@@ -85,7 +85,7 @@ func (s *Store) ImportSalt(ctx context.Context, salt *urn.Salt) error {
 		switch _, err := s.keys.Publisher(); {
 		case err == nil:
 			return fmt.Errorf(
-				"import salt: store %s has its publisher key here, and every address depends on its salt: %w",
+				"import salt: store %s has its publisher key and another salt: %w",
 				s.name, fs.ErrExist)
 		case !errors.Is(err, ErrNoKey):
 			return fmt.Errorf("import salt: %w", err)

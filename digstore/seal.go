@@ -70,7 +70,7 @@ func (c *commit) sift() error {
 		return &ChangingError{changed}
 	}
 	if len(jobs) == 0 {
-		return fmt.Errorf("%w: every file in %s is gone", ErrNothingStaged, c.content)
+		return fmt.Errorf("%w: all files in %s were removed", ErrNothingStaged, c.content)
 	}
 	c.jobs = jobs
 	return nil

@@ -37,7 +37,7 @@ func (w *Workspace) ServedAt(port int) (bool, error) {
 		return true, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look whether the workspace is served: %w", err)
+		return false, fmt.Errorf("check whether the workspace is served: %w", err)
 	}
 	return false, (&servingMark{l, w.fs, name}).Close() // of a process that was killed
 }

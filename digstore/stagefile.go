@@ -20,7 +20,7 @@ import (
 func (s *Store) StageFile(ctx context.Context, name, path string) (Staged, error) {
 	staged := Staged{Name: name}
 	if holdsSettings(realPath(s.w.dir), realPath(path)) {
-		return staged, fmt.Errorf("%s holds settings or keys of a program, which are not published: %w",
+		return staged, fmt.Errorf("%s: folders of settings and keys are not published: %w",
 			path, fs.ErrInvalid)
 	}
 	err := s.stage(ctx, func(add func(string, io.Reader) error) (err error) {

@@ -166,7 +166,7 @@ func (w *Workspace) listFS(ctx context.Context, fsys fs.FS, patterns []string) (
 			}
 		}
 		if len(matches) == 0 || len(found) == before && !anyBelow(found, matches) {
-			return nil, fmt.Errorf("%q meets no file: %w", p, fs.ErrNotExist)
+			return nil, fmt.Errorf("pattern %q matches no files: %w", p, fs.ErrNotExist)
 		}
 	}
 	list := make([]Staged, 0, len(found))
@@ -204,7 +204,7 @@ func (w *Workspace) listOne(ctx context.Context, fsys fs.FS, name string,
 			return fmt.Errorf("%s is not a regular file", name)
 		}
 		if !utf8.ValidString(name) {
-			return fmt.Errorf("%s: the name is not UTF-8, so it cannot be a resource key", name)
+			return fmt.Errorf("%s: resource name is not UTF-8", name)
 		}
 		found[name] = info.Size()
 		return nil
@@ -215,8 +215,7 @@ func (w *Workspace) listOne(ctx context.Context, fsys fs.FS, name string,
 	}
 	for _, f := range tree.Files {
 		if !utf8.ValidString(f.Name) {
-			return fmt.Errorf("%s: the name is not UTF-8, so it cannot be a resource key "+
-				"(rename it, or ignore it)", f.Name)
+			return fmt.Errorf("%s: resource name is not UTF-8", f.Name)
 		}
 		found[f.Name] = f.Stat.Size
 	}

@@ -77,8 +77,8 @@ func (s *Store) verify(ctx context.Context, g *Generation,
 	var err error
 	rep := &VerifyReport{Generation: g.info, Bytes: g.mod.Size()}
 	if want := (module.ID{Store: s.set.id, Root: root}); g.mod.ID() != want {
-		return nil, fmt.Errorf("verify: %w: the module is %s, want %s",
-			module.ErrVerify, g.mod.ID(), want)
+		return nil, fmt.Errorf("verify: %w: expected module %s, found %s",
+			module.ErrVerify, want, g.mod.ID())
 	}
 	if o.Deep {
 		err = g.mod.VerifyProgress(ctx, o.Progress)

@@ -220,7 +220,7 @@ func Find(dir string, o *Options) (*Workspace, error) {
 			return w, err
 		}
 		if filepath.Dir(at) == at {
-			return nil, fmt.Errorf("find workspace in %s and above: %w (digstore init makes one)",
+			return nil, fmt.Errorf("find workspace in %s and above: %w",
 				start, ErrNoWorkspace)
 		}
 	}
@@ -320,7 +320,7 @@ func (w *Workspace) find(nameOrID string) (string, error) {
 			}
 		}
 		if name == "" {
-			return "", fmt.Errorf("no store is active (digstore use NAME): %w", fs.ErrNotExist)
+			return "", fmt.Errorf("no store is active: %w", fs.ErrNotExist)
 		}
 	}
 	if _, ok := w.reg.Stores[name]; ok {
@@ -361,7 +361,7 @@ func (w *Workspace) Store(nameOrID string) (*Store, error) {
 	}
 	if want := w.reg.Stores[name].ID; want != s.set.id.String() {
 		if id, err := auth.ParseStoreID(want); err != nil || id != s.set.id {
-			return nil, fmt.Errorf("open store %s: %w: its config.toml says id %s, workspace.toml %s", name,
+			return nil, fmt.Errorf("open store %s: %w: id %s in config.toml, %s in workspace.toml", name,
 				ErrCorrupt, s.set.id, want)
 		}
 	}

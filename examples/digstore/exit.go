@@ -75,6 +75,7 @@ var exits = []struct {
 	{as[*digstore.KeyNameError], exitOther, "ERROR", "read it with: digstore cat KEY -o FILE"},
 	{as[*digstore.TooLargeError], exitOther, "ERROR", "publish fewer files, or raise max_size in the store's config.toml"},
 	{is(auth.ErrRevoked), exitVerification, "VERIFICATION_FAILED", "the publisher revoked this; ask the publisher which root replaces it"},
+	{is(digstore.ErrStaging), exitVerification, "VERIFICATION_FAILED", "empty the staging file with digstore unstage --all, then add the files again"},
 	{is(digstore.ErrCorrupt), exitVerification, "VERIFICATION_FAILED", "restore the file from a backup, or clone the store again"},
 	{as[*plot.FormatError], exitVerification, "VERIFICATION_FAILED", "repair it from a copy of the same file with: digstore plot repair PLOT --from COPY; or save the undamaged capsules with: digstore plot salvage"},
 	{is(plot.ErrMagic), exitUsage, "INVALID_ARGUMENT", "name a plot file; digstore plot list FOLDER lists the plots in a folder"},

@@ -53,7 +53,7 @@ func (d *Dir) read(file string) (*auth.Key, error) {
 	name := filepath.Join(d.Path, file)
 	seed, err := d.ReadSecret(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("store %s: %w (key import brings it)", d.Name, ErrNoKey)
+		return nil, fmt.Errorf("store %s: %w", d.Name, ErrNoKey)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)

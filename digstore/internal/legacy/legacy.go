@@ -116,7 +116,7 @@ func (d *Dir) Open(root merkle.Hash, packs *packdir.Dir) (*Generation, error) {
 			return nil, fmt.Errorf("open %s: %w", name, err)
 		}
 		if want := (module.ID{Store: d.store, Root: root}); g.Module.ID() != want {
-			return nil, damage.In(name, "is %s", g.Module.ID())
+			return nil, damage.In(name, "expected module %s, found %s", want, g.Module.ID())
 		}
 		g.Digest = func() (merkle.Hash, error) { return fileDigest(file, d.now()) }
 		return g, nil
@@ -162,7 +162,7 @@ func (d *Dir) readManifest(root merkle.Hash) (*manifest, error) {
 		return nil, damage.In(name, "%v", err)
 	}
 	if m.Root != root {
-		return nil, damage.In(name, "is of root %s", m.Root)
+		return nil, damage.In(name, "expected root %s, found %s", root, m.Root)
 	}
 	return &m, nil
 }
@@ -177,7 +177,7 @@ func (d *Dir) compose(root merkle.Hash, man *manifest, packs *packdir.Dir) (*mod
 		leaf := sha256.New()
 		for _, n := range row.ChunkIndices {
 			if int64(n) >= int64(len(man.Chunks)) {
-				return nil, damage.In(name, "resource %q names chunk %d of %d", row.ResourceKey,
+				return nil, damage.In(name, "resource %q: chunk %d of %d", row.ResourceKey,
 					n, len(man.Chunks))
 			}
 			c := module.Chunk{ID: man.Chunks[n].Hash, Len: uint32(man.Chunks[n].Size)}
@@ -203,7 +203,7 @@ func (d *Dir) compose(root merkle.Hash, man *manifest, packs *packdir.Dir) (*mod
 		return nil, fmt.Errorf("open generation %s: %w", root, err)
 	}
 	if r.Root() != root {
-		return nil, damage.In(name, "its resources make root %s", r.Root())
+		return nil, damage.In(name, "expected root %s, found %s", root, r.Root())
 	}
 	return r, nil
 }
@@ -229,7 +229,7 @@ func hashChunk(h hash.Hash, c module.Chunk, packs *packdir.Dir) error {
 	}
 	n, err := io.Copy(h, io.NewSectionReader(r, off+4, int64(c.Len)))
 	if err == nil && n != int64(c.Len) {
-		err = damage.In(c.ID.String(), "chunk of %d bytes, want %d", n, c.Len)
+		err = damage.In(c.ID.String(), "chunk: expected %d bytes, found %d", c.Len, n)
 	}
 	return err
 }

@@ -87,14 +87,14 @@ func Assemble(ctx context.Context, d *storedir.Dir, p Pull, a module.Assembly) e
 // its lines, and done is true. Otherwise the transfer may begin.
 func begin(ctx context.Context, d *storedir.Dir, p *Pull) (root merkle.Hash, done bool, err error) {
 	if len(p.Lines) == 0 {
-		return root, false, errors.New("no history line is given")
+		return root, false, errors.New("no history lines")
 	}
 	root = p.Lines[len(p.Lines)-1].Root
 	if p.Head.Root.IsZero() {
 		p.Head.Root = root
 	}
 	if p.Head.Root != root {
-		return root, false, fmt.Errorf("%s: the signatures are of root %s", root, p.Head.Root)
+		return root, false, fmt.Errorf("signatures: expected root %s, found %s", root, p.Head.Root)
 	}
 	h, err := d.Log.Current()
 	if err != nil {
@@ -143,7 +143,7 @@ func addLines(ctx context.Context, d *storedir.Dir, line module.Generation, p Pu
 	if there, err := d.Recipes.Has(root); err != nil {
 		return fmt.Errorf("%s: %w", root, err)
 	} else if !there {
-		return fmt.Errorf("%s: a gc has just dropped it: %w", root, fs.ErrNotExist)
+		return fmt.Errorf("%s: dropped by a gc: %w", root, fs.ErrNotExist)
 	}
 	lines, err := newLines(d, h, p.Lines)
 	if err != nil {
@@ -189,8 +189,8 @@ func newLines(d *storedir.Dir, h *history.History,
 			return nil, err
 		}
 		if have.Root != first.Root {
-			return nil, fmt.Errorf("history line %d is root %s here, %s there: %w", first.Number, have.Root,
-				first.Root, module.ErrNotHead)
+			return nil, fmt.Errorf("history line %d: expected root %s, found %s: %w", first.Number,
+				have.Root, first.Root, module.ErrNotHead)
 		}
 		there, err := d.Recipes.Has(first.Root)
 		if err != nil {
@@ -207,8 +207,8 @@ func newLines(d *storedir.Dir, h *history.History,
 				g.Number, seconds, module.ErrFormat)
 		}
 		if g.Number != h.Len()+uint64(i) {
-			return nil, fmt.Errorf("history line %d follows %d generations here: %w", g.Number,
-				h.Len(), module.ErrNotHead)
+			return nil, fmt.Errorf("history line: expected number %d, found %d: %w", h.Len()+uint64(i),
+				g.Number, module.ErrNotHead)
 		}
 	}
 	return lines, nil

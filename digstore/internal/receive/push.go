@@ -159,7 +159,7 @@ func checkSame(a, b *module.Recipe) error {
 		return err
 	}
 	if string(x) != string(y) {
-		return fmt.Errorf("the recipe differs from that of the pending generation: %w",
+		return fmt.Errorf("recipe differs from that of the pending generation: %w",
 			module.ErrVerify)
 	}
 	return nil
@@ -178,12 +178,12 @@ func Revert(ctx context.Context, d *storedir.Dir, p module.Push) error {
 	}
 	root := p.Head.Root
 	if root == p.Parent {
-		return fmt.Errorf("it is the head: %w", fs.ErrExist)
+		return fmt.Errorf("already the head: %w", fs.ErrExist)
 	}
 	if _, ok, err := h.Find(root); err != nil {
 		return err
 	} else if !ok {
-		return fmt.Errorf("it is not in the history: %w", fs.ErrNotExist)
+		return fmt.Errorf("not in the history: %w", fs.ErrNotExist)
 	}
 	kept, err := d.Recipes.Read(root)
 	if err != nil {

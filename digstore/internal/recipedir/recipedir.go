@@ -177,7 +177,7 @@ func (d *Dir) Read(root merkle.Hash) (*Recipe, error) {
 			return nil, fmt.Errorf("%s: %w", d.Path(root), err)
 		}
 		if got := r.Recipe.Root(); got != root {
-			return nil, damage.In(d.Path(root), "is of root %s", got)
+			return nil, damage.In(d.Path(root), "expected root %s, found %s", root, got)
 		}
 		d.Remember(root, r)
 		return r, nil
@@ -225,7 +225,7 @@ func (d *Dir) decode(name string, b []byte, level int) (*Recipe, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if level > recipefile.MaxDepth {
-		return nil, damage.In(name, "it is built on more than %d other recipes", recipefile.MaxDepth)
+		return nil, damage.In(name, "built on more than %d other recipes", recipefile.MaxDepth)
 	}
 	r := &Recipe{header: [recipefile.HeaderSize]byte(b), depth: header.Depth, base: header.Base}
 	var from []byte
@@ -233,7 +233,7 @@ func (d *Dir) decode(name string, b []byte, level int) (*Recipe, error) {
 		base, err := d.readBody(r.base, level+1)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("%w: %w: %s",
-				damage.In(name, "it is built on another recipe"), errNoBase, r.base)
+				damage.In(name, "built on another recipe"), errNoBase, r.base)
 		}
 		if err != nil {
 			return nil, err

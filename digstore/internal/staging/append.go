@@ -154,11 +154,11 @@ type writer struct {
 func (w *writer) append(ctx context.Context, name string, r io.Reader, hidden bool) error {
 	switch {
 	case name == "":
-		return errors.New("the empty name is no resource key")
+		return errors.New("empty name")
 	case len(name) > MaxKey:
-		return fmt.Errorf("a name of %d bytes, at most %d are allowed", len(name), MaxKey)
+		return fmt.Errorf("name of %d bytes, limit %d", len(name), MaxKey)
 	case !utf8.ValidString(name):
-		return errors.New("the name is not UTF-8")
+		return errors.New("name is not UTF-8")
 	}
 	length := uint32(len(name))
 	if hidden {

@@ -68,6 +68,19 @@ func (f *File) open(flag int) (file diskfs.File, recs []Record, whole int64, err
 	return file, recs, whole, nil
 }
 
+// ErrDamaged says that the file is damaged. It is matched besides module.ErrDamaged.
+var ErrDamaged = errors.New("damaged staging file")
+
+// damageError adds ErrDamaged to an error and keeps its text.
+type damageError struct{ error }
+
+// Unwrap returns the errors that are matched.
+func (e damageError) Unwrap() []error { return []error{e.error, ErrDamaged} }
+
+func damaged(name, format string, a ...any) error {
+	return damageError{damage.In(name, "staging: "+format, a...)}
+}
+
 // errUnfinished says that a frame is not finished: its writer is running, or has crashed.
 var errUnfinished = errors.New("a frame that was not finished")
 
@@ -112,31 +125,31 @@ func parse(name string, r io.ReaderAt, size int64) (recs []Record, whole int64, 
 		if err != nil && err != io.EOF {
 			return nil, whole, fmt.Errorf("read staging: %w", err)
 		}
-		short := damage.In(name,
-			"corrupt staging: the frame at byte %d is cut short (unstage, and add again)", off)
+		short := damaged(name,
+			"frame at byte %d: incomplete", off)
 		if n < 4 {
 			return recs, whole, short
 		}
 		k := int64(binary.BigEndian.Uint32(b[:]))
 		if k == math.MaxUint32 {
 			return recs, whole, fmt.Errorf("%w: %w",
-				damage.In(name, "corrupt staging: adding at byte %d broke off (unstage, and add again)",
+				damaged(name, "frame at byte %d: unfinished",
 					off), errUnfinished)
 		}
 		if k > MaxKey {
-			return recs, whole, damage.In(name,
-				"corrupt staging: a key of %d bytes at byte %d (unstage, and add again)", k, off)
+			return recs, whole, damaged(name,
+				"frame at byte %d: name of %d bytes", off, k)
 		}
 		if k == 0 {
-			return recs, whole, damage.In(name,
-				"corrupt staging: an empty key at byte %d (unstage, and add again)", off)
+			return recs, whole, damaged(name,
+				"frame at byte %d: empty name", off)
 		}
 		if int64(n) < 4+k+8 {
 			return recs, whole, short
 		}
 		if !utf8.Valid(b[4 : 4+k]) {
-			return recs, whole, damage.In(name,
-				"corrupt staging: the key at byte %d is not UTF-8 (unstage, and add again)", off)
+			return recs, whole, damaged(name,
+				"frame at byte %d: name is not UTF-8", off)
 		}
 		rec := Record{Name: string(b[4 : 4+k]), Off: off + 4 + k + 8,
 			Size: int64(binary.BigEndian.Uint64(b[4+k:]))}

@@ -141,7 +141,7 @@ func (d *Dir) CheckPool(recipe *module.Recipe, received func(id merkle.Hash) boo
 			return err
 		}
 		if !had {
-			return fmt.Errorf("a gc has removed a chunk that was counted on (run the command again): %w",
+			return fmt.Errorf("a gc removed a chunk during the transfer, which can be repeated: %w",
 				packdir.Missing(c))
 		}
 	}

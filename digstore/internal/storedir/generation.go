@@ -67,10 +67,10 @@ func (d *Dir) NotHeld(line module.Generation) error {
 		}
 		if !dropped.Has(line.Number) {
 			return damage.In(d.Recipes.Path(line.Root),
-				"it is missing: generation %d was not dropped", line.Number)
+				"missing: generation %d was not dropped", line.Number)
 		}
 	}
-	return fmt.Errorf("store %s: generation %s is not held here: %w", d.Name, line.Root,
+	return fmt.Errorf("store %s: generation %s is not held: %w", d.Name, line.Root,
 		fs.ErrNotExist)
 }
 

@@ -97,7 +97,7 @@ func (d *Dir) CheckHead(h *history.History) error {
 	if there {
 		return d.CheckSigned(head)
 	}
-	return damage.In(d.Log.Path(), "generation %d, the head, with root %s: it is not held",
+	return damage.In(d.Log.Path(), "generation %d, the head, root %s: not held",
 		head.Number, head.Root)
 }
 
@@ -124,7 +124,7 @@ func (d *Dir) CheckSigned(line module.Generation) error {
 	r, err := d.Signatures.Read(line.Root)
 	if err == nil && r.Tagged.IsZero() && r.Untagged.IsZero() {
 		err = damage.In(d.Signatures.Path(line.Root, true),
-			"it is missing: generation %d was signed", line.Number)
+			"missing: generation %d was signed", line.Number)
 	}
 	return err
 }
