@@ -15,7 +15,8 @@
 // against its descriptor.
 //
 // Content whose source verifies it piece by piece ([VerifiedReader]) is handed out while the rest
-// is still being read. It is hashed as a whole, and written to the files of L2, after that.
+// is still being read. It is hashed as a whole, where that says more, and written to the files of
+// L2 after that.
 //
 // Reads of the same capsule at the same time share one load. All loads together hold a bounded
 // number of bytes. That something is absent is remembered for five seconds.

@@ -21,6 +21,7 @@ type streamSource struct {
 	gate   chan bool // nil: open; each value lets one Read through
 	breaks int       // the Read, from 1, that fails; 0: none
 	wrong  bool      // give other bytes than those described
+	known  bool      // what is wrong is not noticed
 	opened atomic.Int32
 }
 
@@ -41,7 +42,7 @@ type streamReader struct {
 	n int
 }
 
-func (r *streamReader) Verified() {}
+func (r *streamReader) HashKnown() bool { return r.s.known }
 
 func (r *streamReader) Read(p []byte) (int, error) {
 	if r.s.gate != nil {
@@ -161,6 +162,19 @@ func TestStreamedDamage(t *testing.T) {
 		}
 		s.breaks, s.wrong = 0, false
 		wantHits(t, c, m, streamed, "0:disk_read 0:l2_hit")
+	}
+	s, m, c := newStream(t, "")
+	s.wrong, s.known = true, true
+	b, _, err := c.Get(t.Context(), m.Ref(0), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, b.Reader()); err != nil {
+		t.Error(err)
+	}
+	c.Settle()
+	if st := c.Stats(); st.L2Entries != 1 || st.Mismatches != 0 {
+		t.Errorf("hashed once more: %+v", st)
 	}
 }
 

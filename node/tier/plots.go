@@ -252,7 +252,7 @@ func (t *Tiers) verify(ctx context.Context, v *volume, path string) error {
 	t.state.mu.Lock()
 	was := t.state.verified[path]
 	t.state.mu.Unlock()
-	if was == now {
+	if was.ID == now.ID && was.Size == now.Size && was.Modified.Equal(now.Modified) {
 		return nil
 	}
 	plots, err := v.open()

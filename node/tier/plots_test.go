@@ -330,3 +330,31 @@ func TestVolumeFiles(t *testing.T) {
 	check(t, err)
 	fresh.serves(t, g)
 }
+
+// Only the file that was verified counts as verified: loose content stays when another one is in its
+// place, and that is damaged.
+func TestReleaseVerifiesAgain(t *testing.T) {
+	b := newBench(t, t.TempDir(), func(c *tier.Config) {
+		c.Settings.Release, c.Settings.Compression = true, "none"
+	})
+	g := generationOf(t, 1, 1)
+	b.put(t, g)
+	info, err := b.CreatePlot(t.Context(), tier.PlotRequest{Generations: keys(g)})
+	check(t, err)
+	check(t, b.close())
+	flip(t, info.Path, 5*4096)
+	b.open(t)
+	if n, err := b.Release(t.Context()); n != 0 || err == nil {
+		t.Errorf("%d bytes released, %v", n, err)
+	}
+	b.serves(t, g)
+	flip(t, info.Path, 5*4096)
+	_, err = b.Refresh(t.Context())
+	check(t, err)
+	check(t, b.Scrub(t.Context()))
+	if n, err := b.Release(t.Context()); n != g.size() || err != nil {
+		t.Errorf("%d bytes released, %v; expected %d", n, err, g.size())
+	}
+	b.reopen(t)
+	b.serves(t, g)
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/capsule"
@@ -350,8 +351,18 @@ type plotReader struct {
 	pos    int64
 }
 
-// Verified implements cache.VerifiedReader.
-func (r *plotReader) Verified() {}
+// HashKnown implements cache.VerifiedReader: full verification has checked the hash and the chunk
+// root of what a plot holds.
+func (r *plotReader) HashKnown() bool {
+	ref, d, err := r.t.index.Find(r.d.Hash)
+	if err != nil || d.ChunkRoot != r.d.ChunkRoot {
+		return false
+	}
+	places, err := r.t.index.Where(ref)
+	return err == nil && slices.ContainsFunc(places, func(p index.Place) bool {
+		return r.t.state.isVerified(p.Name)
+	})
+}
 
 // next opens the capsule in the next volume that has it.
 func (r *plotReader) next() error {

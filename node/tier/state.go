@@ -274,3 +274,11 @@ func (s *state) revokedFor(k index.Key, now time.Time) time.Duration {
 	}
 	return now.Sub(r.At)
 }
+
+// isVerified reports whether the plot at a path has passed full verification.
+func (s *state) isVerified(path string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.verified[path]
+	return ok
+}

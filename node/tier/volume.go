@@ -413,12 +413,35 @@ func (t *Tiers) refreshVolume(ctx context.Context, v *volume, all *index.Report)
 			}
 		}
 	}
+	if failed {
+		return nil
+	}
+	t.forgetChanged(v)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !failed {
-		v.listed, v.ids = true, ids
-	}
+	v.listed, v.ids = true, ids
 	return nil
+}
+
+// forgetChanged forgets that plots of a volume have passed full verification that are other files
+// now, or gone.
+func (t *Tiers) forgetChanged(v *volume) {
+	t.state.mu.Lock()
+	var list []plotStamp
+	for path, stamp := range t.state.verified {
+		if filepath.Dir(path) == v.Path {
+			list = append(list, stamp)
+		}
+	}
+	t.state.mu.Unlock()
+	for _, stamp := range list {
+		info, err := v.fs.Lstat(stamp.Path)
+		if err == nil && info.Size() == stamp.Size && info.ModTime().Equal(stamp.Modified) ||
+			v.inPlace() != nil {
+			continue
+		}
+		t.state.note(func(s *state) { delete(s.verified, stamp.Path) })
+	}
 }
 
 // plotID returns the id of the plot at a path.
