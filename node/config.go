@@ -102,6 +102,9 @@ type Limits struct {
 	MaxSessions    int   // uploads at the same time. Default 256
 	MaxStagedBytes int64 // of all uploads. Default 64 GiB
 	UploadRate     int64 // bytes a second to all clients. Default: no limit
+	MaxSubscribers int   // of /events. Default 32
+	// Idle is how long a client may neither send nor take anything. Default 30 s.
+	Idle time.Duration
 }
 
 // Earnings are sums in DIG.

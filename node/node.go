@@ -140,6 +140,7 @@ func (n *Node) assemble() error {
 		TrustedProxies: c.TrustedProxies, AdminOrigins: c.AdminOrigins,
 		MaxPush: c.Limits.MaxPush, MaxReads: c.Limits.MaxReads,
 		MaxChallenges: c.Limits.MaxChallenges, UploadRate: c.Limits.UploadRate,
+		MaxSubscribers: c.Limits.MaxSubscribers, Idle: c.Limits.Idle,
 		Now: c.Now, Logger: c.Logger, Observe: c.Observe,
 		Identity: api.Identity{Key: c.Key.PublicKey(), Version: c.Version, PeerPort: c.PeerPort,
 			HTTPPort: c.HTTPPort, Capabilities: []string{"storage", "retrieval"}}}
