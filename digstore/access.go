@@ -11,9 +11,9 @@ import (
 	"github.com/dig-network/digstore/internal/secretfile"
 )
 
-// checkDirs returns an *AccessError where other users may replace files in a directory on the way
-// from .dig to dir, both included, unless the options name the workspace safe. What is missing is
-// not checked.
+// checkDirs returns an *AccessError if other users may replace files in a directory from .dig to
+// dir, unless the options name the workspace as safe. Directories that do not exist are not
+// checked.
 func (w *Workspace) checkDirs(dir string) error {
 	if w.isSafe() {
 		return nil
@@ -47,9 +47,9 @@ func (w *Workspace) readSecret(name string) ([]byte, error) {
 	return smallfile.Read(w.fs, name)
 }
 
-// checkSecret returns an *AccessError for a file that another user than root can read or owns, or
-// whose directory checkDirs refuses. Who owns it does not matter where the options name the
-// workspace safe.
+// checkSecret returns an *AccessError for a file that a user other than root can read or owns, or
+// whose directory checkDirs refuses. The owner is not checked if the options name the workspace as
+// safe.
 func (w *Workspace) checkSecret(name string) error {
 	info, err := w.fs.Stat(name)
 	if err != nil {
@@ -67,7 +67,7 @@ func (w *Workspace) checkSecret(name string) error {
 	return w.checkDirs(filepath.Dir(name))
 }
 
-// checkOwner refuses a .dig that is not there or belongs to another user.
+// checkOwner returns an error if .dig does not exist, or belongs to another user.
 func (w *Workspace) checkOwner() error {
 	info, err := w.fs.Stat(w.dot)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
@@ -82,7 +82,7 @@ func (w *Workspace) checkOwner() error {
 	return nil
 }
 
-// isSafe reports whether the options name the workspace's folder.
+// isSafe reports whether the options name the folder of the workspace as safe.
 func (w *Workspace) isSafe() bool {
 	if len(w.safe) == 0 {
 		return false

@@ -17,11 +17,11 @@ type AdoptReport struct {
 	Signed   int // generations whose missing signature was made
 }
 
-// Adopt makes a history proven that another program, or an earlier version, has written. Every
-// generation that is held is verified deep first, and the ones that are not held are taken to be so
-// on purpose; the head must be held. Signatures of own generations that are missing are made, where
-// the key is here. What is proven already and not as it was written is ErrCorrupt, and nothing is
-// changed then. progress is called as with Verify, for one generation after the other.
+// Adopt makes the history proven if another program, or an earlier version, has written it. It
+// first verifies every generation that is held, including all chunks. The head must be held; other
+// generations that are not held count as dropped. If the key is here, missing signatures are made.
+// A part of the history that is proven already and has changed is ErrCorrupt, and then nothing
+// changes. progress is called as by Verify, for one generation after the other.
 func (s *Store) Adopt(ctx context.Context, progress func(done, total int64)) (*AdoptReport, error) {
 	l, err := s.dir.Lock(ctx)
 	if err != nil {
@@ -76,8 +76,8 @@ func (s *Store) adopt(ctx context.Context, progress func(done, total int64)) (*A
 	return rep, s.dir.Log.Adopt(list, gone)
 }
 
-// verifyToAdopt verifies a generation that is held, and makes its signature where that is missing
-// and the key is here. signed says that there is one then.
+// verifyToAdopt verifies a generation that is held, and makes its signature if that is missing and
+// the key is here. signed says that it has a signature then.
 func (s *Store) verifyToAdopt(ctx context.Context, line module.Generation,
 	progress func(done, total int64)) (signed, made bool, err error) {
 	g, err := s.open(line)
@@ -105,9 +105,9 @@ func (s *Store) verifyToAdopt(ctx context.Context, line module.Generation,
 	return err == nil, err == nil, err
 }
 
-// Proven reports whether the lines of the history have proofs. Those of a store that the reference
-// or an earlier version has made have none until Adopt makes them. A store without a generation is
-// proven.
+// Proven reports whether the lines of the history have proofs. A history of the reference
+// implementation or of an earlier version has none until Adopt makes them. A store without
+// generations is proven.
 func (s *Store) Proven(context.Context) (bool, error) {
 	h, err := s.dir.Log.Current()
 	if err != nil {

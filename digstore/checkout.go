@@ -24,11 +24,11 @@ import (
 
 // CheckoutOptions are settings of a checkout. nil and the zero value mean the defaults.
 type CheckoutOptions struct {
-	// Partial writes what can be written: the resources whose names are known when others are not,
-	// without those whose names cannot be files, which CheckoutReport.Unsafe lists. Without it the
-	// error is an *UnnamedError or an *UnsafeNamesError, and nothing is written.
+	// Partial writes the resources that can be written: those whose names are known and can be file
+	// names. CheckoutReport.Unsafe lists the others. Without Partial the error is an *UnnamedError
+	// or an *UnsafeNamesError, and nothing is written.
 	Partial bool
-	// Overwrite replaces files that are there. Without it one such file is fs.ErrExist, before
+	// Overwrite replaces existing files. Without it an existing file is fs.ErrExist, before
 	// anything is written.
 	Overwrite bool
 	// FS is where the files are written. Default: the disk, where no link below the folder is
@@ -39,7 +39,7 @@ type CheckoutOptions struct {
 	Progress func(done, total int64)
 }
 
-// A CheckoutReport says what a checkout did.
+// A CheckoutReport says what a checkout wrote.
 type CheckoutReport struct {
 	Files   int
 	Unnamed int            // resources that were left out because their names are not known
@@ -47,16 +47,17 @@ type CheckoutReport struct {
 	Bytes   int64
 }
 
-// Checkout writes the generation's resources as files below dir, which is made when it is missing.
-// Where names are missing it is an *UnnamedError and nothing is written, unless Partial is set. A
-// resource key that would leave dir, or cannot be a file, is a *KeyNameError, and nothing is
-// written. Symbolic links in dir that lead out of it are not followed.
+// Checkout writes the resources of the generation as files below dir, which is created if it does
+// not exist. If names are missing, the error is an *UnnamedError and nothing is written, unless
+// Partial is set. A resource key that would leave dir, or cannot be a file name, is a
+// *KeyNameError, and nothing is written. Symbolic links in dir that lead out of it are not
+// followed.
 //
-// A directory that is missing appears all at once, when everything is written. Into one that is
-// there the files move when all of them are written beside each other in a folder of their own,
-// .dig-checkout- and 32 hex digits, and what stands in their way was found before: nothing is ever
-// half of a file, and no name but those of the resources is touched. What a checkout that was
-// killed has left is removed by the next one. Nothing is synced: a checkout can be made again.
+// A directory that does not exist appears when all files are written. In a directory that exists,
+// the files are first written to a temporary folder, .dig-checkout- and 32 hex digits, and
+// conflicts are found before any file moves. So a file is never incomplete, and no name except
+// those of the resources is touched. What a checkout that was killed has left is removed by the
+// next one. Nothing is synced: a checkout can be repeated.
 func (g *Generation) Checkout(ctx context.Context, dir string,
 	o *CheckoutOptions) (*CheckoutReport, error) {
 	if o == nil {
@@ -102,13 +103,14 @@ type checkout struct {
 	done, total int64
 }
 
-// outFile is a resource on its way to a file.
+// outFile is a resource that is written to a file.
 type outFile struct {
 	dir, name string
 	res       *module.Resource
 }
 
-// plan finds the resources, in the order in which they lie in the pack, and the directories.
+// plan finds the resources, in the order in which their chunks lie in the pack, and the
+// directories.
 func (c *checkout) plan(names []string) error {
 	seen := map[string]bool{"": true}
 	id := c.g.s.set.id
@@ -152,7 +154,7 @@ func (c *checkout) run(ctx context.Context, dir string) error {
 	return c.into(ctx, abs)
 }
 
-// whole makes the folder dir, which is missing and appears with all files in it.
+// whole creates the folder dir, which does not exist and appears with all files in it.
 func (c *checkout) whole(ctx context.Context, dir string) error {
 	above := filepath.Dir(dir)
 	if err := diskfs.MkdirAll(c.fs, above, 0o777); err != nil {
@@ -169,8 +171,8 @@ func (c *checkout) whole(ctx context.Context, dir string) error {
 	return c.fs.Rename(work.out, dir)
 }
 
-// into brings the files into a folder that is there. Nothing in it changes before all of them lie
-// in a folder for the work, checked, and the places where they go were found free, or may be
+// into writes the files into a folder that exists. Nothing in it changes before all files are
+// written to a temporary folder and checked, and the places where they go are free or may be
 // overwritten.
 func (c *checkout) into(ctx context.Context, dir string) error {
 	c.at = c.confined(dir)
@@ -189,8 +191,8 @@ func (c *checkout) into(ctx context.Context, dir string) error {
 	return c.move(ctx, work.out, dir)
 }
 
-// move moves what was written from out into dir: whole folders where dir has none of that name,
-// else file by file.
+// move moves what was written from out into dir: a whole folder if dir has none of that name, else
+// file by file.
 func (c *checkout) move(ctx context.Context, out, dir string) error {
 	place := func(name string) (from, to string) {
 		return filepath.Join(out, filepath.FromSlash(name)), filepath.Join(dir, filepath.FromSlash(name))
@@ -224,7 +226,7 @@ func (c *checkout) move(ctx context.Context, out, dir string) error {
 	return nil
 }
 
-// confined is the disk without a way out of dir by links.
+// confined returns the disk, without a way out of dir by links.
 func (c *checkout) confined(dir string) diskfs.FS {
 	if c.o.FS != nil {
 		return c.o.FS
@@ -232,8 +234,8 @@ func (c *checkout) confined(dir string) diskfs.FS {
 	return diskfs.Beneath(dir)
 }
 
-// conflicts looks for what is in the way in dir: for folders all that is no folder, for files
-// folders, and files unless they may be overwritten.
+// conflicts returns an error for anything in dir that prevents a folder or a file from being
+// written. Files do not, if they may be overwritten.
 func (c *checkout) conflicts(dir string) error {
 	c.missing = map[string]bool{}
 	for _, d := range c.dirs {
@@ -271,7 +273,7 @@ func (c *checkout) conflicts(dir string) error {
 	return nil
 }
 
-// fill makes the directories and then the files below out, which is new, on several goroutines.
+// fill creates the directories and then the files below out, which is new, on several goroutines.
 func (c *checkout) fill(ctx context.Context, out string) error {
 	fsys := c.confined(out)
 	if err := c.foldedNames(fsys, out); err != nil {
@@ -314,8 +316,8 @@ func (c *checkout) fill(ctx context.Context, out string) error {
 	return g.Wait()
 }
 
-// foldedNames refuses names that out's file system takes for one, of which there could be only one
-// file.
+// foldedNames returns an error for names that the file system of out regards as equal: there would
+// be one file for both.
 func (c *checkout) foldedNames(fsys diskfs.FS, out string) error {
 	folds, err := foldsCase(fsys, out)
 	if err != nil || !folds {
@@ -350,7 +352,7 @@ func (c *checkout) foldedNames(fsys diskfs.FS, out string) error {
 	return nil
 }
 
-// foldsCase reports whether names in a directory that differ in case are one.
+// foldsCase reports whether the file system regards names that differ in case as equal.
 func foldsCase(fsys diskfs.FS, dir string) (bool, error) {
 	probe := filepath.Join(dir, "probe")
 	if err := fsys.Mkdir(probe, 0o700); err != nil {
@@ -366,7 +368,7 @@ func foldsCase(fsys diskfs.FS, dir string) (bool, error) {
 	return err == nil, err
 }
 
-// foldCase maps names that differ in case alone to one.
+// foldCase maps names that differ only in case to the same name.
 func foldCase(name string) string {
 	return strings.Map(func(r rune) rune {
 		least := r
@@ -377,7 +379,7 @@ func foldCase(name string) string {
 	}, name)
 }
 
-// fileWriter writes files, with a buffer that is used again.
+// fileWriter writes files. It reuses its buffer.
 type fileWriter struct {
 	c   *checkout
 	fs  diskfs.FS

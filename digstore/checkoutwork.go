@@ -9,20 +9,18 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// A checkout writes its files in a folder for the work, .dig-checkout- and 32 random hex digits,
-// which holds two things: out, where the files are, and lock, which is locked as long as the
-// checkout is at work. A folder of such a name that holds nothing else and whose lock is free was
-// left by a checkout that was killed, and the next checkout beside it removes it. No resource can
-// have such a name: see checkKeyName.
-
-// checkoutWork is the folder for the work of one checkout.
+// checkoutWork is the temporary folder of one checkout: .dig-checkout- and 32 random hex digits. It
+// has two entries: out, where the files are written, and lock, which is locked while the checkout
+// is running. A folder of such a name that has no other entries and whose lock is free was left by
+// a checkout that was killed. The next checkout beside it removes it. No resource can have such a
+// name: see checkKeyName.
 type checkoutWork struct {
 	fs       diskfs.FS
 	dir, out string
 	lock     io.Closer // nil when there is none
 }
 
-// makeWork makes a folder for the work below dir.
+// makeWork creates the temporary folder below dir.
 func makeWork(fsys diskfs.FS, dir string, random io.Reader) (*checkoutWork, error) {
 	var b [16]byte
 	if _, err := io.ReadFull(random, b[:]); err != nil {
@@ -45,8 +43,8 @@ func makeWork(fsys diskfs.FS, dir string, random io.Reader) (*checkoutWork, erro
 	return w, nil
 }
 
-// remove removes the folder with what is left in it. Where that fails the lock's file stays, by
-// which the next checkout knows the folder.
+// remove removes the folder with what is left in it. If that fails, the file lock stays, by which
+// the next checkout recognizes the folder.
 func (w *checkoutWork) remove() {
 	err := diskfs.RemoveAll(w.fs, w.out)
 	if w.lock != nil {
@@ -59,7 +57,7 @@ func (w *checkoutWork) remove() {
 	_ = w.fs.Remove(w.dir)
 }
 
-// sweepWork removes the folders below dir that checkouts have left. It does what it can: what it
+// sweepWork removes the folders below dir that were left by checkouts. It ignores errors: what it
 // cannot remove stays.
 func sweepWork(fsys diskfs.FS, dir string) {
 	list, err := fsys.ReadDir(dir)
@@ -79,7 +77,7 @@ func sweepWork(fsys diskfs.FS, dir string) {
 	}
 }
 
-// abandoned reports whether the folder is one that a checkout has left, and locks it then.
+// abandoned reports whether the folder was left by a checkout. If so it locks the folder.
 func (w *checkoutWork) abandoned() bool {
 	list, err := w.fs.ReadDir(w.dir)
 	if err != nil {

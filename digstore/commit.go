@@ -12,23 +12,23 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// GenerationResource is the resource that a commit with Again adds: the number of the generation in
-// decimal.
+// GenerationResource is the name of the resource that a commit with Again adds. Its content is the
+// number of the generation in decimal.
 const GenerationResource = ".well-known/dig/generation"
 
 // CommitOptions are settings of one commit. nil and the zero value mean the defaults.
 type CommitOptions struct {
-	// Message is kept in the module's metadata. Empty: none.
+	// Message is stored in the metadata of the module. Empty: none.
 	Message string
-	// Again adds GenerationResource, so that content that was there before gets a root of its own.
+	// Again adds GenerationResource, so that content that was committed before gets a new root.
 	Again bool
-	// Rehash reads every file, whatever the stat index says.
+	// Rehash reads every file, also those that look unchanged.
 	Rehash bool
-	// SkipUnsafe leaves out what cannot become files when the generation is checked out, and
-	// CommitReport.Unsafe lists it. Without it, such a name is an *UnsafeNamesError.
+	// SkipUnsafe leaves out resources whose names Checkout could not write as files;
+	// CommitReport.Unsafe lists them. Without it such a name is an *UnsafeNamesError.
 	SkipUnsafe bool
-	// Module says how the module is made: Padding, Template and the like. Its Metadata, PublicManifest
-	// and Salt are set by the commit.
+	// Module are options of the module, such as Padding and Template. The commit sets Metadata,
+	// PublicManifest and Salt.
 	Module *module.Options
 	// Progress is called with bytes of content done and to be done, from one goroutine.
 	Progress func(done, total int64)
@@ -46,26 +46,25 @@ type CommitReport struct {
 	// Listed says that the generation carries the names of its resources, for everybody to see; see
 	// Store.Listed.
 	Listed bool
-	// Skipped are files of the content root that were listed and were removed, or replaced by
-	// something that is no regular file, before they were read. The generation lacks them. Folders end
-	// in a slash. Sorted.
+	// Skipped are files of the content root that were listed and then removed, or replaced by
+	// something other than a regular file, before they were read. The generation lacks them.
+	// Folders end in a slash. Sorted.
 	Skipped []string
-	// Unsafe is what SkipUnsafe has left out, sorted by key.
+	// Unsafe are the resources that SkipUnsafe has left out, sorted by key.
 	Unsafe []KeyNameError
-	// Unread are .gitignore and .digignore files that are links, pipes or the like. As in git they do
-	// not count.
+	// Unread are .gitignore and .digignore files that are not regular files. They are ignored, as
+	// by git.
 	Unread []string
 }
 
-// Commit makes a generation of what is staged or, when nothing is and the store has one, of its
-// content root. signer is the publisher; nil means the key that the store keeps (Signer).
+// Commit makes a generation of the staged resources or, if nothing is staged and the store has one,
+// of its content root. signer is the publisher; nil means Signer.
 //
-// Content that is the head's is ErrUnchanged, an earlier generation's a *RecurringRootError;
-// content over the cap is a *TooLargeError; nothing to commit is ErrNothingStaged; a resource that
-// Checkout cannot write as a file is an *UnsafeNamesError. Each file is taken as it was at one
-// moment: one that does not hold still long enough to be read is a *ChangingError. Until Commit
-// returns without an error the store is what it was, but that a failure of the disk in the very
-// last step may leave the generation there.
+// Content of the head is ErrUnchanged, content of an earlier generation a *RecurringRootError, and
+// content over the limit a *TooLargeError. Nothing to commit is ErrNothingStaged. A resource that
+// Checkout cannot write as a file is an *UnsafeNamesError. Each file is read as it was at one
+// moment; a file that changes too often for that is a *ChangingError. After an error the store is
+// unchanged, except that after a failure of the disk in the last step the generation may be there.
 func (s *Store) Commit(ctx context.Context, signer auth.Signer,
 	o *CommitOptions) (*CommitReport, error) {
 	if o == nil {
@@ -94,8 +93,8 @@ func (s *Store) Commit(ctx context.Context, signer auth.Signer,
 	return c.publish(ctx)
 }
 
-// mayWrite refuses a key that is neither the one that signs this store nor adopted, and a revoked
-// store.
+// mayWrite returns an error if the store is revoked, or if the key is neither that of the publisher
+// nor adopted.
 func (s *Store) mayWrite(key auth.PublicKey) error {
 	want, err := s.publisher()
 	if err != nil {
@@ -120,7 +119,7 @@ func (s *Store) checkSize(n int64) error {
 	return nil
 }
 
-// commit is one commit on its way.
+// commit is a commit that is being made.
 type commit struct {
 	s       *Store
 	o       *CommitOptions

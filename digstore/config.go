@@ -16,8 +16,7 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// DefaultMaxSize is the cap on the plaintext of one generation in bytes unless a store sets
-// another.
+// DefaultMaxSize is the default limit of the plaintext of one generation, in bytes.
 const DefaultMaxSize = 128_000_000
 
 // maxConfig bounds every small file that is read whole.
@@ -26,11 +25,11 @@ const maxConfig = 4 << 20
 // configFile has the settings of a store.
 const configFile = "config.toml"
 
-// saltFile repeats a private store's salt in hex, for the reference's tools. It need not be there;
-// where it is, it agrees with config.toml.
+// saltFile has the salt of a private store in hex, for tools of the reference implementation. It
+// may be missing, and must agree with config.toml.
 const saltFile = "secret_salt.hex"
 
-// config is a store's config.toml. See LAYOUT.md 4.1.
+// config is config.toml of a store (LAYOUT.md 4.1).
 type config struct {
 	StoreID     string `toml:"store_id"`
 	DataDir     string `toml:"data_dir"`
@@ -42,7 +41,7 @@ type config struct {
 	Listed      *bool  `toml:"listed,omitempty"`
 }
 
-// settings is what a config says, checked.
+// settings are the content of config.toml, checked.
 type settings struct {
 	id      auth.StoreID
 	salt    *urn.Salt // nil: public
@@ -52,7 +51,7 @@ type settings struct {
 	listed  *bool // nil: as the head
 }
 
-// readConfig reads the settings of the store in dir. Where they hold a salt, the file is a secret.
+// readConfig reads the settings of the store in dir. If they contain a salt, the file is a secret.
 func (w *Workspace) readConfig(dir string) (settings, error) {
 	var set settings
 	name := filepath.Join(dir, configFile)
@@ -131,7 +130,7 @@ const (
 	nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 )
 
-// checkName refuses what cannot be a store's directory (LAYOUT.md 3.1).
+// checkName returns an error for a name that cannot be the directory of a store (LAYOUT.md 3.1).
 func checkName(name string) error {
 	if name == "" || len(name) > maxName || strings.Trim(name, nameChars) != "" ||
 		name == "." || name == ".." {
@@ -142,9 +141,9 @@ func checkName(name string) error {
 	return nil
 }
 
-// checkNewName is checkName for a store that is to be made, whose directory any system must be able
-// to have: without names of devices, which Windows has in every directory, and without a dot at the
-// end, which Windows drops.
+// checkNewName is checkName for a new store, whose name every system must accept for a directory:
+// names of devices, which Windows has in every directory, and names that end in a dot, which
+// Windows drops, are errors.
 func checkNewName(name string) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -160,8 +159,8 @@ func checkNewName(name string) error {
 	return nil
 }
 
-// taken returns the store whose name is name but for upper and lower case: on many systems both
-// have one directory.
+// taken returns the store whose name equals name except for upper and lower case. On many systems
+// both would have one directory.
 func (r *registry) taken(name string) (string, bool) {
 	for other := range r.Stores {
 		if strings.EqualFold(other, name) {

@@ -5,12 +5,10 @@ import (
 	"strings"
 )
 
-// A workspace says in .dig which folder a commit publishes, and .dig may come from an archive or a
-// git clone. So a folder outside of the workspace's own counts only when the caller has named it.
-
-// AllowContentRoot lets commits of this workspace be made from a folder outside of the workspace's
-// own folder, or from one below it, as long as the workspace is open. SetContentRoot and Create do
-// so for the folder that they are given.
+// AllowContentRoot allows commits from a folder outside of the folder of the workspace, and from
+// folders below it, until the workspace is closed. SetContentRoot and Create call it for the folder
+// that they are given. It is needed because .dig, which names the folder, may come from an archive
+// or a git clone.
 func (w *Workspace) AllowContentRoot(dir string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -20,15 +18,15 @@ func (w *Workspace) AllowContentRoot(dir string) {
 // AllowContentRoot is Workspace.AllowContentRoot.
 func (s *Store) AllowContentRoot(dir string) { s.w.AllowContentRoot(dir) }
 
-// CheckContentRoot returns a *ContentRootError when commits may not be made from the store's
-// content root.
+// CheckContentRoot returns a *ContentRootError if commits from the content root of the store are
+// not allowed.
 func (s *Store) CheckContentRoot() error {
 	_, err := s.contentRoot()
 	return err
 }
 
-// contentRoot returns the folder that commits are made from, "" when there is none, after a check
-// that they may be.
+// contentRoot returns the folder that commits are made from, "" if there is none, and an error if
+// commits from it are not allowed.
 func (s *Store) contentRoot() (string, error) {
 	root, err := s.namedContentRoot()
 	if err != nil || root == "" {
@@ -53,7 +51,7 @@ func (s *Store) contentRoot() (string, error) {
 }
 
 // holdsSettings reports whether a path is, or lies in, a folder of settings or keys, such as .git.
-// Of a path below the workspace's folder top only what stands behind that counts. Both are real
+// Of a path below top, the folder of the workspace, only the part behind top counts. Both are real
 // paths.
 func holdsSettings(top, path string) bool {
 	if within(top, path) {
@@ -73,7 +71,7 @@ func within(dir, path string) bool {
 	return err == nil && filepath.IsLocal(rel)
 }
 
-// namedContentRoot returns the folder that workspace.toml names, whatever it is.
+// namedContentRoot returns the folder that workspace.toml names, without checking it.
 func (s *Store) namedContentRoot() (string, error) {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
@@ -87,7 +85,7 @@ func (s *Store) namedContentRoot() (string, error) {
 	return s.w.absolute(filepath.FromSlash(root)), nil
 }
 
-// absolute joins a folder that is not absolute to the workspace's.
+// absolute resolves a relative path against the folder of the workspace.
 func (w *Workspace) absolute(dir string) string {
 	if filepath.IsAbs(dir) {
 		return dir
@@ -95,7 +93,8 @@ func (w *Workspace) absolute(dir string) string {
 	return filepath.Join(w.dir, dir)
 }
 
-// realPath makes a path absolute and resolves the links in it; what is not there is left as it is.
+// realPath makes a path absolute and resolves the links in it. A part that does not exist stays as
+// it is.
 func realPath(path string) string {
 	abs, err := filepath.Abs(path)
 	if err != nil {

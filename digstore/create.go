@@ -16,20 +16,20 @@ import (
 
 // StoreOptions are the settings of a new store. nil and the zero value mean the defaults.
 type StoreOptions struct {
-	// Name names the store in its workspace. Default: its id in hex.
+	// Name is the name of the store in its workspace. Default: its id in hex.
 	Name string
-	// Key is the publisher key, kept in signing_key.bin. Default: a new one when the store's id is
-	// zero, else none.
+	// Key is the publisher key, stored in signing_key.bin. Default: a new key if the id of the
+	// store is zero, else none.
 	Key *auth.Key
-	// Private makes a random secret salt: only who has it can read the store.
+	// Private makes a random secret salt. The store can be read only with the salt.
 	Private bool
-	// Listed makes commits carry the names of the resources (section 13), for everybody to see. Public
-	// stores only.
+	// Listed publishes the names of the resources with each commit (module/FORMAT.md 5.9). Not
+	// allowed for a private store.
 	Listed bool
-	// ContentRoot is the folder that commits are made from, relative to the workspace's folder or
-	// absolute. Default: none.
+	// ContentRoot is the folder that commits are made from, absolute or relative to the folder of
+	// the workspace. Default: none.
 	ContentRoot string
-	// MaxSize is the cap on a generation's plaintext in bytes. Default: DefaultMaxSize.
+	// MaxSize is the limit of the plaintext of one generation, in bytes. Default: DefaultMaxSize.
 	MaxSize int64
 	// Label and Description are for people.
 	Label, Description string
@@ -37,7 +37,7 @@ type StoreOptions struct {
 	Activate bool
 }
 
-// Create makes a store without a generation. With a zero id the id is the SHA-256 of the publisher
+// Create makes a store without a generation. If id is zero, the id is the SHA-256 of the publisher
 // key. A name, in upper or lower case, or an id that the workspace has already is fs.ErrExist. ctx
 // ends the wait for the lock of the workspace.
 func (w *Workspace) Create(ctx context.Context, id StoreID, o *StoreOptions) (*Store, error) {
@@ -106,9 +106,8 @@ func (w *Workspace) Create(ctx context.Context, id StoreID, o *StoreOptions) (*S
 	return w.Store(name)
 }
 
-// makeStore fills a store's directory. What an earlier attempt left there is used again or
-// replaced, since the store is not registered yet; but where a key was left, the directory is set
-// aside.
+// makeStore writes the files of a new store. Files that an earlier attempt has left are used again
+// or replaced, because the store is not registered yet. A directory with a key is set aside.
 func (w *Workspace) makeStore(dir string, set settings, key *auth.Key) error {
 	if _, err := w.fs.Stat(filepath.Join(dir, "roots.log")); err == nil {
 		return fmt.Errorf("%s holds a store that the workspace does not list: %w", dir, fs.ErrExist)
@@ -131,8 +130,8 @@ func (w *Workspace) makeStore(dir string, set settings, key *auth.Key) error {
 	return nil
 }
 
-// setAside renames the directory of a store that is not registered when it has a key: dir becomes
-// dir.old-1, or the next number that is free. A key may be the only copy of it.
+// setAside renames the directory of a store that is not registered if it has a key, which may be
+// the only copy: dir becomes dir.old-1, or the next number that is free.
 func (w *Workspace) setAside(dir string) error {
 	key, err := keydir.Exists(w.fs, dir)
 	if err != nil || !key {

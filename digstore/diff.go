@@ -14,8 +14,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Diff is what changed between two generations, by resource. Names are sorted; a resource whose
-// name is known in neither generation is told by its retrieval key.
+// A Diff is the change between two generations, by resource. Names are sorted. A resource whose
+// name is known in neither generation is identified by its retrieval key.
 type Diff struct {
 	Added, Removed, Modified []string
 	UnnamedAdded             []merkle.Hash
@@ -31,7 +31,7 @@ func (d *Diff) Empty() bool {
 		len(d.UnnamedModified) == 0
 }
 
-// Diff compares two generations that are held: what b has, seen from a. A zero a is the empty
+// Diff compares two generations that are held: the changes from a to b. A zero a is the empty
 // generation.
 func (s *Store) Diff(_ context.Context, a, b merkle.Hash) (*Diff, error) {
 	var from, to *Generation
@@ -47,7 +47,7 @@ func (s *Store) Diff(_ context.Context, a, b merkle.Hash) (*Diff, error) {
 	return diffGenerations(from, to)
 }
 
-// side is a generation as a comparison sees it.
+// side is one generation of a comparison.
 type side struct {
 	leaves map[merkle.Hash]merkle.Hash
 	chunks map[merkle.Hash]uint32
@@ -75,7 +75,7 @@ func sideOf(g *Generation) (*side, error) {
 	return s, nil
 }
 
-// diffGenerations compares two generations of a store, with all names that either of them knows; a
+// diffGenerations compares two generations of a store, with all names that either of them knows. a
 // may be nil.
 func diffGenerations(a, b *Generation) (*Diff, error) {
 	from, err := sideOf(a)
@@ -150,13 +150,14 @@ type HistoryEntry struct {
 	Resources int    // when held
 }
 
-// History returns the generations with what is known of each, oldest first. The line of one that is
-// neither held nor signed is the word of the origin it came from.
+// History returns the generations with what is known of each, oldest first. For a generation that
+// is neither held nor signed, the line is an unverified statement of the origin.
 func (s *Store) History(ctx context.Context) ([]HistoryEntry, error) {
 	return s.HistoryTail(ctx, math.MaxInt)
 }
 
-// HistoryTail is History of the last n generations. What it costs depends on n.
+// HistoryTail is History for the last n generations. Its cost depends on n, not on the length of
+// the history.
 func (s *Store) HistoryTail(ctx context.Context, n int) ([]HistoryEntry, error) {
 	h, err := s.dir.Log.Current()
 	if err != nil {

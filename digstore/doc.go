@@ -47,6 +47,32 @@
 // A store of the reference implementation is read as it is; its generations/ and modules/ are
 // never written.
 //
+// # In this package and below it
+//
+// The package has what a caller sees: workspace.go and create.go, store.go, staging (stage.go,
+// stagefs.go), commits (commit.go, gather.go, seal.go), generations (generation.go, fsview.go,
+// names.go), checkout.go, diff.go, verify.go, export.go and import.go. backend.go is a Workspace as
+// a server.Backend, local.go a Store as a remote.Local.
+//
+// Each kind of file has a package below internal, which reads and writes it:
+//
+//	history, rootlog       roots.log, roots.proof, roots.dropped, history/
+//	packdir, pack          packs/
+//	recipedir, recipefile  recipes/
+//	sigdir, tombdir        sigs/, tombstones/
+//	namedir, names         names/
+//	pinfile, keydir        pins.json; signing_key.bin and writer_key.bin
+//	incoming, journal      incoming/
+//	pending                pending/
+//	publishing             publishing
+//	staging, statindex     the staging file, statindex
+//	evidence               evidence/
+//	legacy                 generations/ and modules/ of the reference implementation
+//
+// On these stand storedir, which has the lock of the writers and the order in which files are
+// written and removed; receive, which takes in generations that are pulled or pushed; and gc.
+// scan, with ignore, walks a content root, and sealer seals what it finds.
+//
 // # Long histories
 //
 // Most operations on a history of 100,000 generations cost little more than on one of 1,000: the
@@ -71,7 +97,7 @@
 // a missing head.
 //
 // A store that the reference implementation, or a version before roots.proof, has made has no
-// proofs. Its lines are taken as they are; the only damage that is detected is a head that is not
+// proofs. Its lines count as they are; the only damage that is detected is a head that is not
 // held. [Store.Adopt] verifies the generations and writes the proofs. [Store.Proven] reports
 // whether there are any.
 //

@@ -15,30 +15,31 @@ import (
 var (
 	// ErrNoWorkspace says that there is no .dig directory to work on.
 	ErrNoWorkspace = errors.New("no workspace")
-	// ErrOldLayout says that .dig has the reference's oldest layout; see Migrate.
+	// ErrOldLayout says that .dig has the oldest layout of the reference implementation; see
+	// Migrate.
 	ErrOldLayout = errors.New("workspace in the oldest layout, with one store in .dig itself")
-	// ErrIrregular says that a link or a special file stands where a file or folder of the workspace
-	// belongs.
+	// ErrIrregular says that a path of the workspace is a link or a special file instead of a file
+	// or a folder.
 	ErrIrregular = diskfs.ErrIrregular
-	// ErrNothingStaged says that a commit had nothing to commit.
+	// ErrNothingStaged says that there was nothing to commit.
 	ErrNothingStaged = errors.New("nothing staged")
-	// ErrUnchanged says that a commit would have made the generation that is the head already.
+	// ErrUnchanged says that the content of a commit is that of the head.
 	ErrUnchanged = errors.New("nothing changed")
-	// ErrNoKey says that the store's publisher key is not here.
+	// ErrNoKey says that the store has no publisher key here.
 	ErrNoKey = keydir.ErrNoKey
-	// ErrLocked is matched by the error of a writer that waited in vain for another one, a
-	// *LockedError.
+	// ErrLocked is matched by a *LockedError: another writer did not release the lock in time.
 	ErrLocked = diskfs.ErrLocked
-	// ErrCorrupt says that a file of the workspace is not what it has to be.
+	// ErrCorrupt says that a file of the workspace is damaged.
 	ErrCorrupt = module.ErrDamaged
 	// ErrStaging says that the staging file is damaged. Store.Unstage without names empties it. It
 	// matches ErrCorrupt too.
 	ErrStaging = staging.ErrDamaged
-	// ErrRemoved says that a store was removed while it was read. Opening it again is fs.ErrNotExist.
+	// ErrRemoved says that the store was removed while it was in use. Opening it again is
+	// fs.ErrNotExist.
 	ErrRemoved = module.ErrRemoved
 )
 
-// A LockedError says which lock is held, and by which process where that is known. It matches
+// A LockedError names the lock that is held and, if known, the process that holds it. It matches
 // ErrLocked.
 type LockedError = diskfs.LockedError
 
@@ -46,8 +47,8 @@ type LockedError = diskfs.LockedError
 // files in one of its folders.
 type AccessError = secretfile.AccessError
 
-// A ContentRootError says that a store's content root lies outside of the folder of its workspace,
-// or below a folder of settings such as .git, and that nothing was read there. See
+// A ContentRootError says that the content root of a store lies outside of the folder of its
+// workspace, or below a folder of settings such as .git. Nothing was read there. See
 // Workspace.AllowContentRoot.
 type ContentRootError struct {
 	Store       string // the store's name
@@ -66,8 +67,8 @@ func (e *ContentRootError) Error() string {
 		e.Store, e.ContentRoot, e.Workspace)
 }
 
-// A RecurringRootError refuses a commit whose root stands in the history already. It matches
-// ErrUnchanged only when that is the head.
+// A RecurringRootError says that the history already has the root of a commit. It matches
+// ErrUnchanged only if that is the root of the head.
 type RecurringRootError struct {
 	Earlier module.Generation // where the root stands
 	Head    uint64            // number of the head
@@ -90,7 +91,7 @@ func (e *RecurringRootError) Is(target error) bool {
 	return target == ErrUnchanged && e.Earlier.Number == e.Head
 }
 
-// A TooLargeError says that content is over the store's cap. It matches module.ErrTooLarge.
+// A TooLargeError says that content exceeds the limit of the store. It matches module.ErrTooLarge.
 type TooLargeError struct {
 	Size, Max int64 // bytes of plaintext
 }
@@ -106,7 +107,7 @@ func (e *TooLargeError) Error() string {
 func (e *TooLargeError) Is(target error) bool { return target == module.ErrTooLarge }
 
 // A ChangingError says that files changed each time they were read, so that their content at one
-// moment could not be had.
+// moment could not be read.
 type ChangingError struct {
 	Names []string // resource keys, sorted
 }
@@ -122,12 +123,11 @@ func (e *ChangingError) Error() string {
 	return text
 }
 
-// An UnnamedError says that a checkout or listing lacks names: a generation holds only hashes of
-// them.
+// An UnnamedError says that names are missing that a checkout or a listing needs. A generation has
+// only hashes of names.
 type UnnamedError struct {
 	Missing, Total int // resources without a name, resources altogether
-	// Damage is the error of files with names of this store that could not be read; nil: they were
-	// read.
+	// Damage is the error of files of names of this store that could not be read; nil: none.
 	Damage error
 }
 
@@ -155,7 +155,7 @@ func (e *KeyNameError) Error() string {
 	return fmt.Sprintf("resource key %.200q cannot be a file: %s", e.Key, e.Why)
 }
 
-// An UnsafeNamesError says which resources cannot become files side by side. It wraps a
+// An UnsafeNamesError lists resources that cannot all be files in one directory tree. It wraps a
 // *KeyNameError for each.
 type UnsafeNamesError struct {
 	Names []KeyNameError // sorted by key

@@ -9,8 +9,8 @@ import (
 )
 
 // Export writes a generation as a plain .dig module, bit for bit what was committed or received,
-// and returns its length. It is verified before a byte is written: damage on the disk is
-// module.ErrVerify or ErrCorrupt.
+// and returns its length. The generation is verified before the first byte is written. Damage on
+// the disk is module.ErrVerify or ErrCorrupt.
 func (s *Store) Export(ctx context.Context, root merkle.Hash, w io.Writer,
 	progress func(done, total int64)) (int64, error) {
 	g, err := s.At(root)

@@ -13,9 +13,9 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// Open implements fs.FS. A file is also an io.Seeker, io.ReaderAt and io.WriterTo. What has no
-// resource of that name and is no directory of one is fs.ErrNotExist; where names are missing, a
-// directory can only be found out about by name, not listed.
+// Open implements fs.FS. A file is also an io.Seeker, io.ReaderAt and io.WriterTo. A name that is
+// neither a resource nor a directory of one is fs.ErrNotExist. If names are missing, a directory
+// can be opened but not listed.
 func (g *Generation) Open(name string) (fs.File, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
@@ -51,9 +51,8 @@ func (g *Generation) Stat(name string) (fs.FileInfo, error) {
 	return f.Stat()
 }
 
-// ReadDir implements fs.ReadDirFS. Where the names of some resources are not known it is an
-// *fs.PathError with errors.ErrUnsupported: a list with gaps would say that what it lacks is not
-// there.
+// ReadDir implements fs.ReadDirFS. If the names of some resources are not known, the error is an
+// *fs.PathError with errors.ErrUnsupported, because the list would be incomplete.
 func (g *Generation) ReadDir(name string) ([]fs.DirEntry, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "readdir", Path: name, Err: fs.ErrInvalid}
@@ -111,7 +110,7 @@ func (g *Generation) ReadDir(name string) ([]fs.DirEntry, error) {
 	return list, nil
 }
 
-// isDir reports whether a resource that can be listed lies below name, as far as names are known.
+// isDir reports whether a resource with a known name lies below name.
 func (g *Generation) isDir(name string) (bool, error) {
 	if name == "." {
 		return true, nil
@@ -153,7 +152,7 @@ func (g *Generation) fileInfo(name string, size int64) fs.FileInfo {
 	return &info{name: path.Base(name), size: size, mode: 0o444, time: g.info.Time}
 }
 
-// lazyEntry is a file in a list; its size is looked up when it is asked for.
+// lazyEntry is a file in a list. Its size is looked up on demand.
 type lazyEntry struct {
 	g    *Generation
 	name string

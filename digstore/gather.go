@@ -15,7 +15,7 @@ import (
 	"github.com/dig-network/digstore/digstore/internal/sealer"
 )
 
-// gather finds out what there is to commit, and what of it is known already. The head's recipe and
+// gather finds what is to be committed, and what of it need not be read. The recipe of the head and
 // the stat index are read while the content root is listed.
 func (c *commit) gather(ctx context.Context) error {
 	f, recs, err := c.s.staging.Open()
@@ -83,8 +83,8 @@ func (c *commit) gather(ctx context.Context) error {
 	return c.s.checkSize(c.bytes)
 }
 
-// addFiles takes the files of the content root. What looks as it did when a generation was made of
-// it is taken from that one's recipe.
+// addFiles adds the files of the content root. The entry of a file that looks as it did when a
+// generation was made of it is copied from the recipe of that generation.
 func (c *commit) addFiles(files []scan.Found, before *known) {
 	next := before.cursor()
 	jobs := make([]sealer.Job, len(files))
@@ -106,7 +106,8 @@ func (c *commit) add(j *sealer.Job) {
 	}
 }
 
-// checkNames refuses or leaves out what could not be checked out.
+// checkNames returns an error for names that cannot be checked out, or removes them from the
+// commit.
 func (c *commit) checkNames() error {
 	if c.o.anyNames {
 		return nil
@@ -136,7 +137,7 @@ func (c *commit) checkNames() error {
 	return nil
 }
 
-// remove takes resources out of the commit.
+// remove removes resources from the commit.
 func (c *commit) remove(drop func(name string) bool) {
 	c.jobs = slices.DeleteFunc(c.jobs, func(j *sealer.Job) bool {
 		if drop(j.Name) {
@@ -148,8 +149,8 @@ func (c *commit) remove(drop func(name string) bool) {
 	c.todo = slices.DeleteFunc(c.todo, func(j *sealer.Job) bool { return drop(j.Name) })
 }
 
-// takeOver reports whether an unchanged resource of a listed store need not be read: its hash must
-// be known too.
+// takeOver reports whether an unchanged resource of a listed store need not be read: only if its
+// hash is known too.
 func (c *commit) takeOver(j *sealer.Job) bool {
 	if c.old == nil {
 		return true

@@ -9,31 +9,31 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// GCOptions say what is kept. The head always is. nil keeps every generation and removes only what
-// none of them needs.
+// GCOptions say which generations are kept. The head always is. With nil every generation is kept,
+// and only what none of them needs is removed.
 type GCOptions struct {
 	// Keep is how many of the newest generations are kept; 0, with no Roots, means all.
 	Keep int
-	// Roots are generations that are kept besides.
+	// Roots are further generations that are kept.
 	Roots []merkle.Hash
 	// Progress is called with bytes of chunks copied and to be copied.
 	Progress func(done, total int64)
 }
 
-// A GCReport says what gc removed.
+// A GCReport says what GC removed.
 type GCReport struct {
 	Dropped []module.Generation // no longer held
 	Freed   int64               // bytes of packs
-	// Transfers is how many generations were being received meanwhile. They may count on chunks that
-	// nothing else needs, so with one or more no pack was removed, and the next gc removes them.
+	// Transfers is the number of generations that were being received at the same time. They may
+	// depend on chunks that nothing else needs, so with one or more no pack was removed. The next
+	// GC removes them.
 	Transfers int
 }
 
-// GC drops generations that are no longer wanted, and the chunks that only they used. Their lines
-// stay in the history, as not held. Whatever it is interrupted by, everything that is kept can be
-// read all the time: what is still needed of a pack is copied to a new one, and recipes that are
-// built on dropped ones are rewritten, before anything is removed. While generations are being
-// received no pack is removed.
+// GC drops generations, and the chunks that only they use. Their lines stay in the history, as not
+// held. Everything that is kept can be read at any time, also if GC is interrupted: what is needed
+// of a pack is copied to a new one, and recipes that are built on dropped ones are rewritten,
+// before anything is removed. While generations are being received no pack is removed.
 func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 	if o == nil {
 		o = &GCOptions{}

@@ -11,17 +11,17 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Generation is one state of a store: resources under names. It is an fs.FS, read-only, and never
-// changes; several goroutines may use it.
+// A Generation is one state of a store: resources with names. It is a read-only fs.FS and never
+// changes. It may be used by several goroutines.
 //
-// A generation holds hashes of names, not names. Open and Resource work for a caller that knows a
-// name. Listing needs the names themselves: those of own commits, those that the module shows
-// (section 13, or the discovery resource), those that WithNames brings, or those that the store has
-// learned from other generations and by KeepNames. Where one is missing, ReadDir is an
-// *fs.PathError with errors.ErrUnsupported.
+// A generation contains hashes of names, not names. Open and Resource work if the caller knows the
+// name. A listing needs the names themselves: those of commits made here, those in the module
+// (section 13 or the discovery resource), those of WithNames, and those that the store has learned
+// from other generations or by KeepNames. If one is missing, ReadDir returns an *fs.PathError with
+// errors.ErrUnsupported.
 //
-// As in any fs.FS, a name such as "a//b" cannot be opened by Open, nor listed; Resource opens it.
-// Where one resource is called "a" and another "a/b", "a" is listed as a directory.
+// As in any fs.FS, a name such as "a//b" cannot be opened by Open and is not listed; Resource opens
+// it. If one resource is named "a" and another "a/b", "a" is listed as a directory.
 type Generation struct {
 	s    *Store
 	info module.Generation
@@ -48,19 +48,19 @@ func (s *Store) open(line module.Generation) (*Generation, error) {
 		digest: g.Digest}, nil
 }
 
-// Info returns the generation's line in the history.
+// Info returns the line of the generation in the history.
 func (g *Generation) Info() module.Generation { return g.info }
 
 // ID returns the store and the root.
 func (g *Generation) ID() module.ID { return module.ID{Store: g.s.set.id, Root: g.info.Root} }
 
-// PublicKey returns the publisher's key that the module states; zero when it states none.
+// PublicKey returns the publisher key in the module; zero if it has none.
 func (g *Generation) PublicKey() auth.PublicKey { return g.mod.PublicKey() }
 
 // Module returns the generation as a module.
 func (g *Generation) Module() *module.Module { return g.mod }
 
-// Message returns the message of the commit, "" when there is none.
+// Message returns the message of the commit, "" if it has none.
 func (g *Generation) Message() string {
 	m, err := g.mod.Metadata()
 	if err != nil {
@@ -75,8 +75,9 @@ func (g *Generation) URN(name string) urn.URN {
 	return urn.URN{Store: g.s.set.id, Root: g.info.Root, Resource: name}
 }
 
-// Resource opens the content of a resource named exactly so; fs.ErrNotExist when there is none.
-// Bytes that are damaged, or a salt that is not the store's, are urn.ErrSealed when they are read.
+// Resource opens the content of the resource with exactly that name; fs.ErrNotExist if there is
+// none. Reading returns urn.ErrSealed if the bytes are damaged, or the salt is not that of the
+// store.
 func (g *Generation) Resource(name string) (*module.Plain, error) {
 	r, err := g.mod.Find(urn.RetrievalKey(g.s.set.id, name))
 	if err != nil {
@@ -89,8 +90,8 @@ func (g *Generation) Resource(name string) (*module.Plain, error) {
 	return p, nil
 }
 
-// OpenURN opens the resource that an address of this store leads to, whatever root it names: with
-// no resource part, or an empty one, index.html (urn/FORMAT.md 4).
+// OpenURN opens the resource of a URN of this store, whatever root it has. Without a resource part,
+// or with an empty one, that is index.html (urn/FORMAT.md 4).
 func (g *Generation) OpenURN(u urn.URN) (*module.Plain, error) {
 	if u.Store != g.s.set.id {
 		return nil, fmt.Errorf("%s: expected store %s: %w", u, g.s.set.id, fs.ErrNotExist)
@@ -98,7 +99,7 @@ func (g *Generation) OpenURN(u urn.URN) (*module.Plain, error) {
 	return g.Resource(u.Name())
 }
 
-// Prove returns the proof that a resource belongs to the generation's root.
+// Prove returns the proof that the resource belongs to the root of the generation.
 func (g *Generation) Prove(name string) (merkle.Proof, error) {
 	r, err := g.mod.Find(urn.RetrievalKey(g.s.set.id, name))
 	if err != nil {
@@ -113,7 +114,7 @@ func (g *Generation) Len() (int, error) { return g.mod.Len() }
 // ModuleSize returns the length of the module in bytes.
 func (g *Generation) ModuleSize() int64 { return g.mod.Size() }
 
-// Bytes returns the plaintext of all resources together, in bytes.
+// Bytes returns the plaintext size of all resources together.
 func (g *Generation) Bytes() (int64, error) {
 	var n int64
 	for r, err := range g.mod.Resources() {

@@ -10,10 +10,10 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// Import takes a plain .dig module of this store, verifies all of it and keeps it: as the newest
-// generation or, when its line is in the history but it is not held, in that line's place. The
-// module must be signed by the store's publisher where that key is known; signed carries signatures
-// for the root, and may be zero. A generation that is held already is fs.ErrExist.
+// Import reads a plain .dig module of this store, verifies it completely and keeps it: as the
+// newest generation or, if its line is in the history but it is not held, in the place of that
+// line. If the publisher key of the store is known, the module must have it. signed has signatures
+// of the root, and may be zero. A generation that is held already is fs.ErrExist.
 func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 	progress func(done, total int64)) (*Generation, error) {
 	if err := s.dir.Sweep(ctx); err != nil {

@@ -16,8 +16,7 @@ const (
 )
 
 // checkNames returns the names that a checkout cannot write as files beside the others, in their
-// order: those that checkKeyName refuses and those that are also a folder of another one. Commit
-// refuses the same ones.
+// order: those that checkKeyName refuses, and those that are also a folder of another name.
 func checkNames(names []string) (refused []KeyNameError) {
 	at := make(map[string]int, len(names))
 	for i, name := range names {
@@ -44,7 +43,7 @@ func checkNames(names []string) (refused []KeyNameError) {
 	return refused
 }
 
-// without returns the names that are not among those refused, which have the same order.
+// without returns the names that are not in refused, which has the same order.
 func without(names []string, refused []KeyNameError) []string {
 	kept := make([]string, 0, len(names)-len(refused))
 	for _, name := range names {
@@ -57,10 +56,10 @@ func without(names []string, refused []KeyNameError) []string {
 	return kept
 }
 
-// checkKeyName refuses resource keys that cannot become a file below a directory, on this system:
-// those that lead out of it, that would make or change a workspace or the settings of git and its
-// like, that a reader would take for another name, or that name a device. They can still be read by
-// their names. The error is a *KeyNameError.
+// checkKeyName returns a *KeyNameError for a resource key that cannot be a file below a directory
+// on this system: one that leads out of the directory, that would create or change a workspace or
+// the settings of git and similar programs, that looks like another name, or that names a device.
+// The resource can still be read by its name.
 func checkKeyName(key string) error { return checkKeyNameOn(runtime.GOOS, key) }
 
 func checkKeyNameOn(goos, key string) error {
@@ -103,7 +102,7 @@ func checkKeyNameOn(goos, key string) error {
 	return nil
 }
 
-// badOnWindows says why Windows would not take a part of a path for what it is.
+// badOnWindows returns why Windows does not accept a part of a path as it is; "" if it does.
 func badOnWindows(part string) string {
 	if i := strings.IndexFunc(part, func(r rune) bool { return r < 0x20 || r == 0x7f || strings.ContainsRune(`<>:"|?*\`, r) }); i >= 0 {
 		return "it has a character that file names cannot have on Windows"
@@ -117,8 +116,8 @@ func badOnWindows(part string) string {
 	return ""
 }
 
-// isDevice reports whether Windows takes a part of a path for a device, with an extension or
-// without.
+// isDevice reports whether Windows regards a part of a path as a device, with or without an
+// extension.
 func isDevice(part string) bool {
 	base, _, _ := strings.Cut(part, ".")
 	base = strings.ToUpper(strings.TrimRight(base, " "))
@@ -135,7 +134,7 @@ func isDevice(part string) bool {
 	return false
 }
 
-// checkoutPrefix begins the names of the folders that checkout works in; 32 hex digits follow.
+// checkoutPrefix begins the names of the temporary folders of checkouts; 32 hex digits follow.
 const checkoutPrefix = ".dig-checkout-"
 
 func isCheckoutName(part string) bool {

@@ -10,12 +10,12 @@ import (
 	"github.com/dig-network/digstore/digstore/internal/keydir"
 )
 
-// Signer returns the key that commits here: the adopted one, else that of the publisher. Without
-// either it is ErrNoKey: a clone has none.
+// Signer returns the key that commits: the adopted key, else the publisher key. Without either it
+// is ErrNoKey; a clone has none.
 func (s *Store) Signer() (*auth.Key, error) { return s.keys.Signer() }
 
-// ImportKey keeps k as the store's publisher key. Another key that is here already is fs.ErrExist.
-// A key that does not sign this store (another one is pinned, or signed the head) is
+// ImportKey stores k as the publisher key. If the store has another key here, it is fs.ErrExist. A
+// key that does not sign this store, because another one is pinned or signed the head, is
 // auth.ErrForbidden.
 func (s *Store) ImportKey(ctx context.Context, k *auth.Key) error {
 	l, err := s.dir.Lock(ctx)
@@ -47,9 +47,9 @@ func (s *Store) ImportKey(ctx context.Context, k *auth.Key) error {
 	return nil
 }
 
-// publisher returns the key that signs the store: the one in the head's module, for a head has been
-// accepted, or the pinned one, where that was pinned for the head or no head is held; zero when
-// neither is known, as where the head was pinned without a key because no signature of it came.
+// publisher returns the key that signs the store; zero if it is unknown. It is the key in the
+// module of the head, because a head has been accepted. If no head is held, or the pins are for the
+// head, it is the pinned key, which is zero if the head was pinned without a signature.
 func (s *Store) publisher() (auth.PublicKey, error) {
 	p, err := s.dir.Pins.Read()
 	if err != nil {
@@ -73,8 +73,8 @@ func (s *Store) publisher() (auth.PublicKey, error) {
 	return key, err
 }
 
-// keyIn is the publisher key in the module of a generation that was looked for; zero when it is not
-// here.
+// keyIn returns the publisher key in the module of a generation; zero if the generation was not
+// found.
 func keyIn(g *Generation, err error) (auth.PublicKey, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return auth.PublicKey{}, nil
@@ -85,13 +85,13 @@ func keyIn(g *Generation, err error) (auth.PublicKey, error) {
 	return g.PublicKey(), nil
 }
 
-// AdoptKey keeps k, durably, as the key that commits here from now on, whichever key signed the
-// head. It is for a writer whom the chain authorizes, and for the owner after a writer's generation
-// was pulled. Other hosts accept what it signs if the chain lists the key (auth/chain/LINEAGE.md
-// 9): see server.Options.Authority and remote.Trust.Anchor.
+// AdoptKey stores k, durably, as the key that commits here from now on, whichever key signed the
+// head. It is for a writer that the chain authorizes, and for the owner after the generation of a
+// writer was pulled. Other hosts accept its signatures if the chain lists the key
+// (auth/chain/LINEAGE.md 9): see server.Options.Authority and remote.Trust.Anchor.
 //
-// What is held of the publisher (Pins) stays, so pulls check what they checked before. Another key
-// that is here already is fs.ErrExist; the same one is adopted.
+// The pins do not change, so pulls check what they checked before. If the store has another key
+// here, it is fs.ErrExist; the same key is adopted.
 func (s *Store) AdoptKey(ctx context.Context, k *auth.Key) error {
 	l, err := s.dir.Lock(ctx)
 	if err != nil {

@@ -7,15 +7,14 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// known is what the stat index and the generation it speaks of tell about the files of a content
-// root.
+// known is what the stat index and its generation tell about the files of a content root.
 type known struct {
 	index   *statindex.Index
 	entries []module.Entry // of index.files
 }
 
-// openKnown reads the stat index of a content root and the recipe it belongs to. What is missing or
-// does not fit gives an empty one: then everything is read.
+// openKnown reads the stat index of a content root and the recipe of its generation. If either is
+// missing or they do not fit, the result is empty, and every file is read.
 func openKnown(s *Store, content string, h *history.History, rehash bool) *known {
 	if rehash {
 		return &known{}
@@ -48,7 +47,7 @@ func openKnown(s *Store, content string, h *history.History, rehash bool) *known
 	return k
 }
 
-// cursor returns a function that is asked about files in the order of their names and returns the
+// cursor returns a function that is called with files in the order of their names. It returns the
 // entries of those that have not changed.
 func (k *known) cursor() func(scan.Found) (module.Entry, bool) {
 	at := 0

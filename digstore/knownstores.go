@@ -13,16 +13,16 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// KnownStores remembers which key was believed for which store by first use: the file
-// known_stores.json, which lies beside a person's identity key. It may be used by several
-// goroutines and processes.
+// KnownStores records which publisher key was accepted for which store at its first use, in the
+// file known_stores.json beside the identity key of the user. It may be used by several goroutines
+// and processes.
 type KnownStores struct {
 	path string
 	mu   sync.Mutex
 }
 
-// OpenKnownStores returns the memory kept at path. The file and its directory are made by the first
-// Remember.
+// OpenKnownStores returns the records in the file at path. The first Remember creates the file and
+// its directory.
 func OpenKnownStores(path string) *KnownStores { return &KnownStores{path: path} }
 
 func (k *KnownStores) read() (map[string]string, error) {
@@ -40,7 +40,7 @@ func (k *KnownStores) read() (map[string]string, error) {
 	return known, nil
 }
 
-// Known returns the key that was believed for a store, and whether there is one.
+// Known returns the key that was accepted for a store, and whether there is one.
 func (k *KnownStores) Known(_ context.Context, s auth.StoreID) (auth.PublicKey, bool, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -59,7 +59,7 @@ func (k *KnownStores) Known(_ context.Context, s auth.StoreID) (auth.PublicKey, 
 	return key, true, nil
 }
 
-// Remember notes the key of a store, durably, in place of an earlier one.
+// Remember records the key of a store, durably, in place of an earlier one.
 func (k *KnownStores) Remember(ctx context.Context, s auth.StoreID, key auth.PublicKey) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -8,17 +8,16 @@ import (
 	"github.com/dig-network/digstore/digstore/internal/namedir"
 )
 
-// CheckNames returns an error if a file with names that the store has learned is damaged
-// (ErrCorrupt) or cannot be read. Content does not depend on these files. Names of commits that
-// were made here and are held are in their recipes too, and the next commit adds those that are
-// missing.
+// CheckNames returns an error if a file of names is damaged (ErrCorrupt) or cannot be read. Content
+// does not depend on these files. The names of commits that were made here are also in their
+// recipes, and the next commit adds those that are missing.
 func (s *Store) CheckNames() error {
 	_, damage, err := s.dir.Names.All()
 	return errors.Join(err, damage)
 }
 
-// KeepNames keeps the names that are known of this generation, those of WithNames included, for all
-// generations of the store. It returns how many are new.
+// KeepNames stores the names that are known of this generation, including those of WithNames, for
+// all generations of the store. It returns how many are new.
 func (g *Generation) KeepNames(ctx context.Context) (int, error) {
 	t, err := g.names()
 	if err != nil {

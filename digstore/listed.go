@@ -14,15 +14,14 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// manifests is section 13 of the generation before, by path: what a listed store's next section is
-// made from.
+// manifests is section 13 of the previous generation, by path. The next section 13 is made from it.
 type manifests struct {
 	at map[string]module.PublicEntry
 }
 
-// oldManifests reads section 13 of the head. It is nil if the next generation does not carry one:
-// the store is private, its settings say so, or they say nothing and the head does not name all of
-// its resources.
+// oldManifests reads section 13 of the head. It is nil if the next generation has none: the store
+// is private, or its settings say so, or they do not say and the head does not name all of its
+// resources.
 func oldManifests(s *Store, h *history.History) (*manifests, error) {
 	set := s.set.listed
 	if s.salts.current() != nil || set != nil && !*set {
@@ -40,8 +39,8 @@ func oldManifests(s *Store, h *history.History) (*manifests, error) {
 }
 
 // readHeadManifest adds section 13 of the head, and reports whether it names all resources. The
-// root does not cover the section: a host may have changed it, but then it does not know the names
-// of all resources.
+// root does not cover the section, so a host may have changed it, but such a host does not know the
+// names of all resources.
 func readHeadManifest(s *Store, h *history.History, m *manifests) (complete bool, err error) {
 	line, ok := h.Head()
 	if !ok {
@@ -77,8 +76,8 @@ func readHeadManifest(s *Store, h *history.History, m *manifests) (complete bool
 	return len(distinct) == total, err
 }
 
-// next makes section 13 of a generation: the paths with the hash of their plaintext and the
-// generation in which it last changed.
+// next makes section 13 of a generation: for each path the hash of its plaintext and the generation
+// in which it changed last.
 func (m *manifests) next(jobs []*sealer.Job, root merkle.Hash,
 	number uint64) *module.PublicManifest {
 	out := &module.PublicManifest{SchemaVersion: 1}

@@ -9,8 +9,8 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// lock takes the writer's lock at name, waiting for another holder as long as the options say.
-// Locks order writers, in this process and in others; readers need none.
+// lock takes the lock file at name. It waits for another holder until LockWait has passed or ctx
+// ends. Locks order writers in this process and in others. Readers need none.
 func (w *Workspace) lock(ctx context.Context, name string) (io.Closer, error) {
 	wait := time.Duration(0)
 	for {

@@ -9,10 +9,10 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// Migrate changes the workspace of the folder dir from the reference's oldest layout, with one
-// store in .dig itself, to the present one, where that store is called "default". It reports
-// whether there was something to change. A migration that broke off is taken up again. Errors are
-// those of Open.
+// Migrate changes the workspace of the folder dir from the oldest layout of the reference
+// implementation, with one store in .dig itself, to the present one, where that store is named
+// "default". It reports whether there was something to change. An interrupted migration is resumed.
+// Errors are those of Open.
 func Migrate(ctx context.Context, dir string, o *Options) (bool, error) {
 	w := newWorkspace(dir, o)
 	switch err := w.checkDot(); {
@@ -27,8 +27,8 @@ func Migrate(ctx context.Context, dir string, o *Options) (bool, error) {
 	return true, nil
 }
 
-// migrate moves the one store of the reference's oldest layout to stores/default (LAYOUT.md 13.3).
-// config.toml moves last, so that a migration that broke off is taken up again.
+// migrate moves the store to stores/default (LAYOUT.md 13.3). config.toml moves last, so that an
+// interrupted migration is resumed.
 func (w *Workspace) migrate(ctx context.Context) error {
 	set, err := w.readConfig(w.dot)
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Module opens the bytes of a generation as they were committed or received; fs.ErrNotExist when it
-// is not held. The reader is also an io.ReaderAt and, from the current offset on, an io.WriterTo.
-// It keeps no file open between its calls. Chunks are hashed before they are read for the first
-// time: damaged ones are ErrCorrupt.
+// Module opens the module of a generation, bit for bit as it was committed or received;
+// fs.ErrNotExist if it is not held. The reader is also an io.ReaderAt and, from the current offset
+// on, an io.WriterTo. It keeps no file open between calls. Chunks are hashed before they are read
+// for the first time; a damaged one is ErrCorrupt.
 func (s *Store) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, error) {
 	g, err := s.At(root)
 	if err != nil {
@@ -28,7 +28,7 @@ func (s *Store) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, 
 	return &moduleReader{SectionReader: image, recipe: g.recipe, packs: packs, digest: g.digest}, nil
 }
 
-// moduleReader is the bytes of a module.
+// moduleReader reads a module.
 type moduleReader struct {
 	*io.SectionReader
 	recipe *module.Recipe // nil: of the reference's
@@ -36,24 +36,23 @@ type moduleReader struct {
 	digest func() (merkle.Hash, error)
 }
 
-// Digest stands for the bytes that the module has; zero where nothing does, as for a module of the
-// reference that was written just now.
+// Digest returns a value that identifies the bytes of the module. It is zero if there is none, as
+// for a module of the reference implementation that has just been written.
 func (m *moduleReader) Digest() (merkle.Hash, error) { return m.digest() }
 
 // Close implements io.Closer.
 func (m *moduleReader) Close() error { return nil }
 
-// minStretch is how many bytes must lie side by side in a pack for the system to copy them by
-// itself.
+// minStretch is how many adjacent bytes of a pack are copied by the operating system.
 const minStretch = 256 << 10
 
-// moduleBuffer is how much is read at once.
+// moduleBuffer is the size of a read.
 const moduleBuffer = 256 << 10
 
 var moduleBuffers = sync.Pool{New: func() any { b := make([]byte, moduleBuffer); return &b }}
 
-// WriteTo implements io.WriterTo, from the current offset on. A writer that is an io.ReaderFrom is
-// given long stretches of packs as files, so that the system copies them where it can.
+// WriteTo implements io.WriterTo, from the current offset on. If w is an io.ReaderFrom, long parts
+// of packs are passed to it as files, so that the operating system can copy them.
 func (m *moduleReader) WriteTo(w io.Writer) (int64, error) {
 	from, err := m.Seek(0, io.SeekCurrent)
 	if err != nil {
@@ -72,7 +71,7 @@ func (m *moduleReader) WriteTo(w io.Writer) (int64, error) {
 	return at - from, err
 }
 
-// copyTo writes the bytes from offset at up to end, and returns where it came to.
+// copyTo writes the bytes from offset at to end, and returns the offset that it reached.
 func (m *moduleReader) copyTo(w io.Writer, at, end int64) (int64, error) {
 	if at >= end {
 		return at, nil
@@ -83,7 +82,7 @@ func (m *moduleReader) copyTo(w io.Writer, at, end int64) (int64, error) {
 	return at + n, err
 }
 
-// writeStretches writes from offset at to the end of the last long stretch.
+// writeStretches writes the bytes from offset at to the end of the last long part of a pack.
 func (m *moduleReader) writeStretches(w io.Writer, direct io.ReaderFrom, at int64) (int64, error) {
 	var handle packdir.Handle
 	defer handle.Close()

@@ -18,21 +18,21 @@ import (
 	"github.com/dig-network/digstore/digstore/urn"
 )
 
-// DiscoveryResource lists resources for readers (module/FORMAT.md 5.10).
+// DiscoveryResource is the name of a resource that lists resources (module/FORMAT.md 5.10).
 const DiscoveryResource = ".well-known/dig/manifest.json"
 
-// maxNames bounds a list of names in bytes.
+// maxNames is the length of the longest list of names that is read, in bytes.
 const maxNames = 256 << 20
 
-// Names is a list of resource names, from whoever knows them. Nothing is believed of it: a name
-// counts only where its retrieval key is in the generation.
+// Names is a list of resource names from an untrusted source. A name counts only if the generation
+// has its retrieval key.
 type Names []string
 
-// ParseNames reads a list of names as the publisher's "urn --all" prints it: lines "name<TAB>urn",
-// or lines with only a name or only a URN, or JSON: urns.json of the reference,
-// {"resources":[{"key":…}]}, or a list of strings. A name or URN in a line may be quoted as in Go.
-// The text is UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it. A line that can be
-// read in two ways gives both names.
+// ParseNames reads a list of names in one of these forms: lines "name<TAB>urn", as the command urn
+// --all prints them; lines with only a name or only a URN; JSON {"resources":[{"key":…}]}, as in
+// urns.json of the reference implementation; or a JSON list of strings. A name or URN in a line may
+// be quoted as in Go. The text is UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it.
+// A line that can be read in two ways gives both names.
 func ParseNames(r io.Reader) (Names, error) {
 	text, err := io.ReadAll(io.LimitReader(r, maxNames+1))
 	if err == nil && len(text) > maxNames {
@@ -66,7 +66,7 @@ func ParseNames(r io.Reader) (Names, error) {
 	return names, nil
 }
 
-// lineNames returns the names that a line may mean, the likeliest first.
+// lineNames returns the names that a line may stand for, the most likely first.
 func lineNames(line string) []string {
 	field, _, listed := strings.Cut(line, "\t")
 	if field == "" {
@@ -88,7 +88,7 @@ func lineNames(line string) []string {
 	return []string{plain, field}
 }
 
-// decodeText turns a text into UTF-8 without a byte order mark.
+// decodeText converts a text to UTF-8 without a byte order mark.
 func decodeText(text []byte) ([]byte, error) {
 	var order binary.ByteOrder
 	switch {
@@ -129,7 +129,7 @@ func decodeText(text []byte) ([]byte, error) {
 	return out, nil
 }
 
-// invalidAt returns where text stops being UTF-8, -1 when it does not.
+// invalidAt returns the offset of the first byte of text that is not UTF-8, -1 if there is none.
 func invalidAt(text []byte) int {
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRune(text[i:])
@@ -176,7 +176,7 @@ func parseJSONNames(text []byte) (Names, error) {
 	return names, nil
 }
 
-// nameTable are the names that are known of a generation.
+// nameTable has the names that are known of a generation.
 type nameTable struct {
 	names []string // sorted
 	total int      // resources in the generation
@@ -192,7 +192,7 @@ func (t *nameTable) missing() *UnnamedError {
 	return nil
 }
 
-// WithNames returns the same generation with more names to list resources by.
+// WithNames returns the same generation with more names for listings.
 func (g *Generation) WithNames(names Names) *Generation {
 	return &Generation{s: g.s, info: g.info, mod: g.mod, recipe: g.recipe, own: g.own,
 		more: slices.Concat(g.more, names)}
@@ -207,7 +207,7 @@ func (g *Generation) Names() (names []string, unnamed int, err error) {
 	return t.names, t.total - len(t.names), nil
 }
 
-// names finds out which names are known.
+// names returns the names that are known.
 func (g *Generation) names() (*nameTable, error) {
 	g.named.Do(func() { g.table, g.err = g.findNames() })
 	return g.table, g.err
@@ -267,8 +267,8 @@ func (g *Generation) findNames() (*nameTable, error) {
 	return t, nil
 }
 
-// discover returns the names that the discovery resource lists, its own among them; none where
-// there is no such resource or it cannot be read.
+// discover returns the names that the discovery resource lists, and its own. There are none if the
+// resource does not exist or cannot be read.
 func (g *Generation) discover() (Names, error) {
 	p, err := g.Resource(DiscoveryResource)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -295,8 +295,8 @@ func (g *Generation) discover() (Names, error) {
 	return append(names, DiscoveryResource), nil
 }
 
-// URNs returns the addresses of the resources whose names are known, sorted by name, pinned to this
-// generation.
+// URNs returns the addresses of the resources whose names are known, with the root of this
+// generation, sorted by name.
 func (g *Generation) URNs() ([]urn.URN, error) {
 	t, err := g.names()
 	if err != nil {

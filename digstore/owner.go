@@ -14,11 +14,11 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// ownerFile is in the directory of a store that a push has brought: the identity of the first push,
-// 96 hex digits.
+// ownerFile has the identity of the first push of a store: 96 hex digits. It lies in the directory
+// of the store.
 const ownerFile = "pushed_by"
 
-// SetOwner notes which identity has brought a store, durably.
+// SetOwner records the identity that pushed a store first, durably.
 func (w *Workspace) SetOwner(ctx context.Context, id auth.StoreID, owner auth.PublicKey) error {
 	s, err := w.store(id)
 	if err != nil {
@@ -36,8 +36,8 @@ func (w *Workspace) SetOwner(ctx context.Context, id auth.StoreID, owner auth.Pu
 	return nil
 }
 
-// ownerIn reads who brought the store in a directory; fs.ErrNotExist for one that no push has
-// brought.
+// ownerIn reads the identity that pushed the store in a directory first; fs.ErrNotExist if the
+// store was not pushed.
 func (w *Workspace) ownerIn(dir string) (owner auth.PublicKey, err error) {
 	name := filepath.Join(dir, ownerFile)
 	text, err := smallfile.Read(w.fs, name)
@@ -50,7 +50,8 @@ func (w *Workspace) ownerIn(dir string) (owner auth.PublicKey, err error) {
 	return owner, nil
 }
 
-// bytesIn sums the files below a directory of a store. What vanishes meanwhile does not count.
+// bytesIn returns the bytes of all files below a directory of a store. Files that vanish meanwhile
+// do not count.
 func (w *Workspace) bytesIn(dir string) (sum int64, err error) {
 	list, err := w.fs.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,8 +82,7 @@ func (w *Workspace) bytesIn(dir string) (sum int64, err error) {
 	return sum, nil
 }
 
-// Owned yields the stores that pushes have brought, with the identity and what they take on the
-// disk.
+// Owned yields the stores that were pushed, with their owner and their size on the disk.
 func (w *Workspace) Owned(context.Context) iter.Seq2[module.Owned, error] {
 	return func(yield func(module.Owned, error) bool) {
 		ids, err := w.ids()

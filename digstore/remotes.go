@@ -13,23 +13,23 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// DefaultOrigin is what the remote "origin" means where none is set.
+// DefaultOrigin is the URL of the remote "origin" if none is set.
 const DefaultOrigin = "https://rpc.dig.net"
 
 // remotesFile is remotes.toml.
 type remotesFile struct {
 	Remotes map[string]string `toml:"remotes"`
-	// PushForms is ours: the form of push signature that an origin accepts. The reference reads
-	// [remotes] only.
+	// PushForms has the form of push signature that an origin accepts. The reference implementation
+	// reads only [remotes].
 	PushForms map[string]auth.PushForm `toml:"push_forms,omitempty"`
 }
 
-// maxPushForms is how many origins a store remembers a form for.
+// maxPushForms is the number of origins for which a form is stored.
 const maxPushForms = 64
 
 func (s *Store) remotesName() string { return filepath.Join(s.dir.Path, "remotes.toml") }
 
-// Remotes returns the remotes that are set, by name, as they were given.
+// Remotes returns the URLs of the remotes by name, as they were given to AddRemote.
 func (s *Store) Remotes() (map[string]string, error) {
 	f, err := s.readRemotes()
 	return f.Remotes, err
@@ -51,7 +51,7 @@ func (s *Store) readRemotes() (remotesFile, error) {
 }
 
 // PushForm returns the form of push signature that an origin (scheme://host[:port]) accepted last,
-// "" when it is not known.
+// "" if it is unknown.
 func (s *Store) PushForm(_ context.Context, origin string) (auth.PushForm, error) {
 	f, err := s.readRemotes()
 	if err != nil {
@@ -60,8 +60,8 @@ func (s *Store) PushForm(_ context.Context, origin string) (auth.PushForm, error
 	return f.PushForms[origin], nil
 }
 
-// KeepPushForm remembers the form of push signature that an origin accepts, in remotes.toml. Of
-// more than 64 origins some are forgotten.
+// KeepPushForm stores the form of push signature that an origin accepts, in remotes.toml. Of more
+// than 64 origins some are dropped.
 func (s *Store) KeepPushForm(ctx context.Context, origin string, form auth.PushForm) error {
 	return s.changeRemotes(ctx, func(f *remotesFile) error {
 		for other := range f.PushForms {
@@ -75,8 +75,8 @@ func (s *Store) KeepPushForm(ctx context.Context, origin string, form auth.PushF
 	})
 }
 
-// Remote returns one remote; "origin" is DefaultOrigin when it is not set, another unknown name
-// fs.ErrNotExist.
+// Remote returns the URL of a remote. If "origin" is not set, it is DefaultOrigin. Another unknown
+// name is fs.ErrNotExist.
 func (s *Store) Remote(name string) (string, error) {
 	all, err := s.Remotes()
 	if err != nil {
@@ -91,8 +91,7 @@ func (s *Store) Remote(name string) (string, error) {
 	return "", fmt.Errorf("remote %.100q: %w", name, fs.ErrNotExist)
 }
 
-// AddRemote sets a remote; one of that name that is there already is fs.ErrExist, unless it is the
-// same.
+// AddRemote sets a remote. A name that is set to another URL is fs.ErrExist.
 func (s *Store) AddRemote(ctx context.Context, name, url string) error {
 	if err := checkName(name); err != nil {
 		return fmt.Errorf("add remote: %w", err)
@@ -106,7 +105,7 @@ func (s *Store) AddRemote(ctx context.Context, name, url string) error {
 	})
 }
 
-// RemoveRemote takes a remote away; an unknown one is fs.ErrNotExist.
+// RemoveRemote removes a remote. An unknown name is fs.ErrNotExist.
 func (s *Store) RemoveRemote(ctx context.Context, name string) error {
 	return s.changeRemotes(ctx, func(f *remotesFile) error {
 		if _, ok := f.Remotes[name]; !ok {

@@ -14,17 +14,17 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// A store is removed in three steps: its directory gets a mark, which keeps writers out, and the
-// workspace no longer lists the store; the directory is renamed to a name that no store has, in one
-// step; the files are deleted. So a reader finds all files of a store or none (ErrRemoved).
-
 // removedPrefix begins the name of the directory of a removed store; 32 random hex digits follow.
 const removedPrefix = ".removed-"
 
-// Remove takes a store out of the workspace and deletes it from the disk, with its publisher key:
-// for good. It waits for a writer at work, as writers wait for each other; no writer begins after
-// that. Where it is interrupted after the store is out of the workspace, the next change of the
-// workspace deletes the files.
+// Remove removes a store from the workspace and deletes its files, its publisher key among them.
+// This cannot be undone. It waits for a running writer until Options.LockWait has passed or ctx
+// ends. No writer can begin after that. If it is interrupted after the workspace no longer lists
+// the store, the next change of the workspace deletes the files.
+//
+// It has three steps: the directory gets a mark, which keeps writers out, and the workspace no
+// longer lists the store; the directory is renamed to a name that no store has; the files are
+// deleted. So a reader finds all files of a store, or none (ErrRemoved).
 func (w *Workspace) Remove(ctx context.Context, nameOrID string) error {
 	s, err := w.Store(nameOrID)
 	if err != nil {
@@ -85,8 +85,8 @@ func (w *Workspace) sweepRemoved(ctx context.Context) error {
 }
 
 // hideRemoved renames the directories of removed stores and returns those that are to be deleted,
-// from interrupted removals too. The caller holds the workspace's lock, so that no store is made in
-// their place meanwhile.
+// also those of interrupted removals. The caller holds the lock of the workspace, so that no store
+// is made in their place meanwhile.
 func (w *Workspace) hideRemoved(r *registry) (hidden []string, err error) {
 	stores := filepath.Join(w.dot, "stores")
 	list, err := w.fs.ReadDir(stores)
@@ -125,7 +125,7 @@ func (w *Workspace) hideRemoved(r *registry) (hidden []string, err error) {
 	return hidden, nil
 }
 
-// hide renames a store's directory to a name that no store has, durably.
+// hide renames the directory of a store to a name that no store has, durably.
 func (w *Workspace) hide(dir string) (hidden string, err error) {
 	var b [16]byte
 	if _, err := io.ReadFull(w.rand, b[:]); err != nil {
@@ -138,7 +138,7 @@ func (w *Workspace) hide(dir string) (hidden string, err error) {
 	return hidden, w.fs.SyncDir(filepath.Dir(dir))
 }
 
-// removeFiles deletes a store's directory, the mark last.
+// removeFiles deletes the directory of a store. The mark is deleted last.
 func (w *Workspace) removeFiles(dir string) error {
 	list, err := w.fs.ReadDir(dir)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/dig-network/digstore/digstore/urn"
 )
 
-// Salt returns a copy of the secret salt of a private store; nil when the store is public, or is
-// the clone of a private one that nobody has given the salt.
+// Salt returns a copy of the secret salt. It is nil if the store is public, or the clone of a
+// private store without the salt.
 func (s *Store) Salt() *urn.Salt {
 	known := s.salts.current()
 	if known == nil {
@@ -23,7 +23,7 @@ func (s *Store) Salt() *urn.Salt {
 	return &salt
 }
 
-// A saltMemo is the salt as the settings had it when they were read last.
+// saltMemo has the salt as it was when the settings were read last.
 type saltMemo struct {
 	w   *Workspace
 	dir string // of the store
@@ -34,9 +34,9 @@ type saltMemo struct {
 	mtime time.Time
 }
 
-// current returns the salt; nil if there is none. It reads the settings again when they have
-// changed, as an import by another process changes them; settings that cannot be read change
-// nothing. What it returns must not be written to.
+// current returns the salt; nil if there is none. It reads the settings again if they have changed,
+// for example by an import of another process. Settings that cannot be read change nothing. The
+// result must not be changed.
 func (m *saltMemo) current() *urn.Salt {
 	info, err := m.w.fs.Stat(filepath.Join(m.dir, configFile))
 	m.mu.Lock()
@@ -50,7 +50,7 @@ func (m *saltMemo) current() *urn.Salt {
 	return m.salt
 }
 
-// readSettings reads the settings, and remembers their salt.
+// readSettings reads the settings, and stores their salt.
 func (m *saltMemo) readSettings() (settings, error) {
 	info, err := m.w.fs.Stat(filepath.Join(m.dir, configFile))
 	if err != nil {
@@ -66,10 +66,10 @@ func (m *saltMemo) readSettings() (settings, error) {
 	return set, nil
 }
 
-// ImportSalt keeps the secret salt of a private store in a clone of it, which makes the clone
-// readable: the store is private and has the salt, in this process and in others that have it open.
-// A wrong salt shows as urn.ErrSealed when a resource is read, and another one takes its place;
-// where the publisher key is, another salt is fs.ErrExist.
+// ImportSalt stores the secret salt of a private store in a clone of it. The store is then private
+// and can be read, in this process and in others that have it open. With a wrong salt reading a
+// resource returns urn.ErrSealed, and another salt can be imported. If the publisher key is here,
+// another salt is fs.ErrExist.
 func (s *Store) ImportSalt(ctx context.Context, salt *urn.Salt) error {
 	l, err := s.dir.Lock(ctx)
 	if err != nil {

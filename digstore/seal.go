@@ -16,7 +16,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// seal brings what has to be read into the pack.
+// seal reads and seals what has to be read, into the pack.
 func (c *commit) seal(ctx context.Context) error {
 	s := c.s
 	pack, err := s.dir.CreatePack()
@@ -51,7 +51,7 @@ func (c *commit) seal(ctx context.Context) error {
 	return s.checkSize(c.bytes)
 }
 
-// sift leaves out the files that are gone.
+// sift removes the files that are gone.
 func (c *commit) sift() error {
 	var changed []string
 	var jobs []*sealer.Job
@@ -76,7 +76,7 @@ func (c *commit) sift() error {
 	return nil
 }
 
-// keep puts frames into the pack, without the chunks that the store has already.
+// keep adds frames to the pack, without the chunks that the store has already.
 func (c *commit) keep(chunks []module.Chunk, frames []byte) error {
 	from, off, first := 0, 0, 0 // the run of new chunks chunks[first:i] begins at frames[from]
 	flush := func(i int) error {
@@ -175,7 +175,7 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 		Unsafe: c.unsafe}, nil
 }
 
-// read counts the resources that were read.
+// read returns the number of resources that were read.
 func (c *commit) read() (n int) {
 	for _, j := range c.todo {
 		if j.Outcome == sealer.Settled {

@@ -10,9 +10,9 @@ import (
 	"github.com/dig-network/digstore/internal/secretfile"
 )
 
-// DecoySecret returns the 32 random bytes that a server of this workspace makes decoys from, so
-// that the decoy of a key is the same after a restart. They are made and kept, in a file of mode
-// 0600, by the first call.
+// DecoySecret returns the 32 random bytes from which a server of this workspace derives decoys, so
+// that they are the same after a restart. The first call makes them and stores them in a file of
+// mode 0600.
 func (w *Workspace) DecoySecret() ([]byte, error) {
 	name := filepath.Join(w.dot, "decoy_secret.bin")
 	secret := make([]byte, 32)

@@ -14,8 +14,8 @@ func (w *Workspace) servingName(port int) string {
 	return filepath.Join(w.dot, fmt.Sprintf("serving-%d.lock", port))
 }
 
-// MarkServing notes that this process serves the workspace at a TCP port of this machine, until the
-// result is closed or the process ends: see ServedAt. A second mark for one port is ErrLocked.
+// MarkServing records that this process serves the workspace at a TCP port of this machine, until
+// the result is closed or the process ends: see ServedAt. A second mark for the port is ErrLocked.
 func (w *Workspace) MarkServing(port int) (io.Closer, error) {
 	name := w.servingName(port)
 	l, err := w.fs.TryLock(name)
@@ -26,7 +26,7 @@ func (w *Workspace) MarkServing(port int) (io.Closer, error) {
 }
 
 // ServedAt reports whether a process of this machine has marked the workspace as served at a port.
-// A client that pushes there would push to where the store lies already.
+// A push to that port would go to the store that it comes from.
 func (w *Workspace) ServedAt(port int) (bool, error) {
 	name := w.servingName(port)
 	if _, err := w.fs.Stat(name); errors.Is(err, fs.ErrNotExist) {
@@ -42,14 +42,14 @@ func (w *Workspace) ServedAt(port int) (bool, error) {
 	return false, (&servingMark{l, w.fs, name}).Close() // of a process that was killed
 }
 
-// servingMark is the lock of a mark, and its file.
+// servingMark is a held mark: its lock and its file.
 type servingMark struct {
 	lock io.Closer
 	fs   diskfs.FS
 	name string
 }
 
-// Close lets go of the lock and removes the file.
+// Close releases the lock and removes the file.
 func (m *servingMark) Close() error {
 	err := m.lock.Close()
 	if rerr := m.fs.Remove(m.name); !errors.Is(rerr, fs.ErrNotExist) {

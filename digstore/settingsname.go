@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// settingsDirs hold settings that make programs run commands, or keys. Nothing below them is
-// committed or checked out.
+// settingsDirs are folders of settings that make programs run commands, or of keys. Nothing below
+// them is committed or checked out.
 var settingsDirs = [...]string{".git", ".hg", ".svn", dotDig}
 
 // isSettingsDir reports whether a directory entry is one of settingsDirs, in upper or lower case.
@@ -17,10 +17,10 @@ func isSettingsDir(base string) bool {
 	})
 }
 
-// isSettingsName reports whether some file system takes one element of a path for one of
-// settingsDirs: by case folding, by ignoring code points that are not shown (HFS+, ext4), by
-// dropping dots and spaces at the end or what follows a colon (Windows), or as a short name (NTFS:
-// GIT~1, or GI and four hex digits before the tilde).
+// isSettingsName reports whether some file system regards one element of a path as one of
+// settingsDirs: by case folding, by ignoring invisible code points (HFS+, ext4), by dropping dots
+// and spaces at the end or what follows a colon (Windows), or as a short name (NTFS: GIT~1, or GI
+// and four hex digits before the tilde).
 func isSettingsName(part string) bool {
 	part, _, _ = strings.Cut(strings.Map(dropIgnorable, part), ":")
 	part = strings.TrimRight(part, ". ")
@@ -46,8 +46,7 @@ func cutPrefixFold(s, prefix string) (string, bool) {
 	return s[len(prefix):], true
 }
 
-// dropIgnorable drops code points that have no shape of their own: Default_Ignorable_Code_Point of
-// Unicode.
+// dropIgnorable drops invisible code points: Default_Ignorable_Code_Point of Unicode.
 func dropIgnorable(r rune) rune {
 	if r < unicode.MaxASCII {
 		return r

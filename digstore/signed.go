@@ -9,9 +9,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Head returns the newest generation with the signatures that are known; a zero root when the store
-// has none. Where the store's key is here, missing signatures are made for the answer; nothing is
-// written.
+// Head returns the root of the newest generation with the signatures that are known; a zero root if
+// the store has no generation. If the key is here, missing signatures are made for the answer;
+// nothing is written.
 func (s *Store) Head(ctx context.Context) (auth.SignedRoot, error) {
 	h, err := s.dir.Log.Current()
 	if err != nil {
@@ -32,7 +32,8 @@ func (s *Store) Head(ctx context.Context) (auth.SignedRoot, error) {
 	return s.SignedRoot(ctx, g.Root)
 }
 
-// SignedRoot is Head for one generation of the history; fs.ErrNotExist when the root is not in it.
+// SignedRoot is Head for one generation of the history. A root that is not in the history is
+// fs.ErrNotExist.
 func (s *Store) SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRoot, error) {
 	h, err := s.dir.Log.Current()
 	if err != nil {
@@ -60,9 +61,9 @@ func (s *Store) SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRo
 	return s.signInMemory(ctx, root, key)
 }
 
-// publisherOf is the key in the module of a generation; zero when the generation is not held and
-// not pinned. The pins of a clone name it for the head, which spares a pull with nothing new from
-// reading the recipe.
+// publisherOf returns the key in the module of a generation; zero if it is neither held nor pinned.
+// The pins of a clone have the key of the head, so a pull with nothing new need not read the
+// recipe.
 func (s *Store) publisherOf(root merkle.Hash) (auth.PublicKey, error) {
 	pins, err := s.dir.Pins.Read()
 	if err != nil || pins.Root == root && !pins.Publisher.IsZero() {
@@ -74,8 +75,8 @@ func (s *Store) publisherOf(root merkle.Hash) (auth.PublicKey, error) {
 	return keyIn(s.At(root))
 }
 
-// signInMemory makes both signatures of a root, and remembers those that it made last. It is for
-// readers, which write nothing: KeepSigned keeps signatures on disk.
+// signInMemory makes both signatures of a root, and stores the last ones in memory. It is for
+// readers, which write nothing. KeepSigned stores signatures on disk.
 func (s *Store) signInMemory(ctx context.Context, root merkle.Hash,
 	key auth.Signer) (auth.SignedRoot, error) {
 	s.mu.Lock()
@@ -103,7 +104,8 @@ func signRoot(ctx context.Context, id auth.StoreID, root merkle.Hash,
 	return r, nil
 }
 
-// KeepSigned keeps the signatures of a generation of the history; the caller has checked them.
+// KeepSigned stores the signatures of a generation of the history, durably. The caller has verified
+// them.
 func (s *Store) KeepSigned(ctx context.Context, r auth.SignedRoot) error {
 	l, err := s.dir.Lock(ctx)
 	if err != nil {

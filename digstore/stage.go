@@ -6,13 +6,13 @@ import (
 	"io"
 )
 
-// A Staged resource waits for the next commit.
+// Staged is a resource of the next commit.
 type Staged struct {
 	Name string // the resource key
 	Size int64  // bytes of content
 }
 
-// Staged lists what the next commit holds, in the order in which it was staged.
+// Staged returns the resources of the next commit, in the order in which they were staged.
 func (s *Store) Staged() ([]Staged, error) {
 	recs, err := s.staging.Read()
 	if err != nil {
@@ -25,9 +25,8 @@ func (s *Store) Staged() ([]Staged, error) {
 	return list, nil
 }
 
-// Stage adds a resource to the next commit, in place of one of the same name that is staged
-// already. A generation holds exactly what is staged for it; nothing is carried over from the one
-// before.
+// Stage adds a resource to the next commit, in place of a staged one of the same name. A generation
+// has exactly the resources that were staged for it; none is copied from the generation before.
 func (s *Store) Stage(ctx context.Context, name string, r io.Reader) error {
 	return s.stage(ctx, func(add func(string, io.Reader) error) error { return add(name, r) })
 }
@@ -44,8 +43,8 @@ func (s *Store) stage(ctx context.Context,
 	return s.staging.Append(ctx, each)
 }
 
-// Unstage takes resources out of the next commit and returns how many it took; without names all of
-// them. A name that is not staged is fs.ErrNotExist, and then nothing is changed.
+// Unstage removes resources from the next commit, without names all of them, and returns how many
+// it removed. A name that is not staged is fs.ErrNotExist, and then nothing changes.
 func (s *Store) Unstage(ctx context.Context, names ...string) (int, error) {
 	l, err := s.dir.Lock(ctx)
 	if err != nil {

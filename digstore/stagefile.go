@@ -14,8 +14,8 @@ import (
 )
 
 // StageFile stages the content that the file at path has at one moment, under name. Links are
-// followed; what is not a regular file is an error. A file in a folder of settings or keys, such as
-// .git, or called so, is fs.ErrInvalid. A file that does not hold still long enough to be read is a
+// followed. Anything but a regular file is an error. A file that is, or lies in, a folder of
+// settings or keys such as .git is fs.ErrInvalid. A file that changes too often to be read is a
 // *ChangingError.
 func (s *Store) StageFile(ctx context.Context, name, path string) (Staged, error) {
 	staged := Staged{Name: name}
@@ -33,7 +33,7 @@ func (s *Store) StageFile(ctx context.Context, name, path string) (Staged, error
 // errMoved ends the reading of a file that has changed meanwhile.
 var errMoved = errors.New("the file changed while it was read")
 
-// addFile adds the content that a file has at one moment. The rules are those of sealer.Sealer.Run.
+// addFile adds the content that a file has at one moment, by the rules of sealer.Sealer.Run.
 func addFile(ctx context.Context, name string, open func() (fs.File, error),
 	add func(string, io.Reader) error) (int64, error) {
 	m := &moment{seed: maphash.MakeSeed(), limit: -1}
@@ -68,7 +68,7 @@ type moment struct {
 	done  int64
 }
 
-// read makes one attempt; errMoved says that another one is needed.
+// read makes one attempt. errMoved says that another one is needed.
 func (m *moment) read(open func() (fs.File, error), take func(io.Reader) error, last bool) error {
 	f, err := open()
 	if err != nil {
@@ -86,8 +86,7 @@ func (m *moment) read(open func() (fs.File, error), take func(io.Reader) error, 
 	return take(m)
 }
 
-// Read implements io.Reader. It ends with errMoved in place of io.EOF when what was read does not
-// count.
+// Read implements io.Reader. It ends with errMoved instead of io.EOF if the attempt does not count.
 func (m *moment) Read(b []byte) (int, error) {
 	length := m.first.Size()
 	if m.limit >= 0 {

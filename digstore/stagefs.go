@@ -19,20 +19,20 @@ func sortNames(list []string) { slices.SortFunc(list, strings.Compare) }
 
 // StageOptions are settings of StageFiles. nil and the zero value mean the defaults.
 type StageOptions struct {
-	// Progress is called with bytes of content staged and to be staged.
+	// Progress is called with the bytes of content that are staged and that are to be staged.
 	Progress func(done, total int64)
-	// Skipped is called with the name of each file that was found and is gone, or is no regular file
-	// any more, when it is to be read. Such a file is not staged.
+	// Skipped is called with the name of each file that was found and then removed, or replaced by
+	// something other than a regular file, before it was read. Such a file is not staged.
 	Skipped func(name string)
-	// Unsafe is called, before anything is staged, with the names that a commit would refuse, sorted;
-	// see Store.CheckStaging. Those that are among the files to be staged are left out when it returns
-	// nil; an error ends the staging. Default: they are staged, and the commit refuses them or leaves
-	// them out.
+	// Unsafe is called, before anything is staged, with the names that a commit would refuse,
+	// sorted; see Store.CheckStaging. If it returns nil, the files of these names are not staged.
+	// An error ends the staging. Default: the files are staged, and the commit refuses them or
+	// leaves them out.
 	Unsafe func(refused []KeyNameError) error
 }
 
-// CheckStaging returns the names that a commit would refuse, sorted, were names staged besides what
-// is staged already. Those that it would refuse without them are not returned.
+// CheckStaging returns the names that a commit would refuse, sorted, if names were staged in
+// addition to what is staged. Names that it would refuse without them are not returned.
 func (s *Store) CheckStaging(names ...string) ([]KeyNameError, error) {
 	staged, err := s.Staged()
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *Store) CheckStaging(names ...string) ([]KeyNameError, error) {
 	return slices.DeleteFunc(refused, func(r KeyNameError) bool { return known[r.Key] }), nil
 }
 
-// leaveOutUnsafe calls o.Unsafe where a commit would refuse names, and drops those from list.
+// leaveOutUnsafe calls o.Unsafe if a commit would refuse names, and removes these from list.
 func (s *Store) leaveOutUnsafe(list []Staged, o *StageOptions) ([]Staged, error) {
 	if o.Unsafe == nil {
 		return list, nil
@@ -74,18 +74,18 @@ func (s *Store) leaveOutUnsafe(list []Staged, o *StageOptions) ([]Staged, error)
 	}), nil
 }
 
-// StageFS stages files of fsys under their names. A pattern names a file, a directory with
-// everything below it, or is a pattern of path.Match; none means everything. Directories are walked
-// as a content root is: with dot files, without what .gitignore and .digignore name, without .dig
-// and .git, without what is no regular file. A file that is named itself is staged even if it would
-// be ignored, but nothing in or called .dig or .git is. A pattern that meets nothing is
-// fs.ErrNotExist, and then nothing is staged.
+// StageFS stages files of fsys under their names. A pattern names a file, or a directory with
+// everything below it, or is a pattern of path.Match. No pattern means everything. Directories are
+// walked like a content root: files that begin with a dot are included; files that .gitignore or
+// .digignore exclude, .dig, .git, and what is not a regular file are not. A file that a pattern
+// names is staged even if it is excluded, except if it is, or lies in, .dig or .git. A pattern
+// without a match is fs.ErrNotExist, and then nothing is staged.
 func (s *Store) StageFS(ctx context.Context, fsys fs.FS, patterns ...string) error {
 	_, err := s.StageFiles(ctx, fsys, patterns, nil)
 	return err
 }
 
-// StageFiles is StageFS with options; it returns what it staged, sorted by name.
+// StageFiles is StageFS with options. It returns what it staged, sorted by name.
 func (s *Store) StageFiles(ctx context.Context, fsys fs.FS, patterns []string,
 	o *StageOptions) ([]Staged, error) {
 	if o == nil {
@@ -142,7 +142,7 @@ func (w *Workspace) scanOptions() *scan.Options {
 		Skip: isSettingsDir}
 }
 
-// listFS finds the files that patterns mean, sorted by name, each once.
+// listFS returns the files that match the patterns, each once, sorted by name.
 func (w *Workspace) listFS(ctx context.Context, fsys fs.FS, patterns []string) ([]Staged, error) {
 	if len(patterns) == 0 {
 		patterns = []string{"."}
@@ -177,7 +177,7 @@ func (w *Workspace) listFS(ctx context.Context, fsys fs.FS, patterns []string) (
 	return list, nil
 }
 
-// anyBelow reports whether something below one of the names was found before.
+// anyBelow reports whether one of the names, or something below it, was found before.
 func anyBelow(found map[string]int64, names []string) bool {
 	for _, n := range names {
 		for f := range found {
@@ -189,7 +189,7 @@ func anyBelow(found map[string]int64, names []string) bool {
 	return false
 }
 
-// listOne adds a file, or what lies below a directory.
+// listOne adds a file, or the files below a directory.
 func (w *Workspace) listOne(ctx context.Context, fsys fs.FS, name string,
 	found map[string]int64) error {
 	if slices.ContainsFunc(strings.Split(name, "/"), isSettingsDir) {

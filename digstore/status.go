@@ -16,7 +16,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Status compares the content root with the head. Names are sorted.
+// A Status is the difference between the content root and the head. Names are sorted.
 type Status struct {
 	Staged                   []Staged
 	ContentRoot              string // "" when the store has none; then the rest is empty
@@ -31,8 +31,8 @@ func (st *Status) Clean() bool {
 	return len(st.Staged)+len(st.Added)+len(st.Modified)+len(st.Removed) == 0
 }
 
-// Status says what a commit would find. Files that look as they did at the last commit are not
-// read; those that look different are read and compared with the head.
+// Status returns what a commit would find. Files that look as they did at the last commit are not
+// read. The others are read and compared with the head.
 func (s *Store) Status(ctx context.Context) (*Status, error) {
 	st := &Status{}
 	var err error
@@ -77,7 +77,7 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 	return st, nil
 }
 
-// setUnsafe notes the files that a commit refuses and returns the others.
+// setUnsafe records the files that a commit refuses and returns the others.
 func (st *Status) setUnsafe(files []scan.Found) []scan.Found {
 	names := make([]string, len(files))
 	for i, f := range files {
@@ -94,7 +94,7 @@ func (st *Status) setUnsafe(files []scan.Found) []scan.Found {
 	})
 }
 
-// compare fills in the status by looks alone, and reports whether looks were enough.
+// compare fills in the status without reading files, and reports whether it could.
 func (st *Status) compare(files []scan.Found, x *statindex.Index) bool {
 	unchanged, at := 0, 0
 	for _, f := range files {
@@ -108,8 +108,8 @@ func (st *Status) compare(files []scan.Found, x *statindex.Index) bool {
 	return at == len(x.Files)
 }
 
-// compareContent compares files with the head, reading those that the stat index does not vouch
-// for.
+// compareContent compares files with the head. It reads those that may have changed since the stat
+// index was made.
 func (s *Store) compareContent(ctx context.Context, st *Status, files []scan.Found,
 	head module.Generation) error {
 	g, err := s.open(head)

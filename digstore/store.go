@@ -59,18 +59,18 @@ func openStore(w *Workspace, name string) (*Store, error) {
 	return s, nil
 }
 
-// ID returns the store's id.
+// ID returns the id of the store.
 func (s *Store) ID() auth.StoreID { return s.set.id }
 
-// Name returns the store's name in its workspace.
+// Name returns the name of the store in its workspace.
 func (s *Store) Name() string { return s.name }
 
 // Private reports whether the store has a secret salt.
 func (s *Store) Private() bool { return s.salts.current() != nil }
 
-// Listed reports whether commits carry the names of the resources. A store that was made by Create
-// with a key has a setting for it. Without one it goes on as the generation before: a clone of a
-// listed store is listed.
+// Listed reports whether commits publish the names of the resources. A store that was made by
+// Create with a key has a setting for it. Without the setting the generation before decides: a
+// clone of a listed store is listed.
 func (s *Store) Listed() (bool, error) {
 	h, err := s.dir.Log.Current()
 	if err != nil {
@@ -80,14 +80,14 @@ func (s *Store) Listed() (bool, error) {
 	return m != nil, err
 }
 
-// MaxSize returns the cap on a generation's plaintext in bytes.
+// MaxSize returns the limit of the plaintext of one generation, in bytes.
 func (s *Store) MaxSize() int64 { return s.set.maxSize }
 
-// Label returns the store's label and description.
+// Label returns the label and the description of the store.
 func (s *Store) Label() (label, description string) { return s.set.label, s.set.about }
 
-// ContentRoot returns the folder that workspace.toml names as content root, "" when there is none.
-// Whether commits may be made from it, CheckContentRoot says.
+// ContentRoot returns the folder that workspace.toml names as the content root, "" if there is
+// none. CheckContentRoot says whether commits from it are allowed.
 func (s *Store) ContentRoot() string {
 	root, err := s.namedContentRoot()
 	if err != nil {
@@ -96,8 +96,8 @@ func (s *Store) ContentRoot() string {
 	return root
 }
 
-// SetContentRoot sets the folder that commits are made from, relative to the workspace's folder or
-// absolute; "" for none.
+// SetContentRoot sets the folder that commits are made from, absolute or relative to the folder of
+// the workspace; "" for none.
 func (s *Store) SetContentRoot(ctx context.Context, dir string) error {
 	s.w.AllowContentRoot(dir)
 	return s.w.update(ctx, func(r *registry) error {
@@ -111,7 +111,7 @@ func (s *Store) SetContentRoot(ctx context.Context, dir string) error {
 	})
 }
 
-// Generations returns the history, oldest first, numbered from 0, generations that are not held
+// Generations returns the history, oldest first, numbered from 0. Generations that are not held are
 // included.
 func (s *Store) Generations(context.Context) ([]module.Generation, error) {
 	h, err := s.dir.Log.Current()
@@ -122,8 +122,8 @@ func (s *Store) Generations(context.Context) ([]module.Generation, error) {
 	return slices.Clone(lines), err
 }
 
-// Line returns the line of a root; fs.ErrNotExist when it is not in the history. It reads of the
-// history what grows with its logarithm, as At, Head and Latest do.
+// Line returns the line of a root; fs.ErrNotExist if the history does not have it. Its cost, and
+// that of At, Head and Latest, grows with the logarithm of the history.
 func (s *Store) Line(_ context.Context, root merkle.Hash) (module.Generation, error) {
 	h, err := s.dir.Log.Current()
 	if err != nil {
@@ -136,8 +136,8 @@ func (s *Store) Line(_ context.Context, root merkle.Hash) (module.Generation, er
 	return g, err
 }
 
-// Tail returns the last n lines of the history, or all there are, oldest first. It reads no more of
-// it than those.
+// Tail returns the last n lines of the history, or all if there are fewer, oldest first. It reads
+// only these.
 func (s *Store) Tail(_ context.Context, n int) ([]module.Generation, error) {
 	h, err := s.dir.Log.Current()
 	if err != nil {
@@ -146,7 +146,7 @@ func (s *Store) Tail(_ context.Context, n int) ([]module.Generation, error) {
 	return h.Tail(uint64(max(n, 0)))
 }
 
-// Latest opens the newest generation; fs.ErrNotExist when the store has none.
+// Latest opens the newest generation; fs.ErrNotExist if the store has none.
 func (s *Store) Latest() (*Generation, error) {
 	h, err := s.dir.Log.Current()
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *Store) Latest() (*Generation, error) {
 }
 
 // At opens the generation of a root. A root that is not in the history, or whose generation is not
-// held here, is fs.ErrNotExist.
+// held, is fs.ErrNotExist.
 func (s *Store) At(root merkle.Hash) (*Generation, error) {
 	h, err := s.dir.Log.Current()
 	if err != nil {

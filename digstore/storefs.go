@@ -13,9 +13,8 @@ import (
 )
 
 // storeFS is the file system of a workspace. Calls on files of a store whose directory was removed,
-// or removed and made again, since the store was opened are ErrRemoved. Without that, readers would
-// take what is gone for a file that a store may lack, or for damage, and would mix the files of two
-// stores.
+// or removed and made again, since the store was opened, return ErrRemoved. Otherwise readers would
+// regard a removed file as missing or damaged, and would mix the files of two stores.
 type storeFS struct {
 	diskfs.FS
 	stores string // .dig/stores
@@ -24,7 +23,7 @@ type storeFS struct {
 	dirs map[string]fs.FileInfo // the directories of stores that are open, by name
 }
 
-// opened notes the directory of a store that is being opened.
+// opened records the directory of a store that is being opened.
 func (f *storeFS) opened(name string) error {
 	f.forget(name)
 	info, err := f.FS.Stat(filepath.Join(f.stores, name))
@@ -45,8 +44,8 @@ func (f *storeFS) forget(name string) {
 }
 
 // confirm returns ErrRemoved after a call on a file of a store that was removed since it was
-// opened: then the call was on a file of another store, or failed because its directory is gone.
-// Else it returns err, the result of the call.
+// opened: the file is that of another store, or the call failed because the directory was removed.
+// Otherwise it returns err, the result of the call.
 func (f *storeFS) confirm(name string, err error) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -68,7 +67,7 @@ func (f *storeFS) confirm(name string, err error) error {
 	return fmt.Errorf("store %s: %w", store, ErrRemoved)
 }
 
-// same reports whether the directory of a store is the one that it was.
+// same reports whether the directory of a store is still was.
 func (f *storeFS) same(store string, was fs.FileInfo) bool {
 	is, err := f.FS.Stat(filepath.Join(f.stores, store))
 	if err != nil {

@@ -12,15 +12,16 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// VerifyOptions say how much is verified. nil: the leaves and the signature.
+// VerifyOptions say how much is verified. nil: the leaves, the signature, and whether all chunks
+// exist.
 type VerifyOptions struct {
 	// Deep reads and hashes every chunk too.
 	Deep bool
-	// Progress is called with bytes hashed and to be hashed.
+	// Progress is called with the bytes that are hashed and that are to be hashed.
 	Progress func(done, total int64)
 }
 
-// A VerifyReport says what was found good.
+// A VerifyReport says what was verified.
 type VerifyReport struct {
 	Generation module.Generation
 	Signed     bool  // a signature is kept, and it verifies under the module's key
@@ -28,9 +29,9 @@ type VerifyReport struct {
 	Resources  int
 }
 
-// Verify checks a generation as it lies on disk: that its leaves make its root, with Deep that
-// every resource's bytes make its leaf (module/FORMAT.md 7.2), and that the signature that is kept
-// is the publisher's. What fails is module.ErrVerify, module.ErrFormat or auth.ErrSignature.
+// Verify verifies a generation on the disk: that its leaves have its root, with Deep that the bytes
+// of every resource have its leaf (module/FORMAT.md 7.2), and that the stored signature is that of
+// the publisher. Errors are module.ErrVerify, module.ErrFormat, auth.ErrSignature and ErrCorrupt.
 func (s *Store) Verify(ctx context.Context, root merkle.Hash,
 	o *VerifyOptions) (*VerifyReport, error) {
 	if o == nil {
@@ -53,7 +54,8 @@ func (s *Store) Verify(ctx context.Context, root merkle.Hash,
 	return rep, nil
 }
 
-// checkChunks checks that the packs have every chunk of a generation, without reading them.
+// checkChunks returns an error if the packs lack a chunk of a generation. It does not read the
+// chunks.
 func (s *Store) checkChunks(g *Generation) error {
 	if g.recipe == nil {
 		return nil // the module lies in one file, which was opened
@@ -70,7 +72,7 @@ func (s *Store) checkChunks(g *Generation) error {
 	return nil
 }
 
-// verify verifies a generation, which may be one that no history names yet.
+// verify verifies a generation, which need not be in the history.
 func (s *Store) verify(ctx context.Context, g *Generation,
 	o *VerifyOptions) (*VerifyReport, error) {
 	root := g.info.Root
@@ -107,8 +109,8 @@ func (s *Store) verify(ctx context.Context, g *Generation,
 	return rep, nil
 }
 
-// CheckStore reads the tombstones of a store, the footer and the index of each of its packs, and
-// looks for the chunks of its head in them. It hashes no chunk. What is damaged is ErrCorrupt, an
+// CheckStore reads the tombstones of a store, and the footer and the index of each of its packs,
+// and looks for the chunks of its head in them. It hashes no chunk. Damage is ErrCorrupt, an
 // unknown store fs.ErrNotExist.
 func (w *Workspace) CheckStore(ctx context.Context, id auth.StoreID) error {
 	s, err := w.store(id)

@@ -26,7 +26,7 @@ import (
 // dotDig is the directory that makes a folder a workspace.
 const dotDig = ".dig"
 
-// StoreID names a store; see package auth.
+// StoreID identifies a store; see package auth.
 type StoreID = auth.StoreID
 
 // URN addresses a resource; see package urn.
@@ -34,34 +34,34 @@ type URN = urn.URN
 
 // Options are settings of a workspace. nil and the zero value mean the defaults.
 type Options struct {
-	// FS is where the workspace lives. Default: the disk, below the workspace's folder, where no link
-	// is followed and only regular files are opened. The files of a content root are always read from
-	// the disk.
+	// FS is the file system of the workspace. Default: the disk, below the folder of the workspace,
+	// where links are not followed and only regular files are opened. The files of a content root
+	// are always read from the disk.
 	FS diskfs.FS
-	// SafeDirs are folders whose .dig other users may own or write to; "*" stands for every folder.
-	// Default: none.
+	// SafeDirs are folders whose .dig may belong to other users, or be writable for them; "*"
+	// stands for every folder. Default: none.
 	SafeDirs []string
-	// ContentRoots are folders outside of the workspace's own that may be published; see
-	// AllowContentRoot. Default: none.
+	// ContentRoots are folders outside of the folder of the workspace from which commits are
+	// allowed; see AllowContentRoot. Default: none.
 	ContentRoots []string
-	// Now is the clock that stamps generations, and that says which files may have changed since a
-	// commit read them. Default: time.Now.
+	// Now is the clock for the times of generations, and for deciding which files may have changed
+	// since a commit read them. Default: time.Now.
 	Now func() time.Time
-	// Rand is where keys and salts come from. Default: crypto/rand.
+	// Rand is the source of keys and salts. Default: crypto/rand.
 	Rand io.Reader
-	// LockWait is how long a writer waits for another one before it gives up with a *LockedError.
-	// 0 means 10 seconds, below 0 not at all.
+	// LockWait is how long a writer waits for a lock before it returns a *LockedError. 0 means 10
+	// seconds; with less than 0 it does not wait.
 	LockWait time.Duration
-	// Workers is how many goroutines work on one commit or checkout. Default: GOMAXPROCS.
+	// Workers is the number of goroutines of one commit or checkout. Default: GOMAXPROCS.
 	Workers int
-	// Excludes are lines of an ignore file that holds for every content root, weaker than those found
-	// there: git's global one, for example.
+	// Excludes are lines of an ignore file for every content root, such as the global one of git.
+	// Ignore files in the content root take precedence.
 	Excludes []string
 }
 
 // A Workspace is a .dig directory: stores, and which of them is active. It may be used by several
-// goroutines, and by several processes at once: what one commits, the others see at their next
-// call.
+// goroutines and by several processes at once. What one process commits, the others see at their
+// next call.
 type Workspace struct {
 	dir      string    // holds .dig
 	dot      string    // .dig itself
@@ -113,8 +113,8 @@ func newWorkspace(dir string, o *Options) *Workspace {
 	return w
 }
 
-// Init makes a workspace in dir, which is made too when it is missing. A workspace that is there
-// already is fs.ErrExist. Where dir is a git work tree, ".dig/" is added to its .gitignore.
+// Init makes a workspace in dir, which is created if it does not exist. An existing workspace is
+// fs.ErrExist. If dir is a git work tree, ".dig/" is added to its .gitignore.
 func Init(dir string, o *Options) (*Workspace, error) {
 	w := newWorkspace(dir, o)
 	if err := w.init(); err != nil {
@@ -148,7 +148,7 @@ func (w *Workspace) init() error {
 
 func (w *Workspace) registryName() string { return filepath.Join(w.dot, "workspace.toml") }
 
-// ignoreDig adds ".dig/" to .gitignore, once, where git is used.
+// ignoreDig adds ".dig/" to .gitignore, once, if git is used.
 func (w *Workspace) ignoreDig() error {
 	if _, err := w.fs.Stat(filepath.Join(w.dir, ".git")); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -170,13 +170,14 @@ func (w *Workspace) ignoreDig() error {
 	return diskfs.WriteFile(w.fs, name, append(text, ".dig/\n"...), 0o644)
 }
 
-// Open opens the workspace of the folder dir. A folder without one is ErrNoWorkspace. One whose
-// .dig belongs to another user is an *AccessError unless Options.SafeDirs names dir. A workspace in
-// the reference's oldest layout is ErrOldLayout: Migrate changes it. Open writes nothing.
+// Open opens the workspace of the folder dir. A folder without one is ErrNoWorkspace. If .dig
+// belongs to another user, the error is an *AccessError, unless Options.SafeDirs names dir. A
+// workspace in the oldest layout of the reference implementation is ErrOldLayout; Migrate changes
+// it. Open writes nothing.
 //
-// Operations that write, or read a key, return an *AccessError too where another user than root
-// owns a folder on the way from .dig to the store, or may write to it, unless SafeDirs names dir. A
-// folder that the user's own group may write to is accepted.
+// Operations that write, or read a key, also return an *AccessError if a user other than root owns
+// a folder from .dig to the store, or may write to it, unless SafeDirs names dir. A folder that is
+// writable for the own group of the user is accepted.
 func Open(dir string, o *Options) (*Workspace, error) {
 	w := newWorkspace(dir, o)
 	if err := w.open(); err != nil {
@@ -192,7 +193,8 @@ func (w *Workspace) open() error {
 	return w.refresh()
 }
 
-// checkDot refuses a .dig that is not there, belongs to another user, or has the oldest layout.
+// checkDot returns an error if .dig does not exist, belongs to another user, or has the oldest
+// layout.
 func (w *Workspace) checkDot() error {
 	if err := w.checkOwner(); err != nil {
 		return err
@@ -207,8 +209,8 @@ func (w *Workspace) checkDot() error {
 	return err
 }
 
-// Find opens the workspace of dir or of the nearest folder above it that has one; else
-// ErrNoWorkspace.
+// Find opens the workspace of dir, or of the nearest folder above it that has one. Without one it
+// is ErrNoWorkspace.
 func Find(dir string, o *Options) (*Workspace, error) {
 	start, err := filepath.Abs(dir)
 	if err != nil {
@@ -229,8 +231,7 @@ func Find(dir string, o *Options) (*Workspace, error) {
 // Dir returns the folder that holds .dig.
 func (w *Workspace) Dir() string { return w.dir }
 
-// Close lets go of open files. Generations and modules of the workspace can no longer be read
-// afterwards.
+// Close closes open files. Generations and modules of the workspace cannot be read afterwards.
 func (w *Workspace) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -241,7 +242,7 @@ func (w *Workspace) Close() error {
 	return nil
 }
 
-// refresh reads workspace.toml again when it has changed. The caller need not hold mu.
+// refresh reads workspace.toml again if it has changed. The caller does not hold mu.
 func (w *Workspace) refresh() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -270,7 +271,7 @@ func (w *Workspace) refreshLocked() error {
 	return nil
 }
 
-// update changes workspace.toml under the workspace's lock.
+// update changes workspace.toml under the lock of the workspace.
 func (w *Workspace) update(ctx context.Context, change func(*registry) error) error {
 	if err := w.checkDirs(filepath.Join(w.dot, "stores")); err != nil {
 		return err
@@ -303,8 +304,7 @@ func (w *Workspace) update(ctx context.Context, change func(*registry) error) er
 	return w.refreshLocked()
 }
 
-// find returns the name under which a store is registered: its name, or its id in hex. "" is the
-// active one.
+// find returns the name of a store, given its name or its id in hex. "" is the active store.
 func (w *Workspace) find(nameOrID string) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -336,8 +336,8 @@ func (w *Workspace) find(nameOrID string) (string, error) {
 	return "", fmt.Errorf("store %.200q in %s: %w", name, w.dir, fs.ErrNotExist)
 }
 
-// Store opens a store by its name or its id in hex; "" is the active one. An unknown one is
-// fs.ErrNotExist. Stores stay open until the workspace is closed; opening one again is cheap.
+// Store opens a store by its name or its id in hex; "" is the active one. An unknown store is
+// fs.ErrNotExist. Stores stay open until the workspace is closed, so opening one again is cheap.
 func (w *Workspace) Store(nameOrID string) (*Store, error) {
 	name, err := w.find(nameOrID)
 	if err != nil {
@@ -369,8 +369,8 @@ func (w *Workspace) Store(nameOrID string) (*Store, error) {
 	return s, nil
 }
 
-// missingLocked is the error for a store whose files are not there: damage, unless it has been
-// removed since workspace.toml was read. The caller holds mu.
+// missingLocked returns the error for a store whose files do not exist: damage, unless the store
+// was removed after workspace.toml was read. The caller holds mu.
 func (w *Workspace) missingLocked(name string, missing error) error {
 	if err := w.refreshLocked(); err != nil {
 		return err
@@ -384,7 +384,7 @@ func (w *Workspace) missingLocked(name string, missing error) error {
 // store is Store by id.
 func (w *Workspace) store(id auth.StoreID) (*Store, error) { return w.Store(id.String()) }
 
-// Active opens the store that is used when none is named; fs.ErrNotExist when there is none.
+// Active opens the active store; fs.ErrNotExist if there is none.
 func (w *Workspace) Active() (*Store, error) { return w.Store("") }
 
 // Use makes a store, by name or id, the active one.
@@ -399,7 +399,7 @@ func (w *Workspace) Use(ctx context.Context, nameOrID string) error {
 	})
 }
 
-// All opens the stores of the workspace one after the other, by name. It goes on behind an error.
+// All opens the stores of the workspace one after the other, by name. It continues after an error.
 func (w *Workspace) All() iter.Seq2[*Store, error] {
 	return func(yield func(*Store, error) bool) {
 		names, err := w.names()
