@@ -302,3 +302,22 @@ func TestMissingChunks(t *testing.T) {
 		}
 	}
 }
+
+// panicking is a worker with a fault.
+type panicking struct{}
+
+func (panicking) Name() string { return "panicking" }
+
+func (panicking) Search(context.Context, capsule.WorkInput, int) (uint64, error) {
+	panic("fault of a worker")
+}
+
+// A worker that panics fails the challenge and not the program.
+func TestWorkerPanics(t *testing.T) {
+	w := newWorld(t)
+	p := &capsule.Prover{Key: w.node, Plots: w.plots, Work: panicking{}}
+	_, err := p.Prove(t.Context(), w.challenge(t, nil))
+	if !errors.Is(err, capsule.ErrPanic) {
+		t.Errorf("%v, expected ErrPanic", err)
+	}
+}

@@ -32,6 +32,8 @@ var (
 	ErrExpired = errors.New("challenge expired")
 	// ErrReplay: the validator has used this challenge id for another challenge (HTTP 409).
 	ErrReplay = errors.New("challenge id was used for another challenge")
+	// ErrPanic: making a proof panicked, as in a Worker (HTTP 500).
+	ErrPanic = errors.New("panic")
 	// ErrNotReady: the capsule is held but in no plot yet (HTTP 503).
 	ErrNotReady = errors.New("capsule is in no plot yet")
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -105,7 +106,7 @@ func (p *Prover) makeProofs(ctx context.Context, c *Challenge, held Plotted, b *
 			return
 		}
 		wg.Go(func() {
-			if err := proof(); err != nil {
+			if err := recovered(proof); err != nil {
 				cancel(fmt.Errorf("%s proof: %w", name, err))
 			}
 		})
@@ -134,6 +135,16 @@ func (p *Prover) makeProofs(ctx context.Context, c *Challenge, held Plotted, b *
 	}
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+// recovered makes a panic of f, as of a Worker, an error.
+func recovered(f func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v\n%s", ErrPanic, r, debug.Stack())
+		}
+	}()
+	return f()
 }
 
 func (p *Prover) work(ctx context.Context, c *Challenge, rec PlotRecord,

@@ -148,6 +148,7 @@ var table = []row{
 		"auth/request", "auth", "merkle", "internal/diskfs", "internal/strictjson"}, third: join(daemon, onDisk), http: true},
 	{pkg: "node/files", house: []string{"node", "node/api", "node/economy", "node/push", "auth", "internal/regular", "internal/strictjson"}, third: join(daemon, onDisk), http: true},
 	{pkg: "node/prom", house: []string{"node/api", "node/economy"}, third: join(wire, lru, onDisk, metrics), http: true},
+	{pkg: "node/prove", house: []string{"capsule"}, third: join(blst, onDisk, worker)},
 	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "capsule/capsuletest", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 
 	{pkg: "examples/dig-node/internal/config", house: []string{"auth", "auth/password", "internal/netguard", "internal/regular", "node/economy", "node/policy", "node/policy/scorer"},

@@ -281,3 +281,69 @@ func TestRevoke(t *testing.T) {
 	b.serves(t, g)
 	b.refuses(t, other, fs.ErrNotExist)
 }
+
+// Nothing of a datastore that is pinned is dropped: not what is superseded, and not what a blacklist
+// names.
+func TestCollectPinned(t *testing.T) {
+	clk := newClock()
+	pinned := true
+	b := newBench(t, t.TempDir(), func(c *tier.Config) {
+		c.Now = clk.now
+		c.Policy = mode(t, `{"mode": "archive", "blacklist": ["*"]}`)
+		c.Facts = func(context.Context, auth.StoreID) (tier.Facts, error) {
+			return tier.Facts{Pinned: pinned, Providers: 5}, nil
+		}
+	})
+	list := []generation{generationOf(t, 1, 1), generationOf(t, 1, 2)}
+	for _, g := range list {
+		b.put(t, g)
+		clk.advance(time.Minute)
+	}
+	for range 3 {
+		check(t, b.Review(t.Context()))
+		clk.advance(7 * time.Hour)
+		check(t, collectAll(b))
+	}
+	for _, g := range list {
+		b.serves(t, g)
+	}
+	pinned = false
+	for _, want := range []int{1, 0} {
+		check(t, b.Review(t.Context()))
+		check(t, collectAll(b))
+		if n := len(b.Index().Generations(list[0].Store)); n != want {
+			t.Errorf("%d generations, expected %d", n, want)
+		}
+		clk.advance(7 * time.Hour)
+		check(t, collectAll(b))
+	}
+}
+
+// The storage keeps a reserve, and says when twice of it is not free.
+func TestRoom(t *testing.T) {
+	const gib = 1 << 30
+	for _, c := range []struct {
+		limit, size int64
+		full, low   bool
+	}{
+		{0, 1 << 50, false, false}, // not known
+		{4 * gib, 3 * gib, false, false},
+		{4 * gib, 3*gib + 1, true, false},
+		{2 * gib, gib, false, false},
+		{2*gib - 1, 1, false, true},
+		{gib, 1, true, true},
+		{40 * gib, 38 * gib, false, false},
+		{40 * gib, 38*gib + 1, true, false},
+	} {
+		tiers, err := tier.New(t.Context(), tier.Config{
+			Storage: storage.NewMemory(&storage.MemoryOptions{Limit: c.limit})})
+		check(t, err)
+		if err := tiers.Room(t.Context(), c.size); errors.Is(err, tier.ErrNoSpace) != c.full {
+			t.Errorf("%d bytes of %d: %v, expected full %v", c.size, c.limit, err, c.full)
+		}
+		if low, err := tiers.Low(t.Context()); err != nil || low != c.low {
+			t.Errorf("%d bytes free: low %v, %v, expected %v", c.limit, low, err, c.low)
+		}
+		check(t, tiers.Close())
+	}
+}

@@ -331,8 +331,8 @@ func TestVolumeFiles(t *testing.T) {
 	fresh.serves(t, g)
 }
 
-// Only the file that was verified counts as verified: loose content stays when another one is in its
-// place, and that is damaged.
+// Only the file that was verified counts as verified: loose content stays when another one is in
+// its place, and that is damaged.
 func TestReleaseVerifiesAgain(t *testing.T) {
 	b := newBench(t, t.TempDir(), func(c *tier.Config) {
 		c.Settings.Release, c.Settings.Compression = true, "none"
