@@ -12,6 +12,7 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/capsule/cache"
+	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/node/api"
 	"github.com/dig-network/digstore/node/economy"
 	"github.com/dig-network/digstore/node/policy"
@@ -28,7 +29,7 @@ const Version = "0.1.0"
 type Config struct {
 	Key     auth.NodeSigner
 	Storage storage.Storage
-	// DataDir has what the node keeps besides: the snapshot of its index, the state of its tiers,
+	// DataDir is used by one node at a time. It has what the node keeps besides: the snapshot of its index, the state of its tiers,
 	// and what it follows. Empty: that is forgotten when the process ends.
 	DataDir string
 	Version string // of the program. Default: Version
@@ -131,8 +132,8 @@ var (
 	ErrUnavailable = storage.ErrUnavailable
 	// ErrBusy: a limit is reached.
 	ErrBusy = push.ErrBusy
-	// ErrClosed: the node does not run any more.
-	ErrClosed = errors.New("node is closed")
+	// ErrLocked: another node uses the data directory.
+	ErrLocked = diskfs.ErrLocked
 	// ErrRunning: Run was called before.
 	ErrRunning = errors.New("node has been run")
 )

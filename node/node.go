@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -37,6 +38,7 @@ type Node struct {
 	pushes  *push.Manager
 	prover  *capsule.Responder
 	follow  *follow
+	lock    io.Closer // of the data directory; nil: there is none
 	hub     *hub
 	api     *api.Server
 	ops     http.Handler
@@ -63,25 +65,44 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	}
 	n := &Node{c: c, fs: diskfs.OS(), ready: make(chan struct{}), started: time.Now(),
 		hub: newHub(c.Now, c.Logger)}
-	if c.DataDir != "" {
-		if err := diskfs.MkdirAll(n.fs, c.DataDir, 0o700); err != nil {
-			return nil, err
-		}
-	}
-	var err error
-	if n.follow, err = loadFollow(n.fs, c.DataDir); err != nil {
-		return nil, err
-	}
-	if err := n.openModules(); err != nil {
-		return nil, err
-	}
-	if n.tiers, err = tier.New(ctx, n.tierConfig()); err != nil {
-		return nil, err
-	}
-	if err := n.assemble(); err != nil {
-		return nil, errors.Join(err, n.tiers.Close())
+	if err := n.open(ctx); err != nil {
+		return nil, errors.Join(err, n.release())
 	}
 	return n, nil
+}
+
+// open opens what the node keeps, and makes its parts.
+func (n *Node) open(ctx context.Context) (err error) {
+	if dir := n.c.DataDir; dir != "" {
+		if err := diskfs.MkdirAll(n.fs, dir, 0o700); err != nil {
+			return err
+		}
+		if n.lock, err = n.fs.TryLock(filepath.Join(dir, "lock")); err != nil {
+			return err
+		}
+	}
+	if n.follow, err = loadFollow(n.fs, n.c.DataDir); err != nil {
+		return err
+	}
+	if err := n.openModules(); err != nil {
+		return err
+	}
+	if n.tiers, err = tier.New(ctx, n.tierConfig()); err != nil {
+		return err
+	}
+	return n.assemble()
+}
+
+// release closes what open has opened.
+func (n *Node) release() error {
+	var errs []error
+	if n.tiers != nil {
+		errs = append(errs, n.tiers.Close())
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // tierConfig returns the configuration of the tiers, with the index as it was saved.
@@ -312,7 +333,7 @@ func (n *Node) close() error {
 	n.api.Close()
 	n.pushes.Close(context.Background())
 	n.saveIndex()
-	return n.tiers.Close()
+	return n.release()
 }
 
 // Close releases a node that was not run.

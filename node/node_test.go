@@ -434,3 +434,13 @@ func TestSeveralNodes(t *testing.T) {
 		t.Errorf("status %d after another node has stopped", got.StatusCode)
 	}
 }
+
+// wait waits until ok reports true.
+func wait(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}

@@ -158,7 +158,7 @@ var table = []row{
 	{pkg: "examples/dig-node", house: []string{"examples/dig-node/internal/config", "examples/dig-node/internal/keyfile", "auth", "auth/password",
 		"internal/diskfs", "internal/oneline", "internal/secretfile", "node/economy", "node/policy", "node/policy/scorer"}, third: join(daemon, onDisk, screen), http: true},
 	{pkg: "examples/...", house: []string{"internal/oneline", "auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",
-		"digstore", "digstore/module", "digstore/urn", "node/client", "plot", "remote", "remote/bandwidth", "remote/discovery", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/diskfs", "internal/regular"},
+		"digstore", "digstore/module", "digstore/urn", "node", "node/client", "node/storage", "plot", "remote", "remote/bandwidth", "remote/discovery", "remote/server", "remote/server/rpc", "remote/rpc", "remote/conform", "remote/remotetest", "merkle", "internal/diskfs", "internal/regular"},
 		third: join(store, wire, daemon, lru, screen, []string{"github.com/coder/websocket", "github.com/prometheus/client_golang/...", "github.com/ebitengine/purego"}), http: true},
 }
 
