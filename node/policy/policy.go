@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/dig-network/digstore/node/economy"
@@ -129,6 +130,11 @@ func (d Decision) Explain() string {
 
 // Policy decides by a configuration. It is safe for concurrent use. New makes one.
 type Policy struct {
+	current atomic.Pointer[rules]
+}
+
+// rules are one configuration with its scorer.
+type rules struct {
 	config     Config
 	filter     *Filter // nil: none
 	unresolved bool
@@ -138,7 +144,20 @@ type Policy struct {
 // HeuristicModel. A configuration whose scorer is not among them decides with Heuristic, and
 // Unresolved says so.
 func New(c Config, filters map[string]Filter) (*Policy, error) {
-	p := &Policy{config: c}
+	made, err := newRules(c, filters)
+	if err != nil {
+		return nil, err
+	}
+	p := new(Policy)
+	p.current.Store(made)
+	return p, nil
+}
+
+// Replace makes p decide as other does from now on. Decisions that are under way end as they began.
+func (p *Policy) Replace(other *Policy) { p.current.Store(other.current.Load()) }
+
+func newRules(c Config, filters map[string]Filter) (*rules, error) {
+	p := &rules{config: c}
 	if c.Filter == "" {
 		return p, nil
 	}
@@ -162,24 +181,27 @@ func New(c Config, filters map[string]Filter) (*Policy, error) {
 }
 
 // Config returns the configuration.
-func (p *Policy) Config() Config { return p.config }
+func (p *Policy) Config() Config { return p.current.Load().config }
 
 // Unresolved returns the name of the scorer that the configuration names and that there is not;
 // empty: there is none such.
 func (p *Policy) Unresolved() string {
-	if p.unresolved {
-		return p.config.Filter
+	if now := p.current.Load(); now.unresolved {
+		return now.config.Filter
 	}
 	return ""
 }
 
 // MayDrop reports whether a capsule may be dropped, as far as copies elsewhere go, when so many
 // other providers are known.
-func (p *Policy) MayDrop(providers int) bool { return providers >= p.config.MinProviders }
+func (p *Policy) MayDrop(providers int) bool { return p.current.Load().mayDrop(providers) }
+
+func (p *rules) mayDrop(providers int) bool { return providers >= p.config.MinProviders }
 
 // Expired reports whether something that was accessed last at a time is dropped for its age.
 func (p *Policy) Expired(lastAccess, now time.Time) bool {
-	return p.config.TTL > 0 && now.Sub(lastAccess) >= p.config.TTL
+	ttl := p.Config().TTL
+	return ttl > 0 && now.Sub(lastAccess) >= ttl
 }
 
 // Reserve returns how many bytes of a storage are never given to candidates: a twentieth, and at
@@ -188,7 +210,7 @@ func Reserve(capacity uint64) uint64 { return max(capacity/20, 1<<30) }
 
 // Decide returns what is done with a candidate. Only the scorer sees ctx.
 func (p *Policy) Decide(ctx context.Context, c Candidate, s State) Decision {
-	r := &run{Policy: p, ctx: ctx, c: c, s: s}
+	r := &run{rules: p.current.Load(), ctx: ctx, c: c, s: s}
 	return r.decide([]rule{
 		{1, "origin", r.local}, {2, "blacklist", r.blacklist}, {3, "tombstone", r.tombstone},
 		{4, "capacity", r.capacity}, {5, "whitelist", r.whitelist}, {6, "selection", r.selection},
@@ -200,7 +222,7 @@ func (p *Policy) Decide(ctx context.Context, c Candidate, s State) Decision {
 // Review returns whether what is stored still qualifies: the decision without the rules about
 // room. The caller drops what does not, after a while and when MayDrop permits it.
 func (p *Policy) Review(ctx context.Context, c Candidate, s State) Decision {
-	r := &run{Policy: p, ctx: ctx, c: c, s: s}
+	r := &run{rules: p.current.Load(), ctx: ctx, c: c, s: s}
 	return r.decide([]rule{
 		{1, "origin", r.local}, {2, "blacklist", r.blacklist}, {3, "tombstone", r.tombstone},
 		{5, "whitelist", r.whitelist}, {6, "selection", r.selection}, {7, "tier", r.tier},
@@ -211,7 +233,7 @@ func (p *Policy) Review(ctx context.Context, c Candidate, s State) Decision {
 
 // run is one decision.
 type run struct {
-	*Policy
+	*rules
 	ctx context.Context
 	c   Candidate
 	s   State
@@ -260,7 +282,7 @@ func (r *run) target() string {
 }
 
 // bribe is what counts of the bribe of a candidate.
-func (p *Policy) bribe(c Candidate) economy.Amount {
+func (p *rules) bribe(c Candidate) economy.Amount {
 	if !p.config.AcceptBribes {
 		return 0
 	}
@@ -309,7 +331,7 @@ func (r *run) capacity() (Verdict, string, string) {
 // mode, nothing that is pinned, and nothing that too few others hold.
 func (r *run) makeRoom(need uint64) bool {
 	list := slices.DeleteFunc(slices.Clone(r.s.Stored), func(v Stored) bool {
-		return v.Pinned || v.Store == r.c.Store || !r.MayDrop(v.Providers)
+		return v.Pinned || v.Store == r.c.Store || !r.mayDrop(v.Providers)
 	})
 	switch r.config.Mode {
 	case Cache:

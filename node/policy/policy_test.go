@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -384,4 +385,41 @@ func Example() {
 	//  5 whitelist    pass   no pattern matches, neither pinned nor tracked
 	//  6 selection    reject no list names it
 	// => not_whitelisted: no list names it
+}
+
+// A policy that was replaced decides as the other, also while it is asked.
+func TestReplace(t *testing.T) {
+	made := func(s policy.Settings) *policy.Policy {
+		c, err := s.Resolve()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := policy.New(c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := made(policy.ArchiveSettings())
+	c := policy.Candidate{Origin: policy.Push}
+	s := policy.State{Capacity: 1 << 40, Free: 1 << 40, MaxPlots: -1}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 100 {
+				d := p.Decide(t.Context(), c, s)
+				if d.Accept != (d.Code == policy.CodeDefault) {
+					t.Errorf("mixed decision %+v", d)
+				}
+			}
+		})
+	}
+	p.Replace(made(policy.Settings{AIFilter: new(string)}))
+	wg.Wait()
+	if d := p.Decide(t.Context(), c, s); d.Accept || d.Code != policy.CodeNotWhitelisted {
+		t.Errorf("got %+v", d)
+	}
+	if p.Config().Mode != policy.Selective || !p.MayDrop(0) || p.Unresolved() != "" {
+		t.Errorf("got %+v", p.Config())
+	}
 }

@@ -94,7 +94,7 @@ func (s Score) Check() error {
 }
 
 // features returns what a scorer gets to know of c.
-func (p *Policy) features(c Candidate) Features {
+func (p *rules) features(c Candidate) Features {
 	return Features{
 		Store: fmt.Sprintf("%x", c.Store[:]), Handle: c.Handle, Tier: c.Tier, Capsules: c.Capsules,
 		Size: c.Size, Providers: c.providers(), Reward: c.Reward, Bribe: p.bribe(c),
