@@ -71,7 +71,8 @@ func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dig-node",
 		Short: "Run a node of the DIG Network",
-		Long: `dig-node hosts stores, keeps their capsules, and proves that it has them.
+		Long: `dig-node hosts stores, keeps their capsules, and proves that it has them. Without
+a command it runs the node.
 
 Settings come from flags, the environment (DIG_NODE_...), and node.yaml: the file
 that --config or DIG_NODE_CONFIG names, or else node.yaml in the current folder,
@@ -82,7 +83,7 @@ or else /etc/dig/node.yaml. Without a file the defaults hold.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noSubcommand,
-		RunE:          only,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return a.runNode(cmd.Context()) },
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
 			a.command = cmd
 		},
@@ -96,7 +97,10 @@ or else /etc/dig/node.yaml. Without a file the defaults hold.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, hint: cmd.CommandPath() + " --help shows its flags"}
 	})
-	root.AddCommand(a.initCommand(), a.configCommand(), a.policyCommand(), a.doctorCommand(),
+	root.AddCommand(a.initCommand(), a.runCommand(), a.statusCommand(), a.healthcheckCommand(),
+		a.pinCommand(), a.unpinCommand(), a.pushCommand(), a.plotCommand(), a.scrubCommand(),
+		a.gcCommand(),
+		a.configCommand(), a.policyCommand(), a.doctorCommand(),
 		a.hashPasswordCommand(), a.tokenCommand(), a.versionCommand())
 	return root
 }

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"strings"
 	"syscall"
 
 	"github.com/dig-network/digstore/examples/dig-node/internal/config"
+	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/internal/oneline"
 	"github.com/dig-network/digstore/internal/secretfile"
 )
@@ -65,6 +67,7 @@ func (e *bindError) Unwrap() error { return e.err }
 func verdict(err error) (code int, hint string) {
 	var wrong *usageError
 	var failed *checkFailed
+	var refused *refusal
 	var bind *bindError
 	var access *secretfile.AccessError
 	switch {
@@ -72,6 +75,11 @@ func verdict(err error) (code int, hint string) {
 		code, hint = exitUsage, wrong.hint
 	case config.IsProblems(err):
 		code, hint = exitUsage, "dig-node config init prints a file with every key"
+	case errors.As(err, &refused):
+		code, hint = exitFailed, "dig-node status and the log of the node say more"
+		if refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden {
+			code, hint = exitPermission, "the token of another node? --data DIR names the folder of this one"
+		}
 	case errors.As(err, &failed):
 		code, hint = exitFailed, failed.hint
 	case errors.As(err, &bind):
@@ -81,6 +89,8 @@ func verdict(err error) (code int, hint string) {
 		hint = "check that no other user has read or changed it, then run: " + access.Fix
 	case errors.Is(err, fs.ErrPermission):
 		code, hint = exitPermission, "run it as the user that owns the folder, or change its owner"
+	case errors.Is(err, diskfs.ErrLocked):
+		code, hint = exitIO, "stop the other node, or name another folder with --plots DIR"
 	case errors.Is(err, syscall.ENOSPC):
 		code, hint = exitIO, "make room on the disk"
 	default:

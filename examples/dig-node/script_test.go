@@ -34,7 +34,8 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exitsWith, "field": field, "mode": mode, "occupy": occupy, "freeport": freePort,
-			"nosecret": noSecret,
+			"nosecret": noSecret, "node": startNode, "halt": halt, "hup": hup, "log": logHas, "get": get,
+			"secret": secret, "write": write,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
@@ -133,4 +134,12 @@ func noSecret(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%q was printed", secret)
 		}
 	}
+}
+
+// write FILE TEXT writes a file.
+func write(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: write FILE TEXT")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(args[1]+"\n"), 0o600))
 }

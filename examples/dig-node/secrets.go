@@ -27,7 +27,7 @@ shown and not kept.`,
   dig-node hash-password < password.txt`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			text, err := a.readPassword()
+			text, err := a.readPassword(true)
 			if err != nil {
 				return err
 			}
@@ -42,8 +42,11 @@ shown and not kept.`,
 	}
 }
 
-// readPassword reads a password: twice from a terminal, or one line of a pipe.
-func (a *app) readPassword() (string, error) {
+// askPassword reads a password: once from a terminal, or one line of a pipe.
+func (a *app) askPassword() (string, error) { return a.readPassword(false) }
+
+// readPassword reads a password from a terminal, twice if it is a new one, or one line of a pipe.
+func (a *app) readPassword(again bool) (string, error) {
 	f, ok := a.in.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		text, err := io.ReadAll(io.LimitReader(a.in, password.MaxLength+3))
@@ -55,6 +58,9 @@ func (a *app) readPassword() (string, error) {
 	}
 	var twice [2]string
 	for i, prompt := range []string{"password: ", "again: "} {
+		if i == 1 && !again {
+			return twice[0], nil
+		}
 		fmt.Fprint(a.err, prompt)
 		text, err := term.ReadPassword(int(f.Fd()))
 		fmt.Fprintln(a.err)

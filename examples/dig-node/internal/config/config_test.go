@@ -253,8 +253,12 @@ func TestChanges(t *testing.T) {
 	before := parse(t, "")
 	live, restart := config.Changes(before, parse(t, "monitoring: {log_level: debug}\n"+
 		"network: {max_peers: 3}\npolicy: {whitelist: [a]}\nauth: {api_keys: [k]}"))
-	same(t, live, []string{"policy.whitelist", "monitoring.log_level", "auth.api_keys"})
-	same(t, restart, []string{"network.max_peers"})
+	same(t, live, []string{"policy.whitelist", "monitoring.log_level"})
+	same(t, restart, []string{"network.max_peers", "auth.api_keys"})
+	after := parse(t, "network: {max_peers: 3}\nmonitoring: {log_level: debug}").Keep(before, restart)
+	live, restart = config.Changes(before, after)
+	same(t, live, []string{"monitoring.log_level"})
+	same(t, restart, []string(nil))
 	live, restart = config.Changes(before, parse(t, config.Example()))
 	if live != nil || restart != nil {
 		t.Errorf("the defaults differ from the defaults: %v, %v", live, restart)

@@ -181,3 +181,18 @@ func (c *Config) Secrets() []string {
 	delete(all, "")
 	return slices.Sorted(maps.Keys(all))
 }
+
+// Keep returns c with the values that before has for some keys.
+func (c *Config) Keep(before *Config, keys []string) *Config {
+	kept := *c
+	old := map[string]reflect.Value{}
+	for _, l := range before.leaves() {
+		old[l.key] = l.v
+	}
+	for _, l := range kept.leaves() {
+		if slices.Contains(keys, l.key) {
+			l.v.Set(old[l.key])
+		}
+	}
+	return &kept
+}

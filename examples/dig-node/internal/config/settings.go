@@ -47,9 +47,9 @@ var settings = []setting{
 
 	{key: "network.listen_address", def: "0.0.0.0:8444", about: "address for peers; empty: no peers"},
 	{key: "network.api_address", def: "0.0.0.0:8555", about: "address of the HTTP API; empty: none"},
-	{key: "network.bootstrap_nodes", def: "[]", live: true, about: "HOST:PORT, NODE_ID@HOST:PORT or PUBLIC_KEY@HOST:PORT"},
+	{key: "network.bootstrap_nodes", def: "[]", about: "HOST:PORT, NODE_ID@HOST:PORT or PUBLIC_KEY@HOST:PORT"},
 	{key: "network.max_peers", def: "200", about: "", bounds: from(0, 10000)},
-	{key: "network.gun_p2p_peers", def: "[]", live: true, about: "URLs of gun relays: http, https, ws or wss"},
+	{key: "network.gun_p2p_peers", def: "[]", about: "URLs of gun relays: http, https, ws or wss"},
 	{key: "network.external_address", about: "HOST:PORT at which peers reach this node; empty: what peers report"},
 	{key: "network.tls.cert_file", about: "certificate of the API listener; empty: plain HTTP"},
 	{key: "network.tls.key_file"},
@@ -85,7 +85,7 @@ var settings = []setting{
 	{key: "policy.compression", live: true, about: "of new plots"},
 	{key: "policy.cache_size", live: true, about: "size of the L2 cache: a size, or a share of the storage"},
 	{key: "policy.scorers", live: true, about: "NAME: {kind: http, url: URL} or {kind: exec, argv: [PROGRAM]},\nwith threshold, on_error (heuristic, reject, accept) and cache_ttl"},
-	{key: "policy.review_interval", def: "6h", live: true, about: "how often stored content is decided again"},
+	{key: "policy.review_interval", def: "6h", about: "how often stored content is decided again"},
 
 	{key: "monitoring.metrics_port", def: "9090", about: "of /metrics, /health and /ready; 0: off", bounds: from(0, 65535)},
 	{key: "monitoring.metrics_address", def: "127.0.0.1", about: "IP address of that port"},
@@ -96,7 +96,7 @@ var settings = []setting{
 	{key: "monitoring.seed_names", def: "false", about: "also export metrics without prefix, in ms, % and MB/s"},
 
 	{key: "auth.credentials", def: "[]", live: true, about: "who may push stores that are not here yet: {username, password_hash}\nor {token_sha256}, with max_bytes and stores (patterns).\ndig-node hash-password and dig-node token make them"},
-	{key: "auth.api_keys", def: "[]", live: true, about: "{key, multiplier}: callers with a rate limit of their own"},
+	{key: "auth.api_keys", def: "[]", about: "{key, multiplier}: callers with a rate limit of their own"},
 	{key: "auth.admins", def: "[]", live: true, about: "{username, password_hash}: who may sign in to the dashboard"},
 
 	{key: "rate_limits.capsule_retrieval.per_minute", def: "100", live: true, about: "for each address; 0: no limit. burst 0: as per_minute", bounds: from(0, 1e9)},

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -199,6 +201,12 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Format writes String for every verb.
 func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
+
+// Equal compares a secret with a text in constant time. An empty secret equals nothing.
+func Equal(s Secret, text string) bool {
+	a, b := sha256.Sum256([]byte(s)), sha256.Sum256([]byte(text))
+	return s != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
 
 // JSON is a value as JSON text; empty: not set.
 type JSON string
