@@ -75,6 +75,7 @@ type spendExpect struct {
 	Cost      uint64
 	Signed    []vectorMessage
 	Consensus string
+	Chosen    []int // of coins, in TestDriver
 	Built     *struct {
 		Spends    []chain.CoinSpend `json:"coin_spends"`
 		Signature auth.Signature    `json:"aggregated_signature"`
