@@ -230,7 +230,7 @@ func FuzzPreflight(f *testing.F) {
 // solution.
 func TestMutants(t *testing.T) {
 	drafts, plans := goodDrafts(t)
-	rounds := 2_000
+	rounds := 1_000
 	if vectors.Long(t) {
 		rounds = 100_000
 	}
