@@ -10,10 +10,10 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Fetch brings chunks: it calls put for each, with its place in the pool of the recipe.
+// Fetch calls put for each chunk, with its place in the pool of the recipe.
 type Fetch func(put func(i int, sealed []byte) error) error
 
-// Parts is a generation that comes as a recipe and chunks.
+// Parts is a generation that is received as a recipe and chunks.
 type Parts struct {
 	// To is where the chunks are gathered. nil: they are only checked.
 	To *Transfer
@@ -24,7 +24,7 @@ type Parts struct {
 	Base *module.Recipe
 	// More has chunks that only Base has; nil: none.
 	More *packdir.Alone
-	// Resumable keeps what has come if the transfer breaks off.
+	// Resumable keeps the chunks that have arrived if the transfer fails.
 	Resumable bool
 
 	mu sync.Mutex
@@ -57,7 +57,7 @@ func (p *Parts) Accept(ctx context.Context, id module.ID, fetch Fetch,
 	return p.To.Seal()
 }
 
-// Put takes the chunk at place i of the pool. It keeps no reference to sealed. Bytes that are not
+// Put stores the chunk at place i of the pool. It keeps no reference to sealed. Bytes that are not
 // those of the chunk are module.ErrVerify. Several goroutines may call it.
 func (p *Parts) Put(i int, sealed []byte) error {
 	pool := p.Recipe.Pool()
@@ -93,7 +93,8 @@ func (p *Parts) have(c module.Chunk) (bool, error) {
 	return p.To.pack.Has(c.ID), nil
 }
 
-// complete makes sure that every chunk is there, and copies those that only the base has.
+// complete makes sure that every chunk has arrived or is held, and copies those that only the base
+// has.
 func (p *Parts) complete(ctx context.Context) error {
 	var buf []byte
 	for i, c := range p.Recipe.Pool() {

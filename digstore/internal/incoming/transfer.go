@@ -46,8 +46,8 @@ type Transfer struct {
 	logFile diskfs.File
 }
 
-// Open begins to receive a module in the directory dir, or continues with what is there. packs are
-// those of the store.
+// Open begins to receive a module in the directory dir, or resumes with what is kept there. packs
+// are those of the store.
 func Open(ctx context.Context, fsys diskfs.FS, dir string, packs *packdir.Dir) (*Transfer, error) {
 	return begin(ctx, fsys, dir, packs, (*Transfer).resume)
 }
@@ -91,7 +91,7 @@ func begin(ctx context.Context, fsys diskfs.FS, dir string, packs *packdir.Dir,
 
 func (t *Transfer) packName() string { return filepath.Join(t.dir, packFile) }
 
-// start begins without anything that came before.
+// start begins a transfer that has nothing to resume.
 func (t *Transfer) start() (err error) {
 	t.pack, err = packdir.Create(t.fs, t.packName())
 	return err
@@ -210,8 +210,8 @@ func arrived(fsys diskfs.FS, name string,
 	return had, end, nil
 }
 
-// Decompose reads the module in r. Then its chunks can be read. If r or ctx fails, what has come is
-// kept where the transfer may continue.
+// Decompose reads the module in r. Its chunks can be read afterwards. If r or ctx fails, the bytes
+// that have arrived are kept if the transfer can be resumed.
 func (t *Transfer) Decompose(ctx context.Context, r io.Reader) (*module.Recipe, error) {
 	stream := &endReader{r: r}
 	from := io.Reader(stream)
@@ -231,7 +231,7 @@ func (t *Transfer) Decompose(ctx context.Context, r io.Reader) (*module.Recipe, 
 	return recipe, t.pack.EndChunks()
 }
 
-// take takes a chunk that was found in the stream.
+// take stores a chunk that was found in the stream.
 func (t *Transfer) take(c module.Chunk, sealed []byte) error {
 	fresh := !t.pack.Has(c.ID)
 	if fresh && t.packs != nil {
@@ -285,7 +285,8 @@ func CheckModule(r *module.Recipe, chunks module.ChunkSource, id module.ID,
 	return nil
 }
 
-// Chunk implements module.ChunkSource, once all has come: chunks that came, and those of the store.
+// Chunk implements module.ChunkSource after everything has arrived: with the chunks that were
+// received and those of the store.
 func (t *Transfer) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	if t.pack.Has(c.ID) {
 		return t.pack.Chunk(c)
@@ -296,7 +297,7 @@ func (t *Transfer) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	return t.packs.Chunk(c)
 }
 
-// Has reports whether a chunk has come.
+// Has reports whether a chunk was received.
 func (t *Transfer) Has(id merkle.Hash) bool { return t.pack.Has(id) }
 
 // Entries returns the chunks that have come.

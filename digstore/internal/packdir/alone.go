@@ -12,8 +12,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// An Alone is a pack that no index of the directory covers, and behind it the packs of a Dir. It is
-// a module.ChunkSource and may be used by several goroutines until it is closed.
+// An Alone is a pack that no index of the directory covers, followed by the packs of a Dir. It is a
+// module.ChunkSource and may be used by several goroutines until it is closed.
 type Alone struct {
 	path string
 	f    diskfs.File // nil: there is no such pack

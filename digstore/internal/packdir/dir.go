@@ -67,7 +67,7 @@ func New(fsys diskfs.FS, path string, o *Options) *Dir {
 // Path returns the path of the directory.
 func (d *Dir) Path() string { return d.path }
 
-// Missing returns the error of a chunk that is not there.
+// Missing returns the error for a chunk that does not exist.
 func Missing(c module.Chunk) error {
 	return fmt.Errorf("chunk %s (%d bytes): %w", c.ID, c.Len, fs.ErrNotExist)
 }
@@ -176,7 +176,7 @@ func (d *Dir) Holds(c module.Chunk) (bool, error) {
 	return ok, nil
 }
 
-// Chunk implements module.ChunkSource. It does not hash the chunk. A chunk that is not there is
+// Chunk implements module.ChunkSource. It does not hash the chunk. A chunk that does not exist is
 // module.ErrDamaged, because something that is held names it, and fs.ErrNotExist.
 func (d *Dir) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	r, off, err := d.chunk(c)
@@ -236,7 +236,7 @@ func (d *Dir) Added(name string, entries []pack.Entry) {
 	}
 }
 
-// Remove deletes a pack that nothing needs. It takes the name away first: on Windows a file that
+// Remove deletes a pack that nothing needs. It first renames the pack: on Windows a file that
 // another process has open may stay in its directory, and be opened, until it is closed there. What
 // is left then has the name of a temporary file. A pack that cannot be renamed while it is open
 // stays.

@@ -109,7 +109,7 @@ func (d *Dir) readMergedFile(file string) (*index, error) {
 	return &index{x, file}, nil
 }
 
-// usable reports whether all packs of an index are there and no other index covers one of them.
+// usable reports whether all packs of an index exist and no other index covers one of them.
 func usable(x *pack.Index, packs map[string]bool) bool {
 	for _, name := range x.Packs() {
 		if covered, ok := packs[name]; !ok || covered {

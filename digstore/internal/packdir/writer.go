@@ -20,7 +20,7 @@ type Writer struct {
 	f    diskfs.File
 }
 
-// Create begins a pack at a path. A file that is there is overwritten.
+// Create begins a pack at a path. An existing file is overwritten.
 func Create(fsys diskfs.FS, path string) (*Writer, error) {
 	f, err := fsys.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {

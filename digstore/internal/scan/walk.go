@@ -165,7 +165,7 @@ func (w *walker) descend(ctx context.Context, name string, rules *ignore.List) e
 	return list()
 }
 
-// gone notes a name that was listed and is not there any more.
+// gone records a name that was listed and does not exist any more.
 func (w *walker) gone(name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -210,8 +210,7 @@ func (w *walker) patterns(name string, isRegular bool) (list []ignore.Pattern, e
 	return ignore.Parse(text), nil
 }
 
-// isGone reports whether a file that was listed is not there any more, or something else is in its
-// place.
+// isGone reports whether a file that was listed does not exist any more, or is something else now.
 func isGone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, regular.ErrNotRegular)
 }

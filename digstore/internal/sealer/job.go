@@ -64,7 +64,8 @@ type Job struct {
 	large bool
 }
 
-// settle decides whether the attempt counts, and else prepares the next one, if it is not the last.
+// settle decides whether the attempt counts. If it does not, and is not the last one, settle
+// prepares the next one.
 func (j *Job) settle(last bool) bool {
 	read := j.large || j.Entry.Chunks != nil
 	part := j.Bytes < j.Stat.Size
@@ -89,7 +90,7 @@ func (j *Job) settle(last bool) bool {
 	return false
 }
 
-// length is how many bytes to read of the open file that j.Stat describes.
+// length returns how many bytes of the open file are to be read.
 func (j *Job) length() int64 {
 	if j.limit > 0 {
 		return min(j.limit, j.Stat.Size)
@@ -97,7 +98,7 @@ func (j *Job) length() int64 {
 	return j.Stat.Size
 }
 
-// finish notes whether the file changed while it was read.
+// finish records whether the file changed while it was read.
 func (j *Job) finish(r Content) error {
 	still, replaced, err := r.Since(j.Stat)
 	other := j.first.Inode != 0 && j.first.Inode != j.Stat.Inode // than in the attempt before
@@ -105,7 +106,7 @@ func (j *Job) finish(r Content) error {
 	return err
 }
 
-// openJob opens the content. A nil reader without an error is a name that does not lead to a
+// openJob opens the content. A nil reader without an error means that the name does not lead to a
 // regular file any more.
 func (j *Job) openJob() (Content, error) {
 	j.still, j.Bytes, j.opened = false, 0, time.Now().UnixNano()
@@ -124,8 +125,7 @@ func (j *Job) openJob() (Content, error) {
 	return r, nil
 }
 
-// IsGone reports whether a file that was listed is not there any more, or something else is in its
-// place.
+// IsGone reports whether a file that was listed does not exist any more, or is something else now.
 func IsGone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, regular.ErrNotRegular)
 }

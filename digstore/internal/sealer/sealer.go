@@ -227,7 +227,7 @@ func (p *Sealer) do(u *unit, scratch []byte) error {
 	return nil
 }
 
-// take hands a unit on to where it is kept, and to the leaf hash when it belongs to a large
+// take passes a unit to Keep, and to the goroutine that hashes leaves if it belongs to a large
 // resource.
 func (p *Sealer) take(u *unit) error {
 	n := int64(0)

@@ -54,7 +54,7 @@ func (p *Sealer) doSmall(u *unit, j *Job, scratch []byte) error {
 	return nil
 }
 
-// readSmall reads a resource whole; nil when it is gone or not small any more.
+// readSmall reads a whole resource; nil if it is gone or not small any more.
 func (j *Job) readSmall(scratch []byte) ([]byte, error) {
 	r, err := j.openJob()
 	if err != nil || r == nil {
