@@ -208,8 +208,8 @@ func (w *Workspace) ReceiveRecipe(ctx context.Context, p module.Push, a module.A
 		err = fmt.Errorf("base %s: %w", a.Base, fs.ErrNotExist)
 	case errors.Is(err, fs.ErrNotExist):
 		err = w.receiveFirst(ctx, p, func(in *incoming.Transfer, id module.ID) (*module.Recipe, error) {
-			parts := &incoming.Parts{To: in, Recipe: a.Recipe}
-			return a.Recipe, parts.Accept(ctx, id, a.Fetch, check)
+			parts := &incoming.Parts{To: in, Recipe: a.Recipe, Fetch: a.Fetch}
+			return a.Recipe, parts.Accept(ctx, id, check)
 		})
 	default:
 		return err

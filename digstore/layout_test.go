@@ -70,7 +70,8 @@ func layoutWorkspace(t *testing.T) (*digstore.Store, map[string][]byte) {
 	check(t, err)
 
 	// A push that waits, and a pull that broke off.
-	check(t, push(t, w, from, gens, 1, parent.Root, true))
+	check(t, push(t, w, from,
+		module.Push{Head: signedAs(t, from, gens[1].Root), Parent: parent.Root, Pending: true}))
 	next := []module.Generation{{Number: layoutLines + 9, Root: gens[2].Root, Time: gens[2].Time}}
 	broken := errors.New("broken")
 	half := moduleOf(t, from, gens[2].Root)[:800_000]

@@ -32,14 +32,10 @@ func emptyWorkspace(t testing.TB) *digstore.Workspace {
 	return w
 }
 
-// push sends generation i of a store as server.Server would.
-func push(t testing.TB, w *digstore.Workspace, from *digstore.Store, gens []module.Generation,
-	i int, parent merkle.Hash, pending bool) error {
+// push sends a generation of a store as server.Server would.
+func push(t testing.TB, w *digstore.Workspace, from *digstore.Store, p module.Push) error {
 	t.Helper()
-	head, err := from.SignedRoot(context.Background(), gens[i].Root)
-	check(t, err)
-	return w.Receive(context.Background(), module.Push{Head: head, Parent: parent, Pending: pending},
-		bytes.NewReader(moduleOf(t, from, gens[i].Root)), deep)
+	return w.Receive(ctx, p, bytes.NewReader(moduleOf(t, from, p.Head.Root)), deep)
 }
 
 func TestReceive(t *testing.T) {
@@ -58,19 +54,24 @@ func TestReceive(t *testing.T) {
 	if _, err := w.Head(ctx, from.ID()); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("a refused first push made the store: %v", err)
 	}
-	check(t, push(t, w, from, gens, 0, merkle.Hash{}, false))
+	check(t, push(t, w, from, module.Push{Head: signedAs(t, from, gens[0].Root)}))
 	pins, err := must(w.Store(from.ID().String())).Pins(ctx)
 	check(t, err)
 	if head := signed(t, from); pins.Publisher != head.PublicKey {
 		t.Errorf("pinned %v", pins)
 	}
-	if err := push(t, w, from, gens, 2, gens[1].Root, false); !errors.Is(err, module.ErrNotHead) {
+	if err := push(t, w, from,
+		module.Push{Head: signedAs(t, from, gens[2].Root), Parent: gens[1].Root}); !errors.Is(err,
+		module.ErrNotHead) {
 		t.Errorf("a wrong parent: %v", err)
 	}
-	if err := push(t, w, from, gens, 0, gens[0].Root, false); !errors.Is(err, fs.ErrExist) {
+	if err := push(t, w, from,
+		module.Push{Head: signedAs(t, from, gens[0].Root), Parent: gens[0].Root}); !errors.Is(err,
+		fs.ErrExist) {
 		t.Errorf("a root that is there: %v", err)
 	}
-	check(t, push(t, w, from, gens, 1, gens[0].Root, false))
+	check(t, push(t, w, from,
+		module.Push{Head: signedAs(t, from, gens[1].Root), Parent: gens[0].Root}))
 	s := must(w.Store(""))
 	g, err := s.Latest()
 	check(t, err)
@@ -78,7 +79,8 @@ func TestReceive(t *testing.T) {
 	verifyAll(t, s)
 
 	// Pending: kept, not shown, promoted when its parent is the head.
-	check(t, push(t, w, from, gens, 2, gens[1].Root, true))
+	check(t, push(t, w, from,
+		module.Push{Head: signedAs(t, from, gens[2].Root), Parent: gens[1].Root, Pending: true}))
 	list, err := w.Pending(ctx, from.ID())
 	check(t, err)
 	if len(list) != 1 || list[0].Root != gens[2].Root || list[0].Number != 2 {
@@ -112,8 +114,9 @@ func TestPendingOvertaken(t *testing.T) {
 	ctx := context.Background()
 	from, gens, states := history(t, 2)
 	w := emptyWorkspace(t)
-	check(t, push(t, w, from, gens, 0, merkle.Hash{}, true)) // a first push, pending
-	check(t, push(t, w, from, gens, 1, merkle.Hash{}, false))
+	check(t, push(t, w, from,
+		module.Push{Head: signedAs(t, from, gens[0].Root), Pending: true})) // a first push, pending
+	check(t, push(t, w, from, module.Push{Head: signedAs(t, from, gens[1].Root)}))
 	if err := w.Promote(ctx, from.ID(), gens[0].Root); !errors.Is(err, module.ErrNotHead) {
 		t.Errorf("promote with another head: %v", err)
 	}
@@ -132,7 +135,7 @@ func TestRevoke(t *testing.T) {
 	key, err := from.Signer()
 	check(t, err)
 	w := emptyWorkspace(t)
-	check(t, push(t, w, from, gens, 0, merkle.Hash{}, false))
+	check(t, push(t, w, from, module.Push{Head: signedAs(t, from, gens[0].Root)}))
 	id := from.ID()
 	for _, stone := range []auth.Tombstone{
 		{Store: id, Root: gens[0].Root, NotAfter: 5, Reason: auth.Superseded},
@@ -211,7 +214,7 @@ func TestServingSeesOthers(t *testing.T) {
 func TestReceiveAnotherKey(t *testing.T) {
 	from, gens, _ := history(t, 1)
 	w := emptyWorkspace(t)
-	check(t, push(t, w, from, gens, 0, merkle.Hash{}, false))
+	check(t, push(t, w, from, module.Push{Head: signedAs(t, from, gens[0].Root)}))
 	heir := auth.NewKey([32]byte{8})
 	body, head, err := remotetest.Module(ctx, from.ID(), heir,
 		remoteFS(files{"a": "of the heir"}), nil)

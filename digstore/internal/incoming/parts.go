@@ -10,15 +10,14 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Fetch calls put for each chunk, with its place in the pool of the recipe.
-type Fetch func(put func(i int, sealed []byte) error) error
-
 // Parts is a generation that is received as a recipe and chunks.
 type Parts struct {
 	// To is where the chunks are gathered. nil: they are only checked.
 	To *Transfer
 	// Recipe is that of the generation.
 	Recipe *module.Recipe
+	// Fetch calls put for each chunk, with its place in the pool of the recipe.
+	Fetch func(put func(i int, sealed []byte) error) error
 	// Base is the recipe of a generation that was verified; nil: none. What both have in common is
 	// not read again.
 	Base *module.Recipe
@@ -32,9 +31,9 @@ type Parts struct {
 
 // Accept fetches the chunks, calls check, unless it is nil, on the module, and makes the pack
 // durable. The module must be id.
-func (p *Parts) Accept(ctx context.Context, id module.ID, fetch Fetch,
+func (p *Parts) Accept(ctx context.Context, id module.ID,
 	check func(*module.Module) error) error {
-	err := fetch(func(i int, sealed []byte) error {
+	err := p.Fetch(func(i int, sealed []byte) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

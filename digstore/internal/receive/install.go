@@ -62,7 +62,7 @@ func Assemble(ctx context.Context, d *storedir.Dir, p Pull, a module.Assembly) e
 	if done {
 		return nil
 	}
-	parts := &incoming.Parts{Recipe: a.Recipe, Resumable: true}
+	parts := &incoming.Parts{Recipe: a.Recipe, Fetch: a.Fetch, Resumable: true}
 	if !a.Base.IsZero() {
 		if parts.Base, err = Confirmed(d, a.Base); err != nil {
 			return fmt.Errorf("assemble %s: %w", root, err)
@@ -74,7 +74,7 @@ func Assemble(ctx context.Context, d *storedir.Dir, p Pull, a module.Assembly) e
 	}
 	defer parts.To.Close()
 	id := module.ID{Store: d.Store, Root: root}
-	if err := parts.Accept(ctx, id, a.Fetch, p.Check); err != nil {
+	if err := parts.Accept(ctx, id, p.Check); err != nil {
 		return fmt.Errorf("assemble %s: %w", root, err)
 	}
 	if err := finish(ctx, d, parts.To, a.Recipe, p); err != nil {

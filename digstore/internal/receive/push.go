@@ -41,7 +41,7 @@ func PushRecipe(ctx context.Context, d *storedir.Dir, p module.Push, a module.As
 	if err := d.Sweep(ctx); err != nil {
 		return err
 	}
-	parts := &incoming.Parts{Recipe: a.Recipe}
+	parts := &incoming.Parts{Recipe: a.Recipe, Fetch: a.Fetch}
 	var err error
 	if !a.Base.IsZero() {
 		if parts.Base, err = Recipe(d, a.Base); err != nil {
@@ -53,7 +53,7 @@ func PushRecipe(ctx context.Context, d *storedir.Dir, p module.Push, a module.As
 		}
 		defer parts.More.Close()
 		if a.Base == p.Head.Root && !p.Pending {
-			return promoteSame(ctx, d, p, parts, a.Fetch, check)
+			return promoteSame(ctx, d, p, parts, check)
 		}
 	}
 	if parts.To, err = d.Receive(ctx); err != nil {
@@ -61,7 +61,7 @@ func PushRecipe(ctx context.Context, d *storedir.Dir, p module.Push, a module.As
 	}
 	defer parts.To.Close()
 	id := module.ID{Store: d.Store, Root: p.Head.Root}
-	if err := parts.Accept(ctx, id, a.Fetch, check); err != nil {
+	if err := parts.Accept(ctx, id, check); err != nil {
 		return err
 	}
 	return keepLocked(ctx, d, parts.To, a.Recipe, p)
@@ -128,11 +128,11 @@ func checkFollows(h *history.History, root, parent merkle.Hash) error {
 
 // promoteSame makes a pending generation the head because its recipe was pushed again.
 func promoteSame(ctx context.Context, d *storedir.Dir, p module.Push, parts *incoming.Parts,
-	fetch incoming.Fetch, check func(*module.Module) error) error {
+	check func(*module.Module) error) error {
 	if err := checkSame(parts.Recipe, parts.Base); err != nil {
 		return err
 	}
-	if err := fetch(parts.Put); err != nil { // the chunks are here already
+	if err := parts.Fetch(parts.Put); err != nil { // the chunks are here already
 		return err
 	}
 	id := module.ID{Store: d.Store, Root: p.Head.Root}
