@@ -64,8 +64,8 @@ func challenge(t testing.TB, id string, hash merkle.Hash) *capsule.Challenge {
 	return c
 }
 
-// A capsule that is held is not ready before it is in a plot, and is then proved, whether the device
-// works, fails, lies or panics.
+// A capsule that is held is not ready before it is in a plot, and is then proved, whether the
+// device works, fails, lies or panics.
 func TestAnswer(t *testing.T) {
 	tiers, m := held(t)
 	var failures atomic.Int32

@@ -15,6 +15,7 @@ import (
 	"github.com/dig-network/digstore/node/index"
 	"github.com/dig-network/digstore/node/policy"
 	"github.com/dig-network/digstore/node/storage"
+	"github.com/dig-network/digstore/node/tier/internal/state"
 )
 
 // Reason is why a generation is removed.
@@ -120,7 +121,7 @@ func (t *Tiers) generations(ctx context.Context, id auth.StoreID) ([]kept, error
 	}
 	var list []kept
 	for _, g := range t.index.Generations(id) {
-		if !t.state.isRemoved(g.Key) {
+		if !t.state.IsRemoved(g.Key) {
 			list = append(list, kept{g, metas[g.Root]})
 		}
 	}
@@ -194,9 +195,8 @@ func (t *Tiers) drop(ctx context.Context, list []kept, facts Facts) (Reason, str
 		return "", ""
 	}
 	if !d.Accept {
-		t.state.mu.Lock()
-		first := t.state.refused[list[0].Store]
-		t.state.mu.Unlock()
+		var first time.Time
+		t.state.Read(func(d *state.Data) { first = d.Refused[list[0].Store] })
 		if first.IsZero() || now.Sub(first) < t.c.Settings.ReviewInterval {
 			return "", "" // refused once only
 		}
@@ -210,9 +210,8 @@ func (t *Tiers) drop(ctx context.Context, list []kept, facts Facts) (Reason, str
 
 // lastAccess returns when a datastore was read last, or came.
 func (t *Tiers) lastAccess(list []kept) time.Time {
-	t.state.mu.Lock()
-	last := t.state.accessed[list[0].Store]
-	t.state.mu.Unlock()
+	var last time.Time
+	t.state.Read(func(d *state.Data) { last = d.Accessed[list[0].Store] })
 	for _, g := range list {
 		if at := g.received(); at.After(last) {
 			last = at
@@ -267,7 +266,7 @@ func (t *Tiers) Review(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errors.Join(errs...), t.state.flush())
+	return errors.Join(errors.Join(errs...), t.state.Flush())
 }
 
 func (t *Tiers) review(ctx context.Context, id auth.StoreID) error {
@@ -284,11 +283,11 @@ func (t *Tiers) review(ctx context.Context, id auth.StoreID) error {
 		return context.Cause(ctx)
 	}
 	now := t.c.Now()
-	t.state.note(func(s *state) {
+	t.state.Note(func(s *state.Data) {
 		if d.Accept || facts.Pinned {
-			delete(s.refused, id)
-		} else if s.refused[id].IsZero() {
-			s.refused[id] = now
+			delete(s.Refused, id)
+		} else if s.Refused[id].IsZero() {
+			s.Refused[id] = now
 		}
 	})
 	return nil

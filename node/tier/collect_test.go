@@ -163,6 +163,7 @@ func TestCollectExpired(t *testing.T) {
 		check(t, put(b.Tiers, g, m))
 		list = append(list, g)
 	}
+	check(t, b.Review(t.Context())) // the policy would not take the fourth
 	clk.advance(9 * time.Hour)
 	b.serves(t, list[1])
 	clk.advance(2 * time.Hour)
@@ -282,8 +283,8 @@ func TestRevoke(t *testing.T) {
 	b.refuses(t, other, fs.ErrNotExist)
 }
 
-// Nothing of a datastore that is pinned is dropped: not what is superseded, and not what a blacklist
-// names.
+// Nothing of a datastore that is pinned is dropped: not what is superseded, and not what a
+// blacklist names.
 func TestCollectPinned(t *testing.T) {
 	clk := newClock()
 	pinned := true

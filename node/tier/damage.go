@@ -7,6 +7,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/node/tier/internal/state"
 	"github.com/dig-network/digstore/plot"
 )
 
@@ -17,7 +18,7 @@ func (t *Tiers) foundDamaged(ref capsule.Ref, d capsule.Descriptor, err error) b
 	if errors.As(err, &bad) {
 		return true
 	}
-	if !errors.Is(err, capsule.ErrContentMismatch) || t.state.isDamaged(d.Hash, storagePlace) {
+	if !errors.Is(err, capsule.ErrContentMismatch) || t.state.IsDamaged(d.Hash, storagePlace) {
 		return false
 	}
 	t.damaged(ref.Store, d, storagePlace, "", err)
@@ -44,11 +45,12 @@ func (t *Tiers) damagedInPlots(d capsule.Descriptor, v *volume, err error) {
 func (t *Tiers) damaged(
 	store auth.StoreID, d capsule.Descriptor, place, path string, cause error,
 ) {
-	if t.state.isDamaged(d.Hash, place) {
+	if t.state.IsDamaged(d.Hash, place) {
 		return
 	}
-	err := t.state.change(func(s *state) {
-		s.quarantine[damageKey{d.Hash, place}] = damage{d.Hash, place, t.c.Now(), cause.Error()}
+	err := t.state.Change(func(s *state.Data) {
+		q := state.Damage{Hash: d.Hash, Place: place, Found: t.c.Now(), Text: cause.Error()}
+		s.Quarantine[q.Key()] = q
 	})
 	if err != nil {
 		t.failed("", err)
@@ -75,10 +77,11 @@ func (t *Tiers) mark(hash merkle.Hash, place string, have bool) {
 // mended ends the quarantine of a copy.
 func (t *Tiers) mended(hash merkle.Hash, place string) error {
 	t.mark(hash, place, true)
-	if !t.state.isDamaged(hash, place) {
+	if !t.state.IsDamaged(hash, place) {
 		return nil
 	}
-	err := t.state.change(func(s *state) { delete(s.quarantine, damageKey{hash, place}) })
+	k := state.DamageKey{Hash: hash, Place: place}
+	err := t.state.Change(func(s *state.Data) { delete(s.Quarantine, k) })
 	if err != nil {
 		return err
 	}
@@ -89,17 +92,17 @@ func (t *Tiers) mended(hash merkle.Hash, place string) error {
 // applyQuarantine takes what is quarantined out of an index that was just brought up to date, and
 // forgets the quarantine of what is described no more.
 func (t *Tiers) applyQuarantine() {
-	t.state.mu.Lock()
-	var list []damage
-	for _, d := range t.state.quarantine {
-		list = append(list, d)
-	}
-	t.state.mu.Unlock()
+	var list []state.Damage
+	t.state.Read(func(d *state.Data) {
+		for _, d := range d.Quarantine {
+			list = append(list, d)
+		}
+	})
 	for _, d := range list {
 		t.mark(d.Hash, d.Place, false)
 		_, _, err := t.index.Find(d.Hash)
 		if errors.Is(err, fs.ErrNotExist) && t.complete() {
-			t.state.note(func(s *state) { delete(s.quarantine, damageKey{d.Hash, d.Place}) })
+			t.state.Note(func(s *state.Data) { delete(s.Quarantine, d.Key()) })
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/dig-network/digstore/node/storage"
+	"github.com/dig-network/digstore/node/tier/internal/state"
 )
 
 // Errors of a Tiers. Absence is fs.ErrNotExist, a revoked generation auth.ErrRevoked.
@@ -20,7 +21,7 @@ var (
 	// ErrNoSpace.
 	ErrMaxPlots = errors.New("the largest number of plots is reached")
 	// ErrState: the state file is damaged.
-	ErrState = errors.New("damaged state file")
+	ErrState = state.ErrDamaged
 	// ErrRunning: Run is called a second time.
 	ErrRunning = errors.New("is running")
 )

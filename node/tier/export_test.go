@@ -10,7 +10,11 @@ import (
 
 // Relocated returns a state file in which one path is replaced by another.
 func Relocated(text []byte, from, to string) []byte {
-	var e envelope
+	var e struct {
+		Version int             `json:"version"`
+		Sum     merkle.Hash     `json:"sha256"`
+		State   json.RawMessage `json:"state"`
+	}
 	if err := json.Unmarshal(text, &e); err != nil {
 		panic(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/node/economy"
 	"github.com/dig-network/digstore/node/index"
+	"github.com/dig-network/digstore/node/tier/internal/state"
 	"github.com/dig-network/digstore/plot"
 )
 
@@ -163,8 +164,8 @@ func (t *Tiers) demote(ctx context.Context, from *volume, p plot.Held) error {
 	if err != nil {
 		return err
 	}
-	job := &plotJob{Volume: to.Path, From: p.Path}
-	if err := t.state.change(func(s *state) { s.plotting = job }); err != nil {
+	job := &state.PlotJob{Volume: to.Path, From: p.Path}
+	if err := t.state.Change(func(s *state.Data) { s.Plotting = job }); err != nil {
 		return err
 	}
 	if _, err := t.copyPlot(ctx, from, p.Path, to); err != nil {
@@ -174,19 +175,19 @@ func (t *Tiers) demote(ctx context.Context, from *volume, p plot.Held) error {
 }
 
 // endMove removes the plot that was copied, and ends the job.
-func (t *Tiers) endMove(ctx context.Context, from, to *volume, job *plotJob) error {
+func (t *Tiers) endMove(ctx context.Context, from, to *volume, job *state.PlotJob) error {
 	if err := t.removePlot(ctx, from, job.From); err != nil {
 		return err
 	}
 	name := filepath.Join(to.Path, filepath.Base(job.From))
 	id, _ := t.plotID(to.source.Name(), name)
 	t.notify(Event{Kind: PlotMoved, Plot: id, Path: name})
-	return t.state.change(func(s *state) { s.plotting = nil })
+	return t.state.Change(func(s *state.Data) { s.Plotting = nil })
 }
 
 // continueMove ends a move that was interrupted: the first file goes when the copy is whole, and
 // else stays.
-func (t *Tiers) continueMove(ctx context.Context, to *volume, job *plotJob) error {
+func (t *Tiers) continueMove(ctx context.Context, to *volume, job *state.PlotJob) error {
 	name := filepath.Join(to.Path, filepath.Base(job.From))
 	from := t.volumeAt(filepath.Dir(job.From))
 	if from != nil && from.inPlace() != nil {
@@ -194,7 +195,7 @@ func (t *Tiers) continueMove(ctx context.Context, to *volume, job *plotJob) erro
 	}
 	_, err := to.fs.Lstat(name)
 	if from == nil || errors.Is(err, fs.ErrNotExist) {
-		return t.state.change(func(s *state) { s.plotting = nil })
+		return t.state.Change(func(s *state.Data) { s.Plotting = nil })
 	}
 	if _, err := t.adopt(ctx, to, name); err != nil {
 		return err
@@ -235,7 +236,7 @@ func (t *Tiers) Compact(ctx context.Context) error {
 
 func (t *Tiers) mentionsRemoved(p plot.Held) bool {
 	return slices.ContainsFunc(p.Datastores, func(d plot.Datastore) bool {
-		return t.state.isRemoved(index.Key{Store: d.Store, Root: d.Root})
+		return t.state.IsRemoved(index.Key{Store: d.Store, Root: d.Root})
 	})
 }
 
@@ -253,12 +254,12 @@ func (t *Tiers) compact(ctx context.Context, v *volume, p plot.Held) error {
 			n += int64(d.Size)
 		}
 		total += n
-		if !t.state.isRemoved(h.Key) {
+		if !t.state.IsRemoved(h.Key) {
 			live = append(live, h)
 			continue
 		}
 		dead += n
-		due = due || t.state.revokedFor(h.Key, t.c.Now()) >= revokedAfter
+		due = due || t.state.RevokedFor(h.Key, t.c.Now()) >= revokedAfter
 	}
 	if dead*deadShare < total && !due {
 		return nil

@@ -19,6 +19,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/node/economy"
 	"github.com/dig-network/digstore/node/index"
+	"github.com/dig-network/digstore/node/tier/internal/state"
 	"github.com/dig-network/digstore/plot"
 )
 
@@ -247,11 +248,10 @@ func (t *Tiers) verify(ctx context.Context, v *volume, path string) error {
 	if err != nil {
 		return v.explain(err)
 	}
-	now := plotStamp{Path: path, Size: info.Size(), Modified: info.ModTime().UTC()}
+	now := state.PlotStamp{Path: path, Size: info.Size(), Modified: info.ModTime().UTC()}
 	now.ID, _ = t.plotID(v.source.Name(), path)
-	t.state.mu.Lock()
-	was := t.state.verified[path]
-	t.state.mu.Unlock()
+	var was state.PlotStamp
+	t.state.Read(func(d *state.Data) { was = d.Verified[path] })
 	if was.ID == now.ID && was.Size == now.Size && was.Modified.Equal(now.Modified) {
 		return nil
 	}
@@ -262,7 +262,7 @@ func (t *Tiers) verify(ctx context.Context, v *volume, path string) error {
 	if _, err := plots.Verify(ctx, path, plot.Full, nil); err != nil {
 		return v.explainIO(err)
 	}
-	return t.state.change(func(s *state) { s.verified[path] = now })
+	return t.state.Change(func(s *state.Data) { s.Verified[path] = now })
 }
 
 // removePlot removes a plot file. The caller holds plotting.
@@ -275,7 +275,7 @@ func (t *Tiers) removePlot(ctx context.Context, v *volume, path string) error {
 		return noSpace(err)
 	}
 	synced := noSpace(v.fs.SyncDir(v.Path))
-	t.state.note(func(s *state) { delete(s.verified, path) })
+	t.state.Note(func(s *state.Data) { delete(s.Verified, path) })
 	t.notify(Event{Kind: PlotRemoved, Plot: id, Path: path})
 	return errors.Join(synced, t.rescan(ctx, v))
 }
@@ -294,7 +294,7 @@ func (t *Tiers) unplotted(ctx context.Context) ([]waiting, error) {
 	now := t.c.Now()
 	for _, id := range t.index.Stores() {
 		g, err := t.index.Generation(id, merkle.Hash{})
-		if err != nil || t.state.isRemoved(g.Key) || g.Held < g.Count || t.isPlotted(g) {
+		if err != nil || t.state.IsRemoved(g.Key) || g.Held < g.Count || t.isPlotted(g) {
 			continue
 		}
 		facts, err := t.c.Facts(ctx, id)
@@ -379,7 +379,7 @@ func (t *Tiers) batch(list []waiting) (batch, rest []waiting) {
 }
 
 func (t *Tiers) plotBatch(ctx context.Context, batch []waiting) (*plot.Info, error) {
-	job := &plotJob{}
+	job := &state.PlotJob{}
 	for _, w := range batch {
 		job.Keys = append(job.Keys, w.Key)
 	}
@@ -392,7 +392,7 @@ func (t *Tiers) plotBatch(ctx context.Context, batch []waiting) (*plot.Info, err
 		return nil, err
 	}
 	job.Volume = v.Path
-	if err := t.state.change(func(s *state) { s.plotting = job }); err != nil {
+	if err := t.state.Change(func(s *state.Data) { s.Plotting = job }); err != nil {
 		return nil, err
 	}
 	return t.finishJob(ctx, v, p)
@@ -405,14 +405,13 @@ func (t *Tiers) finishJob(ctx context.Context, v *volume, p *plotPlan) (*plot.In
 	if err != nil && (ctx.Err() != nil || v.inPlace() != nil) {
 		return nil, err
 	}
-	return info, errors.Join(err, t.state.change(func(s *state) { s.plotting = nil }))
+	return info, errors.Join(err, t.state.Change(func(s *state.Data) { s.Plotting = nil }))
 }
 
 // continuePlot finishes what an earlier run has begun.
 func (t *Tiers) continuePlot(ctx context.Context) (*plot.Info, error) {
-	t.state.mu.Lock()
-	job := t.state.plotting
-	t.state.mu.Unlock()
+	var job *state.PlotJob
+	t.state.Read(func(d *state.Data) { job = d.Plotting })
 	if job == nil {
 		return nil, nil
 	}
@@ -425,7 +424,7 @@ func (t *Tiers) continuePlot(ctx context.Context) (*plot.Info, error) {
 	}
 	p, err := t.planPlot(ctx, PlotRequest{Generations: job.Keys})
 	if v == nil || errors.Is(err, fs.ErrNotExist) { // the volume or a generation is there no more
-		return nil, t.state.change(func(s *state) { s.plotting = nil })
+		return nil, t.state.Change(func(s *state.Data) { s.Plotting = nil })
 	}
 	if err != nil {
 		return nil, err

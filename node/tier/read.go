@@ -14,6 +14,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/node/index"
 	"github.com/dig-network/digstore/node/storage"
+	"github.com/dig-network/digstore/node/tier/internal/state"
 )
 
 // Content is one capsule that is being read: an io.ReadSeekCloser and io.ReaderAt whose bytes are
@@ -54,7 +55,7 @@ func (t *Tiers) Resolve(ref capsule.Ref) (capsule.Ref, capsule.Descriptor, error
 		}
 		ref.Root = g.Root
 	}
-	if t.state.isRemoved(index.Key{Store: ref.Store, Root: ref.Root}) {
+	if t.state.IsRemoved(index.Key{Store: ref.Store, Root: ref.Root}) {
 		return ref, capsule.Descriptor{}, fmt.Errorf("capsule %v: %w", ref, fs.ErrNotExist)
 	}
 	d, err := t.index.Stat(ref)
@@ -121,12 +122,12 @@ func (t *Tiers) Find(ctx context.Context, hash, plotID merkle.Hash) (capsule.Plo
 	err := fmt.Errorf("capsule with hash %v: %w", hash, fs.ErrNotExist)
 	if ref, _, found := t.index.Find(hash); found != nil {
 		return nil, t.absent(found)
-	} else if t.state.isRemoved(index.Key{Store: ref.Store, Root: ref.Root}) {
+	} else if t.state.IsRemoved(index.Key{Store: ref.Store, Root: ref.Root}) {
 		return nil, err
 	}
 	for _, v := range t.volumes {
 		plots, away := v.open()
-		if away != nil || t.state.isDamaged(hash, v.Path) {
+		if away != nil || t.state.IsDamaged(hash, v.Path) {
 			continue
 		}
 		p, open := plots.Find(ctx, hash, plotID)
@@ -154,7 +155,7 @@ func (t *Tiers) Get(ctx context.Context, ref capsule.Ref, client string) (*Conte
 // GetHash returns the capsule whose content has the hash.
 func (t *Tiers) GetHash(ctx context.Context, hash merkle.Hash, client string) (*Content, error) {
 	ref, d, err := t.index.Find(hash)
-	if err == nil && t.state.isRemoved(index.Key{Store: ref.Store, Root: ref.Root}) {
+	if err == nil && t.state.IsRemoved(index.Key{Store: ref.Store, Root: ref.Root}) {
 		err = fmt.Errorf("capsule with hash %v: %w", hash, fs.ErrNotExist)
 	}
 	if err != nil {
@@ -167,7 +168,7 @@ func (t *Tiers) GetHash(ctx context.Context, hash merkle.Hash, client string) (*
 // accessed notes that a datastore was read.
 func (t *Tiers) accessed(store auth.StoreID) {
 	now := t.c.Now()
-	t.state.note(func(s *state) { s.accessed[store] = now })
+	t.state.Note(func(s *state.Data) { s.Accessed[store] = now })
 }
 
 // tries bounds how many damaged copies one read passes over.
@@ -277,7 +278,7 @@ func (t *Tiers) isQuarantined(hash merkle.Hash) bool {
 		places = append(places, v.Path)
 	}
 	for _, place := range places {
-		if t.state.isDamaged(hash, place) {
+		if t.state.IsDamaged(hash, place) {
 			return true
 		}
 	}
@@ -316,7 +317,7 @@ func (t *Tiers) openDisk(ctx context.Context, d capsule.Descriptor) (io.ReadClos
 	if err == nil || ctx.Err() != nil {
 		return rc, err
 	}
-	if t.state.isDamaged(d.Hash, storagePlace) {
+	if t.state.IsDamaged(d.Hash, storagePlace) {
 		return nil, fmt.Errorf("capsule with hash %v in the storage: %w", d.Hash, ErrCorrupt)
 	}
 	loose, open := t.c.Storage.Open(ctx, d, 0, -1)
@@ -360,7 +361,7 @@ func (r *plotReader) HashKnown() bool {
 	}
 	places, err := r.t.index.Where(ref)
 	return err == nil && slices.ContainsFunc(places, func(p index.Place) bool {
-		return r.t.state.isVerified(p.Name)
+		return r.t.state.IsVerified(p.Name)
 	})
 }
 
@@ -371,7 +372,7 @@ func (r *plotReader) next() error {
 		v := r.t.volumes[r.tried]
 		r.tried++
 		plots, away := v.open()
-		if away != nil || r.t.state.isDamaged(r.d.Hash, v.Path) {
+		if away != nil || r.t.state.IsDamaged(r.d.Hash, v.Path) {
 			continue
 		}
 		rc, open := plots.Open(r.ctx, r.d)
@@ -413,7 +414,7 @@ func (r *plotReader) ReadAt(p []byte, off int64) (n int, err error) {
 
 // fromStorage goes on with the loose content, after damage in all plots.
 func (r *plotReader) fromStorage() error {
-	if r.t.state.isDamaged(r.d.Hash, storagePlace) {
+	if r.t.state.IsDamaged(r.d.Hash, storagePlace) {
 		return ErrCorrupt
 	}
 	l := &looseReader{t: r.t, ctx: r.ctx, d: r.d}
@@ -464,7 +465,7 @@ func (t *Tiers) openLarge(ctx context.Context, d capsule.Descriptor) (body, erro
 	if err == nil {
 		return r, nil
 	}
-	if ctx.Err() != nil || t.state.isDamaged(d.Hash, storagePlace) {
+	if ctx.Err() != nil || t.state.IsDamaged(d.Hash, storagePlace) {
 		return nil, err
 	}
 	l := &looseReader{t: t, ctx: ctx, d: d}
@@ -614,7 +615,7 @@ func (t *Tiers) Generation(
 	ctx context.Context, store auth.StoreID, root merkle.Hash,
 ) (*storage.Generation, error) {
 	known, err := t.index.Generation(store, root)
-	if err == nil && t.state.isRemoved(known.Key) {
+	if err == nil && t.state.IsRemoved(known.Key) {
 		err = fmt.Errorf("root %v of store %v: %w", known.Root, store, fs.ErrNotExist)
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/capsule"
+	"github.com/dig-network/digstore/node/tier/internal/state"
 	"github.com/dig-network/digstore/plot"
 )
 
@@ -35,9 +36,9 @@ func (t *Tiers) Scrub(ctx context.Context) error {
 	t.scrubbing.Lock()
 	defer t.scrubbing.Unlock()
 	now := t.c.Now()
-	t.state.note(func(s *state) {
-		if !s.scrub.Running {
-			s.scrub = scrubState{Running: true, Started: now, Finished: s.scrub.Finished}
+	t.state.Note(func(s *state.Data) {
+		if !s.Scrub.Running {
+			s.Scrub = state.Scrub{Running: true, Started: now, Finished: s.Scrub.Finished}
 		}
 	})
 	p := &pacer{rate: t.c.Settings.ScrubRate, began: now, now: t.c.Now}
@@ -46,10 +47,10 @@ func (t *Tiers) Scrub(ctx context.Context) error {
 		err = t.scrubPlots(ctx, p)
 	}
 	if err != nil {
-		return errors.Join(err, t.state.flush())
+		return errors.Join(err, t.state.Flush())
 	}
-	return t.state.change(func(s *state) {
-		s.scrub.Running, s.scrub.Finished = false, t.c.Now()
+	return t.state.Change(func(s *state.Data) {
+		s.Scrub.Running, s.Scrub.Finished = false, t.c.Now()
 	})
 }
 
@@ -110,17 +111,16 @@ func (t *Tiers) scrubStorage(ctx context.Context, p *pacer) error {
 			return err
 		}
 	}
-	t.state.note(func(s *state) { s.scrub.Plots = true })
+	t.state.Note(func(s *state.Data) { s.Scrub.Plots = true })
 	return nil
 }
 
-func (t *Tiers) scrubAt() scrubState {
-	t.state.mu.Lock()
-	defer t.state.mu.Unlock()
-	return t.state.scrub
+func (t *Tiers) scrubAt() (at state.Scrub) {
+	t.state.Read(func(d *state.Data) { at = d.Scrub })
+	return at
 }
 
-func (t *Tiers) scrubStore(ctx context.Context, p *pacer, id auth.StoreID, at scrubState) error {
+func (t *Tiers) scrubStore(ctx context.Context, p *pacer, id auth.StoreID, at state.Scrub) error {
 	var list []capsule.Descriptor
 	for d, err := range t.c.Storage.Held(ctx, id) {
 		if errors.Is(err, capsule.ErrManifest) {
@@ -140,9 +140,9 @@ func (t *Tiers) scrubStore(ctx context.Context, p *pacer, id auth.StoreID, at sc
 		if err := t.scrubContent(ctx, p, id, d); err != nil {
 			return err
 		}
-		t.state.note(func(s *state) {
-			s.scrub.Store, s.scrub.Hash = id, d.Hash
-			s.scrub.Bytes += int64(d.Size)
+		t.state.Note(func(s *state.Data) {
+			s.Scrub.Store, s.Scrub.Hash = id, d.Hash
+			s.Scrub.Bytes += int64(d.Size)
 		})
 	}
 	return nil
@@ -169,7 +169,7 @@ func (t *Tiers) scrubContent(
 		return fmt.Errorf("scrub: %w", err)
 	}
 	t.damaged(id, d, storagePlace, "", err)
-	t.state.note(func(s *state) { s.scrub.Damaged++ })
+	t.state.Note(func(s *state.Data) { s.Scrub.Damaged++ })
 	return t.countRepair(t.repairLoose(ctx, d))
 }
 
@@ -183,7 +183,7 @@ func (t *Tiers) storageAway(ctx context.Context) bool {
 
 // mendedIf ends a quarantine of what has been read right.
 func (t *Tiers) mendedIf(d capsule.Descriptor, place string) error {
-	if !t.state.isDamaged(d.Hash, place) {
+	if !t.state.IsDamaged(d.Hash, place) {
 		return nil
 	}
 	return t.mended(d.Hash, place)
@@ -193,7 +193,7 @@ func (t *Tiers) mendedIf(d capsule.Descriptor, place string) error {
 // quarantine says it.
 func (t *Tiers) countRepair(err error) error {
 	if err == nil {
-		t.state.note(func(s *state) { s.scrub.Repaired++ })
+		t.state.Note(func(s *state.Data) { s.Scrub.Repaired++ })
 	}
 	if errors.Is(err, ErrNoSpace) {
 		t.failed("", err)
@@ -246,7 +246,7 @@ func (t *Tiers) scrubPlots(ctx context.Context, p *pacer) error {
 		if err := t.scrubPlot(ctx, p, f.v, f.path); err != nil {
 			return err
 		}
-		if err := t.state.change(func(s *state) { s.scrub.Path = f.path }); err != nil {
+		if err := t.state.Change(func(s *state.Data) { s.Scrub.Path = f.path }); err != nil {
 			return err
 		}
 	}
@@ -275,7 +275,7 @@ func (t *Tiers) scrubPlot(ctx context.Context, p *pacer, v *volume, path string)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	t.state.note(func(s *state) { s.scrub.Bytes += done })
+	t.state.Note(func(s *state.Data) { s.Scrub.Bytes += done })
 	if err == nil {
 		return t.mendedPlots(ctx, v)
 	}
@@ -283,28 +283,28 @@ func (t *Tiers) scrubPlot(ctx context.Context, p *pacer, v *volume, path string)
 	if v.inPlace() != nil || !errors.As(err, &bad) || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	t.state.note(func(s *state) { s.scrub.Damaged += max(1, len(report.Damaged)) })
+	t.state.Note(func(s *state.Data) { s.Scrub.Damaged += max(1, len(report.Damaged)) })
 	t.notify(Event{Kind: CorruptFound, Path: path, Err: err})
 	return t.countRepair(t.repairPlot(ctx, v, path))
 }
 
 // mendedPlots ends quarantines of a volume that are not true any more.
 func (t *Tiers) mendedPlots(ctx context.Context, v *volume) error {
-	t.state.mu.Lock()
-	var list []damageKey
-	for k := range t.state.quarantine {
-		if k.place == v.Path {
-			list = append(list, k)
+	var list []state.DamageKey
+	t.state.Read(func(d *state.Data) {
+		for k := range d.Quarantine {
+			if k.Place == v.Path {
+				list = append(list, k)
+			}
 		}
-	}
-	t.state.mu.Unlock()
+	})
 	any := false
 	for _, k := range list {
-		_, d, err := t.index.Find(k.hash)
+		_, d, err := t.index.Find(k.Hash)
 		if err != nil || !t.readsRight(v, d) {
 			continue
 		}
-		if err := t.mended(k.hash, k.place); err != nil {
+		if err := t.mended(k.Hash, k.Place); err != nil {
 			return err
 		}
 		any = true
@@ -389,13 +389,13 @@ func (e *elsewhere) Open(ctx context.Context, d capsule.Descriptor) (io.ReadClos
 	if _, known, err := t.index.Find(d.Hash); err == nil {
 		d = known
 	}
-	if !t.state.isDamaged(d.Hash, storagePlace) {
+	if !t.state.IsDamaged(d.Hash, storagePlace) {
 		if content, err := readAll(t.c.Storage.Open(ctx, d, 0, -1))(d); err == nil {
 			return content, nil
 		}
 	}
 	for _, v := range t.volumes {
-		if v == e.not || t.state.isDamaged(d.Hash, v.Path) {
+		if v == e.not || t.state.IsDamaged(d.Hash, v.Path) {
 			continue
 		}
 		if plots, err := v.open(); err == nil {
@@ -427,13 +427,13 @@ func readAll(rc io.ReadCloser, err error) func(capsule.Descriptor) (io.ReadClose
 
 // repairFound repairs a capsule that a read has found damaged.
 func (t *Tiers) repairFound(ctx context.Context, d capsule.Descriptor) {
-	if t.state.isDamaged(d.Hash, storagePlace) {
+	if t.state.IsDamaged(d.Hash, storagePlace) {
 		if err := t.repairLoose(ctx, d); errors.Is(err, ErrNoSpace) {
 			t.failed("", err)
 		}
 	}
 	for _, v := range t.volumes {
-		if !t.state.isDamaged(d.Hash, v.Path) || v.inPlace() != nil {
+		if !t.state.IsDamaged(d.Hash, v.Path) || v.inPlace() != nil {
 			continue
 		}
 		for _, path := range t.plotsOf(v, d) {

@@ -14,6 +14,7 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/node/index"
+	"github.com/dig-network/digstore/node/tier/internal/state"
 	"github.com/dig-network/digstore/plot"
 )
 
@@ -27,7 +28,7 @@ const storagePlace = "storage"
 // and a capsule.Plots, and is safe for concurrent use. New makes one.
 type Tiers struct {
 	c             Config
-	state         *state
+	state         *state.State
 	index         *index.Index
 	cache         *cache.Cache
 	storageSource *index.StorageSource
@@ -70,7 +71,7 @@ func New(ctx context.Context, c Config) (*Tiers, error) {
 	t := &Tiers{c: c, index: c.Index, repairs: make(chan capsule.Descriptor, 64),
 		storageSource: index.NewStorageSource(storagePlace, c.Storage),
 		staged:        map[merkle.Hash]time.Time{}}
-	if t.state, err = loadState(fsys, c.StateFile); err != nil {
+	if t.state, err = state.Load(fsys, c.StateFile); err != nil {
 		return nil, err
 	}
 	for _, v := range c.Volumes {
@@ -94,7 +95,7 @@ func New(ctx context.Context, c Config) (*Tiers, error) {
 
 // Close saves the state and releases the volumes and the cache. The storage stays open.
 func (t *Tiers) Close() error {
-	errs := []error{t.state.flush(), t.cache.Close()}
+	errs := []error{t.state.Flush(), t.cache.Close()}
 	for _, v := range t.volumes {
 		errs = append(errs, v.close())
 	}
@@ -133,7 +134,7 @@ func (t *Tiers) Run(ctx context.Context) error {
 	wg.Go(func() { t.repairJob(ctx) })
 	wg.Go(func() { t.every(ctx, s.SaveInterval, t.save) })
 	wg.Wait()
-	return t.state.flush()
+	return t.state.Flush()
 }
 
 // every runs a job at every interval until ctx ends. Failures are events.
@@ -158,7 +159,7 @@ func (t *Tiers) every(
 	}
 }
 
-func (t *Tiers) save(context.Context) error { return t.state.flush() }
+func (t *Tiers) save(context.Context) error { return t.state.Flush() }
 
 // failed reports that a job has failed.
 func (t *Tiers) failed(path string, err error) {
@@ -240,11 +241,11 @@ func (t *Tiers) Status() Status {
 	t.mu.Unlock()
 	s.Complete = t.complete()
 	s.Index, s.Cache, s.EventsLost = t.index.Counts(), t.cache.Stats(), t.events.lost.Load()
-	t.state.mu.Lock()
-	s.Quarantined, s.Removed = len(t.state.quarantine), len(t.state.removed)
-	at := t.state.scrub
+	t.state.Read(func(d *state.Data) {
+		s.Quarantined, s.Removed = len(d.Quarantine), len(d.Removed)
+	})
+	at := t.scrubAt()
 	s.Scrub = ScrubStatus{at.Running, at.Started, at.Finished, at.Bytes, at.Damaged, at.Repaired}
-	t.state.mu.Unlock()
 	for _, v := range t.volumes {
 		vs := VolumeStatus{Volume: v.Volume, Err: v.err(), Free: -1}
 		for _, p := range v.held() {

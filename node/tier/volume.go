@@ -16,6 +16,7 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/node/index"
+	"github.com/dig-network/digstore/node/tier/internal/state"
 	"github.com/dig-network/digstore/plot"
 )
 
@@ -142,15 +143,14 @@ func (v *volume) begin(known string) (id string, err error) {
 
 // attach opens the volume. A volume that another process uses is diskfs.ErrLocked.
 func (t *Tiers) attach(ctx context.Context, v *volume) error {
-	t.state.mu.Lock()
-	known := t.state.volumes[v.Path]
-	t.state.mu.Unlock()
+	var known string
+	t.state.Read(func(d *state.Data) { known = d.Volumes[v.Path] })
 	id, err := v.begin(known)
 	if err != nil {
 		return err
 	}
 	if known == "" {
-		err := t.state.change(func(s *state) { s.volumes[v.Path] = id })
+		err := t.state.Change(func(s *state.Data) { s.Volumes[v.Path] = id })
 		if err != nil {
 			return err
 		}
@@ -265,7 +265,7 @@ func (t *Tiers) watchStorage(ctx context.Context) bool {
 // there before and after, and it leaves out generations that were removed.
 type guarded struct {
 	v     *volume
-	state *state
+	state *state.State
 }
 
 func (g guarded) Name() string { return g.v.source.Name() }
@@ -308,7 +308,7 @@ func collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
 func (g guarded) Read(ctx context.Context, it index.Item) iter.Seq2[index.Holding, error] {
 	return func(yield func(index.Holding, error) bool) {
 		for h, err := range g.v.source.Read(ctx, it) {
-			if err == nil && g.state.isRemoved(h.Key) {
+			if err == nil && g.state.IsRemoved(h.Key) {
 				continue
 			}
 			if !yield(h, err) {
@@ -321,14 +321,14 @@ func (g guarded) Read(ctx context.Context, it index.Item) iter.Seq2[index.Holdin
 // present is the source of the storage for the index, without generations that were removed.
 type present struct {
 	*index.StorageSource
-	state *state
+	state *state.State
 }
 
 // Items implements index.Source.
 func (p present) Items(ctx context.Context) iter.Seq2[index.Item, error] {
 	return func(yield func(index.Item, error) bool) {
 		for it, err := range p.StorageSource.Items(ctx) {
-			if err == nil && p.state.isRemoved(it.Key) {
+			if err == nil && p.state.IsRemoved(it.Key) {
 				continue
 			}
 			if !yield(it, err) {
@@ -426,21 +426,21 @@ func (t *Tiers) refreshVolume(ctx context.Context, v *volume, all *index.Report)
 // forgetChanged forgets that plots of a volume have passed full verification that are other files
 // now, or gone.
 func (t *Tiers) forgetChanged(v *volume) {
-	t.state.mu.Lock()
-	var list []plotStamp
-	for path, stamp := range t.state.verified {
-		if filepath.Dir(path) == v.Path {
-			list = append(list, stamp)
+	var list []state.PlotStamp
+	t.state.Read(func(d *state.Data) {
+		for path, stamp := range d.Verified {
+			if filepath.Dir(path) == v.Path {
+				list = append(list, stamp)
+			}
 		}
-	}
-	t.state.mu.Unlock()
+	})
 	for _, stamp := range list {
 		info, err := v.fs.Lstat(stamp.Path)
 		if err == nil && info.Size() == stamp.Size && info.ModTime().Equal(stamp.Modified) ||
 			v.inPlace() != nil {
 			continue
 		}
-		t.state.note(func(s *state) { delete(s.verified, stamp.Path) })
+		t.state.Note(func(s *state.Data) { delete(s.Verified, stamp.Path) })
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/dig-network/digstore/node/index"
 	"github.com/dig-network/digstore/node/policy"
 	"github.com/dig-network/digstore/node/storage"
+	"github.com/dig-network/digstore/node/tier/internal/state"
 	"github.com/dig-network/digstore/plot"
 )
 
@@ -74,7 +75,7 @@ func (t *Tiers) Commit(ctx context.Context, g *storage.Generation) error {
 	k := index.Key{Store: g.Manifest.Store, Root: g.Manifest.Root}
 	t.changing.Lock()
 	defer t.changing.Unlock()
-	if t.state.isRevoked(k) {
+	if t.state.IsRevoked(k) {
 		return fmt.Errorf("commit root %v of store %v: %w", k.Root, k.Store, auth.ErrRevoked)
 	}
 	err := t.c.Storage.Commit(ctx, g)
@@ -86,8 +87,8 @@ func (t *Tiers) Commit(ctx context.Context, g *storage.Generation) error {
 	if err != nil {
 		return err
 	}
-	if t.state.isRemoved(k) {
-		if err := t.state.change(func(s *state) { delete(s.removed, k) }); err != nil {
+	if t.state.IsRemoved(k) {
+		if err := t.state.Change(func(s *state.Data) { delete(s.Removed, k) }); err != nil {
 			return err
 		}
 		if err := t.reindexPlots(ctx, k); err != nil {
@@ -173,17 +174,18 @@ func (t *Tiers) remove(
 	if len(gone) == 0 && !revoke {
 		return t.absent(fmt.Errorf("remove root %v of store %v: %w", root, store, fs.ErrNotExist))
 	}
-	err := t.state.change(func(s *state) {
+	err := t.state.Change(func(s *state.Data) {
 		now := t.c.Now()
 		for _, g := range gone {
-			s.removed[g.Key] = removal{g.Store, g.Root, now, revoke}
+			s.Removed[g.Key] = state.Removal{Store: g.Store, Root: g.Root, At: now, Revoked: revoke}
 		}
 		if revoke {
-			s.removed[index.Key{Store: store, Root: root}] = removal{store, root, now, true}
+			r := state.Removal{Store: store, Root: root, At: now, Revoked: true}
+			s.Removed[r.Key()] = r
 		}
 		if root.IsZero() {
-			delete(s.accessed, store)
-			delete(s.refused, store)
+			delete(s.Accessed, store)
+			delete(s.Refused, store)
 		}
 	})
 	if err != nil {
@@ -256,12 +258,12 @@ func (v *volume) explain(err error) error {
 // finishRemovals removes from the storage what the state has as removed, as after a crash, and
 // forgets removals of what is nowhere any more. The caller holds changing.
 func (t *Tiers) finishRemovals(ctx context.Context) error {
-	t.state.mu.Lock()
-	var list []removal
-	for _, r := range t.state.removed {
-		list = append(list, r)
-	}
-	t.state.mu.Unlock()
+	var list []state.Removal
+	t.state.Read(func(d *state.Data) {
+		for _, r := range d.Removed {
+			list = append(list, r)
+		}
+	})
 	for _, r := range list {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -274,8 +276,8 @@ func (t *Tiers) finishRemovals(ctx context.Context) error {
 			t.failed("", err)
 			continue
 		}
-		if !r.Revoked && t.complete() && !t.inPlots(r.key()) {
-			t.state.note(func(s *state) { delete(s.removed, r.key()) })
+		if !r.Revoked && t.complete() && !t.inPlots(r.Key()) {
+			t.state.Note(func(s *state.Data) { delete(s.Removed, r.Key()) })
 		}
 	}
 	return nil
