@@ -35,7 +35,7 @@ func TestOtherModuleOfRoot(t *testing.T) {
 		check(t, w.Receive(ctx, module.Push{Head: signedAs(t, from, g.Root), Parent: parentOf(gens, i)},
 			bytes.NewReader(moduleOf(t, from, g.Root)), deep))
 	}
-	c := server.NewContents(w, nil)
+	c := server.NewResourceIndex(w, nil)
 	id := module.ID{Store: from.ID(), Root: gens[0].Root}
 	read := func() (sealed map[string]string, message string) {
 		sealed = map[string]string{}
@@ -164,7 +164,7 @@ func TestModulesOfOneRoot(t *testing.T) {
 		for range 2 {
 			for i, m := range messages {
 				back.Workspace = all[i]
-				got := must(srv.Contents().Metadata(ctx, id))
+				got := must(srv.Resources().Metadata(ctx, id))
 				if text, _ := got.Message(); text != m {
 					t.Errorf("blind %v: message %q, want %q", blind, text, m)
 				}

@@ -45,7 +45,7 @@ func TestServedBesideRemove(t *testing.T) {
 					}}
 					w := must(digstore.Open(home, sweepOptions(during.on(disk))))
 					srv := server.New(w, &server.Options{Anonymous: true})
-					tier := rpc.NewHandler(srv.Contents(), nil)
+					tier := rpc.NewHandler(srv.Resources(), nil)
 					ask := func() *httptest.ResponseRecorder {
 						r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
 						r.Header.Set("Content-Type", "application/json")

@@ -67,7 +67,7 @@ func (d *downloader) assemble(ctx context.Context,
 		return came, nil, &VerificationError{Check: CheckSize, Want: strconv.FormatInt(w.size, 10),
 			Got: strconv.FormatInt(r.Size(), 10)}
 	}
-	if err := d.turn(ctx, line.Root); err != nil {
+	if err := d.waitTurn(ctx, line.Root); err != nil {
 		return came, nil, err
 	}
 	a := &assembly{from: from, recipe: r, offsets: r.Offsets(), done: answer.Size,
@@ -111,7 +111,7 @@ func (d *downloader) assembleFrom(ctx context.Context, w delivery, to Assembler,
 			}
 		}
 		moved := a.done >= got+minProgress
-		if isRetried(a.broken) && !moved || !d.again(ctx, err, tries, moved) {
+		if isRetried(a.broken) && !moved || !d.waitRetry(ctx, err, tries, moved) {
 			return came, err
 		}
 	}

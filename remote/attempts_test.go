@@ -86,7 +86,7 @@ func TestAttempts(t *testing.T) {
 			return s.client(l, o).Revoke(t.Context(), auth.Tombstone{Store: s.id, Root: merkle.Hash{1}})
 		}
 	}
-	large := &remote.ClientOptions{Large: rpc.Large{}, InlineLimit: 1}
+	large := &remote.ClientOptions{WindowFetcher: rpc.WindowFetcher{}, InlineLimit: 1}
 	for _, c := range []struct {
 		name    string
 		run     func(t *testing.T) (*line, func(o *remote.ClientOptions) error)

@@ -83,11 +83,11 @@ type ClientOptions struct {
 	// Where Bandwidth bounds what is received, at most a sixteenth of that bound, since connections
 	// share it.
 	MinRate int64
-	// Large opens modules that the origin does not give by GET because they are too long, or are
-	// longer than InlineLimit, in bytes. nil: they are [ErrTooLarge]. InlineLimit 0: only the origin
-	// decides.
-	Large       Large
-	InlineLimit int64
+	// WindowFetcher opens modules that the origin does not give by GET because they are too long,
+	// or are longer than InlineLimit, in bytes. nil: they are [ErrTooLarge]. InlineLimit 0: only
+	// the origin decides.
+	WindowFetcher WindowFetcher
+	InlineLimit   int64
 	// Attempts is how often a read is tried in all. Default 4.
 	Attempts int
 	// PushForms remembers the form of push signature that an origin accepts. nil: each client finds

@@ -25,14 +25,15 @@ import (
 )
 
 // withSecret makes what is answered the same in every run.
-func withSecret(b server.Backend) *server.Contents {
-	return server.NewContents(b, &server.ContentsOptions{Secret: []byte("a secret of the tests")})
+func withSecret(b server.Backend) *server.ResourceIndex {
+	return server.NewResourceIndex(b,
+		&server.ResourceIndexOptions{Secret: []byte("a secret of the tests")})
 }
 
 // newContentSite is a site whose decoys are known.
 func newContentSite(t testing.TB, generations int) *site {
 	s := newSite(t, generations, nil)
-	s.serve(s.stores, &server.Options{Contents: withSecret(s.stores), Limits: noLimit})
+	s.serve(s.stores, &server.Options{Resources: withSecret(s.stores), Limits: noLimit})
 	return s
 }
 
@@ -205,7 +206,7 @@ func TestContentOfRevokedAndNarrowed(t *testing.T) {
 		nil), 410, "revoked")
 	s.serve(s.stores, &server.Options{Only: []auth.StoreID{{1}}})
 	want(t, ask(s.heads[1].Root), 404, "unknown store")
-	if _, err := s.server.Contents().Open(t.Context(), module.ID{Store: s.id, Root: s.heads[1].Root},
+	if _, err := s.server.Resources().Open(t.Context(), module.ID{Store: s.id, Root: s.heads[1].Root},
 		merkle.Hash{}); err == nil {
 		t.Error("Contents serves what the server does not")
 	}
@@ -232,7 +233,8 @@ func TestGatedModulesAnswerDecoys(t *testing.T) {
 	for _, kind := range []server.DecoyKind{server.DecoyKeyed, server.DecoyReference,
 		server.DecoyGuest} {
 		s.serve(s.stores,
-			&server.Options{Contents: server.NewContents(s.stores, &server.ContentsOptions{Decoys: kind})})
+			&server.Options{Resources: server.NewResourceIndex(s.stores,
+				&server.ResourceIndexOptions{Decoys: kind})})
 		a, _ := s.content(t, key, s.head().Root, "")
 		var p merkle.Proof
 		if len(a.Proof) > 0 {
@@ -269,10 +271,10 @@ func TestGatedModulesAnswerDecoys(t *testing.T) {
 
 // provers of the tests.
 type prover func(ctx context.Context, id module.ID, key merkle.Hash,
-	served *server.Content) (*module.ExecutionProof, error)
+	served *server.SealedResource) (*module.ExecutionProof, error)
 
 func (p prover) Prove(ctx context.Context, id module.ID, key merkle.Hash,
-	served *server.Content) (*module.ExecutionProof, error) {
+	served *server.SealedResource) (*module.ExecutionProof, error) {
 	return p(ctx, id, key, served)
 }
 
@@ -292,7 +294,7 @@ func TestProofRoute(t *testing.T) {
 	var asked []merkle.Hash
 	s.serve(s.stores,
 		&server.Options{Prover: prover(func(ctx context.Context, id module.ID, key merkle.Hash,
-			served *server.Content) (*module.ExecutionProof, error) {
+			served *server.SealedResource) (*module.ExecutionProof, error) {
 			if id != (module.ID{Store: s.id, Root: s.head().Root}) || served.Size() == 0 {
 				t.Errorf("asked about %v, %d bytes", id, served.Size())
 			}
@@ -307,7 +309,7 @@ func TestProofRoute(t *testing.T) {
 	}
 	s.serve(s.stores,
 		&server.Options{Prover: prover(func(context.Context, module.ID, merkle.Hash,
-			*server.Content) (*module.ExecutionProof, error) {
+			*server.SealedResource) (*module.ExecutionProof, error) {
 			return nil, errors.New("the secret prover is out of order")
 		})})
 	want(t, ask(), 500, "internal server error")

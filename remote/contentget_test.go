@@ -18,9 +18,9 @@ func TestCacheableReads(t *testing.T) {
 	s := newSite(t, 2, nil)
 	for _, kind := range []server.DecoyKind{server.DecoyKeyed, server.DecoyReference,
 		server.DecoyGuest} {
-		contents := server.NewContents(s.stores,
-			&server.ContentsOptions{Secret: []byte("a secret"), Decoys: kind})
-		s.serve(s.stores, &server.Options{Contents: contents, Limits: noLimit, Anonymous: true})
+		contents := server.NewResourceIndex(s.stores,
+			&server.ResourceIndexOptions{Secret: []byte("a secret"), Decoys: kind})
+		s.serve(s.stores, &server.Options{Resources: contents, Limits: noLimit, Anonymous: true})
 		unsigned := set("X-Dig-Auth", "-")
 		tags := map[string]string{}
 		for _, key := range []merkle.Hash{urn.RetrievalKey(s.id, "deep/in/here"),

@@ -58,7 +58,7 @@ func varied(t testing.TB, resources int,
 	return s, keys, sizes
 }
 
-func (s *site) open(t testing.TB, c *server.Contents, key merkle.Hash) *server.Content {
+func (s *site) open(t testing.TB, c *server.ResourceIndex, key merkle.Hash) *server.SealedResource {
 	t.Helper()
 	content, err := c.Open(t.Context(), module.ID{Store: s.id, Root: s.head().Root}, key)
 	if err != nil {
@@ -68,7 +68,7 @@ func (s *site) open(t testing.TB, c *server.Contents, key merkle.Hash) *server.C
 	return content
 }
 
-func readContent(t testing.TB, c *server.Content) []byte {
+func readContent(t testing.TB, c *server.SealedResource) []byte {
 	t.Helper()
 	b, err := io.ReadAll(io.NewSectionReader(c, 0, c.Size()))
 	if err != nil {
@@ -82,7 +82,7 @@ func readContent(t testing.TB, c *server.Content) []byte {
 func TestKeyedDecoys(t *testing.T) {
 	s, _, _ := varied(t, 9, func(i int) int { return 100 * i * i })
 	contents, again := withSecret(s.stores), withSecret(s.stores)
-	other := server.NewContents(s.stores, nil)
+	other := server.NewResourceIndex(s.stores, nil)
 	for n := range 20 {
 		c := s.open(t, contents, random(n))
 		b := readContent(t, c)
@@ -173,7 +173,8 @@ func TestReferenceDecoyVectors(t *testing.T) {
 	}
 	vectors.Load(t, "store/decoy_node.json", &file)
 	s, _, _ := varied(t, 3, func(i int) int { return i })
-	contents := server.NewContents(s.stores, &server.ContentsOptions{Decoys: server.DecoyReference})
+	contents := server.NewResourceIndex(s.stores,
+		&server.ResourceIndexOptions{Decoys: server.DecoyReference})
 	for _, v := range file.Decoys {
 		c := s.open(t, contents, v.Key)
 		b := readContent(t, c)
@@ -187,7 +188,8 @@ func TestReferenceDecoyVectors(t *testing.T) {
 
 func TestReferenceDecoysOfTheSpec(t *testing.T) {
 	s, _, _ := varied(t, 1, func(i int) int { return i })
-	contents := server.NewContents(s.stores, &server.ContentsOptions{Decoys: server.DecoyReference})
+	contents := server.NewResourceIndex(s.stores,
+		&server.ResourceIndexOptions{Decoys: server.DecoyReference})
 	for b, want := range map[byte]string{
 		0xab: "4301b74839bdafa982179ba4d6cf0557f119f41f5f316bb839e619ddb9a325b2",
 		0x55: "49c2d2f8e7c888d8b5967fb22e032588e0de3fab09738bc1c9ae1e924af378eb",
@@ -260,8 +262,8 @@ func TestGuestDecoyVectors(t *testing.T) {
 		if err := memory.Add(t.Context(), signedAs(m), m.Reader()); err != nil {
 			t.Fatal(err)
 		}
-		contents := server.NewContents(remotetest.NewStores(nil, memory),
-			&server.ContentsOptions{Decoys: server.DecoyGuest})
+		contents := server.NewResourceIndex(remotetest.NewStores(nil, memory),
+			&server.ResourceIndexOptions{Decoys: server.DecoyGuest})
 		guest := remotetest.Guest{Module: m}
 		request := module.ContentRequest{Key: v.Key}
 		encoded, _ := request.MarshalBinary()

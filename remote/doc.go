@@ -49,7 +49,7 @@
 // that the caller knows. For a key that is not there a server answers with a decoy of the same
 // shape, so that only who checks the proof learns of it. [Client.Delta] fetches the chunks that a
 // generation has and another has not; they are a cache and no generation. Package rpc reads the
-// same, anonymously, over JSON-RPC, and modules that are too large for a GET: [Large].
+// same, anonymously, over JSON-RPC, and modules that are too large for a GET: [WindowFetcher].
 //
 // # What changed, and no more
 //

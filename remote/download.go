@@ -46,7 +46,7 @@ type arrival struct {
 // A downloader installs the generations of one sync in its Local.
 type downloader struct {
 	to       Local
-	local    *chronicle // the history of to
+	local    *localHistory // the history of to
 	head     merkle.Hash
 	from     Origin    // of modules; several itself, where that is not nil
 	several  sourceSet // nil: there is one origin
@@ -127,7 +127,7 @@ func (d *downloader) download(ctx context.Context, w delivery,
 			if moved {
 				best = t.done
 			}
-			if !d.again(ctx, err, tries, moved) {
+			if !d.waitRetry(ctx, err, tries, moved) {
 				return came, err
 			}
 		default:
@@ -172,9 +172,9 @@ func (notFetched) Read([]byte) (int, error) {
 	return 0, errors.New("remote: the generation is held, and its module is not fetched")
 }
 
-// again reports whether a transfer that broke with err is continued, and waits before. tries counts
-// the attempts in a row that made no progress; moved says that the last one did.
-func (d *downloader) again(ctx context.Context, err error, tries *backoff.Counter,
+// waitRetry reports whether a transfer that broke with err is continued, and waits before. tries
+// counts the attempts in a row that made no progress; moved says that the last one did.
+func (d *downloader) waitRetry(ctx context.Context, err error, tries *backoff.Counter,
 	moved bool) bool {
 	if moved {
 		tries.Reset()
@@ -288,9 +288,9 @@ func (t *transfer) report() {
 	}
 }
 
-// turn waits until the generation before that of root is installed, when both are fetched at a
+// waitTurn waits until the generation before that of root is installed, when both are fetched at a
 // time. What is not held is best asked for after it: the two have much in common.
-func (d *downloader) turn(ctx context.Context, root merkle.Hash) error {
+func (d *downloader) waitTurn(ctx context.Context, root merkle.Hash) error {
 	before, ok := d.turns.Load(root)
 	if !ok {
 		return nil

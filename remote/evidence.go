@@ -51,8 +51,8 @@ type ClaimLine struct {
 
 // How much of a history and of a descriptor is kept.
 const (
-	maxClaimLines  = 64
-	maxClaimStones = 16
+	maxClaimLines      = 64
+	maxClaimTombstones = 16
 )
 
 // Check reports whether e proves anything by itself: it is an error when the two heads are the
@@ -92,8 +92,8 @@ func ParseEvidence(doc []byte) (*Evidence, error) {
 	return e, nil
 }
 
-// claim is what head and the lines up to it look like to whoever is called by.
-func claim(by string, head auth.SignedRoot, lines []module.Generation, d *Descriptor) Claim {
+// newClaim is what head and the lines up to it look like to whoever is called by.
+func newClaim(by string, head auth.SignedRoot, lines []module.Generation, d *Descriptor) Claim {
 	c := Claim{By: by, Root: head.Root, PublicKey: head.PublicKey, Last: []ClaimLine{}}
 	if !head.Tagged.IsZero() {
 		c.Tagged = &head.Tagged
@@ -109,7 +109,7 @@ func claim(by string, head auth.SignedRoot, lines []module.Generation, d *Descri
 	}
 	if d != nil {
 		short := *d
-		short.Tombstones = short.Tombstones[:min(len(short.Tombstones), maxClaimStones)]
+		short.Tombstones = short.Tombstones[:min(len(short.Tombstones), maxClaimTombstones)]
 		c.Descriptor = &short
 	}
 	return c
@@ -129,9 +129,9 @@ func newest(ours, theirs []module.Generation) *merkle.Hash {
 	return nil
 }
 
-// testify keeps evidence when err is an origin's that does not go together with what is held, and
-// names it in the error. Where one key has signed both heads it is a fork.
-func (v *visit) testify(ctx context.Context, s *sight, err error) error {
+// recordEvidence keeps evidence when err is an origin's that does not go together with what is
+// held, and names it in the error. Where one key has signed both heads it is a fork.
+func (v *syncRun) recordEvidence(ctx context.Context, s *snapshot, err error) error {
 	var refused *VerificationError
 	if !errors.As(err, &refused) || refused.Check != CheckRollback && refused.Check != CheckAncestry {
 		return err
@@ -144,25 +144,26 @@ func (v *visit) testify(ctx context.Context, s *sight, err error) error {
 	if held.Root.IsZero() { // nothing is here but a pin
 		held.Root, held.PublicKey = v.pins.Root, v.pins.Publisher
 	}
-	offered, serr := s.d.SignedRoot(v.store, v.pins.Publisher)
+	offered, serr := s.descriptor.SignedRoot(v.store, v.pins.Publisher)
 	if serr != nil {
-		offered = auth.SignedRoot{Store: v.store, Root: s.d.Root, PublicKey: s.d.PublicKey}
+		offered = auth.SignedRoot{Store: v.store, Root: s.descriptor.Root,
+			PublicKey: s.descriptor.PublicKey}
 	}
-	e := &Evidence{Kind: refused.Check, Store: v.store, Held: claim("here", held, ours, nil),
-		Offered: claim(s.name, offered, s.lines, s.d)}
+	e := &Evidence{Kind: refused.Check, Store: v.store, Held: newClaim("here", held, ours, nil),
+		Offered: newClaim(s.name, offered, s.lines, s.descriptor)}
 	e.Held.Common = newest(ours, s.lines)
 	if refused.Check == CheckAncestry && serr == nil && held.Check() == nil &&
 		held.PublicKey == offered.PublicKey {
 		refused.Check, refused.Err, e.Kind = CheckFork, ErrForked, CheckFork
 	}
-	refused.Evidence, lerr = v.witness(ctx, e)
-	s.account.Evidence = refused.Evidence
+	refused.Evidence, lerr = v.keepEvidence(ctx, e)
+	s.report.Evidence = refused.Evidence
 	return errors.Join(err, lerr)
 }
 
-// witness keeps e and returns its name, "" where nothing keeps it. It stands in the report in any
-// case.
-func (v *visit) witness(ctx context.Context, e *Evidence) (name string, err error) {
+// keepEvidence keeps e and returns its name, "" where nothing keeps it. It stands in the report in
+// any case.
+func (v *syncRun) keepEvidence(ctx context.Context, e *Evidence) (name string, err error) {
 	e.Found = v.now().UTC().Truncate(time.Second)
 	w, ok := v.to.(TrustStore)
 	if !ok {

@@ -71,7 +71,7 @@ func TestEvidence(t *testing.T) {
 				if docs, err = to.Evidence(t.Context()); err != nil || len(docs) != 1 {
 					t.Fatalf("%d documents, %v: want 1", len(docs), err)
 				}
-				if len(report.Evidence) != 1 || len(report.Liars()) != 1 ||
+				if len(report.Evidence) != 1 || len(report.RefusedOrigins()) != 1 ||
 					report.Origins[0].Check != c.check || report.Origins[0].Evidence == "" {
 					t.Errorf("report %+v", report)
 				}
@@ -198,9 +198,9 @@ func TestReportJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		var back struct {
-			Store   auth.StoreID    `json:"store_id"`
-			Root    merkle.Hash     `json:"root"`
-			Checks  []remote.Passed `json:"checks"`
+			Store   auth.StoreID         `json:"store_id"`
+			Root    merkle.Hash          `json:"root"`
+			Checks  []remote.PassedCheck `json:"checks"`
 			Origins []struct {
 				Origin, Verdict, Error, Check string
 			} `json:"origins"`

@@ -27,7 +27,7 @@ func ExampleSync_Preview() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, g := range preview.Coming {
+	for _, g := range preview.ToFetch {
 		fmt.Printf("generation %d, %d bytes\n", g.Generation, g.Transfer)
 	}
 	// Output:
@@ -35,7 +35,7 @@ func ExampleSync_Preview() {
 }
 
 // One file of a store, read at the root that its publisher has signed.
-func ExampleTrust_Believe() {
+func ExampleTrust_ResolveHead() {
 	ctx := context.Background()
 	origin, there, publisher := published(ctx,
 		fstest.MapFS{"index.html": {Data: []byte("<h1>one</h1>")}})
@@ -46,7 +46,7 @@ func ExampleTrust_Believe() {
 	}
 	defer client.Close()
 	trust := &remote.Trust{Publisher: publisher.PublicKey()}
-	head, err := trust.Believe(ctx, there.ID(), client)
+	head, err := trust.ResolveHead(ctx, there.ID(), client)
 	if err != nil {
 		log.Fatal(err)
 	}

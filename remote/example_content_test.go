@@ -7,12 +7,8 @@ import (
 	"log"
 	"testing/fstest"
 
-	"github.com/dig-network/digstore/digstore/module"
-	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
-	"github.com/dig-network/digstore/remote/remotetest"
-	"github.com/dig-network/digstore/remote/server"
 )
 
 // One resource, without a clone. The root is known from elsewhere; a resource that is not there is
@@ -66,28 +62,4 @@ func ExampleClient_Delta() {
 	})
 	fmt.Println(len(cache), "chunk,", len(rows), "row,", err)
 	// Output: 1 chunk, 1 row, <nil>
-}
-
-// A Contents answers every key. Here with the reference's decoys, which are the same everywhere.
-func ExampleContents_Open() {
-	ctx := context.Background()
-	origin, there, _ := published(ctx, fstest.MapFS{"index.html": {Data: []byte("hello")}})
-	defer origin.Close()
-	contents := server.NewContents(remotetest.NewStores(nil, there),
-		&server.ContentsOptions{Decoys: server.DecoyReference})
-	head, err := there.Head(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, key := range []merkle.Hash{urn.RetrievalKey(there.ID(), "index.html"), {}} {
-		content, err := contents.Open(ctx, module.ID{Store: there.ID(), Root: head.Root}, key)
-		if err != nil {
-			log.Fatal(err)
-		}
-		fmt.Println(content.Size(), "sealed bytes, with a proof:", content.Proof != nil)
-		content.Close()
-	}
-	// Output:
-	// 21 sealed bytes, with a proof: true
-	// 256 sealed bytes, with a proof: false
 }

@@ -13,34 +13,34 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// foresee makes those checks of a head that need no module, so that nothing is downloaded from an
+// checkHead makes those checks of a head that need no module, so that nothing is downloaded from an
 // origin that cannot pass: signature, tombstones, key. The module must then carry the key that they
 // were made with.
-func (v *visit) foresee(ctx context.Context, s *sight) error {
-	if s.d.PushSig.IsZero() && s.d.Untagged.IsZero() && s.target.anchored {
-		if s.d.PublicKey.IsZero() { // only the module says
+func (v *syncRun) checkHead(ctx context.Context, s *snapshot) error {
+	if s.descriptor.PushSig.IsZero() && s.descriptor.Untagged.IsZero() && s.target.anchored {
+		if s.descriptor.PublicKey.IsZero() { // only the module says
 			return nil
 		}
-		return v.believe(ctx, s.target, s.d.PublicKey)
+		return v.checkKey(ctx, s.target, s.descriptor.PublicKey)
 	}
-	signed, err := s.d.SignedRoot(v.store, s.d.PublicKey)
+	signed, err := s.descriptor.SignedRoot(v.store, s.descriptor.PublicKey)
 	if err != nil {
 		return &VerificationError{Check: CheckSignature, Err: err}
 	}
 	s.target.signed = signed
-	return v.believe(ctx, s.target, s.d.PublicKey)
+	return v.checkKey(ctx, s.target, s.descriptor.PublicKey)
 }
 
-// believe decides on a key: is it the publisher's, and did it revoke what is to be installed?
-func (v *visit) believe(ctx context.Context, t *target, key auth.PublicKey) (err error) {
-	j := judgement{store: v.store, held: v.pins.Publisher, known: v.known, anchored: t.anchored,
+// checkKey decides on a key: is it the publisher's, and did it revoke what is to be installed?
+func (v *syncRun) checkKey(ctx context.Context, t *target, key auth.PublicKey) (err error) {
+	j := keyFacts{store: v.store, held: v.pins.Publisher, known: v.known, anchored: t.anchored,
 		signed: !t.unsigned()}
-	if t.basis, t.changed, err = v.Trust.judge(j, key, t.passed); err != nil {
+	if t.basis, t.changed, err = v.Trust.checkKey(j, key, t.passed); err != nil {
 		return err
 	}
 	t.key = key
-	if v.vouched(t) {
-		if err := v.take(ctx, t.shown, key, t.line().Root, t.origin, v.head.Root); err != nil {
+	if v.keyConfirmed(t) {
+		if err := v.addTombstones(ctx, t.shown, key, t.line().Root, t.origin, v.head.Root); err != nil {
 			return err
 		}
 	}
@@ -48,24 +48,24 @@ func (v *visit) believe(ctx context.Context, t *target, key auth.PublicKey) (err
 		// Where the key is believed its word is kept although nothing is installed, and the key with it:
 		// a store that holds nothing yet would not know whose word it is. First use cannot choose among
 		// several origins.
-		if v.vouched(t) && (v.several == nil || t.basis != ByFirstUse) {
-			v.believeClaims(key)
+		if v.keyConfirmed(t) && (v.several == nil || t.basis != ByFirstUse) {
+			v.acceptClaims(key)
 			err = errors.Join(err, v.pinKey(ctx, key))
 		}
-		return errors.Join(err, v.keep(ctx))
+		return errors.Join(err, v.keepTombstones(ctx))
 	}
 	return nil
 }
 
-// vouched reports whether the target's key is the publisher's by more than the module that it came
-// with: it signed the root, or is held or given. The key lies outside of the root, so that an
+// keyConfirmed reports whether the target's key is the publisher's by more than the module that it
+// came with: it signed the root, or is held or given. The key lies outside of the root, so that an
 // anchor does not vouch for it.
-func (v *visit) vouched(t *target) bool {
+func (v *syncRun) keyConfirmed(t *target) bool {
 	return !t.unsigned() || t.key == v.pins.Publisher || t.key == v.known || t.key == v.Trust.Publisher
 }
 
 // pinKey keeps the publisher's key where none is held yet.
-func (v *visit) pinKey(ctx context.Context, key auth.PublicKey) error {
+func (v *syncRun) pinKey(ctx context.Context, key auth.PublicKey) error {
 	p, ok := v.to.(TrustStore)
 	if !ok || !v.pins.Publisher.IsZero() {
 		return nil
@@ -77,7 +77,7 @@ func (v *visit) pinKey(ctx context.Context, key auth.PublicKey) error {
 }
 
 // fetch installs the target.
-func (v *visit) fetch(ctx context.Context, d *downloader, t *target) error {
+func (v *syncRun) fetch(ctx context.Context, d *downloader, t *target) error {
 	before := slices.Clone(t.checks)
 	check := func(m *module.Module) error {
 		t.checks = slices.Clone(before) // of another attempt's module they say nothing
@@ -85,7 +85,7 @@ func (v *visit) fetch(ctx context.Context, d *downloader, t *target) error {
 			return err
 		}
 		if t.unsigned() {
-			return v.believe(ctx, t, m.PublicKey())
+			return v.checkKey(ctx, t, m.PublicKey())
 		}
 		if m.PublicKey() != t.signed.PublicKey {
 			return &VerificationError{Check: CheckSignature,
@@ -103,14 +103,14 @@ func (v *visit) fetch(ctx context.Context, d *downloader, t *target) error {
 		return err
 	}
 	v.installed(t.line(), came)
-	v.believeClaims(t.key)
+	v.acceptClaims(t.key)
 	came.passed(t)
 	v.report.Checks = append(v.report.Checks, t.inOrder()...)
 	return nil
 }
 
 // installed notes a generation that was installed.
-func (v *visit) installed(g module.Generation, came arrival) {
+func (v *syncRun) installed(g module.Generation, came arrival) {
 	v.report.Installed = append(v.report.Installed, g)
 	v.report.Bytes += came.bytes
 }
@@ -136,8 +136,8 @@ type passedFunc func(c Check, against string)
 
 // passed notes a check of the target, in place of an earlier one of the same name.
 func (t *target) passed(c Check, against string) {
-	t.checks = slices.DeleteFunc(t.checks, func(p Passed) bool { return p.Check == c })
-	t.checks = append(t.checks, Passed{c, against})
+	t.checks = slices.DeleteFunc(t.checks, func(p PassedCheck) bool { return p.Check == c })
+	t.checks = append(t.checks, PassedCheck{c, against})
 }
 
 // installOrder is the order in which a report lists the checks of what was installed.
@@ -146,10 +146,10 @@ var installOrder = []Check{CheckRecipe, CheckETag, CheckFormat, CheckRange, Chec
 	CheckChainState, CheckSignature, CheckTombstone, CheckPublisher, CheckTrust}
 
 // inOrder are the checks that the target passed.
-func (t *target) inOrder() []Passed {
-	var sorted []Passed
+func (t *target) inOrder() []PassedCheck {
+	var sorted []PassedCheck
 	for _, c := range installOrder {
-		if i := slices.IndexFunc(t.checks, func(p Passed) bool { return p.Check == c }); i >= 0 {
+		if i := slices.IndexFunc(t.checks, func(p PassedCheck) bool { return p.Check == c }); i >= 0 {
 			sorted = append(sorted, t.checks[i])
 		}
 	}
@@ -157,7 +157,7 @@ func (t *target) inOrder() []Passed {
 }
 
 // checkModule makes the checks that every module must pass, whatever vouches for it.
-func (v *visit) checkModule(ctx context.Context, m *module.Module, root merkle.Hash, size int64,
+func (v *syncRun) checkModule(ctx context.Context, m *module.Module, root merkle.Hash, size int64,
 	passed passedFunc) error {
 	id := m.ID()
 	if id.Store != v.store {
@@ -186,8 +186,8 @@ func (v *visit) checkModule(ctx context.Context, m *module.Module, root merkle.H
 	return nil
 }
 
-// notNoted is for checks that no report lists.
-func notNoted(Check, string) {}
+// ignorePassed is for checks that no report lists.
+func ignorePassed(Check, string) {}
 
 // contentError names the check that an error of package module belongs to.
 func contentError(err error) error {
@@ -204,7 +204,7 @@ func contentError(err error) error {
 }
 
 // checkChainState holds the coin that a module may embed to the store (remote/PROTOCOL.md 9.5).
-func (v *visit) checkChainState(m *module.Module) error {
+func (v *syncRun) checkChainState(m *module.Module) error {
 	c, err := m.ChainState()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

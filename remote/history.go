@@ -17,7 +17,7 @@ const maxReadings = 5
 // either side of a push, descriptor and list are read in turn until the last two readings agree;
 // s.d is then the new one. Where the head is seen to move, a list that goes on behind it is taken
 // up to it, since it was read later. A busy publisher is no liar, but whoever never agrees is.
-func (v *visit) history(ctx context.Context, s *sight) error {
+func (v *syncRun) history(ctx context.Context, s *snapshot) error {
 	for reading, moving := 1, false; ; reading++ {
 		lines, err := s.from.Generations(ctx)
 		if err != nil {
@@ -26,17 +26,17 @@ func (v *visit) history(ctx context.Context, s *sight) error {
 		if lines, err = checkHistory(lines); err != nil {
 			return err
 		}
-		if at := find(lines, s.d.Root); moving && at >= 0 {
+		if at := find(lines, s.descriptor.Root); moving && at >= 0 {
 			lines = lines[:at+1]
 		}
 		last := lines[len(lines)-1].Root
-		if before := s.d.Root; last != before {
-			if s.d, err = s.from.Describe(ctx); err != nil {
+		if before := s.descriptor.Root; last != before {
+			if s.descriptor, err = s.from.Describe(ctx); err != nil {
 				return fmt.Errorf("remote: describe store %s: %w", v.store, err)
 			}
-			moving = s.d.Root != before
+			moving = s.descriptor.Root != before
 		}
-		if last == s.d.Root {
+		if last == s.descriptor.Root {
 			s.lines = lines
 			s.passed(CheckHistory, fmt.Sprintf("%d lines, numbers from %d to %d, the head %s last",
 				len(lines), lines[0].Number, lines[len(lines)-1].Number, last))
@@ -44,7 +44,7 @@ func (v *visit) history(ctx context.Context, s *sight) error {
 		}
 		if reading == maxReadings {
 			return &VerificationError{Check: CheckHistory,
-				Want: "the head " + s.d.Root.String() + " at its end", Got: last.String()}
+				Want: "the head " + s.descriptor.Root.String() + " at its end", Got: last.String()}
 		}
 	}
 }
@@ -101,7 +101,7 @@ type target struct {
 	key     auth.PublicKey
 	basis   Basis
 	changed bool
-	checks  []Passed
+	checks  []PassedCheck
 }
 
 // unsigned reports whether no signature of the root is known: older roots travel without one, and
@@ -110,30 +110,30 @@ func (t *target) unsigned() bool { return t.signed.Tagged.IsZero() && t.signed.U
 
 func (t *target) line() module.Generation { return t.lines[len(t.lines)-1] }
 
-// aim chooses what to install: the root that is prescribed, else the head; and holds the local head
-// against the origin's history (remote/PROTOCOL.md 9.6). nil: the root that is prescribed was
-// installed before, and nothing says that it is the newest again.
-func (v *visit) aim(ctx context.Context, s *sight) (*target, error) {
+// selectTarget chooses what to install: the root that is prescribed, else the head; and holds the
+// local head against the origin's history (remote/PROTOCOL.md 9.6). nil: the root that is
+// prescribed was installed before, and nothing says that it is the newest again.
+func (v *syncRun) selectTarget(ctx context.Context, s *snapshot) (*target, error) {
 	at := len(s.lines) - 1
-	if !v.want.IsZero() {
+	if !v.required.IsZero() {
 		held, err := v.prescribedHeld(ctx, s)
 		if held || err != nil {
 			return nil, err
 		}
-		if at = find(s.lines, v.want); at < 0 {
-			return nil, &VerificationError{Check: CheckAnchor, Want: v.want.String() + " in the history",
-				Got: "a head at " + s.d.Root.String() + ": the origin is behind"}
+		if at = find(s.lines, v.required); at < 0 {
+			return nil, &VerificationError{Check: CheckAnchor, Want: v.required.String() + " in the history",
+				Got: "a head at " + s.descriptor.Root.String() + ": the origin is behind"}
 		}
-		s.passed(CheckAnchor, "root "+v.want.String()+", prescribed, in the history")
+		s.passed(CheckAnchor, "root "+v.required.String()+", prescribed, in the history")
 	}
-	t := &target{head: at == len(s.lines)-1, origin: s.d.Root, anchored: !v.want.IsZero()}
+	t := &target{head: at == len(s.lines)-1, origin: s.descriptor.Root, anchored: !v.required.IsZero()}
 	if t.head {
-		t.size = s.d.Size
+		t.size = s.descriptor.Size
 	}
 	if err := v.revoked(s.lines[at].Root); err != nil {
 		return nil, err
 	}
-	follow, err := v.follow(ctx, s, t, at)
+	follow, err := v.newLines(ctx, s, t, at)
 	if err != nil {
 		return nil, err
 	}
@@ -149,14 +149,14 @@ func (v *visit) aim(ctx context.Context, s *sight) (*target, error) {
 	return t, nil
 }
 
-// follow returns the lines up to place at that come after what is held.
-func (v *visit) follow(ctx context.Context, s *sight, t *target,
+// newLines returns the lines up to place at that come after what is held.
+func (v *syncRun) newLines(ctx context.Context, s *snapshot, t *target,
 	at int) ([]module.Generation, error) {
 	lines, ours := s.lines, v.head.Root
 	// What has been seen has to be there, whether it is here or not.
-	if seen := v.pins.Root; v.ahead && find(lines, seen) < 0 && !v.anchoredLineage(seen) &&
+	if seen := v.pins.Root; v.pinsAhead && find(lines, seen) < 0 && !v.anchoredLineage(seen) &&
 		!v.accepts(s, t, at) {
-		return nil, v.behind(ctx, s, seen)
+		return nil, v.ancestryError(ctx, s, seen)
 	}
 	if ours.IsZero() {
 		return lines[:at+1], nil
@@ -186,16 +186,16 @@ func (v *visit) follow(ctx context.Context, s *sight, t *target,
 	}
 	switch {
 	case v.anchoredLineage(ours):
-		return v.chained(s, ours, at)
+		return v.lineageLines(s, ours, at)
 	case v.accepts(s, t, at):
-		return v.added(ctx, t, lines[:at+1])
+		return v.unknownLines(ctx, t, lines[:at+1])
 	}
-	return nil, v.behind(ctx, s, ours)
+	return nil, v.ancestryError(ctx, s, ours)
 }
 
-// chained returns what the chain has after ours: the origin's list does not know our head, the
+// lineageLines returns what the chain has after ours: the origin's list does not know our head, the
 // chain does.
-func (v *visit) chained(s *sight, ours merkle.Hash, at int) ([]module.Generation, error) {
+func (v *syncRun) lineageLines(s *snapshot, ours merkle.Hash, at int) ([]module.Generation, error) {
 	var out []module.Generation
 	for _, g := range s.lines[:at+1] {
 		if n, ok := v.lineage[g.Root]; ok && n > v.lineage[ours] {
@@ -213,34 +213,34 @@ func (v *visit) chained(s *sight, ours merkle.Hash, at int) ([]module.Generation
 
 // accepts reports whether the caller has named the root at place at as one to take although it does
 // not descend from ours.
-func (v *visit) accepts(s *sight, t *target, at int) bool {
+func (v *syncRun) accepts(s *snapshot, t *target, at int) bool {
 	t.diverged = s.lines[at].Root == v.Trust.AcceptHead
 	return t.diverged
 }
 
 // mayRevert reports whether a root that the local history has, before its head, may be the head
 // again: an old signature does not tell a publisher who went back from an origin that does.
-func (v *visit) mayRevert(t *target) bool { return t.anchored || v.Trust.AcceptRevert }
+func (v *syncRun) mayRevert(t *target) bool { return t.anchored || v.Trust.AcceptRevert }
 
 // prescribedHeld reports whether the root that is prescribed stands in the local history, and
 // neither the origin's history nor the anchor's lineage has it after the local head.
-func (v *visit) prescribedHeld(ctx context.Context, s *sight) (bool, error) {
+func (v *syncRun) prescribedHeld(ctx context.Context, s *snapshot) (bool, error) {
 	if v.head.Root.IsZero() {
 		return false, nil
 	}
-	if _, ok, err := v.local.line(ctx, v.want); err != nil || !ok {
+	if _, ok, err := v.local.line(ctx, v.required); err != nil || !ok {
 		return false, err
 	}
 	if place := find(s.lines, v.head.Root); place >= 0 {
-		return find(s.lines, v.want) <= place, nil
+		return find(s.lines, v.required) <= place, nil
 	}
 	ours, ok := v.lineage[v.head.Root]
-	return !ok || v.lineage[v.want] <= ours, nil
+	return !ok || v.lineage[v.required] <= ours, nil
 }
 
-// added returns those of lines that our history does not have. The last one must be among them,
-// unless it may be a root that comes back.
-func (v *visit) added(ctx context.Context, t *target,
+// unknownLines returns those of lines that our history does not have. The last one must be among
+// them, unless it may be a root that comes back.
+func (v *syncRun) unknownLines(ctx context.Context, t *target,
 	lines []module.Generation) ([]module.Generation, error) {
 	ours, err := v.local.lines(ctx)
 	if err != nil {
@@ -268,14 +268,14 @@ func (v *visit) added(ctx context.Context, t *target,
 }
 
 // anchoredLineage reports whether the anchor prescribes the root and its lineage knows ours.
-func (v *visit) anchoredLineage(ours merkle.Hash) bool {
+func (v *syncRun) anchoredLineage(ours merkle.Hash) bool {
 	_, ok := v.lineage[ours]
-	return ok && !v.want.IsZero()
+	return ok && !v.required.IsZero()
 }
 
-// behind names what is wrong with an origin that does not know our root: it went back to a
+// ancestryError names what is wrong with an origin that does not know our root: it went back to a
 // generation that we have had, or it tells another story.
-func (v *visit) behind(ctx context.Context, s *sight, ours merkle.Hash) error {
+func (v *syncRun) ancestryError(ctx context.Context, s *snapshot, ours merkle.Hash) error {
 	last := s.lines[len(s.lines)-1]
 	_, had, err := v.local.line(ctx, last.Root)
 	if err != nil {
@@ -283,7 +283,7 @@ func (v *visit) behind(ctx context.Context, s *sight, ours merkle.Hash) error {
 	}
 	e := &VerificationError{Check: CheckAncestry, Want: ours.String() + " in the history",
 		Got: "a head at " + last.Root.String(), Err: ErrDiverged}
-	if had || ours == v.pins.Root && v.ahead && uint64(len(s.lines)-1) < v.pins.Generation {
+	if had || ours == v.pins.Root && v.pinsAhead && uint64(len(s.lines)-1) < v.pins.Generation {
 		e.Check, e.Err = CheckRollback, ErrRollback
 	}
 	return e

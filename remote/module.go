@@ -77,7 +77,7 @@ func (c *Client) moduleAnswer(resp *http.Response, root merkle.Hash,
 		at, total, ok := wire.ParseContentRange(resp.Header.Get("Content-Range"))
 		if !ok || at.Offset != offset || at.End() != total {
 			resp.Body.Close()
-			return nil, 0, lyingRange("the bytes from "+strconv.FormatInt(offset, 10)+" on",
+			return nil, 0, rangeError("the bytes from "+strconv.FormatInt(offset, 10)+" on",
 				oneline.Excerpt(resp.Header.Get("Content-Range"), 100))
 		}
 		start, size = offset, total

@@ -19,7 +19,7 @@ const maxTogether = 4
 // (remote/PROTOCOL.md 9.7): several at a time, and each becomes visible after the one before it.
 // They come after the head, which alone is signed, so that no unsigned generation is ever the
 // newest.
-func (v *visit) older(ctx context.Context, d *downloader) error {
+func (v *syncRun) older(ctx context.Context, d *downloader) error {
 	if !v.AllGenerations {
 		return nil
 	}
@@ -66,8 +66,8 @@ func (v *visit) older(ctx context.Context, d *downloader) error {
 // fetchOlder installs one older generation, when its turn has come. That the origin does not have
 // it, or nobody vouches for it, is noted in the report; that it is not what it claims to be is an
 // error.
-func (v *visit) fetchOlder(ctx context.Context, d *downloader, g module.Generation) error {
-	wait := func() error { return d.turn(ctx, g.Root) }
+func (v *syncRun) fetchOlder(ctx context.Context, d *downloader, g module.Generation) error {
+	wait := func() error { return d.waitTurn(ctx, g.Root) }
 	missing := func(why error) error {
 		if err := wait(); err != nil {
 			return err
@@ -85,7 +85,7 @@ func (v *visit) fetchOlder(ctx context.Context, d *downloader, g module.Generati
 	}
 	signed := auth.SignedRoot{Store: v.store, Root: g.Root}
 	check := func(m *module.Module) error {
-		if err := v.checkModule(ctx, m, g.Root, 0, notNoted); err != nil {
+		if err := v.checkModule(ctx, m, g.Root, 0, ignorePassed); err != nil {
 			return err
 		}
 		want := v.pins.Publisher

@@ -22,12 +22,12 @@ type Mirror struct {
 
 // OriginsOptions say how [Origins] share a transfer.
 type OriginsOptions struct {
-	// Piece is how many bytes of a module are asked for at once. Default 1 MiB. At most 2 + 2 pieces
-	// for each origin are held in memory, and never more than 16.
-	Piece int64
-	// Patience is how long an origin may be slower than another one that has answered before it is
+	// SegmentSize is how many bytes of a module are asked for at once. Default 1 MiB. At most 2 + 2
+	// pieces for each origin are held in memory, and never more than 16.
+	SegmentSize int64
+	// SlowAfter is how long an origin may be slower than another one that has answered before it is
 	// left out. Default 10 s.
-	Patience time.Duration
+	SlowAfter time.Duration
 }
 
 // Origins are several origins of one store, for [Clone] and [Pull]. None is believed more than a
@@ -47,7 +47,7 @@ type OriginsOptions struct {
 type Origins struct {
 	mirrors []Mirror
 	opt     OriginsOptions
-	join    func(best *sight, have []*sight, segment int64) sourceSet // joinSources
+	join    func(best *snapshot, have []*snapshot, segment int64) sourceSet // joinSources
 }
 
 var _ Origin = (*Origins)(nil)
@@ -65,8 +65,8 @@ func NewOrigins(mirrors []Mirror, o *OriginsOptions) (*Origins, error) {
 	if o != nil {
 		all.opt = *o
 	}
-	all.opt.Piece = orDefault(all.opt.Piece, 1<<20)
-	all.opt.Patience = orDefault(all.opt.Patience, 10*time.Second)
+	all.opt.SegmentSize = orDefault(all.opt.SegmentSize, 1<<20)
+	all.opt.SlowAfter = orDefault(all.opt.SlowAfter, 10*time.Second)
 	names := map[string]int{}
 	for _, m := range mirrors {
 		if m.Name == "" {

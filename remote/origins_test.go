@@ -82,7 +82,7 @@ func verdicts(r *remote.Report) (out []remote.OriginState) {
 // long says that everything is to be tried, not only what differs most.
 func long() bool { return strings.Contains(os.Getenv("DIG_TEST"), "long") }
 
-var pieces = &remote.OriginsOptions{Piece: 32 << 10}
+var pieces = &remote.OriginsOptions{SegmentSize: 32 << 10}
 
 // TestOrigins: the bytes come from all, and the newest head counts.
 func TestOrigins(t *testing.T) {
@@ -213,7 +213,7 @@ func TestOriginsPieces(t *testing.T) {
 			}))
 		}
 		to := remotetest.NewMemory(w.Store, nil)
-		all := mirrors(t, w, &remote.OriginsOptions{Piece: 4 << 10}, handlers...)
+		all := mirrors(t, w, &remote.OriginsOptions{SegmentSize: 4 << 10}, handlers...)
 		report, err := remote.Clone(t.Context(), to, all,
 			remote.Trust{Publisher: w.Publisher.PublicKey()})
 		if err != nil {
@@ -300,8 +300,8 @@ func TestOriginsOnlyLiars(t *testing.T) {
 			remote.Trust{Publisher: w.Publisher.PublicKey()})
 		refused(t, err, remote.CheckSources, nil)
 		untouched(t, to)
-		if len(report.Liars()) != len(handlers) {
-			t.Errorf("%d of %d are named", len(report.Liars()), len(handlers))
+		if len(report.RefusedOrigins()) != len(handlers) {
+			t.Errorf("%d of %d are named", len(report.RefusedOrigins()), len(handlers))
 		}
 	})
 }

@@ -14,23 +14,23 @@ import (
 // A Preview says what a clone or pull would bring, as far as its origins tell before a module is
 // fetched.
 type Preview struct {
-	Store      auth.StoreID   `json:"store_id"`
-	From       merkle.Hash    `json:"from"`       // the local head; zero: there is none
-	Root       merkle.Hash    `json:"root"`       // what would be the local head
-	Generation uint64         `json:"generation"` // its number
-	UpToDate   bool           `json:"up_to_date"` // Root is the local head already
-	Lines      int            `json:"lines"`      // that the history would grow by
-	Coming     []Coming       `json:"coming"`     // the generations that would be fetched, in this order
-	Publisher  auth.PublicKey `json:"publisher"`  // as the origin tells; zero where nothing signed says
-	Basis      Basis          `json:"basis,omitempty"`
-	Unanchored bool           `json:"unanchored"` // see Report
-	Unsigned   bool           `json:"unsigned"`   // see Report
-	Checks     []Passed       `json:"checks"`     // that passed; those of the module itself are still to come
-	Origins    []Account      `json:"origins"`
+	Store      auth.StoreID        `json:"store_id"`
+	From       merkle.Hash         `json:"from"`       // the local head; zero: there is none
+	Root       merkle.Hash         `json:"root"`       // what would be the local head
+	Generation uint64              `json:"generation"` // its number
+	UpToDate   bool                `json:"up_to_date"` // Root is the local head already
+	Lines      int                 `json:"lines"`      // that the history would grow by
+	ToFetch    []PreviewGeneration `json:"coming"`     // the generations that would be fetched, in this order
+	Publisher  auth.PublicKey      `json:"publisher"`  // as the origin tells; zero where nothing signed says
+	Basis      Basis               `json:"basis,omitempty"`
+	Unanchored bool                `json:"unanchored"` // see Report
+	Unsigned   bool                `json:"unsigned"`   // see Report
+	Checks     []PassedCheck       `json:"checks"`     // that passed; those of the module itself are still to come
+	Origins    []OriginReport      `json:"origins"`
 }
 
-// A Coming is a generation that would be fetched.
-type Coming struct {
+// A PreviewGeneration is a generation that would be fetched.
+type PreviewGeneration struct {
 	Generation uint64      `json:"generation"`
 	Root       merkle.Hash `json:"root"`
 	Size       int64       `json:"size"`     // of the module, in bytes, as the origin says; -1: it does not
@@ -43,27 +43,28 @@ type Coming struct {
 // nothing: neither pins nor tombstones nor evidence are kept. An error is what Pull would fail
 // with.
 func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, error) {
-	v, err := s.visit(ctx, to)
+	v, err := s.newRun(ctx, to)
 	if err != nil {
 		return nil, err
 	}
-	v.to = reading{to}
+	v.to = readOnlyLocal{to}
 	if err := v.prepare(ctx); err != nil {
 		return nil, err
 	}
-	sights, err := v.look(ctx, from)
+	snapshots, err := v.readOrigins(ctx, from)
 	if err != nil {
 		return nil, err
 	}
-	best, err := v.choose(ctx, sights)
+	best, err := v.selectOrigin(ctx, snapshots)
 	if err != nil {
 		return nil, err
 	}
-	v.account(sights)
+	v.reportOrigins(snapshots)
 	p := &Preview{Store: v.store, From: v.head.Root, Root: v.head.Root, UpToDate: best.target == nil,
 		Publisher:  v.pins.Publisher,
-		Unanchored: v.want.IsZero(), Checks: best.checks, Origins: v.report.Origins, Coming: []Coming{}}
-	d, _ := v.downloader(best, sights)
+		Unanchored: v.required.IsZero(), Checks: best.checks, Origins: v.report.Origins,
+		ToFetch: []PreviewGeneration{}}
+	d, _ := v.downloader(best, snapshots)
 	var lines []module.Generation
 	if s.AllGenerations {
 		if lines, err = v.local.lines(ctx); err != nil {
@@ -98,8 +99,9 @@ func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, er
 	return p, nil
 }
 
-// reading is a Local of which only what reads is left: what is optional, and writes, is not seen.
-type reading struct{ Local }
+// readOnlyLocal is a Local of which only what reads is left: what is optional, and writes, is not
+// seen.
+type readOnlyLocal struct{ Local }
 
 // add notes a generation, unless it is held.
 func (p *Preview) add(ctx context.Context, d *downloader, to Local, g module.Generation,
@@ -108,7 +110,7 @@ func (p *Preview) add(ctx context.Context, d *downloader, to Local, g module.Gen
 	if held || err != nil {
 		return err
 	}
-	c := Coming{Generation: g.Number, Root: g.Root, Size: -1, Transfer: -1}
+	c := PreviewGeneration{Generation: g.Number, Root: g.Root, Size: -1, Transfer: -1}
 	if size > 0 {
 		c.Size = size
 	} else if m, ok := d.from.(RangeOrigin); ok {
@@ -121,16 +123,16 @@ func (p *Preview) add(ctx context.Context, d *downloader, to Local, g module.Gen
 			return fmt.Errorf("remote: ask for the size of %s: %w", g.Root, err)
 		}
 	}
-	if c.Transfer, c.Recipe, err = d.price(ctx, to, g, c.Size); err != nil {
+	if c.Transfer, c.Recipe, err = d.transferCost(ctx, to, g, c.Size); err != nil {
 		return err
 	}
-	p.Coming = append(p.Coming, c)
+	p.ToFetch = append(p.ToFetch, c)
 	return nil
 }
 
-// price is what fetching a generation would cost: its recipe and what of it is not held where that
-// is less than the module, else the rest of the module.
-func (d *downloader) price(ctx context.Context, to Local, g module.Generation,
+// transferCost is what fetching a generation would cost: its recipe and what of it is not held
+// where that is less than the module, else the rest of the module.
+func (d *downloader) transferCost(ctx context.Context, to Local, g module.Generation,
 	size int64) (bytes int64, recipe bool, err error) {
 	bytes = size
 	if kept, ok := to.(Resumer); ok && size > 0 {

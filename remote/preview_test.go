@@ -44,7 +44,7 @@ func TestPreview(t *testing.T) {
 				t.Fatal(err)
 			}
 			var coming []uint64
-			for _, g := range p.Coming {
+			for _, g := range p.ToFetch {
 				coming = append(coming, g.Generation)
 			}
 			equal(t, "coming", coming, c.coming)
@@ -58,8 +58,8 @@ func TestPreview(t *testing.T) {
 				p.Unanchored != r.Unanchored {
 				t.Errorf("preview %+v, report %+v", p, r)
 			}
-			if len(p.Coming) != len(r.Installed) {
-				t.Errorf("%d generations announced, %d installed", len(p.Coming), len(r.Installed))
+			if len(p.ToFetch) != len(r.Installed) {
+				t.Errorf("%d generations announced, %d installed", len(p.ToFetch), len(r.Installed))
 			}
 		})
 	}
@@ -107,7 +107,7 @@ func TestPreviewSizes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, g := range p.Coming {
+	for _, g := range p.ToFetch {
 		if size := int64(len(s.modules[g.Generation])); g.Size != size ||
 			g.Transfer > size || g.Transfer <= 0 {
 			t.Errorf("generation %d: %d bytes, %d to transfer; the module has %d", g.Generation,
@@ -118,7 +118,7 @@ func TestPreviewSizes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Coming[0].Transfer != p.Coming[0].Size || r.Bytes > p.Coming[0].Size+p.Coming[1].Size {
-		t.Errorf("%+v, and then %d bytes came", p.Coming, r.Bytes)
+	if p.ToFetch[0].Transfer != p.ToFetch[0].Size || r.Bytes > p.ToFetch[0].Size+p.ToFetch[1].Size {
+		t.Errorf("%+v, and then %d bytes came", p.ToFetch, r.Bytes)
 	}
 }

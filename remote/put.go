@@ -49,7 +49,7 @@ func (c *Client) Put(ctx context.Context, p PutRequest,
 	if err := c.checkPut(p); err != nil {
 		return false, err
 	}
-	return c.settle(ctx, p, func() (bool, error) { return c.put(ctx, p, body) })
+	return c.confirmPush(ctx, p, func() (bool, error) { return c.put(ctx, p, body) })
 }
 
 func (c *Client) checkPut(p PutRequest) error {
@@ -63,10 +63,10 @@ func (c *Client) checkPut(p PutRequest) error {
 	return nil
 }
 
-// settle sends a push until it is known how it ended. An answer that was lost, or that says that
-// another push came first, is settled by the origin's head. The push is sent again only where that
-// head is still the parent.
-func (c *Client) settle(ctx context.Context, p PutRequest,
+// confirmPush sends a push until it is known how it ended. An answer that was lost, or that says
+// that another push came first, is settled by the origin's head. The push is sent again only where
+// that head is still the parent.
+func (c *Client) confirmPush(ctx context.Context, p PutRequest,
 	send func() (bool, error)) (pending bool, err error) {
 	unchanged := false // the origin's head is the parent
 	err = c.retry(ctx, func(error) bool { return unchanged }, func() error {

@@ -19,7 +19,7 @@ func spans(of ...int64) (list []Span) {
 // asked for.
 func TestBatch(t *testing.T) {
 	want := spans(0, 10, 14, 6, 300, 10, 310, 5, 1000, 1)
-	s := &spanning{want: want, done: make([]bool, len(want))}
+	s := &spanRequest{want: want, done: make([]bool, len(want))}
 	for _, tc := range []struct {
 		n    int
 		gap  int64
@@ -34,7 +34,7 @@ func TestBatch(t *testing.T) {
 		{9, 256, 3, spans(14, 6, 300, 10, 1000, 1)},
 	} {
 		if tc.done >= 0 {
-			s.note(tc.done)
+			s.markDone(tc.done)
 		}
 		if got := s.batch(tc.n, tc.gap); !slices.Equal(got, tc.want) {
 			t.Errorf("%d at most, %d between: %v, want %v", tc.n, tc.gap, got, tc.want)

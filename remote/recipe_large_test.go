@@ -32,7 +32,7 @@ func TestPullRecipeLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.serve(s.stores, &server.Options{MaxInlineModule: 1000})
-	tier := serverrpc.NewHandler(s.server.Contents(), nil)
+	tier := serverrpc.NewHandler(s.server.Resources(), nil)
 	windows := 0
 	l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
 		if tail == "/" {
@@ -42,7 +42,8 @@ func TestPullRecipeLarge(t *testing.T) {
 		}
 		return false
 	}
-	report, err := remote.Pull(t.Context(), to, s.client(l, &remote.ClientOptions{Large: rpc.Large{}}),
+	report, err := remote.Pull(t.Context(), to, s.client(l,
+		&remote.ClientOptions{WindowFetcher: rpc.WindowFetcher{}}),
 		remote.Trust{FirstUse: true})
 	if err != nil {
 		t.Fatal(err)

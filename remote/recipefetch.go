@@ -53,7 +53,8 @@ func (c *Client) openRecipe(ctx context.Context, root merkle.Hash,
 		return nil, err
 	}
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != wire.TypeRecipe {
-		if limit := c.opt.InlineLimit; c.opt.Large != nil && limit > 0 && resp.ContentLength > limit {
+		if limit := c.opt.InlineLimit; c.opt.WindowFetcher != nil && limit > 0 &&
+			resp.ContentLength > limit {
 			resp.Body.Close()
 			return c.largeAnswer(ctx, root)
 		}

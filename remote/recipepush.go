@@ -38,7 +38,7 @@ func (c *Client) PutRecipe(ctx context.Context, p PutRequest, r, base *module.Re
 
 func (c *Client) putRecipe(ctx context.Context, p PutRequest, body *wire.RecipeBody,
 	base merkle.Hash, src io.ReaderAt) (pending bool, err error) {
-	return c.settle(ctx, p, func() (bool, error) { return c.sendRecipe(ctx, p, body, base, src) })
+	return c.confirmPush(ctx, p, func() (bool, error) { return c.sendRecipe(ctx, p, body, base, src) })
 }
 
 func (c *Client) sendRecipe(ctx context.Context, p PutRequest, body *wire.RecipeBody,

@@ -23,7 +23,7 @@ type Report struct {
 	Missing    []Missing           `json:"missing"`    // wanted, and not to be had
 	Bytes      int64               `json:"bytes"`      // of the modules installed
 
-	Checks     []Passed       `json:"checks"`          // that were made and passed, in order
+	Checks     []PassedCheck  `json:"checks"`          // that were made and passed, in order
 	Publisher  auth.PublicKey `json:"publisher"`       // the key in the module of Root
 	Basis      Basis          `json:"basis,omitempty"` // why it is believed; "" when UpToDate
 	KeyProven  bool           `json:"key_proven"`      // its hash is the store's id
@@ -52,12 +52,12 @@ type Report struct {
 	NewerHead  merkle.Hash      `json:"newer_head"` // the origin's head, when the anchor confirms only an older one
 	Tombstones []auth.Tombstone `json:"-"`          // valid ones that were new to us; kept where the Local is a TrustStore
 
-	Origins  []Account  `json:"origins"`            // what each origin that was asked did, in the order given
-	Evidence []Evidence `json:"evidence,omitempty"` // of what was found to speak against one; kept where the Local is a TrustStore
+	Origins  []OriginReport `json:"origins"`            // what each origin that was asked did, in the order given
+	Evidence []Evidence     `json:"evidence,omitempty"` // of what was found to speak against one; kept where the Local is a TrustStore
 }
 
-// A Passed is a check that was made and passed.
-type Passed struct {
+// A PassedCheck is a check that was made and passed.
+type PassedCheck struct {
 	Check   Check  `json:"check"`
 	Against string `json:"against"` // what it was held against, in words: values of ours, of the caller's, or another answer of the origin
 }
@@ -75,8 +75,8 @@ const (
 	OriginUnreachable OriginState = "unreachable" // it did not answer, or not to the end
 )
 
-// An Account is what one origin said and what became of it.
-type Account struct {
+// An OriginReport is what one origin said and what became of it.
+type OriginReport struct {
 	Origin     string      `json:"origin"`     // its name
 	State      OriginState `json:"verdict"`    //
 	Head       merkle.Hash `json:"head"`       // that it shows; zero: it showed none
@@ -97,9 +97,9 @@ type Missing struct {
 	Err error
 }
 
-// Liars are the accounts of the origins that were refused.
-func (r *Report) Liars() []Account {
-	var out []Account
+// RefusedOrigins are the accounts of the origins that were refused.
+func (r *Report) RefusedOrigins() []OriginReport {
+	var out []OriginReport
 	for _, a := range r.Origins {
 		if a.State == OriginRefused {
 			out = append(out, a)
@@ -108,7 +108,7 @@ func (r *Report) Liars() []Account {
 	return out
 }
 
-// Passed reports whether a check was made and passed.
+// PassedCheck reports whether a check was made and passed.
 func (r *Report) Passed(c Check) bool {
 	for _, p := range r.Checks {
 		if p.Check == c {
@@ -127,9 +127,9 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Installed  []ClaimLine          `json:"installed"`
 		HeadAge    int64                `json:"head_age_seconds"`
 		Tombstones []wire.TombstoneBody `json:"tombstones"`
-		Checks     []Passed             `json:"checks"`
+		Checks     []PassedCheck        `json:"checks"`
 		Missing    []Missing            `json:"missing"`
-		Origins    []Account            `json:"origins"`
+		Origins    []OriginReport       `json:"origins"`
 	}{bare: (*bare)(r), Installed: []ClaimLine{}, HeadAge: int64(r.HeadAge / time.Second),
 		Checks: notNil(r.Checks), Missing: notNil(r.Missing), Origins: notNil(r.Origins)}
 	for _, g := range r.Installed {
@@ -143,8 +143,8 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 }
 
 // MarshalJSON writes the error as its text.
-func (a Account) MarshalJSON() ([]byte, error) {
-	type bare Account
+func (a OriginReport) MarshalJSON() ([]byte, error) {
+	type bare OriginReport
 	withheld, err := encodeTombstones(a.Withheld)
 	if err != nil {
 		return nil, err

@@ -55,7 +55,7 @@ type work struct {
 func TestHitsAndMissesDoTheSameWork(t *testing.T) {
 	s, keys, _ := varied(t, 64, func(int) int { return 100_000 })
 	b := &metered{Backend: s.stores}
-	s.serve(b, &server.Options{Anonymous: true, Limits: noLimit, Contents: withSecret(b)})
+	s.serve(b, &server.Options{Anonymous: true, Limits: noLimit, Resources: withSecret(b)})
 	for _, route := range []string{"/content", "/proof"} {
 		for _, rng := range []string{"", `{"start":0,"end":100}`, `{"start":99000,"end":9999999}`, `{"start":500000,"end":500001}`} {
 			ask := func(key merkle.Hash) string {
@@ -127,7 +127,7 @@ func TestHitsAndMissesCostTheSame(t *testing.T) {
 				var ratio float64
 				for range 3 {
 					contents := withSecret(s.stores)
-					s.serve(s.stores, &server.Options{Anonymous: true, Limits: noLimit, Contents: contents})
+					s.serve(s.stores, &server.Options{Anonymous: true, Limits: noLimit, Resources: contents})
 					ask := func(key merkle.Hash) { read(t, contents, id, key) }
 					if by != "Contents" {
 						ask = func(key merkle.Hash) { post(t, s, key) }
@@ -163,7 +163,7 @@ func strangersTo(keys []merkle.Hash) []merkle.Hash {
 }
 
 // read reads a part of what is answered for a key.
-func read(t testing.TB, c *server.Contents, id module.ID, key merkle.Hash) {
+func read(t testing.TB, c *server.ResourceIndex, id module.ID, key merkle.Hash) {
 	content, err := c.Open(t.Context(), id, key)
 	if err != nil {
 		t.Fatal(err)
@@ -212,7 +212,7 @@ func BenchmarkDecoys(b *testing.B) {
 	s, keys, _ := varied(b, 64, func(int) int { return 64 << 10 })
 	misses := strangersTo(keys)
 	s.serve(s.stores,
-		&server.Options{Anonymous: true, Limits: noLimit, Contents: withSecret(s.stores)})
+		&server.Options{Anonymous: true, Limits: noLimit, Resources: withSecret(s.stores)})
 	b.SetBytes(2 * 10_000 * 64 << 10)
 	for b.Loop() {
 		ratio := interleaved(10_000, func(i int) { post(b, s, keys[i%len(keys)]) }, func(i int) {

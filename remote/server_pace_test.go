@@ -189,7 +189,8 @@ func TestPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
 		o :=
-			remotetest.NewOrigin(server.Paced(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			remotetest.NewOrigin(server.CloseSlow(http.HandlerFunc(func(w http.ResponseWriter,
+				r *http.Request) {
 				_, err := io.ReadAll(r.Body)
 				for n := 0; n < 100 && err == nil; n++ {
 					_, err = w.Write(quarter)

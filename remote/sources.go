@@ -15,19 +15,19 @@ import (
 // history has the chosen head and, where it is their own head, announce the same length. done is
 // called when all is installed: it notes which origins were excluded meanwhile, and how many bytes
 // came from each.
-func (v *visit) downloader(best *sight, all []*sight) (d *downloader, done func()) {
+func (v *syncRun) downloader(best *snapshot, all []*snapshot) (d *downloader, done func()) {
 	d = &downloader{to: v.to, local: v.local, head: v.head.Root, from: best.from, limit: v.maxModule(),
 		attempts: orDefault(v.Attempts, 4), progress: v.Progress, onRetry: v.OnRetry}
 	if v.several == nil {
 		return d, func() {}
 	}
-	var have []*sight
-	for _, s := range append([]*sight{best}, all...) {
+	var have []*snapshot
+	for _, s := range append([]*snapshot{best}, all...) {
 		if best.servesToo(s) && !slices.Contains(have, s) {
 			have = append(have, s)
 		}
 	}
-	d.several = v.several.join(best, have, v.several.opt.Piece)
+	d.several = v.several.join(best, have, v.several.opt.SegmentSize)
 	d.from = d.several
 	return d, func() {
 		for i, s := range have {
@@ -35,7 +35,7 @@ func (v *visit) downloader(best *sight, all []*sight) (d *downloader, done func(
 			if s.err == nil {
 				s.err = err
 			}
-			s.account.Bytes += bytes
+			s.report.Bytes += bytes
 		}
 	}
 }
@@ -57,10 +57,11 @@ type sourceSet interface {
 
 // joinSources returns the sourceSet of the origins in have. segment is how many bytes are asked for
 // at once.
-func joinSources(best *sight, have []*sight, segment int64) sourceSet {
+func joinSources(best *snapshot, have []*snapshot, segment int64) sourceSet {
 	var sources []*multisource.Source
 	for _, s := range have {
-		sources = append(sources, multisource.NewSource(s.name, s.from, s.d.Root, s.d.Size))
+		sources = append(sources, multisource.NewSource(s.name, s.from, s.descriptor.Root,
+			s.descriptor.Size))
 	}
 	return severalSources{multisource.New(sources, multisource.Options{
 		Segment: segment,
@@ -77,23 +78,23 @@ func joinSources(best *sight, have []*sight, segment int64) sourceSet {
 }
 
 // servesToo reports whether another origin, or the same one, serves what this one was chosen for.
-func (best *sight) servesToo(s *sight) bool {
+func (best *snapshot) servesToo(s *snapshot) bool {
 	if s.err != nil {
 		return false
 	}
 	if best.target == nil {
-		return s.d.Root == best.d.Root || find(s.lines, best.d.Root) >= 0
+		return s.descriptor.Root == best.descriptor.Root || find(s.lines, best.descriptor.Root) >= 0
 	}
 	root := best.target.line().Root
-	if find(s.lines, root) < 0 && (s.lines != nil || s.d.Root != root) {
+	if find(s.lines, root) < 0 && (s.lines != nil || s.descriptor.Root != root) {
 		return false
 	}
-	return !best.target.head || s.d.Root != root || s.d.Size == best.d.Size
+	return !best.target.head || s.descriptor.Root != root || s.descriptor.Size == best.descriptor.Size
 }
 
-// gaveUp excludes the sources of a transfer that failed, and reports whether others are left to
-// try.
-func (v *visit) gaveUp(ctx context.Context, d *downloader, err error) (others bool) {
+// excludeSources excludes the sources of a transfer that failed, and reports whether others are
+// left to try.
+func (v *syncRun) excludeSources(ctx context.Context, d *downloader, err error) (others bool) {
 	var moved *movedError
 	if d.several == nil || ctx.Err() != nil || errors.As(err, &moved) || len(v.report.Installed) > 0 {
 		return false
@@ -105,13 +106,16 @@ func (v *visit) gaveUp(ctx context.Context, d *downloader, err error) (others bo
 // severalSources makes an Origin of a set of sources. What is described was asked before.
 type severalSources struct {
 	*multisource.Set
-	best *sight
+	best *snapshot
 }
 
 var _ sourceSet = severalSources{}
 
 // Describe implements [Origin].
-func (s severalSources) Describe(context.Context) (*Descriptor, error) { return s.best.d, nil }
+func (s severalSources) Describe(context.Context) (*Descriptor, error) {
+	return s.best.descriptor,
+		nil
+}
 
 // Generations implements [Origin].
 func (s severalSources) Generations(context.Context) ([]module.Generation, error) {

@@ -47,14 +47,14 @@ func (c *Client) Spans(ctx context.Context, root merkle.Hash, want []Span,
 	if err := checkSpans(want); err != nil {
 		return err
 	}
-	s := &spanning{c: c, root: root, want: want, done: make([]bool, len(want)), take: take}
+	s := &spanRequest{c: c, root: root, want: want, done: make([]bool, len(want)), take: take}
 	s.left = len(want)
 	for i, w := range want {
 		if w.Length == 0 { // cannot be asked for
 			if err := take(i, strings.NewReader("")); err != nil {
 				return fmt.Errorf("remote: use parts of module %s: %w", root, err)
 			}
-			s.note(i)
+			s.markDone(i)
 		}
 	}
 	for s.left > 0 {
@@ -80,8 +80,8 @@ func checkSpans(want []Span) error {
 	return nil
 }
 
-// spanning is one run of Spans.
-type spanning struct {
+// spanRequest is one run of Spans.
+type spanRequest struct {
 	c     *Client
 	root  merkle.Hash
 	want  []Span
@@ -96,7 +96,7 @@ type spanning struct {
 }
 
 // batch returns the next ranges to ask for, at most n of them.
-func (s *spanning) batch(n int, gap int64) (ranges []Span) {
+func (s *spanRequest) batch(n int, gap int64) (ranges []Span) {
 	for ; s.done[s.first]; s.first++ {
 	}
 	for i := s.first; i < len(s.want); i++ {
@@ -116,15 +116,15 @@ func (s *spanning) batch(n int, gap int64) (ranges []Span) {
 	return ranges
 }
 
-// note notes that a span was given out.
-func (s *spanning) note(i int) {
+// markDone notes that a span was given out.
+func (s *spanRequest) markDone(i int) {
 	s.done[i] = true
 	s.left--
 }
 
 // ask makes one request for some of what is missing. When it succeeds there is less of that, or the
 // client has learned how to ask better.
-func (s *spanning) ask(ctx context.Context) error {
+func (s *spanRequest) ask(ctx context.Context) error {
 	single := s.c.asksSingly()
 	ranges := s.batch(maxRanges, partCost)
 	if single {
@@ -172,14 +172,14 @@ func (s *spanning) ask(ctx context.Context) error {
 		s.c.askSingly() // it took one of several
 	}
 	if err == nil && s.left == before {
-		return lyingRange("some of the ranges asked for", "none")
+		return rangeError("some of the ranges asked for", "none")
 	}
 	return err
 }
 
 // expect notes what the answer may hold: parts of a server that has joined some ranges are longer,
 // but not much.
-func (s *spanning) expect(ranges []Span) {
+func (s *spanRequest) expect(ranges []Span) {
 	begin := ranges[0].Offset
 	s.asked = Span{Offset: begin, Length: ranges[len(ranges)-1].End() - begin}
 	s.quota = 64 << 10
@@ -202,9 +202,9 @@ func rangeHeader(ranges []Span) string {
 }
 
 // parts reads an answer of several parts.
-func (s *spanning) parts(body io.Reader, boundary string) error {
+func (s *spanRequest) parts(body io.Reader, boundary string) error {
 	if boundary == "" {
-		return lyingRange("a boundary between the parts", "none")
+		return rangeError("a boundary between the parts", "none")
 	}
 	limited := &capReader{r: body, left: s.quota + (maxRanges+1)*1024}
 	for r := multipart.NewReader(limited, boundary); ; {
@@ -216,7 +216,7 @@ func (s *spanning) parts(body io.Reader, boundary string) error {
 			io.ErrUnexpectedEOF):
 			return &connectionError{err}
 		case err != nil:
-			return lyingRange("parts as announced", oneline.Excerpt(err.Error(), 100))
+			return rangeError("parts as announced", oneline.Excerpt(err.Error(), 100))
 		}
 		if err := s.part(http.Header(p.Header), p); err != nil {
 			return err
@@ -225,28 +225,28 @@ func (s *spanning) parts(body io.Reader, boundary string) error {
 }
 
 // part reads one part and gives out the spans that lie in it.
-func (s *spanning) part(h http.Header, body io.Reader) error {
+func (s *spanRequest) part(h http.Header, body io.Reader) error {
 	text := h.Get("Content-Range")
 	span, total, ok := wire.ParseContentRange(text)
 	at := Span(span)
 	if !ok || at.Offset < s.asked.Offset || at.End() > s.asked.End() {
-		return lyingRange("parts within bytes "+strconv.FormatInt(s.asked.Offset, 10)+" to "+
+		return rangeError("parts within bytes "+strconv.FormatInt(s.asked.Offset, 10)+" to "+
 			strconv.FormatInt(s.asked.End()-1, 10), oneline.Excerpt(text, 100))
 	}
 	if s.total == 0 {
 		s.total = total
 	}
 	if total != s.total {
-		return lyingRange("parts of "+strconv.FormatInt(s.total, 10)+" bytes", oneline.Excerpt(text, 100))
+		return rangeError("parts of "+strconv.FormatInt(s.total, 10)+" bytes", oneline.Excerpt(text, 100))
 	}
 	if s.quota -= at.Length; s.quota < 0 {
-		return lyingRange("the ranges asked for", "far more")
+		return rangeError("the ranges asked for", "far more")
 	}
-	return s.give(at, &exactly{r: body, left: at.Length})
+	return s.deliver(at, &exactReader{r: body, left: at.Length})
 }
 
-// give gives out the spans that lie in at, whose bytes are in body.
-func (s *spanning) give(at Span, body *exactly) error {
+// deliver gives out the spans that lie in at, whose bytes are in body.
+func (s *spanRequest) deliver(at Span, body *exactReader) error {
 	pos, any := at.Offset, false
 	first, _ := slices.BinarySearchFunc(s.want, at.Offset, func(w Span, off int64) int {
 		return cmp.Compare(w.Offset, off)
@@ -271,10 +271,10 @@ func (s *spanning) give(at Span, body *exactly) error {
 			return body.fault(err)
 		}
 		pos, any = w.End(), true
-		s.note(i)
+		s.markDone(i)
 	}
 	if !any {
-		return lyingRange("parts that were asked for",
+		return rangeError("parts that were asked for",
 			fmt.Sprintf("bytes %d to %d", at.Offset, at.End()-1))
 	}
 	if _, err := io.Copy(io.Discard, body); err != nil {
@@ -284,7 +284,7 @@ func (s *spanning) give(at Span, body *exactly) error {
 }
 
 // askLarge reads the next stretch by the other way, unless the whole module comes for less.
-func (s *spanning) askLarge(ctx context.Context) error {
+func (s *spanRequest) askLarge(ctx context.Context) error {
 	stretches := s.batch(maxSpans, largeCost)
 	at := stretches[0]
 	r, _, err := s.c.openLarge(ctx, s.root, at.Offset)
@@ -295,18 +295,18 @@ func (s *spanning) askLarge(ctx context.Context) error {
 	if m, ok := r.(*moduleBody); ok && int64(len(stretches))*largeCost >= m.Size() && m.Size() > 0 {
 		return errNoParts
 	}
-	return s.give(at, &exactly{r: r, left: at.Length, more: true})
+	return s.deliver(at, &exactReader{r: r, left: at.Length, more: true})
 }
 
-// exactly reads so many bytes and remembers why there were fewer.
-type exactly struct {
+// exactReader reads so many bytes and remembers why there were fewer.
+type exactReader struct {
 	r    io.Reader
 	left int64
 	more bool // there may be more behind them
 	err  error
 }
 
-func (e *exactly) Read(p []byte) (int, error) {
+func (e *exactReader) Read(p []byte) (int, error) {
 	if e.left == 0 {
 		return 0, io.EOF
 	}
@@ -324,9 +324,9 @@ func (e *exactly) Read(p []byte) (int, error) {
 }
 
 // fault tells a part that is shorter than it says from a transfer that broke.
-func (e *exactly) fault(err error) error {
+func (e *exactReader) fault(err error) error {
 	if e.err == nil || e.err == io.EOF {
-		return lyingRange("as many bytes as a part says", "fewer")
+		return rangeError("as many bytes as a part says", "fewer")
 	}
 	var done *VerificationError
 	if errors.As(e.err, &done) {
@@ -336,21 +336,21 @@ func (e *exactly) fault(err error) error {
 }
 
 // ended holds a part to the end that it has announced.
-func (e *exactly) ended() error {
+func (e *exactReader) ended() error {
 	if e.more {
 		return nil
 	}
 	var b [1]byte
 	switch n, err := io.ReadFull(e.r, b[:]); {
 	case n > 0:
-		return lyingRange("as many bytes as a part says", "more")
+		return rangeError("as many bytes as a part says", "more")
 	case err != io.EOF:
 		return &connectionError{err}
 	}
 	return nil
 }
 
-func lyingRange(want, got string) error {
+func rangeError(want, got string) error {
 	return &VerificationError{Check: CheckRange, Want: want, Got: got}
 }
 

@@ -50,25 +50,25 @@ type Sync struct {
 // maxMoves is how often a sync starts over because the origin's head moved under it.
 const maxMoves = 3
 
-// visit is one clone or pull on its way.
-type visit struct {
+// syncRun is one clone or pull on its way.
+type syncRun struct {
 	*Sync
 	to Local
 
 	several *Origins // nil: there is one origin
 	store   auth.StoreID
 
-	head    auth.SignedRoot                  // of the Local
-	local   *chronicle                       // its history
-	pins    module.Pins                      // what is held of earlier visits
-	ahead   bool                             // their root is not in the local history
-	kept    *tombstoneSet                    // of this store: kept before, or seen on this visit
-	claims  map[auth.PublicKey]*tombstoneSet // seen on this visit, by keys that are not held
-	known   auth.PublicKey
-	want    merkle.Hash // the root that is prescribed; zero: none is
-	lineage map[merkle.Hash]int
-	report  Report
-	written int // how many of its tombstones are written down
+	head       auth.SignedRoot                  // of the Local
+	local      *localHistory                    // its history
+	pins       module.Pins                      // what is held of earlier visits
+	pinsAhead  bool                             // their root is not in the local history
+	tombstones *tombstoneSet                    // of this store: kept before, or seen on this visit
+	claims     map[auth.PublicKey]*tombstoneSet // seen on this visit, by keys that are not held
+	known      auth.PublicKey
+	required   merkle.Hash // the root that is prescribed; zero: none is
+	lineage    map[merkle.Hash]int
+	report     Report
+	written    int // how many of its tombstones are written down
 
 	Progress func(root merkle.Hash, done, total int64)
 	OnRetry  func(err error, wait time.Duration)
@@ -88,7 +88,7 @@ type visit struct {
 // A Report comes with an error too, once an origin was asked: it says what passed before, who was
 // refused, and whether the head had been installed already when the error arose.
 func (s *Sync) Clone(ctx context.Context, to Local, from Origin) (*Report, error) {
-	v, err := s.visit(ctx, to)
+	v, err := s.newRun(ctx, to)
 	if err != nil {
 		return nil, err
 	}
@@ -110,17 +110,17 @@ func (s *Sync) Clone(ctx context.Context, to Local, from Origin) (*Report, error
 // head that is revoked is replaced by its successor; where the origin has none, the error matches
 // [auth.ErrRevoked], as for a revoked store. A store without a generation is cloned.
 func (s *Sync) Pull(ctx context.Context, to Local, from Origin) (*Report, error) {
-	v, err := s.visit(ctx, to)
+	v, err := s.newRun(ctx, to)
 	if err != nil {
 		return nil, err
 	}
 	return v.run(ctx, from)
 }
 
-// visit reads what the Local knows.
-func (s *Sync) visit(ctx context.Context, to Local) (*visit, error) {
-	v := &visit{Sync: s, to: to, store: to.ID(), local: &chronicle{of: to}}
-	v.callbacks()
+// syncRun reads what the Local knows.
+func (s *Sync) newRun(ctx context.Context, to Local) (*syncRun, error) {
+	v := &syncRun{Sync: s, to: to, store: to.ID(), local: &localHistory{of: to}}
+	v.serializeCallbacks()
 	v.report.Store = v.store
 	var err error
 	if v.head, err = to.Head(ctx); err != nil {
@@ -139,7 +139,7 @@ func (s *Sync) visit(ctx context.Context, to Local) (*visit, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.kept = newTombstoneSet(v.store, kept)
+	v.tombstones = newTombstoneSet(v.store, kept)
 	v.claims = map[auth.PublicKey]*tombstoneSet{}
 	if k := s.Trust.Known; k != nil {
 		if v.known, _, err = k.Known(ctx, v.store); err != nil {
@@ -149,8 +149,8 @@ func (s *Sync) visit(ctx context.Context, to Local) (*visit, error) {
 	return v, nil
 }
 
-// callbacks makes the caller's ones that are never called twice at once.
-func (v *visit) callbacks() {
+// serializeCallbacks makes the caller's ones that are never called twice at once.
+func (v *syncRun) serializeCallbacks() {
 	var mu sync.Mutex
 	if f := v.Sync.Progress; f != nil {
 		v.Progress = func(root merkle.Hash, done, total int64) {
@@ -168,7 +168,7 @@ func (v *visit) callbacks() {
 	}
 }
 
-func (v *visit) now() time.Time {
+func (v *syncRun) now() time.Time {
 	if v.Now != nil {
 		return v.Now()
 	}
@@ -176,7 +176,7 @@ func (v *visit) now() time.Time {
 }
 
 // prepare makes the checks that need no origin, and asks the anchor.
-func (v *visit) prepare(ctx context.Context) (err error) {
+func (v *syncRun) prepare(ctx context.Context) (err error) {
 	if v.AllGenerations && !v.Trust.AllowUnsignedHistory {
 		if _, ok := v.Trust.Anchor.(Lineage); !ok {
 			return &VerificationError{Check: CheckLineage,
@@ -184,7 +184,7 @@ func (v *visit) prepare(ctx context.Context) (err error) {
 					"give an anchor with a lineage, or allow unsigned history", ErrUntrusted)}
 		}
 	}
-	if v.pins.Publisher.IsZero() && v.Trust.zero() {
+	if v.pins.Publisher.IsZero() && v.Trust.isZero() {
 		return &VerificationError{Check: CheckTrust,
 			Err: fmt.Errorf("%w: give a publisher, a root or an anchor, "+
 				"or believe the first use", ErrUntrusted)}
@@ -192,7 +192,7 @@ func (v *visit) prepare(ctx context.Context) (err error) {
 	if err := v.revoked(merkle.Hash{}); err != nil { // a revoked head may have a successor
 		return err
 	}
-	if v.want, err = v.Trust.wanted(ctx, v.store); err != nil {
+	if v.required, err = v.Trust.requiredRoot(ctx, v.store); err != nil {
 		return err
 	}
 	v.lineage, err = v.Trust.lineage(ctx, v.store)
@@ -200,7 +200,7 @@ func (v *visit) prepare(ctx context.Context) (err error) {
 }
 
 // run makes the visit, again when the head moves under it.
-func (v *visit) run(ctx context.Context, from Origin) (*Report, error) {
+func (v *syncRun) run(ctx context.Context, from Origin) (*Report, error) {
 	if err := v.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -208,7 +208,7 @@ func (v *visit) run(ctx context.Context, from Origin) (*Report, error) {
 	var seen merkle.Hash
 	for moves := 0; ; moves++ {
 		v.report.Origins, v.report.Evidence, v.report.Checks = nil, nil, nil
-		shown, err := v.once(ctx, from, seen, moved)
+		shown, err := v.attempt(ctx, from, seen, moved)
 		if errors.As(err, &moved) {
 			if seen = shown; moves < maxMoves && ctx.Err() == nil {
 				continue
@@ -225,60 +225,61 @@ type movedError struct{ err error }
 func (e *movedError) Error() string { return e.err.Error() }
 func (e *movedError) Unwrap() error { return e.err }
 
-// once makes the visit with one snapshot of the origins, and returns the head that was chosen. seen
-// is the one that moved away the last time.
-func (v *visit) once(ctx context.Context, from Origin, seen merkle.Hash,
+// attempt makes the visit with one snapshot of the origins, and returns the head that was chosen.
+// seen is the one that moved away the last time.
+func (v *syncRun) attempt(ctx context.Context, from Origin, seen merkle.Hash,
 	moved *movedError) (merkle.Hash, error) {
-	sights, err := v.look(ctx, from)
-	defer v.account(sights)
+	snapshots, err := v.readOrigins(ctx, from)
+	defer v.reportOrigins(snapshots)
 	if err != nil {
 		return seen, err
 	}
 	for {
-		best, err := v.choose(ctx, sights)
+		best, err := v.selectOrigin(ctx, snapshots)
 		if err != nil {
 			return seen, err
 		}
 		if best.target == nil {
-			return seen, v.upToDate(ctx, best, sights)
+			return seen, v.upToDate(ctx, best, snapshots)
 		}
-		if moved != nil && best.d.Root == seen {
+		if moved != nil && best.descriptor.Root == seen {
 			return seen, fmt.Errorf("remote: the origin does not serve its head %s: %w",
 				seen, moved.err)
 		}
 		v.report.Checks = best.checks
-		again, err := v.install(ctx, best, sights)
+		again, err := v.install(ctx, best, snapshots)
 		if !again {
-			return best.d.Root, err
+			return best.descriptor.Root, err
 		}
 	}
 }
 
 // install fetches and installs what was chosen, and older generations after it. again says that the
 // origins it comes from were all excluded, and others may be chosen.
-func (v *visit) install(ctx context.Context, best *sight, all []*sight) (again bool, err error) {
+func (v *syncRun) install(ctx context.Context, best *snapshot, all []*snapshot) (again bool,
+	err error) {
 	d, done := v.downloader(best, all)
 	defer done()
 	if err := v.fetch(ctx, d, best.target); err != nil {
-		return v.gaveUp(ctx, d, err), err
+		return v.excludeSources(ctx, d, err), err
 	}
-	if err := v.settle(ctx, best); err != nil {
+	if err := v.finish(ctx, best); err != nil {
 		return false, err
 	}
 	return false, v.older(ctx, d)
 }
 
-func (v *visit) upToDate(ctx context.Context, s *sight, all []*sight) error {
+func (v *syncRun) upToDate(ctx context.Context, s *snapshot, all []*snapshot) error {
 	v.report.Checks = s.checks
 	v.report.UpToDate = true
 	v.report.Publisher = v.pins.Publisher
 	v.report.KeyProven = auth.StoreIDFromKey(v.pins.Publisher) == v.store
-	v.report.Unanchored = v.want != v.head.Root
-	if err := v.dated(ctx, v.head.Root); err != nil {
+	v.report.Unanchored = v.required != v.head.Root
+	if err := v.reportHistory(ctx, v.head.Root); err != nil {
 		return err
 	}
-	if !v.want.IsZero() && s.d.Root != v.want {
-		v.report.NewerHead = s.d.Root
+	if !v.required.IsZero() && s.descriptor.Root != v.required {
+		v.report.NewerHead = s.descriptor.Root
 	}
 	if !v.AllGenerations {
 		return nil
@@ -288,8 +289,9 @@ func (v *visit) upToDate(ctx context.Context, s *sight, all []*sight) error {
 	return v.older(ctx, d)
 }
 
-// dated completes the report with what is known of the head's line and of the history before it.
-func (v *visit) dated(ctx context.Context, root merkle.Hash) error {
+// reportHistory completes the report with what is known of the head's line and of the history
+// before it.
+func (v *syncRun) reportHistory(ctx context.Context, root merkle.Hash) error {
 	g, ok, err := v.local.line(ctx, root)
 	if err != nil {
 		return err
@@ -308,25 +310,25 @@ func (v *visit) dated(ctx context.Context, root merkle.Hash) error {
 	return nil
 }
 
-// settle keeps what a successful installation has taught, and completes the report.
-func (v *visit) settle(ctx context.Context, s *sight) error {
+// finish keeps what a successful installation has taught, and completes the report.
+func (v *syncRun) finish(ctx context.Context, s *snapshot) error {
 	t, r := s.target, &v.report
 	r.Root, r.Publisher = t.line().Root, t.key
 	r.Basis, r.KeyChanged, r.Diverged, r.Reverted = t.basis, t.changed, t.diverged, t.reverted
 	r.KeyProven = auth.StoreIDFromKey(t.key) == v.store
 	r.Unanchored, r.Unsigned = !t.anchored, t.unsigned()
-	v.local.grew(t.lines)
-	if err := v.dated(ctx, r.Root); err != nil {
+	v.local.appended(t.lines)
+	if err := v.reportHistory(ctx, r.Root); err != nil {
 		return err
 	}
 	if !t.head {
 		r.NewerHead = t.origin
 	}
-	if err := v.keep(ctx); err != nil {
+	if err := v.keepTombstones(ctx); err != nil {
 		return err
 	}
 	key := v.pins.Publisher
-	if v.vouched(t) {
+	if v.keyConfirmed(t) {
 		key = t.key
 	}
 	v.pins = module.Pins{Publisher: key, Root: t.line().Root, Generation: t.line().Number}
@@ -335,7 +337,7 @@ func (v *visit) settle(ctx context.Context, s *sight) error {
 			return fmt.Errorf("remote: keep pins: %w", err)
 		}
 	}
-	if k := v.Trust.Known; k != nil && v.known != t.key && v.vouched(t) {
+	if k := v.Trust.Known; k != nil && v.known != t.key && v.keyConfirmed(t) {
 		if err := k.Remember(ctx, v.store, t.key); err != nil {
 			return fmt.Errorf("remote: remember the store's key: %w", err)
 		}
@@ -344,7 +346,7 @@ func (v *visit) settle(ctx context.Context, s *sight) error {
 }
 
 // confirmed reports whether the lineage contains every line.
-func (v *visit) confirmed(lines []module.Generation) bool {
+func (v *syncRun) confirmed(lines []module.Generation) bool {
 	for _, g := range lines {
 		if _, ok := v.lineage[g.Root]; !ok {
 			return false

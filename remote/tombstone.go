@@ -110,11 +110,11 @@ func (s *tombstoneSet) candidates(shown []auth.Tombstone, first []merkle.Hash) [
 	return out
 }
 
-// take adds the tombstones that each of several origins shows and key has signed: see
+// addTombstones adds the tombstones that each of several origins shows and key has signed: see
 // tombstoneSet.add. They are claims, which count under that key alone, unless the key is held.
-func (v *visit) take(ctx context.Context, shown [][]auth.Tombstone, key auth.PublicKey,
+func (v *syncRun) addTombstones(ctx context.Context, shown [][]auth.Tombstone, key auth.PublicKey,
 	first ...merkle.Hash) error {
-	set := v.kept
+	set := v.tombstones
 	if key != v.pins.Publisher {
 		set = v.claims[key]
 		if set == nil {
@@ -124,7 +124,7 @@ func (v *visit) take(ctx context.Context, shown [][]auth.Tombstone, key auth.Pub
 	}
 	for _, list := range shown {
 		added, err := set.add(ctx, list, key, first...)
-		if set == v.kept {
+		if set == v.tombstones {
 			v.report.Tombstones = append(v.report.Tombstones, added...)
 		}
 		if err != nil {
@@ -134,16 +134,16 @@ func (v *visit) take(ctx context.Context, shown [][]auth.Tombstone, key auth.Pub
 	return nil
 }
 
-// believeClaims makes the claims under key those of the store: key is its publisher's.
-func (v *visit) believeClaims(key auth.PublicKey) {
+// acceptClaims makes the claims under key those of the store: key is its publisher's.
+func (v *syncRun) acceptClaims(key auth.PublicKey) {
 	set := v.claims[key]
 	if set == nil {
 		return
 	}
 	delete(v.claims, key)
 	for _, t := range set.valid {
-		if !v.kept.roots[t.Root] {
-			v.kept.insert(t)
+		if !v.tombstones.roots[t.Root] {
+			v.tombstones.insert(t)
 			v.report.Tombstones = append(v.report.Tombstones, t)
 		}
 	}
@@ -151,11 +151,11 @@ func (v *visit) believeClaims(key auth.PublicKey) {
 
 // revokedUnder is revoked, for a target whose key may not be the publisher's: claims under that key
 // count too.
-func (v *visit) revokedUnder(key auth.PublicKey, root merkle.Hash, passed passedFunc) error {
+func (v *syncRun) revokedUnder(key auth.PublicKey, root merkle.Hash, passed passedFunc) error {
 	if err := v.revoked(root); err != nil {
 		return err
 	}
-	n := len(v.kept.valid)
+	n := len(v.tombstones.valid)
 	if set := v.claims[key]; set != nil {
 		if err := set.revoked(root); err != nil {
 			return err
@@ -166,8 +166,8 @@ func (v *visit) revokedUnder(key auth.PublicKey, root merkle.Hash, passed passed
 	return nil
 }
 
-// keep writes the new ones down, so that no origin can hide them later.
-func (v *visit) keep(ctx context.Context) error {
+// keepTombstones writes the new ones down, so that no origin can hide them later.
+func (v *syncRun) keepTombstones(ctx context.Context) error {
 	r, ok := v.to.(TrustStore)
 	if !ok {
 		return nil
@@ -182,7 +182,7 @@ func (v *visit) keep(ctx context.Context) error {
 
 // revoked reports whether root, or the whole store, is taken back by a tombstone known to be valid.
 // The zero root asks for the store alone.
-func (v *visit) revoked(root merkle.Hash) error { return v.kept.revoked(root) }
+func (v *syncRun) revoked(root merkle.Hash) error { return v.tombstones.revoked(root) }
 
 func (s *tombstoneSet) revoked(root merkle.Hash) error {
 	for _, t := range s.valid {

@@ -58,18 +58,19 @@ func TestForgedTombstones(t *testing.T) {
 			shown = [][]auth.Tombstone{slices.Concat(forged, honest)}
 		}
 		for range 2 {
-			v := &visit{kept: newTombstoneSet(auth.StoreID{}, nil),
+			v := &syncRun{tombstones: newTombstoneSet(auth.StoreID{}, nil),
 				pins: module.Pins{Publisher: publisher.PublicKey()}}
 			for range 3 { // as an unsteady head makes it
-				if err := v.take(t.Context(), shown, publisher.PublicKey(), head); err != nil {
+				if err := v.addTombstones(t.Context(), shown, publisher.PublicKey(), head); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if !slices.Equal(v.kept.valid, honest) || !slices.Equal(v.report.Tombstones, honest) {
-				t.Errorf("%s: %d are kept, %d reported", c.name, len(v.kept.valid), len(v.report.Tombstones))
+			if !slices.Equal(v.tombstones.valid, honest) || !slices.Equal(v.report.Tombstones, honest) {
+				t.Errorf("%s: %d are kept, %d reported", c.name, len(v.tombstones.valid),
+					len(v.report.Tombstones))
 			}
-			if want := 1 + maxFailed; v.kept.checked > want {
-				t.Errorf("%s: %d signatures were checked, want at most %d", c.name, v.kept.checked, want)
+			if want := 1 + maxFailed; v.tombstones.checked > want {
+				t.Errorf("%s: %d signatures were checked, want at most %d", c.name, v.tombstones.checked, want)
 			}
 			slices.Reverse(shown)
 		}

@@ -43,7 +43,7 @@ func TestTranscriptsCorpus(t *testing.T) {
 				// new content, then bytes at the front, in every large file
 				tree = corpus.Edits()[2+n].Apply(tree, uint64(n))
 			}
-			s.serve(s.stores, &server.Options{Contents: withSecret(s.stores), Limits: noLimit})
+			s.serve(s.stores, &server.Options{Resources: withSecret(s.stores), Limits: noLimit})
 			s.transcript = new(bytes.Buffer)
 			first, second, third := s.heads[0], s.heads[1], s.heads[2]
 			at := s.path("/module?root=" + second.Root.String())

@@ -63,15 +63,15 @@ const (
 	ByFirstUse  Basis = "first use"    // nothing but that it was the first to be seen
 )
 
-// zero reports whether nothing in t speaks for any origin.
-func (t *Trust) zero() bool {
+// isZero reports whether nothing in t speaks for any origin.
+func (t *Trust) isZero() bool {
 	return t.Anchor == nil && t.Root.IsZero() && t.Publisher.IsZero() && !t.KeyHashID && !t.FirstUse &&
 		t.AcceptKey.IsZero()
 }
 
-// wanted asks the anchor, before anything is believed. The zero hash means that nothing prescribes
-// a root.
-func (t *Trust) wanted(ctx context.Context, s auth.StoreID) (merkle.Hash, error) {
+// requiredRoot asks the anchor, before anything is believed. The zero hash means that nothing
+// prescribes a root.
+func (t *Trust) requiredRoot(ctx context.Context, s auth.StoreID) (merkle.Hash, error) {
 	if t.Anchor == nil {
 		return t.Root, nil
 	}
@@ -106,8 +106,8 @@ func (t *Trust) lineage(ctx context.Context, s auth.StoreID) (map[merkle.Hash]in
 	return place, nil
 }
 
-// A judgement is what is known when a publisher key is to be believed or not.
-type judgement struct {
+// A keyFacts is what is known when a publisher key is to be believed or not.
+type keyFacts struct {
 	store    auth.StoreID
 	held     auth.PublicKey // pinned; zero: none
 	known    auth.PublicKey // of an earlier first use; zero: none
@@ -115,8 +115,8 @@ type judgement struct {
 	signed   bool           // the key signed that root
 }
 
-// judge decides on the key of a module. changed says that it takes the place of another one.
-func (t *Trust) judge(j judgement, key auth.PublicKey,
+// checkKey decides on the key of a module. changed says that it takes the place of another one.
+func (t *Trust) checkKey(j keyFacts, key auth.PublicKey,
 	passed passedFunc) (basis Basis, changed bool, err error) {
 	if changed, err = t.checkPublisher(j, key, passed); err != nil {
 		return "", false, err
@@ -127,7 +127,7 @@ func (t *Trust) judge(j judgement, key auth.PublicKey,
 
 // checkPublisher holds the key of a module against the keys that are given or known. changed says
 // that it takes the place of another one.
-func (t *Trust) checkPublisher(j judgement, key auth.PublicKey,
+func (t *Trust) checkPublisher(j keyFacts, key auth.PublicKey,
 	passed passedFunc) (changed bool, err error) {
 	if !t.Publisher.IsZero() && key != t.Publisher {
 		return false, &VerificationError{Check: CheckPublisher, Want: t.Publisher.String(),
@@ -158,7 +158,7 @@ func (t *Trust) checkPublisher(j judgement, key auth.PublicKey,
 }
 
 // basis is why the key of a module, which checkPublisher let pass, is believed.
-func (t *Trust) basis(j judgement, key auth.PublicKey, passed passedFunc) (Basis, error) {
+func (t *Trust) basis(j keyFacts, key auth.PublicKey, passed passedFunc) (Basis, error) {
 	basis := t.firstBasis(j, key)
 	if basis == "" {
 		return "", &VerificationError{Check: CheckTrust,
@@ -169,7 +169,7 @@ func (t *Trust) basis(j judgement, key auth.PublicKey, passed passedFunc) (Basis
 }
 
 // firstBasis is the strongest basis that holds; "" for none.
-func (t *Trust) firstBasis(j judgement, key auth.PublicKey) Basis {
+func (t *Trust) firstBasis(j keyFacts, key auth.PublicKey) Basis {
 	switch {
 	case t.byAnchor(j):
 		return ByAnchor
@@ -197,4 +197,4 @@ func (t *Trust) accepts(key auth.PublicKey) bool {
 }
 
 // byAnchor reports whether the anchor confirmed the root.
-func (t *Trust) byAnchor(j judgement) bool { return t.Anchor != nil && j.anchored }
+func (t *Trust) byAnchor(j keyFacts) bool { return t.Anchor != nil && j.anchored }

@@ -156,7 +156,7 @@ func (r *remoteRead) signed(ctx context.Context, u remote.URL, w io.Writer) erro
 		return err
 	}
 	defer c.Close()
-	b, err := r.trust.Believe(ctx, r.address.Store, c)
+	b, err := r.trust.ResolveHead(ctx, r.address.Store, c)
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func (a *app) clientOptions(h hostFlags) (*remote.ClientOptions, error) {
 		Bearer:            h.token,
 		AllowLoopbackHTTP: true,
 		Guard:             &remote.DialGuard{AllowPrivate: true}, // the user named the host
-		Large:             rpc.Large{},
+		WindowFetcher:     rpc.WindowFetcher{},
 		PushForms:         h.forms,
 		MaxModule:         int64(h.longest),
 		MinRate:           int64(h.minRate),

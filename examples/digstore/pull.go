@@ -112,14 +112,14 @@ func (a *app) dryPull(ctx context.Context, s *digstore.Store, where string,
 		return err
 	}
 	return a.answer(preview, func(w io.Writer) {
-		if preview.UpToDate && len(preview.Coming) == 0 {
+		if preview.UpToDate && len(preview.ToFetch) == 0 {
 			fmt.Fprintf(w, "already up to date at %s\n", preview.Root)
 		} else if !preview.UpToDate {
 			fmt.Fprintf(w, "a pull would bring %s, to root %s\n",
 				plural(preview.Lines, "generation", "generations"), preview.Root)
 		}
 		var rows [][]string
-		for _, c := range preview.Coming {
+		for _, c := range preview.ToFetch {
 			name := fmt.Sprintf("  generation %d", c.Generation)
 			rows = append(rows, []string{name, c.Root.String(), sized(c.Size), coming(c)})
 		}
@@ -138,7 +138,7 @@ func sized(n int64) string {
 }
 
 // coming describes what of a generation would be downloaded.
-func coming(c remote.Coming) string {
+func coming(c remote.PreviewGeneration) string {
 	switch {
 	case c.Transfer < 0 || c.Transfer == c.Size:
 		return "to download completely"

@@ -272,12 +272,12 @@ func (f serveFlags) certificate() (*tls.Certificate, error) {
 func (f serveFlags) handler(srv *server.Server, o *server.Options) (http.Handler, error) {
 	var rest http.Handler = srv
 	if !f.noRPC && len(f.identities) == 0 {
-		rest = rpc.NewHandler(srv.Contents(), &rpc.Options{
+		rest = rpc.NewHandler(srv.Resources(), &rpc.Options{
 			PerIP: o.Limits.PerIP, TrustedProxies: o.TrustedProxies,
 			Version: buildVersion().Version, Logger: o.Logger,
 		})
 	}
-	health := server.Paced(server.Health(srv), 0)
+	health := server.CloseSlow(server.Health(srv), 0)
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case strings.HasPrefix(r.URL.Path, "/stores/"):

@@ -154,7 +154,7 @@ func New(o Options) (*Server, error) {
 		bucketGuard:    newBucketTable(bucketGuard, guardOf(requests), o.Limits.Tracked),
 	}
 	s.routes = newRouter(s.all())
-	s.paced = server.Paced(http.HandlerFunc(s.serve), o.Idle)
+	s.paced = server.CloseSlow(http.HandlerFunc(s.serve), o.Idle)
 	return s, nil
 }
 

@@ -195,9 +195,9 @@ func (s *session) module(ctx context.Context) (headModule, error) {
 
 // largeModule reads the module over JSON-RPC, as clients do after a 413.
 func (s *session) largeModule(ctx context.Context, into *os.File, root merkle.Hash) error {
-	via := remote.Via{Origin: s.origin, Transport: s.http, UserAgent: s.opt.UserAgent,
+	via := remote.Channel{Origin: s.origin, Transport: s.http, UserAgent: s.opt.UserAgent,
 		MaxModule: s.opt.MaxModule, Attempts: 4}
-	r, _, err := rpc.Large{}.OpenModule(ctx, via, module.ID{Store: s.store, Root: root}, 0)
+	r, _, err := rpc.WindowFetcher{}.OpenModule(ctx, via, module.ID{Store: s.store, Root: root}, 0)
 	if err != nil {
 		return err
 	}

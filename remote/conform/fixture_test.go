@@ -102,7 +102,7 @@ func serve(b server.Backend, o *server.Options) http.Handler {
 		}
 	}
 	srv := server.New(b, &opt)
-	tier := rpc.NewHandler(srv.Contents(), &rpc.Options{PerIP: noLimit})
+	tier := rpc.NewHandler(srv.Resources(), &rpc.Options{PerIP: noLimit})
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/stores/") {
 			srv.ServeHTTP(out, r)

@@ -436,7 +436,7 @@ func TestCloneOfWhatIsTooLarge(t *testing.T) {
 		origin := remotetest.NewOrigin(counted)
 		gets = 0
 		c, err := origin.Client(s.id,
-			&remote.ClientOptions{Large: rpc.Large{}, InlineLimit: limit, Attempts: 1})
+			&remote.ClientOptions{WindowFetcher: rpc.WindowFetcher{}, InlineLimit: limit, Attempts: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -481,7 +481,8 @@ func TestCloneFromLiars(t *testing.T) {
 				liar.ServeHTTP(w, r)
 			}))
 			defer origin.Close()
-			c, err := origin.Client(s.id, &remote.ClientOptions{Large: rpc.Large{}, Attempts: 1})
+			c, err := origin.Client(s.id, &remote.ClientOptions{WindowFetcher: rpc.WindowFetcher{},
+				Attempts: 1})
 			if err != nil {
 				t.Fatal(err)
 			}

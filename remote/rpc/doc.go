@@ -6,10 +6,10 @@
 // verified against a root that the URN or an anchor names. The root that the origin names is
 // compared with it. [Client.Fetch] does the same with one window in memory. [Client.Module] reads a
 // module in windows, and detects an origin whose windows contradict each other; the caller verifies
-// the content. With [Large] a [remote.Client] uses this package when an origin answers a GET with
-// 413:
+// the content. With [WindowFetcher] a [remote.Client] uses this package when an origin answers a
+// GET with 413:
 //
-//	client, err := remote.NewClient(url, &remote.ClientOptions{Large: rpc.Large{}})
+//	o := &remote.ClientOptions{WindowFetcher: rpc.WindowFetcher{}}
 //
 // Modules and resources are read in windows of at most 3 MiB that begin at blocks of 64 KiB; see
 // [Window].

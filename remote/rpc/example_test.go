@@ -33,7 +33,7 @@ func Example() {
 	srv := server.New(remotetest.NewStores(nil, store), nil)
 	mux := http.NewServeMux()
 	mux.Handle("/stores/", srv)
-	mux.Handle("/", serverrpc.NewHandler(srv.Contents(), nil))
+	mux.Handle("/", serverrpc.NewHandler(srv.Resources(), nil))
 	origin := remotetest.NewOrigin(mux)
 	defer origin.Close()
 
@@ -57,7 +57,7 @@ func Example() {
 }
 
 // A clone goes by the JSON-RPC tier where a server gives no module as long as this one by GET.
-func ExampleLarge() {
+func ExampleWindowFetcher() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
 	there := remotetest.NewMemory(auth.StoreIDFromKey(publisher.PublicKey()), nil)
@@ -68,11 +68,11 @@ func ExampleLarge() {
 	srv := server.New(remotetest.NewStores(nil, there), &server.Options{MaxInlineModule: 10_000})
 	mux := http.NewServeMux()
 	mux.Handle("/stores/", srv)
-	mux.Handle("/", serverrpc.NewHandler(srv.Contents(), nil))
+	mux.Handle("/", serverrpc.NewHandler(srv.Resources(), nil))
 	origin := remotetest.NewOrigin(mux)
 	defer origin.Close()
 
-	client, err := origin.Client(there.ID(), &remote.ClientOptions{Large: rpc.Large{}})
+	client, err := origin.Client(there.ID(), &remote.ClientOptions{WindowFetcher: rpc.WindowFetcher{}})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -31,7 +31,7 @@ type site struct {
 	publisher *auth.Key
 	id        auth.StoreID
 	memory    *remotetest.Memory
-	contents  *server.Contents
+	contents  *server.ResourceIndex
 	server    *server.Server
 	handler   *serverrpc.Handler
 	heads     []auth.SignedRoot
@@ -92,9 +92,9 @@ func newSite(t testing.TB, generations int, large bool) *site {
 		s.heads, s.modules = append(s.heads, head), append(s.modules, mod)
 	}
 	stores := remotetest.NewStores(now, s.memory, remotetest.NewMemory(auth.StoreID{0xee}, now))
-	s.contents = server.NewContents(stores,
-		&server.ContentsOptions{Secret: []byte("a secret of the tests")})
-	s.server = server.New(stores, &server.Options{Contents: s.contents, MaxInlineModule: 1 << 10,
+	s.contents = server.NewResourceIndex(stores,
+		&server.ResourceIndexOptions{Secret: []byte("a secret of the tests")})
+	s.server = server.New(stores, &server.Options{Resources: s.contents, MaxInlineModule: 1 << 10,
 		Limits: server.Limits{PerIP: noLimit, PerIdentity: noLimit, PerStore: noLimit}})
 	s.handler = serverrpc.NewHandler(s.contents, &serverrpc.Options{PerIP: noLimit})
 	return s

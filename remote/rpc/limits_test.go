@@ -195,7 +195,7 @@ func (m *slowModule) Close() error                   { m.of.closed.Add(1); retur
 // who wait, and not on when they have gone; how many may wait is bounded.
 func TestHashing(t *testing.T) {
 	b := &slowBackend{reading: make(chan struct{}, 100), let: make(chan struct{}, 100)}
-	h := serverrpc.NewHandler(server.NewContents(b, nil), &serverrpc.Options{PerIP: noLimit})
+	h := serverrpc.NewHandler(server.NewResourceIndex(b, nil), &serverrpc.Options{PerIP: noLimit})
 	ask := func(ctx context.Context, n byte) string {
 		body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"dig.getCapsule","params":{"store_id":%q,"root":%q}}`,
 			auth.StoreID{1}, merkle.Hash{n, 1})
@@ -302,7 +302,7 @@ func (m *breakingModule) Close() error                       { return nil }
 // not look whole.
 func TestBrokenStream(t *testing.T) {
 	for _, good := range []int64{0, 100 << 10} {
-		h := serverrpc.NewHandler(server.NewContents(&breakingBackend{good: good}, nil),
+		h := serverrpc.NewHandler(server.NewResourceIndex(&breakingBackend{good: good}, nil),
 			&serverrpc.Options{PerIP: noLimit})
 		o := remotetest.NewOrigin(h)
 		client := &http.Client{Transport: &http.Transport{DialContext: o.Dial}}

@@ -139,13 +139,13 @@ func (r *moduleReader) Close() error {
 	return nil
 }
 
-// Large reads modules that an origin refuses to send by GET, for [remote.ClientOptions].
-type Large struct{}
+// WindowFetcher reads modules that an origin refuses to send by GET, for [remote.ClientOptions].
+type WindowFetcher struct{}
 
-var _ remote.Large = Large{}
+var _ remote.WindowFetcher = WindowFetcher{}
 
-// OpenModule implements [remote.Large].
-func (Large) OpenModule(ctx context.Context, via remote.Via, id module.ID,
+// OpenModule implements [remote.WindowFetcher].
+func (WindowFetcher) OpenModule(ctx context.Context, via remote.Channel, id module.ID,
 	offset int64) (io.ReadCloser, int64, error) {
 	c := &Client{origin: via.Origin,
 		opt: ClientOptions{Transport: via.Transport, UserAgent: via.UserAgent,

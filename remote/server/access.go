@@ -32,8 +32,8 @@ type Access struct {
 }
 
 // observe calls Options.Access at the end of a request.
-func (s *Server) observe(ctx context.Context, a *Access, out *pacedWriter,
-	body *pacedBody, begin time.Time) {
+func (s *Server) observe(ctx context.Context, a *Access, out *timedWriter,
+	body *timedBody, begin time.Time) {
 	if s.opt.Access == nil {
 		return
 	}

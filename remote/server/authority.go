@@ -31,8 +31,8 @@ type Authority interface {
 	ByRoot() bool
 }
 
-// ask has the Authority judge a push whose signature holds.
-func (s *Server) ask(ctx context.Context, p *push) error {
+// askAuthority has the Authority judge a push whose signature holds.
+func (s *Server) askAuthority(ctx context.Context, p *push) error {
 	if s.opt.Authority == nil {
 		return nil
 	}

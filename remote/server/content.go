@@ -20,9 +20,10 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A Content is what is answered for one retrieval key: sealed bytes, how they split, and a proof.
-// Whether it is a resource or a decoy it does not say. Safe for concurrent use until it is closed.
-type Content struct {
+// A SealedResource is what is answered for one retrieval key: sealed bytes, how they split, and a
+// proof. Whether it is a resource or a decoy it does not say. Safe for concurrent use until it is
+// closed.
+type SealedResource struct {
 	Root      merkle.Hash   // the generation
 	Proof     *merkle.Proof // nil: none, as with reference decoys
 	ChunkLens []uint32      // sealed lengths of the chunks, in order
@@ -33,10 +34,10 @@ type Content struct {
 }
 
 // Size returns how many sealed bytes there are.
-func (c *Content) Size() int64 { return c.size }
+func (c *SealedResource) Size() int64 { return c.size }
 
 // ReadAt reads sealed bytes, as io.ReaderAt says.
-func (c *Content) ReadAt(p []byte, off int64) (int, error) {
+func (c *SealedResource) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, errors.New("remote: read content: negative offset")
 	}
@@ -54,7 +55,7 @@ func (c *Content) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // ProofBytes returns the encoded proof; empty when there is none.
-func (c *Content) ProofBytes() ([]byte, error) {
+func (c *SealedResource) ProofBytes() ([]byte, error) {
 	if c.Proof == nil {
 		return nil, nil
 	}
@@ -62,7 +63,7 @@ func (c *Content) ProofBytes() ([]byte, error) {
 }
 
 // Close lets go of the module that is read from. A second call does nothing.
-func (c *Content) Close() error {
+func (c *SealedResource) Close() error {
 	if c.close == nil {
 		return nil
 	}
@@ -156,8 +157,8 @@ func (s *Server) readBody(c *call, limit int64) ([]byte, error) {
 	return text, nil
 }
 
-// look reads a request for one retrieval key and opens what is answered. The caller closes it.
-func (s *Server) look(c *call, shape string) (lookup, *Content, error) {
+// lookUp reads a request for one retrieval key and opens what is answered. The caller closes it.
+func (s *Server) lookUp(c *call, shape string) (lookup, *SealedResource, error) {
 	var body wire.ContentRequest
 	if err := s.readJSON(c, wire.MaxRequestJSON, &body, shape); err != nil {
 		return lookup{}, nil, err
@@ -169,7 +170,7 @@ func (s *Server) look(c *call, shape string) (lookup, *Content, error) {
 	if _, err := s.head(c.Context(), c.store); err != nil {
 		return l, nil, err
 	}
-	content, err := s.contents.Open(c.Context(), l.id, l.key)
+	content, err := s.resources.Open(c.Context(), l.id, l.key)
 	return l, content, rootRefusal(err)
 }
 
@@ -189,7 +190,7 @@ func rootRefusal(err error) error {
 
 // postContent answers POST /stores/{id}/content. See remote/PROTOCOL.md 8.1.
 func (s *Server) postContent(w http.ResponseWriter, c *call) error {
-	l, content, err := s.look(c, "body is not a content request")
+	l, content, err := s.lookUp(c, "body is not a content request")
 	if err != nil {
 		return err
 	}

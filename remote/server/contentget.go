@@ -50,7 +50,7 @@ func (s *Server) getContent(w http.ResponseWriter, c *call) error {
 		return unknownRoot()
 	}
 	c.root = id.Root
-	content, err := s.contents.Open(c.Context(), id, key)
+	content, err := s.resources.Open(c.Context(), id, key)
 	if err != nil {
 		return rootRefusal(err)
 	}
@@ -112,7 +112,7 @@ func parseRange(query url.Values) (start, end uint64, err error) {
 
 // contentTag is a strong ETag: it names the bytes themselves. The leaf of a proof is their hash,
 // also of a decoy's.
-func contentTag(content *Content, from, to int64) (string, error) {
+func contentTag(content *SealedResource, from, to int64) (string, error) {
 	var leaf merkle.Hash
 	if content.Proof != nil {
 		leaf = content.Proof.Leaf

@@ -59,11 +59,11 @@ func newDecoys(kind DecoyKind, secret []byte) decoys {
 		rand.Read(secret) // never fails
 	}
 	return decoys{kind: kind, secret: slices.Clone(secret),
-		leaves: remembering[decoyID, merkle.Hash](keptLeaves)}
+		leaves: newLRU[decoyID, merkle.Hash](keptLeaves)}
 }
 
-// answer is what is served for key from a volume that has been entered.
-func (d *decoys) answer(v *volume, key merkle.Hash) (*Content, error) {
+// makeDecoy is what is served for key from a volume that has been entered.
+func (d *decoys) makeDecoy(v *indexedModule, key merkle.Hash) (*SealedResource, error) {
 	at, hit := slices.BinarySearchFunc(v.keys, key, merkle.Hash.Compare)
 	hit = hit && !v.gated
 	switch {
@@ -78,7 +78,7 @@ func (d *decoys) answer(v *volume, key merkle.Hash) (*Content, error) {
 }
 
 // genuine is a resource that is there.
-func genuine(v *volume, key merkle.Hash) (*Content, error) {
+func genuine(v *indexedModule, key merkle.Hash) (*SealedResource, error) {
 	res, err := v.mod.Find(key)
 	if err != nil {
 		return nil, err
@@ -87,7 +87,8 @@ func genuine(v *volume, key merkle.Hash) (*Content, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Content{Root: v.id.Root, Proof: &proof, ChunkLens: chunkLens(res), size: res.SealedSize()}
+	c := &SealedResource{Root: v.id.Root, Proof: &proof, ChunkLens: chunkLens(res),
+		size: res.SealedSize()}
 	c.read = func(p []byte, off int64) error { return readSealed(res, p, off) }
 	return c, nil
 }
@@ -95,7 +96,8 @@ func genuine(v *volume, key merkle.Hash) (*Content, error) {
 // keyed answers from one resource, the one asked for or one that stands in for its shape, and does
 // for both what either needs: it reads the resource's bytes and makes the decoy's, hashes the
 // decoy, and draws siblings. Which of them go out is a matter of which buffer they were written to.
-func (d *decoys) keyed(v *volume, key merkle.Hash, at int, hit bool) (*Content, error) {
+func (d *decoys) keyed(v *indexedModule, key merkle.Hash, at int, hit bool) (*SealedResource,
+	error) {
 	root := v.id.Root
 	pick := d.derive("shape", key, root)
 	if place := int(binary.BigEndian.Uint64(pick[:]) % uint64(len(v.keys))); !hit {
@@ -109,7 +111,7 @@ func (d *decoys) keyed(v *volume, key merkle.Hash, at int, hit bool) (*Content, 
 	if err != nil {
 		return nil, err
 	}
-	c := &Content{Root: root, ChunkLens: chunkLens(res), size: res.SealedSize()}
+	c := &SealedResource{Root: root, ChunkLens: chunkLens(res), size: res.SealedSize()}
 	bytes := newStream(d.derive("bytes", key, root))
 	siblings := newStream(d.derive("siblings", key, root))
 	fake := merkle.Proof{Leaf: d.leaf(decoyID{root, key, c.size}, bytes),
@@ -197,7 +199,7 @@ func (s stream) read(p []byte, off int64) {
 
 // referenceDecoy is the reference node's (remote/PROTOCOL.md 8.4): 256 << (key[0] mod 8) bytes, no
 // proof.
-func referenceDecoy(key, root merkle.Hash) *Content {
+func referenceDecoy(key, root merkle.Hash) *SealedResource {
 	b := make([]byte, 0, 256<<(key[0]%8))
 	for n := uint32(0); len(b) < cap(b); n++ {
 		sum := sha256.Sum256(binary.BigEndian.AppendUint32(slices.Clip(key[:]), n))
@@ -207,8 +209,8 @@ func referenceDecoy(key, root merkle.Hash) *Content {
 }
 
 // inMemory is a Content of bytes that are held.
-func inMemory(b []byte, root merkle.Hash, proof *merkle.Proof, lens []uint32) *Content {
-	c := &Content{Root: root, Proof: proof, ChunkLens: lens, size: int64(len(b))}
+func inMemory(b []byte, root merkle.Hash, proof *merkle.Proof, lens []uint32) *SealedResource {
+	c := &SealedResource{Root: root, Proof: proof, ChunkLens: lens, size: int64(len(b))}
 	c.read = func(p []byte, off int64) error {
 		copy(p, b[off:])
 		return nil

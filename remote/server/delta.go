@@ -54,11 +54,11 @@ type deltaBase struct {
 
 // deltaFrom is what the client has that holds a generation.
 func (s *Server) deltaFrom(c *call, from merkle.Hash) (*deltaBase, error) {
-	old, err := s.contents.take(c.Context(), module.ID{Store: c.store, Root: from})
+	old, err := s.resources.take(c.Context(), module.ID{Store: c.store, Root: from})
 	if err != nil {
 		return nil, rootRefusal(err)
 	}
-	defer old.leave()
+	defer old.release()
 	chunks, err := old.pool(c.Context())
 	if err != nil {
 		return nil, deltaRefusal(err)
@@ -114,7 +114,7 @@ func (s *Server) postDelta(w http.ResponseWriter, c *call) error {
 // A deltaPlan is which chunks and rows of a generation are sent. It takes a bit for each of them,
 // so that it costs little while a client takes its time to read the answer.
 type deltaPlan struct {
-	v            *volume
+	v            *indexedModule
 	pool         []poolChunk
 	chunks, rows bitset
 	size         int64 // bytes that are sent, before they are encoded
@@ -129,7 +129,7 @@ func (s *Server) delta(w http.ResponseWriter, c *call, from, to merkle.Hash,
 	if err != nil {
 		return err
 	}
-	defer plan.v.leave()
+	defer plan.v.release()
 	return s.sendDelta(w, c, from, to, plan)
 }
 
@@ -145,13 +145,13 @@ func (s *Server) planDelta(c *call, to merkle.Hash,
 	if err != nil {
 		return nil, err
 	}
-	v, err := s.contents.take(c.Context(), module.ID{Store: c.store, Root: to})
+	v, err := s.resources.take(c.Context(), module.ID{Store: c.store, Root: to})
 	if err != nil {
 		return nil, rootRefusal(err)
 	}
 	defer func() {
 		if err != nil {
-			v.leave()
+			v.release()
 		}
 	}()
 	plan = &deltaPlan{v: v}
@@ -265,7 +265,7 @@ type poolChunk struct {
 
 // pool returns the chunks of a volume that has been entered. The first call reads and hashes them
 // all.
-func (v *volume) pool(ctx context.Context) ([]poolChunk, error) {
+func (v *indexedModule) pool(ctx context.Context) ([]poolChunk, error) {
 	v.hashing.Lock()
 	defer v.hashing.Unlock()
 	if v.chunks != nil {
@@ -330,7 +330,7 @@ func readPool(ctx context.Context, m *module.Module) ([]poolChunk, error) {
 }
 
 // leaves reads the leaves of a volume that has been entered, one for each of its keys.
-func (v *volume) leaves() ([]merkle.Hash, error) {
+func (v *indexedModule) leaves() ([]merkle.Hash, error) {
 	s, err := v.mod.Section(module.SectionMerkleNodes)
 	if err != nil {
 		return nil, err

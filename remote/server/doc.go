@@ -12,8 +12,8 @@
 //
 // # Single resources
 //
-// A Server answers for every resource of every generation that it holds from a [Contents]; for a
-// key that is not there it answers with a decoy of the same shape that costs the same work
+// A Server answers for every resource of every generation that it holds from a [ResourceIndex]; for
+// a key that is not there it answers with a decoy of the same shape that costs the same work
 // ([DecoyKeyed]), so that only who checks the proof learns of it.
 //
 // # Among strangers
@@ -23,7 +23,7 @@
 // store, [Options].Authorize; a body is not read before all that its headers say has passed.
 // Whoever brings a body or takes an answer by less than 4 KiB a second is cut off, every table it
 // remembers strangers in has an end, and a refusal repeats nothing of the request. [NewHTTPServer]
-// puts limits on connections around it, [Paced] the same patience around other handlers. Whose
+// puts limits on connections around it, [CloseSlow] the same patience around other handlers. Whose
 // signature counts for a push is the key that the store is held under, or what an [Authority] says.
 // Modules need not pass through the server: an [ObjectStore] can take them.
 //

@@ -9,6 +9,8 @@ import (
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
+	"github.com/dig-network/digstore/digstore/module"
+	"github.com/dig-network/digstore/digstore/urn"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote"
 	"github.com/dig-network/digstore/remote/remotetest"
@@ -161,4 +163,32 @@ func ExampleServer_Receive() {
 	// Output:
 	// received: push false false
 	// pending: false <nil>
+}
+
+// A ResourceIndex answers every key. Here it makes the reference's decoys, which are the same
+// everywhere.
+func ExampleResourceIndex_Open() {
+	ctx := context.Background()
+	publisher := auth.NewKey([32]byte{1})
+	id := auth.StoreIDFromKey(publisher.PublicKey())
+	store := remotetest.NewMemory(id, nil)
+	head, err := store.Publish(ctx, publisher, fstest.MapFS{"index.html": {Data: []byte("hello")}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resources := server.NewResourceIndex(remotetest.NewStores(nil, store),
+		&server.ResourceIndexOptions{Decoys: server.DecoyReference})
+	for _, key := range []merkle.Hash{urn.RetrievalKey(id, "index.html"), {}} {
+		r, err := resources.Open(ctx, module.ID{Store: id, Root: head.Root}, key)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(r.Size(), "sealed bytes, with a proof:", r.Proof != nil)
+		r.Close()
+	}
+	// Output:
+	// 21 sealed bytes, with a proof: true
+	// 256 sealed bytes, with a proof: false
 }

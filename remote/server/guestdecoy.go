@@ -34,7 +34,7 @@ func GuestDecoy(key, root merkle.Hash) *module.ContentResponse {
 	}
 }
 
-func guestDecoy(key, root merkle.Hash) *Content {
+func guestDecoy(key, root merkle.Hash) *SealedResource {
 	r := GuestDecoy(key, root)
 	return inMemory(r.Sealed, root, &r.Proof, r.ChunkLens)
 }

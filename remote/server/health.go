@@ -72,7 +72,7 @@ func (h *health) readiness(r *http.Request) readiness {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.server.opt.Now()
-	changes := h.server.aside.changed()
+	changes := h.server.damage.changed()
 	if now.Before(h.until) && changes == h.seen {
 		return h.last
 	}

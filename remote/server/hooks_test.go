@@ -89,7 +89,7 @@ func TestPrefix(t *testing.T) {
 	srv := server.New(stores, nil)
 	both := http.NewServeMux()
 	both.Handle("/stores/", srv)
-	both.Handle("/", serverrpc.NewHandler(srv.Contents(), nil))
+	both.Handle("/", serverrpc.NewHandler(srv.Resources(), nil))
 	c := listen(t, both, prefix, w.Store, nil)
 	if got := c.URL().Prefix; got != prefix {
 		t.Fatalf("prefix %q, want %q", got, prefix)

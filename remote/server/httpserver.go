@@ -19,7 +19,7 @@ const (
 // be let at: headers of at most 32 KiB that have to come within 10 seconds, idle connections for 2
 // minutes, at most 100 requests at once on a connection of HTTP/2. Bodies and answers have no limit
 // of time here, since a Server has its own ([Options].UploadIdle and DownloadIdle); handlers beside
-// it have to bring theirs, or stand behind [Paced].
+// it have to bring theirs, or stand behind [CloseSlow].
 //
 // config is for ServeTLS and may be nil; a copy of it is used, with TLS 1.2 as the least version.
 // The caller may set other fields before serving, serves, and shuts down.
@@ -41,15 +41,15 @@ func NewHTTPServer(h http.Handler, config *tls.Config) *http.Server {
 	}
 }
 
-// Paced returns a handler that answers as h does, and cuts off who brings his body, or takes his
-// answer, too slowly: a client may be silent for idle (not positive: a minute), and in the long run
-// has to move 4 KiB a second. It is for handlers beside a [Server], which has this itself, and
+// CloseSlow returns a handler that answers as h does, and cuts off who brings his body, or takes
+// his answer, too slowly: a client may be silent for idle (not positive: a minute), and in the long
+// run has to move 4 KiB a second. It is for handlers beside a [Server], which has this itself, and
 // needs a ResponseWriter that can set deadlines, as those of net/http can.
-func Paced(h http.Handler, idle time.Duration) http.Handler {
+func CloseSlow(h http.Handler, idle time.Duration) http.Handler {
 	idle = positive(idle, time.Minute)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := newPacedBody(w, r, idle)
-		out := newPacedWriter(w, r, idle, body)
+		body := newTimedBody(w, r, idle)
+		out := newTimedWriter(w, r, idle, body)
 		paced := *r
 		paced.Body = readCloser{body, r.Body}
 		h.ServeHTTP(out, &paced)

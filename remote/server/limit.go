@@ -86,12 +86,12 @@ func newBuckets[K comparable](r Rate, tracked int) *buckets[K] {
 	if math.IsInf(r.PerSecond, 1) {
 		lim = rate.Inf
 	}
-	return &buckets[K]{rate: lim, burst: r.Burst, byKey: remembering[K, *rate.Limiter](tracked)}
+	return &buckets[K]{rate: lim, burst: r.Burst, byKey: newLRU[K, *rate.Limiter](tracked)}
 }
 
-// remembering is a table that forgets what was used least recently beyond n entries, n being
+// newLRU is a table that forgets what was used least recently beyond n entries, n being
 // positive.
-func remembering[K comparable, V any](n int) *lru.Cache[K, V] {
+func newLRU[K comparable, V any](n int) *lru.Cache[K, V] {
 	c, err := lru.New[K, V](n)
 	if err != nil {
 		panic("remote: " + err.Error()) // n is not positive

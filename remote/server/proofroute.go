@@ -16,12 +16,12 @@ type Prover interface {
 	// have it: a Prover that tells the two apart tells everybody. nil stands for no proof. served is
 	// closed by the caller.
 	Prove(ctx context.Context, id module.ID, key merkle.Hash,
-		served *Content) (*module.ExecutionProof, error)
+		served *SealedResource) (*module.ExecutionProof, error)
 }
 
 // postProof answers POST /stores/{id}/proof. See remote/PROTOCOL.md 8.3.
 func (s *Server) postProof(w http.ResponseWriter, c *call) error {
-	l, content, err := s.look(c, "body is not a proof request")
+	l, content, err := s.lookUp(c, "body is not a proof request")
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	if err != nil {
 		return err
 	}
-	s.inits.drop(p.declarationKey())
+	s.declarations.drop(p.declarationKey())
 	return answerPush(w, p, status)
 }
 
@@ -127,7 +127,7 @@ func (p *push) readRoot(r *http.Request) error {
 
 // readDeclaration takes what a push-init of the same identity announced for this root.
 func (s *Server) readDeclaration(p *push) {
-	p.decl, p.declared = s.inits.get(p.declarationKey(), s.opt.Now())
+	p.decl, p.declared = s.declarations.get(p.declarationKey(), s.opt.Now())
 }
 
 // readStatements reads the other headers of a push: parent (declared beforehand when it is

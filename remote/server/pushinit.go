@@ -39,7 +39,7 @@ type declarations struct {
 }
 
 func newDeclarations() declarations {
-	return declarations{remembering[declarationKey, declaration](maxDeclarations)}
+	return declarations{newLRU[declarationKey, declaration](maxDeclarations)}
 }
 
 func (d declarations) get(k declarationKey, now time.Time) (declaration, bool) {
@@ -89,7 +89,7 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 		answer.Status = wire.StatusAdvanced
 	} else {
 		p.decl.until = s.opt.Now().Add(declarationLife)
-		s.inits.put(p.declarationKey(), p.decl)
+		s.declarations.put(p.declarationKey(), p.decl)
 		s.presign(c.Context(), p, &answer)
 	}
 	return writeJSON(w, c.Request, answer)

@@ -46,7 +46,7 @@ func newRecipes(o optional) *recipes {
 		return nil
 	}
 	return &recipes{back: o.recipeBackend, received: o.receiver != nil,
-		packs:   remembering[packKey, []byte](keptPacks),
+		packs:   newLRU[packKey, []byte](keptPacks),
 		packing: semaphore.NewWeighted(packing),
 		memory:  &budget{total: unpacking}}
 }

@@ -29,7 +29,7 @@ type call struct {
 	address netip.Addr // of the client; see clientAddr
 	// Identity is zero when no signature was needed; Credential is that of mutating operations
 	by     Requester
-	body   *pacedBody // Request.Body
+	body   *timedBody // Request.Body
 	memory share      // of Server.bodies, given back when the handler returns
 }
 
@@ -68,15 +68,15 @@ func (s *Server) table() map[string]map[string]route {
 // set deadlines. An answer that is made before the whole body has come is sent at once; at most 256
 // KiB of the rest are read.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body := newPacedBody(w, r, s.opt.UploadIdle)
-	out := newPacedWriter(w, r, s.opt.DownloadIdle, body)
+	body := newTimedBody(w, r, s.opt.UploadIdle)
+	out := newTimedWriter(w, r, s.opt.DownloadIdle, body)
 	out.Header().Set("X-Content-Type-Options", "nosniff")
 	s.answer(out, r, body)
 	out.finish()
 }
 
 // answer writes the answer of a request, and has it observed.
-func (s *Server) answer(out *pacedWriter, r *http.Request, body *pacedBody) {
+func (s *Server) answer(out *timedWriter, r *http.Request, body *timedBody) {
 	begin := time.Now()
 	a := &Access{Start: s.opt.Now(), Address: clientAddr(r, s.opt.TrustedProxies), Aborted: true}
 	defer s.observe(r.Context(), a, out, body, begin) // also when the handler panics
@@ -88,7 +88,7 @@ func (s *Server) answer(out *pacedWriter, r *http.Request, body *pacedBody) {
 
 // handle runs the handler of a request. What the request holds of the server's budgets is given
 // back when it returns.
-func (s *Server) handle(w http.ResponseWriter, r *http.Request, body *pacedBody, a *Access) error {
+func (s *Server) handle(w http.ResponseWriter, r *http.Request, body *timedBody, a *Access) error {
 	c, handle, err := s.enter(w, r, a)
 	if err != nil {
 		return err
@@ -99,7 +99,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, body *pacedBody,
 	defer c.memory.release()
 	err = handle(w, c)
 	if !c.op.Mutating() {
-		s.aside.note(c.Context(), module.ID{Store: c.store}, err)
+		s.damage.note(c.Context(), module.ID{Store: c.store}, err)
 	}
 	return err
 }

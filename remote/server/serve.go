@@ -62,7 +62,7 @@ func (s *Server) getModule(w http.ResponseWriter, c *call) error {
 		return refuse(http.StatusRequestedRangeNotSatisfiable, "bad request: range not satisfiable")
 	}
 	if out.err != nil {
-		s.aside.note(c.Context(), module.ID{Store: c.store, Root: want}, out.err)
+		s.damage.note(c.Context(), module.ID{Store: c.store, Root: want}, out.err)
 		if c.Context().Err() == nil {
 			s.log.ErrorContext(c.Context(), "module broke off", "store", c.store, "root",
 				want, "err", out.err)

@@ -32,7 +32,7 @@ type Options struct {
 	// without a word of it. It is asked about every request, reads included, after authentication and
 	// limits and before anything is looked up, so that who is forbidden does not learn what is here;
 	// about a request that nobody had to sign with the zero key. It does not stand before what else is
-	// served from [Server.Contents]. nil: everybody may. See remote/PROTOCOL.md 3.3.
+	// served from [Server.Resources]. nil: everybody may. See remote/PROTOCOL.md 3.3.
 	Authorize func(ctx context.Context, identity auth.PublicKey, op request.Op,
 		store auth.StoreID) error
 	// Only narrows what is served and taken to these stores. nil: every store of the backend.
@@ -77,11 +77,12 @@ type Options struct {
 	// WithholdRevoked answers 410 for modules that are revoked. Default: they are served and the
 	// tombstone is in the descriptor, so that clients enforce it.
 	WithholdRevoked bool
-	// Contents answers content, proof and delta. nil: one of the server's own, with keyed decoys,
+	// ResourceIndex answers content, proof and delta. nil: one of the server's own, with keyed decoys,
 	// which Only and WithholdRevoked narrow; those of another are its own business.
-	Contents *Contents
-	// DecoySecret makes the decoys of the server's own Contents: [ContentsOptions] Secret. A server
-	// that is started again keeps it, or else what changes over a restart is seen to be no resource.
+	Resources *ResourceIndex
+	// DecoySecret makes the decoys of the server's own Contents: [ResourceIndexOptions] Secret. A
+	// server that is started again keeps it, or else what changes over a restart is seen to be no
+	// resource.
 	DecoySecret []byte
 	// Prover makes execution proofs. nil: there are none.
 	Prover Prover
@@ -163,13 +164,13 @@ type Server struct {
 	perStore    *buckets[auth.StoreID]
 	uploads     *budget // places of module uploads
 	// places of uploads whose first bytes have to be read before they can be checked
-	peeks    *budget
-	deltas   *semaphore.Weighted // each a delta that is being computed
-	bodies   *budget             // bytes of JSON requests, beyond what everybody may send
-	inits    declarations
-	contents *Contents
-	aside    *setAside
-	recipes  *recipes
+	peeks        *budget
+	deltas       *semaphore.Weighted // each a delta that is being computed
+	bodies       *budget             // bytes of JSON requests, beyond what everybody may send
+	declarations declarations
+	resources    *ResourceIndex
+	damage       *damageTracker
+	recipes      *recipes
 }
 
 // New returns a Server for b. It starts nothing and needs no closing. o may be nil.
@@ -185,8 +186,9 @@ func New(b Backend, o *Options) *Server {
 			perIdentity: int64(opt.Limits.UploadsPerIdentity)},
 		peeks:  &budget{total: maxPeeks, perAddress: maxPeeksEach, perIdentity: maxPeeksEach},
 		deltas: semaphore.NewWeighted(int64(opt.Limits.Deltas)),
-		bodies: &budget{total: opt.Limits.Bodies, perAddress: max(opt.Limits.Bodies/4, maxDeltaJSON)},
-		inits:  newDeclarations(),
+		bodies: &budget{total: opt.Limits.Bodies, perAddress: max(opt.Limits.Bodies/4,
+			maxDeltaJSON)},
+		declarations: newDeclarations(),
 	}
 	s.recipes = newRecipes(s.optional)
 	if opt.Only != nil {
@@ -195,22 +197,22 @@ func New(b Backend, o *Options) *Server {
 			s.only[id] = true
 		}
 	}
-	if s.contents = opt.Contents; s.contents == nil {
-		s.contents = NewContents(b,
-			&ContentsOptions{Secret: opt.DecoySecret, WithholdRevoked: opt.WithholdRevoked})
-		s.contents.only = func(id auth.StoreID) bool { return !s.narrowed(id) }
-		s.contents.aside = newSetAside(b, s.catalog, opt.Logger, opt.Now)
-		s.aside = s.contents.aside
+	if s.resources = opt.Resources; s.resources == nil {
+		s.resources = NewResourceIndex(b,
+			&ResourceIndexOptions{Secret: opt.DecoySecret, WithholdRevoked: opt.WithholdRevoked})
+		s.resources.only = func(id auth.StoreID) bool { return !s.notServed(id) }
+		s.resources.damage = newDamageTracker(b, s.catalog, opt.Logger, opt.Now)
+		s.damage = s.resources.damage
 	} else {
-		s.aside = newSetAside(b, s.catalog, opt.Logger, opt.Now)
+		s.damage = newDamageTracker(b, s.catalog, opt.Logger, opt.Now)
 	}
 	s.routes = s.table()
 	return s
 }
 
-// Contents returns what content, proof and delta are answered from, for a JSON-RPC handler beside
-// the server.
-func (s *Server) Contents() *Contents { return s.contents }
+// ResourceIndex returns what content, proof and delta are answered from, for a JSON-RPC handler
+// beside the server.
+func (s *Server) Resources() *ResourceIndex { return s.resources }
 
 // Serving lists the stores that are served and their heads, in no particular order; a store without
 // a generation has a zero root. With an error it yields the store whose head cannot be read, a
@@ -229,12 +231,12 @@ func (s *Server) Serving(ctx context.Context) iter.Seq2[module.ID, error] {
 				yield(module.ID{}, fmt.Errorf("remote: list what is served: %w", err))
 				return
 			}
-			if s.narrowed(id) {
+			if s.notServed(id) {
 				continue
 			}
-			s.aside.first(ctx, id)
+			s.damage.checkOnce(ctx, id)
 			var head auth.SignedRoot
-			err := s.aside.refuse(ctx, id)
+			err := s.damage.refuse(ctx, id)
 			if err == nil {
 				head, err = s.back.Head(ctx, id)
 			}
@@ -245,7 +247,7 @@ func (s *Server) Serving(ctx context.Context) iter.Seq2[module.ID, error] {
 				err = s.opens(ctx, module.ID{Store: id, Root: head.Root})
 			}
 			if err != nil {
-				s.aside.note(ctx, module.ID{Store: id}, err)
+				s.damage.note(ctx, module.ID{Store: id}, err)
 				err = fmt.Errorf("remote: read the head of store %s: %w", id, err)
 			}
 			if !yield(module.ID{Store: id, Root: head.Root}, err) {
@@ -269,17 +271,17 @@ func (s *Server) opens(ctx context.Context, id module.ID) error {
 
 // head is the confirmed head of a store that is served here.
 func (s *Server) head(ctx context.Context, id auth.StoreID) (auth.SignedRoot, error) {
-	if s.narrowed(id) {
+	if s.notServed(id) {
 		return auth.SignedRoot{}, unknownStore()
 	}
-	if err := s.aside.refuse(ctx, id); err != nil {
+	if err := s.damage.refuse(ctx, id); err != nil {
 		return auth.SignedRoot{}, err
 	}
 	return s.back.Head(ctx, id)
 }
 
-// narrowed reports whether a store lies outside what Options.Only names.
-func (s *Server) narrowed(id auth.StoreID) bool { return s.only != nil && !s.only[id] }
+// notServed reports whether a store lies outside what Options.Only names.
+func (s *Server) notServed(id auth.StoreID) bool { return s.only != nil && !s.only[id] }
 
 // tombstones are those of a store; none when the backend keeps none.
 func (s *Server) tombstones(ctx context.Context, id auth.StoreID) ([]auth.Tombstone, error) {

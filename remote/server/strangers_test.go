@@ -100,7 +100,7 @@ func TestStrangersAreForgotten(t *testing.T) {
 			}
 			who := numbered[auth.PublicKey](n)
 			s.perIdentity.take(who, now)
-			s.inits.put(declarationKey{store, numbered[merkle.Hash](n), who},
+			s.declarations.put(declarationKey{store, numbered[merkle.Hash](n), who},
 				declaration{until: now.Add(declarationLife)})
 			place := share{of: s.uploads,
 				by: holder{netip.AddrFrom4([4]byte{1, byte(n >> 16), byte(n >> 8), byte(n)}), who, store}}
@@ -112,10 +112,10 @@ func TestStrangersAreForgotten(t *testing.T) {
 		"addresses":     {s.perIP.byKey.Len(), s.opt.Limits.Tracked},
 		"identities":    {s.perIdentity.byKey.Len(), s.opt.Limits.Tracked},
 		"stores":        {s.perStore.byKey.Len(), s.opt.Limits.Tracked},
-		"announcements": {s.inits.byKey.Len(), maxDeclarations},
+		"announcements": {s.declarations.byKey.Len(), maxDeclarations},
 		"uploads":       {len(s.uploads.byAddress) + len(s.uploads.byIdentity) + len(s.uploads.byStore), 0},
-		"volumes":       {s.contents.volumes.Len(), 0},
-		"decoys":        {s.contents.decoys.leaves.Len(), 0},
+		"volumes":       {s.resources.modules.Len(), 0},
+		"decoys":        {s.resources.decoys.leaves.Len(), 0},
 	} {
 		if size[0] != size[1] {
 			t.Errorf("%d %s are remembered of %d strangers, want %d", size[0], table, strangers, size[1])

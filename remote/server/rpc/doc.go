@@ -3,7 +3,7 @@
 // it writes. See remote/PROTOCOL.md 10.
 //
 // A [Handler] is an [net/http.Handler] beside a [server.Server], and answers from the same
-// [server.Contents]:
+// [server.ResourceIndex]:
 //
 //	s := server.New(workspace, nil)
 //	mux.Handle("/stores/", s)

@@ -43,7 +43,7 @@ type Options struct {
 	MaxMemory      int64
 	MaxMemoryPerIP int64
 	// Patience is how long a client may be silent while its request or an answer is on the way:
-	// [server.Paced]. Default 1 minute.
+	// [server.CloseSlow]. Default 1 minute.
 	Patience time.Duration
 	// Version is what dig.health says. Default "1".
 	Version string
@@ -86,7 +86,7 @@ func (o *Options) withDefaults() Options {
 // anonymous, from any web page. It is an [http.Handler] and safe for concurrent use.
 type Handler struct {
 	opt      Options
-	contents *server.Contents
+	contents *server.ResourceIndex
 	limit    *server.AddressLimit
 	memory   *server.MemoryLimit
 	table    map[string]method
@@ -97,7 +97,7 @@ type Handler struct {
 // NewHandler returns a Handler that answers from c. Beside a [server.Server] take its
 // [server.Server.Contents], so that both give the same decoys and serve the same stores. It starts
 // nothing and needs no closing. o may be nil.
-func NewHandler(c *server.Contents, o *Options) *Handler {
+func NewHandler(c *server.ResourceIndex, o *Options) *Handler {
 	opt := o.withDefaults()
 	h := &Handler{opt: opt, contents: c, table: table(),
 		limit:  server.NewAddressLimit(opt.PerIP, opt.Tracked, opt.TrustedProxies),
@@ -105,7 +105,7 @@ func NewHandler(c *server.Contents, o *Options) *Handler {
 	h.programs = newPrograms(func(ctx context.Context, id module.ID) (io.ReadSeekCloser, error) {
 		return c.Module(ctx, id.Store, id.Root)
 	})
-	h.paced = server.Paced(http.HandlerFunc(h.serve), opt.Patience)
+	h.paced = server.CloseSlow(http.HandlerFunc(h.serve), opt.Patience)
 	return h
 }
 

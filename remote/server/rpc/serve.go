@@ -98,7 +98,7 @@ func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset,
 }
 
 // window is a window of a resource that has been opened, which it closes when it has been sent.
-func (h *Handler) window(c *call, id module.ID, content *server.Content, program merkle.Hash,
+func (h *Handler) window(c *call, id module.ID, content *server.SealedResource, program merkle.Hash,
 	offset, length *uint64) (*servedWindow, error) {
 	w := cut(content.Size(), or(offset), length)
 	w.Root, w.ProgramHash = id.Root, program

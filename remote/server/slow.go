@@ -13,22 +13,22 @@ import (
 // long run: what is slower holds memory and places that others want.
 const minRate = 4 << 10
 
-// A pace is how long one direction of a request may still wait for the other side: a time that
+// A slowTimer is how long one direction of a request may still wait for the other side: a time that
 // begins full, shrinks while the other side is waited for and grows with each byte that moves, up
 // to full again. It is kept by a deadline of the connection. Not safe for concurrent use.
-type pace struct {
+type slowTimer struct {
 	full, left time.Duration
 	until      time.Time             // no wait goes on after it; zero: not limited
 	set        func(time.Time) error // the deadline; zero: none
 }
 
-func newPace(full time.Duration, set func(time.Time) error) *pace {
-	return &pace{full: full, left: full, set: set}
+func newSlowTimer(full time.Duration, set func(time.Time) error) *slowTimer {
+	return &slowTimer{full: full, left: full, set: set}
 }
 
 // wait runs one call that moves bytes and returns how many. whole is how many it has to move before
 // it returns, which may take their time besides.
-func (p *pace) wait(whole int, move func() (int, error)) (int, error) {
+func (p *slowTimer) wait(whole int, move func() (int, error)) (int, error) {
 	begin := time.Now()
 	deadline := begin.Add(p.left + ofBytes(whole))
 	if !p.until.IsZero() && deadline.After(p.until) {
@@ -54,16 +54,16 @@ const (
 	resetDelay = time.Second
 )
 
-// A pacedWriter cuts off a client that does not take its answer. What it is given goes on in
+// A timedWriter cuts off a client that does not take its answer. What it is given goes on in
 // pieces, so that each of them has a deadline of its own.
 //
 // An answer that begins before the body of the request has ended is an early one. It is sent at
 // once, and it ends the connection: finish reads a little of the rest, so that the client finds the
 // answer instead of a reset.
-type pacedWriter struct {
+type timedWriter struct {
 	http.ResponseWriter
-	pace  *pace
-	body  *pacedBody // of the request
+	pace  *slowTimer
+	body  *timedBody // of the request
 	http1 bool       // one request at a time on the connection
 	begun bool
 	early bool
@@ -72,15 +72,15 @@ type pacedWriter struct {
 	sent   int64 // bytes of the answer's body
 }
 
-func newPacedWriter(w http.ResponseWriter, r *http.Request, full time.Duration,
-	body *pacedBody) *pacedWriter {
-	return &pacedWriter{ResponseWriter: w, http1: r.ProtoMajor == 1, body: body,
-		pace: newPace(full, http.NewResponseController(w).SetWriteDeadline)}
+func newTimedWriter(w http.ResponseWriter, r *http.Request, full time.Duration,
+	body *timedBody) *timedWriter {
+	return &timedWriter{ResponseWriter: w, http1: r.ProtoMajor == 1, body: body,
+		pace: newSlowTimer(full, http.NewResponseController(w).SetWriteDeadline)}
 }
 
 // begin comes before the first byte of an answer. Over HTTP/2 a stream can be ended without its
 // body.
-func (w *pacedWriter) begin() {
+func (w *timedWriter) begin() {
 	if w.begun {
 		return
 	}
@@ -96,10 +96,10 @@ func (w *pacedWriter) begin() {
 }
 
 // Unwrap is for http.ResponseController.
-func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader implements http.ResponseWriter.
-func (w *pacedWriter) WriteHeader(status int) {
+func (w *timedWriter) WriteHeader(status int) {
 	w.begin()
 	if w.status == 0 {
 		w.status = status
@@ -108,7 +108,7 @@ func (w *pacedWriter) WriteHeader(status int) {
 }
 
 // Write implements io.Writer.
-func (w *pacedWriter) Write(p []byte) (done int, err error) {
+func (w *timedWriter) Write(p []byte) (done int, err error) {
 	w.begin()
 	for {
 		piece := p[:min(len(p), copySize)]
@@ -122,14 +122,14 @@ func (w *pacedWriter) Write(p []byte) (done int, err error) {
 }
 
 // WriteString implements io.StringWriter.
-func (w *pacedWriter) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
+func (w *timedWriter) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
 
 // filePiece is how much of a file goes out by one call of the system.
 const filePiece = 1 << 20
 
 // ReadFrom implements io.ReaderFrom: files go out by the system's own call, anything else through a
 // buffer.
-func (w *pacedWriter) ReadFrom(src io.Reader) (done int64, err error) {
+func (w *timedWriter) ReadFrom(src io.Reader) (done int64, err error) {
 	part, ok := src.(*io.LimitedReader)
 	if !ok {
 		part = &io.LimitedReader{R: src, N: math.MaxInt64}
@@ -156,7 +156,7 @@ func (w *pacedWriter) ReadFrom(src io.Reader) (done int64, err error) {
 
 // finish leaves what is still buffered as much time as there is left. After an early answer it
 // reads some of the body.
-func (w *pacedWriter) finish() {
+func (w *timedWriter) finish() {
 	w.begin()
 	w.pace.set(time.Now().Add(max(w.pace.left, 0)))
 	if !w.early {
@@ -168,24 +168,24 @@ func (w *pacedWriter) finish() {
 	w.body.pace.set(time.Now()) // net/http reads no more of it
 }
 
-// A pacedBody is the body of a request; reading it fails when the client is too slow.
-type pacedBody struct {
+// A timedBody is the body of a request; reading it fails when the client is too slow.
+type timedBody struct {
 	body   io.Reader
 	length int64 // announced; negative: not
 	n      int64 // bytes that have come
-	pace   *pace
+	pace   *slowTimer
 	ended  bool // there is nothing more to read
 	broke  bool // there may be, and it cannot be read
 }
 
-func newPacedBody(w http.ResponseWriter, r *http.Request, full time.Duration) *pacedBody {
-	return &pacedBody{body: r.Body, length: r.ContentLength,
-		pace:  newPace(full, http.NewResponseController(w).SetReadDeadline),
+func newTimedBody(w http.ResponseWriter, r *http.Request, full time.Duration) *timedBody {
+	return &timedBody{body: r.Body, length: r.ContentLength,
+		pace:  newSlowTimer(full, http.NewResponseController(w).SetReadDeadline),
 		ended: r.Body == nil || r.Body == http.NoBody}
 }
 
 // Read implements io.Reader.
-func (b *pacedBody) Read(p []byte) (int, error) {
+func (b *timedBody) Read(p []byte) (int, error) {
 	if b.body == nil {
 		return 0, io.EOF
 	}
@@ -197,11 +197,11 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 }
 
 // done reports whether all of the body has come.
-func (b *pacedBody) done() bool { return b.ended || b.length > 0 && b.n >= b.length }
+func (b *timedBody) done() bool { return b.ended || b.length > 0 && b.n >= b.length }
 
 // linger reads what a client that has been answered still sends, within limits. A client that
 // closes the connection when it has the answer ends it.
-func (b *pacedBody) linger() {
+func (b *timedBody) linger() {
 	if b.broke {
 		return
 	}

@@ -11,16 +11,16 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A chronicle is the history of a Local, of which no more is read than is asked for: with nothing
-// new, a long history costs what a short one does, where the Local is a [History].
-type chronicle struct {
+// A localHistory is the history of a Local, of which no more is read than is asked for: with
+// nothing new, a long history costs what a short one does, where the Local is a [History].
+type localHistory struct {
 	of   Local
 	all  []module.Generation // once it has been read
 	read bool
 }
 
 // lines is the whole history, oldest first.
-func (c *chronicle) lines(ctx context.Context) ([]module.Generation, error) {
+func (c *localHistory) lines(ctx context.Context) ([]module.Generation, error) {
 	if !c.read {
 		all, err := c.of.Generations(ctx)
 		if err != nil {
@@ -32,7 +32,7 @@ func (c *chronicle) lines(ctx context.Context) ([]module.Generation, error) {
 }
 
 // line finds the line of a root.
-func (c *chronicle) line(ctx context.Context,
+func (c *localHistory) line(ctx context.Context,
 	root merkle.Hash) (g module.Generation, ok bool, err error) {
 	if l, has := c.of.(History); has && !c.read {
 		g, err = l.Line(ctx, root)
@@ -52,7 +52,7 @@ func (c *chronicle) line(ctx context.Context,
 }
 
 // tail returns the last n lines, or all there are, oldest first.
-func (c *chronicle) tail(ctx context.Context, n int) ([]module.Generation, error) {
+func (c *localHistory) tail(ctx context.Context, n int) ([]module.Generation, error) {
 	if l, has := c.of.(History); has && !c.read {
 		last, err := l.Tail(ctx, n)
 		if err != nil {
@@ -65,7 +65,7 @@ func (c *chronicle) tail(ctx context.Context, n int) ([]module.Generation, error
 }
 
 // next is the number of the line that comes next.
-func (c *chronicle) next(ctx context.Context) (uint64, error) {
+func (c *localHistory) next(ctx context.Context) (uint64, error) {
 	last, err := c.tail(ctx, 1)
 	if err != nil || len(last) == 0 {
 		return 0, err
@@ -73,8 +73,8 @@ func (c *chronicle) next(ctx context.Context) (uint64, error) {
 	return last[0].Number + 1, nil
 }
 
-// grew notes lines that were installed.
-func (c *chronicle) grew(lines []module.Generation) {
+// appended notes lines that were installed.
+func (c *localHistory) appended(lines []module.Generation) {
 	if c.read {
 		c.all = append(c.all, lines...)
 	}

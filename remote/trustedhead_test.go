@@ -33,33 +33,33 @@ func TestBelieve(t *testing.T) {
 		name  string
 		trust remote.Trust
 		from  *direct
-		want  remote.Believed
+		want  remote.TrustedHead
 		err   error
 	}{
 		{name: "no reason", from: other, err: remote.ErrUntrusted},
 		{name: "first use", from: other, trust: remote.Trust{FirstUse: true},
-			want: remote.Believed{Root: head, Publisher: pub, Basis: remote.ByFirstUse, Unanchored: true}},
+			want: remote.TrustedHead{Root: head, Publisher: pub, Basis: remote.ByFirstUse, Unanchored: true}},
 		{name: "known", from: other, trust: remote.Trust{FirstUse: true, Known: knownStores{other.ID(): pub}},
-			want: remote.Believed{Root: head, Publisher: pub, Basis: remote.ByKnown, Unanchored: true}},
+			want: remote.TrustedHead{Root: head, Publisher: pub, Basis: remote.ByKnown, Unanchored: true}},
 		{name: "known by another key", from: other, trust: remote.Trust{FirstUse: true, Known: knownStores{other.ID(): key(9).PublicKey()}},
 			err: remote.ErrKeyChanged},
 		{name: "publisher", from: other, trust: remote.Trust{Publisher: pub},
-			want: remote.Believed{Root: head, Publisher: pub, Basis: remote.ByPublisher, Unanchored: true}},
+			want: remote.TrustedHead{Root: head, Publisher: pub, Basis: remote.ByPublisher, Unanchored: true}},
 		{name: "another publisher", from: other, trust: remote.Trust{Publisher: key(9).PublicKey()}, err: remote.ErrKeyChanged},
 		{name: "the id proves the key", from: proven, trust: remote.Trust{KeyHashID: true},
-			want: remote.Believed{Root: proven.line(t, 1).Root, Publisher: pub, Basis: remote.ByKeyHash, KeyProven: true, Unanchored: true}},
+			want: remote.TrustedHead{Root: proven.line(t, 1).Root, Publisher: pub, Basis: remote.ByKeyHash, KeyProven: true, Unanchored: true}},
 		{name: "the id proves nothing", from: other, trust: remote.Trust{KeyHashID: true}, err: remote.ErrUntrusted},
 		{name: "not signed", from: unsigned, trust: remote.Trust{FirstUse: true}, err: remote.ErrVerification},
-		{name: "a root", from: other, trust: remote.Trust{Root: first}, want: remote.Believed{Root: first, Basis: remote.ByRoot}},
-		{name: "an anchor", from: other, trust: remote.Trust{Anchor: plain{first}}, want: remote.Believed{Root: first, Basis: remote.ByAnchor}},
+		{name: "a root", from: other, trust: remote.Trust{Root: first}, want: remote.TrustedHead{Root: first, Basis: remote.ByRoot}},
+		{name: "an anchor", from: other, trust: remote.Trust{Anchor: plain{first}}, want: remote.TrustedHead{Root: first, Basis: remote.ByAnchor}},
 		{name: "an anchor that fails", from: other, trust: remote.Trust{Anchor: &anchor{err: errBroken}}, err: errBroken},
 		{name: "revoked", from: revoked, trust: remote.Trust{FirstUse: true}, err: auth.ErrRevoked},
 		{name: "a root that its publisher revoked", from: revoked, trust: remote.Trust{Root: revoked.line(t, 0).Root, Publisher: pub}, err: auth.ErrRevoked},
 		{name: "a root that somebody revoked", from: revoked, trust: remote.Trust{Root: revoked.line(t, 0).Root},
-			want: remote.Believed{Root: revoked.line(t, 0).Root, Basis: remote.ByRoot}},
+			want: remote.TrustedHead{Root: revoked.line(t, 0).Root, Basis: remote.ByRoot}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := c.trust.Believe(t.Context(), c.from.ID(), c.from)
+			got, err := c.trust.ResolveHead(t.Context(), c.from.ID(), c.from)
 			if !errors.Is(err, c.err) || (c.err == nil) != (err == nil) {
 				t.Fatalf("%v, want %v", err, c.err)
 			}

@@ -15,18 +15,18 @@ import (
 // Modules that an origin does not give by GET, and where a client finds them instead
 // (remote/PROTOCOL.md 5.5, 10.6).
 
-// A Large opens modules that an origin does not give by GET. rpc.Large is the one for the JSON-RPC
-// tier.
-type Large interface {
+// A WindowFetcher opens modules that an origin does not give by GET. rpc.WindowFetcher is the one
+// for the JSON-RPC tier.
+type WindowFetcher interface {
 	// OpenModule opens the bytes of a generation from offset on, and says how long the whole is. What
 	// comes is verified like a module from GET. The caller closes the reader.
-	OpenModule(ctx context.Context, via Via, id module.ID,
+	OpenModule(ctx context.Context, via Channel, id module.ID,
 		offset int64) (r io.ReadCloser, size int64, err error)
 }
 
-// A Via is how a [Large] reaches the origin that a [Client] speaks to: as the client itself does,
-// but without a signature.
-type Via struct {
+// A Channel is how a [WindowFetcher] reaches the origin that a [Client] speaks to: as the client
+// itself does, but without a signature.
+type Channel struct {
 	Origin    string            // as [URL.Origin] has it
 	Transport http.RoundTripper // guarded, follows no redirect, fails where an answer is too slow
 	UserAgent string
@@ -41,9 +41,10 @@ func (c *Client) openLarge(ctx context.Context, root merkle.Hash,
 	if err != nil {
 		return nil, 0, err
 	}
-	via := Via{Origin: origin, Transport: watchedTransport{c.transport, c.minRate},
+	via := Channel{Origin: origin, Transport: watchedTransport{c.transport, c.minRate},
 		UserAgent: c.opt.UserAgent, MaxModule: c.opt.MaxModule, Attempts: c.opt.Attempts}
-	r, size, err := c.opt.Large.OpenModule(ctx, via, module.ID{Store: c.url.Store, Root: root}, offset)
+	r, size, err := c.opt.WindowFetcher.OpenModule(ctx, via, module.ID{Store: c.url.Store,
+		Root: root}, offset)
 	if err != nil {
 		return nil, 0, &retriedError{err} // by Large itself
 	}
@@ -54,7 +55,7 @@ func (c *Client) openLarge(ctx context.Context, root merkle.Hash,
 // isLarge reports whether a module has to be opened by the other way: the origin said so, or its
 // length does.
 func (c *Client) isLarge(ctx context.Context, root merkle.Hash) bool {
-	if c.opt.Large == nil || c.opt.InlineLimit <= 0 {
+	if c.opt.WindowFetcher == nil || c.opt.InlineLimit <= 0 {
 		return false
 	}
 	size, err := c.Stat(ctx, root)
@@ -64,7 +65,7 @@ func (c *Client) isLarge(ctx context.Context, root merkle.Hash) bool {
 // saysLarge reports whether err is the answer of a GET that will not give the module.
 func (c *Client) saysLarge(err error) bool {
 	var status *StatusError
-	return c.opt.Large != nil && errors.As(err, &status) &&
+	return c.opt.WindowFetcher != nil && errors.As(err, &status) &&
 		status.Code == http.StatusRequestEntityTooLarge && status.Message == wire.TooLargeForGet
 }
 

@@ -19,9 +19,9 @@ import (
 // checkAgain is how long a store that is damaged is not checked again.
 const checkAgain = 5 * time.Second
 
-// setAside knows the stores that are damaged. They are not served until a check finds that they are
-// repaired. Safe for concurrent use.
-type setAside struct {
+// damageTracker knows the stores that are damaged. They are not served until a check finds that
+// they are repaired. Safe for concurrent use.
+type damageTracker struct {
 	back    Backend
 	catalog Catalog // may be nil
 	log     *slog.Logger
@@ -41,13 +41,14 @@ type damagedStore struct {
 	checking bool
 }
 
-func newSetAside(b Backend, c Catalog, log *slog.Logger, now func() time.Time) *setAside {
-	return &setAside{back: b, catalog: c, log: log, now: now, stores: map[auth.StoreID]*damagedStore{},
+func newDamageTracker(b Backend, c Catalog, log *slog.Logger, now func() time.Time) *damageTracker {
+	return &damageTracker{back: b, catalog: c, log: log, now: now,
+		stores:  map[auth.StoreID]*damagedStore{},
 		checked: map[auth.StoreID]bool{}}
 }
 
 // note sets a store aside if err says that it is damaged. The next request checks it once more.
-func (a *setAside) note(ctx context.Context, id module.ID, err error) {
+func (a *damageTracker) note(ctx context.Context, id module.ID, err error) {
 	if !errors.Is(err, module.ErrDamaged) || errors.Is(err, module.ErrRemoved) {
 		return
 	}
@@ -61,7 +62,7 @@ func (a *setAside) note(ctx context.Context, id module.ID, err error) {
 }
 
 // changed returns how often a store was set aside or served again.
-func (a *setAside) changed() int {
+func (a *damageTracker) changed() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.changes
@@ -69,7 +70,7 @@ func (a *setAside) changed() int {
 
 // refuse returns why a store is not served; nil when it is. One of its callers at a time checks a
 // store that is set aside, no more often than every 5 seconds and for a tenth of the time.
-func (a *setAside) refuse(ctx context.Context, id auth.StoreID) error {
+func (a *damageTracker) refuse(ctx context.Context, id auth.StoreID) error {
 	a.mu.Lock()
 	d := a.stores[id]
 	if d == nil {
@@ -105,8 +106,8 @@ func damagedRefusal(err error) error {
 		text: "store is damaged and not served", cause: err}
 }
 
-// first checks a store that is listed for the first time.
-func (a *setAside) first(ctx context.Context, id auth.StoreID) {
+// checkOnce checks a store that is listed for the first time.
+func (a *damageTracker) checkOnce(ctx context.Context, id auth.StoreID) {
 	a.mu.Lock()
 	known := a.checked[id]
 	a.mu.Unlock()
@@ -124,7 +125,7 @@ func (a *setAside) first(ctx context.Context, id auth.StoreID) {
 }
 
 // check reads a store again: what its backend checks, its head, and the whole of one generation.
-func (a *setAside) check(ctx context.Context, id module.ID) error {
+func (a *damageTracker) check(ctx context.Context, id module.ID) error {
 	if a.catalog != nil {
 		if err := a.catalog.CheckStore(ctx, id.Store); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -175,7 +176,8 @@ type watchedModule struct {
 	note func(error)
 }
 
-func (a *setAside) watch(ctx context.Context, id module.ID, m io.ReadSeekCloser) *watchedModule {
+func (a *damageTracker) watchModule(ctx context.Context, id module.ID,
+	m io.ReadSeekCloser) *watchedModule {
 	ctx = context.WithoutCancel(ctx) // it may be read for longer than the request takes
 	return &watchedModule{m, readerat.New(m), func(err error) { a.note(ctx, id, err) }}
 }

@@ -86,7 +86,7 @@ func (s *Server) prepare(ctx context.Context, p *push, form pushForm) (done bool
 			return false, err
 		}
 	}
-	done, err = s.judge(ctx, p)
+	done, err = s.compareHead(ctx, p)
 	p.pending = p.pending || p.unsettled
 	return done, err
 }
@@ -151,7 +151,7 @@ type signatures struct {
 // declared is the publisher's key as far as the request has named one.
 func (s *Server) find(ctx context.Context, p *push, declared auth.PublicKey) error {
 	head, err := s.head(ctx, p.store)
-	if err != nil && (!errors.Is(err, fs.ErrNotExist) || s.narrowed(p.store)) {
+	if err != nil && (!errors.Is(err, fs.ErrNotExist) || s.notServed(p.store)) {
 		return err
 	}
 	p.head, p.held = head, head.PublicKey
@@ -184,9 +184,9 @@ func (s *Server) admit(ctx context.Context, p *push, declared auth.PublicKey) er
 	return nil
 }
 
-// judge makes the checks from the signature on that need no body, in the order of
+// compareHead makes the checks from the signature on that need no body, in the order of
 // remote/PROTOCOL.md 6.3, the Authority's last. done says that the pushed root is the head already.
-func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
+func (s *Server) compareHead(ctx context.Context, p *push) (done bool, err error) {
 	if p.signed, err = p.sigs.check(p.store, p.root, p.key); err != nil {
 		return false, err
 	}
@@ -204,7 +204,7 @@ func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
 		if !p.parent.IsZero() {
 			return false, nonFastForward()
 		}
-		return false, s.ask(ctx, p)
+		return false, s.askAuthority(ctx, p)
 	}
 	known, err := s.inHistory(ctx, p.store, p.root)
 	if err != nil {
@@ -214,20 +214,20 @@ func (s *Server) judge(ctx context.Context, p *push) (done bool, err error) {
 	case p.parent != p.head.Root:
 		return false, nonFastForward()
 	case known:
-		return false, s.judgeAgain(ctx, p)
+		return false, s.checkRevert(ctx, p)
 	}
-	return false, s.ask(ctx, p)
+	return false, s.askAuthority(ctx, p)
 }
 
-// judgeAgain judges a push of a root that stands in the history. Its signature is an old one, which
-// anybody can send: something else has to speak for it.
-func (s *Server) judgeAgain(ctx context.Context, p *push) error {
+// checkRevert judges a push of a root that stands in the history. Its signature is an old one,
+// which anybody can send: something else has to speak for it.
+func (s *Server) checkRevert(ctx context.Context, p *push) error {
 	bound := p.request && s.opt.MayRevert != nil && s.opt.MayRevert(p.by, p.store)
 	named := s.opt.Authority != nil && s.opt.Authority.ByRoot()
 	if s.promoter == nil || !bound && !named {
 		return nonFastForward()
 	}
-	err := s.ask(ctx, p)
+	err := s.askAuthority(ctx, p)
 	switch {
 	case err != nil && !bound && errors.Is(err, auth.ErrForbidden):
 		return nonFastForward() // the authority names another root

@@ -26,32 +26,32 @@ import (
 // Bounds of what a Contents remembers: generations, and their resources together. One generation
 // may be larger than the second; it is then the only one.
 const (
-	keptVolumes   = 32
+	keptModules   = 32
 	keptResources = 1 << 19
 )
 
-// A Contents answers for single resources of the generations of a [Backend]: for every retrieval
-// key there is an answer, a decoy where the generation has no such resource (remote/PROTOCOL.md
-// 8.4). It is what the content and proof routes and the JSON-RPC tier of package rpc serve from;
-// both must use the same one, since answers that differed would give the decoys away: see
-// [Server.Contents].
+// A ResourceIndex answers for single resources of the generations of a [Backend]: for every
+// retrieval key there is an answer, a decoy where the generation has no such resource
+// (remote/PROTOCOL.md 8.4). It is what the content and proof routes and the JSON-RPC tier of
+// package rpc serve from; both must use the same one, since answers that differed would give the
+// decoys away: see [Server.Resources].
 //
 // It keeps keys and leaves of the generations that were asked for last, about 150 bytes a resource,
 // and no reader open between two requests. Safe for concurrent use.
-type Contents struct {
+type ResourceIndex struct {
 	back     Backend
 	revoker  Revoker // nil: no tombstones
 	withhold bool
 	only     func(auth.StoreID) bool // nil: every store
 	decoys   decoys
-	aside    *setAside
+	damage   *damageTracker
 
 	mu      sync.Mutex // held while volumes is changed in more than one step
-	volumes *lru.Cache[ContentKey, *volume]
+	modules *lru.Cache[ContentKey, *indexedModule]
 }
 
-// ContentsOptions are the choices of a [Contents].
-type ContentsOptions struct {
+// ResourceIndexOptions are the choices of a [ResourceIndex].
+type ResourceIndexOptions struct {
 	// Decoys is the kind of decoys. Default [DecoyKeyed].
 	Decoys DecoyKind
 	// Secret makes keyed decoys; whoever knows it can tell them. nil: one from the system's generator,
@@ -62,47 +62,48 @@ type ContentsOptions struct {
 	WithholdRevoked bool
 }
 
-// NewContents returns a Contents over b. o may be nil. It starts nothing and needs no closing.
-func NewContents(b Backend, o *ContentsOptions) *Contents {
+// NewResourceIndex returns a Contents over b. o may be nil. It starts nothing and needs no closing.
+func NewResourceIndex(b Backend, o *ResourceIndexOptions) *ResourceIndex {
 	if o == nil {
-		o = new(ContentsOptions)
+		o = new(ResourceIndexOptions)
 	}
-	c := &Contents{back: b, withhold: o.WithholdRevoked, decoys: newDecoys(o.Decoys, o.Secret),
-		volumes: remembering[ContentKey, *volume](keptVolumes)}
+	c := &ResourceIndex{back: b, withhold: o.WithholdRevoked, decoys: newDecoys(o.Decoys, o.Secret),
+		modules: newLRU[ContentKey, *indexedModule](keptModules)}
 	able := optionalOf(b)
 	c.revoker = able.revoker
-	c.aside = newSetAside(b, able.catalog, slog.New(slog.DiscardHandler), time.Now)
+	c.damage = newDamageTracker(b, able.catalog, slog.New(slog.DiscardHandler), time.Now)
 	return c
 }
 
 // Head is [Backend] Head.
-func (c *Contents) Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, error) {
+func (c *ResourceIndex) Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, error) {
 	if !c.serves(s) {
 		return auth.SignedRoot{}, fmt.Errorf("store %s is not served: %w", s, fs.ErrNotExist)
 	}
-	if err := c.aside.refuse(ctx, s); err != nil {
+	if err := c.damage.refuse(ctx, s); err != nil {
 		return auth.SignedRoot{}, err
 	}
 	head, err := c.back.Head(ctx, s)
-	c.aside.note(ctx, module.ID{Store: s}, err)
+	c.damage.note(ctx, module.ID{Store: s}, err)
 	return head, err
 }
 
 // Generations is [Backend] Generations.
-func (c *Contents) Generations(ctx context.Context, s auth.StoreID) ([]module.Generation, error) {
+func (c *ResourceIndex) Generations(ctx context.Context, s auth.StoreID) ([]module.Generation,
+	error) {
 	if !c.serves(s) {
 		return nil, fmt.Errorf("store %s is not served: %w", s, fs.ErrNotExist)
 	}
-	if err := c.aside.refuse(ctx, s); err != nil {
+	if err := c.damage.refuse(ctx, s); err != nil {
 		return nil, err
 	}
 	list, err := c.back.Generations(ctx, s)
-	c.aside.note(ctx, module.ID{Store: s}, err)
+	c.damage.note(ctx, module.ID{Store: s}, err)
 	return list, err
 }
 
 // Module is [Backend] Module. A root that is withheld is [auth.ErrRevoked].
-func (c *Contents) Module(ctx context.Context, s auth.StoreID,
+func (c *ResourceIndex) Module(ctx context.Context, s auth.StoreID,
 	root merkle.Hash) (io.ReadSeekCloser, error) {
 	if !c.serves(s) {
 		return nil, fmt.Errorf("store %s is not served: %w", s, fs.ErrNotExist)
@@ -111,21 +112,21 @@ func (c *Contents) Module(ctx context.Context, s auth.StoreID,
 		return nil, err
 	}
 	id := module.ID{Store: s, Root: root}
-	if err := c.aside.refuse(ctx, s); err != nil {
+	if err := c.damage.refuse(ctx, s); err != nil {
 		return nil, err
 	}
 	m, err := c.back.Module(ctx, s, root)
 	if err != nil {
-		c.aside.note(ctx, id, err)
+		c.damage.note(ctx, id, err)
 		return nil, err
 	}
-	return c.aside.watch(ctx, id, m), nil
+	return c.damage.watchModule(ctx, id, m), nil
 }
 
-func (c *Contents) serves(s auth.StoreID) bool { return c.only == nil || c.only(s) }
+func (c *ResourceIndex) serves(s auth.StoreID) bool { return c.only == nil || c.only(s) }
 
 // withheld is auth.ErrRevoked for a revoked root when those are not served.
-func (c *Contents) withheld(ctx context.Context, id module.ID) error {
+func (c *ResourceIndex) withheld(ctx context.Context, id module.ID) error {
 	if !c.withhold || c.revoker == nil {
 		return nil
 	}
@@ -142,29 +143,30 @@ func (c *Contents) withheld(ctx context.Context, id module.ID) error {
 // Open returns what is answered for a retrieval key in a confirmed generation: the resource, or a
 // decoy; nothing in the result says which. A generation that is not held is [fs.ErrNotExist], and
 // so is an unknown store. The caller closes the result.
-func (c *Contents) Open(ctx context.Context, id module.ID, key merkle.Hash) (*Content, error) {
+func (c *ResourceIndex) Open(ctx context.Context, id module.ID, key merkle.Hash) (*SealedResource,
+	error) {
 	v, err := c.take(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	content, err := c.decoys.answer(v, key)
+	content, err := c.decoys.makeDecoy(v, key)
 	if err != nil {
 		c.forget(v)
-		v.leave()
+		v.release()
 		return nil, fmt.Errorf("look up a resource of generation %s: %w", id, err)
 	}
-	content.close = sync.OnceValue(func() error { v.leave(); return nil })
+	content.close = sync.OnceValue(func() error { v.release(); return nil })
 	return content, nil
 }
 
 // Metadata returns section 6 of a generation's module, nil when it has none. A generation that is
 // not held is [fs.ErrNotExist].
-func (c *Contents) Metadata(ctx context.Context, id module.ID) (*module.Metadata, error) {
+func (c *ResourceIndex) Metadata(ctx context.Context, id module.ID) (*module.Metadata, error) {
 	v, err := c.take(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	defer v.leave()
+	defer v.release()
 	m, err := v.mod.Metadata()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -173,43 +175,43 @@ func (c *Contents) Metadata(ctx context.Context, id module.ID) (*module.Metadata
 }
 
 // take returns a generation, entered; the caller leaves it.
-func (c *Contents) take(ctx context.Context, id module.ID) (*volume, error) {
+func (c *ResourceIndex) take(ctx context.Context, id module.ID) (*indexedModule, error) {
 	if !c.serves(id.Store) {
 		return nil, fmt.Errorf("store %s is not served: %w", id.Store, fs.ErrNotExist)
 	}
 	if err := c.withheld(ctx, id); err != nil {
 		return nil, err
 	}
-	if err := c.aside.refuse(ctx, id.Store); err != nil {
+	if err := c.damage.refuse(ctx, id.Store); err != nil {
 		return nil, err
 	}
 	// The reader may outlive this request: another one may still use it.
 	m, err := c.back.Module(context.WithoutCancel(ctx), id.Store, id.Root)
 	if err != nil {
-		c.aside.note(ctx, id, err)
+		c.damage.note(ctx, id, err)
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
-	file := c.aside.watch(ctx, id, m)
+	file := c.damage.watchModule(ctx, id, m)
 	key, err := KeyOf(id, file)
 	if err != nil {
 		file.Close()
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
-	var v *volume
+	var v *indexedModule
 	kept := false
 	if key.Known() {
-		v, kept = c.volumes.Get(key)
+		v, kept = c.modules.Get(key)
 	}
 	if !kept {
-		v = &volume{id: id, key: key}
+		v = &indexedModule{id: id, key: key}
 	}
-	fresh, err := v.enter(file)
+	fresh, err := v.acquire(file)
 	if err != nil {
 		c.forget(v)
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
 	if !kept && key.Known() { // what is not there shall not push out what is
-		c.volumes.ContainsOrAdd(key, v)
+		c.modules.ContainsOrAdd(key, v)
 	}
 	if fresh {
 		c.trim()
@@ -218,31 +220,31 @@ func (c *Contents) take(ctx context.Context, id module.ID) (*volume, error) {
 }
 
 // forget drops a volume, so that the next request reads it anew.
-func (c *Contents) forget(v *volume) {
+func (c *ResourceIndex) forget(v *indexedModule) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if kept, ok := c.volumes.Peek(v.key); ok && kept == v {
-		c.volumes.Remove(v.key)
+	if kept, ok := c.modules.Peek(v.key); ok && kept == v {
+		c.modules.Remove(v.key)
 	}
 }
 
 // trim drops the volumes used least recently until what is remembered fits.
-func (c *Contents) trim() {
+func (c *ResourceIndex) trim() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	sum := int64(0)
-	for _, v := range c.volumes.Values() {
+	for _, v := range c.modules.Values() {
 		sum += v.weight.Load()
 	}
-	for sum > keptResources && c.volumes.Len() > 1 {
-		_, v, _ := c.volumes.RemoveOldest()
+	for sum > keptResources && c.modules.Len() > 1 {
+		_, v, _ := c.modules.RemoveOldest()
 		sum -= v.weight.Load()
 	}
 }
 
-// A volume is one generation, parsed once. Its reader is open while somebody reads: whoever enters
-// leaves.
-type volume struct {
+// A indexedModule is one generation, parsed once. Its reader is open while somebody reads: whoever
+// enters leaves.
+type indexedModule struct {
 	id  module.ID
 	key ContentKey
 
@@ -262,11 +264,11 @@ type volume struct {
 }
 
 // ReadAt reads the module through the reader that is open.
-func (v *volume) ReadAt(p []byte, off int64) (int, error) { return v.at.ReadAt(p, off) }
+func (v *indexedModule) ReadAt(p []byte, off int64) (int, error) { return v.at.ReadAt(p, off) }
 
-// enter takes a reader of the module for one more user, and parses the module for the first; fresh
-// says so. It closes the reader when another one is open.
-func (v *volume) enter(file io.ReadSeekCloser) (fresh bool, err error) {
+// acquire takes a reader of the module for one more user, and parses the module for the first;
+// fresh says so. It closes the reader when another one is open.
+func (v *indexedModule) acquire(file io.ReadSeekCloser) (fresh bool, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.users == 0 {
@@ -285,7 +287,7 @@ func (v *volume) enter(file io.ReadSeekCloser) (fresh bool, err error) {
 	return fresh, nil
 }
 
-func (v *volume) leave() {
+func (v *indexedModule) release() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.users--; v.users == 0 {
@@ -294,7 +296,7 @@ func (v *volume) leave() {
 	}
 }
 
-func (v *volume) parse() error {
+func (v *indexedModule) parse() error {
 	size, err := v.file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
