@@ -29,8 +29,9 @@ const Version = "0.1.0"
 type Config struct {
 	Key     auth.NodeSigner
 	Storage storage.Storage
-	// DataDir is used by one node at a time. It has what the node keeps besides: the snapshot of its index, the state of its tiers,
-	// and what it follows. Empty: that is forgotten when the process ends.
+	// DataDir has what the node keeps besides: the snapshot of its index, the state of its tiers,
+	// and what it follows. One node at a time uses it. Empty: that is forgotten when the process
+	// ends.
 	DataDir string
 	Version string // of the program. Default: Version
 

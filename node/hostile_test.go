@@ -130,7 +130,8 @@ func TestHostileManifests(t *testing.T) {
 	n := start(t, node.Config{Limits: unlimited, Credential: credentials}, "")
 	passed := 0
 	for _, c := range file.Cases {
-		text := strings.Replace(c.JSON, `"merkle_root": "`, `"merkle_tree": {"leaf_count": 2, "root": "`, 1)
+		text := strings.Replace(c.JSON, `"merkle_root": "`,
+			`"merkle_tree": {"leaf_count": 2, "root": "`, 1)
 		text = strings.Replace(text, `", "total_size"`, `"}, "total_size"`, 1)
 		got := do(t, "POST", n.url+"/datastore/push", []byte(text), "Authorization", "Bearer owner")
 		if got.StatusCode < 400 || got.StatusCode >= 500 {
@@ -214,7 +215,8 @@ func isTimeout(err error) bool {
 // budget together.
 func TestGiantBodies(t *testing.T) {
 	n := start(t, node.Config{Limits: unlimited, Credential: credentials}, "")
-	c := raw(t, n.url, "POST /datastore/push HTTP/1.1\r\nHost: n\r\nContent-Length: 10737418240\r\n\r\n")
+	c := raw(t, n.url, "POST /datastore/push HTTP/1.1\r\nHost: n\r\n"+
+		"Content-Length: 10737418240\r\n\r\n")
 	go func() {
 		chunk := bytes.Repeat([]byte(" "), 64<<10)
 		for range 32 << 10 { // 2 GiB at most

@@ -286,7 +286,7 @@ func TestCapsule(t *testing.T) {
 		"/blob/" + strings.Repeat("99", 32):                             "capsule_not_found",
 		"/capsule/":                                                     "route_not_found",
 		fmt.Sprintf("/capsule/%v/1/", g.Store):                          "route_not_found",
-		"/node/status":                                                  "route_not_found", // without Admin
+		"/node/status":                                                  "route_not_found",
 		"/" + strings.Repeat("x", 2000):                                 "route_not_found",
 		fmt.Sprintf("/datastore/%s/manifest", strings.Repeat("99", 32)): "datastore_not_found",
 	} {

@@ -5,9 +5,14 @@ import (
 	"encoding/json"
 	"iter"
 	"net/http"
+	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/dig-network/digstore/node/api"
 	"github.com/dig-network/digstore/node/push"
@@ -81,5 +86,25 @@ func TestCodes(t *testing.T) {
 		if status < 400 || status > 599 || code == "" {
 			t.Errorf("code %q has status %d", code, status)
 		}
+	}
+}
+
+// The table in node/PROTOCOL.md has every code with its status, and no other.
+func TestCodesAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../PROTOCOL.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[api.Code]int{}
+	rows := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([45]\\d\\d) \\|")
+	for _, row := range rows.FindAllSubmatch(text, -1) {
+		status, err := strconv.Atoi(string(row[2]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		documented[api.Code(row[1])] = status
+	}
+	if diff := cmp.Diff(api.Codes(), documented); diff != "" {
+		t.Errorf("codes differ from those documented (-code +document):\n%s", diff)
 	}
 }

@@ -5,7 +5,7 @@
 // The capsules of a module are its windows of capsule.DefaultSize. Only their manifest is kept, in
 // a directory, as a file for each generation:
 //
-//	<store>/<capsule root>.json   {"module_root": …, "head": …, "modified": …, "meta": …, "manifest": …}
+//	<store>/<capsule root>.json   module_root, head, modified, meta and manifest
 //
 // The module itself stays where the backend has it. Removing such a generation removes the file
 // alone.

@@ -587,7 +587,9 @@ func (s *Storage) Orphans(ctx context.Context) iter.Seq2[storage.Orphan, error] 
 }
 
 // stamps yields the generations of both.
-func (s *Storage) stamps(ctx context.Context, base storage.Stamper) iter.Seq2[storage.Stamp, error] {
+func (s *Storage) stamps(
+	ctx context.Context, base storage.Stamper,
+) iter.Seq2[storage.Stamp, error] {
 	return func(yield func(storage.Stamp, error) bool) {
 		var all []storage.Stamp
 		for st, err := range base.Stamps(ctx) {
