@@ -153,18 +153,24 @@ func TestPushVectors(t *testing.T) {
 func TestSpecValues(t *testing.T) {
 	k := auth.NewKey(seed(0x2a))
 	same(t, k.PublicKey().String(),
-		"b145dfcb3cbdef21502f305d1ba1cba584796918571e8b5d85be176f3445ac7ad99aec19e1931b6934d7290b97ec2d75")
+		"b145dfcb3cbdef21502f305d1ba1cba584796918571e8b5d85be176f3445ac7ad99aec19e1931b6934d7290b97ec2d7"+
+			"5")
 	same(t, auth.NewKey(seed(0x63)).PublicKey().String(),
-		"991e3d880f55d9c483a767df65237a33920c47a73a1fac86779aea4ee5e50c77b19d75d6172f3d45f2fd9c633bd457a5")
+		"991e3d880f55d9c483a767df65237a33920c47a73a1fac86779aea4ee5e50c77b19d75d6172f3d45f2fd9c633bd457a"+
+			"5")
 	store, root := auth.StoreID(seed(1)), merkle.Hash(seed(0x20))
 
 	r := must(auth.SignRoot(t.Context(), store, root, k))
 	same(t, r.Tagged.String(),
-		"91ae028dbc35650d8f4cdf6f76219f5b023d1c27841d6ca6e5506e2f64c610afcdca1ea18bdd9b176f5b2799b4a56511"+
-			"193eb5fca294723c1311cb263ec9af2bc86ac45bc2c3ae66a2f6eb9d4b886ef4e80a16adc5197cc713b5519c5a5bd34e")
+		"91ae028dbc35650d8f4cdf6f76219f5b023d1c27841d6ca6e5506e2f64c610afcdca1ea18bdd9b176f5b2799b4a5651"+
+			"1"+
+			"193eb5fca294723c1311cb263ec9af2bc86ac45bc2c3ae66a2f6eb9d4b886ef4e80a16adc5197cc713b5519c5a5bd3"+
+			"4e")
 	same(t, r.Untagged.String(),
-		"89bcbbce1561cad525961118ba18a75773873b2289d8835e6f24d304aae15fc8b36b5f369c0cd20d67a8efb4360fb93b"+
-			"141666e6d85ffdd5c663f031fba772c25282ff1655233ca7f51dead0436dbb232d7117ba503ae8da58b580fe9c11da0a")
+		"89bcbbce1561cad525961118ba18a75773873b2289d8835e6f24d304aae15fc8b36b5f369c0cd20d67a8efb4360fb93"+
+			"b"+
+			"141666e6d85ffdd5c663f031fba772c25282ff1655233ca7f51dead0436dbb232d7117ba503ae8da58b580fe9c11da"+
+			"0a")
 
 	for _, c := range []struct {
 		t           auth.Tombstone

@@ -195,7 +195,8 @@ func BenchmarkRatios(b *testing.B) {
 func BenchmarkRefused(b *testing.B) {
 	now := time.Unix(1700000000, 0)
 	k := auth.NewKey(seed(1))
-	const outside = "800000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000004"
+	const outside = "8000000000000000000000000000000000000000000000000000000000000000" +
+		"00000000000000000000000000000004"
 	for _, tc := range []struct {
 		name  string
 		spoil func(g *request.Authenticator, r *http.Request)

@@ -33,7 +33,8 @@ func (v *fp2) UnmarshalText(text []byte) error {
 
 // fieldOrder is the order of the field of coordinates (RFC 9380 8.8.2).
 var fieldOrder,
-	_ = new(big.Int).SetString("1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab", 16)
+	_ = new(big.Int).SetString("1a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabf"+
+	"ffeb153ffffb9feffffffffaaab", 16)
 
 // compress writes an affine point of G2 as ZCash does: c1 || c0 of x, and in the first byte that it
 // is compressed and whether y is the larger of the two roots.

@@ -16,7 +16,10 @@ import (
 )
 
 // confined are the two implementations of Beneath.
-var confined = map[string]func(string) diskfs.FS{"openat": diskfs.Beneath, "root": diskfs.BeneathRoot}
+var confined = map[string]func(string) diskfs.FS{
+	"openat": diskfs.Beneath,
+	"root":   diskfs.BeneathRoot,
+}
 
 func TestBeneathDoesWhatOSDoes(t *testing.T) {
 	for name, make := range confined {
@@ -47,7 +50,8 @@ func TestBeneathDoesWhatOSDoes(t *testing.T) {
 			} else {
 				check(t, f.Close())
 			}
-			if _, err := d.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); !errors.Is(err, fs.ErrExist) {
+			_, err = d.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+			if !errors.Is(err, fs.ErrExist) {
 				t.Errorf("create again: %v", err)
 			}
 			for _, missing := range []string{"x", filepath.Join("x", "y")} {
@@ -178,8 +182,12 @@ func background(do func()) chan struct{} {
 
 // attempt opens a file in every way and checks that none succeeds, then tries what changes names.
 func attempt(t *testing.T, d diskfs.FS, name string) {
-	for _, flag := range []int{os.O_WRONLY, os.O_RDWR | os.O_CREATE, os.O_RDWR | os.O_CREATE | os.O_TRUNC,
-		os.O_WRONLY | os.O_APPEND} {
+	for _, flag := range []int{
+		os.O_WRONLY,
+		os.O_RDWR | os.O_CREATE,
+		os.O_RDWR | os.O_CREATE | os.O_TRUNC,
+		os.O_WRONLY | os.O_APPEND,
+	} {
 		if f, err := d.OpenFile(name, flag, 0o600); !errors.Is(err, diskfs.ErrIrregular) {
 			t.Errorf("open with %#x: %v", flag, err)
 			if err == nil {

@@ -12,7 +12,8 @@ import (
 )
 
 func testDiscard(t *testing.T, h *harness) {
-	g, staged := capsuletest.Split(t, 1, 1000, corpus.Small(8).Concat()[:2500]), capsuletest.Of(t, 1, []byte("a"), []byte("b"))
+	g := capsuletest.Split(t, 1, 1000, corpus.Small(8).Concat()[:2500])
+	staged := capsuletest.Of(t, 1, []byte("a"), []byte("b"))
 	h.add(g, "", true)
 	h.put(staged)
 	h.discard(g.Capsules[0].Hash, staged.Capsules[0].Hash, merkle.Hash{1})
@@ -49,7 +50,8 @@ func testDiscard(t *testing.T, h *harness) {
 // Content goes with the last generation that names it. What is staged stays.
 func testRemove(t *testing.T, h *harness) {
 	one := []byte("one")
-	a, b := capsuletest.Of(t, 1, one, one, []byte("two")), capsuletest.Of(t, 1, []byte("two"), []byte("three"))
+	a := capsuletest.Of(t, 1, one, one, []byte("two"))
+	b := capsuletest.Of(t, 1, []byte("two"), []byte("three"))
 	c := capsuletest.Of(t, 2, []byte("three"), []byte("four"))
 	for _, g := range []capsuletest.Generation{a, b, c} {
 		h.add(g, "", true)

@@ -129,7 +129,8 @@ func testCommitRefused(t *testing.T, h *harness) {
 
 // Older generations come late, heads go forward and back, and a removed head leaves none.
 func testHeads(t *testing.T, h *harness) {
-	a, b, c := capsuletest.Of(t, 1, []byte("a"), []byte("x")), capsuletest.Of(t, 1, []byte("b")), capsuletest.Of(t, 1, []byte("c"))
+	a := capsuletest.Of(t, 1, []byte("a"), []byte("x"))
+	b, c := capsuletest.Of(t, 1, []byte("b")), capsuletest.Of(t, 1, []byte("c"))
 	other := capsuletest.Of(t, 2, []byte("a"))
 	h.add(a, "late", false)
 	h.check() // a store without a head
