@@ -116,21 +116,24 @@ func (g *capsuleGet) deliver(root merkle.Hash, list []capsule.Descriptor,
 	open func(capsule.Descriptor) (io.ReadCloser, error)) error {
 	p := g.app.progress("reading")
 	defer p.stop()
-	give := func(w io.Writer) (n int64, err error) {
-		for i, d := range list {
+	out := new(shownWriter)
+	for _, d := range list {
+		out.total += int64(d.Size)
+	}
+	give := func(w io.Writer) (int64, error) {
+		out.w, out.show = w, p.set
+		for _, d := range list {
 			rc, err := open(d)
 			if err != nil {
-				return n, err
+				return out.n, err
 			}
-			m, err := io.Copy(w, rc)
+			_, err = io.Copy(out, rc)
 			rc.Close()
-			n += m
 			if err != nil {
-				return n, err
+				return out.n, err
 			}
-			p.set(int64(i+1), int64(len(list)))
 		}
-		return n, nil
+		return out.n, nil
 	}
 	if g.file == "" {
 		return g.toStdout(give)
@@ -148,6 +151,20 @@ func (g *capsuleGet) deliver(root merkle.Hash, list []capsule.Descriptor,
 		Capsules int          `json:"capsules"`
 	}{g.store, root, g.file, n, len(list)}, "%s: %s of datastore %v, root %v", g.file, size(n),
 		g.store, root)
+}
+
+// shownWriter shows how many bytes were written.
+type shownWriter struct {
+	w        io.Writer
+	n, total int64
+	show     func(done, total int64)
+}
+
+func (s *shownWriter) Write(b []byte) (int, error) {
+	n, err := s.w.Write(b)
+	s.n += int64(n)
+	s.show(s.n, s.total)
+	return n, err
 }
 
 // toStdout writes all capsules to standard output. They are kept in a file until all of them are

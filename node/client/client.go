@@ -115,8 +115,9 @@ type Client struct {
 	base      *url.URL
 	opt       Options
 	trust     capsule.RootTrust
-	transport *http.Transport
-	proofs    *http.Transport // for challenges
+	transport http.RoundTripper
+	proofs    http.RoundTripper // for challenges
+	idle      []*http.Transport // that Close closes
 }
 
 var _ capsule.Source = (*Client)(nil)
@@ -146,8 +147,9 @@ func New(base string, o *Options) (*Client, error) {
 			Refusal: ErrInsecure}
 		dial = guard.Dialer(dialTimeout, true)
 	}
-	c.transport = newTransport(c.opt.TLS, dial, headerTimeout)
-	c.proofs = newTransport(c.opt.TLS, dial, proofTimeout)
+	c.idle = []*http.Transport{newTransport(c.opt.TLS, dial, headerTimeout),
+		newTransport(c.opt.TLS, dial, proofTimeout)}
+	c.transport, c.proofs = c.idle[0], c.idle[1]
 	return c, nil
 }
 
@@ -205,7 +207,8 @@ func (c *Client) URL() string { return c.base.String() }
 
 // Close closes the connections that are idle. The client can still be used.
 func (c *Client) Close() error {
-	c.transport.CloseIdleConnections()
-	c.proofs.CloseIdleConnections()
+	for _, t := range c.idle {
+		t.CloseIdleConnections()
+	}
 	return nil
 }

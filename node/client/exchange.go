@@ -37,10 +37,10 @@ type exchange struct {
 	// body opens the body for one attempt; nil: none. size is its length in bytes.
 	body func() (io.ReadCloser, error)
 	size int64
-	kind string       // Content-Type of body
-	sign auth.StoreID // of a push, which the identity signs; zero: not signed
-	ok   []int        // statuses; nil: 200
-	via  *http.Transport
+	kind string            // Content-Type of body
+	sign auth.StoreID      // of a push, which the identity signs; zero: not signed
+	ok   []int             // statuses; nil: 200
+	via  http.RoundTripper // nil: that of the client
 }
 
 // bytesBody returns the body of an exchange that is in memory.

@@ -3,10 +3,12 @@ package client_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -272,6 +274,40 @@ func TestCredentials(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), adminToken) {
 			t.Errorf("%s: the error has the token: %v", base, err)
 		}
+	}
+}
+
+// A node with TLS is asked when its certificate is trusted, and once when it is not.
+func TestTLS(t *testing.T) {
+	n := new(atomic.Int64)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"peers":[]}`)
+	}))
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			n.Add(1)
+		}
+	}
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(srv.Certificate())
+	c := newClient(t, srv.URL, &client.Options{TLS: &tls.Config{RootCAs: roots}})
+	if _, err := c.Peers(t.Context()); err != nil {
+		t.Error(err)
+	}
+	n.Store(0)
+	var cert *tls.CertificateVerificationError
+	_, err := newClient(t, srv.URL, nil).Peers(t.Context())
+	if !errors.As(err, &cert) || n.Load() != 1 {
+		t.Errorf("unknown authority: %v after %d connections", err, n.Load())
+	}
+	_, err = newClient(t, strings.Replace(srv.URL, "https", "http", 1), nil).Peers(t.Context())
+	var status *client.StatusError
+	if !errors.As(err, &status) || status.Status != 400 {
+		t.Errorf("plain HTTP: %v, expected status 400", err)
 	}
 }
 

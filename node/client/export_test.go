@@ -1,5 +1,10 @@
 package client
 
+import "net/http"
+
+// SetTransport lets t answer the requests of c.
+func SetTransport(c *Client, t http.RoundTripper) { c.transport = t }
+
 // RoundTrip is what every exchange goes through.
 var RoundTrip = roundTrip
 

@@ -148,6 +148,9 @@ func TestManifestLies(t *testing.T) {
 		}), wrong},
 		{"no end", member(set("next_offset", 10)), wrong},
 		{"no capsules", member(set("capsules", []any{})), wrong},
+		{"an empty page for ever", later(func(m map[string]any) {
+			m["next_offset"], m["capsules"] = 4, []any{}
+		}), wrong},
 		{"another type", member(set("capsule_count", "10")), client.ErrProtocol},
 		{"not JSON", func(_ testing.TB, r *http.Response) { setBody(r, []byte("<html>")) },
 			client.ErrProtocol},

@@ -22,17 +22,21 @@ const maxProof = 2 << 10
 // A Capsule is open content with what is known about it. The caller closes it. Descriptor and
 // Ref.Root are checked; the content is being checked while it is read, as by
 // [capsule.VerifyReader]: the last bytes come only when all of it is right, and earlier bytes
-// must not be used before.
+// must not be used before. The chunk root of Descriptor is zero when the node does not send it; it
+// is computed from the content then.
 type Capsule struct {
 	io.ReadCloser
 	Ref        capsule.Ref // Root is the one that was checked, also when the head was asked for
 	Descriptor capsule.Descriptor
 	Plot       merkle.Hash // the plot that has it, as the node says; zero: it does not say
 	Cache      string      // where the node had it, as "l1_hit"; empty: it does not say
+
+	leaf merkle.Hash // that the proof leads from
 }
 
 // Stat implements capsule.Source: HEAD /capsule/{datastore_id}/{capsule_index}. The descriptor is
-// checked by its proof under a root that Options.Trust trusts. A zero root means what the node
+// checked by its proof under a root that Options.Trust trusts, for which the node has to send the
+// header X-Dig-Chunk-Root. A zero root means what the node
 // says is its head: it is a generation of the datastore, and may be an old one. Errors wrap
 // fs.ErrNotExist, capsule.ErrUntrusted, capsule.ErrPath, ErrProtocol or what ends the exchange.
 func (c *Client) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor, error) {
@@ -44,6 +48,9 @@ func (c *Client) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor,
 		}
 		defer resp.Body.Close()
 		opened, err := c.describe(ctx, resp, ref)
+		if err == nil && opened.Descriptor.ChunkRoot.IsZero() {
+			err = protocolf("header X-Dig-Chunk-Root is missing")
+		}
 		if err == nil {
 			d = opened.Descriptor
 		}
@@ -72,6 +79,10 @@ func (c *Client) Capsule(ctx context.Context, ref capsule.Ref) (*Capsule, error)
 		}
 		e.query = url.Values{"root": {opened.Ref.Root.String()}}
 		opened.ReadCloser = c.verified(ctx, e, resp, opened.Descriptor)
+		if opened.Descriptor.ChunkRoot.IsZero() {
+			opened.ReadCloser = &leafReader{ReadCloser: opened.ReadCloser, d: opened.Descriptor,
+				leaf: opened.leaf, hash: capsule.NewHasher()}
+		}
 		return nil
 	})
 	if err != nil {
@@ -129,11 +140,12 @@ func (c *Client) describe(ctx context.Context, resp *http.Response, ref capsule.
 	if d.Hash, err = hashHeader(h, "X-Capsule-Hash"); err != nil {
 		return nil, err
 	}
-	if d.ChunkRoot, err = hashHeader(h, "X-Dig-Chunk-Root"); err != nil {
-		return nil, err
-	}
-	if h.Get("X-Plot-ID") != "" {
-		if out.Plot, err = hashHeader(h, "X-Plot-ID"); err != nil {
+	for name, value := range map[string]*merkle.Hash{"X-Dig-Chunk-Root": &d.ChunkRoot,
+		"X-Plot-ID": &out.Plot} {
+		if len(h.Values(name)) == 0 {
+			continue
+		}
+		if *value, err = hashHeader(h, name); err != nil {
 			return nil, err
 		}
 	}
@@ -155,13 +167,48 @@ func (c *Client) checkProof(ctx context.Context, got *Capsule, proof merkle.Proo
 	if err != nil {
 		return err
 	}
-	if count > 0 {
-		return got.Descriptor.CheckProof(proof, root, count)
+	got.leaf = proof.Leaf
+	if !got.Descriptor.ChunkRoot.IsZero() {
+		got.leaf = got.Descriptor.Leaf()
 	}
-	if err := proof.Check(got.Descriptor.Leaf(), root); err != nil {
+	if count > 0 {
+		err = proof.CheckAt(got.leaf, root, int64(got.Ref.Index), int64(count))
+	} else {
+		err = proof.Check(got.leaf, root)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: capsule %d: %w", capsule.ErrPath, got.Ref.Index, err)
 	}
 	return nil
+}
+
+// leafReader computes the chunk root of content whose descriptor has none. It gives the last bytes
+// when the descriptor has the leaf of the proof.
+type leafReader struct {
+	io.ReadCloser // checks size and hash
+	d             capsule.Descriptor
+	leaf          merkle.Hash
+	hash          *capsule.Hasher
+	read          uint64
+	err           error
+}
+
+func (l *leafReader) Read(p []byte) (int, error) {
+	if l.err != nil {
+		return 0, l.err
+	}
+	n, err := l.ReadCloser.Read(p)
+	l.hash.Write(p[:n]) // of at most the size of a capsule: never too large
+	l.read += uint64(n)
+	if l.err = err; l.read < uint64(l.d.Size) || err != nil && err != io.EOF {
+		return n, err
+	}
+	if l.hash.Descriptor(l.d.Index).Leaf() != l.leaf {
+		l.err = fmt.Errorf("%w: capsule %d: content does not have the leaf of the proof",
+			capsule.ErrPath, l.d.Index)
+		return 0, l.err
+	}
+	return n, err
 }
 
 func hashHeader(h http.Header, name string) (merkle.Hash, error) {

@@ -210,6 +210,11 @@ func header(name string, values ...string) lie {
 	return func(_ testing.TB, r *http.Response) { r.Header[http.CanonicalHeaderKey(name)] = values }
 }
 
+// twice gives a header a second time.
+func twice(name string) lie {
+	return func(_ testing.TB, r *http.Response) { r.Header.Add(name, r.Header.Get(name)) }
+}
+
 // content changes the body of a GET, and leaves the headers as they are.
 func content(change func(b []byte) []byte) lie {
 	return func(t testing.TB, r *http.Response) {
@@ -250,7 +255,7 @@ func TestCapsuleLies(t *testing.T) {
 			}
 		}
 	}
-	long := strings.Repeat("A", 3000)
+	long := make([]merkle.Step, 60)
 	tests := []struct {
 		name string
 		tell lie
@@ -278,10 +283,12 @@ func TestCapsuleLies(t *testing.T) {
 		{"another root", proofOf(func(p *merkle.Proof) { p.Root[0] ^= 1 }), capsule.ErrPath, true,
 			false},
 		{"no proof", header("X-Merkle-Proof"), client.ErrProtocol, true, false},
-		{"two proofs", header("X-Merkle-Proof", "AA==", "AA=="), client.ErrProtocol, true, false},
+		{"two proofs", twice("X-Merkle-Proof"), client.ErrProtocol, true, false},
+		{"two hashes", twice("X-Capsule-Hash"), client.ErrProtocol, true, false},
 		{"proof of other bytes", header("X-Merkle-Proof", "AAAA"), client.ErrProtocol, true, false},
 		{"proof not in base64", header("X-Merkle-Proof", "%%"), client.ErrProtocol, true, false},
-		{"long proof", header("X-Merkle-Proof", long), client.ErrProtocol, true, false},
+		{"long proof", proofOf(func(p *merkle.Proof) { p.Path = append(p.Path, long...) }),
+			client.ErrProtocol, true, false},
 		{"another hash", header("X-Capsule-Hash", "0x"+g.Capsules[0].Hash.String()), capsule.ErrPath,
 			true, false},
 		{"no hash", header("X-Capsule-Hash"), client.ErrProtocol, true, false},
@@ -289,7 +296,7 @@ func TestCapsuleLies(t *testing.T) {
 			client.ErrProtocol, true, false},
 		{"another chunk root", header("X-Dig-Chunk-Root", "0x"+g.Root.String()), capsule.ErrPath,
 			true, false},
-		{"no chunk root", header("X-Dig-Chunk-Root"), client.ErrProtocol, true, false},
+		{"malformed chunk root", header("X-Dig-Chunk-Root", "0x12"), client.ErrProtocol, true, false},
 		{"malformed plot", header("X-Plot-ID", "0x12"), client.ErrProtocol, true, false},
 		{"encoded", header("Content-Encoding", "zstd"), client.ErrProtocol, true, true},
 		{"redirect", func(_ testing.TB, r *http.Response) {
@@ -334,6 +341,47 @@ func TestCapsuleLies(t *testing.T) {
 				t.Errorf("open: %v, expected %v", err, want)
 			}
 		})
+	}
+}
+
+// A node that sends no chunk root is checked by the content of whole capsules.
+func TestWithoutChunkRoot(t *testing.T) {
+	g := capsuletest.Of(t, 1, text(1, 100_000), nil, text(2, 10))
+	base := startNode(t, node.Config{Storage: holding(t, g, 0)})
+	for i := range g.Capsules {
+		other := append(bytes.Clone(g.Content[i]), 1)
+		for name, tt := range map[string]struct {
+			body []byte
+			leaf merkle.Hash
+			want error
+		}{
+			"honest":         {g.Content[i], g.Capsules[i].Leaf(), nil},
+			"other content":  {other, g.Capsules[i].Leaf(), capsule.ErrPath},
+			"another leaf":   {g.Content[i], merkle.Hash{1}, capsule.ErrPath},
+			"another sample": {g.Content[(i+1)%3], g.Capsules[i].Leaf(), capsule.ErrPath},
+		} {
+			url, _ := lying(t, base, func(t testing.TB, r *http.Response) {
+				r.Header.Del("X-Dig-Chunk-Root")
+				sum := merkle.Sum(tt.body)
+				r.Header.Set("X-Capsule-Hash", "0x"+sum.String())
+				proofOf(func(p *merkle.Proof) { p.Leaf = tt.leaf })(t, r)
+				if r.Request.Method == http.MethodGet {
+					setBody(r, tt.body)
+				}
+			})
+			for _, trust := range []capsule.RootTrust{pinned(g),
+				capsule.PinnedRoots{g.Store: {g.Root: 0}}} {
+				c := newClient(t, url, &client.Options{Trust: trust})
+				rc, err := c.Capsule(soon(t), g.Ref(uint32(i)))
+				if err = drain(rc, err); !errors.Is(err, tt.want) {
+					t.Errorf("capsule %d, %s: %v, expected %v", i, name, err, tt.want)
+				}
+				if _, err := c.Stat(soon(t), g.Ref(uint32(i))); !errors.Is(err, client.ErrProtocol) &&
+					!errors.Is(err, capsule.ErrPath) {
+					t.Errorf("stat %d, %s: %v, expected ErrProtocol", i, name, err)
+				}
+			}
+		}
 	}
 }
 
