@@ -7,8 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"maps"
-	"slices"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/digstore/internal/incoming"
@@ -35,25 +33,6 @@ func (w *Workspace) Stores(context.Context) iter.Seq2[auth.StoreID, error] {
 			}
 		}
 	}
-}
-
-// ids lists the stores that workspace.toml names.
-func (w *Workspace) ids() ([]auth.StoreID, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err := w.refreshLocked(); err != nil {
-		return nil, err
-	}
-	var ids []auth.StoreID
-	for _, name := range slices.Sorted(maps.Keys(w.reg.Stores)) {
-		id, err := auth.ParseStoreID(w.reg.Stores[name].ID)
-		if err != nil {
-			return nil, fmt.Errorf("list stores: %w: workspace.toml: id of store %q: %w",
-				ErrCorrupt, name, err)
-		}
-		ids = append(ids, id)
-	}
-	return ids, nil
 }
 
 // Head is Store.Head.

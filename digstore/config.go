@@ -114,17 +114,6 @@ func (s settings) write(fsys diskfs.FS, dir string) error {
 	return nil
 }
 
-// registry is workspace.toml.
-type registry struct {
-	Active string              `toml:"active,omitempty"`
-	Stores map[string]regStore `toml:"stores,omitempty"`
-}
-
-type regStore struct {
-	ID          string `toml:"id"`
-	ContentRoot string `toml:"content_root,omitempty"`
-}
-
 const (
 	maxName   = 200 // bytes of a store's name
 	nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
@@ -157,44 +146,6 @@ func checkNewName(name string) error {
 			name, fs.ErrInvalid)
 	}
 	return nil
-}
-
-// taken returns the store whose name equals name except for upper and lower case. On many systems
-// both would have one directory.
-func (r *registry) taken(name string) (string, bool) {
-	for other := range r.Stores {
-		if strings.EqualFold(other, name) {
-			return other, true
-		}
-	}
-	return "", false
-}
-
-func readRegistry(fsys diskfs.FS, dir string) (registry, error) {
-	r := registry{Stores: map[string]regStore{}}
-	name := filepath.Join(dir, "workspace.toml")
-	text, err := smallfile.Read(fsys, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
-	if err != nil {
-		return r, fmt.Errorf("read workspace: %w", err)
-	}
-	if err := toml.Unmarshal(text, &r); err != nil {
-		return r, corrupt(name, "%v", err)
-	}
-	for n, e := range r.Stores {
-		if checkName(n) != nil {
-			return r, corrupt(name, "store name %q", n)
-		}
-		if _, err := auth.ParseStoreID(e.ID); err != nil {
-			return r, corrupt(name, "id of store %q: %v", n, err)
-		}
-	}
-	if r.Stores == nil {
-		r.Stores = map[string]regStore{}
-	}
-	return r, nil
 }
 
 func writeTOML(fsys diskfs.FS, name string, v any) error {

@@ -49,10 +49,10 @@
 //
 // # In this package and below it
 //
-// The package has what a caller sees: workspace.go and create.go, store.go, staging (stage.go,
-// stagefs.go), commits (commit.go, gather.go, seal.go), generations (generation.go, fsview.go,
-// names.go), checkout.go, diff.go, verify.go, export.go and import.go. backend.go is a Workspace as
-// a server.Backend, local.go a Store as a remote.Local.
+// The package has what a caller sees: workspaces (workspace.go, registry.go), stores (create.go,
+// store.go), staging (stage.go, stagefs.go), commits (commit.go, gather.go, seal.go), generations
+// (generation.go, fsview.go, names.go), checkout.go, diff.go, verify.go, export.go and import.go.
+// backend.go is a Workspace as a server.Backend, local.go a Store as a remote.Local.
 //
 // Each kind of file has a package below internal, which reads and writes it:
 //

@@ -9,10 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"iter"
-	"maps"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
@@ -146,8 +144,6 @@ func (w *Workspace) init() error {
 	return writeTOML(w.fs, w.registryName(), registry{})
 }
 
-func (w *Workspace) registryName() string { return filepath.Join(w.dot, "workspace.toml") }
-
 // ignoreDig adds ".dig/" to .gitignore, once, if git is used.
 func (w *Workspace) ignoreDig() error {
 	if _, err := w.fs.Stat(filepath.Join(w.dir, ".git")); errors.Is(err, fs.ErrNotExist) {
@@ -242,100 +238,6 @@ func (w *Workspace) Close() error {
 	return nil
 }
 
-// refresh reads workspace.toml again if it has changed. The caller does not hold mu.
-func (w *Workspace) refresh() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.refreshLocked()
-}
-
-func (w *Workspace) refreshLocked() error {
-	var stamp filestamp.Stamp
-	info, err := w.fs.Stat(w.registryName())
-	switch {
-	case err == nil:
-		stamp = filestamp.Of(info)
-	case errors.Is(err, fs.ErrNotExist):
-		stamp.Known = true
-	default:
-		return err
-	}
-	if stamp == w.stamp {
-		return nil
-	}
-	reg, err := readRegistry(w.fs, w.dot)
-	if err != nil {
-		return err
-	}
-	w.stamp, w.reg = stamp, reg
-	return nil
-}
-
-// update changes workspace.toml under the lock of the workspace.
-func (w *Workspace) update(ctx context.Context, change func(*registry) error) error {
-	if err := w.checkDirs(filepath.Join(w.dot, "stores")); err != nil {
-		return err
-	}
-	l, err := w.lock(ctx, filepath.Join(w.dot, "lock"))
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	reg, err := readRegistry(w.fs, w.dot)
-	if err != nil {
-		return err
-	}
-	hidden, err := w.hideRemoved(&reg)
-	if err != nil && !diskfs.InUse(err) {
-		return err
-	}
-	for _, dir := range hidden {
-		_ = diskfs.RemoveAll(w.fs, dir) // the next change tries again
-	}
-	if err := change(&reg); err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.stamp = filestamp.Stamp{} // whatever happens below, read it again
-	if err := writeTOML(w.fs, w.registryName(), reg); err != nil {
-		return fmt.Errorf("write workspace: %w", err)
-	}
-	return w.refreshLocked()
-}
-
-// find returns the name of a store, given its name or its id in hex. "" is the active store.
-func (w *Workspace) find(nameOrID string) (string, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err := w.refreshLocked(); err != nil {
-		return "", err
-	}
-	name := nameOrID
-	if name == "" {
-		name = w.reg.Active
-		if name == "" && len(w.reg.Stores) == 1 {
-			for only := range w.reg.Stores {
-				name = only
-			}
-		}
-		if name == "" {
-			return "", fmt.Errorf("no store is active: %w", fs.ErrNotExist)
-		}
-	}
-	if _, ok := w.reg.Stores[name]; ok {
-		return name, nil
-	}
-	if id, err := auth.ParseStoreID(name); err == nil {
-		for n, e := range w.reg.Stores {
-			if other, err := auth.ParseStoreID(e.ID); err == nil && other == id {
-				return n, nil
-			}
-		}
-	}
-	return "", fmt.Errorf("store %.200q in %s: %w", name, w.dir, fs.ErrNotExist)
-}
-
 // Store opens a store by its name or its id in hex; "" is the active one. An unknown store is
 // fs.ErrNotExist. Stores stay open until the workspace is closed, so opening one again is cheap.
 func (w *Workspace) Store(nameOrID string) (*Store, error) {
@@ -413,13 +315,4 @@ func (w *Workspace) All() iter.Seq2[*Store, error] {
 			}
 		}
 	}
-}
-
-func (w *Workspace) names() ([]string, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err := w.refreshLocked(); err != nil {
-		return nil, err
-	}
-	return slices.Sorted(maps.Keys(w.reg.Stores)), nil
 }
