@@ -1,6 +1,9 @@
 // Package server serves stores over dig://: a [Server] is an [net/http.Handler] over a [Backend].
-// Listening, TLS and logs are the program's business. remote/PROTOCOL.md says what travels; package
-// remote is the client.
+// The program listens, terminates TLS and writes logs. remote/PROTOCOL.md specifies what travels;
+// package remote is the client.
+//
+//	srv := server.New(workspace, &server.Options{Policy: server.AllowList{id: key}})
+//	http.ListenAndServe(addr, srv)
 //
 // # The backend
 //
@@ -10,27 +13,30 @@
 // keeps pending ones, [RecipeBackend] sends and takes recipes, [Catalog] lists the stores,
 // [Revoker] keeps tombstones.
 //
-// # Single resources
+// # Resources
 //
-// A Server answers for every resource of every generation that it holds from a [ResourceIndex]; for
-// a key that is not there it answers with a decoy of the same shape that costs the same work
-// ([DecoyKeyed]), so that only who checks the proof learns of it.
+// A Server answers requests for resources from a [ResourceIndex]. For a key that the generation
+// does not have, the answer is a decoy ([DecoyKeyed]): it has the same shape and costs the same
+// work, and only the client, which checks the proof, can tell it from a resource.
 //
-// # Among strangers
+// # Limits
 //
-// A [Server] checks what costs least first: the route, a limit by address, the headers of the
-// signature, their age and nonce, the signature (many at once in batches), limits by identity and
-// store, [Options].Authorize; a body is not read before all that its headers say has passed.
-// Whoever brings a body or takes an answer by less than 4 KiB a second is cut off, every table it
-// remembers strangers in has an end, and a refusal repeats nothing of the request. [NewHTTPServer]
-// puts limits on connections around it, [CloseSlow] the same patience around other handlers. Whose
-// signature counts for a push is the key that the store is held under, or what an [Authority] says.
-// Modules need not pass through the server: an [ObjectStore] can take them.
+// A Server makes the cheapest checks first: the route, the rate of the address, the headers of the
+// signature, their age and nonce, the signature (of many requests in one batch), the rates of the
+// identity and the store, [Options].Authorize. It reads a body only if all headers pass. It closes
+// connections that send or read less than 4 KiB a second. Every table of clients is bounded. An
+// error answer contains nothing from the request. [NewHTTPServer] limits connections, and
+// [CloseSlow] closes slow ones for other handlers.
+//
+// # Pushes
+//
+// A push must be signed by the key that the store is held under, or as an [Authority] decides. A
+// [Policy] decides about stores that are not here yet, a [Quota] about space. With an [ObjectStore]
+// clients upload modules to other storage.
 //
 // # Inside a program
 //
-// A program that has a Server in it names the credentials of requests ([Options].Credential,
-// [Credentials]), is told what was received ([Options].Received) and of every request
-// ([Options].Access), and gives it modules that came by another way than HTTP ([Server.Receive]).
-// Under a path prefix a Server stands behind [net/http.StripPrefix].
+// [Options].Credential names the credential of a request, [Options].Received is called for what was
+// received and [Options].Access for every request. [Server.Receive] takes modules that did not come
+// by HTTP. Under a path prefix a Server stands behind [net/http.StripPrefix].
 package server
