@@ -90,7 +90,7 @@ func verdict(err error) (code int, hint string) {
 	case errors.Is(err, fs.ErrPermission):
 		code, hint = exitPermission, "run it as the user that owns the folder, or change its owner"
 	case errors.Is(err, diskfs.ErrLocked):
-		code, hint = exitIO, "stop the other node, or name another folder with --plots DIR"
+		code, hint = exitIO, "stop the other node, or name other folders with --data and --plots"
 	case errors.Is(err, syscall.ENOSPC):
 		code, hint = exitIO, "make room on the disk"
 	default:

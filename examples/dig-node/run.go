@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"github.com/dig-network/digstore/examples/dig-node/internal/config"
@@ -69,11 +68,6 @@ func (a *app) runNode(ctx context.Context) (err error) {
 	if d.file != nil {
 		defer d.file.Close()
 	}
-	unlock, err := lockData(c.Node.DataDir)
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	if err := prepareFolders(c); err != nil {
 		return err
 	}
@@ -110,23 +104,6 @@ func (d *daemon) setLevel(c *config.Config) {
 	}
 }
 
-// lockData locks the data folder, so that no second node uses it. It makes the folder.
-func lockData(dir string) (unlock func(), err error) {
-	if err := diskfs.MkdirAll(diskfs.OS(), dir, 0o700); err != nil {
-		return nil, err
-	}
-	l := flock.New(filepath.Join(dir, "lock"))
-	locked, err := l.TryLock()
-	if err != nil {
-		return nil, err
-	}
-	if !locked {
-		return nil, &hinted{fmt.Errorf("lock %s: another node uses it", dir),
-			"stop that node, or name another folder with --data DIR"}
-	}
-	return func() { _ = l.Unlock() }, nil
-}
-
 // storageNote is the file in the data folder that has the path of the storage. Once it is there,
 // a storage that is missing is a disk that is not mounted: it is not made again.
 const storageNote = "storage-path"
@@ -134,6 +111,9 @@ const storageNote = "storage-path"
 // prepareFolders makes the folders of the configuration, at the first start.
 func prepareFolders(c *config.Config) error {
 	fsys := diskfs.OS()
+	if err := diskfs.MkdirAll(fsys, c.Node.DataDir, 0o700); err != nil {
+		return err
+	}
 	first := absolute(c.Storage.PlotsDir[0].Path)
 	note := filepath.Join(c.Node.DataDir, storageNote)
 	known, err := diskfs.ReadRegular(fsys, note, 1<<16)
