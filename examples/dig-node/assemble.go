@@ -89,7 +89,7 @@ func (a *app) newParts(c *config.Config, log *slog.Logger) (p *parts, err error)
 		Drain:    time.Duration(c.Shutdown.Delay), Grace: time.Duration(c.Shutdown.Grace),
 		Logger: log, Observe: p.metrics.ObserveRequest,
 	}
-	return p, nil
+	return p, p.openStores(c, log)
 }
 
 // start makes the node.

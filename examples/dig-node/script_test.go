@@ -20,7 +20,19 @@ import (
 // The scripts in testdata are what a user types. They run this very program: the test binary
 // becomes dig-node when it is called so.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"dig-node": main})
+	testscript.Main(runner{m}, map[string]func(){"dig-node": main})
+}
+
+// runner removes what tests have built.
+type runner struct{ *testing.M }
+
+func (r runner) Run() int {
+	defer func() {
+		if built.path != "" {
+			os.RemoveAll(filepath.Dir(built.path))
+		}
+	}()
+	return r.M.Run()
 }
 
 func TestScripts(t *testing.T) {
@@ -29,13 +41,14 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("CHIA_ROOT", filepath.Join(env.WorkDir, "chia"))
+			env.Setenv("DIG_IDENTITY_DIR", filepath.Join(env.WorkDir, "identity"))
 			env.Setenv("GORACE", os.Getenv("GORACE"))
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exitsWith, "field": field, "mode": mode, "occupy": occupy, "freeport": freePort,
 			"nosecret": noSecret, "node": startNode, "halt": halt, "hup": hup, "log": logHas, "get": get,
-			"secret": secret, "write": write,
+			"secret": secret, "digstore": runDigstore, "write": write,
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {

@@ -27,8 +27,8 @@ const (
 	closeTimeout  = 2 * time.Second
 )
 
-// A server is one listener with its handler.
-type server struct {
+// listening is one listener with its handler.
+type listening struct {
 	what     string
 	listener net.Listener
 	http     *http.Server
@@ -69,7 +69,7 @@ func (d *daemon) serve(ctx context.Context, start time.Time) (err error) {
 	ops.Handle("GET /metrics", promhttp.HandlerFor(registry,
 		promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
 	handlers := map[string]http.Handler{"api": d.parts.node, "metrics": ops}
-	var servers []*server
+	var servers []*listening
 	for what, l := range listeners {
 		servers = append(servers, d.newServer(what, l, handlers[what]))
 	}
@@ -90,14 +90,14 @@ func (d *daemon) secured(l net.Listener) (net.Listener, error) {
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}), nil
 }
 
-func (d *daemon) newServer(what string, l net.Listener, h http.Handler) *server {
-	return &server{what, l, &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout,
+func (d *daemon) newServer(what string, l net.Listener, h http.Handler) *listening {
+	return &listening{what, l, &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(d.log.With("component", "http").Handler(), slog.LevelDebug)}}
 }
 
 // runAll runs the node and the servers. The servers go on while the node answers that it leaves.
-func (d *daemon) runAll(ctx context.Context, servers []*server, start time.Time) error {
+func (d *daemon) runAll(ctx context.Context, servers []*listening, start time.Time) error {
 	// What a server cannot do any more ends the node.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -138,7 +138,7 @@ func (d *daemon) runAll(ctx context.Context, servers []*server, start time.Time)
 }
 
 // stop ends a server whose requests have been drained.
-func (s *server) stop() error {
+func (s *listening) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	err := s.http.Shutdown(ctx)
@@ -149,7 +149,7 @@ func (s *server) stop() error {
 }
 
 // announce says where the node is, as soon as it is ready.
-func (d *daemon) announce(ctx context.Context, servers []*server, start time.Time) {
+func (d *daemon) announce(ctx context.Context, servers []*listening, start time.Time) {
 	for _, s := range servers {
 		d.log.Info("listening", "component", "http", "listener", s.what,
 			"listen_address", s.listener.Addr().String())

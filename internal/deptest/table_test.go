@@ -158,7 +158,7 @@ var table = []row{
 	{pkg: "examples/dig-node/internal/nodelog", house: []string{"internal/oneline", "internal/regular"}},
 	{pkg: "examples/dig-node/internal/machine", house: []string{"node/prom"}, third: join(wire, lru, onDisk, metrics), http: true},
 	{pkg: "examples/dig-node", house: []string{"examples/dig-node/internal/config", "examples/dig-node/internal/keyfile", "examples/dig-node/internal/machine", "examples/dig-node/internal/nodelog",
-		"auth", "auth/chain", "auth/password", "capsule", "capsule/cache", "internal/diskfs", "internal/oneline", "internal/regular", "internal/secretfile", "merkle", "node", "node/api", "node/client",
+		"auth", "auth/chain", "auth/password", "auth/request", "auth/request/noncefile", "digstore", "remote/server", "capsule", "capsule/cache", "internal/diskfs", "internal/oneline", "internal/regular", "internal/secretfile", "merkle", "node", "node/api", "node/client",
 		"node/economy", "node/files", "node/policy", "node/policy/scorer", "node/prom", "node/push", "node/storage", "node/tier", "plot"},
 		third: join(daemon, store, lru, screen, metrics, []string{"github.com/coreos/go-systemd/v22/daemon"}), http: true},
 	{pkg: "examples/...", house: []string{"internal/oneline", "auth", "auth/request", "auth/request/noncefile", "auth/chain", "capsule", "capsule/cache", "capsule/capsuletest",

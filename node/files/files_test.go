@@ -72,7 +72,8 @@ func same(t *testing.T, got, want any) {
 
 func TestAccess(t *testing.T) {
 	a, err := files.OpenAccess(write(t, fmt.Sprintf(`[
-		{"datastore_id": "0x%v", "owner": "%v", "writers": ["%v"]}, {"datastore_id": "%v", "owner": "%v"}]`,
+		{"datastore_id": "0x%v", "owner": "%v", "writers": ["%v"]},
+		{"datastore_id": "%v", "owner": "%v"}]`,
 		store(1), key(1), key(2), store(2), key(3))), nil)
 	if err != nil {
 		t.Fatal(err)
