@@ -122,8 +122,8 @@ type Settings struct {
 
 	// WatchInterval is the time between two looks at the volumes: 0 means 2 s.
 	WatchInterval time.Duration
-	// SaveInterval is the time between two writes of the state when nothing urgent has changed:
-	// 0 means 10 min.
+	// SaveInterval is the time between two refreshes, after which the state is written when
+	// nothing urgent has changed before: 0 means 10 min.
 	SaveInterval time.Duration
 }
 

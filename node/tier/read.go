@@ -311,8 +311,17 @@ func (t *Tiers) Open(ctx context.Context, d capsule.Descriptor) (io.ReadCloser, 
 	return rc, nil
 }
 
-// openDisk opens a content in the first place that has it. What the storage has is not verified.
+// openDisk opens a content in the first place that has it. What the storage has is not verified. A
+// content that was nowhere may have been moved behind the search, which is made once more.
 func (t *Tiers) openDisk(ctx context.Context, d capsule.Descriptor) (io.ReadCloser, error) {
+	rc, err := t.openDiskOnce(ctx, d)
+	if errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+		rc, err = t.openDiskOnce(ctx, d)
+	}
+	return rc, err
+}
+
+func (t *Tiers) openDiskOnce(ctx context.Context, d capsule.Descriptor) (io.ReadCloser, error) {
 	rc, err := t.openPlots(ctx, d)
 	if err == nil || ctx.Err() != nil {
 		return rc, err
@@ -459,8 +468,16 @@ func (r *plotReader) Close() error {
 	return r.opened.Close()
 }
 
-// openLarge opens a content that no tier of the cache admits.
+// openLarge opens a content that no tier of the cache admits, as openDisk does.
 func (t *Tiers) openLarge(ctx context.Context, d capsule.Descriptor) (body, error) {
+	b, err := t.openLargeOnce(ctx, d)
+	if errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+		b, err = t.openLargeOnce(ctx, d)
+	}
+	return b, err
+}
+
+func (t *Tiers) openLargeOnce(ctx context.Context, d capsule.Descriptor) (body, error) {
 	r, err := t.openPlots(ctx, d)
 	if err == nil {
 		return r, nil

@@ -47,6 +47,7 @@ type Tiers struct {
 	mu            sync.Mutex
 	storageErr    error // why the storage cannot be reached
 	storageListed bool
+	damagedFiles  map[index.Item]bool       // that were reported
 	staged        map[merkle.Hash]time.Time // content that was put by this process and not committed
 }
 
@@ -159,7 +160,15 @@ func (t *Tiers) every(
 	}
 }
 
-func (t *Tiers) save(context.Context) error { return t.state.Flush() }
+// save notices files that others have put or removed, and writes the state. What was committed
+// since the last time then has the stamp of its file in the index, and in a snapshot of it.
+func (t *Tiers) save(ctx context.Context) error {
+	report, err := t.Refresh(ctx)
+	if err == nil {
+		t.reportDamaged(report)
+	}
+	return errors.Join(err, t.state.Flush())
+}
 
 // failed reports that a job has failed.
 func (t *Tiers) failed(path string, err error) {
@@ -181,9 +190,19 @@ func (t *Tiers) watchJob(ctx context.Context) error {
 	return err
 }
 
-// reportDamaged reports files that cannot be read.
+// reportDamaged reports files that cannot be read, each once.
 func (t *Tiers) reportDamaged(r *index.Report) {
+	t.mu.Lock()
+	known := t.damagedFiles
+	t.damagedFiles = map[index.Item]bool{}
 	for _, d := range r.Damaged {
+		t.damagedFiles[d.Item] = true
+	}
+	t.mu.Unlock()
+	for _, d := range r.Damaged {
+		if known[d.Item] {
+			continue
+		}
 		ev := Event{Kind: CorruptFound, Store: d.Item.Key.Store, Root: d.Item.Key.Root,
 			Path: d.Item.Name, Err: d.Err}
 		t.notify(ev)

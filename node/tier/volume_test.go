@@ -333,3 +333,42 @@ func TestRunWatches(t *testing.T) {
 		check(t, b.close())
 	})
 }
+
+// While Run runs, a plot that was copied into a volume is noticed, and a file that is no plot is
+// reported once.
+func TestRunNoticesFiles(t *testing.T) {
+	other := newBench(t, t.TempDir(), nil)
+	g := tiny(t, 1, 1)
+	other.put(t, g)
+	info, err := other.CreatePlot(t.Context(), tier.PlotRequest{Generations: keys(g)})
+	check(t, err)
+	text, err := os.ReadFile(info.Path)
+	check(t, err)
+	check(t, other.close())
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, t.TempDir(), func(c *tier.Config) { c.Settings.ScrubInterval = -1 })
+		ctx, cancel := context.WithCancel(t.Context())
+		events := b.Events(ctx)
+		ended := make(chan error)
+		go func() { ended <- b.Run(ctx) }()
+		time.Sleep(time.Second)
+		name := filepath.Join(b.dir, "hdd", filepath.Base(info.Path))
+		check(t, os.WriteFile(name, text, 0o600))
+		bad := filepath.Join(b.dir, "hdd", "bad.plot")
+		check(t, os.WriteFile(bad, bytes.Repeat([]byte("x"), 4096), 0o600))
+		time.Sleep(time.Hour)
+		b.serves(t, g)
+		cancel()
+		check(t, <-ended)
+		n := 0
+		for ev := range events {
+			if ev.Kind == tier.CorruptFound && ev.Path == bad {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("reported %d times", n)
+		}
+		check(t, b.close())
+	})
+}
