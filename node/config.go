@@ -93,6 +93,9 @@ type Config struct {
 	Now     func() time.Time  // default time.Now
 	Logger  *slog.Logger      // default: discarded
 	Observe func(api.Request) // is called at the end of every request, for metrics
+	// Measures has what the program measures about the machine, by the names of the metrics in
+	// /node/status, such as cpu_usage. nil: those are not known.
+	Measures func(ctx context.Context) map[string]float64
 }
 
 // Limits bound what callers can use of a node.

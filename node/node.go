@@ -55,6 +55,8 @@ type Node struct {
 
 	vitals      vitals
 	validations validations
+	latency     mean // of requests
+	proving     mean // of proofs
 }
 
 // New returns a node and starts nothing: it opens what it keeps, and answers as not ready until
@@ -162,7 +164,7 @@ func (n *Node) assemble() error {
 		MaxPush: c.Limits.MaxPush, MaxReads: c.Limits.MaxReads,
 		MaxChallenges: c.Limits.MaxChallenges, UploadRate: c.Limits.UploadRate,
 		MaxSubscribers: c.Limits.MaxSubscribers, Idle: c.Limits.Idle,
-		Now: c.Now, Logger: c.Logger, Observe: c.Observe,
+		Now: c.Now, Logger: c.Logger, Observe: n.observe,
 		Identity: api.Identity{Key: c.Key.PublicKey(), Version: c.Version, PeerPort: c.PeerPort,
 			HTTPPort: c.HTTPPort, Capabilities: []string{"storage", "retrieval"}}}
 	if len(c.Volumes) > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"time"
 
 	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/merkle"
@@ -34,12 +35,14 @@ func (n *Node) Answer(ctx context.Context, c *capsule.Challenge) (*capsule.Bundl
 		}
 	}
 	defer release()
+	began := time.Now()
 	bundle, err := n.prover.Answer(ctx, c)
 	if errors.Is(err, capsule.ErrNotReady) || errors.Is(err, fs.ErrNotExist) ||
 		err == nil {
 		n.validations.add(n.c.Now(), err == nil)
 	}
 	if err == nil {
+		n.proving.add(time.Since(began))
 		n.hub.send(slog.LevelInfo, "proof", "challenge_answered", map[string]any{
 			"challenge_type": c.Type.String(), "plot_id": "0x" + bundle.PlotID.String()})
 	}

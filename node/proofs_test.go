@@ -137,6 +137,11 @@ func TestChallenge(t *testing.T) {
 	if err != nil || st1.Network.Validations24h == 0 || st1.Plots.Count != 1 {
 		t.Errorf("status %+v, %v", st1, err)
 	}
+	if m := st1.Metrics; len(m) != 14 || m["request_latency"] == nil ||
+		m["proof_generation_time"] == nil || m["validation_success_rate"] == nil ||
+		m["cpu_usage"] != nil {
+		t.Errorf("metrics %v", m)
+	}
 }
 
 // checkBundle verifies the answer to a challenge.

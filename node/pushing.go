@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"log/slog"
 
@@ -51,18 +52,25 @@ func (t tiered) Orphans(ctx context.Context) iter.Seq2[storage.Orphan, error] {
 func (n *Node) newPushes() (*push.Manager, error) {
 	return push.New(push.Options{
 		Storage: tiered{n.storage, n.tiers},
-		Find: func(hash merkle.Hash) (capsule.Descriptor, error) {
-			f, err := n.reader.FindHash(context.Background(), hash)
-			if err != nil {
-				return capsule.Descriptor{}, err
-			}
-			return f.Descriptor, nil
-		},
-		Access: n.c.Access, Tracked: n.follow.isTracked, Decide: n.decide,
+		Find:    n.held,
+		Access:  n.c.Access, Tracked: n.follow.isTracked, Decide: n.decide,
 		Committed: n.committed, Refuses: n.refuses, Used: n.usedBy,
 		MaxSessions: n.c.Limits.MaxSessions, MaxStagedBytes: n.c.Limits.MaxStagedBytes,
 		Now: n.c.Now,
 	})
+}
+
+// held returns the descriptor of content that the node holds undamaged, as far as is known.
+func (n *Node) held(hash merkle.Hash) (capsule.Descriptor, error) {
+	ref, d, err := n.tiers.Index().Find(hash)
+	if err != nil {
+		return d, err
+	}
+	places, err := n.tiers.Index().Where(ref)
+	if err == nil && len(places) == 0 {
+		err = fmt.Errorf("content %v: %w", hash, fs.ErrNotExist)
+	}
+	return d, err
 }
 
 // usedBy returns the bytes of the heads that a credential has pushed.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -38,19 +37,19 @@ func newReader(t *tier.Tiers) (*reader, error) {
 }
 
 // Find implements api.Capsules.
-func (r *reader) Find(_ context.Context, ref capsule.Ref) (*api.Found, error) {
+func (r *reader) Find(ctx context.Context, ref capsule.Ref) (*api.Found, error) {
 	ref, d, err := r.tiers.Resolve(ref)
 	if err != nil {
 		return nil, err
 	}
-	return r.found(ref, d)
+	return r.found(ctx, ref, d)
 }
 
 // FindHash implements api.Capsules.
-func (r *reader) FindHash(_ context.Context, hash merkle.Hash) (*api.Found, error) {
+func (r *reader) FindHash(ctx context.Context, hash merkle.Hash) (*api.Found, error) {
 	ref, d, err := r.tiers.Index().Find(hash)
 	if err != nil {
-		if held, unknown := r.tiers.Held(context.Background(), hash); unknown != nil || held {
+		if held, unknown := r.tiers.Held(ctx, hash); unknown != nil || held {
 			return nil, errors.Join(unknown, err)
 		}
 		return nil, err
@@ -58,16 +57,22 @@ func (r *reader) FindHash(_ context.Context, hash merkle.Hash) (*api.Found, erro
 	if _, _, err := r.tiers.Resolve(ref); err != nil {
 		return nil, err
 	}
-	return r.found(ref, d)
+	return r.found(ctx, ref, d)
 }
 
-func (r *reader) found(ref capsule.Ref, d capsule.Descriptor) (*api.Found, error) {
+func (r *reader) found(
+	ctx context.Context, ref capsule.Ref, d capsule.Descriptor,
+) (*api.Found, error) {
 	places, err := r.tiers.Index().Where(ref)
 	if err != nil {
 		return nil, err
 	}
-	if len(places) == 0 {
-		return nil, fmt.Errorf("content of capsule %v: %w", ref, fs.ErrNotExist)
+	if len(places) == 0 { // absent, or quarantined: the tiers know
+		c, err := r.tiers.Get(ctx, ref, "")
+		if err != nil {
+			return nil, readError(err)
+		}
+		c.Close()
 	}
 	f := &api.Found{Ref: ref, Descriptor: d}
 	g, err := r.tiers.Index().Generation(ref.Store, ref.Root)
@@ -77,7 +82,7 @@ func (r *reader) found(ref capsule.Ref, d capsule.Descriptor) (*api.Found, error
 	if g.Created > 0 {
 		f.Modified = time.Unix(int64(g.Created), 0)
 	}
-	if plotID, _, err := r.tiers.Locate(context.Background(), ref); err == nil {
+	if plotID, _, err := r.tiers.Locate(ctx, ref); err == nil {
 		f.Plot = plotID
 	}
 	if g.Described == g.Count && !d.ChunkRoot.IsZero() {

@@ -173,7 +173,11 @@ func (n *Node) Status(ctx context.Context) (*api.Status, error) {
 	st.Cache = api.CacheStatus{L1Bytes: cs.L1Bytes, L2Bytes: cs.L2Bytes, L1Hits: cs.L1Hits,
 		L2Hits: cs.L2Hits, DiskReads: cs.DiskReads}
 	st.Sessions.Count, st.Sessions.StagedBytes = n.pushes.Stats()
-	return st, n.money(ctx, st)
+	if err := n.money(ctx, st); err != nil {
+		return nil, err
+	}
+	st.Metrics = n.metrics(ctx, st)
+	return st, nil
 }
 
 // money fills in what the sources of rewards and the policy say.

@@ -128,12 +128,12 @@ func (m *Manager) Push(ctx context.Context, p *Push) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if done {
-		return &Result{Accepted: true, Stored: m.opt.Now()}, nil
-	}
-	missing, adds, err := m.missing(p)
+	missing, absent, adds, err := m.missing(p)
 	if err != nil {
 		return nil, err
+	}
+	if done && absent == 0 { // else the push brings back what was lost
+		return &Result{Accepted: true, Stored: m.opt.Now()}, nil
 	}
 	decision := m.opt.Decide(ctx, Candidate{Store: merkle.Hash(man.Store), Root: man.Root,
 		Handle: p.Handle, Owner: p.By.Owner, Tracked: st.tracked, Capsules: len(man.Capsules),
@@ -160,22 +160,23 @@ func caller(p *Push, st state) Caller {
 	return c
 }
 
-// missing returns the capsules whose content is neither in the push nor here, and how many bytes
-// the push adds. A capsule that is here under its hash must be the one that the push describes:
+// missing returns the capsules whose content is neither in the push nor here, how many are not
+// here, and how many bytes the push adds. A capsule that is here under its hash must be the one that the push describes:
 // a false chunk root would make good content look damaged.
-func (m *Manager) missing(p *Push) (missing []uint32, adds int64, err error) {
+func (m *Manager) missing(p *Push) (missing []uint32, absent int, adds int64, err error) {
 	seen := map[merkle.Hash]bool{}
 	for _, d := range p.Manifest.Capsules {
 		held, err := m.opt.Find(d.Hash)
 		switch {
 		case err == nil:
 			if err := d.Matches(held); err != nil {
-				return nil, 0, fmt.Errorf("capsule %d: %w", d.Index, err)
+				return nil, 0, 0, fmt.Errorf("capsule %d: %w", d.Index, err)
 			}
 			continue
 		case !errors.Is(err, fs.ErrNotExist):
-			return nil, 0, err
+			return nil, 0, 0, err
 		}
+		absent++
 		if !seen[d.Hash] {
 			adds += int64(d.Size)
 		}
@@ -184,7 +185,7 @@ func (m *Manager) missing(p *Push) (missing []uint32, adds int64, err error) {
 		}
 		seen[d.Hash] = true
 	}
-	return missing, adds, nil
+	return missing, absent, adds, nil
 }
 
 // room returns nil when there is room for what a push adds.
