@@ -49,6 +49,9 @@ type Options struct {
 	User, Password string
 	// AdminToken is the credential of Status. The same rule holds for it.
 	AdminToken string
+	// APIKey is sent with every request to nodes that count its owner apart from others of the same
+	// address. The same rule holds for it, so that New fails with ErrInsecure.
+	APIKey string
 	// UserAgent is <product>/<version>. Default "digstore-go/1".
 	UserAgent string
 
@@ -136,6 +139,11 @@ func New(base string, o *Options) (*Client, error) {
 	}
 	if err := c.opt.setDefaults(); err != nil {
 		return nil, err
+	}
+	if c.opt.APIKey != "" {
+		if _, err := c.credential(c.opt.APIKey); err != nil {
+			return nil, err
+		}
 	}
 	c.trust = c.opt.Trust
 	if c.trust == nil {

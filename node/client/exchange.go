@@ -60,6 +60,9 @@ func (c *Client) attempt(ctx context.Context, e exchange) (*http.Response, error
 	}
 	req.Header.Set("User-Agent", c.opt.UserAgent)
 	req.Header.Set("Accept-Encoding", "identity")
+	if c.opt.APIKey != "" {
+		req.Header.Set("X-API-Key", c.opt.APIKey)
+	}
 	if e.body != nil {
 		body, err := e.body()
 		if err != nil {

@@ -277,6 +277,27 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+// A caller with a key that the node lists has a bucket of its own, and waits when that is empty.
+func TestAPIKey(t *testing.T) {
+	_, err := client.New("http://node.example", &client.Options{APIKey: "k3y"})
+	if !errors.Is(err, client.ErrInsecure) {
+		t.Errorf("over plain HTTP: %v, expected ErrInsecure", err)
+	}
+	base := serveLimited(t, api.Limits{Requests: api.Bucket{PerMinute: 1, Burst: 1},
+		Keys: map[string]float64{"k3y": 1}})
+	for _, key := range []string{"", "k3y"} {
+		c := newClient(t, base, &client.Options{APIKey: key, Attempts: 1})
+		if _, err := c.Peers(t.Context()); err != nil {
+			t.Errorf("key %q: %v", key, err)
+		}
+		var status *client.StatusError
+		if _, err := c.Peers(t.Context()); !errors.Is(err, client.ErrRateLimited) ||
+			!errors.As(err, &status) || status.RetryAfter < time.Second {
+			t.Errorf("key %q again: %v, expected ErrRateLimited", key, err)
+		}
+	}
+}
+
 // A node with TLS is asked when its certificate is trusted, and once when it is not.
 func TestTLS(t *testing.T) {
 	n := new(atomic.Int64)

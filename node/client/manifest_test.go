@@ -62,6 +62,21 @@ func TestManifest(t *testing.T) {
 	}
 }
 
+// A node sends a long manifest in pages of its own.
+func TestLongManifest(t *testing.T) {
+	vectors.NeedLong(t)
+	g := capsuletest.Split(t, 1, 4, text(1, 600_000))
+	base, count := lying(t, startNode(t, node.Config{Storage: holding(t, g, 1)}), nil)
+	c := newClient(t, base, &client.Options{Trust: pinned(g)})
+	m, err := c.Manifest(t.Context(), g.Store, merkle.Hash{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Capsules) != 150_000 || count.Load() != 2 {
+		t.Errorf("%d capsules in %d pages, expected 150,000 in 2", len(m.Capsules), count.Load())
+	}
+}
+
 // member changes members of JSON answers.
 func member(change func(m map[string]any)) lie {
 	return func(t testing.TB, r *http.Response) {

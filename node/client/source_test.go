@@ -72,7 +72,19 @@ func (vitals) Draining() bool         { return false }
 // serveAPI serves the real routes over something else than a node.
 func serveAPI(t testing.TB, o api.Options) string {
 	t.Helper()
-	o.Vitals, o.Limits, o.Identity.Key = vitals{}, unlimited.Callers, nodeKey.PublicKey()
+	o.Limits = unlimited.Callers
+	return serveOptions(t, o)
+}
+
+// serveLimited serves routes that count on nothing but the limits.
+func serveLimited(t testing.TB, l api.Limits) string {
+	t.Helper()
+	return serveOptions(t, api.Options{Limits: l})
+}
+
+func serveOptions(t testing.TB, o api.Options) string {
+	t.Helper()
+	o.Vitals, o.Identity.Key = vitals{}, nodeKey.PublicKey()
 	s, err := api.New(o)
 	if err != nil {
 		t.Fatal(err)
