@@ -99,6 +99,9 @@ func (m *mutator) once() {
 	if kind >= 128 {
 		part = &sp.Puzzle
 	}
+	if len(*part) == 0 {
+		return
+	}
 	switch kind % 9 {
 	case 0: // a byte
 		(*part)[m.below(len(*part))] ^= byte(m.byte())
