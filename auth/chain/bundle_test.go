@@ -7,8 +7,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -25,8 +27,9 @@ type pushCase struct {
 	Response json.RawMessage
 	BundleID merkle.Hash `json:"bundle_id"`
 	Expect   struct {
-		Outcome string
-		Error   string
+		Outcome   string
+		Error     string
+		Estimates []uint64
 	}
 }
 
@@ -34,22 +37,17 @@ type pushCase struct {
 func TestPushVectors(t *testing.T) {
 	var file struct{ Cases []pushCase }
 	vectors.Load(t, "chain-push-tx.json", &file)
-	passed := 0
 	for i := range file.Cases {
 		c := &file.Cases[i]
 		t.Run(c.Name, func(t *testing.T) {
-			switch c.Method {
-			case "push_tx":
+			if c.Method == "push_tx" {
 				c.push(t)
-			case "get_coin_record_by_name":
-				c.record(t)
-			default:
-				return // the mempool and fees are not read yet
+			} else {
+				c.ask(t)
 			}
-			passed++
 		})
 	}
-	vectors.Count(t, "chain-push-tx.json", passed, len(file.Cases)-passed)
+	vectors.Count(t, "chain-push-tx.json", len(file.Cases), 0)
 }
 
 func (c *pushCase) push(t *testing.T) {
@@ -107,35 +105,98 @@ func number(t *testing.T, text []byte) (v any) {
 	return v
 }
 
-// record asks for the coin by the client of this package.
-func (c *pushCase) record(t *testing.T) {
+// source is the client of this package with a host that expects the request of the case.
+func (c *pushCase) source(t *testing.T) *chain.RPC {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		if err != nil || !cmp.Equal(number(t, body), number(t, c.Request)) {
-			t.Errorf("request %s, %v; want %s", body, err, c.Request)
+		if err != nil || r.URL.Path != "/"+c.Method ||
+			!cmp.Equal(number(t, body), number(t, c.Request)) {
+			t.Errorf("request %s, %s, %v; want %s, %s", r.URL.Path, body, err, c.Method, c.Request)
 		}
 		w.Write(c.Response)
 	}))
-	defer s.Close()
+	t.Cleanup(s.Close)
 	source, err := chain.NewRPC(s.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var request struct{ Name string }
+	return source
+}
+
+// ask asks for a coin, a bundle in the mempool, or a fee.
+func (c *pushCase) ask(t *testing.T) {
+	t.Helper()
+	var request struct {
+		Name  string
+		TxID  string  `json:"tx_id"`
+		Times []int64 `json:"target_times"`
+		Cost  uint64
+	}
 	if err := json.Unmarshal(c.Request, &request); err != nil {
 		t.Fatal(err)
 	}
-	id, err := merkle.ParseHash(strings.TrimPrefix(request.Name, "0x"))
+	source := c.source(t)
+	if c.Method == "get_fee_estimate" {
+		var after []time.Duration
+		for _, s := range request.Times {
+			after = append(after, time.Duration(s)*time.Second)
+		}
+		got, err := source.FeeEstimate(t.Context(), request.Cost, after...)
+		if err != nil || !slices.Equal(got, c.Expect.Estimates) {
+			t.Errorf("estimates %v, %v; want %v", got, err, c.Expect.Estimates)
+		}
+		return
+	}
+	id, err := merkle.ParseHash(strings.TrimPrefix(request.Name+request.TxID, "0x"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec, err := source.CoinRecord(t.Context(), id)
-	if err != nil || (rec == nil) != (c.Expect.Outcome == "absent") {
-		t.Errorf("record %v, %v; want %s", rec, err, c.Expect.Outcome)
+	absent := c.Expect.Outcome == "absent"
+	if c.Method == "get_coin_record_by_name" {
+		rec, err := source.CoinRecord(t.Context(), id)
+		if err != nil || (rec == nil) != absent || rec != nil && (rec.Coin.ID() != id ||
+			rec.Confirmed == 0) {
+			t.Errorf("record %+v, %v; want %s", rec, err, c.Expect.Outcome)
+		}
+		return
 	}
-	if rec != nil && (rec.Coin.ID() != id || rec.Confirmed == 0) {
-		t.Errorf("record %+v, want a confirmed coin %v", rec, id)
+	item, err := source.MempoolItem(t.Context(), id)
+	if err != nil || (item == nil) != absent || item != nil && (item.ID != id ||
+		len(item.Spent) == 0 || len(item.Made) == 0 || item.Cost == 0) {
+		t.Errorf("item %+v, %v; want %s", item, err, c.Expect.Outcome)
+	}
+}
+
+// TestMempoolAnswers: malformed answers about the mempool and about fees are errors.
+func TestMempoolAnswers(t *testing.T) {
+	id := merkle.Hash{1}
+	for body, want := range map[string]error{
+		`{"success":true}`:                   chain.ErrMalformed,
+		`{"success":true,"mempool_item":{}}`: chain.ErrMalformed,
+		`{"success":true,"mempool_item":{"spend_bundle_name":"` + id.String() +
+			`","fee":1,"removals":[{}]}}`: chain.ErrMalformed,
+		`{"success":true,"mempool_item":{"spend_bundle_name":"` + id.String() +
+			`","fee":1,"additions":[null]}}`: chain.ErrMalformed,
+		`{"success":true,"mempool_item":{"spend_bundle_name":"` + merkle.Hash{2}.String() +
+			`","fee":1}}`: chain.ErrSourceInvalid,
+		`{"success":false,"error":"Tx id 0x01 not in the mempool"}`: nil,
+		`{"success":false,"error":"something"}`:                     chain.ErrUnavailable,
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, body)
+		}))
+		source, err := chain.NewRPC(s.URL, &chain.RPCOptions{Attempts: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item, err := source.MempoolItem(t.Context(), id); !errors.Is(err, want) || item != nil {
+			t.Errorf("%s: %+v, %v, want %v", body, item, err, want)
+		}
+		if list, err := source.FeeEstimate(t.Context(), 1, time.Second); err == nil {
+			t.Errorf("%s: estimates %v", body, list)
+		}
+		s.Close()
 	}
 }
 

@@ -140,6 +140,8 @@ func questionsDocument(t *testing.T, doc *docs.Doc) {
 		"ByHint":       func() { rpc.ByHint(ctx, id, true) },
 		"ByPuzzleHash": func() { rpc.ByPuzzleHash(ctx, id, true) },
 		"Network":      func() { rpc.Network(ctx) },
+		"MempoolItem":  func() { rpc.MempoolItem(ctx, id) },
+		"FeeEstimate":  func() { rpc.FeeEstimate(ctx, 9, time.Minute) },
 	}
 	want := map[string]string{}
 	for name, f := range ask {
