@@ -120,8 +120,8 @@ func TestChia(t *testing.T) {
 				t.Errorf("fee %d, want %s", effects.Fee, answer)
 			}
 		case accepted:
-			// Nothing at all, and fees of more than 64 bits.
-			count["refused here only"]++
+			_, why, _ := strings.Cut(err.Error(), "invalid bundle: ")
+			count["refused here only: "+why[:min(len(why), 8)]]++
 		default:
 			count["refused"]++
 		}
