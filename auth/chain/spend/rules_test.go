@@ -156,6 +156,8 @@ func TestBundleRules(t *testing.T) {
 		"no list":        {one(returning(t, clvm.Int(5))), "end in 05"},
 		"list ends in 1": {one(returning(t, clvm.Pair(cond(1), clvm.Int(1)))), "end in 01"},
 		"fee of 65 bits": {[]chain.CoinSpend{rich, good}, "less than 2^64"},
+		"no hash":        {one(quoted(t, cond(64, "a"))), "want 32 bytes"},
+		"too much":       {one(quoted(t, cond(51, merkle.Hash{1}, 101))), "more coins than they spend"},
 	} {
 		_, err := spend.Run(t.Context(), spend.Testnet11(), c.spends)
 		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, spend.ErrInvalidBundle) ||
