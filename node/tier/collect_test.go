@@ -255,6 +255,9 @@ func TestRevoke(t *testing.T) {
 	b.serves(t, g)
 	check(t, b.Remove(t.Context(), g.Store, merkle.Hash{}))
 	check(t, b.Revoke(t.Context(), other.Store, other.Root))
+	if s := b.Status().Cache; s.L1Entries+s.L2Entries != 0 {
+		t.Errorf("the cache has what was removed: %+v", s)
+	}
 	if err := b.Remove(t.Context(), g.Store, g.Root); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("removed twice: %v", err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/node/economy"
 	"github.com/dig-network/digstore/node/index"
+	"github.com/dig-network/digstore/node/policy"
 	"github.com/dig-network/digstore/node/tier/internal/state"
 	"github.com/dig-network/digstore/plot"
 )
@@ -99,6 +100,24 @@ func (t *Tiers) planPlot(ctx context.Context, r PlotRequest) (*plotPlan, error) 
 		p.class = economy.Place{Tier: best}.Class(t.c.Settings.DemotionAge)
 	}
 	return p, nil
+}
+
+// room returns how many bytes may be written to a volume: what the disk has beyond the reserve,
+// and what the quota leaves.
+func (t *Tiers) room(v *volume) (int64, error) {
+	var used int64
+	for _, p := range v.held() {
+		used += p.Size
+	}
+	free, err := t.c.Free(v.Path)
+	if err != nil {
+		return 0, v.explain(err)
+	}
+	room := free - int64(policy.Reserve(uint64(used+free)))
+	if v.Quota > 0 {
+		room = min(room, v.Quota-used)
+	}
+	return max(0, room), nil
 }
 
 // choose returns the volume for a plot of so many bytes of content: of the class where one has

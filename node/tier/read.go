@@ -447,16 +447,21 @@ func (r *plotReader) Read(p []byte) (int, error) {
 
 // Seek implements io.Seeker.
 func (r *plotReader) Seek(off int64, whence int) (int64, error) {
+	return seek(&r.pos, r.d, off, whence)
+}
+
+// seek moves a position in the content of d.
+func seek(pos *int64, d capsule.Descriptor, off int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
-		off += r.pos
+		off += *pos
 	case io.SeekEnd:
-		off += int64(r.d.Size)
+		off += int64(d.Size)
 	}
 	if off < 0 {
-		return 0, fmt.Errorf("seek in capsule %v: %w: offset %d", r.d.Hash, fs.ErrInvalid, off)
+		return 0, fmt.Errorf("seek in capsule %v: %w: offset %d", d.Hash, fs.ErrInvalid, off)
 	}
-	r.pos = off
+	*pos = off
 	return off, nil
 }
 
@@ -594,17 +599,7 @@ func (l *looseReader) ReadAt(p []byte, off int64) (int, error) {
 
 // Seek implements io.Seeker.
 func (l *looseReader) Seek(off int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		off += l.pos
-	case io.SeekEnd:
-		off += int64(l.d.Size)
-	}
-	if off < 0 {
-		return 0, fmt.Errorf("seek in capsule %v: %w: offset %d", l.d.Hash, fs.ErrInvalid, off)
-	}
-	l.pos = off
-	return off, nil
+	return seek(&l.pos, l.d, off, whence)
 }
 
 // Close implements io.Closer.
