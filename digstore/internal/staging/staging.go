@@ -125,10 +125,9 @@ func parse(name string, r io.ReaderAt, size int64) (recs []Record, whole int64, 
 		if err != nil && err != io.EOF {
 			return nil, whole, fmt.Errorf("read staging: %w", err)
 		}
-		short := damaged(name,
-			"frame at byte %d: incomplete", off)
+		short := func() error { return damaged(name, "frame at byte %d: incomplete", off) }
 		if n < 4 {
-			return recs, whole, short
+			return recs, whole, short()
 		}
 		k := int64(binary.BigEndian.Uint32(b[:]))
 		if k == math.MaxUint32 {
@@ -145,7 +144,7 @@ func parse(name string, r io.ReaderAt, size int64) (recs []Record, whole int64, 
 				"frame at byte %d: empty name", off)
 		}
 		if int64(n) < 4+k+8 {
-			return recs, whole, short
+			return recs, whole, short()
 		}
 		if !utf8.Valid(b[4 : 4+k]) {
 			return recs, whole, damaged(name,
@@ -154,7 +153,7 @@ func parse(name string, r io.ReaderAt, size int64) (recs []Record, whole int64, 
 		rec := Record{Name: string(b[4 : 4+k]), Off: off + 4 + k + 8,
 			Size: int64(binary.BigEndian.Uint64(b[4+k:]))}
 		if rec.Size < 0 || rec.Size > size-rec.Off {
-			return recs, whole, short
+			return recs, whole, short()
 		}
 		if i, ok := at[rec.Name]; ok {
 			recs[i] = rec
