@@ -314,6 +314,9 @@ func (m *Manager) fetch(ctx context.Context, p *Push, s *session, missing []uint
 	return left
 }
 
+// maxUploads is how many uploads of one session run at the same time: each holds a copy of a capsule.
+const maxUploads = 8
+
 // Upload takes the content of a capsule of a session. Content that does not match is
 // capsule.ErrContentMismatch, and may be sent again. size is that of body as announced.
 func (m *Manager) Upload(
@@ -335,6 +338,10 @@ func (m *Manager) Upload(
 		return fmt.Errorf("capsule %d: %w: %d bytes are announced, expected %d", index,
 			capsule.ErrContentMismatch, size, d.Size)
 	}
+	if s.uploads >= maxUploads {
+		m.mu.Unlock()
+		return fmt.Errorf("upload: %w: the session has %d uploads in progress", ErrBusy, maxUploads)
+	}
 	s.uploads++
 	s.last = m.opt.Now()
 	m.mu.Unlock()
@@ -351,13 +358,14 @@ func (m *Manager) Upload(
 			}
 		}
 	}
-	ended := m.sessions[id] != s && s.uploads == 0
+	ended := m.sessions[id] != s // while the content came
+	last := s.uploads == 0
 	m.mu.Unlock()
-	if ended { // while the content came
+	if ended && last {
 		m.release(context.WithoutCancel(ctx), s)
-		if err == nil {
-			err = fmt.Errorf("upload session: %w", fs.ErrNotExist)
-		}
+	}
+	if ended && err == nil {
+		err = fmt.Errorf("upload session: %w", fs.ErrNotExist)
 	}
 	return err
 }

@@ -27,8 +27,8 @@ var (
 	ErrMerkle = errors.New("capsules do not match the root")
 	// ErrMissing: a session is committed while content is missing.
 	ErrMissing = errors.New("content is missing")
-	// ErrBusy: there are too many sessions.
-	ErrBusy = errors.New("too many upload sessions")
+	// ErrBusy: there are too many sessions, or uploads of one session.
+	ErrBusy = errors.New("too many uploads")
 	// ErrUnavailable: the source that knows who may write does not answer.
 	ErrUnavailable = errors.New("source of writers is not available")
 	// ErrClosed: the Manager is closed.
