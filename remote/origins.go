@@ -30,7 +30,7 @@ type OriginsOptions struct {
 	SlowAfter time.Duration
 }
 
-// Origins are several origins of one store, for [Clone] and [Pull]. None is believed more than a
+// Origins are several origins of one store, for [Clone] and [Pull]. None is trusted more than a
 // single one would be: each descriptor and each history passes the checks of [Sync.Clone] by
 // itself, or its origin is left out. Of those that are left, the one whose history contains the
 // heads of the others says what is installed; heads that do not go together are [ErrForked], and

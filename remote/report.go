@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A Report says what a clone or pull did, what was checked and against what, and what the result
-// rests on. It is the same for one origin and for several. Its JSON has the members named below.
+// A Report says what a clone or pull did, which checks passed, and why the result is trusted. Its
+// JSON has the members named below.
 type Report struct {
 	Store      auth.StoreID        `json:"store_id"`
 	From       merkle.Hash         `json:"from"`       // the local head before; zero: there was none
@@ -25,29 +25,28 @@ type Report struct {
 
 	Checks     []PassedCheck  `json:"checks"`          // that were made and passed, in order
 	Publisher  auth.PublicKey `json:"publisher"`       // the key in the module of Root
-	Basis      Basis          `json:"basis,omitempty"` // why it is believed; "" when UpToDate
+	Basis      Basis          `json:"basis,omitempty"` // why it was accepted; "" when UpToDate
 	KeyProven  bool           `json:"key_proven"`      // its hash is the store's id
-	KeyChanged bool           `json:"key_changed"`     // it took another one's place
-	// Unanchored says that neither an anchor nor a root given confirmed Root: the publisher signed it,
-	// but there may be a newer one that this origin does not show.
+	KeyChanged bool           `json:"key_changed"`     // it replaced another key
+	// Unanchored is true if neither an anchor nor Trust.Root confirmed Root. The publisher signed it,
+	// but there may be a newer one that the origin does not serve.
 	Unanchored bool `json:"unanchored"`
-	// Unsigned says that no signature of Root came: an anchor or a root given confirmed it, and
-	// nothing is known of Publisher but that it stands in the module. It is not held, and its
-	// tombstones do not count, unless it was held or given before.
+	// Unsigned is true if the origin sent no signature of Root. An anchor or Trust.Root confirmed it.
+	// Publisher is then only the key in the module: it is not pinned, and its tombstones do not count,
+	// unless it was pinned or given before.
 	Unsigned bool `json:"unsigned"`
-	// HistoryConfirmed says that the anchor's lineage contains every line up to Root. Without it,
-	// lines of generations that are not held are the origin's word.
+	// HistoryConfirmed is true if the anchor's lineage contains every line up to Root. Otherwise lines
+	// of generations that are not held are unverified.
 	HistoryConfirmed bool `json:"history_confirmed"`
-	// HeadTime is the time in the line of Root, which is the origin's word, and HeadAge how long ago
-	// that was by our clock. An origin that is frozen shows an old head, and so does a publisher that
-	// rests: only an anchor, or other origins, can tell them apart.
+	// HeadTime is the unverified time in the line of Root. HeadAge is its age by the local clock. A
+	// great age means that the origin withholds newer heads or that the publisher made none; only an
+	// anchor or other origins can tell.
 	HeadTime time.Time     `json:"head_time"`
 	HeadAge  time.Duration `json:"-"`
-	// Diverged says that Root does not descend from From, and was taken because Trust.AcceptHead names
-	// it.
+	// Diverged is true if Root does not descend from From and Trust.AcceptHead named it.
 	Diverged bool `json:"diverged"`
-	// Reverted says that Root stands in the local history before From too: the publisher went back to
-	// it, which an anchor or a root given confirmed, or Trust.AcceptRevert let through.
+	// Reverted is true if Root is also in the local history before From: the publisher went back to
+	// it, as an anchor or Trust.Root confirmed or Trust.AcceptRevert allowed.
 	Reverted   bool             `json:"reverted"`
 	NewerHead  merkle.Hash      `json:"newer_head"` // the origin's head, when the anchor confirms only an older one
 	Tombstones []auth.Tombstone `json:"-"`          // valid ones that were new to us; kept where the Local is a TrustStore
@@ -67,12 +66,11 @@ type OriginState string
 
 // The states.
 const (
-	OriginUsed OriginState = "used" // it was believed as far as it was asked
-	// what it shows is true, and older than what another origin shows
-	OriginBehind      OriginState = "behind"
-	OriginRefused     OriginState = "refused"     // a check refused it: it lies, or passes lies on
-	OriginSlow        OriginState = "slow"        // others were faster by far, and took its place
-	OriginUnreachable OriginState = "unreachable" // it did not answer, or not to the end
+	OriginUsed        OriginState = "used"        // it passed every check that was made
+	OriginBehind      OriginState = "behind"      // it passed, and another origin has a newer head
+	OriginRefused     OriginState = "refused"     // it failed a check
+	OriginSlow        OriginState = "slow"        // it was much slower than others
+	OriginUnreachable OriginState = "unreachable" // it did not answer, or its answer broke off
 )
 
 // An OriginReport is what one origin said and what became of it.
@@ -84,8 +82,7 @@ type OriginReport struct {
 	Bytes      int64       `json:"bytes"`      // of modules that came from it and were used
 	Check      Check       `json:"check,omitempty"`
 	Err        error       `json:"-"` // why it was refused, or did not answer; in JSON the text, as "error"
-	// Withheld are the tombstones that we know to be valid and this origin does not show: it hides
-	// them, or has not heard of them.
+	// Withheld are the valid tombstones that this origin does not serve.
 	Withheld []auth.Tombstone `json:"-"`
 	Evidence string           `json:"evidence,omitempty"` // the name under which a TrustStore keeps it
 }
@@ -97,7 +94,7 @@ type Missing struct {
 	Err error
 }
 
-// RefusedOrigins are the accounts of the origins that were refused.
+// RefusedOrigins returns the reports of the origins that failed a check.
 func (r *Report) RefusedOrigins() []OriginReport {
 	var out []OriginReport
 	for _, a := range r.Origins {

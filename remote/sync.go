@@ -13,8 +13,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Clone fills an empty store from an origin and believes nothing that t does not vouch for:
-// [Sync.Clone] with defaults.
+// Clone fills an empty store from an origin that t trusts: [Sync.Clone] with defaults.
 func Clone(ctx context.Context, to Local, from Origin, t Trust) (*Report, error) {
 	return (&Sync{Trust: t}).Clone(ctx, to, from)
 }
@@ -24,30 +23,31 @@ func Pull(ctx context.Context, to Local, from Origin, t Trust) (*Report, error) 
 	return (&Sync{Trust: t}).Pull(ctx, to, from)
 }
 
-// A Sync says how to clone and pull where [Clone] and [Pull] do not fit. Its fields may not be
-// changed while it is in use; it may be used concurrently for different stores.
+// A Sync clones and pulls with settings that [Clone] and [Pull] do not have. Its fields may not be
+// changed while it is in use. It may be used concurrently for different stores.
 type Sync struct {
-	// Trust is why the origin is believed.
+	// Trust says why the origin is trusted.
 	Trust Trust
 	// AllGenerations fetches every generation of the history that is not held, not only the newest:
 	// after it, oldest first, up to four at a time. No signature travels with older ones: they need an
 	// [Anchor] that is a [Lineage], or AllowUnsignedHistory.
 	AllGenerations bool
-	// MaxModule is the longest module that is taken, in bytes. Default [DefaultMaxModule].
+	// MaxModule is the longest module that is accepted, in bytes. Default [DefaultMaxModule].
 	MaxModule int64
-	// Attempts is how often a broken download is taken up again without getting on. Default 4.
+	// Attempts is how often a download is tried without progress. Default 4.
 	Attempts int
-	// Progress, if set, hears of a module's bytes: (root, 0, total) first, then growing. total is 0
-	// when it is not known. A download that starts over reports smaller numbers again. It is never
-	// called twice at once.
+	// Progress, if set, is called with the bytes of a module: (root, 0, total) first, then growing.
+	// total is 0 when it is not known. A download that starts over reports smaller numbers again.
+	// Calls are not concurrent.
 	Progress func(root merkle.Hash, done, total int64)
-	// OnRetry, if set, is told why a download broke and how long it rests.
+	// OnRetry, if set, is called with the error of a broken download and the time until the next
+	// attempt.
 	OnRetry func(err error, wait time.Duration)
 	// Now is the clock for the age of the head and for evidence. nil: time.Now.
 	Now func() time.Time
 }
 
-// maxMoves is how often a sync starts over because the origin's head moved under it.
+// maxMoves is how often a sync starts over because the origin's head changed meanwhile.
 const maxMoves = 3
 
 // syncRun is one clone or pull on its way.

@@ -8,59 +8,59 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Trust is the answer to: why believe this origin? The zero value believes nothing, and [Clone]
-// refuses. What a module's root covers is checked always; Trust is about the rest, since key and
-// history lie outside the root and a store's id is in general not bound to its key
+// A Trust says why an origin is trusted. The zero value trusts nothing, and [Clone] refuses. The
+// content that a module's root covers is always verified. Trust decides about the rest: key and
+// history lie outside the root, and a store's id is in general not bound to its key
 // (remote/PROTOCOL.md 9.4).
 type Trust struct {
-	// Anchor is asked first, and its answer is the root that is installed. An anchor that fails is a
-	// refusal. A head that carries no signature is believed when the Anchor, or Root, confirms it, and
-	// not otherwise; then no key is held from it, and one that is held must be the module's. One that
-	// is a [Lineage] too also vouches for older generations.
+	// Anchor is asked first. Its answer is the root that is installed; its error is a refusal. A head
+	// without a signature is accepted only if the Anchor, or Root, confirms it. No key is pinned from
+	// such a head, and a pinned key must be that of the module. An Anchor that is a [Lineage] also
+	// confirms older generations.
 	Anchor Anchor
-	// Root is a root known by other means; it stands for an Anchor that says so.
+	// Root is a root that the caller knows. It has the effect of an Anchor that returns it.
 	Root merkle.Hash
-	// Publisher is a key known by other means. A module with another key is refused.
+	// Publisher is a key that the caller knows. A module with another key is refused.
 	Publisher auth.PublicKey
-	// KeyHashID believes a key whose SHA-256 is the store's id, as with stores that init makes.
-	// Other ids it does not help.
+	// KeyHashID accepts a key whose SHA-256 is the store's id, as in stores that init makes. It has no
+	// effect on other ids.
 	KeyHashID bool
-	// FirstUse believes the first key seen for this store.
+	// FirstUse accepts the first key that is seen for this store.
 	FirstUse bool
-	// Known remembers the key of every store that was believed; nil: nothing does. A store that it
-	// knows by another key is refused, unless Publisher or AcceptKey names the new one or an Anchor
-	// confirms it.
+	// Known remembers the key of every store that was accepted. nil: keys are not remembered. If it
+	// has another key for a store, the store is refused unless Publisher or AcceptKey is the new key
+	// or an Anchor confirms it.
 	Known KnownKeys
-	// AcceptKey is a publisher key to take in place of the one that is held, once. An Anchor
-	// that confirms the root which the new key signed does the same.
+	// AcceptKey is a publisher key to accept once in place of the pinned one. An Anchor that confirms
+	// a root signed by the new key has the same effect.
 	AcceptKey auth.PublicKey
-	// AcceptHead is a head to take although its history does not contain the local one, once: the way
-	// past a history that has diverged, for who knows why it did. It must be signed by the key that is
-	// believed, as any other; what is held stays, and stands before it in the local history. A head
-	// that was held before is taken again with AcceptRevert only.
+	// AcceptHead is a head to accept once although its history does not contain the local head, for a
+	// caller who knows why the histories diverged. It must be signed by an accepted key. The local
+	// history keeps its lines, and the new ones follow them. For a head that is in the local history
+	// already, set AcceptRevert.
 	AcceptHead merkle.Hash
-	// AcceptRevert takes a head that the local history has before its own head: the publisher went
-	// back to it. Without it only an Anchor, or Root, lets such a head through, since an origin could
-	// go back with the old signature.
+	// AcceptRevert accepts a head that is in the local history before the local head, because the
+	// publisher went back to it. Otherwise only an Anchor, or Root, makes such a head acceptable,
+	// because an origin could send the old signature again.
 	AcceptRevert bool
-	// AllowUnsignedHistory takes older generations that nobody but the origin vouches for. They must
-	// carry the publisher's key still.
+	// AllowUnsignedHistory accepts older generations that only the origin names. They must have the
+	// publisher's key.
 	AllowUnsignedHistory bool
 }
 
-// A Basis is what made a publisher key believed.
+// A Basis is the reason why a publisher key was accepted.
 type Basis string
 
 // The bases, the strongest first.
 const (
-	ByAnchor    Basis = "anchor"       // the anchor confirmed the root that it signed
-	ByRoot      Basis = "root"         // so did the root that was given
-	ByPublisher Basis = "publisher"    // it is the key that was given
-	ByAcceptKey Basis = "accepted key" // it is the key that was given to follow the one held
-	ByPin       Basis = "pin"          // it is the key held for this store since before
-	ByKeyHash   Basis = "key hash"     // its hash is the store's id
-	ByKnown     Basis = "known store"  // it is the key of an earlier first use
-	ByFirstUse  Basis = "first use"    // nothing but that it was the first to be seen
+	ByAnchor    Basis = "anchor"       // the anchor confirmed the root that the key signed
+	ByRoot      Basis = "root"         // Trust.Root is the root that the key signed
+	ByPublisher Basis = "publisher"    // the key is Trust.Publisher
+	ByAcceptKey Basis = "accepted key" // the key is Trust.AcceptKey
+	ByPin       Basis = "pin"          // the key is pinned
+	ByKeyHash   Basis = "key hash"     // the hash of the key is the store's id
+	ByKnown     Basis = "known store"  // Trust.Known has the key from an earlier first use
+	ByFirstUse  Basis = "first use"    // it is the first key that was seen
 )
 
 // isZero reports whether nothing in t speaks for any origin.
