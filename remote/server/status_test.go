@@ -94,12 +94,16 @@ func TestEveryStatusIsShown(t *testing.T) {
 	for _, row := range statuses {
 		table[strconv.Itoa(row.status)] = true
 	}
-	names, err := filepath.Glob(filepath.Join("..", "testdata", "transcripts", "*.txt"))
+	names, err := filepath.Glob(filepath.Join("testdata", "transcripts", "*.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipes, err := filepath.Glob(filepath.Join("..", "testdata", "transcripts", "*.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	shown := map[string]bool{}
-	for _, name := range names {
+	for _, name := range append(names, recipes...) {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package remote_test
+package server_test
 
 import (
 	"bufio"

@@ -1,31 +1,20 @@
-package remote_test
+package server_test
 
 import (
 	"bytes"
 	"context"
-	"flag"
-	"fmt"
 	"io"
 	"io/fs"
-	"maps"
-	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/dig-network/digstore/auth"
 	"github.com/dig-network/digstore/auth/request"
 	"github.com/dig-network/digstore/merkle"
 	"github.com/dig-network/digstore/remote/server"
 )
-
-var update = flag.Bool("update", false, "write the goldens anew")
 
 // TestTranscripts holds every route's requests and answers against testdata/transcripts: keys,
 // clock and nonces are fixed, so every byte is.
@@ -147,7 +136,7 @@ func TestTranscripts(t *testing.T) {
 			s.do("POST", s.path("/proof"), strings.NewReader(contentBody(merkle.Hash{1}, s.heads[0].Root, "")), asJSON)
 		}},
 		{"out-of-order", 1, nil, func(s *site) {
-			s.serve(failing{s.stores}, nil)
+			s.serve(failingBackend{s.stores}, nil)
 			s.do("GET", s.path(""), nil)
 			s.do("GET", s.path(""), nil, set("Accept", "application/json"))
 			s.serve(s.stores, &server.Options{Authenticator: &request.Authenticator{Now: s.now, Start: start, Nonces: request.NewNonces(&request.NoncesOptions{Max: 1})}})
@@ -198,55 +187,3 @@ func (b *shelf) Open(context.Context, string) (io.ReadCloser, error) {
 
 // Remove implements server.ObjectStore.
 func (b *shelf) Remove(context.Context, string) error { b.object = nil; return nil }
-
-// golden holds got against a file under testdata, or writes it.
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	name = filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, got, 0o666); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	wanted, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(wanted), string(got)); diff != "" {
-		t.Errorf("%s (-want +got; rewrite with -update):\n%s", name, diff)
-	}
-}
-
-// record writes one exchange: headers by name, bodies that are no text, or long, by length and
-// hash.
-func record(w *bytes.Buffer, r *http.Request, sent []byte, res *http.Response, got []byte) {
-	fmt.Fprintf(w, "> %s %s\n", r.Method, r.URL.RequestURI())
-	lines(w, "> ", r.Header)
-	content(w, "> ", sent)
-	fmt.Fprintf(w, "< %d %s\n", res.StatusCode, http.StatusText(res.StatusCode))
-	lines(w, "< ", res.Header)
-	content(w, "< ", got)
-	w.WriteByte('\n')
-}
-
-func lines(w *bytes.Buffer, mark string, h http.Header) {
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		for _, v := range h[name] {
-			fmt.Fprintf(w, "%s%s: %s\n", mark, name, v)
-		}
-	}
-}
-
-func content(w *bytes.Buffer, mark string, b []byte) {
-	switch {
-	case len(b) == 0:
-	case utf8.Valid(b) && !bytes.ContainsRune(b, 0) && len(b) < 20_000:
-		fmt.Fprintf(w, "%s\n%s%s\n", mark, mark, b)
-	default:
-		fmt.Fprintf(w, "%s\n%s(%d bytes, SHA-256 %s)\n", mark, mark, len(b), merkle.Sum(b))
-	}
-}

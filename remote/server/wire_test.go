@@ -1,4 +1,4 @@
-package remote_test
+package server_test
 
 import (
 	"bufio"
@@ -170,16 +170,16 @@ func TestModuleThatBreaksOff(t *testing.T) {
 	}
 }
 
-// failing is a backend out of order.
-type failing struct{ server.Backend }
+// failingBackend is a backend out of order.
+type failingBackend struct{ server.Backend }
 
-func (failing) Head(context.Context, auth.StoreID) (auth.SignedRoot, error) {
+func (failingBackend) Head(context.Context, auth.StoreID) (auth.SignedRoot, error) {
 	return auth.SignedRoot{}, errors.New("cannot read /secret/path")
 }
 
 func TestInternalErrorsSayNothing(t *testing.T) {
 	s := newSite(t, 1, nil)
-	s.serve(failing{s.stores}, nil)
+	s.serve(failingBackend{s.stores}, nil)
 	for _, tail := range []string{"", "/roots", "/module"} {
 		want(t, s.do("GET", s.path(tail), nil), 500, "internal server error")
 	}
