@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +41,8 @@ type parts struct {
 	sources *sources
 	doors   *doors
 	metrics *prom.Collector
+	passed  atomic.Uint64  // challenges that were answered
+	failed  atomic.Uint64  // and those that were not
 	close   []func() error // in the order of opening
 }
 
@@ -87,7 +92,7 @@ func (a *app) newParts(c *config.Config, log *slog.Logger) (p *parts, err error)
 		Limits: limits(c), TrustedProxies: proxies(c), AdminOrigins: c.Network.CORSAdminOrigins,
 		HTTPPort: port(c.Network.API),
 		Drain:    time.Duration(c.Shutdown.Delay), Grace: time.Duration(c.Shutdown.Grace),
-		Logger: log, Observe: p.metrics.ObserveRequest,
+		Logger: log, Observe: p.observe,
 	}
 	return p, p.openStores(c, log)
 }
@@ -280,8 +285,35 @@ func (p *parts) snapshot(ctx context.Context) (*prom.Snapshot, error) {
 	for name, u := range st.Callers {
 		s.RateLimited[name] = u.Refused
 	}
+	value := func(name string) float64 {
+		if v := st.Metrics[name]; v != nil {
+			return *v
+		}
+		return 0
+	}
+	s.CapsulesStored = uint64(value("capsule_count"))
+	s.Received, s.Sent = int64(value("bandwidth_in")), int64(value("bandwidth_out"))
+	all := float64(st.Network.Validations24h)
+	s.Passed24h = int(math.Round(value("validation_success_rate") * all))
+	s.Failed24h = st.Network.Validations24h - s.Passed24h
+	s.Passed, s.Failed = p.passed.Load(), p.failed.Load()
 	p.sources.money(ctx, s)
 	return s, nil
+}
+
+// observe counts a request that has been answered.
+func (p *parts) observe(r api.Request) {
+	p.metrics.ObserveRequest(r)
+	if r.Route != "/validation/challenge" {
+		return
+	}
+	switch {
+	case r.Status == http.StatusOK:
+		p.passed.Add(1)
+		p.metrics.ObserveProof("http", r.Duration)
+	case r.Status >= http.StatusInternalServerError:
+		p.failed.Add(1)
+	}
 }
 
 // registry returns a registry with the metrics of the node, of Go and of the process.
