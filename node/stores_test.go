@@ -45,7 +45,6 @@ func TestStores(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	var roots []merkle.Hash
 	for seed := range uint64(2) {
 		head, err := local.Publish(ctx, publisher, corpus.Small(seed+1).FS())
 		if err != nil {
@@ -54,7 +53,6 @@ func TestStores(t *testing.T) {
 		if _, err := remote.Push(ctx, client, local); err != nil {
 			t.Fatal(err)
 		}
-		roots = append(roots, head.Root)
 		checkModule(t, n.url, ws, id, head.Root)
 	}
 	if u, err := st.Usage(ctx); err != nil || u.Bytes != 0 {
