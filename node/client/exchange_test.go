@@ -240,6 +240,7 @@ func TestGuard(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			tt.o.OnRetry = func(err error, _ time.Duration) { t.Errorf("tried again after %v", err) }
 			if _, err := newClient(t, tt.base, &tt.o).Peers(soon(t)); !errors.Is(err,
 				client.ErrInsecure) {
 				t.Errorf("%v, expected ErrInsecure", err)

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dig-network/digstore/auth"
@@ -259,6 +261,31 @@ func TestSignedRoots(t *testing.T) {
 				t.Errorf("manifest: %v; stat: %v; expected capsule.ErrUntrusted", err, serr)
 			}
 		})
+	}
+}
+
+// A statement that does not verify is not remembered, and one that is not there is absent.
+func TestStatement(t *testing.T) {
+	g := capsuletest.Split(t, 1, 10_000, text(1, 35_000))
+	var lies atomic.Int64
+	base, _ := lying(t, startNode(t, node.Config{Storage: holding(t, g, 4)}),
+		func(t testing.TB, r *http.Response) {
+			if lies.Add(-1) >= 0 {
+				member(set("generation", 5))(t, r)
+			}
+		})
+	c := newClient(t, base, &client.Options{Writers: client.Keys(writerKey.PublicKey())})
+	lies.Store(2) // the manifest, and the statement
+	if _, err := c.Manifest(t.Context(), g.Store, g.Root); !errors.Is(err, capsule.ErrUntrusted) {
+		t.Errorf("%v, expected capsule.ErrUntrusted", err)
+	}
+	if _, err := c.Manifest(t.Context(), g.Store, g.Root); err != nil {
+		t.Errorf("after the node has told the truth: %v", err)
+	}
+	unsigned := newClient(t, startNode(t, node.Config{Storage: holding(t, g, 0)}), nil)
+	if _, err := unsigned.Statement(t.Context(), g.Store, g.Root); !errors.Is(err,
+		fs.ErrNotExist) {
+		t.Errorf("%v, expected fs.ErrNotExist", err)
 	}
 }
 

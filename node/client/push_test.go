@@ -200,9 +200,10 @@ func TestPushWrongContent(t *testing.T) {
 	} {
 		c := newClient(t, base, &client.Options{Token: ownerToken})
 		_, err := c.Push(t.Context(), &client.Push{Manifest: g.Manifest, Content: content})
-		if err == nil || errors.Is(err, client.ErrConnection) && !errors.Is(err,
-			capsule.ErrContentMismatch) {
-			t.Errorf("%s: %v", name, err)
+		var status *client.StatusError
+		if err == nil || errors.As(err, &status) || errors.Is(err, client.ErrConnection) &&
+			!errors.Is(err, capsule.ErrContentMismatch) {
+			t.Errorf("%s: %v, expected an error of the content", name, err)
 		}
 		if _, err := newClient(t, base, &client.Options{Trust: pinned(g)}).Manifest(t.Context(),
 			g.Store, g.Root); err == nil {
@@ -249,6 +250,9 @@ func TestPushGoesOn(t *testing.T) {
 			setBody(r, nil)
 			r.StatusCode = 429
 		}, nil},
+		{"something is missing after the commit", "/commit", func(r *http.Response) {
+			setBody(r, []byte(`{"accepted":true,"upload":{"session":"ab","missing":[0]}}`))
+		}, client.ErrProtocol},
 		{"the commit fails", "/commit", func(r *http.Response) {
 			setBody(r, nil)
 			r.StatusCode = 507

@@ -289,9 +289,6 @@ func (b *content) next(p []byte) (int, error) {
 	}
 	n, err := b.rc.Read(p)
 	b.off += int64(n)
-	if err == io.EOF && b.off < b.size {
-		err = &connectionError{io.ErrUnexpectedEOF}
-	}
 	return n, err
 }
 
