@@ -33,8 +33,11 @@ type Entry struct {
 
 // appendRows appends the rows of entries, ascending by id. It does not change entries.
 func appendRows(b []byte, entries []Entry) []byte {
-	sorted := slices.Clone(entries)
-	slices.SortFunc(sorted, func(a, b Entry) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	sorted := make([]*Entry, len(entries))
+	for i := range entries {
+		sorted[i] = &entries[i]
+	}
+	slices.SortFunc(sorted, func(a, b *Entry) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 	for _, e := range sorted {
 		b = append(b, e.ID[:]...)
 		b = binary.BigEndian.AppendUint64(b, uint64(e.Offset))
