@@ -69,8 +69,8 @@ type ClientOptions struct {
 	// when what listens there does not speak TLS (remote/PROTOCOL.md 2.3).
 	AllowLoopbackHTTP bool
 	// AllowPlainLocal takes http://dig.local where the Resolver leads there: plain HTTP to a name that
-	// is not literally loopback. Whoever can answer for that name in the local network sees and may
-	// change what passes; modules are verified all the same.
+	// is not literally loopback. A machine in the local network that answers for the name can read
+	// and change what is sent. Modules are verified all the same.
 	AllowPlainLocal bool
 	// MaxModule is the longest module that is read, in bytes, and the longest resource of
 	// [Client.Fetch]. Default [DefaultMaxModule].
@@ -262,7 +262,7 @@ func (c *Client) read(ctx context.Context, op request.Op, path string, limit int
 	})
 }
 
-// decodeStrict reads one value and nothing after it: JSON of strangers.
+// decodeStrict reads one JSON value and nothing after it.
 func decodeStrict(r io.Reader, v any) error {
 	text, err := io.ReadAll(r)
 	if err != nil {

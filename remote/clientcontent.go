@@ -281,7 +281,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash,
 			})
 		default:
 			err = wire.DecodeNext(dec, new(json.RawMessage))
-			name = "" // members that nobody knows may stand there as often as they like
+			name = "" // unknown members may be repeated
 		}
 		if err != nil {
 			return nil, err

@@ -19,7 +19,7 @@ import (
 //
 // What is proven in it are the two signatures, see [Evidence.Check]: a publisher that never signed
 // beside its own history cannot be made to look so, except with roots that it signed and then did
-// not publish. Which lines stood in a history is the word of whoever told it.
+// not publish. The lines of a history are only what the origin sent.
 type Evidence struct {
 	Kind    Check        `json:"kind"`  // CheckFork, CheckRollback or CheckAncestry
 	Found   time.Time    `json:"found"` // by our clock
@@ -92,7 +92,7 @@ func ParseEvidence(doc []byte) (*Evidence, error) {
 	return e, nil
 }
 
-// newClaim is what head and the lines up to it look like to whoever is called by.
+// newClaim returns the claim of by for head and the lines up to it.
 func newClaim(by string, head auth.SignedRoot, lines []module.Generation, d *Descriptor) Claim {
 	c := Claim{By: by, Root: head.Root, PublicKey: head.PublicKey, Last: []ClaimLine{}}
 	if !head.Tagged.IsZero() {

@@ -274,7 +274,7 @@ func (v *syncRun) anchoredLineage(ours merkle.Hash) bool {
 }
 
 // ancestryError names what is wrong with an origin that does not know our root: it went back to a
-// generation that we have had, or it tells another story.
+// generation that is here, or its history is another one.
 func (v *syncRun) ancestryError(ctx context.Context, s *snapshot, ours merkle.Hash) error {
 	last := s.lines[len(s.lines)-1]
 	_, had, err := v.local.line(ctx, last.Root)

@@ -52,7 +52,7 @@ func (v *syncRun) older(ctx context.Context, d *downloader) error {
 		before = done
 		d.turns.Store(g.Root, turn)
 		group.Go(func() error {
-			// After an error nobody's turn comes any more.
+			// After an error the generations that wait are not installed.
 			err := v.fetchOlder(gctx, d, g)
 			if err == nil {
 				close(done)

@@ -55,8 +55,8 @@ var _ Origin = (*Origins)(nil)
 // errSlow is why an origin is excluded that answers, but much later than others.
 var errSlow = multisource.ErrSlow
 
-// NewOrigins joins mirrors of one store, at least one. It asks nobody. A name that comes twice gets
-// a number.
+// NewOrigins joins mirrors of one store, at least one. It sends no request. A name that comes twice
+// gets a number.
 func NewOrigins(mirrors []Mirror, o *OriginsOptions) (*Origins, error) {
 	if len(mirrors) == 0 {
 		return nil, fmt.Errorf("%w: no origin is given", ErrBadURL)

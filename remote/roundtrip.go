@@ -126,7 +126,7 @@ func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.
 	return resp, nil
 }
 
-// plainBody refuses a body that is encoded, which nobody asked for: it could unpack to anything.
+// plainBody refuses a body that is encoded, which was not requested: it could unpack to anything.
 func plainBody(resp *http.Response) error {
 	if enc := strings.Join(resp.Header.Values("Content-Encoding"), ", "); enc != "" &&
 		!strings.EqualFold(enc, "identity") {

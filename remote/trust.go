@@ -106,7 +106,7 @@ func (t *Trust) lineage(ctx context.Context, s auth.StoreID) (map[merkle.Hash]in
 	return place, nil
 }
 
-// A keyFacts is what is known when a publisher key is to be believed or not.
+// keyFacts are what is known when a publisher key is to be believed or not.
 type keyFacts struct {
 	store    auth.StoreID
 	held     auth.PublicKey // pinned; zero: none

@@ -62,7 +62,7 @@ func newDecoys(kind DecoyKind, secret []byte) decoys {
 		leaves: newLRU[decoyID, merkle.Hash](keptLeaves)}
 }
 
-// makeDecoy is what is served for key from a volume that has been entered.
+// makeDecoy returns what is served for key from an acquired module.
 func (d *decoys) makeDecoy(v *indexedModule, key merkle.Hash) (*SealedResource, error) {
 	at, hit := slices.BinarySearchFunc(v.keys, key, merkle.Hash.Compare)
 	hit = hit && !v.gated

@@ -134,7 +134,7 @@ func (s *Server) delta(w http.ResponseWriter, c *call, from, to merkle.Hash,
 }
 
 // planDelta finds the chunks of a generation that the client does not have, and the rows of its key
-// table that changed. The caller leaves the volume of the plan.
+// table that changed. The caller releases the module of the plan.
 func (s *Server) planDelta(c *call, to merkle.Hash,
 	base func() (*deltaBase, error)) (plan *deltaPlan, err error) {
 	if !s.deltas.TryAcquire(1) {
@@ -263,7 +263,7 @@ type poolChunk struct {
 	off, n int64 // in the module
 }
 
-// pool returns the chunks of a volume that has been entered. The first call reads and hashes them
+// pool returns the chunks of an acquired module. The first call reads and hashes them
 // all.
 func (v *indexedModule) pool(ctx context.Context) ([]poolChunk, error) {
 	v.hashing.Lock()
@@ -329,7 +329,7 @@ func readPool(ctx context.Context, m *module.Module) ([]poolChunk, error) {
 	return chunks, nil
 }
 
-// leaves reads the leaves of a volume that has been entered, one for each of its keys.
+// leaves reads the leaves of an acquired module, one for each of its keys.
 func (v *indexedModule) leaves() ([]merkle.Hash, error) {
 	s, err := v.mod.Section(module.SectionMerkleNodes)
 	if err != nil {

@@ -133,7 +133,7 @@ func refusalOf(err error) *refusal {
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	f := refusalOf(err)
 	if f.status == http.StatusInternalServerError && r.Context().Err() == nil {
-		// else nobody is there any more
+		// otherwise the client disconnected
 		s.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "path",
 			r.URL.Path, "err", f.cause)
 	}

@@ -46,7 +46,7 @@ type ResourceIndex struct {
 	decoys   decoys
 	damage   *damageTracker
 
-	mu      sync.Mutex // held while volumes is changed in more than one step
+	mu      sync.Mutex // held while modules is changed in more than one step
 	modules *lru.Cache[ContentKey, *indexedModule]
 }
 
@@ -219,7 +219,7 @@ func (c *ResourceIndex) take(ctx context.Context, id module.ID) (*indexedModule,
 	return v, nil
 }
 
-// forget drops a volume, so that the next request reads it anew.
+// forget drops a module, so that the next request reads it anew.
 func (c *ResourceIndex) forget(v *indexedModule) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -228,7 +228,7 @@ func (c *ResourceIndex) forget(v *indexedModule) {
 	}
 }
 
-// trim drops the volumes used least recently until what is remembered fits.
+// trim drops the modules used least recently until the rest fits.
 func (c *ResourceIndex) trim() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -242,7 +242,7 @@ func (c *ResourceIndex) trim() {
 	}
 }
 
-// A indexedModule is one generation, parsed once. Its reader is open while somebody reads: whoever
+// An indexedModule is one generation, parsed once. Its reader is open while somebody reads: whoever
 // enters leaves.
 type indexedModule struct {
 	id  module.ID
