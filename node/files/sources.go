@@ -385,7 +385,7 @@ func (t *offers) add(entry []byte) error {
 	case !share(e.MinUptime):
 		return fmt.Errorf("min_uptime: found %v, expected 0 to 1", e.MinUptime)
 	case !(e.MaxLatency >= 0 && e.MaxLatency <= math.MaxUint32):
-		return fmt.Errorf("max_latency_ms: found %v, expected 0 to %d", e.MaxLatency, math.MaxUint32)
+		return fmt.Errorf("max_latency_ms: found %v, expected 0 to %d", e.MaxLatency, uint32(math.MaxUint32))
 	case len(e.Regions) > maxList || len(e.Balances) > maxList:
 		return fmt.Errorf("%d regions and %d balances, expected at most %d", len(e.Regions),
 			len(e.Balances), maxList)

@@ -120,7 +120,7 @@ func setWord(v reflect.Value, text string) string {
 			return "true or false"
 		}
 	case reflect.Int:
-		i, err := strconv.ParseInt(text, 10, 53)
+		i, err := strconv.ParseInt(text, 10, min(53, v.Type().Bits()))
 		if err != nil {
 			return "a whole number"
 		}
