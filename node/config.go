@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"github.com/dig-network/digstore/auth"
@@ -103,7 +104,7 @@ type Limits struct {
 	Callers        api.Limits
 	MaxPush        int64 // bytes of a push with its inline data. Default 64 MiB
 	MaxReads       int   // capsules that are read at the same time. Default 64
-	MaxChallenges  int   // at the same time. Default the number of CPUs
+	MaxChallenges  int   // at the same time; four times as many wait. Default the number of CPUs
 	MaxSessions    int   // uploads at the same time. Default 256
 	MaxStagedBytes int64 // of all uploads. Default 64 GiB
 	UploadRate     int64 // bytes a second to all clients. Default: no limit
@@ -169,6 +170,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Limits.MaxChallenges <= 0 {
+		c.Limits.MaxChallenges = runtime.NumCPU()
 	}
 	if c.Grace <= 0 {
 		c.Grace = 20 * time.Second

@@ -21,6 +21,7 @@ import (
 	"github.com/dig-network/digstore/node/api"
 	"github.com/dig-network/digstore/node/index"
 	"github.com/dig-network/digstore/node/modules"
+	"github.com/dig-network/digstore/node/prove"
 	"github.com/dig-network/digstore/node/push"
 	"github.com/dig-network/digstore/node/storage"
 	"github.com/dig-network/digstore/node/tier"
@@ -36,7 +37,8 @@ type Node struct {
 	tiers   *tier.Tiers
 	reader  *reader
 	pushes  *push.Manager
-	prover  *capsule.Responder
+	work    capsule.Worker
+	prover  *prove.Pipeline
 	follow  *follow
 	lock    io.Closer // of the data directory; nil: there is none
 	hub     *hub
@@ -67,6 +69,7 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	}
 	n := &Node{c: c, fs: diskfs.OS(), ready: make(chan struct{}), started: time.Now(),
 		hub: newHub(c.Now, c.Logger)}
+	n.work = n.worker()
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.release())
 	}
@@ -109,7 +112,7 @@ func (n *Node) release() error {
 
 // tierConfig returns the configuration of the tiers, with the index as it was saved.
 func (n *Node) tierConfig() tier.Config {
-	c := tier.Config{Storage: n.storage, Volumes: n.c.Volumes, Key: n.c.Key, Work: n.c.Worker,
+	c := tier.Config{Storage: n.storage, Volumes: n.c.Volumes, Key: n.c.Key, Work: n.work,
 		Cache: n.c.Cache, Policy: n.c.Policy, Facts: n.facts, Settings: n.c.Tiers, Now: n.c.Now}
 	// Staged content is discarded with its session; a long upload must not lose its beginning.
 	c.Settings.Grace = cmp.Or(c.Settings.Grace, 24*time.Hour)
@@ -162,13 +165,13 @@ func (n *Node) assemble() error {
 		Authenticator: c.Authenticator, Validators: c.Validators, Limits: c.Limits.Callers,
 		TrustedProxies: c.TrustedProxies, AdminOrigins: c.AdminOrigins,
 		MaxPush: c.Limits.MaxPush, MaxReads: c.Limits.MaxReads,
-		MaxChallenges: c.Limits.MaxChallenges, UploadRate: c.Limits.UploadRate,
+		MaxChallenges: (1 + queued) * c.Limits.MaxChallenges, UploadRate: c.Limits.UploadRate,
 		MaxSubscribers: c.Limits.MaxSubscribers, Idle: c.Limits.Idle,
 		Now: c.Now, Logger: c.Logger, Observe: n.observe,
 		Identity: api.Identity{Key: c.Key.PublicKey(), Version: c.Version, PeerPort: c.PeerPort,
 			HTTPPort: c.HTTPPort, Capabilities: []string{"storage", "retrieval"}}}
 	if len(c.Volumes) > 0 {
-		n.prover = n.newResponder()
+		n.prover = n.newProver(n.work)
 		o.Challenger, o.Plotter = n, n
 		o.Identity.Capabilities = append(o.Identity.Capabilities, "validation")
 	}

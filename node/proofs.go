@@ -9,21 +9,38 @@ import (
 
 	"github.com/dig-network/digstore/capsule"
 	"github.com/dig-network/digstore/merkle"
+	"github.com/dig-network/digstore/node/api"
+	"github.com/dig-network/digstore/node/prove"
 )
 
-// newResponder returns what answers challenges from the plots.
-func (n *Node) newResponder() *capsule.Responder {
-	return &capsule.Responder{
-		Prover:     &capsule.Prover{Key: n.c.Key, Plots: n.tiers, Work: n.c.Worker, Now: n.c.Now},
+// queued is how many challenges wait for each that is answered.
+const queued = 4
+
+// worker returns what does the work of plots and proofs: the configured one, which the CPU replaces
+// for a minute when it fails; nil: the CPU.
+func (n *Node) worker() capsule.Worker {
+	if n.c.Worker == nil {
+		return nil
+	}
+	return &prove.Fallback{Device: n.c.Worker, Now: n.c.Now, Failed: func(err error) {
+		n.c.Logger.Warn("work", "error", err)
+	}}
+}
+
+// newProver returns what answers challenges from the plots.
+func (n *Node) newProver(work capsule.Worker) *prove.Pipeline {
+	return prove.New(&capsule.Responder{
+		Prover:     &capsule.Prover{Key: n.c.Key, Plots: n.tiers, Work: work, Now: n.c.Now},
 		Validators: n.c.Validators, NoMinimal: n.c.NoMinimal, MaxWorkBits: n.c.MaxWorkBits,
 		Chain: n.c.Chain,
 		Held: func(ctx context.Context, hash merkle.Hash) (bool, error) {
 			return n.tiers.Held(ctx, hash)
 		},
-	}
+	}, &prove.Options{Workers: n.c.Limits.MaxChallenges, Queue: queued * n.c.Limits.MaxChallenges})
 }
 
-// Answer answers a challenge. See capsule.Responder for its errors.
+// Answer answers a challenge. See capsule.Responder for its errors. When
+// the node answers as many as it can already, the error is prove.ErrBusy.
 func (n *Node) Answer(ctx context.Context, c *capsule.Challenge) (*capsule.Bundle, error) {
 	if n.prover == nil {
 		return nil, errors.ErrUnsupported
@@ -37,6 +54,9 @@ func (n *Node) Answer(ctx context.Context, c *capsule.Challenge) (*capsule.Bundl
 	defer release()
 	began := time.Now()
 	bundle, err := n.prover.Answer(ctx, c)
+	if errors.Is(err, prove.ErrBusy) {
+		return nil, &api.Error{Code: api.Busy, RetryAfter: time.Second, Err: err}
+	}
 	if errors.Is(err, capsule.ErrNotReady) || errors.Is(err, fs.ErrNotExist) ||
 		err == nil {
 		n.validations.add(n.c.Now(), err == nil)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/dig-network/digstore/node"
 	"github.com/dig-network/digstore/node/api"
 	"github.com/dig-network/digstore/node/economy"
+	"github.com/dig-network/digstore/node/prove"
 	"github.com/dig-network/digstore/node/storage"
 	"github.com/dig-network/digstore/node/tier"
 )
@@ -274,4 +276,103 @@ func TestEvents(t *testing.T) {
 	if lines.Err() != nil {
 		t.Errorf("the stream broke off: %v", lines.Err())
 	}
+}
+
+// endless is a worker that finds nothing until its context ends.
+type endless struct{ started chan bool }
+
+func (endless) Name() string { return "endless" }
+
+func (e endless) Search(ctx context.Context, _ capsule.WorkInput, _ int) (uint64, error) {
+	e.started <- true
+	<-ctx.Done()
+	return 0, context.Cause(ctx)
+}
+
+// One challenge is answered, four wait, and one more is refused as busy.
+func TestManyChallenges(t *testing.T) {
+	st := storage.NewMemory(nil)
+	g := capsuletest.Split(t, 1, 20_000, content(t, 5))
+	fill(t, st, g, storage.Meta{})
+	validator := auth.NewNodeKey([32]byte{50})
+	limits := unlimited
+	limits.MaxChallenges = 1
+	w := endless{make(chan bool)}
+	n := start(t, node.Config{Storage: st, Limits: limits, Admin: open, Worker: w,
+		Validators: []auth.NodePublicKey{validator.PublicKey()},
+		Tiers:      tier.Settings{Difficulty: -1, PlotInterval: -1},
+		Volumes:    []tier.Volume{{Path: t.TempDir(), Class: economy.SSD}}}, "")
+	do(t, "POST", n.url+"/plot/create", body{"datastore_id": g.Store.String()}.text(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	errs := make(chan error, 6)
+	for i := range 6 {
+		go func() {
+			_, err := n.Answer(ctx, signedChallenge(t, validator, g, byte(i)))
+			errs <- err
+		}()
+	}
+	<-w.started
+	var busy *api.Error
+	if err := <-errs; !errors.As(err, &busy) || busy.Code != api.Busy ||
+		!errors.Is(err, prove.ErrBusy) {
+		t.Errorf("got %v, expected prove.ErrBusy as the code busy", err)
+	}
+	text, err := json.Marshal(signedChallenge(t, validator, g, 6))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := do(t, "POST", n.url+"/validation/challenge", text).code(t); code != "busy" {
+		t.Errorf("over HTTP: code %q, expected busy", code)
+	}
+	cancel()
+	for range 5 {
+		if err := <-errs; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, expected context.Canceled", err)
+		}
+	}
+}
+
+// failing is a worker that always fails.
+type failing struct{}
+
+func (failing) Name() string { return "failing" }
+
+func (failing) Search(context.Context, capsule.WorkInput, int) (uint64, error) {
+	return 0, errors.New("no device")
+}
+
+// A worker that fails is replaced by the CPU, for plots and for challenges.
+func TestWorkerFails(t *testing.T) {
+	st := storage.NewMemory(nil)
+	g := capsuletest.Split(t, 1, 20_000, content(t, 5))
+	fill(t, st, g, storage.Meta{})
+	validator := auth.NewNodeKey([32]byte{50})
+	n := start(t, node.Config{Storage: st, Limits: unlimited, Admin: open, Worker: failing{},
+		Validators: []auth.NodePublicKey{validator.PublicKey()},
+		Tiers:      tier.Settings{Difficulty: 1, PlotInterval: -1},
+		Volumes:    []tier.Volume{{Path: t.TempDir(), Class: economy.SSD}}}, "")
+	made := do(t, "POST", n.url+"/plot/create", body{"datastore_id": g.Store.String()}.text(t))
+	if made.StatusCode != http.StatusOK && made.StatusCode != http.StatusCreated {
+		t.Fatalf("plot: status %d: %s", made.StatusCode, made.body)
+	}
+	c := signedChallenge(t, validator, g, 1)
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkBundle(t, do(t, "POST", n.url+"/validation/challenge", text), c, g, validator.PublicKey())
+}
+
+// signedChallenge returns a challenge for work on the first capsule of g.
+func signedChallenge(t *testing.T, by *auth.NodeKey, g capsuletest.Generation, i byte,
+) *capsule.Challenge {
+	t.Helper()
+	c := &capsule.Challenge{ID: fmt.Sprint("c", i), Type: capsule.ComputationalWork,
+		CapsuleHash: g.Capsules[0].Hash, Entropy: merkle.Sum([]byte{i}), WorkBits: 1,
+		IssuedAt: uint64(time.Now().Unix()), Samples: 1}
+	c.ExpiresAt = c.IssuedAt + 60
+	if err := c.Sign(t.Context(), by); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

@@ -145,7 +145,7 @@ var table = []row{
 	{pkg: "node/push", house: []string{"node/storage", "node/policy", "capsule", "auth", "merkle"}, third: join(blst, onDisk, worker)},
 	{pkg: "node/api", house: []string{"node/push", "node/storage", "remote/server", "capsule", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru, onDisk), http: true},
 	{pkg: "node/modules", house: []string{"node/storage", "remote/server", "capsule", "auth", "merkle", "internal/diskfs"}, third: join(wire, lru, onDisk), http: true},
-	{pkg: "node", house: []string{"node/api", "node/modules", "node/push", "node/tier", "node/index", "node/policy", "node/economy", "node/storage", "remote/server", "plot", "capsule", "capsule/cache",
+	{pkg: "node", house: []string{"node/api", "node/modules", "node/prove", "node/push", "node/tier", "node/index", "node/policy", "node/economy", "node/storage", "remote/server", "plot", "capsule", "capsule/cache",
 		"auth/request", "auth", "merkle", "internal/diskfs", "internal/strictjson"}, third: join(daemon, onDisk), http: true},
 	{pkg: "node/files", house: []string{"node", "node/api", "node/economy", "node/push", "auth", "internal/regular", "internal/strictjson"}, third: join(daemon, onDisk), http: true},
 	{pkg: "node/prom", house: []string{"node/api", "node/economy"}, third: join(wire, lru, onDisk, metrics), http: true},
