@@ -415,7 +415,7 @@ func (w *fileWriter) file(name string, f outFile) (int64, error) {
 // write writes the plaintext of a resource.
 func (w *fileWriter) write(out io.Writer, f outFile) (int64, error) {
 	s := w.c.g.s
-	key := urn.NewKey(s.set.id, f.name, s.salts.current())
+	key := urn.NewKey(s.set.id, f.name, w.c.g.salt)
 	chunks := f.res.Chunks()
 	if len(chunks) == 0 || chunks[0].ID.IsZero() { // a module that is not from a recipe
 		p, err := f.res.Open(key)

@@ -26,7 +26,8 @@ type Generation struct {
 	s    *Store
 	info module.Generation
 	mod  *module.Module
-	own  []string // names in the order of the key table, nil when they are not kept
+	own  []string  // names in the order of the key table, nil when they are not kept
+	salt *urn.Salt // of the store when the generation was opened; nil: none
 
 	recipe *module.Recipe // nil: it lies in the form of the reference
 	digest func() (merkle.Hash, error)
@@ -45,7 +46,7 @@ func (s *Store) open(line module.Generation) (*Generation, error) {
 		return nil, err
 	}
 	return &Generation{s: s, info: line, mod: g.Module, own: g.Names, recipe: g.Recipe,
-		digest: g.Digest}, nil
+		salt: s.salts.current(), digest: g.Digest}, nil
 }
 
 // Info returns the line of the generation in the history.
@@ -76,14 +77,14 @@ func (g *Generation) URN(name string) urn.URN {
 }
 
 // Resource opens the content of the resource with exactly that name; fs.ErrNotExist if there is
-// none. Reading returns urn.ErrSealed if the bytes are damaged, or the salt is not that of the
-// store.
+// none. Reading returns urn.ErrSealed if the bytes are damaged, or if the salt that the store had
+// when the generation was opened is not the right one.
 func (g *Generation) Resource(name string) (*module.Plain, error) {
 	r, err := g.mod.Find(urn.RetrievalKey(g.s.set.id, name))
 	if err != nil {
 		return nil, fmt.Errorf("resource %.200q: %w", name, err)
 	}
-	p, err := r.Open(urn.NewKey(g.s.set.id, name, g.s.salts.current()))
+	p, err := r.Open(urn.NewKey(g.s.set.id, name, g.salt))
 	if err != nil {
 		return nil, fmt.Errorf("resource %.200q: %w", name, err)
 	}

@@ -142,6 +142,7 @@ var table = []row{
 	{pkg: "node/tier/internal/state", house: []string{"node/storage", "node/index", "auth", "merkle", "internal/diskfs"}, third: join(plots, onDisk)},
 	{pkg: "node/tier", house: []string{"node/tier/internal/state", "node/storage", "node/index", "node/policy", "node/economy", "plot", "capsule", "capsule/cache", "auth", "merkle", "internal/diskfs"},
 		third: join(plots, lru, onDisk)},
+	{pkg: "node/prove", house: []string{"capsule"}, third: join(blst, onDisk, worker)},
 	{pkg: "node/push", house: []string{"node/storage", "node/policy", "capsule", "auth", "merkle"}, third: join(blst, onDisk, worker)},
 	{pkg: "node/api", house: []string{"node/push", "node/storage", "remote/server", "capsule", "auth/request", "auth", "merkle", "internal/strictjson"}, third: join(wire, lru, onDisk), http: true},
 	{pkg: "node/modules", house: []string{"node/storage", "remote/server", "capsule", "auth", "merkle", "internal/diskfs"}, third: join(wire, lru, onDisk), http: true},
@@ -149,7 +150,6 @@ var table = []row{
 		"auth/request", "auth", "merkle", "internal/diskfs", "internal/strictjson"}, third: join(daemon, onDisk), http: true},
 	{pkg: "node/files", house: []string{"node", "node/api", "node/economy", "node/push", "auth", "internal/regular", "internal/strictjson"}, third: join(daemon, onDisk), http: true},
 	{pkg: "node/prom", house: []string{"node/api", "node/economy"}, third: join(wire, lru, onDisk, metrics), http: true},
-	{pkg: "node/prove", house: []string{"capsule"}, third: join(blst, onDisk, worker)},
 	{pkg: "node/nodetest", house: []string{"node/storage", "capsule", "capsule/capsuletest", "auth", "merkle", "internal/corpus"}, third: join(blst, onDisk, worker)},
 
 	{pkg: "examples/dig-node/internal/config", house: []string{"auth", "auth/password", "internal/netguard", "internal/regular", "node/economy", "node/policy", "node/policy/scorer"},
