@@ -387,7 +387,7 @@ func TestPushBodies(t *testing.T) {
 		{"id in upper case", good.with(body{"datastore_id": strings.ToUpper(g.Store.String())}), ""},
 		{"no capsules", good.with(body{"capsules": []any{}}), "invalid_argument"},
 		{"gap", capsuleWith(body{"index": 5}), "invalid_argument"},
-		{"size of 2^32", capsuleWith(body{"size": 1 << 32}), "invalid_json"},
+		{"size of 2^32", capsuleWith(body{"size": int64(1) << 32}), "invalid_json"},
 		{"data is not base64", capsuleWith(body{"data": "!!"}), "invalid_json"},
 		{"other data", capsuleWith(body{"data": "AAAA"}), "hash_mismatch"},
 		{"neither data nor chunk root", capsuleWith(body{"data": nil}), "invalid_argument"},

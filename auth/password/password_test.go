@@ -59,7 +59,7 @@ func TestHash(t *testing.T) {
 			t.Errorf("%s prints %s", verb, text)
 		}
 	}
-	if text, err := json.Marshal(h); err != nil || string(text) != "{}" {
+	if text, err := json.Marshal([]any{h}); err != nil || string(text) != "[{}]" {
 		t.Errorf("as JSON: %s, %v", text, err)
 	}
 }

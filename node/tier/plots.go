@@ -152,17 +152,6 @@ func (t *Tiers) choose(class economy.Class, size int64, not ...*volume) (*volume
 	return nil, errors.Join(append(errs, err)...)
 }
 
-// contents reads from plots and storage past the cache.
-type contents struct{ t *Tiers }
-
-func (c contents) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor, error) {
-	return c.t.Stat(ctx, ref)
-}
-
-func (c contents) Open(ctx context.Context, d capsule.Descriptor) (io.ReadCloser, error) {
-	return c.t.openDisk(ctx, d)
-}
-
 // writePlot makes a plot on a volume and takes it up when it has passed full verification. The
 // caller holds plotting.
 func (t *Tiers) writePlot(ctx context.Context, v *volume, p *plotPlan) (*plot.Info, error) {

@@ -34,18 +34,6 @@ func (b *bench) loose(d capsule.Descriptor) string {
 	return filepath.Join(b.dir, "storage", "capsules", d.Hash.String())
 }
 
-// next reads events until one of a kind comes.
-func next(t testing.TB, ch <-chan tier.Event, kind tier.EventKind) tier.Event {
-	t.Helper()
-	for ev := range ch {
-		if ev.Kind == kind {
-			return ev
-		}
-	}
-	t.Fatalf("no event %s", kind)
-	return tier.Event{}
-}
-
 // record collects the events during f.
 func (b *bench) record(t testing.TB, f func()) (list []tier.Event) {
 	t.Helper()
