@@ -13,33 +13,32 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// An Evidence is what speaks against an origin, or against a publisher: that two heads of one store
-// do not go together. It is kept where the Local is a [TrustStore], as its JSON, so that others can
-// be shown it.
+// Evidence records two conflicting heads of one store, as evidence against an origin or a
+// publisher. A [TrustStore] keeps its JSON, so that the user can show it to others.
 //
-// What is proven in it are the two signatures, see [Evidence.Check]: a publisher that never signed
-// beside its own history cannot be made to look so, except with roots that it signed and then did
-// not publish. The lines of a history are only what the origin sent.
+// Only the two signatures prove anything; see [Evidence.Check]. They cannot incriminate a publisher
+// that signed one history only, except with roots that it signed and did not publish. The lines of
+// a history are unproven: they are what the origin sent.
 type Evidence struct {
 	Kind    Check        `json:"kind"`  // CheckFork, CheckRollback or CheckAncestry
-	Found   time.Time    `json:"found"` // by our clock
+	Found   time.Time    `json:"found"` // by the local clock
 	Store   auth.StoreID `json:"store_id"`
-	Held    Claim        `json:"held"`    // what we had, or what another origin said
-	Offered Claim        `json:"offered"` // what the origin said
+	Held    Claim        `json:"held"`    // of the local store, or of another origin
+	Offered Claim        `json:"offered"` // of the origin
 }
 
-// A Claim is a head and the history that leads to it, as one party has it.
+// A Claim is a head and the history that leads to it, according to one party.
 type Claim struct {
 	By         string          `json:"by"` // the origin's name; "here" for the local store
 	Root       merkle.Hash     `json:"root"`
 	Generation uint64          `json:"generation"`
-	Time       time.Time       `json:"time"` // of the line, as told
+	Time       time.Time       `json:"time"` // of the line, unchecked
 	PublicKey  auth.PublicKey  `json:"public_key"`
 	Tagged     *auth.Signature `json:"signature_tagged,omitempty"`   // of root and store under PublicKey
 	Untagged   *auth.Signature `json:"signature_untagged,omitempty"` // the untagged form
-	Common     *merkle.Hash    `json:"common_root,omitempty"`        // the newest root that both histories have
+	Common     *merkle.Hash    `json:"common_root,omitempty"`        // the newest root in both histories
 	Last       []ClaimLine     `json:"last"`                         // the newest lines, oldest first, at most 64
-	Descriptor *Descriptor     `json:"descriptor,omitempty"`         // as it came, at most 16 of its tombstones
+	Descriptor *Descriptor     `json:"descriptor,omitempty"`         // as received, at most 16 tombstones
 }
 
 // A ClaimLine is one line of a history.
@@ -49,14 +48,14 @@ type ClaimLine struct {
 	Timestamp  int64       `json:"timestamp"` // unix seconds
 }
 
-// How much of a history and of a descriptor is kept.
+// Limits of the history and the descriptor in a Claim.
 const (
 	maxClaimLines      = 64
 	maxClaimTombstones = 16
 )
 
-// Check reports whether e proves anything by itself: it is an error when the two heads are the
-// same, or one of them is not signed by its key, or the keys differ. nil: one key has signed both.
+// Check returns nil if one key has signed both heads. It returns an error if the heads are the
+// same, the keys differ, or a signature is missing or invalid.
 func (e *Evidence) Check() error {
 	if e.Held.Root == e.Offered.Root {
 		return errors.New("remote: evidence: both heads are the same")
@@ -79,7 +78,8 @@ func (e *Evidence) Check() error {
 	return nil
 }
 
-// ParseEvidence reads what a [TrustStore] keeps. It checks no signature.
+// ParseEvidence decodes a document of a [TrustStore]. It checks no signature. The error wraps
+// [ErrTooLarge] beyond [MaxEvidenceSize] bytes.
 func ParseEvidence(doc []byte) (*Evidence, error) {
 	if len(doc) > MaxEvidenceSize {
 		return nil, fmt.Errorf("remote: evidence: %w: %d bytes, at most %d are read", ErrTooLarge,
@@ -92,7 +92,7 @@ func ParseEvidence(doc []byte) (*Evidence, error) {
 	return e, nil
 }
 
-// newClaim returns the claim of by for head and the lines up to it.
+// newClaim returns the claim of the party by: head, and the last of lines, which end at head.
 func newClaim(by string, head auth.SignedRoot, lines []module.Generation, d *Descriptor) Claim {
 	c := Claim{By: by, Root: head.Root, PublicKey: head.PublicKey, Last: []ClaimLine{}}
 	if !head.Tagged.IsZero() {
@@ -115,7 +115,7 @@ func newClaim(by string, head auth.SignedRoot, lines []module.Generation, d *Des
 	return c
 }
 
-// newest returns the newest root of ours that also stands in theirs.
+// newest returns the newest root of ours that is also in theirs, or nil.
 func newest(ours, theirs []module.Generation) *merkle.Hash {
 	there := make(map[merkle.Hash]struct{}, len(theirs))
 	for _, g := range theirs {
@@ -129,8 +129,9 @@ func newest(ours, theirs []module.Generation) *merkle.Hash {
 	return nil
 }
 
-// recordEvidence keeps evidence when err is an origin's that does not go together with what is
-// held, and names it in the error. Where one key has signed both heads it is a fork.
+// recordEvidence stores evidence when err says that an origin's head conflicts with the local
+// history, and names it in the error. It changes the check to CheckFork when one key has signed
+// both heads.
 func (v *syncRun) recordEvidence(ctx context.Context, s *snapshot, err error) error {
 	var refused *VerificationError
 	if !errors.As(err, &refused) || refused.Check != CheckRollback && refused.Check != CheckAncestry {
@@ -141,7 +142,7 @@ func (v *syncRun) recordEvidence(ctx context.Context, s *snapshot, err error) er
 		return errors.Join(err, lerr)
 	}
 	held := v.head
-	if held.Root.IsZero() { // nothing is here but a pin
+	if held.Root.IsZero() { // the local store has only a pin
 		held.Root, held.PublicKey = v.pins.Root, v.pins.Publisher
 	}
 	offered, serr := s.descriptor.SignedRoot(v.store, v.pins.Publisher)
@@ -161,8 +162,8 @@ func (v *syncRun) recordEvidence(ctx context.Context, s *snapshot, err error) er
 	return errors.Join(err, lerr)
 }
 
-// keepEvidence keeps e and returns its name, "" where nothing keeps it. It stands in the report in
-// any case.
+// keepEvidence stores e and returns its name, "" if the Local is not a TrustStore. It adds e to the
+// report either way.
 func (v *syncRun) keepEvidence(ctx context.Context, e *Evidence) (name string, err error) {
 	e.Found = v.now().UTC().Truncate(time.Second)
 	w, ok := v.to.(TrustStore)
@@ -175,7 +176,7 @@ func (v *syncRun) keepEvidence(ctx context.Context, e *Evidence) (name string, e
 		return "", fmt.Errorf("remote: read evidence: %w", err)
 	}
 	doc, err := e.document()
-	for _, k := range kept { // seen before: then it is the document that is there
+	for _, k := range kept { // reuse an equal document but for the time
 		old, perr := ParseEvidence(k)
 		if err != nil || perr != nil {
 			continue
@@ -197,7 +198,7 @@ func (v *syncRun) keepEvidence(ctx context.Context, e *Evidence) (name string, e
 	return name, nil
 }
 
-// document is e as it is kept.
+// document returns e as stored.
 func (e *Evidence) document() ([]byte, error) {
 	doc, err := json.MarshalIndent(e, "", "  ")
 	return append(doc, '\n'), err

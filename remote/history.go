@@ -10,13 +10,13 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// maxReadings is how often descriptor and list are read until they agree.
+// maxReadings is the limit on reads of descriptor and history that disagree.
 const maxReadings = 5
 
-// history reads the origin's list and holds it against the descriptor. When the two were read on
-// either side of a push, descriptor and list are read in turn until the last two readings agree;
-// s.d is then the new one. Where the head is seen to move, a list that goes on behind it is taken
-// up to it, since it was read later. A busy publisher is no liar, but whoever never agrees is.
+// history reads the origin's history and checks that it ends at the descriptor's head. A push
+// between the two requests makes them differ, so history reads both again until they agree, and
+// updates s.descriptor. Once the head has changed, lines after it are dropped: the history was read
+// later. After maxReadings reads that disagree the origin fails CheckHistory.
 func (v *syncRun) history(ctx context.Context, s *snapshot) error {
 	for reading, moving := 1, false; ; reading++ {
 		lines, err := s.from.Generations(ctx)
@@ -49,13 +49,13 @@ func (v *syncRun) history(ctx context.Context, s *snapshot) error {
 	}
 }
 
-// lastSecond is the end of the year 9999, in unix seconds: later times have no JSON.
+// lastSecond is the end of the year 9999 in Unix seconds. Later times cannot be encoded in JSON.
 const lastSecond = 253402300799
 
-// checkHistory checks the form of an origin's list and returns it with equal neighbours made one
-// line, the later one. The order of the lines is what counts. Numbers are the origin's word: they
-// may repeat and leave gaps, as those of the reference do, and must not fall. Times are those of
-// 1970 to 9999. A root may stand in the list more than once.
+// checkHistory checks the form of an origin's history. It returns the lines with adjacent lines of
+// equal root merged into the later one. Numbers may repeat and leave gaps, as those of the
+// reference implementation do, but must not decrease. Times are from 1970 to 9999. A root may
+// occur more than once.
 func checkHistory(lines []module.Generation) ([]module.Generation, error) {
 	if len(lines) == 0 {
 		return nil, &VerificationError{Check: CheckHistory, Want: "a line for the head",
@@ -84,7 +84,7 @@ func checkHistory(lines []module.Generation) ([]module.Generation, error) {
 	return out, nil
 }
 
-// A target is the generation that a visit installs as the new local head.
+// A target is the generation that a sync installs as the new local head.
 type target struct {
 	lines    []module.Generation // that follow the local history; the last is the generation itself
 	head     bool                // it is the origin's head: signed, and described
@@ -104,15 +104,15 @@ type target struct {
 	checks  []PassedCheck
 }
 
-// unsigned reports whether no signature of the root is known: older roots travel without one, and
+// unsigned reports whether no signature of the root is known. Older roots are sent without one, and
 // some hosts have none for their head.
 func (t *target) unsigned() bool { return t.signed.Tagged.IsZero() && t.signed.Untagged.IsZero() }
 
 func (t *target) line() module.Generation { return t.lines[len(t.lines)-1] }
 
-// selectTarget chooses what to install: the root that is prescribed, else the head; and holds the
-// local head against the origin's history (remote/PROTOCOL.md 9.6). nil: the root that is
-// prescribed was installed before, and nothing says that it is the newest again.
+// selectTarget chooses the generation to install: v.required if set, else the origin's head. It
+// checks the local head against the origin's history (remote/PROTOCOL.md 9.6). It returns nil when
+// v.required is already in the local history and nothing shows that it became the head again.
 func (v *syncRun) selectTarget(ctx context.Context, s *snapshot) (*target, error) {
 	at := len(s.lines) - 1
 	if !v.required.IsZero() {
@@ -149,11 +149,11 @@ func (v *syncRun) selectTarget(ctx context.Context, s *snapshot) (*target, error
 	return t, nil
 }
 
-// newLines returns the lines up to place at that come after what is held.
+// newLines returns the lines after the local head, up to index at.
 func (v *syncRun) newLines(ctx context.Context, s *snapshot, t *target,
 	at int) ([]module.Generation, error) {
 	lines, ours := s.lines, v.head.Root
-	// What has been seen has to be there, whether it is here or not.
+	// The pinned root must be in the history even where the local store lacks it.
 	if seen := v.pins.Root; v.pinsAhead && find(lines, seen) < 0 && !v.anchoredLineage(seen) &&
 		!v.accepts(s, t, at) {
 		return nil, v.ancestryError(ctx, s, seen)
@@ -193,8 +193,8 @@ func (v *syncRun) newLines(ctx context.Context, s *snapshot, t *target,
 	return nil, v.ancestryError(ctx, s, ours)
 }
 
-// lineageLines returns what the chain has after ours: the origin's list does not know our head, the
-// chain does.
+// lineageLines returns the lines up to index at whose roots the anchor's lineage has after ours. It
+// is for an origin whose history lacks the local head.
 func (v *syncRun) lineageLines(s *snapshot, ours merkle.Hash, at int) ([]module.Generation, error) {
 	var out []module.Generation
 	for _, g := range s.lines[:at+1] {
@@ -211,19 +211,19 @@ func (v *syncRun) lineageLines(s *snapshot, ours merkle.Hash, at int) ([]module.
 	return out, nil
 }
 
-// accepts reports whether the caller has named the root at place at as one to take although it does
-// not descend from ours.
+// accepts reports whether the root at index at is Trust.AcceptHead, which may be installed although
+// it does not descend from the local head.
 func (v *syncRun) accepts(s *snapshot, t *target, at int) bool {
 	t.diverged = s.lines[at].Root == v.Trust.AcceptHead
 	return t.diverged
 }
 
-// mayRevert reports whether a root that the local history has, before its head, may be the head
-// again: an old signature does not tell a publisher who went back from an origin that does.
+// mayRevert reports whether a root that the local history has before its head may become the head
+// again. An old signature does not distinguish a publisher's revert from an origin's rollback.
 func (v *syncRun) mayRevert(t *target) bool { return t.anchored || v.Trust.AcceptRevert }
 
-// prescribedHeld reports whether the root that is prescribed stands in the local history, and
-// neither the origin's history nor the anchor's lineage has it after the local head.
+// prescribedHeld reports whether v.required is in the local history, and neither the origin's
+// history nor the anchor's lineage has it after the local head.
 func (v *syncRun) prescribedHeld(ctx context.Context, s *snapshot) (bool, error) {
 	if v.head.Root.IsZero() {
 		return false, nil
@@ -238,8 +238,8 @@ func (v *syncRun) prescribedHeld(ctx context.Context, s *snapshot) (bool, error)
 	return !ok || v.lineage[v.required] <= ours, nil
 }
 
-// unknownLines returns those of lines that our history does not have. The last one must be among
-// them, unless it may be a root that comes back.
+// unknownLines returns those of lines that the local history lacks. The last line must be one of
+// them, unless mayRevert allows its root again.
 func (v *syncRun) unknownLines(ctx context.Context, t *target,
 	lines []module.Generation) ([]module.Generation, error) {
 	ours, err := v.local.lines(ctx)
@@ -267,14 +267,14 @@ func (v *syncRun) unknownLines(ctx context.Context, t *target,
 	return out, nil
 }
 
-// anchoredLineage reports whether the anchor prescribes the root and its lineage knows ours.
+// anchoredLineage reports whether v.required is set and the anchor's lineage has ours.
 func (v *syncRun) anchoredLineage(ours merkle.Hash) bool {
 	_, ok := v.lineage[ours]
 	return ok && !v.required.IsZero()
 }
 
-// ancestryError names what is wrong with an origin that does not know our root: it went back to a
-// generation that is here, or its history is another one.
+// ancestryError returns the error for an origin whose history lacks ours: a rollback when its head
+// is in the local history or is older than the pinned root, else a divergence.
 func (v *syncRun) ancestryError(ctx context.Context, s *snapshot, ours merkle.Hash) error {
 	last := s.lines[len(s.lines)-1]
 	_, had, err := v.local.line(ctx, last.Root)

@@ -11,15 +11,15 @@ import (
 	"github.com/dig-network/digstore/remote/internal/multisource"
 )
 
-// A Bandwidth bounds how fast bytes move through connections. Package bandwidth has one.
+// A Bandwidth limits the transfer rate of connections. Package bandwidth implements it.
 type Bandwidth interface {
-	// Conn returns c with the bound on it.
+	// Conn returns a connection that wraps c and is subject to the limit.
 	Conn(c net.Conn) net.Conn
-	// Received is how many bytes a second are received at most; 0: there is no bound.
+	// Received returns the limit on received bytes per second; 0 means no limit.
 	Received() int64
 }
 
-// bounded puts the bound on the connections that dial returns; nil bounds nothing.
+// bounded returns a dialer whose connections are subject to b. A nil b sets no limit.
 func bounded(b Bandwidth, dial dialFunc) dialFunc {
 	if b == nil {
 		return dial
@@ -35,186 +35,185 @@ func bounded(b Bandwidth, dial dialFunc) dialFunc {
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// An Origin is one store at one place, seen from a reader. [*Client] is one over HTTP; anything
-// that can answer will do. Methods may be called concurrently.
+// An Origin serves one store to readers. [*Client] implements it over HTTP. Methods may be called
+// concurrently.
 type Origin interface {
-	// Describe says what the origin serves: head, key, signatures, tombstones. A store that is not
-	// there, or has no generation, is [fs.ErrNotExist].
+	// Describe returns the origin's head, key, signatures and tombstones. The error is
+	// [fs.ErrNotExist] when the store does not exist or has no generation.
 	Describe(ctx context.Context) (*Descriptor, error)
-	// Generations returns the origin's history, oldest first, as the origin tells it: unchecked.
+	// Generations returns the history as the origin sends it, unchecked, oldest first.
 	Generations(ctx context.Context) ([]module.Generation, error)
-	// Module opens the bytes of one generation. A generation that the origin does not hold is
-	// [fs.ErrNotExist]; one that answers with another generation is a [*VerificationError] of
-	// [CheckETag]. The reader may be a [Sized]. The caller closes it.
+	// Module opens the module of one generation. The error is [fs.ErrNotExist] when the origin does
+	// not hold it, and a [*VerificationError] of [CheckETag] when the origin sends another
+	// generation. The reader may implement [Sized]. The caller closes it.
 	Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, error)
 }
 
-// A Sized is a module reader, of an [Origin], that knows the length of the whole module. Optional.
+// Sized is an optional interface of the readers that [Origin].Module returns.
 type Sized interface {
-	// Size returns the length in bytes; -1 when it is not known.
+	// Size returns the length of the whole module in bytes, or -1 if it is unknown.
 	Size() int64
 }
 
-// A RangeOrigin is an [Origin] that gives parts of a module, and can go on where a transfer broke
-// off. Optional.
+// A RangeOrigin is an [Origin] that can serve parts of a module and resume a broken transfer.
+// Optional.
 type RangeOrigin interface {
 	Origin
-	// ModuleFrom is Module from byte offset on. start is the offset of the reader's first byte: the
-	// one asked for, or 0 when the origin begins anew.
+	// ModuleFrom is like Module but starts at byte offset. start is the offset of the reader's first
+	// byte: offset, or 0 when the origin sends the whole module.
 	ModuleFrom(ctx context.Context, root merkle.Hash,
 		offset int64) (r io.ReadCloser, start int64, err error)
-	// Stat returns the length of a module in bytes; [errors.ErrUnsupported] when that cannot be told
-	// without the module. Other errors are those of Module.
+	// Stat returns the length of a module in bytes. The error is [errors.ErrUnsupported] when the
+	// origin cannot report it without sending the module; other errors are those of Module.
 	Stat(ctx context.Context, root merkle.Hash) (int64, error)
-	// Spans gives each of want to take, in any order, from one goroutine at a time. want ascends and
-	// does not overlap; body has exactly Length bytes, or fails. An error of take ends it and comes
-	// back wrapped. An origin that is several calls take once more with the same part from another one
-	// when the error is [ErrVerification]. An origin that gives no single parts is
-	// [errors.ErrUnsupported].
+	// Spans calls take for each span of want, in any order, from one goroutine at a time. want is
+	// ascending and does not overlap; body has exactly Length bytes, or fails. An error of take ends
+	// Spans and is returned wrapped. [Origins] instead calls take again for the same span from
+	// another origin when that error is [ErrVerification]. The error is [errors.ErrUnsupported] when
+	// the origin serves only whole modules.
 	Spans(ctx context.Context, root merkle.Hash, want []Span,
 		take func(i int, body io.Reader) error) error
 }
 
-// A RecipeOrigin is an [Origin] that can give the recipe of a generation in place of its module, so
-// that only the chunks that are not held have to come. Optional. RECIPES.md says what travels.
+// A RecipeOrigin is an [Origin] that can send the recipe of a generation in place of its module, so
+// that the reader fetches only the chunks it lacks. Optional. RECIPES.md specifies the format.
 type RecipeOrigin interface {
 	RangeOrigin
-	// OpenRecipe asks for the recipe of root. The answer may be packed against one of bases, the
-	// recipes of generations that are held here, likeliest first, of which at most 8 are named. An
-	// origin that knows no recipes, or has none of this generation, answers with the module. Errors
-	// are those of Module; a recipe that does not decode or is of another generation is a
-	// [*VerificationError] of [CheckRecipe].
+	// OpenRecipe requests the recipe of root. bases are recipes of generations that the caller holds,
+	// most similar first; the request names at most 8, and the answer may be compressed against one
+	// of them. An origin without a recipe of root answers with the module. Errors are those of
+	// Module; a recipe that does not decode, or is of another generation, is a [*VerificationError]
+	// of [CheckRecipe].
 	OpenRecipe(ctx context.Context, root merkle.Hash, bases []*module.Recipe) (*RecipeAnswer, error)
 }
 
-// A RecipeAnswer is what an origin gave that was asked for a recipe: Recipe, and Size, the bytes of
-// it that travelled; or the module itself, Module, as from [Origin].Module, which is to be closed.
+// A RecipeAnswer is the answer to [RecipeOrigin].OpenRecipe: Recipe and Size, the bytes received
+// for it; or Module, the module itself as from [Origin].Module, which the caller closes.
 type RecipeAnswer = multisource.RecipeAnswer
 
-// A Span is a run of bytes of a module: Offset and Length.
+// A Span is a byte range of a module: Offset and Length.
 type Span = multisource.Span
 
-// A Local is one store on our side: what [Clone] and [Pull] fill and [Push] reads. *digstore.Store
-// is one; remotetest.Memory is another. Methods may be called concurrently.
+// A Local is the local copy of one store: [Clone] and [Pull] write it and [Push] reads it.
+// *digstore.Store and remotetest.Memory implement it. Methods may be called concurrently.
 type Local interface {
-	// ID is the store's id.
+	// ID returns the store ID.
 	ID() auth.StoreID
-	// Head is the newest generation with the signatures that are known for it. A store without a
-	// generation answers a zero Root and no error.
+	// Head returns the newest generation with its known signatures. A store without a generation
+	// returns a zero Root and no error.
 	Head(ctx context.Context) (auth.SignedRoot, error)
-	// Generations is the history, oldest first, numbered from 0, generations not held included.
+	// Generations returns the history, oldest first, numbered from 0. It includes generations that
+	// are not held.
 	Generations(ctx context.Context) ([]module.Generation, error)
-	// Has reports whether the module of a generation of the history is held, without reading it: true
-	// does not mean that it is intact.
+	// Has reports whether the module of a generation of the history is held. It does not read the
+	// module, which may be damaged.
 	Has(ctx context.Context, root merkle.Hash) (bool, error)
-	// Module opens the bytes of a generation; [fs.ErrNotExist] when it is not held. The reader may
-	// also be an [io.ReaderAt]. The caller closes it.
+	// Module opens the module of a generation. The error is [fs.ErrNotExist] when it is not held. The
+	// reader may implement [io.ReaderAt]. The caller closes it.
 	Module(ctx context.Context, root merkle.Hash) (io.ReadSeekCloser, error)
-	// Install takes r apart as it comes, calls check on the module that it can give back, and only
-	// then makes it visible, atomically. lines are the history lines that follow what the store has;
-	// the last one is the generation in r, those before it are recorded as not held. Their numbers go
-	// on from the last line by 1, and their roots may stand in the history already. For a generation
-	// whose line is already there but which is not held, lines is just that line. Of a generation that
-	// is held, and comes again in new lines, nothing is read from r: check is given what is held. head
-	// carries the signatures known for the root; they may be zero for an older generation.
+	// Install stores the module read from r, calls check on the module as stored, and then makes it
+	// visible, atomically. lines are the history lines to append; the last one is the generation in
+	// r, and those before it are recorded as not held. Their numbers follow the last line of the
+	// history by 1, and their roots may already be in the history. For a generation that is in the
+	// history but not held, lines is just its line. For a held generation that new lines name again,
+	// Install reads nothing from r and calls check on the held module. head carries the signatures
+	// known for the root; they may be zero for an older generation.
 	//
-	// The error wraps whatever r or check returned. Nothing becomes visible when there is one; what
-	// arrived may be kept where the Local is a [Resumer].
-	// check may not call methods of the Local.
+	// An error wraps what r or check returned, and leaves nothing visible. A [Resumer] may keep the
+	// bytes received. check must not call methods of the Local.
 	Install(ctx context.Context, lines []module.Generation, head auth.SignedRoot, r io.Reader,
 		check func(*module.Module) error) error
 }
 
-// A History is a [Local] that finds single lines of its history without reading it all, and keeps
-// the signatures of generations before the head. Optional: without it each look reads the whole
-// history, and [Push] sends the head only.
+// A History is a [Local] that finds single lines of its history without reading all of it, and
+// keeps the signatures of generations before the head. Optional: without it each lookup reads the
+// whole history, and [Push] sends only the head.
 type History interface {
-	// Line returns the line of a root; [fs.ErrNotExist] when it is not in the history.
+	// Line returns the line of a root. The error is [fs.ErrNotExist] when the history lacks it.
 	Line(ctx context.Context, root merkle.Hash) (module.Generation, error)
-	// Tail returns the last n lines, or all there are, oldest first.
+	// Tail returns the last n lines, or all of them if there are fewer, oldest first.
 	Tail(ctx context.Context, n int) ([]module.Generation, error)
-	// SignedRoot is Head for one generation of the history; [fs.ErrNotExist] when the root is not in
-	// it. A generation for which no signature is known answers without any.
+	// SignedRoot returns one generation of the history with its known signatures, if any. The error
+	// is [fs.ErrNotExist] when the root is not in the history.
 	SignedRoot(ctx context.Context, root merkle.Hash) (auth.SignedRoot, error)
-	// KeepSigned keeps signatures that [Pusher].Signer made of a generation of the history, durably.
+	// KeepSigned durably stores signatures that [Pusher].Signer made for a generation of the history.
 	// The caller has checked them.
 	KeepSigned(ctx context.Context, r auth.SignedRoot) error
 }
 
-// A Resumer is a [Local] that keeps what arrived of a broken Install. Optional.
+// A Resumer is a [Local] that keeps the bytes received by a failed Install. Optional.
 type Resumer interface {
-	// Held returns how many leading bytes of the module of root are kept; 0 when none are. The next
-	// Install of that root is given a reader that starts at that offset.
+	// Held returns how many leading bytes of the module of root are kept, or 0. The caller passes the
+	// next Install of root a reader that starts at that offset.
 	Held(ctx context.Context, root merkle.Hash) (offset int64, err error)
-	// Discard throws away what is kept, so that the next Install starts at 0. Nothing kept is no
-	// error.
+	// Discard deletes the kept bytes, so that the next Install starts at 0. It returns nil when none
+	// are kept.
 	Discard(ctx context.Context, root merkle.Hash) error
 }
 
-// An Assembler is a [Local] that can make a generation of its recipe and of chunks that it holds.
-// Optional; without it modules come and go whole.
+// An Assembler is a [Local] that can build a generation from its recipe and chunks. Optional;
+// without it modules are sent and received whole.
 type Assembler interface {
-	// Recipe returns the recipe of a generation that is held; [fs.ErrNotExist] when it is not. Its
-	// encoding is that of the module, whoever made it: both sides use it as a dictionary.
+	// Recipe returns the recipe of a held generation. The error is [fs.ErrNotExist] when it is not
+	// held. The encoding depends only on the module, since both sides use it as a dictionary.
 	Recipe(ctx context.Context, root merkle.Hash) (*module.Recipe, error)
-	// MissingChunks returns the places in r.Pool() of the chunks that are not held, ascending. What a
-	// broken Assemble of the same root left behind counts as held where it is kept.
+	// MissingChunks returns the ascending indexes in r.Pool() of the chunks that are not held. Chunks
+	// kept from a failed Assemble of the same root count as held.
 	MissingChunks(ctx context.Context, r *module.Recipe) ([]int, error)
-	// Assemble is Install for a generation whose recipe is known. It calls a.Fetch once, which calls
-	// put for every chunk that MissingChunks named, in any order, from one goroutine at a time. put
-	// holds the bytes to length and id of the chunk: a difference is [module.ErrVerify]. A chunk that
-	// is neither put nor held is [fs.ErrNotExist]. check need not read again what a.Recipe has in
-	// common with a.Base (module.Recipe.WithVerified).
+	// Assemble is like Install for a generation whose recipe is known. It calls a.Fetch once, which
+	// calls put for every chunk that MissingChunks returned, in any order, from one goroutine at a
+	// time. put fails with [module.ErrVerify] when the bytes differ from the chunk's length or ID.
+	// The error is [fs.ErrNotExist] when a chunk is neither put nor held. check need not read again
+	// the chunks that a.Recipe shares with a.Base (module.Recipe.WithVerified).
 	Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot,
 		a module.Assembly, check func(*module.Module) error) error
 }
 
 // Limits of the evidence that a [TrustStore] keeps.
 const (
-	MaxEvidence     = 32        // documents; the oldest go
-	MaxEvidenceSize = 256 << 10 // bytes of one
+	MaxEvidence     = 32        // documents; the oldest are deleted
+	MaxEvidenceSize = 256 << 10 // bytes per document
 )
 
-// A TrustStore is a [Local] that remembers what it has learned of its publisher and of its origins.
-// Optional; without it the key of the local head is what is held, and no tombstone and no evidence
-// outlives a visit.
+// A TrustStore is a [Local] that stores pins, tombstones and evidence. Optional; without it the
+// pinned key is that of the local head, and no tombstone or evidence outlives a sync.
 type TrustStore interface {
-	// Pins returns what is held of earlier visits; the zero Pins when nothing is.
+	// Pins returns the stored pins, or the zero Pins if there are none.
 	Pins(ctx context.Context) (module.Pins, error)
-	// Pin replaces what is held, durably.
+	// Pin durably replaces the stored pins.
 	Pin(ctx context.Context, p module.Pins) error
-	// Tombstones returns the valid tombstones kept for a store, at most one a root and one for the
-	// store.
+	// Tombstones returns the valid tombstones kept for a store: at most one per root and one for the
+	// whole store.
 	Tombstones(ctx context.Context, s auth.StoreID) ([]auth.Tombstone, error)
-	// Revoke keeps t, durably, in place of one of the same scope and root, so that no origin can hide
-	// it later. The caller has checked its signature. An unknown store is [fs.ErrNotExist].
+	// Revoke durably stores t, replacing one of the same scope and root, so that no origin can
+	// withhold it later. The caller has checked its signature. The error is [fs.ErrNotExist] for an
+	// unknown store.
 	Revoke(ctx context.Context, t auth.Tombstone) error
-	// PutEvidence keeps what speaks against an origin, the JSON of an [Evidence] of at most
-	// [MaxEvidenceSize] bytes, durably, and returns the name under which a person finds it, a path
-	// perhaps. The same bytes are kept once. Beyond [MaxEvidence] documents the oldest goes.
+	// PutEvidence durably stores doc, the JSON of an [Evidence] of at most [MaxEvidenceSize] bytes,
+	// and returns a name, such as a path, by which the user can find it. Equal documents are stored
+	// once. Beyond [MaxEvidence] documents the oldest is deleted.
 	PutEvidence(ctx context.Context, doc []byte) (name string, err error)
-	// Evidence returns the documents that are kept, oldest first.
+	// Evidence returns the stored documents, oldest first.
 	Evidence(ctx context.Context) ([][]byte, error)
 }
 
-// A KnownKeys remembers which key was believed for which store by first use.
-// digstore.OpenKnownStores is the one beside the identity key.
+// KnownKeys stores which key was trusted on first use for each store. digstore.OpenKnownStores
+// returns the one kept beside the identity key.
 type KnownKeys interface {
-	// Known returns the key that was believed for the store, and whether there is one.
+	// Known returns the key stored for s, and whether there is one.
 	Known(ctx context.Context, s auth.StoreID) (auth.PublicKey, bool, error)
-	// Remember notes the key, durably, in place of an earlier one.
+	// Remember durably stores the key, replacing an earlier one.
 	Remember(ctx context.Context, s auth.StoreID, key auth.PublicKey) error
 }
 
-// An Anchor says which root of a store is the current one, by an authority that is not the origin:
-// the chain. An anchor that cannot be reached returns an error, and nothing is believed.
+// An Anchor returns the current root of a store from an authority other than the origin: the chain.
+// When it cannot be reached it returns an error, and the sync fails.
 type Anchor interface {
 	CurrentRoot(ctx context.Context, s auth.StoreID) (merkle.Hash, error)
 }
 
-// A Lineage is an [Anchor] that knows older roots too. Optional.
+// A Lineage is an [Anchor] that also knows older roots. Optional.
 type Lineage interface {
-	// Lineage returns every root the store has had, oldest first. A root may stand in it more than
-	// once.
+	// Lineage returns every root the store has had, oldest first. A root may occur more than once.
 	Lineage(ctx context.Context, s auth.StoreID) ([]merkle.Hash, error)
 }

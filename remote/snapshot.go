@@ -14,24 +14,24 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A snapshot is what one origin shows of the store on one visit.
+// A snapshot is one origin's descriptor and history, read once.
 type snapshot struct {
 	name       string
 	from       Origin
 	descriptor *Descriptor
-	lines      []module.Generation // its history; nil where the descriptor shows nothing new
-	target     *target             // what would be installed; nil where nothing is new
+	lines      []module.Generation // nil where the descriptor has nothing new
+	target     *target             // to install; nil where nothing is new
 	checks     []PassedCheck
 	report     OriginReport
-	err        error // why it is out
+	err        error // why the origin was excluded
 }
 
 func (s *snapshot) passed(c Check, against string) {
 	s.checks = append(s.checks, PassedCheck{c, against})
 }
 
-// readOrigins asks every origin for its descriptor and, where that shows something new, for its
-// history: all at once, and those that are much slower than another are not waited for.
+// readOrigins reads the descriptor of every origin and, where that has something new, its history.
+// It reads concurrently, and cancels the rest Options.SlowAfter after the first origin succeeds.
 func (v *syncRun) readOrigins(ctx context.Context, from Origin) ([]*snapshot, error) {
 	nothing := !v.required.IsZero() && v.required == v.head.Root
 	var err error
@@ -72,8 +72,7 @@ func (v *syncRun) readOrigins(ctx context.Context, from Origin) ([]*snapshot, er
 	return snapshots, nil
 }
 
-// findPins reports whether more has been seen of the store than is here, as after a backup was put
-// back.
+// findPins reports whether the local history lacks the pinned root, as after a restored backup.
 func (v *syncRun) findPins(ctx context.Context) (bool, error) {
 	if v.pins.Root.IsZero() || v.pins.Root == v.head.Root {
 		return false, nil
@@ -82,7 +81,8 @@ func (v *syncRun) findPins(ctx context.Context) (bool, error) {
 	return !ok, err
 }
 
-// readOrigin asks one origin. held says that nothing can be new, whatever it shows.
+// readOrigin reads one origin into s. held says that the required root is already the local head,
+// so that the history is not needed.
 func (v *syncRun) readOrigin(ctx context.Context, s *snapshot, held bool) (err error) {
 	if s.descriptor, err = s.from.Describe(ctx); err != nil {
 		return fmt.Errorf("remote: describe store %s: %w", v.store, err)
@@ -96,7 +96,7 @@ func (v *syncRun) readOrigin(ctx context.Context, s *snapshot, held bool) (err e
 	return v.history(ctx, s)
 }
 
-// evaluate decides whether what an origin shows would be taken.
+// evaluate sets s.target and returns why the origin is refused, if it is.
 func (v *syncRun) evaluate(ctx context.Context, s *snapshot, shown [][]auth.Tombstone) error {
 	if s.lines == nil {
 		return nil // nothing new
@@ -116,10 +116,10 @@ func (v *syncRun) evaluate(ctx context.Context, s *snapshot, shown [][]auth.Tomb
 	return nil
 }
 
-// selectOrigin judges what has not been judged yet, and returns the origin with the newest head of
-// those that are left.
+// selectOrigin evaluates the snapshots not yet evaluated, and returns the accepted one with the
+// newest head.
 func (v *syncRun) selectOrigin(ctx context.Context, snapshots []*snapshot) (*snapshot, error) {
-	var shown [][]auth.Tombstone // apart, so that none hides those of another
+	var shown [][]auth.Tombstone // one list per origin, so that none hides those of another
 	heads := []merkle.Hash{v.head.Root, v.required}
 	for _, s := range snapshots {
 		if s.descriptor != nil {
@@ -154,8 +154,8 @@ func (v *syncRun) selectOrigin(ctx context.Context, snapshots []*snapshot) (*sna
 	return best, err
 }
 
-// applyTombstones checks tombstones under the key that is held, keeps them, and refuses a revoked
-// store.
+// applyTombstones checks tombstones under the pinned key and stores the valid ones. It returns an
+// error if the whole store is revoked.
 func (v *syncRun) applyTombstones(ctx context.Context, shown [][]auth.Tombstone,
 	heads []merkle.Hash) error {
 	if err := v.addTombstones(ctx, shown, v.pins.Publisher, heads...); err != nil {
@@ -167,8 +167,8 @@ func (v *syncRun) applyTombstones(ctx context.Context, shown [][]auth.Tombstone,
 	return v.revoked(merkle.Hash{})
 }
 
-// selectNewest returns the one whose history contains the heads of all others. Two that contain
-// neither are a fork.
+// selectNewest returns the snapshot whose history contains the heads of all others. Two histories
+// of which neither contains the other's head are a fork.
 func (v *syncRun) selectNewest(ctx context.Context, left []*snapshot) (*snapshot, error) {
 	if err := v.checkOneKey(left); err != nil {
 		return nil, err
@@ -185,7 +185,7 @@ func (v *syncRun) selectNewest(ctx context.Context, left []*snapshot) (*snapshot
 		case best.target == nil:
 			best = s
 		case find(best.lines, s.descriptor.Root) >= 0 && find(s.lines, best.descriptor.Root) >= 0:
-			// Each history has the head of the other: one went back to an older root, or is made to look so.
+			// Each history has the head of the other: one origin reverted to an older root, or claims so.
 			if recurs(best.lines) != recurs(s.lines) && recurs(s.lines) == v.Trust.AcceptRevert {
 				best = s
 			}
@@ -213,8 +213,8 @@ func (v *syncRun) selectNewest(ctx context.Context, left []*snapshot) (*snapshot
 	return best, nil
 }
 
-// checkOneKey refuses the origins whose key is believed for a weaker reason than another one's, and
-// all where no reason is stronger: first use cannot choose between two keys.
+// checkOneKey excludes the origins whose key has a weaker basis than another origin's key. It
+// returns an error where two keys have the same basis: first use cannot choose between them.
 func (v *syncRun) checkOneKey(left []*snapshot) error {
 	var best *snapshot
 	for _, s := range left {
@@ -242,7 +242,8 @@ func (v *syncRun) checkOneKey(left []*snapshot) error {
 	return nil
 }
 
-// forked keeps the evidence that two origins show heads that do not go together, signed by one key.
+// forked stores the evidence that one key signed the conflicting heads of two origins, and returns
+// the error.
 func (v *syncRun) forked(ctx context.Context, a, b *snapshot) error {
 	e := &Evidence{Kind: CheckFork, Store: v.store, Held: newClaim(a.name, a.target.signed, a.lines,
 		a.descriptor),
@@ -256,7 +257,7 @@ func (v *syncRun) forked(ctx context.Context, a, b *snapshot) error {
 		Evidence: name}, err)
 }
 
-// noneLeft joins why none of several origins is believed.
+// noneLeft returns the error for several origins that were all excluded.
 func (v *syncRun) noneLeft(snapshots []*snapshot) error {
 	var all []error
 	refused := false
@@ -272,7 +273,7 @@ func (v *syncRun) noneLeft(snapshots []*snapshot) error {
 		Got: fmt.Sprintf("%d that do not", len(snapshots)), Err: err}
 }
 
-// reportOrigins puts into the report what became of each origin.
+// reportOrigins adds the result of each origin to the report.
 func (v *syncRun) reportOrigins(snapshots []*snapshot) {
 	for _, s := range snapshots {
 		a := &s.report
@@ -291,7 +292,7 @@ func (v *syncRun) reportOrigins(snapshots []*snapshot) {
 		switch {
 		case errors.Is(s.err, errSlow):
 			a.State = OriginSlow
-		// a mirror that lags behind us is no liar
+		// a mirror may lag behind the local store
 		case errors.Is(s.err, ErrRollback) && len(snapshots) > 1:
 			a.State = OriginBehind
 		case wire.IsFault(s.err):
@@ -308,7 +309,7 @@ func (v *syncRun) reportOrigins(snapshots []*snapshot) {
 	}
 }
 
-// withheld returns those of known that are not among shown.
+// withheld returns the tombstones of known whose store and root shown lacks.
 func withheld(known, shown []auth.Tombstone) (out []auth.Tombstone) {
 	for _, k := range known {
 		if !slices.ContainsFunc(shown, func(t auth.Tombstone) bool {
@@ -320,7 +321,7 @@ func withheld(known, shown []auth.Tombstone) (out []auth.Tombstone) {
 	return out
 }
 
-// originName is how an origin is named in reports.
+// originName returns the name of an origin for reports.
 func originName(o Origin) string {
 	if s, ok := o.(fmt.Stringer); ok {
 		return s.String()

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// maxTombstones is how many of one origin's tombstones are looked at: as many as a server keeps
+	// maxTombstones is how many of one origin's tombstones are considered: as many as a server keeps
 	// for a store.
 	maxTombstones = 4096
 
-	// maxFailed is how many of one origin's tombstones may fail under one key before the rest of
-	// that origin's are left alone. A check takes about a millisecond. An honest origin shows
-	// tombstones that the publisher has signed, and perhaps a few of an earlier key.
+	// maxFailed is how many of one origin's tombstones may fail under one key before its others are
+	// ignored. A check takes about a millisecond. An honest origin serves tombstones that the
+	// publisher has signed, and perhaps a few of an earlier key.
 	maxFailed = 32
 )
 
-// A tombstoneCheck is a tombstone that was held to a key.
+// A tombstoneCheck is a tombstone and the key to check it under.
 type tombstoneCheck struct {
 	tombstone auth.Tombstone
 	key       auth.PublicKey
@@ -32,12 +32,12 @@ type tombstoneCheck struct {
 type tombstoneSet struct {
 	store   auth.StoreID
 	valid   []auth.Tombstone
-	roots   map[merkle.Hash]bool // that valid names
+	roots   map[merkle.Hash]bool // the roots of valid
 	failed  map[tombstoneCheck]bool
 	checked int // signatures so far
 }
 
-// newTombstoneSet returns a set with the valid tombstones of a store that a Local keeps.
+// newTombstoneSet returns a set of kept, which are valid tombstones of the store.
 func newTombstoneSet(store auth.StoreID, kept []auth.Tombstone) *tombstoneSet {
 	s := &tombstoneSet{store: store, roots: map[merkle.Hash]bool{}, failed: map[tombstoneCheck]bool{}}
 	for _, t := range kept {
@@ -52,9 +52,9 @@ func (s *tombstoneSet) insert(t auth.Tombstone) {
 }
 
 // add adds those tombstones of one origin that key has signed for this store, and returns them.
-// Others are ignored: an origin cannot revoke by itself (remote/PROTOCOL.md 7.3). Those of the
-// whole store and of the roots in first are checked first, then the others until maxFailed have
-// failed. What has failed is not checked again.
+// It ignores the others: an origin cannot revoke by itself (remote/PROTOCOL.md 7.3). It checks
+// those of the whole store and of the roots in first before the rest, and stops after maxFailed
+// failures. A tombstone that has failed is not checked again.
 func (s *tombstoneSet) add(ctx context.Context, shown []auth.Tombstone, key auth.PublicKey,
 	first ...merkle.Hash) (added []auth.Tombstone, err error) {
 	failed := 0
@@ -80,7 +80,7 @@ func (s *tombstoneSet) add(ctx context.Context, shown []auth.Tombstone, key auth
 	return added, nil
 }
 
-// check verifies a signature.
+// check verifies the signature of c and records a failure.
 func (s *tombstoneSet) check(c tombstoneCheck) bool {
 	s.checked++
 	ok := c.tombstone.Check(c.key) == nil
@@ -90,8 +90,8 @@ func (s *tombstoneSet) check(c tombstoneCheck) bool {
 	return ok
 }
 
-// candidates returns those tombstones of this store that are worth a check, at most maxTombstones,
-// equal ones once, those of the whole store and of the roots in first before the others.
+// candidates returns the distinct tombstones of this store to check, at most maxTombstones. Those
+// of the whole store and of the roots in first precede the others.
 func (s *tombstoneSet) candidates(shown []auth.Tombstone, first []merkle.Hash) []auth.Tombstone {
 	seen := make(map[auth.Tombstone]bool, min(len(shown), maxTombstones))
 	var out []auth.Tombstone
@@ -110,8 +110,8 @@ func (s *tombstoneSet) candidates(shown []auth.Tombstone, first []merkle.Hash) [
 	return out
 }
 
-// addTombstones adds the tombstones that each of several origins shows and key has signed: see
-// tombstoneSet.add. They are claims, which count under that key alone, unless the key is held.
+// addTombstones adds the tombstones of each origin that key has signed; see tombstoneSet.add.
+// Unless key is the pinned key they are claims, which apply only under that key.
 func (v *syncRun) addTombstones(ctx context.Context, shown [][]auth.Tombstone, key auth.PublicKey,
 	first ...merkle.Hash) error {
 	set := v.tombstones
@@ -134,7 +134,7 @@ func (v *syncRun) addTombstones(ctx context.Context, shown [][]auth.Tombstone, k
 	return nil
 }
 
-// acceptClaims makes the claims under key those of the store: key is its publisher's.
+// acceptClaims adds the claims under key to the tombstones of the store. key is the publisher's.
 func (v *syncRun) acceptClaims(key auth.PublicKey) {
 	set := v.claims[key]
 	if set == nil {
@@ -149,8 +149,8 @@ func (v *syncRun) acceptClaims(key auth.PublicKey) {
 	}
 }
 
-// revokedUnder is revoked, for a target whose key may not be the publisher's: claims under that key
-// count too.
+// revokedUnder is like revoked for a target signed by key, which may not be the publisher's. It
+// also applies the claims under that key.
 func (v *syncRun) revokedUnder(key auth.PublicKey, root merkle.Hash, passed passedFunc) error {
 	if err := v.revoked(root); err != nil {
 		return err
@@ -166,7 +166,7 @@ func (v *syncRun) revokedUnder(key auth.PublicKey, root merkle.Hash, passed pass
 	return nil
 }
 
-// keepTombstones writes the new ones down, so that no origin can hide them later.
+// keepTombstones stores the new tombstones, so that no origin can withhold them later.
 func (v *syncRun) keepTombstones(ctx context.Context) error {
 	r, ok := v.to.(TrustStore)
 	if !ok {
@@ -180,8 +180,8 @@ func (v *syncRun) keepTombstones(ctx context.Context) error {
 	return nil
 }
 
-// revoked reports whether root, or the whole store, is taken back by a tombstone known to be valid.
-// The zero root asks for the store alone.
+// revoked returns an error if a valid tombstone revokes root or the whole store. The zero root asks
+// only about the whole store.
 func (v *syncRun) revoked(root merkle.Hash) error { return v.tombstones.revoked(root) }
 
 func (s *tombstoneSet) revoked(root merkle.Hash) error {
@@ -199,7 +199,7 @@ func (s *tombstoneSet) revoked(root merkle.Hash) error {
 	return nil
 }
 
-// localTombstones returns the valid tombstones that a Local keeps; none where it keeps none.
+// localTombstones returns the valid tombstones of l; none if l is not a TrustStore.
 func localTombstones(ctx context.Context, l Local) ([]auth.Tombstone, error) {
 	r, ok := l.(TrustStore)
 	if !ok {
