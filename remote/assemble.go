@@ -15,20 +15,18 @@ import (
 )
 
 const (
-	// maxNeighbours is how many generations to each side of the one that is wanted are looked for as
-	// bases.
+	// maxNeighbours is how many generations on each side of the wanted one are considered as bases.
 	maxNeighbours = 16
-	// smallModule is from how many bytes on a module is worth the second request that a recipe makes
-	// necessary.
+	// smallModule is the least size in bytes of a module for which a recipe is worth its second
+	// request.
 	smallModule = 2 * requestCost
 )
 
-// assemble installs a generation from its recipe and the chunks that are not held, where both sides
-// can and it costs less than the module. An arrival that is none means that the module is to be had
-// whole; opened is that, if the origin gave it in place of the recipe.
+// assemble installs a generation from its recipe and the missing chunks, if both sides support that
+// and it costs less than the module. If came.recipe is false and err is nil, the caller downloads
+// the whole module; opened, unless nil, is that module, sent in place of the recipe.
 //
-// An origin whose recipe lies is refused like one whose module does: there is no second chance with
-// the whole module.
+// A false recipe is an error, like a false module: assemble does not fall back to the whole module.
 func (d *downloader) assemble(ctx context.Context,
 	w delivery) (came arrival, opened io.ReadCloser, err error) {
 	to, ok1 := d.to.(Assembler)
@@ -50,11 +48,11 @@ func (d *downloader) assemble(ctx context.Context,
 	}
 	answer, err := from.OpenRecipe(ctx, line.Root, bases)
 	switch {
-	case errors.Is(err, ErrTooLarge): // the recipe; the module has a limit of its own
+	case errors.Is(err, ErrTooLarge): // the recipe is too large; the module has its own limit
 		return came, nil, nil
 	case err != nil:
 		return came, nil, &openError{fmt.Errorf("remote: fetch %s: %w", line.Root, err)}
-	case answer.Recipe == nil && held > 0: // the rest of it costs less
+	case answer.Recipe == nil && held > 0: // the rest of the module costs less
 		return came, nil, answer.Module.Close()
 	case answer.Recipe == nil:
 		return came, answer.Module, nil
@@ -76,8 +74,8 @@ func (d *downloader) assemble(ctx context.Context,
 	return came, nil, err
 }
 
-// assembleFrom installs a generation whose recipe has come. It gives up, without an error, where
-// that would cost as much as most.
+// assembleFrom installs a generation whose recipe was received. It returns a zero arrival and no
+// error if the chunks would cost most bytes or more.
 func (d *downloader) assembleFrom(ctx context.Context, w delivery, to Assembler, a *assembly,
 	base merkle.Hash, most int64) (came arrival, err error) {
 	root := w.line().Root
@@ -102,7 +100,7 @@ func (d *downloader) assembleFrom(ctx context.Context, w delivery, to Assembler,
 		case errors.Is(a.broken, errors.ErrUnsupported):
 			return came, nil
 		case a.broken == nil && !errors.Is(err, fs.ErrNotExist):
-			// a gc may have taken chunks, or the base, meanwhile
+			// ErrNotExist is retried: garbage collection may have deleted chunks or the base.
 			return came, contentError(err)
 		}
 		if a.broken != nil {
@@ -117,7 +115,7 @@ func (d *downloader) assembleFrom(ctx context.Context, w delivery, to Assembler,
 	}
 }
 
-// heldOf is how many bytes of the module are here from an earlier try.
+// heldOf returns how many bytes of the module are kept from an earlier attempt and can be resumed.
 func (d *downloader) heldOf(ctx context.Context, root merkle.Hash) (int64, error) {
 	resumer, ok := d.to.(Resumer)
 	if !ok {
@@ -133,8 +131,8 @@ func (d *downloader) heldOf(ctx context.Context, root merkle.Hash) (int64, error
 	return held, nil
 }
 
-// bases returns the recipes of generations that are held here and are likely to have much in common
-// with the one that is wanted, the likeliest first: its neighbours in the history, and the head.
+// bases returns at most two recipes of held generations that are likely to share chunks with the
+// wanted one, most similar first: its neighbours in the history, then the head.
 func (d *downloader) bases(ctx context.Context, to Assembler,
 	line module.Generation) ([]*module.Recipe, error) {
 	lines, err := d.local.tail(ctx, maxNeighbours)
@@ -176,21 +174,21 @@ func (d *downloader) bases(ctx context.Context, to Assembler,
 	return bases, nil
 }
 
-// An assembly is a generation that comes as chunks.
+// An assembly is a generation that is received as chunks.
 type assembly struct {
 	from     RangeOrigin
 	recipe   *module.Recipe
 	offsets  []int64 // of the chunks in the module
-	missing  []int   // chunks that are not held, in the order of the module
-	wanted   []Span  // their bytes
-	parts    bool    // some of that came
-	done     int64   // bytes that came, the recipe's included
-	total    int64   // done when all is here
-	broken   error   // why the chunks stopped coming
+	missing  []int   // indexes of the missing chunks, in the order of the module
+	wanted   []Span  // the byte ranges of missing
+	parts    bool    // at least one chunk was received
+	done     int64   // bytes received, including the recipe
+	total    int64   // the value of done at the end
+	broken   error   // why the transfer failed
 	progress func(root merkle.Hash, done, total int64)
 }
 
-// find learns what is not held.
+// find sets missing, wanted and total from what to lacks.
 func (a *assembly) find(ctx context.Context, to Assembler) (err error) {
 	if a.missing, err = to.MissingChunks(ctx, a.recipe); err != nil {
 		return chunkError(fmt.Errorf("remote: look for chunks of %s: %w", a.recipe.Root(), err))
@@ -210,7 +208,7 @@ func (a *assembly) find(ctx context.Context, to Assembler) (err error) {
 	return nil
 }
 
-// cost is what the chunks will cost, in bytes.
+// cost estimates the cost of fetching the wanted chunks, in bytes.
 func (a *assembly) cost() int64 {
 	bytes, ranges, end := int64(0), int64(0), int64(-partCost)
 	for _, w := range a.wanted {
@@ -225,7 +223,7 @@ func (a *assembly) cost() int64 {
 	return bytes + ranges*partCost + (ranges+maxRanges-1)/maxRanges*requestCost
 }
 
-// fetch gets the chunks that are not held.
+// fetch reads the missing chunks from the origin and passes them to put.
 func (a *assembly) fetch(ctx context.Context, put func(int, []byte) error) error {
 	a.report()
 	var buf []byte
@@ -251,7 +249,7 @@ func (a *assembly) fetch(ctx context.Context, put func(int, []byte) error) error
 		})
 		if err != nil {
 			if a.broken = err; refused != nil && errors.Is(err, refused) {
-				a.broken = nil // it is not the transfer that failed
+				a.broken = nil // the transfer did not fail
 			}
 			return err
 		}
@@ -265,7 +263,8 @@ func (a *assembly) report() {
 	}
 }
 
-// chunkError names the check that a chunk has failed which is not what the recipe says.
+// chunkError turns module.ErrVerify, a chunk that differs from the recipe, into a CheckRecipe
+// error.
 func chunkError(err error) error {
 	var done *VerificationError
 	if errors.Is(err, module.ErrVerify) && !errors.As(err, &done) {

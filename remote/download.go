@@ -19,28 +19,28 @@ import (
 // minProgress is how many bytes an attempt must add to reset the count of failures.
 const minProgress = 1 << 20
 
-// openError is a module that could not even be opened.
+// openError wraps the failure to open a module.
 type openError struct{ err error }
 
 func (e *openError) Error() string { return e.err.Error() }
 func (e *openError) Unwrap() error { return e.err }
 
-// A delivery is a generation that is to be installed.
+// A delivery is a generation to install.
 type delivery struct {
-	lines []module.Generation // that are added to the history; the last is the generation
-	head  auth.SignedRoot     // the signatures known for it
-	size  int64               // of the module; 0: not known
+	lines []module.Generation // to append to the history; the last is the generation
+	head  auth.SignedRoot     // the known signatures
+	size  int64               // of the module; 0: unknown
 	check func(*module.Module) error
 }
 
 func (w delivery) line() module.Generation { return w.lines[len(w.lines)-1] }
 
-// An arrival is how a generation came.
+// An arrival describes how a generation was received.
 type arrival struct {
-	bytes  int64 // that came for it
-	recipe bool  // as a recipe, not as a module
-	parts  bool  // and ranges of the module, for what was not held
-	held   bool  // not at all: it was here
+	bytes  int64 // received
+	recipe bool  // received a recipe in place of the module
+	parts  bool  // received ranges of the module, besides the recipe
+	held   bool  // already held; nothing was received
 }
 
 // A downloader installs the generations of one sync in its Local.
@@ -48,20 +48,21 @@ type downloader struct {
 	to       Local
 	local    *localHistory // the history of to
 	head     merkle.Hash
-	from     Origin    // of modules; several itself, where that is not nil
+	from     Origin    // of modules; equal to several unless that is nil
 	several  sourceSet // nil: there is one origin
 	limit    sizeLimit
 	attempts int
 	progress func(root merkle.Hash, done, total int64) // may be nil, as onRetry
 	onRetry  func(err error, wait time.Duration)
-	// of generations that are fetched at a time: root to the chan that the one before closes
+	// turns maps a root to the channel that is closed when the generation before it is installed. It
+	// has only generations that are fetched concurrently.
 	turns sync.Map
 }
 
-// install fetches a generation and installs it: from one origin after another where there are
-// several and what they sent is refused.
+// install fetches a generation and installs it. With several origins it tries one after another
+// while what they send is refused.
 func (d *downloader) install(ctx context.Context, w delivery) (arrival, error) {
-	if d.several == nil { // each of several origins has a budget of its own
+	if d.several == nil { // each of several origins has its own budget
 		return d.attempt(withBudget(ctx), w)
 	}
 	root := w.line().Root
@@ -83,10 +84,10 @@ func (d *downloader) install(ctx context.Context, w delivery) (arrival, error) {
 	}
 }
 
-// attempt gives the generation to the Local. A download that breaks is taken up where it broke,
-// when the Local has kept what came and the origin can go on from there, else from its start; so
-// are parts that an earlier run left behind. A part that turns out not to belong to what follows
-// costs one download from the start: the whole is verified in any case (remote/PROTOCOL.md 9.11).
+// attempt installs the generation in the Local. It resumes a broken download, of this run or an
+// earlier one, where the Local kept the bytes and the origin supports it, and otherwise starts
+// over. If kept bytes and resumed bytes do not match, verification of the whole module fails, and
+// attempt downloads it once more from the start (remote/PROTOCOL.md 9.11).
 func (d *downloader) attempt(ctx context.Context, w delivery) (arrival, error) {
 	held, err := d.installHeld(ctx, w)
 	if held || err != nil {
@@ -99,7 +100,7 @@ func (d *downloader) attempt(ctx context.Context, w delivery) (arrival, error) {
 	return d.download(ctx, w, first)
 }
 
-// download installs the whole module. first is that from its start, where it is open already.
+// download installs the whole module. first, unless nil, is the open module, at its start.
 func (d *downloader) download(ctx context.Context, w delivery,
 	first io.ReadCloser) (came arrival, err error) {
 	root := w.line().Root
@@ -119,7 +120,7 @@ func (d *downloader) download(ctx context.Context, w delivery,
 		case ctx.Err() != nil:
 			return came, fmt.Errorf("remote: fetch %s: %w", root, context.Cause(ctx))
 		case t.broken != nil:
-			// The transfer failed, not what it brought.
+			// The transfer failed, not the check of its content.
 			if err = fmt.Errorf("remote: fetch %s: at byte %d: %w", root, t.done, t.broken); lasting(err) {
 				return came, err
 			}
@@ -140,7 +141,8 @@ func (d *downloader) download(ctx context.Context, w delivery,
 	}
 }
 
-// installHeld installs a generation that is held already and comes again, further down the history.
+// installHeld installs a generation that is already held and that new lines name again. It reports
+// whether it did.
 func (d *downloader) installHeld(ctx context.Context, w delivery) (bool, error) {
 	root := w.line().Root
 	if _, ok, err := d.local.line(ctx, root); !ok || err != nil {
@@ -156,7 +158,7 @@ func (d *downloader) installHeld(ctx context.Context, w delivery) (bool, error) 
 	return true, nil
 }
 
-// has reports whether a generation is held.
+// has reports whether l holds a generation.
 func has(ctx context.Context, l Local, root merkle.Hash) (bool, error) {
 	held, err := l.Has(ctx, root)
 	if err != nil {
@@ -165,15 +167,15 @@ func has(ctx context.Context, l Local, root merkle.Hash) (bool, error) {
 	return held, nil
 }
 
-// notFetched is the module of a generation that is held.
+// notFetched is the reader passed to Install for a held generation, which must not read it.
 type notFetched struct{}
 
 func (notFetched) Read([]byte) (int, error) {
 	return 0, errors.New("remote: the generation is held, and its module is not fetched")
 }
 
-// waitRetry reports whether a transfer that broke with err is continued, and waits before. tries
-// counts the attempts in a row that made no progress; moved says that the last one did.
+// waitRetry waits before the next attempt after err, and reports whether to make it. tries counts
+// the consecutive attempts without progress; moved says that the last one made progress.
 func (d *downloader) waitRetry(ctx context.Context, err error, tries *backoff.Counter,
 	moved bool) bool {
 	if moved {
@@ -183,8 +185,8 @@ func (d *downloader) waitRetry(ctx context.Context, err error, tries *backoff.Co
 	return policy.Next(ctx, tries, err) == backoff.Continue
 }
 
-// open asks the origin for the module, from where the Local left off unless fresh is set. opened is
-// the module from its start, where it is open already.
+// open requests the module, from the offset that the Local holds, or from 0 if fresh is set.
+// opened, unless nil, is the open module, at its start.
 func (d *downloader) open(ctx context.Context, root merkle.Hash, size int64, fresh bool,
 	opened io.ReadCloser) (t *transfer, resumed bool, err error) {
 	var (
@@ -239,8 +241,8 @@ func (d *downloader) open(ctx context.Context, root merkle.Hash, size int64, fre
 	return t, start > 0, nil
 }
 
-// transfer is a module on its way: it holds the origin to the announced length and to the limit,
-// counts, and remembers whether it was the transfer that failed.
+// transfer reads a module. It enforces the announced length and the limit, counts bytes, and
+// records in broken whether the transfer itself failed.
 type transfer struct {
 	io.ReadCloser
 	root        merkle.Hash
@@ -288,8 +290,8 @@ func (t *transfer) report() {
 	}
 }
 
-// waitTurn waits until the generation before that of root is installed, when both are fetched at a
-// time. What is not held is best asked for after it: the two have much in common.
+// waitTurn waits until the generation before that of root is installed, when both are fetched
+// concurrently. The two share many chunks, so the missing ones are determined after that.
 func (d *downloader) waitTurn(ctx context.Context, root merkle.Hash) error {
 	before, ok := d.turns.Load(root)
 	if !ok {

@@ -13,20 +13,20 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Sealed is a resource as it came from a host: believed in nothing.
+// A Sealed is a resource as received from a host, not yet verified.
 type Sealed struct {
-	Bytes     io.ReaderAt // the sealed bytes, from offset 0 on
-	Size      int64       // how many there are
-	Leaf      merkle.Hash // SHA-256 of them, computed by the reader
+	Bytes     io.ReaderAt // the sealed bytes, from offset 0
+	Size      int64       // the number of sealed bytes
+	Leaf      merkle.Hash // SHA-256 of the sealed bytes, computed by the client
 	Proof     merkle.Proof
-	ChunkLens []uint32 // of the chunks, in order; none: one chunk
+	ChunkLens []uint32 // of the chunks, in order; empty: one chunk
 }
 
-// Open writes the plaintext to w, when it is the resource that k opens in the generation root,
-// whole: the leaf proves to root, the chunk lengths add up, and each chunk opens. Anything else is
-// a [*VerificationError] of [CheckContent], a decoy included: by this it is told. One chunk is in
-// memory at a time. An error of proof or lengths leaves w untouched; a chunk that does not open
-// ends with what came before it written, which is the resource's own.
+// Open verifies the resource against the generation root, opens it with k and writes the plaintext
+// to w. It checks that the leaf proves to root, that the chunk lengths add up, and that each chunk
+// opens. A failed check is a [*VerificationError] of [CheckContent]; a decoy always fails. Open
+// holds one chunk in memory at a time. If proof or lengths fail it writes nothing; if a chunk
+// fails it has written the verified chunks before it.
 func (s *Sealed) Open(ctx context.Context, root merkle.Hash, k *urn.Key, w io.Writer) error {
 	bad := func(err error) error { return &VerificationError{Check: CheckContent, Err: err} }
 	if err := s.Proof.Check(s.Leaf, root); err != nil {
@@ -46,7 +46,7 @@ func (s *Sealed) Open(ctx context.Context, root merkle.Hash, k *urn.Key, w io.Wr
 	if sum != s.Size {
 		return bad(fmt.Errorf("chunks of %d bytes together, the content has %d", sum, s.Size))
 	}
-	sealed := make([]byte, longest) // at most what came
+	sealed := make([]byte, longest) // at most s.Size
 	var plain []byte
 	at := int64(0)
 	for i, n := range lens {
@@ -58,7 +58,7 @@ func (s *Sealed) Open(ctx context.Context, root merkle.Hash, k *urn.Key, w io.Wr
 		}
 		var err error
 		if plain, err = k.Open(plain[:0], sealed[:n]); err != nil {
-			if len(s.ChunkLens) == 0 && s.Size > surelyOne {
+			if len(s.ChunkLens) == 0 && s.Size > singleChunkMax {
 				return bad(fmt.Errorf("open %d bytes as one chunk: %w", s.Size, ErrNoChunkLengths))
 			}
 			return bad(fmt.Errorf("open chunk %d of %d: %w", i, len(lens), err))
@@ -71,8 +71,8 @@ func (s *Sealed) Open(ctx context.Context, root merkle.Hash, k *urn.Key, w io.Wr
 	return nil
 }
 
-// surelyOne is the most sealed bytes that no chunker cuts.
-const surelyOne = 4 << 10
+// singleChunkMax is the largest sealed size that every chunker keeps in one chunk.
+const singleChunkMax = 4 << 10
 
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
@@ -81,8 +81,8 @@ func noEOF(err error) error {
 	return err
 }
 
-// OpenContent returns the plaintext of what a server answered, held to the same as with
-// [Sealed.Open]; r.Root, which came with it, counts for nothing.
+// OpenContent returns the plaintext of r, after the checks of [Sealed.Open] against root. It
+// ignores r.Root, which is unverified.
 func OpenContent(r *module.ContentResponse, root merkle.Hash, k *urn.Key) ([]byte, error) {
 	s := Sealed{Bytes: bytes.NewReader(r.Sealed), Size: int64(len(r.Sealed)),
 		Leaf: merkle.Sum(r.Sealed), Proof: r.Proof, ChunkLens: r.ChunkLens}
@@ -94,9 +94,9 @@ func OpenContent(r *module.ContentResponse, root merkle.Hash, k *urn.Key) ([]byt
 	return plain.Bytes(), nil
 }
 
-// Fetch reads one resource as [Client.Content] does, with a part and a chunk of it in memory at a
-// time: the sealed bytes go to scratch, usually an [*os.File], from its offset 0 on, and the
-// plaintext to w when all of them have been proven; see [Sealed.Open]. The caller clears scratch.
+// Fetch reads one resource like [Client.Content], but holds only one part and one chunk in memory.
+// It writes the sealed bytes to scratch, usually an [*os.File], from offset 0, and after verifying
+// them the plaintext to w; see [Sealed.Open]. The caller clears scratch.
 func (c *Client) Fetch(ctx context.Context, root merkle.Hash, name string, salt *urn.Salt,
 	scratch interface {
 		io.ReaderAt

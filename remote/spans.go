@@ -19,29 +19,28 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// What one more part of an answer, and one more request, cost in bytes: spans that are nearer to
-// each other than that are asked for with what lies between them.
+// The costs in bytes of one more part in an answer and of one more request. Spans that are closer
+// together than that are requested as one range, with the bytes between them.
 const (
 	partCost    = 256
 	requestCost = 16 << 10
-	// of a request to a Large, which answers in windows of that (remote/PROTOCOL.md 10.3)
+	// of a request to a WindowFetcher, whose windows have that size (remote/PROTOCOL.md 10.3)
 	largeCost = 3 << 20
 
 	maxRanges = 128 // in one request
 	maxSpans  = 1 << 16
 )
 
-// errNoParts is an origin that gives modules only whole.
+// errNoParts means that the origin serves only whole modules.
 var errNoParts = fmt.Errorf("the origin does not serve parts of modules: %w", errors.ErrUnsupported)
 
-// Spans implements [RangeOrigin] with GET and Range: neighbours are asked for as one, and up to 128
-// ranges in one request where the origin answers such requests, else one at a time. An origin that
-// knows no ranges is [errors.ErrUnsupported]; what it gives of a module that is too large for GET
-// comes through ClientOptions.Large.
+// Spans implements [RangeOrigin] with GET and Range. It merges close spans into one range, and
+// sends up to 128 ranges in one request if the origin supports that, else one per request. The
+// error is [errors.ErrUnsupported] when the origin does not support ranges. Modules that are too
+// large for GET are read through ClientOptions.WindowFetcher.
 //
-// Every answer is held to the entity tag of root, and to the ranges that were asked for; a
-// difference is a [*VerificationError]. A request that breaks is made again for what is still
-// missing.
+// An answer must have the entity tag of root and lie in the requested ranges; otherwise the error
+// is a [*VerificationError]. A request that breaks is repeated for the spans still missing.
 func (c *Client) Spans(ctx context.Context, root merkle.Hash, want []Span,
 	take func(i int, body io.Reader) error) error {
 	if err := checkSpans(want); err != nil {
@@ -50,7 +49,7 @@ func (c *Client) Spans(ctx context.Context, root merkle.Hash, want []Span,
 	s := &spanRequest{c: c, root: root, want: want, done: make([]bool, len(want)), take: take}
 	s.left = len(want)
 	for i, w := range want {
-		if w.Length == 0 { // cannot be asked for
+		if w.Length == 0 { // an empty range cannot be requested
 			if err := take(i, strings.NewReader("")); err != nil {
 				return fmt.Errorf("remote: use parts of module %s: %w", root, err)
 			}
@@ -80,22 +79,22 @@ func checkSpans(want []Span) error {
 	return nil
 }
 
-// spanRequest is one run of Spans.
+// spanRequest is the state of one call of Spans.
 type spanRequest struct {
 	c     *Client
 	root  merkle.Hash
 	want  []Span
 	done  []bool
-	left  int // how many are not done
-	first int // all before it are done
+	left  int // how many of want are not done
+	first int // all of want before this index are done
 	take  func(i int, body io.Reader) error
-	total int64 // of the module, as the first answer says
+	total int64 // length of the module according to the first answer
 
-	asked Span  // what the request that is under way lies in
-	quota int64 // how many bytes of parts its answer may still have
+	asked Span  // the range that encloses the current request
+	quota int64 // how many more bytes of parts its answer may have
 }
 
-// batch returns the next ranges to ask for, at most n of them.
+// batch returns the next ranges to request, at most n. It merges spans at most gap bytes apart.
 func (s *spanRequest) batch(n int, gap int64) (ranges []Span) {
 	for ; s.done[s.first]; s.first++ {
 	}
@@ -116,14 +115,14 @@ func (s *spanRequest) batch(n int, gap int64) (ranges []Span) {
 	return ranges
 }
 
-// markDone notes that a span was given out.
+// markDone records that take has received span i.
 func (s *spanRequest) markDone(i int) {
 	s.done[i] = true
 	s.left--
 }
 
-// ask makes one request for some of what is missing. When it succeeds there is less of that, or the
-// client has learned how to ask better.
+// ask makes one request for missing spans. When it returns nil it has delivered a span, or the
+// client has learned to request ranges singly.
 func (s *spanRequest) ask(ctx context.Context) error {
 	single := s.c.asksSingly()
 	ranges := s.batch(maxRanges, partCost)
@@ -169,7 +168,7 @@ func (s *spanRequest) ask(ctx context.Context) error {
 	if err == nil && kind == "multipart/byteranges" {
 		err = s.parts(resp.Body, params["boundary"])
 	} else if err = s.part(resp.Header, resp.Body); err == nil && len(ranges) > 1 {
-		s.c.askSingly() // it took one of several
+		s.c.askSingly() // the server answered only one of several ranges
 	}
 	if err == nil && s.left == before {
 		return rangeError("some of the ranges asked for", "none")
@@ -177,8 +176,8 @@ func (s *spanRequest) ask(ctx context.Context) error {
 	return err
 }
 
-// expect notes what the answer may hold: parts of a server that has joined some ranges are longer,
-// but not much.
+// expect sets the limits of the answer. The quota allows for a server that merges ranges, whose
+// parts are somewhat longer.
 func (s *spanRequest) expect(ranges []Span) {
 	begin := ranges[0].Offset
 	s.asked = Span{Offset: begin, Length: ranges[len(ranges)-1].End() - begin}
@@ -201,7 +200,7 @@ func rangeHeader(ranges []Span) string {
 	return string(b)
 }
 
-// parts reads an answer of several parts.
+// parts reads a multipart answer.
 func (s *spanRequest) parts(body io.Reader, boundary string) error {
 	if boundary == "" {
 		return rangeError("a boundary between the parts", "none")
@@ -224,7 +223,7 @@ func (s *spanRequest) parts(body io.Reader, boundary string) error {
 	}
 }
 
-// part reads one part and gives out the spans that lie in it.
+// part checks one part and delivers the spans in it.
 func (s *spanRequest) part(h http.Header, body io.Reader) error {
 	text := h.Get("Content-Range")
 	span, total, ok := wire.ParseContentRange(text)
@@ -245,7 +244,7 @@ func (s *spanRequest) part(h http.Header, body io.Reader) error {
 	return s.deliver(at, &exactReader{r: body, left: at.Length})
 }
 
-// deliver gives out the spans that lie in at, whose bytes are in body.
+// deliver passes the missing spans within at to take. body has the bytes of at.
 func (s *spanRequest) deliver(at Span, body *exactReader) error {
 	pos, any := at.Offset, false
 	first, _ := slices.BinarySearchFunc(s.want, at.Offset, func(w Span, off int64) int {
@@ -283,26 +282,27 @@ func (s *spanRequest) deliver(at Span, body *exactReader) error {
 	return body.ended()
 }
 
-// askLarge reads the next stretch by the other way, unless the whole module comes for less.
+// askLarge reads the next range through the WindowFetcher. It returns errNoParts if the whole
+// module costs less.
 func (s *spanRequest) askLarge(ctx context.Context) error {
-	stretches := s.batch(maxSpans, largeCost)
-	at := stretches[0]
+	ranges := s.batch(maxSpans, largeCost)
+	at := ranges[0]
 	r, _, err := s.c.openLarge(ctx, s.root, at.Offset)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	if m, ok := r.(*moduleBody); ok && int64(len(stretches))*largeCost >= m.Size() && m.Size() > 0 {
+	if m, ok := r.(*moduleBody); ok && int64(len(ranges))*largeCost >= m.Size() && m.Size() > 0 {
 		return errNoParts
 	}
 	return s.deliver(at, &exactReader{r: r, left: at.Length, more: true})
 }
 
-// exactReader reads so many bytes and remembers why there were fewer.
+// exactReader reads exactly left bytes from r and records in err why there were fewer.
 type exactReader struct {
 	r    io.Reader
 	left int64
-	more bool // there may be more behind them
+	more bool // r may have more bytes after them
 	err  error
 }
 
@@ -323,7 +323,8 @@ func (e *exactReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fault tells a part that is shorter than it says from a transfer that broke.
+// fault returns the error for a short read: of a part shorter than announced, or of a broken
+// transfer.
 func (e *exactReader) fault(err error) error {
 	if e.err == nil || e.err == io.EOF {
 		return rangeError("as many bytes as a part says", "fewer")
@@ -335,7 +336,7 @@ func (e *exactReader) fault(err error) error {
 	return &connectionError{err}
 }
 
-// ended holds a part to the end that it has announced.
+// ended checks that the part ends where it announced.
 func (e *exactReader) ended() error {
 	if e.more {
 		return nil
@@ -354,7 +355,7 @@ func rangeError(want, got string) error {
 	return &VerificationError{Check: CheckRange, Want: want, Got: got}
 }
 
-// asksSingly reports whether this origin has shown that it takes one range at a time at most.
+// asksSingly reports whether the origin was found to accept at most one range per request.
 func (c *Client) asksSingly() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

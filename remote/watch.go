@@ -11,13 +11,12 @@ import (
 	"time"
 )
 
-// roundTrip sends req, without following redirects, and limits how slowly both bodies may move. The
-// exchange ends with [os.ErrDeadlineExceeded] when nothing of the request is taken for idleTimeout.
-// It ends with [ErrTooSlow] when the answer comes more slowly than rate, in bytes a second: its n
-// bytes may take idleTimeout and n/rate seconds in all, and no more than idleTimeout may pass in
-// which they do not keep up with the rate.
+// roundTrip sends req without following redirects and enforces a least speed of both bodies. The
+// error is [os.ErrDeadlineExceeded] when the connection accepts no byte of the request for
+// idleTimeout. It is [ErrTooSlow] when the answer falls behind rate, in bytes per second, by more
+// than idleTimeout: n bytes may take idleTimeout plus n/rate seconds.
 func roundTrip(t *http.Transport, rate int64, req *http.Request) (*http.Response, error) {
-	if req.Header.Get("Accept-Encoding") == "" { // conform asks for others
+	if req.Header.Get("Accept-Encoding") == "" { // package conform sets others
 		req.Header.Set("Accept-Encoding", "identity")
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
@@ -31,30 +30,30 @@ func roundTrip(t *http.Transport, rate int64, req *http.Request) (*http.Response
 		w.stop()
 		return nil, err
 	}
-	w.turn()
+	w.startAnswer()
 	resp.Body = &watchedAnswer{watch: w, ReadCloser: resp.Body}
 	return resp, nil
 }
 
-// watch ends an exchange that is idle or too slow.
+// watch cancels an exchange that is idle or too slow.
 type watch struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	mu     sync.Mutex
 	timer  *time.Timer
-	answer bool // what moves is the answer; what still happens to the request's body does not count
+	answer bool // the answer is being read; the request's body no longer counts
 
-	// Of the answer.
-	rate  int64         // bytes that earn a second
-	left  time.Duration // for reads to wait; at most idleTimeout
-	moved int64         // bytes that have not earned a second yet
+	// For the answer.
+	rate  int64         // bytes that add a second to left
+	left  time.Duration // how long reads may still block; at most idleTimeout
+	moved int64         // bytes not yet counted toward left
 	since time.Time     // when the current read began
 }
 
 var errIdle = fmt.Errorf("no bytes accepted for %v: %w", idleTimeout, os.ErrDeadlineExceeded)
 
-// wind sets the timer.
-func (w *watch) wind(d time.Duration) {
+// startTimer starts or restarts the timer.
+func (w *watch) startTimer(d time.Duration) {
 	if w.timer == nil {
 		w.timer = time.AfterFunc(d, func() { w.cancel(w.expired()) })
 	} else {
@@ -62,7 +61,7 @@ func (w *watch) wind(d time.Duration) {
 	}
 }
 
-// expired returns the error of the direction that the exchange is in.
+// expired returns the timeout error for the request or for the answer.
 func (w *watch) expired() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,30 +72,30 @@ func (w *watch) expired() error {
 		os.ErrDeadlineExceeded)
 }
 
-// unwind stops it.
-func (w *watch) unwind() {
+// stopTimer stops the timer.
+func (w *watch) stopTimer() {
 	if w.timer != nil {
 		w.timer.Stop()
 	}
 }
 
-// turn leaves the request and turns to the answer.
-func (w *watch) turn() {
+// startAnswer stops timing the request; reads of the answer are timed from now on.
+func (w *watch) startAnswer() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.answer, w.left = true, idleTimeout
-	w.unwind()
+	w.stopTimer()
 }
 
-// stop ends the exchange.
+// stop stops the timer and cancels the exchange.
 func (w *watch) stop() {
 	w.mu.Lock()
-	w.unwind()
+	w.stopTimer()
 	w.mu.Unlock()
 	w.cancel(nil)
 }
 
-// cause puts the error of the timer in place of the cancellation that it caused.
+// cause returns the timeout error if the timer canceled the exchange, else err.
 func (w *watch) cause(err error) error {
 	cause := context.Cause(w.ctx)
 	if err != nil && errors.Is(cause, os.ErrDeadlineExceeded) {
@@ -105,24 +104,24 @@ func (w *watch) cause(err error) error {
 	return err
 }
 
-// watchedRequest is the body of a request. The time from one read of it to the next is what sending
-// takes.
+// watchedRequest is the body of a request. The time between two of its reads is the time that
+// sending takes.
 type watchedRequest struct {
 	*watch
 	io.ReadCloser
 }
 
 func (b *watchedRequest) Read(p []byte) (int, error) {
-	b.tick((*watch).unwind)
+	b.tick((*watch).stopTimer)
 	n, err := b.ReadCloser.Read(p)
 	if err == nil {
-		b.tick(func(w *watch) { w.wind(idleTimeout) })
+		b.tick(func(w *watch) { w.startTimer(idleTimeout) })
 	}
 	return n, err
 }
 
 func (b *watchedRequest) Close() error {
-	b.tick((*watch).unwind)
+	b.tick((*watch).stopTimer)
 	return b.ReadCloser.Close()
 }
 
@@ -134,8 +133,8 @@ func (b *watchedRequest) tick(f func(*watch)) {
 	}
 }
 
-// watchedAnswer is the body of an answer. Only the time in its reads counts, not what the caller
-// does in between.
+// watchedAnswer is the body of an answer. Only the time spent in its reads counts, not the time
+// between them.
 type watchedAnswer struct {
 	*watch
 	io.ReadCloser
@@ -155,13 +154,13 @@ func (b *watchedAnswer) begin() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.since = time.Now()
-	b.wind(b.left)
+	b.startTimer(b.left)
 }
 
 func (b *watchedAnswer) end(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.unwind()
+	b.stopTimer()
 	b.left -= time.Since(b.since)
 	b.moved += int64(n)
 	earned := b.moved / b.rate
