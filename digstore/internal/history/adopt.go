@@ -10,8 +10,8 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// Unproven returns proofs of all lines of roots.log, which need not have any. Signed is not set.
-// The part of the log that has proofs must be as they say.
+// Unproven computes the proofs of all lines of roots.log, with Signed unset. Lines that already
+// have a proof must agree with it.
 func (l *Log) Unproven() ([]rootlog.Proof, error) {
 	text, err := diskfs.ReadFile(l.fs, l.Path(), rootlog.MaxSize)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -49,7 +49,8 @@ func (l *Log) Unproven() ([]rootlog.Proof, error) {
 	return list, nil
 }
 
-// Adopt writes, durably, the proofs of all lines and which of them are not held on purpose.
+// Adopt writes, durably, the proofs of all lines and the list of lines whose generations were
+// dropped.
 func (l *Log) Adopt(list []rootlog.Proof, dropped rootlog.Dropped) error {
 	if err := l.SetDropped(dropped); err != nil {
 		return err

@@ -1,18 +1,19 @@
 // Package history keeps the history of a store in the directory of that store: roots.log, its
-// proofs, the list of dropped lines and the index files. Package rootlog has the formats, LAYOUT.md
-// 5 and 12.2 the order in which the files are written.
+// proofs, the list of dropped lines and the index files. The formats are in package rootlog. The
+// order in which the files are written is in LAYOUT.md 5 and 12.2.
 //
-// A [Log] is the directory. A [History] is what it says at one moment:
+// A [Log] is the directory. A [History] is an immutable snapshot of it:
 //
 //	l := history.New(fsys, dir, nil)
 //	h, err := l.Current()
 //	g, ok, err := h.Find(root)
 //
-// Readers take no lock: [Log.Current] reads roots.log again when its size or time has changed.
-// A writer holds the lock of the store, reads with [Log.Read], and appends with [Log.Extend]. The
+// Readers take no lock: [Log.Current] reads roots.log again when its size or time has changed. A
+// writer holds the lock of the store, reads with [Log.Read], and appends with [Log.Extend]. The
 // line in roots.log is the commit point of a generation; its block in roots.proof is durable before
 // it. One line is appended with one write and synced. Several lines are appended with a zero byte
-// in the place of the first byte, where the history ends until all are synced.
+// in place of their first byte, which is written after they are synced. Until then a reader stops
+// at the zero byte.
 //
 // # Why there are index files
 //

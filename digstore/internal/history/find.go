@@ -14,7 +14,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Find returns the line of a root, the latest where it has several.
+// Find returns the line of a root. If the root has several lines, it returns the latest.
 func (h *History) Find(root merkle.Hash) (g module.Generation, ok bool, err error) {
 	if i, ok := h.at[root]; ok {
 		return h.lines[i], true, nil
@@ -30,7 +30,7 @@ func (h *History) Find(root merkle.Hash) (g module.Generation, ok bool, err erro
 	if g, ok, err = h.lookUp(f, root); err == nil {
 		return g, ok, nil
 	}
-	// The index is damaged, or another process has merged it. It is read anew for the next call.
+	// The index is damaged, or another process has merged it. The next call reads it again.
 	h.log.Forget()
 	lines, err := h.scan(f, 0, h.past, 0, h.start)
 	if err != nil {
@@ -44,7 +44,7 @@ func (h *History) Find(root merkle.Hash) (g module.Generation, ok bool, err erro
 	return module.Generation{}, false, nil
 }
 
-// Repeated reports whether a root has more than one line, those in more included.
+// Repeated reports whether a root has more than one line in the history and in more together.
 func (h *History) Repeated(root merkle.Hash, more []module.Generation) (bool, error) {
 	n := 0
 	for _, g := range more {
@@ -72,7 +72,7 @@ func (h *History) Repeated(root merkle.Hash, more []module.Generation) (bool, er
 	return slices.ContainsFunc(lines, other), nil
 }
 
-// lookUp finds the latest line of a root that the index files cover.
+// lookUp finds the latest line of a root among the lines that the index files cover.
 func (h *History) lookUp(log io.ReaderAt, root merkle.Hash) (
 	g module.Generation, ok bool, err error) {
 	for _, r := range slices.Backward(h.runs) {
@@ -147,7 +147,7 @@ func (h *History) Tail(n uint64) ([]module.Generation, error) {
 	return append(lines, h.lines...), nil
 }
 
-// between returns the lines from number from up to, not including, to, all of them before the tail.
+// between returns the lines with numbers in [from, to), which must lie before the tail.
 func (h *History) between(from, to uint64) ([]module.Generation, error) {
 	f, err := h.open()
 	if err != nil {
@@ -164,7 +164,7 @@ func (h *History) between(from, to uint64) ([]module.Generation, error) {
 			return lines[: to-from : to-from], nil
 		}
 	}
-	// The log is not as regular as ours are.
+	// The lines are not numbered consecutively: another program wrote the log.
 	lines, err = h.scan(f, 0, h.past, 0, h.start)
 	if err == nil && uint64(len(lines)) < to {
 		err = damage.In(h.log.Path(), "%d lines where there were %d", len(lines), h.past)
@@ -175,7 +175,7 @@ func (h *History) between(from, to uint64) ([]module.Generation, error) {
 	return lines[from:to:to], nil
 }
 
-// seek returns where the line of a number before the tail begins.
+// seek returns the offset of line n, which must lie before the tail.
 func (h *History) seek(f io.ReaderAt, n uint64) (int64, error) {
 	for _, r := range h.runs {
 		if n < r.First+r.Rows {
@@ -185,8 +185,8 @@ func (h *History) seek(f io.ReaderAt, n uint64) (int64, error) {
 	return 0, io.ErrUnexpectedEOF
 }
 
-// scan reads lines before the tail, from number next on. In a proven history they go up to, not
-// including, number behind; in another one they are those in [from, to) of the log.
+// scan reads lines before the tail; the first has number next. In a proven history it reads the
+// lines in [next, behind). Otherwise it reads the bytes [from, to) of the log.
 func (h *History) scan(f io.ReaderAt, next, behind uint64, from, to int64) (
 	lines []module.Generation, err error) {
 	if h.proven {
@@ -255,8 +255,8 @@ func (h *History) open() (diskfs.File, error) {
 	return f, nil
 }
 
-// Every returns all lines. The caller must not change them. The Log keeps them and reads only those
-// that were added since.
+// Every returns all lines. The caller must not change them. The Log caches them, so a later call
+// reads only new lines.
 func (h *History) Every() ([]module.Generation, error) {
 	if h.past == 0 {
 		return h.lines, nil
@@ -275,7 +275,7 @@ func (h *History) Every() ([]module.Generation, error) {
 		if err != nil {
 			return nil, err
 		}
-		log.full = append(log.full[:have], rest...) // no caller has what follows
+		log.full = append(log.full[:have], rest...) // no caller has a slice that reaches further
 	}
 	return log.full[:h.Len():h.Len()], nil
 }

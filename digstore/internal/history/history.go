@@ -30,13 +30,13 @@ const (
 type Options struct {
 	// MustProve reports whether roots.proof must exist. Default: it need not.
 	MustProve func() (bool, error)
-	// Proven notes, durably, that roots.proof must exist from now on. Default: nothing.
+	// Proven records, durably, that roots.proof must exist from now on. Default: no call.
 	Proven func() error
 }
 
 // A Log is the history of a store, in the directory of that store. It may be used by several
-// goroutines. Methods that write are for the holder of the lock of the store, who has read the
-// history under it.
+// goroutines. Methods that write need the lock of the store and a history that was read under that
+// lock.
 type Log struct {
 	fs  diskfs.FS
 	dir string
@@ -45,13 +45,13 @@ type Log struct {
 	mu    sync.Mutex
 	hist  *History
 	stamp stamp
-	seen  atomic.Bool // lines were read: roots.log is there for good
+	seen  atomic.Bool // lines were read, so a missing roots.log is damage
 
 	fullMu sync.Mutex
-	full   []module.Generation // all lines, once they were asked for
+	full   []module.Generation // all lines; nil until Every is called
 }
 
-// stamp tells whether roots.log is as it was read.
+// stamp detects a change of roots.log since it was read.
 type stamp struct {
 	size  int64
 	mtime time.Time
@@ -67,38 +67,36 @@ func New(fsys diskfs.FS, dir string, o *Options) *Log {
 	return l
 }
 
-// A History is roots.log as it was when it was read. It does not change and may be used by several
-// goroutines. Lines before the last ones, the tail, are looked up in the files when they are asked
-// for.
+// A History is a snapshot of roots.log. It does not change and may be used by several goroutines.
+// It holds the last lines, the tail, in memory and reads earlier ones from the files.
 type History struct {
 	log    *Log
-	runs   []*rootlog.Index    // one behind the other, from the beginning of the log
+	runs   []*rootlog.Index    // in order, from the beginning of the log
 	lines  []module.Generation // the tail
-	offs   []int64             // where each line of the tail begins
+	offs   []int64             // offset of each line of the tail
 	at     map[merkle.Hash]int // index in the tail
 	past   uint64              // lines before the tail
-	start  int64               // where the tail begins
-	size   int64               // length of the part of the file that counts
-	newest module.Generation   // where there is one
-	last   int64               // where its line begins
+	start  int64               // offset of the tail
+	size   int64               // length of the valid part of the file
+	newest module.Generation   // if Len is not 0
+	last   int64               // offset of its line
 
-	confirmed uint64 // lines that are known to be durable, of a proven history
+	confirmed uint64 // lines known to be durable; 0 in an unproven history
 
-	proven bool // every line is as roots.proof has it
+	proven bool // every line agrees with roots.proof
 	odd    bool // the lines differ from those that this library writes
 }
 
 // Proven reports whether the lines have proofs.
 func (h *History) Proven() bool { return h.proven }
 
-// NeedsIndex reports whether there are so many lines behind the index files that a writer should
-// call Index.
+// NeedsIndex reports whether the tail is so long that a writer should call Index.
 func (h *History) NeedsIndex() bool { return len(h.lines) >= rootlog.IndexLines }
 
 // Path returns the path of roots.log.
 func (l *Log) Path() string { return filepath.Join(l.dir, logFile) }
 
-// Current returns the history. It reads roots.log again only when that has changed.
+// Current returns the history. It reads roots.log again only after the file has changed.
 func (l *Log) Current() (*History, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,7 +117,7 @@ func (l *Log) Current() (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Else a writer is at the last lines, and may end them without another size or time.
+	// Otherwise a writer is appending, and may finish without changing the size or the time.
 	if h.size == is.size {
 		l.hist, l.stamp = h, is
 	}
@@ -133,7 +131,7 @@ func (l *Log) Forget() {
 	l.mu.Unlock()
 }
 
-// Read reads the headers of the index files and the lines behind them.
+// Read reads the headers of the index files and the lines after those that they cover.
 func (l *Log) Read() (*History, error) {
 	h, err := l.readLog()
 	if err != nil && !errors.Is(err, module.ErrDamaged) {
@@ -204,7 +202,7 @@ func (l *Log) readLog() (*History, error) {
 	return h, nil
 }
 
-// readProven takes the tail from the bytes behind the index files.
+// readProven parses the tail from the bytes after the part that the index files cover.
 func (h *History) readProven(p *proofs, text []byte) error {
 	list, err := p.Check(text, h.start, h.past, p.Len, true)
 	if err != nil {
@@ -234,14 +232,15 @@ func (h *History) add(g module.Generation, off int64) {
 	h.lines, h.offs = append(h.lines, g), append(h.offs, off)
 }
 
-// Len returns how many generations there have been.
+// Len returns the number of lines.
 func (h *History) Len() uint64 { return h.past + uint64(len(h.lines)) }
 
-// Head returns the newest generation, and false where there is none.
+// Head returns the newest generation, or false if there is none.
 func (h *History) Head() (module.Generation, bool) { return h.newest, h.Len() > 0 }
 
-// Extend appends lines to roots.log, durably, all or none, with their proofs. The generation of the
-// last one is held, those of the others are not. After an error the lines may be there or not.
+// Extend appends lines and their proofs to roots.log, durably and atomically. The generation of the
+// last line is held; those of the other lines are recorded as dropped. After an error the lines may
+// have been appended.
 func (l *Log) Extend(h *History, lines []module.Generation) error {
 	if err := l.Prove(h, lines, false); err != nil {
 		return err
@@ -279,8 +278,8 @@ func (l *Log) ExtendProven(h *History, lines []module.Generation) error {
 	return nil
 }
 
-// append writes text behind what counts of the log. With several lines their first byte is written
-// last.
+// append writes text after the valid part of the log. If text has several lines, its first byte is
+// written last.
 func (l *Log) append(h *History, text []byte, several bool) error {
 	f, err := l.fs.OpenFile(l.Path(), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {

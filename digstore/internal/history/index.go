@@ -13,10 +13,10 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// openRuns reads the headers of the index files that count, and the last line that they cover.
+// openRuns reads the headers of the valid index files, and the last line that they cover.
 func (l *Log) openRuns(log diskfs.File, size int64) (
 	runs []*rootlog.Index, newest module.Generation, err error) {
-	if size < rootlog.IndexLines { // there is nothing to be covered
+	if size < rootlog.IndexLines { // too short for an index
 		return nil, newest, nil
 	}
 	dir := filepath.Join(l.dir, indexDir)
@@ -43,7 +43,7 @@ func (l *Log) openRuns(log diskfs.File, size int64) (
 		}
 		err := l.readHeader(best)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, module.ErrDamaged) {
-			break // the lines that it covers are read
+			break // the caller reads its lines from the log
 		}
 		if err != nil {
 			return nil, newest, err
@@ -68,7 +68,7 @@ func (l *Log) openRuns(log diskfs.File, size int64) (
 	return runs, newest, nil
 }
 
-// readHeader reads the header of an index, of which the name is known.
+// readHeader reads the header of an index from its file.
 func (l *Log) readHeader(x *rootlog.Index) error {
 	name := filepath.Join(l.dir, indexDir, x.FileName())
 	f, err := l.fs.OpenFile(name, os.O_RDONLY, 0)
@@ -89,8 +89,8 @@ func (l *Log) readRows(x *rootlog.Index) ([]uint64, error) {
 	return x.ReadRows(f)
 }
 
-// Index makes an index file of the tail of h, merged with the files before it that are about as
-// long. It reports no error: the log has everything that an index file has.
+// Index writes an index file for the tail of h, merged with the preceding ones of the same level or
+// below. It ignores errors: an index can be rebuilt from the log.
 func (l *Log) Index(h *History) {
 	if len(h.lines) < rootlog.IndexLines || h.odd {
 		return
@@ -107,7 +107,7 @@ func (l *Log) Index(h *History) {
 		old := keep[len(keep)-1]
 		more, err := l.readRows(old)
 		if err != nil {
-			l.dropIndex(nil) // it is made again of the whole log
+			l.dropIndex(nil) // the next call rebuilds it from the whole log
 			return
 		}
 		rows = append(rows, more...)
@@ -138,7 +138,7 @@ func (l *Log) Index(h *History) {
 	l.dropIndex(append(keep, r))
 }
 
-// dropIndex removes the index files that are not among those.
+// dropIndex removes all index files except keep.
 func (l *Log) dropIndex(keep []*rootlog.Index) {
 	l.Forget()
 	dir := filepath.Join(l.dir, indexDir)

@@ -20,7 +20,7 @@ const (
 
 func (l *Log) proofName() string { return filepath.Join(l.dir, proofFile) }
 
-// proofs is roots.proof, open.
+// proofs is the open file roots.proof.
 type proofs struct {
 	*rootlog.Proofs
 	f diskfs.File
@@ -28,7 +28,7 @@ type proofs struct {
 
 func (p *proofs) close() { _ = p.f.Close() }
 
-// openProofs opens roots.proof. It returns nil where the store has none and need not have one.
+// openProofs opens roots.proof. It returns nil if the file does not exist and need not exist.
 func (l *Log) openProofs() (*proofs, error) {
 	f, err := l.fs.OpenFile(l.proofName(), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -58,7 +58,7 @@ func (l *Log) openProofs() (*proofs, error) {
 	return p, nil
 }
 
-// HasProofs reports whether there is a roots.proof.
+// HasProofs reports whether roots.proof exists.
 func (l *Log) HasProofs() (bool, error) {
 	p, err := l.openProofs()
 	if p == nil || err != nil {
@@ -68,8 +68,8 @@ func (l *Log) HasProofs() (bool, error) {
 	return true, nil
 }
 
-// Signed reports whether the block of a line says that a signature is kept. Without proofs it is
-// false.
+// Signed reports whether the block of a line says that a signature is stored. It is false if the
+// history is not proven.
 func (l *Log) Signed(number uint64) (bool, error) {
 	p, err := l.openProofs()
 	if p == nil || err != nil {
@@ -81,7 +81,7 @@ func (l *Log) Signed(number uint64) (bool, error) {
 }
 
 // Prove writes, durably, the blocks of lines that follow the history h. signed says that a
-// signature of the last one is kept. A history without proofs gets none.
+// signature of the last one is stored. If the history is not proven, Prove does nothing.
 func (l *Log) Prove(h *History, lines []module.Generation, signed bool) error {
 	if len(lines) == 0 || h.Len() > 0 && !h.proven {
 		return nil
@@ -97,7 +97,7 @@ func (l *Log) Prove(h *History, lines []module.Generation, signed bool) error {
 	return nil
 }
 
-// cutTail makes roots.log end with the last line that counts, and those lines durable which are not
+// cutTail truncates roots.log after the last valid line, and makes the lines durable that are not
 // confirmed.
 func (l *Log) cutTail(h *History) error {
 	f, err := l.fs.OpenFile(l.Path(), os.O_RDWR, 0)
@@ -123,8 +123,8 @@ func (l *Log) cutTail(h *History) error {
 	return f.Sync()
 }
 
-// writeProofs writes blocks from that ordinal on, durably, in place of those that are there, and
-// that so many lines are confirmed.
+// writeProofs replaces, durably, the blocks of the lines from first on, and writes a header with
+// the number of confirmed lines.
 func (l *Log) writeProofs(first uint64, list []rootlog.Proof, confirmed uint64) error {
 	f, err := l.fs.OpenFile(l.proofName(), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -158,8 +158,8 @@ func (l *Log) writeProofs(first uint64, list []rootlog.Proof, confirmed uint64) 
 	return l.noteProven()
 }
 
-// confirm notes that so many lines are durable. It is not synced, and nothing is lost when it
-// fails: then a line that is damaged later may be taken for torn.
+// confirm records the number of durable lines. It does not sync, and it ignores errors: without the
+// record, later damage of these lines may look like a torn write.
 func (l *Log) confirm(lines uint64) {
 	f, err := l.fs.OpenFile(l.proofName(), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -169,7 +169,7 @@ func (l *Log) confirm(lines uint64) {
 	_ = f.Close()
 }
 
-// Dropped returns the lines whose generations are not held on purpose.
+// Dropped returns the lines whose generations were dropped.
 func (l *Log) Dropped() (rootlog.Dropped, error) {
 	name := filepath.Join(l.dir, droppedFile)
 	b, err := diskfs.ReadFile(l.fs, name, rootlog.MaxSize)
@@ -186,8 +186,7 @@ func (l *Log) Dropped() (rootlog.Dropped, error) {
 	return d, nil
 }
 
-// Drop notes, durably, that the generations of the lines from first up to, not including, behind
-// are not held on purpose.
+// Drop records, durably, that the generations of the lines [first, behind) were dropped.
 func (l *Log) Drop(first, behind uint64) error {
 	if first >= behind {
 		return nil

@@ -6,11 +6,11 @@ import (
 )
 
 // A glob is a pattern of git's ignore files. It matches as git's wildmatch does: * and ? stop at
-// slashes, ** between slashes crosses them, [a-z] is a class of bytes, \ quotes. The time for a
+// slashes, ** between slashes crosses them, [a-z] is a class of bytes, \ escapes. The time for a
 // match is bounded by the product of the lengths of pattern and name.
 type glob struct {
-	prefix string // what a name begins with
-	suffix string // what it ends with, when tokens is a single star
+	prefix string // literal prefix of a name
+	suffix string // literal suffix of a name, if tokens is a single star
 	tokens []token
 	sets   []byteSet
 }
@@ -44,14 +44,14 @@ func (s *byteSet) add(from, to byte) {
 
 func (s *byteSet) has(c byte) bool { return s[c/64]&(1<<(c%64)) != 0 }
 
-// parseGlob reads a pattern; it is not ok when nothing can match it.
+// parseGlob parses a pattern. ok is false if no name can match it.
 func parseGlob(p string) (g glob, ok bool) {
 	n := strings.IndexAny(p, `*?[\`)
 	if n < 0 {
 		return glob{prefix: p}, true
 	}
-	// What follows the literal beginning is a pattern of its own: in "a**/b" the ** counts as if it
-	// stood between slashes, as it does in git.
+	// The rest after the literal prefix is parsed as a pattern of its own: in "a**/b" the ** counts
+	// as between slashes, as it does in git.
 	g.prefix, p = p[:n], p[n:]
 	if p[0] == '*' && !strings.ContainsAny(p[1:], `*?[\/`) {
 		g.tokens, g.suffix = []token{{kind: star}}, p[1:]
@@ -96,15 +96,14 @@ func parseGlob(p string) (g glob, ok bool) {
 	return g, true
 }
 
-// parseClass reads the class that p begins with and returns how many bytes it has; 0 when it does
-// not end.
+// parseClass parses the class at the beginning of p. n is its length in p, or 0 if it has no end.
 func parseClass(p string) (set byteSet, n int) {
 	i := 1
 	negate := i < len(p) && (p[i] == '!' || p[i] == '^')
 	if negate {
 		i++
 	}
-	last := -1 // the byte that a range may begin with
+	last := -1 // the byte with which a range may begin; -1: none
 	for first := true; ; first = false {
 		if i >= len(p) {
 			return set, 0
@@ -159,7 +158,7 @@ func parseClass(p string) (set byteSet, n int) {
 	}
 }
 
-// addNamed adds a class of POSIX, in ASCII, and reports whether there is one of that name.
+// addNamed adds a POSIX class, in ASCII, and reports whether it exists.
 func (s *byteSet) addNamed(name string) bool {
 	ranges, ok := map[string]string{
 		"alnum": "azAZ09", "alpha": "azAZ", "blank": "  \t\t", "cntrl": "\x00\x1f\x7f\x7f", "digit": "09", "graph": "!~",
@@ -171,7 +170,7 @@ func (s *byteSet) addNamed(name string) bool {
 	return ok
 }
 
-// match reports whether the pattern matches the whole of name.
+// match reports whether the pattern matches all of name.
 func (g *glob) match(name string) bool {
 	name, ok := strings.CutPrefix(name, g.prefix)
 	switch {
@@ -206,14 +205,14 @@ func (g *glob) match(name string) bool {
 	return slices.Contains(m.now, len(g.tokens))
 }
 
-// matcher follows all ways through the tokens at once.
+// matcher simulates a nondeterministic automaton: it follows all alternatives at once.
 type matcher struct {
 	tokens []token
-	now    []int // tokens that may match what comes next
+	now    []int // tokens that may match next
 	seen   []int // per token, the last step that entered it
 }
 
-// enter adds a token, and those behind it that are reached without a byte, to list.
+// enter adds a token to list, and the later tokens that can be reached without consuming a byte.
 func (m *matcher) enter(list []int, at, step int) []int {
 	for m.seen[at] != step {
 		m.seen[at] = step

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A List has the patterns that hold in one directory. nil has none. It does not change and may be
-// used by several goroutines.
+// A List has the patterns that apply in one directory. A nil List has none. It does not change and
+// may be used by several goroutines.
 type List struct {
 	up       *List
 	dir      string // of the patterns, relative to the root of the walk, "" or ending in "/"
@@ -23,7 +23,7 @@ type Pattern struct {
 	base   bool // no slash: matches the last element of a path
 }
 
-// Parse reads the lines of an ignore file, the weakest first.
+// Parse reads the lines of an ignore file. Later patterns take precedence.
 func Parse(text []byte) []Pattern {
 	var list []Pattern
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
@@ -49,9 +49,9 @@ func Parse(text []byte) []Pattern {
 	return list
 }
 
-// trimSpaces removes spaces from the end, but for one that a backslash quotes.
+// trimSpaces removes trailing spaces, except one that a backslash escapes.
 func trimSpaces(p string) string {
-	end := 0 // behind the last byte that stays
+	end := 0 // after the last byte to keep
 	for i := 0; i < len(p); i++ {
 		if p[i] == '\\' {
 			i++
@@ -63,8 +63,8 @@ func trimSpaces(p string) string {
 	return p[:end]
 }
 
-// With returns the list of a directory that has patterns of its own, the weakest first. dir is its
-// path from the root of the walk: "", or one that ends in "/".
+// With returns the list of a directory with patterns of its own, of which later ones take
+// precedence. dir is its path from the root of the walk: "", or a path that ends in "/".
 func (l *List) With(dir string, patterns []Pattern) *List {
 	if len(patterns) == 0 {
 		return l
@@ -81,8 +81,8 @@ func (l *List) WithAbove(above string, patterns []Pattern) *List {
 	return &List{up: l, above: above, patterns: patterns}
 }
 
-// Ignores reports whether an entry is left out. name is its path from the root of the walk, with
-// slashes. The entry lies in the directory of the list or below it.
+// Ignores reports whether an entry is excluded. name is its path from the root of the walk, with
+// slashes. The entry must lie in the directory of the list or below it.
 func (l *List) Ignores(name string, isDir bool) bool {
 	for ; l != nil; l = l.up {
 		rel := l.above + strings.TrimPrefix(name, l.dir)

@@ -17,12 +17,12 @@ const (
 	lockExt  = ".lock"
 	gateName = "lock"
 
-	// gateWait is how long is waited for other processes that make or remove a directory.
+	// gateWait is how long to wait for other processes that make or remove a directory.
 	gateWait = 10 * time.Second
 )
 
-// lock makes the directory of a transfer if it is missing, and locks it. While another transfer
-// holds it the error is diskfs.ErrLocked.
+// lock makes the directory of a transfer if it is missing, and locks it. If another transfer holds
+// the lock, the error is diskfs.ErrLocked.
 func lock(ctx context.Context, fsys diskfs.FS, dir string) (io.Closer, error) {
 	gate, err := lockGate(ctx, fsys, filepath.Dir(dir))
 	if err != nil {
@@ -40,9 +40,10 @@ func lock(ctx context.Context, fsys diskfs.FS, dir string) (io.Closer, error) {
 	return l, nil
 }
 
-// remove removes the directory of a transfer, which has no open file, and releases its lock l.
+// remove removes the directory of a transfer, which must not have an open file, and releases its
+// lock l.
 func remove(fsys diskfs.FS, dir string, l io.Closer) error {
-	// It cleans up, so it does not end with the context of the transfer.
+	// The directory is also removed after the context of the transfer has ended.
 	gate, err := lockGate(context.Background(), fsys, filepath.Dir(dir))
 	if err != nil {
 		_ = l.Close()
@@ -52,8 +53,8 @@ func remove(fsys diskfs.FS, dir string, l io.Closer) error {
 	return removeLocked(fsys, dir, l)
 }
 
-// Clear removes the directory of a transfer that broke off. While the transfer is running the error
-// is diskfs.ErrLocked. A directory that does not exist is no error.
+// Clear removes the directory of an interrupted transfer. If the transfer is running, the error is
+// diskfs.ErrLocked. A missing directory is no error.
 func Clear(ctx context.Context, fsys diskfs.FS, dir string) error {
 	if _, err := fsys.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -107,8 +108,8 @@ func lockGate(ctx context.Context, fsys diskfs.FS, incoming string) (io.Closer, 
 	}
 }
 
-// Sweep removes the directories of transfers that broke off, below the directory path. keep says of
-// a name whether it stays; those of running transfers stay too.
+// Sweep removes the directories of interrupted transfers below the directory path. It keeps those
+// of running transfers, and those for whose name keep is true.
 func Sweep(ctx context.Context, fsys diskfs.FS, path string, keep func(name string) bool) error {
 	list, err := fsys.ReadDir(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -133,8 +134,8 @@ func Sweep(ctx context.Context, fsys diskfs.FS, path string, keep func(name stri
 // None is a function for Sweep that keeps nothing.
 func None(string) bool { return false }
 
-// Hold keeps transfers below the directory path from beginning until gate is closed, and returns
-// how many are running.
+// Hold prevents new transfers below the directory path until the caller closes gate. It returns the
+// number of running transfers.
 func Hold(ctx context.Context, fsys diskfs.FS,
 	path string) (gate io.Closer, running int, err error) {
 	gate, err = lockGate(ctx, fsys, path)
@@ -149,7 +150,7 @@ func Hold(ctx context.Context, fsys diskfs.FS,
 	return gate, running, nil
 }
 
-// Running returns how many transfers are running below the directory path.
+// Running returns the number of running transfers below the directory path.
 func Running(ctx context.Context, fsys diskfs.FS, path string) (int, error) {
 	if _, err := fsys.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return 0, nil

@@ -12,25 +12,25 @@ import (
 
 // Parts is a generation that is received as a recipe and chunks.
 type Parts struct {
-	// To is where the chunks are gathered. nil: they are only checked.
+	// To receives the chunks. nil: they are only checked.
 	To *Transfer
-	// Recipe is that of the generation.
+	// Recipe is the recipe of the generation.
 	Recipe *module.Recipe
-	// Fetch calls put for each chunk, with its place in the pool of the recipe.
+	// Fetch calls put for each chunk, with its index in the pool of the recipe.
 	Fetch func(put func(i int, sealed []byte) error) error
-	// Base is the recipe of a generation that was verified; nil: none. What both have in common is
-	// not read again.
+	// Base is the recipe of a verified generation; nil: none. Parts that both recipes share are not
+	// verified again.
 	Base *module.Recipe
-	// More has chunks that only Base has; nil: none.
+	// More has further chunks of Base, outside of the store; nil: none.
 	More *packdir.Alone
-	// Resumable keeps the chunks that have arrived if the transfer fails.
+	// Resumable keeps the received chunks if the transfer fails.
 	Resumable bool
 
 	mu sync.Mutex
 }
 
-// Accept fetches the chunks, calls check, unless it is nil, on the module, and makes the pack
-// durable. The module must be id.
+// Accept fetches the chunks, calls check on the module, and makes the pack durable. check may be
+// nil. If the id of the module is not id, the error is module.ErrVerify.
 func (p *Parts) Accept(ctx context.Context, id module.ID,
 	check func(*module.Module) error) error {
 	err := p.Fetch(func(i int, sealed []byte) error {
@@ -56,8 +56,8 @@ func (p *Parts) Accept(ctx context.Context, id module.ID,
 	return p.To.Seal()
 }
 
-// Put stores the chunk at place i of the pool. It keeps no reference to sealed. Bytes that are not
-// those of the chunk are module.ErrVerify. Several goroutines may call it.
+// Put stores chunk i of the pool. It keeps no reference to sealed. If sealed is not the chunk, the
+// error is module.ErrVerify. Several goroutines may call it.
 func (p *Parts) Put(i int, sealed []byte) error {
 	pool := p.Recipe.Pool()
 	if i < 0 || i >= len(pool) {
@@ -92,8 +92,7 @@ func (p *Parts) have(c module.Chunk) (bool, error) {
 	return p.To.pack.Has(c.ID), nil
 }
 
-// complete makes sure that every chunk has arrived or is held, and copies those that only the base
-// has.
+// complete copies the missing chunks from More, and returns an error if one is not there either.
 func (p *Parts) complete(ctx context.Context) error {
 	var buf []byte
 	for i, c := range p.Recipe.Pool() {

@@ -21,14 +21,14 @@ import (
 const (
 	// Dir is the directory of transfers, below that of a store or of a workspace.
 	Dir = "incoming"
-	// ChunksExt ends the name of the directory of a transfer of recipe and chunks.
+	// ChunksExt ends the name of the directory of a transfer of a recipe and chunks.
 	ChunksExt = ".parts"
 
 	packFile    = "pack.tmp"
 	journalFile = "journal"
 
-	// maxJournal is the largest journal that is read, in bytes: the part of a module that is no
-	// chunk, and 46 bytes for each chunk.
+	// maxJournal is the limit of a journal in bytes: the part of a module outside of chunks, and 46
+	// bytes for each chunk.
 	maxJournal = 1 << 29
 )
 
@@ -39,28 +39,28 @@ type Transfer struct {
 	packs *packdir.Dir // of the store; nil if the store does not exist yet
 	lock  io.Closer
 	pack  *packdir.Writer
-	old   io.Reader // what came before; nil: nothing
+	old   io.Reader // what was received before; nil: nothing
 	keep  bool      // Close leaves the directory
 
-	log     *journal.Writer // nil: it is not continued, or needs no journal
+	log     *journal.Writer // nil: not resumable, or resumable without a journal
 	logFile diskfs.File
 }
 
-// Open begins to receive a module in the directory dir, or resumes with what is kept there. packs
-// are those of the store.
+// Open begins or resumes the transfer of a module in the directory dir. packs are the packs of the
+// store. The caller calls Close.
 func Open(ctx context.Context, fsys diskfs.FS, dir string, packs *packdir.Dir) (*Transfer, error) {
 	return begin(ctx, fsys, dir, packs, (*Transfer).resume)
 }
 
-// OpenChunks begins to receive the chunks of r in the directory dir, or continues with what is
-// there.
+// OpenChunks begins or resumes the transfer of the chunks of r in the directory dir. The caller
+// calls Close.
 func OpenChunks(ctx context.Context, fsys diskfs.FS, dir string, packs *packdir.Dir,
 	r *module.Recipe) (*Transfer, error) {
 	return begin(ctx, fsys, dir, packs, func(t *Transfer) error { return t.resumeChunks(r) })
 }
 
-// New begins to receive under a random name below parent, the directory of a store or of a
-// workspace. packs is nil if the store does not exist yet.
+// New begins a transfer under a random name below parent, the directory of a store or of a
+// workspace. packs is nil if the store does not exist yet. The caller calls Close.
 func New(ctx context.Context, fsys diskfs.FS, parent string, packs *packdir.Dir,
 	random io.Reader) (*Transfer, error) {
 	var b [8]byte
@@ -80,7 +80,7 @@ func begin(ctx context.Context, fsys diskfs.FS, dir string, packs *packdir.Dir,
 		return nil, fmt.Errorf("receive: %w", err)
 	}
 	if packs != nil {
-		packs.Reload() // a gc may have removed packs before it could see this transfer
+		packs.Reload() // a gc that did not see this transfer may have removed packs
 	}
 	if err := open(t); err != nil {
 		t.Close()
@@ -91,7 +91,7 @@ func begin(ctx context.Context, fsys diskfs.FS, dir string, packs *packdir.Dir,
 
 func (t *Transfer) packName() string { return filepath.Join(t.dir, packFile) }
 
-// start begins a transfer that has nothing to resume.
+// start begins a transfer without earlier chunks.
 func (t *Transfer) start() (err error) {
 	t.pack, err = packdir.Create(t.fs, t.packName())
 	return err
@@ -116,7 +116,7 @@ func (t *Transfer) resume() error {
 	return nil
 }
 
-// openJournal opens the journal, and cuts off what does not count of it.
+// openJournal opens the journal and truncates it after its valid part.
 func (t *Transfer) openJournal(j *journal.Journal) error {
 	f, err := t.fs.OpenFile(filepath.Join(t.dir, journalFile), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -137,7 +137,7 @@ func (t *Transfer) openJournal(j *journal.Journal) error {
 	return nil
 }
 
-// readJournal reads the journal in dir. Where there is none it is empty.
+// readJournal reads the journal in dir. A missing file is an empty journal.
 func readJournal(fsys diskfs.FS, dir string, packs *packdir.Dir) (*journal.Journal, error) {
 	var text []byte
 	info, err := fsys.Stat(filepath.Join(dir, packFile))
@@ -153,7 +153,7 @@ func readJournal(fsys diskfs.FS, dir string, packs *packdir.Dir) (*journal.Journ
 	return journal.Parse(text, info.Size(), packs.Has)
 }
 
-// Held returns how many bytes of a module are kept in dir, of a transfer that broke off.
+// Held returns how many bytes of a module an interrupted transfer has left in dir.
 func Held(fsys diskfs.FS, dir string, packs *packdir.Dir) (int64, error) {
 	j, err := readJournal(fsys, dir, packs)
 	if err != nil {
@@ -175,13 +175,14 @@ func (t *Transfer) resumeChunks(r *module.Recipe) error {
 	return err
 }
 
-// Arrived returns the chunks of r that are kept in dir, of a transfer that broke off.
+// Arrived returns the chunks of r that an interrupted transfer has left in dir.
 func Arrived(fsys diskfs.FS, dir string, r *module.Recipe) ([]pack.Entry, error) {
 	had, _, err := arrived(fsys, filepath.Join(dir, packFile), r)
 	return had, err
 }
 
-// arrived reads an unfinished pack of chunks of r and hashes them. end is how many bytes count.
+// arrived reads an unfinished pack of chunks of r and hashes them. end is the length of its valid
+// part.
 func arrived(fsys diskfs.FS, name string,
 	r *module.Recipe) (had []pack.Entry, end int64, err error) {
 	f, err := fsys.OpenFile(name, os.O_RDONLY, 0)
@@ -210,8 +211,8 @@ func arrived(fsys diskfs.FS, name string,
 	return had, end, nil
 }
 
-// Decompose reads the module in r. Its chunks can be read afterwards. If r or ctx fails, the bytes
-// that have arrived are kept if the transfer can be resumed.
+// Decompose reads the module in r. Its chunks can be read afterwards. If r fails or ctx ends, a
+// resumable transfer keeps the bytes that have arrived.
 func (t *Transfer) Decompose(ctx context.Context, r io.Reader) (*module.Recipe, error) {
 	stream := &endReader{r: r}
 	from := io.Reader(stream)
@@ -252,8 +253,9 @@ func (t *Transfer) take(c module.Chunk, sealed []byte) error {
 	return nil
 }
 
-// Accept reads the module in r, calls check, unless it is nil, on the module that the store can
-// give back, and makes the pack durable. The module must be id: else the error is module.ErrVerify.
+// Accept reads the module in r, calls check on the module as the store would return it, and makes
+// the pack durable. check may be nil. If the id of the module is not id, the error is
+// module.ErrVerify.
 func (t *Transfer) Accept(ctx context.Context, id module.ID, r io.Reader,
 	check func(*module.Module) error) (*module.Recipe, error) {
 	recipe, err := t.Decompose(ctx, r)
@@ -266,8 +268,8 @@ func (t *Transfer) Accept(ctx context.Context, id module.ID, r io.Reader,
 	return recipe, t.Seal()
 }
 
-// CheckModule calls check, unless it is nil, on the module that a recipe and chunks make. It must
-// be id: else the error is module.ErrVerify.
+// CheckModule calls check on the module that r and chunks make. check may be nil. If the id of the
+// module is not id, the error is module.ErrVerify.
 func CheckModule(r *module.Recipe, chunks module.ChunkSource, id module.ID,
 	check func(*module.Module) error) error {
 	mod, err := r.Module(chunks)
@@ -285,8 +287,8 @@ func CheckModule(r *module.Recipe, chunks module.ChunkSource, id module.ID,
 	return nil
 }
 
-// Chunk implements module.ChunkSource after everything has arrived: with the chunks that were
-// received and those of the store.
+// Chunk implements module.ChunkSource, after everything has arrived. It finds received chunks and
+// those of the store.
 func (t *Transfer) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	if t.pack.Has(c.ID) {
 		return t.pack.Chunk(c)
@@ -300,7 +302,7 @@ func (t *Transfer) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 // Has reports whether a chunk was received.
 func (t *Transfer) Has(id merkle.Hash) bool { return t.pack.Has(id) }
 
-// Entries returns the chunks that have come.
+// Entries returns the received chunks. The caller must not change them.
 func (t *Transfer) Entries() []pack.Entry { return t.pack.Entries() }
 
 // Seal finishes the pack and makes it durable.
@@ -311,8 +313,8 @@ func (t *Transfer) Seal() error {
 	return t.pack.Sync()
 }
 
-// Packed returns the path of the sealed pack, "" if it has no chunk. The caller may rename it. The
-// pack can no longer be read through t.
+// Packed closes the sealed pack and returns its path, or "" if it has no chunk. The caller may
+// rename the file. Chunks of the pack can no longer be read through t.
 func (t *Transfer) Packed() (string, error) {
 	if err := t.pack.Close(); err != nil {
 		return "", fmt.Errorf("receive: %w", err)
@@ -323,7 +325,7 @@ func (t *Transfer) Packed() (string, error) {
 	return t.pack.Path(), nil
 }
 
-// Close ends the transfer. It removes the directory, unless the transfer may continue.
+// Close ends the transfer. It removes the directory, unless the transfer may be resumed.
 func (t *Transfer) Close() {
 	if t.pack != nil {
 		_ = t.pack.Close()
@@ -335,11 +337,11 @@ func (t *Transfer) Close() {
 		_ = t.lock.Close()
 		return
 	}
-	_ = remove(t.fs, t.dir, t.lock) // else a sweep does
+	_ = remove(t.fs, t.dir, t.lock) // after an error, Sweep removes it later
 }
 
-// endReader remembers that the stream has ended. io.EOF counts: a stream that ends early may
-// continue.
+// endReader records the error of the stream. io.EOF counts too: a stream that ends early may be
+// resumed.
 type endReader struct {
 	r   io.Reader
 	err error
@@ -354,7 +356,7 @@ func (e *endReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// logReader tells the journal what is read.
+// logReader passes what is read to the journal.
 type logReader struct {
 	r io.Reader
 	j *journal.Writer

@@ -1,15 +1,15 @@
-// Package journal encodes and decodes the journal of a transfer: the record of how the bytes of a
-// module that have come are made up of chunks, which are in packs, and other bytes. With it a
-// transfer that broke off continues where it ended. It works on an io.Writer and byte slices;
-// package incoming keeps the file. LAYOUT.md 10.2 is the format.
+// Package journal encodes and decodes the journal of a transfer: it describes the received bytes of
+// a module as a sequence of chunks, which are in packs, and other bytes. With it an interrupted
+// transfer is resumed. It works on an io.Writer and byte slices; package incoming keeps the file.
+// LAYOUT.md 10.2 is the format.
 //
-// A [Writer] sees what is read of the stream and the chunks that are found in it, and writes
-// records. [Parse] reads them back, and [Journal.Replay] gives the bytes again:
+// A [Writer] is given the bytes of the stream and the chunks found in them, and writes records.
+// [Parse] reads the records, and [Journal.Replay] returns the bytes of the stream:
 //
 //	j, err := journal.Parse(text, packSize, has)
 //	r := io.MultiReader(j.Replay(chunks), rest)   // rest begins at byte j.Size of the stream
 //
-// A record counts if it is complete, its checksum holds, and the chunk that it names is there. The
-// first record that does not count ends the journal. The bytes of chunks are not checked here: the
-// module that they make is verified.
+// A record is valid if it is complete, its checksum is right, and its chunk exists. The first
+// invalid record ends the journal. The bytes of chunks are not checked here: the caller verifies
+// the module.
 package journal

@@ -11,26 +11,26 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Journal is the part of a journal that counts.
+// A Journal is the valid part of a journal.
 type Journal struct {
 	Fresh  []pack.Entry // the chunks in the pack of the transfer
-	Length int64        // bytes of the journal that count
-	Size   int64        // bytes of the stream that they stand for
-	Pack   int64        // bytes of the pack that count
+	Length int64        // valid bytes of the journal
+	Size   int64        // bytes of the stream that the records describe
+	Pack   int64        // valid bytes of the pack
 
 	records []record
 }
 
-// record is one record.
+// A record describes a chunk or plain bytes.
 type record struct {
-	plain []byte // of plainBytes
+	plain []byte // the bytes of a plainBytes record
 	chunk module.Chunk
 	fresh bool
 }
 
 // Parse reads the text of a journal. packSize is the length in bytes of the pack of the transfer,
-// and has reports whether the store has a chunk. An error is that of has. Together with an error,
-// Parse returns what counts without the chunk that has was asked for.
+// and has reports whether the store has a chunk. The only errors are those of has. With an error,
+// Parse also returns the journal up to the chunk for which has failed.
 func Parse(text []byte, packSize int64, has func(id merkle.Hash) (bool, error)) (*Journal, error) {
 	j := &Journal{Pack: int64(len(pack.Magic))}
 	seen := map[merkle.Hash]bool{}
@@ -62,7 +62,7 @@ func Parse(text []byte, packSize int64, has func(id merkle.Hash) (bool, error)) 
 	return j, nil
 }
 
-// parseRecord reads the record that b begins with, and its length.
+// parseRecord decodes the first record of b and returns its length.
 func parseRecord(b []byte) (rec record, n int, ok bool) {
 	const chunk = 1 + 32 + 4
 	const sum = 4
@@ -85,7 +85,7 @@ func parseRecord(b []byte) (rec record, n int, ok bool) {
 	return rec, n + sum, crc32.Checksum(b[:n], castagnoli) == binary.BigEndian.Uint32(b[n:])
 }
 
-// Replay returns the bytes of the stream that the journal stands for. Chunks are read from src.
+// Replay returns the bytes of the stream that the journal describes. Chunks are read from src.
 func (j *Journal) Replay(src module.ChunkSource) io.Reader {
 	return &replay{records: j.records, src: src}
 }

@@ -13,37 +13,37 @@ import (
 
 // Kinds of records.
 const (
-	plainBytes = 'L' // bytes that are no chunk
-	newChunk   = 'N' // a chunk, the next one in the pack of the transfer
-	seenChunk  = 'S' // a chunk that the store, or the pack, had already
+	plainBytes = 'L' // bytes outside of chunks
+	newChunk   = 'N' // the next chunk in the pack of the transfer
+	seenChunk  = 'S' // a chunk that the store or the pack already had
 )
 
-// writeEvery is how many bytes of the stream may come before records are written.
+// writeEvery is the number of bytes of the stream after which buffered records are written.
 const writeEvery = 8 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A Writer writes the journal of a stream. One goroutine may call Read while another one calls the
+// A Writer writes the journal of a stream. One goroutine may call Read while another calls the
 // other methods.
 type Writer struct {
 	w     io.Writer
 	mu    sync.Mutex
 	buf   []byte
-	raw   []byte // what was read; the part before done is recorded
+	raw   []byte // bytes of the stream; those before done are recorded
 	done  int
-	skip  int64 // bytes of the stream that the journal has already
+	skip  int64 // bytes of the stream that the journal already has
 	at    int64 // bytes of the stream that are recorded
 	since int64
-	lost  bool // the chunks are not in what was read: nothing more is recorded
+	lost  bool // a chunk was not found in raw; recording has stopped
 	err   error
 }
 
-// NewWriter writes records to w. skip is how many bytes at the beginning of the stream the journal
-// has already.
+// NewWriter writes records to w. skip is the number of bytes at the beginning of the stream that
+// the journal already has.
 func NewWriter(w io.Writer, skip int64) *Writer { return &Writer{w: w, skip: skip} }
 
-// Chunk records all that was read up to the end of a chunk. fresh says that the chunk was added to
-// the pack of the transfer.
+// Chunk records the stream up to the end of chunk c. fresh says that c was added to the pack of the
+// transfer.
 func (j *Writer) Chunk(c module.Chunk, sealed []byte, fresh bool) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -88,21 +88,21 @@ func (j *Writer) record(kind byte, plain []byte, id *merkle.Hash, n uint32) {
 	j.buf = binary.BigEndian.AppendUint32(j.buf, crc32.Checksum(j.buf[at:], castagnoli))
 }
 
-// Read tells of bytes that were read of the stream.
+// Read passes bytes of the stream to the journal.
 func (j *Writer) Read(b []byte) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.lost {
 		return
 	}
-	if j.done > len(j.raw)/2 { // the rest, which is moved, is the smaller part
+	if j.done > len(j.raw)/2 { // move only when the rest is the smaller part
 		j.raw = append(j.raw[:0], j.raw[j.done:]...)
 		j.done = 0
 	}
 	j.raw = append(j.raw, b...)
 }
 
-// Flush writes the records so far.
+// Flush writes the buffered records.
 func (j *Writer) Flush() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -17,21 +17,20 @@
 //	w.Add(id, sealed)   // as often as there are chunks
 //	w.Finish()          // the index and the footer
 //
-// A pack without index and footer is unfinished: a transfer that broke off leaves one.
+// A pack without index and footer is unfinished: an interrupted transfer leaves one.
 // [ReadUnfinished] finds its chunks by hashing the frames, and [Resume] continues it.
 //
 // # An index
 //
-// An [Index] says in which pack a chunk lies and where. [ReadIndex] reads that of one pack.
-// [Merge] makes one of several, so that a store with many packs looks a chunk up in few indexes.
-// A merged index is kept in a file of its own (LAYOUT.md 6.3): [Index.Marshal] and [ParseMerged].
+// An [Index] maps the id of a chunk to its pack and offset. [ReadIndex] reads the index of one
+// pack. [Merge] combines indexes, so that a store with many packs searches few of them. A merged
+// index has a file of its own (LAYOUT.md 6.3), which [Index.Marshal] writes and [ParseMerged]
+// reads.
 //
-// An index is believed for what it says about places. The bytes of a chunk are not: [ReadFrame]
-// hashes them.
+// Offsets from an index are not verified. [ReadFrame] hashes the chunk that it reads there.
 //
 // # Errors
 //
-// Damage is an error that matches module.ErrDamaged. Only that of [ReadFrame]
-// names a file. Other errors are those of
-// the reader or the writer.
+// An error about damage matches module.ErrDamaged. Only [ReadFrame] names the file in it. Other
+// errors are those of the reader or the writer.
 package pack

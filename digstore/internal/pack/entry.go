@@ -21,13 +21,13 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// An Entry says where the frame of a chunk begins.
+// An Entry locates the frame of a chunk in a pack.
 type Entry struct {
 	// ID is the SHA-256 of the sealed chunk.
 	ID merkle.Hash
 	// Offset is where the frame begins in the pack, in bytes. The chunk begins 4 bytes later.
 	Offset int64
-	// Len is the length of the sealed chunk in bytes, without that of the frame.
+	// Len is the length of the sealed chunk in bytes, without the length field of the frame.
 	Len uint32
 }
 
@@ -46,7 +46,7 @@ func appendRows(b []byte, entries []Entry) []byte {
 	return b
 }
 
-// parseRow reads one row, which must have rowSize bytes at least.
+// parseRow decodes the first rowSize bytes of row.
 func parseRow(row []byte) Entry {
 	return Entry{
 		ID:     merkle.Hash(row[:32]),

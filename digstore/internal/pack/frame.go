@@ -14,13 +14,13 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// probeAbove is the length of a chunk in bytes above which ReadFrame reads the last byte of the
-// frame before it allocates memory for the chunk, because an index may be wrong.
+// probeAbove is a length of a chunk in bytes. For a longer chunk, ReadFrame reads the last byte of
+// the frame before it allocates memory, because the length in the index may be wrong.
 const probeAbove = 64 << 20
 
-// ReadFrame reads the frame of a chunk and hashes the chunk. Another length, other bytes and a
-// frame that cannot be read are damage; a missing file is fs.ErrNotExist. name is that of the file,
-// for errors. It returns the sealed chunk, which is a part of buf where buf is large enough.
+// ReadFrame reads the frame of a chunk and hashes the chunk. A wrong length, a wrong hash and an
+// unreadable frame are module.ErrDamaged; a missing file is fs.ErrNotExist. name is the name of the
+// file, for errors. ReadFrame returns the sealed chunk, in buf if buf is large enough.
 func ReadFrame(name string, r io.ReaderAt, e Entry, buf []byte) ([]byte, error) {
 	if uint64(e.Len)+4 > math.MaxInt {
 		return nil, damage.In(name, "chunk %s has %d bytes", e.ID, e.Len)
@@ -60,8 +60,8 @@ func unreadable(name string, e Entry, err error) error {
 }
 
 // ReadUnfinished reads the frames of an unfinished pack of size bytes from r and hashes them. want
-// returns the length of a chunk that is expected, and false for any other id. Reading ends where
-// something else begins, or the bytes end; end is how many bytes count. An error is that of r.
+// returns the length of an expected chunk, and false for any other id. Reading stops at the first
+// frame that is incomplete or not expected, and end is its offset. The only errors are those of r.
 func ReadUnfinished(r io.Reader, size int64, want func(id merkle.Hash) (n uint32, ok bool)) (
 	entries []Entry, end int64, err error) {
 	b := bufio.NewReaderSize(r, 256<<10)
@@ -94,7 +94,7 @@ func ReadUnfinished(r io.Reader, size int64, want func(id merkle.Hash) (n uint32
 	}
 }
 
-// ignoreEnd is nil for the errors that the end of a torn file gives.
+// ignoreEnd returns nil for the errors at the end of a torn file, and err otherwise.
 func ignoreEnd(err error) error {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return nil

@@ -11,15 +11,15 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// An Index says where chunks lie, in one pack or in several. It does not change and may be used by
-// several goroutines.
+// An Index locates chunks in one or several packs. It does not change and may be used by several
+// goroutines.
 type Index struct {
 	packs []string
 	rows  []byte // ascending by id
-	width int    // rowSize, or mergedRow with the number of the pack behind each row
+	width int    // rowSize, or mergedRow if each row ends in the number of its pack
 }
 
-// NewIndex returns the index of one pack with those chunks.
+// NewIndex returns the index of a pack with the given chunks.
 func NewIndex(pack string, entries []Entry) *Index {
 	rows := appendRows(make([]byte, 0, len(entries)*rowSize), entries)
 	return &Index{packs: []string{pack}, rows: rows, width: rowSize}
@@ -70,8 +70,7 @@ func (x *Index) Entries() iter.Seq[Entry] {
 
 // Find returns the place of a chunk and the name of its pack.
 //
-// Ids are hashes, so a row lies at about the place that is proportional to its id. The search
-// begins there.
+// Ids are hashes and evenly distributed, so the search begins at the row proportional to the id.
 func (x *Index) Find(id merkle.Hash) (e Entry, pack string, ok bool) {
 	n := x.Len()
 	if n == 0 {

@@ -17,8 +17,7 @@ const (
 
 var errMerged = damage.Errorf("not a whole index")
 
-// Merge makes one index of several that cover different packs. Of a chunk that two packs have, one
-// place stays.
+// Merge combines indexes of different packs. A chunk that is in several packs gets one row.
 func Merge(list []*Index) *Index {
 	type ref struct{ index, row int }
 	out := &Index{width: mergedRow}

@@ -17,7 +17,7 @@ const bufferSize = 1 << 20
 
 var errEnded = errors.New("chunks cannot be added after the last one")
 
-// A Writer writes one pack. Its first error stays: every later call returns it.
+// A Writer writes one pack. After an error every later call returns the same error.
 //
 // While chunks are added, one goroutine at a time may call its methods. After EndChunks no chunk
 // can be added, all of them are written, and any number of goroutines may call Has and Find.
@@ -37,8 +37,9 @@ func NewWriter(w io.Writer) *Writer {
 	return p
 }
 
-// Resume continues an unfinished pack on w. size is how many bytes of it count, and entries are the
-// chunks in them; of two with one id the first counts. What is written to w follows those bytes.
+// Resume continues an unfinished pack on w. The valid part of the pack has size bytes and contains
+// entries; of two entries with the same id the first is used. Bytes written to w must follow that
+// part.
 func Resume(w io.Writer, entries []Entry, size int64) *Writer {
 	p := newWriter(w)
 	p.size = size
@@ -60,8 +61,8 @@ func (p *Writer) Has(id merkle.Hash) bool {
 	return ok
 }
 
-// Find returns where the pack has a chunk. A chunk of another length is not found. It can be read
-// from what was written only after EndChunks.
+// Find returns the entry of a chunk with this id and length. The chunk can be read from the file
+// only after EndChunks.
 func (p *Writer) Find(c module.Chunk) (Entry, bool) {
 	i, ok := p.at[c.ID]
 	if !ok || p.entries[i].Len != c.Len {
@@ -74,7 +75,7 @@ func (p *Writer) Find(c module.Chunk) (Entry, bool) {
 // change them.
 func (p *Writer) Entries() []Entry { return p.entries }
 
-// Size returns the length of the pack so far in bytes, with what is not flushed yet.
+// Size returns the length of the pack so far in bytes, including buffered bytes.
 func (p *Writer) Size() int64 { return p.size }
 
 // Ended reports whether EndChunks was called.
@@ -85,7 +86,7 @@ func (p *Writer) note(e Entry) {
 	p.entries = append(p.entries, e)
 }
 
-// Add appends a chunk that the pack does not have.
+// Add appends a chunk, which the pack must not have yet.
 func (p *Writer) Add(id merkle.Hash, sealed []byte) error {
 	if p.ended {
 		return errEnded
@@ -98,8 +99,8 @@ func (p *Writer) Add(id merkle.Hash, sealed []byte) error {
 	return p.err
 }
 
-// AddFrames appends frames that lie side by side, of chunks that the pack does not have, in their
-// order.
+// AddFrames appends the concatenated frames of chunks, in the same order. The pack must not have
+// any of them yet.
 func (p *Writer) AddFrames(frames []byte, chunks []module.Chunk) error {
 	if p.ended {
 		return errEnded
@@ -140,7 +141,7 @@ func (p *Writer) EndChunks() error {
 	return p.err
 }
 
-// Finish writes the index and the footer. It calls EndChunks where that was not called.
+// Finish writes the index and the footer. It calls EndChunks if the caller has not.
 func (p *Writer) Finish() error {
 	if err := p.EndChunks(); err != nil {
 		return err

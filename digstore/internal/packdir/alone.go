@@ -16,12 +16,12 @@ import (
 // module.ChunkSource and may be used by several goroutines until it is closed.
 type Alone struct {
 	path string
-	f    diskfs.File // nil: there is no such pack
+	f    diskfs.File // nil: the file is missing
 	at   map[merkle.Hash]pack.Entry
 	rest *Dir
 }
 
-// OpenAlone opens the pack at a path. A pack that does not exist is one without chunks.
+// OpenAlone opens the pack at a path. A missing file counts as a pack without chunks.
 func OpenAlone(fsys diskfs.FS, path string, rest *Dir) (*Alone, error) {
 	x, err := ReadIndex(fsys, path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -41,7 +41,8 @@ func OpenAlone(fsys diskfs.FS, path string, rest *Dir) (*Alone, error) {
 	return NewAlone(path, f, entries, rest), nil
 }
 
-// NewAlone returns the source of those chunks, whose frames are in f. path is for errors.
+// NewAlone returns a source of the chunks in entries, whose frames are in f. path is the name of f,
+// for errors.
 func NewAlone(path string, f diskfs.File, entries []pack.Entry, rest *Dir) *Alone {
 	a := &Alone{path: path, f: f, at: make(map[merkle.Hash]pack.Entry, len(entries)), rest: rest}
 	for _, e := range entries {
@@ -50,8 +51,8 @@ func NewAlone(path string, f diskfs.File, entries []pack.Entry, rest *Dir) *Alon
 	return a
 }
 
-// Read reads a chunk of the pack alone and hashes it, into buf where that is large enough. ok is
-// false where the pack does not have the chunk. A nil Alone has none.
+// Read reads and hashes a chunk of the pack alone. It uses buf if buf is large enough. ok is false
+// if the pack does not have the chunk. A nil Alone has no chunks.
 func (a *Alone) Read(c module.Chunk, buf []byte) (sealed []byte, ok bool, err error) {
 	e, ok := a.find(c)
 	if !ok {

@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	// maxChecks is how many chunks are remembered as undamaged. With more, all are forgotten.
+	// maxChecks is the largest number of checks in memory. Above it all are dropped.
 	maxChecks = 1 << 18
 	// stableAfter is how old the last change of a pack must be before a check of it is remembered:
 	// a file that changes twice within the resolution of its modification time looks unchanged.
 	stableAfter = 2 * time.Second
-	// checkedFor is how long a chunk that was hashed counts as undamaged. A disk may lose bits
-	// without a change of size or time, and hashing each chunk on each read would make serving four
+	// checkedFor is how long a chunk that was hashed counts as undamaged. A disk may corrupt data
+	// without a change of size or time. Hashing each chunk on each read would make serving four
 	// times as expensive.
 	checkedFor = 10 * time.Minute
 )
 
-// A check names a chunk that was hashed and found undamaged. It holds while the file has this size
-// and time.
+// A check names a chunk that was hashed and found undamaged. It is valid while the file has this
+// size and time.
 type check struct {
 	file     *File
 	off      int64
@@ -34,17 +34,17 @@ type check struct {
 	modified int64 // nanoseconds since 1970
 }
 
-// Checked is a Dir as the source of one generation. It hashes a chunk before it is read for the
-// first time, again when its pack has changed, and 10 minutes after it was hashed last. A chunk
-// that is damaged is module.ErrDamaged. It may be used by several goroutines.
+// Checked is a Dir as the source of one generation. It hashes a chunk before the first read, and
+// again when its pack has changed or the last hash is 10 minutes old. A damaged chunk is
+// module.ErrDamaged. It may be used by several goroutines.
 type Checked struct {
 	dir  *Dir
 	root merkle.Hash
 	held func() (bool, error)
 }
 
-// Checked returns the chunks of a generation. held reports whether the generation is held: if so, a
-// missing chunk is damage, else fs.ErrNotExist.
+// Checked returns the chunks of a generation. held reports whether the generation is held. If it
+// is, a missing chunk is module.ErrDamaged; otherwise it is fs.ErrNotExist.
 func (d *Dir) Checked(root merkle.Hash, held func() (bool, error)) Checked {
 	return Checked{d, root, held}
 }
@@ -72,7 +72,7 @@ func (c Checked) Chunk(chunk module.Chunk) (io.ReaderAt, int64, error) {
 	return r, off, nil
 }
 
-// check hashes a chunk unless that was done not long ago and the file has not changed since.
+// check hashes a chunk unless an earlier check is still valid.
 func (f *File) check(off int64, c module.Chunk) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -101,7 +101,7 @@ func (f *File) check(off int64, c module.Chunk) error {
 	return nil
 }
 
-// hash reads and hashes a chunk of the file of that name.
+// hash reads and hashes a chunk. name is the name of the file, for errors.
 func hash(r io.ReaderAt, off int64, c module.Chunk, name string) error {
 	_, err := pack.ReadFrame(name, r, pack.Entry{ID: c.ID, Offset: off, Len: c.Len}, nil)
 	return err

@@ -18,7 +18,7 @@ import (
 // compactTemp is the pack that Compact writes.
 const compactTemp = "gc.tmp"
 
-// source is a pack that is not needed as a whole, and the chunks that are needed of it.
+// source is a pack of which only some chunks are needed, and these chunks.
 type source struct {
 	name string
 	need []pack.Entry // by offset
@@ -26,14 +26,14 @@ type source struct {
 
 // A Compaction is the result of Compact.
 type Compaction struct {
-	Dead  []string // packs that are no longer needed; they are still there
-	Freed int64    // bytes of them, less those of the new pack
+	Dead  []string // packs that are no longer needed; Compact does not remove them
+	Freed int64    // bytes in Dead, less those of the new pack
 }
 
-// Compact copies the live chunks of packs that have other chunks too to one new pack, durably. Of a
-// chunk that lies in several packs one copy stays. progress, unless it is nil, is called with the
-// bytes of chunks that are copied and that are to be copied. The caller then removes the packs in
-// Dead, after it has called DropIndex.
+// Compact finds the packs that have chunks other than live ones, and copies their live chunks to
+// one new pack, durably. A chunk that is in several packs is kept once. progress may be nil; it is
+// called with the bytes copied so far and the total. The caller then calls DropIndex and removes
+// the packs in Dead.
 func (d *Dir) Compact(ctx context.Context, live map[merkle.Hash]bool,
 	progress func(done, total int64)) (c Compaction, err error) {
 	wanted := maps.Clone(live)
@@ -54,7 +54,7 @@ func (d *Dir) Compact(ctx context.Context, live map[merkle.Hash]bool,
 			}
 		}
 		for _, e := range need {
-			delete(wanted, e.ID) // a later pack need not have it
+			delete(wanted, e.ID) // another copy is not needed
 		}
 		if len(need) == x.Len() {
 			continue
@@ -76,12 +76,13 @@ func (d *Dir) Compact(ctx context.Context, live map[merkle.Hash]bool,
 		return c, err
 	}
 	c.Freed -= size
-	// A gc that broke off may have left a pack with the same chunks, and thus of the same name.
+	// An interrupted gc may have left a pack with the same chunks, and so with the same name.
 	c.Dead = slices.DeleteFunc(c.Dead, func(dead string) bool { return dead == name })
 	return c, nil
 }
 
-// copyChunks writes a pack of the chunks of several, and returns its name and length.
+// copyChunks writes a pack with the chunks of all sources. It returns the name and the length of
+// the pack.
 func (d *Dir) copyChunks(ctx context.Context, sources []source,
 	progress func(done, total int64)) (name string, size int64, err error) {
 	var done, total int64

@@ -25,13 +25,13 @@ const Ext = ".pack"
 
 // Options are settings of a Dir. nil and the zero value mean the defaults.
 type Options struct {
-	// Fallback returns a chunk that no pack has; its frame begins at 0. It is called by one
+	// Fallback returns a chunk that no pack has. Its frame begins at offset 0. It is called by one
 	// goroutine at a time. Default: none.
 	Fallback func(c module.Chunk) (r io.ReaderAt, ok bool)
-	// Reloaded is called when the index is forgotten, so that Fallback can look again.
-	// Default: nothing.
+	// Reloaded is called when the index is dropped, so that Fallback can drop its own cache.
+	// Default: none.
 	Reloaded func()
-	// Now is the clock that says how long a chunk counts as checked. Default: time.Now.
+	// Now is the clock for the age of checks. Default: time.Now.
 	Now func() time.Time
 }
 
@@ -45,7 +45,7 @@ type Dir struct {
 	mu      sync.Mutex
 	loaded  bool
 	indexes []*index
-	stale   []string // index files that are damaged or do not count
+	stale   []string // index files that are damaged or out of date
 	files   map[string]*File
 	open    []*File
 	tick    atomic.Int64
@@ -72,12 +72,12 @@ func Missing(c module.Chunk) error {
 	return fmt.Errorf("chunk %s (%d bytes): %w", c.ID, c.Len, fs.ErrNotExist)
 }
 
-// Reload forgets the index. The next call that needs it reads it anew.
+// Reload drops the index. The next call that needs the index reads it again.
 func (d *Dir) Reload() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.loaded, d.indexes = false, nil
-	d.files = map[string]*File{} // open files are closed when others take their places
+	d.files = map[string]*File{} // open files are closed later, when maxOpen is exceeded
 	d.checked = nil
 	if d.o.Reloaded != nil {
 		d.o.Reloaded()
@@ -149,7 +149,8 @@ func (d *Dir) lookup(id merkle.Hash) (pack.Entry, string, bool) {
 	return pack.Entry{}, "", false
 }
 
-// Has reports whether a pack has a chunk. It does not see what others have just written.
+// Has reports whether a pack has a chunk. It does not see packs that another process has just
+// written.
 func (d *Dir) Has(id merkle.Hash) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -176,8 +177,8 @@ func (d *Dir) Holds(c module.Chunk) (bool, error) {
 	return ok, nil
 }
 
-// Chunk implements module.ChunkSource. It does not hash the chunk. A chunk that does not exist is
-// module.ErrDamaged, because something that is held names it, and fs.ErrNotExist.
+// Chunk implements module.ChunkSource. It does not hash the chunk. A missing chunk is both
+// fs.ErrNotExist and module.ErrDamaged, because something in the store refers to it.
 func (d *Dir) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	r, off, err := d.chunk(c)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -190,7 +191,7 @@ func (d *Dir) chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	for range 2 {
 		r, off, fresh, err := d.locate(c)
 		if f, ok := r.(*File); ok {
-			// A gc of another process may have moved the chunk. An open file stays.
+			// A gc of another process may have moved the chunk. An open file remains readable.
 			if err = f.openFile(); err == nil {
 				return r, off, nil
 			}
@@ -203,7 +204,7 @@ func (d *Dir) chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	return nil, 0, Missing(c)
 }
 
-// locate finds a chunk. fresh says that the index was read for it.
+// locate finds a chunk. fresh says that this call read the index.
 func (d *Dir) locate(c module.Chunk) (r io.ReaderAt, off int64, fresh bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -226,7 +227,7 @@ func (d *Dir) locate(c module.Chunk) (r io.ReaderAt, off int64, fresh bool, err 
 	return nil, 0, fresh, Missing(c)
 }
 
-// Added tells of a new pack in the directory and its chunks.
+// Added registers a new pack of the directory and its chunks.
 func (d *Dir) Added(name string, entries []pack.Entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -236,10 +237,9 @@ func (d *Dir) Added(name string, entries []pack.Entry) {
 	}
 }
 
-// Remove deletes a pack that nothing needs. It first renames the pack: on Windows a file that
-// another process has open may stay in its directory, and be opened, until it is closed there. What
-// is left then has the name of a temporary file. A pack that cannot be renamed while it is open
-// stays.
+// Remove deletes a pack that nothing needs. It first renames the pack to the name of a temporary
+// file: on Windows a deleted file stays in its directory while another process has it open. A pack
+// that is open and cannot be renamed is not deleted.
 func (d *Dir) Remove(name string) error {
 	name = filepath.Join(d.path, name)
 	gone := name + ".tmp"
@@ -257,7 +257,7 @@ func (d *Dir) Remove(name string) error {
 	return err
 }
 
-// shut closes the files of a pack. A reader opens them again.
+// shut closes the open files of a pack. The next read opens them again.
 func (d *Dir) shut(path string) {
 	d.mu.Lock()
 	var closing []*File

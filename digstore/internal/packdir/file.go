@@ -15,11 +15,11 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// maxOpen is how many files a Dir keeps open at once.
+// maxOpen is the number of files that a Dir keeps open.
 const maxOpen = 64
 
-// A File is an io.ReaderAt that opens its file when it is read. A Dir closes the file that was not
-// used for the longest time where too many are open. It may be used by several goroutines.
+// A File is an io.ReaderAt that opens its file when it is read. If too many files are open, the Dir
+// closes the least recently used one. It may be used by several goroutines.
 type File struct {
 	dir  *Dir
 	path string
@@ -29,8 +29,8 @@ type File struct {
 	f  diskfs.File // nil: closed
 }
 
-// File returns the file at a path, which need not be below the directory. The Dir counts it among
-// its open files.
+// File returns the file at path, which need not be below the directory. It counts as an open file
+// of the Dir.
 func (d *Dir) File(path string) *File { return &File{dir: d, path: path} }
 
 // file returns the pack of a name. The caller holds mu.
@@ -46,8 +46,8 @@ func (d *Dir) file(name string) *File {
 // Path returns the path of the file.
 func (f *File) Path() string { return f.path }
 
-// ReadAt implements io.ReaderAt. The end of the file is damage: nothing reads behind what an index
-// or a recipe names.
+// ReadAt implements io.ReaderAt. A read beyond the end is damage: every offset comes from an index
+// or a recipe.
 func (f *File) ReadAt(b []byte, off int64) (int, error) {
 	for {
 		f.mu.RLock()
@@ -79,11 +79,11 @@ func (f *File) Stat() (fs.FileInfo, error) {
 			defer f.mu.RUnlock()
 			return f.f.Stat()
 		}
-		f.mu.RUnlock() // it was closed in between
+		f.mu.RUnlock() // another goroutine closed it
 	}
 }
 
-// openFile opens the file where it is closed.
+// openFile opens the file if it is closed.
 func (f *File) openFile() error {
 	f.mu.RLock()
 	open := f.f != nil
@@ -111,7 +111,7 @@ func (f *File) openFile() error {
 	return nil
 }
 
-// opened notes an open file and closes another one where too many are open.
+// opened records an open file, and closes the least recently used one if too many are open.
 func (d *Dir) opened(f *File) {
 	d.mu.Lock()
 	d.open = append(d.open, f)
@@ -137,16 +137,16 @@ func (f *File) shut() {
 	}
 }
 
-// A Handle is a pack that is opened for one reader, with a position of its own, so that the
+// A Handle is a pack that is opened for one reader. It has its own file offset, so that the
 // operating system can copy from it. The zero value is ready for use.
 type Handle struct {
 	of   *File
 	file *os.File
 }
 
-// Open opens the file of r and returns it. It returns nil where the operating system cannot copy
-// from r: it is no pack, it is not on the disk, or its name leads to another file by now. A pack
-// that is open already is not opened again.
+// Open opens the file of r and returns it. It returns nil if the operating system cannot copy from
+// r: r is not a pack, is not on the disk, or was replaced by another file. It does not open the
+// same pack twice in a row.
 func (h *Handle) Open(r io.ReaderAt) *os.File {
 	p, ok := r.(*File)
 	if !ok {

@@ -21,10 +21,10 @@ import (
 const (
 	// IndexExt ends the names of files with merged indexes.
 	IndexExt = ".idx"
-	// IndexTemp is an index file that is being written.
+	// IndexTemp is the name of an index file while it is written.
 	IndexTemp = "run.tmp"
 
-	// mergeAt is how many indexes of about the same size are merged.
+	// mergeAt is the number of indexes of similar size at which they are merged.
 	mergeAt = 8
 )
 
@@ -37,7 +37,7 @@ type index struct {
 // tier is the order of magnitude of the number of chunks, to the base 8.
 func (x *index) tier() int { return bits.Len(uint(x.Len())) / 3 }
 
-// load reads the indexes where they are not in memory. The caller holds mu.
+// load reads the indexes if they are not in memory. The caller holds mu.
 func (d *Dir) load() error {
 	if d.loaded {
 		return nil
@@ -74,7 +74,7 @@ func (d *Dir) load() error {
 }
 
 // readMerged reads the index files in list and marks the packs that they cover. A file that is
-// damaged or does not fit the packs is stale.
+// damaged, or does not match the packs, is stale.
 func (d *Dir) readMerged(list []fs.DirEntry, packs map[string]bool) (found []*index, stale []string,
 	err error) {
 	for _, e := range list {
@@ -119,7 +119,7 @@ func usable(x *pack.Index, packs map[string]bool) bool {
 	return true
 }
 
-// DropIndex removes the index files that cover any of those packs.
+// DropIndex removes the index files that cover any of packs.
 func (d *Dir) DropIndex(packs []string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -143,8 +143,8 @@ func (d *Dir) DropIndex(packs []string) error {
 	return nil
 }
 
-// Tidy merges indexes where there are many of about the same size, and removes stale index files.
-// It reports no error: the packs have everything that an index file has.
+// Tidy merges indexes if there are many of similar size, and removes stale index files. It ignores
+// errors: an index file can be rebuilt from the packs.
 func (d *Dir) Tidy() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -159,7 +159,7 @@ func (d *Dir) Tidy() {
 	}
 }
 
-// mergeOnce merges the indexes of one size, and reports whether it did. The caller holds mu.
+// mergeOnce merges the indexes of one tier, and reports whether it did. The caller holds mu.
 func (d *Dir) mergeOnce() bool {
 	tiers := map[int][]*index{}
 	for _, x := range d.indexes {
@@ -197,7 +197,7 @@ func (d *Dir) mergeOnce() bool {
 	return true
 }
 
-// indexName returns the name of the index file that covers those packs.
+// indexName returns the name of the index file for packs.
 func indexName(packs []string) string {
 	h := fnv.New64a()
 	for _, name := range packs {

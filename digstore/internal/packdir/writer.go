@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Writer is a pack.Writer whose pack is a file. The rules of pack.Writer about goroutines hold;
-// Chunk may be called by several goroutines after EndChunks.
+// A Writer is a pack.Writer that writes to a file. The concurrency rules are those of pack.Writer.
+// After EndChunks several goroutines may call Chunk.
 type Writer struct {
 	*pack.Writer
 	fs   diskfs.FS
@@ -31,8 +31,8 @@ func Create(fsys diskfs.FS, path string) (*Writer, error) {
 	return w, nil
 }
 
-// Reopen continues the unfinished pack at a path. size is how many of its bytes count, and entries
-// are the chunks in them.
+// Reopen continues the unfinished pack at a path. Its valid part has size bytes and contains
+// entries.
 func Reopen(fsys diskfs.FS, path string, entries []pack.Entry, size int64) (*Writer, error) {
 	f, err := fsys.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -76,8 +76,8 @@ func (w *Writer) name(err error) error {
 	return err
 }
 
-// Finish writes the index and the footer, and checks that the file has the length of what was
-// written. Sync and Close follow.
+// Finish writes the index and the footer, and checks the length of the file. The caller then calls
+// Sync and Close.
 func (w *Writer) Finish() error {
 	if err := w.Writer.Finish(); err != nil {
 		return w.name(err)
@@ -93,8 +93,8 @@ func (w *Writer) Finish() error {
 	return nil
 }
 
-// Chunk implements module.ChunkSource, for the check of a generation before its pack is finished.
-// It fails before EndChunks. It does not hash the chunk.
+// Chunk implements module.ChunkSource, so that a generation can be verified before its pack is
+// finished. It fails before EndChunks. It does not hash the chunk.
 func (w *Writer) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	if !w.Ended() {
 		return nil, 0, fmt.Errorf("read pack %s: chunks are still being added", w.path)
@@ -130,15 +130,14 @@ func (w *Writer) Abandon() {
 	_ = w.fs.Remove(w.path)
 }
 
-// pushAfter is how many bytes may gather before the operating system is told to write them to the
-// disk.
+// pushAfter is the number of dirty bytes after which writeback is started.
 const pushAfter = 8 << 20
 
-// pusher writes to a file and tells the operating system to write back what has gathered.
+// pusher writes to a file and starts writeback after every pushAfter bytes.
 type pusher struct {
 	f       diskfs.File
 	written int64 // bytes of the file
-	pushed  int64 // bytes that the operating system was told of
+	pushed  int64 // bytes for which writeback was started
 }
 
 // Write implements io.Writer.

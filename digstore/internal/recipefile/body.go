@@ -8,16 +8,16 @@ import (
 	"github.com/dig-network/digstore/internal/codec"
 )
 
-// A Body is a recipe as a store keeps it. It must not be changed.
+// A Body is a recipe as a store keeps it. Its fields must not be changed.
 type Body struct {
 	Recipe *module.Recipe
-	// Names are those of the resources, one for each row of the key table. nil: unknown.
+	// Names are the names of the resources, one for each row of the key table. nil: unknown.
 	Names []string
 	// Bytes is the encoding, on which the files of other generations are built.
 	Bytes []byte
 }
 
-// NewBody encodes a recipe and the names of its resources; nil if they are unknown.
+// NewBody encodes a recipe and the names of its resources. names is nil if they are unknown.
 func NewBody(r *module.Recipe, names []string) (*Body, error) {
 	raw, err := r.MarshalBinary()
 	if err != nil {
@@ -43,7 +43,7 @@ func NewBody(r *module.Recipe, names []string) (*Body, error) {
 	return &Body{Recipe: r, Names: names, Bytes: bytes}, nil
 }
 
-// ParseBody decodes a body, which refers to b. Any error is damage.
+// ParseBody decodes a body, which refers to b. Any error matches module.ErrDamaged.
 func ParseBody(b []byte) (*Body, error) {
 	body, err := parseBody(b)
 	if err != nil {

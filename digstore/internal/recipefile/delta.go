@@ -7,11 +7,11 @@ import (
 	"math/bits"
 )
 
-// deltaBlock is how many bytes of a target must agree with the base to be copied. The base is
-// indexed once for as many bytes.
+// deltaBlock is the length in bytes of the shortest copy. The base has one index entry for each
+// block of this length.
 //
-// Recipes are columns of hashes, which do not compress, and of which a commit changes a few. One
-// pass finds what stayed, wherever it has moved to.
+// Recipes are columns of hashes. Hashes do not compress, and a commit changes few of them. One pass
+// finds the unchanged ones, even if they moved.
 const deltaBlock = 16
 
 var errDelta = errors.New("the difference from the base does not decode")
@@ -23,7 +23,7 @@ func deltaHash(b []byte, shift int) uint32 {
 	return uint32(h * m >> shift)
 }
 
-// appendDelta appends the delta that makes target of base.
+// appendDelta appends the delta that turns base into target.
 func appendDelta(dst, base, target []byte) []byte {
 	size := bits.Len(uint(2 * len(base) / deltaBlock))
 	shift := 64 - size
@@ -31,7 +31,7 @@ func appendDelta(dst, base, target []byte) []byte {
 	for i := 0; i+deltaBlock <= len(base); i += deltaBlock {
 		table[deltaHash(base[i:], shift)] = uint32(i + 1)
 	}
-	// same reports whether a block of the base is one of the target.
+	// same reports whether the block at b of the base equals the block at t of the target.
 	same := func(b, t int) bool {
 		return b >= 0 && b+deltaBlock <= len(base) &&
 			bytes.Equal(base[b:b+deltaBlock], target[t:t+deltaBlock])
@@ -40,11 +40,11 @@ func appendDelta(dst, base, target []byte) []byte {
 	for at := 0; at+deltaBlock <= len(target); {
 		b := -1
 		if same(last, at) {
-			b = last // in most cases the copy continues
+			b = last // usual case: the last copy continues
 		} else if c := int(table[deltaHash(target[at:], shift)]) - 1; same(c, at) {
 			b = c
 		} else if skip := last + at - from; same(skip, at) {
-			b = skip // as many bytes were replaced
+			b = skip // bytes were replaced by the same number
 		}
 		if b < 0 {
 			at++
@@ -68,7 +68,7 @@ func appendDelta(dst, base, target []byte) []byte {
 	return binary.AppendUvarint(dst, 0)
 }
 
-// common returns how many bytes a and b begin with alike.
+// common returns the length of the common prefix of a and b.
 func common(a, b []byte) int {
 	n := 0
 	for len(a) >= n+8 && len(b) >= n+8 {
@@ -83,7 +83,7 @@ func common(a, b []byte) int {
 	return n
 }
 
-// applyDelta makes the target, which must be size bytes long.
+// applyDelta returns the target, which must be size bytes long.
 func applyDelta(base, delta []byte, size int) ([]byte, error) {
 	out := make([]byte, 0, min(size, len(base)+len(delta)))
 	last := int64(0)

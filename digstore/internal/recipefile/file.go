@@ -17,13 +17,13 @@ const (
 	Ext = ".recipe"
 	// HeaderSize is the length of the header of a file in bytes.
 	HeaderSize = len(magic) + 1 + 32 + 8 + 4
-	// MaxDepth is how many files a file is built on at most, one on the other.
+	// MaxDepth is the longest chain of files on which a file may be built.
 	MaxDepth = 6
 	// MaxBody is the largest body in bytes. A recipe has some 70 bytes for each resource.
 	MaxBody = 1 << 30
 
 	magic = "DIGRCPE1"
-	// aloneEvery is the distance of the generations whose files have no base.
+	// aloneEvery is the distance between generations whose files have no base.
 	aloneEvery = 64
 )
 
@@ -31,13 +31,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // A Header is the beginning of a file.
 type Header struct {
-	Depth int         // how many files this one is built on
-	Base  merkle.Hash // root of the one that it is built on; zero at depth 0
+	Depth int         // length of the chain of bases
+	Base  merkle.Hash // root of the file that this one is built on; zero at depth 0
 	Size  int64       // bytes of the body
 	Sum   uint32      // CRC-32C of the body
 }
 
-// ParseHeader reads the header of a file. Any error is damage.
+// ParseHeader reads the header of a file. Any error matches module.ErrDamaged.
 func ParseHeader(file []byte) (Header, error) {
 	if len(file) < HeaderSize || string(file[:len(magic)]) != magic {
 		return Header{}, damage.Errorf("not a recipe")
@@ -52,8 +52,8 @@ func ParseHeader(file []byte) (Header, error) {
 	return h, nil
 }
 
-// Decode returns the body in a file. base is the body of the file that the header names, and is
-// ignored at depth 0. Any error is damage.
+// Decode returns the body in a file. base is the body of the file that the header names; it is
+// ignored at depth 0. Any error matches module.ErrDamaged.
 func Decode(file, base []byte) ([]byte, error) {
 	h, err := ParseHeader(file)
 	if err != nil {
@@ -74,15 +74,15 @@ func Decode(file, base []byte) ([]byte, error) {
 	return body, nil
 }
 
-// A Base is the file that another one is built on.
+// A Base is a file on which another file is built.
 type Base struct {
 	Root  merkle.Hash
 	Depth int
 	Body  []byte
 }
 
-// Encode returns the file of a body, as the difference from base unless that is nil. The depth of
-// base must be below MaxDepth.
+// Encode returns the file of a body. It stores the difference from base, or the body if base is
+// nil. The depth of base must be below MaxDepth.
 func Encode(body []byte, base *Base) ([]byte, error) {
 	var h Header
 	content := body
@@ -98,8 +98,8 @@ func Encode(body []byte, base *Base) ([]byte, error) {
 }
 
 // Bases returns the numbers of the generations on which the file of generation n may be built, in
-// the order in which they are tried: n with its lowest bits cleared, one more each time. There are
-// none for a multiple of 64.
+// the order of preference: n with its lowest set bit cleared, then the next one, and so on. A
+// multiple of 64 has none.
 func Bases(n uint64) iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
 		for n%aloneEvery != 0 {
@@ -122,13 +122,13 @@ func deflate(dst, content []byte) ([]byte, error) {
 	return w.EncodeAll(content, dst), nil
 }
 
-// inflate returns a body of size bytes.
+// inflate decompresses a frame and returns the body, which should have size bytes.
 func inflate(frame, base []byte, size int) ([]byte, error) {
 	most := size
 	if base != nil {
-		most = 3*size + 64 // a difference is hardly ever longer than the body, and never three times
+		most = 3*size + 64 // a difference is rarely longer than the body, and never three times as long
 	}
-	most = max(most, zstd.MinWindowSize) // the decoder takes no frame where it may use less
+	most = max(most, zstd.MinWindowSize) // the decoder rejects every frame with a lower limit
 	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1),
 		zstd.WithDecoderMaxMemory(uint64(most)), zstd.WithDecoderMaxWindow(MaxBody))
 	if err != nil {

@@ -16,15 +16,15 @@
 //
 // # What counts
 //
-// A line counts if its block says the same. The last lines may be torn by a crash; then they do not
-// count and the next writer removes them. Any other difference is damage.
+// A line is valid if it agrees with its block. A crash may tear the last lines; they are ignored,
+// and the next writer removes them. Any other difference is damage.
 //
-// A history without roots.proof is one of the reference implementation or of an earlier version.
-// Its lines count as they are, and only the last one may be torn: one without a line feed, or with
-// a zero byte. A line that begins with a zero byte ends the history: it is the first of several
-// lines whose writer did not finish.
+// A history without roots.proof was written by the reference implementation or an earlier version.
+// Every line in it is valid, except that the last one may be torn: it has no line feed, or has a
+// zero byte. A line that begins with a zero byte ends the history: a writer of several lines did
+// not finish.
 //
 // # Errors
 //
-// Damage is an error that matches module.ErrDamaged.
+// An error about damage matches module.ErrDamaged.
 package rootlog

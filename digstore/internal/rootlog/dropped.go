@@ -6,14 +6,14 @@ import (
 	"hash/crc32"
 )
 
-// Dropped are the lines whose generations are not held on purpose: ranges, each from a first line
-// up to, not including, another one. They ascend and do not touch. It is the file roots.dropped. In
-// a history with proofs, the generation of every other line must be held.
+// Dropped is the content of the file roots.dropped: the lines whose generations were dropped, as
+// half-open ranges. The ranges ascend and do not touch. In a proven history, the generation of
+// every other line must be held.
 type Dropped [][2]uint64
 
 const droppedMagic = "DIGDROP1"
 
-// ParseDropped reads the file. ok is false where it is not whole.
+// ParseDropped decodes the file. ok is false if the file is damaged.
 func ParseDropped(b []byte) (d Dropped, ok bool) {
 	head, sum := len(droppedMagic)+4, len(b)-4
 	if sum < head || !bytes.HasPrefix(b, []byte(droppedMagic)) {
@@ -36,7 +36,7 @@ func ParseDropped(b []byte) (d Dropped, ok bool) {
 	return d, true
 }
 
-// Marshal returns the file.
+// Marshal encodes the file.
 func (d Dropped) Marshal() []byte {
 	b := append(make([]byte, 0, 16+16*len(d)), droppedMagic...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(d)))
@@ -46,7 +46,7 @@ func (d Dropped) Marshal() []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// Has reports whether a line is among them.
+// Has reports whether line n is in d.
 func (d Dropped) Has(n uint64) bool {
 	for _, r := range d {
 		if n >= r[0] && n < r[1] {
@@ -56,7 +56,7 @@ func (d Dropped) Has(n uint64) bool {
 	return false
 }
 
-// With returns d and the lines from first up to, not including, behind.
+// With returns the union of d and the lines [first, behind).
 func (d Dropped) With(first, behind uint64) Dropped {
 	if first >= behind {
 		return d

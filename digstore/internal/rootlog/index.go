@@ -14,20 +14,20 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// An Index says where the lines of a part of roots.log are, by the beginnings of their roots. It is
-// a file history/*.idx, whose rows are read from an io.ReaderAt. Indexes cover the log from its
-// beginning, one behind the other. Lines behind them are read.
+// An Index maps the first 8 bytes of a root to the offsets of its lines, for a part of roots.log.
+// It is the header of a file history/*.idx; rows are read from an io.ReaderAt. The indexes of a log
+// are contiguous and begin at its start. Lines after the last index have none.
 type Index struct {
 	// Stretch is the part of the log that the index covers.
 	Stretch
-	// Last is where the last line begins, and LastSum the CRC-32C of the bytes from there to the
-	// end of the stretch. The index counts if the log has them.
+	// Last is the offset of the last line, and LastSum the CRC-32C of the bytes from there to the
+	// end of the stretch. The index is valid if the log agrees.
 	Last    int64
 	LastSum uint32
 }
 
 const (
-	// IndexLines is how many lines at the end of the log are left without an index, less one.
+	// IndexLines is the number of lines without an index that makes a writer add one.
 	IndexLines = 256
 
 	indexExt   = ".idx"
@@ -44,8 +44,8 @@ var errIndex = damage.Errorf("not a whole index")
 // FileName returns the name of the file.
 func (x *Index) FileName() string { return fmt.Sprintf("%016x-%016x%s", x.From, x.To, indexExt) }
 
-// ParseIndexName returns an Index of which only From and To are known, those in the name of its
-// file. It returns nil for any other name.
+// ParseIndexName returns an Index with only From and To set, from the name of its file. It returns
+// nil if name is not that of an index file.
 func ParseIndexName(name string) *Index {
 	x := &Index{}
 	text, ok := strings.CutSuffix(name, indexExt)
@@ -57,7 +57,7 @@ func ParseIndexName(name string) *Index {
 }
 
 // Level is the order of magnitude of the number of rows, to the base 8. There is at most one index
-// of each level, so that a root is looked up in few files and a line is written into few.
+// of each level. So a lookup reads few files, and a line is rewritten few times.
 func (x *Index) Level() int {
 	n := 0
 	for rows := x.Rows / IndexLines; rows >= indexBase; rows /= indexBase {
@@ -66,18 +66,18 @@ func (x *Index) Level() int {
 	return n
 }
 
-// Covers reports whether text, the bytes of the log from Last to the end of the stretch, are those
-// of the index, and returns the last line.
+// Covers reports whether text, the bytes of the log from Last to the end of the stretch, is what
+// the index was made of. It returns the last line.
 func (x *Index) Covers(text []byte) (last module.Generation, ok bool) {
 	if Sum(text) != x.LastSum {
-		return last, false // it is the index of another log
+		return last, false // the index belongs to another log
 	}
 	line, _, _ := bytes.Cut(text, []byte{'\n'})
 	last, err := ParseLine(line)
 	return last, err == nil && last.Number == x.First+x.Rows-1
 }
 
-// ReadHeader reads the header of the file of an index, whose From and To are known.
+// ReadHeader reads the header of an index file. From and To must be set.
 func (x *Index) ReadHeader(r io.ReaderAt) error {
 	var b [headerSize]byte
 	if _, err := r.ReadAt(b[:], 0); err == io.EOF {
@@ -118,10 +118,11 @@ func (x *Index) page(r io.ReaderAt, i int64) ([]byte, error) {
 	return b[:indexRow*min(pageRows, int64(x.Rows)-i*pageRows)], nil
 }
 
-// Find returns where lines begin whose roots may be this one: their first 8 bytes are equal. The
-// caller reads the lines.
+// Find returns the offsets of the lines whose roots have the same first 8 bytes as root. The caller
+// compares the lines.
 //
-// Roots are hashes, so a row is on the page that is proportional to its value, or near it.
+// Roots are hashes and evenly distributed, so the search begins at the page proportional to the
+// value.
 func (x *Index) Find(r io.ReaderAt, root merkle.Hash) (offs []int64, err error) {
 	want := binary.BigEndian.Uint64(root[:8])
 	lo, hi := int64(0), x.pages()-1
@@ -142,7 +143,7 @@ func (x *Index) Find(r io.ReaderAt, root merkle.Hash) (offs []int64, err error) 
 			lo, i = i+1, i+step
 		case want > first && want < last:
 			return equalRows(b, want), nil
-		default: // such rows may stand on the pages beside it, too
+		default: // adjacent pages may have equal rows too
 			rest, err := x.around(r, i, want)
 			return append(equalRows(b, want), rest...), err
 		}
@@ -160,7 +161,7 @@ func equalRows(page []byte, want uint64) (offs []int64) {
 	return offs
 }
 
-// around collects equal rows on the pages beside page i.
+// around collects the rows equal to want on the pages before and after page i.
 func (x *Index) around(r io.ReaderAt, i int64, want uint64) (offs []int64, err error) {
 	for _, step := range []int64{-1, 1} {
 		for j := i + step; j >= 0 && j < x.pages(); j += step {
@@ -193,12 +194,12 @@ func (x *Index) ReadRows(r io.ReaderAt) ([]uint64, error) {
 	return rows, nil
 }
 
-// AppendRow appends the row of a line that begins at an offset of the log.
+// AppendRow appends the row of a line at offset off of the log.
 func AppendRow(rows []uint64, root merkle.Hash, off int64) []uint64 {
 	return append(rows, binary.BigEndian.Uint64(root[:8]), uint64(off))
 }
 
-// Marshal returns the file of an index with those rows, which may be in any order.
+// Marshal encodes an index file. rows may be in any order.
 func (x *Index) Marshal(rows []uint64) []byte {
 	sorted := make([][2]uint64, len(rows)/2)
 	for i := range sorted {

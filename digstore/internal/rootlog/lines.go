@@ -15,13 +15,13 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// MaxLine is longer in bytes than any line that this library writes.
+// MaxLine is an upper bound of the length in bytes of the lines that this library writes.
 const MaxLine = 128
 
-// Lines parses lines without proofs. It numbers them from next on, whatever numbers they have, and
-// calls each with the offset of each line until that returns false. Lines that follow each other
-// with one root are one. size is where the part that counts ends. odd says that the lines differ
-// from those that this library writes: in their numbers, or by such a repetition.
+// Lines parses lines without proofs. It numbers them from next on, ignoring the numbers in them,
+// and calls each with every line and its offset until each returns false. Consecutive lines with
+// the same root are merged. size is the length of the valid part. odd says that this library would
+// not have written the lines: their numbers are wrong, or a root repeats.
 func Lines(text []byte, next uint64, each func(g module.Generation, off int) bool) (
 	size int, odd bool, err error) {
 	var before merkle.Hash
@@ -95,15 +95,15 @@ func LineAt(f io.ReaderAt, off int64) (g module.Generation, err error) {
 
 // A Stretch is a part of roots.log with known lines.
 type Stretch struct {
-	From, To    int64  // bytes from offset From up to, not including, To
-	First, Rows uint64 // number of the first line, and how many lines there are
+	From, To    int64  // the bytes [From, To)
+	First, Rows uint64 // number of the first line, and number of lines
 }
 
-// Seek returns the offset of the line of number n. The lines must have the numbers from First by 1.
-// Other lines give io.ErrUnexpectedEOF or a parse error.
+// Seek returns the offset of line n. The lines must be numbered consecutively from First. Otherwise
+// Seek returns io.ErrUnexpectedEOF or a parse error.
 //
-// Lines are about equally long, so the place is estimated, and each line that is read makes the
-// estimate better.
+// It is an interpolation search: lines have similar lengths, and each line that is read narrows the
+// range.
 func (s Stretch) Seek(log io.ReaderAt, n uint64) (int64, error) {
 	for s.Rows > 0 && n >= s.First && n < s.First+s.Rows {
 		if n == s.First {
@@ -133,8 +133,8 @@ type mark struct {
 	ok  bool
 }
 
-// around reads some lines where that of number n is expected. It returns that line, the last one
-// below it and the first one above it.
+// around reads some lines near the estimated offset of line n. It returns line n, the last one
+// before it and the first one after it, as far as they were read.
 func (s Stretch) around(log io.ReaderAt, n uint64) (below, found, above mark, err error) {
 	share := float64(n-s.First) / float64(s.Rows)
 	at := max(s.From, s.From+int64(float64(s.To-s.From)*share)-MaxLine)
@@ -144,7 +144,7 @@ func (s Stretch) around(log io.ReaderAt, n uint64) (below, found, above mark, er
 		return below, found, above, err
 	}
 	text, skip := b[:size], 0
-	if at > s.From { // the first whole line
+	if at > s.From { // skip to the first whole line
 		skip = bytes.IndexByte(text, '\n') + 1
 	}
 	for skip < len(text) {

@@ -14,10 +14,10 @@ import (
 
 // A proven history has a block for each line.
 const (
-	// BlockSize is the length of a block of roots.proof in bytes; its header has the same length.
+	// BlockSize is the length in bytes of a block of roots.proof, and of its header.
 	BlockSize = 64
-	// MaxSize is the largest roots.log, roots.proof and roots.dropped that is read, in bytes: more
-	// than two million generations.
+	// MaxSize is the limit in bytes of roots.log, of roots.proof and of roots.dropped. It is enough
+	// for two million generations.
 	MaxSize = 256 << 20
 
 	proofMagic  = "DIGPROOF"
@@ -28,12 +28,12 @@ const (
 // A Proof is the block of one line.
 type Proof struct {
 	Line module.Generation
-	// End is where the line ends in roots.log, in bytes from the beginning. It begins where the
-	// line before ends.
+	// End is the offset in roots.log at which the line ends. The line begins at the End of the
+	// previous one.
 	End int64
 	// Sum is the CRC-32C of the bytes of the line.
 	Sum uint32
-	// Signed says that a signature of the root is kept.
+	// Signed says that a signature of the root is stored.
 	Signed bool
 }
 
@@ -51,7 +51,7 @@ func Prove(begin int64, lines []module.Generation) []Proof {
 // Sum returns the CRC-32C of the bytes of a line.
 func Sum(text []byte) uint32 { return crc32.Checksum(text, castagnoli) }
 
-// AppendBlocks appends the blocks of proofs, of which the first is that of line number first.
+// AppendBlocks appends the blocks of list, which begins with line number first.
 func AppendBlocks(b []byte, first uint64, list []Proof) []byte {
 	for i := range list {
 		b = list[i].appendBlock(b, first+uint64(i))
@@ -73,13 +73,13 @@ func (p *Proof) appendBlock(b []byte, ordinal uint64) []byte {
 	return binary.BigEndian.AppendUint32(b, blockSum(ordinal, b[at:]))
 }
 
-// blockSum is the checksum of a block without its last field, and of the number of its line.
+// blockSum returns the checksum of the number of a line and of its block without the last field.
 func blockSum(ordinal uint64, b []byte) uint32 {
 	number := binary.BigEndian.AppendUint64(nil, ordinal)
 	return crc32.Update(crc32.Checksum(number, castagnoli), castagnoli, b)
 }
 
-// parseBlock reads the block of the line of that number.
+// parseBlock decodes the block of line number ordinal.
 func parseBlock(b []byte, ordinal uint64) (p Proof, ok bool) {
 	end := binary.BigEndian.Uint64(b[48:])
 	p = Proof{End: int64(end & proofEnd), Signed: end&proofSigned != 0,
@@ -90,7 +90,7 @@ func parseBlock(b []byte, ordinal uint64) (p Proof, ok bool) {
 	return p, ok && p.Line.Number == ordinal && p.End <= MaxSize
 }
 
-// Header returns the header of roots.proof. confirmed is how many lines are known to be durable.
+// Header returns the header of roots.proof. confirmed is the number of lines known to be durable.
 func Header(confirmed uint64) []byte {
 	b := append(make([]byte, 0, BlockSize), proofMagic...)
 	b = binary.BigEndian.AppendUint64(b, confirmed)
@@ -98,15 +98,15 @@ func Header(confirmed uint64) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// Proofs is roots.proof, open for reading. It may be used by several goroutines.
+// Proofs reads roots.proof. It may be used by several goroutines.
 type Proofs struct {
 	r    io.ReaderAt
 	name string
 	log  string // name of roots.log, for errors
 
-	// Len is how many blocks there are.
+	// Len is the number of blocks.
 	Len uint64
-	// Confirmed is how many lines are known to be durable. It is 0 where the header is damaged.
+	// Confirmed is the number of lines known to be durable. It is 0 if the header is damaged.
 	Confirmed uint64
 }
 
@@ -129,8 +129,8 @@ func OpenProofs(name, log string, r io.ReaderAt, size int64) (*Proofs, error) {
 	return p, nil
 }
 
-// read returns the blocks of the lines from number from up to, not including, to. A damaged block
-// is damage, unless its line is not confirmed: then the blocks before it are returned.
+// read returns the blocks of the lines [from, to). A damaged block of a confirmed line is an error.
+// At a damaged block of any other line, read stops and returns the blocks before it.
 func (p *Proofs) read(from, to uint64) ([]Proof, error) {
 	if from >= to {
 		return nil, nil
@@ -153,7 +153,7 @@ func (p *Proofs) read(from, to uint64) ([]Proof, error) {
 	return list, nil
 }
 
-// One returns the block of a line. A block that is damaged or missing is damage.
+// One returns the block of line n. It is module.ErrDamaged if the block is damaged or missing.
 func (p *Proofs) One(n uint64) (Proof, error) {
 	if n < p.Len {
 		list, err := p.read(n, n+1)
@@ -164,7 +164,7 @@ func (p *Proofs) One(n uint64) (Proof, error) {
 	return Proof{}, damage.In(p.name, "there is no block of line %d", n)
 }
 
-// Start returns the offset in roots.log at which a line begins.
+// Start returns the offset of line n in roots.log.
 func (p *Proofs) Start(n uint64) (int64, error) {
 	if n == 0 {
 		return 0, nil
@@ -173,10 +173,9 @@ func (p *Proofs) Start(n uint64) (int64, error) {
 	return before.End, err
 }
 
-// Check compares text, the bytes of roots.log from offset at on, with the blocks of the lines from
-// number first up to, not including, last. The line of number first begins at at. It returns the
-// blocks of the lines that count. all says that text goes to the end of the log; else it is cut
-// after some line.
+// Check compares text, the bytes of roots.log from offset at on, with the blocks of the lines
+// [first, last). Line first begins at offset at. It returns the blocks of the valid lines. all says
+// that text reaches the end of the log; otherwise it ends after some line.
 func (p *Proofs) Check(text []byte, at int64, first, last uint64, all bool) ([]Proof, error) {
 	list, err := p.read(first, last)
 	if err != nil {
@@ -211,7 +210,7 @@ func (p *Proofs) Check(text []byte, at int64, first, last uint64, all bool) ([]P
 	return list, nil
 }
 
-// torn reports whether rest is what a crash may leave of those lines.
+// torn reports whether a crash while lines were written may have left rest.
 func torn(rest []byte, lines []Proof) bool {
 	var want []byte
 	for _, l := range lines {
@@ -228,8 +227,8 @@ func torn(rest []byte, lines []Proof) bool {
 	return true
 }
 
-// LineOf returns the line at an offset of the log, to which an Index has led, if its block says the
-// same.
+// LineOf returns the line at offset off of the log, after comparing it with its block. off comes
+// from an Index.
 func (p *Proofs) LineOf(log io.ReaderAt, off int64) (module.Generation, error) {
 	n, err := p.numberAt(log, off)
 	if err != nil {
@@ -257,9 +256,9 @@ func (p *Proofs) LineOf(log io.ReaderAt, off int64) (module.Generation, error) {
 	return list[0].Line, nil
 }
 
-// numberAt returns the number of the line that ends first behind an offset of the log.
+// numberAt returns the number of the first line that ends after offset off of the log.
 func (p *Proofs) numberAt(log io.ReaderAt, off int64) (uint64, error) {
-	if g, err := LineAt(log, off); err == nil && g.Number < p.Len { // most logs have the number
+	if g, err := LineAt(log, off); err == nil && g.Number < p.Len { // usual case
 		if begin, err := p.Start(g.Number); err == nil && begin == off {
 			return g.Number, nil
 		}

@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// changeTimeAt returns when the file at path was last changed, its data or its attributes. Unlike
-// the modification time, programs do not set it. It is 0 where the file system does not say.
+// changeTimeAt returns when the data or the attributes of the file at path last changed. Unlike the
+// modification time, programs cannot set it. It is 0 if the file system does not have it.
 func changeTimeAt(_ string, info os.FileInfo) int64 {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// changeTimeAt returns when the file at path was last changed, its data or its attributes. Unlike
-// the modification time, programs do not set it. It is 0 where the file system does not say.
+// changeTimeAt returns when the data or the attributes of the file at path last changed. Unlike the
+// modification time, programs rarely set it. It is 0 if the file system does not have it.
 func changeTimeAt(path string, _ os.FileInfo) int64 {
 	name, err := windows.UTF16PtrFromString(path)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/dig-network/digstore/internal/regular"
 )
 
-// maxIgnore is the largest ignore file that is read, in bytes.
+// maxIgnore is the limit of an ignore file in bytes.
 const maxIgnore = 4 << 20
 
 // Walk lists the folder root of the disk. The folder itself may be a link.
@@ -33,8 +33,8 @@ func Walk(ctx context.Context, root string, o *Options) (*Tree, error) {
 	return tree, nil
 }
 
-// rulesAbove adds the rules of the folders from that of the workspace down to root, root excluded,
-// and those of .git/info/exclude.
+// rulesAbove adds the rules of .git/info/exclude, and of the folders from that of the workspace
+// down to the parent of root.
 func (w *walker) rulesAbove(workspace, root string, rules *ignore.List) (*ignore.List, error) {
 	top, err := filepath.Abs(workspace)
 	if err != nil {
@@ -89,8 +89,8 @@ func (w *walker) patternsAt(dir string) (patterns []ignore.Pattern, err error) {
 	return patterns, nil
 }
 
-// gitExclude reads the rules that git keeps beside the work tree. There are none where .git is a
-// file, as in a linked work tree, or where info/exclude is no regular file.
+// gitExclude reads .git/info/exclude. There are no rules if .git is a file, as in a linked work
+// tree, or if info/exclude is not a regular file.
 func gitExclude(git string) ([]ignore.Pattern, error) {
 	info, err := os.Stat(git)
 	if err != nil || !info.IsDir() {
@@ -103,8 +103,8 @@ func gitExclude(git string) ([]ignore.Pattern, error) {
 	return ignore.Parse(text), err
 }
 
-// readIgnore reads an ignore file. A link is not followed: it is regular.ErrNotRegular. A directory
-// is fs.ErrNotExist.
+// readIgnore reads an ignore file. It does not follow a link, which is regular.ErrNotRegular. A
+// directory is fs.ErrNotExist.
 func readIgnore(path string) ([]byte, error) {
 	info, err := os.Lstat(path)
 	if err == nil && info.IsDir() {

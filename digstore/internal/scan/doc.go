@@ -1,19 +1,20 @@
-// Package scan lists the files of a folder that a commit takes: regular files, with dot files,
-// without those that ignore files name and without settings folders such as .git. Symbolic links
-// are neither followed nor listed.
+// Package scan lists the files of a folder that a commit contains: regular files, including dot
+// files. It omits files that ignore files exclude, and settings folders such as .git. Symbolic
+// links are neither followed nor listed.
 //
 // [Walk] lists a folder of the disk, on several goroutines, with one system call for each file.
-// [FS] lists a file system of io/fs. Both are one walk over different sources: what a commit takes,
-// what status compares and what add stages are the same files.
+// [FS] lists a file system of io/fs. Both use the same walk, so commit, status and add agree on the
+// files.
 //
-// A [Stat] describes a file by what the system says about it. Equal Stats mean equal content,
-// except for files that changed at about the time at which they were read: [Stat.OlderThan]. [Open]
-// opens a file of the disk for a commit, which has to know whether it changes while it is read.
+// A [Stat] has the size, the times and the mode of a file. Equal Stats mean equal content, except
+// for files that changed at about the time of the read: see [Stat.OlderThan]. [Open] opens a file
+// so that a commit can find out whether it changes during the read.
 //
 // # Rules
 //
-// Ignore files are .gitignore and .digignore, in every directory; the latter counts more. They have
-// git's syntax (package ignore). For a folder below that of the workspace, those of the directories
-// in between hold too, and .git/info/exclude of the workspace's folder. An ignore file that is no
-// regular file has no rules, as in git, and [Tree.Unread] names it.
+// Ignore files are .gitignore and .digignore, in every directory; .digignore takes precedence. They
+// have git's syntax (package ignore). If the folder lies below that of the workspace, the ignore
+// files of the directories in between apply too, and so does .git/info/exclude of the workspace's
+// folder. An ignore file that is not a regular file is skipped, as in git, and [Tree.Unread] names
+// it.
 package scan

@@ -9,9 +9,10 @@ import (
 	"strings"
 )
 
-// FS lists the directory dir of a file system, "." for all of it. The ignore files of the
-// directories above dir hold too. Names are paths from the root of the file system. Of a Stat only
-// Size is set. One goroutine is used, whatever the options say: fsys need not be safe for several.
+// FS lists the directory dir of fsys, or all of fsys if dir is ".". The ignore files of the
+// directories above dir apply too. Names are paths from the root of fsys. Only the Size of a Stat
+// is set. FS ignores Options.Workers and uses one goroutine, so fsys need not be safe for
+// concurrent use.
 func FS(ctx context.Context, fsys fs.FS, dir string, o *Options) (*Tree, error) {
 	single := Options{}
 	if o != nil {
@@ -36,7 +37,7 @@ func FS(ctx context.Context, fsys fs.FS, dir string, o *Options) (*Tree, error) 
 	return w.walk(ctx, at, rules)
 }
 
-// files is a file system of io/fs as a source.
+// files makes an fs.FS a source.
 type files struct{ fsys fs.FS }
 
 func (f files) open(name string) (directory, error) {

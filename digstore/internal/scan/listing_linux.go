@@ -16,8 +16,9 @@ type listing struct {
 	entries []entry
 }
 
-// openListing reads a directory, with system calls of its own: no poller, no sorting, no object for
-// each entry. buf is scratch space. follow says whether path may be a link.
+// openListing reads a directory. It makes the system calls itself because os.ReadDir uses the
+// poller, sorts, and allocates for each entry. buf is scratch space. follow says whether path may
+// be a link.
 func openListing(path string, buf []byte, follow bool) (*listing, error) {
 	flags := unix.O_RDONLY | unix.O_DIRECTORY | unix.O_CLOEXEC
 	if !follow {
@@ -81,7 +82,7 @@ func (l *listing) parse(b []byte) error {
 			e.file = true
 		case unix.DT_DIR:
 			e.dir = true
-		case unix.DT_UNKNOWN: // the file system does not say
+		case unix.DT_UNKNOWN: // the file system does not report types
 			var st unix.Stat_t
 			if err := l.fstatat(e.name, &st); err != nil {
 				if err == unix.ENOENT {

@@ -13,7 +13,7 @@ type listing struct {
 	entries []entry
 }
 
-// follow says whether path may be a link.
+// openListing reads a directory. follow says whether path may be a link.
 func openListing(path string, _ []byte, follow bool) (*listing, error) {
 	stat := os.Lstat
 	if follow {

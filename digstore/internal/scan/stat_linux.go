@@ -9,11 +9,11 @@ import (
 	"github.com/dig-network/digstore/internal/regular"
 )
 
-// A File is an open regular file, for reading. It is an open file without the runtime's poller,
-// which regular files have no use for.
+// A File is a regular file open for reading. It is a file descriptor, without the runtime's poller,
+// which is useless for regular files.
 type File int
 
-// Open opens a file. A name that leads to a link or to anything else that is no regular file is
+// Open opens a file. If name is a link, or anything else but a regular file, the error is
 // regular.ErrNotRegular.
 func Open(name string) (File, error) {
 	for {
@@ -59,8 +59,9 @@ func keyOfStat(st *unix.Stat_t) Stat {
 
 func (k Stat) isRegular() bool { return k.Mode&unix.S_IFMT == unix.S_IFREG }
 
-// Since compares the file with how it was. The ctime of a file that has lost its name says nothing
-// about its content.
+// Since compares the file with before. still says that it looks the same, replaced that its name
+// was removed. Removing the name changes the ctime and not the content, so Since then ignores the
+// ctime.
 func (f File) Since(before Stat) (still, replaced bool, err error) {
 	st, err := f.fstat()
 	now := keyOfStat(&st)

@@ -9,7 +9,7 @@ import (
 	"github.com/dig-network/digstore/internal/regular"
 )
 
-// keyOf describes a file by what every system tells, and by its change time.
+// keyOf returns the portable fields of a Stat and the change time.
 func keyOf(info os.FileInfo, ctime int64) Stat {
 	return Stat{
 		Size:  info.Size(),
@@ -21,10 +21,10 @@ func keyOf(info os.FileInfo, ctime int64) Stat {
 
 func (k Stat) isRegular() bool { return os.FileMode(k.Mode).IsRegular() }
 
-// A File is an open regular file, for reading.
+// A File is a regular file open for reading.
 type File struct{ f *os.File }
 
-// Open opens a file. A name that leads to a link or to anything else that is no regular file is
+// Open opens a file. If name is a link, or anything else but a regular file, the error is
 // regular.ErrNotRegular.
 func Open(name string) (File, error) {
 	f, err := regular.Open(name)
@@ -40,8 +40,8 @@ func (f File) Stat() (Stat, error) {
 	return keyOf(info, changeTimeIn(f.f, info)), nil
 }
 
-// Since compares the file with how it was. The change time does not count: it also moves when the
-// file loses its name, which says nothing about its content.
+// Since compares the file with before. It ignores the change time, which also changes when the name
+// of the file is removed. replaced is always false.
 func (f File) Since(before Stat) (still, replaced bool, err error) {
 	now, err := f.Stat()
 	now.Ctime = before.Ctime

@@ -15,19 +15,20 @@ import (
 	"github.com/dig-network/digstore/internal/regular"
 )
 
-// errNotDirectory is the reason why a name that was listed as a directory cannot be listed itself.
+// errNotDirectory is returned for a name that was listed as a directory and is something else now.
 var errNotDirectory = errors.New("not a directory")
 
 // Options are settings of a walk. nil and the zero value mean the defaults.
 type Options struct {
 	// Workers is how many goroutines list directories. Default: 1.
 	Workers int
-	// Excludes are lines of an ignore file that is weaker than all others.
+	// Excludes are lines of an ignore file. All other ignore files take precedence.
 	Excludes []string
-	// Workspace is the folder of the workspace, for Walk: see the rules of the package. Default: no
-	// rules of folders above.
+	// Workspace is the folder of the workspace, for Walk: see Rules in the package comment.
+	// Default: ignore files above the root do not apply.
 	Workspace string
-	// Skip reports whether an entry of that name is left out, whatever it is. Default: none.
+	// Skip reports whether entries with this name are left out, files and directories. Default:
+	// none.
 	Skip func(base string) bool
 }
 
@@ -40,14 +41,15 @@ type Found struct {
 // A Tree is what a walk found.
 type Tree struct {
 	Files []Found // sorted by name
-	// Gone are names that were listed and did not exist any more when they were looked at. Those of
-	// directories end in a slash.
+	// Gone are names that were removed or replaced after they were listed. Names of directories end
+	// in a slash.
 	Gone []string
-	// Unread are ignore files that are no regular files. Sorted.
+	// Unread are ignore files that are not regular files. Sorted.
 	Unread []string
 }
 
-// entry is one name in a directory. It is neither file nor dir if it is something else.
+// entry is one name in a directory. If it is neither a regular file nor a directory, file and dir
+// are false.
 type entry struct {
 	name      string
 	file, dir bool
@@ -57,8 +59,8 @@ type entry struct {
 type source interface {
 	// open lists the directory of a name, "" or one that ends in "/".
 	open(name string) (directory, error)
-	// ignoreFile reads an ignore file. It is fs.ErrNotExist if there is none or it is a directory,
-	// and regular.ErrNotRegular if it is no regular file.
+	// ignoreFile reads an ignore file. The error is fs.ErrNotExist if the file is missing or a
+	// directory, and regular.ErrNotRegular if it is another kind of file.
 	ignoreFile(name string) ([]byte, error)
 }
 
@@ -66,7 +68,7 @@ type source interface {
 type directory interface {
 	list() []entry
 	// stat describes an entry, by its index in list, without following a link. regular is false if
-	// it is no regular file any more.
+	// it is no longer a regular file.
 	stat(i int) (st Stat, regular bool, err error)
 	close()
 }
@@ -96,7 +98,7 @@ func newWalker(ctx context.Context, src source, o *Options) (*walker, context.Co
 	return w, ctx
 }
 
-// walk lists the directory of a name, in which those rules hold, and everything below it.
+// walk lists a directory and everything below it. rules apply in the directory.
 func (w *walker) walk(ctx context.Context, name string, rules *ignore.List) (*Tree, error) {
 	w.group.Go(func() error { return w.dir(ctx, name, rules, true) })
 	if err := w.group.Wait(); err != nil {
@@ -107,7 +109,7 @@ func (w *walker) walk(ctx context.Context, name string, rules *ignore.List) (*Tr
 	return &w.Tree, nil
 }
 
-// dir lists one directory. top says that it is where the walk begins.
+// dir lists one directory and its subdirectories. top says that the walk begins there.
 func (w *walker) dir(ctx context.Context, name string, rules *ignore.List, top bool) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -156,7 +158,7 @@ func (w *walker) dir(ctx context.Context, name string, rules *ignore.List, top b
 	return nil
 }
 
-// descend lists a directory below, on another goroutine if one is free.
+// descend lists a subdirectory, on another goroutine if one is free.
 func (w *walker) descend(ctx context.Context, name string, rules *ignore.List) error {
 	list := func() error { return w.dir(ctx, name, rules, false) }
 	if w.group.TryGo(list) {
@@ -165,7 +167,7 @@ func (w *walker) descend(ctx context.Context, name string, rules *ignore.List) e
 	return list()
 }
 
-// gone records a name that was listed and does not exist any more.
+// gone records a name that was removed or replaced after it was listed.
 func (w *walker) gone(name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -189,8 +191,8 @@ func (w *walker) rulesHere(name string, list []entry, rules *ignore.List) (*igno
 	return rules.With(name, patterns), nil
 }
 
-// patterns reads one ignore file. One that is no regular file is not opened, has no patterns and is
-// noted.
+// patterns reads one ignore file. If it is not a regular file, patterns does not open it and adds
+// it to Unread.
 func (w *walker) patterns(name string, isRegular bool) (list []ignore.Pattern, err error) {
 	text, err := []byte(nil), error(regular.ErrNotRegular)
 	if isRegular {
@@ -210,7 +212,7 @@ func (w *walker) patterns(name string, isRegular bool) (list []ignore.Pattern, e
 	return ignore.Parse(text), nil
 }
 
-// isGone reports whether a file that was listed does not exist any more, or is something else now.
+// isGone reports whether err says that a listed file was removed or replaced.
 func isGone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, regular.ErrNotRegular)
 }
