@@ -11,24 +11,25 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Access is one request and its answer, for an access log and for metrics. No field has a
-// signature, a token or a header of the request in it. Method and Route have few values, so that
-// they can be labels of a metric.
+// Access describes one request and its response, for an access log and for metrics. No field
+// contains a signature, a token or a request header. Method and Route have few values, so they can
+// be labels of a metric.
 type Access struct {
 	Method   string        // GET, HEAD, POST or PUT; "": the route has no such method
-	Route    string        // as "/stores/{id}/module"; "": there is no such route
+	Route    string        // such as "/stores/{id}/module"; "": there is no such route
 	Store    auth.StoreID  // zero: the path names none
-	Root     merkle.Hash   // generation that was asked for, or is pushed; zero: not known
-	Status   int           // of the answer
-	Received int64         // bytes of the request's body that were read
-	Sent     int64         // bytes of the answer's body
+	Root     merkle.Hash   // requested or pushed generation; zero: unknown
+	Status   int           // of the response
+	Received int64         // bytes read of the request body
+	Sent     int64         // bytes of the response body
 	Start    time.Time     // by the server's clock
-	Duration time.Duration // until the answer was written
-	Address  netip.Addr    // that the client is counted under; IPv6: its /64; zero: not known
-	// fingerprint of the key that signed, as "bls:0a1b2c3d"; "": none was needed, or valid
+	Duration time.Duration // until the response was written
+	Address  netip.Addr    // client address for rate limits; IPv6: its /64; zero: unknown
+	// Identity is the fingerprint of the signing key, such as "bls:0a1b2c3d". It is "" if no
+	// signature was needed or the signature is invalid.
 	Identity   string
 	Credential string // name of the credential of a push or tombstone; "": none
-	Aborted    bool   // the answer broke off
+	Aborted    bool   // the response is incomplete
 }
 
 // observe calls Options.Access at the end of a request.
@@ -43,12 +44,12 @@ func (s *Server) observe(ctx context.Context, a *Access, out *timedWriter,
 	}
 	a.Received, a.Sent, a.Duration = body.n, out.sent, time.Since(begin)
 	if a.Method == http.MethodHead {
-		a.Sent = 0 // what was written is not sent
+		a.Sent = 0 // net/http drops the body
 	}
 	s.opt.Access(context.WithoutCancel(ctx), *a)
 }
 
-// fingerprint is the short name of an identity; "" for none.
+// fingerprint returns the short name of key, or "" for the zero key.
 func fingerprint(key auth.PublicKey) string {
 	if key.IsZero() {
 		return ""

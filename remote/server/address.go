@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// clientAddr is the address that a request is counted under: the peer's, or, when the peer is one
-// of proxies, the last address in X-Forwarded-For that is not. What stands before that one was
-// written by strangers. IPv6 addresses are cut to their /64, which one subscriber holds. The zero
-// Addr stands for peers without an address (a socket file).
+// clientAddr returns the client address of r for rate limits: the peer's address or, if the peer is
+// one of proxies, the last address in X-Forwarded-For that is not. Earlier addresses are not
+// trusted. An IPv6 address is cut to its /64, which one subscriber holds. A peer without an address
+// (a socket file) has the zero Addr.
 func clientAddr(r *http.Request, proxies []netip.Prefix) netip.Addr {
 	var addr netip.Addr
 	if ap, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -20,7 +20,7 @@ func clientAddr(r *http.Request, proxies []netip.Prefix) netip.Addr {
 		for i := len(hops) - 1; i >= 0; i-- {
 			hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 			if err != nil {
-				break // the proxy's own word ends here: count what was said so far
+				break // use the last valid address
 			}
 			addr = hop.Unmap()
 			if !among(addr, proxies) {

@@ -14,52 +14,52 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A push is one on the server's side: what headers, or push-init's body, ask for, held against what
-// is here.
+// A push is the state of one push: what the headers or the push-init body ask for, and what the
+// server has found out about the store.
 type push struct {
-	by       Requester // zero: no request brings it
-	request  bool      // an HTTP request brings it
+	by       Requester // zero if the push is no HTTP request
+	request  bool      // the push is an HTTP request
 	store    auth.StoreID
 	root     merkle.Hash
 	parent   merkle.Hash
 	sigs     signatures
 	decl     declaration
-	declared bool // decl is what a push-init announced
-	pending  bool // to be kept, and not to become the head
-	recipe   bool // it brings a recipe and chunks
+	declared bool // decl comes from a push-init
+	pending  bool // keep the generation without making it the head
+	recipe   bool // the body is a recipe and chunks
 
-	head   auth.SignedRoot // what is here; zero root: nothing yet
-	held   auth.PublicKey  // the store's key so far
-	key    auth.PublicKey  // that signatures are checked with; zero: the module will say
+	head   auth.SignedRoot // current head; its root is zero if the store has no generation
+	held   auth.PublicKey  // current key of the store
+	key    auth.PublicKey  // checks the signatures; zero: taken from the module
 	bearer bool            // a first push that only a credential can allow
-	signed auth.SignedRoot // what judge found good
-	again  bool            // the root stands in the history, and may be the head again
+	signed auth.SignedRoot // root and verified signatures
+	again  bool            // the root is in the history and may become the head again
 
-	unsettled bool // the authority has it kept as pending
-	unchanged bool // the backend had it as it is already
+	unsettled bool // the Authority has not settled the push
+	unchanged bool // the backend already holds exactly this
 }
 
 func newPush(c *call) *push {
 	return &push{request: true, by: c.by, store: c.store}
 }
 
-// declarationKey is what a push-init of the same push is remembered under.
+// declarationKey returns the key under which a push-init of the same push is stored.
 func (p *push) declarationKey() declarationKey {
 	return declarationKey{p.store, p.root, p.by.Identity}
 }
 
-// A pushForm reads what one route says of a push.
+// A pushForm reads the parameters of a push from the form that one route uses.
 type pushForm struct {
-	// target reads the root, and what is declared of the module, the publisher's key among it.
+	// target reads the root and what is declared about the module, including the publisher's key.
 	target func() error
-	// statements reads what else there is: parent, mode, signatures.
+	// statements reads parent, mode and signatures.
 	statements func() error
-	// key finds the publisher's key where neither the store nor the request names one.
+	// key finds the publisher's key if neither the store nor the request names one.
 	key func() (auth.PublicKey, error)
 }
 
-// prepare makes the checks of a push that need no module, for all routes alike and in the order of
-// remote/PROTOCOL.md 6.3. done says that the root is the head already.
+// prepare makes the checks of a push that need no module, in the order of remote/PROTOCOL.md 6.3.
+// done reports whether the root is already the head.
 func (s *Server) prepare(ctx context.Context, p *push, form pushForm) (done bool, err error) {
 	targetErr := form.target()
 	if err := s.find(ctx, p, p.decl.key); err != nil {
@@ -91,14 +91,14 @@ func (s *Server) prepare(ctx context.Context, p *push, form pushForm) (done bool
 	return done, err
 }
 
-// An arrival is how the module of a push comes.
+// An arrival says how to receive the module of a push.
 type arrival struct {
-	place share        // of Server.uploads, which accept takes one of
-	body  *upload      // bounded by accept as the quota has it
-	take  func() error // has the backend receive it; for a root of the history, only reads it
+	place share        // of Server.uploads; accept takes one unit
+	body  *upload      // accept sets its quota
+	take  func() error // passes body to the backend; only reads it if push.again is set
 }
 
-// accept takes a push that prepare let pass, and returns the status of its answer.
+// accept receives a push that passed prepare and returns the status of the response.
 func (s *Server) accept(ctx context.Context, p *push, a arrival) (status int, err error) {
 	if !p.again {
 		if a.body.room, err = s.room(ctx, p); err != nil {
@@ -118,7 +118,7 @@ func (s *Server) accept(ctx context.Context, p *push, a arrival) (status int, er
 		err = s.revert(ctx, p)
 	case !p.again && err != nil:
 		if head, herr := s.head(ctx, p.store); herr == nil && head.Root == p.root {
-			return http.StatusOK, nil // the same push came twice at once, and the other one was first
+			return http.StatusOK, nil // a concurrent request made the same push first
 		}
 		err = receiveError(err)
 	}
@@ -147,8 +147,8 @@ type signatures struct {
 	tagged auth.Signature // zero: not sent
 }
 
-// find looks the store up, and asks the policy when it is not here (remote/PROTOCOL.md 6.9).
-// declared is the publisher's key as far as the request has named one.
+// find looks up the store, and asks the policy if the store is unknown (remote/PROTOCOL.md 6.9).
+// declared is the publisher's key that the request names, or zero.
 func (s *Server) find(ctx context.Context, p *push, declared auth.PublicKey) error {
 	head, err := s.head(ctx, p.store)
 	if err != nil && (!errors.Is(err, fs.ErrNotExist) || s.notServed(p.store)) {
@@ -157,17 +157,18 @@ func (s *Server) find(ctx context.Context, p *push, declared auth.PublicKey) err
 	p.head, p.held = head, head.PublicKey
 	switch p.key = p.held; {
 	case !p.key.IsZero():
-		if s.opt.Authority != nil && !declared.IsZero() { // which says whether another key may sign
+		// The Authority decides whether a key other than the held one may sign.
+		if s.opt.Authority != nil && !declared.IsZero() {
 			p.key = declared
 		}
 		return nil
-	case !head.Root.IsZero(): // whose word would count?
+	case !head.Root.IsZero(): // no key to check the signature with
 		return forbidden("no key is known for this store")
 	}
 	return s.admit(ctx, p, declared)
 }
 
-// admit asks the policy about a first push, and settles the key.
+// admit asks the policy about a first push and sets the key of the push.
 func (s *Server) admit(ctx context.Context, p *push, declared auth.PublicKey) error {
 	key, err := s.opt.Policy.Admit(ctx,
 		FirstPush{Store: p.store, Root: p.root, Publisher: declared, Requester: p.by})
@@ -184,8 +185,8 @@ func (s *Server) admit(ctx context.Context, p *push, declared auth.PublicKey) er
 	return nil
 }
 
-// compareHead makes the checks from the signature on that need no body, in the order of
-// remote/PROTOCOL.md 6.3, the Authority's last. done says that the pushed root is the head already.
+// compareHead checks the signatures, the tombstones, the parent and, last, the Authority, in the
+// order of remote/PROTOCOL.md 6.3. done reports whether the pushed root is already the head.
 func (s *Server) compareHead(ctx context.Context, p *push) (done bool, err error) {
 	if p.signed, err = p.sigs.check(p.store, p.root, p.key); err != nil {
 		return false, err
@@ -219,8 +220,8 @@ func (s *Server) compareHead(ctx context.Context, p *push) (done bool, err error
 	return false, s.askAuthority(ctx, p)
 }
 
-// checkRevert judges a push of a root that stands in the history. Its signature is an old one,
-// which anybody can send: something else has to speak for it.
+// checkRevert checks a push of a root that is in the history. Anyone can replay its signature, so
+// the push also needs Options.MayRevert or the Authority.
 func (s *Server) checkRevert(ctx context.Context, p *push) error {
 	bound := p.request && s.opt.MayRevert != nil && s.opt.MayRevert(p.by, p.store)
 	named := s.opt.Authority != nil && s.opt.Authority.ByRoot()
@@ -244,10 +245,10 @@ func (s *Server) checkRevert(ctx context.Context, p *push) error {
 // revert makes the root of a push the head again.
 func (s *Server) revert(ctx context.Context, p *push) error {
 	if p.pending {
-		return nonFastForward() // it is confirmed already
+		return nonFastForward() // the root is already confirmed
 	}
 	err := s.promoter.Revert(ctx, p.signed, p.parent)
-	if errors.Is(err, fs.ErrNotExist) { // it is not held
+	if errors.Is(err, fs.ErrNotExist) { // the server does not hold the module
 		refused := nonFastForward()
 		refused.cause = err
 		return refused
@@ -255,7 +256,7 @@ func (s *Server) revert(ctx context.Context, p *push) error {
 	return err
 }
 
-// inHistory reports whether a root is that of a confirmed generation.
+// inHistory reports whether root is the root of a confirmed generation.
 func (s *Server) inHistory(ctx context.Context, store auth.StoreID,
 	root merkle.Hash) (bool, error) {
 	_, err := s.receiver.Line(ctx, store, root)
@@ -265,7 +266,7 @@ func (s *Server) inHistory(ctx context.Context, store auth.StoreID,
 	return err == nil, err
 }
 
-// checkBearer wants a credential where nothing else allows a first push.
+// checkBearer returns an error if the push needs a credential and has none.
 func (p *push) checkBearer() error {
 	if p.bearer && p.by.Credential == "" {
 		return missingBearer()
@@ -289,11 +290,12 @@ func parseSignatures(h http.Header) (sigs signatures, err error) {
 	return sigs, nil
 }
 
-// header is the value of a header. One that was sent twice is what no parser takes.
+// header returns the value of a header. Repeated headers are joined, so that every parser rejects
+// them.
 func header(h http.Header, name string) string { return strings.Join(h.Values(name), ",") }
 
-// check verifies what was sent under the store's key: X-Dig-Signature in either form,
-// X-Dig-Signature-Tagged in its own.
+// check verifies the signatures with key: X-Dig-Signature in either form, X-Dig-Signature-Tagged in
+// the tagged form.
 func (g signatures) check(s auth.StoreID, root merkle.Hash,
 	key auth.PublicKey) (auth.SignedRoot, error) {
 	bad := forbidden("bad BLS signature")

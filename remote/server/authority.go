@@ -12,26 +12,26 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// An Authority decides whose signature counts, where that is not simply the key that a store is
-// held under: the chain, by the keys that may write there, or by the root itself
+// An Authority decides which key may sign a push, in place of the key that the server holds for the
+// store. The chain is one: it names the keys that may write, or the root itself
 // (auth/chain/LINEAGE.md 9.3). Methods may be called concurrently.
 type Authority interface {
-	// Publish reports whether head may become the newest generation of its store. Its signatures are
-	// known to hold under head.PublicKey, which the request named and which may differ from held, the
-	// key of the store so far; zero: the store is new here. It is asked at push-init and again with
-	// the module, and never about a root that is the head already.
+	// Publish reports whether head may become the newest generation of its store. The signatures of
+	// head are verified with head.PublicKey. That key comes from the request and may differ from
+	// held, the current key of the store; held is zero for a new store. The server calls Publish at
+	// push-init and again with the module, never for a root that is already the head.
 	//
-	// settled false has the generation kept as pending, whatever the push asked for: what it rests on
-	// may still vanish. The same push again, later, makes it the head. [auth.ErrForbidden] refuses
-	// (403), and so does [fs.ErrNotExist]; with any other error nothing is taken, and the answer asks
-	// to come again (503).
+	// If settled is false, the generation is kept as pending, whatever mode the push has: a
+	// reorganization may still undo it. The same push later makes it the head. [auth.ErrForbidden]
+	// and [fs.ErrNotExist] refuse the push (403). Any other error is answered with 503 and
+	// Retry-After.
 	Publish(ctx context.Context, head auth.SignedRoot, held auth.PublicKey) (settled bool, err error)
-	// ByRoot reports whether Publish accepts only the newest root that the Authority itself knows. Its
-	// consent then also counts for a root that is in the history already.
+	// ByRoot reports whether Publish accepts only the newest root that the Authority itself knows.
+	// Its acceptance then also allows a root that is already in the history.
 	ByRoot() bool
 }
 
-// askAuthority has the Authority judge a push whose signature holds.
+// askAuthority asks the Authority about a push with a valid signature. It sets p.unsettled.
 func (s *Server) askAuthority(ctx context.Context, p *push) error {
 	if s.opt.Authority == nil {
 		return nil
@@ -57,11 +57,10 @@ func (s *Server) askAuthority(ctx context.Context, p *push) error {
 	return nil
 }
 
-// askAgain is how long a client is told to wait where the Authority could not say yes or no: about
-// a block.
+// askAgain is the Retry-After if the Authority could not decide: about one block.
 const askAgain = 20 * time.Second
 
-// readKey takes the store's key from its header into what was announced. The two have to agree.
+// readKey sets the key of d from the store key header. A different key in d is an error.
 func (d *declaration) readKey(r *http.Request) error {
 	key, err := wire.Optional(header(r.Header, wire.HeaderStoreKey), auth.ParsePublicKey)
 	switch {

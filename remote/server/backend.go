@@ -10,8 +10,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Backend has the stores that a [Server] serves. Its methods are enough for a read-only origin;
-// [New] finds by type assertion what else it can do. Methods may be called concurrently. An unknown
+// A Backend holds the stores that a [Server] serves. Its methods are enough for a read-only origin;
+// [New] finds optional interfaces by type assertion. Methods may be called concurrently. An unknown
 // store or root is [fs.ErrNotExist].
 type Backend interface {
 	// Head returns the newest confirmed generation of a store with its signatures. A store that is
@@ -48,9 +48,9 @@ func optionalOf(b Backend) (o optional) {
 type Receiver interface {
 	// Receive reads a module from r, calls check, and makes the generation the head. It does so
 	// atomically and under the lock of the store, where it compares p.Parent with the head again: a
-	// difference is [module.ErrNotHead], a root already in the history [fs.ErrExist]. An unknown store
-	// is created with the key p.Head.PublicKey. If p.Pending is set the generation is kept, but not
-	// made the head. The signatures of p.Head are already checked; check compares the module with
+	// difference is [module.ErrNotHead], a root already in the history [fs.ErrExist]. An unknown
+	// store is created with the key p.Head.PublicKey. If p.Pending is set the generation is kept, but
+	// not made the head. The signatures of p.Head are already checked; check compares the module with
 	// p.Head, the key included.
 	//
 	// The error wraps an error of r or of check. After an error nothing has become visible.
@@ -75,17 +75,18 @@ type Promoter interface {
 	Promote(ctx context.Context, s auth.StoreID, root merkle.Hash) error
 	// Drop removes a pending root. A root that is not pending is no error.
 	Drop(ctx context.Context, s auth.StoreID, root merkle.Hash) error
-	// Revert makes a generation of the history the head again, by one more line. Under the lock of the
-	// store it compares parent with the head: a difference is [module.ErrNotHead]. A root that is not
-	// in the history, or is not held, is [fs.ErrNotExist]. The signatures of head are already checked.
+	// Revert makes a generation of the history the head again, by one more line. Under the lock of
+	// the store it compares parent with the head: a difference is [module.ErrNotHead]. A root that is
+	// not in the history, or is not held, is [fs.ErrNotExist]. The signatures of head are already
+	// checked.
 	Revert(ctx context.Context, head auth.SignedRoot, parent merkle.Hash) error
 }
 
 // A RecipeBackend is a [Backend] that has the recipes of its generations. Optional: without it
 // modules are sent and received whole.
 type RecipeBackend interface {
-	// Recipe returns the recipe of a generation that is held, confirmed or pending, in the encoding of
-	// the module. An unknown store or root is [fs.ErrNotExist].
+	// Recipe returns the recipe of a generation that is held, confirmed or pending, in the encoding
+	// of the module. An unknown store or root is [fs.ErrNotExist].
 	Recipe(ctx context.Context, s auth.StoreID, root merkle.Hash) (*module.Recipe, error)
 	// ReceiveRecipe is Receive for a generation whose recipe is known. It calls a.Fetch once, which
 	// calls put for every chunk that a.Base does not have, from one goroutine at a time. put compares
@@ -117,8 +118,8 @@ type Catalog interface {
 
 // A Revoker is a [Backend] that keeps tombstones. Optional: without it there is no tombstone route.
 type Revoker interface {
-	// Tombstones returns the valid tombstones that are kept for a store, at most one for each root and
-	// one for the store.
+	// Tombstones returns the valid tombstones that are kept for a store, at most one for each root
+	// and one for the store.
 	Tombstones(ctx context.Context, s auth.StoreID) ([]auth.Tombstone, error)
 	// Revoke keeps t durably. It replaces a tombstone of the same store and root. The caller has
 	// checked the signature. An unknown store is [fs.ErrNotExist].

@@ -7,8 +7,9 @@ import (
 	"github.com/dig-network/digstore/auth"
 )
 
-// A budget bounds units that are in use at the same time: places or bytes. It counts them in total,
-// and for each client address, identity and store. A limit of 0 is none. Safe for concurrent use.
+// A budget bounds the units in use at the same time, such as bytes or upload slots. It counts them
+// in total and for each client address, identity and store. A limit of 0 means no limit. Safe for
+// concurrent use.
 type budget struct {
 	total, perAddress, perIdentity, perStore int64
 
@@ -19,8 +20,8 @@ type budget struct {
 	byStore    map[auth.StoreID]int64
 }
 
-// A holder is who units are counted for. A zero address or identity is not known, and is not
-// counted.
+// A holder identifies the request that units are counted for. A zero address or identity is unknown
+// and not counted.
 type holder struct {
 	address  netip.Addr
 	identity auth.PublicKey
@@ -35,7 +36,7 @@ type share struct {
 	held int64
 }
 
-// grow takes n more units. It reports false, and takes nothing, when a limit does not allow them.
+// grow takes n more units. It reports false and takes nothing if that would exceed a limit.
 func (s *share) grow(n int64) bool {
 	if !s.of.take(s.by, n) {
 		return false
@@ -88,8 +89,7 @@ func (b *budget) add(h holder, n int64) {
 	b.byStore = counted64(b.byStore, h.store, n)
 }
 
-// counted64 adds n to the count of k and drops a count of 0, so that the table holds what is in use
-// only.
+// counted64 adds n to the count of k in m and deletes a count of 0.
 func counted64[K comparable](m map[K]int64, k K, n int64) map[K]int64 {
 	if m == nil {
 		m = make(map[K]int64)

@@ -9,12 +9,11 @@ import (
 	"github.com/dig-network/digstore/internal/netguard"
 )
 
-// CheckHost returns a handler that answers as h does, and protects a server on loopback from DNS
-// rebinding: on a connection to a loopback address it refuses requests whose Host names something
-// else than loopback and hosts (421). Without it a web page can let its own name point to the
-// loopback address, and read all answers as its own. hosts are names or addresses without a port,
-// such as the name under which a proxy in front passes requests on. Connections to other addresses
-// are not looked at.
+// CheckHost returns a handler that wraps h and protects a server on loopback from DNS rebinding: on
+// a connection to a loopback address it refuses a request whose Host is neither loopback nor one of
+// hosts (421). Otherwise a web page could point its own name to the loopback address and read the
+// responses as same-origin. hosts are names or addresses without a port, such as the name that a
+// reverse proxy sends. Connections to other addresses are not checked.
 func CheckHost(h http.Handler, hosts []string) http.Handler {
 	allowed := make(map[string]bool, len(hosts))
 	for _, host := range hosts {
@@ -39,7 +38,7 @@ func CheckHost(h http.Handler, hosts []string) http.Handler {
 	})
 }
 
-// hostOnly is the host of a Host header, which may have a port.
+// hostOnly returns the host of a Host header, which may have a port.
 func hostOnly(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		return name
@@ -47,7 +46,7 @@ func hostOnly(host string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 }
 
-// canonicalHost is the one spelling of a host that is compared.
+// canonicalHost returns the spelling of host that is compared.
 func canonicalHost(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(hostOnly(host), "."))
 	if a, err := netip.ParseAddr(host); err == nil {

@@ -20,9 +20,8 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A SealedResource is what is answered for one retrieval key: sealed bytes, how they split, and a
-// proof. Whether it is a resource or a decoy it does not say. Safe for concurrent use until it is
-// closed.
+// A SealedResource is the response for one retrieval key: sealed bytes, chunk lengths and a proof.
+// It does not reveal whether it is a resource or a decoy. Safe for concurrent use until closed.
 type SealedResource struct {
 	Root      merkle.Hash   // the generation
 	Proof     *merkle.Proof // nil: none, as with reference decoys
@@ -33,10 +32,10 @@ type SealedResource struct {
 	close func() error
 }
 
-// Size returns how many sealed bytes there are.
+// Size returns the number of sealed bytes.
 func (c *SealedResource) Size() int64 { return c.size }
 
-// ReadAt reads sealed bytes, as io.ReaderAt says.
+// ReadAt implements io.ReaderAt over the sealed bytes.
 func (c *SealedResource) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, errors.New("remote: read content: negative offset")
@@ -54,7 +53,7 @@ func (c *SealedResource) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), end
 }
 
-// ProofBytes returns the encoded proof; empty when there is none.
+// ProofBytes returns the encoded proof, or nil if there is none.
 func (c *SealedResource) ProofBytes() ([]byte, error) {
 	if c.Proof == nil {
 		return nil, nil
@@ -62,7 +61,7 @@ func (c *SealedResource) ProofBytes() ([]byte, error) {
 	return c.Proof.MarshalBinary()
 }
 
-// Close lets go of the module that is read from. A second call does nothing.
+// Close releases the module. A second call does nothing.
 func (c *SealedResource) Close() error {
 	if c.close == nil {
 		return nil
@@ -77,7 +76,7 @@ type lookup struct {
 	start, end uint64
 }
 
-// lookupOf checks what a request names, not whether it is there.
+// lookupOf decodes b and checks its syntax. It does not look anything up.
 func lookupOf(b *wire.ContentRequest, c *call) (l lookup, err error) {
 	if b.Key == nil || b.Root == nil || b.Range != nil &&
 		(b.Range.Start == nil || b.Range.End == nil) {
@@ -100,8 +99,9 @@ func lookupOf(b *wire.ContentRequest, c *call) (l lookup, err error) {
 	return l, nil
 }
 
-// readJSON decodes the body of a request: a type other than JSON is 415, more than limit bytes 413,
-// no JSON 400, JSON of another shape 422 with that text (remote/PROTOCOL.md 4.3).
+// readJSON decodes the body of a request into v. Another media type is refused with 415, more than
+// limit bytes with 413, invalid JSON with 400, and JSON that does not fit v with 422 and the text
+// shape (remote/PROTOCOL.md 4.3).
 func (s *Server) readJSON(c *call, limit int64, v any, shape string) error {
 	if kind, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil ||
 		kind != wire.TypeJSON {
@@ -121,16 +121,16 @@ func (s *Server) readJSON(c *call, limit int64, v any, shape string) error {
 	return nil
 }
 
-// freeBody is how long a body may be without counting.
+// freeBody is how many bytes of a body do not count against Limits.Bodies.
 const freeBody = 64 << 10
 
-// readBody reads the body of a request, up to the limit. Memory beyond freeBody is taken from the
-// budget as the bytes arrive: what has arrived may double.
+// readBody reads the body of a request, up to limit bytes. It takes memory beyond freeBody from the
+// budget as bytes arrive, doubling the buffer each time.
 func (s *Server) readBody(c *call, limit int64) ([]byte, error) {
 	if c.ContentLength > limit {
 		return nil, bodyTooLarge(limit, "bytes")
 	}
-	// one byte more, to see whether there is more
+	// one byte more, to detect a longer body
 	text, err := io.ReadAll(io.LimitReader(c.body, freeBody+1))
 	for size := int64(freeBody); err == nil && int64(len(text)) > size; {
 		if size >= limit {
@@ -157,7 +157,8 @@ func (s *Server) readBody(c *call, limit int64) ([]byte, error) {
 	return text, nil
 }
 
-// lookUp reads a request for one retrieval key and opens what is answered. The caller closes it.
+// lookUp reads a request for one retrieval key and opens the resource or decoy. The caller closes
+// the result.
 func (s *Server) lookUp(c *call, shape string) (lookup, *SealedResource, error) {
 	var body wire.ContentRequest
 	if err := s.readJSON(c, wire.MaxRequestJSON, &body, shape); err != nil {
@@ -174,7 +175,7 @@ func (s *Server) lookUp(c *call, shape string) (lookup, *SealedResource, error) 
 	return l, content, rootRefusal(err)
 }
 
-// rootRefusal is the answer to a generation that cannot be opened for reading.
+// rootRefusal returns the refusal for a generation that cannot be opened for reading.
 func rootRefusal(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -182,7 +183,7 @@ func rootRefusal(err error) error {
 	case errors.Is(err, auth.ErrRevoked):
 		return revoked()
 	case errors.Is(err, module.ErrFormat), errors.Is(err, wire.ErrVerification):
-		// ours, not the client's
+		// the stored module is invalid, not the request
 		return &refusal{status: http.StatusInternalServerError, text: "internal server error", cause: err}
 	}
 	return err
@@ -224,8 +225,7 @@ func (s *Server) postContent(w http.ResponseWriter, c *call) error {
 	return out.flush()
 }
 
-// A textBuffer is the room of an answer in base64: small, since as many of them wait as there are
-// slow readers.
+// A textBuffer holds one part of a base64 response. It is small because each slow reader holds one.
 type textBuffer struct {
 	raw  [48 << 10]byte
 	text [64 << 10]byte
@@ -233,7 +233,7 @@ type textBuffer struct {
 
 var textBuffers = sync.Pool{New: func() any { return new(textBuffer) }}
 
-// writeBase64 encodes r piece by piece.
+// writeBase64 writes r to w in base64, one textBuffer at a time.
 func writeBase64(w io.Writer, r io.Reader) error {
 	b := textBuffers.Get().(*textBuffer)
 	defer textBuffers.Put(b)
@@ -253,15 +253,15 @@ func writeBase64(w io.Writer, r io.Reader) error {
 	}
 }
 
-// A lateWriter holds back headers and the first bytes of an answer, so that what fails early is
-// answered by its status. What fails later breaks the connection, so that no answer looks whole
-// that is not.
+// A lateWriter buffers the headers and the first 4 KiB of a response, so that an early error can
+// still set the status. A later error aborts the connection, so that a partial response does not
+// look complete.
 type lateWriter struct {
 	w    http.ResponseWriter
 	head func(http.Header)
 	kept []byte
 	sent bool
-	gone error // of the connection
+	gone error // write error of the connection
 }
 
 func (l *lateWriter) Write(p []byte) (int, error) {
@@ -280,8 +280,8 @@ func (l *lateWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// flush sends what is held back. Its error is for the one who writes; a client that has gone gets
-// no answer.
+// flush sends what is buffered. It always returns nil: a write error is kept in l.gone, since a
+// client that has disconnected gets no response.
 func (l *lateWriter) flush() error {
 	if l.sent {
 		return nil
@@ -293,7 +293,8 @@ func (l *lateWriter) flush() error {
 	return nil
 }
 
-// broke ends an answer that could not be written to its end.
+// broke ends a response that could not be completed. It returns err if nothing was sent, and
+// otherwise logs err and aborts the connection.
 func (l *lateWriter) broke(s *Server, c *call, err error) error {
 	if !l.sent {
 		return err

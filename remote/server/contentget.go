@@ -15,14 +15,14 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// contentPath is how the path of the route of single resources begins, after /stores/{id}; the
-// retrieval key follows.
+// contentPath is the prefix of the path of a single resource, after /stores/{id}. The retrieval key
+// follows.
 const contentPath = "/content/"
 
-// getContent answers GET and HEAD /stores/{id}/content/{retrieval key}?root=ROOT&range=a-b: the
-// sealed bytes of a resource, or of a decoy, as POST /stores/{id}/content has them. Without a root
-// it is the head's. A range is half-open and clamped, as there; Range headers work too. On a server
-// that reads anonymously an answer for a named root may be kept for ever by every cache.
+// getContent answers GET and HEAD /stores/{id}/content/{retrieval key}?root=ROOT&range=a-b with the
+// same sealed bytes of a resource or decoy as POST /stores/{id}/content. root defaults to the head.
+// range is half-open and clamped; Range headers work too. With Options.Anonymous any cache may keep
+// a response for a named root forever.
 func (s *Server) getContent(w http.ResponseWriter, c *call) error {
 	key, err := merkle.ParseHash(c.key)
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *Server) getContent(w http.ResponseWriter, c *call) error {
 	h.Set(wire.HeaderRoot, id.Root.String())
 	switch {
 	case !s.opt.Anonymous:
-		h.Set("Cache-Control", "private, no-store") // a cache would not ask who reads
+		h.Set("Cache-Control", "private, no-store") // a cache would not authenticate
 	case query.Has("root"):
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	default:
@@ -79,7 +79,8 @@ func (s *Server) getContent(w http.ResponseWriter, c *call) error {
 	}
 	body := &failingReader{ReadSeeker: io.NewSectionReader(content, from, to-from)}
 	out := &moduleWriter{ResponseWriter: w, size: to - from}
-	// Through io.Copy's small buffer, since there may be many slow readers.
+	// The struct hides ReadFrom, so that io.Copy uses its small buffer: there may be many slow
+	// readers.
 	http.ServeContent(struct{ http.ResponseWriter }{out}, servedRanges(c.Request),
 		"", time.Time{}, body)
 	if out.unsatisfiable {
@@ -90,12 +91,13 @@ func (s *Server) getContent(w http.ResponseWriter, c *call) error {
 			s.log.ErrorContext(c.Context(), "resource broke off", "store", c.store, "root",
 				id.Root, "err", body.err)
 		}
-		panic(http.ErrAbortHandler) // a body that broke off must not look whole
+		panic(http.ErrAbortHandler) // a partial body must not look complete
 	}
 	return nil
 }
 
-// parseRange reads range=a-b of a query, two canonical decimals; without it all is meant.
+// parseRange parses range=a-b of a query, two canonical decimals. Without it the range is
+// everything.
 func parseRange(query url.Values) (start, end uint64, err error) {
 	if !query.Has("range") {
 		return 0, 1<<63 - 1, nil
@@ -110,8 +112,8 @@ func parseRange(query url.Values) (start, end uint64, err error) {
 	return start, end, nil
 }
 
-// contentTag is a strong ETag: it names the bytes themselves. The leaf of a proof is their hash,
-// also of a decoy's.
+// contentTag returns a strong ETag from the hash of the sealed bytes and the range. The leaf of a
+// proof is that hash, also for a decoy.
 func contentTag(content *SealedResource, from, to int64) (string, error) {
 	var leaf merkle.Hash
 	if content.Proof != nil {
@@ -129,7 +131,7 @@ func contentTag(content *SealedResource, from, to int64) (string, error) {
 	return fmt.Sprintf("\"%s-%d-%d\"", leaf, from, to), nil
 }
 
-// A failingReader remembers why it could not be read, which http.ServeContent does not say.
+// A failingReader keeps its read error, which http.ServeContent does not return.
 type failingReader struct {
 	io.ReadSeeker
 	err error

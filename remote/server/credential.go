@@ -11,21 +11,21 @@ import (
 	"github.com/dig-network/digstore/auth/request"
 )
 
-// A Requester is the sender of a request, as far as the server knows it.
+// A Requester is what the server knows about the sender of a request.
 type Requester struct {
-	Identity   auth.PublicKey // that signed the request; zero: it needed no signature
+	Identity   auth.PublicKey // key that signed the request; zero: no signature was needed
 	Credential string         // name of its credential, from [Options].Credential; "": none
 }
 
-// Credentials are secrets by name. Check is an [Options].Credential: it takes "Authorization:
-// Bearer SECRET" and "Authorization: Basic" with name and secret. An empty secret is never valid. A
-// push token is one entry:
+// Credentials maps names to secrets. Its method Check is an [Options].Credential. It accepts
+// "Authorization: Bearer SECRET", and "Authorization: Basic" with name and secret. An empty secret
+// is never valid. A push token is one entry:
 //
 //	server.Credentials{"push-token": token}.Check
 type Credentials map[string]string
 
-// Check returns the name of the credential that r carries, and "" when it carries none. One that is
-// not among c is [request.ErrUnauthenticated]. All secrets are compared, in constant time.
+// Check returns the name of the credential in r, or "" if r has none. A credential that is not in c
+// is [request.ErrUnauthenticated]. All secrets are compared, in constant time.
 //
 // [request.ErrUnauthenticated]:
 // https://pkg.go.dev/github.com/dig-network/digstore/auth/request#ErrUnauthenticated
@@ -57,8 +57,7 @@ func (c Credentials) Check(r *http.Request) (name string, err error) {
 	return name, nil
 }
 
-// credential returns the name of the credential that a request carries; "" where it carries no
-// valid one.
+// credential returns the name of the valid credential of a request, or "" if it has none.
 func (s *Server) credential(r *http.Request) string {
 	if s.opt.Credential == nil {
 		return ""

@@ -16,11 +16,11 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// checkAgain is how long a store that is damaged is not checked again.
+// checkAgain is the shortest time between two checks of a damaged store.
 const checkAgain = 5 * time.Second
 
-// damageTracker knows the stores that are damaged. They are not served until a check finds that
-// they are repaired. Safe for concurrent use.
+// damageTracker keeps the set of damaged stores. They are not served until a check succeeds. Safe
+// for concurrent use.
 type damageTracker struct {
 	back    Backend
 	catalog Catalog // may be nil
@@ -30,12 +30,12 @@ type damageTracker struct {
 	mu      sync.Mutex
 	stores  map[auth.StoreID]*damagedStore
 	checked map[auth.StoreID]bool // by the catalog
-	changes int                   // of stores
+	changes int                   // number of changes of stores
 }
 
-// A damagedStore is set aside.
+// A damagedStore is the state of a store that is not served.
 type damagedStore struct {
-	root     merkle.Hash // of the generation that could not be read; zero: none in particular
+	root     merkle.Hash // generation that could not be read; zero: unknown
 	err      error
 	next     time.Time // of the next check
 	checking bool
@@ -47,7 +47,7 @@ func newDamageTracker(b Backend, c Catalog, log *slog.Logger, now func() time.Ti
 		checked: map[auth.StoreID]bool{}}
 }
 
-// note sets a store aside if err says that it is damaged. The next request checks it once more.
+// note marks a store as damaged if err is module.ErrDamaged. The next request checks it again.
 func (a *damageTracker) note(ctx context.Context, id module.ID, err error) {
 	if !errors.Is(err, module.ErrDamaged) || errors.Is(err, module.ErrRemoved) {
 		return
@@ -61,15 +61,15 @@ func (a *damageTracker) note(ctx context.Context, id module.ID, err error) {
 	}
 }
 
-// changed returns how often a store was set aside or served again.
+// changed returns how often a store became damaged or was repaired.
 func (a *damageTracker) changed() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.changes
 }
 
-// refuse returns why a store is not served; nil when it is. One of its callers at a time checks a
-// store that is set aside, no more often than every 5 seconds and for a tenth of the time.
+// refuse returns a refusal if a store is damaged. One caller at a time checks the store again, at
+// most every 5 seconds and for at most a tenth of the time.
 func (a *damageTracker) refuse(ctx context.Context, id auth.StoreID) error {
 	a.mu.Lock()
 	d := a.stores[id]
@@ -106,7 +106,7 @@ func damagedRefusal(err error) error {
 		text: "store is damaged and not served", cause: err}
 }
 
-// checkOnce checks a store that is listed for the first time.
+// checkOnce checks a store with the catalog, the first time it is listed.
 func (a *damageTracker) checkOnce(ctx context.Context, id auth.StoreID) {
 	a.mu.Lock()
 	known := a.checked[id]
@@ -124,7 +124,8 @@ func (a *damageTracker) checkOnce(ctx context.Context, id auth.StoreID) {
 	a.mu.Unlock()
 }
 
-// check reads a store again: what its backend checks, its head, and the whole of one generation.
+// check runs the catalog's check of a store and reads its head, its history and one whole
+// generation.
 func (a *damageTracker) check(ctx context.Context, id module.ID) error {
 	if a.catalog != nil {
 		if err := a.catalog.CheckStore(ctx, id.Store); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -159,7 +160,7 @@ func (a *damageTracker) check(ctx context.Context, id module.ID) error {
 	return err
 }
 
-// stoppedWriter drops what is written, and fails when its context ends.
+// stoppedWriter discards what is written, and fails once its context is done.
 type stoppedWriter struct{ ctx context.Context }
 
 func (w stoppedWriter) Write(b []byte) (int, error) {
@@ -169,7 +170,7 @@ func (w stoppedWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// A watchedModule sets the store aside when its module cannot be read.
+// A watchedModule passes read errors of a module to damageTracker.note.
 type watchedModule struct {
 	io.ReadSeekCloser
 	at   io.ReaderAt
@@ -178,7 +179,7 @@ type watchedModule struct {
 
 func (a *damageTracker) watchModule(ctx context.Context, id module.ID,
 	m io.ReadSeekCloser) *watchedModule {
-	ctx = context.WithoutCancel(ctx) // it may be read for longer than the request takes
+	ctx = context.WithoutCancel(ctx) // the module may be read after the request ends
 	return &watchedModule{m, readerat.New(m), func(err error) { a.note(ctx, id, err) }}
 }
 
@@ -203,7 +204,7 @@ func (m *watchedModule) WriteTo(w io.Writer) (int64, error) {
 	return n, err
 }
 
-// Digest implements [Digested]; zero when the module has none.
+// Digest implements [Digested]. It returns zero if the underlying reader is no Digested.
 func (m *watchedModule) Digest() (merkle.Hash, error) {
 	d, ok := m.ReadSeekCloser.(Digested)
 	if !ok {

@@ -17,21 +17,21 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A DecoyKind says what is answered for a retrieval key that a generation does not have. A miss is
-// never an error: who asks learns of it only when the proof does not hold or nothing opens.
+// A DecoyKind selects the response for a retrieval key that a generation does not have. A miss is
+// never an error. The client detects it when the proof fails or decryption fails.
 type DecoyKind uint8
 
 // The kinds of decoys.
 const (
-	// DecoyKeyed has the shape of a resource of the same generation: length, chunks and path are those
-	// of one that depends on the key, its bytes and siblings come from a secret, and a hit costs the
-	// same work. Only who checks the proof can tell (remote/PROTOCOL.md 8.4).
+	// DecoyKeyed copies the length, the chunk lengths and the path shape of a resource of the same
+	// generation, chosen by the key. Its bytes and siblings derive from a secret, and a hit costs the
+	// same work. Only checking the proof reveals it (remote/PROTOCOL.md 8.4).
 	DecoyKeyed DecoyKind = iota
-	// DecoyReference is what the reference node answers: a power of two of bytes that anybody can
-	// compute, and no proof. It hides nothing.
+	// DecoyReference is the decoy of the reference node: a power of two of bytes from a public
+	// formula, and no proof. It hides nothing.
 	DecoyReference
-	// DecoyGuest is what the reference's guest program answers (remote/PROTOCOL.md 8.4). Anybody can
-	// compute it too.
+	// DecoyGuest is the decoy of the reference's guest program, also a public formula
+	// (remote/PROTOCOL.md 8.4).
 	DecoyGuest
 )
 
@@ -43,14 +43,14 @@ type decoys struct {
 	leaves *lru.Cache[decoyID, merkle.Hash]
 }
 
-// decoyID names the decoy of a key in a generation, as long as there is one secret.
+// decoyID identifies the decoy of a key in a generation, for one secret.
 type decoyID struct {
 	root, key merkle.Hash
 	size      int64
 }
 
-// keptLeaves is how many leaves of decoys are remembered, so that a resource that is read by ranges
-// is hashed once.
+// keptLeaves is how many leaves of decoys are cached, so that a decoy that is read in ranges is
+// hashed once.
 const keptLeaves = 4096
 
 func newDecoys(kind DecoyKind, secret []byte) decoys {
@@ -62,7 +62,7 @@ func newDecoys(kind DecoyKind, secret []byte) decoys {
 		leaves: newLRU[decoyID, merkle.Hash](keptLeaves)}
 }
 
-// makeDecoy returns what is served for key from an acquired module.
+// makeDecoy returns the resource or the decoy that is served for key from an acquired module.
 func (d *decoys) makeDecoy(v *indexedModule, key merkle.Hash) (*SealedResource, error) {
 	at, hit := slices.BinarySearchFunc(v.keys, key, merkle.Hash.Compare)
 	hit = hit && !v.gated
@@ -77,7 +77,7 @@ func (d *decoys) makeDecoy(v *indexedModule, key merkle.Hash) (*SealedResource, 
 	return referenceDecoy(key, v.id.Root), nil
 }
 
-// genuine is a resource that is there.
+// genuine returns the resource of a key that the module has.
 func genuine(v *indexedModule, key merkle.Hash) (*SealedResource, error) {
 	res, err := v.mod.Find(key)
 	if err != nil {
@@ -93,9 +93,9 @@ func genuine(v *indexedModule, key merkle.Hash) (*SealedResource, error) {
 	return c, nil
 }
 
-// keyed answers from one resource, the one asked for or one that stands in for its shape, and does
-// for both what either needs: it reads the resource's bytes and makes the decoy's, hashes the
-// decoy, and draws siblings. Which of them go out is a matter of which buffer they were written to.
+// keyed returns the requested resource, or a decoy with the shape of another one. It does the same
+// work for both: it reads the resource's bytes, generates and hashes the decoy's bytes, and
+// generates siblings. Only the choice of the result differs.
 func (d *decoys) keyed(v *indexedModule, key merkle.Hash, at int, hit bool) (*SealedResource,
 	error) {
 	root := v.id.Root
@@ -143,7 +143,7 @@ func (d *decoys) keyed(v *indexedModule, key merkle.Hash, at int, hit bool) (*Se
 	return c, nil
 }
 
-// derive makes a key for one purpose out of the secret, a retrieval key and a root.
+// derive returns a key for one purpose from the secret, a retrieval key and a root.
 func (d *decoys) derive(purpose string, key, root merkle.Hash) (out [32]byte) {
 	h := hmac.New(sha256.New, d.secret)
 	h.Write(key[:])
@@ -153,7 +153,7 @@ func (d *decoys) derive(purpose string, key, root merkle.Hash) (out [32]byte) {
 	return out
 }
 
-// leaf is the hash of a whole decoy.
+// leaf returns the hash of a whole decoy.
 func (d *decoys) leaf(id decoyID, s stream) merkle.Hash {
 	if known, ok := d.leaves.Get(id); ok {
 		return known
@@ -173,9 +173,9 @@ func (d *decoys) leaf(id decoyID, s stream) merkle.Hash {
 	return leaf
 }
 
-// A stream is pseudo-random bytes that can be read from any place: AES-256 in counter mode. The
-// protocol names HMAC-SHA-256 over a counter; nobody without the secret can tell the two apart, and
-// this one costs a thirtieth.
+// A stream is a pseudo-random byte stream with random access: AES-256 in counter mode. The protocol
+// names HMAC-SHA-256 over a counter. Without the secret the two are indistinguishable, and AES
+// takes a thirtieth of the time.
 type stream struct{ block cipher.Block }
 
 func newStream(key [32]byte) stream {
@@ -186,7 +186,7 @@ func newStream(key [32]byte) stream {
 	return stream{block}
 }
 
-// read fills p with the bytes from off on.
+// read fills p with the bytes at off.
 func (s stream) read(p []byte, off int64) {
 	var iv, skipped [aes.BlockSize]byte
 	binary.BigEndian.PutUint64(iv[8:], uint64(off/aes.BlockSize))
@@ -197,8 +197,8 @@ func (s stream) read(p []byte, off int64) {
 	ctr.XORKeyStream(p, p)
 }
 
-// referenceDecoy is the reference node's (remote/PROTOCOL.md 8.4): 256 << (key[0] mod 8) bytes, no
-// proof.
+// referenceDecoy returns the reference node's decoy (remote/PROTOCOL.md 8.4): 256 << (key[0] mod 8)
+// bytes, no proof.
 func referenceDecoy(key, root merkle.Hash) *SealedResource {
 	b := make([]byte, 0, 256<<(key[0]%8))
 	for n := uint32(0); len(b) < cap(b); n++ {
@@ -208,7 +208,7 @@ func referenceDecoy(key, root merkle.Hash) *SealedResource {
 	return inMemory(b, root, nil, []uint32{uint32(len(b))})
 }
 
-// inMemory is a Content of bytes that are held.
+// inMemory returns a SealedResource over b.
 func inMemory(b []byte, root merkle.Hash, proof *merkle.Proof, lens []uint32) *SealedResource {
 	c := &SealedResource{Root: root, Proof: proof, ChunkLens: lens, size: int64(len(b))}
 	c.read = func(p []byte, off int64) error {
@@ -226,7 +226,7 @@ func chunkLens(r *module.Resource) []uint32 {
 	return lens
 }
 
-// readSealed fills p with sealed bytes of a resource from off on.
+// readSealed fills p with sealed bytes of a resource at off.
 func readSealed(r *module.Resource, p []byte, off int64) error {
 	if n, err := r.Sealed().ReadAt(p, off); n < len(p) {
 		return fmt.Errorf("read sealed bytes: %w", err)

@@ -20,12 +20,11 @@ import (
 
 // Limits of delta (remote/PROTOCOL.md 4.4, 8.5).
 const (
-	// DefaultMaxDelta is how many decoded bytes of chunks and rows a server sends as one delta by
-	// default: 64 MiB.
+	// DefaultMaxDelta is the default of [Options].MaxDelta: 64 MiB of decoded chunks and rows.
 	DefaultMaxDelta = wire.DefaultMaxDelta
 
-	maxDeltaJSON  = 8 << 20 // bytes of a request: wire.MaxHave entries and what is around them
-	maxPoolChunks = 1 << 20 // of a module that deltas are made from
+	maxDeltaJSON  = 8 << 20 // bytes of a request: wire.MaxHave entries and their syntax
+	maxPoolChunks = 1 << 20 // chunks of a module; a larger one has no deltas
 )
 
 // getDelta answers GET and HEAD /stores/{id}/delta?from=&to=. See remote/PROTOCOL.md 8.5.
@@ -52,7 +51,7 @@ type deltaBase struct {
 	rows   map[merkle.Hash]merkle.Hash // leaf by key; nil: none
 }
 
-// deltaFrom is what the client has that holds a generation.
+// deltaFrom returns what a client has that holds generation from.
 func (s *Server) deltaFrom(c *call, from merkle.Hash) (*deltaBase, error) {
 	old, err := s.resources.take(c.Context(), module.ID{Store: c.store, Root: from})
 	if err != nil {
@@ -78,8 +77,8 @@ func (s *Server) deltaFrom(c *call, from merkle.Hash) (*deltaBase, error) {
 	return have, nil
 }
 
-// postDelta answers POST /stores/{id}/delta. Every row of the key table is a change: what the
-// client has is chunks.
+// postDelta answers POST /stores/{id}/delta. The request lists only chunks, so every row of the key
+// table counts as changed.
 func (s *Server) postDelta(w http.ResponseWriter, c *call) error {
 	var body wire.DeltaRequest
 	if err := s.readJSON(c, maxDeltaJSON, &body, "body is not a delta request"); err != nil {
@@ -111,18 +110,17 @@ func (s *Server) postDelta(w http.ResponseWriter, c *call) error {
 	return s.delta(w, c, merkle.Hash{}, to, func() (*deltaBase, error) { return have, nil })
 }
 
-// A deltaPlan is which chunks and rows of a generation are sent. It takes a bit for each of them,
-// so that it costs little while a client takes its time to read the answer.
+// A deltaPlan says which chunks and rows of a generation are sent. It holds one bit for each, so it
+// stays small while a slow client reads the response.
 type deltaPlan struct {
 	v            *indexedModule
 	pool         []poolChunk
 	chunks, rows bitset
-	size         int64 // bytes that are sent, before they are encoded
+	size         int64 // bytes to send, before encoding
 }
 
-// delta answers with what the client lacks of a generation. The delta is computed in one of few
-// places, which is given back before the answer is sent. Nothing is sent before it is known to be
-// within the limit.
+// delta sends the chunks and rows of a generation that the client does not have. Limits.Deltas
+// bounds computing, not sending. Nothing is sent until the size is within Options.MaxDelta.
 func (s *Server) delta(w http.ResponseWriter, c *call, from, to merkle.Hash,
 	base func() (*deltaBase, error)) error {
 	plan, err := s.planDelta(c, to, base)
@@ -133,8 +131,8 @@ func (s *Server) delta(w http.ResponseWriter, c *call, from, to merkle.Hash,
 	return s.sendDelta(w, c, from, to, plan)
 }
 
-// planDelta finds the chunks of a generation that the client does not have, and the rows of its key
-// table that changed. The caller releases the module of the plan.
+// planDelta finds the chunks of a generation that the client does not have and the rows of its key
+// table that changed. The caller releases plan.v.
 func (s *Server) planDelta(c *call, to merkle.Hash,
 	base func() (*deltaBase, error)) (plan *deltaPlan, err error) {
 	if !s.deltas.TryAcquire(1) {
@@ -164,7 +162,7 @@ func (s *Server) planDelta(c *call, to merkle.Hash,
 	}
 	for i, chunk := range plan.pool {
 		if !have.chunks[chunk.id] {
-			have.chunks[chunk.id] = true // once, also where a pool has it twice
+			have.chunks[chunk.id] = true // send a chunk that the pool repeats only once
 			plan.chunks.set(i)
 			plan.size += chunk.n
 		}
@@ -246,7 +244,7 @@ func (b *bitset) set(i int) {
 
 func (b bitset) has(i int) bool { return i/64 < len(b) && b[i/64]>>(i%64)&1 != 0 }
 
-// errPool is a module with more chunks than deltas are made from.
+// errPool says that a module has more than maxPoolChunks chunks.
 var errPool = errors.New("remote: too many chunks for a delta")
 
 func deltaRefusal(err error) error {
@@ -257,14 +255,13 @@ func deltaRefusal(err error) error {
 	return err
 }
 
-// A poolChunk is where a chunk lies in a module, and its hash.
+// A poolChunk is the hash and the position of a chunk in a module.
 type poolChunk struct {
 	id     merkle.Hash
 	off, n int64 // in the module
 }
 
-// pool returns the chunks of an acquired module. The first call reads and hashes them
-// all.
+// pool returns the chunks of an acquired module. The first call reads and hashes all of them.
 func (v *indexedModule) pool(ctx context.Context) ([]poolChunk, error) {
 	v.hashing.Lock()
 	defer v.hashing.Unlock()
@@ -280,8 +277,8 @@ func (v *indexedModule) pool(ctx context.Context) ([]poolChunk, error) {
 	return chunks, nil
 }
 
-// readPool hashes what stands in section 9 (digstore/module/FORMAT.md 5.6): u32 count, and for each
-// chunk u32 length and body.
+// readPool hashes the chunks of section 9 (digstore/module/FORMAT.md 5.6): u32 count, then u32
+// length and body of each chunk.
 func readPool(ctx context.Context, m *module.Module) ([]poolChunk, error) {
 	s, err := m.Section(module.SectionChunkPool)
 	if err != nil {
@@ -329,7 +326,7 @@ func readPool(ctx context.Context, m *module.Module) ([]poolChunk, error) {
 	return chunks, nil
 }
 
-// leaves reads the leaves of an acquired module, one for each of its keys.
+// leaves reads the leaves of an acquired module, one for each key.
 func (v *indexedModule) leaves() ([]merkle.Hash, error) {
 	s, err := v.mod.Section(module.SectionMerkleNodes)
 	if err != nil {

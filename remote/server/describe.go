@@ -58,7 +58,7 @@ func (s *Server) getRoots(w http.ResponseWriter, c *call) error {
 	return wire.EncodeRoots(w, gens)
 }
 
-// size is the length of a module that is held.
+// size returns the length of a module in bytes.
 func (s *Server) size(ctx context.Context, id module.ID) (int64, error) {
 	m, n, err := s.open(ctx, id.Store, id.Root)
 	if err != nil {
@@ -67,7 +67,8 @@ func (s *Server) size(ctx context.Context, id module.ID) (int64, error) {
 	return n, m.Close()
 }
 
-// open opens the module of a confirmed generation at offset 0 and says how long it is.
+// open opens the module of a confirmed generation at offset 0 and returns its length. The caller
+// closes it.
 func (s *Server) open(ctx context.Context, store auth.StoreID,
 	root merkle.Hash) (io.ReadSeekCloser, int64, error) {
 	m, err := s.back.Module(ctx, store, root)
@@ -88,7 +89,7 @@ func (s *Server) open(ctx context.Context, store auth.StoreID,
 	return m, n, nil
 }
 
-// writeJSON answers 200 with v, compact.
+// writeJSON writes v as a 200 response in compact JSON.
 func writeJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	body, err := json.Marshal(v)
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package server serves stores over dig://: a [Server] is an [net/http.Handler] over a [Backend].
-// The program listens, terminates TLS and writes logs. remote/PROTOCOL.md specifies what travels;
+// The program listens, terminates TLS and writes logs. remote/PROTOCOL.md specifies the protocol;
 // package remote is the client.
 //
 //	srv := server.New(workspace, &server.Options{Policy: server.AllowList{id: key}})
@@ -7,11 +7,10 @@
 //
 // # The backend
 //
-// A [Backend] has the stores that a Server serves; *digstore.Workspace and remotetest.Stores
-// implement it. Three methods are enough for a read-only origin. What else a backend can do is one
-// of five interfaces, which [New] finds by type assertion: [Receiver] takes pushes, [Promoter]
-// keeps pending ones, [RecipeBackend] sends and takes recipes, [Catalog] lists the stores,
-// [Revoker] keeps tombstones.
+// A [Backend] holds the stores that a Server serves; *digstore.Workspace and remotetest.Stores
+// implement it. Three methods are enough for a read-only origin. [New] finds five optional
+// interfaces by type assertion: [Receiver] takes pushes, [Promoter] keeps pending ones,
+// [RecipeBackend] sends and takes recipes, [Catalog] lists the stores, [Revoker] keeps tombstones.
 //
 // # Resources
 //
@@ -30,13 +29,13 @@
 //
 // # Pushes
 //
-// A push must be signed by the key that the store is held under, or as an [Authority] decides. A
-// [Policy] decides about stores that are not here yet, a [Quota] about space. With an [ObjectStore]
+// A push must be signed by the key that the server holds for the store, or as an [Authority]
+// decides. A [Policy] decides about unknown stores, a [Quota] limits space. With an [ObjectStore]
 // clients upload modules to other storage.
 //
 // # Inside a program
 //
-// [Options].Credential names the credential of a request, [Options].Received is called for what was
-// received and [Options].Access for every request. [Server.Receive] takes modules that did not come
-// by HTTP. Under a path prefix a Server stands behind [net/http.StripPrefix].
+// [Options].Credential checks the credential of a request, [Options].Received is called for every
+// change and [Options].Access for every request. [Server.Receive] takes modules that did not arrive
+// by HTTP. Under a path prefix, wrap a Server in [net/http.StripPrefix].
 package server

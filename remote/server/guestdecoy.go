@@ -19,9 +19,8 @@ const (
 	guestLeastPart = 32 << 10
 )
 
-// GuestDecoy returns what the reference's guest program answers for a key that is not there
-// (remote/PROTOCOL.md 8.4), or that the request may not have, with that root. It is a public
-// formula.
+// GuestDecoy returns the response of the reference's guest program for a key that is missing or not
+// permitted (remote/PROTOCOL.md 8.4), with that root. The formula is public.
 func GuestDecoy(key, root merkle.Hash) *module.ContentResponse {
 	size := guestSize(key)
 	step := seed(key, "digstore-decoy-step-v1")
@@ -39,7 +38,7 @@ func guestDecoy(key, root merkle.Hash) *SealedResource {
 	return inMemory(r.Sealed, root, &r.Proof, r.ChunkLens)
 }
 
-// guestSize is log-uniform over eight octaves.
+// guestSize returns a size in bytes, log-uniform over eight octaves.
 func guestSize(key merkle.Hash) int {
 	s := seed(key, "digstore-decoy-size-v1")
 	v := binary.BigEndian.Uint64(s[:])
@@ -69,16 +68,16 @@ func guestLens(key merkle.Hash, size int) []uint32 {
 	return lens
 }
 
-// seed is H(key || tag).
+// seed returns H(key || tag).
 func seed(key merkle.Hash, tag string) merkle.Hash {
 	return merkle.Sum(append(key[:len(key):len(key)], tag...))
 }
 
-// keystream is n bytes of ChaCha20 under a zero nonce.
+// keystream returns n bytes of ChaCha20 with a zero nonce.
 func keystream(key merkle.Hash, n int) []byte {
 	c, err := chacha20.NewUnauthenticatedCipher(key[:], make([]byte, chacha20.NonceSize))
 	if err != nil {
-		panic(fmt.Sprintf("chacha20: %v", err)) // key and nonce have their lengths
+		panic(fmt.Sprintf("chacha20: %v", err)) // key and nonce lengths are correct
 	}
 	var s cipher.Stream = c
 	b := make([]byte, n)

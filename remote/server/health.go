@@ -11,16 +11,14 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// healthLife is how long the state of the stores is remembered: looking at all of them costs
-// something.
+// healthLife is how long the state of the stores is cached.
 const healthLife = 5 * time.Second
 
-// Health returns a handler for GET and HEAD of /healthz and /readyz; anything else is 404. /healthz
-// answers 200 while the program answers at all. /readyz answers 200 with the number of stores that
-// are served and of those that are damaged and therefore not served; 503 when the stores cannot be
-// listed or all of them are damaged. To clients on loopback it names the damaged ones. Neither
-// needs a signature. The state is looked at every 5 seconds at most, and when a store was found
-// damaged or repaired.
+// Health returns a handler for GET and HEAD of /healthz and /readyz; any other path is 404.
+// /healthz always answers 200. /readyz answers 200 with the number of served stores and of damaged
+// stores, which are not served, or 503 if the stores cannot be listed or all are damaged. It lists
+// the damaged stores to clients on loopback. Neither needs a signature. The state is cached for 5
+// seconds, or until a store becomes damaged or is repaired.
 func Health(s *Server) http.Handler { return &health{server: s} }
 
 type health struct {
@@ -28,14 +26,14 @@ type health struct {
 
 	mu    sync.Mutex
 	until time.Time
-	seen  int // changes of what is set aside, when last was made
+	seen  int // damageTracker.changed when last was computed
 	last  readiness
 }
 
 // readiness is the answer of /readyz.
 type readiness struct {
 	Status  string         `json:"status"` // ok, degraded or unavailable
-	Stores  int            `json:"stores"` // that are served
+	Stores  int            `json:"stores"` // number of served stores
 	Damaged int            `json:"damaged"`
 	Names   []auth.StoreID `json:"damaged_stores,omitempty"`
 }
@@ -67,7 +65,7 @@ func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readiness looks at the stores, or remembers what it saw.
+// readiness returns the state of the stores, at most healthLife old.
 func (h *health) readiness(r *http.Request) readiness {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -109,7 +107,7 @@ func writeState(w http.ResponseWriter, r *http.Request, status int, v any) {
 	}
 }
 
-// onLoopback reports whether an address with a port is a loopback one.
+// onLoopback reports whether address, which has a port, is a loopback address.
 func onLoopback(address string) bool {
 	ap, err := netip.ParseAddrPort(address)
 	return err == nil && ap.Addr().Unmap().IsLoopback()

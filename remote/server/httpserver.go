@@ -12,17 +12,17 @@ const (
 	serverMaxHeader     = 32 << 10
 	serverHeaderTimeout = 10 * time.Second
 	serverIdleTimeout   = 2 * time.Minute
-	serverMaxStreams    = 100 // of one connection of HTTP/2
+	serverMaxStreams    = 100 // of one HTTP/2 connection
 )
 
-// NewHTTPServer returns an [http.Server] for h, a [*Server] or a mux around one, that strangers may
-// be let at: headers of at most 32 KiB that have to come within 10 seconds, idle connections for 2
-// minutes, at most 100 requests at once on a connection of HTTP/2. Bodies and answers have no limit
-// of time here, since a Server has its own ([Options].UploadIdle and DownloadIdle); handlers beside
-// it have to bring theirs, or stand behind [CloseSlow].
+// NewHTTPServer returns an [http.Server] for h, a [*Server] or a mux around one, with limits for
+// public use: headers of at most 32 KiB within 10 seconds, idle connections closed after 2 minutes,
+// at most 100 concurrent requests on an HTTP/2 connection. It sets no timeout for bodies and
+// responses, since a Server has its own ([Options].UploadIdle and DownloadIdle). Other handlers
+// need their own, or [CloseSlow].
 //
-// config is for ServeTLS and may be nil; a copy of it is used, with TLS 1.2 as the least version.
-// The caller may set other fields before serving, serves, and shuts down.
+// config is for ServeTLS and may be nil; a copy is used, with TLS 1.2 as the minimum version. The
+// caller may set other fields before serving, and shuts the server down.
 //
 // See remote/PROTOCOL.md 2.3 and 4.4.
 func NewHTTPServer(h http.Handler, config *tls.Config) *http.Server {
@@ -41,10 +41,10 @@ func NewHTTPServer(h http.Handler, config *tls.Config) *http.Server {
 	}
 }
 
-// CloseSlow returns a handler that answers as h does, and cuts off who brings his body, or takes
-// his answer, too slowly: a client may be silent for idle (not positive: a minute), and in the long
-// run has to move 4 KiB a second. It is for handlers beside a [Server], which has this itself, and
-// needs a ResponseWriter that can set deadlines, as those of net/http can.
+// CloseSlow returns a handler that wraps h and closes connections that send or read too slowly: a
+// client may be silent for idle (default: a minute) and must average 4 KiB a second. It is for
+// handlers beside a [Server], which does this itself. It needs a ResponseWriter that can set
+// deadlines, like those of net/http.
 func CloseSlow(h http.Handler, idle time.Duration) http.Handler {
 	idle = positive(idle, time.Minute)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

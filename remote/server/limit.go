@@ -9,39 +9,41 @@ import (
 )
 
 // Rate is a token bucket: Burst requests at once, refilled at PerSecond. A field that is not
-// positive takes its default; PerSecond of math.Inf(1) is no limit.
+// positive takes its default. A PerSecond of math.Inf(1) means no limit.
 type Rate struct {
 	PerSecond float64
 	Burst     int
 }
 
-// Limits bounds what a [Server] does for others. A field that is not positive takes its default.
+// Limits bounds the resources that clients of a [Server] use. A field that is not positive takes
+// its default.
 //
 // See remote/PROTOCOL.md 3.7 and 4.4.
 type Limits struct {
-	// PerIP is taken from before any signature is looked at, since checking one is the expensive step.
+	// PerIP is the rate of one client address, checked before authentication, which is expensive.
 	// IPv6 addresses count by /64. Default 50 a second, burst 200.
 	PerIP Rate
-	// PerIdentity is taken from after authentication. Default 50 a second, burst 200.
+	// PerIdentity is the rate of one identity. Default 50 a second, burst 200.
 	PerIdentity Rate
-	// PerStore is taken from after authentication. Default 10,000 a minute, burst 10,000.
+	// PerStore is the rate of one store, checked after authentication. Default 10,000 a minute, burst
+	// 10,000.
 	PerStore Rate
-	// Uploads bounds the module uploads that run at the same time; the next three bound them for one
-	// store, one client address and one identity. An upload counts from when all that its headers say
-	// has been checked. Defaults 32, 4, 4 and 4.
+	// Uploads bounds concurrent module uploads; the next three bound them for one store, one client
+	// address and one identity. An upload counts once its headers are checked. Defaults 32, 4, 4 and
+	// 4.
 	Uploads            int
 	UploadsPerStore    int
 	UploadsPerAddress  int
 	UploadsPerIdentity int
-	// Deltas bounds the deltas that are computed at the same time. Reading a request and sending an
-	// answer do not count. Default 4.
+	// Deltas bounds the deltas that are computed concurrently. Reading the request and sending the
+	// response do not count. Default 4.
 	Deltas int
-	// Bodies bounds the bytes of JSON requests that are held at the same time. The first 64 KiB of a
-	// request do not count, the others as they arrive. One address may hold a quarter of it, but at
-	// least 8 MiB. Default 32 MiB, at least 8 MiB.
+	// Bodies bounds the bytes of JSON requests in memory, in total. The first 64 KiB of a request do
+	// not count; later bytes count as they arrive. One address may use a quarter of it, but at least
+	// 8 MiB. Default 32 MiB, at least 8 MiB.
 	Bodies int64
-	// Tracked is how many addresses, identities and stores are remembered, each. What was seen least
-	// recently is forgotten first and starts again with a full bucket. Default 16,384.
+	// Tracked is how many addresses, identities and stores are tracked, each. The least recently used
+	// entry is evicted and starts again with a full bucket. Default 16,384.
 	Tracked int
 }
 
@@ -89,8 +91,7 @@ func newBuckets[K comparable](r Rate, tracked int) *buckets[K] {
 	return &buckets[K]{rate: lim, burst: r.Burst, byKey: newLRU[K, *rate.Limiter](tracked)}
 }
 
-// newLRU is a table that forgets what was used least recently beyond n entries, n being
-// positive.
+// newLRU returns an LRU cache of n entries. n must be positive.
 func newLRU[K comparable, V any](n int) *lru.Cache[K, V] {
 	c, err := lru.New[K, V](n)
 	if err != nil {
@@ -99,7 +100,7 @@ func newLRU[K comparable, V any](n int) *lru.Cache[K, V] {
 	return c
 }
 
-// take spends one token of key, or says how long to wait for the next one.
+// take takes one token of key. If there is none, it returns how long to wait for the next one.
 func (b *buckets[K]) take(key K, now time.Time) (wait time.Duration) {
 	if b.rate == rate.Inf {
 		return 0

@@ -8,26 +8,25 @@ import (
 )
 
 // A Digested is a reader of [Backend.Module] that knows a digest of the module: modules with
-// different bytes have different digests. Padding, template and metadata lie outside the root, so a
-// generation that was dropped may come back with other bytes. Optional; without it, and where the
-// digest is zero, nothing is remembered of a module, and each request reads it anew.
+// different bytes have different digests. The root does not cover padding, template and metadata,
+// so a generation that is dropped and received again may have different bytes. Digested is
+// optional. Without it, or with a zero digest, a module is not cached and each request parses it
+// again.
 type Digested interface {
 	Digest() (merkle.Hash, error)
 }
 
-// A ContentKey names the bytes of a module, for what is remembered of them.
+// A ContentKey identifies the bytes of a module, as a cache key.
 type ContentKey struct {
 	ID     module.ID
 	Size   int64
 	Digest merkle.Hash // zero when the reader is not a Digested
 }
 
-// Known reports whether the key belongs to these bytes alone, so that what it names may be
-// remembered.
+// Known reports whether the key identifies the bytes uniquely, so that they may be cached.
 func (k ContentKey) Known() bool { return !k.Digest.IsZero() }
 
-// KeyOf returns the key of the module of a generation that was opened; r is at its beginning,
-// before and after.
+// KeyOf returns the key of an open module. r is at offset 0 before and after.
 func KeyOf(id module.ID, r io.ReadSeeker) (ContentKey, error) {
 	k := ContentKey{ID: id}
 	var err error

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// wantsJSON reports whether a request's Accept prefers application/json to text/plain. Nothing
-// said, or both alike: false, since plain text is what the reference sends (remote/PROTOCOL.md
-// 4.2).
+// wantsJSON reports whether a request's Accept prefers application/json to text/plain. Without a
+// preference it is false, since the reference sends plain text (remote/PROTOCOL.md 4.2).
 func wantsJSON(h http.Header) bool {
 	accept := strings.Join(h.Values("Accept"), ",")
 	if accept == "" {
@@ -17,8 +16,8 @@ func wantsJSON(h http.Header) bool {
 	return quality(accept, "application", "json") > quality(accept, "text", "plain")
 }
 
-// quality is the weight an Accept header gives to a media type: that of its most exact range (RFC
-// 9110 12.5.1).
+// quality returns the weight of a media type in an Accept header: that of the most specific range
+// (RFC 9110 12.5.1).
 func quality(accept, major, minor string) float64 {
 	weight, exact := 0.0, 0
 	for item := range strings.SplitSeq(accept, ",") {
@@ -43,7 +42,7 @@ func quality(accept, major, minor string) float64 {
 	return weight
 }
 
-// qvalue reads q=… among parameters; absent is 1, anything else than a number from 0 to 1 is 0.
+// qvalue returns the parameter q. It is 1 if absent, and 0 if it is no number from 0 to 1.
 func qvalue(params string) float64 {
 	for p := range strings.SplitSeq(params, ";") {
 		k, v, ok := strings.Cut(strings.TrimSpace(p), "=")

@@ -13,11 +13,10 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Promote makes a pending root the head of its store, after the chain has confirmed it or whatever
-// else the program waits for (remote/PROTOCOL.md 6.8). A root that is not pending, or has been for
-// longer than PendingTTL, is [fs.ErrNotExist]; a parent that is not the head any more is
-// [ErrNonFastForward]; a revoked one is [auth.ErrRevoked]; a backend that is no [Promoter] is
-// [errors.ErrUnsupported].
+// Promote makes a pending root the head of its store (remote/PROTOCOL.md 6.8). The program calls it
+// when the chain has confirmed the root, for example. A root that is not pending, or is older than
+// PendingTTL, is [fs.ErrNotExist]; a parent that is no longer the head is [ErrNonFastForward]; a
+// revoked root is [auth.ErrRevoked]; a backend that is no [Promoter] is [errors.ErrUnsupported].
 func (s *Server) Promote(ctx context.Context, store auth.StoreID, root merkle.Hash) error {
 	err := s.promote(ctx, store, root)
 	if errors.Is(err, module.ErrNotHead) && !errors.Is(err, wire.ErrNonFastForward) {
@@ -52,8 +51,8 @@ func (s *Server) promote(ctx context.Context, store auth.StoreID, root merkle.Ha
 	return nil
 }
 
-// trimPending drops the pending roots of a store that are too old or too many. What cannot be
-// dropped now is dropped next time.
+// trimPending drops the pending roots of a store that are too old or too many. It logs errors; the
+// next call tries again.
 func (s *Server) trimPending(ctx context.Context, store auth.StoreID) {
 	all, err := s.promoter.Pending(ctx, store)
 	if err != nil {

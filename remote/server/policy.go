@@ -9,35 +9,35 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A FirstPush is a push to a store that is not here yet, or is here without a key.
+// A FirstPush is a push to an unknown store, or to a store without a key.
 type FirstPush struct {
 	Store     auth.StoreID
 	Root      merkle.Hash
-	Publisher auth.PublicKey // as declared beforehand; zero when only the module will say
+	Publisher auth.PublicKey // as declared; zero: only the module names the key
 	Requester                // zero for [Server.Receive]
 }
 
-// A Policy decides about first pushes. Admit may be called concurrently and more than once for one
-// push: before the body, and once more with the module's own key when that was not declared.
+// A Policy decides about first pushes. Admit may be called concurrently, and twice for one push:
+// before the body, and again with the module's key if no key was declared.
 //
 // See remote/PROTOCOL.md 6.9.
 type Policy interface {
-	// Admit returns the key with which the store has to be signed; the zero key means whichever the
-	// push brings, which is held from then on. [fs.ErrNotExist] refuses as unknown (404),
-	// [auth.ErrForbidden] as not allowed (403).
+	// Admit returns the key that must sign the store. The zero key accepts the key of the push, which
+	// the server then holds. [fs.ErrNotExist] refuses as unknown (404), [auth.ErrForbidden] as not
+	// allowed (403).
 	Admit(ctx context.Context, p FirstPush) (auth.PublicKey, error)
 }
 
-// RejectUnknown is the default [Policy]: stores that are not here stay unknown.
+// RejectUnknown is the default [Policy]. It refuses every first push.
 type RejectUnknown struct{}
 
-// Admit refuses with [fs.ErrNotExist].
+// Admit returns [fs.ErrNotExist].
 func (RejectUnknown) Admit(context.Context, FirstPush) (auth.PublicKey, error) {
 	return auth.PublicKey{}, fs.ErrNotExist
 }
 
-// AllowList is a [Policy] that takes the stores it lists, each under its key. Under the zero key
-// the first key that comes is held.
+// AllowList is a [Policy] that accepts the stores it lists, each with its key. A zero key accepts
+// the key of the first push.
 type AllowList map[auth.StoreID]auth.PublicKey
 
 // Admit returns the key listed for the store, or [fs.ErrNotExist].
@@ -49,18 +49,17 @@ func (l AllowList) Admit(_ context.Context, p FirstPush) (auth.PublicKey, error)
 	return key, nil
 }
 
-// TrustOnFirstUse is a [Policy] that takes every store under the first key that comes. Anybody can
-// then claim an id that is not here yet, so it is for networks where that does no harm, or with an
-// Anchor.
+// TrustOnFirstUse is a [Policy] that accepts every store with the key of its first push. Anyone can
+// then claim an unknown id: use it where that is harmless, or with an Anchor.
 type TrustOnFirstUse struct {
-	// Anchor, when set, has to name the pushed root as the store's current one.
+	// Anchor, if set, must return the pushed root as the store's current one.
 	Anchor interface {
 		CurrentRoot(ctx context.Context, s auth.StoreID) (merkle.Hash, error)
 	}
 }
 
-// Admit takes the store, or answers [auth.ErrForbidden] when the Anchor names another root, and the
-// Anchor's error when it cannot be asked.
+// Admit accepts the store. It returns [auth.ErrForbidden] if the Anchor returns another root, and
+// the Anchor's error if it fails.
 func (t TrustOnFirstUse) Admit(ctx context.Context, p FirstPush) (auth.PublicKey, error) {
 	if t.Anchor == nil {
 		return auth.PublicKey{}, nil

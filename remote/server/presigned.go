@@ -22,42 +22,40 @@ import (
 
 // An Upload is a module on its way through an [ObjectStore].
 type Upload struct {
-	// Name is the object's: two parts of lower-case hex digits, one slash and one hyphen. The same for
-	// each attempt of one identity to push one root to one store.
+	// Name is the name of the object: lower-case hex digits, one slash and one hyphen. It is the same
+	// for each attempt of one identity to push one root to one store.
 	Name  string
 	Store auth.StoreID
 	Root  merkle.Hash
-	Size  int64       // bytes, as announced; over 0
-	Hash  merkle.Hash // SHA-256 of the module, as announced; zero: not said
+	Size  int64       // declared size in bytes; positive
+	Hash  merkle.Hash // declared SHA-256 of the module; zero: none
 }
 
-// An ObjectStore takes modules in a server's place, at addresses to which whoever knows them may
-// PUT: push-init hands one out, and push-complete has the object received from there
-// (remote/PROTOCOL.md 6.5 to 6.7). What was uploaded is checked like what comes in line. Methods
-// may be called concurrently.
+// An ObjectStore takes module uploads in place of the server, by PUT to presigned URLs. push-init
+// returns a URL, and push-complete receives the object from the store (remote/PROTOCOL.md 6.5 to
+// 6.7). An uploaded module is checked like an inline one. Methods may be called concurrently.
 //
-// Uploads that nobody completes stay behind: the object store has to drop what is older than a day
-// or so.
+// The server does not remove uploads that are never completed: the object store must drop those
+// older than about a day.
 type ObjectStore interface {
-	// Presign returns an address that takes one PUT of u.Size bytes without any header of ours, for a
-	// quarter of an hour at least. Clients want https and a public host, or the server's own origin.
-	// An error has the module come in line.
+	// Presign returns a URL that takes one PUT of u.Size bytes without dig headers, for at least 15
+	// minutes. Clients require https and a public host, or the server's own origin. After an error
+	// the client uploads through the server.
 	Presign(ctx context.Context, u Upload) (url string, err error)
-	// Open opens what was uploaded under a name, [fs.ErrNotExist] when nothing was. The caller closes
-	// it.
+	// Open opens an upload; a missing one is [fs.ErrNotExist]. The caller closes it.
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
-	// Remove forgets an upload. One that is not there is no error.
+	// Remove removes an upload. A missing one is no error.
 	Remove(ctx context.Context, name string) error
 }
 
-// objectName is what an upload is called. The identity is in it so that nobody else's upload takes
-// its place.
+// objectName returns the name of an upload. It includes the identity, so that another identity
+// cannot overwrite the upload.
 func objectName(p *push) string {
-	who := sha256.Sum256(p.by.Identity[:])
-	return fmt.Sprintf("%s/%s-%x", p.store, p.root, who[:8])
+	identity := sha256.Sum256(p.by.Identity[:])
+	return fmt.Sprintf("%s/%s-%x", p.store, p.root, identity[:8])
 }
 
-// presign puts an address into the answer to push-init, where there is somebody who hands them out.
+// presign adds an upload URL to the response of push-init, if there is an ObjectStore.
 func (s *Server) presign(ctx context.Context, p *push, answer *wire.InitAnswer) {
 	if s.opt.Objects == nil || p.decl.size == 0 || p.again {
 		return
@@ -73,8 +71,8 @@ func (s *Server) presign(ctx context.Context, p *push, answer *wire.InitAnswer) 
 	answer.Mode, answer.URL = wire.ModePresigned, url
 }
 
-// postComplete answers POST /stores/{id}/module/complete: it receives what was uploaded elsewhere.
-// Statuses are those of PUT. See remote/PROTOCOL.md 6.7.
+// postComplete answers POST /stores/{id}/module/complete: it receives a module from the
+// ObjectStore. The statuses are those of PUT. See remote/PROTOCOL.md 6.7.
 func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	if s.opt.Objects == nil {
 		return invalid("this node serves inline uploads; PUT the module to /module?root= instead")
@@ -111,13 +109,12 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 		}})
 	}
 	if err == nil || refusalOf(err).status == http.StatusUnprocessableEntity {
-		s.removeObject(ctx, p) // it has been taken, or never will be
+		s.removeObject(ctx, p) // received, or invalid
 	}
 	if err != nil {
 		return err
 	}
-	// The announcement stays until its time is over: the answer may be lost, and this request come
-	// again.
+	// Keep the declaration until it expires: the response may be lost and the client may retry.
 	return answerPush(w, p, status)
 }
 
@@ -137,8 +134,8 @@ func (p *push) readComplete(text []byte) error {
 	return nil
 }
 
-// receiveObject takes a module from the object store. One that is not there any more may be pending
-// already.
+// receiveObject receives a module from the object store. If the object is missing, the root may
+// already be pending.
 func (s *Server) receiveObject(ctx context.Context, p *push, body *upload) error {
 	object, err := s.opt.Objects.Open(ctx, objectName(p))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -152,8 +149,8 @@ func (s *Server) receiveObject(ctx context.Context, p *push, body *upload) error
 	return s.receive(ctx, p, body)
 }
 
-// receivedBefore answers for an upload that is not there: its root may be pending, from a
-// completion whose answer was lost, or to be promoted now.
+// receivedBefore handles a missing upload. If its root is pending, an earlier push-complete
+// received it: a pending push succeeds again, any other push promotes the root.
 func (s *Server) receivedBefore(ctx context.Context, p *push) error {
 	nothing := invalid("nothing was uploaded")
 	if s.promoter == nil {
@@ -180,7 +177,7 @@ func (s *Server) removeObject(ctx context.Context, p *push) {
 	}
 }
 
-// An objectReader says whose fault it is when an upload cannot be read.
+// An objectReader turns read errors of an upload into status 503.
 type objectReader struct{ r io.Reader }
 
 func (o objectReader) Read(b []byte) (int, error) {

@@ -9,12 +9,11 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A Prover makes execution proofs for POST /stores/{id}/proof. The package has none: without one
-// the answer is the empty proof, which stands for "no execution proof" (remote/PROTOCOL.md 8.3).
+// A Prover makes execution proofs for POST /stores/{id}/proof. The package has no implementation.
+// Without a Prover the response is the empty proof: "no execution proof" (remote/PROTOCOL.md 8.3).
 type Prover interface {
-	// Prove returns a proof that key was served with served, a decoy where the generation does not
-	// have it: a Prover that tells the two apart tells everybody. nil stands for no proof. served is
-	// closed by the caller.
+	// Prove returns a proof that key was served with served, or nil for no proof. served may be a
+	// decoy: a Prover that treats decoys differently reveals them. The caller closes served.
 	Prove(ctx context.Context, id module.ID, key merkle.Hash,
 		served *SealedResource) (*module.ExecutionProof, error)
 }

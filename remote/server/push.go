@@ -17,9 +17,9 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// putModule answers PUT /stores/{id}/module. The body is not read before the headers were checked,
-// so that a client that waits for 100 (Continue) sends nothing in vain. See remote/PROTOCOL.md 6.1
-// to 6.4.
+// putModule answers PUT /stores/{id}/module. It checks the headers before it reads the body, so
+// that a client that waits for 100 (Continue) sends no body in vain. See remote/PROTOCOL.md 6.1 to
+// 6.4.
 func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	ctx := c.Context()
 	if c.ContentLength > s.opt.MaxModule {
@@ -37,7 +37,7 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 		statements: func() error { return cmp.Or(recipeErr, s.readStatements(c, p)) },
 		key: func() (auth.PublicKey, error) {
 			if recipe != nil {
-				return auth.PublicKey{}, noBaseHere() // nothing is
+				return auth.PublicKey{}, noBaseHere() // the store is unknown
 			}
 			return s.peekKey(c, body)
 		},
@@ -51,7 +51,7 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	}
 	a := arrival{place: c.share(s.uploads), body: body}
 	switch {
-	case p.again: // the module is held: what comes is read and dropped
+	case p.again: // the module is already held: discard the body
 		a.take = func() error {
 			_, err := io.Copy(io.Discard, body)
 			return err
@@ -73,7 +73,7 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	return answerPush(w, p, status)
 }
 
-// receive has the backend take a module that comes whole.
+// receive passes a whole module to the backend.
 func (s *Server) receive(ctx context.Context, p *push, body *upload) error {
 	if !p.decl.program.IsZero() {
 		body.hash = sha256.New()
@@ -84,8 +84,8 @@ func (s *Server) receive(ctx context.Context, p *push, body *upload) error {
 		})
 }
 
-// peekKey reads the publisher's key from the first bytes of a module. Until it is known no
-// signature can be checked, so these uploads have places of their own and little time.
+// peekKey reads the publisher's key from the first bytes of a module. The signature cannot be
+// checked before, so these uploads have their own small budget and a short deadline.
 func (s *Server) peekKey(c *call, body *upload) (auth.PublicKey, error) {
 	place := c.share(s.peeks)
 	if !place.grow(1) {
@@ -97,7 +97,8 @@ func (s *Server) peekKey(c *call, body *upload) (auth.PublicKey, error) {
 	return body.peekKey()
 }
 
-// receiveError keeps what a backend misses among its own files from passing for an unknown store.
+// receiveError returns status 500 for an fs.ErrNotExist of the backend's own files, which would
+// otherwise mean an unknown store.
 func receiveError(err error) error {
 	if answer := new(refusal); errors.Is(err, fs.ErrNotExist) && !errors.As(err, &answer) {
 		return &refusal{status: http.StatusInternalServerError, text: "internal server error", cause: err}
@@ -105,7 +106,7 @@ func receiveError(err error) error {
 	return err
 }
 
-// readRoot takes the new root from the query or from its header, which have to agree.
+// readRoot reads the new root from the query or the header. If both are present they must agree.
 func (p *push) readRoot(r *http.Request) error {
 	text, query := header(r.Header, wire.HeaderRoot), r.URL.Query()
 	if query.Has("root") {
@@ -125,13 +126,13 @@ func (p *push) readRoot(r *http.Request) error {
 	return nil
 }
 
-// readDeclaration takes what a push-init of the same identity announced for this root.
+// readDeclaration loads what a push-init of the same identity declared for this root.
 func (s *Server) readDeclaration(p *push) {
 	p.decl, p.declared = s.declarations.get(p.declarationKey(), s.opt.Now())
 }
 
-// readStatements reads the other headers of a push: parent (declared beforehand when it is
-// missing), mode, signatures.
+// readStatements reads the other headers of a push: parent (default: as declared by push-init),
+// mode and signatures.
 func (s *Server) readStatements(c *call, p *push) (err error) {
 	switch text := header(c.Header, wire.HeaderParent); {
 	case text != "":
@@ -156,7 +157,7 @@ func (s *Server) readStatements(c *call, p *push) (err error) {
 	return err
 }
 
-// verify is the check of a module that has come in; sum is its SHA-256. See remote/PROTOCOL.md 6.3.
+// verify checks a received module; sum returns its SHA-256. See remote/PROTOCOL.md 6.3.
 func (s *Server) verify(ctx context.Context, p *push, m *module.Module,
 	sum func() (merkle.Hash, error)) error {
 	if err := s.verifyHead(p, m); err != nil {
@@ -182,7 +183,7 @@ func (s *Server) verify(ctx context.Context, p *push, m *module.Module,
 	return nil
 }
 
-// verifyHead is the part of verify that needs no chunk.
+// verifyHead makes the checks of verify that need no chunks.
 func (s *Server) verifyHead(p *push, m *module.Module) error {
 	if p.decl.size > 0 && m.Size() != p.decl.size {
 		return invalid("size does not match push-init")
@@ -199,11 +200,11 @@ func (s *Server) verifyHead(p *push, m *module.Module) error {
 	return nil
 }
 
-// answerPush answers a push that was not refused.
+// answerPush writes the response to an accepted push.
 func answerPush(w http.ResponseWriter, p *push, status int) error {
 	if status != http.StatusAccepted {
 		w.Header().Set("ETag", wire.ETag(p.root))
-		w.Header().Set("Content-Length", "0") // so that an answer before the body is whole at once
+		w.Header().Set("Content-Length", "0") // completes a response sent before the request body ends
 	}
 	w.WriteHeader(status)
 	return nil

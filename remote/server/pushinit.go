@@ -13,12 +13,12 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A declaration is what a push-init announced for the PUT that follows it.
+// A declaration is what a push-init declares for the PUT that follows it.
 type declaration struct {
 	parent  merkle.Hash
-	key     auth.PublicKey // zero: not said
-	program merkle.Hash    // SHA-256 of the module; zero: not said
-	size    int64          // of the module; 0: not said
+	key     auth.PublicKey // zero: not declared
+	program merkle.Hash    // SHA-256 of the module; zero: not declared
+	size    int64          // of the module; 0: not declared
 	until   time.Time
 }
 
@@ -33,7 +33,7 @@ const (
 	maxDeclarations = 4096
 )
 
-// declarations remembers push-inits, in bounded memory. Safe for concurrent use.
+// declarations is a bounded table of push-inits. Safe for concurrent use.
 type declarations struct {
 	byKey *lru.Cache[declarationKey, declaration]
 }
@@ -55,7 +55,7 @@ func (d declarations) put(k declarationKey, decl declaration) { d.byKey.Add(k, d
 
 func (d declarations) drop(k declarationKey) { d.byKey.Remove(k) }
 
-// postInit answers POST /stores/{id}/module/upload: would a push like this be taken? See
+// postInit answers POST /stores/{id}/module/upload: it checks a push before the module is sent. See
 // remote/PROTOCOL.md 6.5.
 func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 	text, err := s.readBody(c, wire.MaxRequestJSON)
@@ -95,8 +95,8 @@ func (s *Server) postInit(w http.ResponseWriter, c *call) error {
 	return writeJSON(w, c.Request, answer)
 }
 
-// readInit reads the body of a push-init: root, parent, and what it announces of the module.
-// Members that the reference ignores may be missing, but not malformed.
+// readInit reads the body of a push-init: root, parent, and declarations about the module. Members
+// that the reference ignores may be missing, but not malformed.
 func (p *push) readInit(text []byte) (err error) {
 	bad := invalid("bad push-init body")
 	var b wire.InitBody

@@ -10,19 +10,18 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// A Quota bounds what pushes may fill of a server's disk with stores that they bring: how many, and
-// how many bytes, those of one identity and all of them. A field that is not positive is no limit.
-// Identities cost nothing, so it is the totals that protect a disk; the others share it out. A
-// store may go beyond a limit of bytes by as much as it held before, since any part of a module
-// that comes whole may be there already, and what is under way at the same time by a module each.
+// A Quota bounds the number and the bytes of the stores that pushes create, for one identity
+// (Stores, Bytes) and in total. A field that is not positive means no limit. Identities are free,
+// so only the totals protect the disk. A store may exceed a byte limit by its size before the push,
+// since the store may already hold parts of the module, and concurrent pushes by one module each.
 type Quota struct {
 	Stores, TotalStores int
 	Bytes, TotalBytes   int64
 }
 
-// room returns how many bytes the body of a push may have. Any part of a module may be in its store
-// already, so a module may be larger than what the quota leaves by as many bytes as the store
-// holds. What a recipe brings is not here. Stores without an owner have no quota.
+// room returns how many bytes the body of a push may have. The store may already hold parts of a
+// module, so a module may exceed the quota by the size of the store. A recipe body has only missing
+// chunks and may not. Stores without an owner have no quota.
 func (s *Server) room(ctx context.Context, p *push) (int64, error) {
 	q := s.opt.Quota
 	if q == nil {
@@ -69,7 +68,7 @@ func (s *Server) room(ctx context.Context, p *push) (int64, error) {
 	return room, nil
 }
 
-// left is what a limit leaves; one that is not positive is none.
+// left returns limit - used, or math.MaxInt64 if limit is not positive.
 func left(limit, used int64) int64 {
 	if limit <= 0 {
 		return math.MaxInt64
@@ -81,10 +80,10 @@ func noRoom() error {
 	return refuse(http.StatusInsufficientStorage, "quota exceeded: no more bytes are taken")
 }
 
-// isNew reports whether a push brings the first generation of its store.
+// isNew reports whether a push is for the first generation of its store.
 func (p *push) isNew() bool { return p.head.Root.IsZero() }
 
-// setOwner notes who brought a store with its first generation.
+// setOwner records the identity that pushed the first generation of a store.
 func (s *Server) setOwner(ctx context.Context, p *push) {
 	if s.opt.Quota == nil || !p.isNew() {
 		return

@@ -8,10 +8,10 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// servedRanges takes out of a request the ranges that are answered by the whole module, as a server
-// may (RFC 9110 14.2): more than 256, or such that overlap or are out of order, which could make
-// the answer far larger than the module; units other than bytes; and those of HEAD, which mean
-// nothing.
+// servedRanges returns r without its Range header if the response is the whole module (RFC 9110
+// 14.2): for more than 256 ranges, for ranges that overlap or are out of order, which could make
+// the response far larger than the module, for units other than bytes, and for HEAD, where ranges
+// have no meaning.
 func servedRanges(r *http.Request) *http.Request {
 	rng := r.Header.Values("Range")
 	if len(rng) == 0 {
@@ -29,8 +29,7 @@ func servedRanges(r *http.Request) *http.Request {
 	return &c
 }
 
-// asksForLess reports whether a request asks for at most limit bytes of the module, and surely gets
-// no more.
+// asksForLess reports whether the response to a request has at most limit bytes of the module.
 func asksForLess(r *http.Request, root merkle.Hash, limit int64) bool {
 	ranges, ok := wire.ParseRanges(strings.Join(r.Header.Values("Range"), ","))
 	if tag := r.Header.Get("If-Range"); !ok || tag != "" && tag != wire.ETag(root) {

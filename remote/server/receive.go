@@ -12,18 +12,18 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Receive takes a module that comes from elsewhere than an HTTP request, such as from a peer, with
-// the checks of a PUT (remote/PROTOCOL.md 6.3): Only, Policy, signatures, tombstones, parent,
-// Authority, quota, a place among the uploads, and every check of the module. It has no identity
-// and no credential; Authorize is not asked. head.PublicKey is the publisher's key as declared, and
-// may be zero for a store that is here.
+// Receive takes a module that did not arrive by HTTP, such as from a peer, with the checks of a PUT
+// (remote/PROTOCOL.md 6.3): Only, Policy, signatures, tombstones, parent, Authority, quota,
+// Limits.Uploads, and every check of the module. There is no identity and no credential, and
+// Authorize is not called. head.PublicKey is the declared key of the publisher; it may be zero for
+// a known store.
 //
-// pending says that the generation is kept and is not the head yet, since the Authority has not
-// settled it. A root that is the head already is no error, and body is not read. Otherwise body is
-// read up to MaxModule bytes; Receive does not close it.
+// pending reports that the generation is kept but is not the head, since the Authority has not
+// settled it. A root that is already the head is no error, and body is not read. Otherwise Receive
+// reads at most MaxModule bytes of body; it does not close it.
 //
 // Errors match [fs.ErrNotExist] (a store that is unknown and not taken), [auth.ErrForbidden],
-// [ErrNonFastForward], [ErrVerification] (a malformed or false module), [ErrTooLarge],
+// [ErrNonFastForward], [ErrVerification] (a malformed or invalid module), [ErrTooLarge],
 // [ErrUnavailable] (try again later), or are those of body and of the backend. A backend that is no
 // [Receiver] is [errors.ErrUnsupported].
 //
@@ -38,13 +38,13 @@ func (s *Server) Receive(ctx context.Context, head auth.SignedRoot, parent merkl
 	return pending, nil
 }
 
-// receiverError is err with the meaning that its answer to a PUT would have.
+// receiverError gives err the meaning of the response to a PUT.
 func receiverError(err error) error {
 	r := refusalOf(err)
 	switch {
 	case r.status != http.StatusInternalServerError:
 		return r
-	case errors.Is(err, fs.ErrNotExist): // among the backend's own files: the store is known
+	case errors.Is(err, fs.ErrNotExist): // a missing backend file, not an unknown store
 		return errors.New(err.Error())
 	}
 	return err

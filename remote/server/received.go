@@ -17,16 +17,16 @@ const (
 	EventRevocation Event = "revocation" // a tombstone was received
 )
 
-// Received is one change of a store that a server has made.
+// Received is one change that a server made to a store.
 type Received struct {
 	Requester // zero for [Server.Receive] and [Server.Promote]
 	Event     Event
 	Store     auth.StoreID
-	Root      merkle.Hash // of the generation; of a revocation: zero stands for the whole store
-	Parent    merkle.Hash // the head before; zero: there was none, or it is a revocation
-	Pending   bool        // the generation is kept, and is not the head
-	Recipe    bool        // it came as a recipe and chunks
-	Again     bool        // it was in the history already, and is the head again
+	Root      merkle.Hash // of the generation; zero: a revocation of the whole store
+	Parent    merkle.Hash // previous head; zero: none, or a revocation
+	Pending   bool        // the generation is kept but is not the head
+	Recipe    bool        // it arrived as a recipe and chunks
+	Again     bool        // it was already in the history and is the head again
 }
 
 // notify calls Options.Received.

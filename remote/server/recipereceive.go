@@ -17,20 +17,20 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A recipePut is a push that comes as a recipe, seen from the server.
+// A recipePut is a push whose body is a recipe and chunks.
 type recipePut struct {
 	of     *recipes
 	root   merkle.Hash    // of the base
-	base   *module.Recipe // once it has been looked up
-	recipe *module.Recipe // once it has come
-	chunks []int          // which follow it
+	base   *module.Recipe // set by find
+	recipe *module.Recipe // set by readRecipe
+	chunks []int          // chunks that follow the recipe; set by readRecipe
 }
 
 func noBaseHere() *refusal {
 	return refuse(http.StatusPreconditionFailed, "recipe base is not here: send the module")
 }
 
-// readRecipePut reads what the headers of a PUT say about a recipe; nil when it brings a module.
+// readRecipePut reads the headers of a recipe push. It returns nil if the body is a module.
 func (s *Server) readRecipePut(r *http.Request) (*recipePut, error) {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != wire.TypeRecipe {
 		return nil, nil
@@ -45,7 +45,7 @@ func (s *Server) readRecipePut(r *http.Request) (*recipePut, error) {
 	return &recipePut{of: s.recipes, root: root}, nil
 }
 
-// find looks the base up, which may be pending here.
+// find looks up the base, which may be pending.
 func (r *recipePut) find(ctx context.Context, s *Server, p *push) (err error) {
 	if s.promoter != nil {
 		s.trimPending(ctx, p.store)
@@ -57,7 +57,7 @@ func (r *recipePut) find(ctx context.Context, s *Server, p *push) (err error) {
 	return err
 }
 
-// receive takes the body. See remote/RECIPES.md 4; the checks are those of remote/PROTOCOL.md 6.3.
+// receive reads the body (remote/RECIPES.md 4) with the checks of remote/PROTOCOL.md 6.3.
 func (r *recipePut) receive(c *call, s *Server, p *push, body *upload) error {
 	ctx := c.Context()
 	memory := c.share(r.of.memory)
@@ -83,16 +83,16 @@ func (r *recipePut) receive(c *call, s *Server, p *push, body *upload) error {
 		module.Push{Head: p.signed, Parent: p.parent, Pending: p.pending},
 		module.Assembly{Recipe: r.recipe, Base: r.root, Fetch: fetch}, check)
 	if answer := new(refusal); errors.Is(err, fs.ErrNotExist) && !errors.As(err, &answer) {
-		gone := noBaseHere() // or some of its chunks: a gc was faster
+		gone := noBaseHere() // the base or some of its chunks: removed by a concurrent gc
 		gone.cause = err
 		return gone
 	}
 	return bodyRefusal(err)
 }
 
-// readRecipe reads and unpacks the recipe. It takes memory for the packed form as that arrives, and
-// for unpacking when all of it is there; what it leaves in memory is for the recipe itself. Where
-// there is not enough of it the module is asked for, which needs none.
+// readRecipe reads and unpacks the recipe. It takes memory for the packed form as it arrives, then
+// for unpacking, and keeps the share of the recipe itself. If memory runs out it asks the client
+// for the module, which needs none.
 func (r *recipePut) readRecipe(body *upload, memory *share) error {
 	head := make([]byte, wire.RecipePrefix+wire.PackHeader)
 	if err := wire.ReadPart(body, head); err != nil {
@@ -140,10 +140,10 @@ func (r *recipePut) readRecipe(body *upload, memory *share) error {
 	return nil
 }
 
-// errBody is a body that is not as RECIPES.md has it.
+// errBody says that a body does not follow remote/RECIPES.md.
 var errBody = errors.New("not a body of recipe and chunks")
 
-// readChunks gives the chunks to put, and wants the body to end there.
+// readChunks passes the chunks to put. It is an error if the body does not end after the last one.
 func (r *recipePut) readChunks(body io.Reader, put func(int, []byte) error) error {
 	var buf []byte
 	for _, i := range r.chunks {
@@ -167,7 +167,7 @@ func (r *recipePut) readChunks(body io.Reader, put func(int, []byte) error) erro
 	return nil
 }
 
-// bodyRefusal is the answer to what is wrong with a body of recipe and chunks.
+// bodyRefusal returns the refusal for an error of a body of recipe and chunks.
 func bodyRefusal(err error) error {
 	var f *refusal
 	switch {

@@ -18,15 +18,16 @@ import (
 )
 
 const (
-	keptPacks = 128 // packed recipes that a server keeps
-	// how long each may be: differences are short, and what is no difference is packed quickly
+	keptPacks = 128 // packed recipes in the cache
+	// keptPack is the longest cached recipe, in bytes. Differences are short; a recipe without a base
+	// is packed quickly.
 	keptPack = 128 << 10
-	packing  = 2 // recipes that are packed at a time
-	// bytes that recipes of pushes may take while they are unpacked, all of them together
+	packing  = 2 // recipes packed concurrently
+	// unpacking bounds the bytes in use for unpacking pushed recipes, in total.
 	unpacking = 96 << 20
 )
 
-// recipes is what a server needs for the extension; nil when the backend knows no recipes.
+// recipes is the state of the recipe extension. It is nil if the backend is no RecipeBackend.
 type recipes struct {
 	back     RecipeBackend
 	received bool // the backend takes pushes
@@ -35,7 +36,7 @@ type recipes struct {
 	memory   *budget // bytes
 }
 
-// packKey names what was packed, and against what, by the digests of the recipes.
+// packKey identifies a packed recipe by the digests of the recipe and its base.
 type packKey struct {
 	store        auth.StoreID
 	recipe, base merkle.Hash
@@ -51,15 +52,15 @@ func newRecipes(o optional) *recipes {
 		memory:  &budget{total: unpacking}}
 }
 
-// announce says in the answer to a GET of a descriptor that recipes are taken.
+// announce sets the header of a descriptor that says that pushes of recipes are accepted.
 func (r *recipes) announce(h http.Header) {
 	if r != nil && r.received {
 		h.Set(wire.HeaderRecipe, wire.TakesRecipes)
 	}
 }
 
-// giveRecipe answers a GET of a confirmed module by its recipe, when the request prefers that. done
-// is false when the module is the answer.
+// giveRecipe answers a GET of a confirmed module with its recipe, if the request prefers it. If
+// done is false, the caller sends the module.
 func (s *Server) giveRecipe(w http.ResponseWriter, c *call,
 	root merkle.Hash) (done bool, err error) {
 	if s.recipes == nil {
@@ -75,7 +76,7 @@ func (s *Server) giveRecipe(w http.ResponseWriter, c *call,
 	}
 	b, err := s.packed(c.Context(), c.store, root, bases)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, wire.ErrTooLarge) {
-		return false, nil // there is none, or it does not travel
+		return false, nil // there is no recipe, or it is too large
 	}
 	if err != nil {
 		return false, err
@@ -86,8 +87,8 @@ func (s *Server) giveRecipe(w http.ResponseWriter, c *call,
 	return true, nil
 }
 
-// prefersRecipe reports whether a request is best answered by a recipe. One for a part of the
-// module, or one that is conditional, means the module.
+// prefersRecipe reports whether a request prefers a recipe. A range request or a conditional one
+// always means the module.
 func prefersRecipe(r *http.Request) bool {
 	if r.Method != http.MethodGet {
 		return false
@@ -118,7 +119,7 @@ func readBases(h http.Header) ([]merkle.Hash, error) {
 	return bases, nil
 }
 
-// packed returns the recipe of root, packed against the first of bases that is served here too.
+// packed returns the recipe of root, packed against the first of bases that is also served here.
 func (s *Server) packed(ctx context.Context, store auth.StoreID, root merkle.Hash,
 	bases []merkle.Hash) ([]byte, error) {
 	r, err := s.recipes.back.Recipe(ctx, store, root)
@@ -155,7 +156,7 @@ func (s *Server) packed(ctx context.Context, store auth.StoreID, root merkle.Has
 		return nil, err
 	}
 	defer s.recipes.packing.Release(1)
-	if b, ok := s.recipes.packs.Get(key); ok { // of the one that went before
+	if b, ok := s.recipes.packs.Get(key); ok { // packed by another request in the meantime
 		return b, nil
 	}
 	b, err := wire.PackRecipe(r, base)

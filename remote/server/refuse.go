@@ -17,14 +17,14 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A refusal is an answer that is not a success: status and text are all that the other side sees,
-// and nothing of what it sent stands in them (remote/PROTOCOL.md 4.2). It is an error so that it
-// can travel through a backend and come back (a body that grows too large, a check that fails).
+// A refusal is an error response. The client sees only status and text, which contain nothing from
+// the request (remote/PROTOCOL.md 4.2). It is an error, so that a body reader or a check can return
+// it through the backend.
 type refusal struct {
 	status int
 	text   string
 	retry  time.Duration // Retry-After; 0: none
-	cause  error         // for the log, never for the wire
+	cause  error         // for the log; never sent
 }
 
 func (r *refusal) Error() string {
@@ -36,8 +36,7 @@ func (r *refusal) Error() string {
 
 func (r *refusal) Unwrap() error { return r.cause }
 
-// Is makes a refusal match the error that a client reads from its status, and those of
-// [Server.Receive].
+// Is makes a refusal match the client's error for its status, and the errors of [Server.Receive].
 func (r *refusal) Is(target error) bool {
 	switch target {
 	case ErrVerification:
@@ -51,7 +50,7 @@ func (r *refusal) Is(target error) bool {
 
 func refuse(status int, text string) *refusal { return &refusal{status: status, text: text} }
 
-// The texts of remote/PROTOCOL.md 4.2. What varies in them is chosen from constants and numbers.
+// The texts of remote/PROTOCOL.md 4.2. Only constants and numbers vary in them.
 func badRequest(detail string) *refusal {
 	return refuse(http.StatusBadRequest, "bad request: "+detail)
 }
@@ -91,23 +90,23 @@ func unsupportedType() *refusal {
 	return refuse(http.StatusUnsupportedMediaType, "unsupported media type: send application/json")
 }
 
-// refusalOf is the answer to an error of the package, of a lower floor or of the backend.
+// refusalOf returns the refusal for any error.
 func refusalOf(err error) *refusal {
 	var r *refusal
-	var who *request.Error
+	var unauth *request.Error
 	var full *request.FullError
 	switch {
 	case errors.As(err, &r):
 		return r
-	case errors.As(err, &who):
-		r = unauthenticated(who.Reason)
+	case errors.As(err, &unauth):
+		r = unauthenticated(unauth.Reason)
 	case errors.As(err, &full):
 		r = &refusal{status: http.StatusServiceUnavailable, text: "too many requests to remember",
 			retry: full.RetryAfter}
 	case errors.Is(err, request.ErrBusy):
 		r = &refusal{status: http.StatusServiceUnavailable, text: "too many requests to authenticate",
 			retry: time.Second}
-	case errors.Is(err, module.ErrRemoved): // a moment ago, whatever else was found because of it
+	case errors.Is(err, module.ErrRemoved): // before ErrDamaged, which a removal can also cause
 		r = unknownStore()
 	case errors.Is(err, module.ErrDamaged):
 		r = refuse(http.StatusInternalServerError, "internal server error")
@@ -129,7 +128,8 @@ func refusalOf(err error) *refusal {
 	return r
 }
 
-// refuse writes the answer to err and notes what the other side does not get to see.
+// refuse writes the response to err. It logs the cause of status 500, which the client does not
+// see.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	f := refusalOf(err)
 	if f.status == http.StatusInternalServerError && r.Context().Err() == nil {
@@ -151,7 +151,7 @@ func writeRefusal(w http.ResponseWriter, r *http.Request, f *refusal) {
 	body := f.text
 	if wantsJSON(r.Header) {
 		h.Set("Content-Type", wire.TypeJSON)
-		// of two strings: cannot fail
+		// marshaling two strings cannot fail
 		j, _ := json.Marshal(wire.ErrorBody{Error: wire.StatusWord(f.status), Message: f.text})
 		body = string(j)
 	} else {

@@ -9,7 +9,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// refuseLarge answers a GET of a module that is longer than the server gives that way.
+// refuseLarge answers a GET of a module that is longer than Options.MaxInlineModule.
 func (s *Server) refuseLarge(w http.ResponseWriter, id module.ID, size int64) error {
 	body, err := json.Marshal(wire.TooLargeBody{Error: wire.TooLargeForGet, Total: size,
 		Method: "dig.getCapsule",

@@ -23,21 +23,20 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Bounds of what a Contents remembers: generations, and their resources together. One generation
-// may be larger than the second; it is then the only one.
+// Limits of the cache of a ResourceIndex: generations, and their resources in total. A generation
+// with more resources than keptResources is cached alone.
 const (
 	keptModules   = 32
 	keptResources = 1 << 19
 )
 
-// A ResourceIndex answers for single resources of the generations of a [Backend]: for every
-// retrieval key there is an answer, a decoy where the generation has no such resource
-// (remote/PROTOCOL.md 8.4). It is what the content and proof routes and the JSON-RPC tier of
-// package rpc serve from; both must use the same one, since answers that differed would give the
-// decoys away: see [Server.Resources].
+// A ResourceIndex serves single resources of the generations of a [Backend]. It has a response for
+// every retrieval key, a decoy if the generation has no such resource (remote/PROTOCOL.md 8.4). The
+// content and proof routes and the JSON-RPC tier of package rpc must share one, see
+// [Server.Resources]: responses that differed would reveal the decoys.
 //
-// It keeps keys and leaves of the generations that were asked for last, about 150 bytes a resource,
-// and no reader open between two requests. Safe for concurrent use.
+// It caches keys and leaves of the generations used last, about 150 bytes a resource, and keeps no
+// reader open between two requests. Safe for concurrent use.
 type ResourceIndex struct {
 	back     Backend
 	revoker  Revoker // nil: no tombstones
@@ -54,15 +53,16 @@ type ResourceIndex struct {
 type ResourceIndexOptions struct {
 	// Decoys is the kind of decoys. Default [DecoyKeyed].
 	Decoys DecoyKind
-	// Secret makes keyed decoys; whoever knows it can tell them. nil: one from the system's generator,
-	// for the life of the Contents. Decoys change with it, and what changes when a server starts anew
-	// is no resource: give a kept one of 32 random bytes to a server that lives long.
+	// Secret derives keyed decoys. Anyone who knows it can recognize them. Decoys change with the
+	// secret, so a new secret after a restart reveals them: pass 32 random bytes that the program
+	// keeps. nil: a random secret for the life of the ResourceIndex.
 	Secret []byte
 	// WithholdRevoked refuses resources of revoked roots with [auth.ErrRevoked].
 	WithholdRevoked bool
 }
 
-// NewResourceIndex returns a Contents over b. o may be nil. It starts nothing and needs no closing.
+// NewResourceIndex returns a ResourceIndex over b. o may be nil. It starts no goroutines and needs
+// no closing.
 func NewResourceIndex(b Backend, o *ResourceIndexOptions) *ResourceIndex {
 	if o == nil {
 		o = new(ResourceIndexOptions)
@@ -75,7 +75,7 @@ func NewResourceIndex(b Backend, o *ResourceIndexOptions) *ResourceIndex {
 	return c
 }
 
-// Head is [Backend] Head.
+// Head returns [Backend] Head of s.
 func (c *ResourceIndex) Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, error) {
 	if !c.serves(s) {
 		return auth.SignedRoot{}, fmt.Errorf("store %s is not served: %w", s, fs.ErrNotExist)
@@ -88,7 +88,7 @@ func (c *ResourceIndex) Head(ctx context.Context, s auth.StoreID) (auth.SignedRo
 	return head, err
 }
 
-// Generations is [Backend] Generations.
+// Generations returns [Backend] Generations of s.
 func (c *ResourceIndex) Generations(ctx context.Context, s auth.StoreID) ([]module.Generation,
 	error) {
 	if !c.serves(s) {
@@ -102,7 +102,8 @@ func (c *ResourceIndex) Generations(ctx context.Context, s auth.StoreID) ([]modu
 	return list, err
 }
 
-// Module is [Backend] Module. A root that is withheld is [auth.ErrRevoked].
+// Module opens a module as [Backend] Module does. A withheld root is [auth.ErrRevoked]. The caller
+// closes the result.
 func (c *ResourceIndex) Module(ctx context.Context, s auth.StoreID,
 	root merkle.Hash) (io.ReadSeekCloser, error) {
 	if !c.serves(s) {
@@ -125,7 +126,7 @@ func (c *ResourceIndex) Module(ctx context.Context, s auth.StoreID,
 
 func (c *ResourceIndex) serves(s auth.StoreID) bool { return c.only == nil || c.only(s) }
 
-// withheld is auth.ErrRevoked for a revoked root when those are not served.
+// withheld returns auth.ErrRevoked for a revoked root if WithholdRevoked is set.
 func (c *ResourceIndex) withheld(ctx context.Context, id module.ID) error {
 	if !c.withhold || c.revoker == nil {
 		return nil
@@ -140,9 +141,9 @@ func (c *ResourceIndex) withheld(ctx context.Context, id module.ID) error {
 	return nil
 }
 
-// Open returns what is answered for a retrieval key in a confirmed generation: the resource, or a
-// decoy; nothing in the result says which. A generation that is not held is [fs.ErrNotExist], and
-// so is an unknown store. The caller closes the result.
+// Open returns the resource of a retrieval key in a confirmed generation, or a decoy. The result
+// does not reveal which. A generation that is not held and an unknown store are [fs.ErrNotExist].
+// The caller closes the result.
 func (c *ResourceIndex) Open(ctx context.Context, id module.ID, key merkle.Hash) (*SealedResource,
 	error) {
 	v, err := c.take(ctx, id)
@@ -159,7 +160,7 @@ func (c *ResourceIndex) Open(ctx context.Context, id module.ID, key merkle.Hash)
 	return content, nil
 }
 
-// Metadata returns section 6 of a generation's module, nil when it has none. A generation that is
+// Metadata returns section 6 of a generation's module, or nil if it has none. A generation that is
 // not held is [fs.ErrNotExist].
 func (c *ResourceIndex) Metadata(ctx context.Context, id module.ID) (*module.Metadata, error) {
 	v, err := c.take(ctx, id)
@@ -174,7 +175,7 @@ func (c *ResourceIndex) Metadata(ctx context.Context, id module.ID) (*module.Met
 	return m, err
 }
 
-// take returns a generation, entered; the caller leaves it.
+// take opens a generation and acquires it. The caller releases it.
 func (c *ResourceIndex) take(ctx context.Context, id module.ID) (*indexedModule, error) {
 	if !c.serves(id.Store) {
 		return nil, fmt.Errorf("store %s is not served: %w", id.Store, fs.ErrNotExist)
@@ -185,7 +186,7 @@ func (c *ResourceIndex) take(ctx context.Context, id module.ID) (*indexedModule,
 	if err := c.damage.refuse(ctx, id.Store); err != nil {
 		return nil, err
 	}
-	// The reader may outlive this request: another one may still use it.
+	// Another request may share the reader and use it after this one ends.
 	m, err := c.back.Module(context.WithoutCancel(ctx), id.Store, id.Root)
 	if err != nil {
 		c.damage.note(ctx, id, err)
@@ -210,7 +211,7 @@ func (c *ResourceIndex) take(ctx context.Context, id module.ID) (*indexedModule,
 		c.forget(v)
 		return nil, fmt.Errorf("open generation %s: %w", id, err)
 	}
-	if !kept && key.Known() { // what is not there shall not push out what is
+	if !kept && key.Known() { // only after success, so that a failure evicts nothing
 		c.modules.ContainsOrAdd(key, v)
 	}
 	if fresh {
@@ -219,7 +220,7 @@ func (c *ResourceIndex) take(ctx context.Context, id module.ID) (*indexedModule,
 	return v, nil
 }
 
-// forget drops a module, so that the next request reads it anew.
+// forget drops a module from the cache, so that the next request parses it again.
 func (c *ResourceIndex) forget(v *indexedModule) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -228,7 +229,7 @@ func (c *ResourceIndex) forget(v *indexedModule) {
 	}
 }
 
-// trim drops the modules used least recently until the rest fits.
+// trim drops the least recently used modules until the others fit in keptResources.
 func (c *ResourceIndex) trim() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -242,32 +243,33 @@ func (c *ResourceIndex) trim() {
 	}
 }
 
-// An indexedModule is one generation, parsed once. Its reader is open while somebody reads: whoever
-// enters leaves.
+// An indexedModule is one generation, parsed once. Its reader is open between acquire and the last
+// release.
 type indexedModule struct {
 	id  module.ID
 	key ContentKey
 
-	weight atomic.Int64 // keys and chunks that are remembered
+	weight atomic.Int64 // number of keys and chunks in memory
 
 	mu    sync.Mutex
 	users int
 	file  io.ReadSeekCloser
-	at    io.ReaderAt // of file; does not change while there are users
+	at    io.ReaderAt // over file; constant while users > 0
 	mod   *module.Module
-	keys  []merkle.Hash // distinct, in order: the place of a key is the rank of its leaf
-	// for holders of a token only: everything is a decoy (digstore/module/FORMAT.md 5.4)
+	keys  []merkle.Hash // distinct and sorted: the index of a key is the rank of its leaf
+	// gated: the module requires a token, so every response is a decoy
+	// (digstore/module/FORMAT.md 5.4).
 	gated bool
 
 	hashing sync.Mutex
-	chunks  []poolChunk // nil: not wanted yet
+	chunks  []poolChunk // set by the first call of pool
 }
 
-// ReadAt reads the module through the reader that is open.
+// ReadAt implements io.ReaderAt over the open reader.
 func (v *indexedModule) ReadAt(p []byte, off int64) (int, error) { return v.at.ReadAt(p, off) }
 
-// acquire takes a reader of the module for one more user, and parses the module for the first;
-// fresh says so. It closes the reader when another one is open.
+// acquire adds a user and takes ownership of file. It closes file if a reader is already open. The
+// first call parses the module and returns fresh.
 func (v *indexedModule) acquire(file io.ReadSeekCloser) (fresh bool, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -278,7 +280,7 @@ func (v *indexedModule) acquire(file io.ReadSeekCloser) (fresh bool, err error) 
 	}
 	if v.mod == nil {
 		if err := v.parse(); err != nil {
-			v.file.Close() // of the first user: who comes later finds it parsed
+			v.file.Close() // there are no other users: they need a parsed module
 			return false, err
 		}
 		fresh = true
@@ -324,10 +326,10 @@ func (v *indexedModule) parse() error {
 	return nil
 }
 
-// errCut is a section whose counts run past its end.
+// errCut says that the counts in a section exceed its size.
 var errCut = fmt.Errorf("%w: a section counts more than it has", module.ErrFormat)
 
-// tableRows yields the rows of a module's key table as they stand (digstore/module/FORMAT.md 5.5).
+// tableRows yields the rows of a module's key table in file order (digstore/module/FORMAT.md 5.5).
 // It stops after an error.
 func tableRows(m *module.Module) func(yield func(module.KeyTableRow, error) bool) {
 	return func(yield func(module.KeyTableRow, error) bool) {

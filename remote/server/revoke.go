@@ -50,7 +50,7 @@ func (s *Server) postTombstone(w http.ResponseWriter, c *call) error {
 	return nil
 }
 
-// parseTombstone is wire.TombstoneBody.decode with the answers of the route.
+// parseTombstone decodes b. Its errors are the refusals of the route.
 func parseTombstone(b wire.TombstoneBody) (t auth.Tombstone, err error) {
 	record, err := hex.DecodeString(b.Record)
 	if err != nil {

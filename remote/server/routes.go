@@ -13,7 +13,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A route is one line of the table: what a request has to be signed for, and who answers it.
+// A route is one entry of the route table: the operation that a request is signed for, and the
+// handler.
 type route struct {
 	op     request.Op
 	handle func(http.ResponseWriter, *call) error
@@ -23,23 +24,25 @@ type route struct {
 type call struct {
 	*http.Request
 	store   auth.StoreID
-	root    merkle.Hash // of the generation that it is about, for Options.Access
+	root    merkle.Hash // requested or pushed generation, for Options.Access
 	op      request.Op
-	key     string     // what follows contentPath
+	key     string     // path after contentPath
 	address netip.Addr // of the client; see clientAddr
-	// Identity is zero when no signature was needed; Credential is that of mutating operations
+	// by.Identity is zero if no signature was needed. by.Credential is set only for mutating
+	// operations.
 	by     Requester
 	body   *timedBody // Request.Body
-	memory share      // of Server.bodies, given back when the handler returns
+	memory share      // of Server.bodies, released when the handler returns
 }
 
-// share returns a share of b for the call's client, which holds nothing yet.
+// share returns an empty share of b for the call's client.
 func (c *call) share(b *budget) share {
 	return share{of: b, by: holder{c.address, c.by.Identity, c.store}}
 }
 
-// table lists the routes by what follows /stores/{id}, and by method. HEAD is answered by the route
-// of GET, under its operation (remote/PROTOCOL.md 3.2). What the backend cannot do is not there.
+// table returns the routes by the path after /stores/{id} and by method. HEAD uses the route and
+// the operation of GET (remote/PROTOCOL.md 3.2). Routes that the backend does not support are
+// absent.
 func (s *Server) table() map[string]map[string]route {
 	t := map[string]map[string]route{
 		"":        {http.MethodGet: {request.Fetch, s.getDescriptor}},
@@ -63,10 +66,10 @@ func (s *Server) table() map[string]map[string]route {
 }
 
 // ServeHTTP answers one request: route, store id, limit by address, authentication, limits by
-// identity and store, Authorize, handler (remote/PROTOCOL.md 3.3). A client that does not take an
-// answer, or does not bring a body, in reasonable time is cut off, as far as the ResponseWriter can
-// set deadlines. An answer that is made before the whole body has come is sent at once; at most 256
-// KiB of the rest are read.
+// identity and store, Authorize, handler (remote/PROTOCOL.md 3.3). It closes the connection of a
+// client that sends a body or reads a response too slowly, if the ResponseWriter can set deadlines.
+// A response that is ready before the whole body was read is sent at once; at most 256 KiB of the
+// rest are read.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := newTimedBody(w, r, s.opt.UploadIdle)
 	out := newTimedWriter(w, r, s.opt.DownloadIdle, body)
@@ -75,7 +78,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out.finish()
 }
 
-// answer writes the answer of a request, and has it observed.
+// answer writes the response to a request and calls observe.
 func (s *Server) answer(out *timedWriter, r *http.Request, body *timedBody) {
 	begin := time.Now()
 	a := &Access{Start: s.opt.Now(), Address: clientAddr(r, s.opt.TrustedProxies), Aborted: true}
@@ -86,8 +89,7 @@ func (s *Server) answer(out *timedWriter, r *http.Request, body *timedBody) {
 	a.Aborted = false
 }
 
-// handle runs the handler of a request. What the request holds of the server's budgets is given
-// back when it returns.
+// handle runs the handler of a request. It releases the request's memory when it returns.
 func (s *Server) handle(w http.ResponseWriter, r *http.Request, body *timedBody, a *Access) error {
 	c, handle, err := s.enter(w, r, a)
 	if err != nil {
@@ -104,11 +106,11 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, body *timedBody,
 	return err
 }
 
-// enter makes the checks that are the same for every route. It notes in a what it finds.
+// enter makes the checks that are common to all routes and fills in a.
 func (s *Server) enter(w http.ResponseWriter, r *http.Request,
 	a *Access) (*call, func(http.ResponseWriter, *call) error, error) {
 	rest, ok := strings.CutPrefix(r.URL.Path, "/stores/")
-	if !ok || r.URL.RawPath != "" { // an escaped slash or letter is no name of ours
+	if !ok || r.URL.RawPath != "" { // no route has an escaped slash or letter
 		return nil, nil, noRoute()
 	}
 	id, tail := rest, ""
@@ -168,7 +170,7 @@ func (s *Server) enter(w http.ResponseWriter, r *http.Request,
 	return c, rt.handle, nil
 }
 
-// routeName is how a route is called in [Access].
+// routeName returns the value of [Access].Route.
 func routeName(tail string) string {
 	if tail == contentPath {
 		tail += "{key}"

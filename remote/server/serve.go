@@ -67,20 +67,20 @@ func (s *Server) getModule(w http.ResponseWriter, c *call) error {
 			s.log.ErrorContext(c.Context(), "module broke off", "store", c.store, "root",
 				want, "err", out.err)
 		}
-		panic(http.ErrAbortHandler) // a body that broke off must not look whole
+		panic(http.ErrAbortHandler) // a partial body must not look complete
 	}
 	return nil
 }
 
-// copySize is the unit in which modules go out: so large that the calls do not count beside the
-// bytes.
+// copySize is the buffer size for sending modules: large enough that the cost of calls is
+// negligible.
 const copySize = 256 << 10
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, copySize); return &b }}
 
-// A moduleWriter stands under http.ServeContent, which would copy through 32 KiB: a module that can
-// write itself does so, a file goes out by the system's own call, anything else in large pieces. It
-// remembers what went wrong, which ServeContent does not say.
+// A moduleWriter is the writer for http.ServeContent, which would copy through a buffer of 32 KiB.
+// It uses io.WriterTo if the module implements it, sendfile for a file, and a large buffer
+// otherwise. It keeps the error, which ServeContent does not return.
 type moduleWriter struct {
 	http.ResponseWriter
 	size          int64
@@ -88,10 +88,10 @@ type moduleWriter struct {
 	err           error
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap returns the underlying writer, for http.ResponseController.
 func (w *moduleWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WriteHeader holds back status 416 and Write its text, for which we have our own.
+// WriteHeader suppresses status 416, and Write its text: the server has its own.
 func (w *moduleWriter) WriteHeader(status int) {
 	if status == http.StatusRequestedRangeNotSatisfiable {
 		w.unsatisfiable = true
@@ -107,7 +107,8 @@ func (w *moduleWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// ReadFrom gets what ServeContent copies: part.N bytes of the module from where it stands.
+// ReadFrom implements io.ReaderFrom. ServeContent passes an io.LimitedReader over the module at its
+// current offset.
 func (w *moduleWriter) ReadFrom(src io.Reader) (n int64, err error) {
 	part, ok := src.(*io.LimitedReader)
 	if !ok {

@@ -21,96 +21,92 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Options are the choices of a [Server]. Fields that are not positive, and nil ones, take their
-// defaults.
+// Options configures a [Server]. Fields that are nil or not positive take their defaults.
 type Options struct {
-	// Anonymous lets everybody read without a signature. Pushes and tombstones stay authenticated
-	// unless AnonymousWrites opens them as well; they need the store's signature in any case.
+	// Anonymous allows reads without a signature. Pushes and tombstones still need authentication,
+	// unless AnonymousWrites is set too. They need the store's signature in any case.
 	Anonymous       bool
 	AnonymousWrites bool
-	// Authorize may forbid what an authenticated identity asks for: an error is answered by 403
-	// without a word of it. It is asked about every request, reads included, after authentication and
-	// limits and before anything is looked up, so that who is forbidden does not learn what is here;
-	// about a request that nobody had to sign with the zero key. It does not stand before what else is
-	// served from [Server.Resources]. nil: everybody may. See remote/PROTOCOL.md 3.3.
+	// Authorize may forbid a request: an error is answered with 403 and is not sent. It is called for
+	// every request, reads included, after authentication and rate limits and before any lookup, so
+	// that a forbidden client does not learn which stores exist. identity is zero if the request
+	// needed no signature. It does not guard other handlers that use [Server.Resources]. nil: every
+	// request is allowed. See remote/PROTOCOL.md 3.3.
 	Authorize func(ctx context.Context, identity auth.PublicKey, op request.Op,
 		store auth.StoreID) error
-	// Only narrows what is served and taken to these stores. nil: every store of the backend.
+	// Only limits the server to these stores. nil: every store of the backend.
 	Only []auth.StoreID
-	// Policy decides about pushes to stores that are not here yet. Default [RejectUnknown].
+	// Policy decides about pushes to unknown stores. Default [RejectUnknown].
 	Policy Policy
-	// Authority decides whose signature counts. nil: that of the key which the store is held under.
+	// Authority decides which key may sign a push. nil: the key that the server holds for the store.
 	Authority Authority
-	// MayRevert reports whether configuration binds the identity or the credential of a request to
-	// this store as a writer's: one that is merely valid here does not count. Such a push may make a
-	// root of the history the head again, which needs a [Promoter]; so may the root that an Authority
-	// names by itself (ByRoot). All others are answered 409, since an old signature that is sent again
-	// must not roll a store back. nil: nobody's.
+	// MayRevert reports whether the configuration names the identity or the credential of a request
+	// as a writer of this store; being valid is not enough. Such a push may make a root of the
+	// history the head again, which needs a [Promoter]. So may a push of the root that an Authority
+	// names (ByRoot). Others are answered with 409, since a replayed signature must not roll a store
+	// back. nil: always false.
 	MayRevert func(by Requester, store auth.StoreID) bool
-	// Credential names the credential that a push or a tombstone carries in its headers: "" and no
-	// error where it carries none, an error where it carries one that is not valid, which counts as
-	// none. It is asked after authentication, limits and Authorize. A request with a credential may
-	// make a first push that Policy refuses as unknown; updates need the store's signature only. nil:
-	// there are none. [Credentials] has one.
+	// Credential returns the name of the credential in the headers of a push or a tombstone. It
+	// returns "" if there is none, and an error for an invalid one, which counts as none. It is
+	// called after authentication, rate limits and Authorize. A request with a credential may make a
+	// first push that Policy refuses as unknown; updates need only the store's signature. nil: there
+	// are no credentials. [Credentials] has an implementation.
 	Credential func(r *http.Request) (name string, err error)
-	// Received is called after a push, a promotion or a revocation, when it is durable and before it
-	// is answered. The context does not end with the request. Calls may be concurrent, and those of
-	// one store in another order than that of its history. An error is logged; it changes neither what
-	// was received nor the answer.
+	// Received is called after a push, a promotion or a revocation, when it is durable and before the
+	// response. The context does not end with the request. Calls may be concurrent, and calls for one
+	// store may be out of order. An error is logged and changes neither the store nor the response.
 	Received func(ctx context.Context, r Received) error
 	// Access is called at the end of every request, for an access log and for metrics. Calls may be
 	// concurrent.
 	Access func(ctx context.Context, a Access)
-	// Quota bounds the stores that pushes bring, and needs a backend that is a [Catalog]. What is over
-	// is answered by 507. nil: no bound.
+	// Quota bounds the stores that pushes create. It needs a backend that is a [Catalog]. A push over
+	// the quota is answered with 507. nil: no limit.
 	Quota *Quota
-	// MaxModule is the largest module that a push may bring, in bytes. Default [DefaultMaxModule].
+	// MaxModule is the largest module of a push, in bytes. Default [DefaultMaxModule].
 	MaxModule int64
 	// MaxPending and PendingTTL bound the pending roots of a store: how many (default 2; the oldest
-	// gives way) and how long (default 24 hours).
+	// is dropped) and how long (default 24 hours).
 	MaxPending int
 	PendingTTL time.Duration
 	// MaxTombstones is how many tombstones are kept for a store. Default 4096.
 	MaxTombstones int
-	// Objects takes modules in the server's place. nil: they come in line.
+	// Objects takes module uploads in place of the server. nil: clients upload to the server.
 	Objects ObjectStore
-	// WithholdRevoked answers 410 for modules that are revoked. Default: they are served and the
-	// tombstone is in the descriptor, so that clients enforce it.
+	// WithholdRevoked answers 410 for revoked modules. Default: they are served, and clients enforce
+	// the tombstone in the descriptor.
 	WithholdRevoked bool
-	// ResourceIndex answers content, proof and delta. nil: one of the server's own, with keyed decoys,
-	// which Only and WithholdRevoked narrow; those of another are its own business.
+	// Resources serves content, proof and delta. nil: the server makes one with keyed decoys, limited
+	// by Only and WithholdRevoked. Another ResourceIndex is not limited by them.
 	Resources *ResourceIndex
-	// DecoySecret makes the decoys of the server's own Contents: [ResourceIndexOptions] Secret. A
-	// server that is started again keeps it, or else what changes over a restart is seen to be no
-	// resource.
+	// DecoySecret is the [ResourceIndexOptions] Secret of the ResourceIndex that the server makes. It
+	// should stay the same over restarts: what changes over a restart is recognizable as a decoy.
 	DecoySecret []byte
 	// Prover makes execution proofs. nil: there are none.
 	Prover Prover
 	// MaxDelta is how many decoded bytes one delta may have. Default [DefaultMaxDelta].
 	MaxDelta int64
-	// MaxInlineModule is the longest module that GET answers, in bytes; longer ones are for the
-	// JSON-RPC tier of package rpc, and the answer says so. Default: there is no limit.
+	// MaxInlineModule is the longest module that GET serves, in bytes. For a longer one the response
+	// names the JSON-RPC tier of package rpc. Default: no limit.
 	MaxInlineModule int64
-	// Limits bound what is done for others.
+	// Limits bounds the resources that clients use.
 	Limits Limits
-	// TrustedProxies are the peers whose X-Forwarded-For is believed. Default none.
+	// TrustedProxies are the peers whose X-Forwarded-For is trusted. Default none.
 	TrustedProxies []netip.Prefix
-	// UploadIdle is how long the body of a request may be silent before it is dropped; in the long run
-	// it has to bring 4 KiB a second. Default 1 minute. It needs a ResponseWriter that can set read
-	// deadlines, as those of net/http can.
+	// UploadIdle is how long a client may send nothing of a request body before the connection is
+	// closed; it must average 4 KiB a second. Default 1 minute. It needs a ResponseWriter that can
+	// set read deadlines, like those of net/http.
 	UploadIdle time.Duration
-	// DownloadIdle is how long a client may take nothing of its answer before it is cut off; in the
-	// long run it has to take 4 KiB a second. Default 1 minute. It needs a ResponseWriter that can set
-	// write deadlines.
+	// DownloadIdle is how long a client may read nothing of a response before the connection is
+	// closed; it must average 4 KiB a second. Default 1 minute. It needs a ResponseWriter that can
+	// set write deadlines.
 	DownloadIdle time.Duration
-	// Authenticator authenticates requests. Default one of its own, with a window of 300 s and a
-	// bounded nonce memory, which does not outlive the process: package noncefile keeps the nonces of
-	// pushes and tombstones on disk.
+	// Authenticator authenticates requests. The default has a window of 300 s and a bounded nonce
+	// table in memory. Package noncefile keeps the nonces of pushes and tombstones on disk.
 	Authenticator *request.Authenticator
 	// Now is the clock of limits, pending roots and the default Authenticator. Default [time.Now].
 	Now func() time.Time
-	// Logger gets what answers do not say: the causes of status 500. Default: discarded. No keys or
-	// tokens are logged.
+	// Logger logs the causes of status 500, which responses do not contain. It never logs keys or
+	// tokens. Default: discarded.
 	Logger *slog.Logger
 }
 
@@ -143,13 +139,13 @@ func (o *Options) withDefaults() Options {
 }
 
 // A Server answers the routes under /stores/ from a [Backend]. It is an [http.Handler] and safe for
-// concurrent use; listening, TLS and timeouts of connections are the program's business. Mount it
+// concurrent use. The program is responsible for listening, TLS and connection timeouts. Mount it
 // at "/stores/", or as the only handler: an [http.ServeMux] in front of it redirects unclean paths,
-// the Server itself never redirects. Under a path prefix it stands behind [http.StripPrefix], and
-// is reached by https://host/prefix/stores/ID; a dig:// locator has no prefix.
+// the Server itself never redirects. Under a path prefix, wrap it in [http.StripPrefix]; its URLs
+// are then https://host/prefix/stores/ID. A dig:// locator has no prefix.
 //
-// What the backend can do decides which routes there are: a [Receiver] takes pushes, a [Revoker]
-// takes tombstones, a [Promoter] takes pending pushes.
+// The backend's interfaces decide which routes exist: a [Receiver] takes pushes, a [Revoker] takes
+// tombstones, a [Promoter] takes pending pushes.
 type Server struct {
 	opt    Options
 	log    *slog.Logger
@@ -162,18 +158,18 @@ type Server struct {
 	perIP       *buckets[netip.Addr]
 	perIdentity *buckets[auth.PublicKey]
 	perStore    *buckets[auth.StoreID]
-	uploads     *budget // places of module uploads
-	// places of uploads whose first bytes have to be read before they can be checked
+	uploads     *budget // concurrent module uploads
+	// peeks counts uploads whose first bytes must be read before they can be checked.
 	peeks        *budget
-	deltas       *semaphore.Weighted // each a delta that is being computed
-	bodies       *budget             // bytes of JSON requests, beyond what everybody may send
+	deltas       *semaphore.Weighted // deltas that are being computed
+	bodies       *budget             // bytes of JSON requests, beyond freeBody each
 	declarations declarations
 	resources    *ResourceIndex
 	damage       *damageTracker
 	recipes      *recipes
 }
 
-// New returns a Server for b. It starts nothing and needs no closing. o may be nil.
+// New returns a Server for b. o may be nil. It starts no goroutines and needs no closing.
 func New(b Backend, o *Options) *Server {
 	opt := o.withDefaults()
 	s := &Server{
@@ -210,14 +206,14 @@ func New(b Backend, o *Options) *Server {
 	return s
 }
 
-// ResourceIndex returns what content, proof and delta are answered from, for a JSON-RPC handler
+// Resources returns the ResourceIndex that serves content, proof and delta, for a JSON-RPC handler
 // beside the server.
 func (s *Server) Resources() *ResourceIndex { return s.resources }
 
-// Serving lists the stores that are served and their heads, in no particular order; a store without
-// a generation has a zero root. With an error it yields the store whose head cannot be read, a
-// damaged one perhaps, and goes on with the next; a zero store stands for an error of the list
-// itself, which ends it. That is [errors.ErrUnsupported] for a backend that is no [Catalog].
+// Serving yields the served stores and their heads, in no particular order; a store without a
+// generation has a zero root. With an error it yields the store whose head cannot be read, for
+// example because it is damaged, and continues. An error of the list itself has a zero store and
+// ends the iteration; it is [errors.ErrUnsupported] for a backend that is no [Catalog].
 func (s *Server) Serving(ctx context.Context) iter.Seq2[module.ID, error] {
 	return func(yield func(module.ID, error) bool) {
 		if s.catalog == nil {
@@ -257,7 +253,7 @@ func (s *Server) Serving(ctx context.Context) iter.Seq2[module.ID, error] {
 	}
 }
 
-// opens is an error when a generation cannot be opened though it is held.
+// opens returns an error if a generation is held but cannot be opened.
 func (s *Server) opens(ctx context.Context, id module.ID) error {
 	m, err := s.back.Module(ctx, id.Store, id.Root)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -269,7 +265,7 @@ func (s *Server) opens(ctx context.Context, id module.ID) error {
 	return m.Close()
 }
 
-// head is the confirmed head of a store that is served here.
+// head returns the confirmed head of a served store.
 func (s *Server) head(ctx context.Context, id auth.StoreID) (auth.SignedRoot, error) {
 	if s.notServed(id) {
 		return auth.SignedRoot{}, unknownStore()
@@ -280,10 +276,10 @@ func (s *Server) head(ctx context.Context, id auth.StoreID) (auth.SignedRoot, er
 	return s.back.Head(ctx, id)
 }
 
-// notServed reports whether a store lies outside what Options.Only names.
+// notServed reports whether Options.Only excludes a store.
 func (s *Server) notServed(id auth.StoreID) bool { return s.only != nil && !s.only[id] }
 
-// tombstones are those of a store; none when the backend keeps none.
+// tombstones returns the tombstones of a store; none if the backend is no Revoker.
 func (s *Server) tombstones(ctx context.Context, id auth.StoreID) ([]auth.Tombstone, error) {
 	if s.revoker == nil {
 		return nil, nil
@@ -295,7 +291,7 @@ func (s *Server) tombstones(ctx context.Context, id auth.StoreID) ([]auth.Tombst
 	return ts, err
 }
 
-// isRevoked reports whether ts name root or the whole store.
+// isRevoked reports whether ts revoke root.
 func isRevoked(ts []auth.Tombstone, root merkle.Hash) bool {
 	return slices.ContainsFunc(ts, func(t auth.Tombstone) bool { return t.Revokes(root) })
 }

@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// minRate is how many bytes a second a body has to bring, and an answer has to get rid of, in the
-// long run: what is slower holds memory and places that others want.
+// minRate is the lowest average rate of a request body and of a response, in bytes a second. A
+// slower transfer would hold memory and upload slots for too long.
 const minRate = 4 << 10
 
-// A slowTimer is how long one direction of a request may still wait for the other side: a time that
-// begins full, shrinks while the other side is waited for and grows with each byte that moves, up
-// to full again. It is kept by a deadline of the connection. Not safe for concurrent use.
+// A slowTimer bounds how long one direction of a request waits for the peer. Its time starts at
+// full, shrinks during each wait and grows with each byte that moves, up to full. It works by a
+// deadline of the connection. Not safe for concurrent use.
 type slowTimer struct {
 	full, left time.Duration
-	until      time.Time             // no wait goes on after it; zero: not limited
-	set        func(time.Time) error // the deadline; zero: none
+	until      time.Time             // latest deadline; zero: none
+	set        func(time.Time) error // sets the deadline; the zero time removes it
 }
 
 func newSlowTimer(full time.Duration, set func(time.Time) error) *slowTimer {
 	return &slowTimer{full: full, left: full, set: set}
 }
 
-// wait runs one call that moves bytes and returns how many. whole is how many it has to move before
-// it returns, which may take their time besides.
+// wait calls move under a deadline and returns its result, the number of bytes moved. If move
+// returns only after a fixed number of bytes, whole is that number, and extends the deadline.
 func (p *slowTimer) wait(whole int, move func() (int, error)) (int, error) {
 	begin := time.Now()
 	deadline := begin.Add(p.left + ofBytes(whole))
@@ -39,37 +39,37 @@ func (p *slowTimer) wait(whole int, move func() (int, error)) (int, error) {
 	}
 	n, err := move()
 	p.left = min(p.full, p.left-time.Since(begin)+ofBytes(n))
-	p.set(time.Time{}) // what happens on our side is nobody's delay
+	p.set(time.Time{}) // time spent in the server does not count
 	return n, err
 }
 
-// ofBytes is how long n bytes may take.
+// ofBytes returns how long n bytes may take.
 func ofBytes(n int) time.Duration { return time.Duration(n) * time.Second / minRate }
 
-// Limits of what is done for the rest of a body after an early answer.
+// Limits for the rest of a request body after an early response.
 const (
-	lingerBytes = 256 << 10       // bytes of it that are read
-	lingerTime  = 5 * time.Second // for them to come
-	// from then until the connection is closed, for the client to read the answer
+	lingerBytes = 256 << 10       // bytes to read
+	lingerTime  = 5 * time.Second // time to read them
+	// resetDelay is how long the client then has to read the response before the connection closes.
 	resetDelay = time.Second
 )
 
-// A timedWriter cuts off a client that does not take its answer. What it is given goes on in
-// pieces, so that each of them has a deadline of its own.
+// A timedWriter closes the connection of a client that reads its response too slowly. It writes in
+// parts, each with its own deadline.
 //
-// An answer that begins before the body of the request has ended is an early one. It is sent at
-// once, and it ends the connection: finish reads a little of the rest, so that the client finds the
-// answer instead of a reset.
+// A response that begins before the end of the request body is early. It is sent at once and ends
+// the connection. finish then reads some of the body, so that the client receives the response
+// instead of a reset.
 type timedWriter struct {
 	http.ResponseWriter
 	pace  *slowTimer
 	body  *timedBody // of the request
-	http1 bool       // one request at a time on the connection
+	http1 bool       // HTTP/1: an early response ends the connection
 	begun bool
 	early bool
 
-	status int   // of the answer; 0: 200, or not begun
-	sent   int64 // bytes of the answer's body
+	status int   // of the response; 0: 200, or not begun
+	sent   int64 // bytes of the response body
 }
 
 func newTimedWriter(w http.ResponseWriter, r *http.Request, full time.Duration,
@@ -78,8 +78,8 @@ func newTimedWriter(w http.ResponseWriter, r *http.Request, full time.Duration,
 		pace: newSlowTimer(full, http.NewResponseController(w).SetWriteDeadline)}
 }
 
-// begin comes before the first byte of an answer. Over HTTP/2 a stream can be ended without its
-// body.
+// begin is called before the first byte of a response. HTTP/2 needs nothing: a stream can end
+// before its request body does.
 func (w *timedWriter) begin() {
 	if w.begun {
 		return
@@ -88,14 +88,14 @@ func (w *timedWriter) begin() {
 	if w.body.done() || !w.http1 {
 		return
 	}
-	// Without this net/http reads of the body before it sends the answer.
+	// Otherwise net/http reads from the body before it sends the response.
 	if http.NewResponseController(w.ResponseWriter).EnableFullDuplex() == nil {
 		w.early = true
 		w.Header().Set("Connection", "close")
 	}
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap returns the underlying writer, for http.ResponseController.
 func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader implements http.ResponseWriter.
@@ -124,11 +124,10 @@ func (w *timedWriter) Write(p []byte) (done int, err error) {
 // WriteString implements io.StringWriter.
 func (w *timedWriter) WriteString(s string) (int, error) { return w.Write([]byte(s)) }
 
-// filePiece is how much of a file goes out by one call of the system.
+// filePiece is how many bytes of a file one system call sends.
 const filePiece = 1 << 20
 
-// ReadFrom implements io.ReaderFrom: files go out by the system's own call, anything else through a
-// buffer.
+// ReadFrom implements io.ReaderFrom. It sends files by sendfile and anything else through a buffer.
 func (w *timedWriter) ReadFrom(src io.Reader) (done int64, err error) {
 	part, ok := src.(*io.LimitedReader)
 	if !ok {
@@ -154,8 +153,8 @@ func (w *timedWriter) ReadFrom(src io.Reader) (done int64, err error) {
 	}
 }
 
-// finish leaves what is still buffered as much time as there is left. After an early answer it
-// reads some of the body.
+// finish gives buffered bytes the time that is left. After an early response it reads some of the
+// request body.
 func (w *timedWriter) finish() {
 	w.begin()
 	w.pace.set(time.Now().Add(max(w.pace.left, 0)))
@@ -168,14 +167,14 @@ func (w *timedWriter) finish() {
 	w.body.pace.set(time.Now()) // net/http reads no more of it
 }
 
-// A timedBody is the body of a request; reading it fails when the client is too slow.
+// A timedBody is the body of a request. Read fails if the client sends too slowly.
 type timedBody struct {
 	body   io.Reader
-	length int64 // announced; negative: not
-	n      int64 // bytes that have come
+	length int64 // Content-Length; negative: unknown
+	n      int64 // bytes read
 	pace   *slowTimer
-	ended  bool // there is nothing more to read
-	broke  bool // there may be, and it cannot be read
+	ended  bool // at EOF
+	broke  bool // reading failed
 }
 
 func newTimedBody(w http.ResponseWriter, r *http.Request, full time.Duration) *timedBody {
@@ -196,11 +195,11 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// done reports whether all of the body has come.
+// done reports whether the whole body has been read.
 func (b *timedBody) done() bool { return b.ended || b.length > 0 && b.n >= b.length }
 
-// linger reads what a client that has been answered still sends, within limits. A client that
-// closes the connection when it has the answer ends it.
+// linger reads what the client still sends after the response, at most lingerBytes within
+// lingerTime. It ends when the client closes the connection.
 func (b *timedBody) linger() {
 	if b.broke {
 		return

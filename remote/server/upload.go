@@ -12,30 +12,29 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// peekSize is how far into a module its key is looked for before the rest is read: the head of the
-// data section stands behind the code, of which the largest known template has 750 kB.
+// peekSize is how many bytes of a module are searched for its key. The head of the data section
+// follows the code, which has 750 kB in the largest known template.
 const peekSize = 1 << 20
 
-// Limits of the uploads that are looked into for their key, before their signature can be checked.
+// Limits of the uploads that are searched for their key, before their signature can be checked.
 const (
 	maxPeeks     = 16               // at the same time
 	maxPeeksEach = 2                // of one address, and of one identity
-	peekTime     = 30 * time.Second // for the first peekSize bytes to come
+	peekTime     = 30 * time.Second // to read the first peekSize bytes
 )
 
-// An upload is the body of a PUT: cut at the limit, dropped when it keeps no pace, hashed when a
-// hash was announced. Its errors are refusals, so that they are the answer when they come back
-// through the backend.
+// An upload is the body of a PUT. It fails beyond max or room bytes, and hashes the bytes if a hash
+// was declared. Its errors are refusals, which the backend returns to the handler.
 type upload struct {
 	body   io.Reader
-	length int64 // as announced; -1: not
+	length int64 // Content-Length; -1: unknown
 	max    int64
-	room   int64     // that the quota leaves; 0: not asked
-	taken  int64     // from the connection
-	n      int64     // given out
-	hash   hash.Hash // of what was given out; nil: not wanted
+	room   int64     // bytes that the quota allows; 0: not set
+	taken  int64     // bytes read from body
+	n      int64     // bytes returned by Read
+	hash   hash.Hash // of the bytes returned by Read; nil: none wanted
 
-	ahead bytes.Reader // read by peekKey, not yet given out
+	ahead bytes.Reader // read by peekKey, not yet returned by Read
 }
 
 func newUpload(c *call, max int64) *upload {
@@ -52,7 +51,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	return u.count(p[:n]), err
 }
 
-// count notes what is given out.
+// count counts and hashes the bytes that Read returns.
 func (u *upload) count(p []byte) int {
 	u.n += int64(len(p))
 	if u.hash != nil {
@@ -61,8 +60,7 @@ func (u *upload) count(p []byte) int {
 	return len(p)
 }
 
-// fill reads from the connection: at most one byte more than the limit allows, which is how an
-// overrun shows.
+// fill reads from body, at most one byte more than the limit, to detect an overrun.
 func (u *upload) fill(p []byte) (int, error) {
 	if room := u.max - u.taken + 1; int64(len(p)) > room {
 		p = p[:room]
@@ -82,14 +80,14 @@ func (u *upload) fill(p []byte) (int, error) {
 	return n, err
 }
 
-// sum is the SHA-256 of what was read.
+// sum returns the SHA-256 of the bytes read.
 func (u *upload) sum() (h merkle.Hash) {
 	u.hash.Sum(h[:0])
 	return h
 }
 
-// peekKey finds the publisher's key in the first bytes of the module, which are given out again by
-// Read. A body whose length was not announced has to fit into them whole.
+// peekKey finds the publisher's key in the first peekSize bytes of the module, which Read returns
+// again. A body of unknown length must fit into them.
 func (u *upload) peekKey() (auth.PublicKey, error) {
 	refused := invalid("no public key near the start of the module; announce the push with push-init")
 	head := make([]byte, peekSize)
