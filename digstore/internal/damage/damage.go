@@ -1,5 +1,5 @@
-// Package damage makes the errors of files of a workspace that are not what they have to be. All of
-// them match [module.ErrDamaged], which package digstore exports as ErrCorrupt.
+// Package damage makes errors about damaged files of a workspace. All of them match
+// [module.ErrDamaged], which package digstore exports as ErrCorrupt.
 package damage
 
 import (

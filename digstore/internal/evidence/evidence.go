@@ -1,5 +1,5 @@
-// Package evidence keeps documents that speak against an origin in the directory evidence of a
-// store (LAYOUT.md 11).
+// Package evidence keeps documents about the misbehavior of an origin, in the directory evidence of
+// a store (LAYOUT.md 11).
 package evidence
 
 import (
@@ -36,8 +36,8 @@ type Dir struct {
 // New returns the documents of the store in the directory dir.
 func New(fsys diskfs.FS, dir string) *Dir { return &Dir{fsys, filepath.Join(dir, SubDir)} }
 
-// document is the file <Unix seconds>-<8 hex digits of the SHA-256>.json. Of several in one second
-// each gets the second after the one before, so that they stay in order.
+// document is the file <Unix seconds>-<8 hex digits of the SHA-256>.json. The time is later than
+// that of the previous document, so that the names stay in order.
 type document struct {
 	path string
 	time int64
@@ -63,7 +63,7 @@ func (d *Dir) list() (list []*document, err error) {
 	return list, nil
 }
 
-// CheckSize returns an error for a document that is too long to be kept.
+// CheckSize returns an error for a document longer than MaxSize.
 func CheckSize(doc []byte) error {
 	if len(doc) > MaxSize {
 		return fmt.Errorf("document of %d bytes, limit %d", len(doc), MaxSize)
@@ -71,8 +71,8 @@ func CheckSize(doc []byte) error {
 	return nil
 }
 
-// Put keeps a document, durably, and returns the path of its file. The same bytes are kept once. It
-// removes the oldest documents above MaxDocuments.
+// Put keeps a document, durably, and returns the path of its file. A document that is there already
+// is not written again. Put removes the oldest documents above MaxDocuments.
 func (d *Dir) Put(doc []byte, now time.Time) (path string, err error) {
 	list, err := d.list()
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Options say what is kept; see digstore.GCOptions.
+// Options select what is kept; see digstore.GCOptions.
 type Options struct {
 	Keep     int
 	Roots    []merkle.Hash
@@ -34,10 +34,10 @@ type Report struct {
 	Transfers int
 }
 
-// Run drops the generations that are not kept. The caller holds the lock of the store, and h is the
-// history as it was read under the lock. Everything that is kept can be read at any time: what is
-// needed of a pack is copied, and recipes that are built on dropped ones are written anew, before
-// anything is removed. While generations are being received no pack is removed.
+// Run drops the generations that are not kept. The caller holds the lock of the store and has read
+// h under it. What is kept stays readable throughout: Run first copies the chunks that are needed
+// and rewrites the recipes that are built on dropped ones, and then removes files. While
+// generations are being received it removes no pack.
 func Run(ctx context.Context, d *storedir.Dir, h *history.History, o Options) (*Report, error) {
 	c := &collection{d: d, o: o, h: h, report: &Report{}, live: map[merkle.Hash]bool{},
 		repeated: map[merkle.Hash]bool{}}
@@ -100,7 +100,7 @@ func (c *collection) choose() error {
 	if err != nil {
 		return err
 	}
-	latest := make(map[merkle.Hash]int, len(lines)) // of a root with several lines, the latest counts
+	latest := make(map[merkle.Hash]int, len(lines)) // index of the latest line of each root
 	for i, g := range lines {
 		if _, ok := latest[g.Root]; ok {
 			c.repeated[g.Root] = true
@@ -125,7 +125,7 @@ func (c *collection) choose() error {
 			c.report.Dropped = append(c.report.Dropped, g)
 		}
 	}
-	c.d.Packs.Reload() // others may have moved chunks
+	c.d.Packs.Reload() // another process may have moved chunks
 	for _, g := range c.kept {
 		kept, err := c.d.Recipes.Read(g.Root)
 		if err != nil {
@@ -139,7 +139,7 @@ func (c *collection) choose() error {
 			if err != nil {
 				return err
 			}
-			if !there { // what would be dropped may be all that is whole
+			if !there { // what would be dropped may be the only undamaged generation
 				return damage.In(c.d.Packs.Path(), "chunk %s of generation %d is missing", ch.ID, g.Number)
 			}
 			c.live[ch.ID] = true
@@ -161,7 +161,7 @@ func (c *collection) choose() error {
 	return nil
 }
 
-// compact copies what is needed of packs that are not needed as a whole to a new pack.
+// compact copies the live chunks of packs with dead chunks to a new pack.
 func (c *collection) compact(ctx context.Context) error {
 	done, err := c.d.Packs.Compact(ctx, c.live, c.o.Progress)
 	c.dead, c.report.Freed = done.Dead, done.Freed
@@ -228,8 +228,8 @@ func (c *collection) keepNames() error {
 	return err
 }
 
-// remove deletes what is not needed any more: first the recipes, then index files that speak of
-// dead packs, then those.
+// remove deletes what is no longer needed: the recipes, then the index files that cover dead packs,
+// then the dead packs.
 func (c *collection) remove(ctx context.Context) error {
 	d := c.d
 	if err := c.noteDropped(); err != nil {
@@ -246,8 +246,8 @@ func (c *collection) remove(ctx context.Context) error {
 	return incoming.Sweep(ctx, d.FS, d.Incoming(), incoming.None)
 }
 
-// removePacks deletes the packs that nothing needs, unless generations are being received. None
-// begins to be received meanwhile: a transfer that begins later does not find the packs.
+// removePacks deletes the dead packs, unless generations are being received. It holds the gate of
+// transfers, so that none begins before the packs are gone.
 func (c *collection) removePacks(ctx context.Context) error {
 	d := c.d
 	if len(c.dead) == 0 {
@@ -258,12 +258,12 @@ func (c *collection) removePacks(ctx context.Context) error {
 		return err
 	}
 	defer gate.Close()
-	if n > 0 { // begun since
+	if n > 0 { // a transfer has begun since
 		c.report.Transfers, c.report.Freed = n, 0
 		return nil
 	}
 	if err := d.Packs.DropIndex(c.dead); err != nil {
-		// a pack of the same name may come back, with other chunks
+		// a remaining index could cover a later pack with the same name
 		return err
 	}
 	if err := d.SyncPacks(); err != nil {
@@ -277,7 +277,7 @@ func (c *collection) removePacks(ctx context.Context) error {
 	return d.SyncPacks()
 }
 
-// noteDropped notes which lines are not held on purpose from now on.
+// noteDropped records the lines whose generations are dropped.
 func (c *collection) noteDropped() error {
 	if len(c.report.Dropped) == 0 || !c.h.Proven() {
 		return nil
@@ -292,15 +292,15 @@ func (c *collection) noteDropped() error {
 	return c.d.Log.SetDropped(dropped)
 }
 
-// removeRecipes deletes the recipes of dropped generations. None goes before those that are built
-// on it, on the disk either: else what is left when this breaks off could not be read.
+// removeRecipes deletes the recipes of dropped generations. Each is deleted, durably, after all
+// recipes that are built on it, so that the remaining ones are readable after a crash.
 func (c *collection) removeRecipes() error {
 	d := c.d
 	level := make(map[merkle.Hash]int, len(c.report.Dropped))
 	deepest := 0
 	for _, g := range c.report.Dropped {
 		kept, err := d.Recipes.ReadBody(g.Root)
-		if errors.Is(err, module.ErrDamaged) { // it can go at any time
+		if errors.Is(err, module.ErrDamaged) { // no other recipe needs a damaged one
 			continue
 		}
 		if err != nil {

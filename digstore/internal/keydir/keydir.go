@@ -25,19 +25,19 @@ const (
 // ErrNoKey says that the store has no key.
 var ErrNoKey = errors.New("no publisher key")
 
-// A Dir has the keys of one store.
+// A Dir reads and writes the keys of one store.
 type Dir struct {
 	// FS is the file system, Path the directory of the store.
 	FS   diskfs.FS
 	Path string
-	// Name is that of the store, for errors.
+	// Name is the name of the store, for errors.
 	Name string
 	// ReadSecret reads a file that no other user can read. A missing file is fs.ErrNotExist.
 	ReadSecret func(path string) ([]byte, error)
 }
 
-// Signer returns the key that commits: the adopted one, else that of the publisher. Without either
-// it is ErrNoKey.
+// Signer returns the key that signs commits: the adopted key, or else the publisher's. Without
+// either the error is ErrNoKey.
 func (d *Dir) Signer() (*auth.Key, error) {
 	k, err := d.read(writerFile)
 	if errors.Is(err, ErrNoKey) {
@@ -46,7 +46,7 @@ func (d *Dir) Signer() (*auth.Key, error) {
 	return k, err
 }
 
-// Publisher returns the key of the publisher; ErrNoKey if there is none.
+// Publisher returns the key of the publisher. The error is ErrNoKey if there is none.
 func (d *Dir) Publisher() (*auth.Key, error) { return d.read(publisherFile) }
 
 func (d *Dir) read(file string) (*auth.Key, error) {
@@ -80,15 +80,15 @@ func public(k *auth.Key, err error) (auth.PublicKey, error) {
 	return k.PublicKey(), nil
 }
 
-// Adopt keeps a key, durably, that commits in place of that of the publisher. One that is there is
-// fs.ErrExist.
+// Adopt stores, durably, a key that signs commits in place of the publisher's. If there is an
+// adopted key, the error is fs.ErrExist.
 func (d *Dir) Adopt(k *auth.Key) error {
 	seed := k.Seed()
 	return secretfile.Create(d.FS, filepath.Join(d.Path, writerFile), seed[:])
 }
 
-// Write keeps the key of the publisher, durably, in the directory of a store, and lists it in
-// trusted_keys.json. A key that is there is fs.ErrExist and stays.
+// Write stores the key of the publisher, durably, in the directory of a store, and lists it in
+// trusted_keys.json. It does not replace a key: the error is fs.ErrExist.
 func Write(fsys diskfs.FS, dir string, k *auth.Key) error {
 	pub := k.PublicKey()
 	text, err := json.MarshalIndent(

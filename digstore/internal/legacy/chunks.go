@@ -12,8 +12,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Chunk returns the chunk file of any generation. Its frame begins at 0. One goroutine at a time
-// may call Chunk and Forget.
+// Chunk returns a reader of the frame of a chunk, from the chunk files of all generations. One
+// goroutine at a time may call Chunk and Forget.
 func (d *Dir) Chunk(c module.Chunk) (io.ReaderAt, bool) {
 	if d.chunks == nil {
 		d.chunks = map[merkle.Hash]string{}
@@ -45,7 +45,7 @@ func (d *Dir) Chunk(c module.Chunk) (io.ReaderAt, bool) {
 // Forget makes the next call of Chunk list the chunk files again.
 func (d *Dir) Forget() { d.chunks = nil }
 
-// chunkFile is a chunk file behind the length of the chunk: a frame as a pool has it.
+// chunkFile reads as the frame of a chunk: its length and then its file.
 type chunkFile struct {
 	fs   diskfs.FS
 	name string

@@ -26,11 +26,12 @@ import (
 )
 
 const (
-	// SubDir has a directory for each generation, below that of the store.
+	// SubDir is the directory of the generations, below that of the store. Each has a directory in
+	// it.
 	SubDir = "generations"
 	// KeysFile is the file of the trusted keys, below the directory of the store.
 	KeysFile = "trusted_keys.json"
-	// maxManifest is the length of the longest manifest that is read, in bytes.
+	// maxManifest is the limit of a manifest in bytes.
 	maxManifest = 256 << 20
 )
 
@@ -40,7 +41,7 @@ type TrustedKey struct {
 	Label     string         `json:"label"`
 }
 
-// A Dir has the generations of a store. Open may be used by several goroutines.
+// A Dir reads the generations of a store. Several goroutines may call Open.
 type Dir struct {
 	fs     diskfs.FS
 	path   string // of the store
@@ -82,7 +83,7 @@ func (d *Dir) manifestPath(root merkle.Hash) string {
 	return filepath.Join(d.path, SubDir, root.String(), "manifest.json")
 }
 
-// Paths returns the files of which one exists if the generation does.
+// Paths returns paths of which at least one exists if the generation does.
 func (d *Dir) Paths(root merkle.Hash) []string {
 	return []string{d.manifestPath(root), d.modulePath(root)}
 }
@@ -91,13 +92,13 @@ func (d *Dir) Paths(root merkle.Hash) []string {
 type Generation struct {
 	Module *module.Module
 	Names  []string // of the resources, in the order of the manifest; nil if there is no manifest
-	// Digest stands for the bytes of the module. It is zero while a change of its file might not be
-	// recognized.
+	// Digest identifies the bytes of the module. It is zero while a change of the file might go
+	// unnoticed.
 	Digest func() (merkle.Hash, error)
 }
 
-// Open opens a generation: its module, or the one that its manifest and chunks give. Without either
-// it is nil.
+// Open opens a generation from its module, or else from its manifest and chunks. It returns nil if
+// neither exists.
 func (d *Dir) Open(root merkle.Hash, packs *packdir.Dir) (*Generation, error) {
 	man, err := d.readManifest(root)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -135,8 +136,8 @@ func (d *Dir) Open(root merkle.Hash, packs *packdir.Dir) (*Generation, error) {
 	return g, nil
 }
 
-// fileDigest hashes the size and the time of a file. It is zero while the file is too young for
-// every later change to show.
+// fileDigest hashes the size and the time of a file. It is zero for a file so new that a later
+// change may keep both.
 func fileDigest(f *packdir.File, now time.Time) (merkle.Hash, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -167,8 +168,7 @@ func (d *Dir) readManifest(root merkle.Hash) (*manifest, error) {
 	return &m, nil
 }
 
-// compose makes the recipe of a module of a manifest and the key that trusted_keys.json names
-// first.
+// compose makes a recipe from a manifest and the first key in trusted_keys.json.
 func (d *Dir) compose(root merkle.Hash, man *manifest, packs *packdir.Dir) (*module.Recipe, error) {
 	name := d.manifestPath(root)
 	entries := make([]module.Entry, len(man.KeyTable))

@@ -1,6 +1,6 @@
 // Package namedir keeps the names that a store has learned in its directory names, for all of its
 // generations (LAYOUT.md 7.4). A retrieval key is a hash of the store id and the name, so it is the
-// same in every generation and is not stored. Package names has the format of a file.
+// same in every generation and is not stored. The format of a file is in package names.
 package namedir
 
 import (
@@ -24,9 +24,10 @@ const SubDir = "names"
 
 const (
 	ext = ".names"
-	// maxBytes bounds all files together.
+	// maxBytes is the limit of all files together.
 	maxBytes = 128 << 20
-	// mergeFactor is how much longer than the new file an older file may be that is merged into it.
+	// mergeFactor limits merging: an older file is merged if it is at most so many times as long as
+	// the new one.
 	mergeFactor = 8
 )
 
@@ -49,7 +50,7 @@ func (s Set) Remove(list []string) {
 	}
 }
 
-// A Dir is the directory of the files. Add needs the lock of the store.
+// A Dir reads and writes the files. Add needs the lock of the store.
 type Dir struct {
 	fs   diskfs.FS
 	path string
@@ -97,8 +98,8 @@ func (d *Dir) Files() ([]string, error) {
 	return paths, err
 }
 
-// read reads the files. For a file that cannot be read, damage is set and list has the names that
-// could be read. A file that vanished is fs.ErrNotExist: a writer has merged it with others.
+// read reads the files. If a file is damaged, its damage is set and its list has the names that
+// could be read. If a file was removed, the error is fs.ErrNotExist: a writer has merged it.
 func (d *Dir) read() ([]file, error) {
 	files, err := d.list()
 	if err != nil {
@@ -124,10 +125,10 @@ func (d *Dir) read() ([]file, error) {
 	return files, nil
 }
 
-// All returns the names, newest first. damage says which files cannot be read completely. It needs
-// no lock.
+// All returns the names, newest first. damage is an error about the files that cannot be read
+// completely. All needs no lock.
 func (d *Dir) All() (list []string, damage, err error) {
-	const attempts = 20 // each time a writer has merged files meanwhile
+	const attempts = 20 // one more each time a writer has merged files
 	var files []file
 	for range attempts {
 		files, err = d.read()
@@ -146,9 +147,9 @@ func (d *Dir) All() (list []string, damage, err error) {
 	return list, errors.Join(damages...), nil
 }
 
-// Add adds names, durably, and returns how many are new. Names that do not fit into the limit of
-// all files are left out. If there is no file yet, it calls first, which returns further names, and
-// false if no file is to be made without names.
+// Add adds names, durably, and returns how many are new. Names above the limit of all files are
+// left out. If there is no file yet, Add calls first, which returns further names and whether to
+// make a file even if there are no names.
 func (d *Dir) Add(list []string, first func() (Set, bool, error)) (int, error) {
 	files, err := d.read()
 	if err != nil {
@@ -187,8 +188,8 @@ func (d *Dir) Add(list []string, first func() (Set, bool, error)) (int, error) {
 	return len(added), d.write(files, added)
 }
 
-// write writes a new file of names. It takes in the newest files that are not much longer, so that
-// there are few files and a name is written again seldom. Files that are damaged stay as they are.
+// write writes a new file of names. It merges the newest files that are not much longer into it, so
+// that there are few files and names are rarely written again. It does not merge damaged files.
 func (d *Dir) write(files []file, list []string) error {
 	merged := len(files)
 	for merged > 0 {
@@ -213,7 +214,7 @@ func (d *Dir) write(files []file, list []string) error {
 		return fmt.Errorf("write names: %w", err)
 	}
 	for _, f := range files[merged:] {
-		_ = d.fs.Remove(f.path) // a file that stays has nothing that the new one lacks
+		_ = d.fs.Remove(f.path) // after an error the file is redundant
 	}
 	return nil
 }

@@ -54,9 +54,9 @@ func Encode(list []string) []byte {
 	return b
 }
 
-// Decode returns the names of a list, in its order. If the list is damaged, the error is ErrFormat
-// and the names are those that could be read. Any of them may be wrong then, so a caller must
-// compare names with the hashes that a generation has of them.
+// Decode returns the names of a list, in its order. If the list is damaged, the error is ErrFormat,
+// and Decode returns the names that it could read. Any of these may be wrong, so the caller must
+// compare them with the retrieval keys of a generation.
 func Decode(b []byte) ([]string, error) {
 	if len(b) < header || string(b[:len(magic)]) != magic {
 		return nil, fmt.Errorf("%w: no header", ErrFormat)
@@ -67,7 +67,7 @@ func Decode(b []byte) ([]string, error) {
 		damage = fmt.Errorf("%w: checksum %08x, expected %08x", ErrFormat, sum, want)
 	}
 	count := int64(binary.BigEndian.Uint32(b[header-4:]))
-	rest := string(b[header:]) // the names are parts of it
+	rest := string(b[header:]) // the names are substrings of it
 	list := make([]string, 0, min(count, int64(len(rest)/(prefix+1))))
 	for len(rest) >= prefix {
 		n := int64(rest[0])<<24 | int64(rest[1])<<16 | int64(rest[2])<<8 | int64(rest[3])

@@ -1,6 +1,6 @@
 // Package pending keeps generations that wait to be made the head, in the directory pending of a
-// store (LAYOUT.md 10.3). Each has a recipe that is built on no other, a pack that no index covers,
-// so that no other generation depends on it, and a JSON file, with which the generation is there.
+// store (LAYOUT.md 10.3). Each has a recipe without a base, a pack outside of the index, and a JSON
+// file, which is written last. So no other generation depends on a pending one.
 package pending
 
 import (
@@ -28,8 +28,8 @@ const SubDir = "pending"
 // infoExt ends the name of the JSON file.
 const infoExt = ".json"
 
-// Info is the JSON file: what is known of a pending generation besides its content. Signatures that
-// are unknown are zero.
+// Info is the JSON file: the metadata of a pending generation. Signatures that are unknown are
+// zero.
 type Info struct {
 	Parent    merkle.Hash    `json:"parent"`
 	Time      int64          `json:"time"` // Unix seconds
@@ -55,7 +55,7 @@ func (d *Dir) name(root merkle.Hash, ext string) string {
 // Pack returns the path of the pack of a pending generation. It need not exist.
 func (d *Dir) Pack(root merkle.Hash) string { return d.name(root, packdir.Ext) }
 
-// Keep keeps what was received. For a generation that is pending already it replaces the Info.
+// Keep stores what was received. If the generation is pending already, Keep replaces its Info.
 func (d *Dir) Keep(in *incoming.Transfer, recipe *module.Recipe, info Info) error {
 	root := recipe.Root()
 	if _, err := d.fs.Stat(d.name(root, infoExt)); err == nil {
@@ -95,7 +95,8 @@ func (d *Dir) write(root merkle.Hash, info Info) error {
 	return diskfs.WriteFile(d.fs, d.name(root, infoExt), text, 0o644)
 }
 
-// Info returns what is known of a pending generation; fs.ErrNotExist if it is not pending.
+// Info returns the metadata of a generation. The error is fs.ErrNotExist if the generation is not
+// pending.
 func (d *Dir) Info(root merkle.Hash) (i Info, err error) {
 	name := d.name(root, infoExt)
 	text, err := smallfile.Read(d.fs, name)
@@ -128,8 +129,8 @@ func (d *Dir) Roots() ([]merkle.Hash, error) {
 	return roots, nil
 }
 
-// Recipe returns the recipe of a pending generation. parse reads the content of its file, whose
-// name is for errors.
+// Recipe returns the recipe of a pending generation. parse decodes its file; it is given the name
+// of the file for errors.
 func (d *Dir) Recipe(root merkle.Hash,
 	parse func(name string, b []byte) (*module.Recipe, error)) (*module.Recipe, error) {
 	name := d.name(root, recipefile.Ext)
@@ -140,7 +141,8 @@ func (d *Dir) Recipe(root merkle.Hash,
 	return parse(name, b)
 }
 
-// Drop removes a pending generation, its JSON file first. One that is not pending is no error.
+// Drop removes a pending generation, its JSON file first. It is no error if the generation is not
+// pending.
 func (d *Dir) Drop(root merkle.Hash) error {
 	for _, ext := range []string{infoExt, recipefile.Ext, packdir.Ext} {
 		if err := d.fs.Remove(d.name(root, ext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -155,8 +157,8 @@ func (d *Dir) Drop(root merkle.Hash) error {
 	return nil
 }
 
-// Sweep removes what a crash has left of pending generations: files without a JSON file, and those
-// of roots for which done is true. It calls stays for each generation that remains.
+// Sweep removes files that a crash has left: those without a JSON file, and those of roots for
+// which done is true. It calls stays for each generation that remains.
 func (d *Dir) Sweep(done func(root merkle.Hash) (bool, error),
 	stays func(root merkle.Hash) error) error {
 	list, err := d.fs.ReadDir(d.path)

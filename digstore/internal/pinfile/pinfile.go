@@ -1,5 +1,5 @@
-// Package pinfile reads and writes pins.json: what a store remembers of its origins, and whether
-// its history has proofs (LAYOUT.md 4.6).
+// Package pinfile reads and writes pins.json: the pins of a store, and whether its history has
+// proofs (LAYOUT.md 4.6).
 package pinfile
 
 import (
@@ -72,7 +72,7 @@ func (f *File) SetProven() error {
 	return f.write(c)
 }
 
-// Read returns the pins; the zero Pins if there is no file.
+// Read returns the pins, or the zero Pins if there is no file.
 func (f *File) Read() (p module.Pins, err error) {
 	c, err := f.read()
 	if err != nil {

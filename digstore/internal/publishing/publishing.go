@@ -1,5 +1,5 @@
-// Package publishing reads and writes the file publishing of a store. It says what the last writer
-// published, so that the next writer need not look through the whole store for files that a crash
+// Package publishing reads and writes the file publishing of a store. It records what the last
+// writer published, so that the next writer need not search the whole store for files that a crash
 // has left (LAYOUT.md 12.1).
 package publishing
 
@@ -22,7 +22,7 @@ type Record struct {
 	// Known says that only files of Root were touched. Without it any file may have been.
 	Known bool
 	Root  merkle.Hash
-	// Serial grows with each writer. New packs are named by it.
+	// Serial increases with each writer. The names of new packs contain it.
 	Serial uint64
 }
 
@@ -44,7 +44,7 @@ func New(fsys diskfs.FS, dir string) *File { return &File{fsys, dir} }
 
 func (f *File) path() string { return filepath.Join(f.dir, "publishing") }
 
-// Read returns the record; the zero Record if there is no file, or a damaged one.
+// Read returns the record, or the zero Record if the file is missing or damaged.
 func (f *File) Read() (Record, error) {
 	b, err := smallfile.Read(f.fs, f.path())
 	if errors.Is(err, fs.ErrNotExist) {

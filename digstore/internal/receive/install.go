@@ -15,16 +15,17 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// lastSecond is the end of the year 9999 in Unix seconds: later times have no form in JSON.
+// lastSecond is the end of the year 9999 in Unix seconds: time.Time cannot encode later times in
+// JSON.
 const lastSecond = 253402300799
 
-// A Pull is what is known of a generation that is pulled, besides its content.
+// A Pull describes a generation that is pulled, without its content.
 type Pull struct {
 	// Lines are the lines of the history that lead to the generation.
 	Lines []module.Generation
 	// Head has the signatures that are known.
 	Head auth.SignedRoot
-	// Check is called before the generation becomes visible; nil: it is not checked.
+	// Check is called before the generation becomes visible. It may be nil.
 	Check func(*module.Module) error
 }
 
@@ -83,8 +84,8 @@ func Assemble(ctx context.Context, d *storedir.Dir, p Pull, a module.Assembly) e
 	return nil
 }
 
-// begin returns the root of the generation that is pulled. If the generation is held, begin appends
-// its lines, and done is true. Otherwise the transfer may begin.
+// begin returns the root of the pulled generation. If the generation is held, begin appends its
+// lines and done is true.
 func begin(ctx context.Context, d *storedir.Dir, p *Pull) (root merkle.Hash, done bool, err error) {
 	if len(p.Lines) == 0 {
 		return root, false, errors.New("no history lines")
@@ -123,7 +124,7 @@ func begin(ctx context.Context, d *storedir.Dir, p *Pull) (root merkle.Hash, don
 	return root, held, err
 }
 
-// addLines appends lines that lead to a generation which is held.
+// addLines appends lines of which the last one is of a held generation.
 func addLines(ctx context.Context, d *storedir.Dir, line module.Generation, p Pull) error {
 	root := line.Root
 	g, err := d.Open(line)
@@ -179,8 +180,8 @@ func finish(ctx context.Context, d *storedir.Dir, in *incoming.Transfer, recipe 
 		&storedir.Publication{Recipe: recipe, Head: p.Head, Lines: lines})
 }
 
-// newLines returns those of lines that the history lacks: all if they follow it, and none if there
-// is one and it is the line of a generation that is not held.
+// newLines returns the lines that the history lacks: all of them if they follow the history, and
+// none if lines is the existing line of a generation that is not held.
 func newLines(d *storedir.Dir, h *history.History,
 	lines []module.Generation) ([]module.Generation, error) {
 	if first := lines[0]; len(lines) == 1 && first.Number < h.Len() {
@@ -220,12 +221,12 @@ type Imported struct {
 	Recipe   *module.Recipe
 	// Signed has the signatures that are known, and the root.
 	Signed auth.SignedRoot
-	// Pin makes the key in the module that of the publisher.
+	// Pin pins the key in the module as that of the publisher.
 	Pin bool
 }
 
-// Import publishes a generation: as the newest one, or in the line of the history that its root
-// has. It returns the line.
+// Import publishes a generation: as the newest one, or for its existing line in the history. It
+// returns the line.
 func Import(ctx context.Context, d *storedir.Dir, i *Imported) (module.Generation, error) {
 	recipe := i.Recipe
 	l, h, err := d.LockSwept(ctx) // the generation may be the head that is missing
@@ -258,8 +259,8 @@ func Import(ctx context.Context, d *storedir.Dir, i *Imported) (module.Generatio
 	return line, d.Pins.Write(module.Pins{Publisher: recipe.PublicKey()})
 }
 
-// Missing returns the places in the pool of a recipe of the chunks that are neither in the store
-// nor left from an Assemble that broke off. See digstore.Store.MissingChunks.
+// Missing returns the indexes in the pool of r of the chunks that are neither in the store nor left
+// by an interrupted Assemble. See digstore.Store.MissingChunks.
 func Missing(ctx context.Context, d *storedir.Dir, r *module.Recipe) ([]int, error) {
 	if err := d.Sweep(ctx); err != nil {
 		return nil, err
@@ -281,14 +282,14 @@ func Missing(ctx context.Context, d *storedir.Dir, r *module.Recipe) ([]int, err
 		if err != nil {
 			return nil, err
 		}
-		if here[c.ID] = true; !had { // it is named once
+		if here[c.ID] = true; !had { // report it once
 			missing = append(missing, i)
 		}
 	}
 	return missing, nil
 }
 
-// Discard removes what is kept of an Install or Assemble of a root that broke off.
+// Discard removes what an interrupted Install or Assemble of a root has left.
 func Discard(ctx context.Context, d *storedir.Dir, root merkle.Hash) error {
 	for _, dir := range []string{d.Partial(root), d.PartialChunks(root)} {
 		if err := incoming.Clear(ctx, d.FS, dir); err != nil {

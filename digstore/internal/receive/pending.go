@@ -29,7 +29,7 @@ func Pending(d *storedir.Dir) ([]module.Generation, error) {
 	for _, root := range roots {
 		if _, ok, err := h.Find(root); err != nil {
 			return nil, err
-		} else if ok { // promoted or pushed meanwhile
+		} else if ok { // otherwise it was promoted meanwhile
 			continue
 		}
 		p, err := d.Pending.Info(root)
@@ -62,8 +62,8 @@ func Promote(ctx context.Context, d *storedir.Dir, root merkle.Hash) error {
 	return promote(ctx, d, h, module.Push{Head: head, Parent: p.Parent})
 }
 
-// promote makes a pending generation the head. It needs the lock of the store, under which h was
-// read.
+// promote makes a pending generation the head. It needs the lock of the store and a history read
+// under it.
 func promote(ctx context.Context, d *storedir.Dir, h *history.History, p module.Push) error {
 	root := p.Head.Root
 	if err := checkFollows(h, root, p.Parent); err != nil {
@@ -96,7 +96,7 @@ func promote(ctx context.Context, d *storedir.Dir, h *history.History, p module.
 	return d.Pending.Drop(root)
 }
 
-// Drop removes a pending generation. One that is not pending is no error.
+// Drop removes a pending generation. It is no error if the generation is not pending.
 func Drop(ctx context.Context, d *storedir.Dir, root merkle.Hash) error {
 	l, _, err := d.LockHead(ctx)
 	if err != nil {

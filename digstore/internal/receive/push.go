@@ -67,7 +67,7 @@ func PushRecipe(ctx context.Context, d *storedir.Dir, p module.Push, a module.As
 	return keepLocked(ctx, d, parts.To, a.Recipe, p)
 }
 
-// keepLocked is Keep under the lock of the store.
+// keepLocked takes the lock of the store and calls Keep.
 func keepLocked(ctx context.Context, d *storedir.Dir, in *incoming.Transfer,
 	recipe *module.Recipe, p module.Push) error {
 	l, h, err := d.LockHead(ctx)
@@ -85,8 +85,8 @@ type Received struct {
 	Push     module.Push
 }
 
-// Keep makes a generation the head, or pending. It needs the lock of the store, under which h was
-// read. The key in the first module that a store receives is pinned.
+// Keep makes a generation the head, or pending. It needs the lock of the store and a history read
+// under it. It pins the key in the first module of a store.
 func Keep(ctx context.Context, d *storedir.Dir, h *history.History, r *Received) error {
 	root := r.Recipe.Root()
 	if err := checkFollows(h, root, r.Push.Parent); err != nil {
@@ -112,7 +112,8 @@ func Keep(ctx context.Context, d *storedir.Dir, h *history.History, r *Received)
 		Head: head, Lines: []module.Generation{d.NextLine(h, root)}})
 }
 
-// checkFollows checks that a new root follows the head. A zero parent stands for none.
+// checkFollows returns an error unless parent is the head and root is new. A zero parent means an
+// empty history.
 func checkFollows(h *history.History, root, parent merkle.Hash) error {
 	if g, ok, err := h.Find(root); err != nil {
 		return err
@@ -132,7 +133,7 @@ func promoteSame(ctx context.Context, d *storedir.Dir, p module.Push, parts *inc
 	if err := checkSame(parts.Recipe, parts.Base); err != nil {
 		return err
 	}
-	if err := parts.Fetch(parts.Put); err != nil { // the chunks are here already
+	if err := parts.Fetch(parts.Put); err != nil { // only checks the chunks, which are here
 		return err
 	}
 	id := module.ID{Store: d.Store, Root: p.Head.Root}
@@ -140,7 +141,7 @@ func promoteSame(ctx context.Context, d *storedir.Dir, p module.Push, parts *inc
 	if err := incoming.CheckModule(recipe, parts.More, id, check); err != nil {
 		return err
 	}
-	parts.More.Close() // Windows renames no open file
+	parts.More.Close() // Windows cannot rename an open file
 	l, h, err := d.LockHead(ctx)
 	if err != nil {
 		return err
@@ -165,8 +166,7 @@ func checkSame(a, b *module.Recipe) error {
 	return nil
 }
 
-// Revert makes a generation of the history that is held the head again. See
-// digstore.Workspace.Revert.
+// Revert makes a held generation of the history the head again. See digstore.Workspace.Revert.
 func Revert(ctx context.Context, d *storedir.Dir, p module.Push) error {
 	l, h, err := d.LockHead(ctx)
 	if err != nil {
@@ -196,8 +196,8 @@ func Revert(ctx context.Context, d *storedir.Dir, p module.Push) error {
 		Head: p.Head, Lines: []module.Generation{d.NextLine(h, root)}})
 }
 
-// Confirmed returns the recipe of a generation of the history. One that is not held, or lies in the
-// form of the reference implementation, is fs.ErrNotExist.
+// Confirmed returns the recipe of a generation of the history. The error is fs.ErrNotExist if the
+// generation is not held, or has no recipe because the reference implementation wrote it.
 func Confirmed(d *storedir.Dir, root merkle.Hash) (*module.Recipe, error) {
 	h, err := d.Log.Current()
 	if err != nil {

@@ -1,6 +1,5 @@
-// Package recipedir keeps recipes in the directory recipes of a store, and the last ones that were
-// used in memory. Package recipefile has the format, LAYOUT.md 7.2 says which recipe is built on
-// which.
+// Package recipedir keeps recipes in the directory recipes of a store, and caches the most recent
+// ones. The format is in package recipefile, the choice of bases in LAYOUT.md 7.2.
 package recipedir
 
 import (
@@ -40,16 +39,16 @@ func New(fsys diskfs.FS, dir string) *Dir {
 	return &Dir{fs: fsys, path: filepath.Join(dir, SubDir)}
 }
 
-// A Recipe is a recipe as it is kept.
+// A Recipe is a recipe with the data of its file.
 type Recipe struct {
-	*recipefile.Body        // nil until it is parsed: never in what Read and New return
-	bytes            []byte // of the body
+	*recipefile.Body        // nil until it is parsed; Read and NewRecipe set it
+	bytes            []byte // encoded body
 	depth            int
 	base             merkle.Hash
-	header           [recipefile.HeaderSize]byte // of its file
+	header           [recipefile.HeaderSize]byte // header of the file
 }
 
-// NewRecipe returns a recipe that is to be written. names are those of its resources; nil if they
+// NewRecipe returns a recipe to be written. names are the names of its resources, or nil if they
 // are unknown.
 func NewRecipe(r *module.Recipe, names []string) (*Recipe, error) {
 	body, err := recipefile.NewBody(r, names)
@@ -59,13 +58,14 @@ func NewRecipe(r *module.Recipe, names []string) (*Recipe, error) {
 	return &Recipe{Body: body, bytes: body.Bytes}, nil
 }
 
-// Depth returns how many recipes this one is built on, one on the other.
+// Depth returns the length of the chain of recipes on which this one is built.
 func (r *Recipe) Depth() int { return r.depth }
 
-// Base returns the root of the recipe that this one is built on. It is undefined at depth 0.
+// Base returns the root of the recipe on which this one is built. It is undefined at depth 0.
 func (r *Recipe) Base() merkle.Hash { return r.base }
 
-// Encode returns the content of the file, as the difference from base unless that is nil.
+// Encode returns the content of the file. It stores the difference from base, or the body if base
+// is nil.
 func (r *Recipe) Encode(base *recipefile.Base) ([]byte, error) {
 	b, err := recipefile.Encode(r.bytes, base)
 	if err != nil {
@@ -79,7 +79,7 @@ func (r *Recipe) Encode(base *recipefile.Base) ([]byte, error) {
 	return b, nil
 }
 
-// cache has the recipes that were used last.
+// cache has the most recently used recipes.
 type cache struct {
 	roots []merkle.Hash // oldest first
 	held  map[merkle.Hash]*Recipe
@@ -101,14 +101,14 @@ func (c *cache) put(root merkle.Hash, r *Recipe) {
 	}
 }
 
-// Remember puts a recipe that was written into memory.
+// Remember caches a recipe that was written.
 func (d *Dir) Remember(root merkle.Hash, r *Recipe) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.cache.put(root, r)
 }
 
-// Forget drops all recipes from memory.
+// Forget empties the cache.
 func (d *Dir) Forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -120,7 +120,7 @@ func (d *Dir) Path(root merkle.Hash) string {
 	return filepath.Join(d.path, root.String()+recipefile.Ext)
 }
 
-// Has reports whether there is a recipe of that root: whether its generation is held.
+// Has reports whether there is a recipe of the root, and so whether the generation is held.
 func (d *Dir) Has(root merkle.Hash) (bool, error) {
 	_, err := d.fs.Stat(d.Path(root))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -132,8 +132,8 @@ func (d *Dir) Has(root merkle.Hash) (bool, error) {
 	return true, nil
 }
 
-// cached returns the recipe of a root if it is in memory and its file is the one that was read;
-// else nil. Another process may have removed the file, or have written it anew on another base.
+// cached returns the cached recipe of a root if its file is unchanged, and nil otherwise. Another
+// process may have removed the file, or rewritten it on another base.
 func (d *Dir) cached(root merkle.Hash) (*Recipe, error) {
 	d.mu.Lock()
 	r := d.cache.held[root]
@@ -159,7 +159,7 @@ func (d *Dir) cached(root merkle.Hash) (*Recipe, error) {
 	return r, nil
 }
 
-// Read returns the recipe of a root; fs.ErrNotExist if it is not held.
+// Read returns the recipe of a root. The error is fs.ErrNotExist if it is not held.
 func (d *Dir) Read(root merkle.Hash) (*Recipe, error) {
 	r, err := d.cached(root)
 	if r != nil || err != nil {
@@ -170,7 +170,7 @@ func (d *Dir) Read(root merkle.Hash) (*Recipe, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.Body != nil { // it is in memory meanwhile, and other goroutines use it
+		if r.Body != nil { // it is cached, and other goroutines use it
 			return r, nil
 		}
 		if r.Body, err = recipefile.ParseBody(r.bytes); err != nil {
@@ -189,15 +189,15 @@ func (d *Dir) Read(root merkle.Hash) (*Recipe, error) {
 	return v.(*Recipe), nil
 }
 
-// errNoBase says that a recipe is built on one that is missing.
+// errNoBase says that the base of a recipe is missing.
 var errNoBase = errors.New("its base is missing")
 
-// ReadBody is Read, but need not parse the body: Body may be nil.
+// ReadBody is Read, but may leave Body nil.
 func (d *Dir) ReadBody(root merkle.Hash) (*Recipe, error) { return d.readBody(root, 0) }
 
-// readBody reads a file and those that it is built on. A gc of another process may write the file
-// anew on another base, and remove the old base, between the two: then the file is read again.
-// level is how many files are built on this one.
+// readBody reads a file and its bases. A gc of another process may rewrite the file on another base
+// and remove the old base in between; then readBody reads the file again. level is the number of
+// files in the chain that are built on this one.
 func (d *Dir) readBody(root merkle.Hash, level int) (*Recipe, error) {
 	r, err := d.cached(root)
 	if r != nil || err != nil {
@@ -246,8 +246,8 @@ func (d *Dir) decode(name string, b []byte, level int) (*Recipe, error) {
 	return r, nil
 }
 
-// Parse reads the content of a recipe file that lies elsewhere. name is for errors. Any error is
-// damage.
+// Parse decodes a recipe file from another directory. name is for errors. Any error matches
+// module.ErrDamaged.
 func (d *Dir) Parse(name string, b []byte) (*module.Recipe, error) {
 	r, err := d.decode(name, b, 0)
 	var body *recipefile.Body
@@ -260,8 +260,8 @@ func (d *Dir) Parse(name string, b []byte) (*module.Recipe, error) {
 	return body.Recipe, nil
 }
 
-// Base returns the recipe that that of generation n is built on; nil if it has no base. rootOf
-// returns the root of a generation before n, and false for one that must not be a base.
+// Base returns the base for the recipe of generation n, or nil if it has none. rootOf returns the
+// root of a generation before n, and false for one that must not be a base.
 func (d *Dir) Base(rootOf func(n uint64) (merkle.Hash, bool), n uint64) *recipefile.Base {
 	for base := range recipefile.Bases(n) {
 		root, ok := rootOf(base)
@@ -275,7 +275,8 @@ func (d *Dir) Base(rootOf func(n uint64) (merkle.Hash, bool), n uint64) *recipef
 	return nil
 }
 
-// EncodeOn returns the content of the file of r on another base; nil for none. r does not change.
+// EncodeOn returns the content of the file of r on another base, or on none if base is nil. It does
+// not change r.
 func EncodeOn(r *Recipe, base *recipefile.Base) ([]byte, error) {
 	return recipefile.Encode(r.bytes, base)
 }

@@ -126,7 +126,7 @@ func deflate(dst, content []byte) ([]byte, error) {
 func inflate(frame, base []byte, size int) ([]byte, error) {
 	most := size
 	if base != nil {
-		most = 3*size + 64 // a difference is rarely longer than the body, and never three times as long
+		most = 3*size + 64 // a difference is never three times as long as the body
 	}
 	most = max(most, zstd.MinWindowSize) // the decoder rejects every frame with a lower limit
 	r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1),

@@ -17,15 +17,16 @@ import (
 // An Input is the content of one resource.
 type Input struct {
 	Name string
-	Size int64 // as it was listed; what is read counts
+	Size int64 // the size when it was listed; the file may have changed
 	Open func() (Content, error)
 }
 
 // A Content is an open content: a file, or a part of the staging file.
 type Content interface {
 	Stat() (scan.Stat, error)
-	// Since compares the content with what Stat returned before. still says that it looks the same,
-	// replaced that its name leads to another file, so that this one will not change any more.
+	// Since compares the content with before, an earlier result of Stat. still says that it looks
+	// the same. replaced says that the name leads to another file now, so this one does not change
+	// any more.
 	Since(before scan.Stat) (still, replaced bool, err error)
 	// ReadAt reads up to len(b) bytes. It returns 0 at the end.
 	ReadAt(b []byte, off int64) (int, error)
@@ -36,9 +37,9 @@ type Content interface {
 type Outcome uint8
 
 const (
-	Settled  Outcome = iota // the content that the file had at one moment was read
+	Settled  Outcome = iota // the content of the file at one moment was read
 	Changing                // the file changed while it was read
-	Gone                    // the name does not lead to a regular file any more
+	Gone                    // the file was removed or replaced by something else
 )
 
 // A Job is one resource that is to be sealed.
@@ -52,11 +53,11 @@ type Job struct {
 	Outcome Outcome
 
 	still  bool        // the file looks as it did before it was read
-	sure   bool        // a change while it was read would show
+	sure   bool        // a change during the read would be visible
 	limit  int64       // read no more than this many bytes; 0: all
 	before merkle.Hash // the leaf of the previous attempt, of limit bytes; zero: none
 	first  scan.Stat   // the stat of that attempt
-	calm   bool        // the file did not change during an attempt before
+	calm   bool        // the file did not change during an earlier attempt
 	opened int64       // when this attempt began, in nanoseconds since 1970
 
 	key   *urn.Key
@@ -64,8 +65,8 @@ type Job struct {
 	large bool
 }
 
-// settle decides whether the attempt counts. If it does not, and is not the last one, settle
-// prepares the next one.
+// settle reports whether the result of the attempt is final. If it is not, settle prepares the next
+// attempt.
 func (j *Job) settle(last bool) bool {
 	read := j.large || j.Entry.Chunks != nil
 	part := j.Bytes < j.Stat.Size
@@ -76,11 +77,11 @@ func (j *Job) settle(last bool) bool {
 	case j.still && j.sure && !part:
 		j.Outcome = Settled
 		return true
-	case j.still && part && !last && !j.calm: // the file holds still: try once to have all of it
+	case j.still && part && !last && !j.calm: // the file is stable now: try once to read all of it
 		j.limit, j.before, j.calm = 0, merkle.Hash{}, true
 	case !j.before.IsZero() && j.before == j.Entry.Leaf:
 		j.Outcome, j.Stat = Settled, j.first
-		j.Stat.Size = j.Bytes // so that the stat index does not take the file for what was read
+		j.Stat.Size = j.Bytes // so that the stat index does not match the file
 		return true
 	default:
 		j.limit, j.before, j.first = j.Bytes, j.Entry.Leaf, j.Stat
@@ -101,13 +102,12 @@ func (j *Job) length() int64 {
 // finish records whether the file changed while it was read.
 func (j *Job) finish(r Content) error {
 	still, replaced, err := r.Since(j.Stat)
-	other := j.first.Inode != 0 && j.first.Inode != j.Stat.Inode // than in the attempt before
+	other := j.first.Inode != 0 && j.first.Inode != j.Stat.Inode // than in the previous attempt
 	j.still, j.sure = still, replaced || other || j.Stat.OlderThan(j.opened)
 	return err
 }
 
-// openJob opens the content. A nil reader without an error means that the name does not lead to a
-// regular file any more.
+// openJob opens the content. It returns nil and no error if the file was removed or replaced.
 func (j *Job) openJob() (Content, error) {
 	j.still, j.Bytes, j.opened = false, 0, time.Now().UnixNano()
 	r, err := j.Open()
@@ -125,7 +125,7 @@ func (j *Job) openJob() (Content, error) {
 	return r, nil
 }
 
-// IsGone reports whether a file that was listed does not exist any more, or is something else now.
+// IsGone reports whether err says that a listed file was removed or replaced.
 func IsGone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, regular.ErrNotRegular)
 }

@@ -48,7 +48,7 @@ func (p *Sealer) feedLarge(ctx context.Context, j *Job, emit func(*unit) error) 
 			if err != nil {
 				return err
 			}
-			if m == 0 { // it has been cut off
+			if m == 0 { // the file was truncated
 				eof = true
 				break
 			}
@@ -65,7 +65,7 @@ func (p *Sealer) feedLarge(ctx context.Context, j *Job, emit func(*unit) error) 
 		}
 		carry = append(carry[:0], win.buf[used:n]...)
 		free := p.windows
-		go func() { // the buffer is free again when its units are sealed
+		go func() { // frees the buffer after its units are sealed
 			win.units.Wait()
 			free <- win
 		}()
@@ -76,8 +76,8 @@ func (p *Sealer) feedLarge(ctx context.Context, j *Job, emit func(*unit) error) 
 	return j.finish(r)
 }
 
-// emitWindow cuts n bytes of a window into chunks and those into units, and returns how many bytes
-// it used.
+// emitWindow cuts n bytes of a window into chunks, groups these into units, and returns how many
+// bytes it used.
 func (p *Sealer) emitWindow(j *Job, win *window, n int, eof bool,
 	emit func(*unit) error) (used int, err error) {
 	start := 0
@@ -94,7 +94,7 @@ func (p *Sealer) emitWindow(j *Job, win *window, n int, eof bool,
 	}
 	win.ends = cdc.CutsParallel(win.buf[:n], cdc.Params{}, win.ends[:0], p.Workers)
 	for _, end := range win.ends {
-		if !eof && n-used < cdc.DefaultMax { // what comes next may move this cut
+		if !eof && n-used < cdc.DefaultMax { // more data may move this cut
 			break
 		}
 		cuts = append(cuts, end-used)

@@ -1,13 +1,13 @@
-// Package sealer makes sealed chunks of the contents of many resources, on all cores and in bounded
-// memory, and passes them on in order.
+// Package sealer cuts the contents of many resources into chunks and seals them, on all cores and
+// in bounded memory. It delivers the chunks in order.
 //
-// The work is cut into units: some small resources, or a part of a large one. Every unit goes to
-// the workers and, in its place, to the goroutine that calls Sealer.Keep. That one waits for the
-// units in the order in which they were made, so the chunks of a resource, and of resources that
-// follow each other, are adjacent in the pack. Workers read, cut, seal and hash small resources
-// whole. A large one is read by the goroutine that makes the units, cut on all cores, and sealed
-// and hashed by workers. Its leaf, the hash of all its sealed bytes, is computed after Keep: that
-// is the only step that runs on one core.
+// The work is divided into units: some small resources, or a part of a large one. Every unit goes
+// to the workers, and to a queue for the goroutine that calls Sealer.Keep. That goroutine waits for
+// the units in the order in which they were made, so the chunks of a resource, and of consecutive
+// resources, are adjacent in the pack. Workers read, cut, seal and hash small resources whole. A
+// large one is read by the goroutine that makes the units, cut on all cores, and sealed and hashed
+// by workers. Its leaf, the hash of all its sealed bytes, is computed after Keep: that is the only
+// step that runs on one core.
 package sealer
 
 import (
@@ -29,7 +29,7 @@ const (
 	windowSize = 4 << 20   // plaintext of a large resource in memory at once
 )
 
-// unit is a piece of work and, when it is done, of frames.
+// unit is a piece of work and, when it is done, its frames.
 type unit struct {
 	jobs   []*Job // small resources, or the one large
 	plain  []byte // of a large resource: a part of win
@@ -75,12 +75,11 @@ var Pauses = [...]time.Duration{0, 10 * time.Millisecond, 50 * time.Millisecond,
 
 // Run reads and seals the resources.
 //
-// A file that changes while it is read, or so recently that its times would not show it, is read
-// again, a few times. It is settled if it did not change, or if its first bytes are those of the
-// attempt before: these are what the file began with between the two attempts, which is the whole
-// file at that moment if it only grows. Outcome of each job says what the result is; a job that is
-// gone or still changing has no valid entry. The chunks of the attempts that do not count stay in
-// the pack.
+// A file that changes during the read, or changed so recently that its times may not show it, is
+// read again, a few times. It is settled if it did not change, or if the previous attempt read the
+// same first bytes. In that case the file began with these bytes between the two attempts; if it
+// only grows, they were the whole file at that time. Outcome of each job is the result. A job that
+// is gone or still changing has no valid entry. The chunks of failed attempts remain in the pack.
 func (p *Sealer) Run(ctx context.Context, jobs []*Job) error {
 	for attempt := 0; ; attempt++ {
 		if err := p.pass(ctx, jobs); err != nil {
@@ -122,13 +121,13 @@ func (p *Sealer) pass(ctx context.Context, jobs []*Job) error {
 		defer close(work)
 		defer close(order)
 		return p.feed(ctx, jobs, func(u *unit) error {
-			select { // a unit is begun when there is a buffer for what it makes
+			select { // a unit begins when there is a buffer for its frames
 			case u.frames = <-p.frames:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 			u.done = make(chan struct{})
-			order <- u // never waits: there are as many places as buffers
+			order <- u // never blocks: the capacity is the number of buffers
 			select {
 			case work <- u:
 				return nil

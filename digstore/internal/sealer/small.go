@@ -54,7 +54,7 @@ func (p *Sealer) doSmall(u *unit, j *Job, scratch []byte) error {
 	return nil
 }
 
-// readSmall reads a whole resource; nil if it is gone or not small any more.
+// readSmall reads a whole resource. It returns nil if the resource is gone or no longer small.
 func (j *Job) readSmall(scratch []byte) ([]byte, error) {
 	r, err := j.openJob()
 	if err != nil || r == nil {
@@ -71,7 +71,7 @@ func (j *Job) readSmall(scratch []byte) ([]byte, error) {
 			return nil, err
 		}
 		if m == 0 {
-			break // it has been cut off
+			break // the file was truncated
 		}
 		n += m
 	}

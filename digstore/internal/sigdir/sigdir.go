@@ -44,7 +44,7 @@ func (d *Dir) Path(root merkle.Hash, tagged bool) string {
 	return filepath.Join(d.path, root.String()+ext)
 }
 
-// Files returns the files of those signatures that are known. It writes nothing.
+// Files returns the files for the non-zero signatures of r. It writes nothing.
 func (d *Dir) Files(r auth.SignedRoot) []File {
 	var list []File
 	if !r.Tagged.IsZero() {
@@ -56,7 +56,7 @@ func (d *Dir) Files(r auth.SignedRoot) []File {
 	return list
 }
 
-// Write keeps the signatures that are known, durably.
+// Write stores the non-zero signatures of r, durably.
 func (d *Dir) Write(r auth.SignedRoot) error {
 	if err := diskfs.MkdirAll(d.fs, d.path, 0o755); err != nil {
 		return fmt.Errorf("keep signatures: %w", err)
@@ -69,7 +69,7 @@ func (d *Dir) Write(r auth.SignedRoot) error {
 	return nil
 }
 
-// Read returns the signatures of a root. Those that are missing are zero, and so is the key.
+// Read returns the signatures of a root. A missing signature is zero, and so is the key.
 func (d *Dir) Read(root merkle.Hash) (r auth.SignedRoot, err error) {
 	r = auth.SignedRoot{Store: d.store, Root: root}
 	for _, f := range []struct {

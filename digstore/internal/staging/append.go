@@ -15,8 +15,8 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// Append calls each, which adds resources. Those that were added completely stay, also if each
-// returns an error.
+// Append calls each, which adds resources. If each returns an error, the resources that it added
+// completely remain.
 func (f *File) Append(ctx context.Context,
 	each func(add func(name string, r io.Reader) error) error) error {
 	file, _, end, err := f.open(os.O_RDWR | os.O_CREATE)
@@ -25,7 +25,7 @@ func (f *File) Append(ctx context.Context,
 	}
 	defer file.Close()
 	w := &writer{file: file, end: end, buf: make([]byte, bufferSize)}
-	var length []byte // of the name in the first frame; it is written last
+	var length []byte // length field of the name in the first frame; it is written last
 	add := func(name string, r io.Reader) error {
 		first := w.end == end
 		if err := w.append(ctx, name, r, first); err != nil {
@@ -36,7 +36,7 @@ func (f *File) Append(ctx context.Context,
 		}
 		return nil
 	}
-	err = file.Truncate(end) // what a writer that crashed has left
+	err = file.Truncate(end) // remove what a crashed writer has left
 	if err == nil {
 		err = each(add)
 	}
@@ -46,7 +46,7 @@ func (f *File) Append(ctx context.Context,
 	return err
 }
 
-// finish makes the frames from first on count, once they are durable.
+// finish makes the frames from first on durable, and then valid.
 func (f *File) finish(w *writer, first int64, length []byte) error {
 	if err := w.file.Truncate(w.end); err != nil {
 		return err
@@ -63,8 +63,8 @@ func (f *File) finish(w *writer, first int64, length []byte) error {
 	return f.fs.SyncDir(filepath.Dir(f.path))
 }
 
-// Remove removes resources, durably, and returns how many it removed; without names all of them. A
-// name that is not staged is fs.ErrNotExist, and then nothing changes.
+// Remove removes resources, durably, and returns how many. Without names it removes all. If a name
+// is not staged, the error is fs.ErrNotExist and nothing changes.
 func (f *File) Remove(ctx context.Context, names []string) (int, error) {
 	file, recs, _, err := f.open(os.O_RDWR | os.O_CREATE)
 	if err != nil {
@@ -91,7 +91,7 @@ func (f *File) Remove(ctx context.Context, names []string) (int, error) {
 	}
 	tmp := f.path + ".tmp"
 	err = f.copy(ctx, tmp, file, keep)
-	if cerr := file.Close(); err == nil { // Windows replaces no open file
+	if cerr := file.Close(); err == nil { // Windows cannot replace an open file
 		err = cerr
 	}
 	if err != nil {
@@ -149,8 +149,8 @@ type writer struct {
 	buf  []byte
 }
 
-// append writes one frame. The length of its content is written last. A hidden frame has no valid
-// length of its name, so neither it nor what follows it counts.
+// append writes one frame. The length of its content is written last. In a hidden frame the length
+// of the name is invalid, so a reader ignores it and what follows.
 func (w *writer) append(ctx context.Context, name string, r io.Reader, hidden bool) error {
 	switch {
 	case name == "":

@@ -1,5 +1,5 @@
-// Package staging keeps the resources that the next commit holds in the staging file of a store
-// (LAYOUT.md 9.1).
+// Package staging keeps the resources of the next commit, in the staging file of a store (LAYOUT.md
+// 9.1).
 package staging
 
 import (
@@ -41,14 +41,14 @@ type File struct {
 func New(fsys diskfs.FS, path string) *File { return &File{fsys, path} }
 
 // Open opens the file and reads its frames. The caller holds the lock of the store and closes the
-// file. It is nil if there is none.
+// file. The file is nil if it does not exist.
 func (f *File) Open() (diskfs.File, []Record, error) {
 	file, recs, _, err := f.open(os.O_RDONLY)
 	return file, recs, err
 }
 
 // open is Open with flags of os.OpenFile. Unless the file is opened for reading only, damage is no
-// error: whole is the length of the part that is not damaged.
+// error: whole is the length of the undamaged part.
 func (f *File) open(flag int) (file diskfs.File, recs []Record, whole int64, err error) {
 	file, err = f.fs.OpenFile(f.path, flag, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -68,13 +68,13 @@ func (f *File) open(flag int) (file diskfs.File, recs []Record, whole int64, err
 	return file, recs, whole, nil
 }
 
-// ErrDamaged says that the file is damaged. It is matched besides module.ErrDamaged.
+// ErrDamaged says that the file is damaged. Errors that match it also match module.ErrDamaged.
 var ErrDamaged = errors.New("damaged staging file")
 
 // damageError adds ErrDamaged to an error and keeps its text.
 type damageError struct{ error }
 
-// Unwrap returns the errors that are matched.
+// Unwrap returns the errors that e matches.
 func (e damageError) Unwrap() []error { return []error{e.error, ErrDamaged} }
 
 func damaged(name, format string, a ...any) error {
@@ -84,8 +84,8 @@ func damaged(name, format string, a ...any) error {
 // errUnfinished says that a frame is not finished: its writer is running, or has crashed.
 var errUnfinished = errors.New("a frame that was not finished")
 
-// Read reads the frames that are finished. It needs no lock: meanwhile a writer may add frames, or
-// remove all.
+// Read reads the finished frames. It needs no lock: a writer may add frames, or remove all, at the
+// same time.
 func (f *File) Read() ([]Record, error) {
 	var before filestamp.Stamp
 	for {
@@ -115,8 +115,9 @@ func (f *File) Read() ([]Record, error) {
 	}
 }
 
-// parse reads the frames of the file of that name. Of frames with one name the last one counts, in
-// the place of the first. whole is the length of the part that parses. Bytes behind it are damage.
+// parse reads the frames of a file. name is for errors. If several frames have the same name, the
+// last one replaces the first. whole is the length of the part that parses. Bytes after it are
+// damage.
 func parse(name string, r io.ReaderAt, size int64) (recs []Record, whole int64, err error) {
 	at := map[string]int{}
 	var b [4 + MaxKey + 8]byte

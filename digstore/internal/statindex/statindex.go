@@ -1,6 +1,6 @@
-// Package statindex reads and writes the file statindex of a store: how the files of the content
-// root looked when a generation was made of them (LAYOUT.md 9.2). The next commit does not read the
-// files that look the same. The file is a cache: it is replaced as a whole and never synced.
+// Package statindex reads and writes the file statindex of a store: the Stats of the files of a
+// content root when a generation was made of them (LAYOUT.md 9.2). The next commit does not read
+// files with the same Stat. The file is a cache: it is replaced as a whole and never synced.
 package statindex
 
 import (
@@ -16,7 +16,7 @@ import (
 
 // An Index describes the files of a content root.
 type Index struct {
-	Root    merkle.Hash  // of the generation that was made of them
+	Root    merkle.Hash  // of the generation made of the files
 	Time    int64        // before any file was read, by File.Clock
 	Content string       // absolute path of the content root
 	Files   []scan.Found // ascending by name
@@ -25,14 +25,14 @@ type Index struct {
 const (
 	magic = "DIGSTAT1"
 	row   = 8 + 8 + 8 + 8 + 4
-	// maxSize is the length of the longest file that is read, in bytes.
+	// maxSize is the limit of the file in bytes.
 	maxSize = 1 << 32
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Same reports whether a file that looked like then looks the same now. It is false where the file
-// may have changed since the index was made without looking different.
+// Same reports whether a file with Stat then, and now with Stat now, has the same content. It is
+// false if the file may have changed without a change of its Stat.
 func (x *Index) Same(then, now scan.Stat) bool { return then == now && then.OlderThan(x.Time) }
 
 // A File is the file statindex of a store.
@@ -47,8 +47,8 @@ func New(fsys diskfs.FS, dir string, now func() time.Time) *File {
 	return &File{fsys, filepath.Join(dir, "statindex"), now}
 }
 
-// Read returns the index of a content root. It is nil if there is none, if it is damaged, and if
-// its time is in the future because the clock was set back.
+// Read returns the index of a content root. It returns nil if the index is missing or damaged, or
+// if its time is in the future because the clock was set back.
 func (f *File) Read(content string) *Index {
 	b, err := diskfs.ReadFile(f.fs, f.path, maxSize)
 	if err != nil {
@@ -61,8 +61,8 @@ func (f *File) Read(content string) *Index {
 	return x
 }
 
-// Write replaces the index. It needs the lock of the store. It reports no error: without an index
-// the next commit reads all files.
+// Write replaces the index. It needs the lock of the store. It ignores errors: without an index the
+// next commit reads all files.
 func (f *File) Write(x *Index) {
 	if b := x.marshal(); b != nil {
 		_ = diskfs.ReplaceFile(f.fs, f.path, b, 0o600)
@@ -71,9 +71,9 @@ func (f *File) Write(x *Index) {
 	}
 }
 
-// Clock returns the present time in nanoseconds since 1970, for Index.Time. It is the time of the
-// file system that holds the store, usually that of the content root too, if that is behind the
-// clock of this machine, as the clock of a file server may be.
+// Clock returns the present time in nanoseconds since 1970, for Index.Time. If the clock of the
+// store's file system is behind that of this machine, as on a file server, Clock returns the time
+// of the file system. The content root is usually on the same file system.
 func (f *File) Clock() int64 {
 	now := f.now().UnixNano()
 	name := f.path + ".tmp" // Write replaces it
@@ -95,7 +95,7 @@ func parse(b []byte) *Index {
 		crc32.Checksum(b[fixed:], castagnoli) != binary.BigEndian.Uint32(b[len(magic):]) {
 		return nil
 	}
-	text := string(b) // names are parts of it
+	text := string(b) // names are substrings of it
 	at := fixed
 	x := &Index{Root: merkle.Hash(b[at : at+32]), Time: int64(binary.BigEndian.Uint64(b[at+32:]))}
 	at += 40
@@ -139,7 +139,7 @@ func parse(b []byte) *Index {
 	return x
 }
 
-// marshal returns the content of the file; nil if a name is too long for it.
+// marshal returns the content of the file, or nil if a name is too long.
 func (x *Index) marshal() []byte {
 	size := 64 + len(x.Content)
 	for i := range x.Files {

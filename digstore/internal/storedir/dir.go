@@ -1,10 +1,9 @@
 // Package storedir is the directory of one store: its files, the lock of its writers, and the order
-// in which files are written and removed, so that after a crash the store is what it was before or
-// what it was to become (LAYOUT.md 12). Each kind of file has a package of its own; a Dir has a
-// value of each.
+// in which files are written and removed. After a crash the store has its old or its new state
+// (LAYOUT.md 12). Each kind of file has a package of its own; a Dir has a value of each.
 //
-// Readers take no lock. Methods that need the lock of the store say so: the caller has called
-// [Dir.Lock], [Dir.LockSwept] or [Dir.LockHead].
+// Readers take no lock. Methods that need the lock of the store say so: the caller must hold the
+// result of [Dir.Lock], [Dir.LockSwept] or [Dir.LockHead].
 package storedir
 
 import (
@@ -35,11 +34,11 @@ const (
 	packsDir   = "packs"
 	commitPack = "commit.tmp" // in packsDir
 	lockFile   = "lock"
-	// RemovedMark is the file that a store has from when it is being removed. It keeps writers out.
+	// RemovedMark is a file that marks a store as being removed. Writers check for it.
 	RemovedMark = "removed"
 )
 
-// Options are what a Dir needs to know of its workspace. All fields are required.
+// Options are what a Dir needs from its workspace. All fields are required.
 type Options struct {
 	FS    diskfs.FS
 	Path  string // the directory
@@ -71,10 +70,10 @@ type Dir struct {
 	publishing *publishing.File
 
 	mu sync.Mutex
-	// last is the record of the last writer, or of this one. It changes under the lock of the store
-	// and mu.
+	// last is the record of the last writer, or of this one. It is changed under both the lock of
+	// the store and mu.
 	last publishing.Record
-	// upTo is the serial number of the last writer whose packs and recipes may be remembered.
+	// upTo is the serial number of the last writer whose packs and recipes may be cached.
 	upTo uint64
 }
 
@@ -124,13 +123,13 @@ func (d *Dir) Receive(ctx context.Context) (*incoming.Transfer, error) {
 	return incoming.New(ctx, d.FS, d.Path, d.Packs, d.Rand)
 }
 
-// NextLine returns the line of a new head behind h.
+// NextLine returns the line of a new head after h.
 func (d *Dir) NextLine(h *history.History, root merkle.Hash) module.Generation {
 	return module.Generation{Number: h.Len(), Root: root, Time: time.Unix(d.Now().Unix(), 0).UTC()}
 }
 
-// CheckPool makes sure that every chunk of a recipe is in the packs, or was received. A gc may have
-// run during the transfer. It needs the lock of the store.
+// CheckPool returns an error unless every chunk of a recipe is in the packs or was received. A gc
+// may have run during the transfer. It needs the lock of the store.
 func (d *Dir) CheckPool(recipe *module.Recipe, received func(id merkle.Hash) bool) error {
 	for _, c := range recipe.Pool() {
 		if received(c.ID) {

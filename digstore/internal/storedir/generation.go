@@ -21,16 +21,16 @@ import (
 // A Generation is an open generation.
 type Generation struct {
 	Module *module.Module
-	// Names are those of the resources, in the order of the key table; nil if they are not kept.
+	// Names are the names of the resources, in the order of the key table; nil if the recipe has
+	// none.
 	Names []string
-	// Recipe is nil if the generation lies in the form of the reference implementation.
+	// Recipe is nil if the reference implementation wrote the generation.
 	Recipe *module.Recipe
-	// Digest stands for the bytes of the module. It is zero while they might change unnoticed.
+	// Digest identifies the bytes of the module. It is zero while they might change unnoticed.
 	Digest func() (merkle.Hash, error)
 }
 
-// Open opens the generation of a line. One that is not held is fs.ErrNotExist if it was dropped,
-// else module.ErrDamaged.
+// Open opens the generation of a line. If the generation is not held, the error is that of NotHeld.
 func (d *Dir) Open(line module.Generation) (*Generation, error) {
 	r, err := d.Recipes.Read(line.Root)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -54,7 +54,7 @@ func (d *Dir) Open(line module.Generation) (*Generation, error) {
 }
 
 // NotHeld returns the error for a generation that is not held: fs.ErrNotExist if it was dropped,
-// else module.ErrDamaged.
+// and module.ErrDamaged otherwise.
 func (d *Dir) NotHeld(line module.Generation) error {
 	proven, err := d.Log.HasProofs()
 	if err != nil {
@@ -79,8 +79,8 @@ func (d *Dir) PendingRecipe(root merkle.Hash) (*module.Recipe, error) {
 	return d.Pending.Recipe(root, d.Recipes.Parse)
 }
 
-// Listed returns the names that a module of the store lists in section 13 and has resources of. A
-// damaged section has none.
+// Listed returns the names in section 13 of a module for which the module has a resource. A damaged
+// section has none.
 func (d *Dir) Listed(mod *module.Module) ([]string, error) {
 	m, err := mod.PublicManifest()
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, module.ErrFormat) {
@@ -98,9 +98,9 @@ func (d *Dir) Listed(mod *module.Module) ([]string, error) {
 	return list, nil
 }
 
-// Learn adds names to those that the store has learned, durably, and returns how many are new. The
-// first time it adds those of all generations that are held: earlier versions had them in recipes
-// only. It needs the lock of the store.
+// Learn adds names to those of the store, durably, and returns how many are new. The first call
+// also adds the names of all held generations, because earlier versions kept them in recipes only.
+// It needs the lock of the store.
 func (d *Dir) Learn(list []string) (int, error) {
 	return d.Names.Add(list, func() (namedir.Set, bool, error) {
 		roots, err := d.heldRoots()
@@ -112,8 +112,8 @@ func (d *Dir) Learn(list []string) (int, error) {
 	})
 }
 
-// LearnListed learns the names that a generation which is being received lists. It needs the lock
-// of the store.
+// LearnListed adds the names that a generation being received lists. It needs the lock of the
+// store.
 func (d *Dir) LearnListed(in *incoming.Transfer, recipe *module.Recipe) error {
 	mod, err := recipe.Module(in)
 	if err != nil {
@@ -127,7 +127,7 @@ func (d *Dir) LearnListed(in *incoming.Transfer, recipe *module.Recipe) error {
 	return err
 }
 
-// heldRoots returns the roots of the generations that may have names of their own.
+// heldRoots returns the roots of the generations that may have names in their recipes.
 func (d *Dir) heldRoots() ([]merkle.Hash, error) {
 	var roots []merkle.Hash
 	for _, sub := range []string{recipedir.SubDir, legacy.SubDir} {
@@ -144,8 +144,8 @@ func (d *Dir) heldRoots() ([]merkle.Hash, error) {
 	return roots, nil
 }
 
-// AddNames adds the names that generations have themselves. Those that are not held, or are
-// damaged, have none.
+// AddNames adds the names in the recipes of generations to set. It skips generations that are not
+// held or damaged.
 func (d *Dir) AddNames(set namedir.Set, roots []merkle.Hash) error {
 	for _, root := range roots {
 		g, err := d.Open(module.Generation{Root: root})

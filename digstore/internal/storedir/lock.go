@@ -31,8 +31,8 @@ func (d *Dir) Lock(ctx context.Context) (io.Closer, error) {
 	return l, nil
 }
 
-// LockSwept is Lock for writers of generations. It reads the history and removes what a writer that
-// crashed has left.
+// LockSwept is Lock for writers of generations. It also reads the history, and removes what a
+// crashed writer has left.
 func (d *Dir) LockSwept(ctx context.Context) (io.Closer, *history.History, error) {
 	l, err := d.Lock(ctx)
 	if err != nil {
@@ -46,7 +46,7 @@ func (d *Dir) LockSwept(ctx context.Context) (io.Closer, *history.History, error
 	if err == nil {
 		err = d.sweep(ctx, h)
 	}
-	if err == nil && h.NeedsIndex() { // another version has written the lines, or an index failed
+	if err == nil && h.NeedsIndex() { // another version wrote the lines, or writing an index failed
 		d.Log.Index(h)
 		h, err = d.Log.Read()
 	}
@@ -57,7 +57,8 @@ func (d *Dir) LockSwept(ctx context.Context) (io.Closer, *history.History, error
 	return l, h, nil
 }
 
-// LockHead is LockSwept for writers that build on the head: a head that is not held is damage.
+// LockHead is LockSwept for writers that build on the head. If the head is not held, the error is
+// module.ErrDamaged.
 func (d *Dir) LockHead(ctx context.Context) (io.Closer, *history.History, error) {
 	l, h, err := d.LockSwept(ctx)
 	if err != nil {
@@ -84,7 +85,7 @@ func (d *Dir) checkNotRemoved() error {
 }
 
 // CheckHead returns module.ErrDamaged if the head is not held, or was signed and its signature is
-// missing: then its line is damaged, or files of the generation were lost.
+// missing. In both cases the line is damaged or files are lost.
 func (d *Dir) CheckHead(h *history.History) error {
 	head, ok := h.Head()
 	if !ok {
@@ -101,7 +102,8 @@ func (d *Dir) CheckHead(h *history.History) error {
 		head.Number, head.Root)
 }
 
-// Has reports whether a generation is held, here or as the reference implementation keeps it.
+// Has reports whether a generation is held, in this layout or in that of the reference
+// implementation.
 func (d *Dir) Has(root merkle.Hash) (bool, error) {
 	for _, name := range append([]string{d.Recipes.Path(root)}, d.Legacy.Paths(root)...) {
 		_, err := d.FS.Stat(name)
@@ -115,7 +117,8 @@ func (d *Dir) Has(root merkle.Hash) (bool, error) {
 	return false, nil
 }
 
-// CheckSigned returns module.ErrDamaged if signatures of a generation were known and are missing.
+// CheckSigned returns module.ErrDamaged if the generation was signed and its signatures are
+// missing.
 func (d *Dir) CheckSigned(line module.Generation) error {
 	signed, err := d.Log.Signed(line.Number)
 	if err != nil || !signed {
@@ -129,8 +132,8 @@ func (d *Dir) CheckSigned(line module.Generation) error {
 	return err
 }
 
-// Sweep removes what a writer that crashed has left. It precedes a transfer, which must not count
-// on chunks that are left over, or that another process has removed. It does not wait: while
+// Sweep removes what a crashed writer has left. Call it before a transfer, which must not rely on
+// chunks that a crashed writer has left or another process has removed. It does not wait: if
 // another writer holds the lock, that writer has swept.
 func (d *Dir) Sweep(ctx context.Context) error {
 	if err := d.CheckAccess(d.Path); err != nil {

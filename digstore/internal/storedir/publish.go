@@ -25,11 +25,11 @@ import (
 type Publication struct {
 	Recipe *module.Recipe
 	Names  []string            // of the resources of a commit; nil: unknown
-	Pack   *packdir.Writer     // its new chunks, to be finished; nil or empty if it has none
+	Pack   *packdir.Writer     // its new chunks, not yet finished; nil or empty if it has none
 	Packed string              // or the path of a pack that is finished and synced
 	Chunks []pack.Entry        // of Packed
-	Head   auth.SignedRoot     // signatures, those that are known
-	Lines  []module.Generation // for roots.log; none if the line is there already
+	Head   auth.SignedRoot     // the known signatures
+	Lines  []module.Generation // for roots.log; none if the line exists already
 
 	Learned []string // names to be kept for all generations
 }
@@ -46,7 +46,7 @@ func (d *Dir) SyncDirs(names ...string) error {
 // SyncPacks syncs the directory of the packs.
 func (d *Dir) SyncPacks() error { return d.SyncDirs(packsDir) }
 
-// packName returns the path of the pack that the writer of that serial number makes.
+// packName returns the path of the pack of the writer with that serial number.
 func (d *Dir) packName(root merkle.Hash, serial uint64) string {
 	return filepath.Join(d.Path, packsDir, fmt.Sprintf("%s.%016x%s", root, serial, packdir.Ext))
 }
@@ -58,7 +58,7 @@ func (d *Dir) packNames(last publishing.Record) []string {
 		filepath.Join(d.Path, packsDir, last.Root.String()+packdir.Ext)}
 }
 
-// PublishReceived publishes a generation whose chunks came by a transfer.
+// PublishReceived publishes a generation whose chunks a transfer has received.
 func (d *Dir) PublishReceived(ctx context.Context, h *history.History, in *incoming.Transfer,
 	p *Publication) error {
 	if err := d.CheckPool(p.Recipe, in.Has); err != nil {
@@ -74,13 +74,12 @@ func (d *Dir) PublishReceived(ctx context.Context, h *history.History, in *incom
 
 // Publish makes a generation visible (LAYOUT.md 12.2): pack, recipe and signatures are written
 // under temporary names and synced, renamed, and their directories synced. Then one synced line in
-// roots.log is the commit point. Files whose syncs do not depend on each other are synced at the
-// same time. A generation whose line is there already becomes visible with the rename of its
-// recipe, so then the name of the pack is made durable first.
+// roots.log is the commit point. Independent syncs run at the same time. If the line exists
+// already, the generation becomes visible with the rename of its recipe, so the name of the pack is
+// made durable first.
 //
-// It needs the lock of the store, which LockSwept or LockHead took. After an error nothing is
-// visible, except that after a failure of the last step the generation may be there. Nothing that
-// it needs is removed then.
+// It needs the lock of the store, taken by LockSwept or LockHead. After an error the generation is
+// not visible, unless the last step failed: then it may be, and its files are not removed.
 func (d *Dir) Publish(ctx context.Context, h *history.History, a *Publication) error {
 	p := &publisher{Publication: a, d: d, h: h, root: a.Recipe.Root()}
 	err := p.prepare()
@@ -108,13 +107,13 @@ type publisher struct {
 	h       *history.History
 	root    merkle.Hash
 	number  uint64 // of the generation, for the base of its recipe; 0: it has no base
-	there   bool   // the line is in the history already
+	there   bool   // the line is already in the history
 	kept    *recipedir.Recipe
-	newPack string      // the path that the pack gets; "" without one
+	newPack string      // final path of the pack; "" if there is none
 	renames [][2]string // of all files except the recipe
 }
 
-// prepare finds out which number the generation has, and makes the directories.
+// prepare determines the number of the generation and makes the directories.
 func (p *publisher) prepare() error {
 	line, there, err := p.h.Find(p.root)
 	if err != nil {
@@ -126,8 +125,8 @@ func (p *publisher) prepare() error {
 	} else if there {
 		p.number = line.Number
 	}
-	// The recipe of a root with several lines has no base: recipes between these lines may be built
-	// on it.
+	// The recipe of a root with several lines has no base, because recipes between these lines may
+	// be built on it.
 	repeated, err := p.h.Repeated(p.root, p.Lines)
 	if err != nil {
 		return err
@@ -135,11 +134,11 @@ func (p *publisher) prepare() error {
 	if repeated {
 		p.number = 0
 	}
-	// A later verification is to read the disk.
+	// Store the recipe as unverified, so that a later verification reads the disk.
 	if p.kept, err = recipedir.NewRecipe(p.Recipe.WithVerified(nil, nil), p.Names); err != nil {
 		return err
 	}
-	// A workspace of the reference implementation lacks some of them.
+	// A workspace of the reference implementation lacks some of the directories.
 	for _, dir := range []string{packsDir, recipedir.SubDir, sigdir.SubDir} {
 		if err := diskfs.MkdirAll(p.d.FS, filepath.Join(p.d.Path, dir), 0o755); err != nil {
 			return err

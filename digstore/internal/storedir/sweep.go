@@ -49,8 +49,8 @@ func (d *Dir) announce(root *merkle.Hash, serial uint64) error {
 	return nil
 }
 
-// forgetUnless drops what is remembered of packs and recipes, unless the writer of that serial
-// number was the last one; 0 is no number.
+// forgetUnless drops the caches of packs and recipes, unless the last writer had that serial
+// number. 0 is not a number.
 func (d *Dir) forgetUnless(serial uint64) {
 	d.mu.Lock()
 	same := serial != 0 && d.upTo == serial
@@ -62,10 +62,9 @@ func (d *Dir) forgetUnless(serial uint64) {
 	}
 }
 
-// sweep removes what a writer that crashed has left: temporary files, and packs, recipes and
-// signatures of a root that is not in the history. It removes nothing if the head is not held: then
-// the history may be damaged, and name another root than that of the files. It needs the lock of
-// the store.
+// sweep removes what a crashed writer has left: temporary files, and packs, recipes and signatures
+// of a root that is not in the history. If the head is not held, sweep removes nothing, because the
+// history may be damaged and name a wrong root. It needs the lock of the store.
 func (d *Dir) sweep(ctx context.Context, h *history.History) error {
 	switch err := d.CheckHead(h); {
 	case errors.Is(err, module.ErrDamaged):
@@ -78,7 +77,7 @@ func (d *Dir) sweep(ctx context.Context, h *history.History) error {
 	if err != nil {
 		return err
 	}
-	if err := d.sweepPending(h, last); err != nil { // first: the pack that it takes back is no orphan
+	if err := d.sweepPending(h, last); err != nil { // first: it may move a pack
 		return err
 	}
 	for _, sub := range []string{"", history.IndexDir, tombdir.SubDir, pending.SubDir,
@@ -104,7 +103,7 @@ func (d *Dir) sweep(ctx context.Context, h *history.History) error {
 	return d.sweepIncoming(ctx)
 }
 
-// sweepDir removes those files of a directory for which orphan is true.
+// sweepDir removes the files of a directory for which orphan is true.
 func (d *Dir) sweepDir(sub string, orphan func(name string) bool) error {
 	dir := filepath.Join(d.Path, sub)
 	list, err := d.FS.ReadDir(dir)
@@ -133,7 +132,7 @@ func (d *Dir) sweepDir(sub string, orphan func(name string) bool) error {
 func (d *Dir) sweepFile(name string) error {
 	err := d.FS.Remove(name)
 	if err == nil || errors.Is(err, fs.ErrNotExist) || diskfs.InUse(err) {
-		// in use is a removed pack that another process reads, on Windows
+		// on Windows, another process still reads a removed pack
 		return nil
 	}
 	return fmt.Errorf("sweep: %w", err)
@@ -155,7 +154,7 @@ func (d *Dir) sweepAll(h *history.History) error {
 				return true
 			}
 			root, err := merkle.ParseHash(strings.SplitN(name, ".", 2)[0])
-			// an error: the file is not named by a root
+			// an error means that the name is not that of a root
 			return err == nil && !strings.HasSuffix(name, packdir.IndexExt) && !known[root]
 		})
 		if err != nil {
@@ -198,9 +197,8 @@ func (d *Dir) sweepRoot(h *history.History, last publishing.Record) error {
 	return nil
 }
 
-// sweepPending removes what a crash has left of pending generations. It moves the pack of a
-// promotion that broke off back to the pending generation, so that no other generation depends on
-// it.
+// sweepPending removes what a crash has left of pending generations. It moves the pack of an
+// interrupted promotion back to the pending generation, so that no other generation depends on it.
 func (d *Dir) sweepPending(h *history.History, last publishing.Record) error {
 	done := func(root merkle.Hash) (bool, error) {
 		_, ok, err := h.Find(root)
@@ -221,7 +219,8 @@ func (d *Dir) sweepPending(h *history.History, last publishing.Record) error {
 	})
 }
 
-// sweepIncoming removes what is left of transfers: of pushes, and of roots that are held.
+// sweepIncoming removes the directories of interrupted pushes, and of interrupted transfers of held
+// roots.
 func (d *Dir) sweepIncoming(ctx context.Context) error {
 	return incoming.Sweep(ctx, d.FS, d.Incoming(), func(name string) bool {
 		root, err := merkle.ParseHash(strings.TrimSuffix(name, incoming.ChunksExt))

@@ -21,12 +21,12 @@ import (
 // SubDir is the directory of the tombstones, below that of the store.
 const SubDir = "tombstones"
 
-// A Dir is the directory of the tombstones. It may be used by several goroutines. Put needs the
-// lock of the store.
+// A Dir reads and writes tombstones. It may be used by several goroutines. Put needs the lock of
+// the store.
 //
-// It remembers the tombstones, so that each signature is checked once, and the file of a valid
-// tombstone is examined once in maxAge, however many others are added. A file that is not valid is
-// examined in each call. It remembers the files that the last call found, and no others.
+// It caches the tombstones that the last call found. Each signature is checked once, and the file
+// of a valid tombstone is examined at most once in maxAge. An invalid file is examined in each
+// call.
 type Dir struct {
 	fs    diskfs.FS
 	path  string
@@ -37,7 +37,7 @@ type Dir struct {
 	key     auth.PublicKey // the key that signatures were checked with
 	at      time.Time      // when all files were examined
 	files   map[string]file
-	checked int // signatures so far
+	checked int // signatures that were checked so far
 }
 
 // New returns the tombstones of a store, whose directory is dir.
@@ -45,7 +45,7 @@ func New(fsys diskfs.FS, dir string, store auth.StoreID, now func() time.Time) *
 	return &Dir{fs: fsys, path: filepath.Join(dir, SubDir), store: store, now: now}
 }
 
-// file is what is known of one file.
+// file is the cached state of one file.
 type file struct {
 	stamp  filestamp.Stamp
 	stable bool // a change of the file after it was read changes its stamp
@@ -53,12 +53,11 @@ type file struct {
 	tomb   auth.Tombstone
 	valid  bool
 
-	written bool // by this process, since it was examined
+	written bool // this process wrote it since it was examined
 }
 
-// maxAge is how long the file of a valid tombstone is not examined again. It bounds how long a
-// tombstone counts as it was after its file was damaged or replaced by another process. A new file
-// counts at once.
+// maxAge is how long the file of a valid tombstone is not examined again. So damage of a file, or a
+// replacement by another process, is noticed after this time. A new file is noticed at once.
 const maxAge = time.Minute
 
 // name returns the name of the file of a tombstone. A zero root is that of the store.
@@ -69,8 +68,9 @@ func name(root merkle.Hash) string {
 	return "root-" + root.String() + ".tomb"
 }
 
-// All returns the tombstones whose signatures verify under the key of the publisher, which is
-// called if there is a tombstone. It lists the directory, and reads only what it does not remember.
+// All returns the tombstones whose signatures verify under the key of the publisher. It calls
+// publisher only if there is a tombstone. It lists the directory, and reads only files that are not
+// cached.
 func (d *Dir) All(publisher func() (auth.PublicKey, error)) ([]auth.Tombstone, error) {
 	names, err := d.list()
 	if err != nil || len(names) == 0 {
@@ -139,7 +139,7 @@ func (d *Dir) read(names []string, key auth.PublicKey) ([]auth.Tombstone, error)
 	return valid, nil
 }
 
-// examine returns what is known of a file, given what was known before. The caller holds mu.
+// examine returns the state of a file, given its cached state. The caller holds mu.
 func (d *Dir) examine(path string, known file) (file, error) {
 	now := d.now() // before the file is examined
 	info, err := d.fs.Stat(path)
@@ -177,7 +177,7 @@ func parse(b []byte) (auth.Tombstone, error) {
 	return auth.ParseTombstone(b[len(sig):], sig)
 }
 
-// Put keeps a tombstone, durably, in place of one of the same scope and root. It does not verify
+// Put stores a tombstone, durably, in place of one of the same scope and root. It does not verify
 // the signature.
 func (d *Dir) Put(t auth.Tombstone) error {
 	record, err := t.MarshalBinary()
@@ -192,7 +192,7 @@ func (d *Dir) Put(t auth.Tombstone) error {
 	return diskfs.WriteFile(d.fs, filepath.Join(d.path, name), append(t.Sig[:], record...), 0o644)
 }
 
-// written makes the next call examine the file of that name.
+// written makes the next call of All examine the file.
 func (d *Dir) written(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
