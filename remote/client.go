@@ -18,108 +18,108 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Times of a client that are not negotiable (remote/PROTOCOL.md 9.1).
+// Fixed timeouts and buffer sizes of a client (remote/PROTOCOL.md 9.1).
 const (
 	dialTimeout   = 10 * time.Second // dial, and TLS handshake
 	headerTimeout = 30 * time.Second // from the end of the request to the headers of the answer
-	// for a piece of a request to be taken, and for an answer to be behind MinRate
+	// for one write of a request, and for an answer to stay behind MinRate
 	idleTimeout = 60 * time.Second
-	bufferSize  = 256 << 10 // what is sent at once, and read of a local module
-	readAhead   = 32 << 10  // of a connection: longer reads go past it, into the caller's memory
+	bufferSize  = 256 << 10 // for sending, and for reading a local module
+	readAhead   = 32 << 10  // buffer of a connection; longer reads bypass it
 )
 
-// Defaults of what a client takes.
+// Defaults of ClientOptions.
 const (
-	// DefaultMaxModule is the longest module that either side takes by default: 1 GiB. Modules are
-	// streamed.
+	// DefaultMaxModule is the default limit on the size of a module on either side: 1 GiB. Modules
+	// are streamed.
 	DefaultMaxModule = wire.DefaultMaxModule
-	// DefaultMinRate is the least rate of an answer, in bytes a second: 1 KiB.
+	// DefaultMinRate is the least rate of an answer, in bytes per second: 1 KiB.
 	DefaultMinRate = 1 << 10
-	// DefaultMaxContent is the longest resource that a client holds in memory by default: 64 MiB of
+	// DefaultMaxContent is the default limit on a resource that a client holds in memory: 64 MiB of
 	// sealed bytes.
 	DefaultMaxContent = 64 << 20
 )
 
-// ClientOptions say how a [Client] talks. The zero value is good for a program that serves others:
-// it signs with a key of its own, dials public addresses and literal loopback, and retries reads.
+// ClientOptions configure a [Client]. The zero value suits a program that acts on the input of
+// others: it signs with a new key, dials only public addresses and literal loopback, and retries
+// reads.
 type ClientOptions struct {
-	// Identity signs every request. nil: a key made for this client.
+	// Identity signs every request. nil: a new key for this client.
 	Identity auth.Signer
-	// IdentityAt, if set, gives the key that signs in place of Identity at one host
-	// ("example.org:8443"), asked once. With a key for each, as [DeriveIdentity] makes them, hosts
-	// cannot tell that it is the same client that reads from all of them (remote/PROTOCOL.md 3.8).
+	// IdentityAt, if set, returns the key that signs in place of Identity at one host
+	// ("example.org:8443"). It is called until it succeeds once. With a key per host, as
+	// [DeriveIdentity] derives, hosts cannot link the client's requests (remote/PROTOCOL.md 3.8).
 	IdentityAt func(host string) (auth.Signer, error)
 	// UserAgent is <product>/<version>. Default "digstore-go/1".
 	UserAgent string
-	// Bearer is sent with pushes, where a node asks for a token. It is never printed.
+	// Bearer is the token sent with pushes, for nodes that require one. It is never printed.
 	Bearer string
-	// Resolver turns a dig:// locator into an origin, at the first request. nil: [URL.AtOrigin].
+	// Resolver resolves a dig:// locator to an origin, at the first request. nil: [URL.AtOrigin].
 	Resolver Resolver
-	// TLS is cloned; RootCAs and client certificates are what it is for. TLS 1.2 is the least spoken,
-	// and InsecureSkipVerify is refused.
+	// TLS provides RootCAs and client certificates. It is cloned. The least version is TLS 1.2;
+	// InsecureSkipVerify is an error.
 	TLS *tls.Config
-	// Guard decides what may be dialled. nil: the zero DialGuard.
+	// Guard decides which addresses may be dialled. nil: the zero DialGuard.
 	Guard *DialGuard
-	// Dial replaces dialling, guard and all. Tests and tunnels use it.
+	// Dial replaces dialling and Guard, for tests and tunnels.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Bandwidth bounds how fast bytes move, together with every other client that has the same one.
-	// nil: no bound.
+	// Bandwidth limits the transfer rate, shared with every client that has the same value. nil: no
+	// limit.
 	Bandwidth Bandwidth
 	// AllowLoopbackHTTP lets a dig:// locator whose host is literally loopback fall back to plain HTTP
-	// when what listens there does not speak TLS (remote/PROTOCOL.md 2.3).
+	// when the server there does not support TLS (remote/PROTOCOL.md 2.3).
 	AllowLoopbackHTTP bool
-	// AllowPlainLocal takes http://dig.local where the Resolver leads there: plain HTTP to a name that
-	// is not literally loopback. A machine in the local network that answers for the name can read
-	// and change what is sent. Modules are verified all the same.
+	// AllowPlainLocal accepts http://dig.local from the Resolver: plain HTTP to a name that is not
+	// literally loopback. A machine in the local network that answers for the name can read and
+	// change the traffic. Modules are verified regardless.
 	AllowPlainLocal bool
-	// MaxModule is the longest module that is read, in bytes, and the longest resource of
-	// [Client.Fetch]. Default [DefaultMaxModule].
+	// MaxModule limits a module, and a resource of [Client.Fetch], in bytes. Default
+	// [DefaultMaxModule].
 	MaxModule int64
-	// MaxContent is the longest resource that [Client.Content] holds in memory, in sealed bytes.
-	// Default [DefaultMaxContent].
+	// MaxContent limits a resource that [Client.Content] holds in memory, in sealed bytes. Default
+	// [DefaultMaxContent].
 	MaxContent int64
-	// MinRate is how many bytes a second an answer must bring, averaged over a minute: N bytes take at
-	// most a minute and N/MinRate seconds. A slower answer is [ErrTooSlow]. Default [DefaultMinRate].
-	// Where Bandwidth bounds what is received, at most a sixteenth of that bound, since connections
-	// share it.
+	// MinRate is the least rate of an answer in bytes per second: N bytes may take one minute plus
+	// N/MinRate seconds, else the error is [ErrTooSlow]. Default [DefaultMinRate]. It is at most a
+	// sixteenth of the receive limit of Bandwidth, because connections share that limit.
 	MinRate int64
-	// WindowFetcher opens modules that the origin does not give by GET because they are too long,
-	// or are longer than InlineLimit, in bytes. nil: they are [ErrTooLarge]. InlineLimit 0: only
+	// WindowFetcher opens modules that the origin refuses to send by GET as too long, and modules
+	// longer than InlineLimit, in bytes. nil: the former fail with [ErrTooLarge]. InlineLimit 0: only
 	// the origin decides.
 	WindowFetcher WindowFetcher
 	InlineLimit   int64
-	// Attempts is how often a read is tried in all. Default 4.
+	// Attempts is the total number of attempts of a read. Default 4.
 	Attempts int
-	// PushForms remembers the form of push signature that an origin accepts. nil: each client finds
-	// out by itself, at the price of one refused request.
+	// PushForms stores the form of push signature that each origin accepts. nil: each client may need
+	// one refused request to find it.
 	PushForms PushForms
-	// OnRetry, if set, is told why an attempt failed and how long the client waits before the next.
+	// OnRetry, if set, is called with the error of a failed attempt and the time until the next one.
 	OnRetry func(err error, wait time.Duration)
-	// Now is the clock that server clocks are compared with. nil: time.Now.
+	// Now is the clock that signs requests and detects clock skew. nil: time.Now.
 	Now func() time.Time
 }
 
-// A Client speaks for one store at one origin. It may be used concurrently. It keeps connections
-// open between requests; [Client.Close] lets them go.
+// A Client reads and pushes one store at one origin. It may be used concurrently. It keeps
+// connections open between requests; [Client.Close] closes them.
 type Client struct {
 	url       URL // as given; its Store is set
 	opt       ClientOptions
 	minRate   int64 // of answers, bytes a second
 	transport *http.Transport
 	presigned *http.Transport // to hosts that the origin names
-	strict    *DialGuard      // what those may be
+	strict    *DialGuard      // for presigned
 
-	origin *lazy[string]      // of the requests, as URL.Origin has it
+	origin *lazy[string]      // of the requests, as from URL.Origin
 	signer *lazy[auth.Signer] // from IdentityAt
 
 	mu      sync.Mutex
-	form    auth.PushForm // that this origin accepted last (remote/PROTOCOL.md 6.1); "": not known
-	singly  bool          // it answers one range at a time at most
-	recipes bool          // it takes recipes
+	form    auth.PushForm // that this origin accepted last (remote/PROTOCOL.md 6.1); "": unknown
+	singly  bool          // the origin accepts at most one range per request
+	recipes bool          // the origin accepts recipes
 }
 
-// NewClient returns a client for the store that u names. It dials nothing. An URL that ParseURL
-// would not accept, or without a store, is [ErrBadURL].
+// NewClient returns a client for the store that u names. It makes no connection. The error is
+// [ErrBadURL] when [ParseURL] would refuse u or u names no store.
 func NewClient(u URL, o *ClientOptions) (*Client, error) {
 	u, err := u.Canonical()
 	if err != nil {
@@ -152,7 +152,7 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 	if c.opt.Now == nil {
 		c.opt.Now = time.Now
 	}
-	// Hosts that the origin names are none that the caller meant: AllowPrivate does not extend to
+	// The caller did not choose the hosts that the origin names: AllowPrivate does not apply to
 	// them.
 	c.strict = &DialGuard{Networks: c.opt.Guard.Networks}
 	dial, elsewhere := c.opt.Dial, c.opt.Dial
@@ -165,7 +165,7 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 	return c, nil
 }
 
-// minRate returns the least rate of answers in bytes a second.
+// minRate returns the least rate of answers in bytes per second.
 func (o *ClientOptions) minRate() int64 {
 	least := orDefault(o.MinRate, DefaultMinRate)
 	if o.Bandwidth != nil {
@@ -176,9 +176,9 @@ func (o *ClientOptions) minRate() int64 {
 	return least
 }
 
-// newTransport speaks HTTP/1.1: modules are one long body each, which a second layer of framing
-// would only slow down, and a request that net/http cannot repeat by itself is only to be had
-// there.
+// newTransport returns a transport limited to HTTP/1.1. A module is one long body, which the
+// framing of HTTP/2 only slows down, and only HTTP/1.1 has a way to keep net/http from repeating a
+// request; see noRepeat.
 func newTransport(conf *tls.Config,
 	dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
 	if conf == nil {
@@ -204,11 +204,11 @@ func newTransport(conf *tls.Config,
 // URL returns the locator that the client was made for.
 func (c *Client) URL() URL { return c.url }
 
-// String returns scheme, host and prefix of the locator that the client was made for: its name in
-// reports.
+// String returns scheme, host and prefix of the locator that the client was made for. Reports use
+// it as the name of the origin.
 func (c *Client) String() string { return c.url.Origin() }
 
-// Close lets idle connections go. The client may be used on.
+// Close closes idle connections. The client remains usable. The error is always nil.
 func (c *Client) Close() error {
 	c.transport.CloseIdleConnections()
 	c.presigned.CloseIdleConnections()
@@ -237,7 +237,7 @@ func (c *Client) Generations(ctx context.Context) ([]module.Generation, error) {
 	return lines, err
 }
 
-// read gets a JSON body of at most limit bytes and gives it to decode.
+// read passes a JSON body of at most limit bytes to decode.
 func (c *Client) read(ctx context.Context, op request.Op, path string, limit int64,
 	decode func(io.Reader) error) error {
 	return c.retry(ctx, readPolicy, func() error {
@@ -257,12 +257,12 @@ func (c *Client) read(ctx context.Context, op request.Op, path string, limit int
 			}
 			return fmt.Errorf("remote: GET %s: %w: %v", resp.Request.URL.Path, ErrProtocol, err)
 		}
-		io.CopyN(io.Discard, body, 4<<10) // to the end, so that the connection can be used again
+		io.CopyN(io.Discard, body, 4<<10) // to the end, so that the connection can be reused
 		return nil
 	})
 }
 
-// decodeStrict reads one JSON value and nothing after it.
+// decodeStrict decodes one JSON value, which must be all of r.
 func decodeStrict(r io.Reader, v any) error {
 	text, err := io.ReadAll(r)
 	if err != nil {
@@ -271,8 +271,8 @@ func decodeStrict(r io.Reader, v any) error {
 	return strictjson.Unmarshal(text, v)
 }
 
-// Revoke sends a tombstone, which the caller has signed: POST /stores/{id}/tombstone. It is
-// repeated on connection errors; a server keeps one record per scope, so that does no harm.
+// Revoke sends a tombstone that the caller has signed: POST /stores/{id}/tombstone. It retries
+// after connection errors, which is safe because a server keeps one record per scope.
 func (c *Client) Revoke(ctx context.Context, t auth.Tombstone) error {
 	if t.Store != c.url.Store {
 		return fmt.Errorf("%w: the tombstone is for store %s, the locator names %s", ErrBadURL,
@@ -293,7 +293,7 @@ func (c *Client) Revoke(ctx context.Context, t auth.Tombstone) error {
 
 func okStatus(code int) bool { return code == http.StatusOK }
 
-// orDefault returns v, or the default where v is not positive.
+// orDefault returns v if it is positive, else otherwise.
 func orDefault[T int | int64 | time.Duration](v, otherwise T) T {
 	if v > 0 {
 		return v

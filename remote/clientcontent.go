@@ -20,21 +20,20 @@ import (
 // MaxHave is how many chunks [Client.DeltaHave] can name.
 const MaxHave = wire.MaxHave
 
-// Limits of what a client reads.
+// Limits of one request and its answer.
 const (
-	contentWindow  = 4 << 20  // sealed bytes asked for at once
-	maxContentJSON = 16 << 20 // bytes of one answer to content
+	contentWindow  = 4 << 20  // sealed bytes per request
+	maxContentJSON = 16 << 20 // bytes of an answer to content
 	maxProofJSON   = 4 << 20  // bytes of an answer to proof
 )
 
-// Content reads one resource of the generation root: POST /stores/{id}/content. root is the trusted
-// one: from a clone, a lineage or a pin, never from this origin. Nothing is returned before the
-// sealed bytes hash to the leaf, the leaf proves to root, and every chunk opens: see [OpenContent].
-// salt is nil for a public store. A resource that the generation does not have is refused like one
-// that is forged: origins answer with decoys.
+// Content reads one resource of the generation root: POST /stores/{id}/content. The caller must
+// trust root: it comes from a clone, a lineage or a pin, never from this origin. Content verifies
+// the resource as [OpenContent] does. salt is nil for a public store. A missing resource fails
+// like a forged one, because origins answer with decoys.
 //
-// It holds the resource in memory, at most [ClientOptions].MaxContent sealed bytes; [Client.Fetch]
-// takes longer ones.
+// Content holds the resource in memory, at most [ClientOptions].MaxContent sealed bytes;
+// [Client.Fetch] reads longer ones.
 func (c *Client) Content(ctx context.Context, root merkle.Hash, name string,
 	salt *urn.Salt) ([]byte, error) {
 	answer := &module.ContentResponse{Root: root}
@@ -51,8 +50,8 @@ func (c *Client) Content(ctx context.Context, root merkle.Hash, name string,
 	return OpenContent(answer, root, urn.NewKey(c.url.Store, name, salt))
 }
 
-// contentParts gives the sealed bytes of a resource to take, from offset 0 on, and returns what
-// came with them. Only the form of the proof is checked.
+// contentParts passes the sealed bytes of a resource to take, from offset 0, and returns its proof
+// and chunk lengths. It checks only the encoding of the proof.
 func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, limit sizeLimit,
 	take func(at int64, part []byte) error) (proof merkle.Proof, lens []uint32, err error) {
 	var encoded []byte
@@ -102,7 +101,7 @@ func (c *Client) contentParts(ctx context.Context, root, key merkle.Hash, limit 
 	return proof, lens, nil
 }
 
-// contentPart asks for at most contentWindow bytes.
+// contentPart requests at most contentWindow sealed bytes.
 func (c *Client) contentPart(ctx context.Context, root, key merkle.Hash,
 	from uint64) (*wire.ContentAnswer, error) {
 	k, r, to := key.String(), root.String(), from+contentWindow
@@ -112,8 +111,8 @@ func (c *Client) contentPart(ctx context.Context, root, key merkle.Hash,
 	return answer, err
 }
 
-// Proof asks for the execution proof of a retrieval key: POST /stores/{id}/proof. nil stands for
-// none, which is the usual answer. Only its encoding is checked.
+// Proof returns the execution proof of a retrieval key: POST /stores/{id}/proof. It returns nil
+// when the origin has none, which is usual. It checks only the encoding of the proof.
 func (c *Client) Proof(ctx context.Context, root, key merkle.Hash) (*module.ExecutionProof, error) {
 	k, r := key.String(), root.String()
 	var answer wire.ProofAnswer
@@ -134,22 +133,22 @@ func (c *Client) Proof(ctx context.Context, root, key merkle.Hash) (*module.Exec
 	return proof, nil
 }
 
-// Delta fetches the chunks of the generation to that from does not have: GET /stores/{id}/delta.
-// put gets each one sealed, after its hash has been checked; the slice is valid during the call.
-// One chunk that is not what it is called fails the whole, and then nothing of it should be kept; a
-// delta that breaks off is tried again from its start, so put may see a chunk twice. What comes
-// back are the changed rows of the key table: the origin's word.
+// Delta fetches the chunks of the generation to that from lacks: GET /stores/{id}/delta. It passes
+// each sealed chunk to put after checking its hash; the slice is valid during the call. If one
+// chunk fails, Delta fails and the caller should keep none of them. A delta that breaks off is
+// retried from its start, so put may see a chunk twice. Delta returns the changed rows of the key
+// table, unverified.
 //
-// Chunks are a cache and no generation: install one from a whole, verified module only. Any error
-// means to fetch that; a server answers [ErrTooLarge] when the delta is larger than it sends.
+// Chunks are a cache, not a generation: install only a whole, verified module. After any error,
+// fetch that instead. The error is [ErrTooLarge] when the delta is larger than the server sends.
 func (c *Client) Delta(ctx context.Context, from, to merkle.Hash,
 	put func(id merkle.Hash, sealed []byte) error) ([]module.KeyTableRow, error) {
 	return c.delta(ctx, from, to, exchange{op: request.Delta, method: http.MethodGet, path: "/delta",
 		query: "from=" + from.String() + "&to=" + to.String(), ok: okStatus}, nil, put)
 }
 
-// DeltaHave is Delta for a client that has chunks, at most [MaxHave], but no generation: POST
-// /stores/{id}/delta. All rows of the key table come back.
+// DeltaHave is like Delta for a client that has chunks, at most [MaxHave], but no generation: POST
+// /stores/{id}/delta. It returns all rows of the key table.
 func (c *Client) DeltaHave(ctx context.Context, to merkle.Hash, have []merkle.Hash,
 	put func(id merkle.Hash, sealed []byte) error) ([]module.KeyTableRow, error) {
 	if len(have) > MaxHave {
@@ -173,7 +172,7 @@ func (c *Client) DeltaHave(ctx context.Context, to merkle.Hash, have []merkle.Ha
 
 func (c *Client) delta(ctx context.Context, from, to merkle.Hash, e exchange, body []byte,
 	put func(merkle.Hash, []byte) error) (rows []module.KeyTableRow, err error) {
-	// base64, and as much again for what is around it
+	// base64, and as much again for the JSON around it
 	limit := int64(wire.DefaultMaxDelta)/3*4 + wire.DefaultMaxDelta
 	err = c.retry(ctx, readPolicy, func() error {
 		if body != nil {
@@ -194,14 +193,14 @@ func (c *Client) delta(ctx context.Context, from, to merkle.Hash, e exchange, bo
 	return rows, err
 }
 
-// A putError is what the caller's function said.
+// A putError wraps an error of the caller's put function.
 type putError struct{ err error }
 
 func (e *putError) Error() string { return e.err.Error() }
 func (e *putError) Unwrap() error { return e.err }
 
-// unread says what was wrong with a body: the connection, the function that it was given to, or
-// itself.
+// unread returns the error for a body that was not decoded: of the caller's function, of a check,
+// of the connection, or ErrProtocol.
 func (c *Client) unread(resp *http.Response, r *capReader, err error) error {
 	var put *putError
 	var refused *VerificationError
@@ -299,7 +298,7 @@ func decodeDelta(r io.Reader, from, to merkle.Hash,
 	return rows, nil
 }
 
-// each takes the elements of an array off dec.
+// each calls element for each element of the JSON array that dec is at. element decodes it.
 func each(dec *json.Decoder, element func() error) error {
 	if err := wire.Delim(dec, '['); err != nil {
 		return err
@@ -312,7 +311,8 @@ func each(dec *json.Decoder, element func() error) error {
 	return wire.Delim(dec, ']')
 }
 
-// ask posts v, which changes nothing there, and decodes an answer of at most limit bytes.
+// ask posts v and decodes an answer of at most limit bytes. It retries like a read: the request
+// changes nothing.
 func (c *Client) ask(ctx context.Context, op request.Op, path string, v any, limit int64,
 	answer any) error {
 	return c.retry(ctx, readPolicy, func() error {

@@ -9,110 +9,109 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Errors that callers branch on. Absence is [fs.ErrNotExist], presence [fs.ErrExist]; who is asking
-// is [request.ErrUnauthenticated], who may not is [auth.ErrForbidden]; what its publisher has
-// revoked is [auth.ErrRevoked].
+// Errors of this package. It also returns [fs.ErrNotExist], [fs.ErrExist],
+// [request.ErrUnauthenticated] for a failed authentication, [auth.ErrForbidden] for a missing
+// permission, and [auth.ErrRevoked] for a revoked store or generation.
 var (
-	// ErrBadURL is a locator that is none of the forms of remote/PROTOCOL.md 2.2.
+	// ErrBadURL means that a locator has none of the forms of remote/PROTOCOL.md 2.2.
 	ErrBadURL = errors.New("remote: not a locator of a store")
-	// ErrInsecure is plain HTTP to a host that is not literally loopback, or an address that the dial
-	// guard refuses.
+	// ErrInsecure means plain HTTP to a host that is not literally loopback, or an address that the
+	// dial guard refuses.
 	ErrInsecure = errors.New("remote: insecure transport")
-	// ErrVerification is every refusal to believe an origin. The error is a [*VerificationError] that
-	// names the check; the five sentinels below say more where they apply.
+	// ErrVerification means that an origin failed a check. The error is a [*VerificationError] that
+	// names the check. The five errors that follow give more detail for some checks.
 	ErrVerification = wire.ErrVerification
-	// ErrUntrusted is a clone without any reason to believe the origin: the [Trust] was zero, or
-	// nothing in it speaks for what the origin sent.
+	// ErrUntrusted means that the [Trust] of a clone was zero, or that nothing in it confirms what
+	// the origin sent.
 	ErrUntrusted = errors.New("remote: origin is not trusted")
-	// ErrDiverged is an origin whose history does not contain our head.
+	// ErrDiverged means that the origin's history does not contain the local head.
 	ErrDiverged = errors.New("remote: histories have diverged")
-	// ErrForked is one publisher key that signed two heads of which neither history contains the
-	// other, as far as their origins tell. It is an [ErrDiverged] with both signatures at hand.
+	// ErrForked means that one publisher key signed two heads of which neither history, as the
+	// origins send them, contains the other. It is an [ErrDiverged] proven by both signatures.
 	ErrForked = fmt.Errorf("remote: one key signed two histories: %w", ErrDiverged)
-	// ErrRollback is an origin that offers an older generation than one that was seen before.
+	// ErrRollback means that the origin offers an older generation than one seen before.
 	ErrRollback = errors.New("remote: origin serves an older generation than before")
-	// ErrKeyChanged is a publisher key that is not the one held for this store.
+	// ErrKeyChanged means that a publisher key differs from the one pinned for the store.
 	ErrKeyChanged = errors.New("remote: the publisher key has changed")
-	// ErrNonFastForward is a push whose parent is not the head: pull first. It is
-	// [module.ErrNotHead] seen from the network.
+	// ErrNonFastForward means that the parent of a push is not the origin's head: pull first. It is
+	// the remote form of [module.ErrNotHead].
 	ErrNonFastForward = wire.ErrNonFastForward
-	// ErrSuperseded is a push of a generation that comes before the origin's head. It is an
-	// [ErrNonFastForward] that pulling does not change.
+	// ErrSuperseded means that the pushed generation comes before the origin's head. It is an
+	// [ErrNonFastForward] that a pull does not resolve.
 	ErrSuperseded = fmt.Errorf("remote: the origin has a later generation: %w", ErrNonFastForward)
-	// ErrTooLarge is a module or a body over a stated limit.
+	// ErrTooLarge means that a module or a body exceeds a limit, which the error states.
 	ErrTooLarge = wire.ErrTooLarge
-	// ErrProtocol is an answer that this protocol does not know: a redirect, a compressed body, a body
+	// ErrProtocol means that an answer violates the protocol: a redirect, a compressed body, a body
 	// that does not decode.
 	ErrProtocol = wire.ErrProtocol
-	// ErrRedirect is an origin that sends requests elsewhere, and ErrEncoded one that encodes what it
-	// sends (remote/PROTOCOL.md 2.3, 4.1). Both are an [ErrProtocol].
+	// ErrRedirect means that the origin redirects, and ErrEncoded that it encodes bodies
+	// (remote/PROTOCOL.md 2.3, 4.1). Both are an [ErrProtocol].
 	ErrRedirect = fmt.Errorf("%w: a redirect", ErrProtocol)
 	ErrEncoded  = fmt.Errorf("%w: a content encoding", ErrProtocol)
-	// ErrNoChunkLengths is a resource of several chunks from a host that does not say how long they
-	// are: it cannot be read from there by itself, only with its whole generation.
+	// ErrNoChunkLengths means that the host sends a resource of several chunks without their lengths.
+	// The resource can be read only from its whole generation.
 	ErrNoChunkLengths = errors.New(
 		"remote: the host sends no chunk lengths and cannot be read by range: clone the store instead")
-	// ErrNoBase is a packed recipe that is the difference from a generation whose recipe is not at
-	// hand, or is written another way there. It says nothing about who packed it.
+	// ErrNoBase means that a recipe is packed as the difference from a base whose recipe is missing
+	// or encoded differently. It is no evidence against the sender.
 	ErrNoBase = wire.ErrNoBase
-	// ErrConnection is a request or an answer that did not come through whole: no connection, one that
-	// broke, or one on which too little moved.
+	// ErrConnection means that a request or an answer was not transferred in full: the connection
+	// failed, broke, or was too slow.
 	ErrConnection = errors.New("remote: connection failed")
-	// ErrTooSlow is an answer that came more slowly than [ClientOptions] MinRate.
+	// ErrTooSlow means that an answer was slower than [ClientOptions].MinRate.
 	ErrTooSlow = errors.New("remote: answer is too slow")
-	// ErrClockSkew is a refused signature whose cause is a clock: ours and the server's are more than
-	// the freshness window apart. The error says by how much.
+	// ErrClockSkew means that a signature was refused and the local clock differs from the server's
+	// by more than the freshness window. The error states the difference.
 	ErrClockSkew = errors.New("remote: clock skew")
-	// ErrHubPublisherRequired is a push to a host of dig.net, where a generation is published by a
-	// wallet and not by PUT: give [Pusher] a [Publisher] for the hub, or set ForceRoutes
-	// (remote/PROTOCOL.md 9.8).
+	// ErrHubPublisherRequired means a push to a host of dig.net, where a wallet publishes generations
+	// instead of PUT: give [Pusher] a [Publisher] for the hub, or set ForceRoutes (remote/PROTOCOL.md
+	// 9.8).
 	ErrHubPublisherRequired = errors.New("remote: host requires a hub publisher")
 )
 
-// A Check names one of the reasons for which an origin can be refused.
+// A Check names a check that an origin must pass.
 type Check string
 
 // The checks, in the order in which a clone makes them (remote/PROTOCOL.md 9.5).
 const (
 	CheckDescriptor Check = "descriptor" // the origin's description is well formed and consistent
-	// the history has lines with roots, its numbers do not fall, the head stands last
+	// the history has lines with roots, its numbers do not decrease, the head is last
 	CheckHistory  Check = "history"
-	CheckAnchor   Check = "anchor"   // the anchor (or the root given) stands in the history
-	CheckRollback Check = "rollback" // the origin is not behind what was seen before
-	CheckAncestry Check = "ancestry" // our head stands in the origin's history
+	CheckAnchor   Check = "anchor"   // the root of the anchor or Trust.Root is in the history
+	CheckRollback Check = "rollback" // the head is not older than one seen before
+	CheckAncestry Check = "ancestry" // the local head is in the origin's history
 	// no key signed two heads of which neither history contains the other
 	CheckFork Check = "fork"
-	// the module that comes is the generation that was asked for
+	// the answer has the entity tag of the requested generation
 	CheckETag       Check = "etag"
-	CheckFormat     Check = "format"         // it is a module, whole
-	CheckStore      Check = "store"          // it belongs to the store that was asked for
-	CheckRoot       Check = "root"           // the root it embeds is the one that was asked for
-	CheckContent    Check = "content"        // chunks give the leaves, leaves give the root
-	CheckSize       Check = "size"           // it is as long as the descriptor says
+	CheckFormat     Check = "format"         // it is a complete module
+	CheckStore      Check = "store"          // it is of the requested store
+	CheckRoot       Check = "root"           // it embeds the requested root
+	CheckContent    Check = "content"        // its chunks hash to its leaves, its leaves to its root
+	CheckSize       Check = "size"           // it has the length in the descriptor
 	CheckSignature  Check = "head-signature" // the head is signed by the key in the module
 	CheckTombstone  Check = "tombstone"      // neither root nor store is revoked
 	CheckChainState Check = "chain-state"    // the coin it embeds is this store's
-	CheckPublisher  Check = "publisher"      // the key in the module is the one held for this store
-	CheckTrust      Check = "trust"          // something in Trust speaks for it
+	CheckPublisher  Check = "publisher"      // the key in the module is the one pinned for this store
+	CheckTrust      Check = "trust"          // Trust accepts the key
 	CheckLineage    Check = "lineage"        // the anchor's lineage contains an older generation
-	CheckSources    Check = "sources"        // of several origins, one at least passes all the others
-	// the recipe decodes, is of the generation asked for, and its chunks are what it says
+	CheckSources    Check = "sources"        // at least one of several origins passes all other checks
+	// the recipe decodes, is of the requested generation, and matches its chunks
 	CheckRecipe Check = "recipe"
-	CheckRange  Check = "range" // the parts that come are those that were asked for
+	CheckRange  Check = "range" // the parts received are those requested
 )
 
-// A VerificationError says which check refused an origin, what was wanted and what was found. It
-// matches [ErrVerification] and whatever Err matches.
+// A VerificationError reports which check an origin failed, what was expected and what was found.
+// It matches [ErrVerification] and everything that Err matches.
 type VerificationError struct {
 	Check     Check
 	Want, Got string // in words; may be empty
 	Err       error  // the cause; may be nil
-	// Evidence is the name under which a [TrustStore] keeps what speaks against the origin; "": it
-	// keeps nothing.
+	// Evidence is the name under which a [TrustStore] keeps evidence against the origin; "": none.
 	Evidence string
 }
 
-// Error names the check, both values and the cause.
+// Error returns the check, both values and the cause.
 func (e *VerificationError) Error() string {
 	s := "remote: check " + string(e.Check) + " failed"
 	switch {
@@ -138,21 +137,21 @@ func (e *VerificationError) Unwrap() error { return e.Err }
 // Is reports whether target is [ErrVerification].
 func (e *VerificationError) Is(target error) bool { return target == ErrVerification }
 
-// A StatusError is a refusal by a server, with its own words. It matches, by its status: 401
+// A StatusError is an error status from a server, with its message. It matches by status: 401
 // [request.ErrUnauthenticated], 403 [auth.ErrForbidden], 404 [fs.ErrNotExist], 409
-// [ErrNonFastForward], 410 [auth.ErrRevoked], 413 [ErrTooLarge]; no other status matches anything.
+// [ErrNonFastForward], 410 [auth.ErrRevoked], 413 [ErrTooLarge]. Other statuses match nothing.
 type StatusError struct {
 	Method, Path string // of the request; never the query
 	Code         int    // the HTTP status
-	// what the server said, at most 1 KiB of it, control characters taken out
+	// the server's message, at most 1 KiB, without control characters
 	Message    string
-	RetryAfter time.Duration // as the server asked; 0 when it did not
-	// Proxy says that the body is a web page: a proxy in front of the host answered, with limits of
-	// its own.
+	RetryAfter time.Duration // from the answer's header; 0: absent
+	// Proxy is true if the body is a web page: a proxy in front of the host answered, by its own
+	// limits.
 	Proxy bool
 }
 
-// Error gives request, status and the server's words.
+// Error returns request, status and the server's message.
 func (e *StatusError) Error() string {
 	s := fmt.Sprintf("remote: %s %s: %d %s", e.Method, e.Path, e.Code, http.StatusText(e.Code))
 	if e.Proxy {
@@ -163,7 +162,7 @@ func (e *StatusError) Error() string {
 	return s
 }
 
-// Is reports whether target is what the status stands for.
+// Is reports whether target is the error of the status.
 func (e *StatusError) Is(target error) bool {
 	s := wire.StatusError(e.Code)
 	return s != nil && (target == s || errors.Is(s, target))

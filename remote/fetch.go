@@ -13,12 +13,12 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// checkHead makes those checks of a head that need no module, so that nothing is downloaded from an
-// origin that cannot pass: signature, tombstones, key. The module must then carry the key that they
-// were made with.
+// checkHead makes the checks of a head that need no module: signature, tombstones and key. It
+// avoids a download from an origin that cannot pass. fetch checks that the module has the same
+// key.
 func (v *syncRun) checkHead(ctx context.Context, s *snapshot) error {
 	if s.descriptor.PushSig.IsZero() && s.descriptor.Untagged.IsZero() && s.target.anchored {
-		if s.descriptor.PublicKey.IsZero() { // only the module says
+		if s.descriptor.PublicKey.IsZero() { // only the module has the key
 			return nil
 		}
 		return v.checkKey(ctx, s.target, s.descriptor.PublicKey)
@@ -31,7 +31,7 @@ func (v *syncRun) checkHead(ctx context.Context, s *snapshot) error {
 	return v.checkKey(ctx, s.target, s.descriptor.PublicKey)
 }
 
-// checkKey decides on a key: is it the publisher's, and did it revoke what is to be installed?
+// checkKey checks that Trust accepts key as the publisher's and that key did not revoke the target.
 func (v *syncRun) checkKey(ctx context.Context, t *target, key auth.PublicKey) (err error) {
 	j := keyFacts{store: v.store, held: v.pins.Publisher, known: v.known, anchored: t.anchored,
 		signed: !t.unsigned()}
@@ -45,9 +45,9 @@ func (v *syncRun) checkKey(ctx context.Context, t *target, key auth.PublicKey) (
 		}
 	}
 	if err := v.revokedUnder(key, t.line().Root, t.passed); err != nil {
-		// Where the key is believed its word is kept although nothing is installed, and the key with it:
-		// a store that holds nothing yet would not know whose word it is. First use cannot choose among
-		// several origins.
+		// If the key is confirmed, its tombstones are kept although nothing is installed. The key is
+		// pinned too, because the tombstones of an empty store need a key to be checked under. First
+		// use cannot choose among several origins.
 		if v.keyConfirmed(t) && (v.several == nil || t.basis != ByFirstUse) {
 			v.acceptClaims(key)
 			err = errors.Join(err, v.pinKey(ctx, key))
@@ -57,14 +57,14 @@ func (v *syncRun) checkKey(ctx context.Context, t *target, key auth.PublicKey) (
 	return nil
 }
 
-// keyConfirmed reports whether the target's key is the publisher's by more than the module that it
-// came with: it signed the root, or is held or given. The key lies outside of the root, so that an
-// anchor does not vouch for it.
+// keyConfirmed reports whether more than the module itself confirms the target's key: the key
+// signed the root, or is pinned, known or Trust.Publisher. An anchor does not confirm the key,
+// because the root does not cover it.
 func (v *syncRun) keyConfirmed(t *target) bool {
 	return !t.unsigned() || t.key == v.pins.Publisher || t.key == v.known || t.key == v.Trust.Publisher
 }
 
-// pinKey keeps the publisher's key where none is held yet.
+// pinKey pins the publisher's key if none is pinned yet.
 func (v *syncRun) pinKey(ctx context.Context, key auth.PublicKey) error {
 	p, ok := v.to.(TrustStore)
 	if !ok || !v.pins.Publisher.IsZero() {
@@ -80,7 +80,7 @@ func (v *syncRun) pinKey(ctx context.Context, key auth.PublicKey) error {
 func (v *syncRun) fetch(ctx context.Context, d *downloader, t *target) error {
 	before := slices.Clone(t.checks)
 	check := func(m *module.Module) error {
-		t.checks = slices.Clone(before) // of another attempt's module they say nothing
+		t.checks = slices.Clone(before) // drop the checks of an earlier attempt's module
 		if err := v.checkModule(ctx, m, t.line().Root, t.size, t.passed); err != nil {
 			return err
 		}
@@ -109,13 +109,13 @@ func (v *syncRun) fetch(ctx context.Context, d *downloader, t *target) error {
 	return nil
 }
 
-// installed notes a generation that was installed.
+// installed adds an installed generation to the report.
 func (v *syncRun) installed(g module.Generation, came arrival) {
 	v.report.Installed = append(v.report.Installed, g)
 	v.report.Bytes += came.bytes
 }
 
-// passed notes the checks that are made while a module, or its recipe, is read.
+// passed records the checks that are made while a module, or its recipe, is read.
 func (came arrival) passed(t *target) {
 	root := t.line().Root.String()
 	switch {
@@ -131,10 +131,10 @@ func (came arrival) passed(t *target) {
 	}
 }
 
-// A passedFunc notes a check that was made and passed.
+// A passedFunc records a passed check.
 type passedFunc func(c Check, against string)
 
-// passed notes a check of the target, in place of an earlier one of the same name.
+// passed records a check of the target, replacing an earlier one of the same name.
 func (t *target) passed(c Check, against string) {
 	t.checks = slices.DeleteFunc(t.checks, func(p PassedCheck) bool { return p.Check == c })
 	t.checks = append(t.checks, PassedCheck{c, against})
@@ -145,7 +145,7 @@ var installOrder = []Check{CheckRecipe, CheckETag, CheckFormat, CheckRange, Chec
 	CheckSize, CheckContent,
 	CheckChainState, CheckSignature, CheckTombstone, CheckPublisher, CheckTrust}
 
-// inOrder are the checks that the target passed.
+// inOrder returns the checks that the target passed, in installOrder.
 func (t *target) inOrder() []PassedCheck {
 	var sorted []PassedCheck
 	for _, c := range installOrder {
@@ -156,7 +156,7 @@ func (t *target) inOrder() []PassedCheck {
 	return sorted
 }
 
-// checkModule makes the checks that every module must pass, whatever vouches for it.
+// checkModule makes the checks that every module must pass, whatever Trust says.
 func (v *syncRun) checkModule(ctx context.Context, m *module.Module, root merkle.Hash, size int64,
 	passed passedFunc) error {
 	id := m.ID()
@@ -186,10 +186,11 @@ func (v *syncRun) checkModule(ctx context.Context, m *module.Module, root merkle
 	return nil
 }
 
-// ignorePassed is for checks that no report lists.
+// ignorePassed is the passedFunc for checks that no report lists.
 func ignorePassed(Check, string) {}
 
-// contentError names the check that an error of package module belongs to.
+// contentError returns err as a VerificationError of the check that an error of package module is
+// for.
 func contentError(err error) error {
 	var done *VerificationError
 	switch {
@@ -203,7 +204,8 @@ func contentError(err error) error {
 	return err
 }
 
-// checkChainState holds the coin that a module may embed to the store (remote/PROTOCOL.md 9.5).
+// checkChainState checks that a coin embedded in the module is the store's (remote/PROTOCOL.md
+// 9.5).
 func (v *syncRun) checkChainState(m *module.Module) error {
 	c, err := m.ChainState()
 	switch {

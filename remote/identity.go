@@ -8,12 +8,12 @@ import (
 	"github.com/dig-network/digstore/auth"
 )
 
-// identityInfo separates derived identities from whatever else is derived from a seed.
+// identityInfo separates derived identities from other keys derived from the same seed.
 const identityInfo = "digstore:identity:v1\x00"
 
-// DeriveIdentity returns the key that k stands for at one host, for [ClientOptions].IdentityAt:
-// always the same one, and nobody without k's seed can tell that two of them belong together. host
-// is what [URL].Host holds: a name or an address in lower case, with the port where one was given.
+// DeriveIdentity derives from k the key for one host, for [ClientOptions].IdentityAt. It is
+// deterministic, and without k's seed the keys of two hosts cannot be linked. host has the form of
+// [URL].Host: a name or an address in lower case, with the port if one was given.
 //
 // Its seed is HKDF-SHA-256 of k's seed, without salt, for "digstore:identity:v1", a zero byte and
 // the host.

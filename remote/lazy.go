@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// A lazy is a value that is found out at the first use. Safe for concurrent use.
+// A lazy is a value that is computed at the first use. It is safe for concurrent use.
 type lazy[T any] struct {
-	busy chan struct{} // has room for the one caller that finds it out
+	busy chan struct{} // a semaphore: one caller at a time runs find
 
 	mu    sync.Mutex
 	value T
@@ -16,7 +16,7 @@ type lazy[T any] struct {
 
 func newLazy[T any]() *lazy[T] { return &lazy[T]{busy: make(chan struct{}, 1)} }
 
-// peek returns the value as far as it is known.
+// peek returns the value and whether it is known.
 func (l *lazy[T]) peek() (T, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -29,8 +29,8 @@ func (l *lazy[T]) set(v T) {
 	l.value, l.known = v, true
 }
 
-// get returns the value, and calls find where it is not known. One caller at a time does; the
-// others wait until it is done or their context is. An error is not kept.
+// get returns the value, and calls find if it is unknown. One caller at a time calls find; the
+// others wait for it or for the end of their context. An error is not kept.
 func (l *lazy[T]) get(ctx context.Context, find func() (T, error)) (v T, err error) {
 	if v, ok := l.peek(); ok {
 		return v, nil

@@ -11,15 +11,15 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A localHistory is the history of a Local, of which no more is read than is asked for: with
-// nothing new, a long history costs what a short one does, where the Local is a [History].
+// A localHistory reads the history of a Local on demand. If the Local is a [History], a sync with
+// nothing new does not read all of it.
 type localHistory struct {
 	of   Local
-	all  []module.Generation // once it has been read
+	all  []module.Generation // valid if read
 	read bool
 }
 
-// lines is the whole history, oldest first.
+// lines returns the whole history, oldest first.
 func (c *localHistory) lines(ctx context.Context) ([]module.Generation, error) {
 	if !c.read {
 		all, err := c.of.Generations(ctx)
@@ -51,7 +51,7 @@ func (c *localHistory) line(ctx context.Context,
 	return g, false, err
 }
 
-// tail returns the last n lines, or all there are, oldest first.
+// tail returns the last n lines, or all of them if there are fewer, oldest first.
 func (c *localHistory) tail(ctx context.Context, n int) ([]module.Generation, error) {
 	if l, has := c.of.(History); has && !c.read {
 		last, err := l.Tail(ctx, n)
@@ -64,7 +64,7 @@ func (c *localHistory) tail(ctx context.Context, n int) ([]module.Generation, er
 	return all[max(0, len(all)-n):], err
 }
 
-// next is the number of the line that comes next.
+// next returns the number of the next line to append.
 func (c *localHistory) next(ctx context.Context) (uint64, error) {
 	last, err := c.tail(ctx, 1)
 	if err != nil || len(last) == 0 {
@@ -73,14 +73,14 @@ func (c *localHistory) next(ctx context.Context) (uint64, error) {
 	return last[0].Number + 1, nil
 }
 
-// appended notes lines that were installed.
+// appended adds lines that were installed.
 func (c *localHistory) appended(lines []module.Generation) {
 	if c.read {
 		c.all = append(c.all, lines...)
 	}
 }
 
-// find returns the latest place of root in lines, -1 when it is not there.
+// find returns the last index of root in lines, or -1.
 func find(lines []module.Generation, root merkle.Hash) int {
 	for i, g := range slices.Backward(lines) {
 		if g.Root == root {
@@ -90,7 +90,7 @@ func find(lines []module.Generation, root merkle.Hash) int {
 	return -1
 }
 
-// recurs reports whether the last root of lines stands in them before.
+// recurs reports whether the last root of lines also occurs earlier in them.
 func recurs(lines []module.Generation) bool {
 	last := len(lines) - 1
 	return last >= 0 && find(lines[:last], lines[last].Root) >= 0

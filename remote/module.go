@@ -15,16 +15,16 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Module implements [Origin]: GET /stores/{id}/module?root=. The reader fails after MaxModule bytes
-// with [ErrTooLarge] and after 60 s without a byte; its Size method gives Content-Length, -1 when
-// not known.
+// Module implements [Origin]: GET /stores/{id}/module?root=. The reader fails with [ErrTooLarge]
+// after MaxModule bytes and with [ErrTooSlow] below MinRate. It implements [Sized] with the
+// Content-Length.
 func (c *Client) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, error) {
 	r, _, err := c.ModuleFrom(ctx, root, 0)
 	return r, err
 }
 
-// ModuleFrom implements [RangeOrigin] with Range and If-Range. A server that knows neither answers
-// with the whole module: start is then 0.
+// ModuleFrom implements [RangeOrigin] with Range and If-Range. A server that supports neither sends
+// the whole module; start is then 0.
 func (c *Client) ModuleFrom(ctx context.Context, root merkle.Hash,
 	offset int64) (r io.ReadCloser, start int64, err error) {
 	if c.isLarge(ctx, root) {
@@ -59,7 +59,7 @@ func (c *Client) openModule(ctx context.Context, root merkle.Hash,
 		return nil, 0, err
 	}
 	if resp.StatusCode == http.StatusRequestedRangeNotSatisfiable {
-		// All of it may be here already; else what is here is longer than what is there.
+		// The caller has the whole module already, or more bytes than the module has.
 		resp.Body.Close()
 		if total, ok := wire.ParseUnsatisfied(resp.Header.Get("Content-Range")); ok && total == offset {
 			return &moduleBody{size: total}, offset, nil
@@ -69,7 +69,7 @@ func (c *Client) openModule(ctx context.Context, root merkle.Hash,
 	return c.moduleAnswer(resp, root, offset)
 }
 
-// moduleAnswer makes a reader of the answer to a GET of a module from offset on.
+// moduleAnswer returns a reader of the answer to a GET of a module from offset.
 func (c *Client) moduleAnswer(resp *http.Response, root merkle.Hash,
 	offset int64) (io.ReadCloser, int64, error) {
 	start, size := int64(0), resp.ContentLength
@@ -94,10 +94,10 @@ func (c *Client) moduleAnswer(resp *http.Response, root merkle.Hash,
 		over: c.maxModule().exceeded(-1)}, resp.Body, size}, start, nil
 }
 
-// A sizeLimit is an option that bounds what is taken.
+// A sizeLimit is a limit in bytes and the option that sets it.
 type sizeLimit struct {
 	bytes  int64
-	option string // that sets it
+	option string
 }
 
 func (c *Client) maxModule() sizeLimit {
@@ -108,8 +108,7 @@ func (s *Sync) maxModule() sizeLimit {
 	return sizeLimit{orDefault(s.MaxModule, DefaultMaxModule), "Sync.MaxModule"}
 }
 
-// exceeded is the error for what has n bytes; -1: it has more than the limit, and how many is not
-// known.
+// exceeded returns the error for n bytes, or for an unknown number above the limit if n is -1.
 func (l sizeLimit) exceeded(n int64) error {
 	size := fmt.Sprintf("%d bytes", n)
 	if n < 0 {
@@ -119,9 +118,9 @@ func (l sizeLimit) exceeded(n int64) error {
 		size, l.bytes, l.option)
 }
 
-// checkETag holds the entity tag of an answer against the root that was asked for. A weak tag
-// counts too, which a proxy makes of the host's: the root is computed again from what comes. The
-// reference answers every root with its head (remote/PROTOCOL.md 5.3).
+// checkETag checks that the entity tag of an answer is that of root: the reference implementation
+// answers every root with its head (remote/PROTOCOL.md 5.3). It accepts a weak tag, into which a
+// proxy may turn the host's: the root is verified from the content later.
 func checkETag(resp *http.Response, root merkle.Hash) error {
 	tag := resp.Header.Get("ETag")
 	if got, err := wire.ParseETag(strings.TrimPrefix(tag, "W/")); err != nil || got != root {
@@ -130,8 +129,8 @@ func checkETag(resp *http.Response, root merkle.Hash) error {
 	return nil
 }
 
-// Stat asks for the length of a module without its bytes: HEAD /stores/{id}/module?root=. -1: not
-// said.
+// Stat implements [RangeOrigin]: HEAD /stores/{id}/module?root=. It returns -1 if the answer has no
+// length.
 func (c *Client) Stat(ctx context.Context, root merkle.Hash) (size int64, err error) {
 	err = c.retry(ctx, readPolicy, func() error {
 		resp, err := c.do(ctx, exchange{op: request.Module, method: http.MethodHead, path: "/module",
@@ -146,10 +145,10 @@ func (c *Client) Stat(ctx context.Context, root merkle.Hash) (size int64, err er
 	return size, err
 }
 
-// moduleBody is the body of a module on its way in.
+// moduleBody is the body of a module being received.
 type moduleBody struct {
 	capReader
-	c    io.Closer // nil: nothing comes
+	c    io.Closer // nil: no body
 	size int64
 }
 
@@ -160,7 +159,7 @@ func (b *moduleBody) Read(p []byte) (int, error) {
 	return b.capReader.Read(p)
 }
 
-// Size is the length of the whole module; -1 when not known.
+// Size implements [Sized].
 func (b *moduleBody) Size() int64 { return b.size }
 
 func (b *moduleBody) Close() error {
@@ -170,13 +169,13 @@ func (b *moduleBody) Close() error {
 	return b.c.Close()
 }
 
-// capReader fails with ErrTooLarge instead of giving a byte more than left, and keeps what its
-// source failed with.
+// capReader reads at most left bytes from r and fails if r has more. It records the error of r in
+// err.
 type capReader struct {
 	r    io.Reader
 	left int64
 	err  error
-	over error // for a byte more; nil: ErrTooLarge
+	over error // if r has more than left bytes; nil: ErrTooLarge
 }
 
 func (r *capReader) Read(p []byte) (int, error) {

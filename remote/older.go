@@ -12,13 +12,13 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// maxTogether is how many generations are fetched at a time.
+// maxTogether is how many generations are fetched concurrently.
 const maxTogether = 4
 
-// older fetches the generations of the history that are not held, when all are wanted
-// (remote/PROTOCOL.md 9.7): several at a time, and each becomes visible after the one before it.
-// They come after the head, which alone is signed, so that no unsigned generation is ever the
-// newest.
+// older fetches the generations of the history that are not held, if AllGenerations is set
+// (remote/PROTOCOL.md 9.7). It fetches several concurrently; each becomes visible after the one
+// before it. It runs after the head is installed, so that an unsigned generation is never the
+// newest: only the head is signed.
 func (v *syncRun) older(ctx context.Context, d *downloader) error {
 	if !v.AllGenerations {
 		return nil
@@ -52,7 +52,7 @@ func (v *syncRun) older(ctx context.Context, d *downloader) error {
 		before = done
 		d.turns.Store(g.Root, turn)
 		group.Go(func() error {
-			// After an error the generations that wait are not installed.
+			// After an error done stays open, so that the generations that wait are not installed.
 			err := v.fetchOlder(gctx, d, g)
 			if err == nil {
 				close(done)
@@ -63,9 +63,9 @@ func (v *syncRun) older(ctx context.Context, d *downloader) error {
 	return errors.Join(group.Wait(), ctx.Err())
 }
 
-// fetchOlder installs one older generation, when its turn has come. That the origin does not have
-// it, or nobody vouches for it, is noted in the report; that it is not what it claims to be is an
-// error.
+// fetchOlder installs one older generation after those before it. A generation that the origin
+// lacks, that is unconfirmed or that is revoked is added to Report.Missing. One that fails
+// verification is an error.
 func (v *syncRun) fetchOlder(ctx context.Context, d *downloader, g module.Generation) error {
 	wait := func() error { return d.waitTurn(ctx, g.Root) }
 	missing := func(why error) error {
@@ -108,7 +108,7 @@ func (v *syncRun) fetchOlder(ctx context.Context, d *downloader, g module.Genera
 	return err
 }
 
-// notServed reports whether err is an origin that does not have the generation that was asked for.
+// notServed reports whether err means that the origin lacks the generation, and returns that error.
 func notServed(err error) (open error, gone bool) {
 	var (
 		failed *openError

@@ -14,36 +14,35 @@ import (
 
 // A Mirror is one of several origins of a store.
 type Mirror struct {
-	// Name is how errors and reports call it. "": what the origin says as a [fmt.Stringer]; of a
-	// [Client], scheme and host.
+	// Name is the name in errors and reports. Default: the String method of Origin, which for a
+	// [Client] returns scheme and host.
 	Name   string
 	Origin Origin
 }
 
-// OriginsOptions say how [Origins] share a transfer.
+// OriginsOptions configure how [Origins] share a transfer.
 type OriginsOptions struct {
-	// SegmentSize is how many bytes of a module are asked for at once. Default 1 MiB. At most 2 + 2
-	// pieces for each origin are held in memory, and never more than 16.
+	// SegmentSize is the number of bytes of a module per request. Default 1 MiB. With n origins at
+	// most 2 + 2n segments are in memory, and never more than 16.
 	SegmentSize int64
-	// SlowAfter is how long an origin may be slower than another one that has answered before it is
-	// left out. Default 10 s.
+	// SlowAfter is how long after the first answer of another origin an origin is excluded. Default
+	// 10 s.
 	SlowAfter time.Duration
 }
 
-// Origins are several origins of one store, for [Clone] and [Pull]. None is trusted more than a
-// single one would be: each descriptor and each history passes the checks of [Sync.Clone] by
-// itself, or its origin is left out. Of those that are left, the one whose history contains the
-// heads of the others says what is installed; heads that do not go together are [ErrForked], and
-// the evidence is kept. Every valid tombstone counts that any of them shows.
+// Origins are several origins of one store, for [Clone] and [Pull]. Each is checked like a single
+// one: an origin whose descriptor or history fails a check of [Sync.Clone] is excluded. Of the
+// others, the one whose history contains the heads of all is installed. Conflicting heads are
+// [ErrForked], and the evidence is kept. A valid tombstone applies whichever origin serves it.
 //
-// The bytes of a module are taken from all that have it, in pieces; who is slow loses its piece to
-// another. When what was put together is refused, each origin is tried by itself until one gives a
-// module that passes, and whoever sent a piece that is not of that module is named in
-// [Report].Origins and left out from then on. When none passes, nothing is written and the error is
-// a [*VerificationError] of [CheckSources] that wraps all the reasons.
+// Segments of a module are read from all origins that have it; a slow origin loses its segment to
+// another. If the assembled module fails verification, each origin is tried alone until a module
+// passes. An origin that sent a segment that differs from that module is named in [Report].Origins
+// and excluded from then on. If none passes, nothing is written and the error is a
+// [*VerificationError] of [CheckSources] that wraps all the errors.
 //
-// Used by themselves, as an [Origin], the methods ask one mirror after another, in the order given,
-// until one answers. They may be called concurrently.
+// The methods of [Origin], called directly, try the mirrors in the order given until one succeeds.
+// They may be called concurrently.
 type Origins struct {
 	mirrors []Mirror
 	opt     OriginsOptions
@@ -52,11 +51,11 @@ type Origins struct {
 
 var _ Origin = (*Origins)(nil)
 
-// errSlow is why an origin is excluded that answers, but much later than others.
+// errSlow is the error of an origin that is excluded because it is much slower than others.
 var errSlow = multisource.ErrSlow
 
-// NewOrigins joins mirrors of one store, at least one. It sends no request. A name that comes twice
-// gets a number.
+// NewOrigins returns the Origins of one or more mirrors of one store. It sends no request. It
+// appends a number to a repeated name.
 func NewOrigins(mirrors []Mirror, o *OriginsOptions) (*Origins, error) {
 	if len(mirrors) == 0 {
 		return nil, fmt.Errorf("%w: no origin is given", ErrBadURL)
@@ -98,7 +97,8 @@ func (o *Origins) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, 
 	return r, err
 }
 
-// ModuleFrom is Module from an offset on. A mirror that is no [RangeOrigin] begins at 0.
+// ModuleFrom is like Module but starts at offset. For a mirror that is no [RangeOrigin], start is
+// 0.
 func (o *Origins) ModuleFrom(ctx context.Context, root merkle.Hash,
 	offset int64) (r io.ReadCloser, start int64, err error) {
 	err = o.first(func(from Origin) error {
@@ -108,7 +108,7 @@ func (o *Origins) ModuleFrom(ctx context.Context, root merkle.Hash,
 	return r, start, err
 }
 
-// first asks one mirror after another until one has no error.
+// first calls ask with one mirror after another until it returns nil, and joins the errors.
 func (o *Origins) first(ask func(Origin) error) error {
 	var all []error
 	for _, m := range o.mirrors {

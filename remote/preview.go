@@ -11,21 +11,21 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Preview says what a clone or pull would bring, as far as its origins tell before a module is
-// fetched.
+// A Preview describes what a clone or pull would install, as far as the origins say without a
+// module.
 type Preview struct {
 	Store      auth.StoreID        `json:"store_id"`
-	From       merkle.Hash         `json:"from"`       // the local head; zero: there is none
-	Root       merkle.Hash         `json:"root"`       // what would be the local head
+	From       merkle.Hash         `json:"from"`       // the local head; zero: none
+	Root       merkle.Hash         `json:"root"`       // the local head after the pull
 	Generation uint64              `json:"generation"` // its number
-	UpToDate   bool                `json:"up_to_date"` // Root is the local head already
-	Lines      int                 `json:"lines"`      // that the history would grow by
-	ToFetch    []PreviewGeneration `json:"coming"`     // the generations that would be fetched, in this order
-	Publisher  auth.PublicKey      `json:"publisher"`  // as the origin tells; zero where nothing signed says
+	UpToDate   bool                `json:"up_to_date"` // Root is already the local head
+	Lines      int                 `json:"lines"`      // to append to the history
+	ToFetch    []PreviewGeneration `json:"coming"`     // the generations to fetch, in order
+	Publisher  auth.PublicKey      `json:"publisher"`  // as the origin says; zero if unsigned
 	Basis      Basis               `json:"basis,omitempty"`
 	Unanchored bool                `json:"unanchored"` // see Report
 	Unsigned   bool                `json:"unsigned"`   // see Report
-	Checks     []PassedCheck       `json:"checks"`     // that passed; those of the module itself are still to come
+	Checks     []PassedCheck       `json:"checks"`     // that passed; those of the module are not made
 	Origins    []OriginReport      `json:"origins"`
 }
 
@@ -33,15 +33,14 @@ type Preview struct {
 type PreviewGeneration struct {
 	Generation uint64      `json:"generation"`
 	Root       merkle.Hash `json:"root"`
-	Size       int64       `json:"size"`     // of the module, in bytes, as the origin says; -1: it does not
-	Transfer   int64       `json:"transfer"` // bytes that would travel for it; -1: not known
-	Recipe     bool        `json:"recipe"`   // by its recipe and the chunks that are not held
+	Size       int64       `json:"size"`     // bytes of the module, as the origin says; -1: unknown
+	Transfer   int64       `json:"transfer"` // bytes to receive; -1: unknown
+	Recipe     bool        `json:"recipe"`   // as a recipe and the missing chunks
 }
 
-// Preview makes the checks of [Sync.Pull] up to where it would fetch a module, and says what it
-// would fetch. It asks for the recipe of what is new where both sides know recipes, and changes
-// nothing: neither pins nor tombstones nor evidence are kept. An error is what Pull would fail
-// with.
+// Preview makes the checks of [Sync.Pull] that precede the first module, and returns what Pull
+// would fetch. It reads the recipes of new generations if both sides support recipes. It stores
+// nothing: no pins, tombstones or evidence. The errors are those of Pull.
 func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, error) {
 	v, err := s.newRun(ctx, to)
 	if err != nil {
@@ -99,11 +98,10 @@ func (s *Sync) Preview(ctx context.Context, to Local, from Origin) (*Preview, er
 	return p, nil
 }
 
-// readOnlyLocal is a Local of which only what reads is left: what is optional, and writes, is not
-// seen.
+// readOnlyLocal hides the optional interfaces of a Local, so that nothing is written through them.
 type readOnlyLocal struct{ Local }
 
-// add notes a generation, unless it is held.
+// add adds a generation unless it is held or the origin lacks it.
 func (p *Preview) add(ctx context.Context, d *downloader, to Local, g module.Generation,
 	size int64) error {
 	held, err := has(ctx, to, g.Root)
@@ -130,8 +128,8 @@ func (p *Preview) add(ctx context.Context, d *downloader, to Local, g module.Gen
 	return nil
 }
 
-// transferCost is what fetching a generation would cost: its recipe and what of it is not held
-// where that is less than the module, else the rest of the module.
+// transferCost returns how many bytes fetching a generation costs: by its recipe and missing chunks
+// if that is less, else by the rest of the module.
 func (d *downloader) transferCost(ctx context.Context, to Local, g module.Generation,
 	size int64) (bytes int64, recipe bool, err error) {
 	bytes = size

@@ -6,65 +6,63 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Push publishes what an origin does not have yet: [Pusher.Push] with defaults.
+// Push publishes what an origin lacks: [Pusher.Push] with defaults.
 func Push(ctx context.Context, to *Client, from Local) (*PushReport, error) {
 	return new(Pusher).Push(ctx, to, from)
 }
 
-// A Pusher says how to push where [Push] does not fit. It may be used concurrently for different
-// stores.
+// A Pusher pushes with settings that [Push] does not have. It may be used concurrently for
+// different stores.
 type Pusher struct {
-	// Publisher publishes; nil: over the client, by [Client.Put].
+	// Publisher publishes the generations. nil: [Client.Put].
 	Publisher Publisher
-	// Signer is the store's key, where it is at hand: it signs the forms that are missing. nil: only
-	// what is signed already is pushed.
+	// Signer is the store's key. It makes the missing forms of the signatures. nil: only signed
+	// generations are pushed.
 	Signer auth.Signer
-	// Pending leaves the head where it is: the newest generation is kept there to be promoted.
+	// Pending leaves the origin's head unchanged: it stores the newest generation to be promoted.
 	Pending bool
-	// HeadOnly pushes the newest generation and skips those between the origin's head and it.
+	// HeadOnly pushes only the newest generation, without those between the origin's head and it.
 	HeadOnly bool
-	// ForceRoutes pushes over the protocol's routes also where a hub is expected (remote/PROTOCOL.md
-	// 9.8).
+	// ForceRoutes uses the protocol's routes even for a host of dig.net (remote/PROTOCOL.md 9.8).
 	ForceRoutes bool
-	// Progress, if set, hears of the bytes that are sent for each generation: (root, 0, total) first,
-	// then growing. It begins anew where the module is sent after all because the origin had no use
-	// for the recipe.
+	// Progress, if set, is called with the bytes sent for each generation: (root, 0, total) first,
+	// then growing. It starts over when the module is sent because the origin did not accept the
+	// recipe.
 	Progress func(root merkle.Hash, done, total int64)
 
-	promotes bool // what may be pending there is its own base
+	promotes bool // a pending generation may be its own base
 }
 
-// A PushReport says what a push did.
+// A PushReport describes what a push did.
 type PushReport struct {
 	Store    auth.StoreID
-	Parent   merkle.Hash   // the origin's head before; zero: it had none
-	Root     merkle.Hash   // the local head, which is now there
+	Parent   merkle.Hash   // the origin's head before; zero: none
+	Root     merkle.Hash   // the root pushed
 	Pushed   []merkle.Hash // oldest first
 	Bytes    int64         // of the modules pushed
-	Sent     int64         // bytes that were sent for them: of modules, or of recipes and chunks
-	UpToDate bool          // the origin had it already
-	Pending  bool          // it is kept there and not the head yet
+	Sent     int64         // bytes sent, of modules or of recipes and chunks
+	UpToDate bool          // the origin's head was already Root
+	Pending  bool          // the origin stored Root but has not made it the head
 }
 
-// Push publishes the local head, and before it, in order, the generations between the origin's head
-// and it that are held and signed. Every generation is checked before a byte of it is sent: its
-// module verifies, its signature is by the key in the module, and it is not revoked. To an origin
-// that takes recipes goes, where that costs less, the recipe with the chunks that the generation
-// before does not have: then the leaves give the root, and each chunk is held to its id before it
-// is sent.
+// Push publishes the local head after the generations between the origin's head and it, in order,
+// that are held and signed. Before sending a generation it checks that the module verifies, that
+// the key in the module signed it, and that it is not revoked. To an origin that accepts recipes
+// it sends, if that costs less, the recipe and the chunks that the generation before lacks. It
+// then checks that the leaves hash to the root, and the ID of each chunk it sends.
 //
-// The origin's head must stand in the local history, else the error is [ErrNonFastForward] and
-// nothing is sent: pull first. Where it comes after what is pushed, the error is [ErrSuperseded]. A
-// store without a generation is [fs.ErrNotExist]. A host of dig.net without a Publisher is
-// [ErrHubPublisherRequired]. Report and error come together when some generations were pushed.
+// The error is [ErrNonFastForward] when the origin's head is not in the local history (pull first),
+// [ErrSuperseded] when it comes after the local head, [fs.ErrNotExist] when the local store has no
+// generation, and [ErrHubPublisherRequired] for a host of dig.net without a Publisher; nothing is
+// sent. After an error the report is not nil if some generations were pushed.
 func (p *Pusher) Push(ctx context.Context, to *Client, from Local) (*PushReport, error) {
 	return p.push(ctx, to, from, merkle.Hash{})
 }
 
-// Promote pushes a generation that was pushed with Pending before, to be the head now: only its
-// recipe travels where both sides know recipes, and the generation as with Push where the origin
-// does not have it any more. A zero root is the local head. Pending and HeadOnly do not count. The
-// errors are those of Push; a root that the local history does not have is [fs.ErrNotExist].
+// Promote makes a generation that was pushed with Pending the head. It sends only the recipe if
+// both sides support recipes, and everything that Push sends if the origin no longer has the
+// generation. A zero root means the local head. Pending and HeadOnly are ignored. The errors are
+// those of Push, and [fs.ErrNotExist] when the local history lacks root.
 func (p *Pusher) Promote(ctx context.Context, to *Client, from Local,
 	root merkle.Hash) (*PushReport, error) {
 	q := *p
@@ -72,7 +70,7 @@ func (p *Pusher) Promote(ctx context.Context, to *Client, from Local,
 	return q.push(ctx, to, from, root)
 }
 
-// push publishes up to last; zero: the local head.
+// push publishes the generations up to last, or to the local head if last is zero.
 func (p *Pusher) push(ctx context.Context, to *Client, from Local,
 	last merkle.Hash) (*PushReport, error) {
 	r := &pushRun{Pusher: p, to: to, from: from, report: &PushReport{Store: from.ID()}}

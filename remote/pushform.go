@@ -10,22 +10,21 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A PushForms remembers which form each origin accepts as the first signature of a push.
-// digstore.Store is one. Methods may be called concurrently.
+// PushForms stores which form each origin accepts as the first signature of a push. *digstore.Store
+// implements it. Methods may be called concurrently.
 type PushForms interface {
-	// PushForm returns the form that origin (scheme://host[:port]) accepts, "" when it is not known.
+	// PushForm returns the form that origin (scheme://host[:port]) accepts, or "" if it is unknown.
 	PushForm(ctx context.Context, origin string) (auth.PushForm, error)
-	// KeepPushForm remembers it, durably.
+	// KeepPushForm durably stores the form that origin accepts.
 	KeepPushForm(ctx context.Context, origin string, form auth.PushForm) error
 }
 
-// keepTime bounds how long a push waits for [PushForms.KeepPushForm].
+// keepTime is how long a push waits for [PushForms.KeepPushForm].
 const keepTime = 5 * time.Second
 
-// eitherForm calls send with the headers of every leg of a push: signatures, store key, token. When
-// the first call is answered by 403 and the head has the other form of the signature too, it calls
-// send once more with that form as the first signature, and the outcome of the second call is the
-// outcome.
+// eitherForm calls send with the headers of every request of a push: signatures, store key, token.
+// If send fails with 403 and the head has the other form of the signature, eitherForm calls send
+// once more with that form first and returns its error.
 func (c *Client) eitherForm(ctx context.Context, head auth.SignedRoot,
 	send func(http.Header) error) error {
 	form, err := c.pushForm(ctx, head)
@@ -50,7 +49,7 @@ func (c *Client) eitherForm(ctx context.Context, head auth.SignedRoot,
 	return err
 }
 
-// pushHeader is what every leg of a push carries, with the signature in the given form as the
+// pushHeader returns the headers of every request of a push, with the given form of the signature
 // first.
 func (c *Client) pushHeader(head auth.SignedRoot, form auth.PushForm) http.Header {
 	h := http.Header{}
@@ -59,7 +58,7 @@ func (c *Client) pushHeader(head auth.SignedRoot, form auth.PushForm) http.Heade
 		h.Set(wire.HeaderTagged, head.Tagged.String())
 	}
 	if !head.PublicKey.IsZero() {
-		h.Set(wire.HeaderStoreKey, head.PublicKey.String()) // it may be new to the origin
+		h.Set(wire.HeaderStoreKey, head.PublicKey.String()) // the origin may not know it
 	}
 	if c.opt.Bearer != "" {
 		h.Set("Authorization", "Bearer "+c.opt.Bearer)
@@ -67,8 +66,8 @@ func (c *Client) pushHeader(head auth.SignedRoot, form auth.PushForm) http.Heade
 	return h
 }
 
-// pushForm returns the form to send first: the one that the origin accepted last, where the head
-// has it.
+// pushForm returns the form to send first: the one that the origin accepted last, if the head has
+// it.
 func (c *Client) pushForm(ctx context.Context, head auth.SignedRoot) (auth.PushForm, error) {
 	c.mu.Lock()
 	form := c.form
@@ -94,9 +93,9 @@ func (c *Client) pushForm(ctx context.Context, head auth.SignedRoot) (auth.PushF
 	return form, nil
 }
 
-// keepPushForm remembers the form that the origin accepted. The untagged form is sent first anyway
-// and is written down only in place of the other one. An error is not reported: the push was
-// answered, and the next one finds out again.
+// keepPushForm stores the form that the origin accepted. The untagged form is the default, so it is
+// stored only in place of the other one. Errors are ignored: the push was answered, and the next
+// one can find the form again.
 func (c *Client) keepPushForm(ctx context.Context, form auth.PushForm) {
 	c.mu.Lock()
 	before := c.form

@@ -68,7 +68,7 @@ func (r *pushRun) readOrigin(ctx context.Context) error {
 	return r.tombstones.revoked(r.report.Root)
 }
 
-// newLines returns the local lines after the origin's head, up to the root that is pushed.
+// newLines returns the local lines after the origin's head, up to the root to push.
 func (r *pushRun) newLines(ctx context.Context) ([]module.Generation, error) {
 	parent, last := r.report.Parent, r.report.Root
 	local, err := r.from.Generations(ctx)
@@ -125,7 +125,7 @@ func (r *pushRun) publishAll(ctx context.Context, lines []module.Generation) err
 	return nil
 }
 
-// keepSigned has the Local keep signatures that were made for a generation.
+// keepSigned stores new signatures of a generation in the Local.
 func (r *pushRun) keepSigned(ctx context.Context, signed auth.SignedRoot) error {
 	h, ok := r.from.(History)
 	if !ok {

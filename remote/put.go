@@ -20,30 +20,30 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A PutRequest is a generation to be pushed.
+// A PutRequest is a generation to push.
 type PutRequest struct {
 	Head     auth.SignedRoot // store, root, key, and at least one form of the signature
 	Parent   merkle.Hash     // the root it follows; zero: the store's first
-	Pending  bool            // keep it without making it the head
+	Pending  bool            // store it without making it the head
 	Size     int64           // bytes of the module
 	Hash     merkle.Hash     // SHA-256 of the module
 	Progress func(done, total int64)
 }
 
-// Put pushes one generation: push-init, then the body in line or to the address that the origin
-// hands out; a node without push-init gets one plain PUT (remote/PROTOCOL.md 6). body is read from
-// its start, perhaps twice, and exactly p.Size bytes of it.
+// Put pushes one generation: push-init, then the body to the origin or to the upload address that
+// the origin returns. A node without push-init gets one plain PUT (remote/PROTOCOL.md 6). Put
+// reads exactly p.Size bytes from the start of body, perhaps more than once.
 //
-// Both forms of the signature travel, one of them as the first. A 403 is answered once by the other
-// form as the first, and what comes of that is the outcome. The client remembers the form that an
-// origin accepts, for as long as it lives and in [ClientOptions].PushForms (remote/PROTOCOL.md
-// 6.1).
+// Put sends both forms of the signature. After a 403 it tries once more with the other form first.
+// The client stores the form that the origin accepts, in memory and in [ClientOptions].PushForms
+// (remote/PROTOCOL.md 6.1).
 //
-// When the answer is lost, or says that the parent is not the head, the descriptor is read again: a
-// head equal to the root means success. After a lost answer, and after 429, 502, 503 and 504, the
-// push is sent again where the descriptor still has the parent as the head.
+// If the answer is lost, or says that the parent is not the head, Put reads the descriptor: a head
+// equal to the root means success. After a lost answer, and after 429, 502, 503 and 504, it sends
+// the push again if the origin's head is still the parent.
 //
-// pending says that the generation is kept and is not the head yet. Refusals are [*StatusError].
+// pending says that the origin stored the generation but has not made it the head. An error status
+// is a [*StatusError].
 func (c *Client) Put(ctx context.Context, p PutRequest,
 	body io.ReadSeeker) (pending bool, err error) {
 	if err := c.checkPut(p); err != nil {
@@ -63,9 +63,9 @@ func (c *Client) checkPut(p PutRequest) error {
 	return nil
 }
 
-// confirmPush sends a push until it is known how it ended. An answer that was lost, or that says
-// that another push came first, is settled by the origin's head. The push is sent again only where
-// that head is still the parent.
+// confirmPush calls send until the result of the push is known. If the answer was lost, or says
+// that another push came first, the origin's head decides. It sends the push again only if that
+// head is still the parent.
 func (c *Client) confirmPush(ctx context.Context, p PutRequest,
 	send func() (bool, error)) (pending bool, err error) {
 	unchanged := false // the origin's head is the parent
@@ -92,7 +92,7 @@ func (c *Client) confirmPush(ctx context.Context, p PutRequest,
 	return pending, err
 }
 
-// hasStatus reports whether err is an answer with one of the statuses.
+// hasStatus reports whether err is a StatusError with one of codes.
 func hasStatus(err error, codes ...int) bool {
 	var status *StatusError
 	return errors.As(err, &status) && slices.Contains(codes, status.Code)
@@ -116,8 +116,8 @@ func (c *Client) put(ctx context.Context, p PutRequest,
 		oneline.Excerpt(answer.Mode, 40))
 }
 
-// pushInit announces the generation. A node that has no such route answers as one that takes bodies
-// in line, without an upload id.
+// pushInit announces the generation. For a node without that route it returns an inline answer
+// without an upload ID.
 func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer wire.InitAnswer, err error) {
 	req := wire.InitBody{NewRoot: p.Head.Root.String(),
 		ProgramHash: p.Hash.String(), SizeBytes: p.Size,
@@ -148,7 +148,7 @@ func (c *Client) pushInit(ctx context.Context, p PutRequest) (answer wire.InitAn
 	return answer, err
 }
 
-// putInline sends the module to the origin itself.
+// putInline sends the module to the origin.
 func (c *Client) putInline(ctx context.Context, p PutRequest, upload string,
 	body io.ReadSeeker) (pending bool, err error) {
 	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
@@ -167,7 +167,7 @@ func (c *Client) putInline(ctx context.Context, p PutRequest, upload string,
 	return pending, err
 }
 
-// putHeader is the header of a PUT, given that of every leg of the push.
+// putHeader returns the headers of a PUT. h has those of every request of the push.
 func putHeader(h http.Header, p PutRequest, kind string) http.Header {
 	h = h.Clone()
 	h.Set(wire.HeaderParent, p.Parent.String())
@@ -178,8 +178,8 @@ func putHeader(h http.Header, p PutRequest, kind string) http.Header {
 	return h
 }
 
-// putPresigned sends the module where the origin said, without any header of ours, and tells the
-// origin.
+// putPresigned sends the module to the upload address, without the push headers, and then reports
+// completion to the origin.
 func (c *Client) putPresigned(ctx context.Context, p PutRequest, a wire.InitAnswer,
 	body io.ReadSeeker) (pending bool, err error) {
 	target, transport, err := c.presignedTarget(a.URL)
@@ -218,7 +218,7 @@ func (c *Client) putPresigned(ctx context.Context, p PutRequest, a wire.InitAnsw
 	}
 	err = c.eitherForm(ctx, p.Head, func(h http.Header) error {
 		h = h.Clone()
-		// a server that has started anew meanwhile knows it no more
+		// repeated from push-init, for a server that has restarted since
 		h.Set(wire.HeaderParent, p.Parent.String())
 		h.Set(wire.HeaderPushMode, pushMode(p.Pending))
 		h.Set("Content-Type", wire.TypeJSON)
@@ -230,7 +230,7 @@ func (c *Client) putPresigned(ctx context.Context, p PutRequest, a wire.InitAnsw
 	return pending, err
 }
 
-// outcome makes one attempt of what ends a push, and reads its status.
+// outcome makes the last request of a push once. It reports whether the status is 202: pending.
 func (c *Client) outcome(ctx context.Context, e exchange) (pending bool, err error) {
 	e.ok = func(code int) bool {
 		return code == http.StatusOK || code == http.StatusCreated || code == http.StatusAccepted
@@ -243,8 +243,9 @@ func (c *Client) outcome(ctx context.Context, e exchange) (pending bool, err err
 	return resp.StatusCode == http.StatusAccepted, nil
 }
 
-// presignedTarget holds an upload address to remote/PROTOCOL.md 6.6: https to a public host, or the
-// origin itself. The address is a secret, so errors name its host only.
+// presignedTarget parses an upload address and returns the transport for it. The address must be
+// https to a public host, or at the origin itself (remote/PROTOCOL.md 6.6). It is a secret, so
+// errors name only its host.
 func (c *Client) presignedTarget(s string) (*url.URL, *http.Transport, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
@@ -269,7 +270,7 @@ func (c *Client) presignedTarget(s string) (*url.URL, *http.Transport, error) {
 	return u, c.presigned, nil
 }
 
-// sameHost reports whether u has the scheme and the host of an origin.
+// sameHost reports whether u has the scheme and host of origin.
 func sameHost(u *url.URL, origin string) bool {
 	at, err := url.Parse(origin)
 	return err == nil && u.Scheme == at.Scheme && u.Host == at.Host
@@ -282,7 +283,7 @@ func pushMode(pending bool) string {
 	return wire.ModeAdvance
 }
 
-// uploadFrom rewinds body and counts what is taken of it.
+// uploadFrom rewinds body and returns a reader of its p.Size bytes that reports progress.
 func uploadFrom(p PutRequest, body io.ReadSeeker) (io.Reader, error) {
 	if _, err := body.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("remote: rewind module: %w", err)
@@ -294,7 +295,7 @@ func uploadFrom(p PutRequest, body io.ReadSeeker) (io.Reader, error) {
 	return &counted{r: io.LimitReader(body, p.Size), total: p.Size, progress: p.Progress}, nil
 }
 
-// counted reports how many bytes have been read.
+// counted calls progress with the number of bytes read.
 type counted struct {
 	r           io.Reader
 	done, total int64

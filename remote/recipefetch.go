@@ -18,8 +18,8 @@ import (
 var _ RecipeOrigin = (*Client)(nil)
 
 // OpenRecipe implements [RecipeOrigin]: GET /stores/{id}/module?root= with an Accept header that
-// prefers the recipe. A recipe that is packed against a base which is written another way here is
-// asked for once more without any.
+// prefers the recipe. If the answer is packed against a base that is encoded differently here, it
+// requests the recipe once more without bases.
 func (c *Client) OpenRecipe(ctx context.Context, root merkle.Hash,
 	bases []*module.Recipe) (a *RecipeAnswer, err error) {
 	err = c.retry(ctx, readPolicy, func() error {
@@ -102,7 +102,8 @@ func (c *Client) largeAnswer(ctx context.Context, root merkle.Hash) (*RecipeAnsw
 	return &RecipeAnswer{Module: r}, nil
 }
 
-// recipeError names the check that an error of wire.UnpackRecipe belongs to.
+// recipeError returns an error of wire.UnpackRecipe as a VerificationError if it is
+// module.ErrRecipe.
 func recipeError(err error) error {
 	if errors.Is(err, module.ErrRecipe) {
 		return &VerificationError{Check: CheckRecipe, Err: err}
@@ -110,7 +111,7 @@ func recipeError(err error) error {
 	return err
 }
 
-// learn notes what the headers of an answer say about the origin.
+// learn records from the headers of a descriptor whether the origin accepts recipes.
 func (c *Client) learn(e exchange, h http.Header) {
 	if e.op == request.Fetch {
 		c.mu.Lock()

@@ -16,14 +16,14 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// PutRecipe pushes one generation as the recipe r and the chunks that base does not have, which are
-// read from the module in src; p.Size and p.Hash are not used. base is a generation that the origin
-// holds, confirmed or pending; it may be r itself, which promotes what is pending there. There is
-// no push-init: PUT alone makes every check before its body.
+// PutRecipe pushes one generation as the recipe r and the chunks that base lacks, which it reads
+// from the module in src. p.Size and p.Hash are not used. base is a generation that the origin
+// holds, confirmed or pending; it may be r itself, to promote a pending generation. There is no
+// push-init: the origin makes every check of PUT before the body.
 //
-// [ErrNoBase] says that the origin does not hold base, [errors.ErrUnsupported] that it takes no
-// recipes, and [ErrTooLarge] that this one is too long to travel: then [Client.Put] is the way. All
-// else is as with Put.
+// The error is [ErrNoBase] when the origin does not hold base, [errors.ErrUnsupported] when it does
+// not accept recipes, and [ErrTooLarge] when the recipe is too long to send; use [Client.Put] then.
+// Otherwise PutRecipe is like Put.
 func (c *Client) PutRecipe(ctx context.Context, p PutRequest, r, base *module.Recipe,
 	src io.ReaderAt) (pending bool, err error) {
 	if err := c.checkPut(p); err != nil {
@@ -80,8 +80,8 @@ func (c *Client) takesRecipes() bool {
 }
 
 // publishRecipe publishes a generation by its recipe, if both sides support that and it costs less
-// than the module: tried is false when the module is to be sent. Of the module it reads the chunks
-// that are sent: the origin has the others, and the module was verified when it was installed.
+// than the module. tried is false if the caller must send the module. It reads only the chunks to
+// send: the origin has the others, and the module was verified when it was installed.
 func (r *pushRun) publishRecipe(ctx context.Context, signed auth.SignedRoot,
 	parent merkle.Hash) (pending, tried bool, err error) {
 	store, ok := r.from.(Assembler)
@@ -118,7 +118,7 @@ func (r *pushRun) publishRecipe(ctx context.Context, signed auth.SignedRoot,
 	return false, false, nil
 }
 
-// putRecipe sends a recipe. [errors.ErrUnsupported] means that the module costs less.
+// putRecipe sends a recipe. The error is [errors.ErrUnsupported] when the module costs less.
 func (r *pushRun) putRecipe(ctx context.Context, p PutRequest,
 	recipe, base *module.Recipe) (pending bool, err error) {
 	root := p.Head.Root
@@ -152,7 +152,7 @@ func (r *pushRun) putRecipe(ctx context.Context, p PutRequest,
 	return pending, err
 }
 
-// isStatus reports whether err is an answer of the origin.
+// isStatus reports whether err is a StatusError.
 func isStatus(err error) bool {
 	var status *StatusError
 	return errors.As(err, &status)

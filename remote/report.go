@@ -11,19 +11,19 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A Report says what a clone or pull did, which checks passed, and why the result is trusted. Its
-// JSON has the members named below.
+// A Report describes what a clone or pull did, which checks passed, and why the result is trusted.
+// Its JSON has the members named below.
 type Report struct {
 	Store      auth.StoreID        `json:"store_id"`
-	From       merkle.Hash         `json:"from"`       // the local head before; zero: there was none
+	From       merkle.Hash         `json:"from"`       // the local head before; zero: none
 	Root       merkle.Hash         `json:"root"`       // the local head now
 	Generation uint64              `json:"generation"` // its number
-	UpToDate   bool                `json:"up_to_date"` // nothing new was there
+	UpToDate   bool                `json:"up_to_date"` // there was nothing new
 	Installed  []module.Generation `json:"-"`          // in the order of installation: the head first, then older ones, oldest first
-	Missing    []Missing           `json:"missing"`    // wanted, and not to be had
+	Missing    []Missing           `json:"missing"`    // wanted but not installed
 	Bytes      int64               `json:"bytes"`      // of the modules installed
 
-	Checks     []PassedCheck  `json:"checks"`          // that were made and passed, in order
+	Checks     []PassedCheck  `json:"checks"`          // that passed, in order
 	Publisher  auth.PublicKey `json:"publisher"`       // the key in the module of Root
 	Basis      Basis          `json:"basis,omitempty"` // why it was accepted; "" when UpToDate
 	KeyProven  bool           `json:"key_proven"`      // its hash is the store's id
@@ -49,42 +49,44 @@ type Report struct {
 	// it, as an anchor or Trust.Root confirmed or Trust.AcceptRevert allowed.
 	Reverted   bool             `json:"reverted"`
 	NewerHead  merkle.Hash      `json:"newer_head"` // the origin's head, when the anchor confirms only an older one
-	Tombstones []auth.Tombstone `json:"-"`          // valid ones that were new to us; kept where the Local is a TrustStore
+	Tombstones []auth.Tombstone `json:"-"`          // valid and new; a TrustStore keeps them
 
-	Origins  []OriginReport `json:"origins"`            // what each origin that was asked did, in the order given
-	Evidence []Evidence     `json:"evidence,omitempty"` // of what was found to speak against one; kept where the Local is a TrustStore
+	Origins  []OriginReport `json:"origins"`            // those asked, in the order given
+	Evidence []Evidence     `json:"evidence,omitempty"` // a TrustStore keeps it
 }
 
-// A PassedCheck is a check that was made and passed.
+// A PassedCheck is a check that passed.
 type PassedCheck struct {
-	Check   Check  `json:"check"`
-	Against string `json:"against"` // what it was held against, in words: values of ours, of the caller's, or another answer of the origin
+	Check Check `json:"check"`
+	// Against describes the other side of the comparison: a local value, the caller's, or another
+	// answer of the origin.
+	Against string `json:"against"`
 }
 
-// An OriginState says what became of an origin.
+// An OriginState is the result for one origin.
 type OriginState string
 
 // The states.
 const (
-	OriginUsed        OriginState = "used"        // it passed every check that was made
+	OriginUsed        OriginState = "used"        // it passed every check made
 	OriginBehind      OriginState = "behind"      // it passed, and another origin has a newer head
 	OriginRefused     OriginState = "refused"     // it failed a check
 	OriginSlow        OriginState = "slow"        // it was much slower than others
-	OriginUnreachable OriginState = "unreachable" // it did not answer, or its answer broke off
+	OriginUnreachable OriginState = "unreachable" // it did not answer in full
 )
 
-// An OriginReport is what one origin said and what became of it.
+// An OriginReport describes the answers of one origin and the result.
 type OriginReport struct {
-	Origin     string      `json:"origin"`     // its name
-	State      OriginState `json:"verdict"`    //
-	Head       merkle.Hash `json:"head"`       // that it shows; zero: it showed none
-	Generation uint64      `json:"generation"` // of its head, as far as its history was read
-	Bytes      int64       `json:"bytes"`      // of modules that came from it and were used
+	Origin     string      `json:"origin"` // its name
+	State      OriginState `json:"verdict"`
+	Head       merkle.Hash `json:"head"`       // zero: it sent none
+	Generation uint64      `json:"generation"` // of its head; 0 if its history was not read
+	Bytes      int64       `json:"bytes"`      // received from it and used, of modules
 	Check      Check       `json:"check,omitempty"`
-	Err        error       `json:"-"` // why it was refused, or did not answer; in JSON the text, as "error"
+	Err        error       `json:"-"` // why it was excluded; in JSON its text, as "error"
 	// Withheld are the valid tombstones that this origin does not serve.
 	Withheld []auth.Tombstone `json:"-"`
-	Evidence string           `json:"evidence,omitempty"` // the name under which a TrustStore keeps it
+	Evidence string           `json:"evidence,omitempty"` // the name of the evidence in the TrustStore
 }
 
 // A Missing is a generation that was wanted and not installed.
@@ -105,7 +107,7 @@ func (r *Report) RefusedOrigins() []OriginReport {
 	return out
 }
 
-// PassedCheck reports whether a check was made and passed.
+// Passed reports whether the check c passed.
 func (r *Report) Passed(c Check) bool {
 	for _, p := range r.Checks {
 		if p.Check == c {
@@ -115,8 +117,8 @@ func (r *Report) Passed(c Check) bool {
 	return false
 }
 
-// MarshalJSON writes all of it; generations as in /roots, tombstones as in a descriptor, the age in
-// seconds.
+// MarshalJSON encodes the report, with generations as in /roots, tombstones as in a descriptor, and
+// the age in seconds.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	type bare Report
 	out := struct {
@@ -139,7 +141,7 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// MarshalJSON writes the error as its text.
+// MarshalJSON encodes the error as its text.
 func (a OriginReport) MarshalJSON() ([]byte, error) {
 	type bare OriginReport
 	withheld, err := encodeTombstones(a.Withheld)
@@ -153,7 +155,7 @@ func (a OriginReport) MarshalJSON() ([]byte, error) {
 	}{bare(a), text(a.Err), withheld})
 }
 
-// MarshalJSON writes the line and the error as its text.
+// MarshalJSON encodes the line, and the error as its text.
 func (m Missing) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		ClaimLine

@@ -10,10 +10,11 @@ import (
 	"github.com/dig-network/digstore/internal/backoff"
 )
 
-// A policy says whether a failed attempt may be made again.
+// A policy reports whether an attempt that failed with an error may be repeated.
 type policy func(error) bool
 
-// readPolicy is for what changes nothing: connection errors and the statuses that pass.
+// readPolicy is for requests that change nothing. It repeats after connection errors and temporary
+// statuses.
 func readPolicy(err error) bool {
 	var status *StatusError
 	if errors.As(err, &status) && !isRetried(err) {
@@ -27,13 +28,13 @@ func readPolicy(err error) bool {
 	return connectPolicy(err)
 }
 
-// connectPolicy is for what may be sent twice: connection errors only.
+// connectPolicy is for requests that may be sent twice. It repeats after connection errors only.
 func connectPolicy(err error) bool {
 	var c *connectionError
 	return errors.As(err, &c) && !lasting(err) && !isRetried(err)
 }
 
-// connectionError is an exchange that broke: no answer, or not all of it. It matches
+// connectionError wraps the error of an exchange without a complete answer. It matches
 // [ErrConnection].
 type connectionError struct{ err error }
 
@@ -43,26 +44,26 @@ func (e *connectionError) Unwrap() error { return e.err }
 // Is reports whether target is [ErrConnection].
 func (e *connectionError) Is(target error) bool { return target == ErrConnection }
 
-// A retriedError is the last error of what was tried as often as the options say. Callers that
-// retry too do not begin again on it, unless bytes have come meanwhile.
+// A retriedError wraps the last error after all attempts of the options. Callers that retry too do
+// not repeat after it, unless bytes were received meanwhile.
 type retriedError struct{ err error }
 
 func (e *retriedError) Error() string { return e.err.Error() }
 func (e *retriedError) Unwrap() error { return e.err }
 
-// isRetried reports whether err has a retriedError in it.
+// isRetried reports whether err wraps a retriedError.
 func isRetried(err error) bool {
 	var retried *retriedError
 	return errors.As(err, &retried)
 }
 
-// lasting reports whether an exchange that failed with err would fail so again.
+// lasting reports whether an exchange that failed with err would fail the same way again.
 func lasting(err error) bool {
 	var (
 		status *StatusError
 		cert   *tls.CertificateVerificationError
-		record tls.RecordHeaderError // it does not speak TLS
-		alert  tls.AlertError        // it refused the handshake
+		record tls.RecordHeaderError // the server does not support TLS
+		alert  tls.AlertError        // the server refused the handshake
 		verify *VerificationError
 	)
 	return errors.Is(err, ErrProtocol) || errors.Is(err, ErrInsecure) || errors.Is(err, ErrBadURL) ||
@@ -73,8 +74,8 @@ func lasting(err error) bool {
 
 type budgetKey struct{}
 
-// withBudget returns a context with a counter of the failed requests of one transfer. What retries
-// within the transfer and around it uses the same counter.
+// withBudget returns a context with a counter of the failed requests of one transfer. The retries
+// of requests and of the transfer itself share the counter.
 func withBudget(ctx context.Context) context.Context {
 	return context.WithValue(ctx, budgetKey{}, new(backoff.Counter))
 }
@@ -87,7 +88,7 @@ func budgetOf(ctx context.Context) *backoff.Counter {
 	return new(backoff.Counter)
 }
 
-// retry calls f until it succeeds, fails with an error that is not repeated, or the counter of ctx
+// retry calls f until it succeeds, fails with an error that repeat rejects, or the counter of ctx
 // reaches the number of attempts. In the last case the error is a retriedError.
 func (c *Client) retry(ctx context.Context, repeat policy, f func() error) error {
 	attempts := backoff.Policy{Attempts: c.opt.Attempts, OnRetry: c.opt.OnRetry}

@@ -21,8 +21,8 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// An exchange is one signed request and what answers it count as success. Every attempt is made
-// anew: a fresh nonce, timestamp and signature (remote/PROTOCOL.md 3.5).
+// An exchange is one signed request and the statuses that count as success. Every attempt has a new
+// nonce, timestamp and signature (remote/PROTOCOL.md 3.5).
 type exchange struct {
 	op     request.Op
 	method string
@@ -34,9 +34,9 @@ type exchange struct {
 	ok     func(code int) bool
 }
 
-// do makes one attempt. The answer's status is one that e.ok takes; its body fails after 60 s
-// without a byte. Any other status is a *StatusError, and whatever is not an answer of this
-// protocol, a redirect among them, ErrProtocol.
+// do makes one attempt. It returns an answer whose status e.ok accepts and whose body fails with
+// ErrTooSlow below the least rate. Another status is a *StatusError; a redirect or another
+// violation of the protocol is ErrProtocol.
 func (c *Client) do(ctx context.Context, e exchange) (*http.Response, error) {
 	origin, err := c.base(ctx)
 	if err != nil {
@@ -51,7 +51,7 @@ func (c *Client) do(ctx context.Context, e exchange) (*http.Response, error) {
 	return resp, err
 }
 
-// base returns the origin, and resolves the locator the first time.
+// base returns the origin. The first call resolves the locator.
 func (c *Client) base(ctx context.Context) (string, error) {
 	return c.origin.get(ctx, func() (string, error) {
 		found := []URL{c.url.AtOrigin()}
@@ -75,8 +75,8 @@ func (c *Client) base(ctx context.Context) (string, error) {
 	})
 }
 
-// fallBack reports whether err is a listener on literal loopback that speaks plain HTTP where TLS
-// was expected, and the options allow to follow it there.
+// fallBack reports whether to fall back to plain HTTP: the options allow it, the host is literally
+// loopback, and err means that the server there uses plain HTTP.
 func (c *Client) fallBack(err error) bool {
 	var record tls.RecordHeaderError
 	return c.opt.AllowLoopbackHTTP && c.url.Scheme == "dig" && c.url.Loopback() &&
@@ -126,7 +126,8 @@ func (c *Client) attempt(ctx context.Context, origin string, e exchange) (*http.
 	return resp, nil
 }
 
-// plainBody refuses a body that is encoded, which was not requested: it could unpack to anything.
+// plainBody returns an error for an encoded body. The client requests none, and the size of a
+// decoded body would be unbounded.
 func plainBody(resp *http.Response) error {
 	if enc := strings.Join(resp.Header.Values("Content-Encoding"), ", "); enc != "" &&
 		!strings.EqualFold(enc, "identity") {
@@ -135,7 +136,8 @@ func plainBody(resp *http.Response) error {
 	return nil
 }
 
-// identity returns the key that signs at an origin. It asks IdentityAt once.
+// identity returns the key that signs requests to an origin. It calls IdentityAt until it succeeds
+// once.
 func (c *Client) identity(ctx context.Context, origin string) (auth.Signer, error) {
 	if c.opt.IdentityAt == nil {
 		return c.opt.Identity, nil
@@ -151,7 +153,7 @@ func (c *Client) identity(ctx context.Context, origin string) (auth.Signer, erro
 	})
 }
 
-// post sends v as JSON and wants 200 or 201.
+// post sends v as JSON. It accepts the statuses 200, 201 and 202.
 func (c *Client) post(ctx context.Context, op request.Op, path string, h http.Header,
 	v any) (*http.Response, error) {
 	body, err := json.Marshal(v)
@@ -169,19 +171,19 @@ func (c *Client) post(ctx context.Context, op request.Op, path string, h http.He
 		}})
 }
 
-// noRepeat is a body of no bytes. It makes net/http believe that there is something it cannot send
-// twice, so that a request on a connection that broke is not repeated behind our back with a nonce
-// that the server may have seen. On the wire there is no body.
+// noRepeat is an empty body. net/http does not know that it is empty and does not repeat a request
+// with it after a broken connection; a repeated request would reuse a nonce that the server may
+// have seen. No body is sent.
 type noRepeat struct{}
 
 func (noRepeat) Read([]byte) (int, error) { return 0, io.EOF }
 func (noRepeat) Close() error             { return nil }
 
-// refused turns an answer that is no success into an error.
+// refused returns the error for an answer with a status that is no success.
 func (c *Client) refused(resp *http.Response) error {
 	e := &StatusError{Method: resp.Request.Method, Path: resp.Request.URL.Path, Code: resp.StatusCode}
 	if plainBody(resp) == nil {
-		// of an answer that breaks off, what came
+		// a read error is ignored: the message is then truncated
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, wire.MaxErrorBody))
 		e.Message, e.Proxy = wire.ErrorMessage(text), isWebPage(resp.Header, text)
 	}
@@ -204,13 +206,13 @@ func (c *Client) refused(resp *http.Response) error {
 	return e
 }
 
-// isWebPage reports whether the body of a refusal is HTML, which no host of this protocol sends.
+// isWebPage reports whether an error body is HTML, which no host of this protocol sends.
 func isWebPage(h http.Header, body []byte) bool {
 	return strings.HasPrefix(h.Get("Content-Type"), "text/html") ||
 		bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 }
 
-// retryAfter reads the header in seconds or as a date; 0 when it says nothing.
+// retryAfter parses a Retry-After header, in seconds or as a date. It returns 0 if s is neither.
 func retryAfter(s string, now time.Time) time.Duration {
 	if n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 31); err == nil {
 		return time.Duration(n) * time.Second

@@ -31,7 +31,7 @@ func (s *snapshot) passed(c Check, against string) {
 }
 
 // readOrigins reads the descriptor of every origin and, where that has something new, its history.
-// It reads concurrently, and cancels the rest Options.SlowAfter after the first origin succeeds.
+// It reads concurrently, and cancels the rest SlowAfter after the first origin succeeds.
 func (v *syncRun) readOrigins(ctx context.Context, from Origin) ([]*snapshot, error) {
 	nothing := !v.required.IsZero() && v.required == v.head.Root
 	var err error

@@ -11,10 +11,9 @@ import (
 	"github.com/dig-network/digstore/remote/internal/multisource"
 )
 
-// downloader returns what installs the modules of a visit: from the only origin, or from all whose
-// history has the chosen head and, where it is their own head, announce the same length. done is
-// called when all is installed: it notes which origins were excluded meanwhile, and how many bytes
-// came from each.
+// downloader returns the downloader of a sync. It reads from the only origin, or from all origins
+// that serve the target of best; see servesToo. The caller calls done at the end, which adds to the
+// reports which origins were excluded meanwhile and how many bytes came from each.
 func (v *syncRun) downloader(best *snapshot, all []*snapshot) (d *downloader, done func()) {
 	d = &downloader{to: v.to, local: v.local, head: v.head.Root, from: best.from, limit: v.maxModule(),
 		attempts: orDefault(v.Attempts, 4), progress: v.Progress, onRetry: v.OnRetry}
@@ -45,18 +44,19 @@ func (v *syncRun) downloader(best *snapshot, all []*snapshot) (d *downloader, do
 // single origin does not link package multisource.
 type sourceSet interface {
 	RecipeOrigin
-	// Outcome returns how many bytes of the i-th origin were used, and why it was excluded.
+	// Outcome returns how many bytes of the i-th origin were used, and why it was excluded, if it
+	// was.
 	Outcome(i int) (bytes int64, excluded error)
-	// ExcludeAll excludes the origins that are left.
+	// ExcludeAll excludes the remaining origins with err.
 	ExcludeAll(err error)
-	// Retry reports whether another attempt is to follow after err.
+	// Retry reports whether to make another attempt after err.
 	Retry(ctx context.Context, root merkle.Hash, err error) bool
-	// Settle ends the transfer of a generation whose module passed. open returns the module.
+	// Settle ends the transfer of a generation whose module passed the checks. open opens the module.
 	Settle(root merkle.Hash, open func() (io.ReadSeekCloser, error)) error
 }
 
-// joinSources returns the sourceSet of the origins in have. segment is how many bytes are asked for
-// at once.
+// joinSources returns the sourceSet of the origins in have. segment is the number of bytes per
+// request.
 func joinSources(best *snapshot, have []*snapshot, segment int64) sourceSet {
 	var sources []*multisource.Source
 	for _, s := range have {
@@ -77,7 +77,8 @@ func joinSources(best *snapshot, have []*snapshot, segment int64) sourceSet {
 	}), best}
 }
 
-// servesToo reports whether another origin, or the same one, serves what this one was chosen for.
+// servesToo reports whether s, which may be best, serves the target of best. Where that is the
+// head of both, both must announce the same size.
 func (best *snapshot) servesToo(s *snapshot) bool {
 	if s.err != nil {
 		return false
@@ -92,8 +93,8 @@ func (best *snapshot) servesToo(s *snapshot) bool {
 	return !best.target.head || s.descriptor.Root != root || s.descriptor.Size == best.descriptor.Size
 }
 
-// excludeSources excludes the sources of a transfer that failed, and reports whether others are
-// left to try.
+// excludeSources excludes the sources of a failed transfer, and reports whether other origins may
+// be tried.
 func (v *syncRun) excludeSources(ctx context.Context, d *downloader, err error) (others bool) {
 	var moved *movedError
 	if d.several == nil || ctx.Err() != nil || errors.As(err, &moved) || len(v.report.Installed) > 0 {
@@ -103,7 +104,8 @@ func (v *syncRun) excludeSources(ctx context.Context, d *downloader, err error) 
 	return true
 }
 
-// severalSources makes an Origin of a set of sources. What is described was asked before.
+// severalSources is an Origin that reads modules from a set of sources. Descriptor and history are
+// those of best.
 type severalSources struct {
 	*multisource.Set
 	best *snapshot

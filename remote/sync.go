@@ -26,18 +26,18 @@ func Pull(ctx context.Context, to Local, from Origin, t Trust) (*Report, error) 
 // A Sync clones and pulls with settings that [Clone] and [Pull] do not have. Its fields may not be
 // changed while it is in use. It may be used concurrently for different stores.
 type Sync struct {
-	// Trust says why the origin is trusted.
+	// Trust decides whether the origin is trusted.
 	Trust Trust
-	// AllGenerations fetches every generation of the history that is not held, not only the newest:
-	// after it, oldest first, up to four at a time. No signature travels with older ones: they need an
+	// AllGenerations fetches, after the newest generation, every older one that is not held: oldest
+	// first, up to four concurrently. Older generations are sent without signatures, so they need an
 	// [Anchor] that is a [Lineage], or AllowUnsignedHistory.
 	AllGenerations bool
-	// MaxModule is the longest module that is accepted, in bytes. Default [DefaultMaxModule].
+	// MaxModule limits a module, in bytes. Default [DefaultMaxModule].
 	MaxModule int64
-	// Attempts is how often a download is tried without progress. Default 4.
+	// Attempts is the number of consecutive attempts of a download without progress. Default 4.
 	Attempts int
 	// Progress, if set, is called with the bytes of a module: (root, 0, total) first, then growing.
-	// total is 0 when it is not known. A download that starts over reports smaller numbers again.
+	// total is 0 if it is unknown. A download that starts over reports smaller numbers again.
 	// Calls are not concurrent.
 	Progress func(root merkle.Hash, done, total int64)
 	// OnRetry, if set, is called with the error of a broken download and the time until the next
@@ -47,46 +47,45 @@ type Sync struct {
 	Now func() time.Time
 }
 
-// maxMoves is how often a sync starts over because the origin's head changed meanwhile.
+// maxMoves is how often a sync starts over because the origin's head changed during it.
 const maxMoves = 3
 
-// syncRun is one clone or pull on its way.
+// syncRun is the state of one clone or pull.
 type syncRun struct {
 	*Sync
 	to Local
 
-	several *Origins // nil: there is one origin
+	several *Origins // nil: a single origin
 	store   auth.StoreID
 
 	head       auth.SignedRoot                  // of the Local
 	local      *localHistory                    // its history
-	pins       module.Pins                      // what is held of earlier visits
+	pins       module.Pins                      // from earlier syncs
 	pinsAhead  bool                             // their root is not in the local history
-	tombstones *tombstoneSet                    // of this store: kept before, or seen on this visit
-	claims     map[auth.PublicKey]*tombstoneSet // seen on this visit, by keys that are not held
+	tombstones *tombstoneSet                    // valid ones: stored earlier, or seen in this sync
+	claims     map[auth.PublicKey]*tombstoneSet // seen in this sync, by keys not pinned
 	known      auth.PublicKey
-	required   merkle.Hash // the root that is prescribed; zero: none is
+	required   merkle.Hash // the root of the anchor or Trust.Root; zero: none
 	lineage    map[merkle.Hash]int
 	report     Report
-	written    int // how many of its tombstones are written down
+	written    int // how many of report.Tombstones are stored
 
 	Progress func(root merkle.Hash, done, total int64)
 	OnRetry  func(err error, wait time.Duration)
 }
 
-// Clone fills to, which must not have a generation yet ([fs.ErrExist]), with the origin's head, or
-// with the root that the anchor names, and the lines of its history. from may be [Origins]: several
-// origins, of which those that a check refuses are left out.
+// Clone fills to with the origin's head, or the root that the anchor names, and its history. The
+// error is [fs.ErrExist] when to already has a generation. from may be [Origins].
 //
-// Before a byte of the module is asked for: the anchor is asked; descriptor and history are well
-// formed and agree; the root prescribed stands in the history; the head is signed; neither it nor
-// the store is revoked; and Trust speaks for the key. Then [Local.Install] takes the module, and it
-// becomes visible only when it is the store, the root and the length announced, its chunks give its
-// leaves and its leaves the root, its coin is the store's, its key is the one that signed, and all
-// of the above holds for that key. A refusal is a [*VerificationError] and leaves nothing visible.
+// Before requesting the module, Clone queries the anchor and checks that descriptor and history are
+// well formed and agree, that a root given by anchor or Trust is in the history, that the head is
+// signed, that neither it nor the store is revoked, and that Trust accepts the key. [Local.Install]
+// makes the module visible only if it has the announced store, root and length, its chunks hash to
+// its leaves and its leaves to the root, its coin is the store's, and its key is the one that
+// signed the head. A failed check is a [*VerificationError] and leaves nothing visible.
 //
-// A Report comes with an error too, once an origin was asked: it says what passed before, who was
-// refused, and whether the head had been installed already when the error arose.
+// Once an origin was asked, the Report is not nil even with an error. It lists what passed, which
+// origins were refused, and whether the head was already installed.
 func (s *Sync) Clone(ctx context.Context, to Local, from Origin) (*Report, error) {
 	v, err := s.newRun(ctx, to)
 	if err != nil {
@@ -99,16 +98,19 @@ func (s *Sync) Clone(ctx context.Context, to Local, from Origin) (*Report, error
 	return v.run(ctx, from)
 }
 
-// Pull brings to up to the origin's head, or to the root that the anchor names. With nothing new it
-// makes one request, and reads no history where to is a [History]. The local head must stand in the
-// origin's history, before a root that the local history does not have, else the error matches
-// [ErrRollback] (the origin offers what we have had before), [ErrForked] (the publisher has signed
-// both heads) or [ErrDiverged], and what speaks against the origin is kept (see [Evidence]), unless
-// an anchor confirms the root and its lineage contains the local head, or Trust.AcceptHead names
-// the origin's head. The publisher key must be the one held for the store, which is all the trust
-// that a pull needs; see [Trust] for a key that changed. The checks are those of Clone. A local
-// head that is revoked is replaced by its successor; where the origin has none, the error matches
-// [auth.ErrRevoked], as for a revoked store. A store without a generation is cloned.
+// Pull updates to to the origin's head, or to the root that the anchor names. The checks are those
+// of Clone. With nothing new it makes one request, and reads no history if to is a [History]. If
+// to has no generation, Pull clones it.
+//
+// The local head must be in the origin's history, before a root that the local history lacks.
+// Otherwise the error matches [ErrRollback] (the origin offers a generation seen before),
+// [ErrForked] (the publisher signed both heads) or [ErrDiverged], and the [Evidence] is kept. The
+// exceptions are an anchor that confirms the root and whose lineage contains the local head, and
+// Trust.AcceptHead.
+//
+// The publisher key must be the pinned one; a pull needs no other trust. See [Trust] for a changed
+// key. Pull replaces a revoked local head with its successor. If the origin has none, or the store
+// is revoked, the error matches [auth.ErrRevoked].
 func (s *Sync) Pull(ctx context.Context, to Local, from Origin) (*Report, error) {
 	v, err := s.newRun(ctx, to)
 	if err != nil {
@@ -117,7 +119,7 @@ func (s *Sync) Pull(ctx context.Context, to Local, from Origin) (*Report, error)
 	return v.run(ctx, from)
 }
 
-// syncRun reads what the Local knows.
+// newRun returns a syncRun with the state of the Local.
 func (s *Sync) newRun(ctx context.Context, to Local) (*syncRun, error) {
 	v := &syncRun{Sync: s, to: to, store: to.ID(), local: &localHistory{of: to}}
 	v.serializeCallbacks()
@@ -133,7 +135,7 @@ func (s *Sync) newRun(ctx context.Context, to Local) (*syncRun, error) {
 		}
 	}
 	if v.pins.Publisher.IsZero() && !v.head.Root.IsZero() && v.head.Check() == nil {
-		v.pins.Publisher = v.head.PublicKey // of a head without a signature no key is held
+		v.pins.Publisher = v.head.PublicKey // an unsigned head pins no key
 	}
 	kept, err := localTombstones(ctx, to)
 	if err != nil {
@@ -149,7 +151,7 @@ func (s *Sync) newRun(ctx context.Context, to Local) (*syncRun, error) {
 	return v, nil
 }
 
-// serializeCallbacks makes the caller's ones that are never called twice at once.
+// serializeCallbacks wraps the caller's callbacks so that their calls are not concurrent.
 func (v *syncRun) serializeCallbacks() {
 	var mu sync.Mutex
 	if f := v.Sync.Progress; f != nil {
@@ -175,7 +177,7 @@ func (v *syncRun) now() time.Time {
 	return time.Now()
 }
 
-// prepare makes the checks that need no origin, and asks the anchor.
+// prepare makes the checks that need no origin, and queries the anchor.
 func (v *syncRun) prepare(ctx context.Context) (err error) {
 	if v.AllGenerations && !v.Trust.AllowUnsignedHistory {
 		if _, ok := v.Trust.Anchor.(Lineage); !ok {
@@ -199,7 +201,7 @@ func (v *syncRun) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// run makes the visit, again when the head moves under it.
+// run syncs, and starts over if the origin's head changes during it.
 func (v *syncRun) run(ctx context.Context, from Origin) (*Report, error) {
 	if err := v.prepare(ctx); err != nil {
 		return nil, err
@@ -219,14 +221,14 @@ func (v *syncRun) run(ctx context.Context, from Origin) (*Report, error) {
 	}
 }
 
-// movedError is a module of the head that is no longer to be had.
+// movedError means that the origin no longer serves the module of the head that it announced.
 type movedError struct{ err error }
 
 func (e *movedError) Error() string { return e.err.Error() }
 func (e *movedError) Unwrap() error { return e.err }
 
-// attempt makes the visit with one snapshot of the origins, and returns the head that was chosen.
-// seen is the one that moved away the last time.
+// attempt syncs with one snapshot of each origin, and returns the chosen head. seen is the chosen
+// head of the last attempt, and moved its error.
 func (v *syncRun) attempt(ctx context.Context, from Origin, seen merkle.Hash,
 	moved *movedError) (merkle.Hash, error) {
 	snapshots, err := v.readOrigins(ctx, from)
@@ -254,8 +256,8 @@ func (v *syncRun) attempt(ctx context.Context, from Origin, seen merkle.Hash,
 	}
 }
 
-// install fetches and installs what was chosen, and older generations after it. again says that the
-// origins it comes from were all excluded, and others may be chosen.
+// install fetches and installs the target of best, then older generations. again says that all
+// origins that serve the target were excluded and that others may be selected.
 func (v *syncRun) install(ctx context.Context, best *snapshot, all []*snapshot) (again bool,
 	err error) {
 	d, done := v.downloader(best, all)
@@ -289,8 +291,7 @@ func (v *syncRun) upToDate(ctx context.Context, s *snapshot, all []*snapshot) er
 	return v.older(ctx, d)
 }
 
-// reportHistory completes the report with what is known of the head's line and of the history
-// before it.
+// reportHistory sets the members of the report for the line of root and the history before it.
 func (v *syncRun) reportHistory(ctx context.Context, root merkle.Hash) error {
 	g, ok, err := v.local.line(ctx, root)
 	if err != nil {
@@ -300,7 +301,7 @@ func (v *syncRun) reportHistory(ctx context.Context, root merkle.Hash) error {
 		v.report.Generation, v.report.HeadTime = g.Number, g.Time
 		v.report.HeadAge = v.now().Sub(g.Time)
 	}
-	if v.lineage != nil { // as long as the history is, already
+	if v.lineage != nil { // it is as long as the history, so reading all lines costs no more
 		lines, err := v.local.lines(ctx)
 		if err != nil {
 			return err
@@ -310,7 +311,7 @@ func (v *syncRun) reportHistory(ctx context.Context, root merkle.Hash) error {
 	return nil
 }
 
-// finish keeps what a successful installation has taught, and completes the report.
+// finish stores pins, tombstones and the known key after an installation, and completes the report.
 func (v *syncRun) finish(ctx context.Context, s *snapshot) error {
 	t, r := s.target, &v.report
 	r.Root, r.Publisher = t.line().Root, t.key

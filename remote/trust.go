@@ -63,14 +63,13 @@ const (
 	ByFirstUse  Basis = "first use"    // it is the first key that was seen
 )
 
-// isZero reports whether nothing in t speaks for any origin.
+// isZero reports whether t cannot accept any origin.
 func (t *Trust) isZero() bool {
 	return t.Anchor == nil && t.Root.IsZero() && t.Publisher.IsZero() && !t.KeyHashID && !t.FirstUse &&
 		t.AcceptKey.IsZero()
 }
 
-// requiredRoot asks the anchor, before anything is believed. The zero hash means that nothing
-// prescribes a root.
+// requiredRoot returns the root of the anchor or t.Root, or the zero hash if t has neither.
 func (t *Trust) requiredRoot(ctx context.Context, s auth.StoreID) (merkle.Hash, error) {
 	if t.Anchor == nil {
 		return t.Root, nil
@@ -88,7 +87,7 @@ func (t *Trust) requiredRoot(ctx context.Context, s auth.StoreID) (merkle.Hash, 
 	return root, nil
 }
 
-// lineage returns the roots of the anchor's lineage with their latest place, nil without one.
+// lineage maps the roots of the anchor's lineage to their last index. It is nil without a Lineage.
 func (t *Trust) lineage(ctx context.Context, s auth.StoreID) (map[merkle.Hash]int, error) {
 	l, ok := t.Anchor.(Lineage)
 	if !ok {
@@ -106,16 +105,17 @@ func (t *Trust) lineage(ctx context.Context, s auth.StoreID) (map[merkle.Hash]in
 	return place, nil
 }
 
-// keyFacts are what is known when a publisher key is to be believed or not.
+// keyFacts is what is known about a store and a root when a publisher key is checked.
 type keyFacts struct {
 	store    auth.StoreID
 	held     auth.PublicKey // pinned; zero: none
 	known    auth.PublicKey // of an earlier first use; zero: none
-	anchored bool           // the anchor, or the root given, confirmed the root
+	anchored bool           // the anchor, or Trust.Root, confirmed the root
 	signed   bool           // the key signed that root
 }
 
-// checkKey decides on the key of a module. changed says that it takes the place of another one.
+// checkKey checks the key of a module and returns its basis. changed says that it replaces another
+// key.
 func (t *Trust) checkKey(j keyFacts, key auth.PublicKey,
 	passed passedFunc) (basis Basis, changed bool, err error) {
 	if changed, err = t.checkPublisher(j, key, passed); err != nil {
@@ -125,8 +125,8 @@ func (t *Trust) checkKey(j keyFacts, key auth.PublicKey,
 	return basis, changed, err
 }
 
-// checkPublisher holds the key of a module against the keys that are given or known. changed says
-// that it takes the place of another one.
+// checkPublisher checks the key of a module against the given, pinned and known keys. changed says
+// that it replaces another key.
 func (t *Trust) checkPublisher(j keyFacts, key auth.PublicKey,
 	passed passedFunc) (changed bool, err error) {
 	if !t.Publisher.IsZero() && key != t.Publisher {
@@ -134,7 +134,7 @@ func (t *Trust) checkPublisher(j keyFacts, key auth.PublicKey,
 			Got: key.String(), Err: ErrKeyChanged}
 	}
 	before, named := j.held, false
-	if before.IsZero() { // an earlier first use binds, unless the caller names the key
+	if before.IsZero() { // a known key applies, unless the caller gives Publisher
 		before, named = j.known, !t.Publisher.IsZero()
 	}
 	changed = !before.IsZero() && key != before
@@ -157,7 +157,7 @@ func (t *Trust) checkPublisher(j keyFacts, key auth.PublicKey,
 	return changed, nil
 }
 
-// basis is why the key of a module, which checkPublisher let pass, is believed.
+// basis returns why a key that passed checkPublisher is accepted, or ErrUntrusted.
 func (t *Trust) basis(j keyFacts, key auth.PublicKey, passed passedFunc) (Basis, error) {
 	basis := t.firstBasis(j, key)
 	if basis == "" {
@@ -168,7 +168,7 @@ func (t *Trust) basis(j keyFacts, key auth.PublicKey, passed passedFunc) (Basis,
 	return basis, nil
 }
 
-// firstBasis is the strongest basis that holds; "" for none.
+// firstBasis returns the strongest basis that applies, or "".
 func (t *Trust) firstBasis(j keyFacts, key auth.PublicKey) Basis {
 	switch {
 	case t.byAnchor(j):
@@ -191,7 +191,7 @@ func (t *Trust) firstBasis(j keyFacts, key auth.PublicKey) Basis {
 	return ""
 }
 
-// accepts reports whether AcceptKey names the key.
+// accepts reports whether key is AcceptKey.
 func (t *Trust) accepts(key auth.PublicKey) bool {
 	return !t.AcceptKey.IsZero() && key == t.AcceptKey
 }

@@ -8,20 +8,19 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A TrustedHead is the generation of a store that is to be read at an origin without a clone.
+// A TrustedHead is the generation of a store to read at an origin without a clone.
 type TrustedHead struct {
 	Root       merkle.Hash
-	Publisher  auth.PublicKey // the key that signed Root; zero when Root was prescribed
-	Basis      Basis          // why Root is believed
+	Publisher  auth.PublicKey // the key that signed Root; zero if an anchor or Trust.Root gave Root
+	Basis      Basis          // why Root is trusted
 	KeyProven  bool           // the store's id is the hash of Publisher
-	Unanchored bool           // the origin named Root: there may be a newer one that it does not show
+	Unanchored bool           // the origin gave Root; it may withhold a newer one
 }
 
-// ResolveHead decides which generation to read at an origin: the root that t prescribes, by its
-// Anchor or its Root; else the origin's head, when it is signed by a key that t speaks for. Either
-// is refused when it is revoked by such a key. The error is a [*VerificationError] for what is not
-// to be believed. Nothing is remembered: a key that is believed on first use is believed for this
-// call.
+// ResolveHead decides which generation to read at an origin: the root of t's Anchor or t.Root, else
+// the origin's head if a key that t accepts signed it. A failed check is a [*VerificationError], as
+// is a revocation by an accepted key. ResolveHead stores nothing: a key accepted on first use is
+// accepted for this call only.
 func (t *Trust) ResolveHead(ctx context.Context, s auth.StoreID, from Origin) (*TrustedHead,
 	error) {
 	if t.isZero() {
@@ -47,7 +46,7 @@ func (t *Trust) ResolveHead(ctx context.Context, s auth.StoreID, from Origin) (*
 		if t.Anchor != nil {
 			b.Basis = ByAnchor
 		}
-		// The key is the origin's word, and matters here for tombstones only.
+		// The key is unverified, and used only to check tombstones.
 		if basis, _, err := t.checkKey(j, d.PublicKey, ignorePassed); err != nil || basis == ByFirstUse {
 			return b, nil
 		}

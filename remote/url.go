@@ -12,37 +12,37 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// DefaultHost answers for a dig:// locator that names no host.
+// DefaultHost is the host of a dig:// locator that names none.
 const DefaultHost = "rpc.dig.net"
 
-// A URL is a locator: a store, an origin, or both (remote/PROTOCOL.md 2). It is a name on the
-// client's side; what travels is a request to its [URL.Endpoint]. Equal locators are equal values.
+// A URL is a locator: a store, an origin, or both (remote/PROTOCOL.md 2). Only the client uses it;
+// requests go to its [URL.Endpoint]. Equal locators are equal values.
 //
 //	dig://<id>                        the store at DefaultHost
-//	dig://<owner>@<id>                the same; the owner is for show
+//	dig://<owner>@<id>                the same; the owner is only displayed
 //	dig://[<owner>@]<host>[:port]/<id>          also /stores/<id>
 //	dig://[<owner>@]<host>[:port]               an origin
 //	https://<host>[:port][/stores/<id>]
 //	https://<host>[:port]<prefix>/stores[/<id>]  a server that is mounted under a path
 //	http://<host>[:port][/stores/<id>]           literally loopback hosts only; with a prefix as https
 //
-// A dig locator has no prefix: it names a store, and where a host keeps it is that host's business.
+// A dig locator has no prefix: the host decides where it keeps the store.
 type URL struct {
 	Scheme string       // "dig", "https" or "http"
-	Owner  string       // what stood before the @; display only, never sent, never trusted
+	Owner  string       // the part before the @; display only, never sent, never trusted
 	Host   string       // lower case, with the port if one was given; "" in a dig URL: DefaultHost
 	Prefix string       // path before /stores, as "/a/b"; "" for none, as in every dig URL
 	Store  auth.StoreID // zero: the URL names an origin only
 }
 
-// ParseURL reads a locator. Scheme, host and id may be in any case. The error matches [ErrBadURL],
+// ParseURL parses a locator. Scheme, host and ID may be in any case. The error matches [ErrBadURL],
 // or [ErrInsecure] for http:// to a host that is not literally localhost, in 127.0.0.0/8 or [::1].
 //
-// Refused are: any other scheme, path, query or fragment; a password, an empty owner; control
+// It refuses any other scheme, path, query or fragment; a password or an empty owner; control
 // characters, blanks, "%", "\" and letters outside ASCII (write such hosts in punycode); an empty
 // port or one outside 1 to 65535; a host that ends in a number and is no IPv4 address; a host that
-// is a store id with a path; a prefix with an empty part, "." or "..", or with anything but
-// letters, digits and "-._~", or of more than 255 bytes.
+// is a store ID with a path; and a prefix with an empty part, "." or "..", or with characters other
+// than letters, digits and "-._~", or of more than 255 bytes.
 func ParseURL(s string) (URL, error) {
 	bad := func(why string) (URL, error) {
 		return URL{}, fmt.Errorf("%w: %q: %s", ErrBadURL, shown(s), why)
@@ -118,12 +118,12 @@ func ParseURL(s string) (URL, error) {
 	return u, nil
 }
 
-// cutPrefix splits the path of an https locator into what stands before /stores, and the store id.
+// cutPrefix splits the path of an https locator into the part before /stores and the store ID.
 func cutPrefix(path string) (prefix, id string, err error) {
 	i := strings.LastIndex(path, "/stores/")
 	if i < 0 {
 		i = len(path) - len("/stores")
-		if i <= 0 || path[i:] != "/stores" { // an origin without a prefix is written without /stores
+		if i <= 0 || path[i:] != "/stores" { // /stores alone is no form of an origin
 			return "", "",
 				fmt.Errorf("the path after the host must be /stores/<64 hex digits>, perhaps with a prefix")
 		}
@@ -145,10 +145,10 @@ func cutPrefix(path string) (prefix, id string, err error) {
 	return prefix, id, nil
 }
 
-// prefixChars are the characters of a prefix that no part of HTTP rewrites.
+// prefixChars are the characters allowed in a prefix: those that HTTP software does not rewrite.
 const prefixChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
-// parseHost checks host[:port] and returns it in lower case with the port in its shortest form.
+// parseHost checks host[:port] and returns it in lower case, with the port in its shortest form.
 func parseHost(s string) (string, error) {
 	host, port, hasPort := s, "", false
 	if strings.HasPrefix(s, "[") {
@@ -185,7 +185,7 @@ func parseHost(s string) (string, error) {
 	return host + ":" + strconv.FormatUint(n, 10), nil
 }
 
-// checkName holds host to the letters of a DNS name or an IPv4 address.
+// checkName checks that host has the form of a DNS name or an IPv4 address.
 func checkName(host string) error {
 	if host == "" {
 		return fmt.Errorf("the host is empty")
@@ -212,7 +212,7 @@ func checkName(host string) error {
 	return nil
 }
 
-// String returns the locator in canonical form, which [ParseURL] reads back to the same value.
+// String returns the locator in canonical form. [ParseURL] returns the same value for it.
 func (u URL) String() string {
 	s := u.Scheme + "://"
 	if u.Owner != "" {
@@ -231,8 +231,8 @@ func (u URL) String() string {
 	return s + u.Host + "/" + u.Store.String()
 }
 
-// Canonical returns u as [ParseURL] reads its text. A value that was put together by hand and is no
-// locator is [ErrBadURL].
+// Canonical returns the result of [ParseURL] for u's text. The error is [ErrBadURL] when u was
+// built by hand and is no valid locator.
 func (u URL) Canonical() (URL, error) {
 	c, err := ParseURL(u.String())
 	if err == nil && c.Prefix != u.Prefix {
@@ -241,8 +241,8 @@ func (u URL) Canonical() (URL, error) {
 	return c, err
 }
 
-// Origin returns scheme, host and prefix of the requests: https for a dig locator, without owner
-// and store.
+// Origin returns scheme, host and prefix of the requests, without owner and store. The scheme is
+// https for a dig locator.
 func (u URL) Origin() string {
 	scheme, host := u.Scheme, u.Host
 	if scheme == "dig" {
@@ -254,8 +254,7 @@ func (u URL) Origin() string {
 	return scheme + "://" + host + u.Prefix
 }
 
-// Endpoint returns the address that requests for the store go to, or the origin when no store is
-// named.
+// Endpoint returns the address of requests for the store, or the origin if u names no store.
 func (u URL) Endpoint() string {
 	if u.Store.IsZero() {
 		return u.Origin()
@@ -263,8 +262,8 @@ func (u URL) Endpoint() string {
 	return u.Origin() + "/stores/" + u.Store.String()
 }
 
-// WithStore returns u for the store s. A locator that names another store is [ErrBadURL]: what is
-// pushed or pulled is what the local store is, and the locator must agree (remote/PROTOCOL.md 2.2).
+// WithStore returns u with the store s. The error is [ErrBadURL] when u names another store: the
+// locator must name the local store that is pushed or pulled (remote/PROTOCOL.md 2.2).
 func (u URL) WithStore(s auth.StoreID) (URL, error) {
 	if !u.Store.IsZero() && u.Store != s {
 		return URL{}, fmt.Errorf("%w: %s names another store than the local one, %s", ErrBadURL, u, s)
@@ -273,11 +272,11 @@ func (u URL) WithStore(s auth.StoreID) (URL, error) {
 	return u, nil
 }
 
-// Loopback reports whether the host is literally loopback: localhost, 127.0.0.0/8 or [::1]. A name
-// that resolves to such an address is not.
+// Loopback reports whether the host is literally loopback: localhost, 127.0.0.0/8 or [::1]. It is
+// false for other names that resolve to such an address.
 func (u URL) Loopback() bool { return netguard.IsLoopback(u.Hostname()) }
 
-// Hostname returns the host without port and brackets; [DefaultHost] where none is named.
+// Hostname returns the host without port and brackets, or [DefaultHost] if u has none.
 func (u URL) Hostname() string {
 	host := u.Host
 	if host == "" {
@@ -289,21 +288,21 @@ func (u URL) Hostname() string {
 	return strings.Trim(host, "[]")
 }
 
-// Hub reports whether the host belongs to dig.net, where publishing is a wallet's business
-// (remote/PROTOCOL.md 9.8).
+// Hub reports whether the host belongs to dig.net, where a wallet publishes (remote/PROTOCOL.md
+// 9.8).
 func (u URL) Hub() bool {
 	host := u.Hostname()
 	return host == "dig.net" || strings.HasSuffix(host, ".dig.net")
 }
 
-// A Resolver returns the origins that may answer for a locator, best first, as URLs with the scheme
-// https, or http on loopback. discovery.Resolver looks for a node nearby.
+// A Resolver returns the origins for a locator, best first, as URLs with the scheme https, or http
+// on loopback. discovery.Resolver looks for a local node.
 type Resolver interface {
 	Resolve(ctx context.Context, u URL) ([]URL, error)
 }
 
-// AtOrigin returns u with the scheme and the host that requests go to: https for dig, [DefaultHost]
-// for a URL without a host. The result has no Owner.
+// AtOrigin returns u with the scheme and host of its requests: https for dig, [DefaultHost] for a
+// URL without a host. The result has no Owner.
 func (u URL) AtOrigin() URL {
 	if u.Scheme == "dig" {
 		u.Scheme = "https"
@@ -315,7 +314,7 @@ func (u URL) AtOrigin() URL {
 	return u
 }
 
-// shown is a locator as errors name it: without what stands before an @, which may hold a password.
+// shown returns a locator for errors: without the part before an @, which may hold a password.
 func shown(s string) string {
 	if at := strings.LastIndexByte(s, '@'); at >= 0 {
 		from := 0

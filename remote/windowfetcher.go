@@ -12,29 +12,26 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Modules that an origin does not give by GET, and where a client finds them instead
-// (remote/PROTOCOL.md 5.5, 10.6).
-
-// A WindowFetcher opens modules that an origin does not give by GET. rpc.WindowFetcher is the one
-// for the JSON-RPC tier.
+// A WindowFetcher opens modules that an origin does not send by GET (remote/PROTOCOL.md 5.5, 10.6).
+// rpc.WindowFetcher implements it over JSON-RPC.
 type WindowFetcher interface {
-	// OpenModule opens the bytes of a generation from offset on, and says how long the whole is. What
-	// comes is verified like a module from GET. The caller closes the reader.
+	// OpenModule opens a module at offset and returns the size of the whole module. The module is
+	// verified like one from GET. The caller closes the reader.
 	OpenModule(ctx context.Context, via Channel, id module.ID,
 		offset int64) (r io.ReadCloser, size int64, err error)
 }
 
-// A Channel is how a [WindowFetcher] reaches the origin that a [Client] speaks to: as the client
-// itself does, but without a signature.
+// A Channel lets a [WindowFetcher] send requests to the origin of a [Client], like the client
+// itself but without signatures.
 type Channel struct {
-	Origin    string            // as [URL.Origin] has it
-	Transport http.RoundTripper // guarded, follows no redirect, fails where an answer is too slow
+	Origin    string            // as from [URL.Origin]
+	Transport http.RoundTripper // guarded, follows no redirects, enforces MinRate
 	UserAgent string
-	MaxModule int64 // longest module that is read, in bytes
-	Attempts  int   // how often a request is tried in all
+	MaxModule int64 // limit on a module, in bytes
+	Attempts  int   // total attempts of a request
 }
 
-// openLarge opens a module by the other way.
+// openLarge opens a module through the WindowFetcher.
 func (c *Client) openLarge(ctx context.Context, root merkle.Hash,
 	offset int64) (io.ReadCloser, int64, error) {
 	origin, err := c.base(ctx)
@@ -46,14 +43,14 @@ func (c *Client) openLarge(ctx context.Context, root merkle.Hash,
 	r, size, err := c.opt.WindowFetcher.OpenModule(ctx, via, module.ID{Store: c.url.Store,
 		Root: root}, offset)
 	if err != nil {
-		return nil, 0, &retriedError{err} // by Large itself
+		return nil, 0, &retriedError{err} // the WindowFetcher has retried
 	}
 	return &moduleBody{capReader{r: r, left: c.opt.MaxModule - offset,
 		over: c.maxModule().exceeded(-1)}, r, size}, offset, nil
 }
 
-// isLarge reports whether a module has to be opened by the other way: the origin said so, or its
-// length does.
+// isLarge reports whether a module is longer than InlineLimit and must be opened through the
+// WindowFetcher.
 func (c *Client) isLarge(ctx context.Context, root merkle.Hash) bool {
 	if c.opt.WindowFetcher == nil || c.opt.InlineLimit <= 0 {
 		return false
@@ -62,14 +59,15 @@ func (c *Client) isLarge(ctx context.Context, root merkle.Hash) bool {
 	return err == nil && size > c.opt.InlineLimit
 }
 
-// saysLarge reports whether err is the answer of a GET that will not give the module.
+// saysLarge reports whether err refuses a GET because the module is too large, and there is a
+// WindowFetcher.
 func (c *Client) saysLarge(err error) bool {
 	var status *StatusError
 	return c.opt.WindowFetcher != nil && errors.As(err, &status) &&
 		status.Code == http.StatusRequestEntityTooLarge && status.Message == wire.TooLargeForGet
 }
 
-// watchedTransport is the transport of a client for others, with its wait for bytes.
+// watchedTransport is a client's transport for other clients. It enforces the least rate.
 type watchedTransport struct {
 	t       *http.Transport
 	minRate int64
@@ -83,12 +81,12 @@ func (w watchedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return roundTrip(w.t, w.minRate, r)
 }
 
-// CloseIdleConnections is found by http.Client.
+// CloseIdleConnections is called by http.Client.
 func (w watchedTransport) CloseIdleConnections() { w.t.CloseIdleConnections() }
 
-// NewTransport returns what a [Client] with these options speaks through, for other clients of the
-// same origins: its TLS, dial guard and limits, no redirects, no compression, and an end where an
-// answer is slower than MinRate. o may be nil.
+// NewTransport returns the transport of a [Client] with these options, for other clients of the
+// same origins. It has the client's TLS, dial guard and limits, follows no redirects, requests no
+// compression, and fails with [ErrTooSlow] below MinRate. o may be nil.
 func NewTransport(o *ClientOptions) (http.RoundTripper, error) {
 	if o == nil {
 		o = new(ClientOptions)
