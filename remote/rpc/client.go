@@ -150,8 +150,7 @@ func rootName(root merkle.Hash) *string {
 	return &s
 }
 
-// call sends a request, and repeats it as the options say. An answer that is an error is an
-// [*Error].
+// call sends a request with retries as the options say. An error of the node is an [*Error].
 func (c *Client) call(ctx context.Context, method string, params any, limit int64,
 	result any) error {
 	var wait time.Duration // after the last attempt
@@ -164,11 +163,10 @@ func (c *Client) call(ctx context.Context, method string, params any, limit int6
 	return err
 }
 
-// never is the wait after an error that another attempt cannot help.
+// never is the wait after an error that must not be retried.
 const never = -1
 
-// attempt sends a request once. wait is how long the origin asks to wait before another attempt, 0
-// if it does not say, or never.
+// attempt sends a request once. wait is the origin's Retry-After, 0 if there is none, or never.
 func (c *Client) attempt(ctx context.Context, method string, params any, limit int64,
 	result any) (wait time.Duration, err error) {
 	id := c.id.Add(1)
@@ -237,7 +235,7 @@ func (c *Client) attempt(ctx context.Context, method string, params any, limit i
 	return 0, nil
 }
 
-// refused returns the error of an answer with a status other than 200.
+// refused returns the wait and the error of a response with a status other than 200.
 func (c *Client) refused(method string, resp *http.Response) (time.Duration, error) {
 	status := &remote.StatusError{Method: method, Path: "/", Code: resp.StatusCode}
 	switch resp.StatusCode {

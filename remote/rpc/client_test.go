@@ -136,10 +136,10 @@ func TestModuleFromEverywhere(t *testing.T) {
 	}
 }
 
-// A wire is a window as JSON, so that tests can take members away.
+// A wire is a window as JSON, so that tests can remove members.
 type wire map[string]any
 
-// answering serves calls with what f makes of the honest window.
+// answering serves calls with f applied to the correct window.
 func (s *site) answering(f func(n int, w wire) any) http.Handler {
 	n := 0
 	return http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
@@ -167,7 +167,7 @@ func (w wire) number(name string) int64 {
 	return n
 }
 
-// without takes bytes off the end of a window, honestly but for its being there at all.
+// shorten removes bytes from the end of a window and keeps its members consistent.
 func (w wire) shorten(to int) wire {
 	var b []byte
 	text, _ := json.Marshal(w["ciphertext"])
@@ -177,7 +177,7 @@ func (w wire) shorten(to int) wire {
 	return w
 }
 
-// lies are what an origin can answer in place of windows. n counts the windows from 0.
+// lies are wrong responses of an origin. n counts the windows from 0.
 var lies = []struct {
 	name string
 	want error
@@ -255,8 +255,8 @@ var lies = []struct {
 	{"a number for a root", remote.ErrProtocol, func(n int, w wire) any { w["root"] = 1; return w }},
 }
 
-// TestLyingWindows reads a module and a resource through each of them. What is believed is what is
-// there.
+// TestLyingWindows reads a module and a resource through each of lies. What the client accepts is
+// correct.
 func TestLyingWindows(t *testing.T) {
 	s := newSite(t, 1, true)
 	for _, tc := range lies {
@@ -283,7 +283,7 @@ func TestLyingWindows(t *testing.T) {
 	}
 }
 
-// TestLyingContents changes what the windows of a resource carry.
+// TestLyingContents changes the members of the windows of a resource.
 func TestLyingContents(t *testing.T) {
 	s := newSite(t, 2, false)
 	for _, tc := range []struct {
@@ -306,7 +306,7 @@ func TestLyingContents(t *testing.T) {
 			}
 		})
 	}
-	// The whole answer of another generation, under the root that was asked for.
+	// The response of another generation, with the requested root.
 	other := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		swapped := strings.Replace(string(body), s.heads[1].Root.String(), s.heads[0].Root.String(), 1)
@@ -329,7 +329,7 @@ func flip(w wire, name string) wire {
 	return w
 }
 
-// TestAnswersThatAreNone: statuses, envelopes and transports.
+// TestAnswersThatAreNone: error statuses, malformed envelopes and failing transports.
 func TestAnswersThatAreNone(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -366,7 +366,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
-// TestRetries: what passes is asked again, and what does not is not.
+// TestRetries: temporary errors are retried, others are not.
 func TestRetries(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -402,7 +402,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// TestSilence: an origin that stops in the middle ends in a minute.
+// TestSilence: an origin that stops sending fails after a minute.
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -420,8 +420,8 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-// TestCloneOfWhatIsTooLarge clones from a server that gives no module by GET, and from one whose
-// HEAD says that it is long; a clone that breaks off goes on where it was.
+// TestCloneOfWhatIsTooLarge clones from a server that refuses a module by GET, and from one whose
+// HEAD reports a large size. An interrupted clone resumes.
 func TestCloneOfWhatIsTooLarge(t *testing.T) {
 	s := newSite(t, 1, true)
 	gets := 0
@@ -460,7 +460,7 @@ func TestCloneOfWhatIsTooLarge(t *testing.T) {
 	}
 }
 
-// TestCloneFromLiars: the module that comes by windows is verified like any other.
+// TestCloneFromLiars: a module read in windows is verified like any other.
 func TestCloneFromLiars(t *testing.T) {
 	s := newSite(t, 1, true)
 	for _, tc := range []struct {
@@ -499,7 +499,7 @@ func TestCloneFromLiars(t *testing.T) {
 	}
 }
 
-// FuzzWindows gives a client windows that no node would.
+// FuzzWindows gives a client arbitrary windows.
 func FuzzWindows(f *testing.F) {
 	s := newSite(f, 1, false)
 	var answer []byte

@@ -14,5 +14,5 @@
 // Modules and resources are read in windows of at most 3 MiB that begin at blocks of 64 KiB; see
 // [Window].
 //
-// An error that the node sends is an [*Error]. Requests that failed temporarily are repeated.
+// An error that the node sends is an [*Error]. Requests that fail temporarily are retried.
 package rpc

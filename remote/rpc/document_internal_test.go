@@ -9,7 +9,7 @@ import (
 	"github.com/dig-network/digstore/internal/docs"
 )
 
-// TestProtocolDocument compares what remote/PROTOCOL.md says of JSON-RPC with the code.
+// TestProtocolDocument compares remote/PROTOCOL.md with the code of the JSON-RPC client.
 func TestProtocolDocument(t *testing.T) {
 	doc := docs.Open(t, "../PROTOCOL.md")
 	want := map[string]string{"client: window answer": strconv.Itoa(maxWindowBody),

@@ -15,10 +15,10 @@ const (
 	CodeParse          = -32700 // the body is not JSON
 	CodeInvalidRequest = -32600 // not a request, or an empty or too long batch
 	CodeNoMethod       = -32601 // the node does not have this method
-	// parameters are missing or malformed; "latest" of a store without a generation
+	// CodeParams: parameters are missing or malformed, or "latest" of a store without a generation
 	CodeParams      = -32602
 	CodeInternal    = -32603 // the node failed
-	CodeRuntime     = -32000 // generic; our server: a batch asks for too many bytes in one answer
+	CodeRuntime     = -32000 // generic; package remote/server/rpc: a batch asks for too many bytes
 	CodeLimited     = -32003 // try again later
 	CodeUnavailable = -32004 // the node does not hold the store or generation; not used for resources
 	CodeUnanchored  = -32005 // the chain does not confirm the root
@@ -38,8 +38,9 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("rpc: error %d: %q", e.Code, wire.Clip(e.Message, 1<<10))
 }
 
-// As sets target, if that is a **[remote.StatusError], to an error of the status 200 that e came
-// with (remote/PROTOCOL.md 10.5). It does not for [CodeLimited] and the codes that Is matches.
+// As sets target, if it is a **[remote.StatusError], to an error with status 200, the status of the
+// HTTP response (remote/PROTOCOL.md 10.5). It returns false for [CodeLimited] and the codes that Is
+// matches.
 func (e *Error) As(target any) bool {
 	status, ok := target.(**remote.StatusError)
 	if !ok || e.Code == CodeUnavailable || e.Code == CodeUnanchored || e.Code == CodeLimited {

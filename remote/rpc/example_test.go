@@ -16,8 +16,7 @@ import (
 	serverrpc "github.com/dig-network/digstore/remote/server/rpc"
 )
 
-// One resource is read and held against a root that is known from elsewhere: here the publisher's
-// own word for it.
+// Read one resource and verify it against a trusted root, here from the publisher.
 func Example() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
@@ -28,7 +27,7 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	// A server of both tiers. A program gives the mux to http.ListenAndServe, and serves a
+	// A server of both tiers. A program passes the mux to http.ListenAndServe, and serves a
 	// *digstore.Workspace.
 	srv := server.New(remotetest.NewStores(nil, store), nil)
 	mux := http.NewServeMux()
@@ -37,7 +36,7 @@ func Example() {
 	origin := remotetest.NewOrigin(mux)
 	defer origin.Close()
 
-	// A program has a host name here, and needs no transport of its own.
+	// A program uses a host name and needs no custom transport.
 	u, err := remote.ParseURL("http://127.0.0.1")
 	if err != nil {
 		log.Fatal(err)
@@ -56,7 +55,7 @@ func Example() {
 	// Output: <h1>hello</h1> <nil>
 }
 
-// A clone goes by the JSON-RPC tier where a server gives no module as long as this one by GET.
+// A clone uses the JSON-RPC tier if the module is too large for a GET.
 func ExampleWindowFetcher() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})

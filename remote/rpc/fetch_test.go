@@ -18,7 +18,7 @@ import (
 	"github.com/dig-network/digstore/remote/rpc"
 )
 
-// scratch is a file of the test.
+// scratch returns a temporary file.
 func scratch(t testing.TB) *os.File {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "scratch"))
@@ -29,7 +29,7 @@ func scratch(t testing.TB) *os.File {
 	return f
 }
 
-// TestFetch: what Read returns, and what it refuses.
+// TestFetch: Fetch returns and refuses the same as Read.
 func TestFetch(t *testing.T) {
 	s := newSite(t, 2, true)
 	c := client(t, s, nil)
@@ -68,13 +68,13 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// full is a scratch without room.
+// full is a scratch whose writes fail.
 type full struct{}
 
 func (full) ReadAt([]byte, int64) (int, error)  { return 0, io.EOF }
 func (full) WriteAt([]byte, int64) (int, error) { return 0, fs.ErrInvalid }
 
-// TestFetchFromLiars: nothing is written before it is proven.
+// TestFetchFromLiars: no plaintext is written before it is proven.
 func TestFetchFromLiars(t *testing.T) {
 	s := newSite(t, 1, false)
 	for _, tc := range []struct {
@@ -101,8 +101,8 @@ func TestFetchFromLiars(t *testing.T) {
 	}
 }
 
-// TestUnaligned reads from a node that aligns the end of what was asked for up and one that does
-// not align at all, as versions of the reference's do.
+// TestUnaligned reads from a node that aligns the end of a window up and from one that does not
+// align at all, like versions of the reference.
 func TestUnaligned(t *testing.T) {
 	data := make([]byte, 2*rpc.MaxWindow+5*rpc.Block+99)
 	for i := range data {

@@ -38,7 +38,7 @@ type site struct {
 	modules   [][]byte
 }
 
-// noise is n bytes that do not compress, and differ with seed.
+// noise returns n bytes that do not compress and depend on seed.
 func noise(seed uint32, n int) []byte {
 	b := make([]byte, n)
 	for i, x := 0, 2463534242+seed; i < len(b); i++ {
@@ -50,8 +50,8 @@ func noise(seed uint32, n int) []byte {
 	return b
 }
 
-// files are the content of generation n: what changes, what does not, something of many chunks, and
-// several files of several chunks that all change.
+// files returns the content of generation n: a changing file, a constant file, a file of many
+// chunks, and several files of several chunks that all change.
 func files(n int) fstest.MapFS {
 	large := noise(uint32(n), rpc.MaxWindow+2*rpc.Block+12345)
 	return fstest.MapFS{
@@ -65,7 +65,7 @@ func files(n int) fstest.MapFS {
 	}
 }
 
-// newSite has small generations unless large is set.
+// newSite returns a site with small generations, unless large is set.
 func newSite(t testing.TB, generations int, large bool) *site {
 	t.Helper()
 	s := &site{publisher: auth.NewKey([32]byte{1})}
@@ -102,7 +102,7 @@ func newSite(t testing.TB, generations int, large bool) *site {
 
 func (s *site) head() merkle.Hash { return s.heads[len(s.heads)-1].Root }
 
-// ServeHTTP serves both tiers, as a program would.
+// ServeHTTP serves both tiers.
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/stores/") {
 		s.server.ServeHTTP(w, r)
@@ -111,7 +111,7 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.handler.ServeHTTP(w, r)
 }
 
-// post answers one body.
+// post returns the response to one body.
 func post(h http.Handler, body string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest("POST", "/", strings.NewReader(body))
@@ -147,7 +147,7 @@ func ask(t testing.TB, h http.Handler, method string, params any, v any) *rpc.Er
 	return answer.Err
 }
 
-// client is one over real HTTP.
+// client returns a client over real HTTP.
 func client(t testing.TB, h http.Handler, o *rpc.ClientOptions) *rpc.Client {
 	t.Helper()
 	origin := remotetest.NewOrigin(h)

@@ -28,8 +28,8 @@ var update = flag.Bool("update", false, "write the goldens anew")
 
 type params map[string]any
 
-// TestWindowsOfAModule asks for every offset with every length at which the arithmetic could go
-// wrong, and holds what comes against the rule of remote/PROTOCOL.md 10.3.
+// TestWindowsOfAModule requests all pairs of offsets and lengths at the edges of the arithmetic,
+// and checks the windows by the rule of remote/PROTOCOL.md 10.3.
 func TestWindowsOfAModule(t *testing.T) {
 	s := newSite(t, 1, true)
 	mod := s.modules[0]
@@ -39,7 +39,7 @@ func TestWindowsOfAModule(t *testing.T) {
 	}
 	edges := []int64{0, 1, rpc.Block - 1, rpc.Block, rpc.Block + 1, rpc.MaxWindow - 1, rpc.MaxWindow,
 		rpc.MaxWindow + 1, total - 1, total, total + 1, 1 << 62}
-	lengths := append([]int64{-1}, edges...) // -1: not said
+	lengths := append([]int64{-1}, edges...) // -1: no length
 	for _, offset := range edges {
 		for _, length := range lengths {
 			p := params{"store_id": s.id, "root": s.head(), "offset": offset}
@@ -49,7 +49,7 @@ func TestWindowsOfAModule(t *testing.T) {
 				size = min(max(length, 1), rpc.MaxWindow)
 			}
 			if (length < 0 || length > 3*rpc.Block) && offset != 0 && offset != rpc.MaxWindow-1 {
-				continue // much the same, and much to encode
+				continue // similar to others and expensive to encode
 			}
 			start := offset / rpc.Block * rpc.Block
 			end := start
@@ -77,8 +77,8 @@ func TestWindowsOfAModule(t *testing.T) {
 	}
 }
 
-// TestContentWindows: the proof on every window, the chunk lengths on the first, and together the
-// resource. Decoys are those of the other tier.
+// TestContentWindows: every window has the proof, the first has the chunk lengths, and together
+// they are the resource. Decoys equal those of the other tier.
 func TestContentWindows(t *testing.T) {
 	s := newSite(t, 1, true)
 	for _, name := range []string{"large.bin", "index.html", "nowhere"} {
@@ -242,7 +242,7 @@ func TestMetadataTooLarge(t *testing.T) {
 	}
 }
 
-// TestEnvelope holds what is around calls: batches, notifications, ids, and what is no request.
+// TestEnvelope checks batches, notifications, ids and invalid requests.
 func TestEnvelope(t *testing.T) {
 	s := newSite(t, 1, false)
 	const one = `{"jsonrpc":"2.0","id":1,"method":"dig.methods"}`
@@ -351,7 +351,7 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// TestTranscripts holds every method's answer against testdata/transcripts.
+// TestTranscripts compares every method's response with testdata/transcripts.
 func TestTranscripts(t *testing.T) {
 	s := newSite(t, 2, false)
 	key, root := urn.RetrievalKey(s.id, "index.html"), s.heads[0].Root
@@ -399,7 +399,7 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// FuzzHandler sends what no client would.
+// FuzzHandler sends arbitrary bodies.
 func FuzzHandler(f *testing.F) {
 	s := newSite(f, 1, false)
 	f.Add([]byte(fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"dig.getContent","params":{"store_id":"%s","retrieval_key":"%s","offset":18446744073709551615,"length":0}}`, s.id, s.head())))

@@ -27,8 +27,7 @@ func base64Of(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
 func moduleID(n byte) module.ID { return module.ID{Store: auth.StoreID{n}, Root: merkle.Hash{n}} }
 
-// TestJSONOfStrangers: what two readers could read differently, and what is only there to cost
-// something.
+// TestJSONOfStrangers: JSON that parsers read differently, and JSON that is expensive to parse.
 func TestJSONOfStrangers(t *testing.T) {
 	for _, tc := range []struct {
 		name, answer string
@@ -51,7 +50,7 @@ func TestJSONOfStrangers(t *testing.T) {
 	}
 }
 
-// TestErrorsAs: what the codes stand for (remote/PROTOCOL.md 10.5).
+// TestErrorsAs: the codes match these errors (remote/PROTOCOL.md 10.5).
 func TestErrorsAs(t *testing.T) {
 	for _, tc := range []struct {
 		code   int

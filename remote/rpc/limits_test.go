@@ -41,9 +41,9 @@ func listen(t *testing.T, h http.Handler) string {
 	return l.Addr().String()
 }
 
-// TestSilentReaders: 500 clients ask for all that one answer can bring, 4 MiB of JSON for each
-// window, and read nothing. They hold little memory, those of one address have no more than their
-// share, others are answered, and they are cut off.
+// TestSilentReaders: 500 clients request the longest response, 4 MiB of JSON for each window, and
+// read nothing. They hold little memory, one address gets only its share, other clients are served,
+// and the silent ones are disconnected.
 func TestSilentReaders(t *testing.T) {
 	s := newSite(t, 1, true)
 	h := serverrpc.NewHandler(s.contents, &serverrpc.Options{PerIP: noLimit, Patience: 3 * time.Second,
@@ -74,7 +74,7 @@ func TestSilentReaders(t *testing.T) {
 			"POST / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.%d\r\nContent-Length: %d\r\n\r\n%s",
 			i%addresses, len(body), body)
 	}
-	for stalled := int64(0); ; { // until those that are let in wait for their readers
+	for stalled := int64(0); ; { // until all accepted responses are blocked in Write
 		time.Sleep(200 * time.Millisecond)
 		now := active.Load()
 		if now > 0 && now == stalled {
@@ -103,7 +103,7 @@ func TestSilentReaders(t *testing.T) {
 		t.Errorf("an honest reader beside them: %s, %d bytes, %v", res.Status, len(text), err)
 	}
 	if !vectors.Long(t) {
-		return // a deadline is as long as a piece of the answer may take at the least rate
+		return // the deadline depends on the minimum rate and takes too long
 	}
 	for began := time.Now(); active.Load() > 0; time.Sleep(50 * time.Millisecond) {
 		if time.Since(began) > 30*time.Second {
@@ -112,8 +112,8 @@ func TestSilentReaders(t *testing.T) {
 	}
 }
 
-// TestMemoryOfBodies: a body takes memory as it comes, and one that is too much for its address is
-// refused.
+// TestMemoryOfBodies: a body takes memory as it arrives, and is refused beyond the share of its
+// address.
 func TestMemoryOfBodies(t *testing.T) {
 	s := newSite(t, 1, false)
 	h := serverrpc.NewHandler(s.contents,
@@ -156,12 +156,13 @@ func TestMemoryOfBodies(t *testing.T) {
 	}
 }
 
-// A slowBackend has generations of any root, whose modules are read when the test lets them.
+// A slowBackend has a generation for every root. Its modules block until the test lets them be
+// read.
 type slowBackend struct {
 	server.Backend
 	opened, closed atomic.Int64
-	reading        chan struct{} // gets one for each module that is being read
-	let            chan struct{} // a module goes on for each
+	reading        chan struct{} // receives a value for each module that is being read
+	let            chan struct{} // each value lets one module continue
 }
 
 func (b *slowBackend) Module(context.Context, auth.StoreID,
@@ -191,8 +192,8 @@ func (m *slowModule) Read(p []byte) (int, error) {
 func (m *slowModule) Seek(int64, int) (int64, error) { return 0, nil }
 func (m *slowModule) Close() error                   { m.of.closed.Add(1); return nil }
 
-// TestHashing: modules that anonymous readers have hashed are read two at a time, each once for all
-// who wait, and not on when they have gone; how many may wait is bounded.
+// TestHashing: two modules are hashed concurrently, each read is shared by all its waiters and
+// canceled when they have gone, and the number of waiting modules is bounded.
 func TestHashing(t *testing.T) {
 	b := &slowBackend{reading: make(chan struct{}, 100), let: make(chan struct{}, 100)}
 	h := serverrpc.NewHandler(server.NewResourceIndex(b, nil), &serverrpc.Options{PerIP: noLimit})
@@ -208,7 +209,7 @@ func TestHashing(t *testing.T) {
 	for n := range byte(16) {
 		for range 2 {
 			wg.Go(func() {
-				for ctx.Err() == nil { // it is refused while the probe below has the last place
+				for ctx.Err() == nil { // refused while the probe below has the last slot
 					ask(ctx, n)
 					time.Sleep(time.Millisecond)
 				}
@@ -221,7 +222,7 @@ func TestHashing(t *testing.T) {
 		short, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		text = ask(short, 200)
 		stop()
-		// the probe came before one of the 16: that one gets the place now
+		// the probe was earlier than one of the 16, which gets the slot now
 		time.Sleep(20 * time.Millisecond)
 		if time.Since(began) > time.Minute {
 			t.Fatal("a 17th module may wait: ", text)
@@ -243,7 +244,7 @@ func TestHashing(t *testing.T) {
 		t.Errorf("%d modules were opened, of which nobody waits for more than two", n)
 	}
 
-	// One that is read to its end is remembered.
+	// A complete hash is cached.
 	first := b.opened.Load()
 	for range 3 {
 		b.let <- struct{}{}
@@ -252,13 +253,12 @@ func TestHashing(t *testing.T) {
 		}
 	}
 	if n := b.opened.Load() - first; n != 1+2+3 {
-		// once to be hashed, then to be told from others, and each time for its bytes
+		// once to be hashed, then for its key, and each time for its bytes
 		t.Errorf("opened %d times for three answers", n)
 	}
 }
 
-// A breakingBackend has modules that can be hashed, and of which only the first bytes can be read
-// later.
+// A breakingBackend has modules that can be hashed, and whose later reads fail after good bytes.
 type breakingBackend struct {
 	server.Backend
 	opened atomic.Int64
@@ -298,8 +298,8 @@ func (m *breakingModule) ReadAt(p []byte, off int64) (int, error) {
 func (m *breakingModule) WriteTo(w io.Writer) (int64, error) { return m.Reader.WriteTo(w) }
 func (m *breakingModule) Close() error                       { return nil }
 
-// TestBrokenStream: a window that cannot be read is an error; one that breaks off on the way does
-// not look whole.
+// TestBrokenStream: a window that cannot be read is an error. A response that fails in the middle
+// does not look complete.
 func TestBrokenStream(t *testing.T) {
 	for _, good := range []int64{0, 100 << 10} {
 		h := serverrpc.NewHandler(server.NewResourceIndex(&breakingBackend{good: good}, nil),

@@ -20,8 +20,8 @@ import (
 // Anchor. Without either the error matches [remote.ErrUntrusted].
 //
 // A resource that the generation does not have fails these checks, since origins answer with
-// decoys. An origin that says that there is none is [fs.ErrNotExist], and so is a generation that
-// the origin does not hold.
+// decoys. If the origin reports that the resource does not exist, or does not hold the generation,
+// the error matches [fs.ErrNotExist].
 func (c *Client) Read(ctx context.Context, u urn.URN) ([]byte, error) {
 	return c.ReadPrivate(ctx, u, nil)
 }
@@ -130,7 +130,7 @@ func (r *moduleReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Size returns the length of the whole module, or -1 if the origin does not tell it.
+// Size returns the length of the whole module, or -1 if it is not known.
 func (r *moduleReader) Size() int64 { return r.w.size() }
 
 // Close implements io.Closer.
@@ -174,7 +174,7 @@ type windows struct {
 	lens  []uint32 // those of the window at 0
 }
 
-// window is a [Window] of any version of a node. Members that were not sent are nil.
+// window is a [Window] of any version of a node. Missing members are nil.
 type window struct {
 	Ciphertext     []byte       `json:"ciphertext"`
 	TotalLength    *int64       `json:"total_length"`

@@ -24,7 +24,7 @@ const (
 	ProofElsewhere = "request_via_control_plane" // this tier does not make proofs
 )
 
-// A Proof is the inclusion proof of a resource. Our server sends no execution proof.
+// A Proof is the inclusion proof of a resource. Package remote/server/rpc sends no execution proof.
 type Proof struct {
 	InclusionProof       []byte          `json:"inclusion_proof"` // encoded
 	ProgramHash          merkle.Hash     `json:"program_hash"`
@@ -45,7 +45,7 @@ type ProofStatus struct {
 	Root        *merkle.Hash    `json:"root"` // nil: the store has no generation
 }
 
-// A Capsule is one generation in a list. Members that the node does not know, or cannot tell
+// A Capsule is one generation in a list. Members that the node does not know, or cannot compute
 // cheaply, are nil.
 type Capsule struct {
 	Seq         uint64       `json:"seq"`
@@ -70,7 +70,7 @@ type Health struct {
 	Version string   `json:"version"`
 }
 
-// MethodList has the names of the methods that a node implements.
+// MethodList is the names of the methods that a node implements.
 type MethodList struct {
 	Methods []string `json:"methods"`
 }

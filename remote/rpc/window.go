@@ -2,7 +2,7 @@ package rpc
 
 import "github.com/dig-network/digstore/merkle"
 
-// Windows begin and end at blocks of 64 KiB, except at the end of the whole (remote/PROTOCOL.md
+// Windows begin and end at multiples of 64 KiB, except at the end of the whole (remote/PROTOCOL.md
 // 10.3).
 const (
 	Block     = 64 << 10   // bytes; windows begin at its multiples
@@ -16,7 +16,7 @@ type Window struct {
 	TotalLength    int64       `json:"total_length"`    // of the whole
 	Offset         int64       `json:"offset"`          // at or before the requested one
 	Length         int64       `json:"length"`          // of Ciphertext
-	Complete       bool        `json:"complete"`        // it ends at the end of the whole
+	Complete       bool        `json:"complete"`        // the window ends at the end of the whole
 	NextOffset     *int64      `json:"next_offset"`     // nil when complete
 	InclusionProof []byte      `json:"inclusion_proof"` // of the whole resource, encoded; empty for a module
 	ChunkLens      []uint32    `json:"chunk_lens,omitempty"`

@@ -10,7 +10,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// everyRoute is one request of each kind, none of which gets far without a signature.
+// everyRoute has one request for each route. Each needs a signature.
 var everyRoute = []struct{ method, tail string }{
 	{"GET", ""}, {"HEAD", ""}, {"GET", "/roots"}, {"HEAD", "/roots"}, {"GET", "/module"}, {"HEAD", "/module"},
 	{"PUT", "/module"}, {"POST", "/module/upload"}, {"POST", "/module/complete"}, {"POST", "/tombstone"},
@@ -85,14 +85,14 @@ func TestReplay(t *testing.T) {
 		get, put := s.request("GET", s.path(""), nil), s.request("PUT", s.path("/module"), nil)
 		s.clock.Add(10)
 		s.serve(s.stores, nil)
-		want(t, s.answer(get), 200, "*") // a read does no harm
+		want(t, s.answer(get), 200, "*") // reads are accepted after a restart
 		want(t, s.answer(put), 401, "request authentication failed: stale request timestamp")
 	})
 }
 
 func TestAnonymous(t *testing.T) {
 	s := newSite(t, 1, &server.Options{Anonymous: true})
-	// keeps the fixture from signing
+	// stops the fixture from signing
 	unsigned := func(r *http.Request) { r.Header.Set("X-Dig-Auth", "-") }
 	mod, head := s.next()
 	put := func() *http.Response {
@@ -107,7 +107,7 @@ func TestAnonymous(t *testing.T) {
 	s.serve(s.stores, &server.Options{Anonymous: true, AnonymousWrites: true})
 	want(t, put(), 201, "")
 	want(t, s.do("GET", s.path("/module"), nil, unsigned), 200, string(mod))
-	s.serve(s.stores, &server.Options{AnonymousWrites: true}) // means nothing by itself
+	s.serve(s.stores, &server.Options{AnonymousWrites: true}) // has no effect without Anonymous
 	want(t, s.do("GET", s.path(""), bytes.NewReader(nil), unsigned), 401,
 		"request authentication failed: missing X-Dig-Identity")
 }

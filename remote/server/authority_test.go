@@ -17,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// An authority answers by what a test says, and writes down what it was asked.
+// An authority returns what a test sets, and records the calls.
 type authority struct {
 	settled bool
 	err     error
@@ -97,16 +97,16 @@ func TestAuthority(t *testing.T) {
 	})
 }
 
-// TestAnotherKey: a store's key changes where the Authority says so, and nowhere else.
+// TestAnotherKey: a store's key changes only if the Authority accepts it.
 func TestAnotherKey(t *testing.T) {
 	a := &authority{settled: true}
 	s := newSite(t, 1, nil)
 	heir := key(0x77)
 	mod, head := s.build(s.id, heir, 1)
 	parent := s.head().Root
-	want(t, s.put(head, parent, mod, storeKey(heir)), 403, badSignature) // nobody to ask
+	want(t, s.put(head, parent, mod, storeKey(heir)), 403, badSignature) // no Authority
 	s.serve(s.stores, &server.Options{Limits: noLimit, Authority: a})
-	want(t, s.put(head, parent, mod), 403, badSignature) // not named
+	want(t, s.put(head, parent, mod), 403, badSignature) // the request names no key
 	want(t, s.put(head, parent, mod, set("X-Dig-Store-Key", "12")), 422, invalid+"malformed store key")
 	want(t, s.put(head, parent, mod, func(r *http.Request) {
 		r.Header["X-Dig-Store-Key"] = []string{heir.PublicKey().String(), heir.PublicKey().String()}
@@ -132,13 +132,13 @@ func TestAnotherKey(t *testing.T) {
 	}
 	late, old := s.build(s.id, s.publisher, 2)
 	s.serve(s.stores, nil)
-	want(t, s.put(old, head.Root, late), 403, badSignature) // the key of before
+	want(t, s.put(old, head.Root, late), 403, badSignature) // the previous key
 	mod, next := s.build(s.id, heir, 2)
 	want(t, s.put(next, head.Root, mod), 201, "")
 }
 
-// TestFirstPushByAuthority: the policy lets a store in, the Authority its first generation; the key
-// may stand in the header in place of a push-init.
+// TestFirstPushByAuthority: the policy accepts a store, the Authority its first generation. A
+// header may name the key in place of a push-init.
 func TestFirstPushByAuthority(t *testing.T) {
 	a := &authority{err: auth.ErrForbidden}
 	s := newSite(t, 0, nil)
@@ -159,7 +159,7 @@ func TestFirstPushByAuthority(t *testing.T) {
 	want(t, s.do("GET", s.path("/module"), nil), 200, string(mod))
 }
 
-// TestCompleteByAuthority: what waits in the bucket is taken as it may be.
+// TestCompleteByAuthority: the Authority decides about an upload in the bucket.
 func TestCompleteByAuthority(t *testing.T) {
 	a := new(authority)
 	b := newBucket(t)
@@ -178,7 +178,7 @@ func TestCompleteByAuthority(t *testing.T) {
 
 type generation = module.Generation
 
-// lineBackend finds lines, and has no list.
+// lineBackend is a backend whose Generations fails the test.
 type lineBackend struct {
 	*remotetest.Stores
 	t *testing.T
@@ -189,8 +189,7 @@ func (b lineBackend) Generations(context.Context, auth.StoreID) ([]generation, e
 	return nil, errors.ErrUnsupported
 }
 
-// TestPushReadsNoHistory: neither a descriptor nor a push reads the list of a backend that finds
-// single lines.
+// TestPushReadsNoHistory: neither a descriptor nor a push reads the whole history.
 func TestPushReadsNoHistory(t *testing.T) {
 	s := newSite(t, 2, nil)
 	s.serve(lineBackend{s.stores, t}, nil)
@@ -212,7 +211,7 @@ func TestPushReadsNoHistory(t *testing.T) {
 	}
 }
 
-// TestAnotherKeyInAWorkspace: the key that the Authority let in is the store's also on disk.
+// TestAnotherKeyInAWorkspace: the key that the Authority accepts is also the store's key on disk.
 func TestAnotherKeyInAWorkspace(t *testing.T) {
 	dir := t.TempDir()
 	ws, err := digstore.Init(dir, nil)

@@ -72,7 +72,7 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
-// untouchable is a backend that nobody may ask.
+// untouchable is a backend whose methods fail the test.
 type untouchable struct{ t *testing.T }
 
 var (
@@ -113,8 +113,8 @@ func (b untouchable) Tombstones(context.Context, auth.StoreID) ([]auth.Tombstone
 
 func (b untouchable) Revoke(context.Context, auth.Tombstone) error { return b.touched() }
 
-// TestNothingRunsUnauthenticated walks all pairs of methods and paths: where there is a route an
-// unsigned request is 401, elsewhere 404 or 405, and nothing is ever looked up or read for it.
+// TestNothingRunsUnauthenticated tries all pairs of methods and paths: an unsigned request is 401
+// if there is a route, else 404 or 405. No lookup is made and no body is read.
 func TestNothingRunsUnauthenticated(t *testing.T) {
 	s := newSite(t, 0, nil)
 	for _, opt := range []*server.Options{

@@ -36,10 +36,10 @@ func (b fileBackend) Module(context.Context, auth.StoreID, merkle.Hash) (io.Read
 	return os.Open(b.name)
 }
 
-// BenchmarkServeModule holds whole-module GETs of D2 (one file of 119,500,000 random bytes),
-// signed, over loopback, to http.ServeFile of the exported file without any check, in turns; the
-// client discards what it gets. Figures: the speed against that of http.ServeFile (at least 0.8 is
-// wanted of packs), out of packs as a workspace keeps them, out of a plain file and out of memory.
+// BenchmarkServeModule compares signed whole-module GETs of D2 (one file of 119,500,000 random
+// bytes) over loopback with http.ServeFile of the exported file, in turns. The client discards the
+// body. Metrics: the speed relative to http.ServeFile, from packs of a workspace (target: at least
+// 0.8), from a plain file and from memory.
 func BenchmarkServeModule(b *testing.B) {
 	dir := b.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "content"), 0o777); err != nil {
@@ -130,7 +130,7 @@ func BenchmarkServeModule(b *testing.B) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// BenchmarkDescriptor is the smallest signed request, without a network.
+// BenchmarkDescriptor measures the smallest signed request, without a network.
 func BenchmarkDescriptor(b *testing.B) {
 	s := newSite(b, 1, &server.Options{Limits: noLimit})
 	b.ReportAllocs()
@@ -144,16 +144,16 @@ func BenchmarkDescriptor(b *testing.B) {
 	}
 }
 
-// anyNonce is a nonce store that remembers nothing, so that a request can be sent again and again.
+// anyNonce is a nonce store that accepts every nonce, so that a request can be repeated.
 type anyNonce struct{}
 
 func (anyNonce) Use(context.Context, request.Nonce, time.Time) error { return nil }
 
-// BenchmarkSmallRequests answers signed descriptors of 500 identities from 64 callers for each
-// core, without a network, in turns of 1,024: by a server that verifies in batches and by one that
-// does not; beside them the bare verification of the same signatures in batches of 64. Figures: the
-// rate of the first against the other two (at least 1.6 and 0.85 are wanted), and its median for
-// one request when idle against one verification alone (at most 1.4).
+// BenchmarkSmallRequests measures signed descriptor requests of 500 identities from 64 callers for
+// each core, without a network, in turns of 1,024. It compares a server that verifies in batches, a
+// server that does not, and bare verification of the same signatures in batches of 64. Metrics: the
+// rate of the first relative to the other two (targets: at least 1.6 and 0.85), and its median for
+// one request when idle relative to one verification (target: at most 1.4).
 func BenchmarkSmallRequests(b *testing.B) {
 	const identities, round = 500, 1024
 	s := newSite(b, 1, nil)

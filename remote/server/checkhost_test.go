@@ -17,8 +17,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestCheckHost: web pages cannot use a server on loopback by a name that they let point to it;
-// programs, and proxies that are named, can.
+// TestCheckHost: a web page cannot reach a server on loopback by DNS rebinding. Programs and listed
+// proxy hosts can.
 func TestCheckHost(t *testing.T) {
 	srv :=
 		httptest.NewServer(server.CheckHost(http.HandlerFunc(func(w http.ResponseWriter,
@@ -55,7 +55,7 @@ func TestCheckHost(t *testing.T) {
 		}
 		c.Close()
 	}
-	// What is not on loopback is reached by names that nobody here knows.
+	// Connections to other addresses are not checked.
 	w := httptest.NewRecorder()
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "http://any.example/", nil)
 	far := context.WithValue(r.Context(), http.LocalAddrContextKey,
@@ -68,7 +68,7 @@ func TestCheckHost(t *testing.T) {
 
 type memories = remotetest.Stores // a field of its own name would hide its method Stores
 
-// damaged is a backend of which some heads cannot be read.
+// damaged is a backend that cannot read some heads.
 type damaged struct {
 	*memories
 	bad map[auth.StoreID]bool
@@ -81,7 +81,7 @@ func (b damaged) Head(ctx context.Context, s auth.StoreID) (auth.SignedRoot, err
 	return b.memories.Head(ctx, s)
 }
 
-// TestHealth: a damaged store is counted, and named to this machine only; the others are served.
+// TestHealth: a damaged store is counted, and named only on loopback; the others are served.
 func TestHealth(t *testing.T) {
 	s := newSite(t, 1, nil)
 	other := auth.StoreID{1}

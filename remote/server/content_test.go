@@ -24,20 +24,20 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// withSecret makes what is answered the same in every run.
+// withSecret returns a ResourceIndex with a fixed secret, so that decoys are reproducible.
 func withSecret(b server.Backend) *server.ResourceIndex {
 	return server.NewResourceIndex(b,
 		&server.ResourceIndexOptions{Secret: []byte("a secret of the tests")})
 }
 
-// newContentSite is a site whose decoys are known.
+// newContentSite returns a site with reproducible decoys.
 func newContentSite(t testing.TB, generations int) *site {
 	s := newSite(t, generations, nil)
 	s.serve(s.stores, &server.Options{Resources: withSecret(s.stores), Limits: noLimit})
 	return s
 }
 
-// A ContentAnswer is what POST content answers, read by somebody else's code.
+// A contentAnswer is the response of POST content, decoded independently of package wire.
 type contentAnswer struct {
 	Ciphertext []byte   `json:"ciphertext_b64"`
 	Proof      []byte   `json:"merkle_proof_b64"`
@@ -212,7 +212,7 @@ func TestContentOfRevokedAndNarrowed(t *testing.T) {
 	}
 }
 
-// gated is a site whose only generation wants a token.
+// gated returns a site whose only generation requires a token.
 func gated(t testing.TB) *site {
 	s := newSite(t, 0, nil)
 	mod, head, err := remotetest.Module(t.Context(), s.id, s.publisher, files(0),
@@ -269,7 +269,7 @@ func TestGatedModulesAnswerDecoys(t *testing.T) {
 	}
 }
 
-// provers of the tests.
+// A prover implements server.Prover by a function.
 type prover func(ctx context.Context, id module.ID, key merkle.Hash,
 	served *server.SealedResource) (*module.ExecutionProof, error)
 
@@ -303,7 +303,7 @@ func TestProofRoute(t *testing.T) {
 		})})
 	want(t, ask(), 200, `{"proof_b64":"`+base64.StdEncoding.EncodeToString(encoded)+`","roothash":"`+s.head().Root.String()+`"}`)
 	body = contentBody(urn.RetrievalKey(s.id, "nowhere"), s.head().Root, "")
-	want(t, ask(), 200, "*") // a miss is asked about like a hit
+	want(t, ask(), 200, "*") // the prover is called for a miss too
 	if len(asked) != 2 {
 		t.Errorf("asked %d times", len(asked))
 	}
@@ -315,7 +315,7 @@ func TestProofRoute(t *testing.T) {
 	want(t, ask(), 500, "internal server error")
 }
 
-// TestHitsAndMissesLookAlike: same status, same headers, same members in the same order.
+// TestHitsAndMissesLookAlike: the status, the headers and the order of the members are the same.
 func TestHitsAndMissesLookAlike(t *testing.T) {
 	s := newContentSite(t, 1)
 	shape := func(name string) (headers []string, members []string) {
@@ -350,8 +350,8 @@ func TestHitsAndMissesLookAlike(t *testing.T) {
 	}
 }
 
-// TestContentsReopens: what a Contents remembers of a generation does not outlive the generation,
-// nor keep it open.
+// TestContentsReopens: the cache of a ResourceIndex does not outlive a generation and does not keep
+// its reader open.
 func TestContentsReopens(t *testing.T) {
 	s := newSite(t, 1, nil)
 	b := &countingBackend{Backend: s.stores}
@@ -406,8 +406,8 @@ type countingReader struct {
 
 func (r *countingReader) Close() error { r.b.open--; return nil }
 
-// TestLargeModulesAreForElsewhere: the answer of a server with a limit, and what a client without
-// another way makes of it.
+// TestLargeModulesAreForElsewhere: the response of a server with MaxInlineModule, and the error of
+// a client without a WindowFetcher.
 func TestLargeModulesAreForElsewhere(t *testing.T) {
 	s := newSite(t, 1, nil)
 	size := int64(len(s.modules[0]))

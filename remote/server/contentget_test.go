@@ -11,9 +11,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestCacheableReads: GET of a resource answers without a signature where reads are anonymous: the
-// bytes of the POST route, decoys included, under a tag that names them, and for every cache where
-// the root is named.
+// TestCacheableReads: with anonymous reads, GET of a resource needs no signature. It returns the
+// bytes of the POST route, decoys included, with an ETag, and is cacheable if it names the root.
 func TestCacheableReads(t *testing.T) {
 	s := newSite(t, 2, nil)
 	for _, kind := range []server.DecoyKind{server.DecoyKeyed, server.DecoyReference,
@@ -71,7 +70,7 @@ func TestCacheableReads(t *testing.T) {
 	}
 }
 
-// TestCacheableReadsRefused: what the route does not answer, and to whom.
+// TestCacheableReadsRefused: requests that the route refuses.
 func TestCacheableReadsRefused(t *testing.T) {
 	s := newSite(t, 1, nil)
 	s.serve(s.stores, &server.Options{Limits: noLimit, Anonymous: true})

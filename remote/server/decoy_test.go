@@ -19,7 +19,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// metered is a backend that writes down how its modules are read.
+// metered is a backend that records how its modules are read.
 type metered struct {
 	server.Backend
 	reads []int // lengths
@@ -43,15 +43,15 @@ func (r *meteredReader) ReadAt(p []byte, off int64) (int, error) {
 	return r.ReadSeekCloser.(io.ReaderAt).ReadAt(p, off)
 }
 
-// A work is what one question costs.
+// A work is the observable cost of one request.
 type work struct {
 	opens  int
-	reads  string // how often and how much is read, in order
-	answer string // status, names and lengths of all that is answered
+	reads  string // lengths of the reads, in order
+	answer string // status, names and lengths in the response
 }
 
-// TestHitsAndMissesDoTheSameWork counts instead of measuring time: reads, in their order, and what
-// is written, for resources of one size.
+// TestHitsAndMissesDoTheSameWork compares counts instead of times: the reads in order and what is
+// written, for resources of one size.
 func TestHitsAndMissesDoTheSameWork(t *testing.T) {
 	s, keys, _ := varied(t, 64, func(int) int { return 100_000 })
 	b := &metered{Backend: s.stores}
@@ -78,7 +78,7 @@ func TestHitsAndMissesDoTheSameWork(t *testing.T) {
 				m.opens, m.reads = b.opens, fmt.Sprint(b.reads)
 				return m
 			}
-			// one for each place in the table, of which some are read in one piece more
+			// one for each position in the table; some positions need one more read
 			hits := map[work]bool{}
 			for _, key := range keys {
 				hits[measure(key)] = true
@@ -93,8 +93,8 @@ func TestHitsAndMissesDoTheSameWork(t *testing.T) {
 	}
 }
 
-// shapeOf is JSON without its contents: names and the lengths of strings. Numbers stay, being those
-// of the shape.
+// shapeOf replaces the strings of a JSON text by their lengths. Numbers stay: they are part of the
+// shape.
 func shapeOf(text string) string {
 	var b strings.Builder
 	for i, part := range strings.Split(text, `"`) {
@@ -110,14 +110,14 @@ func shapeOf(text string) string {
 	return b.String()
 }
 
-// TestHitsAndMissesCostTheSame times 10,000 of each in turns: their medians may differ by 5 %. What
-// disturbs one run seldom disturbs three.
+// TestHitsAndMissesCostTheSame times 10,000 of each in turns. Their medians may differ by 5 %, in
+// the best of three runs.
 func TestHitsAndMissesCostTheSame(t *testing.T) {
 	vectors.NeedLong(t)
 	const n = 10_000
 	for _, tc := range []struct {
 		name      string
-		resources int // fewer than n: what is remembered counts; n: each is asked for once
+		resources int // fewer than n: cached requests; n: each key is requested once
 	}{{"asked for before", 64}, {"asked for once", n}} {
 		t.Run(tc.name, func(t *testing.T) {
 			s, keys, _ := varied(t, tc.resources, func(int) int { return 8_000 })
@@ -149,8 +149,7 @@ func TestHitsAndMissesCostTheSame(t *testing.T) {
 	}
 }
 
-// strangersTo returns as many keys that are not there, and brings those that are into an order as
-// random.
+// strangersTo returns as many keys that no module has, and shuffles keys.
 func strangersTo(keys []merkle.Hash) []merkle.Hash {
 	misses := make([]merkle.Hash, len(keys))
 	for i := range misses {
@@ -162,7 +161,7 @@ func strangersTo(keys []merkle.Hash) []merkle.Hash {
 	return misses
 }
 
-// read reads a part of what is answered for a key.
+// read reads a part of the resource or decoy of a key.
 func read(t testing.TB, c *server.ResourceIndex, id module.ID, key merkle.Hash) {
 	content, err := c.Open(t.Context(), id, key)
 	if err != nil {
@@ -175,7 +174,7 @@ func read(t testing.TB, c *server.ResourceIndex, id module.ID, key merkle.Hash) 
 	}
 }
 
-// post asks a server that wants no signature.
+// post sends a content request without a signature.
 func post(t testing.TB, s *site, key merkle.Hash) {
 	r := httptest.NewRequestWithContext(t.Context(), "POST", s.path("/content"),
 		strings.NewReader(contentBody(key, s.head().Root, "")))
@@ -186,7 +185,8 @@ func post(t testing.TB, s *site, key merkle.Hash) {
 	}
 }
 
-// interleaved is the ratio of the medians of n calls each, in turns that begin with either.
+// interleaved returns the ratio of the median times of n calls of a and b, in turns, alternating
+// which is first.
 func interleaved(n int, a, b func(i int)) float64 {
 	timed := func(f func(int), i int) time.Duration {
 		start := time.Now()
@@ -206,8 +206,8 @@ func interleaved(n int, a, b func(i int)) float64 {
 	return float64(as[n/2]) / float64(bs[n/2])
 }
 
-// BenchmarkDecoys reports the ratio of the medians of 10,000 hits and 10,000 misses in turns (0.95
-// to 1.05 is wanted), by content of 64 KiB.
+// BenchmarkDecoys reports the ratio of the medians of 10,000 hits and 10,000 misses in turns
+// (target: 0.95 to 1.05), for content of 64 KiB.
 func BenchmarkDecoys(b *testing.B) {
 	s, keys, _ := varied(b, 64, func(int) int { return 64 << 10 })
 	misses := strangersTo(keys)

@@ -20,10 +20,10 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// random is the n-th of many retrieval keys that no store has.
+// random returns the n-th retrieval key of a sequence that no store has.
 func random(n int) merkle.Hash { return merkle.Sum(fmt.Appendf(nil, "key %d", n)) }
 
-// varied is a site of resources of many shapes, whose keys it returns with their sealed sizes.
+// varied returns a site with resources of many shapes, and their keys with their sealed sizes.
 func varied(t testing.TB, resources int,
 	size func(i int) int) (*site, []merkle.Hash, map[int64]int) {
 	t.Helper()
@@ -77,8 +77,7 @@ func readContent(t testing.TB, c *server.SealedResource) []byte {
 	return b
 }
 
-// TestKeyedDecoys: each is the same every time, under one secret; has its own hash for a leaf and
-// does not prove.
+// TestKeyedDecoys: a decoy is constant for one secret, its leaf is its hash, and its proof fails.
 func TestKeyedDecoys(t *testing.T) {
 	s, _, _ := varied(t, 9, func(i int) int { return 100 * i * i })
 	contents, again := withSecret(s.stores), withSecret(s.stores)
@@ -108,7 +107,7 @@ func TestKeyedDecoys(t *testing.T) {
 	}
 }
 
-// TestDecoysAreReadFromAnywhere holds ranges against the whole, across blocks of the cipher.
+// TestDecoysAreReadFromAnywhere compares ranges with the whole, across cipher blocks.
 func TestDecoysAreReadFromAnywhere(t *testing.T) {
 	s, _, _ := varied(t, 1, func(int) int { return 300_000 })
 	c := s.open(t, withSecret(s.stores), random(1))
@@ -125,8 +124,8 @@ func TestDecoysAreReadFromAnywhere(t *testing.T) {
 	}
 }
 
-// TestShapesOfDecoys draws many decoys: how often each length comes has to be what drawing
-// resources gives. The statistic is chi squared; its mean is the number of shapes less one.
+// TestShapesOfDecoys checks by a chi-squared test that the lengths of many decoys have the
+// distribution of the resources. The mean of the statistic is the number of shapes less one.
 func TestShapesOfDecoys(t *testing.T) {
 	const resources, draws = 24, 12_000
 	s, keys, sizes := varied(t, resources, func(i int) int { return 10 + 37*i })
@@ -212,7 +211,7 @@ func vectorModule(t testing.TB, name string) *module.Module {
 	return m
 }
 
-// vectorModules opens those of the vectors' modules that are whole and have a resource.
+// vectorModules opens the vectors' modules that are complete and have a resource.
 func vectorModules(t testing.TB) (all []*module.Module) {
 	t.Helper()
 	for _, name := range vectors.Glob(t, "store/modules/*.dig") {
@@ -325,7 +324,7 @@ func TestGuestServingVectors(t *testing.T) {
 	vectors.Count(t, "store/guest_serving.json", len(file.Cases), 0)
 }
 
-// TestGuestOptionTags: the guest takes any option tag but 1 for an absent option.
+// TestGuestOptionTags: the guest treats any option tag but 1 as an absent option.
 func TestGuestOptionTags(t *testing.T) {
 	guest := remotetest.Guest{Module: vectorModules(t)[0]} // any will do
 	var content, proof []byte
@@ -366,7 +365,7 @@ func TestGuestOptionTags(t *testing.T) {
 	}
 }
 
-// TestGuestAnswersVectors holds the answers for what is there against modules.json.
+// TestGuestAnswersVectors compares the responses for existing resources with modules.json.
 func TestGuestAnswersVectors(t *testing.T) {
 	var file struct {
 		Modules []struct {
@@ -405,7 +404,7 @@ func TestGuestAnswersVectors(t *testing.T) {
 	vectors.Count(t, "store/modules.json, answers", n, 0)
 }
 
-// signedAs names a vector's generation; nobody looks at its signatures here.
+// signedAs returns the SignedRoot of a vector's generation, without valid signatures.
 func signedAs(m *module.Module) auth.SignedRoot {
 	return auth.SignedRoot{Store: m.ID().Store, Root: m.ID().Root, PublicKey: m.PublicKey()}
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A deltaAnswer is what delta answers, read by somebody else's code.
+// A deltaAnswer is the response of delta, decoded independently of package wire.
 type deltaAnswer struct {
 	From   string `json:"from"`
 	To     string `json:"to"`
@@ -45,7 +45,7 @@ func readDelta(t testing.TB, res *http.Response) deltaAnswer {
 	return a
 }
 
-// chunks are the ids of a module's chunks.
+// chunks returns the ids of a module's chunks.
 func chunks(t testing.TB, mod []byte) map[string]bool {
 	t.Helper()
 	ids := map[string]bool{}
@@ -191,7 +191,7 @@ func TestDeltaTooLarge(t *testing.T) {
 	want(t, ask(size-1), 413, fmt.Sprintf("delta too large: %d bytes", size))
 }
 
-// visitor is a client of a site over real HTTP.
+// visitor returns a client of a site over real HTTP.
 func (s *site) visitor(t testing.TB, h http.Handler, o *remote.ClientOptions) *remote.Client {
 	t.Helper()
 	origin := remotetest.NewOrigin(h)
@@ -247,7 +247,7 @@ func TestClientDelta(t *testing.T) {
 	}
 }
 
-// TestClientDeltaRefuses holds the client against origins that answer something else.
+// TestClientDeltaRefuses: the client refuses wrong delta responses.
 func TestClientDeltaRefuses(t *testing.T) {
 	s := newContentSite(t, 1)
 	from, to := merkle.Hash{1}, merkle.Hash{2}
@@ -309,8 +309,7 @@ func TestClientContent(t *testing.T) {
 	}
 }
 
-// TestClientContentInParts reads what is longer than one request asks for, of exactly one and of a
-// little more.
+// TestClientContentInParts reads content of sizes around those of one and two requests.
 func TestClientContentInParts(t *testing.T) {
 	const window = 4 << 20
 	for _, size := range []int{0, window - 1000, window + 5000, 2*window + 1} {
@@ -331,7 +330,7 @@ func TestClientContentInParts(t *testing.T) {
 	}
 }
 
-// TestClientContentRefuses changes one thing at a time in honest answers.
+// TestClientContentRefuses changes one thing at a time in valid responses.
 func TestClientContentRefuses(t *testing.T) {
 	s := newContentSite(t, 1)
 	honest, _ := s.content(t, urn.RetrievalKey(s.id, "deep/in/here"), s.head().Root, "")
@@ -415,7 +414,7 @@ func FuzzContentRequest(f *testing.F) {
 	})
 }
 
-// FuzzContentAnswers gives a client answers that no server would.
+// FuzzContentAnswers gives a client arbitrary responses.
 func FuzzContentAnswers(f *testing.F) {
 	s := newContentSite(f, 1)
 	var answer []byte
@@ -443,7 +442,7 @@ func FuzzContentAnswers(f *testing.F) {
 	})
 }
 
-// TestContentTranscripts holds the routes' requests and answers against testdata/transcripts.
+// TestContentTranscripts compares the routes' requests and responses with testdata/transcripts.
 func TestContentTranscripts(t *testing.T) {
 	for name, play := range map[string]func(s *site){
 		"content": func(s *site) {

@@ -17,14 +17,14 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// everything is a Backend that can do all that routes ask for.
+// everything is a Backend with all optional interfaces.
 type everything struct {
 	Backend
 	Receiver
 	Revoker
 }
 
-// TestProtocolDocument compares what PROTOCOL.md says of a server with the code.
+// TestProtocolDocument compares remote/PROTOCOL.md with the code of the server.
 func TestProtocolDocument(t *testing.T) {
 	doc := docs.Open(t, "../PROTOCOL.md")
 	t.Run("routes", func(t *testing.T) {
@@ -121,7 +121,7 @@ func serverLimits(doc *docs.Doc) {
 func minutes(d time.Duration) string { return fmt.Sprintf("%d min", d/time.Minute) }
 func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }
 
-// textsDocument: every text with which a request is refused is in the document.
+// textsDocument checks that every text of a refusal is in the document.
 func textsDocument(t *testing.T, doc *docs.Doc) {
 	var text strings.Builder
 	for _, number := range []string{"3.3", "4.2", "4.3", "5.1", "5.3", "6.2", "6.3", "6.5", "6.7",

@@ -17,8 +17,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A server is a handler. Here it serves a store from memory, and is cloned from without a network;
-// a program would give it to http.ListenAndServe, and a *digstore.Workspace in place of the memory.
+// A server is a handler. Here it serves a store from memory, and a client clones it without a
+// network. A program would pass it to http.ListenAndServe, and serve a *digstore.Workspace.
 func ExampleNew() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
@@ -49,7 +49,7 @@ func ExampleNew() {
 	// Output: generation 0 believed by key hash
 }
 
-// Serving lists what a server serves, for a program that wants to say so.
+// Serving lists the stores of a server and their heads.
 func ExampleServer_Serving() {
 	ctx := context.Background()
 	store := remotetest.NewMemory(auth.StoreID{0xab}, nil)
@@ -64,15 +64,15 @@ func ExampleServer_Serving() {
 	// Output: ab00 true
 }
 
-// nightly is a policy of one's own: it takes one publisher's stores, whatever they are called.
+// nightly is a custom policy: it accepts all stores of one publisher.
 type nightly struct{ publisher auth.PublicKey }
 
 func (p nightly) Admit(_ context.Context, first server.FirstPush) (auth.PublicKey, error) {
-	return p.publisher, nil // the push has to be signed by it
+	return p.publisher, nil // the key that must sign the push
 }
 
-// Stores that are not here yet are refused, unless a policy says otherwise. This one names the key
-// that they have to be signed with.
+// A server refuses unknown stores, unless a policy accepts them. This one returns the key that must
+// sign them.
 func ExamplePolicy() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
@@ -100,8 +100,7 @@ func ExamplePolicy() {
 	// taken: false
 }
 
-// A server that only friends may use: everybody has to sign, and Authorize knows whose signature is
-// let in to what.
+// A private server: every request must be signed, and Authorize decides which identity may do what.
 func ExampleOptions_authorize() {
 	ctx := context.Background()
 	friend, stranger := auth.NewKey([32]byte{1}), auth.NewKey([32]byte{2})
@@ -137,8 +136,8 @@ func ExampleOptions_authorize() {
 	// let in: false forbidden: true
 }
 
-// A program with a server in it names credentials, is told what was received and of each request,
-// and gives it a module that came by another way than HTTP.
+// A program that embeds a server checks credentials, is notified of changes and of each request,
+// and passes it a module that did not arrive by HTTP.
 func ExampleServer_Receive() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
@@ -165,8 +164,8 @@ func ExampleServer_Receive() {
 	// pending: false <nil>
 }
 
-// A ResourceIndex answers every key. Here it makes the reference's decoys, which are the same
-// everywhere.
+// A ResourceIndex has a response for every key. Here it makes the reference's decoys, which are the
+// same everywhere.
 func ExampleResourceIndex_Open() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})

@@ -17,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// anchorAt is an anchor that knows one root.
+// anchorAt is an anchor that returns one root.
 type anchorAt merkle.Hash
 
 func (a anchorAt) CurrentRoot(context.Context, auth.StoreID) (merkle.Hash, error) {
@@ -118,7 +118,7 @@ func TestPushWithAToken(t *testing.T) {
 		token string
 		taken bool
 	}{{"", false}, {"wrong", false}, {"sesame", true}, {"", true}} {
-		// the last time the store is there
+		// by the last iteration the store exists
 		c, err := origin.Client(s.id, &remote.ClientOptions{Bearer: tc.token, Now: s.now})
 		if err != nil {
 			t.Fatal(err)

@@ -21,10 +21,10 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// start is when the clock of the fixtures stands at first.
+// start is the initial time of the fixtures' clock.
 var start = time.Unix(1_750_000_000, 0).UTC()
 
-// key is the key of a seed of 32 times b.
+// key returns the key whose seed is 32 times b.
 func key(b byte) *auth.Key {
 	var seed [32]byte
 	for i := range seed {
@@ -33,7 +33,7 @@ func key(b byte) *auth.Key {
 	return auth.NewKey(seed)
 }
 
-// files are the content of generation n.
+// files returns the content of generation n.
 func files(n int) fstest.MapFS {
 	return fstest.MapFS{
 		"index.html":   {Data: fmt.Appendf(nil, "<h1>generation %d</h1>", n)},
@@ -42,7 +42,7 @@ func files(n int) fstest.MapFS {
 	}
 }
 
-// A site is a server over memory, its keys, and a clock that only the test moves.
+// A site is a server over memory with its keys and a manual clock.
 type site struct {
 	t         testing.TB
 	publisher *auth.Key
@@ -79,7 +79,7 @@ func newSite(t testing.TB, generations int, o *server.Options) *site {
 	return s
 }
 
-// serve puts a server with options o before b.
+// serve replaces the server by one with options o over b.
 func (s *site) serve(b server.Backend, o *server.Options) {
 	var opt server.Options
 	if o != nil {
@@ -111,7 +111,7 @@ type header func(*http.Request)
 
 func set(name, value string) header { return func(r *http.Request) { r.Header.Set(name, value) } }
 
-// request makes a request and signs it by its route, with a nonce that is never used twice.
+// request makes a request and signs it for its route, with a fresh nonce.
 func (s *site) request(method, target string, body io.Reader, hs ...header) *http.Request {
 	s.t.Helper()
 	r := httptest.NewRequestWithContext(s.t.Context(), method, target, body)
@@ -141,7 +141,7 @@ func (s *site) sign(r *http.Request, by *auth.Key) {
 	}
 }
 
-// do answers a request without a network.
+// do makes a request and returns the response, without a network.
 func (s *site) do(method, target string, body io.Reader, hs ...header) *http.Response {
 	s.t.Helper()
 	if s.transcript == nil {
@@ -160,7 +160,7 @@ func (s *site) do(method, target string, body io.Reader, hs ...header) *http.Res
 	return w.Result()
 }
 
-// answer has a request answered that was made before.
+// answer returns the response to r, without a network.
 func (s *site) answer(r *http.Request) *http.Response {
 	s.t.Helper()
 	w := httptest.NewRecorder()
@@ -186,7 +186,7 @@ func pushHeaders(head auth.SignedRoot, parent merkle.Hash) header {
 	}
 }
 
-// want holds an answer against a status and, unless it is "*", a body.
+// want compares a response with a status and, unless it is "*", a body.
 func want(t testing.TB, res *http.Response, status int, body string) {
 	t.Helper()
 	got, err := io.ReadAll(res.Body)

@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// FuzzServer sends what no client would. Whatever it is: no panic, no redirect, no status 500, and
-// nothing of it in the answer, but for the roots and bytes that were asked for.
+// FuzzServer sends arbitrary requests: there is no panic, no redirect and no status 500, and the
+// response contains nothing from the request but the requested roots and bytes.
 func FuzzServer(f *testing.F) {
 	s := newSite(f, 2,
 		&server.Options{Anonymous: true, AnonymousWrites: true, Policy: server.TrustOnFirstUse{},
@@ -52,7 +52,8 @@ func FuzzServer(f *testing.F) {
 
 const marker = "<script>"
 
-// TestNothingIsReflected puts the same words everywhere and looks for them in the answers.
+// TestNothingIsReflected puts the same words everywhere in requests and looks for them in the
+// responses.
 func TestNothingIsReflected(t *testing.T) {
 	s := newSite(t, 1, &server.Options{Anonymous: true, AnonymousWrites: true,
 		Credential: server.Credentials{"push": "sesame"}.Check})

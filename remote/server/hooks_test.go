@@ -40,8 +40,7 @@ func must[T any](t *testing.T, v T, err error) T {
 	return v
 }
 
-// fixture is the world and the stores of a server that has its first n generations; 0: not the
-// store.
+// fixture returns the world and stores with its first n generations; 0: without the store.
 func fixture(t *testing.T, n int) (*remotetest.World, *remotetest.Stores) {
 	w, err := world()
 	must(t, w, err)
@@ -52,7 +51,7 @@ func fixture(t *testing.T, n int) (*remotetest.World, *remotetest.Stores) {
 	return w, remotetest.NewStores(nil, must(t, m, err))
 }
 
-// listen serves h on loopback under a prefix, and returns a client for the world's store.
+// listen serves h on loopback under a prefix and returns a client for the store.
 func listen(t *testing.T, h http.Handler, prefix string, store auth.StoreID,
 	o *remote.ClientOptions) *remote.Client {
 	t.Helper()
@@ -82,7 +81,7 @@ func putRequest(w *remotetest.World, n int) remote.PutRequest {
 	return p
 }
 
-// TestPrefix: a server below a path is cloned, pulled, pushed to, revoked at and read by JSON-RPC.
+// TestPrefix: clone, pull, push, revocation and JSON-RPC work under a path prefix.
 func TestPrefix(t *testing.T) {
 	const prefix = "/dig/v1.0"
 	w, stores := fixture(t, 1)
@@ -160,8 +159,8 @@ func basic(name, secret string) string {
 	return r.Header.Get("Authorization")
 }
 
-// TestReceived: the hook gets pushes, promotions and revocations once each, and nothing that was
-// refused.
+// TestReceived: the hook is called once for each push, promotion and revocation, and never for a
+// refused request.
 func TestReceived(t *testing.T) {
 	w, stores := fixture(t, 0)
 	var mu sync.Mutex
@@ -175,7 +174,7 @@ func TestReceived(t *testing.T) {
 				t.Errorf("received %+v: %v", r, err)
 			}
 			got = append(got, r)
-			return errors.New("the hook fails") // which changes no answer
+			return errors.New("the hook fails") // must not change the response
 		},
 	})
 	ctx, identity := t.Context(), auth.NewKey([32]byte{9})
@@ -222,7 +221,7 @@ func TestReceived(t *testing.T) {
 	}
 }
 
-// answers is an Authority of one answer.
+// answers is an Authority with a fixed answer.
 type answers struct {
 	settled bool
 	err     error
@@ -234,7 +233,7 @@ func (a answers) Publish(context.Context, auth.SignedRoot, auth.PublicKey) (bool
 	return a.settled, a.err
 }
 
-// TestReceiveChecks: what Receive takes is what PUT takes, and both refuse for the same reason.
+// TestReceiveChecks: Receive and PUT accept the same pushes and refuse for the same reasons.
 func TestReceiveChecks(t *testing.T) {
 	w, _ := fixture(t, 0)
 	other := auth.NewKey([32]byte{7})
@@ -257,7 +256,7 @@ func TestReceiveChecks(t *testing.T) {
 		stone  *auth.Tombstone
 		want   error
 		status int  // of PUT; 0: none was refused
-		local  bool // PUT cannot be sent like that
+		local  bool // not possible as a PUT
 	}{
 		{name: "an update", held: 1},
 		{name: "the head", held: 1, head: w.Heads[0], parent: new(merkle.Hash), body: w.Modules[0]},
@@ -338,8 +337,8 @@ func TestReceiveChecks(t *testing.T) {
 	}
 }
 
-// TestReceiveUnsettled: what the authority has not settled is kept as pending, and becomes the head
-// by the same call later. A reader's error comes back, and leaves nothing.
+// TestReceiveUnsettled: an unsettled push is kept as pending and becomes the head by the same call
+// later. An error of the reader is returned, and nothing is stored.
 func TestReceiveUnsettled(t *testing.T) {
 	w, stores := fixture(t, 1)
 	authority := &answers{}
@@ -377,7 +376,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// lost is a backend that misses something among its own files.
+// lost is a backend with a missing file.
 type lost struct{ *remotetest.Stores }
 
 func (lost) Receive(context.Context, module.Push, io.Reader,
@@ -387,7 +386,7 @@ func (lost) Receive(context.Context, module.Push, io.Reader,
 
 type readOnly struct{ server.Backend }
 
-// TestAccess: the hook gets one line for each request, refused ones too, without a secret.
+// TestAccess: the hook is called once for each request, refused ones too, without secrets.
 func TestAccess(t *testing.T) {
 	w, stores := fixture(t, 1)
 	lines := make(chan server.Access, 64)
@@ -442,7 +441,7 @@ func TestAccess(t *testing.T) {
 			if got.Start.IsZero() || got.Duration < 0 || !got.Address.IsLoopback() {
 				t.Errorf("%s: %+v", step.name, got)
 			}
-			took += got.Duration // one alone is 0 where the clock is coarse
+			took += got.Duration // a single one may be 0 with a coarse clock
 			if strings.Contains(fmt.Sprintf("%+v", got), "sesame") {
 				t.Errorf("%s: a secret, or what a client made up, is in %+v", step.name, got)
 			}
@@ -466,7 +465,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// breaking is a backend whose modules break off.
+// breaking is a backend whose modules fail in the middle.
 type breaking struct{ server.Backend }
 
 func (b breaking) Module(ctx context.Context, s auth.StoreID,
@@ -491,7 +490,7 @@ func (b *brokenModule) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestAccessAborted: an answer that broke off is told from a whole one.
+// TestAccessAborted: Aborted distinguishes an incomplete response from a complete one.
 func TestAccessAborted(t *testing.T) {
 	w, stores := fixture(t, 1)
 	lines := make(chan server.Access, 8)

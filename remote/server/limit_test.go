@@ -13,7 +13,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// noLimit is a Limits under which nothing is refused.
+// noLimit is a Limits that refuses nothing.
 var noLimit = server.Limits{
 	PerIP:       server.Rate{PerSecond: math.Inf(1)},
 	PerIdentity: server.Rate{PerSecond: math.Inf(1)},
@@ -30,7 +30,7 @@ func TestRates(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		change func(*server.Limits)
-		others func(s *site) *http.Response // somebody who has not been counted
+		others func(s *site) *http.Response // a request that counts elsewhere
 	}{
 		{"by address", func(l *server.Limits) { l.PerIP = three }, func(s *site) *http.Response { return get(s, from("198.51.100.7:1")) }},
 		{"by identity", func(l *server.Limits) { l.PerIdentity = three }, func(s *site) *http.Response {
@@ -144,7 +144,7 @@ func TestUploadsAtOnce(t *testing.T) {
 	}
 }
 
-// uploadsAtOnce sends two uploads at once where one is allowed.
+// uploadsAtOnce sends two concurrent uploads with limits that allow one.
 func uploadsAtOnce(t *testing.T, limits server.Limits) {
 	s := newSite(t, 1, &server.Options{Limits: limits})
 	mod, head := s.next()

@@ -9,12 +9,12 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// A line is a listener on loopback before a site's server. It writes down what was asked for.
+// A line is a loopback listener in front of a site's server that records the requests.
 type line struct {
 	*httptest.Server
 	mu   sync.Mutex
 	seen []string // "GET /roots"
-	// instead, if set, answers a request and returns true, or leaves it to the server.
+	// instead, if set, may answer a request; if it returns false the server answers.
 	instead func(w http.ResponseWriter, r *http.Request, tail string) bool
 }
 
@@ -39,7 +39,7 @@ func (s *site) listen() *line {
 	return l
 }
 
-// requests returns what was asked for since the last call.
+// requests returns the requests since the last call.
 func (l *line) requests() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

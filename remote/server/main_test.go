@@ -8,6 +8,6 @@ import (
 
 // TestMain fails the run when a test leaves a goroutine behind.
 func TestMain(m *testing.M) {
-	// A server waits half a second before it closes a connection whose request it has refused.
+	// net/http waits half a second before it closes a connection after an early response.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A model is what a server has to remember of a store, in the simplest form.
+// A model is the state of a store in the simplest form.
 type model struct {
 	history []merkle.Hash
 	pending []waiting // oldest first
@@ -45,7 +45,8 @@ func (m *model) forget(root merkle.Hash) {
 	m.pending = slices.DeleteFunc(m.pending, func(w waiting) bool { return w.root == root })
 }
 
-// push is remote/PROTOCOL.md 6.3 from step 9 on, for pushes that are well signed.
+// push applies remote/PROTOCOL.md 6.3 from step 9 on to a push with a valid signature and returns
+// the status.
 func (m *model) push(root, parent merkle.Hash, pending bool) int {
 	switch {
 	case m.revoked[root]:
@@ -80,8 +81,8 @@ func (m *model) promote(root merkle.Hash) error {
 	return nil
 }
 
-// TestServerIsItsModel lets random pushes, promotions and revocations happen to a server and to its
-// model.
+// TestServerIsItsModel applies random pushes, promotions and revocations to a server and to its
+// model, and compares them.
 func TestServerIsItsModel(t *testing.T) {
 	const generations = 6
 	s := newSite(t, generations, nil)
@@ -129,7 +130,7 @@ func TestServerIsItsModel(t *testing.T) {
 	}
 }
 
-// agrees holds what the server shows to the model.
+// agrees compares the state of the server with the model.
 func (s *site) agrees(t *testing.T, b *remotetest.Stores, m *model) {
 	t.Helper()
 	lines, err := b.Generations(t.Context(), s.id)
@@ -152,9 +153,9 @@ func (s *site) agrees(t *testing.T, b *remotetest.Stores, m *model) {
 	}
 }
 
-// TestPullersBesideAPublisher lets a store be cloned and pulled by many while new generations come
-// in: nobody sees anything but whole generations, in order; no head is lost, and afterwards nothing
-// is left of the clients.
+// TestPullersBesideAPublisher clones and pulls a store from many clients while generations are
+// pushed: each client sees only whole generations, in order, no head is lost, and no state of the
+// clients remains.
 func TestPullersBesideAPublisher(t *testing.T) {
 	pullers, generations := 100, 5
 	if vectors.Long(t) {
@@ -168,7 +169,7 @@ func TestPullersBesideAPublisher(t *testing.T) {
 	origin := remotetest.NewOrigin(s.server)
 	var wg sync.WaitGroup
 	pulled, ended := make(chan struct{}, pullers), make(chan struct{})
-	// each closed with its generation: nobody pulls in vain
+	// published[n] is closed after generation n, so that every pull finds something
 	published := make([]chan struct{}, generations)
 	for n := range published {
 		published[n] = make(chan struct{})

@@ -26,8 +26,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A bucket is an object store behind a TLS listener of its own: who knows an address may PUT there
-// once.
+// A bucket is an object store with its own TLS listener. Each presigned URL takes one PUT.
 type bucket struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -35,7 +34,7 @@ type bucket struct {
 	objects map[string][]byte
 	header  http.Header // of the last PUT
 	presign error
-	read    error // in the middle of an object
+	read    error // read error in the middle of an object
 }
 
 func newBucket(t testing.TB) *bucket {
@@ -92,7 +91,7 @@ func (b *bucket) Remove(_ context.Context, name string) error {
 	return nil
 }
 
-// fill puts an object where an upload of head belongs.
+// fill stores an object under the name of the upload of head.
 func (b *bucket) fill(object []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -107,7 +106,7 @@ func (b *bucket) len() int {
 	return len(b.objects)
 }
 
-// announcement is the body of a push-init.
+// announcement returns the body of a push-init.
 func (s *site) announcement(head auth.SignedRoot, parent merkle.Hash, mod []byte) string {
 	return fmt.Sprintf(`{"parent_root":"%s","new_root":"%s","program_hash":"%s","size_bytes":%d,"store_pubkey":"%s"}`,
 		parent, head.Root, merkle.Sum(mod), len(mod), head.PublicKey)
@@ -120,7 +119,7 @@ func (s *site) announce(head auth.SignedRoot, parent merkle.Hash, mod []byte) *h
 		strings.NewReader(s.announcement(head, parent, mod)), pushHeaders(head, parent))
 }
 
-// complete makes a push-complete, without a parent: the one announced counts.
+// complete makes a push-complete without a parent, so the declared one applies.
 func (s *site) complete(head auth.SignedRoot, hs ...header) *http.Response {
 	s.t.Helper()
 	body := fmt.Sprintf(`{"upload_id":"%s","new_root":"%s"}`, head.Root, head.Root)
@@ -129,8 +128,8 @@ func (s *site) complete(head auth.SignedRoot, hs ...header) *http.Response {
 		strings.NewReader(body), hs...)
 }
 
-// TestPresignedPush is the whole way with our client: only the module travels to the bucket, the
-// origin hears of it.
+// TestPresignedPush pushes with this module's client: the module goes to the bucket, all other
+// requests to the origin.
 func TestPresignedPush(t *testing.T) {
 	b := newBucket(t)
 	s := newSite(t, 1, &server.Options{Objects: b})
@@ -230,17 +229,18 @@ func TestCompleteRefusals(t *testing.T) {
 		}
 		b.read = nil
 	})
-	t.Run("not ours", func(t *testing.T) { // somebody else's upload of the same root is another object
+	// Another identity's upload of the same root has another name.
+	t.Run("not ours", func(t *testing.T) {
 		r := s.request("POST", s.path("/module/complete"), strings.NewReader(body),
 			pushHeaders(head, parent),
 			func(r *http.Request) { s.sign(r, key(0x64)) })
 		want(t, s.answer(r), 422, invalid+"nothing was uploaded")
 	})
 	want(t, s.complete(head), 201, "")
-	want(t, s.complete(head), 200, "") // the answer was lost
+	want(t, s.complete(head), 200, "") // a retry
 }
 
-// TestCompleteAfterARestart: what was announced is forgotten, and the request says it again.
+// TestCompleteAfterARestart: the server has lost the declaration, and the request repeats it.
 func TestCompleteAfterARestart(t *testing.T) {
 	b := newBucket(t)
 	s := newSite(t, 1, &server.Options{Objects: b})
@@ -263,13 +263,13 @@ func TestCompletePending(t *testing.T) {
 	b.fill(mod)
 	want(t, s.complete(head, pending), 202, "")
 	named := set("X-Dig-Parent", s.head().Root.String())
-	want(t, s.complete(head, pending, named), 202, "") // the answer was lost
+	want(t, s.complete(head, pending, named), 202, "") // a retry
 	want(t, s.do("GET", s.path("/module?root="+head.Root.String()), nil), 404, "unknown root")
 	want(t, s.complete(head, named), 201, "") // promoted, without another upload
 	want(t, s.do("GET", s.path("/module"), nil), 200, string(mod))
 }
 
-// TestFirstPushByBucket: the policy is asked before an address is handed out.
+// TestFirstPushByBucket: the policy is asked before a URL is presigned.
 func TestFirstPushByBucket(t *testing.T) {
 	b := newBucket(t)
 	s := newSite(t, 0, nil)
@@ -286,7 +286,7 @@ func TestFirstPushByBucket(t *testing.T) {
 	want(t, s.do("GET", s.path("/module"), nil), 200, string(mod))
 }
 
-// TestPresignFallsBack: without an address, or without a size, modules come in line.
+// TestPresignFallsBack: without a URL or without a size, modules are uploaded inline.
 func TestPresignFallsBack(t *testing.T) {
 	b := newBucket(t)
 	s := newSite(t, 1, &server.Options{Objects: b})
@@ -300,10 +300,10 @@ func TestPresignFallsBack(t *testing.T) {
 	b.presign = nil
 	res := s.announce(head, s.head().Root, mod)
 	want(t, res, 200, `{"mode":"presigned","upload_id":"`+head.Root.String()+`","url":"`+b.only(t)+`"}`)
-	want(t, s.put(head, s.head().Root, mod), 201, "") // in line is always possible
+	want(t, s.put(head, s.head().Root, mod), 201, "") // inline uploads always work
 }
 
-// only is the address of the one upload.
+// only returns the URL of the only upload.
 func (b *bucket) only(t *testing.T) string {
 	for path := range b.tickets {
 		return b.URL + path
@@ -312,8 +312,8 @@ func (b *bucket) only(t *testing.T) string {
 	return ""
 }
 
-// TestPendingAcrossARestart: pending roots are the backend's, so they outlive a server, and so does
-// their age.
+// TestPendingAcrossARestart: the backend keeps pending roots, so they and their age outlive a
+// server.
 func TestPendingAcrossARestart(t *testing.T) {
 	s := newSite(t, 1, nil)
 	mod, head := s.next()

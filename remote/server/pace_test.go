@@ -24,11 +24,11 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// quarter is a module of 1 MiB that is no module: the server does not look into what it serves.
+// quarter is a body of 1 MiB served as a module: the server does not parse what it serves.
 var quarter = bytes.Repeat([]byte("a quarter of what a client takes"), 32<<10)
 
-// TestSlowReaders: who takes one byte each 10 seconds is cut off, who takes his time but takes is
-// not.
+// TestSlowReaders: a client that reads one byte each 10 seconds is disconnected, a slow but steady
+// one is not.
 func TestSlowReaders(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -77,7 +77,7 @@ func TestSlowReaders(t *testing.T) {
 	}
 }
 
-// watched says when the reader of a module is closed, which is when its handler returns.
+// watched signals when the reader of a module is closed, which is when its handler returns.
 type watched struct {
 	rangeBackend
 	gone chan time.Time
@@ -96,8 +96,8 @@ type closeHook struct {
 
 func (c closeHook) Close() error { defer c.closed(); return c.ReadSeekCloser.Close() }
 
-// TestSlowWriters: a body of JSON has to come at a pace too, and the rest of one that nobody wants
-// is not waited for.
+// TestSlowWriters: a JSON body has a minimum rate too, and the server does not wait for the rest of
+// a refused body.
 func TestSlowWriters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newContentSite(t, 1)
@@ -184,7 +184,7 @@ func TestHTTPServerLimits(t *testing.T) {
 	}
 }
 
-// TestPaced: what the server does for itself can be had for other handlers.
+// TestPaced: server.CloseSlow closes slow connections for other handlers.
 func TestPaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
@@ -199,9 +199,9 @@ func TestPaced(t *testing.T) {
 			}), 20*time.Second))
 		defer o.Close()
 		for _, text := range []string{
-			"GET / HTTP/1.1\r\nHost: a\r\n\r\n",                                     // takes nothing
-			"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12",             // brings not all
-			"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n", // nor this
+			"GET / HTTP/1.1\r\nHost: a\r\n\r\n",                                     // reads nothing
+			"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12",             // sends a part
+			"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n", // sends a part
 		} {
 			c, err := o.Dial(t.Context(), "tcp", "")
 			if err != nil {
@@ -219,14 +219,13 @@ func TestPaced(t *testing.T) {
 	})
 }
 
-// TestOverHTTP2: the same over HTTP/2, where deadlines are those of streams; and nothing older than
-// TLS 1.2.
+// TestOverHTTP2: the same over HTTP/2, where each stream has its deadline, and at least TLS 1.2.
 func TestOverHTTP2(t *testing.T) {
 	s := newContentSite(t, 2)
 	s.serve(rangeBackend{s.stores, func(b []byte) io.ReadSeekCloser {
 		return nopCloser{bytes.NewReader(b)}
 	}, quarter}, nil)
-	lender := httptest.NewTLSServer(nil) // of a certificate
+	lender := httptest.NewTLSServer(nil) // for its certificate
 	defer lender.Close()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -271,7 +270,7 @@ func TestOverHTTP2(t *testing.T) {
 	}
 }
 
-// TestFilesGoOutInPieces: a module in a plain file, whole and in part, over a connection.
+// TestFilesGoOutInPieces: a module in a plain file is sent, whole and in part, over a connection.
 func TestFilesGoOutInPieces(t *testing.T) {
 	s := newSite(t, 1, nil)
 	name := t.TempDir() + "/module"

@@ -30,7 +30,7 @@ const (
 	invalid      = "module failed validation: "
 )
 
-// next is the generation after what the site serves.
+// next builds the generation after the site's head.
 func (s *site) next() ([]byte, auth.SignedRoot) { return s.build(s.id, s.publisher, len(s.heads)) }
 
 func del(name string) header { return func(r *http.Request) { r.Header.Del(name) } }
@@ -185,7 +185,7 @@ func TestPushOfAWrongModule(t *testing.T) {
 		for at := 0; at < len(mod); at += 97 {
 			res := s.put(head, s.head().Root, flip(at))
 			if res.StatusCode == 201 {
-				// What lies outside of root and keys (code, metadata, filler) is the publisher's own business.
+				// The root and the keys do not cover code, metadata and filler.
 				s = newSite(t, 1, nil)
 				continue
 			}
@@ -210,8 +210,8 @@ func TestPushTooLarge(t *testing.T) {
 	want(t, s.answer(unknown), 413, "module too large: 1048577 bytes")
 }
 
-// endless is a module whose first section is a custom one of 1 GiB, so that nothing refuses it
-// before the limit does.
+// endless returns a module whose first section is a custom one of 1 GiB, so that only the limit
+// refuses it.
 func endless() io.Reader {
 	return io.MultiReader(strings.NewReader("\x00asm\x01\x00\x00\x00\x00\x80\x80\x80\x80\x04"),
 		zeros{})

@@ -228,7 +228,7 @@ func TestHeadOfEveryReadRoute(t *testing.T) {
 		if get.Header.Get("Content-Type") != head.Header.Get("Content-Type") {
 			t.Errorf("%s: %v and %v", tail, get.Header, head.Header)
 		}
-		// keeps the fixture from signing
+		// stops the fixture from signing
 		unsigned := func(r *http.Request) { r.Header.Set("X-Dig-Auth", "none") }
 		want(t, s.do("HEAD", s.path(tail), nil, unsigned), 401, "")
 	}

@@ -20,7 +20,7 @@ const (
 	replayedText = "request authentication failed: replayed nonce"
 )
 
-// A captured is a signed request that somebody copied on its way.
+// A captured is a copy of a signed request.
 type captured struct {
 	method, tail string
 	header       http.Header
@@ -30,16 +30,16 @@ func (s *site) capture(method, tail string) captured {
 	return captured{method, tail, s.request(method, s.path(tail), nil).Header}
 }
 
-// replay sends it, with whatever query.
+// replay sends the request again, with another query.
 func (c captured) replay(s *site, query string) *http.Response {
 	r := httptest.NewRequestWithContext(s.t.Context(), c.method, s.path(c.tail)+query, nil)
 	r.Header = c.header.Clone()
 	return s.answer(r)
 }
 
-// TestReplayByAge: remote/PROTOCOL.md 3.5 with nonces in memory, on the clock of the system. A
-// request is good once, for 300 seconds; a server that has started anew knows nothing of the reads
-// before it, and takes nothing that changes something from more than 5 seconds before its start.
+// TestReplayByAge: remote/PROTOCOL.md 3.5 with nonces in memory, on the system clock. A request is
+// valid once, for 300 seconds. After a restart the server has no record of earlier reads, and
+// refuses mutating requests from more than 5 seconds before its start.
 func TestReplayByAge(t *testing.T) {
 	for _, c := range []struct{ method, tail string }{{"GET", ""}, {"HEAD", "/module"},
 		{"POST", "/content"}, {"PUT", "/module"}, {"POST", "/module/upload"}, {"POST",
@@ -90,7 +90,7 @@ func TestReplayByAge(t *testing.T) {
 	}
 }
 
-// TestReplayInParallel: of many copies that come at once exactly one passes, whatever their query.
+// TestReplayInParallel: of many concurrent copies exactly one passes, whatever their query.
 func TestReplayInParallel(t *testing.T) {
 	s := newSite(t, 1, &server.Options{Limits: noLimit})
 	for range 5 {
@@ -114,14 +114,14 @@ func TestReplayInParallel(t *testing.T) {
 	}
 }
 
-// TestClockThatStepsBack: a nonce that was forgotten does not become good again (remote/PROTOCOL.md
+// TestClockThatStepsBack: a nonce that was dropped does not become valid again (remote/PROTOCOL.md
 // 3.5).
 func TestClockThatStepsBack(t *testing.T) {
 	s := newSite(t, 1, nil)
 	c := s.capture("GET", "")
 	want(t, c.replay(s, ""), 200, "*")
 	s.clock.Add(400)
-	want(t, s.do("GET", s.path(""), nil), 200, "*") // drops what is over
+	want(t, s.do("GET", s.path(""), nil), 200, "*") // drops expired nonces
 	s.clock.Add(-390)
 	want(t, c.replay(s, ""), 401, staleText)
 }

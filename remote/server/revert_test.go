@@ -9,7 +9,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// reverting is a backend that remembers what it was asked to make the head again.
+// reverting is a backend that records the calls of Revert.
 type reverting struct {
 	*memories
 	roots []merkle.Hash
@@ -20,7 +20,7 @@ func (b *reverting) Revert(_ context.Context, head auth.SignedRoot, _ merkle.Has
 	return nil
 }
 
-// consent is an authority of one answer.
+// consent is an authority with a fixed answer.
 type consent struct {
 	settled bool
 	err     error
@@ -32,13 +32,13 @@ func (c consent) Publish(context.Context, auth.SignedRoot, auth.PublicKey) (bool
 	return c.settled, c.err
 }
 
-// tip is one that consents to the newest root only.
+// tip is an authority whose ByRoot is true.
 type tip struct{ consent }
 
 func (tip) ByRoot() bool { return true }
 
-// TestRevertIsSpokenFor: a root of the history becomes the head again only when something besides
-// its old signature speaks for it.
+// TestRevertIsSpokenFor: a root of the history becomes the head again only if MayRevert or the
+// Authority allows it, not by its old signature alone.
 func TestRevertIsSpokenFor(t *testing.T) {
 	may := func(server.Requester, auth.StoreID) bool { return true }
 	yes, no := consent{settled: true}, consent{err: auth.ErrForbidden}
@@ -70,7 +70,7 @@ func TestRevertIsSpokenFor(t *testing.T) {
 			s.serve(struct {
 				server.Backend
 				server.Receiver
-			}{s.stores, s.stores}, &server.Options{Authority: c.authority, MayRevert: c.may}) // which cannot
+			}{s.stores, s.stores}, &server.Options{Authority: c.authority, MayRevert: c.may}) // no Promoter
 			want(t, s.put(s.heads[1], s.head().Root, s.modules[1]), 409, "non-fast-forward push")
 		})
 	}

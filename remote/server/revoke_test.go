@@ -15,7 +15,7 @@ import (
 
 var asJSON = set("Content-Type", "application/json")
 
-// tombstone is the body of a revocation.
+// tombstone returns the body of a revocation.
 func (s *site) tombstone(t auth.Tombstone, by *auth.Key) string {
 	s.t.Helper()
 	t, err := auth.SignTombstone(s.t.Context(), t, by)

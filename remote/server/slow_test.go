@@ -22,18 +22,18 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// slowAddress is where the slow clients of a test come from, as a trusted proxy says.
+// slowAddress is the address of the slow clients, in X-Forwarded-For.
 const slowAddress = "192.0.2.1"
 
-// A slowClient has one request on a real connection, whose body comes slowly and never ends.
+// A slowClient has one request on a real connection, with a slow and endless body.
 type slowClient struct {
 	name   string
 	conn   net.Conn
-	status int // wanted at once; 0: the server may wait for the body
+	status int // expected at once; 0: the server may wait for the body
 }
 
-// slow sends a request that announces length bytes, begins its body with first, and goes on by 500
-// bytes each 100 ms.
+// slow sends a request with a Content-Length of length. Its body begins with first and continues
+// with 500 bytes each 100 ms.
 func (s *site) slow(name, address string, r *http.Request, length int64, first []byte,
 	status int) *slowClient {
 	s.t.Helper()
@@ -64,7 +64,7 @@ func (s *site) slow(name, address string, r *http.Request, length int64, first [
 	return &slowClient{name, conn, status}
 }
 
-// answered checks that the answer comes at once, where there is one to be made.
+// answered checks that the response with c.status arrives at once.
 func (c *slowClient) answered(t *testing.T) {
 	t.Helper()
 	began := time.Now()
@@ -82,14 +82,14 @@ func (c *slowClient) answered(t *testing.T) {
 		t.Errorf("%s: %d %q, %v; want %d", c.name, res.StatusCode, text, err, c.status)
 	}
 	if took := time.Since(began); took > 20*time.Second {
-		// of a busy machine; the pace of a body ends it after 60 s
+		// generous for a busy machine: the minimum rate would end it after 60 s
 		t.Errorf("%s: the answer took %v", c.name, took)
 	}
 }
 
-// TestSlowPushes: pushes that cannot succeed are answered before their body comes, and those that
-// can take no more than their address's share of the places and of the memory. A publisher from
-// another address pushes and reads beside them.
+// TestSlowPushes: a push that cannot succeed is refused before its body arrives. Other slow pushes
+// take at most their address's share of uploads and memory, and a publisher from another address
+// can still push and read.
 func TestSlowPushes(t *testing.T) {
 	const each = 8
 	attacker := key(0x77)
@@ -127,7 +127,7 @@ func TestSlowPushes(t *testing.T) {
 		return s.request("PUT", "/stores/"+h.Store.String()+"/module?root="+h.Root.String(), nil,
 			append(hs, pushHeaders(h, parent))...)
 	}
-	recipe := make([]byte, 4+52) // announces 32 MiB in 32 MiB
+	recipe := make([]byte, 4+52) // declares 32 MiB packed and unpacked
 	binary.BigEndian.PutUint32(recipe, 32<<20)
 	copy(recipe[4:], "DIGRCPW1")
 	copy(recipe[4+8:], ownHead.Root[:])
@@ -150,7 +150,7 @@ func TestSlowPushes(t *testing.T) {
 		add("a junk signature", put(junk, merkle.Hash{},
 			set("X-Dig-Store-Key", attacker.PublicKey().String())), 200<<20, nil, 403)
 		wanted := 0
-		if i >= 2 { // the places of those that have to be read for their key
+		if i >= 2 { // maxPeeksEach is 2
 			wanted = 429
 		}
 		add("a junk signature, no key", put(junk, merkle.Hash{}), 200<<20, nil, wanted)
@@ -163,7 +163,7 @@ func TestSlowPushes(t *testing.T) {
 		add("a delta", s.request("POST", s.path("/delta"), nil, asJSON), 8<<20, []byte("{"), 0)
 		add("a long delta", s.request("POST", s.path("/delta"), nil, asJSON), 8<<20,
 			bytes.Repeat([]byte(" "), 70<<10), 0)
-		if i < 4 { // those that are to hold the places must come before the others
+		if i < 4 { // these must take the upload slots before the others
 			time.Sleep(300 * time.Millisecond)
 		}
 	}
@@ -227,8 +227,8 @@ func TestSlowPushes(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestRefusedBodies: a client that sends a body as fast as it can finds the answer, not a reset,
-// and no more than 256 KiB of what it sends are read.
+// TestRefusedBodies: a client that sends a body at full speed receives the response, not a reset,
+// and the server reads at most 256 KiB of the body.
 func TestRefusedBodies(t *testing.T) {
 	s := newSite(t, 1, &server.Options{Limits: noLimit})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -276,8 +276,8 @@ func TestRefusedBodies(t *testing.T) {
 	}
 }
 
-// A countingListener counts the bytes that each of its connections reads. Each request of the test
-// has one of its own, and the server may still drain the one before.
+// A countingListener counts the bytes that each connection reads. Each request of the test has its
+// own connection, since the server may still drain the previous one.
 type countingListener struct {
 	net.Listener
 	last atomic.Pointer[countingConn]

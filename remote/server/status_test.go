@@ -19,13 +19,13 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// statuses is the table of remote/PROTOCOL.md 4.2 and 9.12: what a server answers for an error, and
-// what a client makes of the answer.
+// statuses is the table of remote/PROTOCOL.md 4.2 and 9.12: the status of a server error, and the
+// client's error for it.
 var statuses = []struct {
 	err    error
 	status int
 	text   string
-	client error // nil: just a *StatusError
+	client error // nil: only a *StatusError
 }{
 	{badRequest("bad root"), 400, "bad request: bad root", nil},
 	{&request.Error{Kind: request.Stale, Reason: "stale request timestamp"}, 401, "request authentication failed: stale request timestamp", request.ErrUnauthenticated},
@@ -80,15 +80,15 @@ func TestStatusTableBothWays(t *testing.T) {
 		}
 		seen[row.status] = true
 	}
-	for code := range 600 { // and back: what a client makes something of, a server here says
+	for code := range 600 { // every status with a client error is in the table
 		if wire.StatusError(code) != nil && !seen[code] {
 			t.Errorf("the client knows %d %s, and no server error gives it", code, http.StatusText(code))
 		}
 	}
 }
 
-// TestEveryStatusIsShown: for each status of the table there is a recorded exchange, and no
-// exchange has one that is not in the table.
+// TestEveryStatusIsShown: each status of the table occurs in a recorded exchange, and no exchange
+// has another status.
 func TestEveryStatusIsShown(t *testing.T) {
 	table := map[string]bool{"200": true, "201": true, "202": true, "206": true, "304": true}
 	for _, row := range statuses {

@@ -46,7 +46,7 @@ func numbered[T ~[32]byte | ~[48]byte](n int) (v T) {
 	return v
 }
 
-// held is how much memory there is after f that was not there before.
+// held returns how many bytes of memory f retains.
 func held(f func()) int64 {
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -57,7 +57,7 @@ func held(f func()) int64 {
 	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
 }
 
-// codeOnly is a ResponseWriter for who wants the status.
+// codeOnly is a ResponseWriter that keeps only the status.
 type codeOnly struct {
 	header http.Header
 	code   int
@@ -67,8 +67,8 @@ func (w *codeOnly) Header() http.Header         { return w.header }
 func (w *codeOnly) Write(p []byte) (int, error) { return len(p), nil }
 func (w *codeOnly) WriteHeader(code int)        { w.code = code }
 
-// TestStrangersAreForgotten lets a hundred thousand addresses, identities, stores and announcements
-// come by. No table of the server grows past its bound.
+// TestStrangersAreForgotten sends requests of 100,000 addresses, identities, stores and
+// declarations. No table of the server grows beyond its limit.
 func TestStrangersAreForgotten(t *testing.T) {
 	now := time.Unix(1_750_000_000, 0)
 	s := New(empty{}, &Options{Anonymous: true, Now: func() time.Time { return now }})
@@ -128,9 +128,9 @@ func TestStrangersAreForgotten(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-// TestLargeBodiesShareABudget: requests of JSON over 64 KiB find room for their bodies, or are told
-// to come again; small ones always pass, and so do large ones beside many that have announced much
-// and sent little.
+// TestLargeBodiesShareABudget: JSON requests over 64 KiB get memory for their bodies or are refused
+// with 429. Small ones always pass. Requests with a large Content-Length that have sent little do
+// not block others.
 func TestLargeBodiesShareABudget(t *testing.T) {
 	all := Rate{PerSecond: math.Inf(1)}
 	s := New(empty{},
@@ -146,8 +146,8 @@ func TestLargeBodiesShareABudget(t *testing.T) {
 	}
 	large := strings.Repeat(" ", 1<<20)
 	for _, tc := range []struct {
-		sent   int // of each of the bodies that are under way
-		status int // of one more, of 1 MiB
+		sent   int // bytes sent of each unfinished body
+		status int // status of one more request, of 1 MiB
 	}{
 		{freeBody + 1, http.StatusBadRequest},
 		{3 << 19, http.StatusTooManyRequests},
@@ -187,7 +187,7 @@ func TestLargeBodiesShareABudget(t *testing.T) {
 	}
 }
 
-// slowModule is a backend whose answer can be waited for.
+// slowModule is a backend that blocks until the test lets it continue.
 type slowModule struct {
 	empty
 	entered, leave chan struct{}
@@ -203,8 +203,8 @@ func (b slowModule) Module(context.Context, auth.StoreID, merkle.Hash) (io.ReadS
 	return nil, fs.ErrNotExist
 }
 
-// TestDeltasAtOnce: so many deltas are computed at the same time. Requests whose body has not come
-// do not count.
+// TestDeltasAtOnce: Limits.Deltas bounds concurrent deltas. Requests whose body has not arrived do
+// not count.
 func TestDeltasAtOnce(t *testing.T) {
 	b := slowModule{entered: make(chan struct{}), leave: make(chan struct{})}
 	s := New(b, &Options{Anonymous: true, Limits: Limits{Deltas: 2}})
@@ -243,8 +243,7 @@ func TestDeltasAtOnce(t *testing.T) {
 	}
 }
 
-// TestWorstForwardedFor: the header of proxies is read from its end, and no further than it has to
-// be.
+// TestWorstForwardedFor: X-Forwarded-For is read from its end, and only as far as necessary.
 func TestWorstForwardedFor(t *testing.T) {
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)

@@ -16,8 +16,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestTranscriptsCorpus holds the routes that move content against testdata/transcripts, for stores
-// of many files: the small corpus, and in a long run the large one.
+// TestTranscriptsCorpus compares the routes that transfer content with testdata/transcripts, for
+// stores of many files: the small corpus, and in a long run the large one.
 func TestTranscriptsCorpus(t *testing.T) {
 	for _, size := range []struct {
 		name string

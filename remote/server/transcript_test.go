@@ -16,8 +16,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestTranscripts holds every route's requests and answers against testdata/transcripts: keys,
-// clock and nonces are fixed, so every byte is.
+// TestTranscripts compares every route's requests and responses with testdata/transcripts. Keys,
+// clock and nonces are fixed, so every byte is reproducible.
 func TestTranscripts(t *testing.T) {
 	objects := new(shelf)
 	for _, tc := range []struct {
@@ -169,7 +169,7 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// A shelf is an object store with one place, and an address that does not change.
+// A shelf is an object store with one object and a constant URL.
 type shelf struct{ object []byte }
 
 // Presign implements server.ObjectStore.

@@ -47,7 +47,7 @@ func TestHostileAuthHeaders(t *testing.T) {
 	vectors.Count(t, "dig/hostile-auth-headers.json", len(f.Cases), 0)
 }
 
-// spoil replaces one header by what a vector says, and signs over it where it can still be read.
+// spoil replaces one header by the value of a vector, and signs it if it can still be parsed.
 func (s *site) spoil(r *http.Request, name string, value any) {
 	s.t.Helper()
 	values := []any{value}
@@ -85,7 +85,7 @@ func (s *site) spoil(r *http.Request, name string, value any) {
 
 var nowish = regexp.MustCompile(`<now([+-][0-9]+)?>`)
 
-// fill puts values in place of the vectors' <words>.
+// fill replaces the <words> of a vector by values.
 func (s *site) fill(name, good, text string) string {
 	other := key(0x64).PublicKey().String()
 	if name != request.HeaderIdentity {

@@ -21,9 +21,9 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// These tests talk to the server over connections, since that is what they are about.
+// These tests use real connections.
 
-// connect dials the site's server and writes the head of a request as it stands.
+// connect dials the site's server and writes the head of a request unchanged.
 func (s *site) connect(o *remotetest.Origin, r *http.Request,
 	extra ...string) (net.Conn, *bufio.Reader) {
 	s.t.Helper()
@@ -81,7 +81,7 @@ func TestExpectContinue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want(t, res, 200, "") // without having asked for the body
+		want(t, res, 200, "") // without 100 Continue
 	})
 }
 
@@ -115,14 +115,14 @@ func TestUploadThatStops(t *testing.T) {
 				tc.stop(c)
 				synctest.Wait()
 				want(t, s.do("GET", s.path("/module"), nil), 200, string(s.modules[0]))
-				want(t, s.put(head, s.head().Root, mod), 201, "") // its place is free again
+				want(t, s.put(head, s.head().Root, mod), 201, "") // the upload slot is free again
 				c.Close()
 			})
 		})
 	}
 }
 
-// brokenBackend gives modules that break off.
+// brokenBackend has modules that fail in the middle.
 type brokenBackend struct{ *remotetest.Stores }
 
 var errBadSector = errors.New("bad sector")
@@ -138,7 +138,7 @@ func (r brokenReader) Read(p []byte) (int, error) {
 
 func (r brokenReader) Close() error { return nil }
 
-// readSeekCloser hides what else a reader can do.
+// readSeekCloser hides the other methods of a reader.
 type readSeekCloser struct{ io.ReadSeekCloser }
 
 func (b brokenBackend) Module(ctx context.Context, id auth.StoreID,
@@ -170,7 +170,7 @@ func TestModuleThatBreaksOff(t *testing.T) {
 	}
 }
 
-// failingBackend is a backend out of order.
+// failingBackend is a backend whose Head fails.
 type failingBackend struct{ server.Backend }
 
 func (failingBackend) Head(context.Context, auth.StoreID) (auth.SignedRoot, error) {
@@ -185,7 +185,7 @@ func TestInternalErrorsSayNothing(t *testing.T) {
 	}
 }
 
-// rangeBackend has modules that can only be read, in whatever way is tested.
+// rangeBackend has modules whose readers have only the methods that a test wants.
 type rangeBackend struct {
 	*remotetest.Stores
 	open func([]byte) io.ReadSeekCloser
@@ -229,7 +229,7 @@ func TestModuleByReaderAndByWriterTo(t *testing.T) {
 	}
 }
 
-// TestHugeLengthsCostNothing declares what nobody could keep.
+// TestHugeLengthsCostNothing declares huge lengths.
 func TestHugeLengthsCostNothing(t *testing.T) {
 	s := newSite(t, 1, &server.Options{MaxModule: 1 << 50, Policy: server.TrustOnFirstUse{}})
 	_, head := s.next()

@@ -9,7 +9,7 @@ import (
 	"github.com/dig-network/digstore/internal/docs"
 )
 
-// TestProtocolDocument compares what remote/PROTOCOL.md says of a JSON-RPC host with the code.
+// TestProtocolDocument compares remote/PROTOCOL.md with the code of the JSON-RPC host.
 func TestProtocolDocument(t *testing.T) {
 	doc := docs.Open(t, "../../PROTOCOL.md")
 	o := (*Options)(nil).withDefaults()

@@ -2,7 +2,7 @@ package rpc
 
 import (
 	"context"
-	_ "embed" // the document
+	_ "embed" // for openrpc.json
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -17,39 +17,38 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// document describes the methods: OpenRPC 1.3.
+// document is the OpenRPC 1.3 document of the methods.
 //
 //go:embed openrpc.json
 var document json.RawMessage
 
-// Options are the choices of a [Handler]. Fields that are not positive, and nil ones, take their
-// defaults.
+// Options configures a [Handler]. Fields that are nil or not positive take their defaults.
 type Options struct {
 	// MaxBatch is how many requests a batch may have. Default 16.
 	MaxBatch int
-	// MaxAnswer is how many bytes of modules and resources one answer brings, before base64. Default
+	// MaxAnswer is how many bytes of modules and resources one response has, before base64. Default
 	// 16 MiB.
 	MaxAnswer int64
-	// PerIP bounds the HTTP requests of one address: default 50 a second, burst 200. Over it: status
-	// 429.
+	// PerIP limits the HTTP requests of one address. Requests over it get status 429. Default 50 a
+	// second, burst 200.
 	PerIP server.Rate
-	// Tracked is how many addresses are remembered. Default 16,384.
+	// Tracked is how many addresses are tracked. Default 16,384.
 	Tracked int
-	// TrustedProxies are the peers whose X-Forwarded-For is believed. Default none.
+	// TrustedProxies are the peers whose X-Forwarded-For is trusted. Default none.
 	TrustedProxies []netip.Prefix
-	// MaxMemory bounds the bytes that requests and answers under way hold, all of them together, and
-	// MaxMemoryPerIP those of one address. An answer counts 128 KiB while it is sent, however long it
-	// is; what is over is refused with status 429. Defaults 64 MiB and 8 MiB.
+	// MaxMemory bounds the bytes that requests and responses hold in total, MaxMemoryPerIP those of
+	// one address. A response of any length counts 128 KiB while it is sent. A request over a limit
+	// gets status 429. Defaults 64 MiB and 8 MiB.
 	MaxMemory      int64
 	MaxMemoryPerIP int64
-	// Patience is how long a client may be silent while its request or an answer is on the way:
+	// Patience is how long a client may be idle while it sends a request or reads a response; see
 	// [server.CloseSlow]. Default 1 minute.
 	Patience time.Duration
-	// Version is what dig.health says. Default "1".
+	// Version is the version in the result of dig.health. Default "1".
 	Version string
 	// Now is the clock of PerIP. Default [time.Now].
 	Now func() time.Time
-	// Logger gets what answers do not say. Default: discarded.
+	// Logger logs errors that responses do not contain. Default: discarded.
 	Logger *slog.Logger
 }
 
@@ -82,8 +81,9 @@ func (o *Options) withDefaults() Options {
 	return d
 }
 
-// A Handler answers the dig.* methods: POST /, and GET /openrpc.json for what they are. Reads are
-// anonymous, from any web page. It is an [http.Handler] and safe for concurrent use.
+// A Handler serves the dig.* methods by POST / and their OpenRPC document by GET /openrpc.json.
+// Clients are anonymous, and CORS allows every web page. It is an [http.Handler] and safe for
+// concurrent use.
 type Handler struct {
 	opt      Options
 	contents *server.ResourceIndex
@@ -91,12 +91,12 @@ type Handler struct {
 	memory   *server.MemoryLimit
 	table    map[string]method
 	programs *programs
-	paced    http.Handler // serve, for slow clients too
+	paced    http.Handler // serve, with server.CloseSlow
 }
 
-// NewHandler returns a Handler that answers from c. Beside a [server.Server] take its
-// [server.Server.Contents], so that both give the same decoys and serve the same stores. It starts
-// nothing and needs no closing. o may be nil.
+// NewHandler returns a Handler over c. Beside a [server.Server] pass its [server.Server.Resources],
+// so that both serve the same stores and decoys. o may be nil. It starts no goroutines and needs no
+// closing.
 func NewHandler(c *server.ResourceIndex, o *Options) *Handler {
 	opt := o.withDefaults()
 	h := &Handler{opt: opt, contents: c, table: table(),
@@ -109,8 +109,7 @@ func NewHandler(c *server.ResourceIndex, o *Options) *Handler {
 	return h
 }
 
-// ServeHTTP answers one HTTP request: 200 for every body that is JSON, whatever is in it, and for
-// one that is not.
+// ServeHTTP implements [http.Handler]. Every complete body gets status 200, even if it is no JSON.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.paced.ServeHTTP(w, r) }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
@@ -168,15 +167,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readRequest reads the body of a request, up to maxBody. Memory for it is taken as it arrives, and
-// what an answer holds is taken first. It returns the status of the refusal, 200 when there is
-// none.
+// readRequest reads the body of a request, up to maxBody. It takes answerMemory first and memory
+// for the body as it arrives. It returns the status of the refusal, or 200.
 func readRequest(from io.Reader, memory *server.MemoryShare) (body []byte, status int) {
 	if !memory.Grow(answerMemory) {
 		return nil, http.StatusTooManyRequests
 	}
 	for size := 64 << 10; ; size = min(2*size, maxBody) {
-		more := size + 1 - len(body) // one byte more, to see whether there is more
+		more := size + 1 - len(body) // one byte more, to detect a longer body
 		if len(body) > 0 && !memory.Grow(int64(more)) {
 			return nil, http.StatusTooManyRequests
 		}
@@ -193,7 +191,8 @@ func readRequest(from io.Reader, memory *server.MemoryShare) (body []byte, statu
 	}
 }
 
-// answer writes the replies to a body, each when it is ready, so that one at a time is held.
+// answer writes the replies to a body. It writes each before it computes the next, so that only one
+// is in memory.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte,
 	memory *server.MemoryShare) {
 	messages, batch, bad := parseBody(body, h.opt.MaxBatch)
@@ -221,14 +220,14 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, body []byte,
 	}
 }
 
-// reply answers one message; nil for a notification.
+// reply returns the reply to one message, or nil for a notification.
 func (h *Handler) reply(c *call, text json.RawMessage) *reply {
 	m, bad := parseMessage(text)
 	if bad != nil {
 		return &reply{ID: m.ID, Err: bad}
 	}
 	if m.ID == nil {
-		return nil // nothing here has an effect, so there is nothing to do
+		return nil // no method has side effects
 	}
 	method, ok := h.table[*m.Method]
 	if !ok {
@@ -241,7 +240,7 @@ func (h *Handler) reply(c *call, text json.RawMessage) *reply {
 	return &reply{ID: m.ID, Result: result}
 }
 
-// write writes a reply. One with the bytes of a window is encoded while it is sent.
+// write writes a reply. It streams the bytes of a window.
 func (h *Handler) write(ctx context.Context, w io.Writer, r *reply) error {
 	if v, ok := r.Result.(interface{ stream() *source }); ok {
 		if from := v.stream(); from != nil {

@@ -11,11 +11,11 @@ import (
 
 // Limits of a request.
 const (
-	maxBody = 1 << 20 // bytes of it
+	maxBody = 1 << 20 // bytes of a body
 	maxID   = 256     // bytes of an id
 )
 
-// A message is a request as it comes. ID is nil for a notification, which gets no reply.
+// A message is a decoded request. ID is nil for a notification, which gets no reply.
 type message struct {
 	Version string          `json:"jsonrpc"`
 	ID      json.RawMessage `json:"id"`
@@ -23,7 +23,7 @@ type message struct {
 	Params  json.RawMessage `json:"params"`
 }
 
-// A reply is the answer to one message. One of Result and Err is set.
+// A reply is the response to one message. One of Result and Err is set.
 type reply struct {
 	ID     json.RawMessage
 	Result any
@@ -32,7 +32,7 @@ type reply struct {
 
 var null = json.RawMessage("null")
 
-// MarshalJSON writes the members in their usual order.
+// MarshalJSON implements json.Marshaler. It writes the members in their usual order.
 func (r *reply) MarshalJSON() ([]byte, error) {
 	if r.ID == nil {
 		r.ID = null
@@ -51,7 +51,7 @@ func (r *reply) MarshalJSON() ([]byte, error) {
 	}{"2.0", r.ID, r.Result})
 }
 
-// parseBody reads a body into its messages, a single one if batch is false.
+// parseBody splits a body into at most most messages. There is one if batch is false.
 func parseBody(body []byte, most int) (messages []json.RawMessage, batch bool, err *rpc.Error) {
 	body = bytes.TrimSpace(body)
 	if !json.Valid(body) {
@@ -70,8 +70,8 @@ func parseBody(body []byte, most int) (messages []json.RawMessage, batch bool, e
 	return messages, true, nil
 }
 
-// parseMessage reads one message. What has no valid id is answered under null, as is what two
-// readers could read differently: a name that stands twice.
+// parseMessage decodes one message. The id is null in an error for a message without a valid id or
+// with a duplicate member name, which parsers read differently.
 func parseMessage(text json.RawMessage) (m message, err *rpc.Error) {
 	invalid := &rpc.Error{Code: rpc.CodeInvalidRequest, Message: "invalid request"}
 	if e := strictjson.Unmarshal(text, &m); e != nil || text[0] != '{' {

@@ -10,20 +10,20 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A method is one line of the table.
+// A method is one entry of the table.
 type method struct {
 	params, result reflect.Type
 	call           func(h *Handler, c *call, params json.RawMessage) (any, error)
 }
 
-// A call is one request on its way.
+// A call is one request that is being answered.
 type call struct {
 	context.Context
-	budget *int64              // bytes that its whole answer may still bring
-	memory *server.MemoryShare // what it holds of the handler's memory
+	budget *int64              // bytes left for the whole response, from Options.MaxAnswer
+	memory *server.MemoryShare // its share of Handler.memory
 }
 
-// answers makes a method out of a function of typed parameters.
+// answers returns a method from a function with typed parameters.
 func answers[P, R any](f func(*Handler, *call, *P) (R, error)) method {
 	return method{reflect.TypeFor[P](), reflect.TypeFor[R](),
 		func(h *Handler, c *call, text json.RawMessage) (any, error) {
@@ -40,7 +40,7 @@ func answers[P, R any](f func(*Handler, *call, *P) (R, error)) method {
 		}}
 }
 
-// table lists what the handler implements (remote/PROTOCOL.md 10.2).
+// table returns the methods that the handler implements (remote/PROTOCOL.md 10.2).
 func table() map[string]method {
 	return map[string]method{
 		"dig.getContent":     answers((*Handler).getContent),
@@ -57,7 +57,7 @@ func table() map[string]method {
 	}
 }
 
-// names lists the methods in order.
+// names returns the names of the methods, sorted.
 func (h *Handler) names() []string {
 	var all []string
 	for name := range h.table {

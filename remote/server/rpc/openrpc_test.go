@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// openRPC is what the test reads of the document.
+// openRPC has the members of the document that the test reads.
 type openRPC struct {
 	OpenRPC string
 	Methods []struct {
@@ -30,7 +30,7 @@ type openRPC struct {
 	}
 }
 
-// members lists the JSON members of a struct and which of them must stand there.
+// members lists the JSON members of a struct and which of them are required.
 func members(t reflect.Type) (all, required []string) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -53,8 +53,8 @@ func members(t reflect.Type) (all, required []string) {
 	return all, required
 }
 
-// TestDocument holds the document against the code: the same methods, parameters and members of
-// results.
+// TestDocument compares the methods, parameters and members of results in the document with the
+// code.
 func TestDocument(t *testing.T) {
 	var doc openRPC
 	if err := json.Unmarshal(document, &doc); err != nil {

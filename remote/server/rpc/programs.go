@@ -15,25 +15,25 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// Limits of the hashing of modules, which any reader can cause.
+// Limits of the hashing of modules, which any client can cause.
 const (
-	keptPrograms   = 4096 // hashes that are remembered
-	listedPrograms = 16   // newest generations of a list whose remembered hashes are shown
-	hashedAtOnce   = 2    // modules that are read at the same time
-	hashingWaiting = 16   // modules that are read or wait for it
+	keptPrograms   = 4096 // hashes in the cache
+	listedPrograms = 16   // newest generations of a list that are shown with a cached hash
+	hashedAtOnce   = 2    // modules that are read concurrently
+	hashingWaiting = 16   // modules that are being read or are waiting
 )
 
 // errHashing says that too many modules wait to be hashed.
 var errHashing = &rpc.Error{Code: rpc.CodeLimited,
 	Message: "too many modules are being hashed: ask again later"}
 
-// programs knows the SHA-256 of modules. A module is read once, however many ask for it at the same
-// time, and no longer than one of them waits. Safe for concurrent use.
+// programs computes and caches the SHA-256 of modules. Concurrent callers share one read of a
+// module, which is canceled when none of them waits. Safe for concurrent use.
 type programs struct {
 	open   func(context.Context, module.ID) (io.ReadSeekCloser, error)
 	places *semaphore.Weighted
 	known  *lru.Cache[server.ContentKey, merkle.Hash]
-	hashed *lru.Cache[module.ID, struct{}] // generations of which known has a hash
+	hashed *lru.Cache[module.ID, struct{}] // generations with a hash in known
 
 	mu      sync.Mutex
 	running map[module.ID]*hashing
@@ -41,7 +41,7 @@ type programs struct {
 
 // A hashing is one module that is being read.
 type hashing struct {
-	waiting int // who waits for it; when nobody does, it ends
+	waiting int // number of callers that wait; at 0 the read is canceled
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when sum and err are set
 	sum     merkle.Hash
@@ -61,8 +61,7 @@ func newPrograms(open func(context.Context, module.ID) (io.ReadSeekCloser, error
 		hashed: hashed, running: make(map[module.ID]*hashing)}
 }
 
-// remembered returns the SHA-256 of a module if that was computed before and the module is the same
-// one.
+// remembered returns the cached SHA-256 of a module, if the module has not changed.
 func (p *programs) remembered(ctx context.Context, id module.ID) (merkle.Hash, bool) {
 	if !p.hashed.Contains(id) {
 		return merkle.Hash{}, false
@@ -74,7 +73,7 @@ func (p *programs) remembered(ctx context.Context, id module.ID) (merkle.Hash, b
 	return p.known.Get(key)
 }
 
-// hash returns the SHA-256 of a module. It is errHashing when too many modules wait already.
+// hash returns the SHA-256 of a module. The error is errHashing if too many modules wait.
 func (p *programs) hash(ctx context.Context, id module.ID) (merkle.Hash, error) {
 	if sum, ok := p.remembered(ctx, id); ok {
 		return sum, nil
@@ -92,7 +91,7 @@ func (p *programs) hash(ctx context.Context, id module.ID) (merkle.Hash, error) 
 	}
 }
 
-// join begins to wait for a module, and has it read when it is not being read. The caller leaves.
+// join adds a waiter for a module and starts the read if there is none. The caller calls leave.
 func (p *programs) join(ctx context.Context, id module.ID) (*hashing, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -101,7 +100,7 @@ func (p *programs) join(ctx context.Context, id module.ID) (*hashing, error) {
 		if len(p.running) >= hashingWaiting {
 			return nil, errHashing
 		}
-		own, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it is read for all who wait
+		own, cancel := context.WithCancel(context.WithoutCancel(ctx)) // shared by all waiters
 		h = &hashing{cancel: cancel, done: make(chan struct{})}
 		p.running[id] = h
 		go p.run(own, id, h)
@@ -110,7 +109,7 @@ func (p *programs) join(ctx context.Context, id module.ID) (*hashing, error) {
 	return h, nil
 }
 
-// leave ends the waiting. The last one ends the reading too.
+// leave removes a waiter. The last one cancels the read.
 func (p *programs) leave(id module.ID, h *hashing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -120,7 +119,7 @@ func (p *programs) leave(id module.ID, h *hashing) {
 	}
 }
 
-// forget lets the next one who asks begin anew. The caller holds mu.
+// forget removes h from running, so that the next join starts a new read. The caller holds mu.
 func (p *programs) forget(id module.ID, h *hashing) {
 	if p.running[id] == h {
 		delete(p.running, id)
@@ -135,7 +134,7 @@ func (p *programs) run(ctx context.Context, id module.ID, h *hashing) {
 	close(h.done)
 }
 
-// read hashes a module in one of few places.
+// read hashes a module. At most hashedAtOnce reads run concurrently.
 func (p *programs) read(ctx context.Context, id module.ID) (merkle.Hash, error) {
 	if err := p.places.Acquire(ctx, 1); err != nil {
 		return merkle.Hash{}, err
@@ -168,7 +167,7 @@ func (p *programs) read(ctx context.Context, id module.ID) (merkle.Hash, error) 
 	return hash, nil
 }
 
-// key says which bytes the module of a generation has now.
+// key returns the current content key of the module of a generation.
 func (p *programs) key(ctx context.Context, id module.ID) (server.ContentKey, error) {
 	m, err := p.open(ctx, id)
 	if err != nil {
@@ -178,7 +177,7 @@ func (p *programs) key(ctx context.Context, id module.ID) (server.ContentKey, er
 	return server.KeyOf(id, m)
 }
 
-// stoppable is a writer that fails when a context ends.
+// stoppable is a writer that fails once its context is done.
 type stoppable struct {
 	ctx context.Context
 	io.Writer

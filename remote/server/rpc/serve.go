@@ -18,7 +18,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// maxMetadata is how long the JSON of metadata may be, in bytes.
+// maxMetadata is the longest JSON of metadata, in bytes.
 const maxMetadata = 3 << 20
 
 // generation finds the generation that a request names.
@@ -79,7 +79,7 @@ func (h *Handler) getManifest(c *call, p *jsonrpc.CapsuleParams) (*servedManifes
 	return &servedManifest{*w, key}, nil
 }
 
-// content is a window of a resource, or of a decoy.
+// content returns a window of a resource or decoy.
 func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset,
 	length *uint64) (*servedWindow, error) {
 	program, err := h.programs.hash(c, id)
@@ -97,7 +97,8 @@ func (h *Handler) content(c *call, id module.ID, key merkle.Hash, offset,
 	return w, err
 }
 
-// window is a window of a resource that has been opened, which it closes when it has been sent.
+// window returns a window of an open resource, which is closed when the window has been sent. After
+// an error the caller closes it.
 func (h *Handler) window(c *call, id module.ID, content *server.SealedResource, program merkle.Hash,
 	offset, length *uint64) (*servedWindow, error) {
 	w := cut(content.Size(), or(offset), length)
@@ -136,8 +137,8 @@ func (h *Handler) getCapsule(c *call, p *jsonrpc.CapsuleParams) (*servedWindow, 
 	return w, nil
 }
 
-// from has the bytes of a window read when it is sent, if the answer has room for them. closed is
-// called then.
+// from sets the source of the bytes of a window, which are read when the window is sent; then
+// closed is called. It fails if the response would be too long.
 func (c *call) from(w *servedWindow, bytes io.ReaderAt, closed func() error) error {
 	if err := c.spend(w.Length); err != nil {
 		return err
@@ -147,7 +148,7 @@ func (c *call) from(w *servedWindow, bytes io.ReaderAt, closed func() error) err
 	return nil
 }
 
-// hold takes memory for n bytes of a result that is not streamed, and once more for its text.
+// hold takes memory for n bytes of a result that is not streamed, and n more for its JSON.
 func (c *call) hold(n int64) error {
 	if err := c.spend(n); err != nil {
 		return err
@@ -158,7 +159,7 @@ func (c *call) hold(n int64) error {
 	return nil
 }
 
-// spend takes n bytes off what the answer may bring.
+// spend takes n bytes from the budget of the response.
 func (c *call) spend(n int64) error {
 	if n > *c.budget {
 		return &rpc.Error{Code: rpc.CodeRuntime,
@@ -272,7 +273,8 @@ func (h *Handler) discover(*call, *jsonrpc.NoParams) (json.RawMessage, error) {
 	return document, nil
 }
 
-// fail is the answer to an error of a method. What the client may not see is logged.
+// fail returns the JSON-RPC error for an error of a method. It logs errors that the client must not
+// see.
 func (h *Handler) fail(ctx context.Context, method string, err error) *rpc.Error {
 	var ours *rpc.Error
 	switch {

@@ -11,21 +11,21 @@ import (
 	"sync"
 )
 
-// What an answer holds while it is sent, in bytes: its buffers, and what net/http has of them.
+// answerMemory is how many bytes a response holds while it is sent: its buffers and those of
+// net/http.
 const answerMemory = 128 << 10
 
-// A source is where the bytes of a window come from. The handler encodes them as it sends them, so
-// that an answer holds no more memory than its buffers, however slowly it is read.
+// A source provides the bytes of a window. The handler encodes them as it sends them, so a response
+// holds only its buffers, however slowly the client reads.
 type source struct {
 	r     *io.SectionReader
 	close func() error
 }
 
-// stream is where the bytes of a window that the handler made come from; nil for one that has its
-// bytes.
+// stream returns the source of the bytes of a window, or nil if there is none.
 func (w *servedWindow) stream() *source { return w.from }
 
-// A streamBuffer is the room of a window in base64.
+// A streamBuffer holds one part of a window, raw and in base64.
 type streamBuffer struct {
 	raw  [48 << 10]byte
 	text [64 << 10]byte
@@ -33,7 +33,7 @@ type streamBuffer struct {
 
 var streamBuffers = sync.Pool{New: func() any { return new(streamBuffer) }}
 
-// fill reads the next bytes of s. Fewer than the buffer holds are the last.
+// fill reads the next bytes of s into b.raw. It returns fewer than len(b.raw) only at the end.
 func (b *streamBuffer) fill(s *source) (n int, err error) {
 	want := min(int64(len(b.raw)), s.left())
 	n, err = io.ReadFull(s.r, b.raw[:want])
@@ -49,21 +49,21 @@ func (b *streamBuffer) fill(s *source) (n int, err error) {
 	return n, nil
 }
 
-// left is how many bytes of s have not been read.
+// left returns how many bytes of s have not been read.
 func (s *source) left() int64 {
 	at, err := s.r.Seek(0, io.SeekCurrent)
 	if err != nil {
-		return 0 // never: a SectionReader seeks where it is
+		return 0 // cannot happen with a SectionReader
 	}
 	return s.r.Size() - at
 }
 
-// emptyCiphertext is how a result begins whose bytes are streamed.
+// emptyCiphertext is the start of the JSON of a result whose bytes are streamed.
 const emptyCiphertext = `{"ciphertext":""`
 
-// writeStream writes a reply whose result has its bytes in s, which it closes. A source that fails
-// at its beginning is answered by an error; one that fails later breaks the connection, so that the
-// answer does not look whole.
+// writeStream writes a reply with the bytes of s, and closes s. If the first read fails, the reply
+// is an error. A later failure aborts the connection, so that a partial response does not look
+// complete.
 func (h *Handler) writeStream(ctx context.Context, w io.Writer, r *reply, s *source) error {
 	defer s.close()
 	buffer := streamBuffers.Get().(*streamBuffer)

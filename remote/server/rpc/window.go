@@ -5,20 +5,20 @@ import (
 	"github.com/dig-network/digstore/remote/rpc"
 )
 
-// A servedWindow is a [Window] whose bytes are read when it is sent.
+// A servedWindow is an [rpc.Window] whose bytes are read when it is sent.
 type servedWindow struct {
 	rpc.Window
 	from *source // of Ciphertext
 }
 
-// A servedManifest is a [Manifest] as the handler makes it.
+// A servedManifest is an [rpc.Manifest] whose bytes are read when it is sent.
 type servedManifest struct {
 	servedWindow
 	RetrievalKey merkle.Hash `json:"retrieval_key"`
 }
 
-// span is where the window for a request begins and ends. length is nil when the request does not
-// say one.
+// span returns the start and the end of the window for a request. length is nil if the request has
+// none.
 func span(total int64, offset uint64, length *uint64) (start, end int64) {
 	if offset >= uint64(total) {
 		return total, total
@@ -31,7 +31,7 @@ func span(total int64, offset uint64, length *uint64) (start, end int64) {
 	return start, min(total, start+int64((size+rpc.Block-1)/rpc.Block*rpc.Block))
 }
 
-// cut makes the window of a request, without its bytes.
+// cut returns the window for a request, without its bytes.
 func cut(total int64, offset uint64, length *uint64) *servedWindow {
 	start, end := span(total, offset, length)
 	w := &servedWindow{Window: rpc.Window{TotalLength: total, Offset: start, Length: end - start,
