@@ -13,19 +13,19 @@ import (
 	"github.com/dig-network/digstore/internal/corpus"
 )
 
-// A key or folder that other users can change is refused by every operation that writes or
-// reads a key, with the path and what to do. The options can name the workspace safe, which
-// accepts its folders and owners, but no key that others can read.
+// TestAccess: every operation that writes, or reads a key, refuses a key or folder that other users
+// can change. The error has the path and the remedy. If the options name the workspace as safe, its
+// folders and owners are accepted, but not a key that others can read.
 func TestAccess(t *testing.T) {
 	const other = 12345
 	const store, key = ".dig/stores/s", ".dig/stores/s/signing_key.bin"
 	for _, c := range []struct {
 		name   string
 		path   string
-		mode   os.FileMode // 0: as it is
-		owner  int         // 0: as it is
+		mode   os.FileMode // 0: unchanged
+		owner  int         // 0: unchanged
 		accept bool
-		unsafe bool // refused where the options name the workspace safe, too
+		unsafe bool // refused even if the options name the workspace as safe
 	}{
 		{name: "as made", path: store, mode: 0o755, accept: true},
 		{name: "others read", path: ".dig", mode: 0o711, accept: true},
@@ -95,7 +95,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-// What writes, or reads a secret of the workspace, checks the folders.
+// TestAccessOperations: every operation that writes, or reads a secret, checks the folders.
 func TestAccessOperations(t *testing.T) {
 	dir := t.TempDir()
 	w := must(digstore.Init(dir, nil))

@@ -20,8 +20,8 @@ type AdoptReport struct {
 // Adopt makes the history proven if another program, or an earlier version, has written it. It
 // first verifies every generation that is held, including all chunks. The head must be held; other
 // generations that are not held count as dropped. If the key is here, missing signatures are made.
-// A part of the history that is proven already and has changed is ErrCorrupt, and then nothing
-// changes. progress is called as by Verify, for one generation after the other.
+// If a part of the history is proven already and has changed, the error is ErrCorrupt and nothing
+// changes. progress is called as by Verify, once for each generation.
 func (s *Store) Adopt(ctx context.Context, progress func(done, total int64)) (*AdoptReport, error) {
 	l, err := s.dir.Lock(ctx)
 	if err != nil {
@@ -76,8 +76,8 @@ func (s *Store) adopt(ctx context.Context, progress func(done, total int64)) (*A
 	return rep, s.dir.Log.Adopt(list, gone)
 }
 
-// verifyToAdopt verifies a generation that is held, and makes its signature if that is missing and
-// the key is here. signed says that it has a signature then.
+// verifyToAdopt verifies a held generation, and makes its signature if that is missing and the key
+// is here. signed says that the generation has a signature afterwards.
 func (s *Store) verifyToAdopt(ctx context.Context, line module.Generation,
 	progress func(done, total int64)) (signed, made bool, err error) {
 	g, err := s.open(line)

@@ -17,8 +17,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// takenApart is a module as a stranger sends it: its recipe, which nothing is known about, and its
-// chunks.
+// takenApart returns a module as an untrusted origin sends it: a recipe, of which nothing is
+// verified, and its chunks.
 func takenApart(body []byte) (*module.Recipe, map[merkle.Hash][]byte) {
 	chunks := map[merkle.Hash][]byte{}
 	r := must(module.Decompose(ctx, bytes.NewReader(body), func(c module.Chunk, sealed []byte) error {
@@ -28,7 +28,7 @@ func takenApart(body []byte) (*module.Recipe, map[merkle.Hash][]byte) {
 	return must(module.ParseRecipe(must(r.MarshalBinary()))), chunks
 }
 
-// putting gives Assemble the chunks at those places.
+// putting returns a Fetch that puts the chunks at the given indexes.
 func putting(r *module.Recipe, chunks map[merkle.Hash][]byte,
 	places []int) func(put func(int, []byte) error) error {
 	return func(put func(int, []byte) error) error {
@@ -41,7 +41,7 @@ func putting(r *module.Recipe, chunks map[merkle.Hash][]byte,
 	}
 }
 
-// everything are the places of all chunks.
+// everything returns the indexes of all chunks.
 func everything(r *module.Recipe) []int {
 	all := make([]int, len(r.Pool()))
 	for i := range all {
@@ -88,8 +88,8 @@ func TestAssemble(t *testing.T) {
 	}
 }
 
-// TestAssembleBroken: what came before a transfer broke off need not come again, and the history
-// shows nothing of it.
+// TestAssembleBroken: chunks received before a transfer was interrupted are not sent again, and the
+// history does not change.
 func TestAssembleBroken(t *testing.T) {
 	from, gens, _ := history(t, 2)
 	body := moduleOf(t, from, gens[1].Root)
@@ -181,8 +181,8 @@ func signedAs(t *testing.T, s *digstore.Store, root merkle.Hash) auth.SignedRoot
 	return r
 }
 
-// TestAssembleReads: what a verified base has is not read again; without one, what is held is, and
-// damage is found.
+// TestAssembleReads: chunks of a verified base are not read again. Without a base held chunks are
+// read, and damage is found.
 func TestAssembleReads(t *testing.T) {
 	from, gens, _ := history(t, 2)
 	r, chunks := takenApart(moduleOf(t, from, gens[1].Root))
@@ -202,7 +202,7 @@ func TestAssembleReads(t *testing.T) {
 		}
 		f := must(disk.OpenFile(filepath.Join(packs, list[0].Name()), os.O_RDWR, 0))
 		size := must(f.Stat()).Size()
-		for off := int64(1000); off < size*9/10; off += 10_000 { // which chunks lie where is not fixed
+		for off := int64(1000); off < size*9/10; off += 10_000 { // the order of chunks is not fixed
 			must(f.WriteAt([]byte("damage"), off))
 		}
 		check(t, f.Close())
@@ -272,7 +272,7 @@ func TestReceiveRecipe(t *testing.T) {
 	if _, err := must(w.Store("")).Recipe(ctx, gens[1].Root); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a pending generation is taken for a confirmed one: %v", err)
 	}
-	// Another one on top of the pending one's chunks, then both in turn.
+	// Push another generation on top of the pending one's chunks, then promote both.
 	check(t, send(2, gens[0].Root, true, gens[1].Root, fresh(gens[1].Root)))
 	check(t, send(1, gens[0].Root, false, gens[1].Root, none))
 	check(t, send(2, gens[1].Root, false, gens[2].Root, none))
@@ -296,7 +296,7 @@ func TestReceiveRecipe(t *testing.T) {
 	}
 }
 
-// TestAdvanceAnother: what comes as the pending generation and is laid out otherwise is refused.
+// TestAdvanceAnother: a push of the pending generation with another layout is refused.
 func TestAdvanceAnother(t *testing.T) {
 	from, gens, _ := history(t, 2)
 	w := emptyWorkspace(t)

@@ -15,9 +15,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// The methods in this file make a Workspace a server.Backend: what a server.Server serves, and what
-// pushes go to. An unknown store is fs.ErrNotExist everywhere. Package receive does the work for a
-// store that exists.
+// The methods in this file make a Workspace a server.Backend, which a server.Server serves and
+// which receives pushes. For an unknown store every method returns fs.ErrNotExist. Package receive
+// does the work for an existing store.
 
 // Stores yields the ids of all stores. It does not open them, so damaged ones are among them.
 func (w *Workspace) Stores(context.Context) iter.Seq2[auth.StoreID, error] {
@@ -91,8 +91,8 @@ func (w *Workspace) Revoke(ctx context.Context, t auth.Tombstone) error {
 	return s.Revoke(ctx, t)
 }
 
-// Pending lists the pending generations of a store, oldest first: the root, when it was received,
-// and the number that it would get.
+// Pending lists the pending generations of a store, oldest first. Time is the time of receipt, and
+// Number the number that the generation would get.
 func (w *Workspace) Pending(_ context.Context, id auth.StoreID) ([]module.Generation, error) {
 	s, err := w.store(id)
 	if err != nil {
@@ -101,8 +101,8 @@ func (w *Workspace) Pending(_ context.Context, id auth.StoreID) ([]module.Genera
 	return receive.Pending(s.dir)
 }
 
-// Promote makes a pending generation the head, if the parent that its push named is still the head,
-// else it returns module.ErrNotHead. A root that is not pending is fs.ErrNotExist.
+// Promote makes a pending generation the head if the parent named by its push is still the head.
+// Otherwise it returns module.ErrNotHead. If the root is not pending, the error is fs.ErrNotExist.
 func (w *Workspace) Promote(ctx context.Context, id auth.StoreID, root merkle.Hash) error {
 	s, err := w.store(id)
 	if err != nil {
@@ -114,7 +114,7 @@ func (w *Workspace) Promote(ctx context.Context, id auth.StoreID, root merkle.Ha
 	return nil
 }
 
-// Drop removes a pending generation. One that is not pending is no error.
+// Drop removes a pending generation. It is no error if the generation is not pending.
 func (w *Workspace) Drop(ctx context.Context, id auth.StoreID, root merkle.Hash) error {
 	s, err := w.store(id)
 	if err != nil {
@@ -126,9 +126,9 @@ func (w *Workspace) Drop(ctx context.Context, id auth.StoreID, root merkle.Hash)
 	return nil
 }
 
-// Revert makes a generation of the history that is held the head again, by one more line behind
-// parent. If parent is not the head any more, it returns module.ErrNotHead. A root that is not in
-// the history, or not held, is fs.ErrNotExist; the head itself is fs.ErrExist.
+// Revert makes a held generation of the history the head again, by appending one more line after
+// parent. If parent is not the head, it returns module.ErrNotHead. A root that is not in the
+// history, or not held, is fs.ErrNotExist; the head itself is fs.ErrExist.
 func (w *Workspace) Revert(ctx context.Context, head auth.SignedRoot, parent merkle.Hash) error {
 	s, err := w.store(head.Store)
 	if err != nil {
@@ -150,7 +150,7 @@ func (w *Workspace) Recipe(ctx context.Context, id auth.StoreID,
 	return receive.Recipe(s.dir, root)
 }
 
-// Receive stores a pushed module, calls check on the module that the store can give back, and makes
+// Receive stores a pushed module, calls check on the module as the store would return it, and makes
 // the generation the head. Under the lock of the store it compares p.Parent with the head again: a
 // difference is module.ErrNotHead, a root that is in the history already fs.ErrExist. With
 // p.Pending set the generation is kept and does not become the head: see Pending and Promote. A
@@ -173,10 +173,10 @@ func (w *Workspace) Receive(ctx context.Context, p module.Push, r io.Reader,
 	return receiveError(p, err)
 }
 
-// ReceiveRecipe is Receive for a generation that comes as a recipe and chunks. a.Fetch and check
-// are used as by Store.Assemble. a.Base is held, confirmed or pending, else fs.ErrNotExist. What
-// only a pending one has need not be put. The root itself, pending, may be its own base: then it
-// becomes the head, and there is nothing to put.
+// ReceiveRecipe is Receive for a generation that comes as a recipe and chunks. It calls a.Fetch and
+// check as Store.Assemble does. a.Base must be held or pending, or the error is fs.ErrNotExist.
+// Chunks of a pending base need not be put. A pending generation may be its own base: then it
+// becomes the head, and no chunk is put.
 func (w *Workspace) ReceiveRecipe(ctx context.Context, p module.Push, a module.Assembly,
 	check func(*module.Module) error) error {
 	s, err := w.store(p.Head.Store)

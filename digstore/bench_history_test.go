@@ -10,8 +10,8 @@ import (
 	"github.com/dig-network/digstore/digstore"
 )
 
-// BenchmarkHistoryIndex measures what the index files of roots.log save in a history of 100,000
-// lines: to open a store and its head in a new process, and to commit.
+// BenchmarkHistoryIndex measures the effect of the index files on a history of 100,000 lines:
+// opening a store and its head in a new process, and a commit.
 func BenchmarkHistoryIndex(b *testing.B) {
 	from, gens, _ := history(b, 1)
 	dir := b.TempDir()

@@ -16,22 +16,22 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// shared is a store on the disk that several workspaces are opened on, as several processes do.
+// shared is a store on the disk that several workspaces are opened on, like several processes.
 type shared struct {
 	dir   string
-	from  *digstore.Store // has every generation that may be pushed or pulled
+	from  *digstore.Store // has the generations to push or pull
 	gens  []module.Generation
 	trees []corpus.Tree
 
 	mu    sync.Mutex
-	next  int                         // of gens, to be sent
-	roots map[merkle.Hash]corpus.Tree // what was acknowledged
+	next  int                         // index in gens of the next generation to send
+	roots map[merkle.Hash]corpus.Tree // acknowledged generations
 	count int                         // commits
 }
 
 const sharedAtFirst = 5 // generations that are in the store when it is made
 
-// source makes the generations that shared stores begin with and are sent.
+// source makes the generations that shared stores begin with, and those to send.
 func source(t testing.TB, n int) (*digstore.Store, []module.Generation, []corpus.Tree) {
 	t.Helper()
 	trees := []corpus.Tree{corpus.Small(3)}
@@ -42,7 +42,7 @@ func source(t testing.TB, n int) (*digstore.Store, []module.Generation, []corpus
 	return s, gens, trees
 }
 
-// numbered returns an edit of a tree that is unlike all others.
+// numbered returns an edit of a tree that is unique for n.
 func numbered(tree corpus.Tree, n int) corpus.Tree {
 	tree = corpus.RandomEdit(tree, uint64(n))
 	tree["number"] = fmt.Append(nil, n)
@@ -64,7 +64,7 @@ func newShared(t testing.TB, from *digstore.Store, gens []module.Generation,
 	return s
 }
 
-// open opens a workspace on the store and has it read everything, so that its caches are full.
+// open opens a workspace on the store and reads everything, so that its caches are full.
 func (s *shared) open(t testing.TB) *digstore.Workspace {
 	t.Helper()
 	w := must(digstore.Open(s.dir, nil))
@@ -73,7 +73,7 @@ func (s *shared) open(t testing.TB) *digstore.Workspace {
 	return w
 }
 
-// send takes the next generation that was not sent yet.
+// send returns the next generation to send.
 func (s *shared) send() (g module.Generation, tree corpus.Tree, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,7 +90,7 @@ func (s *shared) acknowledged(root merkle.Hash, tree corpus.Tree) {
 	s.roots[root] = tree
 }
 
-// onHead calls f with the root of the head until that is still the head when f is done.
+// onHead calls f with the root of the head, again if the head has changed meanwhile.
 func onHead(w *digstore.Workspace, id digstore.StoreID, f func(head merkle.Hash) error) error {
 	for {
 		head, err := w.Head(ctx, id)
@@ -142,7 +142,7 @@ func (s *shared) apart(g module.Generation) (*module.Recipe, map[merkle.Hash][]b
 	return recipe, chunks, nil
 }
 
-// receiveRecipe pushes the next generation as what the head does not have of it.
+// receiveRecipe pushes the next generation as a recipe and the chunks that the head lacks.
 func (s *shared) receiveRecipe(w *digstore.Workspace) error {
 	g, tree, err := s.send()
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *shared) receiveRecipe(w *digstore.Workspace) error {
 	return err
 }
 
-// pull brings the next generation as the chunks that the store lacks.
+// pull installs the next generation from the chunks that the store lacks.
 func (s *shared) pull(w *digstore.Workspace) error {
 	g, tree, err := s.send()
 	if err != nil {
@@ -229,7 +229,7 @@ func (s *shared) commit(w *digstore.Workspace) error {
 		return err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock() // of the content root there is one
+	defer s.mu.Unlock() // all commits share one content root
 	s.count++
 	tree := numbered(s.trees[0], 1000+s.count)
 	if err := tree.Write(filepath.Join(s.dir, "content")); err != nil {
@@ -243,7 +243,7 @@ func (s *shared) commit(w *digstore.Workspace) error {
 	return nil
 }
 
-// names gives the store the names of every generation that is held.
+// names keeps the names of every held generation.
 func (s *shared) names(w *digstore.Workspace) error {
 	return s.eachHeld(w, func(g *digstore.Generation) error {
 		s.mu.Lock()
@@ -276,7 +276,7 @@ func (s *shared) gc(w *digstore.Workspace) error {
 	return err
 }
 
-// eachHeld calls f with every generation that is held; f may find that it has just been dropped.
+// eachHeld calls f with every held generation. A gc may drop the generation during f.
 func (s *shared) eachHeld(w *digstore.Workspace, f func(g *digstore.Generation) error) error {
 	here, err := w.Store("site")
 	if err != nil {
@@ -376,8 +376,8 @@ func (s *shared) checkout(w *digstore.Workspace) error {
 	}
 }
 
-// want opens the store anew and checks that all that was acknowledged is in its history, and what
-// is held is whole.
+// want opens the store again and checks that its history has every acknowledged generation, and
+// that held generations are undamaged.
 func (s *shared) want(t testing.TB) {
 	t.Helper()
 	w := must(digstore.Open(s.dir, nil))
@@ -418,8 +418,8 @@ var operations = []operation{
 	{"serve", (*shared).serve},
 }
 
-// pairs says which pairs of operations a run takes: all that gc is one of, and in a long run a part
-// of the others.
+// pairs selects the pairs of operations of a run: all pairs with gc, and in a long run a part of
+// the others.
 func pairs(t *testing.T) func(a, b string) bool {
 	part, parts := vectors.Part(t)
 	long, others := vectors.Long(t), 0
@@ -432,8 +432,8 @@ func pairs(t *testing.T) func(a, b string) bool {
 	}
 }
 
-// TestAfterAnother: whatever another process did to a store, what one that was there before does
-// next is right, and so is what both leave.
+// TestAfterAnother: an operation of an open process succeeds after any operation of another
+// process, and the resulting store is right.
 func TestAfterAnother(t *testing.T) {
 	from, gens, trees := source(t, sharedAtFirst+4)
 	taken := pairs(t)
@@ -455,7 +455,7 @@ func TestAfterAnother(t *testing.T) {
 	}
 }
 
-// TestBesideAnother: two processes that work on a store at once do not disturb each other.
+// TestBesideAnother: two processes can work on a store at the same time.
 func TestBesideAnother(t *testing.T) {
 	rounds := 2
 	if vectors.Long(t) {

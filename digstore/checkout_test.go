@@ -85,7 +85,7 @@ func TestCheckout(t *testing.T) {
 	}
 }
 
-// TestCheckoutOldSibling: other files of the target stay.
+// TestCheckoutKeepsOthers: a checkout keeps other files of the target.
 func TestCheckoutKeepsOthers(t *testing.T) {
 	_, s := inMemory(t, nil)
 	g := commit(t, s, files{"a": "1"}, nil)
@@ -129,7 +129,7 @@ func TestCheckoutHostileKeys(t *testing.T) {
 	skipped := 0
 	for _, c := range file.Cases {
 		if c.Key == "" {
-			skipped++ // cannot be staged, so it cannot be committed; checkKeyName's own test has it
+			skipped++ // cannot be staged; the test of checkKeyName covers it
 			continue
 		}
 		parent := t.TempDir()

@@ -17,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// madeOf commits a tree to a store in memory.
+// madeOf commits a tree to a store in memory and returns the generation.
 func madeOf(t testing.TB, tree corpus.Tree) *digstore.Generation {
 	t.Helper()
 	_, s := inMemory(t, nil)
@@ -25,8 +25,9 @@ func madeOf(t testing.TB, tree corpus.Tree) *digstore.Generation {
 	return must(s.Commit(context.Background(), nil, nil)).Generation
 }
 
-// A checkout into a folder in use leaves every file that is not the generation's as it is, whatever
-// its name, and gives names that are alike in 200 bytes their own content.
+// TestCheckoutBesideFilesOfTheUser: a checkout into an existing folder changes no file that is not
+// of the generation, whatever its name. Names with a common prefix of 200 bytes get their own
+// content.
 func TestCheckoutBesideFilesOfTheUser(t *testing.T) {
 	long := strings.Repeat("n", 240)
 	content := corpus.Tree{long + "1": []byte("one"), long + "2": []byte("two"),
@@ -51,7 +52,7 @@ func TestCheckoutBesideFilesOfTheUser(t *testing.T) {
 	}
 }
 
-// What is in the way is found before anything in the folder changes.
+// TestCheckoutConflictsComeFirst: conflicts are found before anything in the folder changes.
 func TestCheckoutConflictsComeFirst(t *testing.T) {
 	content := corpus.Tree{"a": []byte("1"), "sub/b": []byte("2"), "z": []byte("3"),
 		"deep/er/c": []byte("4")}
@@ -78,7 +79,7 @@ func TestCheckoutConflictsComeFirst(t *testing.T) {
 	}
 }
 
-// diskTree reads the files below dir of a disk, folders for the work of a checkout left out of it.
+// diskTree reads the files below dir of a disk, except those in temporary folders of checkouts.
 func diskTree(t testing.TB, disk diskfs.FS, dir string) (tree corpus.Tree, work []string) {
 	t.Helper()
 	tree = corpus.Tree{}
@@ -105,8 +106,8 @@ func diskTree(t testing.TB, disk diskfs.FS, dir string) (tree corpus.Tree, work 
 	return tree, work
 }
 
-// A checkout that is killed, or whose disk fails, at any operation leaves no file that is half of
-// itself, touches no file of the user, and the next checkout completes it and removes what was
+// TestCheckoutSweep: a checkout that is killed, or whose disk fails, at any operation leaves no
+// incomplete file and touches no file of the user. The next checkout succeeds and removes what was
 // left.
 func TestCheckoutSweep(t *testing.T) {
 	content := corpus.Tree{"a": []byte("1"), "sub/b": []byte(noise(1, 300_000)), "sub/c": nil,
@@ -154,7 +155,7 @@ func TestCheckoutSweep(t *testing.T) {
 						check(t, err)
 						break
 					}
-					if way == "power cut" { // nothing was synced: only what was there before is sure to be there
+					if way == "power cut" { // nothing was synced: only files that existed before are guaranteed
 						disk = disk.Recover(uint64(n % 5))
 					}
 					got, _ := diskTree(t, disk, "/top/out")
@@ -193,7 +194,8 @@ func TestCheckoutSweep(t *testing.T) {
 
 var errBroken = errors.New("the disk is broken")
 
-// On a disk that takes README and Readme for one, one of them is refused, or left out and listed.
+// TestCheckoutWhereCaseIsFolded: if the disk ignores case, one of README and Readme is refused, or
+// left out and listed.
 func TestCheckoutWhereCaseIsFolded(t *testing.T) {
 	content := corpus.Tree{"README": []byte("1"), "Readme": []byte("2"), "sub/a": []byte("3"),
 		"SUB": []byte("4"), "ſ": []byte("5"), "S": []byte("6")}
@@ -217,7 +219,7 @@ func TestCheckoutWhereCaseIsFolded(t *testing.T) {
 	}
 }
 
-// A folder for the work of another checkout that is still going on stays.
+// TestCheckoutsBesideEachOther: the temporary folder of a running checkout is not removed.
 func TestCheckoutsBesideEachOther(t *testing.T) {
 	g := madeOf(t, corpus.Small(4))
 	dir := filepath.Join(t.TempDir(), "out")

@@ -48,7 +48,7 @@ func makeWork(fsys diskfs.FS, dir string, random io.Reader) (*checkoutWork, erro
 func (w *checkoutWork) remove() {
 	err := diskfs.RemoveAll(w.fs, w.out)
 	if w.lock != nil {
-		_ = w.lock.Close() // before it is removed, for Windows
+		_ = w.lock.Close() // Windows cannot remove an open file
 	}
 	if err != nil {
 		return
@@ -93,7 +93,7 @@ func (w *checkoutWork) abandoned() bool {
 			return false
 		}
 	}
-	if !locked { // a checkout at work has its lock before out, and until out is gone
+	if !locked { // a running checkout holds its lock as long as out exists
 		return true
 	}
 	w.lock, err = w.fs.TryLock(filepath.Join(w.dir, "lock"))

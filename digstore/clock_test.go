@@ -11,7 +11,7 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// lateFS is a disk whose clock is behind.
+// lateFS is a disk with a clock that is behind.
 type lateFS struct {
 	diskfs.FS
 	by time.Duration
@@ -38,7 +38,7 @@ func TestCommitClocks(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		first, second digstore.Options
-		all           bool // the second commit reads every file again, not the new one alone
+		all           bool // the second commit reads every file again, not only the new one
 	}{
 		{"right", digstore.Options{}, digstore.Options{}, false},
 		{"it went back", digstore.Options{}, digstore.Options{Now: at(-time.Hour)}, true},

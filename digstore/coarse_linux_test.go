@@ -14,7 +14,7 @@ import (
 	"github.com/dig-network/digstore/internal/corpus"
 )
 
-// coarse mounts a file system whose time stamps are whole seconds, or skips the test.
+// coarse mounts a file system with time stamps in whole seconds, or skips the test.
 func coarse(t *testing.T) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -36,8 +36,8 @@ func coarse(t *testing.T) string {
 	return dir
 }
 
-// TestCommitCoarseTimes: an edit in the second of the commit, of the same size and with the same
-// times, is seen.
+// TestCommitCoarseTimes: an edit in the second of the commit, with the same size and times, is
+// detected.
 func TestCommitCoarseTimes(t *testing.T) {
 	t.Run("all on the coarse disk", func(t *testing.T) {
 		dir := coarse(t)
@@ -64,7 +64,7 @@ func editsAreSeen(t *testing.T, dir, root string) {
 	missed := func(text string) {
 		t.Helper()
 		large := noise(uint64(text[0]), 1<<20)
-		for _, name := range []string{"a", "large"} { // in place: the inode stays
+		for _, name := range []string{"a", "large"} { // in place: same inode
 			f, err := os.OpenFile(filepath.Join(root, name), os.O_WRONLY, 0)
 			check(t, err)
 			_, err = f.WriteString(map[string]string{"a": text, "large": large}[name])
@@ -90,7 +90,7 @@ func editsAreSeen(t *testing.T, dir, root string) {
 	for _, text := range []string{"2", "3", "4"} {
 		missed(text)
 	}
-	// Files of long ago are not read again.
+	// Old files are not read again.
 	old := time.Now().Add(-time.Hour)
 	for name := range want {
 		check(t, os.Chtimes(filepath.Join(root, name), old, old))

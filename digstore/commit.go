@@ -33,7 +33,7 @@ type CommitOptions struct {
 	// Progress is called with bytes of content done and to be done, from one goroutine.
 	Progress func(done, total int64)
 
-	anyNames bool // for tests of what others commit: no name is refused
+	anyNames bool // for tests: accept every name, as other implementations do
 }
 
 // A CommitReport says what a commit did.
@@ -43,8 +43,7 @@ type CommitReport struct {
 	Files       int    // resources in the generation
 	Changed     int    // resources that were read; the others were taken over by the stat index
 	Bytes       int64  // plaintext of all resources
-	// Listed says that the generation carries the names of its resources, for everybody to see; see
-	// Store.Listed.
+	// Listed says that the generation publishes the names of its resources; see Store.Listed.
 	Listed bool
 	// Skipped are files of the content root that were listed and then removed, or replaced by
 	// something other than a regular file, before they were read. The generation lacks them.
@@ -130,7 +129,7 @@ type commit struct {
 	content string        // the content root, "" when committing what is staged
 	jobs    []*sealer.Job // in the order of the key table
 	todo    []*sealer.Job // those that have to be read
-	// what the previous generation's section 13 says; nil: this one is not listed
+	// section 13 of the previous generation; nil: this one is not listed
 	old     *manifests
 	unsafe  []KeyNameError // names that SkipUnsafe has left out
 	bytes   int64

@@ -36,7 +36,7 @@ func TestCommitStaged(t *testing.T) {
 	}
 	verifyAll(t, s)
 
-	// Nothing is carried over, what is the same is kept once.
+	// Files are not carried over, and equal content is stored once.
 	delete(want, "empty")
 	want["new"] = "new"
 	g2 := commit(t, s, want, nil)
@@ -133,7 +133,7 @@ func TestCommitRootVectors(t *testing.T) {
 			key := auth.NewKey([32]byte{1})
 			s, err := w.Create(ctx, c.StoreID, &digstore.StoreOptions{Name: "v", Key: key})
 			check(t, err)
-			if c.SecretSalt != nil { // Create would make a salt of its own
+			if c.SecretSalt != nil { // Create would make another salt
 				text :=
 					fmt.Sprintf(
 						"store_id = %q\ndata_dir = \"\"\nmax_size = 0\nvisibility = \"private\"\nsecret_salt = %q\n",
@@ -251,8 +251,8 @@ func TestCommitContentRoot(t *testing.T) {
 	verifyAll(t, s)
 }
 
-// TestCommitRacy: a file that changes without looking different, at the moment of the commit, is
-// found out about.
+// TestCommitRacy: a change at the moment of the commit is detected, even if size and times stay the
+// same.
 func TestCommitRacy(t *testing.T) {
 	ctx := context.Background()
 	s, root := site(t, files{"a": "one", "b": "same"}, nil)
@@ -272,8 +272,8 @@ func TestCommitRacy(t *testing.T) {
 	wantFiles(t, r.Generation, files{"a": "two", "b": "same"})
 }
 
-// TestCommitListed: section 13 says which names there are, and when each changed; the root is the
-// same as without.
+// TestCommitListed: section 13 has the names, and when each resource changed; it does not change
+// the root.
 func TestCommitListed(t *testing.T) {
 	ctx := context.Background()
 	s, root := site(t, files{"a": "1", "b": "1"}, &digstore.StoreOptions{Listed: true})

@@ -48,7 +48,7 @@ type settings struct {
 	maxSize int64
 	label   string
 	about   string
-	listed  *bool // nil: as the head
+	listed  *bool // nil: the head decides
 }
 
 // readConfig reads the settings of the store in dir. If they contain a salt, the file is a secret.

@@ -6,7 +6,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// digstore and remote do not import each other; here is where they meet.
+// digstore and remote do not import each other; these assertions check that they fit.
 var (
 	_ remote.Local      = (*digstore.Store)(nil)
 	_ remote.Resumer    = (*digstore.Store)(nil)

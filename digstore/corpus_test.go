@@ -23,7 +23,7 @@ func base(t testing.TB, seed uint64) corpus.Tree {
 	return corpus.Small(seed)
 }
 
-// among returns those files and, below "many", the files of a corpus.
+// among returns own and, below "many", the files of tree.
 func among(tree corpus.Tree, own files) files {
 	all := files{}
 	for name, b := range tree {
@@ -33,7 +33,7 @@ func among(tree corpus.Tree, own files) files {
 	return all
 }
 
-// edited returns a tree and what it becomes by the edits of those names, one after the other.
+// edited returns a tree and its successors by the named edits, one after the other.
 func edited(t testing.TB, tree corpus.Tree, edits ...string) []corpus.Tree {
 	t.Helper()
 	trees := []corpus.Tree{tree}
@@ -69,8 +69,8 @@ func commitTree(t testing.TB, dir string, s *digstore.Store, tree corpus.Tree) m
 	return must(s.Commit(ctx, nil, &digstore.CommitOptions{Rehash: true})).Generation.ID().Root
 }
 
-// wantOnDisk opens the workspace of dir anew and checks that its one store holds those generations,
-// the last one as the head, byte for byte.
+// wantOnDisk opens the workspace of dir again and checks that its one store holds gens byte for
+// byte, the last one as the head.
 func wantOnDisk(t testing.TB, dir string, gens []module.Generation, trees []corpus.Tree) {
 	t.Helper()
 	w, err := digstore.Open(dir, nil)
@@ -112,9 +112,9 @@ func contentOf(t testing.TB, g *digstore.Generation, want corpus.Tree) corpus.Tr
 	return got
 }
 
-// TestTransfers: whatever way two generations take, of which the second changes every file of
-// several chunks, a fresh process finds them whole. The check reads with several workers while the
-// pack is not finished.
+// TestTransfers: for every kind of transfer, a new process finds both generations undamaged. The
+// second generation changes every file of several chunks. The check reads with several workers
+// while the pack is not finished.
 func TestTransfers(t *testing.T) {
 	const changed = "new content in every large file"
 	trees := edited(t, base(t, 1), changed)
@@ -173,7 +173,8 @@ func TestTransfers(t *testing.T) {
 	}
 }
 
-// stored returns the store of w with the id of another one, made when it is not there.
+// stored returns the store of w with the id of another store. It creates the store if it does not
+// exist.
 func stored(t testing.TB, w *digstore.Workspace, of *digstore.Store) *digstore.Store {
 	t.Helper()
 	if s, err := w.Store(of.ID().String()); err == nil {

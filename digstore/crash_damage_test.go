@@ -69,7 +69,7 @@ func allFiles(t testing.TB, disk diskfs.FS, dir string) []string {
 	return out
 }
 
-// damages are ways in which a file comes back from a bad disk.
+// damages are ways in which a bad disk changes a file.
 var damages = map[string]func(b []byte, at int) []byte{
 	"bit flipped":  func(b []byte, at int) []byte { b[at] ^= 0x10; return b },
 	"cut":          func(b []byte, at int) []byte { return b[:at] },
@@ -77,8 +77,8 @@ var damages = map[string]func(b []byte, at int) []byte{
 	"grown":        func(b []byte, at int) []byte { return append(b, b[at:]...) },
 }
 
-// TestDamagedFiles: whatever happens to a file of a workspace, what can still be read is right, and
-// what cannot says so. Caches are made again.
+// TestDamagedFiles: after any damage of a file of a workspace, every read returns the right content
+// or a named error. Caches are rebuilt.
 func TestDamagedFiles(t *testing.T) {
 	base, truth := richDisk(t, 9)
 	intact := must(stateOf(base.Recover(1)))
@@ -133,8 +133,8 @@ func named(err error) error {
 	return fmt.Errorf("an error that cannot be told: %w", err)
 }
 
-// readsRight reads all that can be read, and may commit something new. It fails when something is
-// other than it was written, or when an error has no name.
+// readsRight reads everything, and commits new content if commit is set. It returns an error if
+// content differs from what was written, or if an error is not in damageErrors.
 func readsRight(disk diskfs.FS, truth map[merkle.Hash][]byte, commit bool) error {
 	w, err := digstore.Open(home, sweepOptions(disk))
 	if err != nil {
@@ -205,7 +205,7 @@ func generationReadsRight(s *digstore.Store, root merkle.Hash, want []byte) erro
 	return nil
 }
 
-// commitsRight makes a generation of new content. It may be refused.
+// commitsRight commits new content. The commit may be refused.
 func commitsRight(s *digstore.Store, number int) error {
 	if _, err := s.Unstage(ctx); err != nil {
 		return named(err)
@@ -220,7 +220,7 @@ func commitsRight(s *digstore.Store, number int) error {
 	}
 	for name, text := range want {
 		got, err := readResource(r.Generation, name)
-		if err != nil { // it shares a chunk with what is damaged
+		if err != nil { // it shares a chunk with a damaged generation
 			return named(err)
 		}
 		if string(got) != text {
@@ -230,9 +230,9 @@ func commitsRight(s *digstore.Store, number int) error {
 	return nil
 }
 
-// TestTornHistory cuts roots.log at every byte, and leaves other rests of a write behind its last
-// line. What a crash may leave does not count, and anything else is damage: in a history whose
-// lines are confirmed, in one whose lines are not, as after a crash, and in one without proofs.
+// TestTornHistory cuts roots.log at every byte, and adds other remains of a write after its last
+// line. Remains that a crash can cause are ignored, and anything else is damage. It tests histories
+// with confirmed lines, with unconfirmed lines as after a crash, and without proofs.
 func TestTornHistory(t *testing.T) {
 	disk := diskfs.NewCrash(home)
 	w := must(digstore.Init(home, sweepOptions(disk)))
@@ -241,7 +241,7 @@ func TestTornHistory(t *testing.T) {
 	base, log := disk.Recover(1), filepath.Join(siteDir, "roots.log")
 	text := must(diskfs.ReadFile(base, log, 1<<20))
 	const damaged = -1
-	rests := map[string][3]int{ // generations that count
+	rests := map[string][3]int{ // valid generations
 		"x": {damaged, damaged, 3}, "\x00\x00\x00": {damaged, damaged, 3}, "3": {damaged, damaged, 3}, "3\t": {damaged, damaged, 3},
 		"3\t00\t1\n": {damaged, damaged, damaged}, "\x00\x00\x00\n": {damaged, damaged, 3}, "\n": {damaged, damaged, 3},
 		"9\t" + strings.Repeat("ab", 32) + "\t1\n": {damaged, damaged, 4},
@@ -307,7 +307,7 @@ func writeAt(t testing.TB, disk diskfs.FS, name string, off int64, b []byte) {
 	check(t, f.Close())
 }
 
-// unproven makes the store what an earlier version leaves.
+// unproven turns the store into one of an earlier version.
 func unproven(t testing.TB, disk diskfs.FS) {
 	t.Helper()
 	for _, name := range []string{"roots.proof", "roots.dropped", "pins.json"} {

@@ -13,9 +13,9 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// TestCrashAtEveryOperation cuts the power at every operation of every scenario. What was not
-// synced may be lost (seed 0), kept (seed 1) or mixed: whatever is found afterwards must be the
-// state that the finished steps had led to, or the next one.
+// TestCrashAtEveryOperation cuts the power at every operation of every scenario. Writes that were
+// not synced are lost (seed 0), kept (seed 1) or mixed. The state afterwards must be that after the
+// finished steps, or the next one.
 func TestCrashAtEveryOperation(t *testing.T) {
 	seeds := uint64(3)
 	if vectors.Long(t) {
@@ -30,7 +30,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 		}
 		for seed := range seeds {
 			points++
-			// The mixtures of one operation are others than those of the next.
+			// Use other mixtures for each operation.
 			if seed > 1 {
 				seed += uint64(n) * seeds
 			}
@@ -44,7 +44,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 }
 
 // TestKillAtEveryOperation kills the process at every operation of every scenario, while another
-// one reads all the time. A third one brings the scenario to its end.
+// process reads all the time. A third process completes the scenario.
 func TestKillAtEveryOperation(t *testing.T) {
 	sweep(t, 2, func(sc *scenario, base *diskfs.Crash, states []string, n, calls int) int {
 		if err := sc.killAt(base, states, n); err != nil {
@@ -98,8 +98,8 @@ func (sc *scenario) killAt(base *diskfs.Crash, states []string, n int) error {
 	return nil
 }
 
-// read is look beside a scenario that runs: what is read of several states at different times may
-// be mixed, but what every one of them has must be there.
+// read is look while a scenario runs. It may see a mixture of several states, but must see
+// everything that all of them have.
 func (o *witness) read(sc *scenario, states []string, done *atomic.Int64) error {
 	from := int(done.Load())
 	got, err := o.state()
@@ -108,7 +108,7 @@ func (o *witness) read(sc *scenario, states []string, done *atomic.Int64) error 
 	if errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(window, func(s step) bool {
 		return s.piecemeal || s.removes
 	}) {
-		return nil // what was listed has been dropped since
+		return nil // a listed generation has been dropped
 	}
 	if errors.Is(err, digstore.ErrRemoved) &&
 		slices.ContainsFunc(window, func(s step) bool { return s.removes }) {

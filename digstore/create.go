@@ -55,7 +55,7 @@ func (w *Workspace) Create(ctx context.Context, id StoreID, o *StoreOptions) (*S
 		id = auth.StoreIDFromKey(key.PublicKey())
 	}
 	set := settings{id: id, maxSize: o.MaxSize, label: o.Label, about: o.Description}
-	if key != nil || o.Listed { // a clone goes on as the generations that it gets
+	if key != nil || o.Listed { // in a clone the head decides
 		set.listed = &o.Listed
 	}
 	if set.maxSize <= 0 {

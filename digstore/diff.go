@@ -143,15 +143,15 @@ func diffGenerations(a, b *Generation) (*Diff, error) {
 // A HistoryEntry is one generation as a log shows it.
 type HistoryEntry struct {
 	module.Generation
-	Held      bool   // its module is here
-	Signed    bool   // a signature for its root is kept
+	Held      bool   // its module is held here
+	Signed    bool   // a signature of its root is stored
 	Message   string // of the commit, when held
 	Size      int64  // of the module in bytes, when held
 	Resources int    // when held
 }
 
-// History returns the generations with what is known of each, oldest first. For a generation that
-// is neither held nor signed, the line is an unverified statement of the origin.
+// History returns all generations, oldest first. For a generation that is neither held nor signed,
+// the line is an unverified statement of the origin.
 func (s *Store) History(ctx context.Context) ([]HistoryEntry, error) {
 	return s.HistoryTail(ctx, math.MaxInt)
 }

@@ -69,9 +69,9 @@
 //	evidence               evidence/
 //	legacy                 generations/ and modules/ of the reference implementation
 //
-// On these stand storedir, which has the lock of the writers and the order in which files are
-// written and removed; receive, which takes in generations that are pulled or pushed; and gc.
-// scan, with ignore, walks a content root, and sealer seals what it finds.
+// They are used by storedir, which has the lock of the writers and the order in which files are
+// written and removed; by receive, which adds generations that are pulled or pushed; and by gc.
+// scan, with ignore, walks a content root, and sealer seals its files.
 //
 // # Long histories
 //
@@ -86,8 +86,8 @@
 //
 // A generation exists when its line is in roots.log. The line is appended and synced last, when
 // everything that the generation needs is durable. The next writer cuts off a torn line and removes
-// files that belong to no line. After a crash, or a failure of any step, a store is what it was
-// before or what it was to become.
+// files that belong to no line. After a crash, or a failure of any step, a store has its old or its
+// new state.
 //
 // # Damage
 //
@@ -96,10 +96,10 @@
 // is missing. Writers then change and remove nothing. Install, Assemble and Import can bring back
 // a missing head.
 //
-// A store that the reference implementation, or a version before roots.proof, has made has no
-// proofs. Its lines count as they are; the only damage that is detected is a head that is not
-// held. [Store.Adopt] verifies the generations and writes the proofs. [Store.Proven] reports
-// whether there are any.
+// A store made by the reference implementation, or by a version before roots.proof, has no proofs.
+// Its lines are not checked; the only damage that is detected is a head that is not held.
+// [Store.Adopt] verifies the generations and writes the proofs. [Store.Proven] reports whether
+// there are any.
 //
 // # Writers and readers
 //
@@ -108,8 +108,7 @@
 // lock. They see the commits of other processes at the next call, for the cost of one stat.
 //
 // Caches are checked before they are used: a recipe by the header of its file, roots.log by its
-// size and time. A writer discards all caches if publishing has another serial number than its
-// own. GC writes what it moves before it removes anything. Names of packs are not reused. A reader
-// that does not find a pack looks up its chunks again. While a transfer is running, GC removes no
-// pack.
+// size and time. A writer discards all caches if publishing has another serial number than its own.
+// GC writes moved chunks before it removes anything. Names of packs are not reused. A reader that
+// does not find a pack looks up its chunks again. While a transfer is running, GC removes no pack.
 package digstore

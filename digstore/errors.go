@@ -70,7 +70,7 @@ func (e *ContentRootError) Error() string {
 // A RecurringRootError says that the history already has the root of a commit. It matches
 // ErrUnchanged only if that is the root of the head.
 type RecurringRootError struct {
-	Earlier module.Generation // where the root stands
+	Earlier module.Generation // the generation with this root
 	Head    uint64            // number of the head
 }
 
@@ -145,7 +145,7 @@ func (e *UnnamedError) Error() string {
 // Unwrap returns Damage.
 func (e *UnnamedError) Unwrap() error { return e.Damage }
 
-// A KeyNameError says that a resource key cannot become a file below a directory.
+// A KeyNameError says that a resource key cannot be a file name below a directory.
 type KeyNameError struct {
 	Key, Why string
 }

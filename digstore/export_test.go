@@ -5,13 +5,13 @@ import (
 	"io/fs"
 )
 
-// AnyNames lets a commit take resources whatever their names, as other implementations do.
+// AnyNames lets a commit accept all resource names, as other implementations do.
 func (o *CommitOptions) AnyNames() *CommitOptions {
 	o.anyNames = true
 	return o
 }
 
-// OnWindows corrects what the vectors expect of a name on Windows.
+// OnWindows is onWindows, for external tests.
 var OnWindows = onWindows
 
 // Learn adds names to those that the store has learned.

@@ -16,8 +16,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// freshWorkspace is a workspace on the disk that is opened anew for every call, as by a command of
-// its own. After a call that changes something another one verifies everything that is held.
+// freshWorkspace is a workspace on the disk that is opened again for every call, as by separate
+// commands. After a call that changes something, another instance verifies every held generation.
 type freshWorkspace struct {
 	t   *testing.T
 	dir string
@@ -39,7 +39,7 @@ func (f freshWorkspace) read(do func(w *digstore.Workspace) error) error {
 	return errors.Join(do(w), w.Close())
 }
 
-// change is read for what may change something.
+// change is read for calls that may change something.
 func (f freshWorkspace) change(do func(w *digstore.Workspace) error) error {
 	err := f.read(do)
 	if verr := f.read(f.verify); verr != nil {
@@ -67,7 +67,7 @@ func (f freshWorkspace) verify(w *digstore.Workspace) error {
 	return nil
 }
 
-// got is what a call on a workspace returns.
+// got returns the result of a call on a workspace.
 func got[T any](f freshWorkspace, do func(w *digstore.Workspace) (T, error)) (v T, err error) {
 	err = f.read(func(w *digstore.Workspace) error {
 		v, err = do(w)
@@ -335,8 +335,8 @@ func (f freshStore) Revoke(ctx context.Context, t auth.Tombstone) error {
 	return f.change(func(s *digstore.Store) error { return s.Revoke(ctx, t) })
 }
 
-// The contracts hold for commands of their own as well as for one process: nothing that one
-// instance knows is needed by the next.
+// The contracts hold for separate commands as for one process: no instance depends on the memory of
+// another.
 var (
 	_ remote.Resumer       = freshStore{}
 	_ remote.Assembler     = freshStore{}

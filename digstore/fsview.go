@@ -92,7 +92,7 @@ func (g *Generation) ReadDir(name string) ([]fs.DirEntry, error) {
 			continue
 		}
 		dirs[base] = true
-		// go on behind everything in that directory
+		// continue after everything in that directory
 		if next := i + sort.SearchStrings(t.names[i:], prefix+base+"0"); next > i { // '0' follows '/'
 			i = next - 1
 		}

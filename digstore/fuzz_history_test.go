@@ -22,8 +22,8 @@ func FuzzPublishing(f *testing.F) {
 	})
 }
 
-// FuzzHistoryIndex: an index that is not right does not count. One whose checksums are right may
-// hide a line, but what it finds is right, and the log itself is not touched.
+// FuzzHistoryIndex: an invalid index is ignored. An index with valid checksums may hide a line, but
+// what it finds is right, and the log is not changed.
 func FuzzHistoryIndex(f *testing.F) {
 	lines := imagined(0, 600)
 	disk := diskfs.NewCrash(home)
@@ -63,7 +63,7 @@ func FuzzHistoryIndex(f *testing.F) {
 	})
 }
 
-// fixIndex makes the checksums of a history index right.
+// fixIndex corrects the checksums of a history index.
 func fixIndex(b []byte) {
 	if len(b) < 56 {
 		return
@@ -74,8 +74,7 @@ func fixIndex(b []byte) {
 	}
 }
 
-// FuzzParts: whatever is kept of chunks that came before a transfer broke off, taking it up ends in
-// the module that was sent.
+// FuzzParts: a transfer resumed from any bytes in its pack ends in the module that was sent.
 func FuzzParts(f *testing.F) {
 	rel := releases(1)[0]
 	recipe, chunks := takenApart(rel.module)

@@ -14,12 +14,11 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// The fuzz targets put any bytes in the place of one file of a workspace and then do all that can
-// be done with it, through the public functions only: what is read is right or refused by a named
-// error, whatever the file says, and nothing panics.
+// The fuzz targets replace one file of a workspace by arbitrary bytes and then call every public
+// function. Each read must return the right content or a named error, and nothing may panic.
 
-// fuzzFile fuzzes the first file below .dig whose name ends so. fix makes a checksum right, so that
-// what lies behind it is reached.
+// fuzzFile fuzzes the first file below .dig with the suffix. fix corrects the checksums, so that
+// the code after the check is reached.
 func fuzzFile(f *testing.F, suffix string, generations int, fix func(b []byte)) {
 	base, truth := richDisk(f, generations)
 	var name string
@@ -44,7 +43,7 @@ func fuzzFile(f *testing.F, suffix string, generations int, fix func(b []byte)) 
 		}
 		disk := base.Recover(1)
 		check(t, diskfs.WriteFile(disk, name, b, 0o600))
-		commit := crc32.ChecksumIEEE(b)%8 == 0 // it takes most of the time
+		commit := crc32.ChecksumIEEE(b)%8 == 0 // a commit takes most of the time
 		if err := readsRight(disk, truth, commit); err != nil {
 			t.Fatal(err)
 		}
@@ -53,14 +52,14 @@ func fuzzFile(f *testing.F, suffix string, generations int, fix func(b []byte)) 
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// fixSum makes the checksum right of a file that has it behind a magic of 8 bytes.
+// fixSum corrects the checksum of a file that has it after a magic of 8 bytes.
 func fixSum(b []byte) {
 	if len(b) >= 12 {
 		binary.BigEndian.PutUint32(b[8:], crc32.Checksum(b[12:], castagnoli))
 	}
 }
 
-// fixPack makes the footer of a pack right: its checksum and its place.
+// fixPack corrects the footer of a pack: the checksum and the offset of the index.
 func fixPack(b []byte) {
 	if len(b) < 32 {
 		return
@@ -75,7 +74,7 @@ func fixPack(b []byte) {
 	}
 }
 
-// fixProofs makes the checksums of all blocks right.
+// fixProofs corrects the checksums of all blocks.
 func fixProofs(b []byte) {
 	for i := 0; (i+1)*64 <= len(b); i++ {
 		block, sum := b[i*64:(i+1)*64], uint32(0)
@@ -119,8 +118,8 @@ func FuzzPendingPack(f *testing.F) {
 	})
 }
 
-// FuzzStatIndex: an index that is not right does not count. One with a right checksum is believed,
-// but does not panic.
+// FuzzStatIndex: an invalid index is ignored. An index with a valid checksum is used, but causes no
+// panic.
 func FuzzStatIndex(f *testing.F) {
 	disk, content := diskfs.NewCrash(home), f.TempDir()
 	write(f, content, version(0))
@@ -154,8 +153,8 @@ func FuzzStatIndex(f *testing.F) {
 	})
 }
 
-// FuzzJournal: whatever is kept of a transfer that broke off, taking it up ends in the module that
-// was sent, or in an error and then in it.
+// FuzzJournal: a transfer resumed from any journal ends in the module that was sent, at the latest
+// in the second attempt.
 func FuzzJournal(f *testing.F) {
 	rel := releases(1)[0]
 	disk := diskfs.NewCrash(home)
@@ -198,7 +197,7 @@ func FuzzJournal(f *testing.F) {
 	})
 }
 
-// FuzzKnownStores: a file that is not whole is refused, never taken for an empty one.
+// FuzzKnownStores: a damaged file is refused, and not read as an empty one.
 func FuzzKnownStores(f *testing.F) {
 	key := publisher.PublicKey()
 	f.Add([]byte(`{"` + siteID.String() + `":"` + key.String() + `"}`))
@@ -219,7 +218,7 @@ func FuzzKnownStores(f *testing.F) {
 	})
 }
 
-// FuzzNames: a list of names gives names, and those that a generation has can be opened.
+// FuzzNames: the names parsed from any list that a generation has can be opened.
 func FuzzNames(f *testing.F) {
 	base, _ := richDisk(f, 2)
 	w := must(digstore.Open(home, sweepOptions(base)))

@@ -9,10 +9,10 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// GCOptions say which generations are kept. The head always is. With nil every generation is kept,
-// and only what none of them needs is removed.
+// GCOptions select the generations to keep. The head is always kept. nil keeps every generation,
+// and GC removes only what none of them needs.
 type GCOptions struct {
-	// Keep is how many of the newest generations are kept; 0, with no Roots, means all.
+	// Keep is the number of newest generations to keep; 0, with no Roots, means all.
 	Keep int
 	// Roots are further generations that are kept.
 	Roots []merkle.Hash
@@ -25,15 +25,15 @@ type GCReport struct {
 	Dropped []module.Generation // no longer held
 	Freed   int64               // bytes of packs
 	// Transfers is the number of generations that were being received at the same time. They may
-	// depend on chunks that nothing else needs, so with one or more no pack was removed. The next
-	// GC removes them.
+	// depend on chunks that nothing else needs. So if it is not 0, no pack was removed, and the
+	// next GC removes them.
 	Transfers int
 }
 
 // GC drops generations, and the chunks that only they use. Their lines stay in the history, as not
-// held. Everything that is kept can be read at any time, also if GC is interrupted: what is needed
-// of a pack is copied to a new one, and recipes that are built on dropped ones are rewritten,
-// before anything is removed. While generations are being received no pack is removed.
+// held. Kept generations stay readable throughout, even if GC is interrupted: GC first copies the
+// chunks that are needed and rewrites recipes that are built on dropped ones, and then removes
+// files. While generations are being received it removes no pack.
 func (s *Store) GC(ctx context.Context, o *GCOptions) (*GCReport, error) {
 	if o == nil {
 		o = &GCOptions{}

@@ -9,11 +9,11 @@ import (
 	"github.com/dig-network/digstore/internal/corpus"
 )
 
-// TestGCKeepsPending: what a pending generation needs of a dropped one stays, whatever way it was
-// pushed.
+// TestGCKeepsPending: gc keeps the chunks that a pending generation shares with a dropped one, for
+// every kind of push.
 func TestGCKeepsPending(t *testing.T) {
 	trees := edited(t, corpus.Small(5), "new content in every large file")
-	// needs what only generation 0 has
+	// needs chunks that only generation 0 has
 	trees = append(trees, edited(t, trees[0], "one byte in every large file")[1])
 	_, from, gens := commitTrees(t, trees)
 	last := gens[2]

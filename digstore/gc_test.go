@@ -13,7 +13,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// TestGC: whatever is kept stays whole, bit for bit; what is dropped is not held, keeps its line
+// TestGC: kept generations stay the same bit for bit. Dropped ones are not held, keep their lines
 // and can be installed again.
 func TestGC(t *testing.T) {
 	ctx := context.Background()
@@ -90,7 +90,7 @@ func TestGC(t *testing.T) {
 	}
 }
 
-// TestManyGenerations: a store of many generations opens each of them, after a new start too.
+// TestManyGenerations: a store of many generations opens each of them, also in a new process.
 func TestManyGenerations(t *testing.T) {
 	w, s := inMemory(t, &digstore.StoreOptions{Name: "many"})
 	const n = 150

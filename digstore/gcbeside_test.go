@@ -14,10 +14,10 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// A gc of another process, as a whole at any point of a transfer, and a transfer that begins at any
-// point of a gc: the transfer succeeds, and all that is kept is whole. Where a list of what is
-// lacking was made before the transfer began, a gc in between may make it fs.ErrNotExist, and never
-// damage; with a new list it succeeds.
+// TestGCBesideTransfer runs a gc of another process at any point of a transfer, and begins a
+// transfer at any point of a gc. The transfer succeeds, and everything kept is undamaged. If the
+// list of missing chunks was made before the transfer began, a gc in between may make the transfer
+// fail with fs.ErrNotExist, never with damage; with a new list it succeeds.
 func TestGCBesideTransfer(t *testing.T) {
 	first, step := 1, 7
 	const wait = 100 * time.Millisecond
@@ -32,7 +32,7 @@ func TestGCBesideTransfer(t *testing.T) {
 		first, step = 1+part, parts
 		trees = edited(t, corpus.Small(4), "new content in every large file")
 	}
-	trees = append(trees, edited(t, trees[0], "one byte")[1]) // needs what only generation 0 has
+	trees = append(trees, edited(t, trees[0], "one byte")[1]) // shares chunks with generation 0
 	trees[1] = corpus.Tree{"a": []byte("other")}
 	_, from, gens := commitTrees(t, trees)
 	last := gens[2]
@@ -51,7 +51,7 @@ func TestGCBesideTransfer(t *testing.T) {
 
 	for _, way := range []struct {
 		name string
-		list bool // of what is lacking, made before
+		list bool // the list of missing chunks was made before
 		send func(w *digstore.Workspace, halfway func()) error
 	}{
 		{"pull a recipe", true, func(w *digstore.Workspace, halfway func()) error {

@@ -10,11 +10,11 @@ import (
 	"github.com/dig-network/digstore/internal/corpus"
 )
 
-// TestGCDuringTransfer: chunks that a transfer counts on outlive a gc of another process, whatever
-// way it comes.
+// TestGCDuringTransfer: a gc of another process keeps the chunks that a transfer relies on, for
+// every kind of transfer.
 func TestGCDuringTransfer(t *testing.T) {
 	trees := edited(t, corpus.Small(4), "new content in every large file")
-	trees = append(trees, edited(t, trees[0], "one byte")[1]) // needs what only generation 0 has
+	trees = append(trees, edited(t, trees[0], "one byte")[1]) // shares chunks with generation 0
 	_, from, gens := commitTrees(t, trees)
 	last := gens[2]
 	for _, way := range []struct {
@@ -76,7 +76,7 @@ func TestGCDuringTransfer(t *testing.T) {
 	}
 }
 
-// atEnd calls done before the last bytes.
+// atEnd is a reader that calls done before the last bytes.
 type atEnd struct {
 	b    []byte
 	done func()

@@ -26,10 +26,10 @@ type Generation struct {
 	s    *Store
 	info module.Generation
 	mod  *module.Module
-	own  []string  // names in the order of the key table, nil when they are not kept
-	salt *urn.Salt // of the store when the generation was opened; nil: none
+	own  []string  // names in the order of the key table; nil: not stored
+	salt *urn.Salt // salt of the store when the generation was opened; nil: none
 
-	recipe *module.Recipe // nil: it lies in the form of the reference
+	recipe *module.Recipe // nil: written by the reference implementation
 	digest func() (merkle.Hash, error)
 
 	more Names // by WithNames
@@ -55,7 +55,7 @@ func (g *Generation) Info() module.Generation { return g.info }
 // ID returns the store and the root.
 func (g *Generation) ID() module.ID { return module.ID{Store: g.s.set.id, Root: g.info.Root} }
 
-// PublicKey returns the publisher key in the module; zero if it has none.
+// PublicKey returns the publisher key in the module, or zero if it has none.
 func (g *Generation) PublicKey() auth.PublicKey { return g.mod.PublicKey() }
 
 // Module returns the generation as a module.
@@ -76,9 +76,9 @@ func (g *Generation) URN(name string) urn.URN {
 	return urn.URN{Store: g.s.set.id, Root: g.info.Root, Resource: name}
 }
 
-// Resource opens the content of the resource with exactly that name; fs.ErrNotExist if there is
-// none. Reading returns urn.ErrSealed if the bytes are damaged, or if the salt that the store had
-// when the generation was opened is not the right one.
+// Resource opens the content of the resource with exactly that name. The error is fs.ErrNotExist if
+// there is none. Reading returns urn.ErrSealed if the bytes are damaged, or if the store had the
+// wrong salt when the generation was opened.
 func (g *Generation) Resource(name string) (*module.Plain, error) {
 	r, err := g.mod.Find(urn.RetrievalKey(g.s.set.id, name))
 	if err != nil {

@@ -45,8 +45,8 @@ func TestGenerationIsFS(t *testing.T) {
 	}
 }
 
-// TestOddNames: what fs.FS cannot name is read by Resource, and listed nowhere; a name that is a
-// directory too is one.
+// TestOddNames: a resource whose name is invalid in fs.FS can be read by Resource and is not
+// listed. A name that is also a directory is listed as a directory.
 func TestOddNames(t *testing.T) {
 	_, s := inMemory(t, nil)
 	odd := files{"a": "file", "a/b": "below", "/abs": "1", "x//y": "2", "z/": "3",
@@ -63,7 +63,7 @@ func TestOddNames(t *testing.T) {
 	}
 }
 
-// strip returns the same generation without its names: as in a clone.
+// strip returns the same generation without its names, as in a clone.
 func strip(t *testing.T, from *digstore.Store,
 	g *digstore.Generation) (*digstore.Store, *digstore.Generation) {
 	t.Helper()
@@ -87,7 +87,7 @@ func TestNames(t *testing.T) {
 		name    string
 		o       *digstore.StoreOptions
 		content files
-		give    string // what ParseNames is given
+		give    string // input of ParseNames
 		want    string
 		unnamed int
 	}{

@@ -17,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// zeros is randomness that is always the same: keys in tests need no more.
+// zeros is a deterministic source of randomness, which is enough for keys in tests.
 type zeros struct{ n byte }
 
 func (z *zeros) Read(b []byte) (int, error) {
@@ -28,7 +28,7 @@ func (z *zeros) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// clock ticks by a second.
+// clock returns a clock that advances by a second at each call.
 func clock() func() time.Time {
 	at := time.Unix(1_700_000_000, 0)
 	return func() time.Time {
@@ -41,8 +41,8 @@ func options(disk diskfs.FS) *digstore.Options {
 	return &digstore.Options{FS: disk, Now: clock(), Rand: &zeros{}, LockWait: -1, Workers: 2}
 }
 
-// inMemory makes a workspace with one store on a disk in memory. At the end of the test what the
-// disk has must be whole for a process that finds it after a loss of power.
+// inMemory makes a workspace with one store on a disk in memory. At the end of the test it checks
+// that the disk is undamaged after a loss of power.
 func inMemory(t testing.TB, o *digstore.StoreOptions) (*digstore.Workspace, *digstore.Store) {
 	t.Helper()
 	return inMemoryWith(t, digstore.StoreID{}, o)
@@ -147,7 +147,7 @@ func signed(t testing.TB, s *digstore.Store) auth.SignedRoot {
 	return h
 }
 
-// deep is a check that believes nothing.
+// deep is a check that verifies everything.
 func deep(m *module.Module) error { return m.Verify(context.Background()) }
 
 func check(t testing.TB, err error) {
@@ -170,7 +170,7 @@ func noise(seed uint64, n int) string {
 	return string(b)
 }
 
-// inMemoryOf makes a store of that id, without a key, as a clone is.
+// inMemoryOf makes a store with that id and without a key, like a clone.
 func inMemoryOf(t testing.TB, id digstore.StoreID) (*digstore.Workspace, *digstore.Store) {
 	t.Helper()
 	return inMemoryWith(t, id, nil)
@@ -178,7 +178,7 @@ func inMemoryOf(t testing.TB, id digstore.StoreID) (*digstore.Workspace, *digsto
 
 func readFull(r io.Reader, b []byte) (int, error) { return io.ReadFull(r, b) }
 
-// rootIn reads the root that a manifest.json is of.
+// rootIn reads the root in a manifest.json.
 func rootIn(t testing.TB, text string) merkle.Hash {
 	t.Helper()
 	var m struct{ Root merkle.Hash }

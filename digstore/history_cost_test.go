@@ -15,7 +15,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// counting is a disk that counts what is asked of it.
+// counting is a disk that counts operations.
 type counting struct {
 	diskfs.FS
 	calls, bytes atomic.Int64
@@ -89,16 +89,15 @@ func (f *countingFile) WriteAt(b []byte, off int64) (int, error) {
 	return n, err
 }
 
-// longStore makes a store with n generations that are not held but for three, and some on top of
-// them that are. Files stand in the directories as they would for all of them, where nobody ought
-// to look.
+// longStore makes a store with n generations, of which three are held, and some held ones after
+// them. The directories have as many files as if all were held; operations should not list them.
 func longStore(t testing.TB, n int) (*diskfs.Crash, []module.Generation) {
 	disk := diskfs.NewCrash(home)
 	w, s := siteOn(t, disk)
 	lines := imagined(0, n)
 	at := 0
 	for i, to := range []int{n * 7 / 8, n * 98 / 100, n} {
-		// so that there are indexes of every magnitude
+		// so that there are indexes of every level
 		r := releases(20)[17+i]
 		lines[to-1].Root = r.line.Root
 		check(t, s.Install(ctx, lines[at:to], r.head, strings.NewReader(string(r.module)), deep))
@@ -116,8 +115,8 @@ func longStore(t testing.TB, n int) (*diskfs.Crash, []module.Generation) {
 	return disk, lines
 }
 
-// TestLongHistoryCosts: what is done in a history a hundred times as long costs hardly more:
-// indexes are looked into, nothing is scanned or written anew.
+// TestLongHistoryCosts: operations on a history a hundred times as long cost little more, because
+// they use the indexes and neither scan nor rewrite the log.
 func TestLongHistoryCosts(t *testing.T) {
 	// both before a multiple of 64, where recipes stand alone
 	const short, long = 1<<10 - 16, 100<<10 - 16

@@ -10,15 +10,15 @@ import (
 	"github.com/dig-network/digstore/internal/corpus"
 )
 
-// TestHistoryBetweenWrites: lines whose writer is not done do not count, and are seen when it is,
-// though size and time of the file stay.
+// TestHistoryBetweenWrites: lines are ignored until their writer has finished, and seen afterwards,
+// although size and time of the file stay the same.
 func TestHistoryBetweenWrites(t *testing.T) {
 	dir, _, gens := commitTrees(t,
 		[]corpus.Tree{{"a": []byte("1")}, {"a": []byte("2")}, {"a": []byte("3")}})
 	name := filepath.Join(dir, ".dig/stores/site/roots.log")
 	whole := must(os.ReadFile(name))
 	half := bytes.Clone(whole)
-	half[bytes.IndexByte(half, '\n')+1] = 0 // the second line is the first of two that are being added
+	half[bytes.IndexByte(half, '\n')+1] = 0 // the first of two lines that are being appended
 	at := must(os.Stat(name)).ModTime()
 	for _, proof := range []string{"roots.proof", "pins.json"} { // an earlier version writes
 		check(t, os.Remove(filepath.Join(filepath.Dir(name), proof)))

@@ -22,7 +22,7 @@ import (
 
 const siteDir = home + "/.dig/stores/site"
 
-// imagined are history lines of generations that nobody has.
+// imagined returns history lines of generations that do not exist.
 func imagined(from, to int) []module.Generation {
 	lines := make([]module.Generation, 0, to-from)
 	for i := from; i < to; i++ {
@@ -41,7 +41,7 @@ func logText(lines []module.Generation) []byte {
 	return b
 }
 
-// appendLog writes to a store's log as another program would.
+// appendLog appends to a store's log as another program would.
 func appendLog(t testing.TB, disk diskfs.FS, text []byte) {
 	t.Helper()
 	f, err := disk.OpenFile(filepath.Join(siteDir, "roots.log"), os.O_RDWR|os.O_CREATE, 0o644)
@@ -63,8 +63,8 @@ func siteOn(t testing.TB, disk diskfs.FS) (*digstore.Workspace, *digstore.Store)
 	return w, must(w.Store("site"))
 }
 
-// writeNothing takes the lock and lets go of it, as every writer does who then has nothing to
-// write. That the head is not held, as imagined ones are, is said and changes nothing.
+// writeNothing takes and releases the lock, like a writer with nothing to write. It ignores the
+// error that the head is not held, which is so for imagined lines.
 func writeNothing(t testing.TB, w *digstore.Workspace) {
 	t.Helper()
 	if err := w.Drop(ctx, siteID, merkle.Hash{1}); err != nil && !errors.Is(err, digstore.ErrCorrupt) {
@@ -72,8 +72,7 @@ func writeNothing(t testing.TB, w *digstore.Workspace) {
 	}
 }
 
-// wantHistory checks what a store says of a history, everywhere at its edges and at some places in
-// it.
+// wantHistory compares the history of a store with want, at both ends and at some lines between.
 func wantHistory(t testing.TB, s *digstore.Store, want []module.Generation) {
 	t.Helper()
 	got, err := s.Generations(ctx)
@@ -125,8 +124,8 @@ func indexFiles(t testing.TB, disk diskfs.FS) []string {
 	return names
 }
 
-// TestHistoryIndex lets a history grow in steps of any size, and asks a store that stays open, and
-// one opened anew.
+// TestHistoryIndex extends a history in steps of any size, and checks it in a store that stays open
+// and in a new one.
 func TestHistoryIndex(t *testing.T) {
 	disk := diskfs.NewCrash(home)
 	w, s := siteOn(t, disk)
@@ -152,8 +151,8 @@ func TestHistoryIndex(t *testing.T) {
 	}
 }
 
-// TestHistoryIndexDamaged: whatever becomes of the index, the log is what counts; and a writer
-// makes it anew.
+// TestHistoryIndexDamaged: if the index is damaged, readers use the log, and a writer rebuilds the
+// index.
 func TestHistoryIndexDamaged(t *testing.T) {
 	base := diskfs.NewCrash(home)
 	w, _ := siteOn(t, base)
@@ -217,9 +216,9 @@ func TestHistoryIndexDamaged(t *testing.T) {
 	}
 }
 
-// TestLinesThatDoNotCount: several lines whose writer did not come to its end are none, and the
-// next one cuts them off, in a history without proofs. In one with proofs another program has
-// written them.
+// TestLinesThatDoNotCount: in a history without proofs, several lines of a writer that did not
+// finish are ignored, and the next writer removes them. In a proven history they are damage,
+// written by another program.
 func TestLinesThatDoNotCount(t *testing.T) {
 	r := releases(1)[0]
 	for _, before := range []int{0, 3, 700} {
@@ -255,7 +254,7 @@ func TestLinesThatDoNotCount(t *testing.T) {
 	}
 }
 
-// TestLongInstall: a clone of a long history, and pulls that bring many lines.
+// TestLongInstall: a clone of a long history, and pulls of many lines.
 func TestLongInstall(t *testing.T) {
 	from, gens, _ := history(t, 1)
 	body := moduleOf(t, from, gens[0].Root)

@@ -6,8 +6,8 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// TestHoldOpen runs every scenario on a disk that refuses to remove or rename what is open, as
-// Windows does, and ends in the states of any other disk.
+// TestHoldOpen runs every scenario on a disk that refuses to remove or rename open files, as
+// Windows does. The states are those of any other disk.
 func TestHoldOpen(t *testing.T) {
 	for _, sc := range scenarios(t) {
 		t.Run(sc.name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/dig-network/digstore/digstore"
 )
 
-// staged returns what StageFS takes of files.
+// staged returns the names that StageFS stages.
 func staged(t *testing.T, all files, patterns ...string) ([]string, error) {
 	t.Helper()
 	fsys := fstest.MapFS{}
@@ -34,8 +34,8 @@ func staged(t *testing.T, all files, patterns ...string) ([]string, error) {
 	return names, nil
 }
 
-// TestIgnore: each case is an ignore file, and paths of which those with a minus are ignored. git,
-// where it is installed, is asked too.
+// TestIgnore: each case is an ignore file, and paths of which those with a minus are ignored. If
+// git is installed, its result is compared.
 func TestIgnore(t *testing.T) {
 	cases := []struct {
 		name, ignore string

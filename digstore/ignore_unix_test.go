@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestIgnoreNotRegular: an ignore file that is no regular file has no patterns, is never opened,
-// and is named; a file or link called .git is left out as the folder is. Commit, status and stage
+// TestIgnoreNotRegular: an ignore file that is not a regular file has no patterns, is never opened,
+// and is reported. A file or link named .git is left out like the folder. Commit, status and stage
 // agree.
 func TestIgnoreNotRegular(t *testing.T) {
 	link := func(to string) func(string) error {

@@ -10,10 +10,10 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// Import reads a plain .dig module of this store, verifies it completely and keeps it: as the
-// newest generation or, if its line is in the history but it is not held, in the place of that
-// line. If the publisher key of the store is known, the module must have it. signed has signatures
-// of the root, and may be zero. A generation that is held already is fs.ErrExist.
+// Import reads a plain .dig module of this store, verifies it completely and stores it: as the
+// newest generation or, if its line is in the history but it is not held, for that line. If the
+// publisher key of the store is known, the module must have it. signed has signatures of the root,
+// and may be zero. A generation that is held already is fs.ErrExist.
 func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 	progress func(done, total int64)) (*Generation, error) {
 	if err := s.dir.Sweep(ctx); err != nil {
@@ -66,7 +66,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, signed auth.SignedRoot,
 	return s.open(line)
 }
 
-// checkSignatures verifies the signatures that came with a module. None are no error.
+// checkSignatures verifies the signatures of a module. A zero signature is no error.
 func checkSignatures(signed auth.SignedRoot, recipe *module.Recipe) error {
 	if signed.Root.IsZero() {
 		return nil

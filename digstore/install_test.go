@@ -23,8 +23,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// Suites that pass with one open workspace run with the small World when it is opened for each
-// call.
+// With a workspace opened for each call, the suites run in the small World.
 func TestRemoteContract(t *testing.T) {
 	ctx := context.Background()
 	small := must(remotetest.NewWorld(ctx, nil))
@@ -110,8 +109,8 @@ var largeWorld = sync.OnceValue(func() *remotetest.World {
 	return must(remotetest.NewLargeWorld(context.Background(), nil))
 })
 
-// history makes n generations, each with one file more than the one before, and with other content
-// in several files of several chunks.
+// history makes n generations. Each has one file more than the previous one, and other content in
+// several files of several chunks.
 func history(t testing.TB, n int) (*digstore.Store, []module.Generation, []files) {
 	t.Helper()
 	_, s := inMemory(t, nil)
@@ -242,7 +241,7 @@ func TestInstallRefuses(t *testing.T) {
 	}
 }
 
-// after is what a resumed transfer brings.
+// after returns the rest of a module, from where Held says.
 func after(t *testing.T, s *digstore.Store, root merkle.Hash, body []byte) io.Reader {
 	t.Helper()
 	n, err := s.Held(context.Background(), root)
@@ -250,8 +249,8 @@ func after(t *testing.T, s *digstore.Store, root merkle.Hash, body []byte) io.Re
 	return bytes.NewReader(body[n:])
 }
 
-// TestResume: a transfer that breaks off again and again, at any place, ends in the same bytes, and
-// hardly anything comes twice.
+// TestResume: a transfer that is interrupted repeatedly, at any byte, ends in the same module, and
+// few bytes are sent twice.
 func TestResume(t *testing.T) {
 	ctx := context.Background()
 	from, gens, states := history(t, 3)
@@ -266,7 +265,7 @@ func TestResume(t *testing.T) {
 			lines = gens[have:]
 		}
 		broken := errors.New("broken")
-		// bytes, more than the longest chunk: of a chunk that is not whole nothing is kept
+		// bytes, more than the longest chunk: incomplete chunks are not kept
 		const attempt = 300_000
 		rounds := 0
 		for ; ; rounds++ {
@@ -326,7 +325,7 @@ func TestDiscard(t *testing.T) {
 	check(t, to.Install(ctx, gens, signed(t, from), bytes.NewReader(body), deep))
 }
 
-// TestPoisonedPart: what was kept and is wrong is found out by the check, and then thrown away.
+// TestPoisonedPart: the check detects wrong bytes of an interrupted transfer, and they are removed.
 func TestPoisonedPart(t *testing.T) {
 	ctx := context.Background()
 	from, gens, _ := history(t, 1)

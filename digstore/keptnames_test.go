@@ -26,7 +26,7 @@ import (
 // namesDir is the directory of names of the store "site" in the workspace of dir.
 func namesDir(dir string) string { return filepath.Join(dir, ".dig", "stores", "site", "names") }
 
-// freshSite opens the workspace of dir anew and returns the store "site".
+// freshSite opens the workspace of dir again and returns the store "site".
 func freshSite(t testing.TB, dir string) *digstore.Store {
 	t.Helper()
 	w := must(digstore.Open(dir, nil))
@@ -34,8 +34,7 @@ func freshSite(t testing.TB, dir string) *digstore.Store {
 	return must(w.Store("site"))
 }
 
-// wantNamed checks that a store on the disk, opened anew, can check out a generation by the names
-// that it knows.
+// wantNamed opens the store again and checks that it can check out a generation by its names.
 func wantNamed(t testing.TB, dir string, root merkle.Hash, want corpus.Tree) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out")
@@ -51,8 +50,8 @@ func wantNamed(t testing.TB, dir string, root merkle.Hash, want corpus.Tree) {
 // lastNames is the file of names after two commits of new names.
 const lastNames = "0000000000000002.names"
 
-// A generation that gc drops has its names again when it comes back, also if the names were only in
-// recipes, as in stores of earlier versions.
+// TestNamesOfDroppedGenerations: a generation that gc dropped has its names when it is installed
+// again, even if they were only in recipes, as in stores of earlier versions.
 func TestNamesOfDroppedGenerations(t *testing.T) {
 	trees := []corpus.Tree{corpus.Small(9), {}}
 	for name, text := range trees[0] {
@@ -86,8 +85,8 @@ func TestNamesOfDroppedGenerations(t *testing.T) {
 	}
 }
 
-// The names that a store knows serve the generations that it gets without names, whatever brought
-// them.
+// TestNamesServeAllGenerations: the names of a store also apply to generations that arrive without
+// names, for every kind of transfer.
 func TestNamesServeAllGenerations(t *testing.T) {
 	trees := edited(t, corpus.Small(9), "one byte", "one byte")
 	_, from, gens := commitTrees(t, trees)
@@ -153,7 +152,7 @@ func TestNamesServeAllGenerations(t *testing.T) {
 				if _, err := os.Stat(namesDir(dir)); !errors.Is(err, fs.ErrNotExist) {
 					t.Fatalf("a reader has written names: %v", err)
 				}
-				must(freshSite(t, dir).GC(ctx, nil)) // a writer that brings no names
+				must(freshSite(t, dir).GC(ctx, nil)) // a writer that adds no names
 			}
 			wantNamed(t, dir, gens[0].Root, trees[0])
 			wantNamed(t, dir, gens[1].Root, trees[1])
@@ -161,7 +160,8 @@ func TestNamesServeAllGenerations(t *testing.T) {
 	}
 }
 
-// Names are read when they are needed, and not to open a store or its own commits.
+// TestNamesAreReadWhenNeeded: opening a store, or its own commits, does not read the files of
+// names.
 func TestNamesAreReadWhenNeeded(t *testing.T) {
 	dir, s, gens := commitTrees(t, []corpus.Tree{{"a": []byte("1")}, {"b": []byte("2")}})
 	mod := moduleOf(t, s, gens[0].Root)
@@ -189,7 +189,7 @@ func TestNamesAreReadWhenNeeded(t *testing.T) {
 	}
 }
 
-// A reader that another process disturbs, by merging files, finds all names all the same.
+// TestNamesAreMergedMeanwhile: a reader finds all names while another process merges the files.
 func TestNamesAreMergedMeanwhile(t *testing.T) {
 	dir, s, _ := commitTrees(t, []corpus.Tree{{"a": []byte("1")}})
 	for round := range 3 {
@@ -210,7 +210,7 @@ func TestNamesAreMergedMeanwhile(t *testing.T) {
 	}
 }
 
-// A damaged file of names is damage of names: it is reported, and nothing else fails.
+// TestDamagedNames: a damaged file of names is reported, and nothing else fails.
 func TestDamagedNames(t *testing.T) {
 	trees := []corpus.Tree{{"one": []byte("1"), "two": []byte("2")}, {"three": []byte("3")}}
 	dir, s, gens := commitTrees(t, trees)
@@ -264,7 +264,7 @@ func TestDamagedNames(t *testing.T) {
 	verifyAll(t, freshSite(t, dir))
 }
 
-// Names are added without writing all of them again, and in few files.
+// TestNamesAreAddedCheaply: names are added without rewriting all of them, and in few files.
 func TestNamesAreAddedCheaply(t *testing.T) {
 	_, s := inMemory(t, &digstore.StoreOptions{Name: "site"})
 	many := files{}
@@ -296,7 +296,7 @@ func TestNamesAreAddedCheaply(t *testing.T) {
 	}
 }
 
-// Files of names together have a limit.
+// TestNamesLimit: the files of names have a common limit.
 func TestNamesLimit(t *testing.T) {
 	if !vectors.Long(t) {
 		t.Skip("needs 128 MiB: set DIG_TEST=long")
@@ -322,8 +322,8 @@ func TestNamesLimit(t *testing.T) {
 	}
 }
 
-// A clone of a listed store that has the key goes on listing; a store that says otherwise, or whose
-// head does not name all of its resources, does not.
+// TestListedClone: a clone of a listed store, with the key, keeps listing. A store with another
+// setting, or whose head does not name all of its resources, does not list.
 func TestListedClone(t *testing.T) {
 	tree := corpus.Small(2)
 	all := listOf(tree.Names()...)
@@ -374,7 +374,7 @@ func TestListedClone(t *testing.T) {
 	}
 }
 
-// listOf is a section 13 with those names.
+// listOf returns a section 13 with those names.
 func listOf(names ...string) *module.PublicManifest {
 	m := &module.PublicManifest{SchemaVersion: 1}
 	for _, n := range names {
@@ -383,7 +383,7 @@ func listOf(names ...string) *module.PublicManifest {
 	return m
 }
 
-// builtModule returns a module of a tree that lists those names, none if list is nil.
+// builtModule returns a module of a tree with the section 13 list, or without one if list is nil.
 func builtModule(t *testing.T, id digstore.StoreID, key *auth.Key, tree corpus.Tree,
 	list *module.PublicManifest) []byte {
 	t.Helper()

@@ -8,8 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// What file systems take: the length of a path, which the target's own is part of, and of one name,
-// in bytes.
+// Limits of file systems in bytes: of a path, including that of the target, and of one name.
 const (
 	maxPath = 4000
 	maxPart = 255

@@ -29,8 +29,8 @@ func TestKeyNameVectors(t *testing.T) {
 	vectors.Count(t, "dig/hostile-resource-keys.json", 2*len(file.Cases), 0)
 }
 
-// onWindows corrects what the vectors expect of a name on Windows. They let a name of dots be
-// written, but Windows drops dots at the end and opens the directory instead.
+// onWindows corrects the result that the vectors expect for a name on Windows. The vectors accept a
+// name of dots, but Windows drops trailing dots and opens the directory instead.
 func onWindows(key, want string) string {
 	if key == "...." {
 		return "refuse"

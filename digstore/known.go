@@ -7,7 +7,8 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// known is what the stat index and its generation tell about the files of a content root.
+// known has the files of a content root that need not be read, from the stat index and its
+// generation.
 type known struct {
 	index   *statindex.Index
 	entries []module.Entry // of index.files

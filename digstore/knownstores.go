@@ -67,7 +67,7 @@ func (k *KnownStores) Remember(ctx context.Context, s auth.StoreID, key auth.Pub
 	if err := diskfs.MkdirAll(fsys, filepath.Dir(k.path), 0o700); err != nil {
 		return fmt.Errorf("remember store: %w", err)
 	}
-	w := newWorkspace(filepath.Dir(k.path), nil) // for its way of waiting
+	w := newWorkspace(filepath.Dir(k.path), nil) // for its lock method
 	l, err := w.lock(ctx, k.path+".lock")
 	if err != nil {
 		return fmt.Errorf("remember store: %w", err)

@@ -27,11 +27,12 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// layoutLines is how many lines the history of layoutWorkspace begins with: enough for an index.
+// layoutLines is the number of lines that the history of layoutWorkspace begins with. It is enough
+// for an index.
 const layoutLines = 300
 
-// layoutWorkspace makes a workspace that has every file of LAYOUT.md which this library writes
-// and which stays. It returns the disk, the store "site" and the files of .dig with their content.
+// layoutWorkspace makes a workspace with every permanent file of LAYOUT.md that this library
+// writes. It returns the store "site" and the files of .dig with their content.
 func layoutWorkspace(t *testing.T) (*digstore.Store, map[string][]byte) {
 	t.Helper()
 	ctx := context.Background()
@@ -44,7 +45,7 @@ func layoutWorkspace(t *testing.T) (*digstore.Store, map[string][]byte) {
 	s, err := w.Create(ctx, from.ID(), &digstore.StoreOptions{Name: "site", ContentRoot: content})
 	check(t, err)
 
-	// A history of which one generation is held.
+	// A history with one held generation.
 	lines := make([]module.Generation, layoutLines)
 	for i := range lines {
 		root := merkle.Hash{1, byte(i >> 8), byte(i)}
@@ -56,7 +57,7 @@ func layoutWorkspace(t *testing.T) (*digstore.Store, map[string][]byte) {
 	check(t, s.Install(ctx, lines, head, bytes.NewReader(moduleOf(t, from, gens[0].Root)), nil))
 	check(t, s.Pin(ctx, module.Pins{Publisher: head.PublicKey, Root: gens[0].Root}))
 
-	// Commits, so many that the indexes of packs are merged.
+	// Enough commits that the indexes of packs are merged.
 	key, err := from.Signer()
 	check(t, err)
 	check(t, s.ImportKey(ctx, key))
@@ -69,7 +70,7 @@ func layoutWorkspace(t *testing.T) (*digstore.Store, map[string][]byte) {
 	parent, err := s.Head(ctx)
 	check(t, err)
 
-	// A push that waits, and a pull that broke off.
+	// A pending push and an interrupted pull.
 	check(t, push(t, w, from,
 		module.Push{Head: signedAs(t, from, gens[1].Root), Parent: parent.Root, Pending: true}))
 	next := []module.Generation{{Number: layoutLines + 9, Root: gens[2].Root, Time: gens[2].Time}}
@@ -132,7 +133,7 @@ func filesOn(t *testing.T, disk diskfs.FS, dir string) map[string][]byte {
 	return found
 }
 
-// LAYOUT.md names every file of a workspace, and no other.
+// TestLayoutDocumentFiles: LAYOUT.md names every file of a workspace, and no other.
 func TestLayoutDocumentFiles(t *testing.T) {
 	_, found := layoutWorkspace(t)
 	seen := map[string]bool{}
@@ -171,7 +172,7 @@ type layoutReader struct {
 	doc   *docs.Doc
 	files map[string][]byte
 
-	deltas int // recipes that were built on another one
+	deltas int // recipes with a base
 }
 
 // file returns the only file that matches a pattern, or the first one.
@@ -190,7 +191,7 @@ func (r *layoutReader) file(pattern string) (name string, text []byte) {
 	return "", nil
 }
 
-// magic checks the magic of a layout against the one that its table has in quotes.
+// magic compares the magic of a file with the quoted one in the table of its layout.
 func (r *layoutReader) magic(section string, l docs.Layout, b []byte) {
 	r.t.Helper()
 	got := string(l.Bytes(b, "magic"))
@@ -208,7 +209,7 @@ func (r *layoutReader) sum(section string, l docs.Layout, b []byte, name string,
 	}
 }
 
-// The tables of LAYOUT.md describe the files that the code writes.
+// TestLayoutDocument: the tables of LAYOUT.md describe the files that the code writes.
 func TestLayoutDocument(t *testing.T) {
 	s, found := layoutWorkspace(t)
 	r := &layoutReader{t: t, doc: docs.Open(t, "LAYOUT.md"), files: found}

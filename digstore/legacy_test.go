@@ -71,8 +71,8 @@ type fileHex struct {
 	Bytes vectors.Hex `json:"bytes_hex"`
 }
 
-// TestReferenceWorkspace puts the files of the vectors where the reference has them, and reads them
-// all.
+// TestReferenceWorkspace puts the files of the vectors where the reference implementation has them,
+// and reads all of them.
 func TestReferenceWorkspace(t *testing.T) {
 	ctx := context.Background()
 	var v workspaceVectors
@@ -259,7 +259,7 @@ func TestWorkspaceFileVectors(t *testing.T) {
 	vectors.Count(t, "store/workspace.json, files", passed+1, 0)
 }
 
-// TestReferenceModules: whole modules of the reference are read where they lie.
+// TestReferenceModules: modules of the reference implementation are read in place.
 func TestReferenceModules(t *testing.T) {
 	ctx := context.Background()
 	names := vectors.Glob(t, "store/modules/*.dig")

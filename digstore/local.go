@@ -15,8 +15,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// The methods in this file, with Head, SignedRoot, Line and Tail, make a Store a remote.Local: what
-// a client pulls into and pushes from.
+// The methods in this file, with Head, SignedRoot, Line and Tail, make a Store a remote.Local: a
+// client pulls into it and pushes from it.
 
 // Install decomposes the module in r as it arrives, calls check on the module that the store can
 // give back, and only then makes it visible. lines are the history lines that follow those of the
@@ -175,9 +175,9 @@ func (s *Store) checkRevoked(root merkle.Hash) error {
 	return nil
 }
 
-// PutEvidence keeps a document of at most 256 KiB that speaks against an origin, durably, and
-// returns the path of its file. The same bytes are kept once. Of more than 32 documents the oldest
-// are removed.
+// PutEvidence stores, durably, a document of at most 256 KiB about the misbehavior of an origin,
+// and returns the path of its file. The same bytes are stored once. Of more than 32 documents the
+// oldest are removed.
 func (s *Store) PutEvidence(ctx context.Context, doc []byte) (name string, err error) {
 	if err := evidence.CheckSize(doc); err != nil {
 		return "", fmt.Errorf("keep evidence: %w", err)

@@ -31,7 +31,7 @@ func (s *Store) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, 
 // moduleReader reads a module.
 type moduleReader struct {
 	*io.SectionReader
-	recipe *module.Recipe // nil: of the reference's
+	recipe *module.Recipe // nil: written by the reference implementation
 	packs  packdir.Checked
 	digest func() (merkle.Hash, error)
 }

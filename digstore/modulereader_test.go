@@ -17,11 +17,11 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// taking is a writer that wants to be given files, as a connection does.
+// taking is a writer with ReadFrom, which accepts files like a network connection.
 type taking struct {
 	bytes.Buffer
-	files int64 // bytes that came in files
-	limit int64 // so many are taken; 0: all
+	files int64 // bytes received from files
+	limit int64 // number of bytes accepted; 0: all
 }
 
 var errFull = errors.New("full")
@@ -42,8 +42,8 @@ func (t *taking) ReadFrom(r io.Reader) (int64, error) {
 	return t.Buffer.ReadFrom(r)
 }
 
-// TestModuleWriteTo: the same bytes come however they are asked for, from any offset, and long
-// stretches come as files.
+// TestModuleWriteTo: every read method returns the same bytes from any offset, and long parts are
+// passed as files.
 func TestModuleWriteTo(t *testing.T) {
 	s, dir := site(t, files{"large": noise(1, 3_000_000), "a": "small", "z/large": noise(2, 900_000)},
 		nil)
@@ -80,8 +80,8 @@ func TestModuleWriteTo(t *testing.T) {
 	}
 }
 
-// TestManyReaders: a thousand readers, in waves, see whole modules while a publisher commits and
-// collects garbage, and leave no file open.
+// TestManyReaders: a thousand readers read undamaged modules while a publisher commits and collects
+// garbage, and leave no file open.
 func TestManyReaders(t *testing.T) {
 	s, dir := site(t, among(corpus.Small(1), files{"a": "0"}), nil)
 	must(s.Commit(ctx, nil, nil))
@@ -130,8 +130,8 @@ func TestManyReaders(t *testing.T) {
 	}
 }
 
-// openFiles is how many files this process has open; 0 where the system does not say. Wine has the
-// folder too, but keeps files of its own open.
+// openFiles returns the number of open files of this process, or 0 if the system does not report
+// it. Wine has the folder too, but keeps other files open.
 func openFiles(t *testing.T) int {
 	if runtime.GOOS == "windows" {
 		return 0
@@ -143,8 +143,8 @@ func openFiles(t *testing.T) int {
 	return len(list)
 }
 
-// TestModuleOfDamagedPack: no byte of a chunk that is damaged or missing is read, by any method,
-// also when it was read before; what is repaired can be read.
+// TestModuleOfDamagedPack: no method returns a byte of a damaged or missing chunk, even if the
+// chunk was read before. A repaired chunk can be read.
 func TestModuleOfDamagedPack(t *testing.T) {
 	dir := t.TempDir()
 	w := must(digstore.Init(dir, options(nil)))
@@ -177,7 +177,7 @@ func TestModuleOfDamagedPack(t *testing.T) {
 		{"bit", func() error { return os.WriteFile(pack, damaged, 0o644) }},
 		{"cut", func() error { return os.Truncate(pack, int64(len(whole)/2)) }},
 	} {
-		old := time.Now().Add(-time.Hour) // so that what is checked is remembered
+		old := time.Now().Add(-time.Hour) // so that checks are cached
 		check(t, os.Chtimes(pack, old, old))
 		for range 2 {
 			if got := moduleOf(t, s, root); !bytes.Equal(got, want) {

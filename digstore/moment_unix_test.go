@@ -20,8 +20,7 @@ import (
 	"github.com/dig-network/digstore/internal/corpus"
 )
 
-// loop calls step again and again on a goroutine of its own, until the function that it returns is
-// called.
+// loop calls step repeatedly on another goroutine, until stop is called.
 func loop(t *testing.T, step func(i int) error) (stop func()) {
 	t.Helper()
 	end := make(chan struct{})
@@ -42,7 +41,7 @@ func loop(t *testing.T, step func(i int) error) (stop func()) {
 	return func() { close(end); wg.Wait() }
 }
 
-// bytesOf reads one resource of a generation, and fails the test where it is not there.
+// bytesOf reads one resource of a generation. It fails the test if there is none.
 func bytesOf(t *testing.T, g *digstore.Generation, name string) []byte {
 	t.Helper()
 	p, err := g.Resource(name)
@@ -64,9 +63,8 @@ func reopened(t *testing.T, root string) *digstore.Store {
 	return s
 }
 
-// TestCommitOneMoment: files change, grow, shrink, vanish and are replaced in the middle of a
-// commit. What is committed of each file is what it held at one moment; the rest of the tree is as
-// it was.
+// TestCommitOneMoment: files change, grow, shrink, vanish and are replaced during a commit. The
+// commit has the content of each file at one moment, and the rest of the tree unchanged.
 func TestCommitOneMoment(t *testing.T) {
 	large := []byte(noise(1, 10<<20)) // more than the pipeline reads ahead
 	swapped := bytes.Clone(large)
@@ -97,7 +95,7 @@ func TestCommitOneMoment(t *testing.T) {
 		when   string // "listed", "reading"
 		change func(large, small string) error
 		gone   string                  // the file that is skipped
-		want   func(large []byte) bool // nil: as it was
+		want   func(large []byte) bool // nil: unchanged
 	}{
 		{"grows before it is read", "listed", func(l, _ string) error { return appendTo(l) }, "", grown},
 		{"grows while it is read", "reading", func(l, _ string) error { return appendTo(l) }, "", grown},
@@ -172,7 +170,8 @@ func TestCommitOneMoment(t *testing.T) {
 			if d := corpus.Diff(tree, got); d != "" {
 				t.Error(d)
 			}
-			// What was skipped or cut is not taken for committed: a status reads it.
+			// Status reads files that were skipped or truncated, and does not treat them as
+			// committed.
 			after, err := corpus.Read(root)
 			check(t, err)
 			st, err := s.Status(context.Background())
@@ -184,7 +183,7 @@ func TestCommitOneMoment(t *testing.T) {
 	}
 }
 
-// TestCommitChanging: a file that is written in place without end stops the commit.
+// TestCommitChanging: a commit fails if a file is written in place all the time.
 func TestCommitChanging(t *testing.T) {
 	tree := corpus.Small(1)
 	tree["busy"] = []byte(noise(1, 10<<20))
@@ -265,7 +264,7 @@ func TestCommitBesideLoops(t *testing.T) {
 	}
 }
 
-// TestStageOneMoment: the same for what is staged.
+// TestStageOneMoment is TestCommitOneMoment for staged files.
 func TestStageOneMoment(t *testing.T) {
 	ctx := context.Background()
 	s, root := site(t, files{"log": noise(1, 3<<20), "gone": "1", "pipe": "2", "still": "3",

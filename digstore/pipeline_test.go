@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// TestPipelineAgrees: however many workers there are, and wherever a resource falls between the
-// pipeline's units and windows, the generation is the one that module.Builder makes.
+// TestPipelineAgrees: for any number of workers, and any position of a resource in the pipeline's
+// units and windows, the generation is that of module.Builder.
 func TestPipelineAgrees(t *testing.T) {
 	sizes := []int{0, 1, 16<<10 - 1, 16 << 10, 16<<10 + 1, 70_000, 512<<10 - 1, 512 << 10, 512<<10 + 1,
 		3 << 20, 4 << 20, 4<<20 + 1, 9<<20 + 77}

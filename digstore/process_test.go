@@ -17,11 +17,11 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// The tests in this file need more than one process: the test binary runs itself again, with the
-// name of a part in its environment.
+// The tests in this file need more than one process. The test binary runs itself with the name of a
+// part in its environment.
 const partVar = "DIG_TEST_PART"
 
-// parts are what the other process does, in the workspace of the folder dir.
+// parts are the actions of the other process, in the workspace of the folder dir.
 var parts = map[string]func(dir string) error{
 	// commit makes one generation.
 	"commit": func(dir string) error {
@@ -30,7 +30,7 @@ var parts = map[string]func(dir string) error{
 			return err
 		})
 	},
-	// add stages a file of its own and commits, unless another one has done so with it.
+	// add stages a file and commits, unless another process has committed the file too.
 	"add": func(dir string) error {
 		return inSite(dir, func(s *digstore.Store) error {
 			name := strconv.Itoa(os.Getpid())
@@ -44,7 +44,7 @@ var parts = map[string]func(dir string) error{
 			return err
 		})
 	},
-	// hold begins to stage, says so, and goes on when its standard input ends.
+	// hold begins to stage, prints a line, and continues when its standard input ends.
 	"hold": func(dir string) error {
 		return inSite(dir, func(s *digstore.Store) error { return s.Stage(ctx, "held", &announced{in: os.Stdin}) })
 	},
@@ -69,7 +69,7 @@ var parts = map[string]func(dir string) error{
 	},
 }
 
-// announced says that it is being read, and ends with in.
+// announced prints a line when it is first read, and ends with in.
 type announced struct {
 	in   io.Reader
 	said bool
@@ -108,7 +108,7 @@ func inSite(dir string, f func(*digstore.Store) error) error {
 	return f(s)
 }
 
-// process is a part that runs.
+// process is a running part.
 type process struct {
 	*exec.Cmd
 	in  io.WriteCloser
@@ -156,7 +156,8 @@ func onDisk(t *testing.T, o *digstore.Options) (*digstore.Workspace, *digstore.S
 	return w, must(w.Store("site")), dir
 }
 
-// TestTwoWriters: a second writer waits, or is told who writes; readers do neither.
+// TestTwoWriters: a second writer waits, or gets an error that names the first one. Readers are not
+// affected.
 func TestTwoWriters(t *testing.T) {
 	_, s, dir := onDisk(t, &digstore.Options{LockWait: -1})
 	other := start(t, "hold", dir)
@@ -184,7 +185,7 @@ func TestTwoWriters(t *testing.T) {
 		digstore.ErrLocked) {
 		t.Fatalf("a writer that gave up waiting got %v", err)
 	}
-	check(t, other.in.Close()) // now the other one ends
+	check(t, other.in.Close()) // the other process ends now
 	check(t, must(patient.Store("site")).Stage(ctx, "mine", strings.NewReader("x")))
 	check(t, other.Wait())
 	if got := len(must(s.Staged())); got != 2 {
@@ -192,7 +193,7 @@ func TestTwoWriters(t *testing.T) {
 	}
 }
 
-// TestManyWriters: processes that commit at once wait for each other, and nothing of any of them is
+// TestManyWriters: processes that commit at the same time wait for each other, and no commit is
 // lost.
 func TestManyWriters(t *testing.T) {
 	_, s, dir := onDisk(t, nil)
@@ -243,13 +244,13 @@ func TestSeesOtherProcess(t *testing.T) {
 	wantFiles(t, before, version(0))
 }
 
-// TestCollectedElsewhere: chunks that another holder of the workspace has collected are not counted
-// on, and generations that it kept stay readable through what was opened before.
+// TestCollectedElsewhere: a commit does not rely on chunks that a gc of another process has
+// removed, and generations that it kept stay readable through readers that were open before.
 func TestCollectedElsewhere(t *testing.T) {
 	a, s, dir := onDisk(t, nil)
 	check(t, commitVersions(1, 12)(a))
 	kept := must(s.Latest())
-	one, err := kept.Resource("a/same.bin") // lies in the first generation's pack
+	one, err := kept.Resource("a/same.bin") // in the pack of the first generation
 	check(t, err)
 
 	b := must(digstore.Open(dir, nil))
@@ -270,7 +271,7 @@ func TestCollectedElsewhere(t *testing.T) {
 	verifyAll(t, s)
 }
 
-// TestKilled kills a process that commits and collects all the time, and looks at what it leaves.
+// TestKilled kills a process that commits and collects garbage in a loop, and checks the store.
 func TestKilled(t *testing.T) {
 	w, s, dir := onDisk(t, nil)
 	rounds := 6
@@ -281,7 +282,7 @@ func TestKilled(t *testing.T) {
 		n := len(must(s.Generations(ctx)))
 		p := start(t, "forever", dir)
 		p.says(t, "committed")
-		time.Sleep(time.Duration(time.Now().UnixNano() % 20_000_000)) // anywhere
+		time.Sleep(time.Duration(time.Now().UnixNano() % 20_000_000)) // at any operation
 		check(t, p.Process.Kill())
 		_ = p.Wait()
 		for i, e := range must(s.History(ctx)) {

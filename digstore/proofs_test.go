@@ -14,8 +14,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// TestDamagedLines: whatever byte of whatever line of a long history changes, whoever asks for the
-// line is told, and so is who would write; no file is removed.
+// TestDamagedLines: if any byte of any line of a long history changes, readers of the line and
+// writers return an error, and no file is removed.
 func TestDamagedLines(t *testing.T) {
 	r := releases(1)[0]
 	base := diskfs.NewCrash(home)
@@ -61,8 +61,8 @@ func TestDamagedLines(t *testing.T) {
 	}
 }
 
-// TestHistoryGone: a history that loses its files while a process has the store open is damaged,
-// and not empty, also where nothing proves that there were lines.
+// TestHistoryGone: if the files of a history are removed while a process has the store open, the
+// history is damaged and not empty, even without proofs.
 func TestHistoryGone(t *testing.T) {
 	files := []string{"roots.log", "roots.proof", "pins.json"}
 	for n := range files {
@@ -96,7 +96,7 @@ func TestHistoryGone(t *testing.T) {
 	}
 }
 
-// TestDamagedProofs: a block of a confirmed line that is damaged, or not there, is said.
+// TestDamagedProofs: a damaged or missing block of a confirmed line is an error.
 func TestDamagedProofs(t *testing.T) {
 	base, _ := richDisk(t, 4)
 	name := filepath.Join(siteDir, "roots.proof")
@@ -132,8 +132,8 @@ func TestDamagedProofs(t *testing.T) {
 	}
 }
 
-// TestForeignHistory: lines of the reference with numbers twice, gaps and roots twice are read in
-// their order, committed upon and adopted.
+// TestForeignHistory: lines of the reference implementation with repeated numbers, gaps and
+// repeated roots are read in order, extended by commits and adopted.
 func TestForeignHistory(t *testing.T) {
 	disk := diskfs.NewCrash(home)
 	w := must(digstore.Init(home, sweepOptions(disk)))
@@ -189,8 +189,8 @@ func TestForeignHistory(t *testing.T) {
 	}
 }
 
-// TestAdoptRefuses: nothing that is damaged is adopted, and what another program has added to
-// proven lines is.
+// TestAdoptRefuses: a damaged history is not adopted. Lines that another program has added to
+// proven ones are.
 func TestAdoptRefuses(t *testing.T) {
 	base, _ := richDisk(t, 3)
 	log := filepath.Join(siteDir, "roots.log")
@@ -235,8 +235,8 @@ func TestAdoptRefuses(t *testing.T) {
 	}
 }
 
-// TestSignatureMissing: a signature that was known and is not kept is damage, and adopt makes an
-// own one again.
+// TestSignatureMissing: a stored signature that is missing is damage. Adopt makes it again if the
+// key is here.
 func TestSignatureMissing(t *testing.T) {
 	disk, _ := richDisk(t, 2)
 	w, s := siteOn(t, disk)

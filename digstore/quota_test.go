@@ -15,9 +15,9 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestQuotaOfModules: a module that comes whole is held to the quota as one that comes as a recipe
-// is, whether its length is announced by push-init, by the request alone, or by neither. What the
-// store holds already counts once.
+// TestQuotaOfModules: the quota applies to a push of a module as to that of a recipe, whether its
+// length is announced by push-init, by the request alone, or by neither. Chunks that the store
+// already holds count once.
 func TestQuotaOfModules(t *testing.T) {
 	trees := []corpus.Tree{corpus.Small(2), nil, nil}
 	trees[1] = corpus.RandomEdit(trees[0], 1)
@@ -56,7 +56,7 @@ func TestQuotaOfModules(t *testing.T) {
 			return err
 		}
 		check(t, put(0))
-		check(t, put(1)) // most of it is there
+		check(t, put(1)) // most chunks exist already
 		if err := put(2); err == nil || !strings.Contains(err.Error(), "quota exceeded") {
 			t.Errorf("a module of new content, announced by %s: %v", announced, err)
 		}

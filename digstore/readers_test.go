@@ -16,7 +16,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// readOnly is a disk on which nothing can be changed.
+// readOnly is a disk that refuses changes.
 type readOnly struct {
 	diskfs.FS
 	t testing.TB
@@ -40,7 +40,7 @@ func (d readOnly) Mkdir(name string, _ fs.FileMode) error { return d.refuse("mkd
 func (d readOnly) SyncDir(name string) error              { return d.refuse("sync", name) }
 func (d readOnly) TryLock(name string) (io.Closer, error) { return nil, d.refuse("lock", name) }
 
-// readEverything calls all that only reads.
+// readEverything calls every reading operation.
 func readEverything(dir string, disk diskfs.FS, out string) error {
 	w, err := digstore.Open(dir, &digstore.Options{FS: disk, LockWait: -1})
 	if err != nil {
@@ -132,11 +132,11 @@ func readGeneration(w *digstore.Workspace, id digstore.StoreID, root merkle.Hash
 	return err
 }
 
-// TestReadersDoNotWrite: on a disk that cannot be written, and while a writer is at work for as
-// long as it likes, all is read, signatures that are missing included.
+// TestReadersDoNotWrite: every reading operation works on a read-only disk, and while a writer
+// holds the lock, even if signatures are missing.
 func TestReadersDoNotWrite(t *testing.T) {
 	dir, s, gens := commitTrees(t, edited(t, corpus.Small(6), "all at once", "swap"))
-	for _, g := range gens { // as the reference leaves them, and an earlier version
+	for _, g := range gens { // as the reference implementation or an earlier version leaves them
 		for _, ext := range []string{".sig", ".untagged.sig"} {
 			if err := os.Remove(filepath.Join(dir, ".dig/stores/site/sigs",
 				g.Root.String()+ext)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -161,7 +161,7 @@ func TestReadersDoNotWrite(t *testing.T) {
 	}
 }
 
-// beside is content during whose reading, when the writer has the lock, something else is done.
+// beside is content that calls a function when it is read, while the writer has the lock.
 type beside struct {
 	t  *testing.T
 	do func() error

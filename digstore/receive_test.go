@@ -78,7 +78,7 @@ func TestReceive(t *testing.T) {
 	wantFiles(t, g, states[1])
 	verifyAll(t, s)
 
-	// Pending: kept, not shown, promoted when its parent is the head.
+	// A pending generation is stored, not visible, and promoted if its parent is the head.
 	check(t, push(t, w, from,
 		module.Push{Head: signedAs(t, from, gens[2].Root), Parent: gens[1].Root, Pending: true}))
 	list, err := w.Pending(ctx, from.ID())
@@ -95,7 +95,7 @@ func TestReceive(t *testing.T) {
 	if err := w.Promote(ctx, from.ID(), gens[0].Root); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("promote what is not pending: %v", err)
 	}
-	_, err = s.GC(ctx, &digstore.GCOptions{Keep: 1}) // what pending needs stays
+	_, err = s.GC(ctx, &digstore.GCOptions{Keep: 1}) // keeps what the pending one needs
 	check(t, err)
 	check(t, w.Promote(ctx, from.ID(), gens[2].Root))
 	g, err = s.Latest()
@@ -166,8 +166,7 @@ func TestRevoke(t *testing.T) {
 	}
 }
 
-// TestServingSeesOthers: an open workspace sees what another process does, without being opened
-// again.
+// TestServingSeesOthers: an open workspace sees the changes of another process.
 func TestServingSeesOthers(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
@@ -179,7 +178,7 @@ func TestServingSeesOthers(t *testing.T) {
 	defer server.Close()
 	s, err := writer.Create(ctx, digstore.StoreID{}, &digstore.StoreOptions{Name: "later"})
 	check(t, err)
-	for i := range 20 { // enough for indexes to be merged
+	for i := range 20 { // enough to merge indexes
 		g := commit(t, s, files{"n": noise(uint64(i), 100)}, nil)
 		head, err := server.Head(ctx, s.ID())
 		check(t, err)
@@ -209,8 +208,8 @@ func TestServingSeesOthers(t *testing.T) {
 	}
 }
 
-// TestReceiveAnotherKey: a push of another key, which whoever serves the store has accepted, makes
-// that the store's key.
+// TestReceiveAnotherKey: a push with another key, which the server has accepted, makes it the key
+// of the store.
 func TestReceiveAnotherKey(t *testing.T) {
 	from, gens, _ := history(t, 1)
 	w := emptyWorkspace(t)

@@ -38,7 +38,7 @@ func (w *Workspace) receiveFirst(ctx context.Context, p module.Push,
 }
 
 // createFor makes a store for its first generation. The store becomes known with its entry in
-// workspace.toml. What a crash before that leaves is used by the next push of the store.
+// workspace.toml. The next push of the store uses what a crash before that has left.
 func (w *Workspace) createFor(ctx context.Context, r *receive.Received) error {
 	name := r.Push.Head.Store.String()
 	var notHead error
@@ -82,7 +82,7 @@ func (w *Workspace) makeWith(ctx context.Context, name string,
 	r *receive.Received) (hadHead bool, err error) {
 	id := r.Push.Head.Store
 	dir := filepath.Join(w.dot, "stores", name)
-	if set, err := w.readConfig(dir); err != nil || set.id != id { // else a crash left it
+	if set, err := w.readConfig(dir); err != nil || set.id != id { // otherwise a crash left it
 		if err := w.makeStore(dir, settings{id: id, maxSize: DefaultMaxSize}, nil); err != nil {
 			return false, err
 		}

@@ -10,8 +10,7 @@ import (
 	"github.com/dig-network/digstore/internal/corpus"
 )
 
-// TestRecipeOfAnotherRoot: the file of one generation in the place of another is damage, and not
-// that other generation.
+// TestRecipeOfAnotherRoot: the recipe file of one generation under the name of another is damage.
 func TestRecipeOfAnotherRoot(t *testing.T) {
 	dir, _, gens := commitTrees(t, []corpus.Tree{corpus.Small(7), {"alone": []byte("another tree")}})
 	file := func(i int) string {

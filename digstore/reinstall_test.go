@@ -23,8 +23,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestOtherModuleOfRoot: a generation that was dropped comes back as a module with another layout
-// and metadata. What a server remembered of the first one is not used for it.
+// TestOtherModuleOfRoot: a dropped generation is installed again as a module with another layout
+// and metadata. A server does not use what it cached of the first one.
 func TestOtherModuleOfRoot(t *testing.T) {
 	trees := edited(t, corpus.Small(7), "one byte in every large file")
 	_, from, gens := commitTrees(t, trees)

@@ -46,7 +46,7 @@ func (w *Workspace) Remove(ctx context.Context, nameOrID string) error {
 		return nil
 	})
 	if cerr := l.Close(); err == nil {
-		// before its file is removed, for Windows; the mark keeps writers out
+		// Windows cannot remove an open file; the mark keeps writers out
 		err = cerr
 	}
 	if err != nil {
@@ -113,7 +113,7 @@ func (w *Workspace) hideRemoved(r *registry) (hidden []string, err error) {
 			return hidden, err
 		}
 		to, err := w.hide(dir)
-		if diskfs.InUse(err) { // Windows renames no directory that has an open file
+		if diskfs.InUse(err) { // Windows cannot rename a directory with an open file
 			err = w.removeFiles(dir)
 			to = dir
 		}

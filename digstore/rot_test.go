@@ -16,8 +16,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestRotWhileServing: a bit that rots in a pack after its chunk was hashed, without a change of
-// size or time, is noticed ten minutes later at most, when the chunk is asked for: the store is set
+// TestRotWhileServing: a bit of a pack flips after its chunk was hashed, without a change of size
+// or time. A request for the chunk at most ten minutes later detects it, and the store is set
 // aside.
 func TestRotWhileServing(t *testing.T) {
 	dir, _, gens := commitTrees(t, []corpus.Tree{corpus.Small(3)})
@@ -33,7 +33,7 @@ func TestRotWhileServing(t *testing.T) {
 	health := server.Health(host)
 	get := func(h http.Handler, path string) *httptest.ResponseRecorder {
 		r := httptest.NewRecorder()
-		defer func() { _ = recover() }() // as net/http does with an answer that broke off
+		defer func() { _ = recover() }() // as net/http does after an aborted response
 		h.ServeHTTP(r, httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil))
 		return r
 	}

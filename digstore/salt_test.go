@@ -13,7 +13,7 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// A clone of a private store can be served on, and read by whoever is given the salt.
+// TestPrivateClone: a clone of a private store can be served, and can be read with the salt.
 func TestPrivateClone(t *testing.T) {
 	ctx := context.Background()
 	_, from := inMemory(t, &digstore.StoreOptions{Name: "secret", Private: true})

@@ -140,7 +140,7 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 	} else if ok {
 		head, _ := c.h.Head()
 		if g.Number == head.Number {
-			c.noteFiles(root) // what was read because it was new need not be read again
+			c.noteFiles(root) // the next commit need not read these files
 		}
 		return nil, &RecurringRootError{Earlier: g, Head: head.Number}
 	}
@@ -153,7 +153,7 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 	}
 	line := s.dir.NextLine(c.h, root)
 	noted := make(chan struct{})
-	go func() { // an index of a root that does not come into the history does not count
+	go func() { // an index of a root that is not in the history is ignored
 		defer close(noted)
 		c.noteFiles(root)
 	}()
@@ -164,7 +164,7 @@ func (c *commit) publish(ctx context.Context) (*CommitReport, error) {
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	if c.content == "" {
-		_ = c.s.staging.Clear() // else the next commit finds its root to be the head's, and says so
+		_ = c.s.staging.Clear() // after an error the next commit returns ErrUnchanged
 	}
 	g, err := s.open(line)
 	if err != nil {

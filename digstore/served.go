@@ -26,7 +26,7 @@ func (w *Workspace) MarkServing(port int) (io.Closer, error) {
 }
 
 // ServedAt reports whether a process of this machine has marked the workspace as served at a port.
-// A push to that port would go to the store that it comes from.
+// A push to that port would go to the same store.
 func (w *Workspace) ServedAt(port int) (bool, error) {
 	name := w.servingName(port)
 	if _, err := w.fs.Stat(name); errors.Is(err, fs.ErrNotExist) {

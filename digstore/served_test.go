@@ -6,8 +6,8 @@ import (
 	"github.com/dig-network/digstore/digstore"
 )
 
-// TestServedAt: a mark is seen by other processes while it is held, at its port and in its
-// workspace alone, and what a process that was killed has left counts for nothing.
+// TestServedAt: other processes see a mark while it is held, only for its port and its workspace.
+// The mark of a killed process is ignored.
 func TestServedAt(t *testing.T) {
 	dir := t.TempDir()
 	w := must(digstore.Init(dir, nil))

@@ -2,7 +2,8 @@ package digstore
 
 import "testing"
 
-// The spellings are those that git's verify_path refuses, and the same for hg, svn and digstore.
+// TestSettingsNames has the spellings that git's verify_path refuses, and the same for hg, svn and
+// digstore.
 func TestSettingsNames(t *testing.T) {
 	for name, want := range map[string]bool{
 		".git": true, ".GIT": true, ".gIt": true, ".hg": true, ".svn": true, ".SVN": true, ".dig": true, ".DIG": true,

@@ -69,7 +69,7 @@ func (s *Store) publisherOf(root merkle.Hash) (auth.PublicKey, error) {
 	if err != nil || pins.Root == root && !pins.Publisher.IsZero() {
 		return pins.Publisher, err
 	}
-	if pins.Root == root { // it came without a signature, and the key in its module is no publisher's
+	if pins.Root == root { // it came without a signature, so the key in its module is not trusted
 		return s.keys.SignerID()
 	}
 	return keyIn(s.At(root))

@@ -30,7 +30,7 @@ func (s *Store) StageFile(ctx context.Context, name, path string) (Staged, error
 	return staged, err
 }
 
-// errMoved ends the reading of a file that has changed meanwhile.
+// errMoved says that a file changed during the read.
 var errMoved = errors.New("the file changed while it was read")
 
 // addFile adds the content that a file has at one moment, by the rules of sealer.Sealer.Run.
@@ -59,7 +59,7 @@ type moment struct {
 	seed   maphash.Seed
 	limit  int64  // read no more than this many bytes; below 0: all
 	before uint64 // hash of the previous attempt, of limit bytes
-	calm   bool   // the file held still during an attempt before
+	calm   bool   // the file did not change during an earlier attempt
 
 	file  fs.File
 	first fs.FileInfo
@@ -98,7 +98,7 @@ func (m *moment) Read(b []byte) (int, error) {
 	n, err := m.file.Read(b[:min(int64(len(b)), length-m.done)])
 	_, _ = m.hash.Write(b[:n])
 	m.done += int64(n)
-	if err == io.EOF { // it has been cut off, or this was the end
+	if err == io.EOF { // end of the file, which may have been truncated
 		err = nil
 		if n == 0 {
 			err = m.settle()
@@ -120,7 +120,7 @@ func (m *moment) settle() error {
 	case still && whole:
 		return io.EOF
 	case still && !m.last && !m.calm && m.done < m.first.Size():
-		// it holds still: try once to have all of it
+		// it is stable now: try once to read all of it
 		m.limit, m.calm = -1, true
 	case m.limit == m.done && m.before == sum:
 		return io.EOF

@@ -36,7 +36,7 @@ func (f *storeFS) opened(name string) error {
 	return nil
 }
 
-// forget undoes opened.
+// forget removes the record of opened.
 func (f *storeFS) forget(name string) {
 	f.mu.Lock()
 	delete(f.dirs, name)

@@ -10,8 +10,9 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// On a disk where Site and site are one directory, a second store does not replace the first one's
-// key; everywhere else it is refused too, so that the workspace can be taken there.
+// TestStoreNamesDifferInMoreThanCase: on a disk where Site and site are one directory, a second
+// store does not replace the key of the first. Other systems refuse it too, so that the workspace
+// can be moved.
 func TestStoreNamesDifferInMoreThanCase(t *testing.T) {
 	for _, fold := range []bool{false, true} {
 		disk := diskfs.NewCrashWith("/ws", &diskfs.CrashOptions{FoldCase: fold})
@@ -51,8 +52,8 @@ func TestStoreNamesOfDevices(t *testing.T) {
 	}
 }
 
-// A key that lies in the directory of a store that the workspace does not list is kept, not
-// replaced.
+// TestKeyOfAnUnlistedStore: a key in the directory of a store that the workspace does not list is
+// not replaced.
 func TestKeyOfAnUnlistedStore(t *testing.T) {
 	disk := diskfs.NewCrash("/ws")
 	w := must(digstore.Init("/ws", options(disk)))

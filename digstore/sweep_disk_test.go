@@ -28,39 +28,39 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// The sweeps run a scenario again and again on a disk that fails, or loses its power, at every
-// operation in turn. What is left must be a state that the scenario passes through when nothing
-// fails, everything held must verify, and the scenario must then go on to its end.
+// The sweeps run a scenario repeatedly on a disk that fails, or loses its power, at every operation
+// in turn. The result must be a state that the scenario has without failures, every held generation
+// must verify, and the scenario must then complete.
 
 const home = "/w" // the folder that holds .dig on the disks of the sweeps
 
 var ctx = context.Background()
 
-// step is one call that is all or nothing.
+// step is one atomic call.
 type step struct {
 	what string
 	do   func(w *digstore.Workspace) error
-	// since are errors of a repetition that say that the failed attempt has come through all the same.
+	// since are errors of a second attempt which mean that the failed attempt has taken effect.
 	since []error
-	// piecemeal steps only take away, and may be left half way.
+	// piecemeal steps only remove, and may be partly done after a failure.
 	piecemeal bool
-	// removes says that the step removes what a reader beside it may have listed.
+	// removes says that the step removes what a concurrent reader may have listed.
 	removes bool
 }
 
-// scenario is what a sweep sweeps: steps on a disk that setup prepared.
+// scenario is a sequence of steps on a disk that setup prepared.
 type scenario struct {
 	name  string
 	setup func(w *digstore.Workspace) error
 	steps []step
 	// empty scenarios begin without a workspace: the first step is given nil.
 	empty bool
-	// large scenarios take long: a few points of them are swept.
+	// large scenarios take long; only a few points of them are swept.
 	large bool
 }
 
-// prepare returns the disk on which the steps begin, and the states that they lead through, the
-// first of them that before any.
+// prepare returns the disk before the first step, and the states before the first step and after
+// each step.
 func (sc *scenario) prepare(t *testing.T) (*diskfs.Crash, []string) {
 	t.Helper()
 	disk := diskfs.NewCrash(home)
@@ -82,14 +82,14 @@ func (sc *scenario) prepare(t *testing.T) (*diskfs.Crash, []string) {
 	return base, states
 }
 
-// run takes the steps, each with a workspace opened anew, and returns how many are done by then.
+// run runs the steps, each with a new workspace, and returns how many succeeded.
 func (sc *scenario) run(disk diskfs.FS) (int, error) {
 	var done atomic.Int64
 	err := sc.runCounting(disk, &done)
 	return int(done.Load()), err
 }
 
-// runCounting counts in done.
+// runCounting is run with the count in done.
 func (sc *scenario) runCounting(disk diskfs.FS, done *atomic.Int64) error {
 	for _, s := range sc.steps {
 		if err := runStep(disk, s); err != nil {
@@ -100,8 +100,8 @@ func (sc *scenario) runCounting(disk diskfs.FS, done *atomic.Int64) error {
 	return nil
 }
 
-// judge checks what is left on a disk after done steps and a part of the next one, and that the
-// scenario can be brought to its end there.
+// judge checks the state of a disk after done steps and a part of the next one, and that the
+// scenario can be completed.
 func (sc *scenario) judge(disk diskfs.FS, states []string, done int) error {
 	got, err := stateOf(disk)
 	if err != nil {
@@ -133,8 +133,7 @@ func (sc *scenario) judge(disk diskfs.FS, states []string, done int) error {
 	return nil
 }
 
-// permits checks that a state is one in which a disk may be after done steps and a part of the next
-// one.
+// permits checks that a disk may have a state after done steps and a part of the next one.
 func (sc *scenario) permits(got string, states []string, done int) error {
 	old, now := states[done], states[min(done+1, len(states)-1)]
 	if done < len(sc.steps) && sc.steps[done].piecemeal && between(got, old, now) {
@@ -150,8 +149,8 @@ func (sc *scenario) permits(got string, states []string, done int) error {
 // between reports whether a state is old without some lines, and has all lines of now.
 func between(got, old, now string) bool { return within(now, got) && within(got, old) }
 
-// learned reports whether a state is old with more names, which now has too: names are kept before
-// the generation that brings them is there, and serve all generations.
+// learned reports whether a state is old with more names, which now has too. Names are stored
+// before their generation is visible, and apply to all generations.
 func learned(got, old, now string) bool {
 	if !within(old, got) {
 		return false
@@ -168,10 +167,10 @@ func learned(got, old, now string) bool {
 	return true
 }
 
-// nameLine begins a line of a state that is about a resource with its name.
+// nameLine begins the line of a named resource in a state.
 const nameLine = "  name "
 
-// within reports whether the lines of part stand in whole, in that order.
+// within reports whether whole has the lines of part, in that order.
 func within(part, whole string) bool {
 	rest := strings.Split(whole, "\n")
 	for _, line := range strings.Split(part, "\n") {
@@ -184,7 +183,7 @@ func within(part, whole string) bool {
 	return true
 }
 
-// inAll returns the lines that stand in every one of the states.
+// inAll returns the lines that all states have.
 func inAll(states []string) string {
 	lines := strings.Split(states[0], "\n")
 	for _, s := range states[1:] {
@@ -194,8 +193,8 @@ func inAll(states []string) string {
 	return strings.Join(lines, "\n")
 }
 
-// unstaged leaves what is staged out of a state: a commit that is through may fail to empty the
-// staging file.
+// unstaged returns a state without the staged resources, because a successful commit may fail to
+// empty the staging file.
 func unstaged(state string) string {
 	var b strings.Builder
 	for line := range strings.Lines(state) {
@@ -225,15 +224,15 @@ func runStep(disk diskfs.FS, s step) error {
 	return errors.Join(s.do(w), w.Close())
 }
 
-// sweepOptions make everything that happens on a disk happen the same way every time.
+// sweepOptions make every run perform the same operations on the disk.
 func sweepOptions(disk diskfs.FS) *digstore.Options {
 	return &digstore.Options{FS: disk, Now: func() time.Time { return time.Unix(1_800_000_000, 0) },
 		Rand: rand.NewChaCha8([32]byte{1}), LockWait: -1, Workers: 2,
 		ContentRoots: []string{os.TempDir()}}
 }
 
-// stateOf describes all that a workspace holds, as far as users can see it. Every generation that
-// is held is verified down to its last byte on the way.
+// stateOf describes the visible content of a workspace. It also verifies every byte of every held
+// generation.
 func stateOf(disk diskfs.FS) (string, error) {
 	w, err := digstore.Open(home, sweepOptions(disk))
 	if errors.Is(err, digstore.ErrNoWorkspace) {
@@ -246,7 +245,7 @@ func stateOf(disk diskfs.FS) (string, error) {
 	return stateIn(disk, w)
 }
 
-// stateIn is stateOf for a workspace that is open, which may remember what it has read before.
+// stateIn is stateOf for an open workspace, which may have caches.
 func stateIn(disk diskfs.FS, w *digstore.Workspace) (string, error) {
 	var b strings.Builder
 	if s, err := w.Active(); err == nil {
@@ -289,7 +288,7 @@ func describe(b *strings.Builder, disk diskfs.FS, w *digstore.Workspace, s *digs
 		}
 	}
 	staged, err := s.Staged()
-	if errors.Is(err, digstore.ErrCorrupt) { // a frame that was not finished: to be staged again
+	if errors.Is(err, digstore.ErrCorrupt) { // an unfinished frame: stage it again
 		b.WriteString(" staged torn\n")
 		err = nil
 	}
@@ -368,7 +367,7 @@ func readResource(g *digstore.Generation, name string) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// litter returns a file below dir that nobody will look for any more.
+// litter returns a leftover file below dir that no code would remove, or "".
 func litter(disk diskfs.FS, dir string) (string, error) {
 	list, err := disk.ReadDir(dir)
 	if err != nil {
@@ -402,21 +401,21 @@ func stageAll(content files) func(*digstore.Store) error {
 
 var publisher = auth.NewKey([auth.SeedSize]byte{42})
 
-// siteID is the store that all scenarios are about.
+// siteID is the store of all scenarios.
 var siteID = auth.StoreIDFromKey(publisher.PublicKey())
 
-// version is the content of its i-th generation, which shares files with its neighbours.
+// version returns the content of generation i, which shares files with its neighbours.
 func version(i int) files {
 	return files{"index.html": fmt.Sprint("<p>version ", i), "a/same.bin": noise(1, 3000), "empty": "",
 		fmt.Sprintf("b/%d.bin", i/2): noise(uint64(100+i/2),
 			5000), "c/new.bin": noise(uint64(200+i), 700)}
 }
 
-// versions say what the store of a scenario holds in its i-th generation.
+// versions returns the content of generation i in a scenario.
 type versions func(i int) files
 
-// corpusVersions has many files of several chunks. What changes from one version to the next is
-// more than the buffer of a pack holds.
+// corpusVersions has many files of several chunks. Two versions differ by more than the buffer of a
+// pack.
 func corpusVersions() versions {
 	trees := []corpus.Tree{corpus.Small(1)}
 	for i, name := range []string{"new content in every large file",
@@ -434,7 +433,7 @@ func corpusVersions() versions {
 	}
 }
 
-// commitVersions makes the store and generations of it.
+// commitVersions makes the store and commits versions.
 func commitVersions(from, to int) func(w *digstore.Workspace) error {
 	return versions(version).commit(from, to)
 }
@@ -454,14 +453,14 @@ func (v versions) commit(from, to int) func(w *digstore.Workspace) error {
 	}
 }
 
-// release is a generation as a publisher gives it out.
+// release is a published generation.
 type release struct {
 	line   module.Generation
 	head   auth.SignedRoot
 	module []byte
 }
 
-// releases are generations of the store, made on a disk of their own.
+// releases returns generations of the store, made on another disk.
 func releases(n int) []release { return versions(version).releases(n) }
 
 func (v versions) releases(n int) []release {
@@ -481,7 +480,7 @@ func (v versions) releases(n int) []release {
 	return out
 }
 
-// must is for what cannot fail on a good disk.
+// must panics on an error. It is for calls that cannot fail on a good disk.
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

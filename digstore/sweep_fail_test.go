@@ -13,9 +13,9 @@ import (
 
 var errDisk = errors.New("the disk is full")
 
-// TestFailEveryOperation lets every operation of every scenario fail once, and then all that follow
-// it, too. Another process, which has read everything before, reads everything again at that
-// moment.
+// TestFailEveryOperation lets every operation of every scenario fail, first alone and then with all
+// that follow. Another process, which has read everything before, reads everything again after the
+// failure.
 func TestFailEveryOperation(t *testing.T) {
 	sweep(t, 7, func(sc *scenario, base *diskfs.Crash, states []string, n, calls int) (points int) {
 		for _, always := range []bool{false, true} {
@@ -29,9 +29,9 @@ func TestFailEveryOperation(t *testing.T) {
 	})
 }
 
-// sweep calls try for points of every scenario: in the short run about so many of each small
-// scenario, and one in the middle of every third large one; in the long run for a part of all, or
-// of so many that are spread over a large scenario.
+// sweep calls try for points of every scenario. In a short run these are about short points of each
+// small scenario, and one in the middle of every third large one. In a long run they are a part of
+// all points, or of points spread over a large scenario.
 func sweep(t *testing.T, short int,
 	try func(sc *scenario, base *diskfs.Crash, states []string, n, calls int) int) {
 	part, parts := vectors.Part(t)
@@ -40,7 +40,7 @@ func sweep(t *testing.T, short int,
 	t.Cleanup(func() { t.Logf("%d points", points.Load()) })
 	for i, sc := range scenarios(t) {
 		if sc.large && !long && i%3 != short%3 {
-			continue // another sweep takes it
+			continue // another sweep covers it
 		}
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
@@ -71,7 +71,7 @@ func sweep(t *testing.T, short int,
 	}
 }
 
-// pointsOfLarge is how many points of a large scenario all parts of a long run take together.
+// pointsOfLarge is the number of points of a large scenario in all parts of a long run.
 const pointsOfLarge = 32
 
 // failAt lets the n-th operation fail.
@@ -112,7 +112,7 @@ func (sc *scenario) failAt(base *diskfs.Crash, states []string, n int, always bo
 	return nil
 }
 
-// A witness is another process that reads a disk, and has read it before.
+// A witness is another process that reads a disk and has caches from an earlier read.
 type witness struct {
 	disk diskfs.FS
 	w    *digstore.Workspace // nil while there is none
@@ -138,8 +138,8 @@ func (o *witness) state() (string, error) {
 	return stateIn(o.disk, o.w)
 }
 
-// look reads everything, and checks that it is in a state that is permitted after done steps and a
-// part of the next one.
+// look reads everything, and checks that the state is permitted after done steps and a part of the
+// next one.
 func (o *witness) look(sc *scenario, states []string, done int) error {
 	got, err := o.state()
 	if err != nil {

@@ -20,9 +20,9 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// TestModel does what rapid thinks of to a publisher's store, and to a copy that pulls from it, and
-// holds both against a model in memory: every generation that ought to be held reads back exactly,
-// and gives the bytes of the module that it was made as.
+// TestModel applies random operations from rapid to a publisher's store and to a copy that pulls
+// from it, and compares both with a model in memory. Every generation that should be held has the
+// right content and the bytes of its original module.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newModel(t)
@@ -43,7 +43,7 @@ func TestModel(t *testing.T) {
 	})
 }
 
-// generation is one as the model remembers it.
+// generation is a generation in the model.
 type generation struct {
 	line    module.Generation
 	head    auth.SignedRoot
@@ -51,14 +51,14 @@ type generation struct {
 	module  []byte
 }
 
-// model is a publisher's store, a copy of it, and what both ought to hold.
+// model is a publisher's store, a copy of it, and the expected content of both.
 type model struct {
 	own, copied *peer
 	staged      files
 	all         []generation
 }
 
-// peer is a store on a disk of its own.
+// peer is a store on a separate disk.
 type peer struct {
 	disk  *diskfs.Crash
 	w     *digstore.Workspace
@@ -82,7 +82,7 @@ func newModel(t *rapid.T) *model {
 		copied: newPeer(t, nil), staged: files{}}
 }
 
-// contents are few, so that they come back: small ones, and one of several chunks.
+// contents are few, so that they recur: small ones, and one of several chunks.
 var contents = []string{"", "a", "b", noise(1, 2000), noise(2, 90_000), noise(3, 400_000),
 	noise(1, 2000) + "!"}
 
@@ -142,7 +142,7 @@ func (m *model) commit(t *rapid.T) {
 	m.staged = files{}
 }
 
-// fresh returns how many bytes of content no generation that is held has under the same name.
+// fresh returns the number of bytes of content that no held generation has under the same name.
 func (m *model) fresh(content files) (n int64) {
 	for name, text := range content {
 		old := false
@@ -156,7 +156,7 @@ func (m *model) fresh(content files) (n int64) {
 	return n
 }
 
-// size returns the bytes of all files of the publisher's store but the staging file.
+// size returns the number of bytes in all files of the publisher's store, except the staging file.
 func (m *model) size(t *rapid.T) (n int64) {
 	var walk func(dir string)
 	walk = func(dir string) {
@@ -211,7 +211,7 @@ func (m *model) fill(t *rapid.T) {
 	m.install(t, []module.Generation{m.all[i].line}, i)
 }
 
-// missing draws a generation that the copy has a line of, and no more.
+// missing draws a generation of which the copy has only the line.
 func (m *model) missing(t *rapid.T) int {
 	var list []int
 	for i := range m.copied.lines {
@@ -225,7 +225,7 @@ func (m *model) missing(t *rapid.T) int {
 	return rapid.SampledFrom(list).Draw(t, "generation")
 }
 
-// install transfers a generation, in one go or after some that broke off.
+// install transfers a generation, in one attempt or after interrupted ones.
 func (m *model) install(t *rapid.T, lines []module.Generation, i int) {
 	g, s := m.all[i], m.copied.s
 	for rapid.Bool().Draw(t, "breaks off") {
@@ -245,7 +245,7 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errDisk }
 
-// push sends the next generation to the copy, as a server takes it.
+// push sends the next generation to the copy, as to a server.
 func (m *model) push(t *rapid.T) {
 	i := m.copied.lines
 	if i == len(m.all) {
@@ -273,14 +273,14 @@ func (m *model) push(t *rapid.T) {
 	m.copied.lines++
 }
 
-// importing brings a generation back that the copy has let go.
+// importing imports a generation that the copy has dropped.
 func (m *model) importing(t *rapid.T) {
 	i := m.missing(t)
 	must(m.copied.s.Import(ctx, bytes.NewReader(m.all[i].module), m.all[i].head, nil))
 	m.copied.held[i] = true
 }
 
-// reopen loses the power when everything is said to be on the disk.
+// reopen cuts the power when every operation has returned.
 func (m *model) reopen(t *rapid.T) {
 	seed := rapid.Uint64Range(0, 9).Draw(t, "seed")
 	m.own.powerLost(t, seed)
@@ -294,7 +294,8 @@ func (p *peer) powerLost(t *rapid.T, seed uint64) {
 	p.s = must(p.w.Store(siteID.String()))
 }
 
-// crash loses the power in the middle of something. Afterwards it has been done, or it has not.
+// crash cuts the power during an operation. Afterwards the operation has taken effect completely or
+// not at all.
 func (m *model) crash(t *rapid.T) {
 	p, keep, gc := m.own, rapid.IntRange(1, 3).Draw(t, "keep"), false
 	var err error
@@ -340,17 +341,17 @@ func (m *model) crash(t *rapid.T) {
 		var b bytes.Buffer
 		must(p.s.Export(ctx, lines[p.lines-1].Root, &b, nil))
 		m.all = append(m.all, generation{lines[p.lines-1], must(p.s.Head(ctx)), m.staged, b.Bytes()})
-		must(p.s.Unstage(ctx)) // it may not have come to that
+		must(p.s.Unstage(ctx)) // nothing may be staged yet
 		m.staged = files{}
 	}
 }
 
-// stopSoon makes one of the next operations the last.
+// stopSoon lets the disk stop at one of the next operations.
 func (p *peer) stopSoon(t *rapid.T) {
 	p.disk.StopAfter(rapid.IntRange(1, 120).Draw(t, "operations"))
 }
 
-// check compares everything.
+// check compares both stores with the model.
 func (m *model) check(t *rapid.T) {
 	for _, p := range []*peer{m.own, m.copied} {
 		lines := must(p.s.Generations(ctx))

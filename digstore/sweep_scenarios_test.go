@@ -17,8 +17,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// scenarios are what the sweeps sweep: everything with a few small files, and what moves content
-// once more with the corpus.
+// scenarios returns the scenarios of the sweeps: all with a few small files, and those that move
+// content also with the corpus.
 func scenarios(t *testing.T) []scenario {
 	out := append(smallScenarios(), versions(version).scenarios(t)...)
 	for _, sc := range corpusVersions().scenarios(t) {
@@ -28,7 +28,7 @@ func scenarios(t *testing.T) []scenario {
 	return out
 }
 
-// scenarios are those that move content.
+// scenarios returns the scenarios that move content.
 func (v versions) scenarios(t *testing.T) []scenario {
 	rel := v.releases(3)
 	old, young := t.TempDir(), t.TempDir()
@@ -130,7 +130,7 @@ func (v versions) scenarios(t *testing.T) []scenario {
 	}
 }
 
-// smallScenarios are those to which the content does not matter.
+// smallScenarios returns the scenarios that do not depend on the content.
 func smallScenarios() []scenario {
 	rel := releases(3)
 	key := auth.NewKey([auth.SeedSize]byte{9})
@@ -232,11 +232,11 @@ func committing() step {
 	return step{what: "commit", do: onSite(func(s *digstore.Store) error {
 		_, err := s.Commit(ctx, nil, &digstore.CommitOptions{Message: "new"})
 		return err
-		// a torn rest of what was staged
+		// staging may be torn
 	}), since: []error{digstore.ErrUnchanged, digstore.ErrNothingStaged, digstore.ErrCorrupt}}
 }
 
-// keepNames gives the store the names of a generation that begin with prefix.
+// keepNames stores the names of a generation that begin with prefix.
 func keepNames(r release, content files, prefix string) step {
 	return step{what: "keep names", do: onSite(func(s *digstore.Store) error {
 		g, err := s.At(r.line.Root)
@@ -254,7 +254,7 @@ func keepNames(r release, content files, prefix string) step {
 	})}
 }
 
-// listedRelease is a generation that lists its names.
+// listedRelease returns a generation that lists its names.
 func listedRelease(t *testing.T, content files) release {
 	w := must(digstore.Init("/ws", options(diskfs.NewCrash("/ws"))))
 	defer w.Close()
@@ -264,7 +264,7 @@ func listedRelease(t *testing.T, content files) release {
 	return release{g.Info(), must(s.Head(ctx)), moduleOf(t, s, g.Info().Root)}
 }
 
-// transfer gives Install a module, from where an earlier attempt broke off.
+// transfer calls Install with a module, from where an earlier attempt was interrupted.
 func transfer(s *digstore.Store, lines []module.Generation, r release) error {
 	at, err := s.Held(ctx, r.line.Root)
 	if err != nil {
@@ -284,13 +284,13 @@ func install(rel []release) step {
 	}), since: []error{fs.ErrExist}}
 }
 
-// renumbered is a release under another number.
+// renumbered returns a release with another number.
 func renumbered(r release, n uint64) release {
 	r.line.Number = n
 	return r
 }
 
-// installAfter installs a generation as number n, and the lines before it where they are not there.
+// installAfter installs a generation as number n, with the missing lines before it.
 func installAfter(n int, r release) step {
 	r.line.Number = uint64(n)
 	return step{what: "install", do: onSite(func(s *digstore.Store) error {
@@ -306,7 +306,7 @@ func installAfter(n int, r release) step {
 	}), since: []error{fs.ErrExist}}
 }
 
-// fill transfers a generation whose line is there.
+// fill transfers a generation whose line exists.
 func fill(r release) step { return install([]release{r}) }
 
 func receive(r release, parent merkle.Hash, pending bool) step {
@@ -336,7 +336,7 @@ func assemble(r release, base merkle.Hash) step {
 	}), since: []error{fs.ErrExist}}
 }
 
-// assembleSome is one that breaks off.
+// assembleSome is an interrupted assemble.
 func assembleSome(r release) step {
 	return step{what: "assemble some", do: onSite(func(s *digstore.Store) error {
 		recipe, chunks := takenApart(r.module)

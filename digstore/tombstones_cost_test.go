@@ -57,7 +57,7 @@ func TestDescriptorCost(t *testing.T) {
 		}
 		return disk.Calls() - before
 	}
-	// so that times of change tell later changes
+	// so that later changes have other times
 	old := func() { now = time.Now().Add(10 * time.Second) }
 
 	revoke(0, key)
@@ -96,7 +96,7 @@ func TestDescriptorCost(t *testing.T) {
 	get(201)
 	old()
 	get(201)
-	check(t, os.WriteFile(name, bad, 0o644)) // in place: the folder does not show it
+	check(t, os.WriteFile(name, bad, 0o644)) // in place: the folder does not change
 	now = now.Add(time.Minute)
 	get(200)
 	check(t, os.Remove(name))

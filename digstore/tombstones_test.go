@@ -14,7 +14,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// TestTombstonesOfAnotherKey: what was checked with one key says nothing of another.
+// TestTombstonesOfAnotherKey: a check with one key is not used for another key.
 func TestTombstonesOfAnotherKey(t *testing.T) {
 	dir := t.TempDir()
 	w, err := digstore.Init(dir, nil)
@@ -55,8 +55,8 @@ func TestTombstonesOfAnotherKey(t *testing.T) {
 	}
 }
 
-// TestTombstoneOfAnotherStore: a tombstone that a publisher has signed for another store says
-// nothing of this one.
+// TestTombstoneOfAnotherStore: a tombstone that the publisher has signed for another store does not
+// apply to this one.
 func TestTombstoneOfAnotherStore(t *testing.T) {
 	dir := t.TempDir()
 	w, err := digstore.Init(dir, nil)

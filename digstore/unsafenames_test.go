@@ -15,7 +15,7 @@ import (
 	"github.com/dig-network/digstore/internal/corpus"
 )
 
-// unsafe are names that cannot be files beside safe, on any system.
+// unsafe are names that cannot be files together with safe, on any system.
 var unsafe = files{
 	".git/config": "1", "x/.GIT/hooks/post-checkout": "2", "git~1/config": "3",
 	".g\u200cit/config": "4", ".hg/hgrc": "5",
@@ -34,8 +34,8 @@ func keysOf(list []digstore.KeyNameError) (keys []string) {
 	return keys
 }
 
-// A commit takes what a checkout writes, and both name the same resources as those that they leave
-// out.
+// TestCommitTakesWhatCheckoutWrites: a commit accepts exactly the names that a checkout writes, and
+// both report the same names as left out.
 func TestCommitTakesWhatCheckoutWrites(t *testing.T) {
 	ctx := context.Background()
 	all := maps.Clone(safe)
@@ -76,8 +76,8 @@ func TestCommitTakesWhatCheckoutWrites(t *testing.T) {
 	wantDir(t, dir, safe)
 }
 
-// What stands in a content root under such a name is named by status and commit; a name that is not
-// UTF-8 among them.
+// TestCommitOfUnsafeFiles: status and commit report files with unsafe names in a content root,
+// including a name that is not UTF-8.
 func TestCommitOfUnsafeFiles(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("other systems do not have such names")
@@ -101,7 +101,7 @@ func TestCommitOfUnsafeFiles(t *testing.T) {
 		!slices.Equal(keysOf(refused.Names), bad) {
 		t.Errorf("commit: %v, want it to refuse %q", err, bad)
 	}
-	for range 2 { // the second one takes what is unchanged from the stat index
+	for range 2 { // the second commit uses the stat index
 		r, err := s.Commit(ctx, nil, &digstore.CommitOptions{SkipUnsafe: true, Again: true})
 		check(t, err)
 		if !slices.Equal(keysOf(r.Unsafe), bad) {
@@ -127,8 +127,8 @@ func TestCommitOfUnsafeFiles(t *testing.T) {
 	}
 }
 
-// What a commit would refuse is known before it is staged: by its name, beside what is staged, and
-// by where the file lies.
+// TestCheckStaging: CheckStaging returns the names that a commit would refuse: by the name itself,
+// by other staged names, and by the location of the file.
 func TestCheckStaging(t *testing.T) {
 	dir := t.TempDir()
 	w := must(digstore.Init(dir, nil))

@@ -58,7 +58,7 @@ func (s *Store) Verify(ctx context.Context, root merkle.Hash,
 // chunks.
 func (s *Store) checkChunks(g *Generation) error {
 	if g.recipe == nil {
-		return nil // the module lies in one file, which was opened
+		return nil // the module is one file, which is open
 	}
 	for _, c := range g.recipe.Pool() {
 		held, err := s.dir.Packs.Holds(c)
@@ -135,7 +135,7 @@ func (w *Workspace) CheckStore(ctx context.Context, id auth.StoreID) error {
 		return err
 	}
 	h, err := s.dir.Recipes.Read(head.Root)
-	if errors.Is(err, fs.ErrNotExist) { // in the form of the reference, or not held
+	if errors.Is(err, fs.ErrNotExist) { // written by the reference implementation, or not held
 		return nil
 	}
 	if err != nil {

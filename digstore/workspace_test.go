@@ -133,7 +133,8 @@ func TestSecretsOnDisk(t *testing.T) {
 	}
 }
 
-// TestWriterWaits: of two writers, one waits or is told who holds the store.
+// TestWriterWaits: the second of two writers waits, or gets an error that names the holder of the
+// lock.
 func TestWriterWaits(t *testing.T) {
 	dir := t.TempDir()
 	w, err := digstore.Init(dir, &digstore.Options{LockWait: -1})
@@ -190,8 +191,7 @@ func TestRemotes(t *testing.T) {
 
 func second(_ string, err error) error { return err }
 
-// The forms of push signatures that origins accept stand beside the remotes, and neither loses the
-// other.
+// TestPushForms: push forms and remotes are in one file, and writing one keeps the other.
 func TestPushForms(t *testing.T) {
 	ctx := t.Context()
 	w, s := inMemory(t, &digstore.StoreOptions{Name: "s"})

@@ -13,8 +13,7 @@ import (
 	"github.com/dig-network/digstore/internal/diskfs"
 )
 
-// TestAdoptKey: a writer commits to a clone with a key of their own, and the owner after the
-// writer.
+// TestAdoptKey: a writer commits to a clone with another key, and then the owner commits.
 func TestAdoptKey(t *testing.T) {
 	rel := releases(1)
 	disk := diskfs.NewCrash(home)
@@ -59,7 +58,7 @@ func TestAdoptKey(t *testing.T) {
 		t.Errorf("pins %+v, want %+v: what was verified stays", got, pins)
 	}
 
-	// The owner has the publisher's key, pulls what the writer signed, and goes on.
+	// The owner has the publisher's key, pulls the writer's generation and commits.
 	o := must(must(digstore.Init(home, options(diskfs.NewCrash(home)))).Create(ctx, siteID,
 		&digstore.StoreOptions{Key: publisher}))
 	stage(t, o, version(0))
@@ -78,8 +77,8 @@ func TestAdoptKey(t *testing.T) {
 	}
 }
 
-// TestAdoptKeyBeforeSalt: the writer of a private store may bring the salt after the key, and mend
-// a wrong one.
+// TestAdoptKeyBeforeSalt: the writer of a private store may import the salt after the key, and
+// replace a wrong one.
 func TestAdoptKeyBeforeSalt(t *testing.T) {
 	w := must(digstore.Init(home, options(diskfs.NewCrash(home))))
 	check(t, emptySite(w))

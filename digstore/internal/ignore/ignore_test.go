@@ -14,8 +14,8 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// excluded reports whether the rules of the folder sub leave a file in it out, by itself or with a
-// folder above it.
+// excluded reports whether the rules of the folder sub exclude a file in it, or a folder above the
+// file.
 func excluded(rules *List, sub, name string) bool {
 	for i := len(sub); i < len(name); i++ {
 		if name[i] == '/' && rules.Ignores(name[:i], true) {
@@ -34,7 +34,7 @@ func randomText(r *rand.Rand, parts []string, most int) string {
 	return b.String()
 }
 
-// TestIgnoreAgreesWithGit makes ignore files of one to three random lines, and asks git about
+// TestIgnoreAgreesWithGit makes ignore files of one to three random lines, and compares with git on
 // random paths.
 func TestIgnoreAgreesWithGit(t *testing.T) {
 	git, err := exec.LookPath("git")
@@ -146,7 +146,7 @@ func TestGlobTime(t *testing.T) {
 	}
 }
 
-// FuzzGlob holds the matcher to a plain one that tries all ways.
+// FuzzGlob compares the matcher with a simple backtracking one.
 func FuzzGlob(f *testing.F) {
 	for _, s := range []string{"a*b", "**/a", "a/**/b", "[a-c]?", `\*`, "foo**/bar", "[[:alpha:]]x", "a/**"} {
 		f.Add(s, "a/b/foo/bar")
@@ -167,8 +167,7 @@ func FuzzGlob(f *testing.F) {
 	})
 }
 
-// plainMatch is a matcher by the words of gitignore's manual, for patterns that are known to be
-// well formed.
+// plainMatch is a matcher that follows the manual of gitignore, for well-formed patterns.
 func plainMatch(p, name string, first bool) bool {
 	if p == "" {
 		return name == ""

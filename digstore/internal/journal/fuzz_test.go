@@ -51,7 +51,7 @@ func written(t testing.TB) (stream, text []byte, chunks memory, packSize int64) 
 	return stream, out.Bytes(), chunks, packSize
 }
 
-// TestReplay: what is written down is the stream, whatever the pack has of it.
+// TestReplay: the journal replays a prefix of the stream, for any length of the pack.
 func TestReplay(t *testing.T) {
 	stream, text, chunks, size := written(t)
 	none := func(merkle.Hash) (bool, error) { return false, nil }
@@ -70,7 +70,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// FuzzParse: what counts of any bytes has the length that it says.
+// FuzzParse: the valid part of any bytes replays as many bytes as Size says.
 func FuzzParse(f *testing.F) {
 	_, text, chunks, size := written(f)
 	f.Add(text)

@@ -40,7 +40,8 @@ func TestValid(t *testing.T) {
 	}
 }
 
-// Every changed byte and every cut is noticed, and the names that can be read are returned.
+// TestDamage: every changed byte and every truncation is detected, and the readable names are
+// returned.
 func TestDamage(t *testing.T) {
 	var list []string
 	for i := range 20 {

@@ -28,8 +28,8 @@ func packOf(t testing.TB, chunks ...string) []byte {
 	return b.Bytes()
 }
 
-// FuzzReadIndex: an index that is read finds its own chunks, and a pack that names a chunk has it
-// or is damaged.
+// FuzzReadIndex: an index finds its own chunks, and reading a chunk that it names succeeds or
+// reports damage.
 func FuzzReadIndex(f *testing.F) {
 	f.Add(packOf(f))
 	f.Add(packOf(f, "one", "", "three"))
@@ -51,7 +51,7 @@ func FuzzReadIndex(f *testing.F) {
 	})
 }
 
-// FuzzParseMerged: what can be parsed is written with the same bytes.
+// FuzzParseMerged: an index that parses is encoded to the same bytes.
 func FuzzParseMerged(f *testing.F) {
 	f.Add(pack.Merge([]*pack.Index{indexOf("a", 0, 3), indexOf("b", 3, 2)}).Marshal())
 	f.Add([]byte{})
@@ -67,8 +67,8 @@ func FuzzParseMerged(f *testing.F) {
 	})
 }
 
-// FuzzReadUnfinished: what counts of an unfinished pack can be continued, and gives the chunks that
-// were there and those that are added.
+// FuzzReadUnfinished: the valid part of an unfinished pack can be continued, and the result has the
+// old and the new chunks.
 func FuzzReadUnfinished(f *testing.F) {
 	whole := packOf(f, "one", "two", "three")
 	f.Add(whole)

@@ -23,8 +23,8 @@ func entryOf(i int) pack.Entry {
 	return pack.Entry{ID: id, Offset: int64(i) * 1000, Len: uint32(i)}
 }
 
-// TestMerge: a chunk is found in a pack's index and in any merge of them, also after
-// a merge was written and read; others are not.
+// TestMerge: a chunk is found in the index of its pack and in any merged index, also after encoding
+// and parsing. Other chunks are not found.
 func TestMerge(t *testing.T) {
 	for _, sizes := range [][]int{{0}, {1}, {1, 1}, {100, 3, 0, 1000}, {5000, 5000}} {
 		t.Run(fmt.Sprint(sizes), func(t *testing.T) {
@@ -34,7 +34,7 @@ func TestMerge(t *testing.T) {
 				list = append(list, indexOf(fmt.Sprint("pack ", i), total, n))
 				total += n
 			}
-			// The last one has chunks that another one has too.
+			// The last index has chunks of another one.
 			merged := pack.Merge(append(list, indexOf("copy", 0, min(total, 2))))
 			if merged.Len() != total {
 				t.Fatalf("%d chunks, want %d", merged.Len(), total)

@@ -15,7 +15,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// shortDisk writes a byte less than it is given, or a byte more, without an error.
+// shortDisk writes one byte less or one byte more than requested, without an error.
 type shortDisk struct {
 	diskfs.FS
 	longer bool
@@ -39,7 +39,7 @@ func (f shortFile) Write(b []byte) (int, error) {
 	return f.File.Write(b[:len(b)-1])
 }
 
-// newPack begins a pack and adds chunks, of which the last lies in the buffer.
+// newPack begins a pack and adds chunks, of which the last is still in the buffer.
 func newPack(t *testing.T, disk diskfs.FS) (p *packdir.Writer, chunks []module.Chunk) {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "one.pack")
@@ -59,8 +59,8 @@ func newPack(t *testing.T, disk diskfs.FS) (p *packdir.Writer, chunks []module.C
 	return p, chunks
 }
 
-// TestPackPhases: what is being added cannot be read, what can be read by many at once cannot be
-// added to, and the pack that comes out has every chunk.
+// TestPackPhases: while chunks are added none can be read. Afterwards many goroutines can read and
+// none can be added. The finished pack has every chunk.
 func TestPackPhases(t *testing.T) {
 	p, chunks := newPack(t, diskfs.OS())
 	if _, _, err := p.Chunk(chunks[0]); err == nil {
@@ -106,7 +106,7 @@ func readAll(t *testing.T, src module.ChunkSource, chunks []module.Chunk) {
 	readers.Wait()
 }
 
-// TestPackLength: a pack whose file is not as long as what was written is never finished.
+// TestPackLength: Finish fails if the length of the file is not that of what was written.
 func TestPackLength(t *testing.T) {
 	for _, longer := range []bool{false, true} {
 		name := filepath.Join(t.TempDir(), "one.pack")
@@ -122,9 +122,9 @@ func TestPackLength(t *testing.T) {
 	}
 }
 
-// A chunk of another length than that of the pack's index, and one that the index places into the
-// magic of the pack, is not given out: the index has a checksum of its own, and says nothing of
-// what a recipe names.
+// TestChunkOfAnotherLength: a chunk is not returned if its length differs from that in the index,
+// or if its offset in the index lies in the magic of the pack. The checksum of an index does not
+// cover what a recipe names.
 func TestChunkOfAnotherLength(t *testing.T) {
 	disk, dir := diskfs.OS(), t.TempDir()
 	if err := diskfs.MkdirAll(disk, filepath.Join(dir, "packs"), 0o755); err != nil {
@@ -134,7 +134,7 @@ func TestChunkOfAnotherLength(t *testing.T) {
 	if err := diskfs.WriteFile(disk, name, []byte(pack.Magic), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	before := merkle.Sum([]byte("before")) // as a damaged writer would have it
+	before := merkle.Sum([]byte("before")) // as a faulty writer would write it
 	wrong := []pack.Entry{{ID: before, Offset: int64(len(pack.Magic)) - 1, Len: 4}}
 	p, err := packdir.Reopen(disk, name, wrong, int64(len(pack.Magic)))
 	if err != nil {
@@ -177,8 +177,7 @@ type lazyDisk struct{ diskfs.FS }
 
 func (lazyDisk) Remove(string) error { return nil }
 
-// TestRemoveTakesTheName: a removed pack does not count as held any more, even while its file
-// stays.
+// TestRemoveTakesTheName: the chunks of a removed pack are not found, even while its file remains.
 func TestRemoveTakesTheName(t *testing.T) {
 	disk := lazyDisk{diskfs.OS()}
 	p, chunks := newPack(t, disk)

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// edit makes what a commit makes of a column: some of it replaced, some inserted, some gone.
+// edit changes a column like a commit: it replaces, inserts and removes some bytes.
 func edit(rnd *rand.Rand, b []byte) []byte {
 	out := bytes.Clone(b)
 	for range rnd.IntN(20) {
@@ -66,7 +66,7 @@ func FuzzApplyDelta(f *testing.F) {
 		if err == nil && len(got) != size {
 			t.Fatalf("%d bytes, want %d", len(got), size)
 		}
-		target := delta // whatever it is, it can be made
+		target := delta // any target can be encoded
 		back, err := applyDelta(base, appendDelta(nil, base, target), len(target))
 		if err != nil || !bytes.Equal(back, target) {
 			t.Fatalf("%q is made as %q, %v", target, back, err)

@@ -10,8 +10,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// FuzzDecode: a file of any bytes is decoded or refused. What is decoded gives the same body when
-// it is written again, with a base and without.
+// FuzzDecode: a file of any bytes is decoded or refused. A decoded body is the same after encoding
+// and decoding it again, with a base and without.
 func FuzzDecode(f *testing.F) {
 	base := &recipefile.Base{Root: merkle.Hash{1}, Depth: 2, Body: bytes.Repeat([]byte("base "), 200)}
 	body := append([]byte("new "), base.Body[7:]...)
@@ -70,7 +70,7 @@ func TestSmallBodies(t *testing.T) {
 	}
 }
 
-// TestBases: a generation is built on one with fewer bits in its number, at most 6 in a row.
+// TestBases: a base has fewer bits in its number, and a chain has at most 6 bases.
 func TestBases(t *testing.T) {
 	for _, c := range []struct {
 		n    uint64

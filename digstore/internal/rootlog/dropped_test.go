@@ -9,8 +9,8 @@ import (
 	"github.com/dig-network/digstore/digstore/internal/rootlog"
 )
 
-// TestDropped: a list of lines says of each whether it was added, also after it was written and
-// read. A damaged list is refused.
+// TestDropped: Has is true for exactly the lines that were added, also after encoding and parsing.
+// A damaged list is refused.
 func TestDropped(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var d rootlog.Dropped

@@ -53,7 +53,7 @@ func FuzzLines(f *testing.F) {
 	})
 }
 
-// FuzzProofs: of a log and proofs of any bytes, only lines count that both have.
+// FuzzProofs: for any bytes of a log and of proofs, only lines that both have are valid.
 func FuzzProofs(f *testing.F) {
 	_, text, proofs := linesOf(5)
 	blocks := rootlog.AppendBlocks(rootlog.Header(5), 0, proofs)
@@ -83,7 +83,7 @@ func FuzzProofs(f *testing.F) {
 	})
 }
 
-// FuzzIndex: what an index of any bytes says is an offset or an error. One that was written finds
+// FuzzIndex: an index of any bytes returns offsets or an error. An index that was encoded finds
 // every line.
 func FuzzIndex(f *testing.F) {
 	lines, text, proofs := linesOf(700)

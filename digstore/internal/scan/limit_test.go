@@ -10,7 +10,7 @@ import (
 )
 
 // TestIgnoreLimit: an ignore file that is too long is an error, on the disk and in a file system;
-// no part of its lines counts.
+// none of its lines is used.
 func TestIgnoreLimit(t *testing.T) {
 	dir := t.TempDir()
 	text := bytes.Repeat([]byte("a\n"), 2<<20+1)

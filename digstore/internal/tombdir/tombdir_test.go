@@ -12,8 +12,7 @@ import (
 )
 
 // TestTombstonesAreCheckedOnce: each signature is checked once, however often the tombstones are
-// read, and again only for what is new. A file that is replaced within the unit of its time is
-// seen.
+// read. A file that is replaced within the resolution of its time is noticed.
 func TestTombstonesAreCheckedOnce(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	clock := func() time.Time { return now }
@@ -79,7 +78,7 @@ func TestTombstonesAreCheckedOnce(t *testing.T) {
 		if err := diskfs.WriteFile(disk, path, bad, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		valid(n+1, n+2) // what was valid counts for a minute
+		valid(n+1, n+2) // valid tombstones are cached for a minute
 		now = now.Add(time.Minute)
 		valid(n, n+3)
 		if err := disk.Remove(path); err != nil {
