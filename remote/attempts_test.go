@@ -13,12 +13,12 @@ import (
 	"github.com/dig-network/digstore/remote/rpc"
 )
 
-// TestAttemptsInTurn: a host that breaks in one way after the other is asked four times in all for
-// a module.
+// TestAttemptsInTurn checks that a client makes four attempts in all for a module, from a host
+// that fails differently each time.
 func TestAttemptsInTurn(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		held bool // a generation before it, so that the recipe is asked for first
+		held bool // the generation before is held, so that the recipe is requested first
 	}{{"clone", false}, {"pull", true}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel() // it waits
@@ -35,7 +35,7 @@ func TestAttemptsInTurn(t *testing.T) {
 					http.Error(w, "busy", http.StatusServiceUnavailable)
 					return true
 				}
-				r.Header.Del("Accept") // the whole module, of which the first bytes come
+				r.Header.Del("Accept") // request the whole module; only its first bytes are sent
 				rec := httptest.NewRecorder()
 				s.server.ServeHTTP(rec, r)
 				for name, values := range rec.Header() {
@@ -53,8 +53,8 @@ func TestAttemptsInTurn(t *testing.T) {
 	}
 }
 
-// TestAttempts: a host that always breaks one kind of request is asked four times for it, whatever
-// retries around it.
+// TestAttempts checks that a client makes four attempts of a request that always fails, whatever
+// else retries around it.
 func TestAttempts(t *testing.T) {
 	pull := func(t *testing.T) (*line, func(o *remote.ClientOptions) error) {
 		s, l, to := grown(t, 400, 1, nil)

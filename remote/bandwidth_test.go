@@ -15,7 +15,7 @@ import (
 	"github.com/dig-network/digstore/remote/bandwidth"
 )
 
-// Bytes pass at the rate that is set, each direction for itself, over all connections together.
+// The limit applies per direction to all connections together.
 func TestBandwidth(t *testing.T) {
 	const n = 1 << 20
 	for _, c := range []struct {
@@ -64,7 +64,7 @@ func TestBandwidth(t *testing.T) {
 	}
 }
 
-// A connection that is closed waits for nothing more.
+// Close ends the wait of a connection.
 func TestBandwidthClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
@@ -80,7 +80,7 @@ func TestBandwidthClose(t *testing.T) {
 	})
 }
 
-// Clients of one Bandwidth share it, whatever they fetch.
+// Clients with the same Bandwidth share its limit.
 func TestBandwidthOfClients(t *testing.T) {
 	body := make([]byte, 100_000)
 	inBubble(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -17,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// sink is a Local that takes modules apart, has them checked, and keeps nothing but a count.
+// sink is a Local that decomposes and checks modules, and stores only a count.
 type sink struct{ *remotetest.Memory }
 
 func (s sink) Install(ctx context.Context, _ []module.Generation, _ auth.SignedRoot, r io.Reader,
@@ -26,14 +26,14 @@ func (s sink) Install(ctx context.Context, _ []module.Generation, _ auth.SignedR
 	return err
 }
 
-// unlimited lets a benchmark ask as often as it likes.
+// unlimited disables the request limits.
 var unlimited = func() server.Limits {
 	all := server.Rate{PerSecond: math.Inf(1)}
 	return server.Limits{PerIP: all, PerIdentity: all, PerStore: all}
 }()
 
-// BenchmarkFetch holds Clone against a plain GET that hashes what it gets, from the same listener:
-// 32 MiB that do not compress, nothing written.
+// BenchmarkFetch compares Clone with a plain GET that hashes the body, from the same listener: 32
+// MiB of incompressible data, without writing.
 func BenchmarkFetch(b *testing.B) {
 	s := newSite(b, 0, &server.Options{Limits: unlimited})
 	data := make([]byte, 32<<20)
@@ -101,7 +101,7 @@ func BenchmarkFetch(b *testing.B) {
 	})
 }
 
-// BenchmarkPullNothing is a pull that finds nothing new: one signed request.
+// BenchmarkPullNothing measures a pull with nothing new: one signed request.
 func BenchmarkPullNothing(b *testing.B) {
 	s := newSite(b, 1, &server.Options{Limits: unlimited})
 	c := s.client(s.listen(), nil)

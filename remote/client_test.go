@@ -105,7 +105,7 @@ func TestClientRange(t *testing.T) {
 	}
 }
 
-// TestClientRefuses walks answers that are none of this protocol.
+// TestClientRefuses checks the errors for answers that violate the protocol.
 func TestClientRefuses(t *testing.T) {
 	s := newSite(t, 1, nil)
 	l := s.listen()
@@ -186,7 +186,7 @@ func TestClientRefuses(t *testing.T) {
 	}
 }
 
-// TestClientStatuses: every status that the server's table may give comes back as its sentinel.
+// TestClientStatuses checks that each status of the server's table becomes its error.
 func TestClientStatuses(t *testing.T) {
 	s := newSite(t, 1, nil)
 	l := s.listen()
@@ -225,7 +225,7 @@ func TestClientStatuses(t *testing.T) {
 	}
 }
 
-// TestClientProxy: what a proxy answers in the host's place is told from what the host says.
+// TestClientProxy checks that answers of a proxy are distinguished from answers of the host.
 func TestClientProxy(t *testing.T) {
 	s := newSite(t, 1, nil)
 	l := s.listen()
@@ -245,7 +245,7 @@ func TestClientProxy(t *testing.T) {
 			t.Errorf("%q: %v", body, err)
 		}
 	}
-	// A proxy that compresses or rewrites makes weak tags of strong ones.
+	// A proxy that compresses or rewrites turns strong tags into weak ones.
 	l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
 		if tail != "/module" {
 			return false
@@ -285,7 +285,7 @@ func TestClientHeaders(t *testing.T) {
 	}
 }
 
-// TestClientKeepsConnection: the requests of a clone use one connection.
+// TestClientKeepsConnection checks that the requests of a clone use one connection.
 func TestClientKeepsConnection(t *testing.T) {
 	s := newSite(t, 40, &server.Options{})
 	var opened atomic.Int64
@@ -306,7 +306,7 @@ func TestClientKeepsConnection(t *testing.T) {
 	}
 }
 
-// TestClientSigner: a signer that fails is asked once.
+// TestClientSigner checks that a failing signer is called once.
 func TestClientSigner(t *testing.T) {
 	s := newSite(t, 1, nil)
 	by := &brokenSigner{Signer: s.identity}
@@ -373,7 +373,7 @@ func TestNewClientRefuses(t *testing.T) {
 	}
 }
 
-// TestClientGuard: a private address is not dialled, literal loopback is.
+// TestClientGuard checks that a private address is not dialled but literal loopback is.
 func TestClientGuard(t *testing.T) {
 	u, err := remote.ParseURL("dig://10.0.0.1/" + testID)
 	if err != nil {
@@ -388,8 +388,8 @@ func TestClientGuard(t *testing.T) {
 	}
 }
 
-// TestLoopbackHTTP: dig:// on loopback is https, and falls back to plain HTTP only when that is
-// allowed.
+// TestLoopbackHTTP checks that dig:// on loopback uses https, and falls back to plain HTTP only if
+// the options allow it.
 func TestLoopbackHTTP(t *testing.T) {
 	s := newSite(t, 1, nil)
 	l := s.listen()
@@ -413,7 +413,7 @@ func TestLoopbackHTTP(t *testing.T) {
 	equal(t, "requests", l.requests(), []string{"GET", "GET"})
 }
 
-// TestTLS: a dig:// locator over TLS with a private CA, and without it.
+// TestTLS reads a dig:// locator over TLS with a private CA, and without it.
 func TestTLS(t *testing.T) {
 	s := newSite(t, 1, nil)
 	srv := httptest.NewTLSServer(s.server)
@@ -440,7 +440,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// inBubble runs f in a bubble of its own time, with a client of an origin that h answers.
+// inBubble runs f in a synctest bubble with a client of an origin that serves h.
 func inBubble(t *testing.T, h http.HandlerFunc, o remote.ClientOptions,
 	f func(t *testing.T, c *remote.Client)) {
 	t.Helper()
@@ -456,12 +456,13 @@ func inBubble(t *testing.T, h http.HandlerFunc, o remote.ClientOptions,
 	})
 }
 
-// TestRetry: how often, how long between, and that every attempt is signed anew.
+// TestRetry checks the number of attempts, the time between them, and that each has a new
+// signature.
 func TestRetry(t *testing.T) {
 	ok := `{"current_root":"` + strings.Repeat("20", 32) + `"}`
 	for _, c := range []struct {
 		name      string
-		fail      int // attempts that fail before one succeeds
+		fail      int // attempts that fail first
 		code      int // 0: the connection breaks
 		after     string
 		attempts  int
@@ -511,7 +512,8 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestNoSilentRepeat: net/http does not send a signed request again on a connection that broke.
+// TestNoSilentRepeat checks that net/http does not repeat a signed request after a broken
+// connection.
 func TestNoSilentRepeat(t *testing.T) {
 	n := 0
 	h := func(w http.ResponseWriter, _ *http.Request) {
@@ -524,7 +526,7 @@ func TestNoSilentRepeat(t *testing.T) {
 		if _, err := c.Describe(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Describe(t.Context()); err == nil { // on the connection that is kept
+		if _, err := c.Describe(t.Context()); err == nil { // on the kept connection
 			t.Error("the second request succeeded")
 		}
 	})
@@ -533,9 +535,9 @@ func TestNoSilentRepeat(t *testing.T) {
 	}
 }
 
-// TestSlow: headers that do not come in 30 s, bodies that stand still and bodies that bring less
-// than 16 KiB a minute are given up, and a slow one is not. Without options a client takes modules
-// of at most 1 GiB, as a server does (TestPushInit).
+// TestSlow checks that a client gives up on headers after 30 s, on stalled bodies and on bodies
+// below the least rate, but not on slower ones above it. By default a client reads modules of at
+// most 1 GiB, as a server does (TestPushInit).
 func TestDefaultMaxModule(t *testing.T) {
 	for size, want := range map[int]error{1 << 30: nil, 1<<30 + 1: remote.ErrTooLarge} {
 		h := func(w http.ResponseWriter, _ *http.Request) {
@@ -559,12 +561,12 @@ func TestSlow(t *testing.T) {
 	root := merkle.Hash(bytes.Repeat([]byte{0x20}, 32))
 	for _, c := range []struct {
 		name   string
-		before time.Duration // waits before the headers
+		before time.Duration // delay of the headers
 		pauses []time.Duration
 		piece  int
 		wait   time.Duration // until the error; 0: none
-		least  int64         // bytes a second; 0: the default
-		length int           // announced; 0: what is sent; -1: none
+		least  int64         // bytes per second; 0: the default
+		length int           // announced; 0: as sent; -1: none
 	}{
 		{name: "no headers", before: time.Hour, wait: 30 * time.Second},
 		{name: "stands still", pauses: []time.Duration{time.Hour}, piece: 16 << 10, wait: time.Minute},
@@ -621,7 +623,7 @@ func TestSlow(t *testing.T) {
 	}
 }
 
-// A request of which a host takes nothing for a minute ends, also where all of its body fits into
+// A request fails when the host reads none of it for a minute, even if the whole body fits into
 // the buffer.
 func TestStuckRequest(t *testing.T) {
 	for _, size := range []int{100 << 10, 1 << 20} {
@@ -653,7 +655,7 @@ func TestStuckRequest(t *testing.T) {
 	}
 }
 
-// A reader that bounds itself does not hold its own slowness against the origin.
+// A client with a bandwidth limit does not report the resulting slowness as ErrTooSlow.
 func TestSlowByOwnBound(t *testing.T) {
 	h := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("ETag", `"`+strings.Repeat("20", 32)+`"`)
@@ -685,7 +687,7 @@ func TestClientCancel(t *testing.T) {
 	})
 }
 
-// blocked is a resolver, and an IdentityAt, that waits until it is let go.
+// blocked is a Resolver, and an IdentityAt, that blocks until it is released.
 type blocked struct {
 	asked, gone chan struct{}
 }
@@ -700,8 +702,8 @@ func (b blocked) Resolve(ctx context.Context, u remote.URL) ([]remote.URL, error
 	return []remote.URL{u.AtOrigin()}, nil
 }
 
-// TestWaitForAnotherEnds: a request that waits for another one to resolve the locator, or to ask
-// for the identity, ends with its context; so does asking the client what it knows.
+// TestWaitForAnotherEnds checks that a request that waits for another one to resolve the locator
+// or to get the identity ends with its context. So do the methods that read the client's state.
 func TestWaitForAnotherEnds(t *testing.T) {
 	b := blocked{make(chan struct{}), make(chan struct{})}
 	for name, opt := range map[string]*remote.ClientOptions{

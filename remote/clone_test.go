@@ -17,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// launcher is a store id that says nothing of any key.
+// launcher is a store ID that is not the hash of a key.
 var launcher = auth.StoreID{0xfe, 1}
 
 func TestCloneOverHTTP(t *testing.T) {
@@ -57,7 +57,7 @@ func TestCloneOverHTTP(t *testing.T) {
 		t.Errorf("pins %+v, %v", pins, err)
 	}
 
-	// What was cloned can be served on.
+	// A clone can be served.
 	again := (&direct{Memory: to}).empty()
 	if _, err := remote.Clone(t.Context(), again, &direct{Memory: to},
 		remote.Trust{Publisher: s.publisher.PublicKey()}); err != nil {
@@ -69,7 +69,7 @@ func TestCloneOverHTTP(t *testing.T) {
 	}
 }
 
-// passed are the names of the checks in a report, each of which must say what it was made against.
+// passed returns the names of the passed checks in a report. Each must have Against.
 func passed(r *remote.Report) (names []remote.Check) {
 	for _, p := range r.Checks {
 		if p.Against != "" {
@@ -79,8 +79,8 @@ func passed(r *remote.Report) (names []remote.Check) {
 	return names
 }
 
-// TestCloneTrust walks what can be believed and what cannot, for ids that prove their key and for
-// others.
+// TestCloneTrust checks which Trust accepts an origin, for IDs that are the hash of the key and
+// for others.
 func TestCloneTrust(t *testing.T) {
 	origin, by := store(t, launcher, 3)
 	pub, other := by.PublicKey(), key(9).PublicKey()
@@ -88,8 +88,8 @@ func TestCloneTrust(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		trust  remote.Trust
-		check  remote.Check // that refuses; "": none does
-		err    error        // a sentinel besides ErrVerification
+		check  remote.Check // that fails; "": none
+		err    error        // a further error to match
 		basis  remote.Basis
 		number uint64
 		newer  bool
@@ -156,7 +156,7 @@ func TestCloneTrust(t *testing.T) {
 	})
 }
 
-// refused wants an error of one check, and a sentinel besides unless it is nil.
+// refused checks that err is of one check and, unless sentinel is nil, matches it.
 func refused(t testing.TB, err error, check remote.Check, also error) {
 	t.Helper()
 	var v *remote.VerificationError
@@ -168,15 +168,15 @@ func refused(t testing.TB, err error, check remote.Check, also error) {
 	}
 }
 
-// TestCloneHistory: the order of lines counts; numbers are the origin's word, and roots may come
-// back.
+// TestCloneHistory checks that the order of lines counts, that numbers are not trusted, and that
+// roots may repeat.
 func TestCloneHistory(t *testing.T) {
 	type lines = []module.Generation
 	line := func(g module.Generation, number uint64) module.Generation { g.Number = number; return g }
 	for _, c := range []struct {
 		name  string
 		roots func(lines) lines
-		want  []int // the generations of the lines that are kept; nil: it is refused
+		want  []int // the generations of the kept lines; nil: refused
 	}{
 		{"empty", func(lines) lines { return nil }, nil},
 		{"head missing", func(l lines) lines { return l[:2] }, nil},
@@ -226,7 +226,8 @@ func TestCloneHistory(t *testing.T) {
 	}
 }
 
-// TestCloneLimit: more than is taken is refused, said or not.
+// TestCloneLimit checks that a module above the limit is refused, with and without an announced
+// size.
 func TestCloneLimit(t *testing.T) {
 	for _, said := range []bool{true, false} {
 		origin, by := store(t, launcher, 1)
@@ -287,7 +288,7 @@ func TestCloneAllGenerations(t *testing.T) {
 	}
 }
 
-// TestModuleAlone: what a module must be, whatever its origin says besides.
+// TestModuleAlone checks the properties that a module must have whatever its origin says.
 func TestModuleAlone(t *testing.T) {
 	build := func(t *testing.T, id auth.StoreID, by *auth.Key, n int) []byte {
 		t.Helper()
@@ -326,7 +327,7 @@ func TestModuleAlone(t *testing.T) {
 				return io.NopCloser(bytes.NewReader(c.body(t, good))), nil
 			}
 			if c.check != remote.CheckSize {
-				origin.describe = func(d *remote.Descriptor) { d.Size = 0 } // let other checks come first
+				origin.describe = func(d *remote.Descriptor) { d.Size = 0 } // other checks must fail first
 			}
 			to := origin.empty()
 			_, err := remote.Clone(t.Context(), to, origin, remote.Trust{Publisher: by.PublicKey()})

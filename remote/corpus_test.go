@@ -12,8 +12,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestCorpus: every kind of change that users make to many files at once is pulled and pushed, and
-// is at the other end byte for byte, in every file.
+// TestCorpus pulls and pushes every kind of change that users make to many files at once, and
+// compares every file byte for byte.
 func TestCorpus(t *testing.T) {
 	tree := corpus.Small(1)
 	if vectors.Long(t) {
@@ -46,7 +46,7 @@ func TestCorpus(t *testing.T) {
 	}
 	for i, e := range corpus.Edits() {
 		t.Run(e.Name, func(t *testing.T) {
-			s.clock.Add(600) // past the limits of requests
+			s.clock.Add(600) // past the request limits
 			host.clock.Add(600)
 			root := publish(e.Apply(tree, uint64(i)))
 			if _, err := remote.Pull(t.Context(), clone, from, remote.Trust{}); err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// TestProtocolDocument compares what PROTOCOL.md says of a client with the code.
+// TestProtocolDocument compares PROTOCOL.md with the client's code.
 func TestProtocolDocument(t *testing.T) {
 	doc := docs.Open(t, "PROTOCOL.md")
 	t.Run("limits", func(t *testing.T) { clientLimits(t, doc) })
@@ -101,7 +101,7 @@ func TestProtocolDocument(t *testing.T) {
 	})
 }
 
-// membersOf are the names of the members of a JSON object.
+// membersOf returns the names of the members of a JSON object.
 func membersOf[T any]() (names []string) {
 	for i := range reflect.TypeFor[T]().NumField() {
 		name, _, _ := strings.Cut(reflect.TypeFor[T]().Field(i).Tag.Get("json"), ",")

@@ -13,8 +13,7 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// branches are a store of two generations that was cloned, and another that goes another way after
-// the first.
+// branches are a cloned store of two generations, and another store that diverges after the first.
 func branches(t *testing.T) (to *remotetest.Memory, other *direct, by *auth.Key) {
 	t.Helper()
 	origin, by, to := cloned(t, launcher, 2)
@@ -25,7 +24,8 @@ func branches(t *testing.T) (to *remotetest.Memory, other *direct, by *auth.Key)
 	return to, other, by
 }
 
-// TestEvidence: what refuses an origin for its head is kept, once, and says so.
+// TestEvidence checks that evidence against an origin's head is stored once and named in the
+// error.
 func TestEvidence(t *testing.T) {
 	now := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, c := range []struct {
@@ -33,7 +33,7 @@ func TestEvidence(t *testing.T) {
 		check  remote.Check
 		err    error
 		lie    func(t *testing.T) (*remotetest.Memory, *direct)
-		proves bool // one key has signed both heads
+		proves bool // one key signed both heads
 	}{
 		{"fork", remote.CheckFork, remote.ErrForked, func(t *testing.T) (*remotetest.Memory, *direct) {
 			to, other, _ := branches(t)
@@ -111,7 +111,7 @@ func TestEvidence(t *testing.T) {
 	})
 }
 
-// signedBy is a claim with the signatures of another key.
+// signedBy returns a claim with signatures of another key.
 func signedBy(t *testing.T, id auth.StoreID, c remote.Claim, k *auth.Key) remote.Claim {
 	t.Helper()
 	signed, err := auth.SignRoot(t.Context(), id, c.Root, k)
@@ -122,7 +122,7 @@ func signedBy(t *testing.T, id auth.StoreID, c remote.Claim, k *auth.Key) remote
 	return c
 }
 
-// TestAcceptHead: the way past a fork is to name the head; what was held stays.
+// TestAcceptHead checks that Trust.AcceptHead accepts a fork, and that the local history stays.
 func TestAcceptHead(t *testing.T) {
 	to, other, _ := branches(t)
 	theirs := other.line(t, 2).Root
@@ -132,7 +132,8 @@ func TestAcceptHead(t *testing.T) {
 	if err != nil || !report.Diverged || report.Root != theirs || report.Generation != 3 {
 		t.Fatalf("%+v, %v", report, err)
 	}
-	// Our first generation stands in both histories, so that two lines of theirs follow our two.
+	// The first generation is in both histories, so that two lines of the fork follow the two local
+	// ones.
 	lines, err := to.Generations(t.Context())
 	if err != nil || len(lines) != 4 || lines[2].Root != other.line(t, 1).Root ||
 		lines[3].Root != theirs {
@@ -143,7 +144,7 @@ func TestAcceptHead(t *testing.T) {
 		!report.UpToDate || report.Diverged {
 		t.Errorf("%+v, %v", report, err)
 	}
-	// It does not help another key, nor what was held before.
+	// AcceptHead does not accept another key, nor a head that was held before.
 	stranger := &direct{Memory: other.empty()}
 	head := stranger.publish(t, key(9), 3)
 	_, err = remote.Pull(t.Context(), to, stranger, remote.Trust{AcceptHead: head.Root})
@@ -154,7 +155,7 @@ func TestAcceptHead(t *testing.T) {
 	refused(t, err, remote.CheckRollback, remote.ErrRollback)
 }
 
-// TestHeadAge: how old the head is stands in the report, so that a frozen origin can be seen.
+// TestHeadAge checks that the report has the age of the head, which reveals a frozen origin.
 func TestHeadAge(t *testing.T) {
 	origin, _, to := cloned(t, launcher, 2)
 	line := origin.line(t, 1)
@@ -166,7 +167,7 @@ func TestHeadAge(t *testing.T) {
 	}
 }
 
-// TestWithheld: an origin that does not show a tombstone we know of is noticed.
+// TestWithheld checks that an origin that does not serve a known tombstone is reported.
 func TestWithheld(t *testing.T) {
 	origin, by, to := cloned(t, launcher, 1)
 	s, err := auth.SignTombstone(t.Context(),
@@ -186,7 +187,7 @@ func TestWithheld(t *testing.T) {
 	}
 }
 
-// TestReportJSON: the report can be printed, whatever came of the visit.
+// TestReportJSON checks that a report can be encoded, whatever the result of the sync.
 func TestReportJSON(t *testing.T) {
 	to, other, by := branches(t)
 	for _, trust := range []remote.Trust{{}, {AcceptHead: other.line(t, 2).Root},
@@ -219,7 +220,7 @@ func TestReportJSON(t *testing.T) {
 	}
 }
 
-// counted is a Local that writes down what was read of its history.
+// counted is a Local that records reads of its history.
 type counted struct {
 	*remotetest.Memory
 	whole int
@@ -230,7 +231,8 @@ func (c *counted) Generations(ctx context.Context) ([]module.Generation, error) 
 	return c.Memory.Generations(ctx)
 }
 
-// TestPullReadsNoHistory: with nothing new one request is made, and neither history is read.
+// TestPullReadsNoHistory checks that a pull with nothing new makes one request and reads neither
+// history.
 func TestPullReadsNoHistory(t *testing.T) {
 	origin, by, to := cloned(t, launcher, 3)
 	c := &counted{Memory: to}
@@ -249,7 +251,7 @@ func TestPullReadsNoHistory(t *testing.T) {
 	}
 }
 
-// FuzzParseEvidence: whatever is read can be checked and written again.
+// FuzzParseEvidence checks that evidence that parses can be checked and encoded again.
 func FuzzParseEvidence(f *testing.F) {
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`{"kind":"fork","held":{"last":[{"generation":1}]},"offered":{"descriptor":{"current_root":"` + string(make([]byte, 64)) + `"}}}`))

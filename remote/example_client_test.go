@@ -12,7 +12,7 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// What a clone would bring, before it does.
+// Preview a clone.
 func ExampleSync_Preview() {
 	ctx := context.Background()
 	origin, there, _ := published(ctx, fstest.MapFS{"index.html": {Data: []byte("<h1>one</h1>")}})
@@ -34,7 +34,7 @@ func ExampleSync_Preview() {
 	// generation 0, 4672 bytes
 }
 
-// One file of a store, read at the root that its publisher has signed.
+// Read one file of a store at the root that its publisher signed.
 func ExampleTrust_ResolveHead() {
 	ctx := context.Background()
 	origin, there, publisher := published(ctx,
@@ -56,7 +56,7 @@ func ExampleTrust_ResolveHead() {
 	// <h1>one</h1> <nil>
 }
 
-// A key for each host, so that hosts cannot compare notes.
+// Use a key for each host, so that hosts cannot link the requests.
 func ExampleDeriveIdentity() {
 	mine := auth.NewKey([32]byte{1})
 	u,
@@ -68,7 +68,7 @@ func ExampleDeriveIdentity() {
 	}
 	client, err := remote.NewClient(u, &remote.ClientOptions{
 		IdentityAt: func(host string) (auth.Signer, error) { return remote.DeriveIdentity(mine, host) },
-		Bandwidth:  bandwidth.New(2_000_000, 500_000), // bytes a second, received and sent
+		Bandwidth:  bandwidth.New(2_000_000, 500_000), // bytes per second, received and sent
 	})
 	if err != nil {
 		log.Fatal(err)

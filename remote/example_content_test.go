@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// One resource, without a clone. The root is known from elsewhere; a resource that is not there is
-// answered with a decoy, which does not hold.
+// Read one resource without a clone. The root is known from elsewhere. For a missing resource the
+// origin sends a decoy, which fails verification.
 func ExampleClient_Content() {
 	ctx := context.Background()
 	origin, there, _ := published(ctx, fstest.MapFS{"index.html": {Data: []byte("<h1>one</h1>")}})
@@ -35,7 +35,7 @@ func ExampleClient_Content() {
 	// refused: true
 }
 
-// The chunks that a generation has and another has not, each checked on its way into a cache.
+// Fetch the chunks that one generation has and another lacks into a cache. Each is checked.
 func ExampleClient_Delta() {
 	ctx := context.Background()
 	origin, there, publisher := published(ctx,

@@ -10,8 +10,8 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// Three origins say that they have a store. One of them lies; the store comes whole all the same,
-// and the report says who it was.
+// Clone from three origins. One of them sends false data; the clone succeeds, and the report names
+// that origin.
 func ExampleNewOrigins() {
 	ctx := context.Background()
 	w, err := remotetest.NewWorld(ctx, nil)
@@ -59,8 +59,7 @@ func ExampleNewOrigins() {
 	// mirror 3 is behind
 }
 
-// A publisher has signed two histories. The pull is refused, and what proves it is kept, so that it
-// can be shown to others.
+// A publisher signed two histories. The pull fails, and the evidence is kept.
 func ExampleParseEvidence() {
 	ctx := context.Background()
 	w, err := remotetest.NewWorld(ctx, nil)

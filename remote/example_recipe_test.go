@@ -14,8 +14,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A generation is pushed as pending, and made the head later, when the chain has confirmed it: then
-// only its recipe travels.
+// Push a generation as pending, and make it the head later, when the chain has confirmed it. The
+// promotion sends only the recipe.
 func ExamplePusher_Promote() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})

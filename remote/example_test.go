@@ -15,9 +15,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// published returns an origin that serves a store of one generation, without a network, and the
-// publisher's key. A program has a host name in place of the first and knows the second from
-// somewhere else.
+// published returns an origin that serves a store of one generation without a network, and the
+// publisher's key. A program has a host name instead, and knows the key from elsewhere.
 func published(ctx context.Context,
 	files fstest.MapFS) (*remotetest.Origin, *remotetest.Memory, *auth.Key) {
 	var seed [32]byte
@@ -30,14 +29,14 @@ func published(ctx context.Context,
 	return remotetest.NewOrigin(server.New(remotetest.NewStores(nil, store), nil)), store, publisher
 }
 
-// A store is cloned into an empty one, for a reason, and brought up to date later. *digstore.Store
-// takes the place of the store in memory where it is to last.
+// Clone a store into an empty one, trusting the publisher's key, and pull later. Use
+// *digstore.Store instead of the store in memory to keep it.
 func Example() {
 	ctx := context.Background()
 	origin, there, publisher := published(ctx,
 		fstest.MapFS{"index.html": {Data: []byte("<h1>one</h1>")}})
 	defer origin.Close()
-	client, err := origin.Client(there.ID(), nil) // remote.NewClient(url, nil), for a host with a name
+	client, err := origin.Client(there.ID(), nil) // for a named host: remote.NewClient(url, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -54,7 +53,7 @@ func Example() {
 		fstest.MapFS{"index.html": {Data: []byte("<h1>two</h1>")}}); err != nil {
 		log.Fatal(err)
 	}
-	for range 2 { // the key is held now, which is all the trust a pull needs
+	for range 2 { // the key is pinned now; a pull needs no other trust
 		report, err = remote.Pull(ctx, here, client, remote.Trust{})
 		if err != nil {
 			log.Fatal(err)
@@ -67,7 +66,7 @@ func Example() {
 	// generation 1 up to date before: true
 }
 
-// An origin is refused by a check that has a name, and nothing of what it sent becomes visible.
+// A failed check has a name, and nothing that the origin sent becomes visible.
 func ExampleVerificationError() {
 	ctx := context.Background()
 	origin, there, _ := published(ctx, fstest.MapFS{"index.html": {Data: []byte("hello")}})
@@ -80,8 +79,8 @@ func ExampleVerificationError() {
 
 	here := remotetest.NewMemory(there.ID(), nil)
 	for _, trust := range []remote.Trust{
-		{},                     // believes nothing
-		{Root: merkle.Hash{1}}, // a root that this origin does not have
+		{},                     // trusts nothing
+		{Root: merkle.Hash{1}}, // a root that the origin does not have
 	} {
 		_, err := remote.Clone(ctx, here, client, trust)
 		var refused *remote.VerificationError
@@ -97,7 +96,7 @@ func ExampleVerificationError() {
 	// installed something: false <nil>
 }
 
-// A locator is resolved on our side; what travels is HTTPS.
+// The client resolves a locator and sends requests over HTTPS.
 func ExampleParseURL() {
 	u,
 		err :=
@@ -119,8 +118,8 @@ func ExampleParseURL() {
 	// true
 }
 
-// A first push to a node that lets this store in. Every generation that the node lacks goes, oldest
-// first.
+// Push a store for the first time, to a node that accepts it. Push sends every generation that the
+// node lacks, oldest first.
 func ExamplePush() {
 	ctx := context.Background()
 	first, mine, publisher := published(ctx, fstest.MapFS{"a": {Data: []byte("1")}})
@@ -149,7 +148,7 @@ func ExamplePush() {
 	// 0 pushed, up to date before: true
 }
 
-// wallet stands for a hub's publisher: one that pays for each generation on chain.
+// wallet stands for the Publisher of a hub, which pays for each generation on chain.
 type wallet struct{}
 
 func (wallet) Publish(_ context.Context, p remote.PutRequest, mod io.ReadSeeker) (bool, error) {
@@ -162,7 +161,7 @@ func (wallet) Publish(_ context.Context, p remote.PutRequest, mod io.ReadSeeker)
 	return true, err
 }
 
-// A push to a hub goes through a Publisher of one's own.
+// Push to a hub through a Publisher.
 func ExamplePublisher() {
 	ctx := context.Background()
 	node, mine, publisher := published(ctx, fstest.MapFS{"a": {Data: []byte("1")}})

@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestGuardVectors feeds the hosts of dig/ssrf-hosts.json to what stands before a connection: the
-// locator's grammar, the names that mean this machine, and the address policy. Nothing is dialled.
+// TestGuardVectors checks the hosts of dig/ssrf-hosts.json against the locator's grammar, the
+// names of the local machine and the address policy. It dials nothing.
 func TestGuardVectors(t *testing.T) {
 	var v struct {
 		About string `json:"about"`
@@ -53,7 +53,7 @@ func admit(g *remote.DialGuard, host string) error {
 	return g.CheckName(u.Hostname())
 }
 
-// TestGuardNAT64: what an IPv6 address stands for behind a translator decides.
+// TestGuardNAT64 checks that the IPv4 address embedded in a NAT64 address decides.
 func TestGuardNAT64(t *testing.T) {
 	for addr, ok := range map[string]bool{
 		"64:ff9b::8.8.8.8": true, "64:ff9b::10.1.2.3": false, "64:ff9b::127.0.0.1": false, "64:ff9b:1::8.8.8.8": false,

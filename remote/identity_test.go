@@ -30,7 +30,7 @@ func TestDeriveIdentity(t *testing.T) {
 			t.Errorf("the key of %s does not follow from seed and host", host)
 		}
 	}
-	// HKDF as RFC 5869 has it, computed elsewhere (Python's hmac and hashlib).
+	// HKDF of RFC 5869, computed independently (Python's hmac and hashlib).
 	seed := derive(1, "example.org").Seed()
 	if got, want := hex.EncodeToString(seed[:]),
 		"b9ab09a26047fb2dc080d243ff1a2f2b15669638cdd2cba84e07eff5e8e77cb5"; got != want {
@@ -38,7 +38,7 @@ func TestDeriveIdentity(t *testing.T) {
 	}
 }
 
-// A client signs with the key for the host that it speaks to, and asks for it once.
+// A client signs with the key for its host, and calls IdentityAt once.
 func TestIdentityAt(t *testing.T) {
 	var sent []string
 	asked := 0

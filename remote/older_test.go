@@ -16,15 +16,15 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// A queue is an origin that gives modules only when so many are asked for at a time, or nothing
-// else can come.
+// A queue is an origin that serves modules only when a given number are requested concurrently, or
+// no further request can arrive.
 type queue struct {
 	remote.Origin
 	mu      sync.Mutex
 	open    int
 	most    int
-	refuse  merkle.Hash // a generation that is not what it says
-	missing merkle.Hash // one that is not there
+	refuse  merkle.Hash // a generation that fails verification
+	missing merkle.Hash // a generation that the origin lacks
 	wait    time.Duration
 }
 
@@ -53,7 +53,7 @@ type endlessZeros struct{}
 
 func (endlessZeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// ordered is a Local that writes down in which order generations became visible.
+// ordered is a Local that records in which order generations became visible.
 type ordered struct {
 	remote.Local
 	mu    sync.Mutex
@@ -71,9 +71,9 @@ func (o *ordered) Install(ctx context.Context, lines []module.Generation, head a
 	return err
 }
 
-// TestOlder: after the head the older generations are fetched four at a time, and become visible
-// oldest first; one that is not there is noted, and one that lies ends it, with all that is on its
-// way.
+// TestOlder checks that after the head the older generations are fetched four at a time and become
+// visible oldest first. A missing one is reported; one that fails verification ends the sync and
+// cancels the others.
 func TestOlder(t *testing.T) {
 	const generations = 9
 	origin, by := store(t, launcher, generations)
@@ -153,10 +153,10 @@ func TestOlder(t *testing.T) {
 	})
 }
 
-// bare is a Local and nothing else.
+// bare is a Local without optional interfaces.
 type bare struct{ remote.Local }
 
-// lockedOrigin may be asked several things at once.
+// lockedOrigin may be called concurrently.
 type lockedOrigin struct {
 	remote.Origin
 	mu sync.Mutex

@@ -18,7 +18,7 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// mirrors makes origins of handlers, in that order, named by their places.
+// mirrors returns origins that serve the handlers, in order, named by their index.
 func mirrors(t *testing.T, w *remotetest.World, o *remote.OriginsOptions,
 	handlers ...http.Handler) *remote.Origins {
 	t.Helper()
@@ -58,7 +58,7 @@ func honest(t *testing.T, w *remotetest.World, generations int) http.Handler {
 	return h
 }
 
-// holdsHead wants the head of the world's store, bit for bit.
+// holdsHead checks that the store holds the head of the world's store, byte for byte.
 func holdsHead(t *testing.T, w *remotetest.World, to *remotetest.Memory) {
 	t.Helper()
 	want, err := w.Memory(t.Context(), remotetest.Generations)
@@ -79,12 +79,12 @@ func verdicts(r *remote.Report) (out []remote.OriginState) {
 	return out
 }
 
-// long says that everything is to be tried, not only what differs most.
+// long selects all cases instead of the most different ones.
 func long() bool { return strings.Contains(os.Getenv("DIG_TEST"), "long") }
 
 var pieces = &remote.OriginsOptions{SegmentSize: 32 << 10}
 
-// TestOrigins: the bytes come from all, and the newest head counts.
+// TestOrigins checks that the bytes come from all origins and that the newest head is installed.
 func TestOrigins(t *testing.T) {
 	w := world(t)
 	trust := remote.Trust{Publisher: w.Publisher.PublicKey()}
@@ -104,7 +104,7 @@ func TestOrigins(t *testing.T) {
 		!report.UpToDate {
 		t.Errorf("%+v, %v", report, err)
 	}
-	// All generations, of whoever has them.
+	// All generations, from any origin that has them.
 	sync := remote.Sync{Trust: trust, AllGenerations: true}
 	sync.Trust.AllowUnsignedHistory = true
 	if _, err := sync.Pull(t.Context(), to, all); err != nil {
@@ -113,14 +113,14 @@ func TestOrigins(t *testing.T) {
 	equal(t, "held", holds(t, to), []bool{true, true, true})
 }
 
-// TestOriginsLiars: beside honest origins each liar is found, named and left out, and the store
-// comes whole.
+// TestOriginsLiars checks that each liar among honest origins is found, named and excluded, and
+// that the clone succeeds.
 func TestOriginsLiars(t *testing.T) {
 	w := world(t)
 	trust := remote.Trust{Publisher: w.Publisher.PublicKey()}
 	for _, liar := range remotetest.Liars() {
 		if !long() && (liar.Clone.Check == "" || liar.Clone.Check == remote.CheckHistory) {
-			continue // refused like any origin that does not speak the protocol
+			continue // refused like any origin that violates the protocol
 		}
 		t.Run(liar.Name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -135,13 +135,13 @@ func TestOriginsLiars(t *testing.T) {
 				report, err := remote.Clone(t.Context(), to,
 					mirrors(t, w, pieces, h, honest(t, w, 3), honest(t, w, 3)), trust)
 				if errors.Is(liar.Clone.Err, auth.ErrRevoked) {
-					if untouched(t, to); !errors.Is(err, auth.ErrRevoked) { // it is true, whoever says it
+					if untouched(t, to); !errors.Is(err, auth.ErrRevoked) { // any origin may serve a valid tombstone
 						t.Errorf("got %v", err)
 					}
 					return
 				}
 				if liar.Pull.Check == remote.CheckFork && liar.Name != "gap-in-history" {
-					// a gap alone shows no second head
+					// a gap alone proves no second head
 					refused(t, err, remote.CheckFork, remote.ErrForked)
 					return
 				}
@@ -157,7 +157,7 @@ func TestOriginsLiars(t *testing.T) {
 				switch liar.Clone.Check {
 				case remote.CheckContent, remote.CheckSignature, remote.CheckStore, remote.CheckRoot,
 					remote.CheckFormat, remote.CheckChainState:
-					// The lie is in a few bytes of the module: another one may have sent the true ones.
+					// Only a few bytes of the module are false: another origin may have sent the true ones.
 				default:
 					if bad.Err == nil && bad.Bytes > 0 {
 						t.Errorf("it is %s, with %d bytes", bad.State, bad.Bytes)
@@ -173,7 +173,7 @@ func TestOriginsLiars(t *testing.T) {
 	}
 }
 
-// A flipper turns over a bit of every module and part that goes through it.
+// A flipper flips a bit of every module and part that it serves.
 type flipper struct {
 	http.ResponseWriter
 	done bool
@@ -188,8 +188,8 @@ func (f *flipper) Write(p []byte) (int, error) {
 	return f.ResponseWriter.Write(p)
 }
 
-// TestOriginsPieces: one that sends wrong pieces is found, and what it sent is fetched again,
-// whoever is asked first. The others wait until it has brought one.
+// TestOriginsPieces checks that an origin that sends false segments is found and its segments are
+// fetched again, in any order of origins. The others wait until it has sent one.
 func TestOriginsPieces(t *testing.T) {
 	w := world(t)
 	for place := range 3 {
@@ -203,7 +203,7 @@ func TestOriginsPieces(t *testing.T) {
 				switch {
 				case i != place && part:
 					<-second
-				case part && parts.Add(1) == 2: // so its first one has arrived
+				case part && parts.Add(1) == 2: // so that its first segment has arrived
 					close(second)
 				}
 				if i == place && r.URL.Query().Get("root") != "" {
@@ -228,8 +228,8 @@ func TestOriginsPieces(t *testing.T) {
 	}
 }
 
-// TestOriginsRecipes: a pull takes the recipe of one origin and chunks of all, and gets past those
-// that lie about either.
+// TestOriginsRecipes checks that a pull reads the recipe from one origin and chunks from all, and
+// succeeds although some send false ones.
 func TestOriginsRecipes(t *testing.T) {
 	w := world(t)
 	for _, liar := range append(remotetest.Liars(), remotetest.Liar{}) {
@@ -280,7 +280,7 @@ func TestOriginsRecipes(t *testing.T) {
 	}
 }
 
-// TestOriginsOnlyLiars: when none is left, nothing is written.
+// TestOriginsOnlyLiars checks that nothing is written if all origins are excluded.
 func TestOriginsOnlyLiars(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := world(t)
@@ -306,8 +306,8 @@ func TestOriginsOnlyLiars(t *testing.T) {
 	})
 }
 
-// TestOriginsFlooded: an origin that shows more tombstones than are looked at hides none of another
-// one's.
+// TestOriginsFlooded checks that an origin with more tombstones than the limit hides none of
+// another origin.
 func TestOriginsFlooded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := world(t)
@@ -332,12 +332,12 @@ func TestOriginsFlooded(t *testing.T) {
 	})
 }
 
-// TestOriginsAllLost: different generations lose different origins, until none is left for any. The
-// pull ends with an error and does not wait for pieces that nobody fetches.
+// TestOriginsAllLost excludes different origins for different generations until none is left. The
+// pull must end with an error instead of waiting for segments.
 func TestOriginsAllLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := world(t)
-		lacks := func(h http.Handler, root int) http.Handler { // and is slow with what it has
+		lacks := func(h http.Handler, root int) http.Handler { // and is slow with the others
 			return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				asked := r.URL.Query().Get("root")
 				switch {
@@ -366,10 +366,10 @@ func TestOriginsAllLost(t *testing.T) {
 	})
 }
 
-// modulesOnly is a Local that takes modules whole.
+// modulesOnly is a Local that is no Assembler.
 type modulesOnly struct{ remote.Local }
 
-// TestOriginsSlow: the pieces of a slow origin are taken over.
+// TestOriginsSlow checks that other origins take over the segments of a slow one.
 func TestOriginsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := world(t)
@@ -421,7 +421,8 @@ func (c *crawl) Write(p []byte) (n int, err error) {
 
 func (c *crawl) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-// TestOriginsKeys: first use cannot choose between two publishers, a proven key can.
+// TestOriginsKeys checks that first use cannot choose between two publishers, but a key whose hash
+// is the ID can.
 func TestOriginsKeys(t *testing.T) {
 	a, _ := store(t, launcher, 1)
 	b := &direct{Memory: a.empty()}
@@ -456,7 +457,7 @@ func TestOriginsKeys(t *testing.T) {
 	if _, err := remote.NewOrigins(nil, nil); !errors.Is(err, remote.ErrBadURL) {
 		t.Errorf("none: %v", err)
 	}
-	// Nobody has it, or nobody answers.
+	// No origin has the store, or none answers.
 	none := &direct{Memory: a.empty()}
 	_, err = remote.Clone(t.Context(), a.empty(), join(none, none), remote.Trust{FirstUse: true})
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -464,9 +465,9 @@ func TestOriginsKeys(t *testing.T) {
 	}
 }
 
-// TestOriginsFalseKeyTombstone: an origin with a head and a tombstone of the store by a key of its
-// own stops no clone of a store whose key another origin proves, and its tombstone and key are not
-// kept.
+// TestOriginsFalseKeyTombstone checks that an origin with a head and a tombstone signed by its own
+// key does not prevent the clone of a store whose key another origin proves, and that its
+// tombstone and key are not stored.
 func TestOriginsFalseKeyTombstone(t *testing.T) {
 	proven, _ := store(t, [32]byte{}, 1)
 	forged := &direct{Memory: proven.empty()}
@@ -495,8 +496,8 @@ func TestOriginsFalseKeyTombstone(t *testing.T) {
 	}
 }
 
-// TestOriginsFork: two branches of one publisher are refused with evidence, unless an anchor or the
-// caller names one.
+// TestOriginsFork checks that two branches of one publisher are refused with evidence, unless an
+// anchor or the caller names one.
 func TestOriginsFork(t *testing.T) {
 	a, by := store(t, launcher, 2)
 	b := &direct{Memory: a.empty()}

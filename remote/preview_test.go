@@ -10,11 +10,11 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// A preview says what the pull after it does, and writes nothing.
+// Preview predicts the pull that follows and writes nothing.
 func TestPreview(t *testing.T) {
 	for _, c := range []struct {
 		name     string
-		have, of int // generations here and there
+		have, of int // generations held locally and at the origin
 		all      bool
 		coming   []uint64
 	}{
@@ -65,7 +65,7 @@ func TestPreview(t *testing.T) {
 	}
 }
 
-// What a pull would refuse, its preview refuses, and keeps nothing of it.
+// Preview fails where Pull would, and stores nothing.
 func TestPreviewRefuses(t *testing.T) {
 	from, by := store(t, auth.StoreID{}, 1)
 	to := from.empty()
@@ -96,7 +96,7 @@ func TestPreviewRefuses(t *testing.T) {
 	}
 }
 
-// Sizes and what would travel are those of the transfer that follows.
+// Size and Transfer are those of the pull that follows.
 func TestPreviewSizes(t *testing.T) {
 	s := newSite(t, 2, nil)
 	c := s.client(s.listen(), nil)

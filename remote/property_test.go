@@ -10,9 +10,9 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// TestMirrors: a publisher and mirrors that pull from one another at random. Whatever the order, a
-// history is always the beginning of the publisher's, never becomes shorter, and its head is held;
-// a pull from a mirror that is behind is a rollback, and nothing else is refused.
+// TestMirrors lets mirrors pull from a publisher and from one another at random. Each history must
+// be a prefix of the publisher's and never become shorter, and its head must be held. A pull from
+// a mirror that is behind is a rollback; no other pull may fail.
 func TestMirrors(t *testing.T) {
 	const seed = 7
 	rnd := rand.New(rand.NewPCG(seed, seed))

@@ -58,7 +58,7 @@ func TestPullOverHTTP(t *testing.T) {
 	equal(t, "held", holds(t, to), []bool{true, false, false, true})
 	sameModule(t, s.memory, to, last.Root)
 
-	// The two between are fetched when they are wanted.
+	// AllGenerations fetches the two between.
 	all := remote.Sync{Trust: remote.Trust{AllowUnsignedHistory: true}, AllGenerations: true}
 	if report, err = all.Pull(t.Context(), to, c); err != nil || !report.UpToDate ||
 		len(report.Installed) != 2 {
@@ -85,7 +85,7 @@ func TestPullAncestry(t *testing.T) {
 		_, err := remote.Pull(t.Context(), to, other, remote.Trust{})
 		refused(t, err, remote.CheckFork, remote.ErrForked)
 
-		// An anchor lets it through only with a lineage that has our head.
+		// An anchor accepts the head only if its lineage contains the local head.
 		ours, theirs := origin.line(t, 1).Root, other.line(t, 2).Root
 		_, err = remote.Pull(t.Context(), to, other, remote.Trust{Anchor: plain{theirs}})
 		refused(t, err, remote.CheckFork, remote.ErrForked)
@@ -130,8 +130,8 @@ func TestPullAncestry(t *testing.T) {
 	})
 }
 
-// TestUnsignedHead: a head without a signature is believed when an anchor or a root given confirms
-// it. No key is held from it, and one that is held has to be the module's.
+// TestUnsignedHead checks that a head without a signature is accepted if an anchor or Trust.Root
+// confirms it, that no key is pinned from it, and that a pinned key must be the module's.
 func TestUnsignedHead(t *testing.T) {
 	given := func(root merkle.Hash, key auth.PublicKey) map[string]remote.Trust {
 		return map[string]remote.Trust{
@@ -159,7 +159,7 @@ func TestUnsignedHead(t *testing.T) {
 			if known, ok := trust.Known.(knownStores); ok && len(known) != 0 {
 				t.Errorf("%s: the key is remembered", name)
 			}
-			// Nothing is new, and still no key is held.
+			// Nothing is new, and still no key is pinned.
 			if report, err := remote.Pull(t.Context(), to, origin, trust); err != nil || !report.UpToDate {
 				t.Errorf("%s, again: %+v, %v", name, report, err)
 			}
@@ -186,7 +186,7 @@ func TestUnsignedHead(t *testing.T) {
 		if pins, err := to.Pins(t.Context()); err != nil || pins.Publisher != by.PublicKey() {
 			t.Errorf("pins %+v, %v: the key was held before", pins, err)
 		}
-		// Another key, which nothing signed with, is refused even where it is accepted.
+		// Another key that signed nothing is refused even if AcceptKey names it.
 		other, next := &direct{Memory: origin.empty()}, key(0x77)
 		other.publish(t, by, 0)
 		other.publish(t, by, 1)
@@ -220,8 +220,8 @@ func TestUnsignedHead(t *testing.T) {
 	})
 }
 
-// TestPullRevert: a root that we have had is the head again. Its signature is the old one, which
-// proves nothing.
+// TestPullRevert checks an origin whose head is again an older root of the local history. The old
+// signature does not prove that the publisher reverted.
 func TestPullRevert(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -256,7 +256,7 @@ func TestPullRevert(t *testing.T) {
 			if head, err := to.Head(t.Context()); err != nil || head.Root != old || head.Check() != nil {
 				t.Errorf("head %+v, %v", head, err)
 			}
-			// And on from there, without a word.
+			// Later generations need no further option.
 			origin.publish(t, by, 2)
 			if report, err = remote.Pull(t.Context(), to, origin, remote.Trust{}); err != nil ||
 				report.Generation != 3 || report.Reverted {
@@ -299,8 +299,8 @@ func TestPullRevert(t *testing.T) {
 	})
 }
 
-// TestPullKey: another publisher key is taken when an anchor confirms what it signed, or when the
-// caller names it.
+// TestPullKey checks that another publisher key is accepted if an anchor confirms a root that it
+// signed, or the caller names it.
 func TestPullKey(t *testing.T) {
 	successor := key(0x77)
 	for _, c := range []struct {
@@ -339,7 +339,7 @@ func TestPullKey(t *testing.T) {
 	}
 }
 
-// TestPullMovingHead: the head moves between the descriptor and the module.
+// TestPullMovingHead changes the head between the descriptor and the module.
 func TestPullMovingHead(t *testing.T) {
 	for _, moves := range []int{1, 3, 4} {
 		origin, by, to := cloned(t, launcher, 1)
@@ -379,7 +379,7 @@ func TestPullTombstones(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		by      byte
-		newer   int // generations that the origin has after ours
+		newer   int // generations at the origin after the local head
 		root    func(*direct) merkle.Hash
 		refused bool
 	}{
@@ -420,7 +420,7 @@ func TestPullTombstones(t *testing.T) {
 				return
 			}
 			refused(t, err, remote.CheckTombstone, auth.ErrRevoked)
-			// What was seen once stays known when the origin hides it.
+			// A tombstone seen once applies although the origin withholds it.
 			hidden = true
 			_, err = remote.Pull(t.Context(), to, origin, remote.Trust{})
 			refused(t, err, remote.CheckTombstone, auth.ErrRevoked)
@@ -428,7 +428,8 @@ func TestPullTombstones(t *testing.T) {
 	}
 }
 
-// TestCloneTombstone: a first clone is refused under the key that it would have believed.
+// TestCloneTombstone checks that a first clone fails for a tombstone of the key that it would have
+// accepted.
 func TestCloneTombstone(t *testing.T) {
 	origin, by := store(t, launcher, 1)
 	s, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: launcher}, by)
@@ -443,7 +444,7 @@ func TestCloneTombstone(t *testing.T) {
 	refused(t, err, remote.CheckTombstone, auth.ErrRevoked)
 	untouched(t, to)
 	equal(t, "asked", origin.asked, []string{"describe", "roots"})
-	// It holds when the next origin hides it, and whose word it is is known.
+	// The tombstone applies although the next origin withholds it, and its key is pinned.
 	if pins, err := to.Pins(t.Context()); err != nil || pins.Publisher != by.PublicKey() {
 		t.Errorf("pins %+v, %v", pins, err)
 	}
@@ -453,8 +454,7 @@ func TestCloneTombstone(t *testing.T) {
 	untouched(t, to)
 }
 
-// TestTombstoneOfAnotherStore: what a publisher has revoked of another store says nothing of this
-// one.
+// TestTombstoneOfAnotherStore checks that a publisher's tombstone of another store does not apply.
 func TestTombstoneOfAnotherStore(t *testing.T) {
 	origin, by := store(t, launcher, 1)
 	s, err := auth.SignTombstone(t.Context(), auth.Tombstone{Store: auth.StoreID{9}}, by)
@@ -485,13 +485,13 @@ func (b *breaking) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestPullBusyPublisher: a head that moves between any two requests is caught up with, not fought
-// over.
+// TestPullBusyPublisher checks that a pull succeeds although the head changes between any two
+// requests.
 func TestPullBusyPublisher(t *testing.T) {
 	origin, by, to := cloned(t, launcher, 1)
 	origin.publish(t, by, 1)
 	n := 2
-	origin.describe = func(*remote.Descriptor) { // it has been read, and is out of date now
+	origin.describe = func(*remote.Descriptor) { // after it was read, so that it is out of date
 		origin.publish(t, by, n)
 		n++
 	}

@@ -20,8 +20,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// publisher returns a site without stores that takes first pushes, its listener, and a local store
-// of n generations that the site does not know.
+// publisher returns a site without stores that accepts first pushes, its listener, and a local
+// store of n generations.
 func publisher(t *testing.T, n int) (*site, *line, *direct) {
 	t.Helper()
 	s := newSite(t, 0, nil)
@@ -88,7 +88,7 @@ func TestPusher(t *testing.T) {
 		t.Errorf("head only: %+v, %v", report, err)
 	}
 
-	// What was pushed can be cloned.
+	// The pushed store can be cloned.
 	if _, err := remote.Clone(t.Context(), local.empty(), c,
 		remote.Trust{FirstUse: true}); err != nil {
 		t.Error(err)
@@ -202,8 +202,8 @@ func TestPusherPending(t *testing.T) {
 	}
 }
 
-// TestPusherSkipsWhatIsNotHeld: a clone that is pulled on pushes the head, also where the lines
-// between are not held.
+// TestPusherSkipsWhatIsNotHeld checks that a clone pushes its head although it lacks generations
+// before it.
 func TestPusherSkipsWhatIsNotHeld(t *testing.T) {
 	s, l, local := publisher(t, 1)
 	c := s.client(l, nil)
@@ -226,8 +226,8 @@ func TestPusherSkipsWhatIsNotHeld(t *testing.T) {
 	equal(t, "pushed", report.Pushed, []merkle.Hash{local.line(t, 2).Root})
 }
 
-// onlyForm refuses pushes whose first signature is not of the form that the host knows, as hosts of
-// the reference and of the seed do. then answers the others, or leaves them to the server.
+// onlyForm refuses pushes whose first signature is not of the given form, like hosts of the
+// reference and of the seed. then answers the others, or leaves them to the server.
 func (l *line) onlyForm(form auth.PushForm,
 	then func(w http.ResponseWriter, r *http.Request, tail string) bool) {
 	l.instead = func(w http.ResponseWriter, r *http.Request, tail string) bool {
@@ -243,8 +243,8 @@ func (l *line) onlyForm(form auth.PushForm,
 	}
 }
 
-// TestPusherForms: a server that knows one form alone; the client finds that out once, and a client
-// of another process knows it from then on. A host that changes its mind is found out too.
+// TestPusherForms checks a server that supports one form only. The client finds the form once, and
+// later clients read it from PushForms. The client also notices when the host changes the form.
 func TestPusherForms(t *testing.T) {
 	s, l, local := publisher(t, 2)
 	forms := &keptForms{}
@@ -286,8 +286,8 @@ func (k *keptForms) KeepPushForm(_ context.Context, origin string, form auth.Pus
 	return nil
 }
 
-// TestPusherLastOutcome: what comes of the second form is the outcome of the push, and the form is
-// remembered.
+// TestPusherLastOutcome checks that the result of the second form is that of the push, and that
+// the form is stored.
 func TestPusherLastOutcome(t *testing.T) {
 	for _, c := range []struct {
 		code int // 0: the connection breaks
@@ -327,7 +327,7 @@ func TestPusherLastOutcome(t *testing.T) {
 					t.Errorf("the outcome of the first form is returned: %v", err)
 				}
 				want := c.kept
-				if path == "/module" { // push-init has found it out
+				if path == "/module" { // push-init has found the form
 					want = auth.FormTagged
 				}
 				if form := (*forms)[l.URL]; form != want {
@@ -338,7 +338,7 @@ func TestPusherLastOutcome(t *testing.T) {
 	}
 }
 
-// TestPusherFallback: a node of the seed has no push-init.
+// TestPusherFallback pushes to a node without push-init, like those of the seed.
 func TestPusherFallback(t *testing.T) {
 	for _, code := range []int{404, 405, 501} {
 		t.Run(strconv.Itoa(code), func(t *testing.T) {
@@ -356,7 +356,7 @@ func TestPusherFallback(t *testing.T) {
 	}
 }
 
-// TestPusherLostAnswer: the body arrived and the answer did not.
+// TestPusherLostAnswer loses the answer after the body was received.
 func TestPusherLostAnswer(t *testing.T) {
 	s, l, local := publisher(t, 1)
 	l.instead = func(w http.ResponseWriter, r *http.Request, _ string) bool {
@@ -373,15 +373,15 @@ func TestPusherLostAnswer(t *testing.T) {
 	equal(t, "requests", l.requests(), []string{"GET", "POST /module/upload", "PUT /module", "GET"})
 }
 
-// discard is an answer that nobody gets.
+// discard is a ResponseWriter that discards the answer.
 type discard struct{ h http.Header }
 
 func (d discard) Header() http.Header         { return d.h }
 func (d discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d discard) WriteHeader(int)             {}
 
-// TestPusherInterrupted: a host that breaks off in the middle of a push gets it again, unless its
-// head has moved.
+// TestPusherInterrupted checks that a push that breaks off is repeated, unless the host's head has
+// changed.
 func TestPusherInterrupted(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -436,7 +436,8 @@ func TestPusherInterrupted(t *testing.T) {
 
 var errAny = errors.New("any error")
 
-// TestPusherRace: another push of the same generation came first, and one of another generation.
+// TestPusherRace checks a push after another push of the same, or of another, generation came
+// first.
 func TestPusherRace(t *testing.T) {
 	for _, same := range []bool{true, false} {
 		s, l, local := publisher(t, 1)
@@ -463,8 +464,8 @@ func TestPusherRace(t *testing.T) {
 	}
 }
 
-// TestPusherPresigned: the body goes where the origin says, without our headers, and the origin is
-// told.
+// TestPusherPresigned checks that the body is sent to the upload address without the push headers,
+// and completion to the origin.
 func TestPusherPresigned(t *testing.T) {
 	s, l, local := publisher(t, 1)
 	mod, head := s.build(s.id, s.publisher, 0)
@@ -507,7 +508,7 @@ func TestPusherPresigned(t *testing.T) {
 	equal(t, "progress", progress, []int64{0, int64(len(mod))})
 }
 
-// TestPresignedTarget: an origin cannot send us to places of its choice.
+// TestPresignedTarget checks which upload addresses are refused.
 func TestPresignedTarget(t *testing.T) {
 	for _, target := range []string{"http://example.com/x", "https://10.0.0.1/x",
 		"https://127.0.0.1/x", "https://localhost/x",
@@ -542,8 +543,8 @@ func TestPusherUnknownMode(t *testing.T) {
 	}
 }
 
-// TestPusherHub: a push to a host of dig.net says what it would need, and does it where that is
-// given.
+// TestPusherHub checks that a push to a host of dig.net fails without a Publisher and succeeds
+// with one.
 func TestPusherHub(t *testing.T) {
 	local, _ := store(t, auth.StoreID{}, 1)
 	u, err := remote.ParseURL("dig://" + local.ID().String())
@@ -569,7 +570,7 @@ func TestPusherHub(t *testing.T) {
 	}
 }
 
-// TestRevoke: a tombstone that the publisher signed is taken, another one is not.
+// TestRevoke checks that a tombstone is accepted only if the publisher signed it.
 func TestClientRevoke(t *testing.T) {
 	s := newSite(t, 1, nil)
 	c := s.client(s.listen(), nil)

@@ -8,8 +8,8 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestPushAskedToWait: a push that is answered by 429 is sent again after the time that the host
-// asks for, at either step.
+// TestPushAskedToWait checks that a push answered with 429, at either step, is repeated after the
+// time in Retry-After.
 func TestPushAskedToWait(t *testing.T) {
 	for _, path := range []string{"/module/upload", "/module"} {
 		t.Run(path, func(t *testing.T) {

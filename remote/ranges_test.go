@@ -7,7 +7,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// spans makes spans of offsets and lengths.
+// spans returns spans from pairs of offset and length.
 func spans(of ...int64) (list []Span) {
 	for ; len(of) > 0; of = of[2:] {
 		list = append(list, Span{Offset: of[0], Length: of[1]})
@@ -15,15 +15,15 @@ func spans(of ...int64) (list []Span) {
 	return list
 }
 
-// TestBatch: neighbours are asked for as one, no more than so many at once, and what is done is not
-// asked for.
+// TestBatch checks that batch merges close spans, respects the limit, and skips spans that are
+// done.
 func TestBatch(t *testing.T) {
 	want := spans(0, 10, 14, 6, 300, 10, 310, 5, 1000, 1)
 	s := &spanRequest{want: want, done: make([]bool, len(want))}
 	for _, tc := range []struct {
 		n    int
 		gap  int64
-		done int // this one is, from now on
+		done int // index of the span that is then done
 		want []Span
 	}{
 		{9, 256, -1, spans(0, 20, 300, 15, 1000, 1)},

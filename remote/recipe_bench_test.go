@@ -10,8 +10,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// BenchmarkPullDelta holds a pull of one generation in which a twentieth of the files is new
-// against a clone of it.
+// BenchmarkPullDelta compares a pull of one generation with a twentieth of the files new to a
+// clone.
 func BenchmarkPullDelta(b *testing.B) {
 	s, l, to := grown(b, 2000, 1, &server.Options{Limits: unlimited})
 	size := s.recipe(1).Size()
@@ -45,7 +45,7 @@ func BenchmarkPullDelta(b *testing.B) {
 	})
 }
 
-// BenchmarkPushDelta holds a push of such a generation against a push of the whole.
+// BenchmarkPushDelta compares a push of such a generation with a push of the whole module.
 func BenchmarkPushDelta(b *testing.B) {
 	for name, wrap := range map[string]func(*remotetest.Memory) remote.Local{
 		"recipe": func(m *remotetest.Memory) remote.Local { return m },

@@ -19,7 +19,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// documented returns the bytes that RECIPES.md gives under a name.
+// documented returns the bytes that RECIPES.md lists under a name.
 func documented(t *testing.T, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile("RECIPES.md")
@@ -37,8 +37,8 @@ func documented(t *testing.T, name string) []byte {
 	return b
 }
 
-// documentedSite has been pushed generation 0 of the example in RECIPES.md, and knows the
-// signatures of both.
+// documentedSite returns a site with generation 0 of the example in RECIPES.md, and the signatures
+// of both generations.
 func documentedSite(t *testing.T) (s *site, recipes [2]*module.Recipe) {
 	t.Helper()
 	s = newSite(t, 0, nil)
@@ -63,7 +63,7 @@ func documentedSite(t *testing.T) (s *site, recipes [2]*module.Recipe) {
 	return s, recipes
 }
 
-// TestRecipesDocument holds the example in RECIPES.md to the code.
+// TestRecipesDocument compares the example in RECIPES.md with the code.
 func TestRecipesDocument(t *testing.T) {
 	s, recipes := documentedSite(t)
 	if got := documented(t, "encoding-0"); !bytes.Equal(got, encoded(t, recipes[0])) {
@@ -86,8 +86,7 @@ func TestRecipesDocument(t *testing.T) {
 	}
 }
 
-// TestRecipeTranscripts holds the requests and answers of the extension against
-// testdata/transcripts.
+// TestRecipeTranscripts compares requests and answers of the extension with testdata/transcripts.
 func TestRecipeTranscripts(t *testing.T) {
 	wanted := set("Accept", "application/vnd.dig.recipe, application/wasm;q=0.5")
 	bases := func(roots ...merkle.Hash) header {
@@ -134,7 +133,7 @@ func TestRecipeTranscripts(t *testing.T) {
 	}
 }
 
-// TestServedRecipe: which requests for a module are answered by its recipe.
+// TestServedRecipe checks which requests for a module are answered with its recipe.
 func TestServedRecipe(t *testing.T) {
 	s, _, _ := grown(t, 30, 1, nil)
 	head := s.path("/module?root=" + s.head().Root.String())

@@ -18,9 +18,9 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// manyFiles are n files of 0.5 to 3 KB that do not compress, and large ones of several chunks.
-// Generation g has one in twenty of them other than generation g-1, and the end of the first large
-// one.
+// manyFiles returns n incompressible files of 0.5 to 3 KB, and large ones of several chunks.
+// Generation g differs from generation g-1 in one of twenty files and in the end of the first
+// large one.
 func manyFiles(n, g int) fstest.MapFS {
 	all := fstest.MapFS{}
 	for i := range n {
@@ -87,7 +87,7 @@ func (s *site) recipe(g int) *module.Recipe {
 	return r
 }
 
-// changed returns how many bytes of chunks b has that a has not.
+// changed returns the number of bytes of the chunks that b has and a lacks.
 func changed(a, b *module.Recipe) (n int64) {
 	for _, c := range b.Pool() {
 		if !slices.Contains(a.Pool(), c) {
@@ -97,7 +97,7 @@ func changed(a, b *module.Recipe) (n int64) {
 	return n
 }
 
-// A meter counts what passes through connections, both ways.
+// A meter counts the bytes of connections in both directions.
 type meter struct{ bytes atomic.Int64 }
 
 func (m *meter) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -122,18 +122,18 @@ func (c meteredConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// plainBackend is a backend that knows no recipes.
+// plainBackend is a backend without recipes.
 type plainBackend struct {
 	server.Backend
 	server.Receiver
 	server.Promoter
 }
 
-// plainLocal is a Local that makes no module of a recipe.
+// plainLocal is a Local that is no Assembler.
 type plainLocal struct{ remote.Local }
 
-// stripped takes headers out of a request before the server sees it, as an old client would not
-// have sent them.
+// stripped removes headers from requests to the server, like an old client that does not send
+// them.
 func stripped(names ...string) func(http.ResponseWriter, *http.Request, string) bool {
 	return func(_ http.ResponseWriter, r *http.Request, _ string) bool {
 		for _, n := range names {

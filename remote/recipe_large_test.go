@@ -12,8 +12,8 @@ import (
 	serverrpc "github.com/dig-network/digstore/remote/server/rpc"
 )
 
-// TestPullRecipeLarge: of a module that an origin gives neither by GET nor in ranges, the chunks
-// that are missing come by way of the JSON-RPC tier.
+// TestPullRecipeLarge checks that the missing chunks of a module that the origin sends neither by
+// GET nor in ranges are read over JSON-RPC.
 func TestPullRecipeLarge(t *testing.T) {
 	s := newSite(t, 0, nil)
 	l := s.listen()

@@ -18,8 +18,8 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// randomRecipe composes a module of n made-up resources, of which change says which are others than
-// those of seed.
+// randomRecipe composes a module of n random resources. change selects those that differ from the
+// resources of seed.
 func randomRecipe(t testing.TB, n int, change func(i int) (seed uint64, gone bool)) *module.Recipe {
 	t.Helper()
 	var entries []module.Entry
@@ -63,7 +63,7 @@ func encoded(t testing.TB, r *module.Recipe) []byte {
 	return b
 }
 
-// known is what wire.UnpackRecipe asks for bases.
+// known is the function by which wire.UnpackRecipe gets bases.
 func known(have ...*module.Recipe) func(merkle.Hash) (*module.Recipe, error) {
 	return func(root merkle.Hash) (*module.Recipe, error) {
 		for _, r := range have {
@@ -75,7 +75,7 @@ func known(have ...*module.Recipe) func(merkle.Hash) (*module.Recipe, error) {
 	}
 }
 
-// TestPackRecipe: what is packed unpacks to the same, whatever it was packed against.
+// TestPackRecipe checks that a packed recipe unpacks to the same recipe, with any base.
 func TestPackRecipe(t *testing.T) {
 	recipes := []*module.Recipe{
 		randomRecipe(t, 0, same),
@@ -101,14 +101,14 @@ func TestPackRecipe(t *testing.T) {
 	}
 }
 
-// TestPackRecipeSize holds what one change in a hundred costs against what cannot be spared: the
-// ids of new chunks, the leaves of new resources that have several, and the keys of resources that
-// are new.
+// TestPackRecipeSize compares the size of a recipe with one change in a hundred with the
+// incompressible part: the IDs of new chunks, the leaves of new resources with several, and the
+// keys of new resources.
 func TestPackRecipeSize(t *testing.T) {
 	for _, tc := range []struct{ n, over int }{{500, 5}, {5000, 20}} {
 		before := randomRecipe(t, tc.n, func(i int) (uint64, bool) { return 0, i%500 == 11 })
 		after := randomRecipe(t, tc.n, func(i int) (uint64, bool) {
-			// 8 in 1,000 changed, 2 gone and 2 new
+			// 8 of 1,000 changed, 2 removed and 2 new
 			if i%125 == 3 {
 				return 1, false
 			}
@@ -146,7 +146,8 @@ func TestPackRecipeSize(t *testing.T) {
 	}
 }
 
-// TestUnpackRecipeRefuses is what strangers send: none of it makes room for more than it may be.
+// TestUnpackRecipeRefuses checks that invalid packs are refused and allocate no more than the
+// limit.
 func TestUnpackRecipeRefuses(t *testing.T) {
 	base := randomRecipe(t, 40, same)
 	other := randomRecipe(t, 40, func(i int) (uint64, bool) { return 3, false })
@@ -176,7 +177,7 @@ func TestUnpackRecipeRefuses(t *testing.T) {
 		return b
 	}
 	size := uint32(len(raw))
-	streamed := func() []byte { // says nothing about its length
+	streamed := func() []byte { // without a content size
 		var b bytes.Buffer
 		w, _ := zstd.NewWriter(&b, zstd.WithWindowSize(64<<20), zstd.WithEncoderConcurrency(1))
 		w.Write(make([]byte, 70<<20))
@@ -221,7 +222,7 @@ func TestUnpackRecipeRefuses(t *testing.T) {
 	}
 }
 
-// TestPackRecipeTooLarge: chunks longer than any module gives up do not travel.
+// TestPackRecipeTooLarge checks that a recipe with chunks longer than any module is not packed.
 func TestPackRecipeTooLarge(t *testing.T) {
 	long, err := module.Compose(auth.StoreID{7}, auth.PublicKey{8},
 		[]module.Entry{{Key: merkle.Hash{1},
@@ -264,7 +265,7 @@ func FuzzUnpackRecipe(f *testing.F) {
 			t.Fatalf("what came out does not go in again: %v", err)
 		}
 		places := r.Offsets()
-		for i, at := range places { // a chunk that stands somewhere lies inside the module
+		for i, at := range places { // a chunk with an offset lies inside the module
 			if at >= 0 && at+int64(r.Pool()[i].Len) > r.Size() {
 				t.Fatalf("chunk %d at %d of %d bytes", i, at, r.Size())
 			}

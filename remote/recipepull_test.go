@@ -16,8 +16,8 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// TestPullRecipe holds the bytes of a pull, headers of both directions included, to the chunks that
-// changed.
+// TestPullRecipe compares the bytes of a pull, including headers of both directions, with the size
+// of the changed chunks.
 func TestPullRecipe(t *testing.T) {
 	s, l, to := grown(t, 400, 1, nil)
 	var m meter
@@ -38,7 +38,7 @@ func TestPullRecipe(t *testing.T) {
 	}
 }
 
-// checksOf holds a report to the checks that it has to name, and to those that were not made.
+// checksOf checks which checks a report lists and which it does not.
 func checksOf(t *testing.T, r *remote.Report, made, not []remote.Check) {
 	t.Helper()
 	for _, c := range made {
@@ -53,7 +53,7 @@ func checksOf(t *testing.T, r *remote.Report, made, not []remote.Check) {
 	}
 }
 
-// TestPullRecipeOlder has older generations made of newer ones.
+// TestPullRecipeOlder builds older generations from newer ones.
 func TestPullRecipeOlder(t *testing.T) {
 	s, l, to := grown(t, 300, 4, nil)
 	var m meter
@@ -71,11 +71,11 @@ func TestPullRecipeOlder(t *testing.T) {
 	}
 }
 
-// TestPullWhole is every reason for which the module comes whole after all.
+// TestPullWhole checks every reason for reading the whole module.
 func TestPullWhole(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
-		old      bool // the server knows no recipes
+		old      bool // the server does not support recipes
 		wrap     func(*remotetest.Memory) remote.Local
 		instead  func(http.ResponseWriter, *http.Request, string) bool
 		requests int // for modules
@@ -112,8 +112,8 @@ func TestPullWhole(t *testing.T) {
 	}
 }
 
-// TestPullRecipeSingly asks a server that answers one range at a time, or only the first of
-// several.
+// TestPullRecipeSingly pulls from a server that accepts one range per request, or answers only the
+// first of several.
 func TestPullRecipeSingly(t *testing.T) {
 	for name, edit := range map[string]func(r *http.Request){
 		"ignores several": func(r *http.Request) {
@@ -143,8 +143,8 @@ func TestPullRecipeSingly(t *testing.T) {
 	}
 }
 
-// TestPullRecipeBroken breaks the answer with the chunks in the middle: what came is not asked for
-// again.
+// TestPullRecipeBroken breaks the answer with the chunks in the middle. Chunks received are not
+// requested again.
 func TestPullRecipeBroken(t *testing.T) {
 	s, l, to := grown(t, 400, 1, nil)
 	broken, asked := 0, []int{}
@@ -175,7 +175,7 @@ func TestPullRecipeBroken(t *testing.T) {
 	}
 }
 
-// TestPullRecipeResumed takes up what an earlier pull has left behind.
+// TestPullRecipeResumed resumes an earlier pull.
 func TestPullRecipeResumed(t *testing.T) {
 	s, l, to := grown(t, 400, 1, nil)
 	l.instead = func(w http.ResponseWriter, r *http.Request, _ string) bool {
@@ -210,8 +210,8 @@ func TestPullRecipeResumed(t *testing.T) {
 	sameModule(t, s.memory, to, s.head().Root)
 }
 
-// TestPullRecipeRefused is origins that lie with recipes and ranges: each is refused by the check
-// that names it, and the store stays as it was.
+// TestPullRecipeRefused checks that origins with false recipes and ranges are refused by the right
+// check and that the store stays unchanged.
 func TestPullRecipeRefused(t *testing.T) {
 	s, l, _ := grown(t, 300, 1, nil)
 	stranger, _ := store(t, launcher, 1)
@@ -377,9 +377,8 @@ func (s *site) memoryInto(to *remotetest.Memory, g int) error {
 	})
 }
 
-// lyingRecipes returns recipes that state the head of the site and are not its: one names other ids
-// for the chunks that are new, one other lengths for chunks that the older generation has, one is
-// longer.
+// lyingRecipes returns false recipes of the head of the site: one has other IDs of the new chunks,
+// one has other lengths of chunks of the older generation, and one is longer.
 func (s *site) lyingRecipes() (wrongIDs, wrongLengths, wrongSize *module.Recipe) {
 	s.t.Helper()
 	old := map[module.Chunk]bool{}
@@ -420,7 +419,7 @@ func (s *site) lyingRecipes() (wrongIDs, wrongLengths, wrongSize *module.Recipe)
 	return wrongIDs, wrongLengths, wrongSize
 }
 
-// renamed puts another root into a recipe, wherever it stands.
+// renamed replaces every occurrence of the root in a recipe.
 func (s *site) renamed(r *module.Recipe, root [32]byte) *module.Recipe {
 	s.t.Helper()
 	b, err := r.MarshalBinary()
@@ -435,7 +434,7 @@ func (s *site) renamed(r *module.Recipe, root [32]byte) *module.Recipe {
 	return r
 }
 
-// TestSpansErrors holds Spans to what it says about take.
+// TestSpansErrors checks what Spans promises about errors of take.
 func TestSpansErrors(t *testing.T) {
 	s, l, _ := grown(t, 10, 0, nil)
 	c := s.client(l, nil)

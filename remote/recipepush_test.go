@@ -20,8 +20,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// pushed returns a site that has been pushed generation 0 of n files, its listener, and the store
-// it came from, which has published generation 1 since.
+// pushed returns a site with generation 0 of n files, its listener, and the store that pushed it,
+// which has published generation 1 since.
 func pushed(t testing.TB, n int) (*site, *line, *remotetest.Memory) {
 	t.Helper()
 	from := newSite(t, 0, nil)
@@ -39,7 +39,7 @@ func pushed(t testing.TB, n int) (*site, *line, *remotetest.Memory) {
 	return s, l, from.memory
 }
 
-// TestPushRecipe holds the bytes of a push to the chunks that changed.
+// TestPushRecipe compares the bytes of a push with the size of the changed chunks.
 func TestPushRecipe(t *testing.T) {
 	s, l, local := pushed(t, 400)
 	var m meter
@@ -66,8 +66,8 @@ func TestPushRecipe(t *testing.T) {
 	}
 }
 
-// TestPromote: what is pending becomes the head for the price of a recipe that says that it is the
-// same.
+// TestPromote checks that a pending generation becomes the head at the cost of a recipe without
+// differences.
 func TestPromote(t *testing.T) {
 	s, l, local := pushed(t, 400)
 	var m meter
@@ -91,7 +91,7 @@ func TestPromote(t *testing.T) {
 		t.Errorf("again: %+v, %v", report, err)
 	}
 
-	// What is not pending any more goes as it would have at first.
+	// A generation that is no longer pending is pushed like a new one.
 	s.grow(400, 2)
 	if report, err = p.Promote(t.Context(), c, local, s.head().Root); err != nil ||
 		headOf(t, s.there()) != s.head().Root {
@@ -102,9 +102,9 @@ func TestPromote(t *testing.T) {
 	}
 }
 
-// TestPushRecipeWhole is every reason for which the module is sent after all.
+// TestPushRecipeWhole checks every reason for sending the whole module.
 func TestPushRecipeWhole(t *testing.T) {
-	forget := func(s *site) { // the origin has lost the recipe of its head
+	forget := func(s *site) { // the origin no longer has the recipe of its head
 		s.serve(forgetful{s.stores}, nil)
 	}
 	for _, tc := range []struct {
@@ -148,14 +148,14 @@ func TestPushRecipeWhole(t *testing.T) {
 	}
 }
 
-// forgetful is a backend that has no recipe of anything.
+// forgetful is a backend that has no recipes.
 type forgetful struct{ *remotetest.Stores }
 
 func (forgetful) Recipe(context.Context, auth.StoreID, merkle.Hash) (*module.Recipe, error) {
 	return nil, fs.ErrNotExist
 }
 
-// RecipeBody is the body of a push by recipe, as RECIPES.md has it.
+// RecipeBody encodes the body of a push by recipe, as in RECIPES.md.
 func recipeBody(t testing.TB, r, base *module.Recipe, src *remotetest.Memory) []byte {
 	t.Helper()
 	pack, err := wire.PackRecipe(r, base)
@@ -195,8 +195,7 @@ func (s *site) putRecipe(body []byte, hs ...header) *http.Response {
 	return s.put(s.head(), s.heads[0].Root, body, hs...)
 }
 
-// TestPutRecipe walks the answers to a PUT of a recipe. Whatever is refused leaves the head where
-// it was.
+// TestPutRecipe checks the answers to a PUT of a recipe. A refusal leaves the head unchanged.
 func TestPutRecipe(t *testing.T) {
 	s, _, local := pushed(t, 60)
 	one, two := s.recipe(0), s.recipe(1)
@@ -255,10 +254,10 @@ func TestPutRecipe(t *testing.T) {
 			}
 		})
 	}
-	want(t, s.putRecipe(good), 200, "") // it is the head: the body does not matter any more
+	want(t, s.putRecipe(good), 200, "") // the root is already the head, so the body is ignored
 }
 
-// TestPutRecipeChunked sends bodies whose length is not announced.
+// TestPutRecipeChunked sends bodies without a Content-Length.
 func TestPutRecipeChunked(t *testing.T) {
 	s, _, local := pushed(t, 60)
 	good := recipeBody(t, s.recipe(1), s.recipe(0), local)
@@ -271,7 +270,7 @@ func TestPutRecipeChunked(t *testing.T) {
 	sameModule(t, local, s.there(), s.head().Root)
 }
 
-// TestPutRecipeLimits: the limits of modules are those of modules that come as recipes, too.
+// TestPutRecipeLimits checks that the limits of modules apply to recipes too.
 func TestPutRecipeLimits(t *testing.T) {
 	s, _, local := pushed(t, 60)
 	good := recipeBody(t, s.recipe(1), s.recipe(0), local)
@@ -286,7 +285,7 @@ func TestPutRecipeLimits(t *testing.T) {
 		set("X-Dig-Recipe-Base", s.heads[0].Root.String())), 412, "*")
 }
 
-// TestPutRecipeDeclared: what push-init declared holds for modules that come as recipes.
+// TestPutRecipeDeclared checks that the declarations of push-init apply to recipes too.
 func TestPutRecipeDeclared(t *testing.T) {
 	s, _, local := pushed(t, 60)
 	good := recipeBody(t, s.recipe(1), s.recipe(0), local)
@@ -313,7 +312,7 @@ func TestPutRecipeDeclared(t *testing.T) {
 	want(t, s.putRecipe(good), 201, "")
 }
 
-// TestPushRecipeDamaged: a chunk that has rotted here does not leave.
+// TestPushRecipeDamaged checks that a damaged local chunk is not sent.
 func TestPushRecipeDamaged(t *testing.T) {
 	s, l, local := pushed(t, 60)
 	_, err := remote.Push(t.Context(), s.client(l, nil), rotten{local})
@@ -325,7 +324,7 @@ func TestPushRecipeDamaged(t *testing.T) {
 	}
 }
 
-// rotten is a store whose modules have bytes that nobody wrote.
+// rotten is a store whose modules are damaged.
 type rotten struct{ *remotetest.Memory }
 
 func (r rotten) Module(ctx context.Context, root merkle.Hash) (io.ReadSeekCloser, error) {

@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write the goldens anew")
 
-// golden holds got against a file under testdata, or writes it.
+// golden compares got with a file under testdata, or writes the file.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	name = filepath.Join("testdata", name)
@@ -41,8 +41,7 @@ func golden(t *testing.T, name string, got []byte) {
 	}
 }
 
-// record writes one exchange: headers by name, bodies that are no text, or long, by length and
-// hash.
+// record writes one exchange: headers by name, and long or binary bodies by length and hash.
 func record(w *bytes.Buffer, r *http.Request, sent []byte, res *http.Response, got []byte) {
 	fmt.Fprintf(w, "> %s %s\n", r.Method, r.URL.RequestURI())
 	lines(w, "> ", r.Header)

@@ -13,12 +13,11 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// ranged is an origin that can go on where a transfer broke; it writes down from where it was asked
-// to.
+// ranged is an origin that supports resuming and records the requested offsets.
 type ranged struct {
 	*direct
 	from    []int64
-	restart bool // it begins anew whatever it is asked
+	restart bool // it always starts at 0
 }
 
 func (r *ranged) ModuleFrom(ctx context.Context, root merkle.Hash,
@@ -43,8 +42,8 @@ func (r *ranged) Spans(context.Context, merkle.Hash, []remote.Span,
 	return errors.ErrUnsupported
 }
 
-// breakAt makes the origin's modules break after so many bytes, the first time after the first
-// number, and so on; after the last they come whole.
+// breakAt makes the origin's n-th module break after the n-th number of bytes. Later modules are
+// complete.
 func (d *direct) breakAt(after ...int) {
 	d.open = func(_ merkle.Hash, r io.ReadCloser) (io.ReadCloser, error) {
 		if len(after) == 0 {
@@ -100,7 +99,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestResumeLater: what an interrupted clone left is taken up by the next one.
+// TestResumeLater checks that a clone resumes an interrupted one.
 func TestResumeLater(t *testing.T) {
 	origin, by := store(t, launcher, 1)
 	r := &ranged{direct: origin}
@@ -117,8 +116,8 @@ func TestResumeLater(t *testing.T) {
 	sameModule(t, origin.Memory, to, origin.line(t, 0).Root)
 }
 
-// TestResumePoisoned: a part that does not belong to what follows costs a download from the start,
-// and no more.
+// TestResumePoisoned checks that a kept part that does not match the module costs one download
+// from the start.
 func TestResumePoisoned(t *testing.T) {
 	origin, by := store(t, launcher, 1)
 	r := &ranged{direct: origin}
@@ -145,7 +144,7 @@ func TestResumePoisoned(t *testing.T) {
 	sameModule(t, origin.Memory, to, origin.line(t, 0).Root)
 }
 
-// TestResumeOverHTTP: the same with Range and If-Range, against the server.
+// TestResumeOverHTTP resumes with Range and If-Range at the server.
 func TestResumeOverHTTP(t *testing.T) {
 	s := newSite(t, 1, nil)
 	l := s.listen()

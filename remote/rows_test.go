@@ -17,7 +17,7 @@ type row struct {
 	tests []string
 }
 
-// rows are all of them. What is proven on both sides of the wire names tests of both.
+// rows lists all properties. Properties of both client and server name tests of both.
 var rows = []row{
 	{"11.1 push signature message", []string{"remote/server TestPushForms", "remote TestPusherForms", "remote/internal/wire TestDescriptorRead", "auth TestAcceptRoot"}},
 	{"11.2 tags", []string{"auth/request TestOps", "remote/server TestEveryRouteIsAuthenticated"}},
@@ -61,7 +61,7 @@ var rows = []row{
 	{"13.11 interop with the reference", []string{"remote/conform TestReference", "digstore TestReferenceWorkspace"}},
 }
 
-// TestRows: every row and item is there, and so are the tests that it names.
+// TestRows checks that every row and item exists, and the tests that they name.
 func TestRows(t *testing.T) {
 	var want, got []string
 	for n := range 25 {
@@ -94,7 +94,7 @@ func TestRows(t *testing.T) {
 
 var testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
 
-// testsIn are the tests of a package.
+// testsIn returns the tests of a package.
 func testsIn(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))

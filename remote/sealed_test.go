@@ -17,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// What Fetch writes is what Content returns, and what one refuses the other does.
+// Fetch and Content agree on results and errors.
 func TestFetch(t *testing.T) {
 	big := make([]byte, 9<<20) // three parts, many chunks
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(big)
@@ -59,8 +59,7 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// What is held in memory has another limit than what is streamed, and the error says which one it
-// was.
+// Content and Fetch have separate limits, and the error names the one exceeded.
 func TestContentLimits(t *testing.T) {
 	big := make([]byte, 3<<20)
 	_, _ = rand.NewChaCha8([32]byte{2}).Read(big)
@@ -74,7 +73,7 @@ func TestContentLimits(t *testing.T) {
 	}
 	for _, c := range []struct {
 		opt            remote.ClientOptions
-		content, fetch string // in the error; "": it is read
+		content, fetch string // in the error; "": no error
 	}{
 		{remote.ClientOptions{}, "", ""},
 		{remote.ClientOptions{MaxContent: 1 << 20}, "1048576 (ClientOptions.MaxContent)", ""},
@@ -103,7 +102,7 @@ func TestContentLimits(t *testing.T) {
 	}
 }
 
-// says wants an ErrTooLarge that contains text; none where text is empty.
+// says checks that err is an ErrTooLarge that contains text, or nil if text is empty.
 func says(t *testing.T, what string, err error, text string) {
 	t.Helper()
 	if text == "" && err != nil || text != "" &&
@@ -112,8 +111,8 @@ func says(t *testing.T, what string, err error, text string) {
 	}
 }
 
-// Lengths that do not add up, and a chunk that is not the resource's, are refused; what was proven
-// before is written.
+// Lengths that do not add up, and a false chunk, are refused. The verified chunks before it are
+// written.
 func TestSealedLies(t *testing.T) {
 	id := auth.StoreID{1}
 	k := urn.NewKey(id, "a", nil)
@@ -152,7 +151,7 @@ func TestSealedLies(t *testing.T) {
 	if out, err := open(whole, n); !errors.Is(err, remote.ErrVerification) || out != "" {
 		t.Errorf("lengths that end at a chunk boundary: %q, %v", out, err)
 	}
-	// Without the lengths several chunks cannot be told apart, which is no damage.
+	// Without the lengths several chunks cannot be separated, which is not a failed verification.
 	long := k.Seal(nil, bytes.Repeat([]byte("long "), 2000))
 	if out, err := open(append(bytes.Clone(one), long...)); !errors.Is(err,
 		remote.ErrNoChunkLengths) || out != "" {

@@ -21,10 +21,10 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// start is when the clock of the fixtures stands at first.
+// start is the initial time of the fixtures' clock.
 var start = time.Unix(1_750_000_000, 0).UTC()
 
-// key is the key of a seed of 32 times b.
+// key returns the key whose seed is 32 times b.
 func key(b byte) *auth.Key {
 	var seed [32]byte
 	for i := range seed {
@@ -33,7 +33,7 @@ func key(b byte) *auth.Key {
 	return auth.NewKey(seed)
 }
 
-// files are the content of generation n.
+// files returns the content of generation n.
 func files(n int) fstest.MapFS {
 	return fstest.MapFS{
 		"index.html":   {Data: fmt.Appendf(nil, "<h1>generation %d</h1>", n)},
@@ -42,7 +42,7 @@ func files(n int) fstest.MapFS {
 	}
 }
 
-// A site is a server over memory, its keys, and a clock that only the test moves.
+// A site is a server over a store in memory, its keys, and a clock that the test sets.
 type site struct {
 	t         testing.TB
 	publisher *auth.Key
@@ -60,7 +60,7 @@ type site struct {
 	transcript *bytes.Buffer // nil: not written
 }
 
-// newSite serves one store of the given number of generations.
+// newSite returns a site that serves one store of n generations.
 func newSite(t testing.TB, generations int, o *server.Options) *site {
 	t.Helper()
 	s := &site{t: t, publisher: key(0x2a), identity: key(0x63)}
@@ -79,7 +79,7 @@ func newSite(t testing.TB, generations int, o *server.Options) *site {
 	return s
 }
 
-// serve puts a server with options o before b.
+// serve starts a server of b with options o.
 func (s *site) serve(b server.Backend, o *server.Options) {
 	var opt server.Options
 	if o != nil {
@@ -91,7 +91,7 @@ func (s *site) serve(b server.Backend, o *server.Options) {
 
 func (s *site) now() time.Time { return time.Unix(s.clock.Load(), 0).UTC() }
 
-// build makes the module of generation n of any store.
+// build returns the module of generation n of any store.
 func (s *site) build(id auth.StoreID, by *auth.Key, n int) ([]byte, auth.SignedRoot) {
 	s.t.Helper()
 	mod, head, err := remotetest.Module(s.t.Context(), id, by, files(n),
@@ -111,7 +111,7 @@ type header func(*http.Request)
 
 func set(name, value string) header { return func(r *http.Request) { r.Header.Set(name, value) } }
 
-// request makes a request and signs it by its route, with a nonce that is never used twice.
+// request returns a request signed for its route with a new nonce.
 func (s *site) request(method, target string, body io.Reader, hs ...header) *http.Request {
 	s.t.Helper()
 	r := httptest.NewRequestWithContext(s.t.Context(), method, target, body)
@@ -141,7 +141,7 @@ func (s *site) sign(r *http.Request, by *auth.Key) {
 	}
 }
 
-// do answers a request without a network.
+// do makes a request and returns the answer, without a network.
 func (s *site) do(method, target string, body io.Reader, hs ...header) *http.Response {
 	s.t.Helper()
 	if s.transcript == nil {
@@ -160,7 +160,7 @@ func (s *site) do(method, target string, body io.Reader, hs ...header) *http.Res
 	return w.Result()
 }
 
-// answer has a request answered that was made before.
+// answer returns the answer to a request.
 func (s *site) answer(r *http.Request) *http.Response {
 	s.t.Helper()
 	w := httptest.NewRecorder()
@@ -186,7 +186,7 @@ func pushHeaders(head auth.SignedRoot, parent merkle.Hash) header {
 	}
 }
 
-// want holds an answer against a status and, unless it is "*", a body.
+// want checks the status of an answer and, unless it is "*", its body.
 func want(t testing.TB, res *http.Response, status int, body string) {
 	t.Helper()
 	got, err := io.ReadAll(res.Body)
@@ -202,7 +202,7 @@ func clip(b []byte) []byte { return b[:min(len(b), 200)] }
 
 func del(name string) header { return func(r *http.Request) { r.Header.Del(name) } }
 
-// announcement is the body of a push-init.
+// announcement returns the body of a push-init.
 func (s *site) announcement(head auth.SignedRoot, parent merkle.Hash, mod []byte) string {
 	return fmt.Sprintf(`{"parent_root":"%s","new_root":"%s","program_hash":"%s",`+
 		`"size_bytes":%d,"store_pubkey":"%s"}`,

@@ -18,12 +18,13 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// A line is a listener on loopback before a site's server. It writes down what was asked for.
+// A line is a loopback listener in front of a site's server. It records the requests.
 type line struct {
 	*httptest.Server
 	mu   sync.Mutex
 	seen []string // "GET /roots"
-	// instead, if set, answers a request and returns true, or leaves it to the server.
+	// instead, if set, answers a request and returns true, or returns false to leave it to the
+	// server.
 	instead func(w http.ResponseWriter, r *http.Request, tail string) bool
 }
 
@@ -48,7 +49,7 @@ func (s *site) listen() *line {
 	return l
 }
 
-// requests returns what was asked for since the last call.
+// requests returns the requests since the last call.
 func (l *line) requests() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -80,7 +81,7 @@ func (s *site) client(l *line, o *remote.ClientOptions) *remote.Client {
 	return c
 }
 
-// direct is an honest origin without a network. Its fields let a test change what it says.
+// direct is an honest origin without a network. Its fields let a test change the answers.
 type direct struct {
 	*remotetest.Memory
 	mu       sync.Mutex // for asked
@@ -138,8 +139,8 @@ func (d *direct) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, e
 	return r, err
 }
 
-// store returns an origin with the given number of generations, its id, and the key that signed
-// them. An id of zero stands for one that proves the key.
+// store returns an origin with n generations, its ID, and the key that signed them. A zero ID
+// selects the hash of the key.
 func store(t testing.TB, id auth.StoreID, generations int) (*direct, *auth.Key) {
 	t.Helper()
 	by := key(0x2a)
@@ -174,7 +175,7 @@ func (d *direct) line(t testing.TB, n int) module.Generation {
 // empty returns a Local for the same store.
 func (d *direct) empty() *remotetest.Memory { return remotetest.NewMemory(d.ID(), nil) }
 
-// sameModule holds the bytes of a generation in two places against each other.
+// sameModule compares the bytes of a generation in two stores.
 func sameModule(t testing.TB, a, b *remotetest.Memory, root merkle.Hash) {
 	t.Helper()
 	var body [2][]byte
@@ -194,7 +195,7 @@ func sameModule(t testing.TB, a, b *remotetest.Memory, root merkle.Hash) {
 	}
 }
 
-// holds says which generations of its history a store holds.
+// holds returns which generations of its history a store holds.
 func holds(t testing.TB, m *remotetest.Memory) (held []bool) {
 	t.Helper()
 	lines, err := m.Generations(t.Context())
@@ -211,7 +212,7 @@ func holds(t testing.TB, m *remotetest.Memory) (held []bool) {
 	return held
 }
 
-// untouched fails the test when a refused clone left something visible.
+// untouched fails the test if a refused clone left something visible.
 func untouched(t testing.TB, m *remotetest.Memory) {
 	t.Helper()
 	head, err := m.Head(t.Context())
@@ -245,7 +246,7 @@ func (a plain) CurrentRoot(context.Context, auth.StoreID) (merkle.Hash, error) {
 	return a.root, nil
 }
 
-// knownStores is a KnownStores in memory.
+// knownStores is a KnownKeys in memory.
 type knownStores map[auth.StoreID]auth.PublicKey
 
 func (k knownStores) Known(_ context.Context, s auth.StoreID) (auth.PublicKey, bool, error) {

@@ -20,14 +20,14 @@ func signedTombstone(t *testing.T, by *auth.Key, root merkle.Hash) auth.Tombston
 	return out
 }
 
-// manyTombstones returns n tombstones of different roots, of which only that of root 1 is signed,
-// by key.
+// manyTombstones returns n tombstones of different roots. Only that of root 1 has a valid
+// signature, by key.
 func manyTombstones(t *testing.T, key *auth.Key, n int) []auth.Tombstone {
 	t.Helper()
 	one := signedTombstone(t, key, merkle.Hash{1})
 	out := []auth.Tombstone{one}
 	for i := range n - 1 {
-		// the signature is well formed, so that only the pairing shows that it is of another record
+		// a well-formed signature of another record, so that only the pairing check fails
 		next := one
 		binary.BigEndian.PutUint64(next.Root[8:], uint64(i+1))
 		out = append(out, next)
@@ -35,16 +35,16 @@ func manyTombstones(t *testing.T, key *auth.Key, n int) []auth.Tombstone {
 	return out
 }
 
-// TestForgedTombstones: an origin that shows thousands of forged tombstones costs few checks, in
-// any order of origins and of tombstones, and hides none that counts.
+// TestForgedTombstones checks that thousands of forged tombstones of one origin cost few checks
+// and hide no valid one, in any order of origins and of tombstones.
 func TestForgedTombstones(t *testing.T) {
 	attacker, publisher := auth.NewKey([auth.SeedSize]byte{1}), auth.NewKey([auth.SeedSize]byte{2})
 	forged := manyTombstones(t, attacker, 6000)
 	head := merkle.Hash{9}
 	for _, c := range []struct {
 		name string
-		root merkle.Hash // that an honest tombstone revokes
-		mix  bool        // it stands at the end of the forged ones
+		root merkle.Hash // revoked by an honest tombstone
+		mix  bool        // it comes after the forged ones
 	}{
 		{"a root, at another origin", merkle.Hash{7}, false},
 		{"the head, at another origin", head, false},
@@ -60,7 +60,7 @@ func TestForgedTombstones(t *testing.T) {
 		for range 2 {
 			v := &syncRun{tombstones: newTombstoneSet(auth.StoreID{}, nil),
 				pins: module.Pins{Publisher: publisher.PublicKey()}}
-			for range 3 { // as an unsteady head makes it
+			for range 3 { // as when the head changes
 				if err := v.addTombstones(t.Context(), shown, publisher.PublicKey(), head); err != nil {
 					t.Fatal(err)
 				}
@@ -77,9 +77,9 @@ func TestForgedTombstones(t *testing.T) {
 	}
 }
 
-// TestTombstonesOnce: equal tombstones count and cost once, what a Local keeps costs nothing, one
-// key says nothing of another, and no number of valid ones is too large for one origin up to
-// maxTombstones.
+// TestTombstonesOnce checks that equal tombstones count and cost once, that stored ones cost
+// nothing, that a failure under one key does not affect another key, and that one origin may have
+// up to maxTombstones valid ones.
 func TestTombstonesOnce(t *testing.T) {
 	key, other := auth.NewKey([auth.SeedSize]byte{1}), auth.NewKey([auth.SeedSize]byte{2})
 	var list []auth.Tombstone

@@ -9,9 +9,9 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// What is read without a clone rests on the same reasons as a clone.
+// ResolveHead accepts the same Trust as a clone.
 func TestBelieve(t *testing.T) {
-	other, _ := store(t, auth.StoreID{1}, 2) // its id proves nothing
+	other, _ := store(t, auth.StoreID{1}, 2) // its ID is not the hash of the key
 	proven, by := store(t, auth.StoreID{}, 2)
 	revoked, _ := store(t, auth.StoreID{1}, 2)
 	for _, root := range []merkle.Hash{revoked.line(t, 0).Root, revoked.line(t, 1).Root} {

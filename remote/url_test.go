@@ -10,7 +10,7 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// urlVectors is dig/dig-urls.json. It is about dig:// alone.
+// urlVectors is dig/dig-urls.json, which has only dig:// locators.
 type urlVectors struct {
 	About string `json:"about"`
 	Cases []struct {
@@ -42,7 +42,7 @@ func TestParseURLVectors(t *testing.T) {
 
 const testID = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-// TestParseURL walks the table of remote/PROTOCOL.md 2.2, errors included.
+// TestParseURL checks the table of remote/PROTOCOL.md 2.2, including errors.
 func TestParseURL(t *testing.T) {
 	for _, c := range []struct {
 		in       string
@@ -174,7 +174,7 @@ func TestURLAtOrigin(t *testing.T) {
 	}
 }
 
-// FuzzParseURL: whatever parses has a canonical form that parses to the same value.
+// FuzzParseURL checks that the canonical form of a parsed locator parses to the same value.
 func FuzzParseURL(f *testing.F) {
 	for _, s := range []string{"dig://" + testID, "dig://a@h:1/" + testID,
 		"http://[::1]:9/stores/" + testID, "https://h"} {
