@@ -135,7 +135,8 @@ func TestOriginsLiars(t *testing.T) {
 				report, err := remote.Clone(t.Context(), to,
 					mirrors(t, w, pieces, h, honest(t, w, 3), honest(t, w, 3)), trust)
 				if errors.Is(liar.Clone.Err, auth.ErrRevoked) {
-					if untouched(t, to); !errors.Is(err, auth.ErrRevoked) { // any origin may serve a valid tombstone
+					// any origin may serve a valid tombstone
+					if untouched(t, to); !errors.Is(err, auth.ErrRevoked) {
 						t.Errorf("got %v", err)
 					}
 					return
