@@ -30,7 +30,7 @@ func (m *Memory) Recipe(_ context.Context, root merkle.Hash) (*module.Recipe, er
 	return nil, m.absent(root)
 }
 
-// known is Recipe for pending generations too.
+// known is like Recipe but also returns recipes of pending generations.
 func (m *Memory) known(root merkle.Hash) (*module.Recipe, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -57,7 +57,8 @@ func (m *Memory) MissingChunks(_ context.Context, r *module.Recipe) ([]int, erro
 	return lacking, nil
 }
 
-// holds reports whether a chunk is there; one of another length under its id is [module.ErrVerify].
+// holds reports whether a chunk is held. The error is [module.ErrVerify] when the held chunk has
+// another length.
 func (p *pool) holds(c module.Chunk) (bool, error) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -69,25 +70,25 @@ func (p *pool) holds(c module.Chunk) (bool, error) {
 	return ok, nil
 }
 
-// Assemble implements [remote.Assembler]. When fetch breaks off, what arrived is kept.
+// Assemble implements [remote.Assembler]. If Fetch fails, the chunks received are kept.
 func (m *Memory) Assemble(ctx context.Context, lines []module.Generation, head auth.SignedRoot,
 	a module.Assembly, check func(*module.Module) error) error {
 	r := a.Recipe
 	if len(lines) == 0 || lines[len(lines)-1].Root != r.Root() {
 		return errors.New("assemble: the last line of history given is not that of the recipe")
 	}
-	if held := m.comesAgain(lines); held != nil {
-		return m.again(lines, head, held, check)
+	if held := m.heldAgain(lines); held != nil {
+		return m.installHeld(lines, head, held, check)
 	}
 	chunks, err := m.gather(ctx, a, check)
 	if err != nil {
 		return fmt.Errorf("assemble generation %s of store %s: %w", r.Root(), m.id, err)
 	}
-	return m.settle(lines, head, r, chunks)
+	return m.commit(lines, head, r, chunks)
 }
 
-// gather fetches the chunks of a generation, and has it checked as what they give with those that
-// are here.
+// gather fetches the missing chunks of a generation and calls check on its module. It returns the
+// fetched chunks.
 func (m *Memory) gather(ctx context.Context, a module.Assembly,
 	check func(*module.Module) error) (*pool, error) {
 	r, base := a.Recipe, a.Base
@@ -133,7 +134,7 @@ func (m *Memory) gather(ctx context.Context, a module.Assembly,
 	return came, err
 }
 
-// both is two pools as one.
+// both combines two pools.
 type both struct{ first, second *pool }
 
 // Chunk implements [module.ChunkSource].

@@ -1,19 +1,19 @@
-// Package remotetest helps to test what clones, pulls, pushes and serves.
+// Package remotetest helps to test programs that clone, pull, push and serve stores.
 //
-// [Memory] is a store in memory: a [remote.Local] with everything that is optional there. [Stores]
-// puts several of them together into a [server.Backend] that also takes pushes and tombstones. Both
-// are small but whole: they keep generations as [module.Recipe] and each chunk once, and hold
-// modules to what the interfaces promise.
+// [Memory] is a store in memory: a [remote.Local] with all optional interfaces. [Stores] combines
+// several into a [server.Backend] that also accepts pushes and tombstones. Both are small but
+// complete: they keep generations as [module.Recipe] and each chunk once, and make all checks that
+// the interfaces require.
 //
 // [NewOrigin] serves an [http.Handler], usually a [*server.Server], over pipes inside the process:
-// real HTTP, no ports, and no waiting under testing/synctest.
+// real HTTP without ports, which works under testing/synctest.
 //
-// [Liars] are origins that do not tell the truth, each in one way, about the store of a [World].
-// Each names the check of package remote that has to refuse it.
+// [Liars] are origins that serve the store of a [World] with one falsehood each. Each names the
+// check of package remote that must refuse it.
 //
-// Whoever writes a Local or a Backend of their own holds it to the interfaces with [TestLocal] and
-// [TestBackend], to what must survive a restart with [TestPersistence], to serving on what it
-// cloned with [TestMirror], and sends it to all the liars with [TestLiars]:
+// To test a new Local or Backend, use [TestLocal] and [TestBackend] for the interfaces,
+// [TestPersistence] for restarts, [TestMirror] for serving a clone, and [TestLiars] for false
+// origins:
 //
 //	func TestStore(t *testing.T) {
 //		open := func(t *testing.T, id auth.StoreID) remote.Local { return newStore(t.TempDir(), id) }
@@ -25,5 +25,5 @@
 //		remotetest.TestLiars(t, w, open)
 //	}
 //
-// Nothing here is fit for production: memory is all the storage there is.
+// The package is for tests only: it stores everything in memory.
 package remotetest

@@ -9,8 +9,7 @@ import (
 	"github.com/dig-network/digstore/remote/remotetest"
 )
 
-// Somebody who has written a Local sends it to every liar. Here it is the one in memory, and the
-// liars are two.
+// Test a Local against liars. Here it is the one in memory, with two liars.
 func Example() {
 	ctx := context.Background()
 	world, err := remotetest.NewWorld(ctx, nil)

@@ -17,19 +17,19 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A Guest answers for one module as the reference's guest program does (remote/PROTOCOL.md 8.4),
-// without executing anything, so that answers of hosts and of that program can be compared with
-// it. It may be used concurrently if the module's reader may.
+// A Guest answers requests for one module like the reference's guest program (remote/PROTOCOL.md
+// 8.4), without executing anything. Tests compare answers of hosts and of that program with it. It
+// may be used concurrently if the module's reader may.
 type Guest struct {
 	Module *module.Module
-	Now    func() time.Time // for requests that name a time window. nil: time.Now
+	Now    func() time.Time // for requests with a time window. nil: time.Now
 }
 
-// Content answers an encoded [module.ContentRequest] with an encoded [module.ContentResponse]:
-// the resource, or a decoy for a key that is not there, for a module that wants a token, and
-// outside the window of the request. The range of a request is ignored, and a root that it
-// names is repeated: the proof is that of the module in any case. The only error of the request
-// is that it does not decode; an option tag other than 1 means that the option is absent.
+// Content answers an encoded [module.ContentRequest] with an encoded [module.ContentResponse]: the
+// resource, or a decoy if the key is missing, the module requires a token, or the time is outside
+// the window of the request. It ignores the range of a request. It repeats the root of a request,
+// but the proof is always that of the module. It fails only if the request does not decode; an
+// option tag other than 1 means that the option is absent.
 func (g Guest) Content(ctx context.Context, request []byte) ([]byte, error) {
 	var req module.ContentRequest
 	if err := req.UnmarshalBinary(withoutOddTags(request, hashSize, pairSize, textSize,
@@ -62,8 +62,8 @@ func (g Guest) Content(ctx context.Context, request []byte) ([]byte, error) {
 	return answer.MarshalBinary()
 }
 
-// Proof answers an encoded [module.ProofRequest] with an encoded [module.ProofPrelude], a decoy
-// where Content has one.
+// Proof answers an encoded [module.ProofRequest] with an encoded [module.ProofPrelude]. It is a
+// decoy if Content would return one.
 func (g Guest) Proof(ctx context.Context, request []byte) ([]byte, error) {
 	var req module.ProofRequest
 	if err := req.UnmarshalBinary(withoutOddTags(request, hashSize)); err != nil {
@@ -98,8 +98,7 @@ func (g Guest) Proof(ctx context.Context, request []byte) ([]byte, error) {
 		ServingDigest: merkle.Hash(digest.Sum(nil))}).MarshalBinary()
 }
 
-// chunkIndices returns the chunks of a resource by their numbers in the pool, as the key table
-// has them.
+// chunkIndices returns the indexes in the pool of the chunks of a resource, from the key table.
 func (g Guest) chunkIndices(key merkle.Hash) ([]uint32, error) {
 	s, err := g.Module.Section(module.SectionKeyTable)
 	if err != nil {
@@ -109,7 +108,7 @@ func (g Guest) chunkIndices(key merkle.Hash) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	for table = table[min(4, len(table)):]; len(table) > 0; { // behind the count
+	for table = table[min(4, len(table)):]; len(table) > 0; { // after the count
 		var row module.KeyTableRow
 		if err := row.UnmarshalBinary(table); err != nil {
 			return nil, err
@@ -126,7 +125,7 @@ func (g Guest) chunkIndices(key merkle.Hash) ([]uint32, error) {
 	return nil, fs.ErrNotExist
 }
 
-// find returns the resource of key, nil when there is none or a token is needed for it.
+// find returns the resource of key, or nil if there is none or it requires a token.
 func (g Guest) find(key merkle.Hash) (*module.Resource, error) {
 	info, err := g.Module.AuthInfo()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -183,8 +182,8 @@ const (
 	textSize = -1 // of u32 length || bytes
 )
 
-// withoutOddTags returns a request with tag 0 in place of every option tag other than 0 and 1.
-// The options, of those sizes, follow the key.
+// withoutOddTags returns a request in which option tags other than 0 and 1 are replaced by 0. The
+// options, of the given sizes, follow the key.
 func withoutOddTags(request []byte, sizes ...int) []byte {
 	b := bytes.Clone(request)
 	at := hashSize
@@ -212,8 +211,8 @@ func withoutOddTags(request []byte, sizes ...int) []byte {
 	return b
 }
 
-// seed is H(key || tag), and keystream n bytes of ChaCha20 under a zero nonce (remote/PROTOCOL.md
-// 8.4).
+// seed returns H(key || tag), and keystream n bytes of ChaCha20 with a zero nonce
+// (remote/PROTOCOL.md 8.4).
 func seed(key merkle.Hash, tag string) merkle.Hash {
 	return merkle.Sum(append(key[:len(key):len(key)], tag...))
 }
@@ -222,7 +221,7 @@ func keystream(key merkle.Hash, n int) []byte {
 	b := make([]byte, n)
 	c, err := chacha20.NewUnauthenticatedCipher(key[:], make([]byte, chacha20.NonceSize))
 	if err != nil {
-		panic(err) // key and nonce have their lengths
+		panic(err) // key and nonce have the right lengths
 	}
 	c.XORKeyStream(b, b)
 	return b

@@ -14,29 +14,28 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// A Liar is an origin that does not tell the truth about the store of a [World], in one way.
+// A Liar is an origin that serves the store of a [World] with one falsehood.
 type Liar struct {
 	Name string
-	Lie  string // what it does
-	// Clone and Pull are how an empty local store, and one that holds the first two generations, have
-	// to refuse it, both with [remote.Trust.Publisher] set to the publisher's key. The zero Refusal:
-	// what it says is true as far as anybody without an anchor can know, or it is not asked what it
-	// would lie about.
+	Lie  string // the falsehood, in words
+	// Clone and Pull are the refusals by an empty local store, and by one that holds the first two
+	// generations, with [remote.Trust.Publisher] set to the publisher's key. The zero Refusal means
+	// success: the falsehood cannot be detected without an anchor, or is not requested.
 	Clone, Pull Refusal
-	// Whole is Pull for a local store that is no [remote.Assembler] and asks for no recipe, where that
-	// differs; nil: it does not.
+	// Whole is the refusal of a pull by a local store that is no [remote.Assembler]. nil: the same
+	// as Pull.
 	Whole *Refusal
-	// Needs is what the local store must have gone through for the lie to matter, which Prepare brings
-	// about; "": nothing.
+	// Needs describes the state of the local store in which the falsehood matters, which Prepare
+	// sets up. "": any.
 	Needs string
 
 	handler func(ctx context.Context, w *World) (http.Handler, error)
-	before  func(ctx context.Context, w *World, l remote.Local) (bool, error) // Needs; nil: nothing
+	before  func(ctx context.Context, w *World, l remote.Local) (bool, error) // nil: nothing
 }
 
-// Prepare brings a local store, which is empty or holds the first two generations, to where the lie
-// matters: it has seen a tombstone, say, or holds part of a module. ok is false for a store that
-// cannot be brought there: then it has nothing to fear from this liar.
+// Prepare sets up the state of Needs in a local store that is empty or holds the first two
+// generations: a tombstone, for example, or part of a module. ok is false if the store does not
+// support that state; then this liar does not apply.
 func (l Liar) Prepare(ctx context.Context, w *World, local remote.Local) (ok bool, err error) {
 	if l.before == nil {
 		return true, nil
@@ -47,15 +46,15 @@ func (l Liar) Prepare(ctx context.Context, w *World, local remote.Local) (ok boo
 	return ok, nil
 }
 
-// A Refusal is an error that has to come.
+// A Refusal describes a required error.
 type Refusal struct {
-	Check remote.Check // of the [*remote.VerificationError]; "": it is not one
-	Err   error        // what errors.Is has to find; nil: nothing in particular
-	// what must stand in the error's text: the rule, where neither of the others names it
+	Check remote.Check // of the [*remote.VerificationError]; "": another error
+	Err   error        // must match by errors.Is; nil: no requirement
+	// a required part of the error's text, if Check and Err are not specific
 	Says string
 }
 
-// String names the check, or the error, as tables of liars have it.
+// String returns the check, or the error, for tables of liars.
 func (r Refusal) String() string {
 	switch {
 	case r.IsZero():
@@ -68,10 +67,10 @@ func (r Refusal) String() string {
 	return strings.TrimPrefix(r.Err.Error(), "remote: ")
 }
 
-// IsZero reports whether nothing is refused.
+// IsZero reports whether no error is required.
 func (r Refusal) IsZero() bool { return r == Refusal{} }
 
-// Handler is the origin as it lies about the store of w.
+// Handler returns the origin for the store of w.
 func (l Liar) Handler(ctx context.Context, w *World) (http.Handler, error) {
 	h, err := l.handler(ctx, w)
 	if err != nil {
@@ -80,15 +79,14 @@ func (l Liar) Handler(ctx context.Context, w *World) (http.Handler, error) {
 	return h, nil
 }
 
-// check is a Refusal by a check, whether cloning or pulling.
+// check returns a Refusal by a check.
 func check(c remote.Check, err error) Refusal { return Refusal{Check: c, Err: err} }
 
-// protocol is a Refusal of what is no answer of the protocol, by the rule that it names.
+// protocol returns a Refusal by ErrProtocol with the given text.
 func protocol(rule string) Refusal { return Refusal{Err: remote.ErrProtocol, Says: rule} }
 
-// Liars are all of them, by name. Some send without an end: give clients a
-// [remote.ClientOptions.MaxModule] of a few MiB. Some fall silent: use testing/synctest, or
-// patience.
+// Liars returns all liars, by name. Some send endless bodies: set [remote.ClientOptions.MaxModule]
+// of clients to a few MiB. Some stop sending: use testing/synctest to avoid waiting for timeouts.
 func Liars() []Liar {
 	var all []Liar
 	for _, some := range [][]Liar{moduleLiars(), keyLiars(), historyLiars(), tombstoneLiars(),
@@ -99,10 +97,10 @@ func Liars() []Liar {
 	return all
 }
 
-// UnsignedLiars are origins whose head carries no signature of the publisher. Their refusals are
-// those of a local side with [remote.Trust.Root] set to the root of the head, and nothing else.
-// What is taken is taken for its root alone: no key may be held from it, and no tombstone may be
-// kept. Without Root or an Anchor see "stripped-signature" of Liars.
+// UnsignedLiars returns origins whose head has no signature of the publisher. Their refusals apply
+// to a Trust with only [remote.Trust.Root], set to the root of the head. If the head is accepted,
+// no key may be pinned and no tombstone stored. For a Trust without Root or Anchor see
+// "stripped-signature" of Liars.
 func UnsignedLiars() []Liar {
 	changed := check(remote.CheckPublisher, remote.ErrKeyChanged)
 	return []Liar{
@@ -120,17 +118,17 @@ func UnsignedLiars() []Liar {
 	}
 }
 
-// lies is a liar that is refused in one way, whether one clones or pulls.
+// lies returns a liar with the same refusal for clone and pull.
 func lies(name, lie string, r Refusal, h origin) Liar {
 	return Liar{Name: name, Lie: lie, Clone: r, Pull: r, handler: h}
 }
 
-// pulled is one that lies only to who holds a generation.
+// pulled returns a liar that matters only to a local store that holds a generation.
 func pulled(name, lie string, r Refusal, h origin) Liar {
 	return Liar{Name: name, Lie: lie, Pull: r, Whole: &Refusal{}, handler: h}
 }
 
-// Modules that are not what was asked for.
+// moduleLiars serve false modules.
 func moduleLiars() []Liar {
 	return []Liar{
 		lies("wrong-id", "the module says that it belongs to another store",
@@ -158,7 +156,7 @@ func moduleLiars() []Liar {
 	}
 }
 
-// Signatures and keys.
+// keyLiars serve false signatures and keys.
 func keyLiars() []Liar {
 	return []Liar{
 		lies("repackaged", "the module carries the attacker's key, who signed the head",
@@ -176,7 +174,7 @@ func keyLiars() []Liar {
 	}
 }
 
-// Histories.
+// historyLiars serve false histories.
 func historyLiars() []Liar {
 	return []Liar{
 		{Name: "stale-head", Lie: "the newest generations are kept back",
@@ -210,7 +208,7 @@ func historyLiars() []Liar {
 	}
 }
 
-// What is revoked, and what is not. Whoever is not the publisher revokes nothing.
+// tombstoneLiars serve revoked content, or false tombstones. Only the publisher can revoke.
 func tombstoneLiars() []Liar {
 	return []Liar{
 		lies("revoked-root", "the head is served although it is revoked",
@@ -221,13 +219,13 @@ func tombstoneLiars() []Liar {
 			check(remote.CheckTombstone, auth.ErrRevoked), firstGenerations(Generations)).after("it has seen the store revoked", knowing),
 		lies("forged-tombstone", "the attacker has revoked the head and the store", Refusal{}, revokedByAttacker),
 		lies("flooding", "the descriptor has more tombstones than are looked at, of nobody", Refusal{}, flooding),
-		lies("foreign-tombstone", "the publisher has revoked another store", Refusal{}, edited("", foreignStone)),
+		lies("foreign-tombstone", "the publisher has revoked another store", Refusal{}, edited("", otherTombstone)),
 		lies("malformed-tombstones", "there is no sense in any tombstone", Refusal{},
 			edited("", replacing(`"tombstones":[`, `"tombstones":[{"record":"00","signature":""},{}`))),
 	}
 }
 
-// Transport.
+// wireLiars violate the protocol, the announced lengths or the limits.
 func wireLiars() []Liar {
 	size := check(remote.CheckSize, nil)
 	return []Liar{
@@ -276,7 +274,7 @@ func wireLiars() []Liar {
 	}
 }
 
-// Descriptors and histories as JSON.
+// jsonLiars serve invalid JSON as descriptor or history.
 func jsonLiars() []Liar {
 	return []Liar{
 		lies("no-json", "the descriptor is not one", protocol("unexpected end of JSON input"), answering("", gibberish)),
@@ -301,7 +299,7 @@ func jsonLiars() []Liar {
 	}
 }
 
-// Parts of modules, asked for by who holds the first half.
+// rangeLiars serve false parts of modules to a store that holds the first half.
 func rangeLiars() []Liar {
 	return []Liar{
 		lies("part-of-another", "the rest is that of another generation, under its tag",
@@ -310,12 +308,12 @@ func rangeLiars() []Liar {
 			check(remote.CheckRange, nil), ranged(otherRange)).after("it holds the first half of the module", broken),
 		lies("part-of-longer", "the rest is that of a longer module",
 			check(remote.CheckSize, nil), ranged(otherTotal)).after("it holds the first half of the module", broken),
-		// Who fetches the whole after that gets it.
+		// A second download, of the whole module, succeeds.
 		lies("part-of-noise", "the rest is zeros", Refusal{}, ranged(otherBytes)).after("it holds the first half of the module", broken),
 	}
 }
 
-// Recipes, and the chunks that they name.
+// recipeLiars serve false recipes and chunks.
 func recipeLiars() []Liar {
 	recipe := check(remote.CheckRecipe, nil)
 	return []Liar{
@@ -338,7 +336,7 @@ func recipeLiars() []Liar {
 	}
 }
 
-// after is a liar whose lie matters to a local store that has gone through something.
+// after returns l with Needs and the function that sets it up.
 func (l Liar) after(needs string,
 	before func(context.Context, *World, remote.Local) (bool, error)) Liar {
 	l.Needs, l.before = needs, before

@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write golden files")
 
-// TestLiarTable prints who is refused by what; TestLiars holds every one of them to it.
+// TestLiarTable prints the refusals of all liars. TestLiars checks them.
 func TestLiarTable(t *testing.T) {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -55,7 +55,7 @@ func TestLiarTable(t *testing.T) {
 	}
 }
 
-// TestRefusal: what tables print.
+// TestRefusal checks String.
 func TestRefusal(t *testing.T) {
 	for want, r := range map[string]remotetest.Refusal{
 		"-":              {},

@@ -13,14 +13,14 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// head is the generation that liars lie about.
+// head is the generation that liars falsify.
 const head = Generations - 1
 
 type origin = func(context.Context, *World) (http.Handler, error)
 
-// With another head: a real server over a store that took in what no honest one would.
+// Liars with a false head: a real server of a store with content that the checks would refuse.
 
-// replaced serves the store with mod and signed as its head.
+// replaced serves the store with mod as its head, signed as in signed.
 func replaced(ctx context.Context, w *World, mod []byte,
 	signed auth.SignedRoot) (http.Handler, error) {
 	m, err := w.Memory(ctx, head)
@@ -33,7 +33,7 @@ func replaced(ctx context.Context, w *World, mod []byte,
 	return w.serve(NewStores(w.now, m)), nil
 }
 
-// doctored changes bytes of the head's module that leave it a module of the same root.
+// doctored serves the head's module with changed bytes. It still decodes, with the same root.
 func doctored(change func(w *World, mod []byte) error) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
 		mod := bytes.Clone(w.Modules[head])
@@ -52,7 +52,7 @@ func otherID(w *World, mod []byte) error {
 	return err
 }
 
-// otherCoin says that the store stands on the chain as another one.
+// otherCoin embeds the coin of another store in the module.
 func otherCoin(ctx context.Context, w *World) (http.Handler, error) {
 	mod, signed, err := Module(ctx, w.Store, w.Publisher, w.content(head),
 		&module.Options{ChainState: &module.ChainState{LauncherID: merkle.Hash{9}}})
@@ -80,7 +80,7 @@ func flipLeaf(w *World, mod []byte) error {
 
 type extent struct{ from, to int }
 
-// section finds a section of a module in its bytes.
+// section returns the bytes of a section within those of a module.
 func section(mod []byte, id module.Section) (extent, error) {
 	m, err := module.Open(bytes.NewReader(mod), int64(len(mod)))
 	if err != nil {
@@ -94,7 +94,7 @@ func section(mod []byte, id module.Section) (extent, error) {
 	return extent{int(from), int(from + n)}, nil
 }
 
-// repackaged has the attacker's key in the module and the attacker's signature on the head.
+// repackaged serves a module with the attacker's key, and the attacker's signature of the head.
 func repackaged(ctx context.Context, w *World) (http.Handler, error) {
 	mod, err := w.rekeyed()
 	if err != nil {
@@ -107,7 +107,7 @@ func repackaged(ctx context.Context, w *World) (http.Handler, error) {
 	return replaced(ctx, w, mod, signed)
 }
 
-// repackagedUnderTrueHead has the attacker's key in the module only.
+// repackagedUnderTrueHead serves the attacker's key in the module only.
 func repackagedUnderTrueHead(ctx context.Context, w *World) (http.Handler, error) {
 	mod, err := w.rekeyed()
 	if err != nil {
@@ -121,7 +121,7 @@ func repackagedUnderTrueHead(ctx context.Context, w *World) (http.Handler, error
 	return w.serve(wholeModules{b, b}), nil
 }
 
-// rekeyed is the head's module with the attacker's key in place of the publisher's.
+// rekeyed returns the head's module with the attacker's key in place of the publisher's.
 func (w *World) rekeyed() ([]byte, error) {
 	mod := bytes.Clone(w.Modules[head])
 	at, err := section(mod, module.SectionPublicKey)
@@ -133,7 +133,7 @@ func (w *World) rekeyed() ([]byte, error) {
 	return mod, nil
 }
 
-// signedAs serves the head under the signature of an older generation, or under none.
+// signedAs serves the head with the signature of an older generation, or without one.
 func signedAs(generation int) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
 		signed := w.Heads[head]
@@ -145,8 +145,8 @@ func signedAs(generation int) origin {
 	}
 }
 
-// unsigned has the attacker's key in the module of the head, and no signature; and that key has
-// perhaps revoked the head and the store.
+// unsigned serves the attacker's key in the module of the head, without a signature, and
+// optionally that key's tombstones of head and store.
 func unsigned(revoked bool) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
 		mod, err := w.rekeyed()
@@ -171,7 +171,7 @@ func unsigned(revoked bool) origin {
 	}
 }
 
-// unsignedDescriptor has the attacker's key in the descriptor only, and no signature.
+// unsignedDescriptor serves the attacker's key in the descriptor only, without a signature.
 func unsignedDescriptor(ctx context.Context, w *World) (http.Handler, error) {
 	b, err := w.liar(ctx)
 	if err != nil {
@@ -184,7 +184,7 @@ func unsignedDescriptor(ctx context.Context, w *World) (http.Handler, error) {
 	return w.serve(b), nil
 }
 
-// unsignedRevoked has the publisher's module and tombstone, and no signature.
+// unsignedRevoked serves the publisher's module and tombstone, without a signature.
 func unsignedRevoked(ctx context.Context, w *World) (http.Handler, error) {
 	m, err := w.Memory(ctx, head)
 	if err != nil {
@@ -198,7 +198,7 @@ func unsignedRevoked(ctx context.Context, w *World) (http.Handler, error) {
 	return w.serve(NewStores(w.now, m)), w.revoke(ctx, m, w.Publisher, bare.Root)
 }
 
-// revoke keeps tombstones of by for roots; the zero root stands for the store.
+// revoke stores tombstones of roots signed by by. The zero root means the whole store.
 func (w *World) revoke(ctx context.Context, m *Memory, by *auth.Key, roots ...merkle.Hash) error {
 	for _, root := range roots {
 		t, err := auth.SignTombstone(ctx,
@@ -213,7 +213,8 @@ func (w *World) revoke(ctx context.Context, m *Memory, by *auth.Key, roots ...me
 	return nil
 }
 
-// signedByAttacker has the attacker's key and signature on the head of the publisher's module.
+// signedByAttacker serves the publisher's module with the attacker's key and signature of the
+// head.
 func signedByAttacker(ctx context.Context, w *World) (http.Handler, error) {
 	signed, err := auth.SignRoot(ctx, w.Store, w.Heads[head].Root, w.attacker)
 	if err != nil {
@@ -227,7 +228,8 @@ func signedByAttacker(ctx context.Context, w *World) (http.Handler, error) {
 	return w.serve(b), nil
 }
 
-// infinite has a key under which everything would be signed, if it were one.
+// infinite serves the point at infinity as key. If it were valid, every signature would verify
+// under it.
 func infinite(ctx context.Context, w *World) (http.Handler, error) {
 	b, err := w.liar(ctx)
 	if err != nil {
@@ -244,8 +246,7 @@ func firstGenerations(n int) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) { return w.Honest(ctx, n) }
 }
 
-// forked has two more generations after the first, well signed, that the pulling store has never
-// seen.
+// forked serves two other generations after the first, with valid signatures.
 func forked(ctx context.Context, w *World) (http.Handler, error) {
 	m, err := w.Memory(ctx, 1)
 	if err != nil {
@@ -260,7 +261,7 @@ func forked(ctx context.Context, w *World) (http.Handler, error) {
 	return w.serve(NewStores(w.now, m)), nil
 }
 
-// revoking serves what the publisher has revoked. It is honest enough to say so.
+// revoking serves the revoked head, or store, together with the tombstone.
 func revoking(whole bool) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
 		m, err := w.Memory(ctx, Generations)
@@ -278,7 +279,7 @@ func revoking(whole bool) origin {
 	}
 }
 
-// revokedByAttacker has tombstones for head and store that are signed by another key.
+// revokedByAttacker serves tombstones of head and store that are signed by another key.
 func revokedByAttacker(ctx context.Context, w *World) (http.Handler, error) {
 	m, err := w.Memory(ctx, Generations)
 	if err != nil {
@@ -288,9 +289,9 @@ func revokedByAttacker(ctx context.Context, w *World) (http.Handler, error) {
 		w.Heads[head].Root, merkle.Hash{})
 }
 
-// With other answers of the backend.
+// Liars with false answers of the backend.
 
-// A liarBackend answers as the stores do, but for what is set.
+// A liarBackend answers like Stores, except for the functions that are set.
 type liarBackend struct {
 	*Stores
 	head    func(auth.SignedRoot) auth.SignedRoot
@@ -298,7 +299,7 @@ type liarBackend struct {
 	module  func(merkle.Hash) []byte
 }
 
-// liar is a backend of all generations that does not lie yet.
+// liar returns a liarBackend of all generations, with no function set.
 func (w *World) liar(ctx context.Context) (*liarBackend, error) {
 	m, err := w.Memory(ctx, Generations)
 	return &liarBackend{Stores: NewStores(w.now, m)}, err
@@ -329,7 +330,7 @@ func (b *liarBackend) Module(ctx context.Context, s auth.StoreID,
 	return nopCloser{bytes.NewReader(b.module(root))}, nil
 }
 
-// wholeModules is a backend that knows no recipes, so that its modules are asked for.
+// wholeModules is a backend without recipes, so that clients request its modules.
 type wholeModules struct {
 	server.Backend
 	server.Revoker
@@ -339,7 +340,7 @@ type nopCloser struct{ io.ReadSeeker }
 
 func (nopCloser) Close() error { return nil }
 
-// swapped serves other bytes as the module of every root.
+// swapped serves the same other bytes as the module of every root.
 func swapped(other func(ctx context.Context, w *World) ([]byte, error)) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
 		mod, err := other(ctx, w)
@@ -391,7 +392,7 @@ func history(change func([]module.Generation) []module.Generation) origin {
 	}
 }
 
-// reverted has the first generation once more at the end of the history.
+// reverted serves the first generation once more at the end of the history.
 func reverted(ctx context.Context, w *World) (http.Handler, error) {
 	b, err := w.liar(ctx)
 	if err != nil {

@@ -20,12 +20,12 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// Answers to requests for a part of a module.
+// Liars with false parts of a module.
 
 var errDown = errors.New("the line is down")
 
-// broken leaves the first half of the head's module with a local store, so that the rest is asked
-// for.
+// broken stores the first half of the head's module in a local store, so that a pull requests the
+// rest.
 func broken(ctx context.Context, w *World, l remote.Local) (bool, error) {
 	r, ok := l.(remote.Resumer)
 	if !ok {
@@ -50,7 +50,7 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errDown }
 
-// ranged answers requests for a single range in its own way, and knows no recipes.
+// ranged passes requests for a single range to answer, and serves no recipes.
 func ranged(answer func(w *World, res http.ResponseWriter, from, to int)) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
 		m, err := w.Memory(ctx, Generations)
@@ -76,7 +76,7 @@ func ranged(answer func(w *World, res http.ResponseWriter, from, to int)) origin
 	}
 }
 
-// part answers 206 with whatever it is given.
+// part answers with 206 and the given bytes and range.
 func part(res http.ResponseWriter, root merkle.Hash, from, to, total int, body []byte) {
 	res.Header().Set("ETag", tag(root))
 	res.Header().Set("Content-Type", "application/wasm")
@@ -85,7 +85,7 @@ func part(res http.ResponseWriter, root merkle.Hash, from, to, total int, body [
 	res.Write(body)
 }
 
-// otherObject gives the part of another generation, under its tag.
+// otherObject sends the part of another generation, with its tag.
 func otherObject(w *World, res http.ResponseWriter, from, to int) {
 	mod := w.Modules[0]
 	to = min(to, len(mod))
@@ -93,7 +93,7 @@ func otherObject(w *World, res http.ResponseWriter, from, to int) {
 	part(res, w.Heads[0].Root, from, to, len(mod), mod[from:to])
 }
 
-// otherRange gives another part than the one that was asked for.
+// otherRange sends another part than the requested one.
 func otherRange(w *World, res http.ResponseWriter, from, to int) {
 	mod := w.Modules[head]
 	if from == 0 {
@@ -102,20 +102,20 @@ func otherRange(w *World, res http.ResponseWriter, from, to int) {
 	part(res, w.Heads[head].Root, from-1, to-1, len(mod), mod[from-1:to-1])
 }
 
-// otherTotal gives the part of a longer module.
+// otherTotal sends the part of a longer module.
 func otherTotal(w *World, res http.ResponseWriter, from, to int) {
 	mod := append(bytes.Clone(w.Modules[head]), 0)
 	part(res, w.Heads[head].Root, from, len(mod), len(mod), mod[from:])
 }
 
-// otherBytes gives zeros as the part, and the true module to whoever asks for all of it.
+// otherBytes sends zeros as the part, but the true module to a request without a range.
 func otherBytes(w *World, res http.ResponseWriter, from, to int) {
 	part(res, w.Heads[head].Root, from, to, len(w.Modules[head]), make([]byte, to-from))
 }
 
-// Answers to requests for a recipe, or for the chunks that it names. They come on a pull only.
+// Liars with false recipes or chunks. They matter only to pulls.
 
-// recipes answers requests for a recipe with what make gives, and serves all else as it is.
+// recipes answers requests for a recipe with the result of make, and other requests honestly.
 func recipes(make func(ctx context.Context, w *World,
 	honest *module.Recipe) ([]byte, error)) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
@@ -138,7 +138,7 @@ func recipes(make func(ctx context.Context, w *World,
 
 const typeRecipe = "application/vnd.dig.recipe"
 
-// recipeServer gives requests for a recipe to answer.
+// recipeServer passes requests for a recipe to answer, and others to honest.
 func recipeServer(w *World, honest http.Handler, answer http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(res http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.Header.Get("Accept"), typeRecipe) {
@@ -151,7 +151,7 @@ func recipeServer(w *World, honest http.Handler, answer http.HandlerFunc) http.H
 	})
 }
 
-// recipeOf is the recipe of a module, packed.
+// recipeOf returns the packed recipe of a module.
 func recipeOf(ctx context.Context, mod []byte) ([]byte, error) {
 	r, err := module.Decompose(ctx, bytes.NewReader(mod), func(module.Chunk, []byte) error {
 		return nil
@@ -174,7 +174,7 @@ func foreignRecipe(ctx context.Context, w *World, _ *module.Recipe) ([]byte, err
 	return recipeOf(ctx, mod)
 }
 
-// rekeyedRecipe has the attacker's key in it.
+// rekeyedRecipe returns a recipe with the attacker's key.
 func rekeyedRecipe(ctx context.Context, w *World, _ *module.Recipe) ([]byte, error) {
 	mod, err := w.rekeyed()
 	if err != nil {
@@ -183,8 +183,8 @@ func rekeyedRecipe(ctx context.Context, w *World, _ *module.Recipe) ([]byte, err
 	return recipeOf(ctx, mod)
 }
 
-// wrongChunk is the recipe of a module with one bit of a chunk turned over: it names a chunk that
-// no module has.
+// wrongChunk returns the recipe of a module with one bit flipped in a chunk, so that no module has
+// that chunk.
 func wrongChunk(ctx context.Context, w *World, _ *module.Recipe) ([]byte, error) {
 	mod := bytes.Clone(w.Modules[head])
 	if err := flipFirst(w, mod); err != nil {
@@ -193,8 +193,7 @@ func wrongChunk(ctx context.Context, w *World, _ *module.Recipe) ([]byte, error)
 	return recipeOf(ctx, mod)
 }
 
-// flipFirst turns a bit of every chunk over that the head does not share with the generation before
-// it.
+// flipFirst flips a bit of every chunk that the head does not share with the generation before it.
 func flipFirst(w *World, mod []byte) error {
 	shared := map[merkle.Hash]bool{}
 	err := eachChunk(w.Modules[head-1], func(sealed []byte) { shared[merkle.Sum(sealed)] = true })
@@ -208,8 +207,8 @@ func flipFirst(w *World, mod []byte) error {
 	})
 }
 
-// eachChunk calls do with each chunk of a module's pool, in order. What do writes to it is written
-// to mod.
+// eachChunk calls do with each chunk of a module's pool, in order. do may change the chunk in
+// place.
 func eachChunk(mod []byte, do func(sealed []byte)) error {
 	at, err := section(mod, module.SectionChunkPool)
 	if err != nil {
@@ -223,7 +222,7 @@ func eachChunk(mod []byte, do func(sealed []byte)) error {
 	return nil
 }
 
-// packed cuts and changes a packed recipe.
+// packed serves the packed recipe changed by edit.
 func packed(change func(b []byte) []byte) origin {
 	return recipes(func(_ context.Context, _ *World, r *module.Recipe) ([]byte, error) {
 		b, err := wire.PackRecipe(r, nil)
@@ -238,7 +237,7 @@ func truncatedRecipe(b []byte) []byte { return b[:len(b)*2/3] }
 
 func garbageRecipe(b []byte) []byte { return bytes.Repeat([]byte("no recipe "), 100) }
 
-// sizedRecipe announces n bytes as the length of what is packed.
+// sizedRecipe sets the announced unpacked size to n bytes.
 func sizedRecipe(n uint32) func([]byte) []byte {
 	return func(b []byte) []byte {
 		b = bytes.Clone(b)
@@ -247,7 +246,7 @@ func sizedRecipe(n uint32) func([]byte) []byte {
 	}
 }
 
-// baseless builds on a recipe that was not offered.
+// baseless names a base that the client did not offer.
 func baseless(b []byte) []byte {
 	b = bytes.Clone(b)
 	for i := range 32 {
@@ -256,8 +255,7 @@ func baseless(b []byte) []byte {
 	return b
 }
 
-// bombRecipe packs 1 GiB of zeros into one zstd frame: blocks of one byte that is repeated 128 KiB
-// times.
+// bombRecipe packs 1 GiB of zeros into one zstd frame, as run-length blocks of 128 KiB.
 func bombRecipe(b []byte) []byte {
 	b = bytes.Clone(b[:52])
 	// a content size of four bytes, a window of 2 MiB
@@ -274,7 +272,7 @@ func bombRecipe(b []byte) []byte {
 	return b
 }
 
-// endlessRecipe does not end.
+// endlessRecipe sends an endless recipe.
 func endlessRecipe(ctx context.Context, w *World) (http.Handler, error) {
 	honest, err := w.Honest(ctx, Generations)
 	if err != nil {
@@ -290,7 +288,7 @@ func endlessRecipe(ctx context.Context, w *World) (http.Handler, error) {
 	}), nil
 }
 
-// chunked serves true recipes, and answers requests for their chunks in its own way.
+// chunked serves true recipes, and changes the answers to range requests by edit.
 func chunked(edit func(w *World, h http.Header, status int, body []byte) (int, []byte)) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
 		honest, err := w.Honest(ctx, Generations)
@@ -312,7 +310,7 @@ func chunked(edit func(w *World, h http.Header, status int, body []byte) (int, [
 	}
 }
 
-// wrongBytes turns a bit of the last byte of each range over.
+// wrongBytes flips a bit of the last byte of each range.
 func wrongBytes(_ *World, h http.Header, status int, body []byte) (int, []byte) {
 	body = bytes.Clone(body)
 	_, params, err := mime.ParseMediaType(h.Get("Content-Type"))
@@ -339,7 +337,7 @@ func chunkTag(w *World, h http.Header, status int, body []byte) (int, []byte) {
 
 var contentRange = regexp.MustCompile(`bytes ([0-9]+)-([0-9]+)/`)
 
-// shifted says that the bytes stand one byte before their place.
+// shifted announces the bytes one byte before their offset.
 func shifted(_ *World, h http.Header, status int, body []byte) (int, []byte) {
 	move := func(text []byte) []byte {
 		m := contentRange.FindSubmatch(text)
@@ -348,27 +346,27 @@ func shifted(_ *World, h http.Header, status int, body []byte) (int, []byte) {
 		return fmt.Appendf(nil, "bytes %d-%d/", from-1, to-1)
 	}
 	h.Set("Content-Range", string(contentRange.ReplaceAllFunc([]byte(h.Get("Content-Range")), move)))
-	if h.Get("Content-Range") == "" { // each of several ranges says where it stands
+	if h.Get("Content-Range") == "" { // a multipart answer has a Content-Range in each part
 		h.Del("Content-Range")
 		body = contentRange.ReplaceAllFunc(body, move)
 	}
 	return status, body
 }
 
-// shortened gives fewer bytes than the header says.
+// shortened sends fewer bytes than announced.
 func shortened(_ *World, _ http.Header, status int, body []byte) (int, []byte) {
 	return status, body[:len(body)-1]
 }
 
-// unsatisfied says that there is no such part.
+// unsatisfied answers that the range is beyond the end.
 func unsatisfied(w *World, h http.Header, _ int, _ []byte) (int, []byte) {
 	h.Set("Content-Range", fmt.Sprintf("bytes */%d", 10))
 	return http.StatusRequestedRangeNotSatisfiable, nil
 }
 
-// What a local store knows already.
+// Functions that set up Liar.Needs.
 
-// knowing is a local store that has seen its publisher revoke the store.
+// knowing stores the publisher's tombstone of the store in l.
 func knowing(ctx context.Context, w *World, l remote.Local) (bool, error) {
 	r, ok := l.(remote.TrustStore)
 	if !ok {
@@ -378,7 +376,7 @@ func knowing(ctx context.Context, w *World, l remote.Local) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	pins.Publisher = w.Publisher.PublicKey() // whose word it is
+	pins.Publisher = w.Publisher.PublicKey() // the key of the tombstone
 	if err := r.Pin(ctx, pins); err != nil {
 		return false, err
 	}
@@ -390,7 +388,7 @@ func knowing(ctx context.Context, w *World, l remote.Local) (bool, error) {
 	return true, r.Revoke(ctx, t)
 }
 
-// pinned is a local store that has seen the head before, and lost it.
+// pinned pins the head in l, which does not hold it.
 func pinned(ctx context.Context, w *World, l remote.Local) (bool, error) {
 	p, ok := l.(remote.TrustStore)
 	if !ok {

@@ -17,9 +17,9 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// With other answers on the wire.
+// Liars with false HTTP answers.
 
-// answering puts its own answer in place of that of one route.
+// answering replaces the answer of one route.
 func answering(tail string,
 	answer func(w *World, res http.ResponseWriter, r *http.Request)) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
@@ -38,7 +38,7 @@ func answering(tail string,
 	}
 }
 
-// edited changes what the honest server answers on one route.
+// edited changes the honest server's answers of one route.
 func edited(tail string, edit func(h http.Header, body []byte) []byte) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
 		honest, err := w.Honest(ctx, Generations)
@@ -56,7 +56,7 @@ func edited(tail string, edit func(h http.Header, body []byte) []byte) origin {
 	}
 }
 
-// A keeper keeps an answer back.
+// A keeper is a ResponseWriter that buffers the answer.
 type keeper struct {
 	header http.Header
 	status int
@@ -96,8 +96,8 @@ func sized(change func(int64) int64) func(http.Header, []byte) []byte {
 func longer(n int64) int64  { return n + 1 }
 func shorter(n int64) int64 { return n - 1 }
 
-// foreignStone adds the publisher's tombstone of another store.
-func foreignStone(_ http.Header, body []byte) []byte {
+// otherTombstone adds the publisher's tombstone of another store.
+func otherTombstone(_ http.Header, body []byte) []byte {
 	t, err := auth.SignTombstone(context.Background(),
 		auth.Tombstone{Store: auth.StoreID{1}, Reason: auth.Takedown}, seeded(1))
 	if err != nil {
@@ -110,7 +110,7 @@ func foreignStone(_ http.Header, body []byte) []byte {
 	return bytes.Replace(body, []byte(`"tombstones":[`), fmt.Appendf(nil, `"tombstones":[{"record":"%x","signature":"%s"}`, record, t.Sig), 1)
 }
 
-// flooding adds more tombstones of the store than are looked at, which nobody signed.
+// flooding adds more forged tombstones of the store than a client considers.
 func flooding(ctx context.Context, w *World) (http.Handler, error) {
 	var stones bytes.Buffer
 	for n := range 5000 {
@@ -130,7 +130,7 @@ func flooding(ctx context.Context, w *World) (http.Handler, error) {
 	})(ctx, w)
 }
 
-// oversized announces what it sends.
+// oversized announces the length that it sends.
 func oversized(ctx context.Context, w *World) (http.Handler, error) {
 	described, err := edited("", sized(func(int64) int64 { return 1 << 40 }))(ctx, w)
 	if err != nil {
@@ -172,7 +172,7 @@ func notModified(w *World, res http.ResponseWriter, _ *http.Request) {
 	res.WriteHeader(http.StatusNotModified)
 }
 
-// endlessDescriptor is one whose list of tombstones goes on until the client has enough.
+// endlessDescriptor sends a descriptor with an endless list of tombstones.
 func endlessDescriptor(w *World, res http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(res, `{"current_root":"%s","size":1,"tombstones":[`, w.Heads[head].Root)
 	entries := strings.Repeat(`{"record":"","signature":""},`, 1000)
@@ -187,7 +187,7 @@ func gibberish(_ *World, res http.ResponseWriter, _ *http.Request) {
 	fmt.Fprint(res, `{"current_root":`)
 }
 
-// silent sends half of the module and then waits for the client to leave.
+// silent sends half of the module and then waits until the client disconnects.
 func silent(w *World, res http.ResponseWriter, r *http.Request) {
 	mod := w.Modules[head]
 	res.Header().Set("ETag", tag(w.Heads[head].Root))
@@ -203,19 +203,19 @@ func absent(_ *World, res http.ResponseWriter, _ *http.Request) {
 
 func tag(root merkle.Hash) string { return `"` + root.String() + `"` }
 
-// elsewhere sends one route on to another host, where the answer would be the true one.
+// elsewhere redirects one route to another host, which would give the true answer.
 func elsewhere(tail, base string) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
 		return answering(tail, func(_ *World, res http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(base, "http") && r.URL.Query().Has("moved") {
-				return // an empty answer: whoever follows is not refused for the redirect
+				return // an empty answer: a client that follows fails, but not with ErrRedirect
 			}
 			http.Redirect(res, r, base+r.URL.Path+"?moved", http.StatusFound)
 		})(ctx, w)
 	}
 }
 
-// gzipBomb is 64 MiB of blanks, a bomb for whoever unpacks what was sent as gzip.
+// gzipBomb sends 64 MiB of blanks compressed with gzip.
 func gzipBomb(_ *World, res http.ResponseWriter, _ *http.Request) {
 	res.Header().Set("Content-Encoding", "gzip")
 	z := gzip.NewWriter(res)
@@ -228,7 +228,7 @@ func gzipBomb(_ *World, res http.ResponseWriter, _ *http.Request) {
 	z.Close()
 }
 
-// hidden unpacks nowhere: it is gzip that does not say so.
+// hidden sends gzip without a Content-Encoding.
 func hidden(_ *World, res http.ResponseWriter, _ *http.Request) {
 	z := gzip.NewWriter(res)
 	io.WriteString(z, `{"current_root":"`)
@@ -247,14 +247,14 @@ func short(w *World, res http.ResponseWriter, _ *http.Request) {
 // cut announces a shorter module than the descriptor does, and sends that much of it.
 func cut(h http.Header, body []byte) []byte { return body[:len(body)-1] }
 
-// grown has a byte behind its end, which the descriptor counts.
+// grown appends a byte to the module, which the descriptor counts.
 func grown(ctx context.Context, w *World) (http.Handler, error) {
 	return swapped(func(context.Context, *World) ([]byte, error) {
 		return append(bytes.Clone(w.Modules[head]), 0), nil
 	})(ctx, w)
 }
 
-// crawling sends what is to be sent a byte every ten seconds.
+// crawling sends the answer at a byte every ten seconds.
 func crawling(tail string) origin {
 	return func(ctx context.Context, w *World) (http.Handler, error) {
 		honest, err := w.Honest(ctx, Generations)
@@ -287,7 +287,7 @@ func (c *crawler) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// partial answers with a part, which nobody asked for.
+// partial answers with 206 to a request without a range.
 func partial(w *World, res http.ResponseWriter, _ *http.Request) {
 	mod := w.Modules[head]
 	res.Header().Set("ETag", tag(w.Heads[head].Root))
@@ -296,12 +296,12 @@ func partial(w *World, res http.ResponseWriter, _ *http.Request) {
 	res.Write(mod)
 }
 
-// noContent says that all went well.
+// noContent answers with 204.
 func noContent(_ *World, res http.ResponseWriter, _ *http.Request) {
 	res.WriteHeader(http.StatusNoContent)
 }
 
-// endlessRefusal says that there is no such store, at length.
+// endlessRefusal answers with 404 and an endless text.
 func endlessRefusal(_ *World, res http.ResponseWriter, r *http.Request) {
 	res.WriteHeader(http.StatusNotFound)
 	words := strings.Repeat("no such store ", 1000)
@@ -312,7 +312,7 @@ func endlessRefusal(_ *World, res http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// otherClock refuses every request by a clock of its own.
+// otherClock refuses every request as expired, by a wrong clock.
 func otherClock(_ *World, res http.ResponseWriter, _ *http.Request) {
 	res.Header().Set("Date", "Tue, 01 Jan 1991 00:00:00 GMT")
 	http.Error(res, "request authentication failed: stale request timestamp", http.StatusUnauthorized)

@@ -27,22 +27,22 @@ var (
 )
 
 // A Memory is one store kept in memory: generations as recipes, and every sealed chunk once. It is
-// a [remote.Local] with everything that is optional there, and part of a [Stores]. It forgets
-// everything when the program ends. Safe for concurrent use.
+// a [remote.Local] with all optional interfaces, and part of a [Stores]. It is safe for concurrent
+// use.
 type Memory struct {
 	id  auth.StoreID
 	now func() time.Time
 
-	chunks *pool // has a lock of its own
+	chunks *pool // has its own lock
 
 	mu      sync.RWMutex
 	lines   []module.Generation
-	held    map[merkle.Hash]*module.Recipe // confirmed and pending ones
+	held    map[merkle.Hash]*module.Recipe // confirmed and pending
 	signed  map[merkle.Hash]auth.SignedRoot
 	pending []pendingRoot
 	tombs   []auth.Tombstone
 	pins    module.Pins
-	parts   map[merkle.Hash][]byte // what arrived of broken installs
+	parts   map[merkle.Hash][]byte // bytes received by failed installs
 	proofs  [][]byte               // evidence, oldest first
 }
 
@@ -51,8 +51,8 @@ type pendingRoot struct {
 	at           time.Time
 }
 
-// NewMemory returns an empty store. now is the clock for the times of what it receives; nil is
-// [time.Now].
+// NewMemory returns an empty store. now is the clock for the times of received generations; nil
+// means [time.Now].
 func NewMemory(id auth.StoreID, now func() time.Time) *Memory {
 	if now == nil {
 		now = time.Now
@@ -79,7 +79,7 @@ func (m *Memory) head() auth.SignedRoot {
 	return m.signature(m.lines[len(m.lines)-1].Root)
 }
 
-// signature is what is known of a root that is in the history.
+// signature returns the known signatures of a root of the history.
 func (m *Memory) signature(root merkle.Hash) auth.SignedRoot {
 	r := m.signed[root]
 	r.Store, r.Root = m.id, root
@@ -154,7 +154,7 @@ func (m *Memory) Evidence(context.Context) ([][]byte, error) {
 	return slices.Clone(m.proofs), nil
 }
 
-// line is the latest place of a root in the history, -1 when it is not there.
+// line returns the last index of a root in the history, or -1.
 func (m *Memory) line(root merkle.Hash) int {
 	for i, g := range slices.Backward(m.lines) {
 		if g.Root == root {
@@ -175,7 +175,7 @@ func (m *Memory) Has(_ context.Context, root merkle.Hash) (bool, error) {
 	return m.held[root] != nil && m.line(root) >= 0, nil
 }
 
-// Module implements [remote.Local]. The reader is an [io.ReaderAt] and an [io.WriterTo] as well.
+// Module implements [remote.Local]. The reader also implements [io.ReaderAt] and [io.WriterTo].
 func (m *Memory) Module(_ context.Context, root merkle.Hash) (io.ReadSeekCloser, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -197,7 +197,7 @@ type imageReader struct {
 // Digest implements [remote.Digested].
 func (r *imageReader) Digest() (merkle.Hash, error) { return r.recipe.Digest() }
 
-// WriteTo writes what is left; the whole image does it in one go.
+// WriteTo writes the remaining bytes.
 func (r *imageReader) WriteTo(w io.Writer) (int64, error) {
 	if at, _ := r.Seek(0, io.SeekCurrent); at != 0 {
 		return io.Copy(w, struct{ io.Reader }{r.SectionReader})
@@ -210,8 +210,8 @@ func (r *imageReader) WriteTo(w io.Writer) (int64, error) {
 // Close does nothing.
 func (r *imageReader) Close() error { return nil }
 
-// Install implements [remote.Local]. When r breaks off, what arrived is kept for the next Install;
-// when check refuses, nothing is.
+// Install implements [remote.Local]. If r fails, the bytes received are kept for the next Install;
+// if check fails, none are.
 func (m *Memory) Install(ctx context.Context, lines []module.Generation,
 	head auth.SignedRoot, r io.Reader,
 	check func(*module.Module) error) error {
@@ -219,8 +219,8 @@ func (m *Memory) Install(ctx context.Context, lines []module.Generation,
 		return errors.New("install: no line of history given")
 	}
 	root := lines[len(lines)-1].Root
-	if held := m.comesAgain(lines); held != nil {
-		return m.again(lines, head, held, check)
+	if held := m.heldAgain(lines); held != nil {
+		return m.installHeld(lines, head, held, check)
 	}
 	m.mu.Lock()
 	arrived := bytes.NewBuffer(m.parts[root])
@@ -237,11 +237,11 @@ func (m *Memory) Install(ctx context.Context, lines []module.Generation,
 		}
 		return fmt.Errorf("install generation %s of store %s: %w", root, m.id, err)
 	}
-	return m.settle(lines, head, recipe, chunks)
+	return m.commit(lines, head, recipe, chunks)
 }
 
-// comesAgain returns the recipe of a generation that is held and has a new line, else nil.
-func (m *Memory) comesAgain(lines []module.Generation) *module.Recipe {
+// heldAgain returns the recipe of a held generation that lines name again, or nil.
+func (m *Memory) heldAgain(lines []module.Generation) *module.Recipe {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	root := lines[len(lines)-1].Root
@@ -251,8 +251,8 @@ func (m *Memory) comesAgain(lines []module.Generation) *module.Recipe {
 	return m.held[root]
 }
 
-// again adds the new line of a generation that is held.
-func (m *Memory) again(lines []module.Generation, head auth.SignedRoot, held *module.Recipe,
+// installHeld appends the new lines of a held generation.
+func (m *Memory) installHeld(lines []module.Generation, head auth.SignedRoot, held *module.Recipe,
 	check func(*module.Module) error) error {
 	mod, err := held.Module(m.chunks)
 	if err == nil && check != nil {
@@ -261,11 +261,11 @@ func (m *Memory) again(lines []module.Generation, head auth.SignedRoot, held *mo
 	if err != nil {
 		return fmt.Errorf("install generation %s of store %s: %w", held.Root(), m.id, err)
 	}
-	return m.settle(lines, head, held, &pool{})
+	return m.commit(lines, head, held, &pool{})
 }
 
-// settle makes a generation visible that has come and was checked.
-func (m *Memory) settle(lines []module.Generation, head auth.SignedRoot, recipe *module.Recipe,
+// commit makes a received and checked generation visible.
+func (m *Memory) commit(lines []module.Generation, head auth.SignedRoot, recipe *module.Recipe,
 	chunks *pool) error {
 	root := lines[len(lines)-1].Root
 	m.mu.Lock()
@@ -283,7 +283,7 @@ func (m *Memory) settle(lines []module.Generation, head auth.SignedRoot, recipe 
 	return nil
 }
 
-// keep makes a generation one that is held; the caller has the lock.
+// keep adds a held generation. The caller holds the lock.
 func (m *Memory) keep(recipe *module.Recipe, chunks *pool, head auth.SignedRoot) {
 	m.chunks.take(chunks)
 	m.held[recipe.Root()] = recipe
@@ -298,8 +298,8 @@ func (m *Memory) keep(recipe *module.Recipe, chunks *pool, head auth.SignedRoot)
 	m.signed[recipe.Root()] = known
 }
 
-// decompose reads a module into chunks and recipe, and has it checked as what these give back. A
-// nil check takes all.
+// decompose reads a module into chunks and recipe, and calls check, unless it is nil, on the
+// module that these restore.
 func decompose(ctx context.Context, r io.Reader,
 	check func(*module.Module) error) (*module.Recipe, *pool, error) {
 	chunks := &pool{byID: make(map[merkle.Hash]*bytes.Reader)}
@@ -344,7 +344,7 @@ func (m *Memory) Pin(_ context.Context, p module.Pins) error {
 	return nil
 }
 
-// Tombstones implements [remote.TrustStore] for the one store there is.
+// Tombstones implements [remote.TrustStore] for this store only.
 func (m *Memory) Tombstones(_ context.Context, s auth.StoreID) ([]auth.Tombstone, error) {
 	if s != m.id {
 		return nil, fmt.Errorf("tombstones of store %s: %w", s, fs.ErrNotExist)
@@ -370,7 +370,7 @@ func (m *Memory) Revoke(_ context.Context, t auth.Tombstone) error {
 	return nil
 }
 
-// A pool keeps sealed chunks in the framing of a module's pool. It is a [module.ChunkSource].
+// A pool holds sealed chunks in the framing of a module's pool. It is a [module.ChunkSource].
 type pool struct {
 	mu   sync.RWMutex
 	byID map[merkle.Hash]*bytes.Reader
@@ -394,7 +394,7 @@ func (p *pool) bytes() (sum int64) {
 	return sum
 }
 
-// take copies what another pool holds, which must not change any more.
+// take adds the chunks of another pool, which must not change afterwards.
 func (p *pool) take(from *pool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -412,7 +412,7 @@ func (p *pool) Chunk(c module.Chunk) (io.ReaderAt, int64, error) {
 	return r, 0, nil
 }
 
-// A tap keeps what goes through it, and the error that ended it early.
+// A tap records the bytes read through it, and the error of its reader.
 type tap struct {
 	r    io.Reader
 	kept *bytes.Buffer

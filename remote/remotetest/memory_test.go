@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func memory(_ *testing.T, id auth.StoreID) remote.Local { return remotetest.NewMemory(id, nil) }
 
-// worlds runs a suite with the small World, and in a long run with the large one.
+// worlds runs a suite with the small World, and in a long run also with the large one.
 func worlds(t *testing.T, suite func(t *testing.T, w *remotetest.World)) {
 	t.Helper()
 	with := func(name string, world func() (*remotetest.World, error)) {
@@ -57,7 +57,7 @@ func TestLiars(t *testing.T) {
 	worlds(t, func(t *testing.T, w *remotetest.World) { remotetest.TestLiars(t, w, memory) })
 }
 
-// minimal is a Local without any of the optional interfaces. It keeps nothing of what breaks off.
+// minimal is a Local without optional interfaces.
 type minimal struct {
 	remote.Local
 	memory *remotetest.Memory
@@ -73,7 +73,7 @@ func (m minimal) Install(ctx context.Context, lines []module.Generation,
 	return errors.Join(err, m.memory.Discard(ctx, lines[len(lines)-1].Root))
 }
 
-// TestMinimal: an honest Local that has nothing optional passes.
+// TestMinimal checks that a correct Local without optional interfaces passes.
 func TestMinimal(t *testing.T) {
 	open := func(t *testing.T, id auth.StoreID) remote.Local {
 		m := remotetest.NewMemory(id, nil)
@@ -111,7 +111,7 @@ func TestStoresAreABackend(t *testing.T) {
 	})
 }
 
-// TestReadOnlyBackend holds what can only be read to what is left of the promises.
+// TestReadOnlyBackend runs the applicable tests on a read-only backend.
 func TestReadOnlyBackend(t *testing.T) {
 	worlds(t, func(t *testing.T, w *remotetest.World) {
 		remotetest.TestBackend(t, w, func(*testing.T) server.Backend {
@@ -120,7 +120,7 @@ func TestReadOnlyBackend(t *testing.T) {
 	})
 }
 
-// TestHonest is the other half of TestLiars: visits to an origin that does not lie.
+// TestHonest is the counterpart of TestLiars, with an honest origin.
 func TestHonest(t *testing.T) {
 	world, err := remotetest.NewWorld(t.Context(), nil)
 	if err != nil {
@@ -155,7 +155,7 @@ func TestHonest(t *testing.T) {
 	})
 }
 
-// TestWorldIsTheSameEveryTime is what goldens over it rest on.
+// TestWorldIsTheSameEveryTime checks that a World is deterministic, which golden files rely on.
 func TestWorldIsTheSameEveryTime(t *testing.T) {
 	a, err := remotetest.NewWorld(t.Context(), nil)
 	if err != nil {

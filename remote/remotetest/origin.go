@@ -13,9 +13,8 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// An Origin is an [http.Server] that is reached without a network: [Origin.Dial] hands out one end
-// of a pipe. Since nothing leaves the process, it also works in a testing/synctest bubble, where
-// waiting costs no time.
+// An Origin is an [http.Server] without a network: [Origin.Dial] returns one end of a pipe. It
+// works in a testing/synctest bubble.
 type Origin struct {
 	server http.Server
 	pipes  pipes
@@ -23,8 +22,8 @@ type Origin struct {
 	done   chan struct{} // closed when the server has returned
 }
 
-// NewOrigin returns an origin that answers with h: a [*server.Server], or one of the [Liars]. It
-// starts with the first Dial. The caller closes it.
+// NewOrigin returns an origin that serves h, such as a [*server.Server] or one of the [Liars]. It
+// starts at the first Dial. The caller closes it.
 func NewOrigin(h http.Handler) *Origin {
 	return &Origin{
 		server: http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)},
@@ -33,7 +32,7 @@ func NewOrigin(h http.Handler) *Origin {
 	}
 }
 
-// Dial connects to the origin, whatever the address. It is made for [remote.ClientOptions].
+// Dial connects to the origin; it ignores the address. It is for [remote.ClientOptions].Dial.
 func (o *Origin) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	o.start.Do(func() {
 		go func() {
@@ -52,8 +51,8 @@ func (o *Origin) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 }
 
-// Client returns a client for one store of this origin, with its Dial put into a copy of opt, which
-// may be nil.
+// Client returns a client for one store of this origin. It sets Dial in a copy of opt, which may
+// be nil.
 func (o *Origin) Client(s auth.StoreID, opt *remote.ClientOptions) (*remote.Client, error) {
 	u, err := remote.ParseURL("http://127.0.0.1/stores/" + s.String())
 	if err != nil {
@@ -67,7 +66,7 @@ func (o *Origin) Client(s auth.StoreID, opt *remote.ClientOptions) (*remote.Clie
 	return remote.NewClient(u, &c)
 }
 
-// Close breaks all connections and waits until the server has stopped.
+// Close closes all connections and waits until the server has stopped.
 func (o *Origin) Close() error {
 	o.start.Do(func() { close(o.done) })
 	err := o.server.Close()

@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/digstore/module"
 )
 
-// Module builds the module of a generation with all regular files of files as resources, in the
-// order of their names, and signs its root. o may be nil.
+// Module builds the module of a generation with all regular files of files as resources, ordered
+// by name, and signs its root. o may be nil.
 func Module(ctx context.Context, store auth.StoreID, by auth.Signer, files fs.FS,
 	o *module.Options) ([]byte, auth.SignedRoot, error) {
 	b := module.NewBuilder(store, by.PublicKey(), o)
@@ -40,7 +40,7 @@ func Module(ctx context.Context, store auth.StoreID, by auth.Signer, files fs.FS
 	return out.Bytes(), signed, err
 }
 
-// Publish adds a generation made of files to the store and signs it, as a publisher's commit does.
+// Publish adds a signed generation with the given files to the store, like a publisher's commit.
 func (m *Memory) Publish(ctx context.Context, by auth.Signer,
 	files fs.FS) (auth.SignedRoot, error) {
 	mod, head, err := Module(ctx, m.id, by, files, nil)
@@ -50,8 +50,8 @@ func (m *Memory) Publish(ctx context.Context, by auth.Signer,
 	return head, m.Add(ctx, head, bytes.NewReader(mod))
 }
 
-// Add makes the module in r the head, under the next number, without a look at whether it is what
-// head says: for origins that lie. Whoever wants checks uses Install, or pushes.
+// Add makes the module in r the head, with the next number, without checking it against head. It
+// is for false origins; Install makes the checks.
 func (m *Memory) Add(ctx context.Context, head auth.SignedRoot, r io.Reader) error {
 	recipe, chunks, err := decompose(ctx, r, nil)
 	if err != nil {

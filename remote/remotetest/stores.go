@@ -24,8 +24,8 @@ var (
 	_ server.Catalog  = (*Stores)(nil)
 )
 
-// Stores are the memory stores that a server serves: a [server.Backend] with everything that is
-// optional there. Safe for concurrent use.
+// Stores is a [server.Backend] of stores in memory, with all optional interfaces. It is safe for
+// concurrent use.
 type Stores struct {
 	now func() time.Time
 
@@ -35,8 +35,8 @@ type Stores struct {
 	owners map[auth.StoreID]auth.PublicKey
 }
 
-// NewStores returns a backend over the given stores. Stores that are pushed to it get the clock
-// now; nil is [time.Now].
+// NewStores returns a backend of the given stores. Stores created by a push use the clock now; nil
+// means [time.Now].
 func NewStores(now func() time.Time, stores ...*Memory) *Stores {
 	b := &Stores{now: now, byID: make(map[auth.StoreID]*Memory),
 		owners: make(map[auth.StoreID]auth.PublicKey)}
@@ -46,7 +46,7 @@ func NewStores(now func() time.Time, stores ...*Memory) *Stores {
 	return b
 }
 
-// Store returns one of the stores; [fs.ErrNotExist] when it is not there.
+// Store returns one of the stores. The error is [fs.ErrNotExist] if there is none with that ID.
 func (b *Stores) Store(s auth.StoreID) (*Memory, error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -182,7 +182,7 @@ func (b *Stores) Receive(ctx context.Context, p module.Push, r io.Reader,
 	return m.receive(recipe, chunks, p)
 }
 
-// receive makes a generation that was taken apart and checked the head, or a pending root.
+// receive makes a decomposed and checked generation the head, or a pending root.
 func (m *Memory) receive(recipe *module.Recipe, chunks *pool, p module.Push) error {
 	head, parent := p.Head, p.Parent
 	m.mu.Lock()
@@ -208,7 +208,7 @@ func (m *Memory) receive(recipe *module.Recipe, chunks *pool, p module.Push) err
 	return nil
 }
 
-// advance appends a line; the caller has the lock.
+// advance appends a line. The caller holds the lock.
 func (m *Memory) advance(root merkle.Hash) {
 	m.lines = append(m.lines, module.Generation{Number: uint64(len(m.lines)), Root: root,
 		Time: m.now().UTC().Truncate(time.Second)})

@@ -14,16 +14,16 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A deal is a generation of a World as recipe and chunks.
-type deal struct {
+// A decomposed is a generation of a World as recipe and chunks.
+type decomposed struct {
 	recipe *module.Recipe
 	chunks map[merkle.Hash][]byte
 }
 
-// deal takes a generation apart.
-func (w *World) deal(t *testing.T, n int) deal {
+// decompose returns generation n as recipe and chunks.
+func (w *World) decompose(t *testing.T, n int) decomposed {
 	t.Helper()
-	d := deal{chunks: map[merkle.Hash][]byte{}}
+	d := decomposed{chunks: map[merkle.Hash][]byte{}}
 	var err error
 	d.recipe, err = module.Decompose(t.Context(), bytes.NewReader(w.Modules[n]),
 		func(c module.Chunk, sealed []byte) error {
@@ -36,8 +36,8 @@ func (w *World) deal(t *testing.T, n int) deal {
 	return d
 }
 
-// give puts the chunks at those places.
-func (d deal) give(places []int) func(put func(int, []byte) error) error {
+// fetch returns a function that puts the chunks at the given indexes of the pool.
+func (d decomposed) fetch(places []int) func(put func(int, []byte) error) error {
 	return func(put func(int, []byte) error) error {
 		for _, i := range places {
 			if err := put(i, d.chunks[d.recipe.Pool()[i].ID]); err != nil {
@@ -48,8 +48,8 @@ func (d deal) give(places []int) func(put func(int, []byte) error) error {
 	}
 }
 
-// same wants a recipe to be written as that of the module is.
-func (d deal) same(t *testing.T, r *module.Recipe, err error) {
+// checkRecipe checks that a recipe has the encoding of the module's recipe.
+func (d decomposed) checkRecipe(t *testing.T, r *module.Recipe, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +62,7 @@ func (d deal) same(t *testing.T, r *module.Recipe, err error) {
 	}
 }
 
-// assemble holds a Local to [remote.Assembler].
+// assemble tests a Local as [remote.Assembler].
 func (w *localTest) assemble(t *testing.T) {
 	ctx := t.Context()
 	l := w.open(t)
@@ -75,9 +75,9 @@ func (w *localTest) assemble(t *testing.T) {
 	if err := w.put(t, l, w.lines(1), 0); err != nil {
 		t.Fatal(err)
 	}
-	first, next := w.deal(t, 0), w.deal(t, 1)
+	first, next := w.decompose(t, 0), w.decompose(t, 1)
 	r, err := a.Recipe(ctx, w.Heads[0].Root)
-	first.same(t, r, err)
+	first.checkRecipe(t, r, err)
 	if lacking, err := a.MissingChunks(ctx, first.recipe); err != nil || len(lacking) != 0 {
 		t.Errorf("of what is held %v is lacking, %v", lacking, err)
 	}
@@ -89,7 +89,7 @@ func (w *localTest) assemble(t *testing.T) {
 	base := w.Heads[0].Root
 	verify := func(m *module.Module) error { return m.Verify(ctx) }
 	broken, refused := errors.New("broken"), errors.New("refused")
-	all := next.give(lacking)
+	all := next.fetch(lacking)
 	for _, tc := range []struct {
 		name  string
 		base  merkle.Hash
@@ -120,7 +120,7 @@ func (w *localTest) assemble(t *testing.T) {
 	if lacking, err = a.MissingChunks(ctx, next.recipe); err != nil {
 		t.Fatal(err)
 	}
-	if len(lacking) > 0 { // what came of the tries that failed may be here by now
+	if len(lacking) > 0 { // chunks of the failed attempts may be held now
 		err = a.Assemble(ctx, w.lines(2)[1:], w.Heads[1],
 			module.Assembly{Recipe: next.recipe, Base: base,
 				Fetch: func(func(int, []byte) error) error { return nil }}, verify)
@@ -129,15 +129,16 @@ func (w *localTest) assemble(t *testing.T) {
 	w.has(t, l, 1, 0)
 
 	if err := a.Assemble(ctx, w.lines(2)[1:], w.Heads[1],
-		module.Assembly{Recipe: next.recipe, Base: base, Fetch: next.give(lacking)}, verify); err != nil {
+		module.Assembly{Recipe: next.recipe, Base: base,
+			Fetch: next.fetch(lacking)}, verify); err != nil {
 		t.Fatal(err)
 	}
 	w.has(t, l, 2, 0, 1)
 	r, err = a.Recipe(ctx, w.Heads[1].Root)
-	next.same(t, r, err)
+	next.checkRecipe(t, r, err)
 }
 
-// recipes holds a Backend to [server.RecipeBackend].
+// recipes tests a Backend as [server.RecipeBackend].
 func (w *backendTest) recipes(t *testing.T) {
 	ctx := t.Context()
 	b := w.open(t)
@@ -145,9 +146,9 @@ func (w *backendTest) recipes(t *testing.T) {
 	if err := w.push(t, b, 0, false); err != nil {
 		t.Fatal(err)
 	}
-	first, next := w.deal(t, 0), w.deal(t, 1)
+	first, next := w.decompose(t, 0), w.decompose(t, 1)
 	r, err := back.Recipe(ctx, w.Store, w.Heads[0].Root)
-	first.same(t, r, err)
+	first.checkRecipe(t, r, err)
 	_, err = back.Recipe(ctx, w.Store, w.Heads[1].Root)
 	absence(t, "Recipe of an unknown root", err)
 	_, err = back.Recipe(ctx, auth.StoreID{9}, w.Heads[0].Root)
@@ -162,7 +163,7 @@ func (w *backendTest) recipes(t *testing.T) {
 	receive := func(ctx context.Context, pending bool, base merkle.Hash, places []int) error {
 		return back.ReceiveRecipe(ctx,
 			module.Push{Head: w.Heads[1], Parent: w.Heads[0].Root, Pending: pending},
-			module.Assembly{Recipe: next.recipe, Base: base, Fetch: next.give(places)},
+			module.Assembly{Recipe: next.recipe, Base: base, Fetch: next.fetch(places)},
 			func(m *module.Module) error { return m.Verify(ctx) })
 	}
 	err = receive(ctx, false, w.Heads[0].Root, nil)
@@ -173,7 +174,7 @@ func (w *backendTest) recipes(t *testing.T) {
 	}
 	w.holds(t, b, 1)
 	r, err = back.Recipe(ctx, w.Store, w.Heads[1].Root) // pending
-	next.same(t, r, err)
+	next.checkRecipe(t, r, err)
 	if err := receive(ctx, false, w.Heads[1].Root, nil); err != nil {
 		t.Fatalf("promote: %v", err)
 	}

@@ -16,11 +16,10 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestBackend holds an implementation of [server.Backend] to what the interfaces promise, and to
-// those of Receiver, Promoter, RecipeBackend, Revoker and Catalog that it implements. It pushes the
-// generations of w. open returns a backend without any store, for each subtest. A backend that is
-// no [server.Receiver] cannot be filled from outside; only the answers for unknown stores are
-// tested.
+// TestBackend tests an implementation of [server.Backend], and of Receiver, Promoter,
+// RecipeBackend, Revoker and Catalog if it implements them. It pushes the generations of w. open
+// returns a backend without stores, for each subtest. A backend that is no [server.Receiver]
+// cannot be filled, so only its answers for unknown stores are tested.
 func TestBackend(t *testing.T, w *World, open func(t *testing.T) server.Backend) {
 	b := &backendTest{World: w, open: open}
 	t.Run("unknown store", b.unknownStore)
@@ -76,7 +75,7 @@ func absence(t *testing.T, what string, err error) {
 	}
 }
 
-// push receives generation n on top of the one before it.
+// push pushes generation n on the one before it.
 func (w *World) push(t *testing.T, b server.Backend, n int, pending bool) error {
 	t.Helper()
 	parent := merkle.Hash{}
@@ -93,7 +92,7 @@ func (w *World) push(t *testing.T, b server.Backend, n int, pending bool) error 
 		})
 }
 
-// holds wants the first n generations to be there, and nothing else of the store.
+// holds checks that the backend has exactly the first n generations of the store.
 func (w *World) holds(t *testing.T, b server.Backend, n int) {
 	t.Helper()
 	ctx := t.Context()
@@ -132,7 +131,7 @@ func (w *World) holds(t *testing.T, b server.Backend, n int) {
 	}
 }
 
-// sameBytes reads a module in the ways in which servers do.
+// sameBytes reads a module in the ways that servers do and compares the bytes.
 func sameBytes(t *testing.T, m io.ReadSeeker, want []byte) {
 	t.Helper()
 	if n, err := m.Seek(0, io.SeekEnd); err != nil || n != int64(len(want)) {
@@ -183,7 +182,7 @@ func (w *backendTest) refuse(t *testing.T) {
 	ctx, b := t.Context(), w.open(t)
 	r := b.(server.Receiver)
 	mine := errors.New("mine")
-	for n := range 2 { // once with no store there, once with one
+	for n := range 2 { // without the store, then with it
 		mod, head, parent := w.Modules[n], w.Heads[n], merkle.Hash{}
 		if n > 0 {
 			parent = w.Heads[n-1].Root
@@ -225,7 +224,7 @@ func (w *backendTest) refuse(t *testing.T) {
 	w.holds(t, b, 2)
 }
 
-// race lets generations that all follow the same head come in at once, first pushes too.
+// race pushes generations with the same parent concurrently, including first pushes.
 func (w *backendTest) race(t *testing.T) {
 	b := w.open(t)
 	r := b.(server.Receiver)
@@ -311,7 +310,7 @@ func (w *backendTest) pending(t *testing.T) {
 	}
 
 	wait(1)
-	if err := w.push(t, b, 1, false); err != nil { // promotion as clients do it
+	if err := w.push(t, b, 1, false); err != nil { // promotion by a push, as clients do it
 		t.Fatal(err)
 	}
 	none()
@@ -345,14 +344,14 @@ func (w *backendTest) revoke(t *testing.T) {
 	w.holds(t, b, 1)
 }
 
-// keepsTombstones is what backends and locals have in common.
+// keepsTombstones tests what backends and locals have in common.
 func keepsTombstones(t *testing.T, r server.Revoker, w *World) {
 	t.Helper()
 	ctx := t.Context()
 	var want []auth.Tombstone
 	for _, k := range []auth.Tombstone{
 		{Root: w.Heads[0].Root, Reason: auth.Superseded}, {Root: merkle.Hash{1}}, {Reason: auth.Takedown},
-		{Root: w.Heads[0].Root, NotAfter: 5, Reason: auth.Compromise}, // in place of the first one
+		{Root: w.Heads[0].Root, NotAfter: 5, Reason: auth.Compromise}, // replaces the first one
 	} {
 		k.Store = w.Store
 		k, err := auth.SignTombstone(ctx, k, w.Publisher)
@@ -421,7 +420,7 @@ func (w *backendTest) revert(t *testing.T) {
 	}
 }
 
-// owners records the owner of a store.
+// owners tests the owner of a store.
 func (w *backendTest) owners(t *testing.T) {
 	ctx, b := t.Context(), w.open(t)
 	if err := w.push(t, b, 0, false); err != nil {

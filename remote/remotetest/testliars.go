@@ -12,16 +12,16 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestLiars clones and pulls what w holds from every liar into a local store: the check that the
-// lie is made for has to refuse it, nothing may become visible, and what was there before has to
-// read as before. open returns an empty store with that id, for each visit; it is called in a
-// testing/synctest bubble, where the clock stands still while anything moves. With a large World it
-// only pulls, and only from those that change modules, parts of them, recipes or chunks.
+// TestLiars clones and pulls the store of w from every liar into a local store. The liar's check
+// must refuse it, nothing may become visible, and the previous content must be unchanged. open
+// returns an empty store with that ID, for each sync; it is called in a testing/synctest bubble,
+// where time advances only while all goroutines are blocked. With a large World TestLiars only
+// pulls, and only from liars that change modules, parts, recipes or chunks.
 func TestLiars(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID) remote.Local) {
 	for _, group := range []struct {
 		liars []Liar
 		trust remote.Trust
-		taken func(t *testing.T, w *World, l remote.Local, holds bool) // looks at what was not refused
+		taken func(t *testing.T, w *World, l remote.Local, holds bool) // called if nothing was refused
 	}{
 		{Liars(), remote.Trust{Publisher: w.Publisher.PublicKey()}, nil},
 		{UnsignedLiars(), remote.Trust{Root: w.Heads[head].Root}, holdsNoKey},
@@ -74,14 +74,14 @@ func TestLiars(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID) 
 	}
 }
 
-// ofContent reports whether the lie is about the bytes of a module.
+// ofContent reports whether the falsehood is in the bytes of a module.
 func (l Liar) ofContent() bool {
 	return slices.ContainsFunc(slices.Concat(moduleLiars(), rangeLiars(), recipeLiars()),
 		func(o Liar) bool { return o.Name == l.Name })
 }
 
-// holdsNoKey looks at a store that has taken a head without a signature: the root is the right one,
-// no key is held that was not before, and no tombstone is kept.
+// holdsNoKey checks a store that accepted a head without a signature: it has the right root, no
+// new key is pinned, and no tombstone is stored.
 func holdsNoKey(t *testing.T, w *World, l remote.Local, holds bool) {
 	t.Helper()
 	got, err := l.Head(t.Context())
@@ -97,20 +97,20 @@ func holdsNoKey(t *testing.T, w *World, l remote.Local, holds bool) {
 			t.Errorf("%d tombstones are kept, %v", len(stones), err)
 		}
 	}
-	// Another visit, without the root, has no key to go by.
+	// A pull without Trust.Root then has no key to trust.
 	if !holds {
 		origin, err := w.Honest(t.Context(), Generations)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := remote.Pull(t.Context(), l, w.talk(t, origin),
+		if _, err := remote.Pull(t.Context(), l, w.clientOf(t, origin),
 			remote.Trust{}); !errors.Is(err, remote.ErrUntrusted) {
 			t.Errorf("a pull without a reason to believe: %v", err)
 		}
 	}
 }
 
-// prepared brings the local store to where the lie matters.
+// prepared sets up the state that the liar needs in the local store.
 func (l Liar) prepared(t *testing.T, w *World, local remote.Local) bool {
 	t.Helper()
 	ok, err := l.Prepare(t.Context(), w, local)
@@ -120,18 +120,19 @@ func (l Liar) prepared(t *testing.T, w *World, local remote.Local) bool {
 	return ok
 }
 
-// client is one that talks to the liar until the test ends.
+// client returns a client of the liar. It is closed at the end of the test.
 func (l Liar) client(t *testing.T, w *World) *remote.Client {
 	t.Helper()
 	h, err := l.Handler(t.Context(), w)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return w.talk(t, h)
+	return w.clientOf(t, h)
 }
 
-// talk is a client for the store at an origin that answers with h, until the test ends.
-func (w *World) talk(t *testing.T, h http.Handler) *remote.Client {
+// clientOf returns a client for the store at an origin that serves h. It is closed at the end of
+// the test.
+func (w *World) clientOf(t *testing.T, h http.Handler) *remote.Client {
 	t.Helper()
 	origin := NewOrigin(h)
 	t.Cleanup(func() { origin.Close() })
@@ -144,7 +145,7 @@ func (w *World) talk(t *testing.T, h http.Handler) *remote.Client {
 	return c
 }
 
-// refused holds an error to what it has to be, and reports whether there had to be one.
+// refused checks an error against a Refusal, and reports whether an error was required.
 func refused(t *testing.T, err error, want Refusal) bool {
 	t.Helper()
 	if want.IsZero() {

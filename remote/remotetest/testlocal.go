@@ -16,9 +16,9 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestLocal holds an implementation of [remote.Local] to what the interfaces promise: of Resumer,
-// Assembler, TrustStore and History those that it has as well. What is installed are the
-// generations of w. open returns an empty store with that id, for each subtest.
+// TestLocal tests an implementation of [remote.Local], and of Resumer, Assembler, TrustStore and
+// History if it implements them. It installs the generations of w. open returns an empty store
+// with that ID, for each subtest.
 func TestLocal(t *testing.T, w *World, open func(t *testing.T, id auth.StoreID) remote.Local) {
 	l := &localTest{World: w, open: func(t *testing.T) remote.Local { return open(t, w.Store) }}
 	t.Run("empty", l.empty)
@@ -47,7 +47,7 @@ type localTest struct {
 	open func(t *testing.T) remote.Local
 }
 
-// lines are those of the first n generations.
+// lines returns the lines of the first n generations.
 func (w *World) lines(n int) (all []module.Generation) {
 	for i := range n {
 		all = append(all, module.Generation{Number: uint64(i), Root: w.Heads[i].Root,
@@ -68,7 +68,7 @@ func (w *World) put(t *testing.T, l remote.Local, lines []module.Generation, n i
 		})
 }
 
-// has wants n lines of history, and the modules of exactly these generations.
+// has checks that the store has n lines and holds exactly these generations.
 func (w *World) has(t *testing.T, l remote.Local, n int, held ...int) {
 	t.Helper()
 	ctx := t.Context()
@@ -124,9 +124,9 @@ func (w *localTest) install(t *testing.T) {
 		n     int
 		held  []int
 	}{
-		{w.lines(2), 1, []int{1}},           // the head of two, the first is not held
+		{w.lines(2), 1, []int{1}},           // two lines, of which only the head is held
 		{w.lines(3)[2:], 2, []int{1, 2}},    // one more
-		{w.lines(3)[:1], 0, []int{0, 1, 2}}, // and the one that was not held
+		{w.lines(3)[:1], 0, []int{0, 1, 2}}, // then the one not held
 	}
 	for i, s := range steps {
 		if err := w.put(t, l, s.lines, s.n); err != nil {
@@ -174,7 +174,7 @@ func (w *localTest) refuse(t *testing.T) {
 	}
 }
 
-// repeat has roots that stand in the history more than once, as the histories of others do.
+// repeat tests histories in which roots occur more than once.
 func (w *localTest) repeat(t *testing.T) {
 	ctx, l := t.Context(), w.open(t)
 	accept := func(*module.Module) error { return nil }
@@ -183,7 +183,7 @@ func (w *localTest) repeat(t *testing.T) {
 		g.Number = uint64(number)
 		return g
 	}
-	// 0 1 0, of which only the last is held, then the others.
+	// The lines are 0 1 0. Only the last is held at first, then the others.
 	history := []module.Generation{line(0, 0), line(1, 1), line(2, 0)}
 	if err := w.put(t, l, history, 0); err != nil {
 		t.Fatal(err)
@@ -193,7 +193,7 @@ func (w *localTest) repeat(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wantHistory(t, l, history...)
-	// What is held comes again: nothing is read, and a check that refuses is heeded.
+	// New lines name a held generation: nothing is read, and an error of check counts.
 	mine, unread := errors.New("mine"), iotest.ErrReader(errors.New("it is read"))
 	history = append(history, line(3, 1))
 	if err := l.Install(ctx, history[3:], w.Heads[1], unread, func(*module.Module) error {
@@ -211,7 +211,7 @@ func (w *localTest) repeat(t *testing.T) {
 		t.Fatalf("checked %v, %v", checked, err)
 	}
 	w.wantHistory(t, l, history...)
-	// Numbers go on by 1 all the same, and what is held is not installed on an old line.
+	// Numbers still follow by 1, and a held generation is not installed for an old line.
 	for _, g := range []module.Generation{line(5, 0), line(2, 0)} {
 		if err := l.Install(ctx, []module.Generation{g}, w.Heads[0], bytes.NewReader(w.Modules[0]),
 			accept); err == nil && g.Number == 5 {
@@ -226,8 +226,7 @@ func (w *localTest) repeat(t *testing.T) {
 	w.wantHistory(t, l, history...)
 }
 
-// wantHistory checks that l has these lines, of which the last is the head, and the modules that it
-// holds.
+// wantHistory checks that l has these lines, with the last as head, and which modules it holds.
 func (w *localTest) wantHistory(t *testing.T, l remote.Local, lines ...module.Generation) {
 	t.Helper()
 	ctx := t.Context()
@@ -336,7 +335,7 @@ func (w *localTest) pin(t *testing.T) {
 func (w *localTest) revoke(t *testing.T) {
 	l := w.open(t)
 	if err := w.put(t, l, w.lines(1), 0); err != nil {
-		// so that the key is known that tombstones are held to
+		// so that the key that tombstones are checked under is known
 		t.Fatal(err)
 	}
 	keepsTombstones(t, l.(remote.TrustStore), w.World)

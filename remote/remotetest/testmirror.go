@@ -17,10 +17,10 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// TestMirror clones the store of w, that clone again, and that one's clone: with all generations,
-// signatures of both forms and tombstones. Each of the three has to serve on what the publisher
-// serves, to the byte, on every route that reads. open returns an empty store with that id as both,
-// what is filled and what serves it.
+// TestMirror clones the store of w, then the clone, then that clone, with all generations, both
+// forms of signatures, and tombstones. Each of the three must serve the same bytes as the
+// publisher on every route that reads. open returns an empty store with that ID as Local and as
+// the Backend that serves it.
 func TestMirror(t *testing.T, w *World,
 	open func(t *testing.T, id auth.StoreID) (remote.Local, server.Backend)) {
 	publisher, err := w.Memory(t.Context(), Generations)
@@ -50,7 +50,7 @@ func TestMirror(t *testing.T, w *World,
 	from := first
 	for n := range 3 {
 		local, backend := open(t, w.Store)
-		report, err := sync.Clone(t.Context(), local, w.talk(t, from))
+		report, err := sync.Clone(t.Context(), local, w.clientOf(t, from))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +75,7 @@ type read struct {
 	body         string
 }
 
-// reads are requests on every route that reads: of what is there, and of what is not.
+// reads returns requests on every route that reads, for existing and missing objects.
 func (w *World) reads() (all []read) {
 	base := "/stores/" + w.Store.String()
 	add := func(method, path string) *read {
@@ -114,7 +114,7 @@ func (w *World) reads() (all []read) {
 	return all
 }
 
-// of is the answer of a handler, as one text: status, headers and body.
+// of returns the answer of a handler as one text: status, headers and body.
 func (r read) of(h http.Handler) string {
 	u, err := url.Parse("http://origin" + r.path)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"github.com/dig-network/digstore/remote"
 )
 
-// TestPersistence holds an implementation of [remote.Local] that outlives its process to what must
-// outlive it: history and modules, pins, tombstones and evidence, of what is optional there what it
-// has. What comes is of w. open makes an empty store with that id; each call of what it returns
-// closes the store and opens it anew.
+// TestPersistence tests that an implementation of [remote.Local] keeps its content when it is
+// reopened: history and modules, and pins, tombstones and evidence if it is a TrustStore. It uses
+// the generations of w. open creates an empty store with that ID; each call of the returned
+// function closes the store and reopens it.
 func TestPersistence(t *testing.T, w *World,
 	open func(t *testing.T, id auth.StoreID) (reopen func() remote.Local)) {
 	trust := remote.Trust{Publisher: w.Publisher.PublicKey()}
@@ -20,14 +20,14 @@ func TestPersistence(t *testing.T, w *World,
 		reopen := open(t, w.Store)
 		pull(t, w, reopen(), 2, trust)
 		w.has(t, reopen(), 2, 0, 1)
-		// The one that goes back is refused after a restart as well, and what speaks against it is there
-		// after another.
+		// A rollback is refused after reopening as well, and the evidence is there after reopening
+		// again.
 		stale, err := w.Honest(t.Context(), 1)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			_, err = remote.Pull(t.Context(), reopen(), w.talk(t, stale), remote.Trust{})
+			_, err = remote.Pull(t.Context(), reopen(), w.clientOf(t, stale), remote.Trust{})
 			if !errors.Is(err, remote.ErrRollback) {
 				t.Fatalf("got %v, want remote.ErrRollback", err)
 			}
@@ -50,24 +50,24 @@ func TestPersistence(t *testing.T, w *World,
 		reopen := open(t, w.Store)
 		l := reopen()
 		if _, ok := l.(remote.TrustStore); !ok {
-			return // it keeps no tombstones
+			return // it stores no tombstones
 		}
 		pull(t, w, l, 2, trust)
 		revoking, err := revoking(true)(t.Context(), w)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = remote.Pull(t.Context(), reopen(), w.talk(t, revoking), trust)
+		_, err = remote.Pull(t.Context(), reopen(), w.clientOf(t, revoking), trust)
 		if !errors.Is(err, auth.ErrRevoked) {
 			t.Fatalf("got %v, want auth.ErrRevoked", err)
 		}
-		// Another origin that hides it, after a restart: it stays revoked, and nobody is asked.
+		// After reopening, a pull from an origin that withholds the tombstone fails without a request.
 		hiding, err := w.Honest(t.Context(), Generations)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			_, err = remote.Pull(t.Context(), reopen(), w.talk(t, hiding), remote.Trust{})
+			_, err = remote.Pull(t.Context(), reopen(), w.clientOf(t, hiding), remote.Trust{})
 			if !errors.Is(err, auth.ErrRevoked) {
 				t.Fatalf("got %v, want auth.ErrRevoked", err)
 			}
@@ -75,7 +75,7 @@ func TestPersistence(t *testing.T, w *World,
 	})
 }
 
-// pull brings a store to the first n generations.
+// pull pulls the first n generations into a store.
 func pull(t *testing.T, w *World, l remote.Local, n int, trust remote.Trust) {
 	t.Helper()
 	for i := range n {
@@ -87,7 +87,7 @@ func pull(t *testing.T, w *World, l remote.Local, n int, trust remote.Trust) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := remote.Pull(t.Context(), l, w.talk(t, h), trust); err != nil {
+	if _, err := remote.Pull(t.Context(), l, w.clientOf(t, h), trust); err != nil {
 		t.Fatal(err)
 	}
 }

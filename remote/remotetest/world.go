@@ -13,11 +13,11 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// Generations is how many generations the store of a [World] has.
+// Generations is the number of generations of the store of a [World].
 const Generations = 3
 
-// A World is what a [Liar] lies about: a store of three generations, its publisher, and somebody
-// else's store. The same keys and the same bytes come out every time.
+// A World is a store of three generations, its publisher, and another publisher's store, for tests
+// with a [Liar]. Its keys and bytes are deterministic.
 type World struct {
 	Publisher *auth.Key
 	Store     auth.StoreID // the hash of the publisher's key
@@ -30,14 +30,13 @@ type World struct {
 	large    bool
 }
 
-// NewWorld builds a store of about 2 MiB in 60 files. now is the clock of the servers that are made
-// from it; nil is [time.Now].
+// NewWorld builds a store of about 2 MiB in 60 files. now is the clock of its servers; nil means
+// [time.Now].
 func NewWorld(ctx context.Context, now func() time.Time) (*World, error) {
 	return newWorld(ctx, corpus.Small(1), false, now)
 }
 
-// NewLargeWorld builds a store as [NewWorld] does, of about 24 MiB in 3,000 files, some of them of
-// several MB.
+// NewLargeWorld is like [NewWorld] with about 24 MiB in 3,000 files, some of several MB.
 func NewLargeWorld(ctx context.Context, now func() time.Time) (*World, error) {
 	return newWorld(ctx, corpus.Large(1), true, now)
 }
@@ -56,7 +55,7 @@ func newWorld(ctx context.Context, files corpus.Tree, large bool,
 	return w, nil
 }
 
-// seeded is the key of a fixed seed, one for each n.
+// seeded returns the n-th key of a fixed seed.
 func seeded(n byte) *auth.Key {
 	var seed [auth.SeedSize]byte
 	for i := range seed {
@@ -65,8 +64,8 @@ func seeded(n byte) *auth.Key {
 	return auth.NewKey(seed)
 }
 
-// content is what generation n holds: a page that changes, one that does not, and the files, of
-// which every one of several chunks changes from one generation to the next.
+// content returns the files of generation n: a page that changes, one that does not, and the other
+// files. Each file of several chunks changes with every generation.
 func (w *World) content(n int) fs.FS {
 	tree := w.files.Clone()
 	for i := range n {
@@ -78,7 +77,7 @@ func (w *World) content(n int) fs.FS {
 	return tree.FS()
 }
 
-// Memory is the store with its first n generations.
+// Memory returns the store with its first n generations.
 func (w *World) Memory(ctx context.Context, n int) (*Memory, error) {
 	m := NewMemory(w.Store, w.now)
 	for i := range n {
@@ -89,7 +88,7 @@ func (w *World) Memory(ctx context.Context, n int) (*Memory, error) {
 	return m, nil
 }
 
-// Honest is an origin that serves the first n generations as they are.
+// Honest returns an honest origin of the first n generations.
 func (w *World) Honest(ctx context.Context, n int) (http.Handler, error) {
 	m, err := w.Memory(ctx, n)
 	if err != nil {
