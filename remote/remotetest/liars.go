@@ -248,7 +248,7 @@ func wireLiars() []Liar {
 		lies("redirecting-here", "requests for the history are sent elsewhere on the same host",
 			Refusal{Err: remote.ErrRedirect}, elsewhere("/roots", "")),
 		lies("not-modified", "the module has not changed since nobody asked",
-			protocol("not modified"), answering("/module", notModified)),
+			protocol("status 304"), answering("/module", notModified)),
 		lies("partial", "the module comes as a part of itself, which nobody asked for",
 			protocol("206 Partial Content"), answering("/module", partial)),
 		lies("no-content", "there is a module, and no content in it",
