@@ -84,7 +84,9 @@ func TestMinimal(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("local", func(t *testing.T) { remotetest.TestLocal(t, w, open) })
-	t.Run("liars", func(t *testing.T) { remotetest.TestLiars(t, w, open) })
+	if vectors.Long(t) {
+		t.Run("liars", func(t *testing.T) { remotetest.TestLiars(t, w, open) })
+	}
 }
 
 func TestMemoryIsKept(t *testing.T) {
