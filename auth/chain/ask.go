@@ -12,14 +12,14 @@ import (
 // blockTime is how long a block takes on mainnet, on average.
 const blockTime = 18750 * time.Millisecond
 
-// maxBack is how many blocks back a block with a time is searched.
+// maxBack is how many earlier blocks are searched for one with a time.
 const maxBack = 256
 
 // errMoved is a contradiction that a reorganization between two requests can cause. The
 // requests are repeated once.
 var errMoved = errors.New("the chain moved")
 
-// ask reads a store from the source. The caller has locked the store.
+// ask reads a store from the source. The caller holds the lock of the store.
 func (r *Resolver) ask(ctx context.Context, store auth.StoreID, h *held, whole bool) (*view,
 	error) {
 	if err := r.checkNetwork(ctx); err != nil {
@@ -37,7 +37,7 @@ func (r *Resolver) ask(ctx context.Context, store auth.StoreID, h *held, whole b
 			line, err = q.resolve(ctx, h.line, whole)
 		}
 		if err == nil && q.highest > q.top.Height {
-			// A new block may have arrived meanwhile.
+			// The answer may be of a block that is newer than q.top.
 			if peak, err = q.peak(ctx); err == nil && q.highest > peak.Height {
 				err = q.invalid("the peak", "an answer names block %d, and the newest is %d", q.highest,
 					peak.Height)
@@ -101,8 +101,8 @@ func (r *Resolver) checkNetwork(ctx context.Context) error {
 }
 
 // checkPresent compares the time of the newest block with the clock. Most blocks have no time.
-// Then it uses a block that was seen before, if the number of blocks since fits the time since,
-// or else the nearest block with a time. It returns the newest known block with a time.
+// Then it uses seen, if the number of blocks since fits the elapsed time, or else the nearest
+// block with a time. It returns the newest known block with a time.
 func (r *Resolver) checkPresent(ctx context.Context, peak, seen Block) (Block, error) {
 	if r.opt.MaxSkew < 0 {
 		return seen, nil

@@ -12,9 +12,9 @@ import (
 // An Authority decides whether a server may accept a pushed generation. See
 // auth/chain/LINEAGE.md 9.3.
 type Authority interface {
-	// Publish decides about head, whose signature was verified. held is the publisher key that
-	// is pinned for the store, or zero. A nil error accepts head: as the head if settled is
-	// true, and otherwise as pending, because the decision depends on blocks that may vanish.
+	// Publish decides about head. The caller has verified its signature. held is the publisher
+	// key that is pinned for the store, or zero. A nil error accepts head: as the head if settled
+	// is true, and otherwise as pending, because a reorganization may undo the decision.
 	// [auth.ErrForbidden] refuses head. Any other error means that the Authority cannot decide.
 	Publish(ctx context.Context, head auth.SignedRoot, held auth.PublicKey) (settled bool, err error)
 	// ByRoot reports whether Publish accepts only the newest root on the chain. A server then
@@ -61,9 +61,9 @@ func (a OnChainKey) Publish(ctx context.Context, head auth.SignedRoot,
 	return true, nil
 }
 
-// TipRoot is the [Authority] that requires the root to be the store's newest on the chain,
-// where only a writer can put it. It accepts any signature. The result is settled if the root
-// is settled on the chain.
+// TipRoot is the [Authority] that requires the root to be the store's newest on the chain. It
+// accepts any signature, since only a writer can put a root on the chain. The result is settled
+// if the root is settled on the chain.
 type TipRoot struct{ Resolver *Resolver }
 
 // ByRoot returns true: the authority accepts only the newest root on the chain.
@@ -117,7 +117,7 @@ func All(list ...Authority) Authority { return all(list) }
 
 type all []Authority
 
-// ByRoot reports whether one of them accepts only the newest root.
+// ByRoot reports whether any element of a accepts only the newest root.
 func (a all) ByRoot() bool {
 	return slices.ContainsFunc(a, Authority.ByRoot)
 }
@@ -142,7 +142,7 @@ func Any(list ...Authority) Authority { return anyOf(list) }
 
 type anyOf []Authority
 
-// ByRoot returns false: another of them may accept an older root.
+// ByRoot returns false: another element may accept an older root.
 func (anyOf) ByRoot() bool { return false }
 
 func (a anyOf) Publish(ctx context.Context, head auth.SignedRoot,

@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Bundle is a list of spends that the network accepts or refuses as a whole, and the sum of the
-// signatures that they need.
+// A Bundle is a list of spends that the network accepts or refuses as a whole, with the
+// aggregate of the signatures that they need.
 type Bundle struct {
 	Spends    []CoinSpend
 	Signature auth.Signature
@@ -23,7 +23,7 @@ type Bundle struct {
 //	SHA-256(number of spends || for each: parent || puzzle hash || amount || puzzle || solution
 //	|| signature)
 //
-// The number has 4 bytes and an amount 8, big-endian. No length is written.
+// The number has 4 bytes and an amount 8, big-endian. There are no length prefixes.
 func (b *Bundle) ID() merkle.Hash {
 	h := sha256.New()
 	var number [8]byte
@@ -57,7 +57,7 @@ func (b *Bundle) MarshalJSON() ([]byte, error) {
 	return json.Marshal(wireBundle{spends, &signature})
 }
 
-// UnmarshalJSON reads that form. Hex digits may be of either case and without 0x. Other members are
+// UnmarshalJSON reads that form. Hex digits may have either case and no 0x. Other members are
 // ignored.
 func (b *Bundle) UnmarshalJSON(text []byte) error {
 	var w wireBundle

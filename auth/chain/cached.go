@@ -19,8 +19,8 @@ import (
 )
 
 // A Cached is a [Source] that keeps settled spends on disk and does not request them again. It
-// forwards all other requests to its source. In a [Quorum] each source can have a Cached, or
-// the Quorum can have one.
+// forwards all other requests to its source. It can wrap each source of a [Quorum], or the
+// Quorum.
 //
 // A spend is kept once it is SettledDepth deep. To detect deeper reorganizations, Cached
 // records the newest block whenever it keeps a spend. Before it first uses the disk, and
@@ -53,8 +53,8 @@ var (
 	_ TrustSource   = (*Cached)(nil)
 )
 
-// NewCached returns a Cached that keeps the spends of source in a directory, which is made when
-// it is first needed. A settledDepth of 0 means 32.
+// NewCached returns a Cached that keeps the spends of source in a directory. It creates the
+// directory when it first writes. A settledDepth of 0 means 32.
 func NewCached(source Source, dir string, settledDepth uint32) *Cached {
 	if settledDepth == 0 {
 		settledDepth = 32

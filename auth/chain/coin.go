@@ -29,10 +29,10 @@ func (c Coin) ID() merkle.Hash {
 type CoinRecord struct {
 	Coin      Coin
 	Confirmed uint32 // height of the block that made it
-	Spent     uint32 // height of the block that spent it; 0 when it is unspent
-	Time      uint64 // of the block that made it, in seconds since 1970; 0 when not known
-	// Pending is the height at which some, but too few, sources of a [Quorum] say that the coin
-	// was spent; 0 otherwise.
+	Spent     uint32 // height of the block that spent it; 0 if unspent
+	Time      uint64 // of the block that made it, in seconds since 1970; 0 if unknown
+	// Pending is the height at which too few sources of a [Quorum] report the coin as spent; 0
+	// otherwise.
 	Pending uint32
 }
 
@@ -49,7 +49,7 @@ type Block struct {
 	Hash   merkle.Hash // of the header
 	// Time is in seconds since 1970. Only blocks with transactions have one; it is 0 for others.
 	Time uint64
-	// PrevTransaction is the height of the nearest earlier block with transactions; 0 when not known.
+	// PrevTransaction is the height of the nearest earlier block with transactions; 0 if unknown.
 	PrevTransaction uint32
 }
 

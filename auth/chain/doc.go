@@ -16,23 +16,23 @@
 // hash of its parent's id, its puzzle hash and its amount, and the puzzle hash covers the state
 // of the store. So a spend (puzzle and solution) proves the next coin. [Launch] and
 // [State.Next] compute it, and [State.Search] does if the puzzle uses an operator that package
-// internal/clvm does not have. A [State] is what one coin says: the root, metadata, the owner
-// and the delegates.
+// internal/clvm does not have. A [State] is the content of one coin: the root, metadata, the
+// owner and the delegates.
 //
 //	launcher ──spend──▶ first coin ──spend──▶ coin ──spend──▶ coin, unspent: the tip
 //	 = store id         generation 0          1               2
 //
 // The names of the owner and of the delegates are memos of a spend, which anyone can write.
-// They are used only if they hash to what the coin has. Otherwise OwnerKnown or DelegatesKnown
-// is false, and nothing is authorized by them.
+// They are used only if they hash to the hash in the coin. Otherwise OwnerKnown or
+// DelegatesKnown is false, and they authorize nothing.
 //
 // # What is verified
 //
 // The answers of a [Source] are not trusted: every coin, puzzle and state is checked against
-// hashes that begin with the store's id. Hashes do not show that a spend happened, that none
-// came after it, and in which block it was. Against a source that lies about these there are:
+// hashes that begin with the store's id. Hashes do not show that a spend happened, that no spend
+// follows it, and in which block it was. A wrong answer about these is limited by:
 //
-//   - one's own full node ([NewFullNode]), or several sources that must agree ([Quorum]);
+//   - a full node of the user ([NewFullNode]), or several sources that must agree ([Quorum]);
 //   - a limit for the age of the newest block ([Options].MaxSkew);
 //   - the rule that a settled generation stays ([ErrRollback]), across restarts with a [Memory];
 //   - the network's name ([Options].Network).
@@ -59,13 +59,14 @@
 //
 // # Sources
 //
-// [RPC] connects to a full node or a public host with the same interface. [Static] returns what
-// was added to it. [Cached] keeps settled spends on disk. [Quorum] combines several sources.
+// [RPC] connects to a full node or a public host with the same interface. [Static] has coins
+// and blocks that a program adds. [Cached] keeps settled spends on disk. [Quorum] combines
+// several sources.
 // [Pinned] has roots from a configuration; it is an anchor and not a source. Package chaintest
 // has a whole chain in memory, for tests.
 //
 // This package only reads. It signs nothing and needs no key. Package spend makes the spends of
-// stores; [Bundle] and [ReadPushAnswer] are the forms in which a node takes and answers them.
+// stores; [Bundle] and [ReadPushAnswer] encode and decode requests and answers of push_tx.
 //
 // LINEAGE.md, in the directory of this package, describes what is read and every check.
 package chain

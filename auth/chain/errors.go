@@ -8,8 +8,8 @@ import (
 // Errors of requests to a source. The first two are errors of the network; all other errors of
 // this package are failed checks.
 var (
-	// ErrUnavailable: no answer, or the source is not synchronized yet. The request can be
-	// repeated later.
+	// ErrUnavailable: no answer, or the source is not synchronized yet. The caller can retry
+	// later.
 	ErrUnavailable = errors.New("chain source unavailable")
 	// ErrRateLimited: the source refuses because of too many requests.
 	ErrRateLimited = errors.New("too many requests to the chain source")
@@ -39,7 +39,8 @@ var (
 	ErrStoreNotFound = errors.New("no such store on the chain")
 	// ErrNotMinted: the launcher coin is not spent yet, so the store has no first coin.
 	ErrNotMinted = errors.New("the store is not minted yet")
-	// ErrNotDataStore: the coin launched something else: an NFT, an identity, a store of another kind.
+	// ErrNotDataStore: the coin launched something else: an NFT, an identity, a store of another
+	// kind.
 	ErrNotDataStore = errors.New("not a data store")
 	// ErrMelted: the store was destroyed. The error is a [*MeltedError].
 	ErrMelted = errors.New("the store was melted")
@@ -54,7 +55,7 @@ var (
 	ErrUnresolvable = errors.New("effect of the spend not found")
 	// ErrNotAnchored: the root is not the store's newest, or was never one of its roots.
 	ErrNotAnchored = errors.New("the chain does not confirm the root")
-	// ErrWritersUnknown: the chain does not show who may write.
+	// ErrWritersUnknown: the chain does not show which keys may write.
 	ErrWritersUnknown = errors.New("writers of the store not known")
 	// ErrOldBlock: the block is on the chain and older than the window.
 	ErrOldBlock = errors.New("the block is too old")
@@ -65,7 +66,7 @@ var (
 // A MeltedError is [ErrMelted] with the last state of the store.
 type MeltedError struct {
 	Last   *State
-	Height uint32 // of the block that melted it; 0 when not known
+	Height uint32 // of the block that melted it; 0 if unknown
 }
 
 // Error implements error.

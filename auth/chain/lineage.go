@@ -11,13 +11,13 @@ type lineage struct {
 	entries []Entry      // oldest first
 	states  []*State     // of the last entries, from the newest settled one on
 	whole   bool         // entries begin with the first coin
-	settled int          // how many entries were settled at any time; they may not vanish
+	settled int          // number of entries that were settled at any time; they must not vanish
 	melted  *MeltedError // not nil if the spend of the last coin destroyed the store
-	pending uint32       // height at which some sources, but too few, say that the last coin was spent
+	pending uint32       // height at which too few sources report the last coin as spent
 	checked time.Time    // when the source last confirmed the last entry
 }
 
-// differs reports whether l has other entries than old, or whether what is known of them differs.
+// differs reports whether the entries of l, or the facts about them, differ from those of old.
 func (l *lineage) differs(old *lineage) bool {
 	return len(old.entries) != len(l.entries) || old.settled != l.settled ||
 		old.whole != l.whole || (old.melted == nil) != (l.melted == nil) ||

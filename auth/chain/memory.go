@@ -34,7 +34,7 @@ const (
 // A Dir is a [Memory] in a directory: a file <store id>.chain for each store.
 type Dir struct{ path string }
 
-// NewDir returns a Dir for a directory, which is made when it is first needed.
+// NewDir returns a Dir for a directory. It is created by the first Save.
 func NewDir(path string) *Dir { return &Dir{path} }
 
 func (d *Dir) name(store auth.StoreID) string {

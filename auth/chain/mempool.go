@@ -8,8 +8,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A MempoolItem is a bundle that a node has accepted and that is in no block yet. Nothing of it can
-// be verified.
+// A MempoolItem is a bundle that a node has accepted and that is in no block yet. It cannot be
+// verified.
 type MempoolItem struct {
 	ID    merkle.Hash // of the bundle
 	Spent []Coin
@@ -19,8 +19,8 @@ type MempoolItem struct {
 }
 
 // MempoolItem returns the bundle with that id from the host's mempool, by
-// get_mempool_item_by_tx_id. It returns nil, nil if it is not there: it was never sent to this
-// host, was confirmed, or was replaced.
+// get_mempool_item_by_tx_id. It returns nil, nil if the mempool does not have it: it was never
+// sent to this host, was confirmed, or was replaced.
 func (r *RPC) MempoolItem(ctx context.Context, id merkle.Hash) (*MempoolItem, error) {
 	var a struct {
 		Item *struct {
@@ -68,10 +68,9 @@ func coinsOf(list []*wireCoin) ([]Coin, error) {
 	return coins, nil
 }
 
-// FeeEstimate asks the host which fee, in mojos, a bundle of that cost needs in order to be in a
-// block after each of the times, by get_fee_estimate. It returns one estimate for each time, 0 if
-// nothing competes. An estimate is an opinion of the host and can be any number, so a fee needs a
-// limit of its own.
+// FeeEstimate requests the fees, in mojos, with which a bundle of that cost is in a block after
+// each of the times, by get_fee_estimate. It returns one estimate for each time, 0 if the
+// mempool is not full. An estimate can be any number, so the caller must limit the fee.
 func (r *RPC) FeeEstimate(ctx context.Context, cost uint64, after ...time.Duration) ([]uint64,
 	error) {
 	var a struct {

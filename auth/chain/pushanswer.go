@@ -18,14 +18,14 @@ type PushAnswer struct {
 type PushOutcome uint8
 
 const (
-	// PushFailed: the request itself failed. The bundle was not looked at.
+	// PushFailed: the request itself failed. The node did not check the bundle.
 	PushFailed PushOutcome = iota
 	// PushAccepted: the bundle is in the mempool of the node.
 	PushAccepted
-	// PushConflict: another bundle in the mempool spends one of the coins, or a spend may not
-	// happen yet. The node keeps the bundle aside and tries again.
+	// PushConflict: another bundle in the mempool spends one of the coins, or a time lock is not
+	// over. The node keeps the bundle and tries again.
 	PushConflict
-	// PushRefused: the node does not take the bundle. Next says what may help.
+	// PushRefused: the node refuses the bundle. Next returns what to do.
 	PushRefused
 )
 
@@ -34,14 +34,14 @@ func (o PushOutcome) String() string {
 	return [...]string{"error", "in_mempool", "conflict", "refused"}[min(o, PushRefused)]
 }
 
-// A PushNext is what a sender does after a refusal.
+// A PushNext is what a sender should do after a refusal.
 type PushNext uint8
 
 const (
-	// NextGiveUp: the bundle is invalid and stays so.
+	// NextGiveUp: the bundle is permanently invalid.
 	NextGiveUp PushNext = iota
-	// NextCheckCoins: a coin is spent, or the node has seen the bundle. Whether the bundle was
-	// confirmed is shown by the coins that it makes.
+	// NextCheckCoins: a coin is spent, or the node has seen the bundle. The coins that the bundle
+	// makes show whether it was confirmed.
 	NextCheckCoins
 	// NextResolve: a coin is not on the chain of this node, or not yet.
 	NextResolve
@@ -51,7 +51,8 @@ const (
 	NextLater
 )
 
-// Next returns what a sender does after a refusal with this name. An unknown name is NextGiveUp.
+// Next returns what a sender should do after a refusal with this name. An unknown name is
+// NextGiveUp.
 func (a *PushAnswer) Next() PushNext {
 	switch a.Name {
 	case "DOUBLE_SPEND", "ALREADY_INCLUDING_TRANSACTION":

@@ -9,7 +9,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// questions are the requests for one read of a store, and the records that they returned.
+// questions makes the requests for one read of a store, and keeps the records that they return.
 type questions struct {
 	Source
 	name    string
@@ -31,7 +31,7 @@ func (q *questions) invalid(asked, format string, args ...any) error {
 	return &SourceError{Source: q.name, Asked: asked, Err: err}
 }
 
-// moved is invalid for a contradiction that a reorganization can cause.
+// moved is like invalid, for a contradiction that a reorganization can cause.
 func (q *questions) moved(asked, format string, args ...any) error {
 	return fmt.Errorf("%w%w", q.invalid(asked, format, args...), hidden{errMoved})
 }
@@ -68,7 +68,7 @@ func (q *questions) check(id merkle.Hash, rec *CoinRecord) error {
 	return nil
 }
 
-// record returns the record of a coin, nil if there is none.
+// record returns the record of a coin, or nil if there is none.
 func (q *questions) record(ctx context.Context, id merkle.Hash) (*CoinRecord, error) {
 	if rec, ok := q.records[id]; ok {
 		q.highest = max(q.highest, rec.Confirmed, rec.Spent)

@@ -22,7 +22,7 @@ type QuorumOptions struct {
 	// Margin is how many blocks below the lowest peak of the used sources they are compared.
 	// Default 2.
 	Margin uint32
-	// Hold is for how long a height of comparison is used. Default 15 s.
+	// Hold is how long a height of comparison is used. Default 15 s.
 	Hold time.Duration
 	// Now is the clock. nil: time.Now.
 	Now func() time.Time
@@ -37,7 +37,7 @@ type Quorum struct {
 	sources []Source
 	opt     QuorumOptions
 
-	lock  chan struct{} // has one token; the goroutine that takes it may begin a round
+	lock  chan struct{} // capacity 1; the goroutine that receives the value may begin a round
 	until time.Time
 	round quorumRound
 }
@@ -80,7 +80,7 @@ func NewQuorum(sources []Source, o *QuorumOptions) (*Quorum, error) {
 	return q, nil
 }
 
-// String names all sources.
+// String returns the number that must agree and the names of all sources.
 func (q *Quorum) String() string {
 	names := make([]string, len(q.sources))
 	for i, s := range q.sources {
@@ -89,7 +89,7 @@ func (q *Quorum) String() string {
 	return fmt.Sprintf("%d of {%s}", q.opt.Agree, strings.Join(names, ", "))
 }
 
-// Trust is [TrustQuorum].
+// Trust returns [TrustQuorum].
 func (q *Quorum) Trust() Trust { return TrustQuorum }
 
 // begin returns the current round, or begins one if there is none or the last has ended.
@@ -118,20 +118,20 @@ func (q *Quorum) begin(ctx context.Context) (quorumRound, error) {
 			errs = append(errs, v.err)
 			continue
 		}
-		best = max(best, v.what.Height)
+		best = max(best, v.answer.Height)
 	}
 	low := best
 	var present []Source
 	for _, v := range votes {
-		if v.err == nil && best-v.what.Height <= q.opt.Lag {
-			low = min(low, v.what.Height)
-			present = append(present, v.who)
+		if v.err == nil && best-v.answer.Height <= q.opt.Lag {
+			low = min(low, v.answer.Height)
+			present = append(present, v.source)
 		}
 	}
 	if len(present) < q.opt.Agree {
 		err := fmt.Errorf("%w: want %d of %d sources within %d blocks of the highest, found %d",
 			ErrUnavailable, q.opt.Agree, len(q.sources), q.opt.Lag, len(present))
-		return quorumRound{}, q.failed("the newest block", because(err, errs))
+		return quorumRound{}, q.failed("the newest block", withCauses(err, errs))
 	}
 	if low <= q.opt.Margin {
 		err := fmt.Errorf("%w: a peak of %d is too low to compare", ErrUnavailable, low)
@@ -193,8 +193,8 @@ func (q *Quorum) CoinRecord(ctx context.Context, id merkle.Hash) (*CoinRecord, e
 	rec, err := agreed(q, fmt.Sprintf("coin %v", id), votes)
 	if rec != nil {
 		for _, v := range votes {
-			if v.err == nil && v.what != nil {
-				rec.Pending = max(rec.Pending, v.what.Pending)
+			if v.err == nil && v.answer != nil {
+				rec.Pending = max(rec.Pending, v.answer.Pending)
 			}
 		}
 	}
@@ -321,7 +321,7 @@ func (q *Quorum) list(ctx context.Context, l listRequirements,
 			continue
 		}
 		answered++
-		tally.add(round, v.what)
+		tally.add(round, v.answer)
 	}
 	if answered < q.opt.Agree {
 		for _, err := range errs {
@@ -330,7 +330,7 @@ func (q *Quorum) list(ctx context.Context, l listRequirements,
 			}
 		}
 		err := fmt.Errorf("%w: want %d answers, found %d", ErrUnavailable, q.opt.Agree, answered)
-		return nil, q.failed(l.asked, because(err, errs))
+		return nil, q.failed(l.asked, withCauses(err, errs))
 	}
 	var out []CoinRecord
 	for _, key := range tally.order {

@@ -16,13 +16,12 @@ import (
 type Options struct {
 	// Network is the network that the source must be on, if it can tell. Default [Mainnet].
 	Network string
-	// MinDepth is the depth from which a generation is read; 1 is the newest block. Default 1; at most
-	// SettledDepth.
+	// MinDepth is the depth from which a generation is read; 1 is the newest block. Default 1; at
+	// most SettledDepth.
 	MinDepth uint32
 	// SettledDepth is the depth from which a generation is settled. Default 32.
 	SettledDepth uint32
-	// TipAge is for how long an answer is returned again without a request. Default 15 s;
-	// negative: never.
+	// TipAge is how long an answer is reused without a request. Default 15 s; negative: never.
 	TipAge time.Duration
 	// AllowCached lets Tip return the newest settled generation, with [StatusCached], while the
 	// source is unavailable, for this time after its last answer. Default 0: never.
@@ -50,12 +49,12 @@ type Resolver struct {
 	source Source
 	opt    Options
 	held   *lru.Cache[auth.StoreID, *held]
-	named  chan bool // has one value: whether the network was checked
+	named  chan bool // capacity 1; the value is whether the network was checked
 }
 
 // held is what a Resolver keeps of one store.
 type held struct {
-	lock   chan struct{} // has one token; the goroutine that takes it may use the other fields
+	lock   chan struct{} // capacity 1; the goroutine that receives the value may use the fields
 	loaded bool          // the Memory was read
 	line   *lineage      // nil if nothing is known
 	seen   Block         // the newest block with a time that was seen
@@ -149,8 +148,8 @@ func Roots(history []Entry) []merkle.Hash {
 	return roots
 }
 
-// view returns the last answer if it is recent, or else reads the store. With whole the answer
-// has the history from the first coin on.
+// view returns the last answer if it is recent, or else reads the store. If whole is set, the
+// answer has the history from the first coin on.
 func (r *Resolver) view(ctx context.Context, store auth.StoreID, whole bool) (*view, error) {
 	h, unlock, err := r.lockStore(ctx, store)
 	if err != nil {

@@ -15,12 +15,12 @@ const (
 	maxSearchCandidates = 64
 )
 
-// Search is [State.Next] for a spend whose puzzle cannot be run ([ErrUnsupportedOp]). child is
-// the coin with an odd amount that the source says the spend made. Search looks in puzzle and
-// solution for the metadata and the inner puzzle that make the child's puzzle hash. The hash
-// proves the result, as with Next. The caller must check that the child exists. The error wraps
-// [ErrUnresolvable] if nothing fits; other errors are those of Next. See auth/chain/LINEAGE.md
-// 5.8.
+// Search is [State.Next] for a spend with a puzzle that cannot be run ([ErrUnsupportedOp]).
+// child is the coin with an odd amount that, according to the source, the spend made. Search
+// looks in puzzle and solution for the metadata and the inner puzzle that make the child's
+// puzzle hash. The hash proves the result, as with Next. The caller must check that the child
+// exists. The error wraps [ErrUnresolvable] if nothing fits; other errors are those of Next. See
+// auth/chain/LINEAGE.md 5.8.
 func (s *State) Search(ctx context.Context, sp *CoinSpend, child Coin) (*State, error) {
 	next, err := s.search(ctx, sp, child)
 	if err != nil {
@@ -152,7 +152,7 @@ func first(n *clvm.Node, depth int) (*clvm.Node, bool) {
 	return n, true
 }
 
-// owned returns the state of the new coin with the memos that give the most complete owner and
+// owned returns the state of the new coin, with the memos that give the most complete owner and
 // delegates.
 func (c *candidates) owned(m *made, before *State, by Role) (best *State) {
 	for _, memos := range append([]*clvm.Node{nil}, c.memos...) {

@@ -139,8 +139,8 @@ func FromSpend(ctx context.Context, store auth.StoreID, sp *CoinSpend) (*State, 
 }
 
 // MetadataOf reads the spend of a store's coin, or of its launcher, as [FromSpend] does. It returns
-// the metadata of the new coin as the writer encoded it. The next spend has to reveal exactly
-// these bytes, also where [Metadata] drops an item or does not know it. A melted store is
+// the metadata of the new coin as the writer encoded it. The next spend must reveal exactly
+// these bytes, including items that [Metadata] drops or does not know. A melted store is
 // [ErrMelted].
 func MetadataOf(ctx context.Context, store auth.StoreID, sp *CoinSpend) ([]byte, error) {
 	list, err := metadataOf(ctx, store, sp)

@@ -5,8 +5,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A State is the content of one store coin. The coin's id fixes all of it, and it was checked
-// against the id. A State does not say whether the coin exists or is the newest: see [Tip].
+// A State is the content of one store coin. It was checked against the coin's id, which commits
+// to all of it. A State does not show whether the coin exists or is the newest: see [Tip].
 type State struct {
 	Store auth.StoreID
 	Coin  Coin
@@ -19,9 +19,9 @@ type State struct {
 	// Owner is the hash of the owner's puzzle if OwnerKnown is true, and otherwise Inner.
 	Owner      merkle.Hash
 	OwnerKnown bool
-	// Delegates may spend the coin besides the owner. They are in the order in which they are
-	// hashed, and are known if DelegatesKnown is true: memos name them, and the coin has their
-	// hash.
+	// Delegates are the puzzles besides the owner's that may spend the coin, in the order in which
+	// they are hashed. They come from memos and are known if DelegatesKnown is true: then the coin
+	// has their hash.
 	Delegates      []Delegate
 	DelegatesKnown bool
 	// By is the role that spent the previous coin, as far as the spend shows it. It is RoleNone
@@ -38,12 +38,13 @@ func (s *State) Root() merkle.Hash { return s.Metadata.Root }
 // A Delegate is one puzzle that the owner lets spend the store's coin.
 type Delegate struct {
 	Role Role // RoleAdmin, RoleWriter or RoleOracle
-	// Puzzle is the hash of the delegate's inner puzzle or, for an oracle, of the puzzle that is paid.
+	// Puzzle is the hash of the delegate's inner puzzle or, for an oracle, of the puzzle that is
+	// paid.
 	Puzzle merkle.Hash
 	Fee    uint64 // what an oracle is paid, in mojos, even; 0 for other roles
 }
 
-// A Role says what a puzzle may do with a store on the chain. See auth/chain/LINEAGE.md 9.1.
+// A Role is what a puzzle may do with a store on the chain. See auth/chain/LINEAGE.md 9.1.
 type Role uint8
 
 const (
@@ -51,7 +52,7 @@ const (
 	RoleOwner              // everything: root, delegates, transfer, melting
 	RoleAdmin              // the root and the delegates
 	RoleWriter             // the root
-	RoleOracle             // spend it unchanged, for a fee
+	RoleOracle             // spend the coin unchanged, for a fee
 )
 
 // MayWrite reports whether the role may change the store's root.

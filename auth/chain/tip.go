@@ -28,8 +28,8 @@ type Tip struct {
 	MeltedHeight uint32
 }
 
-// Tip returns the newest generation of a store. It does not read the history if it does not
-// need it; then Generation is -1. A destroyed store is not an error; its Status is
+// Tip returns the newest generation of a store. If it does not need the history it does not read
+// it; then Generation is -1. A destroyed store is not an error; its Status is
 // [StatusMelted]. Errors wrap those of [Source], [ErrStoreNotFound], [ErrNotMinted],
 // [ErrNotDataStore], [ErrShallow], [ErrSourceInvalid], [ErrRollback], [ErrStaleSource],
 // [ErrWrongNetwork] and the others of this package.
@@ -120,7 +120,7 @@ func (r *Resolver) CurrentRoot(ctx context.Context, store auth.StoreID) (merkle.
 	return t.Root(), nil
 }
 
-// alive is Tip with an error for a destroyed store.
+// alive is like Tip, with an error for a destroyed store.
 func (r *Resolver) alive(ctx context.Context, store auth.StoreID) (*Tip, error) {
 	t, err := r.Tip(ctx, store)
 	if err == nil && t.Status == StatusMelted {

@@ -1,7 +1,7 @@
 package chain
 
-// Trust says which kind of source confirms that spends happened and that there is no newer one.
-// Hashes prove the rest.
+// Trust is the kind of source that confirms that spends happened and that there is no newer
+// spend. Hashes prove the rest.
 type Trust string
 
 const (
@@ -11,14 +11,14 @@ const (
 	TrustPinned Trust = "pinned by configuration"
 )
 
-// A Status says how an answer was obtained.
+// A Status is how an answer was obtained.
 type Status string
 
 const (
 	StatusAnchored Status = "anchored" // read from the chain, and settled
-	// read from the chain, not settled: a reorganization can remove it
+	// StatusShallow: read from the chain, not settled: a reorganization can remove it
 	StatusShallow Status = "shallow"
-	// read from the chain earlier; the source is unavailable now
+	// StatusCached: read from the chain earlier; the source is unavailable now
 	StatusCached     Status = "cached"
 	StatusUnanchored Status = "unanchored" // not read from the chain
 	StatusMelted     Status = "melted"     // the store was destroyed; this is its last state

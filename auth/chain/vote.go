@@ -11,15 +11,15 @@ import (
 
 // A vote is the answer of one source.
 type vote[T any] struct {
-	seat int // the index of the source
-	who  Source
-	what T
-	key  string // equal for equal answers
-	err  error
+	index  int // of the source
+	source Source
+	answer T
+	key    string // equal for equal answers
+	err    error
 }
 
-// askAll sends a request to all sources at once. It returns when enough answers have the same
-// key, or all have answered. The votes are in the order of the sources.
+// askAll sends a request to all sources concurrently. It returns when enough answers have the
+// same key, or when all sources have answered. The votes are in the order of the sources.
 func askAll[T any](ctx context.Context, of []Source, enough int,
 	question func(context.Context, Source) (T, string, error)) []vote[T] {
 	ctx, cancel := context.WithCancel(ctx)
@@ -29,8 +29,8 @@ func askAll[T any](ctx context.Context, of []Source, enough int,
 	answers := make(chan vote[T], len(of))
 	for i, s := range of {
 		wg.Go(func() {
-			what, key, err := question(ctx, s)
-			answers <- vote[T]{i, s, what, key, err}
+			answer, key, err := question(ctx, s)
+			answers <- vote[T]{i, s, answer, key, err}
 		})
 	}
 	var votes []vote[T]
@@ -44,51 +44,53 @@ func askAll[T any](ctx context.Context, of []Source, enough int,
 			}
 		}
 	}
-	slices.SortFunc(votes, func(a, b vote[T]) int { return cmp.Compare(a.seat, b.seat) })
+	slices.SortFunc(votes, func(a, b vote[T]) int { return cmp.Compare(a.index, b.index) })
 	return votes
 }
 
-// agreed returns the answer of enough votes, or an error with the answers of all.
+// agreed returns the answer that at least q.opt.Agree votes have. Otherwise the error is
+// [ErrSourcesDisagree] or [ErrUnavailable] and lists all answers.
 func agreed[T any](q *Quorum, asked string, votes []vote[T]) (T, error) {
-	var said, failed []string
+	var answers, failed []string
 	keys := make(map[string][]string)
 	var errs []error
 	for _, v := range votes {
 		if v.err != nil {
-			failed, errs = append(failed, nameOf(v.who)), append(errs, v.err)
+			failed, errs = append(failed, nameOf(v.source)), append(errs, v.err)
 			continue
 		}
-		if keys[v.key] = append(keys[v.key], nameOf(v.who)); len(keys[v.key]) >= q.opt.Agree {
-			return v.what, nil
+		if keys[v.key] = append(keys[v.key], nameOf(v.source)); len(keys[v.key]) >= q.opt.Agree {
+			return v.answer, nil
 		}
 	}
 	var none T
-	for key, who := range keys {
-		said = append(said, fmt.Sprintf("%s: %s", strings.Join(who, " and "), key))
+	for key, names := range keys {
+		answers = append(answers, fmt.Sprintf("%s: %s", strings.Join(names, " and "), key))
 	}
-	slices.Sort(said)
+	slices.Sort(answers)
 	if len(failed) > 0 {
-		said = append(said, strings.Join(failed, " and ")+": no answer")
+		answers = append(answers, strings.Join(failed, " and ")+": no answer")
 	}
 	err := ErrUnavailable
 	if len(keys) > 1 {
 		err, errs = ErrSourcesDisagree, nil // failed requests are not the cause
 	}
-	return none, q.failed(asked, because(fmt.Errorf("%w: %s", err, strings.Join(said, "; ")), errs))
+	err = fmt.Errorf("%w: %s", err, strings.Join(answers, "; "))
+	return none, q.failed(asked, withCauses(err, errs))
 }
 
-// because adds the errors of failed requests to an error.
-func because(err error, causes []error) error {
+// withCauses adds the errors of failed requests to an error.
+func withCauses(err error, causes []error) error {
 	if len(causes) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w (%w)", err, several(causes))
+	return fmt.Errorf("%w (%w)", err, oneLineErrors(causes))
 }
 
-// several are errors that print in one line.
-type several []error
+// oneLineErrors is like the result of errors.Join, but prints the errors in one line.
+type oneLineErrors []error
 
-func (e several) Error() string {
+func (e oneLineErrors) Error() string {
 	words := make([]string, len(e))
 	for i, err := range e {
 		words[i] = err.Error()
@@ -96,4 +98,4 @@ func (e several) Error() string {
 	return strings.Join(words, "; ")
 }
 
-func (e several) Unwrap() []error { return e }
+func (e oneLineErrors) Unwrap() []error { return e }

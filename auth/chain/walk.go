@@ -41,8 +41,8 @@ func (q *questions) resolve(ctx context.Context, known *lineage, whole bool) (*l
 	return line, q.checkSettled(known, line)
 }
 
-// checkSettled refuses a lineage without the newest generation that was settled before, and updates
-// line.settled.
+// checkSettled returns an error for a lineage without the newest generation that was settled
+// before, and updates line.settled.
 func (q *questions) checkSettled(known, line *lineage) error {
 	if known == nil || known.settled == 0 {
 		return nil
@@ -64,8 +64,7 @@ func (q *questions) rollback(e Entry) error {
 }
 
 // resume continues from the newest known generation that is still on the chain. It drops later
-// ones that are not, unless they were settled. It returns nil if the whole history must be
-// read.
+// generations, unless they were settled. It returns nil if the whole history must be read.
 func (q *questions) resume(ctx context.Context, known *lineage) (*lineage, error) {
 	line := known.clone()
 	line.melted, line.pending = nil, 0
@@ -225,7 +224,7 @@ func (q *questions) walkFrom(ctx context.Context, line *lineage, rec *CoinRecord
 	return nil
 }
 
-// search reads a spend whose puzzle cannot be run, from the coins that it made.
+// search reads a spend with a puzzle that cannot be run, from the coins that it made.
 func (q *questions) search(ctx context.Context, s *State, sp *CoinSpend, why error) (*State,
 	error) {
 	var made []CoinRecord

@@ -8,8 +8,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// CanWrite returns the role of a key in the store's newest settled generation, or RoleNone. The
-// chain has a key itself, or the synthetic key of a wallet's key; see [StandardPuzzleHash].
+// CanWrite returns the role of a key in the store's newest settled generation, or RoleNone. It
+// looks for the key itself and for the synthetic key of a wallet's key; see [StandardPuzzleHash].
 //
 // Only settled generations count, because others may vanish: a removed writer keeps the role
 // until the removal is settled. For a key with a role in a newer generation only, CanWrite
@@ -87,7 +87,7 @@ func (s *State) roleOf(puzzles [2]merkle.Hash) (Role, error) {
 	return RoleNone, nil
 }
 
-// A RootMode says which of a store's roots VerifyRoot accepts.
+// A RootMode selects which of a store's roots VerifyRoot accepts.
 type RootMode uint8
 
 const (

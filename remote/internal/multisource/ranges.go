@@ -39,7 +39,7 @@ func (c *Set) OpenRecipe(ctx context.Context, root merkle.Hash,
 			c.mu.Unlock()
 			return answer, nil
 		}
-		answer.Module.Close() // it is fetched from all sources instead
+		answer.Module.Close() // the module is fetched from all sources instead
 		break
 	}
 	mod, err := c.Module(ctx, root)
@@ -93,7 +93,7 @@ func (c *Set) Spans(ctx context.Context, root merkle.Hash, want []Span,
 type batch struct {
 	from, to int // in want
 	bytes    int64
-	failed   []*Source // that sent wrong bytes, or none
+	failed   []*Source // sources that sent wrong bytes or no bytes
 }
 
 // batches divides want into batches of about a segment.

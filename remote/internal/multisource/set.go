@@ -306,7 +306,7 @@ type trackedReader struct {
 	size     int64
 }
 
-// Size returns the length of the whole module, or -1 if the source does not tell it.
+// Size returns the length of the whole module, or -1 if it is not known.
 func (r *trackedReader) Size() int64 {
 	if r.size == 0 {
 		return -1
@@ -355,7 +355,7 @@ func (c *Set) Retry(ctx context.Context, root merkle.Hash, err error) bool {
 		return false // no single source caused the error
 	}
 	if t.alone == nil && len(t.contributions) == 0 && len(t.tried) == 1 {
-		// one source sent the module anyway
+		// only one source was used
 		t.alone = t.tried[0]
 	}
 	if t.alone != nil && (!gone || fault) {

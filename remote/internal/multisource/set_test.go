@@ -15,7 +15,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// memory is an origin of one module. It gives parts.
+// memory is an origin of one module with support for ranges.
 type memory struct {
 	body []byte
 	err  error
@@ -50,7 +50,7 @@ func (m memory) Spans(_ context.Context, _ merkle.Hash, want []multisource.Span,
 	return nil
 }
 
-// whole is an origin that gives modules from their start only.
+// whole is an origin without support for ranges.
 type whole struct{ m memory }
 
 func (w whole) Module(ctx context.Context, root merkle.Hash) (io.ReadCloser, error) {
@@ -67,7 +67,7 @@ var options = multisource.Options{
 	},
 }
 
-// fetch does what a sync does: it retries until what comes is the module of root, and settles.
+// fetch works like a sync: it retries until it has the module want, and settles.
 func fetch(t *testing.T, set *multisource.Set, want []byte) error {
 	t.Helper()
 	root := merkle.Sum(want)
@@ -101,8 +101,8 @@ type seekCloser struct{ *bytes.Reader }
 
 func (seekCloser) Close() error { return nil }
 
-// TestSet: whatever one source does, a module of another one is installed, and the one that sent
-// false bytes is excluded.
+// TestSet: a faulty source does not prevent the fetch from another, and a source that sent wrong
+// bytes is excluded.
 func TestSet(t *testing.T) {
 	body := make([]byte, 50_500)
 	for i := range body {
@@ -113,7 +113,7 @@ func TestSet(t *testing.T) {
 		false1[i] ^= 1
 	}
 	honest := memory{body: body}
-	slower := memory{body: body, wait: 2 * time.Millisecond} // so that the first one sends some of it
+	slower := memory{body: body, wait: 2 * time.Millisecond} // so that the first sends some bytes
 	for _, c := range []struct {
 		name     string
 		first    multisource.Origin
@@ -146,7 +146,7 @@ func TestSet(t *testing.T) {
 	}
 }
 
-// TestSetOfLiars: when no source gives the module, the error says so, and all of them are excluded.
+// TestSetOfLiars: if no source sends the module, the error is ErrVerification and all are excluded.
 func TestSetOfLiars(t *testing.T) {
 	body := bytes.Repeat([]byte("module"), 1000)
 	other := bytes.Repeat([]byte("others"), 1000)
@@ -170,7 +170,7 @@ func TestSetOfLiars(t *testing.T) {
 	}
 }
 
-// TestSpans: parts come from all sources, and those that are refused come from another.
+// TestSpans: spans are read from all sources, and a refused span is read from another source.
 func TestSpans(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789"), 1000)
 	bad := bytes.ToUpper(bytes.Repeat([]byte("abcdefghij"), 1000))
@@ -203,7 +203,7 @@ func TestSpans(t *testing.T) {
 			t.Errorf("part %d did not come", i)
 		}
 	}
-	// The recipe was right, so the first source is excluded where it gave a part.
+	// The recipe was right, so the first source is excluded for its refused spans.
 	if err := set.Settle(head, nil); err != nil {
 		t.Fatal(err)
 	}

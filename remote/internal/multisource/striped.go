@@ -18,10 +18,11 @@ import (
 // Rules of a striped transfer.
 const (
 	maxSegments = 16 // in memory
-	// consecutive segments that a source loses to a faster one, or fails with, before it is excluded
+	// maxLost is how many consecutive segments a source may lose to a faster one, or fail with,
+	// before it is excluded.
 	maxLost = 3
-	// a segment is requested from a second source when it takes slowFactor times as long as that
-	// source needed for its last segment, and at least slowLeast
+	// A segment is requested from a second source when it takes slowFactor times as long as that
+	// source needed for its last segment, and at least slowLeast.
 	slowFactor = 3
 	slowLeast  = 250 * time.Millisecond
 )
@@ -40,7 +41,7 @@ type stripedReader struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when a field below changes
 	from    int64         // offset of the first segment
-	// requested or received, in order; the first is the one that is read
+	// segments are requested or received, in order; Read returns the first
 	segments []*segment
 	next     int64 // offset of the next segment
 	working  int   // sources that fetch segments

@@ -203,7 +203,8 @@ type CompleteBody struct {
 	NewRoot  string `json:"new_root"`
 }
 
-// ErrorBody is an error in JSON: from gateways, and from our server to clients that prefer JSON.
+// ErrorBody is an error in JSON: from gateways, and from package server to clients that prefer
+// JSON.
 type ErrorBody struct {
 	Error   string `json:"error"`
 	Message string `json:"message,omitempty"`

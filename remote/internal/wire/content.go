@@ -1,7 +1,7 @@
 package wire
 
 // ContentRequest is the request of POST /stores/{id}/content (remote/PROTOCOL.md 8.1); without a
-// range, of POST /stores/{id}/proof (6.2).
+// range, of POST /stores/{id}/proof (8.3).
 type ContentRequest struct {
 	Key   *string       `json:"retrieval_key"`
 	Root  *string       `json:"root"`
@@ -20,8 +20,8 @@ type ContentAnswer struct {
 	Ciphertext  []byte   `json:"ciphertext_b64"`
 	Proof       []byte   `json:"merkle_proof_b64"`
 	Root        string   `json:"roothash"`
-	ChunkLens   []uint32 `json:"chunk_lens"`   // of the whole resource; only our server sends it
-	TotalLength *int64   `json:"total_length"` // of the whole resource; only our server sends it
+	ChunkLens   []uint32 `json:"chunk_lens"`   // of the whole resource; only package server sends it
+	TotalLength *int64   `json:"total_length"` // of the whole resource; only package server sends it
 }
 
 // DeltaRequest is the request of POST /stores/{id}/delta.
@@ -30,8 +30,8 @@ type DeltaRequest struct {
 	Have []string `json:"have"`
 }
 
-// DeltaChunk is one chunk of an answer to delta, sealed; DeltaRow is one row of the key table, as
-// digstore/module/FORMAT.md 5.5 encodes it.
+// DeltaChunk is one sealed chunk of a delta; DeltaRow is one row of the key table, encoded as in
+// digstore/module/FORMAT.md 5.5.
 type (
 	DeltaChunk struct {
 		Hash string `json:"hash"`

@@ -21,7 +21,7 @@ type Descriptor struct {
 	Tombstones []auth.Tombstone
 }
 
-// descriptorBody is the JSON of a Descriptor, members in the order of 3.1.
+// descriptorBody is the JSON of a Descriptor, members in the order of remote/PROTOCOL.md 5.1.
 type descriptorBody struct {
 	CurrentRoot string          `json:"current_root"`
 	Size        int64           `json:"size"`
@@ -54,8 +54,8 @@ func (d *Descriptor) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads a descriptor. It ignores unknown members and tombstones that do not decode.
-// Tombstones may be missing. A malformed root, key or signature, a
-// negative size or an all-zero root is an error.
+// Tombstones may be missing. A malformed root, key or signature, a negative size or an all-zero
+// root is an error.
 func (d *Descriptor) UnmarshalJSON(text []byte) error {
 	var b descriptorBody
 	if err := json.Unmarshal(text, &b); err != nil {

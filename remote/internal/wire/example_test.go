@@ -10,7 +10,7 @@ import (
 	"github.com/dig-network/digstore/remote/internal/wire"
 )
 
-// A recipe is packed against that of another generation. Who holds that one unpacks it.
+// Pack a recipe against that of another generation, and unpack it with the same base.
 func ExamplePackRecipe() {
 	compose := func(chunk byte) *module.Recipe {
 		var entries []module.Entry

@@ -8,10 +8,10 @@ import (
 // A Span is consecutive bytes of a module.
 type Span struct{ Offset, Length int64 }
 
-// End is the offset of the byte after the last one.
+// End returns the offset after the last byte.
 func (s Span) End() int64 { return s.Offset + s.Length }
 
-// MaxRanges is how many ranges one request may ask for.
+// MaxRanges is how many ranges one request may have.
 const MaxRanges = 256
 
 // ParseRanges reads "bytes=first-last,…": at most MaxRanges ranges, ascending, without overlap.

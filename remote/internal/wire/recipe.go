@@ -25,7 +25,8 @@ const (
 
 	TypeRecipe   = "application/vnd.dig.recipe"
 	HeaderRecipe = "X-Dig-Recipe" // in the answer to a descriptor: the server accepts recipes
-	// roots, 64 hex each: the bases that a recipe may be packed against, or the one that it is
+	// HeaderBase has roots, 64 hex each: the bases that the sender of a request holds, or the base
+	// of the recipe
 	HeaderBase   = "X-Dig-Recipe-Base"
 	TakesRecipes = "1" // value of HeaderRecipe
 

@@ -20,7 +20,7 @@ var (
 	ErrNoBase         = errors.New("remote: the base of the recipe is not held here")
 )
 
-// IsFault reports whether err is the origin's fault, and not that of the connection.
+// IsFault reports whether the origin caused err, and not the connection.
 func IsFault(err error) bool {
 	return errors.Is(err, ErrVerification) || errors.Is(err, ErrProtocol) ||
 		errors.Is(err, ErrTooLarge)

@@ -16,7 +16,7 @@ import (
 
 func hexOf(b string, n int) string { return strings.Repeat(b, n) }
 
-// TestDescriptorJSON holds the bytes of a descriptor: members and order of remote/PROTOCOL.md 5.1.
+// TestDescriptorJSON: a descriptor has the members and the order of remote/PROTOCOL.md 5.1.
 func TestDescriptorJSON(t *testing.T) {
 	d := &Descriptor{Root: merkle.Hash(bytes.Repeat([]byte{0x20}, 32)), Size: 134300000,
 		PublicKey: auth.PublicKey(bytes.Repeat([]byte{0xb1}, 48)),
@@ -76,7 +76,7 @@ func TestDescriptorRead(t *testing.T) {
 
 func TestRootsWire(t *testing.T) {
 	var lines []module.Generation
-	for i := range 1000 { // more than one piece
+	for i := range 1000 { // more than one buffer
 		lines = append(lines,
 			module.Generation{Number: uint64(i), Root: merkle.Sum([]byte{byte(i), byte(i >> 8)}),
 				Time: time.Unix(1750000000+int64(i), 0).UTC()})
@@ -139,7 +139,7 @@ func TestErrorMessage(t *testing.T) {
 	}
 }
 
-// FuzzDescriptor: what decodes encodes to something that decodes to the same.
+// FuzzDescriptor: a decoded descriptor does not change by encoding and decoding.
 func FuzzDescriptor(f *testing.F) {
 	f.Add([]byte(`{"current_root":"` + hexOf("20", 32) + `","size":1,"public_key":"","push_sig":"","tombstones":[]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -160,7 +160,7 @@ func FuzzDescriptor(f *testing.F) {
 	})
 }
 
-// FuzzRoots: what decodes encodes to something that decodes to the same.
+// FuzzRoots: a decoded history does not change by encoding and decoding.
 func FuzzRoots(f *testing.F) {
 	f.Add([]byte(`{"roots":[{"generation":0,"root":"` + hexOf("20", 32) + `","timestamp":1}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
