@@ -331,7 +331,7 @@ func TestListedClone(t *testing.T) {
 		name string
 		list *module.PublicManifest // of the module that is imported
 		key  bool                   // the store is made with its key
-		salt *urn.Salt              // is imported
+		salt *urn.Salt              // imported before the commit; nil: none
 		want bool
 	}{
 		{"listed", all, false, nil, true},

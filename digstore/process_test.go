@@ -282,7 +282,7 @@ func TestKilled(t *testing.T) {
 		n := len(must(s.Generations(ctx)))
 		p := start(t, "forever", dir)
 		p.says(t, "committed")
-		time.Sleep(time.Duration(time.Now().UnixNano() % 20_000_000)) // at any operation
+		time.Sleep(time.Duration(time.Now().UnixNano() % 20_000_000)) // at a random time
 		check(t, p.Process.Kill())
 		_ = p.Wait()
 		for i, e := range must(s.History(ctx)) {

@@ -5,15 +5,15 @@ import (
 	"github.com/dig-network/digstore/node/policy"
 )
 
-// Settings are what can be changed while a node runs.
+// Settings can be changed while a node runs.
 type Settings struct {
-	Policy *policy.Policy // nil: it stays. Its content is taken; see policy.Policy.Replace
-	// Callers are the buckets of callers; Keys and Tracked do not change. Callers begin with full
-	// ones.
-	Callers *api.Limits // nil: they stay
+	Policy *policy.Policy // nil: unchanged. Apply copies it; see policy.Policy.Replace
+	// Callers are the buckets of callers. Keys and Tracked do not change. All buckets are full
+	// afterwards.
+	Callers *api.Limits // nil: unchanged
 }
 
-// Apply changes what s has.
+// Apply changes the settings that are not nil.
 func (n *Node) Apply(s Settings) {
 	if s.Policy != nil {
 		n.c.Policy.Replace(s.Policy)

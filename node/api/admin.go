@@ -47,8 +47,8 @@ func (s *Server) addAdmin(add func(bool, ...route)) {
 		at("DELETE", "/admin/peers/{public_key}", PeerNotFound, s.forgetPeer))
 }
 
-// maxAdminBody is the length of the longest body of an admin route in bytes: a plot names up to
-// so many indices.
+// maxAdminBody is the limit in bytes of the body of an admin request. It leaves room for the
+// indices of a plot.
 const maxAdminBody = 8 << 20
 
 // storeAction answers a request that names a datastore and has no body.
@@ -113,7 +113,7 @@ func (s *Server) reload(w *answer, c *call) error {
 	switch {
 	case errors.As(err, &e):
 		return err
-	case err != nil: // the configuration is the operator's own
+	case err != nil: // the error is about the operator's configuration
 		return &Error{Code: InvalidArgument, Detail: err.Error(), Err: err}
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -146,8 +146,8 @@ func (s *Server) job(w *answer, c *call) error {
 	return s.sendJSON(w, c, http.StatusOK, j)
 }
 
-// accepted answers with a job that was started. The address in Location is relative, since the
-// routes may lie below a prefix.
+// accepted answers with a started job. Location is a relative URL, because the routes may be below
+// a prefix.
 func (s *Server) accepted(w *answer, c *call, j *job) error {
 	depth := strings.Count(c.route.pattern, "/") - 1
 	w.Header().Set("Location", strings.Repeat("../", depth)+"admin/jobs/"+j.ID)
@@ -184,8 +184,7 @@ func (s *Server) scrub(w *answer, c *call) error {
 	return s.accepted(w, c, j)
 }
 
-// createPlot answers POST /plot/create. The job belongs to the node: it goes on when the client
-// does not wait for it.
+// createPlot answers POST /plot/create. The job continues if the client disconnects.
 func (s *Server) createPlot(w *answer, c *call) error {
 	if err := jsonBody(c.Header); err != nil {
 		return err
@@ -262,20 +261,20 @@ func readPlot(body io.Reader) (p PlotRequest, err error) {
 	return p, err
 }
 
-// An AdminGate lets requests with a token through to the admin routes. Its method Wrap is an
-// Options.Admin.
+// An AdminGate authorizes admin requests by a token. Its method Wrap can be used as Options.Admin.
 type AdminGate struct {
-	// Token returns the token, 32 bytes. While it fails or is empty, no request is let through.
+	// Token returns the token, 32 bytes. While it fails or returns no bytes, every request is
+	// refused.
 	Token func() ([]byte, error)
-	// Allow, when not nil, lets requests through that have another proof than the token.
+	// Allow, if not nil, reports whether a request without the token is authorized in another way.
 	Allow func(r *http.Request) bool
-	// Remote lets requests from public addresses through; else they must come from a loopback or
-	// private address. Behind a proxy that is the client's address.
+	// Remote accepts requests from public addresses. Without it the client must have a loopback or
+	// private address. Behind a trusted proxy the address is that of the client.
 	Remote  bool
 	Proxies []netip.Prefix
 }
 
-// Owns reports whether a request has the token, wherever it comes from.
+// Owns reports whether a request has the token, from any address.
 func (g *AdminGate) Owns(r *http.Request) (bool, error) {
 	token, err := g.Token()
 	if err == nil && len(token) != 32 {
@@ -295,7 +294,7 @@ func (g *AdminGate) Owns(r *http.Request) (bool, error) {
 	return err == nil && subtle.ConstantTimeCompare(got, token) == 1, nil
 }
 
-// Wrap returns a handler that lets requests of the operator through to h.
+// Wrap returns a handler that passes authorized requests to h.
 func (g *AdminGate) Wrap(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		owns, err := g.Owns(r)
@@ -316,8 +315,8 @@ func (g *AdminGate) Wrap(h http.Handler) http.Handler {
 	})
 }
 
-// near reports whether the client is on this machine or on a private network. When a proxy is
-// configured, its own address is not that of a client.
+// near reports whether the client is on this machine or on a private network. If a proxy is
+// configured, its own address does not count as a client's.
 func (g *AdminGate) near(r *http.Request) bool {
 	addr := forwardedAddr(r, g.Proxies)
 	if among(addr, g.Proxies) {

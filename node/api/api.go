@@ -19,7 +19,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// Options are what a Server answers from, and its settings.
+// Options are the sources and the settings of a Server.
 type Options struct {
 	Identity   Identity
 	Vitals     Vitals     // required
@@ -35,39 +35,40 @@ type Options struct {
 	Pinner     Pinner     // nil: no /admin/pin and /admin/track
 	Explainer  Explainer  // nil: no /admin/policy/explain
 	Maintainer Maintainer // nil: no /admin/gc and /admin/scrub
-	// Reload is behind POST /admin/reload. nil: there is no such route.
+	// Reload handles POST /admin/reload. nil: there is no such route.
 	Reload func(ctx context.Context) error
-	// ForgetPeer is behind DELETE /admin/peers/{public_key}. nil: there is no such route.
+	// ForgetPeer handles DELETE /admin/peers/{public_key}. nil: there is no such route.
 	ForgetPeer func(ctx context.Context, key string) error
-	// Stores answers everything below /stores/, with answers of its own form. nil: no such route.
+	// Stores handles every request below /stores/, with its own form of errors. nil: there is no
+	// such route.
 	Stores http.Handler
 
-	// Admin stands before the admin routes and lets those requests through that may use them. nil:
-	// there are no admin routes. See [AdminGate].
+	// Admin wraps the handler of the admin routes and authorizes requests. nil: there are no admin
+	// routes. See [AdminGate].
 	Admin func(http.Handler) http.Handler
-	// Credential names the credential of a push: the zero Credential where it carries none, an
-	// error where it carries one that is not valid. nil: there are none. See [Credentials].
+	// Credential returns the credential of a push: the zero Credential if the request has none, and
+	// an error if it is invalid. nil: there are no credentials. See [Credentials].
 	Credential func(r *http.Request) (Credential, error)
-	// Authenticator checks the identities of pushes. nil: one of its own.
+	// Authenticator checks the identities of pushes. nil: New makes one.
 	Authenticator *request.Authenticator
-	// Validators have buckets of their own for challenges.
+	// Validators each have their own bucket for challenges.
 	Validators []auth.NodePublicKey
 	// Limits are the buckets of callers.
 	Limits Limits
-	// TrustedProxies are the peers whose X-Forwarded-For is believed.
+	// TrustedProxies are the peers whose X-Forwarded-For is used.
 	TrustedProxies []netip.Prefix
-	// AdminOrigins are the origins whose pages may use the routes that are not public.
+	// AdminOrigins are the web origins whose pages may use the routes that are not public.
 	AdminOrigins []string
 
 	MaxPush        int64 // bytes of a push with inline data. Default 64 MiB
-	MaxBodies      int64 // bytes of bodies that are held at the same time. Default 96 MiB
-	MaxReads       int   // capsules that are read at the same time. Default 64
+	MaxBodies      int64 // bytes of request bodies in memory at the same time. Default 96 MiB
+	MaxReads       int   // capsules read at the same time. Default 64
 	MaxChallenges  int   // challenges at the same time. Default the number of CPUs
 	MaxSubscribers int   // of /events. Default 32
-	// Idle is how long a client may neither send nor take anything; in the long run it has to
-	// move 4 KiB a second. Default 30 s.
+	// Idle is how long a client may neither send nor receive a byte. The average rate must be at
+	// least 4 KiB a second. Default 30 s.
 	Idle time.Duration
-	// UploadRate is how many bytes a second are sent to all clients together. Default: no limit.
+	// UploadRate is the limit of bytes a second sent to all clients together. Default: no limit.
 	UploadRate int64
 
 	Now    func() time.Time // default time.Now
@@ -78,7 +79,7 @@ type Options struct {
 
 // A Request is one request and its answer, for metrics. Route and Method have few values.
 type Request struct {
-	Method   string // "other" for those that no route has
+	Method   string // "other" if no route has it
 	Route    string // the pattern, as "/capsule/{datastore_id}/{capsule_index}"; "other": none
 	Status   int
 	Received int64 // bytes of the body
@@ -158,7 +159,7 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// guardOf returns the bucket of all requests of one address.
+// guardOf returns the bucket for all requests of one address.
 func guardOf(requests Bucket) Bucket {
 	if requests.PerMinute < 0 {
 		return requests
@@ -166,7 +167,7 @@ func guardOf(requests Bucket) Bucket {
 	return Bucket{guardFactor * requests.PerMinute, guardFactor * requests.Burst}
 }
 
-// SetLimits changes the buckets. Callers begin with full ones.
+// SetLimits changes the buckets. All buckets are full afterwards.
 func (s *Server) SetLimits(l Limits) {
 	requests := l.Requests.withDefault(60)
 	s.table[bucketCapsules].set(l.Capsules.withDefault(100))
@@ -181,7 +182,7 @@ type Stats struct {
 	Subscribers    int   // of events
 	Reading        int   // capsules
 	Proving        int   // challenges
-	Jobs           int   // that run or wait
+	Jobs           int   // running or waiting
 	Limits         map[string]LimitStats
 }
 
@@ -199,12 +200,12 @@ func (s *Server) Stats() Stats {
 // Close ends the jobs and waits until they have ended.
 func (s *Server) Close() { s.jobs.close() }
 
-// call is one request on its way to a handler.
+// call is one request and what its handlers need.
 type call struct {
 	*http.Request
 	id    string // of the request
 	path  map[string]string
-	addr  netip.Addr // that the client counts under
+	addr  netip.Addr // under which the client is counted
 	route *route
 	body  *countedBody
 }
@@ -212,7 +213,7 @@ type call struct {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.opt.Stores != nil && strings.HasPrefix(r.URL.Path, "/stores/") {
-		s.opt.Stores.ServeHTTP(w, r) // which has its own limits and its own patience
+		s.opt.Stores.ServeHTTP(w, r) // which has its own limits and timeouts
 		return
 	}
 	s.paced.ServeHTTP(w, r)
@@ -243,7 +244,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	finished = true
 }
 
-// recovered answers after a panic of a handler. An aborted answer stays one.
+// recovered answers after a panic of a handler. It repeats http.ErrAbortHandler.
 func (s *Server) recovered(out *answer, c *call, cause any) {
 	if cause == http.ErrAbortHandler {
 		panic(cause)
@@ -274,7 +275,7 @@ func (s *Server) observe(c *call, out *answer, begin time.Time) {
 		Received: c.body.n, Sent: out.sent, Duration: s.opt.Now().Sub(begin)})
 }
 
-// dispatch finds the route and runs its handler behind what stands before it.
+// dispatch finds the route, checks the request and runs the handler.
 func (s *Server) dispatch(w *answer, c *call) error {
 	methods, path := s.routes.find(c.URL.Path)
 	if methods == nil {
@@ -318,7 +319,7 @@ func (s *Server) dispatch(w *answer, c *call) error {
 	return s.handle(w, c)
 }
 
-// handle runs the handler of a route behind the check of Accept.
+// handle checks Accept and runs the handler of a route.
 func (s *Server) handle(w *answer, c *call) error {
 	if c.route.json && !acceptsJSON(c.Header) {
 		return &Error{Code: NotAcceptable}
@@ -326,7 +327,7 @@ func (s *Server) handle(w *answer, c *call) error {
 	return c.route.handle(w, c)
 }
 
-// admin runs the handler of an admin route behind Options.Admin.
+// admin runs the handler of an admin route, wrapped by Options.Admin.
 func (s *Server) admin(w *answer, c *call) error {
 	var err error
 	inner := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -361,7 +362,7 @@ func (s *Server) charge(c *call, bucket string) charge {
 // refuse answers with an error and logs its cause.
 func (s *Server) refuse(w *answer, c *call, err error) {
 	if w.status != 0 || c.Context().Err() != nil && errors.Is(err, c.Context().Err()) {
-		panic(http.ErrAbortHandler) // the answer has begun, or there is nobody to take it
+		panic(http.ErrAbortHandler) // the answer has begun, or the client disconnected
 	}
 	absent := RouteNotFound
 	if c.route != nil && c.route.absent != "" {
@@ -378,7 +379,8 @@ func (s *Server) refuse(w *answer, c *call, err error) {
 	writeProblem(w, c.Request, c.id, e)
 }
 
-// requestID returns the id of a request: the client's if it is plain, else a random one.
+// requestID returns the id of a request: the client's if it is a plain token, and a random one
+// otherwise.
 func requestID(r *http.Request) string {
 	id := r.Header.Get("X-Request-ID")
 	plain := func(c rune) bool {

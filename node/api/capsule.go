@@ -140,10 +140,10 @@ func describe(w *answer, c *call, f *Found, prove bool) error {
 	return nil
 }
 
-// patience is how long a request waits for a place among the reads.
+// patience is how long a request waits for a slot of MaxReads.
 const patience = 2 * time.Second
 
-// enter takes a place of a bounded number; leave gives it back.
+// enter acquires a slot, and waits at most wait. leave releases the slot.
 func enter(c *call, places chan struct{}, wait time.Duration) (leave func(), err error) {
 	leave = func() { <-places }
 	select {
@@ -166,8 +166,8 @@ func enter(c *call, places chan struct{}, wait time.Duration) (leave func(), err
 	}
 }
 
-// sendContent sends a part of the content. The place among the reads is held until the content is
-// open: a client that reads slowly holds none.
+// sendContent sends a part of the content. The read slot is released when the content is open, so a
+// slow client does not hold it.
 func (s *Server) sendContent(w *answer, c *call, f *Found, p part, status int) error {
 	leave, err := enter(c, s.reads, patience)
 	if err != nil {
@@ -220,7 +220,7 @@ func readError(err error) error {
 	return err
 }
 
-// encoded sends the content in compressed form, if the node has it so.
+// encoded sends the content in compressed form if the node stores it in that form.
 func (s *Server) encoded(w *answer, c *call, f *Found, v variant) (done bool, err error) {
 	src, ok := s.opt.Capsules.(Encoded)
 	if !ok {
@@ -244,7 +244,7 @@ func (s *Server) encoded(w *answer, c *call, f *Found, v variant) (done bool, er
 	case failed:
 		return true, &Error{Code: PreconditionFailed}
 	}
-	q, _ := c.query() // was read before
+	q, _ := c.query() // parsed before without error
 	if err := describe(w, c, f, q.Get("proof") != "0"); err != nil {
 		return true, err
 	}

@@ -13,14 +13,14 @@ import (
 	"github.com/dig-network/digstore/capsule"
 )
 
-// maxChallenge is the length of the longest body of a challenge in bytes.
+// maxChallenge is the limit of the body of a challenge in bytes.
 const maxChallenge = 64 << 10
 
-// challengeTime is how long a challenge without times of its own may take.
+// challengeTime is how long a challenge without its own times may take.
 const challengeTime = 60 * time.Second
 
-// challenge answers POST /validation/challenge. A validator that is configured has a bucket of its
-// own, which is charged when its signature holds; all other challenges count on the address.
+// challenge answers POST /validation/challenge. A configured validator has its own bucket, which is
+// charged if its signature is valid. All other challenges are charged to the address.
 func (s *Server) challenge(w *answer, c *call) error {
 	if err := jsonBody(c.Header); err != nil {
 		return err
@@ -64,8 +64,8 @@ func (s *Server) challenge(w *answer, c *call) error {
 		"generation_time_ms": time.Since(begin).Milliseconds(), "plot_id": hex32(bundle.PlotID)})
 }
 
-// challenger returns the key of the bucket of a challenge: that of the configured validator whose
-// signature it has, else the given one.
+// challenger returns the key of the bucket of a challenge: that of a configured validator if the
+// signature is valid, and other otherwise.
 func (s *Server) challenger(ch *capsule.Challenge, other callerKey) callerKey {
 	for _, v := range s.opt.Validators {
 		if !ch.Minimal && v != ch.Validator {

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// A variant is what a response body is, for conditions and caches.
+// A variant describes a response body, for conditional requests and caches.
 type variant struct {
 	etag     string    // with quotes, strong
-	modified time.Time // zero: not known
+	modified time.Time // zero: unknown
 }
 
-// outcome is what the conditions of a request ask for.
+// outcome is the result of the conditional headers of a request.
 type outcome int
 
 const (
@@ -52,8 +52,8 @@ func date(s string) (time.Time, bool) {
 	return t, err == nil
 }
 
-// listed reports whether a list of entity tags names v. A weak tag names it only where weak says
-// so. A list that is malformed ends where it is.
+// listed reports whether a list of entity tags contains that of v. Weak tags match only if weak is
+// set. A malformed list ends at the error.
 func (v variant) listed(list string, weak bool) bool {
 	for list = textproto.TrimString(list); list != ""; {
 		if list[0] == '*' {
@@ -81,8 +81,9 @@ type part struct {
 	off, n int64
 }
 
-// ranged returns the one range that a request asks for. None, several, one that is malformed, and
-// one whose If-Range does not hold, is the whole: false. A range beyond the end is unsatisfiable.
+// ranged returns the range that a request asks for. ok is false, for the whole body, if there is no
+// range, several, or a malformed one, or if If-Range does not match. A range beyond the end is
+// unsatisfiable.
 func (v variant) ranged(h http.Header, size int64) (p part, ok, unsatisfiable bool) {
 	values := h.Values("Range")
 	if len(values) != 1 {
@@ -137,7 +138,7 @@ func (v variant) sameAs(cond string) bool {
 	return ok && !v.modified.IsZero() && v.modified.Truncate(time.Second).Equal(t)
 }
 
-// decimal reads digits. A number that is too large is the largest.
+// decimal parses digits. A number that is too large becomes the largest.
 func decimal(s string) (int64, bool) {
 	if s == "" || strings.Trim(s, "0123456789") != "" {
 		return 0, false

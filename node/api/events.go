@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// MarshalJSON returns the event as one object with its members in the order of a log line.
+// MarshalJSON returns the event as one object. The order of the members is that of a log line.
 func (e Event) MarshalJSON() ([]byte, error) { return e.object("") }
 
-// object returns the JSON form, with the id of the node when it is not empty.
+// object returns the JSON form, with the id of the node if nodeID is not empty.
 func (e Event) object(nodeID string) ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
@@ -99,7 +99,7 @@ func (s *Server) events(w *answer, c *call) error {
 			return nil
 		}
 		if _, err := w.Write(text); err != nil {
-			return nil // the client is gone
+			return nil // the client disconnected
 		}
 		if out.Flush() != nil {
 			return nil
@@ -107,7 +107,7 @@ func (s *Server) events(w *answer, c *call) error {
 	}
 }
 
-// line returns the event as it is sent, after a word about those that were lost.
+// line returns the event as it is sent, preceded by a notice of lost events.
 func (e Event) line(nodeID string) []byte {
 	var b bytes.Buffer
 	if e.Lost > 0 {

@@ -6,15 +6,15 @@ import (
 	"sync"
 )
 
-// compressAbove is the length in bytes of JSON that is worth compressing.
+// compressAbove is the length in bytes above which JSON is compressed.
 const compressAbove = 1 << 10
 
 var gzips = sync.Pool{New: func() any {
-	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails for unknown levels only
+	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails only for unknown levels
 	return w
 }}
 
-// compress returns the body to send for a text, and sets the headers that say what it is.
+// compress returns the body to send for a text, and sets its headers.
 func compress(w *answer, c *call, text []byte) []byte {
 	if len(text) <= compressAbove {
 		return text

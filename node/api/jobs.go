@@ -19,7 +19,7 @@ const (
 	jobCancelled = "cancelled"
 )
 
-// job is work that goes on after its request.
+// job is work that continues after its request.
 type job struct {
 	ID       string   `json:"id"`
 	State    string   `json:"state"`
@@ -34,12 +34,12 @@ type job struct {
 
 // Limits of jobs.
 const (
-	maxJobs  = 64 // that run or wait
+	maxJobs  = 64 // running or waiting
 	keepJobs = 24 * time.Hour
 	maxKept  = 1024
 )
 
-// jobs runs work, that of one kind one after the other.
+// jobs runs work. Jobs of one kind run one after the other.
 type jobs struct {
 	now    func() time.Time
 	ctx    context.Context
@@ -48,7 +48,7 @@ type jobs struct {
 	wg     sync.WaitGroup
 
 	mu   sync.Mutex
-	list []*job // in the order in which they came
+	list []*job // in the order of their start
 }
 
 func newJobs(now func() time.Time) *jobs {
@@ -56,10 +56,10 @@ func newJobs(now func() time.Time) *jobs {
 	return &jobs{now: now, ctx: ctx, cancel: cancel, slots: map[string]chan struct{}{}}
 }
 
-// work is what a job does. It calls progress with shares from 0 to 1.
+// work is the function of a job. It calls progress with fractions from 0 to 1.
 type work func(ctx context.Context, progress func(float64)) (any, error)
 
-// start starts a job. absent is the code for its fs.ErrNotExist.
+// start starts a job. absent is the code for fs.ErrNotExist of the job.
 func (j *jobs) start(kind string, absent Code, do work) (*job, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -139,7 +139,7 @@ func (j *jobs) forget() {
 	}
 	clear(j.list[len(kept):])
 	j.list = kept
-	for i := 0; len(j.list) >= maxKept && i < len(j.list); { // the oldest that have ended
+	for i := 0; len(j.list) >= maxKept && i < len(j.list); { // drop the oldest that have ended
 		if j.list[i].ended.IsZero() {
 			i++
 			continue

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Bucket is a token bucket. Its zero value takes the defaults.
+// A Bucket is a token bucket. The zero value means the defaults.
 type Bucket struct {
 	PerMinute float64 // refill; negative: no limit
 	Burst     int     // capacity; 0: PerMinute
@@ -21,10 +21,10 @@ type Limits struct {
 	Capsules   Bucket // GET /capsule and /blob, for each address. Default 100
 	Challenges Bucket // POST /validation/challenge. Default 10
 	Requests   Bucket // all other routes. Default 60
-	// Keys are the API keys (header X-API-Key) that have buckets of their own, with a factor of
+	// Keys are the API keys (header X-API-Key) with their own buckets. The value multiplies
 	// Requests; 0 is 1.
 	Keys map[string]float64
-	// Tracked is how many callers each bucket knows at the same time. Default 100,000.
+	// Tracked is the number of callers that each table holds at the same time. Default 100,000.
 	Tracked int
 }
 
@@ -47,7 +47,7 @@ const (
 	bucketNone       = ""
 )
 
-// guardFactor is how much more often than Requests an address may ask at all.
+// guardFactor times Requests is the limit of all requests of an address.
 const guardFactor = 10
 
 // A bucketTable has one token bucket for each key. When it is full, new keys of a kind share one
@@ -80,7 +80,7 @@ func (t *bucketTable) newLimiter(factor float64) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(b.PerMinute*factor/60), max(1, int(float64(b.Burst)*factor)))
 }
 
-// sweepEvery is the least time between two looks at all keys.
+// sweepEvery is the shortest time between two scans of all keys.
 const sweepEvery = 10 * time.Second
 
 // limiter returns the bucket of a key. The caller holds mu.
@@ -91,7 +91,7 @@ func (t *bucketTable) limiter(k callerKey, factor float64, now time.Time) *rate.
 	if len(t.keys) >= t.size/2 && now.Sub(t.swept) >= sweepEvery {
 		t.swept = now
 		for key, l := range t.keys {
-			if l.TokensAt(now) >= float64(l.Burst()) { // as good as a new one
+			if l.TokensAt(now) >= float64(l.Burst()) { // full, like a new one
 				delete(t.keys, key)
 			}
 		}
@@ -115,7 +115,7 @@ type charge struct {
 	limit     int // capacity of the bucket; 0: there is no limit
 	remaining int
 	reset     int           // seconds until the bucket is full
-	wait      time.Duration // until there is a token
+	wait      time.Duration // until a token is available
 }
 
 // take takes a token of the bucket of k.
@@ -141,7 +141,7 @@ func (t *bucketTable) take(k callerKey, factor float64, now time.Time) charge {
 	return c
 }
 
-// set changes the bucket; callers begin with full ones.
+// set changes the bucket of all callers. The new buckets are full.
 func (t *bucketTable) set(b Bucket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

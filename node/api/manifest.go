@@ -11,7 +11,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// maxPage is the most capsules that one answer lists.
+// maxPage is the largest number of capsules in one answer.
 const maxPage = 100_000
 
 // manifest answers GET /datastore/{datastore_id}/manifest.

@@ -13,55 +13,54 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Identity is what a node says of itself.
+// Identity is what a node publishes about itself.
 type Identity struct {
 	Key          auth.NodePublicKey
 	Version      string // semantic version of the program
 	PeerPort     int    // 0: no peers
-	HTTPPort     int    // 0: not known
+	HTTPPort     int    // 0: unknown
 	Capabilities []string
 }
 
-// A Found is a capsule that a node knows the place of.
+// A Found is a capsule that a node has located.
 type Found struct {
-	Ref        capsule.Ref // Root is that of its generation, also when the head was asked for
+	Ref        capsule.Ref // Root is set even if the request was for the head
 	Descriptor capsule.Descriptor
 	Modified   time.Time   // of its generation; zero: not known
-	Plot       merkle.Hash // the plot that has the content; zero: none
-	// Prove returns the proof that the capsule is in its generation. nil: there is none.
+	Plot       merkle.Hash // the plot with the content; zero: none
+	// Prove returns the proof that the capsule is in its generation. nil: there is no proof.
 	Prove func(ctx context.Context) (merkle.Proof, error)
 }
 
 // A Body is open content. The caller closes it.
 type Body struct {
 	io.ReadCloser
-	Cache string // where it was found: "l1_hit", "l2_hit" or "disk_read"; empty: not known
+	Cache string // "l1_hit", "l2_hit" or "disk_read"; empty: unknown
 }
 
 // Capsules finds and opens capsules. Implementations are safe for concurrent use.
 type Capsules interface {
 	// Find finds the capsule at ref; a zero ref.Root means the head. It does not read content.
 	Find(ctx context.Context, ref capsule.Ref) (*Found, error)
-	// FindHash finds a capsule by the hash of its content, one in a head before others.
+	// FindHash finds a capsule by the hash of its content. It prefers a capsule in a head.
 	FindHash(ctx context.Context, hash merkle.Hash) (*Found, error)
-	// Open opens n bytes of the content of f from off on. No byte that it returns is wrong, or
-	// its last bytes come only when all of them are known to be right: a reader that fails has
-	// not given the last bytes. The client is who asks, for reading ahead. Content that should be
-	// here and is damaged is an *Error with CorruptCapsule.
+	// Open opens n bytes of the content of f from offset off. The body is verified: either before
+	// it is returned, or so that a failed check gives an error before the last bytes. client
+	// identifies the caller, for readahead. Damaged content is an *Error with CorruptCapsule.
 	Open(ctx context.Context, f *Found, off, n int64, client string) (Body, error)
 }
 
-// Encoded is an optional interface of a Capsules that has content in compressed form.
+// Encoded is an optional interface of a Capsules with content in compressed form.
 type Encoded interface {
-	// OpenEncoded opens the content of f as one or more zstd frames, with its length in bytes. It
-	// is fs.ErrNotExist when the content is not kept so.
+	// OpenEncoded opens the content of f as one or more zstd frames, with its length in bytes. The
+	// error is fs.ErrNotExist if the content is not stored in that form.
 	OpenEncoded(ctx context.Context, f *Found) (body io.ReadCloser, size int64, err error)
 }
 
-// A Datastore is one generation of a datastore as a node has it.
+// A Datastore is one generation of a datastore at a node.
 type Datastore struct {
 	Manifest *capsule.Manifest // must not be changed
-	// Held says which capsules the node has the content of. nil: all.
+	// Held reports whether the node has the content of a capsule. nil: it has all.
 	Held func(index uint32) bool
 }
 
@@ -79,7 +78,7 @@ type Handle struct {
 	Registered time.Time // in whole seconds
 	Expires    time.Time // zero: never
 	Metadata   []byte    // a JSON object; empty: {}
-	Stale      bool      // the source does not answer, and this is what it said before
+	Stale      bool      // the source does not answer; this is its last answer
 }
 
 // Handles resolves names.
@@ -99,7 +98,7 @@ type Peer struct {
 
 // Peers knows other nodes.
 type Peers interface {
-	// Peers returns those that may be named to others, the best first.
+	// Peers returns the peers that may be published, the best first.
 	Peers(ctx context.Context) ([]Peer, error)
 }
 
@@ -125,8 +124,8 @@ type PlotInfo struct {
 
 // Plotter makes plots.
 type Plotter interface {
-	// CreatePlot makes a plot. progress is called with shares from 0 to 1. The plot goes on being
-	// made only as long as ctx.
+	// CreatePlot makes a plot. progress is called with fractions from 0 to 1. CreatePlot stops when
+	// ctx ends.
 	CreatePlot(ctx context.Context, p PlotRequest, progress func(float64)) (*PlotInfo, error)
 }
 
@@ -134,20 +133,21 @@ type Plotter interface {
 type Pinner interface {
 	Pin(ctx context.Context, store auth.StoreID) error
 	Unpin(ctx context.Context, store auth.StoreID) error
-	// Track makes the node hold a datastore; origin is where to fetch it from, or empty.
+	// Track makes the node hold a datastore. origin is the source to fetch it from; it may be
+	// empty.
 	Track(ctx context.Context, store auth.StoreID, origin string) error
 	Untrack(ctx context.Context, store auth.StoreID) error
 }
 
-// Explainer says what the policy would decide.
+// Explainer explains decisions of the policy.
 type Explainer interface {
 	// Explain returns a value that is sent as JSON.
 	Explain(ctx context.Context, store auth.StoreID) (any, error)
 }
 
-// Maintainer cleans and checks what a node holds. Results are sent as JSON.
+// Maintainer collects garbage and verifies content. Results are sent as JSON.
 type Maintainer interface {
-	// Collect removes what is not needed; with dryRun it only says what that would be.
+	// Collect removes what is not needed. With dryRun it removes nothing and only reports.
 	Collect(ctx context.Context, dryRun bool, progress func(float64)) (any, error)
 	Scrub(ctx context.Context, progress func(float64)) (any, error)
 }
@@ -159,24 +159,24 @@ type Event struct {
 	Component string
 	Name      string
 	Details   map[string]any // sent as JSON
-	Lost      uint64         // events that this subscriber has lost right before this one
+	Lost      uint64         // events that this subscriber lost just before this one
 }
 
-// Events lets others follow what happens.
+// Events is a source of events.
 type Events interface {
 	// Events yields events until ctx ends or the node stops. A subscriber that is slow loses
 	// events.
 	Events(ctx context.Context) iter.Seq[Event]
 }
 
-// A Check is the state of what a node needs to live or to be ready.
+// A Check is the result of one liveness or readiness check.
 type Check struct {
 	Name   string
 	Passed bool
 	Detail string
 }
 
-// Vitals is how a node is. The methods do not block and touch no disk.
+// Vitals reports the health of a node. The methods do not block and do not use the disk.
 type Vitals interface {
 	Uptime() time.Duration
 	// Liveness returns the checks of /health.

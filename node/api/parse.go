@@ -28,7 +28,7 @@ func (c *call) store() (auth.StoreID, error) {
 	return auth.StoreID(h), err
 }
 
-// root returns the query parameter root; zero: it is not there.
+// root returns the query parameter root, or zero if it is missing.
 func (c *call) root() (merkle.Hash, error) {
 	q, err := c.query()
 	if err != nil || !q.Has("root") {

@@ -19,7 +19,7 @@ import (
 	"github.com/dig-network/digstore/node/storage"
 )
 
-// A Code is the member code of a problem: what went wrong, for programs.
+// A Code is the member code of a problem: the kind of error, for programs.
 type Code string
 
 // The codes. Codes has their statuses.
@@ -69,7 +69,7 @@ const (
 	InsufficientStorage  Code = "insufficient_storage"
 )
 
-// A Status is what a code stands for.
+// A codeRow is a code with its status and title.
 type codeRow struct {
 	Code   Code
 	Status int
@@ -144,7 +144,7 @@ func Codes() map[Code]int {
 // the interfaces of this package; other errors are mapped by what they match.
 type Error struct {
 	Code       Code
-	Detail     string        // for people; must not have secrets. Empty: none
+	Detail     string        // for people; must not contain secrets. Empty: none
 	RetryAfter time.Duration // 0: the default of the code
 	Status     int           // 0: that of the code
 	Err        error         // the cause, which is logged and not sent; may be nil
@@ -169,7 +169,7 @@ func failf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// match is what an error of another package stands for. The first that matches holds.
+// match maps errors of other packages to codes. The first match is used.
 var match = []struct {
 	err  error
 	code Code
@@ -193,7 +193,7 @@ var match = []struct {
 	{errors.ErrUnsupported, InvalidArgument},
 }
 
-// asError returns the refusal that err stands for. Absence is the code absent.
+// asError maps err to a refusal. fs.ErrNotExist is mapped to the code absent.
 func asError(err error, absent Code) *Error {
 	var e *Error
 	if errors.As(err, &e) {
@@ -222,10 +222,10 @@ type problem struct {
 	RetryAfter int    `json:"retry_after,omitempty"`
 }
 
-// maxDetail is the length of the longest detail in runes.
+// maxDetail is the limit of a detail in runes.
 const maxDetail = 200
 
-// printable cuts a text for an answer or a log and replaces control characters.
+// printable shortens a text for an answer or a log, and replaces control characters.
 func printable(s string) string {
 	n := 0
 	cut := strings.Map(func(r rune) rune {

@@ -23,10 +23,10 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A Credential is that of a push.
+// A Credential is the credential of a push.
 type Credential = push.Credential
 
-// Pusher takes pushes. *push.Manager is one.
+// Pusher accepts pushes. *push.Manager implements it.
 type Pusher interface {
 	Push(ctx context.Context, p *push.Push) (*push.Result, error)
 	Upload(ctx context.Context, session string, index uint32, size int64, body io.Reader) error
@@ -47,7 +47,7 @@ func (s *Server) addPush(add func(bool, ...route)) {
 			absent: SessionNotFound})
 }
 
-// pushErrors is what the errors of a Pusher stand for.
+// pushErrors maps the errors of a Pusher to codes.
 var pushErrors = []struct {
 	err  error
 	code Code
@@ -79,8 +79,8 @@ func pushError(err error) error {
 	return err
 }
 
-// smallPush is how long the body of a push may be that comes with neither a credential nor an
-// identity: it can only be refused.
+// smallPush is the limit of the body of a push without a credential and an identity, which can only
+// be refused.
 const smallPush = 1 << 20
 
 // push answers POST /datastore/push.
@@ -90,8 +90,8 @@ func (s *Server) push(w *answer, c *call) error {
 		return err
 	}
 	named := c.Header.Get(request.HeaderIdentity) != ""
-	// Who the push counts for is known at its end. Until then it counts for the credential, or
-	// for the address; a push that is signed may turn out to have a bucket of its own.
+	// The caller is known only after the body was read. Until then the push is charged to the
+	// credential or the address. A signed push may have its own bucket.
 	key := addressKey(c.addr)
 	if by.Name != "" {
 		key = callerKey{'c', by.Name}
@@ -151,7 +151,7 @@ func (s *Server) push(w *answer, c *call) error {
 	return s.sendResult(w, c, res)
 }
 
-// credential returns the credential of a push. One that is not valid counts as none.
+// credential returns the credential of a push. An invalid credential counts as none.
 func (s *Server) credential(c *call) (Credential, error) {
 	if s.opt.Credential == nil {
 		return Credential{}, nil
@@ -179,7 +179,7 @@ func (s *Server) identity(c *call, store auth.StoreID) (auth.PublicKey, error) {
 	return id, err
 }
 
-// jsonBody returns nil when the body of a request is said to be JSON, or nothing is said.
+// jsonBody returns nil if Content-Type is JSON or missing.
 func jsonBody(h http.Header) error {
 	kind := h.Get("Content-Type")
 	if kind == "" {
@@ -197,7 +197,7 @@ var (
 	errBodyMemory   = errors.New("bodies of all requests take too much memory")
 )
 
-// bodyReader bounds a body, and counts what is read of it as held.
+// bodyReader limits a body and counts its bytes against the budget.
 type bodyReader struct {
 	r     io.Reader
 	left  int64
@@ -259,7 +259,7 @@ func (s *Server) sendResult(w *answer, c *call, res *push.Result) error {
 	return s.sendJSON(w, c, status, body)
 }
 
-// stamp returns a time in RFC 3339; nil: it is zero.
+// stamp returns a time in RFC 3339, or nil if it is zero.
 func stamp(t time.Time) *string {
 	if t.IsZero() {
 		return nil
@@ -364,13 +364,13 @@ func readPush(body io.Reader) (*push.Push, error) {
 	return p, checkPush(p)
 }
 
-// checkPush returns nil when a push has what it has to have.
+// checkPush returns an error if a push lacks a required member.
 func checkPush(p *push.Push) error {
 	switch {
 	case len(p.Manifest.Capsules) == 0:
 		return failf(InvalidArgument, "capsules: expected at least one")
 	case !p.Signed:
-		p.Manifest.Writer = auth.PublicKey{} // without a statement it says nothing
+		p.Manifest.Writer = auth.PublicKey{} // meaningless without a statement
 	}
 	for _, d := range p.Manifest.Capsules {
 		if _, inline := p.Inline[d.Index]; !inline && d.ChunkRoot.IsZero() {
@@ -382,7 +382,7 @@ func checkPush(p *push.Push) error {
 	return nil
 }
 
-// optional lets null stand for absence.
+// optional makes null the same as a missing member.
 func optional(read func(*strictjson.Reader) error) func(*strictjson.Reader) error {
 	return func(r *strictjson.Reader) error {
 		if null, err := r.Null(); null || err != nil {

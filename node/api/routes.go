@@ -10,17 +10,17 @@ import (
 // A route is one method of one path.
 type route struct {
 	method  string
-	pattern string // segments, of which {name} stands for any
+	pattern string // segments; {name} matches any segment
 	handle  func(w *answer, c *call) error
-	bucket  string // that a request is charged to
-	absent  Code   // of fs.ErrNotExist
-	admin   bool   // behind Options.Admin
-	exempt  bool   // from all limits, also while the node shuts down
+	bucket  string // to which a request is charged
+	absent  Code   // for fs.ErrNotExist
+	admin   bool   // authorized by Options.Admin
+	exempt  bool   // exempt from all limits, and served while the node shuts down
 	json    bool   // the answer is JSON
 	public  bool   // pages of every origin may read the answer
 }
 
-// all returns the routes that the options make.
+// all returns the routes that the options enable.
 func (s *Server) all() []route {
 	o := &s.opt
 	list := []route{
@@ -80,7 +80,7 @@ func newRouter(routes []route) *router {
 		}
 		r.roots[at].methods[rt.method] = rt
 	}
-	// A pattern that leaves less open comes first.
+	// More specific patterns come first.
 	slices.SortStableFunc(r.roots, func(a, b node) int {
 		return strings.Count(a.pattern, "{") - strings.Count(b.pattern, "{")
 	})
@@ -101,7 +101,7 @@ func (r *router) find(path string) (map[string]*route, map[string]string) {
 	return nil, nil
 }
 
-// maxPath is the length of the longest path in bytes.
+// maxPath is the limit of a path in bytes.
 const maxPath = 1024
 
 func (n *node) match(segments []string) (map[string]string, bool) {
@@ -139,7 +139,7 @@ func (s *Server) Routes() []string {
 	return list
 }
 
-// What pages of other origins may send and read.
+// Headers that pages of other origins may send and read.
 const (
 	allowHeaders = "Range, If-None-Match, If-Range, X-Request-ID, X-API-Key, X-Dig-Identity, " +
 		"X-Dig-Timestamp, X-Dig-Nonce, X-Dig-Auth"
@@ -148,7 +148,7 @@ const (
 		"X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
 )
 
-// crossOrigin lets pages of other origins read an answer where the route allows that.
+// crossOrigin sets the CORS headers if the route allows other origins.
 func (s *Server) crossOrigin(w *answer, c *call, rt *route) {
 	origin := c.Header.Get("Origin")
 	h := w.Header()
@@ -189,7 +189,7 @@ func (s *Server) preflight(w *answer, c *call, methods map[string]*route) error 
 	return nil
 }
 
-// query returns the values of a query; one that is malformed is an error.
+// query returns the values of a query. A malformed query is an error.
 func (c *call) query() (url.Values, error) {
 	q, err := url.ParseQuery(c.URL.RawQuery)
 	if err != nil {

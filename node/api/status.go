@@ -47,14 +47,14 @@ type NetworkStatus struct {
 	Validations24h int   `json:"validations_24h"`
 }
 
-// EarningsStatus is what the source of rewards says, in DIG.
+// EarningsStatus has the sums from the source of rewards, in DIG.
 type EarningsStatus struct {
 	TotalDIG       json.Number `json:"total_dig"`
 	TotalBribes    json.Number `json:"total_bribes"`
 	PendingRewards json.Number `json:"pending_rewards"`
 }
 
-// StorageStatus is about what is kept.
+// StorageStatus is about the storage.
 type StorageStatus struct {
 	UsedBytes     int64 `json:"used_bytes"`
 	CapacityBytes int64 `json:"capacity_bytes"` // 0: not known
@@ -79,13 +79,13 @@ type GunStatus struct {
 	Peers     int  `json:"peers"`
 }
 
-// PolicyStatus says which scorer was asked for and which runs.
+// PolicyStatus has the configured scorer and the one in use.
 type PolicyStatus struct {
 	FilterRequested string `json:"ai_filter_requested"`
 	FilterActive    string `json:"ai_filter_active"`
 }
 
-// LimitUsage is what callers hold of a bounded resource.
+// LimitUsage is the use of a bounded resource.
 type LimitUsage struct {
 	Used    int    `json:"used"`
 	Limit   int    `json:"limit"`
@@ -98,7 +98,7 @@ type SessionsStatus struct {
 	StagedBytes int64 `json:"staged_bytes"`
 }
 
-// Usage returns what callers hold, for Status.Callers.
+// Usage returns the use of bounded resources, for Status.Callers.
 func (s *Server) Usage() map[string]LimitUsage {
 	st := s.Stats()
 	used := map[string]LimitUsage{
@@ -220,7 +220,7 @@ func handleName(s string) (string, bool) {
 	return s, true
 }
 
-// maxPeers is the most peers that one answer lists.
+// maxPeers is the largest number of peers in one answer.
 const maxPeers = 1000
 
 // peers answers GET /network/peers.

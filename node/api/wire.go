@@ -26,7 +26,7 @@ func (b *countedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// answer counts what is sent.
+// answer is a ResponseWriter that counts the bytes sent.
 type answer struct {
 	http.ResponseWriter
 	status   int // 0: not begun
@@ -57,10 +57,10 @@ func (a *answer) Write(p []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// throttle bounds the bytes that go out in a second.
+// throttle limits the bytes sent in a second.
 type throttle struct{ limiter *rate.Limiter }
 
-// copySize is how many bytes are sent at a time.
+// copySize is the size of a write in bytes.
 const copySize = 64 << 10
 
 func newThrottle(perSecond int64) *throttle {
@@ -84,13 +84,13 @@ func (t *throttle) wait(ctx context.Context, n int) error {
 	return nil
 }
 
-// adminWriter lets Options.Admin answer on its own. A bare status becomes a problem.
+// adminWriter is given to Options.Admin. It turns a status without a body into a problem.
 type adminWriter struct {
 	*answer
 	c *call
 }
 
-// WriteHeader answers a bare refusal with a problem.
+// WriteHeader sends a problem for an error status without a body.
 func (a adminWriter) WriteHeader(status int) {
 	if status < 400 || a.Header().Get("Content-Type") != "" {
 		a.answer.WriteHeader(status)
@@ -117,8 +117,8 @@ func peerAddr(r *http.Request) (netip.Addr, bool) {
 	return ap.Addr().Unmap().WithZone(""), true
 }
 
-// forwardedAddr returns the address of the client: that of the peer or, when the peer is one of
-// proxies, the last one in X-Forwarded-For that is none of them.
+// forwardedAddr returns the address of the client: that of the peer, or if the peer is one of
+// proxies, the last address in X-Forwarded-For that is not one of them.
 func forwardedAddr(r *http.Request, proxies []netip.Prefix) netip.Addr {
 	addr, _ := peerAddr(r)
 	if !among(addr, proxies) {
@@ -128,7 +128,7 @@ func forwardedAddr(r *http.Request, proxies []netip.Prefix) netip.Addr {
 	for i := len(hops) - 1; i >= 0; i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
 		if err != nil {
-			break // what stands before it is not the proxy's word
+			break // earlier addresses are not from a trusted proxy
 		}
 		addr = hop.Unmap().WithZone("")
 		if !among(addr, proxies) {
@@ -138,7 +138,7 @@ func forwardedAddr(r *http.Request, proxies []netip.Prefix) netip.Addr {
 	return addr
 }
 
-// clientAddr returns the address that a client counts under: IPv6 by its /64.
+// clientAddr returns the address under which a client is counted: for IPv6 its /64.
 func clientAddr(r *http.Request, proxies []netip.Prefix) netip.Addr {
 	addr := forwardedAddr(r, proxies)
 	if addr.Is6() {
@@ -163,7 +163,7 @@ func addressKey(a netip.Addr) callerKey {
 	return callerKey{'a', string(b[:])}
 }
 
-// acceptsJSON reports whether the client takes JSON.
+// acceptsJSON reports whether the client accepts JSON.
 func acceptsJSON(h http.Header) bool {
 	values := h.Values("Accept")
 	if len(values) == 0 {
