@@ -1,16 +1,16 @@
 // Package remote is the client of dig://: it clones, pulls, pushes and revokes stores. Package
-// server is the other side. PROTOCOL.md and RECIPES.md, beside the code, specify what travels.
+// server is the server. PROTOCOL.md and RECIPES.md, beside the code, specify the protocol.
 //
 //	u, err := remote.ParseURL("dig://example.org/" + id)
 //	client, err := remote.NewClient(u, nil)
 //	report, err := remote.Clone(ctx, store, client, remote.Trust{Anchor: chain})
 //
-// # What there is
+// # Overview
 //
 // A [URL] names a store at a host. A [Client] is one store at one origin, over HTTP; it signs every
 // request, follows no redirect, reads no more than its limits, and repeats requests that failed
 // temporarily. An [Origin] is what is read from, such as a Client, or [Origins], which are several
-// of one store. A [Local] is a store on this side, such as *digstore.Store or remotetest.Memory.
+// of one store. A [Local] is a local store, such as *digstore.Store or remotetest.Memory.
 //
 // [Clone] fills an empty Local, [Pull] brings it up to date, and [Push] publishes what the origin
 // does not have. [Sync] and [Pusher] are the same with settings.
@@ -35,7 +35,7 @@
 // [Resumer] (broken downloads) and [Assembler] (recipes). An Origin may implement [RangeOrigin] and
 // [RecipeOrigin], its modules [Sized], and an Anchor [Lineage]. They are found by type assertion.
 //
-// If both sides support recipes, a generation travels as its recipe and the chunks that the other
+// If both sides support recipes, a generation is sent as its recipe and the chunks that the other
 // side lacks. The result is the same module, verified by the same checks.
 //
 // # Resources without a clone

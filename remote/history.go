@@ -86,14 +86,14 @@ func checkHistory(lines []module.Generation) ([]module.Generation, error) {
 
 // A target is the generation that a sync installs as the new local head.
 type target struct {
-	lines    []module.Generation // that follow the local history; the last is the generation itself
-	head     bool                // it is the origin's head: signed, and described
+	lines    []module.Generation // to append to the local history; the last is the generation
+	head     bool                // it is the origin's head, with signature and descriptor
 	origin   merkle.Hash         // the origin's head
-	anchored bool                // the anchor, or the root given, names it
+	anchored bool                // the anchor, or Trust.Root, names it
 	// it does not descend from the local head, and Trust.AcceptHead names it
 	diverged bool
 	reverted bool               // the local history has its root, before the local head
-	size     int64              // as described; 0: not known
+	size     int64              // from the descriptor; 0: unknown
 	signed   auth.SignedRoot    // zero signatures unless head
 	shown    [][]auth.Tombstone // of the origins' descriptors, unchecked
 

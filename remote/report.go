@@ -18,7 +18,7 @@ type Report struct {
 	From       merkle.Hash         `json:"from"`       // the local head before; zero: none
 	Root       merkle.Hash         `json:"root"`       // the local head now
 	Generation uint64              `json:"generation"` // its number
-	UpToDate   bool                `json:"up_to_date"` // there was nothing new
+	UpToDate   bool                `json:"up_to_date"` // Root was already the local head
 	Installed  []module.Generation `json:"-"`          // in the order of installation: the head first, then older ones, oldest first
 	Missing    []Missing           `json:"missing"`    // wanted but not installed
 	Bytes      int64               `json:"bytes"`      // of the modules installed

@@ -1,5 +1,5 @@
-// Package bandwidth bounds how many bytes a second pass through connections, those of clients of
-// package remote and those that a listener accepts.
+// Package bandwidth limits the transfer rate of connections: those of clients of package remote
+// and those that a listener accepts.
 package bandwidth
 
 import (
@@ -10,23 +10,23 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Limit bounds how many bytes a second are received and sent, together, over all the connections
-// that share it: those of clients that have it as remote.ClientOptions.Bandwidth, and those of a
-// listener from [Limit.Listener]. What is counted is what passes through the connection, TLS and
-// headers included. It may be used concurrently.
+// A Limit limits the bytes per second received and sent over all connections that share it: those
+// of clients that have it as remote.ClientOptions.Bandwidth, and those of a listener from
+// [Limit.Listener]. It counts all bytes of the connection, including TLS and headers. It may be
+// used concurrently.
 type Limit struct {
-	down, up *rate.Limiter // nil: no bound
+	down, up *rate.Limiter // nil: no limit
 }
 
-// Pieces in which a bounded connection moves bytes: a twentieth of a second's worth within these
-// limits, so that several connections take turns and none falls silent.
+// The size of one read or write of a limited connection: the bytes of a twentieth of a second,
+// within these limits, so that connections share the limit evenly.
 const (
 	minPiece = 512
 	maxPiece = 64 << 10
 )
 
-// New returns a Limit of down bytes a second received and up bytes a second sent. What is not
-// positive is no bound.
+// New returns a Limit of down bytes per second received and up bytes per second sent. A value that
+// is not positive means no limit.
 func New(down, up int64) *Limit { return &Limit{newBound(down), newBound(up)} }
 
 func newBound(perSecond int64) *rate.Limiter {
@@ -36,7 +36,8 @@ func newBound(perSecond int64) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(perSecond), int(min(max(perSecond/20, minPiece), maxPiece)))
 }
 
-// Conn returns c with the bound on it. Closing it ends the waits of its readers and writers.
+// Conn returns a connection that wraps c and is subject to the limit. Closing it ends waiting
+// reads and writes.
 func (b *Limit) Conn(c net.Conn) net.Conn {
 	if b == nil || b.down == nil && b.up == nil {
 		return c
@@ -44,7 +45,7 @@ func (b *Limit) Conn(c net.Conn) net.Conn {
 	return &boundConn{Conn: c, down: b.down, up: b.up, closed: make(chan struct{})}
 }
 
-// Listener returns l with the bound on every connection that it accepts.
+// Listener returns a listener that wraps l and applies the limit to every accepted connection.
 func (b *Limit) Listener(l net.Listener) net.Listener { return boundListener{l, b} }
 
 type boundListener struct {
@@ -60,7 +61,7 @@ func (l boundListener) Accept() (net.Conn, error) {
 	return l.b.Conn(c), nil
 }
 
-// Received returns how many bytes a second are received at most; 0: there is no bound.
+// Received returns the limit on received bytes per second; 0 means no limit.
 func (b *Limit) Received() int64 {
 	if b == nil || b.down == nil {
 		return 0
@@ -68,8 +69,8 @@ func (b *Limit) Received() int64 {
 	return int64(b.down.Limit())
 }
 
-// boundConn waits for its share: after reading, so that what is there is given on at once and the
-// sender is held back by the connection itself; before writing.
+// boundConn waits after each read and before each write. While it waits after a read, the flow
+// control of the connection slows the sender.
 type boundConn struct {
 	net.Conn
 	down, up *rate.Limiter
@@ -104,7 +105,8 @@ func (c *boundConn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// wait takes n bytes of the bound, and reports false when the connection was closed meanwhile.
+// wait reserves n bytes of the limit and waits for them. It returns false if the connection is
+// closed first.
 func (c *boundConn) wait(bound *rate.Limiter, n int) bool {
 	d := bound.ReserveN(time.Now(), n).Delay()
 	if d <= 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// What the reference is known to do otherwise.
+// Known deviations of the reference, as texts for findings.
 const (
 	knownReplay    = "the reference remembers no nonces (§12)"
 	knownHead      = "the reference answers HEAD without authentication (§12)"
@@ -21,8 +21,8 @@ const (
 	knownOpen      = "as an origin of anonymous mode does (§3.6); check it as one"
 )
 
-// authChecks look at authentication: what a request has to be signed for, and what is wrong with
-// those that are refused. Most ask for the descriptor.
+// authChecks are the checks of authentication: what a request must sign, and which requests must
+// be refused. Most request the descriptor.
 func authChecks() []check {
 	const (
 		identity  = request.HeaderIdentity
@@ -62,8 +62,8 @@ func authChecks() []check {
 // A headerChange changes the headers of a signed request.
 type headerChange func(http.Header)
 
-// badHeaders is a check that the descriptor is refused with 401 to requests that were signed well
-// and then changed, each in one of these ways.
+// badHeaders is a check that requests for the descriptor are refused with 401 if they are changed
+// after signing, each in one of these ways.
 func badHeaders(name, spec string, level Level, known string, changes ...headerChange) check {
 	return check{"auth/" + name, spec, level, func(ctx context.Context, s *session) error {
 		if err := s.closed(); err != nil {
@@ -88,7 +88,7 @@ func doubled(name string) headerChange {
 	return func(h http.Header) { h.Add(name, h.Get(name)) }
 }
 
-// replaced sets a header to one value after the other.
+// replaced sets a header to each of the values in turn.
 func replaced(name string, values ...string) (changes []headerChange) {
 	for _, v := range values {
 		changes = append(changes, func(h http.Header) { h.Set(name, v) })
@@ -96,8 +96,8 @@ func replaced(name string, values ...string) (changes []headerChange) {
 	return changes
 }
 
-// malformed sets a header to one value after the other, and then cuts off the first two characters
-// of the right one.
+// malformed sets a header to each of the values in turn, and then to the right one without its
+// first two characters.
 func malformed(name string, values ...string) []headerChange {
 	return append(replaced(name, values...), func(h http.Header) { h.Set(name, h.Get(name)[2:]) })
 }
@@ -290,7 +290,7 @@ func authReplayInParallel(ctx context.Context, s *session) error {
 	return broken
 }
 
-// unsignedChecks ask for every route without a signature.
+// unsignedChecks request every route without a signature.
 func unsignedChecks() []check {
 	zero := strings.Repeat("00", 32)
 	lookup := map[string]string{"retrieval_key": zero, "root": zero}
@@ -313,7 +313,8 @@ func unsignedChecks() []check {
 	}
 }
 
-// unsigned is a check that p is refused without a signature. known says how the reference takes it.
+// unsigned is a check that p is refused without a signature. known describes the reference's
+// answer.
 func unsigned(name, known string, p probe) check {
 	return check{"auth/unsigned-" + name, "§3.2", Must, func(ctx context.Context, s *session) error {
 		method := p.method

@@ -100,5 +100,5 @@ func (c *check) result(err error, redact func(string) string) Result {
 	return r
 }
 
-// excerpt returns the beginning of a text that came from the origin, as one line.
+// excerpt returns the beginning of a text of the origin as one line.
 func excerpt(s string) string { return oneline.Excerpt(s, 300) }

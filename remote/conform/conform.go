@@ -18,25 +18,26 @@ import (
 
 // Options are settings of [Run]. Zero and negative fields mean the defaults.
 type Options struct {
-	// Identity signs the requests. nil: a key made for this run.
+	// Identity signs the requests. nil: a new key for this run.
 	Identity auth.Signer
-	// Transport sends them. It must neither follow redirects nor ask for compression on its own.
-	// nil: [remote.NewTransport] with its defaults, which dials public addresses and literal loopback.
+	// Transport sends the requests. It must neither follow redirects nor request compression by
+	// itself. nil: [remote.NewTransport] with its defaults, which dials public addresses and literal
+	// loopback.
 	Transport http.RoundTripper
 	// UserAgent is <product>/<version>. Default "digstore-conform/1".
 	UserAgent string
-	// Anonymous says that the origin is configured to answer unsigned reads (remote/PROTOCOL.md 3.6).
-	// Checks of signatures on reads are skipped. Writes must still be authenticated.
+	// Anonymous says that the origin is configured to answer unsigned reads (remote/PROTOCOL.md
+	// 3.6). Checks of signatures of reads are skipped. Writes must still be authenticated.
 	Anonymous bool
-	// Write, if set, says which store the checks push to.
+	// Write, if set, configures the store that the checks push to. nil: no check pushes.
 	Write *Write
 	// Only selects the checks whose names match one of these patterns of [path.Match], such as
 	// "auth/*". nil: all.
 	Only []string
-	// MaxModule is the longest head module that is downloaded, in bytes; checks that need it are
-	// skipped where it is longer. Default [remote.DefaultMaxModule].
+	// MaxModule limits the head's module, in bytes. If it is longer, the checks that need it are
+	// skipped. Default [remote.DefaultMaxModule].
 	MaxModule int64
-	// TempDir is the folder of the temporary file. Default: that of the system.
+	// TempDir is the folder of the temporary file. Default: [os.TempDir].
 	TempDir string
 	// Now is the clock for signing requests. Default [time.Now].
 	Now func() time.Time
@@ -44,12 +45,12 @@ type Options struct {
 	Progress func(done, total int, r Result)
 }
 
-// Write says which store the checks push to. The store should be made for this: some of its
-// generations are revoked.
+// Write configures the store that the checks push to. It should be a store for this purpose only,
+// because some of its generations are revoked.
 type Write struct {
-	// Key is the publisher's key. nil: one made for this run. Its store remains at the origin.
+	// Key is the publisher's key. nil: a new key for this run, whose store remains at the origin.
 	Key auth.Signer
-	// Store is the store's id. Zero: the hash of the key.
+	// Store is the store's ID. Zero: the hash of the key.
 	Store auth.StoreID
 	// Token is sent with pushes. It does not appear in reports.
 	Token string
@@ -100,7 +101,7 @@ type Check struct {
 	Name    string // group/what
 	Section string // of PROTOCOL.md, or of RECIPES.md in package remote
 	Level   Level
-	Writes  bool // it needs [Options.Write]
+	Writes  bool // requires [Options.Write]
 }
 
 // Checks returns all checks in the order in which they are made.
@@ -112,8 +113,8 @@ func Checks() []Check {
 	return all
 }
 
-// table returns all checks. Those that write come first. If the URL names no store, the other
-// checks read the store that these have made.
+// table returns all checks. Those that write are first: if the URL names no store, the other
+// checks read the store that they made.
 func table() []check {
 	return slices.Concat(pushChecks(), refusalChecks(), revokeChecks(), routeChecks(), authChecks(),
 		describeChecks(), moduleChecks(),
@@ -123,8 +124,8 @@ func table() []check {
 
 // Run makes the checks one after the other. u names an origin and a store that it serves. With
 // [Options.Write] u may name no store; then the checks read the store that they push to. Run fails
-// if u or the options are wrong, if the origin does not answer, or if ctx ends. What the origin
-// does wrong is in the report.
+// if u or the options are wrong, if the origin does not answer, or if ctx ends. Failed checks are
+// in the report, not in the error.
 func Run(ctx context.Context, u remote.URL, o *Options) (*Report, error) {
 	opt := o.withDefaults()
 	u, err := u.Canonical()

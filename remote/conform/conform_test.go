@@ -28,7 +28,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// workspace is the world's store on disk.
+// workspace returns the world's store on disk.
 func (w *world) workspace(t testing.TB) *digstore.Workspace {
 	t.Helper()
 	ws, err := digstore.Init(t.TempDir(), nil)
@@ -47,7 +47,7 @@ func (w *world) workspace(t testing.TB) *digstore.Workspace {
 	return ws
 }
 
-// TestOurServer: it passes everything, read and write.
+// TestOurServer checks that package server passes all checks, of reads and writes.
 func TestOurServer(t *testing.T) {
 	tree := corpus.Small(1)
 	w := newWorld(t, tree, 70<<10)
@@ -62,7 +62,7 @@ func TestOurServer(t *testing.T) {
 		backend func(t testing.TB) server.Backend
 		server  *server.Options
 		options conform.Options
-		skipped func(check string) bool // besides always
+		skipped func(check string) bool // in addition to always
 	}{
 		{"memory", func(t testing.TB) server.Backend { return large.memory(t) }, nil, conform.Options{}, nil},
 		{"workspace", func(t testing.TB) server.Backend { return w.workspace(t) }, nil, conform.Options{}, nil},
@@ -102,8 +102,8 @@ func TestOurServer(t *testing.T) {
 	}
 }
 
-// TestReadOnly: without Write nothing at the origin changes, and reading the store that was written
-// is possible.
+// TestReadOnly checks that without Write nothing at the origin changes, and that the checks can
+// read a store that an earlier run wrote.
 func TestReadOnly(t *testing.T) {
 	w := newWorld(t, corpus.Small(1), 1<<10)
 	stores := w.memory(t)
@@ -142,8 +142,8 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// TestReference: an origin that differs as the reference is known to do is told so, and nothing
-// else is found.
+// TestReference checks that the known deviations of the reference, and no others, are found and
+// marked as known.
 func TestReference(t *testing.T) {
 	w := newWorld(t, corpus.Small(1), 1<<10)
 	server := serve(w.memory(t), nil)
@@ -164,7 +164,7 @@ func TestReference(t *testing.T) {
 		store,
 			err := auth.ParseStoreID(r.URL.Path[len("/stores/"):min(len(r.URL.Path), len("/stores/")+64)])
 		if r.Method == "HEAD" && tail != "/module" && err == nil {
-			resign(r, "", store) // lets everybody in
+			resign(r, "", store) // authentication always succeeds
 		}
 		out.Header().Del("X-Content-Type-Options")
 		server.ServeHTTP(plain{out}, r)
@@ -193,7 +193,7 @@ func TestReference(t *testing.T) {
 	}
 }
 
-// plain takes away what the reference does not send.
+// plain removes headers that the reference does not send.
 type plain struct{ http.ResponseWriter }
 
 func (p plain) WriteHeader(status int) {
@@ -201,7 +201,7 @@ func (p plain) WriteHeader(status int) {
 	p.ResponseWriter.WriteHeader(status)
 }
 
-// TestBelowHTTP spoils what a handler does not see.
+// TestBelowHTTP checks faults below HTTP, which a handler cannot cause.
 func TestBelowHTTP(t *testing.T) {
 	w := newWorld(t, corpus.Small(1), 1<<10)
 	for _, check := range []string{"route/tls", "limits/headers"} {
@@ -250,7 +250,7 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
-// sample is a report of every verdict, with what strangers put into it.
+// sample is a report with every verdict and with hostile texts of an origin.
 func sample() *conform.Report {
 	id := auth.StoreID{1}
 	return &conform.Report{Origin: "https://example.org", Store: id, Written: &id,
@@ -333,12 +333,12 @@ pass  range/head  must  §3.4
 	}
 }
 
-// full is a writer that takes nothing.
+// full is a writer that fails.
 type full struct{}
 
 func (full) Write([]byte) (int, error) { return 0, fs.ErrInvalid }
 
-// TestChecks: names are unique and grouped, and each says its section.
+// TestChecks checks that names are unique and grouped, and that each check has a section.
 func TestChecks(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range conform.Checks() {
@@ -350,7 +350,7 @@ func TestChecks(t *testing.T) {
 	}
 }
 
-// TestNoSecrets: the token is not in a report, also where the origin throws it back.
+// TestNoSecrets checks that the token is not in a report, even if the origin repeats it.
 func TestNoSecrets(t *testing.T) {
 	w := newWorld(t, corpus.Small(1), 1<<10)
 	server := serve(w.memory(t), nil)

@@ -179,7 +179,7 @@ func (s *session) pool(ctx context.Context) (map[merkle.Hash]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	const most = 50_000 // a server takes 100,000 in have
+	const most = 50_000 // a server accepts 100,000 in have
 	all := map[merkle.Hash]bool{}
 	for r, err := range m.Resources() {
 		if err != nil {

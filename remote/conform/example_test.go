@@ -14,7 +14,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A server of one's own is held against what others will ask of it.
+// Check a server for conformance.
 func ExampleRun() {
 	ctx := context.Background()
 	publisher := auth.NewKey([32]byte{1})
@@ -26,7 +26,7 @@ func ExampleRun() {
 	origin := remotetest.NewOrigin(server.New(remotetest.NewStores(nil, store), nil))
 	defer origin.Close()
 
-	// A program has a host name here, and needs no transport of its own.
+	// A program has a host name here, and needs no Transport.
 	transport, err := remote.NewTransport(&remote.ClientOptions{Dial: origin.Dial})
 	if err != nil {
 		log.Fatal(err)
@@ -53,7 +53,7 @@ func ExampleRun() {
 	// 16 passed, <nil>
 }
 
-// What comes of it can be read by people and by machines.
+// Write the report as text and as JUnit XML.
 func ExampleReport_WriteJUnit() {
 	report := &conform.Report{Origin: "https://example.org", Results: []conform.Result{
 		{Check: "auth/replay", Section: "§2.4", Level: conform.Must, Verdict: conform.Fail, Wanted: "status 401", Found: "200"},

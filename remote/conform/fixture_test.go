@@ -27,7 +27,7 @@ import (
 
 var noLimit = server.Rate{PerSecond: math.Inf(1)}
 
-// noise is n bytes that do not compress, and differ with seed.
+// noise returns n incompressible bytes that depend on seed.
 func noise(seed uint32, n int) []byte {
 	b := make([]byte, n)
 	for i, x := 0, 2463534242+seed; i < len(b); i++ {
@@ -39,7 +39,7 @@ func noise(seed uint32, n int) []byte {
 	return b
 }
 
-// files are the content of generation n: something small, something of that size, and a tree of
+// files returns the content of generation n: a small file, a file of the given size, and a tree in
 // which every file of several chunks changes with every generation.
 func files(tree corpus.Tree, n, size int) fs.FS {
 	all := tree.Clone()
@@ -52,7 +52,7 @@ func files(tree corpus.Tree, n, size int) fs.FS {
 	return all.FS()
 }
 
-// A world is what is the same in every site: three modules and their heads.
+// A world is what all sites share: three modules and their heads.
 type world struct {
 	publisher *auth.Key
 	id        auth.StoreID
@@ -75,7 +75,7 @@ func newWorld(t testing.TB, tree corpus.Tree, size int) *world {
 	return w
 }
 
-// memory is the world's store, and no other.
+// memory returns a backend with only the world's store.
 func (w *world) memory(t testing.TB) *remotetest.Stores {
 	t.Helper()
 	m := remotetest.NewMemory(w.id, nil)
@@ -87,8 +87,8 @@ func (w *world) memory(t testing.TB) *remotetest.Stores {
 	return remotetest.NewStores(nil, m)
 }
 
-// serve is an origin of both tiers over a backend, open for first pushes and without limits unless
-// o says otherwise.
+// serve returns an origin of a backend with both tiers. Unless o says otherwise it accepts first
+// pushes and has no limits.
 func serve(b server.Backend, o *server.Options) http.Handler {
 	opt := server.Options{Policy: server.TrustOnFirstUse{},
 		Limits: server.Limits{PerIP: noLimit, PerIdentity: noLimit, PerStore: noLimit}}
@@ -152,7 +152,7 @@ func (s *shelf) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	s.bodies[strings.TrimPrefix(r.URL.Path, "/objects/")] = body
 }
 
-// run checks a handler over real HTTP, in the process.
+// run checks a handler over HTTP within the process.
 func run(t testing.TB, h http.Handler, id auth.StoreID, o *conform.Options,
 	wrap ...func(http.RoundTripper) http.RoundTripper) *conform.Report {
 	t.Helper()
@@ -188,7 +188,7 @@ func run(t testing.TB, h http.Handler, id auth.StoreID, o *conform.Options,
 	return r
 }
 
-// findings are the results of a report that are no passes and no skips.
+// findings returns the results of a report other than passes and skips.
 func findings(r *conform.Report) (list []conform.Result) {
 	for _, c := range r.Results {
 		if c.Verdict == conform.Fail || c.Verdict == conform.Warn {
@@ -198,7 +198,7 @@ func findings(r *conform.Report) (list []conform.Result) {
 	return list
 }
 
-// skips are the results of a report that were skipped.
+// skips returns the skipped results of a report.
 func skips(r *conform.Report) (list []conform.Result) {
 	for _, c := range r.Results {
 		if c.Verdict == conform.Skip {
@@ -208,7 +208,7 @@ func skips(r *conform.Report) (list []conform.Result) {
 	return list
 }
 
-// below is an origin of https with an old TLS that drops long headers.
+// below is an https origin with an old TLS version that drops long headers.
 type below struct{ next http.RoundTripper }
 
 func (b below) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -13,14 +13,14 @@ import (
 	"github.com/dig-network/digstore/remote/conform"
 )
 
-// quick signs without a signature, which costs nothing.
+// quick is a Signer that saves the cost of signing: its signatures are invalid.
 type quick struct{}
 
 func (quick) PublicKey() auth.PublicKey { return auth.PublicKey{1} }
 
 func (quick) Sign(context.Context, []byte) (auth.Signature, error) { return auth.Signature{1}, nil }
 
-// A parrot answers everything alike.
+// A parrot gives the same answer to every request.
 type parrot struct {
 	status int
 	kind   string
@@ -37,8 +37,7 @@ func (p parrot) RoundTrip(r *http.Request) (*http.Response, error) {
 		ContentLength: int64(len(p.body)), Request: r}, nil
 }
 
-// FuzzRun checks origins that answer what no server would: there is a report, and its Found is one
-// line.
+// FuzzRun checks that Run returns a report for arbitrary answers, and that each Found is one line.
 func FuzzRun(f *testing.F) {
 	root := strings.Repeat("ab", 32)
 	f.Add(uint16(200), "application/json", []byte(`{"current_root":"`+root+`","size":1,"public_key":"","push_sig":"","tombstones":[{"record":"00"}],"roots":[{"generation":0,"root":"`+root+`","timestamp":1}],"jsonrpc":"2.0","id":"conform","result":{"methods":["dig.getContent","rpc.discover"]}}`))
@@ -51,7 +50,7 @@ func FuzzRun(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status uint16, kind string, body []byte) {
 		if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-			return // it would be waited for
+			return // Run would wait and retry
 		}
 		o := &conform.Options{Identity: quick{}, Transport: parrot{int(status), kind, body},
 			TempDir: t.TempDir(), Write: &conform.Write{Key: quick{}}}

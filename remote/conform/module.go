@@ -358,7 +358,7 @@ func rangePart(ctx context.Context, s *session) error {
 		{"bytes=-5", n - 5, n}, {fmt.Sprintf("bytes=%d-%d", n-3, n+100), n - 3, n},
 	} {
 		p := moduleProbe(head).with("Range", part.text)
-		p.peek, p.reads = false, isPartial // others send the whole module
+		p.peek, p.reads = false, isPartial // a server without ranges sends the whole module
 		a, err := s.send(ctx, p)
 		if err != nil {
 			return err

@@ -86,7 +86,7 @@ type answer struct {
 func (p probe) asJSON(v any) probe {
 	body, err := json.Marshal(v)
 	if err != nil {
-		panic("conform: " + err.Error()) // our own types encode
+		panic("conform: " + err.Error()) // types of this package always encode
 	}
 	return p.asText(string(body))
 }
@@ -209,7 +209,7 @@ func (s *session) send(ctx context.Context, p probe) (*answer, error) {
 	return a, nil
 }
 
-// busy reports whether the origin asks to come back later.
+// busy reports whether the origin asks to retry later.
 func (a *answer) busy() bool {
 	return a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable
 }
@@ -268,7 +268,7 @@ func (s *session) note(r *http.Request, a *answer) {
 
 // route returns a path without its id, for messages.
 func route(path string) string {
-	_, rest, ok := strings.Cut(path, "/stores/") // behind the prefix of the origin
+	_, rest, ok := strings.Cut(path, "/stores/") // after the prefix of the origin
 	if !ok {
 		return path
 	}

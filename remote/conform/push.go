@@ -348,7 +348,7 @@ func pushPending(ctx context.Context, s *session) error {
 		return err
 	}
 	if a.status == http.StatusOK && a.header.Get("ETag") != tag(g.head.Root) {
-		return nil // the head: module/unknown-root's business
+		return nil // the head; module/unknown-root checks this case
 	}
 	return a.is(http.StatusNotFound)
 }

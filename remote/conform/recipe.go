@@ -27,7 +27,7 @@ const (
 func wantsRecipe(root merkle.Hash) probe {
 	p := moduleProbe(root).with("Accept", typeRecipe+", application/wasm;q=0.5")
 	p.peek, p.most = false, 64<<20
-	// others send the module
+	// a server without recipes sends the module
 	p.reads = func(a *answer) bool { return a.header.Get("Content-Type") == typeRecipe }
 	return p
 }
@@ -122,7 +122,7 @@ func recipeAgainstABase(ctx context.Context, s *session) error {
 	if err != nil {
 		return skip("there is no recipe to compare with: %v", err)
 	}
-	// The first one is of nothing: the first that is held there counts.
+	// The first base does not exist: the first base that the origin holds counts.
 	r, a, err := s.recipe(ctx, wantsRecipe(head).with(headerBase, random().String()+", "+old.String()),
 		base)
 	if err != nil {

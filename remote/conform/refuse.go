@@ -13,7 +13,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// What the reference is known to do otherwise.
+// Known deviations of the reference, as texts for findings.
 const (
 	knownBody     = "the reference keeps whatever comes under a signed root (§6.3)"
 	knownTagged   = "the reference does not look at this header (§6.1)"
@@ -69,8 +69,8 @@ func refusalChecks() []check {
 type pushChange func(ctx context.Context, s *session, p probe, g generation,
 	parent merkle.Hash) (probe, error)
 
-// badPush is a check that a changed PUT of a fresh generation is refused with a status. known says
-// how the reference takes it.
+// badPush is a check that a changed PUT of a fresh generation is refused with a status. known
+// describes the reference's answer.
 func badPush(name, spec string, level Level, status int, known string, change pushChange) check {
 	return check{"refuse/" + name, spec, level, func(ctx context.Context, s *session) error {
 		g, parent, err := s.next(ctx)

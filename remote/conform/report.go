@@ -68,7 +68,7 @@ func (r *Report) Err() error {
 // String returns the text that WriteTable writes.
 func (r *Report) String() string {
 	var b strings.Builder
-	r.WriteTable(&b) // a Builder takes everything
+	r.WriteTable(&b) // writes to a Builder do not fail
 	return b.String()
 }
 
@@ -93,7 +93,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 			fmt.Fprintf(tw, "\t%s\n", c.Reason)
 		}
 	}
-	tw.Flush() // into a Builder
+	tw.Flush() // writes to a Builder do not fail
 	fmt.Fprintf(&b, "%d passed, %d failed, %d warnings, %d skipped; %d requests in %v\n",
 		r.Count(Pass), r.Count(Fail), r.Count(Warn), r.Count(Skip), r.Asked,
 		r.Took.Round(time.Millisecond))

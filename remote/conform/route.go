@@ -126,7 +126,7 @@ func routeNoCompression(ctx context.Context, s *session) error {
 	return nil
 }
 
-// skew returns how far the origin's clock is ahead of ours, by its Date header.
+// skew returns how far the origin's clock is ahead of the local one, by its Date header.
 func (s *session) skew(ctx context.Context) (time.Duration, error) {
 	a, err := s.send(ctx, probe{})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/dig-network/digstore/internal/docs"
 )
 
-// TestSections: every check names a section of PROTOCOL.md or of RECIPES.md.
+// TestSections checks that every check names a section of PROTOCOL.md or RECIPES.md.
 func TestSections(t *testing.T) {
 	number := regexp.MustCompile(`§([0-9.]+)`)
 	protocol, recipes := docs.Open(t, "../PROTOCOL.md"), docs.Open(t, "../RECIPES.md")
@@ -25,7 +25,7 @@ func TestSections(t *testing.T) {
 			t.Errorf("%s: %q names no section", c.name, c.spec)
 		}
 		for _, n := range found {
-			doc.Section(n[1]) // ends the test where there is none
+			doc.Section(n[1]) // fails the test if there is none
 		}
 	}
 }

@@ -17,17 +17,17 @@ import (
 	"github.com/dig-network/digstore/remote/conform"
 )
 
-// A reply is an answer on its way out, with what it answers.
+// A reply is an answer before it is sent, with its request.
 type reply struct {
 	*http.Request
-	sent   string // body of the request, when it is short
+	sent   string // body of the request, if it is short
 	status int
 	header http.Header
 	body   []byte
 	nth    int // of the requests that this spoil has seen, from 1
 }
 
-// tail is what follows /stores/{id}.
+// tail returns the part of the path after /stores/{id}.
 func (a *reply) tail() string {
 	parts := strings.SplitN(a.URL.Path, "/", 4)
 	if len(parts) < 4 {
@@ -36,13 +36,13 @@ func (a *reply) tail() string {
 	return "/" + parts[3]
 }
 
-// is reports whether the request was of a method and a tail, and the answer a success.
+// is reports whether the request has a method and a tail, and the answer is a success.
 func (a *reply) is(method, tail string) bool {
 	return a.Method == method && a.tail() == tail &&
 		strings.HasPrefix(a.URL.Path, "/stores/") && a.status/100 == 2
 }
 
-// edit changes the JSON object that is answered.
+// edit changes the JSON object of the answer.
 func (a *reply) edit(change func(map[string]any)) {
 	dec := json.NewDecoder(bytes.NewReader(a.body))
 	dec.UseNumber()
@@ -63,20 +63,20 @@ func (a *reply) result(change func(map[string]any)) {
 	})
 }
 
-// A spoil makes an origin wrong in one way.
+// A spoil is one fault of an origin.
 type spoil struct {
-	check  string // the one that has to find it
-	always bool   // not only while that check is made: what it looks at is asked for once, for several
+	check  string // the check that must find it
+	always bool   // not only during that check, because several checks share the request
 	change func(a *reply)
 }
 
-// spoiled is an origin that is honest but for what sp does. now says which check is being made.
+// spoiled returns a correct origin except for the fault sp. now returns the check being made.
 func spoiled(next http.Handler, sp spoil, now func() string) http.Handler {
 	var mu sync.Mutex
 	first, seen := true, 0
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
-		early := first // of no check: whether anything answers
+		early := first // of no check: the request that tests whether the origin answers
 		first = false
 		mu.Unlock()
 		if !sp.always && (early || now() != sp.check) {
@@ -113,7 +113,7 @@ func spoiled(next http.Handler, sp spoil, now func() string) http.Handler {
 	})
 }
 
-// accepted is what is wrong with an origin that does not refuse.
+// accepted turns a refusal into a success.
 func accepted(a *reply) {
 	if a.status >= 400 {
 		a.status, a.body = http.StatusOK, []byte("{}")
@@ -121,14 +121,14 @@ func accepted(a *reply) {
 	}
 }
 
-// taken is the same of pushes.
+// taken turns the refusal of a push into a success.
 func taken(a *reply) {
 	if a.status >= 400 {
 		a.status, a.body = http.StatusCreated, nil
 	}
 }
 
-// withStatus answers something else.
+// withStatus replaces the status of a success.
 func withStatus(status int) func(*reply) {
 	return func(a *reply) {
 		if a.status/100 == 2 || a.status == http.StatusNotModified {
@@ -178,11 +178,11 @@ func code(n int) func(*reply) {
 	}
 }
 
-// long reports whether there is time for everything.
+// long reports whether to run all cases.
 func long() bool { return strings.Contains(os.Getenv("DIG_TEST"), "long") }
 
-// TestSpoiled: whatever is wrong in one way is found by the check that is for it, and by none of
-// its group; the short run leaves most of those out.
+// TestSpoiled checks that each fault is found by its check and by no other of its group. The short
+// run omits most of the others.
 func TestSpoiled(t *testing.T) {
 	w := newWorld(t, corpus.Small(1), 100<<10)
 	made := map[string]bool{}
@@ -194,7 +194,7 @@ func TestSpoiled(t *testing.T) {
 		t.Run(sp.check, func(t *testing.T) {
 			t.Parallel()
 			group, _, _ := strings.Cut(sp.check, "/")
-			// these ask for what the others need
+			// these make requests that the others need
 			o := &conform.Options{Only: []string{sp.check, "descriptor/signature", "roots/order"}}
 			if long() || group == "errors" {
 				o.Only = []string{group + "/*"}
@@ -227,10 +227,10 @@ func TestSpoiled(t *testing.T) {
 	}
 }
 
-// writeKey is the publisher of the store that is pushed to.
+// writeKey is the publisher's key of the store that is pushed to.
 func writeKey() *auth.Key { return auth.NewKey([32]byte{9}) }
 
-// runSpoiled checks an origin that is wrong in one way.
+// runSpoiled checks an origin with one fault.
 func runSpoiled(t *testing.T, w *world, sp spoil, o *conform.Options) *conform.Report {
 	t.Helper()
 	order := conform.Checks()

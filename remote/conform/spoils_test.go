@@ -27,7 +27,7 @@ func chosen(patterns []string, name string) bool {
 	})
 }
 
-// options are those of the server that is spoiled.
+// options returns the options of the spoiled server.
 func (sp spoil) options() *server.Options {
 	if sp.check == "module/too-large" {
 		return &server.Options{MaxInlineModule: 1 << 10}
@@ -59,20 +59,20 @@ func eachLine(change func(i int, m map[string]any)) func(*reply) {
 	})
 }
 
-// more adds a line with a root of nothing.
+// more adds a line whose root does not exist.
 func more(list []any) []any {
 	return append(list, map[string]any{"generation": len(list), "root": merkle.Hash{7}.String(),
 		"timestamp": time.Now().Unix()})
 }
 
-// ofHead is a plain request for the head's module.
+// ofHead reports whether a request is a plain one for the head's module.
 func ofHead(w *world, a *reply) bool {
 	return a.tail() == "/module" && a.status == 200 &&
 		a.URL.RawQuery == "root="+w.heads[2].Root.String() &&
 		a.Header.Get("Range") == "" && a.Header.Get("If-None-Match") == ""
 }
 
-// decoy is the reference's formula (remote/PROTOCOL.md 8.4).
+// decoy computes the reference's decoy (remote/PROTOCOL.md 8.4).
 func decoy(sent string) []byte {
 	var b struct {
 		Key merkle.Hash `json:"retrieval_key"`
@@ -86,7 +86,7 @@ func decoy(sent string) []byte {
 	return out
 }
 
-// spoils are what can be wrong, one for each check.
+// spoils returns faults, one for each check.
 func spoils(w *world) []spoil {
 	var list []spoil
 	during := func(check string, change func(a *reply)) {
@@ -101,7 +101,7 @@ func spoils(w *world) []spoil {
 		}
 	}
 
-	// Requests that have to be refused, and are not.
+	// Requests that must be refused but are accepted.
 	each(accepted, "route/bad-id", "route/unknown-path", "route/unknown-method",
 		"auth/missing-identity", "auth/missing-timestamp", "auth/missing-nonce", "auth/missing-signature",
 		"auth/malformed-identity", "auth/infinity", "auth/malformed-timestamp", "auth/plus-timestamp",
@@ -145,7 +145,7 @@ func spoils(w *world) []spoil {
 		"refuse/not-the-announced-bytes", "refuse/too-large",
 		"revoke/push-of-a-revoked-root", "revoke/store")
 
-	// Requests that have to be answered, and are not.
+	// Requests that must be answered but are refused.
 	each(withStatus(http.StatusTeapot), "route/upper-case-id", "module/without-root",
 		"module/upper-case-root", "range/unknown-unit",
 		"content/unknown-members", "content/miss", "proof/miss", "revoke/in-advance")
@@ -328,12 +328,12 @@ func spoils(w *world) []spoil {
 	return list
 }
 
-// tierSpoils are what can be wrong with the JSON-RPC tier.
+// tierSpoils returns faults of the JSON-RPC tier.
 func tierSpoils() []spoil {
 	var list []spoil
 	during := func(check string, change func(a *reply)) {
 		list = append(list, spoil{check: check, change: func(a *reply) {
-			if !strings.Contains(a.sent, `"dig.methods"`) { // by which the tier is found
+			if !strings.Contains(a.sent, `"dig.methods"`) { // the checks find the tier by it
 				change(a)
 			}
 		}})
@@ -380,7 +380,7 @@ func tierSpoils() []spoil {
 	return list
 }
 
-// writeSpoils are what can be wrong with pushes and tombstones that have to be taken.
+// writeSpoils returns faults with pushes and tombstones that must be accepted.
 func writeSpoils() []spoil {
 	var list []spoil
 	during := func(check string, change func(a *reply)) {

@@ -8,8 +8,7 @@ import (
 	"github.com/dig-network/digstore/auth"
 )
 
-// tombstoneChecks send tombstones that cannot count: malformed, for another store, or signed by
-// another key.
+// tombstoneChecks send invalid tombstones: malformed, for another store, or signed by another key.
 func tombstoneChecks() []check {
 	const invalid = http.StatusUnprocessableEntity
 	return []check{
@@ -40,7 +39,8 @@ func badTombstone(name string, level Level, status int,
 	}}
 }
 
-// foreignTombstone is a tombstone of a root that does not exist, by a key that is not the store's.
+// foreignTombstone returns a tombstone of a root that does not exist, signed by a key that is not
+// the store's.
 func foreignTombstone(s *session) map[string]string { return signedTombstone(s.store) }
 
 func tombstoneOfAnotherStore(*session) map[string]string { return signedTombstone(nowhere()) }
@@ -69,17 +69,17 @@ func shortSignature(s *session) map[string]string {
 	return b
 }
 
-// signedTombstone is the request for a tombstone of a random root, by a fresh key.
+// signedTombstone returns the request for a tombstone of a random root, signed by a new key.
 func signedTombstone(store auth.StoreID) map[string]string {
 	t, err := auth.SignTombstone(context.Background(),
 		auth.Tombstone{Store: store, Root: random(), NotAfter: 1}, freshKey())
 	if err != nil {
-		panic("conform: " + err.Error()) // a key in memory signs
+		panic("conform: " + err.Error()) // signing with a key in memory does not fail
 	}
 	return tombstoneBody(t)
 }
 
-// tombstoneBody is the request of POST /stores/{id}/tombstone.
+// tombstoneBody returns the body of POST /stores/{id}/tombstone.
 func tombstoneBody(t auth.Tombstone) map[string]string {
 	record, _ := t.MarshalBinary() // never fails
 	return map[string]string{"record": hex.EncodeToString(record), "signature": t.Sig.String()}

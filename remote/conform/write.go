@@ -35,8 +35,8 @@ type generation struct {
 	head auth.SignedRoot
 }
 
-// build makes a new generation that is signed by by. embedded is the public key in the module,
-// which may be another one.
+// build returns a new generation signed by by. embedded is the public key in the module, which may
+// be another key.
 func (s *session) build(ctx context.Context, store auth.StoreID, by auth.Signer,
 	embedded auth.PublicKey) (g generation, err error) {
 	b := module.NewBuilder(store, embedded,
@@ -56,7 +56,7 @@ func (s *session) build(ctx context.Context, store auth.StoreID, by auth.Signer,
 	return g, err
 }
 
-// fresh makes a new generation of the store that is pushed to.
+// fresh returns a new generation of the store that is pushed to.
 func (s *session) fresh(ctx context.Context) (generation, error) {
 	w := s.opt.Write
 	return s.build(ctx, w.Store, w.Key, w.Key.PublicKey())
@@ -71,7 +71,7 @@ func (s *session) current(ctx context.Context) (d described, err error) {
 	return d, err
 }
 
-// next makes a generation to push on the head, and returns the root of the head.
+// next returns a generation to push on the head, and the root of the head.
 func (s *session) next(ctx context.Context) (g generation, parent merkle.Hash, err error) {
 	d, err := s.current(ctx)
 	if err != nil {

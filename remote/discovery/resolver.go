@@ -27,10 +27,10 @@ const (
 const ProbeTimeout = 500 * time.Millisecond
 
 // A Resolver is a [remote.Resolver]. For a locator without a host it returns the configured node,
-// or else the first that answers of https://dig.local, http://dig.local (only with AllowPlainLocal)
-// and http://localhost:9778, or else https://rpc.dig.net (remote/PROTOCOL.md 2.5). For a locator
-// with a host it returns that host. It probes at every call; a client resolves once. It may be used
-// concurrently; its fields may not be changed once it is in use.
+// or else the first that answers of https://dig.local, http://dig.local (only with
+// AllowPlainLocal) and http://localhost:9778, or else https://rpc.dig.net (remote/PROTOCOL.md
+// 2.5). For a locator with a host it returns that host. It probes at every call; a client resolves
+// once. It may be used concurrently; its fields must not be changed while it is in use.
 //
 // A client reaches dig.local only through a [remote.DialGuard] that allows its address.
 type Resolver struct {
@@ -49,7 +49,7 @@ type Resolver struct {
 	// Probe reports whether a node answers at origin, scheme://host[:port]; a nil error is yes. Its
 	// context ends after ProbeTimeout. nil: [Probe] through Transport.
 	Probe func(ctx context.Context, origin string) error
-	// ProbeTimeout bounds each probe. Default [ProbeTimeout].
+	// ProbeTimeout limits each probe. Default [ProbeTimeout].
 	ProbeTimeout time.Duration
 	// Transport sends the default probes. nil: one of [remote.NewTransport] that may dial private
 	// addresses, because the names of local nodes have such addresses.

@@ -70,7 +70,7 @@ func TestResolver(t *testing.T) {
 	}
 }
 
-// A probe that does not answer costs its time and no more; a caller who leaves ends it all.
+// A probe without an answer ends after ProbeTimeout; canceling the context ends all probes.
 func TestProbeTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		silent := func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }
@@ -151,7 +151,7 @@ func TestPlainLocal(t *testing.T) {
 					}
 					return nil
 				}}
-			// The client's own option decides, so that it does not matter what stands around the resolver.
+			// The client's own option decides, even if another type wraps the resolver.
 			c, err := remote.NewClient(remote.URL{Scheme: "dig", Store: auth.StoreID{1}},
 				&remote.ClientOptions{
 					Resolver: struct{ remote.Resolver }{resolver}, AllowPlainLocal: allowed, Dial: origin.Dial})
