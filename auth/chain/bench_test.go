@@ -8,7 +8,7 @@ import (
 	"github.com/dig-network/digstore/auth/chain/chaintest"
 )
 
-// BenchmarkNext reads one spend: parsing, hashing, running and working out the next coin.
+// BenchmarkNext measures one spend: parsing, hashing, running and computing the next coin.
 func BenchmarkNext(b *testing.B) {
 	c := chaintest.New(nil)
 	standard := chaintest.Standard(auth.PublicKey{0xb0})

@@ -33,7 +33,7 @@ type pushCase struct {
 	}
 }
 
-// TestPushVectors reads what a full node answered, and writes what it was asked.
+// TestPushVectors decodes recorded answers of a full node, and encodes the same requests.
 func TestPushVectors(t *testing.T) {
 	var file struct{ Cases []pushCase }
 	vectors.Load(t, "chain-push-tx.json", &file)
@@ -105,7 +105,7 @@ func number(t *testing.T, text []byte) (v any) {
 	return v
 }
 
-// source is the client of this package with a host that expects the request of the case.
+// source returns a client of a host that expects the request of the case.
 func (c *pushCase) source(t *testing.T) *chain.RPC {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -124,7 +124,7 @@ func (c *pushCase) source(t *testing.T) *chain.RPC {
 	return source
 }
 
-// ask asks for a coin, a bundle in the mempool, or a fee.
+// ask requests a coin, a bundle in the mempool, or a fee.
 func (c *pushCase) ask(t *testing.T) {
 	t.Helper()
 	var request struct {
@@ -200,7 +200,7 @@ func TestMempoolAnswers(t *testing.T) {
 	}
 }
 
-// TestPushNext: each name of an error has its next step, and malformed answers are errors.
+// TestPushNext: each name of an error has a next step, and malformed answers are errors.
 func TestPushNext(t *testing.T) {
 	for name, want := range map[string]chain.PushNext{
 		"DOUBLE_SPEND": chain.NextCheckCoins, "ALREADY_INCLUDING_TRANSACTION": chain.NextCheckCoins,
@@ -229,7 +229,8 @@ func TestPushNext(t *testing.T) {
 	}
 }
 
-// TestBundleJSON: a bundle is read as it was written, and malformed ones are errors.
+// TestBundleJSON: a bundle does not change by encoding and decoding, and malformed JSON is an
+// error.
 func TestBundleJSON(t *testing.T) {
 	b := &chain.Bundle{Spends: []chain.CoinSpend{{
 		Coin:   chain.Coin{Parent: merkle.Hash{1}, PuzzleHash: merkle.Hash{2}, Amount: 1<<64 - 1},

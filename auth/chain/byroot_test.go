@@ -6,7 +6,7 @@ import (
 	"github.com/dig-network/digstore/auth/chain"
 )
 
-// TestByRoot: only an authority whose consent means the newest root says so.
+// TestByRoot: ByRoot is true only for an authority that accepts only the newest root.
 func TestByRoot(t *testing.T) {
 	for _, c := range []struct {
 		name   string

@@ -52,7 +52,7 @@ func TestCached(t *testing.T) {
 	if spends, _ := resolve(5, 7); spends != 0 {
 		t.Errorf("and once more: %d spends, want none", spends)
 	}
-	// Files that are damaged or gone are asked for again.
+	// Spends in damaged or missing files are requested again.
 	files, err := filepath.Glob(filepath.Join(dir, "*.spend"))
 	if err != nil || len(files) != 7 {
 		t.Fatalf("%d files, %v, want 7", len(files), err)

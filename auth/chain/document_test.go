@@ -116,7 +116,7 @@ func programLimits(want map[string]string) {
 	}
 }
 
-// questionsDocument: which method of the RPC each question calls, and with which members.
+// questionsDocument compares the RPC method and the members of each request.
 func questionsDocument(t *testing.T, doc *docs.Doc) {
 	var path string
 	var body []byte

@@ -14,10 +14,10 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// TestDriver is a differential test against the reference itself: random sequences of
-// operations that @dignetwork/datalayer-driver does, each state compared with the one that is
-// read from its spends. It runs with DIG_TEST=real and needs npm; testdata/driver/run.sh
-// installs the driver below the user's cache directory.
+// TestDriver is a differential test with the reference: @dignetwork/datalayer-driver makes random
+// sequences of operations, and each state is compared with the state read from its spends. It
+// runs with DIG_TEST=real and needs npm; testdata/driver/run.sh installs the driver in the
+// user's cache directory.
 func TestDriver(t *testing.T) {
 	vectors.NeedReal(t)
 	const sequences, seed = 600, 1
@@ -47,8 +47,8 @@ func TestDriver(t *testing.T) {
 }
 
 // readScenarios runs a command and calls check with each scenario that it prints, until check
-// returns false. Then it kills the command, which may be writing more than a pipe takes, and
-// only then waits for it.
+// returns false. Then it kills the command before it waits for it, since the command may be
+// blocked on a full pipe.
 func readScenarios(ctx context.Context, command func(context.Context) *exec.Cmd,
 	check func(*scenario) bool) error {
 	ctx, kill := context.WithCancel(ctx)
@@ -74,8 +74,8 @@ func readScenarios(ctx context.Context, command func(context.Context) *exec.Cmd,
 	return errors.Join(err, cmd.Wait())
 }
 
-// TestDriverIsKilled: a program that goes on printing ends when a scenario fails, or when what
-// it prints is none.
+// TestDriverIsKilled: a program that keeps printing is killed when a scenario fails or is
+// malformed.
 func TestDriverIsKilled(t *testing.T) {
 	if _, err := exec.LookPath("yes"); err != nil {
 		t.Skip("no program that prints without end: ", err)

@@ -14,8 +14,7 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A village is a store on the chain, the server that serves it by the chain's word, and those
-// who follow it.
+// A village is a store on the chain, a server with an authority on the chain, and a client.
 type village struct {
 	t        *testing.T
 	chain    *chaintest.Chain
@@ -43,10 +42,10 @@ func newVillage(t *testing.T, owner *auth.Key,
 	return v
 }
 
-// settle makes everything so far settled.
+// settle adds blocks until all spends are settled.
 func (v *village) settle() { v.chain.Farm(32) }
 
-// clone makes a clone, which believes what is on the chain.
+// clone makes a clone with the chain as the anchor.
 func (v *village) clone() *remotetest.Memory {
 	v.t.Helper()
 	m := remotetest.NewMemory(v.store.ID(), nil)
@@ -67,7 +66,7 @@ func (v *village) commit(at *remotetest.Memory, by *auth.Key, text string) merkl
 	return head.Root
 }
 
-// push pushes and holds the answer against what is wanted: taken, kept as pending, or an error.
+// push pushes and checks the result: accepted, pending, or an error.
 func (v *village) push(what string, from *remotetest.Memory, pending bool, wantErr error) {
 	v.t.Helper()
 	report, err := remote.Push(v.t.Context(), v.client, from)
@@ -76,7 +75,7 @@ func (v *village) push(what string, from *remotetest.Memory, pending bool, wantE
 	}
 }
 
-// pull pulls into an old clone, which has to get to a root because it is on the chain.
+// pull pulls into an old clone and checks that it has the root that is on the chain.
 func (v *village) pull(what string, to *remotetest.Memory, want merkle.Hash) {
 	v.t.Helper()
 	report, err := remote.Pull(v.t.Context(), to, v.client, remote.Trust{Anchor: v.resolver})
@@ -93,8 +92,8 @@ func keys(n int) []*auth.Key {
 	return list
 }
 
-// TestChangingHands: a store that changes hands. Old clones pull on, the new owner's key is
-// taken, and the former one is refused from the depth at which the transfer is settled.
+// TestChangingHands: a store is transferred. Old clones can pull, the new owner's key is
+// accepted, and the former key is refused once the transfer is settled.
 func TestChangingHands(t *testing.T) {
 	k := keys(2)
 	former, heir := k[0], k[1]
@@ -127,7 +126,7 @@ func TestChangingHands(t *testing.T) {
 	v.commit(theirs, former, "mine again")
 	v.push("the former owner", theirs, false, auth.ErrForbidden)
 
-	// Whoever serves what the former owner signs is not believed.
+	// A client refuses a server with a generation that the former owner signed.
 	rogue := remotetest.NewOrigin(server.New(remotetest.NewStores(nil, theirs), nil))
 	defer rogue.Close()
 	client, err := rogue.Client(v.store.ID(), nil)
@@ -148,8 +147,7 @@ func TestChangingHands(t *testing.T) {
 	}
 }
 
-// TestFormerKeyUntilSettled: a transfer that is not settled takes nothing from the former owner
-// yet, for it may vanish.
+// TestFormerKeyUntilSettled: the former owner's key is accepted until the transfer is settled.
 func TestFormerKeyUntilSettled(t *testing.T) {
 	k := keys(2)
 	v := newVillage(t, k[0], func(r *chain.Resolver) server.Authority {
@@ -169,8 +167,8 @@ func TestFormerKeyUntilSettled(t *testing.T) {
 	v.push("32 blocks deep", copied, false, auth.ErrForbidden)
 }
 
-// TestWriters: a writer is gained and lost. The writer's key signs, old clones pull on, and the
-// owner's key does after it.
+// TestWriters: a writer is added and removed. The writer's key may sign, old clones can pull,
+// and afterwards the owner's key may sign.
 func TestWriters(t *testing.T) {
 	k := keys(2)
 	owner, deploy := k[0], k[1]
@@ -209,8 +207,7 @@ func TestWriters(t *testing.T) {
 	v.pull("an old clone, at the end", old, three)
 }
 
-// TestTipRoot: where the root on the chain is the authority, whoever brings it is let in, and
-// nothing else is.
+// TestTipRoot: with TipRoot anyone may push the root on the chain, and no other root is accepted.
 func TestTipRoot(t *testing.T) {
 	k := keys(2)
 	v := newVillage(t, k[0], func(r *chain.Resolver) server.Authority {
@@ -223,7 +220,7 @@ func TestTipRoot(t *testing.T) {
 	v.push("on the chain since a block", local, true, nil)
 	v.settle()
 	v.push("settled", local, false, nil)
-	two := v.commit(local, k[1], "two") // another key, which no puzzle names
+	two := v.commit(local, k[1], "two") // a key that no puzzle names
 	v.push("another root", local, false, auth.ErrForbidden)
 	v.store.Update(two)
 	v.settle()

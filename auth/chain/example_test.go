@@ -14,8 +14,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A store is read from a host that speaks the RPC of a full node. Here that is a chain in
-// memory; a program names https://api.coinset.org or its own node in its place.
+// Read a store from a host with the RPC of a full node. Here it is a chain in memory; a program
+// uses https://api.coinset.org or its own node.
 func Example() {
 	ctx := context.Background()
 	blocks := chaintest.New(nil)
@@ -52,7 +52,7 @@ func Example() {
 	// unknown store: true
 }
 
-// Who may write is decided by what is settled.
+// Only settled generations decide which keys may write.
 func ExampleResolver_CanWrite() {
 	ctx := context.Background()
 	owner, helper := auth.NewKey([auth.SeedSize]byte{1}), auth.NewKey([auth.SeedSize]byte{2})
@@ -72,13 +72,13 @@ func ExampleResolver_CanWrite() {
 	// writer settled: true
 }
 
-// Several sources have to agree.
+// A Quorum requires that several sources agree.
 func ExampleNewQuorum() {
 	ctx := context.Background()
 	honest := chaintest.New(nil)
 	store := honest.Mint(chain.Metadata{Root: merkle.Sum([]byte("true"))}, chaintest.Anyone(1))
 	honest.Farm(5)
-	other := chaintest.New(nil) // knows nothing of the store
+	other := chaintest.New(nil) // does not have the store
 	other.Farm(6)
 
 	q, err := chain.NewQuorum([]chain.Source{honest, honest, other}, nil)
@@ -88,7 +88,7 @@ func ExampleNewQuorum() {
 	root, err := chain.NewResolver(q, nil).CurrentRoot(ctx, store.ID())
 	fmt.Printf("%.8v %v\n", root, err)
 
-	q, err = chain.NewQuorum([]chain.Source{honest, other}, nil) // both have to agree
+	q, err = chain.NewQuorum([]chain.Source{honest, other}, nil) // both must agree
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func ExampleParseAddress() {
 	// checksum does not match
 }
 
-// A root that is known by other means replaces the chain.
+// A root from a configuration replaces the chain.
 func ExamplePinned() {
 	store, root := auth.StoreID{1}, merkle.Sum([]byte("known"))
 	tip, err := chain.Pinned{store: root}.Tip(context.Background(), store)

@@ -23,7 +23,7 @@ import (
 	"github.com/dig-network/digstore/auth/chain"
 )
 
-// An authority signs certificates, as the private one of a Chia directory does.
+// An authority signs certificates, like the private authority of a Chia directory.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -39,7 +39,7 @@ func newAuthority(t *testing.T) *authority {
 	return a
 }
 
-// issue makes a certificate by a, or by itself.
+// issue makes a certificate signed by a, or self-signed if a is nil.
 func issue(t *testing.T, a *authority, template *x509.Certificate) (*x509.Certificate,
 	*ecdsa.PrivateKey) {
 	t.Helper()
@@ -64,7 +64,7 @@ func issue(t *testing.T, a *authority, template *x509.Certificate) (*x509.Certif
 	return cert, key
 }
 
-// leaf makes a certificate for chia.net, in the two forms it is needed in.
+// leaf makes a certificate for name, and returns it and its PEM forms.
 func (a *authority) leaf(t *testing.T, name string) (tls.Certificate, []byte, []byte) {
 	t.Helper()
 	cert, key := issue(t, a, &x509.Certificate{
@@ -84,13 +84,13 @@ func (a *authority) leaf(t *testing.T, name string) (tls.Certificate, []byte, []
 	return pair, crt, k
 }
 
-// chiaRoot writes a Chia directory: whom it believes, and a client certificate.
-func chiaRoot(t *testing.T, believes, client *authority) string {
+// chiaRoot writes a Chia directory with the trusted authority and a certificate by client.
+func chiaRoot(t *testing.T, trusted, client *authority) string {
 	t.Helper()
 	_, crt, key := client.leaf(t, "chia.net")
 	dir := t.TempDir()
 	for name, data := range map[string][]byte{
-		"ca/private_ca.crt":               pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: believes.cert.Raw}),
+		"ca/private_ca.crt":               pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: trusted.cert.Raw}),
 		"full_node/private_full_node.crt": crt,
 		"full_node/private_full_node.key": key,
 	} {
@@ -105,7 +105,7 @@ func chiaRoot(t *testing.T, believes, client *authority) string {
 	return dir
 }
 
-// A full node wants a certificate of its own authority, and is believed with one of it only.
+// TestFullNode: client and full node accept only certificates of the node's own authority.
 func TestFullNode(t *testing.T) {
 	c, s := minted(t, 3)
 	mine, other := newAuthority(t), newAuthority(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// ofThisPackage reports whether an error is one that callers can tell apart.
+// ofThisPackage reports whether an error wraps an exported error of this package.
 func ofThisPackage(err error) bool {
 	for _, known := range []error{
 		chain.ErrMalformed, chain.ErrTooLarge, chain.ErrSourceInvalid, chain.ErrNotDataStore, chain.ErrMelted, chain.ErrUpdaterChanged,
@@ -33,10 +33,9 @@ func bytesOf(digits string) []byte {
 	return b
 }
 
-// FuzzNext: a spend of any inner puzzle, with any metadata and solution, is refused with a
-// reason or read as the network reads it: wherever running the whole puzzle with the whole
-// solution has a value, the odd coin in it is the one that was computed by the rules of the
-// layers.
+// FuzzNext: a spend of any inner puzzle, with any metadata and solution, is refused with an
+// exported error, or read as the network reads it: if running the whole puzzle with the whole
+// solution has a value, its odd coin is the coin that Next computed by the rules of the layers.
 func FuzzNext(f *testing.F) {
 	zeroRoot := "ffa0" + hex.EncodeToString(make([]byte, 32)) + "80"
 	newRoot := "ffa0" + hex.EncodeToString(make([]byte, 31)) + "0180"
@@ -74,12 +73,12 @@ func FuzzNext(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The coin's parent is another coin of the store, whose inner puzzle does not matter.
+		// The coin's parent is another coin of the store, with any inner puzzle.
 		proof := clvm.List(clvm.Atom(parent[:]), clvm.Atom(parent[:]), clvm.Int(1))
 		whole := clvm.List(proof, clvm.Int(1), clvm.List(env))
 		text, err := clvm.Append(nil, whole, nil)
 		if err != nil {
-			return // it shares too much to be written out
+			return // too large to be serialized without sharing
 		}
 		sp := &chain.CoinSpend{Coin: chain.Coin{Parent: parent, PuzzleHash: program.TreeHash(),
 			Amount: 1}, Puzzle: puzzle, Solution: text}
@@ -92,7 +91,7 @@ func FuzzNext(f *testing.F) {
 		}
 		conditions, err := clvm.Run(t.Context(), program, whole, &clvm.Limits{Steps: 1 << 22})
 		if err != nil {
-			return // the layers refuse what the inner puzzle says
+			return // the layers refuse the conditions of the inner puzzle
 		}
 		found := 0
 		for condition := range conditions.Items() {
@@ -117,8 +116,8 @@ func FuzzNext(f *testing.F) {
 	})
 }
 
-// addPieces adds what a spend is made of to the seeds of FuzzNext: inner puzzle, metadata and
-// inner solution.
+// addPieces adds the inner puzzle, the metadata and the inner solution of a spend to the seeds
+// of FuzzNext.
 func addPieces(f *testing.F, sp *chain.CoinSpend) {
 	program, err := clvm.Parse(sp.Puzzle, nil)
 	if err != nil {
@@ -141,8 +140,8 @@ func addPieces(f *testing.F, sp *chain.CoinSpend) {
 	f.Add(texts[0], texts[1], texts[2])
 }
 
-// FuzzLaunch: whatever a launcher's solution says, it is refused with a reason, or it is a
-// store that the rest of the package takes for one.
+// FuzzLaunch: any launcher's solution is refused with an exported error, or makes a store that
+// the rest of the package accepts.
 func FuzzLaunch(f *testing.F) {
 	c := chaintest.New(nil)
 	owner := chaintest.Anyone(1)
@@ -172,8 +171,7 @@ func FuzzLaunch(f *testing.F) {
 	})
 }
 
-// FuzzSearch: whatever is searched, and for whatever child, the answer is a reason or a state
-// of that child.
+// FuzzSearch: any search for any child returns an exported error or a state of that child.
 func FuzzSearch(f *testing.F) {
 	c := chaintest.New(nil)
 	s := c.Mint(chain.Metadata{}, chaintest.Opaque(1))

@@ -18,14 +18,14 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// sentinels are what a refusal has to be one of.
+// sentinels are the errors that a refusal may wrap.
 var sentinels = []error{
 	chain.ErrUnavailable, chain.ErrMalformed, chain.ErrTooLarge, chain.ErrSourceInvalid, chain.ErrStaleSource, chain.ErrWrongNetwork,
 	chain.ErrStoreNotFound, chain.ErrNotMinted, chain.ErrNotDataStore, chain.ErrInvalidSpend, chain.ErrUpdaterChanged,
 }
 
-// TestLiars alters every member of every answer of an honest host in turn, in several ways.
-// Either the lie is found out, with an error that names the host, or it makes no difference.
+// TestLiars alters every member of every correct answer in turn, in several ways. Either it
+// causes an error that names the host, or the result does not change.
 func TestLiars(t *testing.T) {
 	c := newChain(t)
 	writer := chaintest.Writer(chaintest.Anyone(2))
@@ -40,7 +40,7 @@ func TestLiars(t *testing.T) {
 		method, path string
 		how          string
 	}
-	// The answers of an honest host have the members to alter.
+	// Collect the members of the correct answers.
 	seen := map[lie]bool{}
 	var mu sync.Mutex
 	collect := func(method string, answer []byte) []byte {
@@ -127,7 +127,7 @@ type named struct {
 	fmt.Stringer
 }
 
-// ways are how a value is altered: another value, or gone.
+// ways returns the ways to alter a value: other values, or removed.
 func ways(v any) map[string]func() any {
 	w := map[string]func() any{"null": func() any { return nil }}
 	switch v := v.(type) {
@@ -170,7 +170,7 @@ func flipped(s string, at int) string {
 	return s[:at] + string(to) + s[at+1:]
 }
 
-// walkJSON gives f every value below v, under its path, and puts what f returns in its place.
+// walkJSON calls f with the path of every value below v, and replaces the value by the result.
 func walkJSON(v any, path string, f func(path string, v any) any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -208,7 +208,7 @@ func encodeJSON(t *testing.T, v any) []byte {
 	return b
 }
 
-// Lies that are true to themselves.
+// TestLiarsConsistent: wrong answers that do not contradict each other are detected by hashes.
 func TestLiarsConsistent(t *testing.T) {
 	for name, tt := range map[string]struct {
 		make func(c *chaintest.Chain, s *chaintest.Store)
@@ -243,7 +243,7 @@ func TestLiarsConsistent(t *testing.T) {
 			}
 		})
 	}
-	// A hint that anyone may give leads nowhere.
+	// Coins of others with the store's hint are ignored.
 	c, s := minted(t, 2)
 	hint := merkle.Hash(s.ID())
 	for i := range 5 {
@@ -265,7 +265,7 @@ func TestLiarsConsistent(t *testing.T) {
 	}
 }
 
-// A source of another network, and heights of the future.
+// TestLiarsHeights: a source of another network, and heights above the peak.
 func TestLiarsHeights(t *testing.T) {
 	c, s := minted(t, 2)
 	future := future{c}

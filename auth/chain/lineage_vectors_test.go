@@ -12,7 +12,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A scenario is a store's life as the reference's driver has it: spends, and the state after each.
+// A scenario is the history of a store by the reference's driver: spends and the state after each.
 type scenario struct {
 	Name     string
 	Steps    []scenarioStep
@@ -38,7 +38,7 @@ type scenarioStep struct {
 	} `json:"expect"`
 }
 
-// spenders says who spent the coin in each kind of step.
+// spenders returns the role that spends the coin in each kind of step.
 func spenders() map[string]chain.Role {
 	return map[string]chain.Role{
 		"mint": chain.RoleNone, "update_metadata:owner": chain.RoleOwner, "update_ownership:owner": chain.RoleOwner,
@@ -100,7 +100,7 @@ func (sc *scenario) check(t *testing.T) {
 			next.Inner); got != next.Coin.PuzzleHash {
 			t.Errorf("step %d, %s: puzzle %v of its parts, want %v", i, st.Op, got, next.Coin.PuzzleHash)
 		}
-		if i > 0 { // what the spend alone shows is the same, save what came before it
+		if i > 0 { // FromSpend returns the same, except for the history
 			alone, err := chain.FromSpend(t.Context(), sc.Launcher, sp)
 			if err != nil || alone.Coin != next.Coin || alone.Owner != next.Owner || !alone.OwnerKnown ||
 				alone.Generation != -1 {

@@ -9,7 +9,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A real store of mainnet, as a public host answered, is resolved from a recording.
+// TestVectorsMainnet resolves a real store of mainnet from recorded answers of a public host.
 func TestVectorsMainnet(t *testing.T) {
 	var file struct {
 		Note, Source string
@@ -38,7 +38,7 @@ func TestVectorsMainnet(t *testing.T) {
 	vectors.Load(t, "chain-lineage-mainnet.json", &file)
 	steps := 0
 	for _, s := range file.Stores {
-		// The recording has no coins apart from the spends; the tip's comes out of the last one.
+		// The recording has only coins with spends; the last spend gives the tip.
 		var state *chain.State
 		coins := map[merkle.Hash]chain.Coin{}
 		for i, sp := range s.Spends {

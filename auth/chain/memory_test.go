@@ -12,8 +12,8 @@ import (
 	"github.com/dig-network/digstore/auth/chain"
 )
 
-// TestDirIsShared: several programs save what they know of a store at once, while others read
-// it. What is loaded is what one of them saved, and what a killed one left is removed.
+// TestDirIsShared: several programs save a store concurrently while others load it. The loaded
+// data is what one of them saved, and temporary files of a killed program are removed.
 func TestDirIsShared(t *testing.T) {
 	dir, store := filepath.Join(t.TempDir(), "made", "when needed"), auth.StoreID{1}
 	if err := chain.NewDir(dir).Save(t.Context(), store, []byte("first")); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/dig-network/digstore/internal/vectors"
 )
 
-// TestMetadataOf: the encoding of the metadata is kept, also of items that are not understood.
+// TestMetadataOf: the encoding of the metadata is kept, including unknown items.
 func TestMetadataOf(t *testing.T) {
 	var file struct{ Scenarios []scenario }
 	vectors.Load(t, "chain-lineage-reference.json", &file)

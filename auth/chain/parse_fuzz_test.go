@@ -15,7 +15,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Whatever is an address is one in one way, save for its case.
+// FuzzParseAddress: a valid address has one spelling, except for its case.
 func FuzzParseAddress(f *testing.F) {
 	f.Add("xch1a37rq3cgcl2ecpudttsf35x75qzdan68lgw2l6ajvmqs44jxdn5qv6pk3y")
 	f.Add("XCH1A37RQ3CGCL2ECPUDTTSF35X75QZDAN68LGW2L6AJVMQS44JXDN5QV6PK3Y")
@@ -31,12 +31,12 @@ func FuzzParseAddress(f *testing.F) {
 	})
 }
 
-// roundTrip answers in the place of a host.
+// roundTrip is an http.Handler that answers with the result of a function.
 type roundTrip func() string
 
 func (r roundTrip) ServeHTTP(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(r())) }
 
-// No answer of a host does harm, and every refusal is one of this package.
+// FuzzRPC: no answer of a host causes a panic, and every error is one of this package.
 func FuzzRPC(f *testing.F) {
 	for _, seed := range vectors.Seeds(f, "chain-rpc.json") {
 		f.Add(string(seed))
@@ -80,8 +80,8 @@ func FuzzRPC(f *testing.F) {
 	})
 }
 
-// What a memory gives back may be anything: it does not crash a resolver. (That it is true is
-// not checked: it is ours.)
+// FuzzMemory: no data of a Memory crashes a resolver. The data is trusted, so its truth is not
+// checked.
 func FuzzMemory(f *testing.F) {
 	c, s := minted(f, 3)
 	dir := f.TempDir()
@@ -96,7 +96,7 @@ func FuzzMemory(f *testing.F) {
 	}
 	f.Add(good[:len(good)-32])
 	f.Fuzz(func(t *testing.T, content []byte) {
-		sum := merkle.Sum(content) // so that what is inside is looked at
+		sum := merkle.Sum(content) // so that the content passes the checksum
 		if err := os.WriteFile(name, append(content, sum[:]...), 0o600); err != nil {
 			t.Fatal(err)
 		}

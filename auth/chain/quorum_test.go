@@ -15,8 +15,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A party is one source of a quorum: a chain, with a name, and what is wrong with it. A nil
-// function changes nothing.
+// A party is one source of a quorum: a chain with a name and functions that alter its answers. A
+// nil function changes nothing.
 type party struct {
 	*chaintest.Chain
 	name    string
@@ -87,8 +87,8 @@ func (p *party) Network(ctx context.Context) (string, error) {
 	return alter(v, err, p.down, nil)
 }
 
-// alike is a chain with one store of three generations and n blocks above them. Every one is
-// the same.
+// alike returns a chain with one store of three generations and n blocks above them. All
+// results are equal.
 func alike(n int) (*chaintest.Chain, *chaintest.Store) {
 	now := time.Now()
 	c := chaintest.New(&chaintest.Options{Network: chain.Mainnet, Now: func() time.Time {
@@ -103,7 +103,7 @@ func alike(n int) (*chaintest.Chain, *chaintest.Store) {
 	return c, s
 }
 
-// parties are three sources of the same chain, a, b and c.
+// parties returns three sources of the same chain: a, b and c.
 func parties(t *testing.T) (three []*party, s *chaintest.Store) {
 	t.Helper()
 	for _, name := range []string{"a", "b", "c"} {
@@ -127,11 +127,10 @@ func quorum(t *testing.T, parties []*party, o *chain.QuorumOptions) *chain.Quoru
 	return q
 }
 
-// unhurried are options of a resolver that does not look at the clock.
+// unhurried returns the options of a resolver that does not use the clock.
 func unhurried() *chain.Options { return &chain.Options{TipAge: -1, MaxSkew: -1} }
 
-// lies are what can be wrong with a source. Each is noticed where a majority says otherwise,
-// and the majority is believed.
+// lies returns the faults of a source. A majority of other sources overrules each of them.
 func lies() map[string]func(*party) {
 	otherHash := func(h merkle.Hash) merkle.Hash { h[3] ^= 1; return h }
 	record := func(f func(*chain.CoinRecord)) func(*party) {
@@ -208,7 +207,7 @@ func TestQuorumOutvotesOne(t *testing.T) {
 				t.Errorf("%s %s: %v", three[i], what, err)
 				continue
 			}
-			tip.Generation = 2 // found by its hint, it may be unknown
+			tip.Generation = 2 // may be unknown if the coin was found by its hint
 			if d := cmp.Diff(*s.State(), tip.State); d != "" || tip.Trust != chain.TrustQuorum {
 				t.Errorf("%s %s: %v (-want +got)\n%s", three[i], what, tip.Trust, d)
 			}
@@ -223,7 +222,7 @@ func TestQuorumRefuses(t *testing.T) {
 	all := lies()
 	for _, c := range []struct {
 		what     string
-		on       []string // what is wrong with a, b and c
+		on       []string // the faults of a, b and c
 		want     error
 		mentions []string
 	}{
@@ -272,7 +271,7 @@ func TestQuorumLag(t *testing.T) {
 		got != root(2) {
 		t.Errorf("root %v, %v", got, err)
 	}
-	// With b down, c is not far behind the best any more.
+	// With b down, c is close enough to the highest peak.
 	b.down = chain.ErrUnavailable
 	if peak, err := quorum(t, []*party{a, b, c},
 		&chain.QuorumOptions{Lag: 4}).Peak(t.Context()); err != nil || peak.Height != behind.Height()-2 {

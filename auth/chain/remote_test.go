@@ -14,16 +14,15 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// What package remote takes for the chain.
+// The interfaces of package remote for the chain.
 var (
 	_ remote.Anchor  = (*chain.Resolver)(nil)
 	_ remote.Lineage = (*chain.Resolver)(nil)
 	_ remote.Anchor  = chain.Pinned(nil)
 )
 
-// TestRemote follows one store from clone to clone: the root that is installed is the chain's,
-// a new publisher key is taken when the chain confirms what it signed, and a root that the
-// chain has not is refused.
+// TestRemote clones and pulls one store: the installed root is the chain's, a new publisher key
+// is accepted if the chain confirms the root that it signed, and any other root is refused.
 func TestRemote(t *testing.T) {
 	first, second := auth.NewKey([auth.SeedSize]byte{1}), auth.NewKey([auth.SeedSize]byte{2})
 	blocks := newChain(t)
@@ -67,7 +66,7 @@ func TestRemote(t *testing.T) {
 		t.Errorf("pull: %+v, %v, want root %v", report, err, two)
 	}
 
-	// The store changes hands, and the new owner publishes under a key of its own.
+	// The store is transferred, and the new owner publishes with its own key.
 	onChain.Transfer(chaintest.Standard(second.PublicKey()))
 	three := publish(second, "three")
 	if _, err = remote.Pull(t.Context(), here, client, remote.Trust{}); !errors.Is(err,
@@ -79,7 +78,7 @@ func TestRemote(t *testing.T) {
 		report.Root != three || !report.KeyChanged || report.Publisher != second.PublicKey() {
 		t.Errorf("another key: %+v, %v, want root %v", report, err, three)
 	}
-	// A chain that cannot be asked is a refusal, and nothing is installed.
+	// If the chain is unavailable nothing is installed.
 	onChain.Update(publish(second, "four"))
 	down := remote.Trust{Anchor: chain.NewResolver(&broken{blocks, chain.ErrUnavailable}, fresh())}
 	if _, err = remote.Pull(t.Context(), here, client, down); !errors.Is(err,

@@ -14,7 +14,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A generation that the chain gives up is given up here, and what comes in its place is read.
+// TestReorg: the resolver drops a generation that a reorganization removes and reads its
+// replacement.
 func TestReorg(t *testing.T) {
 	for name, dir := range map[string]bool{"in memory": false, "from disk": true} {
 		t.Run(name, func(t *testing.T) {
@@ -52,7 +53,7 @@ func TestReorg(t *testing.T) {
 	}
 }
 
-// The same coin may come back in another block.
+// TestReorgSameCoin: the same coin can return in another block.
 func TestReorgSameCoin(t *testing.T) {
 	c, s := minted(t, 1)
 	c.Farm(40)
@@ -73,7 +74,7 @@ func TestReorgSameCoin(t *testing.T) {
 	}
 }
 
-// A reorganisation in the middle of a walk is no contradiction: the walk begins again, once.
+// TestReorgDuringWalk: after a reorganization during a walk, the walk is repeated once.
 func TestReorgDuringWalk(t *testing.T) {
 	c, s := minted(t, 3)
 	before := c.Height()
@@ -93,7 +94,7 @@ func TestReorgDuringWalk(t *testing.T) {
 	}
 }
 
-// hooked calls a function before it gives a spend, and has no hints.
+// hooked calls a function before it returns a spend, and is no HintSource.
 type hooked struct {
 	*chaintest.Chain
 	before func()
@@ -109,7 +110,7 @@ func (h hooked) ByHint(context.Context, merkle.Hash, bool) ([]chain.CoinRecord, 
 	return nil, errors.ErrUnsupported
 }
 
-// A settled generation that a source does not know is never given up.
+// TestRollback: a source without a settled generation is an error.
 func TestRollback(t *testing.T) {
 	for name, wholes := range map[string][2]bool{
 		"by the tip": {false, false}, "by the lineage": {true, true}, "by the tip, then by the lineage": {false, true},
@@ -140,7 +141,7 @@ func TestRollback(t *testing.T) {
 				if err := ask(); !errors.Is(err, chain.ErrRollback) {
 					t.Errorf("the settled generation is gone: %v, want ErrRollback", err)
 				}
-				s.Update(root(5)) // nor does another one make up for it
+				s.Update(root(5)) // another generation does not replace it
 			}
 			if wholes[0] == wholes[1] {
 				source = newChain(t)
@@ -153,7 +154,7 @@ func TestRollback(t *testing.T) {
 			if len(names) != 1 || filepath.Base(names[0]) != s.ID().String()+".chain" {
 				t.Fatalf("files %v", names)
 			}
-			// A file that is damaged is not passed over: with it the guard would go.
+			// A damaged file is an error: without the file a rollback is not detected.
 			b, err := os.ReadFile(names[0])
 			if err != nil {
 				t.Fatal(err)
@@ -202,7 +203,7 @@ func TestMinDepth(t *testing.T) {
 	}
 }
 
-// broken is a source that can be switched off.
+// broken is a source that returns err if it is set.
 type broken struct {
 	*chaintest.Chain
 	err error
@@ -265,7 +266,7 @@ func TestCachedStatus(t *testing.T) {
 	}
 }
 
-// Sources that are behind, or of another time, are found out.
+// TestPresent: a source that is behind, or ahead of the clock, is an error.
 func TestPresent(t *testing.T) {
 	c, s := minted(t, 2)
 	for name, tt := range map[string]struct {
@@ -289,8 +290,8 @@ func TestPresent(t *testing.T) {
 			}
 		})
 	}
-	// Blocks without a time are taken by those before them, and a source that stands still is
-	// found out.
+	// A block without a time is judged by earlier blocks, and a source that does not advance is an
+	// error.
 	for c.Farm(1); ; c.Farm(1) {
 		if b, _ := c.Peak(t.Context()); b.Time == 0 {
 			break
@@ -368,7 +369,8 @@ func TestVerifyBlock(t *testing.T) {
 	}
 }
 
-// A host behind whose name are several nodes may go back a few blocks. What was settled stays so.
+// TestPeakGoesBack: the peak of a host with several nodes can decrease by a few blocks. Settled
+// generations stay settled.
 func TestPeakGoesBack(t *testing.T) {
 	c, s := minted(t, 3)
 	c.Farm(29)
@@ -394,7 +396,7 @@ func TestPeakGoesBack(t *testing.T) {
 	}
 }
 
-// lagging is a source whose newest block is not the newest one.
+// lagging is a source that hides the newest blocks.
 type lagging struct {
 	*chaintest.Chain
 	lag uint32

@@ -22,7 +22,7 @@ import (
 
 func root(i int) merkle.Hash { return merkle.Sum(fmt.Append(nil, "root ", i)) }
 
-// newChain returns a chain whose blocks have the time of a clock, and that clock.
+// newChain returns an empty chain of the network mainnet.
 func newChain(t testing.TB) *chaintest.Chain {
 	t.Helper()
 	return chaintest.New(&chaintest.Options{Network: chain.Mainnet})
@@ -39,7 +39,7 @@ func minted(t testing.TB, n int) (*chaintest.Chain, *chaintest.Store) {
 	return c, s
 }
 
-// fresh are options of a resolver that always asks.
+// fresh returns the options of a resolver that does not reuse answers.
 func fresh() *chain.Options { return &chain.Options{TipAge: -1} }
 
 func roots(from, to int) []merkle.Hash {
@@ -73,7 +73,7 @@ func TestResolverLineage(t *testing.T) {
 	if last := history[4]; last.CoinID != s.Coin().ID() || last.By != chain.RoleOwner {
 		t.Errorf("the last entry is %+v, the coin %v", last, s.Coin().ID())
 	}
-	// A root that returns after another one is in the lineage twice; one that is repeated is not.
+	// A root that returns after another is in the lineage twice; a consecutive duplicate is not.
 	s.Update(root(2))
 	s.Delegate(nil, chaintest.Writer(chaintest.Anyone(2)))
 	got, err = r.Lineage(t.Context(), s.ID())
@@ -114,7 +114,7 @@ func TestResolverTip(t *testing.T) {
 	}
 }
 
-// bare hides every capability of a source.
+// bare hides the optional interfaces of a source.
 type bare struct{ chain.Source }
 
 func TestResolverMelted(t *testing.T) {
@@ -203,7 +203,7 @@ func key(t *testing.T, n byte) auth.PublicKey {
 	return auth.NewKey([auth.SeedSize]byte{n}).PublicKey()
 }
 
-// TestResolverCalls holds the resolver to what it may ask, as a host counts it: see issue 4.
+// TestResolverCalls checks the number of requests of each method, as counted by the host.
 func TestResolverCalls(t *testing.T) {
 	const updates = 100
 	c, s := minted(t, updates)
@@ -259,9 +259,8 @@ func sum(calls map[string]int) int {
 	return n
 }
 
-// TestResolverLong resolves a long lineage, and looks at the memory on the way: states of
-// settled generations are let go of, and only what the history has of each coin, and the
-// records that were asked for ahead, stay.
+// TestResolverLong resolves a long lineage and measures the memory during the walk: states of
+// settled generations are released, and only the entries and the prefetched records remain.
 func TestResolverLong(t *testing.T) {
 	coins := 1000
 	if vectors.Long(t) {
@@ -297,7 +296,7 @@ func TestResolverLong(t *testing.T) {
 	runtime.KeepAlive(r)
 }
 
-// watched looks at the heap every so many spends.
+// watched measures the heap at regular numbers of spends.
 type watched struct {
 	*chaintest.Chain
 	every int

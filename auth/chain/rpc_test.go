@@ -21,7 +21,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// rpcTo returns a source that asks a handler.
+// rpcTo returns a source over a handler.
 func rpcTo(t *testing.T, h http.Handler, o *chain.RPCOptions) *chain.RPC {
 	t.Helper()
 	srv := httptest.NewServer(h)
@@ -34,10 +34,10 @@ func rpcTo(t *testing.T, h http.Handler, o *chain.RPCOptions) *chain.RPC {
 	return r
 }
 
-// once are options of a source that does not try again.
+// once returns the options of a source without retries.
 func once() *chain.RPCOptions { return &chain.RPCOptions{Attempts: 1} }
 
-// says answers everything with one document.
+// says returns a handler that answers every request with one document.
 func says(document string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, document) }
 }
@@ -95,7 +95,7 @@ func TestVectorsRPC(t *testing.T) {
 				if err != nil || *b != body.Block.block() {
 					t.Errorf("%+v, %v, want %+v", b, err, body.Block.block())
 				}
-			case "get_block_record": // the same shape under another name, which is not asked for here
+			case "get_block_record": // the same form; this package does not use the method
 				r := rpcTo(t, says(string(c.Response)), once())
 				b, err := r.BlockAt(t.Context(), body.Block.Height)
 				if err != nil || *b != body.Block.block() {
@@ -119,7 +119,7 @@ func TestVectorsRPC(t *testing.T) {
 				if c.Expect != "incomplete" || list != nil || !errors.Is(err, chain.ErrMalformed) {
 					t.Errorf("%v, %v, want an error: the list never ends", list, err)
 				}
-			case "get_additions_and_removals": // an error shape; asked for nowhere here
+			case "get_additions_and_removals": // an error; this package does not use the method
 				r := rpcTo(t, says(string(c.Response)), once())
 				_, err := r.Peak(t.Context())
 				if !errors.Is(err, chain.ErrUnavailable) || !strings.Contains(err.Error(), body.Error) {
@@ -157,7 +157,7 @@ func (b vectorBlock) block() chain.Block {
 	return chain.Block{Height: b.Height, Hash: b.Hash.hash(), Time: b.Time, PrevTransaction: b.Prev}
 }
 
-// What cannot be taken for an answer, call by call.
+// TestRPCRefuses: malformed answers of each method are errors.
 func TestRPCRefuses(t *testing.T) {
 	const coin = `"coin":{"parent_coin_info":"0x` + sixty4 + `","puzzle_hash":"` + sixty4 +
 		`","amount":1}`
@@ -311,7 +311,7 @@ func TestRPCAddress(t *testing.T) {
 	}
 }
 
-// piped serves a handler in memory, so that a bubble of synctest knows of all that waits.
+// piped serves a handler over in-memory connections, which synctest requires.
 func piped(t testing.TB, h http.Handler) func(ctx context.Context, network, addr string) (net.Conn,
 	error) {
 	l := &pipes{accept: make(chan net.Conn), closed: make(chan struct{})}
@@ -443,7 +443,7 @@ func TestRPCUnreachable(t *testing.T) {
 	}
 }
 
-// A whole store over HTTP, with lists in pages.
+// TestRPCResolves resolves a store over HTTP, with lists in pages.
 func TestRPCResolves(t *testing.T) {
 	c, s := minted(t, 40)
 	for name, o := range map[string]*chaintest.HandlerOptions{"full node": nil,

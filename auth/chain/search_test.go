@@ -13,8 +13,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// TestSearchLegacy: where running says what a spend did, searching says the same. The
-// reference's scenarios are searched where they are run.
+// TestSearchLegacy: for spends that can be run, a search returns the same result. It uses the
+// reference's scenarios.
 func TestSearchLegacy(t *testing.T) {
 	var legacy struct {
 		Cases []struct {
@@ -58,7 +58,7 @@ func lastSpend(t testing.TB, c *chaintest.Chain, coin chain.Coin) *chain.CoinSpe
 	return sp
 }
 
-// TestSearchOpaque follows a store whose owner's puzzle cannot be run.
+// TestSearchOpaque resolves a store with an owner's puzzle that cannot be run.
 func TestSearchOpaque(t *testing.T) {
 	label := "kept"
 	c := chaintest.New(nil)

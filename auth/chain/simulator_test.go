@@ -34,10 +34,10 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// simulatorChallenge is what spends on network simulator0 are signed with.
+// simulatorChallenge is the signature challenge of the network simulator0.
 const simulatorChallenge = "eb8c4d20b322be8d9fddbf9412016bdffe9a2901d7edb0e364e94266d0e095f7"
 
-// A simulator is a full node of Chia's, which farms a block on request.
+// A simulator is Chia's full node simulator, which farms a block on request.
 type simulator struct {
 	t      *testing.T
 	root   string // its Chia directory
@@ -45,7 +45,7 @@ type simulator struct {
 	client *http.Client
 }
 
-// startSimulator installs it below the user's cache directory, the first time, and starts it.
+// startSimulator starts a simulator. It installs it in the user's cache directory if necessary.
 func startSimulator(t *testing.T) *simulator {
 	t.Helper()
 	cache, err := os.UserCacheDir()
@@ -125,14 +125,14 @@ func (s *simulator) must(method string, request map[string]any) map[string]json.
 	return answer
 }
 
-// farm makes blocks with transactions, whose rewards go to a puzzle.
+// farm makes blocks with transactions and sends the rewards to a puzzle.
 func (s *simulator) farm(blocks int, to merkle.Hash) {
 	s.t.Helper()
 	s.must("farm_block", map[string]any{"address": chain.Address(chain.PrefixTestnet, to),
 		"blocks": blocks, "guarantee_tx_block": true})
 }
 
-// push sends spends, with the signatures that they want, and farms the block that takes them.
+// push signs and sends spends, and farms a block with them.
 func (s *simulator) push(keys []*auth.Key, spends ...*chain.CoinSpend) {
 	s.t.Helper()
 	var list []any
@@ -161,8 +161,8 @@ func (s *simulator) push(keys []*auth.Key, spends ...*chain.CoinSpend) {
 	s.farm(1, merkle.Hash{1})
 }
 
-// sign makes the signatures that running a spend asks for: each over the message, the coin and
-// the network.
+// sign makes the signatures that a spend requires, each over the message, the coin and the
+// network.
 func (s *simulator) sign(keys []*auth.Key, sp *chain.CoinSpend) (list []*bls.Signature) {
 	s.t.Helper()
 	puzzle, err := clvm.Parse(sp.Puzzle, nil)
@@ -209,9 +209,9 @@ func (s *simulator) sign(keys []*auth.Key, sp *chain.CoinSpend) (list []*bls.Sig
 	return list
 }
 
-// TestSimulator follows stores on a full node of Chia's, over its own RPC with its own
-// certificates: what is done to a store of chaintest is pushed to the node as well, which runs
-// and signs for it by its own rules. It runs with DIG_TEST=real and needs python3.
+// TestSimulator reads stores from Chia's full node simulator over its RPC, with its
+// certificates. Each spend of a chaintest store is also signed and pushed to the node, which
+// validates it. It runs with DIG_TEST=real and needs python3.
 func TestSimulator(t *testing.T) {
 	vectors.NeedReal(t)
 	sim := startSimulator(t)
@@ -226,7 +226,7 @@ func TestSimulator(t *testing.T) {
 	}
 	const settled = 6 // blocks are slow to make
 	newResolver := func() *chain.Resolver {
-		// its blocks run ahead of the clock
+		// the times of its blocks are ahead of the clock
 		return chain.NewResolver(source, &chain.Options{Network: network, TipAge: -1,
 			SettledDepth: settled, MaxSkew: 24 * time.Hour})
 	}
@@ -345,7 +345,7 @@ func TestSimulator(t *testing.T) {
 	if err != nil || report.Root != one || report.Basis != remote.ByAnchor {
 		t.Fatalf("clone: %+v, %v", report, err)
 	}
-	sim.farm(settled, merkle.Hash{1}) // the chain goes back behind what follows, and no further
+	sim.farm(settled, merkle.Hash{1}) // the reorganization below removes only what follows
 	do("update that will not last", func() { store.Update(publish("two")) })
 	if report, err = remote.Pull(t.Context(), here, client, remote.Trust{Anchor: r}); err != nil ||
 		report.Root != store.State().Root() {

@@ -15,7 +15,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// serialized is a condition by its bytes in hex, in which SS stands for 32 bytes of 07.
+// serialized returns the condition with these bytes in hex, in which SS stands for 32 bytes of
+// 07.
 func serialized(t *testing.T, digits string) chaintest.Condition {
 	t.Helper()
 	b, err := hex.DecodeString(digits)
@@ -26,7 +27,7 @@ func serialized(t *testing.T, digits string) chaintest.Condition {
 		append([]byte{0xa0}, bytes.Repeat([]byte{7}, 32)...)))
 }
 
-// TestNextConditions holds what an inner puzzle may say against what is made of it.
+// TestNextConditions checks the result of Next for conditions of an inner puzzle.
 func TestNextConditions(t *testing.T) {
 	owner := chaintest.Anyone(1)
 	one := merkle.Sum([]byte("one"))
@@ -77,7 +78,7 @@ func TestNextConditions(t *testing.T) {
 	}
 }
 
-// TestNextMemos: memos are believed only where they make the puzzle hash that the coin has.
+// TestNextMemos: memos are used only if they make the coin's puzzle hash.
 func TestNextMemos(t *testing.T) {
 	c := chaintest.New(nil)
 	owner, other := chaintest.Anyone(1), chaintest.Anyone(2)
@@ -118,7 +119,7 @@ func TestNextMemos(t *testing.T) {
 	}
 }
 
-// TestOwnerShownLater: who the owner is shows in the next spend, where the memos did not tell.
+// TestOwnerShownLater: the next spend reveals an owner that the memos did not name.
 func TestOwnerShownLater(t *testing.T) {
 	c := chaintest.New(nil)
 	owner := chaintest.Anyone(1)
@@ -140,8 +141,7 @@ func TestOwnerShownLater(t *testing.T) {
 	}
 }
 
-// TestMutatedSpends: whatever is changed about a spend, it is refused, or makes another coin
-// than the real one.
+// TestMutatedSpends: a changed spend is refused, or makes another coin than the real spend.
 func TestMutatedSpends(t *testing.T) {
 	c := chaintest.New(nil)
 	s := c.Mint(chain.Metadata{}, chaintest.Anyone(1))
@@ -243,8 +243,8 @@ func TestLaunchAmount(t *testing.T) {
 	}
 }
 
-// TestForeignDelegationLayer: a delegation layer that names another store is an owner's puzzle
-// like any other. Its owner and its delegates are not those of this store.
+// TestForeignDelegationLayer: a delegation layer of another store is treated as any owner's
+// puzzle. Its owner and its delegates are not those of this store.
 func TestForeignDelegationLayer(t *testing.T) {
 	c := chaintest.New(nil)
 	owner, writer := chaintest.Anyone(1), chaintest.Writer(chaintest.Anyone(2))

@@ -14,15 +14,15 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A watch yields a root when it is deep enough and another one than before, goes on after
-// errors and a reorganisation, and ends with the store.
+// TestWatch: Watch yields a root when it is deep enough and differs from the previous root. It
+// continues after errors and a reorganization, and ends when the store is melted.
 func TestWatch(t *testing.T) {
 	c := newChain(t)
 	source := &broken{Chain: c}
 	s := c.Mint(chain.Metadata{Root: root(1)}, chaintest.Anyone(1))
 	c.Farm(2)
 	var fork uint32
-	steps := []func(){ // what happens before each look but the first
+	steps := []func(){ // called before each request but the first
 		func() {},
 		func() { fork = c.Height(); s.Update(root(2)) },
 		func() { c.Farm(1) },
@@ -32,7 +32,7 @@ func TestWatch(t *testing.T) {
 		func() { source.err = nil },
 		func() { c.Reorg(fork); s.Rewind(); c.Farm(2) },
 		func() { s.Update(root(3)); c.Farm(2) },
-		func() { s.Transfer(chaintest.Anyone(2)); c.Farm(2) }, // no other root
+		func() { s.Transfer(chaintest.Anyone(2)); c.Farm(2) }, // the root does not change
 		func() { s.Melt(); c.Farm(2) },
 	}
 	want := []string{"1: root 1", "5: root 2", "6: unavailable", "7: unavailable", "9: root 1",
@@ -68,7 +68,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// A root that the watcher does not have yet is yielded at every look.
+// TestWatchHeld: a root that differs from Held is yielded after every request.
 func TestWatchHeld(t *testing.T) {
 	c, s := minted(t, 1)
 	var held merkle.Hash
@@ -95,7 +95,7 @@ func TestWatchHeld(t *testing.T) {
 	}
 }
 
-// The pause between two looks is the one that was asked for, and the end of the context ends it.
+// TestWatchPause: the pause between two requests is Every, and ends with the context.
 func TestWatchPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, s := minted(t, 1)

@@ -10,10 +10,11 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A store changes hands, and gains and loses a writer. What counts is what is settled.
+// TestCanWrite: a store is transferred, and a writer is added and removed. Only settled
+// generations count.
 func TestCanWrite(t *testing.T) {
 	owner, second, writer, stranger := key(t, 1), key(t, 2), key(t, 3), key(t, 4)
-	wallet, err := chain.SyntheticKey(writer) // as wallets hold it
+	wallet, err := chain.SyntheticKey(writer) // the key of a wallet
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func TestCanWrite(t *testing.T) {
 	c.Farm(31)
 	check("handed over for good", map[auth.PublicKey]want{owner: {}, writer: {},
 		second: {chain.RoleOwner, nil}})
-	// Who is paid by an oracle may not write for that.
+	// The puzzle that an oracle pays has no write access.
 	s = c.Mint(chain.Metadata{}, chaintest.Standard(owner),
 		chaintest.Oracle(chaintest.Standard(writer).Hash(), 2),
 		chaintest.Oracle(chaintest.Standard(second).Hash(),
@@ -61,7 +62,7 @@ func TestCanWrite(t *testing.T) {
 	check("oracles", map[auth.PublicKey]want{writer: {}, second: {chain.RoleWriter, nil}})
 }
 
-// A server's authority over updates.
+// TestAuthority checks each Authority as a server uses it for updates.
 func TestAuthority(t *testing.T) {
 	owner, former, added, stranger := key(t, 1), key(t, 2), key(t, 3), key(t, 4)
 	c := newChain(t)
@@ -133,7 +134,7 @@ func TestAuthority(t *testing.T) {
 	}
 }
 
-// Who may write is not guessed.
+// TestCanWriteUnknown: if the writers are unknown, CanWrite returns ErrWritersUnknown.
 func TestCanWriteUnknown(t *testing.T) {
 	owner := key(t, 1)
 	c := newChain(t)
@@ -143,7 +144,7 @@ func TestCanWriteUnknown(t *testing.T) {
 	if role, err := r.CanWrite(t.Context(), s.ID(), owner); role != chain.RoleNone || err != nil {
 		t.Errorf("a puzzle without a key: %v, %v", role, err)
 	}
-	// The owner goes to a puzzle of which no memo speaks, which a delegation layer could be.
+	// The new owner's puzzle is named by no memo, so it could be a delegation layer.
 	to := chaintest.Standard(key(t, 2))
 	next := chain.Coin{Parent: s.Coin().ID(),
 		PuzzleHash: chain.StorePuzzleHash(s.ID(), chain.Metadata{}, to.Hash()), Amount: 1}
@@ -160,7 +161,7 @@ func TestCanWriteUnknown(t *testing.T) {
 		!errors.Is(err, chain.ErrWritersUnknown) {
 		t.Errorf("somebody: %v, %v, want ErrWritersUnknown", role, err)
 	}
-	// A key whose own puzzle it is needs no memo.
+	// The key of the puzzle itself needs no memo.
 	if role, err := r.CanWrite(t.Context(), s.ID(), key(t, 2)); role != chain.RoleOwner || err != nil {
 		t.Errorf("the new owner: %v, %v", role, err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Chain is a blockchain in memory. It is a [chain.Source] with every optional capability, and any
+// A Chain is a blockchain in memory. It is a [chain.Source] with every optional interface. Any
 // number of goroutines may read it while one writes.
 type Chain struct {
 	options Options
@@ -20,10 +20,10 @@ type Chain struct {
 	mu      sync.Mutex
 	blocks  []chain.Block // by height
 	coins   map[merkle.Hash]*coin
-	order   []merkle.Hash // ids, in the order in which the coins were made
-	open    bool          // the newest block takes more spends
-	branch  uint32        // number of reorganisations
-	minted  uint32        // number of coins made of nothing
+	order   []merkle.Hash // coin ids in order of creation
+	open    bool          // the newest block accepts more spends
+	branch  uint32        // number of reorganizations
+	minted  uint32        // number of coins without a parent on the chain
 	calls   map[string]int
 	network string
 }
@@ -32,11 +32,11 @@ type Chain struct {
 type Options struct {
 	// Network is the name of the network; default chain.Mainnet.
 	Network string
-	// Now gives the time of blocks; default time.Now.
+	// Now returns the time of a new block; default time.Now.
 	Now func() time.Time
 }
 
-// A coin is what the chain knows about one.
+// A coin is the chain's data of one coin.
 type coin struct {
 	chain.CoinRecord
 	hint   merkle.Hash
@@ -44,7 +44,7 @@ type coin struct {
 	spend  *chain.CoinSpend
 }
 
-// New returns a chain of one block, with nothing on it.
+// New returns a chain of one block without coins. options may be nil.
 func New(options *Options) *Chain {
 	c := &Chain{coins: map[merkle.Hash]*coin{}, calls: map[string]int{}}
 	if options != nil {
@@ -84,7 +84,7 @@ func (c *Chain) block(transactions bool) uint32 {
 	return height
 }
 
-// Farm adds n blocks with no spends. Two in three have no transactions, and so no time.
+// Farm adds n blocks without spends. Two in three have no transactions, and thus no time.
 func (c *Chain) Farm(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,7 +93,7 @@ func (c *Chain) Farm(n int) {
 	}
 }
 
-// Together puts everything that f does into one block.
+// Together calls f and puts all its changes into one block.
 func (c *Chain) Together(f func()) {
 	c.mu.Lock()
 	c.block(true)
@@ -112,8 +112,8 @@ func (c *Chain) Height() uint32 {
 	return uint32(len(c.blocks) - 1)
 }
 
-// Reorg takes back every block above height, with what happened in them, and puts one other block
-// in their place. Stores that were spent up there are [Store.Rewind]-ed by who holds them.
+// Reorg removes every block above height with its coins and spends, and adds one other block. The
+// caller calls [Store.Rewind] for stores that were spent in the removed blocks.
 func (c *Chain) Reorg(height uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -133,12 +133,12 @@ func (c *Chain) Reorg(height uint32) {
 	c.block(true)
 }
 
-// Coin makes a coin out of nothing.
+// Coin adds a coin without a parent on the chain.
 func (c *Chain) Coin(puzzleHash merkle.Hash, amount uint64) chain.Coin {
 	return c.coin(puzzleHash, amount, nil)
 }
 
-// Hinted makes a coin out of nothing that has a hint.
+// Hinted is like Coin, for a coin with a hint.
 func (c *Chain) Hinted(puzzleHash merkle.Hash, amount uint64, hint merkle.Hash) chain.Coin {
 	return c.coin(puzzleHash, amount, &hint)
 }
@@ -153,7 +153,7 @@ func (c *Chain) coin(puzzleHash merkle.Hash, amount uint64, hint *merkle.Hash) c
 	return k
 }
 
-// next is the height of the block that takes the next spend.
+// next returns the height of the block for the next spend.
 func (c *Chain) next() uint32 {
 	if c.open {
 		return uint32(len(c.blocks) - 1)
@@ -171,8 +171,9 @@ func (c *Chain) add(k chain.Coin, hint *merkle.Hash, height uint32) {
 	c.order = append(c.order, id)
 }
 
-// Spend spends a coin that is on the chain and unspent, and makes the coins that are given instead,
-// each with a hint when it has one. Nothing is checked: this is how the chain is made to lie.
+// Spend records the spend of an unspent coin on the chain and adds the coins made, each with the
+// hint if it is not nil. It does not check that the spend makes these coins, so a test can make a
+// false chain.
 func (c *Chain) Spend(sp *chain.CoinSpend, made []chain.Coin, hint *merkle.Hash) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -57,7 +57,8 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// TestReorg: what is taken back is as if it had never been, and another history can follow.
+// TestReorg: a reorganization removes all effects of the removed blocks, and another history can
+// follow.
 func TestReorg(t *testing.T) {
 	c := chaintest.New(nil)
 	s := c.Mint(chain.Metadata{}, chaintest.Anyone(1))
@@ -90,7 +91,7 @@ func TestReorg(t *testing.T) {
 		t.Errorf("the other history: %v, %v", got, err)
 	}
 
-	// A store that was minted above is gone as a whole.
+	// A store that was minted in a removed block does not exist any more.
 	late := c.Mint(chain.Metadata{}, chaintest.Anyone(2))
 	c.Reorg(height)
 	if r, err := c.CoinRecord(t.Context(), merkle.Hash(late.ID())); r != nil || err != nil {

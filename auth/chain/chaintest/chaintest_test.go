@@ -50,8 +50,8 @@ func runWhole(t *testing.T, sp *chain.CoinSpend) (made []chain.Coin) {
 	return made
 }
 
-// TestStepsAgree: whatever happens to a store, three accounts of it agree: how the step was
-// made, what package chain reads from the spend, and what the network gets by running it.
+// TestStepsAgree: for each step of a store, the state of chaintest, the state that package chain
+// reads from the spend, and the coin that the network computes by running it are the same.
 func TestStepsAgree(t *testing.T) {
 	c := chaintest.New(nil)
 	label := "a label"

@@ -6,10 +6,10 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Condition is something that a puzzle demands or does when it is run.
+// A Condition is one condition in the result of a puzzle.
 type Condition struct{ node *clvm.Node }
 
-// Serialized returns the condition of those serialised bytes, which are the caller's to get right.
+// Serialized returns the condition with these serialized bytes, which must be valid.
 func Serialized(b []byte) Condition { return Condition{parse(b)} }
 
 // CreateCoin makes a coin, with 32-byte memos. A store's own coin is the one with an odd
@@ -30,7 +30,7 @@ func createCoin(puzzleHash merkle.Hash, amount uint64, memos *clvm.Node) Conditi
 	return Condition{clvm.List(items...)}
 }
 
-// Melt ends a store.
+// Melt destroys a store.
 func Melt() Condition {
 	return Condition{clvm.List(clvm.Int(51), hashNode(merkle.Hash{}), clvm.Int(-113))}
 }
@@ -41,7 +41,7 @@ func UpdateMetadata(m chain.Metadata) Condition {
 	return UpdateMetadataBy(m, guard)
 }
 
-// UpdateMetadataBy replaces a store's metadata, and the program that guards it by the one of
+// UpdateMetadataBy replaces a store's metadata, and its metadata updater by the program with
 // that hash.
 func UpdateMetadataBy(m chain.Metadata, guard merkle.Hash) Condition {
 	result := clvm.List(clvm.List(metadataNode(m), hashNode(guard)), clvm.Nil())

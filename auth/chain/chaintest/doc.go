@@ -1,19 +1,19 @@
-// Package chaintest has a blockchain in memory for tests of programs that follow stores on the
-// chain: it makes stores, and everything that can happen to one, without keys or a network.
+// Package chaintest has a blockchain in memory, for tests of programs that read stores from the
+// chain. It makes stores and all their changes without keys or a network.
 //
 //	c := chaintest.New(nil)
 //	s := c.Mint(chain.Metadata{Root: root}, chaintest.Anyone(1))
 //	s.Update(another)
 //	resolver := chain.NewResolver(c, nil)
 //
-// The [Chain] is a [chain.Source] with every capability, which counts how it is called. Every
-// step of a [Store] makes a block, unless [Chain.Together] gathers several; [Chain.Farm] adds
-// blocks on top, and [Chain.Reorg] takes them away again. The coins and spends are those of the
-// real chain, bit for bit: real programs in all their layers, whose owners are puzzles that
-// need no signature ([Anyone]), or one that nobody checks ([Standard]). What a spend does is
-// the store's say, the programs are not run; that running them does the same is for this
-// package's tests.
+// The [Chain] is a [chain.Source] with every optional interface, and counts its calls. Every
+// step of a [Store] makes a block, unless [Chain.Together] combines several. [Chain.Farm] adds
+// blocks, and [Chain.Reorg] removes them. Coins and spends are byte for byte those of the real
+// chain, with the real programs of all layers. The owner's puzzle needs no signature ([Anyone]),
+// or a signature that is not checked ([Standard]). The Store computes the effect of a spend and
+// does not run the programs; the tests of this package check that running them has the same
+// effect.
 //
-// [Chain.Handler] is the RPC of a full node that has the chain, for [net/http/httptest].
-// [Chain.Spend] puts anything on the chain, true or not.
+// [Chain.Handler] is the RPC of a full node with the chain, for [net/http/httptest].
+// [Chain.Spend] adds any spend to the chain, valid or not.
 package chaintest

@@ -15,20 +15,20 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// HandlerOptions change how [Chain.Handler] answers. A nil *HandlerOptions is a full node.
+// HandlerOptions configures [Chain.Handler]. A nil *HandlerOptions means a full node.
 type HandlerOptions struct {
-	// Page is the most coin records of one answer; the rest is had by a cursor. 0 is no limit. Full
-	// nodes have none, public services do.
+	// Page is the maximum number of coin records in one answer; a cursor requests the rest. 0 means
+	// no limit. Full nodes have none, public services do.
 	Page int
-	// Alter may change an answer, which is a JSON document, before it is sent: it makes liars. nil
-	// leaves answers as they are.
+	// Alter, if not nil, returns the JSON document that is sent in place of answer. Tests use it for
+	// wrong answers.
 	Alter func(method string, answer []byte) []byte
 }
 
-// Handler returns the JSON RPC of a full node that has this chain, or of a public service where
-// there are pages (auth/chain/LINEAGE.md 6.1 to 6.4). It is for POST requests to /<method>, and
-// it counts as calls of the source. A request that a full node chokes on, such as one with a
-// null in it, is refused.
+// Handler returns the JSON RPC of a full node with this chain, or of a public service if
+// options.Page is set (auth/chain/LINEAGE.md 6.1 to 6.4). It answers POST requests to /<method>,
+// which count as calls of the source. It refuses a request that a full node refuses, such as one
+// with a null.
 func (c *Chain) Handler(options *HandlerOptions) http.Handler {
 	h := &handler{chain: c}
 	if options != nil {
@@ -102,13 +102,13 @@ func (h *handler) answer(ctx context.Context, call method, body []byte) (map[str
 		}
 	}
 	answer, err := call(ctx, h, &q)
-	if q.err != nil { // the zero that was read in its place led to err
+	if q.err != nil { // err is a consequence of q.err
 		err = q.err
 	}
 	return answer, err
 }
 
-// A query is the members of a request. The first that cannot be read stays in err.
+// A query has the members of a request. err is the first error of reading one.
 type query struct {
 	members map[string]json.RawMessage
 	err     error
@@ -146,7 +146,7 @@ func (q *query) height() (v uint32) {
 	return v
 }
 
-// includeSpent is false where it is not said, as at a full node.
+// includeSpent returns include_spent_coins, which is false by default, as at a full node.
 func (q *query) includeSpent() (v bool) {
 	if _, ok := q.members["include_spent_coins"]; ok {
 		q.read("include_spent_coins", &v)
@@ -249,7 +249,7 @@ var rpc = map[string]method{
 	},
 }
 
-// list answers with the page of a list that the cursor asks for.
+// list returns the page of a list that the cursor selects.
 func (h *handler) list(q *query, list []chain.CoinRecord, err error) (map[string]any, error) {
 	if err != nil {
 		return nil, err
@@ -286,8 +286,8 @@ func recordJSON(r chain.CoinRecord) any {
 	}
 }
 
-// blockJSON has some of the members that a full node gives and nobody here needs; two of them
-// do not fit 64 bits.
+// blockJSON returns the JSON of a block, with some members that package chain does not use; two
+// of them exceed 64 bits.
 func blockJSON(b *chain.Block) any {
 	var timestamp any
 	if b.Time != 0 {
@@ -300,7 +300,7 @@ func blockJSON(b *chain.Block) any {
 	}
 }
 
-// hexHash is a hash as a full node writes it.
+// hexHash is a hash with the JSON of a full node.
 type hexHash merkle.Hash
 
 func (h hexHash) MarshalText() ([]byte, error) { return hex.AppendEncode([]byte("0x"), h[:]), nil }

@@ -10,8 +10,8 @@ import (
 )
 
 // The puzzle of a store coin, from the outside: singleton, state, and the owner's puzzle or the
-// delegation layer around it. See auth/chain/LINEAGE.md 3.3. Package chain knows these layers
-// by hashes; here they are programs, so that each of the two checks the other.
+// delegation layer around it. See auth/chain/LINEAGE.md 3.3. Package chain identifies these
+// layers by hashes; here they are programs, so that the two check each other.
 
 // updater is the program that guards the metadata.
 func updater() *clvm.Node { return clvm.Int(11) }
@@ -56,7 +56,7 @@ func (s *Store) ownership(p place) *clvm.Node {
 	return clvm.List(memos...)
 }
 
-// delegatesRoot is the root of the tree of delegates' puzzles.
+// delegatesRoot returns the root of the tree of delegates' puzzles.
 func delegatesRoot(delegates []Delegate) merkle.Hash {
 	switch n := len(delegates); n {
 	case 0:
@@ -69,8 +69,8 @@ func delegatesRoot(delegates []Delegate) merkle.Hash {
 	}
 }
 
-// proof shows that a delegate is in that tree: the turns from the leaf up as the bits of a number,
-// 1 for a leaf on the right, and the hashes beside the way.
+// proof returns the proof that a delegate is in that tree: the path from the leaf up as the bits of
+// a number, 1 for a right node, and the sibling hashes.
 func (s *Store) proof(d *Delegate) *clvm.Node {
 	var turns int64
 	var hashes []*clvm.Node
@@ -101,7 +101,7 @@ func (s *Store) proof(d *Delegate) *clvm.Node {
 	return clvm.Pair(clvm.Int(turns), clvm.List(hashes...))
 }
 
-// metadataNode is the list that a store coin carries.
+// metadataNode returns the metadata list of a store coin.
 func metadataNode(m chain.Metadata) *clvm.Node {
 	list := []*clvm.Node{hashNode(m.Root)}
 	item := func(key string, value *clvm.Node) {

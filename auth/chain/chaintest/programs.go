@@ -31,14 +31,15 @@ func serial(n *clvm.Node) []byte {
 
 func hashNode(h merkle.Hash) *clvm.Node { return clvm.Atom(h[:]) }
 
-// A Puzzle guards a coin. Those here let anyone spend, or need a signature that nobody checks.
+// A Puzzle is the puzzle of a coin. The puzzles of this package let anyone spend, or need a
+// signature that is not checked.
 type Puzzle struct {
 	program *clvm.Node
-	// solution makes the solution for which the program returns these conditions.
+	// solution returns the solution for which the program returns these conditions.
 	solution func(conditions *clvm.Node) *clvm.Node
 }
 
-// Anyone returns a puzzle that takes its conditions from the solution. Each n has another hash.
+// Anyone returns a puzzle that takes its conditions from the solution. Each n gives another hash.
 func Anyone(n int) Puzzle {
 	all := clvm.Int(1)
 	return Puzzle{
@@ -48,8 +49,8 @@ func Anyone(n int) Puzzle {
 	}
 }
 
-// Standard returns the standard puzzle of a key, which is taken as it stands: a wallet's address
-// has the synthetic key in it.
+// Standard returns the standard puzzle with key, which for a wallet's address is the synthetic
+// key.
 func Standard(key auth.PublicKey) Puzzle {
 	return Puzzle{
 		program: clvm.Curry(program("standard"), clvm.Atom(key[:])),
@@ -59,7 +60,7 @@ func Standard(key auth.PublicKey) Puzzle {
 	}
 }
 
-// Quoted returns the puzzle (q . conditions), which always does the same.
+// Quoted returns the puzzle (q . conditions), which always returns these conditions.
 func Quoted(conditions ...Condition) Puzzle {
 	return Puzzle{
 		program:  clvm.Pair(clvm.Int(1), conditionList(conditions)),
@@ -67,8 +68,8 @@ func Quoted(conditions ...Condition) Puzzle {
 	}
 }
 
-// Opaque returns a puzzle as Anyone does, which uses an operator that this library's
-// interpreter does not have.
+// Opaque returns a puzzle like Anyone that uses an operator that package internal/clvm does not
+// have.
 func Opaque(n int) Puzzle {
 	all := clvm.Int(1)
 	unknown := clvm.List(clvm.Int(62), clvm.Pair(clvm.Int(1), clvm.Int(int64(n)))) // keccak256
@@ -79,7 +80,7 @@ func Opaque(n int) Puzzle {
 }
 
 // StorePuzzle returns the puzzle of a coin of the store with that metadata and inner puzzle,
-// all three serialised. An error means that one of them cannot be parsed.
+// all three serialized. An error means that one of them cannot be parsed.
 func StorePuzzle(store auth.StoreID, metadata, inner []byte) ([]byte, error) {
 	list, err := clvm.Parse(metadata, nil)
 	if err != nil {
@@ -95,7 +96,7 @@ func StorePuzzle(store auth.StoreID, metadata, inner []byte) ([]byte, error) {
 // Hash returns the puzzle's hash.
 func (p Puzzle) Hash() merkle.Hash { return p.program.TreeHash() }
 
-// A Delegate may spend a store's coin besides its owner.
+// A Delegate is a puzzle besides the owner's that may spend a store's coin.
 type Delegate struct {
 	chain.Delegate
 	puzzle Puzzle
@@ -122,7 +123,8 @@ func Oracle(to merkle.Hash, fee uint64) Delegate {
 		Quoted(CreateCoin(to, fee), say)}
 }
 
-// Spend returns a spend of a coin at the puzzle's hash with these conditions, without making it.
+// Spend returns a spend of a coin at the puzzle's hash with these conditions. It does not add it
+// to a chain.
 func (p Puzzle) Spend(coin chain.Coin, conditions ...Condition) *chain.CoinSpend {
 	return &chain.CoinSpend{Coin: coin, Puzzle: serial(p.program),
 		Solution: serial(p.solution(conditionList(conditions)))}

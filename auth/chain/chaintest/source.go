@@ -106,7 +106,7 @@ func (c *Chain) Network(ctx context.Context) (string, error) {
 	return c.network, ctx.Err()
 }
 
-// list returns the coins that match, in the order in which they were made.
+// list returns the coins that match, in order of creation.
 func (c *Chain) list(match func(*coin) bool) []chain.CoinRecord {
 	var out []chain.CoinRecord
 	for _, id := range c.order {

@@ -10,16 +10,15 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Store is a store on a [Chain], and what is needed to spend its coin. It is used by one
-// goroutine at a time.
+// A Store is a store on a [Chain] with the data to spend its coin. Not safe for concurrent use.
 type Store struct {
 	chain *Chain
 	id    auth.StoreID
 	now   place
-	past  []place // before now, the oldest first
+	past  []place // earlier places, oldest first
 }
 
-// A place is a store coin with everything that its puzzle is made of.
+// A place is a store coin with the parts of its puzzle.
 type place struct {
 	coin      chain.Coin
 	metadata  chain.Metadata
@@ -30,8 +29,8 @@ type place struct {
 	melted    bool
 }
 
-// Mint makes a store with one launcher coin, which is made and spent in one block. The launcher
-// has the hint of the owner, as DIG's mints give it.
+// Mint makes a store from a launcher coin that is made and spent in one block. The launcher has
+// the hint of the owner, like DIG's mints.
 func (c *Chain) Mint(metadata chain.Metadata, owner Puzzle, delegates ...Delegate) *Store {
 	hint := chain.OwnerHint(owner.Hash())
 	return c.mint(func() chain.Coin {
@@ -39,9 +38,8 @@ func (c *Chain) Mint(metadata chain.Metadata, owner Puzzle, delegates ...Delegat
 	}, metadata, owner, delegates)
 }
 
-// MintFrom is Mint with a launcher coin that the spend of another coin made. That coin need not
-// be on the chain: a test that does to another chain what it does to this one has the same
-// stores on both.
+// MintFrom is Mint with a launcher coin whose parent is another coin. The parent need not be on
+// the chain, so a test can make the same store on two chains.
 func (c *Chain) MintFrom(parent merkle.Hash, metadata chain.Metadata, owner Puzzle,
 	delegates ...Delegate) *Store {
 	return c.mint(func() chain.Coin {
@@ -69,7 +67,7 @@ func (c *Chain) mint(launch func() chain.Coin, metadata chain.Metadata, owner Pu
 		inner := s.inner(s.now).TreeHash()
 		kv := clvm.Pair(metadataNode(metadata), clvm.Pair(clvm.Atom(inner[:]), memos))
 		solution := clvm.List(hashNode(s.now.coin.PuzzleHash), clvm.Uint(1), kv)
-		// The launcher gives its coin no memos, so there is no hint either.
+		// The launcher gives its coin no memos and thus no hint.
 		sp := &chain.CoinSpend{Coin: coin, Puzzle: serial(launcher), Solution: serial(solution)}
 		if err := c.Spend(sp, []chain.Coin{s.now.coin}, nil); err != nil {
 			panic(err)
@@ -78,7 +76,7 @@ func (c *Chain) mint(launch func() chain.Coin, metadata chain.Metadata, owner Pu
 	return s
 }
 
-// once puts what f does into one block, unless it is in one already.
+// once calls f as Together does, unless it is called in Together.
 func (c *Chain) once(f func()) {
 	c.mu.Lock()
 	open := c.open
@@ -107,7 +105,7 @@ func (s *Store) ID() auth.StoreID { return s.id }
 // Coin returns the store's coin, or the last one before it was melted.
 func (s *Store) Coin() chain.Coin { return s.now.coin }
 
-// State returns what the store is now. It comes from how the store was made, not from reading
+// State returns the current state of the store. It is computed from the store's steps, not from
 // the chain.
 func (s *Store) State() *chain.State {
 	state := &chain.State{
@@ -121,25 +119,25 @@ func (s *Store) State() *chain.State {
 	return state
 }
 
-// Update gives the store a new root, by its owner.
+// Update sets a new root, by the owner.
 func (s *Store) Update(root merkle.Hash) { s.UpdateBy(nil, chain.Metadata{Root: root}) }
 
-// UpdateBy replaces the store's metadata, by a delegate, or by its owner where by is nil.
+// UpdateBy replaces the store's metadata, by a delegate, or by the owner if by is nil.
 func (s *Store) UpdateBy(by *Delegate, metadata chain.Metadata) {
 	next := s.now
 	next.metadata = metadata
 	s.step(by, next, UpdateMetadata(metadata))
 }
 
-// Transfer gives the store to another owner with other delegates, by its owner. The memos say so.
+// Transfer changes the owner and the delegates, by the owner. The memos name them.
 func (s *Store) Transfer(owner Puzzle, delegates ...Delegate) {
 	next := s.now
 	next.owner, next.delegates, next.layered = owner, delegates, len(delegates) > 0
 	s.step(nil, next)
 }
 
-// Delegate replaces the store's delegates, by an admin or, where by is nil, the owner. An admin
-// who leaves no delegates leaves the delegation layer.
+// Delegate replaces the store's delegates, by an admin or, if by is nil, the owner. If an admin
+// removes all delegates, the delegation layer stays.
 func (s *Store) Delegate(by *Delegate, delegates ...Delegate) {
 	next := s.now
 	next.delegates, next.layered = delegates, by != nil || len(delegates) > 0
@@ -155,15 +153,15 @@ func (s *Store) Delegate(by *Delegate, delegates ...Delegate) {
 // Touch spends the store by an oracle, which changes nothing.
 func (s *Store) Touch(by *Delegate) { s.step(by, s.now) }
 
-// Melt destroys the store, by its owner.
+// Melt destroys the store, by the owner.
 func (s *Store) Melt() {
 	next := s.now
 	next.melted = true
 	s.step(nil, next)
 }
 
-// step spends the store's coin so that it becomes next. The conditions come before those that make
-// the new coin.
+// step spends the store's coin so that next is the new place. The conditions precede those that
+// make the new coin.
 func (s *Store) step(by *Delegate, next place, conditions ...Condition) {
 	next.by = chain.RoleOwner
 	switch {
@@ -192,7 +190,7 @@ func (s *Store) step(by *Delegate, next place, conditions ...Condition) {
 	s.now = next
 }
 
-// Solve returns a spend of the store's coin with these conditions, without making it.
+// Solve returns a spend of the store's coin with these conditions. It does not add it to the chain.
 func (s *Store) Solve(by *Delegate, conditions ...Condition) *chain.CoinSpend {
 	list := conditionList(conditions)
 	var inner *clvm.Node
@@ -209,7 +207,8 @@ func (s *Store) Solve(by *Delegate, conditions ...Condition) *chain.CoinSpend {
 		Solution: serial(solution)}
 }
 
-// lineageProof says where the coin comes from: the launcher, or another coin of the store.
+// lineageProof returns the lineage proof of the coin: its parent is the launcher or another coin
+// of the store.
 func (s *Store) lineageProof() *clvm.Node {
 	if len(s.past) == 0 {
 		launcher, _ := s.chain.CoinRecord(context.Background(), merkle.Hash(s.id))
@@ -220,7 +219,7 @@ func (s *Store) lineageProof() *clvm.Node {
 	return clvm.List(hashNode(parent.coin.Parent), clvm.Atom(state[:]), clvm.Uint(parent.coin.Amount))
 }
 
-// Rewind forgets the spends that the chain forgot in a [Chain.Reorg].
+// Rewind removes the spends that a [Chain.Reorg] removed from the chain.
 func (s *Store) Rewind() {
 	for s.now.melted || !s.onChain(s.now.coin) {
 		if s.now.melted {
