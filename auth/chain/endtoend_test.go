@@ -14,8 +14,8 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// A village is a store on the chain, a server with an authority on the chain, and a client.
-type village struct {
+// A deployment is a store on the chain, a server with an authority on the chain, and a client.
+type deployment struct {
 	t        *testing.T
 	chain    *chaintest.Chain
 	store    *chaintest.Store
@@ -24,10 +24,10 @@ type village struct {
 	client   *remote.Client
 }
 
-func newVillage(t *testing.T, owner *auth.Key,
-	authority func(*chain.Resolver) server.Authority) *village {
+func newDeployment(t *testing.T, owner *auth.Key,
+	authority func(*chain.Resolver) server.Authority) *deployment {
 	t.Helper()
-	v := &village{t: t, chain: newChain(t), stores: remotetest.NewStores(nil)}
+	v := &deployment{t: t, chain: newChain(t), stores: remotetest.NewStores(nil)}
 	v.store = v.chain.Mint(chain.Metadata{}, chaintest.Standard(owner.PublicKey()))
 	v.settle()
 	v.resolver = chain.NewResolver(v.chain, fresh())
@@ -43,10 +43,10 @@ func newVillage(t *testing.T, owner *auth.Key,
 }
 
 // settle adds blocks until all spends are settled.
-func (v *village) settle() { v.chain.Farm(32) }
+func (v *deployment) settle() { v.chain.Farm(32) }
 
 // clone makes a clone with the chain as the anchor.
-func (v *village) clone() *remotetest.Memory {
+func (v *deployment) clone() *remotetest.Memory {
 	v.t.Helper()
 	m := remotetest.NewMemory(v.store.ID(), nil)
 	if _, err := remote.Clone(v.t.Context(), m, v.client,
@@ -57,7 +57,7 @@ func (v *village) clone() *remotetest.Memory {
 }
 
 // commit makes the next generation of a store, signed by a key.
-func (v *village) commit(at *remotetest.Memory, by *auth.Key, text string) merkle.Hash {
+func (v *deployment) commit(at *remotetest.Memory, by *auth.Key, text string) merkle.Hash {
 	v.t.Helper()
 	head, err := at.Publish(v.t.Context(), by, fstest.MapFS{"index.html": {Data: []byte(text)}})
 	if err != nil {
@@ -67,7 +67,7 @@ func (v *village) commit(at *remotetest.Memory, by *auth.Key, text string) merkl
 }
 
 // push pushes and checks the result: accepted, pending, or an error.
-func (v *village) push(what string, from *remotetest.Memory, pending bool, wantErr error) {
+func (v *deployment) push(what string, from *remotetest.Memory, pending bool, wantErr error) {
 	v.t.Helper()
 	report, err := remote.Push(v.t.Context(), v.client, from)
 	if !errors.Is(err, wantErr) || err == nil && report.Pending != pending {
@@ -76,7 +76,7 @@ func (v *village) push(what string, from *remotetest.Memory, pending bool, wantE
 }
 
 // pull pulls into an old clone and checks that it has the root that is on the chain.
-func (v *village) pull(what string, to *remotetest.Memory, want merkle.Hash) {
+func (v *deployment) pull(what string, to *remotetest.Memory, want merkle.Hash) {
 	v.t.Helper()
 	report, err := remote.Pull(v.t.Context(), to, v.client, remote.Trust{Anchor: v.resolver})
 	if err != nil || report.Root != want || report.Basis != remote.ByAnchor && !report.UpToDate {
@@ -97,7 +97,7 @@ func keys(n int) []*auth.Key {
 func TestChangingHands(t *testing.T) {
 	k := keys(2)
 	former, heir := k[0], k[1]
-	v := newVillage(t, former, func(r *chain.Resolver) server.Authority {
+	v := newDeployment(t, former, func(r *chain.Resolver) server.Authority {
 		return chain.OnChainKey{Resolver: r}
 	})
 
@@ -150,7 +150,7 @@ func TestChangingHands(t *testing.T) {
 // TestFormerKeyUntilSettled: the former owner's key is accepted until the transfer is settled.
 func TestFormerKeyUntilSettled(t *testing.T) {
 	k := keys(2)
-	v := newVillage(t, k[0], func(r *chain.Resolver) server.Authority {
+	v := newDeployment(t, k[0], func(r *chain.Resolver) server.Authority {
 		return chain.OnChainKey{Resolver: r}
 	})
 	copied := remotetest.NewMemory(v.store.ID(), nil)
@@ -172,7 +172,7 @@ func TestFormerKeyUntilSettled(t *testing.T) {
 func TestWriters(t *testing.T) {
 	k := keys(2)
 	owner, deploy := k[0], k[1]
-	v := newVillage(t, owner, func(r *chain.Resolver) server.Authority {
+	v := newDeployment(t, owner, func(r *chain.Resolver) server.Authority {
 		return chain.OnChainKey{Resolver: r}
 	})
 	writer := chaintest.Writer(chaintest.Standard(deploy.PublicKey()))
@@ -210,7 +210,7 @@ func TestWriters(t *testing.T) {
 // TestTipRoot: with TipRoot anyone may push the root on the chain, and no other root is accepted.
 func TestTipRoot(t *testing.T) {
 	k := keys(2)
-	v := newVillage(t, k[0], func(r *chain.Resolver) server.Authority {
+	v := newDeployment(t, k[0], func(r *chain.Resolver) server.Authority {
 		return chain.TipRoot{Resolver: r}
 	})
 	local := remotetest.NewMemory(v.store.ID(), nil)

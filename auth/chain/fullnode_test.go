@@ -90,7 +90,8 @@ func chiaRoot(t *testing.T, trusted, client *authority) string {
 	_, crt, key := client.leaf(t, "chia.net")
 	dir := t.TempDir()
 	for name, data := range map[string][]byte{
-		"ca/private_ca.crt":               pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: trusted.cert.Raw}),
+		"ca/private_ca.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE",
+			Bytes: trusted.cert.Raw}),
 		"full_node/private_full_node.crt": crt,
 		"full_node/private_full_node.key": key,
 	} {

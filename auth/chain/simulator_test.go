@@ -242,7 +242,7 @@ func TestSimulator(t *testing.T) {
 	// A coin that needs no signature pays for the launcher.
 	purse := chaintest.Anyone(int(time.Now().UnixNano() % 1e9))
 	sim.farm(1, purse.Hash())
-	sim.farm(1, merkle.Hash{1}) // rewards come with the next block
+	sim.farm(1, merkle.Hash{1}) // the next block pays the rewards
 	coins, err := source.ByPuzzleHash(t.Context(), purse.Hash(), false)
 	if err != nil || len(coins) == 0 {
 		t.Fatalf("no coin to begin with: %v", err)

@@ -93,9 +93,9 @@ func (s *Server) prepare(ctx context.Context, p *push, form pushForm) (done bool
 
 // An arrival says how to receive the module of a push.
 type arrival struct {
-	place share        // of Server.uploads; accept takes one unit
-	body  *upload      // accept sets its quota
-	take  func() error // passes body to the backend; only reads it if push.again is set
+	slot share        // of Server.uploads; accept takes one unit
+	body *upload      // accept sets its quota
+	take func() error // passes body to the backend; only reads it if push.again is set
 }
 
 // accept receives a push that passed prepare and returns the status of the response.
@@ -108,10 +108,10 @@ func (s *Server) accept(ctx context.Context, p *push, a arrival) (status int, er
 			return 0, noRoom()
 		}
 	}
-	if !a.place.grow(1) {
+	if !a.slot.grow(1) {
 		return 0, rateLimited(time.Second)
 	}
-	defer a.place.release()
+	defer a.slot.release()
 	err = a.take()
 	switch {
 	case p.again && err == nil:

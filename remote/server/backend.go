@@ -49,36 +49,36 @@ type Receiver interface {
 	// Receive reads a module from r, calls check, and makes the generation the head. It does so
 	// atomically and under the lock of the store, where it compares p.Parent with the head again: a
 	// difference is [module.ErrNotHead], a root already in the history [fs.ErrExist]. An unknown
-	// store is created with the key p.Head.PublicKey. If p.Pending is set the generation is kept, but
-	// not made the head. The signatures of p.Head are already checked; check compares the module with
-	// p.Head, the key included.
+	// store is created with the key p.Head.PublicKey. If p.Pending is set, the generation is kept but
+	// not made the head. The caller has verified the signatures of p.Head; check compares the module
+	// with p.Head, including the key.
 	//
-	// The error wraps an error of r or of check. After an error nothing has become visible.
+	// The error wraps an error of r or of check. After an error nothing has changed.
 	Receive(ctx context.Context, p module.Push, r io.Reader,
 		check func(*module.Module) error) error
-	// Line returns the line of a confirmed root. A root that is not in the history of the store is
-	// [fs.ErrNotExist]. It should not read the whole history: each push calls it.
+	// Line returns the generation of a confirmed root. A root that is not in the history of the store
+	// is [fs.ErrNotExist]. It should not read the whole history: each push calls it.
 	Line(ctx context.Context, s auth.StoreID, root merkle.Hash) (module.Generation, error)
 }
 
-// A Promoter is a [Receiver] that can make a generation which it holds the head, without receiving
-// the module again. Optional: without it a push of mode pending is refused, and so is a push of a
-// root that is in the history.
+// A Promoter is a [Receiver] that can make a held generation the head without receiving the module
+// again. Optional: without it a push of mode pending is refused, and so is a push of a root that is
+// in the history.
 type Promoter interface {
-	// Pending lists what was received with pending set and has neither become the head nor been
-	// dropped, oldest first: Root, Time of reception, and the Number that it would get. An unknown
-	// store is [fs.ErrNotExist].
+	// Pending lists the pending generations, oldest first: those that were received with p.Pending
+	// set and neither promoted nor dropped. It sets Root, Time of reception, and the Number that the
+	// generation would get. An unknown store is [fs.ErrNotExist].
 	Pending(ctx context.Context, s auth.StoreID) ([]module.Generation, error)
-	// Promote makes a pending root the head, as Receive would have: under the lock it compares the
-	// parent that the push named with the head ([module.ErrNotHead]). A root that is not pending is
-	// [fs.ErrNotExist].
+	// Promote makes a pending root the head, as Receive does without p.Pending: under the lock it
+	// compares the parent of the push with the head ([module.ErrNotHead]). A root that is not pending
+	// is [fs.ErrNotExist].
 	Promote(ctx context.Context, s auth.StoreID, root merkle.Hash) error
 	// Drop removes a pending root. A root that is not pending is no error.
 	Drop(ctx context.Context, s auth.StoreID, root merkle.Hash) error
-	// Revert makes a generation of the history the head again, by one more line. Under the lock of
-	// the store it compares parent with the head: a difference is [module.ErrNotHead]. A root that is
-	// not in the history, or is not held, is [fs.ErrNotExist]. The signatures of head are already
-	// checked.
+	// Revert makes a generation of the history the head again: it appends the generation to the
+	// history. Under the lock of the store it compares parent with the head: a difference is
+	// [module.ErrNotHead]. A root that is not in the history, or is not held, is [fs.ErrNotExist].
+	// The caller has verified the signatures of head.
 	Revert(ctx context.Context, head auth.SignedRoot, parent merkle.Hash) error
 }
 
@@ -88,25 +88,24 @@ type RecipeBackend interface {
 	// Recipe returns the recipe of a generation that is held, confirmed or pending, in the encoding
 	// of the module. An unknown store or root is [fs.ErrNotExist].
 	Recipe(ctx context.Context, s auth.StoreID, root merkle.Hash) (*module.Recipe, error)
-	// ReceiveRecipe is Receive for a generation whose recipe is known. It calls a.Fetch once, which
+	// ReceiveRecipe is Receive for a generation with a known recipe. It calls a.Fetch once, which
 	// calls put for every chunk that a.Base does not have, from one goroutine at a time. put compares
-	// the bytes with length and id of the chunk: a difference is [module.ErrVerify]. a.Base is a
-	// generation that is held, confirmed or pending. If it is the root itself, pending, there is
-	// nothing to put, and it becomes the head. ReceiveRecipe is called only if the Backend is a
-	// [Receiver].
+	// the bytes with length and id of the chunk: a difference is [module.ErrVerify]. a.Base is a held
+	// generation, confirmed or pending. If a.Base is the root itself, pending, there are no chunks to
+	// put, and it becomes the head. ReceiveRecipe is called only if the Backend is a [Receiver].
 	ReceiveRecipe(ctx context.Context, p module.Push, a module.Assembly,
 		check func(*module.Module) error) error
 }
 
-// A Catalog is a [Backend] that knows which stores it has, whether they are damaged, and who pushed
-// them first. Optional: without it [Server.Serving] lists nothing and there is no [Quota].
+// A Catalog is a [Backend] that lists its stores, checks them for damage, and records their owners.
+// Optional: without it [Server.Serving] and a [Quota] fail.
 type Catalog interface {
 	// Stores yields the ids in no particular order, those of damaged stores included. It stops after
 	// an error.
 	Stores(ctx context.Context) iter.Seq2[auth.StoreID, error]
 	// CheckStore checks a store without reading all of it. Damage is [module.ErrDamaged], an unknown
-	// store [fs.ErrNotExist]. The server calls it when it lists a store for the first time, and while
-	// a damaged store is not served. A backend that has nothing to check returns nil.
+	// store [fs.ErrNotExist]. The server calls it when it first lists a store, and repeatedly for a
+	// damaged store. A backend without such a check returns nil.
 	CheckStore(ctx context.Context, s auth.StoreID) error
 	// SetOwner records durably which identity pushed the first generation of a store. A backend that
 	// records no owners returns [errors.ErrUnsupported].
@@ -116,12 +115,13 @@ type Catalog interface {
 	Owned(ctx context.Context) iter.Seq2[module.Owned, error]
 }
 
-// A Revoker is a [Backend] that keeps tombstones. Optional: without it there is no tombstone route.
+// A Revoker is a [Backend] that stores tombstones. Optional: without it there is no tombstone
+// route.
 type Revoker interface {
-	// Tombstones returns the valid tombstones that are kept for a store, at most one for each root
-	// and one for the store.
+	// Tombstones returns the valid tombstones of a store, at most one for each root and one for the
+	// whole store.
 	Tombstones(ctx context.Context, s auth.StoreID) ([]auth.Tombstone, error)
-	// Revoke keeps t durably. It replaces a tombstone of the same store and root. The caller has
-	// checked the signature. An unknown store is [fs.ErrNotExist].
+	// Revoke stores t durably. It replaces a tombstone of the same store and root. The caller has
+	// verified the signature. An unknown store is [fs.ErrNotExist].
 	Revoke(ctx context.Context, t auth.Tombstone) error
 }

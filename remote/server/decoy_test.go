@@ -122,7 +122,7 @@ func TestHitsAndMissesCostTheSame(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s, keys, _ := varied(t, tc.resources, func(int) int { return 8_000 })
 			id := module.ID{Store: s.id, Root: s.head().Root}
-			misses := strangersTo(keys)
+			misses := absentKeys(keys)
 			for _, by := range []string{"Contents", "POST /content"} {
 				var ratio float64
 				for range 3 {
@@ -149,8 +149,8 @@ func TestHitsAndMissesCostTheSame(t *testing.T) {
 	}
 }
 
-// strangersTo returns as many keys that no module has, and shuffles keys.
-func strangersTo(keys []merkle.Hash) []merkle.Hash {
+// absentKeys returns as many keys that no module has, and shuffles keys.
+func absentKeys(keys []merkle.Hash) []merkle.Hash {
 	misses := make([]merkle.Hash, len(keys))
 	for i := range misses {
 		misses[i] = random(i)
@@ -210,7 +210,7 @@ func interleaved(n int, a, b func(i int)) float64 {
 // (target: 0.95 to 1.05), for content of 64 KiB.
 func BenchmarkDecoys(b *testing.B) {
 	s, keys, _ := varied(b, 64, func(int) int { return 64 << 10 })
-	misses := strangersTo(keys)
+	misses := absentKeys(keys)
 	s.serve(s.stores,
 		&server.Options{Anonymous: true, Limits: noLimit, Resources: withSecret(s.stores)})
 	b.SetBytes(2 * 10_000 * 64 << 10)

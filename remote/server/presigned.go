@@ -101,7 +101,7 @@ func (s *Server) postComplete(w http.ResponseWriter, c *call) error {
 	status := http.StatusOK
 	if !done {
 		body := &upload{length: -1, max: s.opt.MaxModule}
-		status, err = s.accept(ctx, p, arrival{place: c.share(s.uploads), body: body, take: func() error {
+		status, err = s.accept(ctx, p, arrival{slot: c.share(s.uploads), body: body, take: func() error {
 			if p.again {
 				return nil
 			}

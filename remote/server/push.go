@@ -49,7 +49,7 @@ func (s *Server) putModule(w http.ResponseWriter, c *call) error {
 	if done {
 		return answerPush(w, p, http.StatusOK)
 	}
-	a := arrival{place: c.share(s.uploads), body: body}
+	a := arrival{slot: c.share(s.uploads), body: body}
 	switch {
 	case p.again: // the module is already held: discard the body
 		a.take = func() error {
@@ -87,11 +87,11 @@ func (s *Server) receive(ctx context.Context, p *push, body *upload) error {
 // peekKey reads the publisher's key from the first bytes of a module. The signature cannot be
 // checked before, so these uploads have their own small budget and a short deadline.
 func (s *Server) peekKey(c *call, body *upload) (auth.PublicKey, error) {
-	place := c.share(s.peeks)
-	if !place.grow(1) {
+	slot := c.share(s.peeks)
+	if !slot.grow(1) {
 		return auth.PublicKey{}, rateLimited(time.Second)
 	}
-	defer place.release()
+	defer slot.release()
 	c.body.pace.until = time.Now().Add(peekTime)
 	defer func() { c.body.pace.until = time.Time{} }()
 	return body.peekKey()

@@ -84,8 +84,8 @@ func (s *Server) receiveModule(ctx context.Context, head auth.SignedRoot, parent
 	}
 	upload := &upload{body: body, length: -1, max: s.opt.MaxModule}
 	_, err = s.accept(ctx, p, arrival{
-		place: share{of: s.uploads, by: holder{store: p.store}},
-		body:  upload,
+		slot: share{of: s.uploads, by: holder{store: p.store}},
+		body: upload,
 		take: func() error {
 			if p.again {
 				return nil

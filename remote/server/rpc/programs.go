@@ -31,7 +31,7 @@ var errHashing = &rpc.Error{Code: rpc.CodeLimited,
 // module, which is canceled when none of them waits. Safe for concurrent use.
 type programs struct {
 	open   func(context.Context, module.ID) (io.ReadSeekCloser, error)
-	places *semaphore.Weighted
+	slots  *semaphore.Weighted
 	known  *lru.Cache[server.ContentKey, merkle.Hash]
 	hashed *lru.Cache[module.ID, struct{}] // generations with a hash in known
 
@@ -57,7 +57,7 @@ func newPrograms(open func(context.Context, module.ID) (io.ReadSeekCloser, error
 	if err != nil {
 		panic("rpc: " + err.Error()) // the size is positive
 	}
-	return &programs{open: open, places: semaphore.NewWeighted(hashedAtOnce), known: known,
+	return &programs{open: open, slots: semaphore.NewWeighted(hashedAtOnce), known: known,
 		hashed: hashed, running: make(map[module.ID]*hashing)}
 }
 
@@ -136,10 +136,10 @@ func (p *programs) run(ctx context.Context, id module.ID, h *hashing) {
 
 // read hashes a module. At most hashedAtOnce reads run concurrently.
 func (p *programs) read(ctx context.Context, id module.ID) (merkle.Hash, error) {
-	if err := p.places.Acquire(ctx, 1); err != nil {
+	if err := p.slots.Acquire(ctx, 1); err != nil {
 		return merkle.Hash{}, err
 	}
-	defer p.places.Release(1)
+	defer p.slots.Release(1)
 	m, err := p.open(ctx, id)
 	if err != nil {
 		return merkle.Hash{}, err
