@@ -40,7 +40,7 @@ func TestCached(t *testing.T) {
 	if spends, _ := resolve(6); spends != 0 {
 		t.Errorf("all are settled: %d spends, want none", spends)
 	}
-	// After a reorganisation deeper than the settled depth, the blocks above it are requested again.
+	// After a reorganization deeper than the settled depth, the spends above it are requested again.
 	c.Reorg(before)
 	s.Rewind()
 	c.Farm(3)

@@ -72,7 +72,7 @@ func TestVectorsMainnet(t *testing.T) {
 			source.Add(chain.CoinRecord{Coin: coin, Confirmed: confirmed, Spent: rec.SpentAt},
 				merkle.Hash(s.Store))
 			spentAt[rec.ID] = rec.SpentAt
-			confirmed = max(confirmed, rec.SpentAt) // each is made where the one before it is spent
+			confirmed = max(confirmed, rec.SpentAt) // a coin is made in the block that spends its parent
 		}
 		for _, sp := range s.Spends {
 			source.Spend(*sp.spend(), spentAt[sp.Coin.coin().ID()])

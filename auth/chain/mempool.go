@@ -69,8 +69,8 @@ func coinsOf(list []*wireCoin) ([]Coin, error) {
 }
 
 // FeeEstimate requests the fees, in mojos, with which a bundle of that cost is in a block after
-// each of the times, by get_fee_estimate. It returns one estimate for each time, 0 if the
-// mempool is not full. An estimate can be any number, so the caller must limit the fee.
+// each of the times, by get_fee_estimate. It returns one estimate for each time, 0 if no fee is
+// needed. An estimate can be any number, so the caller must limit the fee.
 func (r *RPC) FeeEstimate(ctx context.Context, cost uint64, after ...time.Duration) ([]uint64,
 	error) {
 	var a struct {

@@ -113,7 +113,7 @@ func (w *wireSpend) spend() (CoinSpend, error) {
 type wireBlock struct {
 	Height *uint32   `json:"height"`
 	Hash   *wireHash `json:"header_hash"`
-	Time   *uint64   `json:"timestamp"` // null where there are no transactions
+	Time   *uint64   `json:"timestamp"` // null for a block without transactions
 	Prev   uint32    `json:"prev_transaction_block_height"`
 }
 
