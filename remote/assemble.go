@@ -39,7 +39,7 @@ func (d *downloader) assemble(ctx context.Context,
 	if err != nil || len(bases) == 0 {
 		return came, nil, err
 	}
-	held, err := d.heldOf(ctx, line.Root)
+	held, err := d.keptBytes(ctx, line.Root)
 	if err != nil {
 		return came, nil, err
 	}
@@ -115,8 +115,8 @@ func (d *downloader) assembleFrom(ctx context.Context, w delivery, to Assembler,
 	}
 }
 
-// heldOf returns how many bytes of the module are kept from an earlier attempt and can be resumed.
-func (d *downloader) heldOf(ctx context.Context, root merkle.Hash) (int64, error) {
+// keptBytes returns how many leading bytes of the module are kept and can be resumed.
+func (d *downloader) keptBytes(ctx context.Context, root merkle.Hash) (int64, error) {
 	resumer, ok := d.to.(Resumer)
 	if !ok {
 		return 0, nil

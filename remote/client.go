@@ -112,10 +112,10 @@ type Client struct {
 	origin *lazy[string]      // of the requests, as from URL.Origin
 	signer *lazy[auth.Signer] // from IdentityAt
 
-	mu      sync.Mutex
-	form    auth.PushForm // that this origin accepted last (remote/PROTOCOL.md 6.1); "": unknown
-	singly  bool          // the origin accepts at most one range per request
-	recipes bool          // the origin accepts recipes
+	mu          sync.Mutex
+	form        auth.PushForm // that this origin accepted last (remote/PROTOCOL.md 6.1); "": unknown
+	singleRange bool          // the origin accepts at most one range per request
+	recipes     bool          // the origin accepts recipes
 }
 
 // NewClient returns a client for the store that u names. It makes no connection. The error is
@@ -155,13 +155,13 @@ func NewClient(u URL, o *ClientOptions) (*Client, error) {
 	// The caller did not choose the hosts that the origin names: AllowPrivate does not apply to
 	// them.
 	c.strict = &DialGuard{Networks: c.opt.Guard.Networks}
-	dial, elsewhere := c.opt.Dial, c.opt.Dial
+	dial, presignedDial := c.opt.Dial, c.opt.Dial
 	if dial == nil {
-		dial, elsewhere = c.opt.Guard.dialer(true), c.strict.dialer(false)
+		dial, presignedDial = c.opt.Guard.dialer(true), c.strict.dialer(false)
 	}
 	c.minRate = c.opt.minRate()
-	c.transport = newTransport(c.opt.TLS, bounded(c.opt.Bandwidth, dial))
-	c.presigned = newTransport(c.opt.TLS, bounded(c.opt.Bandwidth, elsewhere))
+	c.transport = newTransport(c.opt.TLS, limited(c.opt.Bandwidth, dial))
+	c.presigned = newTransport(c.opt.TLS, limited(c.opt.Bandwidth, presignedDial))
 	return c, nil
 }
 

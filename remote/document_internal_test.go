@@ -130,7 +130,7 @@ func clientLimits(t *testing.T, doc *docs.Doc) {
 		"error body": wire.MaxErrorBody, "push-init answer": wire.MaxAnswerJSON, "content window": contentWindow, "content answer": maxContentJSON,
 		"proof answer": maxProofJSON, "ranges": maxRanges, "range gap": partCost, "single range gap": requestCost,
 		"least rate": c.minRate, "attempts": int64(c.opt.Attempts), "progress": minProgress, "readings": maxReadings, "moves": maxMoves,
-		"older generations": maxTogether, "tombstones": maxTombstones, "failed tombstones": maxFailed, "evidence": MaxEvidence, "evidence size": MaxEvidenceSize,
+		"older generations": maxConcurrent, "tombstones": maxTombstones, "failed tombstones": maxFailed, "evidence": MaxEvidence, "evidence size": MaxEvidenceSize,
 	} {
 		want[name] = strconv.FormatInt(n, 10)
 	}

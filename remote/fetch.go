@@ -33,9 +33,9 @@ func (v *syncRun) checkHead(ctx context.Context, s *snapshot) error {
 
 // checkKey checks that Trust accepts key as the publisher's and that key did not revoke the target.
 func (v *syncRun) checkKey(ctx context.Context, t *target, key auth.PublicKey) (err error) {
-	j := keyFacts{store: v.store, held: v.pins.Publisher, known: v.known, anchored: t.anchored,
+	facts := keyFacts{store: v.store, held: v.pins.Publisher, known: v.known, anchored: t.anchored,
 		signed: !t.unsigned()}
-	if t.basis, t.changed, err = v.Trust.checkKey(j, key, t.passed); err != nil {
+	if t.basis, t.changed, err = v.Trust.checkKey(facts, key, t.passed); err != nil {
 		return err
 	}
 	t.key = key

@@ -19,8 +19,8 @@ type Bandwidth interface {
 	Received() int64
 }
 
-// bounded returns a dialer whose connections are subject to b. A nil b sets no limit.
-func bounded(b Bandwidth, dial dialFunc) dialFunc {
+// limited returns a dialer whose connections are subject to b. A nil b sets no limit.
+func limited(b Bandwidth, dial dialFunc) dialFunc {
 	if b == nil {
 		return dial
 	}

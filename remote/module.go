@@ -52,7 +52,7 @@ func (c *Client) openModule(ctx context.Context, root merkle.Hash,
 				(code == http.StatusPartialContent || code == http.StatusRequestedRangeNotSatisfiable)
 		},
 	})
-	if c.saysLarge(err) {
+	if c.refusedAsLarge(err) {
 		return c.openLarge(ctx, root, offset)
 	}
 	if err != nil {

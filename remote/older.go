@@ -12,8 +12,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// maxTogether is how many generations are fetched concurrently.
-const maxTogether = 4
+// maxConcurrent is how many generations are fetched concurrently.
+const maxConcurrent = 4
 
 // older fetches the generations of the history that are not held, if AllGenerations is set
 // (remote/PROTOCOL.md 9.7). It fetches several concurrently; each becomes visible after the one
@@ -28,7 +28,7 @@ func (v *syncRun) older(ctx context.Context, d *downloader) error {
 		return err
 	}
 	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(maxTogether)
+	group.SetLimit(maxConcurrent)
 	before := make(chan struct{})
 	close(before)
 	seen := make(map[merkle.Hash]bool, len(lines))

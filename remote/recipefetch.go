@@ -46,7 +46,7 @@ func (c *Client) openRecipe(ctx context.Context, root merkle.Hash,
 	resp, err := c.do(ctx, exchange{op: request.Module, method: http.MethodGet, path: "/module",
 		query:  "root=" + root.String(),
 		header: h, ok: okStatus})
-	if c.saysLarge(err) {
+	if c.refusedAsLarge(err) {
 		return c.largeAnswer(ctx, root)
 	}
 	if err != nil {

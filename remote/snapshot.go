@@ -145,7 +145,7 @@ func (v *syncRun) selectOrigin(ctx context.Context, snapshots []*snapshot) (*sna
 	case len(left) == 0 && len(snapshots) == 1:
 		return nil, snapshots[0].err
 	case len(left) == 0:
-		return nil, v.noneLeft(snapshots)
+		return nil, v.allExcluded(snapshots)
 	}
 	best, err := v.selectNewest(ctx, left)
 	if err == nil && best.target == nil { // nothing replaces the local head
@@ -257,8 +257,8 @@ func (v *syncRun) forked(ctx context.Context, a, b *snapshot) error {
 		Evidence: name}, err)
 }
 
-// noneLeft returns the error for several origins that were all excluded.
-func (v *syncRun) noneLeft(snapshots []*snapshot) error {
+// allExcluded returns the error for several origins that were all excluded.
+func (v *syncRun) allExcluded(snapshots []*snapshot) error {
 	var all []error
 	refused := false
 	for _, s := range snapshots {

@@ -124,7 +124,7 @@ func (s *spanRequest) markDone(i int) {
 // ask makes one request for missing spans. When it returns nil it has delivered a span, or the
 // client has learned to request ranges singly.
 func (s *spanRequest) ask(ctx context.Context) error {
-	single := s.c.asksSingly()
+	single := s.c.singleRanges()
 	ranges := s.batch(maxRanges, partCost)
 	if single {
 		ranges = s.batch(1, requestCost)
@@ -141,7 +141,7 @@ func (s *spanRequest) ask(ctx context.Context) error {
 				code == http.StatusRequestedRangeNotSatisfiable
 		},
 	})
-	if s.c.saysLarge(err) {
+	if s.c.refusedAsLarge(err) {
 		return s.askLarge(ctx)
 	}
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *spanRequest) ask(ctx context.Context) error {
 		if single || len(ranges) == 1 {
 			return errNoParts
 		}
-		s.c.askSingly()
+		s.c.useSingleRanges()
 		return nil
 	}
 	before := s.left
@@ -168,7 +168,7 @@ func (s *spanRequest) ask(ctx context.Context) error {
 	if err == nil && kind == "multipart/byteranges" {
 		err = s.parts(resp.Body, params["boundary"])
 	} else if err = s.part(resp.Header, resp.Body); err == nil && len(ranges) > 1 {
-		s.c.askSingly() // the server answered only one of several ranges
+		s.c.useSingleRanges() // the server answered only one of several ranges
 	}
 	if err == nil && s.left == before {
 		return rangeError("some of the ranges asked for", "none")
@@ -355,15 +355,15 @@ func rangeError(want, got string) error {
 	return &VerificationError{Check: CheckRange, Want: want, Got: got}
 }
 
-// asksSingly reports whether the origin was found to accept at most one range per request.
-func (c *Client) asksSingly() bool {
+// singleRanges reports whether the origin was found to accept at most one range per request.
+func (c *Client) singleRanges() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.singly
+	return c.singleRange
 }
 
-func (c *Client) askSingly() {
+func (c *Client) useSingleRanges() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.singly = true
+	c.singleRange = true
 }

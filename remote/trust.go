@@ -116,29 +116,29 @@ type keyFacts struct {
 
 // checkKey checks the key of a module and returns its basis. changed says that it replaces another
 // key.
-func (t *Trust) checkKey(j keyFacts, key auth.PublicKey,
+func (t *Trust) checkKey(facts keyFacts, key auth.PublicKey,
 	passed passedFunc) (basis Basis, changed bool, err error) {
-	if changed, err = t.checkPublisher(j, key, passed); err != nil {
+	if changed, err = t.checkPublisher(facts, key, passed); err != nil {
 		return "", false, err
 	}
-	basis, err = t.basis(j, key, passed)
+	basis, err = t.basis(facts, key, passed)
 	return basis, changed, err
 }
 
 // checkPublisher checks the key of a module against the given, pinned and known keys. changed says
 // that it replaces another key.
-func (t *Trust) checkPublisher(j keyFacts, key auth.PublicKey,
+func (t *Trust) checkPublisher(facts keyFacts, key auth.PublicKey,
 	passed passedFunc) (changed bool, err error) {
 	if !t.Publisher.IsZero() && key != t.Publisher {
 		return false, &VerificationError{Check: CheckPublisher, Want: t.Publisher.String(),
 			Got: key.String(), Err: ErrKeyChanged}
 	}
-	before, named := j.held, false
+	before, named := facts.held, false
 	if before.IsZero() { // a known key applies, unless the caller gives Publisher
-		before, named = j.known, !t.Publisher.IsZero()
+		before, named = facts.known, !t.Publisher.IsZero()
 	}
 	changed = !before.IsZero() && key != before
-	if changed && !named && !(j.signed && (t.accepts(key) || t.byAnchor(j))) {
+	if changed && !named && !(facts.signed && (t.accepts(key) || t.byAnchor(facts))) {
 		return false, &VerificationError{Check: CheckPublisher, Want: before.String(), Got: key.String(),
 			Err: fmt.Errorf(
 				"%w: without an anchor that confirms it, only naming the new key lets it through",
@@ -147,10 +147,10 @@ func (t *Trust) checkPublisher(j keyFacts, key auth.PublicKey,
 	switch {
 	case !t.Publisher.IsZero():
 		passed(CheckPublisher, "the key given, "+t.Publisher.String())
-	case !j.held.IsZero():
-		passed(CheckPublisher, "the key held, "+j.held.String())
-	case !j.known.IsZero():
-		passed(CheckPublisher, "the key of an earlier first use, "+j.known.String())
+	case !facts.held.IsZero():
+		passed(CheckPublisher, "the key held, "+facts.held.String())
+	case !facts.known.IsZero():
+		passed(CheckPublisher, "the key of an earlier first use, "+facts.known.String())
 	default:
 		passed(CheckPublisher, "nothing: none was held")
 	}
@@ -158,8 +158,8 @@ func (t *Trust) checkPublisher(j keyFacts, key auth.PublicKey,
 }
 
 // basis returns why a key that passed checkPublisher is accepted, or ErrUntrusted.
-func (t *Trust) basis(j keyFacts, key auth.PublicKey, passed passedFunc) (Basis, error) {
-	basis := t.firstBasis(j, key)
+func (t *Trust) basis(facts keyFacts, key auth.PublicKey, passed passedFunc) (Basis, error) {
+	basis := t.firstBasis(facts, key)
 	if basis == "" {
 		return "", &VerificationError{Check: CheckTrust,
 			Got: "publisher " + key.String(), Err: ErrUntrusted}
@@ -169,21 +169,21 @@ func (t *Trust) basis(j keyFacts, key auth.PublicKey, passed passedFunc) (Basis,
 }
 
 // firstBasis returns the strongest basis that applies, or "".
-func (t *Trust) firstBasis(j keyFacts, key auth.PublicKey) Basis {
+func (t *Trust) firstBasis(facts keyFacts, key auth.PublicKey) Basis {
 	switch {
-	case t.byAnchor(j):
+	case t.byAnchor(facts):
 		return ByAnchor
-	case j.anchored:
+	case facts.anchored:
 		return ByRoot
 	case !t.Publisher.IsZero():
 		return ByPublisher
 	case t.accepts(key):
 		return ByAcceptKey
-	case !j.held.IsZero():
+	case !facts.held.IsZero():
 		return ByPin
-	case (t.KeyHashID || t.FirstUse) && auth.StoreIDFromKey(key) == j.store:
+	case (t.KeyHashID || t.FirstUse) && auth.StoreIDFromKey(key) == facts.store:
 		return ByKeyHash
-	case t.FirstUse && !j.known.IsZero():
+	case t.FirstUse && !facts.known.IsZero():
 		return ByKnown
 	case t.FirstUse:
 		return ByFirstUse
@@ -197,4 +197,4 @@ func (t *Trust) accepts(key auth.PublicKey) bool {
 }
 
 // byAnchor reports whether the anchor confirmed the root.
-func (t *Trust) byAnchor(j keyFacts) bool { return t.Anchor != nil && j.anchored }
+func (t *Trust) byAnchor(facts keyFacts) bool { return t.Anchor != nil && facts.anchored }

@@ -30,9 +30,9 @@ func (t *Trust) ResolveHead(ctx context.Context, s auth.StoreID, from Origin) (*
 	if err != nil {
 		return nil, err
 	}
-	j := keyFacts{store: s, signed: true}
+	facts := keyFacts{store: s, signed: true}
 	if t.Known != nil {
-		if j.known, _, err = t.Known.Known(ctx, s); err != nil {
+		if facts.known, _, err = t.Known.Known(ctx, s); err != nil {
 			return nil, fmt.Errorf("remote: read known stores: %w", err)
 		}
 	}
@@ -47,7 +47,8 @@ func (t *Trust) ResolveHead(ctx context.Context, s auth.StoreID, from Origin) (*
 			b.Basis = ByAnchor
 		}
 		// The key is unverified, and used only to check tombstones.
-		if basis, _, err := t.checkKey(j, d.PublicKey, ignorePassed); err != nil || basis == ByFirstUse {
+		basis, _, err := t.checkKey(facts, d.PublicKey, ignorePassed)
+		if err != nil || basis == ByFirstUse {
 			return b, nil
 		}
 	} else {
@@ -55,7 +56,7 @@ func (t *Trust) ResolveHead(ctx context.Context, s auth.StoreID, from Origin) (*
 		if err != nil {
 			return nil, &VerificationError{Check: CheckSignature, Err: err}
 		}
-		if b.Basis, _, err = t.checkKey(j, signed.PublicKey, ignorePassed); err != nil {
+		if b.Basis, _, err = t.checkKey(facts, signed.PublicKey, ignorePassed); err != nil {
 			return nil, err
 		}
 		b.Publisher, b.KeyProven = signed.PublicKey, auth.StoreIDFromKey(signed.PublicKey) == s

@@ -59,9 +59,9 @@ func (c *Client) isLarge(ctx context.Context, root merkle.Hash) bool {
 	return err == nil && size > c.opt.InlineLimit
 }
 
-// saysLarge reports whether err refuses a GET because the module is too large, and there is a
+// refusedAsLarge reports whether err refuses a GET because the module is too large, and there is a
 // WindowFetcher.
-func (c *Client) saysLarge(err error) bool {
+func (c *Client) refusedAsLarge(err error) bool {
 	var status *StatusError
 	return c.opt.WindowFetcher != nil && errors.As(err, &status) &&
 		status.Code == http.StatusRequestEntityTooLarge && status.Message == wire.TooLargeForGet
@@ -102,5 +102,5 @@ func NewTransport(o *ClientOptions) (http.RoundTripper, error) {
 		}
 		dial = guard.dialer(true)
 	}
-	return watchedTransport{newTransport(o.TLS, bounded(o.Bandwidth, dial)), o.minRate()}, nil
+	return watchedTransport{newTransport(o.TLS, limited(o.Bandwidth, dial)), o.minRate()}, nil
 }
