@@ -193,8 +193,8 @@ func (v *syncRun) newLines(ctx context.Context, s *snapshot, t *target,
 	return nil, v.ancestryError(ctx, s, ours)
 }
 
-// lineageLines returns the lines up to index at whose roots the anchor's lineage has after ours. It
-// is for an origin whose history lacks the local head.
+// lineageLines returns the lines up to index at whose roots follow ours in the anchor's lineage.
+// It is for an origin whose history lacks the local head, ours.
 func (v *syncRun) lineageLines(s *snapshot, ours merkle.Hash, at int) ([]module.Generation, error) {
 	var out []module.Generation
 	for _, g := range s.lines[:at+1] {
@@ -267,14 +267,14 @@ func (v *syncRun) unknownLines(ctx context.Context, t *target,
 	return out, nil
 }
 
-// anchoredLineage reports whether v.required is set and the anchor's lineage has ours.
+// anchoredLineage reports whether v.required is set and the anchor's lineage contains ours.
 func (v *syncRun) anchoredLineage(ours merkle.Hash) bool {
 	_, ok := v.lineage[ours]
 	return ok && !v.required.IsZero()
 }
 
-// ancestryError returns the error for an origin whose history lacks ours: a rollback when its head
-// is in the local history or is older than the pinned root, else a divergence.
+// ancestryError returns the error for an origin whose history lacks the root ours: a rollback if
+// its head is in the local history or is older than the pinned root, else a divergence.
 func (v *syncRun) ancestryError(ctx context.Context, s *snapshot, ours merkle.Hash) error {
 	last := s.lines[len(s.lines)-1]
 	_, had, err := v.local.line(ctx, last.Root)

@@ -96,7 +96,7 @@ func (v *syncRun) readOrigin(ctx context.Context, s *snapshot, held bool) (err e
 	return v.history(ctx, s)
 }
 
-// evaluate sets s.target and returns why the origin is refused, if it is.
+// evaluate sets s.target, if there is anything new, and checks it. The error refuses the origin.
 func (v *syncRun) evaluate(ctx context.Context, s *snapshot, shown [][]auth.Tombstone) error {
 	if s.lines == nil {
 		return nil // nothing new
@@ -195,7 +195,7 @@ func (v *syncRun) selectNewest(ctx context.Context, left []*snapshot) (*snapshot
 		case best.target.diverged:
 		case s.target.diverged:
 			best = s
-		case !v.required.IsZero(): // the root to install is prescribed, and both have it
+		case !v.required.IsZero(): // v.required is set, and both histories have it
 			if s.target.head && !best.target.head {
 				best = s
 			}

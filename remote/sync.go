@@ -50,7 +50,7 @@ type Sync struct {
 // maxMoves is how often a sync starts over because the origin's head changed during it.
 const maxMoves = 3
 
-// syncRun is the state of one clone or pull.
+// syncRun is the state of one clone, pull or preview.
 type syncRun struct {
 	*Sync
 	to Local
@@ -74,8 +74,8 @@ type syncRun struct {
 	OnRetry  func(err error, wait time.Duration)
 }
 
-// Clone fills to with the origin's head, or the root that the anchor names, and its history. The
-// error is [fs.ErrExist] when to already has a generation. from may be [Origins].
+// Clone fills a store with the origin's head, or the root that the anchor names, and its history.
+// The error is [fs.ErrExist] when the store already has a generation. from may be [Origins].
 //
 // Before requesting the module, Clone queries the anchor and checks that descriptor and history are
 // well formed and agree, that a root given by anchor or Trust is in the history, that the head is
@@ -98,9 +98,9 @@ func (s *Sync) Clone(ctx context.Context, to Local, from Origin) (*Report, error
 	return v.run(ctx, from)
 }
 
-// Pull updates to to the origin's head, or to the root that the anchor names. The checks are those
-// of Clone. With nothing new it makes one request, and reads no history if to is a [History]. If
-// to has no generation, Pull clones it.
+// Pull updates a store to the origin's head, or to the root that the anchor names. The checks are
+// those of Clone. With nothing new it makes one request, and reads no history if to is a
+// [History]. It clones into an empty store.
 //
 // The local head must be in the origin's history, before a root that the local history lacks.
 // Otherwise the error matches [ErrRollback] (the origin offers a generation seen before),
