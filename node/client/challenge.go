@@ -16,11 +16,11 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// maxAnswer is the length of the longest answer of a challenge in bytes: a bundle in hexadecimal
-// digits, with room for the rest.
+// maxAnswer is the limit of the answer of a challenge in bytes: a bundle in hexadecimal digits, and
+// room for the other members.
 const maxAnswer = 2*capsule.MaxBundle + 64<<10
 
-// A Question is what a validator wants to know of a node.
+// A Question has the parameters of a challenge.
 type Question struct {
 	Type    capsule.ChallengeType
 	Capsule merkle.Hash        // its hash
@@ -28,12 +28,12 @@ type Question struct {
 	Plot    merkle.Hash        // zero: any plot of the node that has the capsule
 	// Samples of an access proof. 0: capsule.DefaultSamples.
 	Samples uint16
-	// WorkBits of a work proof, from 1. 0: capsule.MinimalWorkBits, where the type needs work.
+	// WorkBits of a work proof, from 1. 0: capsule.MinimalWorkBits, if the type needs work.
 	WorkBits uint8
-	// Lifetime is how long the node may take, at most 2 minutes. 0: one minute.
+	// Lifetime is the time until the challenge expires, at most 2 minutes. 0: one minute.
 	Lifetime time.Duration
-	// EntropyHeight and Entropy are a block of the chain. A zero height is direct mode, with
-	// random entropy: no reward may rest on the answer.
+	// EntropyHeight and Entropy are a block of the chain. A zero height is direct mode, with random
+	// entropy: the answer must not decide about rewards.
 	EntropyHeight uint64
 	Entropy       merkle.Hash
 }
@@ -68,10 +68,10 @@ func (c *Client) NewChallenge(ctx context.Context, q Question, by auth.NodeSigne
 type Answer struct {
 	Bundle *capsule.Bundle
 	Result *capsule.Result
-	// Generation is how long making the proofs took, as the node says.
+	// Generation is the time to make the proofs, as reported by the node.
 	Generation time.Duration
 	// Elapsed is the time from the first byte of the challenge to the last byte of the answer. It
-	// includes dialling when no connection was open.
+	// includes dialing if no connection was open.
 	Elapsed time.Duration
 	Late    bool // Elapsed is above Deadline
 }
@@ -80,10 +80,10 @@ type Answer struct {
 // which must know where the capsule is: see capsule.VerifyOptions. validator is the key that
 // signed; it is needed for the minimal form and may be zero otherwise.
 //
-// A challenge is sent once: a node that may ask for time would get it. The same challenge may be
-// sent again and gets the same answer. Errors are a *StatusError, among them fs.ErrNotExist (the
+// Challenge does not retry, because a retry would give the node more time. The same challenge may
+// be sent again and gets the same answer. Errors are a *StatusError, among them fs.ErrNotExist (the
 // node does not have the capsule), capsule.ErrNotReady, ErrExpired and ErrUnknownValidator; one
-// that wraps capsule.ErrProof, ErrProtocol; or what ends the exchange.
+// that wraps capsule.ErrProof, ErrProtocol; or the error that ended the exchange.
 func (c *Client) Challenge(ctx context.Context, ch *capsule.Challenge,
 	validator auth.NodePublicKey, o *capsule.VerifyOptions) (*Answer, error) {
 	a, err := c.challenge(ctx, ch, validator, o)

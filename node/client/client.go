@@ -23,56 +23,55 @@ const (
 	dialTimeout   = 10 * time.Second // of a connection, and of a TLS handshake
 	headerTimeout = 30 * time.Second // from the end of a request to the headers of the answer
 	proofTimeout  = 3 * time.Minute  // the same for a challenge, whose answer is computed
-	idleTimeout   = 60 * time.Second // in which nothing of a body moves
+	idleTimeout   = 60 * time.Second // without any byte of a body
 	maxHeader     = 64 << 10         // bytes
 	bufferSize    = 64 << 10         // of a connection, each way
 )
 
-// DefaultMinRate is the least rate of an answer by default, in bytes a second: 1 KiB.
+// DefaultMinRate is the default of Options.MinRate in bytes a second: 1 KiB.
 const DefaultMinRate = 1 << 10
 
 // Options are the settings of a [Client]. The zero value dials public addresses and literal
 // loopback, trusts no root, and repeats requests that change nothing.
 type Options struct {
-	// Trust says which roots belong to a datastore. nil: the roots for which the node has a
-	// statement that Writers accepts.
+	// Trust decides which roots belong to a datastore. nil: the roots for which the node has a root
+	// statement by a key that Writers accepts.
 	Trust capsule.RootTrust
-	// Writers returns nil when a key may write a datastore; see [Keys]. It is used when Trust is
-	// nil. nil: no key may, and every root is capsule.ErrUntrusted.
+	// Writers returns nil if a key may write a datastore; see [Keys]. It is used if Trust is nil.
+	// nil: no key may, and every root is capsule.ErrUntrusted.
 	Writers func(ctx context.Context, store auth.StoreID, key auth.PublicKey) error
 
-	// Identity signs pushes. nil: a key that is made for this client.
+	// Identity signs pushes. nil: New makes a key.
 	Identity auth.Signer
 	// Token or User and Password are the credential of pushes. They are sent over TLS or to a
 	// literal loopback address only, and are never printed.
 	Token          string
 	User, Password string
-	// AdminToken is the credential of Status. The same rule holds for it.
+	// AdminToken is the credential of Status. The same rule applies.
 	AdminToken string
-	// APIKey is sent with every request to nodes that count its owner apart from others of the same
-	// address. The same rule holds for it, so that New fails with ErrInsecure.
+	// APIKey is sent with every request. Nodes that know it rate-limit its owner separately from
+	// other clients of the address. The same rule applies; New checks it and returns ErrInsecure.
 	APIKey string
 	// UserAgent is <product>/<version>. Default "digstore-go/1".
 	UserAgent string
 
 	// TLS is cloned. Its InsecureSkipVerify is refused; versions below 1.2 are not used.
 	TLS *tls.Config
-	// AllowPrivate lets the client dial every address, and Networks these besides public ones. A
-	// host that is literally loopback may be dialled without either.
+	// AllowPrivate lets the client dial every address. Networks are addresses that it may dial
+	// besides public ones. A literal loopback host may be dialed without either.
 	AllowPrivate bool
 	Networks     []netip.Prefix
-	// Dial replaces dialling and the check of addresses.
+	// Dial replaces dialing and the check of addresses.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// Attempts is how often a request is tried in all. Default 4.
+	// Attempts is the total number of attempts of a request. Default 4.
 	Attempts int
-	// MinRate is how many bytes a second an answer must bring on average. Default
-	// [DefaultMinRate].
+	// MinRate is the minimum average rate of an answer in bytes a second. Default [DefaultMinRate].
 	MinRate int64
-	// MaxManifest bounds the pages of a manifest together, in bytes. Default
+	// MaxManifest is the limit of all pages of a manifest together, in bytes. Default
 	// [capsule.MaxManifest].
 	MaxManifest int64
-	// Uploads is how many capsules of a push are sent at the same time. Default 4.
+	// Uploads is the number of capsules of a push sent at the same time. Default 4.
 	Uploads int
 	// OnRetry, if not nil, is called before each wait with the error of the attempt. It may be
 	// called concurrently.
@@ -113,21 +112,21 @@ func (o *Options) setDefaults() error {
 	return nil
 }
 
-// A Client talks to one node. It is a [capsule.Source]. It is safe for concurrent use.
+// A Client calls the API of one node. It is a [capsule.Source]. It is safe for concurrent use.
 type Client struct {
 	base      *url.URL
 	opt       Options
 	trust     capsule.RootTrust
 	transport http.RoundTripper
 	proofs    http.RoundTripper // for challenges
-	idle      []*http.Transport // that Close closes
+	idle      []*http.Transport // transports whose idle connections Close closes
 }
 
 var _ capsule.Source = (*Client)(nil)
 
-// New returns a client of the node at base, an http or https URL with an optional path under
-// which the node is mounted, such as "http://127.0.0.1:8555". It dials nothing. A base of another
-// form is [ErrBadURL].
+// New returns a client of the node at base, an http or https URL with an optional path under which
+// the node is mounted, such as "http://127.0.0.1:8555". It does not dial. If base has another form,
+// the error is [ErrBadURL].
 func New(base string, o *Options) (*Client, error) {
 	u, err := parseBase(base)
 	if err != nil {
@@ -165,7 +164,7 @@ func New(base string, o *Options) (*Client, error) {
 func parseBase(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		var inner *url.Error // has the text, which may have a password
+		var inner *url.Error // contains the text, which may have a password
 		if errors.As(err, &inner) {
 			err = inner.Err
 		}
@@ -187,7 +186,8 @@ func parseBase(text string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}, nil
 }
 
-// newTransport uses HTTP/1.1: capsules are long bodies, which further framing slows down.
+// newTransport returns a transport for HTTP/1.1. Capsules are long bodies, which the framing of
+// HTTP/2 slows down.
 func newTransport(conf *tls.Config, dial func(context.Context, string, string) (net.Conn, error),
 	header time.Duration) *http.Transport {
 	if conf == nil {
@@ -213,7 +213,7 @@ func newTransport(conf *tls.Config, dial func(context.Context, string, string) (
 // URL returns the URL of the node.
 func (c *Client) URL() string { return c.base.String() }
 
-// Close closes the connections that are idle. The client can still be used.
+// Close closes idle connections. The client can still be used.
 func (c *Client) Close() error {
 	for _, t := range c.idle {
 		t.CloseIdleConnections()

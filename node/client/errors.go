@@ -12,32 +12,32 @@ import (
 	"github.com/dig-network/digstore/capsule"
 )
 
-// Errors that callers branch on, besides those that a [StatusError] matches and those of package
-// capsule, which are what a node is refused for: capsule.ErrUntrusted, ErrPath,
-// ErrContentMismatch, ErrManifest and ErrProof.
+// Errors of this package. Other errors are those that a [StatusError] matches, and those of package
+// capsule for answers that do not verify: capsule.ErrUntrusted, ErrPath, ErrContentMismatch,
+// ErrManifest and ErrProof.
 var (
 	// ErrBadURL: the URL of a node is malformed.
 	ErrBadURL = errors.New("malformed URL of a node")
 	// ErrInsecure: an address may not be dialled, or a credential would be sent over plain HTTP.
 	ErrInsecure = errors.New("insecure connection")
-	// ErrConnection: a request or an answer did not come through whole.
+	// ErrConnection: a request or an answer was not transferred completely.
 	ErrConnection = errors.New("connection failed")
-	// ErrTooSlow: nothing of a body moved for 60 seconds, or an answer came more slowly than
-	// Options.MinRate. It comes with ErrConnection.
+	// ErrTooSlow: no byte of a body was transferred for 60 seconds, or an answer was slower than
+	// Options.MinRate. Errors that match it also match ErrConnection.
 	ErrTooSlow = errors.New("transfer is too slow")
-	// ErrProtocol: an answer is none of this API: a redirect, an encoded body, a body that does
-	// not decode or is too long, a missing or malformed header.
+	// ErrProtocol: an answer does not follow the protocol: a redirect, an encoded body, a body that
+	// does not decode or is too long, a missing or malformed header.
 	ErrProtocol = errors.New("answer is not of the node API")
-	// ErrRedirect: the node sends requests elsewhere, which is not followed. It wraps ErrProtocol.
+	// ErrRedirect: the answer is a redirect, which is not followed. It wraps ErrProtocol.
 	ErrRedirect = fmt.Errorf("%w: redirect", ErrProtocol)
 
-	// ErrDeclined: the policy of the node does not take a push. See DeclinedError.
+	// ErrDeclined: the policy of the node declined a push. See DeclinedError.
 	ErrDeclined = errors.New("push declined by the policy of the node")
-	// ErrConflict: the head at the node is another root than the push expects.
+	// ErrConflict: the head at the node is not the parent of the push.
 	ErrConflict = errors.New("another root is the head at the node")
 	// ErrStale: the node has a later generation than the push.
 	ErrStale = errors.New("the node has a later generation")
-	// ErrTooLarge: the node takes no body of this length.
+	// ErrTooLarge: the body is too large for the node.
 	ErrTooLarge = errors.New("body too large for the node")
 	// ErrNoSpace: the node or the credential has no room for a push.
 	ErrNoSpace = errors.New("no space at the node")
@@ -52,15 +52,15 @@ var (
 // capsule.ErrUnknownValidator, ErrExpired, ErrReplay, ErrUnsupported, ErrNotReady,
 // ErrContentMismatch and ErrManifest; errors.ErrUnsupported for a route that the node does not
 // have; ErrConflict, ErrStale, ErrTooLarge, ErrNoSpace, ErrRateLimited and ErrBusy. A refusal
-// without a code, as the one of a proxy or of a HEAD request, matches by its status.
+// without a code, from a proxy or for a HEAD request, matches by its status.
 type StatusError struct {
-	Method, Path string // of the request, without the query
-	Status       int    // of HTTP
+	Method, Path string // of the request, without query
+	Status       int    // HTTP status
 	Code         string // as in "capsule_not_found"; empty: the answer has none
-	// Detail is what the node says, at most 200 bytes of it, without hidden characters.
+	// Detail is the text of the node, at most 200 bytes, without control characters.
 	Detail     string
-	RequestID  string        // under which the node has logged the request; empty: not known
-	RetryAfter time.Duration // 0: the node does not say
+	RequestID  string        // under which the node logged the request; empty: unknown
+	RetryAfter time.Duration // 0: not given
 }
 
 // Error implements error.
@@ -77,7 +77,7 @@ func (e *StatusError) Error() string {
 	return s
 }
 
-// Is reports whether target is what the code stands for.
+// Is reports whether target is an error of the code or status.
 func (e *StatusError) Is(target error) bool {
 	list, ok := codeErrors[e.Code]
 	if !ok {
@@ -91,8 +91,8 @@ func (e *StatusError) Is(target error) bool {
 	return false
 }
 
-// codeErrors is what the codes of problems stand for. A code that stands for nothing is listed,
-// so that its status decides only for codes that are not known.
+// codeErrors maps the codes of problems to errors. It also lists codes without an error, so that
+// the status decides only for unknown codes.
 var codeErrors = map[string][]error{
 	"invalid_hex":            nil,
 	"invalid_index":          nil,
@@ -139,7 +139,7 @@ var codeErrors = map[string][]error{
 	"insufficient_storage":   {ErrNoSpace},
 }
 
-// statusErrors is what a status stands for in an answer without a code.
+// statusErrors maps the statuses of answers without a code to errors.
 var statusErrors = map[int][]error{
 	http.StatusUnauthorized:          {request.ErrUnauthenticated},
 	http.StatusForbidden:             {auth.ErrForbidden},
@@ -151,9 +151,9 @@ var statusErrors = map[int][]error{
 	http.StatusInsufficientStorage:   {ErrNoSpace},
 }
 
-// A DeclinedError is a push that the policy of a node does not take. It matches [ErrDeclined].
+// A DeclinedError says that the policy of a node declined a push. It matches [ErrDeclined].
 type DeclinedError struct {
-	Code string // why, as in "policy_declined"; empty: the node does not say
+	Code string // reason, as in "policy_declined"; empty: not given
 }
 
 // Error implements error.
@@ -167,7 +167,7 @@ func (e *DeclinedError) Error() string {
 // Is reports whether target is ErrDeclined.
 func (e *DeclinedError) Is(target error) bool { return target == ErrDeclined }
 
-// connectionError is an exchange that broke. It matches [ErrConnection].
+// connectionError is a failed exchange. It matches [ErrConnection].
 type connectionError struct{ err error }
 
 func (e *connectionError) Error() string        { return e.err.Error() }

@@ -28,7 +28,7 @@ const (
 	maxSmall   = 1 << 20
 )
 
-// An exchange is one request and the statuses of its answers.
+// An exchange is one request and the accepted statuses of its answer.
 type exchange struct {
 	method string
 	path   string // below the base; needs no escaping
@@ -38,12 +38,12 @@ type exchange struct {
 	body func() (io.ReadCloser, error)
 	size int64
 	kind string            // Content-Type of body
-	sign auth.StoreID      // of a push, which the identity signs; zero: not signed
+	sign auth.StoreID      // datastore of a push, which the identity signs; zero: not signed
 	ok   []int             // statuses; nil: 200
-	via  http.RoundTripper // nil: that of the client
+	via  http.RoundTripper // nil: the transport of the client
 }
 
-// bytesBody returns the body of an exchange that is in memory.
+// bytesBody returns a body function for bytes in memory.
 func bytesBody(b []byte) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
 }
@@ -69,7 +69,7 @@ func (c *Client) attempt(ctx context.Context, e exchange) (*http.Response, error
 			return nil, err
 		}
 		req.Body, req.ContentLength = body, e.size
-		if e.size == 0 { // without this the length is taken for unknown
+		if e.size == 0 { // otherwise the length counts as unknown
 			body.Close()
 			req.Body = http.NoBody
 		}
@@ -106,7 +106,7 @@ func (c *Client) sign(ctx context.Context, req *http.Request, store auth.StoreID
 	return nil
 }
 
-// accept returns nil for an answer that is a success.
+// accept returns nil if the status of the answer is in ok.
 func (c *Client) accept(resp *http.Response, ok []int) error {
 	expected := resp.StatusCode == http.StatusOK
 	if ok != nil {
@@ -134,7 +134,7 @@ func (c *Client) accept(resp *http.Response, ok []int) error {
 	return e
 }
 
-// read takes code and detail from the body of a refusal. A body that is no problem is ignored.
+// read reads code and detail from the body of a refusal. It ignores a body that is not a problem.
 func (e *StatusError) read(resp *http.Response) {
 	if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind,
 		"application/problem+json") {
@@ -158,7 +158,7 @@ func (e *StatusError) read(resp *http.Response) {
 	}
 }
 
-// plainBody refuses a body that is encoded, which the client does not ask for.
+// plainBody refuses an encoded body, which the client did not request.
 func plainBody(resp *http.Response) error {
 	enc := strings.Join(resp.Header.Values("Content-Encoding"), ", ")
 	if enc == "" || strings.EqualFold(enc, "identity") {
@@ -168,7 +168,7 @@ func plainBody(resp *http.Response) error {
 		printable(enc))
 }
 
-// attempts is how requests are repeated.
+// attempts returns the retry policy.
 func (c *Client) attempts() backoff.Policy {
 	return backoff.Policy{Attempts: c.opt.Attempts, OnRetry: c.opt.OnRetry,
 		Again: func(err error) (after time.Duration, ok bool) {
@@ -180,19 +180,19 @@ func (c *Client) attempts() backoff.Policy {
 		}}
 }
 
-// retry calls f until it succeeds, fails in a way that lasts, or was called as often as allowed.
+// retry calls f until it succeeds, fails permanently, or has used all attempts.
 func (c *Client) retry(ctx context.Context, f func() error) error {
 	_, err := c.attempts().Do(ctx, nil, f)
 	return err
 }
 
-// passing reports whether an attempt that failed with err may succeed later.
+// passing reports whether err is a temporary failure.
 func passing(err error) bool {
 	var (
 		status  *StatusError
 		cert    *tls.CertificateVerificationError
-		record  tls.RecordHeaderError // it does not speak TLS
-		alert   tls.AlertError        // it refused the handshake
+		record  tls.RecordHeaderError // the server does not use TLS
+		alert   tls.AlertError        // the server refused the handshake
 		content *localError
 	)
 	switch {
@@ -212,8 +212,8 @@ func passing(err error) bool {
 	return errors.Is(err, ErrConnection)
 }
 
-// read sends a request and gives the body of the answer, of at most limit bytes, to decode. It
-// repeats the request when it fails in a way that passes.
+// read sends a request and passes the body of the answer, of at most limit bytes, to decode. It
+// retries temporary failures.
 func (c *Client) read(ctx context.Context, e exchange, limit int64,
 	decode func(io.Reader) error) error {
 	return c.retry(ctx, func() error { return c.readOnce(ctx, e, limit, decode) })
@@ -271,7 +271,7 @@ func into(v any) func(io.Reader) error {
 
 var errTooLong = errors.New("body too long")
 
-// limited bounds a body, and keeps the error that ended it.
+// limited limits a body, and keeps the error that ended it.
 type limited struct {
 	r    io.Reader
 	left int64
@@ -296,8 +296,8 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// credential returns headers with a credential, which must not go over plain HTTP to another
-// machine.
+// credential returns headers with a credential. It fails if they would be sent over plain HTTP to
+// another machine.
 func (c *Client) credential(value string) (http.Header, error) {
 	if value == "" {
 		return nil, nil
@@ -309,7 +309,8 @@ func (c *Client) credential(value string) (http.Header, error) {
 	return http.Header{"Authorization": {value}}, nil
 }
 
-// retryAfter reads the header in seconds or as a date; 0: it says nothing.
+// retryAfter parses the header, seconds or a date. It returns 0 if the header is missing or
+// malformed.
 func retryAfter(s string, now time.Time) time.Duration {
 	if n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 31); err == nil {
 		return time.Duration(n) * time.Second
@@ -334,8 +335,8 @@ func token(s string, max int) string {
 	return s
 }
 
-// maxText is the length of the longest text of a node in an error, in bytes.
+// maxText is the limit of a text of a node in an error, in bytes.
 const maxText = 200
 
-// printable cuts a text of a node and replaces what cannot be printed.
+// printable shortens a text of a node and replaces characters that cannot be printed.
 func printable(s string) string { return oneline.Excerpt(s, maxText) }

@@ -19,12 +19,13 @@ import (
 )
 
 // Manifest returns the manifest of a generation: GET /datastore/{datastore_id}/manifest, page by
-// page. A zero root means what the node says is its head. The pages must belong together, the
-// capsules must fold to the root, and Options.Trust must trust it. Errors wrap fs.ErrNotExist,
-// capsule.ErrUntrusted, capsule.ErrManifest, ErrProtocol or what ends the exchange.
+// page. A zero root means the head according to the node. The pages must belong together, the
+// capsules must fold to the root, and Options.Trust must trust the root. Errors wrap
+// fs.ErrNotExist, capsule.ErrUntrusted, capsule.ErrManifest, ErrProtocol or the error that ended
+// the exchange.
 //
-// A manifest without chunk roots cannot be checked and is capsule.ErrManifest; single capsules
-// may still be had from such a node.
+// A manifest without chunk roots cannot be checked and is capsule.ErrManifest. Single capsules of
+// such a node can still be read.
 func (c *Client) Manifest(ctx context.Context, store auth.StoreID, root merkle.Hash) (
 	*capsule.Manifest, error) {
 	m, err := c.pages(ctx, store, root)
@@ -37,7 +38,7 @@ func (c *Client) Manifest(ctx context.Context, store auth.StoreID, root merkle.H
 	return m, nil
 }
 
-// checkRoot returns nil when the root of a manifest that folds to it is trusted.
+// checkRoot returns nil if the manifest folds to its root and the root is trusted.
 func (c *Client) checkRoot(ctx context.Context, m *capsule.Manifest) error {
 	if !m.Complete() {
 		return &capsule.ManifestError{Member: "chunk_root",
@@ -54,7 +55,7 @@ func (c *Client) checkRoot(ctx context.Context, m *capsule.Manifest) error {
 	return nil
 }
 
-// pages reads all pages of a manifest and checks that they are one.
+// pages reads all pages of a manifest and checks that they belong together.
 func (c *Client) pages(ctx context.Context, store auth.StoreID, root merkle.Hash) (
 	*capsule.Manifest, error) {
 	left := c.opt.MaxManifest
@@ -89,11 +90,11 @@ func (c *Client) pages(ctx context.Context, store auth.StoreID, root merkle.Hash
 type page struct {
 	capsule.Manifest
 	count, total uint64
-	next         *uint64 // nil: it is the last one
+	next         *uint64 // nil: last page
 }
 
-// page gets one page. limit 0 leaves the number of capsules to the node. left is how many bytes
-// may still be read.
+// page gets one page. With limit 0 the node chooses the number of capsules. left is the number of
+// bytes that may still be read.
 func (c *Client) page(ctx context.Context, store auth.StoreID, root merkle.Hash, offset uint64,
 	limit int, left *int64) (*page, error) {
 	q := url.Values{}
@@ -123,7 +124,7 @@ func (c *Client) page(ctx context.Context, store auth.StoreID, root merkle.Hash,
 	return p, p.check(store, root, offset)
 }
 
-// counted counts the bytes that are read.
+// counted is a reader that counts bytes.
 type counted struct {
 	r io.Reader
 	n int64
@@ -144,8 +145,8 @@ func manifestError(err error) error {
 	return err
 }
 
-// check returns nil when the page is of what was asked for, and the next one follows it. Whether
-// the capsules are those of the root is for Manifest.Check of the whole.
+// check returns nil if the page is the requested one and its next offset is right. The caller
+// checks the capsules against the root with Manifest.Check.
 func (p *page) check(store auth.StoreID, root merkle.Hash, offset uint64) error {
 	fail := func(member, format string, args ...any) error {
 		return &capsule.ManifestError{Member: member, Err: fmt.Errorf(format, args...)}
@@ -164,7 +165,7 @@ func (p *page) check(store auth.StoreID, root merkle.Hash, offset uint64) error 
 	return nil
 }
 
-// same returns nil when q, which has the same root, is another page of the same manifest.
+// same returns nil if q, which has the same root, is a page of the same manifest.
 func (p *page) same(q *page) error {
 	for _, m := range []struct {
 		name string
@@ -225,7 +226,7 @@ func (p *page) readCapsules(r *strictjson.Reader) error {
 	})
 }
 
-// optional lets null stand for absence.
+// optional makes null the same as a missing member.
 func optional(read func(*strictjson.Reader) error) func(*strictjson.Reader) error {
 	return func(r *strictjson.Reader) error {
 		if null, err := r.Null(); null || err != nil {

@@ -13,19 +13,20 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Handle is a registered name of a datastore, as a node says. The node is no proof of it: the
-// chain is.
+// A Handle is a registered name of a datastore, according to a node. It is not verified; only the
+// chain proves it.
 type Handle struct {
 	Name       string // without ".dig"
 	Store      auth.StoreID
 	Tier       int // 1 to 6
 	Registered time.Time
-	Expires    time.Time       // zero: not known, or never
+	Expires    time.Time       // zero: unknown or never
 	Metadata   json.RawMessage // an object
 }
 
 // Resolve returns the datastore of a name: GET /handle/{handle}/resolve. A trailing ".dig" and
-// upper case are taken as the node takes them. A name that is not registered is fs.ErrNotExist.
+// upper case are accepted, as by the node. If the name is not registered, the error is
+// fs.ErrNotExist.
 func (c *Client) Resolve(ctx context.Context, name string) (*Handle, error) {
 	plain, ok := handleName(name)
 	if !ok {
@@ -73,7 +74,7 @@ func handleName(s string) (string, bool) {
 	return s, strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-// Info is what a node says of itself.
+// Info is what a node publishes about itself.
 type Info struct {
 	Service      string             `json:"service"`
 	Version      string             `json:"version"`
@@ -84,8 +85,8 @@ type Info struct {
 	Capabilities []string           `json:"capabilities"`
 }
 
-// Info returns what the node says of itself: GET /.well-known/dig-node.json. An id that is not
-// that of the key is ErrProtocol.
+// Info returns what the node publishes about itself: GET /.well-known/dig-node.json. If the id does
+// not belong to the key, the error is ErrProtocol.
 func (c *Client) Info(ctx context.Context) (*Info, error) {
 	var got Info
 	err := c.get(ctx, "/.well-known/dig-node.json", &got)
@@ -98,8 +99,8 @@ func (c *Client) Info(ctx context.Context) (*Info, error) {
 	return &got, nil
 }
 
-// Ready returns nil when the node is ready to serve, and else what is missing: GET /ready. A node
-// that answers 503 is an error that matches ErrBusy.
+// Ready returns nil if the node is ready to serve, and otherwise an error with the failed checks:
+// GET /ready. Status 503 is an error that matches ErrBusy.
 func (c *Client) Ready(ctx context.Context) error {
 	resp, err := c.attempt(ctx, exchange{method: http.MethodGet, path: "/ready"})
 	if err != nil {
@@ -132,8 +133,8 @@ type Status struct {
 	JSON json.RawMessage `json:"-"`
 }
 
-// Status returns the state of the node: GET /node/status. It needs Options.AdminToken, and most
-// nodes answer it to their own machine only.
+// Status returns the state of the node: GET /node/status. It needs Options.AdminToken. Most nodes
+// accept it only from their own machine.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	s := new(Status)
 	value := ""
@@ -156,14 +157,14 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return s, nil
 }
 
-// A Peer is another node, as a node says.
+// A Peer is another node, according to a node.
 type Peer struct {
 	NodeID       auth.NodeID `json:"node_id"`
 	Endpoint     string      `json:"endpoint"` // host:port
 	Capabilities []string    `json:"capabilities"`
 	Reputation   float64     `json:"reputation"` // 0 to 1
 	LastSeen     time.Time   `json:"last_seen"`
-	// Key is zero where the node does not say it.
+	// Key is zero if the node does not send it.
 	Key auth.NodePublicKey `json:"public_key"`
 }
 

@@ -14,16 +14,15 @@ import (
 var errIdle = fmt.Errorf("%w: nothing of the request was taken for %v: %w", ErrTooSlow, idleTimeout,
 	os.ErrDeadlineExceeded)
 
-// localError is an error of a body that the caller sends.
+// localError is an error from reading the body of a request.
 type localError struct{ err error }
 
 func (e *localError) Error() string { return e.err.Error() }
 func (e *localError) Unwrap() error { return e.err }
 
-// roundTrip sends a request without following redirects, and bounds how slowly both bodies may
-// move. The exchange ends when nothing of the request is taken for idleTimeout. The n bytes of an
-// answer may take idleTimeout and n/rate seconds, and must keep up with the rate within
-// idleTimeout.
+// roundTrip sends a request without following redirects, and aborts slow transfers. The request is
+// aborted if no byte of it is sent for idleTimeout. The answer is aborted if n bytes of it take
+// longer than idleTimeout plus n/rate seconds.
 func roundTrip(t http.RoundTripper, rate int64, req *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	var out *sending
@@ -61,7 +60,7 @@ type sending struct {
 	io.ReadCloser
 	mu    sync.Mutex
 	timer *time.Timer
-	ended bool  // the answer has come, or never will
+	ended bool  // the exchange is over
 	err   error // of the body
 }
 
@@ -84,7 +83,7 @@ func (s *sending) Close() error {
 	return s.ReadCloser.Close()
 }
 
-// end stops the timer for good. s may be nil.
+// end stops the timer permanently. s may be nil.
 func (s *sending) end() {
 	if s == nil {
 		return
@@ -105,15 +104,15 @@ func (s *sending) failure() error {
 	return s.err
 }
 
-// receiving is the body of an answer. Only the time in its reads counts. It is for one goroutine.
+// receiving is the body of an answer. Only the time in its reads counts. One goroutine may use it.
 type receiving struct {
 	io.ReadCloser
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
-	rate   int64         // bytes that earn a second
-	left   time.Duration // for reads to wait; at most idleTimeout
-	moved  int64         // bytes that have not earned a second yet
+	rate   int64         // bytes a second
+	left   time.Duration // time that reads may still wait; at most idleTimeout
+	moved  int64         // bytes not yet converted to time
 }
 
 func (r *receiving) Read(p []byte) (int, error) {

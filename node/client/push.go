@@ -20,47 +20,47 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A Push is a generation for a node, with its content.
+// A Push is a generation to send to a node, with its content.
 type Push struct {
 	// Manifest has all chunk roots. Its Parent and its root statement (capsule.SignRoot,
 	// Manifest.SetStatement) are sent when they are set.
 	Manifest *capsule.Manifest
-	// Content is where capsules that the node does not have are opened. What it gives is checked
-	// before the node can take it.
+	// Content is the source of capsules that the node does not have. The client verifies the
+	// content while it sends it.
 	Content capsule.Source
 
 	Handle string      // registered name of the datastore; empty: none
 	Bribe  merkle.Hash // bribe distributor; zero: none
 	// Sources are nodes from which the node may fetch content, by address or id. At most 16.
 	Sources []string
-	// Inline is how many bytes of content are sent with the push itself, if that is all of it. 0:
-	// none; the node then says first which capsules it does not have.
+	// Inline is the limit in bytes up to which all content is sent with the push itself. 0, or more
+	// content: the node first reports the capsules that it does not have.
 	Inline int64
-	// Progress, if not nil, is called with the bytes of the capsules that are sent, and of those
+	// Progress, if not nil, is called with the bytes of content sent so far, and of all capsules
 	// that the node does not have. It may be called concurrently.
 	Progress func(sent, total int64)
 }
 
-// A PushResult is what a node has answered to a push that it took.
+// A PushResult is the answer of a node to an accepted push.
 type PushResult struct {
 	Root   merkle.Hash
 	Stored time.Time // when everything is expected to be stored
-	Retain time.Time // until when it is kept; zero: no end
-	Peers  []string  // ids of the nodes that were told in this call
+	Retain time.Time // kept until this time; zero: no limit
+	Peers  []string  // ids of the nodes notified in this call
 	Sent   int64     // bytes of content, in this call
 }
 
-// maxRounds is how often a push begins again because its session has ended.
+// maxRounds is how often a push is restarted because its session has ended.
 const maxRounds = 3
 
 // Push sends a generation: POST /datastore/push, then the capsules that the node does not have in
-// an upload session, then its commit. The node has the old head or the new one at any time, and
-// the same push may be sent again. A session that was opened is closed when the push fails.
+// an upload session, then its commit. At any time the head at the node is the old or the new one.
+// The same push may be sent again. If the push fails, its session is aborted.
 //
 // Errors are a *DeclinedError; a *StatusError, as of ErrConflict, ErrStale, ErrNoSpace,
 // auth.ErrForbidden (the key may not write, or the writers are not known), auth.ErrSignature and
-// request.ErrUnauthenticated (a credential is needed); an error of the manifest or of the
-// content; ErrInsecure for a credential over plain HTTP; or what ends an exchange.
+// request.ErrUnauthenticated (a credential is needed); an error of the manifest or of the content;
+// ErrInsecure for a credential over plain HTTP; or the error that ended an exchange.
 func (c *Client) Push(ctx context.Context, p *Push) (*PushResult, error) {
 	res, err := c.push(ctx, p)
 	if err != nil {
@@ -113,8 +113,8 @@ func (c *Client) pushCredential() string {
 	return ""
 }
 
-// sessionEnded reports whether a session is not there any more: it was too old, the node was
-// started again, or its commit has succeeded and the answer was lost.
+// sessionEnded reports whether the session does not exist: it expired, the node was restarted, or
+// its commit succeeded and the answer was lost.
 func sessionEnded(err error) bool {
 	var status *StatusError
 	return errors.As(err, &status) && status.Code == "session_not_found"
@@ -146,7 +146,7 @@ func (t *jsonTime) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, &t.Time)
 }
 
-// offer sends the push itself.
+// offer sends the first request of a push.
 func (c *Client) offer(ctx context.Context, p *Push, h http.Header, body []byte) (*pushAnswer,
 	error) {
 	return c.pushed(ctx, exchange{method: http.MethodPost, path: "/datastore/push", header: h,
@@ -185,7 +185,7 @@ func (c *Client) pushed(ctx context.Context, e exchange, m *capsule.Manifest) (*
 	return a, nil
 }
 
-// upload is the session of a push.
+// upload is an upload session of a push.
 type upload struct {
 	c     *Client
 	p     *Push
@@ -194,7 +194,7 @@ type upload struct {
 	total int64
 }
 
-// run sends what is missing and commits. It closes the session when that fails.
+// run sends the missing capsules and commits. If that fails, it aborts the session.
 func (u *upload) run(ctx context.Context, s *pushUpload) (*pushAnswer, error) {
 	path := "/datastore/push/" + s.Session
 	u.total = u.sent
@@ -222,8 +222,8 @@ func (u *upload) run(ctx context.Context, s *pushUpload) (*pushAnswer, error) {
 	return a, err
 }
 
-// abort closes the session, so that it does not count against the caller. Without it the node
-// does so later.
+// abort ends the session, so that it does not count against the limits of the caller. Otherwise the
+// node ends it later.
 func (u *upload) abort(ctx context.Context, path string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -241,7 +241,7 @@ func (u *upload) send(ctx context.Context, path string, d capsule.Descriptor) er
 		kind: "application/octet-stream",
 		body: func() (io.ReadCloser, error) { return u.open(ctx, d) },
 		ok:   []int{http.StatusNoContent, http.StatusOK}}
-	if d.Size > bufferSize { // a refusal comes before the content is sent
+	if d.Size > bufferSize { // a refusal arrives before the content is sent
 		e.header = http.Header{"Expect": {"100-continue"}}
 	}
 	err := u.c.retry(ctx, func() error {
@@ -264,8 +264,8 @@ func (u *upload) send(ctx context.Context, path string, d capsule.Descriptor) er
 	return nil
 }
 
-// open opens the content of a capsule, checked against its descriptor: wrong content is never
-// sent to its end.
+// open opens the content of a capsule and verifies it against its descriptor, so wrong content is
+// never sent completely.
 func (u *upload) open(ctx context.Context, d capsule.Descriptor) (io.ReadCloser, error) {
 	rc, err := u.p.Content.Open(ctx, d)
 	if err != nil {

@@ -16,29 +16,29 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// maxProof is the length of the longest X-Merkle-Proof in characters: 32 steps, with room.
+// maxProof is the limit of X-Merkle-Proof in characters. It is enough for 32 steps.
 const maxProof = 2 << 10
 
-// A Capsule is open content with what is known about it. The caller closes it. Descriptor and
-// Ref.Root are checked; the content is being checked while it is read, as by
-// [capsule.VerifyReader]: the last bytes come only when all of it is right, and earlier bytes
-// must not be used before. The chunk root of Descriptor is zero when the node does not send it; it
-// is computed from the content then.
+// A Capsule is open content with its descriptor. The caller closes it. Descriptor and Ref.Root are
+// verified. The content is verified while it is read, as by [capsule.VerifyReader]: the last bytes
+// are returned only if all bytes are right, and earlier bytes must not be used before. The chunk
+// root of Descriptor is zero if the node does not send it; then the client computes it from the
+// content.
 type Capsule struct {
 	io.ReadCloser
 	Ref        capsule.Ref // Root is the one that was checked, also when the head was asked for
 	Descriptor capsule.Descriptor
-	Plot       merkle.Hash // the plot that has it, as the node says; zero: it does not say
-	Cache      string      // where the node had it, as "l1_hit"; empty: it does not say
+	Plot       merkle.Hash // the plot with the capsule, according to the node; zero: not given
+	Cache      string      // for example "l1_hit"; empty: not given
 
-	leaf merkle.Hash // that the proof leads from
+	leaf merkle.Hash // of the proof
 }
 
 // Stat implements capsule.Source: HEAD /capsule/{datastore_id}/{capsule_index}. The descriptor is
-// checked by its proof under a root that Options.Trust trusts, for which the node has to send the
-// header X-Dig-Chunk-Root. A zero root means what the node
-// says is its head: it is a generation of the datastore, and may be an old one. Errors wrap
-// fs.ErrNotExist, capsule.ErrUntrusted, capsule.ErrPath, ErrProtocol or what ends the exchange.
+// verified by its proof under a root that Options.Trust trusts. For that the node must send the
+// header X-Dig-Chunk-Root. A zero root means the head according to the node: it is a generation of
+// the datastore, but may be an old one. Errors wrap fs.ErrNotExist, capsule.ErrUntrusted,
+// capsule.ErrPath, ErrProtocol or the error that ended the exchange.
 func (c *Client) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor, error) {
 	var d capsule.Descriptor
 	err := c.retry(ctx, func() error {
@@ -62,9 +62,10 @@ func (c *Client) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor,
 	return d, nil
 }
 
-// Capsule opens the capsule at ref: GET /capsule/{datastore_id}/{capsule_index}. It checks what
-// Stat does before it returns, with the same errors, and then the content. A transfer that breaks
-// off is continued. A capsule of another length or content is capsule.ErrContentMismatch.
+// Capsule opens the capsule at ref: GET /capsule/{datastore_id}/{capsule_index}. It makes the
+// checks of Stat before it returns, with the same errors, and verifies the content while it is
+// read. An interrupted transfer is resumed. If the length or the content is wrong, the error is
+// capsule.ErrContentMismatch.
 func (c *Client) Capsule(ctx context.Context, ref capsule.Ref) (*Capsule, error) {
 	var opened *Capsule
 	err := c.retry(ctx, func() error {
@@ -91,9 +92,9 @@ func (c *Client) Capsule(ctx context.Context, ref capsule.Ref) (*Capsule, error)
 	return opened, nil
 }
 
-// Open implements capsule.Source: GET /blob/{capsule_hash}. The content is checked against d as
-// by [capsule.VerifyReader]; a transfer that breaks off is continued. The caller takes d from
-// Stat, Manifest, or wherever it trusts.
+// Open implements capsule.Source: GET /blob/{capsule_hash}. The content is verified against d as by
+// [capsule.VerifyReader]. An interrupted transfer is resumed. The caller must trust d; Stat and
+// Manifest return verified descriptors.
 func (c *Client) Open(ctx context.Context, d capsule.Descriptor) (io.ReadCloser, error) {
 	e := exchange{method: http.MethodGet, path: "/blob/0x" + d.Hash.String()}
 	var body io.ReadCloser
@@ -159,8 +160,8 @@ func (c *Client) describe(ctx context.Context, resp *http.Response, ref capsule.
 	return out, c.checkProof(ctx, out, proof)
 }
 
-// checkProof returns nil when the proof shows the capsule under a root that is trusted. The leaf
-// has the index: where the number of capsules is not known, the fold alone binds it.
+// checkProof returns nil if the proof leads from the capsule to a trusted root. The leaf contains
+// the index, so the proof binds the index even if the number of capsules is unknown.
 func (c *Client) checkProof(ctx context.Context, got *Capsule, proof merkle.Proof) error {
 	root := got.Ref.Root
 	count, err := c.trust.Trusted(ctx, got.Ref.Store, root)
@@ -182,8 +183,8 @@ func (c *Client) checkProof(ctx context.Context, got *Capsule, proof merkle.Proo
 	return nil
 }
 
-// leafReader computes the chunk root of content whose descriptor has none. It gives the last bytes
-// when the descriptor has the leaf of the proof.
+// leafReader computes the chunk root of content whose descriptor has none. It returns the last
+// bytes only if the descriptor has the leaf of the proof.
 type leafReader struct {
 	io.ReadCloser // checks size and hash
 	d             capsule.Descriptor
@@ -198,7 +199,7 @@ func (l *leafReader) Read(p []byte) (int, error) {
 		return 0, l.err
 	}
 	n, err := l.ReadCloser.Read(p)
-	l.hash.Write(p[:n]) // of at most the size of a capsule: never too large
+	l.hash.Write(p[:n]) // at most the size of a capsule, so it cannot fail
 	l.read += uint64(n)
 	if l.err = err; l.read < uint64(l.d.Size) || err != nil && err != io.EOF {
 		return n, err
@@ -239,27 +240,27 @@ func proofHeader(h http.Header) (p merkle.Proof, err error) {
 	return p, nil
 }
 
-// verified returns the content of an answer, checked against d and continued when it breaks off.
+// verified returns the content of an answer, verified against d and resumed if it is interrupted.
 func (c *Client) verified(ctx context.Context, e exchange, resp *http.Response,
 	d capsule.Descriptor) io.ReadCloser {
 	return capsule.VerifyReader(&content{c: c, ctx: ctx, e: e, rc: resp.Body, size: int64(d.Size),
 		etag: `"` + d.Hash.String() + `"`}, d)
 }
 
-// content is the body of a capsule. When it breaks off, the rest is asked for.
+// content is the body of a capsule. If the transfer is interrupted, content requests the rest.
 type content struct {
 	c      *Client
 	ctx    context.Context
 	e      exchange
 	etag   string
 	size   int64
-	rc     io.ReadCloser   // nil: broken off
+	rc     io.ReadCloser   // nil: interrupted
 	off    int64           // of the next byte
 	failed backoff.Counter // since the last byte
 }
 
-// Read implements io.Reader. It ends at the length that the capsule must have, and then gives
-// what follows, if anything does.
+// Read implements io.Reader. It returns io.EOF at the expected length of the capsule, or the excess
+// bytes if there are any.
 func (b *content) Read(p []byte) (int, error) {
 	for {
 		n, err := b.next(p)
@@ -280,7 +281,7 @@ func (b *content) Read(p []byte) (int, error) {
 	}
 }
 
-// next reads from the answer that is open, or opens one with the rest.
+// next reads from the open answer, or requests the rest.
 func (b *content) next(p []byte) (int, error) {
 	if b.rc == nil {
 		if err := b.resume(); err != nil {
@@ -292,7 +293,7 @@ func (b *content) next(p []byte) (int, error) {
 	return n, err
 }
 
-// resume asks for the rest. The hash of the whole decides about what comes.
+// resume requests the rest. The hash of the whole content verifies it.
 func (b *content) resume() error {
 	e := b.e
 	e.header = http.Header{"Range": {fmt.Sprintf("bytes=%d-", b.off)}, "If-Range": {b.etag}}
@@ -309,7 +310,7 @@ func (b *content) resume() error {
 	return nil
 }
 
-// skip moves an answer to the offset that was asked for.
+// skip discards the bytes of an answer before the requested offset.
 func (b *content) skip(resp *http.Response) error {
 	if resp.StatusCode == http.StatusPartialContent {
 		want := fmt.Sprintf("bytes %d-%d/%d", b.off, b.size-1, b.size)
@@ -327,7 +328,7 @@ func (b *content) skip(resp *http.Response) error {
 	return nil
 }
 
-// Close closes the answer that is open.
+// Close closes the open answer.
 func (b *content) Close() error {
 	if b.rc == nil {
 		return nil

@@ -12,8 +12,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// Keys returns a function for Options.Writers that lets keys write every datastore, and besides
-// lets the key write whose hash is the id of the datastore (auth.StoreIDFromKey).
+// Keys returns a function for Options.Writers. It accepts keys for every datastore, and for each
+// datastore the key whose hash is its id (auth.StoreIDFromKey).
 func Keys(keys ...auth.PublicKey) func(context.Context, auth.StoreID, auth.PublicKey) error {
 	return func(_ context.Context, store auth.StoreID, key auth.PublicKey) error {
 		if slices.Contains(keys, key) || auth.StoreIDFromKey(key) == store {
@@ -23,8 +23,8 @@ func Keys(keys ...auth.PublicKey) func(context.Context, auth.StoreID, auth.Publi
 	}
 }
 
-// Statement returns the root statement about a generation that the node has. It is not checked:
-// capsule.SignedRoots does that. Absence is fs.ErrNotExist.
+// Statement returns the root statement of a generation from the node. It does not verify it; see
+// capsule.SignedRoots. If there is none, the error is fs.ErrNotExist.
 func (c *Client) Statement(ctx context.Context, store auth.StoreID, root merkle.Hash) (
 	capsule.RootStatement, error) {
 	left := int64(maxSmall)
@@ -40,11 +40,11 @@ func (c *Client) Statement(ctx context.Context, store auth.StoreID, root merkle.
 		Generation: p.Generation, Writer: p.Writer, Signature: p.Signature}, nil
 }
 
-// maxStatements is how many root statements a client remembers.
+// maxStatements is the number of root statements that a client caches.
 const maxStatements = 256
 
-// statements remembers the root statements of a node whose signatures verify, so that each capsule
-// of a generation does not ask for the same one. They are checked at each use.
+// statements caches root statements with valid signatures, so that the capsules of a generation do
+// not each request it. They are verified at each use.
 type statements struct {
 	c  *Client
 	mu sync.Mutex
