@@ -23,100 +23,100 @@ import (
 	"github.com/dig-network/digstore/remote/server"
 )
 
-// Version is that of this code, where Config names none.
+// Version is the default of Config.Version.
 const Version = "0.1.0"
 
-// Config is what a node is made of. Key and Storage are required; everything else may be zero.
+// Config is the configuration of a node. Key and Storage are required; everything else may be zero.
 type Config struct {
 	Key     auth.NodeSigner
 	Storage storage.Storage
-	// DataDir has what the node keeps besides: the snapshot of its index, the state of its tiers,
-	// and what it follows. One node at a time uses it. Empty: that is forgotten when the process
-	// ends.
+	// DataDir is the directory of the other files of the node: the snapshot of its index, the state
+	// of its tiers, and the datastores that it follows. One node at a time can use it. Empty: these
+	// are not stored.
 	DataDir string
 	Version string // of the program. Default: Version
 
-	// Policy decides what others may store here. nil: selective mode with empty lists, so that
-	// only what the owner pushes is accepted.
+	// Policy decides what the node accepts from others. nil: selective mode with empty lists, so
+	// that only what the owner pushes is accepted.
 	Policy *policy.Policy
-	// Access knows who may write datastores. nil: the key of the first statement that was taken.
+	// Access decides who may write datastores. nil: the key of the first accepted statement.
 	Access push.Access
 	// Handles resolves names. nil: there are none.
 	Handles api.Handles
 	// Peers knows other nodes. nil: there are none.
 	Peers api.Peers
-	// Rewards knows what the node earns. nil: nothing is known.
+	// Rewards has the earnings of the node. nil: unknown.
 	Rewards Rewards
-	// Facts is what is known about a datastore from elsewhere: its handle, providers, rewards and
-	// bribes. nil: nothing. Pinned and Tracked are filled in by the node.
+	// Facts returns external data about a datastore: its handle, providers, rewards and bribes.
+	// nil: none. The node fills in Pinned and Tracked.
 	Facts func(ctx context.Context, store auth.StoreID) (tier.Facts, error)
 
-	// Stores are served below /stores/, and each head as capsules of the same datastore, too. nil:
-	// there are no such routes. A credential of a push is one for StoresOptions, where that names
-	// none.
+	// Stores are served below /stores/, and their heads also as capsules. nil: there are no such
+	// routes. Credential also applies to StoresOptions, unless that has its own.
 	Stores        server.Backend
 	StoresOptions server.Options
 
-	// Volumes are where plots lie. Without them there are no plots, and challenges cannot be
-	// answered.
+	// Volumes are the directories of plots. Without them there are no plots, and challenges cannot
+	// be answered.
 	Volumes []tier.Volume
 	Cache   cache.Options
 	Tiers   tier.Settings
-	// Worker computes the work of plots and proofs. nil: the CPU.
+	// Worker computes the work of plots and proofs. nil: on the CPU.
 	Worker capsule.Worker
-	// Chain is held against the entropy of challenges. nil: challenges are not checked so.
+	// Chain verifies the entropy of challenges. nil: it is not verified.
 	Chain capsule.Chain
 	// Validators are the keys that may ask for proofs. Empty: every key, in full form only.
 	Validators  []auth.NodePublicKey
 	NoMinimal   bool // refuse challenges in minimal form
 	MaxWorkBits int  // default capsule.MaxWorkBits
 
-	// Admin stands before the admin routes. nil: there are none. See api.AdminGate.
+	// Admin wraps the handler of the admin routes and authorizes requests. nil: there are no admin
+	// routes. See api.AdminGate.
 	Admin func(http.Handler) http.Handler
-	// Credential names the credential of a push. nil: there are none, and what is not tracked
-	// cannot be pushed.
+	// Credential returns the credential of a push. nil: there are none, and only tracked datastores
+	// can be pushed.
 	Credential func(r *http.Request) (api.Credential, error)
-	// Authenticator checks the identities of pushes. nil: one of its own.
+	// Authenticator checks the identities of pushes. nil: New makes one.
 	Authenticator *request.Authenticator
-	// Reload is behind POST /admin/reload. nil: there is no such route.
+	// Reload handles POST /admin/reload. nil: there is no such route.
 	Reload func(ctx context.Context) error
 	Limits Limits
 
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is used
 	AdminOrigins   []string       // whose pages may use routes that are not public
-	PeerPort       int            // as /.well-known/dig-node.json names it; 0: none
+	PeerPort       int            // published in /.well-known/dig-node.json; 0: none
 	HTTPPort       int
 
-	// Drain is how long the node goes on answering as unready before it stops; Grace how long
-	// requests in progress may take then. Defaults 0 and 20 s.
+	// Drain is how long the node keeps serving as unready before it stops. Grace is how long
+	// requests in progress may take after that. Defaults 0 and 20 s.
 	Drain, Grace time.Duration
 
 	Now     func() time.Time  // default time.Now
 	Logger  *slog.Logger      // default: discarded
-	Observe func(api.Request) // is called at the end of every request, for metrics
-	// Measures has what the program measures about the machine, by the names of the metrics in
-	// /node/status, such as cpu_usage. nil: those are not known.
+	Observe func(api.Request) // called at the end of every request, for metrics
+	// Measures returns measurements of the machine by the program, by the names of the metrics in
+	// /node/status, such as cpu_usage. nil: they are unknown.
 	Measures func(ctx context.Context) map[string]float64
 }
 
-// Limits bound what callers can use of a node.
+// Limits are the limits of what callers can use.
 type Limits struct {
 	Callers        api.Limits
 	MaxPush        int64 // bytes of a push with its inline data. Default 64 MiB
-	MaxReads       int   // capsules that are read at the same time. Default 64
+	MaxReads       int   // capsules read at the same time. Default 64
 	MaxChallenges  int   // at the same time; four times as many wait. Default the number of CPUs
 	MaxSessions    int   // uploads at the same time. Default 256
 	MaxStagedBytes int64 // of all uploads. Default 64 GiB
 	UploadRate     int64 // bytes a second to all clients. Default: no limit
 	MaxSubscribers int   // of /events. Default 32
-	// Idle is how long a client may neither send nor take anything. Default 30 s.
+	// Idle is how long a client may neither send nor receive a byte. Default 30 s.
 	Idle time.Duration
 }
 
 // Earnings are sums in DIG.
 type Earnings struct{ Total, Bribes, Pending economy.Amount }
 
-// Rewards knows what the node has earned. Implementations are safe for concurrent use.
+// Rewards is a source of the node's earnings. Implementations are safe for concurrent use.
 type Rewards interface {
 	Totals(ctx context.Context) (Earnings, error)
 }
@@ -125,7 +125,7 @@ type Rewards interface {
 var (
 	// ErrConflict: a push does not follow the head.
 	ErrConflict = push.ErrConflict
-	// ErrDeclined: the policy does not take it.
+	// ErrDeclined: the policy declined a push.
 	ErrDeclined = errors.New("declined by the policy")
 	// ErrUnauthorized: a credential is missing.
 	ErrUnauthorized = push.ErrUnauthorized
@@ -133,7 +133,7 @@ var (
 	ErrNoSpace = storage.ErrNoSpace
 	// ErrCorrupt: every copy of a capsule is damaged.
 	ErrCorrupt = tier.ErrCorrupt
-	// ErrUnavailable: what should be here cannot be read at present.
+	// ErrUnavailable: content that the node holds cannot be read now.
 	ErrUnavailable = storage.ErrUnavailable
 	// ErrBusy: a limit is reached.
 	ErrBusy = push.ErrBusy

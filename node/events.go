@@ -11,10 +11,10 @@ import (
 	"github.com/dig-network/digstore/node/tier"
 )
 
-// eventBuffer is how many events a subscriber may be behind.
+// eventBuffer is the number of events buffered for a subscriber.
 const eventBuffer = 256
 
-// hub hands events to subscribers. It never waits for one.
+// hub sends events to subscribers. It never blocks.
 type hub struct {
 	now func() time.Time
 	log *slog.Logger
@@ -33,7 +33,7 @@ func newHub(now func() time.Time, log *slog.Logger) *hub {
 	return &hub{now: now, log: log, subs: map[*subscriber]bool{}}
 }
 
-// send logs an event and hands it to the subscribers.
+// send logs an event and sends it to the subscribers.
 func (h *hub) send(level slog.Level, component, name string, details map[string]any) {
 	attrs := []any{"component", component}
 	for k, v := range details {
@@ -55,7 +55,7 @@ func (h *hub) send(level slog.Level, component, name string, details map[string]
 	}
 }
 
-// Events yields what happens from its first step on, until ctx ends or the node stops. A
+// Events yields the events from the start of the iteration until ctx ends or the node stops. A
 // subscriber that is more than 256 events behind loses events, which Event.Lost counts.
 func (n *Node) Events(ctx context.Context) iter.Seq[api.Event] { return n.hub.events(ctx) }
 
@@ -98,7 +98,7 @@ func (h *hub) close() {
 	}
 }
 
-// tierEvent hands on an event of the tiers.
+// tierEvent sends an event of the tiers.
 func (h *hub) tierEvent(e tier.Event) {
 	details := map[string]any{}
 	put := func(name string, zero bool, v any) {

@@ -15,8 +15,8 @@ import (
 	"github.com/dig-network/digstore/internal/strictjson"
 )
 
-// follow is what the operator has told the node to follow: datastores that it tracks, and those
-// that it never evicts.
+// follow has the datastores that the operator has tracked, and those that are pinned and never
+// evicted.
 type follow struct {
 	fs   diskfs.FS
 	path string // of the file; empty: none
@@ -32,7 +32,7 @@ type followFile struct {
 	Pinned  []string          `json:"pinned"`
 }
 
-// maxFollow is the length of the longest file in bytes.
+// maxFollow is the limit of the file in bytes.
 const maxFollow = 64 << 20
 
 func loadFollow(fsys diskfs.FS, dir string) (*follow, error) {
@@ -69,7 +69,7 @@ func loadFollow(fsys diskfs.FS, dir string) (*follow, error) {
 	return f, nil
 }
 
-// change makes a change and writes the file. A change that cannot be written is not made.
+// change makes a change and writes the file. If writing fails, nothing changes.
 func (f *follow) change(
 	do func(tracked map[auth.StoreID]string, pinned map[auth.StoreID]bool),
 ) error {

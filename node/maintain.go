@@ -69,12 +69,12 @@ func share(p plot.Progress) float64 {
 	return begin[p.Phase] + float64(p.Done)/float64(p.Total)/3
 }
 
-// Collected is what Collect has removed, or would.
+// Collected is what Collect removed, or with dryRun would remove.
 type Collected struct {
 	DryRun      bool      `json:"dry_run"`
 	Orphans     int       `json:"orphans"` // contents that no generation names
 	Generations []Removal `json:"generations"`
-	Bytes       uint64    `json:"bytes"` // that are freed at most
+	Bytes       uint64    `json:"bytes"` // freed at most
 }
 
 // Removal is a generation that is removed.
@@ -86,8 +86,8 @@ type Removal struct {
 	Bytes  uint64 `json:"bytes"`
 }
 
-// Collect removes what the node does not need to keep; with dryRun it only returns what that is.
-// The result is a *Collected.
+// Collect removes what the node does not need to keep. With dryRun it removes nothing and only
+// reports. The result is a *Collected.
 func (n *Node) Collect(ctx context.Context, dryRun bool, progress func(float64)) (any, error) {
 	plan, err := n.tiers.Plan(ctx)
 	if plan == nil || err != nil && ctx.Err() != nil {
@@ -148,8 +148,8 @@ type Rule struct {
 	Detail  string `json:"detail"`
 }
 
-// Explain returns what the policy would decide about a push of a datastore that is not the
-// operator's. The result is an *Explanation.
+// Explain returns the decision of the policy about a push of a datastore by somebody else than the
+// operator. The result is an *Explanation.
 func (n *Node) Explain(ctx context.Context, store auth.StoreID) (any, error) {
 	f, err := n.facts(ctx, store)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // Capsule returns the capsule at ref, of the head when ref.Root is zero. Its content is verified.
-// The client is who asks, for reading ahead; empty: nobody in particular. The caller closes it.
+// client identifies the caller for readahead; it may be empty. The caller closes the result.
 func (n *Node) Capsule(
 	ctx context.Context, ref capsule.Ref, client string,
 ) (*tier.Content, error) {
@@ -40,7 +40,7 @@ func (n *Node) ResolveHandle(ctx context.Context, name string) (*api.Handle, err
 	return n.c.Handles.Resolve(ctx, name)
 }
 
-// Peers returns the nodes that may be named to others, the best first.
+// Peers returns the peers that may be published, the best first.
 func (n *Node) Peers(ctx context.Context) ([]api.Peer, error) {
 	if n.c.Peers == nil {
 		return nil, nil

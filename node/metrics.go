@@ -22,7 +22,7 @@ func (m *mean) add(d time.Duration) {
 	m.count++
 }
 
-// milliseconds returns the mean; nil: nothing was observed.
+// milliseconds returns the mean, or nil if nothing was observed.
 func (m *mean) milliseconds() *float64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -33,9 +33,9 @@ func (m *mean) milliseconds() *float64 {
 	return &ms
 }
 
-// observe notes a request and hands it on.
+// observe records a request and calls Config.Observe.
 func (n *Node) observe(r api.Request) {
-	if r.Route != "/events" { // which lasts as long as its client likes
+	if r.Route != "/events" { // whose duration depends on the client
 		n.latency.add(r.Duration)
 	}
 	if n.c.Observe != nil {

@@ -32,8 +32,8 @@ type Node struct {
 	c       Config
 	fs      diskfs.FS
 	storage storage.Storage  // Config.Storage with the modules of Config.Stores
-	modules *modules.Storage // nil: there are no stores
-	taking  sync.Mutex       // held while a module is taken up
+	modules *modules.Storage // nil: no Config.Stores
+	taking  sync.Mutex       // held while a module is added
 	tiers   *tier.Tiers
 	reader  *reader
 	pushes  *push.Manager
@@ -49,7 +49,7 @@ type Node struct {
 	started  time.Time // monotonic
 	ran      atomic.Bool
 	indexed  atomic.Bool
-	leaving  atomic.Bool // not ready any more
+	leaving  atomic.Bool // no longer ready
 	draining atomic.Bool // requests are refused
 	requests sync.WaitGroup
 	gate     sync.RWMutex // held for writing while closed is set
@@ -61,8 +61,8 @@ type Node struct {
 	proving     mean // of proofs
 }
 
-// New returns a node and starts nothing: it opens what it keeps, and answers as not ready until
-// Run has read its index. Run must be called, or Close.
+// New returns a node and starts no goroutine. It opens the files of the node. The node is not ready
+// until Run has read its index. The caller must call Run or Close.
 func New(ctx context.Context, c Config) (*Node, error) {
 	if err := c.setDefaults(); err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func New(ctx context.Context, c Config) (*Node, error) {
 	return n, nil
 }
 
-// open opens what the node keeps, and makes its parts.
+// open opens the files of the node and makes its parts.
 func (n *Node) open(ctx context.Context) (err error) {
 	if dir := n.c.DataDir; dir != "" {
 		if err := diskfs.MkdirAll(n.fs, dir, 0o700); err != nil {
@@ -114,7 +114,8 @@ func (n *Node) release() error {
 func (n *Node) tierConfig() tier.Config {
 	c := tier.Config{Storage: n.storage, Volumes: n.c.Volumes, Key: n.c.Key, Work: n.work,
 		Cache: n.c.Cache, Policy: n.c.Policy, Facts: n.facts, Settings: n.c.Tiers, Now: n.c.Now}
-	// Staged content is discarded with its session; a long upload must not lose its beginning.
+	// Sessions discard staged content. A long upload must not lose its first capsules to
+	// collection.
 	c.Settings.Grace = cmp.Or(c.Settings.Grace, 24*time.Hour)
 	if n.c.DataDir == "" {
 		return c
@@ -132,7 +133,7 @@ func (n *Node) tierConfig() tier.Config {
 
 func (n *Node) indexFile() string { return filepath.Join(n.c.DataDir, "index.snapshot") }
 
-// facts returns what is known about a datastore besides what is stored.
+// facts returns external data about a datastore.
 func (n *Node) facts(ctx context.Context, store auth.StoreID) (tier.Facts, error) {
 	var f tier.Facts
 	if n.c.Facts != nil {
@@ -148,7 +149,7 @@ func (n *Node) facts(ctx context.Context, store auth.StoreID) (tier.Facts, error
 	return f, nil
 }
 
-// assemble makes the parts that stand on the tiers.
+// assemble makes the parts that use the tiers.
 func (n *Node) assemble() error {
 	var err error
 	if n.reader, err = newReader(n.tiers); err != nil {
@@ -191,7 +192,7 @@ func (n *Node) assemble() error {
 // Ready is closed when the node is ready for the first time.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
-// Ops answers /health and /ready, for a listener of their own.
+// Ops returns a handler of /health and /ready, for a separate listener.
 func (n *Node) Ops() http.Handler { return n.ops }
 
 // ServeHTTP answers the routes of node/PROTOCOL.md.
@@ -222,12 +223,12 @@ func (n *Node) serveClosed(w http.ResponseWriter, r *http.Request) {
 const saveEvery = 10 * time.Minute
 
 // Run runs the node until ctx ends, and returns when everything has stopped: nil after an orderly
-// end. It is called once.
+// end. It can be called once.
 func (n *Node) Run(ctx context.Context) error {
 	if !n.ran.CompareAndSwap(false, true) {
 		return fmt.Errorf("run node: %w", ErrRunning)
 	}
-	// The work goes on while requests are drained.
+	// The background work continues while requests are drained.
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var wg sync.WaitGroup
@@ -260,7 +261,7 @@ func (n *Node) Run(ctx context.Context) error {
 	return errors.Join(err, n.close())
 }
 
-// load discards what sessions have left, and reads the index.
+// load discards content left by sessions, and reads the index.
 func (n *Node) load(ctx context.Context) error {
 	if _, err := n.pushes.Recover(ctx); err != nil && ctx.Err() == nil {
 		n.hub.send(slog.LevelWarn, "storage", "recovery_failed",
@@ -270,7 +271,7 @@ func (n *Node) load(ctx context.Context) error {
 	return err
 }
 
-// housekeeping does what comes again and again.
+// housekeeping runs the periodic tasks until ctx ends.
 func (n *Node) housekeeping(ctx context.Context) {
 	expire := time.NewTicker(time.Minute)
 	defer expire.Stop()
@@ -308,7 +309,8 @@ func (n *Node) forwardTierEvents(ctx context.Context) {
 	}
 }
 
-// drain answers as not ready for a while, refuses new requests, and waits for those in progress.
+// drain reports not ready for Config.Drain, then refuses new requests and waits for those in
+// progress.
 func (n *Node) drain() {
 	n.leaving.Store(true)
 	n.hub.send(slog.LevelInfo, "node", "draining", nil)
@@ -333,7 +335,7 @@ func (n *Node) drain() {
 	}
 }
 
-// close releases what New has opened.
+// close closes what New has opened.
 func (n *Node) close() error {
 	n.api.Close()
 	n.pushes.Close(context.Background())
@@ -341,7 +343,7 @@ func (n *Node) close() error {
 	return n.release()
 }
 
-// Close releases a node that was not run.
+// Close closes a node on which Run was not called.
 func (n *Node) Close() error {
 	if !n.ran.CompareAndSwap(false, true) {
 		return fmt.Errorf("close node: %w", ErrRunning)

@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// Amount is a sum of money in thousandths of a DIG. In text and JSON it is a decimal number of
-// DIG with at most three decimals, as in 1000.5. It may be negative, as a loss is.
+// Amount is a sum of money in thousandths of a DIG. In text and JSON it is a decimal number of DIG
+// with at most three decimals, as in 1000.5. It may be negative.
 type Amount int64
 
 // DIG is one DIG.
 const DIG Amount = 1000
 
-// MaxAmount is the largest amount. Sums and products beyond it, or below its negative, stay there.
+// MaxAmount is the largest amount. Sums and products saturate at it and at its negative.
 const MaxAmount Amount = math.MaxInt64
 
 // ErrAmount is wrapped by the errors of ParseAmount.
@@ -68,7 +68,7 @@ func (a *Amount) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// Plus returns a + b, kept within MaxAmount.
+// Plus returns a + b, saturated at MaxAmount.
 func (a Amount) Plus(b Amount) Amount {
 	sum := a + b
 	switch {
@@ -80,7 +80,7 @@ func (a Amount) Plus(b Amount) Amount {
 	return sum
 }
 
-// Minus returns a - b, kept within MaxAmount.
+// Minus returns a - b, saturated at MaxAmount.
 func (a Amount) Minus(b Amount) Amount {
 	if b < -MaxAmount {
 		b = -MaxAmount
@@ -88,7 +88,7 @@ func (a Amount) Minus(b Amount) Amount {
 	return a.Plus(-b)
 }
 
-// scale returns a × num / den, rounded towards zero and kept within MaxAmount. den is not 0.
+// scale returns a × num / den, rounded towards zero and saturated at MaxAmount. den must not be 0.
 func (a Amount) scale(num, den uint64) Amount {
 	n := uint64(a)
 	if a < 0 {

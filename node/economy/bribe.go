@@ -12,8 +12,8 @@ type Bribe struct {
 	Datastore        ID
 	Address          string            // of the distributor
 	Balances         map[string]Amount // by asset: "XCH" or the id of a CAT
-	RewardPerTB      Amount            // for each epoch and 10^12 bytes held
-	MinConsolidation float64           // least share of the capsules that a node holds, 0 to 1
+	RewardPerTB      Amount            // per epoch and 10^12 bytes held
+	MinConsolidation float64           // minimum share of the capsules that a node must hold, 0 to 1
 	Regions          []string          // one of which the node must be in; empty: anywhere
 	MaxLatency       time.Duration     // 0: any
 	MinUptime        float64           // 0 to 1; 0: any
@@ -21,7 +21,7 @@ type Bribe struct {
 	LastDistribution time.Time
 }
 
-// Usage is what a node has measured about a datastore. A measure that is not known is zero.
+// Usage has the measurements of a node about a datastore. An unknown measurement is zero.
 type Usage struct {
 	Held, Total uint64 // capsules
 	Bytes       uint64 // of the capsules held
@@ -42,8 +42,8 @@ func (u Usage) PassRate() (rate float64, ok bool) {
 	return float64(u.Passed) / float64(n), true
 }
 
-// Eligible returns nil when a node with this usage earns b, and else the first condition that it
-// does not meet. A latency that was not measured meets none.
+// Eligible returns nil if a node with this usage earns b, and otherwise an error with the first
+// unmet condition. An unknown latency meets no limit.
 func (b Bribe) Eligible(u Usage) error {
 	share := 0.0
 	if u.Total > 0 {
@@ -66,8 +66,8 @@ func (b Bribe) Eligible(u Usage) error {
 	return nil
 }
 
-// Reward returns what b pays for an epoch: in proportion to the bytes held when the usage is
-// eligible, else 0.
+// Reward returns what b pays for an epoch: in proportion to the bytes held if the usage is
+// eligible, and otherwise 0.
 func (b Bribe) Reward(u Usage) Amount {
 	if b.Eligible(u) != nil || b.RewardPerTB < 0 {
 		return 0
@@ -84,8 +84,8 @@ func Total(offers []Bribe, u Usage) Amount {
 	return sum
 }
 
-// PlotCoin is a record on the chain that says who provides a capsule. It is only read here:
-// providers are counted by it.
+// PlotCoin is a record on the chain that an owner provides a capsule. It is used to count
+// providers.
 type PlotCoin struct {
 	ID               ID
 	Capsule          ID

@@ -1,7 +1,6 @@
-// Package economy has the rules by which a node values what it stores: tiers of handles, shares
-// of rewards, bribes, profit and weights. All of it are pure functions over values that the
-// caller has looked up; nothing here knows a chain, a clock or a disk. It stands on the standard
-// library alone.
+// Package economy has the rules by which a node values what it stores: tiers of handles, shares of
+// rewards, bribes, profit and weights. All functions are pure; the caller supplies data from the
+// chain, the clock and the disk. The package imports only the standard library.
 //
 // Amounts are whole thousandths of a DIG ([Amount]), since the token has three decimals. They
 // are multiplied and divided without overflow and rounded towards zero.

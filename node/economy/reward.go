@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Rates are what a configuration says about rewards.
+// Rates are the configured parameters of rewards.
 type Rates struct {
 	Base        Amount              // reward of a capsule of tier factor and size factor 1, for each epoch
 	Tiers       [MaxTier + 1]Factor // by tier
@@ -46,7 +46,7 @@ func (r Rates) Epoch() time.Duration {
 	return time.Duration(r.EpochBlocks) * r.BlockTime
 }
 
-// EpochOf returns the number of the epoch that a block height lies in, from 0.
+// EpochOf returns the number of the epoch of a block height, from 0.
 func (r Rates) EpochOf(height uint64) uint64 { return height / max(1, r.EpochBlocks) }
 
 // SizeFactor returns the factor of a capsule of so many bytes.
@@ -65,8 +65,7 @@ func (r Rates) Share(t Tier, size, providers uint64) Amount {
 	return r.reward(t, size, max(1, providers))
 }
 
-// Expected returns the reward of one capsule for an epoch that a node can expect which joins its
-// providers.
+// Expected returns the reward of one capsule for an epoch if this node joins its providers.
 func (r Rates) Expected(t Tier, size, providers uint64) Amount {
 	if providers == math.MaxUint64 {
 		return r.reward(t, size, providers)
@@ -95,7 +94,7 @@ func ChainReward(epochRewards Amount, weight, total uint64, epoch, elapsed time.
 	return epochRewards.scale(min(weight, total), total).scale(uint64(elapsed), uint64(epoch))
 }
 
-// Costs is what holding something costs in an epoch.
+// Costs are the costs of holding something for an epoch.
 type Costs struct {
 	Storage, Bandwidth, Compute Amount
 	Stake                       Amount // what the stake would earn elsewhere
@@ -109,11 +108,11 @@ func (c Costs) Total() Amount {
 // Profit returns the expected reward and the bribe less the costs. It is negative for a loss.
 func Profit(expected, bribe Amount, c Costs) Amount { return expected.Plus(bribe).Minus(c.Total()) }
 
-// Keep reports whether a profit is above the least reward that the node asks for.
+// Keep reports whether a profit is above the minimum reward of the node.
 func Keep(profit, minReward Amount) bool { return profit > minReward }
 
-// PreferBribe reports whether a bribe outweighs spreading storage over more datastores: it is
-// above what the network pays for that and the opportunity that is lost.
+// PreferBribe reports whether a bribe is worth more than spreading storage over more datastores:
+// more than what the network pays for that plus the opportunity cost.
 func PreferBribe(
 	bribe, rewards, opportunity Amount,
 ) bool {
@@ -125,7 +124,7 @@ type Validator struct {
 	Confidence   float64
 	Response     float64
 	Availability float64
-	Value        float64 // of what it validates
+	Value        float64 // value of what it validates
 	Diversity    float64
 	Reliability  float64 // over 30 days
 }
@@ -134,7 +133,7 @@ type Validator struct {
 //
 //	0.40 confidence + 0.25 (response + availability)/2 + 0.20 value + 0.10 diversity + 0.05 reliability
 //
-// A measure outside of 0 to 1, or that is no number, is an error.
+// A measure outside of 0 to 1, or NaN, is an error.
 func (v Validator) Weight() (float64, error) {
 	for _, m := range []struct {
 		name  string
@@ -151,7 +150,7 @@ func (v Validator) Weight() (float64, error) {
 	return 0.40*v.Confidence + 0.25*(v.Response+v.Availability)/2 + 0.20*v.Value + 0.10*v.Diversity + 0.05*v.Reliability, nil
 }
 
-// RewardState is what the chain says about a node's rewards.
+// RewardState is the state of a node's rewards on the chain.
 type RewardState struct {
 	Epoch       uint64
 	EpochEnd    time.Time

@@ -15,22 +15,21 @@ const (
 
 // Limits of Standing.
 const (
-	maxWrong   = 3 // wrong answers that take a plot out of the announcements
+	maxWrong   = 3 // wrong answers after which a plot is withdrawn
 	wrongSpell = 24 * time.Hour
 )
 
-// Standing is what the answers to challenges say about one plot. The zero value is a plot that
-// was never asked. It is a value: the methods return the next one.
+// Standing is the record of challenges of one plot. The zero value is a plot without challenges. It
+// is immutable: the methods return a new value.
 type Standing struct {
 	Passes    uint64
 	Wrongs    [maxWrong]time.Time // the last wrong answers, the newest first; zero: none
 	Withdrawn bool                // not announced until a full verification passes
-	Retry     bool                // the last answer was late: ask the same challenge once more
+	Retry     bool                // the last answer was late: repeat the same challenge once
 }
 
-// After returns the standing after an outcome. Passing counts up; late changes nothing but
-// Retry, and being late with the retry too ends it; three wrong answers within 24 hours withdraw
-// the plot.
+// After returns the standing after an outcome. A first late answer sets Retry, and a second one
+// clears it. Three wrong answers within 24 hours withdraw the plot.
 func (s Standing) After(o Outcome, at time.Time) Standing {
 	retried := s.Retry
 	s.Retry = false

@@ -27,12 +27,12 @@ const (
 	MaxEntries = 1_000_000
 )
 
-// ErrFile is wrapped by errors about what stands in a file.
+// ErrFile is wrapped by errors about the content of a file.
 var ErrFile = errors.New("malformed file")
 
 // Options are settings of the Open functions. nil and the zero value mean the defaults.
 type Options struct {
-	Interval time.Duration // between two looks at the file. Default 2 s
+	Interval time.Duration // between two checks of the file. Default 2 s
 	Logger   *slog.Logger  // default: discarded
 	Now      func() time.Time
 }
@@ -54,20 +54,20 @@ func (o *Options) withDefaults() Options {
 	return c
 }
 
-// A table is what a file says. Its method add takes one entry.
+// A table is the parsed content of a file. Its method add adds one entry.
 type table interface {
 	add(entry []byte) error
 }
 
-// A follower has the newest good version of a file.
+// A follower has the newest valid version of a file.
 type follower[T table] struct {
 	path  string
 	fresh func() T
 	opt   Options
 
 	refresh sync.Mutex // held while the file is read
-	seen    stamp      // of the version that was read last, good or not
-	err     error      // what was wrong with it
+	seen    stamp      // stamp of the version that was read last, valid or not
+	err     error      // error of that version
 
 	mu      sync.RWMutex
 	current T
@@ -81,7 +81,7 @@ type stamp struct {
 	old  bool // the file had not changed for a while when it was read
 }
 
-// settled is how long a file is unchanged before its times are believed.
+// settled is how long a file must be unchanged before its stamp identifies the version.
 const settled = 3 * time.Second
 
 func open[T table](path string, fresh func() T, o *Options) (*follower[T], error) {
@@ -92,16 +92,16 @@ func open[T table](path string, fresh func() T, o *Options) (*follower[T], error
 	return f, nil
 }
 
-// get returns the newest good version. It does not change any more.
+// get returns the newest valid version, which does not change.
 func (f *follower[T]) get() T {
 	f.mu.RLock()
 	defer f.mu.RUnlock()
 	return f.current
 }
 
-// Run reads the file again whenever it has changed, until ctx ends. It logs each version that it
-// takes, and each that it does not. Reading takes at most a twentieth of the time, so that a large
-// file that changes all the time is looked at less often. Run returns ctx's error.
+// Run reads the file again whenever it has changed, until ctx ends. It logs each new version and
+// each error. Reading takes at most a twentieth of the time, so a large file that changes all the
+// time is read less often. Run returns ctx's error.
 func (f *follower[T]) Run(ctx context.Context) error {
 	wait := f.opt.Interval
 	for {
@@ -113,13 +113,13 @@ func (f *follower[T]) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		start := time.Now()
-		_ = f.Refresh() // it is logged
+		_ = f.Refresh() // Refresh logs the error
 		wait = max(f.opt.Interval, 20*time.Since(start))
 	}
 }
 
-// Refresh reads the file again if it has changed. An error means that the version before stays; it
-// names the file, and the line when the content is wrong.
+// Refresh reads the file again if it has changed. After an error the previous version stays in use.
+// The error names the file, and the line if the content is malformed.
 func (f *follower[T]) Refresh() error {
 	f.refresh.Lock()
 	defer f.refresh.Unlock()
@@ -145,7 +145,7 @@ func (s stamp) covers(info fs.FileInfo) bool {
 		s.info.ModTime().Equal(info.ModTime())
 }
 
-// read reads the file. changed says whether its content is another than that of the last version.
+// read reads the file. changed says whether the content differs from that of the last version.
 func (f *follower[T]) read() (changed bool, err error) {
 	file, err := regular.Open(f.path)
 	if err != nil {
@@ -195,8 +195,8 @@ func parse(r io.Reader, to table) error {
 	}
 }
 
-// A parser cuts a file into objects. It looks only at brackets and strings; what an object is made
-// of is checked by whoever decodes it.
+// A parser splits a file into objects. It checks only brackets and strings; the decoder checks the
+// objects.
 type parser struct {
 	r     *bufio.Reader
 	read  int64 // bytes
@@ -222,7 +222,7 @@ func (p *parser) byte() (byte, error) {
 	return c, nil
 }
 
-// skip returns the next byte that is no white space.
+// skip returns the next byte that is not white space.
 func (p *parser) skip() (byte, error) {
 	for {
 		c, err := p.byte()
@@ -301,7 +301,7 @@ func (p *parser) object(c byte) ([]byte, error) {
 	}
 }
 
-// decode decodes an entry. Members that v does not have are an error.
+// decode decodes an entry. Unknown members are errors.
 func decode(entry []byte, v any) error {
 	if err := strictjson.Check(entry); err != nil {
 		return err

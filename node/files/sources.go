@@ -51,8 +51,8 @@ func (s seconds) check(name string) error {
 
 func missing(name string) error { return fmt.Errorf("%s is missing", name) }
 
-// Access knows who may write datastores, from a file. It is a push.Access, and safe for concurrent
-// use. OpenAccess makes one.
+// Access is a push.Access from a file: it has the keys that may write datastores. It is safe for
+// concurrent use. OpenAccess makes one.
 type Access struct{ *follower[*accessTable] }
 
 var _ push.Access = (*Access)(nil)
@@ -147,7 +147,7 @@ type handleTable struct {
 
 const maxMetadata = 16 << 10 // bytes
 
-// validName is what a handle consists of.
+// validName matches valid handles.
 var validName = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 
 func (t *handleTable) add(entry []byte) error {
@@ -194,7 +194,7 @@ func (t *handleTable) add(entry []byte) error {
 	return nil
 }
 
-// Resolve implements api.Handles. A handle that is not registered yet, or has expired, is
+// Resolve implements api.Handles. If the handle is not registered yet or has expired, the error is
 // fs.ErrNotExist.
 func (h *Handles) Resolve(_ context.Context, name string) (*api.Handle, error) {
 	found, ok := h.get().names[name]
@@ -209,7 +209,7 @@ func valid(h api.Handle, now time.Time) bool {
 	return !now.Before(h.Registered) && (h.Expires.IsZero() || now.Before(h.Expires))
 }
 
-// Best returns the name of a datastore that has the best tier: of several the first in the file. A
+// Best returns the name of a datastore with the best tier, and of several the first in the file. A
 // datastore without a valid handle has tier 0.
 func (h *Handles) Best(store auth.StoreID) (name string, tier economy.Tier) {
 	t := h.get()
@@ -222,8 +222,8 @@ func (h *Handles) Best(store auth.StoreID) (name string, tier economy.Tier) {
 	return name, tier
 }
 
-// Rewards has what the node earns, from a ledger. It is a node.Rewards, and safe for concurrent
-// use. OpenRewards makes one.
+// Rewards has the earnings of the node, from a ledger. It is a node.Rewards, and safe for
+// concurrent use. OpenRewards makes one.
 //
 // The kinds of entries are: reward, a sum that was earned; bribe, a sum that was paid for holding a
 // datastore; pending, the sum that is not claimed yet, where the last entry counts; expected, the
@@ -295,7 +295,7 @@ func (l *ledger) add(entry []byte) error {
 	return nil
 }
 
-// earned counts a sum for an hour, and forgets hours that are long over.
+// earned adds a sum to an hour, and drops hours older than keepHour.
 func (l *ledger) earned(at int64, sum economy.Amount) {
 	if at > l.last {
 		l.last = at
@@ -315,7 +315,7 @@ func (l *ledger) earned(at int64, sum economy.Amount) {
 // Totals implements node.Rewards.
 func (r *Rewards) Totals(context.Context) (node.Earnings, error) { return r.get().total, nil }
 
-// Expected returns the reward of a datastore for each day, and false when it is not known.
+// Expected returns the reward of a datastore for each day, or false if it is unknown.
 func (r *Rewards) Expected(store auth.StoreID) (reward economy.Amount, known bool) {
 	reward, known = r.get().expected[store]
 	return reward, known

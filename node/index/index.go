@@ -23,7 +23,7 @@ type Key struct {
 	Root  merkle.Hash // the capsule root
 }
 
-// Item is a file, or what stands for one, that holds capsules.
+// Item is a file, or another unit of a source, that holds capsules.
 type Item struct {
 	// Key names an item that is one generation. Then Name is empty.
 	Key Key
@@ -37,7 +37,7 @@ type Item struct {
 	Head bool
 }
 
-// Holding is what an item says about one generation, and has of it.
+// Holding is the part of one generation that an item describes and holds.
 type Holding struct {
 	Key
 	Created  uint64               // Unix seconds; 0: not known
@@ -46,7 +46,7 @@ type Holding struct {
 	Absent   []int                // places in Capsules whose content the item does not have, ascending
 }
 
-// Generation is what an Index knows about a generation.
+// Generation is the summary of a generation in an Index.
 type Generation struct {
 	Key
 	Created   uint64
@@ -228,7 +228,7 @@ func (g *gen) onlyOf(src uint16, number uint32) bool {
 	})
 }
 
-// Drop removes an item of a source. One that is not there is no error.
+// Drop removes an item of a source. It is no error if the item does not exist.
 func (x *Index) Drop(source string, it Item) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -267,8 +267,8 @@ func (x *Index) SetHead(source string, k Key, head bool) bool {
 	return true
 }
 
-// Mark notes whether the items of a source that describe a content have it. With have, it is for
-// items that are one generation; without, for all items of the source.
+// Mark records whether the items of a source that describe a content have it. If have is set, it
+// changes items that are one generation, otherwise all items of the source.
 func (x *Index) Mark(source string, hash merkle.Hash, have bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -329,7 +329,7 @@ func (h Holding) check(it Item) error {
 	return nil
 }
 
-// agrees returns nil when what is known about the generation does not contradict h.
+// agrees returns nil if h does not contradict the known generation.
 func (x *Index) agrees(h Holding) error {
 	g := x.find(h.Key)
 	if g == nil {
@@ -395,7 +395,7 @@ func (g *gen) take(list []capsule.Descriptor) {
 	}
 }
 
-// merge adds descriptors of indices that are not there. What the items held stays.
+// merge adds descriptors of new indices. It does not change what the items hold.
 func (g *gen) merge(more []capsule.Descriptor) {
 	type had struct {
 		capsule.Descriptor
@@ -514,7 +514,7 @@ func (g *gen) has(at int) bool {
 	return false
 }
 
-// recount brings the totals up to date with what is held of a generation.
+// recount updates the totals after a change of a generation.
 func (x *Index) recount(g *gen) {
 	x.counts.Held -= uint64(g.held)
 	x.counts.Bytes -= g.bytes
@@ -529,7 +529,7 @@ func (x *Index) recount(g *gen) {
 	x.counts.Bytes += g.bytes
 }
 
-// leave removes an item from a generation, and the generation when it was the last.
+// leave removes an item from a generation, and removes the generation if it was the last item.
 func (x *Index) leave(g *gen, src uint16, number uint32) {
 	was := g.isHead()
 	g.drop(src, number)
@@ -627,8 +627,8 @@ func (x *Index) Stat(ref capsule.Ref) (capsule.Descriptor, error) {
 	return g.descriptor(at), nil
 }
 
-// Where returns the items that have the content of a capsule, and none when it is described and
-// not held. Absence is fs.ErrNotExist.
+// Where returns the items that have the content of a capsule. It returns none if the capsule is
+// described and not held, and fs.ErrNotExist if it is not described.
 func (x *Index) Where(ref capsule.Ref) ([]Place, error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -677,8 +677,8 @@ func (x *Index) generation(s auth.StoreID, root merkle.Hash) *gen {
 	return nil
 }
 
-// Find returns a place of the content of a hash: one that is held rather than one that is not, and
-// among those one in a head rather than another. Absence is fs.ErrNotExist.
+// Find returns a place of the content of a hash. It prefers places that are held, and among those
+// places in a head. If there is none, the error is fs.ErrNotExist.
 func (x *Index) Find(hash merkle.Hash) (capsule.Ref, capsule.Descriptor, error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -704,8 +704,8 @@ func (x *Index) Find(hash merkle.Hash) (capsule.Ref, capsule.Descriptor, error) 
 	return capsule.Ref{Store: best.key.Store, Root: best.key.Root, Index: d.Index}, d, nil
 }
 
-// Generation returns what is known about a generation; a zero root means the head. Absence is
-// fs.ErrNotExist.
+// Generation returns the summary of a generation; a zero root means the head. If there is none, the
+// error is fs.ErrNotExist.
 func (x *Index) Generation(s auth.StoreID, root merkle.Hash) (Generation, error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

@@ -13,8 +13,8 @@ import (
 	"github.com/dig-network/digstore/plot"
 )
 
-// PlotSource is the Source of directories of plots. Each file is an item, under its path. What a
-// plot says is checked as it is read; its content is not read.
+// PlotSource is the Source of directories of plots. Each file is an item, under its path. The
+// tables of a plot are verified when they are read; the content is not read.
 type PlotSource struct {
 	name string
 	dirs []plot.Dir
@@ -23,7 +23,7 @@ type PlotSource struct {
 // NewPlotSource returns the source of directories, or files, of plots under a name.
 func NewPlotSource(name string, dirs ...plot.Dir) *PlotSource { return &PlotSource{name, dirs} }
 
-// plotSuffix is that of the names of plots.
+// plotSuffix is the suffix of the names of plots.
 const plotSuffix = ".plot"
 
 // Name implements Source.
@@ -74,7 +74,7 @@ func plotFiles(path string) (map[string]fs.FileInfo, error) {
 		}
 		info, err := e.Info()
 		if os.IsNotExist(err) {
-			continue // removed meanwhile
+			continue // removed since it was listed
 		}
 		if err != nil {
 			return nil, err

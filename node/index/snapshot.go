@@ -41,11 +41,11 @@ const (
 	maxName       = 64 << 10
 )
 
-// ErrSnapshot reports a snapshot that is damaged or of another version. It is as good as none.
+// ErrSnapshot reports a snapshot that is damaged or of another version.
 var ErrSnapshot = errors.New("index snapshot")
 
-// Save writes a snapshot to the file name, durably. The file is the old one or the new one at every
-// moment. Lookups go on meanwhile, and changes wait.
+// Save writes a snapshot to the file name, durably. The replacement is atomic. Lookups continue
+// during Save, and changes wait.
 func (x *Index) Save(fsys diskfs.FS, name string) error {
 	if err := x.save(fsys, name); err != nil {
 		return fmt.Errorf("write index snapshot: %w", err)
@@ -175,7 +175,7 @@ func flag(b bool) byte {
 }
 
 // Load reads a snapshot. Errors are those of the file system, such as fs.ErrNotExist, or match
-// ErrSnapshot. An Update follows it. Memory grows with what was read.
+// ErrSnapshot. Call Update afterwards. Memory is allocated in proportion to the bytes read.
 func Load(fsys diskfs.FS, name string) (*Index, error) {
 	f, size, err := diskfs.OpenRegular(fsys, name, os.O_RDONLY)
 	if err != nil {
@@ -233,7 +233,7 @@ func (r *reader) next(n int) (*codec.Reader, error) {
 	return codec.NewReader(r.buf[:n]), nil
 }
 
-// fits returns nil when n things of at least size bytes can follow.
+// fits returns nil if n entries of at least size bytes can follow.
 func (r *reader) fits(what string, n uint64, size int64) error {
 	if n > uint64(r.left/size) {
 		return fmt.Errorf("%w: %d %s, %d bytes left", ErrSnapshot, n, what, r.left)

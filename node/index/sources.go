@@ -11,8 +11,8 @@ import (
 	"github.com/dig-network/digstore/node/storage"
 )
 
-// StorageSource is the Source of a storage.Storage. Each generation is an item. Of a storage that
-// is no storage.Stamper every update reads all generations. It is for one update at a time.
+// StorageSource is the Source of a storage.Storage. Each generation is an item. If the storage is
+// not a storage.Stamper, every update reads all generations. Only one update at a time may use it.
 type StorageSource struct {
 	name    string
 	storage storage.Storage
@@ -67,7 +67,7 @@ func (s *StorageSource) all(ctx context.Context) iter.Seq2[Item, error] {
 	}
 }
 
-// unknownSize is that of an item which is read at every update.
+// unknownSize is the size of an item that is read at every update.
 const unknownSize = -1
 
 // Read implements Source.

@@ -8,8 +8,8 @@ import (
 	"github.com/dig-network/digstore/merkle"
 )
 
-// A table is a hash table of values other than 0, with open addressing. The keys lie elsewhere:
-// the caller says what the hash of a value is, and which value is meant.
+// A table is a hash table of values other than 0, with open addressing. It does not store keys: the
+// caller passes functions for the hash of a value and for equality.
 type table struct {
 	slots []uint64 // 0: free; the number of slots is a power of two
 	n     int
@@ -171,7 +171,7 @@ func (x *Index) add(g *gen) {
 
 func (x *Index) rehashStore(v uint64) uint64 { return x.hashStore(x.gens[v].key.Store) }
 
-// remove takes a generation out of the tables.
+// remove removes a generation from the tables.
 func (x *Index) remove(g *gen) {
 	x.unlink(g)
 	x.counts.Held -= uint64(g.held)
@@ -188,7 +188,7 @@ func (x *Index) remove(g *gen) {
 	x.counts.Stores, x.counts.Generations = x.byStore.n, x.byKey.n
 }
 
-// detach takes a generation out of the list of its datastore.
+// detach removes a generation from the list of its datastore.
 func (x *Index) detach(g *gen) {
 	slot, _ := x.findStore(g.key.Store)
 	switch first := uint32(x.byStore.slots[slot]); {
@@ -240,7 +240,7 @@ func (x *Index) link(g *gen) {
 	x.counts.Described += uint64(len(g.caps))
 }
 
-// unlink takes the records of a generation out of their chains.
+// unlink removes the records of a generation from their chains.
 func (x *Index) unlink(g *gen) {
 	for at := range g.caps {
 		r := &g.caps[at]

@@ -8,24 +8,24 @@ import (
 	"iter"
 )
 
-// Source is what holds capsules, as an Index reads it. The name of a source stays the same from
-// start to start.
+// Source is a holder of capsules that an Index can read. Its name must be the same in every
+// process.
 type Source interface {
 	Name() string
 	// Items yields all items, without reading them. After an error the sequence ends.
 	Items(ctx context.Context) iter.Seq2[Item, error]
-	// Read yields what an item holds. An item that is gone is fs.ErrNotExist. A holding must not
-	// be changed afterwards.
+	// Read yields what an item holds. If the item was removed, the error is fs.ErrNotExist. A
+	// holding must not be changed afterwards.
 	Read(ctx context.Context, it Item) iter.Seq2[Holding, error]
 }
 
-// Report is what one Update has found.
+// Report is the result of an Update.
 type Report struct {
 	Kept    int       // items that have not changed
 	Read    int       // items that are new or have changed
-	Gone    int       // items that are there no longer
+	Gone    int       // items that were removed
 	Damaged []Damaged // items that cannot be read; the index has nothing of them
-	Failed  []error   // sources that could not be listed; what was known of them stays
+	Failed  []error   // sources that could not be listed; their items stay in the index
 }
 
 // Damaged is an item that cannot be read.
@@ -35,10 +35,9 @@ type Damaged struct {
 	Err    error
 }
 
-// Update brings the index up to date with the sources: it reads the items that are new or have
-// changed, and drops those that are gone. Damage and sources that cannot be listed are in the
-// report; the error is that of ctx, after which what was done so far stays. Several updates of one
-// source at once are not allowed.
+// Update updates the index from the sources: it reads new and changed items, and drops removed
+// ones. Damaged items and sources that cannot be listed are in the report. The only error is that
+// of ctx; the changes until then stay. Concurrent updates of one source are not allowed.
 func (x *Index) Update(ctx context.Context, sources ...Source) (*Report, error) {
 	report := new(Report)
 	for _, s := range sources {

@@ -25,7 +25,7 @@ import (
 )
 
 // Storage adds the modules of a backend to another storage. It is safe for concurrent use. New
-// makes one. What it opens of a module is not verified.
+// makes one. Content that it opens from a module is not verified.
 type Storage struct {
 	base    storage.Storage
 	backend server.Backend
@@ -52,7 +52,7 @@ type generation struct {
 	modified time.Time
 }
 
-// place is where a content lies.
+// place is the location of a content.
 type place struct {
 	store auth.StoreID
 	g     *generation
@@ -76,8 +76,8 @@ type Options struct {
 	FS      diskfs.FS       // default: the disk
 }
 
-// New returns a Storage with the generations that its directory has. A file that cannot be read is
-// left out: its module is added again.
+// New returns a Storage with the generations that its directory has. It skips a file that cannot be
+// read; the module is added again later.
 func New(o Options) (*Storage, error) {
 	if o.Storage == nil || o.Backend == nil {
 		return nil, errors.New("new module storage: Storage and Backend are required")
@@ -162,7 +162,7 @@ func (s *Storage) write(id auth.StoreID, g *generation) error {
 	return diskfs.WriteFile(s.fs, s.name(id, g.manifest.Root), text, 0o600)
 }
 
-// put takes up a generation. The caller holds mu, or has the Storage for itself.
+// put adds a generation. The caller holds mu, or is the only user of s.
 func (s *Storage) put(id auth.StoreID, g *generation) {
 	if s.stores[id] == nil {
 		s.stores[id] = map[merkle.Hash]*generation{}
@@ -173,7 +173,7 @@ func (s *Storage) put(id auth.StoreID, g *generation) {
 	}
 }
 
-// drop forgets a generation. The caller holds mu.
+// drop removes a generation. The caller holds mu.
 func (s *Storage) drop(id auth.StoreID, g *generation) {
 	delete(s.stores[id], g.manifest.Root)
 	if len(s.stores[id]) == 0 {
@@ -184,7 +184,7 @@ func (s *Storage) drop(id auth.StoreID, g *generation) {
 			delete(s.contents, d.Hash)
 		}
 	}
-	for _, other := range s.stores[id] { // what has the same content in another generation
+	for _, other := range s.stores[id] { // other generations with the same content
 		for _, d := range other.manifest.Capsules {
 			if _, ok := s.contents[d.Hash]; !ok {
 				s.contents[d.Hash] = place{id, other, d.Index}
@@ -225,7 +225,8 @@ func (s *Storage) Root(id auth.StoreID, module merkle.Hash) (merkle.Hash, error)
 	return merkle.Hash{}, fmt.Errorf("module %v of store %v: %w", module, id, fs.ErrNotExist)
 }
 
-// Describe reads a module of the backend and returns its manifest. It is not kept: see Expect.
+// Describe reads a module of the backend and returns its manifest. It does not store the manifest:
+// see Expect.
 func (s *Storage) Describe(
 	ctx context.Context, id auth.StoreID, module merkle.Hash, created time.Time,
 ) (*capsule.Manifest, error) {
@@ -242,14 +243,14 @@ func (s *Storage) Describe(
 	return m, nil
 }
 
-// Expect has the next Commit of a manifest that Describe has returned keep it as that of a module.
+// Expect makes the next Commit of m, which Describe returned, store it as the manifest of a module.
 func (s *Storage) Expect(m *capsule.Manifest, module merkle.Hash, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expected[m] = expected{module, at}
 }
 
-// expected is what a manifest that is to be committed is of.
+// expected is the module of a manifest that is to be committed.
 type expected struct {
 	module merkle.Hash
 	at     time.Time
@@ -322,7 +323,7 @@ func (s *Storage) Stat(ctx context.Context, ref capsule.Ref) (capsule.Descriptor
 	return g.manifest.Capsules[ref.Index], nil
 }
 
-// Open implements storage.Storage: from the other storage, else from a module.
+// Open implements storage.Storage: from the other storage, or else from a module.
 func (s *Storage) Open(
 	ctx context.Context, d capsule.Descriptor, off, n int64,
 ) (io.ReadCloser, error) {
@@ -339,7 +340,7 @@ func (s *Storage) Open(
 	return s.window(ctx, at, d, off, n)
 }
 
-// window opens a part of a capsule that lies in a module.
+// window opens a part of a capsule of a module.
 func (s *Storage) window(
 	ctx context.Context, at place, d capsule.Descriptor, off, n int64,
 ) (io.ReadCloser, error) {
@@ -375,8 +376,8 @@ func (s *Storage) Put(ctx context.Context, d capsule.Descriptor, r io.Reader) er
 	return s.base.Put(ctx, d, r)
 }
 
-// Commit implements storage.Storage. Content that only modules have is copied, since the generation
-// may live longer than they do. For a manifest of a module see Expect.
+// Commit implements storage.Storage. Content that only modules have is copied, because the
+// generation may outlive them. For a manifest of a module see Expect.
 func (s *Storage) Commit(ctx context.Context, g *storage.Generation) error {
 	s.mu.Lock()
 	e, module := s.expected[g.Manifest]
@@ -453,7 +454,7 @@ func (s *Storage) Generations(
 				}
 			}
 			if err == nil && head {
-				g.Head = false // that of the modules counts
+				g.Head = false // the head among the modules takes precedence
 			}
 			if !yield(g, err) {
 				return
@@ -524,7 +525,7 @@ func (s *Storage) Discard(ctx context.Context, hashes []merkle.Hash) error {
 	return s.base.Discard(ctx, hashes)
 }
 
-// Release implements storage.Storage. What modules have stays.
+// Release implements storage.Storage. Content of modules is not removed.
 func (s *Storage) Release(ctx context.Context, hashes []merkle.Hash) error {
 	return s.base.Release(ctx, hashes)
 }
@@ -558,7 +559,7 @@ func (s *Storage) Remove(ctx context.Context, id auth.StoreID, root merkle.Hash)
 	return err
 }
 
-// Usage implements storage.Storage. Bytes are those of the other storage: modules take no room.
+// Usage implements storage.Storage. Bytes are those of the other storage: modules add none.
 func (s *Storage) Usage(ctx context.Context) (storage.Usage, error) {
 	u, err := s.base.Usage(ctx)
 	if err != nil {

@@ -23,7 +23,7 @@ type harness struct {
 	storage.Storage
 	t        *testing.T
 	under    Storage
-	contents map[merkle.Hash][]byte // that are here
+	contents map[merkle.Hash][]byte // held contents
 	stores   map[auth.StoreID]*model
 }
 
@@ -138,7 +138,7 @@ func (h *harness) named(hash merkle.Hash) bool {
 	return false
 }
 
-// check looks at everything through this instance, a second one and a fresh one.
+// check compares this instance, a second one and a new one with the model.
 func (h *harness) check() {
 	h.t.Helper()
 	h.matches(h.Storage, "the instance")
@@ -155,7 +155,7 @@ func (h *harness) check() {
 	h.matches(h.Storage, "a fresh instance")
 }
 
-// again goes on with a fresh instance. Staged content may be gone.
+// again continues with a new instance. Staged content may be lost.
 func (h *harness) again() {
 	h.t.Helper()
 	closeStorage(h.Storage)
@@ -215,7 +215,7 @@ func (h *harness) matches(s storage.Storage, who string) {
 	}
 }
 
-// committed returns how many contents are here that a generation names.
+// committed returns the number of held contents that a generation names.
 func (h *harness) committed() int {
 	n := 0
 	for hash := range h.contents {
@@ -302,7 +302,7 @@ func readAll(
 	return b, errors.Join(err, rc.Close())
 }
 
-// lacks checks that content is not here.
+// lacks checks that content is not held.
 func (h *harness) lacks(d capsule.Descriptor) {
 	h.t.Helper()
 	if rc, err := h.Open(h.t.Context(), d, 0, -1); !errors.Is(err, fs.ErrNotExist) {

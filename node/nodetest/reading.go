@@ -45,7 +45,8 @@ func testAbsent(t *testing.T, h *harness) {
 	}
 }
 
-// Contents of the sizes of real files and at the limits of chunks and blocks, equal ones included.
+// testContents uses contents with the sizes of real files and at the limits of chunks and blocks,
+// and equal contents.
 func testContents(t *testing.T, h *harness) {
 	files := corpus.Small(1)
 	var contents [][]byte

@@ -47,7 +47,7 @@ func testDiscard(t *testing.T, h *harness) {
 	}
 }
 
-// Content goes with the last generation that names it. What is staged stays.
+// testRemove: content is removed with the last generation that names it. Staged content stays.
 func testRemove(t *testing.T, h *harness) {
 	one := []byte("one")
 	a := capsuletest.Of(t, 1, one, one, []byte("two"))

@@ -59,7 +59,8 @@ func firstError[T any](seq func(func(T, error) bool)) (err error) {
 	return err
 }
 
-// Writers, readers and removals at once; run it under the race detector.
+// testConcurrent runs writers, readers and removals at the same time. It is meant for the race
+// detector.
 func testConcurrent(t *testing.T, h *harness) {
 	b := corpus.Small(10).Concat()
 	shared := b[:10_000]
@@ -78,7 +79,7 @@ func testConcurrent(t *testing.T, h *harness) {
 				}
 				err := h.Commit(t.Context(), &storage.Generation{Manifest: g.Manifest, Head: true})
 				if errors.Is(err, fs.ErrNotExist) && try < 99 {
-					continue // a removal took what is shared
+					continue // a removal removed shared content
 				}
 				if err != nil {
 					t.Errorf("commit: %v", err)
@@ -128,7 +129,7 @@ func testConcurrent(t *testing.T, h *harness) {
 	h.check()
 }
 
-// Random changes give what the model says.
+// testRandom makes random changes and compares with the model.
 func testRandom(t *testing.T, h *harness) {
 	r := rand.New(rand.NewPCG(1, 2))
 	pool := make([][]byte, 8)

@@ -10,19 +10,17 @@ import (
 
 // Storage is one storage under test. It is empty at first.
 type Storage struct {
-	// Open opens an instance that sees what the last one has kept. The one before, when it is an
-	// io.Closer, has been closed. A storage that keeps nothing beyond its life returns the same
-	// value each time.
+	// Open opens an instance with the content of the last one. The suite has closed the last one if
+	// it is an io.Closer. For a storage without persistence Open returns the same value each time.
 	Open func(t *testing.T) storage.Storage
 	// OpenReader opens a second instance, which is only read, while another one is open; the
 	// suite closes it. nil: Open does that too.
 	OpenReader func(t *testing.T) storage.Storage
 }
 
-// TestStorage runs the suite. Each subtest asks for a storage of its own. After every change the
-// suite looks at the storage through the instance that made it, through a second one that is open
-// at the same time, and through a fresh one. Staged content may be gone when the storage is opened
-// again.
+// TestStorage runs the suite. Each subtest calls empty for a new storage. After every change the
+// suite checks the storage through the instance that made it, through a second open one, and
+// through a new one. Staged content may be lost when the storage is opened again.
 func TestStorage(t *testing.T, empty func(t *testing.T) Storage) {
 	for _, c := range []struct {
 		name string

@@ -17,7 +17,7 @@ import (
 	"github.com/dig-network/digstore/node/storage"
 )
 
-// What was put is opened at once, and is in no datastore before the commit.
+// testStaged: content can be opened right after Put, and is in no datastore before Commit.
 func testStaged(t *testing.T, h *harness) {
 	g := capsuletest.Split(t, 1, 1000, corpus.Small(4).Concat()[:2500])
 	h.put(g)
@@ -30,7 +30,7 @@ func testStaged(t *testing.T, h *harness) {
 	h.check()
 }
 
-// Content that does not match is refused, and leaves what was there.
+// testWrongBytes: content that does not match is refused and changes nothing.
 func testWrongBytes(t *testing.T, h *harness) {
 	b := corpus.Small(5).Concat()[:200_000]
 	g := capsuletest.Split(t, 1, 0, b)
@@ -84,7 +84,7 @@ func reader(b []byte) func() io.Reader {
 	return func() io.Reader { return bytes.NewReader(b) }
 }
 
-// A generation appears whole or not at all.
+// testCommitRefused: a commit is atomic.
 func testCommitRefused(t *testing.T, h *harness) {
 	g := capsuletest.Split(t, 1, 1000, corpus.Small(6).Concat()[:3500])
 	for i, d := range g.Capsules {
@@ -127,7 +127,8 @@ func testCommitRefused(t *testing.T, h *harness) {
 	h.check()
 }
 
-// Older generations come late, heads go forward and back, and a removed head leaves none.
+// testHeads: older generations are committed later, heads change forward and back, and removing the
+// head leaves none.
 func testHeads(t *testing.T, h *harness) {
 	a := capsuletest.Of(t, 1, []byte("a"), []byte("x"))
 	b, c := capsuletest.Of(t, 1, []byte("b")), capsuletest.Of(t, 1, []byte("c"))
@@ -153,7 +154,7 @@ func testHeads(t *testing.T, h *harness) {
 	h.check()
 }
 
-// Meta is kept as it is, and appears with its manifest.
+// testMeta: Meta is stored unchanged, and becomes visible with its manifest.
 func testMeta(t *testing.T, h *harness) {
 	g := capsuletest.Of(t, 1, []byte("a"))
 	key := auth.NewKey([auth.SeedSize]byte{1})
@@ -178,7 +179,7 @@ func testMeta(t *testing.T, h *harness) {
 		h.commit(g, meta, true)
 		h.check()
 	}
-	// What the caller does with its values afterwards changes nothing.
+	// The caller may change its values afterwards.
 	own := []byte("own")
 	mine := *g.Manifest
 	mine.Capsules = slices.Clone(g.Capsules)
@@ -192,7 +193,8 @@ func testMeta(t *testing.T, h *harness) {
 	h.check()
 }
 
-// A generation whose content was released is described as before; what is put again is back.
+// testPartialHoldings: a generation is still described after its content was released. Content can
+// be put again.
 func testPartialHoldings(t *testing.T, h *harness) {
 	g := capsuletest.Split(t, 1, 1000, corpus.Small(7).Concat()[:3500])
 	shared := capsuletest.Of(t, 2, g.Content[1], []byte("own"))
