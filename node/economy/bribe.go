@@ -13,7 +13,7 @@ type Bribe struct {
 	Address          string            // of the distributor
 	Balances         map[string]Amount // by asset: "XCH" or the id of a CAT
 	RewardPerTB      Amount            // per epoch and 10^12 bytes held
-	MinConsolidation float64           // minimum share of the capsules that a node must hold, 0 to 1
+	MinConsolidation float64           // minimum share of capsules held, 0 to 1
 	Regions          []string          // one of which the node must be in; empty: anywhere
 	MaxLatency       time.Duration     // 0: any
 	MinUptime        float64           // 0 to 1; 0: any
