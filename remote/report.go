@@ -163,9 +163,9 @@ func (m Missing) MarshalJSON() ([]byte, error) {
 	}{ClaimLine{m.Number, m.Root, m.Time.Unix()}, text(m.Err)})
 }
 
-func encodeTombstones(stones []auth.Tombstone) ([]wire.TombstoneBody, error) {
+func encodeTombstones(tombstones []auth.Tombstone) ([]wire.TombstoneBody, error) {
 	out := []wire.TombstoneBody{}
-	for _, t := range stones {
+	for _, t := range tombstones {
 		b, err := wire.EncodeTombstone(t)
 		if err != nil {
 			return nil, fmt.Errorf("remote: encode report: %w", err)

@@ -112,7 +112,7 @@ func otherTombstone(_ http.Header, body []byte) []byte {
 
 // flooding adds more forged tombstones of the store than a client considers.
 func flooding(ctx context.Context, w *World) (http.Handler, error) {
-	var stones bytes.Buffer
+	var tombstones bytes.Buffer
 	for n := range 5000 {
 		t := auth.Tombstone{Store: w.Store, Root: merkle.Sum([]byte{byte(n >> 8), byte(n)}),
 			Reason: auth.Takedown}
@@ -121,12 +121,12 @@ func flooding(ctx context.Context, w *World) (http.Handler, error) {
 			return nil, err
 		}
 		if n > 0 {
-			stones.WriteByte(',')
+			tombstones.WriteByte(',')
 		}
-		fmt.Fprintf(&stones, `{"record":"%x","signature":"9f%0190x"}`, record, n)
+		fmt.Fprintf(&tombstones, `{"record":"%x","signature":"9f%0190x"}`, record, n)
 	}
 	return edited("", func(_ http.Header, body []byte) []byte {
-		return bytes.Replace(body, []byte(`"tombstones":[`), append([]byte(`"tombstones":[`), stones.Bytes()...), 1)
+		return bytes.Replace(body, []byte(`"tombstones":[`), append([]byte(`"tombstones":[`), tombstones.Bytes()...), 1)
 	})(ctx, w)
 }
 
